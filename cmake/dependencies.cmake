@@ -1,0 +1,33 @@
+# Where every library comes from. System packages first; Torch is the folder of an installed Python
+# package, KAPPASCOPE_TORCH_ROOT, which `make` finds or installs.
+
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(LIBMD REQUIRED IMPORTED_TARGET libmd)
+
+add_library(kappascope_libraries INTERFACE)
+target_link_libraries(kappascope_libraries INTERFACE nlohmann_json::nlohmann_json CLI11::CLI11
+                      PkgConfig::PCRE2 PkgConfig::LIBMD ZLIB::ZLIB Threads::Threads)
+
+if(KAPPASCOPE_ENGINE)
+  set(KAPPASCOPE_TORCH_ROOT "" CACHE PATH "Folder of the Python package torch (holds include/, lib/)")
+  if(NOT EXISTS "${KAPPASCOPE_TORCH_ROOT}/lib/libtorch_cpu.so")
+    message(FATAL_ERROR "KAPPASCOPE_TORCH_ROOT='${KAPPASCOPE_TORCH_ROOT}' holds no lib/libtorch_cpu.so; "
+                        "`make build` finds or installs Torch, or give the folder of your own")
+  endif()
+  # Not find_package(Torch): without a CUDA toolkit the wheel's own CMake file stops with an error,
+  # and it would link libtorch_cuda, which costs 0.25 s and 350 MB at the first use.
+  add_library(kappascope_torch INTERFACE)
+  target_include_directories(kappascope_torch SYSTEM INTERFACE
+                             ${KAPPASCOPE_TORCH_ROOT}/include
+                             ${KAPPASCOPE_TORCH_ROOT}/include/torch/csrc/api/include)
+  target_link_libraries(kappascope_torch INTERFACE ${KAPPASCOPE_TORCH_ROOT}/lib/libtorch_cpu.so
+                        ${KAPPASCOPE_TORCH_ROOT}/lib/libc10.so)
+  # A Torch inside the build folder is found by a relative path: the tree may be moved.
+  cmake_path(IS_PREFIX CMAKE_SOURCE_DIR "${KAPPASCOPE_TORCH_ROOT}" NORMALIZE torch_inside)
+  set(KAPPASCOPE_TORCH_RPATH "${KAPPASCOPE_TORCH_ROOT}/lib")
+endif()

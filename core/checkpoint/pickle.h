@@ -1,0 +1,62 @@
+// A restricted reader of Python pickles: it builds plain values and runs nothing.
+//
+// Globals outside the caller's list are refused by name and offset; REDUCE, NEWOBJ and BUILD only
+// record what was asked for, the caller decides what it means. Memory is bounded by the input's
+// size: the memo refers to values, it never copies them.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+
+namespace kappascope {
+
+// Index of a value in the Pickle's arena.
+using PickleId = std::uint32_t;
+
+struct PickleValue {
+  enum class Kind : std::uint8_t {
+    none,
+    boolean,
+    integer,
+    real,
+    text,
+    bytes,
+    tuple,
+    list,
+    dict,
+    global,      // text = "module name"
+    persistent,  // items = {id}
+    object       // items = {callable, arguments[, state]}: REDUCE, NEWOBJ, then BUILD
+  };
+  Kind kind = Kind::none;
+  std::int64_t integer = 0;  // boolean and integer
+  double real = 0;
+  std::string_view text;        // text and bytes: into the pickle itself; global: into the list
+  std::vector<PickleId> items;  // tuple, list, persistent, object; dict: key, value, key, value …
+  std::uint64_t offset = 0;     // of the opcode that made the value, for messages
+};
+
+class Pickle {
+ public:
+  // Parses one pickle, protocols 2 to 5, that must end with STOP at the end of `bytes` or before
+  // it. `allowed` holds "module name" strings; `file` and `base_offset` are for messages. Refused
+  // (damaged): unknown opcodes, globals not allowed, stack underflow, memo holes, lengths past the
+  // end, integers over 64 bits, cycles (a container put into itself), unhashable dict keys.
+  static Pickle parse(std::span<const std::byte> bytes, std::span<const std::string_view> allowed,
+                      std::string_view file, std::uint64_t base_offset = 0);
+
+  const PickleValue& root() const { return values_[root_]; }
+  const PickleValue& at(PickleId id) const { return values_[id]; }
+
+ private:
+  std::vector<PickleValue> values_;
+  PickleId root_ = 0;
+  friend class PickleMachine;
+};
+
+}  // namespace kappascope

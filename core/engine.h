@@ -1,0 +1,68 @@
+// What the app sees of the forward pass: an interface whose implementation, with Torch inside, is a
+// library of its own, opened at the first use and never closed. Failures cross as values.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "core/error.h"
+#include "core/forward/probe.h"
+#include "core/model/model.h"
+#include "core/progress.h"
+
+namespace kappascope {
+
+enum class ComputeType : std::uint8_t { float32, bfloat16 };  // of the matrix products only
+
+struct LoadOptions {
+  ComputeType dtype = ComputeType::float32;
+  int threads = 0;  // 0: one per core
+};
+
+struct ForwardOptions {
+  bool kappa = true;     // false: κ = 1 everywhere
+  bool capacity = true;  // false: nothing is dropped
+};
+
+// One call of the model. Rows before `first_recorded` are context: they run, no tap sees them.
+struct ForwardCall {
+  std::span<const std::int32_t> ids;  // the call's tokens, ≤ sequence_len
+  std::int64_t text_offset = 0;       // index of ids[0] in the whole text
+  std::int64_t first_recorded = 0;    // in ids
+  std::int32_t next_id = -1;          // token after the last one when the text goes on, for its NLL
+};
+
+// A loaded model. Not safe to use from several threads at once.
+class EngineModel {
+ public:
+  virtual ~EngineModel() = default;
+  // Codes: usage (empty, too long or out-of-vocabulary ids), memory, interrupted (the progress or
+  // the probe said stop), internal. Steps of the progress "prefill" are layers run × tokens.
+  virtual Failure forward(const ForwardCall& call, const ForwardOptions& options, Probe& probe,
+                          Progress& progress) noexcept = 0;
+  // NaN and Inf among the weights, counted at load, and the tensors they are in.
+  virtual std::uint64_t nonfinite_weights() const noexcept = 0;
+  virtual const char* nonfinite_tensors() const noexcept = 0;  // "a, b"
+};
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // Steps of the progress "load" are bytes. `model` must outlive the result.
+  virtual Failure load(const Model& model, const LoadOptions& options, Progress& progress,
+                       std::unique_ptr<EngineModel>& loaded) noexcept = 0;
+  virtual const char* torch_version() const noexcept = 0;
+};
+
+inline constexpr std::uint32_t kEngineVersion = 1;  // of this header
+
+// The engine library beside the program, opened at the first call (thread-safe). Throws Error
+// (internal) naming the library when it is missing or of another version.
+Engine& engine();
+
+}  // namespace kappascope
+
+// The library's one symbol: nullptr when `version` is not its own.
+extern "C" kappascope::Engine* kappascope_engine(std::uint32_t version);

@@ -1,0 +1,106 @@
+// The one error type and the one throwing helper of the project.
+//
+// An Error is a single line for a person plus the exit code of the command line (README, "Exit
+// codes"). It is thrown where the fault is found and caught in two places only: main and the job
+// worker. It never crosses the border of the engine library: there it travels as a Failure.
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kappascope {
+
+enum class ExitCode : int {
+  ok = 0,
+  internal = 1,     // our own mistake, or a check that failed (selftest)
+  usage = 2,        // wrong words on the command line
+  damaged = 3,      // truncated, malformed or hostile file
+  unsupported = 4,  // well-formed, but unknown or out of range
+  io = 5,           // missing, permission, disk full
+  memory = 6,
+  gpu = 7,
+  some_failed = 8,  // part of a batch failed, the rest is written
+  locked = 9,       // another process writes into the output folder
+  interrupted = 130
+};
+
+// Where a fault lies; an empty field is left out of the line.
+struct Place {
+  std::string_view file = {};
+  std::string_view tensor = {};
+  std::int64_t offset = -1;  // bytes from the start of the file, −1: unknown
+};
+
+// `text` made safe for one terminal line: control characters, line breaks, bidi controls and bytes
+// that are no UTF-8 become \xNN.
+std::string printable(std::string_view text);
+
+// "FILE: [tensor NAME: ][offset N: ]what", every part printable.
+std::string describe(const Place& place, std::string_view what);
+
+// What went wrong, as a value: code ok means nothing did.
+struct Failure {
+  ExitCode code = ExitCode::ok;
+  std::string message;  // one line, without the "kappascope: " in front
+
+  explicit operator bool() const { return code != ExitCode::ok; }
+};
+
+class Error : public std::exception {
+ public:
+  Error(ExitCode code, std::string message) : failure_{code, std::move(message)} {}
+  explicit Error(Failure failure) : failure_(std::move(failure)) {}
+  const char* what() const noexcept override { return failure_.message.c_str(); }
+  ExitCode code() const { return failure_.code; }
+  const Failure& failure() const { return failure_; }
+
+ private:
+  Failure failure_;
+};
+
+// "a", 3, "b" → "a3b"
+template <typename... Parts>
+std::string join_words(const Parts&... parts) {
+  std::ostringstream out;
+  (out << ... << parts);
+  return out.str();
+}
+
+template <typename... Parts>
+[[noreturn]] void fail(ExitCode code, const Place& place, const Parts&... what) {
+  throw Error(code, describe(place, join_words(what...)));
+}
+
+// Throws Error(code, …) unless `holds`. The words are put together only when it does not.
+template <typename... Parts>
+void require(bool holds, ExitCode code, const Place& place, const Parts&... what) {
+  if (!holds) fail(code, place, what...);
+}
+
+// Collects every fault of a file, so that a user mends it in one round, and throws them as one
+// line.
+class Faults {
+ public:
+  explicit Faults(std::string file) : file_(std::move(file)) {}
+  template <typename... Parts>
+  void add(ExitCode code, std::string_view tensor, const Parts&... what) {
+    add_text(code, describe(Place{{}, tensor, -1}, join_words(what...)));
+  }
+  bool empty() const { return texts_.empty(); }
+  // Throws "FILE: first; second; …" (at most 20, then their number) with the gravest code:
+  // damaged before unsupported.
+  void throw_if_any() const;
+
+ private:
+  void add_text(ExitCode code, std::string text);
+  std::string file_;
+  std::vector<std::string> texts_;
+  ExitCode code_ = ExitCode::ok;
+};
+
+}  // namespace kappascope

@@ -1,0 +1,75 @@
+// Typed taps of the forward pass. The engine fills them, a recorder or a test reads them; nothing a
+// probe does changes a number, and what it does not want is not computed. Standard library only.
+//
+// Pointers are valid during the call. T here counts the *recorded* tokens of the call: with
+// `--window` a chunk begins with context that was recorded before, which the taps leave out.
+// first_token is the index of row 0 in the whole text.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/kernels.h"
+
+namespace kappascope {
+
+struct ProbeWants {
+  bool routing = false;     // MoeTap without gate statistics
+  bool gate_stats = false;  // MoeTap::gate_stats, histograms, effect; DenseTap::gate_stats
+  bool gates = false;       // MoeTap::{kappa,gate_pre,gate_act}
+  bool hidden = false;      // HiddenTap, MoeTap::{router_input,output}
+  bool next_token = false;  // NextTokenTap
+  bool logits = false;      // NextTokenTap::logits
+};
+
+struct MoeTap {
+  std::int64_t layer, pass;
+  std::int64_t first_token, tokens, experts, slots, gates, width;       // T, E, K, I, H
+  const float* router_logits;                                           // [T,E]
+  const std::int32_t* expert_index;                                     // [T,K]
+  const float* expert_weight;                                           // [T,K]
+  const std::uint8_t* expert_kept;                                      // [T,K]
+  const float* kappa_input;                                             // [T,K]
+  const float *top1_prob, *selected_mass, *margin, *top_gap, *entropy;  // [T]
+  const GateStats* gate_stats;                                          // [T,K] NaN where dropped
+  const std::int64_t* kappa_hist;                                       // [E,kKappaBins]
+  const std::int64_t* gate_pre_hist;                                    // [E,kGatePreBins]
+  const EffectSums* effect;                                             // [E]
+  const float *kappa, *gate_pre, *gate_act;                             // [T,K,I] NaN where dropped
+  const float *router_input, *output;                                   // [T,H]
+};
+
+struct DenseTap {  // a dense layer with a gate (not relu²)
+  std::int64_t layer, pass;
+  std::int64_t first_token, tokens, gates;  // T, I
+  const float* kappa;                       // [I] the same for every token; 1 without κ
+  const GateStats* gate_stats;              // [T]
+};
+
+struct HiddenTap {  // residual stream after a layer, before the final norm
+  std::int64_t layer, pass, first_token, tokens, width;
+  const float* hidden;  // [T,H]
+};
+
+struct NextTokenTap {  // a block of rows; row r predicts token first_token + r + 1
+  std::int64_t first_token, tokens, vocab;
+  const float* nll;                 // [rows] of the token that follows, NaN at the text's end
+  const std::int32_t* target_rank;  // [rows] −1 at the text's end
+  const std::int32_t* top_id;       // [rows,kTopTokens]
+  const float* top_logprob;         // [rows,kTopTokens]
+  const float* logits;              // [rows,V] when wanted
+};
+
+// A tap returns false to stop the run (it then keeps the reason itself); it never throws, because
+// the call comes through the engine library.
+class Probe {
+ public:
+  virtual ~Probe() = default;
+  virtual ProbeWants wants() const noexcept = 0;
+  virtual bool wants_layer(std::int64_t /*layer*/) const noexcept { return true; }
+  virtual bool moe(const MoeTap&) noexcept { return true; }
+  virtual bool dense(const DenseTap&) noexcept { return true; }
+  virtual bool hidden(const HiddenTap&) noexcept { return true; }
+  virtual bool next_token(const NextTokenTap&) noexcept { return true; }
+};
+
+}  // namespace kappascope

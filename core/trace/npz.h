@@ -1,0 +1,89 @@
+// NumPy .npz archives: stored entries, C order, little endian, ZIP64 when needed.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/checkpoint/zip.h"
+#include "core/error.h"
+
+namespace kappascope {
+
+enum class NpyType : std::uint8_t { boolean, int16, int32, int64, float32, float64, text };
+
+// One array of an archive. `text` arrays are NumPy '<U': `text_width` code points an item.
+struct NpyArray {
+  std::string name;
+  NpyType type = NpyType::float32;
+  std::vector<std::int64_t> shape;
+  std::int64_t text_width = 0;
+
+  std::int64_t elements() const;
+  std::int64_t item_bytes() const;
+};
+
+// Writes an archive whose arrays and shapes are known from the start, in any order and in pieces:
+// the layout is fixed when it is opened, every piece goes to its place at once, and nothing of an
+// array stays in memory. Same calls, same bytes (no dates).
+class NpzWriter {
+ public:
+  // Creates `path`, which must not exist. Room on the disk is taken at once where the file system
+  // can: a full disk is an error (io) before the work, not after it.
+  NpzWriter(const std::filesystem::path& path, std::vector<NpyArray> arrays);
+  ~NpzWriter();  // an archive that was not finished is removed
+
+  // Puts `data` (whole items) at element `first` of the array. Every element must be written
+  // exactly once before finish(); pieces of one array may come in any order.
+  void write(std::string_view array, std::int64_t first, std::span<const std::byte> data);
+
+  // The same for a text array: UTF-8 in, each item padded with NUL to text_width.
+  void write_text(std::string_view array, std::int64_t first, std::span<const std::string> items);
+
+  // Checks that every element came, writes headers, checksums and directory, and closes. The file
+  // is complete and on disk when it returns.
+  void finish();
+
+  // A whole array at once.
+  template <typename T>
+  void write(std::string_view array, const std::vector<T>& values) {
+    write(array, 0, std::as_bytes(std::span(values)));
+  }
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Reads an archive: directory and .npy headers; array data zero-copy from the mapped file (copied
+// when a foreign writer left it unaligned). Object arrays, Fortran order and big endian are refused
+// by name (unsupported); everything malformed is damaged.
+class NpzReader {
+ public:
+  explicit NpzReader(const std::filesystem::path& path);
+
+  const std::vector<NpyArray>& arrays() const { return arrays_; }
+  const NpyArray* find(std::string_view name) const;  // nullptr when absent
+  const InputFile& file() const { return file_; }
+
+  // The values of an array of that very type; absent or of another type: damaged.
+  std::span<const float> float32(std::string_view name) const;
+  std::span<const double> float64(std::string_view name) const;
+  std::span<const std::int16_t> int16(std::string_view name) const;
+  std::span<const std::int32_t> int32(std::string_view name) const;
+  std::span<const std::int64_t> int64(std::string_view name) const;
+  std::span<const std::uint8_t> boolean(std::string_view name) const;
+  std::vector<std::string> text(std::string_view name) const;  // UTF-8, trailing NULs off
+
+ private:
+  InputFile file_;
+  std::vector<NpyArray> arrays_;                        // sorted by name
+  std::vector<std::uint64_t> offsets_;                  // of the data, beside arrays_
+  mutable std::vector<std::vector<std::byte>> copies_;  // unaligned arrays, beside arrays_
+};
+
+}  // namespace kappascope

@@ -1,0 +1,69 @@
+// Fills a trace.npz from the taps of a forward pass, streaming: what a layer gave is on its way to
+// the file before the next layer runs.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/forward/probe.h"
+#include "core/model/model.h"
+#include "core/tokenizer/tokenizer.h"
+#include "core/trace/npz.h"
+
+namespace kappascope {
+
+// How a text longer than sequence_len was cut (`--window`); one chunk otherwise.
+struct TextChunk {
+  std::int64_t begin = 0;           // first token of the call
+  std::int64_t first_recorded = 0;  // the tokens before it were recorded by the chunk before
+  std::int64_t end = 0;
+};
+
+// The text as the model is fed it, with what the trace says of each token.
+struct TokenizedText {
+  std::vector<Token> tokens;
+  std::vector<std::string> bytes;  // exact bytes of each token; "" when there is no tokenizer
+  std::vector<TextChunk> chunks;
+};
+
+struct TraceSettings {
+  bool kappa = true, capacity = true;
+  bool record_gates = false, record_logits = false;
+  std::vector<std::int64_t> layers;  // recorded model layers, ascending; all by default
+  std::string command;               // command line as given, arguments quoted
+  std::string tool_version, torch_version;
+  std::string dtype = "float32", device = "cpu";
+  int threads = 1;
+};
+
+class TraceRecorder final : public Probe {
+ public:
+  // Creates the archive at `path` (a temporary name; the caller renames). `model` and `text` must
+  // outlive the recorder.
+  TraceRecorder(const std::filesystem::path& path, const Model& model, const TokenizedText& text,
+                const TraceSettings& settings);
+  ~TraceRecorder() override;
+
+  ProbeWants wants() const noexcept override;
+  bool wants_layer(std::int64_t layer) const noexcept override;
+  bool moe(const MoeTap& tap) noexcept override;
+  bool dense(const DenseTap& tap) noexcept override;
+  bool next_token(const NextTokenTap& tap) noexcept override;
+
+  // Writes what is left and closes. Throws what a tap ran into (disk full …), if any did.
+  void finish();
+  // Why a tap returned false; code ok when none did.
+  const Failure& failure() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Writes model.npz (schema kappascope.model/1): parameters as stored, and the alignment of routers
+// and experts. `path` must not exist.
+void write_model_parameters(const std::filesystem::path& path, const Model& model);
+
+}  // namespace kappascope

@@ -1,0 +1,105 @@
+// A recorded run, opened from trace.npz: all that statistics and figures need (SPEC §4). Opened
+// without the model and without Torch; arrays are views of the mapped file.
+//
+// M recorded MoE layers × passes, T tokens, E experts, K slots, I gate units, L layers, V
+// vocabulary. An array that the run did not record is an empty span.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/checkpoint/json.h"
+#include "core/trace/npz.h"
+
+namespace kappascope {
+
+inline constexpr const char* kTraceSchema = "kappascope.trace/1";
+inline constexpr const char* kModelSchema = "kappascope.model/1";
+
+// What model.npz holds: learned parameters, free of any text.
+struct ModelParameters {
+  std::shared_ptr<NpzReader> file;
+  Json meta;
+  // Per layer of the model [L]
+  std::vector<std::string> layer_kind;                                    // "moe" or "dense"
+  std::span<const std::int32_t> layer_experts, layer_slots, layer_gates;  // E, K, I; −1: none
+  std::int32_t kappa_start_layer = -1;                                    // −1: no κ
+  std::span<const float> kappa_u;           // [L] U; NaN where the layer has no κ
+  std::span<const float> alignment_mean;    // [L,E] NaN in dense layers
+  std::span<const float> alignment_energy;  // [L,E]
+  std::int64_t experts = 0, gates = 0;      // E, I
+
+  // α and b of MoE layer `layer`, expert e, gate i, whatever the granularity; NaN where the layer
+  // has no κ. has_scale(): the model has α at all.
+  bool has_kappa(std::int64_t layer) const;
+  bool has_scale() const { return !scale_.empty(); }
+  float bias(std::int64_t layer, std::int64_t e, std::int64_t i) const;
+  float scale(std::int64_t layer, std::int64_t e, std::int64_t i) const;
+  KappaView kappa_view(std::int64_t layer, std::int64_t e) const;  // of one expert, for κ(s)
+
+ private:
+  friend std::shared_ptr<const ModelParameters> open_model_parameters(const std::filesystem::path&);
+  std::span<const float> bias_, scale_;  // as stored: [L,E,I], [L,E], [L] or [1]
+  std::int64_t layer_stride_ = 0, expert_stride_ = 0, gate_stride_ = 0;
+};
+
+std::shared_ptr<const ModelParameters> open_model_parameters(const std::filesystem::path& path);
+
+struct Trace {
+  std::shared_ptr<NpzReader> file;
+  std::filesystem::path path;
+  Json meta;  // kappascope_meta
+  // model.npz beside the trace or in the folder above, when its hashes are the trace's; else null.
+  std::shared_ptr<const ModelParameters> model;
+
+  std::int64_t tokens = 0, layers = 0, experts = 0, slots = 0, gates = 0;  // T, M, E, K, I
+  std::int64_t dense_layers = 0, dense_gates = 0;                          // Md, Id
+  std::int64_t model_layers = 0;                                           // n_layer
+  bool kappa = false;  // κ in force: the model has it and --kappa off was not given
+  std::string model_name, family;
+  std::int64_t step = -1;
+
+  std::span<const std::int32_t> token_id, char_start, char_end;  // [T]
+  std::vector<std::string> token_text, token_bytes_hex;          // [T]
+  std::span<const float> nll;                                    // [T]
+  std::span<const std::int32_t> target_rank;                     // [T]
+  std::span<const std::int32_t> top_token_id;                    // [T,5]
+  std::span<const float> top_token_logprob;                      // [T,5]
+
+  std::span<const std::int32_t> layer_index, pass_index;                          // [M]
+  std::span<const float> router_logits;                                           // [M,T,E]
+  std::span<const std::int16_t> expert_index;                                     // [M,T,K]
+  std::span<const float> expert_weight;                                           // [M,T,K]
+  std::span<const std::uint8_t> expert_kept;                                      // [M,T,K]
+  std::span<const float> kappa_input;                                             // [M,T,K]
+  std::span<const float> kappa_mean, kappa_min, kappa_max, kappa_p05, kappa_p95;  // [M,T,K]
+  std::span<const float> gate_mean_abs, gate_active_fraction, gate_top16_share, gate_entropy,
+      gate_kz_rms, gate_linear_fraction, gate_saturated_fraction;  // [M,T,K]
+  std::span<const float> router_top1_prob, router_selected_mass, router_margin, router_top_gap,
+      router_entropy;  // [M,T]
+
+  std::span<const std::int32_t> dense_layer_index, dense_pass_index;  // [Md]
+  std::span<const float> dense_kappa;                                 // [Md,Id]
+  std::span<const float> dense_gate_mean_abs, dense_gate_active_fraction, dense_gate_top16_share,
+      dense_gate_entropy, dense_gate_kz_rms, dense_gate_linear_fraction,
+      dense_gate_saturated_fraction;  // [Md,T]
+
+  std::span<const std::int64_t> kappa_hist;     // [M,E,64]
+  std::span<const std::int64_t> gate_pre_hist;  // [M,E,66]
+  std::span<const double> effect_mean, effect_abs, effect_rms, effect_positive, effect_rel_mean,
+      effect_rel_abs, effect_rel_rms, effect_rel_positive, effect_count;  // [M,E]
+
+  std::span<const float> kappa_values, gate_pre, gate_act;  // [M,T,K,I], with --record gates
+  std::span<const float> logits;                            // [T,V], with --logits
+};
+
+// Opens and checks a trace: schema, every array's type and shape against the others (all misses
+// together). Not a trace of ours: damaged; another schema version: unsupported.
+Trace open_trace(const std::filesystem::path& path);
+
+}  // namespace kappascope

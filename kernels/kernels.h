@@ -1,0 +1,104 @@
+// The operations that are this project's own: routing, κ-SwiGLU with its statistics, combine, and
+// what is read off the output logits. Plain pointers, no Torch, nothing of core.
+//
+// Every op has an args struct and a reference twin `NAME_ref(args)`, which is the judge of faster
+// ones. Shapes: T tokens, E experts, K slots, H hidden width, I gate units, V vocabulary.
+#pragma once
+
+#include <cstdint>
+
+namespace kappascope {
+
+// κ parameters of one layer: α and b of expert e, gate unit i lie at e·expert_stride +
+// i·gate_stride. bias == nullptr: κ = 1. scale == nullptr: κ does not depend on a score, u = s·b.
+struct KappaView {
+  const float* bias = nullptr;   // b
+  const float* scale = nullptr;  // α
+  std::int64_t expert_stride = 0;
+  std::int64_t gate_stride = 0;
+  float log_bound = 0;  // ln U
+};
+
+enum class RouteScore : std::uint8_t {
+  router_probs,  // s = 2·weight
+  raw_logit,     // s = 0.3·logit                                   (top_logits, exponent 0)
+  scaled_logit,  // s = 6·logit / score_norm[e]                      (top_logits, exponent > 0)
+  constant,      // s = score_constant
+  none           // the model has no κ: s is NaN
+};
+
+// Top-k routing with capacity (SPEC §1.5).
+struct RouteArgs {
+  std::int64_t tokens = 0, experts = 0, slots = 0;
+  const float* logits = nullptr;          // [T,E] raw router logits
+  const float* selection_bias = nullptr;  // [E] added for selection only; nullptr: none
+  std::int64_t capacity = 0;              // C assignments an expert; < 0: nothing is dropped
+  RouteScore score = RouteScore::none;
+  const float* score_norm = nullptr;  // [E] √H · m_e^p · mean m^(1−p)
+  float score_constant = 1;
+
+  std::int32_t* expert_index = nullptr;  // [T,K] best first; equal scores: lower expert first
+  float* expert_weight = nullptr;        // [T,K] softmax over the chosen logits; 0 where dropped
+  std::uint8_t* expert_kept = nullptr;   // [T,K]
+  float* kappa_input = nullptr;          // [T,K] s; NaN where dropped or none
+  // SPEC §5, [T] each
+  float* top1_prob = nullptr;
+  float* selected_mass = nullptr;
+  float* margin = nullptr;   // NaN when K = E
+  float* top_gap = nullptr;  // NaN when E = 1
+  float* entropy = nullptr;
+};
+void route_ref(const RouteArgs& args);
+
+// Gate statistics of one (token, expert) row (SPEC §5).
+struct GateStats {
+  float mean_abs, active_fraction, top_share, entropy, kz_rms, linear_fraction, saturated_fraction;
+};
+
+inline constexpr int kKappaBins = 64;    // ln κ / ln U over [−1,1]
+inline constexpr int kGatePreBins = 66;  // underflow, 64 over [−8,8], overflow
+
+// Running sums of the κ effect of one expert: d = z·σ(κz) − z·σ(z), r = d / silu(z) (SPEC §5).
+struct EffectSums {
+  double sum = 0, sum_abs = 0, sum_square = 0, positive = 0;
+  double rel_sum = 0, rel_sum_abs = 0, rel_sum_square = 0, rel_positive = 0;
+  std::int64_t count = 0;  // scalars
+};
+
+// a = z·σ(κz), h = a ∘ up, and the statistics of the rows [first_recorded, rows).
+// One call is one expert's kept rows; rows before first_recorded only run (context of a window).
+struct KappaSwigluArgs {
+  std::int64_t rows = 0, gates = 0;
+  const float* gate_pre = nullptr;  // [rows,I] z
+  const float* up = nullptr;        // [rows,I]
+  const float* score = nullptr;     // [rows] s; nullptr: the layer has no score (dense, κ = 1)
+  KappaView kappa;                  // bias and scale already moved to this expert (stride unused)
+  bool identity_gate = false;       // bilinear experts: a = z
+  float* hidden = nullptr;          // [rows,I] a ∘ up; may be the same memory as `up`
+
+  std::int64_t first_recorded = 0;
+  float active_threshold = 0.1f;
+  std::int64_t top_gates = 16;
+  GateStats* stats = nullptr;             // [rows]; nullptr: none asked for
+  std::int64_t* kappa_hist = nullptr;     // [kKappaBins] added to
+  std::int64_t* gate_pre_hist = nullptr;  // [kGatePreBins] added to
+  EffectSums* effect = nullptr;           // added to
+  float* kappa_out = nullptr;             // [rows,I] κ, when asked for
+  float* gate_act_out = nullptr;          // [rows,I] a, when asked for
+};
+void kappa_swiglu_ref(const KappaSwigluArgs& args);
+
+// What is read off a block of output logits (SPEC §4).
+inline constexpr int kTopTokens = 5;
+struct NextTokenArgs {
+  std::int64_t rows = 0, vocab = 0;
+  const float* logits = nullptr;         // [rows,V]
+  const std::int32_t* target = nullptr;  // [rows] the token that follows; −1: none
+  float* nll = nullptr;                  // [rows] −ln p(target); NaN without a target
+  std::int32_t* target_rank = nullptr;   // [rows] logits above the target's (ties: lower id first)
+  std::int32_t* top_id = nullptr;        // [rows,kTopTokens]; −1 past V
+  float* top_logprob = nullptr;          // [rows,kTopTokens]; NaN past V
+};
+void next_token_ref(const NextTokenArgs& args);
+
+}  // namespace kappascope
