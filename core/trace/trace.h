@@ -15,6 +15,7 @@
 
 #include "core/checkpoint/json.h"
 #include "core/trace/npz.h"
+#include "kernels/kernels.h"
 
 namespace kappascope {
 
