@@ -1,12 +1,13 @@
 // A regular file opened for reading: small parts are copied out, tensors are mapped.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/error.h"
@@ -31,7 +32,8 @@ class InputFile {
   std::vector<std::byte> read(std::uint64_t offset, std::uint64_t length,
                               std::string_view what) const;
 
-  // The same range of a read-only mapping of the whole file, made at the first call.
+  // The same range of a read-only mapping of the whole file, made at the first call. Safe from
+  // several threads. Whoever shortens the file meanwhile stops us with SIGBUS.
   std::span<const std::byte> map(std::uint64_t offset, std::uint64_t length,
                                  std::string_view what) const;
 
@@ -46,8 +48,8 @@ class InputFile {
   std::string path_;
   int descriptor_ = -1;
   std::uint64_t size_ = 0;
-  mutable const std::byte* mapping_ = nullptr;
-  mutable std::uint64_t bytes_read_ = 0;
+  mutable std::atomic<const std::byte*> mapping_ = nullptr;
+  mutable std::atomic<std::uint64_t> bytes_read_ = 0;
 };
 
 // Whole small text file (JSON); longer than `limit` bytes: ExitCode::damaged.

@@ -1,0 +1,84 @@
+#include "core/error.h"
+
+#include <algorithm>
+
+#include "core/utf8.h"
+
+namespace kappascope {
+namespace {
+
+// A hostile name may be as long as its file; an error stays one readable line.
+constexpr std::size_t max_part_bytes = 4000;
+constexpr std::size_t max_faults_listed = 20;
+
+// Characters that move the cursor, break the line or turn the writing direction.
+bool is_unsafe(char32_t c) {
+  const bool control = c < 0x20 || (c >= 0x7F && c < 0xA0);
+  const bool separator = c == 0x2028 || c == 0x2029;
+  const bool bidi = c == 0x061C || c == 0x200E || c == 0x200F || (c >= 0x202A && c <= 0x202E) ||
+                    (c >= 0x2066 && c <= 0x2069);
+  return control || separator || bidi;
+}
+
+void append_escaped(std::string& out, std::string_view bytes) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  for (const char c : bytes) {
+    const auto byte = static_cast<std::uint8_t>(c);
+    out += "\\x";
+    out += digits[byte >> 4];
+    out += digits[byte & 15];
+  }
+}
+
+std::string printable_part(std::string_view text) {
+  if (text.size() <= max_part_bytes) return printable(text);
+  return printable(text.substr(0, max_part_bytes)) + "…";
+}
+
+// Which code a list of faults gets: damage outweighs what is only not supported.
+int gravity(ExitCode code) {
+  return code == ExitCode::damaged ? 3 : code == ExitCode::unsupported ? 2 : code != ExitCode::ok;
+}
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  std::string out;
+  out.reserve(text.size());
+  for (std::size_t at = 0; at < text.size();) {
+    const CodePoint point = decode_utf8(text, at);
+    const std::size_t length = std::max<std::size_t>(point.length, 1);
+    const std::string_view bytes = text.substr(at, length);
+    if (point.length == 0 || is_unsafe(point.value)) {
+      append_escaped(out, bytes);
+    } else {
+      out += bytes;
+    }
+    at += length;
+  }
+  return out;
+}
+
+std::string describe(const Place& place, std::string_view what) {
+  std::string line;
+  if (!place.file.empty()) line += printable_part(place.file) + ": ";
+  if (!place.tensor.empty()) line += "tensor " + printable_part(place.tensor) + ": ";
+  if (place.offset >= 0) line += "offset " + std::to_string(place.offset) + ": ";
+  return line + printable_part(what);
+}
+
+void Faults::add_text(ExitCode code, std::string text) {
+  texts_.push_back(std::move(text));
+  if (gravity(code) > gravity(code_)) code_ = code;
+}
+
+void Faults::throw_if_any() const {
+  if (texts_.empty()) return;
+  std::string line = printable_part(file_) + ": ";
+  const std::size_t listed = std::min(texts_.size(), max_faults_listed);
+  for (std::size_t i = 0; i < listed; ++i) line += (i == 0 ? "" : "; ") + texts_[i];
+  if (texts_.size() > listed) line += "; … " + std::to_string(texts_.size()) + " faults in all";
+  throw Error(code_, line);
+}
+
+}  // namespace kappascope
