@@ -25,7 +25,7 @@ struct ModelConfig {
   std::int64_t n_layer = 0;       // L
   std::int64_t n_head = 0;        // divides n_embd
   std::int64_t n_kv_head = 0;     // divides n_head; absent: n_head
-  std::int64_t n_embd = 0;        // H
+  std::int64_t n_embd = 0;        // H ≥ 32, the inputs of attn.ve_gate
 
   std::int64_t n_exp = 64;            // E; ≤ 1: the model has no MoE layer
   std::int64_t moe_top_k = 2;         // K
@@ -38,11 +38,12 @@ struct ModelConfig {
   std::int64_t kappa_bias_start_layer = 0;  // below it κ = 1, dense layers too
   KappaInput kappa_input = KappaInput::router_probs;
   double kappa_input_constant = 1.0;
-  double kappa_input_logit_norm_exponent = 0.5;  // p ≥ 0
+  double kappa_input_logit_norm_exponent = 0.5;  // p ≥ 0; null: 0, as the reference reads it
   double moe_kappa_slope_max_scale = 3.0;        // U of MoE layers: 1/U < κ < U
   double dense_kappa_slope_max_scale = 2.0;      // U of dense layers
   bool constant_kappa_bias_dense_layers = false;
   Granularity kappa_granularity = Granularity::per_gate;
+  bool kappa_granularity_given = false;  // false: the meta did not say, the default holds
 
   bool use_aux_free_load_balancing = false;  // selection by logits + expert_bias
   bool use_qwen3_dense_mlp = true;           // absent: inferred; false: c_proj(relu(c_fc x)²)
@@ -71,8 +72,9 @@ struct ModelConfig {
   std::int64_t capacity(std::int64_t tokens) const;
 };
 
-// Parses the whole meta document (its "model_config"); tensor names settle what is inferred. All
-// faults are reported together: damaged (types), unsupported (range, unknown value).
+// Parses the whole meta document (its "model_config"); tensor names settle what is inferred. A null
+// field counts as absent. All faults are reported together: damaged (missing field, wrong type),
+// unsupported (range, unknown value). `file` is for messages.
 ModelConfig read_model_config(const Json& meta, const std::vector<TensorInfo>& tensors,
                               std::string_view file);
 

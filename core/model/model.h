@@ -19,21 +19,21 @@ namespace kappascope {
 // κ = U^tanh(α·s + b); legacy outer products are multiplied out to per-gate.)
 struct KappaParameters {
   std::vector<float>
-      bias;  // b: [E,I] per-gate, [E] per-expert, [1] per-layer and global; dense [I]
+      bias;  // b: [E,I] per-gate, [E] per-expert, [1] per-layer and global; dense [I] or [1]
   std::vector<float> scale;  // α, same shape; empty when the input is constant or the layer dense
   std::int64_t expert_stride = 0;  // elements from one expert's parameters to the next
   std::int64_t gate_stride = 0;    // elements from one gate unit's to the next: 0 or 1
   double bound = 1.0;              // U
   std::string origin;              // which tensors, for `info`: "kappa_bias [8,384]"
 
-  bool empty() const { return bias.empty(); }  // κ = 1
+  bool empty() const { return bias.empty(); }  // κ = 1, or opened without values
   KappaView view() const;                      // for the kernels
 };
 
-// One row of the table of weights: which tensor plays which part.
+// One weight of the config: which tensor plays which part.
 struct WeightRole {
   std::string name;                    // "transformer.h.3.mlp.experts.gate_proj"
-  std::vector<std::int64_t> shape;     // as the config demands
+  std::vector<std::int64_t> shape;     // as the config demands; [steps, L] lambdas as found
   const TensorInfo* tensor = nullptr;  // nullptr: absent and optional
 };
 
@@ -49,11 +49,12 @@ struct Model {
   CheckpointFiles files;
   ModelConfig config;
   std::unique_ptr<TensorFile> tensors;
-  std::vector<WeightRole> weights;  // every role of the config, in running order
-  std::vector<LayerPlan> layers;    // [L]
-  std::string config_sha256;        // of the model_config document
-  std::string directory_sha256;     // of the tensor directory
-  std::string granularity_reason;   // why this κ granularity, for `info`
+  std::vector<WeightRole> weights;           // every role of the config, in running order
+  std::vector<LayerPlan> layers;             // [L]
+  std::string config_sha256;                 // of the model_config document
+  std::string directory_sha256;              // of the tensor directory
+  std::string granularity_reason;            // why this κ granularity, for `info`
+  std::vector<std::string> unknown_tensors;  // neither of the config nor known leftovers
 
   std::string name() const;  // last part of the folder's path
   // The tensor of a role, by its name; nullptr when absent and optional. Unknown role: our mistake.

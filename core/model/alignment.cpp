@@ -1,0 +1,92 @@
+// Router–expert alignment from the weights alone (SPEC §5).
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/model/model.h"
+
+namespace kappascope {
+namespace {
+
+constexpr std::int64_t kBlock = std::int64_t{1} << 20;  // weights widened to float32 at once
+
+double dot(const std::vector<double>& a, const std::vector<double>& b) {
+  double sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+// What one pass over an expert's gate_proj [H,I] gives.
+struct ColumnSums {
+  std::vector<double> mean;    // [H] Σᵢ W[h,i] / I
+  std::vector<double> router;  // [I] Σₕ w_g[h]·W[h,i]
+  std::vector<double> square;  // [I] ‖cᵢ‖²
+};
+
+// `first`: element of `gate` where the expert's [H,I] block begins.
+ColumnSums sum_columns(const TensorFile& file, const TensorInfo& gate, std::int64_t first,
+                       const std::vector<double>& router) {
+  const std::int64_t hidden = gate.shape[1], gates = gate.shape[2];
+  ColumnSums sums{std::vector<double>(router.size()),
+                  std::vector<double>(static_cast<std::size_t>(gates)),
+                  std::vector<double>(static_cast<std::size_t>(gates))};
+  const std::int64_t step = std::max<std::int64_t>(1, kBlock / gates);
+  for (std::int64_t begin = 0; begin < hidden; begin += step) {
+    const std::int64_t rows = std::min(step, hidden - begin);
+    const std::vector<float> block = file.floats(gate, first + begin * gates, rows * gates);
+    for (std::int64_t row = 0; row < rows; ++row) {
+      const auto h = static_cast<std::size_t>(begin + row);
+      const float* weights = block.data() + row * gates;
+      double total = 0;
+      for (std::size_t i = 0; i < sums.square.size(); ++i) {
+        const double weight = weights[i];
+        total += weight;
+        sums.router[i] += router[h] * weight;
+        sums.square[i] += weight * weight;
+      }
+      sums.mean[h] = total / static_cast<double>(gates);
+    }
+  }
+  return sums;
+}
+
+}  // namespace
+
+Alignment router_alignment(const Model& model, std::int64_t layer) {
+  const std::string head = join_words("transformer.h.", layer, ".mlp.");
+  const TensorFile& file = *model.tensors;
+  const TensorInfo& router = *model.tensor(head + "router.w_g.weight");
+  const TensorInfo& gate = *model.tensor(head + "experts.gate_proj");
+  const std::int64_t hidden = model.config.n_embd, block = hidden * model.config.gate_units();
+  constexpr double none = std::numeric_limits<double>::quiet_NaN();
+
+  Alignment alignment;
+  for (std::int64_t e = 0; e < model.config.n_exp; ++e) {
+    const std::vector<float> stored = file.floats(router, e * hidden, hidden);
+    const std::vector<double> weights(stored.begin(), stored.end());
+    const ColumnSums sums = sum_columns(file, gate, e * block, weights);
+
+    // cos(w, m), m the mean column
+    const double norm = std::sqrt(dot(weights, weights));
+    const double mean_norm = std::sqrt(dot(sums.mean, sums.mean));
+    const double mean_scale = norm * mean_norm;
+    alignment.mean.push_back(
+        static_cast<float>(mean_scale == 0 ? none : dot(weights, sums.mean) / mean_scale));
+
+    // Σⱼ cosⱼ‖cⱼ‖² / Σⱼ‖cⱼ‖² with cosⱼ = w·cⱼ / (‖w‖‖cⱼ‖); a zero column weighs nothing
+    double weighted = 0, energy = 0;
+    for (std::size_t i = 0; i < sums.square.size(); ++i) {
+      weighted += sums.router[i] * std::sqrt(sums.square[i]);
+      energy += sums.square[i];
+    }
+    const double energy_scale = norm * energy;
+    alignment.energy.push_back(
+        static_cast<float>(energy_scale == 0 ? none : weighted / energy_scale));
+
+    const auto bytes = static_cast<std::uint64_t>(block) * dtype_bytes(gate.dtype);
+    file.file().release(gate.offset + static_cast<std::uint64_t>(e) * bytes, bytes);
+  }
+  return alignment;
+}
+
+}  // namespace kappascope
