@@ -1,8 +1,9 @@
 // A restricted reader of Python pickles: it builds plain values and runs nothing.
 //
 // Globals outside the caller's list are refused by name and offset; REDUCE, NEWOBJ and BUILD only
-// record what was asked for, the caller decides what it means. Memory is bounded by the input's
-// size: the memo refers to values, it never copies them.
+// record what was asked for, the caller decides what it means. The one exception: an empty
+// `collections OrderedDict` is a dict, and attributes set on it are dropped. Memory is bounded by
+// the input's size and by 2²² values: the memo refers to values, it never copies them.
 #pragma once
 
 #include <cstdint>
@@ -41,12 +42,16 @@ struct PickleValue {
   std::uint64_t offset = 0;     // of the opcode that made the value, for messages
 };
 
+std::string_view kind_name(PickleValue::Kind kind);  // "a text", for messages
+
 class Pickle {
  public:
   // Parses one pickle, protocols 2 to 5, that must end with STOP at the end of `bytes` or before
-  // it. `allowed` holds "module name" strings; `file` and `base_offset` are for messages. Refused
-  // (damaged): unknown opcodes, globals not allowed, stack underflow, memo holes, lengths past the
-  // end, integers over 64 bits, cycles (a container put into itself), unhashable dict keys.
+  // it. `allowed` holds "module name" strings; it and `bytes` must outlive the result. `file` and
+  // `base_offset` are for messages. Refused (damaged): unknown opcodes, globals not allowed, stack
+  // underflow, memo holes, lengths past the end, integers over 64 bits, cycles (a container put
+  // into itself), text that is no UTF-8, dict keys other than None, booleans, numbers, texts and
+  // bytes. A key that occurs twice is kept twice.
   static Pickle parse(std::span<const std::byte> bytes, std::span<const std::string_view> allowed,
                       std::string_view file, std::uint64_t base_offset = 0);
 
