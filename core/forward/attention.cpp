@@ -1,0 +1,75 @@
+#include "core/forward/attention.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/forward/operations.h"
+
+namespace kappascope {
+namespace {
+
+// (x1, x2) → (x1 cos + x2 sin, −x1 sin + x2 cos) on the two halves of each head; x [T,heads,D].
+at::Tensor rotate(const at::Tensor& x, const Rotary& rotary) {
+  const auto half = x.size(2) / 2;
+  const at::Tensor x1 = x.narrow(2, 0, half), x2 = x.narrow(2, half, half);
+  const at::Tensor cos = rotary.cos.unsqueeze(1), sin = rotary.sin.unsqueeze(1);
+  return at::cat({x1 * cos + x2 * sin, x2 * cos - x1 * sin}, 2);
+}
+
+// v + 2σ(ve_gate · x[0:32]) · ve(id), per kv head; v [T,kv,D].
+at::Tensor add_value_embedding(const at::Tensor& v, const at::Tensor& x, const at::Tensor& ids,
+                               const AttentionWeights& weights) {
+  const at::Tensor gate = 2 * at::sigmoid(at::mm(x.narrow(1, 0, 32), weights.ve_gate.t()));
+  const at::Tensor embedded = weights.value_embed.index_select(0, ids).to(at::kFloat);
+  return v + gate.unsqueeze(2) * embedded.view(v.sizes());
+}
+
+// Rows [first, last) of softmax(q kᵀ/√D) v, all heads; q, k, v [heads,T,D] → [heads,rows,D].
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t first,
+                  std::int64_t last, std::int64_t window) {
+  const std::int64_t low = std::max<std::int64_t>(0, first - window), keys = last - low;
+  const at::Tensor queries = q.narrow(1, first, last - first) / std::sqrt(double(q.size(2)));
+  at::Tensor scores = at::bmm(queries, k.narrow(1, low, keys).transpose(1, 2));
+  if (last - first > 1) {
+    const at::Tensor i = at::arange(first, last).unsqueeze(1), j = at::arange(low, last);
+    scores.masked_fill_((j > i).logical_or(i - j > window), -INFINITY);
+  }
+  return at::bmm(scores.softmax(-1), v.narrow(1, low, keys));
+}
+
+}  // namespace
+
+Rotary rotary_table(std::int64_t tokens, std::int64_t head_width) {
+  const at::Tensor channel = at::arange(0, head_width, 2, at::kFloat);
+  const at::Tensor frequency =
+      at::pow(at::scalar_tensor(10000.0f), channel / head_width).reciprocal();
+  const at::Tensor angle = at::outer(at::arange(tokens, at::kFloat), frequency);
+  return {angle.cos().to(at::kBFloat16).to(at::kFloat),
+          angle.sin().to(at::kBFloat16).to(at::kFloat)};
+}
+
+at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const AttentionWeights& weights,
+                     const Rotary& rotary, const ModelConfig& config, std::int64_t window) {
+  const auto tokens = x.size(0), width = config.head_width();
+  const auto per_kv = config.n_head / config.n_kv_head;
+  at::Tensor q = project(x, weights.c_q).view({tokens, config.n_head, width});
+  at::Tensor k = project(x, weights.c_k).view({tokens, config.n_kv_head, width});
+  at::Tensor v = project(x, weights.c_v).view({tokens, config.n_kv_head, width});
+  if (weights.value_embed.defined()) v = add_value_embedding(v, x, ids, weights);
+  q = rms_norm(rotate(q, rotary)).transpose(0, 1).contiguous();
+  k = rms_norm(rotate(k, rotary)).transpose(0, 1).repeat_interleave(per_kv, 0);
+  v = v.transpose(0, 1).repeat_interleave(per_kv, 0);
+
+  // In a block of rows a masked NaN would still reach rows that do not see it (0·NaN); row by row
+  // it cannot, because a row's keys are then exactly those it sees.
+  const bool finite = std::isfinite(k.sum().item<float>()) && std::isfinite(v.sum().item<float>());
+  const std::int64_t block = finite ? 128 : 1;
+  at::Tensor mixed = at::empty({config.n_head, tokens, width});
+  for (std::int64_t first = 0; first < tokens; first += block) {
+    const std::int64_t last = std::min(tokens, first + block);
+    mixed.narrow(1, first, last - first).copy_(attend(q, k, v, first, last, window));
+  }
+  return project(mixed.transpose(0, 1).reshape({tokens, config.n_embd}), weights.c_proj);
+}
+
+}  // namespace kappascope

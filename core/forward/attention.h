@@ -1,0 +1,23 @@
+// Causal grouped-query attention with rotary positions, QK norm, window and value embeddings
+// (SPEC §1.4).
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "core/model/torch_weights.h"
+
+namespace kappascope {
+
+// cos and sin of the rotary angles, base 10000, rounded to bfloat16 as the reference keeps them.
+struct Rotary {
+  at::Tensor cos;  // [T, D/2] float32
+  at::Tensor sin;  // [T, D/2]
+};
+Rotary rotary_table(std::int64_t tokens, std::int64_t head_width);
+
+// x [T,H] (already normed), ids [T] int64 → [T,H]. `window` W: key j is seen by query i iff
+// 0 ≤ i−j ≤ W. A token whose numbers are NaN spoils only tokens that see it.
+at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const AttentionWeights& weights,
+                     const Rotary& rotary, const ModelConfig& config, std::int64_t window);
+
+}  // namespace kappascope

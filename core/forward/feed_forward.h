@@ -1,0 +1,47 @@
+// The MLP of a layer: experts behind a router, or dense (SPEC §1.5, §1.4). Routing, κ-SwiGLU and
+// its statistics are kernels/; the matrix products are Torch's.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+
+#include "core/engine.h"
+#include "core/forward/probe.h"
+#include "core/model/torch_weights.h"
+
+namespace kappascope {
+
+// Thrown through the forward pass when the progress or a probe says stop; engine_library.cpp turns
+// it into a value.
+struct Stopped {};
+
+// What a call of the model carries from layer to layer.
+struct CallContext {
+  const Model& model;
+  const ForwardCall& call;
+  const ForwardOptions& options;
+  Probe& probe;
+  Progress& progress;
+  ProbeWants wants;
+  std::uint64_t done = 0, total = 0;  // layers × tokens
+
+  std::int64_t tokens() const { return std::int64_t(call.ids.size()); }
+  std::int64_t recorded() const { return tokens() - call.first_recorded; }
+  std::int64_t first_token() const { return call.text_offset + call.first_recorded; }
+  // Tells the progress; throws Stopped when it says so.
+  void check() const {
+    if (!progress.update("prefill", done, total)) throw Stopped{};
+  }
+  static void require_going(bool going) {
+    if (!going) throw Stopped{};
+  }
+};
+
+// x [T,H] (already normed) → [T,H].
+at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+                     std::int64_t pass, const CallContext& context);
+at::Tensor dense_layer(const at::Tensor& x, const DenseWeights& weights, std::int64_t layer,
+                       std::int64_t pass, const CallContext& context);
+
+}  // namespace kappascope

@@ -1,0 +1,13 @@
+// The forward pass of a κ-SwiGLU checkpoint (SPEC §1.4).
+#pragma once
+
+#include "core/engine.h"
+#include "core/model/torch_weights.h"
+
+namespace kappascope {
+
+// Runs one call and gives the probe what it wants. Throws Stopped (feed_forward.h) or Error.
+void run_transformer(const Model& model, const Weights& weights, const ForwardCall& call,
+                     const ForwardOptions& options, Probe& probe, Progress& progress);
+
+}  // namespace kappascope

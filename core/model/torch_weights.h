@@ -1,0 +1,59 @@
+// The weights of an opened model as Torch tensors: views of the mapped file where the types agree.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/engine.h"
+#include "core/model/model.h"
+
+namespace kappascope {
+
+struct AttentionWeights {
+  at::Tensor c_q;          // [n_head·D, H]
+  at::Tensor c_k;          // [n_kv_head·D, H]
+  at::Tensor c_v;          // [n_kv_head·D, H]
+  at::Tensor c_proj;       // [H, n_head·D]
+  at::Tensor ve_gate;      // [n_kv_head, 32], float32; undefined without value embedding
+  at::Tensor value_embed;  // [Vp, n_kv_head·D], stored type; undefined without
+};
+
+struct DenseWeights {
+  at::Tensor gate_proj;  // [4H, H]; undefined: relu² layer
+  at::Tensor c_fc;       // [4H, H]
+  at::Tensor c_proj;     // [H, 4H]
+};
+
+struct MoeWeights {
+  at::Tensor w_g;                  // [E, H] float32 always
+  std::vector<float> expert_bias;  // [E] added for selection; empty: none
+  std::vector<float> score_norm;   // [E] √H · m_e^p · mean m^(1−p), m_e = √(‖w_g[e]‖² + 1e-4)
+  at::Tensor gate_proj;            // [E, H, I]
+  at::Tensor c_fc;                 // [E, H, I]
+  at::Tensor c_proj;               // [E, I, H]
+};
+
+struct LayerWeights {
+  float resid_lambda = 1, x0_lambda = 0;
+  AttentionWeights attention;
+  DenseWeights dense;  // of a dense layer
+  MoeWeights moe;      // of an MoE layer
+};
+
+struct Weights {
+  at::Tensor wte;      // [Vp, H], stored type
+  at::Tensor lm_head;  // [Vp, H]
+  std::vector<LayerWeights> layers;
+  std::uint64_t nonfinite = 0;            // NaN and Inf among all values
+  std::vector<std::string> nonfinite_in;  // tensors that hold them
+};
+
+// Reads every weight once: counts what is not finite, widens what must be. Matrices of the layers
+// come as `dtype`; those stored so stay in the mapped file. Throws Error (interrupted) when the
+// progress says stop.
+Weights load_weights(const Model& model, ComputeType dtype, Progress& progress);
+
+}  // namespace kappascope

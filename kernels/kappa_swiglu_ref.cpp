@@ -1,0 +1,141 @@
+// κ-SwiGLU over the rows of one expert with its gate statistics, reference (SPEC §1.5, §5).
+//
+//   κ = exp(ln U · tanh(α·s + b)),  a = z·σ(κz),  hidden = a ∘ up
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <vector>
+
+#include "kernels/kappa_math.h"
+#include "kernels/kernels.h"
+
+namespace kappascope {
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+// Index of x among `bins` equal bins of [low, high], the last one closed on both sides.
+int bin_of(float x, float low, float high, int bins) {
+  const int bin = int((x - low) / (high - low) * float(bins));
+  return std::clamp(bin, 0, bins - 1);
+}
+
+struct Row {
+  std::vector<float> tanh_u;     // [I] tanh(α·s + b) = ln κ / ln U; 0 where κ = 1
+  std::vector<float> kappa;      // [I]
+  std::vector<float> gate_act;   // [I] a
+  std::vector<float> magnitude;  // [I] |a|
+  explicit Row(std::int64_t gates)
+      : tanh_u(gates, 0.0f), kappa(gates, 1.0f), gate_act(gates), magnitude(gates) {}
+};
+
+void fill_kappa(const KappaSwigluArgs& args, std::int64_t r, Row& row) {
+  const KappaView& view = args.kappa;
+  if (!view.bias) return;
+  const float s = args.score[r];
+  // Without α a row's κ depends on s alone: the same score, the same κ.
+  if (r > 0 && !view.scale && s == args.score[r - 1]) return;
+  for (std::int64_t i = 0; i < args.gates; ++i) {
+    const float b = view.bias[i * view.gate_stride];
+    row.tanh_u[i] = std::tanh(view.scale ? view.scale[i * view.gate_stride] * s + b : s * b);
+    row.kappa[i] = std::exp(view.log_bound * row.tanh_u[i]);
+    if (view.gate_stride == 0) {  // one value for all gates
+      std::fill(row.tanh_u.begin() + 1, row.tanh_u.end(), row.tanh_u[0]);
+      std::fill(row.kappa.begin() + 1, row.kappa.end(), row.kappa[0]);
+      return;
+    }
+  }
+}
+
+GateStats describe_gates(const KappaSwigluArgs& args, const float* z, Row& row) {
+  const auto gates = args.gates;
+  double sum = 0, x_log_x = 0, sharpness = 0;
+  std::int64_t active = 0, linear = 0, saturated = 0;
+  for (std::int64_t i = 0; i < gates; ++i) {
+    const float magnitude = row.magnitude[i] = std::fabs(row.gate_act[i]);
+    sum += magnitude;
+    if (magnitude > 0) x_log_x += magnitude * std::log(magnitude);
+    active += magnitude > args.active_threshold;
+    const float kz = row.kappa[i] * z[i];
+    sharpness += double(kz) * kz;
+    linear += std::fabs(kz) < 1;
+    saturated += std::fabs(kz) > 4;
+  }
+  const double n = double(gates), safe_sum = std::max(sum, 1e-8);
+  if (std::isnan(sum)) return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN};
+  const auto top = std::min(args.top_gates, gates);
+  std::nth_element(row.magnitude.begin(), row.magnitude.begin() + (top - 1), row.magnitude.end(),
+                   std::greater<>());
+  double top_sum = 0;
+  for (std::int64_t i = 0; i < top; ++i) top_sum += row.magnitude[i];
+  GateStats stats{};
+  stats.mean_abs = float(sum / n);
+  stats.active_fraction = float(double(active) / n);
+  stats.top_share = float(top_sum / safe_sum);
+  stats.entropy = float(std::log(safe_sum) - x_log_x / safe_sum);
+  // A bilinear expert has no sigmoid: nothing is sharp, linear or saturated about it.
+  stats.kz_rms = args.identity_gate ? kNaN : float(std::sqrt(sharpness / n));
+  stats.linear_fraction = args.identity_gate ? kNaN : float(double(linear) / n);
+  stats.saturated_fraction = args.identity_gate ? kNaN : float(double(saturated) / n);
+  return stats;
+}
+
+void count_bins(const KappaSwigluArgs& args, const float* z, const Row& row) {
+  for (std::int64_t i = 0; i < args.gates; ++i) {
+    if (args.kappa_hist && !std::isnan(row.tanh_u[i]))
+      ++args.kappa_hist[bin_of(row.tanh_u[i], -1, 1, kKappaBins)];
+    if (!args.gate_pre_hist || std::isnan(z[i])) continue;
+    const int bin = z[i] < -8  ? 0
+                    : z[i] > 8 ? kGatePreBins - 1
+                               : 1 + bin_of(z[i], -8, 8, kGatePreBins - 2);
+    ++args.gate_pre_hist[bin];
+  }
+}
+
+// d = a − silu(z); r = d / silu(z), the denominator pushed away from 0 to ±1e-6 (≥ 0: to +).
+void add_effect(const KappaSwigluArgs& args, const float* z, const Row& row) {
+  EffectSums& total = *args.effect;
+  for (std::int64_t i = 0; i < args.gates; ++i) {
+    const float silu = silu_kappa(z[i], 1);
+    const float d = row.gate_act[i] - silu;
+    if (std::isnan(d)) continue;
+    float denominator = silu;
+    if (std::fabs(silu) < 1e-6f) denominator = silu >= 0 ? 1e-6f : -1e-6f;
+    const double relative = double(d) / denominator;
+    total.sum += d;
+    total.sum_abs += std::fabs(d);
+    total.sum_square += double(d) * d;
+    total.positive += d > 0;
+    total.rel_sum += relative;
+    total.rel_sum_abs += std::fabs(relative);
+    total.rel_sum_square += relative * relative;
+    total.rel_positive += relative > 0;
+    ++total.count;
+  }
+}
+
+}  // namespace
+
+void kappa_swiglu_ref(const KappaSwigluArgs& args) {
+  Row row(args.gates);
+  for (std::int64_t r = 0; r < args.rows; ++r) {
+    const float* z = args.gate_pre + r * args.gates;
+    const float* up = args.up + r * args.gates;
+    float* hidden = args.hidden + r * args.gates;
+    fill_kappa(args, r, row);
+    for (std::int64_t i = 0; i < args.gates; ++i)
+      row.gate_act[i] = args.identity_gate ? z[i] : silu_kappa(z[i], row.kappa[i]);
+    for (std::int64_t i = 0; i < args.gates; ++i) hidden[i] = row.gate_act[i] * up[i];
+    if (r < args.first_recorded) continue;
+    if (args.kappa_out)
+      std::copy(row.kappa.begin(), row.kappa.end(), args.kappa_out + r * args.gates);
+    if (args.gate_act_out)
+      std::copy(row.gate_act.begin(), row.gate_act.end(), args.gate_act_out + r * args.gates);
+    if (args.stats) args.stats[r] = describe_gates(args, z, row);
+    if (args.kappa_hist || args.gate_pre_hist) count_bins(args, z, row);
+    if (args.effect && !args.identity_gate) add_effect(args, z, row);
+  }
+}
+
+}  // namespace kappascope

@@ -1,0 +1,135 @@
+// Top-k routing with capacity, reference (SPEC §1.5, §5).
+//
+//   chosen = the K highest of logits + selection_bias     (equal scores: lower expert first)
+//   weight = softmax over the chosen *logits*
+//   an expert's queue takes every token's 1st choice in token order, then every 2nd, …; what stands
+//   at position C or later is dropped: its weight becomes 0, the others keep theirs
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "kernels/kernels.h"
+
+namespace kappascope {
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+
+// A strict order also when scores are NaN (they come first, as in torch.topk).
+struct BetterScore {
+  const float* scores;
+  bool operator()(std::int32_t a, std::int32_t b) const {
+    const bool a_nan = std::isnan(scores[a]), b_nan = std::isnan(scores[b]);
+    if (a_nan != b_nan) return a_nan;
+    if (!a_nan && scores[a] != scores[b]) return scores[a] > scores[b];
+    return a < b;
+  }
+};
+
+void choose(const RouteArgs& args, std::int64_t t, std::vector<float>& scores,
+            std::vector<std::int32_t>& order) {
+  const float* logits = args.logits + t * args.experts;
+  for (std::int64_t e = 0; e < args.experts; ++e)
+    scores[e] = logits[e] + (args.selection_bias ? args.selection_bias[e] : 0.0f);
+  std::iota(order.begin(), order.end(), 0);
+  // One more than K, for the margin.
+  const auto ranked = std::min(args.slots + 1, args.experts);
+  std::partial_sort(order.begin(), order.begin() + ranked, order.end(), BetterScore{scores.data()});
+  std::copy_n(order.begin(), args.slots, args.expert_index + t * args.slots);
+  args.margin[t] =
+      args.slots < args.experts ? scores[order[args.slots - 1]] - scores[order[args.slots]] : kNaN;
+}
+
+void weigh(const RouteArgs& args, std::int64_t t) {
+  const float* logits = args.logits + t * args.experts;
+  const std::int32_t* index = args.expert_index + t * args.slots;
+  float* weight = args.expert_weight + t * args.slots;
+  float highest = logits[index[0]];
+  for (std::int64_t k = 1; k < args.slots; ++k) highest = std::max(highest, logits[index[k]]);
+  float sum = 0;
+  for (std::int64_t k = 0; k < args.slots; ++k)
+    sum += weight[k] = std::exp(logits[index[k]] - highest);
+  for (std::int64_t k = 0; k < args.slots; ++k) weight[k] /= sum;
+}
+
+// s of the kept slots, from the weights before anything was dropped.
+float kappa_score(const RouteArgs& args, float weight, float logit, std::int32_t expert) {
+  switch (args.score) {
+    case RouteScore::router_probs:
+      return 2 * weight;
+    case RouteScore::raw_logit:
+      return 0.3f * logit;
+    case RouteScore::scaled_logit:
+      return 6 * logit / args.score_norm[expert];
+    case RouteScore::constant:
+      return args.score_constant;
+    case RouteScore::none:
+      break;
+  }
+  return kNaN;
+}
+
+void drop_over_capacity(const RouteArgs& args) {
+  std::vector<std::int64_t> queued(args.experts, 0);
+  for (std::int64_t k = 0; k < args.slots; ++k) {
+    for (std::int64_t t = 0; t < args.tokens; ++t) {
+      const std::int64_t at = t * args.slots + k;
+      const std::int32_t e = args.expert_index[at];
+      const bool kept = args.capacity < 0 || queued[e] < args.capacity;
+      ++queued[e];
+      args.expert_kept[at] = kept;
+      args.kappa_input[at] =
+          kept ? kappa_score(args, args.expert_weight[at], args.logits[t * args.experts + e], e)
+               : kNaN;
+      if (!kept) args.expert_weight[at] = 0;
+    }
+  }
+}
+
+// p = softmax over all E: its maximum, its sum over the chosen, its entropy / ln E; and the gap
+// between the two highest logits.
+void describe_router(const RouteArgs& args, std::int64_t t, std::vector<double>& p) {
+  const float* logits = args.logits + t * args.experts;
+  float best = -std::numeric_limits<float>::infinity(), second = best;
+  for (std::int64_t e = 0; e < args.experts; ++e) {
+    if (logits[e] > best) {
+      second = best;
+      best = logits[e];
+    } else {
+      second = std::max(second, logits[e]);
+    }
+  }
+  double sum = 0;
+  for (std::int64_t e = 0; e < args.experts; ++e) sum += p[e] = std::exp(double(logits[e]) - best);
+  double highest = 0, entropy = 0, selected = 0;
+  for (std::int64_t e = 0; e < args.experts; ++e) {
+    p[e] /= sum;
+    highest = std::max(highest, p[e]);
+    if (p[e] != 0) entropy -= p[e] * std::log(p[e]);
+  }
+  for (std::int64_t k = 0; k < args.slots; ++k)
+    selected += p[args.expert_index[t * args.slots + k]];
+  const bool valid = !std::isnan(sum);
+  args.top1_prob[t] = valid ? float(highest) : kNaN;
+  args.selected_mass[t] = valid ? float(selected) : kNaN;
+  args.top_gap[t] = valid && args.experts > 1 ? best - second : kNaN;
+  args.entropy[t] = valid ? (args.experts > 1 ? float(entropy / std::log(args.experts)) : 0) : kNaN;
+}
+
+}  // namespace
+
+void route_ref(const RouteArgs& args) {
+  std::vector<float> scores(args.experts);
+  std::vector<std::int32_t> order(args.experts);
+  std::vector<double> probabilities(args.experts);
+  for (std::int64_t t = 0; t < args.tokens; ++t) {
+    choose(args, t, scores, order);
+    weigh(args, t);
+    describe_router(args, t, probabilities);
+  }
+  drop_over_capacity(args);
+}
+
+}  // namespace kappascope
