@@ -61,7 +61,7 @@ class Pickle {
  private:
   std::vector<PickleValue> values_;
   PickleId root_ = 0;
-  friend class PickleMachine;
+  friend class PickleStack;
 };
 
 }  // namespace kappascope
