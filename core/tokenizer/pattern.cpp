@@ -1,0 +1,156 @@
+#include "core/tokenizer/pattern.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+namespace kappascope {
+namespace {
+
+bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+bool is_punctuation(char c) {
+  return c > ' ' && c < 0x7F && !is_letter(c) && !(c >= '0' && c <= '9');
+}
+
+class Translator {
+ public:
+  Translator(std::string_view pattern, std::string_view file) : pattern_(pattern), file_(file) {}
+
+  std::string run() {
+    while (at_ < pattern_.size()) {
+      const char c = pattern_[at_];
+      if (c == '\\') {
+        escape();
+      } else if (in_class_) {
+        class_character();
+      } else if (c == '[') {
+        open_class();
+      } else if (c == '(') {
+        open_group();
+      } else {
+        if (c == ')' && caseless_.size() > 1) caseless_.pop_back();
+        copy(1);
+      }
+    }
+    return std::move(out_);
+  }
+
+ private:
+  bool starts_with(std::string_view words) const {
+    return pattern_.substr(at_, words.size()) == words;
+  }
+
+  void copy(std::size_t length) {
+    out_ += pattern_.substr(at_, length);
+    at_ += length;
+  }
+
+  [[noreturn]] void refuse(std::size_t length) const {
+    fail(ExitCode::unsupported, {file_}, "the pattern has \"", pattern_.substr(at_, length),
+         "\" at byte ", at_, ", which is not supported");
+  }
+
+  void escape() {
+    if (at_ + 1 == pattern_.size()) refuse(1);
+    const char c = pattern_[at_ + 1];
+    constexpr std::string_view same = "dDrntfx";
+    constexpr std::string_view same_outside_class = "Az";
+    if (c == 's' || c == 'S') {
+      out_ += c == 's' ? "\\p{White_Space}" : "\\P{White_Space}";
+      at_ += 2;
+    } else if (c == 'p' || c == 'P') {
+      property();
+    } else if (is_punctuation(c) || same.find(c) != same.npos ||
+               (!in_class_ && same_outside_class.find(c) != same.npos)) {
+      copy(2);
+    } else {
+      refuse(2);
+    }
+  }
+
+  // \pL, \p{L} or \p{Lu}. Under the flag i Rust folds a category's case and PCRE2 does not.
+  void property() {
+    const bool braced = at_ + 2 < pattern_.size() && pattern_[at_ + 2] == '{';
+    const std::size_t begin = at_ + (braced ? 3 : 2);
+    std::size_t end = begin;
+    while (end < pattern_.size() && is_letter(pattern_[end]) && (braced || end == begin)) ++end;
+    const std::string_view name = pattern_.substr(begin, end - begin);
+    const bool closed = !braced || (end < pattern_.size() && pattern_[end] == '}');
+    const bool cased = name.size() == 2 && name[0] == 'L' && name[1] != 'o' && name[1] != 'm';
+    if (name.empty() || name.size() > 2 || !closed || (cased && caseless_.back())) {
+      refuse(end + (braced && closed ? 1 : 0) - at_);
+    }
+    copy(end + (braced ? 1 : 0) - at_);
+  }
+
+  void open_class() {
+    in_class_ = true;
+    copy(1);
+    if (starts_with("^")) copy(1);
+    if (starts_with("]")) copy(1);  // the first one stands for itself
+  }
+
+  // Rust knows nested classes and set operations, PCRE2 would take their signs literally.
+  void class_character() {
+    for (const std::string_view operation : {"[", "&&", "--", "~~"}) {
+      if (starts_with(operation)) refuse(operation.size());
+    }
+    if (pattern_[at_] == ']') in_class_ = false;
+    copy(1);
+  }
+
+  void open_group() {
+    constexpr std::array<std::string_view, 6> known = {"(?:", "(?>", "(?=", "(?!", "(?<=", "(?<!"};
+    const bool caseless = caseless_.back();
+    for (const std::string_view opening : known) {
+      if (!starts_with(opening)) continue;
+      caseless_.push_back(caseless);
+      copy(opening.size());
+      return;
+    }
+    if (starts_with("(*")) refuse(2);
+    if (starts_with("(?")) return open_flags();
+    caseless_.push_back(caseless);
+    copy(1);
+  }
+
+  // (?i:…) or (?i), with any of the flags i, m, s and, after a minus, those that end.
+  void open_flags() {
+    const std::size_t end = pattern_.find_first_not_of("ims-", at_ + 2);
+    const std::size_t length = std::min(end, pattern_.size()) - at_;
+    if (end == pattern_.npos || length == 2) refuse(length + (end == pattern_.npos ? 0 : 1));
+    if (pattern_[end] != ':' && pattern_[end] != ')') refuse(length + 1);
+    const std::string_view flags = pattern_.substr(at_ + 2, length - 2);
+    const std::size_t minus = flags.find('-');
+    if (minus != flags.npos && flags.find('-', minus + 1) != flags.npos) refuse(length + 1);
+    bool caseless = caseless_.back();
+    if (flags.find('i') != flags.npos) caseless = flags.find('i') < minus;
+    if (pattern_[end] == ':') {
+      caseless_.push_back(caseless);
+    } else {
+      caseless_.back() = caseless;
+    }
+    copy(length + 1);
+  }
+
+  std::string_view pattern_;
+  std::string_view file_;
+  std::size_t at_ = 0;
+  std::string out_;
+  bool in_class_ = false;
+  std::vector<bool> caseless_ = {false};  // of every open group
+};
+
+}  // namespace
+
+std::string pcre2_pattern(std::string_view pattern, std::string_view file) {
+  require(pattern.size() <= kLongestPattern, ExitCode::unsupported, {file},
+          "the pattern is too long; expected at most ", kLongestPattern, " bytes, found ",
+          pattern.size());
+  return Translator(pattern, file).run();
+}
+
+}  // namespace kappascope

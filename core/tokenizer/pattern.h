@@ -1,0 +1,20 @@
+// The regular expressions of tiktoken (those of Rust's fancy-regex) in PCRE2's words.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+
+namespace kappascope {
+
+inline constexpr std::size_t kLongestPattern = 16 * 1024;  // bytes; those of known tokenizers: 500
+
+// The PCRE2 pattern that means the same. The two languages share most of their signs but not all
+// meanings, so whatever is not known to agree is refused (unsupported) by name and place: general
+// categories are the only properties, [ ] are not nested, groups are (…), (?:…), (?>…), look-ahead,
+// look-behind and the flags i, m, s. \s becomes \p{White_Space}: PCRE2's own has U+180E, too.
+// `file` is for messages.
+std::string pcre2_pattern(std::string_view pattern, std::string_view file);
+
+}  // namespace kappascope
