@@ -58,16 +58,12 @@ class Loader {
   Loader(const Model& model, ComputeType dtype, Progress& progress)
       : model_(model),
         compute_(dtype == ComputeType::bfloat16 ? at::kBFloat16 : at::kFloat),
-        progress_(progress) {
-    for (const WeightRole& role : model.weights)
-      if (role.tensor) total_ += role.tensor->bytes;
-  }
+        progress_(progress) {}
 
   // As stored, a view of the file.
   at::Tensor stored(const std::string& role) {
     const TensorInfo* info = model_.tensor(role);
     if (!info) return {};
-    count(*info);
     const auto bytes = model_.tensors->data(*info);
     return at::from_blob(const_cast<std::byte*>(bytes.data()), info->shape,
                          at::TensorOptions(scalar_type(info->dtype)));
@@ -87,30 +83,36 @@ class Loader {
   Weights load();
 
  private:
-  void count(const TensorInfo& info) {
-    constexpr std::size_t piece = 16 << 20;
-    const auto bytes = model_.tensors->data(info);
-    std::uint64_t found = 0;
-    for (std::size_t at = 0; at < bytes.size(); at += piece) {
-      const auto part = bytes.subspan(at, std::min(piece, bytes.size() - at));
-      found += count_nonfinite(part, info.dtype);
-      done_ += part.size();
-      if (!progress_.update("load", done_, total_))
-        throw Error(ExitCode::interrupted, "interrupted while loading weights");
-    }
-    if (found) result_.nonfinite_in.push_back(info.name);
-    result_.nonfinite += found;
-  }
-
+  void count_nonfinite_weights();
   std::vector<float> lambdas(const std::string& role, float absent);
   MoeWeights moe(const std::string& prefix);
 
   const Model& model_;
   at::ScalarType compute_;
   Progress& progress_;
-  std::uint64_t done_ = 0, total_ = 0;
   Weights result_;
 };
+
+// One pass over every byte, which also brings the file into memory.
+void Loader::count_nonfinite_weights() {
+  constexpr std::size_t piece = 16 << 20;
+  std::uint64_t done = 0, total = 0;
+  for (const WeightRole& role : model_.weights) total += role.tensor ? role.tensor->bytes : 0;
+  for (const WeightRole& role : model_.weights) {
+    if (!role.tensor) continue;
+    const auto bytes = model_.tensors->data(*role.tensor);
+    std::uint64_t found = 0;
+    for (std::size_t at = 0; at < bytes.size(); at += piece) {
+      const auto part = bytes.subspan(at, std::min(piece, bytes.size() - at));
+      found += count_nonfinite(part, role.tensor->dtype);
+      done += part.size();
+      if (!progress_.update("load", done, total))
+        throw Error(ExitCode::interrupted, "interrupted while loading weights");
+    }
+    if (found) result_.nonfinite_in.push_back(role.tensor->name);
+    result_.nonfinite += found;
+  }
+}
 
 // [L], or [steps,L] averaged over the steps.
 std::vector<float> Loader::lambdas(const std::string& role, float absent) {
@@ -146,6 +148,7 @@ MoeWeights Loader::moe(const std::string& prefix) {
 }
 
 Weights Loader::load() {
+  count_nonfinite_weights();
   result_.wte = stored("transformer.wte.weight");
   result_.lm_head = matrix("lm_head.weight");
   const auto resid = lambdas("resid_lambdas", 1), x0 = lambdas("x0_lambdas", 0);

@@ -1,0 +1,250 @@
+// The engine library over synthetic models: what must hold whatever the weights are. The numbers
+// themselves are judged by tests/golden.
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+
+#include "core/engine.h"
+#include "tests/tools/synthetic.h"
+
+namespace kappascope {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Copies what a call tells.
+class Capture : public Probe {
+ public:
+  explicit Capture(ProbeWants wanted) : wanted_(wanted) {}
+  ProbeWants wants() const noexcept override { return wanted_; }
+  bool moe(const MoeTap& tap) noexcept override {
+    const auto cells = tap.tokens * tap.slots;
+    expert_index.insert(expert_index.end(), tap.expert_index, tap.expert_index + cells);
+    expert_kept.insert(expert_kept.end(), tap.expert_kept, tap.expert_kept + cells);
+    if (tap.output) output.assign(tap.output, tap.output + tap.tokens * tap.width);
+    if (tap.gate_stats) {
+      for (std::int64_t at = 0; at < cells; ++at) sharpness.push_back(tap.gate_stats[at].kz_rms);
+      for (std::int64_t at = 0; at < tap.experts * kKappaBins; ++at) counted += tap.kappa_hist[at];
+    }
+    return true;
+  }
+  bool next_token(const NextTokenTap& tap) noexcept override {
+    first_tokens.push_back(tap.first_token);
+    nll.insert(nll.end(), tap.nll, tap.nll + tap.tokens);
+    if (tap.logits) logits.insert(logits.end(), tap.logits, tap.logits + tap.tokens * tap.vocab);
+    return keep_going;
+  }
+
+  std::vector<std::int32_t> expert_index;
+  std::vector<std::uint8_t> expert_kept;
+  std::vector<float> output, nll, logits, sharpness;
+  std::vector<std::int64_t> first_tokens;
+  std::int64_t counted = 0;
+  bool keep_going = true;
+
+ private:
+  ProbeWants wanted_;
+};
+
+constexpr ProbeWants kLogitsOnly{.next_token = true, .logits = true};
+constexpr ProbeWants kEverything{.routing = true,
+                                 .gate_stats = true,
+                                 .gates = true,
+                                 .hidden = true,
+                                 .next_token = true,
+                                 .logits = true};
+
+class EngineTest : public ::testing::Test {
+ protected:
+  EngineTest() {
+    folder_ = fs::temp_directory_path() / join_words("kappascope-engine-", getpid());
+    fs::remove_all(folder_);
+  }
+  ~EngineTest() override { fs::remove_all(folder_); }
+
+  // Opens and loads a model of `spec`; it lives as long as the test.
+  EngineModel& load(const synthetic::ModelSpec& spec) {
+    fs::remove_all(folder_);
+    synthetic::write_model(folder_, spec);
+    loaded_.reset();
+    model_ = std::make_unique<Model>(open_model(folder_));
+    NoProgress progress;
+    const Failure failure = engine().load(*model_, {.threads = 1}, progress, loaded_);
+    if (failure) throw Error(failure);
+    return *loaded_;
+  }
+
+  static std::vector<std::int32_t> ids(std::int64_t count, std::int32_t vocab = 256) {
+    std::vector<std::int32_t> result;
+    for (std::int64_t t = 0; t < count; ++t) result.push_back(std::int32_t(t * 37 + 11) % vocab);
+    return result;
+  }
+
+  static Failure run(EngineModel& model, const ForwardCall& call, Capture& capture,
+                     const ForwardOptions& options = {}) {
+    NoProgress progress;
+    return model.forward(call, options, capture, progress);
+  }
+
+  fs::path folder_;
+  std::unique_ptr<Model> model_;
+  std::unique_ptr<EngineModel> loaded_;
+};
+
+TEST_F(EngineTest, ProbesChangeNoBitOfTheLogits) {
+  for (const std::int64_t passes : {1, 2}) {
+    EngineModel& model = load({.passes = passes, .eval_capacity = 0.8});
+    const auto text = ids(50);
+    Capture bare(kLogitsOnly), full(kEverything);
+    ASSERT_FALSE(run(model, {.ids = text}, bare));
+    ASSERT_FALSE(run(model, {.ids = text}, full));
+    ASSERT_EQ(bare.logits.size(), 50u * 256u);
+    EXPECT_EQ(bare.logits, full.logits);
+    EXPECT_TRUE(bare.expert_index.empty());
+    EXPECT_EQ(full.expert_index.size(), std::size_t(passes) * 2 * 50 * 2);
+  }
+}
+
+TEST_F(EngineTest, HistogramsCountEveryKeptGateOnce) {
+  EngineModel& model = load({.eval_capacity = 0.6});
+  const auto text = ids(40);
+  Capture capture(kEverything);
+  ASSERT_FALSE(run(model, {.ids = text}, capture));
+  const auto kept = std::accumulate(capture.expert_kept.begin(), capture.expert_kept.end(), 0);
+  ASSERT_LT(kept, int(capture.expert_kept.size()));  // something was dropped
+  EXPECT_EQ(capture.counted, std::int64_t(kept) * 4 * 32);
+}
+
+TEST_F(EngineTest, ContextRowsRunButAreNotTold) {
+  EngineModel& model = load({.eval_capacity = 100});
+  const auto text = ids(40);
+  Capture whole(kEverything), tail(kEverything);
+  ASSERT_FALSE(run(model, {.ids = text}, whole));
+  ASSERT_FALSE(run(model, {.ids = text, .text_offset = 100, .first_recorded = 25}, tail));
+  EXPECT_EQ(tail.logits, std::vector<float>(whole.logits.begin() + 25 * 256, whole.logits.end()));
+  EXPECT_EQ(tail.sharpness.size(), 2u * 15u * 2u);
+  EXPECT_EQ(tail.counted, 2 * 15 * 2 * 4 * 32);
+  EXPECT_EQ(tail.first_tokens.front(), 125);
+}
+
+TEST_F(EngineTest, KappaOffIsTheModelWithoutKappa) {
+  const auto text = ids(30);
+  Capture off(kLogitsOnly), never(kLogitsOnly), on(kLogitsOnly);
+  EngineModel& with = load({});
+  ASSERT_FALSE(run(with, {.ids = text}, off, {.kappa = false}));
+  ASSERT_FALSE(run(with, {.ids = text}, on));
+  ASSERT_FALSE(run(load({.kappa = false}), {.ids = text}, never));
+  EXPECT_EQ(off.logits, never.logits);
+  EXPECT_NE(on.logits, never.logits);
+}
+
+// Rows of `capture` that hold a NaN, [T].
+std::vector<bool> spoilt_rows(const Capture& capture, std::int64_t tokens) {
+  std::vector<bool> spoilt;
+  const std::size_t vocab = capture.logits.size() / std::size_t(tokens);
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    const auto row = capture.logits.begin() + std::ptrdiff_t(std::size_t(t) * vocab);
+    spoilt.push_back(std::any_of(row, row + std::ptrdiff_t(vocab),
+                                 [](float value) { return std::isnan(value); }));
+  }
+  return spoilt;
+}
+
+TEST_F(EngineTest, NaNInAnExpertStaysWithItsTokensInTheLastLayer) {
+  EngineModel& clean = load({});
+  const auto text = ids(40);
+  Capture before(kEverything);
+  ASSERT_FALSE(run(clean, {.ids = text}, before));
+  EngineModel& model = load({.not_a_number = {"transformer.h.2.mlp.experts.c_fc"}});
+  EXPECT_EQ(model.nonfinite_weights(), 1u);
+  EXPECT_STREQ(model.nonfinite_tensors(), "transformer.h.2.mlp.experts.c_fc");
+  Capture after(kEverything);
+  ASSERT_FALSE(run(model, {.ids = text}, after));
+  const auto spoilt = spoilt_rows(after, 40);
+  const std::size_t last_layer = 40 * 2;  // the second MoE layer's assignments
+  for (std::size_t t = 0; t < 40; ++t) {
+    const std::size_t cell = last_layer + 2 * t;
+    const bool served_by_0 = (before.expert_index[cell] == 0 && before.expert_kept[cell]) ||
+                             (before.expert_index[cell + 1] == 0 && before.expert_kept[cell + 1]);
+    EXPECT_EQ(spoilt[t], served_by_0) << "token " << t;
+    if (!served_by_0) EXPECT_EQ(after.logits[t * 256], before.logits[t * 256]) << "token " << t;
+  }
+}
+
+TEST_F(EngineTest, NaNReachesNoEarlierTokenThroughAttention) {
+  EngineModel& clean = load({});
+  auto text = ids(40);
+  for (auto& id : text) id = id == 0 ? 1 : id;
+  text[20] = 0;  // the only token whose embedding is spoilt
+  Capture before(kLogitsOnly), after(kLogitsOnly);
+  ASSERT_FALSE(run(clean, {.ids = text}, before));
+  EngineModel& model = load({.not_a_number = {"transformer.wte.weight"}});
+  ASSERT_FALSE(run(model, {.ids = text}, after));
+  const auto spoilt = spoilt_rows(after, 40);
+  for (std::size_t t = 0; t < 20; ++t) {
+    EXPECT_FALSE(spoilt[t]) << "token " << t;
+    EXPECT_NEAR(after.logits[t * 256], before.logits[t * 256], 1e-5) << "token " << t;
+  }
+  EXPECT_TRUE(spoilt[20]);
+}
+
+TEST_F(EngineTest, RefusesWhatItCannotRun) {
+  EngineModel& model = load({});
+  Capture capture(kLogitsOnly);
+  const auto too_long = ids(65);
+  const std::vector<std::int32_t> outside = {1, 256}, negative = {-1};
+  EXPECT_EQ(run(model, {.ids = {}}, capture).code, ExitCode::usage);
+  const Failure length = run(model, {.ids = too_long}, capture);
+  EXPECT_EQ(length.code, ExitCode::unsupported);
+  EXPECT_NE(length.message.find("65"), std::string::npos);
+  EXPECT_NE(length.message.find("64"), std::string::npos);
+  EXPECT_EQ(run(model, {.ids = outside}, capture).code, ExitCode::unsupported);
+  EXPECT_EQ(run(model, {.ids = negative}, capture).code, ExitCode::unsupported);
+}
+
+// Says stop at the given call.
+class StopAt final : public Progress {
+ public:
+  explicit StopAt(int call) : left_(call) {}
+  bool update(std::string_view, std::uint64_t, std::uint64_t) noexcept override {
+    return --left_ > 0;
+  }
+
+ private:
+  int left_;
+};
+
+TEST_F(EngineTest, StopsWhereItIsToldTo) {
+  EngineModel& model = load({});
+  const auto text = ids(40);
+  for (const int call : {1, 2, 5, 9}) {
+    Capture capture(kLogitsOnly);
+    StopAt stop(call);
+    EXPECT_EQ(model.forward({.ids = text}, {}, capture, stop).code, ExitCode::interrupted);
+    EXPECT_TRUE(capture.logits.empty());
+  }
+  Capture unwilling(kLogitsOnly);
+  unwilling.keep_going = false;
+  EXPECT_EQ(run(model, {.ids = text}, unwilling).code, ExitCode::interrupted);
+  StopAt stop(1);
+  EXPECT_EQ(engine().load(*model_, {}, stop, loaded_).code, ExitCode::interrupted);
+}
+
+TEST_F(EngineTest, OneTokenAndNextTokenAcrossChunks) {
+  EngineModel& model = load({});
+  const auto text = ids(20);
+  Capture whole(kLogitsOnly), first(kLogitsOnly), one(kLogitsOnly);
+  const std::span<const std::int32_t> all(text);
+  ASSERT_FALSE(run(model, {.ids = all}, whole));
+  ASSERT_FALSE(run(model, {.ids = all.first(1)}, one));
+  ASSERT_EQ(one.nll.size(), 1u);
+  EXPECT_TRUE(std::isnan(one.nll[0]));
+  ASSERT_FALSE(run(model, {.ids = all.first(1), .next_id = text[1]}, first));
+  EXPECT_NEAR(first.nll[0], whole.nll[0], 1e-5);
+}
+
+}  // namespace
+}  // namespace kappascope

@@ -1,0 +1,142 @@
+"""Compares whole runs of the program with the reference implementation's numbers.
+
+check_golden.py BUILD_FOLDER MODEL_FOLDER... [--tokenizer FOLDER]
+check_golden.py BUILD_FOLDER --oracle GROUP...      every model of $KAPPASCOPE_ORACLE/GROUP; 77 when unset
+
+Each MODEL_FOLDER holds a checkpoint and golden/NAME.{txt,npz} (golden-kappa-off/ likewise). Token ids
+must be equal; every float must lie within 1e-4 + 1e-4·|golden|, float32 rounding through a few layers
+and no more; an expert choice may differ only where the router's margin, or the gap between two chosen
+scores, is below 1e-5. After such a near tie the token is reported and left out from there on.
+"""
+import argparse, os, pathlib, subprocess, sys, tempfile
+import numpy as np
+
+ABSOLUTE, RELATIVE, TIE = 1e-4, 1e-4, 1e-5
+
+
+class Comparison:
+    """The worst difference of each quantity over the run, and what did not hold."""
+
+    def __init__(self):
+        self.worst, self.failures, self.near_ties, self.values = {}, [], 0, 0
+
+    def floats(self, where, quantity, ours, golden, mask=None):
+        ours, golden = np.asarray(ours, np.float64), np.asarray(golden, np.float64)
+        if ours.shape != golden.shape:
+            return self.failures.append(f'{where} {quantity}: shape {ours.shape}, expected {golden.shape}')
+        if mask is not None:
+            ours, golden = ours[mask], golden[mask]
+        if not ours.size:
+            return
+        if (np.isnan(ours) != np.isnan(golden)).any():
+            return self.failures.append(f'{where} {quantity}: NaN on one side only')
+        excess = np.abs(ours - golden) / (ABSOLUTE + RELATIVE * np.abs(golden))
+        excess = np.nan_to_num(excess, nan=0.0)
+        at = np.unravel_index(excess.argmax(), excess.shape)
+        self.values += excess.size
+        self.worst[quantity] = max(self.worst.get(quantity, 0.0), float(excess[at]))
+        if excess[at] > 1:
+            self.failures.append(f'{where} {quantity}: at {at} {ours[at]:.7g}, expected {golden[at]:.7g}')
+
+    def exact(self, where, quantity, ours, golden):
+        if not np.array_equal(ours, golden):
+            self.failures.append(f'{where} {quantity}: differs')
+
+
+def near_ties(golden_logits, margin, slots):
+    """Tokens whose chosen set, and tokens whose order among the chosen, two correct programs may see
+    differently; both [T] bool. The margin is of the selection scores, which the golden file lacks."""
+    ranked = -np.sort(-golden_logits, axis=1)
+    gaps = ranked[:, :slots] - ranked[:, 1:slots + 1]
+    in_set = (gaps[:, slots - 1:] < TIE).any(axis=1) | (margin < TIE)
+    return in_set, in_set | (gaps < TIE).any(axis=1)
+
+
+def compare_routing(result, where, trace, m, golden, front, rows, gates):
+    index, kept = trace['expert_index'][m], trace['expert_kept'][m]
+    expected = golden[front + 'expert_index']
+    set_tied, order_tied = near_ties(golden[front + 'router_logits'], trace['router_margin'][m], index.shape[1])
+    other_order = rows & (index != expected).any(axis=1)
+    other_set = rows & (np.sort(index, axis=1) != np.sort(expected, axis=1)).any(axis=1)
+    for t in np.flatnonzero(other_order & ~order_tied | other_set & ~set_tied):
+        result.failures.append(f'{where} {front}expert_index: token {t} chose {index[t]}, expected {expected[t]}')
+    flips = other_order
+    result.near_ties += int(flips.sum())
+    rows = rows & ~flips
+    result.floats(where, 'router_logits', trace['router_logits'][m], golden[front + 'router_logits'], rows)
+    if front + 'kept' in golden:
+        result.exact(where, front + 'kept', kept[rows], golden[front + 'kept'][rows])
+    result.floats(where, 'expert_weight', trace['expert_weight'][m], golden[front + 'expert_weight'], rows)
+    both = rows[:, None] & kept
+    result.floats(where, 'kappa_input', trace['kappa_input'][m], golden[front + 'kappa_input'], both)
+    if gates and front + 'kappa' in golden:
+        for ours, theirs in (('kappa', 'kappa'), ('gate_pre', 'gate_pre'), ('gate_act', 'gate_act')):
+            result.floats(where, ours, trace[ours][m], golden[front + theirs], both)
+    return rows
+
+
+def compare_prompt(result, programs, model, text, golden_file, off, tokenizer, scratch):
+    where, golden = f'{model.name}/{golden_file.stem}' + (' κ off' if off else ''), np.load(golden_file)
+    command = [programs / 'kappascope', 'run', model, '-f', text, '-o', scratch / 'run', '--record', 'gates',
+               '--logits', '--format', 'npz', '-q'] + (['--kappa', 'off'] if off else []) + tokenizer
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    trace = np.load(scratch / 'run' / 'trace.npz', allow_pickle=False)
+    result.exact(where, 'token_id', trace['token_id'], golden['token_ids'].ravel())
+    if result.failures:
+        return
+    rows = np.ones(len(trace['token_id']), bool)
+    passes = bool((trace['pass_index'] > 0).any())
+    for m, (layer, step) in enumerate(zip(trace['layer_index'], trace['pass_index'])):
+        front = (f'ut{step}.' if passes else '') + f'layer{layer}.'
+        rows = compare_routing(result, where, trace, m, golden, front, rows, True)
+    result.floats(where, 'logits', trace['logits'][:, ::8], golden['logits_every8'].reshape(len(rows), -1), rows)
+    result.floats(where, 'nll', trace['nll'][1:], golden['nll'].ravel(), rows[:-1])
+    if not off and any(name.endswith('.hidden') for name in golden.files):
+        compare_hidden(result, programs, where, model, golden, rows, scratch)
+
+
+def compare_hidden(result, programs, where, model, golden, rows, scratch):
+    """The residual stream, the router's input and the layer's output, which the trace does not hold."""
+    ids, dumped = scratch / 'ids.txt', scratch / 'hidden.npz'
+    ids.write_text('\n'.join(map(str, golden['token_ids'].ravel())))
+    dumped.unlink(missing_ok=True)
+    subprocess.run([programs / 'kappascope_dump_hidden', model, ids, dumped], check=True)
+    ours = np.load(dumped)
+    for name in golden.files:
+        if name.rsplit('.', 1)[-1] in ('hidden', 'router_input', 'moe_output'):
+            result.floats(where, name.rsplit('.', 1)[-1], ours[name], golden[name].reshape(len(rows), -1), rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('programs', type=pathlib.Path)
+    parser.add_argument('models', type=pathlib.Path, nargs='*')
+    parser.add_argument('--oracle', nargs='+', default=[])
+    parser.add_argument('--tokenizer', type=pathlib.Path)
+    arguments = parser.parse_args()
+    if arguments.oracle:
+        if not os.environ.get('KAPPASCOPE_ORACLE'):
+            print('skipped: KAPPASCOPE_ORACLE is not set')
+            return 77
+        oracle = pathlib.Path(os.environ['KAPPASCOPE_ORACLE'])
+        arguments.models += [model for group in arguments.oracle for model in sorted((oracle / group).iterdir())]
+    tokenizer = ['--tokenizer', arguments.tokenizer] if arguments.tokenizer else []
+    result, prompts = Comparison(), 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for model in arguments.models:
+            for folder in ('golden', 'golden-kappa-off'):
+                for golden_file in sorted((model / folder).glob('*.npz')):
+                    compare_prompt(result, arguments.programs, model, golden_file.with_suffix('.txt'), golden_file,
+                                   folder == 'golden-kappa-off', tokenizer, pathlib.Path(scratch))
+                    prompts += 1
+    for quantity, excess in result.worst.items():
+        print(f'{quantity:>14}: worst difference {excess:6.4f} of the tolerance')
+    print(f'{prompts} prompts, {result.values} floats, {result.near_ties} near ties chosen differently')
+    for failure in result.failures[:40]:
+        print('FAILED', failure)
+    # A folder without goldens must not pass as compared.
+    return 1 if result.failures or not prompts else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
