@@ -8,10 +8,17 @@ find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(LIBMD REQUIRED IMPORTED_TARGET libmd)
+pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo)
+pkg_check_modules(RSVG REQUIRED IMPORTED_TARGET librsvg-2.0)
+pkg_check_modules(FONTCONFIG REQUIRED IMPORTED_TARGET fontconfig)
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 
 add_library(kappascope_libraries INTERFACE)
 target_link_libraries(kappascope_libraries INTERFACE nlohmann_json::nlohmann_json CLI11::CLI11
-                      PkgConfig::PCRE2 PkgConfig::LIBMD ZLIB::ZLIB Threads::Threads)
+                      PkgConfig::PCRE2 PkgConfig::LIBMD PkgConfig::CAIRO PkgConfig::RSVG
+                      PkgConfig::FONTCONFIG PkgConfig::UTF8PROC ZLIB::ZLIB Threads::Threads)
+# Whoever uses none of a library's functions does not load it.
+target_link_options(kappascope_libraries INTERFACE -Wl,--as-needed)
 
 if(KAPPASCOPE_ENGINE)
   set(KAPPASCOPE_TORCH_ROOT "" CACHE PATH "Folder of the Python package torch (holds include/, lib/)")
@@ -27,7 +34,11 @@ if(KAPPASCOPE_ENGINE)
                              ${KAPPASCOPE_TORCH_ROOT}/include/torch/csrc/api/include)
   target_link_libraries(kappascope_torch INTERFACE ${KAPPASCOPE_TORCH_ROOT}/lib/libtorch_cpu.so
                         ${KAPPASCOPE_TORCH_ROOT}/lib/libc10.so)
-  # A Torch inside the build folder is found by a relative path: the tree may be moved.
+  # A Torch inside the checkout is found by a relative path, so that the tree may be moved.
   cmake_path(IS_PREFIX CMAKE_SOURCE_DIR "${KAPPASCOPE_TORCH_ROOT}" NORMALIZE torch_inside)
   set(KAPPASCOPE_TORCH_RPATH "${KAPPASCOPE_TORCH_ROOT}/lib")
+  if(torch_inside)
+    cmake_path(RELATIVE_PATH KAPPASCOPE_TORCH_RPATH BASE_DIRECTORY "${CMAKE_BINARY_DIR}")
+    string(PREPEND KAPPASCOPE_TORCH_RPATH "$ORIGIN/")
+  endif()
 endif()

@@ -1,0 +1,58 @@
+# `make help` lists what there is. Every target installs what it needs and is missing; all that is
+# made lies in build/.
+export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
+FUZZ_SECONDS ?= 60
+
+configure = cmake --preset $(1) --log-level=NOTICE >build/configure-$(1).log 2>&1 \
+  -DKAPPASCOPE_TORCH_ROOT:PATH="$$(cat build/deps/torch-root)" \
+  || { cat build/configure-$(1).log; exit 1; }
+# Configure and build one preset of CMakePresets.json.
+compile = $(call configure,$(1)); cmake --build --preset $(1)
+sources = find app core kernels tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' \) -print0
+# What clang-tidy reads: all but the files that include Torch.
+torchless = find app core kernels -name '*.cpp' ! -path 'core/forward/*' ! -name 'torch_*' -print0
+clang_format = build/deps/test-venv/bin/clang-format
+
+.PHONY: help demo test build asan fuzz format lint clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*  ## /make \1\t/p' Makefile | expand -t 14
+
+demo: build  ## install what is missing, build, run the shipped checkpoint on a sample text
+	build/release/kappascope run assets/d8-kappa -f assets/texts/prose.txt -o build/demo
+	@echo 'Made in build/demo:' && ls -sh1 build/demo
+
+test:  ## install what is missing, build, run every test
+	@cmake/setup.sh test
+	@$(call compile,asan)
+	@$(call compile,release)
+	@status=0; ctest --preset asan || status=1; ctest --preset release || status=1; exit $$status
+
+build:  ## build/release/kappascope
+	@cmake/setup.sh build
+	@$(call compile,release)
+
+asan:  ## the tests of everything without Torch, under AddressSanitizer and UBSan
+	@cmake/setup.sh test
+	@$(call compile,asan)
+	@ctest --preset asan
+
+fuzz:  ## every fuzz target for FUZZ_SECONDS each (60)
+	@cmake/setup.sh test
+	@$(call compile,asan)
+	@for target in build/asan/fuzz_*; do :; done
+
+format:  ## lay out the sources by .clang-format
+	@cmake/setup.sh test
+	@$(sources) | xargs -0 $(clang_format) -i
+
+lint:  ## layout, warnings as errors by two compilers, clang-tidy, the tests of the structure
+	@cmake/setup.sh lint
+	@$(sources) | xargs -0 $(clang_format) --dry-run --Werror
+	@$(call compile,lint-gcc)
+	@$(call compile,lint-clang)
+	@$(torchless) | xargs -0 -n 1 -P "$$(nproc)" clang-tidy --quiet -p build/lint-clang
+	@ctest --test-dir build/lint-gcc -L structure --output-on-failure --no-tests=error
+
+clean:  ## remove what was built; what was downloaded, build/deps, stays
+	rm -rf build/release build/asan build/lint-gcc build/lint-clang build/demo build/*.log

@@ -1,0 +1,178 @@
+#!/bin/bash
+# Installs what is missing: `cmake/setup.sh build|test|lint`, each with all of the one before.
+# System packages come from apt, Torch and the tests' Python packages from PyPI into build/deps.
+# What is there already is used. Nothing outside the checkout is written but apt's own files and a
+# cache folder; an interrupted set-up goes on at the next call.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+deps=build/deps
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+die() {
+  say "$@"
+  exit 1
+}
+
+# --- System packages -------------------------------------------------------------------------
+
+# The first Python that Torch is built for; a newer or older one on PATH is passed over.
+python() {
+  local candidate
+  for candidate in python3 /usr/bin/python3; do
+    if "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' \
+      2>/dev/null; then
+      "$candidate" "$@"
+      return
+    fi
+  done
+  die "no Python from 3.11 to 3.14 is on PATH"
+}
+
+has_library() { pkg-config --exists "$1" 2>/dev/null; }
+has_cmake() { cmake -P cmake/version.cmake 2>/dev/null; }
+has_compiler() { command -v c++ && c++ -std=c++20 -fsyntax-only -x c++ - <<<'#include <span>'; }
+has_sanitizers() {
+  local runtime
+  runtime=$(clang++ -print-resource-dir)/lib
+  compgen -G "$runtime/*/libclang_rt.fuzzer*.a"
+}
+
+# Each line: the package, then a command that tells whether what it holds is there.
+packages_build='
+build-essential has_compiler
+cmake has_cmake
+ninja-build command -v ninja
+pkg-config command -v pkg-config
+python3-venv python -c "import ensurepip, venv"
+nlohmann-json3-dev has_library nlohmann_json
+libcli11-dev has_library CLI11
+libpcre2-dev has_library libpcre2-8
+libmd-dev has_library libmd
+zlib1g-dev has_library zlib
+libcairo2-dev has_library cairo
+librsvg2-dev has_library librsvg-2.0
+libfontconfig-dev has_library fontconfig
+libutf8proc-dev has_library libutf8proc
+fonts-dejavu-core test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf'
+packages_test='
+clang command -v clang++
+libclang-rt-dev has_sanitizers
+libgtest-dev has_library gtest
+poppler-utils command -v pdftoppm'
+packages_lint='
+clang-tidy command -v clang-tidy'
+
+missing_packages() {
+  local package check
+  while read -r package check; do
+    [[ -z $package ]] || (eval "$check") >/dev/null 2>&1 </dev/null || printf '%s ' "$package"
+  done <<<"$1"
+}
+
+install_packages() {
+  local missing as_root=()
+  missing=$(missing_packages "$1")
+  [[ -n $missing ]] || return 0
+  if ! command -v apt-get >/dev/null; then
+    die "missing, by their Debian names: $missing"
+  fi
+  if [[ $(id -u) != 0 ]]; then
+    sudo -n true 2>/dev/null || die "missing packages; please run:
+  sudo apt-get update && sudo apt-get install --no-install-recommends $missing"
+    as_root=(sudo -n)
+  fi
+  say "installing $missing"
+  local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get
+    -o DPkg::Lock::Timeout=300)
+  "${apt[@]}" update || say "apt-get update failed; trying with the lists at hand"
+  # shellcheck disable=SC2086  # a list of names
+  "${apt[@]}" install -y --no-install-recommends $missing || die "apt-get could not install them"
+  missing=$(missing_packages "$1")
+  [[ -z $missing ]] || die "installed, but still not found: $missing"
+}
+
+# --- Python packages -------------------------------------------------------------------------
+
+# The only folder written outside the checkout; without one, downloads are not kept.
+pip_cache() {
+  local cache=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
+  if [[ $cache == /* ]] && mkdir -p "$cache/kappascope/pip" 2>/dev/null &&
+    [[ -w $cache/kappascope/pip ]]; then
+    printf -- '--cache-dir=%s' "$cache/kappascope/pip"
+  else
+    printf -- '--no-cache-dir'
+  fi
+}
+
+# virtual_environment FOLDER REQUIREMENTS: complete once its stamp names these requirements.
+virtual_environment() {
+  local stamp=$1/complete hash
+  hash=$(sha256sum <"$2")
+  if [[ -f $stamp && $(<"$stamp") == "$hash" ]] && "$1/bin/python" -c '' 2>/dev/null; then
+    return 0
+  fi
+  say "installing the packages of $2 into $1"
+  rm -rf "$1"
+  mkdir -p "$1" "$deps/temporary"
+  python -m venv "$1"
+  # Downloads unpack beside their place: /tmp is often too small for Torch.
+  PIP_USER=0 TMPDIR=$PWD/$deps/temporary "$1/bin/python" -m pip install --disable-pip-version-check \
+    "$(pip_cache)" --no-compile --no-deps --require-hashes --only-binary=:all: -r "$2" ||
+    die "pip could not install the packages of $2"
+  rm -rf "$deps/temporary"
+  printf '%s\n' "$hash" >"$stamp.new"
+  mv "$stamp.new" "$stamp"
+}
+
+# --- Torch -----------------------------------------------------------------------------------
+
+# True for the folder of a package torch 2.11 whose libraries find all that they need.
+usable_torch() {
+  local needed
+  grep -qs "^__version__ = '2\.11\." "$1/version.py" && [[ -f $1/lib/libc10.so ]] &&
+    needed=$(ldd "$1/lib/libtorch_cpu.so" 2>/dev/null) && [[ $needed != *'not found'* ]]
+}
+
+# The folder of the user's own package torch, found without importing it.
+user_torch() {
+  (cd / && python3 -c '
+import importlib.util
+spec = importlib.util.find_spec("torch")
+print(next(iter(spec.submodule_search_locations)) if spec else "")' 2>/dev/null) || true
+}
+
+# Writes the folder of Torch to build/deps/torch-root: relative when inside the checkout.
+choose_torch() {
+  local chosen=${KAPPASCOPE_TORCH_ROOT:-} recorded
+  recorded=$(cat "$deps/torch-root" 2>/dev/null || true)
+  if [[ -n $chosen ]]; then
+    usable_torch "$chosen" || die "KAPPASCOPE_TORCH_ROOT='$chosen' is no complete Torch 2.11"
+  elif [[ $recorded == /* ]] && usable_torch "$recorded"; then
+    chosen=$recorded
+  elif [[ $recorded != "$deps"/* ]]; then
+    chosen=$(user_torch)
+    if [[ -n $chosen ]] && ! usable_torch "$chosen"; then
+      say "the Torch in $chosen is not a complete 2.11; installing one into $deps"
+      chosen=
+    fi
+  fi
+  if [[ -z $chosen ]]; then
+    virtual_environment "$deps/torch" cmake/requirements.txt
+    chosen=$(compgen -G "$deps/torch/lib/python3*/site-packages/torch")
+  fi
+  usable_torch "$chosen" || die "the Torch in $chosen does not find all of its libraries"
+  [[ $chosen == "$recorded" ]] && return
+  say "using the Torch in $chosen"
+  mkdir -p "$deps"
+  printf '%s\n' "$chosen" >"$deps/torch-root.new"
+  mv "$deps/torch-root.new" "$deps/torch-root"
+}
+
+case ${1:-} in
+  build) install_packages "$packages_build" ;;
+  test) install_packages "$packages_build$packages_test" ;;
+  lint) install_packages "$packages_build$packages_test$packages_lint" ;;
+  *) die "usage: cmake/setup.sh build|test|lint" ;;
+esac
+choose_torch
+[[ $1 == build ]] || virtual_environment "$deps/test-venv" cmake/requirements-test.txt

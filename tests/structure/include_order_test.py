@@ -1,0 +1,90 @@
+"""A folder includes only itself and what stands to its left:
+
+error, progress, kernels | checkpoint, tokenizer, model, forward, trace, stats, figure, engine | app
+"""
+
+import re
+
+from sources import report, sources
+
+# Places that share a rank may include each other; kernels stand alone, by a rule of their own.
+ORDER = ["kernels", "core", "core/checkpoint", "core/tokenizer", "core/model", "core/forward",
+         "core/trace", "core/stats", "core/figure", "core/engine", "app"]
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+TORCH = re.compile(r"^(torch|ATen|c10|caffe2)/")
+
+
+def place(path):
+    """The place of a file in ORDER, or None for a file that belongs to none."""
+    if re.match(r"core/engine\.\w+$", path):
+        return "core/engine"
+    folder = path.rsplit("/", 1)[0]
+    if folder.split("/")[0] == "app":
+        return "app"
+    return folder if folder in ORDER else None
+
+
+def in_engine_library(path):
+    """The files that may include Torch, and the interface that they implement."""
+    return path != "core/forward/probe.h" and (
+        path.startswith("core/forward/") or re.match(r"core/model/torch_[^/]+$", path))
+
+
+def own_include_faults(path, target):
+    if place(target) is None:
+        yield f"{path}: includes {target}, which is in no folder of the order"
+    elif place(path) == "kernels" and place(target) != "kernels":
+        yield f"{path}: kernels include nothing but kernels, found {target}"
+    elif target == "core/engine.h" and in_engine_library(path):
+        return
+    elif ORDER.index(place(target)) > ORDER.index(place(path)):
+        yield f"{path}: includes {target}, which stands to its right"
+
+
+def faults_of(files):
+    implot = sorted(path for path, text in files.items()
+                    if any(name == "implot.h" for _, name in INCLUDE.findall(text)))
+    if len(implot) > 1 or any(not path.startswith("app/gui/") for path in implot):
+        yield f"only one file, in app/gui, includes implot.h; found {', '.join(implot)}"
+    for path, text in files.items():
+        if place(path) is None:
+            yield f"{path}: in no folder of the order"
+            continue
+        for mark, target in INCLUDE.findall(text):
+            if TORCH.match(target) and not in_engine_library(path):
+                yield f"{path}: includes {target}; Torch is for core/forward and core/model/torch_*"
+            elif TORCH.match(target) and mark == '"':
+                yield f"{path}: Torch's headers are system headers, <{target}>"
+            elif mark == '"' and not TORCH.match(target):
+                yield from own_include_faults(path, target)
+
+
+def check_itself():
+    breaks = {
+        "core/checkpoint/a.h": '#include "core/trace/trace.h"',
+        "core/error.h": '#include "core/checkpoint/zip.h"',
+        "core/trace/a.cpp": '#  include "core/engine.h"',
+        "core/engine.h": '#include "app/cli/verbs.h"',
+        "core/forward/probe.h": "#include <torch/torch.h>",
+        "core/model/config.cpp": "#include <ATen/ATen.h>",
+        "core/stats/a.cpp": '#include "summary.h"',
+        "core/new/a.cpp": "",
+        "kernels/a.cpp": '#include "core/error.h"',
+        "app/cli/a.cpp": "#include <implot.h>",
+    }
+    keeps = {
+        "core/forward/engine.cpp": '#include "core/engine.h"\n#include <torch/torch.h>',
+        "core/model/torch_load.cpp": '#include <ATen/ATen.h>\n#include "core/model/model.h"',
+        "core/figure/a.cpp": '#include "kernels/kernels.h"\n#include <vector>',
+        "app/gui/plots.cpp": '#include "core/engine.h"\n#include "app/cli/verbs.h"\n'
+                             "#include <implot.h>",
+    }
+    for path, text in breaks.items():
+        assert len(list(faults_of({path: text}))) == 1, path
+    for path, text in keeps.items():
+        assert not list(faults_of({path: text})), path
+
+
+check_itself()
+found = sources(("app", "core", "kernels"))
+report("include order", list(faults_of(found)), len(found))

@@ -1,0 +1,33 @@
+"""The project's own files, as the structure tests see them."""
+
+import pathlib
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def tracked_files():
+    """Paths relative to the root: what git tracks, or all but build/ outside a git checkout."""
+    if (ROOT / ".git").exists():
+        listed = subprocess.run(["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached",
+                                 "--others", "--exclude-standard"],
+                                cwd=ROOT, check=True, capture_output=True).stdout
+        names = (name.decode() for name in listed.split(b"\0") if name)
+    else:
+        names = (str(path.relative_to(ROOT)) for path in ROOT.rglob("*"))
+        names = (name for name in names if not name.startswith("build/"))
+    return sorted(name for name in names if (ROOT / name).is_file())
+
+
+def sources(folders=("app", "core", "kernels", "tests")):
+    """{path: text} of the C++ and CUDA files."""
+    return {name: (ROOT / name).read_text(encoding="utf-8") for name in tracked_files()
+            if name.split("/")[0] in folders and name.endswith((".h", ".cpp", ".cu"))}
+
+
+def report(rule, faults, checked):
+    """Prints every fault and ends the program with the verdict."""
+    for fault in faults:
+        print(fault)
+    print(f"{rule}: {checked} checked, {len(faults)} faults")
+    raise SystemExit(1 if faults or not checked else 0)
