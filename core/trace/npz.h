@@ -44,8 +44,8 @@ class NpzWriter {
   // The same for a text array: UTF-8 in, each item padded with NUL to text_width.
   void write_text(std::string_view array, std::int64_t first, std::span<const std::string> items);
 
-  // Checks that every element came, writes headers, checksums and directory, and closes. The file
-  // is complete and on disk when it returns.
+  // Checks that every element came, writes headers, checksums and directory, and closes. Breaches
+  // of these rules, here and in the calls above, are our own mistakes (internal).
   void finish();
 
   // A whole array at once.
@@ -61,7 +61,8 @@ class NpzWriter {
 
 // Reads an archive: directory and .npy headers; array data zero-copy from the mapped file (copied
 // when a foreign writer left it unaligned). Object arrays, Fortran order and big endian are refused
-// by name (unsupported); everything malformed is damaged.
+// by name (unsupported); everything malformed is damaged. Not safe for several threads: let one
+// fetch the spans, then share those.
 class NpzReader {
  public:
   explicit NpzReader(const std::filesystem::path& path);
@@ -80,6 +81,10 @@ class NpzReader {
   std::vector<std::string> text(std::string_view name) const;  // UTF-8, trailing NULs off
 
  private:
+  std::span<const std::byte> bytes(std::string_view name, NpyType type) const;
+  template <typename T>
+  std::span<const T> values(std::string_view name, NpyType type) const;
+
   InputFile file_;
   std::vector<NpyArray> arrays_;                        // sorted by name
   std::vector<std::uint64_t> offsets_;                  // of the data, beside arrays_

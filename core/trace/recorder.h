@@ -31,7 +31,7 @@ struct TokenizedText {
 struct TraceSettings {
   bool kappa = true, capacity = true;
   bool record_gates = false, record_logits = false;
-  std::vector<std::int64_t> layers;  // recorded model layers, ascending; all by default
+  std::vector<std::int64_t> layers;  // recorded model layers, ascending; empty: all
   std::string command;               // command line as given, arguments quoted
   std::string tool_version, torch_version;
   std::string dtype = "float32", device = "cpu";

@@ -1,0 +1,34 @@
+// κ over the gate units of an expert at one score: what the trace keeps of it (SPEC §4).
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "kernels/kernels.h"
+
+namespace kappascope {
+
+struct KappaStatistics {
+  float mean, minimum, maximum, p05, p95;  // quantiles interpolate linearly
+};
+
+// The experts of one layer. κ = U^tanh(α·s + b), or U^tanh(s·b) where there is no α.
+class LayerKappa {
+ public:
+  // `kappa` of the whole layer; bias nullptr: κ = 1.
+  LayerKappa(const KappaView& kappa, std::int64_t experts, std::int64_t gates);
+
+  // Of expert e at score s; all NaN when a κ is NaN.
+  KappaStatistics at(std::int64_t expert, float score);
+
+ private:
+  KappaStatistics compute(std::int64_t expert, float score);
+
+  KappaView kappa_;
+  std::vector<float> values_;  // [I], or [1] when all gate units share their parameters
+  // Without α the score is the same for every token, and so is κ.
+  std::vector<std::optional<KappaStatistics>> fixed_;  // [E]
+};
+
+}  // namespace kappascope

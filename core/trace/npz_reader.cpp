@@ -1,0 +1,182 @@
+#include <algorithm>
+#include <cstring>
+
+#include "core/checkpoint/tensor.h"
+#include "core/trace/npy_header.h"
+#include "core/trace/npz.h"
+
+namespace kappascope {
+namespace {
+
+constexpr std::string_view kSuffix = ".npy";
+
+std::string_view type_name(NpyType type) {
+  switch (type) {
+    case NpyType::boolean:
+      return "bool";
+    case NpyType::int16:
+      return "int16";
+    case NpyType::int32:
+      return "int32";
+    case NpyType::int64:
+      return "int64";
+    case NpyType::float32:
+      return "float32";
+    case NpyType::float64:
+      return "float64";
+    case NpyType::text:
+      return "text";
+  }
+  return "?";
+}
+
+std::string_view view_of(const std::vector<std::byte>& bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// One entry's .npy header; `data` becomes the offset of its values in the file.
+NpyArray read_array(const InputFile& file, const ZipEntry& entry, std::uint64_t begin,
+                    std::string_view name, std::uint64_t& data) {
+  const Place place{file.path(), name, static_cast<std::int64_t>(begin)};
+  const std::vector<std::byte> start =
+      file.read(begin, std::min<std::uint64_t>(entry.size, kNpyPreamble), ".npy header");
+  const NpyPreamble preamble = parse_npy_preamble(view_of(start), place);
+  const std::uint64_t header = preamble.text_begin + preamble.text_length;
+  require(header <= entry.size, ExitCode::damaged, place, "broken .npy header: expected ", header,
+          " bytes, found ", entry.size);
+  const std::vector<std::byte> text =
+      file.read(begin + preamble.text_begin, preamble.text_length, ".npy header");
+  NpyArray array = parse_npy_dict(view_of(text), name, place);
+  const auto expected = static_cast<std::uint64_t>(array.elements() * array.item_bytes());
+  require(entry.size - header == expected, ExitCode::damaged, place, "array data; expected ",
+          expected, " bytes for shape ", shape_text(array.shape), ", found ", entry.size - header);
+  data = begin + header;
+  return array;
+}
+
+// One UTF-32 item as UTF-8, trailing NULs off.
+std::string item_text(std::span<const std::byte> item, const Place& place) {
+  std::size_t points = item.size() / 4;
+  const auto point_at = [&](std::size_t i) {
+    std::uint32_t point = 0;
+    for (std::size_t k = 0; k < 4; ++k) {
+      point |= std::to_integer<std::uint32_t>(item[4 * i + k]) << (8 * k);
+    }
+    return point;
+  };
+  while (points > 0 && point_at(points - 1) == 0) --points;
+  std::string text;
+  for (std::size_t i = 0; i < points; ++i) {
+    const std::uint32_t point = point_at(i);
+    require(point < 0x110000 && (point < 0xd800 || point > 0xdfff), ExitCode::damaged, place,
+            "text; expected Unicode code points, found ", point);
+    const auto tail = [&](int shift) { text += static_cast<char>(0x80 | (point >> shift & 0x3f)); };
+    if (point < 0x80) {
+      text += static_cast<char>(point);
+    } else if (point < 0x800) {
+      text += static_cast<char>(0xc0 | point >> 6);
+    } else if (point < 0x10000) {
+      text += static_cast<char>(0xe0 | point >> 12);
+      tail(6);
+    } else {
+      text += static_cast<char>(0xf0 | point >> 18);
+      tail(12);
+      tail(6);
+    }
+    if (point >= 0x80) tail(0);
+  }
+  return text;
+}
+
+}  // namespace
+
+NpzReader::NpzReader(const std::filesystem::path& path) : file_(InputFile::open(path)) {
+  const ZipDirectory directory = ZipDirectory::read(file_);
+  struct Found {
+    NpyArray array;
+    std::uint64_t offset;
+  };
+  std::vector<Found> found;
+  for (const ZipEntry& entry : directory.entries()) {
+    std::string_view name = entry.name;
+    const bool array = name.size() > kSuffix.size() && name.ends_with(kSuffix);
+    require(array, ExitCode::damaged, Place{file_.path(), name}, "not a .npy array");
+    name.remove_suffix(kSuffix.size());
+    std::uint64_t offset = 0;
+    NpyArray header = read_array(file_, entry, directory.data_offset(file_, entry), name, offset);
+    found.push_back({std::move(header), offset});
+  }
+  // "a.npy" sorts after "a-b.npy", "a" before "a-b".
+  std::sort(found.begin(), found.end(),
+            [](const Found& a, const Found& b) { return a.array.name < b.array.name; });
+  for (Found& entry : found) {
+    arrays_.push_back(std::move(entry.array));
+    offsets_.push_back(entry.offset);
+  }
+  copies_.resize(arrays_.size());
+}
+
+const NpyArray* NpzReader::find(std::string_view name) const {
+  const auto found = std::lower_bound(
+      arrays_.begin(), arrays_.end(), name,
+      [](const NpyArray& array, std::string_view key) { return array.name < key; });
+  return found == arrays_.end() || found->name != name ? nullptr : &*found;
+}
+
+std::span<const std::byte> NpzReader::bytes(std::string_view name, NpyType type) const {
+  const NpyArray* array = find(name);
+  require(array != nullptr, ExitCode::damaged, Place{file_.path(), name}, "missing array");
+  require(array->type == type, ExitCode::damaged, Place{file_.path(), name},
+          "array type; expected ", type_name(type), ", found ", type_name(array->type));
+  const auto index = static_cast<std::size_t>(array - arrays_.data());
+  const auto size = static_cast<std::uint64_t>(array->elements() * array->item_bytes());
+  return file_.map(offsets_[index], size, name);
+}
+
+template <typename T>
+std::span<const T> NpzReader::values(std::string_view name, NpyType type) const {
+  std::span<const std::byte> raw = bytes(name, type);
+  if (reinterpret_cast<std::uintptr_t>(raw.data()) % alignof(T) != 0) {
+    std::vector<std::byte>& copy = copies_[static_cast<std::size_t>(find(name) - arrays_.data())];
+    if (copy.empty()) copy.assign(raw.begin(), raw.end());
+    raw = copy;
+  }
+  return {reinterpret_cast<const T*>(raw.data()), raw.size() / sizeof(T)};
+}
+
+std::span<const float> NpzReader::float32(std::string_view name) const {
+  return values<float>(name, NpyType::float32);
+}
+
+std::span<const double> NpzReader::float64(std::string_view name) const {
+  return values<double>(name, NpyType::float64);
+}
+
+std::span<const std::int16_t> NpzReader::int16(std::string_view name) const {
+  return values<std::int16_t>(name, NpyType::int16);
+}
+
+std::span<const std::int32_t> NpzReader::int32(std::string_view name) const {
+  return values<std::int32_t>(name, NpyType::int32);
+}
+
+std::span<const std::int64_t> NpzReader::int64(std::string_view name) const {
+  return values<std::int64_t>(name, NpyType::int64);
+}
+
+std::span<const std::uint8_t> NpzReader::boolean(std::string_view name) const {
+  return values<std::uint8_t>(name, NpyType::boolean);
+}
+
+std::vector<std::string> NpzReader::text(std::string_view name) const {
+  const std::span<const std::byte> raw = bytes(name, NpyType::text);
+  const auto width = static_cast<std::size_t>(find(name)->item_bytes());
+  std::vector<std::string> items;
+  items.reserve(raw.size() / width);
+  for (std::size_t begin = 0; begin < raw.size(); begin += width) {
+    items.push_back(item_text(raw.subspan(begin, width), Place{file_.path(), name}));
+  }
+  return items;
+}
+
+}  // namespace kappascope

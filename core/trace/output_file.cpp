@@ -1,0 +1,79 @@
+#include "core/trace/output_file.h"
+
+#include <fcntl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace kappascope {
+namespace {
+
+bool is_full(int code) {
+  return code == ENOSPC || code == EDQUOT || code == EFBIG;
+}
+
+// The words for a failed system call; a full disk says how much there is.
+std::string reason(const std::string& path, int code, std::uint64_t needed) {
+  std::string text = std::strerror(code);
+  struct statvfs disk = {};
+  if (!is_full(code) || ::statvfs(path.c_str(), &disk) != 0) return text;
+  const std::uint64_t found = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
+  return join_words(text, "; expected room for ", needed, " bytes, found ", found, " bytes");
+}
+
+}  // namespace
+
+OutputFile::OutputFile(const std::filesystem::path& path) : path_(path.string()) {
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) {
+    fail(ExitCode::io, Place{path_}, "cannot create: ", reason(path_, errno, 0));
+  }
+}
+
+OutputFile::~OutputFile() {
+  if (descriptor_ < 0) return;
+  ::close(descriptor_);
+  ::unlink(path_.c_str());
+}
+
+void OutputFile::reserve(std::uint64_t size) {
+  if (size == 0) return;
+  int status = 0;
+  // fallocate, not posix_fallocate: where the file system cannot, the latter writes every block.
+  do {
+    status = ::fallocate(descriptor_, 0, 0, static_cast<off_t>(size));
+  } while (status != 0 && errno == EINTR);
+  if (status != 0 && is_full(errno)) {
+    fail(ExitCode::io, Place{path_}, "cannot write: ", reason(path_, errno, size));
+  }
+}
+
+void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> data) {
+  while (!data.empty()) {
+    const ssize_t written =
+        ::pwrite(descriptor_, data.data(), data.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) {
+      const int code = written < 0 ? errno : ENOSPC;
+      fail(ExitCode::io, Place{path_, {}, static_cast<std::int64_t>(offset)},
+           "cannot write: ", reason(path_, code, data.size()));
+    }
+    offset += static_cast<std::uint64_t>(written);
+    data = data.subspan(static_cast<std::size_t>(written));
+  }
+}
+
+void OutputFile::finish() {
+  const int descriptor = descriptor_;
+  descriptor_ = -1;
+  if (::close(descriptor) == 0) return;
+  const int code = errno;
+  ::unlink(path_.c_str());
+  fail(ExitCode::io, Place{path_}, "cannot write: ", reason(path_, code, 0));
+}
+
+}  // namespace kappascope

@@ -1,0 +1,37 @@
+// A new file that is there in full or not at all: removed again unless it was finished.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+
+namespace kappascope {
+
+class OutputFile {
+ public:
+  // Creates `path`, which must not exist (io).
+  explicit OutputFile(const std::filesystem::path& path);
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+  ~OutputFile();  // a file that was not finished is removed
+
+  const std::string& path() const { return path_; }
+
+  // Takes `size` bytes of disk at once where the file system can; no room: io, with the bytes
+  // needed and found. Elsewhere a full disk shows at the write.
+  void reserve(std::uint64_t size);
+
+  // Puts `data` at byte `offset`. Errors: io, with file and offset.
+  void write_at(std::uint64_t offset, std::span<const std::byte> data);
+
+  // Closes; from here on the file stays.
+  void finish();
+
+ private:
+  std::string path_;
+  int descriptor_ = -1;
+};
+
+}  // namespace kappascope

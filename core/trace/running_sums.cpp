@@ -1,0 +1,70 @@
+#include "core/trace/running_sums.h"
+
+#include <cmath>
+#include <limits>
+
+namespace kappascope {
+namespace {
+
+void add_effect(EffectSums& sums, const EffectSums& more) {
+  sums.sum += more.sum;
+  sums.sum_abs += more.sum_abs;
+  sums.sum_square += more.sum_square;
+  sums.positive += more.positive;
+  sums.rel_sum += more.rel_sum;
+  sums.rel_sum_abs += more.rel_sum_abs;
+  sums.rel_sum_square += more.rel_sum_square;
+  sums.rel_positive += more.rel_positive;
+  sums.count += more.count;
+}
+
+}  // namespace
+
+RunningSums::RunningSums(std::int64_t layers, std::int64_t experts) {
+  const auto rows = static_cast<std::size_t>(layers * experts);
+  kappa_hist_.resize(rows * kKappaBins);
+  gate_pre_hist_.resize(rows * kGatePreBins);
+  effect_.resize(rows);
+}
+
+void RunningSums::add(const MoeTap& tap, std::int64_t m) {
+  const auto experts = static_cast<std::size_t>(tap.experts);
+  const std::size_t base = static_cast<std::size_t>(m) * experts;
+  for (std::size_t i = 0; i < experts * kKappaBins; ++i) {
+    kappa_hist_[base * kKappaBins + i] += tap.kappa_hist[i];
+  }
+  for (std::size_t i = 0; i < experts * kGatePreBins; ++i) {
+    gate_pre_hist_[base * kGatePreBins + i] += tap.gate_pre_hist[i];
+  }
+  for (std::size_t e = 0; e < experts; ++e) add_effect(effect_[base + e], tap.effect[e]);
+}
+
+template <typename Sum>
+void RunningSums::write_effect(NpzWriter& writer, const char* array, Sum sum) const {
+  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+  std::vector<double> column;
+  for (const EffectSums& sums : effect_) {
+    column.push_back(sums.count > 0 ? sum(sums, static_cast<double>(sums.count)) : kNone);
+  }
+  writer.write(array, column);
+}
+
+void RunningSums::write(NpzWriter& writer) const {
+  writer.write("kappa_hist", kappa_hist_);
+  writer.write("gate_pre_hist", gate_pre_hist_);
+  using Sums = const EffectSums&;
+  write_effect(writer, "effect_mean", [](Sums s, double n) { return s.sum / n; });
+  write_effect(writer, "effect_abs", [](Sums s, double n) { return s.sum_abs / n; });
+  write_effect(writer, "effect_rms", [](Sums s, double n) { return std::sqrt(s.sum_square / n); });
+  write_effect(writer, "effect_positive", [](Sums s, double n) { return s.positive / n; });
+  write_effect(writer, "effect_rel_mean", [](Sums s, double n) { return s.rel_sum / n; });
+  write_effect(writer, "effect_rel_abs", [](Sums s, double n) { return s.rel_sum_abs / n; });
+  write_effect(writer, "effect_rel_rms",
+               [](Sums s, double n) { return std::sqrt(s.rel_sum_square / n); });
+  write_effect(writer, "effect_rel_positive", [](Sums s, double n) { return s.rel_positive / n; });
+  std::vector<double> count;
+  for (const EffectSums& sums : effect_) count.push_back(static_cast<double>(sums.count));
+  writer.write("effect_count", count);
+}
+
+}  // namespace kappascope

@@ -1,0 +1,31 @@
+// What a trace adds up over the chunks of a text, per recorded MoE layer and expert.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/forward/probe.h"
+#include "core/trace/npz.h"
+
+namespace kappascope {
+
+class RunningSums {
+ public:
+  RunningSums() = default;
+  RunningSums(std::int64_t layers, std::int64_t experts);  // M, E
+
+  void add(const MoeTap& tap, std::int64_t m);  // m: row among the M
+
+  // kappa_hist, gate_pre_hist and effect_*: Σ / count as float64, NaN for an expert without tokens.
+  void write(NpzWriter& writer) const;
+
+ private:
+  template <typename Sum>
+  void write_effect(NpzWriter& writer, const char* array, Sum sum) const;
+
+  std::vector<std::int64_t> kappa_hist_;     // [M,E,kKappaBins]
+  std::vector<std::int64_t> gate_pre_hist_;  // [M,E,kGatePreBins]
+  std::vector<EffectSums> effect_;           // [M,E]
+};
+
+}  // namespace kappascope

@@ -1,0 +1,195 @@
+#include "core/trace/schema.h"
+
+#include <algorithm>
+
+#include "core/utf8.h"
+
+namespace kappascope {
+namespace {
+
+constexpr std::array<Axis, 4> axes(Axis a, Axis b = Axis::none, Axis c = Axis::none,
+                                   Axis d = Axis::none) {
+  return {a, b, c, d};
+}
+
+constexpr auto kToken = axes(Axis::token);
+constexpr auto kTokenTop = axes(Axis::token, Axis::top);
+constexpr auto kMoe = axes(Axis::moe_layer);
+constexpr auto kMoeToken = axes(Axis::moe_layer, Axis::token);
+constexpr auto kMoeTokenExpert = axes(Axis::moe_layer, Axis::token, Axis::expert);
+constexpr auto kMoeTokenSlot = axes(Axis::moe_layer, Axis::token, Axis::slot);
+constexpr auto kMoeTokenSlotGate = axes(Axis::moe_layer, Axis::token, Axis::slot, Axis::gate);
+constexpr auto kMoeExpert = axes(Axis::moe_layer, Axis::expert);
+constexpr auto kDense = axes(Axis::dense_layer);
+constexpr auto kDenseToken = axes(Axis::dense_layer, Axis::token);
+
+using enum NpyType;
+
+constexpr ArraySchema kSchemas[] = {
+    {"token_id", int32, kToken, ArrayGroup::tokens, "", "token id"},
+    {"char_start", int32, kToken, ArrayGroup::tokens, "code point",
+     "first code point of the token in the text"},
+    {"char_end", int32, kToken, ArrayGroup::tokens, "code point",
+     "code point after the token in the text"},
+    {"token_text", text, kToken, ArrayGroup::tokens, "", "token as shown to people"},
+    {"token_bytes_hex", text, kToken, ArrayGroup::tokens, "",
+     "exact bytes of the token, hexadecimal"},
+    {"nll", float32, kToken, ArrayGroup::tokens, "nat",
+     "negative log-likelihood of the token given the ones before"},
+    {"target_rank", int32, kToken, ArrayGroup::tokens, "",
+     "rank of the token among the predictions, 0 the likeliest"},
+    {"top_token_id", int32, kTokenTop, ArrayGroup::tokens, "", "likeliest next tokens"},
+    {"top_token_logprob", float32, kTokenTop, ArrayGroup::tokens, "nat",
+     "log-probability of the likeliest next tokens"},
+    {"layer_index", int32, kMoe, ArrayGroup::moe, "", "layer of the model, from 0"},
+    {"pass_index", int32, kMoe, ArrayGroup::moe, "", "pass over the stack of layers, from 0"},
+    {"router_logits", float32, kMoeTokenExpert, ArrayGroup::moe, "logit",
+     "router logits before any bias"},
+    {"expert_index", int16, kMoeTokenSlot, ArrayGroup::moe, "", "chosen expert, best first"},
+    {"expert_weight", float32, kMoeTokenSlot, ArrayGroup::moe, "1",
+     "combine weight, 0 where dropped"},
+    {"expert_kept", boolean, kMoeTokenSlot, ArrayGroup::moe, "", "false: over capacity"},
+    {"kappa_input", float32, kMoeTokenSlot, ArrayGroup::moe, "1",
+     "score s of kappa = U^tanh(alpha s + b)"},
+    {"kappa_mean", float32, kMoeTokenSlot, ArrayGroup::moe, "1",
+     "mean of kappa over the gate units"},
+    {"kappa_min", float32, kMoeTokenSlot, ArrayGroup::moe, "1", "smallest kappa of the gate units"},
+    {"kappa_max", float32, kMoeTokenSlot, ArrayGroup::moe, "1", "largest kappa of the gate units"},
+    {"kappa_p05", float32, kMoeTokenSlot, ArrayGroup::moe, "1",
+     "5 % quantile of kappa over the gate units"},
+    {"kappa_p95", float32, kMoeTokenSlot, ArrayGroup::moe, "1",
+     "95 % quantile of kappa over the gate units"},
+    {"gate_mean_abs", float32, kMoeTokenSlot, ArrayGroup::moe, "1",
+     "mean |a| of the gate activations a"},
+    {"gate_active_fraction", float32, kMoeTokenSlot, ArrayGroup::moe, "1",
+     "share of |a| above the threshold"},
+    {"gate_top16_share", float32, kMoeTokenSlot, ArrayGroup::moe, "1",
+     "share of the largest |a| in the sum of |a|"},
+    {"gate_entropy", float32, kMoeTokenSlot, ArrayGroup::moe, "nat",
+     "entropy of |a| over the gate units"},
+    {"gate_kz_rms", float32, kMoeTokenSlot, ArrayGroup::moe, "1",
+     "root mean square of kappa z, the effective sharpness"},
+    {"gate_linear_fraction", float32, kMoeTokenSlot, ArrayGroup::moe, "1",
+     "share of |kappa z| below 1"},
+    {"gate_saturated_fraction", float32, kMoeTokenSlot, ArrayGroup::moe, "1",
+     "share of |kappa z| above 4"},
+    {"router_top1_prob", float32, kMoeToken, ArrayGroup::moe, "1", "largest router probability"},
+    {"router_selected_mass", float32, kMoeToken, ArrayGroup::moe, "1",
+     "router probability of the chosen experts"},
+    {"router_margin", float32, kMoeToken, ArrayGroup::moe, "logit",
+     "lowest chosen less highest unchosen selection score"},
+    {"router_top_gap", float32, kMoeToken, ArrayGroup::moe, "logit", "best less second best logit"},
+    {"router_entropy", float32, kMoeToken, ArrayGroup::moe, "1",
+     "entropy of the router probabilities over ln E"},
+    {"kappa_hist", int64, axes(Axis::moe_layer, Axis::expert, Axis::kappa_bin), ArrayGroup::moe, "",
+     "kept (token, gate) by ln kappa / ln U in 64 equal bins of [-1, 1]"},
+    {"gate_pre_hist", int64, axes(Axis::moe_layer, Axis::expert, Axis::z_bin), ArrayGroup::moe, "",
+     "kept (token, gate) by z: underflow, 64 equal bins of [-8, 8], overflow"},
+    {"effect_mean", float64, kMoeExpert, ArrayGroup::moe, "1",
+     "mean of d = z sigma(kappa z) - z sigma(z)"},
+    {"effect_abs", float64, kMoeExpert, ArrayGroup::moe, "1", "mean |d|"},
+    {"effect_rms", float64, kMoeExpert, ArrayGroup::moe, "1", "root mean square of d"},
+    {"effect_positive", float64, kMoeExpert, ArrayGroup::moe, "1", "share of d > 0"},
+    {"effect_rel_mean", float64, kMoeExpert, ArrayGroup::moe, "1", "mean of d / silu(z)"},
+    {"effect_rel_abs", float64, kMoeExpert, ArrayGroup::moe, "1", "mean |d / silu(z)|"},
+    {"effect_rel_rms", float64, kMoeExpert, ArrayGroup::moe, "1",
+     "root mean square of d / silu(z)"},
+    {"effect_rel_positive", float64, kMoeExpert, ArrayGroup::moe, "1", "share of d / silu(z) > 0"},
+    {"effect_count", float64, kMoeExpert, ArrayGroup::moe, "",
+     "scalars (kept token, gate) behind the effect"},
+    {"dense_layer_index", int32, kDense, ArrayGroup::dense, "", "layer of the model, from 0"},
+    {"dense_pass_index", int32, kDense, ArrayGroup::dense, "",
+     "pass over the stack of layers, from 0"},
+    {"dense_kappa", float32, axes(Axis::dense_layer, Axis::dense_gate), ArrayGroup::dense, "1",
+     "kappa of the gate units, the same for all tokens"},
+    {"dense_gate_mean_abs", float32, kDenseToken, ArrayGroup::dense, "1",
+     "mean |a| of the gate activations a"},
+    {"dense_gate_active_fraction", float32, kDenseToken, ArrayGroup::dense, "1",
+     "share of |a| above the threshold"},
+    {"dense_gate_top16_share", float32, kDenseToken, ArrayGroup::dense, "1",
+     "share of the largest |a| in the sum of |a|"},
+    {"dense_gate_entropy", float32, kDenseToken, ArrayGroup::dense, "nat",
+     "entropy of |a| over the gate units"},
+    {"dense_gate_kz_rms", float32, kDenseToken, ArrayGroup::dense, "1",
+     "root mean square of kappa z, the effective sharpness"},
+    {"dense_gate_linear_fraction", float32, kDenseToken, ArrayGroup::dense, "1",
+     "share of |kappa z| below 1"},
+    {"dense_gate_saturated_fraction", float32, kDenseToken, ArrayGroup::dense, "1",
+     "share of |kappa z| above 4"},
+    {"kappa", float32, kMoeTokenSlotGate, ArrayGroup::gates, "1", "kappa of every gate unit"},
+    {"gate_pre", float32, kMoeTokenSlotGate, ArrayGroup::gates, "1", "gate pre-activation z"},
+    {"gate_act", float32, kMoeTokenSlotGate, ArrayGroup::gates, "1", "gate activation a"},
+    {"logits", float32, axes(Axis::token, Axis::vocabulary), ArrayGroup::logits, "logit",
+     "output logits after the token"},
+};
+
+constexpr std::array<std::string_view, kAxes> kAxisNames{
+    "token",     "top",          "moe_layer",   "expert",     "slot",      "gate",
+    "kappa_bin", "gate_pre_bin", "dense_layer", "dense_gate", "vocabulary"};
+
+}  // namespace
+
+std::string_view axis_name(Axis axis) {
+  return kAxisNames[static_cast<std::size_t>(axis)];
+}
+
+std::vector<std::int64_t> ArraySchema::shape(const Extents& extents) const {
+  std::vector<std::int64_t> result;
+  for (const Axis axis : axes) {
+    if (axis != Axis::none) result.push_back(extents[axis]);
+  }
+  return result;
+}
+
+std::span<const ArraySchema> array_schemas() {
+  return kSchemas;
+}
+
+Json describe_array(std::string_view unit, std::string_view long_name,
+                    std::span<const std::string_view> dimensions) {
+  Json names = Json::array();
+  for (const std::string_view dimension : dimensions) names.push_back(dimension);
+  return {{"_ARRAY_DIMENSIONS", std::move(names)}, {"unit", unit}, {"long_name", long_name}};
+}
+
+Json describe_array(const ArraySchema& schema) {
+  std::vector<std::string_view> dimensions;
+  for (const Axis axis : schema.axes) {
+    if (axis != Axis::none) dimensions.push_back(axis_name(axis));
+  }
+  return describe_array(schema.unit, schema.long_name, dimensions);
+}
+
+NpyArray meta_array(const std::string& text) {
+  return {std::string(kMetaArray), NpyType::text, {}, text_width(std::span(&text, 1))};
+}
+
+std::string meta_text(const Json& meta) {
+  return meta.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json read_meta(const NpzReader& file, std::string_view schema) {
+  const Place place{file.file().path(), kMetaArray};
+  const NpyArray* array = file.find(kMetaArray);
+  require(array != nullptr && array->type == NpyType::text && array->shape.empty(),
+          ExitCode::damaged, place, "not a kappascope file: expected a text of JSON");
+  Json meta = parse_json(file.text(kMetaArray).front(), join_words(place.file, ": ", kMetaArray));
+  const bool named = meta.is_object() && meta.contains("schema") && meta["schema"].is_string();
+  const std::string found = named ? meta["schema"].get<std::string>() : "none";
+  if (found == schema) return meta;
+  const std::string_view family = schema.substr(0, schema.find('/') + 1);
+  fail(found.starts_with(family) ? ExitCode::unsupported : ExitCode::damaged, place,
+       "schema; expected ", schema, ", found ", found);
+}
+
+std::int64_t text_width(std::span<const std::string> items) {
+  std::int64_t width = 1;
+  for (const std::string& item : items) {
+    width = std::max<std::int64_t>(width, std::count_if(item.begin(), item.end(), [](char unit) {
+                                     return (static_cast<unsigned char>(unit) & 0xc0) != 0x80;
+                                   }));
+  }
+  return width;
+}
+
+}  // namespace kappascope

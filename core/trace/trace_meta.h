@@ -1,0 +1,33 @@
+// `kappascope_meta` of a trace: all that the arrays do not say. Keys:
+//
+//   schema, tool_version, torch_version, command, dtype, device, threads
+//   model {name, family, step, path}, model_config (as found), n_layer
+//   config_sha256, tensor_directory_sha256: of the checkpoint; model.npz carries the same
+//   dimensions {token, moe_layer, expert, slot, gate, dense_layer, dense_gate, vocabulary}
+//   thresholds {gate_active, gate_top, gate_linear, gate_saturated, near_tie}
+//   kappa {model: has it, in_force: and it was not turned off, start_layer, input, input_constant,
+//     input_logit_norm_exponent, granularity, bound_moe, bound_dense}; settings absent without κ
+//   capacity {in_force, factor, minimum}
+//   window {sequence_len, chunks: [{begin, first_recorded, end}]}
+//   recorded {layers, gates, logits}
+//   arrays {NAME: {_ARRAY_DIMENSIONS, unit, long_name}}
+#pragma once
+
+#include <span>
+
+#include "core/model/model.h"
+#include "core/trace/recorder.h"
+#include "core/trace/schema.h"
+
+namespace kappascope {
+
+Json trace_meta(const Model& model, const TokenizedText& text, const TraceSettings& settings,
+                const Extents& extents, std::span<const ArraySchema* const> arrays);
+
+// The part that says which checkpoint and which κ, the same in both files: model, model_config,
+// n_layer, the hashes, kappa without in_force.
+Json checkpoint_meta(const Model& model);
+
+bool has_kappa(const Model& model);  // in any layer
+
+}  // namespace kappascope
