@@ -8,56 +8,59 @@
 #include <vector>
 
 #include "core/checkpoint/json.h"
+#include "core/stats/gates.h"
+#include "core/stats/mean.h"
 #include "core/trace/trace.h"
 
 namespace kappascope {
 
-struct Band {  // of a population
-  double mean, p05, p50, p95;
+inline constexpr const char* kSummarySchema = "kappascope.summary/1";
+inline constexpr double kNearTieMargin = 1e-3;
+
+// Means of gate statistics over kept (token, slot), or over the tokens of a dense layer.
+struct GateMeans {
+  double gate_mean_abs = kAbsent, gate_active_fraction = kAbsent, gate_top16_share = kAbsent,
+         gate_entropy = kAbsent, gate_kz_rms = kAbsent, gate_linear_fraction = kAbsent,
+         gate_saturated_fraction = kAbsent;
 };
 
-struct EffectSummary {  // of d = z·σ(κz) − z·σ(z), or of d / silu(z), over scalars
-  double mean, mean_abs, rms, positive_share;
-  std::int64_t count;
-};
-
-struct LayerSummary {
-  std::int64_t layer = 0, pass = 0;  // as in layer_index, pass_index
+struct LayerSummary : GateMeans {
+  std::int64_t layer = -1, pass = -1;  // as in layer_index, pass_index
   // load
   std::vector<double> load;       // [E] share of all assignments, kept and dropped
   std::vector<double> gate_mass;  // [E] Σ combine weight / T
-  double load_entropy, load_cv;
+  double load_entropy = kAbsent, load_cv = kAbsent;
   std::int64_t unused_experts = 0;
-  double unused_by_chance;                // expected under even routing, from E, K, T
+  double unused_by_chance = kAbsent;      // expected under even routing, from E, K, T
   std::vector<double> drop_rate_by_slot;  // [K] dropped / assigned
-  double drop_rate;                       // over all slots
+  double drop_rate = kAbsent;             // over all slots
   // router
-  double confidence;     // mean router_top1_prob
-  double selected_mass;  // mean
-  double margin;         // mean over tokens that have one
-  double top_gap;
-  double router_entropy, router_entropy_nats;
+  double confidence = kAbsent;     // mean router_top1_prob
+  double selected_mass = kAbsent;  // mean
+  double margin = kAbsent;         // mean over tokens that have one
+  double top_gap = kAbsent;
+  double router_entropy = kAbsent, router_entropy_nats = kAbsent;
   std::int64_t near_ties = 0;  // tokens with margin < 1e-3
   // κ
-  Band kappa;             // over kept (token, slot, gate)
-  double kappa_log_mean;  // mean of ln κ
-  double kappa_top5_mean, kappa_bottom5_mean, kappa_sqrt_n_mean;
+  Band kappa;                       // over kept (token, slot, gate)
+  double kappa_log_mean = kAbsent;  // mean of ln κ
+  double kappa_top5_mean = kAbsent, kappa_bottom5_mean = kAbsent, kappa_sqrt_n_mean = kAbsent;
   EffectSummary effect, effect_relative;
-  // gates, means over kept (token, slot)
-  double gate_mean_abs, gate_active_fraction, gate_top16_share, gate_entropy, gate_kz_rms,
-      gate_linear_fraction, gate_saturated_fraction;
   // alignment, means over experts
-  double alignment_mean, alignment_energy;
-  std::int64_t nonfinite_tokens = 0;  // tokens whose numbers NaN or Inf weights spoilt, left out
+  double alignment_mean = kAbsent, alignment_energy = kAbsent;
+  std::int64_t nonfinite_tokens = 0;  // tokens whose numbers NaN or Inf weights spoilt
 };
 
-// E·(1 − 1/E)^…: experts expected without a token when every token chooses K of E evenly.
-double unused_by_chance(std::int64_t experts, std::int64_t slots, std::int64_t tokens);
+struct DenseSummary : GateMeans {
+  std::int64_t layer = -1, pass = -1;
+  Band kappa;  // over gate units
+};
 
-std::vector<LayerSummary> summarise(const Trace& trace);
+std::vector<LayerSummary> summarise(const Trace& trace);        // [M]
+std::vector<DenseSummary> summarise_dense(const Trace& trace);  // [Md] dense gated layers
 
 // summary.json: the above by layer, the text's NLL, and, with gates recorded, the effect over its
-// own 90 % and 98 % quantile. Sorted keys; NaN is null.
+// own 90 % and 98 % quantile. Sorted keys; NaN is null; what the trace lacks as a whole is absent.
 Json summary_json(const Trace& trace, const std::vector<LayerSummary>& layers);
 
 }  // namespace kappascope

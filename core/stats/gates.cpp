@@ -1,0 +1,131 @@
+#include "core/stats/gates.h"
+
+#include <cmath>
+
+#include "core/stats/select.h"
+
+namespace kappascope {
+namespace {
+
+// Sums behind an EffectSummary.
+struct EffectTotal {
+  double sum = 0, sum_abs = 0, sum_square = 0;
+  std::int64_t positive = 0, count = 0;
+
+  void add(double value) {
+    sum += value;
+    sum_abs += std::abs(value);
+    sum_square += value * value;
+    positive += value > 0 ? 1 : 0;
+    ++count;
+  }
+  EffectSummary summary() const {
+    if (count == 0) return {};
+    const auto n = static_cast<double>(count);
+    return {sum / n, sum_abs / n, std::sqrt(sum_square / n), static_cast<double>(positive) / n,
+            count};
+  }
+};
+
+double silu(double z, double kappa) {
+  return z / (1 + std::exp(-kappa * z));
+}
+
+float effect_of(double z, double kappa, EffectKind kind) {
+  const double plain = silu(z, 1);
+  const double d = silu(z, kappa) - plain;
+  if (kind == EffectKind::absolute) return static_cast<float>(d);
+  const double base = plain >= 0 ? std::max(plain, 1e-6) : std::min(plain, -1e-6);
+  return static_cast<float>(d / base);
+}
+
+// visit(value) for every finite effect of the recorded gates of all layers.
+template <typename Visit>
+void each_effect(const Trace& trace, EffectKind kind, Visit&& visit) {
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const TraceLayer layer(trace, m);
+    const std::int64_t entries = layer.tokens * layer.slots;
+    const auto kappa = layer.part(trace.kappa_values, entries * trace.gates);
+    const auto pre = layer.part(trace.gate_pre, entries * trace.gates);
+    for (std::int64_t entry = 0; entry < entries; ++entry) {
+      if (!layer.kept(entry)) continue;
+      for (std::int64_t i = 0; i < layer.gates; ++i) {
+        const auto at = static_cast<std::size_t>(entry * trace.gates + i);
+        const float value = effect_of(pre[at], kappa[at], kind);
+        if (std::isfinite(value)) visit(value);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+double slot_mean(const TraceLayer& layer, std::span<const float> array) {
+  const std::span<const float> values = layer.slot_part(array);
+  Mean mean;
+  for (std::int64_t entry = 0; entry < std::ssize(values); ++entry) {
+    if (layer.kept(entry)) mean.add(values[static_cast<std::size_t>(entry)]);
+  }
+  return mean.value();
+}
+
+GateShares gate_shares(const TraceLayer& layer) {
+  const double linear = slot_mean(layer, layer.trace.gate_linear_fraction);
+  const double saturated = slot_mean(layer, layer.trace.gate_saturated_fraction);
+  return {linear, 1 - linear - saturated, saturated};
+}
+
+EffectSummary layer_effect(const TraceLayer& layer, EffectKind kind) {
+  const Trace& trace = layer.trace;
+  const bool relative = kind == EffectKind::relative;
+  const auto row = [&](std::span<const double> array) { return layer.part(array, trace.experts); };
+  const auto mean = row(relative ? trace.effect_rel_mean : trace.effect_mean);
+  const auto abs = row(relative ? trace.effect_rel_abs : trace.effect_abs);
+  const auto rms = row(relative ? trace.effect_rel_rms : trace.effect_rms);
+  const auto positive = row(relative ? trace.effect_rel_positive : trace.effect_positive);
+  const auto count = row(trace.effect_count);
+  if (count.empty()) return {};
+  double n = 0, sum = 0, sum_abs = 0, square = 0, sum_positive = 0;
+  for (std::size_t e = 0; e < static_cast<std::size_t>(layer.experts); ++e) {
+    if (!(count[e] > 0) || !std::isfinite(mean[e] + abs[e] + rms[e] + positive[e])) continue;
+    n += count[e];
+    sum += count[e] * mean[e];
+    sum_abs += count[e] * abs[e];
+    square += count[e] * rms[e] * rms[e];
+    sum_positive += count[e] * positive[e];
+  }
+  if (!(n > 0 && n < 9e18)) return {};
+  return {sum / n, sum_abs / n, std::sqrt(square / n), sum_positive / n,
+          static_cast<std::int64_t>(n)};
+}
+
+std::vector<EffectTail> effect_tails(const Trace& trace, EffectKind kind,
+                                     const std::vector<double>& quantiles) {
+  if (trace.kappa_values.empty() || trace.gate_pre.empty()) return {};
+  std::int64_t count = 0;
+  each_effect(trace, kind, [&](float) { ++count; });
+  if (count == 0) return {};
+  std::vector<std::int64_t> ranks;
+  for (const double q : quantiles) {
+    const QuantilePlace place(count, q);
+    ranks.insert(ranks.end(), {place.lower, place.upper});
+  }
+  const std::vector<float> values = order_statistics(ranks, [&](auto&& visit) {
+    each_effect(trace, kind, [&](float value) { visit(value, 1); });
+  });
+  std::vector<EffectTail> tails;
+  for (std::size_t j = 0; j < quantiles.size(); ++j) {
+    const QuantilePlace place(count, quantiles[j]);
+    tails.push_back({quantiles[j], place.between(values[2 * j], values[2 * j + 1]), {}});
+  }
+  std::vector<EffectTotal> totals(tails.size());
+  each_effect(trace, kind, [&](float value) {
+    for (std::size_t j = 0; j < tails.size(); ++j) {
+      if (value >= tails[j].threshold) totals[j].add(value);
+    }
+  });
+  for (std::size_t j = 0; j < tails.size(); ++j) tails[j].effect = totals[j].summary();
+  return tails;
+}
+
+}  // namespace kappascope

@@ -1,0 +1,43 @@
+// Statistics of gate activations: means over entries, saturation, and the κ effect (SPEC §5).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/stats/layer.h"
+#include "core/stats/mean.h"
+
+namespace kappascope {
+
+// Mean over the kept entries of one layer of an array [M,T,K].
+double slot_mean(const TraceLayer& layer, std::span<const float> array);
+
+// Shares of gate units by |κz|: below 1, between, above 4; means over kept entries, sum 1.
+struct GateShares {
+  double linear = kAbsent, knee = kAbsent, saturated = kAbsent;
+};
+GateShares gate_shares(const TraceLayer& layer);
+
+// Of d = z·σ(κz) − z·σ(z), or of d / silu(z) with the denominator at least 1e-6 away from 0 (on the
+// positive side at 0), over scalars: one for each kept (token, slot, gate).
+struct EffectSummary {
+  double mean = kAbsent, mean_abs = kAbsent, rms = kAbsent, positive_share = kAbsent;
+  std::int64_t count = 0;
+};
+enum class EffectKind : std::uint8_t { absolute, relative };
+
+// One layer, from the means per expert in the trace, weighted by their counts. Experts whose sums
+// NaN or Inf weights spoilt are left out.
+EffectSummary layer_effect(const TraceLayer& layer, EffectKind kind);
+
+// The values at or above their own `quantile` (of the signed values, over all layers). Exact, in
+// four passes over the recorded gates; empty where the trace has none.
+struct EffectTail {
+  double quantile = kAbsent;
+  double threshold = kAbsent;  // value of that quantile
+  EffectSummary effect;
+};
+std::vector<EffectTail> effect_tails(const Trace& trace, EffectKind kind,
+                                     const std::vector<double>& quantiles);
+
+}  // namespace kappascope

@@ -1,0 +1,207 @@
+#include "core/stats/kappa.h"
+
+#include <algorithm>
+
+#include "core/stats/kappa_histogram.h"
+#include "core/stats/select.h"
+
+namespace kappascope {
+namespace {
+
+bool gates_agree(const TraceLayer& layer) {
+  const auto low = layer.slot_part(layer.trace.kappa_min);
+  const auto high = layer.slot_part(layer.trace.kappa_max);
+  if (low.empty() || high.empty()) return false;
+  for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
+    const auto at = static_cast<std::size_t>(entry);
+    if (layer.kept(entry) && std::isfinite(low[at]) && low[at] != high[at]) return false;
+  }
+  return true;
+}
+
+// Mean of the `part` largest κ (largest = true) or smallest of one expert: the values beyond the
+// one at the border, and as many of the border's own value as are missing.
+struct Tails {
+  double top = kAbsent, bottom = kAbsent;
+};
+Tails tails_of(const KappaPopulation& population, std::int64_t e) {
+  const std::int64_t n = population.count(e), part = (n + 19) / 20;  // ⌈5 %⌉
+  const auto border =
+      order_statistics({part - 1, n - part}, [&](auto&& visit) { population.each(e, visit); });
+  double low_sum = 0, high_sum = 0;
+  std::int64_t low_count = 0, high_count = 0;
+  population.each(e, [&](float u, std::int64_t multiplicity) {
+    if (u < border[0]) {
+      low_sum += population.kappa(u) * static_cast<double>(multiplicity);
+      low_count += multiplicity;
+    }
+    if (u > border[1]) {
+      high_sum += population.kappa(u) * static_cast<double>(multiplicity);
+      high_count += multiplicity;
+    }
+  });
+  low_sum += population.kappa(border[0]) * static_cast<double>(part - low_count);
+  high_sum += population.kappa(border[1]) * static_cast<double>(part - high_count);
+  return {high_sum / static_cast<double>(part), low_sum / static_cast<double>(part)};
+}
+
+// 5, 50 and 95 % of n values that enumerate(visit) goes through.
+template <typename Enumerate>
+void set_quantiles(Band& band, const KappaPopulation& population, std::int64_t n,
+                   Enumerate&& enumerate) {
+  if (n == 0) return;
+  const QuantilePlace places[3] = {{n, 0.05}, {n, 0.5}, {n, 0.95}};
+  std::vector<std::int64_t> ranks;
+  for (const QuantilePlace& place : places) {
+    ranks.push_back(place.lower);
+    ranks.push_back(place.upper);
+  }
+  const std::vector<float> u = order_statistics(ranks, enumerate);
+  double* const targets[3] = {&band.p05, &band.p50, &band.p95};
+  for (std::size_t q = 0; q < 3; ++q) {
+    *targets[q] = places[q].between(population.kappa(u[2 * q]), population.kappa(u[2 * q + 1]));
+  }
+}
+
+// κ̄_e of one expert from the recorded means of its entries.
+Mean recorded_mean(const TraceLayer& layer, std::span<const std::int64_t> entries) {
+  const std::span<const float> means = layer.slot_part(layer.trace.kappa_mean);
+  Mean mean;
+  for (const std::int64_t entry : entries) {
+    if (!means.empty()) mean.add(means[static_cast<std::size_t>(entry)]);
+  }
+  return mean;
+}
+
+// Σ_e √n_e·κ̄_e / Σ_e √n_e
+double sqrt_n_mean(const TraceLayer& layer, const KappaPopulation& population) {
+  double sum = 0, roots = 0;
+  for (std::int64_t e = 0; e < population.experts(); ++e) {
+    const Mean mean = recorded_mean(layer, population.entries(e));
+    if (mean.count == 0) continue;
+    const double root = std::sqrt(static_cast<double>(mean.count));
+    sum += root * mean.value();
+    roots += root;
+  }
+  return roots > 0 ? sum / roots : kAbsent;
+}
+
+}  // namespace
+
+LayerKappa layer_kappa(const TraceLayer& layer) {
+  LayerKappa result;
+  result.gates = layer.gates;
+  const ModelParameters* model = layer.trace.model.get();
+  if (layer.trace.kappa && model != nullptr && model->has_kappa(layer.layer)) {
+    if (model->gates < layer.gates || model->experts < layer.experts) return result;
+    result.source = LayerKappa::Source::parameters;
+    for (std::int64_t e = 0; e < layer.experts; ++e) {
+      result.experts.push_back(model->kappa_view(layer.layer, e));
+    }
+  } else if (gates_agree(layer)) {
+    result.source = LayerKappa::Source::constant;
+  }
+  return result;
+}
+
+KappaPopulation::KappaPopulation(const TraceLayer& layer, const LayerKappa& kappa)
+    : kappa_(kappa),
+      score_(layer.slot_part(layer.trace.kappa_input)),
+      recorded_(layer.slot_part(layer.trace.kappa_min)),
+      entries_(layer.kept_by_expert()) {
+  if (!kappa.experts.empty()) {
+    log_bound_ = std::abs(static_cast<double>(kappa.experts.front().log_bound));
+    sign_ = kappa.experts.front().log_bound < 0 ? -1 : 1;
+  }
+  // Entries that NaN or Inf weights spoilt are left out.
+  const std::span<const float> means = layer.slot_part(layer.trace.kappa_mean);
+  std::vector<std::int64_t> begin(1, 0), entries;
+  for (std::int64_t e = 0; e < layer.experts; ++e) {
+    for (const std::int64_t entry : entries_.of(e)) {
+      if (!means.empty() && std::isfinite(means[static_cast<std::size_t>(entry)])) {
+        entries.push_back(entry);
+      }
+    }
+    begin.push_back(std::ssize(entries));
+  }
+  entries_ = {std::move(begin), std::move(entries)};
+}
+
+KappaBand kappa_band(const TraceLayer& layer, const LayerKappa& kappa) {
+  const KappaPopulation population(layer, kappa);
+  Mean mean;
+  for (std::int64_t e = 0; e < population.experts(); ++e) {
+    const Mean part = recorded_mean(layer, population.entries(e));
+    mean.sum += part.sum;
+    mean.count += part.count;
+  }
+  KappaBand result;
+  if (kappa.source == LayerKappa::Source::unknown) {
+    result = histogram_band(kappa_density(layer));
+  } else {
+    set_quantiles(result.band, population, population.count(), [&](auto&& visit) {
+      for (std::int64_t e = 0; e < population.experts(); ++e) population.each(e, visit);
+    });
+    Mean log_mean;
+    for (const double value : slot_log_kappa(layer, kappa).value) log_mean.add(value);
+    result.log_mean = log_mean.value();
+  }
+  result.band.mean = mean.value();
+  return result;
+}
+
+KappaSummary kappa_summary(const TraceLayer& layer, const LayerKappa& kappa) {
+  KappaSummary summary;
+  const KappaPopulation population(layer, kappa);
+  summary.sqrt_n_mean = sqrt_n_mean(layer, population);
+  const KappaBand band = kappa_band(layer, kappa);
+  summary.band.mean = band.band.mean;
+  if (!band.exact) return summary;
+  summary.band = band.band;
+  summary.log_mean = band.log_mean;
+  Mean top, bottom;
+  for (std::int64_t e = 0; e < population.experts(); ++e) {
+    if (population.count(e) == 0) continue;
+    const Tails tails = tails_of(population, e);
+    top.add(tails.top);
+    bottom.add(tails.bottom);
+  }
+  summary.top5_mean = top.value();
+  summary.bottom5_mean = bottom.value();
+  return summary;
+}
+
+Band expert_kappa(const TraceLayer& layer, const LayerKappa& kappa, std::int64_t expert) {
+  Band band;
+  const KappaPopulation population(layer, kappa);
+  band.mean = recorded_mean(layer, population.entries(expert)).value();
+  if (kappa.source == LayerKappa::Source::unknown) return band;
+  set_quantiles(band, population, population.count(expert),
+                [&](auto&& visit) { population.each(expert, visit); });
+  return band;
+}
+
+SlotLogKappa slot_log_kappa(const TraceLayer& layer, const LayerKappa& kappa) {
+  SlotLogKappa result;
+  result.value.assign(static_cast<std::size_t>(layer.tokens * layer.slots), kAbsent);
+  result.exact = kappa.source != LayerKappa::Source::unknown;
+  const KappaPopulation population(layer, kappa);
+  const std::span<const float> means = layer.slot_part(layer.trace.kappa_mean);
+  for (std::int64_t e = 0; e < population.experts(); ++e) {
+    for (const std::int64_t entry : population.entries(e)) {
+      double& value = result.value[static_cast<std::size_t>(entry)];
+      if (!result.exact) {
+        value = std::log(static_cast<double>(means[static_cast<std::size_t>(entry)]));
+        continue;
+      }
+      double sum = 0;
+      population.each_of_entry(e, entry, [&](float u, std::int64_t multiplicity) {
+        sum += population.log_kappa(u) * static_cast<double>(multiplicity);
+      });
+      value = sum / static_cast<double>(kappa.gates);
+    }
+  }
+  return result;
+}
+
+}  // namespace kappascope

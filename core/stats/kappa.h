@@ -1,0 +1,107 @@
+// Statistics of κ = U^tanh(α·s + b) over kept (token, slot, gate), recomputed from s and the
+// learned α, b, U one expert at a time (SPEC §5). κ is monotone in u = α·s + b, so quantiles are
+// selected among u, exactly; u is float32 as in the forward pass, everything after it double.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/stats/layer.h"
+#include "core/stats/mean.h"
+
+namespace kappascope {
+
+// κ of one layer as a function of expert, gate and score.
+struct LayerKappa {
+  enum class Source : std::uint8_t {
+    parameters,  // from s, α, b, U
+    constant,    // one κ for all gates of an entry (κ off, layer without κ, fixed κ): as recorded
+    unknown      // κ differs between gates and model.npz is not there
+  };
+  Source source = Source::unknown;
+  std::vector<KappaView> experts;  // [E] when source is parameters
+  std::int64_t gates = 0;          // I
+};
+LayerKappa layer_kappa(const TraceLayer& layer);
+
+// The population of one layer: u of every kept entry with finite κ, and what makes κ of it.
+class KappaPopulation {
+ public:
+  KappaPopulation(const TraceLayer& layer, const LayerKappa& kappa);
+
+  std::int64_t experts() const { return std::ssize(entries_.begin) - 1; }
+  std::span<const std::int64_t> entries(std::int64_t e) const { return entries_.of(e); }
+  std::int64_t count(std::int64_t e) const { return std::ssize(entries(e)) * kappa_.gates; }
+  std::int64_t count() const { return std::ssize(entries_.entries) * kappa_.gates; }
+
+  // visit(u, multiplicity) for every value of one entry. u grows with κ.
+  template <typename Visit>
+  void each_of_entry(std::int64_t e, std::int64_t entry, Visit&& visit) const {
+    if (kappa_.source == LayerKappa::Source::constant) {
+      return visit(recorded_[static_cast<std::size_t>(entry)], kappa_.gates);
+    }
+    const KappaView& view = kappa_.experts[static_cast<std::size_t>(e)];
+    const float s = score_[static_cast<std::size_t>(entry)];
+    if (view.gate_stride == 0) return visit(sign_ * argument(view, s, 0), kappa_.gates);
+    for (std::int64_t i = 0; i < kappa_.gates; ++i) visit(sign_ * argument(view, s, i), 1);
+  }
+  template <typename Visit>
+  void each(std::int64_t e, Visit&& visit) const {
+    for (const std::int64_t entry : entries(e)) each_of_entry(e, entry, visit);
+  }
+
+  double log_kappa(float u) const {
+    if (kappa_.source == LayerKappa::Source::constant) return std::log(static_cast<double>(u));
+    // tanh by one exponential: absolute error 1e-16, a third of the time
+    return log_bound_ * (1 - 2 / (std::exp(2 * static_cast<double>(u)) + 1));
+  }
+  double kappa(float u) const {
+    return kappa_.source == LayerKappa::Source::constant ? u : std::exp(log_kappa(u));
+  }
+
+ private:
+  static float argument(const KappaView& view, float s, std::int64_t i) {
+    const float b = view.bias[i * view.gate_stride];
+    return view.scale == nullptr ? s * b : view.scale[i * view.gate_stride] * s + b;
+  }
+
+  const LayerKappa& kappa_;
+  std::span<const float> score_, recorded_;  // [T,K]
+  double log_bound_ = 0;                     // |ln U|
+  float sign_ = 1;                           // −1 where U < 1
+  TraceLayer::ByExpert entries_;
+};
+
+// κ over kept (token, slot, gate) of one layer. When α and b are not there, median, band and mean
+// of ln κ are read off kappa_hist (error below 2 ln U / 64 in ln κ) and `exact` is false.
+struct KappaBand {
+  Band band;
+  double log_mean = kAbsent;  // mean of ln κ
+  bool exact = true;
+};
+KappaBand kappa_band(const TraceLayer& layer, const LayerKappa& kappa);
+
+// The same with the tails; what would not be exact is NaN.
+struct KappaSummary {
+  Band band;
+  double log_mean = kAbsent;
+  double top5_mean = kAbsent;     // mean over experts of the mean of their ⌈5 %⌉ largest κ
+  double bottom5_mean = kAbsent;  // and smallest
+  double sqrt_n_mean = kAbsent;   // Σ_e √n_e·κ̄_e / Σ_e √n_e
+};
+KappaSummary kappa_summary(const TraceLayer& layer, const LayerKappa& kappa);
+
+// 5, 50 and 95 % and mean of κ over the kept (token, gate) of one expert.
+Band expert_kappa(const TraceLayer& layer, const LayerKappa& kappa, std::int64_t expert);
+
+// Mean over gates of ln κ of every kept entry [T,K]; NaN elsewhere. Without α and b, ln of the
+// recorded mean κ, which is never smaller: then `exact` is false.
+struct SlotLogKappa {
+  std::vector<double> value;
+  bool exact = true;
+};
+SlotLogKappa slot_log_kappa(const TraceLayer& layer, const LayerKappa& kappa);
+
+}  // namespace kappascope

@@ -1,0 +1,179 @@
+#include "core/stats/kappa_curves.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "core/stats/select.h"
+
+namespace kappascope {
+namespace {
+
+// κ of one gate unit at score s, in double.
+double kappa_at(const KappaView& view, std::int64_t gate, double s) {
+  const double b = view.bias[gate * view.gate_stride];
+  const double u = view.scale == nullptr ? s * b : view.scale[gate * view.gate_stride] * s + b;
+  return std::exp(static_cast<double>(view.log_bound) * std::tanh(u));
+}
+
+// Spread of the finite ones of the values that enumerate(visit) goes through.
+template <typename Enumerate>
+Spread spread_of(Enumerate&& enumerate) {
+  const auto finite = [&](auto&& visit) {
+    enumerate([&](float value) {
+      if (std::isfinite(value)) visit(value, 1);
+    });
+  };
+  Mean mean;
+  finite([&](float value, std::int64_t) { mean.add(value); });
+  Spread spread;
+  if (mean.count == 0) return spread;
+  spread.mean = mean.value();
+  const double quantiles[] = {0, 0.05, 0.25, 0.5, 0.75, 0.95, 1};
+  double* const targets[] = {&spread.least, &spread.p05, &spread.p25, &spread.p50,
+                             &spread.p75,   &spread.p95, &spread.most};
+  std::vector<std::int64_t> ranks;
+  for (const double q : quantiles) {
+    const QuantilePlace place(mean.count, q);
+    ranks.insert(ranks.end(), {place.lower, place.upper});
+  }
+  const std::vector<float> values = order_statistics(ranks, finite);
+  for (std::size_t j = 0; j < std::size(quantiles); ++j) {
+    *targets[j] = QuantilePlace(mean.count, quantiles[j]).between(values[2 * j], values[2 * j + 1]);
+  }
+  return spread;
+}
+
+}  // namespace
+
+Histogram histogram(const std::vector<float>& values, std::int64_t bins) {
+  Histogram result;
+  for (const float value : values) {
+    if (!std::isfinite(value)) continue;
+    result.low = std::isnan(result.low) ? value : std::min<double>(result.low, value);
+    result.high = std::isnan(result.high) ? value : std::max<double>(result.high, value);
+  }
+  if (std::isnan(result.low)) return result;
+  const double width = result.high - result.low;
+  result.counts.assign(static_cast<std::size_t>(width > 0 ? bins : 1), 0);
+  for (const float value : values) {
+    if (!std::isfinite(value)) continue;
+    const double place = width > 0 ? (value - result.low) / width * static_cast<double>(bins) : 0;
+    const auto bin = std::min(static_cast<std::size_t>(place), result.counts.size() - 1);
+    ++result.counts[bin];
+  }
+  return result;
+}
+
+std::vector<float> kept_scores(const TraceLayer& layer, std::int64_t expert) {
+  std::vector<float> scores;
+  const std::span<const float> input = layer.slot_part(layer.trace.kappa_input);
+  if (input.empty()) return scores;
+  for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
+    if (!layer.kept(entry) || (expert >= 0 && layer.expert(entry) != expert)) continue;
+    const float s = input[static_cast<std::size_t>(entry)];
+    if (std::isfinite(s)) scores.push_back(s);
+  }
+  return scores;
+}
+
+std::vector<std::int64_t> spread_gates(const KappaView& view, std::int64_t gates,
+                                       std::int64_t count) {
+  const float* const values = view.scale != nullptr ? view.scale : view.bias;
+  if (values == nullptr || gates < 1 || count < 1) return {};
+  if (view.gate_stride == 0) return {0};
+  std::vector<std::int64_t> order(static_cast<std::size_t>(gates));
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
+    return ordered_bits(values[a * view.gate_stride]) < ordered_bits(values[b * view.gate_stride]);
+  });
+  count = std::min(count, gates);
+  std::vector<std::int64_t> chosen;
+  for (std::int64_t j = 0; j < count; ++j) {
+    const std::int64_t place = count > 1 ? j * (gates - 1) / (count - 1) : (gates - 1) / 2;
+    chosen.push_back(order[static_cast<std::size_t>(place)]);
+  }
+  return chosen;
+}
+
+KappaCurves kappa_curves(const LayerKappa& kappa, std::int64_t expert,
+                         const std::vector<std::int64_t>& gates, double low, double high,
+                         std::int64_t points) {
+  KappaCurves result;
+  if (kappa.source != LayerKappa::Source::parameters || points < 1) return result;
+  const KappaView& view = kappa.experts[static_cast<std::size_t>(expert)];
+  for (std::int64_t j = 0; j < points; ++j) {
+    const double share = points > 1 ? static_cast<double>(j) / static_cast<double>(points - 1) : 0;
+    result.score.push_back(low + (high - low) * share);
+  }
+  result.gates = gates;
+  for (const std::int64_t gate : gates) {
+    result.scale.push_back(view.scale == nullptr ? std::numeric_limits<float>::quiet_NaN()
+                                                 : view.scale[gate * view.gate_stride]);
+    result.bias.push_back(view.bias[gate * view.gate_stride]);
+    std::vector<double> curve;
+    for (const double s : result.score) curve.push_back(kappa_at(view, gate, s));
+    result.kappa.push_back(std::move(curve));
+  }
+  return result;
+}
+
+SiluCurves silu_curves(const TraceLayer& layer, const LayerKappa& kappa, std::int64_t expert,
+                       std::int64_t points) {
+  SiluCurves result;
+  const Band band = expert_kappa(layer, kappa, expert);
+  result.kappa = {band.p05, band.p50, band.p95};
+  for (std::int64_t j = 0; j < points; ++j) {
+    result.z.push_back(-8 + 16 * static_cast<double>(j) / static_cast<double>(points - 1));
+  }
+  for (std::size_t q = 0; q < 3; ++q) {
+    for (const double z : result.z) {
+      result.value[q].push_back(z / (1 + std::exp(-result.kappa[q] * z)));
+    }
+  }
+  const std::span<const std::int64_t> all =
+      layer.part(layer.trace.gate_pre_hist, layer.trace.experts * kGatePreBins);
+  if (!all.empty()) {
+    const auto own = all.subspan(static_cast<std::size_t>(expert * kGatePreBins), kGatePreBins);
+    result.counts.assign(own.begin(), own.end());
+  }
+  return result;
+}
+
+KappaParameters kappa_parameters(const TraceLayer& layer, const LayerKappa& kappa,
+                                 std::int64_t expert) {
+  KappaParameters result;
+  std::vector<float> scores = kept_scores(layer, expert);
+  std::sort(scores.begin(), scores.end());
+  result.median_score = sorted_quantile(scores, 0.5);
+  if (kappa.source != LayerKappa::Source::parameters) return result;
+  const std::int64_t first = expert >= 0 ? expert : 0;
+  const std::int64_t last = expert >= 0 ? expert + 1 : std::ssize(kappa.experts);
+  // visit(view, gate) for every gate unit; a number shared by all gates of an expert comes once.
+  const auto each = [&](auto&& visit) {
+    for (std::int64_t e = first; e < last; ++e) {
+      const KappaView& view = kappa.experts[static_cast<std::size_t>(e)];
+      const std::int64_t gates = view.gate_stride == 0 ? 1 : kappa.gates;
+      for (std::int64_t i = 0; i < gates; ++i) visit(view, i);
+    }
+  };
+  result.bias = spread_of([&](auto&& visit) {
+    each([&](const KappaView& view, std::int64_t i) { visit(view.bias[i * view.gate_stride]); });
+  });
+  result.scale = spread_of([&](auto&& visit) {
+    each([&](const KappaView& view, std::int64_t i) {
+      if (view.scale != nullptr) visit(view.scale[i * view.gate_stride]);
+    });
+  });
+  result.kappa = spread_of([&](auto&& visit) {
+    each([&](const KappaView& view, std::int64_t i) {
+      visit(static_cast<float>(kappa_at(view, i, result.median_score)));
+    });
+  });
+  const double log_bound = kappa.experts.empty() ? kAbsent : kappa.experts.front().log_bound;
+  result.lower = std::exp(-std::abs(log_bound));
+  result.upper = std::exp(std::abs(log_bound));
+  return result;
+}
+
+}  // namespace kappascope

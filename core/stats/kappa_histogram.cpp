@@ -1,0 +1,83 @@
+#include "core/stats/kappa_histogram.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace kappascope {
+namespace {
+
+// moe_kappa_slope_max_scale of the model_config in the trace's meta; its default where absent.
+double configured_bound(const Json& meta) {
+  if (!meta.is_object() || !meta.contains("model_config")) return kAbsent;
+  const Json& config = meta["model_config"];
+  if (!config.is_object() || !config.contains("moe_kappa_slope_max_scale")) return 3.0;
+  const Json& bound = config["moe_kappa_slope_max_scale"];
+  return bound.is_number() ? bound.get<double>() : kAbsent;
+}
+
+// ln κ below which `rank` (0…total) of the counted values lie, even within a bin.
+double quantile_of(const KappaDensity& density, double rank) {
+  double below = 0;
+  for (std::size_t j = 0; j < density.counts.size(); ++j) {
+    const auto count = static_cast<double>(density.counts[j]);
+    if (count > 0 && below + count >= rank) {
+      const double low = std::log(density.edges[j]), high = std::log(density.edges[j + 1]);
+      return low + (high - low) * std::max(0.0, rank - below) / count;
+    }
+    below += count;
+  }
+  return kAbsent;
+}
+
+}  // namespace
+
+double kappa_bound(const TraceLayer& layer) {
+  if (!layer.trace.kappa) return kAbsent;
+  const ModelParameters* model = layer.trace.model.get();
+  if (model == nullptr) return configured_bound(layer.trace.meta);
+  if (layer.layer < 0 || layer.layer >= std::ssize(model->kappa_u)) return kAbsent;
+  return model->kappa_u[static_cast<std::size_t>(layer.layer)];
+}
+
+KappaDensity kappa_density(const TraceLayer& layer) {
+  KappaDensity result;
+  result.bound = kappa_bound(layer);
+  const std::span<const std::int64_t> hist =
+      layer.part(layer.trace.kappa_hist, layer.trace.experts * kKappaBins);
+  const double log_bound = std::abs(std::log(result.bound));
+  if (hist.empty() || !(log_bound > 0) || !std::isfinite(log_bound)) return result;
+  const bool reversed = result.bound < 1;  // ln κ / ln U falls as κ grows
+  result.counts.assign(kKappaBins, 0);
+  for (std::size_t j = 0; j < hist.size(); ++j) {
+    const std::size_t bin = j % kKappaBins;
+    result.counts[reversed ? kKappaBins - 1 - bin : bin] += std::max<std::int64_t>(0, hist[j]);
+  }
+  const double width = 2 * log_bound / kKappaBins;
+  for (int j = 0; j <= kKappaBins; ++j) result.edges.push_back(std::exp(-log_bound + j * width));
+  const double total = static_cast<double>(
+      std::accumulate(result.counts.begin(), result.counts.end(), std::int64_t{0}));
+  for (const std::int64_t count : result.counts) {
+    result.density.push_back(static_cast<double>(count) / (total * width));
+  }
+  return result;
+}
+
+KappaBand histogram_band(const KappaDensity& density) {
+  KappaBand result;
+  result.exact = false;
+  double total = 0, sum = 0;
+  for (std::size_t j = 0; j < density.counts.size(); ++j) {
+    const auto count = static_cast<double>(density.counts[j]);
+    total += count;
+    sum += count * std::log(density.edges[j] * density.edges[j + 1]) / 2;
+  }
+  if (total == 0) return result;
+  result.log_mean = sum / total;
+  result.band.p05 = std::exp(quantile_of(density, 0.05 * total));
+  result.band.p50 = std::exp(quantile_of(density, 0.5 * total));
+  result.band.p95 = std::exp(quantile_of(density, 0.95 * total));
+  return result;
+}
+
+}  // namespace kappascope

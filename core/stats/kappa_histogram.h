@@ -1,0 +1,29 @@
+// κ as kappa_hist counted it while the model ran: 64 equal bins of ln κ / ln U over [−1,1].
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/stats/kappa.h"
+#include "core/stats/layer.h"
+
+namespace kappascope {
+
+// U of the layer, from model.npz, else from the configuration in the trace; NaN where the layer has
+// no κ or κ is off.
+double kappa_bound(const TraceLayer& layer);
+
+// Counts are exact; where a value lies within its bin is not known. Empty where U is NaN or 1.
+struct KappaDensity {
+  double bound = kAbsent;            // U
+  std::vector<double> edges;         // [65] κ, ascending
+  std::vector<std::int64_t> counts;  // [64] kept (token, gate), all experts
+  std::vector<double> density;       // [64] share per unit of ln κ; integrates to 1
+};
+KappaDensity kappa_density(const TraceLayer& layer);
+
+// Mean of ln κ (values at the middle of their bins) and quantiles (even within a bin), as κ; the
+// mean of κ is left NaN.
+KappaBand histogram_band(const KappaDensity& density);
+
+}  // namespace kappascope

@@ -1,0 +1,94 @@
+#include "core/stats/layer.h"
+
+#include <algorithm>
+
+namespace kappascope {
+namespace {
+
+// The layer's own value of a per-layer array of model.npz; `fallback` where there is none.
+std::int64_t own_size(const ModelParameters* model, std::span<const std::int32_t> sizes,
+                      std::int64_t layer, std::int64_t fallback) {
+  if (model == nullptr || layer < 0 || layer >= std::ssize(sizes)) return fallback;
+  const std::int64_t size = sizes[static_cast<std::size_t>(layer)];
+  return size > 0 && size <= fallback ? size : fallback;
+}
+
+// Without model.npz: columns behind the last one that holds a number are padding.
+std::int64_t columns_in_use(std::span<const float> logits, std::int64_t tokens,
+                            std::int64_t columns) {
+  if (logits.empty()) return columns;
+  for (std::int64_t e = columns; e > 1; --e) {
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      if (!std::isnan(logits[static_cast<std::size_t>(t * columns + e - 1)])) return e;
+    }
+  }
+  return columns;  // nothing but NaN: no reason to think that any of it is padding
+}
+
+}  // namespace
+
+TraceLayer::TraceLayer(const Trace& trace_, std::int64_t m)
+    : trace(trace_),
+      index(m),
+      tokens(trace_.tokens),
+      experts(trace_.experts),
+      slots(trace_.slots),
+      gates(trace_.gates),
+      chosen_(slot_part(trace_.expert_index)),
+      kept_(slot_part(trace_.expert_kept)),
+      entropy_(token_part(trace_.router_entropy)) {
+  const auto at = static_cast<std::size_t>(m);
+  if (!trace.layer_index.empty()) layer = trace.layer_index[at];
+  if (!trace.pass_index.empty()) pass = trace.pass_index[at];
+  const ModelParameters* model = trace.model.get();
+  gates = own_size(model, model ? model->layer_gates : std::span<const std::int32_t>{}, layer,
+                   trace.gates);
+  if (model != nullptr && !model->layer_experts.empty()) {
+    experts = own_size(model, model->layer_experts, layer, trace.experts);
+  } else {
+    experts = columns_in_use(part(trace.router_logits, tokens * trace.experts), tokens, experts);
+  }
+}
+
+std::span<const std::int64_t> TraceLayer::ByExpert::of(std::int64_t e) const {
+  const auto first = static_cast<std::size_t>(begin[static_cast<std::size_t>(e)]);
+  const auto last = static_cast<std::size_t>(begin[static_cast<std::size_t>(e) + 1]);
+  return std::span(entries).subspan(first, last - first);
+}
+
+TraceLayer::ByExpert TraceLayer::kept_by_expert() const {
+  ByExpert result;
+  result.begin.assign(static_cast<std::size_t>(experts) + 1, 0);
+  const auto counted = [&](std::int64_t entry) {
+    return kept(entry) && router_finite(entry / slots);
+  };
+  for (std::int64_t entry = 0; entry < tokens * slots; ++entry) {
+    if (counted(entry)) ++result.begin[static_cast<std::size_t>(expert(entry)) + 1];
+  }
+  for (std::size_t e = 1; e < result.begin.size(); ++e) result.begin[e] += result.begin[e - 1];
+  result.entries.resize(static_cast<std::size_t>(result.begin.back()));
+  std::vector<std::int64_t> next = result.begin;
+  for (std::int64_t entry = 0; entry < tokens * slots; ++entry) {
+    if (!counted(entry)) continue;
+    result.entries[static_cast<std::size_t>(next[static_cast<std::size_t>(expert(entry))]++)] =
+        entry;
+  }
+  return result;
+}
+
+std::vector<double> relative_depth(const Trace& trace) {
+  std::int64_t passes = 1, layers = std::max<std::int64_t>(trace.model_layers, 1);
+  for (const std::int32_t pass : trace.pass_index)
+    passes = std::max(passes, std::int64_t{pass} + 1);
+  for (const std::int32_t layer : trace.layer_index)
+    layers = std::max(layers, std::int64_t{layer} + 1);
+  std::vector<double> depth;
+  for (std::size_t m = 0; m < trace.layer_index.size(); ++m) {
+    const std::int64_t pass = trace.pass_index.empty() ? 0 : trace.pass_index[m];
+    const double place = static_cast<double>(pass * layers + trace.layer_index[m]);
+    depth.push_back(passes * layers > 1 ? place / static_cast<double>(passes * layers - 1) : 0);
+  }
+  return depth;
+}
+
+}  // namespace kappascope

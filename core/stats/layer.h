@@ -1,0 +1,72 @@
+// One recorded layer of a trace: its own part of every array and its own number of experts.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/trace/trace.h"
+
+namespace kappascope {
+
+struct TraceLayer {
+  TraceLayer(const Trace& trace, std::int64_t m);
+
+  const Trace& trace;
+  std::int64_t index;                   // m, row of the arrays [M,…]
+  std::int64_t layer = -1, pass = -1;   // layer_index, pass_index
+  std::int64_t tokens, experts, slots;  // T, E of this layer (the arrays may be wider), K
+  std::int64_t gates;                   // I of this layer
+
+  // This layer's part of an array [M,per_layer]; empty where the array is absent.
+  template <typename T>
+  std::span<const T> part(std::span<const T> array, std::int64_t per_layer) const {
+    if (array.empty()) return {};
+    return array.subspan(static_cast<std::size_t>(index * per_layer),
+                         static_cast<std::size_t>(per_layer));
+  }
+  template <typename T>
+  std::span<const T> token_part(std::span<const T> array) const {  // [M,T] → [T]
+    return part(array, tokens);
+  }
+  template <typename T>
+  std::span<const T> slot_part(std::span<const T> array) const {  // [M,T,K] → [T,K]
+    return part(array, tokens * slots);
+  }
+
+  // Chosen expert of entry t·K + k, kept or dropped; −1: empty slot.
+  std::int64_t expert(std::int64_t entry) const {
+    const std::int64_t e = chosen_[static_cast<std::size_t>(entry)];
+    return e >= 0 && e < experts ? e : -1;
+  }
+  bool kept(std::int64_t entry) const {
+    return kept_[static_cast<std::size_t>(entry)] != 0 && expert(entry) >= 0;
+  }
+  // False where NaN or Inf weights spoilt the router's numbers: such a token is left out of loads.
+  bool router_finite(std::int64_t t) const {
+    return entropy_.empty() || std::isfinite(entropy_[static_cast<std::size_t>(t)]);
+  }
+  // Kept entries of finite router numbers, by expert, each in token order.
+  struct ByExpert {
+    std::vector<std::int64_t> begin;    // [E+1]
+    std::vector<std::int64_t> entries;  // t·K + k
+    std::span<const std::int64_t> of(std::int64_t e) const;
+  };
+  ByExpert kept_by_expert() const;
+
+ private:
+  std::span<const std::int16_t> chosen_;
+  std::span<const std::uint8_t> kept_;
+  std::span<const float> entropy_;
+};
+
+// Index m of the recorded layer that stands for the trace where one must: the middle one.
+inline std::int64_t middle_layer(const Trace& trace) {
+  return trace.layers / 2;
+}
+
+// [M] 0: first layer of the first pass, 1: last layer of the last pass; passes follow each other.
+std::vector<double> relative_depth(const Trace& trace);
+
+}  // namespace kappascope

@@ -1,0 +1,169 @@
+#include "core/stats/maps.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "core/stats/kappa.h"
+#include "core/stats/layer.h"
+#include "core/stats/mean.h"
+#include "core/stats/router.h"
+
+namespace kappascope {
+namespace {
+
+constexpr float kNoValue = std::numeric_limits<float>::quiet_NaN();
+
+LayerMap empty_map(const Trace& trace, std::int64_t columns) {
+  LayerMap map{trace.layers, columns, {}, true};
+  map.values.assign(static_cast<std::size_t>(map.rows * columns), kNoValue);
+  return map;
+}
+
+// Weighted mean over the kept slots of every token; value(entry) may be NaN.
+template <typename Value>
+void fill_token_row(const TraceLayer& layer, Value&& value, std::span<float> row) {
+  const std::span<const float> weights = layer.slot_part(layer.trace.expert_weight);
+  for (std::int64_t t = 0; t < layer.tokens; ++t) {
+    double sum = 0, mass = 0;
+    for (std::int64_t entry = t * layer.slots; entry < (t + 1) * layer.slots; ++entry) {
+      if (!layer.kept(entry)) continue;
+      const double weight = weights[static_cast<std::size_t>(entry)], x = value(entry);
+      if (!std::isfinite(weight * x)) continue;
+      sum += weight * x;
+      mass += weight;
+    }
+    if (mass > 0) row[static_cast<std::size_t>(t)] = static_cast<float>(sum / mass);
+  }
+}
+
+// Mean over the kept tokens of every expert.
+template <typename Value>
+void fill_expert_row(const TraceLayer& layer, Value&& value, std::span<float> row) {
+  std::vector<Mean> means(static_cast<std::size_t>(layer.experts));
+  for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
+    if (layer.kept(entry)) means[static_cast<std::size_t>(layer.expert(entry))].add(value(entry));
+  }
+  for (std::size_t e = 0; e < means.size(); ++e) row[e] = static_cast<float>(means[e].value());
+}
+
+std::span<float> row_of(LayerMap& map, std::int64_t m) {
+  return std::span(map.values)
+      .subspan(static_cast<std::size_t>(m * map.columns), static_cast<std::size_t>(map.columns));
+}
+
+// exp of what fill(layer, value, row) makes of ln κ.
+template <typename Fill>
+LayerMap kappa_map(const Trace& trace, std::int64_t columns, Fill&& fill) {
+  LayerMap map = empty_map(trace, columns);
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const TraceLayer layer(trace, m);
+    const SlotLogKappa logs = slot_log_kappa(layer, layer_kappa(layer));
+    map.exact = map.exact && logs.exact;
+    const auto value = [&](std::int64_t entry) {
+      return logs.value[static_cast<std::size_t>(entry)];
+    };
+    fill(layer, value, row_of(map, m));
+  }
+  for (float& value : map.values) value = std::exp(value);
+  return map;
+}
+
+// [M,E] share(loads, e) times the layer's E.
+template <typename Share>
+LayerMap over_even_share(const Trace& trace, Share&& shares_of) {
+  LayerMap map = empty_map(trace, trace.experts);
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const TraceLayer layer(trace, m);
+    const std::vector<double> shares = shares_of(expert_loads(layer));
+    double sum = 0;
+    for (const double share : shares) sum += share;
+    const std::span<float> row = row_of(map, m);
+    for (std::size_t e = 0; e < shares.size(); ++e) {
+      row[e] = static_cast<float>(shares[e] / sum * static_cast<double>(layer.experts));
+    }
+  }
+  return map;
+}
+
+}  // namespace
+
+LayerMap layer_token_mean(const Trace& trace, std::span<const float> array) {
+  LayerMap map = empty_map(trace, trace.tokens);
+  for (std::int64_t m = 0; m < trace.layers && !array.empty(); ++m) {
+    const TraceLayer layer(trace, m);
+    const std::span<const float> own = layer.slot_part(array);
+    fill_token_row(
+        layer, [&](std::int64_t entry) { return own[static_cast<std::size_t>(entry)]; },
+        row_of(map, m));
+  }
+  return map;
+}
+
+LayerMap layer_expert_mean(const Trace& trace, std::span<const float> array) {
+  LayerMap map = empty_map(trace, trace.experts);
+  for (std::int64_t m = 0; m < trace.layers && !array.empty(); ++m) {
+    const TraceLayer layer(trace, m);
+    const std::span<const float> own = layer.slot_part(array);
+    fill_expert_row(
+        layer, [&](std::int64_t entry) { return own[static_cast<std::size_t>(entry)]; },
+        row_of(map, m));
+  }
+  return map;
+}
+
+LayerMap layer_token_kappa(const Trace& trace) {
+  return kappa_map(trace, trace.tokens, [](const TraceLayer& layer, auto&& value, auto row) {
+    fill_token_row(layer, value, row);
+  });
+}
+
+LayerMap layer_expert_kappa(const Trace& trace) {
+  return kappa_map(trace, trace.experts, [](const TraceLayer& layer, auto&& value, auto row) {
+    fill_expert_row(layer, value, row);
+  });
+}
+
+LayerMap relative_load(const Trace& trace) {
+  return over_even_share(trace, [](const ExpertLoads& loads) { return loads.load; });
+}
+
+LayerMap relative_gate_mass(const Trace& trace) {
+  return over_even_share(trace, [](const ExpertLoads& loads) { return loads.gate_mass; });
+}
+
+LayerMap dropped_slots(const Trace& trace) {
+  LayerMap map = empty_map(trace, trace.tokens);
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const TraceLayer layer(trace, m);
+    const std::span<float> row = row_of(map, m);
+    for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
+      float& count = row[static_cast<std::size_t>(entry / layer.slots)];
+      if (std::isnan(count)) count = 0;
+      if (layer.expert(entry) >= 0 && !layer.kept(entry)) count += 1;
+    }
+  }
+  return map;
+}
+
+std::vector<double> running_mean(std::span<const float> values, std::int64_t window) {
+  const std::int64_t n = std::ssize(values);
+  // Sums of everything before a place: any window is a difference of two.
+  std::vector<double> sum(static_cast<std::size_t>(n) + 1, 0);
+  std::vector<std::int64_t> count(sum.size(), 0);
+  for (std::size_t t = 0; t < values.size(); ++t) {
+    const bool finite = std::isfinite(values[t]);
+    sum[t + 1] = sum[t] + (finite ? values[t] : 0);
+    count[t + 1] = count[t] + (finite ? 1 : 0);
+  }
+  std::vector<double> result;
+  for (std::int64_t t = 0; t < n; ++t) {
+    const auto first = static_cast<std::size_t>(std::max<std::int64_t>(0, t - window / 2));
+    const auto last = static_cast<std::size_t>(std::min(n, t - window / 2 + window));
+    const std::int64_t number = count[last] - count[first];
+    result.push_back(number > 0 ? (sum[last] - sum[first]) / static_cast<double>(number) : kAbsent);
+  }
+  return result;
+}
+
+}  // namespace kappascope

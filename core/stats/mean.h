@@ -1,0 +1,56 @@
+// Averages that leave out what is not finite, and quantiles as NumPy's default gives them.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+namespace kappascope {
+
+inline constexpr double kAbsent = std::numeric_limits<double>::quiet_NaN();
+
+// Mean of the finite values; NaN when there is none.
+struct Mean {
+  double sum = 0;
+  std::int64_t count = 0;
+
+  void add(double value) {
+    if (!std::isfinite(value)) return;
+    sum += value;
+    ++count;
+  }
+  double value() const { return count > 0 ? sum / static_cast<double>(count) : kAbsent; }
+};
+
+// Mean and quantiles of a population; NaN when it is empty.
+struct Band {
+  double mean = kAbsent, p05 = kAbsent, p50 = kAbsent, p95 = kAbsent;
+};
+
+// Where quantile q of n ≥ 1 sorted values lies: between the ranks `lower` and `upper`, linearly
+// (type 7 of Hyndman and Fan 1996).
+struct QuantilePlace {
+  std::int64_t lower = 0, upper = 0;
+  double fraction = 0;
+
+  QuantilePlace(std::int64_t n, double q) {
+    const double position = q * static_cast<double>(n - 1);
+    lower = static_cast<std::int64_t>(std::floor(position));
+    upper = lower + 1 < n ? lower + 1 : lower;
+    fraction = position - static_cast<double>(lower);
+  }
+  double between(double low, double high) const {
+    return low == high ? low : low + (high - low) * fraction;
+  }
+};
+
+// Quantile q of ascending values; NaN when there are none.
+inline double sorted_quantile(const std::vector<float>& ascending, double q) {
+  if (ascending.empty()) return kAbsent;
+  const QuantilePlace place(static_cast<std::int64_t>(ascending.size()), q);
+  return place.between(ascending[static_cast<std::size_t>(place.lower)],
+                       ascending[static_cast<std::size_t>(place.upper)]);
+}
+
+}  // namespace kappascope

@@ -1,0 +1,54 @@
+// Where the tokens go: loads, drops, unused experts, experts run, co-activation (SPEC §5).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/stats/layer.h"
+#include "core/stats/mean.h"
+
+namespace kappascope {
+
+// Loads of one layer's experts over the tokens with finite router numbers.
+struct ExpertLoads {
+  std::vector<std::int64_t> assigned;  // [E] assignments, kept and dropped
+  std::vector<double> load;            // [E] share of all assignments; NaN when there is none
+  std::vector<double> gate_mass;       // [E] Σ combine weight / tokens
+  double entropy = kAbsent;            // −Σ load ln load / ln E; 0 when E = 1
+  double cv = kAbsent;                 // population standard deviation / mean
+  std::int64_t unused = 0;             // experts without an assignment
+  double unused_by_chance = kAbsent;   // E·Π_t (1 − k_t/E), k_t assignments of token t
+  std::int64_t tokens = 0;             // tokens counted
+};
+ExpertLoads expert_loads(const TraceLayer& layer);
+
+// E·(1 − K/E)^T: experts expected without a token when every token picks K of E evenly.
+double unused_by_chance(std::int64_t experts, std::int64_t slots, std::int64_t tokens);
+
+struct DropRates {
+  std::vector<double> by_slot;  // [K] dropped / assigned; NaN where nothing was assigned
+  double all = kAbsent;
+};
+DropRates drop_rates(const TraceLayer& layer);
+
+// Up to `count` experts by falling number of assignments (equal: lower expert first).
+std::vector<std::int64_t> most_loaded_experts(const ExpertLoads& loads, std::int64_t count);
+
+// Experts that ran per token (kept slots): mean and 5–95 % over tokens.
+Band experts_run(const TraceLayer& layer);
+
+// [E,T] softmax over the layer's E experts of the raw router logits.
+std::vector<float> router_probability(const TraceLayer& layer);
+
+// How often two experts are chosen by the same token (kept or dropped), over chance. Chance knows
+// each expert's own number of pairs r_i and nothing else (quasi-independence, Goodman 1968): the
+// expected number is x_i·x_j with Σ_{j≠i} x_i x_j = r_i for every expert. Unlike n_i·n_j/T this
+// allows for a token never choosing an expert twice: even routing gives 1, not (K−1)E / (K(E−1)).
+struct Coactivation {
+  std::vector<std::int64_t> experts;    // shown, n of them
+  std::vector<std::int64_t> count;      // [n,n] tokens that chose both; diagonal: tokens of i
+  std::vector<double> expected, ratio;  // [n,n] NaN on the diagonal, and ratio where expected = 0
+};
+Coactivation coactivation(const TraceLayer& layer, const std::vector<std::int64_t>& shown);
+
+}  // namespace kappascope

@@ -1,0 +1,110 @@
+// Exact order statistics of a population that is recomputed instead of stored: κ of every (token,
+// slot, gate) can be 10^9 values, and three passes over them need a few tables of 16 KB.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+namespace kappascope {
+
+// Float bits as an unsigned number of the same order (−Inf … Inf; NaN at the ends).
+inline std::uint32_t ordered_bits(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
+}
+
+inline float from_ordered_bits(std::uint32_t key) {
+  return std::bit_cast<float>((key & 0x80000000u) != 0 ? key & 0x7fffffffu : ~key);
+}
+
+// Radix selection of several ranks at once. Three rounds: begin_round(); add() for every value of
+// the population, always the same ones; end_round(). Then value(j) is the ranks[j]-th smallest
+// (0: smallest). Every rank must be below the size of the population.
+class RankSelector {
+ public:
+  static constexpr int kRounds = 3;
+
+  explicit RankSelector(std::vector<std::int64_t> ranks) {
+    for (const std::int64_t rank : ranks) targets_.push_back({rank, 0});
+  }
+
+  void begin_round() {
+    prefixes_.clear();
+    for (const Target& target : targets_) prefixes_.push_back(target.prefix);
+    std::sort(prefixes_.begin(), prefixes_.end());
+    prefixes_.erase(std::unique(prefixes_.begin(), prefixes_.end()), prefixes_.end());
+    first_.fill(0);
+    last_.fill(0);
+    for (std::uint32_t j = 0; j < prefixes_.size() && round_ > 0; ++j) {
+      const std::uint32_t digit = prefixes_[j] >> (32 - kBits - prefix_shift());
+      if (last_[digit] == 0) first_[digit] = j;
+      last_[digit] = j + 1;
+    }
+    counts_.assign(prefixes_.size() * kDigits, 0);
+  }
+
+  void add(float value, std::int64_t multiplicity) {
+    const std::uint32_t key = ordered_bits(value);
+    if (round_ == 0) {
+      counts_[key >> (32 - kBits)] += multiplicity;
+      return;
+    }
+    const std::uint32_t top = key >> (32 - kBits);
+    for (std::uint32_t j = first_[top]; j < last_[top]; ++j) {
+      if (key >> prefix_shift() != prefixes_[j]) continue;
+      counts_[j * kDigits + ((key >> digit_shift()) & (kDigits - 1))] += multiplicity;
+    }
+  }
+
+  void end_round() {
+    for (Target& target : targets_) {
+      const auto slot = static_cast<std::size_t>(
+          std::lower_bound(prefixes_.begin(), prefixes_.end(), target.prefix) - prefixes_.begin());
+      const std::int64_t* counts = counts_.data() + slot * kDigits;
+      std::uint32_t digit = 0;
+      while (digit + 1 < kDigits && target.rank >= counts[digit]) target.rank -= counts[digit++];
+      target.prefix = target.prefix << digit_bits() | digit;
+    }
+    ++round_;
+  }
+
+  float value(std::size_t j) const { return from_ordered_bits(targets_[j].prefix); }
+
+ private:
+  static constexpr std::uint32_t kBits = 11, kDigits = 1u << kBits;
+  struct Target {
+    std::int64_t rank;     // among the values that share the prefix
+    std::uint32_t prefix;  // leading bits found so far
+  };
+
+  // Rounds settle bits 31…21, 20…10 and 9…0.
+  std::uint32_t digit_bits() const { return round_ == 2 ? 10 : kBits; }
+  std::uint32_t digit_shift() const { return round_ == 0 ? 21 : round_ == 1 ? 10 : 0; }
+  std::uint32_t prefix_shift() const { return digit_shift() + digit_bits(); }
+
+  int round_ = 0;
+  std::vector<Target> targets_;
+  std::vector<std::uint32_t> prefixes_;                  // distinct, ascending
+  std::array<std::uint32_t, kDigits> first_{}, last_{};  // prefixes with these leading 11 bits
+  std::vector<std::int64_t> counts_;                     // [prefixes, kDigits]
+};
+
+// The ranks[j]-th smallest values of the population that enumerate(visit) goes through as
+// visit(value, multiplicity); enumerate is called three times.
+template <typename Enumerate>
+std::vector<float> order_statistics(const std::vector<std::int64_t>& ranks, Enumerate&& enumerate) {
+  RankSelector selector(ranks);
+  for (int round = 0; round < RankSelector::kRounds; ++round) {
+    selector.begin_round();
+    enumerate([&](float value, std::int64_t multiplicity) { selector.add(value, multiplicity); });
+    selector.end_round();
+  }
+  std::vector<float> values;
+  for (std::size_t j = 0; j < ranks.size(); ++j) values.push_back(selector.value(j));
+  return values;
+}
+
+}  // namespace kappascope

@@ -1,0 +1,256 @@
+#include "core/stats/summary.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/stats/kappa.h"
+#include "core/stats/layer.h"
+#include "core/stats/router.h"
+
+namespace kappascope {
+namespace {
+
+double mean_of(std::span<const float> values) {
+  Mean mean;
+  for (const float value : values) mean.add(value);
+  return mean.value();
+}
+
+void set_loads(LayerSummary& summary, const TraceLayer& layer) {
+  ExpertLoads loads = expert_loads(layer);
+  summary.load = std::move(loads.load);
+  summary.gate_mass = std::move(loads.gate_mass);
+  summary.load_entropy = loads.entropy;
+  summary.load_cv = loads.cv;
+  summary.unused_experts = loads.unused;
+  summary.unused_by_chance = loads.unused_by_chance;
+  DropRates drops = drop_rates(layer);
+  summary.drop_rate_by_slot = std::move(drops.by_slot);
+  summary.drop_rate = drops.all;
+}
+
+void set_router(LayerSummary& summary, const TraceLayer& layer) {
+  const Trace& trace = layer.trace;
+  const std::span<const float> margins = layer.token_part(trace.router_margin);
+  summary.confidence = mean_of(layer.token_part(trace.router_top1_prob));
+  summary.selected_mass = mean_of(layer.token_part(trace.router_selected_mass));
+  summary.margin = mean_of(margins);
+  summary.near_ties = std::count_if(margins.begin(), margins.end(),
+                                    [](float margin) { return margin < kNearTieMargin; });
+  summary.top_gap = mean_of(layer.token_part(trace.router_top_gap));
+  summary.router_entropy = mean_of(layer.token_part(trace.router_entropy));
+  summary.router_entropy_nats =
+      summary.router_entropy * std::log(static_cast<double>(layer.experts));
+}
+
+void set_kappa(LayerSummary& summary, const TraceLayer& layer) {
+  const KappaSummary kappa = kappa_summary(layer, layer_kappa(layer));
+  summary.kappa = kappa.band;
+  summary.kappa_log_mean = kappa.log_mean;
+  summary.kappa_top5_mean = kappa.top5_mean;
+  summary.kappa_bottom5_mean = kappa.bottom5_mean;
+  summary.kappa_sqrt_n_mean = kappa.sqrt_n_mean;
+  summary.effect = layer_effect(layer, EffectKind::absolute);
+  summary.effect_relative = layer_effect(layer, EffectKind::relative);
+}
+
+void set_gates(GateMeans& means, const TraceLayer& layer) {
+  const Trace& trace = layer.trace;
+  means.gate_mean_abs = slot_mean(layer, trace.gate_mean_abs);
+  means.gate_active_fraction = slot_mean(layer, trace.gate_active_fraction);
+  means.gate_top16_share = slot_mean(layer, trace.gate_top16_share);
+  means.gate_entropy = slot_mean(layer, trace.gate_entropy);
+  means.gate_kz_rms = slot_mean(layer, trace.gate_kz_rms);
+  means.gate_linear_fraction = slot_mean(layer, trace.gate_linear_fraction);
+  means.gate_saturated_fraction = slot_mean(layer, trace.gate_saturated_fraction);
+}
+
+// Mean over the layer's experts of an array [L,E] of model.npz.
+double alignment_of(const TraceLayer& layer, std::span<const float> array) {
+  const std::int64_t stride = layer.trace.model->experts, first = layer.layer * stride;
+  if (layer.layer < 0 || first + layer.experts > std::ssize(array)) return kAbsent;
+  return mean_of(array.subspan(static_cast<std::size_t>(first),
+                               static_cast<std::size_t>(std::min(layer.experts, stride))));
+}
+
+// Tokens with a router number, κ or gate statistic that is not finite.
+std::int64_t nonfinite_tokens(const TraceLayer& layer) {
+  const std::span<const float> numbers[] = {layer.slot_part(layer.trace.kappa_mean),
+                                            layer.slot_part(layer.trace.gate_mean_abs)};
+  const auto spoilt = [&](std::int64_t t) {
+    if (!layer.router_finite(t)) return true;
+    for (std::int64_t entry = t * layer.slots; entry < (t + 1) * layer.slots; ++entry) {
+      if (!layer.kept(entry)) continue;
+      for (const std::span<const float> array : numbers) {
+        if (!array.empty() && !std::isfinite(array[static_cast<std::size_t>(entry)])) return true;
+      }
+    }
+    return false;
+  };
+  std::int64_t count = 0;
+  for (std::int64_t t = 0; t < layer.tokens; ++t) count += spoilt(t) ? 1 : 0;
+  return count;
+}
+
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+
+Json numbers(const std::vector<double>& values) {
+  Json list = Json::array();
+  for (const double value : values) list.push_back(number(value));
+  return list;
+}
+
+Json band_json(const Band& band) {
+  return {{"mean", number(band.mean)},
+          {"p05", number(band.p05)},
+          {"p50", number(band.p50)},
+          {"p95", number(band.p95)}};
+}
+
+Json effect_json(const EffectSummary& effect) {
+  return {{"mean", number(effect.mean)},
+          {"mean_abs", number(effect.mean_abs)},
+          {"rms", number(effect.rms)},
+          {"positive_share", number(effect.positive_share)},
+          {"count", effect.count}};
+}
+
+Json gates_json(const GateMeans& means) {
+  return {{"gate_mean_abs", number(means.gate_mean_abs)},
+          {"gate_active_fraction", number(means.gate_active_fraction)},
+          {"gate_top16_share", number(means.gate_top16_share)},
+          {"gate_entropy", number(means.gate_entropy)},
+          {"gate_kz_rms", number(means.gate_kz_rms)},
+          {"gate_linear_fraction", number(means.gate_linear_fraction)},
+          {"gate_saturated_fraction", number(means.gate_saturated_fraction)}};
+}
+
+Json layer_json(const LayerSummary& s) {
+  Json json = gates_json(s);
+  json.update({{"layer", s.layer},
+               {"pass", s.pass},
+               {"load", numbers(s.load)},
+               {"gate_mass", numbers(s.gate_mass)},
+               {"load_entropy", number(s.load_entropy)},
+               {"load_cv", number(s.load_cv)},
+               {"unused_experts", s.unused_experts},
+               {"unused_by_chance", number(s.unused_by_chance)},
+               {"drop_rate_by_slot", numbers(s.drop_rate_by_slot)},
+               {"drop_rate", number(s.drop_rate)},
+               {"confidence", number(s.confidence)},
+               {"selected_mass", number(s.selected_mass)},
+               {"margin", number(s.margin)},
+               {"top_gap", number(s.top_gap)},
+               {"router_entropy", number(s.router_entropy)},
+               {"router_entropy_nats", number(s.router_entropy_nats)},
+               {"near_ties", s.near_ties},
+               {"kappa", band_json(s.kappa)},
+               {"kappa_log_mean", number(s.kappa_log_mean)},
+               {"kappa_top5_mean", number(s.kappa_top5_mean)},
+               {"kappa_bottom5_mean", number(s.kappa_bottom5_mean)},
+               {"kappa_sqrt_n_mean", number(s.kappa_sqrt_n_mean)},
+               {"effect", effect_json(s.effect)},
+               {"effect_relative", effect_json(s.effect_relative)},
+               {"alignment_mean", number(s.alignment_mean)},
+               {"alignment_energy", number(s.alignment_energy)},
+               {"nonfinite_tokens", s.nonfinite_tokens}});
+  return json;
+}
+
+Json dense_json(const DenseSummary& s) {
+  Json json = gates_json(s);
+  json.update({{"layer", s.layer}, {"pass", s.pass}, {"kappa", band_json(s.kappa)}});
+  return json;
+}
+
+Json tails_json(const Trace& trace, EffectKind kind) {
+  Json list = Json::array();
+  for (const EffectTail& tail : effect_tails(trace, kind, {0.90, 0.98})) {
+    Json json = effect_json(tail.effect);
+    json.update({{"quantile", number(tail.quantile)}, {"threshold", number(tail.threshold)}});
+    list.push_back(std::move(json));
+  }
+  return list;
+}
+
+}  // namespace
+
+std::vector<LayerSummary> summarise(const Trace& trace) {
+  std::vector<LayerSummary> layers;
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const TraceLayer layer(trace, m);
+    LayerSummary summary;
+    summary.layer = layer.layer;
+    summary.pass = layer.pass;
+    set_loads(summary, layer);
+    set_router(summary, layer);
+    set_kappa(summary, layer);
+    set_gates(summary, layer);
+    if (trace.model != nullptr) {
+      summary.alignment_mean = alignment_of(layer, trace.model->alignment_mean);
+      summary.alignment_energy = alignment_of(layer, trace.model->alignment_energy);
+    }
+    summary.nonfinite_tokens = nonfinite_tokens(layer);
+    layers.push_back(std::move(summary));
+  }
+  return layers;
+}
+
+std::vector<DenseSummary> summarise_dense(const Trace& trace) {
+  std::vector<DenseSummary> layers;
+  for (std::int64_t m = 0; m < trace.dense_layers; ++m) {
+    const auto row = [&](std::span<const float> array, std::int64_t width) {
+      if (array.empty()) return array;
+      return array.subspan(static_cast<std::size_t>(m * width), static_cast<std::size_t>(width));
+    };
+    const auto token_mean = [&](std::span<const float> array) {
+      return mean_of(row(array, trace.tokens));
+    };
+    DenseSummary summary;
+    summary.layer = trace.dense_layer_index[static_cast<std::size_t>(m)];
+    summary.pass = trace.dense_pass_index[static_cast<std::size_t>(m)];
+    std::vector<float> kappa;
+    for (const float value : row(trace.dense_kappa, trace.dense_gates)) {
+      if (std::isfinite(value)) kappa.push_back(value);
+    }
+    std::sort(kappa.begin(), kappa.end());
+    summary.kappa = {mean_of(kappa), sorted_quantile(kappa, 0.05), sorted_quantile(kappa, 0.5),
+                     sorted_quantile(kappa, 0.95)};
+    summary.gate_mean_abs = token_mean(trace.dense_gate_mean_abs);
+    summary.gate_active_fraction = token_mean(trace.dense_gate_active_fraction);
+    summary.gate_top16_share = token_mean(trace.dense_gate_top16_share);
+    summary.gate_entropy = token_mean(trace.dense_gate_entropy);
+    summary.gate_kz_rms = token_mean(trace.dense_gate_kz_rms);
+    summary.gate_linear_fraction = token_mean(trace.dense_gate_linear_fraction);
+    summary.gate_saturated_fraction = token_mean(trace.dense_gate_saturated_fraction);
+    layers.push_back(summary);
+  }
+  return layers;
+}
+
+Json summary_json(const Trace& trace, const std::vector<LayerSummary>& layers) {
+  Json json = {{"schema", kSummarySchema},
+               {"model", trace.model_name},
+               {"family", trace.family},
+               {"kappa", trace.kappa},
+               {"tokens", trace.tokens}};
+  if (trace.step >= 0) json["step"] = trace.step;
+  Mean nll;
+  for (const float value : trace.nll) nll.add(value);
+  json["nll_mean"] = number(nll.value());
+  json["nll_tokens"] = nll.count;
+  json["layers"] = Json::array();
+  for (const LayerSummary& layer : layers) json["layers"].push_back(layer_json(layer));
+  for (const DenseSummary& layer : summarise_dense(trace)) {
+    json["dense_layers"].push_back(dense_json(layer));
+  }
+  if (!trace.kappa_values.empty()) {
+    json["effect_tail"] = tails_json(trace, EffectKind::absolute);
+    json["effect_relative_tail"] = tails_json(trace, EffectKind::relative);
+  }
+  return json;
+}
+
+}  // namespace kappascope
