@@ -15,10 +15,11 @@ class ByteCursor {
   // `file`, `base_offset` (of the first byte in it) and `what` are for messages.
   ByteCursor(std::span<const std::byte> bytes, std::string_view file, std::uint64_t base_offset,
              std::string_view what)
-      : bytes_(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
-        file_(file),
-        base_offset_(base_offset),
-        what_(what) {}
+      : ByteCursor(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()),
+                   file, base_offset, what) {}
+  ByteCursor(std::string_view bytes, std::string_view file, std::uint64_t base_offset,
+             std::string_view what)
+      : bytes_(bytes), file_(file), base_offset_(base_offset), what_(what) {}
 
   std::size_t left() const { return bytes_.size() - at_; }
   Place here() const { return {file_, {}, static_cast<std::int64_t>(base_offset_ + at_)}; }

@@ -1,0 +1,153 @@
+#include "core/checkpoint/folder.h"
+
+#include <algorithm>
+#include <charconv>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace kappascope {
+namespace {
+
+namespace fs = std::filesystem;
+
+// "model_000120.pt" → 120 for ("model_", ".pt"): six digits, more only when six do not hold it.
+std::optional<std::int64_t> step_of(std::string_view name, std::string_view prefix,
+                                    std::string_view suffix) {
+  constexpr std::size_t digits = 6, max_digits = 18;
+  if (name.size() < prefix.size() + digits + suffix.size() ||
+      name.substr(0, prefix.size()) != prefix ||
+      name.substr(name.size() - suffix.size()) != suffix) {
+    return std::nullopt;
+  }
+  const std::string_view text =
+      name.substr(prefix.size(), name.size() - prefix.size() - suffix.size());
+  if (text.size() > max_digits || (text.size() > digits && text[0] == '0')) return std::nullopt;
+  std::int64_t step = -1;
+  const char* end = text.data() + text.size();
+  const bool is_number = text[0] != '-' && std::from_chars(text.data(), end, step).ptr == end;
+  return is_number ? std::optional(step) : std::nullopt;
+}
+
+std::string numbered(std::string_view prefix, std::int64_t step, std::string_view suffix) {
+  const std::string digits = std::to_string(step);
+  const std::string zeros(digits.size() < 6 ? 6 - digits.size() : 0, '0');
+  return std::string(prefix) + zeros + digits + std::string(suffix);
+}
+
+// Steps of which the folder holds a model_ file, and a meta_ file; each ascending.
+struct Found {
+  std::vector<std::int64_t> models, metas;
+};
+
+Found list_steps(const fs::path& folder) {
+  Found found;
+  std::error_code error;
+  fs::directory_iterator at(folder, error);
+  for (; !error && at != fs::directory_iterator(); at.increment(error)) {
+    const std::string name = at->path().filename().string();
+    if (const auto step = step_of(name, "model_", ".pt")) found.models.push_back(*step);
+    if (const auto step = step_of(name, "meta_", ".json")) found.metas.push_back(*step);
+  }
+  require(!error, ExitCode::io, Place{folder.native(), {}, -1},
+          "the folder cannot be read: ", error.message());
+  std::sort(found.models.begin(), found.models.end());
+  std::sort(found.metas.begin(), found.metas.end());
+  return found;
+}
+
+bool holds(const std::vector<std::int64_t>& steps, std::int64_t step) {
+  return std::binary_search(steps.begin(), steps.end(), step);
+}
+
+std::string list_text(const std::vector<std::int64_t>& steps) {
+  std::string text;
+  for (const std::int64_t step : steps) text += (text.empty() ? "" : ", ") + std::to_string(step);
+  return text.empty() ? "none" : text;
+}
+
+[[noreturn]] void fail_incomplete(const fs::path& folder, const Found& found, std::int64_t step,
+                                  const std::vector<std::int64_t>& complete) {
+  const Place place{folder.native(), {}, -1};
+  const bool has_model = holds(found.models, step), has_meta = holds(found.metas, step);
+  if (!has_model && !has_meta) {
+    fail(ExitCode::io, place, "no checkpoint of step ", step,
+         "; found steps: ", list_text(complete));
+  }
+  fail(ExitCode::io, place, "the checkpoint of step ", step, " is incomplete; ",
+       has_model ? numbered("meta_", step, ".json") : numbered("model_", step, ".pt"),
+       " is missing");
+}
+
+bool is_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+bool is_folder(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_directory(path, ignored);
+}
+
+}  // namespace
+
+CheckpointFiles find_checkpoint(const fs::path& path, std::optional<std::int64_t> step) {
+  const Place place{path.native(), {}, -1};
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  require(fs::status_known(status), ExitCode::io, place, "cannot be examined: ", error.message());
+  require(fs::exists(status), ExitCode::io, place, "no such file or folder");
+  fs::path folder = path;
+  if (!fs::is_directory(status)) {
+    const std::string name = path.filename().string();
+    const auto named = step_of(name, "model_", ".pt");
+    require(named.has_value(), ExitCode::unsupported, place,
+            "not a checkpoint; expected a folder or model_NNNNNN.pt");
+    require(!step || *step == *named, ExitCode::usage, place, "the file is of step ", *named,
+            ", not of the step asked for, ", step.value_or(*named));
+    step = named;
+    folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+  }
+  const Found found = list_steps(folder);
+  CheckpointFiles files;
+  std::set_intersection(found.models.begin(), found.models.end(), found.metas.begin(),
+                        found.metas.end(), std::back_inserter(files.steps));
+  if (step && !holds(files.steps, *step)) fail_incomplete(folder, found, *step, files.steps);
+  if (!step && files.steps.empty()) {
+    require(found.models.empty(), ExitCode::io, place,
+            "no complete checkpoint: model_ files without their meta_NNNNNN.json, steps ",
+            list_text(found.models));
+    fail(ExitCode::io, place, "no checkpoint; expected model_NNNNNN.pt and meta_NNNNNN.json");
+  }
+  files.step = step.value_or(files.steps.empty() ? 0 : files.steps.back());
+  files.weights = folder / numbered("model_", files.step, ".pt");
+  files.meta = folder / numbered("meta_", files.step, ".json");
+  return files;
+}
+
+fs::path find_tokenizer(const fs::path& model, const fs::path& override_folder) {
+  constexpr std::string_view file_name = "tokenizer.pkl";
+  if (!override_folder.empty()) {
+    fs::path file = override_folder / file_name;
+    require(is_there(file), ExitCode::io, Place{override_folder.native(), {}, -1},
+            "no tokenizer; expected ", file_name, " in this folder");
+    return file;
+  }
+  std::error_code error;
+  fs::path folder = fs::absolute(model, error).lexically_normal();
+  if (!is_folder(folder)) folder = folder.parent_path();
+  if (!folder.has_filename()) folder = folder.parent_path();  // "runs/d8/" → "runs/d8"
+  std::string tried;
+  for (int i = 0; i < 4; ++i) {
+    fs::path file = folder / "tokenizer" / file_name;
+    if (is_there(file)) return file;
+    tried += (i == 0 ? "" : ", ") + (folder / "tokenizer").string();
+    if (folder == folder.parent_path()) break;
+    folder = folder.parent_path();
+  }
+  fail(ExitCode::io, Place{model.native(), {}, -1}, "no tokenizer; expected ", file_name,
+       " in one of ", tried);
+}
+
+}  // namespace kappascope
