@@ -15,6 +15,7 @@
 namespace kappascope {
 
 enum class NpyType : std::uint8_t { boolean, int16, int32, int64, float32, float64, text };
+std::string_view type_name(NpyType type);  // "float32", …
 
 // One array of an archive. `text` arrays are NumPy '<U': `text_width` code points an item.
 struct NpyArray {

@@ -10,26 +10,6 @@ namespace {
 
 constexpr std::string_view kSuffix = ".npy";
 
-std::string_view type_name(NpyType type) {
-  switch (type) {
-    case NpyType::boolean:
-      return "bool";
-    case NpyType::int16:
-      return "int16";
-    case NpyType::int32:
-      return "int32";
-    case NpyType::int64:
-      return "int64";
-    case NpyType::float32:
-      return "float32";
-    case NpyType::float64:
-      return "float64";
-    case NpyType::text:
-      return "text";
-  }
-  return "?";
-}
-
 std::string_view view_of(const std::vector<std::byte>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -89,6 +69,26 @@ std::string item_text(std::span<const std::byte> item, const Place& place) {
 }
 
 }  // namespace
+
+std::string_view type_name(NpyType type) {
+  switch (type) {
+    case NpyType::boolean:
+      return "bool";
+    case NpyType::int16:
+      return "int16";
+    case NpyType::int32:
+      return "int32";
+    case NpyType::int64:
+      return "int64";
+    case NpyType::float32:
+      return "float32";
+    case NpyType::float64:
+      return "float64";
+    case NpyType::text:
+      return "text";
+  }
+  return "?";
+}
 
 NpzReader::NpzReader(const std::filesystem::path& path) : file_(InputFile::open(path)) {
   const ZipDirectory directory = ZipDirectory::read(file_);

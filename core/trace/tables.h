@@ -7,8 +7,10 @@
 
 namespace kappascope {
 
-// RFC 4180, UTF-8, header row named as the trace's arrays; missing values are empty fields; floats
-// are the shortest text that reads back to the same float32. `path` must not exist.
+// RFC 4180 (rows end with CR LF), UTF-8, columns named as the trace's arrays; top_token_id_0 …
+// top_token_logprob_4 hold the five likeliest, `token` and `slot` count from 0. Missing values are
+// empty fields; floats are the shortest text that reads back to the same float32. `path` must not
+// exist.
 void write_tokens_csv(const std::filesystem::path& path, const Trace& trace);
 void write_routing_csv(const std::filesystem::path& path, const Trace& trace);
 

@@ -29,7 +29,7 @@ struct ModelParameters {
   // Per layer of the model [L]
   std::vector<std::string> layer_kind;                                    // "moe" or "dense"
   std::span<const std::int32_t> layer_experts, layer_slots, layer_gates;  // E, K, I; −1: none
-  std::int32_t kappa_start_layer = -1;                                    // −1: no κ
+  std::int32_t kappa_start_layer = -1;      // first one with κ; −1: none
   std::span<const float> kappa_u;           // [L] U; NaN where the layer has no κ
   std::span<const float> alignment_mean;    // [L,E] NaN in dense layers
   std::span<const float> alignment_energy;  // [L,E]
@@ -57,6 +57,7 @@ struct Trace {
   Json meta;  // kappascope_meta
   // model.npz beside the trace or in the folder above, when its hashes are the trace's; else null.
   std::shared_ptr<const ModelParameters> model;
+  std::string model_problem;  // why a model.npz that is there was not taken; else empty
 
   std::int64_t tokens = 0, layers = 0, experts = 0, slots = 0, gates = 0;  // T, M, E, K, I
   std::int64_t dense_layers = 0, dense_gates = 0;                          // Md, Id

@@ -1,0 +1,341 @@
+#include "core/trace/trace.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/checkpoint/tensor.h"
+#include "core/trace/schema.h"
+
+namespace kappascope {
+namespace {
+
+constexpr std::int64_t kMostGates = 1 << 24;   // I; keeps sums of counts far below 2^63
+constexpr std::int64_t kMostLayers = 1 << 16;  // L
+
+// Named values of the document, each checked; misses are collected.
+class MetaReader {
+ public:
+  MetaReader(const Json& meta, Faults& faults) : meta_(meta), faults_(faults) {}
+
+  std::string text(const char* group, const char* key) const {
+    const Json* value = find(group, key);
+    if (value != nullptr && value->is_string()) return value->get<std::string>();
+    miss(group, key, "a text");
+    return {};
+  }
+
+  bool truth(const char* group, const char* key) const {
+    const Json* value = find(group, key);
+    if (value != nullptr && value->is_boolean()) return value->get<bool>();
+    miss(group, key, "true or false");
+    return false;
+  }
+
+  std::int64_t integer(const char* group, const char* key, std::int64_t least,
+                       std::int64_t most) const {
+    const Json* value = find(group, key);
+    if (value != nullptr && value->is_number_integer()) {
+      // Over 2^63 a JSON integer is unsigned.
+      const bool huge = value->is_number_unsigned() &&
+                        value->get<std::uint64_t>() > static_cast<std::uint64_t>(most);
+      const auto number = huge ? most : value->get<std::int64_t>();
+      if (!huge && number >= least && number <= most) return number;
+    }
+    miss(group, key, join_words("an integer from ", least, " to ", most));
+    return least;
+  }
+
+ private:
+  const Json* find(const char* group, const char* key) const {
+    const Json* place = &meta_;
+    for (const char* part : {group, key}) {
+      if (part == nullptr) continue;
+      if (!place->is_object() || !place->contains(part)) return nullptr;
+      place = &(*place)[part];
+    }
+    return place;
+  }
+
+  void miss(const char* group, const char* key, std::string_view expected) const {
+    faults_.add(ExitCode::damaged, kMetaArray, group == nullptr ? "" : group,
+                group == nullptr ? "" : ".", key, "; expected ", expected);
+  }
+
+  const Json& meta_;
+  Faults& faults_;
+};
+
+bool recorded(const NpzReader& file, ArrayGroup group) {
+  switch (group) {
+    case ArrayGroup::tokens:
+      return true;
+    case ArrayGroup::moe:
+      return file.find("layer_index") != nullptr;
+    case ArrayGroup::dense:
+      return file.find("dense_layer_index") != nullptr;
+    case ArrayGroup::gates:
+      return file.find("gate_pre") != nullptr;
+    case ArrayGroup::logits:
+      return file.find("logits") != nullptr;
+  }
+  return false;
+}
+
+// Compares every array with the table; the first array that has an axis settles its extent.
+Extents check_arrays(const NpzReader& file, std::int64_t gates, Faults& faults) {
+  Extents extents;
+  extents[Axis::top] = kTopTokens;
+  extents[Axis::kappa_bin] = kKappaBins;
+  extents[Axis::z_bin] = kGatePreBins;
+  extents[Axis::gate] = gates;
+  for (const ArraySchema& schema : array_schemas()) {
+    const NpyArray* array = file.find(schema.name);
+    if (array == nullptr) {
+      if (recorded(file, schema.group)) {
+        faults.add(ExitCode::damaged, schema.name, "missing array");
+      }
+      continue;
+    }
+    if (array->type != schema.type) {
+      faults.add(ExitCode::damaged, schema.name, "array type; expected ", type_name(schema.type),
+                 ", found ", type_name(array->type));
+    }
+    std::vector<std::int64_t> expected;
+    for (const Axis axis : schema.axes) {
+      if (axis == Axis::none) break;
+      const std::size_t place = expected.size();
+      std::int64_t& extent = extents[axis];
+      if (extent < 0 && place < array->shape.size()) extent = array->shape[place];
+      expected.push_back(extent);
+    }
+    if (array->shape != expected) {
+      faults.add(ExitCode::damaged, schema.name, "shape; expected ", shape_text(expected),
+                 ", found ", shape_text(array->shape));
+    }
+  }
+  return extents;
+}
+
+// Refuses extents that the arithmetic of statistics could not hold.
+void check_extents(const Extents& extents, Faults& faults) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  for (const Axis axis : {Axis::token, Axis::moe_layer, Axis::expert, Axis::slot, Axis::dense_layer,
+                          Axis::dense_gate, Axis::vocabulary}) {
+    if (extents[axis] != 0 && extents[axis] <= kMost) continue;
+    faults.add(ExitCode::damaged, "", "extent of ", axis_name(axis), "; expected 1 to ", kMost,
+               ", found ", extents[axis]);
+  }
+  if (extents[Axis::slot] > std::max<std::int64_t>(extents[Axis::expert], 1)) {
+    faults.add(ExitCode::damaged, "expert_index", "slots; expected at most ", extents[Axis::expert],
+               " experts, found ", extents[Axis::slot]);
+  }
+}
+
+template <typename T>
+void check_range(std::string_view name, std::span<const T> values, std::int64_t least,
+                 std::int64_t most, Faults& faults) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i] >= least && values[i] <= most) continue;
+    faults.add(ExitCode::damaged, name, "element ", i, "; expected ", least, " to ", most,
+               ", found ", values[i]);
+    return;
+  }
+}
+
+// Counts of each layer add up to at most one for every token, slot and gate unit.
+void check_counts(std::string_view name, std::span<const std::int64_t> counts, const Trace& trace,
+                  Faults& faults) {
+  if (counts.empty()) return;
+  const std::int64_t most = trace.tokens * trace.slots * trace.gates;
+  const std::size_t size = counts.size() / static_cast<std::size_t>(trace.layers);
+  for (std::size_t begin = 0; begin < counts.size(); begin += size) {
+    std::int64_t left = most;
+    for (const std::int64_t count : counts.subspan(begin, size)) {
+      if (count < 0 || count > left) {
+        faults.add(ExitCode::damaged, name, "counts of layer row ", begin / size,
+                   "; expected at least 0 and a sum of at most ", most, ", found ", count);
+        return;
+      }
+      left -= count;
+    }
+  }
+}
+
+// What statistics and figures use as an index, or divide by, must be in range.
+void check_values(const Trace& trace, Faults& faults) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
+  check_range("token_id", trace.token_id, 0, kMost, faults);
+  check_range("char_start", trace.char_start, -1, kMost, faults);
+  check_range("char_end", trace.char_end, -1, kMost, faults);
+  check_range("target_rank", trace.target_rank, -1, kMost, faults);
+  check_range("top_token_id", trace.top_token_id, -1, kMost, faults);
+  check_range("layer_index", trace.layer_index, 0, trace.model_layers - 1, faults);
+  check_range("pass_index", trace.pass_index, 0, kMost, faults);
+  check_range("dense_layer_index", trace.dense_layer_index, 0, trace.model_layers - 1, faults);
+  check_range("dense_pass_index", trace.dense_pass_index, 0, kMost, faults);
+  check_range("expert_index", trace.expert_index, -1, trace.experts - 1, faults);
+  for (std::size_t i = 0; i < trace.expert_index.size(); ++i) {
+    if (trace.expert_kept[i] <= 1 && (trace.expert_index[i] >= 0 || trace.expert_kept[i] == 0)) {
+      continue;
+    }
+    faults.add(ExitCode::damaged, "expert_kept", "element ", i,
+               "; expected a kept slot to have an expert, found none");
+    break;
+  }
+  if (trace.tokens * trace.slots >
+      (std::int64_t{1} << 62) / std::max(trace.gates, std::int64_t{1})) {
+    faults.add(ExitCode::damaged, "expert_index", "tokens times slots times gates over 2^62");
+    return;
+  }
+  check_counts("kappa_hist", trace.kappa_hist, trace, faults);
+  check_counts("gate_pre_hist", trace.gate_pre_hist, trace, faults);
+}
+
+void load_tokens(Trace& trace, const NpzReader& file) {
+  trace.token_id = file.int32("token_id");
+  trace.char_start = file.int32("char_start");
+  trace.char_end = file.int32("char_end");
+  trace.token_text = file.text("token_text");
+  trace.token_bytes_hex = file.text("token_bytes_hex");
+  trace.nll = file.float32("nll");
+  trace.target_rank = file.int32("target_rank");
+  trace.top_token_id = file.int32("top_token_id");
+  trace.top_token_logprob = file.float32("top_token_logprob");
+}
+
+void load_moe(Trace& trace, const NpzReader& file) {
+  trace.layer_index = file.int32("layer_index");
+  trace.pass_index = file.int32("pass_index");
+  trace.router_logits = file.float32("router_logits");
+  trace.expert_index = file.int16("expert_index");
+  trace.expert_weight = file.float32("expert_weight");
+  trace.expert_kept = file.boolean("expert_kept");
+  trace.kappa_input = file.float32("kappa_input");
+  trace.kappa_mean = file.float32("kappa_mean");
+  trace.kappa_min = file.float32("kappa_min");
+  trace.kappa_max = file.float32("kappa_max");
+  trace.kappa_p05 = file.float32("kappa_p05");
+  trace.kappa_p95 = file.float32("kappa_p95");
+  trace.gate_mean_abs = file.float32("gate_mean_abs");
+  trace.gate_active_fraction = file.float32("gate_active_fraction");
+  trace.gate_top16_share = file.float32("gate_top16_share");
+  trace.gate_entropy = file.float32("gate_entropy");
+  trace.gate_kz_rms = file.float32("gate_kz_rms");
+  trace.gate_linear_fraction = file.float32("gate_linear_fraction");
+  trace.gate_saturated_fraction = file.float32("gate_saturated_fraction");
+  trace.router_top1_prob = file.float32("router_top1_prob");
+  trace.router_selected_mass = file.float32("router_selected_mass");
+  trace.router_margin = file.float32("router_margin");
+  trace.router_top_gap = file.float32("router_top_gap");
+  trace.router_entropy = file.float32("router_entropy");
+}
+
+void load_sums(Trace& trace, const NpzReader& file) {
+  trace.kappa_hist = file.int64("kappa_hist");
+  trace.gate_pre_hist = file.int64("gate_pre_hist");
+  trace.effect_mean = file.float64("effect_mean");
+  trace.effect_abs = file.float64("effect_abs");
+  trace.effect_rms = file.float64("effect_rms");
+  trace.effect_positive = file.float64("effect_positive");
+  trace.effect_rel_mean = file.float64("effect_rel_mean");
+  trace.effect_rel_abs = file.float64("effect_rel_abs");
+  trace.effect_rel_rms = file.float64("effect_rel_rms");
+  trace.effect_rel_positive = file.float64("effect_rel_positive");
+  trace.effect_count = file.float64("effect_count");
+}
+
+void load_dense(Trace& trace, const NpzReader& file) {
+  trace.dense_layer_index = file.int32("dense_layer_index");
+  trace.dense_pass_index = file.int32("dense_pass_index");
+  trace.dense_kappa = file.float32("dense_kappa");
+  trace.dense_gate_mean_abs = file.float32("dense_gate_mean_abs");
+  trace.dense_gate_active_fraction = file.float32("dense_gate_active_fraction");
+  trace.dense_gate_top16_share = file.float32("dense_gate_top16_share");
+  trace.dense_gate_entropy = file.float32("dense_gate_entropy");
+  trace.dense_gate_kz_rms = file.float32("dense_gate_kz_rms");
+  trace.dense_gate_linear_fraction = file.float32("dense_gate_linear_fraction");
+  trace.dense_gate_saturated_fraction = file.float32("dense_gate_saturated_fraction");
+}
+
+void load_arrays(Trace& trace, const NpzReader& file) {
+  load_tokens(trace, file);
+  if (recorded(file, ArrayGroup::moe)) {
+    load_moe(trace, file);
+    load_sums(trace, file);
+  }
+  if (recorded(file, ArrayGroup::dense)) load_dense(trace, file);
+  if (recorded(file, ArrayGroup::gates)) {
+    trace.kappa_values = file.float32("kappa");
+    trace.gate_pre = file.float32("gate_pre");
+    trace.gate_act = file.float32("gate_act");
+  }
+  if (recorded(file, ArrayGroup::logits)) trace.logits = file.float32("logits");
+}
+
+void set_extents(Trace& trace, const Extents& extents) {
+  const auto extent = [&](Axis axis) { return std::max<std::int64_t>(extents[axis], 0); };
+  trace.tokens = extent(Axis::token);
+  trace.layers = extent(Axis::moe_layer);
+  trace.experts = extent(Axis::expert);
+  trace.slots = extent(Axis::slot);
+  trace.gates = extent(Axis::gate);
+  trace.dense_layers = extent(Axis::dense_layer);
+  trace.dense_gates = extent(Axis::dense_gate);
+}
+
+// model.npz of the same checkpoint, in the trace's folder or the one above. A file of that name
+// that is not it, or cannot be read, is named in `problem`.
+std::shared_ptr<const ModelParameters> find_model(const Trace& trace, std::string& problem) {
+  const std::filesystem::path folder = std::filesystem::absolute(trace.path).parent_path();
+  for (const std::filesystem::path& place : {folder, folder.parent_path()}) {
+    const std::filesystem::path path = place / "model.npz";
+    std::error_code ignored;
+    if (!std::filesystem::exists(path, ignored)) continue;
+    try {
+      std::shared_ptr<const ModelParameters> model = open_model_parameters(path);
+      const bool same =
+          model->meta["config_sha256"] == trace.meta["config_sha256"] &&
+          model->meta["tensor_directory_sha256"] == trace.meta["tensor_directory_sha256"];
+      if (same) {
+        problem.clear();
+        return model;
+      }
+      problem = describe(Place{model->file->file().path()},
+                         "parameters of another checkpoint than the trace's");
+    } catch (const Error& error) {
+      problem = error.what();
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Trace open_trace(const std::filesystem::path& path) {
+  Trace trace;
+  trace.path = path;
+  trace.file = std::make_shared<NpzReader>(path);
+  const NpzReader& file = *trace.file;
+  trace.meta = read_meta(file, kTraceSchema);
+  Faults faults(file.file().path());
+  const MetaReader meta(trace.meta, faults);
+  trace.model_name = meta.text("model", "name");
+  trace.family = meta.text("model", "family");
+  trace.step = meta.integer("model", "step", -1, std::numeric_limits<std::int64_t>::max());
+  trace.model_layers = meta.integer(nullptr, "n_layer", 1, kMostLayers);
+  trace.kappa = meta.truth("kappa", "in_force");
+  meta.text(nullptr, "config_sha256");
+  meta.text(nullptr, "tensor_directory_sha256");
+  const Extents extents =
+      check_arrays(file, meta.integer("dimensions", "gate", 1, kMostGates), faults);
+  check_extents(extents, faults);
+  faults.throw_if_any();
+  set_extents(trace, extents);
+  load_arrays(trace, file);
+  check_values(trace, faults);
+  faults.throw_if_any();
+  trace.model = find_model(trace, trace.model_problem);
+  return trace;
+}
+
+}  // namespace kappascope
