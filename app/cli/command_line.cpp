@@ -1,0 +1,124 @@
+#include "app/cli/command_line.h"
+
+#include <algorithm>
+#include <cctype>
+#include <charconv>
+#include <regex>
+#include <thread>
+
+#include "app/cli/terminal.h"
+
+namespace kappascope {
+namespace {
+
+constexpr int kMostThreads = 1024;
+
+bool needs_quotes(std::string_view word) {
+  if (word.empty()) return true;
+  return !std::all_of(word.begin(), word.end(), [](unsigned char c) {
+    return (c < 0x80 && std::isalnum(c)) ||
+           std::string_view("_-./=,:+@%").find(char(c)) != std::string_view::npos;
+  });
+}
+
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (;;) {
+    const std::size_t end = text.find(separator);
+    parts.push_back(text.substr(0, end));
+    if (end == std::string_view::npos) return parts;
+    text.remove_prefix(end + 1);
+  }
+}
+
+std::optional<std::int64_t> parse_number(std::string_view text) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || text.front() == '-') return {};
+  return value;
+}
+
+}  // namespace
+
+bool parse_words(CLI::App& app, const std::vector<std::string>& words) {
+  std::vector<std::string> reversed(words.rbegin(), words.rend());  // CLI11 pops from the back
+  try {
+    app.parse(reversed);
+    return true;
+  } catch (const CLI::CallForHelp&) {
+    print(app.help());
+    return false;
+  } catch (const CLI::ParseError& error) {
+    fail(ExitCode::usage, {}, app.get_name(), ": ", error.what(), "; see `", app.get_name(),
+         " --help`");
+  }
+}
+
+std::string quote_command(int count, const char* const* words) {
+  std::string line;
+  for (int i = 0; i < count; ++i) {
+    if (i > 0) line += ' ';
+    const std::string_view word = words[i];
+    if (!needs_quotes(word)) {
+      line += word;
+      continue;
+    }
+    line += '\'';
+    for (const char c : word) line += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    line += '\'';
+  }
+  return line;
+}
+
+std::vector<std::int64_t> parse_layers(std::string_view text, std::int64_t n_layer) {
+  std::vector<std::int64_t> layers;
+  for (const std::string_view part : split(text, ',')) {
+    const std::vector<std::string_view> ends = split(part, '-');
+    const auto first = parse_number(ends.front());
+    const auto last = parse_number(ends.back());
+    require(first && last && ends.size() <= 2 && *first <= *last, ExitCode::usage, {},
+            "--layers: expected a list like 0-3,7, found '", text, "'");
+    require(*last < n_layer, ExitCode::usage, {}, "--layers: expected layers below ", n_layer,
+            ", found ", *last);
+    for (std::int64_t layer = *first; layer <= *last; ++layer) layers.push_back(layer);
+  }
+  std::sort(layers.begin(), layers.end());
+  layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
+  return layers;
+}
+
+std::vector<std::string> parse_list(std::string_view option, std::string_view text,
+                                    const std::vector<std::string>& known) {
+  std::vector<std::string> words;
+  for (const std::string_view part : split(text, ',')) {
+    require(std::find(known.begin(), known.end(), part) != known.end(), ExitCode::usage, {}, option,
+            ": expected words of ", CLI::detail::join(known, ","), ", found '", part, "'");
+    words.emplace_back(part);
+  }
+  return words;
+}
+
+void ComputeOptions::add_to(CLI::App& app) {
+  app.add_option("--device", device, "where to run: cpu, cuda or cuda:N")->capture_default_str();
+  app.add_option("--dtype", dtype, "of the matrix products; all else is float32")
+      ->check(CLI::IsMember({"float32", "bfloat16"}))
+      ->capture_default_str();
+  app.add_option("--threads", threads, "threads on the CPU; one per core unless given")
+      ->check(CLI::Range(1, kMostThreads));
+}
+
+void ComputeOptions::check_device() const {
+  require(std::regex_match(device, std::regex("cpu|cuda(:[0-9]{1,3})?")), ExitCode::usage, {},
+          "--device: expected cpu, cuda or cuda:N, found '", device, "'");
+  require(device == "cpu", ExitCode::gpu, {}, "--device ", device,
+          ": this kappascope is built without CUDA; run it with --device cpu");
+}
+
+LoadOptions ComputeOptions::load_options() const {
+  LoadOptions options;
+  options.dtype = dtype == "bfloat16" ? ComputeType::bfloat16 : ComputeType::float32;
+  options.threads = threads > 0 ? threads : std::max(1, int(std::thread::hardware_concurrency()));
+  return options;
+}
+
+}  // namespace kappascope

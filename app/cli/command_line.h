@@ -1,0 +1,41 @@
+// Words of the command line that several verbs share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/engine.h"
+
+namespace kappascope {
+
+// Parses `words` with `app`. Wrong words: Error (usage), one line. Returns false when help was
+// asked for and printed: nothing is left to do.
+bool parse_words(CLI::App& app, const std::vector<std::string>& words);
+
+// argv as one line that a shell would read back.
+std::string quote_command(int count, const char* const* words);
+
+// "0-3,7" → {0,1,2,3,7}, ascending, each once. Not of that form, or a layer ≥ n_layer: usage.
+std::vector<std::int64_t> parse_layers(std::string_view text, std::int64_t n_layer);
+
+// "npz,csv" → {"npz","csv"}. A word that is not among `known`: usage.
+std::vector<std::string> parse_list(std::string_view option, std::string_view text,
+                                    const std::vector<std::string>& known);
+
+// How the forward pass runs: the words that `run` and `selftest` share.
+struct ComputeOptions {
+  std::string device = "cpu";
+  std::string dtype = "float32";
+  int threads = 0;  // 0: one per core
+
+  void add_to(CLI::App& app);
+  // Unknown device: usage; a GPU: gpu, this build has none.
+  void check_device() const;
+  LoadOptions load_options() const;
+};
+
+}  // namespace kappascope

@@ -1,0 +1,51 @@
+// Ctrl-C and its kin: work is asked to stop, and made to when it does not hear.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace kappascope {
+
+// While one exists, SIGINT, SIGTERM and SIGHUP set requested() instead of ending the process. When
+// the owner has not come back 0.7 s later (a long matrix product), or at a second signal, the
+// process removes what was protected and ends with 130 on the spot. Make it before any other
+// thread: they inherit its signal mask.
+class Interrupts {
+ public:
+  Interrupts();
+  ~Interrupts();
+  Interrupts(const Interrupts&) = delete;
+  Interrupts& operator=(const Interrupts&) = delete;
+
+  bool requested() const noexcept { return requested_; }
+  // Throws Error (interrupted) when requested.
+  void check() const;
+
+  // A folder of unfinished files to remove on the spot, with the folders made for it, deepest
+  // first, as far as they are empty. An empty path: nothing.
+  void protect(std::filesystem::path unfinished, std::vector<std::filesystem::path> made);
+
+  // While held, the process does not end on the spot: for a few renames that belong together.
+  std::unique_lock<std::mutex> hold() { return std::unique_lock(mutex_); }
+
+ private:
+  void watch();
+  void end_process();
+
+  std::atomic<bool> requested_ = false;
+  std::mutex mutex_;  // of the two below, and of hold()
+  std::filesystem::path unfinished_;
+  std::vector<std::filesystem::path> made_;
+  int signal_descriptor_ = -1;
+  int stop_descriptor_ = -1;
+  std::thread watcher_;
+};
+
+// Removes `unfinished` with all in it, then those folders of `made` that are empty.
+void remove_unfinished(const std::filesystem::path& unfinished,
+                       const std::vector<std::filesystem::path>& made) noexcept;
+
+}  // namespace kappascope

@@ -1,0 +1,95 @@
+#include "app/cli/layer_table.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+
+#include "app/cli/terminal.h"
+
+namespace kappascope {
+namespace {
+
+constexpr const char* kNothing = "–";
+constexpr std::size_t kGap = 2;  // columns between two cells
+
+struct Column {
+  const char* title;
+  const char* unit;
+  std::string (*cell)(const LayerSummary& layer);
+};
+
+std::string number(double value, int digits) {
+  if (std::isnan(value)) return kNothing;
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", digits, value);
+  return text;
+}
+
+std::string band(const Band& of) {
+  if (std::isnan(of.p05) || std::isnan(of.p95)) return kNothing;
+  return number(of.p05, 3) + "–" + number(of.p95, 3);
+}
+
+const std::array<Column, 9> kColumns = {{
+    {"layer", "", [](const LayerSummary& l) { return std::to_string(l.layer); }},
+    {"pass", "", [](const LayerSummary& l) { return std::to_string(l.pass); }},
+    {"load entropy", "0–1", [](const LayerSummary& l) { return number(l.load_entropy, 3); }},
+    {"drops", "%", [](const LayerSummary& l) { return number(100 * l.drop_rate, 1); }},
+    {"confidence", "mean max p", [](const LayerSummary& l) { return number(l.confidence, 3); }},
+    {"κ mean", "", [](const LayerSummary& l) { return number(l.kappa.mean, 3); }},
+    {"κ 5–95 %", "", [](const LayerSummary& l) { return band(l.kappa); }},
+    {"sharpness", "rms κz", [](const LayerSummary& l) { return number(l.gate_kz_rms, 3); }},
+    {"active", "% of gates",
+     [](const LayerSummary& l) { return number(100 * l.gate_active_fraction, 1); }},
+}};
+
+using Row = std::vector<std::string>;
+
+std::string aligned(const Row& row, const std::vector<std::size_t>& widths) {
+  std::string line;
+  for (std::size_t i = 0; i < row.size(); ++i) {
+    const std::size_t gap = i == 0 ? 0 : kGap;
+    line.append(gap + widths[i] - std::size_t(display_width(row[i])), ' ');
+    line += row[i];
+  }
+  return line;
+}
+
+std::string headline(const Trace& trace, double mean_nll) {
+  std::string line = printable(trace.model_name);
+  if (trace.step >= 0) line += join_words(", step ", trace.step);
+  line += join_words(", ", trace.tokens, trace.tokens == 1 ? " token" : " tokens");
+  line += ", mean NLL " + number(mean_nll, 4) + (std::isnan(mean_nll) ? "" : " nats");
+  if (!trace.kappa) line += ", κ = 1";
+  return line + "\n";
+}
+
+}  // namespace
+
+std::string layer_table(const Trace& trace, const std::vector<LayerSummary>& layers,
+                        double mean_nll) {
+  std::string text = headline(trace, mean_nll);
+  if (layers.empty()) return text + "no MoE layer was recorded\n";
+  const bool passes = std::any_of(layers.begin(), layers.end(),
+                                  [](const LayerSummary& layer) { return layer.pass > 0; });
+  std::vector<Row> rows(2 + layers.size());
+  for (const Column& column : kColumns) {
+    if (!passes && std::string_view(column.title) == "pass") continue;
+    rows[0].push_back(column.title);
+    rows[1].push_back(column.unit);
+    for (std::size_t i = 0; i < layers.size(); ++i) rows[2 + i].push_back(column.cell(layers[i]));
+  }
+  std::vector<std::size_t> widths(rows[0].size(), 0);
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i)
+      widths[i] = std::max(widths[i], std::size_t(display_width(row[i])));
+  }
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    const std::string line = aligned(rows[r], widths);
+    text += (r == 0 ? bold(line) : line) + "\n";
+  }
+  return text;
+}
+
+}  // namespace kappascope

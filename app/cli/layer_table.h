@@ -1,0 +1,16 @@
+// The per-layer table that `run` prints.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/stats/summary.h"
+
+namespace kappascope {
+
+// One line on the run, a header with units, one row a layer and pass. What a layer has not is "–".
+// `mean_nll` in nats, NaN when there is none.
+std::string layer_table(const Trace& trace, const std::vector<LayerSummary>& layers,
+                        double mean_nll);
+
+}  // namespace kappascope

@@ -1,0 +1,178 @@
+#include "app/cli/output_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <fstream>
+#include <system_error>
+
+#include "core/error.h"
+#include "core/stats/summary.h"
+#include "core/trace/npz.h"
+#include "core/trace/trace.h"
+
+namespace kappascope {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kStagingName = ".kappascope-unfinished";
+
+[[noreturn]] void fail_io(const fs::path& path, std::string_view what, int error) {
+  fail(ExitCode::io, {.file = path.native()}, what, ": ", std::generic_category().message(error));
+}
+
+// The first and last 4 KiB of a text file are enough to tell whether we wrote it.
+bool ends_hold(const fs::path& path, std::string_view mark) {
+  constexpr std::streamoff kEnd = 4096;
+  std::ifstream in(path, std::ios::binary | std::ios::ate);
+  const std::streamoff size = in.tellg();
+  for (const std::streamoff at : {std::streamoff(0), std::max<std::streamoff>(0, size - kEnd)}) {
+    std::string text(kEnd, '\0');
+    in.clear();
+    in.seekg(at);
+    in.read(text.data(), kEnd);
+    text.resize(std::size_t(in.gcount()));
+    if (text.find(mark) != std::string::npos) return true;
+  }
+  return false;
+}
+
+bool archive_has_schema(const fs::path& path, std::string_view schema) {
+  try {
+    const NpzReader reader(path);
+    if (!reader.find("kappascope_meta")) return false;
+    const std::vector<std::string> meta = reader.text("kappascope_meta");
+    return meta.size() == 1 && meta[0].find(schema) != std::string::npos;
+  } catch (const Error&) {
+    return false;  // whatever it is, it is not ours
+  }
+}
+
+bool is_ours(const fs::path& path) {
+  std::error_code unreadable;
+  if (!fs::is_regular_file(path, unreadable)) return false;
+  const std::string name = path.filename().string();
+  if (name == "trace.npz") return archive_has_schema(path, "kappascope.trace/");
+  if (name == kModelFile) return archive_has_schema(path, "kappascope.model/");
+  if (name == "tokens.csv") return ends_hold(path, "token_id");
+  if (name == "routing.csv") return ends_hold(path, "expert_index");
+  return name == "summary.json" && ends_hold(path, kSummarySchema);
+}
+
+}  // namespace
+
+OutputFolder::OutputFolder(const fs::path& folder, bool force, Interrupts& interrupts)
+    : folder_(folder), temporary_(folder.empty()), force_(force), interrupts_(interrupts) {
+  try {
+    if (temporary_) {
+      std::string pattern = (fs::temp_directory_path() / "kappascope-XXXXXX").string();
+      if (!mkdtemp(pattern.data())) fail_io(pattern, "cannot make a temporary folder", errno);
+      folder_ = staging_ = pattern;
+      interrupts_.protect(staging_, {});
+      return;
+    }
+    make_folders();
+    lock();
+    make_staging();
+  } catch (...) {
+    remove_unfinished({}, made_);
+    if (descriptor_ >= 0) close(descriptor_);
+    throw;
+  }
+}
+
+OutputFolder::~OutputFolder() {
+  {
+    const auto held = interrupts_.hold();
+    remove_unfinished(staging_, made_);
+  }
+  interrupts_.protect({}, {});
+  if (descriptor_ >= 0) close(descriptor_);
+}
+
+void OutputFolder::make_folders() {
+  std::vector<fs::path> missing;  // deepest first
+  struct stat status{};
+  for (fs::path at = folder_; !at.empty() && lstat(at.c_str(), &status) != 0 && errno == ENOENT;
+       at = at.parent_path())
+    missing.push_back(at);
+  for (auto at = missing.rbegin(); at != missing.rend(); ++at) {
+    if (mkdir(at->c_str(), 0777) == 0)
+      made_.insert(made_.begin(), *at);
+    else if (errno != EEXIST)
+      fail_io(*at, "cannot make this folder", errno);
+  }
+  descriptor_ = open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor_ < 0) fail_io(folder_, "cannot open the output folder", errno);
+}
+
+void OutputFolder::lock() {
+  locked_ = flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
+  require(locked_ || errno != EWOULDBLOCK, ExitCode::locked, {.file = folder_.native()},
+          "another kappascope is writing here; wait for it or choose another folder");
+}
+
+// A network file system may lock no folders: then the hidden folder itself is the lock. Where there
+// are locks and we hold ours, one that is there was left by a process that was killed.
+void OutputFolder::make_staging() {
+  const fs::path staging = folder_ / kStagingName;
+  if (locked_) remove_unfinished(staging, {});
+  if (mkdir(staging.c_str(), 0777) != 0) {
+    require(errno != EEXIST, ExitCode::locked, {.file = staging.native()},
+            "another kappascope is writing here, or one was killed: then remove this folder");
+    fail_io(staging, "cannot make this folder", errno);
+  }
+  staging_ = staging;
+  interrupts_.protect(staging_, made_);
+}
+
+void OutputFolder::check_places(const fs::path& subfolder,
+                                const std::vector<std::string>& names) const {
+  if (temporary_) return;
+  Faults faults(folder_.string());
+  for (const std::string& name : names) {
+    const fs::path place = (name == kModelFile ? folder_ : folder_ / subfolder) / name;
+    struct stat status{};
+    if (lstat(place.c_str(), &status) != 0) continue;
+    if (S_ISDIR(status.st_mode)) {
+      faults.add(ExitCode::io, {}, (subfolder / name).string(), " is a folder");
+    } else if (!force_ && !is_ours(place)) {
+      faults.add(ExitCode::io, {}, (subfolder / name).string(),
+                 " is there and not written by kappascope; --force replaces it");
+    }
+  }
+  faults.throw_if_any();
+}
+
+void OutputFolder::publish(const fs::path& subfolder, const std::vector<std::string>& names) {
+  if (temporary_) return clear();
+  const fs::path target = subfolder.empty() ? folder_ : folder_ / subfolder;
+  {
+    const auto held = interrupts_.hold();
+    interrupts_.check();
+    const bool made = mkdir(target.c_str(), 0777) == 0;
+    if (!made && errno != EEXIST) fail_io(target, "cannot make this folder", errno);
+    for (const std::string& name : names) {
+      const fs::path place = (name == kModelFile ? folder_ : target) / name;
+      if (rename(staged(name).c_str(), place.c_str()) == 0) continue;
+      const int error = errno;
+      if (made) rmdir(target.c_str());
+      fail_io(place, "cannot put the finished file in its place", error);
+    }
+  }
+  clear();
+}
+
+void OutputFolder::clear() {
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(staging_, error))
+    if (entry.path().filename() != kModelFile) fs::remove_all(entry.path(), error);
+}
+
+}  // namespace kappascope

@@ -1,0 +1,58 @@
+// Where a run writes: files appear in the output folder whole and all together, or not at all.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/cli/interrupts.h"
+
+namespace kappascope {
+
+// An output folder, locked against other processes, with a hidden folder inside it where files are
+// made before they are renamed into place. What was not published is removed in the end, and with
+// it the folders that were made for it, on errors and interrupts too.
+class OutputFolder {
+ public:
+  // Makes `folder` and its parents where missing. Another process writes there: locked. A
+  // temporary one (`folder` empty) lies where the system keeps such files and publishes nothing.
+  OutputFolder(const std::filesystem::path& folder, bool force, Interrupts& interrupts);
+  ~OutputFolder();
+  OutputFolder(const OutputFolder&) = delete;
+  OutputFolder& operator=(const OutputFolder&) = delete;
+
+  bool temporary() const { return temporary_; }
+  const std::filesystem::path& path() const { return folder_; }
+
+  // The name under which a file is made; it must not exist yet.
+  std::filesystem::path staged(std::string_view name) const { return staging_ / name; }
+
+  // Refuses (io), before the work, what stands in a file's place: a file of the same name that is
+  // no output of ours, unless `force`; a folder always. `subfolder` may be empty.
+  void check_places(const std::filesystem::path& subfolder,
+                    const std::vector<std::string>& names) const;
+
+  // Renames staged files into `subfolder`, made if missing; model.npz into the folder itself. What
+  // else is staged is cleared.
+  void publish(const std::filesystem::path& subfolder, const std::vector<std::string>& names);
+
+  // Removes what is staged, all but model.npz: it fits every text of a run.
+  void clear();
+
+ private:
+  void make_folders();
+  void lock();
+  void make_staging();
+
+  std::filesystem::path folder_, staging_;
+  bool temporary_, force_;
+  Interrupts& interrupts_;
+  std::vector<std::filesystem::path> made_;  // folders that we made, deepest first
+  int descriptor_ = -1;                      // of the folder; holds the lock
+  bool locked_ = false;                      // false: the file system knows no locks
+};
+
+inline constexpr const char* kModelFile = "model.npz";
+
+}  // namespace kappascope

@@ -1,0 +1,147 @@
+#include "app/cli/terminal.h"
+
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <system_error>
+
+#include "core/error.h"
+
+namespace kappascope {
+namespace {
+
+constexpr double kSecondsBetweenDraws = 0.1;
+constexpr double kSecondsBeforeForecast = 1;  // a rate measured for less is no forecast
+constexpr int kBarWidth = 24;
+constexpr int kNarrowTerminal = 60;  // columns below which the bar is left out
+
+int terminal_columns() noexcept {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+bool is_plain_terminal() {
+  const char* kind = std::getenv("TERM");
+  return isatty(STDERR_FILENO) && kind && std::string_view(kind) != "dumb";
+}
+
+void write_line(std::string_view kind, std::string_view line) {
+  const std::string text = join_words("kappascope: ", kind, printable(line), "\n");
+  (void)!write(STDERR_FILENO, text.data(), text.size());
+}
+
+const char* stage_title(std::string_view stage) noexcept {
+  if (stage == "load") return "loading weights";
+  if (stage == "prefill") return "running";
+  return "writing";
+}
+
+}  // namespace
+
+void print(std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = write(STDOUT_FILENO, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0 && errno == EPIPE) return;
+    require(written >= 0, ExitCode::io, {.file = "standard output"},
+            std::generic_category().message(errno));
+    text.remove_prefix(std::size_t(written));
+  }
+}
+
+std::string json_text(const Json& document) {
+  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+std::int64_t display_width(std::string_view text) {
+  return std::count_if(text.begin(), text.end(),
+                       [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
+}
+
+std::string bold(std::string_view text) {
+  const char* no_color = std::getenv("NO_COLOR");
+  if (!isatty(STDOUT_FILENO) || (no_color && *no_color)) return std::string(text);
+  return join_words("\033[1m", text, "\033[0m");
+}
+
+Terminal::Terminal(Talk talk, const Interrupts& interrupts)
+    : talk_(talk), interrupts_(interrupts), shown_(talk != Talk::quiet && is_plain_terminal()) {
+  stage_.reserve(64);  // update() must not throw
+}
+
+void Terminal::begin_call(std::uint64_t tokens) {
+  tokens_before_ += tokens_call_;
+  tokens_call_ = tokens;
+}
+
+bool Terminal::update(std::string_view stage, std::uint64_t done, std::uint64_t total) noexcept {
+  if (interrupts_.requested()) return false;
+  if (!shown_ || total == 0) return true;
+  double fraction = std::min(1.0, double(done) / double(total));
+  if (stage == "prefill" && tokens_all_ > 0)
+    fraction = (double(tokens_before_) + fraction * double(tokens_call_)) / double(tokens_all_);
+  const Clock::time_point now = Clock::now();
+  if (stage.substr(0, 64) != stage_) {
+    stage_.assign(stage.substr(0, 64));
+    stage_start_ = now;
+    stage_first_ = fraction;
+  }
+  if (std::chrono::duration<double>(now - last_drawn_).count() < kSecondsBetweenDraws) return true;
+  last_drawn_ = now;
+  draw(stage, fraction, std::chrono::duration<double>(now - stage_start_).count());
+  return true;
+}
+
+void Terminal::draw(std::string_view stage, double fraction, double seconds) noexcept {
+  char bar[kBarWidth + 1] = {};
+  for (int i = 0; i < kBarWidth; ++i) bar[i] = i < fraction * kBarWidth ? '#' : '.';
+  char rate[64] = "", left[64] = "";
+  const double gained = fraction - stage_first_;
+  if (seconds >= kSecondsBeforeForecast && gained > 0) {
+    if (stage == "prefill")
+      std::snprintf(rate, sizeof rate, "  %.4g tokens/s", gained * double(tokens_all_) / seconds);
+    const double rest = std::min(seconds * (1 - fraction) / gained, 1e8);
+    std::snprintf(left, sizeof left, "  %ld:%02ld left", long(rest) / 60, long(rest) % 60);
+  }
+  const int columns = terminal_columns();
+  char line[256];
+  const int length = columns < kNarrowTerminal
+                         ? std::snprintf(line, sizeof line, "%s %3.0f %%%s", stage_title(stage),
+                                         100 * fraction, left)
+                         : std::snprintf(line, sizeof line, "%-15s [%s] %3.0f %%%s%s",
+                                         stage_title(stage), bar, 100 * fraction, rate, left);
+  char out[300];
+  const int shown =
+      std::snprintf(out, sizeof out, "\r%.*s\033[K", std::min(length, columns - 1), line);
+  line_open_ = write(STDERR_FILENO, out, std::size_t(shown)) > 0;
+}
+
+void Terminal::erase() noexcept {
+  if (!line_open_) return;
+  (void)!write(STDERR_FILENO, "\r\033[K", 4);
+  line_open_ = false;
+}
+
+void Terminal::error(std::string_view line) {
+  erase();
+  write_line("", line);
+}
+
+void Terminal::warn(std::string_view line) {
+  if (talk_ == Talk::quiet) return;
+  erase();
+  write_line("warning: ", line);
+}
+
+void Terminal::debug(std::string_view line) {
+  if (talk_ != Talk::verbose) return;
+  erase();
+  write_line("debug: ", line);
+}
+
+}  // namespace kappascope

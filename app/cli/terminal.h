@@ -1,0 +1,64 @@
+// What people see: data on standard output, everything else on standard error.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "app/cli/interrupts.h"
+#include "core/checkpoint/json.h"
+#include "core/progress.h"
+
+namespace kappascope {
+
+// Writes data to standard output at once. A reader that went away (head) is no error; a full disk
+// is (io).
+void print(std::string_view text);
+
+// A document as printed and written: sorted keys, two spaces, a line break at the end.
+std::string json_text(const Json& document);
+
+// Code points of valid UTF-8: columns on a terminal for the scripts that we print ourselves.
+std::int64_t display_width(std::string_view text);
+
+// `text` in bold when standard output is a terminal and NO_COLOR is not set.
+std::string bold(std::string_view text);
+
+enum class Talk : std::uint8_t { quiet, normal, verbose };
+
+// Messages and the progress line on standard error. The line appears on a terminal only, at most
+// ten times a second, and is erased before anything else is written.
+class Terminal final : public Progress {
+ public:
+  Terminal(Talk talk, const Interrupts& interrupts);
+  ~Terminal() override { erase(); }
+
+  // False once the user asked to stop.
+  bool update(std::string_view stage, std::uint64_t done, std::uint64_t total) noexcept override;
+
+  // All tokens that the calls of the model will run, and, before each, how many it runs: what
+  // "prefill" tells of one call becomes a share of the whole.
+  void expect_tokens(std::uint64_t all) { tokens_all_ = all; }
+  void begin_call(std::uint64_t tokens);
+
+  void error(std::string_view line);  // always
+  void warn(std::string_view line);   // not when quiet
+  void debug(std::string_view line);  // when verbose
+  void erase() noexcept;
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void draw(std::string_view stage, double fraction, double seconds) noexcept;
+
+  Talk talk_;
+  const Interrupts& interrupts_;
+  bool shown_ = false;      // a progress line may be shown at all
+  bool line_open_ = false;  // one stands on the terminal now
+  std::string stage_;
+  double stage_first_ = 0;  // share of the stage that was done when its clock started
+  Clock::time_point stage_start_, last_drawn_;
+  std::uint64_t tokens_all_ = 0, tokens_before_ = 0, tokens_call_ = 0;
+};
+
+}  // namespace kappascope

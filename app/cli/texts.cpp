@@ -1,0 +1,172 @@
+#include "app/cli/texts.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <charconv>
+#include <system_error>
+
+#include "core/checkpoint/folder.h"
+#include "core/checkpoint/input_file.h"
+#include "core/checkpoint/json.h"
+
+namespace kappascope {
+namespace {
+
+constexpr std::uint64_t kLongestText = std::uint64_t(256) << 20;
+constexpr const char* kBlanks = " \t\r\n";
+
+std::string read_standard_input() {
+  std::string text;
+  std::array<char, 65536> block;
+  for (;;) {
+    const ssize_t count = read(STDIN_FILENO, block.data(), block.size());
+    if (count < 0 && errno == EINTR) continue;
+    require(count >= 0, ExitCode::io, {.file = "standard input"},
+            std::generic_category().message(errno));
+    if (count == 0) return text;
+    text.append(block.data(), std::size_t(count));
+    require(text.size() <= kLongestText, ExitCode::damaged, {.file = "standard input"},
+            "text too long; expected at most ", kLongestText, " bytes");
+  }
+}
+
+std::string_view trimmed(std::string_view text) {
+  const std::size_t first = text.find_first_not_of(kBlanks);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+}
+
+std::vector<std::int64_t> ids_of_json(std::string_view text, const std::string& file) {
+  const Json document = parse_json(text, file);
+  const bool wrapped = document.is_object() && document.contains("token_id");
+  const Json& list = wrapped ? document["token_id"] : document;
+  require(list.is_array(), ExitCode::damaged, {.file = file},
+          "token ids; expected an array or an object with \"token_id\"");
+  std::vector<std::int64_t> ids;
+  for (const Json& value : list) {
+    require(value.is_number_integer(), ExitCode::damaged, {.file = file}, "token id at position ",
+            ids.size(), "; expected an integer, found ", value.dump());
+    const bool huge = value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX;
+    ids.push_back(huge ? INT64_MAX : value.get<std::int64_t>());  // either is out of range
+  }
+  return ids;
+}
+
+std::vector<std::int64_t> ids_of_lines(std::string_view text, const std::string& file) {
+  std::vector<std::int64_t> ids;
+  for (std::int64_t line = 1; !text.empty(); ++line) {
+    const std::size_t end = text.find('\n');
+    const std::string_view word = trimmed(text.substr(0, end));
+    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+    if (word.empty()) continue;
+    std::int64_t id = 0;
+    const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), id);
+    require(error == std::errc() && stop == word.data() + word.size(), ExitCode::damaged,
+            {.file = file}, "line ", line, "; expected one token id, found '", word.substr(0, 40),
+            "'");
+    ids.push_back(id);
+  }
+  return ids;
+}
+
+void check_id(std::int64_t id, std::size_t position, const Model& model,
+              const std::string& source) {
+  require(id >= 0 && id < model.config.vocab_size, ExitCode::unsupported, {.file = source},
+          "token id at position ", position, "; expected 0 to ", model.config.vocab_size - 1,
+          ", found ", id);
+}
+
+TokenizedText with_bytes(std::vector<Token> tokens, const Tokenizer* tokenizer,
+                         std::int64_t max_tokens) {
+  if (max_tokens > 0 && std::int64_t(tokens.size()) > max_tokens)
+    tokens.resize(std::size_t(max_tokens));
+  TokenizedText result;
+  for (const Token& token : tokens)
+    result.bytes.emplace_back(tokenizer ? tokenizer->bytes(token.id) : std::string_view());
+  result.tokens = std::move(tokens);
+  return result;
+}
+
+}  // namespace
+
+void TextOptions::add_to(CLI::App& app, bool with_ids) {
+  app.add_option("-p,--prompt", prompt, "the text itself");
+  app.add_option("-f,--file", files, "a UTF-8 file with the text, - for standard input")
+      ->allow_extra_args(false);
+  if (with_ids)
+    app.add_option("--ids", ids_file, "a file of token ids instead of a text: JSON or one a line");
+  app.add_option("--max-tokens", max_tokens, "use only the first N tokens (BOS counted)")
+      ->check(CLI::Range(std::int64_t(1), std::int64_t(1) << 31));
+  app.add_option("--tokenizer", tokenizer_folder, "folder of tokenizer.pkl");
+}
+
+void TextOptions::check(bool with_ids) const {
+  const int kinds = int(prompt.has_value()) + int(!files.empty()) + int(!ids_file.empty());
+  require(kinds == 1, ExitCode::usage, {}, "expected exactly one of -p TEXT, ",
+          with_ids ? "-f FILE and --ids FILE" : "and -f FILE", ", found ", kinds);
+  require(std::count(files.begin(), files.end(), "-") <= 1, ExitCode::usage, {},
+          "-f -: standard input can be read once");
+}
+
+SourceText read_text(const std::string& file) {
+  if (file == "-") return {"standard input", read_standard_input()};
+  return {file, read_text_file(file, kLongestText)};
+}
+
+std::optional<std::filesystem::path> tokenizer_if_any(const Model& model,
+                                                      const std::string& folder) {
+  try {
+    return find_tokenizer(model.files.weights.parent_path(), folder);
+  } catch (const Error& error) {
+    if (!folder.empty() || error.code() != ExitCode::io) throw;
+    return {};
+  }
+}
+
+TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const Model& model,
+                       std::int64_t max_tokens) {
+  TokenizedText result =
+      with_bytes(tokenizer.encode(text.text, text.source), &tokenizer, max_tokens);
+  for (std::size_t t = 0; t < result.tokens.size(); ++t)
+    check_id(result.tokens[t].id, t, model, text.source);
+  return result;
+}
+
+TokenizedText read_ids(const std::string& file, const Tokenizer* tokenizer, const Model& model,
+                       std::int64_t max_tokens) {
+  const SourceText source = read_text(file);
+  const std::string_view text = trimmed(source.text);
+  const bool json = !text.empty() && (text.front() == '[' || text.front() == '{');
+  const std::vector<std::int64_t> ids =
+      json ? ids_of_json(text, source.source) : ids_of_lines(source.text, source.source);
+  require(!ids.empty(), ExitCode::unsupported, {.file = source.source},
+          "expected at least one token id, found none");
+  std::vector<Token> tokens;
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    check_id(ids[t], t, model, source.source);
+    tokens.push_back({.id = std::int32_t(ids[t])});
+  }
+  return with_bytes(std::move(tokens), tokenizer, max_tokens);
+}
+
+void cut_into_chunks(TokenizedText& text, std::int64_t sequence_len, bool window,
+                     const std::string& source) {
+  const std::int64_t tokens = std::int64_t(text.tokens.size());
+  require(window || tokens <= sequence_len, ExitCode::unsupported, {.file = source},
+          "text too long; expected at most ", sequence_len, " tokens (sequence_len), found ",
+          tokens, "; --max-tokens N cuts it, --window runs it in overlapping chunks");
+  text.chunks.clear();
+  for (std::int64_t recorded = 0; recorded < tokens;) {
+    TextChunk chunk;
+    chunk.begin = recorded == 0 ? 0 : recorded - sequence_len / 2;
+    chunk.first_recorded = recorded;
+    chunk.end = std::min(tokens, chunk.begin + sequence_len);
+    text.chunks.push_back(chunk);
+    recorded = chunk.end;
+  }
+}
+
+}  // namespace kappascope

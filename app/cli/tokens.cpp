@@ -1,0 +1,71 @@
+// `kappascope tokens`: the ids that `run` would feed to a model.
+#include <cstdio>
+
+#include "app/cli/command_line.h"
+#include "app/cli/terminal.h"
+#include "app/cli/texts.h"
+#include "app/cli/verbs.h"
+
+namespace kappascope {
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  kappascope tokens assets/d8-kappa -p "Once upon a time"
+  kappascope tokens assets/d8-kappa -f - --json < text.txt > ids.json
+  kappascope run assets/d8-kappa --ids ids.json)";
+
+std::string as_json(const TokenizedText& text) {
+  Json ids = Json::array(), bytes = Json::array();
+  for (std::size_t t = 0; t < text.tokens.size(); ++t) {
+    ids.push_back(text.tokens[t].id);
+    bytes.push_back(hex_text(text.bytes[t]));
+  }
+  return Json{{"token_id", ids}, {"token_bytes_hex", bytes}}.dump() + "\n";
+}
+
+// One row a token: position, id, code points of the text, the token in quotes.
+std::string as_listing(const TokenizedText& text) {
+  std::string listing = bold("position      id  characters  token") + "\n";
+  for (std::size_t t = 0; t < text.tokens.size(); ++t) {
+    const Token& token = text.tokens[t];
+    const std::string span =
+        token.char_start < 0 ? "" : join_words(token.char_start, "-", token.char_end);
+    char columns[64];
+    std::snprintf(columns, sizeof columns, "%8zu  %6d  %10s  ", t, int(token.id), span.c_str());
+    listing += columns + ('"' + printable(display_text(text.bytes[t])) + "\"\n");
+  }
+  return listing;
+}
+
+}  // namespace
+
+int tokens_verb(const Arguments& arguments) {
+  CLI::App app("Print the token ids that `run` would feed to a model, BOS included",
+               "kappascope tokens");
+  app.footer(kExamples);
+  std::string path;
+  std::optional<std::int64_t> step;
+  TextOptions words;
+  bool json = false;
+  app.add_option("MODEL", path, "model folder or model_NNNNNN.pt")->required();
+  words.add_to(app, false);
+  app.add_option("--step", step, "training step; the newest unless given")
+      ->check(CLI::NonNegativeNumber);
+  app.add_flag("--json", json, R"(print {"token_bytes_hex": […], "token_id": […]})");
+  if (!parse_words(app, arguments.words)) return int(ExitCode::ok);
+  words.check(false);
+  require(words.files.size() <= 1, ExitCode::usage, {}, "tokens takes one -f FILE, found ",
+          words.files.size());
+
+  const Model model = open_model(path, step, false);
+  const Tokenizer tokenizer = Tokenizer::load_tiktoken_pickle(
+      find_tokenizer(model.files.weights.parent_path(), words.tokenizer_folder));
+  const SourceText source =
+      words.prompt ? SourceText{"prompt", *words.prompt} : read_text(words.files.front());
+  const TokenizedText text = tokenize(source, tokenizer, model, words.max_tokens);
+  print(json ? as_json(text) : as_listing(text));
+  return int(ExitCode::ok);
+}
+
+}  // namespace kappascope

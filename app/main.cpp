@@ -1,0 +1,109 @@
+// kappascope: the table of verbs and the one place where errors end.
+#include <signal.h>
+
+#include <CLI/CLI.hpp>
+#include <exception>
+#include <filesystem>
+#include <new>
+
+#include "app/cli/command_line.h"
+#include "app/cli/terminal.h"
+#include "app/cli/verbs.h"
+#include "core/error.h"
+
+#ifndef KAPPASCOPE_TORCH_VERSION
+#define KAPPASCOPE_TORCH_VERSION "not built in"
+#endif
+
+namespace kappascope {
+namespace {
+
+struct Verb {
+  const char* name;
+  const char* words;
+  const char* summary;
+  int (*run)(const Arguments& arguments);
+};
+
+constexpr Verb kVerbs[] = {
+    {"run", "MODEL -p TEXT -o DIR", "run texts through a model; write traces and tables", run_verb},
+    {"info", "MODEL", "what a checkpoint is: layers, κ, parameters", info_verb},
+    {"tokens", "MODEL -p TEXT", "the token ids that run would feed", tokens_verb},
+    {"selftest", "", "run the shipped checkpoint against shipped numbers", selftest_verb},
+};
+
+std::string version_text() {
+  return join_words("kappascope ", kToolVersion, "\nTorch ", KAPPASCOPE_TORCH_VERSION,
+                    "\nCUDA: not built in\nwindow: not built in\n");
+}
+
+std::string help_text() {
+  std::string text =
+      "kappascope: look into a mixture-of-experts model with κ-SwiGLU gates\n\n"
+      "Usage: kappascope VERB …\n\n";
+  for (const Verb& verb : kVerbs) {
+    const std::string call = join_words("  ", verb.name, " ", verb.words);
+    text += join_words(call, std::string(std::max<std::size_t>(2, 34 - call.size()), ' '),
+                       verb.summary, "\n");
+  }
+  return text +
+         "\n  kappascope VERB --help            options and examples of a verb\n"
+         "  kappascope --version              version, and what was built in\n\n"
+         "Example:\n  kappascope run assets/d8-kappa -p \"Once upon a time\" -o out\n\n"
+         "Exit codes: 0 ok, 1 internal error or failed check, 2 usage, 3 damaged file,\n"
+         "4 unsupported model, 5 input or output, 6 out of memory, 7 GPU or window unusable,\n"
+         "8 some inputs of several failed, 9 output folder locked, 130 interrupted\n";
+}
+
+// No verb: paths are for the window.
+[[noreturn]] void fail_without_window(const std::string& word) {
+  std::error_code unreadable;
+  const bool path = word.empty() || word.find('/') != std::string::npos ||
+                    std::filesystem::exists(word, unreadable);
+  require(path, ExitCode::usage, {}, "'", word,
+          "' is neither a verb nor a file here; see `kappascope --help`");
+  fail(ExitCode::gpu, {},
+       "this kappascope is built without its window; run `kappascope run MODEL -p TEXT -o DIR`");
+}
+
+int dispatch(int count, char** words) {
+  const std::string first = count > 1 ? words[1] : "";
+  if (first == "--version") return print(version_text()), int(ExitCode::ok);
+  if (first == "--help" || first == "-h") return print(help_text()), int(ExitCode::ok);
+  for (const Verb& verb : kVerbs) {
+    if (first == verb.name)
+      return verb.run({{words + 2, words + count}, quote_command(count, words)});
+  }
+  fail_without_window(first);
+}
+
+int report(ExitCode code, const char* line) noexcept {
+  std::fprintf(stderr, "kappascope: %s\n", line);
+  return int(code);
+}
+
+}  // namespace
+
+std::filesystem::path assets_folder() {
+  if (const char* given = std::getenv("KAPPASCOPE_ASSETS")) return given;
+  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
+  return program.parent_path().parent_path().parent_path() / "assets";
+}
+
+}  // namespace kappascope
+
+int main(int count, char** words) {
+  using namespace kappascope;
+  signal(SIGPIPE, SIG_IGN);  // a reader that goes away ends nothing half-way; print() sees it
+  try {
+    return dispatch(count, words);
+  } catch (const Error& error) {
+    return report(error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    return report(ExitCode::memory, "out of memory");
+  } catch (const std::filesystem::filesystem_error& error) {
+    return report(ExitCode::io, printable(error.what()).c_str());
+  } catch (const std::exception& error) {
+    return report(ExitCode::internal, printable(error.what()).c_str());
+  }
+}
