@@ -88,23 +88,25 @@ double sqrt_n_mean(const TraceLayer& layer, const KappaPopulation& population) {
 
 }  // namespace
 
-LayerKappa layer_kappa(const TraceLayer& layer) {
-  LayerKappa result;
+KappaFunction kappa_function(const TraceLayer& layer) {
+  KappaFunction result;
   result.gates = layer.gates;
   const ModelParameters* model = layer.trace.model.get();
-  if (layer.trace.kappa && model != nullptr && model->has_kappa(layer.layer)) {
+  const bool in_model =
+      model != nullptr && layer.layer >= 0 && layer.layer < std::ssize(model->layer_kind);
+  if (layer.trace.kappa && in_model && model->has_kappa(layer.layer)) {
     if (model->gates < layer.gates || model->experts < layer.experts) return result;
-    result.source = LayerKappa::Source::parameters;
+    result.source = KappaFunction::Source::parameters;
     for (std::int64_t e = 0; e < layer.experts; ++e) {
       result.experts.push_back(model->kappa_view(layer.layer, e));
     }
   } else if (gates_agree(layer)) {
-    result.source = LayerKappa::Source::constant;
+    result.source = KappaFunction::Source::constant;
   }
   return result;
 }
 
-KappaPopulation::KappaPopulation(const TraceLayer& layer, const LayerKappa& kappa)
+KappaPopulation::KappaPopulation(const TraceLayer& layer, const KappaFunction& kappa)
     : kappa_(kappa),
       score_(layer.slot_part(layer.trace.kappa_input)),
       recorded_(layer.slot_part(layer.trace.kappa_min)),
@@ -127,7 +129,7 @@ KappaPopulation::KappaPopulation(const TraceLayer& layer, const LayerKappa& kapp
   entries_ = {std::move(begin), std::move(entries)};
 }
 
-KappaBand kappa_band(const TraceLayer& layer, const LayerKappa& kappa) {
+KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa) {
   const KappaPopulation population(layer, kappa);
   Mean mean;
   for (std::int64_t e = 0; e < population.experts(); ++e) {
@@ -136,7 +138,7 @@ KappaBand kappa_band(const TraceLayer& layer, const LayerKappa& kappa) {
     mean.count += part.count;
   }
   KappaBand result;
-  if (kappa.source == LayerKappa::Source::unknown) {
+  if (kappa.source == KappaFunction::Source::unknown) {
     result = histogram_band(kappa_density(layer));
   } else {
     set_quantiles(result.band, population, population.count(), [&](auto&& visit) {
@@ -150,7 +152,7 @@ KappaBand kappa_band(const TraceLayer& layer, const LayerKappa& kappa) {
   return result;
 }
 
-KappaSummary kappa_summary(const TraceLayer& layer, const LayerKappa& kappa) {
+KappaSummary kappa_summary(const TraceLayer& layer, const KappaFunction& kappa) {
   KappaSummary summary;
   const KappaPopulation population(layer, kappa);
   summary.sqrt_n_mean = sqrt_n_mean(layer, population);
@@ -171,20 +173,20 @@ KappaSummary kappa_summary(const TraceLayer& layer, const LayerKappa& kappa) {
   return summary;
 }
 
-Band expert_kappa(const TraceLayer& layer, const LayerKappa& kappa, std::int64_t expert) {
+Band expert_kappa(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert) {
   Band band;
   const KappaPopulation population(layer, kappa);
   band.mean = recorded_mean(layer, population.entries(expert)).value();
-  if (kappa.source == LayerKappa::Source::unknown) return band;
+  if (kappa.source == KappaFunction::Source::unknown) return band;
   set_quantiles(band, population, population.count(expert),
                 [&](auto&& visit) { population.each(expert, visit); });
   return band;
 }
 
-SlotLogKappa slot_log_kappa(const TraceLayer& layer, const LayerKappa& kappa) {
+SlotLogKappa slot_log_kappa(const TraceLayer& layer, const KappaFunction& kappa) {
   SlotLogKappa result;
   result.value.assign(static_cast<std::size_t>(layer.tokens * layer.slots), kAbsent);
-  result.exact = kappa.source != LayerKappa::Source::unknown;
+  result.exact = kappa.source != KappaFunction::Source::unknown;
   const KappaPopulation population(layer, kappa);
   const std::span<const float> means = layer.slot_part(layer.trace.kappa_mean);
   for (std::int64_t e = 0; e < population.experts(); ++e) {

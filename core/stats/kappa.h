@@ -14,7 +14,7 @@
 namespace kappascope {
 
 // κ of one layer as a function of expert, gate and score.
-struct LayerKappa {
+struct KappaFunction {
   enum class Source : std::uint8_t {
     parameters,  // from s, α, b, U
     constant,    // one κ for all gates of an entry (κ off, layer without κ, fixed κ): as recorded
@@ -24,12 +24,12 @@ struct LayerKappa {
   std::vector<KappaView> experts;  // [E] when source is parameters
   std::int64_t gates = 0;          // I
 };
-LayerKappa layer_kappa(const TraceLayer& layer);
+KappaFunction kappa_function(const TraceLayer& layer);
 
 // The population of one layer: u of every kept entry with finite κ, and what makes κ of it.
 class KappaPopulation {
  public:
-  KappaPopulation(const TraceLayer& layer, const LayerKappa& kappa);
+  KappaPopulation(const TraceLayer& layer, const KappaFunction& kappa);
 
   std::int64_t experts() const { return std::ssize(entries_.begin) - 1; }
   std::span<const std::int64_t> entries(std::int64_t e) const { return entries_.of(e); }
@@ -39,7 +39,7 @@ class KappaPopulation {
   // visit(u, multiplicity) for every value of one entry. u grows with κ.
   template <typename Visit>
   void each_of_entry(std::int64_t e, std::int64_t entry, Visit&& visit) const {
-    if (kappa_.source == LayerKappa::Source::constant) {
+    if (kappa_.source == KappaFunction::Source::constant) {
       return visit(recorded_[static_cast<std::size_t>(entry)], kappa_.gates);
     }
     const KappaView& view = kappa_.experts[static_cast<std::size_t>(e)];
@@ -53,12 +53,12 @@ class KappaPopulation {
   }
 
   double log_kappa(float u) const {
-    if (kappa_.source == LayerKappa::Source::constant) return std::log(static_cast<double>(u));
+    if (kappa_.source == KappaFunction::Source::constant) return std::log(static_cast<double>(u));
     // tanh by one exponential: absolute error 1e-16, a third of the time
     return log_bound_ * (1 - 2 / (std::exp(2 * static_cast<double>(u)) + 1));
   }
   double kappa(float u) const {
-    return kappa_.source == LayerKappa::Source::constant ? u : std::exp(log_kappa(u));
+    return kappa_.source == KappaFunction::Source::constant ? u : std::exp(log_kappa(u));
   }
 
  private:
@@ -67,7 +67,7 @@ class KappaPopulation {
     return view.scale == nullptr ? s * b : view.scale[i * view.gate_stride] * s + b;
   }
 
-  const LayerKappa& kappa_;
+  const KappaFunction& kappa_;
   std::span<const float> score_, recorded_;  // [T,K]
   double log_bound_ = 0;                     // |ln U|
   float sign_ = 1;                           // −1 where U < 1
@@ -81,7 +81,7 @@ struct KappaBand {
   double log_mean = kAbsent;  // mean of ln κ
   bool exact = true;
 };
-KappaBand kappa_band(const TraceLayer& layer, const LayerKappa& kappa);
+KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa);
 
 // The same with the tails; what would not be exact is NaN.
 struct KappaSummary {
@@ -91,10 +91,10 @@ struct KappaSummary {
   double bottom5_mean = kAbsent;  // and smallest
   double sqrt_n_mean = kAbsent;   // Σ_e √n_e·κ̄_e / Σ_e √n_e
 };
-KappaSummary kappa_summary(const TraceLayer& layer, const LayerKappa& kappa);
+KappaSummary kappa_summary(const TraceLayer& layer, const KappaFunction& kappa);
 
 // 5, 50 and 95 % and mean of κ over the kept (token, gate) of one expert.
-Band expert_kappa(const TraceLayer& layer, const LayerKappa& kappa, std::int64_t expert);
+Band expert_kappa(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert);
 
 // Mean over gates of ln κ of every kept entry [T,K]; NaN elsewhere. Without α and b, ln of the
 // recorded mean κ, which is never smaller: then `exact` is false.
@@ -102,6 +102,6 @@ struct SlotLogKappa {
   std::vector<double> value;
   bool exact = true;
 };
-SlotLogKappa slot_log_kappa(const TraceLayer& layer, const LayerKappa& kappa);
+SlotLogKappa slot_log_kappa(const TraceLayer& layer, const KappaFunction& kappa);
 
 }  // namespace kappascope

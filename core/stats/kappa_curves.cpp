@@ -96,11 +96,11 @@ std::vector<std::int64_t> spread_gates(const KappaView& view, std::int64_t gates
   return chosen;
 }
 
-KappaCurves kappa_curves(const LayerKappa& kappa, std::int64_t expert,
+KappaCurves kappa_curves(const KappaFunction& kappa, std::int64_t expert,
                          const std::vector<std::int64_t>& gates, double low, double high,
                          std::int64_t points) {
   KappaCurves result;
-  if (kappa.source != LayerKappa::Source::parameters || points < 1) return result;
+  if (kappa.source != KappaFunction::Source::parameters || points < 1) return result;
   const KappaView& view = kappa.experts[static_cast<std::size_t>(expert)];
   for (std::int64_t j = 0; j < points; ++j) {
     const double share = points > 1 ? static_cast<double>(j) / static_cast<double>(points - 1) : 0;
@@ -118,7 +118,7 @@ KappaCurves kappa_curves(const LayerKappa& kappa, std::int64_t expert,
   return result;
 }
 
-SiluCurves silu_curves(const TraceLayer& layer, const LayerKappa& kappa, std::int64_t expert,
+SiluCurves silu_curves(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert,
                        std::int64_t points) {
   SiluCurves result;
   const Band band = expert_kappa(layer, kappa, expert);
@@ -140,13 +140,13 @@ SiluCurves silu_curves(const TraceLayer& layer, const LayerKappa& kappa, std::in
   return result;
 }
 
-KappaParameters kappa_parameters(const TraceLayer& layer, const LayerKappa& kappa,
+KappaParameters kappa_parameters(const TraceLayer& layer, const KappaFunction& kappa,
                                  std::int64_t expert) {
   KappaParameters result;
   std::vector<float> scores = kept_scores(layer, expert);
   std::sort(scores.begin(), scores.end());
   result.median_score = sorted_quantile(scores, 0.5);
-  if (kappa.source != LayerKappa::Source::parameters) return result;
+  if (kappa.source != KappaFunction::Source::parameters) return result;
   const std::int64_t first = expert >= 0 ? expert : 0;
   const std::int64_t last = expert >= 0 ? expert + 1 : std::ssize(kappa.experts);
   // visit(view, gate) for every gate unit; a number shared by all gates of an expert comes once.

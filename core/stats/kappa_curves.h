@@ -33,7 +33,7 @@ struct KappaCurves {
   std::vector<double> score;               // [points] s
   std::vector<std::vector<double>> kappa;  // [n][points]
 };
-KappaCurves kappa_curves(const LayerKappa& kappa, std::int64_t expert,
+KappaCurves kappa_curves(const KappaFunction& kappa, std::int64_t expert,
                          const std::vector<std::int64_t>& gates, double low, double high,
                          std::int64_t points);
 
@@ -44,7 +44,7 @@ struct SiluCurves {
   std::array<std::vector<double>, 3> value;  // [points] each
   std::vector<std::int64_t> counts;          // [66] underflow, 64 bins of [−8,8], overflow
 };
-SiluCurves silu_curves(const TraceLayer& layer, const LayerKappa& kappa, std::int64_t expert,
+SiluCurves silu_curves(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert,
                        std::int64_t points);
 
 // Quantiles of learned numbers over experts × gates (of one expert, when asked); NaN without any.
@@ -58,7 +58,7 @@ struct KappaParameters {
   Spread kappa;                             // κ of every gate unit at that s
   double lower = kAbsent, upper = kAbsent;  // κ's bounds: 1/U and U, the smaller first
 };
-KappaParameters kappa_parameters(const TraceLayer& layer, const LayerKappa& kappa,
+KappaParameters kappa_parameters(const TraceLayer& layer, const KappaFunction& kappa,
                                  std::int64_t expert = -1);
 
 }  // namespace kappascope

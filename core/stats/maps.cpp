@@ -58,7 +58,7 @@ LayerMap kappa_map(const Trace& trace, std::int64_t columns, Fill&& fill) {
   LayerMap map = empty_map(trace, columns);
   for (std::int64_t m = 0; m < trace.layers; ++m) {
     const TraceLayer layer(trace, m);
-    const SlotLogKappa logs = slot_log_kappa(layer, layer_kappa(layer));
+    const SlotLogKappa logs = slot_log_kappa(layer, kappa_function(layer));
     map.exact = map.exact && logs.exact;
     const auto value = [&](std::int64_t entry) {
       return logs.value[static_cast<std::size_t>(entry)];
