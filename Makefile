@@ -4,7 +4,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 
 configure = cmake --preset $(1) --log-level=NOTICE >build/configure-$(1).log 2>&1 \
-  -DKAPPASCOPE_TORCH_ROOT:PATH="$$(cat build/deps/torch-root)" \
+  -DKAPPASCOPE_TORCH_ROOT="$$(cat build/deps/torch-root)" \
   || { cat build/configure-$(1).log; exit 1; }
 # Configure and build one preset of CMakePresets.json.
 compile = $(call configure,$(1)); cmake --build --preset $(1)
