@@ -1,0 +1,92 @@
+"""What the tests of the command line share. Each is called with the build folder as its argument."""
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+SOURCE = pathlib.Path(__file__).resolve().parents[2]
+BUILD = pathlib.Path(sys.argv[1]).resolve()
+PROGRAM = str(BUILD / 'kappascope')
+MODEL = SOURCE / 'assets' / 'd8-kappa'
+TEXTS = SOURCE / 'assets' / 'texts'
+STAGING = '.kappascope-unfinished'
+
+
+def fresh_signals():
+    """A test run in the background may be started with Ctrl-C ignored; the program keeps to that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix='kappascope-test-'))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def start(self, *words, **options):
+        options = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE,
+                   'preexec_fn': fresh_signals} | options
+        process = subprocess.Popen([PROGRAM, *map(str, words)], **options)
+        self.addCleanup(process.kill)
+        return process
+
+    def run_program(self, *words, code=0, **options):
+        """Runs to the end, expects the exit code, gives (stdout, stderr) as text."""
+        text = options.pop('input', None)
+        if text is not None:
+            options['stdin'] = subprocess.PIPE
+        process = self.start(*words, **options)
+        out, err = process.communicate(text, timeout=240)
+        out, err = (out or b'').decode(), (err or b'').decode()
+        self.assertEqual(process.returncode, code, f'{words}: {err}')
+        return out, err
+
+    def assert_refused(self, code, *words, says=(), **options):
+        """One line on stderr, nothing on stdout, no output folder."""
+        out, err = self.run_program(*words, code=code, **options)
+        self.assertEqual(out, '')
+        self.assertTrue(err.startswith('kappascope: ') and err.endswith('\n'), err)
+        self.assertEqual(err.count('\n'), 1, err)
+        for word in (says,) if isinstance(says, str) else says:
+            self.assertIn(word, err)
+        self.assertFalse((self.folder / 'out').exists())
+        return err
+
+    def make_model(self, name, *words):
+        folder = self.folder / name
+        subprocess.run([str(BUILD / 'kappascope_make_model'), str(folder), *map(str, words)], check=True)
+        return folder
+
+    def copy_model(self, name='model'):
+        """A model folder of its own, to be damaged; its tokenizer lies beside it."""
+        folder = self.folder / name
+        shutil.copytree(MODEL, folder)
+        if not (self.folder / 'tokenizer').exists():
+            shutil.copytree(SOURCE / 'assets' / 'tokenizer', self.folder / 'tokenizer')
+        return folder
+
+    def wait_for(self, holds, seconds=60):
+        end = time.monotonic() + seconds
+        while not holds():
+            self.assertLess(time.monotonic(), end, 'waited in vain')
+            time.sleep(0.01)
+
+    def long_run(self, out):
+        """A run of many chunks, some seconds long, once it has begun to write."""
+        text = self.folder / 'long.txt'
+        text.write_text('The tide came in and the tide went out again. ' * 2500)
+        process = self.start('run', MODEL, '-f', text, '--window', '-o', out)
+        self.wait_for(lambda: (out / STAGING / 'trace.npz').exists())
+        return process
+
+
+def files_under(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob('*') if path.is_file())
+
+
+def main():
+    unittest.main(argv=sys.argv[:1] + sys.argv[2:])

@@ -1,0 +1,229 @@
+"""What a run writes and where: files, batches, locks, what is replaced and what is not."""
+import csv
+import json
+import os
+import pty
+import resource
+import shutil
+
+import numpy as np
+
+from harness import MODEL, SOURCE, TEXTS, Case, files_under, main
+
+ALL = ['model.npz', 'routing.csv', 'summary.json', 'tokens.csv', 'trace.npz']
+
+
+class FilesTest(Case):
+    def run_into(self, out, *words, code=0, **options):
+        return self.run_program('run', MODEL, *words, '-o', out, code=code, **options)
+
+    def test_all_files(self):
+        out = self.folder / 'a' / 'b'
+        table, err = self.run_into(out, '-p', 'The tide went out.')
+        self.assertEqual(files_under(self.folder), ['a/b/' + name for name in ALL])
+        tokens = list(csv.DictReader(open(out / 'tokens.csv', newline='', encoding='utf-8')))
+        trace = np.load(out / 'trace.npz', allow_pickle=False)
+        self.assertEqual([int(row['token_id']) for row in tokens], trace['token_id'].tolist())
+        summary = json.loads((out / 'summary.json').read_text())
+        self.assertEqual(len(summary['layers']), 6)
+        self.assertEqual(len(table.splitlines()), 1 + 2 + 6)
+        self.assertIn('confidence', table)
+
+    def test_formats(self):
+        self.run_into(self.folder / 'csv', '-p', 'a', '--format', 'csv')
+        self.assertEqual(files_under(self.folder / 'csv'), ['routing.csv', 'tokens.csv'])
+        self.run_into(self.folder / 'both', '-p', 'a', '--format', 'json,npz')
+        self.assertEqual(files_under(self.folder / 'both'), ['model.npz', 'summary.json', 'trace.npz'])
+
+    def test_without_output_folder(self):
+        table = self.run_program('run', MODEL, '-p', 'The tide', env=os.environ | {'TMPDIR': str(self.folder)})[0]
+        self.assertIn('confidence', table)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_json(self):
+        printed = self.run_into(self.folder / 'out', '-p', 'The tide', '--json', '-q')[0]
+        self.assertEqual(printed, (self.folder / 'out' / 'summary.json').read_text())
+        self.assertEqual(self.run_into(self.folder / 'out', '-p', 'The tide', '-q')[0], '')
+
+    def test_ids_are_what_run_feeds(self):
+        text = TEXTS / 'scripts.txt'
+        tokens = self.run_program('tokens', MODEL, '-f', '-', '--json', input=text.read_bytes())[0]
+        (self.folder / 'ids.json').write_text(tokens)
+        self.run_into(self.folder / 'text', '-f', text, '--window')
+        self.run_into(self.folder / 'ids', '--ids', self.folder / 'ids.json', '--window')
+        by_text, by_ids = (np.load(self.folder / name / 'trace.npz') for name in ('text', 'ids'))
+        self.assertEqual(by_text['token_id'].tolist(), json.loads(tokens)['token_id'])
+        self.assertEqual(by_text['token_bytes_hex'].tolist(), json.loads(tokens)['token_bytes_hex'])
+        for name in ('token_id', 'token_bytes_hex', 'nll', 'router_logits', 'kappa_mean'):
+            np.testing.assert_array_equal(by_text[name], by_ids[name])
+
+    def test_empty_text_is_bos_alone(self):
+        self.run_into(self.folder / 'out', '-p', '')
+        self.assertEqual(len(np.load(self.folder / 'out' / 'trace.npz')['token_id']), 1)
+
+    def test_cutting(self):
+        text = self.folder / 'long.txt'
+        text.write_text('The tide came in and the tide went out again. ' * 40)
+        self.run_into(self.folder / 'cut', '-f', text, '--max-tokens', 256)
+        self.run_into(self.folder / 'window', '-f', text, '--window')
+        cut, window = (np.load(self.folder / name / 'trace.npz') for name in ('cut', 'window'))
+        self.assertEqual(len(cut['token_id']), 256)
+        self.assertGreater(len(window['token_id']), 384)
+        # Before the first cut, windows change nothing.
+        np.testing.assert_array_equal(cut['router_logits'], window['router_logits'][:, :256])
+        self.assertTrue(np.isfinite(window['nll'][1:]).all())
+        meta = json.loads(str(window['kappascope_meta']))
+        self.assertIn('128', json.dumps(meta))  # the second chunk begins half a window back
+
+    def test_layers(self):
+        self.run_into(self.folder / 'out', '-p', 'The tide', '--layers', '3-4,7')
+        self.assertEqual(np.load(self.folder / 'out' / 'trace.npz')['layer_index'].tolist(), [3, 4, 7])
+
+    def test_gates_and_logits(self):
+        self.run_into(self.folder / 'out', '-p', 'The tide', '--record', 'gates', '--logits', '--layers', '2')
+        trace = np.load(self.folder / 'out' / 'trace.npz')
+        tokens = len(trace['token_id'])
+        self.assertEqual(trace['gate_act'].shape, (1, tokens, 2, 384))
+        self.assertEqual(trace['logits'].shape, (tokens, 2048))
+
+    def test_batch(self):
+        missing = self.folder / 'missing.txt'
+        odd = self.folder / 'a b/ü?.txt'
+        odd.parent.mkdir()
+        odd.write_text('The tide')
+        out = self.folder / 'out'
+        table, err = self.run_into(out, '-f', TEXTS / 'code.txt', '-f', missing, '-f', odd, code=8)
+        self.assertEqual(err.count('missing.txt'), 1, err)
+        folders = sorted(path.name for path in out.iterdir() if path.is_dir())
+        self.assertEqual([name[:4] for name in folders], ['001-', '003-'])
+        self.assertRegex(folders[1], r'^003-[A-Za-z0-9_.-]+$')
+        self.assertEqual(files_under(out), sorted(
+            ['model.npz'] + [f'{folder}/{name}' for folder in folders for name in ALL if name != 'model.npz']))
+        self.run_into(self.folder / 'none', '-f', missing, '-f', missing, code=8)
+        self.assertFalse((self.folder / 'none').exists())
+        summaries = json.loads(self.run_into(out, '-f', odd, '-f', odd, '--json')[0])
+        self.assertEqual(len(summaries), 2)
+
+    def test_model_file_is_written_once(self):
+        out = self.folder / 'out'
+        self.run_into(out, '-p', 'The tide')
+        before = (out / 'model.npz').stat()
+        self.run_into(out, '-p', 'The sea')
+        self.assertEqual((out / 'model.npz').stat().st_ino, before.st_ino)
+        self.run_program('run', SOURCE / 'assets' / 'd4-kappa', '-p', 'The sea', '-o', out)
+        self.assertNotEqual((out / 'model.npz').stat().st_ino, before.st_ino)
+
+    def test_only_our_own_files_are_replaced(self):
+        out = self.folder / 'out'
+        out.mkdir()
+        for name in ALL:
+            with self.subTest(name=name):
+                (out / name).write_text('mine')
+                err = self.run_into(out, '-p', 'a', code=5)[1]
+                self.assertIn(name, err)
+                self.assertEqual(files_under(out), [name])
+                self.assertEqual((out / name).read_text(), 'mine')
+                (out / name).unlink()
+        (out / 'trace.npz').write_text('mine')
+        self.run_into(out, '-p', 'a', '--force')
+        self.run_into(out, '-p', 'a')
+        self.assertEqual(files_under(out), ALL)
+        shutil.rmtree(out)
+        (out / 'tokens.csv').mkdir(parents=True)
+        self.assertIn('folder', self.run_into(out, '-p', 'a', '--force', code=5)[1])
+
+    def test_places_that_cannot_be(self):
+        (self.folder / 'file').write_text('x')
+        for out in (self.folder / 'file', self.folder / 'file' / 'deeper'):
+            self.run_into(out, '-p', 'a', code=5)
+        self.assertEqual(files_under(self.folder), ['file'])
+
+    def test_no_room(self):
+        def small_files():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+        err = self.run_into(self.folder / 'out', '-p', 'The tide', code=5, preexec_fn=small_files)[1]
+        self.assertEqual(err.count('\n'), 1, err)
+        self.assertFalse((self.folder / 'out').exists())
+
+
+class SameBytesTest(Case):
+    def outputs(self, name, *words):
+        """All files of a run in a folder of its own, called by the same words."""
+        folder = self.folder / name
+        folder.mkdir()
+        self.run_program('run', MODEL, '-f', TEXTS / 'prose.txt', '-o', 'out', '--record', 'gates', '--logits',
+                         *words, cwd=folder)
+        return {file: (folder / 'out' / file).read_bytes() for file in files_under(folder / 'out')}
+
+    def test_twice(self):
+        first, second = self.outputs('first'), self.outputs('second')
+        self.assertEqual(sorted(first), ALL)
+        for name in ALL:
+            self.assertEqual(first[name], second[name], name)
+
+    def test_threads(self):
+        """What differs between one and two threads: the thread count in the meta, and last digits."""
+        self.outputs('one', '--threads', 1), self.outputs('two', '--threads', 2)
+        one, two = (np.load(self.folder / name / 'out' / 'trace.npz') for name in ('one', 'two'))
+        self.assertEqual(one.files, two.files)
+        for name in one.files:
+            if name == 'kappascope_meta' or one[name].dtype.kind == 'U':
+                continue
+            if one[name].dtype.kind == 'f':
+                np.testing.assert_allclose(one[name], two[name], rtol=1e-4, atol=1e-4, err_msg=name)
+        differing = [name for name in one.files if not np.array_equal(one[name], two[name], equal_nan=(
+            one[name].dtype.kind == 'f'))]
+        print('differs between 1 and 2 threads:', ', '.join(differing))
+
+
+class TerminalTest(Case):
+    def on_terminal(self, *words, **variables):
+        """What the program writes to standard error when that is a terminal."""
+        ours, theirs = pty.openpty()
+        process = self.start('run', MODEL, '-p', 'The tide', *words, stderr=theirs,
+                             env=os.environ | {'TERM': 'xterm'} | variables)
+        os.close(theirs)
+        process.communicate(timeout=240)
+        self.assertEqual(process.returncode, 0)
+        shown = b''
+        while True:
+            try:
+                block = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not block:
+                break
+            shown += block
+        os.close(ours)
+        return shown.decode()
+
+    def test_progress(self):
+        shown = self.on_terminal()
+        self.assertIn('loading weights', shown)
+        self.assertTrue(shown.endswith('\r\033[K'), repr(shown[-80:]))
+        self.assertEqual(self.on_terminal('-q'), '')
+        self.assertEqual(self.on_terminal(TERM='dumb'), '')
+        self.assertNotIn('\r', self.run_program('run', MODEL, '-p', 'The tide')[1])
+
+
+class SelftestTest(Case):
+    def test_shipped_numbers(self):
+        report = self.run_program('selftest')[0]
+        for quantity in ('router_logits', 'expert_weight', 'kappa_input', 'gate_kz_rms', 'nll', 'logits'):
+            self.assertIn(quantity, report)
+
+    def test_other_numbers(self):
+        assets = self.folder / 'assets'
+        shutil.copytree(SOURCE / 'assets', assets)
+        file = assets / 'selftest' / 'prose.npz'
+        arrays = dict(np.load(file))
+        arrays['nll'][3] += 0.01
+        np.savez(file, **arrays)
+        report = self.run_program('selftest', code=1, env=os.environ | {'KAPPASCOPE_ASSETS': str(assets)})[0]
+        self.assertRegex(report, r'nll .*prose, token 2 +FAILED')
+        shutil.rmtree(assets / 'selftest')
+        self.run_program('selftest', code=5, env=os.environ | {'KAPPASCOPE_ASSETS': str(assets)})
+
+
+if __name__ == '__main__':
+    main()
