@@ -140,9 +140,9 @@ SiluCurves silu_curves(const TraceLayer& layer, const KappaFunction& kappa, std:
   return result;
 }
 
-KappaParameters kappa_parameters(const TraceLayer& layer, const KappaFunction& kappa,
+ParameterSpread kappa_parameters(const TraceLayer& layer, const KappaFunction& kappa,
                                  std::int64_t expert) {
-  KappaParameters result;
+  ParameterSpread result;
   std::vector<float> scores = kept_scores(layer, expert);
   std::sort(scores.begin(), scores.end());
   result.median_score = sorted_quantile(scores, 0.5);

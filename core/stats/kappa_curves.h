@@ -52,13 +52,13 @@ struct Spread {
   double least = kAbsent, p05 = kAbsent, p25 = kAbsent, p50 = kAbsent, p75 = kAbsent, p95 = kAbsent,
          most = kAbsent, mean = kAbsent;
 };
-struct KappaParameters {
+struct ParameterSpread {
   Spread scale, bias;                       // α and b
   double median_score = kAbsent;            // of the kept s of the layer (or the expert)
   Spread kappa;                             // κ of every gate unit at that s
   double lower = kAbsent, upper = kAbsent;  // κ's bounds: 1/U and U, the smaller first
 };
-KappaParameters kappa_parameters(const TraceLayer& layer, const KappaFunction& kappa,
+ParameterSpread kappa_parameters(const TraceLayer& layer, const KappaFunction& kappa,
                                  std::int64_t expert = -1);
 
 }  // namespace kappascope

@@ -7,13 +7,14 @@
 namespace kappascope {
 namespace {
 
-// moe_kappa_slope_max_scale of the model_config in the trace's meta; its default where absent.
-double configured_bound(const Json& meta) {
-  if (!meta.is_object() || !meta.contains("model_config")) return kAbsent;
-  const Json& config = meta["model_config"];
-  if (!config.is_object() || !config.contains("moe_kappa_slope_max_scale")) return 3.0;
-  const Json& bound = config["moe_kappa_slope_max_scale"];
-  return bound.is_number() ? bound.get<double>() : kAbsent;
+// Without model.npz: what the trace's meta says of κ.
+double recorded_bound(const Json& meta, std::int64_t layer) {
+  if (!meta.is_object() || !meta.contains("kappa") || !meta["kappa"].is_object()) return kAbsent;
+  const Json& kappa = meta["kappa"];
+  const auto number = [&](const char* key) {
+    return kappa.contains(key) && kappa[key].is_number() ? kappa[key].get<double>() : kAbsent;
+  };
+  return static_cast<double>(layer) >= number("start_layer") ? number("bound_moe") : kAbsent;
 }
 
 // ln κ below which `rank` (0…total) of the counted values lie, even within a bin.
@@ -35,7 +36,7 @@ double quantile_of(const KappaDensity& density, double rank) {
 double kappa_bound(const TraceLayer& layer) {
   if (!layer.trace.kappa) return kAbsent;
   const ModelParameters* model = layer.trace.model.get();
-  if (model == nullptr) return configured_bound(layer.trace.meta);
+  if (model == nullptr) return recorded_bound(layer.trace.meta, layer.layer);
   if (layer.layer < 0 || layer.layer >= std::ssize(model->kappa_u)) return kAbsent;
   return model->kappa_u[static_cast<std::size_t>(layer.layer)];
 }

@@ -9,7 +9,7 @@
 
 namespace kappascope {
 
-// U of the layer, from model.npz, else from the configuration in the trace; NaN where the layer has
+// U of the layer, from model.npz, else from the trace's meta; NaN where the layer has
 // no κ or κ is off.
 double kappa_bound(const TraceLayer& layer);
 

@@ -207,7 +207,7 @@ TEST(StatsKappa, MeanOfLogOfOneEntry) {
 TEST(StatsKappaHistogram, DensityAndBandFromCounts) {
   HandTrace hand(1, 1, 2, 1);
   hand.trace.kappa = true;
-  hand.trace.meta = {{"model_config", {{"moe_kappa_slope_max_scale", 3.0}}}};
+  hand.trace.meta = {{"kappa", {{"bound_moe", 3.0}, {"start_layer", 0}}}};
   hand.kappa_hist[32] = 3;               // expert 0, ln κ / ln U in [0, 1/32]
   hand.kappa_hist[kKappaBins + 63] = 1;  // expert 1, the highest bin
   hand.attach();
@@ -227,6 +227,10 @@ TEST(StatsKappaHistogram, DensityAndBandFromCounts) {
 
 TEST(StatsKappaHistogram, OffHasNoBound) {
   HandTrace hand(1, 1, 2, 1);
+  hand.trace.kappa = true;
+  hand.trace.meta = {{"kappa", {{"bound_moe", 3.0}, {"start_layer", 1}}}};
+  EXPECT_TRUE(std::isnan(kappa_bound(TraceLayer(hand.trace, 0))));  // below the first layer with κ
+  hand.trace.kappa = false;
   const KappaDensity density = kappa_density(TraceLayer(hand.trace, 0));
   EXPECT_TRUE(std::isnan(density.bound));
   EXPECT_TRUE(density.edges.empty());
@@ -267,7 +271,7 @@ TEST(StatsKappaCurves, ParametersAndTheBoundsTheyImply) {
   HandTrace hand(1, 3, 1, 1, 3);
   for (std::int64_t t = 0; t < 3; ++t) hand.keep(0, t, 0, 0, 1, 1, static_cast<float>(t));
   const HandKappa kappa(1, 3, 3.0f, {1, 2, 3}, {0, 0, -3});
-  const KappaParameters found = kappa_parameters(TraceLayer(hand.trace, 0), kappa.kappa);
+  const ParameterSpread found = kappa_parameters(TraceLayer(hand.trace, 0), kappa.kappa);
   EXPECT_EQ(found.median_score, 1);
   EXPECT_EQ(found.scale.p50, 2);
   EXPECT_EQ(found.scale.least, 1);
