@@ -1,0 +1,299 @@
+#include "core/figure/axis.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+namespace kappascope {
+namespace {
+
+constexpr double kLargest = 1e300;        // keeps differences finite
+constexpr double kLongestUpright = 62;    // points of an upright category name
+constexpr double kLongestSideways = 90;   // points of a name beside a vertical axis
+constexpr std::size_t kTitleLines = 3;
+
+// The values an axis has to show.
+struct Reach {
+  double low = kLargest, high = -kLargest;
+  bool from_zero = false;  // bars stand on 0: no space below them
+  bool positive = false;   // log axis: the others have no place
+
+  void add(double value) {
+    if (!std::isfinite(value) || (positive && value <= 0)) return;
+    value = std::clamp(value, -kLargest, kLargest);
+    low = std::min(low, value);
+    high = std::max(high, value);
+  }
+  void add(const std::vector<double>& values) {
+    for (const double value : values) add(value);
+  }
+  bool any() const { return low <= high; }
+};
+
+void add_stacks(Reach& reach, const StackedBars& stack, bool horizontal) {
+  for (std::size_t i = 0; i < stack.position.size(); ++i) {
+    if (horizontal) {
+      reach.add(stack.position[i] - 0.5);
+      reach.add(stack.position[i] + 0.5);
+      continue;
+    }
+    double sum = 0;
+    for (const auto& part : stack.values) sum += std::isfinite(part[i]) ? part[i] : 0;
+    reach.add(sum);
+  }
+  if (!horizontal) reach.from_zero = true;
+}
+
+void add_bars(Reach& reach, const Bars& bars, bool horizontal) {
+  if (bars.horizontal == horizontal) {
+    reach.add(bars.value);
+    reach.from_zero = true;
+    return;
+  }
+  for (const double position : bars.position) {
+    reach.add(position - 0.5);
+    reach.add(position + 0.5);
+  }
+}
+
+void add_histogram(Reach& reach, const Bins& histogram, bool horizontal) {
+  reach.add(horizontal ? histogram.edges : histogram.counts);
+  if (!horizontal) reach.from_zero = true;
+}
+
+void add_violin(Reach& reach, const Violin& violin, bool horizontal) {
+  if (!horizontal) return reach.add(violin.value);
+  reach.add(violin.position - 0.5);
+  reach.add(violin.position + 0.5);
+}
+
+Reach reach_of(const Panel& panel, bool horizontal, bool log) {
+  Reach reach;
+  reach.positive = log;
+  for (const Line& line : panel.lines) {
+    reach.add(horizontal ? line.x : line.y);
+    if (!horizontal) reach.add(line.low);
+    if (!horizontal) reach.add(line.high);
+  }
+  for (const Points& points : panel.points) reach.add(horizontal ? points.x : points.y);
+  for (const Violin& violin : panel.violins) add_violin(reach, violin, horizontal);
+  for (const ReferenceLine& line : panel.references) {
+    if (line.vertical == horizontal) reach.add(line.value);
+  }
+  for (const Bins& histogram : panel.bins) add_histogram(reach, histogram, horizontal);
+  for (const StackedBars& stack : panel.stacks) add_stacks(reach, stack, horizontal);
+  for (const Bars& bars : panel.bars) add_bars(reach, bars, horizontal);
+  if (reach.from_zero) reach.add(0.0);
+  return reach;
+}
+
+// Space around the marks; a single value gets a range of its own size.
+void widen(AxisPlan& plan, const Reach& reach, double share) {
+  double low = plan.log ? std::log(reach.low) : reach.low;
+  double high = plan.log ? std::log(reach.high) : reach.high;
+  double space = (high / 2 - low / 2) * 2 * share;
+  if (low == high) space = plan.log ? std::log(2.0) : std::max(std::abs(low) * 0.1, 0.5);
+  if (!(reach.from_zero && low == 0)) low -= space;
+  if (!(reach.from_zero && high == 0)) high += space;
+  plan.low = plan.log ? std::exp(low) : low;
+  plan.high = plan.log ? std::exp(high) : high;
+}
+
+bool as_numbers_short(const std::vector<std::string>& names, double font, TextMeter& meter) {
+  return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+    return name.size() < 16 && meter.width(plain_text(name), tick_size(font)) < 3 * font;
+  });
+}
+
+// Every n-th name, or the positions as numbers.
+void thin_out(AxisPlan& plan, const Axis& axis, long long most) {
+  const long long count = static_cast<long long>(axis.names.size());
+  const long long step = round_step(count, most);
+  plan.ticks.clear();
+  // Numbers are round themselves (10, 20 …), names are counted from the first.
+  long long first = 0;
+  if (axis.number_when_crowded) first = ((-axis.first_number) % step + step) % step;
+  for (long long i = first; i < count; i += step) {
+    const auto at = static_cast<std::size_t>(i);
+    plan.ticks.push_back({static_cast<double>(i), axis.number_when_crowded
+                                                      ? std::to_string(axis.first_number + i)
+                                                      : plain_text(axis.names[at])});
+  }
+}
+
+void all_names(AxisPlan& plan, const Axis& axis, double room, double font, TextMeter& meter) {
+  plan.ticks.clear();
+  for (std::size_t i = 0; i < axis.names.size(); ++i) {
+    plan.ticks.push_back({static_cast<double>(i),
+                          meter.elide(plain_text(axis.names[i]), room, tick_size(font))});
+  }
+}
+
+double widest(const std::vector<Tick>& ticks, double font, TextMeter& meter) {
+  double result = 0;
+  for (const Tick& tick : ticks) {
+    result = std::max(result, meter.width(tick.label, tick_size(font)));
+  }
+  return result;
+}
+
+std::vector<Tick> number_ticks(const AxisPlan& plan, const Axis& axis, int most) {
+  return plan.log ? log_ticks(plan.low, plan.high, most)
+                  : linear_ticks(plan.low, plan.high, most, axis.integer);
+}
+
+// Names stand horizontally when all fit, upright when their lines fit, thinned out otherwise.
+void horizontal_names(AxisPlan& plan, const Axis& axis, double length, double font,
+                      TextMeter& meter) {
+  const double cell = length / static_cast<double>(axis.names.size());
+  const double gap = 0.5 * font, line = 1.12 * tick_size(font);
+  const bool may_turn = cell >= line;
+  if (may_turn) {
+    all_names(plan, axis, kLongestUpright, font, meter);
+    const double width = widest(plan.ticks, font, meter);
+    if (width + gap <= cell) return;
+    if (!as_numbers_short(axis.names, font, meter)) {
+      plan.upright = true;
+      plan.extent = width;
+      return;
+    }
+  }
+  for (long long most = static_cast<long long>(length / (1.5 * font)); most >= 1; most /= 2) {
+    thin_out(plan, axis, most);
+    const double width = widest(plan.ticks, font, meter);
+    const double step = plan.ticks.size() < 2 ? length : cell * (plan.ticks[1].value - plan.ticks[0].value);
+    if (width + gap <= step) return;
+  }
+  plan.ticks.clear();
+}
+
+std::vector<std::string> title_lines(const Axis& axis, double length, double font,
+                                     TextMeter& meter) {
+  const std::string title = name_with_unit(plain_text(axis.name), plain_text(axis.unit));
+  return meter.wrap(title, std::max(length, 6 * font), font, false, kTitleLines);
+}
+
+}  // namespace
+
+double AxisPlan::share(double value) const {
+  if (log) return value > 0 ? std::log(value / low) / std::log(high / low) : kNoNumber;
+  return (value / 2 - low / 2) / (high / 2 - low / 2);
+}
+
+std::string name_with_unit(const std::string& name, const std::string& unit) {
+  return unit.empty() ? name : name.empty() ? unit : name + " (" + unit + ")";
+}
+
+void set_range(AxisPlan& plan, const Panel& panel, bool horizontal) {
+  const Axis& axis = horizontal ? panel.x : panel.y;
+  if (axis.scale == Scale::category) {
+    plan.low = -0.5;
+    plan.high = std::max<double>(1, static_cast<double>(axis.names.size())) - 0.5;
+    return;
+  }
+  plan.log = axis.scale == Scale::log;
+  const Reach reach = reach_of(panel, horizontal, plan.log);
+  if (reach.any()) {
+    widen(plan, reach, horizontal ? 0.02 : 0.05);
+  } else {
+    plan.low = plan.log ? 0.1 : 0;
+    plan.high = plan.log ? 10 : 1;
+  }
+  if (std::isfinite(axis.low) && (!plan.log || axis.low > 0)) plan.low = axis.low;
+  if (std::isfinite(axis.high) && (!plan.log || axis.high > 0)) plan.high = axis.high;
+  if (!(plan.low < plan.high)) plan.high = plan.log ? plan.low * 2 : plan.low + 1;
+}
+
+void plan_horizontal(AxisPlan& plan, const Axis& axis, double length, double font,
+                     TextMeter& meter) {
+  plan.ticks.clear();
+  plan.upright = false;
+  plan.title = title_lines(axis, length, font, meter);
+  plan.extent = 0.76 * tick_size(font);
+  if (axis.scale == Scale::category) {
+    if (!axis.names.empty()) horizontal_names(plan, axis, length, font, meter);
+  } else {
+    for (int most = std::max(2, static_cast<int>(length / (2.8 * font))); most >= 1; --most) {
+      plan.ticks = number_ticks(plan, axis, most);
+      if (plan.ticks.size() < 2) break;
+      const double step = length * (plan.share(plan.ticks[1].value) -
+                                    plan.share(plan.ticks[0].value));
+      const double last = length * (plan.share(plan.ticks.back().value) -
+                                    plan.share(plan.ticks[plan.ticks.size() - 2].value));
+      if (widest(plan.ticks, font, meter) + 0.6 * font <= std::min(step, last)) break;
+    }
+  }
+  if (!plan.upright) {
+    for (const Tick& tick : plan.ticks) {
+      const Box ink = meter.extent(tick.label, tick_size(font)).ink;
+      plan.extent = std::max(plan.extent, ink.bottom() + 0.76 * tick_size(font));
+    }
+  }
+}
+
+void plan_vertical(AxisPlan& plan, const Axis& axis, double length, double font,
+                   TextMeter& meter) {
+  plan.ticks.clear();
+  plan.title = title_lines(axis, length, font, meter);
+  const double line = 1.12 * tick_size(font);
+  if (axis.scale != Scale::category) {
+    const int most = std::max(2, static_cast<int>(length / (2.2 * font)));
+    plan.ticks = number_ticks(plan, axis, std::min(most, 7));
+  } else if (!axis.names.empty()) {
+    const double cell = length / static_cast<double>(axis.names.size());
+    if (cell >= line) {
+      all_names(plan, axis, kLongestSideways, font, meter);
+    } else {
+      thin_out(plan, axis, static_cast<long long>(length / (1.8 * tick_size(font))));
+    }
+  }
+  plan.extent = widest(plan.ticks, font, meter);
+}
+
+double vertical_room(const AxisPlan& plan, double font) {
+  const double labels = plan.ticks.empty() ? 0 : kTickLength + kTickGap + plan.extent;
+  const double lines = static_cast<double>(plan.title.size());
+  return labels + (plan.title.empty() ? 0 : 0.45 * font + lines * 1.2 * font);
+}
+
+double horizontal_room(const AxisPlan& plan, double font) {
+  const double labels = plan.ticks.empty() ? 0 : kTickLength + kTickGap + plan.extent;
+  const double lines = static_cast<double>(plan.title.size());
+  return labels + (plan.title.empty() ? 0 : 0.5 * font + lines * 1.2 * font);
+}
+
+void draw_vertical(Painter& painter, const AxisPlan& plan, const Box& plot, double font,
+                   double title_right) {
+  const double size = tick_size(font);
+  for (const Tick& tick : plan.ticks) {
+    const double y = plot.bottom() - plan.share(tick.value) * plot.height;
+    painter.line({plot.x - kTickLength, y}, {plot.x, y}, kInk, 0.5);
+    TextLook look{size, Anchor::end};
+    painter.text(tick.label, {plot.x - kTickLength - kTickGap, y + 0.365 * size}, look);
+  }
+  TextLook look{font, Anchor::middle, false, true};
+  double x = title_right - 0.25 * font - 1.2 * font * (static_cast<double>(plan.title.size()) - 1);
+  for (const std::string& line : plan.title) {
+    painter.text(line, {x, plot.y + plot.height / 2}, look);
+    x += 1.2 * font;
+  }
+}
+
+void draw_horizontal(Painter& painter, const AxisPlan& plan, const Box& plot, double font) {
+  const double size = tick_size(font), top = plot.bottom() + kTickLength + kTickGap;
+  for (const Tick& tick : plan.ticks) {
+    const double x = plot.x + plan.share(tick.value) * plot.width;
+    painter.line({x, plot.bottom()}, {x, plot.bottom() + kTickLength}, kInk, 0.5);
+    TextLook look{size, plan.upright ? Anchor::end : Anchor::middle, false, plan.upright};
+    const Point at = plan.upright ? Point{x + 0.365 * size, top} : Point{x, top + 0.76 * size};
+    painter.text(tick.label, at, look);
+  }
+  double y = plot.bottom() + horizontal_room(plan, font) -
+             1.2 * font * static_cast<double>(plan.title.size());
+  for (const std::string& line : plan.title) {
+    y += 1.2 * font;
+    painter.text(line, {plot.x + plot.width / 2, y - 0.27 * font}, {font, Anchor::middle});
+  }
+}
+
+}  // namespace kappascope

@@ -1,0 +1,47 @@
+// One axis of a panel: its range, its ticks, and the room they need.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/figure/figure.h"
+#include "core/figure/scene.h"
+#include "core/figure/ticks.h"
+
+namespace kappascope {
+
+struct AxisPlan {
+  double low = 0, high = 1;
+  bool log = false;
+  std::vector<Tick> ticks;
+  bool upright = false;  // labels of a horizontal axis turned by −90°
+  double extent = 0;     // of the labels, away from the axis
+  std::vector<std::string> title;  // name and unit, in lines
+
+  double share(double value) const;  // 0 at low … 1 at high; NaN where the axis has no place
+};
+
+// "name (unit)"
+std::string name_with_unit(const std::string& name, const std::string& unit);
+
+// Ends of the axis: as given, else of the marks, widened where nothing or one value stands there.
+void set_range(AxisPlan& plan, const Panel& panel, bool horizontal);
+
+// Chooses ticks and title lines for an axis `length` points long; `font` in points.
+void plan_horizontal(AxisPlan& plan, const Axis& axis, double length, double font, TextMeter& meter);
+void plan_vertical(AxisPlan& plan, const Axis& axis, double length, double font, TextMeter& meter);
+
+inline double tick_size(double font) { return font - 1; }
+inline constexpr double kTickLength = 2, kTickGap = 1.8;  // points
+
+// Room to the left of (below) the plot that the planned axis takes, in points.
+double vertical_room(const AxisPlan& plan, double font);
+double horizontal_room(const AxisPlan& plan, double font);
+
+// Draws ticks, labels and title of an axis at the left (bottom) of `plot`. `title_right`: x of the
+// right edge of the upright title block, so that titles of panels below each other align.
+void draw_vertical(Painter& painter, const AxisPlan& plan, const Box& plot, double font,
+                   double title_right);
+void draw_horizontal(Painter& painter, const AxisPlan& plan, const Box& plot, double font);
+
+}  // namespace kappascope

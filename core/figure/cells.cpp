@@ -1,0 +1,289 @@
+#include "core/figure/cells.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+#include "core/figure/png.h"
+
+namespace kappascope {
+namespace {
+
+constexpr int kLevels = 254;  // colours along the bar of an indexed picture
+constexpr std::int64_t kTile = 8192;
+constexpr double kOverlap = 0.3;  // points under the next cell, so that no seam shines through
+constexpr std::int64_t kMostNames = 2000;
+
+struct Blocks {
+  std::int64_t rows = 1, columns = 1;  // cells in a pixel
+};
+
+// Means of blocks of cells, or the cells themselves; row 0 is the top of the picture.
+class PixelSource {
+ public:
+  PixelSource(const HeatMap& map, const ColourMap& colours, Blocks blocks)
+      : map_(map), colours_(colours), blocks_(blocks) {}
+
+  std::int64_t rows() const { return (map_.rows + blocks_.rows - 1) / blocks_.rows; }
+  std::int64_t columns() const { return (map_.columns + blocks_.columns - 1) / blocks_.columns; }
+
+  std::uint8_t pixel(std::int64_t row, std::int64_t column) const {
+    const std::int64_t first_row = (rows() - 1 - row) * blocks_.rows;
+    const std::int64_t first_column = column * blocks_.columns;
+    if (blocks_.rows == 1 && blocks_.columns == 1) return colours_.index(cell(first_row, first_column));
+    const std::int64_t end_row = std::min(map_.rows, first_row + blocks_.rows);
+    const std::int64_t end_column = std::min(map_.columns, first_column + blocks_.columns);
+    if (map_.colours.kind == ColourKind::categorical) {
+      return most_frequent(first_row, end_row, first_column, end_column);
+    }
+    return mean(first_row, end_row, first_column, end_column);
+  }
+
+ private:
+  double cell(std::int64_t row, std::int64_t column) const {
+    return map_.cells[static_cast<std::size_t>(row * map_.columns + column)];
+  }
+
+  // On the scale of the bar: of logarithms when that is logarithmic.
+  std::uint8_t mean(std::int64_t row0, std::int64_t row1, std::int64_t column0,
+                    std::int64_t column1) const {
+    double sum = 0;
+    std::int64_t count = 0;
+    for (std::int64_t r = row0; r < row1; ++r) {
+      for (std::int64_t c = column0; c < column1; ++c) {
+        const std::uint8_t level = colours_.index(cell(r, c));
+        if (level < 2) continue;
+        sum += level;
+        ++count;
+      }
+    }
+    if (count == 0) return most_frequent(row0, row1, column0, column1);
+    return static_cast<std::uint8_t>(std::lround(sum / static_cast<double>(count)));
+  }
+
+  std::uint8_t most_frequent(std::int64_t row0, std::int64_t row1, std::int64_t column0,
+                             std::int64_t column1) const {
+    std::array<std::int64_t, 256> count{};
+    for (std::int64_t r = row0; r < row1; ++r) {
+      for (std::int64_t c = column0; c < column1; ++c) ++count[colours_.index(cell(r, c))];
+    }
+    return static_cast<std::uint8_t>(std::max_element(count.begin(), count.end()) - count.begin());
+  }
+
+  const HeatMap& map_;
+  const ColourMap& colours_;
+  Blocks blocks_;
+};
+
+struct Tile {
+  std::int64_t row, column, rows, columns;
+  std::string png;
+};
+
+// All tiles, or none when they need more than `most` bytes together.
+std::vector<Tile> encode(const PixelSource& source, const std::vector<Colour>& palette,
+                         std::size_t most) {
+  std::vector<Tile> tiles;
+  for (std::int64_t row = 0; row < source.rows(); row += kTile) {
+    for (std::int64_t column = 0; column < source.columns(); column += kTile) {
+      Tile tile{row, column, std::min(kTile, source.rows() - row),
+                std::min(kTile, source.columns() - column), ""};
+      const auto fill = [&](std::int64_t y, std::span<std::uint8_t> pixels) {
+        for (std::int64_t x = 0; x < tile.columns; ++x) {
+          pixels[static_cast<std::size_t>(x)] = source.pixel(row + y, column + x);
+        }
+      };
+      tile.png = palette_png(tile.columns, tile.rows, palette, fill, most);
+      if (tile.png.empty()) return {};
+      most -= std::min(most, tile.png.size());
+      tiles.push_back(std::move(tile));
+    }
+  }
+  return tiles;
+}
+
+Blocks blocks_for(const HeatMap& map, const Box& plot, double finest) {
+  Blocks blocks;
+  if (finest <= 0) return blocks;
+  const auto needed = [&](std::int64_t cells, double length) {
+    return std::max<std::int64_t>(
+        1, static_cast<std::int64_t>(std::ceil(static_cast<double>(cells) / (length * finest))));
+  };
+  return {needed(map.rows, plot.height), needed(map.columns, plot.width)};
+}
+
+std::string draw_picture(Painter& painter, const HeatMap& map, const ColourMap& colours,
+                         const Box& plot, double finest, std::size_t most) {
+  Blocks blocks = blocks_for(map, plot, finest);
+  std::vector<Tile> tiles;
+  for (;;) {
+    const PixelSource source(map, colours, blocks);
+    tiles = encode(source, colours.palette(), most);
+    if (!tiles.empty() || (source.rows() == 1 && source.columns() == 1)) break;
+    const double row_height = plot.height / static_cast<double>(source.rows());
+    const double column_width = plot.width / static_cast<double>(source.columns());
+    (source.rows() > 1 && row_height < column_width ? blocks.rows : blocks.columns) *= 2;
+  }
+  const double row_height = plot.height / (static_cast<double>(map.rows) / static_cast<double>(blocks.rows));
+  const double column_width =
+      plot.width / (static_cast<double>(map.columns) / static_cast<double>(blocks.columns));
+  const PixelSource source(map, colours, blocks);
+  // The last block may be cut: the picture then hangs over the top and right edges of the plot.
+  const int clip = painter.clip(plot);
+  const double top = plot.bottom() - row_height * static_cast<double>(source.rows());
+  for (Tile& tile : tiles) {
+    const Box box{plot.x + column_width * static_cast<double>(tile.column),
+                  top + row_height * static_cast<double>(tile.row),
+                  column_width * static_cast<double>(tile.columns),
+                  row_height * static_cast<double>(tile.rows)};
+    painter.add(SceneImage{box, std::move(tile.png), clip});
+  }
+  if (blocks.rows == 1 && blocks.columns == 1) return "";
+  return "Each pixel is the " +
+         std::string(map.colours.kind == ColourKind::categorical ? "most frequent value" : "mean") +
+         " of " + std::to_string(blocks.rows) + " × " + std::to_string(blocks.columns) +
+         " cells (rows × columns); the CSV has them all.";
+}
+
+Box cell_box(const HeatMap& map, const Box& plot, std::int64_t row, std::int64_t column) {
+  const double width = plot.width / static_cast<double>(map.columns);
+  const double height = plot.height / static_cast<double>(map.rows);
+  return {plot.x + width * static_cast<double>(column),
+          plot.bottom() - height * static_cast<double>(row + 1), width, height};
+}
+
+}  // namespace
+
+ScenePath hatch(const Box& box) {
+  ScenePath path;
+  path.points = {{box.x, box.bottom()}, {box.right(), box.y}};
+  path.stroke = Colour{255, 255, 255};
+  path.width = std::clamp(std::min(box.width, box.height) / 8, 0.1, 0.6);
+  return path;
+}
+
+ColourMap::ColourMap(const ColourScale& scale, const std::vector<float>& values) : scale_(scale) {
+  double low = 1e300, high = -1e300;
+  for (const float value : values) {
+    if (!std::isfinite(value)) {
+      any_missing_ = true;
+    } else if (under(value)) {
+      any_under_ = true;
+    } else {
+      low = std::min<double>(low, value);
+      high = std::max<double>(high, value);
+      any_value_ = true;
+    }
+  }
+  const double seen_low = low, seen_high = high;
+  if (!any_value_) low = high = scale.log ? 1 : 0;
+  const double centre = scale.log ? std::log(scale.centre) : scale.centre;
+  if (scale.kind == ColourKind::diverging) {
+    const auto place = [&](double v) { return scale.log ? std::log(v) : v; };
+    double reach = std::max(std::abs(place(low) - centre), std::abs(place(high) - centre));
+    if (!(reach > 0) || !any_value_) reach = scale.log ? std::log(1.1) : 0.1;
+    low = scale.log ? std::exp(centre - reach) : centre - reach;
+    high = scale.log ? std::exp(centre + reach) : centre + reach;
+  }
+  low_ = std::isfinite(scale.low) ? scale.low : low;
+  high_ = std::isfinite(scale.high) ? scale.high : high;
+  if (!(low_ < high_)) {
+    const double space = std::max(0.05 * std::abs(low_), 1e-6);
+    high_ = scale.log ? low_ * 1.1 : low_ + space;
+    low_ = scale.log ? low_ / 1.1 : low_ - space;
+  }
+  any_beyond_ = any_value_ && (seen_low < low_ * (1 - 1e-6) - 1e-12 || seen_high > high_ * (1 + 1e-6));
+}
+
+bool ColourMap::under(double value) const {
+  return scale_.kind == ColourKind::categorical ? value < 0 : scale_.log && value <= 0;
+}
+
+double ColourMap::share(double value) const {
+  if (scale_.log) return std::log(value / low_) / std::log(high_ / low_);
+  return (value / 2 - low_ / 2) / (high_ / 2 - low_ / 2);
+}
+
+Colour ColourMap::at(double share) const {
+  return scale_.kind == ColourKind::diverging ? diverging_colour(2 * share - 1)
+                                              : sequential_colour(share);
+}
+
+Colour ColourMap::colour(double value) const {
+  if (!std::isfinite(value)) return kNoValueColour;
+  if (scale_.kind == ColourKind::categorical) return palette_colour(static_cast<int>(value));
+  return under(value) ? under_colour() : at(share(value));
+}
+
+// Further than the low end of the bar: darker than the blue end, paler than the pale end.
+Colour ColourMap::under_colour() const {
+  if (scale_.kind == ColourKind::categorical) return palette_colour(-1);
+  return scale_.kind == ColourKind::diverging ? Colour{10, 22, 46} : Colour{255, 255, 255};
+}
+
+std::vector<Colour> ColourMap::palette() const {
+  std::vector<Colour> result{kNoValueColour, under_colour()};
+  if (scale_.kind == ColourKind::categorical) {
+    for (int i = 0; i < kPaletteSize; ++i) result.push_back(palette_colour(i));
+    return result;
+  }
+  for (int i = 0; i < kLevels; ++i) result.push_back(at(i / (kLevels - 1.0)));
+  return result;
+}
+
+std::uint8_t ColourMap::index(double value) const {
+  if (!std::isfinite(value)) return 0;
+  if (under(value)) return 1;
+  if (scale_.kind == ColourKind::categorical) {
+    return static_cast<std::uint8_t>(2 + std::lround(value) % kPaletteSize);
+  }
+  return static_cast<std::uint8_t>(2 + std::lround(std::clamp(share(value), 0.0, 1.0) *
+                                                   (kLevels - 1)));
+}
+
+std::string draw_cells(Painter& painter, const HeatMap& map, const ColourMap& colours,
+                       const Box& plot, double finest, std::size_t most_bytes) {
+  if (map.rows * map.columns > kMostVectorCells) {
+    return draw_picture(painter, map, colours, plot, finest, most_bytes);
+  }
+  for (std::int64_t row = map.rows - 1; row >= 0; --row) {
+    for (std::int64_t column = 0; column < map.columns; ++column) {
+      const float value = map.cells[static_cast<std::size_t>(row * map.columns + column)];
+      Box box = cell_box(map, plot, row, column);
+      box.width += column + 1 < map.columns ? kOverlap : 0;
+      box.height += row > 0 ? kOverlap : 0;
+      painter.add(SceneRect{box, colours.colour(value)});
+      if (!std::isfinite(value)) painter.add(hatch(cell_box(map, plot, row, column)));
+    }
+  }
+  return "";
+}
+
+void draw_outlines(Painter& painter, const HeatMap& map, const Box& plot) {
+  for (const std::uint32_t at : map.outlined) {
+    Box box = cell_box(map, plot, at / map.columns, at % map.columns);
+    const double inset = std::min({0.35, box.width / 6, box.height / 6});
+    box = {box.x + inset, box.y + inset, box.width - 2 * inset, box.height - 2 * inset};
+    painter.frame(box, kInk, std::clamp(std::min(box.width, box.height) / 8, 0.15, 0.7));
+  }
+}
+
+void draw_cell_names(Painter& painter, const HeatMap& map, const ColourMap& colours,
+                     const Box& plot, double size) {
+  if (!map.number_cells || map.rows * map.columns > kMostNames) return;
+  for (std::int64_t row = 0; row < map.rows; ++row) {
+    for (std::int64_t column = 0; column < map.columns; ++column) {
+      const float value = map.cells[static_cast<std::size_t>(row * map.columns + column)];
+      if (!(value >= 0) || value >= static_cast<float>(map.colours.names.size())) continue;
+      const std::string name = plain_text(map.colours.names[static_cast<std::size_t>(value)]);
+      const Box box = cell_box(map, plot, row, column);
+      TextLook look{size, Anchor::middle};
+      look.colour = ink_on(colours.colour(value));
+      const Point at{box.x + box.width / 2, box.y + box.height / 2 + 0.365 * size};
+      const Box bounds = painter.text_bounds(name, at, look);
+      if (bounds.width + 1 < box.width && 1.1 * size < box.height) painter.text(name, at, look);
+    }
+  }
+}
+
+}  // namespace kappascope

@@ -1,0 +1,58 @@
+// A panel with those that stand beside and below it, sharing its axes, legend and colour bar.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/figure/axis.h"
+#include "core/figure/cells.h"
+#include "core/figure/keys.h"
+#include "core/figure/marks.h"
+
+namespace kappascope {
+
+// Planned in two steps, because the room that labels take decides the size of the plots, and that
+// decides which labels stand there.
+class PanelGroup {
+ public:
+  PanelGroup(std::vector<const Panel*> panels, double font, TextMeter& meter);
+
+  // Settles sizes for a width in points; heights of axes are multiplied by `stretch`.
+  void plan(double width, double stretch);
+
+  double plot_height() const { return plots_height_; }  // all axes from top to bottom
+  double top() const { return top_; }                   // title and legend
+  double height() const { return top_ + plots_height_ + bottom_; }
+  void raise_top(double top) { top_ = top; }  // so that plots of a row stand level
+
+  // Draws with the top left corner at `corner`; `letter` "" for none. Returns notes.
+  std::vector<std::string> draw(Painter& painter, Point corner, const std::string& letter,
+                                double finest, std::size_t picture_bytes);
+
+  std::size_t pictures() const;  // panels whose cells become pictures
+
+ private:
+  double natural_height(double plot_width) const;
+  void plan_columns(double width);
+  void plan_bottom();
+  double overhang() const;
+  double beside_share() const;
+  void draw_panel(Painter& painter, PlacedPanel& placed, std::vector<std::string>& notes,
+                  double finest, std::size_t picture_bytes);
+  void draw_head(Painter& painter, Point corner);
+
+  std::vector<PlacedPanel> placed_;  // boxes relative to the left end and the top of the plots
+  std::unique_ptr<ColourMap> colours_;
+  const ColourScale* scale_ = nullptr;
+  double font_;
+  TextMeter& meter_;
+
+  double width_ = 0, left_ = 0, top_ = 0, plots_height_ = 0, bottom_ = 0;
+  std::vector<std::string> title_;
+  LegendPlan legend_;
+  bool has_bar_ = false;
+  BarPlan bar_;
+};
+
+}  // namespace kappascope

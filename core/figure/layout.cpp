@@ -1,0 +1,232 @@
+#include "core/figure/layout.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+
+#include "core/error.h"
+#include "core/figure/group.h"
+
+namespace kappascope {
+namespace {
+
+constexpr double kMargin = 4;             // points around everything
+constexpr double kColumnGap = 14, kRowGap = 10;
+constexpr double kLeastGroup = 150;       // points of width under which groups go below each other
+constexpr std::size_t kMostColumns = 3, kMostLines = 5;
+constexpr std::size_t kMostMissing = 6;   // characters without a glyph that are named
+
+struct TextLine {
+  std::string text;
+  TextLook look;
+  double step;  // to the next baseline
+};
+
+class Layout {
+ public:
+  Layout(const Figure& figure, const FigureStyle& style, const Outlet& outlet)
+      : figure_(figure),
+        style_(style),
+        outlet_(outlet),
+        painter_(scene_, meter_),
+        font_(style.font_pt) {
+    scene_.width_mm = style.width_mm;
+    scene_.width = style.width_mm * kPointsPerMm;
+    scene_.title = plain_text(figure.title);
+    scene_.description = plain_text(figure.subtitle);
+    scene_.provenance = figure.provenance;
+    for (auto& [key, value] : scene_.provenance) value = plain_text(value);
+  }
+
+  Scene run() {
+    head();
+    arrange();
+    fit_height();
+    paint();
+    return std::move(scene_);
+  }
+
+ private:
+  double room() const { return scene_.width - 2 * kMargin; }
+
+  void paragraph(std::vector<TextLine>& lines, const std::string& text, const TextLook& look,
+                 std::size_t most) {
+    for (const std::string& line : meter_.wrap(plain_text(text), room(), look.size, look.bold, most)) {
+      // Tall scripts and stacked marks get the room their ink needs.
+      const Box ink = meter_.extent(line, look.size, look.bold).ink;
+      const double before = lines.empty() ? 0 : depth_;
+      lines.push_back({line, look, std::max(1.3 * look.size, before - ink.y + 0.25 * look.size)});
+      depth_ = std::max(0.0, ink.bottom());
+    }
+  }
+
+  void head() {
+    paragraph(head_, figure_.title, {font_ + 1, Anchor::start, true}, kMostLines);
+    paragraph(head_, figure_.subtitle, {font_ - 1, Anchor::start, false, false, kQuietInk},
+              kMostLines);
+    for (const TextLine& line : head_) head_height_ += line.step;
+    head_height_ += depth_ + 0.9 * font_;
+  }
+
+  // Groups of panels side by side where each has room.
+  void arrange() {
+    std::vector<std::vector<const Panel*>> members;
+    for (const Panel& panel : figure_.panels) {
+      if (members.empty() || !(panel.beside || panel.below)) members.emplace_back();
+      members.back().push_back(&panel);
+    }
+    for (auto& panels : members) {
+      groups_.push_back(std::make_unique<PanelGroup>(std::move(panels), font_, meter_));
+    }
+    const auto fitting = static_cast<std::size_t>(
+        std::max(1.0, std::floor((room() + kColumnGap) / (kLeastGroup + kColumnGap))));
+    columns_ = std::max<std::size_t>(1, std::min({fitting, kMostColumns, groups_.size()}));
+    if (groups_.size() == 4 && columns_ == 3) columns_ = 2;
+  }
+
+  // Heights of the rows for plots stretched so much.
+  double plan(double stretch) {
+    const auto n = static_cast<double>(columns_);
+    const double width = (room() - (n - 1) * kColumnGap) / n;
+    rows_.clear();
+    double total = 0;
+    for (std::size_t i = 0; i < groups_.size(); i += columns_) {
+      const std::size_t end = std::min(i + columns_, groups_.size());
+      double top = 0, height = 0;
+      for (std::size_t k = i; k < end; ++k) {
+        groups_[k]->plan(width, stretch);
+        top = std::max(top, groups_[k]->top());
+      }
+      for (std::size_t k = i; k < end; ++k) {
+        groups_[k]->raise_top(top);
+        height = std::max(height, groups_[k]->height());
+      }
+      rows_.push_back(height);
+      total += height + (i > 0 ? kRowGap : 0);
+    }
+    return total;
+  }
+
+  void fit_height() {
+    double panels = plan(1);
+    if (style_.height_mm <= 0) return;
+    const double wanted = style_.height_mm * kPointsPerMm - head_height_ - 2 * kMargin - notes_room();
+    double stretch = 1;
+    for (int round = 0; round < 12 && std::abs(panels - wanted) > 0.05; ++round) {
+      double plots = 0;
+      for (std::size_t i = 0; i < groups_.size(); i += columns_) plots += groups_[i]->plot_height();
+      stretch *= std::max(0.01, (plots + wanted - panels) / std::max(1.0, plots));
+      panels = plan(stretch);
+    }
+    require(panels <= wanted + 1, ExitCode::usage, {}, "figure ", figure_.id, ": a height of ",
+            style_.height_mm, " mm leaves no room for its axes");
+  }
+
+  std::vector<TextLine> note_lines(const std::vector<std::string>& notes) {
+    std::vector<TextLine> lines;
+    depth_ = 0;
+    for (const std::string& note : notes) {
+      paragraph(lines, note, {font_ - 1, Anchor::start, false, false, kQuietInk}, 3);
+    }
+    return lines;
+  }
+
+  static double height_of(const std::vector<TextLine>& lines) {
+    double height = 0;
+    for (const TextLine& line : lines) height += line.step;
+    return height;
+  }
+
+  double notes_room() {
+    return figure_.notes.empty() ? 0 : height_of(note_lines(figure_.notes)) + 0.6 * font_ + depth_;
+  }
+
+  void paint() {
+    painter_.add(SceneRect{{0, 0, 0, 0}, {255, 255, 255}});  // background, sized at the end
+    double y = kMargin;
+    for (const TextLine& line : head_) {
+      y += line.step;
+      painter_.text(line.text, {kMargin, y}, line.look);
+    }
+    y = paint_panels(kMargin + head_height_);
+    std::vector<std::string> notes = figure_.notes;
+    notes.insert(notes.end(), found_.begin(), found_.end());
+    if (!meter_.missing().empty()) notes.push_back(missing_note());
+    const std::vector<TextLine> lines = note_lines(notes);
+    if (!lines.empty()) y += 0.6 * font_;
+    for (const TextLine& line : lines) {
+      y += line.step;
+      painter_.text(line.text, {kMargin, y}, line.look);
+    }
+    finish(y + (lines.empty() ? 0 : std::max(depth_, 0.25 * font_)) + kMargin);
+  }
+
+  double paint_panels(double y) {
+    std::size_t pictures = 0;
+    for (const auto& group : groups_) pictures += group->pictures();
+    const std::size_t bytes = outlet_.most_picture_bytes / std::max<std::size_t>(1, pictures);
+    const auto n = static_cast<double>(columns_);
+    const double width = (room() - (n - 1) * kColumnGap) / n;
+    for (std::size_t i = 0; i < groups_.size(); ++i) {
+      const double x = kMargin + static_cast<double>(i % columns_) * (width + kColumnGap);
+      const std::string letter =
+          style_.panel_letters && groups_.size() > 1 ? std::string(1, static_cast<char>('a' + i % 26))
+                                                     : "";
+      for (std::string& note : groups_[i]->draw(painter_, {x, y}, letter, outlet_.finest, bytes)) {
+        if (std::find(found_.begin(), found_.end(), note) == found_.end()) found_.push_back(note);
+      }
+      if (i % columns_ + 1 == columns_ || i + 1 == groups_.size()) {
+        y += rows_[i / columns_] + (i + 1 < groups_.size() ? kRowGap : 0);
+      }
+    }
+    return y;
+  }
+
+  std::string missing_note() const {
+    std::string note = "No installed font has ";
+    std::size_t named = 0;
+    for (const std::uint32_t code : meter_.missing()) {
+      if (named == kMostMissing) break;
+      char text[16];
+      std::snprintf(text, sizeof text, "%sU+%04X", named++ ? ", " : "", code);
+      note += text;
+    }
+    const std::size_t more = meter_.missing().size() - named;
+    return note + (more ? " and " + std::to_string(more) + " more characters." : ".");
+  }
+
+  void finish(double height) {
+    scene_.height_mm = style_.height_mm > 0 ? style_.height_mm
+                                            : std::ceil(height / kPointsPerMm * 10) / 10;
+    scene_.height = scene_.height_mm * kPointsPerMm;
+    std::get<SceneRect>(scene_.items[0]).box = {0, 0, scene_.width, scene_.height};
+  }
+
+  const Figure& figure_;
+  const FigureStyle& style_;
+  const Outlet& outlet_;
+  Scene scene_;
+  TextMeter meter_;
+  Painter painter_;
+  double font_;
+
+  std::vector<TextLine> head_;
+  double head_height_ = 0, depth_ = 0;  // depth_: of the ink below the last baseline
+  std::vector<std::unique_ptr<PanelGroup>> groups_;
+  std::size_t columns_ = 1;
+  std::vector<double> rows_;
+  std::vector<std::string> found_;  // notes that drawing came upon
+};
+
+}  // namespace
+
+Scene lay_out(const Figure& figure, const FigureStyle& style, const Outlet& outlet) {
+  require(style.width_mm >= 40 && style.width_mm <= 2000, ExitCode::usage, {}, "figure width ",
+          style.width_mm, " mm; expected 40 to 2000");
+  require(style.font_pt >= 3 && style.font_pt <= 40, ExitCode::usage, {}, "figure font ",
+          style.font_pt, " pt; expected 3 to 40");
+  return Layout(figure, style, outlet).run();
+}
+
+}  // namespace kappascope

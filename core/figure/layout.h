@@ -1,0 +1,22 @@
+// From a figure to a scene: measures every text, then settles where everything stands.
+#pragma once
+
+#include "core/figure/figure.h"
+#include "core/figure/scene.h"
+
+namespace kappascope {
+
+// Where the picture goes decides how fine its cells may be.
+struct Outlet {
+  double finest = 0;  // cells a point; 0: as many as there are (vector outlets)
+  // For all pictures of cells together: base64 makes them a third longer, and a file stays ≤ 5 MB.
+  std::size_t most_picture_bytes = 3600000;
+};
+
+// Throws usage for a width under 40 or over 2,000 mm, a font under 3 or over 40 points, or a height
+// that leaves no room for the axes.
+Scene lay_out(const Figure& figure, const FigureStyle& style, const Outlet& outlet);
+
+inline constexpr double kPointsPerMm = 72 / 25.4;
+
+}  // namespace kappascope

@@ -1,0 +1,318 @@
+#include "core/figure/marks.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/figure/png.h"
+
+namespace kappascope {
+namespace {
+
+constexpr double kDotRadius = 1.0;
+constexpr double kPicturePixels = 600 / 72.0;  // pixels a point in pictures of point clouds
+constexpr double kPale = 0.22;                 // opacity of bands and violins
+
+class Marks {
+ public:
+  Marks(Painter& painter, const PlacedPanel& placed, const ColourMap* colours, double font)
+      : painter_(painter),
+        placed_(placed),
+        plot_(placed.plot),
+        colours_(colours),
+        font_(font),
+        clip_(painter.clip(placed.plot)) {}
+
+  void draw() {
+    const Panel& panel = *placed_.panel;
+    for (const Bins& h : panel.bins) histogram(h);
+    for (const StackedBars& s : panel.stacks) stack(s);
+    for (const Bars& b : panel.bars) bars(b);
+    for (const Violin& v : panel.violins) violin(v);
+    for (const Points& p : panel.points) points(p);
+    for (const ReferenceLine& r : panel.references) reference(r);
+    for (const Line& l : panel.lines) band(l);
+    for (const bool faint : {true, false}) {
+      for (const Line& l : panel.lines) {
+        if ((l.weight == Line::Weight::faint) == faint) line(l);
+      }
+    }
+    for (const ReferenceLine& r : panel.references) reference_label(r);
+  }
+
+ private:
+  // Far outside values stop a plot's size away from it, so that coordinates stay small.
+  double place(double share) const { return std::clamp(share, -1.0, 2.0); }
+  double x(double value) const { return plot_.x + place(placed_.x.share(value)) * plot_.width; }
+  double y(double value) const {
+    return plot_.bottom() - place(placed_.y.share(value)) * plot_.height;
+  }
+  // Where bars start: zero, or the end of the axis nearest to it.
+  double base(const AxisPlan& axis) const {
+    return axis.log ? axis.low : std::clamp(0.0, axis.low, axis.high);
+  }
+
+  ScenePath area(std::vector<Point> points, int colour, double opacity) const {
+    ScenePath path;
+    path.points = std::move(points);
+    path.closed = true;
+    path.fill = palette_colour(colour);
+    path.opacity = opacity;
+    path.clip = clip_;
+    return path;
+  }
+
+  void box(double x0, double x1, double y0, double y1, int colour) {
+    painter_.add(area({{x0, y0}, {x1, y0}, {x1, y1}, {x0, y1}}, colour, 1));
+  }
+
+  void histogram(const Bins& h) {
+    std::vector<Point> points;
+    const double zero = y(base(placed_.y));
+    for (std::size_t i = 0; i < h.counts.size(); ++i) {
+      const double top = std::isfinite(h.counts[i]) ? y(h.counts[i]) : zero;
+      points.insert(points.end(), {{x(h.edges[i]), zero}, {x(h.edges[i]), top},
+                                   {x(h.edges[i + 1]), top}, {x(h.edges[i + 1]), zero}});
+    }
+    if (!points.empty()) painter_.add(area(std::move(points), h.colour, h.colour < 0 ? 0.6 : 0.8));
+  }
+
+  void stack(const StackedBars& s) {
+    for (std::size_t i = 0; i < s.position.size(); ++i) {
+      double sum = 0;
+      for (std::size_t part = 0; part < s.values.size(); ++part) {
+        const double value = s.values[part][i];
+        if (!std::isfinite(value)) continue;
+        box(x(s.position[i] - s.width / 2), x(s.position[i] + s.width / 2), y(sum), y(sum + value),
+            s.colours[part]);
+        sum += value;
+      }
+    }
+  }
+
+  void bars(const Bars& b) {
+    for (std::size_t i = 0; i < b.position.size(); ++i) {
+      if (!std::isfinite(b.value[i])) continue;
+      const double from = b.position[i] - b.width / 2, to = b.position[i] + b.width / 2;
+      if (b.horizontal) {
+        box(x(base(placed_.x)), x(b.value[i]), y(from), y(to), b.colour);
+      } else {
+        box(x(from), x(to), y(base(placed_.y)), y(b.value[i]), b.colour);
+      }
+    }
+  }
+
+  void violin(const Violin& v) {
+    const double most = v.density.empty() ? 0 : *std::max_element(v.density.begin(), v.density.end());
+    const double middle = x(v.position);
+    if (most > 0) {
+      const double half = 0.42 * plot_.width / (placed_.x.high - placed_.x.low);
+      std::vector<Point> points;
+      for (std::size_t i = 0; i < v.value.size(); ++i) {
+        points.push_back({middle + half * v.density[i] / most, y(v.value[i])});
+      }
+      for (std::size_t i = v.value.size(); i-- > 0;) {
+        points.push_back({middle - half * v.density[i] / most, y(v.value[i])});
+      }
+      ScenePath outline = area(std::move(points), v.colour, 1);
+      const Colour colour = palette_colour(v.colour);
+      const Oklab lab = to_oklab(colour);
+      outline.fill = from_oklab({1 - (1 - lab.lightness) * kPale * 1.6, lab.a * 0.35, lab.b * 0.35});
+      outline.stroke = colour;
+      outline.width = 0.4;
+      painter_.add(std::move(outline));
+    }
+    if (std::isfinite(v.low) && std::isfinite(v.high)) {
+      stroke({{middle, y(v.low)}, {middle, y(v.high)}}, kInk, 0.8, 0);
+    }
+    if (std::isfinite(v.middle)) {
+      painter_.add(SceneDots{{{middle, y(v.middle)}}, {kInk}, 1.3, 1, clip_});
+    }
+  }
+
+  void stroke(std::vector<Point> points, Colour colour, double width, int dash) {
+    ScenePath path;
+    path.points = std::move(points);
+    path.stroke = colour;
+    path.width = width;
+    path.dash = dash;
+    path.clip = clip_;
+    painter_.add(std::move(path));
+  }
+
+  void points(const Points& p) {
+    const bool coloured = colours_ && !p.value.empty();
+    std::vector<Point> places;
+    std::vector<Colour> colours;
+    std::vector<std::uint8_t> indices;  // of the colours in the palette of a picture
+    if (!coloured) colours.push_back(palette_colour(p.colour));
+    for (std::size_t i = 0; i < p.x.size(); ++i) {
+      const Point at{x(p.x[i]), y(p.y[i])};
+      if (!std::isfinite(at.x) || !std::isfinite(at.y)) continue;
+      if (coloured && !std::isfinite(p.value[i])) continue;
+      places.push_back(at);
+      indices.push_back(coloured ? colours_->index(p.value[i]) : 1);
+      if (coloured) colours.push_back(colours_->colour(p.value[i]));
+    }
+    if (places.size() > kMostVectorPoints) {
+      std::vector<Colour> palette = coloured ? colours_->palette() : std::vector<Colour>(2, colours[0]);
+      palette[0] = {255, 255, 255};
+      return picture(places, indices, palette);
+    }
+    const double opacity = places.size() > 2000 ? 0.5 : 0.75;
+    painter_.add(SceneDots{std::move(places), std::move(colours), kDotRadius, opacity, clip_});
+  }
+
+  // Discs stamped into an indexed picture at 600 dpi: later points cover earlier ones.
+  void picture(const std::vector<Point>& places, const std::vector<std::uint8_t>& indices,
+               const std::vector<Colour>& palette) {
+    const auto width = static_cast<std::int64_t>(std::ceil(plot_.width * kPicturePixels));
+    const auto height = static_cast<std::int64_t>(std::ceil(plot_.height * kPicturePixels));
+    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(width * height), 0);
+    const double scale_x = static_cast<double>(width) / plot_.width;
+    const double scale_y = static_cast<double>(height) / plot_.height;
+    const auto radius = static_cast<std::int64_t>(0.6 * kPicturePixels);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      const auto cx = static_cast<std::int64_t>((places[i].x - plot_.x) * scale_x);
+      const auto cy = static_cast<std::int64_t>((places[i].y - plot_.y) * scale_y);
+      for (std::int64_t v = -radius; v <= radius; ++v) {
+        for (std::int64_t u = -radius; u <= radius; ++u) {
+          const std::int64_t px = cx + u, py = cy + v;
+          if (u * u + v * v > radius * radius || px < 0 || py < 0 || px >= width || py >= height) {
+            continue;
+          }
+          pixels[static_cast<std::size_t>(py * width + px)] = indices[i];
+        }
+      }
+    }
+    const auto row = [&](std::int64_t at, std::span<std::uint8_t> line) {
+      std::copy_n(pixels.begin() + at * width, width, line.begin());
+    };
+    painter_.add(SceneImage{plot_, palette_png(width, height, palette, row, SIZE_MAX), clip_});
+  }
+
+  void reference(const ReferenceLine& r) {
+    if (r.vertical) {
+      stroke({{x(r.value), plot_.y}, {x(r.value), plot_.bottom()}}, kQuietInk, 0.5, 1);
+    } else {
+      stroke({{plot_.x, y(r.value)}, {plot_.right(), y(r.value)}}, kQuietInk, 0.5, 1);
+    }
+  }
+
+  // At the first of some places where no other label stands; else nowhere.
+  void reference_label(const ReferenceLine& r) {
+    if (r.label.empty()) return;
+    const double size = tick_size(font_), gap = 2;
+    const std::string label = painter_.meter().elide(plain_text(r.label), plot_.width / 2, size);
+    const double at = r.vertical ? x(r.value) : y(r.value);
+    std::vector<std::pair<Point, Anchor>> places;
+    if (r.vertical) {
+      places = {{{at + gap, plot_.y + size}, Anchor::start}, {{at - gap, plot_.y + size}, Anchor::end}};
+    } else {
+      for (const double dy : {-gap, gap + 0.76 * size}) {
+        places.push_back({{plot_.right() - gap, at + dy}, Anchor::end});
+        places.push_back({{plot_.x + gap, at + dy}, Anchor::start});
+      }
+    }
+    for (const auto& [point, anchor] : places) {
+      const TextLook look{size, anchor, false, false, kQuietInk};
+      const Box bounds = painter_.text_bounds(label, point, look);
+      const bool inside = bounds.x >= plot_.x && bounds.right() <= plot_.right() &&
+                          bounds.y >= plot_.y && bounds.bottom() <= plot_.bottom();
+      if (!inside || !painter_.is_free(bounds)) continue;
+      painter_.add(halo(bounds));
+      painter_.text(label, point, look);
+      return;
+    }
+  }
+
+  // Calms what lies behind a label.
+  ScenePath halo(const Box& b) const {
+    ScenePath path;
+    path.points = {{b.x - 1, b.y - 1}, {b.right() + 1, b.y - 1}, {b.right() + 1, b.bottom() + 1},
+                   {b.x - 1, b.bottom() + 1}};
+    path.closed = true;
+    path.fill = Colour{255, 255, 255};
+    path.opacity = 0.7;
+    path.clip = clip_;
+    return path;
+  }
+
+  void band(const Line& l) {
+    // Runs of finite bounds, each an area of its own.
+    for (std::size_t start = 0; start < l.low.size();) {
+      std::size_t end = start;
+      while (end < l.low.size() && std::isfinite(x(l.x[end])) && std::isfinite(y(l.low[end])) &&
+             std::isfinite(y(l.high[end]))) {
+        ++end;
+      }
+      std::vector<Point> points;
+      for (std::size_t i = start; i < end; ++i) points.push_back({x(l.x[i]), y(l.high[i])});
+      for (std::size_t i = end; i-- > start;) points.push_back({x(l.x[i]), y(l.low[i])});
+      if (end - start > 1) painter_.add(area(std::move(points), l.colour, kPale));
+      if (end - start == 1) stroke(std::move(points), palette_colour(l.colour), 0.6, 0);
+      start = std::max(end, start + 1);
+    }
+  }
+
+  void line(const Line& l) {
+    std::vector<Point> points, dots;
+    bool alone = true;  // a point between gaps would be invisible as a line
+    for (std::size_t i = 0; i < l.x.size(); ++i) {
+      const Point at{x(l.x[i]), y(l.y[i])};
+      const bool drawn = std::isfinite(at.x) && std::isfinite(at.y);
+      points.push_back(drawn ? at : Point{kNoNumber, kNoNumber});
+      const bool next = i + 1 < l.x.size() && std::isfinite(y(l.y[i + 1]));
+      if (drawn && (l.marker || (alone && !next))) dots.push_back(at);
+      alone = !drawn;
+    }
+    Colour colour = palette_colour(l.colour);
+    const bool faint = l.weight == Line::Weight::faint;
+    if (faint) {
+      const Oklab lab = to_oklab(colour);
+      colour = from_oklab({1 - (1 - lab.lightness) * 0.4, lab.a * 0.45, lab.b * 0.45});
+    }
+    const double width = faint ? 0.5 : l.weight == Line::Weight::thin ? 0.6 : 1.1;
+    stroke(std::move(points), colour, width, l.dash);
+    if (!dots.empty()) {
+      painter_.add(SceneDots{std::move(dots), {colour}, 0.3 + width, 1, clip_});
+    }
+  }
+
+  Painter& painter_;
+  const PlacedPanel& placed_;
+  const Box plot_;
+  const ColourMap* colours_;
+  double font_;
+  int clip_;
+};
+
+bool any_finite(const std::vector<double>& values) {
+  return std::any_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
+}
+
+}  // namespace
+
+void draw_marks(Painter& painter, const PlacedPanel& placed, const ColourMap* colours,
+                double font) {
+  Marks(painter, placed, colours, font).draw();
+}
+
+bool is_empty(const Panel& panel) {
+  const auto shows = [](const auto& marks, const auto& test) {
+    return std::any_of(marks.begin(), marks.end(), test);
+  };
+  const auto stacked = [](const StackedBars& s) {
+    return std::any_of(s.values.begin(), s.values.end(), any_finite);
+  };
+  const auto cells = [](const HeatMap& m) {
+    return std::any_of(m.cells.begin(), m.cells.end(), [](float v) { return std::isfinite(v); });
+  };
+  return !shows(panel.heat_map, cells) && !shows(panel.stacks, stacked) &&
+         !shows(panel.lines, [](const Line& l) { return any_finite(l.y); }) &&
+         !shows(panel.points, [](const Points& p) { return any_finite(p.y); }) &&
+         !shows(panel.bars, [](const Bars& b) { return any_finite(b.value); }) &&
+         !shows(panel.violins, [](const Violin& v) { return any_finite(v.value); }) &&
+         !shows(panel.bins, [](const Bins& h) { return any_finite(h.counts); });
+}
+
+}  // namespace kappascope

@@ -1,0 +1,31 @@
+// Draws what stands inside a pair of axes.
+#pragma once
+
+#include <string>
+
+#include "core/figure/axis.h"
+#include "core/figure/cells.h"
+#include "core/figure/figure.h"
+#include "core/figure/scene.h"
+
+namespace kappascope {
+
+// A panel whose place is settled.
+struct PlacedPanel {
+  const Panel* panel = nullptr;
+  Box plot;
+  AxisPlan x, y;
+};
+
+// Above this many points a cloud is drawn as a picture.
+inline constexpr std::size_t kMostVectorPoints = 20000;
+
+// Every mark but the cells, from behind to the front; `colours` belongs to coloured points, may be
+// null. Points beyond given axis ends are cut away.
+void draw_marks(Painter& painter, const PlacedPanel& placed, const ColourMap* colours,
+                double font);
+
+// True when no mark of the panel has anything to show.
+bool is_empty(const Panel& panel);
+
+}  // namespace kappascope

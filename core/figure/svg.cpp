@@ -1,0 +1,164 @@
+#include "core/figure/svg.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "core/figure/png.h"
+
+namespace kappascope {
+namespace {
+
+// Three decimals at most, no trailing zeros, never an exponent or "-0".
+std::string number(double value) {
+  if (!std::isfinite(value)) value = 0;
+  char text[400];
+  const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::fixed, 3).ptr;
+  std::string result(text, end);
+  result.erase(result.find_last_not_of('0') + 1);
+  if (result.back() == '.') result.pop_back();
+  return result == "-0" ? "0" : result;
+}
+
+class Writer {
+ public:
+  explicit Writer(const Scene& scene) : scene_(scene) {}
+
+  std::string run(std::size_t begin, std::size_t end) {
+    head();
+    for (std::size_t i = begin; i < end; ++i) {
+      std::visit([this](const auto& item) { put(item); }, scene_.items[i]);
+    }
+    out_ += "</svg>\n";
+    return std::move(out_);
+  }
+
+ private:
+  void attribute(const char* name, double value) {
+    out_ += std::string(" ") + name + "=\"" + number(value) + "\"";
+  }
+  void attribute(const char* name, std::string_view value) {
+    out_ += std::string(" ") + name + "=\"" + xml_escaped(value) + "\"";
+  }
+  void box(const Box& box) {
+    attribute("x", box.x);
+    attribute("y", box.y);
+    attribute("width", box.width);
+    attribute("height", box.height);
+  }
+  void clip(int index) {
+    if (index >= 0) attribute("clip-path", "url(#plot" + std::to_string(index) + ")");
+  }
+
+  void head() {
+    out_ += "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "
+            "xmlns:xlink=\"http://www.w3.org/1999/xlink\" version=\"1.1\" width=\"" +
+            number(scene_.width_mm) + "mm\" height=\"" + number(scene_.height_mm) +
+            "mm\" viewBox=\"0 0 " + number(scene_.width) + " " + number(scene_.height) +
+            "\" font-family=\"" + kFontFamilies + "\" xml:space=\"preserve\">\n";
+    out_ += "<title>" + xml_escaped(scene_.title) + "</title>\n";
+    out_ += "<desc>" + xml_escaped(scene_.description) + "</desc>\n<metadata>\n";
+    for (const auto& [key, value] : scene_.provenance) {
+      out_ += "<kappascope:entry xmlns:kappascope=\"urn:kappascope\" name=\"" +
+              xml_escaped(plain_text(key)) + "\">" + xml_escaped(value) + "</kappascope:entry>\n";
+    }
+    out_ += "</metadata>\n<defs>\n";
+    for (std::size_t i = 0; i < scene_.clips.size(); ++i) {
+      out_ += "<clipPath id=\"plot" + std::to_string(i) + "\"><rect";
+      box(scene_.clips[i]);
+      out_ += "/></clipPath>\n";
+    }
+    out_ += "</defs>\n";
+  }
+
+  void put(const SceneRect& rect) {
+    out_ += "<rect";
+    box(rect.box);
+    attribute("fill", hex(rect.fill));
+    out_ += "/>\n";
+  }
+
+  void put(const ScenePath& path) {
+    std::string data;
+    bool pen_down = false;
+    for (const Point& point : path.points) {
+      const bool drawn = std::isfinite(point.x) && std::isfinite(point.y);
+      if (drawn) data += (pen_down ? "L" : "M") + number(point.x) + " " + number(point.y);
+      pen_down = drawn;
+    }
+    if (data.empty()) return;
+    out_ += "<path d=\"" + data + (path.closed ? "Z\"" : "\"");
+    attribute("fill", path.fill ? hex(*path.fill) : "none");
+    if (path.stroke) {
+      attribute("stroke", hex(*path.stroke));
+      attribute("stroke-width", path.width);
+      if (path.points.size() > 2) attribute("stroke-linejoin", "round");
+    }
+    dashes(path);
+    if (path.opacity < 1) attribute("opacity", path.opacity);
+    clip(path.clip);
+    out_ += "/>\n";
+  }
+
+  void dashes(const ScenePath& path) {
+    static constexpr const char* kDashes[] = {"", "3.2 1.6", "0.9 1.4", "4 1.4 0.9 1.4"};
+    if (path.dash > 0) attribute("stroke-dasharray", kDashes[path.dash % 4]);
+  }
+
+  void put(const SceneDots& dots) {
+    out_ += "<g";
+    if (dots.colours.size() == 1) attribute("fill", hex(dots.colours[0]));
+    if (dots.opacity < 1) attribute("fill-opacity", dots.opacity);
+    clip(dots.clip);
+    out_ += ">\n";
+    for (std::size_t i = 0; i < dots.points.size(); ++i) {
+      out_ += "<circle";
+      attribute("cx", dots.points[i].x);
+      attribute("cy", dots.points[i].y);
+      attribute("r", dots.radius);
+      if (dots.colours.size() > 1) attribute("fill", hex(dots.colours[i]));
+      out_ += "/>\n";
+    }
+    out_ += "</g>\n";
+  }
+
+  void put(const SceneImage& image) {
+    out_ += "<g";
+    clip(image.clip);
+    out_ += "><image";
+    box(image.box);
+    out_ += " preserveAspectRatio=\"none\" image-rendering=\"optimizeSpeed\" "
+            "style=\"image-rendering:pixelated\" xlink:href=\"data:image/png;base64,";
+    out_ += base64(image.png);
+    out_ += "\"/></g>\n";
+  }
+
+  void put(const SceneText& text) {
+    static constexpr const char* kAnchors[] = {"start", "middle", "end"};
+    out_ += "<text";
+    attribute("x", text.at.x);
+    attribute("y", text.at.y);
+    attribute("font-size", text.look.size);
+    if (text.look.bold) attribute("font-weight", "bold");
+    attribute("fill", hex(text.look.colour));
+    if (text.look.anchor != Anchor::start) {
+      attribute("text-anchor", kAnchors[static_cast<int>(text.look.anchor)]);
+    }
+    if (text.look.upright) {
+      attribute("transform", "rotate(-90 " + number(text.at.x) + " " + number(text.at.y) + ")");
+    }
+    out_ += ">" + xml_escaped(text.text) + "</text>\n";
+  }
+
+  const Scene& scene_;
+  std::string out_;
+};
+
+}  // namespace
+
+std::string to_svg(const Scene& scene) { return to_svg(scene, 0, scene.items.size()); }
+
+std::string to_svg(const Scene& scene, std::size_t begin, std::size_t end) {
+  return Writer(scene).run(begin, end);
+}
+
+}  // namespace kappascope

@@ -1,0 +1,264 @@
+#include "core/figure/text.h"
+
+#include <fontconfig/fontconfig.h>
+#include <librsvg/rsvg.h>
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "core/error.h"
+
+namespace kappascope {
+namespace {
+
+constexpr std::size_t kMostCharacters = 2000;
+constexpr int kMostMarks = 4;  // combining marks on one character
+
+std::string escaped_code(const char* form, unsigned value) {
+  char text[16];
+  std::snprintf(text, sizeof text, form, value);
+  return text;
+}
+
+// Next code point of `text` and its length; −1 and 1 for a byte that is no UTF-8.
+std::pair<utf8proc_int32_t, std::size_t> next_code(std::string_view text) {
+  utf8proc_int32_t code = -1;
+  const auto length =
+      utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                       static_cast<utf8proc_ssize_t>(std::min<std::size_t>(text.size(), 4)), &code);
+  if (length <= 0) return {-1, 1};
+  return {code, static_cast<std::size_t>(length)};
+}
+
+bool is_noncharacter(utf8proc_int32_t code) {
+  return (code & 0xFFFE) == 0xFFFE || (code >= 0xFDD0 && code <= 0xFDEF);
+}
+
+// Format characters that join or vary letters and move nothing else.
+bool is_harmless_format(utf8proc_int32_t code) { return code == 0x200C || code == 0x200D; }
+
+bool is_mark(utf8proc_category_t category) {
+  return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_ME;
+}
+
+// What stands in place of a code point that must not be drawn as it is; "" when it may.
+std::string replacement(utf8proc_int32_t code) {
+  if (code == '\n') return "↵";
+  if (code == '\r') return "␍";
+  if (code == '\t') return "⇥";
+  const auto category = utf8proc_category(code);
+  const bool unseen = category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF ||
+                      category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP;
+  if ((!unseen || is_harmless_format(code)) && !is_noncharacter(code)) return "";
+  if (code < 0x100) return escaped_code("\\x%02X", static_cast<unsigned>(code));
+  return escaped_code(code < 0x10000 ? "\\u%04X" : "\\U%06X", static_cast<unsigned>(code));
+}
+
+// Byte offsets at which `text` may be cut without tearing a character, both ends included.
+std::vector<std::size_t> cuts(const std::string& text) {
+  std::vector<std::size_t> result{0};
+  utf8proc_int32_t before = -1, state = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const auto [code, length] = next_code(std::string_view(text).substr(at));
+    if (before >= 0 && code >= 0 && utf8proc_grapheme_break_stateful(before, code, &state)) {
+      result.push_back(at);
+    }
+    before = code;
+    at += length;
+  }
+  if (!text.empty()) result.push_back(text.size());
+  return result;
+}
+
+constexpr double kReferenceSize = 100;
+
+Box ink_of(RsvgHandle* handle, const char* id) {
+  const RsvgRectangle viewport{0, 0, kReferenceSize, kReferenceSize};
+  RsvgRectangle found{};
+  rsvg_handle_get_geometry_for_layer(handle, id, &viewport, &found, nullptr, nullptr);
+  return {found.x, found.y, found.width, found.height};
+}
+
+// librsvg tells only where ink is; the same text set from its end tells how far it advances.
+TextExtent measured(const std::string& text, bool bold) {
+  const std::string words = xml_escaped(text) + "</text>";
+  const std::string svg =
+      std::string("<svg xmlns=\"http://www.w3.org/2000/svg\" xml:space=\"preserve\" width=\"100\" "
+                  "height=\"100\" font-size=\"100\" font-family=\"") +
+      kFontFamilies + "\" font-weight=\"" + (bold ? "bold" : "normal") + "\"><text id=\"s\">" +
+      words + "<text id=\"e\" text-anchor=\"end\">" + words + "</svg>";
+  RsvgHandle* handle = rsvg_handle_new_from_data(reinterpret_cast<const guint8*>(svg.data()),
+                                                 svg.size(), nullptr);
+  require(handle != nullptr, ExitCode::internal, {}, "text could not be measured");
+  const Box ink = ink_of(handle, "#s");
+  const double advance = ink.x - ink_of(handle, "#e").x;
+  g_object_unref(handle);
+  return {ink, advance};
+}
+
+std::string trimmed(const std::string& text) {
+  const auto first = text.find_first_not_of(' ');
+  if (first == std::string::npos) return "";
+  return text.substr(first, text.find_last_not_of(' ') - first + 1);
+}
+
+}  // namespace
+
+std::string plain_text(std::string_view raw) {
+  std::string result;
+  std::size_t characters = 0;
+  int marks = 0;
+  while (!raw.empty()) {
+    if (++characters > kMostCharacters) return result + "…";
+    const auto [code, length] = next_code(raw);
+    const std::string_view bytes = raw.substr(0, length);
+    raw.remove_prefix(length);
+    if (code < 0) {
+      result += escaped_code("\\x%02X", static_cast<unsigned char>(bytes[0]));
+      continue;
+    }
+    marks = is_mark(utf8proc_category(code)) ? marks + 1 : 0;
+    if (marks > kMostMarks) continue;
+    const std::string instead = replacement(code);
+    result += instead.empty() ? std::string(bytes) : instead;
+  }
+  return result;
+}
+
+std::string token_label(std::string_view raw) {
+  std::string text = plain_text(raw);
+  const auto first = text.find_first_not_of(' ');
+  std::string result;
+  const std::size_t last = text.find_last_not_of(' ');
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool end = first == std::string::npos || i < first || i > last;
+    result += end ? std::string("␣") : std::string(1, text[i]);
+  }
+  return result;
+}
+
+std::string number_text(double value, int digits) {
+  if (std::isnan(value)) return "–";
+  if (std::isinf(value)) return value < 0 ? "−∞" : "∞";
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*g", digits, std::abs(value));
+  std::string result = text;
+  const auto exponent = result.find('e');
+  if (exponent != std::string::npos) {
+    const int power = std::stoi(result.substr(exponent + 1));
+    result = result.substr(0, exponent) + " × 10^" + std::to_string(power);
+  }
+  return (value < 0 && result != "0" ? "−" : "") + result;
+}
+
+std::string xml_escaped(std::string_view text) {
+  std::string result;
+  for (const char c : text) {
+    switch (c) {
+      case '&': result += "&amp;"; break;
+      case '<': result += "&lt;"; break;
+      case '>': result += "&gt;"; break;
+      case '"': result += "&quot;"; break;
+      case '\'': result += "&#39;"; break;
+      default: result += c;
+    }
+  }
+  return result;
+}
+
+// The characters for which fontconfig finds any font.
+struct TextMeter::Fonts {
+  FcCharSet* covered = nullptr;
+
+  Fonts() {
+    FcPattern* wanted = FcNameParse(reinterpret_cast<const FcChar8*>("DejaVu Sans"));
+    FcConfigSubstitute(nullptr, wanted, FcMatchPattern);
+    FcDefaultSubstitute(wanted);
+    FcResult result = FcResultMatch;
+    FcFontSet* set = FcFontSort(nullptr, wanted, FcTrue, &covered, &result);
+    if (set) FcFontSetDestroy(set);
+    FcPatternDestroy(wanted);
+  }
+  ~Fonts() {
+    if (covered) FcCharSetDestroy(covered);
+  }
+  bool has(std::uint32_t code) const {
+    return covered && FcCharSetHasChar(covered, static_cast<FcChar32>(code));
+  }
+};
+
+TextMeter::TextMeter() : fonts_(std::make_unique<Fonts>()) {}
+TextMeter::~TextMeter() = default;
+
+void TextMeter::note_missing(const std::string& text) {
+  std::string_view rest = text;
+  while (!rest.empty()) {
+    const auto [code, length] = next_code(rest);
+    rest.remove_prefix(length);
+    if (code <= ' ' || is_harmless_format(code) || (code >= 0xFE00 && code <= 0xFE0F)) continue;
+    if (!fonts_->has(static_cast<std::uint32_t>(code))) {
+      missing_.insert(static_cast<std::uint32_t>(code));
+    }
+  }
+}
+
+TextExtent TextMeter::extent(const std::string& text, double size, bool bold) {
+  auto [entry, is_new] = known_.try_emplace({bold, text});
+  if (is_new) {
+    note_missing(text);
+    entry->second = measured(text, bold);
+  }
+  // Shaping is unhinted: boxes scale with the size.
+  const double scale = size / kReferenceSize;
+  const auto& [ink, advance] = entry->second;
+  return {{ink.x * scale, ink.y * scale, ink.width * scale, ink.height * scale}, advance * scale};
+}
+
+double TextMeter::width(const std::string& text, double size, bool bold) {
+  const TextExtent extent = this->extent(text, size, bold);
+  return std::max({extent.ink.right(), extent.ink.width, extent.advance});
+}
+
+std::string TextMeter::elide(const std::string& text, double room, double size, bool bold) {
+  if (width(text, size, bold) <= room) return text;
+  const std::vector<std::size_t> at = cuts(text);
+  const auto kept = [&](std::size_t n) {  // n characters, the larger half in front
+    const std::size_t front = (n + 1) / 2, back = n / 2;
+    return text.substr(0, at[front]) + "…" + text.substr(at[at.size() - 1 - back]);
+  };
+  std::size_t fits = 0, too_many = at.size() - 1;
+  while (fits + 1 < too_many) {
+    const std::size_t middle = (fits + too_many) / 2;
+    (width(kept(middle), size, bold) <= room ? fits : too_many) = middle;
+  }
+  if (fits == 0 && width("…", size, bold) > room) return "";
+  return kept(fits);
+}
+
+std::vector<std::string> TextMeter::wrap(const std::string& text, double room, double size,
+                                         bool bold, std::size_t most) {
+  std::vector<std::string> lines;
+  std::string rest = trimmed(text);
+  while (!rest.empty()) {
+    if (width(rest, size, bold) <= room || lines.size() + 1 == most) {
+      lines.push_back(elide(rest, room, size, bold));
+      break;
+    }
+    const std::vector<std::size_t> at = cuts(rest);
+    std::size_t fits = 1, too_many = at.size() - 1;  // at least one character a line
+    while (fits + 1 < too_many) {
+      const std::size_t middle = (fits + too_many) / 2;
+      (width(rest.substr(0, at[middle]), size, bold) <= room ? fits : too_many) = middle;
+    }
+    std::size_t end = at[fits];
+    const std::size_t blank = rest.rfind(' ', end);
+    if (blank != std::string::npos && blank > end / 3) end = blank;
+    lines.push_back(trimmed(rest.substr(0, end)));
+    rest = trimmed(rest.substr(end));
+  }
+  return lines;
+}
+
+}  // namespace kappascope

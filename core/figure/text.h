@@ -1,0 +1,80 @@
+// Text of figures: made harmless, measured with the very engine that draws it, cut and wrapped.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kappascope {
+
+struct Box {
+  double x = 0, y = 0, width = 0, height = 0;  // y grows downwards, as in SVG
+
+  double right() const { return x + width; }
+  double bottom() const { return y + height; }
+  bool overlaps(const Box& other) const {
+    return x < other.right() && other.x < right() && y < other.bottom() && other.y < bottom();
+  }
+};
+
+struct TextExtent {
+  Box ink;             // of the black of the letters, relative to the start on the baseline
+  double advance = 0;  // where the next letter would start
+};
+
+// `raw` as one line of valid UTF-8 that XML can hold and that cannot reorder its surroundings: line
+// feed ↵, carriage return ␍, tab ⇥; other control characters, direction controls, noncharacters and
+// bytes that are no UTF-8 as \xNN or \uNNNN; at most four combining marks on a character; at most
+// 2,000 characters (then …).
+std::string plain_text(std::string_view raw);
+
+// A token as a label: plain_text with blanks at its ends made visible (␣).
+std::string token_label(std::string_view raw);
+
+// Decimal text of a finite number with a true minus sign, "–" for NaN; `digits` significant ones.
+std::string number_text(double value, int digits = 3);
+
+// Measures text as librsvg will draw it: same fonts, fallback, kerning and shaping. Remembers what
+// it measured; one object a figure, used by one thread.
+class TextMeter {
+ public:
+  TextMeter();
+  ~TextMeter();
+  TextMeter(const TextMeter&) = delete;
+  TextMeter& operator=(const TextMeter&) = delete;
+
+  // `text` (plain) starting at (0, 0) on the baseline, in the unit of `size`.
+  TextExtent extent(const std::string& text, double size, bool bold = false);
+  double width(const std::string& text, double size, bool bold = false);  // ink and advance
+
+  // `text`, or its ends with … between them when it is wider than `room`. "" when nothing fits.
+  std::string elide(const std::string& text, double room, double size, bool bold = false);
+
+  // Lines no wider than `room`, broken at blanks where possible; after `most` lines the last is
+  // elided.
+  std::vector<std::string> wrap(const std::string& text, double room, double size, bool bold,
+                                std::size_t most);
+
+  // Characters met so far for which no installed font has a glyph.
+  const std::set<std::uint32_t>& missing() const { return missing_; }
+
+ private:
+  struct Fonts;
+  void note_missing(const std::string& text);
+
+  std::unique_ptr<Fonts> fonts_;
+  std::map<std::pair<bool, std::string>, TextExtent> known_;  // at size 100
+  std::set<std::uint32_t> missing_;
+};
+
+// Markup characters of `text` as entities, for an XML text or attribute.
+std::string xml_escaped(std::string_view text);
+
+inline constexpr const char* kFontFamilies = "'DejaVu Sans', sans-serif";
+
+}  // namespace kappascope
