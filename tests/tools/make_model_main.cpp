@@ -1,0 +1,111 @@
+// kappascope_make_model: writes a synthetic model folder, for tests and benchmarks.
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "core/error.h"
+#include "tests/tools/synthetic.h"
+
+namespace {
+
+using kappascope::DType;
+using kappascope::Granularity;
+using kappascope::KappaInput;
+using kappascope::synthetic::ModelSpec;
+
+void add_sizes(CLI::App& app, ModelSpec& spec) {
+  app.add_option("--hidden", spec.hidden, "H, at least 32; an expert has 4H gate units");
+  app.add_option("--layers", spec.layers, "L");
+  app.add_option("--heads", spec.heads, "attention heads, a divisor of H");
+  app.add_option("--kv-heads", spec.kv_heads, "key and value heads, a divisor of --heads");
+  app.add_option("--experts", spec.experts, "E; 1: no MoE layer");
+  app.add_option("--slots", spec.slots, "K, experts chosen per token");
+  app.add_option("--vocab", spec.vocab, "V");
+  app.add_option("--sequence", spec.sequence, "sequence_len");
+  app.add_option("--moe-start", spec.moe_start, "first layer that may be MoE");
+  app.add_option("--moe-stride", spec.moe_stride, "every so many layers one MoE layer");
+  app.add_option("--moe-count", spec.moe_count, "at most so many MoE layers, -1: all");
+  app.add_option("--passes", spec.passes, "total_ut_steps");
+}
+
+void add_kinds(CLI::App& app, ModelSpec& spec) {
+  const std::map<std::string, KappaInput> inputs = {{"router_probs", KappaInput::router_probs},
+                                                    {"top_logits", KappaInput::top_logits},
+                                                    {"constant", KappaInput::constant}};
+  const std::map<std::string, Granularity> granularities = {{"per-gate", Granularity::per_gate},
+                                                            {"per-expert", Granularity::per_expert},
+                                                            {"per-layer", Granularity::per_layer},
+                                                            {"global", Granularity::global}};
+  const std::map<std::string, DType> dtypes = {{"float32", DType::float32},
+                                               {"bfloat16", DType::bfloat16}};
+  app.add_flag("--kappa,!--no-kappa", spec.kappa, "κ-SwiGLU (the default) or SwiGLU");
+  app.add_option("--kappa-start", spec.kappa_start, "layers below have κ = 1");
+  app.add_option("--kappa-input", spec.kappa_input, "router_probs, top_logits, constant")
+      ->transform(CLI::CheckedTransformer(inputs))
+      ->option_text("KIND");
+  app.add_option("--kappa-exponent", spec.kappa_exponent, "p of top_logits");
+  app.add_option("--granularity", spec.granularity, "per-gate, per-expert, per-layer, global")
+      ->transform(CLI::CheckedTransformer(granularities))
+      ->option_text("KIND");
+  app.add_flag("--dense-kappa", spec.dense_kappa, "dense layers have κ too");
+  app.add_flag("--kappa-product", spec.kappa_product, "κ bias as the older outer product");
+  app.add_flag(
+      "--relu-dense", [&spec](std::int64_t) { spec.gated_dense = false; },
+      "dense layers without a gate");
+  app.add_flag("--bilinear", spec.bilinear, "expert gates without an activation");
+  app.add_flag("--expert-bias", spec.expert_bias, "selection with a bias per expert");
+  app.add_flag("--lambda-steps", spec.lambda_steps, "lambdas of two passes");
+  app.add_option("--window", spec.window, "window_pattern");
+  app.add_option("--eval-capacity", spec.eval_capacity, "eval_capacity");
+  app.add_option("--dtype", spec.dtype, "float32, bfloat16")
+      ->transform(CLI::CheckedTransformer(dtypes))
+      ->option_text("TYPE");
+}
+
+void add_faults(CLI::App& app, ModelSpec& spec) {
+  app.add_option("--drop", spec.drop, "leave this tensor out (may be repeated)")
+      ->option_text("NAME");
+  app.add_option("--nan", spec.not_a_number, "first value of this tensor is NaN")
+      ->option_text("NAME");
+}
+
+int make(int argc, char** argv) {
+  ModelSpec spec;
+  std::string folder;
+  CLI::App app(
+      "Writes a synthetic model into a folder: model_NNNNNN.pt as torch.save lays it out,\n"
+      "meta_NNNNNN.json beside it, weights drawn from a seed. Same words, same bytes.");
+  app.add_option("FOLDER", folder, "made when it is absent")->required();
+  add_sizes(app, spec);
+  add_kinds(app, spec);
+  add_faults(app, spec);
+  app.add_option("--seed", spec.seed, "of the weights");
+  app.add_option("--step", spec.step, "training step in the file names");
+  app.add_flag("--compiled", spec.compiled, "tensor names with _orig_mod. in front");
+  app.add_flag("--sparse", spec.sparse, "holes for weights: full size, hardly any disk");
+  app.get_formatter()->column_width(34);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? 0 : static_cast<int>(kappascope::ExitCode::usage);
+  }
+  const kappascope::Json meta = {{"model_config", kappascope::synthetic::model_config(spec)}};
+  kappascope::read_model_config(meta, {}, "options");  // refuses what no model can be
+  kappascope::synthetic::write_model(folder, spec);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return make(argc, argv);
+  } catch (const kappascope::Error& error) {
+    std::fprintf(stderr, "kappascope_make_model: %s\n", error.what());
+    return static_cast<int>(error.code());
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "kappascope_make_model: %s\n", error.what());
+    return static_cast<int>(kappascope::ExitCode::internal);
+  }
+}
