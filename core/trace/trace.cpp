@@ -283,6 +283,16 @@ void set_extents(Trace& trace, const Extents& extents) {
   trace.dense_gates = extent(Axis::dense_gate);
 }
 
+// Same hashes and sizes, so that the trace's indices are good for the parameters.
+bool belongs(const ModelParameters& model, const Trace& trace) {
+  for (const char* hash : {"config_sha256", "tensor_directory_sha256"}) {
+    if (model.meta[hash] != trace.meta[hash]) return false;
+  }
+  const bool same_layers = static_cast<std::int64_t>(model.layer_kind.size()) == trace.model_layers;
+  return same_layers &&
+         (trace.layers == 0 || (model.experts == trace.experts && model.gates == trace.gates));
+}
+
 // model.npz of the same checkpoint, in the trace's folder or the one above. A file of that name
 // that is not it, or cannot be read, is named in `problem`.
 std::shared_ptr<const ModelParameters> find_model(const Trace& trace, std::string& problem) {
@@ -293,10 +303,7 @@ std::shared_ptr<const ModelParameters> find_model(const Trace& trace, std::strin
     if (!std::filesystem::exists(path, ignored)) continue;
     try {
       std::shared_ptr<const ModelParameters> model = open_model_parameters(path);
-      const bool same =
-          model->meta["config_sha256"] == trace.meta["config_sha256"] &&
-          model->meta["tensor_directory_sha256"] == trace.meta["tensor_directory_sha256"];
-      if (same) {
+      if (belongs(*model, trace)) {
         problem.clear();
         return model;
       }
