@@ -95,6 +95,7 @@ std::filesystem::path assets_folder() {
 int main(int count, char** words) {
   using namespace kappascope;
   signal(SIGPIPE, SIG_IGN);  // a reader that goes away ends nothing half-way; print() sees it
+  signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write
   try {
     return dispatch(count, words);
   } catch (const Error& error) {

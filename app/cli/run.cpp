@@ -150,7 +150,7 @@ class Run {
     OutputFolder folder(options_.output, options_.force, interrupts_);
     for (Job& job : jobs_)
       attempt(job, [&] { folder.check_places(job.subfolder, options_.file_names()); });
-    folder.check_places({}, {kModelFile});
+    if (options_.writes("npz")) folder.check_places({}, {kModelFile});
     if (std::all_of(jobs_.begin(), jobs_.end(), [](const Job& job) { return bool(job.failure); }))
       return finish();
     load();
@@ -303,7 +303,7 @@ class Run {
 
   int finish() {
     terminal_.erase();
-    if (options_.json) print(json_text(summaries_));
+    if (!summaries_.is_null()) print(json_text(summaries_));
     const bool failed =
         std::any_of(jobs_.begin(), jobs_.end(), [](const Job& job) { return bool(job.failure); });
     return int(failed ? ExitCode::some_failed : ExitCode::ok);
