@@ -40,7 +40,11 @@ asan:  ## the tests of everything without Torch, under AddressSanitizer and UBSa
 fuzz:  ## every fuzz target for FUZZ_SECONDS each (60)
 	@cmake/setup.sh test
 	@$(call compile,asan)
-	@for target in build/asan/fuzz_*; do :; done
+	@cd build/asan/tests/fuzz && for name in $$(ls seeds); do \
+	  echo "fuzz: $$name for $(FUZZ_SECONDS) s"; \
+	  ../../kappascope_fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+	    -rss_limit_mb=2048 -malloc_limit_mb=512 -artifact_prefix=found/$$name- \
+	    found/$$name seeds/$$name || exit 1; done
 
 format:  ## lay out the sources by .clang-format
 	@cmake/setup.sh test

@@ -14,8 +14,9 @@ def tracked_files():
                                 cwd=ROOT, check=True, capture_output=True).stdout
         names = (name.decode() for name in listed.split(b"\0") if name)
     else:
-        names = (str(path.relative_to(ROOT)) for path in ROOT.rglob("*"))
-        names = (name for name in names if not name.startswith("build/"))
+        paths = (path for top in ROOT.iterdir() if top.name != "build"
+                 for path in (top, *top.rglob("*")))
+        names = (str(path.relative_to(ROOT)) for path in paths)
     return sorted(name for name in names if (ROOT / name).is_file())
 
 
