@@ -8,7 +8,7 @@
 
 namespace kappascope {
 
-inline constexpr std::size_t kLongestPattern = 16 * 1024;  // bytes; those of known tokenizers: 500
+inline constexpr std::size_t kLongestPattern = 4096;  // bytes; those of known tokenizers: 500
 
 // The PCRE2 pattern that means the same. The two languages share most of their signs but not all
 // meanings, so whatever is not known to agree is refused (unsupported) by name and place: general

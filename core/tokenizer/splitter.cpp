@@ -18,8 +18,8 @@ namespace {
 constexpr std::uint64_t first_window = 64;  // bytes
 constexpr std::uint64_t window_growth = 8;
 constexpr std::uint64_t steps_per_byte = 8;  // backtracking steps allowed per byte of window
-constexpr std::uint64_t budget_per_byte = 16;
-constexpr std::uint64_t least_budget = std::uint64_t{1} << 20;
+constexpr std::uint64_t budget_per_byte = 4;
+constexpr std::uint64_t least_budget = std::uint64_t{1} << 16;
 
 constexpr std::uint32_t nesting_limit = 100;          // groups inside groups
 constexpr std::uint32_t heap_limit_kib = 64 * 1024;   // without JIT

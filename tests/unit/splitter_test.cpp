@@ -1,0 +1,165 @@
+#include "core/tokenizer/splitter.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+#include "core/tokenizer/pattern.h"
+
+namespace kappascope {
+namespace {
+
+using Pieces = std::vector<std::string>;
+
+Pieces pieces_of(const std::string& pattern, const std::string& text) {
+  const Splitter splitter(pattern, "tok.pkl");
+  Splitter::Scan scan(splitter, text, "text");
+  Pieces pieces;
+  for (std::string_view piece; scan.next(piece);) pieces.emplace_back(piece);
+  return pieces;
+}
+
+Failure failure_of(const std::string& pattern, const std::string& text = "") {
+  try {
+    pieces_of(pattern, text);
+  } catch (const Error& error) {
+    return error.failure();
+  }
+  return {};
+}
+
+std::string repeat(const std::string& text, int times) {
+  std::string out;
+  for (int i = 0; i < times; ++i) out += text;
+  return out;
+}
+
+const char* const kPattern =
+    R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}| ?[^\s\p{L}\p{N}]++[\r\n]*|)"
+    R"(\s*[\r\n]|\s+(?!\S)|\s+)";
+
+TEST(Splitter, WordsNumbersSpaces) {
+  EXPECT_EQ(pieces_of(kPattern, "It'S 1234 naïve!!\n\n  end  "),
+            (Pieces{"It", "'S", " ", "12", "34", " naïve", "!!\n\n", " ", " end", "  "}));
+  // The Kelvin sign and the long s are letters that fold to ASCII ones.
+  EXPECT_EQ(pieces_of("(?i:k)|(?i:s)", "\u212A\u017F"), (Pieces{"\u212A", "\u017F"}));
+}
+
+TEST(Splitter, SpaceIsUnicodesOwn) {
+  EXPECT_EQ(pieces_of(R"(\s+|\S+)", "a\u180E\u00A0\u3000b\u200B"),
+            (Pieces{"a\u180E", "\u00A0\u3000", "b\u200B"}));
+}
+
+TEST(Splitter, UnmatchedTextAndEmptyMatchesAreSkipped) {
+  EXPECT_EQ(pieces_of("b+", "aébb\u4E2Dbaa"), (Pieces{"bb", "b"}));
+  EXPECT_EQ(pieces_of("b*", "abba"), (Pieces{"bb"}));
+  EXPECT_EQ(pieces_of("", "abc"), Pieces{});
+  EXPECT_EQ(pieces_of("(?<=a)b", "bab"), (Pieces{"b"}));
+}
+
+// Windows of the text are tried first: no length may change what a match is.
+TEST(Splitter, PiecesOfEveryLengthAcrossTheWindows) {
+  for (int length = 1; length < 700; length += length < 140 ? 1 : 37) {
+    const std::string spaces(static_cast<std::size_t>(length), ' ');
+    const std::string word = repeat("é", length);
+    Pieces expected = {word};
+    if (length > 1) expected.push_back(spaces.substr(1));
+    expected.push_back(" x");
+    EXPECT_EQ(pieces_of(kPattern, word + spaces + "x"), expected) << length;
+    EXPECT_EQ(pieces_of(kPattern, spaces), Pieces{spaces}) << length;
+    EXPECT_EQ(pieces_of(kPattern, spaces + "\nx"), (Pieces{spaces + "\n", "x"})) << length;
+  }
+}
+
+TEST(Splitter, MegabytesInOnePiece) {
+  for (const char c : {'a', ' ', '-'}) {
+    const std::string text(2 << 20, c);
+    EXPECT_TRUE(pieces_of(kPattern, text) == Pieces{text}) << c;
+  }
+}
+
+TEST(Splitter, CostlyPatternsStop) {
+  const std::string run(100000, 'a');
+  for (const char* pattern :
+       {"(a+)+$", "(?:a|a)*b", "(?:a*)*b|.", "a++b|a", "a(?=a*+b)|a", "a*?b|a", "(?:a?a?)*b"}) {
+    const Failure failure = failure_of(pattern, run + "!");
+    EXPECT_EQ(failure.code, ExitCode::damaged) << pattern;
+    EXPECT_NE(failure.message.find("tok.pkl: the pattern costs too much at byte "),
+              std::string::npos)
+        << failure.message;
+    EXPECT_NE(failure.message.find(" of text"), std::string::npos) << failure.message;
+  }
+  EXPECT_EQ(failure_of("(a+)+$", repeat("a", 60) + "!").code, ExitCode::damaged);
+}
+
+TEST(Splitter, HugePatternsAreRefusedOrCompileSmall) {
+  EXPECT_EQ(failure_of(repeat("(", 200) + "a" + repeat(")", 200)).code, ExitCode::unsupported);
+  EXPECT_EQ(failure_of("(?:(?:a{0,999}){0,999}){0,999}").code, ExitCode::unsupported);
+  EXPECT_EQ(failure_of(std::string(kLongestPattern + 1, 'a')).code, ExitCode::unsupported);
+  EXPECT_EQ(failure_of(std::string(kLongestPattern, 'a')).code, ExitCode::ok);
+}
+
+TEST(Pattern, KnownOnesAreKept) {
+  for (const std::string same :
+       {R"(a\p{L}\pN\P{Lu}[^\r\n\x{3042}\]\-]?+(?>b|c)(?=d)(?!e)(?<=f)(?<!g)(?:h)(i)++j{1,3}?$)",
+        R"((?i:'s)(?s-i:.)(?m)^\A\z\d[]a-z][^]])"}) {
+    EXPECT_EQ(pcre2_pattern(same, "t"), same);
+  }
+  EXPECT_EQ(pcre2_pattern(R"(\s[^\S]\\s)", "t"), R"(\p{White_Space}[^\P{White_Space}]\\s)");
+}
+
+TEST(Pattern, WhatMeansSomethingElseInPcre2IsRefusedByName) {
+  for (const std::string bad : {R"(\w)",
+                                R"(\W)",
+                                R"(\b)",
+                                R"(\K)",
+                                R"(\C)",
+                                R"(\R)",
+                                R"(\X)",
+                                R"(\h)",
+                                R"(\v)",
+                                R"(\Q)",
+                                R"(\1)",
+                                R"(\G)",
+                                R"(\Z)",
+                                R"(\u0041)",
+                                R"([\A])",
+                                R"(\p{Han})",
+                                R"(\p{^L})",
+                                R"(\p{L&})",
+                                R"(\p{L)",
+                                R"(\p)",
+                                R"(\p{})",
+                                R"([a&&b])",
+                                R"([a--b])",
+                                R"([a~~b])",
+                                R"([[:alpha:]])",
+                                R"([a[b]])",
+                                R"((*LIMIT_MATCH=9)a)",
+                                R"((?C1))",
+                                R"((?R))",
+                                R"((?1))",
+                                R"((?P<n>a))",
+                                R"((?<n>a))",
+                                R"((?|a))",
+                                R"((?#c))",
+                                R"((?x:a))",
+                                R"((?(1)a))",
+                                R"((?i--s:a))",
+                                R"((?)",
+                                R"((?i)",
+                                "\\",
+                                R"((?i)\p{Lu})",
+                                R"((?i:(?:[\p{Ll}])))"}) {
+    const Failure failure = failure_of(bad);
+    EXPECT_EQ(failure.code, ExitCode::unsupported) << bad;
+    EXPECT_NE(failure.message.find("not supported"), std::string::npos) << failure.message;
+  }
+  EXPECT_EQ(failure_of(R"((?i:a)\p{Lu}(?i:(?-i:\p{Ll})))").code, ExitCode::ok);
+  EXPECT_EQ(failure_of("a)").code, ExitCode::unsupported);
+  EXPECT_EQ(failure_of("[a").code, ExitCode::unsupported);
+}
+
+}  // namespace
+}  // namespace kappascope
