@@ -1,0 +1,123 @@
+#include "tests/tools/synthetic.h"
+
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <cmath>
+#include <fstream>
+#include <sstream>
+
+#include "core/checkpoint/torch_pt.h"
+#include "core/checkpoint/zip.h"
+#include "tests/unit/temp_folder.h"
+
+namespace kappascope {
+namespace {
+
+using synthetic::ModelSpec;
+using synthetic::ModelTensor;
+using testing::TempFolder;
+
+std::string content(const std::filesystem::path& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return text.str();
+}
+
+TEST(Synthetic, SameWordsSameBytes) {
+  const TempFolder folder;
+  ModelSpec spec;
+  write_model(folder.path() / "a", spec);
+  write_model(folder.path() / "b", spec);
+  spec.seed = 2;
+  write_model(folder.path() / "c", spec);
+  const std::string a = content(folder.path() / "a/model_000100.pt");
+  EXPECT_EQ(a, content(folder.path() / "b/model_000100.pt"));
+  EXPECT_NE(a, content(folder.path() / "c/model_000100.pt"));
+}
+
+// Values that every machine must draw.
+TEST(Synthetic, ValuesOfTheSeed) {
+  ModelTensor tensor;
+  tensor.tensor.name = "transformer.wte.weight";
+  tensor.deviation = 1;
+  const std::vector<float> expected = {-0x1.28db760000000p+0f, 0x1.28e2640000000p-2f,
+                                       -0x1.4e34620000000p-2f, 0x1.0ea5800000000p-1f};
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    EXPECT_EQ(drawn_value(tensor, 1, i), expected[i]) << i;
+  }
+}
+
+TEST(Synthetic, MeanAndDeviationAreAsAsked) {
+  ModelTensor tensor;
+  tensor.tensor.name = "resid_lambdas";
+  tensor.mean = 1;
+  tensor.deviation = 0.25;
+  constexpr int count = 100000;
+  double sum = 0, square = 0;
+  for (int i = 0; i < count; ++i) {
+    const double value = drawn_value(tensor, 7, static_cast<std::uint64_t>(i));
+    sum += value;
+    square += (value - 1) * (value - 1);
+  }
+  EXPECT_NEAR(sum / count, 1, 4 * 0.25 / std::sqrt(count));
+  EXPECT_NEAR(std::sqrt(square / count), 0.25, 4 * 0.25 / std::sqrt(2.0 * count));
+}
+
+TEST(Synthetic, ReadBackAsWritten) {
+  for (const DType dtype : {DType::float32, DType::bfloat16}) {
+    const TempFolder folder;
+    ModelSpec spec;
+    spec.dtype = dtype;
+    write_model(folder.path(), spec);
+    const TensorFile file = read_torch_pt(folder.path() / "model_000100.pt");
+    const std::vector<ModelTensor> tensors = model_tensors(spec);
+    EXPECT_EQ(file.tensors().size(), tensors.size());
+    for (const ModelTensor& tensor : tensors) {
+      const TensorInfo* found = file.find(tensor.tensor.name);
+      ASSERT_NE(found, nullptr) << tensor.tensor.name;
+      EXPECT_EQ(found->shape, tensor.tensor.shape);
+      EXPECT_EQ(found->offset % 64, 0u);
+      const std::vector<float> values = file.floats(*found);
+      // bfloat16 keeps 8 significant bits
+      const float room = dtype == DType::float32 ? 0 : 1.0f / 256;
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        const float expected = drawn_value(tensor, spec.seed, i);
+        ASSERT_NEAR(values[i], expected, room * std::fabs(expected)) << tensor.tensor.name << i;
+      }
+    }
+  }
+}
+
+TEST(Synthetic, ChecksumsAreRight) {
+  const TempFolder folder;
+  write_model(folder.path(), ModelSpec{});
+  const InputFile file = InputFile::open(folder.path() / "model_000100.pt");
+  const ZipDirectory zip = ZipDirectory::read(file);
+  for (const ZipEntry& entry : zip.entries()) {
+    const auto bytes = file.map(zip.data_offset(file, entry), entry.size, entry.name);
+    const auto* first = reinterpret_cast<const Bytef*>(bytes.data());
+    EXPECT_EQ(::crc32_z(0, first, bytes.size()), entry.crc32) << entry.name;
+  }
+}
+
+TEST(Synthetic, SparseFilesPassFourGibibytes) {
+  const TempFolder folder;
+  ModelSpec spec;
+  spec.sparse = true;
+  spec.hidden = 4096;
+  spec.experts = 32;
+  spec.layers = 2;
+  spec.heads = 32;
+  spec.kv_heads = 8;
+  write_model(folder.path(), spec);
+  const TensorFile file = read_torch_pt(folder.path() / "model_000100.pt");
+  const TensorInfo* tensor = file.find("transformer.h.1.mlp.experts.c_proj");
+  ASSERT_NE(tensor, nullptr);
+  EXPECT_EQ(tensor->bytes, std::uint64_t{32} * 16384 * 4096 * 4);  // past 32 bits by itself
+  EXPECT_GT(tensor->offset, std::uint64_t{1} << 32);
+  EXPECT_EQ(file.floats(*tensor, (std::int64_t{1} << 31) - 2, 2), (std::vector<float>{0, 0}));
+}
+
+}  // namespace
+}  // namespace kappascope
