@@ -6,8 +6,8 @@ FUZZ_SECONDS ?= 60
 configure = cmake --preset $(1) --log-level=NOTICE >build/configure-$(1).log 2>&1 \
   -DKAPPASCOPE_TORCH_ROOT="$$(cat build/deps/torch-root)" \
   || { cat build/configure-$(1).log; exit 1; }
-# Configure and build one preset of CMakePresets.json.
-compile = $(call configure,$(1)); cmake --build --preset $(1)
+# Configure and build one preset of CMakePresets.json, of it one target when given.
+compile = $(call configure,$(1)); cmake --build --preset $(1) $(addprefix --target ,$(2))
 sources = find app core kernels tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' \) -print0
 # What clang-tidy reads: all but the files that include Torch.
 torchless = find app core kernels -name '*.cpp' ! -path 'core/forward/*' ! -name 'torch_*' -print0
@@ -30,7 +30,7 @@ test:  ## install what is missing, build, run every test
 
 build:  ## build/release/kappascope
 	@cmake/setup.sh build
-	@$(call compile,release)
+	@$(call compile,release,kappascope)
 
 asan:  ## the tests of everything without Torch, under AddressSanitizer and UBSan
 	@cmake/setup.sh test
@@ -55,7 +55,8 @@ lint:  ## layout, warnings as errors by two compilers, clang-tidy, the tests of 
 	@$(sources) | xargs -0 $(clang_format) --dry-run --Werror
 	@$(call compile,lint-gcc)
 	@$(call compile,lint-clang)
-	@$(torchless) | xargs -0 -n 1 -P "$$(nproc)" clang-tidy --quiet -p build/lint-clang
+	@$(torchless) | xargs -0 -n 1 -P "$$(nproc)" clang-tidy --quiet -p build/lint-clang \
+	    2>build/clang-tidy.log
 	@ctest --test-dir build/lint-gcc -L structure --output-on-failure --no-tests=error
 
 clean:  ## remove what was built; what was downloaded, build/deps, stays

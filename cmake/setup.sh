@@ -53,11 +53,11 @@ libcairo2-dev has_library cairo
 librsvg2-dev has_library librsvg-2.0
 libfontconfig-dev has_library fontconfig
 libutf8proc-dev has_library libutf8proc
+libgtest-dev has_library gtest
 fonts-dejavu-core test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf'
 packages_test='
 clang command -v clang++
 libclang-rt-dev has_sanitizers
-libgtest-dev has_library gtest
 poppler-utils command -v pdftoppm'
 packages_lint='
 clang-tidy command -v clang-tidy'
