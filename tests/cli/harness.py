@@ -31,8 +31,16 @@ class Case(unittest.TestCase):
         options = {'stdin': subprocess.DEVNULL, 'stdout': subprocess.PIPE, 'stderr': subprocess.PIPE,
                    'preexec_fn': fresh_signals} | options
         process = subprocess.Popen([PROGRAM, *map(str, words)], **options)
-        self.addCleanup(process.kill)
+        self.addCleanup(self.end, process)
         return process
+
+    @staticmethod
+    def end(process):
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                pipe.close()
 
     def run_program(self, *words, code=0, **options):
         """Runs to the end, expects the exit code, gives (stdout, stderr) as text."""

@@ -33,7 +33,8 @@ class InterruptTest(Case):
         self.assertFalse((self.folder / 'out').exists())
 
     def is_asleep(self, process):
-        status = open(f'/proc/{process.pid}/status').read()
+        with open(f'/proc/{process.pid}/status') as file:
+            status = file.read()
         blocked = int(status.split('SigBlk:')[1].split()[0], 16)
         return 'State:\tS' in status and blocked >> (signal.SIGINT - 1) & 1
 

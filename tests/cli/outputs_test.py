@@ -21,7 +21,8 @@ class FilesTest(Case):
         out = self.folder / 'a' / 'b'
         table, err = self.run_into(out, '-p', 'The tide went out.')
         self.assertEqual(files_under(self.folder), ['a/b/' + name for name in ALL])
-        tokens = list(csv.DictReader(open(out / 'tokens.csv', newline='', encoding='utf-8')))
+        with open(out / 'tokens.csv', newline='', encoding='utf-8') as file:
+            tokens = list(csv.DictReader(file))
         trace = np.load(out / 'trace.npz', allow_pickle=False)
         self.assertEqual([int(row['token_id']) for row in tokens], trace['token_id'].tolist())
         summary = json.loads((out / 'summary.json').read_text())

@@ -31,20 +31,23 @@ class FrozenProcess:
         return fields[:2] == [str(os_write_number()), '0x1']
 
     def maps(self):
-        return open(f'/proc/{self.process.pid}/maps').read()
+        with open(f'/proc/{self.process.pid}/maps') as file:
+            return file.read()
 
     def bytes_read(self):
-        counters = dict(line.split(': ') for line in open(f'/proc/{self.process.pid}/io').read().splitlines())
+        with open(f'/proc/{self.process.pid}/io') as file:
+            counters = dict(line.split(': ') for line in file)
         return int(counters['rchar'])
 
     def mapped_bytes_touched(self, name):
         """Resident bytes of mappings of the file: what was read without a read call."""
         resident, inside = 0, False
-        for line in open(f'/proc/{self.process.pid}/smaps'):
-            if '-' in line.split(' ', 1)[0]:
-                inside = line.rstrip().endswith(name)
-            elif inside and line.startswith('Rss:'):
-                resident += int(line.split()[1]) * 1024
+        with open(f'/proc/{self.process.pid}/smaps') as file:
+            for line in file:
+                if '-' in line.split(' ', 1)[0]:
+                    inside = line.rstrip().endswith(name)
+                elif inside and line.startswith('Rss:'):
+                    resident += int(line.split()[1]) * 1024
         return resident
 
     def end(self):
