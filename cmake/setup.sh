@@ -112,7 +112,7 @@ virtual_environment() {
     return 0
   fi
   say "installing the packages of $2 into $1"
-  rm -rf "$1"
+  rm -rf "$1" "$deps/temporary"
   mkdir -p "$1" "$deps/temporary"
   python -m venv "$1"
   # Downloads unpack beside their place: /tmp is often too small for Torch.
