@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "tests/tools/synthetic.h"
+#include "tests/tools/synthetic_trace.h"
 
 namespace {
 
@@ -83,6 +84,14 @@ int make(int argc, char** argv) {
   app.add_option("--step", spec.step, "training step in the file names");
   app.add_flag("--compiled", spec.compiled, "tensor names with _orig_mod. in front");
   app.add_flag("--sparse", spec.sparse, "holes for weights: full size, hardly any disk");
+  kappascope::synthetic::TraceSpec trace;
+  trace.tokens = 0;
+  app.add_option("--trace", trace.tokens,
+                 "also write trace.npz and model.npz of T made-up tokens into FOLDER/trace")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 24))
+      ->option_text("T");
+  app.add_flag("--trace-gates", trace.gates, "with κ, z and a of every gate unit");
+  app.add_flag("--trace-logits", trace.logits, "with the logits");
   app.get_formatter()->column_width(34);
   try {
     app.parse(argc, argv);
@@ -93,6 +102,11 @@ int make(int argc, char** argv) {
   const kappascope::Json meta = {{"model_config", kappascope::synthetic::model_config(spec)}};
   kappascope::read_model_config(meta, {}, "options");  // refuses what no model can be
   kappascope::synthetic::write_model(folder, spec);
+  if (trace.tokens == 0) return 0;
+  trace.seed = spec.seed;
+  const std::filesystem::path path(folder);
+  kappascope::synthetic::write_trace(path / "trace", kappascope::open_model(path, spec.step),
+                                     trace);
   return 0;
 }
 

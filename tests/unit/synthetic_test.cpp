@@ -9,6 +9,8 @@
 
 #include "core/checkpoint/torch_pt.h"
 #include "core/checkpoint/zip.h"
+#include "core/trace/trace.h"
+#include "tests/tools/synthetic_trace.h"
 #include "tests/unit/temp_folder.h"
 
 namespace kappascope {
@@ -117,6 +119,37 @@ TEST(Synthetic, SparseFilesPassFourGibibytes) {
   EXPECT_EQ(tensor->bytes, std::uint64_t{32} * 16384 * 4096 * 4);  // past 32 bits by itself
   EXPECT_GT(tensor->offset, std::uint64_t{1} << 32);
   EXPECT_EQ(file.floats(*tensor, (std::int64_t{1} << 31) - 2, 2), (std::vector<float>{0, 0}));
+}
+
+TEST(Synthetic, TraceOpensWithItsModel) {
+  const TempFolder folder;
+  ModelSpec spec;
+  spec.passes = 2;
+  spec.dense_kappa = true;
+  write_model(folder.path(), spec);
+  synthetic::TraceSpec trace_spec;
+  trace_spec.tokens = 40;
+  trace_spec.gates = trace_spec.logits = true;
+  const std::filesystem::path output = folder.path() / "trace";
+  write_trace(output, open_model(folder.path()), trace_spec);
+  const Trace trace = open_trace(output / "trace.npz");
+  ASSERT_NE(trace.model, nullptr);
+  EXPECT_EQ(trace.tokens, 40);
+  EXPECT_EQ(trace.layers, 4);  // two MoE layers, two passes
+  EXPECT_EQ(trace.experts, 4);
+  EXPECT_EQ(trace.slots, 2);
+  EXPECT_EQ(trace.gates, 128);
+  EXPECT_EQ(trace.dense_layers, 2);
+  EXPECT_EQ(trace.logits.size(), 40u * 256);
+  ASSERT_EQ(trace.kappa_hist.size(), 4u * 4 * 64);
+  // Counts are of kept (token, gate) pairs.
+  std::int64_t kept = 0, counted = 0, z_counted = 0;
+  for (const std::uint8_t flag : trace.expert_kept) kept += flag;
+  for (const std::int64_t count : trace.kappa_hist) counted += count;
+  for (const std::int64_t count : trace.gate_pre_hist) z_counted += count;
+  EXPECT_GT(kept, 0);
+  EXPECT_EQ(counted, kept * 128);
+  EXPECT_EQ(z_counted, kept * 128);
 }
 
 }  // namespace
