@@ -19,7 +19,7 @@ NAN = float("nan")
 
 
 class Comparison:
-    """Largest difference by quantity, over its tolerance; NaN and null agree with each other only."""
+    """Largest difference by quantity, over its tolerance; NaN agrees with null only."""
 
     def __init__(self):
         self.worst = {}
@@ -118,8 +118,8 @@ class Layer:
             return None
 
         def own(array):
-            row = array if array.shape == (1,) and run.model["kappa_u"].size > 1 else array[self.layer]
-            row = np.asarray(row)
+            of_all = array.shape == (1,) and run.model["kappa_u"].size > 1
+            row = np.asarray(array if of_all else array[self.layer])
             row = row[expert] if row.ndim > 0 and array.ndim > 1 else row
             return np.broadcast_to(np.ravel(row)[: self.gates], (self.gates,)).astype(np.float64)
 
@@ -144,7 +144,7 @@ def check_tokens_of_router(layer, comparison, where):
     expected = {
         "router_top1_prob": p.max(axis=1),
         "router_selected_mass": (p * chosen).sum(axis=1),
-        "router_entropy": entropy(p) / math.log(layer.experts) if layer.experts > 1 else 0 * p[:, 0],
+        "router_entropy": entropy(p) / math.log(max(layer.experts, 2)),
         "router_top_gap": ranked[:, -1] - ranked[:, -2] if layer.experts > 1 else p[:, 0] * NAN,
     }
     config = run.meta.get("model_config", {})
@@ -241,7 +241,8 @@ def check_kappa(layer, summary, comparison, where):
         comparison.add("kappa." + name, np.quantile(values, q) if some else NAN, band[name], where)
     comparison.add("kappa_log_mean", np.log(values).mean() if some else NAN,
                    summary["kappa_log_mean"], where)
-    comparison.add("kappa_top5_mean", mean(tops) if some else NAN, summary["kappa_top5_mean"], where)
+    comparison.add("kappa_top5_mean", mean(tops) if some else NAN,
+                   summary["kappa_top5_mean"], where)
     comparison.add("kappa_bottom5_mean", mean(bottoms) if some else NAN,
                    summary["kappa_bottom5_mean"], where)
 
