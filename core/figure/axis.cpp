@@ -7,9 +7,9 @@
 namespace kappascope {
 namespace {
 
-constexpr double kLargest = 1e300;        // keeps differences finite
-constexpr double kLongestUpright = 62;    // points of an upright category name
-constexpr double kLongestSideways = 90;   // points of a name beside a vertical axis
+constexpr double kLargest = 1e300;       // keeps differences finite
+constexpr double kLongestUpright = 62;   // points of an upright category name
+constexpr double kLongestSideways = 90;  // points of a name beside a vertical axis
 constexpr std::size_t kTitleLines = 3;
 
 // The values an axis has to show.
@@ -106,7 +106,7 @@ bool as_numbers_short(const std::vector<std::string>& names, double font, TextMe
 }
 
 // Every n-th name, or the positions as numbers.
-void thin_out(AxisPlan& plan, const Axis& axis, long long most) {
+void thin_out(AxisPlan& plan, const FigureAxis& axis, long long most) {
   const long long count = static_cast<long long>(axis.names.size());
   const long long step = round_step(count, most);
   plan.ticks.clear();
@@ -121,11 +121,11 @@ void thin_out(AxisPlan& plan, const Axis& axis, long long most) {
   }
 }
 
-void all_names(AxisPlan& plan, const Axis& axis, double room, double font, TextMeter& meter) {
+void all_names(AxisPlan& plan, const FigureAxis& axis, double room, double font, TextMeter& meter) {
   plan.ticks.clear();
   for (std::size_t i = 0; i < axis.names.size(); ++i) {
-    plan.ticks.push_back({static_cast<double>(i),
-                          meter.elide(plain_text(axis.names[i]), room, tick_size(font))});
+    plan.ticks.push_back(
+        {static_cast<double>(i), meter.elide(plain_text(axis.names[i]), room, tick_size(font))});
   }
 }
 
@@ -137,13 +137,13 @@ double widest(const std::vector<Tick>& ticks, double font, TextMeter& meter) {
   return result;
 }
 
-std::vector<Tick> number_ticks(const AxisPlan& plan, const Axis& axis, int most) {
+std::vector<Tick> number_ticks(const AxisPlan& plan, const FigureAxis& axis, int most) {
   return plan.log ? log_ticks(plan.low, plan.high, most)
                   : linear_ticks(plan.low, plan.high, most, axis.integer);
 }
 
 // Names stand horizontally when all fit, upright when their lines fit, thinned out otherwise.
-void horizontal_names(AxisPlan& plan, const Axis& axis, double length, double font,
+void horizontal_names(AxisPlan& plan, const FigureAxis& axis, double length, double font,
                       TextMeter& meter) {
   const double cell = length / static_cast<double>(axis.names.size());
   const double gap = 0.5 * font, line = 1.12 * tick_size(font);
@@ -161,13 +161,14 @@ void horizontal_names(AxisPlan& plan, const Axis& axis, double length, double fo
   for (long long most = static_cast<long long>(length / (1.5 * font)); most >= 1; most /= 2) {
     thin_out(plan, axis, most);
     const double width = widest(plan.ticks, font, meter);
-    const double step = plan.ticks.size() < 2 ? length : cell * (plan.ticks[1].value - plan.ticks[0].value);
+    const double step =
+        plan.ticks.size() < 2 ? length : cell * (plan.ticks[1].value - plan.ticks[0].value);
     if (width + gap <= step) return;
   }
   plan.ticks.clear();
 }
 
-std::vector<std::string> title_lines(const Axis& axis, double length, double font,
+std::vector<std::string> title_lines(const FigureAxis& axis, double length, double font,
                                      TextMeter& meter) {
   const std::string title = name_with_unit(plain_text(axis.name), plain_text(axis.unit));
   return meter.wrap(title, std::max(length, 6 * font), font, false, kTitleLines);
@@ -185,7 +186,7 @@ std::string name_with_unit(const std::string& name, const std::string& unit) {
 }
 
 void set_range(AxisPlan& plan, const Panel& panel, bool horizontal) {
-  const Axis& axis = horizontal ? panel.x : panel.y;
+  const FigureAxis& axis = horizontal ? panel.x : panel.y;
   if (axis.scale == Scale::category) {
     plan.low = -0.5;
     plan.high = std::max<double>(1, static_cast<double>(axis.names.size())) - 0.5;
@@ -204,7 +205,7 @@ void set_range(AxisPlan& plan, const Panel& panel, bool horizontal) {
   if (!(plan.low < plan.high)) plan.high = plan.log ? plan.low * 2 : plan.low + 1;
 }
 
-void plan_horizontal(AxisPlan& plan, const Axis& axis, double length, double font,
+void plan_horizontal(AxisPlan& plan, const FigureAxis& axis, double length, double font,
                      TextMeter& meter) {
   plan.ticks.clear();
   plan.upright = false;
@@ -216,8 +217,8 @@ void plan_horizontal(AxisPlan& plan, const Axis& axis, double length, double fon
     for (int most = std::max(2, static_cast<int>(length / (2.8 * font))); most >= 1; --most) {
       plan.ticks = number_ticks(plan, axis, most);
       if (plan.ticks.size() < 2) break;
-      const double step = length * (plan.share(plan.ticks[1].value) -
-                                    plan.share(plan.ticks[0].value));
+      const double step =
+          length * (plan.share(plan.ticks[1].value) - plan.share(plan.ticks[0].value));
       const double last = length * (plan.share(plan.ticks.back().value) -
                                     plan.share(plan.ticks[plan.ticks.size() - 2].value));
       if (widest(plan.ticks, font, meter) + 0.6 * font <= std::min(step, last)) break;
@@ -231,7 +232,7 @@ void plan_horizontal(AxisPlan& plan, const Axis& axis, double length, double fon
   }
 }
 
-void plan_vertical(AxisPlan& plan, const Axis& axis, double length, double font,
+void plan_vertical(AxisPlan& plan, const FigureAxis& axis, double length, double font,
                    TextMeter& meter) {
   plan.ticks.clear();
   plan.title = title_lines(axis, length, font, meter);

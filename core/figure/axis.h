@@ -14,8 +14,8 @@ struct AxisPlan {
   double low = 0, high = 1;
   bool log = false;
   std::vector<Tick> ticks;
-  bool upright = false;  // labels of a horizontal axis turned by −90°
-  double extent = 0;     // of the labels, away from the axis
+  bool upright = false;            // labels of a horizontal axis turned by −90°
+  double extent = 0;               // of the labels, away from the axis
   std::vector<std::string> title;  // name and unit, in lines
 
   double share(double value) const;  // 0 at low … 1 at high; NaN where the axis has no place
@@ -28,10 +28,14 @@ std::string name_with_unit(const std::string& name, const std::string& unit);
 void set_range(AxisPlan& plan, const Panel& panel, bool horizontal);
 
 // Chooses ticks and title lines for an axis `length` points long; `font` in points.
-void plan_horizontal(AxisPlan& plan, const Axis& axis, double length, double font, TextMeter& meter);
-void plan_vertical(AxisPlan& plan, const Axis& axis, double length, double font, TextMeter& meter);
+void plan_horizontal(AxisPlan& plan, const FigureAxis& axis, double length, double font,
+                     TextMeter& meter);
+void plan_vertical(AxisPlan& plan, const FigureAxis& axis, double length, double font,
+                   TextMeter& meter);
 
-inline double tick_size(double font) { return font - 1; }
+inline double tick_size(double font) {
+  return font - 1;
+}
 inline constexpr double kTickLength = 2, kTickGap = 1.8;  // points
 
 // Room to the left of (below) the plot that the planned axis takes, in points.

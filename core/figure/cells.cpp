@@ -30,7 +30,8 @@ class PixelSource {
   std::uint8_t pixel(std::int64_t row, std::int64_t column) const {
     const std::int64_t first_row = (rows() - 1 - row) * blocks_.rows;
     const std::int64_t first_column = column * blocks_.columns;
-    if (blocks_.rows == 1 && blocks_.columns == 1) return colours_.index(cell(first_row, first_column));
+    if (blocks_.rows == 1 && blocks_.columns == 1)
+      return colours_.index(cell(first_row, first_column));
     const std::int64_t end_row = std::min(map_.rows, first_row + blocks_.rows);
     const std::int64_t end_column = std::min(map_.columns, first_column + blocks_.columns);
     if (map_.colours.kind == ColourKind::categorical) {
@@ -124,7 +125,8 @@ std::string draw_picture(Painter& painter, const HeatMap& map, const ColourMap& 
     const double column_width = plot.width / static_cast<double>(source.columns());
     (source.rows() > 1 && row_height < column_width ? blocks.rows : blocks.columns) *= 2;
   }
-  const double row_height = plot.height / (static_cast<double>(map.rows) / static_cast<double>(blocks.rows));
+  const double row_height =
+      plot.height / (static_cast<double>(map.rows) / static_cast<double>(blocks.rows));
   const double column_width =
       plot.width / (static_cast<double>(map.columns) / static_cast<double>(blocks.columns));
   const PixelSource source(map, colours, blocks);
@@ -192,7 +194,8 @@ ColourMap::ColourMap(const ColourScale& scale, const std::vector<float>& values)
     high_ = scale.log ? low_ * 1.1 : low_ + space;
     low_ = scale.log ? low_ / 1.1 : low_ - space;
   }
-  any_beyond_ = any_value_ && (seen_low < low_ * (1 - 1e-6) - 1e-12 || seen_high > high_ * (1 + 1e-6));
+  any_beyond_ =
+      any_value_ && (seen_low < low_ * (1 - 1e-6) - 1e-12 || seen_high > high_ * (1 + 1e-6));
 }
 
 bool ColourMap::under(double value) const {
@@ -237,8 +240,8 @@ std::uint8_t ColourMap::index(double value) const {
   if (scale_.kind == ColourKind::categorical) {
     return static_cast<std::uint8_t>(2 + std::lround(value) % kPaletteSize);
   }
-  return static_cast<std::uint8_t>(2 + std::lround(std::clamp(share(value), 0.0, 1.0) *
-                                                   (kLevels - 1)));
+  return static_cast<std::uint8_t>(2 +
+                                   std::lround(std::clamp(share(value), 0.0, 1.0) * (kLevels - 1)));
 }
 
 std::string draw_cells(Painter& painter, const HeatMap& map, const ColourMap& colours,

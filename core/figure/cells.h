@@ -20,7 +20,7 @@ class ColourMap {
 
   bool any_value() const { return any_value_; }
   bool any_missing() const { return any_missing_; }
-  bool any_under() const { return any_under_; }  // ≤ 0 on a log scale, < 0 on a categorical one
+  bool any_under() const { return any_under_; }    // ≤ 0 on a log scale, < 0 on a categorical one
   bool any_beyond() const { return any_beyond_; }  // outside ends that were given
   bool log() const { return scale_.log; }
   double low() const { return low_; }

@@ -67,7 +67,9 @@ Colour diverging_colour(double t) {
   return from_lightness_chroma_hue(0.975 - 0.535 * strength, chroma, t < 0 ? 255 : 50);
 }
 
-Colour palette_colour(int i) { return i < 0 ? kGrey : kPalette[i % kPaletteSize]; }
+Colour palette_colour(int i) {
+  return i < 0 ? kGrey : kPalette[i % kPaletteSize];
+}
 
 std::string hex(Colour colour) {
   char text[8];

@@ -17,13 +17,13 @@ inline constexpr double kNoNumber = std::numeric_limits<double>::quiet_NaN();
 
 enum class Scale : std::uint8_t { linear, log, category };
 
-struct Axis {
-  std::string name;                // "Token position"
-  std::string unit;                // "nats"; "" when it has none (counts, shares, κ)
-  Scale scale = Scale::linear;     // log: base 10
-  double low = kNoNumber;          // ends of the axis; NaN: taken from the marks, with round ends
-  double high = kNoNumber;         // a category axis runs from −½ to n − ½ whatever stands here
-  std::vector<std::string> names;  // category axis: label of position 0, 1, … n−1
+struct FigureAxis {
+  std::string name = {};        // "Token position"
+  std::string unit = {};        // "nats"; "" when it has none (counts, shares, κ)
+  Scale scale = Scale::linear;  // log: base 10
+  double low = kNoNumber;       // ends of the axis; NaN: taken from the marks, with round ends
+  double high = kNoNumber;      // a category axis runs from −½ to n − ½ whatever stands here
+  std::vector<std::string> names = {};  // category axis: label of position 0, 1, … n−1
   // What stands there when not every name fits: false: every 2nd, 5th, … name; true: the positions
   // themselves as numbers (`first_number` + position), because single names would mislead.
   bool number_when_crowded = false;
@@ -39,28 +39,29 @@ struct ColourScale {
   std::string label, unit;  // of the colour bar
   double low = kNoNumber;   // ends; NaN: those of the data, on both sides alike when diverging
   double high = kNoNumber;
-  double centre = 0;                // diverging: the value that is neither (1 for κ)
-  bool log = false;                 // even steps of ln value; a value ≤ 0 is `under`
-  std::string low_note, high_note;  // what the ends mean: "softer gate", "sharper gate"
-  std::string no_value;             // what a NaN cell means: "dropped"
-  std::string under;                // log: what a cell ≤ 0 means: "no token"
-  std::vector<std::string> names;   // categorical: value i has colour i of the palette
-  std::string rest;                 // categorical: what a negative value means: "other experts"
+  double centre = 0;                    // diverging: the value that is neither (1 for κ)
+  bool integer = false;                 // whole numbers: no ticks between them
+  bool log = false;                     // even steps of ln value; a value ≤ 0 is `under`
+  std::string low_note, high_note;      // what the ends mean: "softer gate", "sharper gate"
+  std::string no_value = {};            // what a NaN cell means: "dropped"
+  std::string under = {};               // log: what a cell ≤ 0 means: "no token"
+  std::vector<std::string> names = {};  // categorical: value i has colour i of the palette
+  std::string rest = {};                // categorical: what a negative value means: "other experts"
 };
 
 // rows × columns cells of unit size, cell (0, 0) centred at the origin of two category axes.
 struct HeatMap {
   std::int64_t rows = 0, columns = 0;
-  std::vector<float> cells;  // [rows,columns]; NaN: no value
+  std::vector<float> cells = {};  // [rows,columns]; NaN: no value
   ColourScale colours;
-  std::vector<std::uint32_t> outlined;  // cells drawn with a frame: row · columns + column
-  std::string outline_name;             // what the frame means: "chosen"
-  bool number_cells = false;            // categorical: write the category's name into large cells
+  std::vector<std::uint32_t> outlined = {};  // cells drawn with a frame: row · columns + column
+  std::string outline_name = {};             // what the frame means: "chosen"
+  bool number_cells = false;  // categorical: write the category's name into large cells
 };
 
 // Colours are numbers of the categorical palette; −1 is grey.
 struct Line {
-  std::string name;  // in the legend; "" leaves it out
+  std::string name = {};  // in the legend; "" leaves it out
   std::vector<double> x, y;
   std::vector<double> low, high;  // band around the line; empty: none
   int colour = 0;
@@ -71,15 +72,15 @@ struct Line {
 };
 
 struct Points {
-  std::string name;
+  std::string name = {};
   std::vector<double> x, y;
-  std::vector<float> value;  // coloured by `colours`; empty: by `colour`
+  std::vector<float> value = {};  // coloured by `colours`; empty: by `colour`
   ColourScale colours;
   int colour = 0;
 };
 
 struct Bars {
-  std::string name;
+  std::string name = {};
   std::vector<double> position, value;
   double width = 0.8;       // in units of the position
   bool horizontal = false;  // positions run along y
@@ -88,46 +89,47 @@ struct Bars {
 
 // Shares laid on each other at each position.
 struct StackedBars {
-  std::vector<std::string> names;           // of the parts, from the bottom
-  std::vector<double> position;             // [n]
-  std::vector<std::vector<double>> values;  // [parts][n]
+  std::vector<std::string> names = {};           // of the parts, from the bottom
+  std::vector<double> position = {};             // [n]
+  std::vector<std::vector<double>> values = {};  // [parts][n]
   double width = 0.8;
-  std::vector<int> colours;  // [parts]
+  std::vector<int> colours = {};  // [parts]
 };
 
 struct Violin {
   double position = 0;
   std::vector<double> value, density;  // outline: density ≥ 0 at value, any unit
   double low = kNoNumber, middle = kNoNumber, high = kNoNumber;  // 5 %, 50 %, 95 %
+  double quarter = kNoNumber, three_quarters = kNoNumber;        // 25 %, 75 %: a thick bar
   int colour = 0;
 };
 
 struct Bins {
-  std::string name;
-  std::vector<double> edges;   // [n+1]
-  std::vector<double> counts;  // [n]
+  std::string name = {};
+  std::vector<double> edges = {};   // [n+1]
+  std::vector<double> counts = {};  // [n]
   int colour = -1;
 };
 
 struct ReferenceLine {
   double value = 0;
   bool vertical = false;
-  std::string label;
+  std::string label = {};
 };
 
 // One pair of axes. Marks are drawn in the order of the members below; one heat map at most.
 struct Panel {
-  std::string title;
-  Axis x, y;
-  std::vector<HeatMap> heat_map;
-  std::vector<Bins> bins;
-  std::vector<StackedBars> stacks;
-  std::vector<Bars> bars;
-  std::vector<Violin> violins;
-  std::vector<ReferenceLine> references;
-  std::vector<Points> points;
-  std::vector<Line> lines;
-  std::string empty;  // instead of marks: why there are none ("every assignment was dropped")
+  std::string title = {};
+  FigureAxis x, y;
+  std::vector<HeatMap> heat_map = {};
+  std::vector<Bins> bins = {};
+  std::vector<StackedBars> stacks = {};
+  std::vector<Bars> bars = {};
+  std::vector<Violin> violins = {};
+  std::vector<ReferenceLine> references = {};
+  std::vector<Points> points = {};
+  std::vector<Line> lines = {};
+  std::string empty = {};  // instead of marks: why there are none ("every assignment was dropped")
 
   bool beside = false;   // stands to the right of the panel before and shares its y axis
   bool below = false;    // stands under the panel before and shares its x axis
@@ -148,18 +150,18 @@ struct Column {
 
 struct Table {
   std::int64_t rows = 0;
-  std::vector<Column> columns;
+  std::vector<Column> columns = {};
 };
 
 struct Figure {
-  std::string id;                     // "kappa-tokens"
-  std::string title;                  // "Sharpness κ of each token"
-  std::string subtitle;               // model, step, settings in force
-  std::vector<Panel> panels;          // side by side where each has room, else below each other
-  std::vector<std::string> notes;     // small print: "approximate: …"
-  std::vector<Table> tables;          // usually one; further ones become ID-2.csv, …
+  std::string id = {};                  // "kappa-tokens"
+  std::string title = {};               // "Sharpness κ of each token"
+  std::string subtitle = {};            // model, step, settings in force
+  std::vector<Panel> panels = {};       // side by side where each has room, else below each other
+  std::vector<std::string> notes = {};  // small print: "approximate: …"
+  std::vector<Table> tables = {};       // usually one; further ones become ID-2.csv, …
   // Kept inside SVG and PDF, not shown: command, hash of the model, version. Key, value.
-  std::vector<std::pair<std::string, std::string>> provenance;
+  std::vector<std::pair<std::string, std::string>> provenance = {};
 };
 
 struct FigureStyle {

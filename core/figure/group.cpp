@@ -7,9 +7,9 @@ namespace kappascope {
 namespace {
 
 constexpr double kMm = 72 / 25.4;
-constexpr double kGap = 8;        // points between panels that share an axis
-constexpr double kBarGap = 5;     // above the colour bar
-constexpr double kRight = 5;      // at the right of the plots at least
+constexpr double kGap = 8;         // points between panels that share an axis
+constexpr double kBarGap = 5;      // above the colour bar
+constexpr double kRight = 5;       // at the right of the plots at least
 constexpr double kLeastPlot = 30;  // points of a plot's height
 
 const HeatMap* cells_of(const Panel& panel) {
@@ -106,9 +106,9 @@ void PanelGroup::plan_columns(double width) {
     right = overhang();
   }
   for (std::size_t i = 0; i < placed_.size(); ++i) {  // only the lowest of shared axes is labelled
-    const bool covered = std::any_of(placed_.begin() + static_cast<std::ptrdiff_t>(i) + 1,
-                                     placed_.end(),
-                                     [](const PlacedPanel& p) { return p.panel->below; });
+    const bool covered =
+        std::any_of(placed_.begin() + static_cast<std::ptrdiff_t>(i) + 1, placed_.end(),
+                    [](const PlacedPanel& p) { return p.panel->below; });
     if (covered && !placed_[i].panel->beside) {
       placed_[i].x.ticks.clear();
       placed_[i].x.title.clear();
@@ -194,13 +194,12 @@ void PanelGroup::draw_panel(Painter& painter, PlacedPanel& placed, std::vector<s
   }
 }
 
-std::vector<std::string> PanelGroup::draw(Painter& painter, Point corner,
-                                          const std::string& letter, double finest,
-                                          std::size_t picture_bytes) {
+std::vector<std::string> PanelGroup::draw(Painter& painter, Point corner, const std::string& letter,
+                                          double finest, std::size_t picture_bytes) {
   std::vector<std::string> notes;
   const Point origin{corner.x + left_, corner.y + top_};
-  const double head = 1.3 * font_ * static_cast<double>(title_.size()) + legend_.height(font_) +
-                      0.5 * font_;
+  const double head =
+      1.3 * font_ * static_cast<double>(title_.size()) + legend_.height(font_) + 0.5 * font_;
   if (!letter.empty()) {
     painter.text(letter, {corner.x, corner.y + font_}, {font_ + 1, Anchor::start, true});
   }
@@ -209,8 +208,8 @@ std::vector<std::string> PanelGroup::draw(Painter& painter, Point corner,
     placed.plot.x += origin.x;
     placed.plot.y += origin.y;
     draw_panel(painter, placed, notes, finest, picture_bytes);
-    draw_vertical(painter, placed.y, placed.plot, font_, corner.x + 1.2 * font_ *
-                  static_cast<double>(placed.y.title.size()));
+    draw_vertical(painter, placed.y, placed.plot, font_,
+                  corner.x + 1.2 * font_ * static_cast<double>(placed.y.title.size()));
     draw_horizontal(painter, placed.x, placed.plot, font_);
   }
   if (has_bar_) {

@@ -75,8 +75,8 @@ void draw_sign(Painter& painter, const Key& key, Point left_middle, double font)
                    key.dash);
       break;
     case Key::Sign::dots:
-      painter.add(SceneDots{{{left_middle.x + kAreaWidth / 2, left_middle.y}},
-                            {key.colour}, 1.5, 1, -1});
+      painter.add(
+          SceneDots{{{left_middle.x + kAreaWidth / 2, left_middle.y}}, {key.colour}, 1.5, 1, -1});
       break;
     case Key::Sign::area:
     case Key::Sign::hatched:
@@ -84,7 +84,9 @@ void draw_sign(Painter& painter, const Key& key, Point left_middle, double font)
       if (key.sign == Key::Sign::hatched) painter.add(hatch(box));
       if (to_oklab(key.colour).lightness > 0.95) painter.frame(box, kInk, 0.35);
       break;
-    case Key::Sign::framed: painter.frame(box, kInk, 0.7); break;
+    case Key::Sign::framed:
+      painter.frame(box, kInk, 0.7);
+      break;
   }
 }
 
@@ -123,8 +125,8 @@ void draw_legend(Painter& painter, const LegendPlan& plan, Point top_left, doubl
     const double x = top_left.x + entry.x;
     const double middle = top_left.y + (entry.row + 0.5) * 1.35 * font;
     draw_sign(painter, entry.key, {x, middle}, font);
-    painter.text(entry.key.name,
-                 {x + sign_room(entry.key), middle + 0.365 * tick_size(font)}, {tick_size(font)});
+    painter.text(entry.key.name, {x + sign_room(entry.key), middle + 0.365 * tick_size(font)},
+                 {tick_size(font)});
   }
 }
 
@@ -142,7 +144,8 @@ BarPlan plan_bar(const ColourScale& scale, const ColourMap& colours, double room
   axis.low = colours.low();
   axis.high = colours.high();
   axis.log = colours.log();
-  Axis words;
+  FigureAxis words;
+  words.integer = scale.integer;
   words.scale = colours.log() ? Scale::log : Scale::linear;
   plan_horizontal(axis, words, plan.width, font, meter);
   plan.ticks = axis.ticks;
@@ -152,7 +155,8 @@ BarPlan plan_bar(const ColourScale& scale, const ColourMap& colours, double room
   const bool any_note = !scale.low_note.empty() || !scale.high_note.empty();
   if (!scale.low_note.empty()) plan.low_note = "← " + plain_text(scale.low_note);
   if (!scale.high_note.empty()) plan.high_note = plain_text(scale.high_note) + " →";
-  const double widest = std::max(meter.width(plan.low_note, size), meter.width(plan.high_note, size));
+  const double widest =
+      std::max(meter.width(plan.low_note, size), meter.width(plan.high_note, size));
   const double label_width = plan.label.empty() ? 0 : meter.width(plan.label[0], font);
   plan.notes_apart =
       any_note && (plan.label.size() > 1 || label_width + 2 * widest + 2 * font > plan.width);

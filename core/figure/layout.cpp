@@ -11,11 +11,11 @@
 namespace kappascope {
 namespace {
 
-constexpr double kMargin = 4;             // points around everything
+constexpr double kMargin = 4;  // points around everything
 constexpr double kColumnGap = 14, kRowGap = 10;
-constexpr double kLeastGroup = 150;       // points of width under which groups go below each other
+constexpr double kLeastGroup = 150;  // points of width under which groups go below each other
 constexpr std::size_t kMostColumns = 3, kMostLines = 5;
-constexpr std::size_t kMostMissing = 6;   // characters without a glyph that are named
+constexpr std::size_t kMostMissing = 6;  // characters without a glyph that are named
 
 struct TextLine {
   std::string text;
@@ -52,7 +52,8 @@ class Layout {
 
   void paragraph(std::vector<TextLine>& lines, const std::string& text, const TextLook& look,
                  std::size_t most) {
-    for (const std::string& line : meter_.wrap(plain_text(text), room(), look.size, look.bold, most)) {
+    for (const std::string& line :
+         meter_.wrap(plain_text(text), room(), look.size, look.bold, most)) {
       // Tall scripts and stacked marks get the room their ink needs.
       const Box ink = meter_.extent(line, look.size, look.bold).ink;
       const double before = lines.empty() ? 0 : depth_;
@@ -111,7 +112,8 @@ class Layout {
   void fit_height() {
     double panels = plan(1);
     if (style_.height_mm <= 0) return;
-    const double wanted = style_.height_mm * kPointsPerMm - head_height_ - 2 * kMargin - notes_room();
+    const double wanted =
+        style_.height_mm * kPointsPerMm - head_height_ - 2 * kMargin - notes_room();
     double stretch = 1;
     for (int round = 0; round < 12 && std::abs(panels - wanted) > 0.05; ++round) {
       double plots = 0;
@@ -170,9 +172,9 @@ class Layout {
     const double width = (room() - (n - 1) * kColumnGap) / n;
     for (std::size_t i = 0; i < groups_.size(); ++i) {
       const double x = kMargin + static_cast<double>(i % columns_) * (width + kColumnGap);
-      const std::string letter =
-          style_.panel_letters && groups_.size() > 1 ? std::string(1, static_cast<char>('a' + i % 26))
-                                                     : "";
+      const std::string letter = style_.panel_letters && groups_.size() > 1
+                                     ? std::string(1, static_cast<char>('a' + i % 26))
+                                     : "";
       for (std::string& note : groups_[i]->draw(painter_, {x, y}, letter, outlet_.finest, bytes)) {
         if (std::find(found_.begin(), found_.end(), note) == found_.end()) found_.push_back(note);
       }
@@ -197,8 +199,8 @@ class Layout {
   }
 
   void finish(double height) {
-    scene_.height_mm = style_.height_mm > 0 ? style_.height_mm
-                                            : std::ceil(height / kPointsPerMm * 10) / 10;
+    scene_.height_mm =
+        style_.height_mm > 0 ? style_.height_mm : std::ceil(height / kPointsPerMm * 10) / 10;
     scene_.height = scene_.height_mm * kPointsPerMm;
     std::get<SceneRect>(scene_.items[0]).box = {0, 0, scene_.width, scene_.height};
   }

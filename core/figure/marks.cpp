@@ -70,8 +70,10 @@ class Marks {
     const double zero = y(base(placed_.y));
     for (std::size_t i = 0; i < h.counts.size(); ++i) {
       const double top = std::isfinite(h.counts[i]) ? y(h.counts[i]) : zero;
-      points.insert(points.end(), {{x(h.edges[i]), zero}, {x(h.edges[i]), top},
-                                   {x(h.edges[i + 1]), top}, {x(h.edges[i + 1]), zero}});
+      points.insert(points.end(), {{x(h.edges[i]), zero},
+                                   {x(h.edges[i]), top},
+                                   {x(h.edges[i + 1]), top},
+                                   {x(h.edges[i + 1]), zero}});
     }
     if (!points.empty()) painter_.add(area(std::move(points), h.colour, h.colour < 0 ? 0.6 : 0.8));
   }
@@ -102,7 +104,8 @@ class Marks {
   }
 
   void violin(const Violin& v) {
-    const double most = v.density.empty() ? 0 : *std::max_element(v.density.begin(), v.density.end());
+    const double most =
+        v.density.empty() ? 0 : *std::max_element(v.density.begin(), v.density.end());
     const double middle = x(v.position);
     if (most > 0) {
       const double half = 0.42 * plot_.width / (placed_.x.high - placed_.x.low);
@@ -116,7 +119,8 @@ class Marks {
       ScenePath outline = area(std::move(points), v.colour, 1);
       const Colour colour = palette_colour(v.colour);
       const Oklab lab = to_oklab(colour);
-      outline.fill = from_oklab({1 - (1 - lab.lightness) * kPale * 1.6, lab.a * 0.35, lab.b * 0.35});
+      outline.fill =
+          from_oklab({1 - (1 - lab.lightness) * kPale * 1.6, lab.a * 0.35, lab.b * 0.35});
       outline.stroke = colour;
       outline.width = 0.4;
       painter_.add(std::move(outline));
@@ -124,8 +128,13 @@ class Marks {
     if (std::isfinite(v.low) && std::isfinite(v.high)) {
       stroke({{middle, y(v.low)}, {middle, y(v.high)}}, kInk, 0.8, 0);
     }
+    if (std::isfinite(v.quarter) && std::isfinite(v.three_quarters)) {
+      stroke({{middle, y(v.quarter)}, {middle, y(v.three_quarters)}}, palette_colour(v.colour), 3,
+             0);
+    }
     if (std::isfinite(v.middle)) {
-      painter_.add(SceneDots{{{middle, y(v.middle)}}, {kInk}, 1.3, 1, clip_});
+      painter_.add(SceneDots{{{middle, y(v.middle)}}, {{255, 255, 255}}, 1.5, 1, clip_});
+      painter_.add(SceneDots{{{middle, y(v.middle)}}, {kInk}, 1.1, 1, clip_});
     }
   }
 
@@ -154,7 +163,8 @@ class Marks {
       if (coloured) colours.push_back(colours_->colour(p.value[i]));
     }
     if (places.size() > kMostVectorPoints) {
-      std::vector<Colour> palette = coloured ? colours_->palette() : std::vector<Colour>(2, colours[0]);
+      std::vector<Colour> palette =
+          coloured ? colours_->palette() : std::vector<Colour>(2, colours[0]);
       palette[0] = {255, 255, 255};
       return picture(places, indices, palette);
     }
@@ -206,7 +216,8 @@ class Marks {
     const double at = r.vertical ? x(r.value) : y(r.value);
     std::vector<std::pair<Point, Anchor>> places;
     if (r.vertical) {
-      places = {{{at + gap, plot_.y + size}, Anchor::start}, {{at - gap, plot_.y + size}, Anchor::end}};
+      places = {{{at + gap, plot_.y + size}, Anchor::start},
+                {{at - gap, plot_.y + size}, Anchor::end}};
     } else {
       for (const double dy : {-gap, gap + 0.76 * size}) {
         places.push_back({{plot_.right() - gap, at + dy}, Anchor::end});
@@ -228,7 +239,9 @@ class Marks {
   // Calms what lies behind a label.
   ScenePath halo(const Box& b) const {
     ScenePath path;
-    path.points = {{b.x - 1, b.y - 1}, {b.right() + 1, b.y - 1}, {b.right() + 1, b.bottom() + 1},
+    path.points = {{b.x - 1, b.y - 1},
+                   {b.right() + 1, b.y - 1},
+                   {b.right() + 1, b.bottom() + 1},
                    {b.x - 1, b.bottom() + 1}};
     path.closed = true;
     path.fill = Colour{255, 255, 255};
@@ -311,7 +324,8 @@ bool is_empty(const Panel& panel) {
          !shows(panel.lines, [](const Line& l) { return any_finite(l.y); }) &&
          !shows(panel.points, [](const Points& p) { return any_finite(p.y); }) &&
          !shows(panel.bars, [](const Bars& b) { return any_finite(b.value); }) &&
-         !shows(panel.violins, [](const Violin& v) { return any_finite(v.value); }) &&
+         !shows(panel.violins,
+                [](const Violin& v) { return any_finite(v.value) || std::isfinite(v.middle); }) &&
          !shows(panel.bins, [](const Bins& h) { return any_finite(h.counts); });
 }
 

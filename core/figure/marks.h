@@ -22,8 +22,7 @@ inline constexpr std::size_t kMostVectorPoints = 20000;
 
 // Every mark but the cells, from behind to the front; `colours` belongs to coloured points, may be
 // null. Points beyond given axis ends are cut away.
-void draw_marks(Painter& painter, const PlacedPanel& placed, const ColourMap* colours,
-                double font);
+void draw_marks(Painter& painter, const PlacedPanel& placed, const ColourMap* colours, double font);
 
 // True when no mark of the panel has anything to show.
 bool is_empty(const Panel& panel);

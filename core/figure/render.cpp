@@ -39,11 +39,10 @@ void check(cairo_surface_t* surface, const char* what) {
 // Our own SVG, so that any refusal is our mistake.
 void draw_svg(const std::string& svg, cairo_t* cairo, const Scene& scene) {
   GError* error = nullptr;
-  const Drawing drawing(rsvg_handle_new_from_data(reinterpret_cast<const guint8*>(svg.data()),
-                                                  svg.size(), &error));
+  const Drawing drawing(
+      rsvg_handle_new_from_data(reinterpret_cast<const guint8*>(svg.data()), svg.size(), &error));
   const RsvgRectangle page{0, 0, scene.width, scene.height};
-  const bool drawn =
-      drawing && rsvg_handle_render_document(drawing.get(), cairo, &page, &error);
+  const bool drawn = drawing && rsvg_handle_render_document(drawing.get(), cairo, &page, &error);
   const std::string why = error ? error->message : "";
   if (error) g_error_free(error);
   require(drawn, ExitCode::internal, {}, "librsvg cannot draw the figure: ", why);
@@ -86,8 +85,7 @@ void draw(const Scene& scene, cairo_surface_t* surface, double scale_x, double s
   cairo_scale(context.get(), scale_x, scale_y);
   std::size_t begin = 0;
   for (std::size_t i = 0; i <= scene.items.size(); ++i) {
-    const auto* image =
-        i < scene.items.size() ? std::get_if<SceneImage>(&scene.items[i]) : nullptr;
+    const auto* image = i < scene.items.size() ? std::get_if<SceneImage>(&scene.items[i]) : nullptr;
     if (!image && i < scene.items.size()) continue;
     if (begin < i) draw_svg(to_svg(scene, begin, i), context.get(), scene);
     if (image) draw_picture(*image, context.get(), scene);
@@ -169,10 +167,10 @@ std::string render_png(const Figure& figure, const FigureStyle& style) {
   const double pixels_a_mm = style.dpi / 25.4;
   const double width = std::round(scene.width_mm * pixels_a_mm);
   const double height = std::round(scene.height_mm * pixels_a_mm);
-  require(style.dpi >= 10 && width >= 1 && height >= 1 && width <= kMostPixels &&
-              height <= kMostPixels,
-          ExitCode::usage, {}, "figure ", figure.id, ": ", width, " × ", height,
-          " pixels; expected at most ", kMostPixels, " a side and at least 10 dpi");
+  require(
+      style.dpi >= 10 && width >= 1 && height >= 1 && width <= kMostPixels && height <= kMostPixels,
+      ExitCode::usage, {}, "figure ", figure.id, ": ", width, " × ", height,
+      " pixels; expected at most ", kMostPixels, " a side and at least 10 dpi");
   const Surface surface(cairo_image_surface_create(CAIRO_FORMAT_RGB24, static_cast<int>(width),
                                                    static_cast<int>(height)));
   check(surface.get(), "PNG");
@@ -188,9 +186,8 @@ std::string render_png(const Figure& figure, const FigureStyle& style) {
       line[3 * x + 2] = static_cast<std::uint8_t>(from[x]);
     }
   };
-  std::vector<std::pair<std::string, std::string>> texts{{"Title", scene.title},
-                                                         {"Description", scene.description},
-                                                         {"Software", "kappascope"}};
+  std::vector<std::pair<std::string, std::string>> texts{
+      {"Title", scene.title}, {"Description", scene.description}, {"Software", "kappascope"}};
   texts.insert(texts.end(), scene.provenance.begin(), scene.provenance.end());
   return rgb_png(static_cast<std::int64_t>(width), static_cast<std::int64_t>(height), style.dpi,
                  texts, row);

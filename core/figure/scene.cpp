@@ -35,10 +35,8 @@ void Painter::line(Point from, Point to, Colour colour, double width, int dash) 
 
 void Painter::frame(const Box& box, Colour colour, double width) {
   ScenePath path;
-  path.points = {{box.x, box.y},
-                 {box.right(), box.y},
-                 {box.right(), box.bottom()},
-                 {box.x, box.bottom()}};
+  path.points = {
+      {box.x, box.y}, {box.right(), box.y}, {box.right(), box.bottom()}, {box.x, box.bottom()}};
   path.closed = true;
   path.stroke = colour;
   path.width = width;

@@ -50,11 +50,12 @@ class Writer {
   }
 
   void head() {
-    out_ += "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "
-            "xmlns:xlink=\"http://www.w3.org/1999/xlink\" version=\"1.1\" width=\"" +
-            number(scene_.width_mm) + "mm\" height=\"" + number(scene_.height_mm) +
-            "mm\" viewBox=\"0 0 " + number(scene_.width) + " " + number(scene_.height) +
-            "\" font-family=\"" + kFontFamilies + "\" xml:space=\"preserve\">\n";
+    out_ +=
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "
+        "xmlns:xlink=\"http://www.w3.org/1999/xlink\" version=\"1.1\" width=\"" +
+        number(scene_.width_mm) + "mm\" height=\"" + number(scene_.height_mm) +
+        "mm\" viewBox=\"0 0 " + number(scene_.width) + " " + number(scene_.height) +
+        "\" font-family=\"" + kFontFamilies + "\" xml:space=\"preserve\">\n";
     out_ += "<title>" + xml_escaped(scene_.title) + "</title>\n";
     out_ += "<desc>" + xml_escaped(scene_.description) + "</desc>\n<metadata>\n";
     for (const auto& [key, value] : scene_.provenance) {
@@ -126,8 +127,9 @@ class Writer {
     clip(image.clip);
     out_ += "><image";
     box(image.box);
-    out_ += " preserveAspectRatio=\"none\" image-rendering=\"optimizeSpeed\" "
-            "style=\"image-rendering:pixelated\" xlink:href=\"data:image/png;base64,";
+    out_ +=
+        " preserveAspectRatio=\"none\" image-rendering=\"optimizeSpeed\" "
+        "style=\"image-rendering:pixelated\" xlink:href=\"data:image/png;base64,";
     out_ += base64(image.png);
     out_ += "\"/></g>\n";
   }
@@ -155,7 +157,9 @@ class Writer {
 
 }  // namespace
 
-std::string to_svg(const Scene& scene) { return to_svg(scene, 0, scene.items.size()); }
+std::string to_svg(const Scene& scene) {
+  return to_svg(scene, 0, scene.items.size());
+}
 
 std::string to_svg(const Scene& scene, std::size_t begin, std::size_t end) {
   return Writer(scene).run(begin, end);

@@ -37,7 +37,9 @@ bool is_noncharacter(utf8proc_int32_t code) {
 }
 
 // Format characters that join or vary letters and move nothing else.
-bool is_harmless_format(utf8proc_int32_t code) { return code == 0x200C || code == 0x200D; }
+bool is_harmless_format(utf8proc_int32_t code) {
+  return code == 0x200C || code == 0x200D;
+}
 
 bool is_mark(utf8proc_category_t category) {
   return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_ME;
@@ -85,12 +87,13 @@ Box ink_of(RsvgHandle* handle, const char* id) {
 TextExtent measured(const std::string& text, bool bold) {
   const std::string words = xml_escaped(text) + "</text>";
   const std::string svg =
-      std::string("<svg xmlns=\"http://www.w3.org/2000/svg\" xml:space=\"preserve\" width=\"100\" "
-                  "height=\"100\" font-size=\"100\" font-family=\"") +
+      std::string(
+          "<svg xmlns=\"http://www.w3.org/2000/svg\" xml:space=\"preserve\" width=\"100\" "
+          "height=\"100\" font-size=\"100\" font-family=\"") +
       kFontFamilies + "\" font-weight=\"" + (bold ? "bold" : "normal") + "\"><text id=\"s\">" +
       words + "<text id=\"e\" text-anchor=\"end\">" + words + "</svg>";
-  RsvgHandle* handle = rsvg_handle_new_from_data(reinterpret_cast<const guint8*>(svg.data()),
-                                                 svg.size(), nullptr);
+  RsvgHandle* handle =
+      rsvg_handle_new_from_data(reinterpret_cast<const guint8*>(svg.data()), svg.size(), nullptr);
   require(handle != nullptr, ExitCode::internal, {}, "text could not be measured");
   const Box ink = ink_of(handle, "#s");
   const double advance = ink.x - ink_of(handle, "#e").x;
@@ -157,12 +160,23 @@ std::string xml_escaped(std::string_view text) {
   std::string result;
   for (const char c : text) {
     switch (c) {
-      case '&': result += "&amp;"; break;
-      case '<': result += "&lt;"; break;
-      case '>': result += "&gt;"; break;
-      case '"': result += "&quot;"; break;
-      case '\'': result += "&#39;"; break;
-      default: result += c;
+      case '&':
+        result += "&amp;";
+        break;
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '"':
+        result += "&quot;";
+        break;
+      case '\'':
+        result += "&#39;";
+        break;
+      default:
+        result += c;
     }
   }
   return result;

@@ -1,0 +1,41 @@
+// Every figure of a trace by its id. To add one: a function of the form below in a figures_*.cpp,
+// its declaration in figures.h and a line in the table of catalogue.cpp.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/figure/figure.h"
+#include "core/trace/trace.h"
+
+namespace kappascope {
+
+// What a figure shows of a trace where one of several must be chosen; −1: as the figure's text
+// says.
+struct FigureChoices {
+  std::int64_t layer = -1;   // of the model; −1: the middle recorded MoE layer
+  std::int64_t pass = 0;     // of that layer
+  std::int64_t expert = -1;  // −1: the most loaded expert of the layer
+  std::int64_t slot = 0;     // 0: first choice
+  std::int64_t gates = 16;   // curves of gate units
+  bool by_expert = false;    // layer × expert instead of layer × token, experts instead of layers
+};
+
+using Traces = std::span<const Trace* const>;  // one or more
+
+struct FigureEntry {
+  std::string_view id;
+  std::string_view what;  // one line for a person
+  bool several;           // overlays several traces; the others show the first
+  Figure (*make)(Traces traces, const FigureChoices& choices);
+};
+
+std::span<const FigureEntry> figure_catalogue();
+
+// The entry called `id`; unknown: usage, naming all ids.
+const FigureEntry& figure_entry(std::string_view id);
+
+}  // namespace kappascope

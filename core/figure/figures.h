@@ -1,0 +1,31 @@
+// The figures of the catalogue; what each shows stands in catalogue.cpp.
+#pragma once
+
+#include "core/figure/catalogue.h"
+
+namespace kappascope::figures {
+
+Figure loss(Traces traces, const FigureChoices& choices);
+Figure router_confidence(Traces traces, const FigureChoices& choices);
+Figure router_margin(Traces traces, const FigureChoices& choices);
+Figure router_entropy(Traces traces, const FigureChoices& choices);
+Figure router_probability(Traces traces, const FigureChoices& choices);
+Figure expert_choice(Traces traces, const FigureChoices& choices);
+Figure expert_load(Traces traces, const FigureChoices& choices);
+Figure expert_drops(Traces traces, const FigureChoices& choices);
+Figure expert_coactivation(Traces traces, const FigureChoices& choices);
+Figure expert_budget(Traces traces, const FigureChoices& choices);
+Figure kappa_tokens(Traces traces, const FigureChoices& choices);
+Figure kappa_experts(Traces traces, const FigureChoices& choices);
+Figure kappa_depth(Traces traces, const FigureChoices& choices);
+Figure kappa_distribution(Traces traces, const FigureChoices& choices);
+Figure kappa_parameters(Traces traces, const FigureChoices& choices);
+Figure kappa_vs_score(Traces traces, const FigureChoices& choices);
+Figure silu_kappa(Traces traces, const FigureChoices& choices);
+Figure kappa_confidence(Traces traces, const FigureChoices& choices);
+Figure gate_sharpness(Traces traces, const FigureChoices& choices);
+Figure gate_active(Traces traces, const FigureChoices& choices);
+Figure gate_top16(Traces traces, const FigureChoices& choices);
+Figure gate_saturation(Traces traces, const FigureChoices& choices);
+
+}  // namespace kappascope::figures

@@ -1,0 +1,357 @@
+// κ of learned parameters: as functions of the score, of the gate, and against confidence.
+#include <algorithm>
+#include <cmath>
+
+#include "core/figure/figures.h"
+#include "core/figure/parts.h"
+#include "core/figure/text.h"
+#include "core/stats/correlation.h"
+#include "core/stats/kappa_curves.h"
+#include "core/stats/kappa_histogram.h"
+
+namespace kappascope::figures {
+namespace {
+
+constexpr std::int64_t kCurvePoints = 201, kScoreBins = 40;
+constexpr const char* kNoParameters =
+    "nothing to show: κ has no learned parameters here, or model.npz is not beside the trace";
+
+// Layer and expert of a figure about one expert; expert −1 when none has a token.
+struct OneExpert {
+  TraceLayer layer;
+  std::int64_t expert;
+  std::string label;  // "layer 5, expert 3"
+};
+
+OneExpert one_expert(const Trace& trace, const FigureChoices& choices) {
+  TraceLayer layer(trace, chosen_layer(trace, choices));
+  const std::int64_t expert = chosen_expert(layer, choices);
+  std::string label = layer_label(trace, layer.index);
+  if (expert >= 0) label += ", expert " + std::to_string(expert);
+  return {layer, expert, label};
+}
+
+Figure nothing(Traces traces, std::string_view id, std::string title, const std::string& why) {
+  Figure figure = start_figure(traces, id, std::move(title));
+  Panel panel;
+  panel.empty = why;
+  figure.panels.push_back(std::move(panel));
+  figure.tables.emplace_back();
+  return figure;
+}
+
+Violin box_of(const Spread& spread, double position, int colour) {
+  Violin box;
+  box.position = position;
+  box.low = spread.p05;
+  box.quarter = spread.p25;
+  box.middle = spread.p50;
+  box.three_quarters = spread.p75;
+  box.high = spread.p95;
+  box.colour = colour;
+  if (std::isfinite(spread.p50)) box.value = {spread.p05, spread.p95};
+  return box;
+}
+
+void add_spread(Table& table, const std::string& name, const std::vector<Spread>& spreads) {
+  using Member = double Spread::*;
+  const std::pair<const char*, Member> members[] = {
+      {"_min", &Spread::least}, {"_p05", &Spread::p05},  {"_p25", &Spread::p25},
+      {"_p50", &Spread::p50},   {"_p75", &Spread::p75},  {"_p95", &Spread::p95},
+      {"_max", &Spread::most},  {"_mean", &Spread::mean}};
+  for (const auto& [suffix, member] : members) {
+    std::vector<double> values;
+    for (const Spread& spread : spreads) values.push_back(spread.*member);
+    table.columns.push_back({name + suffix, "", std::move(values)});
+  }
+}
+
+// Distributions of α, b and κ at the median score over layers or over the experts of a layer.
+struct ParameterRows {
+  FigureAxis axis;
+  std::vector<ParameterSpread> rows;
+  Table table;
+};
+
+ParameterRows parameter_rows(const Trace& trace, const FigureChoices& choices) {
+  ParameterRows result;
+  if (choices.by_expert && trace.layers > 0) {
+    const TraceLayer layer(trace, chosen_layer(trace, choices));
+    const KappaFunction kappa = kappa_function(layer);
+    result.axis = expert_axis(layer.experts);
+    result.table.columns = {index_column("expert", layer.experts)};
+    for (std::int64_t e = 0; e < layer.experts; ++e) {
+      result.rows.push_back(kappa_parameters(layer, kappa, e));
+    }
+  } else {
+    result.axis = layer_axis(trace);
+    result.table.columns = layer_columns(trace, 1);
+    for (std::int64_t m = 0; m < trace.layers; ++m) {
+      const TraceLayer layer(trace, m);
+      result.rows.push_back(kappa_parameters(layer, kappa_function(layer)));
+    }
+  }
+  result.table.rows = std::ssize(result.rows);
+  return result;
+}
+
+Panel parameter_panel(const ParameterRows& rows, const std::string& title, const std::string& name,
+                      Spread ParameterSpread::* member, int colour) {
+  Panel panel;
+  panel.title = title;
+  panel.x = rows.axis;
+  panel.y.name = name;
+  panel.empty = kNoParameters;
+  for (std::size_t i = 0; i < rows.rows.size(); ++i) {
+    panel.violins.push_back(box_of(rows.rows[i].*member, static_cast<double>(i), colour));
+  }
+  return panel;
+}
+
+Line curve(std::vector<double> x, std::vector<double> y) {
+  Line line;
+  line.x = std::move(x);
+  line.y = std::move(y);
+  line.weight = Line::Weight::thin;
+  return line;
+}
+
+Panel counts_below(const std::vector<double>& edges, const std::vector<double>& counts,
+                   const FigureAxis& x, const std::string& name) {
+  Panel panel;
+  panel.below = true;
+  panel.share = 0.32;
+  panel.x = x;
+  panel.y.name = name;
+  panel.y.integer = true;
+  panel.empty = "nothing to count";
+  Bins bins;
+  bins.edges = edges;
+  bins.counts = counts;
+  panel.bins.push_back(std::move(bins));
+  return panel;
+}
+
+std::vector<double> even_edges(double low, double high, std::size_t bins) {
+  std::vector<double> edges;
+  for (std::size_t i = 0; i <= bins; ++i) {
+    edges.push_back(low + (high - low) * static_cast<double>(i) / static_cast<double>(bins));
+  }
+  return edges;
+}
+
+Table counts_table(const std::string& name, const std::vector<double>& edges,
+                   const std::vector<double>& counts) {
+  Table table;
+  table.rows = std::ssize(counts);
+  if (counts.empty()) return table;
+  table.columns = {{name + "_from", "", std::vector<double>(edges.begin(), edges.end() - 1)},
+                   {name + "_to", "", std::vector<double>(edges.begin() + 1, edges.end())},
+                   {"count", "", counts}};
+  return table;
+}
+
+}  // namespace
+
+Figure kappa_parameters(Traces traces, const FigureChoices& choices) {
+  const Trace& trace = *traces[0];
+  ParameterRows rows = parameter_rows(trace, choices);
+  const bool by_expert = choices.by_expert && trace.layers > 0;
+  Figure figure = start_figure(
+      traces, "kappa-parameters",
+      by_expert ? "Learned parameters of κ in " + layer_label(trace, chosen_layer(trace, choices))
+                : "Learned parameters of κ");
+  std::vector<Spread> scale, bias, kappa;
+  std::vector<double> score, lower, upper;
+  for (const ParameterSpread& row : rows.rows) {
+    scale.push_back(row.scale);
+    bias.push_back(row.bias);
+    kappa.push_back(row.kappa);
+    score.push_back(row.median_score);
+    lower.push_back(row.lower);
+    upper.push_back(row.upper);
+  }
+  add_spread(rows.table, "alpha", scale);
+  add_spread(rows.table, "b", bias);
+  add_spread(rows.table, "kappa_at_median_s", kappa);
+  rows.table.columns.push_back({"median_s", "", std::move(score)});
+  rows.table.columns.push_back({"kappa_lower_bound", "", lower});
+  rows.table.columns.push_back({"kappa_upper_bound", "", upper});
+  figure.panels = {parameter_panel(rows, "Scale α", "α", &ParameterSpread::scale, 0),
+                   parameter_panel(rows, "Bias b", "b", &ParameterSpread::bias, 0),
+                   parameter_panel(rows, "κ at the median score", "κ", &ParameterSpread::kappa, 1)};
+  figure.panels[0].references.push_back({0, false, ""});
+  figure.panels[1].references.push_back({0, false, ""});
+  Panel& last = figure.panels[2];
+  last.y.scale = Scale::log;
+  last.references.push_back({1, false, "κ = 1"});
+  for (const auto& [values, name] : {std::pair{&upper, "U"}, std::pair{&lower, "1/U"}}) {
+    Line bound;
+    bound.weight = Line::Weight::thin;
+    bound.colour = -1;
+    bound.dash = 2;
+    bound.name = values == &upper ? "bounds 1/U and U" : "";
+    for (std::size_t i = 0; i < values->size(); ++i) bound.x.push_back(static_cast<double>(i));
+    bound.y = *values;
+    last.lines.push_back(std::move(bound));
+    (void)name;
+  }
+  figure.tables.push_back(std::move(rows.table));
+  figure.notes.push_back("Over gate units: dot median, bar 25–75 %, line 5–95 %.");
+  return figure;
+}
+
+Figure kappa_vs_score(Traces traces, const FigureChoices& choices) {
+  const Trace& trace = *traces[0];
+  const char* id = "kappa-vs-score";
+  if (trace.layers == 0)
+    return nothing(traces, id, "κ as a function of the score", nothing_because(trace));
+  const OneExpert one = one_expert(trace, choices);
+  const KappaFunction kappa = kappa_function(one.layer);
+  const std::string title = "κ as a function of the score, " + one.label;
+  if (kappa.source != KappaFunction::Source::parameters) {
+    return nothing(traces, id, title, kNoParameters);
+  }
+  if (one.expert < 0) return nothing(traces, id, title, nothing_because(trace));
+  const Histogram scores = histogram(kept_scores(one.layer, one.expert), kScoreBins);
+  const double low = std::isfinite(scores.low) ? std::min(0.0, scores.low) : 0;
+  const double high = std::isfinite(scores.high) ? std::max(scores.high * 1.05, low + 0.1) : 2;
+  const auto gates =
+      spread_gates(kappa.experts[static_cast<std::size_t>(one.expert)], kappa.gates, choices.gates);
+  const KappaCurves curves = kappa_curves(kappa, one.expert, gates, low, high, kCurvePoints);
+  Figure figure = start_figure(traces, id, title);
+  Panel panel;
+  panel.x.name = "Score s";
+  panel.x.low = low;
+  panel.x.high = high;
+  panel.y.name = "κ";
+  panel.y.scale = Scale::log;
+  panel.references.push_back({1, false, "κ = 1: SiLU"});
+  Table table;
+  table.rows = std::ssize(curves.gates) * std::ssize(curves.score);
+  std::vector<double> values;
+  for (const auto& one_gate : curves.kappa) {
+    panel.lines.push_back(curve(curves.score, one_gate));
+    values.insert(values.end(), one_gate.begin(), one_gate.end());
+  }
+  const std::int64_t points = std::max<std::int64_t>(1, std::ssize(curves.score));
+  table.columns = {{"gate", "", curves.gates, points},
+                   {"alpha", "", curves.scale, points},
+                   {"b", "", curves.bias, points},
+                   {"s", "", curves.score, 1},
+                   {"kappa", "", std::move(values), 1}};
+  const std::vector<double> counts(scores.counts.begin(), scores.counts.end());
+  const std::vector<double> edges = even_edges(scores.low, scores.high, counts.size());
+  const FigureAxis x = panel.x;
+  figure.panels.push_back(std::move(panel));
+  figure.panels.push_back(counts_below(edges, counts, x, "Kept tokens"));
+  figure.tables = {std::move(table), counts_table("s", edges, counts)};
+  figure.notes.push_back(std::to_string(curves.gates.size()) +
+                         " gate units spread over the quantiles of α.");
+  return figure;
+}
+
+Figure silu_kappa(Traces traces, const FigureChoices& choices) {
+  const Trace& trace = *traces[0];
+  const char* id = "silu-kappa";
+  if (trace.layers == 0)
+    return nothing(traces, id, "The gate at the expert's κ", nothing_because(trace));
+  const OneExpert one = one_expert(trace, choices);
+  if (one.expert < 0) {
+    return nothing(traces, id, "The gate at the expert's κ, " + one.label, nothing_because(trace));
+  }
+  const SiluCurves curves =
+      silu_curves(one.layer, kappa_function(one.layer), one.expert, kCurvePoints);
+  Figure figure = start_figure(traces, id, "The gate at the expert's κ, " + one.label);
+  Panel panel;
+  panel.x = {"Gate pre-activation z"};
+  panel.x.low = -8;
+  panel.x.high = 8;
+  panel.y.name = "z·σ(κz)";
+  Table table;
+  table.rows = std::ssize(curves.z);
+  table.columns = {{"z", "", curves.z}};
+  const char* names[] = {"5 %", "50 %", "95 %"};
+  const char* columns[] = {"silu_at_p05", "silu_at_p50", "silu_at_p95"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    Line line = curve(curves.z, curves.value[i]);
+    line.weight = Line::Weight::normal;
+    line.colour = i == 0 ? 0 : i == 1 ? 5 : 1;
+    line.dash = i == 1 ? 0 : i == 0 ? 1 : 2;
+    line.name = std::string(names[i]) + ": κ = " + number_text(curves.kappa[i]);
+    table.columns.push_back({columns[i], "", line.y});
+    panel.lines.push_back(std::move(line));
+  }
+  const std::vector<double> counts(curves.counts.begin() + 1, curves.counts.end() - 1);
+  const std::vector<double> edges = even_edges(-8, 8, counts.size());
+  const FigureAxis x = panel.x;
+  figure.panels.push_back(std::move(panel));
+  figure.panels.push_back(counts_below(edges, counts, x, "Gate values"));
+  figure.tables = {std::move(table), counts_table("z", edges, counts)};
+  figure.notes.push_back(
+      "Curves at the 5, 50 and 95 % quantile of the expert's κ. Outside [−8, 8]: " +
+      count_text(curves.counts.front()) + " values below, " + count_text(curves.counts.back()) +
+      " above.");
+  return figure;
+}
+
+Figure kappa_confidence(Traces traces, const FigureChoices&) {
+  const Trace& trace = *traces[0];
+  Figure figure = start_figure(traces, "kappa-confidence", "κ against the router's confidence");
+  Points points;
+  points.colours.label = "Relative depth of the layer";
+  points.colours.low = 0;
+  points.colours.high = 1;
+  Line all, within;
+  all.name = "all points";
+  within.name = "within experts";
+  within.colour = within.dash = 1;
+  all.marker = within.marker = true;
+  Table table, ranks;
+  std::vector<std::int64_t> layers, passes, tokens, experts;
+  const std::vector<double> depth = relative_depth(trace);
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const TraceLayer layer(trace, m);
+    const KappaConfidence one = kappascope::kappa_confidence(layer);
+    points.x.insert(points.x.end(), one.mass.begin(), one.mass.end());
+    points.y.insert(points.y.end(), one.kappa.begin(), one.kappa.end());
+    points.value.insert(points.value.end(), one.mass.size(),
+                        static_cast<float>(depth[static_cast<std::size_t>(m)]));
+    layers.insert(layers.end(), one.mass.size(), layer.layer);
+    passes.insert(passes.end(), one.mass.size(), layer.pass);
+    tokens.insert(tokens.end(), one.token.begin(), one.token.end());
+    experts.insert(experts.end(), one.expert.begin(), one.expert.end());
+    for (Line* line : {&all, &within}) line->x.push_back(static_cast<double>(m));
+    all.y.push_back(one.rho);
+    within.y.push_back(one.rho_within);
+  }
+  table.rows = std::ssize(layers);
+  table.columns = {{"layer", "", std::move(layers)},       {"pass", "", std::move(passes)},
+                   {"token", "", std::move(tokens)},       {"expert", "", std::move(experts)},
+                   {"router_selected_mass", "", points.x}, {"kappa_mean", "", points.y}};
+  ranks.rows = trace.layers;
+  ranks.columns = layer_columns(trace, 1);
+  ranks.columns.push_back({"spearman_rho", "", all.y});
+  ranks.columns.push_back({"spearman_rho_within_experts", "", within.y});
+  figure.tables = {std::move(table), std::move(ranks)};
+  Panel cloud, rho;
+  cloud.title = "Each kept (token, expert)";
+  cloud.x.name = "Probability of the chosen experts";
+  cloud.y.name = "κ (mean over gates)";
+  cloud.y.scale = Scale::log;
+  cloud.empty = rho.empty = nothing_because(trace);
+  cloud.references.push_back({1, false, "κ = 1"});
+  cloud.points.push_back(std::move(points));
+  rho.title = "Rank correlation";
+  rho.x = layer_axis(trace);
+  rho.y.name = "Spearman's ρ";
+  rho.y.low = -1;
+  rho.y.high = 1;
+  rho.references.push_back({0, false, ""});
+  rho.lines = {std::move(all), std::move(within)};
+  if (rho.empty.empty()) rho.empty = "nothing to show: κ or the confidence does not vary";
+  figure.panels = {std::move(cloud), std::move(rho)};
+  return figure;
+}
+
+}  // namespace kappascope::figures

@@ -1,0 +1,231 @@
+#include <algorithm>
+#include <cmath>
+
+#include "core/figure/colour.h"
+#include "core/figure/figures.h"
+#include "core/figure/parts.h"
+#include "core/figure/text.h"
+#include "core/stats/maps.h"
+#include "core/stats/router.h"
+
+namespace kappascope::figures {
+namespace {
+
+constexpr std::int64_t kMostPairs = 64;  // experts shown in a matrix
+
+// Assignments of each expert index over all recorded layers.
+std::vector<std::int64_t> assignments(const Trace& trace) {
+  std::vector<std::int64_t> count(static_cast<std::size_t>(trace.experts), 0);
+  for (const std::int16_t e : trace.expert_index) {
+    if (e >= 0 && e < trace.experts) ++count[static_cast<std::size_t>(e)];
+  }
+  return count;
+}
+
+// Experts that get a colour: all when the palette suffices, else the most used ones, by number.
+std::vector<std::int64_t> coloured_experts(const Trace& trace) {
+  std::vector<std::int64_t> experts;
+  for (std::int64_t e = 0; e < trace.experts; ++e) experts.push_back(e);
+  if (trace.experts <= kPaletteSize) return experts;
+  const auto count = assignments(trace);
+  std::stable_sort(experts.begin(), experts.end(), [&](std::int64_t a, std::int64_t b) {
+    return count[static_cast<std::size_t>(a)] > count[static_cast<std::size_t>(b)];
+  });
+  experts.resize(kPaletteSize);
+  std::sort(experts.begin(), experts.end());
+  return experts;
+}
+
+std::string ordinal(std::int64_t slot) {
+  const char* names[] = {"first", "second", "third"};
+  return slot < 3 ? names[slot] : std::to_string(slot + 1) + "th";
+}
+
+ColourScale even_share(const std::string& label) {
+  ColourScale colours;
+  colours.kind = ColourKind::diverging;
+  colours.log = true;
+  colours.centre = 1;
+  colours.label = label;
+  colours.low_note = "less than even";
+  colours.high_note = "more than even";
+  colours.under = "none";
+  colours.no_value = "no such expert";
+  return colours;
+}
+
+}  // namespace
+
+Figure expert_choice(Traces traces, const FigureChoices& choices) {
+  const Trace& trace = *traces[0];
+  const std::int64_t slot =
+      std::clamp<std::int64_t>(choices.slot, 0, std::max<std::int64_t>(1, trace.slots) - 1);
+  Figure figure =
+      start_figure(traces, "expert-choice", "Expert of each token, " + ordinal(slot) + " choice");
+  const std::vector<std::int64_t> shown = coloured_experts(trace);
+  ColourScale colours;
+  colours.kind = ColourKind::categorical;
+  for (const std::int64_t e : shown) colours.names.push_back(std::to_string(e));
+  colours.rest = "other experts";
+  colours.no_value = "no expert";
+  LayerMap map;
+  map.rows = trace.layers;
+  map.columns = trace.tokens;
+  std::vector<std::int64_t> experts;
+  for (std::int64_t row = 0; row < trace.layers * trace.tokens; ++row) {
+    const std::int64_t e = trace.expert_index[static_cast<std::size_t>(row * trace.slots + slot)];
+    const auto found = std::find(shown.begin(), shown.end(), e);
+    experts.push_back(e);
+    map.values.push_back(e < 0                  ? static_cast<float>(kNoNumber)
+                         : found == shown.end() ? -1.0f
+                                                : static_cast<float>(found - shown.begin()));
+  }
+  add_layer_tokens(figure, trace, std::move(map), std::move(colours), "expert");
+  figure.tables[0].columns.back().values = std::move(experts);
+  figure.panels[0].heat_map[0].number_cells = true;
+  if (trace.experts > kPaletteSize) {
+    figure.notes.push_back("Coloured: the 12 most used of " + count_text(trace.experts) +
+                           " expert numbers over all layers. An expert number in one layer has "
+                           "nothing to do with the same number in another.");
+  }
+  return figure;
+}
+
+Figure expert_load(Traces traces, const FigureChoices&) {
+  const Trace& trace = *traces[0];
+  Figure figure = start_figure(traces, "expert-load", "Load of the experts");
+  const LayerMap mass = relative_gate_mass(trace);
+  add_layer_experts(figure, trace, relative_load(trace),
+                    even_share("Share of assignments over 1/E"), "load_over_even");
+  figure.panels[0].title = "Load (kept and dropped)";
+  figure.tables[0].columns.push_back({"gate_mass_over_mean", "", mass.values});
+  Panel panel = cell_panel(expert_axis(mass.columns), layer_axis(trace), mass,
+                           even_share("Sum of combine weights over its mean"));
+  panel.title = "Gate mass";
+  panel.empty = nothing_because(trace);
+  figure.panels.push_back(std::move(panel));
+  std::int64_t unused = 0;
+  double by_chance = 0;
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const ExpertLoads loads = expert_loads(TraceLayer(trace, m));
+    unused += loads.unused;
+    by_chance += loads.unused_by_chance;
+  }
+  figure.notes.push_back("Experts without a token: " + count_text(unused) + " over all layers; " +
+                         number_text(by_chance) + " are expected by chance under even routing.");
+  return figure;
+}
+
+Figure expert_drops(Traces traces, const FigureChoices&) {
+  const Trace& trace = *traces[0];
+  Figure figure = start_figure(traces, "expert-drops", "Assignments dropped over capacity");
+  ColourScale colours;
+  colours.label = "Dropped assignments of the token";
+  colours.integer = true;
+  colours.low = 0;
+  colours.high = static_cast<double>(std::max<std::int64_t>(1, trace.slots));
+  colours.low_note = "all kept";
+  colours.high_note = "all dropped";
+  add_layer_tokens(figure, trace, dropped_slots(trace), colours, "dropped");
+  Panel side;
+  side.beside = true;
+  side.share = 0.22;
+  side.x.name = "Drop rate";
+  side.x.unit = "%";
+  side.x.low = 0;
+  side.y = figure.panels[0].y;
+  Bars bars;
+  bars.horizontal = true;
+  std::vector<double> rates;
+  double highest = 0;
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    bars.position.push_back(static_cast<double>(m));
+    rates.push_back(drop_rates(TraceLayer(trace, m)).all);
+    bars.value.push_back(100 * rates.back());
+    if (rates.back() > highest) highest = rates.back();
+  }
+  if (highest == 0) side.x.high = 1;
+  side.empty = nothing_because(trace);
+  side.bars.push_back(std::move(bars));
+  Table table;
+  table.rows = trace.layers;
+  table.columns = layer_columns(trace, 1);
+  table.columns.push_back({"drop_rate", "", std::move(rates)});
+  figure.tables.push_back(std::move(table));
+  figure.panels.push_back(std::move(side));
+  return figure;
+}
+
+Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
+  const Trace& trace = *traces[0];
+  Figure figure = start_figure(traces, "expert-coactivation", "Experts chosen together");
+  ColourScale colours = even_share("Tokens with both over their number by chance");
+  colours.low_note = "avoid each other";
+  colours.high_note = "seek each other";
+  colours.under = "never together";
+  colours.no_value = "same expert, or none by chance";
+  FigureAxis axis{"Expert", "", Scale::category};
+  LayerMap map;
+  if (trace.layers > 0) {
+    const TraceLayer layer(trace, chosen_layer(trace, choices));
+    figure.title += ", " + layer_label(trace, layer.index);
+    std::vector<std::int64_t> shown = most_loaded_experts(expert_loads(layer), kMostPairs);
+    std::sort(shown.begin(), shown.end());
+    const Coactivation pairs = coactivation(layer, shown);
+    for (const std::int64_t e : shown) axis.names.push_back(std::to_string(e));
+    const auto n = static_cast<std::int64_t>(shown.size());
+    map.rows = map.columns = n;
+    map.values.assign(pairs.ratio.begin(), pairs.ratio.end());
+    Table table;
+    table.rows = n * n;
+    table.columns = {{"expert", "", shown, n},
+                     {"other_expert", "", shown, 1},
+                     {"tokens", "", pairs.count, 1},
+                     {"expected", "tokens", pairs.expected, 1},
+                     {"ratio", "", pairs.ratio, 1}};
+    figure.tables.push_back(std::move(table));
+    if (n < layer.experts) {
+      figure.notes.push_back("The " + std::to_string(n) + " most loaded of " +
+                             count_text(layer.experts) + " experts.");
+    }
+  }
+  Panel panel = cell_panel(axis, axis, std::move(map), std::move(colours));
+  panel.square = true;
+  panel.empty = trace.layers == 0 || trace.tokens == 0 ? nothing_because(trace)
+                : trace.slots < 2 ? "nothing to show: every token has one expert"
+                                  : "nothing to show: no two experts share a token";
+  figure.panels.push_back(std::move(panel));
+  return figure;
+}
+
+Figure expert_budget(Traces traces, const FigureChoices&) {
+  const Trace& trace = *traces[0];
+  Figure figure = start_figure(traces, "expert-budget", "Experts run per token");
+  Panel panel;
+  panel.x = layer_axis(trace);
+  panel.y.name = "Experts run per token";
+  panel.y.low = 0;
+  panel.empty = nothing_because(trace);
+  Line line;
+  line.marker = true;
+  line.name = "mean, and 5–95 % of the tokens";
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const Band band = experts_run(TraceLayer(trace, m));
+    line.x.push_back(static_cast<double>(m));
+    line.y.push_back(band.mean);
+    line.low.push_back(band.p05);
+    line.high.push_back(band.p95);
+  }
+  Table table;
+  table.rows = trace.layers;
+  table.columns = layer_columns(trace, 1);
+  table.columns.push_back({"experts_run_mean", "", line.y});
+  table.columns.push_back({"experts_run_p05", "", line.low});
+  table.columns.push_back({"experts_run_p95", "", line.high});
+  figure.tables.push_back(std::move(table));
+  panel.lines.push_back(std::move(line));
+  figure.panels.push_back(std::move(panel));
+  return figure;
+}
+
+}  // namespace kappascope::figures

@@ -1,0 +1,96 @@
+#include "core/figure/figures.h"
+#include "core/figure/parts.h"
+#include "core/figure/text.h"
+#include "core/stats/gates.h"
+#include "core/stats/maps.h"
+
+namespace kappascope::figures {
+namespace {
+
+Figure gate_map(Traces traces, const FigureChoices& choices, std::string_view id, std::string title,
+                std::span<const float> array, ColourScale colours, const std::string& value) {
+  const Trace& trace = *traces[0];
+  Figure figure = start_figure(traces, id, std::move(title));
+  if (choices.by_expert) {
+    figure.title += ", by expert";
+    colours.no_value = "no kept token";
+    add_layer_experts(figure, trace, layer_expert_mean(trace, array), std::move(colours), value);
+  } else {
+    colours.no_value = "dropped";
+    add_layer_tokens(figure, trace, layer_token_mean(trace, array), std::move(colours), value);
+  }
+  return figure;
+}
+
+double threshold(const Trace& trace, const char* name, double otherwise) {
+  const auto all = trace.meta.find("thresholds");
+  if (all == trace.meta.end() || !all->is_object()) return otherwise;
+  const auto found = all->find(name);
+  return found != all->end() && found->is_number() ? found->get<double>() : otherwise;
+}
+
+}  // namespace
+
+Figure gate_sharpness(Traces traces, const FigureChoices& choices) {
+  ColourScale colours;
+  colours.label = "Root mean square of κz over gates";
+  colours.low_note = "nearly linear";
+  colours.high_note = "nearly a switch";
+  return gate_map(traces, choices, "gate-sharpness", "Effective sharpness of the gates",
+                  traces[0]->gate_kz_rms, colours, "gate_kz_rms");
+}
+
+Figure gate_active(Traces traces, const FigureChoices& choices) {
+  const std::string limit = number_text(threshold(*traces[0], "gate_active", 0.1));
+  ColourScale colours;
+  colours.label = "Share of gate units with |a| > " + limit;
+  colours.low_note = "sparse";
+  colours.high_note = "dense";
+  return gate_map(traces, choices, "gate-active", "Active gate units",
+                  traces[0]->gate_active_fraction, colours, "gate_active_fraction");
+}
+
+Figure gate_top16(Traces traces, const FigureChoices& choices) {
+  const std::string top = number_text(threshold(*traces[0], "gate_top", 16));
+  ColourScale colours;
+  colours.label = "Share of the " + top + " largest |a| in the sum of |a|";
+  colours.low_note = "spread out";
+  colours.high_note = "concentrated";
+  return gate_map(traces, choices, "gate-top16", "Concentration of the gates",
+                  traces[0]->gate_top16_share, colours, "gate_top16_share");
+}
+
+Figure gate_saturation(Traces traces, const FigureChoices&) {
+  const Trace& trace = *traces[0];
+  Figure figure = start_figure(traces, "gate-saturation", "Where the gates work");
+  Panel panel;
+  panel.x = layer_axis(trace);
+  panel.y.name = "Share of gate units";
+  panel.y.low = 0;
+  panel.y.high = 1;
+  panel.empty = nothing_because(trace);
+  StackedBars stack;
+  stack.names = {"linear, |κz| < 1", "knee", "saturated, |κz| > 4"};
+  stack.colours = {10, 2, 0};  // pale to dark: told apart in grey too
+  stack.values.resize(3);
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const GateShares shares = gate_shares(TraceLayer(trace, m));
+    stack.position.push_back(static_cast<double>(m));
+    stack.values[0].push_back(shares.linear);
+    stack.values[1].push_back(shares.knee);
+    stack.values[2].push_back(shares.saturated);
+  }
+  Table table;
+  table.rows = trace.layers;
+  table.columns = layer_columns(trace, 1);
+  table.columns.push_back({"linear", "", stack.values[0]});
+  table.columns.push_back({"knee", "", stack.values[1]});
+  table.columns.push_back({"saturated", "", stack.values[2]});
+  figure.tables.push_back(std::move(table));
+  panel.stacks.push_back(std::move(stack));
+  figure.panels.push_back(std::move(panel));
+  figure.notes.push_back("Means over kept (token, slot).");
+  return figure;
+}
+
+}  // namespace kappascope::figures

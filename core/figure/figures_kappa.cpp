@@ -1,0 +1,210 @@
+#include <algorithm>
+#include <cmath>
+
+#include "core/figure/figures.h"
+#include "core/figure/parts.h"
+#include "core/figure/text.h"
+#include "core/stats/kappa.h"
+#include "core/stats/kappa_curves.h"
+#include "core/stats/kappa_histogram.h"
+#include "core/stats/maps.h"
+
+namespace kappascope::figures {
+namespace {
+
+constexpr const char* kNotExact =
+    "Approximate: model.npz is not beside the trace, so κ is the mean over gates that was "
+    "recorded, "
+    "never below the mean of ln κ.";
+constexpr const char* kBandNotExact =
+    "Approximate: model.npz is not beside the trace, so band and mean are read off 64 bins of ln "
+    "κ.";
+
+ColourScale kappa_colours(const std::string& label) {
+  ColourScale colours;
+  colours.kind = ColourKind::diverging;
+  colours.log = true;
+  colours.centre = 1;
+  colours.label = label;
+  colours.low_note = "softer than SiLU";
+  colours.high_note = "sharper than SiLU";
+  colours.under = "0";
+  return colours;
+}
+
+void add_kappa_one(Panel& panel) {
+  panel.references.push_back({1, false, "κ = 1: SiLU"});
+}
+
+void add_bounds(Panel& panel, double bound) {
+  if (!(bound > 0) || bound == 1) return;
+  panel.references.push_back({bound, false, "U"});
+  panel.references.push_back({1 / bound, false, "1/U"});
+}
+
+// Largest bound of the recorded layers; NaN without κ.
+double largest_bound(const Trace& trace) {
+  double bound = kNoNumber;
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const double here = kappa_bound(TraceLayer(trace, m));
+    if (std::isfinite(here)) bound = std::isfinite(bound) ? std::max(bound, here) : here;
+  }
+  return bound;
+}
+
+// κ of every recorded layer as a line with its band.
+struct DepthLine {
+  Line line;
+  bool exact = true;
+};
+
+DepthLine depth_line(const Trace& trace) {
+  DepthLine result;
+  result.line.x = relative_depth(trace);
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const TraceLayer layer(trace, m);
+    const KappaFunction kappa = kappa_function(layer);
+    const KappaBand band = kappa_band(layer, kappa);
+    result.line.y.push_back(std::exp(band.log_mean));
+    result.line.low.push_back(band.band.p05);
+    result.line.high.push_back(band.band.p95);
+    result.exact = result.exact && band.exact;
+  }
+  return result;
+}
+
+Table depth_table(const Trace& trace, const Line& line) {
+  Table table;
+  table.rows = trace.layers;
+  table.columns = layer_columns(trace, 1);
+  table.columns.push_back({"relative_depth", "", line.x});
+  table.columns.push_back({"kappa_geometric_mean", "", line.y});
+  table.columns.push_back({"kappa_p05", "", line.low});
+  table.columns.push_back({"kappa_p95", "", line.high});
+  return table;
+}
+
+// Outline between the first and the last bin that holds anything.
+Violin violin_of(const KappaDensity& density, const KappaBand& band, std::int64_t position) {
+  Violin violin;
+  violin.position = static_cast<double>(position);
+  violin.low = band.band.p05;
+  violin.middle = band.band.p50;
+  violin.high = band.band.p95;
+  std::size_t first = 0, last = density.counts.size();
+  while (first < last && density.counts[first] == 0) ++first;
+  while (last > first && density.counts[last - 1] == 0) --last;
+  for (std::size_t i = first; i < last; ++i) {
+    violin.value.push_back(std::sqrt(density.edges[i] * density.edges[i + 1]));
+    violin.density.push_back(density.density[i]);
+  }
+  if (first < last) {  // ends stand at the edges of their bins
+    violin.value.insert(violin.value.begin(), density.edges[first]);
+    violin.density.insert(violin.density.begin(), 0);
+    violin.value.push_back(density.edges[last]);
+    violin.density.push_back(0);
+  }
+  return violin;
+}
+
+}  // namespace
+
+Figure kappa_tokens(Traces traces, const FigureChoices&) {
+  Figure figure = start_figure(traces, "kappa-tokens", "Sharpness κ of each token");
+  LayerMap map = layer_token_kappa(*traces[0]);
+  if (!map.exact) figure.notes.push_back(kNotExact);
+  ColourScale colours = kappa_colours("κ (geometric mean over gates and kept experts, by weight)");
+  colours.no_value = "dropped";
+  add_layer_tokens(figure, *traces[0], std::move(map), colours, "kappa");
+  return figure;
+}
+
+Figure kappa_experts(Traces traces, const FigureChoices&) {
+  Figure figure = start_figure(traces, "kappa-experts", "Sharpness κ of each expert");
+  LayerMap map = layer_expert_kappa(*traces[0]);
+  if (!map.exact) figure.notes.push_back(kNotExact);
+  ColourScale colours = kappa_colours("κ (geometric mean over the expert's tokens and gates)");
+  colours.no_value = "no kept token";
+  add_layer_experts(figure, *traces[0], std::move(map), colours, "kappa");
+  return figure;
+}
+
+Figure kappa_depth(Traces traces, const FigureChoices&) {
+  Figure figure = start_figure(traces, "kappa-depth", "Sharpness κ over depth");
+  Panel panel;
+  panel.x.name = "Relative depth";
+  panel.x.low = -0.02;
+  panel.x.high = 1.02;
+  panel.y.name = "κ (geometric mean)";
+  panel.y.scale = Scale::log;
+  panel.empty = nothing_because(*traces[0]);
+  add_kappa_one(panel);
+  bool exact = true;
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    DepthLine depth = depth_line(*traces[i]);
+    exact = exact && depth.exact;
+    figure.tables.push_back(depth_table(*traces[i], depth.line));
+    depth.line.colour = depth.line.dash = static_cast<int>(i);
+    depth.line.marker = true;
+    depth.line.name = model_label(*traces[i]);
+    panel.lines.push_back(std::move(depth.line));
+  }
+  figure.panels.push_back(std::move(panel));
+  figure.notes.push_back(
+      "Depth 0: first layer, 1: last. Band: 5–95 % of κ over kept (token, slot, gate).");
+  if (!exact) figure.notes.push_back(kBandNotExact);
+  return figure;
+}
+
+Figure kappa_distribution(Traces traces, const FigureChoices&) {
+  const Trace& trace = *traces[0];
+  Figure figure = start_figure(traces, "kappa-distribution", "Distribution of κ in each layer");
+  Panel panel;
+  panel.x = layer_axis(trace);
+  panel.y.name = "κ";
+  panel.y.scale = Scale::log;
+  panel.empty = nothing_because(trace);
+  add_kappa_one(panel);
+  add_bounds(panel, largest_bound(trace));
+  std::vector<double> lower, upper, share, low, middle, high;
+  std::vector<std::int64_t> counts;
+  bool exact = true;
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const TraceLayer layer(trace, m);
+    const KappaFunction kappa = kappa_function(layer);
+    const KappaDensity density = kappa_density(layer);
+    const KappaBand band = kappa_band(layer, kappa);
+    exact = exact && band.exact;
+    panel.violins.push_back(violin_of(density, band, m));
+    low.push_back(band.band.p05);
+    middle.push_back(band.band.p50);
+    high.push_back(band.band.p95);
+    for (std::size_t i = 0; i < 64; ++i) {
+      const bool there = i < density.counts.size();
+      lower.push_back(there ? density.edges[i] : kNoNumber);
+      upper.push_back(there ? density.edges[i + 1] : kNoNumber);
+      counts.push_back(there ? density.counts[i] : 0);
+      share.push_back(there ? density.density[i] : kNoNumber);
+    }
+  }
+  Table bins;
+  bins.rows = 64 * trace.layers;
+  bins.columns = layer_columns(trace, 64);
+  bins.columns.push_back({"kappa_from", "", std::move(lower)});
+  bins.columns.push_back({"kappa_to", "", std::move(upper)});
+  bins.columns.push_back({"count", "", std::move(counts)});
+  bins.columns.push_back({"density", "per unit of ln κ", std::move(share)});
+  Table bands;
+  bands.rows = trace.layers;
+  bands.columns = layer_columns(trace, 1);
+  bands.columns.push_back({"kappa_p05", "", std::move(low)});
+  bands.columns.push_back({"kappa_p50", "", std::move(middle)});
+  bands.columns.push_back({"kappa_p95", "", std::move(high)});
+  figure.tables = {std::move(bins), std::move(bands)};
+  figure.panels.push_back(std::move(panel));
+  figure.notes.push_back("Of all kept (token, slot, gate); dot: median, line: 5–95 %.");
+  if (!exact) figure.notes.push_back(kBandNotExact);
+  return figure;
+}
+
+}  // namespace kappascope::figures

@@ -1,0 +1,171 @@
+#include <algorithm>
+#include <cmath>
+
+#include "core/figure/figures.h"
+#include "core/figure/parts.h"
+#include "core/figure/text.h"
+#include "core/stats/layer.h"
+#include "core/stats/maps.h"
+#include "core/stats/router.h"
+#include "core/stats/summary.h"
+
+namespace kappascope::figures {
+namespace {
+
+constexpr std::size_t kMostOutlines = 20000;
+
+LayerMap as_map(const Trace& trace, std::span<const float> values) {
+  LayerMap map;
+  map.rows = trace.layers;
+  map.columns = trace.tokens;
+  map.values.assign(values.begin(), values.end());
+  return map;
+}
+
+Mean mean_of(std::span<const float> values) {
+  Mean mean;
+  for (const float value : values) mean.add(value);
+  return mean;
+}
+
+bool soft_routing(const Trace& trace) {
+  const auto config = trace.meta.find("model_config");
+  return config != trace.meta.end() && config->is_object() &&
+         config->value("router_type", Json()) == Json("lapsum");
+}
+
+std::string model_legend(const Trace& trace) {
+  const double mean = mean_of(trace.nll).value();
+  return model_label(trace) + " (mean " + number_text(mean) + " nats)";
+}
+
+}  // namespace
+
+Figure loss(Traces traces, const FigureChoices&) {
+  std::int64_t longest = 0;
+  for (const Trace* trace : traces) longest = std::max(longest, trace->tokens);
+  const std::int64_t window = std::clamp<std::int64_t>(longest / 20, 5, 101) | 1;
+  Figure figure = start_figure(traces, "loss", "Loss along the text");
+  Panel panel;
+  panel.x.name = "Token position";
+  panel.x.integer = true;
+  panel.y.name = "Negative log-likelihood";
+  panel.y.unit = "nats per token";
+  panel.empty = "nothing to show: no token has a predecessor";
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    const Trace& trace = *traces[i];
+    Line each, mean;
+    each.colour = mean.colour = static_cast<int>(i);
+    mean.dash = static_cast<int>(i);
+    each.weight = Line::Weight::faint;
+    mean.name = model_legend(trace);
+    for (std::int64_t t = 0; t < trace.tokens; ++t) each.x.push_back(static_cast<double>(t));
+    mean.x = each.x;
+    each.y.assign(trace.nll.begin(), trace.nll.end());
+    mean.y = running_mean(trace.nll, window);
+    Table table;
+    table.rows = trace.tokens;
+    table.columns = token_columns(trace);
+    table.columns.push_back(
+        {"nll", "nats", std::vector<float>(trace.nll.begin(), trace.nll.end())});
+    table.columns.push_back({"nll_running_mean", "nats", mean.y});
+    figure.tables.push_back(std::move(table));
+    if (traces.size() <= 2) panel.lines.push_back(std::move(each));
+    panel.lines.push_back(std::move(mean));
+  }
+  figure.panels.push_back(std::move(panel));
+  figure.notes.push_back(
+      std::string(traces.size() <= 2 ? "Pale: each token. Strong: " : "Lines: ") + "mean over " +
+      std::to_string(window) + " tokens around it.");
+  return figure;
+}
+
+Figure router_confidence(Traces traces, const FigureChoices&) {
+  Figure figure = start_figure(traces, "router-confidence", "Confidence of the router");
+  ColourScale colours;
+  colours.label = "Largest routing probability";
+  colours.low_note = "undecided";
+  colours.high_note = "certain";
+  add_layer_tokens(figure, *traces[0], as_map(*traces[0], traces[0]->router_top1_prob), colours,
+                   "router_top1_prob");
+  return figure;
+}
+
+Figure router_margin(Traces traces, const FigureChoices&) {
+  const Trace& trace = *traces[0];
+  Figure figure = start_figure(traces, "router-margin", "Margin of the choice of experts");
+  const bool soft = soft_routing(trace);
+  ColourScale colours;
+  colours.label = soft ? "Distance of the nearest weight from the threshold"
+                       : "Lowest chosen minus highest unchosen score";
+  colours.unit = soft ? "weight" : "logits";
+  colours.log = true;
+  colours.low = kNearTieMargin;
+  colours.low_note = "near tie";
+  colours.high_note = "clear choice";
+  colours.under = "tie";
+  colours.no_value = "all experts chosen";
+  std::int64_t ties = 0;
+  for (const float margin : trace.router_margin) ties += margin < kNearTieMargin;
+  add_layer_tokens(figure, trace, as_map(trace, trace.router_margin), colours, "router_margin");
+  figure.notes.push_back(count_text(ties) + " of " + count_text(std::ssize(trace.router_margin)) +
+                         " choices are near ties (margin < 0.001, all in the palest colour): "
+                         "rounding may flip them.");
+  return figure;
+}
+
+Figure router_entropy(Traces traces, const FigureChoices&) {
+  Figure figure = start_figure(traces, "router-entropy", "Entropy of the router");
+  ColourScale colours;
+  colours.label = "Entropy of the routing probabilities over ln E";
+  colours.low_note = "one expert";
+  colours.high_note = "all alike";
+  add_layer_tokens(figure, *traces[0], as_map(*traces[0], traces[0]->router_entropy), colours,
+                   "router_entropy");
+  return figure;
+}
+
+Figure router_probability(Traces traces, const FigureChoices& choices) {
+  const Trace& trace = *traces[0];
+  if (trace.layers == 0) {
+    Figure figure = start_figure(traces, "router-probability", "Routing probability");
+    add_layer_tokens(figure, trace, {}, {}, "router_probability");
+    return figure;
+  }
+  const TraceLayer layer(trace, chosen_layer(trace, choices));
+  Figure figure = start_figure(traces, "router-probability",
+                               "Routing probability, " + layer_label(trace, layer.index));
+  LayerMap map;
+  map.rows = layer.experts;
+  map.columns = layer.tokens;
+  map.values = router_probability(layer);
+  ColourScale colours;
+  colours.label = "Routing probability";
+  std::vector<std::uint32_t> chosen;
+  std::vector<std::int64_t> is_chosen(map.values.size(), 0);
+  for (std::int64_t i = 0; i < layer.tokens * layer.slots; ++i) {
+    if (layer.expert(i) < 0) continue;
+    const std::int64_t cell = layer.expert(i) * layer.tokens + i / layer.slots;
+    chosen.push_back(static_cast<std::uint32_t>(cell));
+    is_chosen[static_cast<std::size_t>(cell)] = 1;
+  }
+  Table table;
+  table.rows = map.rows * map.columns;
+  table.columns = {index_column("expert", map.rows, map.columns)};
+  for (Column& column : token_columns(trace)) table.columns.push_back(std::move(column));
+  table.columns.push_back({"router_probability", "", map.values});
+  table.columns.push_back({"chosen", "", std::move(is_chosen)});
+  figure.tables.push_back(std::move(table));
+  Panel panel = cell_panel(token_axis(trace), expert_axis(layer.experts), std::move(map), colours);
+  panel.empty = trace.tokens == 0 ? nothing_because(trace) : "";
+  if (chosen.size() <= kMostOutlines) {
+    panel.heat_map[0].outlined = std::move(chosen);
+    panel.heat_map[0].outline_name = "chosen";
+  } else {
+    figure.notes.push_back("Chosen cells are too many to be marked; the CSV names them.");
+  }
+  figure.panels.push_back(std::move(panel));
+  return figure;
+}
+
+}  // namespace kappascope::figures

@@ -1,0 +1,245 @@
+#include "core/figure/parts.h"
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/figure/text.h"
+#include "core/stats/router.h"
+
+namespace kappascope {
+namespace {
+
+const Json* member(const Json& object, const char* key) {
+  if (!object.is_object()) return nullptr;
+  const auto found = object.find(key);
+  return found == object.end() ? nullptr : &*found;
+}
+
+std::string string_at(const Json& object, const char* key) {
+  const Json* value = member(object, key);
+  return value && value->is_string() ? value->get<std::string>() : "";
+}
+
+double number_at(const Json& object, const char* key) {
+  const Json* value = member(object, key);
+  return value && value->is_number() ? value->get<double>() : kNoNumber;
+}
+
+std::string kappa_label(const Trace& trace) {
+  const Json* kappa = member(trace.meta, "kappa");
+  const Json* has = kappa ? member(*kappa, "model") : nullptr;
+  if (!has || !has->is_boolean() || !has->get<bool>()) return "constant κ";
+  if (!trace.kappa) return "κ off";
+  std::string text = "κ " + string_at(*kappa, "granularity");
+  const std::string input = string_at(*kappa, "input");
+  if (!input.empty()) text += " from " + input;
+  const double bound = number_at(*kappa, "bound_moe");
+  if (bound == bound) text += ", U = " + number_text(bound);
+  std::replace(text.begin(), text.end(), '_', ' ');
+  return text;
+}
+
+std::string capacity_label(const Trace& trace) {
+  const Json* capacity = member(trace.meta, "capacity");
+  const Json* in_force = capacity ? member(*capacity, "in_force") : nullptr;
+  if (!in_force || !in_force->is_boolean()) return "";
+  if (!in_force->get<bool>()) return "no capacity limit";
+  return "capacity factor " + number_text(number_at(*capacity, "factor"));
+}
+
+void add_word(std::string& text, const std::string& word) {
+  if (!word.empty()) text += (text.empty() ? "" : " · ") + word;
+}
+
+bool several_passes(const Trace& trace) {
+  return std::any_of(trace.pass_index.begin(), trace.pass_index.end(),
+                     [](std::int32_t pass) { return pass > 0; });
+}
+
+Table cell_table(std::vector<Column> columns, const LayerMap& map, const std::string& value,
+                 const std::string& unit) {
+  Table table;
+  table.rows = map.rows * map.columns;
+  table.columns = std::move(columns);
+  table.columns.push_back({value, unit, map.values});
+  return table;
+}
+
+}  // namespace
+
+std::string count_text(std::int64_t n) {
+  std::string text = std::to_string(n);
+  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > (n < 0 ? 1 : 0); at -= 3) {
+    text.insert(static_cast<std::size_t>(at), ",");
+  }
+  return text;
+}
+
+std::string model_label(const Trace& trace) {
+  const std::string name = trace.model_name.empty() ? "unnamed model" : trace.model_name;
+  return trace.step < 0 ? name : name + ", step " + count_text(trace.step);
+}
+
+std::string settings_label(const Trace& trace) {
+  std::string text;
+  add_word(text, kappa_label(trace));
+  add_word(text, capacity_label(trace));
+  add_word(text, string_at(trace.meta, "dtype"));
+  add_word(text, count_text(trace.tokens) + (trace.tokens == 1 ? " token" : " tokens"));
+  return text;
+}
+
+std::string layer_label(const Trace& trace, std::int64_t m) {
+  const auto at = static_cast<std::size_t>(m);
+  const std::string text = "layer " + std::to_string(trace.layer_index[at]);
+  return several_passes(trace) ? text + ", pass " + std::to_string(trace.pass_index[at]) : text;
+}
+
+Figure start_figure(Traces traces, std::string_view id, std::string title,
+                    const std::string& what) {
+  Figure figure;
+  figure.id = id;
+  figure.title = std::move(title);
+  add_word(figure.subtitle, what);
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    const Trace& trace = *traces[i];
+    if (traces.size() == 1) {
+      add_word(figure.subtitle, model_label(trace));
+      add_word(figure.subtitle, settings_label(trace));
+    } else {
+      figure.subtitle += (figure.subtitle.empty() ? "" : "; ") + model_label(trace) + " (" +
+                         settings_label(trace) + ")";
+    }
+    const std::string number = traces.size() == 1 ? "" : " " + std::to_string(i + 1);
+    figure.provenance.emplace_back("model" + number, model_label(trace));
+    for (const char* key :
+         {"command", "tool_version", "config_sha256", "tensor_directory_sha256"}) {
+      const std::string value = string_at(trace.meta, key);
+      if (!value.empty()) figure.provenance.emplace_back(key + number, value);
+    }
+  }
+  return figure;
+}
+
+FigureAxis layer_axis(const Trace& trace) {
+  FigureAxis axis;
+  axis.scale = Scale::category;
+  const bool passes = several_passes(trace);
+  axis.name = passes ? "Pass : layer" : "Layer";
+  axis.number_when_crowded = !passes;
+  for (std::size_t m = 0; m < trace.layer_index.size(); ++m) {
+    const std::string layer = std::to_string(trace.layer_index[m]);
+    axis.names.push_back(passes ? std::to_string(trace.pass_index[m]) + " : " + layer : layer);
+    // Numbers may stand for the names only where they are the same.
+    axis.number_when_crowded &=
+        trace.layer_index[m] - trace.layer_index[0] == static_cast<std::int32_t>(m);
+  }
+  if (!trace.layer_index.empty()) axis.first_number = trace.layer_index[0];
+  return axis;
+}
+
+FigureAxis token_axis(const Trace& trace) {
+  FigureAxis axis{"Token", "", Scale::category};
+  axis.number_when_crowded = true;
+  for (std::int64_t t = 0; t < trace.tokens; ++t) {
+    const auto at = static_cast<std::size_t>(t);
+    axis.names.push_back(at < trace.token_text.size() ? token_label(trace.token_text[at])
+                                                      : std::to_string(t));
+  }
+  return axis;
+}
+
+FigureAxis expert_axis(std::int64_t experts) {
+  FigureAxis axis{"Expert", "", Scale::category};
+  axis.number_when_crowded = true;
+  for (std::int64_t e = 0; e < experts; ++e) axis.names.push_back(std::to_string(e));
+  return axis;
+}
+
+std::int64_t chosen_layer(const Trace& trace, const FigureChoices& choices) {
+  if (choices.layer < 0) return middle_layer(trace);
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const auto at = static_cast<std::size_t>(m);
+    if (trace.layer_index[at] == choices.layer && trace.pass_index[at] == choices.pass) return m;
+  }
+  std::string recorded;
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    recorded += (m ? "; " : "") + layer_label(trace, m);
+  }
+  fail(ExitCode::usage, {trace.path.string()}, "layer ", choices.layer, ", pass ", choices.pass,
+       ", is no recorded MoE layer; expected one of ", recorded);
+}
+
+std::int64_t chosen_expert(const TraceLayer& layer, const FigureChoices& choices) {
+  if (choices.expert >= 0) {
+    require(choices.expert < layer.experts, ExitCode::usage, {layer.trace.path.string()}, "expert ",
+            choices.expert, "; expected 0 to ", layer.experts - 1);
+    return choices.expert;
+  }
+  const auto loads = expert_loads(layer);
+  const auto most = most_loaded_experts(loads, 1);
+  return most.empty() || loads.assigned[static_cast<std::size_t>(most[0])] == 0 ? -1 : most[0];
+}
+
+std::string nothing_because(const Trace& trace) {
+  if (trace.layers == 0) return "nothing to show: no MoE layer was recorded";
+  if (trace.tokens == 0) return "nothing to show: the text has no tokens";
+  const bool any = std::any_of(trace.expert_kept.begin(), trace.expert_kept.end(),
+                               [](std::uint8_t kept) { return kept != 0; });
+  return any ? "" : "nothing to show: every assignment was dropped";
+}
+
+std::vector<Column> layer_columns(const Trace& trace, std::int64_t repeat) {
+  const auto as_integers = [](std::span<const std::int32_t> values) {
+    return std::vector<std::int64_t>(values.begin(), values.end());
+  };
+  return {{"layer", "", as_integers(trace.layer_index), repeat},
+          {"pass", "", as_integers(trace.pass_index), repeat}};
+}
+
+std::vector<Column> token_columns(const Trace& trace) {
+  return {index_column("token", trace.tokens), {"token_text", "", trace.token_text}};
+}
+
+Column index_column(std::string name, std::int64_t size, std::int64_t repeat) {
+  std::vector<std::int64_t> values;
+  for (std::int64_t i = 0; i < size; ++i) values.push_back(i);
+  return {std::move(name), "", std::move(values), repeat};
+}
+
+Panel cell_panel(FigureAxis x, FigureAxis y, LayerMap map, ColourScale colours) {
+  Panel panel;
+  panel.x = std::move(x);
+  panel.y = std::move(y);
+  HeatMap cells;
+  cells.rows = map.rows;
+  cells.columns = map.columns;
+  cells.cells = std::move(map.values);
+  cells.colours = std::move(colours);
+  panel.heat_map.push_back(std::move(cells));
+  return panel;
+}
+
+void add_layer_tokens(Figure& figure, const Trace& trace, LayerMap map, ColourScale colours,
+                      const std::string& value) {
+  std::vector<Column> columns = layer_columns(trace, trace.tokens);
+  for (Column& column : token_columns(trace)) columns.push_back(std::move(column));
+  figure.tables.push_back(cell_table(std::move(columns), map, value, colours.unit));
+  Panel panel =
+      cell_panel(token_axis(trace), layer_axis(trace), std::move(map), std::move(colours));
+  panel.empty = nothing_because(trace);
+  figure.panels.push_back(std::move(panel));
+}
+
+void add_layer_experts(Figure& figure, const Trace& trace, LayerMap map, ColourScale colours,
+                       const std::string& value) {
+  std::vector<Column> columns = layer_columns(trace, map.columns);
+  columns.push_back(index_column("expert", map.columns));
+  figure.tables.push_back(cell_table(std::move(columns), map, value, colours.unit));
+  Panel panel =
+      cell_panel(expert_axis(map.columns), layer_axis(trace), std::move(map), std::move(colours));
+  panel.empty = nothing_because(trace);
+  figure.panels.push_back(std::move(panel));
+}
+
+}  // namespace kappascope

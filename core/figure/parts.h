@@ -1,0 +1,57 @@
+// What the figures of a trace share: titles, axes of layers, tokens and experts, tables.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/figure/catalogue.h"
+#include "core/figure/figure.h"
+#include "core/stats/layer.h"
+#include "core/stats/maps.h"
+#include "core/trace/trace.h"
+
+namespace kappascope {
+
+std::string count_text(std::int64_t n);                       // "12,345"
+std::string model_label(const Trace& trace);                  // "d8-kappa, step 4,000"
+std::string settings_label(const Trace& trace);               // κ, capacity, dtype, tokens
+std::string layer_label(const Trace& trace, std::int64_t m);  // "layer 5", "layer 5, pass 1"
+
+// Id, title, "model · settings", provenance. `what` stands before the model's name in the subtitle
+// where a choice was made ("layer 5"); may be "".
+Figure start_figure(Traces traces, std::string_view id, std::string title,
+                    const std::string& what = "");
+
+FigureAxis layer_axis(const Trace& trace);
+FigureAxis token_axis(const Trace& trace);
+FigureAxis expert_axis(std::int64_t experts);
+
+// Index m of the recorded layer that the choices name; not recorded: usage.
+std::int64_t chosen_layer(const Trace& trace, const FigureChoices& choices);
+// The expert that the choices name, else the most loaded one of the layer; −1: no expert has a
+// token. Beyond the layer's experts: usage.
+std::int64_t chosen_expert(const TraceLayer& layer, const FigureChoices& choices);
+
+// Why a figure of this trace has nothing to show: no MoE layer, no token, all dropped; ""
+// otherwise.
+std::string nothing_because(const Trace& trace);
+
+// Columns "layer", "pass" of a table whose rows run over recorded layers, each `repeat` times.
+std::vector<Column> layer_columns(const Trace& trace, std::int64_t repeat);
+// Columns "token", "token_text" that run over tokens.
+std::vector<Column> token_columns(const Trace& trace);
+Column index_column(std::string name, std::int64_t size, std::int64_t repeat = 1);
+
+// A panel of rows × columns cells.
+Panel cell_panel(FigureAxis x, FigureAxis y, LayerMap map, ColourScale colours);
+
+// Adds a panel layer × token (layer × expert) and the table behind it, whose value column is called
+// `value`.
+void add_layer_tokens(Figure& figure, const Trace& trace, LayerMap map, ColourScale colours,
+                      const std::string& value);
+void add_layer_experts(Figure& figure, const Trace& trace, LayerMap map, ColourScale colours,
+                       const std::string& value);
+
+}  // namespace kappascope
