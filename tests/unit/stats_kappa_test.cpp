@@ -128,6 +128,21 @@ TEST(StatsKappa, OneNumberForAllGatesCountsForEach) {
   EXPECT_NEAR(summary.log_mean, std::log(3.0) * (std::tanh(1.5) + std::tanh(-0.5)) / 2, 1e-6);
 }
 
+TEST(StatsKappa, FivePercentAreRoundedUp) {
+  HandTrace hand(1, 1, 1, 1, 21);
+  hand.keep(0, 0, 0, 0, 1, 1, 1);
+  std::vector<float> bias(21, 0);
+  bias[4] = bias[9] = -10;  // two of 21 at 1/U, two at U
+  bias[5] = bias[20] = 10;
+  const HandKappa kappa(1, 21, 3.0f, std::vector<float>(21, 0), bias);
+  const KappaSummary summary = kappa_summary(TraceLayer(hand.trace, 0), kappa.kappa);
+  EXPECT_NEAR(summary.top5_mean, 3, 1e-6);
+  EXPECT_NEAR(summary.bottom5_mean, 1 / 3.0, 1e-6);
+  bias[20] = 0;  // one of them: the mean of two shows it
+  const HandKappa fewer(1, 21, 3.0f, std::vector<float>(21, 0), bias);
+  EXPECT_NEAR(kappa_summary(TraceLayer(hand.trace, 0), fewer.kappa).top5_mean, 2, 1e-6);
+}
+
 TEST(StatsKappa, OffOrFixedIsWhatTheTraceSays) {
   for (const float fixed : {1.0f, 1.702f}) {
     HandTrace hand(1, 3, 2, 2, 8);

@@ -28,12 +28,12 @@ TEST(StatsSummary, MeansOverTokensOfOneLayer) {
     hand.keep(0, t, 1, (t + 1) % 4, 0.25f);
   }
   hand.top1 = {0.4f, 0.6f, 0.5f, 0.5f};
-  hand.margin = {0.0005f, 2, kNaN, 1};
+  hand.margin = {0.0005f, 2, kNaN, 0.0015f};
   hand.entropy = {0.25f, 0.75f, 0.5f, 0.5f};
   hand.attach();
   const LayerSummary summary = summarise(hand.trace).at(0);
   EXPECT_NEAR(summary.confidence, 0.5, 1e-7);
-  EXPECT_NEAR(summary.margin, 3.0005 / 3, 1e-7);
+  EXPECT_NEAR(summary.margin, 2.002 / 3, 1e-7);
   EXPECT_EQ(summary.near_ties, 1);
   EXPECT_DOUBLE_EQ(summary.router_entropy, 0.5);
   EXPECT_DOUBLE_EQ(summary.router_entropy_nats, 0.5 * std::log(4));
