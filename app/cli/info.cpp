@@ -76,7 +76,7 @@ std::string layer_lines(const Model& model) {
     while (last + 1 < model.layers.size() && layer_kind(model, last + 1) == kind) ++last;
     const std::string range =
         first == last ? join_words("layer ", first) : join_words("layers ", first, "–", last);
-    lines += "  " + range + ": " + kind + "\n";
+    lines += join_words("  ", range, ": ", kind, "\n");
     first = last + 1;
   }
   return lines;
