@@ -118,6 +118,8 @@ class ExpertRunner {
         context_(context),
         config_(context.model.config),
         wants_(wants),
+        // As in the reference, a layer with κ parameters is never bilinear, not even with κ off.
+        bilinear_(config_.bilinear_mlp_moe && !context.model.layers[std::size_t(layer)].kappa),
         output(at::zeros_like(x)),
         record(wants, context.recorded(), config_) {
     const KappaParameters& kappa = context.model.layers[std::size_t(layer)].kappa_parameters;
@@ -159,6 +161,7 @@ class ExpertRunner {
   const CallContext& context_;
   const ModelConfig& config_;
   const ProbeWants wants_;
+  const bool bilinear_;
   KappaView kappa_;
 
  public:
@@ -185,7 +188,7 @@ void ExpertRunner::swiglu(std::int64_t e, const Assignments& group, const float*
   args.kappa = kappa_;
   if (kappa_.bias) args.kappa.bias += e * kappa_.expert_stride;
   if (kappa_.scale) args.kappa.scale += e * kappa_.expert_stride;
-  args.identity_gate = config_.bilinear_mlp_moe;
+  args.identity_gate = bilinear_;
   args.first_recorded = before - group.token.begin();
   args.active_threshold = float(config_.gate_stats_threshold);
   args.top_gates = config_.gate_stats_topk;

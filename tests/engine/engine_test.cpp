@@ -141,6 +141,17 @@ TEST_F(EngineTest, KappaOffIsTheModelWithoutKappa) {
   EXPECT_NE(on.logits, never.logits);
 }
 
+TEST_F(EngineTest, BilinearExpertsAreThoseOfLayersWithoutKappa) {
+  const auto text = ids(30);
+  Capture plain(kLogitsOnly), bilinear(kLogitsOnly), kappa(kLogitsOnly), both(kLogitsOnly);
+  ASSERT_FALSE(run(load({.kappa = false}), {.ids = text}, plain));
+  ASSERT_FALSE(run(load({.kappa = false, .bilinear = true}), {.ids = text}, bilinear));
+  ASSERT_FALSE(run(load({}), {.ids = text}, kappa));
+  ASSERT_FALSE(run(load({.bilinear = true}), {.ids = text}, both));
+  EXPECT_NE(bilinear.logits, plain.logits);
+  EXPECT_EQ(both.logits, kappa.logits);
+}
+
 // Rows of `capture` that hold a NaN, [T].
 std::vector<bool> spoilt_rows(const Capture& capture, std::int64_t tokens) {
   std::vector<bool> spoilt;
@@ -170,7 +181,9 @@ TEST_F(EngineTest, NaNInAnExpertStaysWithItsTokensInTheLastLayer) {
     const bool served_by_0 = (before.expert_index[cell] == 0 && before.expert_kept[cell]) ||
                              (before.expert_index[cell + 1] == 0 && before.expert_kept[cell + 1]);
     EXPECT_EQ(spoilt[t], served_by_0) << "token " << t;
-    if (!served_by_0) EXPECT_EQ(after.logits[t * 256], before.logits[t * 256]) << "token " << t;
+    if (!served_by_0) {
+      EXPECT_EQ(after.logits[t * 256], before.logits[t * 256]) << "token " << t;
+    }
   }
 }
 
