@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "core/utf8.h"
 #include "tests/unit/expect_error.h"
 
 namespace kappascope {
@@ -24,29 +23,6 @@ TEST(Printable, EscapesBytesThatAreNoUtf8) {
   EXPECT_EQ(printable("\xed\xa0\x80"), "\\xed\\xa0\\x80");           // a surrogate
   EXPECT_EQ(printable("\xc0\xaf"), "\\xc0\\xaf");                    // overlong
   EXPECT_EQ(printable("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80");  // over U+10FFFF
-}
-
-TEST(Utf8, EveryCodePointDecodesToItself) {
-  for (char32_t c = 0; c <= 0x10FFFF; c += 37) {
-    if (c >= 0xD800 && c <= 0xDFFF) continue;
-    std::string text;
-    if (c < 0x80) {
-      text = {static_cast<char>(c)};
-    } else if (c < 0x800) {
-      text = {static_cast<char>(0xC0 | c >> 6), static_cast<char>(0x80 | (c & 63))};
-    } else if (c < 0x10000) {
-      text = {static_cast<char>(0xE0 | c >> 12), static_cast<char>(0x80 | (c >> 6 & 63)),
-              static_cast<char>(0x80 | (c & 63))};
-    } else {
-      text = {static_cast<char>(0xF0 | c >> 18), static_cast<char>(0x80 | (c >> 12 & 63)),
-              static_cast<char>(0x80 | (c >> 6 & 63)), static_cast<char>(0x80 | (c & 63))};
-    }
-    const CodePoint point = decode_utf8(text, 0);
-    ASSERT_EQ(point.value, c);
-    ASSERT_EQ(point.length, text.size());
-    ASSERT_EQ(utf8_error(text.substr(0, text.size() - 1)), 0U) << static_cast<unsigned>(c);
-  }
-  EXPECT_EQ(utf8_error("ab\xff"), 2U);
 }
 
 TEST(Describe, LeavesOutWhatIsUnknown) {

@@ -1,0 +1,92 @@
+// make_seeds DIR: writes the inputs the fuzz targets start from into DIR/TARGET/.
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/unit/tiny_pt.h"
+
+namespace kappascope::testing {
+namespace {
+
+namespace fs = std::filesystem;
+
+void write(const fs::path& path, const std::string& bytes) {
+  fs::create_directories(path.parent_path());
+  std::ofstream(path, std::ios::binary) << bytes;
+}
+
+std::string parameter_pickle(char protocol) {
+  using namespace pickled;
+  const std::string parameter = call(global("torch._utils", "_rebuild_parameter"),
+                                     tuple({tensor({}), "\x88", ordered_dict()}));
+  return file(ordered_dict() + "(" + text("_orig_mod.w") + "q" + '\0' + parameter + text("v") +
+                  tensor({.type = "HalfStorage",
+                          .key = "1",
+                          .storage_elements = 3,
+                          .shape = {3},
+                          .strides = {1}}) +
+                  "u" + dict({text("_metadata"), ordered_dict()}) + "b",
+              protocol);
+}
+
+// An encoding of the 256 bytes and a few merges, as protocol 4 writes it.
+std::string tokenizer_pickle(const std::string& pattern) {
+  using namespace pickled;
+  std::string ranks = "}(";
+  const auto token = [&](const std::string& bytes, std::uint64_t id) {
+    ranks += "C" + number(bytes.size(), 1) + bytes + "\x94M" + number(id, 2);
+  };
+  for (unsigned byte = 0; byte < 256; ++byte) token(number(byte, 1), byte);
+  token("aa", 256);
+  token("aaaa", 257);
+  token(" te", 259);
+  token("st", 258);
+  ranks += "u";
+  const std::string state =
+      dict({text("name"), text("tiny"), text("pat_str"), text(pattern), text("mergeable_ranks"),
+            ranks, text("special_tokens"), dict({text("<|bos|>"), "M" + number(260, 2)})});
+  return file(text("tiktoken.core") + "\x94" + text("Encoding") + "\x93)\x81" + state + "b", 4);
+}
+
+std::string meta_json(const std::string& more) {
+  return R"({"step":120,"model_config":{"sequence_len":64,"vocab_size":2048,"n_layer":4,"n_head":4,)"
+         R"("n_kv_head":2,"n_embd":32,"n_exp":8,"moe_top_k":2)" +
+         more + "}}";
+}
+
+void write_all(const fs::path& root) {
+  const std::vector<TinyEntry> entries = checkpoint_entries(checkpoint_pickle());
+  for (const char* target : {"zip", "torch_pt"}) {
+    write(root / target / "zip64", tiny_zip(entries).flat());
+    write(root / target / "zip32", tiny_zip(entries, false).flat());
+  }
+  for (const char* target : {"pickle", "torch_pt"}) {
+    write(root / target / "dict", checkpoint_pickle());
+    write(root / target / "ordered_dict", parameter_pickle(2));
+    write(root / target / "protocol5", parameter_pickle(5));
+  }
+  write(root / "pickle" / "tokenizer", tokenizer_pickle("\\S+|\\s+"));
+  write(root / "tokenizer_pickle" / "words", tokenizer_pickle("\\S+|\\s+"));
+  write(root / "tokenizer_pickle" / "gpt4",
+        tokenizer_pickle(R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}|)"
+                         R"( ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)"));
+  write(root / "meta_json" / "required", meta_json(""));
+  write(root / "meta_json" / "kappa",
+        meta_json(R"(,"kappa_input":"top_logits","kappa_input_logit_norm_exponent":0.5,)"
+                  R"("moe_kappa_slope_max_scale":3.0,"window_pattern":"SSSL","eval_capacity":3.0,)"
+                  R"("global_kappa_bias_granularity":"per-expert","total_ut_steps":2)") +
+            '\0' +
+            "transformer.h.2.mlp.experts.kappa_bias\ntransformer.h.3.mlp.experts.kappa_scale");
+}
+
+}  // namespace
+}  // namespace kappascope::testing
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fputs("usage: make_seeds DIR\n", stderr);
+    return 2;
+  }
+  kappascope::testing::write_all(argv[1]);
+  return 0;
+}

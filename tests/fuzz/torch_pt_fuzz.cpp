@@ -1,0 +1,34 @@
+// Any bytes as a checkpoint, or as the pickle inside a sound one (where no checksum stops the
+// search): an Error, or tensors that lie inside the file.
+#include "core/checkpoint/torch_pt.h"
+
+#include <cstdlib>
+
+#include "tests/fuzz/only_file_errors.h"
+#include "tests/unit/tiny_pt.h"
+
+namespace {
+
+void read(const std::string& bytes) {
+  using namespace kappascope;
+  const testing::MemoryFile memory(bytes);
+  testing::only_file_errors([&] {
+    const TensorFile file = read_torch_pt(memory.path());
+    for (const TensorInfo& tensor : file.tensors()) {
+      if (file.find(tensor.name) != &tensor || file.data(tensor).size() != tensor.bytes ||
+          tensor.bytes > bytes.size()) {
+        std::abort();
+      }
+      if (tensor.dtype <= DType::float16) file.floats(tensor);
+    }
+    file.directory_sha256();
+  });
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string bytes(reinterpret_cast<const char*>(data), size);
+  read(bytes.substr(0, 2) == "PK" ? bytes : kappascope::testing::tiny_checkpoint(bytes).flat());
+  return 0;
+}
