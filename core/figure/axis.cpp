@@ -11,6 +11,7 @@ constexpr double kLargest = 1e300;       // keeps differences finite
 constexpr double kLongestUpright = 62;   // points of an upright category name
 constexpr double kLongestSideways = 90;  // points of a name beside a vertical axis
 constexpr std::size_t kTitleLines = 3;
+constexpr int kMostTicks = 11;
 
 // The values an axis has to show.
 struct Reach {
@@ -158,7 +159,9 @@ void horizontal_names(AxisPlan& plan, const FigureAxis& axis, double length, dou
       return;
     }
   }
-  for (long long most = static_cast<long long>(length / (1.5 * font)); most >= 1; most /= 2) {
+  for (long long most =
+           std::min<long long>(2 * kMostTicks, static_cast<long long>(length / (1.5 * font)));
+       most >= 1; most /= 2) {
     thin_out(plan, axis, most);
     const double width = widest(plan.ticks, font, meter);
     const double step =
@@ -214,7 +217,8 @@ void plan_horizontal(AxisPlan& plan, const FigureAxis& axis, double length, doub
   if (axis.scale == Scale::category) {
     if (!axis.names.empty()) horizontal_names(plan, axis, length, font, meter);
   } else {
-    for (int most = std::max(2, static_cast<int>(length / (2.8 * font))); most >= 1; --most) {
+    const int room = std::clamp(static_cast<int>(length / (2.8 * font)), 2, kMostTicks);
+    for (int most = room; most >= 1; --most) {
       plan.ticks = number_ticks(plan, axis, most);
       if (plan.ticks.size() < 2) break;
       const double step =
@@ -238,8 +242,8 @@ void plan_vertical(AxisPlan& plan, const FigureAxis& axis, double length, double
   plan.title = title_lines(axis, length, font, meter);
   const double line = 1.12 * tick_size(font);
   if (axis.scale != Scale::category) {
-    const int most = std::max(2, static_cast<int>(length / (2.2 * font)));
-    plan.ticks = number_ticks(plan, axis, std::min(most, 7));
+    plan.ticks =
+        number_ticks(plan, axis, std::clamp(static_cast<int>(length / (1.7 * font)), 2, 7));
   } else if (!axis.names.empty()) {
     const double cell = length / static_cast<double>(axis.names.size());
     if (cell >= line) {

@@ -112,7 +112,8 @@ Figure expert_load(Traces traces, const FigureChoices&) {
     by_chance += loads.unused_by_chance;
   }
   figure.notes.push_back("Experts without a token: " + count_text(unused) + " over all layers; " +
-                         number_text(by_chance) + " are expected by chance under even routing.");
+                         number_text(std::round(10 * by_chance) / 10) +
+                         " are expected by chance under even routing.");
   return figure;
 }
 

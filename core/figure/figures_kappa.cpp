@@ -113,7 +113,7 @@ Figure kappa_tokens(Traces traces, const FigureChoices&) {
   Figure figure = start_figure(traces, "kappa-tokens", "Sharpness κ of each token");
   LayerMap map = layer_token_kappa(*traces[0]);
   if (!map.exact) figure.notes.push_back(kNotExact);
-  ColourScale colours = kappa_colours("κ (geometric mean over gates and kept experts, by weight)");
+  ColourScale colours = kappa_colours("κ (weighted geometric mean)");
   colours.no_value = "dropped";
   add_layer_tokens(figure, *traces[0], std::move(map), colours, "kappa");
   return figure;
@@ -123,7 +123,7 @@ Figure kappa_experts(Traces traces, const FigureChoices&) {
   Figure figure = start_figure(traces, "kappa-experts", "Sharpness κ of each expert");
   LayerMap map = layer_expert_kappa(*traces[0]);
   if (!map.exact) figure.notes.push_back(kNotExact);
-  ColourScale colours = kappa_colours("κ (geometric mean over the expert's tokens and gates)");
+  ColourScale colours = kappa_colours("κ (geometric mean over tokens and gates)");
   colours.no_value = "no kept token";
   add_layer_experts(figure, *traces[0], std::move(map), colours, "kappa");
   return figure;

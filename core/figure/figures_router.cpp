@@ -50,7 +50,7 @@ Figure loss(Traces traces, const FigureChoices&) {
   panel.x.name = "Token position";
   panel.x.integer = true;
   panel.y.name = "Negative log-likelihood";
-  panel.y.unit = "nats per token";
+  panel.y.unit = "nats";
   panel.empty = "nothing to show: no token has a predecessor";
   for (std::size_t i = 0; i < traces.size(); ++i) {
     const Trace& trace = *traces[i];

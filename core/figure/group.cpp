@@ -163,7 +163,8 @@ void PanelGroup::draw_head(Painter& painter, Point corner) {
     y += 1.3 * font_;
     painter.text(line, {corner.x + left_, y - 0.3 * font_}, {font_});
   }
-  draw_legend(painter, legend_, {corner.x + left_, y}, font_);
+  const double legend = corner.y + top_ - 0.5 * font_ - legend_.height(font_);
+  draw_legend(painter, legend_, {corner.x + left_, legend}, font_);
 }
 
 void PanelGroup::draw_panel(Painter& painter, PlacedPanel& placed, std::vector<std::string>& notes,
@@ -198,12 +199,10 @@ std::vector<std::string> PanelGroup::draw(Painter& painter, Point corner, const 
                                           double finest, std::size_t picture_bytes) {
   std::vector<std::string> notes;
   const Point origin{corner.x + left_, corner.y + top_};
-  const double head =
-      1.3 * font_ * static_cast<double>(title_.size()) + legend_.height(font_) + 0.5 * font_;
   if (!letter.empty()) {
     painter.text(letter, {corner.x, corner.y + font_}, {font_ + 1, Anchor::start, true});
   }
-  draw_head(painter, {corner.x, corner.y + top_ - head});
+  draw_head(painter, corner);
   for (PlacedPanel& placed : placed_) {
     placed.plot.x += origin.x;
     placed.plot.y += origin.y;

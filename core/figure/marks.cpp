@@ -208,32 +208,46 @@ class Marks {
     }
   }
 
-  // At the first of some places where no other label stands; else nowhere.
-  void reference_label(const ReferenceLine& r) {
-    if (r.label.empty()) return;
-    const double size = tick_size(font_), gap = 2;
-    const std::string label = painter_.meter().elide(plain_text(r.label), plot_.width / 2, size);
-    const double at = r.vertical ? x(r.value) : y(r.value);
+  // Places for the label of a reference line, the usual ones first.
+  std::vector<std::pair<Point, Anchor>> label_places(const ReferenceLine& r, double size) const {
+    constexpr double gap = 2;
     std::vector<std::pair<Point, Anchor>> places;
     if (r.vertical) {
-      places = {{{at + gap, plot_.y + size}, Anchor::start},
-                {{at - gap, plot_.y + size}, Anchor::end}};
-    } else {
-      for (const double dy : {-gap, gap + 0.76 * size}) {
-        places.push_back({{plot_.right() - gap, at + dy}, Anchor::end});
-        places.push_back({{plot_.x + gap, at + dy}, Anchor::start});
+      const double at = x(r.value);
+      return {{{at + gap, plot_.y + size}, Anchor::start},
+              {{at - gap, plot_.y + size}, Anchor::end}};
+    }
+    for (const double dy : {-gap, gap + 0.76 * size}) {
+      const double at = y(r.value) + dy;
+      places.push_back({{plot_.right() - gap, at}, Anchor::end});
+      places.push_back({{plot_.x + gap, at}, Anchor::start});
+      for (const double share : {0.75, 0.5, 0.25}) {
+        places.push_back({{plot_.x + share * plot_.width, at}, Anchor::middle});
       }
     }
-    for (const auto& [point, anchor] : places) {
-      const TextLook look{size, anchor, false, false, kQuietInk};
-      const Box bounds = painter_.text_bounds(label, point, look);
+    return places;
+  }
+
+  // Where it covers least of the marks and no other label; nowhere when there is no such place.
+  void reference_label(const ReferenceLine& r) {
+    if (r.label.empty()) return;
+    const double size = tick_size(font_);
+    const std::string label = painter_.meter().elide(plain_text(r.label), plot_.width / 2, size);
+    std::size_t least = SIZE_MAX;
+    std::pair<Point, Anchor> best;
+    for (const auto& [point, anchor] : label_places(r, size)) {
+      const Box bounds = painter_.text_bounds(label, point, {size, anchor});
       const bool inside = bounds.x >= plot_.x && bounds.right() <= plot_.right() &&
                           bounds.y >= plot_.y && bounds.bottom() <= plot_.bottom();
       if (!inside || !painter_.is_free(bounds)) continue;
-      painter_.add(halo(bounds));
-      painter_.text(label, point, look);
-      return;
+      const std::size_t covered = painter_.covered(bounds, clip_);
+      if (covered < least) best = {point, anchor};
+      least = std::min(least, covered);
     }
+    if (least == SIZE_MAX) return;
+    const TextLook look{size, best.second, false, false, kQuietInk};
+    painter_.add(halo(painter_.text_bounds(label, best.first, look)));
+    painter_.text(label, best.first, look);
   }
 
   // Calms what lies behind a label.

@@ -1,6 +1,7 @@
 #include "core/figure/scene.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace kappascope {
 
@@ -53,6 +54,42 @@ bool Painter::is_free(const Box& box) const {
     const auto* text = std::get_if<SceneText>(&item);
     return text && text->bounds.overlaps(box);
   });
+}
+
+namespace {
+
+bool holds(const Box& box, Point at) {
+  return at.x >= box.x && at.x <= box.right() && at.y >= box.y && at.y <= box.bottom();
+}
+
+std::size_t covered_by(const Box& box, const ScenePath& path) {
+  std::size_t result = 0;
+  for (std::size_t i = 1; i < path.points.size(); ++i) {
+    const Point a = path.points[i - 1], b = path.points[i];
+    const double length = std::hypot(b.x - a.x, b.y - a.y);
+    if (!(length < 1e5)) continue;  // pen lifted
+    const int steps = static_cast<int>(length) + 1;
+    for (int k = 0; k < steps; ++k) {
+      const double t = (k + 0.5) / steps;
+      result += holds(box, {a.x + t * (b.x - a.x), a.y + t * (b.y - a.y)});
+    }
+  }
+  return result;
+}
+
+}  // namespace
+
+std::size_t Painter::covered(const Box& box, int clip) const {
+  std::size_t result = 0;
+  for (const SceneItem& item : scene_.items) {
+    if (const auto* path = std::get_if<ScenePath>(&item); path && path->clip == clip) {
+      result += covered_by(box, *path);
+    }
+    if (const auto* dots = std::get_if<SceneDots>(&item); dots && dots->clip == clip) {
+      for (const Point& at : dots->points) result += 2 * holds(box, at);
+    }
+  }
+  return result;
 }
 
 }  // namespace kappascope

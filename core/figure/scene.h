@@ -86,6 +86,8 @@ class Painter {
   void add(SceneItem item) { scene_.items.push_back(std::move(item)); }
   TextMeter& meter() { return meter_; }
   bool is_free(const Box& box) const;  // no text there yet
+  // How much ink of dots and strokes with that clip lies in the box, in points of length.
+  std::size_t covered(const Box& box, int clip) const;
 
  private:
   Scene& scene_;

@@ -74,6 +74,13 @@ std::vector<std::size_t> cuts(const std::string& text) {
   return result;
 }
 
+// A line that ends in the middle dot between two parts is better without it.
+std::string without_separator(std::string line) {
+  const std::string_view dot = " ·";
+  if (line.size() > dot.size() && line.ends_with(dot)) line.resize(line.size() - dot.size());
+  return line;
+}
+
 constexpr double kReferenceSize = 100;
 
 Box ink_of(RsvgHandle* handle, const char* id) {
@@ -142,6 +149,13 @@ std::string token_label(std::string_view raw) {
   return result;
 }
 
+std::string superscript(int power) {
+  static constexpr const char* digits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+  std::string result = power < 0 ? "⁻" : "";
+  for (const char c : std::to_string(std::abs(power))) result += digits[c - '0'];
+  return result;
+}
+
 std::string number_text(double value, int digits) {
   if (std::isnan(value)) return "–";
   if (std::isinf(value)) return value < 0 ? "−∞" : "∞";
@@ -151,7 +165,7 @@ std::string number_text(double value, int digits) {
   const auto exponent = result.find('e');
   if (exponent != std::string::npos) {
     const int power = std::stoi(result.substr(exponent + 1));
-    result = result.substr(0, exponent) + " × 10^" + std::to_string(power);
+    result = result.substr(0, exponent) + "×10" + superscript(power);
   }
   return (value < 0 && result != "0" ? "−" : "") + result;
 }
@@ -269,7 +283,7 @@ std::vector<std::string> TextMeter::wrap(const std::string& text, double room, d
     std::size_t end = at[fits];
     const std::size_t blank = rest.rfind(' ', end);
     if (blank != std::string::npos && blank > end / 3) end = blank;
-    lines.push_back(trimmed(rest.substr(0, end)));
+    lines.push_back(without_separator(trimmed(rest.substr(0, end))));
     rest = trimmed(rest.substr(end));
   }
   return lines;

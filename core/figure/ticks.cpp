@@ -5,15 +5,10 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "core/figure/text.h"
+
 namespace kappascope {
 namespace {
-
-std::string superscript(int power) {
-  static constexpr const char* digits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
-  std::string result = power < 0 ? "⁻" : "";
-  for (const char c : std::to_string(std::abs(power))) result += digits[c - '0'];
-  return result;
-}
 
 // "12345.6" → "12 345.6" with narrow blanks, from five digits on.
 std::string grouped(std::string text) {
