@@ -29,6 +29,8 @@ constexpr Verb kVerbs[] = {
     {"run", "MODEL -p TEXT -o DIR", "run texts through a model; write traces and tables", run_verb},
     {"info", "MODEL", "what a checkpoint is: layers, κ, parameters", info_verb},
     {"tokens", "MODEL -p TEXT", "the token ids that run would feed", tokens_verb},
+    {"plot", "TRACE… -o DIR", "figures of traces as SVG, PDF, PNG and CSV", plot_verb},
+    {"metrics", "[ID]", "what a number means", metrics_verb},
     {"selftest", "", "run the shipped checkpoint against shipped numbers", selftest_verb},
 };
 
@@ -43,8 +45,8 @@ std::string help_text() {
       "Usage: kappascope VERB …\n\n";
   for (const Verb& verb : kVerbs) {
     const std::string call = join_words("  ", verb.name, " ", verb.words);
-    text += join_words(call, std::string(std::max<std::size_t>(2, 34 - call.size()), ' '),
-                       verb.summary, "\n");
+    const std::size_t width = std::size_t(display_width(call));
+    text += join_words(call, std::string(width < 32 ? 34 - width : 2, ' '), verb.summary, "\n");
   }
   return text +
          "\n  kappascope VERB --help            options and examples of a verb\n"

@@ -54,7 +54,15 @@ bool archive_has_schema(const fs::path& path, std::string_view schema) {
   }
 }
 
-bool is_ours(const fs::path& path) {
+std::string first_line(const fs::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::string line;
+  std::getline(in, line);
+  return line;
+}
+
+// `staged` is what would take its place, made or not yet.
+bool is_ours(const fs::path& path, const fs::path& staged) {
   std::error_code unreadable;
   if (!fs::is_regular_file(path, unreadable)) return false;
   const std::string name = path.filename().string();
@@ -62,7 +70,10 @@ bool is_ours(const fs::path& path) {
   if (name == kModelFile) return archive_has_schema(path, "kappascope.model/");
   if (name == "tokens.csv") return ends_hold(path, "token_id");
   if (name == "routing.csv") return ends_hold(path, "expert_index");
-  return name == "summary.json" && ends_hold(path, kSummarySchema);
+  if (name == "summary.json") return ends_hold(path, kSummarySchema);
+  // A figure says who made it; its numbers have the columns that we are about to write.
+  if (path.extension() == ".csv") return first_line(path) == first_line(staged);
+  return ends_hold(path, "kappascope");
 }
 
 }  // namespace
@@ -142,7 +153,7 @@ void OutputFolder::check_places(const fs::path& subfolder,
     if (lstat(place.c_str(), &status) != 0) continue;
     if (S_ISDIR(status.st_mode)) {
       faults.add(ExitCode::io, {}, (subfolder / name).string(), " is a folder");
-    } else if (!force_ && !is_ours(place)) {
+    } else if (!force_ && !is_ours(place, staged(name))) {
       faults.add(ExitCode::io, {}, (subfolder / name).string(),
                  " is there and not written by kappascope; --force replaces it");
     }
@@ -156,13 +167,18 @@ void OutputFolder::publish(const fs::path& subfolder, const std::vector<std::str
   {
     const auto held = interrupts_.hold();
     interrupts_.check();
-    const bool made = mkdir(target.c_str(), 0777) == 0;
-    if (!made && errno != EEXIST) fail_io(target, "cannot make this folder", errno);
+    std::vector<fs::path> made;  // deepest last
     for (const std::string& name : names) {
       const fs::path place = (name == kModelFile ? folder_ : target) / name;
+      for (const fs::path& parent : {target, place.parent_path()}) {
+        if (mkdir(parent.c_str(), 0777) == 0)
+          made.push_back(parent);
+        else if (errno != EEXIST)
+          fail_io(parent, "cannot make this folder", errno);
+      }
       if (rename(staged(name).c_str(), place.c_str()) == 0) continue;
       const int error = errno;
-      if (made) rmdir(target.c_str());
+      for (auto folder = made.rbegin(); folder != made.rend(); ++folder) rmdir(folder->c_str());
       fail_io(place, "cannot put the finished file in its place", error);
     }
   }

@@ -28,13 +28,13 @@ class OutputFolder {
   // The name under which a file is made; it must not exist yet.
   std::filesystem::path staged(std::string_view name) const { return staging_ / name; }
 
-  // Refuses (io), before the work, what stands in a file's place: a file of the same name that is
-  // no output of ours, unless `force`; a folder always. `subfolder` may be empty.
+  // Refuses (io), before anything is published, what stands in a file's place: a file of the same
+  // name that is no output of ours, unless `force`; a folder always. `subfolder` may be empty.
   void check_places(const std::filesystem::path& subfolder,
                     const std::vector<std::string>& names) const;
 
-  // Renames staged files into `subfolder`, made if missing; model.npz into the folder itself. What
-  // else is staged is cleared.
+  // Renames staged files into `subfolder`, made if missing; model.npz into the folder itself. A
+  // name may have a folder in front ("figures/loss.svg"). What else is staged is cleared.
   void publish(const std::filesystem::path& subfolder, const std::vector<std::string>& names);
 
   // Removes what is staged, all but model.npz: it fits every text of a run.

@@ -1,10 +1,10 @@
 // `kappascope run`: texts through a model into traces, tables and a summary.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <memory>
 
 #include "app/cli/command_line.h"
+#include "app/cli/figure_options.h"
 #include "app/cli/interrupts.h"
 #include "app/cli/layer_table.h"
 #include "app/cli/output_folder.h"
@@ -27,11 +27,14 @@ Examples:
   kappascope run MODEL --ids ids.json -o out --record gates --layers 3-5
   kappascope run MODEL -f book.txt -o out --window --kappa off)";
 
+constexpr const char* kFiguresFolder = "figures";
+
 struct RunOptions {
   std::string model, output, layers, record = "summary", kappa = "on", format = "npz,csv,json";
   std::optional<std::int64_t> step;
   TextOptions text;
   ComputeOptions compute;
+  FigureOptions figures;
   bool logits = false, no_capacity = false, window = false, json = false;
   bool quiet = false, verbose = false, force = false, strict = false;
 
@@ -53,6 +56,7 @@ void RunOptions::add_to(CLI::App& app) {
   app.add_flag("--window", window, "run a text longer than sequence_len in overlapping chunks");
   app.add_option("-o,--output", output, "folder to write to; without it only the table is printed");
   app.add_option("--format", format, "files to write")->capture_default_str();
+  figures.add_to(app);
   app.add_option("--record", record, "summary, or gates: every gate unit too")
       ->check(CLI::IsMember({"summary", "gates"}))
       ->capture_default_str();
@@ -74,6 +78,7 @@ void RunOptions::add_to(CLI::App& app) {
 
 void RunOptions::check() {
   text.check(true);
+  figures.check();
   formats = parse_list("--format", format, {"npz", "csv", "json"});
   require(!output.empty() || (record == "summary" && !logits), ExitCode::usage, {},
           "--record gates and --logits write to a folder: give one with -o DIR");
@@ -123,9 +128,8 @@ std::string subfolder_name(std::size_t index, const std::string& file) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
     if (!plain && c != '-' && c != '_' && c != '.') c = '_';
   }
-  char number[8];
-  std::snprintf(number, sizeof number, "%03zu-", index + 1);
-  return number + stem.substr(0, 64);
+  const std::string number = std::to_string(index + 1);  // 1 to 999
+  return std::string(3 - number.size(), '0') + number + "-" + stem.substr(0, 64);
 }
 
 double mean_nll(const Json& summary) {
@@ -251,6 +255,9 @@ class Run {
     std::vector<std::string> files = options_.file_names();
     if (options_.writes("npz") && std::filesystem::exists(model_path))
       files.insert(files.begin(), kModelFile);
+    const std::vector<std::string> pictures = write_pictures(folder, trace);
+    folder.check_places(job.subfolder, pictures);
+    files.insert(files.end(), pictures.begin(), pictures.end());
     terminal_.erase();
     folder.publish(job.subfolder, files);
     warn_of(job, trace, layers);
@@ -269,6 +276,18 @@ class Run {
       file.write_at(0, std::as_bytes(std::span(text)));
       file.finish();
     }
+  }
+
+  std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace& trace) {
+    std::vector<std::string> names;
+    if (folder.temporary() || options_.figures.ids == "none") return names;
+    const std::filesystem::path place = folder.staged(kFiguresFolder);
+    std::filesystem::create_directory(place);
+    const Trace* const traces[] = {&trace};
+    for (const std::string& name :
+         write_figures(options_.figures, traces, settings_.command, place, terminal_))
+      names.push_back(join_words(kFiguresFolder, "/", name));
+    return names;
   }
 
   void warn_of(const Job& job, const Trace& trace, const std::vector<LayerSummary>& layers) {

@@ -17,6 +17,8 @@ struct Arguments {
 int run_verb(const Arguments& arguments);
 int info_verb(const Arguments& arguments);
 int tokens_verb(const Arguments& arguments);
+int plot_verb(const Arguments& arguments);
+int metrics_verb(const Arguments& arguments);
 int selftest_verb(const Arguments& arguments);
 
 // Version as `--version` and the traces tell it.

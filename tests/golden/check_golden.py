@@ -78,7 +78,7 @@ def compare_routing(result, where, trace, m, golden, front, rows, gates):
 def compare_prompt(result, programs, model, text, golden_file, off, tokenizer, scratch):
     where, golden = f'{model.name}/{golden_file.stem}' + (' κ off' if off else ''), np.load(golden_file)
     command = [programs / 'kappascope', 'run', model, '-f', text, '-o', scratch / 'run', '--record', 'gates',
-               '--logits', '--format', 'npz', '-q'] + (['--kappa', 'off'] if off else []) + tokenizer
+               '--logits', '--format', 'npz', '--figures', 'none', '-q'] + (['--kappa', 'off'] if off else []) + tokenizer
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     trace = np.load(scratch / 'run' / 'trace.npz', allow_pickle=False)
     result.exact(where, 'token_id', trace['token_id'], golden['token_ids'].ravel())

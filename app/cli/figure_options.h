@@ -1,0 +1,35 @@
+// Words about figures, shared by `run` and `plot`, and the files they ask for.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/figure/catalogue.h"
+#include "core/figure/render.h"
+#include "core/progress.h"
+
+namespace kappascope {
+
+struct FigureOptions {
+  std::string ids = "all";      // all, none, or ID,…
+  std::string formats = "svg";  // svg,pdf,png,csv
+  FigureChoices choices;
+  FigureStyle style;
+
+  void add_to(CLI::App& app);          // --figures, --figure-format
+  void add_choices_to(CLI::App& app);  // what is shown, and how large
+  // The figures asked for, in the catalogue's order; unknown ids and formats, sizes that no figure
+  // fits in: usage.
+  std::vector<const FigureEntry*> entries() const;
+  void check() const;
+};
+
+// Makes the figures of `traces` in `folder`, which must exist; returns the files' names. `command`
+// is kept inside the files. Throws Error (interrupted) when the progress says stop.
+std::vector<std::string> write_figures(const FigureOptions& options, Traces traces,
+                                       const std::string& command,
+                                       const std::filesystem::path& folder, Progress& progress);
+
+}  // namespace kappascope

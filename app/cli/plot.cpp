@@ -1,0 +1,83 @@
+// `kappascope plot`: figures of traces, without model or Torch.
+#include "app/cli/command_line.h"
+#include "app/cli/figure_options.h"
+#include "app/cli/interrupts.h"
+#include "app/cli/output_folder.h"
+#include "app/cli/terminal.h"
+#include "app/cli/verbs.h"
+#include "core/trace/trace.h"
+
+namespace kappascope {
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  kappascope plot out/trace.npz -o figures
+  kappascope plot out/trace.npz --figures kappa-tokens --figure-format pdf --width 85 -o figures
+  kappascope plot a/trace.npz b/trace.npz --figures loss,kappa-depth -o figures
+  kappascope plot out/trace.npz --figures kappa-vs-score --layer 5 --expert 3 -o figures)";
+
+// "ID  what it shows", one a line.
+std::string list_of_figures() {
+  std::string text = "\nFigures (* overlays several traces):\n";
+  for (const FigureEntry& entry : figure_catalogue()) {
+    std::string id = join_words("  ", entry.id, entry.several ? " *" : "");
+    id.resize(std::max<std::size_t>(id.size() + 1, 24), ' ');
+    text += join_words(id, entry.what, "\n");
+  }
+  return text;
+}
+
+// A folder that a run wrote stands for the trace in it.
+std::filesystem::path trace_file(const std::string& path) {
+  std::error_code unreadable;
+  const bool folder = std::filesystem::is_directory(path, unreadable);
+  return folder ? std::filesystem::path(path) / "trace.npz" : std::filesystem::path(path);
+}
+
+// A figure of one trace would silently leave the others out.
+void check_overlays(const FigureOptions& options, std::size_t traces) {
+  if (traces == 1 || options.ids == "all") return;
+  for (const FigureEntry* entry : options.entries())
+    require(entry->several, ExitCode::usage, {}, "figure ", entry->id,
+            " shows one trace; expected one, found ", traces);
+}
+
+}  // namespace
+
+int plot_verb(const Arguments& arguments) {
+  CLI::App app("Figures of traces as files, without model or Torch", "kappascope plot");
+  app.footer(kExamples + std::string("\n") + list_of_figures());
+  std::vector<std::string> paths;
+  std::string output;
+  FigureOptions options;
+  bool force = false, quiet = false;
+  app.add_option("TRACE", paths, "trace.npz files, or the folders of runs")->required();
+  options.add_to(app);
+  options.add_choices_to(app);
+  app.add_option("-o,--output", output, "folder to write to")->required();
+  app.add_flag("--force", force, "replace files that kappascope has not written");
+  app.add_flag("-q,--quiet", quiet, "print errors only");
+  if (!parse_words(app, arguments.words)) return int(ExitCode::ok);
+  options.check();
+  require(options.ids != "none", ExitCode::usage, {}, "--figures none leaves nothing to plot");
+  check_overlays(options, paths.size());
+
+  std::vector<Trace> opened;
+  for (const std::string& path : paths) opened.push_back(open_trace(trace_file(path)));
+  std::vector<const Trace*> traces;
+  for (const Trace& trace : opened) traces.push_back(&trace);
+  Interrupts interrupts;
+  Terminal terminal(quiet ? Talk::quiet : Talk::normal, interrupts);
+  OutputFolder folder(output, force, interrupts);
+  const std::vector<std::string> names =
+      write_figures(options, traces, arguments.command, folder.staged(""), terminal);
+  folder.check_places({}, names);
+  terminal.erase();
+  folder.publish({}, names);
+  if (!quiet)
+    for (const std::string& name : names) print((folder.path() / name).string() + "\n");
+  return int(ExitCode::ok);
+}
+
+}  // namespace kappascope
