@@ -15,6 +15,7 @@ ALL = ['model.npz', 'routing.csv', 'summary.json', 'tokens.csv', 'trace.npz']
 
 class FilesTest(Case):
     def run_into(self, out, *words, code=0, **options):
+        words += () if '--figures' in words else ('--figures', 'none')
         return self.run_program('run', MODEL, *words, '-o', out, code=code, **options)
 
     def test_all_files(self):
@@ -35,6 +36,36 @@ class FilesTest(Case):
         self.assertEqual(files_under(self.folder / 'csv'), ['routing.csv', 'tokens.csv'])
         self.run_into(self.folder / 'both', '-p', 'a', '--format', 'json,npz')
         self.assertEqual(files_under(self.folder / 'both'), ['model.npz', 'summary.json', 'trace.npz'])
+
+    def test_figures(self):
+        out = self.folder / 'out'
+        words = ('-p', 'The tide', '--format', 'json')
+        self.run_into(out, *words, '--figures', 'loss,kappa-tokens', '--figure-format', 'pdf,csv')
+        figures = ['figures/kappa-tokens.csv', 'figures/kappa-tokens.pdf', 'figures/loss.csv', 'figures/loss.pdf']
+        self.assertEqual(files_under(out), figures + ['summary.json'])
+        (out / figures[0]).write_text('my own numbers')
+        self.assertIn('kappa-tokens.csv', self.run_into(out, *words, '--figures', 'all', '--figure-format', 'csv',
+                                                        code=5)[1])
+        self.assertEqual((out / figures[0]).read_text(), 'my own numbers')
+        self.assertEqual(files_under(out), figures + ['summary.json'])
+        self.run_into(out, *words, '--figures', 'kappa-tokens', '--figure-format', 'csv', '--force')
+        self.assertIn('kappa', (out / figures[0]).read_text())
+        for wrong in (('--figures', 'los'), ('--figures', 'loss', '--figure-format', 'gif')):
+            self.run_into(out, *words, *wrong, code=2)
+
+    def test_plot(self):
+        self.run_into(self.folder / 'run', '-p', 'The tide', '--format', 'npz')
+        printed = self.run_program('plot', self.folder / 'run', '--figures', 'loss', '-o', self.folder / 'a' / 'b')[0]
+        self.assertEqual(printed, f"{self.folder / 'a' / 'b' / 'loss.svg'}\n")
+        both = [self.folder / 'run', self.folder / 'run' / 'trace.npz']
+        self.run_program('plot', *both, '--figures', 'loss,kappa-depth', '-o', self.folder / 'two')
+        self.assertEqual(files_under(self.folder / 'two'), ['kappa-depth.svg', 'loss.svg'])
+        for code, words in ((2, (*both, '--figures', 'expert-load')), (2, (both[0], '--expert', '99')),
+                            (2, (both[0], '--figures', 'none')), (5, (self.folder / 'absent',)),
+                            (3, (SOURCE / 'README.md',)), (3, (self.folder / 'run' / 'model.npz',))):
+            with self.subTest(words=words):
+                self.run_program('plot', *words, '-o', self.folder / 'no', code=code)
+                self.assertFalse((self.folder / 'no').exists())
 
     def test_without_output_folder(self):
         table = self.run_program('run', MODEL, '-p', 'The tide', env=os.environ | {'TMPDIR': str(self.folder)})[0]
@@ -158,8 +189,9 @@ class SameBytesTest(Case):
 
     def test_twice(self):
         first, second = self.outputs('first'), self.outputs('second')
-        self.assertEqual(sorted(first), ALL)
-        for name in ALL:
+        self.assertLessEqual({*ALL, 'figures/loss.svg'}, {*first})
+        self.assertEqual([*first], [*second])
+        for name in first:
             self.assertEqual(first[name], second[name], name)
 
     def test_threads(self):

@@ -3,7 +3,9 @@ import fcntl
 import json
 import os
 
-from harness import MODEL, Case, main
+from harness import MODEL, SOURCE, Case, main
+
+DEMO = SOURCE / 'tests/figures/demo'
 
 
 class FrozenProcess:
@@ -69,7 +71,8 @@ class MapTest(Case):
 
     def test_no_torch(self):
         for words in (['--version'], ['--help'], ['info', MODEL], ['info', MODEL, '--json'], ['run', '--help'],
-                      ['tokens', MODEL, '-p', 'The tide'], ['tokens', MODEL, '-p', 'The tide', '--json']):
+                      ['tokens', MODEL, '-p', 'The tide'], ['tokens', MODEL, '-p', 'The tide', '--json'],
+                      ['plot', DEMO, '-o', self.folder / 'figures'], ['metrics'], ['metrics', 'nll']):
             with self.subTest(words=words):
                 self.assertEqual(self.mapped(*words), [])
 

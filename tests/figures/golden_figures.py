@@ -1,0 +1,66 @@
+"""Compares every figure of the demo trace, byte for byte, with the pictures that were last agreed on.
+
+golden_figures.py PROGRAM                 compare; 1 when a figure differs, is new or is gone
+golden_figures.py PROGRAM --page FOLDER   write old and new pictures and a page that shows them side by side
+golden_figures.py PROGRAM --accept        make the new pictures the agreed ones
+"""
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+here = pathlib.Path(__file__).resolve().parent
+ROW = '<tr><th>{name}<br>{state}</th><td><img src="old/{name}"></td><td><img src="new/{name}"></td></tr>\n'
+
+
+def draw(program, folder):
+    # The command is kept inside the pictures: it must not hold a path of this machine.
+    subprocess.run(["kappascope", "plot", "demo", "-o", folder, "-q"], executable=program, cwd=here, check=True)
+    command = str(folder).encode()
+    for picture in folder.glob("*.svg"):
+        picture.write_bytes(picture.read_bytes().replace(command, b"figures"))
+
+
+def states(old, new):
+    """Name of every picture → "" or how it differs."""
+    found = {}
+    for name in sorted({path.name for folder in (old, new) for path in folder.glob("*.svg")}):
+        before, after = old / name, new / name
+        if not before.exists() or not after.exists():
+            found[name] = "new" if after.exists() else "gone"
+        else:
+            found[name] = "" if before.read_bytes() == after.read_bytes() else "changed"
+    return found
+
+
+def write_page(folder, new):
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(here / "golden", folder / "old")
+    shutil.copytree(new, folder / "new")
+    rows = "".join(ROW.format(name=name, state=state) for name, state in states(folder / "old", folder / "new").items())
+    (folder / "index.html").write_text(f'<!doctype html><meta charset="utf-8"><title>Figures</title>\n<table>\n'
+                                       f'<tr><th></th><th>agreed</th><th>now</th></tr>\n{rows}</table>\n')
+    print(folder / "index.html")
+
+
+def main():
+    program, words = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]
+    with tempfile.TemporaryDirectory() as scratch:
+        new = pathlib.Path(scratch) / "new"
+        draw(program, new)
+        if words[:1] == ["--page"]:
+            write_page(pathlib.Path(words[1]), new)
+            return 0
+        if words == ["--accept"]:
+            shutil.rmtree(here / "golden", ignore_errors=True)
+            shutil.copytree(new, here / "golden")
+            return 0
+        differing = {name: state for name, state in states(here / "golden", new).items() if state}
+    for name, state in differing.items():
+        print(f"{name}: {state}; `make figures` shows old and new side by side")
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
