@@ -13,7 +13,7 @@ sources = find app core kernels tests \( -name '*.h' -o -name '*.cpp' -o -name '
 torchless = find app core kernels -name '*.cpp' ! -path 'core/forward/*' ! -name 'torch_*' -print0
 clang_format = build/deps/test-venv/bin/clang-format
 
-.PHONY: help demo test build asan fuzz format lint clean
+.PHONY: help demo test build asan fuzz figures format lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## /make \1\t/p' Makefile | expand -t 14
@@ -21,6 +21,7 @@ help:  ## this list
 demo: build  ## install what is missing, build, run the shipped checkpoint on a sample text
 	build/release/kappascope run assets/d8-kappa -f assets/texts/prose.txt -o build/demo
 	@echo 'Made in build/demo:' && ls -sh1 build/demo
+	@echo 'The figures lie in build/demo/figures'
 
 test:  ## install what is missing, build, run every test
 	@cmake/setup.sh test
@@ -46,6 +47,11 @@ fuzz:  ## every fuzz target for FUZZ_SECONDS each (60)
 	    -rss_limit_mb=2048 -malloc_limit_mb=512 -artifact_prefix=found/$$name- \
 	    found/$$name seeds/$$name || exit 1; done
 
+figures:  ## the agreed pictures of every figure beside those of now, on a page in build/figures
+	@cmake/setup.sh build
+	@$(call compile,release,kappascope)
+	@python3 -B tests/figures/golden_figures.py build/release/kappascope --page build/figures
+
 format:  ## lay out the sources by .clang-format
 	@cmake/setup.sh test
 	@$(sources) | xargs -0 $(clang_format) -i
@@ -60,4 +66,4 @@ lint:  ## layout, warnings as errors by two compilers, clang-tidy, the tests of 
 	@ctest --test-dir build/lint-gcc -L structure --output-on-failure --no-tests=error
 
 clean:  ## remove what was built; what was downloaded, build/deps, stays
-	rm -rf build/release build/asan build/lint-gcc build/lint-clang build/demo build/*.log
+	rm -rf build/release build/asan build/lint-gcc build/lint-clang build/demo build/figures build/*.log
