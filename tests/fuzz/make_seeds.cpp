@@ -3,6 +3,9 @@
 #include <filesystem>
 #include <fstream>
 
+#include "core/model/model.h"
+#include "tests/tools/synthetic.h"
+#include "tests/tools/synthetic_trace.h"
 #include "tests/unit/tiny_pt.h"
 
 namespace kappascope::testing {
@@ -54,7 +57,21 @@ std::string meta_json(const std::string& more) {
          more + "}}";
 }
 
+// The trace and the parameters of a small model.
+void write_traces(const fs::path& root) {
+  synthetic::ModelSpec model;
+  model.layers = 2;
+  model.experts = 2;
+  model.slots = 1;
+  synthetic::TraceSpec trace;
+  trace.tokens = 2;
+  synthetic::write_model(root / "model", model);
+  synthetic::write_trace(root / "npz", open_model(root / "model"), trace);
+}
+
 void write_all(const fs::path& root) {
+  fs::remove_all(root);
+  write_traces(root);
   const std::vector<TinyEntry> entries = checkpoint_entries(checkpoint_pickle());
   for (const char* target : {"zip", "torch_pt"}) {
     write(root / target / "zip64", tiny_zip(entries).flat());
