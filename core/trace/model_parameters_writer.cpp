@@ -180,6 +180,7 @@ void write_model_parameters(const std::filesystem::path& path, const Model& mode
   const std::vector<DescribedArray> described = parameters.arrays();
   const std::string document = parameters.document(described);
   std::vector<NpyArray> arrays;
+  arrays.reserve(described.size() + 1);
   for (const DescribedArray& entry : described) arrays.push_back(entry.array);
   arrays.push_back(meta_array(document));
   std::sort(arrays.begin(), arrays.end(),
