@@ -171,10 +171,19 @@ void horizontal_names(AxisPlan& plan, const FigureAxis& axis, double length, dou
   plan.ticks.clear();
 }
 
+// Smallest distance of neighbouring ticks, as a share of the axis.
+double least_gap(const AxisPlan& plan) {
+  double least = 1e9;
+  for (std::size_t i = 1; i < plan.ticks.size(); ++i) {
+    least = std::min(least, plan.share(plan.ticks[i].value) - plan.share(plan.ticks[i - 1].value));
+  }
+  return least;
+}
+
 std::vector<std::string> title_lines(const FigureAxis& axis, double length, double font,
                                      TextMeter& meter) {
   const std::string title = name_with_unit(plain_text(axis.name), plain_text(axis.unit));
-  return meter.wrap(title, std::max(length, 6 * font), font, false, kTitleLines);
+  return meter.wrap(title, std::max(length, 2 * font), font, false, kTitleLines);
 }
 
 }  // namespace
@@ -220,12 +229,7 @@ void plan_horizontal(AxisPlan& plan, const FigureAxis& axis, double length, doub
     const int room = std::clamp(static_cast<int>(length / (2.8 * font)), 2, kMostTicks);
     for (int most = room; most >= 1; --most) {
       plan.ticks = number_ticks(plan, axis, most);
-      if (plan.ticks.size() < 2) break;
-      const double step =
-          length * (plan.share(plan.ticks[1].value) - plan.share(plan.ticks[0].value));
-      const double last = length * (plan.share(plan.ticks.back().value) -
-                                    plan.share(plan.ticks[plan.ticks.size() - 2].value));
-      if (widest(plan.ticks, font, meter) + 0.6 * font <= std::min(step, last)) break;
+      if (widest(plan.ticks, font, meter) + 0.6 * font <= length * least_gap(plan)) break;
     }
   }
   if (!plan.upright) {

@@ -190,6 +190,7 @@ Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
                              count_text(layer.experts) + " experts.");
     }
   }
+  if (figure.tables.empty()) figure.tables.emplace_back();
   Panel panel = cell_panel(axis, axis, std::move(map), std::move(colours));
   panel.square = true;
   panel.empty = trace.layers == 0 || trace.tokens == 0 ? nothing_because(trace)

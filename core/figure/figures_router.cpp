@@ -63,6 +63,7 @@ Figure loss(Traces traces, const FigureChoices&) {
     mean.x = each.x;
     each.y.assign(trace.nll.begin(), trace.nll.end());
     mean.y = running_mean(trace.nll, window);
+    for (Line* line : {&each, &mean}) line->y.resize(line->x.size(), kNoNumber);
     Table table;
     table.rows = trace.tokens;
     table.columns = token_columns(trace);

@@ -149,6 +149,11 @@ BarPlan plan_bar(const ColourScale& scale, const ColourMap& colours, double room
   words.scale = colours.log() ? Scale::log : Scale::linear;
   plan_horizontal(axis, words, plan.width, font, meter);
   plan.ticks = axis.ticks;
+  double half = 0;  // of the widest label: beside the bar there is room for 1.3 × font
+  for (const Tick& tick : plan.ticks) {
+    half = std::max(half, meter.width(tick.label, tick_size(font)) / 2);
+  }
+  plan.width = std::min(plan.width, room - 2 * std::max(0.0, half - 1.2 * font));
   const std::string label = name_with_unit(plain_text(scale.label), plain_text(scale.unit));
   plan.label = meter.wrap(label, room, font, false, 3);
   const double size = tick_size(font);

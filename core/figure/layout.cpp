@@ -25,10 +25,11 @@ struct TextLine {
 
 class Layout {
  public:
-  Layout(const Figure& figure, const FigureStyle& style, const Outlet& outlet)
+  Layout(const Figure& figure, const FigureStyle& style, const Outlet& outlet, TextMeter& meter)
       : figure_(figure),
         style_(style),
         outlet_(outlet),
+        meter_(meter),
         painter_(scene_, meter_),
         font_(style.font_pt) {
     scene_.width_mm = style.width_mm;
@@ -73,6 +74,7 @@ class Layout {
   void arrange() {
     std::vector<std::vector<const Panel*>> members;
     for (const Panel& panel : figure_.panels) {
+      require_consistent(panel);
       if (members.empty() || !(panel.beside || panel.below)) members.emplace_back();
       members.back().push_back(&panel);
     }
@@ -208,7 +210,7 @@ class Layout {
   const FigureStyle& style_;
   const Outlet& outlet_;
   Scene scene_;
-  TextMeter meter_;
+  TextMeter& meter_;
   Painter painter_;
   double font_;
 
@@ -222,12 +224,18 @@ class Layout {
 
 }  // namespace
 
-Scene lay_out(const Figure& figure, const FigureStyle& style, const Outlet& outlet) {
+Scene lay_out(const Figure& figure, const FigureStyle& style, const Outlet& outlet,
+              TextMeter* meter) {
   require(style.width_mm >= 40 && style.width_mm <= 2000, ExitCode::usage, {}, "figure width ",
           style.width_mm, " mm; expected 40 to 2000");
   require(style.font_pt >= 3 && style.font_pt <= 40, ExitCode::usage, {}, "figure font ",
           style.font_pt, " pt; expected 3 to 40");
-  return Layout(figure, style, outlet).run();
+  if (meter) {
+    meter->forget_missing();
+    return Layout(figure, style, outlet, *meter).run();
+  }
+  TextMeter own;
+  return Layout(figure, style, outlet, own).run();
 }
 
 }  // namespace kappascope

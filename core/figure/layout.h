@@ -15,7 +15,9 @@ struct Outlet {
 
 // Throws usage for a width under 40 or over 2,000 mm, a font under 3 or over 40 points, or a height
 // that leaves no room for the axes.
-Scene lay_out(const Figure& figure, const FigureStyle& style, const Outlet& outlet);
+// `meter` remembers texts from figure to figure; nullptr: one for this figure alone.
+Scene lay_out(const Figure& figure, const FigureStyle& style, const Outlet& outlet,
+              TextMeter* meter = nullptr);
 
 inline constexpr double kPointsPerMm = 72 / 25.4;
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/error.h"
 #include "core/figure/png.h"
 
 namespace kappascope {
@@ -107,7 +108,7 @@ class Marks {
     const double most =
         v.density.empty() ? 0 : *std::max_element(v.density.begin(), v.density.end());
     const double middle = x(v.position);
-    if (most > 0) {
+    if (most > 0 && std::isfinite(most)) {
       const double half = 0.42 * plot_.width / (placed_.x.high - placed_.x.low);
       std::vector<Point> points;
       for (std::size_t i = 0; i < v.value.size(); ++i) {
@@ -322,6 +323,38 @@ bool any_finite(const std::vector<double>& values) {
 void draw_marks(Painter& painter, const PlacedPanel& placed, const ColourMap* colours,
                 double font) {
   Marks(painter, placed, colours, font).draw();
+}
+
+void require_consistent(const Panel& panel) {
+  bool good = true;
+  const auto same = [&](std::size_t a, std::size_t b) { good = good && a == b; };
+  for (const HeatMap& m : panel.heat_map) {
+    same(m.cells.size(), static_cast<std::size_t>(m.rows * m.columns));
+    for (const std::uint32_t at : m.outlined) good = good && at < m.cells.size();
+  }
+  for (const Line& l : panel.lines) {
+    same(l.x.size(), l.y.size());
+    same(l.low.size(), l.high.size());
+    good = good && (l.low.empty() || l.low.size() == l.x.size());
+  }
+  for (const Points& p : panel.points) {
+    same(p.x.size(), p.y.size());
+    good = good && (p.value.empty() || p.value.size() == p.x.size());
+  }
+  for (const Bars& b : panel.bars) same(b.position.size(), b.value.size());
+  for (const StackedBars& s : panel.stacks) {
+    same(s.names.size(), s.values.size());
+    same(s.colours.size(), s.values.size());
+    for (const auto& part : s.values) same(part.size(), s.position.size());
+  }
+  for (const Violin& v : panel.violins) {
+    good = good && (v.density.empty() || v.density.size() == v.value.size());
+  }
+  for (const Bins& b : panel.bins) {
+    good = good && (b.counts.empty() || b.edges.size() == b.counts.size() + 1);
+  }
+  require(good, ExitCode::internal, {}, "panel '", panel.title,
+          "': parts of a mark differ in size");
 }
 
 bool is_empty(const Panel& panel) {

@@ -24,6 +24,9 @@ inline constexpr std::size_t kMostVectorPoints = 20000;
 // null. Points beyond given axis ends are cut away.
 void draw_marks(Painter& painter, const PlacedPanel& placed, const ColourMap* colours, double font);
 
+// Throws internal unless the parts of every mark have the sizes that belong together.
+void require_consistent(const Panel& panel);
+
 // True when no mark of the panel has anything to show.
 bool is_empty(const Panel& panel);
 

@@ -80,7 +80,7 @@ std::string palette_png(std::int64_t width, std::int64_t height, std::span<const
   for (const Colour c : palette) {
     colours += {static_cast<char>(c.red), static_cast<char>(c.green), static_cast<char>(c.blue)};
   }
-  Deflater deflater(9, most);
+  Deflater deflater(6, most);
   std::vector<std::uint8_t> line(static_cast<std::size_t>(width) + 1);  // filter byte 0 in front
   for (std::int64_t y = 0; y < height; ++y) {
     row(y, std::span(line).subspan(1));

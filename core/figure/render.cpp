@@ -135,12 +135,12 @@ std::optional<FigureFormat> figure_format(std::string_view name) {
   return std::nullopt;
 }
 
-std::string render_svg(const Figure& figure, const FigureStyle& style) {
-  return to_svg(lay_out(figure, style, {}));
+std::string render_svg(const Figure& figure, const FigureStyle& style, TextMeter* meter) {
+  return to_svg(lay_out(figure, style, {}, meter));
 }
 
-std::string render_pdf(const Figure& figure, const FigureStyle& style) {
-  const Scene scene = lay_out(figure, style, {});
+std::string render_pdf(const Figure& figure, const FigureStyle& style, TextMeter* meter) {
+  const Scene scene = lay_out(figure, style, {}, meter);
   std::string bytes;
   {
     const Surface surface(
@@ -162,8 +162,8 @@ std::string render_pdf(const Figure& figure, const FigureStyle& style) {
   return bytes;
 }
 
-std::string render_png(const Figure& figure, const FigureStyle& style) {
-  const Scene scene = lay_out(figure, style, {.finest = style.dpi / 72});
+std::string render_png(const Figure& figure, const FigureStyle& style, TextMeter* meter) {
+  const Scene scene = lay_out(figure, style, {.finest = style.dpi / 72}, meter);
   const double pixels_a_mm = style.dpi / 25.4;
   const double width = std::round(scene.width_mm * pixels_a_mm);
   const double height = std::round(scene.height_mm * pixels_a_mm);
@@ -195,7 +195,8 @@ std::string render_png(const Figure& figure, const FigureStyle& style) {
 
 std::vector<std::filesystem::path> write_figure(const Figure& figure, const FigureStyle& style,
                                                 const std::vector<FigureFormat>& formats,
-                                                const std::filesystem::path& folder) {
+                                                const std::filesystem::path& folder,
+                                                TextMeter* meter) {
   std::vector<std::filesystem::path> written;
   for (const FigureFormat format : formats) {
     const std::string extension = std::string(".") + kExtensions[static_cast<int>(format)];
@@ -207,9 +208,9 @@ std::vector<std::filesystem::path> write_figure(const Figure& figure, const Figu
       }
       continue;
     }
-    const std::string bytes = format == FigureFormat::svg   ? render_svg(figure, style)
-                              : format == FigureFormat::pdf ? render_pdf(figure, style)
-                                                            : render_png(figure, style);
+    const std::string bytes = format == FigureFormat::svg   ? render_svg(figure, style, meter)
+                              : format == FigureFormat::pdf ? render_pdf(figure, style, meter)
+                                                            : render_png(figure, style, meter);
     written.push_back(folder / (figure.id + extension));
     replace_file(written.back(), [&](const auto& part) { write_bytes(part, bytes); });
   }

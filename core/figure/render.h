@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/figure/figure.h"
+#include "core/figure/text.h"
 
 namespace kappascope {
 
@@ -15,17 +16,19 @@ enum class FigureFormat : std::uint8_t { svg, pdf, png, csv };
 
 std::optional<FigureFormat> figure_format(std::string_view name);  // "svg", …; else nothing
 
-// The picture as bytes: same figure, style and fonts, same bytes. SVG and PDF hold one pixel a cell
-// at most (see Outlet), the PNG is width × height × dpi pixels and says where it averages cells.
-std::string render_svg(const Figure& figure, const FigureStyle& style);
-std::string render_pdf(const Figure& figure, const FigureStyle& style);
-std::string render_png(const Figure& figure, const FigureStyle& style);
+// The picture as bytes (`meter` as in lay_out): same figure, style and fonts, same bytes. SVG and
+// PDF hold one pixel a cell at most (see Outlet), the PNG is width × height × dpi pixels and says
+// where it averages cells.
+std::string render_svg(const Figure& figure, const FigureStyle& style, TextMeter* meter = nullptr);
+std::string render_pdf(const Figure& figure, const FigureStyle& style, TextMeter* meter = nullptr);
+std::string render_png(const Figure& figure, const FigureStyle& style, TextMeter* meter = nullptr);
 
 // Writes FOLDER/ID.svg … and the numbers behind it, ID.csv (ID-2.csv … for further tables); an
 // existing file is replaced in one step. Returns the files' names. Errors: io.
 std::vector<std::filesystem::path> write_figure(const Figure& figure, const FigureStyle& style,
                                                 const std::vector<FigureFormat>& formats,
-                                                const std::filesystem::path& folder);
+                                                const std::filesystem::path& folder,
+                                                TextMeter* meter = nullptr);
 
 // RFC 4180, UTF-8: a header of "name (unit)", then rows; NaN is an empty field; numbers are the
 // shortest text that reads back to the same value.

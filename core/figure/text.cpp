@@ -81,6 +81,28 @@ std::string without_separator(std::string line) {
   return line;
 }
 
+// Characters that a line of `room` is taken to hold at most: fewer than that are measured.
+std::size_t most_characters(double room, double size) {
+  return static_cast<std::size_t>(std::max(4.0, room / (0.2 * size)));
+}
+std::size_t guess(double room, double size) {
+  return static_cast<std::size_t>(std::max(0.0, room / (0.58 * size)));
+}
+
+// Largest n in [low, high) for which fits(n), taken to hold for low; searched from `start`
+// outwards, because measuring costs more the longer the text is.
+template <typename Fits>
+std::size_t largest(std::size_t low, std::size_t high, std::size_t start, const Fits& fits) {
+  for (std::size_t step = 2; low + 1 < high; step *= 2) {
+    const std::size_t n = std::clamp(start, low + 1, high - 1);
+    const bool fitting = fits(n);
+    (fitting ? low : high) = n;
+    start = fitting ? low + step : high - std::min(high, step);
+    if (2 * step >= high - low) start = (low + high) / 2;
+  }
+  return low;
+}
+
 constexpr double kReferenceSize = 100;
 
 Box ink_of(RsvgHandle* handle, const char* id) {
@@ -234,10 +256,8 @@ void TextMeter::note_missing(const std::string& text) {
 
 TextExtent TextMeter::extent(const std::string& text, double size, bool bold) {
   auto [entry, is_new] = known_.try_emplace({bold, text});
-  if (is_new) {
-    note_missing(text);
-    entry->second = measured(text, bold);
-  }
+  if (is_new) entry->second = measured(text, bold);
+  note_missing(text);
   // Shaping is unhinted: boxes scale with the size.
   const double scale = size / kReferenceSize;
   const auto& [ink, advance] = entry->second;
@@ -250,19 +270,17 @@ double TextMeter::width(const std::string& text, double size, bool bold) {
 }
 
 std::string TextMeter::elide(const std::string& text, double room, double size, bool bold) {
-  if (width(text, size, bold) <= room) return text;
   const std::vector<std::size_t> at = cuts(text);
+  const std::size_t most = most_characters(room, size);
+  const bool may_fit = at.size() <= most + 1;
+  if (may_fit && width(text, size, bold) <= room) return text;
   const auto kept = [&](std::size_t n) {  // n characters, the larger half in front
     const std::size_t front = (n + 1) / 2, back = n / 2;
     return text.substr(0, at[front]) + "…" + text.substr(at[at.size() - 1 - back]);
   };
-  std::size_t fits = 0, too_many = at.size() - 1;
-  while (fits + 1 < too_many) {
-    const std::size_t middle = (fits + too_many) / 2;
-    (width(kept(middle), size, bold) <= room ? fits : too_many) = middle;
-  }
-  if (fits == 0 && width("…", size, bold) > room) return "";
-  return kept(fits);
+  const auto fits = [&](std::size_t n) { return width(kept(n), size, bold) <= room; };
+  const std::size_t n = largest(0, std::min(at.size() - 1, most), guess(room, size), fits);
+  return n == 0 && width("…", size, bold) > room ? "" : kept(n);
 }
 
 std::vector<std::string> TextMeter::wrap(const std::string& text, double room, double size,
@@ -270,17 +288,18 @@ std::vector<std::string> TextMeter::wrap(const std::string& text, double room, d
   std::vector<std::string> lines;
   std::string rest = trimmed(text);
   while (!rest.empty()) {
-    if (width(rest, size, bold) <= room || lines.size() + 1 == most) {
+    const std::vector<std::size_t> at = cuts(rest);
+    const std::size_t longest = most_characters(room, size);
+    if (lines.size() + 1 == most || (at.size() <= longest + 1 && width(rest, size, bold) <= room)) {
       lines.push_back(elide(rest, room, size, bold));
       break;
     }
-    const std::vector<std::size_t> at = cuts(rest);
-    std::size_t fits = 1, too_many = at.size() - 1;  // at least one character a line
-    while (fits + 1 < too_many) {
-      const std::size_t middle = (fits + too_many) / 2;
-      (width(rest.substr(0, at[middle]), size, bold) <= room ? fits : too_many) = middle;
-    }
-    std::size_t end = at[fits];
+    const auto fits = [&](std::size_t n) {
+      return width(rest.substr(0, at[n]), size, bold) <= room;
+    };
+    // At least one character a line.
+    const std::size_t n = largest(1, std::min(at.size() - 1, longest), guess(room, size), fits);
+    std::size_t end = at[n];
     const std::size_t blank = rest.rfind(' ', end);
     if (blank != std::string::npos && blank > end / 3) end = blank;
     lines.push_back(without_separator(trimmed(rest.substr(0, end))));

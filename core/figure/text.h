@@ -41,8 +41,8 @@ std::string number_text(double value, int digits = 3);
 
 std::string superscript(int power);  // "⁻³"
 
-// Measures text as librsvg will draw it: same fonts, fallback, kerning and shaping. Remembers what
-// it measured; one object a figure, used by one thread.
+// Measures text as librsvg will draw it: same fonts, fallback, kerning and shaping. That takes
+// about a millisecond, so it remembers: one object for many figures, used by one thread.
 class TextMeter {
  public:
   TextMeter();
@@ -62,8 +62,9 @@ class TextMeter {
   std::vector<std::string> wrap(const std::string& text, double room, double size, bool bold,
                                 std::size_t most);
 
-  // Characters met so far for which no installed font has a glyph.
+  // Characters met since forget_missing() for which no installed font has a glyph.
   const std::set<std::uint32_t>& missing() const { return missing_; }
+  void forget_missing() { missing_.clear(); }
 
  private:
   struct Fonts;

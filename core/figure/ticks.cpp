@@ -43,10 +43,10 @@ double round_width(double rough) {
   return 10 * base;
 }
 
-// The tick of m·10ⁿ on a log axis: plain from 0.001 to 10,000.
-std::string log_label(int mantissa, int power) {
+// The tick of m·10ⁿ on a log axis, written out or as a power.
+std::string log_label(int mantissa, int power, bool plain) {
   char text[64];
-  if (power >= -3 && power <= 4) {
+  if (plain || (power == 0)) {
     std::snprintf(text, sizeof text, "%.*f", std::max(0, -power), mantissa * std::pow(10.0, power));
     return grouped(text);
   }
@@ -81,6 +81,7 @@ std::vector<Tick> log_ticks(double low, double high, int most) {
   if (!(low > 0) || !(low < high) || !std::isfinite(high) || most < 1) return {};
   const int first = static_cast<int>(std::floor(std::log10(low) - 1e-9));
   const int last = static_cast<int>(std::ceil(std::log10(high) + 1e-9));
+  const bool plain = first >= -4 && last <= 5;
   const auto collect = [&](std::initializer_list<int> mantissas, int every) {
     std::vector<Tick> ticks;
     for (int power = first; power <= last; ++power) {
@@ -88,7 +89,7 @@ std::vector<Tick> log_ticks(double low, double high, int most) {
       for (const int m : mantissas) {
         const double value = m * std::pow(10.0, power);
         if (value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9)) {
-          ticks.push_back({value, log_label(m, power)});
+          ticks.push_back({value, log_label(m, power, plain)});
         }
       }
     }

@@ -34,10 +34,11 @@ void draw(int count, char** words) {
   std::vector<const Trace*> pointers;
   for (const Trace& trace : traces) pointers.push_back(&trace);
   std::filesystem::create_directories(folder);
+  TextMeter meter;
   for (const FigureEntry& entry : figure_catalogue()) {
     const std::size_t shown = entry.several ? pointers.size() : 1;
     const Figure figure = entry.make(Traces(pointers).first(shown), {});
-    write_figure(figure, style, formats_of(words[3]), folder);
+    write_figure(figure, style, formats_of(words[3]), folder, &meter);
   }
 }
 

@@ -228,6 +228,10 @@ TEST(Pickle, LimitsTheNumberOfValues) {
   const std::size_t limit = std::size_t{1} << 22;
   EXPECT_EQ(line("(" + std::string(limit, 'N') + "t"),
             refused(static_cast<int>(3 + limit), "more than 4194304 values"));
+  EXPECT_EQ(line("N" + std::string(limit, '2')),
+            refused(static_cast<int>(2 + limit), "more than 4194304 values on the stack"));
+  EXPECT_EQ(line(std::string(limit + 1, '(')),
+            refused(static_cast<int>(2 + limit), "more than 4194304 marks"));
 }
 
 TEST(Pickle, EveryPrefixAndEveryByteParsesOrFails) {

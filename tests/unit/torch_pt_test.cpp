@@ -150,6 +150,10 @@ TEST(TorchPt, RefusesWhatIsNoPlainTensor) {
             "3 tensor w: a parameter has 3 arguments, found 0");
   EXPECT_EQ(tensor_fault({.type = "nn"}).substr(0, 36), "3 pickle: global 'torch nn' is not a");
   EXPECT_EQ(line(tiny_checkpoint(file("]"))).substr(0, 2), "4 ");
+  const std::size_t names = (std::size_t{1} << 20) + 1;
+  EXPECT_NE(line(tiny_checkpoint(file("}(" + text("w") + std::string(2 * names - 1, '2') + "u")))
+                .find("too many tensors; expected at most 1048576, found 1048577"),
+            std::string::npos);
   EXPECT_EQ(line(tiny_checkpoint(file(dict({"K\1", pickled::tensor({})})))).substr(0, 2), "4 ");
 }
 

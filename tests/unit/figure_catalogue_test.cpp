@@ -1,0 +1,155 @@
+#include "core/figure/catalogue.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <random>
+
+#include "core/error.h"
+#include "core/figure/layout.h"
+#include "core/figure/render.h"
+#include "stats_fixture.h"
+
+namespace kappascope {
+namespace {
+
+// Routing drawn by chance, one κ a layer; every third second choice dropped.
+void fill(HandTrace& hand, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  const Trace& trace = hand.trace;
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    for (std::int64_t t = 0; t < trace.tokens; ++t) {
+      for (std::int64_t k = 0; k < trace.slots; ++k) {
+        const auto expert = static_cast<std::int64_t>((random() % 97 + 7 * k) %
+                                                      static_cast<std::uint64_t>(trace.experts));
+        if (k == 1 && t % 3 == 0) {
+          hand.drop(m, t, k, expert);
+        } else {
+          hand.keep(m, t, k, expert, 0.5f, 1 + 0.1f * static_cast<float>(m));
+        }
+      }
+      hand.margin[static_cast<std::size_t>(m * trace.tokens + t)] =
+          t == 0 ? 1e-5f : 0.1f * static_cast<float>(t);
+    }
+  }
+}
+
+void name(Trace& trace, const std::string& model) {
+  trace.model_name = model;
+  trace.step = 4000;
+  for (std::int64_t t = 0; t < trace.tokens; ++t)
+    trace.token_text.push_back(" w" + std::to_string(t));
+}
+
+void expect_good(const Figure& figure, const std::string& what, TextMeter& meter) {
+  for (const double width : {85.0, 178.0}) {
+    FigureStyle style;
+    style.width_mm = width;
+    const Scene scene = lay_out(figure, style, {}, &meter);
+    std::vector<const SceneText*> texts;
+    for (const SceneItem& item : scene.items) {
+      if (const auto* text = std::get_if<SceneText>(&item)) texts.push_back(text);
+    }
+    for (std::size_t i = 0; i < texts.size(); ++i) {
+      const Box& box = texts[i]->bounds;
+      EXPECT_TRUE(box.x >= 0 && box.y >= 0 && box.right() <= scene.width &&
+                  box.bottom() <= scene.height)
+          << what << ": " << texts[i]->text;
+      for (std::size_t k = i + 1; k < texts.size(); ++k) {
+        EXPECT_FALSE(box.overlaps(texts[k]->bounds))
+            << what << ": " << texts[i]->text << " and " << texts[k]->text;
+      }
+    }
+  }
+}
+
+void expect_all_good(const Trace& trace, const std::string& what) {
+  TextMeter meter;
+  const std::array<const Trace*, 1> one = {&trace};
+  const std::array<const Trace*, 3> three = {&trace, &trace, &trace};
+  for (const FigureEntry& entry : figure_catalogue()) {
+    const std::string where = what + " " + std::string(entry.id);
+    const Figure figure = entry.make(one, {});
+    EXPECT_EQ(figure.id, entry.id);
+    EXPECT_FALSE(figure.title.empty()) << where;
+    EXPECT_FALSE(figure.tables.empty()) << where;
+    expect_good(figure, where, meter);
+    if (entry.several) expect_good(entry.make(three, {}), where + " of three", meter);
+    FigureChoices by_expert;
+    by_expert.by_expert = true;
+    expect_good(entry.make(one, by_expert), where + " by expert", meter);
+  }
+}
+
+TEST(Catalogue, EveryFigureOfEveryShapeIsTidy) {
+  const std::int64_t shapes[][4] = {{2, 1, 4, 2}, {2, 12, 8, 2}, {28, 40, 64, 4}, {1, 3, 1, 1}};
+  for (const auto& [layers, tokens, experts, slots] : shapes) {
+    HandTrace hand(layers, tokens, experts, slots);
+    fill(hand, 11);
+    name(hand.trace, std::string(200, 'm'));
+    expect_all_good(hand.trace, std::to_string(layers) + " layers, " + std::to_string(tokens));
+  }
+}
+
+TEST(Catalogue, NothingRecordedIsAPictureOfNothing) {
+  HandTrace none(0, 0, 0, 0), empty(2, 0, 4, 2), unfilled(2, 5, 4, 2);
+  for (HandTrace* hand : {&none, &empty, &unfilled}) {
+    name(hand->trace, "nothing");
+    expect_all_good(hand->trace, "nothing");
+  }
+  HandTrace dropped(2, 5, 4, 2);
+  for (std::int64_t i = 0; i < 20; ++i) dropped.drop(i / 10, i / 2 % 5, i % 2, i % 4);
+  name(dropped.trace, "dropped");
+  expect_all_good(dropped.trace, "dropped");
+  const std::array<const Trace*, 1> traces = {&dropped.trace};
+  const std::string svg = render_svg(figure_entry("kappa-tokens").make(traces, {}), {});
+  EXPECT_NE(svg.find("every assignment was dropped"), std::string::npos);
+}
+
+TEST(Catalogue, ValuesThatAreNotFiniteAreNoValue) {
+  HandTrace hand(2, 9, 4, 2);
+  fill(hand, 5);
+  for (auto* values : {&hand.entropy, &hand.top1, &hand.mass, &hand.margin, &hand.gate}) {
+    for (std::size_t i = 0; i < values->size(); ++i) {
+      (*values)[i] = i % 3 == 0 ? kNaN : i % 3 == 1 ? INFINITY : 3e38f;
+    }
+  }
+  name(hand.trace, "wild");
+  expect_all_good(hand.trace, "wild");
+}
+
+TEST(Catalogue, ChoicesStandInTheTitleAndAreChecked) {
+  HandTrace hand(4, 12, 8, 2);
+  fill(hand, 2);
+  name(hand.trace, "model");
+  const std::array<const Trace*, 1> traces = {&hand.trace};
+  FigureChoices choices;
+  choices.layer = 3;
+  EXPECT_NE(figure_entry("router-probability").make(traces, choices).title.find("layer 3"),
+            std::string::npos);
+  choices.slot = 1;
+  EXPECT_NE(figure_entry("expert-choice").make(traces, choices).title.find("second choice"),
+            std::string::npos);
+  choices.layer = 9;
+  EXPECT_THROW(figure_entry("router-probability").make(traces, choices), Error);
+  EXPECT_THROW(figure_entry("no-such-figure"), Error);
+}
+
+TEST(Catalogue, TablesHoldTheNumbersOfTheTrace) {
+  HandTrace hand(2, 3, 4, 2);
+  fill(hand, 3);
+  name(hand.trace, "model");
+  const std::array<const Trace*, 1> traces = {&hand.trace};
+  const Figure figure = figure_entry("router-margin").make(traces, {});
+  ASSERT_EQ(figure.tables[0].rows, 6);
+  const Column& last = figure.tables[0].columns.back();
+  EXPECT_EQ(last.name, "router_margin");
+  EXPECT_EQ(last.unit, "logits");
+  EXPECT_EQ(std::get<std::vector<float>>(last.values), hand.margin);
+  const Figure drops = figure_entry("expert-drops").make(traces, {});
+  const auto& rates = std::get<std::vector<double>>(drops.tables[1].columns.back().values);
+  EXPECT_DOUBLE_EQ(rates[0], 1.0 / 6);  // one of six assignments a layer
+}
+
+}  // namespace
+}  // namespace kappascope

@@ -1,0 +1,85 @@
+#include "core/figure/text.h"
+
+#include <gtest/gtest.h>
+
+namespace kappascope {
+namespace {
+
+TEST(PlainText, ControlsAndDirectionsBecomeVisible) {
+  EXPECT_EQ(plain_text("a\nb\tc\r"), "a↵b⇥c␍");
+  EXPECT_EQ(plain_text(std::string("\0\x1b[31m\x7f", 7)), "\\x00\\x1B[31m\\x7F");
+  EXPECT_EQ(plain_text("\u202Eevil\u2066\u2069\u200F"), "\\u202Eevil\\u2066\\u2069\\u200F");
+  EXPECT_EQ(plain_text("\u2028\uFEFF\uFFFE"), "\\u2028\\uFEFF\\uFFFE");
+  EXPECT_EQ(plain_text("<b>&\"'"), "<b>&\"'");
+}
+
+TEST(PlainText, BytesThatAreNoUtf8) {
+  EXPECT_EQ(plain_text("\xff\xc3"), "\\xFF\\xC3");
+  EXPECT_EQ(plain_text("\xed\xa0\x80"), "\\xED\\xA0\\x80");  // a surrogate
+  EXPECT_EQ(plain_text("漢字 שלום 👩\u200D🔬"), "漢字 שלום 👩\u200D🔬");
+}
+
+TEST(PlainText, StackedMarksAndLengthAreBounded) {
+  std::string marks = "e";
+  for (int i = 0; i < 50; ++i) marks += "\u0301";
+  EXPECT_EQ(plain_text(marks).size(), 1u + 4 * 2);
+  EXPECT_EQ(plain_text(std::string(5000, 'a')), std::string(2000, 'a') + "…");
+}
+
+TEST(TokenLabel, BlanksAtTheEndsAreVisible) {
+  EXPECT_EQ(token_label(" the"), "␣the");
+  EXPECT_EQ(token_label("a b "), "a b␣");
+  EXPECT_EQ(token_label("  "), "␣␣");
+}
+
+TEST(NumberText, MinusAndPowers) {
+  EXPECT_EQ(number_text(-0.5), "−0.5");
+  EXPECT_EQ(number_text(0), "0");
+  EXPECT_EQ(number_text(1.5e-9), "1.5×10⁻⁹");
+  EXPECT_EQ(number_text(std::numeric_limits<double>::quiet_NaN()), "–");
+}
+
+TEST(TextMeter, KerningAndSizesAreTheRenderers) {
+  TextMeter meter;
+  const double pair = meter.extent("AV", 10).advance;
+  EXPECT_LT(pair, meter.extent("A", 10).advance + meter.extent("V", 10).advance);
+  EXPECT_NEAR(meter.width("Token", 20), 2 * meter.width("Token", 10), 1e-9);
+  EXPECT_GT(meter.width("Token", 10, true), meter.width("Token", 10));
+  EXPECT_EQ(meter.width("", 10), 0);
+}
+
+TEST(TextMeter, ElidedTextFitsAndKeepsBothEnds) {
+  TextMeter meter;
+  const std::string name = "a-model-of-a-very-long-name-step-123";
+  const std::string cut = meter.elide(name, 60, 7);
+  EXPECT_LE(meter.width(cut, 7), 60);
+  EXPECT_EQ(cut.front(), 'a');
+  EXPECT_EQ(cut.back(), '3');
+  EXPECT_NE(cut.find("…"), std::string::npos);
+  EXPECT_EQ(meter.elide("ab", 60, 7), "ab");
+  EXPECT_EQ(meter.elide("ab", 0.5, 7), "");
+}
+
+TEST(TextMeter, WrappedLinesFitAndLoseNothing) {
+  TextMeter meter;
+  std::string joined;
+  const std::string text = "one two three four five six seven eight nine ten";
+  for (const std::string& line : meter.wrap(text, 60, 7, false, 20)) {
+    EXPECT_LE(meter.width(line, 7), 60);
+    joined += (joined.empty() ? "" : " ") + line;
+  }
+  EXPECT_EQ(joined, text);
+  EXPECT_EQ(meter.wrap(std::string(300, 'x'), 60, 7, false, 3).size(), 3u);
+  EXPECT_TRUE(meter.wrap("", 60, 7, false, 3).empty());
+}
+
+TEST(TextMeter, MissingGlyphsAreNoted) {
+  TextMeter meter;
+  meter.width("plain text", 7);
+  EXPECT_TRUE(meter.missing().empty());
+  meter.width("\U000F1234", 7);  // private use: no font has it
+  EXPECT_EQ(meter.missing().count(0xF1234), 1u);
+}
+
+}  // namespace
+}  // namespace kappascope
