@@ -68,16 +68,16 @@ std::string describe(const Place& place, std::string_view what) {
 }
 
 void Faults::add_text(ExitCode code, std::string text) {
-  texts_.push_back(std::move(text));
+  ++count_;
+  if (texts_.size() < max_faults_listed) texts_.push_back(std::move(text));
   if (gravity(code) > gravity(code_)) code_ = code;
 }
 
 void Faults::throw_if_any() const {
   if (texts_.empty()) return;
   std::string line = printable_part(file_) + ": ";
-  const std::size_t listed = std::min(texts_.size(), max_faults_listed);
-  for (std::size_t i = 0; i < listed; ++i) line += (i == 0 ? "" : "; ") + texts_[i];
-  if (texts_.size() > listed) line += "; … " + std::to_string(texts_.size()) + " faults in all";
+  for (std::size_t i = 0; i < texts_.size(); ++i) line += (i == 0 ? "" : "; ") + texts_[i];
+  if (count_ > texts_.size()) line += "; … " + std::to_string(count_) + " faults in all";
   throw Error(code_, line);
 }
 

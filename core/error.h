@@ -91,7 +91,7 @@ class Faults {
   void add(ExitCode code, std::string_view tensor, const Parts&... what) {
     add_text(code, describe(Place{{}, tensor, -1}, join_words(what...)));
   }
-  bool empty() const { return texts_.empty(); }
+  bool empty() const { return count_ == 0; }
   // Throws "FILE: first; second; …" (at most 20, then their number) with the gravest code:
   // damaged before unsupported.
   void throw_if_any() const;
@@ -99,7 +99,8 @@ class Faults {
  private:
   void add_text(ExitCode code, std::string text);
   std::string file_;
-  std::vector<std::string> texts_;
+  std::vector<std::string> texts_;  // the first 20: a hostile file may have millions
+  std::size_t count_ = 0;
   ExitCode code_ = ExitCode::ok;
 };
 

@@ -29,7 +29,7 @@ class PickleStack {
 
   PickleValue& push(Kind kind) {
     check(pickle_.values_.size() < max_values, "more than ", max_values, " values");
-    stack_.push_back(static_cast<PickleId>(pickle_.values_.size()));
+    push_again(static_cast<PickleId>(pickle_.values_.size()));
     PickleValue& value = pickle_.values_.emplace_back();
     value.kind = kind;
     value.offset = static_cast<std::uint64_t>(place_.offset);
@@ -67,11 +67,14 @@ class PickleStack {
     return true;
   }
 
-  void mark() { marks_.push_back(stack_.size()); }
+  void mark() {
+    check(marks_.size() < max_values, "more than ", max_values, " marks");
+    marks_.push_back(stack_.size());
+  }
 
   void duplicate() {
     need(1);
-    stack_.push_back(stack_.back());
+    push_again(stack_.back());
   }
 
   PickleValue& top() {
@@ -99,7 +102,7 @@ class PickleStack {
 
   void get(std::uint64_t index) {
     check(index < memo_.size(), "memo entry ", index, " was never set");
-    stack_.push_back(memo_[index]);
+    push_again(memo_[index]);
   }
 
   // At STOP: the one value left is the root.
@@ -113,8 +116,13 @@ class PickleStack {
 
  private:
   // A tensor takes some twenty values, a vocabulary two per token: far above any real model, and
-  // about 400 MB at worst.
+  // about 400 MB at worst. Stack and marks have the same limit: repeating costs one byte.
   static constexpr std::size_t max_values = std::size_t{1} << 22;
+
+  void push_again(PickleId id) {
+    check(stack_.size() < max_values, "more than ", max_values, " values on the stack");
+    stack_.push_back(id);
+  }
 
   // At least `count` values lie above the topmost mark.
   void need(std::size_t count) const {

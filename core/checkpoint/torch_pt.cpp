@@ -17,6 +17,7 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr std::uint64_t max_pickle_bytes = std::uint64_t{64} << 20;
+constexpr std::size_t max_tensors = std::size_t{1} << 20;  // the largest models have 10⁵
 constexpr std::uint64_t max_order_bytes = 16;
 constexpr std::size_t max_dimensions = 64;  // torch's own limit
 constexpr std::string_view compile_prefix = "_orig_mod.";
@@ -139,6 +140,11 @@ class Reader {
     if (!expect(root.kind == Kind::dict, ExitCode::unsupported, root,
                 "the checkpoint is no dict of tensors; expected a dict, found ",
                 kind_name(root.kind))) {
+      return tensors;
+    }
+    if (!expect(root.items.size() / 2 <= max_tensors, ExitCode::unsupported, root,
+                "too many tensors; expected at most ", max_tensors, ", found ",
+                root.items.size() / 2)) {
       return tensors;
     }
     for (std::size_t i = 0; i < root.items.size(); i += 2) {
