@@ -71,17 +71,12 @@ inline Figure cell_figure(std::int64_t rows, std::int64_t columns, ColourKind ki
   return figure;
 }
 
-// Lines, bands, points, bars, stacks, violins, bins and references in three groups of panels.
-inline Figure mark_figure() {
-  Figure figure;
-  figure.id = "marks";
-  figure.title = "Every mark";
-  figure.subtitle = "model · settings";
-  Panel lines;
-  lines.title = "Lines";
-  lines.x.name = "Relative depth";
-  lines.y.name = "Sharpness";
-  lines.y.unit = "1";
+inline Panel line_panel() {
+  Panel panel;
+  panel.title = "Lines";
+  panel.x.name = "Relative depth";
+  panel.y.name = "Sharpness";
+  panel.y.unit = "1";
   for (int k = 0; k < 4; ++k) {
     Line line;
     line.name = "model number " + std::to_string(k);
@@ -93,9 +88,9 @@ inline Figure mark_figure() {
       line.low.push_back(line.y.back() - 0.2);
       line.high.push_back(line.y.back() + 0.2);
     }
-    lines.lines.push_back(std::move(line));
+    panel.lines.push_back(std::move(line));
   }
-  lines.references.push_back({0, false, "nothing"});
+  panel.references.push_back({0, false, "nothing"});
   Points points;
   for (int i = 0; i < 30; ++i) {
     points.x.push_back(i / 29.0);
@@ -103,36 +98,48 @@ inline Figure mark_figure() {
     points.value.push_back(static_cast<float>(i));
   }
   points.colours.label = "order";
-  lines.points.push_back(points);
-  Panel stacks;
-  stacks.title = "Shares";
-  stacks.x.name = "Layer";
-  stacks.x.scale = Scale::category;
-  stacks.y.name = "Share of gate units";
+  panel.points.push_back(points);
+  return panel;
+}
+
+inline Panel stack_panel() {
+  Panel panel;
+  panel.title = "Shares";
+  panel.x.name = "Layer";
+  panel.x.scale = Scale::category;
+  panel.x.names = {"3", "4"};
+  panel.y.name = "Share of gate units";
   StackedBars stack;
   stack.names = {"linear", "knee", "saturated"};
   stack.colours = {10, 2, 0};
   stack.values = {{0.5, 0.2}, {0.3, 0.3}, {0.2, kNoNumber}};
   stack.position = {0, 1};
-  stacks.x.names = {"3", "4"};
-  stacks.stacks.push_back(stack);
-  Panel side;
-  side.beside = true;
-  side.share = 0.3;
-  side.x.name = "Rate";
-  side.x.unit = "%";
+  panel.stacks.push_back(stack);
+  return panel;
+}
+
+inline Panel bar_panel() {
+  Panel panel;
+  panel.beside = true;
+  panel.share = 0.3;
+  panel.x.name = "Rate";
+  panel.x.unit = "%";
   Bars bars;
   bars.horizontal = true;
   bars.position = {0.2, 0.6};
   bars.value = {3, 12};
-  side.bars.push_back(bars);
-  Panel violins;
-  violins.title = "Violins";
-  violins.x.name = "Layer";
-  violins.x.scale = Scale::category;
-  violins.x.names = {"0", "1"};
-  violins.y.name = "κ";
-  violins.y.scale = Scale::log;
+  panel.bars.push_back(bars);
+  return panel;
+}
+
+inline Panel violin_panel() {
+  Panel panel;
+  panel.title = "Violins";
+  panel.x.name = "Layer";
+  panel.x.scale = Scale::category;
+  panel.x.names = {"0", "1"};
+  panel.y.name = "κ";
+  panel.y.scale = Scale::log;
   for (int k = 0; k < 2; ++k) {
     Violin violin;
     violin.position = k;
@@ -143,19 +150,33 @@ inline Figure mark_figure() {
     violin.low = 0.6;
     violin.middle = 1;
     violin.high = 2;
-    violins.violins.push_back(violin);
+    panel.violins.push_back(violin);
   }
-  violins.references.push_back({1, false, "κ = 1"});
-  Panel below;
-  below.below = true;
-  below.share = 0.4;
-  below.x = violins.x;
-  below.y.name = "Count";
+  panel.references.push_back({1, false, "κ = 1"});
+  return panel;
+}
+
+inline Panel bin_panel(const FigureAxis& x) {
+  Panel panel;
+  panel.below = true;
+  panel.share = 0.4;
+  panel.x = x;
+  panel.y.name = "Count";
   Bins bins;
   bins.edges = {-0.5, 0, 0.5, 1, 1.5};
   bins.counts = {1, 5, 3, kNoNumber};
-  below.bins.push_back(bins);
-  figure.panels = {lines, stacks, side, violins, below};
+  panel.bins.push_back(bins);
+  return panel;
+}
+
+// Lines, bands, points, bars, stacks, violins, bins and references in three groups of panels.
+inline Figure mark_figure() {
+  Figure figure;
+  figure.id = "marks";
+  figure.title = "Every mark";
+  figure.subtitle = "model · settings";
+  const Panel violins = violin_panel();
+  figure.panels = {line_panel(), stack_panel(), bar_panel(), violins, bin_panel(violins.x)};
   figure.notes = {"Small print."};
   return figure;
 }
