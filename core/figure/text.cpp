@@ -48,7 +48,6 @@ bool is_mark(utf8proc_category_t category) {
 // What stands in place of a code point that must not be drawn as it is; "" when it may.
 std::string replacement(utf8proc_int32_t code) {
   if (code == '\n') return "↵";
-  if (code == '\r') return "␍";
   if (code == '\t') return "⇥";
   const auto category = utf8proc_category(code);
   const bool unseen = category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF ||

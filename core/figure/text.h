@@ -28,7 +28,7 @@ struct TextExtent {
 };
 
 // `raw` as one line of valid UTF-8 that XML can hold and that cannot reorder its surroundings: line
-// feed ↵, carriage return ␍, tab ⇥; other control characters, direction controls, noncharacters and
+// feed ↵, tab ⇥; other control characters, direction controls, noncharacters and
 // bytes that are no UTF-8 as \xNN or \uNNNN; at most four combining marks on a character; at most
 // 2,000 characters (then …).
 std::string plain_text(std::string_view raw);
