@@ -1,5 +1,7 @@
 // kappascope: the table of verbs and the one place where errors end.
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <exception>
@@ -79,6 +81,15 @@ int dispatch(int count, char** words) {
   fail_without_window(first);
 }
 
+// A standard descriptor that is closed would be given to the next file that is opened, and be
+// written or read in its place. Opened the wrong way round, each use of it is an error as before.
+void occupy_standard_descriptors() {
+  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (fcntl(descriptor, F_GETFD) >= 0) continue;
+    (void)!open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
 int report(ExitCode code, const char* line) noexcept {
   std::fprintf(stderr, "kappascope: %s\n", line);
   return int(code);
@@ -96,6 +107,7 @@ std::filesystem::path assets_folder() {
 
 int main(int count, char** words) {
   using namespace kappascope;
+  occupy_standard_descriptors();
   signal(SIGPIPE, SIG_IGN);  // a reader that goes away ends nothing half-way; print() sees it
   signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write
   try {

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "app/cli/command_line.h"
+#include "app/cli/run_text.h"
 #include "app/cli/terminal.h"
 #include "app/cli/texts.h"
 #include "app/cli/verbs.h"
@@ -182,15 +183,20 @@ int info_verb(const Arguments& arguments) {
   app.footer(kExamples);
   std::string path, tokenizer_folder;
   std::optional<std::int64_t> step;
+  TalkOptions talk;
   bool json = false;
   app.add_option("MODEL", path, "model folder or model_NNNNNN.pt")->required();
   app.add_option("--step", step, "training step; the newest unless given")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--tokenizer", tokenizer_folder, "folder of tokenizer.pkl");
   app.add_flag("--json", json, "print JSON");
+  talk.add_to(app);
   if (!parse_words(app, arguments.words)) return int(ExitCode::ok);
 
+  Interrupts interrupts;
+  Terminal terminal(talk.talk(), interrupts);
   const Model model = open_model(path, step, false);
+  say_unknown(model, terminal);
   const auto tokenizer = tokenizer_if_any(model, tokenizer_folder);
   print(json ? json_text(document(model, tokenizer)) : readable(model, tokenizer));
   return int(ExitCode::ok);

@@ -51,13 +51,14 @@ int plot_verb(const Arguments& arguments) {
   std::vector<std::string> paths;
   std::string output;
   FigureOptions options;
-  bool force = false, quiet = false;
+  TalkOptions talk;
+  bool force = false;
   app.add_option("TRACE", paths, "trace.npz files, or the folders of runs")->required();
   options.add_to(app);
   options.add_choices_to(app);
   app.add_option("-o,--output", output, "folder to write to")->required();
   app.add_flag("--force", force, "replace files that kappascope has not written");
-  app.add_flag("-q,--quiet", quiet, "print errors only");
+  talk.add_to(app);
   if (!parse_words(app, arguments.words)) return int(ExitCode::ok);
   options.check();
   require(options.ids != "none", ExitCode::usage, {}, "--figures none leaves nothing to plot");
@@ -68,14 +69,14 @@ int plot_verb(const Arguments& arguments) {
   std::vector<const Trace*> traces;
   for (const Trace& trace : opened) traces.push_back(&trace);
   Interrupts interrupts;
-  Terminal terminal(quiet ? Talk::quiet : Talk::normal, interrupts);
+  Terminal terminal(talk.talk(), interrupts);
   OutputFolder folder(output, force, interrupts);
   const std::vector<std::string> names =
       write_figures(options, traces, arguments.command, folder.staged(""), terminal);
   folder.check_places({}, names);
   terminal.erase();
   folder.publish({}, names);
-  if (!quiet)
+  if (!talk.quiet)
     for (const std::string& name : names) print((folder.path() / name).string() + "\n");
   return int(ExitCode::ok);
 }

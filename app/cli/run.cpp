@@ -15,6 +15,7 @@
 #include "core/stats/summary.h"
 #include "core/trace/output_file.h"
 #include "core/trace/tables.h"
+#include "core/utf8.h"
 
 namespace kappascope {
 namespace {
@@ -27,6 +28,7 @@ Examples:
   kappascope run MODEL --ids ids.json -o out --record gates --layers 3-5
   kappascope run MODEL -f book.txt -o out --window --kappa off)";
 
+constexpr std::size_t kLongestStem = 200;  // bytes; names of files end at 255
 constexpr const char* kFiguresFolder = "figures";
 
 struct RunOptions {
@@ -36,7 +38,8 @@ struct RunOptions {
   ComputeOptions compute;
   FigureOptions figures;
   bool logits = false, no_capacity = false, window = false, json = false;
-  bool quiet = false, verbose = false, force = false, strict = false;
+  TalkOptions talk;
+  bool force = false, strict = false;
 
   std::vector<std::string> formats;  // of `format`
 
@@ -52,7 +55,7 @@ struct RunOptions {
 
 void RunOptions::add_to(CLI::App& app) {
   app.add_option("MODEL", model, "model folder or model_NNNNNN.pt")->required();
-  text.add_to(app, true);
+  text.add_to(app);
   app.add_flag("--window", window, "run a text longer than sequence_len in overlapping chunks");
   app.add_option("-o,--output", output, "folder to write to; without it only the table is printed");
   app.add_option("--format", format, "files to write")->capture_default_str();
@@ -61,7 +64,8 @@ void RunOptions::add_to(CLI::App& app) {
       ->check(CLI::IsMember({"summary", "gates"}))
       ->capture_default_str();
   app.add_flag("--logits", logits, "record the output logits [T,V]");
-  app.add_option("--layers", layers, "record only these layers, e.g. 0-3,7");
+  app.add_option("--layers", layers, "record only these layers, e.g. 0-3,7")
+      ->check([](const std::string& list) { return list.empty() ? "expected layers" : ""; });
   app.add_option("--kappa", kappa, "off: every gate runs with κ = 1")
       ->check(CLI::IsMember({"on", "off"}))
       ->capture_default_str();
@@ -72,12 +76,11 @@ void RunOptions::add_to(CLI::App& app) {
   app.add_flag("--json", json, "print the summary as JSON instead of the table");
   app.add_flag("--force", force, "replace files that kappascope has not written");
   app.add_flag("--strict", strict, "refuse NaN and infinite weights");
-  app.add_flag("-q,--quiet", quiet, "print errors only, and JSON if asked for");
-  app.add_flag("-v,--verbose", verbose, "say more on standard error");
+  talk.add_to(app);
 }
 
 void RunOptions::check() {
-  text.check(true);
+  text.check();
   figures.check();
   formats = parse_list("--format", format, {"npz", "csv", "json"});
   require(!output.empty() || (record == "summary" && !logits), ExitCode::usage, {},
@@ -121,15 +124,17 @@ struct Job {
   Failure failure;
 };
 
-// NNN-STEM, of letters that every file system takes.
+// NNN-STEM; what a terminal or a file system would not take becomes "_".
 std::string subfolder_name(std::size_t index, const std::string& file) {
   std::string stem = file == "-" ? "stdin" : std::filesystem::path(file).stem().string();
+  const bool utf8 = is_utf8(stem);
   for (char& c : stem) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-    if (!plain && c != '-' && c != '_' && c != '.') c = '_';
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !utf8)) c = '_';
   }
+  while (stem.size() > kLongestStem || !is_utf8(stem)) stem.pop_back();
   const std::string number = std::to_string(index + 1);  // 1 to 999
-  return std::string(3 - number.size(), '0') + number + "-" + stem.substr(0, 64);
+  return std::string(3 - number.size(), '0') + number + "-" + stem;
 }
 
 double mean_nll(const Json& summary) {
@@ -141,15 +146,16 @@ class Run {
  public:
   Run(RunOptions options, const std::string& command)
       : options_(std::move(options)),
-        terminal_(options_.quiet     ? Talk::quiet
-                  : options_.verbose ? Talk::verbose
-                                     : Talk::normal,
-                  interrupts_),
+        terminal_(options_.talk.talk(), interrupts_),
         model_(open_model(options_.model, options_.step)),
         settings_(options_.trace_settings(model_, command)) {}
 
   int run() {
-    say_unknown();
+    require(model_.config.moe_layers().empty() || model_.config.n_exp <= kMostRecordedExperts,
+            ExitCode::unsupported, {.file = model_.files.meta.native()},
+            "model_config.n_exp: expected ", "at most ", kMostRecordedExperts,
+            " experts in a trace, found ", model_.config.n_exp);
+    say_unknown(model_, terminal_);
     prepare_jobs();
     OutputFolder folder(options_.output, options_.force, interrupts_);
     for (Job& job : jobs_)
@@ -180,14 +186,6 @@ class Run {
     }
   }
 
-  void say_unknown() {
-    terminal_.debug(join_words("weights ", model_.files.weights.string()));
-    for (const std::string& field : model_.config.unknown_fields)
-      terminal_.debug(join_words("model_config.", field, " is unknown and not used"));
-    for (const std::string& tensor : model_.unknown_tensors)
-      terminal_.debug(join_words("tensor ", tensor, " is unknown and not used"));
-  }
-
   void prepare_jobs() {
     const TextOptions& words = options_.text;
     if (!words.files.empty()) {
@@ -197,32 +195,12 @@ class Run {
     } else {
       jobs_.push_back({words.prompt ? "prompt" : words.ids_file, "", {}, {}});
     }
-    const std::optional<Tokenizer> tokenizer = open_tokenizer();
+    const std::optional<Tokenizer> tokenizer = words.open_tokenizer(model_);
     for (Job& job : jobs_) attempt(job, [&] { prepare(job, tokenizer); });
   }
 
-  std::optional<Tokenizer> open_tokenizer() {
-    const TextOptions& words = options_.text;
-    std::optional<std::filesystem::path> path;
-    if (words.ids_file.empty())
-      path = find_tokenizer(model_.files.weights.parent_path(), words.tokenizer_folder);
-    else
-      path = tokenizer_if_any(model_, words.tokenizer_folder);
-    terminal_.debug(join_words("tokenizer ", path ? path->string() : "none"));
-    if (!path) return {};
-    return Tokenizer::load_tiktoken_pickle(*path);
-  }
-
   void prepare(Job& job, const std::optional<Tokenizer>& tokenizer) {
-    const TextOptions& words = options_.text;
-    if (!words.ids_file.empty()) {
-      job.text =
-          read_ids(words.ids_file, tokenizer ? &*tokenizer : nullptr, model_, words.max_tokens);
-    } else {
-      const SourceText text =
-          words.prompt ? SourceText{job.source, *words.prompt} : read_text(job.source);
-      job.text = tokenize(text, *tokenizer, model_, words.max_tokens);
-    }
+    job.text = options_.text.read(job.source, tokenizer ? &*tokenizer : nullptr, model_);
     cut_into_chunks(job.text, model_.config.sequence_len, options_.window, job.source);
   }
 
@@ -314,7 +292,7 @@ class Run {
         summaries_[job.subfolder] = summary;
       else
         summaries_ = summary;
-    } else if (!options_.quiet) {
+    } else if (!options_.talk.quiet) {
       const std::string title = batch() ? job.subfolder + "\n" : "";
       print(title + layer_table(trace, layers, mean_nll(summary)));
     }

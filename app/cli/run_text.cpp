@@ -41,6 +41,14 @@ void record_trace(const std::filesystem::path& path, const Model& model, EngineM
   recorder.finish();
 }
 
+void say_unknown(const Model& model, Terminal& terminal) {
+  terminal.debug(join_words("weights ", model.files.weights.string()));
+  for (const std::string& field : model.config.unknown_fields)
+    terminal.debug(join_words("model_config.", field, " is unknown and not used"));
+  for (const std::string& tensor : model.unknown_tensors)
+    terminal.debug(join_words("tensor ", tensor, " is unknown and not used"));
+}
+
 std::uint64_t tokens_to_run(const TokenizedText& text) {
   std::uint64_t tokens = 0;
   for (const TextChunk& chunk : text.chunks) tokens += std::uint64_t(chunk.end - chunk.begin);

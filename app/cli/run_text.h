@@ -18,6 +18,9 @@ std::unique_ptr<EngineModel> load_weights(const Model& model, const LoadOptions&
 void record_trace(const std::filesystem::path& path, const Model& model, EngineModel& loaded,
                   const TokenizedText& text, const TraceSettings& settings, Terminal& terminal);
 
+// Debug lines: the weights' file, and what it and its meta hold that is unknown and not used.
+void say_unknown(const Model& model, Terminal& terminal);
+
 // Tokens that record_trace will run, the repeated context of chunks included.
 std::uint64_t tokens_to_run(const TokenizedText& text);
 

@@ -69,6 +69,11 @@ std::string bold(std::string_view text) {
   return join_words("\033[1m", text, "\033[0m");
 }
 
+void TalkOptions::add_to(CLI::App& app) {
+  app.add_flag("-q,--quiet", quiet, "print errors only, and data if asked for");
+  app.add_flag("-v,--verbose", verbose, "say more on standard error");
+}
+
 Terminal::Terminal(Talk talk, const Interrupts& interrupts)
     : talk_(talk), interrupts_(interrupts), shown_(talk != Talk::quiet && is_plain_terminal()) {
   stage_.reserve(64);  // update() must not throw

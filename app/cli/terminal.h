@@ -1,6 +1,7 @@
 // What people see: data on standard output, everything else on standard error.
 #pragma once
 
+#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdint>
 #include <string>
@@ -26,6 +27,13 @@ std::int64_t display_width(std::string_view text);
 std::string bold(std::string_view text);
 
 enum class Talk : std::uint8_t { quiet, normal, verbose };
+
+// -q and -v of every verb.
+struct TalkOptions {
+  bool quiet = false, verbose = false;
+  void add_to(CLI::App& app);
+  Talk talk() const { return quiet ? Talk::quiet : verbose ? Talk::verbose : Talk::normal; }
+};
 
 // Messages and the progress line on standard error. The line appears on a terminal only, at most
 // ten times a second, and is erased before anything else is written.

@@ -92,23 +92,39 @@ TokenizedText with_bytes(std::vector<Token> tokens, const Tokenizer* tokenizer,
 
 }  // namespace
 
-void TextOptions::add_to(CLI::App& app, bool with_ids) {
+void TextOptions::add_to(CLI::App& app) {
   app.add_option("-p,--prompt", prompt, "the text itself");
   app.add_option("-f,--file", files, "a UTF-8 file with the text, - for standard input")
       ->allow_extra_args(false);
-  if (with_ids)
-    app.add_option("--ids", ids_file, "a file of token ids instead of a text: JSON or one a line");
+  app.add_option("--ids", ids_file, "a file of token ids instead of a text: JSON or one a line");
   app.add_option("--max-tokens", max_tokens, "use only the first N tokens (BOS counted)")
       ->check(CLI::Range(std::int64_t(1), std::int64_t(1) << 31));
   app.add_option("--tokenizer", tokenizer_folder, "folder of tokenizer.pkl");
 }
 
-void TextOptions::check(bool with_ids) const {
+void TextOptions::check() const {
   const int kinds = int(prompt.has_value()) + int(!files.empty()) + int(!ids_file.empty());
   require(kinds == 1, ExitCode::usage, {}, "expected exactly one of -p TEXT, ",
-          with_ids ? "-f FILE and --ids FILE" : "and -f FILE", ", found ", kinds);
+          "-f FILE and --ids FILE, found ", kinds);
   require(std::count(files.begin(), files.end(), "-") <= 1, ExitCode::usage, {},
           "-f -: standard input can be read once");
+}
+
+std::optional<Tokenizer> TextOptions::open_tokenizer(const Model& model) const {
+  std::optional<std::filesystem::path> path;
+  if (ids_file.empty())
+    path = find_tokenizer(model.files.weights.parent_path(), tokenizer_folder);
+  else
+    path = tokenizer_if_any(model, tokenizer_folder);
+  if (!path) return {};
+  return Tokenizer::load_tiktoken_pickle(*path);
+}
+
+TokenizedText TextOptions::read(const std::string& source, const Tokenizer* tokenizer,
+                                const Model& model) const {
+  if (!ids_file.empty()) return read_ids(ids_file, tokenizer, model, max_tokens);
+  const SourceText text = prompt ? SourceText{"prompt", *prompt} : read_text(source);
+  return tokenize(text, *tokenizer, model, max_tokens);
 }
 
 SourceText read_text(const std::string& file) {

@@ -21,10 +21,14 @@ struct TextOptions {
   std::int64_t max_tokens = 0;  // 0: all
   std::string tokenizer_folder;
 
-  // -p, -f, --max-tokens, --tokenizer; --ids where ids may stand for a text.
-  void add_to(CLI::App& app, bool with_ids);
+  void add_to(CLI::App& app);  // -p, -f, --ids, --max-tokens, --tokenizer
   // Exactly one of -p, -f, --ids, and standard input once: else usage.
-  void check(bool with_ids) const;
+  void check() const;
+  // The tokenizer of the model, or that of --tokenizer. Ids do without one where none is found.
+  std::optional<Tokenizer> open_tokenizer(const Model& model) const;
+  // What the model is fed of -p, --ids or the file `source` of -f, cut to --max-tokens.
+  TokenizedText read(const std::string& source, const Tokenizer* tokenizer,
+                     const Model& model) const;
 };
 
 // A text with where it came from, for messages: "prompt", "standard input" or the file.

@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "app/cli/command_line.h"
+#include "app/cli/run_text.h"
 #include "app/cli/terminal.h"
 #include "app/cli/texts.h"
 #include "app/cli/verbs.h"
@@ -47,23 +48,26 @@ int tokens_verb(const Arguments& arguments) {
   std::string path;
   std::optional<std::int64_t> step;
   TextOptions words;
+  TalkOptions talk;
   bool json = false;
   app.add_option("MODEL", path, "model folder or model_NNNNNN.pt")->required();
-  words.add_to(app, false);
+  words.add_to(app);
   app.add_option("--step", step, "training step; the newest unless given")
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--json", json, R"(print {"token_bytes_hex": […], "token_id": […]})");
+  talk.add_to(app);
   if (!parse_words(app, arguments.words)) return int(ExitCode::ok);
-  words.check(false);
+  words.check();
   require(words.files.size() <= 1, ExitCode::usage, {}, "tokens takes one -f FILE, found ",
           words.files.size());
 
+  Interrupts interrupts;
+  Terminal terminal(talk.talk(), interrupts);
   const Model model = open_model(path, step, false);
-  const Tokenizer tokenizer = Tokenizer::load_tiktoken_pickle(
-      find_tokenizer(model.files.weights.parent_path(), words.tokenizer_folder));
-  const SourceText source =
-      words.prompt ? SourceText{"prompt", *words.prompt} : read_text(words.files.front());
-  const TokenizedText text = tokenize(source, tokenizer, model, words.max_tokens);
+  say_unknown(model, terminal);
+  const std::optional<Tokenizer> tokenizer = words.open_tokenizer(model);
+  const TokenizedText text = words.read(words.files.empty() ? "" : words.files.front(),
+                                        tokenizer ? &*tokenizer : nullptr, model);
   print(json ? as_json(text) : as_listing(text));
   return int(ExitCode::ok);
 }

@@ -122,6 +122,10 @@ class Builder : public nlohmann::json_sax<Json> {
 }  // namespace
 
 Json parse_json(std::string_view text, std::string_view file) {
+  // The parser takes a NUL for the end of its input.
+  const std::size_t nul = text.find('\0');
+  require(nul == text.npos, ExitCode::damaged, {file, {}, static_cast<std::int64_t>(nul)},
+          "JSON: a NUL byte");
   Builder builder(text, file);
   const CountingIterator begin(text.data(), builder.furthest());
   const CountingIterator end(text.data() + text.size(), builder.furthest());

@@ -30,11 +30,13 @@ class PickleMachine {
       : allowed_(allowed), input_(bytes, file, base_offset, "pickle:"), stack_(file) {}
 
   Pickle run() {
-    check(next_opcode() == op_proto, "not a pickle of protocol 2 to 5");
-    const std::uint64_t protocol = input_.number(1);
-    check(protocol >= 2 && protocol <= 5, "unknown protocol; expected 2 to 5, found ", protocol);
-    std::uint8_t opcode = 0;
-    while ((opcode = next_opcode()) != op_stop) {
+    std::uint8_t opcode = next_opcode();
+    if (opcode == op_proto) {
+      const std::uint64_t protocol = input_.number(1);
+      check(protocol >= 2 && protocol <= 5, "unknown protocol; expected 2 to 5, found ", protocol);
+      opcode = next_opcode();
+    }  // else protocol 0 or 1: their opcodes are refused by name, their globals too
+    for (; opcode != op_stop; opcode = next_opcode()) {
       if (!constant(opcode) && !text(opcode) && !memo(opcode) && !stack(opcode) &&
           !container(opcode) && !call(opcode)) {
         refuse(opcode);

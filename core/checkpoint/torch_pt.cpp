@@ -185,7 +185,7 @@ class Reader {
       return std::nullopt;
     }
     const std::vector<PickleId>& arguments = at(call->items[1]).items;
-    if (!expect(arguments.size() == 6, ExitCode::unsupported, *call,
+    if (!expect(arguments.size() == 6, ExitCode::damaged, *call,
                 "a plain tensor has 6 arguments, found ", arguments.size())) {
       return std::nullopt;
     }
@@ -210,6 +210,13 @@ class Reader {
                 ExitCode::damaged, offset, "lies outside its storage; expected at most ",
                 storage.elements, " elements, found shape ", shape_text(shape), " from ",
                 offset.integer)) {
+      return std::nullopt;
+    }
+    if (!expect(strides.size() == shape.size(), ExitCode::damaged, offset, "has ", shape.size(),
+                " axes; expected as many strides, found ", strides.size()) ||
+        !expect(stays_inside(shape, strides, storage.elements - first), ExitCode::damaged, offset,
+                "leaves its storage; shape ", shape_text(shape), ", strides ",
+                shape_text(strides))) {
       return std::nullopt;
     }
     if (!expect(is_contiguous(shape, strides, *elements), ExitCode::unsupported, offset,
@@ -241,11 +248,24 @@ class Reader {
     return static_cast<std::uint64_t>(product);
   }
 
+  // Whether the strides reach none but the `left` elements from the first one.
+  static bool stays_inside(const std::vector<std::int64_t>& shape,
+                           const std::vector<std::int64_t>& strides, std::uint64_t left) {
+    if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return true;
+    std::int64_t furthest = 0, reach = 0;
+    for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+      if (__builtin_mul_overflow(shape[axis] - 1, strides[axis], &reach) || reach < 0 ||
+          __builtin_add_overflow(furthest, reach, &furthest)) {
+        return false;
+      }
+    }
+    return static_cast<std::uint64_t>(furthest) < left;
+  }
+
   // Row-major without gaps. An axis of extent 1 may have any stride. The product of the extents
   // fits: count_elements was asked first.
   static bool is_contiguous(const std::vector<std::int64_t>& shape,
                             const std::vector<std::int64_t>& strides, std::uint64_t elements) {
-    if (shape.size() != strides.size()) return false;
     if (elements == 0) return true;
     std::int64_t step = 1;
     for (std::size_t axis = shape.size(); axis-- > 0;) {

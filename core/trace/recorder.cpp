@@ -103,9 +103,9 @@ struct TraceRecorder::State {
     const std::string name = path.string();
     require(!text.tokens.empty() && text.bytes.size() == text.tokens.size(), ExitCode::internal,
             Place{name}, "a text without tokens or without their bytes");
-    constexpr std::int64_t kMost = std::numeric_limits<std::int16_t>::max();
-    require(moe_layers.empty() || config.n_exp <= kMost, ExitCode::unsupported, Place{name},
-            "experts of a layer; expected at most ", kMost, " for a trace, found ", config.n_exp);
+    require(moe_layers.empty() || config.n_exp <= kMostRecordedExperts, ExitCode::unsupported,
+            Place{name}, "experts of a layer; expected at most ", kMostRecordedExperts,
+            " for a trace, found ", config.n_exp);
   }
 
   bool records(ArrayGroup group) const {

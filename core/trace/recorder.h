@@ -14,6 +14,9 @@
 
 namespace kappascope {
 
+// expert_index is int16 in a trace.
+inline constexpr std::int64_t kMostRecordedExperts = 32767;
+
 // How a text longer than sequence_len was cut (`--window`); one chunk otherwise.
 struct TextChunk {
   std::int64_t begin = 0;           // first token of the call

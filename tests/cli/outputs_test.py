@@ -128,7 +128,7 @@ class FilesTest(Case):
         self.assertEqual(err.count('missing.txt'), 1, err)
         folders = sorted(path.name for path in out.iterdir() if path.is_dir())
         self.assertEqual([name[:4] for name in folders], ['001-', '003-'])
-        self.assertRegex(folders[1], r'^003-[A-Za-z0-9_.-]+$')
+        self.assertEqual(folders[1], '003-ü?')
         self.assertEqual(files_under(out), sorted(
             ['model.npz'] + [f'{folder}/{name}' for folder in folders for name in ALL if name != 'model.npz']))
         self.run_into(self.folder / 'none', '-f', missing, '-f', missing, code=8)

@@ -104,7 +104,11 @@ TEST(TorchPt, ViewsOfAStorage) {
   EXPECT_EQ(tensor_fault({.shape = {2, 3}, .strides = {0, 1}}),
             "4 tensor w: not contiguous; shape [2, 3], strides [0, 1]");
   EXPECT_EQ(tensor_fault({.shape = {2, 3}, .strides = {1}}),
-            "4 tensor w: not contiguous; shape [2, 3], strides [1]");
+            "3 tensor w: has 2 axes; expected as many strides, found 1");
+  EXPECT_EQ(tensor_fault({.shape = {2, 3}, .strides = {4, 1}}),
+            "3 tensor w: leaves its storage; shape [2, 3], strides [4, 1]");
+  EXPECT_EQ(tensor_fault({.shape = {2, 3}, .strides = {INT64_MAX, 1}}),
+            "3 tensor w: leaves its storage; shape [2, 3], strides [9223372036854775807, 1]");
 }
 
 TEST(TorchPt, RefusesTensorsOutsideTheirStorage) {
@@ -145,7 +149,7 @@ TEST(TorchPt, RefusesWhatIsNoPlainTensor) {
   EXPECT_EQ(fault(pickled::tensor({}) + "Nb"),
             "4 tensor w: not a tensor; expected a tensor, found an object");
   EXPECT_EQ(fault(call(global("torch._utils", "_rebuild_tensor_v2"), ")")),
-            "4 tensor w: a plain tensor has 6 arguments, found 0");
+            "3 tensor w: a plain tensor has 6 arguments, found 0");
   EXPECT_EQ(fault(call(global("torch._utils", "_rebuild_parameter"), ")")),
             "3 tensor w: a parameter has 3 arguments, found 0");
   EXPECT_EQ(tensor_fault({.type = "nn"}).substr(0, 36), "3 pickle: global 'torch nn' is not a");
