@@ -238,6 +238,7 @@ class Run {
     files.insert(files.end(), pictures.begin(), pictures.end());
     terminal_.erase();
     folder.publish(job.subfolder, files);
+    warn_of_older_files(folder, job.subfolder, files);
     warn_of(job, trace, layers);
     report(job, trace, layers, summary);
   }
@@ -266,6 +267,21 @@ class Run {
          write_figures(options_.figures, traces, settings_.command, place, terminal_))
       names.push_back(join_words(kFiguresFolder, "/", name));
     return names;
+  }
+
+  // What another run left beside the files of this one tells of another text.
+  void warn_of_older_files(const OutputFolder& folder, const std::string& subfolder,
+                           const std::vector<std::string>& files) {
+    if (folder.temporary()) return;
+    std::string older;
+    for (const char* name : {"trace.npz", "tokens.csv", "routing.csv", "summary.json"}) {
+      const bool written = std::find(files.begin(), files.end(), name) != files.end();
+      if (!written && std::filesystem::exists(folder.path() / subfolder / name))
+        older += join_words(older.empty() ? "" : ", ", name);
+    }
+    if (!older.empty())
+      terminal_.warn(
+          describe({.file = folder.path().native()}, older + " there: of an earlier run"));
   }
 
   void warn_of(const Job& job, const Trace& trace, const std::vector<LayerSummary>& layers) {

@@ -71,6 +71,16 @@ class UsageTest(Case):
         with open('/dev/full', 'wb') as full:
             self.run_program('info', MODEL, code=5, stdout=full)
 
+    def test_closed_descriptors(self):
+        """What is closed must not become the next file that is opened, and be read or written instead."""
+        def closed(descriptor):
+            return lambda: os.close(descriptor)
+        for verb in ('run', 'tokens'):
+            err = self.run_program(verb, MODEL, '-f', '-', code=5, preexec_fn=closed(0))[1]
+            self.assertIn('standard input', err)
+            self.run_program(verb, MODEL, '-p', 'The tide', code=5, preexec_fn=closed(1))
+            self.run_program(verb, MODEL, '-p', 'The tide', preexec_fn=closed(2))
+
     def test_reader_that_goes_away(self):
         reader, writer = os.pipe()
         os.close(reader)

@@ -37,6 +37,13 @@ class FilesTest(Case):
         self.run_into(self.folder / 'both', '-p', 'a', '--format', 'json,npz')
         self.assertEqual(files_under(self.folder / 'both'), ['model.npz', 'summary.json', 'trace.npz'])
 
+    def test_older_files_are_pointed_at(self):
+        out = self.folder / 'out'
+        self.assertNotIn('earlier', self.run_into(out, '-p', 'The tide')[1])
+        self.assertNotIn('earlier', self.run_into(out, '-p', 'The sea')[1])
+        said = self.run_into(out, '-p', 'The sand', '--format', 'csv')[1]
+        self.assertIn('trace.npz, summary.json there: of an earlier run', said)
+
     def test_figures(self):
         out = self.folder / 'out'
         words = ('-p', 'The tide', '--format', 'json')
@@ -52,6 +59,17 @@ class FilesTest(Case):
         self.assertIn('kappa', (out / figures[0]).read_text())
         for wrong in (('--figures', 'los'), ('--figures', 'loss', '--figure-format', 'gif')):
             self.run_into(out, *words, *wrong, code=2)
+
+    def test_words_that_all_verbs_take(self):
+        folder = self.copy_model()
+        meta = next(folder.glob('meta_*.json'))
+        document = json.loads(meta.read_text())
+        document['model_config']['an_unknown_field'] = 1
+        meta.write_text(json.dumps(document))
+        for words in (('info', folder), ('tokens', folder, '-p', 'a'), ('run', folder, '-p', 'a')):
+            self.assertEqual(self.run_program(*words, '-q')[1], '')
+            said = [line for line in self.run_program(*words, '-v')[1].splitlines() if 'an_unknown_field' in line]
+            self.assertEqual(len(said), 1, words)
 
     def test_plot(self):
         self.run_into(self.folder / 'run', '-p', 'The tide', '--format', 'npz')
@@ -81,6 +99,7 @@ class FilesTest(Case):
         text = TEXTS / 'scripts.txt'
         tokens = self.run_program('tokens', MODEL, '-f', '-', '--json', input=text.read_bytes())[0]
         (self.folder / 'ids.json').write_text(tokens)
+        self.assertEqual(self.run_program('tokens', MODEL, '--ids', self.folder / 'ids.json', '--json')[0], tokens)
         self.run_into(self.folder / 'text', '-f', text, '--window')
         self.run_into(self.folder / 'ids', '--ids', self.folder / 'ids.json', '--window')
         by_text, by_ids = (np.load(self.folder / name / 'trace.npz') for name in ('text', 'ids'))

@@ -26,6 +26,7 @@ TEST(ParseJson, RefusesWithFileAndOffset) {
   EXPECT_EQ(line(R"({"a":1,"a":2})"), "3 m.json: offset 9: duplicate key 'a'");
   EXPECT_EQ(line(R"({"x":{"a":1},"y":{"a":1}})"), "no error");
   EXPECT_EQ(line("[1e999]"), "3 m.json: offset 6: invalid JSON: number overflow parsing '1e999'");
+  EXPECT_EQ(line(std::string_view("{}\0garbage", 10)), "3 m.json: offset 2: JSON: a NUL byte");
   EXPECT_EQ(line("[1,}").substr(0, 33), "3 m.json: offset 3: invalid JSON:");
   for (const char* bad : {"", " ", "[1", "[NaN]", "[Infinity]", "[-]", "1 2", "[1]]", "{1:2}",
                           "{\"a\"}", "['a']", "\"\xff\"", "\"\xed\xa0\x80\"", "\"\\ud800\"",

@@ -205,6 +205,8 @@ TEST(Pickle, RefusesLengthsPastTheEnd) {
 TEST(Pickle, ProtocolAndStop) {
   EXPECT_EQ(error_of([] { parse(""); }), refused(0, "ends without STOP"));
   EXPECT_EQ(error_of([] { parse("N."); }), "no error");  // protocol 0 or 1
+  EXPECT_EQ(error_of([] { parse("cposix\nsystem\np0\n(Vtrue\np1\ntp2\nRp3\n."); }),
+            refused(0, "global 'posix system' is not allowed"));
   EXPECT_EQ(error_of([] { parse("\x80\1N."); }),
             refused(0, "unknown protocol; expected 2 to 5, found 1"));
   EXPECT_EQ(error_of([] { parse("\x80\6N."); }),
