@@ -65,8 +65,10 @@ int plot_verb(const Arguments& arguments) {
   check_overlays(options, paths.size());
 
   std::vector<Trace> opened;
+  opened.reserve(paths.size());
   for (const std::string& path : paths) opened.push_back(open_trace(trace_file(path)));
   std::vector<const Trace*> traces;
+  traces.reserve(opened.size());
   for (const Trace& trace : opened) traces.push_back(&trace);
   Interrupts interrupts;
   Terminal terminal(talk.talk(), interrupts);

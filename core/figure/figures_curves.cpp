@@ -61,6 +61,7 @@ void add_spread(Table& table, const std::string& name, const std::vector<Spread>
       {"_max", &Spread::most},  {"_mean", &Spread::mean}};
   for (const auto& [suffix, member] : members) {
     std::vector<double> values;
+    values.reserve(spreads.size());
     for (const Spread& spread : spreads) values.push_back(spread.*member);
     table.columns.push_back({name + suffix, "", std::move(values)});
   }

@@ -25,7 +25,7 @@ double cells_height(const HeatMap& map, double plot_width) {
 
 }  // namespace
 
-PanelGroup::PanelGroup(std::vector<const Panel*> panels, double font, TextMeter& meter)
+PanelGroup::PanelGroup(const std::vector<const Panel*>& panels, double font, TextMeter& meter)
     : font_(font), meter_(meter) {
   for (const Panel* panel : panels) {
     PlacedPanel placed;

@@ -16,7 +16,7 @@ namespace kappascope {
 // decides which labels stand there.
 class PanelGroup {
  public:
-  PanelGroup(std::vector<const Panel*> panels, double font, TextMeter& meter);
+  PanelGroup(const std::vector<const Panel*>& panels, double font, TextMeter& meter);
 
   // Settles sizes for a width in points; heights of axes are multiplied by `stretch`.
   void plan(double width, double stretch);

@@ -53,7 +53,8 @@ class Layout {
 
   void paragraph(std::vector<TextLine>& lines, const std::string& text, const TextLook& look,
                  std::size_t most) {
-    for (std::string line : meter_.wrap(plain_text(text), room(), look.size, look.bold, most)) {
+    for (const std::string& line :
+         meter_.wrap(plain_text(text), room(), look.size, look.bold, most)) {
       // Tall scripts and stacked marks get the room their ink needs.
       const Box ink = meter_.extent(line, look.size, look.bold).ink;
       const double before = lines.empty() ? 0 : depth_;

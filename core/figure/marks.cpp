@@ -276,8 +276,10 @@ class Marks {
       std::vector<Point> points;
       for (std::size_t i = start; i < end; ++i) points.push_back({x(l.x[i]), y(l.high[i])});
       for (std::size_t i = end; i-- > start;) points.push_back({x(l.x[i]), y(l.low[i])});
-      if (end - start > 1) painter_.add(area(std::move(points), l.colour, kPale));
-      if (end - start == 1) stroke(std::move(points), palette_colour(l.colour), 0.6, 0);
+      if (end - start > 1)
+        painter_.add(area(std::move(points), l.colour, kPale));
+      else if (end - start == 1)
+        stroke(std::move(points), palette_colour(l.colour), 0.6, 0);
       start = std::max(end, start + 1);
     }
   }

@@ -233,11 +233,12 @@ void add_layer_tokens(Figure& figure, const Trace& trace, LayerMap map, ColourSc
 
 void add_layer_experts(Figure& figure, const Trace& trace, LayerMap map, ColourScale colours,
                        const std::string& value) {
-  std::vector<Column> columns = layer_columns(trace, map.columns);
-  columns.push_back(index_column("expert", map.columns));
+  const std::int64_t experts = map.columns;
+  std::vector<Column> columns = layer_columns(trace, experts);
+  columns.push_back(index_column("expert", experts));
   figure.tables.push_back(cell_table(std::move(columns), map, value, colours.unit));
   Panel panel =
-      cell_panel(expert_axis(map.columns), layer_axis(trace), std::move(map), std::move(colours));
+      cell_panel(expert_axis(experts), layer_axis(trace), std::move(map), std::move(colours));
   panel.empty = nothing_because(trace);
   figure.panels.push_back(std::move(panel));
 }

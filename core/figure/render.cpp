@@ -101,7 +101,8 @@ cairo_status_t append(void* out, const unsigned char* data, unsigned length) {
 std::string provenance_text(const Scene& scene) {
   std::string text;
   for (const auto& [key, value] : scene.provenance) {
-    text += (text.empty() ? "" : "; ") + key + ": " + value;
+    if (!text.empty()) text += "; ";
+    text.append(key).append(": ").append(value);
   }
   return text;
 }
@@ -203,7 +204,9 @@ std::vector<std::filesystem::path> write_figure(const Figure& figure, const Figu
     if (format == FigureFormat::csv) {
       for (std::size_t i = 0; i < figure.tables.size(); ++i) {
         const std::string number = i == 0 ? "" : "-" + std::to_string(i + 1);
-        written.push_back(folder / (figure.id + number + extension));
+        std::string name = figure.id;
+        name.append(number).append(extension);
+        written.push_back(folder / name);
         replace_file(written.back(), [&](const auto& part) { write_csv(figure.tables[i], part); });
       }
       continue;

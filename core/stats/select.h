@@ -27,7 +27,7 @@ class RankSelector {
  public:
   static constexpr int kRounds = 3;
 
-  explicit RankSelector(std::vector<std::int64_t> ranks) {
+  explicit RankSelector(const std::vector<std::int64_t>& ranks) {
     for (const std::int64_t rank : ranks) targets_.push_back({rank, 0});
   }
 
