@@ -90,6 +90,31 @@ TokenizedText with_bytes(std::vector<Token> tokens, const Tokenizer* tokenizer,
   return result;
 }
 
+// Texts of at most 256 MiB: a file that is longer is refused (damaged) before it is read.
+SourceText read_text(const std::string& file) {
+  if (file == "-") return {"standard input", read_standard_input()};
+  return {file, read_text_file(file, kLongestText)};
+}
+
+// Ids from a file: a JSON array, an object with "token_id" (as `tokens --json` prints), or one a
+// line. Nothing is put in front; bytes are those of `tokenizer` when there is one.
+TokenizedText read_ids(const std::string& file, const Tokenizer* tokenizer, const Model& model,
+                       std::int64_t max_tokens) {
+  const SourceText source = read_text(file);
+  const std::string_view text = trimmed(source.text);
+  const bool json = !text.empty() && (text.front() == '[' || text.front() == '{');
+  const std::vector<std::int64_t> ids =
+      json ? ids_of_json(text, source.source) : ids_of_lines(source.text, source.source);
+  require(!ids.empty(), ExitCode::unsupported, {.file = source.source},
+          "expected at least one token id, found none");
+  std::vector<Token> tokens;
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    check_id(ids[t], t, model, source.source);
+    tokens.push_back({.id = std::int32_t(ids[t])});
+  }
+  return with_bytes(std::move(tokens), tokenizer, max_tokens);
+}
+
 }  // namespace
 
 void TextOptions::add_to(CLI::App& app) {
@@ -127,11 +152,6 @@ TokenizedText TextOptions::read(const std::string& source, const Tokenizer* toke
   return tokenize(text, *tokenizer, model, max_tokens);
 }
 
-SourceText read_text(const std::string& file) {
-  if (file == "-") return {"standard input", read_standard_input()};
-  return {file, read_text_file(file, kLongestText)};
-}
-
 std::optional<std::filesystem::path> tokenizer_if_any(const Model& model,
                                                       const std::string& folder) {
   try {
@@ -149,23 +169,6 @@ TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const
   for (std::size_t t = 0; t < result.tokens.size(); ++t)
     check_id(result.tokens[t].id, t, model, text.source);
   return result;
-}
-
-TokenizedText read_ids(const std::string& file, const Tokenizer* tokenizer, const Model& model,
-                       std::int64_t max_tokens) {
-  const SourceText source = read_text(file);
-  const std::string_view text = trimmed(source.text);
-  const bool json = !text.empty() && (text.front() == '[' || text.front() == '{');
-  const std::vector<std::int64_t> ids =
-      json ? ids_of_json(text, source.source) : ids_of_lines(source.text, source.source);
-  require(!ids.empty(), ExitCode::unsupported, {.file = source.source},
-          "expected at least one token id, found none");
-  std::vector<Token> tokens;
-  for (std::size_t t = 0; t < ids.size(); ++t) {
-    check_id(ids[t], t, model, source.source);
-    tokens.push_back({.id = std::int32_t(ids[t])});
-  }
-  return with_bytes(std::move(tokens), tokenizer, max_tokens);
 }
 
 void cut_into_chunks(TokenizedText& text, std::int64_t sequence_len, bool window,

@@ -37,9 +37,6 @@ struct SourceText {
   std::string text;
 };
 
-// Texts of at most 256 MiB: a file that is longer is refused (damaged) before it is read.
-SourceText read_text(const std::string& file);
-
 // The tokenizer's file: as find_tokenizer, but where it is missing and no folder was named,
 // nothing.
 std::optional<std::filesystem::path> tokenizer_if_any(const Model& model,
@@ -48,11 +45,6 @@ std::optional<std::filesystem::path> tokenizer_if_any(const Model& model,
 // What the model is fed: BOS and the text's tokens, cut to `max_tokens` when that is > 0. An id
 // outside the model's vocabulary: unsupported, naming its position.
 TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const Model& model,
-                       std::int64_t max_tokens);
-
-// Ids from a file: a JSON array, an object with "token_id" (as `tokens --json` prints), or one a
-// line. Nothing is put in front; bytes are those of `tokenizer` when there is one.
-TokenizedText read_ids(const std::string& file, const Tokenizer* tokenizer, const Model& model,
                        std::int64_t max_tokens);
 
 // Fills text.chunks: one call of the model, or, with `window`, calls of sequence_len tokens that
