@@ -133,6 +133,9 @@ void kappa_swiglu_ref(const KappaSwigluArgs& args) {
     if (args.gate_act_out)
       std::copy(row.gate_act.begin(), row.gate_act.end(), args.gate_act_out + r * args.gates);
     if (args.stats) args.stats[r] = describe_gates(args, z, row);
+    if (args.kappa_stats)
+      kappa_statistics_ref(
+          {args.gates, args.kappa, args.score ? args.score[r] : 1, &args.kappa_stats[r]});
     if (args.kappa_hist || args.gate_pre_hist) count_bins(args, z, row);
     if (args.effect && !args.identity_gate) add_effect(args, z, row);
   }

@@ -65,6 +65,18 @@ struct EffectSums {
   std::int64_t count = 0;  // scalars
 };
 
+// κ of one expert's gate units at one score: what the trace keeps of it (SPEC §4).
+struct KappaStatistics {
+  float mean, minimum, maximum, p05, p95;  // quantiles interpolate linearly
+};
+struct KappaStatisticsArgs {
+  std::int64_t gates = 0;
+  KappaView kappa;  // of this expert; bias nullptr: κ = 1
+  float score = 0;
+  KappaStatistics* result = nullptr;  // all NaN when a κ is NaN
+};
+void kappa_statistics_ref(const KappaStatisticsArgs& args);
+
 // a = z·σ(κz), h = a ∘ up, and the statistics of the rows [first_recorded, rows).
 // One call is one expert's kept rows; rows before first_recorded only run (context of a window).
 struct KappaSwigluArgs {
@@ -79,14 +91,28 @@ struct KappaSwigluArgs {
   std::int64_t first_recorded = 0;
   float active_threshold = 0.1f;
   std::int64_t top_gates = 16;
-  GateStats* stats = nullptr;             // [rows]; nullptr: none asked for
-  std::int64_t* kappa_hist = nullptr;     // [kKappaBins] added to
-  std::int64_t* gate_pre_hist = nullptr;  // [kGatePreBins] added to
-  EffectSums* effect = nullptr;           // added to
-  float* kappa_out = nullptr;             // [rows,I] κ, when asked for
-  float* gate_act_out = nullptr;          // [rows,I] a, when asked for
+  GateStats* stats = nullptr;              // [rows]; nullptr: none asked for
+  KappaStatistics* kappa_stats = nullptr;  // [rows]
+  std::int64_t* kappa_hist = nullptr;      // [kKappaBins] added to
+  std::int64_t* gate_pre_hist = nullptr;   // [kGatePreBins] added to
+  EffectSums* effect = nullptr;            // added to
+  float* kappa_out = nullptr;              // [rows,I] κ, when asked for
+  float* gate_act_out = nullptr;           // [rows,I] a, when asked for
 };
 void kappa_swiglu_ref(const KappaSwigluArgs& args);
+
+// y[r,:] = x[row r,:] · W for few rows; W is read once for up to 64 of them.
+struct RowProductArgs {
+  std::int64_t rows = 0, in = 0, out = 0;
+  const float* x = nullptr;  // rows of x_stride floats
+  std::int64_t x_stride = 0;
+  const std::int64_t* row_index = nullptr;  // [rows] which rows of x; nullptr: the first ones
+  const float* weight = nullptr;            // [in,out], rows of weight_stride floats
+  std::int64_t weight_stride = 0;
+  float* y = nullptr;  // [rows,out], rows of y_stride floats
+  std::int64_t y_stride = 0;
+};
+void row_product_ref(const RowProductArgs& args);
 
 // What is read off a block of output logits (SPEC §4).
 inline constexpr int kTopTokens = 5;
@@ -100,5 +126,23 @@ struct NextTokenArgs {
   float* top_logprob = nullptr;          // [rows,kTopTokens]; NaN past V
 };
 void next_token_ref(const NextTokenArgs& args);
+
+// The twins for the vector units of the CPU, compiled once per instruction set from kernels/cpu/.
+// Results of different sets differ by rounding; those of one do not depend on who calls them when.
+struct CpuKernels {
+  const char* name;  // "avx512", "avx2", "generic"
+  void (*kappa_swiglu)(const KappaSwigluArgs& args);
+  void (*kappa_statistics)(const KappaStatisticsArgs& args);
+  void (*row_product)(const RowProductArgs& args);
+  // y[i] = f(x[i]): at most 2 ulp or 1e-6 wrong wherever the result is a normal number.
+  using Function = void (*)(const float* x, float* y, std::int64_t size);
+  Function exp, tanh, sigmoid, log;
+};
+
+// Those this machine can run, widest vectors first; a nullptr ends the list.
+const CpuKernels* const* usable_cpu_kernels();
+inline const CpuKernels& cpu_kernels() {
+  return *usable_cpu_kernels()[0];
+}
 
 }  // namespace kappascope

@@ -1,0 +1,36 @@
+// The kernels of one instruction set.
+#include "kernels/cpu/vector.h"
+#include "kernels/kernels.h"
+
+namespace kappascope::KAPPASCOPE_ISA {
+
+void kappa_swiglu(const KappaSwigluArgs& args);
+void kappa_statistics(const KappaStatisticsArgs& args);
+void row_product(const RowProductArgs& args);
+
+namespace {
+
+#define KAPPASCOPE_OVER_ARRAY(function)                                   \
+  [](const float* x, float* y, std::int64_t size) {                       \
+    for (std::int64_t i = 0; i < size; i += kVector) {                    \
+      const std::int64_t count = size - i < kVector ? size - i : kVector; \
+      store_part(y + i, function(load_part(x + i, count)), count);        \
+    }                                                                     \
+  }
+
+}  // namespace
+
+#define KAPPASCOPE_QUOTED(name) #name
+#define KAPPASCOPE_TEXT(name) KAPPASCOPE_QUOTED(name)
+
+extern const CpuKernels kernels;
+const CpuKernels kernels = {KAPPASCOPE_TEXT(KAPPASCOPE_ISA),
+                            kappa_swiglu,
+                            kappa_statistics,
+                            row_product,
+                            KAPPASCOPE_OVER_ARRAY(exp),
+                            KAPPASCOPE_OVER_ARRAY(tanh),
+                            KAPPASCOPE_OVER_ARRAY(sigmoid),
+                            KAPPASCOPE_OVER_ARRAY(log)};
+
+}  // namespace kappascope::KAPPASCOPE_ISA
