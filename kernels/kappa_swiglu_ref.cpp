@@ -128,14 +128,16 @@ void kappa_swiglu_ref(const KappaSwigluArgs& args) {
       row.gate_act[i] = args.identity_gate ? z[i] : silu_kappa(z[i], row.kappa[i]);
     for (std::int64_t i = 0; i < args.gates; ++i) hidden[i] = row.gate_act[i] * up[i];
     if (r < args.first_recorded) continue;
+    const std::int64_t to = args.out_row ? args.out_row[r] : r;
     if (args.kappa_out)
-      std::copy(row.kappa.begin(), row.kappa.end(), args.kappa_out + r * args.gates);
+      std::copy(row.kappa.begin(), row.kappa.end(), args.kappa_out + to * args.gates);
+    if (args.gate_pre_out) std::copy_n(z, args.gates, args.gate_pre_out + to * args.gates);
     if (args.gate_act_out)
-      std::copy(row.gate_act.begin(), row.gate_act.end(), args.gate_act_out + r * args.gates);
-    if (args.stats) args.stats[r] = describe_gates(args, z, row);
+      std::copy(row.gate_act.begin(), row.gate_act.end(), args.gate_act_out + to * args.gates);
+    if (args.stats) args.stats[to] = describe_gates(args, z, row);
     if (args.kappa_stats)
       kappa_statistics_ref(
-          {args.gates, args.kappa, args.score ? args.score[r] : 1, &args.kappa_stats[r]});
+          {args.gates, args.kappa, args.score ? args.score[r] : 1, &args.kappa_stats[to]});
     if (args.kappa_hist || args.gate_pre_hist) count_bins(args, z, row);
     if (args.effect && !args.identity_gate) add_effect(args, z, row);
   }

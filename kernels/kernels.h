@@ -41,7 +41,7 @@ struct RouteArgs {
   float* expert_weight = nullptr;        // [T,K] softmax over the chosen logits; 0 where dropped
   std::uint8_t* expert_kept = nullptr;   // [T,K]
   float* kappa_input = nullptr;          // [T,K] s; NaN where dropped or none
-  // SPEC §5, [T] each
+  // SPEC §5, [T] each; nullptr, all five: not wanted (not in the reference)
   float* top1_prob = nullptr;
   float* selected_mass = nullptr;
   float* margin = nullptr;   // NaN when K = E
@@ -49,6 +49,9 @@ struct RouteArgs {
   float* entropy = nullptr;
 };
 void route_ref(const RouteArgs& args);
+// Its second half, the same for every twin: fills expert_kept and kappa_input and sets the weights
+// of what is dropped to 0, from expert_index and expert_weight.
+void route_capacity(const RouteArgs& args);
 
 // Gate statistics of one (token, expert) row (SPEC §5).
 struct GateStats {
@@ -97,7 +100,10 @@ struct KappaSwigluArgs {
   std::int64_t* gate_pre_hist = nullptr;   // [kGatePreBins] added to
   EffectSums* effect = nullptr;            // added to
   float* kappa_out = nullptr;              // [rows,I] κ, when asked for
+  float* gate_pre_out = nullptr;           // [rows,I] z, when asked for
   float* gate_act_out = nullptr;           // [rows,I] a, when asked for
+  // Row r of stats, kappa_stats and the three above is written at out_row[r]; nullptr: at r.
+  const std::int64_t* out_row = nullptr;
 };
 void kappa_swiglu_ref(const KappaSwigluArgs& args);
 
@@ -131,9 +137,12 @@ void next_token_ref(const NextTokenArgs& args);
 // Results of different sets differ by rounding; those of one do not depend on who calls them when.
 struct CpuKernels {
   const char* name;  // "avx512", "avx2", "generic"
+  // Of route_ref without capacity (see route_capacity), tokens [first, last).
+  void (*route_tokens)(const RouteArgs& args, std::int64_t first, std::int64_t last);
+  void (*row_product)(const RowProductArgs& args);
   void (*kappa_swiglu)(const KappaSwigluArgs& args);
   void (*kappa_statistics)(const KappaStatisticsArgs& args);
-  void (*row_product)(const RowProductArgs& args);
+  void (*next_token)(const NextTokenArgs& args);
   // y[i] = f(x[i]): at most 2 ulp or 1e-6 wrong wherever the result is a normal number.
   using Function = void (*)(const float* x, float* y, std::int64_t size);
   Function exp, tanh, sigmoid, log;

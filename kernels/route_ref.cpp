@@ -71,7 +71,9 @@ float kappa_score(const RouteArgs& args, float weight, float logit, std::int32_t
   return kNaN;
 }
 
-void drop_over_capacity(const RouteArgs& args) {
+}  // namespace
+
+void route_capacity(const RouteArgs& args) {
   std::vector<std::int64_t> queued(args.experts, 0);
   for (std::int64_t k = 0; k < args.slots; ++k) {
     for (std::int64_t t = 0; t < args.tokens; ++t) {
@@ -87,6 +89,8 @@ void drop_over_capacity(const RouteArgs& args) {
     }
   }
 }
+
+namespace {
 
 // p = softmax over all E: its maximum, its sum over the chosen, its entropy / ln E; and the gap
 // between the two highest logits.
@@ -129,7 +133,7 @@ void route_ref(const RouteArgs& args) {
     weigh(args, t);
     describe_router(args, t, probabilities);
   }
-  drop_over_capacity(args);
+  route_capacity(args);
 }
 
 }  // namespace kappascope

@@ -191,21 +191,21 @@ void set_kappa(Call& call, std::int64_t r) {
   call.described = false;
 }
 
-void record_kappa(Call& call, std::int64_t r) {
+void record_kappa(Call& call, std::int64_t to) {
   const KappaSwigluArgs& args = call.args;
   if (args.kappa_out)
-    std::memcpy(args.kappa_out + r * args.gates, call.kappa.kappa,
+    std::memcpy(args.kappa_out + to * args.gates, call.kappa.kappa,
                 static_cast<std::size_t>(args.gates) * sizeof(float));
   if (!args.kappa_hist && !args.kappa_stats) return;
   if (!call.described)
     describe_kappa(call.kappa, args.kappa.log_bound, args.kappa_stats != nullptr);
   call.described = true;
-  if (args.kappa_stats) args.kappa_stats[r] = call.kappa.statistics;
+  if (args.kappa_stats) args.kappa_stats[to] = call.kappa.statistics;
   for (int i = 0; args.kappa_hist && i < kKappaBins; ++i)
     args.kappa_hist[i] += call.kappa.counts[i];
 }
 
-void run_row(Call& call, std::int64_t r, bool recorded) {
+void run_row(Call& call, std::int64_t r, std::int64_t to, bool recorded) {
   const KappaSwigluArgs& args = call.args;
   RowSums sums;
   for (std::int64_t first = 0; first < args.gates; first += kBlock) {
@@ -215,14 +215,15 @@ void run_row(Call& call, std::int64_t r, bool recorded) {
     float* act = recorded ? call.act : nullptr;
     args.identity_gate ? activate<true>(block, act) : activate<false>(block, act);
     if (!recorded) continue;
-    if (args.gate_act_out)
-      std::memcpy(args.gate_act_out + at, act,
-                  static_cast<std::size_t>(block.size) * sizeof(float));
+    const auto bytes = static_cast<std::size_t>(block.size) * sizeof(float);
+    const std::int64_t out = to * args.gates + first;
+    if (args.gate_pre_out) std::memcpy(args.gate_pre_out + out, block.z, bytes);
+    if (args.gate_act_out) std::memcpy(args.gate_act_out + out, act, bytes);
     if (args.stats) add_gates(call, block, sums);
     if (args.effect && !args.identity_gate) add_effect(call, block);
     if (args.gate_pre_hist) count_gate_pre(call, block);
   }
-  if (recorded && args.stats) args.stats[r] = describe_gates(call, sums);
+  if (recorded && args.stats) args.stats[to] = describe_gates(call, sums);
 }
 
 void add_effect_sums(const Call& call, std::int64_t rows) {
@@ -252,12 +253,13 @@ void kappa_swiglu(const KappaSwigluArgs& args) {
       scratch.data + 3 * padded,
       scratch.data + 4 * padded};
   const bool wanted = args.stats || args.kappa_stats || args.kappa_hist || args.gate_pre_hist ||
-                      args.effect || args.kappa_out || args.gate_act_out;
+                      args.effect || args.kappa_out || args.gate_pre_out || args.gate_act_out;
   for (std::int64_t r = 0; r < args.rows; ++r) {
     const bool recorded = wanted && r >= args.first_recorded;
+    const std::int64_t to = args.out_row ? args.out_row[r] : r;
     set_kappa(call, r);
-    run_row(call, r, recorded);
-    if (recorded) record_kappa(call, r);
+    run_row(call, r, to, recorded);
+    if (recorded) record_kappa(call, to);
   }
   if (args.gate_pre_hist) {
     call.gate_pre.move_to(args.gate_pre_hist, kGatePreBins);

@@ -4,9 +4,11 @@
 
 namespace kappascope::KAPPASCOPE_ISA {
 
+void route_tokens(const RouteArgs& args, std::int64_t first, std::int64_t last);
+void row_product(const RowProductArgs& args);
 void kappa_swiglu(const KappaSwigluArgs& args);
 void kappa_statistics(const KappaStatisticsArgs& args);
-void row_product(const RowProductArgs& args);
+void next_token(const NextTokenArgs& args);
 
 namespace {
 
@@ -25,9 +27,11 @@ namespace {
 
 extern const CpuKernels kernels;
 const CpuKernels kernels = {KAPPASCOPE_TEXT(KAPPASCOPE_ISA),
+                            route_tokens,
+                            row_product,
                             kappa_swiglu,
                             kappa_statistics,
-                            row_product,
+                            next_token,
                             KAPPASCOPE_OVER_ARRAY(exp),
                             KAPPASCOPE_OVER_ARRAY(tanh),
                             KAPPASCOPE_OVER_ARRAY(sigmoid),

@@ -1,0 +1,101 @@
+// Top-k routing of some tokens (SPEC §1.5, §5): who is chosen, with which weight, and what the
+// probabilities over all experts tell. Capacity is for all tokens together: route_capacity.
+//
+//   p = softmax(logits);  −Σ p ln p = ln S − Σ e^(l−m)·(l−m) / S,  S = Σ e^(l−m),  m = max l
+#include <cmath>
+#include <limits>
+
+#include "kernels/cpu/scratch.h"
+#include "kernels/cpu/vector.h"
+#include "kernels/kernels.h"
+
+namespace kappascope::KAPPASCOPE_ISA {
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+// NaN comes first, as in torch.topk; of equal scores the one met first stays ahead.
+KAPPASCOPE_INLINE bool better(float a, float b) {
+  return a > b || (a != a && b == b);
+}
+
+// The K + 1 (or E) best, best first, by insertion: most scores do not reach the last of them.
+void choose(const RouteArgs& args, std::int64_t t, float* scores, std::int32_t* best) {
+  const float* logits = args.logits + t * args.experts;
+  for (std::int64_t e = 0; e < args.experts; ++e)
+    scores[e] = logits[e] + (args.selection_bias ? args.selection_bias[e] : 0.0f);
+  const std::int64_t ranked = args.slots < args.experts ? args.slots + 1 : args.experts;
+  std::int64_t found = 0;
+  for (std::int64_t e = 0; e < args.experts; ++e) {
+    if (found == ranked && !better(scores[e], scores[best[ranked - 1]])) continue;
+    std::int64_t at = found < ranked ? found++ : ranked - 1;
+    for (; at > 0 && better(scores[e], scores[best[at - 1]]); --at) best[at] = best[at - 1];
+    best[at] = static_cast<std::int32_t>(e);
+  }
+  for (std::int64_t k = 0; k < args.slots; ++k) args.expert_index[t * args.slots + k] = best[k];
+  if (args.margin)
+    args.margin[t] =
+        args.slots < args.experts ? scores[best[args.slots - 1]] - scores[best[args.slots]] : kNaN;
+}
+
+void weigh(const RouteArgs& args, std::int64_t t) {
+  const float* logits = args.logits + t * args.experts;
+  const std::int32_t* index = args.expert_index + t * args.slots;
+  float* weight = args.expert_weight + t * args.slots;
+  float highest = logits[index[0]];
+  for (std::int64_t k = 1; k < args.slots; ++k)
+    if (highest < logits[index[k]]) highest = logits[index[k]];
+  float sum = 0;
+  for (std::int64_t k = 0; k < args.slots; ++k)
+    sum += weight[k] = std::exp(logits[index[k]] - highest);
+  for (std::int64_t k = 0; k < args.slots; ++k) weight[k] /= sum;
+}
+
+void describe(const RouteArgs& args, std::int64_t t, float* powers) {
+  const float* logits = args.logits + t * args.experts;
+  float best = -kInfinity, second = -kInfinity;
+  for (std::int64_t e = 0; e < args.experts; ++e) {
+    if (logits[e] > best) {
+      second = best;
+      best = logits[e];
+    } else if (second < logits[e]) {
+      second = logits[e];
+    }
+  }
+  DVec total = {}, weighted = {};
+  for (std::int64_t e = 0; e < args.experts; e += kVector) {
+    const IVec lanes = args.experts - e < kVector ? first_lanes(args.experts - e) : ~IVec{};
+    const Vec below = load_strided(logits, e, args.experts, 1) - best;
+    const Vec power = from_bits(bits_of(exp(below)) & lanes);
+    store(powers + e, power);
+    total += widen(power);
+    weighted += widen(power == splat(0) ? splat(0) : power * below);
+  }
+  const double all = sum(total), n = static_cast<double>(args.experts);
+  double selected = 0;
+  for (std::int64_t k = 0; k < args.slots; ++k)
+    selected += powers[args.expert_index[t * args.slots + k]];
+  const bool valid = all == all;
+  const double entropy = args.experts > 1 ? (std::log(all) - sum(weighted) / all) / std::log(n) : 0;
+  args.top1_prob[t] = valid ? static_cast<float>(1 / all) : kNaN;
+  args.selected_mass[t] = valid ? static_cast<float>(selected / all) : kNaN;
+  args.top_gap[t] = valid && args.experts > 1 ? best - second : kNaN;
+  args.entropy[t] = valid ? static_cast<float>(entropy) : kNaN;
+}
+
+}  // namespace
+
+void route_tokens(const RouteArgs& args, std::int64_t first, std::int64_t last) {
+  const Scratch scratch(3 * (args.experts + kVector) + 1);
+  float* powers = scratch.data;
+  float* scores = powers + args.experts + kVector;
+  auto* best = reinterpret_cast<std::int32_t*>(scores + args.experts);
+  for (std::int64_t t = first; t < last; ++t) {
+    choose(args, t, scores, best);
+    weigh(args, t);
+    if (args.top1_prob) describe(args, t, powers);
+  }
+}
+
+}  // namespace kappascope::KAPPASCOPE_ISA
