@@ -13,7 +13,7 @@ sources = find app core kernels tests \( -name '*.h' -o -name '*.cpp' -o -name '
 torchless = find app core kernels -name '*.cpp' ! -path 'core/forward/*' ! -name 'torch_*' -print0
 clang_format = build/deps/test-venv/bin/clang-format
 
-.PHONY: help demo test build asan fuzz figures format lint clean
+.PHONY: help demo test build asan fuzz figures bench format lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## /make \1\t/p' Makefile | expand -t 14
@@ -51,6 +51,13 @@ figures:  ## the agreed pictures of every figure beside those of now, on a page 
 	@cmake/setup.sh build
 	@$(call compile,release,kappascope)
 	@python3 -B tests/figures/golden_figures.py build/release/kappascope --page build/figures
+
+bench:  ## speed and memory beside peers, ratios only; ROWS=P1,P5 for some, KAPPASCOPE_REFERENCE=DIR
+	@cmake/setup.sh bench
+	@$(call compile,release,kappascope kappascope_make_model kappascope_bench)
+	@site=$$(echo "$$PWD"/build/deps/bench-venv/lib/python3*/site-packages); \
+	  LD_LIBRARY_PATH=$$(printf '%s:' "$$site"/nvidia/*/lib) \
+	  build/deps/bench-venv/bin/python -B tests/bench/bench.py build --rows="$(ROWS)"
 
 format:  ## lay out the sources by .clang-format
 	@cmake/setup.sh test

@@ -1,5 +1,6 @@
 #!/bin/bash
-# Installs what is missing: `cmake/setup.sh build|test|lint`, each with all of the one before.
+# Installs what is missing: `cmake/setup.sh build|test|lint`, each with all of the one before, or
+# `bench`: what build has and the peers of the benchmark.
 # System packages come from apt, Torch and the tests' Python packages from PyPI into build/deps.
 # What is there already is used. Nothing outside the checkout is written but apt's own files and a
 # cache folder; an interrupted set-up goes on at the next call.
@@ -168,11 +169,20 @@ choose_torch() {
   mv "$deps/torch-root.new" "$deps/torch-root"
 }
 
+# The peers of the benchmark, with the Torch at hand instead of one of their own.
+bench_environment() {
+  virtual_environment "$deps/bench-venv" cmake/requirements-bench.txt
+  (cd "$(<"$deps/torch-root")/.." && pwd) >"$(compgen -G "$deps/bench-venv/lib/python3*/site-packages")/torch.pth"
+}
+
 case ${1:-} in
-  build) install_packages "$packages_build" ;;
+  build | bench) install_packages "$packages_build" ;;
   test) install_packages "$packages_build$packages_test" ;;
   lint) install_packages "$packages_build$packages_test$packages_lint" ;;
-  *) die "usage: cmake/setup.sh build|test|lint" ;;
+  *) die "usage: cmake/setup.sh build|test|lint|bench" ;;
 esac
 choose_torch
-[[ $1 == build ]] || virtual_environment "$deps/test-venv" cmake/requirements-test.txt
+case $1 in
+  test | lint) virtual_environment "$deps/test-venv" cmake/requirements-test.txt ;;
+  bench) bench_environment ;;
+esac

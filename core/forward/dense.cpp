@@ -1,4 +1,6 @@
-#include <cmath>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
 #include <vector>
 
 #include "core/forward/feed_forward.h"
@@ -28,17 +30,21 @@ void gated(const at::Tensor& z, at::Tensor& up, std::int64_t layer, std::int64_t
   const std::vector<float> score(std::size_t(tokens), constant);
   std::vector<GateStats> stats(recorded ? std::size_t(tokens) : 0);
   KappaSwigluArgs args;
-  args.rows = tokens;
   args.gates = gates;
-  args.gate_pre = z.const_data_ptr<float>();
-  args.up = args.hidden = up.mutable_data_ptr<float>();
   args.score = score.data();
   if (context.options.kappa && !parameters.empty()) args.kappa = parameters.view();
-  args.first_recorded = first;
   args.active_threshold = float(config.gate_stats_threshold);
   args.top_gates = config.gate_stats_topk;
-  args.stats = recorded ? stats.data() : nullptr;
-  kappa_swiglu_ref(args);
+  float* hidden = up.mutable_data_ptr<float>();
+  at::parallel_for(0, tokens, 16, [&](std::int64_t begin, std::int64_t end) {
+    KappaSwigluArgs part = args;
+    part.rows = end - begin;
+    part.gate_pre = z.const_data_ptr<float>() + begin * gates;
+    part.up = part.hidden = hidden + begin * gates;
+    part.first_recorded = std::clamp<std::int64_t>(first - begin, 0, part.rows);
+    part.stats = recorded ? stats.data() + begin : nullptr;
+    cpu_kernels().kappa_swiglu(part);
+  });
   if (!recorded) return;
   const std::vector<float> kappa = dense_kappa(args.kappa, gates, constant);
   const DenseTap tap{layer, pass,         context.first_token(), context.recorded(),

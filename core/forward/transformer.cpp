@@ -1,5 +1,7 @@
 #include "core/forward/transformer.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -83,8 +85,12 @@ void predict(const at::Tensor& x, const Weights& weights, const CallContext& con
     top_id.resize(std::size_t(rows * kTopTokens));
     top_logprob.resize(std::size_t(rows * kTopTokens));
     const float* values = logits.const_data_ptr<float>();
-    next_token_ref({rows, vocab, values, target.data(), nll.data(), rank.data(), top_id.data(),
-                    top_logprob.data()});
+    at::parallel_for(0, rows, 4, [&](std::int64_t begin, std::int64_t end) {
+      cpu_kernels().next_token({end - begin, vocab, values + begin * vocab, target.data() + begin,
+                                nll.data() + begin, rank.data() + begin,
+                                top_id.data() + begin * kTopTokens,
+                                top_logprob.data() + begin * kTopTokens});
+    });
     const NextTokenTap tap{call.text_offset + first,
                            rows,
                            vocab,

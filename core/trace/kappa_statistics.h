@@ -9,10 +9,6 @@
 
 namespace kappascope {
 
-struct KappaStatistics {
-  float mean, minimum, maximum, p05, p95;  // quantiles interpolate linearly
-};
-
 // The experts of one layer. κ = U^tanh(α·s + b), or U^tanh(s·b) where there is no α.
 class LayerKappa {
  public:
@@ -23,10 +19,8 @@ class LayerKappa {
   KappaStatistics at(std::int64_t expert, float score);
 
  private:
-  KappaStatistics compute(std::int64_t expert, float score);
-
   KappaView kappa_;
-  std::vector<float> values_;  // [I], or [1] when all gate units share their parameters
+  std::int64_t gates_;
   // Without α the score is the same for every token, and so is κ.
   std::vector<std::optional<KappaStatistics>> fixed_;  // [E]
 };

@@ -249,7 +249,9 @@ struct TraceRecorder::State {
     std::vector<KappaStatistics> slots(size_of(tap.tokens * tap.slots),
                                        {kNaN, kNaN, kNaN, kNaN, kNaN});
     for (std::size_t i = 0; i < slots.size(); ++i) {
-      if (tap.expert_kept[i]) slots[i] = kappa.at(tap.expert_index[i], tap.kappa_input[i]);
+      if (!tap.expert_kept[i]) continue;
+      slots[i] =
+          tap.kappa_stats ? tap.kappa_stats[i] : kappa.at(tap.expert_index[i], tap.kappa_input[i]);
     }
     std::vector<float> column(slots.size());
     for (const KappaField& field : kKappaFields) {

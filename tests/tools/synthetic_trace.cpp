@@ -77,7 +77,7 @@ class MoeRows {
   MoeRows(const MoeRows&) = delete;
   MoeRows& operator=(const MoeRows&) = delete;
 
-  MoeTap tap;
+  MoeTap tap{};
 
  private:
   void route(const ModelConfig& config) {

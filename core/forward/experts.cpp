@@ -1,0 +1,334 @@
+// The order of the work: tokens are sorted by expert; a task is one expert and at most kRows of its
+// tokens. A thread takes a task through gate and up products, κ-SwiGLU with its statistics and down
+// product while the rows are in its cache. With too few tasks for the threads, as with one token,
+// each step is shared out by columns instead. Last, every token gathers its slots' outputs.
+#include "core/forward/experts.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "core/forward/operations.h"
+#include "core/forward/workers.h"
+
+namespace kappascope {
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr std::int64_t kRows = 64;                // one pass of row_product over the weights
+constexpr std::int64_t kOutputFloats = 16 << 20;  // of expert outputs waiting to be combined
+constexpr std::int64_t kColumns = 256;            // least to share out by columns
+
+struct Task {
+  std::int64_t expert, first, rows;  // rows of Sorted
+};
+
+// The kept assignments, by expert, then token, then slot.
+struct Sorted {
+  std::vector<std::int64_t> cell;      // index into [T,K]
+  std::vector<std::int64_t> token;     // cell / K
+  std::vector<std::int64_t> position;  // [T,K] where a cell stands here; −1: dropped
+  std::vector<float> score;            // s
+  std::vector<Task> tasks;
+
+  explicit Sorted(const Routing& routing);
+};
+
+Sorted::Sorted(const Routing& routing) : position(routing.expert_index.size(), -1) {
+  std::vector<std::int64_t> begin(std::size_t(routing.experts) + 1);
+  const std::size_t cells = routing.expert_index.size();
+  for (std::size_t c = 0; c < cells; ++c)
+    begin[std::size_t(routing.expert_index[c]) + 1] += routing.expert_kept[c];
+  for (std::int64_t e = 0; e < routing.experts; ++e) {
+    std::int64_t first = begin[std::size_t(e)];
+    const std::int64_t last = begin[std::size_t(e) + 1] += first;
+    for (; first < last; first += kRows) tasks.push_back({e, first, std::min(kRows, last - first)});
+  }
+  const auto kept = std::size_t(begin.back());
+  cell.resize(kept);
+  token.resize(kept);
+  score.resize(kept);
+  for (std::size_t c = 0; c < cells; ++c) {
+    if (!routing.expert_kept[c]) continue;
+    const auto at = std::size_t(begin[std::size_t(routing.expert_index[c])]++);
+    position[c] = std::int64_t(at);
+    cell[at] = std::int64_t(c);
+    token[at] = std::int64_t(c) / routing.slots;
+    score[at] = routing.kappa_input[c];
+  }
+}
+
+// What a task counts; summed over an expert's tasks in their order.
+struct TaskCounts {
+  std::int64_t kappa_hist[kKappaBins] = {}, gate_pre_hist[kGatePreBins] = {};
+  EffectSums effect;
+};
+
+void add(EffectSums& to, const EffectSums& more) {
+  to.sum += more.sum;
+  to.sum_abs += more.sum_abs;
+  to.sum_square += more.sum_square;
+  to.positive += more.positive;
+  to.rel_sum += more.rel_sum;
+  to.rel_sum_abs += more.rel_sum_abs;
+  to.rel_sum_square += more.rel_sum_square;
+  to.rel_positive += more.rel_positive;
+  to.count += more.count;
+}
+
+class Experts {
+ public:
+  Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+          const Routing& routing, const CallContext& context, const ProbeWants& wants,
+          ExpertRecord& record);
+  at::Tensor run();
+
+ private:
+  void prepare_record();
+  void run_whole(std::int64_t begin, std::int64_t end);
+  void run_by_columns(std::int64_t begin, std::int64_t end);
+  void swiglu(std::int64_t task, float* z, float* up);
+  void combine(std::int64_t first, std::int64_t last);
+  void collect();
+  // y [rows,out] = x · weight[expert], columns [column, column + columns) of it. `x_rows`: which
+  // rows of x, nullptr: the first ones.
+  void multiply(const float* x, const std::int64_t* x_rows, const at::Tensor& weight,
+                const Task& task, float* y, std::int64_t column, std::int64_t columns) const;
+
+  const at::Tensor& x_;
+  const MoeWeights& weights_;
+  const Routing& routing_;
+  const CallContext& context_;
+  const ModelConfig& config_;
+  const ProbeWants wants_;
+  ExpertRecord& record_;
+  const std::int64_t width_, gates_;
+  bool bilinear_;
+  KappaView kappa_;
+  Sorted sorted_;
+  std::vector<std::int64_t> record_row_;  // of the sorted rows, in [T,K] of the record
+  std::vector<TaskCounts> counts_;        // by task
+  at::Tensor y_;                          // [rows,H] outputs of the tasks in work
+  std::int64_t y_first_ = 0;              // sorted row of its first
+  at::Tensor output_;                     // [T,H]
+};
+
+Experts::Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+                 const Routing& routing, const CallContext& context, const ProbeWants& wants,
+                 ExpertRecord& record)
+    : x_(x),
+      weights_(weights),
+      routing_(routing),
+      context_(context),
+      config_(context.model.config),
+      wants_(wants),
+      record_(record),
+      width_(x.size(1)),
+      gates_(config_.gate_units()),
+      sorted_(routing),
+      output_(at::zeros_like(x)) {
+  const LayerPlan& plan = context.model.layers[std::size_t(layer)];
+  // As in the reference, a layer with κ parameters is never bilinear, not even with κ off.
+  bilinear_ = config_.bilinear_mlp_moe && !plan.kappa;
+  if (context.options.kappa && !plan.kappa_parameters.empty())
+    kappa_ = plan.kappa_parameters.view();
+  prepare_record();
+}
+
+// Only dropped cells keep their NaN, so only they are given one.
+void Experts::prepare_record() {
+  const std::int64_t tokens = context_.recorded(), slots = routing_.slots;
+  const auto cells = std::size_t(tokens * slots), experts = std::size_t(routing_.experts);
+  const std::int64_t skipped = context_.call.first_recorded * slots;
+  if (wants_.gate_stats || wants_.gates) {
+    for (const std::int64_t cell : sorted_.cell) record_row_.push_back(cell - skipped);
+  }
+  if (wants_.gate_stats) {
+    record_.gate_stats.assign(cells, {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN});
+    record_.kappa_stats.assign(cells, {kNaN, kNaN, kNaN, kNaN, kNaN});
+    record_.kappa_hist.assign(experts * kKappaBins, 0);
+    record_.gate_pre_hist.assign(experts * kGatePreBins, 0);
+    record_.effect.resize(experts);
+    counts_.resize(sorted_.tasks.size());
+  }
+  if (!wants_.gates) return;
+  for (at::Tensor* values : {&record_.kappa, &record_.gate_pre, &record_.gate_act}) {
+    *values = at::empty({tokens, slots, gates_});
+    float* to = values->mutable_data_ptr<float>();
+    for (std::size_t cell = 0; cell < cells; ++cell)
+      if (sorted_.position[cell + std::size_t(skipped)] < 0)
+        std::fill_n(to + std::int64_t(cell) * gates_, gates_, kNaN);
+  }
+}
+
+void Experts::multiply(const float* x, const std::int64_t* x_rows, const at::Tensor& weight,
+                       const Task& task, float* y, std::int64_t column,
+                       std::int64_t columns) const {
+  const std::int64_t in = weight.size(1), out = weight.size(2);
+  if (weight.scalar_type() == at::kFloat) {
+    const float* matrix = weight.const_data_ptr<float>() + task.expert * in * out;
+    cpu_kernels().row_product(
+        {task.rows, in, columns, x, in, x_rows, matrix + column, out, y + column, out});
+    return;
+  }
+  at::Tensor rows = at::from_blob(const_cast<float*>(x), {x_rows ? x_.size(0) : task.rows, in});
+  if (x_rows)
+    rows = rows.index_select(
+        0, at::from_blob(const_cast<std::int64_t*>(x_rows), {task.rows}, at::kLong));
+  at::from_blob(y, {task.rows, out})
+      .narrow(1, column, columns)
+      .copy_(product(rows, weight.select(0, task.expert).narrow(1, column, columns)));
+}
+
+// z, up [rows,I] of a task → a ∘ up in place of up, and its statistics.
+void Experts::swiglu(std::int64_t number, float* z, float* up) {
+  const Task& task = sorted_.tasks[std::size_t(number)];
+  const std::int64_t* token = sorted_.token.data() + task.first;
+  KappaSwigluArgs args;
+  args.rows = task.rows;
+  args.gates = gates_;
+  args.gate_pre = z;
+  args.up = args.hidden = up;
+  args.score = sorted_.score.data() + task.first;
+  args.kappa = kappa_;
+  if (kappa_.bias) args.kappa.bias += task.expert * kappa_.expert_stride;
+  if (kappa_.scale) args.kappa.scale += task.expert * kappa_.expert_stride;
+  args.identity_gate = bilinear_;
+  args.first_recorded =
+      std::lower_bound(token, token + task.rows, context_.call.first_recorded) - token;
+  args.active_threshold = float(config_.gate_stats_threshold);
+  args.top_gates = config_.gate_stats_topk;
+  if (!record_row_.empty()) args.out_row = record_row_.data() + task.first;
+  if (wants_.gate_stats) {
+    TaskCounts& counts = counts_[std::size_t(number)];
+    args.stats = record_.gate_stats.data();
+    args.kappa_stats = record_.kappa_stats.data();
+    args.kappa_hist = counts.kappa_hist;
+    args.gate_pre_hist = counts.gate_pre_hist;
+    args.effect = &counts.effect;
+  }
+  if (wants_.gates) {
+    args.kappa_out = record_.kappa.mutable_data_ptr<float>();
+    args.gate_pre_out = record_.gate_pre.mutable_data_ptr<float>();
+    args.gate_act_out = record_.gate_act.mutable_data_ptr<float>();
+  }
+  cpu_kernels().kappa_swiglu(args);
+}
+
+void Experts::run_whole(std::int64_t begin, std::int64_t end) {
+  float* y = y_.mutable_data_ptr<float>();
+  const float* x = x_.const_data_ptr<float>();
+  share_out(end - begin, context_, [&](std::int64_t i) {
+    const Task& task = sorted_.tasks[std::size_t(begin + i)];
+    const at::Tensor both = at::empty({2, task.rows, gates_});
+    float* z = both.mutable_data_ptr<float>();
+    float* up = z + task.rows * gates_;
+    const std::int64_t* token = sorted_.token.data() + task.first;
+    multiply(x, token, weights_.gate_proj, task, z, 0, gates_);
+    multiply(x, token, weights_.c_fc, task, up, 0, gates_);
+    swiglu(begin + i, z, up);
+    multiply(up, nullptr, weights_.c_proj, task, y + (task.first - y_first_) * width_, 0, width_);
+  });
+}
+
+// Equal parts of a matrix's columns, a multiple of kColumns but the last.
+struct Columns {
+  std::int64_t all, parts, each;
+  Columns(std::int64_t columns, std::int64_t wanted)
+      : all(columns),
+        parts(std::clamp<std::int64_t>(wanted, 1, (columns + kColumns - 1) / kColumns)),
+        each((columns + parts * kColumns - 1) / (parts * kColumns) * kColumns) {}
+  std::int64_t first(std::int64_t part) const { return std::min(all, part * each); }
+  std::int64_t count(std::int64_t part) const { return first(part + 1) - first(part); }
+};
+
+void Experts::run_by_columns(std::int64_t begin, std::int64_t end) {
+  const std::int64_t tasks = end - begin, threads = at::get_num_threads();
+  const at::Tensor both = at::empty({2, y_.size(0), gates_});
+  float* z = both.mutable_data_ptr<float>();
+  float* up = z + y_.size(0) * gates_;
+  float* y = y_.mutable_data_ptr<float>();
+  const float* x = x_.const_data_ptr<float>();
+  const Columns inner(gates_, (2 * threads + tasks - 1) / tasks);
+  const Columns outer(width_, (2 * threads + tasks - 1) / tasks);
+  const auto row = [&](std::int64_t i) {
+    return sorted_.tasks[std::size_t(begin + i)].first - y_first_;
+  };
+  share_out(tasks * 2 * inner.parts, context_, [&](std::int64_t i) {
+    const std::int64_t at = i / inner.parts / 2, part = i % inner.parts;
+    const bool gate = i / inner.parts % 2 == 0;
+    const Task& task = sorted_.tasks[std::size_t(begin + at)];
+    multiply(x, sorted_.token.data() + task.first, gate ? weights_.gate_proj : weights_.c_fc, task,
+             (gate ? z : up) + row(at) * gates_, inner.first(part), inner.count(part));
+  });
+  share_out(tasks, context_,
+            [&](std::int64_t i) { swiglu(begin + i, z + row(i) * gates_, up + row(i) * gates_); });
+  share_out(tasks * outer.parts, context_, [&](std::int64_t i) {
+    const std::int64_t at = i / outer.parts, part = i % outer.parts;
+    multiply(up + row(at) * gates_, nullptr, weights_.c_proj,
+             sorted_.tasks[std::size_t(begin + at)], y + row(at) * width_, outer.first(part),
+             outer.count(part));
+  });
+}
+
+// Adds the outputs of sorted rows [first, last), which lie in y_, to their tokens', slot by slot.
+void Experts::combine(std::int64_t first, std::int64_t last) {
+  const float* y = y_.const_data_ptr<float>();
+  float* output = output_.mutable_data_ptr<float>();
+  const std::int64_t tokens = x_.size(0), each = 64;
+  share_out((tokens + each - 1) / each, context_, [&](std::int64_t i) {
+    for (std::int64_t t = i * each; t < std::min(tokens, (i + 1) * each); ++t) {
+      for (std::int64_t k = 0; k < routing_.slots; ++k) {
+        const auto cell = std::size_t(t * routing_.slots + k);
+        const std::int64_t at = sorted_.position[cell];
+        if (at < first || at >= last) continue;
+        const float weight = routing_.expert_weight[cell];
+        const float* from = y + (at - first) * width_;
+        float* to = output + t * width_;
+        for (std::int64_t h = 0; h < width_; ++h) to[h] += weight * from[h];
+      }
+    }
+  });
+}
+
+void Experts::collect() {
+  for (std::size_t i = 0; i < counts_.size(); ++i) {
+    const auto e = std::size_t(sorted_.tasks[i].expert);
+    for (std::size_t bin = 0; bin < kKappaBins; ++bin)
+      record_.kappa_hist[e * kKappaBins + bin] += counts_[i].kappa_hist[bin];
+    for (std::size_t bin = 0; bin < kGatePreBins; ++bin)
+      record_.gate_pre_hist[e * kGatePreBins + bin] += counts_[i].gate_pre_hist[bin];
+    add(record_.effect[e], counts_[i].effect);
+  }
+}
+
+at::Tensor Experts::run() {
+  const auto tasks = std::int64_t(sorted_.tasks.size());
+  const std::int64_t most = std::max(kRows, kOutputFloats / width_);
+  for (std::int64_t begin = 0, end = 0; begin < tasks; begin = end) {
+    y_first_ = sorted_.tasks[std::size_t(begin)].first;
+    std::int64_t last = y_first_;
+    for (; end < tasks; ++end) {
+      const Task& task = sorted_.tasks[std::size_t(end)];
+      if (task.first + task.rows - y_first_ > most) break;
+      last = task.first + task.rows;
+    }
+    y_ = at::empty({last - y_first_, width_});
+    if (end - begin < 2 * at::get_num_threads() && at::get_num_threads() > 1)
+      run_by_columns(begin, end);
+    else
+      run_whole(begin, end);
+    combine(y_first_, last);
+  }
+  collect();
+  return output_;
+}
+
+}  // namespace
+
+at::Tensor run_experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+                       const Routing& routing, const CallContext& context, const ProbeWants& wants,
+                       ExpertRecord& record) {
+  return Experts(x, weights, layer, routing, context, wants, record).run();
+}
+
+}  // namespace kappascope

@@ -1,0 +1,41 @@
+// Work shared out among Torch's threads.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "core/forward/feed_forward.h"
+
+namespace kappascope {
+
+// Calls item(0) … item(items − 1), each once, on Torch's threads, whoever is free taking the next.
+// Only the calling thread asks the progress; what an item or the progress throws comes out here,
+// after the items under way.
+template <typename Item>
+void share_out(std::int64_t items, const CallContext& context, const Item& item) {
+  context.check();
+  std::atomic<std::int64_t> next{0};
+  const auto work = [&](std::int64_t, std::int64_t) {
+    const at::InferenceMode no_gradients;
+    const bool caller = at::get_thread_num() == 0;
+    try {
+      for (std::int64_t i = next++; i < items; i = next++) {
+        if (caller) context.check();
+        item(i);
+      }
+    } catch (...) {
+      next = items;
+      throw;
+    }
+  };
+  const auto threads = std::min<std::int64_t>(at::get_num_threads(), items);
+  if (threads < 2 || at::in_parallel_region())
+    work(0, 1);
+  else
+    at::parallel_for(0, threads, 1, work);
+}
+
+}  // namespace kappascope

@@ -1,0 +1,196 @@
+// Works on one MoE layer: the layer, its experts alone, library products of the same shapes, and
+// reading its weights.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <fstream>
+#include <thread>
+
+#include "core/forward/experts.h"
+#include "tests/bench/works.h"
+
+namespace kappascope::bench {
+namespace {
+
+// Nothing is recorded.
+class Silent final : public Probe {
+ public:
+  ProbeWants wants() const noexcept override { return {}; }
+};
+
+// The model in a folder, its first layer an MoE layer.
+struct LoadedLayer {
+  Model model;
+  NoProgress progress;
+  Weights weights;
+  ForwardOptions options;
+  Silent probe;
+
+  explicit LoadedLayer(const Json& arguments)
+      : model(open_model(arguments.at("model").get<std::string>())),
+        weights(load_weights(model, ComputeType::float32, progress)) {
+    at::set_num_threads(arguments.value("threads", 1));
+  }
+  const MoeWeights& layer() const { return weights.layers[0].moe; }
+
+  // Runs `body` with the context of a call of so many tokens.
+  template <typename Body>
+  auto in_call(std::int64_t tokens, Body body) {
+    const std::vector<std::int32_t> ids(std::size_t(tokens), 0);
+    const ForwardCall call{ids};
+    const CallContext context{model, call, options, probe, progress, probe.wants(), 0, 0};
+    const at::InferenceMode no_gradients;
+    return body(context);
+  }
+};
+
+// "layer": router, experts and combine on `calls` inputs [tokens,H] a round, from a file of float32
+// [round, call, tokens, H]; with "output" the first call's result goes to a file.
+class LayerWork final : public Work {
+ public:
+  explicit LayerWork(const Json& arguments)
+      : loaded_(arguments),
+        tokens_(arguments.at("tokens")),
+        calls_(arguments.value("calls", 1)),
+        width_(loaded_.model.config.n_embd) {
+    std::ifstream file(arguments.at("input").get<std::string>(), std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    input_.resize(bytes.size() / sizeof(float));
+    std::memcpy(input_.data(), bytes.data(), input_.size() * sizeof(float));
+  }
+
+  Json run(const Json& arguments) override {
+    const std::int64_t round = arguments.at("round"), size = tokens_ * width_;
+    at::Tensor result;
+    const double begin = seconds_now();
+    loaded_.in_call(tokens_, [&](const CallContext& context) {
+      for (std::int64_t i = 0; i < calls_; ++i) {
+        const at::Tensor x =
+            at::from_blob(input_.data() + (round * calls_ + i) * size, {tokens_, width_});
+        const at::Tensor y = moe_layer(x, loaded_.layer(), 0, 0, context);
+        if (i == 0) result = y;
+      }
+    });
+    const double seconds = (seconds_now() - begin) / double(calls_);
+    if (arguments.contains("output")) {
+      std::ofstream file(arguments.at("output").get<std::string>(), std::ios::binary);
+      file.write(reinterpret_cast<const char*>(result.const_data_ptr<float>()),
+                 std::streamsize(result.nbytes()));
+    }
+    const ModelConfig& config = loaded_.model.config;
+    const std::int64_t weights = config.moe_top_k * 3 * width_ * config.gate_units() * 4;
+    return {{"seconds", seconds}, {"weight_bytes", weights}};
+  }
+
+ private:
+  LoadedLayer loaded_;
+  std::int64_t tokens_, calls_, width_;
+  std::vector<float> input_;
+};
+
+// The experts with `rows` tokens each, evenly: "experts" runs them whole, "loop" is a bare loop of
+// the library's products over the same experts (no gather, no κ, no combine), "dense" the same
+// number of multiplications as three products of all rows with one expert.
+class FfnWork final : public Work {
+ public:
+  FfnWork(const Json& arguments, std::string kind)
+      : kind_(std::move(kind)), loaded_(arguments), rows_(arguments.at("rows")) {
+    const ModelConfig& config = loaded_.model.config;
+    const std::int64_t width = config.n_embd, gates = config.gate_units();
+    const std::int64_t tokens = rows_ * config.n_exp / config.moe_top_k;
+    at::manual_seed(1);
+    x_ = at::randn({tokens, width});
+    const std::int64_t most = kind_ == "dense" ? rows_ * config.n_exp : rows_;
+    z_ = at::empty({most, gates});
+    up_ = at::empty({most, gates});
+    y_ = at::empty({most, width});
+    gathered_ = at::randn({most, width});
+    routing_ = {config.n_exp, config.moe_top_k, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+    for (std::int64_t cell = 0; cell < tokens * config.moe_top_k; ++cell) {
+      routing_.expert_index.push_back(std::int32_t(cell * 7 % config.n_exp));
+      routing_.expert_weight.push_back(1.0f / float(config.moe_top_k));
+      routing_.kappa_input.push_back(float(cell % 13) * 0.1f);
+    }
+    routing_.expert_kept.assign(routing_.expert_index.size(), 1);
+  }
+
+  Json run(const Json&) override {
+    const double begin = seconds_now();
+    loaded_.in_call(x_.size(0), [&](const CallContext& context) {
+      ExpertRecord record;
+      if (kind_ == "experts") run_experts(x_, loaded_.layer(), 0, routing_, context, {}, record);
+      const std::int64_t experts = kind_ == "loop" ? routing_.experts : kind_ == "dense" ? 1 : 0;
+      for (std::int64_t e = 0; e < experts; ++e) {
+        at::mm_out(z_, gathered_, loaded_.layer().gate_proj[e]);
+        at::mm_out(up_, gathered_, loaded_.layer().c_fc[e]);
+        at::mm_out(y_, up_, loaded_.layer().c_proj[e]);
+      }
+    });
+    return {{"seconds", seconds_now() - begin}};
+  }
+
+ private:
+  std::string kind_;
+  LoadedLayer loaded_;
+  std::int64_t rows_;
+  at::Tensor x_, gathered_, z_, up_, y_;
+  Routing routing_;
+};
+
+// "read": adds up `bytes` of the model's weights with so many threads: the limit of what streams
+// them.
+class ReadWork final : public Work {
+ public:
+  explicit ReadWork(const Json& arguments)
+      : model_(open_model(arguments.at("model").get<std::string>())),
+        threads_(arguments.value("threads", 2)) {
+    const InputFile& file = model_.tensors->file();
+    const auto bytes = file.map(0, file.size(), "weights");
+    words_ = reinterpret_cast<const std::uint64_t*>(bytes.data());
+    count_ =
+        std::min<std::size_t>(bytes.size(), arguments.value("bytes", std::size_t(1) << 30)) / 8;
+    run({});
+  }
+
+  Json run(const Json&) override {
+    const double begin = seconds_now();
+    std::vector<std::thread> threads;
+    std::vector<std::uint64_t> sums(std::size_t(threads_) * 16);
+    for (int i = 0; i < threads_; ++i) {
+      threads.emplace_back([&, i] {
+        const std::size_t first = count_ * std::size_t(i) / std::size_t(threads_);
+        const std::size_t last = count_ * std::size_t(i + 1) / std::size_t(threads_);
+        std::uint64_t a = 0, b = 0, c = 0, d = 0;
+        for (std::size_t at = first; at + 4 <= last; at += 4) {
+          a += words_[at];
+          b += words_[at + 1];
+          c += words_[at + 2];
+          d += words_[at + 3];
+        }
+        sums[std::size_t(i) * 16] = a + b + c + d;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    std::uint64_t sum = 0;
+    for (const std::uint64_t part : sums) sum += part;
+    return {{"seconds", seconds_now() - begin}, {"bytes", count_ * 8}, {"sum", sum}};
+  }
+
+ private:
+  Model model_;
+  int threads_;
+  const std::uint64_t* words_ = nullptr;
+  std::size_t count_ = 0;
+};
+
+}  // namespace
+
+void add_layer_works(std::map<std::string, Maker>& makers) {
+  makers["layer"] = [](const Json& a) { return std::make_unique<LayerWork>(a); };
+  for (const char* kind : {"experts", "loop", "dense"})
+    makers[kind] = [kind](const Json& a) { return std::make_unique<FfnWork>(a, kind); };
+  makers["read"] = [](const Json& a) { return std::make_unique<ReadWork>(a); };
+}
+
+}  // namespace kappascope::bench

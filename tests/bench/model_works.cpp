@@ -1,0 +1,179 @@
+// Works on a whole model and on what stands around it: prefill with and without a record, loading,
+// tokenizing, drawing.
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+
+#include "core/engine.h"
+#include "core/figure/render.h"
+#include "core/tokenizer/tokenizer.h"
+#include "core/trace/recorder.h"
+#include "tests/bench/works.h"
+
+namespace kappascope::bench {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Wants what it is told and keeps the last logits' sum, so that runs can be compared.
+class Watcher final : public Probe {
+ public:
+  explicit Watcher(ProbeWants wanted) : wanted_(wanted) {}
+  ProbeWants wants() const noexcept override { return wanted_; }
+  bool next_token(const NextTokenTap& tap) noexcept override {
+    for (std::int64_t r = 0; r < tap.tokens; ++r)
+      if (!std::isnan(tap.nll[r])) nll += tap.nll[r];
+    return true;
+  }
+  double nll = 0;
+
+ private:
+  ProbeWants wanted_;
+};
+
+// "prefill": `tokens` made-up ids to logits. "mode": none, routing, standard or gates; the last two
+// write a whole trace to "trace". "memory": peak resident size is told, too.
+class PrefillWork final : public Work {
+ public:
+  explicit PrefillWork(const Json& arguments)
+      : model_(open_model(arguments.at("model").get<std::string>())) {
+    const Failure failure =
+        engine().load(model_, {.threads = arguments.value("threads", 2)}, progress_, loaded_);
+    if (failure) throw Error(failure);
+  }
+
+  Json run(const Json& arguments) override {
+    const std::int64_t tokens = arguments.at("tokens");
+    const std::string mode = arguments.value("mode", "none");
+    std::vector<std::int32_t> ids;
+    for (std::int64_t t = 0; t < tokens; ++t)
+      ids.push_back(std::int32_t((t * 7919 + t / 3) % model_.config.vocab_size));
+    const double begin = seconds_now();
+    const double nll = mode == "standard" || mode == "gates"
+                           ? record(ids, mode == "gates", arguments.at("trace"))
+                           : watch(ids, mode == "routing");
+    return {{"seconds", seconds_now() - begin}, {"nll", nll}};
+  }
+
+ private:
+  void forward(const std::vector<std::int32_t>& ids, Probe& probe) {
+    const Failure failure = loaded_->forward({.ids = ids}, {}, probe, progress_);
+    if (failure) throw Error(failure);
+  }
+
+  double watch(const std::vector<std::int32_t>& ids, bool routing) {
+    Watcher watcher({.routing = routing, .next_token = true});
+    forward(ids, watcher);
+    return watcher.nll;
+  }
+
+  double record(const std::vector<std::int32_t>& ids, bool gates, const fs::path& path) {
+    fs::remove(path);
+    TokenizedText text;
+    for (const std::int32_t id : ids) text.tokens.push_back({id, -1, -1});
+    text.bytes.resize(ids.size());
+    text.chunks = {{0, 0, std::int64_t(ids.size())}};
+    TraceSettings settings;
+    settings.record_gates = gates;
+    TraceRecorder recorder(path, model_, text, settings);
+    forward(ids, recorder);
+    recorder.finish();
+    return 0;
+  }
+
+  Model model_;
+  NoProgress progress_;
+  std::unique_ptr<EngineModel> loaded_;
+};
+
+// "load": opens a model and makes its weights ready; every byte is looked at.
+class LoadWork final : public Work {
+ public:
+  explicit LoadWork(const Json& arguments)
+      : path_(arguments.at("model").get<std::string>()), threads_(arguments.value("threads", 2)) {
+    engine();
+  }
+
+  Json run(const Json&) override {
+    NoProgress progress;
+    const double begin = seconds_now();
+    const Model model = open_model(path_);
+    std::unique_ptr<EngineModel> loaded;
+    const Failure failure = engine().load(model, {.threads = threads_}, progress, loaded);
+    if (failure) throw Error(failure);
+    return {{"seconds", seconds_now() - begin}};
+  }
+
+ private:
+  fs::path path_;
+  int threads_;
+};
+
+// "encode": ids of a text; their number and a checksum are told.
+class EncodeWork final : public Work {
+ public:
+  explicit EncodeWork(const Json& arguments)
+      : tokenizer_(Tokenizer::load_tiktoken_pickle(arguments.at("tokenizer").get<std::string>())) {
+    std::ifstream file(arguments.at("text").get<std::string>(), std::ios::binary);
+    text_.assign(std::istreambuf_iterator<char>(file), {});
+  }
+
+  Json run(const Json&) override {
+    const double begin = seconds_now();
+    const std::vector<Token> tokens = tokenizer_.encode_ordinary(text_);
+    const double seconds = seconds_now() - begin;
+    std::uint64_t sum = 0;
+    for (const Token& token : tokens) sum = (sum * 31 + std::uint64_t(token.id)) % 1000000007;
+    return {{"seconds", seconds}, {"tokens", tokens.size()}, {"sum", sum}};
+  }
+
+ private:
+  Tokenizer tokenizer_;
+  std::string text_;
+};
+
+// "figure": a map of 1000 × 1000 cells as SVG, PDF and PNG.
+class FigureWork final : public Work {
+ public:
+  explicit FigureWork(const Json&) {
+    Panel panel;
+    panel.x.name = "Token";
+    panel.y.name = "Layer";
+    panel.x.scale = panel.y.scale = Scale::category;
+    panel.x.number_when_crowded = panel.y.number_when_crowded = true;
+    HeatMap map;
+    map.rows = map.columns = 1000;
+    for (std::int64_t i = 0; i < map.rows; ++i) {
+      panel.x.names.push_back(std::to_string(i));
+      panel.y.names.push_back(std::to_string(i));
+    }
+    for (std::int64_t i = 0; i < map.rows * map.columns; ++i)
+      map.cells.push_back(float(i % 1000) * 0.001f + float(i / 1000 % 7));
+    map.colours.label = "Entropy";
+    panel.heat_map.push_back(std::move(map));
+    figure_.id = "cells";
+    figure_.title = "Cells";
+    figure_.panels.push_back(std::move(panel));
+  }
+
+  Json run(const Json&) override {
+    const double begin = seconds_now();
+    const std::string svg = render_svg(figure_, {}), pdf = render_pdf(figure_, {}),
+                      png = render_png(figure_, {});
+    return {{"seconds", seconds_now() - begin}, {"bytes", {svg.size(), pdf.size(), png.size()}}};
+  }
+
+ private:
+  Figure figure_;
+};
+
+}  // namespace
+
+void add_model_works(std::map<std::string, Maker>& makers) {
+  makers["prefill"] = [](const Json& a) { return std::make_unique<PrefillWork>(a); };
+  makers["load"] = [](const Json& a) { return std::make_unique<LoadWork>(a); };
+  makers["encode"] = [](const Json& a) { return std::make_unique<EncodeWork>(a); };
+  makers["figure"] = [](const Json& a) { return std::make_unique<FigureWork>(a); };
+}
+
+}  // namespace kappascope::bench
