@@ -31,12 +31,12 @@ struct MoeTap {
   const float* kappa_input;                                             // [T,K]
   const float *top1_prob, *selected_mass, *margin, *top_gap, *entropy;  // [T]
   const GateStats* gate_stats;                                          // [T,K] NaN where dropped
-  const KappaStatistics* kappa_stats;        // [T,K] NaN where dropped; nullptr: not computed yet
-  const std::int64_t* kappa_hist;            // [E,kKappaBins]
-  const std::int64_t* gate_pre_hist;         // [E,kGatePreBins]
-  const EffectSums* effect;                  // [E]
-  const float *kappa, *gate_pre, *gate_act;  // [T,K,I] NaN where dropped
-  const float *router_input, *output;        // [T,H]
+  const std::int64_t* kappa_hist;                                       // [E,kKappaBins]
+  const std::int64_t* gate_pre_hist;                                    // [E,kGatePreBins]
+  const EffectSums* effect;                                             // [E]
+  const float *kappa, *gate_pre, *gate_act;                             // [T,K,I] NaN where dropped
+  const float *router_input, *output;                                   // [T,H]
+  const KappaStatistics* kappa_stats = nullptr;  // [T,K] NaN where dropped; nullptr: not computed
 };
 
 struct DenseTap {  // a dense layer with a gate (not relu²)

@@ -1,6 +1,9 @@
 #include "core/model/torch_weights.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 
@@ -27,16 +30,29 @@ at::ScalarType scalar_type(DType dtype) {
   fail(ExitCode::internal, {}, "unknown tensor type");
 }
 
-// A value is NaN or Inf when every bit of its exponent is set.
+// A value is NaN or Inf when every bit of its exponent is set. Counted by all threads, in blocks
+// short enough for counters as wide as the values, which the compiler then adds side by side.
 template <typename Bits>
 std::uint64_t count_saturated(std::span<const std::byte> bytes, Bits exponent) {
-  std::uint64_t count = 0;
-  const std::size_t values = bytes.size() / sizeof(Bits);
-  for (std::size_t i = 0; i < values; ++i) {
-    Bits bits;
-    std::memcpy(&bits, bytes.data() + i * sizeof(Bits), sizeof(Bits));
-    count += (bits & exponent) == exponent;
-  }
+  constexpr std::int64_t block = 4096;
+  const auto values = std::int64_t(bytes.size() / sizeof(Bits));
+  std::atomic<std::uint64_t> count = 0;
+  const auto work = [&](std::int64_t first, std::int64_t last) {
+    std::uint64_t found = 0;
+    for (; first < last; first += block) {
+      const std::byte* from = bytes.data() + std::size_t(first) * sizeof(Bits);
+      const auto size = std::size_t(std::min(block, last - first));
+      Bits here = 0;
+      for (std::size_t i = 0; i < size; ++i) {
+        Bits bits;
+        std::memcpy(&bits, from + i * sizeof(Bits), sizeof(Bits));
+        here = Bits(here + ((bits & exponent) == exponent));
+      }
+      found += here;
+    }
+    count += found;
+  };
+  at::parallel_for(0, values, 64 * block, work);
   return count;
 }
 

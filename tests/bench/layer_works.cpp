@@ -7,6 +7,7 @@
 #include <fstream>
 #include <thread>
 
+#include "core/checkpoint/input_file.h"
 #include "core/forward/experts.h"
 #include "tests/bench/works.h"
 
@@ -138,35 +139,37 @@ class FfnWork final : public Work {
   Routing routing_;
 };
 
-// "read": adds up `bytes` of the model's weights with so many threads: the limit of what streams
-// them.
+// "read": adds up `bytes` of the model's file with so many threads: the limit of what streams
+// weights. "fresh": through a mapping made for it, the limit of a loader.
 class ReadWork final : public Work {
  public:
   explicit ReadWork(const Json& arguments)
-      : model_(open_model(arguments.at("model").get<std::string>())),
-        threads_(arguments.value("threads", 2)) {
-    const InputFile& file = model_.tensors->file();
-    const auto bytes = file.map(0, file.size(), "weights");
-    words_ = reinterpret_cast<const std::uint64_t*>(bytes.data());
-    count_ =
-        std::min<std::size_t>(bytes.size(), arguments.value("bytes", std::size_t(1) << 30)) / 8;
+      : path_(open_model(arguments.at("model").get<std::string>()).tensors->file().path()),
+        threads_(arguments.value("threads", 2)),
+        bytes_(arguments.value("bytes", std::size_t(1) << 30)),
+        fresh_(arguments.value("fresh", false)),
+        file_(InputFile::open(path_)) {
     run({});
   }
 
   Json run(const Json&) override {
     const double begin = seconds_now();
+    if (fresh_) file_ = InputFile::open(path_);
+    const std::size_t count = std::min<std::size_t>(file_.size(), bytes_) / 8;
+    const auto* words =
+        reinterpret_cast<const std::uint64_t*>(file_.map(0, count * 8, "weights").data());
     std::vector<std::thread> threads;
     std::vector<std::uint64_t> sums(std::size_t(threads_) * 16);
     for (int i = 0; i < threads_; ++i) {
       threads.emplace_back([&, i] {
-        const std::size_t first = count_ * std::size_t(i) / std::size_t(threads_);
+        const std::size_t first = count * std::size_t(i) / std::size_t(threads_);
         const std::size_t last = count_ * std::size_t(i + 1) / std::size_t(threads_);
         std::uint64_t a = 0, b = 0, c = 0, d = 0;
         for (std::size_t at = first; at + 4 <= last; at += 4) {
-          a += words_[at];
-          b += words_[at + 1];
-          c += words_[at + 2];
-          d += words_[at + 3];
+          a += words[at];
+          b += words[at + 1];
+          c += words[at + 2];
+          d += words[at + 3];
         }
         sums[std::size_t(i) * 16] = a + b + c + d;
       });
@@ -174,14 +177,15 @@ class ReadWork final : public Work {
     for (std::thread& thread : threads) thread.join();
     std::uint64_t sum = 0;
     for (const std::uint64_t part : sums) sum += part;
-    return {{"seconds", seconds_now() - begin}, {"bytes", count_ * 8}, {"sum", sum}};
+    return {{"seconds", seconds_now() - begin}, {"bytes", count * 8}, {"sum", sum}};
   }
 
  private:
-  Model model_;
+  std::string path_;
   int threads_;
-  const std::uint64_t* words_ = nullptr;
-  std::size_t count_ = 0;
+  std::size_t bytes_;
+  bool fresh_;
+  InputFile file_;
 };
 
 }  // namespace
