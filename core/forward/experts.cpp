@@ -313,7 +313,8 @@ at::Tensor Experts::run() {
       last = task.first + task.rows;
     }
     y_ = at::empty({last - y_first_, width_});
-    if (end - begin < 2 * at::get_num_threads() && at::get_num_threads() > 1)
+    const std::int64_t threads = at::get_num_threads(), count = end - begin;
+    if (count < 2 * threads && count % threads != 0)
       run_by_columns(begin, end);
     else
       run_whole(begin, end);

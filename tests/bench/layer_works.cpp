@@ -163,7 +163,7 @@ class ReadWork final : public Work {
     for (int i = 0; i < threads_; ++i) {
       threads.emplace_back([&, i] {
         const std::size_t first = count * std::size_t(i) / std::size_t(threads_);
-        const std::size_t last = count_ * std::size_t(i + 1) / std::size_t(threads_);
+        const std::size_t last = count * std::size_t(i + 1) / std::size_t(threads_);
         std::uint64_t a = 0, b = 0, c = 0, d = 0;
         for (std::size_t at = first; at + 4 <= last; at += 4) {
           a += words[at];
