@@ -56,7 +56,7 @@ class Engine {
   virtual const char* torch_version() const noexcept = 0;
 };
 
-inline constexpr std::uint32_t kEngineVersion = 1;  // of this header
+inline constexpr std::uint32_t kEngineVersion = 2;  // of this header
 
 // The engine library beside the program, opened at the first call (thread-safe). Throws Error
 // (internal) naming the library when it is missing or of another version.
