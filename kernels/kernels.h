@@ -47,6 +47,9 @@ struct RouteArgs {
   float* margin = nullptr;   // NaN when K = E
   float* top_gap = nullptr;  // NaN when E = 1
   float* entropy = nullptr;
+  // For the ops of device_ops.h, when asked for.
+  std::int32_t* queue_position = nullptr;  // [T,K] place in its expert's queue
+  std::int32_t* assigned = nullptr;        // [E] assignments, kept and dropped
 };
 void route_ref(const RouteArgs& args);
 // Its second half, the same for every twin: fills expert_kept and kappa_input and sets the weights

@@ -11,20 +11,17 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "kernels/route_math.h"
 
 namespace kappascope {
 namespace {
 
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
-// A strict order also when scores are NaN (they come first, as in torch.topk).
 struct BetterScore {
   const float* scores;
   bool operator()(std::int32_t a, std::int32_t b) const {
-    const bool a_nan = std::isnan(scores[a]), b_nan = std::isnan(scores[b]);
-    if (a_nan != b_nan) return a_nan;
-    if (!a_nan && scores[a] != scores[b]) return scores[a] > scores[b];
-    return a < b;
+    return chosen_before({scores[a], a}, {scores[b], b});
   }
 };
 
@@ -54,23 +51,6 @@ void weigh(const RouteArgs& args, std::int64_t t) {
   for (std::int64_t k = 0; k < args.slots; ++k) weight[k] /= sum;
 }
 
-// s of the kept slots, from the weights before anything was dropped.
-float kappa_score(const RouteArgs& args, float weight, float logit, std::int32_t expert) {
-  switch (args.score) {
-    case RouteScore::router_probs:
-      return 2 * weight;
-    case RouteScore::raw_logit:
-      return 0.3f * logit;
-    case RouteScore::scaled_logit:
-      return 6 * logit / args.score_norm[expert];
-    case RouteScore::constant:
-      return args.score_constant;
-    case RouteScore::none:
-      break;
-  }
-  return kNaN;
-}
-
 }  // namespace
 
 void route_capacity(const RouteArgs& args) {
@@ -80,6 +60,7 @@ void route_capacity(const RouteArgs& args) {
       const std::int64_t at = t * args.slots + k;
       const std::int32_t e = args.expert_index[at];
       const bool kept = args.capacity < 0 || queued[e] < args.capacity;
+      if (args.queue_position) args.queue_position[at] = std::int32_t(queued[e]);
       ++queued[e];
       args.expert_kept[at] = kept;
       args.kappa_input[at] =
@@ -88,6 +69,7 @@ void route_capacity(const RouteArgs& args) {
       if (!kept) args.expert_weight[at] = 0;
     }
   }
+  if (args.assigned) std::copy(queued.begin(), queued.end(), args.assigned);
 }
 
 namespace {

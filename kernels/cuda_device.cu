@@ -1,0 +1,69 @@
+#include "kernels/cuda_device.h"
+
+#include <cuda_runtime.h>
+
+#include <cstdio>
+
+namespace kappascope {
+
+const char* cuda_error_text(int error) {
+  return cudaGetErrorString(cudaError_t(error));
+}
+
+int cuda_device_count(int& count) {
+  count = 0;
+  return int(cudaGetDeviceCount(&count));
+}
+
+int cuda_describe(int device, DeviceFacts& facts) {
+  cudaDeviceProp properties;
+  const cudaError_t error = cudaGetDeviceProperties(&properties, device);
+  if (error != cudaSuccess) return int(error);
+  std::snprintf(facts.name, sizeof facts.name, "%s", properties.name);
+  facts.major = properties.major;
+  facts.minor = properties.minor;
+  facts.multiprocessors = properties.multiProcessorCount;
+  return 0;
+}
+
+int cuda_memory(std::int64_t& free, std::int64_t& total) {
+  std::size_t free_bytes = 0, total_bytes = 0;
+  const cudaError_t error = cudaMemGetInfo(&free_bytes, &total_bytes);
+  free = std::int64_t(free_bytes);
+  total = std::int64_t(total_bytes);
+  return int(error);
+}
+
+int cuda_create(CudaEvent& event) {
+  return int(cudaEventCreate(&event));
+}
+int cuda_record(CudaEvent event, CudaStream stream) {
+  return int(cudaEventRecord(event, stream));
+}
+int cuda_wait(CudaEvent event) {
+  return int(cudaEventSynchronize(event));
+}
+void cuda_destroy(CudaEvent event) {
+  (void)cudaEventDestroy(event);
+}
+int cuda_milliseconds(CudaEvent from, CudaEvent to, float& milliseconds) {
+  return int(cudaEventElapsedTime(&milliseconds, from, to));
+}
+
+int cuda_allocate(void** memory, std::int64_t bytes) {
+  return int(cudaMalloc(memory, std::size_t(bytes)));
+}
+void cuda_release(void* memory) {
+  (void)cudaFree(memory);
+}
+int cuda_copy(void* to, const void* from, std::int64_t bytes) {
+  return int(cudaMemcpy(to, from, std::size_t(bytes), cudaMemcpyDefault));
+}
+int cuda_fill(void* memory, int byte, std::int64_t bytes) {
+  return int(cudaMemset(memory, byte, std::size_t(bytes)));
+}
+int cuda_wait_all() {
+  return int(cudaDeviceSynchronize());
+}
+
+}  // namespace kappascope

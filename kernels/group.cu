@@ -1,0 +1,81 @@
+// Where the rows of the experts lie, on the GPU.
+//
+//   row_start[e] = Σ kept rows of the experts before e;  row of a kept cell = row_start[its expert]
+//   + its place in the queue
+#include "kernels/cuda_launch.h"
+
+namespace kappascope {
+namespace {
+
+__device__ std::int32_t rows_of(const GroupArgs& args, std::int64_t e) {
+  const std::int32_t assigned = args.assigned[e];
+  return args.capacity < 0 || assigned < args.capacity ? assigned : std::int32_t(args.capacity);
+}
+
+__device__ std::int32_t tiles_of(std::int32_t rows) {
+  return (rows + kTileRows - 1) / kTileRows;
+}
+
+// Σ of the values of the threads before this one; `shared` [kThreads].
+__device__ std::int32_t sum_before(std::int32_t value, std::int32_t* shared) {
+  const int thread = int(threadIdx.x);
+  shared[thread] = value;
+  __syncthreads();
+  for (int reach = 1; reach < kThreads; reach *= 2) {
+    const std::int32_t left = thread >= reach ? shared[thread - reach] : 0;
+    __syncthreads();
+    shared[thread] += left;
+    __syncthreads();
+  }
+  return shared[thread] - value;
+}
+
+// One block; a thread takes a range of experts.
+__global__ void group_kernel(GroupArgs args) {
+  __shared__ std::int32_t shared[kThreads];
+  __shared__ std::int32_t all_tiles;
+  const std::int64_t share = (args.experts + kThreads - 1) / kThreads;
+  const std::int64_t first = threadIdx.x * share;
+  const std::int64_t last = first + share < args.experts ? first + share : args.experts;
+  std::int32_t rows = 0, tiles = 0;
+  for (std::int64_t e = first; e < last; ++e) {
+    rows += rows_of(args, e);
+    tiles += tiles_of(rows_of(args, e));
+  }
+  std::int32_t row = sum_before(rows, shared), tile = sum_before(tiles, shared);
+  if (threadIdx.x == 0) args.row_start[0] = 0;
+  for (std::int64_t e = first; e < last; ++e) {
+    const std::int32_t end = row + rows_of(args, e);
+    args.row_start[e + 1] = end;
+    for (; args.tile_expert && row < end; row += kTileRows, ++tile) {
+      args.tile_expert[tile] = std::int32_t(e);
+      args.tile_row[tile] = row;
+      args.tile_rows[tile] = end - row < kTileRows ? end - row : kTileRows;
+    }
+    row = end;
+  }
+  if (!args.tile_expert) return;
+  if (int(threadIdx.x) == kThreads - 1) all_tiles = tile;
+  __syncthreads();
+  for (std::int64_t at = all_tiles + threadIdx.x; at < args.tokens * args.slots; at += kThreads)
+    args.tile_expert[at] = -1;
+}
+
+// A thread a cell.
+__global__ void cell_row_kernel(GroupArgs args) {
+  const std::int64_t cell = std::int64_t(blockIdx.x) * kThreads + threadIdx.x;
+  if (cell >= args.tokens * args.slots) return;
+  args.cell_row[cell] = args.expert_kept[cell]
+                            ? args.row_start[args.expert_index[cell]] + args.queue_position[cell]
+                            : -1;
+}
+
+}  // namespace
+
+int group_cuda(const GroupArgs& args, CudaStream stream) {
+  const int error = launch(group_kernel, dim3(1), 0, stream, args);
+  const std::int64_t cells = args.tokens * args.slots;
+  return error ? error : launch(cell_row_kernel, blocks_for(cells, kThreads), 0, stream, args);
+}
+
+}  // namespace kappascope

@@ -1,0 +1,55 @@
+// The decisions of the router, one at a time, for the CPU and the GPU (SPEC §1.5).
+#pragma once
+
+#include <cmath>
+
+#include "kernels/kappa_math.h"
+#include "kernels/kernels.h"
+
+namespace kappascope {
+
+// An expert and its selection score.
+struct Candidate {
+  float score;
+  std::int32_t expert;
+};
+
+// Whether `a` is chosen before `b`: the higher score, of equal ones the lower expert. A strict
+// order also when scores are NaN (they come first, as in torch.topk).
+KAPPASCOPE_HOST_DEVICE inline bool chosen_before(const Candidate& a, const Candidate& b) {
+  const bool a_nan = a.score != a.score, b_nan = b.score != b.score;
+  if (a_nan != b_nan) return a_nan;
+  if (!a_nan && a.score != b.score) return a.score > b.score;
+  return a.expert < b.expert;
+}
+
+// s of a kept slot, from its weight before anything was dropped; NaN where the model has no κ.
+KAPPASCOPE_HOST_DEVICE inline float kappa_score(const RouteArgs& args, float weight, float logit,
+                                                std::int32_t expert) {
+  switch (args.score) {
+    case RouteScore::router_probs:
+      return 2 * weight;
+    case RouteScore::raw_logit:
+      return 0.3f * logit;
+    case RouteScore::scaled_logit:
+      return 6 * logit / args.score_norm[expert];
+    case RouteScore::constant:
+      return args.score_constant;
+    case RouteScore::none:
+      break;
+  }
+  return NAN;
+}
+
+// Queues are filled by every token's 1st choice in token order, then every 2nd, …: assignment
+// number `turn` of T tokens and K slots is that of this cell of [T,K].
+KAPPASCOPE_HOST_DEVICE inline std::int64_t cell_of_turn(std::int64_t turn, std::int64_t tokens,
+                                                        std::int64_t slots) {
+  return turn % tokens * slots + turn / tokens;
+}
+KAPPASCOPE_HOST_DEVICE inline std::int64_t turn_of_cell(std::int64_t cell, std::int64_t tokens,
+                                                        std::int64_t slots) {
+  return cell % slots * tokens + cell / slots;
+}
+
+}  // namespace kappascope
