@@ -1,0 +1,158 @@
+// The part of the CUDA runtime that kernels/*.cu use, on the CPU: a launch runs its blocks one
+// after another, each thread of a block on a stack of its own, switched at barriers and warp
+// operations. It finds wrong indices, wrong sums and barriers that not all threads reach (the
+// program stops); the order of threads between two barriers changes from block to block, so that a
+// missing barrier shows. It knows nothing of caches, alignment of loads apart, or speed.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <limits>
+#include <utility>
+
+#define __global__
+#define __device__
+#define __host__
+#define __shared__ static
+#define __launch_bounds__(...)
+#define KAPPASCOPE_DYNAMIC_SHARED(type, name) \
+  type* name = static_cast<type*>(emulated::dynamic_shared())
+
+struct dim3 {
+  unsigned x = 1, y = 1, z = 1;
+  dim3() = default;
+  dim3(unsigned x_, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}
+};
+
+struct CUstream_st;
+struct CUevent_st;
+using cudaStream_t = CUstream_st*;
+using cudaEvent_t = CUevent_st*;
+enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMemoryAllocation = 2 };
+enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDefault = 4 };
+enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+
+struct cudaLaunchConfig_t {
+  dim3 gridDim, blockDim;
+  std::size_t dynamicSmemBytes = 0;
+  cudaStream_t stream = nullptr;
+};
+struct cudaDeviceProp {
+  char name[256];
+  int major, minor, multiProcessorCount;
+};
+
+namespace emulated {
+
+// Of the thread that runs.
+inline dim3 thread_index, block_index;
+
+// Runs `thread` as every thread of every block.
+void run(const cudaLaunchConfig_t& config, const std::function<void()>& thread);
+void* dynamic_shared();
+void block_barrier();
+// Gives `value` (≤ 8 bytes) to the lanes of the warp and returns what `lane` gave.
+std::uint64_t exchange(std::uint64_t value, int lane);
+int lane();
+
+template <typename T>
+T from_lane(T value, int lane) {
+  static_assert(sizeof(T) <= 8);
+  std::uint64_t bits = 0;
+  std::memcpy(&bits, &value, sizeof value);
+  bits = exchange(bits, lane);
+  std::memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+}  // namespace emulated
+
+#define threadIdx emulated::thread_index
+#define blockIdx emulated::block_index
+
+template <typename... Parameters, typename... Arguments>
+cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
+                               Arguments&&... arguments) {
+  emulated::run(*config, [&] { kernel(arguments...); });
+  return cudaSuccess;
+}
+template <typename Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int bytes) {
+  return bytes <= 99 * 1024 ? cudaSuccess : cudaErrorInvalidValue;
+}
+
+inline void __syncthreads() {
+  emulated::block_barrier();
+}
+inline void __syncwarp() {
+  emulated::exchange(0, 0);
+}
+template <typename T>
+T __shfl_xor_sync(unsigned, T value, int mask) {
+  return emulated::from_lane(value, emulated::lane() ^ mask);
+}
+inline unsigned __match_any_sync(unsigned, std::int32_t value) {
+  unsigned same = 0;
+  for (int lane = 0; lane < 32; ++lane)
+    same |= unsigned(emulated::from_lane(value, lane) == value) << lane;
+  return same;
+}
+inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
+                                   cudaStream_t) {
+  return std::memcpy(to, from, bytes), cudaSuccess;
+}
+inline int __popc(unsigned bits) {
+  return __builtin_popcount(bits);
+}
+template <typename T>
+T atomicAdd(T* to, T value) {
+  return std::exchange(*to, *to + value);
+}
+
+inline const char* cudaGetErrorString(cudaError_t) {
+  return "an error of the emulated runtime";
+}
+inline cudaError_t cudaGetDeviceCount(int* count) {
+  return *count = 1, cudaSuccess;
+}
+inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
+  *properties = {"CPU", 9, 0, 132};
+  return cudaSuccess;
+}
+inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
+  return *free = *total = std::size_t(1) << 34, cudaSuccess;
+}
+inline cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  return *event = nullptr, cudaSuccess;
+}
+inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) {
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventSynchronize(cudaEvent_t) {
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventDestroy(cudaEvent_t) {
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventElapsedTime(float* time, cudaEvent_t, cudaEvent_t) {
+  return *time = 1, cudaSuccess;
+}
+inline cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
+  *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);
+  return *memory ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+inline cudaError_t cudaFree(void* memory) {
+  return std::free(memory), cudaSuccess;
+}
+inline cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind) {
+  return std::memcpy(to, from, bytes), cudaSuccess;
+}
+inline cudaError_t cudaMemset(void* memory, int byte, std::size_t bytes) {
+  return std::memset(memory, byte, bytes), cudaSuccess;
+}
+inline cudaError_t cudaDeviceSynchronize() {
+  return cudaSuccess;
+}

@@ -1,0 +1,351 @@
+// What runs on the rows of the experts against its references.
+#include <algorithm>
+#include <array>
+
+#include "tests/gpu/twin.h"
+
+namespace kappascope::twin {
+namespace {
+
+constexpr std::int64_t kEffectFields = sizeof(EffectSums) / 8;
+
+std::string title(const char* name, std::int64_t tokens, std::int64_t size) {
+  return std::string(name) + ", " + std::to_string(tokens) + " tokens, " + std::to_string(size);
+}
+
+template <typename T>
+void compare_dispatch_as(std::int64_t tokens, std::int64_t width, Check& check) {
+  const Routed routed = make_routing(tokens, 2, 6, tokens);
+  Random random(3);
+  Values<float> x(random.normals(tokens * width));
+  Values<std::int32_t> cell_row(routed.cell_row);
+  const std::int64_t first = routed.rows() / 3, last = routed.rows();
+  Values<T> rows(std::size_t((last - first) * width));
+  DispatchArgs args{tokens, 2, width, x.host.data(), routed.cell_row.data(), first, last};
+  args.element = element_of<T>();
+  args.rows = rows.host.data();
+  dispatch_ref(args);
+  args.x = x.device();
+  args.cell_row = cell_row.device();
+  args.rows = rows.device();
+  require_ok(dispatch_cuda(args, nullptr), "dispatch");
+  require_ok(cuda_wait_all(), "dispatch");
+  check.close("rows", widened(rows.fetch()), widened(rows.host), 0);
+}
+
+template <typename T>
+void compare_combine_as(std::int64_t tokens, std::int64_t width, std::int64_t partials,
+                        Check& check) {
+  const Routed routed = make_routing(tokens, 3, 6, tokens);
+  Random random(4);
+  const std::int64_t rows = std::max<std::int64_t>(1, routed.rows());
+  const std::int64_t copies = std::max<std::int64_t>(1, partials);
+  Values<T> y(as_elements<T>(random.normals(copies * rows * width)));
+  Values<std::int32_t> cell_row(routed.cell_row);
+  Values<float> weight(routed.weight), output(std::size_t(tokens * width));
+  CombineArgs args{tokens, 3, width, {}, routed.cell_row.data(), weight.host.data(), nullptr};
+  args.y = {y.host.data(), element_of<T>(), partials, rows * width};
+  args.output = output.host.data();
+  combine_ref(args);
+  args.y.data = y.device();
+  args.cell_row = cell_row.device();
+  args.weight = weight.device();
+  args.output = output.device();
+  require_ok(combine_cuda(args, nullptr), "combine");
+  require_ok(cuda_wait_all(), "combine");
+  check.close("output", output.fetch(), output.host, 1e-6);
+}
+
+struct SwigluCase {
+  std::int64_t gates, partials;
+  bool kappa, scale, identity, dense, gates_out;
+  std::int64_t gate_stride, top;
+  float spread;  // of z; 0: every value equal, the hardest case for the largest
+};
+constexpr SwigluCase kSwigluCases[] = {
+    {128, 0, true, true, false, false, false, 1, 16, 3},
+    {96, 3, true, true, false, false, true, 1, 16, 3},
+    {1500, 0, true, false, false, false, false, 1, 16, 3},
+    {130, 0, true, true, false, false, true, 1, 200, 3},
+    {64, 0, false, false, true, false, false, 0, 16, 2},
+    {33, 0, true, true, false, false, false, 0, 300, 2},
+    {1024, 0, true, true, false, false, false, 1, 16, 0},
+    {200, 0, true, false, false, true, false, 1, 16, 9},
+};
+
+// All that the κ-SwiGLU of a case reads and writes, on both sides.
+template <typename T>
+struct SwigluBuffers {
+  const SwigluCase& of;
+  const Routed routed;
+  std::int64_t cells, rows, experts;
+  Random random{11};
+  Values<T> z, up, hidden;
+  Values<float> z_parts, up_parts, score, bias, scale, kappa_out, z_out, a_out;
+  Values<std::int32_t> index, cell_row;
+  Values<float> stats;
+  Values<std::int64_t> kappa_hist, gate_pre_hist;
+  Values<double> effect;
+
+  SwigluBuffers(const SwigluCase& of_, std::int64_t tokens)
+      : of(of_),
+        routed(make_routing(tokens, of_.dense ? 1 : 2, of_.dense ? 1 : 5, of_.dense ? -1 : 20)),
+        cells(tokens * routed.slots),
+        rows(routed.rows()),
+        experts(routed.experts),
+        z(as_elements<T>(draw(rows * of.gates, of.spread))),
+        up(as_elements<T>(random.normals(rows * of.gates))),
+        hidden(std::size_t(rows * of.gates)),
+        z_parts(random.normals(std::max<std::int64_t>(1, of.partials) * rows * of.gates)),
+        up_parts(random.normals(std::max<std::int64_t>(1, of.partials) * rows * of.gates)),
+        score(routed.score),
+        bias(random.normals(experts * of.gates)),
+        scale(random.normals(experts * of.gates)),
+        kappa_out(std::size_t(rows * of.gates)),
+        z_out(std::size_t(rows * of.gates)),
+        a_out(std::size_t(rows * of.gates)),
+        index(routed.expert_index),
+        cell_row(routed.cell_row),
+        stats(std::size_t(cells - first_cell()) * 7),
+        kappa_hist(std::vector<std::int64_t>(std::size_t(experts * kKappaBins), 5)),
+        gate_pre_hist(std::vector<std::int64_t>(std::size_t(experts * kGatePreBins), 6)),
+        effect(std::vector<double>(std::size_t(rows * kEffectFields), 3.0)) {}
+
+  std::int64_t first_cell() const { return cells / 3 / routed.slots * routed.slots; }
+  std::vector<float> draw(std::int64_t count, float spread) {
+    std::vector<float> values = random.normals(count, spread);
+    if (spread == 0) values.assign(std::size_t(count), 0.75f);
+    return values;
+  }
+
+  GroupedSwigluArgs args(bool device) {
+    const auto at = [device](auto& values) {
+      return device ? values.device() : values.host.data();
+    };
+    GroupedSwigluArgs result;
+    result.tokens = routed.tokens;
+    result.slots = routed.slots;
+    result.gates = of.gates;
+    if (!of.dense) {
+      result.expert_index = at(index);
+      result.cell_row = at(cell_row);
+      result.score = at(score);
+    }
+    result.score_constant = 0.8f;
+    result.last_row = rows;
+    result.gate_pre = {at(z), element_of<T>(), 0, 0};
+    result.up = {at(up), element_of<T>(), 0, 0};
+    if (of.partials > 0) {
+      result.gate_pre = {at(z_parts), Element::float32, of.partials, rows * of.gates};
+      result.up = {at(up_parts), Element::float32, of.partials, rows * of.gates};
+    }
+    if (of.kappa) result.kappa.bias = at(bias);
+    if (of.scale) result.kappa.scale = at(scale);
+    result.kappa.expert_stride = of.gate_stride ? of.gates : 1;
+    result.kappa.gate_stride = of.gate_stride;
+    result.kappa.log_bound = 1.1f;
+    result.identity_gate = of.identity;
+    result.element = element_of<T>();
+    result.hidden = at(hidden);
+    result.first_cell = first_cell();
+    result.top_gates = of.top;
+    result.stats = reinterpret_cast<GateStats*>(at(stats));
+    result.kappa_hist = at(kappa_hist);
+    result.gate_pre_hist = at(gate_pre_hist);
+    result.row_effect = reinterpret_cast<EffectSums*>(at(effect));
+    if (of.gates_out) {
+      result.kappa_out = at(kappa_out);
+      result.gate_pre_out = at(z_out);
+      result.gate_act_out = at(a_out);
+    }
+    return result;
+  }
+};
+
+// A value on the edge of a bin may fall into the next one; none is lost.
+void compare_histograms(const char* what, const std::vector<std::int64_t>& ours,
+                        const std::vector<std::int64_t>& reference, Check& check) {
+  std::int64_t total = 0, moved = 0, difference = 0;
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    total += reference[i];
+    moved += std::abs(ours[i] - reference[i]);
+    difference += ours[i] - reference[i];
+  }
+  check.holds(what, difference == 0 && moved <= 2 + total / 1000);
+}
+
+template <typename T>
+void compare_statistics(const SwigluBuffers<T>& buffers, Check& check) {
+  const double unit = 1.01 / double(buffers.of.gates);  // a gate on the other side of a threshold
+  const std::vector<float> stats = buffers.stats.fetch();
+  for (std::size_t i = 0; i < stats.size(); ++i) {
+    const std::size_t field = i % 7;
+    const bool share = field == 1 || field >= 5;
+    check.close_value("stats", i, double(stats[i]), double(buffers.stats.host[i]),
+                      share ? unit : 1e-5, 1);
+  }
+  compare_histograms("kappa_hist", buffers.kappa_hist.fetch(), buffers.kappa_hist.host, check);
+  compare_histograms("gate_pre_hist", buffers.gate_pre_hist.fetch(), buffers.gate_pre_hist.host,
+                     check);
+  const std::vector<double> effect = buffers.effect.fetch();
+  const std::vector<double>& expected = buffers.effect.host;
+  for (std::size_t i = 0; i < effect.size(); ++i) {
+    const std::size_t field = i % std::size_t(kEffectFields), row = i - field;
+    if (field == 8) {  // the count, an integer
+      check.holds("effect count", std::memcmp(&effect[i], &expected[i], 8) == 0);
+      continue;
+    }
+    // The sum of signed values is measured by that of their magnitudes.
+    const double scale = field < 4 ? expected[row + 1] : expected[row + 5];
+    const bool positive = field == 3 || field == 7;
+    check.close_value("effect", i, effect[i], expected[i], positive ? 1 : 2e-5,
+                      positive ? 2 : scale + 1e-3);
+  }
+}
+
+template <typename T>
+void compare_swiglu_case(const SwigluCase& of, std::int64_t tokens, Check& check) {
+  SwigluBuffers<T> buffers(of, tokens);
+  GroupedSwigluArgs host = buffers.args(false), device = buffers.args(true);
+  grouped_swiglu_ref(host);
+  // In two pieces, as when memory is short.
+  GroupedSwigluArgs first = device, second = device;
+  first.last_row = second.first_row = buffers.rows / 2;
+  const std::int64_t skip = buffers.rows / 2 * of.gates;
+  const auto move = [&](auto& pointer) {
+    if (pointer) pointer += skip;
+  };
+  second.hidden = static_cast<T*>(second.hidden) + skip;
+  const std::int64_t bytes = of.partials > 0 ? 4 : std::int64_t(sizeof(T));
+  for (ProductView* view : {&second.gate_pre, &second.up})
+    view->data = static_cast<const char*>(view->data) + skip * bytes;
+  move(second.kappa_out);
+  move(second.gate_pre_out);
+  move(second.gate_act_out);
+  if (skip % 4 == 0) {  // a piece starts at whole packs
+    require_ok(grouped_swiglu_cuda(first, nullptr), "grouped_swiglu");
+    require_ok(grouped_swiglu_cuda(second, nullptr), "grouped_swiglu");
+  } else {
+    require_ok(grouped_swiglu_cuda(device, nullptr), "grouped_swiglu");
+  }
+  require_ok(cuda_wait_all(), "grouped_swiglu");
+  const double tolerance = sizeof(T) == 2 ? 1e-2 : 2e-6;  // bfloat16: the last digit
+  check.close("hidden", widened(buffers.hidden.fetch()), widened(buffers.hidden.host), tolerance);
+  if (of.gates_out) {
+    check.close("kappa", buffers.kappa_out.fetch(), buffers.kappa_out.host, 1e-6);
+    check.close("gate_pre", buffers.z_out.fetch(), buffers.z_out.host, 1e-6);
+    check.close("gate_act", buffers.a_out.fetch(), buffers.a_out.host, 2e-6);
+  }
+  compare_statistics(buffers, check);
+  // Without statistics the same numbers.
+  Values<T> again(std::size_t(buffers.rows * of.gates));
+  device.stats = nullptr;
+  device.hidden = again.device();
+  require_ok(grouped_swiglu_cuda(device, nullptr), "grouped_swiglu");
+  require_ok(cuda_wait_all(), "grouped_swiglu");
+  check.close("hidden without statistics", widened(again.fetch()), widened(buffers.hidden.fetch()),
+              0);
+}
+
+template <typename T>
+void compare_few_rows_as(std::int64_t tokens, std::int64_t in, std::int64_t out,
+                         std::int64_t partials, Check& check) {
+  const Routed routed = make_routing(tokens, 2, 4, -1);
+  const std::int64_t rows = tokens * 2;
+  Random random(21);
+  Values<T> x(as_elements<T>(random.normals(rows * in)));
+  Values<T> gate(as_elements<T>(random.normals(4 * in * out, 0.1f)));
+  Values<T> up(as_elements<T>(random.normals(4 * in * out, 0.1f)));
+  Values<std::int32_t> expert(routed.tile_expert), row(routed.tile_row), count(routed.tile_rows);
+  Values<float> z(std::size_t(partials * rows * out)), y(std::size_t(partials * rows * out));
+  FewRowsArgs args{rows, in, out, 2, element_of<T>(), x.host.data()};
+  args.weight[0] = gate.host.data();
+  args.weight[1] = up.host.data();
+  args.tile_expert = routed.tile_expert.data();
+  args.tile_row = routed.tile_row.data();
+  args.tile_rows = routed.tile_rows.data();
+  args.partials = partials;
+  args.y[0] = z.host.data();
+  args.y[1] = y.host.data();
+  few_rows_ref(args);
+  args.x = x.device();
+  args.weight[0] = gate.device();
+  args.weight[1] = up.device();
+  args.tile_expert = expert.device();
+  args.tile_row = row.device();
+  args.tile_rows = count.device();
+  args.y[0] = z.device();
+  args.y[1] = y.device();
+  require_ok(few_rows_cuda(args, nullptr), "few_rows");
+  require_ok(cuda_wait_all(), "few_rows");
+  check.close("first product", z.fetch(), z.host, 1e-5);
+  check.close("second product", y.fetch(), y.host, 1e-5);
+}
+
+}  // namespace
+
+void compare_dispatch(std::int64_t tokens, Check& check) {
+  for (const std::int64_t width : {32, 300}) {
+    check.begin(title("dispatch", tokens, width));
+    compare_dispatch_as<float>(tokens, width, check);
+    compare_dispatch_as<BFloat16>(tokens, width, check);
+  }
+}
+
+void compare_combine(std::int64_t tokens, Check& check) {
+  for (const std::int64_t width : {32, 300}) {
+    check.begin(title("combine", tokens, width));
+    compare_combine_as<float>(tokens, width, 0, check);
+    compare_combine_as<BFloat16>(tokens, width, 0, check);
+    compare_combine_as<float>(tokens, width, 3, check);
+  }
+}
+
+void compare_grouped_swiglu(std::int64_t tokens, Check& check) {
+  for (const SwigluCase& of : kSwigluCases) {
+    check.begin(title("grouped_swiglu", tokens, of.gates));
+    compare_swiglu_case<float>(of, tokens, check);
+    compare_swiglu_case<BFloat16>(of, tokens, check);
+  }
+}
+
+void compare_sum_effects(std::int64_t tokens, Check& check) {
+  check.begin(title("sum_effects", tokens, 6));
+  const Routed routed = make_routing(tokens, 2, 6, -1);
+  Random random(5);
+  std::vector<double> rows;
+  for (std::int64_t i = 0; i < routed.rows() * kEffectFields; ++i) {
+    double value = double(random.normal());
+    const std::int64_t count = i;  // the last field is an integer
+    if (i % kEffectFields == 8) std::memcpy(&value, &count, 8);
+    rows.push_back(value);
+  }
+  Values<double> row_effect(rows), effect(std::size_t(6 * kEffectFields));
+  Values<std::int32_t> start(routed.row_start);
+  sum_effects_ref({6, start.host.data(), reinterpret_cast<EffectSums*>(row_effect.host.data()),
+                   reinterpret_cast<EffectSums*>(effect.host.data())});
+  require_ok(
+      sum_effects_cuda({6, start.device(), reinterpret_cast<EffectSums*>(row_effect.device()),
+                        reinterpret_cast<EffectSums*>(effect.device())},
+                       nullptr),
+      "sum_effects");
+  require_ok(cuda_wait_all(), "sum_effects");
+  const std::vector<double> ours = effect.fetch();
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    if (i % std::size_t(kEffectFields) == 8)
+      check.holds("count", std::memcmp(&ours[i], &effect.host[i], 8) == 0);
+    else
+      check.close_value("effect", i, ours[i], effect.host[i], 1e-12, double(tokens));
+  }
+}
+
+void compare_few_rows(std::int64_t tokens, Check& check) {
+  for (const auto& [in, out, partials] :
+       {std::array<std::int64_t, 3>{32, 128, 1}, {600, 72, 2}, {1024, 64, 4}, {300, 33, 1}}) {
+    check.begin(title("few_rows", tokens, in));
+    compare_few_rows_as<float>(tokens, in, out, partials, check);
+    compare_few_rows_as<BFloat16>(tokens, in, out, partials, check);
+  }
+}
+
+}  // namespace kappascope::twin

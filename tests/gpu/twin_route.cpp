@@ -1,0 +1,226 @@
+// Routing, grouping and what is read off the logits against their references.
+#include <array>
+#include <limits>
+
+#include "tests/gpu/twin.h"
+
+namespace kappascope::twin {
+namespace {
+
+constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+struct RouteCase {
+  std::int64_t experts, slots, capacity;
+  RouteScore score;
+  bool biased, ties, hostile;
+};
+
+constexpr RouteCase kRouteCases[] = {
+    {4, 2, -1, RouteScore::router_probs, false, false, false},
+    {64, 2, 5, RouteScore::scaled_logit, false, false, false},
+    {6, 3, 4, RouteScore::raw_logit, true, true, false},
+    {130, 8, 3, RouteScore::constant, true, false, false},
+    {1, 1, 2, RouteScore::none, false, false, false},
+    {5, 5, 9, RouteScore::router_probs, false, true, false},
+    {33, 4, 6, RouteScore::scaled_logit, false, true, true},
+};
+
+std::vector<float> make_logits(const RouteCase& of, std::int64_t tokens) {
+  Random random(std::uint64_t(tokens * 100 + of.experts));
+  std::vector<float> logits = random.normals(tokens * of.experts, 2);
+  for (float& logit : logits) {
+    if (of.ties) logit = std::round(logit * 2) / 2;
+    if (!of.hostile) continue;
+    const std::uint32_t dice = random.bits() % 60;
+    if (dice < 3) logit = dice == 0 ? kNaN : dice == 1 ? kInf : -kInf;
+  }
+  return logits;
+}
+
+// Everything a routing writes.
+struct RouteOutputs {
+  Values<std::int32_t> index, position, assigned;
+  Values<float> weight, input, top1, mass, margin, gap, entropy;
+  Values<std::uint8_t> kept;
+  RouteOutputs(std::size_t cells, std::size_t tokens, std::size_t experts)
+      : index(cells),
+        position(cells),
+        assigned(experts),
+        weight(cells),
+        input(cells),
+        top1(tokens),
+        mass(tokens),
+        margin(tokens),
+        gap(tokens),
+        entropy(tokens),
+        kept(cells) {}
+  void put(RouteArgs& args, bool device) {
+    const auto at = [device](auto& values) {
+      return device ? values.device() : values.host.data();
+    };
+    args.expert_index = at(index);
+    args.queue_position = at(position);
+    args.assigned = at(assigned);
+    args.expert_weight = at(weight);
+    args.kappa_input = at(input);
+    args.top1_prob = at(top1);
+    args.selected_mass = at(mass);
+    args.margin = at(margin);
+    args.top_gap = at(gap);
+    args.entropy = at(entropy);
+    args.expert_kept = at(kept);
+  }
+};
+
+void compare_case(const RouteCase& of, std::int64_t tokens, Check& check) {
+  const auto cells = std::size_t(tokens * of.slots);
+  Random random(7);
+  Values<float> logits(make_logits(of, tokens));
+  Values<float> bias(random.normals(of.experts)), norm(random.normals(of.experts, 0.1f));
+  RouteArgs args;
+  args.tokens = tokens;
+  args.experts = of.experts;
+  args.slots = of.slots;
+  args.capacity = of.capacity;
+  args.score = of.score;
+  args.score_constant = 0.7f;
+  RouteOutputs out(cells, std::size_t(tokens), std::size_t(of.experts));
+  RouteArgs host = args, device = args;
+  host.logits = logits.host.data();
+  device.logits = logits.device();
+  host.score_norm = norm.host.data();
+  device.score_norm = norm.device();
+  if (of.biased) {
+    host.selection_bias = bias.host.data();
+    device.selection_bias = bias.device();
+  }
+  out.put(host, false);
+  out.put(device, true);
+  Values<std::int32_t> memory(std::size_t(route_memory(args)));
+  route_ref(host);
+  require_ok(route_cuda(device, memory.device(), nullptr), "route");
+  require_ok(cuda_wait_all(), "route");
+  check.equal("expert_index", out.index.fetch(), out.index.host);
+  check.equal("queue_position", out.position.fetch(), out.position.host);
+  check.equal("assigned", out.assigned.fetch(), out.assigned.host);
+  check.equal("expert_kept", out.kept.fetch(), out.kept.host);
+  check.close("expert_weight", out.weight.fetch(), out.weight.host, 1e-6);
+  check.close("kappa_input", out.input.fetch(), out.input.host, 1e-6);
+  check.close("top1_prob", out.top1.fetch(), out.top1.host, 2e-6);
+  check.close("selected_mass", out.mass.fetch(), out.mass.host, 2e-6);
+  check.close("margin", out.margin.fetch(), out.margin.host, 0);
+  check.close("top_gap", out.gap.fetch(), out.gap.host, 0);
+  check.close("entropy", out.entropy.fetch(), out.entropy.host, 4e-6);
+}
+
+}  // namespace
+
+void compare_route(std::int64_t tokens, Check& check) {
+  for (const RouteCase& of : kRouteCases) {
+    check.begin("route, " + std::to_string(tokens) + " tokens, " + std::to_string(of.experts) +
+                " experts");
+    compare_case(of, tokens, check);
+  }
+}
+
+Routed make_routing(std::int64_t tokens, std::int64_t slots, std::int64_t experts,
+                    std::int64_t capacity) {
+  Routed routed{tokens, slots, experts, capacity, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  const auto cells = std::size_t(tokens * slots), rows = std::size_t(tokens);
+  for (auto* values : {&routed.expert_index, &routed.queue_position, &routed.cell_row,
+                       &routed.tile_expert, &routed.tile_row, &routed.tile_rows})
+    values->assign(cells, -1);
+  routed.assigned.resize(std::size_t(experts));
+  routed.row_start.resize(std::size_t(experts) + 1);
+  routed.kept.resize(cells);
+  routed.weight.resize(cells);
+  routed.score.resize(cells);
+  std::vector<float> numbers[5];
+  for (auto& values : numbers) values.resize(rows);
+  const std::vector<float> logits = Random(std::uint64_t(tokens)).normals(tokens * experts, 2);
+  RouteArgs args;
+  args.tokens = tokens;
+  args.experts = experts;
+  args.slots = slots;
+  args.logits = logits.data();
+  args.capacity = capacity;
+  args.score = RouteScore::router_probs;
+  args.expert_index = routed.expert_index.data();
+  args.expert_weight = routed.weight.data();
+  args.expert_kept = routed.kept.data();
+  args.kappa_input = routed.score.data();
+  args.top1_prob = numbers[0].data();
+  args.selected_mass = numbers[1].data();
+  args.margin = numbers[2].data();
+  args.top_gap = numbers[3].data();
+  args.entropy = numbers[4].data();
+  args.queue_position = routed.queue_position.data();
+  args.assigned = routed.assigned.data();
+  route_ref(args);
+  group_ref({tokens, slots, experts, capacity, routed.assigned.data(), routed.expert_index.data(),
+             routed.queue_position.data(), routed.kept.data(), routed.row_start.data(),
+             routed.cell_row.data(), routed.tile_expert.data(), routed.tile_row.data(),
+             routed.tile_rows.data()});
+  return routed;
+}
+
+void compare_group(std::int64_t tokens, Check& check) {
+  for (const auto& [slots, experts, capacity] :
+       {std::array<std::int64_t, 3>{2, 4, -1}, {3, 600, 4}, {2, 64, 5}, {8, 130, 3}, {1, 1, 2}}) {
+    check.begin("group, " + std::to_string(tokens) + " tokens, " + std::to_string(experts) +
+                " experts");
+    const Routed routed = make_routing(tokens, slots, experts, capacity);
+    const auto cells = std::size_t(tokens * slots);
+    Values<std::int32_t> assigned(routed.assigned), index(routed.expert_index);
+    Values<std::int32_t> position(routed.queue_position), start(std::size_t(experts) + 1);
+    Values<std::int32_t> cell_row(cells), tile_expert(cells), tile_row(cells), tile_rows(cells);
+    Values<std::uint8_t> kept(routed.kept);
+    require_ok(group_cuda({tokens, slots, experts, capacity, assigned.device(), index.device(),
+                           position.device(), kept.device(), start.device(), cell_row.device(),
+                           tile_expert.device(), tile_row.device(), tile_rows.device()},
+                          nullptr),
+               "group");
+    require_ok(cuda_wait_all(), "group");
+    check.equal("row_start", start.fetch(), routed.row_start);
+    check.equal("cell_row", cell_row.fetch(), routed.cell_row);
+    check.equal("tile_expert", tile_expert.fetch(), routed.tile_expert);
+    check.equal("tile_row", tile_row.fetch(), routed.tile_row);
+    check.equal("tile_rows", tile_rows.fetch(), routed.tile_rows);
+    std::vector<bool> used(std::size_t(routed.rows()), false);  // every row has one cell
+    for (const std::int32_t row : routed.cell_row)
+      if (row >= 0) used[std::size_t(row)] = true;
+    for (const bool row : used) check.holds("every row has a cell", row);
+  }
+}
+
+void compare_next_token(std::int64_t tokens, Check& check) {
+  for (const std::int64_t vocab : {1, 3, 100, 1000}) {
+    check.begin("next_token, " + std::to_string(tokens) + " rows, " + std::to_string(vocab));
+    Random random(std::uint64_t(tokens + vocab));
+    std::vector<float> drawn = random.normals(tokens * vocab, 3);
+    std::vector<std::int32_t> follows;
+    for (std::int64_t r = 0; r < tokens; ++r)
+      follows.push_back(r % 5 == 4 ? -1 : std::int32_t(random.bits() % std::uint32_t(vocab)));
+    for (std::size_t i = 0; i < drawn.size(); ++i) {
+      if (i / std::size_t(vocab) % 3 == 1) drawn[i] = std::round(drawn[i]);  // equal logits
+      if (i / std::size_t(vocab) % 7 == 6 && i % 11 == 0) drawn[i] = i % 2 ? kNaN : -kInf;
+    }
+    const auto rows = std::size_t(tokens);
+    Values<float> logits(drawn), nll(rows), logprob(rows * kTopTokens);
+    Values<std::int32_t> target(follows), rank(rows), ids(rows * kTopTokens);
+    next_token_ref({tokens, vocab, logits.host.data(), target.host.data(), nll.host.data(),
+                    rank.host.data(), ids.host.data(), logprob.host.data()});
+    require_ok(next_token_cuda({tokens, vocab, logits.device(), target.device(), nll.device(),
+                                rank.device(), ids.device(), logprob.device()},
+                               nullptr),
+               "next_token");
+    require_ok(cuda_wait_all(), "next_token");
+    check.close("nll", nll.fetch(), nll.host, 2e-6);
+    check.equal("target_rank", rank.fetch(), rank.host);
+    check.equal("top_id", ids.fetch(), ids.host);
+    check.close("top_logprob", logprob.fetch(), logprob.host, 2e-6);
+  }
+}
+
+}  // namespace kappascope::twin
