@@ -16,6 +16,9 @@
 #ifndef KAPPASCOPE_TORCH_VERSION
 #define KAPPASCOPE_TORCH_VERSION "not built in"
 #endif
+#ifndef KAPPASCOPE_CUDA_TEXT
+#define KAPPASCOPE_CUDA_TEXT "not built in"
+#endif
 
 namespace kappascope {
 namespace {
@@ -38,7 +41,7 @@ constexpr Verb kVerbs[] = {
 
 std::string version_text() {
   return join_words("kappascope ", kToolVersion, "\nTorch ", KAPPASCOPE_TORCH_VERSION,
-                    "\nCUDA: not built in\nwindow: not built in\n");
+                    "\nCUDA: ", KAPPASCOPE_CUDA_TEXT, "\nwindow: not built in\n");
 }
 
 std::string help_text() {

@@ -8,31 +8,44 @@
 namespace kappascope {
 namespace {
 
-std::filesystem::path library_path() {
-  return std::filesystem::read_symlink("/proc/self/exe").parent_path() / "libkappascope_engine.so";
-}
+namespace fs = std::filesystem;
 
-Engine* open_engine() {
-  const std::string path = library_path().string();
-  void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+struct EngineLibrary {
+  const char* name;
+  ExitCode code;  // when it does not open
+  const char* advice;
+};
+constexpr EngineLibrary kCpu{"libkappascope_engine.so", ExitCode::internal, ""};
+constexpr EngineLibrary kCuda{
+    "libkappascope_cuda.so", ExitCode::gpu,
+    "; it needs the CUDA libraries that this Torch was built with; or run with --device cpu"};
+
+Engine* open_engine(const EngineLibrary& of) {
+  const fs::path path = fs::read_symlink("/proc/self/exe").parent_path() / of.name;
+  const std::string file = path.string();
+  void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library) {
     const char* reason = dlerror();
-    fail(ExitCode::internal, {.file = path},
-         "the engine library does not open: ", reason ? reason : "no reason given");
+    fail(of.code, {.file = file},
+         "the engine library does not open: ", reason ? reason : "no reason given", of.advice);
   }
   using Factory = decltype(&kappascope_engine);
   auto factory = reinterpret_cast<Factory>(dlsym(library, "kappascope_engine"));
   Engine* opened = factory ? factory(kEngineVersion) : nullptr;
-  require(opened, ExitCode::internal, {.file = path}, "engine version; expected ", kEngineVersion,
+  require(opened, ExitCode::internal, {.file = file}, "engine version; expected ", kEngineVersion,
           ", found another: build it again");
   return opened;
 }
 
 }  // namespace
 
-Engine& engine() {
-  static Engine* opened = open_engine();
-  return *opened;
+Engine& engine(ComputeDevice device) {
+  if (device == ComputeDevice::cuda) {
+    static Engine* cuda = open_engine(kCuda);
+    return *cuda;
+  }
+  static Engine* cpu = open_engine(kCpu);
+  return *cpu;
 }
 
 }  // namespace kappascope

@@ -15,10 +15,13 @@
 namespace kappascope {
 
 enum class ComputeType : std::uint8_t { float32, bfloat16 };  // of the matrix products only
+enum class ComputeDevice : std::uint8_t { cpu, cuda };
 
 struct LoadOptions {
   ComputeType dtype = ComputeType::float32;
-  int threads = 0;  // 0: one per core
+  int threads = 0;  // on the CPU; 0: one per core
+  ComputeDevice device = ComputeDevice::cpu;
+  int device_index = 0;  // which of the GPUs
 };
 
 struct ForwardOptions {
@@ -38,13 +41,15 @@ struct ForwardCall {
 class EngineModel {
  public:
   virtual ~EngineModel() = default;
-  // Codes: usage (empty, too long or out-of-vocabulary ids), memory, interrupted (the progress or
-  // the probe said stop), internal. Steps of the progress "prefill" are layers run × tokens.
+  // Codes: usage (empty, too long or out-of-vocabulary ids), memory, gpu, interrupted (the progress
+  // or the probe said stop), internal. Steps of the progress "prefill" are layers run × tokens.
   virtual Failure forward(const ForwardCall& call, const ForwardOptions& options, Probe& probe,
                           Progress& progress) noexcept = 0;
   // NaN and Inf among the weights, counted at load, and the tensors they are in.
   virtual std::uint64_t nonfinite_weights() const noexcept = 0;
   virtual const char* nonfinite_tensors() const noexcept = 0;  // "a, b"
+  // How it runs, in one line for -v: "NVIDIA H200, …"; "" on the CPU.
+  virtual const char* description() const noexcept = 0;
 };
 
 class Engine {
@@ -56,11 +61,13 @@ class Engine {
   virtual const char* torch_version() const noexcept = 0;
 };
 
-inline constexpr std::uint32_t kEngineVersion = 2;  // of this header
+inline constexpr std::uint32_t kEngineVersion = 3;  // of this header
 
-// The engine library beside the program, opened at the first call (thread-safe). Throws Error
-// (internal) naming the library when it is missing or of another version.
-Engine& engine();
+// The engine library of a device, beside the program, opened at the first call (thread-safe).
+// Throws Error naming the library when it is missing, does not open or is of another version:
+// internal for the CPU; gpu for CUDA, whose libraries a machine without a GPU seldom has. One does
+// not spoil the other.
+Engine& engine(ComputeDevice device = ComputeDevice::cpu);
 
 }  // namespace kappascope
 

@@ -110,13 +110,20 @@ void ComputeOptions::add_to(CLI::App& app) {
 void ComputeOptions::check_device() const {
   require(std::regex_match(device, std::regex("cpu|cuda(:[0-9]{1,3})?")), ExitCode::usage, {},
           "--device: expected cpu, cuda or cuda:N, found '", device, "'");
+#ifndef KAPPASCOPE_CUDA_TEXT
   require(device == "cpu", ExitCode::gpu, {}, "--device ", device,
           ": this kappascope is built without CUDA; run it with --device cpu");
+#endif
 }
 
 LoadOptions ComputeOptions::load_options() const {
   LoadOptions options;
   options.dtype = dtype == "bfloat16" ? ComputeType::bfloat16 : ComputeType::float32;
+  if (device != "cpu") {
+    options.device = ComputeDevice::cuda;
+    const std::size_t colon = device.find(':');
+    if (colon != std::string::npos) options.device_index = std::stoi(device.substr(colon + 1));
+  }
   options.threads = threads > 0 ? threads : std::max(1, int(std::thread::hardware_concurrency()));
   return options;
 }

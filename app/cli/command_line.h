@@ -33,7 +33,7 @@ struct ComputeOptions {
   int threads = 0;  // 0: one per core
 
   void add_to(CLI::App& app);
-  // Unknown device: usage; a GPU: gpu, this build has none.
+  // Unknown device: usage; a GPU where this build knows none: gpu.
   void check_device() const;
   LoadOptions load_options() const;
 };

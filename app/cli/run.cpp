@@ -207,7 +207,7 @@ class Run {
   void load() {
     const LoadOptions load = options_.compute.load_options();
     loaded_ = load_weights(model_, load, options_.strict, terminal_);
-    settings_.torch_version = engine().torch_version();
+    settings_.torch_version = engine(load.device).torch_version();
     terminal_.debug(join_words("Torch ", settings_.torch_version, ", ", load.threads, " threads"));
     std::uint64_t tokens = 0;
     for (const Job& job : jobs_) tokens += tokens_to_run(job.text);

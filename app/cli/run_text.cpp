@@ -5,9 +5,10 @@ namespace kappascope {
 std::unique_ptr<EngineModel> load_weights(const Model& model, const LoadOptions& options,
                                           bool strict, Terminal& terminal) {
   std::unique_ptr<EngineModel> loaded;
-  const Failure failure = engine().load(model, options, terminal, loaded);
+  const Failure failure = engine(options.device).load(model, options, terminal, loaded);
   terminal.erase();
   if (failure) throw Error(failure);
+  if (*loaded->description()) terminal.debug(loaded->description());
   const std::uint64_t nonfinite = loaded->nonfinite_weights();
   if (nonfinite == 0) return loaded;
   const std::string what = describe(

@@ -261,7 +261,9 @@ int selftest_verb(const Arguments& arguments) {
   settings.record_logits = true;
   for (std::int64_t i = 0; i < model.config.n_layer; ++i) settings.layers.push_back(i);
   settings.tool_version = kToolVersion;
-  settings.torch_version = engine().torch_version();
+  settings.torch_version = engine(compute.load_options().device).torch_version();
+  settings.device = compute.device;
+  settings.dtype = compute.dtype;
 
   Comparison comparison;
   for (const fs::path& file : files) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/forward/device.h"
 #include "core/forward/operations.h"
 
 namespace kappascope {
@@ -31,7 +32,9 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   const at::Tensor queries = q.narrow(1, first, last - first) / std::sqrt(double(q.size(2)));
   at::Tensor scores = at::bmm(queries, k.narrow(1, low, keys).transpose(1, 2));
   if (last - first > 1) {
-    const at::Tensor i = at::arange(first, last).unsqueeze(1), j = at::arange(low, last);
+    const auto whole = at::TensorOptions(at::kLong).device(q.device());
+    const at::Tensor i = at::arange(first, last, whole).unsqueeze(1);
+    const at::Tensor j = at::arange(low, last, whole);
     scores.masked_fill_((j > i).logical_or(i - j > window), -INFINITY);
   }
   return at::bmm(scores.softmax(-1), v.narrow(1, low, keys));
@@ -39,13 +42,13 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
 
 }  // namespace
 
-Rotary rotary_table(std::int64_t tokens, std::int64_t head_width) {
+Rotary rotary_table(std::int64_t tokens, std::int64_t head_width, at::Device device) {
   const at::Tensor channel = at::arange(0, head_width, 2, at::kFloat);
   const at::Tensor frequency =
       at::pow(at::scalar_tensor(10000.0f), channel / head_width).reciprocal();
   const at::Tensor angle = at::outer(at::arange(tokens, at::kFloat), frequency);
-  return {angle.cos().to(at::kBFloat16).to(at::kFloat),
-          angle.sin().to(at::kBFloat16).to(at::kFloat)};
+  return {angle.cos().to(at::kBFloat16).to(at::kFloat).to(device),
+          angle.sin().to(at::kBFloat16).to(at::kFloat).to(device)};
 }
 
 at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const AttentionWeights& weights,
@@ -62,9 +65,9 @@ at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const Attention
 
   // In a block of rows a masked NaN would still reach rows that do not see it (0·NaN); row by row
   // it cannot, because a row's keys are then exactly those it sees.
-  const bool finite = std::isfinite(k.sum().item<float>()) && std::isfinite(v.sum().item<float>());
-  const std::int64_t block = finite ? 128 : 1;
-  at::Tensor mixed = at::empty({config.n_head, tokens, width});
+  const bool finite = at::stack({k.sum(), v.sum()}).isfinite().all().item<bool>();
+  const std::int64_t block = finite ? attention_rows(x.device(), tokens, config.n_head) : 1;
+  at::Tensor mixed = at::empty({config.n_head, tokens, width}, x.options());
   for (std::int64_t first = 0; first < tokens; first += block) {
     const std::int64_t last = std::min(tokens, first + block);
     mixed.narrow(1, first, last - first).copy_(attend(q, k, v, first, last, window));

@@ -13,7 +13,7 @@ struct Rotary {
   at::Tensor cos;  // [T, D/2] float32
   at::Tensor sin;  // [T, D/2]
 };
-Rotary rotary_table(std::int64_t tokens, std::int64_t head_width);
+Rotary rotary_table(std::int64_t tokens, std::int64_t head_width, at::Device device);
 
 // x [T,H] (already normed), ids [T] int64 → [T,H]. `window` W: key j is seen by query i iff
 // 0 ≤ i−j ≤ W. A token whose numbers are NaN spoils only tokens that see it.

@@ -1,16 +1,21 @@
 // The engine library's border: one factory; every failure leaves as a value.
-#include <ATen/Parallel.h>
+#include <c10/core/DeviceGuard.h>
 #include <torch/version.h>
 
 #include <new>
-#include <thread>
 
 #include "core/engine.h"
-#include "core/forward/feed_forward.h"
+#include "core/forward/device.h"
 #include "core/forward/transformer.h"
 
 namespace kappascope {
 namespace {
+
+// Torch adds lines of advice for Python.
+std::string first_line(const c10::Error& error) {
+  const std::string all = error.what_without_backtrace();
+  return printable(all.substr(0, all.find('\n')));
+}
 
 // Runs `work` and turns whatever it throws into a Failure.
 template <typename Work>
@@ -24,10 +29,15 @@ Failure guarded(Work&& work) noexcept {
     return error.failure();
   } catch (const std::bad_alloc&) {
     return {ExitCode::memory, "out of memory"};
+  } catch (const c10::OutOfMemoryError& error) {  // says how much, and how much is free
+    return {ExitCode::memory, first_line(error)};
+  } catch (const c10::AcceleratorError& error) {
+    return {ExitCode::gpu, first_line(error)};
   } catch (const c10::Error& error) {
-    const std::string reason = error.what_without_backtrace();
+    const std::string reason = first_line(error);
     const bool memory = reason.find("allocate memory") != std::string::npos;
-    return {memory ? ExitCode::memory : ExitCode::internal, printable(reason)};
+    const bool cuda = reason.find("CUDA") != std::string::npos;
+    return {memory ? ExitCode::memory : cuda ? ExitCode::gpu : ExitCode::internal, reason};
   } catch (const std::exception& error) {
     return {ExitCode::internal, printable(error.what())};
   }
@@ -35,22 +45,29 @@ Failure guarded(Work&& work) noexcept {
 
 class LoadedModel final : public EngineModel {
  public:
-  LoadedModel(const Model& model, Weights weights) : model_(model), weights_(std::move(weights)) {
+  LoadedModel(const Model& model, Weights weights)
+      : model_(model),
+        weights_(std::move(weights)),
+        description_(prepare_device(model_, weights_)) {
     for (const std::string& tensor : weights_.nonfinite_in)
       nonfinite_tensors_ += (nonfinite_tensors_.empty() ? "" : ", ") + tensor;
   }
 
   Failure forward(const ForwardCall& call, const ForwardOptions& options, Probe& probe,
                   Progress& progress) noexcept override {
-    return guarded([&] { run_transformer(model_, weights_, call, options, probe, progress); });
+    return guarded([&] {
+      const c10::DeviceGuard device(weights_.device);
+      run_transformer(model_, weights_, call, options, probe, progress);
+    });
   }
   std::uint64_t nonfinite_weights() const noexcept override { return weights_.nonfinite; }
   const char* nonfinite_tensors() const noexcept override { return nonfinite_tensors_.c_str(); }
+  const char* description() const noexcept override { return description_.c_str(); }
 
  private:
   const Model& model_;
   Weights weights_;
-  std::string nonfinite_tensors_;
+  std::string description_, nonfinite_tensors_;
 };
 
 class TorchEngine final : public Engine {
@@ -58,9 +75,11 @@ class TorchEngine final : public Engine {
   Failure load(const Model& model, const LoadOptions& options, Progress& progress,
                std::unique_ptr<EngineModel>& loaded) noexcept override {
     return guarded([&] {
-      const int cores = int(std::thread::hardware_concurrency());
-      at::set_num_threads(options.threads > 0 ? options.threads : std::max(1, cores));
-      loaded = std::make_unique<LoadedModel>(model, load_weights(model, options.dtype, progress));
+      const at::InferenceMode no_gradients;
+      const at::Device place = open_device(options);
+      const c10::DeviceGuard device(place);
+      loaded =
+          std::make_unique<LoadedModel>(model, load_weights(model, options.dtype, place, progress));
     });
   }
   const char* torch_version() const noexcept override { return TORCH_VERSION; }

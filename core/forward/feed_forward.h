@@ -25,6 +25,7 @@ struct CallContext {
   Progress& progress;
   ProbeWants wants;
   std::uint64_t done = 0, total = 0;  // layers × tokens
+  DeviceState* state = nullptr;       // of the loaded model; nullptr on the CPU
 
   std::int64_t tokens() const { return std::int64_t(call.ids.size()); }
   std::int64_t recorded() const { return tokens() - call.first_recorded; }
@@ -37,6 +38,20 @@ struct CallContext {
     if (!going) throw Stopped{};
   }
 };
+
+// What decides s of a κ layer (SPEC §1.5).
+inline RouteScore route_score(const ModelConfig& config) {
+  switch (config.kappa_input) {
+    case KappaInput::router_probs:
+      return RouteScore::router_probs;
+    case KappaInput::constant:
+      return RouteScore::constant;
+    case KappaInput::top_logits:
+      break;
+  }
+  return config.kappa_input_logit_norm_exponent > 0 ? RouteScore::scaled_logit
+                                                    : RouteScore::raw_logit;
+}
 
 // x [T,H] (already normed) → [T,H].
 at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,

@@ -5,19 +5,6 @@
 namespace kappascope {
 namespace {
 
-RouteScore route_score(const ModelConfig& config) {
-  switch (config.kappa_input) {
-    case KappaInput::router_probs:
-      return RouteScore::router_probs;
-    case KappaInput::constant:
-      return RouteScore::constant;
-    case KappaInput::top_logits:
-      break;
-  }
-  return config.kappa_input_logit_norm_exponent > 0 ? RouteScore::scaled_logit
-                                                    : RouteScore::raw_logit;
-}
-
 Routing route(const at::Tensor& x, const MoeWeights& weights, const CallContext& context,
               bool recorded) {
   const ModelConfig& config = context.model.config;

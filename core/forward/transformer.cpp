@@ -1,12 +1,10 @@
 #include "core/forward/transformer.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <vector>
 
 #include "core/forward/attention.h"
-#include "core/forward/feed_forward.h"
+#include "core/forward/device.h"
 #include "core/forward/operations.h"
 
 namespace kappascope {
@@ -33,12 +31,14 @@ void tap_hidden(const at::Tensor& x, std::int64_t layer, std::int64_t pass,
                 const CallContext& context) {
   if (!context.wants.hidden || !context.probe.wants_layer(layer)) return;
   const auto width = x.size(1);
+  finish_taps(context);
+  const at::Tensor host = x.contiguous().cpu();
   const HiddenTap tap{layer,
                       pass,
                       context.first_token(),
                       context.recorded(),
                       width,
-                      x.const_data_ptr<float>() + context.call.first_recorded * width};
+                      host.const_data_ptr<float>() + context.call.first_recorded * width};
   CallContext::require_going(context.probe.hidden(tap));
 }
 
@@ -69,8 +69,7 @@ void predict(const at::Tensor& x, const Weights& weights, const CallContext& con
   const std::int64_t tokens = context.tokens(), vocab = config.vocab_size;
   const std::int64_t block = std::max<std::int64_t>(1, kLogitsAtOnce / vocab);
   const at::Tensor head = weights.lm_head.narrow(0, 0, vocab);
-  std::vector<std::int32_t> target, rank, top_id;
-  std::vector<float> nll, top_logprob;
+  std::vector<std::int32_t> target;
   for (std::int64_t first = call.first_recorded; first < tokens; first += block) {
     context.check();
     const std::int64_t rows = std::min(block, tokens - first);
@@ -80,25 +79,16 @@ void predict(const at::Tensor& x, const Weights& weights, const CallContext& con
     target.assign(std::size_t(rows), call.next_id);
     for (std::int64_t r = 0; r < rows && first + r + 1 < tokens; ++r)
       target[std::size_t(r)] = call.ids[std::size_t(first + r + 1)];
-    nll.resize(std::size_t(rows));
-    rank.resize(std::size_t(rows));
-    top_id.resize(std::size_t(rows * kTopTokens));
-    top_logprob.resize(std::size_t(rows * kTopTokens));
-    const float* values = logits.const_data_ptr<float>();
-    at::parallel_for(0, rows, 4, [&](std::int64_t begin, std::int64_t end) {
-      cpu_kernels().next_token({end - begin, vocab, values + begin * vocab, target.data() + begin,
-                                nll.data() + begin, rank.data() + begin,
-                                top_id.data() + begin * kTopTokens,
-                                top_logprob.data() + begin * kTopTokens});
-    });
+    const NextTokens read = read_next_tokens(logits, target);
+    const at::Tensor host = context.wants.logits ? logits.cpu() : at::Tensor();
     const NextTokenTap tap{call.text_offset + first,
                            rows,
                            vocab,
-                           nll.data(),
-                           rank.data(),
-                           top_id.data(),
-                           top_logprob.data(),
-                           context.wants.logits ? values : nullptr};
+                           read.nll.data(),
+                           read.rank.data(),
+                           read.top_id.data(),
+                           read.top_logprob.data(),
+                           host.defined() ? host.const_data_ptr<float>() : nullptr};
     CallContext::require_going(context.probe.next_token(tap));
   }
 }
@@ -110,15 +100,20 @@ void run_transformer(const Model& model, const Weights& weights, const ForwardCa
   check_ids(model.config, call);
   const at::InferenceMode no_gradients;
   const auto tokens = std::int64_t(call.ids.size());
-  CallContext context{model, call, options, probe, progress, probe.wants(), 0, 0};
+  CallContext context{
+      model, call, options, probe, progress, probe.wants(), 0, 0, weights.state.get()};
   context.total = std::uint64_t(tokens * model.config.n_layer * model.config.total_ut_steps);
   const at::Tensor ids =
-      at::from_blob(const_cast<std::int32_t*>(call.ids.data()), {tokens}, at::kInt).to(at::kLong);
-  const Rotary rotary = rotary_table(tokens, model.config.head_width());
+      at::from_blob(const_cast<std::int32_t*>(call.ids.data()), {tokens}, at::kInt)
+          .to(at::kLong)
+          .to(weights.device);
+  const Rotary rotary = rotary_table(tokens, model.config.head_width(), weights.device);
+  begin_taps(context);
   const at::Tensor x0 = embed(weights, ids);
   at::Tensor x = x0;
   for (std::int64_t pass = 0; pass < model.config.total_ut_steps; ++pass)
     x = run_stack(x, x0, ids, weights, rotary, pass, context);
+  finish_taps(context);
   if (context.wants.next_token || context.wants.logits) predict(x, weights, context);
   context.check();
 }

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 namespace kappascope {
 namespace {
@@ -71,13 +72,18 @@ std::uint64_t count_nonfinite(std::span<const std::byte> bytes, DType dtype) {
 
 class Loader {
  public:
-  Loader(const Model& model, ComputeType dtype, Progress& progress)
+  Loader(const Model& model, ComputeType dtype, at::Device device, Progress& progress)
       : model_(model),
         compute_(dtype == ComputeType::bfloat16 ? at::kBFloat16 : at::kFloat),
-        progress_(progress) {}
+        progress_(progress) {
+    result_.device = device;
+  }
 
-  // As stored, a view of the file.
-  at::Tensor stored(const std::string& role) {
+  // As stored; on the CPU a view of the file.
+  at::Tensor stored(const std::string& role) { return as_type(role, {}); }
+
+  // A view of the file.
+  at::Tensor mapped(const std::string& role) {
     const TensorInfo* info = model_.tensor(role);
     if (!info) return {};
     const auto bytes = model_.tensors->data(*info);
@@ -85,10 +91,12 @@ class Loader {
                          at::TensorOptions(scalar_type(info->dtype)));
   }
 
-  at::Tensor as_type(const std::string& role, at::ScalarType type) {
-    const at::Tensor raw = stored(role);
-    if (!raw.defined() || raw.scalar_type() == type) return raw;
-    at::Tensor converted = raw.to(type);
+  at::Tensor as_type(const std::string& role, std::optional<at::ScalarType> wanted) {
+    const at::Tensor raw = mapped(role);
+    if (!raw.defined()) return raw;
+    const at::ScalarType type = wanted.value_or(raw.scalar_type());
+    if (raw.scalar_type() == type && result_.device.is_cpu()) return raw;
+    at::Tensor converted = raw.to(result_.device).to(type);
     const TensorInfo* info = model_.tensor(role);
     model_.tensors->file().release(info->offset, info->bytes);
     return converted;
@@ -135,7 +143,7 @@ std::vector<float> Loader::lambdas(const std::string& role, float absent) {
   const at::Tensor values = float32(role);
   std::vector<float> result(std::size_t(model_.config.n_layer), absent);
   if (!values.defined()) return result;
-  const at::Tensor mean = values.dim() == 2 ? values.mean(0) : values;
+  const at::Tensor mean = (values.dim() == 2 ? values.mean(0) : values).cpu();
   std::copy_n(mean.contiguous().data_ptr<float>(), result.size(), result.begin());
   return result;
 }
@@ -152,11 +160,13 @@ std::vector<float> score_norms(const at::Tensor& w_g, double exponent) {
 MoeWeights Loader::moe(const std::string& prefix) {
   MoeWeights moe;
   moe.w_g = float32(prefix + "router.w_g.weight");
-  const at::Tensor bias = float32(prefix + "router.expert_bias");
-  if (model_.config.use_aux_free_load_balancing && bias.defined())
+  const at::Tensor stored_bias = float32(prefix + "router.expert_bias");
+  if (model_.config.use_aux_free_load_balancing && stored_bias.defined()) {
+    const at::Tensor bias = stored_bias.cpu();
     moe.expert_bias.assign(bias.data_ptr<float>(), bias.data_ptr<float>() + bias.numel());
+  }
   if (model_.config.kappa_input_logit_norm_exponent > 0)
-    moe.score_norm = score_norms(moe.w_g, model_.config.kappa_input_logit_norm_exponent);
+    moe.score_norm = score_norms(moe.w_g.cpu(), model_.config.kappa_input_logit_norm_exponent);
   moe.gate_proj = matrix(prefix + "experts.gate_proj");
   moe.c_fc = matrix(prefix + "experts.c_fc");
   moe.c_proj = matrix(prefix + "experts.c_proj");
@@ -197,8 +207,8 @@ Weights Loader::load() {
 
 }  // namespace
 
-Weights load_weights(const Model& model, ComputeType dtype, Progress& progress) {
-  return Loader(model, dtype, progress).load();
+Weights load_weights(const Model& model, ComputeType dtype, at::Device device, Progress& progress) {
+  return Loader(model, dtype, device, progress).load();
 }
 
 }  // namespace kappascope

@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -43,17 +44,21 @@ struct LayerWeights {
   MoeWeights moe;      // of an MoE layer
 };
 
+struct DeviceState;  // core/forward/device.h
+
 struct Weights {
-  at::Tensor wte;      // [Vp, H], stored type
-  at::Tensor lm_head;  // [Vp, H]
+  at::Device device{at::kCPU};  // where the tensors are
+  at::Tensor wte;               // [Vp, H], stored type
+  at::Tensor lm_head;           // [Vp, H]
   std::vector<LayerWeights> layers;
   std::uint64_t nonfinite = 0;            // NaN and Inf among all values
   std::vector<std::string> nonfinite_in;  // tensors that hold them
+  std::shared_ptr<DeviceState> state;     // what a GPU keeps beside them; nullptr on the CPU
 };
 
 // Reads every weight once: counts what is not finite, widens what must be. Matrices of the layers
-// come as `dtype`; those stored so stay in the mapped file. Throws Error (interrupted) when the
-// progress says stop.
-Weights load_weights(const Model& model, ComputeType dtype, Progress& progress);
+// come as `dtype`; on the CPU those stored so stay in the mapped file. Throws Error (interrupted)
+// when the progress says stop.
+Weights load_weights(const Model& model, ComputeType dtype, at::Device device, Progress& progress);
 
 }  // namespace kappascope

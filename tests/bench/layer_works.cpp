@@ -30,7 +30,7 @@ struct LoadedLayer {
 
   explicit LoadedLayer(const Json& arguments)
       : model(open_model(arguments.at("model").get<std::string>())),
-        weights(load_weights(model, ComputeType::float32, progress)) {
+        weights(load_weights(model, ComputeType::float32, at::kCPU, progress)) {
     at::set_num_threads(arguments.value("threads", 1));
   }
   const MoeWeights& layer() const { return weights.layers[0].moe; }

@@ -246,6 +246,27 @@ TEST_F(EngineTest, StopsWhereItIsToldTo) {
   EXPECT_EQ(engine().load(*model_, {}, stop, loaded_).code, ExitCode::interrupted);
 }
 
+TEST_F(EngineTest, TheCpuRunsAfterAGpuThatDoesNot) {
+  EngineModel& model = load({});
+  std::unique_ptr<EngineModel> none;
+  NoProgress progress;
+  Failure failure;
+  try {  // built without CUDA, without its libraries here, or without so many GPUs
+    Engine& gpu = engine(ComputeDevice::cuda);
+    failure =
+        gpu.load(*model_, {.device = ComputeDevice::cuda, .device_index = 99}, progress, none);
+  } catch (const Error& error) {
+    failure = error.failure();
+  }
+  EXPECT_EQ(failure.code, ExitCode::gpu) << failure.message;
+  EXPECT_FALSE(none);
+  Capture before(kLogitsOnly), after(kLogitsOnly);
+  const auto text = ids(20);
+  ASSERT_FALSE(run(model, {.ids = text}, before));
+  ASSERT_FALSE(run(load({}), {.ids = text}, after));
+  EXPECT_EQ(before.logits, after.logits);
+}
+
 TEST_F(EngineTest, OneTokenAndNextTokenAcrossChunks) {
   EngineModel& model = load({});
   const auto text = ids(20);

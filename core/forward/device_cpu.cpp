@@ -1,0 +1,40 @@
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "core/forward/device.h"
+
+namespace kappascope {
+
+at::Device open_device(const LoadOptions& options) {
+  const int cores = int(std::thread::hardware_concurrency());
+  at::set_num_threads(options.threads > 0 ? options.threads : std::max(1, cores));
+  return at::kCPU;
+}
+
+std::string prepare_device(const Model&, Weights&) {
+  return {};
+}
+
+std::int64_t attention_rows(const at::Device&, std::int64_t, std::int64_t) {
+  return 128;
+}
+
+void begin_taps(const CallContext&) {}
+void finish_taps(const CallContext&) {}
+
+NextTokens read_next_tokens(const at::Tensor& logits, const std::vector<std::int32_t>& target) {
+  const std::int64_t rows = logits.size(0), vocab = logits.size(1);
+  NextTokens read(rows);
+  const float* values = logits.const_data_ptr<float>();
+  at::parallel_for(0, rows, 4, [&](std::int64_t begin, std::int64_t end) {
+    cpu_kernels().next_token({end - begin, vocab, values + begin * vocab, target.data() + begin,
+                              read.nll.data() + begin, read.rank.data() + begin,
+                              read.top_id.data() + begin * kTopTokens,
+                              read.top_logprob.data() + begin * kTopTokens});
+  });
+  return read;
+}
+
+}  // namespace kappascope

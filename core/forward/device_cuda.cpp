@@ -1,0 +1,132 @@
+#include "core/forward/device_cuda.h"
+
+#include <ATen/Parallel.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <algorithm>
+
+// Where the tensors live. The test that runs the kernels on the CPU says CPU.
+#ifndef KAPPASCOPE_DEVICE_TYPE
+#define KAPPASCOPE_DEVICE_TYPE at::kCUDA
+#endif
+
+namespace kappascope {
+namespace {
+
+constexpr std::int64_t kScoresAtOnce = 64 << 20;  // floats of attention scores in memory
+
+at::Tensor to_device(const std::vector<float>& values, const at::Device& device) {
+  if (values.empty()) return {};
+  return at::tensor(values, at::TensorOptions(at::kFloat)).to(device);
+}
+
+const float* data_or_null(const at::Tensor& values) {
+  return values.defined() ? values.const_data_ptr<float>() : nullptr;
+}
+
+LayerNumbers numbers_of(const Model& model, const Weights& weights, std::size_t layer) {
+  const MoeWeights& moe = weights.layers[layer].moe;
+  const KappaParameters& kappa = model.layers[layer].kappa_parameters;
+  const at::Device& device = weights.device;
+  return {to_device(moe.expert_bias, device), to_device(moe.score_norm, device),
+          to_device(kappa.bias, device), to_device(kappa.scale, device)};
+}
+
+}  // namespace
+
+void require_launched(int error, const char* what) {
+  require(error == 0, ExitCode::gpu, {}, "CUDA: ", what, ": ", cuda_error_text(error));
+}
+
+CudaStream stream_of(const at::Device& device) {
+  if (!device.is_cuda()) return nullptr;
+  const c10::impl::VirtualGuardImpl guard(device.type());
+  return static_cast<CudaStream>(guard.getStream(device).native_handle());
+}
+
+Element element_of(const at::Tensor& tensor) {
+  return tensor.scalar_type() == at::kFloat ? Element::float32 : Element::bfloat16;
+}
+
+KappaView LayerNumbers::view(const KappaParameters& parameters) const {
+  KappaView view = parameters.view();
+  view.bias = data_or_null(kappa_bias);
+  view.scale = data_or_null(kappa_scale);
+  return view;
+}
+
+at::Device open_device(const LoadOptions& options) {
+  int count = 0;
+  const int error = cuda_device_count(count);
+  require(error == 0 && count > 0, ExitCode::gpu, {},
+          "--device cuda: no GPU is usable: ", error ? cuda_error_text(error) : "CUDA finds none",
+          "; run with --device cpu");
+  require(options.device_index < count, ExitCode::gpu, {}, "--device cuda:", options.device_index,
+          "; expected cuda:0 to cuda:", count - 1);
+  DeviceFacts facts;
+  require_launched(cuda_describe(options.device_index, facts), "device");
+  require(facts.major >= 8, ExitCode::gpu, {}, facts.name, " has compute capability ", facts.major,
+          ".", facts.minor, "; expected 8.0 or newer");
+  if (options.threads > 0) at::set_num_threads(options.threads);
+  const at::DeviceType type = KAPPASCOPE_DEVICE_TYPE;
+  if (type == at::kCPU) return type;
+  return at::Device(type, at::DeviceIndex(options.device_index));
+}
+
+std::string prepare_device(const Model& model, Weights& weights) {
+  auto state = std::make_shared<DeviceState>();
+  DeviceFacts facts;
+  require_launched(cuda_describe(std::max<int>(0, weights.device.index()), facts), "device");
+  state->multiprocessors = facts.multiprocessors;
+  std::string told = join_words(facts.name, ", compute capability ", facts.major, ".", facts.minor);
+  bool chosen = false;
+  for (std::size_t layer = 0; layer < weights.layers.size(); ++layer) {
+    state->layers.push_back(numbers_of(model, weights, layer));
+    if (chosen || !model.layers[layer].moe) continue;
+    told += "; " + state->products.choose(weights.layers[layer].moe.gate_proj);
+    chosen = true;
+  }
+  weights.state = std::move(state);
+  return told;
+}
+
+std::int64_t attention_rows(const at::Device&, std::int64_t tokens, std::int64_t heads) {
+  return std::max<std::int64_t>(128, kScoresAtOnce / (tokens * heads));
+}
+
+void begin_taps(const CallContext& context) {
+  context.state->taps.begin();
+}
+void finish_taps(const CallContext& context) {
+  context.state->taps.deliver(context);
+}
+
+NextTokens read_next_tokens(const at::Tensor& logits, const std::vector<std::int32_t>& target) {
+  const std::int64_t rows = logits.size(0);
+  const auto whole = logits.options().dtype(at::kInt);
+  const at::Tensor targets = at::tensor(target, at::TensorOptions(at::kInt)).to(logits.device());
+  const at::Tensor rank = at::empty({rows}, whole), top_id = at::empty({rows, kTopTokens}, whole);
+  const at::Tensor nll = at::empty({rows}, logits.options());
+  const at::Tensor top_logprob = at::empty({rows, kTopTokens}, logits.options());
+  require_launched(
+      next_token_cuda(
+          {rows, logits.size(1), logits.const_data_ptr<float>(),
+           targets.const_data_ptr<std::int32_t>(), nll.mutable_data_ptr<float>(),
+           rank.mutable_data_ptr<std::int32_t>(), top_id.mutable_data_ptr<std::int32_t>(),
+           top_logprob.mutable_data_ptr<float>()},
+          stream_of(logits.device())),
+      "next_token");
+  NextTokens read(rows);
+  const auto fetch = [](const at::Tensor& from, auto& to) {
+    using T = typename std::decay_t<decltype(to)>::value_type;
+    const at::Tensor host = from.cpu();
+    std::copy_n(host.const_data_ptr<T>(), to.size(), to.begin());
+  };
+  fetch(nll, read.nll);
+  fetch(rank, read.rank);
+  fetch(top_id, read.top_id);
+  fetch(top_logprob, read.top_logprob);
+  return read;
+}
+
+}  // namespace kappascope

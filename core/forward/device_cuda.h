@@ -1,0 +1,43 @@
+// What the engine keeps on a GPU beside the weights.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/forward/device.h"
+#include "core/forward/products_cuda.h"
+#include "core/forward/taps_cuda.h"
+#include "kernels/device_ops.h"
+
+namespace kappascope {
+
+// Throws Error (gpu) when `error`, as returned by kernels/, is not 0.
+void require_launched(int error, const char* what);
+
+// The stream that Torch's own work on the device goes through.
+CudaStream stream_of(const at::Device& device);
+
+Element element_of(const at::Tensor& tensor);
+
+// What kernels read of a layer that the CPU engine keeps on the host.
+struct LayerNumbers {
+  at::Tensor expert_bias;  // [E]; undefined: none
+  at::Tensor score_norm;   // [E]; undefined: none
+  at::Tensor kappa_bias;   // as KappaParameters; undefined: κ = 1
+  at::Tensor kappa_scale;
+  // The layer's κ with pointers into these.
+  KappaView view(const KappaParameters& parameters) const;
+};
+
+struct DeviceState {
+  int multiprocessors = 1;
+  std::vector<LayerNumbers> layers;  // [L]
+  GroupedProducts products;
+  TapQueue taps;
+  std::int64_t piece_rows = 0;  // rows in memory at once, since memory was short; 0: all
+};
+
+}  // namespace kappascope

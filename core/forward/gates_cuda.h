@@ -1,0 +1,62 @@
+// Every gate value of a layer, from the GPU to the host: a piece of rows is copied to pinned memory
+// while the piece before finds its places.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "core/forward/feed_forward.h"
+#include "kernels/cuda_device.h"
+
+namespace kappascope {
+
+// A value of type T in a block of bytes.
+template <typename T>
+T* part(const at::Tensor& block, std::int64_t offset) {
+  return reinterpret_cast<T*>(static_cast<std::byte*>(block.mutable_data_ptr()) + offset);
+}
+
+// Memory of the host that a GPU copies to without waiting.
+at::Tensor pinned(std::int64_t bytes, const at::Device& device);
+
+// Gate values of a layer, [cells of the recorded tokens, I], NaN where dropped.
+struct GateValues {
+  std::vector<float> kappa, gate_pre, gate_act;
+  void clear();
+};
+
+class GateFetch {
+ public:
+  // cell_row [T,K] on the device; cells before first_cell are context. Fills `to` with NaN.
+  GateFetch(const at::Tensor& cell_row, std::int64_t first_cell, std::int64_t gates,
+            GateValues& to);
+  // Starts the copy of κ, z and a, [3,n,I], of the rows from `first` on.
+  void fetch(std::int64_t first, const at::Tensor& values);
+  void finish();  // waits for what is on its way
+  // Rows whose values fill the memory meant for a piece, a multiple of 4.
+  static std::int64_t rows_at_once(std::int64_t gates);
+
+ private:
+  struct Copy {
+    std::int64_t first = 0, rows = 0;
+    at::Tensor host;
+    CudaEvent done = nullptr;
+    Copy() = default;
+    ~Copy() {
+      if (done) cuda_destroy(done);
+    }
+    Copy(const Copy&) = delete;
+    Copy& operator=(const Copy&) = delete;
+  };
+  void place(Copy& copy);
+
+  const std::int64_t first_cell_, gates_;
+  GateValues& to_;
+  std::vector<std::int32_t> row_cell_;  // the cell of each row, −1 past the last
+  Copy copies_[2];
+  int next_ = 0;
+};
+
+}  // namespace kappascope

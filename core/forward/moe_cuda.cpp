@@ -1,0 +1,362 @@
+// The MoE layer on a GPU: routing, dispatch, products, κ-SwiGLU and combine without waiting for the
+// host, but where cuBLAS wants the row counts.
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "core/forward/device_cuda.h"
+#include "core/forward/gates_cuda.h"
+#include "core/forward/operations.h"
+
+namespace kappascope {
+namespace {
+
+// Up to so many tokens an expert has few rows: the time is that of reading its weights.
+constexpr std::int64_t kFewTokens = 32;
+constexpr std::int64_t kMostFewRows = 1024;
+constexpr std::int64_t kLeastPieceRows = 64;  // below it halving saves nothing worth having
+
+class MoeCall {
+ public:
+  MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+          const CallContext& context);
+  void route();
+  void run_experts();
+  void tell(std::int64_t layer, std::int64_t pass);
+  at::Tensor output;  // [T,H]
+
+ private:
+  // The rows [first, last) of a piece and what is in memory of them.
+  struct Piece {
+    std::int64_t first, last;
+    at::Tensor rows;  // [n,H]
+    ProductView gate_pre, up;
+    at::Tensor z, up_or_hidden;  // [n,I]
+    at::Tensor partials;         // of a few rows: [2,parts,n,I] float32
+    RowGroups groups;
+  };
+  bool told() const { return layout_.told_cells > 0; }
+  std::int64_t cells() const { return layout_.tokens * layout_.slots; }
+  std::int64_t first_cell() const { return context_.call.first_recorded * layout_.slots; }
+  void clear_records();
+  void run_pieces(std::int64_t piece_rows);
+  void run_piece(Piece& piece);
+  void multiply(Piece& piece);
+  void multiply_few(Piece& piece);
+  void swiglu(Piece& piece, float* gate_values);
+  ProductView project_down(Piece& piece);
+  FewRowsArgs few_rows(const at::Tensor& x, std::int64_t in, std::int64_t out) const;
+  void combine(const ProductView& y);
+  RowGroups groups_of(std::int64_t first, std::int64_t last) const;
+  [[noreturn]] void fail_for_memory(std::int64_t piece_rows) const;
+
+  const at::Tensor& x_;
+  const MoeWeights& weights_;
+  const CallContext& context_;
+  const ModelConfig& config_;
+  DeviceState& state_;
+  const LayerNumbers& numbers_;
+  const bool recorded_;
+  const ProbeWants wants_;
+  const bool few_, bilinear_;
+  const std::int64_t width_, gates_;
+  const CudaStream stream_;
+  KappaView kappa_;
+  const MoeLayout layout_;
+  at::Tensor block_;                      // bytes, as layout_ says
+  at::Tensor row_start_, cell_row_;       // [E+1], [T,K] int32
+  at::Tensor tiles_;                      // [3,T·K] int32 of a few rows
+  at::Tensor row_effect_;                 // [T·K] EffectSums as bytes
+  at::Tensor y_;                          // [T·K,H], or [parts,T·K,H] of a few rows
+  std::vector<std::int32_t> host_start_;  // [E+1]
+  std::optional<GateFetch> gate_fetch_;   // when wanted
+};
+
+MoeCall::MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+                 const CallContext& context)
+    : x_(x),
+      weights_(weights),
+      context_(context),
+      config_(context.model.config),
+      state_(*context.state),
+      numbers_(context.state->layers[std::size_t(layer)]),
+      recorded_(context.wants.routing && context.probe.wants_layer(layer)),
+      wants_(recorded_ ? context.wants : ProbeWants{}),
+      few_(x.size(0) <= kFewTokens && x.size(0) * context.model.config.moe_top_k <= kMostFewRows),
+      // As in the reference, a layer with κ parameters is never bilinear, not even with κ off.
+      bilinear_(config_.bilinear_mlp_moe && !context.model.layers[std::size_t(layer)].kappa),
+      width_(x.size(1)),
+      gates_(weights.gate_proj.size(2)),
+      stream_(stream_of(x.device())),
+      layout_(x.size(0), config_.n_exp, config_.moe_top_k,
+              wants_.gate_stats ? context.recorded() * config_.moe_top_k : 0) {
+  const KappaParameters& kappa = context.model.layers[std::size_t(layer)].kappa_parameters;
+  if (context.options.kappa && !kappa.empty()) kappa_ = numbers_.view(kappa);
+  const auto whole = x.options().dtype(at::kInt);
+  block_ = at::empty({layout_.bytes}, x.options().dtype(at::kByte));
+  row_start_ = at::empty({layout_.experts + 1}, whole);
+  cell_row_ = at::empty({cells()}, whole);
+  if (few_) tiles_ = at::empty({3, cells()}, whole);
+  if (told())
+    row_effect_ = at::empty({cells() * std::int64_t(sizeof(EffectSums))}, block_.options());
+  output = at::empty_like(x);
+}
+
+void MoeCall::route() {
+  at::Tensor logits = block_.narrow(0, layout_.logits, layout_.tokens * layout_.experts * 4)
+                          .view(at::kFloat)
+                          .view({layout_.tokens, layout_.experts});
+  at::mm_out(logits, x_, weights_.w_g.t());
+  const at::Tensor queues = at::empty({cells() + layout_.experts}, row_start_.options());
+  RouteArgs args;
+  args.tokens = layout_.tokens;
+  args.experts = layout_.experts;
+  args.slots = layout_.slots;
+  args.logits = part<float>(block_, layout_.logits);
+  if (numbers_.expert_bias.defined())
+    args.selection_bias = numbers_.expert_bias.const_data_ptr<float>();
+  args.capacity = context_.options.capacity ? config_.capacity(layout_.tokens) : -1;
+  args.score = route_score(config_);
+  if (numbers_.score_norm.defined()) args.score_norm = numbers_.score_norm.const_data_ptr<float>();
+  args.score_constant = float(config_.kappa_input_constant);
+  args.expert_index = part<std::int32_t>(block_, layout_.index);
+  args.expert_weight = part<float>(block_, layout_.weight);
+  args.expert_kept = part<std::uint8_t>(block_, layout_.kept);
+  args.kappa_input = part<float>(block_, layout_.input);
+  args.top1_prob = part<float>(block_, layout_.top1);
+  args.selected_mass = part<float>(block_, layout_.mass);
+  args.margin = part<float>(block_, layout_.margin);
+  args.top_gap = part<float>(block_, layout_.gap);
+  args.entropy = part<float>(block_, layout_.entropy);
+  args.queue_position = queues.mutable_data_ptr<std::int32_t>();
+  args.assigned = args.queue_position + cells();
+  const at::Tensor memory = at::empty({route_memory(args)}, row_start_.options());
+  require_launched(route_cuda(args, memory.mutable_data_ptr<std::int32_t>(), stream_), "routing");
+
+  GroupArgs group{layout_.tokens, layout_.slots, layout_.experts, args.capacity};
+  group.assigned = args.assigned;
+  group.expert_index = args.expert_index;
+  group.queue_position = args.queue_position;
+  group.expert_kept = args.expert_kept;
+  group.row_start = row_start_.mutable_data_ptr<std::int32_t>();
+  group.cell_row = cell_row_.mutable_data_ptr<std::int32_t>();
+  if (few_) {
+    group.tile_expert = tiles_.mutable_data_ptr<std::int32_t>();
+    group.tile_row = group.tile_expert + cells();
+    group.tile_rows = group.tile_row + cells();
+  }
+  require_launched(group_cuda(group, stream_), "grouping");
+}
+
+void MoeCall::run_experts() {
+  if (!few_ && state_.products.reads_host_counts()) {
+    const at::Tensor host = row_start_.cpu();
+    host_start_.assign(host.const_data_ptr<std::int32_t>(),
+                       host.const_data_ptr<std::int32_t>() + host.numel());
+  }
+  GateValues& gates = state_.taps.next().gates;
+  gates.clear();
+  if (wants_.gates) gate_fetch_.emplace(cell_row_, first_cell(), gates_, gates);
+  std::int64_t piece = state_.piece_rows > 0 ? std::min(state_.piece_rows, cells()) : cells();
+  if (wants_.gates) piece = std::min(piece, GateFetch::rows_at_once(gates_));
+  for (;;) {
+    try {
+      return run_pieces(few_ ? cells() : piece);
+    } catch (const c10::OutOfMemoryError&) {
+      if (few_ || piece <= kLeastPieceRows) fail_for_memory(few_ ? cells() : piece);
+      piece = std::max(kLeastPieceRows, piece / 2 / 4 * 4);  // pieces start at whole packs
+      state_.piece_rows = piece;
+    }
+  }
+}
+
+void MoeCall::fail_for_memory(std::int64_t piece_rows) const {
+  const std::int64_t bytes = element_bytes(element_of(weights_.gate_proj));
+  const std::int64_t needed =
+      bytes * (piece_rows * (width_ + 3 * gates_) + (cells() + piece_rows) * width_);
+  std::int64_t free = 0, total = 0;
+  require_launched(cuda_memory(free, total), "memory");
+  fail(ExitCode::memory, {}, "GPU memory: ", piece_rows, " rows of the experts need ", needed,
+       " bytes, ", free, " of ", total, " are free");
+}
+
+// What the pieces add to.
+void MoeCall::clear_records() {
+  if (told()) block_.narrow(0, layout_.kappa_hist, layout_.bytes - layout_.kappa_hist).zero_();
+}
+
+void MoeCall::run_pieces(std::int64_t piece_rows) {
+  clear_records();
+  y_ = at::Tensor();
+  ProductView y;
+  for (std::int64_t first = 0; first < cells(); first += piece_rows) {
+    context_.check();
+    Piece piece{first, std::min(cells(), first + piece_rows), {}, {}, {}, {}, {}, {}, {}};
+    run_piece(piece);
+    y = project_down(piece);
+  }
+  if (gate_fetch_) gate_fetch_->finish();
+  combine(y);
+  if (!told()) return;
+  require_launched(
+      sum_effects_cuda({layout_.experts, row_start_.const_data_ptr<std::int32_t>(),
+                        part<EffectSums>(row_effect_, 0), part<EffectSums>(block_, layout_.effect)},
+                       stream_),
+      "sum_effects");
+}
+
+void MoeCall::run_piece(Piece& piece) {
+  const std::int64_t rows = piece.last - piece.first;
+  const auto compute = weights_.gate_proj.options();
+  piece.rows = at::empty({rows, width_}, compute);
+  DispatchArgs args{layout_.tokens, layout_.slots, width_};
+  args.x = x_.const_data_ptr<float>();
+  args.cell_row = cell_row_.const_data_ptr<std::int32_t>();
+  args.first_row = piece.first;
+  args.last_row = piece.last;
+  args.element = element_of(piece.rows);
+  args.rows = piece.rows.mutable_data_ptr();
+  require_launched(dispatch_cuda(args, stream_), "dispatch");
+  if (few_)
+    multiply_few(piece);
+  else
+    multiply(piece);
+  at::Tensor values;
+  if (wants_.gates) values = at::empty({3, rows, gates_}, x_.options());
+  swiglu(piece, wants_.gates ? values.mutable_data_ptr<float>() : nullptr);
+  if (wants_.gates) gate_fetch_->fetch(piece.first, values);
+}
+
+RowGroups MoeCall::groups_of(std::int64_t first, std::int64_t last) const {
+  RowGroups groups;
+  groups.ends =
+      (row_start_.narrow(0, 1, layout_.experts) - first).clamp(0, last - first).to(at::kInt);
+  for (const std::int64_t row : host_start_)
+    groups.start.push_back(std::int32_t(std::clamp<std::int64_t>(row - first, 0, last - first)));
+  return groups;
+}
+
+void MoeCall::multiply(Piece& piece) {
+  piece.groups = groups_of(piece.first, piece.last);
+  piece.z = state_.products.run(piece.rows, weights_.gate_proj, piece.groups);
+  piece.up_or_hidden = state_.products.run(piece.rows, weights_.c_fc, piece.groups);
+  piece.gate_pre = {piece.z.const_data_ptr(), element_of(piece.z), 0, 0};
+  piece.up = {piece.up_or_hidden.const_data_ptr(), element_of(piece.up_or_hidden), 0, 0};
+}
+
+FewRowsArgs MoeCall::few_rows(const at::Tensor& x, std::int64_t in, std::int64_t out) const {
+  FewRowsArgs args;
+  args.rows = cells();
+  args.in = in;
+  args.out = out;
+  args.element = element_of(x);
+  args.x = x.const_data_ptr();
+  args.tile_expert = tiles_.const_data_ptr<std::int32_t>();
+  args.tile_row = args.tile_expert + cells();
+  args.tile_rows = args.tile_row + cells();
+  return args;
+}
+
+void MoeCall::multiply_few(Piece& piece) {
+  FewRowsArgs args = few_rows(piece.rows, width_, gates_);
+  args.matrices = 2;
+  args.weight[0] = weights_.gate_proj.const_data_ptr();
+  args.weight[1] = weights_.c_fc.const_data_ptr();
+  args.partials = few_rows_partials(args, state_.multiprocessors);
+  piece.partials = at::empty({2, args.partials, cells(), gates_}, x_.options());
+  args.y[0] = piece.partials.mutable_data_ptr<float>();
+  args.y[1] = args.y[0] + args.partials * cells() * gates_;
+  require_launched(few_rows_cuda(args, stream_), "few_rows");
+  piece.gate_pre = {args.y[0], Element::float32, args.partials, cells() * gates_};
+  piece.up = {args.y[1], Element::float32, args.partials, cells() * gates_};
+  piece.up_or_hidden = at::empty({cells(), gates_}, piece.rows.options());
+}
+
+void MoeCall::swiglu(Piece& piece, float* gate_values) {
+  const std::int64_t values = (piece.last - piece.first) * gates_;
+  GroupedSwigluArgs args;
+  args.tokens = layout_.tokens;
+  args.slots = layout_.slots;
+  args.gates = gates_;
+  args.expert_index = part<std::int32_t>(block_, layout_.index);
+  args.cell_row = cell_row_.const_data_ptr<std::int32_t>();
+  args.first_row = piece.first;
+  args.last_row = piece.last;
+  args.gate_pre = piece.gate_pre;
+  args.up = piece.up;
+  args.score = part<float>(block_, layout_.input);
+  args.kappa = kappa_;
+  args.identity_gate = bilinear_;
+  args.element = element_of(piece.up_or_hidden);
+  args.hidden = piece.up_or_hidden.mutable_data_ptr();
+  args.first_cell = first_cell();
+  args.active_threshold = float(config_.gate_stats_threshold);
+  args.top_gates = config_.gate_stats_topk;
+  if (told()) {
+    args.stats = part<GateStats>(block_, layout_.stats);
+    args.kappa_hist = part<std::int64_t>(block_, layout_.kappa_hist);
+    args.gate_pre_hist = part<std::int64_t>(block_, layout_.gate_pre_hist);
+    args.row_effect = part<EffectSums>(row_effect_, 0);
+  }
+  if (gate_values) {
+    args.kappa_out = gate_values;
+    args.gate_pre_out = gate_values + values;
+    args.gate_act_out = gate_values + 2 * values;
+  }
+  require_launched(grouped_swiglu_cuda(args, stream_), "κ-SwiGLU");
+}
+
+// Adds the piece's y to y_ and returns what combine reads once all pieces are there.
+ProductView MoeCall::project_down(Piece& piece) {
+  if (few_) {
+    FewRowsArgs args = few_rows(piece.up_or_hidden, gates_, width_);
+    args.weight[0] = weights_.c_proj.const_data_ptr();
+    args.partials = few_rows_partials(args, state_.multiprocessors);
+    y_ = at::empty({args.partials, cells(), width_}, x_.options());
+    args.y[0] = y_.mutable_data_ptr<float>();
+    require_launched(few_rows_cuda(args, stream_), "few_rows");
+    return {args.y[0], Element::float32, args.partials, cells() * width_};
+  }
+  const at::Tensor y = state_.products.run(piece.up_or_hidden, weights_.c_proj, piece.groups);
+  if (piece.first == 0 && piece.last == cells()) {
+    y_ = y;
+  } else {
+    if (!y_.defined()) y_ = at::empty({cells(), width_}, y.options());
+    y_.narrow(0, piece.first, piece.last - piece.first).copy_(y);
+  }
+  return {y_.const_data_ptr(), element_of(y_), 0, 0};
+}
+
+void MoeCall::combine(const ProductView& y) {
+  CombineArgs args{layout_.tokens, layout_.slots, width_, y, nullptr, nullptr, nullptr};
+  args.cell_row = cell_row_.const_data_ptr<std::int32_t>();
+  args.weight = part<float>(block_, layout_.weight);
+  args.output = output.mutable_data_ptr<float>();
+  require_launched(combine_cuda(args, stream_), "combine");
+}
+
+void MoeCall::tell(std::int64_t layer, std::int64_t pass) {
+  if (!recorded_) return;
+  PendingTap& place = state_.taps.next();
+  place.tap = {};
+  place.tap.layer = layer;
+  place.tap.pass = pass;
+  place.tap.gates = gates_;
+  place.tap.width = width_;
+  place.router_input = context_.wants.hidden ? x_.cpu() : at::Tensor();
+  place.output = context_.wants.hidden ? output.cpu() : at::Tensor();
+  state_.taps.send(block_, layout_, context_);
+}
+
+}  // namespace
+
+at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+                     std::int64_t pass, const CallContext& context) {
+  MoeCall call(x, weights, layer, context);
+  call.route();
+  call.run_experts();
+  call.tell(layer, pass);
+  return call.output;
+}
+
+}  // namespace kappascope

@@ -1,0 +1,110 @@
+#include "core/forward/taps_cuda.h"
+
+#include "core/forward/device_cuda.h"
+
+namespace kappascope {
+namespace {
+
+constexpr std::int64_t kAlignment = 256;  // bytes; what any kernel or copy asks for
+
+// Points the tap at the numbers of the recorded tokens.
+void point_at(MoeTap& tap, const at::Tensor& block, const MoeLayout& layout, std::int64_t first) {
+  const std::int64_t cell = first * layout.slots;
+  tap.experts = layout.experts;
+  tap.slots = layout.slots;
+  tap.router_logits = part<float>(block, layout.logits) + first * layout.experts;
+  tap.expert_index = part<std::int32_t>(block, layout.index) + cell;
+  tap.expert_weight = part<float>(block, layout.weight) + cell;
+  tap.expert_kept = part<std::uint8_t>(block, layout.kept) + cell;
+  tap.kappa_input = part<float>(block, layout.input) + cell;
+  tap.top1_prob = part<float>(block, layout.top1) + first;
+  tap.selected_mass = part<float>(block, layout.mass) + first;
+  tap.margin = part<float>(block, layout.margin) + first;
+  tap.top_gap = part<float>(block, layout.gap) + first;
+  tap.entropy = part<float>(block, layout.entropy) + first;
+  if (layout.told_cells == 0) return;
+  tap.gate_stats = part<GateStats>(block, layout.stats);
+  tap.kappa_hist = part<std::int64_t>(block, layout.kappa_hist);
+  tap.gate_pre_hist = part<std::int64_t>(block, layout.gate_pre_hist);
+  tap.effect = part<EffectSums>(block, layout.effect);
+}
+
+const float* data_or_null(const std::vector<float>& values) {
+  return values.empty() ? nullptr : values.data();
+}
+
+const float* rows_from(const at::Tensor& host, std::int64_t first) {
+  return host.defined() ? host.const_data_ptr<float>() + first * host.size(1) : nullptr;
+}
+
+}  // namespace
+
+MoeLayout::MoeLayout(std::int64_t tokens_, std::int64_t experts_, std::int64_t slots_,
+                     std::int64_t told_cells_)
+    : tokens(tokens_), experts(experts_), slots(slots_), told_cells(told_cells_) {
+  const std::int64_t cells = tokens * slots, bins = told_cells > 0 ? experts : 0;
+  bytes = 0;
+  const auto take = [this](std::int64_t& offset, std::int64_t size) {
+    offset = bytes;
+    bytes += (size + kAlignment - 1) / kAlignment * kAlignment;
+  };
+  take(logits, tokens * experts * 4);
+  take(index, cells * 4);
+  take(weight, cells * 4);
+  take(kept, cells);
+  take(input, cells * 4);
+  for (std::int64_t* offset : {&top1, &mass, &margin, &gap, &entropy}) take(*offset, tokens * 4);
+  take(stats, told_cells * std::int64_t(sizeof(GateStats)));
+  take(kappa_hist, bins * kKappaBins * 8);
+  take(gate_pre_hist, bins * kGatePreBins * 8);
+  take(effect, bins * std::int64_t(sizeof(EffectSums)));
+}
+
+TapQueue::~TapQueue() {
+  for (PendingTap& place : places_)
+    if (place.copied) cuda_destroy(place.copied);
+}
+
+void TapQueue::begin() {
+  for (PendingTap& place : places_) place.waiting = false;
+}
+
+PendingTap& TapQueue::next() {
+  return places_[next_];
+}
+
+void TapQueue::send(const at::Tensor& block, const MoeLayout& layout, const CallContext& context) {
+  PendingTap& pending = places_[next_];
+  if (!pending.block.defined() || pending.block.numel() != block.numel())
+    pending.block = pinned(block.numel(), block.device());
+  pending.block.copy_(block, /*non_blocking=*/true);
+  if (!pending.copied) require_launched(cuda_create(pending.copied), "event");
+  require_launched(cuda_record(pending.copied, stream_of(block.device())), "event");
+  const std::int64_t first = context.call.first_recorded;
+  MoeTap& tap = pending.tap;
+  tap.first_token = context.first_token();
+  tap.tokens = context.recorded();
+  point_at(tap, pending.block, layout, first);
+  tap.kappa = data_or_null(pending.gates.kappa);
+  tap.gate_pre = data_or_null(pending.gates.gate_pre);
+  tap.gate_act = data_or_null(pending.gates.gate_act);
+  tap.router_input = rows_from(pending.router_input, first);
+  tap.output = rows_from(pending.output, first);
+  pending.waiting = true;
+  next_ = 1 - next_;
+  tell(places_[next_], context);
+}
+
+void TapQueue::deliver(const CallContext& context) {
+  tell(places_[next_], context);  // the older one
+  tell(places_[1 - next_], context);
+}
+
+void TapQueue::tell(PendingTap& pending, const CallContext& context) {
+  if (!pending.waiting) return;
+  require_launched(cuda_wait(pending.copied), "recording");
+  pending.waiting = false;
+  CallContext::require_going(context.probe.moe(pending.tap));
+}
+
+}  // namespace kappascope
