@@ -2,13 +2,15 @@
 
 check_golden.py BUILD_FOLDER MODEL_FOLDER... [--tokenizer FOLDER]
 check_golden.py BUILD_FOLDER --oracle GROUP...      every model of $KAPPASCOPE_ORACLE/GROUP; 77 when unset
+check_golden.py BUILD_FOLDER --forward DEVICE ...   the forward pass alone, of the golden token ids, by
+                                                    kappascope_dump_forward; 77 without that device
 
 Each MODEL_FOLDER holds a checkpoint and golden/NAME.{txt,npz} (golden-kappa-off/ likewise). Token ids
 must be equal; every float must lie within 1e-4 + 1e-4·|golden|, float32 rounding through a few layers
 and no more; an expert choice may differ only where the router's margin, or the gap between two chosen
 scores, is below 1e-5. After such a near tie the token is reported and left out from there on.
 """
-import argparse, os, pathlib, subprocess, sys, tempfile
+import argparse, os, pathlib, re, subprocess, sys, tempfile
 import numpy as np
 
 ABSOLUTE, RELATIVE, TIE = 1e-4, 1e-4, 1e-5
@@ -92,19 +94,65 @@ def compare_prompt(result, programs, model, text, golden_file, off, tokenizer, s
     result.floats(where, 'logits', trace['logits'][:, ::8], golden['logits_every8'].reshape(len(rows), -1), rows)
     result.floats(where, 'nll', trace['nll'][1:], golden['nll'].ravel(), rows[:-1])
     if not off and any(name.endswith('.hidden') for name in golden.files):
-        compare_hidden(result, programs, where, model, golden, rows, scratch)
+        compare_hidden(result, dump_forward(programs, model, golden, scratch, []), where, golden, rows)
 
 
-def compare_hidden(result, programs, where, model, golden, rows, scratch):
-    """The residual stream, the router's input and the layer's output, which the trace does not hold."""
-    ids, dumped = scratch / 'ids.txt', scratch / 'hidden.npz'
+class NoDevice(Exception):
+    pass
+
+
+def dump_forward(programs, model, golden, scratch, words):
+    ids, dumped = scratch / 'ids.txt', scratch / 'forward.npz'
     ids.write_text('\n'.join(map(str, golden['token_ids'].ravel())))
     dumped.unlink(missing_ok=True)
-    subprocess.run([programs / 'kappascope_dump_hidden', model, ids, dumped], check=True)
-    ours = np.load(dumped)
+    done = subprocess.run([programs / 'kappascope_dump_forward', model, ids, dumped, *words],
+                          stderr=subprocess.PIPE, text=True)
+    if done.returncode == 77:
+        raise NoDevice(done.stderr.strip())
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return dict(np.load(dumped))
+
+
+def compare_forward(result, programs, model, golden_file, off, device, scratch):
+    """Everything of a golden file, from its token ids on."""
+    where, golden = f'{model.name}/{golden_file.stem}' + (' κ off' if off else ''), np.load(golden_file)
+    ours = dump_forward(programs, model, golden, scratch, ['--device', device] + (['--kappa-off'] if off else []))
+    rows = np.ones(len(ours['logits']), bool)
+    names = {'expert_kept': 'kept'}
+    in_order = lambda name: [int(number) for number in re.findall(r'\d+', name)]
+    for name in sorted((name for name in ours if name.endswith('.router_logits')), key=in_order):
+        front = name[:-len('router_logits')]
+        trace = {key: ours[front + names.get(key, key)][None] for key in (
+            'router_logits', 'router_margin', 'expert_index', 'expert_weight', 'expert_kept', 'kappa_input',
+            'kappa', 'gate_pre', 'gate_act')}
+        rows = compare_routing(result, where, trace, 0, golden, front, rows, True)
+    result.floats(where, 'logits', ours['logits'][:, ::8], golden['logits_every8'].reshape(len(rows), -1), rows)
+    result.floats(where, 'nll', ours['nll'], golden['nll'].ravel(), rows[:-1])
+    compare_hidden(result, ours, where, golden, rows)
+
+
+def compare_hidden(result, ours, where, golden, rows):
+    """The residual stream, the router's input and the layer's output, which the trace does not hold."""
     for name in golden.files:
         if name.rsplit('.', 1)[-1] in ('hidden', 'router_input', 'moe_output'):
             result.floats(where, name.rsplit('.', 1)[-1], ours[name], golden[name].reshape(len(rows), -1), rows)
+
+
+def compare_models(result, arguments, tokenizer):
+    prompts = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for model in arguments.models:
+            for folder in ('golden', 'golden-kappa-off'):
+                for golden_file in sorted((model / folder).glob('*.npz')):
+                    off, place = folder == 'golden-kappa-off', pathlib.Path(scratch)
+                    if arguments.forward:
+                        compare_forward(result, arguments.programs, model, golden_file, off, arguments.forward, place)
+                    else:
+                        compare_prompt(result, arguments.programs, model, golden_file.with_suffix('.txt'), golden_file,
+                                       off, tokenizer, place)
+                    prompts += 1
+    return prompts
 
 
 def main():
@@ -113,6 +161,7 @@ def main():
     parser.add_argument('models', type=pathlib.Path, nargs='*')
     parser.add_argument('--oracle', nargs='+', default=[])
     parser.add_argument('--tokenizer', type=pathlib.Path)
+    parser.add_argument('--forward')
     arguments = parser.parse_args()
     if arguments.oracle:
         if not os.environ.get('KAPPASCOPE_ORACLE'):
@@ -122,13 +171,11 @@ def main():
         arguments.models += [model for group in arguments.oracle for model in sorted((oracle / group).iterdir())]
     tokenizer = ['--tokenizer', arguments.tokenizer] if arguments.tokenizer else []
     result, prompts = Comparison(), 0
-    with tempfile.TemporaryDirectory() as scratch:
-        for model in arguments.models:
-            for folder in ('golden', 'golden-kappa-off'):
-                for golden_file in sorted((model / folder).glob('*.npz')):
-                    compare_prompt(result, arguments.programs, model, golden_file.with_suffix('.txt'), golden_file,
-                                   folder == 'golden-kappa-off', tokenizer, pathlib.Path(scratch))
-                    prompts += 1
+    try:
+        prompts = compare_models(result, arguments, tokenizer)
+    except NoDevice as reason:
+        print(f'skipped: no device ({reason})')
+        return 77
     for quantity, excess in result.worst.items():
         print(f'{quantity:>14}: worst difference {excess:6.4f} of the tolerance')
     print(f'{prompts} prompts, {result.values} floats, {result.near_ties} near ties chosen differently')
