@@ -13,10 +13,10 @@ sources = find app core kernels tests \( -name '*.h' -o -name '*.cpp' -o -name '
 torchless = find app core kernels -name '*.cpp' ! -path 'core/forward/*' ! -name 'torch_*' -print0
 clang_format = build/deps/test-venv/bin/clang-format
 
-.PHONY: help demo test build asan fuzz figures bench format lint clean
+.PHONY: help demo test build asan fuzz figures bench gpu-check format lint clean
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):.*  ## /make \1\t/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*  ## /make \1\t/p' Makefile | expand -t 16
 
 demo: build  ## install what is missing, build, run the shipped checkpoint on a sample text
 	build/release/kappascope run assets/d8-kappa -f assets/texts/prose.txt -o build/demo
@@ -59,6 +59,16 @@ bench:  ## speed and memory beside peers, ratios only; ROWS=P1,P5 for some, KAPP
 	  LD_LIBRARY_PATH=$$(printf '%s:' "$$site"/nvidia/*/lib) \
 	  build/deps/bench-venv/bin/python -B tests/bench/bench.py build --rows="$(ROWS)"
 
+gpu-check:  ## all that wants a GPU: twins, goldens, compute-sanitizer, G rows (needs CUDA and Torch)
+	@cmake/setup.sh gpu
+	@cmake -S tests/gpu/machine -B build/gpu --log-level=NOTICE >build/configure-gpu.log 2>&1 \
+	  -DKAPPASCOPE_TORCH_ROOT="$$(realpath "$$(cat build/deps/torch-root)")" \
+	  $(if $(CUDA_ARCHITECTURES),-DCMAKE_CUDA_ARCHITECTURES="$(CUDA_ARCHITECTURES)") \
+	  || { cat build/configure-gpu.log; exit 1; }
+	@cmake --build build/gpu
+	@python=build/deps/test-venv/bin/python; [ -x $$python ] || python=python3; \
+	  $$python -B tests/gpu/check.py build/gpu
+
 format:  ## lay out the sources by .clang-format
 	@cmake/setup.sh test
 	@$(sources) | xargs -0 $(clang_format) -i
@@ -73,4 +83,4 @@ lint:  ## layout, warnings as errors by two compilers, clang-tidy, the tests of 
 	@ctest --test-dir build/lint-gcc -L structure --output-on-failure --no-tests=error
 
 clean:  ## remove what was built; what was downloaded, build/deps, stays
-	rm -rf build/release build/asan build/lint-gcc build/lint-clang build/demo build/figures build/*.log
+	rm -rf build/gpu build/release build/asan build/lint-gcc build/lint-clang build/demo build/figures build/*.log

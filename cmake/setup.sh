@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs what is missing: `cmake/setup.sh build|test|lint`, each with all of the one before, or
-# `bench`: what build has and the peers of the benchmark.
+# `bench`: what build has and the peers of the benchmark; `gpu` looks for Torch alone.
 # System packages come from apt, Torch and the tests' Python packages from PyPI into build/deps.
 # What is there already is used. Nothing outside the checkout is written but apt's own files and a
 # cache folder; an interrupted set-up goes on at the next call.
@@ -179,7 +179,8 @@ case ${1:-} in
   build | bench) install_packages "$packages_build" ;;
   test) install_packages "$packages_build$packages_test" ;;
   lint) install_packages "$packages_build$packages_test$packages_lint" ;;
-  *) die "usage: cmake/setup.sh build|test|lint|bench" ;;
+  gpu) ;;
+  *) die "usage: cmake/setup.sh build|test|lint|bench|gpu" ;;
 esac
 choose_torch
 case $1 in

@@ -11,6 +11,8 @@ from sources import report, sources
 ORDER = ["kernels", "core", "core/checkpoint", "core/tokenizer", "core/model", "core/forward",
          "core/trace", "core/stats", "core/figure", "core/engine", "app"]
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
+CUDA = re.compile(r"^(cuda|cublas|cooperative_groups)\w*(\.h|/)")
+CUDA_FILE = re.compile(r"^kernels/(\w+\.cu|cuda_launch\.h)$")
 TORCH = re.compile(r"^(torch|ATen|c10|caffe2)/")
 
 
@@ -51,6 +53,8 @@ def faults_of(files):
             yield f"{path}: in no folder of the order"
             continue
         for mark, target in INCLUDE.findall(text):
+            if CUDA.match(target) and not CUDA_FILE.match(path):
+                yield f"{path}: includes {target}; CUDA is for kernels/*.cu"
             if TORCH.match(target) and not in_engine_library(path):
                 yield f"{path}: includes {target}; Torch is for core/forward and core/model/torch_*"
             elif TORCH.match(target) and mark == '"':
@@ -70,11 +74,16 @@ def check_itself():
         "core/stats/a.cpp": '#include "summary.h"',
         "core/new/a.cpp": "",
         "kernels/cpu/a.cpp": '#include "core/error.h"',
+        "kernels/a.cu": "#include <torch/torch.h>",
+        "kernels/b.cpp": "#include <cuda_runtime.h>",
+        "core/forward/a_cuda.cpp": "#include <cuda_runtime.h>",
+        "kernels/a.h": "#include <cublas_v2.h>",
         "app/cli/a.cpp": "#include <implot.h>",
     }
     keeps = {
         "core/forward/engine.cpp": '#include "core/engine.h"\n#include <torch/torch.h>',
         "core/model/torch_load.cpp": '#include <ATen/ATen.h>\n#include "core/model/model.h"',
+        "kernels/a.cu": '#include <cuda_runtime.h>\n#include "kernels/kernels.h"',
         "core/figure/a.cpp": '#include "kernels/kernels.h"\n#include <vector>',
         "app/gui/plots.cpp": '#include "core/engine.h"\n#include "app/cli/verbs.h"\n'
                              "#include <implot.h>",

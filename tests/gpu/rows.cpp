@@ -1,0 +1,281 @@
+// The G rows of the benchmark: one MoE layer in bfloat16 on a GPU. Ours is the whole layer with its
+// routing; the peer is handed the routing, sorted, and does the rest by Torch's own operations:
+// at::_grouped_mm three times and κ-SwiGLU as written.
+//
+// A library, so that a machine without CUDA's libraries is told apart from one that fails:
+// kappascope_gpu_rows(path) writes {"G1_a": {"ratio":…, "goal":…, "holds":…}, …} and returns 0 when
+// every row holds, 1 when not, 77 without a device.
+#include <ATen/ATen.h>
+#include <c10/core/DeviceGuard.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "core/forward/device_cuda.h"
+
+namespace kappascope {
+namespace {
+
+constexpr int kRounds = 11;
+constexpr double kLogBound = 1.0986123;  // ln 3
+
+struct Shape {
+  const char* name;
+  std::int64_t hidden, gates, experts, slots;
+};
+constexpr Shape kShapes[] = {{"a", 1024, 4096, 64, 2}, {"b", 2048, 768, 128, 8}};
+
+class Listener final : public Probe {
+ public:
+  explicit Listener(bool wants) : wants_(wants) {}
+  ProbeWants wants() const noexcept override { return {.routing = wants_, .gate_stats = wants_}; }
+
+ private:
+  bool wants_;
+};
+
+// A layer of a shape, its weights drawn, and its calls.
+class Layer {
+ public:
+  Layer(const Shape& of, at::Device device) : shape(of) {
+    const auto half = at::TensorOptions(at::kBFloat16).device(device);
+    const double scale = 1 / std::sqrt(double(of.hidden));
+    model_.config.n_embd = of.hidden;
+    model_.config.n_exp = of.experts;
+    model_.config.moe_top_k = of.slots;
+    model_.config.eval_capacity = 1e6;  // nothing is dropped: the peer drops nothing
+    model_.config.kappa_input = KappaInput::router_probs;
+    model_.layers.resize(1);
+    model_.layers[0].moe = model_.layers[0].kappa = true;
+    KappaParameters& kappa = model_.layers[0].kappa_parameters;
+    const std::size_t units = std::size_t(of.experts * of.gates);
+    kappa.bias.assign(units, 0);
+    kappa.scale.assign(units, 0);
+    for (std::size_t i = 0; i < units; ++i) {
+      kappa.bias[i] = float(i % 97) / 97 - 0.5f;
+      kappa.scale[i] = float(i % 89) / 89;
+    }
+    kappa.expert_stride = of.gates;
+    kappa.gate_stride = 1;
+    kappa.bound = 3;
+    weights_.device = device;
+    weights_.layers.resize(1);
+    MoeWeights& moe = weights_.layers[0].moe;
+    moe.w_g = at::randn({of.experts, of.hidden}, half.dtype(at::kFloat)) * scale;
+    moe.gate_proj = at::randn({of.experts, of.hidden, of.gates}, half) * scale;
+    moe.c_fc = at::randn({of.experts, of.hidden, of.gates}, half) * scale;
+    moe.c_proj = at::randn({of.experts, of.gates, of.hidden}, half) * scale;
+    description = prepare_device(model_, weights_);
+    kappa_bias = at::tensor(kappa.bias).view({of.experts, of.gates}).to(device);
+    kappa_scale = at::tensor(kappa.scale).view({of.experts, of.gates}).to(device);
+  }
+
+  at::Tensor run(const at::Tensor& x, bool kappa, Probe& probe) {
+    NoProgress progress;
+    const std::vector<std::int32_t> ids(std::size_t(x.size(0)));
+    const ForwardCall call{.ids = ids};
+    const ForwardOptions options{.kappa = kappa, .capacity = false};
+    CallContext context{
+        model_, call, options, probe, progress, probe.wants(), 0, 0, weights_.state.get()};
+    const at::Tensor output = moe_layer(x, moe(), 0, 0, context);
+    finish_taps(context);
+    return output;
+  }
+  const MoeWeights& moe() const { return weights_.layers[0].moe; }
+
+  const Shape shape;
+  std::string description;
+  at::Tensor kappa_bias, kappa_scale;  // [E,I]
+
+ private:
+  Model model_;
+  Weights weights_;
+};
+
+// What the peer is handed: sorted cells, and all that the κ of a row depends on.
+struct PeerRouting {
+  at::Tensor token, expert, score, weight, ends;  // [rows] ×4, [E]
+  PeerRouting(const Layer& layer, const at::Tensor& x) {
+    const at::Tensor logits = at::mm(x, layer.moe().w_g.t());
+    const auto [value, index] = at::topk(logits, layer.shape.slots);
+    const at::Tensor flat = index.flatten(), order = at::argsort(flat, /*stable=*/true);
+    weight = value.softmax(-1).flatten().index_select(0, order);
+    score = 2 * weight;
+    expert = flat.index_select(0, order);
+    token = order.div(layer.shape.slots, "floor");
+    ends = at::bincount(flat, {}, layer.shape.experts).cumsum(0).to(at::kInt);
+  }
+};
+
+at::Tensor run_peer(const Layer& layer, const at::Tensor& x, const PeerRouting& routing) {
+  const at::Tensor rows = x.to(at::kBFloat16).index_select(0, routing.token);
+  const at::Tensor z = at::_grouped_mm(rows, layer.moe().gate_proj, routing.ends).to(at::kFloat);
+  const at::Tensor up = at::_grouped_mm(rows, layer.moe().c_fc, routing.ends);
+  const at::Tensor alpha = layer.kappa_scale.index_select(0, routing.expert);
+  const at::Tensor bias = layer.kappa_bias.index_select(0, routing.expert);
+  const at::Tensor u = alpha * routing.score.unsqueeze(1) + bias;
+  const at::Tensor kappa = (kLogBound * u.tanh()).exp();
+  const at::Tensor hidden = (z * (kappa * z).sigmoid() * up).to(at::kBFloat16);
+  const at::Tensor y = at::_grouped_mm(hidden, layer.moe().c_proj, routing.ends);
+  return at::zeros_like(x).index_add_(0, routing.token, y * routing.weight.unsqueeze(1));
+}
+
+using Work = std::function<void()>;
+
+// Milliseconds of the device for one call of each, interleaved; medians.
+std::vector<double> times_of(const std::vector<Work>& works, const at::Device& device) {
+  CudaEvent from = nullptr, to = nullptr;
+  require_launched(cuda_create(from), "event");
+  require_launched(cuda_create(to), "event");
+  std::vector<std::vector<double>> times(works.size());
+  for (int round = -3; round < kRounds; ++round) {
+    for (std::size_t i = 0; i < works.size(); ++i) {
+      require_launched(cuda_record(from, stream_of(device)), "event");
+      works[i]();
+      require_launched(cuda_record(to, stream_of(device)), "event");
+      require_launched(cuda_wait(to), "work");
+      float time = 0;
+      require_launched(cuda_milliseconds(from, to, time), "event");
+      if (round >= 0) times[i].push_back(double(time));
+    }
+  }
+  cuda_destroy(from);
+  cuda_destroy(to);
+  std::vector<double> medians;
+  for (std::vector<double>& of : times) {
+    std::nth_element(of.begin(), of.begin() + kRounds / 2, of.end());
+    medians.push_back(of[kRounds / 2]);
+  }
+  return medians;
+}
+
+class Report {
+ public:
+  // `above`: the ratio must reach the goal; else stay below it.
+  void add(const std::string& name, double ratio, double goal, bool above,
+           const std::string& peer) {
+    const bool holds = above ? ratio >= goal : ratio <= goal;
+    std::printf("%-12s %8.3f  goal %s %.2f  %-6s %s\n", name.c_str(), ratio, above ? "≥" : "≤",
+                goal, holds ? "holds" : "MISSED", peer.c_str());
+    json_ += join_words(json_.empty() ? "" : ",\n", "  \"", name, "\": {\"ratio\": ", ratio,
+                        ", \"peer\": \"", peer, "\", \"goal\": ", goal,
+                        ", \"holds\": ", holds ? "true" : "false", "}");
+    all_ = all_ && holds;
+  }
+  bool write(const char* path) const {
+    std::FILE* file = std::fopen(path, "w");
+    if (!file) return false;
+    std::fprintf(file, "{\n%s\n}\n", json_.c_str());
+    return std::fclose(file) == 0;
+  }
+  bool all() const { return all_; }
+
+ private:
+  std::string json_;
+  bool all_ = true;
+};
+
+// The layer's output must be the peer's before anything is timed.
+void compare_outputs(Layer& layer, const at::Tensor& x, const PeerRouting& routing) {
+  Listener nobody(false);
+  const at::Tensor peer = run_peer(layer, x, routing);
+  const at::Tensor difference = layer.run(x, true, nobody) - peer;
+  const double error = (difference.norm() / peer.norm()).item<double>();
+  std::printf("%s: %lld tokens, relative difference to the peer %.2e\n", layer.shape.name,
+              (long long)x.size(0), error);
+  require(error < 2e-2, ExitCode::internal, {}, "the layer's output is not the peer's");
+}
+
+void measure_many(Layer& layer, std::int64_t tokens, Report& report) {
+  const at::Device device = layer.moe().w_g.device();
+  const Shape& of = layer.shape;
+  const at::Tensor x = at::randn({tokens, of.hidden}, layer.moe().w_g.options());
+  const PeerRouting routing(layer, x);
+  compare_outputs(layer, x, routing);
+  const auto half = layer.moe().gate_proj.options();
+  const at::Tensor a = at::randn({tokens * of.slots, of.hidden}, half);
+  const at::Tensor b = at::randn({of.hidden, 3 * of.gates}, half);
+  Listener nobody(false), recorder(true);
+  const std::vector<double> time =
+      times_of({[&] { layer.run(x, true, nobody); }, [&] { run_peer(layer, x, routing); },
+                [&] { at::mm(a, b); }, [&] { layer.run(x, false, nobody); },
+                [&] { layer.run(x, true, recorder); }},
+               device);
+  const std::string name = of.name;
+  report.add("G1_" + name, time[1] / time[0], 1.15, true, "at::_grouped_mm + eager κ");
+  report.add("G1_" + name + "_dense", time[2] / time[0], of.slots == 2 ? 0.65 : 0.5, true,
+             "one dense product");
+  report.add("G3_" + name, time[0] / time[3], 1.03, false, "κ off");
+  report.add("G4_" + name, time[4] / time[0], 1.05, false, "no recording");
+}
+
+// Bytes a second of a large copy on the device, read and written.
+double memory_rate(const at::Device& device) {
+  const std::int64_t bytes = std::int64_t(1) << 32;
+  const at::Tensor from = at::ones({bytes}, at::TensorOptions(at::kByte).device(device));
+  at::Tensor to = at::empty_like(from);
+  return 2 * double(bytes) / times_of({[&] { to.copy_(from); }}, device)[0];
+}
+
+void measure_few(Layer& layer, std::int64_t tokens, double rate, Report& report) {
+  const Shape& of = layer.shape;
+  const auto options = layer.moe().w_g.options();
+  std::vector<at::Tensor> inputs;  // other experts each round, so that no cache holds their weights
+  std::vector<PeerRouting> routings;
+  double hit = 0;
+  for (int i = 0; i < kRounds + 3; ++i) {
+    inputs.push_back(at::randn({tokens, of.hidden}, options));
+    routings.emplace_back(layer, inputs.back());
+    hit += double(std::get<0>(at::_unique(routings.back().expert)).numel()) / (kRounds + 3);
+  }
+  compare_outputs(layer, inputs[0], routings[0]);
+  Listener nobody(false);
+  std::size_t ours = 0, theirs = 0;
+  const std::vector<double> time =
+      times_of({[&] { layer.run(inputs[ours++ % inputs.size()], true, nobody); },
+                [&] {
+                  const std::size_t i = theirs++ % inputs.size();
+                  run_peer(layer, inputs[i], routings[i]);
+                }},
+               layer.moe().w_g.device());
+  const double bytes = hit * 3 * double(of.hidden * of.gates) * 2;
+  const std::string name = std::string("G2_") + of.name + "_" + std::to_string(tokens);
+  if (tokens <= 4) report.add(name, time[1] / time[0], 3.5, true, "at::_grouped_mm + eager κ");
+  report.add(name + "_bytes", bytes / time[0] / rate, 0.75, true, "copy on the device");
+}
+
+int measure(const char* path) {
+  int count = 0;
+  if (cuda_device_count(count) != 0 || count == 0) return 77;
+  const at::InferenceMode no_gradients;
+  const at::Device device = open_device({.device = ComputeDevice::cuda});
+  const c10::DeviceGuard guard(device);
+  Report report;
+  const double rate = memory_rate(device);
+  std::printf("copy on the device: %.0f GB/s\n", rate / 1e6);
+  for (const Shape& shape : kShapes) {
+    Layer layer(shape, device);
+    std::printf("%s\n", layer.description.c_str());
+    measure_many(layer, shape.slots == 2 ? 8192 : 4096, report);
+    for (const std::int64_t tokens : {1, 4, 16}) measure_few(layer, tokens, rate, report);
+  }
+  require(report.write(path), ExitCode::io, {.file = path}, "cannot be written");
+  return report.all() ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace kappascope
+
+extern "C" __attribute__((visibility("default"))) int kappascope_gpu_rows(const char* path) {
+  try {
+    return kappascope::measure(path);
+  } catch (const std::exception& error) {
+    std::printf("FAILED %s\n", error.what());
+    return 1;
+  }
+}
