@@ -74,6 +74,10 @@ at::Device open_device(const LoadOptions& options) {
 }
 
 std::string prepare_device(const Model& model, Weights& weights) {
+  const std::int64_t gates = model.config.gate_units();
+  require(gates <= kMostRecordedGates, ExitCode::unsupported, {},
+          "model_config.n_embd: expected at ", "most ", kMostRecordedGates / 4, " on a GPU, found ",
+          model.config.n_embd);
   auto state = std::make_shared<DeviceState>();
   DeviceFacts facts;
   require_launched(cuda_describe(std::max<int>(0, weights.device.index()), facts), "device");

@@ -1,0 +1,72 @@
+"""Compares the forward pass of two builds or devices on a few tokens, which the goldens do not have.
+
+compare_devices.py PROGRAM DEVICE PROGRAM DEVICE MODEL_FOLDER...    two kappascope_dump_forward; 77 without a
+                                                                   device
+
+Every number of every tap must lie within 1e-4 + 1e-4·|the first's|, shares of gate units within one unit,
+histograms within one count in a thousand.
+"""
+import pathlib, subprocess, sys, tempfile
+import numpy as np
+
+LENGTHS = (1, 2, 5, 20, 40)  # up to 32 take the path of few rows
+SHARES = (1, 5, 6)           # of gate statistics: active, linear, saturated
+
+
+def dump(program, device, model, ids, scratch):
+    listed, dumped = scratch / 'ids.txt', scratch / 'forward.npz'
+    listed.write_text('\n'.join(map(str, ids)))
+    dumped.unlink(missing_ok=True)
+    done = subprocess.run([program, model, listed, dumped, '--device', device], stderr=subprocess.PIPE, text=True)
+    if done.returncode == 77:
+        print(f'skipped: no device ({done.stderr.strip()})')
+        sys.exit(77)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return dict(np.load(dumped))
+
+
+def faults_of(name, ours, theirs, gates):
+    if ours.shape != theirs.shape:
+        yield f'{name}: shape {theirs.shape}, expected {ours.shape}'
+    elif name.endswith('_hist'):
+        if ours.sum() != theirs.sum() or np.abs(ours - theirs).sum() > 2 + ours.sum() / 1000:
+            yield f'{name}: counts differ'
+    elif ours.dtype.kind in 'bi':
+        if (ours != theirs).any():
+            yield f'{name}: differs'
+    elif (np.isnan(ours) != np.isnan(theirs)).any():
+        yield f'{name}: NaN on one side only'
+    else:
+        allowed = 1e-4 + 1e-4 * np.abs(ours)
+        if name.endswith('_stats'):
+            allowed[..., SHARES] += 1.01 / gates
+        excess = np.nan_to_num(np.abs(ours - theirs) / allowed, nan=0.0)
+        if excess.size and excess.max() > 1:
+            at = np.unravel_index(excess.argmax(), excess.shape)
+            yield f'{name}{list(map(int, at))}: {theirs[at]:.7g}, expected {ours[at]:.7g}'
+
+
+def main():
+    first, second, models = sys.argv[1:3], sys.argv[3:5], sys.argv[5:]
+    faults, compared = [], 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for model in models:
+            for length in LENGTHS:
+                ids = [(37 * t + 11) % 2000 for t in range(length)]
+                ours, theirs = (dump(*which, model, ids, pathlib.Path(scratch)) for which in (first, second))
+                where = f'{pathlib.Path(model).name}, {length} tokens, '
+                gates = next((a.shape[-1] for n, a in ours.items() if n.endswith('.kappa')), 1)
+                if ours.keys() != theirs.keys():
+                    faults.append(where + 'other arrays')
+                for name in ours.keys() & theirs.keys():
+                    compared += ours[name].size
+                    faults += [where + fault for fault in faults_of(name, ours[name], theirs[name], gates)]
+    print(f'{compared} values compared, {len(faults)} faults')
+    for fault in faults[:40]:
+        print('FAILED', fault)
+    return 1 if faults or not compared else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
