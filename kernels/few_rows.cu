@@ -95,29 +95,31 @@ __global__ void __launch_bounds__(kThreads, 2) few_rows_kernel(FewRowsArgs args)
   const int padded = rows <= 2 ? rows : kTileRows;
   const std::int64_t first_column = blockIdx.x % column_tiles * kColumns;
   const std::int64_t column = first_column + int(threadIdx.x) % kColumnLanes * Width;
-  const T* weight = static_cast<const T*>(args.weight[matrix]) + expert * args.in * args.out;
+  const void* weights = matrix == 0 ? args.weight[0] : args.weight[1];
+  const T* weight = static_cast<const T*>(weights) + expert * args.in * args.out;
   const T* from = static_cast<const T*>(args.x) + row * args.in;
   const std::int64_t share = few_rows_share(args), begin = part * share;
   const std::int64_t end = begin + share < args.in ? begin + share : args.in;
 
   float sums[kTileRows][Width] = {};
   for (std::int64_t unit = begin; unit < end; unit += kShareUnit) {
-    UnitWeights<T, Width> weights;  // on their way while x is fetched
-    load_weights(weight, args.out, unit, end, column, weights);
+    UnitWeights<T, Width> held;  // on their way while x is fetched
+    load_weights(weight, args.out, unit, end, column, held);
     for (int r = 0; r < padded; ++r) {
       const std::int64_t i = unit + threadIdx.x;
       x[r][threadIdx.x] = r < rows && i < end ? widen(from[r * args.in + i]) : 0.0f;
     }
     __syncthreads();
     if (padded == 1)
-      add_unit<1>(x, weights, sums);
+      add_unit<1>(x, held, sums);
     else if (padded == 2)
-      add_unit<2>(x, weights, sums);
+      add_unit<2>(x, held, sums);
     else
-      add_unit<kTileRows>(x, weights, sums);
+      add_unit<kTileRows>(x, held, sums);
     __syncthreads();
   }
-  float* y = args.y[matrix] + (part * args.rows + row) * args.out + first_column;
+  float* y =
+      (matrix == 0 ? args.y[0] : args.y[1]) + (part * args.rows + row) * args.out + first_column;
   write_sums(args, y, column, rows, sums);
 }
 

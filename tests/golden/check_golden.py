@@ -162,7 +162,7 @@ def main():
     parser.add_argument('--oracle', nargs='+', default=[])
     parser.add_argument('--tokenizer', type=pathlib.Path)
     parser.add_argument('--forward')
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     if arguments.oracle:
         if not os.environ.get('KAPPASCOPE_ORACLE'):
             print('skipped: KAPPASCOPE_ORACLE is not set')
