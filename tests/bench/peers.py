@@ -2,6 +2,7 @@
 reference implementation, run in place from the folder KAPPASCOPE_REFERENCE."""
 
 import io
+import json
 import os
 import pathlib
 import sys
@@ -28,7 +29,6 @@ def load_reference(folder, step=100):
     import logging
     logging.disable(logging.INFO)
     from nanochat import checkpoint_manager
-    import json
     meta = json.loads((pathlib.Path(folder) / f"meta_{step:06}.json").read_text(encoding="utf-8"))
     vocab = meta["model_config"]["vocab_size"]
     checkpoint_manager.get_tokenizer = lambda: types.SimpleNamespace(get_vocab_size=lambda: vocab)
@@ -56,14 +56,17 @@ class PaddedLayer:
     name = "a padded Torch layer of our own (peer absent)"
 
     def __init__(self, folder):
-        state = torch.load(pathlib.Path(folder) / "model_000100.pt", mmap=True, weights_only=True)
+        folder = pathlib.Path(folder)
+        meta = json.loads((folder / "meta_000100.json").read_text(encoding="utf-8"))
+        self.bound = meta["model_config"]["moe_kappa_slope_max_scale"]
+        state = torch.load(folder / "model_000100.pt", mmap=True, weights_only=True)
         get = lambda name: state[f"transformer.h.0.mlp.{name}"].float()
         self.w_g, self.bias, self.scale = (get(n) for n in (
             "router.w_g.weight", "experts.kappa_bias", "experts.kappa_scale"))
         self.gate, self.up, self.down = (get(f"experts.{n}")
                                          for n in ("gate_proj", "c_fc", "c_proj"))
 
-    def __call__(self, x, slots=2, bound=3.0):
+    def __call__(self, x, slots=2):
         tokens, experts = len(x), len(self.w_g)
         logits = x @ self.w_g.T
         top, index = logits.topk(slots, dim=1)
@@ -81,7 +84,7 @@ class PaddedLayer:
         inputs = x.new_zeros(experts * capacity, x.shape[1]).index_copy_(0, place, x[token[kept]])
         scores = x.new_zeros(experts * capacity, 1).index_copy_(0, place, score[:, None])
         inputs, scores = (t.view(experts, capacity, -1) for t in (inputs, scores))
-        kappa = torch.exp(np.log(bound) * torch.tanh(self.scale[:, None] * scores
+        kappa = torch.exp(np.log(self.bound) * torch.tanh(self.scale[:, None] * scores
                                                       + self.bias[:, None]))
         z = inputs @ self.gate
         y = ((z * torch.sigmoid(kappa * z)) * (inputs @ self.up)) @ self.down
@@ -115,16 +118,6 @@ def prefill(model, tokens, hooks=False):
     logits = logits[0] if logits.dim() == 3 else logits
     logs = torch.log_softmax(logits[:-1, :config.vocab_size].double(), 1)
     return seconds, float(-logs[range(tokens - 1), ids[0, 1:]].sum())
-
-
-def torch_load(folder, step=100):
-    """torch.load with a memory map, every byte touched as our loader touches it: not-finite values
-    counted."""
-    def work():
-        state = torch.load(pathlib.Path(folder) / f"model_{step:06}.pt", mmap=True,
-                           weights_only=True)
-        return sum(int((~torch.isfinite(t)).sum()) for t in state.values())
-    return timed(work)
 
 
 def torch_load_sum(folder, step=100):
