@@ -322,7 +322,7 @@ def p8(bench):
     mine, other = bench.interleave(
         run, lambda _: process(sys.executable, "-c", "import torch")[0])
     bench.add("P8_run", [b / a for a, b in zip(mine, other)], 3, 'python -c "import torch"')
-    huge = bench.model("huge", hidden=2048, layers=15, heads=16, kv_heads=16, experts=64, slots=2,
+    huge = bench.model("huge", hidden=2048, layers=5, heads=16, kv_heads=16, experts=64, slots=2,
                        vocab=32768, moe_start=0, sparse=True)
     size = (huge / "model_000100.pt").stat().st_size
     seconds, resident = process(kappascope, "info", huge)
