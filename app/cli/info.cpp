@@ -4,10 +4,9 @@
 #include <map>
 
 #include "app/cli/command_line.h"
-#include "app/cli/run_text.h"
 #include "app/cli/terminal.h"
-#include "app/cli/texts.h"
 #include "app/cli/verbs.h"
+#include "app/run_text.h"
 #include "core/model/model.h"
 
 namespace kappascope {

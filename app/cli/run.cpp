@@ -8,10 +8,10 @@
 #include "app/cli/interrupts.h"
 #include "app/cli/layer_table.h"
 #include "app/cli/output_folder.h"
-#include "app/cli/run_text.h"
 #include "app/cli/terminal.h"
 #include "app/cli/texts.h"
 #include "app/cli/verbs.h"
+#include "app/run_text.h"
 #include "core/stats/summary.h"
 #include "core/trace/output_file.h"
 #include "core/trace/tables.h"
@@ -206,19 +206,24 @@ class Run {
 
   void load() {
     const LoadOptions load = options_.compute.load_options();
-    loaded_ = load_weights(model_, load, options_.strict, terminal_);
+    loaded_ = load_weights(model_, load, terminal_);
+    terminal_.erase();
+    const std::string nonfinite = nonfinite_weights(model_, *loaded_);
+    if (options_.strict && !nonfinite.empty()) throw Error(ExitCode::damaged, nonfinite);
+    if (!nonfinite.empty()) terminal_.warn(nonfinite);
+    if (*loaded_->description()) terminal_.debug(loaded_->description());
     settings_.torch_version = engine(load.device).torch_version();
     terminal_.debug(join_words("Torch ", settings_.torch_version, ", ", load.threads, " threads"));
     std::uint64_t tokens = 0;
     for (const Job& job : jobs_) tokens += tokens_to_run(job.text);
-    terminal_.expect_tokens(tokens);
+    progress_.emplace(terminal_, tokens);
   }
 
   void run_job(const Job& job, OutputFolder& folder) {
     folder.clear();
     const std::filesystem::path trace_path = folder.staged("trace.npz");
     const std::filesystem::path model_path = folder.staged(kModelFile);
-    record_trace(trace_path, model_, *loaded_, job.text, settings_, terminal_);
+    record_trace(trace_path, model_, *loaded_, job.text, settings_, *progress_);
     terminal_.update("write", 0, 1);
     if (options_.force && !std::filesystem::exists(model_path))
       write_model_parameters(model_path, model_);
@@ -328,7 +333,8 @@ class Run {
   Model model_;
   TraceSettings settings_;
   std::vector<Job> jobs_;
-  std::unique_ptr<EngineModel> loaded_;  // after model_, which it refers to
+  std::unique_ptr<EngineModel> loaded_;    // after model_, which it refers to
+  std::optional<TokenProgress> progress_;  // over the tokens of all texts
   Json summaries_;
 };
 

@@ -8,10 +8,9 @@
 
 #include "app/cli/command_line.h"
 #include "app/cli/output_folder.h"
-#include "app/cli/run_text.h"
 #include "app/cli/terminal.h"
-#include "app/cli/texts.h"
 #include "app/cli/verbs.h"
+#include "app/run_text.h"
 #include "core/checkpoint/folder.h"
 #include "core/trace/trace.h"
 
@@ -255,8 +254,9 @@ int selftest_verb(const Arguments& arguments) {
   const Tokenizer tokenizer =
       Tokenizer::load_tiktoken_pickle(find_tokenizer(model.files.weights.parent_path()));
   OutputFolder folder({}, false, interrupts);
-  const std::unique_ptr<EngineModel> loaded =
-      load_weights(model, compute.load_options(), true, terminal);
+  const std::unique_ptr<EngineModel> loaded = load_weights(model, compute.load_options(), terminal);
+  const std::string nonfinite = nonfinite_weights(model, *loaded);
+  if (!nonfinite.empty()) throw Error(ExitCode::damaged, nonfinite);
   TraceSettings settings;
   settings.record_logits = true;
   for (std::int64_t i = 0; i < model.config.n_layer; ++i) settings.layers.push_back(i);
@@ -273,7 +273,9 @@ int selftest_verb(const Arguments& arguments) {
     TokenizedText text = tokenize({file.string(), texts[0]}, tokenizer, model, 0);
     cut_into_chunks(text, model.config.sequence_len, false, file.string());
     folder.clear();
-    record_trace(folder.staged("trace.npz"), model, *loaded, text, settings, terminal);
+    TokenProgress progress(terminal, tokens_to_run(text));
+    record_trace(folder.staged("trace.npz"), model, *loaded, text, settings, progress);
+    terminal.erase();
     comparison.compare_text(open_trace(folder.staged("trace.npz")), golden, file.stem().string());
   }
   print(comparison.report());

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "core/error.h"
+#include "core/model/model.h"
 
 namespace kappascope {
 namespace {
@@ -79,38 +80,31 @@ Terminal::Terminal(Talk talk, const Interrupts& interrupts)
   stage_.reserve(64);  // update() must not throw
 }
 
-void Terminal::begin_call(std::uint64_t tokens) {
-  tokens_before_ += tokens_call_;
-  tokens_call_ = tokens;
-}
-
 bool Terminal::update(std::string_view stage, std::uint64_t done, std::uint64_t total) noexcept {
   if (interrupts_.requested()) return false;
   if (!shown_ || total == 0) return true;
-  double fraction = std::min(1.0, double(done) / double(total));
-  if (stage == "prefill" && tokens_all_ > 0)
-    fraction = (double(tokens_before_) + fraction * double(tokens_call_)) / double(tokens_all_);
   const Clock::time_point now = Clock::now();
   if (stage.substr(0, 64) != stage_) {
     stage_.assign(stage.substr(0, 64));
     stage_start_ = now;
-    stage_first_ = fraction;
+    stage_first_ = double(done);
   }
   if (std::chrono::duration<double>(now - last_drawn_).count() < kSecondsBetweenDraws) return true;
   last_drawn_ = now;
-  draw(stage, fraction, std::chrono::duration<double>(now - stage_start_).count());
+  draw(stage, double(std::min(done, total)), double(total),
+       std::chrono::duration<double>(now - stage_start_).count());
   return true;
 }
 
-void Terminal::draw(std::string_view stage, double fraction, double seconds) noexcept {
+void Terminal::draw(std::string_view stage, double done, double total, double seconds) noexcept {
+  const double fraction = done / total;
   char bar[kBarWidth + 1] = {};
   for (int i = 0; i < kBarWidth; ++i) bar[i] = i < fraction * kBarWidth ? '#' : '.';
   char rate[64] = "", left[64] = "";
-  const double gained = fraction - stage_first_;
+  const double gained = done - stage_first_;
   if (seconds >= kSecondsBeforeForecast && gained > 0) {
-    if (stage == "prefill")
-      std::snprintf(rate, sizeof rate, "  %.4g tokens/s", gained * double(tokens_all_) / seconds);
-    const double rest = std::min(seconds * (1 - fraction) / gained, 1e8);
+    if (stage == "prefill") std::snprintf(rate, sizeof rate, "  %.4g tokens/s", gained / seconds);
+    const double rest = std::min(seconds * (total - done) / gained, 1e8);
     std::snprintf(left, sizeof left, "  %ld:%02ld left", long(rest) / 60, long(rest) % 60);
   }
   const int columns = terminal_columns();
@@ -147,6 +141,14 @@ void Terminal::debug(std::string_view line) {
   if (talk_ != Talk::verbose) return;
   erase();
   write_line("debug: ", line);
+}
+
+void say_unknown(const Model& model, Terminal& terminal) {
+  terminal.debug(join_words("weights ", model.files.weights.string()));
+  for (const std::string& field : model.config.unknown_fields)
+    terminal.debug(join_words("model_config.", field, " is unknown and not used"));
+  for (const std::string& tensor : model.unknown_tensors)
+    terminal.debug(join_words("tensor ", tensor, " is unknown and not used"));
 }
 
 }  // namespace kappascope

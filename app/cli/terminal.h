@@ -13,6 +13,8 @@
 
 namespace kappascope {
 
+struct Model;
+
 // Writes data to standard output at once. A reader that went away (head) is no error; a full disk
 // is (io).
 void print(std::string_view text);
@@ -45,11 +47,6 @@ class Terminal final : public Progress {
   // False once the user asked to stop.
   bool update(std::string_view stage, std::uint64_t done, std::uint64_t total) noexcept override;
 
-  // All tokens that the calls of the model will run, and, before each, how many it runs: what
-  // "prefill" tells of one call becomes a share of the whole.
-  void expect_tokens(std::uint64_t all) { tokens_all_ = all; }
-  void begin_call(std::uint64_t tokens);
-
   void error(std::string_view line);  // always
   void warn(std::string_view line);   // not when quiet
   void debug(std::string_view line);  // when verbose
@@ -57,16 +54,18 @@ class Terminal final : public Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
-  void draw(std::string_view stage, double fraction, double seconds) noexcept;
+  void draw(std::string_view stage, double done, double total, double seconds) noexcept;
 
   Talk talk_;
   const Interrupts& interrupts_;
   bool shown_ = false;      // a progress line may be shown at all
   bool line_open_ = false;  // one stands on the terminal now
   std::string stage_;
-  double stage_first_ = 0;  // share of the stage that was done when its clock started
+  double stage_first_ = 0;  // steps of the stage that were done when its clock started
   Clock::time_point stage_start_, last_drawn_;
-  std::uint64_t tokens_all_ = 0, tokens_before_ = 0, tokens_call_ = 0;
 };
+
+// Debug lines: the weights' file, and what it and its meta hold that is unknown and not used.
+void say_unknown(const Model& model, Terminal& terminal);
 
 }  // namespace kappascope

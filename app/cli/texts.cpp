@@ -72,24 +72,6 @@ std::vector<std::int64_t> ids_of_lines(std::string_view text, const std::string&
   return ids;
 }
 
-void check_id(std::int64_t id, std::size_t position, const Model& model,
-              const std::string& source) {
-  require(id >= 0 && id < model.config.vocab_size, ExitCode::unsupported, {.file = source},
-          "token id at position ", position, "; expected 0 to ", model.config.vocab_size - 1,
-          ", found ", id);
-}
-
-TokenizedText with_bytes(std::vector<Token> tokens, const Tokenizer* tokenizer,
-                         std::int64_t max_tokens) {
-  if (max_tokens > 0 && std::int64_t(tokens.size()) > max_tokens)
-    tokens.resize(std::size_t(max_tokens));
-  TokenizedText result;
-  for (const Token& token : tokens)
-    result.bytes.emplace_back(tokenizer ? tokenizer->bytes(token.id) : std::string_view());
-  result.tokens = std::move(tokens);
-  return result;
-}
-
 // Texts of at most 256 MiB: a file that is longer is refused (damaged) before it is read.
 SourceText read_text(const std::string& file) {
   if (file == "-") return {"standard input", read_standard_input()};
@@ -150,42 +132,6 @@ TokenizedText TextOptions::read(const std::string& source, const Tokenizer* toke
   if (!ids_file.empty()) return read_ids(ids_file, tokenizer, model, max_tokens);
   const SourceText text = prompt ? SourceText{"prompt", *prompt} : read_text(source);
   return tokenize(text, *tokenizer, model, max_tokens);
-}
-
-std::optional<std::filesystem::path> tokenizer_if_any(const Model& model,
-                                                      const std::string& folder) {
-  try {
-    return find_tokenizer(model.files.weights.parent_path(), folder);
-  } catch (const Error& error) {
-    if (!folder.empty() || error.code() != ExitCode::io) throw;
-    return {};
-  }
-}
-
-TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const Model& model,
-                       std::int64_t max_tokens) {
-  TokenizedText result =
-      with_bytes(tokenizer.encode(text.text, text.source), &tokenizer, max_tokens);
-  for (std::size_t t = 0; t < result.tokens.size(); ++t)
-    check_id(result.tokens[t].id, t, model, text.source);
-  return result;
-}
-
-void cut_into_chunks(TokenizedText& text, std::int64_t sequence_len, bool window,
-                     const std::string& source) {
-  const std::int64_t tokens = std::int64_t(text.tokens.size());
-  require(window || tokens <= sequence_len, ExitCode::unsupported, {.file = source},
-          "text too long; expected at most ", sequence_len, " tokens (sequence_len), found ",
-          tokens, "; --max-tokens N cuts it, --window runs it in overlapping chunks");
-  text.chunks.clear();
-  for (std::int64_t recorded = 0; recorded < tokens;) {
-    TextChunk chunk;
-    chunk.begin = recorded == 0 ? 0 : recorded - sequence_len / 2;
-    chunk.first_recorded = recorded;
-    chunk.end = std::min(tokens, chunk.begin + sequence_len);
-    text.chunks.push_back(chunk);
-    recorded = chunk.end;
-  }
 }
 
 }  // namespace kappascope

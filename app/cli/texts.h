@@ -8,9 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "app/run_text.h"
 #include "core/model/model.h"
 #include "core/tokenizer/tokenizer.h"
-#include "core/trace/recorder.h"
 
 namespace kappascope {
 
@@ -30,27 +30,5 @@ struct TextOptions {
   TokenizedText read(const std::string& source, const Tokenizer* tokenizer,
                      const Model& model) const;
 };
-
-// A text with where it came from, for messages: "prompt", "standard input" or the file.
-struct SourceText {
-  std::string source;
-  std::string text;
-};
-
-// The tokenizer's file: as find_tokenizer, but where it is missing and no folder was named,
-// nothing.
-std::optional<std::filesystem::path> tokenizer_if_any(const Model& model,
-                                                      const std::string& folder);
-
-// What the model is fed: BOS and the text's tokens, cut to `max_tokens` when that is > 0. An id
-// outside the model's vocabulary: unsupported, naming its position.
-TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const Model& model,
-                       std::int64_t max_tokens);
-
-// Fills text.chunks: one call of the model, or, with `window`, calls of sequence_len tokens that
-// begin half of that before the first token not yet recorded. Too long without `window`:
-// unsupported, with both counts.
-void cut_into_chunks(TokenizedText& text, std::int64_t sequence_len, bool window,
-                     const std::string& source);
 
 }  // namespace kappascope

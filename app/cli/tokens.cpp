@@ -2,7 +2,6 @@
 #include <cstdio>
 
 #include "app/cli/command_line.h"
-#include "app/cli/run_text.h"
 #include "app/cli/terminal.h"
 #include "app/cli/texts.h"
 #include "app/cli/verbs.h"

@@ -1,0 +1,121 @@
+#include "app/run_text.h"
+
+#include <algorithm>
+
+#include "core/checkpoint/folder.h"
+#include "core/tokenizer/tokenizer.h"
+
+namespace kappascope {
+
+std::optional<std::filesystem::path> tokenizer_if_any(const Model& model,
+                                                      const std::string& folder) {
+  try {
+    return find_tokenizer(model.files.weights.parent_path(), folder);
+  } catch (const Error& error) {
+    if (!folder.empty() || error.code() != ExitCode::io) throw;
+    return {};
+  }
+}
+
+TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const Model& model,
+                       std::int64_t max_tokens) {
+  TokenizedText result =
+      with_bytes(tokenizer.encode(text.text, text.source), &tokenizer, max_tokens);
+  for (std::size_t t = 0; t < result.tokens.size(); ++t)
+    check_id(result.tokens[t].id, t, model, text.source);
+  return result;
+}
+
+void cut_into_chunks(TokenizedText& text, std::int64_t sequence_len, bool window,
+                     const std::string& source) {
+  const std::int64_t tokens = std::int64_t(text.tokens.size());
+  require(window || tokens <= sequence_len, ExitCode::unsupported, {.file = source},
+          "text too long; expected at most ", sequence_len, " tokens (sequence_len), found ",
+          tokens, "; --max-tokens N cuts it, --window runs it in overlapping chunks");
+  text.chunks.clear();
+  for (std::int64_t recorded = 0; recorded < tokens;) {
+    TextChunk chunk;
+    chunk.begin = recorded == 0 ? 0 : recorded - sequence_len / 2;
+    chunk.first_recorded = recorded;
+    chunk.end = std::min(tokens, chunk.begin + sequence_len);
+    text.chunks.push_back(chunk);
+    recorded = chunk.end;
+  }
+}
+
+void check_id(std::int64_t id, std::size_t position, const Model& model,
+              const std::string& source) {
+  require(id >= 0 && id < model.config.vocab_size, ExitCode::unsupported, {.file = source},
+          "token id at position ", position, "; expected 0 to ", model.config.vocab_size - 1,
+          ", found ", id);
+}
+
+TokenizedText with_bytes(std::vector<Token> tokens, const Tokenizer* tokenizer,
+                         std::int64_t max_tokens) {
+  if (max_tokens > 0 && std::int64_t(tokens.size()) > max_tokens)
+    tokens.resize(std::size_t(max_tokens));
+  TokenizedText result;
+  for (const Token& token : tokens)
+    result.bytes.emplace_back(tokenizer ? tokenizer->bytes(token.id) : std::string_view());
+  result.tokens = std::move(tokens);
+  return result;
+}
+
+std::unique_ptr<EngineModel> load_weights(const Model& model, const LoadOptions& options,
+                                          Progress& progress) {
+  std::unique_ptr<EngineModel> loaded;
+  const Failure failure = engine(options.device).load(model, options, progress, loaded);
+  if (failure) throw Error(failure);
+  return loaded;
+}
+
+std::string nonfinite_weights(const Model& model, const EngineModel& loaded) {
+  const std::uint64_t nonfinite = loaded.nonfinite_weights();
+  if (nonfinite == 0) return "";
+  return describe(
+      {.file = model.files.weights.native()},
+      join_words(nonfinite, " weights are NaN or infinite, in ", loaded.nonfinite_tensors()));
+}
+
+void TokenProgress::begin_call(std::uint64_t tokens) {
+  before_ += call_;
+  call_ = tokens;
+}
+
+bool TokenProgress::update(std::string_view stage, std::uint64_t done,
+                           std::uint64_t total) noexcept {
+  if (stage != "prefill" || total == 0) return progress_.update(stage, done, total);
+  const double share = std::min(1.0, double(done) / double(total));
+  return progress_.update(stage, before_ + std::uint64_t(share * double(call_)), all_);
+}
+
+std::uint64_t tokens_to_run(const TokenizedText& text) {
+  std::uint64_t tokens = 0;
+  for (const TextChunk& chunk : text.chunks) tokens += std::uint64_t(chunk.end - chunk.begin);
+  return tokens;
+}
+
+void record_trace(const std::filesystem::path& path, const Model& model, EngineModel& loaded,
+                  const TokenizedText& text, const TraceSettings& settings,
+                  TokenProgress& progress) {
+  std::vector<std::int32_t> ids;
+  for (const Token& token : text.tokens) ids.push_back(token.id);
+  const std::int64_t tokens = std::int64_t(ids.size());
+  const ForwardOptions options{.kappa = settings.kappa, .capacity = settings.capacity};
+  TraceRecorder recorder(path, model, text, settings);
+  for (const TextChunk& chunk : text.chunks) {
+    progress.begin_call(std::uint64_t(chunk.end - chunk.begin));
+    ForwardCall call;
+    call.ids =
+        std::span(ids).subspan(std::size_t(chunk.begin), std::size_t(chunk.end - chunk.begin));
+    call.text_offset = chunk.begin;
+    call.first_recorded = chunk.first_recorded - chunk.begin;
+    call.next_id = chunk.end < tokens ? ids[std::size_t(chunk.end)] : -1;
+    const Failure failure = loaded.forward(call, options, recorder, progress);
+    if (recorder.failure()) throw Error(recorder.failure());
+    if (failure) throw Error(failure);
+  }
+  recorder.finish();
+}
+
+}  // namespace kappascope

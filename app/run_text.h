@@ -1,0 +1,70 @@
+// One text through a model into a trace file: what the verbs and the window share.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/engine.h"
+#include "core/progress.h"
+#include "core/trace/recorder.h"
+
+namespace kappascope {
+
+// A text with where it came from, for messages: "prompt", "standard input" or the file.
+struct SourceText {
+  std::string source;
+  std::string text;
+};
+
+// The tokenizer's file: as find_tokenizer, but where it is missing and no folder was named,
+// nothing.
+std::optional<std::filesystem::path> tokenizer_if_any(const Model& model,
+                                                      const std::string& folder);
+
+// Token ids with their exact bytes (none without a tokenizer), cut to `max_tokens` when that is
+// > 0.
+TokenizedText with_bytes(std::vector<Token> tokens, const Tokenizer* tokenizer,
+                         std::int64_t max_tokens);
+
+// What the model is fed: BOS and the text's tokens, cut to `max_tokens` when that is > 0. An id
+// outside the model's vocabulary: unsupported, naming its position.
+TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const Model& model,
+                       std::int64_t max_tokens);
+void check_id(std::int64_t id, std::size_t position, const Model& model, const std::string& source);
+
+// Fills text.chunks: one call of the model, or, with `window`, calls of sequence_len tokens that
+// begin half of that before the first token not yet recorded. Too long without `window`:
+// unsupported, with both counts.
+void cut_into_chunks(TokenizedText& text, std::int64_t sequence_len, bool window,
+                     const std::string& source);
+
+// Loads the engine library at the first call. Throws what stopped it.
+std::unique_ptr<EngineModel> load_weights(const Model& model, const LoadOptions& options,
+                                          Progress& progress);
+
+// One line that counts the NaN and infinite weights and names their tensors; "" without any.
+std::string nonfinite_weights(const Model& model, const EngineModel& loaded);
+
+// Turns what "prefill" tells of one call of the model into tokens done of all that will be run.
+class TokenProgress final : public Progress {
+ public:
+  TokenProgress(Progress& progress, std::uint64_t all) : progress_(progress), all_(all) {}
+  void begin_call(std::uint64_t tokens);
+  bool update(std::string_view stage, std::uint64_t done, std::uint64_t total) noexcept override;
+
+ private:
+  Progress& progress_;
+  std::uint64_t all_, before_ = 0, call_ = 0;
+};
+
+// Tokens that record_trace will run, the repeated context of chunks included.
+std::uint64_t tokens_to_run(const TokenizedText& text);
+
+// Runs every chunk of `text` and writes the trace to `path`. Throws what stopped it.
+void record_trace(const std::filesystem::path& path, const Model& model, EngineModel& loaded,
+                  const TokenizedText& text, const TraceSettings& settings,
+                  TokenProgress& progress);
+
+}  // namespace kappascope
