@@ -17,18 +17,26 @@ inline constexpr double kNoNumber = std::numeric_limits<double>::quiet_NaN();
 
 enum class Scale : std::uint8_t { linear, log, category };
 
+// What a position on an axis stands for, so that a place in a picture leads to a part of the trace.
+// A recorded layer is meant by its row m of the arrays [M,…], not by its number in the model.
+enum class AxisSubject : std::uint8_t { none, token, recorded_layer, expert };
+
 struct FigureAxis {
   std::string name = {};        // "Token position"
   std::string unit = {};        // "nats"; "" when it has none (counts, shares, κ)
   Scale scale = Scale::linear;  // log: base 10
   double low = kNoNumber;       // ends of the axis; NaN: taken from the marks, with round ends
   double high = kNoNumber;      // a category axis runs from −½ to n − ½ whatever stands here
-  std::vector<std::string> names = {};  // category axis: label of position 0, 1, … n−1
+  // Label of position 0, 1, … n−1: of a category axis; elsewhere drawn nowhere, but told with the
+  // position.
+  std::vector<std::string> names = {};
   // What stands there when not every name fits: false: every 2nd, 5th, … name; true: the positions
   // themselves as numbers (`first_number` + position), because single names would mislead.
   bool number_when_crowded = false;
   std::int64_t first_number = 0;
   bool integer = false;  // linear axis of whole numbers: no ticks between them
+  AxisSubject subject = AxisSubject::none;
+  std::vector<std::int64_t> subjects = {};  // number of the subject at each position; empty: itself
 };
 
 enum class ColourKind : std::uint8_t { sequential, diverging, categorical };
@@ -57,12 +65,14 @@ struct HeatMap {
   std::vector<std::uint32_t> outlined = {};  // cells drawn with a frame: row · columns + column
   std::string outline_name = {};             // what the frame means: "chosen"
   bool number_cells = false;  // categorical: write the category's name into large cells
+  std::vector<std::int16_t> experts =
+      {};  // [rows,columns] that cells are about; −1: none; or empty
 };
 
 // Colours are numbers of the categorical palette; −1 is grey.
 struct Line {
-  std::string name = {};  // in the legend; "" leaves it out
-  std::vector<double> x, y;
+  std::string name = {};          // in the legend; "" leaves it out
+  std::vector<double> x, y;       // x ascending
   std::vector<double> low, high;  // band around the line; empty: none
   int colour = 0;
   int dash = 0;         // 0 solid, 1 dashed, 2 dotted, 3 dash-dotted
@@ -71,12 +81,17 @@ struct Line {
   Weight weight = Weight::normal;  // thin: one of many; faint: pale, behind the others
 };
 
+struct PointSubject {
+  std::int32_t layer = -1, token = -1, expert = -1;  // layer: m; −1: none
+};
+
 struct Points {
   std::string name = {};
   std::vector<double> x, y;
   std::vector<float> value = {};  // coloured by `colours`; empty: by `colour`
   ColourScale colours;
   int colour = 0;
+  std::vector<PointSubject> subjects = {};  // [n] or empty
 };
 
 struct Bars {
@@ -160,6 +175,8 @@ struct Figure {
   std::vector<Panel> panels = {};       // side by side where each has room, else below each other
   std::vector<std::string> notes = {};  // small print: "approximate: …"
   std::vector<Table> tables = {};       // usually one; further ones become ID-2.csv, …
+  // The one recorded layer m and the one expert that everything here is about; −1: several.
+  std::int64_t layer = -1, expert = -1;
   // Kept inside SVG and PDF, not shown: command, hash of the model, version. Key, value.
   std::vector<std::pair<std::string, std::string>> provenance = {};
 };

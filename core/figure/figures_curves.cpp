@@ -31,8 +31,15 @@ OneExpert one_expert(const Trace& trace, const FigureChoices& choices) {
   return {layer, expert, label};
 }
 
-Figure nothing(Traces traces, std::string_view id, std::string title, const std::string& why) {
-  Figure figure = start_figure(traces, id, std::move(title));
+Figure start_figure(Traces traces, std::string_view id, const std::string& title,
+                    const OneExpert& one) {
+  Figure figure = kappascope::start_figure(traces, id, title + ", " + one.label);
+  figure.layer = one.layer.index;
+  figure.expert = one.expert;
+  return figure;
+}
+
+Figure nothing(Figure figure, const std::string& why) {
   Panel panel;
   panel.empty = why;
   figure.panels.push_back(std::move(panel));
@@ -158,10 +165,11 @@ Figure kappa_parameters(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
   ParameterRows rows = parameter_rows(trace, choices);
   const bool by_expert = choices.by_expert && trace.layers > 0;
-  Figure figure = start_figure(
-      traces, "kappa-parameters",
-      by_expert ? "Learned parameters of κ in " + layer_label(trace, chosen_layer(trace, choices))
-                : "Learned parameters of κ");
+  Figure figure = start_figure(traces, "kappa-parameters", "Learned parameters of κ");
+  if (by_expert) {
+    figure.layer = chosen_layer(trace, choices);
+    figure.title += " in " + layer_label(trace, figure.layer);
+  }
   std::vector<Spread> scale, bias, kappa;
   std::vector<double> score, lower, upper;
   for (const ParameterSpread& row : rows.rows) {
@@ -204,23 +212,21 @@ Figure kappa_parameters(Traces traces, const FigureChoices& choices) {
 
 Figure kappa_vs_score(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
-  const char* id = "kappa-vs-score";
-  if (trace.layers == 0)
-    return nothing(traces, id, "κ as a function of the score", nothing_because(trace));
+  const char *id = "kappa-vs-score", *title = "κ as a function of the score";
+  if (trace.layers == 0) return nothing(start_figure(traces, id, title), nothing_because(trace));
   const OneExpert one = one_expert(trace, choices);
   const KappaFunction kappa = kappa_function(one.layer);
-  const std::string title = "κ as a function of the score, " + one.label;
+  Figure figure = start_figure(traces, id, title, one);
   if (kappa.source != KappaFunction::Source::parameters) {
-    return nothing(traces, id, title, kNoParameters);
+    return nothing(std::move(figure), kNoParameters);
   }
-  if (one.expert < 0) return nothing(traces, id, title, nothing_because(trace));
+  if (one.expert < 0) return nothing(std::move(figure), nothing_because(trace));
   const Histogram scores = histogram(kept_scores(one.layer, one.expert), kScoreBins);
   const double low = std::isfinite(scores.low) ? std::min(0.0, scores.low) : 0;
   const double high = std::isfinite(scores.high) ? std::max(scores.high * 1.05, low + 0.1) : 2;
   const auto gates =
       spread_gates(kappa.experts[static_cast<std::size_t>(one.expert)], kappa.gates, choices.gates);
   const KappaCurves curves = kappa_curves(kappa, one.expert, gates, low, high, kCurvePoints);
-  Figure figure = start_figure(traces, id, title);
   Panel panel;
   panel.x.name = "Score s";
   panel.x.low = low;
@@ -254,16 +260,13 @@ Figure kappa_vs_score(Traces traces, const FigureChoices& choices) {
 
 Figure silu_kappa(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
-  const char* id = "silu-kappa";
-  if (trace.layers == 0)
-    return nothing(traces, id, "The gate at the expert's κ", nothing_because(trace));
+  const char *id = "silu-kappa", *title = "The gate at the expert's κ";
+  if (trace.layers == 0) return nothing(start_figure(traces, id, title), nothing_because(trace));
   const OneExpert one = one_expert(trace, choices);
-  if (one.expert < 0) {
-    return nothing(traces, id, "The gate at the expert's κ, " + one.label, nothing_because(trace));
-  }
+  Figure figure = start_figure(traces, id, title, one);
+  if (one.expert < 0) return nothing(std::move(figure), nothing_because(trace));
   const SiluCurves curves =
       silu_curves(one.layer, kappa_function(one.layer), one.expert, kCurvePoints);
-  Figure figure = start_figure(traces, id, "The gate at the expert's κ, " + one.label);
   Panel panel;
   panel.x = {"Gate pre-activation z"};
   panel.x.low = -8;
@@ -322,6 +325,11 @@ Figure kappa_confidence(Traces traces, const FigureChoices&) {
     passes.insert(passes.end(), one.mass.size(), layer.pass);
     tokens.insert(tokens.end(), one.token.begin(), one.token.end());
     experts.insert(experts.end(), one.expert.begin(), one.expert.end());
+    for (std::size_t i = 0; i < one.token.size(); ++i) {
+      points.subjects.push_back({static_cast<std::int32_t>(m),
+                                 static_cast<std::int32_t>(one.token[i]),
+                                 static_cast<std::int32_t>(one.expert[i])});
+    }
     for (Line* line : {&all, &within}) line->x.push_back(static_cast<double>(m));
     all.y.push_back(one.rho);
     within.y.push_back(one.rho_within);

@@ -72,10 +72,12 @@ Figure expert_choice(Traces traces, const FigureChoices& choices) {
   map.rows = trace.layers;
   map.columns = trace.tokens;
   std::vector<std::int64_t> experts;
+  std::vector<std::int16_t> subjects;
   for (std::int64_t row = 0; row < trace.layers * trace.tokens; ++row) {
     const std::int64_t e = trace.expert_index[static_cast<std::size_t>(row * trace.slots + slot)];
     const auto found = std::find(shown.begin(), shown.end(), e);
     experts.push_back(e);
+    subjects.push_back(static_cast<std::int16_t>(e));
     map.values.push_back(e < 0                  ? static_cast<float>(kNoNumber)
                          : found == shown.end() ? -1.0f
                                                 : static_cast<float>(found - shown.begin()));
@@ -83,6 +85,7 @@ Figure expert_choice(Traces traces, const FigureChoices& choices) {
   add_layer_tokens(figure, trace, std::move(map), std::move(colours), "expert");
   figure.tables[0].columns.back().values = std::move(experts);
   figure.panels[0].heat_map[0].number_cells = true;
+  figure.panels[0].heat_map[0].experts = std::move(subjects);
   if (trace.experts > kPaletteSize) {
     figure.notes.push_back("Coloured: the 12 most used of " + count_text(trace.experts) +
                            " expert numbers over all layers. An expert number in one layer has "
@@ -165,15 +168,16 @@ Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
   colours.high_note = "seek each other";
   colours.under = "never together";
   colours.no_value = "same expert, or none by chance";
-  FigureAxis axis{"Expert", "", Scale::category};
+  FigureAxis axis = expert_axis(std::vector<std::int64_t>{});
   LayerMap map;
   if (trace.layers > 0) {
     const TraceLayer layer(trace, chosen_layer(trace, choices));
     figure.title += ", " + layer_label(trace, layer.index);
+    figure.layer = layer.index;
     std::vector<std::int64_t> shown = most_loaded_experts(expert_loads(layer), kMostPairs);
     std::sort(shown.begin(), shown.end());
     const Coactivation pairs = coactivation(layer, shown);
-    for (const std::int64_t e : shown) axis.names.push_back(std::to_string(e));
+    axis = expert_axis(shown);
     const auto n = static_cast<std::int64_t>(shown.size());
     map.rows = map.columns = n;
     map.values.assign(pairs.ratio.begin(), pairs.ratio.end());

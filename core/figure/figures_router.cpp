@@ -47,8 +47,13 @@ Figure loss(Traces traces, const FigureChoices&) {
   const std::int64_t window = std::clamp<std::int64_t>(longest / 20, 5, 101) | 1;
   Figure figure = start_figure(traces, "loss", "Loss along the text");
   Panel panel;
+  panel.x = token_axis(*traces[0]);
   panel.x.name = "Token position";
+  panel.x.scale = Scale::linear;
   panel.x.integer = true;
+  for (const Trace* trace : traces) {
+    if (trace->token_text != traces[0]->token_text) panel.x.names.clear();
+  }
   panel.y.name = "Negative log-likelihood";
   panel.y.unit = "nats";
   panel.empty = "nothing to show: no token has a predecessor";
@@ -136,6 +141,7 @@ Figure router_probability(Traces traces, const FigureChoices& choices) {
   const TraceLayer layer(trace, chosen_layer(trace, choices));
   Figure figure = start_figure(traces, "router-probability",
                                "Routing probability, " + layer_label(trace, layer.index));
+  figure.layer = layer.index;
   LayerMap map;
   map.rows = layer.experts;
   map.columns = layer.tokens;

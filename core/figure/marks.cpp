@@ -332,6 +332,7 @@ void require_consistent(const Panel& panel) {
   const auto same = [&](std::size_t a, std::size_t b) { good = good && a == b; };
   for (const HeatMap& m : panel.heat_map) {
     same(m.cells.size(), static_cast<std::size_t>(m.rows * m.columns));
+    good = good && (m.experts.empty() || m.experts.size() == m.cells.size());
     for (const std::uint32_t at : m.outlined) good = good && at < m.cells.size();
   }
   for (const Line& l : panel.lines) {
@@ -342,6 +343,7 @@ void require_consistent(const Panel& panel) {
   for (const Points& p : panel.points) {
     same(p.x.size(), p.y.size());
     good = good && (p.value.empty() || p.value.size() == p.x.size());
+    good = good && (p.subjects.empty() || p.subjects.size() == p.x.size());
   }
   for (const Bars& b : panel.bars) same(b.position.size(), b.value.size());
   for (const StackedBars& s : panel.stacks) {

@@ -135,6 +135,7 @@ FigureAxis layer_axis(const Trace& trace) {
         trace.layer_index[m] - trace.layer_index[0] == static_cast<std::int32_t>(m);
   }
   if (!trace.layer_index.empty()) axis.first_number = trace.layer_index[0];
+  axis.subject = AxisSubject::recorded_layer;
   return axis;
 }
 
@@ -146,6 +147,7 @@ FigureAxis token_axis(const Trace& trace) {
     axis.names.push_back(at < trace.token_text.size() ? token_label(trace.token_text[at])
                                                       : std::to_string(t));
   }
+  axis.subject = AxisSubject::token;
   return axis;
 }
 
@@ -153,6 +155,15 @@ FigureAxis expert_axis(std::int64_t experts) {
   FigureAxis axis{"Expert", "", Scale::category};
   axis.number_when_crowded = true;
   for (std::int64_t e = 0; e < experts; ++e) axis.names.push_back(std::to_string(e));
+  axis.subject = AxisSubject::expert;
+  return axis;
+}
+
+FigureAxis expert_axis(const std::vector<std::int64_t>& experts) {
+  FigureAxis axis{"Expert", "", Scale::category};
+  for (const std::int64_t e : experts) axis.names.push_back(std::to_string(e));
+  axis.subject = AxisSubject::expert;
+  axis.subjects = experts;
   return axis;
 }
 

@@ -27,6 +27,7 @@ Figure start_figure(Traces traces, std::string_view id, std::string title,
 FigureAxis layer_axis(const Trace& trace);
 FigureAxis token_axis(const Trace& trace);
 FigureAxis expert_axis(std::int64_t experts);
+FigureAxis expert_axis(const std::vector<std::int64_t>& experts);  // some of them
 
 // Index m of the recorded layer that the choices name; not recorded: usage.
 std::int64_t chosen_layer(const Trace& trace, const FigureChoices& choices);

@@ -135,6 +135,75 @@ TEST(Catalogue, ChoicesStandInTheTitleAndAreChecked) {
   EXPECT_THROW(figure_entry("no-such-figure"), Error);
 }
 
+AxisSubject subject_named(const std::string& axis) {
+  return axis == "Token" || axis == "Token position" ? AxisSubject::token
+         : axis == "Layer" || axis == "Pass : layer" ? AxisSubject::recorded_layer
+         : axis == "Expert"                          ? AxisSubject::expert
+                                                     : AxisSubject::none;
+}
+
+TEST(Catalogue, AxesSayWhatTheirPositionsStandFor) {
+  HandTrace hand(3, 12, 80, 2);
+  fill(hand, 2);
+  name(hand.trace, "model");
+  const std::array<const Trace*, 1> traces = {&hand.trace};
+  FigureChoices by_expert;
+  by_expert.by_expert = true;
+  for (const FigureEntry& entry : figure_catalogue()) {
+    for (const FigureChoices& choices : {FigureChoices{}, by_expert}) {
+      const Figure figure = entry.make(traces, choices);
+      for (const Panel& panel : figure.panels) {
+        for (const FigureAxis* axis : {&panel.x, &panel.y}) {
+          EXPECT_EQ(axis->subject, subject_named(axis->name)) << entry.id << ": " << axis->name;
+          EXPECT_TRUE(axis->subjects.empty() || axis->subjects.size() == axis->names.size());
+        }
+      }
+    }
+  }
+  const Figure pairs = figure_entry("expert-coactivation").make(traces, {});
+  const FigureAxis& shown = pairs.panels[0].x;
+  ASSERT_EQ(shown.subjects.size(), 64u);  // of 80: positions are not numbers of experts
+  for (std::size_t i = 0; i < 64; ++i) {
+    EXPECT_EQ(std::to_string(shown.subjects[i]), shown.names[i]);
+  }
+}
+
+TEST(Catalogue, FiguresOfOneLayerOrExpertSayWhich) {
+  HandTrace hand(3, 12, 20, 2);
+  fill(hand, 2);
+  hand.layer_index = {4, 6, 8};
+  name(hand.trace, "model");
+  const std::array<const Trace*, 1> traces = {&hand.trace};
+  FigureChoices choices;
+  choices.layer = 8;
+  choices.expert = 3;
+  const auto made = [&](const char* id) { return figure_entry(id).make(traces, choices); };
+  EXPECT_EQ(made("kappa-tokens").layer, -1);
+  EXPECT_EQ(made("router-probability").layer, 2);
+  EXPECT_EQ(made("expert-coactivation").layer, 2);
+  EXPECT_EQ(made("kappa-parameters").layer, -1);
+  for (const char* id : {"kappa-vs-score", "silu-kappa"}) {
+    EXPECT_EQ(made(id).layer, 2) << id;
+    EXPECT_EQ(made(id).expert, 3) << id;
+  }
+  choices.by_expert = true;
+  EXPECT_EQ(made("kappa-parameters").layer, 2);
+  const Figure confidence = made("kappa-confidence");
+  const Points& points = confidence.panels[0].points[0];
+  ASSERT_EQ(points.subjects.size(), points.x.size());
+  ASSERT_EQ(points.x.size(), 60u);  // 36 first choices, 24 of 36 second ones
+  for (const PointSubject& at : points.subjects) {
+    const std::size_t first = hand.at(at.layer, at.token, 0);
+    EXPECT_TRUE(hand.expert_index[first] == at.expert || hand.expert_index[first + 1] == at.expert);
+  }
+  const Figure choice = made("expert-choice");
+  const HeatMap& chosen = choice.panels[0].heat_map[0];
+  ASSERT_EQ(chosen.experts.size(), chosen.cells.size());
+  for (std::int64_t i = 0; i < 36; ++i) {
+    EXPECT_EQ(chosen.experts[static_cast<std::size_t>(i)], hand.expert_index[2 * i]);
+  }
+}
+
 TEST(Catalogue, TablesHoldTheNumbersOfTheTrace) {
   HandTrace hand(2, 3, 4, 2);
   fill(hand, 3);
