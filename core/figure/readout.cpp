@@ -1,0 +1,370 @@
+#include "core/figure/readout.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/figure/parts.h"
+#include "core/figure/text.h"
+
+namespace kappascope {
+namespace {
+
+constexpr double kViolinHalf = 0.42;  // of a position, as drawn
+
+std::string named(const std::string& name, const std::string& value) {
+  return name.empty() ? value : name + ": " + value;
+}
+
+std::int64_t subject_at(const FigureAxis& axis, std::int64_t position) {
+  const bool listed = position >= 0 && position < std::ssize(axis.subjects);
+  return listed ? axis.subjects[static_cast<std::size_t>(position)] : position;
+}
+
+// "Pass : layer" and "0 : 5" → "Pass 0, layer 5"
+std::string interleaved(std::string names, std::string values) {
+  std::string text;
+  for (;;) {
+    const std::size_t a = names.find(" : "), b = values.find(" : ");
+    text += names.substr(0, a) + " " + values.substr(0, b);
+    if (a == std::string::npos || b == std::string::npos) return text;
+    text += ", ";
+    names.erase(0, a + 3);
+    values.erase(0, b + 3);
+  }
+}
+
+// One position of an axis of categories or subjects.
+std::string position_text(const FigureAxis& axis, std::int64_t position) {
+  const bool has_name = position >= 0 && position < std::ssize(axis.names);
+  const std::string name = has_name ? axis.names[static_cast<std::size_t>(position)] : "";
+  const std::string number = std::to_string(subject_at(axis, position));
+  if (axis.subject == AxisSubject::token) {
+    return "Token " + number + (name.empty() || name == number ? "" : " '" + name + "'");
+  }
+  if (axis.subject == AxisSubject::expert) return "Expert " + number;
+  return interleaved(axis.name, has_name ? name : number);
+}
+
+std::string place_text(const FigureAxis& axis, double value) {
+  if (axis.scale == Scale::category || axis.subject != AxisSubject::none) {
+    return position_text(axis, std::llround(value));
+  }
+  return named(axis.name, value_text(value, axis.unit));
+}
+
+void select(Readout& result, AxisSubject subject, std::int64_t number) {
+  if (subject == AxisSubject::recorded_layer) result.layer = number;
+  if (subject == AxisSubject::token) result.token = number;
+  if (subject == AxisSubject::expert) result.expert = number;
+}
+
+double finite_or(double value, double otherwise) {
+  return std::isfinite(value) ? value : otherwise;
+}
+
+class Reader {
+ public:
+  Reader(const Figure& figure, const Panel& panel, double x, double y, double reach_x,
+         double reach_y)
+      : figure_(figure), panel_(panel), x_(x), y_(y), reach_x_(reach_x), reach_y_(reach_y) {}
+
+  // From the front to the back.
+  std::optional<Readout> run() {
+    if (!(std::isfinite(x_) && std::isfinite(y_))) return {};
+    result_.layer = figure_.layer;
+    result_.expert = figure_.expert;
+    if (line() || points() || violins() || bars() || stacks() || bins() || cells() || reference()) {
+      return std::move(result_);
+    }
+    return {};
+  }
+
+ private:
+  bool log_x() const { return panel_.x.scale == Scale::log; }
+  bool log_y() const { return panel_.y.scale == Scale::log; }
+
+  // From the place in question, in reaches; NaN where a logarithm has no value.
+  static double apart(double value, double from, double reach, bool log) {
+    return (log ? std::log(value / from) : value - from) / reach;
+  }
+  double apart_x(double value) const { return apart(value, x_, reach_x_, log_x()); }
+  double apart_y(double value) const { return apart(value, y_, reach_y_, log_y()); }
+
+  // Ends of what is within reach of the place, as values.
+  static std::pair<double, double> span(double from, double reach, bool log) {
+    if (log) return {from * std::exp(-reach), from * std::exp(reach)};
+    return {from - reach, from + reach};
+  }
+
+  bool within_y(double low, double high) const {
+    const auto [first, last] = span(y_, reach_y_, log_y());
+    return last >= std::min(low, high) && first <= std::max(low, high);
+  }
+  bool within_x(double low, double high) const {
+    const auto [first, last] = span(x_, reach_x_, log_x());
+    return last >= std::min(low, high) && first <= std::max(low, high);
+  }
+
+  void add(std::string text) { result_.lines.push_back(std::move(text)); }
+  void add_place(const FigureAxis& axis, double value) {
+    add(place_text(axis, value));
+    if (axis.subject == AxisSubject::none) return;
+    select(result_, axis.subject, subject_at(axis, std::llround(value)));
+  }
+  void add_y(double value) { add_place(panel_.y, value); }
+
+  // Square of the distance, in reaches, to the piece between samples i and i + 1; samples that are
+  // not finite draw nothing.
+  double to_piece(const Line& line, std::size_t i) const {
+    const double ax = apart_x(line.x[i]), ay = apart_y(line.y[i]);
+    if (i + 1 == line.x.size()) return ax * ax + ay * ay;
+    const double bx = apart_x(line.x[i + 1]), by = apart_y(line.y[i + 1]);
+    if (!std::isfinite(ax + ay)) return bx * bx + by * by;
+    if (!std::isfinite(bx + by)) return ax * ax + ay * ay;
+    const double dx = bx - ax, dy = by - ay, length = dx * dx + dy * dy;
+    const double t = length > 0 ? std::clamp(-(ax * dx + ay * dy) / length, 0.0, 1.0) : 0;
+    return (ax + t * dx) * (ax + t * dx) + (ay + t * dy) * (ay + t * dy);
+  }
+
+  bool line() {
+    double least = 1;
+    const Line* best = nullptr;
+    std::size_t piece = 0;
+    const auto [first, last] = span(x_, reach_x_, log_x());
+    for (const Line& line : panel_.lines) {
+      const auto begin = std::lower_bound(line.x.begin(), line.x.end(), first);
+      std::size_t i = static_cast<std::size_t>(begin - line.x.begin());
+      for (i -= i > 0 ? 1 : 0; i < line.x.size() && line.x[i] <= last; ++i) {
+        const double distance = to_piece(line, i);
+        if (!(distance < least)) continue;
+        least = distance;
+        best = &line;
+        piece = i;
+      }
+    }
+    if (best == nullptr) return false;
+    const auto off = [&](std::size_t i) {
+      const double distance = i < best->x.size() ? apart_x(best->x[i]) : kNoNumber;
+      return i < best->x.size() && std::isfinite(apart_y(best->y[i])) ? std::abs(distance) : 1e300;
+    };
+    add_sample(*best, off(piece + 1) < off(piece) ? piece + 1 : piece);
+    return true;
+  }
+
+  void add_sample(const Line& line, std::size_t i) {
+    if (!line.name.empty()) add(line.name);
+    add_place(panel_.x, line.x[i]);
+    add_y(line.y[i]);
+    if (line.low.empty() || !std::isfinite(line.low[i] + line.high[i])) return;
+    add("Band: " + value_text(line.low[i]) + " to " + value_text(line.high[i], panel_.y.unit));
+  }
+
+  bool points() {
+    double least = 1;
+    const Points* best = nullptr;
+    std::size_t at = 0;
+    const auto [x0, x1] = span(x_, reach_x_, log_x());
+    const auto [y0, y1] = span(y_, reach_y_, log_y());
+    for (const Points& points : panel_.points) {
+      for (std::size_t i = 0; i < points.x.size(); ++i) {
+        const double x = points.x[i], y = points.y[i];
+        if (!(x >= x0 && x <= x1 && y >= y0 && y <= y1)) continue;
+        if (!points.value.empty() && !std::isfinite(points.value[i])) continue;
+        const double dx = apart_x(x), dy = apart_y(y), distance = dx * dx + dy * dy;
+        if (distance > least) continue;  // of equals the last, which is drawn over the others
+        least = distance;
+        best = &points;
+        at = i;
+      }
+    }
+    if (best == nullptr) return false;
+    if (!best->name.empty()) add(best->name);
+    if (!best->subjects.empty()) add_subject(best->subjects[at]);
+    add_place(panel_.x, best->x[at]);
+    add_y(best->y[at]);
+    if (!best->value.empty()) {
+      add(named(best->colours.label, value_text(best->value[at], best->colours.unit)));
+    }
+    return true;
+  }
+
+  void add_subject(const PointSubject& point) {
+    const std::pair<AxisSubject, std::int64_t> subjects[] = {
+        {AxisSubject::recorded_layer, point.layer},
+        {AxisSubject::token, point.token},
+        {AxisSubject::expert, point.expert}};
+    for (const auto& [subject, number] : subjects) {
+      if (number < 0) continue;
+      select(result_, subject, number);
+      if (const FigureAxis* axis = axis_of(subject)) {
+        add(position_text(*axis, number));
+      } else if (subject != AxisSubject::recorded_layer) {
+        add((subject == AxisSubject::token ? "Token " : "Expert ") + std::to_string(number));
+      }
+    }
+  }
+
+  // Any axis of the figure on which every such subject has its own number as position.
+  const FigureAxis* axis_of(AxisSubject subject) const {
+    for (const Panel& panel : figure_.panels) {
+      for (const FigureAxis* axis : {&panel.x, &panel.y}) {
+        if (axis->subject == subject && axis->subjects.empty()) return axis;
+      }
+    }
+    return nullptr;
+  }
+
+  bool violins() {
+    for (const Violin& violin : panel_.violins) {
+      if (!(std::abs(violin.position - x_) <= kViolinHalf) || violin.value.empty()) continue;
+      if (!within_y(violin.value.front(), violin.value.back())) continue;
+      add_place(panel_.x, violin.position);
+      const std::pair<const char*, double> quantiles[] = {{"5 %", violin.low},
+                                                          {"25 %", violin.quarter},
+                                                          {"median", violin.middle},
+                                                          {"75 %", violin.three_quarters},
+                                                          {"95 %", violin.high}};
+      for (const auto& [name, value] : quantiles) {
+        if (!std::isfinite(value)) continue;
+        add(named(panel_.y.name + ", " + name, value_text(value, panel_.y.unit)));
+      }
+      return true;
+    }
+    return false;
+  }
+
+  bool bars() {
+    for (const Bars& bars : panel_.bars) {
+      const double along = bars.horizontal ? y_ : x_;
+      for (std::size_t i = 0; i < bars.position.size(); ++i) {
+        if (!(std::abs(bars.position[i] - along) <= bars.width / 2)) continue;
+        const double value = bars.value[i];
+        if (!std::isfinite(value)) continue;
+        if (!(bars.horizontal ? within_x(0, value) : within_y(0, value))) continue;
+        if (!bars.name.empty()) add(bars.name);
+        add_place(bars.horizontal ? panel_.y : panel_.x, bars.position[i]);
+        add_place(bars.horizontal ? panel_.x : panel_.y, value);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  bool stacks() {
+    for (const StackedBars& stack : panel_.stacks) {
+      for (std::size_t i = 0; i < stack.position.size(); ++i) {
+        if (!(std::abs(stack.position[i] - x_) <= stack.width / 2)) continue;
+        double sum = 0;
+        for (std::size_t part = 0; part < stack.values.size(); ++part) {
+          const double value = stack.values[part][i];
+          if (!(value > 0)) continue;
+          const bool hit = y_ >= sum && y_ <= sum + value;
+          sum += value;
+          if (!hit) continue;
+          add_place(panel_.x, stack.position[i]);
+          add(stack.names[part]);
+          add_y(value);
+          return true;
+        }
+      }
+    }
+    return false;
+  }
+
+  bool bins() {
+    for (const Bins& bins : panel_.bins) {
+      const auto after = std::upper_bound(bins.edges.begin(), bins.edges.end(), x_);
+      const auto i = after - bins.edges.begin() - 1;
+      if (i < 0 || i >= std::ssize(bins.counts)) continue;
+      const auto at = static_cast<std::size_t>(i);
+      if (!within_y(0, finite_or(bins.counts[at], 0))) continue;
+      if (!bins.name.empty()) add(bins.name);
+      add(named(panel_.x.name, value_text(bins.edges[at]) + " to " +
+                                   value_text(bins.edges[at + 1], panel_.x.unit)));
+      add_y(bins.counts[at]);
+      return true;
+    }
+    return false;
+  }
+
+  bool cells() {
+    for (const HeatMap& map : panel_.heat_map) {
+      if (!(x_ >= -0.5 && y_ >= -0.5)) continue;
+      const double column = std::floor(x_ + 0.5), row = std::floor(y_ + 0.5);
+      if (!(row < static_cast<double>(map.rows) && column < static_cast<double>(map.columns))) {
+        continue;
+      }
+      // Layers before what is in them. Where both axes are of one kind the row is selected.
+      const bool rows_first = panel_.y.subject == AxisSubject::recorded_layer;
+      add_place(rows_first ? panel_.y : panel_.x, rows_first ? row : column);
+      add_place(rows_first ? panel_.x : panel_.y, rows_first ? column : row);
+      const auto at = static_cast<std::size_t>(row) * static_cast<std::size_t>(map.columns) +
+                      static_cast<std::size_t>(column);
+      add_cell(map, at);
+      return true;
+    }
+    return false;
+  }
+
+  void add_cell(const HeatMap& map, std::size_t at) {
+    if (!map.experts.empty() && map.experts[at] >= 0) {
+      result_.expert = map.experts[at];
+      const bool rest = map.cells[at] < 0 && !map.colours.rest.empty();
+      add("Expert " + std::to_string(map.experts[at]) +
+          (rest ? " (" + map.colours.rest + ")" : ""));
+    } else {
+      add(named(map.colours.label, cell_text(map.colours, map.cells[at])));
+    }
+    if (map.outlined.empty() || map.outline_name.empty()) return;
+    const auto cell = static_cast<std::uint32_t>(at);
+    if (std::find(map.outlined.begin(), map.outlined.end(), cell) != map.outlined.end()) {
+      add(map.outline_name);
+    }
+  }
+
+  static std::string cell_text(const ColourScale& colours, double value) {
+    if (!std::isfinite(value)) return colours.no_value.empty() ? "no value" : colours.no_value;
+    if (colours.kind == ColourKind::categorical) {
+      const auto i = static_cast<std::size_t>(std::max(0.0, value));
+      if (value < 0) return colours.rest.empty() ? "other" : colours.rest;
+      return i < colours.names.size() ? colours.names[i] : value_text(value);
+    }
+    const std::string text = value_text(value, colours.unit);
+    return colours.log && value <= 0 && !colours.under.empty() && colours.under != text
+               ? text + " (" + colours.under + ")"
+               : text;
+  }
+
+  bool reference() {
+    for (const ReferenceLine& line : panel_.references) {
+      const double off = line.vertical ? apart_x(line.value) : apart_y(line.value);
+      if (!(std::abs(off) <= 1)) continue;
+      const FigureAxis& axis = line.vertical ? panel_.x : panel_.y;
+      add(place_text(axis, line.value) + (line.label.empty() ? "" : " (" + line.label + ")"));
+      return true;
+    }
+    return false;
+  }
+
+  const Figure& figure_;
+  const Panel& panel_;
+  double x_, y_, reach_x_, reach_y_;
+  Readout result_;
+};
+
+}  // namespace
+
+std::string value_text(double value, const std::string& unit) {
+  const bool long_whole = value >= 1e6 && value < 1e15 && value == std::floor(value);
+  const std::string text =
+      long_whole ? count_text(static_cast<std::int64_t>(value)) : number_text(value, 6);
+  return unit.empty() || std::isnan(value) ? text : text + " " + unit;
+}
+
+std::optional<Readout> readout(const Figure& figure, std::size_t panel, double x, double y,
+                               double reach_x, double reach_y) {
+  if (panel >= figure.panels.size()) return {};
+  return Reader(figure, figure.panels[panel], x, y, reach_x, reach_y).run();
+}
+
+}  // namespace kappascope

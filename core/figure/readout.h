@@ -1,0 +1,33 @@
+// What stands under a place of a panel: exact values for a person, and the part of the trace that
+// is meant.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/figure/figure.h"
+
+namespace kappascope {
+
+struct Readout {
+  std::vector<std::string> lines;  // "Layer 5", "Token 17 '␣king'", "Entropy: 1.25 nats"
+  std::int64_t layer = -1, token = -1, expert = -1;  // layer: row m of the trace; −1: none
+};
+
+// The mark at (x, y) of panel `panel`, the foremost where several lie there; nothing where there is
+// none. x and y are values of the axes (category axes: position). A line or a point is meant within
+// `reach_x` and `reach_y` of it, both > 0, in units of the axis; on a logarithmic axis they are
+// differences of natural logarithms (ln of value over value). Of a line its sample nearest to x.
+//
+// Cells cost the same however many there are; lines the logarithm of their length and what lies
+// within reach; points one comparison each.
+std::optional<Readout> readout(const Figure& figure, std::size_t panel, double x, double y,
+                               double reach_x, double reach_y);
+
+// A finite number as a person reads it off: six digits, all of them of a whole number; "–" for NaN.
+std::string value_text(double value, const std::string& unit = "");
+
+}  // namespace kappascope
