@@ -1,7 +1,6 @@
 #include "core/figure/cells.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include "core/figure/png.h"
@@ -11,6 +10,7 @@ namespace {
 
 constexpr int kLevels = 254;  // colours along the bar of an indexed picture
 constexpr std::int64_t kTile = 8192;
+constexpr std::int64_t kMostStarts = 1 << 16;
 constexpr double kOverlap = 0.3;  // points under the next cell, so that no seam shines through
 constexpr std::int64_t kMostNames = 2000;
 
@@ -21,7 +21,7 @@ struct Blocks {
 // Means of blocks of cells, or the cells themselves; row 0 is the top of the picture.
 class PixelSource {
  public:
-  PixelSource(const HeatMap& map, const ColourMap& colours, Blocks blocks)
+  PixelSource(const HeatMap& map, const ColourIndexer& colours, Blocks blocks)
       : map_(map), colours_(colours), blocks_(blocks) {}
 
   std::int64_t rows() const { return (map_.rows + blocks_.rows - 1) / blocks_.rows; }
@@ -30,49 +30,30 @@ class PixelSource {
   std::uint8_t pixel(std::int64_t row, std::int64_t column) const {
     const std::int64_t first_row = (rows() - 1 - row) * blocks_.rows;
     const std::int64_t first_column = column * blocks_.columns;
-    if (blocks_.rows == 1 && blocks_.columns == 1)
-      return colours_.index(cell(first_row, first_column));
-    const std::int64_t end_row = std::min(map_.rows, first_row + blocks_.rows);
-    const std::int64_t end_column = std::min(map_.columns, first_column + blocks_.columns);
-    if (map_.colours.kind == ColourKind::categorical) {
-      return most_frequent(first_row, end_row, first_column, end_column);
-    }
-    return mean(first_row, end_row, first_column, end_column);
+    if (blocks_.rows == 1 && blocks_.columns == 1) return colours_(cell(first_row, first_column));
+    return map_.colours.kind == ColourKind::categorical
+               ? block<FrequentBlock>(first_row, first_column)
+               : block<MeanBlock>(first_row, first_column);
   }
 
  private:
-  double cell(std::int64_t row, std::int64_t column) const {
+  float cell(std::int64_t row, std::int64_t column) const {
     return map_.cells[static_cast<std::size_t>(row * map_.columns + column)];
   }
 
-  // On the scale of the bar: of logarithms when that is logarithmic.
-  std::uint8_t mean(std::int64_t row0, std::int64_t row1, std::int64_t column0,
-                    std::int64_t column1) const {
-    double sum = 0;
-    std::int64_t count = 0;
-    for (std::int64_t r = row0; r < row1; ++r) {
-      for (std::int64_t c = column0; c < column1; ++c) {
-        const std::uint8_t level = colours_.index(cell(r, c));
-        if (level < 2) continue;
-        sum += level;
-        ++count;
-      }
+  template <typename Block>
+  std::uint8_t block(std::int64_t first_row, std::int64_t first_column) const {
+    const std::int64_t end_row = std::min(map_.rows, first_row + blocks_.rows);
+    const std::int64_t end_column = std::min(map_.columns, first_column + blocks_.columns);
+    Block result;
+    for (std::int64_t r = first_row; r < end_row; ++r) {
+      for (std::int64_t c = first_column; c < end_column; ++c) result.add(colours_(cell(r, c)));
     }
-    if (count == 0) return most_frequent(row0, row1, column0, column1);
-    return static_cast<std::uint8_t>(std::lround(sum / static_cast<double>(count)));
-  }
-
-  std::uint8_t most_frequent(std::int64_t row0, std::int64_t row1, std::int64_t column0,
-                             std::int64_t column1) const {
-    std::array<std::int64_t, 256> count{};
-    for (std::int64_t r = row0; r < row1; ++r) {
-      for (std::int64_t c = column0; c < column1; ++c) ++count[colours_.index(cell(r, c))];
-    }
-    return static_cast<std::uint8_t>(std::max_element(count.begin(), count.end()) - count.begin());
+    return result.index();
   }
 
   const HeatMap& map_;
-  const ColourMap& colours_;
+  const ColourIndexer& colours_;
   Blocks blocks_;
 };
 
@@ -115,10 +96,11 @@ Blocks blocks_for(const HeatMap& map, const Box& plot, double finest) {
 
 std::string draw_picture(Painter& painter, const HeatMap& map, const ColourMap& colours,
                          const Box& plot, double finest, std::size_t most) {
+  const ColourIndexer indexer(colours);
   Blocks blocks = blocks_for(map, plot, finest);
   std::vector<Tile> tiles;
   for (;;) {
-    const PixelSource source(map, colours, blocks);
+    const PixelSource source(map, indexer, blocks);
     tiles = encode(source, colours.palette(), most);
     if (!tiles.empty() || (source.rows() == 1 && source.columns() == 1)) break;
     const double row_height = plot.height / static_cast<double>(source.rows());
@@ -129,7 +111,7 @@ std::string draw_picture(Painter& painter, const HeatMap& map, const ColourMap& 
       plot.height / (static_cast<double>(map.rows) / static_cast<double>(blocks.rows));
   const double column_width =
       plot.width / (static_cast<double>(map.columns) / static_cast<double>(blocks.columns));
-  const PixelSource source(map, colours, blocks);
+  const PixelSource source(map, indexer, blocks);
   // The last block may be cut: the picture then hangs over the top and right edges of the plot.
   const int clip = painter.clip(plot);
   const double top = plot.bottom() - row_height * static_cast<double>(source.rows());
@@ -140,11 +122,7 @@ std::string draw_picture(Painter& painter, const HeatMap& map, const ColourMap& 
                   row_height * static_cast<double>(tile.rows)};
     painter.add(SceneImage{box, std::move(tile.png), clip});
   }
-  if (blocks.rows == 1 && blocks.columns == 1) return "";
-  return "Each pixel is the " +
-         std::string(map.colours.kind == ColourKind::categorical ? "most frequent value" : "mean") +
-         " of " + std::to_string(blocks.rows) + " × " + std::to_string(blocks.columns) +
-         " cells (rows × columns); the CSV has them all.";
+  return block_note(map, blocks.rows, blocks.columns);
 }
 
 Box cell_box(const HeatMap& map, const Box& plot, std::int64_t row, std::int64_t column) {
@@ -155,6 +133,14 @@ Box cell_box(const HeatMap& map, const Box& plot, std::int64_t row, std::int64_t
 }
 
 }  // namespace
+
+std::string block_note(const HeatMap& map, std::int64_t rows, std::int64_t columns) {
+  if (rows == 1 && columns == 1) return "";
+  return "Each pixel is the " +
+         std::string(map.colours.kind == ColourKind::categorical ? "most frequent value" : "mean") +
+         " of " + std::to_string(rows) + " × " + std::to_string(columns) +
+         " cells (rows × columns); the CSV has them all.";
+}
 
 ScenePath hatch(const Box& box) {
   ScenePath path;
@@ -242,6 +228,40 @@ std::uint8_t ColourMap::index(double value) const {
   }
   return static_cast<std::uint8_t>(2 +
                                    std::lround(std::clamp(share(value), 0.0, 1.0) * (kLevels - 1)));
+}
+
+ColourIndexer::ColourIndexer(const ColourMap& colours)
+    : colours_(colours), positive_(colours.log()) {
+  if (colours.scale_.kind == ColourKind::categorical) return;
+  const auto value_of = [](std::int64_t place) {
+    return std::bit_cast<float>(static_cast<std::int32_t>(
+        place >= 0 ? place : std::numeric_limits<std::int32_t>::min() - place - 1));
+  };
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  least_.fill(kInfinity);
+  least_[0] = least_[1] = least_[2] = -kInfinity;
+  first_ = last_ = order(0);
+  for (std::size_t index = 3; index < 256; ++index) {
+    std::int64_t below = positive_ ? 0 : order(-kInfinity), at = order(kInfinity);
+    while (at - below > 1) {
+      const std::int64_t middle = (at + below) >> 1;
+      (colours.index(value_of(middle)) < index ? below : at) = middle;
+    }
+    least_[index] = value_of(at);
+    if (index == 3) first_ = below;
+    if (std::isfinite(least_[index])) last_ = at;
+  }
+  last_ = std::max(first_, last_);
+  while ((last_ - first_) >> shift_ > kMostStarts) ++shift_;
+  std::size_t index = 2;
+  for (std::int64_t place = first_; place <= last_; place += std::int64_t{1} << shift_) {
+    while (order(least_[index + 1]) <= place) ++index;
+    start_.push_back(static_cast<std::uint8_t>(index));
+  }
+}
+
+std::uint8_t FrequentBlock::index() const {
+  return static_cast<std::uint8_t>(std::max_element(count.begin(), count.end()) - count.begin());
 }
 
 std::string draw_cells(Painter& painter, const HeatMap& map, const ColourMap& colours,

@@ -1,6 +1,13 @@
 // From values to coloured cells: rectangles when few, one picture when many.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -36,12 +43,85 @@ class ColourMap {
   std::uint8_t index(double value) const;
 
  private:
+  friend class ColourIndexer;
   bool under(double value) const;
 
   const ColourScale& scale_;
   double low_ = 0, high_ = 1;
   bool any_value_ = false, any_missing_ = false, any_under_ = false, any_beyond_ = false;
 };
+
+// ColourMap::index of many values without a logarithm or a division each. Holds on to the map.
+class ColourIndexer {
+ public:
+  explicit ColourIndexer(const ColourMap& colours);
+
+  std::uint8_t operator()(float value) const {
+    if (!std::isfinite(value)) return 0;
+    if (start_.empty()) return colours_.index(value);  // categorical
+    if (positive_ && value <= 0) return 1;
+    const std::int64_t place = std::clamp(order(value), first_, last_) - first_;
+    std::size_t index = start_[static_cast<std::size_t>(place >> shift_)];
+    while (value >= least_[index + 1]) ++index;
+    return static_cast<std::uint8_t>(index);
+  }
+
+ private:
+  // Floats as whole numbers in the same order.
+  static std::int64_t order(float value) {
+    const auto bits = std::int64_t{std::bit_cast<std::int32_t>(value)};
+    return bits >= 0 ? bits : std::numeric_limits<std::int32_t>::min() - bits - 1;
+  }
+
+  const ColourMap& colours_;
+  bool positive_ = false;              // logarithmic
+  std::array<float, 257> least_{};     // value with this index, or a higher one
+  std::int64_t first_ = 0, last_ = 0;  // orders between which the index changes
+  int shift_ = 0;
+  std::vector<std::uint8_t> start_;  // index at first_ + (j << shift_)
+};
+
+// The colour of a block of cells, as an index of the palette: the mean along the bar (of logarithms
+// when that is logarithmic) of cells that have a place there, else what most of them are. For fewer
+// than 2²⁴ cells.
+struct MeanBlock {
+  std::uint32_t sum = 0, valued = 0, missing = 0, under = 0;
+
+  void add(std::uint8_t index) {
+    sum += index < 2 ? 0u : index;
+    valued += index >= 2;
+    missing += index == 0;
+    under += index == 1;
+  }
+  void add(const MeanBlock& other) {
+    sum += other.sum;
+    valued += other.valued;
+    missing += other.missing;
+    under += other.under;
+  }
+  std::uint8_t index() const {
+    if (valued == 0) return under > missing ? 1 : 0;
+    const std::uint32_t up = sum + valued / 2;  // halves go up
+    if (valued >= 1u << 16) return static_cast<std::uint8_t>(up / valued);
+    // Faster, and as exact: a float holds `up`, and no quotient rounds to the next whole number.
+    return static_cast<std::uint8_t>(static_cast<float>(up) / static_cast<float>(valued));
+  }
+};
+
+// The same of categories: the most frequent one, of equals the lowest index.
+struct FrequentBlock {
+  std::array<std::uint32_t, 16> count{};  // by index of the palette
+  static_assert(kPaletteSize + 2 <= 16);
+
+  void add(std::uint8_t index) { ++count[index % 16]; }
+  void add(const FrequentBlock& other) {
+    for (std::size_t i = 0; i < count.size(); ++i) count[i] += other.count[i];
+  }
+  std::uint8_t index() const;
+};
+
+// What became of the cells in words: "Each pixel is the mean of 2 × 8 cells …"; "" for 1 × 1.
+std::string block_note(const HeatMap& map, std::int64_t rows, std::int64_t columns);
 
 // The white stroke that tells a cell without a value from a grey one.
 ScenePath hatch(const Box& box);
