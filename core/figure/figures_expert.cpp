@@ -4,6 +4,7 @@
 #include "core/figure/colour.h"
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
+#include "core/figure/scales.h"
 #include "core/figure/text.h"
 #include "core/stats/maps.h"
 #include "core/stats/router.h"
@@ -12,29 +13,6 @@ namespace kappascope::figures {
 namespace {
 
 constexpr std::int64_t kMostPairs = 64;  // experts shown in a matrix
-
-// Assignments of each expert index over all recorded layers.
-std::vector<std::int64_t> assignments(const Trace& trace) {
-  std::vector<std::int64_t> count(static_cast<std::size_t>(trace.experts), 0);
-  for (const std::int16_t e : trace.expert_index) {
-    if (e >= 0 && e < trace.experts) ++count[static_cast<std::size_t>(e)];
-  }
-  return count;
-}
-
-// Experts that get a colour: all when the palette suffices, else the most used ones, by number.
-std::vector<std::int64_t> coloured_experts(const Trace& trace) {
-  std::vector<std::int64_t> experts;
-  for (std::int64_t e = 0; e < trace.experts; ++e) experts.push_back(e);
-  if (trace.experts <= kPaletteSize) return experts;
-  const auto count = assignments(trace);
-  std::stable_sort(experts.begin(), experts.end(), [&](std::int64_t a, std::int64_t b) {
-    return count[static_cast<std::size_t>(a)] > count[static_cast<std::size_t>(b)];
-  });
-  experts.resize(kPaletteSize);
-  std::sort(experts.begin(), experts.end());
-  return experts;
-}
 
 std::string ordinal(std::int64_t slot) {
   const char* names[] = {"first", "second", "third"};
@@ -63,11 +41,6 @@ Figure expert_choice(Traces traces, const FigureChoices& choices) {
   Figure figure =
       start_figure(traces, "expert-choice", "Expert of each token, " + ordinal(slot) + " choice");
   const std::vector<std::int64_t> shown = coloured_experts(trace);
-  ColourScale colours;
-  colours.kind = ColourKind::categorical;
-  for (const std::int64_t e : shown) colours.names.push_back(std::to_string(e));
-  colours.rest = "other experts";
-  colours.no_value = "no expert";
   LayerMap map;
   map.rows = trace.layers;
   map.columns = trace.tokens;
@@ -75,14 +48,11 @@ Figure expert_choice(Traces traces, const FigureChoices& choices) {
   std::vector<std::int16_t> subjects;
   for (std::int64_t row = 0; row < trace.layers * trace.tokens; ++row) {
     const std::int64_t e = trace.expert_index[static_cast<std::size_t>(row * trace.slots + slot)];
-    const auto found = std::find(shown.begin(), shown.end(), e);
     experts.push_back(e);
     subjects.push_back(static_cast<std::int16_t>(e));
-    map.values.push_back(e < 0                  ? static_cast<float>(kNoNumber)
-                         : found == shown.end() ? -1.0f
-                                                : static_cast<float>(found - shown.begin()));
+    map.values.push_back(expert_value(shown, e));
   }
-  add_layer_tokens(figure, trace, std::move(map), std::move(colours), "expert");
+  add_layer_tokens(figure, trace, std::move(map), expert_colours(shown), "expert");
   figure.tables[0].columns.back().values = std::move(experts);
   figure.panels[0].heat_map[0].number_cells = true;
   figure.panels[0].heat_map[0].experts = std::move(subjects);
@@ -123,14 +93,8 @@ Figure expert_load(Traces traces, const FigureChoices&) {
 Figure expert_drops(Traces traces, const FigureChoices&) {
   const Trace& trace = *traces[0];
   Figure figure = start_figure(traces, "expert-drops", "Assignments dropped over capacity");
-  ColourScale colours;
-  colours.label = "Dropped assignments of the token";
-  colours.integer = true;
-  colours.low = 0;
-  colours.high = static_cast<double>(std::max<std::int64_t>(1, trace.slots));
-  colours.low_note = "all kept";
-  colours.high_note = "all dropped";
-  add_layer_tokens(figure, trace, dropped_slots(trace), colours, "dropped");
+  add_layer_tokens(figure, trace, dropped_slots(trace),
+                   dropped_colours(static_cast<double>(trace.slots)), "dropped");
   Panel side;
   side.beside = true;
   side.share = 0.22;

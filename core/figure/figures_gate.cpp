@@ -1,5 +1,6 @@
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
+#include "core/figure/scales.h"
 #include "core/figure/text.h"
 #include "core/stats/gates.h"
 #include "core/stats/maps.h"
@@ -32,12 +33,8 @@ double threshold(const Trace& trace, const char* name, double otherwise) {
 }  // namespace
 
 Figure gate_sharpness(Traces traces, const FigureChoices& choices) {
-  ColourScale colours;
-  colours.label = "Root mean square of κz over gates";
-  colours.low_note = "nearly linear";
-  colours.high_note = "nearly a switch";
   return gate_map(traces, choices, "gate-sharpness", "Effective sharpness of the gates",
-                  traces[0]->gate_kz_rms, colours, "gate_kz_rms");
+                  traces[0]->gate_kz_rms, sharpness_colours(), "gate_kz_rms");
 }
 
 Figure gate_active(Traces traces, const FigureChoices& choices) {

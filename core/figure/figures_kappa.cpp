@@ -3,6 +3,7 @@
 
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
+#include "core/figure/scales.h"
 #include "core/figure/text.h"
 #include "core/stats/kappa.h"
 #include "core/stats/kappa_curves.h"
@@ -19,18 +20,6 @@ constexpr const char* kNotExact =
 constexpr const char* kBandNotExact =
     "Approximate: model.npz is not beside the trace, so band and mean are read off 64 bins of ln "
     "κ.";
-
-ColourScale kappa_colours(const std::string& label) {
-  ColourScale colours;
-  colours.kind = ColourKind::diverging;
-  colours.log = true;
-  colours.centre = 1;
-  colours.label = label;
-  colours.low_note = "softer than SiLU";
-  colours.high_note = "sharper than SiLU";
-  colours.under = "0";
-  return colours;
-}
 
 void add_kappa_one(Panel& panel) {
   panel.references.push_back({1, false, "κ = 1: SiLU"});

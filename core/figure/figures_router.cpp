@@ -3,6 +3,7 @@
 
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
+#include "core/figure/scales.h"
 #include "core/figure/text.h"
 #include "core/stats/layer.h"
 #include "core/stats/maps.h"
@@ -14,24 +15,10 @@ namespace {
 
 constexpr std::size_t kMostOutlines = 20000;
 
-LayerMap as_map(const Trace& trace, std::span<const float> values) {
-  LayerMap map;
-  map.rows = trace.layers;
-  map.columns = trace.tokens;
-  map.values.assign(values.begin(), values.end());
-  return map;
-}
-
 Mean mean_of(std::span<const float> values) {
   Mean mean;
   for (const float value : values) mean.add(value);
   return mean;
-}
-
-bool soft_routing(const Trace& trace) {
-  const auto config = trace.meta.find("model_config");
-  return config != trace.meta.end() && config->is_object() &&
-         config->value("router_type", Json()) == Json("lapsum");
 }
 
 std::string model_legend(const Trace& trace) {
@@ -88,32 +75,18 @@ Figure loss(Traces traces, const FigureChoices&) {
 
 Figure router_confidence(Traces traces, const FigureChoices&) {
   Figure figure = start_figure(traces, "router-confidence", "Confidence of the router");
-  ColourScale colours;
-  colours.label = "Largest routing probability";
-  colours.low_note = "undecided";
-  colours.high_note = "certain";
-  add_layer_tokens(figure, *traces[0], as_map(*traces[0], traces[0]->router_top1_prob), colours,
-                   "router_top1_prob");
+  add_layer_tokens(figure, *traces[0], layer_token_values(*traces[0], traces[0]->router_top1_prob),
+                   confidence_colours(), "router_top1_prob");
   return figure;
 }
 
 Figure router_margin(Traces traces, const FigureChoices&) {
   const Trace& trace = *traces[0];
   Figure figure = start_figure(traces, "router-margin", "Margin of the choice of experts");
-  const bool soft = soft_routing(trace);
-  ColourScale colours;
-  colours.label = soft ? "Distance of the nearest weight from the threshold"
-                       : "Lowest chosen minus highest unchosen score";
-  colours.unit = soft ? "weight" : "logits";
-  colours.log = true;
-  colours.low = kNearTieMargin;
-  colours.low_note = "near tie";
-  colours.high_note = "clear choice";
-  colours.under = "tie";
-  colours.no_value = "all experts chosen";
   std::int64_t ties = 0;
   for (const float margin : trace.router_margin) ties += margin < kNearTieMargin;
-  add_layer_tokens(figure, trace, as_map(trace, trace.router_margin), colours, "router_margin");
+  add_layer_tokens(figure, trace, layer_token_values(trace, trace.router_margin),
+                   margin_colours(trace), "router_margin");
   figure.notes.push_back(count_text(ties) + " of " + count_text(std::ssize(trace.router_margin)) +
                          " choices are near ties (margin < 0.001, all in the palest colour): "
                          "rounding may flip them.");
@@ -122,12 +95,8 @@ Figure router_margin(Traces traces, const FigureChoices&) {
 
 Figure router_entropy(Traces traces, const FigureChoices&) {
   Figure figure = start_figure(traces, "router-entropy", "Entropy of the router");
-  ColourScale colours;
-  colours.label = "Entropy of the routing probabilities over ln E";
-  colours.low_note = "one expert";
-  colours.high_note = "all alike";
-  add_layer_tokens(figure, *traces[0], as_map(*traces[0], traces[0]->router_entropy), colours,
-                   "router_entropy");
+  add_layer_tokens(figure, *traces[0], layer_token_values(*traces[0], traces[0]->router_entropy),
+                   entropy_colours(), "router_entropy");
   return figure;
 }
 

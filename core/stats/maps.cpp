@@ -14,8 +14,8 @@ namespace {
 
 constexpr float kNoValue = std::numeric_limits<float>::quiet_NaN();
 
-LayerMap empty_map(const Trace& trace, std::int64_t columns) {
-  LayerMap map{trace.layers, columns, {}, true};
+LayerMap empty_map(const Trace& trace, std::int64_t columns, std::int64_t only = -1) {
+  LayerMap map{only < 0 ? trace.layers : 1, columns, {}, true};
   map.values.assign(static_cast<std::size_t>(map.rows * columns), kNoValue);
   return map;
 }
@@ -47,24 +47,31 @@ void fill_expert_row(const TraceLayer& layer, Value&& value, std::span<float> ro
   for (std::size_t e = 0; e < means.size(); ++e) row[e] = static_cast<float>(means[e].value());
 }
 
-std::span<float> row_of(LayerMap& map, std::int64_t m) {
+std::span<float> row_of(LayerMap& map, std::int64_t row) {
   return std::span(map.values)
-      .subspan(static_cast<std::size_t>(m * map.columns), static_cast<std::size_t>(map.columns));
+      .subspan(static_cast<std::size_t>(row * map.columns), static_cast<std::size_t>(map.columns));
+}
+
+// fill(layer, row) for every recorded layer and its row of the map, or for the only one.
+template <typename Fill>
+void each_row(const Trace& trace, LayerMap& map, std::int64_t only, Fill&& fill) {
+  for (std::int64_t row = 0; row < map.rows; ++row) {
+    fill(TraceLayer(trace, only < 0 ? row : only), row_of(map, row));
+  }
 }
 
 // exp of what fill(layer, value, row) makes of ln κ.
 template <typename Fill>
-LayerMap kappa_map(const Trace& trace, std::int64_t columns, Fill&& fill) {
-  LayerMap map = empty_map(trace, columns);
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const TraceLayer layer(trace, m);
+LayerMap kappa_map(const Trace& trace, std::int64_t columns, std::int64_t only, Fill&& fill) {
+  LayerMap map = empty_map(trace, columns, only);
+  each_row(trace, map, only, [&](const TraceLayer& layer, std::span<float> row) {
     const SlotLogKappa logs = slot_log_kappa(layer, kappa_function(layer));
     map.exact = map.exact && logs.exact;
     const auto value = [&](std::int64_t entry) {
       return logs.value[static_cast<std::size_t>(entry)];
     };
-    fill(layer, value, row_of(map, m));
-  }
+    fill(layer, value, row);
+  });
   for (float& value : map.values) value = std::exp(value);
   return map;
 }
@@ -88,15 +95,24 @@ LayerMap over_even_share(const Trace& trace, Share&& shares_of) {
 
 }  // namespace
 
-LayerMap layer_token_mean(const Trace& trace, std::span<const float> array) {
-  LayerMap map = empty_map(trace, trace.tokens);
-  for (std::int64_t m = 0; m < trace.layers && !array.empty(); ++m) {
-    const TraceLayer layer(trace, m);
+LayerMap layer_token_values(const Trace& trace, std::span<const float> array, std::int64_t only) {
+  LayerMap map = empty_map(trace, trace.tokens, only);
+  if (array.empty()) return map;
+  each_row(trace, map, only, [&](const TraceLayer& layer, std::span<float> row) {
+    const std::span<const float> own = layer.token_part(array);
+    std::copy(own.begin(), own.end(), row.begin());
+  });
+  return map;
+}
+
+LayerMap layer_token_mean(const Trace& trace, std::span<const float> array, std::int64_t only) {
+  LayerMap map = empty_map(trace, trace.tokens, only);
+  if (array.empty()) return map;
+  each_row(trace, map, only, [&](const TraceLayer& layer, std::span<float> row) {
     const std::span<const float> own = layer.slot_part(array);
     fill_token_row(
-        layer, [&](std::int64_t entry) { return own[static_cast<std::size_t>(entry)]; },
-        row_of(map, m));
-  }
+        layer, [&](std::int64_t entry) { return own[static_cast<std::size_t>(entry)]; }, row);
+  });
   return map;
 }
 
@@ -112,14 +128,14 @@ LayerMap layer_expert_mean(const Trace& trace, std::span<const float> array) {
   return map;
 }
 
-LayerMap layer_token_kappa(const Trace& trace) {
-  return kappa_map(trace, trace.tokens, [](const TraceLayer& layer, auto&& value, auto row) {
+LayerMap layer_token_kappa(const Trace& trace, std::int64_t only) {
+  return kappa_map(trace, trace.tokens, only, [](const TraceLayer& layer, auto&& value, auto row) {
     fill_token_row(layer, value, row);
   });
 }
 
 LayerMap layer_expert_kappa(const Trace& trace) {
-  return kappa_map(trace, trace.experts, [](const TraceLayer& layer, auto&& value, auto row) {
+  return kappa_map(trace, trace.experts, -1, [](const TraceLayer& layer, auto&& value, auto row) {
     fill_expert_row(layer, value, row);
   });
 }
@@ -132,18 +148,35 @@ LayerMap relative_gate_mass(const Trace& trace) {
   return over_even_share(trace, [](const ExpertLoads& loads) { return loads.gate_mass; });
 }
 
-LayerMap dropped_slots(const Trace& trace) {
-  LayerMap map = empty_map(trace, trace.tokens);
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const TraceLayer layer(trace, m);
-    const std::span<float> row = row_of(map, m);
+LayerMap dropped_slots(const Trace& trace, std::int64_t only) {
+  LayerMap map = empty_map(trace, trace.tokens, only);
+  each_row(trace, map, only, [](const TraceLayer& layer, std::span<float> row) {
     for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
       float& count = row[static_cast<std::size_t>(entry / layer.slots)];
       if (std::isnan(count)) count = 0;
       if (layer.expert(entry) >= 0 && !layer.kept(entry)) count += 1;
     }
-  }
+  });
   return map;
+}
+
+std::vector<float> over_layers(const LayerMap& map, OverLayers over) {
+  std::vector<float> result;
+  for (std::int64_t column = 0; column < map.columns; ++column) {
+    Mean mean;
+    double least = std::numeric_limits<double>::infinity();
+    for (std::int64_t row = 0; row < map.rows; ++row) {
+      const double value = map.values[static_cast<std::size_t>(row * map.columns + column)];
+      mean.add(over == OverLayers::geometric_mean ? std::log(value) : value);
+      if (std::isfinite(value)) least = std::min(least, value);
+    }
+    const double value = over == OverLayers::geometric_mean ? std::exp(mean.value())
+                         : over == OverLayers::least        ? least
+                         : over == OverLayers::sum          ? mean.sum
+                                                            : mean.value();
+    result.push_back(mean.count > 0 ? static_cast<float>(value) : kNoValue);
+  }
+  return result;
 }
 
 std::vector<double> running_mean(std::span<const float> values, std::int64_t window) {

@@ -15,15 +15,21 @@ struct LayerMap {
   bool exact = true;                   // false: see the function
 };
 
+// With `only` ≥ 0 a map over tokens is the one row of that recorded layer.
+
+// [M,T] an array [M,T] as it is; NaN where the trace has not recorded it.
+LayerMap layer_token_values(const Trace& trace, std::span<const float> array,
+                            std::int64_t only = -1);
+
 // [M,T] mean over the token's kept slots, weighted by their combine weights, of an array [M,T,K].
-LayerMap layer_token_mean(const Trace& trace, std::span<const float> array);
+LayerMap layer_token_mean(const Trace& trace, std::span<const float> array, std::int64_t only = -1);
 
 // [M,E] mean over the expert's kept tokens of an array [M,T,K].
 LayerMap layer_expert_mean(const Trace& trace, std::span<const float> array);
 
 // The same two of κ: means of ln κ (over gates too), given as κ. Not exact without model.npz where
 // κ differs between gates: then of ln of the recorded mean κ, which is never smaller.
-LayerMap layer_token_kappa(const Trace& trace);
+LayerMap layer_token_kappa(const Trace& trace, std::int64_t only = -1);
 LayerMap layer_expert_kappa(const Trace& trace);
 
 // [M,E] load over its even share 1/E, and gate mass over its mean over experts; NaN beyond a
@@ -32,7 +38,11 @@ LayerMap relative_load(const Trace& trace);
 LayerMap relative_gate_mass(const Trace& trace);
 
 // [M,T] assignments of the token that were dropped.
-LayerMap dropped_slots(const Trace& trace);
+LayerMap dropped_slots(const Trace& trace, std::int64_t only = -1);
+
+// [columns] of the finite values of each column; NaN where there is none.
+enum class OverLayers : std::uint8_t { mean, geometric_mean, least, sum };
+std::vector<float> over_layers(const LayerMap& map, OverLayers over);
 
 // [T] mean of the finite values among the `window` ones around each place (for an even window one
 // more before it than after it), fewer at the ends.

@@ -1,0 +1,109 @@
+#include "core/figure/scales.h"
+
+#include <algorithm>
+
+#include "core/figure/colour.h"
+#include "core/stats/summary.h"
+
+namespace kappascope {
+namespace {
+
+bool soft_routing(const Trace& trace) {
+  const auto config = trace.meta.find("model_config");
+  return config != trace.meta.end() && config->is_object() &&
+         config->value("router_type", Json()) == Json("lapsum");
+}
+
+ColourScale sequential(std::string label, std::string low_note, std::string high_note) {
+  ColourScale colours;
+  colours.label = std::move(label);
+  colours.low_note = std::move(low_note);
+  colours.high_note = std::move(high_note);
+  return colours;
+}
+
+}  // namespace
+
+ColourScale nll_colours() {
+  ColourScale colours = sequential("Negative log-likelihood", "expected", "surprising");
+  colours.unit = "nats";
+  colours.low = 0;
+  colours.no_value = "no token before it";
+  return colours;
+}
+
+ColourScale confidence_colours() {
+  return sequential("Largest routing probability", "undecided", "certain");
+}
+
+ColourScale margin_colours(const Trace& trace) {
+  const bool soft = soft_routing(trace);
+  ColourScale colours = sequential(soft ? "Distance of the nearest weight from the threshold"
+                                        : "Lowest chosen minus highest unchosen score",
+                                   "near tie", "clear choice");
+  colours.unit = soft ? "weight" : "logits";
+  colours.log = true;
+  colours.low = kNearTieMargin;
+  colours.under = "tie";
+  colours.no_value = "all experts chosen";
+  return colours;
+}
+
+ColourScale entropy_colours() {
+  return sequential("Entropy of the routing probabilities over ln E", "one expert", "all alike");
+}
+
+ColourScale kappa_colours(const std::string& label) {
+  ColourScale colours = sequential(label, "softer than SiLU", "sharper than SiLU");
+  colours.kind = ColourKind::diverging;
+  colours.log = true;
+  colours.centre = 1;
+  colours.under = "0";
+  return colours;
+}
+
+ColourScale sharpness_colours() {
+  return sequential("Root mean square of κz over gates", "nearly linear", "nearly a switch");
+}
+
+ColourScale dropped_colours(double most) {
+  ColourScale colours = sequential("Dropped assignments of the token", "all kept", "all dropped");
+  colours.integer = true;
+  colours.low = 0;
+  colours.high = std::max(1.0, most);
+  return colours;
+}
+
+std::vector<std::int64_t> coloured_experts(const Trace& trace) {
+  std::vector<std::int64_t> experts;
+  for (std::int64_t e = 0; e < trace.experts; ++e) experts.push_back(e);
+  if (trace.experts <= kPaletteSize) return experts;
+  std::vector<std::int64_t> count(experts.size(), 0);
+  for (const std::int16_t e : trace.expert_index) {
+    if (e >= 0 && e < trace.experts) ++count[static_cast<std::size_t>(e)];
+  }
+  std::stable_sort(experts.begin(), experts.end(), [&](std::int64_t a, std::int64_t b) {
+    return count[static_cast<std::size_t>(a)] > count[static_cast<std::size_t>(b)];
+  });
+  experts.resize(kPaletteSize);
+  std::sort(experts.begin(), experts.end());
+  return experts;
+}
+
+ColourScale expert_colours(const std::vector<std::int64_t>& coloured) {
+  ColourScale colours;
+  colours.kind = ColourKind::categorical;
+  for (const std::int64_t e : coloured) colours.names.push_back(std::to_string(e));
+  colours.rest = "other experts";
+  colours.no_value = "no expert";
+  return colours;
+}
+
+float expert_value(const std::vector<std::int64_t>& coloured, std::int64_t e) {
+  if (e < 0) return static_cast<float>(kNoNumber);
+  const auto found = std::lower_bound(coloured.begin(), coloured.end(), e);
+  return found == coloured.end() || *found != e ? -1.0f
+                                                : static_cast<float>(found - coloured.begin());
+}
+
+}  // namespace kappascope

@@ -1,0 +1,42 @@
+// What the tokens of a text can be coloured by. To add one: a line in the table of the .cpp.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/figure/figure.h"
+#include "core/trace/trace.h"
+
+namespace kappascope {
+
+struct TokenQuantity {
+  std::string_view id;
+  std::string_view name;  // one line for a person
+  enum class Layers : std::uint8_t {
+    none,    // of the text alone
+    either,  // of one recorded layer, or over all
+    one      // of one recorded layer only
+  } layers;
+  bool slots;               // of one slot of the token
+  std::string_view metric;  // section of docs/metrics.md that explains it
+};
+
+std::span<const TokenQuantity> token_quantities();
+
+struct TokenColouring {
+  std::string id, name;
+  ColourScale colours;
+  std::vector<float> values;  // [T] for `colours`; NaN: no value
+  bool exact = true;          // false: κ without model.npz, see layer_token_kappa
+};
+
+// Quantity `id` of every token at recorded layer m; −1: over all of them (mean; κ: geometric mean;
+// margin: the smallest; dropped: sum). All NaN where the trace has not recorded it. Unknown id, m
+// or slot outside the trace, no layer where one is needed: usage.
+TokenColouring token_colouring(const Trace& trace, std::string_view id, std::int64_t m = -1,
+                               std::int64_t slot = 0);
+
+}  // namespace kappascope
