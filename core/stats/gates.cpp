@@ -60,13 +60,26 @@ void each_effect(const Trace& trace, EffectKind kind, Visit&& visit) {
 
 }  // namespace
 
-double slot_mean(const TraceLayer& layer, std::span<const float> array) {
+double slot_mean(const TraceLayer& layer, std::span<const float> array, std::int64_t expert) {
   const std::span<const float> values = layer.slot_part(array);
   Mean mean;
   for (std::int64_t entry = 0; entry < std::ssize(values); ++entry) {
-    if (layer.kept(entry)) mean.add(values[static_cast<std::size_t>(entry)]);
+    if (!layer.kept(entry) || (expert >= 0 && layer.expert(entry) != expert)) continue;
+    mean.add(values[static_cast<std::size_t>(entry)]);
   }
   return mean.value();
+}
+
+GateMeans gate_means(const TraceLayer& layer, std::int64_t expert) {
+  const Trace& trace = layer.trace;
+  const auto mean = [&](std::span<const float> array) { return slot_mean(layer, array, expert); };
+  return {mean(trace.gate_mean_abs),
+          mean(trace.gate_active_fraction),
+          mean(trace.gate_top16_share),
+          mean(trace.gate_entropy),
+          mean(trace.gate_kz_rms),
+          mean(trace.gate_linear_fraction),
+          mean(trace.gate_saturated_fraction)};
 }
 
 GateShares gate_shares(const TraceLayer& layer) {
@@ -75,24 +88,36 @@ GateShares gate_shares(const TraceLayer& layer) {
   return {linear, 1 - linear - saturated, saturated};
 }
 
-EffectSummary layer_effect(const TraceLayer& layer, EffectKind kind) {
+EffectSummary expert_effect(const TraceLayer& layer, EffectKind kind, std::int64_t expert) {
   const Trace& trace = layer.trace;
   const bool relative = kind == EffectKind::relative;
-  const auto row = [&](std::span<const double> array) { return layer.part(array, trace.experts); };
-  const auto mean = row(relative ? trace.effect_rel_mean : trace.effect_mean);
-  const auto abs = row(relative ? trace.effect_rel_abs : trace.effect_abs);
-  const auto rms = row(relative ? trace.effect_rel_rms : trace.effect_rms);
-  const auto positive = row(relative ? trace.effect_rel_positive : trace.effect_positive);
-  const auto count = row(trace.effect_count);
-  if (count.empty()) return {};
+  const auto number = [&](std::span<const double> array) {
+    const auto row = layer.part(array, trace.experts);
+    return row.empty() ? kAbsent : row[static_cast<std::size_t>(expert)];
+  };
+  const EffectSummary effect{number(relative ? trace.effect_rel_mean : trace.effect_mean),
+                             number(relative ? trace.effect_rel_abs : trace.effect_abs),
+                             number(relative ? trace.effect_rel_rms : trace.effect_rms),
+                             number(relative ? trace.effect_rel_positive : trace.effect_positive)};
+  const double count = number(trace.effect_count);
+  const double sum = effect.mean + effect.mean_abs + effect.rms + effect.positive_share;
+  if (!(count > 0 && count < 9e18) || !std::isfinite(sum)) return {};
+  EffectSummary result = effect;
+  result.count = static_cast<std::int64_t>(count);
+  return result;
+}
+
+EffectSummary layer_effect(const TraceLayer& layer, EffectKind kind) {
   double n = 0, sum = 0, sum_abs = 0, square = 0, sum_positive = 0;
-  for (std::size_t e = 0; e < static_cast<std::size_t>(layer.experts); ++e) {
-    if (!(count[e] > 0) || !std::isfinite(mean[e] + abs[e] + rms[e] + positive[e])) continue;
-    n += count[e];
-    sum += count[e] * mean[e];
-    sum_abs += count[e] * abs[e];
-    square += count[e] * rms[e] * rms[e];
-    sum_positive += count[e] * positive[e];
+  for (std::int64_t e = 0; e < layer.experts; ++e) {
+    const EffectSummary effect = expert_effect(layer, kind, e);
+    if (effect.count == 0) continue;
+    const auto count = static_cast<double>(effect.count);
+    n += count;
+    sum += count * effect.mean;
+    sum_abs += count * effect.mean_abs;
+    square += count * effect.rms * effect.rms;
+    sum_positive += count * effect.positive_share;
   }
   if (!(n > 0 && n < 9e18)) return {};
   return {sum / n, sum_abs / n, std::sqrt(square / n), sum_positive / n,

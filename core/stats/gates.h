@@ -9,8 +9,16 @@
 
 namespace kappascope {
 
-// Mean over the kept entries of one layer of an array [M,T,K].
-double slot_mean(const TraceLayer& layer, std::span<const float> array);
+// Mean over the kept entries of one layer, or of one expert of it, of an array [M,T,K].
+double slot_mean(const TraceLayer& layer, std::span<const float> array, std::int64_t expert = -1);
+
+// Means of gate statistics over kept (token, slot), or over the tokens of a dense layer.
+struct GateMeans {
+  double gate_mean_abs = kAbsent, gate_active_fraction = kAbsent, gate_top16_share = kAbsent,
+         gate_entropy = kAbsent, gate_kz_rms = kAbsent, gate_linear_fraction = kAbsent,
+         gate_saturated_fraction = kAbsent;
+};
+GateMeans gate_means(const TraceLayer& layer, std::int64_t expert = -1);
 
 // Shares of gate units by |κz|: below 1, between, above 4; means over kept entries, sum 1.
 struct GateShares {
@@ -29,6 +37,8 @@ enum class EffectKind : std::uint8_t { absolute, relative };
 // One layer, from the means per expert in the trace, weighted by their counts. Experts whose sums
 // NaN or Inf weights spoilt are left out.
 EffectSummary layer_effect(const TraceLayer& layer, EffectKind kind);
+// The same of one expert; nothing where its sums are spoilt.
+EffectSummary expert_effect(const TraceLayer& layer, EffectKind kind, std::int64_t expert);
 
 // The values at or above their own `quantile` (of the signed values, over all layers). Exact, in
 // four passes over the recorded gates; empty where the trace has none.

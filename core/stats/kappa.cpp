@@ -129,23 +129,26 @@ KappaPopulation::KappaPopulation(const TraceLayer& layer, const KappaFunction& k
   entries_ = {std::move(begin), std::move(entries)};
 }
 
-KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa) {
+KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert) {
   const KappaPopulation population(layer, kappa);
+  const std::int64_t first = std::max<std::int64_t>(0, expert);
+  const std::int64_t end = expert < 0 ? population.experts() : expert + 1;
   Mean mean;
-  for (std::int64_t e = 0; e < population.experts(); ++e) {
+  for (std::int64_t e = first; e < end; ++e) {
     const Mean part = recorded_mean(layer, population.entries(e));
     mean.sum += part.sum;
     mean.count += part.count;
   }
   KappaBand result;
   if (kappa.source == KappaFunction::Source::unknown) {
-    result = histogram_band(kappa_density(layer));
+    result = histogram_band(kappa_density(layer, expert));
   } else {
-    set_quantiles(result.band, population, population.count(), [&](auto&& visit) {
-      for (std::int64_t e = 0; e < population.experts(); ++e) population.each(e, visit);
+    const std::int64_t count = expert < 0 ? population.count() : population.count(expert);
+    set_quantiles(result.band, population, count, [&](auto&& visit) {
+      for (std::int64_t e = first; e < end; ++e) population.each(e, visit);
     });
     Mean log_mean;
-    for (const double value : slot_log_kappa(layer, kappa).value) log_mean.add(value);
+    for (const double value : slot_log_kappa(layer, kappa, expert).value) log_mean.add(value);
     result.log_mean = log_mean.value();
   }
   result.band.mean = mean.value();
@@ -173,23 +176,15 @@ KappaSummary kappa_summary(const TraceLayer& layer, const KappaFunction& kappa) 
   return summary;
 }
 
-Band expert_kappa(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert) {
-  Band band;
-  const KappaPopulation population(layer, kappa);
-  band.mean = recorded_mean(layer, population.entries(expert)).value();
-  if (kappa.source == KappaFunction::Source::unknown) return band;
-  set_quantiles(band, population, population.count(expert),
-                [&](auto&& visit) { population.each(expert, visit); });
-  return band;
-}
-
-SlotLogKappa slot_log_kappa(const TraceLayer& layer, const KappaFunction& kappa) {
+SlotLogKappa slot_log_kappa(const TraceLayer& layer, const KappaFunction& kappa,
+                            std::int64_t expert) {
   SlotLogKappa result;
   result.value.assign(static_cast<std::size_t>(layer.tokens * layer.slots), kAbsent);
   result.exact = kappa.source != KappaFunction::Source::unknown;
   const KappaPopulation population(layer, kappa);
   const std::span<const float> means = layer.slot_part(layer.trace.kappa_mean);
   for (std::int64_t e = 0; e < population.experts(); ++e) {
+    if (expert >= 0 && e != expert) continue;
     for (const std::int64_t entry : population.entries(e)) {
       double& value = result.value[static_cast<std::size_t>(entry)];
       if (!result.exact) {

@@ -74,14 +74,15 @@ class KappaPopulation {
   TraceLayer::ByExpert entries_;
 };
 
-// κ over kept (token, slot, gate) of one layer. When α and b are not there, median, band and mean
-// of ln κ are read off kappa_hist (error below 2 ln U / 64 in ln κ) and `exact` is false.
+// κ over kept (token, slot, gate) of one layer, or of one expert of it. When α and b are not there,
+// median, band and mean of ln κ are read off kappa_hist (error below 2 ln U / 64 in ln κ) and
+// `exact` is false.
 struct KappaBand {
   Band band;
   double log_mean = kAbsent;  // mean of ln κ
   bool exact = true;
 };
-KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa);
+KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert = -1);
 
 // The same with the tails; what would not be exact is NaN.
 struct KappaSummary {
@@ -93,15 +94,13 @@ struct KappaSummary {
 };
 KappaSummary kappa_summary(const TraceLayer& layer, const KappaFunction& kappa);
 
-// 5, 50 and 95 % and mean of κ over the kept (token, gate) of one expert.
-Band expert_kappa(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert);
-
-// Mean over gates of ln κ of every kept entry [T,K]; NaN elsewhere. Without α and b, ln of the
-// recorded mean κ, which is never smaller: then `exact` is false.
+// Mean over gates of ln κ of every kept entry [T,K], or of one expert's; NaN elsewhere. Without α
+// and b, ln of the recorded mean κ, which is never smaller: then `exact` is false.
 struct SlotLogKappa {
   std::vector<double> value;
   bool exact = true;
 };
-SlotLogKappa slot_log_kappa(const TraceLayer& layer, const KappaFunction& kappa);
+SlotLogKappa slot_log_kappa(const TraceLayer& layer, const KappaFunction& kappa,
+                            std::int64_t expert = -1);
 
 }  // namespace kappascope

@@ -121,8 +121,9 @@ KappaCurves kappa_curves(const KappaFunction& kappa, std::int64_t expert,
 SiluCurves silu_curves(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert,
                        std::int64_t points) {
   SiluCurves result;
-  const Band band = expert_kappa(layer, kappa, expert);
-  result.kappa = {band.p05, band.p50, band.p95};
+  const KappaBand band = kappa_band(layer, kappa, expert);
+  result.kappa.fill(kAbsent);
+  if (band.exact) result.kappa = {band.band.p05, band.band.p50, band.band.p95};
   for (std::int64_t j = 0; j < points; ++j) {
     result.z.push_back(-8 + 16 * static_cast<double>(j) / static_cast<double>(points - 1));
   }

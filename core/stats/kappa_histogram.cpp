@@ -41,11 +41,14 @@ double kappa_bound(const TraceLayer& layer) {
   return model->kappa_u[static_cast<std::size_t>(layer.layer)];
 }
 
-KappaDensity kappa_density(const TraceLayer& layer) {
+KappaDensity kappa_density(const TraceLayer& layer, std::int64_t expert) {
   KappaDensity result;
   result.bound = kappa_bound(layer);
-  const std::span<const std::int64_t> hist =
+  std::span<const std::int64_t> hist =
       layer.part(layer.trace.kappa_hist, layer.trace.experts * kKappaBins);
+  if (expert >= 0 && !hist.empty()) {
+    hist = hist.subspan(static_cast<std::size_t>(expert * kKappaBins), kKappaBins);
+  }
   const double log_bound = std::abs(std::log(result.bound));
   if (hist.empty() || !(log_bound > 0) || !std::isfinite(log_bound)) return result;
   const bool reversed = result.bound < 1;  // ln κ / ln U falls as κ grows

@@ -17,10 +17,10 @@ double kappa_bound(const TraceLayer& layer);
 struct KappaDensity {
   double bound = kAbsent;            // U
   std::vector<double> edges;         // [65] κ, ascending
-  std::vector<std::int64_t> counts;  // [64] kept (token, gate), all experts
+  std::vector<std::int64_t> counts;  // [64] kept (token, gate), of one expert or all
   std::vector<double> density;       // [64] share per unit of ln κ; integrates to 1
 };
-KappaDensity kappa_density(const TraceLayer& layer);
+KappaDensity kappa_density(const TraceLayer& layer, std::int64_t expert = -1);
 
 // Mean of ln κ (values at the middle of their bins) and quantiles (even within a bin), as κ; the
 // mean of κ is left NaN.

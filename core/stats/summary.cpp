@@ -54,17 +54,6 @@ void set_kappa(LayerSummary& summary, const TraceLayer& layer) {
   summary.effect_relative = layer_effect(layer, EffectKind::relative);
 }
 
-void set_gates(GateMeans& means, const TraceLayer& layer) {
-  const Trace& trace = layer.trace;
-  means.gate_mean_abs = slot_mean(layer, trace.gate_mean_abs);
-  means.gate_active_fraction = slot_mean(layer, trace.gate_active_fraction);
-  means.gate_top16_share = slot_mean(layer, trace.gate_top16_share);
-  means.gate_entropy = slot_mean(layer, trace.gate_entropy);
-  means.gate_kz_rms = slot_mean(layer, trace.gate_kz_rms);
-  means.gate_linear_fraction = slot_mean(layer, trace.gate_linear_fraction);
-  means.gate_saturated_fraction = slot_mean(layer, trace.gate_saturated_fraction);
-}
-
 // Mean over the layer's experts of an array [L,E] of model.npz.
 double alignment_of(const TraceLayer& layer, std::span<const float> array) {
   const std::int64_t stride = layer.trace.model->experts, first = layer.layer * stride;
@@ -187,7 +176,7 @@ std::vector<LayerSummary> summarise(const Trace& trace) {
     set_loads(summary, layer);
     set_router(summary, layer);
     set_kappa(summary, layer);
-    set_gates(summary, layer);
+    static_cast<GateMeans&>(summary) = gate_means(layer);
     if (trace.model != nullptr) {
       summary.alignment_mean = alignment_of(layer, trace.model->alignment_mean);
       summary.alignment_energy = alignment_of(layer, trace.model->alignment_energy);

@@ -17,13 +17,6 @@ namespace kappascope {
 inline constexpr const char* kSummarySchema = "kappascope.summary/1";
 inline constexpr double kNearTieMargin = 1e-3;
 
-// Means of gate statistics over kept (token, slot), or over the tokens of a dense layer.
-struct GateMeans {
-  double gate_mean_abs = kAbsent, gate_active_fraction = kAbsent, gate_top16_share = kAbsent,
-         gate_entropy = kAbsent, gate_kz_rms = kAbsent, gate_linear_fraction = kAbsent,
-         gate_saturated_fraction = kAbsent;
-};
-
 struct LayerSummary : GateMeans {
   std::int64_t layer = -1, pass = -1;  // as in layer_index, pass_index
   // load

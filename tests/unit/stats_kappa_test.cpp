@@ -204,10 +204,14 @@ TEST(StatsKappa, OneExpertAlone) {
   const TraceLayer layer(random.hand.trace, 0);
   std::vector<double> own = random.of_expert[1];
   std::sort(own.begin(), own.end());
-  const Band band = expert_kappa(layer, kappa.kappa, 1);
-  EXPECT_NEAR(band.p05, quantile(own, 0.05), 1e-6);
-  EXPECT_NEAR(band.p95, quantile(own, 0.95), 1e-6);
-  EXPECT_TRUE(std::isnan(expert_kappa(layer, kappa.kappa, 2).p50));
+  const KappaBand band = kappa_band(layer, kappa.kappa, 1);
+  EXPECT_NEAR(band.band.p05, quantile(own, 0.05), 1e-6);
+  EXPECT_NEAR(band.band.p95, quantile(own, 0.95), 1e-6);
+  double sum = 0;
+  for (const double value : own) sum += std::log(value);
+  EXPECT_NEAR(band.log_mean, sum / static_cast<double>(own.size()), 1e-6);
+  EXPECT_TRUE(std::isnan(kappa_band(layer, kappa.kappa, 2).band.p50));
+  EXPECT_TRUE(std::isnan(kappa_band(layer, kappa.kappa, 2).log_mean));
 }
 
 TEST(StatsKappa, MeanOfLogOfOneEntry) {

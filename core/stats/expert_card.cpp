@@ -1,0 +1,99 @@
+#include "core/stats/expert_card.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/stats/kappa_histogram.h"
+#include "core/stats/layer.h"
+#include "core/stats/router.h"
+
+namespace kappascope {
+namespace {
+
+void set_load(ExpertCard& card, const TraceLayer& layer) {
+  const ExpertLoads loads = expert_loads(layer);
+  const auto e = static_cast<std::size_t>(card.expert);
+  card.assigned = loads.assigned[e];
+  card.load = loads.load[e];
+  card.load_over_even = card.load * static_cast<double>(layer.experts);
+  card.gate_mass = loads.gate_mass[e];
+  const auto order = most_loaded_experts(loads, layer.experts);
+  card.load_rank = std::find(order.begin(), order.end(), card.expert) - order.begin() + 1;
+}
+
+void set_served(ExpertCard& card, const TraceLayer& layer) {
+  const Trace& trace = layer.trace;
+  const std::span<const float> weight = layer.slot_part(trace.expert_weight),
+                               score = layer.slot_part(trace.kappa_input),
+                               kappa = layer.slot_part(trace.kappa_mean),
+                               sharpness = layer.slot_part(trace.gate_kz_rms);
+  const auto number = [](std::span<const float> array, std::int64_t at) {
+    return array.empty() ? kAbsent : array[static_cast<std::size_t>(at)];
+  };
+  for (std::int64_t at = 0; at < layer.tokens * layer.slots; ++at) {
+    const std::int64_t t = at / layer.slots;
+    if (layer.expert(at) != card.expert || !layer.router_finite(t)) continue;
+    ServedEntry entry{t, at % layer.slots, layer.kept(at), number(weight, at)};
+    if (entry.kept) {
+      entry.score = number(score, at);
+      entry.kappa_mean = number(kappa, at);
+      entry.sharpness = number(sharpness, at);
+    }
+    card.kept += entry.kept ? 1 : 0;
+    card.served.push_back(entry);
+  }
+  card.dropped = card.assigned - card.kept;
+}
+
+// Of this expert in an array [L,E] of model.npz.
+double alignment_of(const TraceLayer& layer, std::int64_t e, std::span<const float> array) {
+  const std::int64_t at = layer.layer * layer.trace.model->experts + e;
+  return layer.layer >= 0 && at < std::ssize(array) ? array[static_cast<std::size_t>(at)] : kAbsent;
+}
+
+}  // namespace
+
+ExpertCard expert_card(const Trace& trace, std::int64_t m, std::int64_t e) {
+  const std::string path = trace.path.string();
+  require(m >= 0 && m < trace.layers, ExitCode::usage, {path}, "recorded layer ", m,
+          "; expected 0 to ", trace.layers - 1);
+  const TraceLayer layer(trace, m);
+  require(e >= 0 && e < layer.experts, ExitCode::usage, {path}, "expert ", e, "; expected 0 to ",
+          layer.experts - 1);
+  ExpertCard card;
+  card.m = m;
+  card.layer = layer.layer;
+  card.pass = layer.pass;
+  card.expert = e;
+  card.experts = layer.experts;
+  set_load(card, layer);
+  set_served(card, layer);
+  card.kappa = kappa_band(layer, kappa_function(layer), e);
+  const double bound = kappa_bound(layer);
+  card.kappa_lower = std::min(bound, 1 / bound);
+  card.kappa_upper = std::max(bound, 1 / bound);
+  card.gates = gate_means(layer, e);
+  card.effect = expert_effect(layer, EffectKind::absolute, e);
+  card.effect_relative = expert_effect(layer, EffectKind::relative, e);
+  if (trace.model != nullptr) {
+    card.alignment_mean = alignment_of(layer, e, trace.model->alignment_mean);
+    card.alignment_energy = alignment_of(layer, e, trace.model->alignment_energy);
+  }
+  return card;
+}
+
+std::vector<ServedEntry> served_by(const ExpertCard& card, ServedOrder order) {
+  std::vector<ServedEntry> served = card.served;
+  if (order == ServedOrder::token) return served;
+  const auto value = order == ServedOrder::weight  ? &ServedEntry::weight
+                     : order == ServedOrder::kappa ? &ServedEntry::kappa_mean
+                                                   : &ServedEntry::sharpness;
+  std::stable_sort(served.begin(), served.end(), [&](const ServedEntry& a, const ServedEntry& b) {
+    const bool has_a = std::isfinite(a.*value), has_b = std::isfinite(b.*value);
+    return has_a && has_b ? a.*value > b.*value : has_a && !has_b;
+  });
+  return served;
+}
+
+}  // namespace kappascope

@@ -1,0 +1,99 @@
+#include "core/stats/token_card.h"
+
+#include "core/error.h"
+#include "core/stats/layer.h"
+#include "core/stats/summary.h"
+#include "kernels/kernels.h"
+
+namespace kappascope {
+namespace {
+
+// Element `at` of an array; NaN (−1 for whole numbers) where the trace has not recorded it.
+double number_of(std::span<const float> array, std::int64_t at) {
+  return array.empty() ? kAbsent : array[static_cast<std::size_t>(at)];
+}
+std::int32_t integer_of(std::span<const std::int32_t> array, std::int64_t at) {
+  return array.empty() ? -1 : array[static_cast<std::size_t>(at)];
+}
+std::string text_of(const std::vector<std::string>& texts, std::int64_t at) {
+  return at < std::ssize(texts) ? texts[static_cast<std::size_t>(at)] : "";
+}
+
+// What the model expected behind token t; empty before the text.
+std::vector<Prediction> predictions(const Trace& trace, std::int64_t t) {
+  std::vector<Prediction> result;
+  if (t < 0) return result;
+  for (std::int64_t place = 0; place < kTopTokens; ++place) {
+    const std::int64_t at = t * kTopTokens + place;
+    const Prediction one{integer_of(trace.top_token_id, at),
+                         number_of(trace.top_token_logprob, at)};
+    if (one.id >= 0) result.push_back(one);
+  }
+  return result;
+}
+
+TokenSlot slot_of(const TraceLayer& layer, std::int64_t entry) {
+  const Trace& trace = layer.trace;
+  const auto number = [&](std::span<const float> array) {
+    return number_of(layer.slot_part(array), entry);
+  };
+  TokenSlot slot;
+  slot.expert = layer.expert(entry);
+  slot.kept = layer.kept(entry);
+  if (slot.expert >= 0) slot.weight = number(trace.expert_weight);
+  if (!slot.kept) return slot;
+  slot.score = number(trace.kappa_input);
+  slot.kappa_mean = number(trace.kappa_mean);
+  slot.kappa_p05 = number(trace.kappa_p05);
+  slot.kappa_p95 = number(trace.kappa_p95);
+  slot.kappa_min = number(trace.kappa_min);
+  slot.kappa_max = number(trace.kappa_max);
+  slot.sharpness = number(trace.gate_kz_rms);
+  slot.active_fraction = number(trace.gate_active_fraction);
+  slot.top16_share = number(trace.gate_top16_share);
+  slot.linear_fraction = number(trace.gate_linear_fraction);
+  slot.saturated_fraction = number(trace.gate_saturated_fraction);
+  return slot;
+}
+
+TokenLayer layer_of(const Trace& trace, std::int64_t m, std::int64_t t) {
+  const TraceLayer layer(trace, m);
+  const auto number = [&](std::span<const float> array) {
+    return number_of(layer.token_part(array), t);
+  };
+  TokenLayer result;
+  result.m = m;
+  result.layer = layer.layer;
+  result.pass = layer.pass;
+  result.top1_prob = number(trace.router_top1_prob);
+  result.selected_mass = number(trace.router_selected_mass);
+  result.margin = number(trace.router_margin);
+  result.entropy = number(trace.router_entropy);
+  result.near_tie = result.margin < kNearTieMargin;
+  for (std::int64_t k = 0; k < layer.slots; ++k) {
+    result.slots.push_back(slot_of(layer, t * layer.slots + k));
+  }
+  return result;
+}
+
+}  // namespace
+
+TokenCard token_card(const Trace& trace, std::int64_t t) {
+  require(t >= 0 && t < trace.tokens, ExitCode::usage, {trace.path.string()}, "token ", t,
+          "; expected 0 to ", trace.tokens - 1);
+  TokenCard card;
+  card.token = t;
+  card.id = integer_of(trace.token_id, t);
+  card.text = text_of(trace.token_text, t);
+  card.bytes_hex = text_of(trace.token_bytes_hex, t);
+  card.char_start = integer_of(trace.char_start, t);
+  card.char_end = integer_of(trace.char_end, t);
+  card.nll = number_of(trace.nll, t);
+  card.target_rank = integer_of(trace.target_rank, t);
+  card.instead_of = predictions(trace, t - 1);
+  card.after = predictions(trace, t);
+  for (std::int64_t m = 0; m < trace.layers; ++m) card.layers.push_back(layer_of(trace, m, t));
+  return card;
+}
+
+}  // namespace kappascope

@@ -1,0 +1,52 @@
+// Everything that a trace holds about one token.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/stats/mean.h"
+#include "core/trace/trace.h"
+
+namespace kappascope {
+
+struct Prediction {
+  std::int32_t id = -1;
+  double logprob = kAbsent;  // nats
+};
+
+// One slot of the token in one layer; numbers are NaN where it was dropped or is empty.
+struct TokenSlot {
+  std::int64_t expert = -1;  // −1: empty
+  bool kept = false;
+  double weight = kAbsent, score = kAbsent;  // combine weight, s
+  double kappa_mean = kAbsent, kappa_p05 = kAbsent, kappa_p95 = kAbsent, kappa_min = kAbsent,
+         kappa_max = kAbsent;  // over gate units
+  double sharpness = kAbsent;  // rms of κz
+  double active_fraction = kAbsent, top16_share = kAbsent, linear_fraction = kAbsent,
+         saturated_fraction = kAbsent;
+};
+
+struct TokenLayer {
+  std::int64_t m = -1, layer = -1, pass = -1;
+  double top1_prob = kAbsent, selected_mass = kAbsent, margin = kAbsent, entropy = kAbsent;
+  bool near_tie = false;         // margin < kNearTieMargin
+  std::vector<TokenSlot> slots;  // [K]
+};
+
+struct TokenCard {
+  std::int64_t token = -1;  // t
+  std::int32_t id = -1;
+  std::string text, bytes_hex;
+  std::int64_t char_start = -1, char_end = -1;  // in the text; −1: added, not of it
+  double nll = kAbsent;                         // nats; NaN for the first token
+  std::int64_t target_rank = -1;                // 0: the likeliest; −1 for the first token
+  std::vector<Prediction> instead_of;           // likeliest tokens at t, predicted at t − 1
+  std::vector<Prediction> after;                // likeliest tokens at t + 1, predicted at t
+  std::vector<TokenLayer> layers;               // [M]
+};
+
+// Of token t. Outside the trace: usage.
+TokenCard token_card(const Trace& trace, std::int64_t t);
+
+}  // namespace kappascope
