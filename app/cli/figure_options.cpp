@@ -39,7 +39,8 @@ void FigureOptions::add_choices_to(CLI::App& app) {
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app.add_flag("--by-expert", choices.by_expert,
-               "experts instead of tokens in gate-*, and instead of layers in kappa-parameters");
+               "experts instead of tokens in gate-*, and instead of layers in kappa-parameters and "
+               "kappa-distribution (with --expert that one alone)");
   app.add_option("--width", style.width_mm, "in mm: 85 is a single column, 178 a double one")
       ->check(CLI::Range(20.0, 2000.0))
       ->capture_default_str();

@@ -21,7 +21,9 @@ struct FigureChoices {
   std::int64_t expert = -1;  // −1: the most loaded expert of the layer
   std::int64_t slot = 0;     // 0: first choice
   std::int64_t gates = 16;   // curves of gate units
-  bool by_expert = false;    // layer × expert instead of layer × token, experts instead of layers
+  // layer × expert instead of layer × token, experts of the layer instead of layers; an expert that
+  // is chosen too stands alone.
+  bool by_expert = false;
 };
 
 using Traces = std::span<const Trace* const>;  // one or more

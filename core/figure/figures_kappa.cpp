@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
@@ -96,6 +97,57 @@ Violin violin_of(const KappaDensity& density, const KappaBand& band, std::int64_
   return violin;
 }
 
+// Violins side by side and the numbers behind them.
+struct Distributions {
+  std::vector<double> lower, upper, share, low, middle, high;
+  std::vector<std::int64_t> counts;
+  bool exact = true;
+
+  // Of a layer, or of one expert of it.
+  void add(Panel& panel, const TraceLayer& layer, const KappaFunction& kappa,
+           std::int64_t expert = -1) {
+    const KappaDensity density = kappa_density(layer, expert);
+    const KappaBand band = kappa_band(layer, kappa, expert);
+    exact = exact && band.exact;
+    panel.violins.push_back(violin_of(density, band, std::ssize(panel.violins)));
+    low.push_back(band.band.p05);
+    middle.push_back(band.band.p50);
+    high.push_back(band.band.p95);
+    for (std::size_t i = 0; i < 64; ++i) {
+      const bool there = i < density.counts.size();
+      lower.push_back(there ? density.edges[i] : kNoNumber);
+      upper.push_back(there ? density.edges[i + 1] : kNoNumber);
+      counts.push_back(there ? density.counts[i] : 0);
+      share.push_back(there ? density.density[i] : kNoNumber);
+    }
+  }
+
+  // The columns that name the rows of bins (64 a violin) and of bands come first.
+  void add_tables(Figure& figure, std::vector<Column> of_bins, std::vector<Column> of_bands) {
+    Table bins, bands;
+    bins.rows = std::ssize(counts);
+    bins.columns = std::move(of_bins);
+    bins.columns.push_back({"kappa_from", "", std::move(lower)});
+    bins.columns.push_back({"kappa_to", "", std::move(upper)});
+    bins.columns.push_back({"count", "", std::move(counts)});
+    bins.columns.push_back({"density", "per unit of ln κ", std::move(share)});
+    bands.rows = std::ssize(low);
+    bands.columns = std::move(of_bands);
+    bands.columns.push_back({"kappa_p05", "", std::move(low)});
+    bands.columns.push_back({"kappa_p50", "", std::move(middle)});
+    bands.columns.push_back({"kappa_p95", "", std::move(high)});
+    figure.tables = {std::move(bins), std::move(bands)};
+  }
+};
+
+// The one that the choices name, else all of the layer.
+std::vector<std::int64_t> shown_experts(const TraceLayer& layer, const FigureChoices& choices) {
+  if (choices.expert >= 0) return {chosen_expert(layer, choices)};
+  std::vector<std::int64_t> experts(static_cast<std::size_t>(layer.experts));
+  std::iota(experts.begin(), experts.end(), 0);
+  return experts;
+}
+
 }  // namespace
 
 Figure kappa_tokens(Traces traces, const FigureChoices&) {
@@ -145,54 +197,40 @@ Figure kappa_depth(Traces traces, const FigureChoices&) {
   return figure;
 }
 
-Figure kappa_distribution(Traces traces, const FigureChoices&) {
+Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
-  Figure figure = start_figure(traces, "kappa-distribution", "Distribution of κ in each layer");
+  Figure figure = start_figure(traces, "kappa-distribution", "Distribution of κ");
   Panel panel;
-  panel.x = layer_axis(trace);
   panel.y.name = "κ";
   panel.y.scale = Scale::log;
   panel.empty = nothing_because(trace);
   add_kappa_one(panel);
-  add_bounds(panel, largest_bound(trace));
-  std::vector<double> lower, upper, share, low, middle, high;
-  std::vector<std::int64_t> counts;
-  bool exact = true;
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const TraceLayer layer(trace, m);
-    const KappaFunction kappa = kappa_function(layer);
-    const KappaDensity density = kappa_density(layer);
-    const KappaBand band = kappa_band(layer, kappa);
-    exact = exact && band.exact;
-    panel.violins.push_back(violin_of(density, band, m));
-    low.push_back(band.band.p05);
-    middle.push_back(band.band.p50);
-    high.push_back(band.band.p95);
-    for (std::size_t i = 0; i < 64; ++i) {
-      const bool there = i < density.counts.size();
-      lower.push_back(there ? density.edges[i] : kNoNumber);
-      upper.push_back(there ? density.edges[i + 1] : kNoNumber);
-      counts.push_back(there ? density.counts[i] : 0);
-      share.push_back(there ? density.density[i] : kNoNumber);
+  Distributions rows;
+  if (choices.by_expert && trace.layers > 0) {
+    const TraceLayer layer(trace, chosen_layer(trace, choices));
+    const std::vector<std::int64_t> experts = shown_experts(layer, choices);
+    figure.layer = layer.index;
+    figure.expert = choices.expert;
+    figure.title +=
+        (choices.expert < 0 ? " of each expert, " : ", ") + layer_label(trace, layer.index);
+    if (choices.expert >= 0) figure.title += ", expert " + std::to_string(choices.expert);
+    panel.x = choices.expert < 0 ? expert_axis(layer.experts) : expert_axis(experts);
+    add_bounds(panel, kappa_bound(layer));
+    for (const std::int64_t e : experts) rows.add(panel, layer, kappa_function(layer), e);
+    rows.add_tables(figure, {{"expert", "", experts, 64}}, {{"expert", "", experts, 1}});
+  } else {
+    figure.title += " in each layer";
+    panel.x = layer_axis(trace);
+    add_bounds(panel, largest_bound(trace));
+    for (std::int64_t m = 0; m < trace.layers; ++m) {
+      const TraceLayer layer(trace, m);
+      rows.add(panel, layer, kappa_function(layer));
     }
+    rows.add_tables(figure, layer_columns(trace, 64), layer_columns(trace, 1));
   }
-  Table bins;
-  bins.rows = 64 * trace.layers;
-  bins.columns = layer_columns(trace, 64);
-  bins.columns.push_back({"kappa_from", "", std::move(lower)});
-  bins.columns.push_back({"kappa_to", "", std::move(upper)});
-  bins.columns.push_back({"count", "", std::move(counts)});
-  bins.columns.push_back({"density", "per unit of ln κ", std::move(share)});
-  Table bands;
-  bands.rows = trace.layers;
-  bands.columns = layer_columns(trace, 1);
-  bands.columns.push_back({"kappa_p05", "", std::move(low)});
-  bands.columns.push_back({"kappa_p50", "", std::move(middle)});
-  bands.columns.push_back({"kappa_p95", "", std::move(high)});
-  figure.tables = {std::move(bins), std::move(bands)};
   figure.panels.push_back(std::move(panel));
   figure.notes.push_back("Of all kept (token, slot, gate); dot: median, line: 5–95 %.");
-  if (!exact) figure.notes.push_back(kBandNotExact);
+  if (!rows.exact) figure.notes.push_back(kBandNotExact);
   return figure;
 }
 

@@ -216,8 +216,10 @@ class Reader {
 
   bool violins() {
     for (const Violin& violin : panel_.violins) {
-      if (!(std::abs(violin.position - x_) <= kViolinHalf) || violin.value.empty()) continue;
-      if (!within_y(violin.value.front(), violin.value.back())) continue;
+      if (!(std::abs(violin.position - x_) <= kViolinHalf)) continue;
+      const double first = violin.value.empty() ? violin.low : violin.value.front();
+      const double last = violin.value.empty() ? violin.high : violin.value.back();
+      if (!std::isfinite(first + last) || !within_y(first, last)) continue;
       add_place(panel_.x, violin.position);
       const std::pair<const char*, double> quantiles[] = {{"5 %", violin.low},
                                                           {"25 %", violin.quarter},

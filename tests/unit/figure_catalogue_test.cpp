@@ -204,6 +204,41 @@ TEST(Catalogue, FiguresOfOneLayerOrExpertSayWhich) {
   }
 }
 
+TEST(Catalogue, DistributionsOfTheExpertsOfALayer) {
+  HandTrace hand(2, 4, 5, 1);
+  for (std::int64_t t = 0; t < 4; ++t) hand.keep(1, t, 0, t == 0 ? 4 : 1, 1, t == 0 ? 0.5f : 2.0f);
+  hand.trace.kappa = true;
+  hand.trace.meta = {{"kappa", {{"bound_moe", 3.0}, {"start_layer", 0}}}};
+  hand.kappa_hist[static_cast<std::size_t>(9 * kKappaBins + 20)] = 1;  // layer 1, expert 4
+  hand.kappa_hist[static_cast<std::size_t>(6 * kKappaBins + 50)] = 3;  // expert 1
+  name(hand.trace, "model");
+  const std::array<const Trace*, 1> traces = {&hand.trace};
+  FigureChoices choices;
+  choices.layer = 1;
+  choices.by_expert = true;
+  const Figure all = figure_entry("kappa-distribution").make(traces, choices);
+  EXPECT_EQ(all.layer, 1);
+  EXPECT_EQ(all.expert, -1);
+  const auto& violins = all.panels[0].violins;
+  ASSERT_EQ(violins.size(), 5u);
+  EXPECT_EQ(violins[1].middle, 2);
+  EXPECT_EQ(violins[1].value.size(), 3u);  // one bin and its edges
+  EXPECT_TRUE(violins[2].value.empty());   // no token
+  EXPECT_TRUE(std::isnan(violins[2].middle));
+  EXPECT_EQ(violins[4].middle, 0.5);
+  ASSERT_EQ(all.tables[0].rows, 5 * 64);
+  EXPECT_EQ(std::get<std::vector<std::int64_t>>(all.tables[0].columns[3].values)[64 + 50], 3);
+  choices.expert = 4;
+  const Figure alone = figure_entry("kappa-distribution").make(traces, choices);
+  EXPECT_EQ(alone.expert, 4);
+  ASSERT_EQ(alone.panels[0].violins.size(), 1u);
+  EXPECT_EQ(alone.panels[0].violins[0].middle, 0.5);
+  EXPECT_EQ(alone.panels[0].x.subjects, std::vector<std::int64_t>{4});
+  EXPECT_NE(alone.title.find("layer 1, expert 4"), std::string::npos);
+  choices.expert = 5;
+  EXPECT_THROW(figure_entry("kappa-distribution").make(traces, choices), Error);
+}
+
 TEST(Catalogue, TablesHoldTheNumbersOfTheTrace) {
   HandTrace hand(2, 3, 4, 2);
   fill(hand, 3);
