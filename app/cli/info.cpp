@@ -1,13 +1,12 @@
 // `kappascope info`: what a checkpoint is, from its headers alone.
 #include <algorithm>
 #include <cstdio>
-#include <map>
 
 #include "app/cli/command_line.h"
 #include "app/cli/terminal.h"
 #include "app/cli/verbs.h"
 #include "app/run_text.h"
-#include "core/model/model.h"
+#include "core/model/description.h"
 
 namespace kappascope {
 namespace {
@@ -17,67 +16,13 @@ Examples:
   kappascope info assets/d8-kappa
   kappascope info MODEL --step 3000 --json)";
 
-// Counted from the tensor directory; tables with their padding rows.
-struct ParameterCounts {
-  std::int64_t total = 0;
-  double active = 0;  // per token: K of E of what every expert has its own of, all else in full
-  std::map<std::string, std::int64_t> parts;
-  std::map<std::string, std::int64_t> tensors_of;  // dtype → tensors
-};
-
-std::string part_of(std::string_view name) {
-  constexpr std::pair<const char*, const char*> kParts[] = {
-      {"kappa_", "kappa"},          {"wte.", "embedding"},     {"lm_head.", "output"},
-      {"value_embeds.", "values"},  {".attn.", "attention"},   {".mlp.router.", "router"},
-      {".mlp.experts.", "experts"}, {".mlp.", "dense layers"},
-  };
-  for (const auto& [mark, part] : kParts)
-    if (name.find(mark) != std::string_view::npos) return part;
-  return "other";
-}
-
-ParameterCounts count_parameters(const Model& model) {
-  const ModelConfig& config = model.config;
-  ParameterCounts counts;
-  for (const WeightRole& role : model.weights) {
-    if (!role.tensor) continue;
-    const std::int64_t elements = role.tensor->elements();
-    const bool per_expert = role.name.find(".mlp.experts.") != std::string::npos &&
-                            !role.shape.empty() && role.shape[0] == config.n_exp;
-    counts.total += elements;
-    counts.active += per_expert ? double(elements) * double(config.moe_top_k) / double(config.n_exp)
-                                : double(elements);
-    counts.parts[part_of(role.name)] += elements;
-    counts.tensors_of[std::string(dtype_name(role.tensor->dtype))] += 1;
-  }
-  return counts;
-}
-
-std::string layer_kind(const Model& model, std::size_t layer) {
-  const ModelConfig& config = model.config;
-  const LayerPlan& plan = model.layers[layer];
-  std::string kind = plan.moe ? join_words("MoE, ", config.moe_top_k, " of ", config.n_exp,
-                                           " experts, ", config.gate_units(), " gate units each")
-                     : config.use_qwen3_dense_mlp
-                         ? join_words("dense, ", config.gate_units(), " gate units")
-                         : join_words("dense, relu², ", config.gate_units(), " units");
-  if (!plan.kappa) return kind + ", κ = 1";
-  const double bound =
-      plan.moe ? config.moe_kappa_slope_max_scale : config.dense_kappa_slope_max_scale;
-  return join_words(kind, ", κ within 1/", bound, " … ", bound);
-}
-
 // "layers 2–7: MoE, …" for each run of layers alike.
 std::string layer_lines(const Model& model) {
   std::string lines;
-  for (std::size_t first = 0; first < model.layers.size();) {
-    std::size_t last = first;
-    const std::string kind = layer_kind(model, first);
-    while (last + 1 < model.layers.size() && layer_kind(model, last + 1) == kind) ++last;
-    const std::string range =
-        first == last ? join_words("layer ", first) : join_words("layers ", first, "–", last);
-    lines += join_words("  ", range, ": ", kind, "\n");
-    first = last + 1;
+  for (const LayerRange& range : layer_ranges(model)) {
+    lines += range.first == range.last ? join_words("  layer ", range.first)
+                                       : join_words("  layers ", range.first, "–", range.last);
+    lines += join_words(": ", range.text, "\n");
   }
   return lines;
 }

@@ -1,0 +1,29 @@
+// What a checkpoint is in numbers and words, from its headers alone.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/model/model.h"
+
+namespace kappascope {
+
+// Counted from the tensor directory; tables with their padding rows.
+struct ParameterCounts {
+  std::int64_t total = 0;
+  double active = 0;  // per token: K of E of what every expert has its own of, all else in full
+  std::map<std::string, std::int64_t> parts;       // "experts", "attention" … → parameters
+  std::map<std::string, std::int64_t> tensors_of;  // dtype → tensors
+};
+ParameterCounts count_parameters(const Model& model);
+
+// A run of layers alike.
+struct LayerRange {
+  std::int64_t first = 0, last = 0;
+  std::string text;  // "MoE, 2 of 8 experts, 384 gate units each, κ within 1/3 … 3"
+};
+std::vector<LayerRange> layer_ranges(const Model& model);
+
+}  // namespace kappascope
