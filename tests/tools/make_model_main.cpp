@@ -14,6 +14,13 @@ using kappascope::Granularity;
 using kappascope::KappaInput;
 using kappascope::synthetic::ModelSpec;
 
+constexpr const char* kExamples = R"(
+Examples:
+  kappascope_make_model build/tiny --trace 64
+A trace of 25 million router logits, 200 MB, in seconds and 60 MB of memory; with --trace 20480 1 GB:
+  kappascope_make_model build/large --hidden 32 --layers 48 --moe-start 0 --experts 128 --slots 8
+    --granularity per-expert --dtype bfloat16 --trace 4096)";
+
 void add_sizes(CLI::App& app, ModelSpec& spec) {
   app.add_option("--hidden", spec.hidden, "H, at least 32; an expert has 4H gate units");
   app.add_option("--layers", spec.layers, "L");
@@ -77,6 +84,7 @@ int make(int argc, char** argv) {
       "Writes a synthetic model into a folder: model_NNNNNN.pt as torch.save lays it out,\n"
       "meta_NNNNNN.json beside it, weights drawn from a seed. Same words, same bytes.");
   app.add_option("FOLDER", folder, "made when it is absent")->required();
+  app.footer(kExamples);
   add_sizes(app, spec);
   add_kinds(app, spec);
   add_faults(app, spec);

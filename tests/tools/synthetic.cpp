@@ -169,14 +169,13 @@ void draw(const ModelSpec& spec, const ModelTensor& tensor,
   const bool first_nan =
       std::find(broken.begin(), broken.end(), tensor.tensor.name) != broken.end();
   constexpr std::int64_t piece = 1 << 18;
-  const std::uint64_t seed = tensor_seed(tensor, spec.seed);
+  const DrawnValues values(tensor, spec.seed);
   std::vector<float> wide;
   std::vector<std::uint16_t> narrow;
   for (std::int64_t begin = 0; begin < count; begin += piece) {
     wide.resize(static_cast<std::size_t>(std::min(piece, count - begin)));
     for (std::size_t i = 0; i < wide.size(); ++i) {
-      const double number = random_number(seed, static_cast<std::uint64_t>(begin) + i);
-      wide[i] = static_cast<float>(tensor.mean + tensor.deviation * number);
+      wide[i] = values[static_cast<std::uint64_t>(begin) + i];
     }
     if (begin == 0 && first_nan) wide[0] = std::numeric_limits<float>::quiet_NaN();
     if (spec.dtype == DType::float32) {
@@ -245,9 +244,11 @@ Json model_config(const ModelSpec& spec) {
   return config;
 }
 
-float drawn_value(const ModelTensor& tensor, std::uint64_t seed, std::uint64_t index) {
-  const double number = random_number(tensor_seed(tensor, seed), index);
-  return static_cast<float>(tensor.mean + tensor.deviation * number);
+DrawnValues::DrawnValues(const ModelTensor& tensor, std::uint64_t seed)
+    : mean_(tensor.mean), deviation_(tensor.deviation), seed_(tensor_seed(tensor, seed)) {}
+
+float DrawnValues::operator[](std::uint64_t index) const {
+  return static_cast<float>(mean_ + deviation_ * random_number(seed_, index));
 }
 
 void write_model(const std::filesystem::path& folder, const ModelSpec& spec) {

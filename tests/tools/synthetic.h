@@ -65,10 +65,18 @@ struct ModelTensor {
 std::vector<ModelTensor> model_tensors(const ModelSpec& spec);
 Json model_config(const ModelSpec& spec);  // as it stands in meta_*.json
 
-// Value `index` of a tensor, the same on every machine: mean + deviation·n, n the sum of four
-// uniform numbers scaled to variance 1 (near enough to a normal one, and free of the mathematical
-// library, whose last digits differ).
-float drawn_value(const ModelTensor& tensor, std::uint64_t seed, std::uint64_t index);
+// The values of a tensor, the same on every machine: mean + deviation·n, n the sum of four uniform
+// numbers scaled to variance 1 (near enough to a normal one, and free of the mathematical library,
+// whose last digits differ).
+class DrawnValues {
+ public:
+  DrawnValues(const ModelTensor& tensor, std::uint64_t seed);
+  float operator[](std::uint64_t index) const;
+
+ private:
+  double mean_, deviation_;
+  std::uint64_t seed_;
+};
 
 // Makes `folder` when it is absent and writes model_NNNNNN.pt and meta_NNNNNN.json into it.
 void write_model(const std::filesystem::path& folder, const ModelSpec& spec);

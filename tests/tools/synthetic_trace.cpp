@@ -18,17 +18,14 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 // A stream of numbers of mean 0 and variance 1, or uniform in [0,1).
 class Stream {
  public:
-  Stream(const std::string& name, std::uint64_t seed) : seed_(seed) {
-    tensor_.tensor.name = name;
-    tensor_.deviation = 1;
-  }
-  float normal() { return drawn_value(tensor_, seed_, next_++); }
+  Stream(const std::string& name, std::uint64_t seed)
+      : values_({.tensor = {.name = name}, .deviation = 1}, seed) {}
+  float normal() { return values_[next_++]; }
   // The ends of a near-normal number are rare: folded into the unit interval.
   float unit() { return std::min(0.999f, std::abs(normal()) / 3.5f); }
 
  private:
-  ModelTensor tensor_;
-  std::uint64_t seed_;
+  DrawnValues values_;
   std::uint64_t next_ = 0;
 };
 

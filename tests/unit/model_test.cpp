@@ -45,7 +45,7 @@ std::vector<float> drawn(const ModelSpec& spec, const std::string& name) {
     for (const std::int64_t extent : tensor.tensor.shape) count *= extent;
     std::vector<float> values;
     for (std::int64_t i = 0; i < count; ++i) {
-      values.push_back(drawn_value(tensor, spec.seed, static_cast<std::uint64_t>(i)));
+      values.push_back(synthetic::DrawnValues(tensor, spec.seed)[static_cast<std::uint64_t>(i)]);
     }
     return values;
   }
