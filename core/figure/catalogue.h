@@ -26,12 +26,25 @@ struct FigureChoices {
   bool by_expert = false;
 };
 
+// Which of the choices a figure heeds, as a set.
+enum ChoiceSet : unsigned {
+  kNoChoice = 0,
+  kLayerChoice = 1,   // layer and pass
+  kExpertChoice = 2,  // of that layer
+  kSlotChoice = 4,
+  kGatesChoice = 8,
+  kByExpertChoice = 16,
+  kLayerIfByExpert = 32,  // the layer, but by expert only
+};
+
 using Traces = std::span<const Trace* const>;  // one or more
 
 struct FigureEntry {
   std::string_view id;
-  std::string_view what;  // one line for a person
-  bool several;           // overlays several traces; the others show the first
+  std::string_view what;    // one line for a person
+  bool several;             // overlays several traces; the others show the first
+  std::string_view metric;  // section of docs/metrics.md that defines what is shown
+  unsigned choices;         // ChoiceSet
   Figure (*make)(Traces traces, const FigureChoices& choices);
 };
 

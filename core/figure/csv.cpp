@@ -12,8 +12,9 @@ namespace {
 
 constexpr std::size_t kBlock = 1 << 20;
 
-void put_field(std::string& out, const std::string& text) {
-  if (text.find_first_of(",\"\r\n") == std::string::npos) {
+void put_field(std::string& out, const std::string& text, char separator) {
+  const char special[] = {separator, '"', '\r', '\n', 0};
+  if (text.find_first_of(special) == std::string::npos) {
     out += text;
     return;
   }
@@ -23,7 +24,7 @@ void put_field(std::string& out, const std::string& text) {
 }
 
 template <typename Number>
-void put_field(std::string& out, Number value) {
+void put_field(std::string& out, Number value, char) {
   if constexpr (std::is_floating_point_v<Number>) {
     if (std::isnan(value)) return;
   }
@@ -31,19 +32,25 @@ void put_field(std::string& out, Number value) {
   out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
 }
 
-void put_row(std::string& out, const Table& table, std::int64_t row) {
+void put_header(std::string& out, const Table& table, char separator) {
+  for (std::size_t c = 0; c < table.columns.size(); ++c) {
+    if (c > 0) out += separator;
+    put_field(out, name_with_unit(table.columns[c].name, table.columns[c].unit), separator);
+  }
+}
+
+void put_row(std::string& out, const Table& table, std::int64_t row, char separator) {
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     const Column& column = table.columns[c];
-    if (c > 0) out += ',';
+    if (c > 0) out += separator;
     std::visit(
         [&](const auto& values) {
           if (values.empty()) return;
           const auto at = static_cast<std::size_t>(row / column.repeat) % values.size();
-          put_field(out, values[at]);
+          put_field(out, values[at], separator);
         },
         column.values);
   }
-  out += "\r\n";
 }
 
 }  // namespace
@@ -57,17 +64,28 @@ void write_csv(const Table& table, const std::filesystem::path& path) {
     offset += block.size();
     block.clear();
   };
-  for (std::size_t c = 0; c < table.columns.size(); ++c) {
-    if (c > 0) block += ',';
-    put_field(block, name_with_unit(table.columns[c].name, table.columns[c].unit));
-  }
+  put_header(block, table, ',');
   block += "\r\n";
   for (std::int64_t row = 0; row < table.rows; ++row) {
-    put_row(block, table, row);
+    put_row(block, table, row, ',');
+    block += "\r\n";
     if (block.size() >= kBlock) flush();
   }
   flush();
   file.finish();
+}
+
+std::string tab_separated(const Table& table, std::size_t most) {
+  std::string text;
+  put_header(text, table, '\t');
+  text += '\n';
+  for (std::int64_t row = 0; row < table.rows; ++row) {
+    put_row(text, table, row, '\t');
+    text += '\n';
+    require(text.size() <= most, ExitCode::usage, {}, "the table of ", table.rows,
+            " rows is too large to copy; export it as CSV");
+  }
+  return text;
 }
 
 }  // namespace kappascope

@@ -25,27 +25,14 @@ double cells_height(const HeatMap& map, double plot_width) {
 
 }  // namespace
 
-PanelGroup::PanelGroup(const std::vector<const Panel*>& panels, double font, TextMeter& meter)
-    : font_(font), meter_(meter) {
-  for (const Panel* panel : panels) {
+PanelGroup::PanelGroup(const PanelGroupPlan& plan, double font, TextMeter& meter)
+    : colours_(plan.colours), scale_(plan.scale), font_(font), meter_(meter) {
+  for (std::size_t i = 0; i < plan.panels.size(); ++i) {
     PlacedPanel placed;
-    placed.panel = panel;
-    set_range(placed.x, *panel, true);
-    set_range(placed.y, *panel, false);
+    placed.panel = plan.panels[i];
+    placed.x = plan.x[i];
+    placed.y = plan.y[i];
     placed_.push_back(std::move(placed));
-    if (const HeatMap* map = cells_of(*panel); map && !scale_) {
-      scale_ = &map->colours;
-      colours_ = std::make_unique<ColourMap>(*scale_, map->cells);
-    }
-    for (const Points& points : panel->points) {
-      if (scale_ || points.value.empty()) continue;
-      scale_ = &points.colours;
-      colours_ = std::make_unique<ColourMap>(*scale_, points.value);
-    }
-  }
-  for (PlacedPanel& placed : placed_) {  // shared axes have one range
-    if (placed.panel->beside) placed.y = placed_[0].y;
-    if (placed.panel->below) placed.x = placed_[0].x;
   }
 }
 

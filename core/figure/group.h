@@ -9,6 +9,7 @@
 #include "core/figure/cells.h"
 #include "core/figure/keys.h"
 #include "core/figure/marks.h"
+#include "core/figure/prepared.h"
 
 namespace kappascope {
 
@@ -16,7 +17,7 @@ namespace kappascope {
 // decides which labels stand there.
 class PanelGroup {
  public:
-  PanelGroup(const std::vector<const Panel*>& panels, double font, TextMeter& meter);
+  PanelGroup(const PanelGroupPlan& plan, double font, TextMeter& meter);
 
   // Settles sizes for a width in points; heights of axes are multiplied by `stretch`.
   void plan(double width, double stretch);
@@ -43,7 +44,7 @@ class PanelGroup {
   void draw_head(Painter& painter, Point corner);
 
   std::vector<PlacedPanel> placed_;  // boxes relative to the left end and the top of the plots
-  std::unique_ptr<ColourMap> colours_;
+  std::shared_ptr<const ColourMap> colours_;
   const ColourScale* scale_ = nullptr;
   double font_;
   TextMeter& meter_;

@@ -73,14 +73,8 @@ class Layout {
 
   // Groups of panels side by side where each has room.
   void arrange() {
-    std::vector<std::vector<const Panel*>> members;
-    for (const Panel& panel : figure_.panels) {
-      require_consistent(panel);
-      if (members.empty() || !(panel.beside || panel.below)) members.emplace_back();
-      members.back().push_back(&panel);
-    }
-    for (auto& panels : members) {
-      groups_.push_back(std::make_unique<PanelGroup>(std::move(panels), font_, meter_));
+    for (const PanelGroupPlan& group : plan_groups(figure_)) {
+      groups_.push_back(std::make_unique<PanelGroup>(group, font_, meter_));
     }
     const auto fitting = static_cast<std::size_t>(
         std::max(1.0, std::floor((room() + kColumnGap) / (kLeastGroup + kColumnGap))));

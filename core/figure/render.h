@@ -33,5 +33,8 @@ std::vector<std::filesystem::path> write_figure(const Figure& figure, const Figu
 // RFC 4180, UTF-8: a header of "name (unit)", then rows; NaN is an empty field; numbers are the
 // shortest text that reads back to the same value.
 void write_csv(const Table& table, const std::filesystem::path& path);
+// The same with tabs between fields and \n behind rows, as spreadsheets paste it. More than `most`
+// bytes: usage.
+std::string tab_separated(const Table& table, std::size_t most);
 
 }  // namespace kappascope

@@ -1,6 +1,7 @@
 // Everything that a trace holds about one token.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@ namespace kappascope {
 struct Prediction {
   std::int32_t id = -1;
   double logprob = kAbsent;  // nats
+  double probability() const { return std::exp(logprob); }
 };
 
 // One slot of the token in one layer; numbers are NaN where it was dropped or is empty.
