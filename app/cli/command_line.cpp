@@ -1,7 +1,6 @@
 #include "app/cli/command_line.h"
 
 #include <algorithm>
-#include <cctype>
 #include <charconv>
 #include <regex>
 #include <thread>
@@ -12,14 +11,6 @@ namespace kappascope {
 namespace {
 
 constexpr int kMostThreads = 1024;
-
-bool needs_quotes(std::string_view word) {
-  if (word.empty()) return true;
-  return !std::all_of(word.begin(), word.end(), [](unsigned char c) {
-    return (c < 0x80 && std::isalnum(c)) ||
-           std::string_view("_-./=,:+@%").find(char(c)) != std::string_view::npos;
-  });
-}
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
   std::vector<std::string_view> parts;
@@ -52,22 +43,6 @@ bool parse_words(CLI::App& app, const std::vector<std::string>& words) {
     fail(ExitCode::usage, {}, app.get_name(), ": ", error.what(), "; see `", app.get_name(),
          " --help`");
   }
-}
-
-std::string quote_command(int count, const char* const* words) {
-  std::string line;
-  for (int i = 0; i < count; ++i) {
-    if (i > 0) line += ' ';
-    const std::string_view word = words[i];
-    if (!needs_quotes(word)) {
-      line += word;
-      continue;
-    }
-    line += '\'';
-    for (const char c : word) line += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    line += '\'';
-  }
-  return line;
 }
 
 std::vector<std::int64_t> parse_layers(std::string_view text, std::int64_t n_layer) {

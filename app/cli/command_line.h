@@ -16,9 +16,6 @@ namespace kappascope {
 // asked for and printed: nothing is left to do.
 bool parse_words(CLI::App& app, const std::vector<std::string>& words);
 
-// argv as one line that a shell would read back.
-std::string quote_command(int count, const char* const* words);
-
 // "0-3,7" → {0,1,2,3,7}, ascending, each once. Not of that form, or a layer ≥ n_layer: usage.
 std::vector<std::int64_t> parse_layers(std::string_view text, std::int64_t n_layer);
 
