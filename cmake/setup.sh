@@ -32,6 +32,7 @@ python() {
 has_library() { pkg-config --exists "$1" 2>/dev/null; }
 has_cmake() { cmake -P cmake/version.cmake 2>/dev/null; }
 has_compiler() { command -v c++ && c++ -std=c++20 -fsyntax-only -x c++ - <<<'#include <span>'; }
+has_shared() { ldconfig -p | grep -q "$1" || /sbin/ldconfig -p | grep -q "$1"; }
 has_sanitizers() {
   local runtime
   runtime=$(clang++ -print-resource-dir)/lib
@@ -56,10 +57,18 @@ libfontconfig-dev has_library fontconfig
 libutf8proc-dev has_library libutf8proc
 libgtest-dev has_library gtest
 fonts-dejavu-core test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf'
+packages_window='
+libglfw3-dev has_library glfw3
+libfreetype-dev has_library freetype2'
 packages_test='
 clang command -v clang++
 libclang-rt-dev has_sanitizers
 poppler-utils command -v pdftoppm'
+packages_window_test='
+xvfb command -v Xvfb
+xclip command -v xclip
+libgl1 has_shared libGL.so.1
+libgl1-mesa-dri compgen -G "/usr/lib/*/dri/swrast_dri.so"'
 packages_lint='
 clang-tidy command -v clang-tidy'
 
@@ -125,6 +134,32 @@ virtual_environment() {
   mv "$stamp.new" "$stamp"
 }
 
+# --- The window ------------------------------------------------------------------------------
+
+# Unpacks the sources that cmake/window.cmake compiles; complete once the stamp names the pins.
+window_sources() {
+  local folder=$deps/imgui-bundle hash
+  local stamp=$folder/complete temporary=$deps/temporary
+  hash=$(sha256sum <cmake/requirements-window.txt)
+  [[ ! -f $stamp || $(<"$stamp") != "$hash" ]] || return 0
+  say "fetching the sources of the window into $folder"
+  rm -rf "$folder" "$temporary"
+  mkdir -p "$folder" "$temporary"
+  python -m venv "$temporary/venv"
+  PIP_CONSTRAINT=$PWD/cmake/constraints-window.txt TMPDIR=$PWD/$temporary \
+    "$temporary/venv/bin/python" -m pip download --disable-pip-version-check "$(pip_cache)" \
+    --no-deps --require-hashes --no-binary imgui-bundle --dest "$temporary" \
+    -r cmake/requirements-window.txt >&2 ||
+    die "pip could not fetch the sources of the window; KAPPASCOPE_GUI=OFF builds without it"
+  tar -xzf "$temporary"/imgui_bundle-*.tar.gz -C "$folder" --strip-components=2 --wildcards \
+    '*/external/imgui/imgui' '*/external/implot/implot' \
+    '*/external/imgui_test_engine/imgui_test_engine' ||
+    die "the source package of imgui-bundle is not as expected"
+  rm -rf "$temporary"
+  printf '%s\n' "$hash" >"$stamp.new"
+  mv "$stamp.new" "$stamp"
+}
+
 # --- Torch -----------------------------------------------------------------------------------
 
 # True for the folder of a package torch 2.11 whose libraries find all that they need.
@@ -175,6 +210,10 @@ bench_environment() {
   (cd "$(<"$deps/torch-root")/.." && pwd) >"$(compgen -G "$deps/bench-venv/lib/python3*/site-packages")/torch.pth"
 }
 
+if [[ ${KAPPASCOPE_GUI:-AUTO} != OFF ]]; then
+  packages_build+=$packages_window
+  packages_test+=$packages_window_test
+fi
 case ${1:-} in
   build | bench) install_packages "$packages_build" ;;
   test) install_packages "$packages_build$packages_test" ;;
@@ -183,6 +222,7 @@ case ${1:-} in
   *) die "usage: cmake/setup.sh build|test|lint|bench|gpu" ;;
 esac
 choose_torch
+[[ ${KAPPASCOPE_GUI:-AUTO} == OFF ]] || window_sources
 case $1 in
   test | lint) virtual_environment "$deps/test-venv" cmake/requirements-test.txt ;;
   bench) bench_environment ;;
