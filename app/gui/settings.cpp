@@ -1,0 +1,139 @@
+#include "app/gui/settings.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <span>
+
+#include "core/checkpoint/input_file.h"
+#include "core/error.h"
+#include "core/trace/output_file.h"
+
+namespace kappascope::gui {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kSchema = "kappascope.settings/1";
+constexpr std::size_t kMostRecent = 12;
+constexpr std::uint64_t kLongestFile = std::uint64_t(8) << 20;
+
+// An XDG base folder: the variable when it is an absolute path, else `standard` under the home
+// folder; without a home the system's folder for temporary files.
+fs::path xdg_folder(const char* variable, const char* standard) {
+  const char* given = std::getenv(variable);
+  if (given && given[0] == '/') return fs::path(given) / "kappascope";
+  const char* home = std::getenv("HOME");
+  if (home && home[0] == '/') return fs::path(home) / standard / "kappascope";
+  return fs::temp_directory_path() / "kappascope";
+}
+
+template <typename T>
+void read_field(const Json& document, const char* name, T& value) {
+  const auto found = document.find(name);
+  if (found == document.end()) return;
+  if constexpr (std::is_same_v<T, bool>) {
+    if (found->is_boolean()) value = found->get<bool>();
+  } else if (found->is_number()) {
+    value = found->get<T>();
+  }
+}
+
+std::vector<std::string> strings_of(const Json& list) {
+  std::vector<std::string> strings;
+  if (!list.is_array()) return strings;
+  for (const Json& one : list)
+    if (one.is_string()) strings.push_back(one.get<std::string>());
+  return strings;
+}
+
+}  // namespace
+
+fs::path config_folder() {
+  return xdg_folder("XDG_CONFIG_HOME", ".config");
+}
+fs::path state_folder() {
+  return xdg_folder("XDG_STATE_HOME", ".local/state");
+}
+fs::path cache_folder() {
+  return xdg_folder("XDG_CACHE_HOME", ".cache");
+}
+
+Json layout_json(const Layout& layout) {
+  return {{"ini", layout.ini}, {"shown", layout.shown}};
+}
+
+Layout layout_of(const Json& document) {
+  Layout layout;
+  if (!document.is_object()) return layout;
+  const auto ini = document.find("ini");
+  if (ini != document.end() && ini->is_string()) layout.ini = ini->get<std::string>();
+  const auto shown = document.find("shown");
+  if (shown != document.end()) layout.shown = strings_of(*shown);
+  return layout;
+}
+
+Settings load_settings(const fs::path& file) {
+  Settings settings;
+  std::error_code unreadable;
+  if (!fs::exists(file, unreadable)) return settings;
+  const Json document = parse_json(read_text_file(file, kLongestFile), file.native());
+  const bool ours = document.is_object() && document.value("schema", Json()) == Json(kSchema);
+  require(ours, ExitCode::damaged, {.file = file.native()}, "not settings of kappascope; expected ",
+          "schema ", kSchema);
+  read_field(document, "dark", settings.dark);
+  read_field(document, "scale", settings.scale);
+  read_field(document, "width", settings.width);
+  read_field(document, "height", settings.height);
+  settings.scale = std::clamp(settings.scale, kLeastScale, kMostScale);
+  settings.width = std::clamp(settings.width, 320, 16384);
+  settings.height = std::clamp(settings.height, 240, 16384);
+  settings.recent = strings_of(document.value("recent", Json()));
+  settings.recent.resize(std::min(settings.recent.size(), kMostRecent));
+  settings.last = layout_of(document.value("last", Json()));
+  const Json layouts = document.value("layouts", Json());
+  if (layouts.is_object()) {
+    for (const auto& [name, layout] : layouts.items()) settings.layouts[name] = layout_of(layout);
+  }
+  return settings;
+}
+
+void save_settings(const Settings& settings, const fs::path& file) {
+  Json layouts = Json::object();
+  for (const auto& [name, layout] : settings.layouts) layouts[name] = layout_json(layout);
+  write_json_file(file, {{"schema", kSchema},
+                         {"dark", settings.dark},
+                         {"scale", settings.scale},
+                         {"width", settings.width},
+                         {"height", settings.height},
+                         {"recent", settings.recent},
+                         {"layouts", layouts},
+                         {"last", layout_json(settings.last)}});
+}
+
+void remember_recent(Settings& settings, const fs::path& path) {
+  const std::string absolute = fs::absolute(path).lexically_normal().string();
+  auto& recent = settings.recent;
+  recent.erase(std::remove(recent.begin(), recent.end(), absolute), recent.end());
+  recent.insert(recent.begin(), absolute);
+  recent.resize(std::min(recent.size(), kMostRecent));
+}
+
+void write_json_file(const fs::path& file, const Json& document) {
+  std::error_code error;
+  const fs::path folder = fs::absolute(file).parent_path();
+  fs::create_directories(folder, error);
+  require(!error, ExitCode::io, {.file = folder.native()}, error.message());
+  const fs::path staged = join_words(fs::absolute(file).string(), ".", getpid(), ".new");
+  fs::remove(staged, error);
+  OutputFile out(staged);
+  const std::string text = document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  out.write_at(0, std::as_bytes(std::span(text)));
+  out.finish();
+  fs::rename(staged, file, error);
+  require(!error, ExitCode::io, {.file = file.native()}, error.message());
+}
+
+}  // namespace kappascope::gui

@@ -1,0 +1,332 @@
+#include "app/gui/workspace.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "app/run_text.h"
+#include "core/figure/text.h"
+#include "core/stats/layer.h"
+
+namespace kappascope::gui {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t kMostMessages = 200, kMostHistory = 200;
+constexpr std::size_t kLabelCharacters = 32;
+
+// What is at `path`, opened: one of the two.
+struct Opened {
+  std::optional<OpenModel> model;
+  std::optional<OpenTrace> trace;
+};
+
+bool is_trace(const fs::path& path) {
+  std::error_code unreadable;
+  return path.extension() == ".npz" || fs::exists(path / "trace.npz", unreadable);
+}
+
+OpenModel opened_model(const fs::path& path, std::optional<std::int64_t> step) {
+  OpenModel opened;
+  opened.path = path;
+  auto model = std::make_shared<const Model>(open_model(path, step));
+  if (const auto file = tokenizer_if_any(*model, ""))
+    opened.tokenizer = std::make_shared<const Tokenizer>(Tokenizer::load_tiktoken_pickle(*file));
+  opened.parameters = count_parameters(*model);
+  opened.layers = layer_ranges(*model);
+  opened.model = std::move(model);
+  return opened;
+}
+
+Opened opened_at(const fs::path& path, std::optional<std::int64_t> step) {
+  if (!is_trace(path)) return {opened_model(path, step), {}};
+  std::error_code unreadable;
+  return {{}, opened_trace(fs::is_directory(path, unreadable) ? path / "trace.npz" : path)};
+}
+
+// The start of a text on one line.
+std::string beginning(const std::string& text) {
+  const std::string line = plain_text(std::string_view(text).substr(0, 4 * kLabelCharacters));
+  std::size_t end = 0, characters = 0;
+  while (end < line.size() && characters < kLabelCharacters) {
+    do ++end;
+    while (end < line.size() && (static_cast<unsigned char>(line[end]) & 0xC0) == 0x80);
+    ++characters;
+  }
+  return end < line.size() ? line.substr(0, end) + "…" : line;
+}
+
+std::string label_of(const OpenTrace& opened) {
+  const Trace& trace = *opened.trace;
+  std::string label = trace.model_name.empty() ? "trace" : trace.model_name;
+  if (opened.run) {
+    if (!opened.run->kappa) label += ", κ off";
+    return label + " · " + beginning(opened.run->text);
+  }
+  const fs::path folder = fs::absolute(opened.path).parent_path().filename();
+  return label + " · " + plain_text(folder.string());
+}
+
+}  // namespace
+
+OpenTrace opened_trace(const fs::path& path) {
+  OpenTrace opened;
+  opened.path = path;
+  opened.trace = std::make_shared<const Trace>(open_trace(path));
+  return opened;
+}
+
+Workspace::Workspace(WorkspaceOptions options)
+    : options_(std::move(options)), long_jobs_(options_.wake), quick_jobs_(options_.wake) {
+  history_.push_back(view_);
+}
+
+Workspace::~Workspace() {
+  long_jobs_.cancel_all();
+  quick_jobs_.cancel_all();
+  long_jobs_.wait();
+  quick_jobs_.wait();
+  traces_.clear();
+  std::error_code ignored;
+  if (!scratch_.empty()) fs::remove_all(scratch_, ignored);
+}
+
+// --- what is open ------------------------------------------------------------------------------
+
+void Workspace::open(const fs::path& path, std::optional<std::int64_t> step,
+                     std::function<void()> then) {
+  auto work = [this, path, step, then = std::move(then)](Progress& progress) -> JobQueue::Finish {
+    progress.update("open", 0, 1);
+    auto opened = std::make_shared<Opened>(opened_at(path, step));
+    return [this, path, opened, then] {
+      if (opened->model)
+        add_model(std::move(*opened->model));
+      else
+        add_trace(std::move(*opened->trace));
+      if (on_opened) on_opened(path);
+      if (then) then();
+    };
+  };
+  long_jobs_.add("Open " + plain_text(path.filename().string()), std::move(work),
+                 [this](const Failure& failure) { say(failure); });
+}
+
+void Workspace::add_model(OpenModel opened) {
+  // The same checkpoint again, or another step of it, takes its place.
+  const auto same = std::find_if(models_.begin(), models_.end(), [&](const OpenModel& other) {
+    return other.model->files.weights.parent_path() == opened.model->files.weights.parent_path();
+  });
+  if (same != models_.end() && same->model->files.step == opened.model->files.step) {
+    model_in_use_ = same->id;
+    return;
+  }
+  opened.id = ++last_id_;
+  model_in_use_ = opened.id;
+  if (same != models_.end())
+    *same = std::move(opened);
+  else
+    models_.push_back(std::move(opened));
+}
+
+void Workspace::add_trace(OpenTrace opened) {
+  opened.id = ++last_id_;
+  opened.label = label_of(opened);
+  if (!opened.trace->model_problem.empty()) say(false, opened.trace->model_problem);
+  traces_.push_back(std::move(opened));
+  Selection selection = view_.selection;
+  selection.trace = last_id_;
+  if (selection.token < 0 || selection.token >= traces_.back().trace->tokens)
+    selection.token = traces_.back().trace->tokens / 2;  // something on the cards from the start
+  select(selection);
+  pick({});
+}
+
+void Workspace::close_trace(DocumentId id) {
+  const auto found = std::find_if(traces_.begin(), traces_.end(),
+                                  [id](const OpenTrace& trace) { return trace.id == id; });
+  if (found == traces_.end()) return;
+  if (found->run) {  // its folder in the scratch folder; the map stays valid
+    std::error_code ignored;
+    fs::remove_all(found->path.parent_path(), ignored);
+  }
+  traces_.erase(found);
+  forget(id);
+}
+
+// Nothing made of a closed trace is kept, and back does not lead to it.
+void Workspace::forget(DocumentId trace) {
+  const std::string mark = join_words('#', trace, '#');
+  const auto forget_in = [&](auto& store) {
+    for (auto entry = store.entries.begin(); entry != store.entries.end();) {
+      if (entry->first.find(mark) == std::string::npos) {
+        ++entry;
+        continue;
+      }
+      quick_jobs_.cancel(entry->second.job);
+      entry = store.entries.erase(entry);
+    }
+  };
+  forget_in(figures_);
+  forget_in(colourings_);
+  forget_in(token_cards_);
+  forget_in(expert_cards_);
+  const auto of_it = [trace](const ViewState& view) { return view.selection.trace == trace; };
+  history_.erase(std::remove_if(history_.begin(), history_.end(), of_it), history_.end());
+  if (history_.empty()) history_.push_back({});
+  history_at_ = history_.size() - 1;
+  if (view_.selection.trace != trace) return;
+  view_.selection = {};
+  if (!traces_.empty()) view_.selection.trace = traces_.back().id;
+  settle_selection();
+  history_[history_at_] = view_;
+}
+
+void Workspace::close_model(DocumentId id) {
+  const auto found = std::find_if(models_.begin(), models_.end(),
+                                  [id](const OpenModel& model) { return model.id == id; });
+  if (found == models_.end()) return;
+  models_.erase(found);
+  if (model_in_use_ == id) model_in_use_ = models_.empty() ? -1 : models_.back().id;
+}
+
+OpenTrace* Workspace::trace(DocumentId id) {
+  for (OpenTrace& trace : traces_) {
+    if (trace.id == id) return &trace;
+  }
+  return nullptr;
+}
+
+OpenModel* Workspace::model(DocumentId id) {
+  for (OpenModel& model : models_) {
+    if (model.id == id) return &model;
+  }
+  return nullptr;
+}
+
+const OpenTrace* Workspace::current_open_trace() const {
+  for (const OpenTrace& trace : traces_) {
+    if (trace.id == view_.selection.trace) return &trace;
+  }
+  return nullptr;
+}
+
+const Trace* Workspace::current_trace() const {
+  const OpenTrace* open = current_open_trace();
+  return open ? open->trace.get() : nullptr;
+}
+
+OpenModel* Workspace::current_model() {
+  return model(model_in_use_);
+}
+
+void Workspace::use_model(DocumentId id) {
+  if (model(id)) model_in_use_ = id;
+}
+
+// --- view --------------------------------------------------------------------------------------
+
+// Leaves of the selection what the trace has; a layer is always selected where there is one.
+void Workspace::settle_selection() {
+  Selection& selection = view_.selection;
+  const Trace* trace = current_trace();
+  if (!trace) {
+    selection = {};
+    return;
+  }
+  if (selection.layer < 0 || selection.layer >= trace->layers)
+    selection.layer = trace->layers > 0 ? middle_layer(*trace) : -1;
+  if (selection.token >= trace->tokens) selection.token = -1;
+  if (selection.slot < 0 || selection.slot >= trace->slots) selection.slot = 0;
+  if (selection.layer < 0 || selection.expert >= TraceLayer(*trace, selection.layer).experts)
+    selection.expert = -1;
+}
+
+void Workspace::set_view(ViewState view) {
+  if (view == view_) return;
+  view_ = std::move(view);
+  settle_selection();
+  history_.resize(history_at_ + 1);
+  if (history_.back() == view_) return;
+  history_.push_back(view_);
+  if (history_.size() > kMostHistory) history_.erase(history_.begin());
+  history_at_ = history_.size() - 1;
+}
+
+void Workspace::select(Selection selection) {
+  ViewState view = view_;
+  view.selection = selection;
+  set_view(std::move(view));
+}
+
+void Workspace::pick(const Pick& pick) {
+  const Trace* trace = current_trace();
+  if (!trace) return;
+  Selection selection = view_.selection;
+  if (pick.layer >= 0) selection.layer = pick.layer;
+  if (pick.token >= 0) selection.token = pick.token;
+  if (pick.slot >= 0) selection.slot = pick.slot;
+  const bool inside = selection.layer >= 0 && selection.layer < trace->layers &&
+                      selection.token >= 0 && selection.token < trace->tokens &&
+                      selection.slot < trace->slots;
+  if (pick.expert >= 0)
+    selection.expert = pick.expert;
+  else if (inside)
+    selection.expert =
+        TraceLayer(*trace, selection.layer).expert(selection.token * trace->slots + selection.slot);
+  select(selection);
+}
+
+void Workspace::select_expert(std::int64_t layer, std::int64_t expert) {
+  Selection selection = view_.selection;
+  selection.layer = layer;
+  selection.expert = expert;
+  select(selection);
+}
+
+void Workspace::go_back() {
+  if (!can_go_back()) return;
+  view_ = history_[--history_at_];
+  settle_selection();
+}
+
+void Workspace::go_forward() {
+  if (!can_go_forward()) return;
+  view_ = history_[++history_at_];
+  settle_selection();
+}
+
+// --- jobs and messages -------------------------------------------------------------------------
+
+void Workspace::say(bool error, std::string text) {
+  ++messages_said_;
+  messages_.push_back({error, std::move(text)});
+  if (messages_.size() > kMostMessages) messages_.pop_front();
+}
+
+void Workspace::say(const Failure& failure) {
+  say(true, failure.message);
+  messages_.back().code = failure.code;
+}
+
+void Workspace::after_opening(std::function<void()> then) {
+  long_jobs_.add(
+      "Open", [then = std::move(then)](Progress&) { return then; },
+      [this](const Failure& failure) { say(failure); });
+}
+
+bool Workspace::nothing_to_take_over() const {
+  return long_jobs_.nothing_done() && quick_jobs_.nothing_done();
+}
+
+bool Workspace::busy() const {
+  return !long_jobs_.idle() || !quick_jobs_.idle();
+}
+
+bool Workspace::take_over() {
+  const bool any_long = long_jobs_.finish_done();
+  const bool any_quick = quick_jobs_.finish_done();
+  return any_long || any_quick;
+}
+
+}  // namespace kappascope::gui

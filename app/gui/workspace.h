@@ -1,0 +1,216 @@
+// All that the window knows: what is open, what is selected, what is being made. Panels are
+// functions of it; work goes through its two job queues and comes back on the UI thread.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/gui/jobs.h"
+#include "core/engine.h"
+#include "core/figure/catalogue.h"
+#include "core/figure/prepared.h"
+#include "core/figure/token_quantities.h"
+#include "core/model/description.h"
+#include "core/model/model.h"
+#include "core/stats/expert_card.h"
+#include "core/stats/token_card.h"
+#include "core/tokenizer/tokenizer.h"
+#include "core/trace/trace.h"
+
+namespace kappascope::gui {
+
+using DocumentId = std::int64_t;  // −1: none
+
+// A checkpoint that is open. Shared with the jobs that use it.
+struct OpenModel {
+  DocumentId id = -1;
+  std::filesystem::path path;  // as it was opened
+  std::shared_ptr<const Model> model;
+  std::shared_ptr<const Tokenizer> tokenizer;  // null: none was found
+  ParameterCounts parameters;
+  std::vector<LayerRange> layers;
+  std::shared_ptr<EngineModel> loaded;  // null until the first run
+  std::string warning;                  // NaN weights …
+};
+
+// How a text was or will be run.
+struct RunSettings {
+  std::string text;
+  bool kappa = true, capacity = true, window = false;
+  bool operator==(const RunSettings&) const = default;
+};
+
+struct OpenTrace {
+  DocumentId id = -1;
+  std::filesystem::path path;
+  std::shared_ptr<const Trace> trace;
+  std::string label;               // "d8-kappa · Once upon a time…"
+  DocumentId model = -1;           // of the open model that made it; −1: opened from a file
+  std::optional<RunSettings> run;  // how it was made here
+  bool compared = false;           // overlaid in figures of several traces
+};
+
+// A trace.npz, opened; not part of a workspace yet.
+OpenTrace opened_trace(const std::filesystem::path& path);
+
+// One selection for all views; −1: none.
+struct Selection {
+  DocumentId trace = -1;
+  std::int64_t layer = -1;  // m, index of a recorded MoE layer of the trace
+  std::int64_t token = -1;
+  std::int64_t slot = 0;
+  std::int64_t expert = -1;
+  bool operator==(const Selection&) const = default;
+};
+
+// A part of the selection; −1: as it is.
+struct Pick {
+  std::int64_t layer = -1, token = -1, slot = -1, expert = -1;
+};
+
+// What back and forward go through.
+struct ViewState {
+  Selection selection;
+  std::string token_colour = "nll";     // id of a token quantity
+  bool colour_by_layer = false;         // of the selected layer instead of over all
+  std::string figure = "kappa-tokens";  // the figure that was looked at last
+  bool operator==(const ViewState&) const = default;
+};
+
+struct Message {
+  bool error = true;
+  std::string text;  // one line, as the command line would say it
+  ExitCode code = ExitCode::ok;
+};
+
+struct WorkspaceOptions {
+  std::function<void()> wake;            // called from any thread: the UI thread should look again
+  std::filesystem::path scratch_parent;  // where traces of runs are kept until the window closes
+};
+
+class Workspace {
+ public:
+  explicit Workspace(WorkspaceOptions options);
+  ~Workspace();  // cancels, waits, removes the traces of runs
+  Workspace(const Workspace&) = delete;
+  Workspace& operator=(const Workspace&) = delete;
+
+  // --- what is open ---
+  // A model folder, a model_NNNNNN.pt, a trace.npz or the folder of a run. A failure leaves what
+  // is open as it is and says one line in messages(). `then` runs on the UI thread after success.
+  void open(const std::filesystem::path& path, std::optional<std::int64_t> step = {},
+            std::function<void()> then = {});
+  // Runs `then` on the UI thread when all that was asked to be opened before is open.
+  void after_opening(std::function<void()> then);
+  void close_trace(DocumentId id);
+  void close_model(DocumentId id);
+  const std::vector<OpenModel>& models() const { return models_; }
+  const std::vector<OpenTrace>& traces() const { return traces_; }
+  OpenTrace* trace(DocumentId id);
+  OpenModel* model(DocumentId id);
+  const OpenTrace* current_open_trace() const;  // of the selection; null: none
+  const Trace* current_trace() const;
+  OpenModel* current_model();  // that Run uses; null: none
+  void use_model(DocumentId id);
+
+  // --- running ---
+  RunSettings next_run;  // what is typed and chosen
+  bool can_run() const;
+  // Runs next_run through the current model; the trace that comes of it becomes current.
+  void run();
+  JobId run_job() const { return run_job_; }  // 0: none runs
+  void cancel(JobId id);                      // of a long job
+
+  // --- view ---
+  const ViewState& view() const { return view_; }
+  const Selection& selection() const { return view_.selection; }
+  // Selecting keeps what was not named where it still fits (an expert of the layer, a token of
+  // the text) and remembers the state before for back().
+  void select(Selection selection);
+  // The same of what a click named. The expert follows: where none was named it is that of the
+  // token's slot in the layer.
+  void pick(const Pick& pick);
+  void select_token(std::int64_t token) { pick({.token = token}); }
+  void select_expert(std::int64_t layer, std::int64_t expert);
+  void set_view(ViewState view);
+  bool can_go_back() const { return history_at_ > 0; }
+  bool can_go_forward() const { return history_at_ + 1 < history_.size(); }
+  void go_back();
+  void go_forward();
+
+  // --- what panels show; null while it is being made (then job queues are busy) ---
+  // `traces`: the current one, and the compared ones where the figure takes several.
+  std::shared_ptr<const PreparedFigure> figure(const std::string& id, const FigureChoices& choices);
+  std::shared_ptr<const TokenColouring> token_colouring();
+  std::shared_ptr<const TokenCard> token_card();
+  std::shared_ptr<const ExpertCard> expert_card();
+  // Text of a token id: of the model's tokenizer, else as the trace knows it, else "#id".
+  std::string token_text(std::int32_t id) const;
+
+  // Traces that a figure shows: the current one first.
+  std::vector<std::shared_ptr<const Trace>> figure_traces(const std::string& id) const;
+
+  // --- jobs and messages ---
+  JobQueue& long_jobs() { return long_jobs_; }    // opening, running, exporting
+  JobQueue& quick_jobs() { return quick_jobs_; }  // figures and cards
+  const std::deque<Message>& messages() const { return messages_; }
+  std::size_t messages_said() const { return messages_said_; }  // since the window opened
+  void say(bool error, std::string text);
+  void say(const Failure& failure);
+  void clear_messages() { messages_.clear(); }
+  bool busy() const;
+  bool nothing_to_take_over() const;
+  // Takes over what jobs made; once a frame. True when something changed.
+  bool take_over();
+
+  std::function<void(const std::filesystem::path&)> on_opened;  // for the list of recent files
+
+ private:
+  // A result made by a job, by its key; the newest few are kept.
+  template <typename T>
+  struct Made {
+    struct Entry {
+      std::shared_ptr<const T> value;
+      JobId job = 0;
+      std::uint64_t used = 0;
+    };
+    std::map<std::string, Entry> entries;
+  };
+  template <typename T>
+  std::shared_ptr<const T> made(Made<T>& store, const std::string& key, std::size_t most,
+                                std::string title, std::function<T(Progress&)> make);
+  void add_model(OpenModel opened);
+  void add_trace(OpenTrace opened);
+  void settle_selection();
+  void forget(DocumentId trace);
+  std::vector<const OpenTrace*> figure_documents(const FigureEntry& entry) const;
+  std::filesystem::path scratch();
+
+  WorkspaceOptions options_;
+  std::vector<OpenModel> models_;
+  std::vector<OpenTrace> traces_;
+  DocumentId last_id_ = 0, model_in_use_ = -1;
+  JobId run_job_ = 0;
+  std::int64_t runs_ = 0;
+  ViewState view_;
+  std::vector<ViewState> history_;
+  std::size_t history_at_ = 0;
+  std::deque<Message> messages_;
+  std::size_t messages_said_ = 0;
+  std::filesystem::path scratch_;
+  Made<PreparedFigure> figures_;
+  Made<TokenColouring> colourings_;
+  Made<TokenCard> token_cards_;
+  Made<ExpertCard> expert_cards_;
+  std::uint64_t clock_ = 0;
+  JobQueue long_jobs_, quick_jobs_;
+};
+
+}  // namespace kappascope::gui

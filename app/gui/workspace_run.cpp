@@ -1,0 +1,114 @@
+// Running a text through a model: the part of the workspace that needs the engine.
+#include <stdlib.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <system_error>
+#include <thread>
+
+#include "app/gui/workspace.h"
+#include "app/run_text.h"
+#include "core/figure/text.h"
+
+namespace kappascope::gui {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+TraceSettings trace_settings(const Model& model, const RunSettings& run, int threads) {
+  TraceSettings settings;
+  settings.kappa = run.kappa;
+  settings.capacity = run.capacity;
+  for (std::int64_t i = 0; i < model.config.n_layer; ++i) settings.layers.push_back(i);
+  settings.tool_version = KAPPASCOPE_VERSION;
+  settings.threads = threads;
+  return settings;
+}
+
+int all_cores() {
+  return std::max(1, int(std::thread::hardware_concurrency()));
+}
+
+}  // namespace
+
+fs::path Workspace::scratch() {
+  if (!scratch_.empty()) return scratch_;
+  std::string pattern = (options_.scratch_parent / "kappascope-XXXXXX").string();
+  std::error_code error;
+  fs::create_directories(options_.scratch_parent, error);
+  require(mkdtemp(pattern.data()) != nullptr, ExitCode::io,
+          {.file = options_.scratch_parent.native()},
+          "no folder for the traces of runs: ", std::generic_category().message(errno));
+  return scratch_ = pattern;
+}
+
+bool Workspace::can_run() const {
+  const auto in_use = std::find_if(models_.begin(), models_.end(), [this](const OpenModel& open) {
+    return open.id == model_in_use_;
+  });
+  return run_job_ == 0 && in_use != models_.end() && in_use->tokenizer;
+}
+
+void Workspace::run() {
+  if (!can_run()) return;
+  const OpenModel& open = *current_model();
+  fs::path folder;
+  try {
+    folder = scratch() / std::to_string(++runs_);
+  } catch (const Error& error) {
+    return say(error.failure());
+  }
+  struct Result {
+    std::shared_ptr<EngineModel> loaded;
+    std::string warning;
+    OpenTrace trace;
+  };
+  auto work = [this, run = next_run, id = open.id, model = open.model, tokenizer = open.tokenizer,
+               loaded = open.loaded, folder](Progress& progress) mutable -> JobQueue::Finish {
+    TokenizedText text = tokenize({"text", run.text}, *tokenizer, *model, 0);
+    cut_into_chunks(text, model->config.sequence_len, run.window, "text");
+    auto result = std::make_shared<Result>();
+    // The weights refer to the model: it lives as long as they do.
+    if (!loaded) {
+      std::unique_ptr<EngineModel> fresh = load_weights(*model, {.threads = all_cores()}, progress);
+      result->warning = nonfinite_weights(*model, *fresh);
+      loaded = std::shared_ptr<EngineModel>(
+          fresh.release(), [model](EngineModel* engine_model) { delete engine_model; });
+    }
+    result->loaded = loaded;
+    TraceSettings settings = trace_settings(*model, run, all_cores());
+    settings.torch_version = engine().torch_version();
+    fs::create_directories(folder);
+    TokenProgress tokens(progress, tokens_to_run(text));
+    record_trace(folder / "trace.npz", *model, *loaded, text, settings, tokens);
+    progress.update("write", 0, 1);
+    write_model_parameters(folder / "model.npz", *model);
+    result->trace = opened_trace(folder / "trace.npz");
+    result->trace.model = id;
+    result->trace.run = run;
+    return [this, result, id] {
+      run_job_ = 0;
+      if (OpenModel* of = this->model(id)) {
+        of->loaded = result->loaded;
+        if (!result->warning.empty()) of->warning = result->warning;
+      }
+      if (!result->warning.empty()) say(false, result->warning);
+      add_trace(std::move(result->trace));
+    };
+  };
+  run_job_ = long_jobs_.add("Run " + plain_text(open.model->name()), std::move(work),
+                            [this, folder](const Failure& failure) {
+                              run_job_ = 0;
+                              std::error_code ignored;
+                              fs::remove_all(folder, ignored);
+                              say(failure);
+                            });
+}
+
+void Workspace::cancel(JobId id) {
+  long_jobs_.cancel(id);
+  if (id == run_job_) run_job_ = 0;
+}
+
+}  // namespace kappascope::gui
