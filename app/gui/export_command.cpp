@@ -1,0 +1,117 @@
+// The command line that writes the files of an export.
+#include <map>
+
+#include "app/gui/export_dialog.h"
+#include "app/gui/export_job.h"
+#include "app/gui/gui.h"
+#include "app/shell_words.h"
+
+namespace kappascope::gui {
+namespace {
+
+std::string number_word(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", value);
+  return text;
+}
+
+std::string choice_words(const FigureChoices& choices) {
+  const FigureChoices usual;
+  std::string words;
+  const auto add = [&](const char* name, std::int64_t value, std::int64_t otherwise) {
+    if (value != otherwise) words += " " + std::string(name) + " " + std::to_string(value);
+  };
+  add("--layer", choices.layer, usual.layer);
+  add("--pass", choices.pass, usual.pass);
+  add("--expert", choices.expert, usual.expert);
+  add("--slot", choices.slot, usual.slot);
+  add("--gates", choices.gates, usual.gates);
+  if (choices.by_expert) words += " --by-expert";
+  return words;
+}
+
+std::string style_words(const ExportState& state) {
+  const FigureStyle usual;
+  const FigureStyle& style = state.style;
+  std::string words = std::string(" --figure-format ") + format_word(state.format);
+  if (state.format == FigureFormat::csv) return words;
+  words += " --width " + number_word(style.width_mm);
+  if (style.height_mm > 0) words += " --height " + number_word(style.height_mm);
+  if (style.font_pt != usual.font_pt) words += " --font-size " + number_word(style.font_pt);
+  if (state.format == FigureFormat::png && style.dpi != usual.dpi)
+    words += " --dpi " + number_word(style.dpi);
+  if (style.panel_letters) words += " --panel-letters";
+  return words;
+}
+
+std::string folder_word(const ExportState& state) {
+  return state.folder.empty() ? "figures" : state.folder;
+}
+
+// Commands that make the traces that were made here, and where each trace lies then.
+class Traces {
+ public:
+  Traces(const Gui& gui) : gui_(gui) {}
+
+  std::string word(const Trace* trace) {
+    for (const OpenTrace& open : gui_.workspace.traces()) {
+      if (open.trace.get() != trace) continue;
+      if (!open.run) return quote_word(std::filesystem::absolute(open.path).string());
+      std::string& place = places_[trace];
+      if (place.empty()) place = run(open);
+      return quote_word(place + "/trace.npz");
+    }
+    return quote_word(trace->path.string());
+  }
+
+  const std::string& commands() const { return commands_; }
+
+ private:
+  std::string run(const OpenTrace& open) {
+    const std::string number = places_.size() > 1 ? "-" + std::to_string(places_.size()) : "";
+    const std::string folder = folder_word(gui_.exporting) + "/run" + number;
+    const OpenModel* model = gui_.workspace.model(open.model);
+    const std::string weights =
+        model ? std::filesystem::absolute(model->model->files.weights).string()
+              : open.trace->meta["model"]["path"].get<std::string>();
+    const RunSettings& run = *open.run;
+    commands_ += "kappascope run " + quote_word(weights);
+    commands_ += run.text.starts_with('-') ? " " + quote_word("--prompt=" + run.text)
+                                           : " -p " + quote_word(run.text);
+    if (!run.kappa) commands_ += " --kappa off";
+    if (!run.capacity) commands_ += " --no-capacity";
+    if (run.window) commands_ += " --window";
+    commands_ += " --figures none -o " + quote_word(folder) + " && ";
+    return folder;
+  }
+
+  const Gui& gui_;
+  std::map<const Trace*, std::string> places_;
+  std::string commands_;
+};
+
+}  // namespace
+
+std::string export_command(const Gui& gui, const std::string& figure) {
+  Traces traces(gui);
+  std::map<std::string, std::string> ids;  // by the words that differ between figures
+  for (const FigureEntry& entry : figure_catalogue()) {
+    const std::string id(entry.id);
+    if (!figure.empty() && figure != id) continue;
+    std::string words;
+    for (const auto& trace : gui.workspace.figure_traces(id))
+      words += " " + traces.word(trace.get());
+    words += choice_words(figure_choices(gui, id));
+    std::string& list = ids[words];
+    list += (list.empty() ? "" : ",") + id;
+  }
+  std::string line = traces.commands();
+  for (auto one = ids.begin(); one != ids.end(); ++one) {
+    line += (one == ids.begin() ? "kappascope plot" : " && kappascope plot") + one->first;
+    line += " --figures " + one->second + style_words(gui.exporting) + " -o " +
+            quote_word(folder_word(gui.exporting));
+  }
+  return line;
+}
+
+}  // namespace kappascope::gui

@@ -1,0 +1,269 @@
+#include "app/gui/export_dialog.h"
+
+#include <imgui.h>
+#include <imgui_stdlib.h>
+
+#include <algorithm>
+
+#include "app/gui/export_job.h"
+#include "app/gui/gui.h"
+#include "app/gui/picture_clipboard.h"
+#include "app/gui/widgets.h"
+
+namespace kappascope::gui {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kTitle = "Export###export";
+constexpr double kSingle = 85, kDouble = 178;      // mm
+constexpr std::size_t kMostClipboard = 64u << 20;  // bytes of text
+
+void row(const char* name) {
+  ImGui::AlignTextToFramePadding();
+  ImGui::TextUnformatted(name);
+  ImGui::SameLine(7 * em());
+}
+
+std::vector<ExportView> views_of(const Gui& gui, const std::string& figure) {
+  std::vector<ExportView> views;
+  for (const FigureEntry& entry : figure_catalogue()) {
+    const std::string id(entry.id);
+    if (figure.empty() || figure == id)
+      views.push_back({&entry, figure_choices(gui, id), gui.workspace.figure_traces(id)});
+  }
+  return views;
+}
+
+// "~/x" stands for $HOME/x.
+fs::path typed_path(const std::string& typed) {
+  const char* home = std::getenv("HOME");
+  if (home && (typed == "~" || typed.starts_with("~/"))) return fs::path(home + typed.substr(1));
+  return fs::absolute(typed);
+}
+
+std::string suggested_folder(const Gui& gui) {
+  for (const OpenTrace& open : gui.workspace.traces()) {
+    if (open.id != gui.workspace.selection().trace || open.run) continue;
+    return (fs::absolute(open.path).parent_path() / "figures").string();
+  }
+  return fs::absolute("figures").string();
+}
+
+std::string listed(const std::vector<std::string>& names) {
+  std::string text;
+  for (std::size_t i = 0; i < names.size() && i < 3; ++i) text += (i ? ", " : "") + names[i];
+  if (names.size() > 3) text += " and " + std::to_string(names.size() - 3) + " more";
+  return text;
+}
+
+void take_outcome(Gui& gui, const ExportOutcome& outcome, const std::string& folder) {
+  ExportState& state = gui.exporting;
+  state.job = 0;
+  state.failed = false;
+  if (!outcome.in_the_way.empty()) {
+    state.in_the_way = listed(outcome.in_the_way);
+    state.said.clear();
+    return;
+  }
+  for (const std::string& one : outcome.left_out) gui.workspace.say(true, one);
+  state.said = listed(outcome.written) + " written to " + folder;
+  gui.workspace.say(false, state.said);
+}
+
+void start(Gui& gui, bool replace) {
+  ExportState& state = gui.exporting;
+  ExportOrder order;
+  order.views = views_of(gui, state.figure);
+  order.format = state.format;
+  order.style = state.style;
+  order.folder = typed_path(state.folder);
+  order.replace = replace;
+  order.command = export_command(gui, state.figure);
+  state.in_the_way.clear();
+  state.said.clear();
+  const std::string title =
+      state.figure.empty() ? "Export of all views" : "Export of " + state.figure;
+  state.job = gui.workspace.long_jobs().add(
+      title,
+      [&gui, order](Progress& progress) -> JobQueue::Finish {
+        ExportOutcome outcome = write_export(order, progress);
+        return
+            [&gui, outcome, folder = order.folder.string()] { take_outcome(gui, outcome, folder); };
+      },
+      [&gui](const Failure& failure) {
+        gui.exporting.job = 0;
+        gui.exporting.failed = true;
+        gui.exporting.said = failure.message;
+        gui.workspace.say(failure);
+      });
+}
+
+void draw_format(ExportState& state) {
+  row("Format");
+  const std::pair<const char*, FigureFormat> formats[] = {{"SVG###svg", FigureFormat::svg},
+                                                          {"PDF###pdf", FigureFormat::pdf},
+                                                          {"PNG###png", FigureFormat::png},
+                                                          {"CSV###csv", FigureFormat::csv}};
+  bool first = true;
+  for (const auto& [label, format] : formats) {
+    if (!first) ImGui::SameLine();
+    first = false;
+    if (ImGui::RadioButton(label, state.format == format)) state.format = format;
+  }
+}
+
+void number_field(const char* id, double& value, double low, double high, const char* format) {
+  ImGui::SetNextItemWidth(7 * em());
+  ImGui::InputDouble(id, &value, 0, 0, format);
+  if (ImGui::IsItemDeactivatedAfterEdit()) value = std::clamp(value, low, high);
+}
+
+void draw_size(ExportState& state) {
+  FigureStyle& style = state.style;
+  row("Width");
+  if (ImGui::RadioButton("single column###single", style.width_mm == kSingle))
+    style.width_mm = kSingle;
+  ImGui::SameLine();
+  if (ImGui::RadioButton("double column###double", style.width_mm == kDouble))
+    style.width_mm = kDouble;
+  ImGui::SameLine();
+  number_field("###width", style.width_mm, 40, 2000, "%.4g mm");
+  row("Height");
+  bool fixed = style.height_mm > 0;
+  if (ImGui::Checkbox("fixed###fixed_height", &fixed)) style.height_mm = fixed ? 80 : 0;
+  ImGui::SameLine();
+  if (fixed) {
+    number_field("###height", style.height_mm, 10, 2000, "%.4g mm");
+  } else {
+    ImGui::TextDisabled("as the contents need");
+  }
+  row("Text");
+  number_field("###font", style.font_pt, 3, 40, "%.3g pt");
+  ImGui::SameLine();
+  ImGui::Checkbox("letters at the panels###letters", &style.panel_letters);
+  if (state.format != FigureFormat::png) return;
+  row("Resolution");
+  number_field("###dpi", style.dpi, 10, 2400, "%.4g dpi");
+}
+
+void draw_copies(Gui& gui) {
+  ExportState& state = gui.exporting;
+  row("Copy");
+  if (!state.figure.empty()) {
+    if (ImGui::Button("values###copy_values")) copy_values(gui, state.figure);
+    ImGui::SameLine();
+    if (ImGui::Button("picture###copy_picture")) copy_figure_picture(gui, state.figure);
+    ImGui::SameLine();
+  }
+  if (ImGui::Button("command###copy_command"))
+    ImGui::SetClipboardText(export_command(gui, state.figure).c_str());
+  explain("The command line that writes the same files");
+}
+
+// What runs, what stands in the way, what came of it.
+void draw_outcome(Gui& gui) {
+  ExportState& state = gui.exporting;
+  const std::vector<JobStatus> jobs = gui.workspace.long_jobs().status();
+  const auto job = std::find_if(jobs.begin(), jobs.end(),
+                                [&](const JobStatus& one) { return one.id == state.job; });
+  if (state.job != 0 && job == jobs.end()) {
+    state.job = 0;
+    state.said = "Stopped; nothing was written.";
+  }
+  if (state.job != 0) {
+    const float share = job->total > 0 ? float(double(job->done) / double(job->total)) : 0;
+    ImGui::ProgressBar(share, {-6 * em(), 0});
+    ImGui::SameLine();
+    if (ImGui::Button("Cancel###cancel_job")) gui.workspace.cancel(state.job);
+  } else if (!state.in_the_way.empty()) {
+    ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->warning);
+    ImGui::TextWrapped("There already: %s", state.in_the_way.c_str());
+    ImGui::PopStyleColor();
+  } else if (!state.said.empty()) {
+    ImGui::PushStyleColor(ImGuiCol_Text, state.failed ? gui.theme->error : gui.theme->quiet_text);
+    ImGui::TextWrapped("%s", state.said.c_str());
+    ImGui::PopStyleColor();
+  }
+}
+
+}  // namespace
+
+void open_export_dialog(Gui& gui, const std::string& figure) {
+  ExportState& state = gui.exporting;
+  state.wanted = true;
+  state.figure = figure;
+  state.said.clear();
+  state.in_the_way.clear();
+  if (state.folder.empty()) state.folder = suggested_folder(gui);
+}
+
+void draw_export_dialog(Gui& gui) {
+  ExportState& state = gui.exporting;
+  if (state.wanted) ImGui::OpenPopup(kTitle);
+  state.wanted = false;
+  ImGui::SetNextWindowPos(ImGui::GetMainViewport()->GetCenter(), ImGuiCond_Appearing, {0.5f, 0.5f});
+  ImGui::SetNextWindowSize({std::min(38 * em(), ImGui::GetMainViewport()->WorkSize.x), 0});
+  bool open = true;
+  if (!ImGui::BeginPopupModal(kTitle, &open, ImGuiWindowFlags_NoSavedSettings)) return;
+  elided_text(state.figure.empty()
+                  ? "All " + std::to_string(figure_catalogue().size()) + " figures"
+                  : state.figure + ": " + std::string(figure_entry(state.figure).what));
+  ImGui::Separator();
+  draw_format(state);
+  if (state.format != FigureFormat::csv) draw_size(state);
+  row("Folder");
+  ImGui::SetNextItemWidth(-1);
+  if (ImGui::InputText("###folder", &state.folder)) state.in_the_way.clear();
+  draw_copies(gui);
+  ImGui::Separator();
+  const bool replacing = !state.in_the_way.empty();
+  ImGui::BeginDisabled(state.job != 0 || state.folder.empty() || !gui.workspace.current_trace());
+  if (ImGui::Button(replacing ? "Replace###write" : "Export###write")) start(gui, replacing);
+  ImGui::EndDisabled();
+  ImGui::SameLine();
+  if (ImGui::Button("Close###close") || ImGui::IsKeyPressed(ImGuiKey_Escape))
+    ImGui::CloseCurrentPopup();
+  draw_outcome(gui);  // below, so that no button moves away under the pointer
+  ImGui::EndPopup();
+}
+
+void copy_values(Gui& gui, const std::string& figure) {
+  const ExportView view = views_of(gui, figure).at(0);
+  gui.workspace.long_jobs().add(
+      "Copy values of " + figure,
+      [&gui, view](Progress&) -> JobQueue::Finish {
+        const Figure made = make_view(view);
+        std::string text;
+        for (const Table& table : made.tables)
+          text += (text.empty() ? "" : "\n") + tab_separated(table, kMostClipboard);
+        return [&gui, text = std::move(text), id = made.id] {
+          ImGui::SetClipboardText(text.c_str());
+          gui.workspace.say(false, "Values of " + id + " copied");
+        };
+      },
+      [&gui](const Failure& failure) { gui.workspace.say(failure); });
+}
+
+void copy_figure_picture(Gui& gui, const std::string& figure) {
+  const ExportView view = views_of(gui, figure).at(0);
+  gui.workspace.long_jobs().add(
+      "Copy picture of " + figure,
+      [&gui, view, style = gui.exporting.style](Progress&) -> JobQueue::Finish {
+        copy_picture(render_png(make_view(view), style));
+        return [&gui, id = std::string(view.entry->id)] {
+          gui.workspace.say(false, "Picture of " + id + " copied");
+        };
+      },
+      [&gui](const Failure& failure) { gui.workspace.say(failure); });
+}
+
+void draw_copy_items(Gui& gui, const std::string& figure) {
+  if (ImGui::MenuItem("Copy values###copy_values")) copy_values(gui, figure);
+  if (ImGui::MenuItem("Copy picture###copy_picture")) copy_figure_picture(gui, figure);
+  if (ImGui::MenuItem("Copy the command that makes this file###copy_command"))
+    ImGui::SetClipboardText(export_command(gui, figure).c_str());
+}
+
+}  // namespace kappascope::gui

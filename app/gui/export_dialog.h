@@ -1,0 +1,37 @@
+// Figures as files and on the clipboard.
+#pragma once
+
+#include <string>
+
+#include "app/gui/jobs.h"
+#include "core/figure/render.h"
+
+namespace kappascope::gui {
+
+struct Gui;
+
+struct ExportState {
+  bool wanted = false;  // open it in this frame
+  std::string figure;   // "": all views
+  FigureFormat format = FigureFormat::svg;
+  FigureStyle style;
+  std::string folder;      // as typed
+  std::string in_the_way;  // files that the next confirmation replaces
+  std::string said;        // what the last export did, or why it did not
+  bool failed = false;
+  JobId job = 0;  // 0: none runs
+};
+
+// `figure`: id of the view; "": all.
+void open_export_dialog(Gui& gui, const std::string& figure);
+void draw_export_dialog(Gui& gui);
+
+// The figure's numbers as tab-separated text, its picture, and the command that makes its file.
+void copy_values(Gui& gui, const std::string& figure);
+void copy_figure_picture(Gui& gui, const std::string& figure);
+// One line for a shell, which writes the same file; a trace that was made here is made first.
+std::string export_command(const Gui& gui, const std::string& figure);
+// The three as menu items.
+void draw_copy_items(Gui& gui, const std::string& figure);
+
+}  // namespace kappascope::gui

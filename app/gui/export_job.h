@@ -1,0 +1,44 @@
+// Figures written to files by a job: all of what was asked for, or nothing.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/figure/catalogue.h"
+#include "core/figure/render.h"
+#include "core/progress.h"
+
+namespace kappascope::gui {
+
+struct ExportView {
+  const FigureEntry* entry = nullptr;
+  FigureChoices choices;
+  std::vector<std::shared_ptr<const Trace>> traces;
+};
+
+struct ExportOrder {
+  std::vector<ExportView> views;
+  FigureFormat format = FigureFormat::svg;
+  FigureStyle style;
+  std::filesystem::path folder;
+  bool replace = false;  // files that are there
+  std::string command;   // kept inside the files
+};
+
+struct ExportOutcome {
+  std::vector<std::string> written;     // names in the folder
+  std::vector<std::string> in_the_way;  // files that are there: then nothing was written
+  std::vector<std::string> left_out;    // views that this trace does not have, and why
+};
+
+Figure make_view(const ExportView& view);
+
+// Files are made in a hidden folder beside their place and moved when all are whole. Errors: io,
+// those of a single view, interrupted.
+ExportOutcome write_export(const ExportOrder& order, Progress& progress);
+
+const char* format_word(FigureFormat format);  // "svg"
+
+}  // namespace kappascope::gui

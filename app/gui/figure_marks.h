@@ -1,0 +1,48 @@
+// The marks of a panel on the screen, as pictures draw them.
+#pragma once
+
+#include <imgui.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "app/gui/figure_axes.h"
+#include "app/gui/theme.h"
+#include "app/gui/workspace.h"
+#include "core/figure/cells.h"
+#include "core/figure/figure.h"
+
+namespace kappascope::gui {
+
+// A panel on the screen.
+struct PlotPlace {
+  const Panel* panel = nullptr;
+  ScreenBox box;
+  AxisView x, y;
+};
+
+// The dots of a panel as they lie in sight, one a place; made again when the view changes.
+struct DotCloud {
+  struct Dot {
+    ImVec2 at;
+    ImU32 colour;
+  };
+  ScreenBox box;  // for which they were made
+  AxisView x, y;
+  bool dark = false;
+  std::vector<Dot> dots;
+  Selection selection;
+  std::vector<ImVec2> chosen;  // those of the selection
+};
+
+// Frames, names and hatching of the cells in sight.
+void draw_cell_marks(ImDrawList& list, const PlotPlace& place, const HeatMap& map,
+                     const ColourMap& colours);
+// All other marks. `colours`: of coloured points, may be null.
+void draw_marks(ImDrawList& list, const PlotPlace& place, const ColourMap* colours,
+                const Selection& selection, const Theme& theme, DotCloud& cloud);
+// The selected layer, token and expert where they stand on an axis.
+void draw_selection(ImDrawList& list, const Figure& figure, const PlotPlace& place,
+                    const Selection& selection, const Theme& theme);
+
+}  // namespace kappascope::gui

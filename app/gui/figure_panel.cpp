@@ -1,0 +1,297 @@
+#include "app/gui/figure_panel.h"
+
+#include <imgui.h>
+
+#include <algorithm>
+
+#include "app/gui/export_dialog.h"
+#include "app/gui/gui.h"
+#include "app/gui/panels.h"
+#include "app/gui/widgets.h"
+#include "core/figure/text.h"
+
+namespace kappascope::gui {
+namespace {
+
+constexpr double kPatience = 0.15;  // seconds before an older figure is said to be old
+
+unsigned heeded(const FigureEntry& entry, const FigureChoices& chosen) {
+  unsigned choices = entry.choices;
+  if (chosen.by_expert && (choices & kLayerIfByExpert)) choices |= kLayerChoice;
+  return choices;
+}
+
+std::string layer_name(const Trace& trace, std::int64_t m) {
+  const auto at = static_cast<std::size_t>(m);
+  std::string name = "layer " + std::to_string(trace.layer_index[at]);
+  const auto& passes = trace.pass_index;
+  if (std::any_of(passes.begin(), passes.end(), [](std::int32_t pass) { return pass > 0; }))
+    name += ", pass " + std::to_string(passes[at]);
+  return name;
+}
+
+// A combo of the width of its longest entries; true while it is open.
+bool begin_choice(const char* id, const std::string& shown) {
+  ImGui::SetNextItemWidth(ImGui::CalcTextSize(shown.c_str()).x + 3.2f * em());
+  return ImGui::BeginCombo(id, shown.c_str(), ImGuiComboFlags_HeightLarge);
+}
+
+void choose_layer(const Trace& trace, FigurePanelState& state, const FigureChoices& now) {
+  std::string shown = now.layer < 0 ? "middle layer" : "layer " + std::to_string(now.layer);
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const auto at = static_cast<std::size_t>(m);
+    if (trace.layer_index[at] == now.layer && trace.pass_index[at] == now.pass)
+      shown = layer_name(trace, m);
+  }
+  if (!begin_choice("###layer", shown)) return;
+  if (ImGui::Selectable("follow the selection###follow", state.follow_layer))
+    state.follow_layer = true;
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const auto at = static_cast<std::size_t>(m);
+    const bool chosen = !state.follow_layer && state.chosen.layer == trace.layer_index[at] &&
+                        state.chosen.pass == trace.pass_index[at];
+    ImGui::PushID(static_cast<int>(m));
+    if (ImGui::Selectable(layer_name(trace, m).c_str(), chosen)) {
+      state.follow_layer = false;
+      state.chosen.layer = trace.layer_index[at];
+      state.chosen.pass = trace.pass_index[at];
+    }
+    ImGui::PopID();
+  }
+  ImGui::EndCombo();
+}
+
+// A combo of numbers 0 … count−1, `first` standing for −1 where there is one.
+void choose_number(const char* id, const char* what, const char* first, std::int64_t count,
+                   std::int64_t now, bool& follow, std::int64_t& chosen) {
+  const std::string shown = now < 0 ? first : what + std::to_string(now);
+  if (!begin_choice(id, shown)) return;
+  if (ImGui::Selectable("follow the selection###follow", follow)) follow = true;
+  if (*first &&
+      ImGui::Selectable((std::string(first) + "###first").c_str(), !follow && chosen < 0)) {
+    follow = false;
+    chosen = -1;
+  }
+  ImGuiListClipper clipper;
+  clipper.Begin(static_cast<int>(count));
+  while (clipper.Step()) {
+    for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i) {
+      if (!ImGui::Selectable((what + std::to_string(i)).c_str(), !follow && chosen == i)) continue;
+      follow = false;
+      chosen = i;
+    }
+  }
+  ImGui::EndCombo();
+}
+
+void draw_choices(Gui& gui, const FigureEntry& entry, const Trace& trace, FigurePanelState& state) {
+  const unsigned choices = heeded(entry, state.chosen);
+  const FigureChoices now = figure_choices(gui, std::string(entry.id));
+  bool first = true;
+  const auto next = [&] {
+    if (!first) ImGui::SameLine();
+    first = false;
+  };
+  if (choices & kByExpertChoice) {
+    next();
+    ImGui::Checkbox("by expert###by_expert", &state.chosen.by_expert);
+  }
+  if (choices & kLayerChoice) {
+    next();
+    choose_layer(trace, state, now);
+  }
+  if (choices & kExpertChoice) {
+    next();
+    choose_number("###expert", "expert ", "most loaded expert", trace.experts, now.expert,
+                  state.follow_expert, state.chosen.expert);
+  }
+  if (choices & kSlotChoice) {
+    next();
+    choose_number("###slot", "slot ", "", trace.slots, now.slot, state.follow_slot,
+                  state.chosen.slot);
+  }
+  if (choices & kGatesChoice) {
+    next();
+    int gates = static_cast<int>(state.chosen.gates);
+    ImGui::SetNextItemWidth(9 * em());
+    if (ImGui::SliderInt("###gates", &gates, 1, 128, "%d gate units",
+                         ImGuiSliderFlags_Logarithmic | ImGuiSliderFlags_AlwaysClamp))
+      state.chosen.gates = gates;
+  }
+  if (state.view.shown && has_log_axis(state.view.shown->figure)) {
+    next();
+    bool logarithmic = !state.view.linear;
+    if (ImGui::Checkbox("log scale###log", &logarithmic)) state.view.linear = !logarithmic;
+  }
+}
+
+void draw_header(Gui& gui, const FigureEntry& entry, const FigurePanelState& state) {
+  const ImGuiStyle& style = ImGui::GetStyle();
+  const auto width = [&](const char* text) {
+    return ImGui::CalcTextSize(text).x + 2 * style.FramePadding.x;
+  };
+  const float buttons = width("?") + width("Export…") + style.ItemSpacing.x;
+  const float start = ImGui::GetCursorPosX(), room = ImGui::GetContentRegionAvail().x;
+  ImGui::AlignTextToFramePadding();
+  const PreparedFigure* shown = state.view.shown.get();
+  const std::string title = shown ? plain_text(shown->figure.title) : std::string(entry.what);
+  const float words = std::max(em(), room - buttons - 1.5f * em());
+  ImGui::BeginGroup();
+  elided_text(title, words);
+  const float rest = words - ImGui::CalcTextSize(title.c_str()).x - 1.2f * em();
+  if (shown && rest > 8 * em()) {
+    ImGui::SameLine(0, 1.2f * em());
+    elided_text(plain_text(shown->figure.subtitle), rest, gui.theme->quiet_text);
+  }
+  ImGui::EndGroup();
+  ImGui::SameLine(start + room - buttons);
+  if (ImGui::Button("?###help")) gui.help = entry.metric;
+  ImGui::SetItemTooltip("What it means");
+  ImGui::SameLine();
+  if (ImGui::Button("Export…###export")) open_export_dialog(gui, std::string(entry.id));
+}
+
+// Small print under the figure; its height is known before.
+struct Notes {
+  std::string text;
+  float height = 0;
+};
+
+Notes notes_of(const FigurePanelState& state) {
+  Notes notes;
+  if (!state.view.shown) return notes;
+  for (const std::string& note : state.view.shown->figure.notes)
+    notes.text += (notes.text.empty() ? "" : "\n") + plain_text(note);
+  if (notes.text.empty()) return notes;
+  const ImVec2 size =
+      ImGui::CalcTextSize(notes.text.c_str(), nullptr, false, ImGui::GetContentRegionAvail().x);
+  notes.height = std::min(size.y, 4.2f * em()) + ImGui::GetStyle().ItemSpacing.y;
+  return notes;
+}
+
+void draw_body(Gui& gui, const std::string& id, FigurePanelState& state,
+               const std::shared_ptr<const PreparedFigure>& figure, bool old) {
+  ImGui::PushFont(nullptr, 0.88f * ImGui::GetStyle().FontSizeBase);
+  const Notes notes = notes_of(state);
+  ImGui::PopFont();
+  const ImVec2 room = ImGui::GetContentRegionAvail();
+  const ImVec2 corner = ImGui::GetCursorScreenPos();
+  const ImVec2 size(room.x, std::max(6 * em(), room.y - notes.height));
+  const auto click =
+      draw_figure("###figure", figure, gui.workspace.selection(), *gui.theme, state.view, size);
+  if (click)
+    gui.workspace.pick({.layer = click->layer, .token = click->token, .expert = click->expert});
+  const bool inside =
+      ImGui::IsWindowHovered(ImGuiHoveredFlags_ChildWindows) &&
+      ImGui::IsMouseHoveringRect(corner, ImVec2(corner.x + size.x, corner.y + size.y));
+  if (inside && ImGui::IsMouseReleased(ImGuiMouseButton_Right)) ImGui::OpenPopup("###menu");
+  if (old) {
+    const ImU32 veil = (gui.theme->panel & ~IM_COL32_A_MASK) | (130u << IM_COL32_A_SHIFT);
+    ImGui::GetWindowDrawList()->AddRectFilled(corner, ImVec2(corner.x + size.x, corner.y + size.y),
+                                              veil);
+  }
+  if (ImGui::BeginPopup("###menu")) {
+    if (ImGui::MenuItem("Show all###fit")) state.view.fit = true;
+    ImGui::Separator();
+    draw_copy_items(gui, id);
+    if (ImGui::MenuItem("Export…###export")) open_export_dialog(gui, id);
+    ImGui::EndPopup();
+  }
+  if (notes.text.empty()) return;
+  ImGui::PushFont(nullptr, 0.88f * ImGui::GetStyle().FontSizeBase);
+  ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->quiet_text);
+  ImGui::PushTextWrapPos();
+  ImGui::TextUnformatted(notes.text.c_str());
+  ImGui::PopTextWrapPos();
+  ImGui::PopStyleColor();
+  ImGui::PopFont();
+}
+
+// Letters of a new figure that the fonts did not need before.
+void need_fonts(Gui& gui, const Figure& figure) {
+  gui.fonts.need(figure.title);
+  gui.fonts.need(figure.subtitle);
+  for (const kappascope::Panel& panel : figure.panels) {
+    for (const FigureAxis* axis : {&panel.x, &panel.y}) {
+      gui.fonts.need(axis->name);
+      for (const std::string& name : axis->names) gui.fonts.need(name);
+    }
+    for (const Line& line : panel.lines) gui.fonts.need(line.name);
+  }
+}
+
+// The figure that was looked at last is what "export" and the history mean.
+void note_focus(Gui& gui, const std::string& id, FigurePanelState& state) {
+  const bool focused = ImGui::IsWindowFocused(ImGuiFocusedFlags_RootAndChildWindows);
+  if (focused && !state.focused) {
+    ViewState view = gui.workspace.view();
+    view.figure = id;
+    gui.workspace.set_view(std::move(view));
+  }
+  state.focused = focused;
+}
+
+}  // namespace
+
+FigureChoices figure_choices(const Gui& gui, const std::string& id) {
+  const FigureEntry& entry = figure_entry(id);
+  const auto found = gui.figures.find(id);
+  const FigurePanelState fresh;
+  const FigurePanelState& state = found == gui.figures.end() ? fresh : found->second;
+  const Trace* trace = gui.workspace.current_trace();
+  const Selection& selection = gui.workspace.selection();
+  FigureChoices choices;
+  const unsigned heed = heeded(entry, state.chosen);
+  if (heed & kByExpertChoice) choices.by_expert = state.chosen.by_expert;
+  if (heed & kGatesChoice) choices.gates = state.chosen.gates;
+  if (heed & kSlotChoice) choices.slot = state.follow_slot ? selection.slot : state.chosen.slot;
+  if (heed & kLayerChoice) {
+    const bool selected = trace && selection.layer >= 0 && selection.layer < trace->layers;
+    if (!state.follow_layer) {
+      choices.layer = state.chosen.layer;
+      choices.pass = state.chosen.pass;
+    } else if (selected) {
+      choices.layer = trace->layer_index[static_cast<std::size_t>(selection.layer)];
+      choices.pass = trace->pass_index[static_cast<std::size_t>(selection.layer)];
+    }
+  }
+  // The selected expert is one of the selected layer; of another layer it would be another one.
+  if (heed & kExpertChoice) {
+    if (!state.follow_expert)
+      choices.expert = state.chosen.expert;
+    else if (state.follow_layer)
+      choices.expert = selection.expert;
+  }
+  return choices;
+}
+
+void draw_figure_panel(Gui& gui, const std::string& id) {
+  FigurePanelState& state = gui.figures[id];
+  note_focus(gui, id, state);
+  const FigureEntry& entry = figure_entry(id);
+  const Trace* trace = gui.workspace.current_trace();
+  if (!trace) {
+    state.view = {};
+    return empty_note(*gui.theme, std::string(entry.what).c_str(),
+                      "Open a trace, or run a text through a checkpoint.");
+  }
+  if (state.trace != trace) state.view.fit = true;
+  state.trace = trace;
+  draw_header(gui, entry, state);
+  draw_choices(gui, entry, *trace, state);
+  const auto figure = gui.workspace.figure(id, figure_choices(gui, id));
+  if (figure && figure->failure) {
+    ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->error);
+    ImGui::TextWrapped("%s", figure->failure.message.c_str());
+    ImGui::PopStyleColor();
+    return;
+  }
+  if (figure && figure != state.view.shown) need_fonts(gui, figure->figure);
+  if (figure) state.waiting_since = -1;
+  if (!figure && state.waiting_since < 0) state.waiting_since = ImGui::GetTime();
+  const bool old = !figure && ImGui::GetTime() - state.waiting_since > kPatience;
+  if (!figure && !state.view.shown) return waiting_note(*gui.theme, "The figure is being made.");
+  draw_body(gui, id, state, figure, old);
+}
+
+}  // namespace kappascope::gui

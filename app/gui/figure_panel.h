@@ -1,0 +1,27 @@
+// A figure of the catalogue as a panel: title, choices, the figure, its notes.
+#pragma once
+
+#include <string>
+
+#include "app/gui/figure_view.h"
+#include "core/figure/catalogue.h"
+
+namespace kappascope::gui {
+
+struct Gui;
+
+struct FigurePanelState {
+  FigureChoices chosen;  // here; what follows the selection comes from there
+  bool follow_layer = true, follow_expert = true, follow_slot = true;
+  FigureViewState view;
+  const void* trace = nullptr;  // whose figure is shown
+  double waiting_since = -1;    // of a newer figure
+  bool focused = false;
+};
+
+// What the figure called `id` shows now, with what follows the selection filled in.
+FigureChoices figure_choices(const Gui& gui, const std::string& id);
+
+void draw_figure_panel(Gui& gui, const std::string& id);  // inside Begin/End
+
+}  // namespace kappascope::gui

@@ -1,0 +1,55 @@
+// Draws a Figure into the window: the one place that calls ImPlot. Nothing is computed here: what
+// stands at the pointer is core's readout(), cells are core's CellPyramid.
+#pragma once
+
+#include <imgui.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/gui/cell_tiles.h"
+#include "app/gui/figure_marks.h"
+#include "app/gui/theme.h"
+#include "app/gui/workspace.h"
+
+namespace kappascope::gui {
+
+// ImPlot's state; one while figures are drawn, in Dear ImGui's context of then.
+class PlotContext {
+ public:
+  PlotContext();
+  ~PlotContext();
+  PlotContext(const PlotContext&) = delete;
+  PlotContext& operator=(const PlotContext&) = delete;
+};
+
+// What one view keeps from frame to frame.
+struct FigureViewState {
+  std::shared_ptr<const PreparedFigure> shown;    // the last one that was ready
+  std::vector<std::unique_ptr<CellTiles>> tiles;  // of each panel
+  std::vector<DotCloud> clouds;                   // of each panel
+  std::vector<AxisSpan> x,
+      y;                // of each panel, in sight; shared ones stand at the first of the group
+  bool fit = true;      // next frame: axes as the figure has them
+  bool linear = false;  // logarithmic axes drawn linear
+};
+
+// The selection as marks, and what a click chose.
+struct FigureClick {
+  std::int64_t layer = -1, token = -1, expert = -1;  // −1: not said
+};
+
+// True when an axis is logarithmic: `linear` of the state then matters.
+bool has_log_axis(const Figure& figure);
+
+// Draws `figure` (title and subtitle outside) into the space that is left, at most `size`. Marks
+// the cells, lines and points of `selection`. Returns what was clicked, if anything was. Null
+// figure: the one shown last.
+std::optional<FigureClick> draw_figure(const char* id,
+                                       const std::shared_ptr<const PreparedFigure>& figure,
+                                       const Selection& selection, const Theme& theme,
+                                       FigureViewState& state, ImVec2 size);
+
+}  // namespace kappascope::gui
