@@ -1,0 +1,228 @@
+// The panel "Text": what to run, and below it the tokens of the current trace.
+#include "app/gui/text_panel.h"
+
+#include <imgui_stdlib.h>
+
+#include <algorithm>
+#include <string>
+
+#include "app/gui/gui.h"
+#include "app/gui/panels.h"
+#include "app/gui/running_text.h"
+#include "app/gui/widgets.h"
+#include "core/checkpoint/input_file.h"
+#include "core/figure/text.h"
+#include "core/stats/layer.h"
+#include "core/utf8.h"
+
+namespace kappascope::gui {
+
+namespace {
+
+constexpr float kLeastLines = 2, kMostLines = 6;
+constexpr std::uint64_t kLongestText = std::uint64_t{64} << 20;
+constexpr std::size_t kMostWrapped =
+    20000;  // bytes; longer texts are not wrapped as they are typed
+
+// Puts the next item beside the last one where `width` more fits, else below it.
+void next_item(float width) {
+  ImGui::SameLine();
+  if (ImGui::GetContentRegionAvail().x < width) ImGui::NewLine();
+}
+
+float checkbox_width(const char* label) {
+  return ImGui::GetFrameHeight() + ImGui::GetStyle().ItemInnerSpacing.x +
+         ImGui::CalcTextSize(label, nullptr, true).x;
+}
+
+void draw_input(Gui& gui) {
+  std::string& text = gui.workspace.next_run.text;
+  const float line = ImGui::GetTextLineHeight(), frame = 2 * ImGui::GetStyle().FramePadding.y;
+  const bool wrapped = text.size() <= kMostWrapped;
+  float height = kMostLines * line;
+  if (wrapped) {
+    const float room = ImGui::GetContentRegionAvail().x - ImGui::GetStyle().ScrollbarSize - em();
+    height = ImGui::CalcTextSize((text + "\n").c_str(), nullptr, false, room).y;
+  }
+  height = std::clamp(height, kLeastLines * line, kMostLines * line);
+  const ImVec2 at = ImGui::GetCursorScreenPos();
+  if (ImGui::InputTextMultiline("###input", &text, {-1, height + frame},
+                                wrapped ? ImGuiInputTextFlags_WordWrap : 0))
+    gui.fonts.need(text);
+  if (text.empty() && !ImGui::IsItemActive()) {
+    const ImVec2 padding = ImGui::GetStyle().FramePadding;
+    ImGui::GetWindowDrawList()->AddText({at.x + padding.x, at.y + padding.y}, gui.theme->quiet_text,
+                                        "Type or paste a text, or drop a file here");
+  }
+}
+
+void draw_progress(Gui& gui) {
+  Workspace& workspace = gui.workspace;
+  const JobId id = workspace.run_job();
+  JobStatus status;
+  for (const JobStatus& job : workspace.long_jobs().status()) {
+    if (job.id == id) status = job;
+  }
+  std::string words = status.stage.empty()      ? "waiting"
+                      : status.stage == "load"  ? "loading the weights"
+                      : status.stage == "write" ? "writing the trace"
+                                                : "running";
+  const float share = status.total > 0 ? float(status.done) / float(status.total) : 0;
+  if (status.stage == "prefill")
+    words += " · " + count_text(std::int64_t(status.done)) + " of " +
+             count_text(std::int64_t(status.total)) + " tokens";
+  if (status.stage == "load" && status.total > 0) words += " · " + percent_text(share);
+  if (status.seconds_left >= 1) words += " · " + fixed_text(status.seconds_left, 0) + " s left";
+  if (ImGui::Button("Cancel###cancel")) workspace.cancel(id);
+  explain("Stops within a layer. What is open stays as it is.");
+  ImGui::SameLine();
+  ImGui::ProgressBar(share, {-1, 0}, "");
+  const ImVec2 low = ImGui::GetItemRectMin(), high = ImGui::GetItemRectMax();
+  const ImVec2 size = ImGui::CalcTextSize(words.c_str());
+  ImGui::GetWindowDrawList()->PushClipRect(low, high, true);
+  ImGui::GetWindowDrawList()->AddText(
+      {low.x + ImGui::GetStyle().FramePadding.x, (low.y + high.y - size.y) / 2}, gui.theme->text,
+      words.c_str());
+  ImGui::GetWindowDrawList()->PopClipRect();
+}
+
+void draw_run_button(Gui& gui) {
+  Workspace& workspace = gui.workspace;
+  const bool possible = workspace.can_run();
+  const Theme& theme = *gui.theme;
+  ImGui::BeginDisabled(!possible);
+  if (possible) {
+    ImGui::PushStyleColor(ImGuiCol_Button, theme.accent);
+    ImGui::PushStyleColor(ImGuiCol_Text, theme.dark ? IM_COL32_BLACK : IM_COL32_WHITE);
+  }
+  if (ImGui::Button("Run###run", {4.5F * em(), 0})) workspace.run();
+  if (possible) ImGui::PopStyleColor(2);
+  ImGui::EndDisabled();
+  const OpenModel* model = workspace.current_model();
+  if (possible)
+    explain("Run this text through the model (Ctrl+Enter)");
+  else if (!model)
+    explain("Open a model first: drop its folder here, or File, Open");
+  else
+    explain("This model came without a tokenizer: lay tokenizer/ beside it and open it again");
+}
+
+void draw_options(Gui& gui) {
+  RunSettings& next = gui.workspace.next_run;
+  const auto option = [](const char* label, bool& value, const char* help) {
+    next_item(checkbox_width(label));
+    ImGui::Checkbox(label, &value);
+    explain(help);
+  };
+  option("κ###kappa", next.kappa,
+         "On: κ as learned. Off: κ = 1 everywhere, which is plain SwiGLU with the same weights.");
+  option("Capacity###capacity", next.capacity,
+         "On: an expert takes at most its capacity of tokens and the rest is dropped, as in the "
+         "checkpoint's own evaluation. Off: nothing is dropped.");
+  option("Window###window", next.window,
+         "For texts longer than the model's context: run in overlapping chunks, each token with "
+         "at least half a context before it. Off: a longer text is an error.");
+  if (const OpenModel* model = gui.workspace.current_model()) {
+    ImGui::SameLine();
+    const std::string name =
+        model->model->name() + ", step " + std::to_string(model->model->files.step);
+    const float room = ImGui::GetContentRegionAvail().x;
+    const float width = ImGui::CalcTextSize(name.c_str()).x;
+    if (room < 4 * em()) return ImGui::NewLine();
+    ImGui::SetCursorPosX(ImGui::GetCursorPosX() + std::max(0.0F, room - width));
+    ImGui::AlignTextToFramePadding();
+    elided_text(name, 0, gui.theme->quiet_text);
+  }
+}
+
+void choose_colour(Gui& gui) {
+  Workspace& workspace = gui.workspace;
+  ViewState view = workspace.view();
+  std::string shown = view.token_colour;
+  const TokenQuantity* chosen = nullptr;
+  for (const TokenQuantity& quantity : token_quantities()) {
+    if (quantity.id != view.token_colour) continue;
+    chosen = &quantity;
+    shown = quantity.name;
+  }
+  ImGui::SetNextItemWidth(std::min(15 * em(), ImGui::GetContentRegionAvail().x));
+  if (ImGui::BeginCombo("###colour", shown.c_str(), ImGuiComboFlags_HeightLarge)) {
+    for (const TokenQuantity& quantity : token_quantities()) {
+      const std::string label = std::string(quantity.name) + "###" + std::string(quantity.id);
+      if (!ImGui::Selectable(label.c_str(), chosen == &quantity)) continue;
+      view.token_colour = quantity.id;
+      if (quantity.layers == TokenQuantity::Layers::one) view.colour_by_layer = true;
+      workspace.set_view(view);
+    }
+    ImGui::EndCombo();
+  }
+  explain("What the colour of a token means");
+  if (!chosen || chosen->layers == TokenQuantity::Layers::none || view.selection.layer < 0) return;
+  const TraceLayer layer(*workspace.current_trace(), view.selection.layer);
+  std::string label = "of layer " + std::to_string(layer.layer);
+  if (layer.pass > 0) label += ", pass " + std::to_string(layer.pass);
+  if (chosen->slots) label += ", slot " + std::to_string(view.selection.slot);
+  label += "###of_layer";
+  next_item(checkbox_width(label.c_str()));
+  const bool only = chosen->layers == TokenQuantity::Layers::one;
+  ImGui::BeginDisabled(only);
+  bool by_layer = view.colour_by_layer || only;
+  if (ImGui::Checkbox(label.c_str(), &by_layer)) {
+    view.colour_by_layer = by_layer;
+    workspace.set_view(view);
+  }
+  ImGui::EndDisabled();
+  explain("On: of the selected layer. Off: over all recorded layers.");
+}
+
+void draw_text(Gui& gui) {
+  Workspace& workspace = gui.workspace;
+  if (!workspace.current_trace()) {
+    if (workspace.run_job() != 0) return waiting_note(*gui.theme, "The tokens will stand here");
+    return workspace.current_model()
+               ? empty_note(*gui.theme, "No text has been run", "Type one above and press Run")
+               : empty_note(*gui.theme, "Nothing is open",
+                            "Drop a model folder or a trace.npz here");
+  }
+  choose_colour(gui);
+  next_item(checkbox_width("Raw"));
+  ImGui::Checkbox("Raw###whitespace", &gui.text.show_whitespace);
+  explain(
+      "Show spaces at the ends of tokens, tabs and line feeds, and as bytes the characters that "
+      "are cut into several tokens");
+  draw_running_text(gui);
+}
+
+}  // namespace
+
+void load_text(Gui& gui, const std::filesystem::path& path) {
+  auto work = [&gui, path](Progress& progress) -> JobQueue::Finish {
+    progress.update("read", 0, 1);
+    std::string text = read_text_file(path, kLongestText);
+    require(is_utf8(text), ExitCode::damaged,
+            {.file = path.native(), .offset = std::int64_t(utf8_error(text))},
+            "this is no text in UTF-8");
+    return [&gui, text = std::move(text)] {
+      gui.fonts.need(text);
+      gui.workspace.next_run.text = text;
+      gui.shown["text"] = true;
+      gui.focus = "text";
+    };
+  };
+  gui.workspace.long_jobs().add("Read " + plain_text(path.filename().string()), std::move(work),
+                                [&gui](const Failure& failure) { gui.workspace.say(failure); });
+}
+
+void draw_text_panel(Gui& gui) {
+  draw_input(gui);
+  if (gui.workspace.run_job() != 0) {
+    draw_progress(gui);
+  } else {
+    draw_run_button(gui);
+    draw_options(gui);
+  }
+  ImGui::Separator();
+  draw_text(gui);
+}
+
+}  // namespace kappascope::gui

@@ -1,0 +1,123 @@
+#include "app/gui/token_legend.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "app/gui/gui.h"
+#include "app/gui/widgets.h"
+#include "core/figure/text.h"
+
+namespace kappascope::gui {
+
+namespace {
+
+constexpr float kBarWidth = 9, kGap = 0.9F;  // em
+
+// Draws signs and words one after the other, in further lines where they do not fit.
+class LegendLine {
+ public:
+  explicit LegendLine(const Theme& theme) : theme_(theme) {}
+
+  void words(const std::string& text, ImU32 colour) {
+    begin(ImGui::CalcTextSize(text.c_str()).x, 0.35F);
+    elided_text(text, 0, colour);
+  }
+  void quiet(const std::string& text) { words(text, theme_.quiet_text); }
+
+  void swatch(ImU32 colour, const std::string& name, bool hatched = false) {
+    const float side = 0.8F * em();
+    begin(side + 0.3F * em() + ImGui::CalcTextSize(name.c_str()).x, kGap);
+    const ImVec2 at = ImGui::GetCursorScreenPos();
+    const ImVec2 low{at.x, at.y + 0.1F * em()}, high{low.x + side, low.y + side};
+    ImDrawList* draw = ImGui::GetWindowDrawList();
+    if (colour) draw->AddRectFilled(low, high, colour, 0.15F * em());
+    if (hatched || !colour) draw->AddRect(low, high, theme_.line, 0.15F * em());
+    ImGui::Dummy({side, em()});
+    ImGui::SameLine(0, 0.3F * em());
+    elided_text(name, 0, theme_.quiet_text);
+  }
+
+  void bar(const ColourMap& map) {
+    begin(kBarWidth * em(), 0.35F);
+    constexpr int kSteps = 48;
+    const ImVec2 at = ImGui::GetCursorScreenPos();
+    const float width = kBarWidth * em(), top = at.y + 0.15F * em(), bottom = at.y + 0.9F * em();
+    for (int i = 0; i < kSteps; ++i) {
+      const ImU32 colour = colour32(map.at((i + 0.5) / kSteps));
+      ImGui::GetWindowDrawList()->AddRectFilled({at.x + width * float(i) / kSteps, top},
+                                                {at.x + width * float(i + 1) / kSteps, bottom},
+                                                colour);
+    }
+    ImGui::Dummy({width, em()});
+  }
+
+ private:
+  void begin(float width, float gap) {
+    if (!first_) {
+      ImGui::SameLine(0, gap * em());
+      if (ImGui::GetContentRegionAvail().x < width) ImGui::NewLine();
+    }
+    first_ = false;
+  }
+  const Theme& theme_;
+  bool first_ = true;
+};
+
+void forget(TokenColours& colours) {
+  colours.map.reset();
+  colours.of = nullptr;
+  colours.fill.fill(0);
+}
+
+}  // namespace
+
+void take_colours(Gui& gui) {
+  TextPanelState& state = gui.text;
+  const auto colouring = gui.workspace.token_colouring();
+  if (!colouring) {
+    // Those of another trace must not stand at this one's tokens.
+    const Trace* trace = gui.workspace.current_trace();
+    if (state.colours.of && std::int64_t(state.colours.of->values.size()) != trace->tokens)
+      forget(state.colours);
+    return;
+  }
+  if (state.colours.of == colouring && state.dark == gui.theme->dark) return;
+  TokenColours& colours = state.colours;
+  colours.of = colouring;
+  colours.map.emplace(colouring->colours, colouring->values);
+  state.dark = gui.theme->dark;
+  const std::vector<Colour> palette = colours.map->palette();
+  for (std::size_t i = 0; i < colours.fill.size(); ++i) {
+    const Colour colour = i < palette.size() ? palette[i] : kNoValueColour;
+    colours.fill[i] = colour32(colour);
+    colours.ink[i] = colour32(ink_on(colour));
+  }
+  colours.fill[0] = 0;  // no value: the paper
+}
+
+void draw_token_legend(Gui& gui) {
+  const TokenColours& colours = gui.text.colours;
+  LegendLine line(*gui.theme);
+  if (!colours.of) return line.quiet("…");
+  const ColourScale& scale = colours.of->colours;
+  const ColourMap& map = *colours.map;
+  const std::string unit = scale.unit.empty() ? "" : " (" + scale.unit + ")";
+  line.words((scale.label.empty() ? colours.of->name : scale.label) + unit, gui.theme->text);
+  if (!map.any_value() && !map.any_under()) return line.quiet("not recorded in this trace");
+  if (scale.kind == ColourKind::categorical) {
+    for (std::size_t i = 0; i < scale.names.size(); ++i)
+      line.swatch(colour32(palette_colour(int(i))), scale.names[i]);
+    if (map.any_under()) line.swatch(colour32(map.under_colour()), scale.rest);
+  } else {
+    if (!scale.low_note.empty()) line.quiet(scale.low_note);
+    line.quiet(number_text(map.low()));
+    line.bar(map);
+    line.quiet(number_text(map.high()));
+    if (!scale.high_note.empty()) line.quiet(scale.high_note);
+    if (map.any_under()) line.swatch(colour32(map.under_colour()), scale.under);
+  }
+  if (map.any_missing()) line.swatch(0, scale.no_value.empty() ? "no value" : scale.no_value);
+}
+
+}  // namespace kappascope::gui
