@@ -1,0 +1,270 @@
+// The panel "Expert": all about the selected expert.
+#include "app/gui/expert_panel.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "app/gui/gui.h"
+#include "app/gui/panels.h"
+#include "app/gui/widgets.h"
+#include "core/figure/text.h"
+#include "core/stats/layer.h"
+
+namespace kappascope::gui {
+
+namespace {
+
+constexpr float kFigureWidth = 30, kFigureHeight = 22;  // em
+
+std::string times(double value) {
+  return std::isnan(value) ? "–" : fixed_text(value, 2) + " ×";
+}
+
+void draw_steppers(Gui& gui, const Trace& trace, const ExpertCard& card) {
+  std::int64_t m = card.m, expert = card.expert;
+  std::string name = std::to_string(card.layer);
+  if (card.pass > 0) name += "." + std::to_string(card.pass);
+  if (stepper("###layer", "Layer", m, trace.layers, name)) {
+    const std::int64_t experts = TraceLayer(trace, m).experts;
+    gui.workspace.select_expert(m, std::min(expert, experts - 1));
+  }
+  ImGui::SameLine(0, 1.5F * em());
+  if (stepper("###expert", "Expert", expert, card.experts, std::to_string(expert)))
+    gui.workspace.select_expert(card.m, expert);
+  ImGui::SameLine(0, 1.5F * em());
+  ImGui::AlignTextToFramePadding();
+  elided_text("of " + std::to_string(card.experts), 0, gui.theme->quiet_text);
+}
+
+void draw_load(const Theme& theme, const ExpertCard& card) {
+  key_value(theme, "Load",
+            percent_text(card.load) + ", " + times(card.load_over_even) + " the even share",
+            "Share of all assignments of this layer, kept and dropped, that name this expert; the "
+            "even share is one over the number of experts");
+  key_value(
+      theme, "Rank by load",
+      card.load_rank < 0 ? "–" : count_text(card.load_rank) + " of " + count_text(card.experts));
+  key_value(theme, "Gate mass", fixed_text(card.gate_mass, 4),
+            "Sum of the combine weights it got, over the number of tokens");
+  key_value(theme, "Assignments",
+            count_text(card.assigned) + ": " + count_text(card.kept) + " kept, " +
+                count_text(card.dropped) + " dropped");
+}
+
+void draw_kappa(const Theme& theme, const ExpertCard& card) {
+  const Band& band = card.kappa.band;
+  key_value(theme, "κ",
+            (card.kappa.exact ? "" : "≈ ") + fixed_text(band.p50, 3) + " (" +
+                fixed_text(band.p05, 3) + " … " + fixed_text(band.p95, 3) + ")",
+            "Median and 5–95 % over all gate units of all tokens that it served");
+  key_value(theme, "Mean of κ", fixed_text(band.mean, 3));
+  key_value(theme, "Mean of ln κ", fixed_text(card.kappa.log_mean, 4));
+  key_value(theme, "Bounds of κ",
+            std::isnan(card.kappa_lower)
+                ? "– (κ is fixed)"
+                : fixed_text(card.kappa_lower, 3) + " … " + fixed_text(card.kappa_upper, 3),
+            "1/U and U");
+  key_value(theme, "Sharpness", fixed_text(card.gates.gate_kz_rms, 3),
+            "Effective sharpness: root mean square of κ·z over gate units, mean over its tokens");
+}
+
+void draw_gates(const Theme& theme, const ExpertCard& card) {
+  const GateMeans& gates = card.gates;
+  key_value(theme, "Linear gates", percent_text(gates.gate_linear_fraction), "|κz| < 1");
+  key_value(theme, "Saturated gates", percent_text(gates.gate_saturated_fraction), "|κz| > 4");
+  key_value(theme, "Active gates", percent_text(gates.gate_active_fraction),
+            "Gate units whose activation is above the threshold of the checkpoint");
+  key_value(theme, "Top-16 share", percent_text(gates.gate_top16_share),
+            "What the 16 largest activations are of the sum of all");
+}
+
+void draw_effect(const Theme& theme, const ExpertCard& card) {
+  key_value(theme, "Effect of κ",
+            fixed_text(card.effect.mean, 4) + " mean, " + fixed_text(card.effect.rms, 4) + " rms",
+            "z·σ(κz) − z·σ(z): what κ adds to the gate activations");
+  key_value(theme, "Relative effect",
+            percent_text(card.effect_relative.mean) + " mean, " +
+                percent_text(card.effect_relative.positive_share) + " of gates raised");
+  key_value(theme, "Alignment", fixed_text(card.alignment_mean, 3),
+            "Cosine of the router's weights of this expert with the mean column of its gate "
+            "projection");
+  key_value(theme, "Energy alignment", fixed_text(card.alignment_energy, 3),
+            "Cosine with each column, weighted by the column's squared norm");
+}
+
+void draw_numbers(const Theme& theme, const ExpertCard& card) {
+  const bool two = ImGui::GetContentRegionAvail().x > 46 * em();
+  if (two && !ImGui::BeginTable("###numbers", 2, ImGuiTableFlags_SizingStretchSame)) return;
+  if (two) ImGui::TableNextColumn();
+  if (begin_key_values("###left")) {
+    draw_load(theme, card);
+    draw_kappa(theme, card);
+    ImGui::EndTable();
+  }
+  if (two) ImGui::TableNextColumn();
+  if (begin_key_values("###right")) {
+    draw_gates(theme, card);
+    draw_effect(theme, card);
+    ImGui::EndTable();
+  }
+  if (two) ImGui::EndTable();
+}
+
+// The token in bold amid its neighbours, tokens of all rows below each other.
+void draw_context(Gui& gui, const Trace& trace, std::int64_t token) {
+  constexpr std::int64_t kNeighbours = 8;
+  const Theme& theme = *gui.theme;
+  const ImVec2 at = ImGui::GetCursorScreenPos();
+  const float width = ImGui::GetContentRegionAvail().x, height = ImGui::GetTextLineHeight();
+  const auto text = [&](std::int64_t t) {
+    return plain_text(trace.token_text[static_cast<std::size_t>(t)]);
+  };
+  std::string before, after;
+  for (std::int64_t t = std::max<std::int64_t>(0, token - kNeighbours); t < token; ++t)
+    before += text(t);
+  for (std::int64_t t = token + 1; t < std::min(trace.tokens, token + 1 + kNeighbours); ++t)
+    after += text(t);
+  const std::string word = text(token);
+  const float middle = at.x + 0.42F * width;
+  const float before_width = ImGui::CalcTextSize(before.c_str()).x;
+  ImGui::PushFont(gui.fonts.bold, 0);
+  const float word_width = ImGui::CalcTextSize(word.c_str()).x;
+  ImGui::PopFont();
+  ImDrawList* draw = ImGui::GetWindowDrawList();
+  draw->PushClipRect(at, {at.x + width, at.y + height}, true);
+  draw->AddText({middle - before_width, at.y}, theme.quiet_text, before.c_str());
+  draw->AddText(gui.fonts.bold, em(), {middle, at.y}, theme.text, word.c_str());
+  draw->AddText({middle + word_width, at.y}, theme.quiet_text, after.c_str());
+  draw->PopClipRect();
+  ImGui::Dummy({width, height});
+}
+
+void draw_served_row(Gui& gui, const Trace& trace, const ExpertCard& card,
+                     const ServedEntry& entry) {
+  const Theme& theme = *gui.theme;
+  Selection selection = gui.workspace.selection();
+  ImGui::PushID(static_cast<int>(entry.token));
+  if (row_item("###row", selection.token == entry.token)) {
+    selection.layer = card.m;
+    selection.expert = card.expert;
+    selection.token = entry.token;
+    selection.slot = entry.slot;
+    gui.workspace.select(selection);
+  }
+  draw_context(gui, trace, entry.token);
+  number_cell(count_text(entry.token), theme.quiet_text);
+  number_cell(std::to_string(entry.slot), theme.quiet_text);
+  number_cell(entry.kept ? fixed_text(entry.weight, 3) : "dropped",
+              entry.kept ? theme.text : theme.warning);
+  number_cell(fixed_text(entry.kappa_mean, 3));
+  number_cell(fixed_text(entry.sharpness, 2));
+  ImGui::PopID();
+}
+
+void sort_served(ExpertPanelState& state, const std::shared_ptr<const ExpertCard>& card) {
+  const ImGuiTableSortSpecs* specs = ImGui::TableGetSortSpecs();
+  ServedOrder order = state.order;
+  if (specs && specs->SpecsCount > 0)
+    order = static_cast<ServedOrder>(specs->Specs[0].ColumnUserID);
+  if (state.card == card && state.order == order) return;
+  state.card = card;
+  state.order = order;
+  state.served = served_by(*card, order);
+}
+
+void draw_served(Gui& gui, const Trace& trace, const std::shared_ptr<const ExpertCard>& card) {
+  if (card->served.empty())
+    return quiet_text(*gui.theme, "No token of this text was assigned to it.");
+  constexpr int kDown =
+      ImGuiTableColumnFlags_NoSortAscending | ImGuiTableColumnFlags_PreferSortDescending;
+  constexpr int kUp = ImGuiTableColumnFlags_NoSortDescending | ImGuiTableColumnFlags_DefaultSort;
+  const auto id = [](ServedOrder order) { return static_cast<int>(order); };
+  const float row = ImGui::GetTextLineHeight() + 2 * ImGui::GetStyle().CellPadding.y;
+  const float height =
+      row * float(std::min<std::size_t>(card->served.size(), 10) + 1) + 0.6F * em();
+  const bool shown =
+      begin_table("###served",
+                  {{"token in its text", 0, false, nullptr, ImGuiTableColumnFlags_NoSort},
+                   {"position", 6.5F, true, nullptr, kUp, id(ServedOrder::token)},
+                   {"slot", 3, true, "0: it was the first choice", ImGuiTableColumnFlags_NoSort},
+                   {"weight", 5.5F, true, "Combine weight", kDown, id(ServedOrder::weight)},
+                   {"κ", 4, true, "Mean over its gate units", kDown, id(ServedOrder::kappa)},
+                   {"sharpness", 6.5F, true, "Effective sharpness: root mean square of κ·z", kDown,
+                    id(ServedOrder::sharpness)}},
+                  {0, height}, ImGuiTableFlags_Sortable);
+  if (!shown) return;
+  sort_served(gui.expert, card);
+  ImGuiListClipper clipper;
+  clipper.Begin(static_cast<int>(gui.expert.served.size()));
+  while (clipper.Step()) {
+    for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i)
+      draw_served_row(gui, trace, *card, gui.expert.served[static_cast<std::size_t>(i)]);
+  }
+  ImGui::EndTable();
+}
+
+void draw_one_figure(Gui& gui, const char* id, const FigureChoices& choices, ImVec2 size) {
+  ImGui::BeginChild(id, size);
+  const auto figure = gui.workspace.figure(id, choices);
+  FigureViewState& view = gui.expert.figures[id];
+  const auto shown = figure ? figure : view.shown;
+  if (!shown) {
+    waiting_note(*gui.theme, id);
+  } else if (shown->failure) {
+    quiet_text(*gui.theme, shown->failure.message);
+  } else {
+    elided_text(shown->figure.title);
+    const auto click = draw_figure(id, shown, gui.workspace.selection(), *gui.theme, view,
+                                   ImGui::GetContentRegionAvail());
+    if (click) {
+      Selection selection = gui.workspace.selection();
+      if (click->layer >= 0) selection.layer = click->layer;
+      if (click->token >= 0) selection.token = click->token;
+      if (click->expert >= 0) selection.expert = click->expert;
+      gui.workspace.select(selection);
+    }
+  }
+  ImGui::EndChild();
+}
+
+void draw_figures(Gui& gui, const ExpertCard& card) {
+  FigureChoices choices{.layer = card.layer, .pass = card.pass, .expert = card.expert};
+  FigureChoices alone = choices;
+  alone.by_expert = true;
+  const ImVec2 room = ImGui::GetContentRegionAvail();
+  const float gap = ImGui::GetStyle().ItemSpacing.x;
+  const int across = std::clamp(int(room.x / (kFigureWidth * em())), 1, 3);
+  const ImVec2 size{(room.x - float(across - 1) * gap) / float(across), kFigureHeight * em()};
+  draw_one_figure(gui, "kappa-distribution", alone, size);
+  if (across > 1) ImGui::SameLine();
+  draw_one_figure(gui, "kappa-vs-score", choices, size);
+  if (across > 2) ImGui::SameLine();
+  draw_one_figure(gui, "silu-kappa", choices, size);
+}
+
+}  // namespace
+
+void draw_expert_panel(Gui& gui) {
+  const Trace* trace = gui.workspace.current_trace();
+  if (!trace) return empty_note(*gui.theme, "No expert", "Open a trace or run a text first");
+  if (trace->layers == 0)
+    return empty_note(*gui.theme, "No expert", "No MoE layer was recorded in this trace");
+  const auto card = gui.workspace.expert_card();
+  if (!card) {
+    return gui.workspace.busy()
+               ? waiting_note(*gui.theme, "Collecting what is known of this expert")
+               : empty_note(*gui.theme, "No expert is selected",
+                            "Click one in a figure or in the panel Token");
+  }
+  draw_steppers(gui, *trace, *card);
+  if (!ImGui::BeginChild("###card")) return ImGui::EndChild();
+  draw_numbers(*gui.theme, *card);
+  heading(gui.fonts.bold, "Tokens it served");
+  draw_served(gui, *trace, card);
+  heading(gui.fonts.bold, "κ and gates");
+  draw_figures(gui, *card);
+  ImGui::EndChild();
+}
+
+}  // namespace kappascope::gui

@@ -1,0 +1,220 @@
+// The panel "Model": what is open, and what the model in use is.
+#include "app/gui/model_panel.h"
+
+#include <imgui.h>
+#include <imgui_stdlib.h>
+
+#include <algorithm>
+#include <string>
+
+#include "app/gui/gui.h"
+#include "app/gui/panels.h"
+#include "app/gui/widgets.h"
+#include "core/figure/text.h"
+
+namespace kappascope::gui {
+
+namespace {
+
+float table_height(std::size_t rows) {
+  const float row = ImGui::GetTextLineHeight() + 2 * ImGui::GetStyle().CellPadding.y;
+  return row * float(std::min<std::size_t>(rows, 6) + 1) + 0.3F * em();
+}
+
+// "6.6 M"
+std::string short_count(double count) {
+  if (count >= 1e9) return fixed_text(count / 1e9, 2) + " G";
+  if (count >= 1e6) return fixed_text(count / 1e6, 2) + " M";
+  if (count >= 1e3) return fixed_text(count / 1e3, 1) + " k";
+  return fixed_text(count, 0);
+}
+
+bool close_cell() {
+  ImGui::TableNextColumn();
+  return ImGui::SmallButton("×###close");
+}
+
+void choose_step(Gui& gui, const OpenModel& open) {
+  const CheckpointFiles& files = open.model->files;
+  const std::string shown = std::to_string(files.step);
+  if (files.steps.size() < 2) return number_here(shown);
+  ImGui::SetNextItemWidth(-1);
+  ImGui::PushStyleVar(ImGuiStyleVar_FramePadding, {ImGui::GetStyle().FramePadding.x, 0});
+  if (ImGui::BeginCombo("###step", shown.c_str())) {
+    for (const std::int64_t step : files.steps) {
+      if (ImGui::Selectable(std::to_string(step).c_str(), step == files.step) && step != files.step)
+        gui.workspace.open(files.weights.parent_path(), step);
+    }
+    ImGui::EndCombo();
+  }
+  ImGui::PopStyleVar();
+  explain("Steps in this folder; another one takes this one's place");
+}
+
+void draw_models(Gui& gui) {
+  Workspace& workspace = gui.workspace;
+  const Theme& theme = *gui.theme;
+  heading(gui.fonts.bold, "Models");
+  if (workspace.models().empty())
+    return quiet_text(theme, "None. Drop a model folder here or open one from the menu File.");
+  if (!begin_table("###models",
+                   {{"name", 0, false},
+                    {"family", 6.5F, false},
+                    {"step", 5},
+                    {"parameters", 6},
+                    {"", 1.6F, false}},
+                   {0, table_height(workspace.models().size())}))
+    return;
+  const OpenModel* used = workspace.current_model();
+  DocumentId closed = -1;
+  for (const OpenModel& open : workspace.models()) {
+    ImGui::PushID(static_cast<int>(open.id));
+    if (row_item("###model", used && used->id == open.id)) workspace.use_model(open.id);
+    elided_text(plain_text(open.model->name()));
+    text_cell(open.model->config.family, theme.quiet_text);
+    if (ImGui::TableNextColumn()) choose_step(gui, open);
+    number_cell(short_count(double(open.parameters.total)));
+    if (close_cell()) closed = open.id;
+    explain("Close this model; traces of its runs stay");
+    ImGui::PopID();
+  }
+  ImGui::EndTable();
+  if (closed >= 0) workspace.close_model(closed);
+}
+
+std::string settings_text(const OpenTrace& open) {
+  if (!open.run) return "from a file";
+  std::string text = open.run->kappa ? "κ on" : "κ off";
+  if (!open.run->capacity) text += ", no capacity";
+  if (open.run->window) text += ", window";
+  return text;
+}
+
+void draw_traces(Gui& gui) {
+  Workspace& workspace = gui.workspace;
+  const Theme& theme = *gui.theme;
+  heading(gui.fonts.bold, "Traces");
+  if (workspace.traces().empty())
+    return quiet_text(theme, "None. Run a text, or open a trace.npz.");
+  if (!begin_table("###traces",
+                   {{"text", 0, false},
+                    {"tokens", 4.5F},
+                    {"settings", 7, false},
+                    {"compare", 4.6F, false,
+                     "Overlay it in figures that show several traces: loss, kappa-depth …"},
+                    {"", 1.6F, false}},
+                   {0, table_height(workspace.traces().size())}))
+    return;
+  DocumentId chosen = -1, closed = -1;
+  for (const OpenTrace& listed : workspace.traces()) {
+    OpenTrace& open = *workspace.trace(listed.id);
+    gui.fonts.need(open.label);
+    const bool current = workspace.selection().trace == open.id;
+    ImGui::PushID(static_cast<int>(open.id));
+    if (row_item("###trace", current)) chosen = open.id;
+    elided_text(open.label);
+    number_cell(count_text(open.trace->tokens));
+    text_cell(settings_text(open), theme.quiet_text);
+    ImGui::TableNextColumn();
+    ImGui::PushStyleVar(ImGuiStyleVar_FramePadding, {0, 0});
+    ImGui::SetCursorPosX(ImGui::GetCursorPosX() +
+                         (ImGui::GetContentRegionAvail().x - ImGui::GetFrameHeight()) / 2);
+    ImGui::BeginDisabled(current);
+    bool compared = open.compared || current;
+    if (ImGui::Checkbox("###compare", &compared)) open.compared = compared;
+    ImGui::EndDisabled();
+    ImGui::PopStyleVar();
+    if (close_cell()) closed = open.id;
+    explain("Close this trace");
+    ImGui::PopID();
+  }
+  ImGui::EndTable();
+  if (closed >= 0) return workspace.close_trace(closed);
+  if (chosen < 0 || chosen == workspace.selection().trace) return;
+  Selection selection = workspace.selection();
+  selection.trace = chosen;
+  workspace.select(selection);
+}
+
+std::string tensors_text(const ParameterCounts& parameters) {
+  std::string text;
+  for (const auto& [dtype, tensors] : parameters.tensors_of)
+    text += (text.empty() ? "" : ", ") + dtype + " (" + count_text(tensors) + " tensors)";
+  return text;
+}
+
+void draw_about(Gui& gui, const OpenModel& open) {
+  const Theme& theme = *gui.theme;
+  const Model& model = *open.model;
+  heading(gui.fonts.bold, plain_text(model.name()).c_str());
+  if (!open.warning.empty()) {
+    ImGui::PushStyleColor(ImGuiCol_Text, theme.warning);
+    ImGui::TextWrapped("%s", plain_text(open.warning).c_str());
+    ImGui::PopStyleColor();
+  }
+  if (!begin_key_values("###about")) return;
+  key_value(theme, "File", plain_text(model.files.weights.string()));
+  key_value(theme, "Parameters",
+            count_text(open.parameters.total) + ", " +
+                count_text(std::int64_t(open.parameters.active)) + " active for a token");
+  for (const auto& [part, elements] : open.parameters.parts)
+    key_value(theme, ("   " + part).c_str(), count_text(elements));
+  key_value(theme, "Stored as", tensors_text(open.parameters));
+  key_value(theme, "Tokenizer",
+            open.tokenizer ? plain_text(std::string(open.tokenizer->name())) + ", " +
+                                 count_text(open.tokenizer->size()) + " tokens"
+                           : "none found: texts cannot be run");
+  for (const LayerRange& range : open.layers) {
+    const std::string name = range.first == range.last ? "Layer " + std::to_string(range.first)
+                                                       : "Layers " + std::to_string(range.first) +
+                                                             "–" + std::to_string(range.last);
+    key_value(theme, name.c_str(), range.text);
+  }
+  ImGui::EndTable();
+}
+
+void draw_notes(Gui& gui, const OpenModel& open) {
+  std::string fields, tensors;
+  for (const std::string& field : open.model->config.unknown_fields)
+    fields += (fields.empty() ? "" : ", ") + plain_text(field);
+  for (const std::string& tensor : open.model->unknown_tensors)
+    tensors += (tensors.empty() ? "" : ", ") + plain_text(tensor);
+  if (!fields.empty()) quiet_text(*gui.theme, "Unknown fields, not used: " + fields);
+  if (!tensors.empty()) quiet_text(*gui.theme, "Unknown tensors, not used: " + tensors);
+}
+
+void draw_configuration(Gui& gui, const OpenModel& open) {
+  const Theme& theme = *gui.theme;
+  heading(gui.fonts.bold, "Configuration");
+  ImGui::SameLine(0, 1.5F * em());
+  std::string& filter = gui.model.filter;
+  ImGui::SetNextItemWidth(std::min(14 * em(), ImGui::GetContentRegionAvail().x));
+  ImGui::InputTextWithHint("###filter", "filter", &filter);
+  if (!begin_table("###configuration", {{"field", 0, false}, {"value", 0}},
+                   {0, std::max(9 * em(), ImGui::GetContentRegionAvail().y)}))
+    return;
+  for (const auto& [field, value] : open.model->config.document.items()) {
+    if (field.find(filter) == std::string::npos) continue;
+    ImGui::TableNextRow();
+    text_cell(plain_text(field));
+    const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+    number_cell(plain_text(text), theme.text);
+  }
+  ImGui::EndTable();
+}
+
+}  // namespace
+
+void draw_model_panel(Gui& gui) {
+  if (!ImGui::BeginChild("###open")) return ImGui::EndChild();
+  draw_models(gui);
+  draw_traces(gui);
+  if (const OpenModel* open = gui.workspace.current_model()) {
+    draw_about(gui, *open);
+    draw_notes(gui, *open);
+    draw_configuration(gui, *open);
+  }
+  ImGui::EndChild();
+}
+
+}  // namespace kappascope::gui

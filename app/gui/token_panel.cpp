@@ -1,0 +1,179 @@
+// The panel "Token": all about the selected token.
+#include <algorithm>
+#include <string>
+
+#include "app/gui/gui.h"
+#include "app/gui/panels.h"
+#include "app/gui/token_tooltip.h"
+#include "app/gui/widgets.h"
+#include "core/figure/text.h"
+
+namespace kappascope::gui {
+
+namespace {
+
+void draw_header(Gui& gui, const Trace& trace, const TokenCard& card) {
+  const Theme& theme = *gui.theme;
+  gui.fonts.need(card.text);
+  ImGui::PushFont(gui.fonts.bold, 1.5F * ImGui::GetStyle().FontSizeBase);
+  elided_text(token_label(card.text));
+  ImGui::PopFont();
+  quiet_text(theme, "token " + count_text(card.token) + " of " + count_text(trace.tokens) +
+                        " · id " + std::to_string(card.id));
+  if (!begin_key_values("###about")) return;
+  key_value(theme, "Bytes", card.bytes_hex.empty() ? "–" : spaced_hex(card.bytes_hex));
+  key_value(theme, "Characters",
+            card.char_start < 0 ? "– (added in front of the text)"
+                                : count_text(card.char_start) + "–" + count_text(card.char_end));
+  key_value(theme, "NLL", fixed_text(card.nll, 3) + " nats", "−ln p(this token | those before it)");
+  const std::string rank = card.target_rank < 0    ? "–"
+                           : card.target_rank == 0 ? "0, the likeliest"
+                                                   : count_text(card.target_rank);
+  key_value(theme, "Rank", rank,
+            "Among all tokens by likeliness at this place; 0 is the likeliest");
+  ImGui::EndTable();
+  const std::string note = token_note(trace, card.token, gui.fonts);
+  if (note.empty()) return;
+  ImGui::PushStyleColor(ImGuiCol_Text, theme.warning);
+  ImGui::PushTextWrapPos();
+  ImGui::TextUnformatted(note.c_str());
+  ImGui::PopTextWrapPos();
+  ImGui::PopStyleColor();
+}
+
+// The likeliest tokens at one place; `actual` is the one that stands there.
+void draw_predictions(Gui& gui, const char* id, const char* title, const char* help,
+                      const std::vector<Prediction>& predictions, std::int32_t actual) {
+  const Theme& theme = *gui.theme;
+  ImGui::BeginGroup();
+  heading(gui.fonts.bold, title);
+  explain(help);
+  if (predictions.empty()) {
+    quiet_text(theme, "none recorded");
+  } else if (ImGui::BeginTable(id, 2, ImGuiTableFlags_None,
+                               {std::min(ImGui::GetContentRegionAvail().x, 18 * em()), 0})) {
+    ImGui::TableSetupColumn("token", ImGuiTableColumnFlags_WidthStretch, 1);
+    ImGui::TableSetupColumn("probability", ImGuiTableColumnFlags_WidthStretch, 1);
+    const ImU32 bar = (theme.accent & ~IM_COL32_A_MASK) | (ImU32{90} << IM_COL32_A_SHIFT);
+    for (const Prediction& prediction : predictions) {
+      const std::string text = gui.workspace.token_text(prediction.id);
+      gui.fonts.need(text);
+      ImGui::TableNextRow();
+      text_cell(text, prediction.id == actual ? theme.chosen : theme.text);
+      bar_cell(prediction.probability(), percent_text(prediction.probability()), bar);
+    }
+    ImGui::EndTable();
+  }
+  ImGui::EndGroup();
+}
+
+void draw_alternatives(Gui& gui, const Trace& trace, const TokenCard& card) {
+  const bool beside = ImGui::GetContentRegionAvail().x > 34 * em();
+  const auto next = static_cast<std::size_t>(card.token) + 1;
+  draw_predictions(gui, "###instead", "Instead of it",
+                   "The five likeliest tokens at this place, predicted from those before it",
+                   card.instead_of, card.id);
+  if (beside) ImGui::SameLine(0, 2 * em());
+  draw_predictions(gui, "###after", "After it", "The five likeliest next tokens", card.after,
+                   next < trace.token_id.size() ? trace.token_id[next] : -1);
+}
+
+std::string layer_name(const TokenLayer& layer) {
+  std::string name = std::to_string(layer.layer);
+  return layer.pass > 0 ? name + "." + std::to_string(layer.pass) : name;
+}
+
+void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::int64_t k) {
+  const Theme& theme = *gui.theme;
+  Workspace& workspace = gui.workspace;
+  const TokenSlot& slot = layer.slots[static_cast<std::size_t>(k)];
+  Selection selection = workspace.selection();
+  ImGui::PushID(static_cast<int>(layer.m));
+  ImGui::PushID(static_cast<int>(k));
+  if (row_item("###row", selection.layer == layer.m && selection.slot == k)) {
+    selection.layer = layer.m;
+    selection.slot = k;
+    selection.token = card.token;
+    if (slot.expert >= 0) selection.expert = slot.expert;
+    workspace.select(selection);
+  }
+  number_here(k == 0 ? layer_name(layer) : "", theme.text);
+  number_cell(std::to_string(k), theme.quiet_text);
+  ImGui::TableNextColumn();
+  if (slot.expert >= 0) {
+    const std::string name = std::to_string(slot.expert) + "###expert";
+    const float room =
+        ImGui::GetContentRegionAvail().x - ImGui::CalcTextSize(name.c_str(), nullptr, true).x;
+    if (room > 0) ImGui::SetCursorPosX(ImGui::GetCursorPosX() + room);
+    if (ImGui::TextLink(name.c_str())) {
+      workspace.select_expert(layer.m, slot.expert);
+      gui.shown["expert"] = true;
+      gui.focus = "expert";
+    }
+    explain("Show this expert");
+  }
+  const ImU32 bar = (theme.accent & ~IM_COL32_A_MASK) | (ImU32{90} << IM_COL32_A_SHIFT);
+  bar_cell(slot.weight, fixed_text(slot.weight, 3), bar);
+  number_cell(fixed_text(slot.kappa_mean, 3));
+  const bool range = slot.kappa_p05 == slot.kappa_p05;
+  number_cell(range ? fixed_text(slot.kappa_p05, 2) + " … " + fixed_text(slot.kappa_p95, 2) : "–",
+              theme.quiet_text);
+  number_cell(fixed_text(slot.sharpness, 2));
+  number_cell(k == 0 ? fixed_text(layer.margin, 3) : "",
+              layer.near_tie ? theme.warning : theme.text);
+  const bool dropped = slot.expert >= 0 && !slot.kept;
+  text_cell(dropped                    ? "dropped"
+            : slot.expert < 0          ? "empty"
+            : k == 0 && layer.near_tie ? "near tie"
+                                       : "",
+            theme.warning);
+  ImGui::PopID();
+  ImGui::PopID();
+}
+
+void draw_layers(Gui& gui, const TokenCard& card, std::int64_t slots) {
+  heading(gui.fonts.bold, "Experts in every layer");
+  if (card.layers.empty() || slots == 0) {
+    return quiet_text(*gui.theme, "No MoE layer was recorded.");
+  }
+  const float height = std::max(8 * em(), ImGui::GetContentRegionAvail().y);
+  const bool shown = begin_table(
+      "###layers",
+      {{"layer", 3.4F, true, "Number of the layer in the model; layer.pass where it runs again"},
+       {"slot", 2.7F, true, "0: the first choice"},
+       {"expert", 3.8F},
+       {"weight", 5, true, "Combine weight; 0 where dropped"},
+       {"κ", 3.4F, true, "Mean over the gate units of the expert"},
+       {"κ 5–95 %", 6.2F, true, "Quantiles over the gate units"},
+       {"sharpness", 5, true, "Effective sharpness: root mean square of κ·z over the gate units"},
+       {"margin (logits)", 6.8F, true,
+        "Lowest chosen selection score less the highest that was not chosen; below 0.001 a near "
+        "tie, which may fall otherwise at another precision"},
+       {"", 4.5F, false}},
+      {0, height});
+  if (!shown) return;
+  ImGuiListClipper clipper;
+  clipper.Begin(static_cast<int>(card.layers.size()) * static_cast<int>(slots));
+  while (clipper.Step()) {
+    for (int row = clipper.DisplayStart; row < clipper.DisplayEnd; ++row)
+      draw_slot(gui, card, card.layers[static_cast<std::size_t>(row / slots)], row % slots);
+  }
+  ImGui::EndTable();
+}
+
+}  // namespace
+
+void draw_token_panel(Gui& gui) {
+  const Workspace& workspace = gui.workspace;
+  const Trace* trace = workspace.current_trace();
+  if (!trace) return empty_note(*gui.theme, "No token", "Open a trace or run a text first");
+  if (workspace.selection().token < 0)
+    return empty_note(*gui.theme, "No token is selected", "Click one in the text or in a figure");
+  const auto card = gui.workspace.token_card();
+  if (!card) return waiting_note(*gui.theme, "Collecting what is known of this token");
+  draw_header(gui, *trace, *card);
+  draw_alternatives(gui, *trace, *card);
+  draw_layers(gui, *card, trace->slots);
+}
+
+}  // namespace kappascope::gui

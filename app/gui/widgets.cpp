@@ -1,0 +1,235 @@
+#include "app/gui/widgets.h"
+
+#include <imgui_internal.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+namespace kappascope::gui {
+
+namespace {
+
+ImU32 ink(ImU32 colour) {
+  return colour ? colour : ImGui::GetColorU32(ImGuiCol_Text);
+}
+
+void move_right(float room) {
+  if (room > 0) ImGui::SetCursorPosX(ImGui::GetCursorPosX() + room);
+}
+
+void draw_header(std::initializer_list<TableColumn> columns) {
+  ImGui::TableNextRow(ImGuiTableRowFlags_Headers);
+  int i = 0;
+  for (const TableColumn& column : columns) {
+    if (!ImGui::TableSetColumnIndex(i++)) continue;
+    ImGui::PushID(i);
+    if (column.number) {
+      // Dear ImGui puts the arrow of a sorted column behind its name.
+      const bool sorted = ImGui::TableGetColumnFlags() & ImGuiTableColumnFlags_IsSorted;
+      const float arrow = sorted ? 0.65F * em() + ImGui::GetStyle().FramePadding.x : 0;
+      move_right(ImGui::GetContentRegionAvail().x - arrow -
+                 ImGui::CalcTextSize(column.name, nullptr, true).x);
+    }
+    ImGui::TableHeader(column.name);
+    if (column.help) explain(column.help);
+    ImGui::PopID();
+  }
+}
+
+}  // namespace
+
+std::string fixed_text(double value, int decimals) {
+  if (std::isnan(value)) return "–";
+  if (std::isinf(value)) return value < 0 ? "−∞" : "∞";
+  char text[64];
+  std::snprintf(text, sizeof text, "%.*f", decimals, std::abs(value));
+  const bool zero = std::string_view(text).find_first_not_of("0.") == std::string_view::npos;
+  return (value < 0 && !zero ? "−" : "") + std::string(text);
+}
+
+std::string percent_text(double share) {
+  return std::isnan(share) ? "–" : fixed_text(100 * share, 1) + " %";
+}
+
+std::string count_text(std::int64_t count) {
+  std::string text = std::to_string(count);
+  const std::int64_t digits = count < 0 ? 1 : 0;
+  for (std::int64_t at = std::int64_t(text.size()) - 3; at > digits; at -= 3)
+    text.insert(std::size_t(at), ",");
+  return text;
+}
+
+void elided_text(const std::string& text, float room, ImU32 colour) {
+  ImVec2 at = ImGui::GetCursorScreenPos();
+  const float down = ImGui::GetCurrentWindow()->DC.CurrLineTextBaseOffset;
+  if (room <= 0) room = ImGui::GetContentRegionAvail().x;
+  const ImVec2 size = ImGui::CalcTextSize(text.data(), text.data() + text.size());
+  ImGui::Dummy({std::min(size.x, room), size.y + down});
+  at.y += down;
+  if (!ImGui::IsItemVisible()) return;
+  ImGui::PushStyleColor(ImGuiCol_Text, ink(colour));
+  ImGui::RenderTextEllipsis(ImGui::GetWindowDrawList(), at, {at.x + room, at.y + size.y},
+                            at.x + room, text.data(), text.data() + text.size(), &size);
+  ImGui::PopStyleColor();
+  if (size.x > room) explain(text.c_str());
+}
+
+void quiet_text(const Theme& theme, const std::string& text) {
+  ImGui::PushStyleColor(ImGuiCol_Text, theme.quiet_text);
+  ImGui::PushTextWrapPos();
+  ImGui::TextUnformatted(text.data(), text.data() + text.size());
+  ImGui::PopTextWrapPos();
+  ImGui::PopStyleColor();
+}
+
+void empty_note(const Theme& theme, const char* what, const char* how) {
+  const ImVec2 room = ImGui::GetContentRegionAvail();
+  const float width = std::min(room.x, 28 * em());
+  const ImVec2 first = ImGui::CalcTextSize(what, nullptr, false, width);
+  const ImVec2 second = ImGui::CalcTextSize(how, nullptr, false, width);
+  const ImVec2 at = ImGui::GetCursorPos();
+  const float gap = 0.5F * em();
+  const float top = at.y + std::max(0.0F, (room.y - first.y - second.y - gap) * 0.4F);
+  const auto line = [&](const char* text, ImVec2 size, float y, ImU32 colour) {
+    ImGui::SetCursorPos({at.x + std::max(0.0F, (room.x - size.x) / 2), y});
+    ImGui::PushTextWrapPos(ImGui::GetCursorPosX() + size.x + 1);
+    ImGui::PushStyleColor(ImGuiCol_Text, colour);
+    ImGui::TextUnformatted(text);
+    ImGui::PopStyleColor();
+    ImGui::PopTextWrapPos();
+  };
+  line(what, first, top, theme.text);
+  line(how, second, top + first.y + gap, theme.quiet_text);
+}
+
+void waiting_note(const Theme& theme, const char* what) {
+  empty_note(theme, what, "…");
+}
+
+void explain(const char* text) {
+  if (!ImGui::IsItemHovered(ImGuiHoveredFlags_ForTooltip | ImGuiHoveredFlags_AllowWhenDisabled))
+    return;
+  if (!ImGui::BeginTooltip()) return;
+  ImGui::PushTextWrapPos(26 * em());
+  ImGui::TextUnformatted(text);
+  ImGui::PopTextWrapPos();
+  ImGui::EndTooltip();
+}
+
+void heading(ImFont* bold, const char* text) {
+  ImGui::Dummy({0, 0.25F * em()});
+  ImGui::PushFont(bold, 0);
+  ImGui::TextUnformatted(text);
+  ImGui::PopFont();
+}
+
+bool stepper(const char* id, const char* name, std::int64_t& value, std::int64_t count,
+             const std::string& shown) {
+  ImGui::PushID(id);
+  ImGui::AlignTextToFramePadding();
+  ImGui::PushStyleColor(ImGuiCol_Text, ImGui::GetColorU32(ImGuiCol_TextDisabled));
+  ImGui::TextUnformatted(name);
+  ImGui::PopStyleColor();
+  ImGui::SameLine(0, 0.5F * em());
+  const std::int64_t before = value;
+  ImGui::BeginDisabled(value <= 0);
+  if (ImGui::ArrowButton("###less", ImGuiDir_Left)) --value;
+  ImGui::EndDisabled();
+  ImGui::SameLine(0, 0.4F * em());
+  // As wide as the widest of its kind, so that the buttons stay where they are.
+  const float width = std::max(2 * em(), ImGui::CalcTextSize(shown.c_str()).x);
+  const float left = ImGui::GetCursorPosX();
+  ImGui::SetCursorPosX(left + (width - ImGui::CalcTextSize(shown.c_str()).x) / 2);
+  ImGui::TextUnformatted(shown.c_str());
+  ImGui::SameLine(left + width + 0.4F * em());
+  ImGui::BeginDisabled(value + 1 >= count);
+  if (ImGui::ArrowButton("###more", ImGuiDir_Right)) ++value;
+  ImGui::EndDisabled();
+  ImGui::PopID();
+  return value != before;
+}
+
+bool begin_table(const char* id, std::initializer_list<TableColumn> columns, ImVec2 size,
+                 int flags) {
+  constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_RowBg | ImGuiTableFlags_ScrollY |
+                                     ImGuiTableFlags_BordersOuter | ImGuiTableFlags_Resizable |
+                                     ImGuiTableFlags_NoBordersInBody;
+  constexpr float kLeast = 8;  // em, of a column that takes what is left
+  float width = 0;
+  for (const TableColumn& column : columns)
+    width +=
+        (column.width > 0 ? column.width : kLeast) * em() + 2 * ImGui::GetStyle().CellPadding.x;
+  const float room = size.x > 0 ? size.x : ImGui::GetContentRegionAvail().x;
+  const bool scrolls = width > room || (flags & ImGuiTableFlags_ScrollX);
+  if (scrolls) flags |= ImGuiTableFlags_ScrollX;
+  if (scrolls && size.y > 0) size.y += ImGui::GetStyle().ScrollbarSize;
+  if (!ImGui::BeginTable(id, int(columns.size()), kFlags | flags, size)) return false;
+  for (const TableColumn& column : columns) {
+    const bool stretches = column.width <= 0 && !scrolls;
+    ImGui::TableSetupColumn(
+        column.name,
+        column.flags |
+            (stretches ? ImGuiTableColumnFlags_WidthStretch : ImGuiTableColumnFlags_WidthFixed),
+        stretches ? 1 : (column.width > 0 ? column.width : kLeast) * em(), ImGuiID(column.id));
+  }
+  ImGui::TableSetupScrollFreeze(0, 1);
+  draw_header(columns);
+  return true;
+}
+
+bool row_item(const char* id, bool chosen) {
+  ImGui::TableNextRow();
+  ImGui::TableNextColumn();
+  const bool clicked = ImGui::Selectable(
+      id, chosen, ImGuiSelectableFlags_SpanAllColumns | ImGuiSelectableFlags_AllowOverlap);
+  ImGui::SameLine(0, 0);
+  return clicked;
+}
+
+void number_here(const std::string& text, ImU32 colour) {
+  move_right(ImGui::GetContentRegionAvail().x - ImGui::CalcTextSize(text.c_str()).x);
+  ImGui::PushStyleColor(ImGuiCol_Text, ink(colour));
+  ImGui::TextUnformatted(text.data(), text.data() + text.size());
+  ImGui::PopStyleColor();
+}
+
+void number_cell(const std::string& text, ImU32 colour) {
+  if (ImGui::TableNextColumn()) number_here(text, colour);
+}
+
+void text_cell(const std::string& text, ImU32 colour) {
+  if (ImGui::TableNextColumn()) elided_text(text, 0, colour);
+}
+
+void bar_cell(double share, const std::string& text, ImU32 colour) {
+  if (!ImGui::TableNextColumn()) return;
+  const ImVec2 at = ImGui::GetCursorScreenPos();
+  const float width = ImGui::GetContentRegionAvail().x, height = ImGui::GetTextLineHeight();
+  if (share > 0) {
+    const float end = at.x + width * float(std::min(share, 1.0));
+    ImGui::GetWindowDrawList()->AddRectFilled({at.x, at.y + 0.06F * height},
+                                              {end, at.y + 0.94F * height}, colour, 0.12F * height);
+  }
+  move_right(width - ImGui::CalcTextSize(text.c_str()).x);
+  ImGui::TextUnformatted(text.data(), text.data() + text.size());
+}
+
+bool begin_key_values(const char* id) {
+  if (!ImGui::BeginTable(id, 2, ImGuiTableFlags_SizingFixedFit)) return false;
+  const float names = std::min(8.5F * em(), 0.45F * ImGui::GetContentRegionAvail().x);
+  ImGui::TableSetupColumn("name", ImGuiTableColumnFlags_WidthFixed, names);
+  ImGui::TableSetupColumn("value", ImGuiTableColumnFlags_WidthStretch);
+  return true;
+}
+
+void key_value(const Theme& theme, const char* key, const std::string& value, const char* help) {
+  ImGui::TableNextRow();
+  ImGui::TableNextColumn();
+  elided_text(key, 0, theme.quiet_text);
+  if (help) explain(help);
+  ImGui::TableNextColumn();
+  elided_text(value);
+}
+
+}  // namespace kappascope::gui

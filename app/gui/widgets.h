@@ -1,0 +1,60 @@
+// Small parts that panels share: cells of tables, lines that fit, notes where there is nothing.
+#pragma once
+
+#include <imgui.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <string>
+
+#include "app/gui/theme.h"
+
+namespace kappascope::gui {
+
+// --- numbers as text ---
+std::string fixed_text(double value, int decimals);  // "−1.250"; "–" for NaN
+std::string percent_text(double share);              // "12.5 %"; "–" for NaN
+std::string count_text(std::int64_t count);          // "12,345"
+
+// --- lines ---
+// `text` cut with … at `room` (0: what is left of the line); when cut, the pointer shows all of it.
+void elided_text(const std::string& text, float room = 0, ImU32 colour = 0);
+void quiet_text(const Theme& theme, const std::string& text);
+// Where there is nothing: what and, below it in quiet ink, how to come by it; in the middle.
+void empty_note(const Theme& theme, const char* what, const char* how);
+void waiting_note(const Theme& theme, const char* what);  // while a job makes it
+// A tooltip of at most 26 em for the item before.
+void explain(const char* text);
+// A heading inside a panel, with space above it.
+void heading(ImFont* bold, const char* text);
+// "‹ name ›": true when it was stepped; `value` then is the new one, within [0, count).
+bool stepper(const char* id, const char* name, std::int64_t& value, std::int64_t count,
+             const std::string& shown);
+
+// --- tables ---
+struct TableColumn {
+  const char* name;    // "κ"; with its unit: "nats"
+  float width;         // em; 0: takes what is left
+  bool number = true;  // right-aligned
+  const char* help = nullptr;
+  int flags = 0;  // ImGuiTableColumnFlags
+  int id = 0;     // ColumnUserID
+};
+// Begins a table with a header that stays; true when it is shown (then: ImGui::EndTable()).
+bool begin_table(const char* id, std::initializer_list<TableColumn> columns, ImVec2 size,
+                 int flags = 0);
+// Begins a row with an item over all of it; true when it was clicked. Call `…_here` for its first
+// cell, `…_cell` for the others.
+bool row_item(const char* id, bool chosen);
+void number_here(const std::string& text, ImU32 colour = 0);  // to the right
+void number_cell(const std::string& text, ImU32 colour = 0);
+void text_cell(const std::string& text, ImU32 colour = 0);  // cut where it does not fit
+// A bar over `share` (0 … 1) of the cell, the number on it.
+void bar_cell(double share, const std::string& text, ImU32 colour);
+
+// Two columns: names in quiet ink, values.
+bool begin_key_values(const char* id);
+void key_value(const Theme& theme, const char* key, const std::string& value,
+               const char* help = nullptr);
+
+}  // namespace kappascope::gui
