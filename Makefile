@@ -1,16 +1,19 @@
 # `make help` lists what there is. Every target installs what it needs and is missing; all that is
 # made lies in build/.
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
+export KAPPASCOPE_GUI ?= AUTO
 FUZZ_SECONDS ?= 60
 
 configure = cmake --preset $(1) --log-level=NOTICE >build/configure-$(1).log 2>&1 \
-  -DKAPPASCOPE_TORCH_ROOT="$$(cat build/deps/torch-root)" \
+  -DKAPPASCOPE_TORCH_ROOT="$$(cat build/deps/torch-root)" -DKAPPASCOPE_GUI=$(KAPPASCOPE_GUI) \
   || { cat build/configure-$(1).log; exit 1; }
 # Configure and build one preset of CMakePresets.json, of it one target when given.
 compile = $(call configure,$(1)); cmake --build --preset $(1) $(addprefix --target ,$(2))
 sources = find app core kernels tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' \) -print0
 # What clang-tidy reads: all but the files that include Torch.
 torchless = find app core kernels -name '*.cpp' ! -path 'core/forward/*' ! -name 'torch_*' -print0
+program = build/release/kappascope
+demo = assets/d8-kappa -f assets/texts/prose.txt
 clang_format = build/deps/test-venv/bin/clang-format
 
 .PHONY: help demo test build asan fuzz figures bench gpu-check format lint clean
@@ -18,10 +21,12 @@ clang_format = build/deps/test-venv/bin/clang-format
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /make \1\t/p' Makefile | expand -t 16
 
-demo: build  ## install what is missing, build, run the shipped checkpoint on a sample text
-	build/release/kappascope run assets/d8-kappa -f assets/texts/prose.txt -o build/demo
-	@echo 'Made in build/demo:' && ls -sh1 build/demo
-	@echo 'The figures lie in build/demo/figures'
+demo: build  ## install what is missing, build, show the shipped checkpoint on a sample text
+	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] && $(program) --version | grep -q 'window: built in'; \
+	then $(program) $(demo); \
+	else $(program) run $(demo) -o build/demo && \
+	  echo 'Made in build/demo:' && ls -sh1 build/demo && \
+	  echo 'The figures lie in build/demo/figures'; fi
 
 test:  ## install what is missing, build, run every test
 	@cmake/setup.sh test
@@ -54,7 +59,8 @@ figures:  ## the agreed pictures of every figure beside those of now, on a page 
 
 bench:  ## speed and memory beside peers, ratios only; ROWS=P1,P5 for some, KAPPASCOPE_REFERENCE=DIR
 	@cmake/setup.sh bench
-	@$(call compile,release,kappascope kappascope_make_model kappascope_bench)
+	@$(call compile,release,kappascope kappascope_make_model kappascope_bench \
+	  $(if $(filter OFF,$(KAPPASCOPE_GUI)),,kappascope_window_bench))
 	@site=$$(echo "$$PWD"/build/deps/bench-venv/lib/python3*/site-packages); \
 	  LD_LIBRARY_PATH=$$(printf '%s:' "$$site"/nvidia/*/lib) \
 	  build/deps/bench-venv/bin/python -B tests/bench/bench.py build --rows="$(ROWS)"

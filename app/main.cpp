@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <exception>
 #include <filesystem>
 #include <new>
@@ -11,7 +12,11 @@
 #include "app/cli/command_line.h"
 #include "app/cli/terminal.h"
 #include "app/cli/verbs.h"
+#include "app/shell_words.h"
 #include "core/error.h"
+#ifdef KAPPASCOPE_WINDOW
+#include "app/gui/open_window.h"
+#endif
 
 #ifndef KAPPASCOPE_TORCH_VERSION
 #define KAPPASCOPE_TORCH_VERSION "not built in"
@@ -22,6 +27,17 @@
 
 namespace kappascope {
 namespace {
+
+#ifdef KAPPASCOPE_WINDOW
+constexpr bool kWindow = true;
+#else
+constexpr bool kWindow = false;
+
+int open_window(const Arguments&) {
+  fail(ExitCode::gpu, {},
+       "this kappascope is built without its window; run `kappascope run MODEL -p TEXT -o DIR`");
+}
+#endif
 
 struct Verb {
   const char* name;
@@ -41,13 +57,15 @@ constexpr Verb kVerbs[] = {
 
 std::string version_text() {
   return join_words("kappascope ", kToolVersion, "\nTorch ", KAPPASCOPE_TORCH_VERSION,
-                    "\nCUDA: ", KAPPASCOPE_CUDA_TEXT, "\nwindow: not built in\n");
+                    "\nCUDA: ", KAPPASCOPE_CUDA_TEXT,
+                    "\nwindow: ", kWindow ? "built in" : "not built in", "\n");
 }
 
 std::string help_text() {
   std::string text =
       "kappascope: look into a mixture-of-experts model with κ-SwiGLU gates\n\n"
-      "Usage: kappascope VERB …\n\n";
+      "Usage: kappascope [PATH…]   the window, on models, traces or nothing\n"
+      "       kappascope VERB …\n\n";
   for (const Verb& verb : kVerbs) {
     const std::string call = join_words("  ", verb.name, " ", verb.words);
     const std::size_t width = std::size_t(display_width(call));
@@ -62,15 +80,13 @@ std::string help_text() {
          "8 some inputs of several failed, 9 output folder locked, 130 interrupted\n";
 }
 
-// No verb: paths are for the window.
-[[noreturn]] void fail_without_window(const std::string& word) {
+// No verb: paths are for the window. A word that names no file was meant as a verb.
+void check_first_word(const std::string& word) {
   std::error_code unreadable;
-  const bool path = word.empty() || word.find('/') != std::string::npos ||
+  const bool path = word.empty() || word.starts_with('-') || word.find('/') != std::string::npos ||
                     std::filesystem::exists(word, unreadable);
   require(path, ExitCode::usage, {}, "'", word,
           "' is neither a verb nor a file here; see `kappascope --help`");
-  fail(ExitCode::gpu, {},
-       "this kappascope is built without its window; run `kappascope run MODEL -p TEXT -o DIR`");
 }
 
 int dispatch(int count, char** words) {
@@ -81,7 +97,8 @@ int dispatch(int count, char** words) {
     if (first == verb.name)
       return verb.run({{words + 2, words + count}, quote_command(count, words)});
   }
-  fail_without_window(first);
+  check_first_word(first);
+  return open_window({{words + std::min(count, 1), words + count}, quote_command(count, words)});
 }
 
 // A standard descriptor that is closed would be given to the next file that is opened, and be

@@ -1,0 +1,336 @@
+#include "app/gui/actions.h"
+
+#include <imgui_internal.h>
+#include <imgui_stdlib.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "app/gui/gui.h"
+#include "app/gui/layouts.h"
+#include "app/gui/panels.h"
+#include "app/gui/session.h"
+#include "core/figure/text.h"
+
+namespace kappascope::gui {
+
+namespace {
+
+constexpr double kScaleStep = 1.1;
+
+void set_scale(Gui& gui, double scale) {
+  gui.settings.scale = std::clamp(scale, kLeastScale, kMostScale);
+}
+
+void add_file_actions(Gui& gui, std::vector<Action>& all) {
+  Workspace& workspace = gui.workspace;
+  const auto open_dialog = [&gui](PathPurpose purpose) {
+    return [&gui, purpose] { open_path_dialog(gui, purpose); };
+  };
+  all.push_back({"Open checkpoint or trace…", "File", ImGuiMod_Ctrl | ImGuiKey_O,
+                 open_dialog(PathPurpose::open)});
+  for (const std::string& recent : gui.settings.recent)
+    all.push_back({plain_text(recent), "File/Open recent", 0,
+                   [&gui, recent] { gui.workspace.open(recent); }});
+  const OpenTrace* open = workspace.current_open_trace();
+  all.push_back({"Save trace as…", "File", ImGuiMod_Ctrl | ImGuiKey_S,
+                 open_dialog(PathPurpose::save_trace), open && open->run});
+  all.push_back({"Close trace", "File", ImGuiMod_Ctrl | ImGuiKey_W,
+                 [&workspace] { workspace.close_trace(workspace.selection().trace); },
+                 open != nullptr});
+  all.push_back({"Export view…", "File", ImGuiMod_Ctrl | ImGuiKey_E,
+                 [&gui] { open_export_dialog(gui, gui.workspace.view().figure); }, open != nullptr,
+                 false, true});
+  all.push_back({"Export all views…", "File", ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_E,
+                 [&gui] { open_export_dialog(gui, ""); }, open != nullptr});
+  all.push_back(
+      {"Open session…", "File", 0, open_dialog(PathPurpose::open_session), true, false, true});
+  all.push_back({"Save session as…", "File", ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_S,
+                 open_dialog(PathPurpose::save_session)});
+  all.push_back(
+      {"Restore last session", "File", 0, [&gui] { restore_session(gui, last_session_file()); }});
+  all.push_back(
+      {"Quit", "File", ImGuiMod_Ctrl | ImGuiKey_Q, [&gui] { gui.quit = true; }, true, false, true});
+}
+
+void add_run_actions(Gui& gui, std::vector<Action>& all) {
+  Workspace& workspace = gui.workspace;
+  all.push_back({"Run the text", "Run", ImGuiMod_Ctrl | ImGuiKey_Enter,
+                 [&workspace] { workspace.run(); }, workspace.can_run()});
+  all.push_back({"Cancel the run", "Run", 0,
+                 [&workspace] { workspace.cancel(workspace.run_job()); },
+                 workspace.run_job() != 0});
+  RunSettings& next = workspace.next_run;
+  const auto toggle = [](bool& value) { return [&value] { value = !value; }; };
+  all.push_back(
+      {"κ as learned (off: κ = 1)", "Run", 0, toggle(next.kappa), true, next.kappa, true});
+  all.push_back({"Expert capacity", "Run", 0, toggle(next.capacity), true, next.capacity});
+  all.push_back(
+      {"Run long texts in overlapping chunks", "Run", 0, toggle(next.window), true, next.window});
+}
+
+// Moves a part of the selection, now at `from`, within what there is.
+void step(Workspace& workspace, std::int64_t Pick::* part, std::int64_t from, std::int64_t by,
+          std::int64_t count) {
+  if (count <= 0) return;
+  Pick pick;
+  pick.*part = from < 0 ? 0 : std::clamp<std::int64_t>(from + by, 0, count - 1);
+  workspace.pick(pick);
+}
+
+void add_go_actions(Gui& gui, std::vector<Action>& all) {
+  Workspace& workspace = gui.workspace;
+  all.push_back({"Back", "Go", ImGuiMod_Alt | ImGuiKey_LeftArrow,
+                 [&workspace] { workspace.go_back(); }, workspace.can_go_back()});
+  all.push_back({"Forward", "Go", ImGuiMod_Alt | ImGuiKey_RightArrow,
+                 [&workspace] { workspace.go_forward(); }, workspace.can_go_forward()});
+  const Trace* trace = workspace.current_trace();
+  const Selection at = workspace.selection();
+  const auto go = [&](const char* name, ImGuiKeyChord chord, std::int64_t Pick::* part,
+                      std::int64_t from, std::int64_t by, std::int64_t count) {
+    all.push_back({name, "Go", chord,
+                   [&workspace, part, from, by, count] { step(workspace, part, from, by, count); },
+                   count > 0, false, by > 0});
+  };
+  const std::int64_t tokens = trace ? trace->tokens : 0, layers = trace ? trace->layers : 0;
+  const std::int64_t experts = trace && at.layer >= 0 ? TraceLayer(*trace, at.layer).experts : 0;
+  go("Next token", ImGuiMod_Ctrl | ImGuiKey_Period, &Pick::token, at.token, 1, tokens);
+  go("Previous token", ImGuiMod_Ctrl | ImGuiKey_Comma, &Pick::token, at.token, -1, tokens);
+  go("Next layer", ImGuiMod_Ctrl | ImGuiKey_UpArrow, &Pick::layer, at.layer, 1, layers);
+  go("Previous layer", ImGuiMod_Ctrl | ImGuiKey_DownArrow, &Pick::layer, at.layer, -1, layers);
+  go("Next expert", ImGuiMod_Ctrl | ImGuiKey_PageDown, &Pick::expert, at.expert, 1, experts);
+  go("Previous expert", ImGuiMod_Ctrl | ImGuiKey_PageUp, &Pick::expert, at.expert, -1, experts);
+}
+
+void add_view_actions(Gui& gui, std::vector<Action>& all) {
+  const auto show = [&gui](const std::string& id) {
+    return [&gui, id] {
+      gui.shown[id] = !gui.shown[id];
+      if (gui.shown[id]) gui.focus = id;
+    };
+  };
+  for (const Panel& panel : panels())
+    all.push_back({panel.title, "Panels", 0, show(panel.id), true, gui.shown[panel.id]});
+  for (const FigureEntry& entry : figure_catalogue()) {
+    const std::string id(entry.id);
+    const std::string group = id.substr(0, id.find('-'));
+    const std::string menu = group == "router" || group == "loss" ? "Figures/Router and loss"
+                             : group == "expert"                  ? "Figures/Experts"
+                             : group == "gate"                    ? "Figures/Gates"
+                                                                  : "Figures/κ";
+    all.push_back({id, menu, 0, show(id), true, gui.shown[id]});
+  }
+  all.push_back({"Dark", "View", 0, [&gui] { gui.settings.dark = !gui.settings.dark; }, true,
+                 gui.settings.dark});
+  all.push_back({"Larger", "View", ImGuiMod_Ctrl | ImGuiKey_Equal,
+                 [&gui] { set_scale(gui, gui.settings.scale * kScaleStep); }, true, false, true});
+  all.push_back({"Smaller", "View", ImGuiMod_Ctrl | ImGuiKey_Minus,
+                 [&gui] { set_scale(gui, gui.settings.scale / kScaleStep); }});
+  all.push_back(
+      {"Original size", "View", ImGuiMod_Ctrl | ImGuiKey_0, [&gui] { set_scale(gui, 1); }});
+}
+
+void add_layout_actions(Gui& gui, std::vector<Action>& all) {
+  ImGuiKey key = ImGuiKey_1;
+  for (const char* name : built_in_layouts()) {
+    all.push_back({name, "Layout", ImGuiMod_Ctrl | key, [&gui, name] { gui.next_layout = name; }});
+    key = ImGuiKey(key + 1);
+  }
+  bool separated = true;
+  for (const auto& [name, layout] : gui.settings.layouts) {
+    all.push_back({plain_text(name), "Layout", 0, [&gui, name = name] { gui.next_layout = name; },
+                   true, false, std::exchange(separated, false)});
+  }
+  all.push_back(
+      {"Save layout as…", "Layout", 0, [&gui] { gui.naming_layout = true; }, true, false, true});
+  all.push_back(
+      {"Reset layout", "Layout", 0, [&gui] { gui.next_layout = built_in_layouts().front(); }});
+}
+
+bool draw_item(const Action& action) {
+  if (action.separated) ImGui::Separator();
+  const std::string keys = action.shortcut ? shortcut_text(action.shortcut) : "";
+  if (!ImGui::MenuItem(action.name.c_str(), keys.c_str(), action.checked, action.enabled))
+    return false;
+  action.run();
+  return true;
+}
+
+bool matches(const std::string& name, const std::string& filter) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; };
+  return std::search(name.begin(), name.end(), filter.begin(), filter.end(),
+                     [&](char a, char b) { return lower(a) == lower(b); }) != name.end();
+}
+
+}  // namespace
+
+std::vector<Action> actions(Gui& gui) {
+  std::vector<Action> all;
+  add_file_actions(gui, all);
+  add_run_actions(gui, all);
+  add_view_actions(gui, all);
+  add_layout_actions(gui, all);
+  add_go_actions(gui, all);
+  all.push_back({"Command palette", "Help", ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_P,
+                 [&gui] { gui.palette.open = gui.palette.just_opened = true; }});
+  all.push_back({"Keyboard shortcuts", "Help", ImGuiKey_F1,
+                 [&gui] { gui.palette.overlay = !gui.palette.overlay; }});
+  all.push_back({"What the numbers mean", "Help", 0, [&gui] { gui.help = "router_top1_prob"; }});
+  return all;
+}
+
+std::string shortcut_text(ImGuiKeyChord chord) {
+  std::string text;
+  if (chord & ImGuiMod_Ctrl) text += "Ctrl+";
+  if (chord & ImGuiMod_Shift) text += "Shift+";
+  if (chord & ImGuiMod_Alt) text += "Alt+";
+  const auto key = ImGuiKey(chord & ~ImGuiMod_Mask_);
+  switch (key) {
+    case ImGuiKey_Equal:
+      return text + "=";
+    case ImGuiKey_Minus:
+      return text + "−";
+    case ImGuiKey_Period:
+      return text + ".";
+    case ImGuiKey_Comma:
+      return text + ",";
+    case ImGuiKey_LeftArrow:
+      return text + "←";
+    case ImGuiKey_RightArrow:
+      return text + "→";
+    case ImGuiKey_UpArrow:
+      return text + "↑";
+    case ImGuiKey_DownArrow:
+      return text + "↓";
+    default:
+      return text + ImGui::GetKeyName(key);
+  }
+}
+
+void draw_menus(const std::vector<Action>& all) {
+  if (!ImGui::BeginMainMenuBar()) return;
+  std::vector<std::string> menus;
+  for (const Action& action : all) {
+    const std::string menu = action.menu.substr(0, action.menu.find('/'));
+    if (!menu.empty() && std::find(menus.begin(), menus.end(), menu) == menus.end())
+      menus.push_back(menu);
+  }
+  for (const std::string& menu : menus) {
+    if (!ImGui::BeginMenu(menu.c_str())) continue;
+    std::string submenu;
+    bool submenu_open = false;
+    for (const Action& action : all) {
+      const std::size_t slash = action.menu.find('/');
+      if (action.menu.substr(0, slash) != menu) continue;
+      const std::string inner = slash == std::string::npos ? "" : action.menu.substr(slash + 1);
+      if (inner != submenu) {
+        if (submenu_open) ImGui::EndMenu();
+        submenu = inner;
+        submenu_open = !inner.empty() && ImGui::BeginMenu(inner.c_str());
+      }
+      if ((submenu.empty() || submenu_open) && draw_item(action)) break;
+    }
+    if (submenu_open) ImGui::EndMenu();
+    ImGui::EndMenu();
+  }
+  ImGui::EndMainMenuBar();
+}
+
+void run_shortcuts(const std::vector<Action>& all) {
+  for (const Action& action : all) {
+    if (!action.shortcut || !action.enabled) continue;
+    // Also from within a text field: none of the chords is one that writes or moves there.
+    if (ImGui::Shortcut(action.shortcut,
+                        ImGuiInputFlags_RouteGlobal | ImGuiInputFlags_RouteOverFocused)) {
+      action.run();
+      return;  // what it changed may have ended others
+    }
+  }
+}
+
+void draw_palette(PaletteState& state, const std::vector<Action>& all) {
+  constexpr const char* kTitle = "Command palette###palette";
+  if (state.just_opened) {
+    ImGui::OpenPopup(kTitle);
+    state.filter.clear();
+    state.chosen = 0;
+  }
+  const ImGuiViewport* viewport = ImGui::GetMainViewport();
+  const float width = std::min(36 * em(), viewport->WorkSize.x * 0.9f);
+  ImGui::SetNextWindowPos({viewport->GetCenter().x, viewport->WorkPos.y + 2 * em()},
+                          ImGuiCond_Always, {0.5f, 0});
+  ImGui::SetNextWindowSize({width, 0});
+  if (!ImGui::BeginPopup(kTitle, ImGuiWindowFlags_NoMove)) {
+    state.open = false;
+    state.just_opened = false;
+    return;
+  }
+  if (state.just_opened) ImGui::SetKeyboardFocusHere();
+  ImGui::SetNextItemWidth(-1);
+  if (ImGui::InputTextWithHint("###filter", "Type what you want to do", &state.filter))
+    state.chosen = 0;
+  std::vector<const Action*> found;
+  for (const Action& action : all) {
+    if (action.enabled && matches(action.menu + " " + action.name, state.filter))
+      found.push_back(&action);
+  }
+  const int count = int(found.size());
+  if (ImGui::IsKeyPressed(ImGuiKey_DownArrow)) ++state.chosen;
+  if (ImGui::IsKeyPressed(ImGuiKey_UpArrow)) --state.chosen;
+  const bool moved =
+      ImGui::IsKeyPressed(ImGuiKey_DownArrow) || ImGui::IsKeyPressed(ImGuiKey_UpArrow);
+  state.chosen = std::clamp(state.chosen, 0, std::max(0, count - 1));
+  const bool entered = ImGui::IsKeyPressed(ImGuiKey_Enter);
+  const Action* run = entered && count > 0 ? found[std::size_t(state.chosen)] : nullptr;
+  ImGui::BeginChild("###found", {0, std::min(14.0f, float(count) + 0.5f) *
+                                        ImGui::GetTextLineHeightWithSpacing()});
+  for (int i = 0; i < count; ++i) {
+    const Action& action = *found[std::size_t(i)];
+    ImGui::PushID(i);
+    if (ImGui::Selectable("###one", i == state.chosen)) run = &action;
+    if (i == state.chosen && moved) ImGui::SetScrollHereY();
+    ImGui::SameLine(0, 0);
+    ImGui::TextUnformatted(action.name.c_str());
+    ImGui::SameLine();
+    ImGui::TextDisabled("%s", action.menu.c_str());
+    if (action.shortcut) {
+      const std::string keys = shortcut_text(action.shortcut);
+      ImGui::SameLine(ImGui::GetContentRegionAvail().x - ImGui::CalcTextSize(keys.c_str()).x);
+      ImGui::TextDisabled("%s", keys.c_str());
+    }
+    ImGui::PopID();
+  }
+  if (count == 0) ImGui::TextDisabled("nothing is called so");
+  ImGui::EndChild();
+  if (run) ImGui::CloseCurrentPopup();
+  ImGui::EndPopup();
+  state.just_opened = false;
+  if (run) run->run();
+}
+
+void draw_shortcut_overlay(PaletteState& state, const std::vector<Action>& all) {
+  if (!state.overlay) return;
+  const ImGuiViewport* viewport = ImGui::GetMainViewport();
+  ImGui::SetNextWindowPos(viewport->GetCenter(), ImGuiCond_Always, {0.5f, 0.5f});
+  constexpr ImGuiWindowFlags kFlags = ImGuiWindowFlags_AlwaysAutoResize |
+                                      ImGuiWindowFlags_NoDocking | ImGuiWindowFlags_NoCollapse |
+                                      ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoMove;
+  if (ImGui::Begin("Keyboard shortcuts###shortcuts", &state.overlay, kFlags)) {
+    if (ImGui::BeginTable("###keys", 2, ImGuiTableFlags_RowBg)) {
+      for (const Action& action : all) {
+        if (!action.shortcut) continue;
+        ImGui::TableNextColumn();
+        ImGui::TextUnformatted(action.name.c_str());
+        ImGui::TableNextColumn();
+        ImGui::TextDisabled("%s", shortcut_text(action.shortcut).c_str());
+      }
+      ImGui::EndTable();
+    }
+    ImGui::TextDisabled(
+        "In figures: wheel zooms, drag pans, double click shows all, click selects");
+  }
+  if (ImGui::IsKeyPressed(ImGuiKey_Escape)) state.overlay = false;
+  ImGui::End();
+}
+
+}  // namespace kappascope::gui

@@ -1,0 +1,44 @@
+// What a person can ask of the window: one registry that feeds menus, shortcuts, the command
+// palette and the overlay of shortcuts.
+#pragma once
+
+#include <imgui.h>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace kappascope::gui {
+
+struct Gui;
+
+struct Action {
+  std::string name;  // "Save session as…"
+  std::string menu;  // "File", "File/Open recent"; "": in the palette alone
+  ImGuiKeyChord shortcut = 0;
+  std::function<void()> run;
+  bool enabled = true;
+  bool checked = false;
+  bool separated = false;  // a line above it in the menu
+};
+
+// All actions as they stand now, in the order of the menus.
+std::vector<Action> actions(Gui& gui);
+
+std::string shortcut_text(ImGuiKeyChord chord);  // "Ctrl+Shift+P"
+
+// Draws the menu bar; runs what is chosen there or by shortcut.
+void draw_menus(const std::vector<Action>& all);
+void run_shortcuts(const std::vector<Action>& all);
+
+// The command palette (a filtered list of actions) and the overlay of shortcuts.
+struct PaletteState {
+  bool open = false, overlay = false;
+  bool just_opened = false;
+  std::string filter;
+  int chosen = 0;
+};
+void draw_palette(PaletteState& state, const std::vector<Action>& all);
+void draw_shortcut_overlay(PaletteState& state, const std::vector<Action>& all);
+
+}  // namespace kappascope::gui

@@ -1,0 +1,81 @@
+// The whole interface between ImGui::NewFrame() and ImGui::Render(): panels, menus, dialogs. Knows
+// no window system: tests run it on a null backend.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/gui/actions.h"
+#include "app/gui/expert_panel.h"
+#include "app/gui/export_dialog.h"
+#include "app/gui/figure_panel.h"
+#include "app/gui/figure_view.h"
+#include "app/gui/fonts.h"
+#include "app/gui/model_panel.h"
+#include "app/gui/path_dialog.h"
+#include "app/gui/session.h"
+#include "app/gui/settings.h"
+#include "app/gui/text_panel.h"
+#include "app/gui/theme.h"
+#include "app/gui/workspace.h"
+
+namespace kappascope::gui {
+
+// State of the interface that is not part of what is open: which panels are shown, what stands in
+// dialogs. Panels read and change it; they keep nothing themselves.
+struct Gui {
+  Gui(Workspace& work, Settings& set) : workspace(work), settings(set) {}
+
+  Workspace& workspace;
+  Settings& settings;
+  PlotContext plots;
+  Fonts fonts;
+  const Theme* theme = nullptr;  // in force
+
+  std::map<std::string, bool> shown;  // panels and figures by id
+  std::string focus;                  // panel to bring to the front in this frame
+  std::vector<std::string> raise;     // likewise, in turn, once a new layout stands
+  int frames_raising = 0;
+  std::string next_layout;  // name of the layout to take in the next frame
+  std::optional<Layout> layout_to_load;
+
+  TextPanelState text;
+  ModelPanelState model;
+  ExpertPanelState expert;
+  std::map<std::string, FigurePanelState> figures;  // by figure id; and those of the expert card
+  ExportState exporting;
+  PathDialogState path_dialog;
+  PaletteState palette;
+  SessionRestore restore;
+  std::string help;  // metric whose definition is shown; "" none
+  bool naming_layout = false;
+  std::string layout_name;
+  std::size_t messages_seen = 0;  // errors said before this one were looked at
+  double monitor_scale = 1;
+  bool new_glyphs = false;  // since the last frame
+  bool quit = false;
+
+  // Something is not yet on the screen that needs no job: another frame brings it.
+  bool wants_frame() const;
+};
+
+// A dockable panel: one file, one line in the table of panels.cpp.
+struct Panel {
+  const char* id;          // "text"
+  const char* title;       // "Text"
+  void (*draw)(Gui& gui);  // inside Begin/End
+};
+
+// Before ImGui::NewFrame(): what jobs made becomes part of the interface, fonts included.
+void prepare_frame(Gui& gui);
+
+// One frame of everything.
+void draw_frame(Gui& gui);
+
+// A file or folder that was dropped onto the window.
+void drop_path(Gui& gui, const std::filesystem::path& path);
+
+}  // namespace kappascope::gui

@@ -1,0 +1,23 @@
+#include "app/gui/panels.h"
+
+#include "app/gui/gui.h"
+
+namespace kappascope::gui {
+
+namespace {
+
+constexpr Panel kPanels[] = {
+    {"text", "Text", draw_text_panel},
+    {"model", "Model", draw_model_panel},
+    {"token", "Token", draw_token_panel},
+    {"expert", "Expert", draw_expert_panel},
+    {"messages", "Jobs and messages", draw_messages_panel},
+};
+
+}  // namespace
+
+std::span<const Panel> panels() {
+  return kPanels;
+}
+
+}  // namespace kappascope::gui

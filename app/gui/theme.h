@@ -1,0 +1,38 @@
+// Colours and measures of the window, dark and light.
+#pragma once
+
+#include <imgui.h>
+
+#include "core/figure/colour.h"
+
+namespace kappascope::gui {
+
+struct Theme {
+  bool dark = true;
+  ImU32 text, quiet_text;  // ink of words, and of words that are less important
+  ImU32 accent;            // selection, the run button, links
+  ImU32 warning, error;
+  ImU32 panel;   // background of panels
+  ImU32 paper;   // background of plots and of the running text
+  ImU32 line;    // hairlines: grid, borders
+  ImU32 chosen;  // frame of the selected cell, token, row
+};
+
+const Theme& theme(bool dark);
+
+// Sets Dear ImGui's style (colours, roundings, spacing at scale 1).
+void apply_theme(const Theme& theme, ImGuiStyle& style);
+
+inline ImU32 colour32(Colour colour, int alpha = 255) {
+  return IM_COL32(colour.red, colour.green, colour.blue, alpha);
+}
+// A colour of figures (kInk, palette_colour …) as it is read on `theme.paper`: dark ink becomes
+// light on dark paper, colours keep their hue and gain contrast.
+ImU32 on_paper(const Theme& theme, Colour colour, int alpha = 255);
+
+// Width of the letter m at the size in force: all distances are multiples of it.
+inline float em() {
+  return ImGui::GetFontSize();
+}
+
+}  // namespace kappascope::gui

@@ -1,0 +1,215 @@
+#include "app/gui/window.h"
+
+#define GLFW_INCLUDE_NONE
+#include <GLFW/glfw3.h>
+#include <imgui.h>
+#include <imgui_impl_glfw.h>
+#include <imgui_impl_opengl3.h>
+#include <imgui_internal.h>
+
+#include <algorithm>
+
+#include "core/error.h"
+#include "core/figure/png.h"
+#include "core/trace/output_file.h"
+
+namespace kappascope::gui {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr unsigned kColourBufferBit = 0x4000, kFramebuffer = 0x8D40, kRenderbuffer = 0x8D41,
+                   kRgba8 = 0x8058, kColourAttachment = 0x8CE0, kRgb = 0x1907, kByte = 0x1401,
+                   kPackAlignment = 0x0D05;
+
+constexpr const char* kInstead =
+    "; without a window: `kappascope run MODEL -p TEXT -o DIR` and `kappascope plot TRACE -o DIR`";
+
+std::string last_glfw_error() {
+  const char* text = nullptr;
+  glfwGetError(&text);
+  return text ? text : "unknown reason";
+}
+
+}  // namespace
+
+struct Window::Graphics {
+  void (*Viewport)(int, int, int, int) = load("glViewport");
+  void (*ClearColor)(float, float, float, float) = load("glClearColor");
+  void (*Clear)(unsigned) = load("glClear");
+  void (*GenFramebuffers)(int, unsigned*) = load("glGenFramebuffers");
+  void (*BindFramebuffer)(unsigned, unsigned) = load("glBindFramebuffer");
+  void (*GenRenderbuffers)(int, unsigned*) = load("glGenRenderbuffers");
+  void (*BindRenderbuffer)(unsigned, unsigned) = load("glBindRenderbuffer");
+  void (*RenderbufferStorage)(unsigned, unsigned, int, int) = load("glRenderbufferStorage");
+  void (*FramebufferRenderbuffer)(unsigned, unsigned, unsigned,
+                                  unsigned) = load("glFramebufferRenderbuffer");
+  void (*PixelStorei)(unsigned, int) = load("glPixelStorei");
+  void (*ReadPixels)(int, int, int, int, unsigned, unsigned, void*) = load("glReadPixels");
+
+ private:
+  struct Address {
+    GLFWglproc address;
+    template <typename Function>
+    operator Function*() const {
+      return reinterpret_cast<Function*>(address);
+    }
+  };
+  static Address load(const char* name) {
+    const GLFWglproc address = glfwGetProcAddress(name);
+    require(address != nullptr, ExitCode::gpu, {}, "OpenGL 3.3 lacks ", name, kInstead);
+    return {address};
+  }
+};
+
+Window::Window(const WindowOptions& options) : options_(options) {
+  if (glfwInit() != GLFW_TRUE)
+    fail(ExitCode::gpu, {}, "no display to open a window on (", last_glfw_error(), ")", kInstead);
+  glfwWindowHint(GLFW_CONTEXT_VERSION_MAJOR, 3);
+  glfwWindowHint(GLFW_CONTEXT_VERSION_MINOR, 3);
+  glfwWindowHint(GLFW_OPENGL_PROFILE, GLFW_OPENGL_CORE_PROFILE);
+  glfwWindowHint(GLFW_OPENGL_FORWARD_COMPAT, GLFW_TRUE);
+  glfwWindowHint(GLFW_VISIBLE, options.visible ? GLFW_TRUE : GLFW_FALSE);
+  window_ = glfwCreateWindow(options.width, options.height, "kappascope", nullptr, nullptr);
+  if (!window_) {
+    const std::string reason = last_glfw_error();
+    glfwTerminate();
+    fail(ExitCode::gpu, {}, "no window with OpenGL 3.3 (", reason, ")", kInstead);
+  }
+  glfwMakeContextCurrent(window_);
+  glfwSwapInterval(options.visible ? 1 : 0);
+  graphics_ = std::make_unique<Graphics>();
+  glfwSetWindowUserPointer(window_, this);
+  glfwSetDropCallback(window_, [](GLFWwindow* window, int count, const char** paths) {
+    auto* self = static_cast<Window*>(glfwGetWindowUserPointer(window));
+    self->dropped_.insert(self->dropped_.end(), paths, paths + count);
+    self->input_ = true;
+  });
+  // Uncovered or resized: nothing that Dear ImGui hears of.
+  glfwSetWindowRefreshCallback(window_, [](GLFWwindow* window) {
+    static_cast<Window*>(glfwGetWindowUserPointer(window))->input_ = true;
+  });
+
+  IMGUI_CHECKVERSION();
+  ImGui::CreateContext();
+  ImGuiIO& io = ImGui::GetIO();
+  io.IniFilename = nullptr;  // layouts are the settings' own
+  io.ConfigFlags |= ImGuiConfigFlags_DockingEnable | ImGuiConfigFlags_NavEnableKeyboard;
+  io.ConfigDockingTransparentPayload = true;
+  io.ConfigWindowsMoveFromTitleBarOnly = true;
+  io.ConfigErrorRecoveryEnableTooltip = false;  // mistakes of ours are for tests
+  ImGui_ImplGlfw_InitForOpenGL(window_, true);
+  ImGui_ImplOpenGL3_Init("#version 330 core");
+  if (!options.visible) {
+    unsigned renderbuffer = 0;
+    graphics_->GenFramebuffers(1, &framebuffer_);
+    graphics_->BindFramebuffer(kFramebuffer, framebuffer_);
+    graphics_->GenRenderbuffers(1, &renderbuffer);
+    graphics_->BindRenderbuffer(kRenderbuffer, renderbuffer);
+    graphics_->RenderbufferStorage(kRenderbuffer, kRgba8, options.width, options.height);
+    graphics_->FramebufferRenderbuffer(kFramebuffer, kColourAttachment, kRenderbuffer,
+                                       renderbuffer);
+  }
+}
+
+Window::~Window() {
+  ImGui_ImplOpenGL3_Shutdown();
+  ImGui_ImplGlfw_Shutdown();
+  ImGui::DestroyContext();
+  glfwDestroyWindow(window_);
+  glfwTerminate();
+}
+
+void Window::frame(const std::function<void()>& draw) {
+  ImGui_ImplOpenGL3_NewFrame();
+  ImGui_ImplGlfw_NewFrame();
+  ImGuiIO& io = ImGui::GetIO();
+  int width = options_.width, height = options_.height;
+  if (options_.visible)
+    glfwGetFramebufferSize(window_, &width, &height);
+  else
+    io.DisplaySize = {float(width), float(height)};
+  ImGui::NewFrame();
+  draw();
+  ImGui::Render();
+  graphics_->Viewport(0, 0, width, height);
+  const ImVec4 ground = ImGui::GetStyle().Colors[ImGuiCol_WindowBg];
+  graphics_->ClearColor(ground.x, ground.y, ground.z, 1);
+  graphics_->Clear(kColourBufferBit);
+  ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
+  if (options_.visible) glfwSwapBuffers(window_);
+}
+
+bool Window::wait(double seconds) {
+  input_ = false;
+  const int queued = ImGui::GetCurrentContext()->InputEventsQueue.Size;
+  if (seconds <= 0)
+    glfwPollEvents();
+  else
+    glfwWaitEventsTimeout(seconds);
+  return input_ || ImGui::GetCurrentContext()->InputEventsQueue.Size != queued;
+}
+
+void Window::wake() {
+  glfwPostEmptyEvent();
+}
+
+bool Window::closing() const {
+  return glfwWindowShouldClose(window_) != 0;
+}
+
+double Window::content_scale() const {
+  float x = 1, y = 1;
+  glfwGetWindowContentScale(window_, &x, &y);
+  return std::max(0.5f, x);
+}
+
+int Window::width() const {
+  int width = 0, height = 0;
+  glfwGetWindowSize(window_, &width, &height);
+  return width;
+}
+
+int Window::height() const {
+  int width = 0, height = 0;
+  glfwGetWindowSize(window_, &width, &height);
+  return height;
+}
+
+void Window::resize(int width, int height) {
+  glfwSetWindowSize(window_, width, height);
+}
+
+std::vector<fs::path> Window::take_dropped() {
+  return std::exchange(dropped_, {});
+}
+
+std::vector<std::uint8_t> Window::pixels() const {
+  const auto row = std::size_t(options_.width) * 3;
+  std::vector<std::uint8_t> upward(row * std::size_t(options_.height)), downward(upward.size());
+  graphics_->PixelStorei(kPackAlignment, 1);
+  graphics_->ReadPixels(0, 0, options_.width, options_.height, kRgb, kByte, upward.data());
+  for (std::size_t y = 0; y < std::size_t(options_.height); ++y) {
+    const auto from = upward.end() - std::ptrdiff_t((y + 1) * row);
+    std::copy_n(from, row, downward.begin() + std::ptrdiff_t(y * row));
+  }
+  return downward;
+}
+
+void write_picture(const fs::path& file, std::span<const std::uint8_t> rgb, int width, int height) {
+  const auto fill = [&](std::int64_t row, std::span<std::uint8_t> pixels) {
+    std::copy_n(rgb.begin() + row * width * 3, pixels.size(), pixels.begin());
+  };
+  const std::string png = rgb_png(width, height, 96, {}, fill);
+  const fs::path staged = file.string() + ".new";
+  std::error_code error;
+  fs::remove(staged, error);
+  OutputFile out(staged);
+  out.write_at(0, std::as_bytes(std::span(png)));
+  out.finish();
+  fs::rename(staged, file, error);
+  require(!error, ExitCode::io, {.file = file.native()}, error.message());
+}
+
+}  // namespace kappascope::gui
