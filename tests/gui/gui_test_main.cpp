@@ -1,0 +1,159 @@
+// kappascope_gui_test NAME: runs one driven test in a window; --list names all.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "app/gui/layouts.h"
+#include "app/gui/window.h"
+#include "tests/gui/gui_test.h"
+
+namespace kappascope::gui::test {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<GuiTest>& all_tests() {
+  static std::vector<GuiTest> tests;
+  return tests;
+}
+
+constexpr int kMostSettlingFrames = 6000;
+
+// A window with all that open_window() puts behind it, and the engine that drives it.
+class TestWindow {
+ public:
+  explicit TestWindow(const GuiTest& test) : test_(test) {
+    std::string pattern = (fs::temp_directory_path() / "kappascope-gui-XXXXXX").string();
+    folder_ = mkdtemp(pattern.data());
+    setenv("XDG_CONFIG_HOME", (folder_ / "config").c_str(), 1);
+    setenv("XDG_STATE_HOME", (folder_ / "state").c_str(), 1);
+    setenv("XDG_CACHE_HOME", (folder_ / "cache").c_str(), 1);
+  }
+
+  ~TestWindow() {
+    std::error_code ignored;
+    fs::remove_all(folder_, ignored);
+  }
+
+  bool run() {
+    window_ = std::make_unique<Window>(WindowOptions{.width = 1600, .height = 1000});
+    start();
+    ImGuiTestEngine* engine = ImGuiTestEngine_CreateContext();
+    ImGuiTestEngineIO& io = ImGuiTestEngine_GetIO(engine);
+    io.ConfigRunSpeed = ImGuiTestRunSpeed_Fast;
+    io.ConfigVerboseLevelOnError = ImGuiTestVerboseLevel_Info;
+    io.ConfigLogToTTY = true;
+    io.ConfigNoThrottle = true;
+    io.ConfigSavedSettings = false;
+    io.ConfigWatchdogWarning = io.ConfigWatchdogKillTest = 280;
+    ImGuiTest* test = IM_REGISTER_TEST(engine, "gui", test_.name);
+    test->TestFunc = [this](ImGuiTestContext* ctx) { drive(ctx); };
+    ImGuiTestEngine_Start(engine, ImGui::GetCurrentContext());
+    ImGuiTestEngine_QueueTest(engine, test);
+    while (!ImGuiTestEngine_IsTestQueueEmpty(engine)) frame(engine);
+    const bool passed = test->Output.Status == ImGuiTestStatus_Success;
+    ImGuiTestEngine_Stop(engine);
+    gui_.reset();
+    workspace_.reset();
+    window_.reset();
+    ImGuiTestEngine_DestroyContext(engine);
+    return passed;
+  }
+
+ private:
+  void start() {
+    settings_ = load_settings(config_folder() / "settings.json");
+    workspace_ = std::make_unique<Workspace>(
+        WorkspaceOptions{.wake = Window::wake, .scratch_parent = folder_ / "runs"});
+    gui_ = std::make_unique<Gui>(*workspace_, settings_);
+    if (settings_.last.ini.empty())
+      gui_->next_layout = built_in_layouts().front();
+    else
+      gui_->layout_to_load = settings_.last;
+  }
+
+  void frame(ImGuiTestEngine* engine) {
+    window_->wait(0);
+    if (restart_) {
+      gui_.reset();
+      workspace_.reset();
+      start();
+      restart_ = false;
+    }
+    prepare_frame(*gui_);
+    window_->frame([&] { draw_frame(*gui_); });
+    ImGuiTestEngine_PostSwap(engine);
+  }
+
+  void drive(ImGuiTestContext* ctx) {
+    Driver driver{ctx, [this]() -> Gui& { return *gui_; }, folder_, {}, {}};
+    driver.restart = [this, ctx] {
+      settings_.last = current_layout(*gui_);
+      save_settings(settings_, config_folder() / "settings.json");
+      restart_ = true;
+      ctx->Yield(3);
+    };
+    driver.resize = [this, ctx](int width, int height) {
+      window_->resize(width, height);
+      ctx->Yield(5);
+    };
+    driver.settle();  // the first layout stands
+    test_.run(driver);
+  }
+
+  const GuiTest& test_;
+  fs::path folder_;
+  Settings settings_;
+  std::unique_ptr<Window> window_;
+  std::unique_ptr<Workspace> workspace_;
+  std::unique_ptr<Gui> gui_;
+  bool restart_ = false;
+};
+
+}  // namespace
+
+bool add_test(GuiTest test) {
+  all_tests().push_back(test);
+  return true;
+}
+
+fs::path source_folder() {
+  return KAPPASCOPE_SOURCE_DIR;
+}
+
+bool Driver::settle() {
+  int quiet = 0;
+  for (int i = 0; i < kMostSettlingFrames && quiet < 4; ++i) {
+    ctx->Yield();
+    quiet = workspace().busy() || gui().wants_frame() ? 0 : quiet + 1;
+    if (workspace().busy()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return quiet >= 4;
+}
+
+int run_test(const std::string& name) {
+  for (const GuiTest& test : all_tests()) {
+    if (test.name == name) return TestWindow(test).run() ? 0 : 1;
+  }
+  std::fprintf(stderr, "no test is called %s\n", name.c_str());
+  return 2;
+}
+
+void list_tests() {
+  for (const GuiTest& test : all_tests()) std::printf("%s\n", test.name);
+}
+
+}  // namespace kappascope::gui::test
+
+int main(int count, char** words) {
+  using namespace kappascope::gui::test;
+  if (count == 2 && std::string(words[1]) == "--list") return list_tests(), 0;
+  if (count == 2) return run_test(words[1]);
+  std::fprintf(stderr, "usage: kappascope_gui_test NAME | --list\n");
+  return 2;
+}

@@ -1,0 +1,123 @@
+// Palette, shortcuts, layouts, history, sizes.
+#include "app/gui/actions.h"
+#include "app/gui/layouts.h"
+#include "tests/gui/gui_test.h"
+
+namespace kappascope::gui::test {
+
+namespace {
+
+void open_demo(Driver& driver) {
+  driver.workspace().open(source_folder() / "tests" / "figures" / "demo" / "trace.npz");
+  IM_CHECK(driver.settle());
+}
+
+}  // namespace
+
+GUI_TEST(the_palette_runs_what_is_typed) {
+  const bool dark = driver.gui().settings.dark;
+  driver.ctx->KeyPress(ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_P);
+  driver.ctx->Yield(2);
+  IM_CHECK(driver.gui().palette.open);
+  driver.ctx->KeyChars("dark");
+  driver.ctx->KeyPress(ImGuiKey_Enter);
+  driver.ctx->Yield(2);
+  IM_CHECK_NE(driver.gui().settings.dark, dark);
+  IM_CHECK(!driver.gui().palette.open);
+}
+
+GUI_TEST(every_action_has_its_own_shortcut) {
+  std::map<ImGuiKeyChord, std::string> taken;
+  for (const Action& action : actions(driver.gui())) {
+    if (!action.shortcut) continue;
+    const auto [at, fresh] = taken.emplace(action.shortcut, action.name);
+    IM_CHECK_STR_EQ(fresh ? "" : at->second.c_str(), "");
+  }
+  driver.ctx->KeyPress(ImGuiKey_F1);
+  IM_CHECK(driver.ctx->WindowInfo("//###shortcuts").Window != nullptr);
+  driver.ctx->KeyPress(ImGuiKey_F1);
+  driver.ctx->Yield(2);
+  IM_CHECK(!driver.gui().palette.overlay);
+}
+
+GUI_TEST(back_and_forward_go_through_selections) {
+  open_demo(driver);
+  Workspace& workspace = driver.workspace();
+  workspace.select_token(4);
+  workspace.select_expert(0, 1);
+  workspace.select_token(5);
+  driver.ctx->KeyPress(ImGuiMod_Alt | ImGuiKey_LeftArrow);
+  IM_CHECK_EQ(workspace.selection().token, 4);
+  IM_CHECK_EQ(workspace.selection().expert, 1);
+  driver.ctx->KeyPress(ImGuiMod_Alt | ImGuiKey_LeftArrow);
+  IM_CHECK_EQ(workspace.selection().token, 4);
+  driver.ctx->KeyPress(ImGuiMod_Alt | ImGuiKey_RightArrow);
+  driver.ctx->KeyPress(ImGuiMod_Alt | ImGuiKey_RightArrow);
+  IM_CHECK_EQ(workspace.selection().token, 5);
+  IM_CHECK(!workspace.can_go_forward());
+}
+
+GUI_TEST(every_layout_shows_its_panels) {
+  open_demo(driver);
+  for (const char* name : built_in_layouts()) {
+    driver.gui().next_layout = name;
+    IM_CHECK(driver.settle());
+    for (const auto& [id, shown] : driver.gui().shown) {
+      if (!shown) continue;
+      const ImGuiTestItemInfo info = driver.ctx->WindowInfo(("//###" + id).c_str());
+      IM_CHECK(info.Window != nullptr);
+      IM_CHECK_NE(info.Window->DockId, ImGuiID(0));
+    }
+  }
+  driver.gui().shown["messages"] = false;
+  driver.gui().settings.layouts["mine"] = current_layout(driver.gui());
+  driver.gui().next_layout = built_in_layouts().front();
+  IM_CHECK(driver.settle());
+  IM_CHECK(driver.gui().shown["messages"]);
+  driver.gui().next_layout = "mine";
+  IM_CHECK(driver.settle());
+  IM_CHECK(!driver.gui().shown["messages"]);
+}
+
+GUI_TEST(small_large_and_scaled_windows_draw) {
+  open_demo(driver);
+  for (const auto& [width, height] : {std::pair{640, 480}, {3840, 2160}, {1600, 1000}}) {
+    driver.resize(width, height);
+    IM_CHECK(driver.settle());
+    IM_CHECK_EQ(int(ImGui::GetIO().DisplaySize.x), width);
+    IM_CHECK_EQ(int(ImGui::GetIO().DisplaySize.y), height);
+    for (const auto& [id, shown] : driver.gui().shown) {
+      if (!shown) continue;
+      const ImGuiWindow* window = driver.ctx->WindowInfo(("//###" + id).c_str()).Window;
+      IM_CHECK(window != nullptr);
+      IM_CHECK_GE(window->Pos.x, 0.0f);
+      IM_CHECK_LE(window->Pos.x + window->Size.x, float(width) + 1);
+      IM_CHECK_LE(window->Pos.y + window->Size.y, float(height) + 1);
+    }
+  }
+  const float before = ImGui::GetFontSize();
+  driver.gui().settings.scale = 2;
+  IM_CHECK(driver.settle());
+  IM_CHECK_GT(ImGui::GetFontSize(), 1.9f * before);
+  driver.ctx->KeyPress(ImGuiMod_Ctrl | ImGuiKey_0);
+  driver.ctx->Yield(2);
+  IM_CHECK_EQ(driver.gui().settings.scale, 1.0);
+  driver.ctx->KeyPress(ImGuiMod_Ctrl | ImGuiKey_Equal);
+  IM_CHECK_GT(driver.gui().settings.scale, 1.0);
+  driver.ctx->KeyPress(ImGuiMod_Ctrl | ImGuiKey_Minus);
+  IM_CHECK_LT(driver.gui().settings.scale, 1.01);
+}
+
+GUI_TEST(settings_survive_a_restart) {
+  driver.gui().settings.dark = false;
+  driver.gui().settings.scale = 1.25;
+  driver.gui().shown["gate-active"] = true;
+  driver.ctx->Yield(3);
+  driver.restart();
+  IM_CHECK(driver.settle());
+  IM_CHECK(!driver.gui().settings.dark);
+  IM_CHECK_EQ(driver.gui().settings.scale, 1.25);
+  IM_CHECK(driver.gui().shown["gate-active"]);
+}
+
+}  // namespace kappascope::gui::test

@@ -1,0 +1,203 @@
+// Every panel and figure on the null backend: empty, loading, with an error, full; and what large
+// figures cost in vertices and texels.
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "app/gui/panels.h"
+#include "tests/gui/null_window.h"
+#include "tests/tools/synthetic.h"
+#include "tests/tools/synthetic_trace.h"
+
+namespace kappascope::gui {
+namespace {
+
+namespace fs = std::filesystem;
+
+const fs::path kSource = KAPPASCOPE_SOURCE_DIR;
+
+void show_everything(Gui& gui) {
+  for (const Panel& panel : panels()) gui.shown[panel.id] = true;
+  for (const FigureEntry& entry : figure_catalogue()) gui.shown[std::string(entry.id)] = true;
+}
+
+// Draws every panel and figure once by itself, so that none hides behind another's tab.
+void draw_each(NullWindow& window) {
+  for (const Panel& panel : panels()) {
+    const int errors = window.errors();
+    const ImDrawData& data = window.frame([&] {
+      draw_frame(window.gui());
+      ImGui::SetNextWindowSize({800, 600});
+      ImGui::Begin("alone", nullptr, ImGuiWindowFlags_NoDocking);
+      panel.draw(window.gui());
+      ImGui::End();
+    });
+    EXPECT_GT(data.TotalVtxCount, 0) << panel.id;
+    EXPECT_EQ(window.errors(), errors) << panel.id;
+  }
+  for (const FigureEntry& entry : figure_catalogue()) {
+    window.frame([&] {
+      draw_frame(window.gui());
+      ImGui::SetNextWindowSize({800, 600});
+      ImGui::Begin("alone", nullptr, ImGuiWindowFlags_NoDocking);
+      draw_figure_panel(window.gui(), std::string(entry.id));
+      ImGui::End();
+    });
+    EXPECT_EQ(window.errors(), 0) << entry.id;
+  }
+}
+
+TEST(Panels, DrawWhenNothingIsOpen) {
+  NullWindow window;
+  window.settle();
+  show_everything(window.gui());
+  draw_each(window);
+  EXPECT_EQ(window.workspace().messages().size(), 0u);
+}
+
+TEST(Panels, DrawWhileTheyLoad) {
+  NullWindow window;
+  window.workspace().open(kSource / "assets" / "d8-kappa");
+  window.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
+  show_everything(window.gui());
+  for (int i = 0; i < 20; ++i) draw_each(window);  // jobs come and go meanwhile
+  window.settle();
+  EXPECT_EQ(window.workspace().traces().size(), 1u);
+}
+
+TEST(Panels, DrawAfterAnError) {
+  NullWindow window;
+  window.workspace().open(kSource / "nowhere");
+  window.settle();
+  ASSERT_EQ(window.workspace().messages().size(), 1u);
+  EXPECT_EQ(window.workspace().messages()[0].code, ExitCode::io);
+  draw_each(window);
+}
+
+TEST(Panels, DrawEverythingOfARun) {
+  NullWindow window;
+  for (const bool dark : {true, false}) {
+    window.settings().dark = dark;
+    if (dark) window.workspace().open(kSource / "assets" / "d8-kappa");
+    window.settle();
+    window.workspace().next_run.text =
+        "Once upon a time, in Ελλάδα and 日本, \xF0\x9F\x90\x99 swam.";
+    window.workspace().run();
+    window.settle();
+    show_everything(window.gui());
+    draw_each(window);
+    window.settle();
+    for (const FigureEntry& entry : figure_catalogue())
+      window.workspace().figure(std::string(entry.id), {});
+    window.settle();
+    for (const FigureEntry& entry : figure_catalogue()) {
+      const auto figure = window.workspace().figure(std::string(entry.id), {});
+      ASSERT_TRUE(figure) << entry.id;
+      EXPECT_FALSE(figure->failure) << entry.id << ": " << figure->failure.message;
+    }
+  }
+  EXPECT_EQ(window.workspace().messages().size(), 0u);
+  EXPECT_EQ(window.workspace().traces().size(), 2u);
+}
+
+TEST(Panels, FollowOneSelection) {
+  NullWindow window;
+  window.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
+  window.settle();
+  Workspace& workspace = window.workspace();
+  workspace.select_token(5);
+  workspace.select_expert(1, 3);
+  window.settle();
+  ASSERT_TRUE(workspace.token_card());
+  EXPECT_EQ(workspace.token_card()->token, 5);
+  ASSERT_TRUE(workspace.expert_card());
+  EXPECT_EQ(workspace.expert_card()->expert, 3);
+}
+
+// "Threads" or "VmRSS" (kB) of this process.
+long process_status(const std::string& field) {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with(field + ":")) return std::stol(line.substr(field.size() + 1));
+  return -1;
+}
+
+TEST(Panels, FiveHundredTracesOpenAndCloseWithoutGrowth) {
+  const long threads = process_status("Threads");
+  {
+    NullWindow window;
+    Workspace& workspace = window.workspace();
+    long settled = 0;
+    for (int i = 0; i < 500; ++i) {
+      workspace.open(kSource / "tests" / "figures" / "demo" / "trace.npz");
+      while (workspace.traces().empty()) window.frame();
+      window.frame();  // figures and cards are asked for, and cancelled with the trace
+      workspace.close_trace(workspace.traces().front().id);
+      if (i == 100) settled = process_status("VmRSS");
+    }
+    window.settle();
+    EXPECT_LT(process_status("VmRSS"), settled + 30000);
+    EXPECT_EQ(workspace.messages().size(), 0u);
+  }
+  EXPECT_EQ(process_status("Threads"), threads);
+}
+
+// A figure of rows × columns cells that a job made.
+std::shared_ptr<const PreparedFigure> cells(std::int64_t rows, std::int64_t columns) {
+  Figure figure;
+  kappascope::Panel panel;
+  HeatMap map;
+  map.rows = rows;
+  map.columns = columns;
+  for (std::int64_t i = 0; i < rows * columns; ++i) map.cells.push_back(float(i % 977));
+  panel.x.scale = panel.y.scale = Scale::linear;
+  panel.heat_map.push_back(std::move(map));
+  figure.panels.push_back(std::move(panel));
+  return std::make_shared<const PreparedFigure>(std::move(figure));
+}
+
+struct Cost {
+  int vertices = 0;
+  std::int64_t texels_at_most = 0;  // in one frame
+  std::int64_t texels_at_rest = 0;
+};
+
+// Draws the figure while the mouse wheel zooms in and out over it, then at rest.
+Cost cost_of(const std::shared_ptr<const PreparedFigure>& figure) {
+  NullWindow window({1000, 800});
+  window.settle();
+  FigureViewState state;
+  Cost cost;
+  const auto draw = [&] {
+    ImGui::SetNextWindowPos({0, 0});
+    ImGui::SetNextWindowSize({1000, 800});
+    ImGui::Begin("figure", nullptr, ImGuiWindowFlags_NoDecoration);
+    draw_figure("figure", figure, {}, theme(true), state, ImGui::GetContentRegionAvail());
+    ImGui::End();
+  };
+  ImGuiIO& io = ImGui::GetIO();
+  for (int i = 0; i < 60; ++i) {
+    io.AddMousePosEvent(500, 400);
+    if (i > 10 && i < 50) io.AddMouseWheelEvent(0, i % 12 < 8 ? 1.0f : -1.0f);
+    const ImDrawData& data = window.frame(draw);
+    cost.vertices = std::max(cost.vertices, data.TotalVtxCount);
+    cost.texels_at_most = std::max(cost.texels_at_most, figure_counts().texels_made);
+    cost.texels_at_rest = figure_counts().texels_made;
+  }
+  EXPECT_FALSE(figure_counts().tiles_missing);
+  return cost;
+}
+
+TEST(Panels, LargeHeatMapsCostWhatIsVisible) {
+  const Cost small = cost_of(cells(500, 500)), large = cost_of(cells(5000, 5000));
+  EXPECT_EQ(small.texels_at_rest, 0);
+  EXPECT_EQ(large.texels_at_rest, 0);
+  EXPECT_GT(large.texels_at_most, 0);
+  // 1,000 × 800 pixels; a tile may hang over every edge.
+  EXPECT_LE(large.texels_at_most, 4 * 1000 * 800);
+  EXPECT_LE(large.vertices, 2 * small.vertices);
+  EXPECT_LE(large.vertices, 20000);
+}
+
+}  // namespace
+}  // namespace kappascope::gui

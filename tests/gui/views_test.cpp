@@ -1,0 +1,142 @@
+// Figures and cards: every view, clicks that select, files that are exported.
+#include <imgui_internal.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "app/gui/layouts.h"
+#include "tests/gui/gui_test.h"
+
+namespace kappascope::gui::test {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+void open_demo(Driver& driver) {
+  driver.workspace().open(source_folder() / "tests" / "figures" / "demo" / "trace.npz");
+  IM_CHECK(driver.settle());
+}
+
+// Brings a panel to the front; its window.
+ImGuiWindow* show(Driver& driver, const std::string& id) {
+  driver.gui().shown[id] = true;
+  driver.ctx->Yield(2);
+  driver.gui().focus = id;
+  driver.settle();
+  return driver.ctx->WindowInfo(("//###" + id).c_str()).Window;
+}
+
+std::string read_file(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+}  // namespace
+
+GUI_TEST(every_view_can_be_shown) {
+  open_demo(driver);
+  for (const FigureEntry& entry : figure_catalogue()) {
+    const std::string id(entry.id);
+    const ImGuiWindow* window = show(driver, id);
+    IM_CHECK(window != nullptr);
+    IM_CHECK_SILENT(window->Active && !window->Hidden);
+    const FigurePanelState& state = driver.gui().figures[id];
+    IM_CHECK(state.view.shown != nullptr);
+    IM_CHECK_STR_EQ(state.view.shown->failure.message.c_str(), "");
+  }
+}
+
+GUI_TEST(a_click_in_a_figure_selects_everywhere) {
+  open_demo(driver);
+  Workspace& workspace = driver.workspace();
+  workspace.select_token(0);
+  const ImGuiWindow* window = show(driver, "kappa-tokens");
+  IM_CHECK(window != nullptr);
+  const Selection before = workspace.selection();
+  driver.ctx->MouseMoveToPos(
+      {window->Pos.x + 0.7f * window->Size.x, window->Pos.y + 0.45f * window->Size.y});
+  driver.ctx->MouseClick();
+  IM_CHECK(driver.settle());
+  const Selection after = workspace.selection();
+  IM_CHECK_NE(after.token, before.token);
+  const Trace& trace = *workspace.current_trace();
+  const TraceLayer layer(trace, after.layer);
+  IM_CHECK_EQ(after.expert, layer.expert(after.token * trace.slots));
+  IM_CHECK(workspace.token_card() != nullptr);
+  IM_CHECK_EQ(workspace.token_card()->token, after.token);
+  IM_CHECK(workspace.expert_card() != nullptr);
+  IM_CHECK_EQ(workspace.expert_card()->expert, after.expert);
+  IM_CHECK(workspace.can_go_back());
+}
+
+GUI_TEST(the_wheel_zooms_and_a_double_click_shows_all) {
+  open_demo(driver);
+  const ImGuiWindow* window = show(driver, "kappa-tokens");
+  IM_CHECK(window != nullptr);
+  const auto span = [&] {
+    const FigureViewState& view = driver.gui().figures["kappa-tokens"].view;
+    return view.x[0].high - view.x[0].low;
+  };
+  const double all = span();
+  driver.ctx->MouseMoveToPos(
+      {window->Pos.x + 0.6f * window->Size.x, window->Pos.y + 0.45f * window->Size.y});
+  driver.ctx->MouseWheelY(3);
+  driver.ctx->Yield(3);
+  IM_CHECK_LT(span(), all);
+  driver.ctx->MouseDoubleClick();
+  driver.ctx->Yield(3);
+  IM_CHECK_EQ(span(), all);
+}
+
+GUI_TEST(each_format_can_be_exported) {
+  open_demo(driver);
+  const fs::path folder = driver.folder / "export";
+  for (const auto& [format, begin] : {std::pair{FigureFormat::svg, "<?xml"},
+                                      {FigureFormat::pdf, "%PDF"},
+                                      {FigureFormat::png, "\x89PNG"},
+                                      {FigureFormat::csv, "layer"}}) {
+    open_export_dialog(driver.gui(), "kappa-tokens");
+    driver.ctx->Yield(3);
+    driver.gui().exporting.format = format;
+    driver.gui().exporting.folder = folder.string();
+    driver.gui().exporting.style.width_mm = 85;
+    driver.ctx->Yield(2);
+    driver.ctx->ItemClick("//$FOCUSED/###write");
+    IM_CHECK(driver.settle());
+    IM_CHECK(!driver.gui().exporting.failed);
+    const char* const names[] = {"svg", "pdf", "png", "csv"};
+    const std::string text =
+        read_file(folder / (std::string("kappa-tokens.") + names[int(format)]));
+    IM_CHECK_STR_EQ(text.substr(0, std::string(begin).size()).c_str(), begin);
+    driver.ctx->PopupCloseAll();
+  }
+}
+
+GUI_TEST(all_views_are_exported_at_once) {
+  open_demo(driver);
+  const fs::path folder = driver.folder / "all";
+  open_export_dialog(driver.gui(), "");
+  driver.ctx->Yield(3);
+  driver.gui().exporting.folder = folder.string();
+  driver.ctx->Yield(2);
+  driver.ctx->ItemClick("//$FOCUSED/###write");
+  IM_CHECK(driver.settle());
+  std::size_t files = 0;
+  for (const auto& entry : fs::directory_iterator(folder))
+    files += entry.path().extension() == ".svg";
+  IM_CHECK_EQ(files, figure_catalogue().size());
+  driver.ctx->PopupCloseAll();
+}
+
+GUI_TEST(values_and_commands_are_copied) {
+  open_demo(driver);
+  copy_values(driver.gui(), "kappa-tokens");
+  IM_CHECK(driver.settle());
+  IM_CHECK(std::string(ImGui::GetClipboardText()).starts_with("layer\t"));
+  const std::string command = export_command(driver.gui(), "kappa-tokens");
+  IM_CHECK(command.find("kappascope plot ") != std::string::npos);
+  IM_CHECK(command.find("--figures kappa-tokens") != std::string::npos);
+}
+
+}  // namespace kappascope::gui::test
