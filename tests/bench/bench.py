@@ -391,6 +391,70 @@ def p13(bench):
     ours.close()
 
 
+def frames(bench):
+    """W1: a frame that zooms over 25 million cells against ImPlot's heat map of one million; W2: the
+    same frame against one over 250 thousand."""
+    cells = {"large": 25e6, "small": 250e3}
+    sides = {name: bench.program("kappascope_window_bench").make("heat_map", cells=count)
+             for name, count in cells.items()}
+    sides["implot"] = bench.program("kappascope_window_bench").make("implot", cells=1e6)
+    times = dict(zip(sides, bench.interleave(*[lambda _, s=s: s.seconds() for s in sides.values()])))
+    for side in sides.values():
+        side.close()
+    milliseconds = 1000 * quartiles(times["large"])[1]
+    bench.add("W1_frame", [b / a for a, b in zip(times["large"], times["implot"])], 30,
+              f"ImPlot::PlotHeatmap of 1 M cells; ours took {milliseconds:.2f} ms")
+    bench.add("W2_frame_growth", [a / b for a, b in zip(times["large"], times["small"])], 1.15,
+              "ours over 250 thousand cells", above=False)
+
+
+def display():
+    """A display of its own for programs that open windows."""
+    ready, told = os.pipe()
+    server = subprocess.Popen(["Xvfb", "-displayfd", str(told), "-screen", "0", "1600x1000x24"],
+                              pass_fds=[told], stderr=subprocess.DEVNULL)
+    os.close(told)
+    with os.fdopen(ready) as answer:
+        return server, f":{answer.readline().strip()}"
+
+
+PICTURE = """
+import sys, numpy as np, matplotlib
+matplotlib.use("agg")
+import matplotlib.pyplot as plot
+if len(sys.argv) > 2:
+    plot.imshow(np.load(sys.argv[2])["router_top1_prob"], aspect="auto", interpolation="none")
+plot.savefig(sys.argv[1])
+"""
+
+
+def pictures(bench):
+    """W3: start to the first picture of an empty window; W4: of a trace of a gigabyte."""
+    if not shutil.which("Xvfb"):
+        return bench.put("W3_start", {"ratio": None, "peer": "no Xvfb", "goal": None, "holds": None})
+    server, name = display()
+    environment = {**os.environ, "DISPLAY": name, "LIBGL_ALWAYS_SOFTWARE": "1"}
+    trace = bench.model("large", hidden=32, layers=48, moe_start=0, experts=128, slots=8,
+                        granularity="per-expert", dtype="bfloat16", trace=20480) / "trace"
+    picture = str(bench.folder / "window.png")
+
+    def whole(command):
+        begin = time.perf_counter()
+        subprocess.run(command, check=True, env=environment)
+        return time.perf_counter() - begin
+    ours = [str(bench.build / "release/kappascope"), "--screenshot", picture]
+    theirs = [sys.executable, "-c", PICTURE, picture]
+    for row, document, peer in (
+            ("W3_start", [], []),
+            ("W4_trace", ["--view", "router-confidence", str(trace)], [str(trace / "trace.npz")])):
+        mine, other = bench.interleave(lambda _, d=document: whole(ours + d),
+                                       lambda _, p=peer: whole(theirs + p))
+        bench.add(row, [b / a for a, b in zip(mine, other)], None,
+                  f"matplotlib, whole process; ours took {1000 * quartiles(mine)[1]:.0f} ms")
+    server.terminate()
+    server.wait()
+
+
 def slope(sizes, seconds):
     x, y = [math.log(s) for s in sizes], [math.log(s) for s in seconds]
     mean_x, mean_y = sum(x) / len(x), sum(y) / len(y)
@@ -433,7 +497,7 @@ def gpu(row):
 
 
 ROWS = {"P1": p1, "P2": p2, "P4": p4, "P5": p5, "P6": p6, "P7": p7, "P8": p8, "P11": p11,
-        "P12": p12, "P13": p13, "growth": growth,
+        "P12": p12, "P13": p13, "W1": frames, "W3": pictures, "growth": growth,
         **{row: gpu(row) for row in ("G1", "G2", "G3", "G4")}}
 
 

@@ -1,0 +1,116 @@
+// kappascope_window_bench: what a frame of the window costs on Dear ImGui's null backend, beside
+// ImPlot's own heat map. A work draws the same zooming and panning over and over.
+#include <implot.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/figure/prepared.h"
+#include "tests/bench/work.h"
+#include "tests/gui/null_window.h"
+
+namespace kappascope::bench {
+namespace {
+
+using namespace kappascope::gui;
+
+constexpr int kFrames = 48;
+constexpr float kWidth = 1200, kHeight = 900;
+
+std::vector<float> noise(std::int64_t count) {
+  std::vector<float> values(std::size_t(count), 0.0F);
+  std::uint32_t state = 1;
+  for (float& value : values) {
+    state = state * 1664525U + 1013904223U;
+    value = float(state >> 8) / float(1 << 24);
+  }
+  return values;
+}
+
+// Frames of one window with the mouse at its middle: the wheel zooms in and out, then it rests.
+class FrameWork : public Work {
+ public:
+  Json run(const Json&) override {
+    std::vector<double> seconds;
+    int vertices = 0;
+    for (int i = 0; i < kFrames; ++i) {
+      ImGuiIO& io = ImGui::GetIO();
+      io.AddMousePosEvent(kWidth / 2, kHeight / 2);
+      const int turn = i % 16;
+      if (turn < 6) io.AddMouseWheelEvent(0, 1);
+      if (turn >= 8 && turn < 14) io.AddMouseWheelEvent(0, -1);
+      const double begin = seconds_now();
+      const ImDrawData& data = window_.frame([this] {
+        ImGui::SetNextWindowPos({0, 0});
+        ImGui::SetNextWindowSize({kWidth, kHeight});
+        ImGui::Begin("figure", nullptr, ImGuiWindowFlags_NoDecoration);
+        draw();
+        ImGui::End();
+      });
+      seconds.push_back(seconds_now() - begin);
+      vertices = std::max(vertices, data.TotalVtxCount);
+    }
+    std::nth_element(seconds.begin(), seconds.begin() + kFrames / 2, seconds.end());
+    return {{"seconds", seconds[kFrames / 2]}, {"vertices", vertices}};
+  }
+
+ protected:
+  virtual void draw() = 0;
+
+ private:
+  NullWindow window_{{kWidth, kHeight}};
+};
+
+class HeatMapWork final : public FrameWork {
+ public:
+  explicit HeatMapWork(const Json& arguments) {
+    const auto side = std::int64_t(std::sqrt(arguments.at("cells").get<double>()));
+    Figure figure;
+    kappascope::Panel panel;
+    HeatMap map;
+    map.rows = map.columns = side;
+    map.cells = noise(side * side);
+    panel.heat_map.push_back(std::move(map));
+    figure.panels.push_back(std::move(panel));
+    figure_ = std::make_shared<const PreparedFigure>(std::move(figure));
+  }
+
+ private:
+  void draw() override {
+    draw_figure("figure", figure_, {}, theme(true), state_, ImGui::GetContentRegionAvail());
+  }
+
+  std::shared_ptr<const PreparedFigure> figure_;
+  FigureViewState state_;
+};
+
+class ImPlotWork final : public FrameWork {
+ public:
+  explicit ImPlotWork(const Json& arguments)
+      : side_(int(std::sqrt(arguments.at("cells").get<double>()))),
+        cells_(noise(std::int64_t(side_) * side_)) {}
+
+ private:
+  void draw() override {
+    if (!ImPlot::BeginPlot("figure", ImGui::GetContentRegionAvail())) return;
+    ImPlot::PlotHeatmap("cells", cells_.data(), side_, side_, 0, 1, nullptr);
+    ImPlot::EndPlot();
+  }
+
+  int side_;
+  std::vector<float> cells_;
+};
+
+template <typename Made>
+std::unique_ptr<Work> make(const Json& arguments) {
+  return std::make_unique<Made>(arguments);
+}
+
+}  // namespace
+}  // namespace kappascope::bench
+
+int main() {
+  using namespace kappascope::bench;
+  return serve({{"heat_map", make<HeatMapWork>}, {"implot", make<ImPlotWork>}});
+}
