@@ -5,9 +5,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <exception>
 #include <filesystem>
-#include <new>
 
 #include "app/cli/command_line.h"
 #include "app/cli/terminal.h"
@@ -110,11 +108,6 @@ void occupy_standard_descriptors() {
   }
 }
 
-int report(ExitCode code, const char* line) noexcept {
-  std::fprintf(stderr, "kappascope: %s\n", line);
-  return int(code);
-}
-
 }  // namespace
 
 std::filesystem::path assets_folder() {
@@ -132,13 +125,9 @@ int main(int count, char** words) {
   signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write
   try {
     return dispatch(count, words);
-  } catch (const Error& error) {
-    return report(error.code(), error.what());
-  } catch (const std::bad_alloc&) {
-    return report(ExitCode::memory, "out of memory");
-  } catch (const std::filesystem::filesystem_error& error) {
-    return report(ExitCode::io, printable(error.what()).c_str());
-  } catch (const std::exception& error) {
-    return report(ExitCode::internal, printable(error.what()).c_str());
+  } catch (...) {
+    const Failure failure = failure_in_flight();
+    std::fprintf(stderr, "kappascope: %s\n", failure.message.c_str());
+    return int(failure.code);
   }
 }

@@ -1,6 +1,8 @@
 #include "core/error.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <new>
 
 #include "core/utf8.h"
 
@@ -65,6 +67,22 @@ std::string describe(const Place& place, std::string_view what) {
   if (!place.tensor.empty()) line += "tensor " + printable_part(place.tensor) + ": ";
   if (place.offset >= 0) line += "offset " + std::to_string(place.offset) + ": ";
   return line + printable_part(what);
+}
+
+Failure failure_in_flight() noexcept {
+  try {
+    throw;
+  } catch (const Error& error) {
+    return error.failure();
+  } catch (const std::bad_alloc&) {
+    return {ExitCode::memory, "out of memory"};
+  } catch (const std::filesystem::filesystem_error& error) {
+    return {ExitCode::io, printable(error.what())};
+  } catch (const std::exception& error) {
+    return {ExitCode::internal, printable(error.what())};
+  } catch (...) {
+    return {ExitCode::internal, "an exception of an unknown kind"};
+  }
 }
 
 void Faults::add_text(ExitCode code, std::string text) {

@@ -63,6 +63,10 @@ class Error : public std::exception {
   Failure failure_;
 };
 
+// Of the exception in flight, to be called in a catch block: an Error's own; memory, io (file
+// system) or internal with one line for any other.
+Failure failure_in_flight() noexcept;
+
 // "a", 3, "b" → "a3b"
 template <typename... Parts>
 std::string join_words(const Parts&... parts) {

@@ -25,10 +25,6 @@ Failure guarded(Work&& work) noexcept {
     return {};
   } catch (const Stopped&) {
     return {ExitCode::interrupted, "interrupted"};
-  } catch (const Error& error) {
-    return error.failure();
-  } catch (const std::bad_alloc&) {
-    return {ExitCode::memory, "out of memory"};
   } catch (const c10::OutOfMemoryError& error) {  // says how much, and how much is free
     return {ExitCode::memory, first_line(error)};
   } catch (const c10::AcceleratorError& error) {
@@ -38,8 +34,8 @@ Failure guarded(Work&& work) noexcept {
     const bool memory = reason.find("allocate memory") != std::string::npos;
     const bool cuda = reason.find("CUDA") != std::string::npos;
     return {memory ? ExitCode::memory : cuda ? ExitCode::gpu : ExitCode::internal, reason};
-  } catch (const std::exception& error) {
-    return {ExitCode::internal, printable(error.what())};
+  } catch (...) {
+    return failure_in_flight();
   }
 }
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <limits>
-#include <new>
 
 #include "core/trace/kappa_statistics.h"
 #include "core/trace/running_sums.h"
@@ -296,12 +295,8 @@ struct TraceRecorder::State {
     if (failure) return false;
     try {
       work();
-    } catch (const Error& error) {
-      failure = error.failure();
-    } catch (const std::bad_alloc&) {
-      failure = {ExitCode::memory, "out of memory while recording the trace"};
-    } catch (const std::exception& error) {
-      failure = {ExitCode::internal, error.what()};
+    } catch (...) {
+      failure = failure_in_flight();
     }
     return !failure;
   }
