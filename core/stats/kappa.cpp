@@ -106,27 +106,30 @@ KappaFunction kappa_function(const TraceLayer& layer) {
   return result;
 }
 
-KappaPopulation::KappaPopulation(const TraceLayer& layer, const KappaFunction& kappa)
-    : kappa_(kappa),
+KappaValues::KappaValues(const TraceLayer& layer, const KappaFunction& kappa)
+    : layer_(layer),
+      kappa_(kappa),
       score_(layer.slot_part(layer.trace.kappa_input)),
       recorded_(layer.slot_part(layer.trace.kappa_min)),
-      entries_(layer.kept_by_expert()) {
-  if (!kappa.experts.empty()) {
-    log_bound_ = std::abs(static_cast<double>(kappa.experts.front().log_bound));
-    sign_ = kappa.experts.front().log_bound < 0 ? -1 : 1;
+      recorded_mean_(layer.slot_part(layer.trace.kappa_mean)) {
+  if (kappa.experts.empty()) return;
+  log_bound_ = std::abs(static_cast<double>(kappa.experts.front().log_bound));
+  sign_ = kappa.experts.front().log_bound < 0 ? -1 : 1;
+}
+
+KappaPopulation::KappaPopulation(const TraceLayer& layer, const KappaFunction& kappa)
+    : KappaValues(layer, kappa), begin_(static_cast<std::size_t>(layer.experts) + 1) {
+  const std::int64_t all = layer.tokens * layer.slots;
+  for (std::int64_t entry = 0; entry < all; ++entry)
+    if (counts(entry)) ++begin_[static_cast<std::size_t>(layer.expert(entry)) + 1];
+  for (std::size_t e = 1; e < begin_.size(); ++e) begin_[e] += begin_[e - 1];
+  entries_.resize(static_cast<std::size_t>(begin_.back()));
+  std::vector<std::int64_t> next = begin_;
+  for (std::int64_t entry = 0; entry < all; ++entry) {
+    if (!counts(entry)) continue;
+    auto& at = next[static_cast<std::size_t>(layer.expert(entry))];
+    entries_[static_cast<std::size_t>(at++)] = entry;
   }
-  // Entries that NaN or Inf weights spoilt are left out.
-  const std::span<const float> means = layer.slot_part(layer.trace.kappa_mean);
-  std::vector<std::int64_t> begin(1, 0), entries;
-  for (std::int64_t e = 0; e < layer.experts; ++e) {
-    for (const std::int64_t entry : entries_.of(e)) {
-      if (!means.empty() && std::isfinite(means[static_cast<std::size_t>(entry)])) {
-        entries.push_back(entry);
-      }
-    }
-    begin.push_back(std::ssize(entries));
-  }
-  entries_ = {std::move(begin), std::move(entries)};
 }
 
 KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert) {
@@ -181,22 +184,21 @@ SlotLogKappa slot_log_kappa(const TraceLayer& layer, const KappaFunction& kappa,
   SlotLogKappa result;
   result.value.assign(static_cast<std::size_t>(layer.tokens * layer.slots), kAbsent);
   result.exact = kappa.source != KappaFunction::Source::unknown;
-  const KappaPopulation population(layer, kappa);
+  const KappaValues values(layer, kappa);
   const std::span<const float> means = layer.slot_part(layer.trace.kappa_mean);
-  for (std::int64_t e = 0; e < population.experts(); ++e) {
-    if (expert >= 0 && e != expert) continue;
-    for (const std::int64_t entry : population.entries(e)) {
-      double& value = result.value[static_cast<std::size_t>(entry)];
-      if (!result.exact) {
-        value = std::log(static_cast<double>(means[static_cast<std::size_t>(entry)]));
-        continue;
-      }
-      double sum = 0;
-      population.each_of_entry(e, entry, [&](float u, std::int64_t multiplicity) {
-        sum += population.log_kappa(u) * static_cast<double>(multiplicity);
-      });
-      value = sum / static_cast<double>(kappa.gates);
+  for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
+    const std::int64_t e = layer.expert(entry);
+    if ((expert >= 0 && e != expert) || !values.counts(entry)) continue;
+    double& value = result.value[static_cast<std::size_t>(entry)];
+    if (!result.exact) {
+      value = std::log(static_cast<double>(means[static_cast<std::size_t>(entry)]));
+      continue;
     }
+    double sum = 0;
+    values.each_of_entry(e, entry, [&](float u, std::int64_t multiplicity) {
+      sum += values.log_kappa(u) * static_cast<double>(multiplicity);
+    });
+    value = sum / static_cast<double>(kappa.gates);
   }
   return result;
 }

@@ -26,15 +26,17 @@ struct KappaFunction {
 };
 KappaFunction kappa_function(const TraceLayer& layer);
 
-// The population of one layer: u of every kept entry with finite κ, and what makes κ of it.
-class KappaPopulation {
+// u of the entries of one layer, and what makes κ of it.
+class KappaValues {
  public:
-  KappaPopulation(const TraceLayer& layer, const KappaFunction& kappa);
+  KappaValues(const TraceLayer& layer, const KappaFunction& kappa);
 
-  std::int64_t experts() const { return std::ssize(entries_.begin) - 1; }
-  std::span<const std::int64_t> entries(std::int64_t e) const { return entries_.of(e); }
-  std::int64_t count(std::int64_t e) const { return std::ssize(entries(e)) * kappa_.gates; }
-  std::int64_t count() const { return std::ssize(entries_.entries) * kappa_.gates; }
+  // False: dropped, or spoilt by NaN or Inf weights.
+  bool counts(std::int64_t entry) const {
+    return layer_.kept(entry) && layer_.router_finite(entry / layer_.slots) &&
+           !recorded_mean_.empty() &&
+           std::isfinite(recorded_mean_[static_cast<std::size_t>(entry)]);
+  }
 
   // visit(u, multiplicity) for every value of one entry. u grows with κ.
   template <typename Visit>
@@ -47,11 +49,6 @@ class KappaPopulation {
     if (view.gate_stride == 0) return visit(sign_ * argument(view, s, 0), kappa_.gates);
     for (std::int64_t i = 0; i < kappa_.gates; ++i) visit(sign_ * argument(view, s, i), 1);
   }
-  template <typename Visit>
-  void each(std::int64_t e, Visit&& visit) const {
-    for (const std::int64_t entry : entries(e)) each_of_entry(e, entry, visit);
-  }
-
   double log_kappa(float u) const {
     if (kappa_.source == KappaFunction::Source::constant) return std::log(static_cast<double>(u));
     // tanh by one exponential: absolute error 1e-16, a third of the time
@@ -61,17 +58,42 @@ class KappaPopulation {
     return kappa_.source == KappaFunction::Source::constant ? u : std::exp(log_kappa(u));
   }
 
+ protected:
+  const TraceLayer& layer_;
+  const KappaFunction& kappa_;
+
  private:
   static float argument(const KappaView& view, float s, std::int64_t i) {
     const float b = view.bias[i * view.gate_stride];
     return view.scale == nullptr ? s * b : view.scale[i * view.gate_stride] * s + b;
   }
 
-  const KappaFunction& kappa_;
-  std::span<const float> score_, recorded_;  // [T,K]
-  double log_bound_ = 0;                     // |ln U|
-  float sign_ = 1;                           // −1 where U < 1
-  TraceLayer::ByExpert entries_;
+  std::span<const float> score_, recorded_, recorded_mean_;  // [T,K]
+  double log_bound_ = 0;                                     // |ln U|
+  float sign_ = 1;                                           // −1 where U < 1
+};
+
+// The population of one layer: the entries that count, by expert.
+class KappaPopulation : public KappaValues {
+ public:
+  KappaPopulation(const TraceLayer& layer, const KappaFunction& kappa);
+
+  std::int64_t experts() const { return layer_.experts; }
+  std::span<const std::int64_t> entries(std::int64_t e) const {  // t·K + k, ascending
+    const auto first = static_cast<std::size_t>(begin_[static_cast<std::size_t>(e)]);
+    const auto last = static_cast<std::size_t>(begin_[static_cast<std::size_t>(e) + 1]);
+    return std::span(entries_).subspan(first, last - first);
+  }
+  std::int64_t count(std::int64_t e) const { return std::ssize(entries(e)) * kappa_.gates; }
+  std::int64_t count() const { return std::ssize(entries_) * kappa_.gates; }
+
+  template <typename Visit>
+  void each(std::int64_t e, Visit&& visit) const {
+    for (const std::int64_t entry : entries(e)) each_of_entry(e, entry, visit);
+  }
+
+ private:
+  std::vector<std::int64_t> begin_, entries_;  // [E+1], by expert
 };
 
 // κ over kept (token, slot, gate) of one layer, or of one expert of it. When α and b are not there,

@@ -50,32 +50,6 @@ TraceLayer::TraceLayer(const Trace& trace_, std::int64_t m)
   }
 }
 
-std::span<const std::int64_t> TraceLayer::ByExpert::of(std::int64_t e) const {
-  const auto first = static_cast<std::size_t>(begin[static_cast<std::size_t>(e)]);
-  const auto last = static_cast<std::size_t>(begin[static_cast<std::size_t>(e) + 1]);
-  return std::span(entries).subspan(first, last - first);
-}
-
-TraceLayer::ByExpert TraceLayer::kept_by_expert() const {
-  ByExpert result;
-  result.begin.assign(static_cast<std::size_t>(experts) + 1, 0);
-  const auto counted = [&](std::int64_t entry) {
-    return kept(entry) && router_finite(entry / slots);
-  };
-  for (std::int64_t entry = 0; entry < tokens * slots; ++entry) {
-    if (counted(entry)) ++result.begin[static_cast<std::size_t>(expert(entry)) + 1];
-  }
-  for (std::size_t e = 1; e < result.begin.size(); ++e) result.begin[e] += result.begin[e - 1];
-  result.entries.resize(static_cast<std::size_t>(result.begin.back()));
-  std::vector<std::int64_t> next = result.begin;
-  for (std::int64_t entry = 0; entry < tokens * slots; ++entry) {
-    if (!counted(entry)) continue;
-    result.entries[static_cast<std::size_t>(next[static_cast<std::size_t>(expert(entry))]++)] =
-        entry;
-  }
-  return result;
-}
-
 std::vector<double> relative_depth(const Trace& trace) {
   std::int64_t passes = 1, layers = std::max<std::int64_t>(trace.model_layers, 1);
   for (const std::int32_t pass : trace.pass_index)

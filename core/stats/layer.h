@@ -47,13 +47,6 @@ struct TraceLayer {
   bool router_finite(std::int64_t t) const {
     return entropy_.empty() || std::isfinite(entropy_[static_cast<std::size_t>(t)]);
   }
-  // Kept entries of finite router numbers, by expert, each in token order.
-  struct ByExpert {
-    std::vector<std::int64_t> begin;    // [E+1]
-    std::vector<std::int64_t> entries;  // t·K + k
-    std::span<const std::int64_t> of(std::int64_t e) const;
-  };
-  ByExpert kept_by_expert() const;
 
  private:
   std::span<const std::int16_t> chosen_;

@@ -1,9 +1,11 @@
 #include "core/stats/maps.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <limits>
 
+#include "core/parallel.h"
 #include "core/stats/kappa.h"
 #include "core/stats/layer.h"
 #include "core/stats/mean.h"
@@ -52,27 +54,30 @@ std::span<float> row_of(LayerMap& map, std::int64_t row) {
       .subspan(static_cast<std::size_t>(row * map.columns), static_cast<std::size_t>(map.columns));
 }
 
-// fill(layer, row) for every recorded layer and its row of the map, or for the only one.
+// fill(layer, row) for every recorded layer and its row of the map, or for the only one; rows at a
+// time.
 template <typename Fill>
 void each_row(const Trace& trace, LayerMap& map, std::int64_t only, Fill&& fill) {
-  for (std::int64_t row = 0; row < map.rows; ++row) {
+  for_each_parallel(map.rows, [&](std::int64_t row) {
     fill(TraceLayer(trace, only < 0 ? row : only), row_of(map, row));
-  }
+  });
 }
 
 // exp of what fill(layer, value, row) makes of ln κ.
 template <typename Fill>
 LayerMap kappa_map(const Trace& trace, std::int64_t columns, std::int64_t only, Fill&& fill) {
   LayerMap map = empty_map(trace, columns, only);
+  std::atomic<bool> exact = true;
   each_row(trace, map, only, [&](const TraceLayer& layer, std::span<float> row) {
     const SlotLogKappa logs = slot_log_kappa(layer, kappa_function(layer));
-    map.exact = map.exact && logs.exact;
+    if (!logs.exact) exact = false;
     const auto value = [&](std::int64_t entry) {
       return logs.value[static_cast<std::size_t>(entry)];
     };
     fill(layer, value, row);
+    for (float& mean : row) mean = std::exp(mean);
   });
-  for (float& value : map.values) value = std::exp(value);
+  map.exact = exact;
   return map;
 }
 
@@ -80,16 +85,14 @@ LayerMap kappa_map(const Trace& trace, std::int64_t columns, std::int64_t only, 
 template <typename Share>
 LayerMap over_even_share(const Trace& trace, Share&& shares_of) {
   LayerMap map = empty_map(trace, trace.experts);
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const TraceLayer layer(trace, m);
+  each_row(trace, map, -1, [&](const TraceLayer& layer, std::span<float> row) {
     const std::vector<double> shares = shares_of(expert_loads(layer));
     double sum = 0;
     for (const double share : shares) sum += share;
-    const std::span<float> row = row_of(map, m);
     for (std::size_t e = 0; e < shares.size(); ++e) {
       row[e] = static_cast<float>(shares[e] / sum * static_cast<double>(layer.experts));
     }
-  }
+  });
   return map;
 }
 
@@ -118,13 +121,12 @@ LayerMap layer_token_mean(const Trace& trace, std::span<const float> array, std:
 
 LayerMap layer_expert_mean(const Trace& trace, std::span<const float> array) {
   LayerMap map = empty_map(trace, trace.experts);
-  for (std::int64_t m = 0; m < trace.layers && !array.empty(); ++m) {
-    const TraceLayer layer(trace, m);
+  if (array.empty()) return map;
+  each_row(trace, map, -1, [&](const TraceLayer& layer, std::span<float> row) {
     const std::span<const float> own = layer.slot_part(array);
     fill_expert_row(
-        layer, [&](std::int64_t entry) { return own[static_cast<std::size_t>(entry)]; },
-        row_of(map, m));
-  }
+        layer, [&](std::int64_t entry) { return own[static_cast<std::size_t>(entry)]; }, row);
+  });
   return map;
 }
 

@@ -1,0 +1,44 @@
+// Independent pieces of work shared out among the cores.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <system_error>
+#include <thread>
+#include <vector>
+
+namespace kappascope {
+
+// Calls item(0) … item(count − 1), each once, in no fixed order, on as many threads as there are
+// cores for this process; the calling one is among them. What an item throws comes out here (of
+// several the first), after the items under way; those not begun are left out.
+template <typename Item>
+void for_each_parallel(std::int64_t count, const Item& item) {
+  std::atomic<std::int64_t> next = 0;
+  std::mutex mutex;
+  std::exception_ptr thrown;
+  const auto work = [&] {
+    try {
+      for (std::int64_t i = next++; i < count; i = next++) item(i);
+    } catch (...) {
+      next = count;
+      const std::lock_guard lock(mutex);
+      if (!thrown) thrown = std::current_exception();
+    }
+  };
+  const std::int64_t cores = std::thread::hardware_concurrency();
+  {
+    std::vector<std::jthread> others;
+    try {
+      while (std::ssize(others) + 1 < std::min(count, cores)) others.emplace_back(work);
+    } catch (const std::system_error&) {  // no more threads to be had: those there are do it
+    }
+    work();
+  }
+  if (thrown) std::rethrow_exception(thrown);
+}
+
+}  // namespace kappascope
