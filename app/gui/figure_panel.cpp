@@ -279,7 +279,7 @@ void draw_figure_panel(Gui& gui, const std::string& id) {
   state.trace = trace;
   draw_header(gui, entry, state);
   draw_choices(gui, entry, *trace, state);
-  const auto figure = gui.workspace.figure(id, figure_choices(gui, id));
+  const auto figure = gui.workspace.figure(id, figure_choices(gui, id), Turn::next);
   if (figure && figure->failure) {
     ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->error);
     ImGui::TextWrapped("%s", figure->failure.message.c_str());

@@ -1,7 +1,6 @@
 #include "app/gui/jobs.h"
 
 #include <algorithm>
-#include <new>
 #include <utility>
 
 namespace kappascope::gui {
@@ -42,12 +41,8 @@ struct JobQueue::Job final : public Progress {
   void run() noexcept {
     try {
       finish = work(*this);
-    } catch (const Error& error) {
-      failure = error.failure();
-    } catch (const std::bad_alloc&) {
-      failure = {ExitCode::memory, "out of memory"};
-    } catch (const std::exception& error) {
-      failure = {ExitCode::internal, printable(error.what())};
+    } catch (...) {
+      failure = failure_in_flight();
     }
   }
 
@@ -77,14 +72,14 @@ JobQueue::~JobQueue() {
   thread_.join();
 }
 
-JobId JobQueue::add(std::string title, Work work, OnFailure on_failure) {
+JobId JobQueue::add(std::string title, Work work, OnFailure on_failure, Turn turn) {
   auto job = std::make_shared<Job>();
   job->title = std::move(title);
   job->work = std::move(work);
   job->on_failure = std::move(on_failure);
   const std::lock_guard lock(mutex_);
   job->id = ++last_id_;
-  waiting_.push_back(job);
+  waiting_.insert(turn == Turn::next ? waiting_.begin() : waiting_.end(), job);
   changed_.notify_all();
   return last_id_;
 }

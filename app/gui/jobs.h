@@ -1,5 +1,5 @@
-// Work that must not hold up the window: one thread, jobs in the order they came, each with
-// progress and cancel. What a job made is taken over on the UI thread.
+// Work that must not hold up the window: one thread, one job after the other, each with progress
+// and cancel. What a job made is taken over on the UI thread.
 #pragma once
 
 #include <atomic>
@@ -20,6 +20,8 @@
 namespace kappascope::gui {
 
 using JobId = std::uint64_t;  // 0: no job
+
+enum class Turn { last, next };  // after those that wait, or before them
 
 // What the window shows of a job that waits or runs.
 struct JobStatus {
@@ -47,7 +49,7 @@ class JobQueue {
   JobQueue(const JobQueue&) = delete;
   JobQueue& operator=(const JobQueue&) = delete;
 
-  JobId add(std::string title, Work work, OnFailure on_failure);
+  JobId add(std::string title, Work work, OnFailure on_failure, Turn turn = Turn::last);
   // The job ends as soon as it hears of it; neither its Finish nor its OnFailure is called.
   void cancel(JobId id);
   void cancel_all();

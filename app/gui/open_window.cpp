@@ -31,7 +31,9 @@ Examples:
 constexpr std::uint64_t kLongestText = std::uint64_t(64) << 20;
 constexpr int kFramesAfterInput = 3;        // hover and layout settle over frames
 constexpr double kSecondsAfterInput = 0.6;  // tooltips come late
-constexpr double kFrameWhileBusy = 0.05, kBlink = 0.4, kLongestSleep = 0.5;
+constexpr double kFrameWhileMoving = 0.05;  // seconds: progress bars, tooltips
+constexpr double kFrameWhileMaking = 0.15;  // what is made wakes the window when it is there
+constexpr double kBlink = 0.4, kLongestSleep = 0.5;
 
 struct WindowWords {
   std::vector<std::string> paths;
@@ -140,7 +142,7 @@ class OpenWindow {
     int settled = 0;
     for (int frames = 0; settled < 4; ++frames) {
       interrupts_.check();
-      window.wait(workspace.busy() ? kFrameWhileBusy : 0);
+      window.wait(workspace.busy() ? kFrameWhileMaking : 0);
       prepare_frame(gui);
       window.frame([&] { draw_frame(gui); });
       if (frames == 1) show_view(gui, words_.view);
@@ -174,9 +176,10 @@ class OpenWindow {
     while (!window.closing() && !gui.quit && !interrupts_.requested()) {
       const double now = ImGui::GetTime();
       const bool awake = frames_left > 0 || gui.wants_frame();
-      const bool moving = workspace.busy() || now - last_input < kSecondsAfterInput;
+      const bool moving = workspace.loading() || now - last_input < kSecondsAfterInput;
       const double sleep = awake                          ? 0
-                           : moving                       ? kFrameWhileBusy
+                           : moving                       ? kFrameWhileMoving
+                           : workspace.busy()             ? kFrameWhileMaking
                            : ImGui::GetIO().WantTextInput ? kBlink
                                                           : kLongestSleep;
       const bool input = window.wait(sleep);

@@ -73,7 +73,7 @@ void ask_for_listing(Gui& gui, const fs::path& folder) {
           if (state.listing_asked == listing->folder) state.listing = listing;
         };
       },
-      [](const Failure&) {});
+      [](const Failure&) {}, Turn::next);
 }
 
 // Copies the files of a run to where they stay; what is there is not replaced.

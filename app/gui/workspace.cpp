@@ -94,18 +94,16 @@ Workspace::~Workspace() {
 
 // --- what is open ------------------------------------------------------------------------------
 
-void Workspace::open(const fs::path& path, std::optional<std::int64_t> step,
-                     std::function<void()> then) {
-  auto work = [this, path, step, then = std::move(then)](Progress& progress) -> JobQueue::Finish {
+void Workspace::open(const fs::path& path, std::optional<std::int64_t> step) {
+  auto work = [this, path, step](Progress& progress) -> JobQueue::Finish {
     progress.update("open", 0, 1);
     auto opened = std::make_shared<Opened>(opened_at(path, step));
-    return [this, path, opened, then] {
+    return [this, path, opened] {
       if (opened->model)
         add_model(std::move(*opened->model));
       else
         add_trace(std::move(*opened->trace));
       if (on_opened) on_opened(path);
-      if (then) then();
     };
   };
   long_jobs_.add("Open " + plain_text(path.filename().string()), std::move(work),
@@ -320,7 +318,11 @@ bool Workspace::nothing_to_take_over() const {
 }
 
 bool Workspace::busy() const {
-  return !long_jobs_.idle() || !quick_jobs_.idle();
+  return loading() || !quick_jobs_.idle();
+}
+
+bool Workspace::loading() const {
+  return !long_jobs_.idle();
 }
 
 bool Workspace::take_over() {

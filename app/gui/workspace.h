@@ -104,9 +104,8 @@ class Workspace {
 
   // --- what is open ---
   // A model folder, a model_NNNNNN.pt, a trace.npz or the folder of a run. A failure leaves what
-  // is open as it is and says one line in messages(). `then` runs on the UI thread after success.
-  void open(const std::filesystem::path& path, std::optional<std::int64_t> step = {},
-            std::function<void()> then = {});
+  // is open as it is and says one line in messages().
+  void open(const std::filesystem::path& path, std::optional<std::int64_t> step = {});
   // Runs `then` on the UI thread when all that was asked to be opened before is open.
   void after_opening(std::function<void()> then);
   void close_trace(DocumentId id);
@@ -146,8 +145,10 @@ class Workspace {
   void go_forward();
 
   // --- what panels show; null while it is being made (then job queues are busy) ---
-  // `traces`: the current one, and the compared ones where the figure takes several.
-  std::shared_ptr<const PreparedFigure> figure(const std::string& id, const FigureChoices& choices);
+  // Of the current trace, and the compared ones where the figure takes several. `turn`: `next` for
+  // what the user looks at, so that it does not wait for what stands beside it.
+  std::shared_ptr<const PreparedFigure> figure(const std::string& id, const FigureChoices& choices,
+                                               Turn turn = Turn::last);
   std::shared_ptr<const TokenColouring> token_colouring();
   std::shared_ptr<const TokenCard> token_card();
   std::shared_ptr<const ExpertCard> expert_card();
@@ -165,7 +166,8 @@ class Workspace {
   void say(bool error, std::string text);
   void say(const Failure& failure);
   void clear_messages() { messages_.clear(); }
-  bool busy() const;
+  bool busy() const;     // anything waits, runs or is to be taken over
+  bool loading() const;  // a long job does
   bool nothing_to_take_over() const;
   // Takes over what jobs made; once a frame. True when something changed.
   bool take_over();
@@ -185,7 +187,8 @@ class Workspace {
   };
   template <typename T>
   std::shared_ptr<const T> made(Made<T>& store, const std::string& key, std::size_t most,
-                                std::string title, std::function<T(Progress&)> make);
+                                std::string title, std::function<T(Progress&)> make,
+                                Turn turn = Turn::last);
   void add_model(OpenModel opened);
   void add_trace(OpenTrace opened);
   void settle_selection();

@@ -24,9 +24,9 @@ PreparedFigure prepared(const FigureEntry& entry,
   for (const auto& trace : traces) plain.push_back(trace.get());
   try {
     return PreparedFigure(entry.make(plain, choices));
-  } catch (const Error& error) {  // shown in the figure's place: another choice may do
+  } catch (...) {  // shown in the figure's place: another choice may do
     PreparedFigure none;
-    none.failure = error.failure();
+    none.failure = failure_in_flight();
     return none;
   }
 }
@@ -35,7 +35,8 @@ PreparedFigure prepared(const FigureEntry& entry,
 
 template <typename T>
 std::shared_ptr<const T> Workspace::made(Made<T>& store, const std::string& key, std::size_t most,
-                                         std::string title, std::function<T(Progress&)> make) {
+                                         std::string title, std::function<T(Progress&)> make,
+                                         Turn turn) {
   auto [found, fresh] = store.entries.try_emplace(key);
   found->second.used = ++clock_;
   if (!fresh) return found->second.value;
@@ -46,8 +47,8 @@ std::shared_ptr<const T> Workspace::made(Made<T>& store, const std::string& key,
       if (entry != store.entries.end()) entry->second.value = value;
     };
   };
-  found->second.job = quick_jobs_.add(std::move(title), std::move(work),
-                                      [this](const Failure& failure) { say(failure); });
+  found->second.job = quick_jobs_.add(
+      std::move(title), std::move(work), [this](const Failure& failure) { say(failure); }, turn);
   if (store.entries.size() > most) {
     const auto oldest = std::min_element(
         store.entries.begin(), store.entries.end(),
@@ -77,7 +78,7 @@ std::vector<std::shared_ptr<const Trace>> Workspace::figure_traces(const std::st
 }
 
 std::shared_ptr<const PreparedFigure> Workspace::figure(const std::string& id,
-                                                        const FigureChoices& choices) {
+                                                        const FigureChoices& choices, Turn turn) {
   const FigureEntry& entry = figure_entry(id);
   const std::vector<const OpenTrace*> documents = figure_documents(entry);
   if (documents.empty()) return nullptr;
@@ -89,7 +90,7 @@ std::shared_ptr<const PreparedFigure> Workspace::figure(const std::string& id,
   }
   return made<PreparedFigure>(
       figures_, key, kMostFigures, "Figure " + id,
-      [&entry, traces, choices](Progress&) { return prepared(entry, traces, choices); });
+      [&entry, traces, choices](Progress&) { return prepared(entry, traces, choices); }, turn);
 }
 
 std::shared_ptr<const TokenColouring> Workspace::token_colouring() {

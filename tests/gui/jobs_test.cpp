@@ -62,6 +62,29 @@ TEST(Jobs, ResultsComeInOrderOnTheThreadThatAsks) {
   EXPECT_EQ(wakes, 3);
 }
 
+TEST(Jobs, WhatIsLookedAtGoesAheadOfWhatWaits) {
+  JobQueue queue([] {});
+  std::atomic<bool> go = false;
+  std::string order;
+  const auto job = [&](const char* name, Turn turn) {
+    queue.add(
+        name,
+        [&, name](Progress&) -> JobQueue::Finish {
+          while (!go) std::this_thread::sleep_for(1ms);
+          return [&, name] { order += name; };
+        },
+        never, turn);
+  };
+  job("a", Turn::last);
+  while (!queue.status().front().running) std::this_thread::sleep_for(1ms);
+  job("b", Turn::last);
+  job("c", Turn::next);
+  job("d", Turn::next);
+  go = true;
+  finish_all(queue);
+  EXPECT_EQ(order, "adcb");
+}
+
 TEST(Jobs, AFailureIsSaidOnceAndTheQueueGoesOn) {
   JobQueue queue([] {});
   Failure said;
