@@ -1,11 +1,16 @@
 // kappascope_window_bench: what a frame of the window costs on Dear ImGui's null backend, beside
-// ImPlot's own heat map. A work draws the same zooming and panning over and over.
+// ImPlot's own heat map; and how long the window takes to be there, on a display.
 #include <implot.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
+#include <sstream>
 #include <vector>
 
+#include "app/gui/window.h"
 #include "core/figure/prepared.h"
 #include "tests/bench/work.h"
 #include "tests/gui/null_window.h"
@@ -102,6 +107,54 @@ class ImPlotWork final : public FrameWork {
   std::vector<float> cells_;
 };
 
+// Since this process was started, in steps of the system's clock tick (10 ms).
+double process_seconds() {
+  std::ifstream file("/proc/self/stat");
+  std::string line;
+  std::getline(file, line);
+  std::istringstream fields(line.substr(line.rfind(')') + 1));
+  std::string field;
+  for (int i = 3; i <= 22; ++i) fields >> field;  // 22: start, in ticks since the system's
+  timespec now{};
+  clock_gettime(CLOCK_BOOTTIME, &now);
+  return double(now.tv_sec) + 1e-9 * double(now.tv_nsec) -
+         std::stod(field) / double(sysconf(_SC_CLK_TCK));
+}
+
+// From the start of the process to the first frame of the window and, with "trace", to the first
+// frame with a figure of it. To be run once.
+class StartWork final : public Work {
+ public:
+  explicit StartWork(const Json& arguments) : trace_(arguments.value("trace", "")) {}
+
+  Json run(const Json&) override {
+    Window window({});
+    const double context = process_seconds();
+    Settings settings;
+    Workspace workspace({.wake = Window::wake, .scratch_parent = {}});
+    Gui gui(workspace, settings);
+    gui.next_layout = built_in_layouts().front();
+    if (!trace_.empty()) workspace.open(trace_);
+    double first_frame = 0;
+    while (first_frame == 0 || !(trace_.empty() || shows_a_figure(gui))) {
+      window.wait(first_frame == 0 ? 0 : 0.1);
+      prepare_frame(gui);
+      window.frame([&] { draw_frame(gui); });
+      if (first_frame == 0) first_frame = process_seconds();
+      for (const Message& message : workspace.messages()) throw Error(message.code, message.text);
+    }
+    return {{"seconds", process_seconds()}, {"context", context}, {"first_frame", first_frame}};
+  }
+
+ private:
+  static bool shows_a_figure(const Gui& gui) {
+    return std::any_of(gui.figures.begin(), gui.figures.end(),
+                       [](const auto& figure) { return figure.second.view.shown != nullptr; });
+  }
+
+  std::string trace_;
+};
+
 template <typename Made>
 std::unique_ptr<Work> make(const Json& arguments) {
   return std::make_unique<Made>(arguments);
@@ -112,5 +165,6 @@ std::unique_ptr<Work> make(const Json& arguments) {
 
 int main() {
   using namespace kappascope::bench;
-  return serve({{"heat_map", make<HeatMapWork>}, {"implot", make<ImPlotWork>}});
+  return serve(
+      {{"heat_map", make<HeatMapWork>}, {"implot", make<ImPlotWork>}, {"start", make<StartWork>}});
 }
