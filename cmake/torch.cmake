@@ -16,6 +16,10 @@ target_include_directories(kappascope_torch SYSTEM INTERFACE
                            "${torch_root}/include" "${torch_root}/include/torch/csrc/api/include")
 target_link_libraries(kappascope_torch INTERFACE "${torch_root}/lib/libtorch_cpu.so"
                       "${torch_root}/lib/libc10.so")
+# at::parallel_for is compiled where it is called, and without OpenMP it is a plain loop. GCC's is
+# the runtime that Torch brings along, so that both share one set of threads.
+find_package(OpenMP REQUIRED COMPONENTS CXX)
+target_link_libraries(kappascope_torch INTERFACE OpenMP::OpenMP_CXX)
 # libtorch_cuda registers its kernels when it is loaded: it must be, though nothing names it. What it
 # needs itself (cuBLAS, cuDNN, …) is looked for at the first use, not when linking.
 add_library(kappascope_torch_cuda INTERFACE)

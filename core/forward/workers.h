@@ -9,6 +9,10 @@
 
 #include "core/forward/feed_forward.h"
 
+#ifndef INTRA_OP_PARALLEL
+#error "compiled without OpenMP, at::parallel_for would run everything on one thread"
+#endif
+
 namespace kappascope {
 
 // Calls item(0) … item(items − 1), each once, on Torch's threads, whoever is free taking the next.
