@@ -151,8 +151,13 @@ void Experts::prepare_record() {
     counts_.resize(sorted_.tasks.size());
   }
   if (!wants_.gates) return;
+  at::Tensor& memory = context_.gate_memory;
+  const std::int64_t shape[] = {3, tokens, slots, gates_};
+  if (!memory.defined() || memory.sizes() != at::IntArrayRef(shape)) memory = at::empty(shape);
+  record_.kappa = memory[0];
+  record_.gate_pre = memory[1];
+  record_.gate_act = memory[2];
   for (at::Tensor* values : {&record_.kappa, &record_.gate_pre, &record_.gate_act}) {
-    *values = at::empty({tokens, slots, gates_});
     float* to = values->mutable_data_ptr<float>();
     for (std::size_t cell = 0; cell < cells; ++cell)
       if (sorted_.position[cell + std::size_t(skipped)] < 0)

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
+#include <thread>
 
 #include "core/trace/npy_header.h"
 #include "core/trace/npz.h"
@@ -16,6 +18,7 @@ namespace {
 
 constexpr std::uint64_t kZip32Limit = 0xffffffff;  // sizes and offsets from here on need ZIP64
 constexpr std::uint64_t kAlignment = 64;
+constexpr std::size_t kWorthAThread = 1 << 20;  // bytes
 constexpr std::uint64_t kLocalHeader = 30;
 constexpr std::uint16_t kPaddingId = 0xd935;  // "alignment" extra field, ignored by readers
 constexpr std::uint64_t kPaddingHeader = 6;   // id, size, alignment
@@ -228,8 +231,18 @@ struct NpzWriter::State {
     require(inside, ExitCode::internal, Place{file.path(), entry.array.name},
             "piece outside the array");
     if (data.empty()) return;
-    add_piece(entry, begin, data.size(), crc_of(data));
-    file.write_at(entry.data_offset + begin, data);
+    std::uint32_t crc = 0;
+    const auto sum = [&] { crc = crc_of(data); };
+    {
+      // Summing up takes as long as writing.
+      std::optional<std::jthread> beside;
+      if (data.size() >= kWorthAThread)
+        beside.emplace(sum);
+      else
+        sum();
+      file.write_at(entry.data_offset + begin, data);
+    }
+    add_piece(entry, begin, data.size(), crc);
   }
 
   // Of the whole entry; every element must have come.

@@ -1,5 +1,6 @@
 // Works on a whole model and on what stands around it: prefill with and without a record, loading,
 // tokenizing, drawing.
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
@@ -7,6 +8,7 @@
 #include "core/engine.h"
 #include "core/figure/render.h"
 #include "core/tokenizer/tokenizer.h"
+#include "core/trace/output_file.h"
 #include "core/trace/recorder.h"
 #include "tests/bench/works.h"
 
@@ -32,7 +34,7 @@ class Watcher final : public Probe {
 };
 
 // "prefill": `tokens` made-up ids to logits. "mode": none, routing, standard or gates; the last two
-// write a whole trace to "trace". "memory": peak resident size is told, too.
+// write a whole trace to "trace". Mode write only writes as many bytes there as the round before.
 class PrefillWork final : public Work {
  public:
   explicit PrefillWork(const Json& arguments)
@@ -48,14 +50,38 @@ class PrefillWork final : public Work {
     std::vector<std::int32_t> ids;
     for (std::int64_t t = 0; t < tokens; ++t)
       ids.push_back(std::int32_t((t * 7919 + t / 3) % model_.config.vocab_size));
+    std::uintmax_t size = 0;
+    if (arguments.contains("trace")) size = make_room(arguments.at("trace"));
     const double begin = seconds_now();
-    const double nll = mode == "standard" || mode == "gates"
-                           ? record(ids, mode == "gates", arguments.at("trace"))
-                           : watch(ids, mode == "routing");
+    double nll = 0;
+    if (mode == "write")
+      write_plainly(arguments.at("trace"), size);
+    else if (mode == "standard" || mode == "gates")
+      record(ids, mode == "gates", arguments.at("trace"));
+    else
+      nll = watch(ids, mode == "routing");
     return {{"seconds", seconds_now() - begin}, {"nll", nll}};
   }
 
  private:
+  // Removes the file of the round before, so that none of that is counted; returns its size.
+  static std::uintmax_t make_room(const fs::path& path) {
+    std::error_code none;
+    const auto size = fs::file_size(path, none);
+    if (none) return 0;
+    fs::remove(path);
+    return size;
+  }
+
+  static void write_plainly(const fs::path& path, std::uintmax_t size) {
+    OutputFile file(path);
+    file.reserve(size);
+    const std::vector<std::byte> block(std::size_t(16) << 20);
+    for (std::uintmax_t at = 0; at < size; at += block.size())
+      file.write_at(at, std::span(block).first(std::min<std::size_t>(block.size(), size - at)));
+    file.finish();
+  }
+
   void forward(const std::vector<std::int32_t>& ids, Probe& probe) {
     const Failure failure = loaded_->forward({.ids = ids}, {}, probe, progress_);
     if (failure) throw Error(failure);
@@ -67,8 +93,7 @@ class PrefillWork final : public Work {
     return watcher.nll;
   }
 
-  double record(const std::vector<std::int32_t>& ids, bool gates, const fs::path& path) {
-    fs::remove(path);
+  void record(const std::vector<std::int32_t>& ids, bool gates, const fs::path& path) {
     TokenizedText text;
     for (const std::int32_t id : ids) text.tokens.push_back({id, -1, -1});
     text.bytes.resize(ids.size());
@@ -78,7 +103,6 @@ class PrefillWork final : public Work {
     TraceRecorder recorder(path, model_, text, settings);
     forward(ids, recorder);
     recorder.finish();
-    return 0;
   }
 
   Model model_;

@@ -96,25 +96,102 @@ def layer_peer(folder):
     return ReferenceLayer(folder) if REFERENCE else PaddedLayer(folder)
 
 
-def prefill(model, tokens, hooks=False):
-    """Logits of made-up ids; with hooks, forward hooks keep what a standard recording tells of:
-    router outputs and, of every expert layer, inputs and outputs."""
+class Hooks:
+    """Keeps of every MoE layer of the reference what a trace of ours holds (SPEC §5), by forward
+    hooks: of the router and of the gate activation, for a hook of a whole expert module would have
+    to compute the gate product again. Only rows of kept assignments are looked at."""
+
+    def __init__(self, model, gates):
+        self.gates, self.kept, self.undo = gates, {}, []
+        for i, block in enumerate(model.transformer.h):
+            if hasattr(block.mlp, "experts"):
+                self.watch(i, block.mlp.router, block.mlp.experts)
+
+    def watch(self, layer, router, experts):
+        names = {}
+
+        def keep(**arrays):
+            self.kept.update({f"{name}_{layer}": t.numpy() for name, t in arrays.items()})
+
+        def after_router(module, inputs, output):
+            _, weights, scores, chosen, rank = output
+            logits = inputs[0].flatten(0, 1) @ module.w_g.weight.T
+            logs = torch.log_softmax(logits, 1)
+            top = logits.topk(chosen.shape[-1] + 1, dim=1).values
+            keep(router_logits=logits, expert_weight=weights, expert_index=chosen,
+                 router_top1_prob=logs.max(1).values.exp(), router_top_gap=top[:, 0] - top[:, 1],
+                 router_selected_mass=logs.exp().gather(1, chosen.view(len(logits), -1)).sum(1),
+                 router_margin=top[:, -2] - top[:, -1],
+                 router_entropy=-(logs.exp() * logs).sum(1) / np.log(logits.shape[1]))
+            names["expert"], names["rank"] = chosen.flatten(), rank.flatten()
+
+        activation = experts._apply_kappa_slope_scaled_activation
+
+        def activate(z, bias, score, kappa_scale=None):
+            a = activation(z, bias, score, kappa_scale=kappa_scale)
+            whole = names["rank"] < z.shape[1]
+            e, r = names["expert"][whole], names["rank"][whole]
+            s = score[e, r]
+            u = torch.addcmul(experts._get_kappa_bias_unsqueezed_for_eval(z.dtype, z.device)[e, 0],
+                              s[:, None],
+                              experts._get_kappa_scale_unsqueezed_for_eval(z.dtype, z.device)[e, 0])
+            self.keep_gates(keep, e, s, u.tanh_(), z[e, r], a[e, r], z.shape[0],
+                            float(experts.kappa_slope_max_scale))
+            return a
+        experts._apply_kappa_slope_scaled_activation = activate
+        handle = router.register_forward_hook(after_router)
+        self.undo += [handle.remove, lambda: delattr(
+            experts, "_apply_kappa_slope_scaled_activation")]
+
+    def keep_gates(self, keep, e, s, tanh, z, a, experts, bound):
+        kappa = torch.exp(np.log(bound) * tanh)
+        if self.gates:
+            keep(kappa=kappa, gate_pre=z, gate_act=a)
+        size, kz = a.abs(), (kappa * z).abs()
+        total = size.sum(1).clamp_min(1e-8)
+        low, high = torch.quantile(kappa, torch.tensor([0.05, 0.95]), dim=1)
+        keep(kappa_input=s, gate_mean_abs=size.mean(1), gate_entropy=total.log()
+             - torch.special.xlogy(size, size).sum(1) / total,
+             gate_active_fraction=(size > 0.1).float().mean(1),
+             gate_top16_share=size.topk(16, dim=1).values.sum(1) / total,
+             gate_kz_rms=kz.square().mean(1).sqrt(), gate_linear_fraction=(kz < 1).float().mean(1),
+             gate_saturated_fraction=(kz > 4).float().mean(1), kappa_mean=kappa.mean(1),
+             kappa_min=kappa.min(1).values, kappa_max=kappa.max(1).values, kappa_p05=low,
+             kappa_p95=high)
+        for name, value, bins in (("kappa_hist", (tanh + 1) * 32, 64),
+                                  ("gate_pre_hist", (z + 8) * 4 + 1, 66)):
+            bin = value.long().clamp_(0, bins - 1).add_(e[:, None] * bins)
+            keep(**{name: torch.bincount(bin.flatten(), minlength=experts * bins)})
+        effect = a - torch.nn.functional.silu(z)
+        silu = torch.nn.functional.silu(z)
+        relative = effect / torch.where(silu.abs() < 1e-6, torch.copysign(
+            torch.tensor(1e-6), silu), silu)
+        for name, d in (("effect", effect), ("effect_rel", relative)):
+            d = d.double()
+            sums = [(d, "mean"), (d.abs(), "abs"), (d.square(), "rms"), (d > 0, "positive")]
+            for value, what in sums:
+                by_expert = torch.zeros(experts, dtype=torch.float64)
+                keep(**{f"{name}_{what}": by_expert.index_add_(0, e, value.double().sum(1))})
+
+    def finish(self, path):
+        """Writes what was kept, and takes the hooks out."""
+        np.savez(path, **self.kept)
+        for undo in self.undo:
+            undo()
+
+
+def prefill(model, tokens, hooks=None, trace=None):
+    """Logits of made-up ids; with hooks ("standard" or "gates") what a trace holds, written to a
+    file, too."""
     config = model.config
     ids = torch.tensor([[(t * 7919 + t // 3) % config.vocab_size for t in range(tokens)]])
-    kept, handles = [], []
-    if hooks:
-        def keep(_module, inputs, output):
-            kept.append([t.clone() for t in (*inputs, output) if isinstance(t, torch.Tensor)])
-            if isinstance(output, tuple):
-                kept.append([t.clone() for t in output if isinstance(t, torch.Tensor)])
-        for block in model.transformer.h:
-            for name in ("router", "experts"):
-                if hasattr(block.mlp, name):
-                    handles.append(getattr(block.mlp, name).register_forward_hook(keep))
+    begin = time.perf_counter()
+    watching = Hooks(model, hooks == "gates") if hooks else None
     with torch.no_grad():
-        seconds, logits = timed(model, ids)
-    for handle in handles:
-        handle.remove()
+        logits = model(ids)
+    if watching:
+        watching.finish(trace)
+    seconds = time.perf_counter() - begin
     logits = logits[0] if logits.dim() == 3 else logits
     logs = torch.log_softmax(logits[:-1, :config.vocab_size].double(), 1)
     return seconds, float(-logs[range(tokens - 1), ids[0, 1:]].sum())
