@@ -38,8 +38,12 @@ class LegendLine {
     elided_text(name, 0, theme_.quiet_text);
   }
 
-  void bar(const ColourMap& map) {
-    begin(kBarWidth * em(), 0.35F);
+  // The colours between the words at its two ends, all on one line.
+  void bar(const std::string& low, const ColourMap& map, const std::string& high) {
+    const float words = ImGui::CalcTextSize((low + high).c_str()).x;
+    begin(words + (kBarWidth + 0.7F) * em(), kGap);
+    elided_text(low, 0, theme_.quiet_text);
+    ImGui::SameLine(0, 0.35F * em());
     constexpr int kSteps = 48;
     const ImVec2 at = ImGui::GetCursorScreenPos();
     const float width = kBarWidth * em(), top = at.y + 0.15F * em(), bottom = at.y + 0.9F * em();
@@ -50,6 +54,8 @@ class LegendLine {
                                                 colour);
     }
     ImGui::Dummy({width, em()});
+    ImGui::SameLine(0, 0.35F * em());
+    elided_text(high, 0, theme_.quiet_text);
   }
 
  private:
@@ -110,11 +116,9 @@ void draw_token_legend(Gui& gui) {
       line.swatch(colour32(palette_colour(int(i))), scale.names[i]);
     if (map.any_under()) line.swatch(colour32(map.under_colour()), scale.rest);
   } else {
-    if (!scale.low_note.empty()) line.quiet(scale.low_note);
-    line.quiet(number_text(map.low()));
-    line.bar(map);
-    line.quiet(number_text(map.high()));
-    if (!scale.high_note.empty()) line.quiet(scale.high_note);
+    const std::string low = scale.low_note.empty() ? "" : scale.low_note + " ";
+    const std::string high = scale.high_note.empty() ? "" : " " + scale.high_note;
+    line.bar(low + number_text(map.low()), map, number_text(map.high()) + high);
     if (map.any_under()) line.swatch(colour32(map.under_colour()), scale.under);
   }
   if (map.any_missing()) line.swatch(0, scale.no_value.empty() ? "no value" : scale.no_value);

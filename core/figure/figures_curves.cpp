@@ -253,8 +253,10 @@ Figure kappa_vs_score(Traces traces, const FigureChoices& choices) {
   figure.panels.push_back(std::move(panel));
   figure.panels.push_back(counts_below(edges, counts, x, "Kept tokens"));
   figure.tables = {std::move(table), counts_table("s", edges, counts)};
-  figure.notes.push_back(std::to_string(curves.gates.size()) +
-                         " gate units spread over the quantiles of α.");
+  figure.notes.push_back(curves.gates.size() > 1 ? std::to_string(curves.gates.size()) +
+                                                       " gate units spread over the quantiles of α."
+                         : choices.gates > 1 ? "All gate units of the expert share α and b."
+                                             : "One gate unit.");
   return figure;
 }
 
