@@ -194,8 +194,9 @@ std::vector<ScreenBox> arrange_groups(const PreparedFigure& figure, const Screen
   const float height = std::max(least, (area.height() - (m - 1) * between) / m);
   std::vector<ScreenBox> boxes;
   for (std::size_t i = 0; i < count; ++i) {
-    const float x = area.left + static_cast<float>(i % columns) * (width + between);
-    const float y = area.top + static_cast<float>(i / columns) * (height + between);
+    const std::size_t row = i / columns, column = i % columns;
+    const float x = area.left + static_cast<float>(column) * (width + between);
+    const float y = area.top + static_cast<float>(row) * (height + between);
     boxes.push_back({x, y, x + width, y + height});
   }
   return boxes;

@@ -102,8 +102,8 @@ bool load_glyph(ImFontAtlas* atlas, ImFontConfig* config, ImFontBaked* baked, vo
     *only_advance = advance;
     return true;
   }
-  const int width = std::max(1, int(shown_width * density + 0.5F));
-  const int height = std::max(1, int(shown_height * density + 0.5F));
+  const int width = std::max(1, int(std::lround(shown_width * density)));
+  const int height = std::max(1, int(std::lround(shown_height * density)));
   const ImFontAtlasRectId id = ImFontAtlasPackAddRect(atlas, width, height);
   if (id == ImFontAtlasRectId_Invalid) return false;
   ImTextureRect* place = ImFontAtlasPackGetRect(atlas, id);

@@ -118,6 +118,7 @@ void save_session(const Gui& gui, const fs::path& file) {
       run["model"] = relative_to(folder, model.path);
       run["step"] = model.model->files.step;
       traces.push_back({{"run", std::move(run)}});
+      break;
     }
   }
   write_json_file(file, {{"schema", kSchema},

@@ -187,7 +187,7 @@ class Workspace {
   };
   template <typename T>
   std::shared_ptr<const T> made(Made<T>& store, const std::string& key, std::size_t most,
-                                std::string title, std::function<T(Progress&)> make,
+                                const std::string& title, std::function<T(Progress&)> make,
                                 Turn turn = Turn::last);
   void add_model(OpenModel opened);
   void add_trace(OpenTrace opened);

@@ -21,6 +21,7 @@ PreparedFigure prepared(const FigureEntry& entry,
                         const std::vector<std::shared_ptr<const Trace>>& traces,
                         const FigureChoices& choices) {
   std::vector<const Trace*> plain;
+  plain.reserve(traces.size());
   for (const auto& trace : traces) plain.push_back(trace.get());
   try {
     return PreparedFigure(entry.make(plain, choices));
@@ -35,7 +36,7 @@ PreparedFigure prepared(const FigureEntry& entry,
 
 template <typename T>
 std::shared_ptr<const T> Workspace::made(Made<T>& store, const std::string& key, std::size_t most,
-                                         std::string title, std::function<T(Progress&)> make,
+                                         const std::string& title, std::function<T(Progress&)> make,
                                          Turn turn) {
   auto [found, fresh] = store.entries.try_emplace(key);
   found->second.used = ++clock_;
@@ -48,7 +49,7 @@ std::shared_ptr<const T> Workspace::made(Made<T>& store, const std::string& key,
     };
   };
   found->second.job = quick_jobs_.add(
-      std::move(title), std::move(work), [this](const Failure& failure) { say(failure); }, turn);
+      title, std::move(work), [this](const Failure& failure) { say(failure); }, turn);
   if (store.entries.size() > most) {
     const auto oldest = std::min_element(
         store.entries.begin(), store.entries.end(),

@@ -41,7 +41,8 @@ class CellPyramid {
     return (size + (std::int64_t{1} << level) - 1) >> level;
   }
   std::uint8_t* level(int row_level, int column_level) const {
-    return levels_[static_cast<std::size_t>(row_level * column_levels_ + column_level)].get();
+    const std::int64_t at = std::int64_t{row_level} * column_levels_ + column_level;
+    return levels_[static_cast<std::size_t>(at)].get();
   }
   template <typename Block>
   class Builder;
