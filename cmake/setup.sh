@@ -146,7 +146,7 @@ window_sources() {
   rm -rf "$folder" "$temporary"
   mkdir -p "$folder" "$temporary"
   python -m venv "$temporary/venv"
-  PIP_CONSTRAINT=$PWD/cmake/constraints-window.txt TMPDIR=$PWD/$temporary \
+  PIP_CONSTRAINT=cmake/constraints-window.txt TMPDIR=$PWD/$temporary \
     "$temporary/venv/bin/python" -m pip download --disable-pip-version-check "$(pip_cache)" \
     --no-deps --require-hashes --no-binary imgui-bundle --dest "$temporary" \
     -r cmake/requirements-window.txt >&2 ||
