@@ -247,6 +247,29 @@ def p5(bench):
     read.close()
 
 
+def same_record(bench, row, trace, hooks):
+    """True when hooks kept the numbers of the trace: those of tokens, of kept slots, of experts."""
+    import numpy as np
+    ours, theirs = np.load(trace), np.load(hooks)
+    kept = ours["expert_kept"].astype(bool)
+    for name in ours.files:
+        for m in range(len(kept)):
+            if f"{name}_{m}" not in theirs or name.startswith("effect"):
+                continue  # effects are means in the trace, sums with the hooks
+            value, other = ours[name][m], theirs[f"{name}_{m}"]
+            if value.shape[:2] == kept.shape[1:] and len(other) == kept[m].sum():
+                value = value[kept[m]]
+            if name.endswith("hist"):
+                value, other = value.sum(0) / value.sum(), other.reshape(value.shape).sum(0)
+                other = other / other.sum()
+            # A value at the border may fall to either side of it.
+            tolerance = 2 / 2048 if name.endswith(("fraction", "hist")) else 1e-4
+            if not bench.agree(row, value.reshape(-1), other.reshape(-1), tolerance):
+                print(f"{name} of layer {m}", file=sys.stderr)
+                return False
+    return True
+
+
 def p6(bench):
     """Prefill with a record over prefill without one, trace written and all."""
     import torch
@@ -268,6 +291,10 @@ def p6(bench):
         model = peers.load_reference(bench.deep_model())
         kept = bench.folder / "hooks.npz"
         for mode in ("standard", "gates"):
+            peers.prefill(model, 1024, mode, kept)
+            ours.run(tokens=1024, mode=mode, trace=trace)
+            if not same_record(bench, f"P6_{mode}_hooks", trace, kept):
+                continue
             bare, hooked, none, recorded = bench.interleave(
                 lambda _: peers.prefill(model, 1024)[0],
                 lambda _: peers.prefill(model, 1024, mode, kept)[0],
