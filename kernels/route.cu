@@ -45,19 +45,6 @@ __device__ void choose(const RouteArgs& args, std::int64_t t, int lane) {
   if (lane == 0) args.margin[t] = margin;
 }
 
-// Softmax over the chosen logits; by one thread, the K are few.
-__device__ void weigh(const RouteArgs& args, std::int64_t t) {
-  const float* logits = args.logits + t * args.experts;
-  const std::int32_t* index = args.expert_index + t * args.slots;
-  float* weight = args.expert_weight + t * args.slots;
-  float highest = logits[index[0]];
-  for (std::int64_t k = 1; k < args.slots; ++k)
-    if (highest < logits[index[k]]) highest = logits[index[k]];
-  float sum = 0;
-  for (std::int64_t k = 0; k < args.slots; ++k) sum += weight[k] = expf(logits[index[k]] - highest);
-  for (std::int64_t k = 0; k < args.slots; ++k) weight[k] /= sum;
-}
-
 struct TopTwo {
   float best = -INFINITY, second = -INFINITY;
 };

@@ -1,4 +1,4 @@
-// The decisions of the router, one at a time, for the CPU and the GPU (SPEC §1.5).
+// The decisions of the router, a token at a time, for the CPU and the GPU (SPEC §1.5).
 #pragma once
 
 #include <cmath>
@@ -21,6 +21,20 @@ KAPPASCOPE_HOST_DEVICE inline bool chosen_before(const Candidate& a, const Candi
   if (a_nan != b_nan) return a_nan;
   if (!a_nan && a.score != b.score) return a.score > b.score;
   return a.expert < b.expert;
+}
+
+// expert_weight of token t: softmax over the logits of its chosen experts.
+KAPPASCOPE_HOST_DEVICE inline void weigh(const RouteArgs& args, std::int64_t t) {
+  const float* logits = args.logits + t * args.experts;
+  const std::int32_t* index = args.expert_index + t * args.slots;
+  float* weight = args.expert_weight + t * args.slots;
+  float highest = logits[index[0]];
+  for (std::int64_t k = 1; k < args.slots; ++k)
+    if (highest < logits[index[k]]) highest = logits[index[k]];
+  float sum = 0;
+  for (std::int64_t k = 0; k < args.slots; ++k)
+    sum += weight[k] = std::exp(logits[index[k]] - highest);
+  for (std::int64_t k = 0; k < args.slots; ++k) weight[k] /= sum;
 }
 
 // s of a kept slot, from its weight before anything was dropped; NaN where the model has no κ.

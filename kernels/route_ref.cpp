@@ -39,18 +39,6 @@ void choose(const RouteArgs& args, std::int64_t t, std::vector<float>& scores,
       args.slots < args.experts ? scores[order[args.slots - 1]] - scores[order[args.slots]] : kNaN;
 }
 
-void weigh(const RouteArgs& args, std::int64_t t) {
-  const float* logits = args.logits + t * args.experts;
-  const std::int32_t* index = args.expert_index + t * args.slots;
-  float* weight = args.expert_weight + t * args.slots;
-  float highest = logits[index[0]];
-  for (std::int64_t k = 1; k < args.slots; ++k) highest = std::max(highest, logits[index[k]]);
-  float sum = 0;
-  for (std::int64_t k = 0; k < args.slots; ++k)
-    sum += weight[k] = std::exp(logits[index[k]] - highest);
-  for (std::int64_t k = 0; k < args.slots; ++k) weight[k] /= sum;
-}
-
 }  // namespace
 
 void route_capacity(const RouteArgs& args) {
