@@ -188,11 +188,13 @@ void TextLayout::place(std::size_t i, const TextMeasure& measure) {
   while (overflows() && (pieces_[i].x > 0 || pieces_[i].kind == Kind::letters)) {
     TextPiece& piece = pieces_[i];
     const std::string_view word = text(piece);
-    if (piece.x > 0 && (piece.kind != Kind::letters || piece.width <= width_)) {
+    const float room = width_ - piece.x;
+    const bool whole = piece.kind != Kind::letters || piece.width <= width_;
+    const std::size_t fits = whole ? 0 : measure.fitting(word, room);
+    if (piece.x > 0 && (whole || measure.letters(word.substr(0, fits)) > room)) {
       break_line(i);
       continue;
     }
-    const std::size_t fits = measure.fitting(word, width_ - piece.x);
     if (fits >= word.size()) break;
     TextPiece rest = piece;
     rest.text += static_cast<std::uint32_t>(fits);
