@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/figure/png.h"
+#include "expect_error.h"
 #include "figure_fixture.h"
 #include "trace_fixture.h"
 
@@ -90,6 +91,26 @@ TEST(Csv, FollowsRfc4180AndKeepsEveryBit) {
             "2,\"c\nd\",,1e+300\r\n"
             "5,\"a,\"\"b\"\"\",3e-09,0\r\n"
             "5,\"c\nd\",-1,inf\r\n");
+}
+
+TEST(TabSeparated, IsWhatASpreadsheetPastes) {
+  Table table;
+  table.rows = 4;
+  table.columns = {{"layer", "", std::vector<std::int64_t>{2, 5}, 2},
+                   {"token", "", std::vector<std::string>{"a\tb", "\"c\"", "d\ne", "f, g"}},
+                   {"nll", "nats", std::vector<float>{0.1f, std::nanf(""), -1, 3e-9f}},
+                   {"none", "", std::vector<double>{}}};
+  const std::string text =
+      "layer\ttoken\tnll (nats)\tnone\n"
+      "2\t\"a\tb\"\t0.1\t\n"
+      "2\t\"\"\"c\"\"\"\t\t\n"
+      "5\t\"d\ne\"\t-1\t\n"
+      "5\tf, g\t3e-09\t\n";
+  EXPECT_EQ(tab_separated(table, text.size()), text);
+  EXPECT_EQ(testing::error_of([&] { tab_separated(table, text.size() - 1); }),
+            "2 the table of 4 rows is too large to copy; export it as CSV");
+  table.rows = 0;
+  EXPECT_EQ(tab_separated(table, 1000), "layer\ttoken\tnll (nats)\tnone\n");
 }
 
 TEST(WriteFigure, ReplacesFilesAndNamesThem) {
