@@ -23,8 +23,9 @@ void add_panel(PanelGroupPlan& group, const Panel& panel) {
   AxisPlan x, y;
   set_range(x, panel, true);
   set_range(y, panel, false);
-  if (panel.beside) y = group.y[0];  // shared axes have one range
-  if (panel.below) x = group.x[0];
+  const bool first = group.panels.empty();
+  if (panel.beside && !first) y = group.y[0];  // shared axes have one range
+  if (panel.below && !first) x = group.x[0];
   group.panels.push_back(&panel);
   group.x.push_back(std::move(x));
   group.y.push_back(std::move(y));
