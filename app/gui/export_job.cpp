@@ -17,23 +17,28 @@ class Staging {
  public:
   explicit Staging(const fs::path& folder) {
     std::error_code error;
-    made_ = fs::create_directories(folder, error) ? folder : fs::path();
-    require(!error, ExitCode::io, {folder.string()}, "cannot be made: ", error.message());
+    for (fs::path at = folder; !at.empty() && !fs::exists(fs::symlink_status(at, error));
+         at = at.parent_path())
+      made_.push_back(at);
     path_ = folder / (".kappascope-" + std::to_string(getpid()));
-    fs::create_directory(path_, error);
+    fs::create_directories(path_, error);
+    if (error) remove();
     require(!error, ExitCode::io, {folder.string()}, "cannot be written to: ", error.message());
   }
-  ~Staging() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-    if (!made_.empty()) fs::remove(made_, ignored);  // only when nothing came into it
-  }
+  ~Staging() { remove(); }
   Staging(const Staging&) = delete;
   Staging& operator=(const Staging&) = delete;
   const fs::path& path() const { return path_; }
 
  private:
-  fs::path path_, made_;
+  void remove() {
+    std::error_code ignored;
+    fs::remove_all(path_, ignored);
+    for (const fs::path& at : made_) fs::remove(at, ignored);  // only when nothing came into it
+  }
+
+  fs::path path_;
+  std::vector<fs::path> made_;  // folders that were not there, the deepest first
 };
 
 std::vector<std::string> those_in(const fs::path& folder, const std::vector<std::string>& names) {
@@ -54,6 +59,11 @@ std::vector<std::string> expected_names(const ExportOrder& order) {
 }
 
 void move_all(const fs::path& from, const fs::path& to, const std::vector<std::string>& names) {
+  for (const std::string& name : names) {
+    std::error_code unreadable;
+    require(!fs::is_directory(fs::symlink_status(to / name, unreadable)), ExitCode::io,
+            {(to / name).string()}, "is a folder and is not replaced");
+  }
   for (const std::string& name : names) {
     std::error_code error;
     fs::rename(from / name, to / name, error);
@@ -80,9 +90,12 @@ ExportOutcome write_export(const ExportOrder& order, Progress& progress) {
   if (!outcome.in_the_way.empty()) return outcome;
   const Staging staging(order.folder);
   TextMeter meter;
-  for (std::size_t i = 0; i < order.views.size(); ++i) {
-    if (!progress.update("figures", i, order.views.size()))
+  const auto go_on = [&](std::size_t done) {
+    if (!progress.update("figures", done, order.views.size()))
       throw Error(ExitCode::interrupted, "interrupted; nothing was written");
+  };
+  for (std::size_t i = 0; i < order.views.size(); ++i) {
+    go_on(i);
     const ExportView& view = order.views[i];
     try {
       Figure figure = make_view(view);
@@ -97,6 +110,7 @@ ExportOutcome write_export(const ExportOrder& order, Progress& progress) {
   }
   if (!order.replace) outcome.in_the_way = those_in(order.folder, outcome.written);
   if (!outcome.in_the_way.empty()) return outcome;
+  go_on(order.views.size());
   move_all(staging.path(), order.folder, outcome.written);
   return outcome;
 }
