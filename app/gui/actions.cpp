@@ -75,7 +75,7 @@ void step(Workspace& workspace, std::int64_t Pick::* part, std::int64_t from, st
   if (count <= 0) return;
   Pick pick;
   pick.*part = from < 0 ? 0 : std::clamp<std::int64_t>(from + by, 0, count - 1);
-  workspace.pick(pick);
+  workspace.pick(pick, Move::step);
 }
 
 void add_go_actions(Gui& gui, std::vector<Action>& all) {

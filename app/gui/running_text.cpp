@@ -225,7 +225,7 @@ class TextView {
   }
 
   void select(std::int64_t token) {
-    if (token >= 0 && token < layout_.tokens()) gui_.workspace.select_token(token);
+    if (token >= 0 && token < layout_.tokens()) gui_.workspace.pick({.token = token}, Move::step);
   }
 
   void handle_keys() {

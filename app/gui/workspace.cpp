@@ -173,6 +173,7 @@ void Workspace::forget(DocumentId trace) {
   history_.erase(std::remove_if(history_.begin(), history_.end(), of_it), history_.end());
   if (history_.empty()) history_.push_back({});
   history_at_ = history_.size() - 1;
+  stepping_ = false;
   if (view_.selection.trace != trace) return;
   view_.selection = {};
   if (!traces_.empty()) view_.selection.trace = traces_.back().id;
@@ -240,24 +241,26 @@ void Workspace::settle_selection() {
     selection.expert = -1;
 }
 
-void Workspace::set_view(ViewState view) {
+void Workspace::set_view(ViewState view, Move move) {
   if (view == view_) return;
   view_ = std::move(view);
   settle_selection();
-  history_.resize(history_at_ + 1);
-  if (history_.back() == view_) return;
-  history_.push_back(view_);
+  const bool goes_on = move == Move::step && stepping_;  // in place of the step before
+  history_.resize(history_at_ + (goes_on ? 0 : 1));
+  const bool returned = history_.back() == view_;
+  stepping_ = move == Move::step && !returned;
+  if (!returned) history_.push_back(view_);
   if (history_.size() > kMostHistory) history_.erase(history_.begin());
   history_at_ = history_.size() - 1;
 }
 
-void Workspace::select(Selection selection) {
+void Workspace::select(Selection selection, Move move) {
   ViewState view = view_;
   view.selection = selection;
-  set_view(std::move(view));
+  set_view(std::move(view), move);
 }
 
-void Workspace::pick(const Pick& pick) {
+void Workspace::pick(const Pick& pick, Move move) {
   const Trace* trace = current_trace();
   if (!trace) return;
   Selection selection = view_.selection;
@@ -272,7 +275,7 @@ void Workspace::pick(const Pick& pick) {
   else if (inside)
     selection.expert =
         TraceLayer(*trace, selection.layer).expert(selection.token * trace->slots + selection.slot);
-  select(selection);
+  select(selection, move);
 }
 
 void Workspace::select_expert(std::int64_t layer, std::int64_t expert) {
@@ -284,12 +287,14 @@ void Workspace::select_expert(std::int64_t layer, std::int64_t expert) {
 
 void Workspace::go_back() {
   if (!can_go_back()) return;
+  stepping_ = false;
   view_ = history_[--history_at_];
   settle_selection();
 }
 
 void Workspace::go_forward() {
   if (!can_go_forward()) return;
+  stepping_ = false;
   view_ = history_[++history_at_];
   settle_selection();
 }

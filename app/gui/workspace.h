@@ -75,6 +75,9 @@ struct Pick {
   std::int64_t layer = -1, token = -1, slot = -1, expert = -1;
 };
 
+// How a view is reached. Steps to a neighbour that follow each other are one for back().
+enum class Move { jump, step };
+
 // What back and forward go through.
 struct ViewState {
   Selection selection;
@@ -132,13 +135,13 @@ class Workspace {
   const Selection& selection() const { return view_.selection; }
   // Selecting keeps what was not named where it still fits (an expert of the layer, a token of
   // the text) and remembers the state before for back().
-  void select(Selection selection);
-  // The same of what a click named. The expert follows: where none was named it is that of the
-  // token's slot in the layer.
-  void pick(const Pick& pick);
+  void select(Selection selection, Move move = Move::jump);
+  // The same of what a click or a key named. The expert follows: where none was named it is that of
+  // the token's slot in the layer.
+  void pick(const Pick& pick, Move move = Move::jump);
   void select_token(std::int64_t token) { pick({.token = token}); }
   void select_expert(std::int64_t layer, std::int64_t expert);
-  void set_view(ViewState view);
+  void set_view(ViewState view, Move move = Move::jump);
   bool can_go_back() const { return history_at_ > 0; }
   bool can_go_forward() const { return history_at_ + 1 < history_.size(); }
   void go_back();
@@ -205,6 +208,7 @@ class Workspace {
   ViewState view_;
   std::vector<ViewState> history_;
   std::size_t history_at_ = 0;
+  bool stepping_ = false;  // the newest entry of history_ is of steps, and another may follow
   std::deque<Message> messages_;
   std::size_t messages_said_ = 0;
   std::filesystem::path scratch_;

@@ -57,6 +57,31 @@ GUI_TEST(back_and_forward_go_through_selections) {
   IM_CHECK(!workspace.can_go_forward());
 }
 
+GUI_TEST(steps_by_keys_are_one_for_back) {
+  open_demo(driver);
+  Workspace& workspace = driver.workspace();
+  driver.ctx->ItemClick("//###text/**/###token");
+  const std::int64_t clicked = workspace.selection().token;
+  const std::int64_t layer = workspace.selection().layer;
+  driver.ctx->KeyPress(ImGuiKey_RightArrow, 4);
+  driver.ctx->KeyPress(ImGuiKey_LeftArrow);
+  IM_CHECK_EQ(workspace.selection().token, clicked + 3);
+  driver.ctx->KeyPress(ImGuiKey_DownArrow, 2);
+  const std::int64_t below = workspace.selection().token;
+  IM_CHECK_GT(below, clicked + 4);
+  driver.ctx->KeyPress(ImGuiMod_Ctrl | ImGuiKey_Period, 2);
+  driver.ctx->KeyPress(ImGuiMod_Ctrl | ImGuiKey_UpArrow);
+  const Selection after = workspace.selection();
+  IM_CHECK_EQ(after.token, below + 2);
+  IM_CHECK_EQ(after.layer, layer + 1);
+  driver.ctx->KeyPress(ImGuiMod_Alt | ImGuiKey_LeftArrow);
+  IM_CHECK_EQ(workspace.selection().token, clicked);
+  IM_CHECK_EQ(workspace.selection().layer, layer);
+  driver.ctx->KeyPress(ImGuiMod_Alt | ImGuiKey_RightArrow);
+  IM_CHECK(workspace.selection() == after);
+  IM_CHECK(!workspace.can_go_forward());
+}
+
 GUI_TEST(every_layout_shows_its_panels) {
   open_demo(driver);
   for (const char* name : built_in_layouts()) {

@@ -114,6 +114,35 @@ TEST(Panels, FollowOneSelection) {
   EXPECT_EQ(workspace.expert_card()->expert, 3);
 }
 
+TEST(Panels, StepsThatFollowEachOtherAreOneForBack) {
+  NullWindow window;
+  window.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
+  window.settle();
+  Workspace& workspace = window.workspace();
+  const auto step_to = [&](std::int64_t token) {
+    workspace.pick({.token = token}, Move::step);
+    return workspace.selection().token;
+  };
+  const auto back = [&] { return workspace.go_back(), workspace.selection().token; };
+  const auto forward = [&] { return workspace.go_forward(), workspace.selection().token; };
+  workspace.select_token(5);
+  for (const std::int64_t token : {6, 7, 8}) EXPECT_EQ(step_to(token), token);
+  workspace.select_token(20);  // a click ends a run of steps
+  for (const std::int64_t token : {21, 22}) EXPECT_EQ(step_to(token), token);
+  EXPECT_EQ(back(), 20);
+  EXPECT_EQ(back(), 8);
+  EXPECT_EQ(back(), 5);
+  EXPECT_EQ(forward(), 8);
+  // So does going back or forward: what was there stays.
+  for (const std::int64_t token : {9, 10}) EXPECT_EQ(step_to(token), token);
+  EXPECT_FALSE(workspace.can_go_forward());
+  EXPECT_EQ(back(), 8);
+  EXPECT_EQ(forward(), 10);
+  // Steps there and back again leave nothing to go back to.
+  for (const std::int64_t token : {11, 12, 11, 10, 11, 10}) EXPECT_EQ(step_to(token), token);
+  EXPECT_EQ(back(), 8);
+}
+
 // "Threads" or "VmRSS" (kB) of this process.
 long process_status(const std::string& field) {
   std::ifstream status("/proc/self/status");
