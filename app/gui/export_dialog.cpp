@@ -110,7 +110,9 @@ void draw_format(ExportState& state) {
   for (const auto& [label, format] : formats) {
     if (!first) ImGui::SameLine();
     first = false;
-    if (ImGui::RadioButton(label, state.format == format)) state.format = format;
+    if (!ImGui::RadioButton(label, state.format == format)) continue;
+    state.format = format;
+    state.in_the_way.clear();  // those were other files
   }
 }
 
@@ -168,11 +170,12 @@ void draw_outcome(Gui& gui) {
   const std::vector<JobStatus> jobs = gui.workspace.long_jobs().status();
   const auto job = std::find_if(jobs.begin(), jobs.end(),
                                 [&](const JobStatus& one) { return one.id == state.job; });
-  if (state.job != 0 && job == jobs.end()) {
+  // One that ended by itself says what came of it in a moment.
+  if (state.job != 0 && job == jobs.end() && gui.workspace.long_jobs().nothing_done()) {
     state.job = 0;
     state.said = "Stopped; nothing was written.";
   }
-  if (state.job != 0) {
+  if (state.job != 0 && job != jobs.end()) {
     const float share = job->total > 0 ? float(double(job->done) / double(job->total)) : 0;
     ImGui::ProgressBar(share, {-6 * em(), 0});
     ImGui::SameLine();

@@ -3,6 +3,7 @@
 
 #include <fstream>
 #include <iterator>
+#include <map>
 
 #include "app/gui/layouts.h"
 #include "tests/gui/gui_test.h"
@@ -30,6 +31,30 @@ ImGuiWindow* show(Driver& driver, const std::string& id) {
 std::string read_file(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// All that lies in a folder, by path.
+std::map<std::string, std::string> files_in(const fs::path& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& entry : fs::recursive_directory_iterator(folder))
+    files[entry.path().string()] = entry.is_directory() ? "" : read_file(entry.path());
+  return files;
+}
+
+// The dialog for a view, or for all: "".
+void ask_for_export(Driver& driver, const std::string& figure, FigureFormat format,
+                    const fs::path& folder) {
+  open_export_dialog(driver.gui(), figure);
+  driver.ctx->Yield(3);
+  driver.gui().exporting.format = format;
+  driver.gui().exporting.folder = folder.string();
+  driver.ctx->Yield(2);
+}
+
+// Presses "Export", which is "Replace" once that was asked, and waits for what comes of it.
+void confirm_export(Driver& driver) {
+  driver.ctx->ItemClick("//$FOCUSED/###write");
+  IM_CHECK(driver.settle());
 }
 
 }  // namespace
@@ -96,14 +121,9 @@ GUI_TEST(each_format_can_be_exported) {
                                       {FigureFormat::pdf, "%PDF"},
                                       {FigureFormat::png, "\x89PNG"},
                                       {FigureFormat::csv, "layer"}}) {
-    open_export_dialog(driver.gui(), "kappa-tokens");
-    driver.ctx->Yield(3);
-    driver.gui().exporting.format = format;
-    driver.gui().exporting.folder = folder.string();
+    ask_for_export(driver, "kappa-tokens", format, folder);
     driver.gui().exporting.style.width_mm = 85;
-    driver.ctx->Yield(2);
-    driver.ctx->ItemClick("//$FOCUSED/###write");
-    IM_CHECK(driver.settle());
+    confirm_export(driver);
     IM_CHECK(!driver.gui().exporting.failed);
     const char* const names[] = {"svg", "pdf", "png", "csv"};
     const std::string text =
@@ -116,16 +136,73 @@ GUI_TEST(each_format_can_be_exported) {
 GUI_TEST(all_views_are_exported_at_once) {
   open_demo(driver);
   const fs::path folder = driver.folder / "all";
-  open_export_dialog(driver.gui(), "");
-  driver.ctx->Yield(3);
-  driver.gui().exporting.folder = folder.string();
-  driver.ctx->Yield(2);
-  driver.ctx->ItemClick("//$FOCUSED/###write");
-  IM_CHECK(driver.settle());
+  ask_for_export(driver, "", FigureFormat::svg, folder);
+  confirm_export(driver);
   std::size_t files = 0;
   for (const auto& entry : fs::directory_iterator(folder))
     files += entry.path().extension() == ".svg";
   IM_CHECK_EQ(files, figure_catalogue().size());
+  driver.ctx->PopupCloseAll();
+}
+
+GUI_TEST(a_cancelled_export_of_all_views_changes_nothing) {
+  open_demo(driver);
+  const fs::path folder = driver.folder / "all";
+  fs::create_directories(folder);
+  std::ofstream(folder / "loss.png") << "mine";
+  std::ofstream(folder / "notes.txt") << "mine";
+  const auto before = files_in(folder);
+  ask_for_export(driver, "", FigureFormat::png, folder);
+  ExportState& state = driver.gui().exporting;
+  state.style.dpi = 1200;  // each takes much longer than a click
+  confirm_export(driver);
+  IM_CHECK_STR_EQ(state.in_the_way.c_str(), "loss.png");
+  driver.ctx->ItemClick("//$FOCUSED/###write");
+  for (;;) {
+    const auto jobs = driver.workspace().long_jobs().status();
+    IM_CHECK(!jobs.empty());
+    if (jobs.front().done > 0) break;
+    driver.ctx->Yield();
+  }
+  driver.ctx->ItemClick("//$FOCUSED/###cancel_job");
+  IM_CHECK(driver.settle());
+  IM_CHECK_EQ(state.job, JobId(0));
+  IM_CHECK_STR_EQ(state.said.c_str(), "Stopped; nothing was written.");
+  IM_CHECK(files_in(folder) == before);
+  IM_CHECK_EQ(driver.workspace().messages().size(), std::size_t(0));
+  driver.ctx->PopupCloseAll();
+}
+
+GUI_TEST(an_export_asks_before_it_replaces) {
+  open_demo(driver);
+  const fs::path folder = driver.folder / "export";
+  fs::create_directories(folder);
+  std::ofstream(folder / "kappa-tokens.svg") << "mine";
+  std::ofstream(folder / "kappa-tokens.pdf") << "mine";
+  const auto before = files_in(folder);
+  const ExportState& state = driver.gui().exporting;
+  ask_for_export(driver, "kappa-tokens", FigureFormat::svg, folder);
+  confirm_export(driver);
+  IM_CHECK_STR_EQ(state.in_the_way.c_str(), "kappa-tokens.svg");
+  driver.ctx->ItemClick("//$FOCUSED/###close");  // no
+  IM_CHECK(driver.settle());
+  IM_CHECK(files_in(folder) == before);
+  IM_CHECK_EQ(driver.workspace().messages().size(), std::size_t(0));
+
+  ask_for_export(driver, "kappa-tokens", FigureFormat::svg, folder);
+  IM_CHECK_STR_EQ(state.in_the_way.c_str(), "");
+  confirm_export(driver);
+  IM_CHECK_STR_EQ(state.in_the_way.c_str(), "kappa-tokens.svg");
+  driver.ctx->ItemClick("//$FOCUSED/###pdf");  // another file: another question
+  IM_CHECK_STR_EQ(state.in_the_way.c_str(), "");
+  confirm_export(driver);
+  IM_CHECK_STR_EQ(state.in_the_way.c_str(), "kappa-tokens.pdf");
+  IM_CHECK(files_in(folder) == before);
+  confirm_export(driver);  // yes
+  IM_CHECK_STR_EQ(state.in_the_way.c_str(), "");
+  IM_CHECK_EQ(files_in(folder).size(), before.size());
+  IM_CHECK_STR_EQ(read_file(folder / "kappa-tokens.pdf").substr(0, 4).c_str(), "%PDF");
+  IM_CHECK_STR_EQ(read_file(folder / "kappa-tokens.svg").c_str(), "mine");
   driver.ctx->PopupCloseAll();
 }
 
