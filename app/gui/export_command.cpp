@@ -1,4 +1,5 @@
 // The command line that writes the files of an export.
+#include <charconv>
 #include <map>
 
 #include "app/gui/export_dialog.h"
@@ -10,9 +11,8 @@ namespace kappascope::gui {
 namespace {
 
 std::string number_word(double value) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%g", value);
-  return text;
+  char text[32];  // the shortest that reads back to the same
+  return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
 std::string choice_words(const FigureChoices& choices) {
@@ -44,10 +44,6 @@ std::string style_words(const ExportState& state) {
   return words;
 }
 
-std::string folder_word(const ExportState& state) {
-  return state.folder.empty() ? "figures" : state.folder;
-}
-
 // Commands that make the traces that were made here, and where each trace lies then.
 class Traces {
  public:
@@ -69,7 +65,7 @@ class Traces {
  private:
   std::string run(const OpenTrace& open) {
     const std::string number = places_.size() > 1 ? "-" + std::to_string(places_.size()) : "";
-    const std::string folder = folder_word(gui_.exporting) + "/run" + number;
+    const std::string folder = (export_folder(gui_.exporting) / ("run" + number)).string();
     const OpenModel* model = gui_.workspace.model(open.model);
     const std::string weights =
         model ? std::filesystem::absolute(model->model->files.weights).string()
@@ -109,7 +105,7 @@ std::string export_command(const Gui& gui, const std::string& figure) {
   for (auto one = ids.begin(); one != ids.end(); ++one) {
     line += (one == ids.begin() ? "kappascope plot" : " && kappascope plot") + one->first;
     line += " --figures " + one->second + style_words(gui.exporting) + " -o " +
-            quote_word(folder_word(gui.exporting));
+            quote_word(export_folder(gui.exporting).string());
   }
   return line;
 }

@@ -36,13 +36,6 @@ std::vector<ExportView> views_of(const Gui& gui, const std::string& figure) {
   return views;
 }
 
-// "~/x" stands for $HOME/x.
-fs::path typed_path(const std::string& typed) {
-  const char* home = std::getenv("HOME");
-  if (home && (typed == "~" || typed.starts_with("~/"))) return fs::path(home + typed.substr(1));
-  return fs::absolute(typed);
-}
-
 std::string suggested_folder(const Gui& gui) {
   for (const OpenTrace& open : gui.workspace.traces()) {
     if (open.id != gui.workspace.selection().trace || open.run) continue;
@@ -78,7 +71,7 @@ void start(Gui& gui, bool replace) {
   order.views = views_of(gui, state.figure);
   order.format = state.format;
   order.style = state.style;
-  order.folder = typed_path(state.folder);
+  order.folder = export_folder(state);
   order.replace = replace;
   order.command = export_command(gui, state.figure);
   state.in_the_way.clear();
@@ -192,6 +185,14 @@ void draw_outcome(Gui& gui) {
 }
 
 }  // namespace
+
+fs::path export_folder(const ExportState& state) {
+  const std::string& typed = state.folder;
+  if (typed.empty()) return "figures";
+  const char* home = std::getenv("HOME");
+  if (home && (typed == "~" || typed.starts_with("~/"))) return fs::path(home + typed.substr(1));
+  return fs::absolute(typed);
+}
 
 void open_export_dialog(Gui& gui, const std::string& figure) {
   ExportState& state = gui.exporting;

@@ -1,6 +1,7 @@
 // Figures as files and on the clipboard.
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 #include "app/gui/jobs.h"
@@ -21,6 +22,9 @@ struct ExportState {
   bool failed = false;
   JobId job = 0;  // 0: none runs
 };
+
+// Where the folder that was typed lies: "~" is the home folder, "" the usual name for such folders.
+std::filesystem::path export_folder(const ExportState& state);
 
 // `figure`: id of the view; "": all.
 void open_export_dialog(Gui& gui, const std::string& figure);
