@@ -39,6 +39,24 @@ void run_text(Driver& driver, const std::string& text) {
   IM_CHECK(driver.settle());
 }
 
+// Runs a text of minutes and waits until tokens were run.
+void start_long_run(Driver& driver) {
+  Workspace& workspace = driver.workspace();
+  workspace.open(model_folder());
+  IM_CHECK(driver.settle());
+  std::string text;
+  while (text.size() < 200000) text += "The king went out to see what had become of his garden. ";
+  workspace.next_run = {.text = text, .window = true};
+  workspace.run();
+  IM_CHECK_NE(workspace.run_job(), JobId(0));
+  for (;;) {
+    const auto jobs = workspace.long_jobs().status();
+    IM_CHECK(!jobs.empty());
+    if (jobs.front().stage == "prefill" && jobs.front().done > 0) break;
+    driver.ctx->Yield();
+  }
+}
+
 }  // namespace
 
 GUI_TEST(opens_and_runs_without_torch_before_the_run) {
@@ -83,21 +101,8 @@ GUI_TEST(a_broken_file_leaves_what_is_open) {
 }
 
 GUI_TEST(a_cancelled_run_leaves_nothing) {
+  start_long_run(driver);
   Workspace& workspace = driver.workspace();
-  workspace.open(model_folder());
-  IM_CHECK(driver.settle());
-  std::string text;
-  while (text.size() < 200000) text += "The king went out to see what had become of his garden. ";
-  workspace.next_run = {.text = text, .window = true};
-  workspace.run();
-  const JobId job = workspace.run_job();
-  IM_CHECK_NE(job, JobId(0));
-  for (;;) {
-    const auto jobs = workspace.long_jobs().status();
-    IM_CHECK(!jobs.empty());
-    if (jobs.front().stage == "prefill" && jobs.front().done > 0) break;
-    driver.ctx->Yield();
-  }
   driver.ctx->ItemClick("//###text/**/###cancel");
   IM_CHECK_EQ(workspace.run_job(), JobId(0));
   IM_CHECK(driver.settle());
@@ -107,6 +112,19 @@ GUI_TEST(a_cancelled_run_leaves_nothing) {
     IM_CHECK(!entry.is_regular_file());
   run_text(driver, "And after that it runs again.");
   IM_CHECK_EQ(workspace.traces().size(), std::size_t(1));
+}
+
+GUI_TEST(ctrl_q_quits_from_a_text_field_and_during_a_run) {
+  start_long_run(driver);
+  driver.ctx->ItemClick("//###text/**/###input");
+  driver.ctx->KeyCharsReplace("q");
+  IM_CHECK(!driver.gui().quit);
+  driver.ctx->KeyPress(ImGuiMod_Ctrl | ImGuiKey_Q);
+  IM_CHECK(driver.gui().quit);
+  IM_CHECK_STR_EQ(driver.workspace().next_run.text.c_str(), "q");
+  IM_CHECK_NE(driver.workspace().run_job(), JobId(0));
+  driver.restart();  // closes all as the program does then
+  IM_CHECK(fs::is_empty(driver.folder / "runs"));
 }
 
 GUI_TEST(every_format_can_be_dropped) {
