@@ -65,7 +65,7 @@ class Traces {
  private:
   std::string run(const OpenTrace& open) {
     const std::string number = places_.size() > 1 ? "-" + std::to_string(places_.size()) : "";
-    const std::string folder = (export_folder(gui_.exporting) / ("run" + number)).string();
+    std::string folder = (export_folder(gui_.exporting) / ("run" + number)).string();
     const OpenModel* model = gui_.workspace.model(open.model);
     const std::string weights =
         model ? std::filesystem::absolute(model->model->files.weights).string()
