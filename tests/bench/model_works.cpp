@@ -34,7 +34,7 @@ class Watcher final : public Probe {
 };
 
 // "prefill": `tokens` made-up ids to logits. "mode": none, routing, standard or gates; the last two
-// write a whole trace to "trace". Mode write only writes as many bytes there as the round before.
+// write a whole trace to "trace". Mode write only writes "bytes" there.
 class PrefillWork final : public Work {
  public:
   explicit PrefillWork(const Json& arguments)
@@ -50,12 +50,12 @@ class PrefillWork final : public Work {
     std::vector<std::int32_t> ids;
     for (std::int64_t t = 0; t < tokens; ++t)
       ids.push_back(std::int32_t((t * 7919 + t / 3) % model_.config.vocab_size));
-    std::uintmax_t size = 0;
-    if (arguments.contains("trace")) size = make_room(arguments.at("trace"));
+    // The file of the round before: none of its removal is counted.
+    if (arguments.contains("trace")) fs::remove(arguments.at("trace").get<std::string>());
     const double begin = seconds_now();
     double nll = 0;
     if (mode == "write")
-      write_plainly(arguments.at("trace"), size);
+      write_plainly(arguments.at("trace"), arguments.at("bytes"));
     else if (mode == "standard" || mode == "gates")
       record(ids, mode == "gates", arguments.at("trace"));
     else
@@ -64,20 +64,11 @@ class PrefillWork final : public Work {
   }
 
  private:
-  // Removes the file of the round before, so that none of that is counted; returns its size.
-  static std::uintmax_t make_room(const fs::path& path) {
-    std::error_code none;
-    const auto size = fs::file_size(path, none);
-    if (none) return 0;
-    fs::remove(path);
-    return size;
-  }
-
-  static void write_plainly(const fs::path& path, std::uintmax_t size) {
+  static void write_plainly(const fs::path& path, std::uint64_t size) {
     OutputFile file(path);
     file.reserve(size);
     const std::vector<std::byte> block(std::size_t(16) << 20);
-    for (std::uintmax_t at = 0; at < size; at += block.size())
+    for (std::uint64_t at = 0; at < size; at += block.size())
       file.write_at(at, std::span(block).first(std::min<std::size_t>(block.size(), size - at)));
     file.finish();
   }
