@@ -113,10 +113,12 @@ void draw_choices(Gui& gui, const FigureEntry& entry, const Trace& trace, Figure
   if (choices & kGatesChoice) {
     next();
     int gates = static_cast<int>(state.chosen.gates);
-    ImGui::SetNextItemWidth(9 * em());
-    if (ImGui::SliderInt("###gates", &gates, 1, 128, "%d gate units",
+    ImGui::SetNextItemWidth(6 * em());
+    if (ImGui::SliderInt("###gates", &gates, 1, 128, "",
                          ImGuiSliderFlags_Logarithmic | ImGuiSliderFlags_AlwaysClamp))
       state.chosen.gates = gates;
+    ImGui::SameLine(0, 0.5f * em());
+    ImGui::Text("%d gate unit%s", gates, gates == 1 ? "" : "s");
   }
   if (state.view.shown && has_log_axis(state.view.shown->figure)) {
     next();
