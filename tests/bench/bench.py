@@ -142,9 +142,10 @@ class Bench:
         return self.model("layer", hidden=512, layers=1, heads=4, kv_heads=4, experts=64, slots=2,
                           vocab=256, sequence=2048, moe_start=0)
 
-    def deep_model(self, layers=8):
-        return self.model(f"deep{layers}", hidden=512, layers=layers, heads=4, kv_heads=4,
-                          experts=64, slots=2, vocab=2048, sequence=4096, moe_start=0, window="L")
+    def deep_model(self, layers=8, experts=64):
+        return self.model(f"deep{layers}-{experts}", hidden=512, layers=layers, heads=4, kv_heads=4,
+                          experts=experts, slots=2, vocab=2048, sequence=4096, moe_start=0,
+                          window="L")
 
 
 def layer_against_reference(bench, tokens, calls, must):
@@ -543,9 +544,9 @@ def growth(bench):
     put("growth_tokens", sizes, times, 0.95, 1.08)
     for side in sides:
         side.close()
-    sizes = [1, 2, 3, 4, 6]
-    sides = [bench.program().make("prefill", model=bench.deep_model(size), threads=bench.threads)
-             for size in sizes]
+    sizes = [4, 6, 8, 12, 16]  # where embedding and logits, of which there is one, hardly count
+    sides = [bench.program().make("prefill", model=bench.deep_model(size, experts=16),
+                                  threads=bench.threads) for size in sizes]
     times = bench.interleave(*[lambda _, s=s: s.seconds(tokens=256) for s in sides])
     put("growth_layers", sizes, times, 0.97, 1.05)
     for side in sides:
