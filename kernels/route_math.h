@@ -23,8 +23,9 @@ KAPPASCOPE_HOST_DEVICE inline bool chosen_before(const Candidate& a, const Candi
   return a.expert < b.expert;
 }
 
-// expert_weight of token t: softmax over the logits of its chosen experts.
-KAPPASCOPE_HOST_DEVICE inline void weigh(const RouteArgs& args, std::int64_t t) {
+// expert_weight of token t: softmax over the logits of its chosen experts. Static, so that every
+// file of kernels/cpu has one for its own instruction set.
+KAPPASCOPE_HOST_DEVICE static inline void weigh(const RouteArgs& args, std::int64_t t) {
   const float* logits = args.logits + t * args.experts;
   const std::int32_t* index = args.expert_index + t * args.slots;
   float* weight = args.expert_weight + t * args.slots;

@@ -8,6 +8,7 @@
 #include "kernels/cpu/scratch.h"
 #include "kernels/cpu/vector.h"
 #include "kernels/kernels.h"
+#include "kernels/route_math.h"
 
 namespace kappascope::KAPPASCOPE_ISA {
 namespace {
@@ -37,19 +38,6 @@ void choose(const RouteArgs& args, std::int64_t t, float* scores, std::int32_t* 
   if (args.margin)
     args.margin[t] =
         args.slots < args.experts ? scores[best[args.slots - 1]] - scores[best[args.slots]] : kNaN;
-}
-
-void weigh(const RouteArgs& args, std::int64_t t) {
-  const float* logits = args.logits + t * args.experts;
-  const std::int32_t* index = args.expert_index + t * args.slots;
-  float* weight = args.expert_weight + t * args.slots;
-  float highest = logits[index[0]];
-  for (std::int64_t k = 1; k < args.slots; ++k)
-    if (highest < logits[index[k]]) highest = logits[index[k]];
-  float sum = 0;
-  for (std::int64_t k = 0; k < args.slots; ++k)
-    sum += weight[k] = std::exp(logits[index[k]] - highest);
-  for (std::int64_t k = 0; k < args.slots; ++k) weight[k] /= sum;
 }
 
 void describe(const RouteArgs& args, std::int64_t t, float* powers) {
