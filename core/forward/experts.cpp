@@ -152,8 +152,7 @@ void Experts::prepare_record() {
   }
   if (!wants_.gates) return;
   at::Tensor& memory = context_.gate_memory;
-  const std::int64_t shape[] = {3, tokens, slots, gates_};
-  if (!memory.defined() || memory.sizes() != at::IntArrayRef(shape)) memory = at::empty(shape);
+  if (!memory.defined()) memory = at::empty({3, tokens, slots, gates_});
   record_.kappa = memory[0];
   record_.gate_pre = memory[1];
   record_.gate_act = memory[2];

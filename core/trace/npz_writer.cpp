@@ -5,9 +5,8 @@
 
 #include <algorithm>
 #include <map>
-#include <optional>
-#include <thread>
 
+#include "core/parallel.h"
 #include "core/trace/npy_header.h"
 #include "core/trace/npz.h"
 #include "core/trace/output_file.h"
@@ -232,15 +231,17 @@ struct NpzWriter::State {
             "piece outside the array");
     if (data.empty()) return;
     std::uint32_t crc = 0;
-    const auto sum = [&] { crc = crc_of(data); };
-    {
-      // Summing up takes as long as writing.
-      std::optional<std::jthread> beside;
-      if (data.size() >= kWorthAThread)
-        beside.emplace(sum);
+    const auto sum_or_write = [&](std::int64_t part) {
+      if (part == 0)
+        crc = crc_of(data);
       else
-        sum();
-      file.write_at(entry.data_offset + begin, data);
+        file.write_at(entry.data_offset + begin, data);
+    };
+    if (data.size() >= kWorthAThread) {  // summing up takes as long as writing
+      for_each_parallel(2, sum_or_write);
+    } else {
+      sum_or_write(0);
+      sum_or_write(1);
     }
     add_piece(entry, begin, data.size(), crc);
   }
