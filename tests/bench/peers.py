@@ -162,8 +162,8 @@ class Hooks:
                                   ("gate_pre_hist", (z + 8) * 4 + 1, 66)):
             bin = value.long().clamp_(0, bins - 1).add_(e[:, None] * bins)
             keep(**{name: torch.bincount(bin.flatten(), minlength=experts * bins)})
-        effect = a - torch.nn.functional.silu(z)
         silu = torch.nn.functional.silu(z)
+        effect = a - silu
         relative = effect / torch.where(silu.abs() < 1e-6, torch.copysign(
             torch.tensor(1e-6), silu), silu)
         for name, d in (("effect", effect), ("effect_rel", relative)):

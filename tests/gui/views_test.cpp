@@ -41,6 +41,14 @@ std::map<std::string, std::string> files_in(const fs::path& folder) {
   return files;
 }
 
+// A folder where files of the user's lie, "mine" in each.
+fs::path folder_with(const Driver& driver, std::initializer_list<const char*> names) {
+  const fs::path folder = driver.folder / "export";
+  fs::create_directories(folder);
+  for (const char* name : names) std::ofstream(folder / name) << "mine";
+  return folder;
+}
+
 // The dialog for a view, or for all: "".
 void ask_for_export(Driver& driver, const std::string& figure, FigureFormat format,
                     const fs::path& folder) {
@@ -147,10 +155,7 @@ GUI_TEST(all_views_are_exported_at_once) {
 
 GUI_TEST(a_cancelled_export_of_all_views_changes_nothing) {
   open_demo(driver);
-  const fs::path folder = driver.folder / "all";
-  fs::create_directories(folder);
-  std::ofstream(folder / "loss.png") << "mine";
-  std::ofstream(folder / "notes.txt") << "mine";
+  const fs::path folder = folder_with(driver, {"loss.png", "notes.txt"});
   const auto before = files_in(folder);
   ask_for_export(driver, "", FigureFormat::png, folder);
   ExportState& state = driver.gui().exporting;
@@ -175,10 +180,7 @@ GUI_TEST(a_cancelled_export_of_all_views_changes_nothing) {
 
 GUI_TEST(an_export_asks_before_it_replaces) {
   open_demo(driver);
-  const fs::path folder = driver.folder / "export";
-  fs::create_directories(folder);
-  std::ofstream(folder / "kappa-tokens.svg") << "mine";
-  std::ofstream(folder / "kappa-tokens.pdf") << "mine";
+  const fs::path folder = folder_with(driver, {"kappa-tokens.svg", "kappa-tokens.pdf"});
   const auto before = files_in(folder);
   const ExportState& state = driver.gui().exporting;
   ask_for_export(driver, "kappa-tokens", FigureFormat::svg, folder);
