@@ -12,6 +12,7 @@
 #include "app/cli/verbs.h"
 #include "app/shell_words.h"
 #include "core/error.h"
+#include "core/threads.h"
 #ifdef KAPPASCOPE_WINDOW
 #include "app/gui/open_window.h"
 #endif
@@ -121,6 +122,7 @@ std::filesystem::path assets_folder() {
 int main(int count, char** words) {
   using namespace kappascope;
   occupy_standard_descriptors();
+  let_waiting_threads_sleep();
   signal(SIGPIPE, SIG_IGN);  // a reader that goes away ends nothing half-way; print() sees it
   signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write
   try {

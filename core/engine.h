@@ -19,7 +19,7 @@ enum class ComputeDevice : std::uint8_t { cpu, cuda };
 
 struct LoadOptions {
   ComputeType dtype = ComputeType::float32;
-  int threads = 0;  // on the CPU; 0: one per core
+  int threads = 0;  // on the CPU; 0: usable_threads()
   ComputeDevice device = ComputeDevice::cpu;
   int device_index = 0;  // which of the GPUs
 };

@@ -10,10 +10,12 @@
 #include <thread>
 #include <vector>
 
+#include "core/threads.h"
+
 namespace kappascope {
 
-// Calls item(0) … item(count − 1), each once, in no fixed order, on as many threads as there are
-// cores for this process; the calling one is among them. What an item throws comes out here (of
+// Calls item(0) … item(count − 1), each once, in no fixed order, on usable_threads() threads; the
+// calling one is among them. What an item throws comes out here (of
 // several the first), after the items under way; those not begun are left out.
 template <typename Item>
 void for_each_parallel(std::int64_t count, const Item& item) {
@@ -29,11 +31,11 @@ void for_each_parallel(std::int64_t count, const Item& item) {
       if (!thrown) thrown = std::current_exception();
     }
   };
-  const std::int64_t cores = std::thread::hardware_concurrency();
   {
     std::vector<std::jthread> others;
     try {
-      while (std::ssize(others) + 1 < std::min(count, cores)) others.emplace_back(work);
+      while (std::ssize(others) + 1 < std::min<std::int64_t>(count, usable_threads()))
+        others.emplace_back(work);
     } catch (const std::system_error&) {  // no more threads to be had: those there are do it
     }
     work();

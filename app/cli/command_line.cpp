@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <regex>
-#include <thread>
 
 #include "app/cli/terminal.h"
+#include "core/threads.h"
 
 namespace kappascope {
 namespace {
@@ -78,7 +78,8 @@ void ComputeOptions::add_to(CLI::App& app) {
   app.add_option("--dtype", dtype, "of the matrix products; all else is float32")
       ->check(CLI::IsMember({"float32", "bfloat16"}))
       ->capture_default_str();
-  app.add_option("--threads", threads, "threads on the CPU; one per core unless given")
+  app.add_option("--threads", threads,
+                 "threads on the CPU; by default as many as this process may use")
       ->check(CLI::Range(1, kMostThreads));
 }
 
@@ -99,7 +100,7 @@ LoadOptions ComputeOptions::load_options() const {
     const std::size_t colon = device.find(':');
     if (colon != std::string::npos) options.device_index = std::stoi(device.substr(colon + 1));
   }
-  options.threads = threads > 0 ? threads : std::max(1, int(std::thread::hardware_concurrency()));
+  options.threads = threads > 0 ? threads : usable_threads();
   return options;
 }
 

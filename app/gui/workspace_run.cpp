@@ -4,11 +4,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
-#include <thread>
 
 #include "app/gui/workspace.h"
 #include "app/run_text.h"
 #include "core/figure/text.h"
+#include "core/threads.h"
 
 namespace kappascope::gui {
 
@@ -24,10 +24,6 @@ TraceSettings trace_settings(const Model& model, const RunSettings& run, int thr
   settings.tool_version = KAPPASCOPE_VERSION;
   settings.threads = threads;
   return settings;
-}
-
-int all_cores() {
-  return std::max(1, int(std::thread::hardware_concurrency()));
 }
 
 }  // namespace
@@ -71,13 +67,13 @@ void Workspace::run() {
     auto result = std::make_shared<Result>();
     // The weights refer to the model: it lives as long as they do.
     if (!loaded) {
-      std::unique_ptr<EngineModel> fresh = load_weights(*model, {.threads = all_cores()}, progress);
+      std::unique_ptr<EngineModel> fresh = load_weights(*model, {.threads = usable_threads()}, progress);
       result->warning = nonfinite_weights(*model, *fresh);
       loaded = std::shared_ptr<EngineModel>(
           fresh.release(), [model](EngineModel* engine_model) { delete engine_model; });
     }
     result->loaded = loaded;
-    TraceSettings settings = trace_settings(*model, run, all_cores());
+    TraceSettings settings = trace_settings(*model, run, usable_threads());
     settings.torch_version = engine().torch_version();
     fs::create_directories(folder);
     TokenProgress tokens(progress, tokens_to_run(text));

@@ -1,15 +1,12 @@
 #include <ATen/Parallel.h>
 
-#include <algorithm>
-#include <thread>
-
 #include "core/forward/device.h"
+#include "core/threads.h"
 
 namespace kappascope {
 
 at::Device open_device(const LoadOptions& options) {
-  const int cores = int(std::thread::hardware_concurrency());
-  at::set_num_threads(options.threads > 0 ? options.threads : std::max(1, cores));
+  at::set_num_threads(options.threads > 0 ? options.threads : usable_threads());
   return at::kCPU;
 }
 

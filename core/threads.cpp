@@ -1,0 +1,127 @@
+#include "core/threads.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace kappascope {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string contents(const fs::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  std::ostringstream text;
+  text << in.rdbuf();
+  return text.str();
+}
+
+std::optional<double> number(const fs::path& file) {
+  std::istringstream in(contents(file));
+  double value = 0;
+  return in >> value ? std::optional(value) : std::nullopt;
+}
+
+// cpu.max: "200000 100000", or "max 100000" without a quota.
+std::optional<double> quota_of_version_2(const fs::path& group) {
+  std::istringstream in(contents(group / "cpu.max"));
+  double quota = 0, period = 0;
+  if (!(in >> quota >> period) || quota <= 0 || period <= 0) return {};
+  return quota / period;
+}
+
+// cpu.cfs_quota_us is −1 without a quota.
+std::optional<double> quota_of_version_1(const fs::path& group) {
+  const std::optional<double> quota = number(group / "cpu.cfs_quota_us");
+  const std::optional<double> period = number(group / "cpu.cfs_period_us");
+  if (!quota || !period || *quota <= 0 || *period <= 0) return {};
+  return *quota / *period;
+}
+
+// A container often sees its own group at the mount itself while /proc names its path outside:
+// every folder from the named one up to the mount is looked at, whether it exists or not.
+template <typename Quota>
+void take_least(std::optional<double>& least, const fs::path& mount, std::string_view path,
+                Quota&& quota) {
+  for (fs::path group = fs::path(path).relative_path();; group = group.parent_path()) {
+    if (const std::optional<double> found = quota(mount / group))
+      least = std::min(found.value(), least.value_or(*found));
+    if (group.empty()) return;
+  }
+}
+
+std::optional<int> affinity() {
+  // Machines of more processors than cpu_set_t holds need a larger mask.
+  for (int most = CPU_SETSIZE; most <= 1 << 20; most *= 4) {
+    cpu_set_t* mask = CPU_ALLOC(std::size_t(most));
+    if (!mask) return {};
+    const std::size_t size = CPU_ALLOC_SIZE(std::size_t(most));
+    const bool known = sched_getaffinity(0, size, mask) == 0;
+    const int count = known ? CPU_COUNT_S(size, mask) : 0;
+    CPU_FREE(mask);
+    if (known && count > 0) return count;
+  }
+  return {};
+}
+
+int count_usable_threads() {
+  int threads = affinity().value_or(int(std::thread::hardware_concurrency()));
+  if (const auto quota = cgroup_cpu_quota(contents("/proc/self/cgroup"), "/sys/fs/cgroup"))
+    threads = std::min(threads, int(std::ceil(std::min(*quota, 1e6))));
+  for (const char* name : {"OMP_NUM_THREADS", "OMP_THREAD_LIMIT"}) {
+    const char* words = std::getenv(name);
+    if (const auto wanted = first_thread_count(words ? words : ""))
+      threads = std::min(threads, *wanted);
+  }
+  return std::max(1, threads);
+}
+
+}  // namespace
+
+std::optional<double> cgroup_cpu_quota(std::string_view memberships, const fs::path& mount) {
+  std::optional<double> least;
+  std::istringstream lines{std::string(memberships)};
+  for (std::string line; std::getline(lines, line);) {
+    // "hierarchy:controllers:path"; version 2 has no controllers.
+    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
+    if (first == std::string::npos || second == std::string::npos) continue;
+    const std::string controllers = line.substr(first + 1, second - first - 1);
+    const std::string path = line.substr(second + 1);
+    if (controllers.empty()) {
+      for (const char* folder : {"", "unified"})
+        take_least(least, mount / folder, path, quota_of_version_2);
+    } else if (("," + controllers + ",").find(",cpu,") != std::string::npos) {
+      for (const std::string& folder : {controllers, std::string("cpu")})
+        take_least(least, mount / folder, path, quota_of_version_1);
+    }
+  }
+  return least;
+}
+
+std::optional<int> first_thread_count(std::string_view words) {
+  words.remove_prefix(std::min(words.find_first_not_of(" \t"), words.size()));
+  int count = 0;
+  const auto [end, error] = std::from_chars(words.data(), words.data() + words.size(), count);
+  const bool ends = end == words.data() + words.size() || *end == ',' || *end == ' ';
+  if (error != std::errc() || !ends || count < 1) return {};
+  return count;
+}
+
+int usable_threads() {
+  static const int count = count_usable_threads();
+  return count;
+}
+
+void let_waiting_threads_sleep() {
+  if (!std::getenv("GOMP_SPINCOUNT")) setenv("OMP_WAIT_POLICY", "passive", 0);
+}
+
+}  // namespace kappascope

@@ -1,0 +1,29 @@
+// How many threads this process may keep busy, and how they wait.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string_view>
+
+namespace kappascope {
+
+// The smallest of: the processors of the affinity mask, the CPU quota of the control group rounded
+// up, OMP_NUM_THREADS and OMP_THREAD_LIMIT where they are set. At least 1; found out once.
+int usable_threads();
+
+// Threads of OpenMP that wait for work sleep instead of spinning, unless the user has chosen with
+// OMP_WAIT_POLICY or GOMP_SPINCOUNT: spinning takes the cores from other jobs of a shared machine
+// and costs us our own turn. To be called before any thread starts and before Torch is loaded,
+// which brings OpenMP and reads the environment once.
+void let_waiting_threads_sleep();
+
+// CPUs that a control group may use at once, the least over the group and its parents; none without
+// a quota. `memberships` is the text of /proc/self/cgroup, `mount` is /sys/fs/cgroup: version 2
+// (cpu.max) and version 1 (cpu.cfs_quota_us) are both read.
+std::optional<double> cgroup_cpu_quota(std::string_view memberships,
+                                       const std::filesystem::path& mount);
+
+// The first number of a list as OMP_NUM_THREADS has it ("4,2"); none when it is no positive number.
+std::optional<int> first_thread_count(std::string_view words);
+
+}  // namespace kappascope
