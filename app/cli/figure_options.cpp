@@ -1,6 +1,9 @@
 #include "app/cli/figure_options.h"
 
 #include "app/cli/command_line.h"
+#include "core/figure/runs.h"
+#include "core/figure/side_by_side.h"
+#include "core/figure/text.h"
 
 namespace kappascope {
 namespace {
@@ -28,8 +31,8 @@ void FigureOptions::add_to(CLI::App& app) {
 
 void FigureOptions::add_choices_to(CLI::App& app) {
   const auto at_least = [](std::int64_t low) { return CLI::Range(low, std::int64_t(1) << 31); };
-  app.add_option("--layer", choices.layer, "layer of the figures of one layer; the middle MoE one")
-      ->check(at_least(0));
+  app.add_option("--layer", layers,
+                 "layers of the figures of one layer, a file each: 3 or 2,4-6; the middle MoE one");
   app.add_option("--pass", choices.pass, "its pass over the stack")->check(at_least(0));
   app.add_option("--expert", choices.expert, "expert of the figures of one; the most loaded")
       ->check(at_least(0));
@@ -53,6 +56,10 @@ void FigureOptions::add_choices_to(CLI::App& app) {
       ->check(CLI::Range(10.0, 2400.0))
       ->capture_default_str();
   app.add_flag("--panel-letters", style.panel_letters, "a, b, … at the panels");
+  app.add_flag("--panels", panels,
+               "of several traces: figures of one trace side by side in one file, not a file each");
+  app.add_flag("--no-metadata", no_metadata,
+               "files without title, model, text, hashes and version inside");
 }
 
 std::vector<const FigureEntry*> FigureOptions::entries() const {
@@ -67,24 +74,68 @@ std::vector<const FigureEntry*> FigureOptions::entries() const {
   return entries;
 }
 
+namespace {
+
+constexpr std::int64_t kMostLayers = 1 << 16;
+
+// Of every layer asked for, where the figure heeds it.
+std::vector<FigureChoices> choices_of(const FigureOptions& options, const FigureEntry& entry) {
+  const bool of_layer = entry.heeded(options.choices) & kLayerChoice;
+  if (!of_layer || options.layers.empty()) return {options.choices};
+  std::vector<FigureChoices> all;
+  for (const std::int64_t layer : parse_layers(options.layers, kMostLayers)) {
+    all.push_back(options.choices);
+    all.back().layer = layer;
+  }
+  return all;
+}
+
+// One figure, or one for each trace.
+std::vector<Figure> figures_of(const FigureOptions& options, const FigureEntry& entry,
+                               Traces traces, const FigureChoices& choices) {
+  std::vector<Figure> figures;
+  if (entry.several || traces.size() == 1) {
+    figures.push_back(entry.make(traces, choices));
+    return figures;
+  }
+  const std::vector<std::string> runs = run_names(traces), words = file_words(runs);
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    figures.push_back(entry.make(traces.subspan(i, 1), choices, {runs[i]}));
+    if (!options.panels) figures.back().name += "-" + words[i];
+  }
+  if (!options.panels) return figures;
+  Figure all = side_by_side(std::move(figures), runs, std::string(entry.title));
+  figures.clear();
+  figures.push_back(std::move(all));
+  return figures;
+}
+
+}  // namespace
+
 void FigureOptions::check() const {
-  entries();
-  parsed_formats(formats);
+  const bool any = !entries().empty();
+  bool text = false;
+  for (const FigureFormat format : parsed_formats(formats)) text |= format != FigureFormat::csv;
+  if (!layers.empty()) parse_layers(layers, kMostLayers);
+  if (any && text) require_fonts();
 }
 
 std::vector<std::string> write_figures(const FigureOptions& options, Traces traces,
-                                       const std::string& command,
                                        const std::filesystem::path& folder, Progress& progress) {
   const std::vector<const FigureEntry*> entries = options.entries();
   const std::vector<FigureFormat> formats = parsed_formats(options.formats);
+  FigureStyle style = options.style;
+  style.metadata = !options.no_metadata;
   std::vector<std::string> names;
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    if (!progress.update("figures", i, entries.size()))
-      throw Error(ExitCode::interrupted, "interrupted; nothing unfinished is left");
-    Figure figure = entries[i]->make(traces, options.choices);
-    figure.provenance.emplace_back("plotted by", command);
-    for (const auto& file : write_figure(figure, options.style, formats, folder))
-      names.push_back(file.filename().string());
+    for (const FigureChoices& choices : choices_of(options, *entries[i])) {
+      if (!progress.update("figures", i, entries.size()))
+        throw Error(ExitCode::interrupted, "interrupted; nothing unfinished is left");
+      for (const Figure& figure : figures_of(options, *entries[i], traces, choices)) {
+        for (const auto& file : write_figure(figure, style, formats, folder))
+          names.push_back(file.filename().string());
+      }
+    }
   }
   return names;
 }

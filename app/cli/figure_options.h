@@ -15,21 +15,23 @@ namespace kappascope {
 struct FigureOptions {
   std::string ids = "all";      // all, none, or ID,…
   std::string formats = "svg";  // svg,pdf,png,csv
-  FigureChoices choices;
+  std::string layers;           // "3", "2,4-6"; "": the usual one
+  bool panels = false;          // figures of one trace, given several: side by side in one file
+  bool no_metadata = false;
+  FigureChoices choices;  // all but the layer
   FigureStyle style;
 
   void add_to(CLI::App& app);          // --figures, --figure-format
   void add_choices_to(CLI::App& app);  // what is shown, and how large
   // The figures asked for, in the catalogue's order; unknown ids and formats, sizes that no figure
-  // fits in: usage.
+  // fits in: usage. No font where text is to be drawn: io.
   std::vector<const FigureEntry*> entries() const;
   void check() const;
 };
 
-// Makes the figures of `traces` in `folder`, which must exist; returns the files' names. `command`
-// is kept inside the files. Throws Error (interrupted) when the progress says stop.
+// Makes the figures of `traces` in `folder`, which must exist; returns the files' names. A figure
+// of one trace is made of each of several. Throws Error (interrupted) when the progress says stop.
 std::vector<std::string> write_figures(const FigureOptions& options, Traces traces,
-                                       const std::string& command,
                                        const std::filesystem::path& folder, Progress& progress);
 
 }  // namespace kappascope

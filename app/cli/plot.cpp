@@ -19,7 +19,8 @@ Examples:
 
 // "ID  what it shows", one a line.
 std::string list_of_figures() {
-  std::string text = "\nFigures (* overlays several traces):\n";
+  std::string text =
+      "\nFigures (* overlays several traces; of the others each trace makes a file):\n";
   for (const FigureEntry& entry : figure_catalogue()) {
     std::string id = join_words("  ", entry.id, entry.several ? " *" : "");
     id.resize(std::max<std::size_t>(id.size() + 1, 24), ' ');
@@ -33,14 +34,6 @@ std::filesystem::path trace_file(const std::string& path) {
   std::error_code unreadable;
   const bool folder = std::filesystem::is_directory(path, unreadable);
   return folder ? std::filesystem::path(path) / "trace.npz" : std::filesystem::path(path);
-}
-
-// A figure of one trace would silently leave the others out.
-void check_overlays(const FigureOptions& options, std::size_t traces) {
-  if (traces == 1 || options.ids == "all") return;
-  for (const FigureEntry* entry : options.entries())
-    require(entry->several, ExitCode::usage, {}, "figure ", entry->id,
-            " shows one trace; expected one, found ", traces);
 }
 
 }  // namespace
@@ -62,7 +55,6 @@ int plot_verb(const Arguments& arguments) {
   if (!parse_words(app, arguments.words)) return int(ExitCode::ok);
   options.check();
   require(options.ids != "none", ExitCode::usage, {}, "--figures none leaves nothing to plot");
-  check_overlays(options, paths.size());
 
   std::vector<Trace> opened;
   opened.reserve(paths.size());
@@ -74,7 +66,7 @@ int plot_verb(const Arguments& arguments) {
   Terminal terminal(talk.talk(), interrupts);
   OutputFolder folder(output, force, interrupts);
   const std::vector<std::string> names =
-      write_figures(options, traces, arguments.command, folder.staged(""), terminal);
+      write_figures(options, traces, folder.staged(""), terminal);
   folder.check_places({}, names);
   terminal.erase();
   folder.publish({}, names);

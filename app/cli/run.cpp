@@ -269,7 +269,7 @@ class Run {
     std::filesystem::create_directory(place);
     const Trace* const traces[] = {&trace};
     for (const std::string& name :
-         write_figures(options_.figures, traces, settings_.command, place, terminal_))
+         write_figures(options_.figures, traces, place, terminal_))
       names.push_back(join_words(kFiguresFolder, "/", name));
     return names;
   }

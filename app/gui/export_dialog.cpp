@@ -73,7 +73,6 @@ void start(Gui& gui, bool replace) {
   order.style = state.style;
   order.folder = export_folder(state);
   order.replace = replace;
-  order.command = export_command(gui, state.figure);
   state.in_the_way.clear();
   state.said.clear();
   const std::string title =

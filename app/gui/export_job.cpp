@@ -54,7 +54,7 @@ std::vector<std::string> those_in(const fs::path& folder, const std::vector<std:
 std::vector<std::string> expected_names(const ExportOrder& order) {
   std::vector<std::string> names;
   for (const ExportView& view : order.views)
-    names.push_back(std::string(view.entry->id) + "." + format_word(order.format));
+    names.push_back(view.entry->file_name(view.choices) + "." + format_word(order.format));
   return names;
 }
 
@@ -98,8 +98,7 @@ ExportOutcome write_export(const ExportOrder& order, Progress& progress) {
     go_on(i);
     const ExportView& view = order.views[i];
     try {
-      Figure figure = make_view(view);
-      figure.provenance.emplace_back("plotted by", order.command);
+      const Figure figure = make_view(view);
       for (const auto& file :
            write_figure(figure, order.style, {order.format}, staging.path(), &meter))
         outcome.written.push_back(file.filename().string());

@@ -24,7 +24,6 @@ struct ExportOrder {
   FigureStyle style;
   std::filesystem::path folder;
   bool replace = false;  // files that are there
-  std::string command;   // kept inside the files
 };
 
 struct ExportOutcome {

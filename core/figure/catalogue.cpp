@@ -1,61 +1,153 @@
 #include "core/figure/catalogue.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "core/error.h"
 #include "core/figure/figures.h"
+#include "core/figure/runs.h"
 
 namespace kappascope {
 namespace {
 
 constexpr FigureEntry kCatalogue[] = {
-    {"loss", "negative log-likelihood of each token and its running mean", true, "nll", kNoChoice,
-     figures::loss},
-    {"router-confidence", "largest routing probability, layer × token", false, "router_top1_prob",
-     kNoChoice, figures::router_confidence},
-    {"router-margin", "how far the choice of experts is from another, layer × token", false,
-     "router_margin", kNoChoice, figures::router_margin},
-    {"router-entropy", "how spread the routing probability is, layer × token", false,
-     "router_entropy", kNoChoice, figures::router_entropy},
-    {"router-probability", "routing probability in one layer, expert × token", false,
-     "router_top1_prob", kLayerChoice, figures::router_probability},
-    {"expert-choice", "which expert each token chose, layer × token", false, "load", kSlotChoice,
-     figures::expert_choice},
-    {"expert-load", "load and gate mass of each expert over its even share", false, "load",
-     kNoChoice, figures::expert_load},
-    {"expert-drops", "assignments over capacity, layer × token, and rate per layer", false,
-     "drop_rate", kNoChoice, figures::expert_drops},
-    {"expert-coactivation", "experts chosen together in one layer, over chance", false,
-     "coactivation", kLayerChoice, figures::expert_coactivation},
-    {"expert-budget", "experts run per token in each layer", false, "experts_run", kNoChoice,
-     figures::expert_budget},
-    {"kappa-tokens", "κ of each token, layer × token", false, "kappa_log_mean", kNoChoice,
-     figures::kappa_tokens},
-    {"kappa-experts", "κ of each expert, layer × expert", false, "kappa_log_mean", kNoChoice,
-     figures::kappa_experts},
-    {"kappa-depth", "κ over relative depth, one line a model", true, "kappa", kNoChoice,
-     figures::kappa_depth},
-    {"kappa-distribution", "distribution of κ in each layer, or of each expert of one", false,
-     "kappa", kByExpertChoice | kLayerIfByExpert, figures::kappa_distribution},
-    {"kappa-parameters", "α and b of κ = U^tanh(α·s + b) and the bounds they imply", false,
-     "kappa_scale", kByExpertChoice | kLayerIfByExpert, figures::kappa_parameters},
-    {"kappa-vs-score", "κ of gate units as a function of the router's score", false, "kappa",
+    {"loss", "Loss along the text", "negative log-likelihood of each token and its running mean",
+     true, "nll", kNoChoice, figures::loss},
+    {"router-confidence", "Confidence of the router", "largest routing probability, layer × token",
+     false, "router_top1_prob", kNoChoice, figures::router_confidence},
+    {"router-margin", "Margin of the choice of experts",
+     "how far the choice of experts is from another, layer × token", false, "router_margin",
+     kNoChoice, figures::router_margin},
+    {"router-entropy", "Entropy of the router",
+     "how spread the routing probability is, layer × token", false, "router_entropy", kNoChoice,
+     figures::router_entropy},
+    {"router-probability", "Routing probability",
+     "routing probability in one layer, expert × token", false, "router_top1_prob", kLayerChoice,
+     figures::router_probability},
+    {"expert-choice", "Expert of each token", "which expert each token chose, layer × token", false,
+     "load", kSlotChoice, figures::expert_choice},
+    {"expert-load", "Load of the experts", "load and gate mass of each expert over its even share",
+     false, "load", kNoChoice, figures::expert_load},
+    {"expert-drops", "Assignments dropped over capacity",
+     "assignments over capacity, layer × token, and rate per layer", false, "drop_rate", kNoChoice,
+     figures::expert_drops},
+    {"expert-coactivation", "Experts chosen together",
+     "experts chosen together in one layer, over chance", false, "coactivation", kLayerChoice,
+     figures::expert_coactivation},
+    {"expert-budget", "Experts run per token", "experts run per token in each layer", false,
+     "experts_run", kNoChoice, figures::expert_budget},
+    {"kappa-tokens", "Sharpness κ of each token", "κ of each token, layer × token", false,
+     "kappa_log_mean", kNoChoice, figures::kappa_tokens},
+    {"kappa-experts", "Sharpness κ of each expert", "κ of each expert, layer × expert", false,
+     "kappa_log_mean", kNoChoice, figures::kappa_experts},
+    {"kappa-depth", "Sharpness κ over depth", "κ over relative depth, one line a model", true,
+     "kappa", kNoChoice, figures::kappa_depth},
+    {"kappa-distribution", "Distribution of κ",
+     "distribution of κ in each layer, or of each expert of one", false, "kappa",
+     kByExpertChoice | kLayerIfByExpert, figures::kappa_distribution},
+    {"kappa-parameters", "Learned parameters of κ",
+     "α and b of κ = U^tanh(α·s + b) and the bounds they imply", false, "kappa_scale",
+     kByExpertChoice | kLayerIfByExpert, figures::kappa_parameters},
+    {"kappa-vs-score", "κ as a function of the score",
+     "κ of gate units as a function of the router's score", false, "kappa",
      kLayerChoice | kExpertChoice | kGatesChoice, figures::kappa_vs_score},
-    {"silu-kappa", "the gate z·σ(κz) at the κ of one expert", false, "kappa",
-     kLayerChoice | kExpertChoice, figures::silu_kappa},
-    {"kappa-confidence", "κ against the router's confidence, with rank correlations", false,
-     "kappa_confidence", kNoChoice, figures::kappa_confidence},
-    {"gate-sharpness", "effective sharpness of the gates, layer × token", false, "gate_kz_rms",
-     kByExpertChoice, figures::gate_sharpness},
-    {"gate-active", "share of active gate units, layer × token", false, "gate_active_fraction",
-     kByExpertChoice, figures::gate_active},
-    {"gate-top16", "share of the largest gate units in the activation, layer × token", false,
-     "gate_top16_share", kByExpertChoice, figures::gate_top16},
-    {"gate-saturation", "linear, knee and saturated share of gate units per layer", false,
-     "gate_saturated_fraction", kNoChoice, figures::gate_saturation},
+    {"silu-kappa", "The gate at the expert's κ", "the gate z·σ(κz) at the κ of one expert", false,
+     "kappa", kLayerChoice | kExpertChoice, figures::silu_kappa},
+    {"kappa-confidence", "κ against the router's confidence",
+     "κ against the router's confidence, with rank correlations", false, "kappa_confidence",
+     kNoChoice, figures::kappa_confidence},
+    {"gate-sharpness", "Effective sharpness of the gates",
+     "effective sharpness of the gates, layer × token", false, "gate_kz_rms", kByExpertChoice,
+     figures::gate_sharpness},
+    {"gate-active", "Active gate units", "share of active gate units, layer × token", false,
+     "gate_active_fraction", kByExpertChoice, figures::gate_active},
+    {"gate-top16", "Concentration of the gates",
+     "share of the largest gate units in the activation, layer × token", false, "gate_top16_share",
+     kByExpertChoice, figures::gate_top16},
+    {"gate-saturation", "Where the gates work",
+     "linear, knee and saturated share of gate units per layer", false, "gate_saturated_fraction",
+     kNoChoice, figures::gate_saturation},
 };
 
+bool has_column(const Table& table, std::string_view name) {
+  return std::any_of(table.columns.begin(), table.columns.end(),
+                     [&](const Column& column) { return column.name == name; });
+}
+
+// One value for all rows; −1: none.
+Column constant(const char* name, std::int64_t value) {
+  if (value < 0) return {name, std::vector<std::string>{""}};
+  return {name, std::vector<std::int64_t>{value}};
+}
+
+// Columns for what the whole figure is about.
+std::vector<Column> common_columns(const Figure& figure, const FigureEntry& entry,
+                                   const Trace& trace, const FigureChoices& chosen) {
+  std::vector<Column> columns;
+  const unsigned heeded = entry.heeded(chosen);
+  if (heeded & kLayerChoice) {
+    const auto m = static_cast<std::size_t>(std::max<std::int64_t>(0, figure.layer));
+    const bool one = figure.layer >= 0;
+    columns.push_back(constant("layer", one ? trace.layer_index[m] : -1));
+    columns.push_back(constant("pass", one ? trace.pass_index[m] : -1));
+  }
+  if (heeded & kExpertChoice) columns.push_back(constant("expert", figure.expert));
+  if (heeded & kSlotChoice) columns.push_back(constant("slot", chosen.slot));
+  return columns;
+}
+
+void complete(Table& table, const std::string& run, const Trace& trace,
+              const std::vector<Column>& common) {
+  const std::string model = trace.model_name.empty() ? "unnamed model" : trace.model_name;
+  std::vector<Column> columns = {{"run", std::vector<std::string>{run}},
+                                 {"model", std::vector<std::string>{model}}};
+  for (const Column& column : common) {
+    if (!has_column(table, column.name)) columns.push_back(column);
+  }
+  std::move(table.columns.begin(), table.columns.end(), std::back_inserter(columns));
+  table.columns = std::move(columns);
+}
+
 }  // namespace
+
+unsigned FigureEntry::heeded(const FigureChoices& chosen) const {
+  const bool of_layer = chosen.by_expert && (choices & kLayerIfByExpert);
+  return choices | (of_layer ? kLayerChoice : kNoChoice);
+}
+
+std::string FigureEntry::file_name(const FigureChoices& chosen) const {
+  const FigureChoices usual;
+  const unsigned set = heeded(chosen);
+  std::string name(id);
+  const auto add = [&](bool heeds, const char* word, std::int64_t value, std::int64_t otherwise) {
+    if (heeds && value != otherwise) name += word + std::to_string(value);
+  };
+  if (chosen.by_expert && (set & kByExpertChoice)) name += "-by-expert";
+  add(set & kLayerChoice, "-layer", chosen.layer, usual.layer);
+  add(set & kLayerChoice, "-pass", chosen.pass, usual.pass);
+  const bool of_layer = chosen.by_expert && (choices & kLayerIfByExpert);
+  add(of_layer || (set & kExpertChoice), "-expert", chosen.expert, usual.expert);
+  add(set & kSlotChoice, "-slot", chosen.slot, usual.slot);
+  add(set & kGatesChoice, "-gates", chosen.gates, usual.gates);
+  return name;
+}
+
+Figure FigureEntry::make(Traces traces, const FigureChoices& chosen,
+                         const std::vector<std::string>& runs) const {
+  const std::vector<std::string> names = runs.empty() ? run_names(traces) : runs;
+  if (!several) traces = traces.first(1);
+  Figure figure = draw(traces, chosen);
+  figure.name = file_name(chosen);
+  const bool overlay = traces.size() > 1;  // then one table for each trace
+  const std::vector<std::string> words = file_words(names);
+  for (std::size_t i = 0; i < figure.tables.size(); ++i) {
+    const std::size_t of = overlay ? std::min(i, traces.size() - 1) : 0;
+    complete(figure.tables[i], names[of], *traces[of],
+             common_columns(figure, *this, *traces[of], chosen));
+    if (overlay) figure.tables[i].run = words[of];
+  }
+  return figure;
+}
 
 std::span<const FigureEntry> figure_catalogue() {
   return kCatalogue;

@@ -41,11 +41,25 @@ using Traces = std::span<const Trace* const>;  // one or more
 
 struct FigureEntry {
   std::string_view id;
+  std::string_view title;   // what a person calls it, and what stands above the figure
   std::string_view what;    // one line for a person
   bool several;             // overlays several traces; the others show the first
   std::string_view metric;  // section of docs/metrics.md that defines what is shown
   unsigned choices;         // ChoiceSet
-  Figure (*make)(Traces traces, const FigureChoices& choices);
+  Figure (*draw)(Traces traces, const FigureChoices& choices);
+
+  // The choices that are heeded beside `chosen`: `choices`, or more by expert.
+  unsigned heeded(const FigureChoices& chosen) const;
+
+  // Name of its files without ending: the id, and what was chosen other than the usual
+  // ("router-probability-layer3"), so that one choice never takes the place of another.
+  std::string file_name(const FigureChoices& chosen) const;
+
+  // The figure with the name of its files, and with the columns in all its tables that say whose
+  // numbers these are: run, model, and layer, pass, expert and slot where one was chosen. `runs`:
+  // names of the traces where more are plotted than these; empty: run_names(traces).
+  Figure make(Traces traces, const FigureChoices& chosen,
+              const std::vector<std::string>& runs = {}) const;
 };
 
 std::span<const FigureEntry> figure_catalogue();

@@ -156,7 +156,7 @@ struct Panel {
 // A column of the numbers behind a figure: row r holds values[(r / repeat) mod size], so that
 // indices of long tables are stored once.
 struct Column {
-  std::string name, unit;  // unit "" when it has none
+  std::string name;  // unit and meaning: docs/figures.md
   std::variant<std::vector<double>, std::vector<float>, std::vector<std::int64_t>,
                std::vector<std::string>>
       values;
@@ -166,18 +166,22 @@ struct Column {
 struct Table {
   std::int64_t rows = 0;
   std::vector<Column> columns = {};
+  std::string run =
+      {};  // where a figure has several: whose numbers these are, as in the file's name
 };
 
 struct Figure {
   std::string id = {};                  // "kappa-tokens"
+  std::string name = {};                // of its files: "router-probability-layer3"; "": the id
   std::string title = {};               // "Sharpness κ of each token"
   std::string subtitle = {};            // model, step, settings in force
   std::vector<Panel> panels = {};       // side by side where each has room, else below each other
   std::vector<std::string> notes = {};  // small print: "approximate: …"
-  std::vector<Table> tables = {};       // usually one; further ones become ID-2.csv, …
+  std::vector<Table> tables = {};       // usually one; further ones become NAME-2.csv, …
   // The one recorded layer m and the one expert that everything here is about; −1: several.
   std::int64_t layer = -1, expert = -1;
-  // Kept inside SVG and PDF, not shown: command, hash of the model, version. Key, value.
+  // Kept inside SVG, PDF and PNG, not shown: model, text, hashes, version. Key, value; names and
+  // hashes, never a path.
   std::vector<std::pair<std::string, std::string>> provenance = {};
 };
 
@@ -186,7 +190,8 @@ struct FigureStyle {
   double height_mm = 0;   // 0: as the contents need
   double font_pt = 7;     // of axis names; ticks 1 pt less, titles 1 pt more
   bool panel_letters = false;
-  double dpi = 300;  // of a PNG
+  bool metadata = true;  // title, description and provenance inside the files
+  double dpi = 300;      // of a PNG
 };
 
 }  // namespace kappascope

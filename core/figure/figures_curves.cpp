@@ -31,19 +31,18 @@ OneExpert one_expert(const Trace& trace, const FigureChoices& choices) {
   return {layer, expert, label};
 }
 
-Figure start_figure(Traces traces, std::string_view id, const std::string& title,
-                    const OneExpert& one) {
-  Figure figure = kappascope::start_figure(traces, id, title + ", " + one.label);
+Figure start_figure(Traces traces, std::string_view id, const OneExpert& one) {
+  Figure figure = kappascope::start_figure(traces, id, ", " + one.label);
   figure.layer = one.layer.index;
   figure.expert = one.expert;
   return figure;
 }
 
-Figure nothing(Figure figure, const std::string& why) {
+Figure nothing(Figure figure, const std::string& why, std::vector<Table> tables) {
   Panel panel;
   panel.empty = why;
   figure.panels.push_back(std::move(panel));
-  figure.tables.emplace_back();
+  figure.tables = std::move(tables);
   return figure;
 }
 
@@ -70,7 +69,7 @@ void add_spread(Table& table, const std::string& name, const std::vector<Spread>
     std::vector<double> values;
     values.reserve(spreads.size());
     for (const Spread& spread : spreads) values.push_back(spread.*member);
-    table.columns.push_back({name + suffix, "", std::move(values)});
+    table.columns.push_back({name + suffix, std::move(values)});
   }
 }
 
@@ -93,7 +92,8 @@ ParameterRows parameter_rows(const Trace& trace, const FigureChoices& choices) {
     }
   } else {
     result.axis = layer_axis(trace);
-    result.table.columns = layer_columns(trace, 1);
+    result.table.columns = choices.by_expert ? std::vector<Column>{index_column("expert", 0)}
+                                             : layer_columns(trace, 1);
     for (std::int64_t m = 0; m < trace.layers; ++m) {
       const TraceLayer layer(trace, m);
       result.rows.push_back(kappa_parameters(layer, kappa_function(layer)));
@@ -152,10 +152,13 @@ Table counts_table(const std::string& name, const std::vector<double>& edges,
                    const std::vector<double>& counts) {
   Table table;
   table.rows = std::ssize(counts);
-  if (counts.empty()) return table;
-  table.columns = {{name + "_from", "", std::vector<double>(edges.begin(), edges.end() - 1)},
-                   {name + "_to", "", std::vector<double>(edges.begin() + 1, edges.end())},
-                   {"count", "", counts}};
+  if (counts.empty()) {
+    const std::string from = name + "_from", to = name + "_to";
+    return empty_table({from.c_str(), to.c_str(), "count"});
+  }
+  table.columns = {{name + "_from", std::vector<double>(edges.begin(), edges.end() - 1)},
+                   {name + "_to", std::vector<double>(edges.begin() + 1, edges.end())},
+                   {"count", counts}};
   return table;
 }
 
@@ -165,7 +168,7 @@ Figure kappa_parameters(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
   ParameterRows rows = parameter_rows(trace, choices);
   const bool by_expert = choices.by_expert && trace.layers > 0;
-  Figure figure = start_figure(traces, "kappa-parameters", "Learned parameters of κ");
+  Figure figure = start_figure(traces, "kappa-parameters");
   if (by_expert) {
     figure.layer = chosen_layer(trace, choices);
     figure.title += " in " + layer_label(trace, figure.layer);
@@ -180,12 +183,12 @@ Figure kappa_parameters(Traces traces, const FigureChoices& choices) {
     lower.push_back(row.lower);
     upper.push_back(row.upper);
   }
-  add_spread(rows.table, "alpha", scale);
-  add_spread(rows.table, "b", bias);
-  add_spread(rows.table, "kappa_at_median_s", kappa);
-  rows.table.columns.push_back({"median_s", "", std::move(score)});
-  rows.table.columns.push_back({"kappa_lower_bound", "", lower});
-  rows.table.columns.push_back({"kappa_upper_bound", "", upper});
+  add_spread(rows.table, "kappa_scale", scale);
+  add_spread(rows.table, "kappa_bias", bias);
+  add_spread(rows.table, "kappa_at_median_input", kappa);
+  rows.table.columns.push_back({"kappa_input_p50", std::move(score)});
+  rows.table.columns.push_back({"kappa_lower_bound", lower});
+  rows.table.columns.push_back({"kappa_upper_bound", upper});
   figure.panels = {parameter_panel(rows, "Scale α", "α", &ParameterSpread::scale, 0),
                    parameter_panel(rows, "Bias b", "b", &ParameterSpread::bias, 0),
                    parameter_panel(rows, "κ at the median score", "κ", &ParameterSpread::kappa, 1)};
@@ -212,15 +215,18 @@ Figure kappa_parameters(Traces traces, const FigureChoices& choices) {
 
 Figure kappa_vs_score(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
-  const char *id = "kappa-vs-score", *title = "κ as a function of the score";
-  if (trace.layers == 0) return nothing(start_figure(traces, id, title), nothing_because(trace));
+  const char* id = "kappa-vs-score";
+  const std::vector<Table> none = {
+      empty_table({"gate", "kappa_scale", "kappa_bias", "kappa_input", "kappa"}),
+      counts_table("kappa_input", {}, {})};
+  if (trace.layers == 0) return nothing(start_figure(traces, id), nothing_because(trace), none);
   const OneExpert one = one_expert(trace, choices);
   const KappaFunction kappa = kappa_function(one.layer);
-  Figure figure = start_figure(traces, id, title, one);
+  Figure figure = start_figure(traces, id, one);
   if (kappa.source != KappaFunction::Source::parameters) {
-    return nothing(std::move(figure), kNoParameters);
+    return nothing(std::move(figure), kNoParameters, none);
   }
-  if (one.expert < 0) return nothing(std::move(figure), nothing_because(trace));
+  if (one.expert < 0) return nothing(std::move(figure), nothing_because(trace), none);
   const Histogram scores = histogram(kept_scores(one.layer, one.expert), kScoreBins);
   const double low = std::isfinite(scores.low) ? std::min(0.0, scores.low) : 0;
   const double high = std::isfinite(scores.high) ? std::max(scores.high * 1.05, low + 0.1) : 2;
@@ -242,17 +248,17 @@ Figure kappa_vs_score(Traces traces, const FigureChoices& choices) {
     values.insert(values.end(), one_gate.begin(), one_gate.end());
   }
   const std::int64_t points = std::max<std::int64_t>(1, std::ssize(curves.score));
-  table.columns = {{"gate", "", curves.gates, points},
-                   {"alpha", "", curves.scale, points},
-                   {"b", "", curves.bias, points},
-                   {"s", "", curves.score, 1},
-                   {"kappa", "", std::move(values), 1}};
+  table.columns = {{"gate", curves.gates, points},
+                   {"kappa_scale", curves.scale, points},
+                   {"kappa_bias", curves.bias, points},
+                   {"kappa_input", curves.score, 1},
+                   {"kappa", std::move(values), 1}};
   const std::vector<double> counts(scores.counts.begin(), scores.counts.end());
   const std::vector<double> edges = even_edges(scores.low, scores.high, counts.size());
   const FigureAxis x = panel.x;
   figure.panels.push_back(std::move(panel));
   figure.panels.push_back(counts_below(edges, counts, x, "Kept tokens"));
-  figure.tables = {std::move(table), counts_table("s", edges, counts)};
+  figure.tables = {std::move(table), counts_table("kappa_input", edges, counts)};
   figure.notes.push_back(curves.gates.size() > 1 ? std::to_string(curves.gates.size()) +
                                                        " gate units spread over the quantiles of α."
                          : choices.gates > 1 ? "All gate units of the expert share α and b."
@@ -262,11 +268,14 @@ Figure kappa_vs_score(Traces traces, const FigureChoices& choices) {
 
 Figure silu_kappa(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
-  const char *id = "silu-kappa", *title = "The gate at the expert's κ";
-  if (trace.layers == 0) return nothing(start_figure(traces, id, title), nothing_because(trace));
+  const char* id = "silu-kappa";
+  const std::vector<Table> none = {empty_table({"z", "silu_at_p05", "silu_at_p50", "silu_at_p95",
+                                                "kappa_p05", "kappa_p50", "kappa_p95"}),
+                                   counts_table("z", {}, {})};
+  if (trace.layers == 0) return nothing(start_figure(traces, id), nothing_because(trace), none);
   const OneExpert one = one_expert(trace, choices);
-  Figure figure = start_figure(traces, id, title, one);
-  if (one.expert < 0) return nothing(std::move(figure), nothing_because(trace));
+  Figure figure = start_figure(traces, id, one);
+  if (one.expert < 0) return nothing(std::move(figure), nothing_because(trace), none);
   const SiluCurves curves =
       silu_curves(one.layer, kappa_function(one.layer), one.expert, kCurvePoints);
   Panel panel;
@@ -276,7 +285,7 @@ Figure silu_kappa(Traces traces, const FigureChoices& choices) {
   panel.y.name = "z·σ(κz)";
   Table table;
   table.rows = std::ssize(curves.z);
-  table.columns = {{"z", "", curves.z}};
+  table.columns = {{"z", curves.z}};
   const char* names[] = {"5 %", "50 %", "95 %"};
   const char* columns[] = {"silu_at_p05", "silu_at_p50", "silu_at_p95"};
   for (std::size_t i = 0; i < 3; ++i) {
@@ -285,9 +294,12 @@ Figure silu_kappa(Traces traces, const FigureChoices& choices) {
     line.colour = i == 0 ? 0 : i == 1 ? 5 : 1;
     line.dash = i == 1 ? 0 : i == 0 ? 1 : 2;
     line.name = std::string(names[i]) + ": κ = " + number_text(curves.kappa[i]);
-    table.columns.push_back({columns[i], "", line.y});
+    table.columns.push_back({columns[i], line.y});
     panel.lines.push_back(std::move(line));
   }
+  const char* quantiles[] = {"kappa_p05", "kappa_p50", "kappa_p95"};
+  for (std::size_t i = 0; i < 3; ++i)
+    table.columns.push_back({quantiles[i], std::vector<double>{curves.kappa[i]}});
   const std::vector<double> counts(curves.counts.begin() + 1, curves.counts.end() - 1);
   const std::vector<double> edges = even_edges(-8, 8, counts.size());
   const FigureAxis x = panel.x;
@@ -303,7 +315,7 @@ Figure silu_kappa(Traces traces, const FigureChoices& choices) {
 
 Figure kappa_confidence(Traces traces, const FigureChoices&) {
   const Trace& trace = *traces[0];
-  Figure figure = start_figure(traces, "kappa-confidence", "κ against the router's confidence");
+  Figure figure = start_figure(traces, "kappa-confidence");
   Points points;
   points.colours.label = "Relative depth of the layer";
   points.colours.low = 0;
@@ -337,13 +349,13 @@ Figure kappa_confidence(Traces traces, const FigureChoices&) {
     within.y.push_back(one.rho_within);
   }
   table.rows = std::ssize(layers);
-  table.columns = {{"layer", "", std::move(layers)},       {"pass", "", std::move(passes)},
-                   {"token", "", std::move(tokens)},       {"expert", "", std::move(experts)},
-                   {"router_selected_mass", "", points.x}, {"kappa_mean", "", points.y}};
+  table.columns = {{"layer", std::move(layers)},       {"pass", std::move(passes)},
+                   {"token", std::move(tokens)},       {"expert", std::move(experts)},
+                   {"router_selected_mass", points.x}, {"kappa_mean", points.y}};
   ranks.rows = trace.layers;
   ranks.columns = layer_columns(trace, 1);
-  ranks.columns.push_back({"spearman_rho", "", all.y});
-  ranks.columns.push_back({"spearman_rho_within_experts", "", within.y});
+  ranks.columns.push_back({"spearman_rho", all.y});
+  ranks.columns.push_back({"spearman_rho_within_experts", within.y});
   figure.tables = {std::move(table), std::move(ranks)};
   Panel cloud, rho;
   cloud.title = "Each kept (token, expert)";

@@ -38,8 +38,7 @@ Figure expert_choice(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
   const std::int64_t slot =
       std::clamp<std::int64_t>(choices.slot, 0, std::max<std::int64_t>(1, trace.slots) - 1);
-  Figure figure =
-      start_figure(traces, "expert-choice", "Expert of each token, " + ordinal(slot) + " choice");
+  Figure figure = start_figure(traces, "expert-choice", ", " + ordinal(slot) + " choice");
   const std::vector<std::int64_t> shown = coloured_experts(trace);
   LayerMap map;
   map.rows = trace.layers;
@@ -66,12 +65,12 @@ Figure expert_choice(Traces traces, const FigureChoices& choices) {
 
 Figure expert_load(Traces traces, const FigureChoices&) {
   const Trace& trace = *traces[0];
-  Figure figure = start_figure(traces, "expert-load", "Load of the experts");
+  Figure figure = start_figure(traces, "expert-load");
   const LayerMap mass = relative_gate_mass(trace);
   add_layer_experts(figure, trace, relative_load(trace),
                     even_share("Share of assignments over 1/E"), "load_over_even");
   figure.panels[0].title = "Load (kept and dropped)";
-  figure.tables[0].columns.push_back({"gate_mass_over_mean", "", mass.values});
+  figure.tables[0].columns.push_back({"gate_mass_over_mean", mass.values});
   Panel panel = cell_panel(expert_axis(mass.columns), layer_axis(trace), mass,
                            even_share("Sum of combine weights over its mean"));
   panel.title = "Gate mass";
@@ -92,7 +91,7 @@ Figure expert_load(Traces traces, const FigureChoices&) {
 
 Figure expert_drops(Traces traces, const FigureChoices&) {
   const Trace& trace = *traces[0];
-  Figure figure = start_figure(traces, "expert-drops", "Assignments dropped over capacity");
+  Figure figure = start_figure(traces, "expert-drops");
   add_layer_tokens(figure, trace, dropped_slots(trace),
                    dropped_colours(static_cast<double>(trace.slots)), "dropped");
   Panel side;
@@ -118,7 +117,7 @@ Figure expert_drops(Traces traces, const FigureChoices&) {
   Table table;
   table.rows = trace.layers;
   table.columns = layer_columns(trace, 1);
-  table.columns.push_back({"drop_rate", "", std::move(rates)});
+  table.columns.push_back({"drop_rate", std::move(rates)});
   figure.tables.push_back(std::move(table));
   figure.panels.push_back(std::move(side));
   return figure;
@@ -126,7 +125,7 @@ Figure expert_drops(Traces traces, const FigureChoices&) {
 
 Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
-  Figure figure = start_figure(traces, "expert-coactivation", "Experts chosen together");
+  Figure figure = start_figure(traces, "expert-coactivation");
   ColourScale colours = even_share("Tokens with both over their number by chance");
   colours.low_note = "avoid each other";
   colours.high_note = "seek each other";
@@ -147,18 +146,20 @@ Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
     map.values.assign(pairs.ratio.begin(), pairs.ratio.end());
     Table table;
     table.rows = n * n;
-    table.columns = {{"expert", "", shown, n},
-                     {"other_expert", "", shown, 1},
-                     {"tokens", "", pairs.count, 1},
-                     {"expected", "tokens", pairs.expected, 1},
-                     {"ratio", "", pairs.ratio, 1}};
+    table.columns = {{"expert", shown, n},
+                     {"other_expert", shown, 1},
+                     {"tokens", pairs.count, 1},
+                     {"expected", pairs.expected, 1},
+                     {"ratio", pairs.ratio, 1}};
     figure.tables.push_back(std::move(table));
     if (n < layer.experts) {
       figure.notes.push_back("The " + std::to_string(n) + " most loaded of " +
                              count_text(layer.experts) + " experts.");
     }
   }
-  if (figure.tables.empty()) figure.tables.emplace_back();
+  if (figure.tables.empty()) {
+    figure.tables = {empty_table({"expert", "other_expert", "tokens", "expected", "ratio"})};
+  }
   Panel panel = cell_panel(axis, axis, std::move(map), std::move(colours));
   panel.square = true;
   panel.empty = trace.layers == 0 || trace.tokens == 0 ? nothing_because(trace)
@@ -170,7 +171,7 @@ Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
 
 Figure expert_budget(Traces traces, const FigureChoices&) {
   const Trace& trace = *traces[0];
-  Figure figure = start_figure(traces, "expert-budget", "Experts run per token");
+  Figure figure = start_figure(traces, "expert-budget");
   Panel panel;
   panel.x = layer_axis(trace);
   panel.y.name = "Experts run per token";
@@ -189,9 +190,9 @@ Figure expert_budget(Traces traces, const FigureChoices&) {
   Table table;
   table.rows = trace.layers;
   table.columns = layer_columns(trace, 1);
-  table.columns.push_back({"experts_run_mean", "", line.y});
-  table.columns.push_back({"experts_run_p05", "", line.low});
-  table.columns.push_back({"experts_run_p95", "", line.high});
+  table.columns.push_back({"experts_run_mean", line.y});
+  table.columns.push_back({"experts_run_p05", line.low});
+  table.columns.push_back({"experts_run_p95", line.high});
   figure.tables.push_back(std::move(table));
   panel.lines.push_back(std::move(line));
   figure.panels.push_back(std::move(panel));

@@ -8,10 +8,10 @@
 namespace kappascope::figures {
 namespace {
 
-Figure gate_map(Traces traces, const FigureChoices& choices, std::string_view id, std::string title,
+Figure gate_map(Traces traces, const FigureChoices& choices, std::string_view id,
                 std::span<const float> array, ColourScale colours, const std::string& value) {
   const Trace& trace = *traces[0];
-  Figure figure = start_figure(traces, id, std::move(title));
+  Figure figure = start_figure(traces, id);
   if (choices.by_expert) {
     figure.title += ", by expert";
     colours.no_value = "no kept token";
@@ -33,8 +33,8 @@ double threshold(const Trace& trace, const char* name, double otherwise) {
 }  // namespace
 
 Figure gate_sharpness(Traces traces, const FigureChoices& choices) {
-  return gate_map(traces, choices, "gate-sharpness", "Effective sharpness of the gates",
-                  traces[0]->gate_kz_rms, sharpness_colours(), "gate_kz_rms");
+  return gate_map(traces, choices, "gate-sharpness", traces[0]->gate_kz_rms, sharpness_colours(),
+                  "gate_kz_rms");
 }
 
 Figure gate_active(Traces traces, const FigureChoices& choices) {
@@ -43,8 +43,8 @@ Figure gate_active(Traces traces, const FigureChoices& choices) {
   colours.label = "Share of gate units with |a| > " + limit;
   colours.low_note = "sparse";
   colours.high_note = "dense";
-  return gate_map(traces, choices, "gate-active", "Active gate units",
-                  traces[0]->gate_active_fraction, colours, "gate_active_fraction");
+  return gate_map(traces, choices, "gate-active", traces[0]->gate_active_fraction, colours,
+                  "gate_active_fraction");
 }
 
 Figure gate_top16(Traces traces, const FigureChoices& choices) {
@@ -53,13 +53,13 @@ Figure gate_top16(Traces traces, const FigureChoices& choices) {
   colours.label = "Share of the " + top + " largest |a| in the sum of |a|";
   colours.low_note = "spread out";
   colours.high_note = "concentrated";
-  return gate_map(traces, choices, "gate-top16", "Concentration of the gates",
-                  traces[0]->gate_top16_share, colours, "gate_top16_share");
+  return gate_map(traces, choices, "gate-top16", traces[0]->gate_top16_share, colours,
+                  "gate_top16_share");
 }
 
 Figure gate_saturation(Traces traces, const FigureChoices&) {
   const Trace& trace = *traces[0];
-  Figure figure = start_figure(traces, "gate-saturation", "Where the gates work");
+  Figure figure = start_figure(traces, "gate-saturation");
   Panel panel;
   panel.x = layer_axis(trace);
   panel.y.name = "Share of gate units";
@@ -80,9 +80,9 @@ Figure gate_saturation(Traces traces, const FigureChoices&) {
   Table table;
   table.rows = trace.layers;
   table.columns = layer_columns(trace, 1);
-  table.columns.push_back({"linear", "", stack.values[0]});
-  table.columns.push_back({"knee", "", stack.values[1]});
-  table.columns.push_back({"saturated", "", stack.values[2]});
+  table.columns.push_back({"gate_linear_fraction", stack.values[0]});
+  table.columns.push_back({"gate_knee_fraction", stack.values[1]});
+  table.columns.push_back({"gate_saturated_fraction", stack.values[2]});
   figure.tables.push_back(std::move(table));
   panel.stacks.push_back(std::move(stack));
   figure.panels.push_back(std::move(panel));

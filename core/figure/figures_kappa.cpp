@@ -4,6 +4,7 @@
 
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
+#include "core/figure/runs.h"
 #include "core/figure/scales.h"
 #include "core/figure/text.h"
 #include "core/stats/kappa.h"
@@ -67,10 +68,10 @@ Table depth_table(const Trace& trace, const Line& line) {
   Table table;
   table.rows = trace.layers;
   table.columns = layer_columns(trace, 1);
-  table.columns.push_back({"relative_depth", "", line.x});
-  table.columns.push_back({"kappa_geometric_mean", "", line.y});
-  table.columns.push_back({"kappa_p05", "", line.low});
-  table.columns.push_back({"kappa_p95", "", line.high});
+  table.columns.push_back({"relative_depth", line.x});
+  table.columns.push_back({"kappa_geometric_mean", line.y});
+  table.columns.push_back({"kappa_p05", line.low});
+  table.columns.push_back({"kappa_p95", line.high});
   return table;
 }
 
@@ -127,15 +128,15 @@ struct Distributions {
     Table bins, bands;
     bins.rows = std::ssize(counts);
     bins.columns = std::move(of_bins);
-    bins.columns.push_back({"kappa_from", "", std::move(lower)});
-    bins.columns.push_back({"kappa_to", "", std::move(upper)});
-    bins.columns.push_back({"count", "", std::move(counts)});
-    bins.columns.push_back({"density", "per unit of ln κ", std::move(share)});
+    bins.columns.push_back({"kappa_from", std::move(lower)});
+    bins.columns.push_back({"kappa_to", std::move(upper)});
+    bins.columns.push_back({"count", std::move(counts)});
+    bins.columns.push_back({"density", std::move(share)});
     bands.rows = std::ssize(low);
     bands.columns = std::move(of_bands);
-    bands.columns.push_back({"kappa_p05", "", std::move(low)});
-    bands.columns.push_back({"kappa_p50", "", std::move(middle)});
-    bands.columns.push_back({"kappa_p95", "", std::move(high)});
+    bands.columns.push_back({"kappa_p05", std::move(low)});
+    bands.columns.push_back({"kappa_p50", std::move(middle)});
+    bands.columns.push_back({"kappa_p95", std::move(high)});
     figure.tables = {std::move(bins), std::move(bands)};
   }
 };
@@ -151,27 +152,27 @@ std::vector<std::int64_t> shown_experts(const TraceLayer& layer, const FigureCho
 }  // namespace
 
 Figure kappa_tokens(Traces traces, const FigureChoices&) {
-  Figure figure = start_figure(traces, "kappa-tokens", "Sharpness κ of each token");
+  Figure figure = start_figure(traces, "kappa-tokens");
   LayerMap map = layer_token_kappa(*traces[0]);
   if (!map.exact) figure.notes.push_back(kNotExact);
   ColourScale colours = kappa_colours("κ (weighted geometric mean)");
   colours.no_value = "dropped";
-  add_layer_tokens(figure, *traces[0], std::move(map), colours, "kappa");
+  add_layer_tokens(figure, *traces[0], std::move(map), colours, "kappa_geometric_mean");
   return figure;
 }
 
 Figure kappa_experts(Traces traces, const FigureChoices&) {
-  Figure figure = start_figure(traces, "kappa-experts", "Sharpness κ of each expert");
+  Figure figure = start_figure(traces, "kappa-experts");
   LayerMap map = layer_expert_kappa(*traces[0]);
   if (!map.exact) figure.notes.push_back(kNotExact);
   ColourScale colours = kappa_colours("κ (geometric mean over tokens and gates)");
   colours.no_value = "no kept token";
-  add_layer_experts(figure, *traces[0], std::move(map), colours, "kappa");
+  add_layer_experts(figure, *traces[0], std::move(map), colours, "kappa_geometric_mean");
   return figure;
 }
 
 Figure kappa_depth(Traces traces, const FigureChoices&) {
-  Figure figure = start_figure(traces, "kappa-depth", "Sharpness κ over depth");
+  Figure figure = start_figure(traces, "kappa-depth");
   Panel panel;
   panel.x.name = "Relative depth";
   panel.x.low = -0.02;
@@ -181,13 +182,14 @@ Figure kappa_depth(Traces traces, const FigureChoices&) {
   panel.empty = nothing_because(*traces[0]);
   add_kappa_one(panel);
   bool exact = true;
+  const std::vector<std::string> runs = run_names(traces);
   for (std::size_t i = 0; i < traces.size(); ++i) {
     DepthLine depth = depth_line(*traces[i]);
     exact = exact && depth.exact;
     figure.tables.push_back(depth_table(*traces[i], depth.line));
     depth.line.colour = depth.line.dash = static_cast<int>(i);
     depth.line.marker = true;
-    depth.line.name = model_label(*traces[i]);
+    depth.line.name = runs[i];
     panel.lines.push_back(std::move(depth.line));
   }
   figure.panels.push_back(std::move(panel));
@@ -199,7 +201,7 @@ Figure kappa_depth(Traces traces, const FigureChoices&) {
 
 Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
-  Figure figure = start_figure(traces, "kappa-distribution", "Distribution of κ");
+  Figure figure = start_figure(traces, "kappa-distribution");
   Panel panel;
   panel.y.name = "κ";
   panel.y.scale = Scale::log;
@@ -217,7 +219,7 @@ Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
     panel.x = choices.expert < 0 ? expert_axis(layer.experts) : expert_axis(experts);
     add_bounds(panel, kappa_bound(layer));
     for (const std::int64_t e : experts) rows.add(panel, layer, kappa_function(layer), e);
-    rows.add_tables(figure, {{"expert", "", experts, 64}}, {{"expert", "", experts, 1}});
+    rows.add_tables(figure, {{"expert", experts, 64}}, {{"expert", experts, 1}});
   } else {
     figure.title += " in each layer";
     panel.x = layer_axis(trace);
@@ -226,7 +228,9 @@ Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
       const TraceLayer layer(trace, m);
       rows.add(panel, layer, kappa_function(layer));
     }
-    rows.add_tables(figure, layer_columns(trace, 64), layer_columns(trace, 1));
+    const std::vector<Column> expert = {index_column("expert", 0)};
+    rows.add_tables(figure, choices.by_expert ? expert : layer_columns(trace, 64),
+                    choices.by_expert ? expert : layer_columns(trace, 1));
   }
   figure.panels.push_back(std::move(panel));
   figure.notes.push_back("Of all kept (token, slot, gate); dot: median, line: 5–95 %.");

@@ -3,6 +3,7 @@
 
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
+#include "core/figure/runs.h"
 #include "core/figure/scales.h"
 #include "core/figure/text.h"
 #include "core/stats/layer.h"
@@ -21,9 +22,8 @@ Mean mean_of(std::span<const float> values) {
   return mean;
 }
 
-std::string model_legend(const Trace& trace) {
-  const double mean = mean_of(trace.nll).value();
-  return model_label(trace) + " (mean " + number_text(mean) + " nats)";
+std::string with_mean_loss(const std::string& run, const Trace& trace) {
+  return run + " (mean " + number_text(mean_of(trace.nll).value()) + " nats)";
 }
 
 }  // namespace
@@ -32,7 +32,7 @@ Figure loss(Traces traces, const FigureChoices&) {
   std::int64_t longest = 0;
   for (const Trace* trace : traces) longest = std::max(longest, trace->tokens);
   const std::int64_t window = std::clamp<std::int64_t>(longest / 20, 5, 101) | 1;
-  Figure figure = start_figure(traces, "loss", "Loss along the text");
+  Figure figure = start_figure(traces, "loss");
   Panel panel;
   panel.x = token_axis(*traces[0]);
   panel.x.name = "Token position";
@@ -44,13 +44,14 @@ Figure loss(Traces traces, const FigureChoices&) {
   panel.y.name = "Negative log-likelihood";
   panel.y.unit = "nats";
   panel.empty = "nothing to show: no token has a predecessor";
+  const std::vector<std::string> runs = run_names(traces);
   for (std::size_t i = 0; i < traces.size(); ++i) {
     const Trace& trace = *traces[i];
     Line each, mean;
     each.colour = mean.colour = static_cast<int>(i);
     mean.dash = static_cast<int>(i);
     each.weight = Line::Weight::faint;
-    mean.name = model_legend(trace);
+    mean.name = with_mean_loss(runs[i], trace);
     for (std::int64_t t = 0; t < trace.tokens; ++t) each.x.push_back(static_cast<double>(t));
     mean.x = each.x;
     each.y.assign(trace.nll.begin(), trace.nll.end());
@@ -59,9 +60,8 @@ Figure loss(Traces traces, const FigureChoices&) {
     Table table;
     table.rows = trace.tokens;
     table.columns = token_columns(trace);
-    table.columns.push_back(
-        {"nll", "nats", std::vector<float>(trace.nll.begin(), trace.nll.end())});
-    table.columns.push_back({"nll_running_mean", "nats", mean.y});
+    table.columns.push_back({"nll", std::vector<float>(trace.nll.begin(), trace.nll.end())});
+    table.columns.push_back({"nll_running_mean", mean.y});
     figure.tables.push_back(std::move(table));
     if (traces.size() <= 2) panel.lines.push_back(std::move(each));
     panel.lines.push_back(std::move(mean));
@@ -74,7 +74,7 @@ Figure loss(Traces traces, const FigureChoices&) {
 }
 
 Figure router_confidence(Traces traces, const FigureChoices&) {
-  Figure figure = start_figure(traces, "router-confidence", "Confidence of the router");
+  Figure figure = start_figure(traces, "router-confidence");
   add_layer_tokens(figure, *traces[0], layer_token_values(*traces[0], traces[0]->router_top1_prob),
                    confidence_colours(), "router_top1_prob");
   return figure;
@@ -82,7 +82,7 @@ Figure router_confidence(Traces traces, const FigureChoices&) {
 
 Figure router_margin(Traces traces, const FigureChoices&) {
   const Trace& trace = *traces[0];
-  Figure figure = start_figure(traces, "router-margin", "Margin of the choice of experts");
+  Figure figure = start_figure(traces, "router-margin");
   std::int64_t ties = 0;
   for (const float margin : trace.router_margin) ties += margin < kNearTieMargin;
   add_layer_tokens(figure, trace, layer_token_values(trace, trace.router_margin),
@@ -94,7 +94,7 @@ Figure router_margin(Traces traces, const FigureChoices&) {
 }
 
 Figure router_entropy(Traces traces, const FigureChoices&) {
-  Figure figure = start_figure(traces, "router-entropy", "Entropy of the router");
+  Figure figure = start_figure(traces, "router-entropy");
   add_layer_tokens(figure, *traces[0], layer_token_values(*traces[0], traces[0]->router_entropy),
                    entropy_colours(), "router_entropy");
   return figure;
@@ -103,13 +103,17 @@ Figure router_entropy(Traces traces, const FigureChoices&) {
 Figure router_probability(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
   if (trace.layers == 0) {
-    Figure figure = start_figure(traces, "router-probability", "Routing probability");
-    add_layer_tokens(figure, trace, {}, {}, "router_probability");
+    Figure figure = start_figure(traces, "router-probability");
+    Panel panel = cell_panel(token_axis(trace), expert_axis(0), {}, {});
+    panel.empty = nothing_because(trace);
+    figure.panels.push_back(std::move(panel));
+    figure.tables = {
+        empty_table({"expert", "token", "token_text", "router_probability", "chosen"})};
     return figure;
   }
   const TraceLayer layer(trace, chosen_layer(trace, choices));
-  Figure figure = start_figure(traces, "router-probability",
-                               "Routing probability, " + layer_label(trace, layer.index));
+  Figure figure =
+      start_figure(traces, "router-probability", ", " + layer_label(trace, layer.index));
   figure.layer = layer.index;
   LayerMap map;
   map.rows = layer.experts;
@@ -129,8 +133,8 @@ Figure router_probability(Traces traces, const FigureChoices& choices) {
   table.rows = map.rows * map.columns;
   table.columns = {index_column("expert", map.rows, map.columns)};
   for (Column& column : token_columns(trace)) table.columns.push_back(std::move(column));
-  table.columns.push_back({"router_probability", "", map.values});
-  table.columns.push_back({"chosen", "", std::move(is_chosen)});
+  table.columns.push_back({"router_probability", map.values});
+  table.columns.push_back({"chosen", std::move(is_chosen)});
   figure.tables.push_back(std::move(table));
   Panel panel = cell_panel(token_axis(trace), expert_axis(layer.experts), std::move(map), colours);
   panel.empty = trace.tokens == 0 ? nothing_because(trace) : "";

@@ -1,6 +1,7 @@
 #include "core/figure/parts.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "core/error.h"
 #include "core/figure/text.h"
@@ -56,12 +57,11 @@ bool several_passes(const Trace& trace) {
                      [](std::int32_t pass) { return pass > 0; });
 }
 
-Table cell_table(std::vector<Column> columns, const LayerMap& map, const std::string& value,
-                 const std::string& unit) {
+Table cell_table(std::vector<Column> columns, const LayerMap& map, const std::string& value) {
   Table table;
   table.rows = map.rows * map.columns;
   table.columns = std::move(columns);
-  table.columns.push_back({value, unit, map.values});
+  table.columns.push_back({value, map.values});
   return table;
 }
 
@@ -95,12 +95,29 @@ std::string layer_label(const Trace& trace, std::int64_t m) {
   return several_passes(trace) ? text + ", pass " + std::to_string(trace.pass_index[at]) : text;
 }
 
-Figure start_figure(Traces traces, std::string_view id, std::string title,
-                    const std::string& what) {
+namespace {
+
+void add_provenance(Figure& figure, const Trace& trace, const std::string& number) {
+  const auto add = [&](const char* key, const std::string& value) {
+    if (!value.empty()) figure.provenance.emplace_back(key + number, value);
+  };
+  add("model", model_label(trace));
+  if (const Json* document = member(trace.meta, "document")) {
+    add("text", std::filesystem::path(string_at(*document, "source")).filename().string());
+    add("text_sha256", string_at(*document, "sha256"));
+  }
+  for (const char* key : {"tool_version", "config_sha256", "tensor_directory_sha256"})
+    add(key, string_at(trace.meta, key));
+}
+
+}  // namespace
+
+Figure start_figure(Traces traces, std::string_view id, const std::string& about) {
+  const FigureEntry& entry = figure_entry(id);
+  if (!entry.several) traces = traces.first(1);
   Figure figure;
   figure.id = id;
-  figure.title = std::move(title);
-  add_word(figure.subtitle, what);
+  figure.title = std::string(entry.title) + about;
   for (std::size_t i = 0; i < traces.size(); ++i) {
     const Trace& trace = *traces[i];
     if (traces.size() == 1) {
@@ -110,13 +127,7 @@ Figure start_figure(Traces traces, std::string_view id, std::string title,
       figure.subtitle += (figure.subtitle.empty() ? "" : "; ") + model_label(trace) + " (" +
                          settings_label(trace) + ")";
     }
-    const std::string number = traces.size() == 1 ? "" : " " + std::to_string(i + 1);
-    figure.provenance.emplace_back("model" + number, model_label(trace));
-    for (const char* key :
-         {"command", "tool_version", "config_sha256", "tensor_directory_sha256"}) {
-      const std::string value = string_at(trace.meta, key);
-      if (!value.empty()) figure.provenance.emplace_back(key + number, value);
-    }
+    add_provenance(figure, trace, traces.size() == 1 ? "" : " " + std::to_string(i + 1));
   }
   return figure;
 }
@@ -204,18 +215,24 @@ std::vector<Column> layer_columns(const Trace& trace, std::int64_t repeat) {
   const auto as_integers = [](std::span<const std::int32_t> values) {
     return std::vector<std::int64_t>(values.begin(), values.end());
   };
-  return {{"layer", "", as_integers(trace.layer_index), repeat},
-          {"pass", "", as_integers(trace.pass_index), repeat}};
+  return {{"layer", as_integers(trace.layer_index), repeat},
+          {"pass", as_integers(trace.pass_index), repeat}};
 }
 
 std::vector<Column> token_columns(const Trace& trace) {
-  return {index_column("token", trace.tokens), {"token_text", "", trace.token_text}};
+  return {index_column("token", trace.tokens), {"token_text", trace.token_text}};
 }
 
 Column index_column(std::string name, std::int64_t size, std::int64_t repeat) {
   std::vector<std::int64_t> values;
   for (std::int64_t i = 0; i < size; ++i) values.push_back(i);
-  return {std::move(name), "", std::move(values), repeat};
+  return {std::move(name), std::move(values), repeat};
+}
+
+Table empty_table(std::initializer_list<const char*> columns) {
+  Table table;
+  for (const char* name : columns) table.columns.push_back({name, std::vector<double>{}});
+  return table;
 }
 
 Panel cell_panel(FigureAxis x, FigureAxis y, LayerMap map, ColourScale colours) {
@@ -235,7 +252,7 @@ void add_layer_tokens(Figure& figure, const Trace& trace, LayerMap map, ColourSc
                       const std::string& value) {
   std::vector<Column> columns = layer_columns(trace, trace.tokens);
   for (Column& column : token_columns(trace)) columns.push_back(std::move(column));
-  figure.tables.push_back(cell_table(std::move(columns), map, value, colours.unit));
+  figure.tables.push_back(cell_table(std::move(columns), map, value));
   Panel panel =
       cell_panel(token_axis(trace), layer_axis(trace), std::move(map), std::move(colours));
   panel.empty = nothing_because(trace);
@@ -247,7 +264,7 @@ void add_layer_experts(Figure& figure, const Trace& trace, LayerMap map, ColourS
   const std::int64_t experts = map.columns;
   std::vector<Column> columns = layer_columns(trace, experts);
   columns.push_back(index_column("expert", experts));
-  figure.tables.push_back(cell_table(std::move(columns), map, value, colours.unit));
+  figure.tables.push_back(cell_table(std::move(columns), map, value));
   Panel panel =
       cell_panel(expert_axis(experts), layer_axis(trace), std::move(map), std::move(colours));
   panel.empty = nothing_because(trace);

@@ -19,10 +19,9 @@ std::string model_label(const Trace& trace);                  // "d8-kappa, step
 std::string settings_label(const Trace& trace);               // κ, capacity, dtype, tokens
 std::string layer_label(const Trace& trace, std::int64_t m);  // "layer 5", "layer 5, pass 1"
 
-// Id, title, "model · settings", provenance. `what` stands before the model's name in the subtitle
-// where a choice was made ("layer 5"); may be "".
-Figure start_figure(Traces traces, std::string_view id, std::string title,
-                    const std::string& what = "");
+// Id, the catalogue's title and `about` behind it (", layer 5"), "model · settings", provenance. A
+// figure of one trace names the first trace alone.
+Figure start_figure(Traces traces, std::string_view id, const std::string& about = "");
 
 FigureAxis layer_axis(const Trace& trace);
 FigureAxis token_axis(const Trace& trace);
@@ -44,6 +43,9 @@ std::vector<Column> layer_columns(const Trace& trace, std::int64_t repeat);
 // Columns "token", "token_text" that run over tokens.
 std::vector<Column> token_columns(const Trace& trace);
 Column index_column(std::string name, std::int64_t size, std::int64_t repeat = 1);
+// A table without rows, so that a figure that has nothing to show has the columns that it always
+// has.
+Table empty_table(std::initializer_list<const char*> columns);
 
 // A panel of rows × columns cells.
 Panel cell_panel(FigureAxis x, FigureAxis y, LayerMap map, ColourScale colours);

@@ -23,15 +23,18 @@ std::string render_svg(const Figure& figure, const FigureStyle& style, TextMeter
 std::string render_pdf(const Figure& figure, const FigureStyle& style, TextMeter* meter = nullptr);
 std::string render_png(const Figure& figure, const FigureStyle& style, TextMeter* meter = nullptr);
 
-// Writes FOLDER/ID.svg … and the numbers behind it, ID.csv (ID-2.csv … for further tables); an
-// existing file is replaced in one step. Returns the files' names. Errors: io.
+// Writes FOLDER/NAME.svg … and the numbers behind it, NAME.csv (NAME-2.csv … for further tables,
+// NAME-RUN.csv where each is of a run); an existing file is replaced in one step. Returns the
+// files' names. Errors: io.
 std::vector<std::filesystem::path> write_figure(const Figure& figure, const FigureStyle& style,
                                                 const std::vector<FigureFormat>& formats,
                                                 const std::filesystem::path& folder,
                                                 TextMeter* meter = nullptr);
 
-// RFC 4180, UTF-8: a header of "name (unit)", then rows; NaN is an empty field; numbers are the
-// shortest text that reads back to the same value.
+// RFC 4180, UTF-8: a header of names, then rows; NaN is an empty field; numbers are the shortest
+// text that reads back to the same value. Texts are JSON strings without their quotes in which
+// commas, quotes, control characters and % # { } ^ are \uXXXX: no field is quoted or has a line
+// break.
 void write_csv(const Table& table, const std::filesystem::path& path);
 // The same with tabs between fields and \n behind rows, as spreadsheets paste it. More than `most`
 // bytes: usage.

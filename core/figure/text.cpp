@@ -22,16 +22,6 @@ std::string escaped_code(const char* form, unsigned value) {
   return text;
 }
 
-// Next code point of `text` and its length; −1 and 1 for a byte that is no UTF-8.
-std::pair<utf8proc_int32_t, std::size_t> next_code(std::string_view text) {
-  utf8proc_int32_t code = -1;
-  const auto length =
-      utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                       static_cast<utf8proc_ssize_t>(std::min<std::size_t>(text.size(), 4)), &code);
-  if (length <= 0) return {-1, 1};
-  return {code, static_cast<std::size_t>(length)};
-}
-
 bool is_noncharacter(utf8proc_int32_t code) {
   return (code & 0xFFFE) == 0xFFFE || (code >= 0xFDD0 && code <= 0xFDEF);
 }
@@ -137,6 +127,15 @@ std::string trimmed(const std::string& text) {
 
 }  // namespace
 
+std::pair<std::int32_t, std::size_t> next_code(std::string_view text) {
+  utf8proc_int32_t code = -1;
+  const auto length =
+      utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
+                       static_cast<utf8proc_ssize_t>(std::min<std::size_t>(text.size(), 4)), &code);
+  if (length <= 0) return {-1, 1};
+  return {code, static_cast<std::size_t>(length)};
+}
+
 std::string plain_text(std::string_view raw) {
   std::string result;
   std::size_t characters = 0;
@@ -237,6 +236,14 @@ struct TextMeter::Fonts {
     return covered && FcCharSetHasChar(covered, static_cast<FcChar32>(code));
   }
 };
+
+void require_fonts() {
+  // Without a font every character is metres wide.
+  const double advance = measured("figure", false).advance / kReferenceSize;
+  require(advance > 0.5 && advance < 12, ExitCode::io, {},
+          "no font is installed, figures cannot hold text; install one, for example the package "
+          "fonts-dejavu-core");
+}
 
 TextMeter::TextMeter() : fonts_(std::make_unique<Fonts>()) {}
 TextMeter::~TextMeter() = default;

@@ -33,6 +33,9 @@ struct TextExtent {
 // 2,000 characters (then …).
 std::string plain_text(std::string_view raw);
 
+// Next code point of `text` (not empty) and its length; −1 and 1 for a byte that is no UTF-8.
+std::pair<std::int32_t, std::size_t> next_code(std::string_view text);
+
 // A token as a label: plain_text with blanks at its ends made visible (␣).
 std::string token_label(std::string_view raw);
 
@@ -74,6 +77,9 @@ class TextMeter {
   std::map<std::pair<bool, std::string>, TextExtent> known_;  // at size 100
   std::set<std::uint32_t> missing_;
 };
+
+// Nothing can be drawn or measured without a font: io, naming what to install.
+void require_fonts();
 
 // Markup characters of `text` as entities, for an XML text or attribute.
 std::string xml_escaped(std::string_view text);

@@ -71,8 +71,8 @@ class Run:
 def check_maps(run, tables):
     trace = run.trace
     for figure, name in (("router-confidence", "router_top1_prob"), ("router-entropy", "router_entropy"),
-                         ("router-margin", "router_margin (logits)")):
-        agree(figure, name, column(tables[figure], name), trace[name.split(" ")[0]])
+                         ("router-margin", "router_margin")):
+        agree(figure, name, column(tables[figure], name), trace[name])
     for figure, name in (("gate-sharpness", "gate_kz_rms"), ("gate-active", "gate_active_fraction"),
                          ("gate-top16", "gate_top16_share")):
         agree(figure, name, column(tables[figure], name), run.token_mean(trace[name].astype(float)))
@@ -107,8 +107,8 @@ def check_kappa(run, tables):
     rows = np.array(rows)
     for i, name in enumerate(("kappa_geometric_mean", "kappa_p05", "kappa_p95")):
         agree("kappa-depth", name, column(depth, name), rows[:, i], 1e-5)
-    agree("kappa-tokens", "kappa", column(tokens, "kappa"), token_kappa, 1e-5)
-    agree("kappa-experts", "kappa", column(experts, "kappa"), expert_kappa, 1e-5)
+    agree("kappa-tokens", "kappa", column(tokens, "kappa_geometric_mean"), token_kappa, 1e-5)
+    agree("kappa-experts", "kappa", column(experts, "kappa_geometric_mean"), expert_kappa, 1e-5)
     depths = run.trace["layer_index"] / (json_of(run.trace)["n_layer"] - 1)
     if not run.trace["pass_index"].any():
         agree("kappa-depth", "relative_depth", column(depth, "relative_depth"), depths)
@@ -121,13 +121,13 @@ def json_of(trace):
 
 def check_others(run, tables):
     trace = run.trace
-    agree("loss", "nll", column(tables["loss"], "nll (nats)"), trace["nll"])
+    agree("loss", "nll", column(tables["loss"], "nll"), trace["nll"])
     mass, kappa = column(tables["kappa-confidence"], "router_selected_mass"), trace["kappa_mean"][run.kept]
     agree("kappa-confidence", "kappa_mean", column(tables["kappa-confidence"], "kappa_mean"), kappa)
     spread = np.broadcast_to(trace["router_selected_mass"][:, :, None], run.kept.shape)[run.kept]
     agree("kappa-confidence", "router_selected_mass", mass, spread)
-    for name, source in (("linear", "gate_linear_fraction"), ("saturated", "gate_saturated_fraction")):
-        expected = [trace[source][m][run.kept[m]].astype(float).mean() for m in range(run.layers)]
+    for name in ("gate_linear_fraction", "gate_saturated_fraction"):
+        expected = [trace[name][m][run.kept[m]].astype(float).mean() for m in range(run.layers)]
         agree("gate-saturation", name, column(tables["gate-saturation"], name), expected)
     counts = column(tables["kappa-distribution"], "count").reshape(run.layers, -1)
     agree("kappa-distribution", "count", counts, trace["kappa_hist"].sum(1))
@@ -163,12 +163,10 @@ def main():
     run = Run(run_folder)
     with tempfile.TemporaryDirectory() as scratch:
         first, again = pathlib.Path(scratch) / "first", pathlib.Path(scratch) / "figures"
-        # The command is kept inside the files: both calls must be the same words.
         command = [program, "plot", run_folder, "--figure-format", "svg,pdf,png,csv", "--width", "85", "--dpi", "200",
-                   "-o", "figures", "-q"]
-        subprocess.run(command, check=True, cwd=scratch)
-        again.rename(first)
-        subprocess.run(command, check=True, cwd=scratch)
+                   "-q", "-o"]
+        subprocess.run([*command, first], check=True)
+        subprocess.run([*command, "figures"], check=True, cwd=scratch)
         names = sorted(path.name for path in first.iterdir())
         check(names == sorted(path.name for path in again.iterdir()), "the second call wrote other files")
         for name in names:

@@ -52,7 +52,6 @@ class ExportJob : public ::testing::Test {
       for (std::int64_t t = 0; t < 3; ++t) hand_.keep(m, t, 0, t, 1, 1.5f);
     hand_.trace.model_name = "hand";
     order_.folder = temp_.path() / "a" / "b";
-    order_.command = "kappascope plot 'my trace.npz'";
   }
 
   void add_view(const char* id) {

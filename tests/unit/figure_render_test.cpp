@@ -80,37 +80,37 @@ TEST(Csv, FollowsRfc4180AndKeepsEveryBit) {
   const trace_test::TempFolder folder;
   Table table;
   table.rows = 4;
-  table.columns = {{"layer", "", std::vector<std::int64_t>{2, 5}, 2},
-                   {"token", "", std::vector<std::string>{"a,\"b\"", "c\nd"}},
-                   {"nll", "nats", std::vector<float>{0.1f, std::nanf(""), 3e-9f, -1}},
-                   {"x", "", std::vector<double>{1.0 / 3, 1e300, 0, INFINITY}}};
+  table.columns = {{"layer", std::vector<std::int64_t>{2, 5}, 2},
+                   {"token", std::vector<std::string>{"a,\"b\"", " c\nd\\%κ"}},
+                   {"nll", std::vector<float>{0.1f, std::nanf(""), 3e-9f, -1}},
+                   {"x", std::vector<double>{1.0 / 3, 1e300, 0, INFINITY}}};
   write_csv(table, folder / "t.csv");
   EXPECT_EQ(trace_test::read_bytes(folder / "t.csv"),
-            "layer,token,nll (nats),x\r\n"
-            "2,\"a,\"\"b\"\"\",0.1,0.3333333333333333\r\n"
-            "2,\"c\nd\",,1e+300\r\n"
-            "5,\"a,\"\"b\"\"\",3e-09,0\r\n"
-            "5,\"c\nd\",-1,inf\r\n");
+            "layer,token,nll,x\r\n"
+            "2,a\\u002c\\u0022b\\u0022,0.1,0.3333333333333333\r\n"
+            "2, c\\nd\\\\\\u0025κ,,1e+300\r\n"
+            "5,a\\u002c\\u0022b\\u0022,3e-09,0\r\n"
+            "5, c\\nd\\\\\\u0025κ,-1,inf\r\n");
 }
 
 TEST(TabSeparated, IsWhatASpreadsheetPastes) {
   Table table;
   table.rows = 4;
-  table.columns = {{"layer", "", std::vector<std::int64_t>{2, 5}, 2},
-                   {"token", "", std::vector<std::string>{"a\tb", "\"c\"", "d\ne", "f, g"}},
-                   {"nll", "nats", std::vector<float>{0.1f, std::nanf(""), -1, 3e-9f}},
-                   {"none", "", std::vector<double>{}}};
+  table.columns = {{"layer", std::vector<std::int64_t>{2, 5}, 2},
+                   {"token", std::vector<std::string>{"a\tb", "\"c\"", "d\ne", "f; \u2028g"}},
+                   {"nll", std::vector<float>{0.1f, std::nanf(""), -1, 3e-9f}},
+                   {"none", std::vector<double>{}}};
   const std::string text =
-      "layer\ttoken\tnll (nats)\tnone\n"
-      "2\t\"a\tb\"\t0.1\t\n"
-      "2\t\"\"\"c\"\"\"\t\t\n"
-      "5\t\"d\ne\"\t-1\t\n"
-      "5\tf, g\t3e-09\t\n";
+      "layer\ttoken\tnll\tnone\n"
+      "2\ta\\tb\t0.1\t\n"
+      "2\t\\u0022c\\u0022\t\t\n"
+      "5\td\\ne\t-1\t\n"
+      "5\tf; \\u2028g\t3e-09\t\n";
   EXPECT_EQ(tab_separated(table, text.size()), text);
   EXPECT_EQ(testing::error_of([&] { tab_separated(table, text.size() - 1); }),
             "2 the table of 4 rows is too large to copy; export it as CSV");
   table.rows = 0;
-  EXPECT_EQ(tab_separated(table, 1000), "layer\ttoken\tnll (nats)\tnone\n");
+  EXPECT_EQ(tab_separated(table, 1000), "layer\ttoken\tnll\tnone\n");
 }
 
 TEST(WriteFigure, ReplacesFilesAndNamesThem) {

@@ -1,0 +1,301 @@
+#include "core/figure/runs.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <set>
+
+#include "core/figure/parts.h"
+#include "core/figure/text.h"
+
+namespace kappascope {
+namespace {
+
+constexpr std::size_t kMostOpening = 24;    // bytes of a text that name it
+constexpr std::size_t kMostFileBytes = 80;  // of a name within a file's name
+
+using Group = std::vector<std::size_t>;  // indices of traces
+using Words = std::vector<std::string>;  // one for each trace; "" says nothing
+
+const Json* at(const Json& object, const char* key) {
+  if (!object.is_object()) return nullptr;
+  const auto found = object.find(key);
+  return found == object.end() ? nullptr : &*found;
+}
+
+const Json* at(const Trace& trace, const char* key, const char* inner) {
+  const Json* object = at(trace.meta, key);
+  return object ? at(*object, inner) : nullptr;
+}
+
+std::string text_at(const Trace& trace, const char* key, const char* inner = nullptr) {
+  const Json* value = inner ? at(trace, key, inner) : at(trace.meta, key);
+  return value && value->is_string() ? value->get<std::string>() : "";
+}
+
+bool flag_at(const Trace& trace, const char* key, const char* inner) {
+  const Json* value = at(trace, key, inner);
+  return value && value->is_boolean() && value->get<bool>();
+}
+
+bool differs(const Words& words, const Group& group) {
+  return std::any_of(group.begin(), group.end(),
+                     [&](std::size_t i) { return words[i] != words[group[0]]; });
+}
+
+// Traces with the same word, in the order of their first one.
+std::vector<Group> groups_of(const Words& words, const Group& within) {
+  std::vector<Group> groups;
+  for (const std::size_t i : within) {
+    const auto found = std::find_if(groups.begin(), groups.end(), [&](const Group& group) {
+      return words[group[0]] == words[i];
+    });
+    if (found == groups.end()) {
+      groups.push_back({i});
+    } else {
+      found->push_back(i);
+    }
+  }
+  return groups;
+}
+
+// Last `parts` names of a path: "d12", "seed1/d12", …
+std::string tail(const std::filesystem::path& path, std::size_t parts) {
+  std::filesystem::path result, from = path;
+  for (; parts > 0 && !from.filename().empty(); --parts, from = from.parent_path()) {
+    result = result.empty() ? from.filename() : from.filename() / result;
+  }
+  return plain_text(result.generic_string());
+}
+
+// Without "/home/NAME" in front: names of runs get into papers, names of users must not.
+std::filesystem::path without_home(const std::filesystem::path& path) {
+  const std::vector<std::filesystem::path> parts(path.begin(), path.end());
+  if (!path.is_absolute() || parts.size() < 2) return path;
+  const bool shared = parts[1] == "home" || parts[1] == "Users";
+  const std::size_t skipped = shared ? 3 : parts[1] == "root" ? 2 : 1;
+  std::filesystem::path rest = parts[0];
+  for (std::size_t i = skipped; i < parts.size(); ++i) rest /= parts[i];
+  return rest;
+}
+
+// The shortest ends of the paths of `group` that differ wherever the paths do. A relative path that
+// is the end of another one is taken for the same.
+Words tails(std::vector<std::filesystem::path> paths, const Group& group) {
+  for (auto& path : paths) path = without_home(path.lexically_normal());
+  for (const std::size_t i : group) {
+    for (const std::size_t k : group) {
+      const auto parts = static_cast<std::size_t>(std::distance(paths[i].begin(), paths[i].end()));
+      if (paths[i].is_relative() && tail(paths[k], parts) == tail(paths[i], parts))
+        paths[i] = paths[k];
+    }
+  }
+  Words whole(paths.size()), ends(paths.size());
+  for (const std::size_t i : group) whole[i] = tail(paths[i], SIZE_MAX);
+  const std::size_t different = groups_of(whole, group).size();
+  for (std::size_t parts = 1;; ++parts) {
+    for (const std::size_t i : group) ends[i] = tail(paths[i], parts);
+    if (groups_of(ends, group).size() >= different) return ends;
+  }
+}
+
+// "on" or "off" where the model has such a thing at all.
+std::string kappa_word(const Trace& trace) {
+  if (!flag_at(trace, "kappa", "model")) return "";
+  return trace.kappa ? "κ on" : "κ off";
+}
+
+std::string capacity_word(const Trace& trace) {
+  if (!at(trace, "capacity", "in_force")) return "";
+  return flag_at(trace, "capacity", "in_force") ? "capacity on" : "capacity off";
+}
+
+std::string window_word(const Trace& trace) {
+  const Json* length = at(trace, "window", "sequence_len");
+  return length && length->is_number_integer()
+             ? "window " + std::to_string(length->get<std::int64_t>())
+             : "";
+}
+
+// The text without tokens that stand for none of it (the one that begins a document).
+std::string text_of(const Trace& trace, std::size_t most) {
+  std::string text;
+  for (std::size_t t = 0; t < trace.token_text.size() && text.size() < most; ++t) {
+    const bool counted = trace.char_start.size() == trace.token_text.size();
+    if (!counted || trace.char_end[t] > trace.char_start[t]) text += trace.token_text[t];
+  }
+  return text;
+}
+
+std::string opening(const Trace& trace) {
+  const std::string text = text_of(trace, kMostOpening + 1);
+  std::size_t end = std::min(text.size(), kMostOpening);
+  while (end > 0 && end < text.size() && (text[end] & 0xC0) == 0x80) --end;
+  return "“" + plain_text(text.substr(0, end)) + (end < text.size() ? "…”" : "”");
+}
+
+// Names of the texts, where these differ: their files, else how they begin, else their places in
+// the batch, else their lengths.
+Words text_words(std::span<const Trace* const> traces, const Group& all) {
+  Words keys, sources, openings, places, lengths;
+  std::vector<std::filesystem::path> paths;
+  bool hashed = true, files = true;
+  for (const Trace* trace : traces) {
+    hashed = hashed && !text_at(*trace, "document", "sha256").empty();
+    paths.emplace_back(text_at(*trace, "document", "source"));
+    files = files && !paths.back().empty() && paths.back() != "prompt" &&
+            paths.back() != "standard input";
+  }
+  for (const Trace* trace : traces) {
+    keys.push_back(hashed ? text_at(*trace, "document", "sha256") : text_of(*trace, SIZE_MAX));
+    openings.push_back(opening(*trace));
+    const Json* place = at(*trace, "document", "index");
+    places.push_back(place && place->is_number_integer()
+                         ? "text " + std::to_string(place->get<std::int64_t>() + 1)
+                         : "");
+    lengths.push_back(std::to_string(trace->tokens) + " tokens");
+  }
+  if (!differs(keys, all)) return Words(traces.size());
+  const std::size_t different = groups_of(keys, all).size();
+  if (files) sources = tails(paths, all);
+  for (Words* words : {&sources, &openings, &places, &lengths}) {
+    if (!words->empty() && groups_of(*words, all).size() >= different) return *words;
+  }
+  return openings;
+}
+
+class Namer {
+ public:
+  explicit Namer(std::span<const Trace* const> traces) : traces_(traces) {
+    for (std::size_t i = 0; i < traces.size(); ++i) all_.push_back(i);
+  }
+
+  Words run() {
+    models();
+    choices([](const Trace& trace) { return kappa_word(trace); }, "κ on");
+    choices([](const Trace& trace) { return capacity_word(trace); }, "capacity on");
+    choices([](const Trace& trace) { return text_at(trace, "dtype"); }, "");
+    choices([](const Trace& trace) { return text_at(trace, "device"); }, "");
+    of_one_model(window_word);
+    add(text_words(traces_, all_), all_);
+    last_resort();
+    return std::move(names_);
+  }
+
+ private:
+  using Say = std::function<std::string(const Trace&)>;
+
+  Words words_of(const Say& say) const {
+    Words words;
+    for (const Trace* trace : traces_) words.push_back(say(*trace));
+    return words;
+  }
+
+  void add(const Words& words, const Group& group) {
+    for (const std::size_t i : group) {
+      if (!words[i].empty()) names_[i] += (names_[i].empty() ? "" : " · ") + words[i];
+    }
+  }
+
+  // Name, step and folder of the model.
+  void models() {
+    for (const Trace* trace : traces_) {
+      names_.push_back(trace->model_name.empty() ? "unnamed model" : plain_text(trace->model_name));
+    }
+    std::vector<std::filesystem::path> folders;
+    for (const Trace* trace : traces_) {
+      folders.push_back(std::filesystem::path(text_at(*trace, "model", "path")).parent_path());
+    }
+    const Words plain = names_;
+    for (const Group& group : groups_of(plain, all_)) {
+      const Words ends = tails(folders, group);
+      for (const std::size_t i : group) {
+        if (!differs(ends, group)) break;
+        const bool named = ends[i] == plain[i] || ends[i].ends_with("/" + plain[i]);
+        names_[i] = named ? ends[i] : plain[i] + " · " + ends[i];
+      }
+    }
+    of_one_model([](const Trace& trace) {
+      return trace.step < 0 ? "" : "step " + std::to_string(trace.step);
+    });
+    models_ = plain;
+  }
+
+  // What was chosen for a run: said of all that have it as soon as it differs anywhere. `usual`
+  // needs no word where others have no such thing.
+  void choices(const Say& say, const std::string& usual) {
+    const Words words = words_of(say);
+    const auto worth = [&](std::size_t i) { return !words[i].empty() && words[i] != usual; };
+    if (differs(words, all_) && std::any_of(all_.begin(), all_.end(), worth)) add(words, all_);
+  }
+
+  // What belongs to a model: said where it differs between runs of one name.
+  void of_one_model(const Say& say) {
+    const Words words = words_of(say), names = models_.empty() ? names_ : models_;
+    for (const Group& group : groups_of(names, all_)) {
+      if (differs(words, group)) add(words, group);
+    }
+  }
+
+  void last_resort() {
+    std::vector<std::filesystem::path> folders;
+    for (const Trace* trace : traces_) folders.push_back(trace->path.parent_path());
+    const Words before = names_;
+    for (const Group& group : groups_of(before, all_)) {
+      if (group.size() == 1) continue;
+      const Words ends = tails(folders, group);
+      if (differs(ends, group)) add(ends, group);
+    }
+    const Words after = names_;
+    for (const Group& group : groups_of(after, all_)) {
+      for (std::size_t k = 1; k < group.size(); ++k) {
+        names_[group[k]] += " (" + std::to_string(k + 1) + ")";
+      }
+    }
+  }
+
+  std::span<const Trace* const> traces_;
+  Group all_;
+  Words names_, models_;  // so far; of the models alone
+};
+
+}  // namespace
+
+std::vector<std::string> run_names(std::span<const Trace* const> traces) {
+  return Namer(traces).run();
+}
+
+std::string file_word(std::string_view name) {
+  std::string word;
+  while (!name.empty()) {
+    const auto [code, length] = next_code(name);
+    const auto category = code < 0 ? UTF8PROC_CATEGORY_CN : utf8proc_category(code);
+    const bool letter = (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NO) ||
+                        code == '.' || code == '_';
+    const std::string next = code == 0x3BA ? "kappa"  // κ
+                             : letter      ? std::string(name.substr(0, length))
+                                           : "-";
+    name.remove_prefix(length);
+    if (word.size() + next.size() > kMostFileBytes) break;
+    if (next != "-" || !(word.empty() || word.ends_with('-'))) word += next;
+  }
+  while (word.ends_with('-') || word.ends_with('.')) word.pop_back();
+  word.erase(0, std::min(word.find_first_not_of("-."), word.size()));
+  return word.empty() ? "run" : word;
+}
+
+std::vector<std::string> file_words(const std::vector<std::string>& names) {
+  std::vector<std::string> words;
+  std::set<std::string> taken;
+  for (const std::string& name : names) {
+    const std::string word = file_word(name);
+    std::string free = word;
+    for (int n = 2; !taken.insert(free).second; ++n) free = word + "-" + std::to_string(n);
+    words.push_back(free);
+  }
+  return words;
+}
+
+}  // namespace kappascope

@@ -1,0 +1,26 @@
+// What several runs are called side by side: in legends, CSV columns, file names and the window.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/trace/trace.h"
+
+namespace kappascope {
+
+// One name for each trace, no two alike: the model's name and what of this differs between them:
+// step, folder of the model, κ on or off, capacity, type of numbers, device, window, text; as a
+// last resort the folder of the trace or a number. A trace alone has the model's name. A model
+// without κ is never "κ on".
+std::vector<std::string> run_names(std::span<const Trace* const> traces);
+
+// `name` as part of a file's name: letters, digits, '.', '_' and single '-' ("κ" is "kappa"), at
+// most 80 bytes, never hidden and never empty.
+std::string file_word(std::string_view name);
+
+// The same for several names: those that would be one file get "-2", "-3" …
+std::vector<std::string> file_words(const std::vector<std::string>& names);
+
+}  // namespace kappascope
