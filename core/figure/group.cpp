@@ -151,7 +151,9 @@ void PanelGroup::draw_head(Painter& painter, Point corner) {
     painter.text(line, {corner.x + left_, y - 0.3 * font_}, {font_});
   }
   const double legend = corner.y + top_ - 0.5 * font_ - legend_.height(font_);
+  painter.open("legend");
   draw_legend(painter, legend_, {corner.x + left_, legend}, font_);
+  painter.close();
 }
 
 void PanelGroup::draw_panel(Painter& painter, PlacedPanel& placed, std::vector<std::string>& notes,
@@ -168,18 +170,22 @@ void PanelGroup::draw_panel(Painter& painter, PlacedPanel& placed, std::vector<s
       painter.text(line, {plot.x + plot.width / 2, y - 0.3 * font_}, look);
     }
   } else if (const HeatMap* map = cells_of(panel)) {
+    painter.open("cells");
     const std::string done = draw_cells(painter, *map, *colours_, plot, finest, picture_bytes);
     if (!done.empty()) notes.push_back(done);
     draw_outlines(painter, *map, plot);
     draw_cell_names(painter, *map, *colours_, plot, font_ - 2);
+    painter.close();
   }
   draw_marks(painter, placed, colours_.get(), font_);
+  painter.open("frame");
   if (cells_of(panel) || is_empty(panel)) {
     painter.frame(plot, kInk, 0.5);
   } else {
     painter.line({plot.x, plot.y}, {plot.x, plot.bottom()}, kInk, 0.5);
     painter.line({plot.x, plot.bottom()}, {plot.right(), plot.bottom()}, kInk, 0.5);
   }
+  painter.close();
 }
 
 std::vector<std::string> PanelGroup::draw(Painter& painter, Point corner, const std::string& letter,
@@ -190,18 +196,27 @@ std::vector<std::string> PanelGroup::draw(Painter& painter, Point corner, const 
     painter.text(letter, {corner.x, corner.y + font_}, {font_ + 1, Anchor::start, true});
   }
   draw_head(painter, corner);
+  std::size_t number = 0;
   for (PlacedPanel& placed : placed_) {
     placed.plot.x += origin.x;
     placed.plot.y += origin.y;
+    painter.open("plot-area", ++number);
     draw_panel(painter, placed, notes, finest, picture_bytes);
+    painter.open("y-axis");
     draw_vertical(painter, placed.y, placed.plot, font_,
                   corner.x + 1.2 * font_ * static_cast<double>(placed.y.title.size()));
+    painter.close();
+    painter.open("x-axis");
     draw_horizontal(painter, placed.x, placed.plot, font_);
+    painter.close();
+    painter.close();
   }
   if (has_bar_) {
+    painter.open("colour-bar");
     const Box& plot = placed_[0].plot;
     const double y = origin.y + plots_height_ + bottom_ - bar_.height(font_);
     draw_bar(painter, bar_, *colours_, {plot.x + plot.width / 2, y}, font_);
+    painter.close();
   }
   return notes;
 }

@@ -34,9 +34,11 @@ class Layout {
         font_(style.font_pt) {
     scene_.width_mm = style.width_mm;
     scene_.width = style.width_mm * kPointsPerMm;
-    scene_.title = plain_text(figure.title);
-    scene_.description = plain_text(figure.subtitle);
-    scene_.provenance = figure.provenance;
+    if (style.metadata) {
+      scene_.title = plain_text(figure.title);
+      scene_.description = plain_text(figure.subtitle);
+      scene_.provenance = figure.provenance;
+    }
     for (auto& [key, value] : scene_.provenance) value = plain_text(value);
   }
 
@@ -143,20 +145,24 @@ class Layout {
   void paint() {
     painter_.add(SceneRect{{0, 0, 0, 0}, {255, 255, 255}});  // background, sized at the end
     double y = kMargin;
+    painter_.open("caption");
     for (const TextLine& line : head_) {
       y += line.step;
       painter_.text(line.text, {kMargin, y}, line.look);
     }
+    painter_.close();
     y = paint_panels(kMargin + head_height_);
     std::vector<std::string> notes = figure_.notes;
     notes.insert(notes.end(), found_.begin(), found_.end());
     if (!meter_.missing().empty()) notes.push_back(missing_note());
     const std::vector<TextLine> lines = note_lines(notes);
     if (!lines.empty()) y += 0.6 * font_;
+    painter_.open("notes");
     for (const TextLine& line : lines) {
       y += line.step;
       painter_.text(line.text, {kMargin, y}, line.look);
     }
+    painter_.close();
     finish(y + (lines.empty() ? 0 : std::max(depth_, 0.25 * font_)) + kMargin);
   }
 
@@ -171,9 +177,11 @@ class Layout {
       const std::string letter = style_.panel_letters && groups_.size() > 1
                                      ? std::string(1, static_cast<char>('a' + i % 26))
                                      : "";
+      painter_.open("panel", i + 1);
       for (std::string& note : groups_[i]->draw(painter_, {x, y}, letter, outlet_.finest, bytes)) {
         if (std::find(found_.begin(), found_.end(), note) == found_.end()) found_.push_back(note);
       }
+      painter_.close();
       if (i % columns_ + 1 == columns_ || i + 1 == groups_.size()) {
         y += rows_[i / columns_] + (i + 1 < groups_.size() ? kRowGap : 0);
       }

@@ -25,22 +25,40 @@ class Marks {
 
   void draw() {
     const Panel& panel = *placed_.panel;
-    for (const Bins& h : panel.bins) histogram(h);
-    for (const StackedBars& s : panel.stacks) stack(s);
-    for (const Bars& b : panel.bars) bars(b);
-    for (const Violin& v : panel.violins) violin(v);
-    for (const Points& p : panel.points) points(p);
-    for (const ReferenceLine& r : panel.references) reference(r);
-    for (const Line& l : panel.lines) band(l);
-    for (const bool faint : {true, false}) {
-      for (const Line& l : panel.lines) {
-        if ((l.weight == Line::Weight::faint) == faint) line(l);
-      }
-    }
-    for (const ReferenceLine& r : panel.references) reference_label(r);
+    group("histogram", panel.bins, [this](const Bins& h) { histogram(h); });
+    group("stacks", panel.stacks, [this](const StackedBars& s) { stack(s); });
+    group("bars", panel.bars, [this](const Bars& b) { bars(b); });
+    group("distributions", panel.violins, [this](const Violin& v) { violin(v); });
+    group("points", panel.points, [this](const Points& p) { points(p); });
+    group("references", panel.references, [this](const ReferenceLine& r) { reference(r); });
+    group("bands", panel.lines, [this](const Line& l) { band(l); });
+    curves();
+    group("labels", panel.references, [this](const ReferenceLine& r) { reference_label(r); });
   }
 
  private:
+  template <typename Mark, typename Draw>
+  void group(const char* kind, const std::vector<Mark>& marks, const Draw& draw) {
+    painter_.open(kind);
+    for (const Mark& mark : marks) draw(mark);
+    painter_.close();
+  }
+
+  // Pale ones behind the others, each a group of its own.
+  void curves() {
+    painter_.open("curves");
+    for (const bool faint : {true, false}) {
+      for (std::size_t i = 0; i < placed_.panel->lines.size(); ++i) {
+        const Line& l = placed_.panel->lines[i];
+        if ((l.weight == Line::Weight::faint) != faint) continue;
+        painter_.open("curve", i + 1, l.name);
+        line(l);
+        painter_.close();
+      }
+    }
+    painter_.close();
+  }
+
   // Far outside values stop a plot's size away from it, so that coordinates stay small.
   double place(double share) const { return std::clamp(share, -1.0, 2.0); }
   double x(double value) const { return plot_.x + place(placed_.x.share(value)) * plot_.width; }
@@ -202,11 +220,10 @@ class Marks {
   }
 
   void reference(const ReferenceLine& r) {
-    if (r.vertical) {
-      stroke({{x(r.value), plot_.y}, {x(r.value), plot_.bottom()}}, kQuietInk, 0.5, 1);
-    } else {
-      stroke({{plot_.x, y(r.value)}, {plot_.right(), y(r.value)}}, kQuietInk, 0.5, 1);
-    }
+    const double at = r.vertical ? x(r.value) : y(r.value);
+    const Point from = r.vertical ? Point{at, plot_.y} : Point{plot_.x, at};
+    const Point to = r.vertical ? Point{at, plot_.bottom()} : Point{plot_.right(), at};
+    stroke({from, to}, kQuietInk, 0.5, 1);
   }
 
   // Places for the label of a reference line, the usual ones first.

@@ -119,6 +119,7 @@ std::string rgb_png(std::int64_t width, std::int64_t height, double dpi,
     put_chunk(out, "iTXt", key.substr(0, 79) + std::string(5, '\0') + text);
   }
   put_chunk(out, "IDAT", deflater.out());
+  put_chunk(out, "kaPs", "kappascope");  // a private chunk: who may replace the file
   put_chunk(out, "IEND", "");
   return out;
 }

@@ -98,6 +98,21 @@ cairo_status_t append(void* out, const unsigned char* data, unsigned length) {
   return CAIRO_STATUS_SUCCESS;
 }
 
+// pdfTeX warns of every page group that it includes after the first, and nothing here needs one:
+// its words become a comment of the same length, so that every offset holds.
+void drop_page_groups(std::string& pdf) {
+  constexpr std::string_view kPage = "<< /Type /Page ", kGroup = "/Group <<", kEnd = ">>";
+  for (std::size_t page = pdf.find(kPage); page != std::string::npos;
+       page = pdf.find(kPage, page + 1)) {
+    const std::size_t group = pdf.find(kGroup, page), end = pdf.find("endobj", page);
+    if (group == std::string::npos || group > end) continue;
+    const std::size_t past = pdf.find(kEnd, group) + kEnd.size();
+    std::string comment = "% kappascope";
+    comment.resize(past - group - 1, ' ');
+    pdf.replace(group, past - group, comment + "\n");
+  }
+}
+
 std::string provenance_text(const Scene& scene) {
   std::string text;
   for (const auto& [key, value] : scene.provenance) {
@@ -150,16 +165,20 @@ std::string render_pdf(const Figure& figure, const FigureStyle& style, TextMeter
     const auto set = [&](cairo_pdf_metadata_t key, const std::string& value) {
       cairo_pdf_surface_set_metadata(surface.get(), key, value.c_str());
     };
-    set(CAIRO_PDF_METADATA_TITLE, scene.title);
-    set(CAIRO_PDF_METADATA_SUBJECT, scene.description);
-    set(CAIRO_PDF_METADATA_KEYWORDS, provenance_text(scene));
-    set(CAIRO_PDF_METADATA_CREATOR, "kappascope");
+    cairo_pdf_surface_restrict_to_version(surface.get(), CAIRO_PDF_VERSION_1_4);
+    if (style.metadata) {
+      set(CAIRO_PDF_METADATA_TITLE, scene.title);
+      set(CAIRO_PDF_METADATA_SUBJECT, scene.description);
+      set(CAIRO_PDF_METADATA_KEYWORDS, provenance_text(scene));
+      set(CAIRO_PDF_METADATA_CREATOR, "kappascope");
+    }
     set(CAIRO_PDF_METADATA_CREATE_DATE, kNoDate);
     set(CAIRO_PDF_METADATA_MOD_DATE, kNoDate);
     draw(scene, surface.get(), 1, 1);
     cairo_surface_finish(surface.get());
     check(surface.get(), "PDF");
   }
+  drop_page_groups(bytes);
   return bytes;
 }
 
@@ -187,9 +206,12 @@ std::string render_png(const Figure& figure, const FigureStyle& style, TextMeter
       line[3 * x + 2] = static_cast<std::uint8_t>(from[x]);
     }
   };
-  std::vector<std::pair<std::string, std::string>> texts{
-      {"Title", scene.title}, {"Description", scene.description}, {"Software", "kappascope"}};
-  texts.insert(texts.end(), scene.provenance.begin(), scene.provenance.end());
+  std::vector<std::pair<std::string, std::string>> texts;
+  if (style.metadata) {
+    texts = {
+        {"Title", scene.title}, {"Description", scene.description}, {"Software", "kappascope"}};
+    texts.insert(texts.end(), scene.provenance.begin(), scene.provenance.end());
+  }
   return rgb_png(static_cast<std::int64_t>(width), static_cast<std::int64_t>(height), style.dpi,
                  texts, row);
 }
@@ -201,12 +223,14 @@ std::vector<std::filesystem::path> write_figure(const Figure& figure, const Figu
   std::vector<std::filesystem::path> written;
   for (const FigureFormat format : formats) {
     const std::string extension = std::string(".") + kExtensions[static_cast<int>(format)];
+    const std::string stem = figure.name.empty() ? figure.id : figure.name;
     if (format == FigureFormat::csv) {
       for (std::size_t i = 0; i < figure.tables.size(); ++i) {
-        const std::string number = i == 0 ? "" : "-" + std::to_string(i + 1);
-        std::string name = figure.id;
-        name.append(number).append(extension);
-        written.push_back(folder / name);
+        const std::string& run = figure.tables[i].run;
+        std::string name = stem;
+        if (!run.empty()) name += "-" + run;
+        if (run.empty() && i > 0) name += "-" + std::to_string(i + 1);
+        written.push_back(folder / (name + extension));
         replace_file(written.back(), [&](const auto& part) { write_csv(figure.tables[i], part); });
       }
       continue;
@@ -214,7 +238,7 @@ std::vector<std::filesystem::path> write_figure(const Figure& figure, const Figu
     const std::string bytes = format == FigureFormat::svg   ? render_svg(figure, style, meter)
                               : format == FigureFormat::pdf ? render_pdf(figure, style, meter)
                                                             : render_png(figure, style, meter);
-    written.push_back(folder / (figure.id + extension));
+    written.push_back(folder / (stem + extension));
     replace_file(written.back(), [&](const auto& part) { write_bytes(part, bytes); });
   }
   return written;

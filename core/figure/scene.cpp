@@ -25,6 +25,23 @@ Box Painter::text(const std::string& text, Point at, const TextLook& look) {
   return bounds;
 }
 
+void Painter::open(const std::string& kind, std::size_t number, const std::string& label) {
+  std::string id = groups_.empty() ? kind : groups_.back() + "-" + kind;
+  if (number > 0) id += "-" + std::to_string(number);
+  groups_.push_back(id);
+  add(SceneGroup{true, id, kind, plain_text(label)});
+}
+
+void Painter::close() {
+  groups_.pop_back();
+  const auto* last = std::get_if<SceneGroup>(&scene_.items.back());
+  if (last && last->opens) {
+    scene_.items.pop_back();
+  } else {
+    add(SceneGroup{});
+  }
+}
+
 void Painter::line(Point from, Point to, Colour colour, double width, int dash) {
   ScenePath path;
   path.points = {from, to};

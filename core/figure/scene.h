@@ -62,7 +62,15 @@ struct SceneImage {  // drawn without smoothing
   int clip = -1;
 };
 
-using SceneItem = std::variant<SceneRect, ScenePath, SceneDots, SceneImage, SceneText>;
+// Items between an opening and its closing one belong together.
+struct SceneGroup {
+  bool opens = false;
+  std::string id;     // "panel-1-legend", unlike any other of the scene
+  std::string kind;   // "legend"
+  std::string label;  // plain text: what the curve is called; may be ""
+};
+
+using SceneItem = std::variant<SceneRect, ScenePath, SceneDots, SceneImage, SceneText, SceneGroup>;
 
 struct Scene {
   double width = 0, height = 0;  // points
@@ -83,6 +91,10 @@ class Painter {
   void line(Point from, Point to, Colour colour, double width, int dash = 0);
   void frame(const Box& box, Colour colour, double width);
   int clip(const Box& box);  // index for ScenePath::clip
+  // Starts a group inside the ones that are open: `kind` and, where there are several, `number`
+  // name it. Closed with nothing in it, it is left out.
+  void open(const std::string& kind, std::size_t number = 0, const std::string& label = "");
+  void close();
   void add(SceneItem item) { scene_.items.push_back(std::move(item)); }
   TextMeter& meter() { return meter_; }
   bool is_free(const Box& box) const;  // no text there yet
@@ -92,6 +104,7 @@ class Painter {
  private:
   Scene& scene_;
   TextMeter& meter_;
+  std::vector<std::string> groups_;  // ids of the open ones
 };
 
 }  // namespace kappascope

@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "core/checkpoint/tensor.h"
 #include "core/figure/png.h"
 
 namespace kappascope {
@@ -24,15 +25,36 @@ class Writer {
   explicit Writer(const Scene& scene) : scene_(scene) {}
 
   std::string run(std::size_t begin, std::size_t end) {
+    grouped_ = begin == 0 && end == scene_.items.size();
     head();
     for (std::size_t i = begin; i < end; ++i) {
       std::visit([this](const auto& item) { put(item); }, scene_.items[i]);
     }
     out_ += "</svg>\n";
-    return std::move(out_);
+    return with_prefix();
   }
 
  private:
+  // Stands for the prefix of ids until all else is known; no text holds it.
+  static constexpr char kPrefix = '\x01';
+
+  // Ids that no other figure has, so that several may be parts of one page.
+  std::string with_prefix() const {
+    const std::string prefix = "kappascope-" + sha256_hex(out_).substr(0, 8) + "-";
+    std::string result;
+    result.reserve(out_.size() + 64 * prefix.size());
+    for (const char c : out_) {
+      if (c == kPrefix) {
+        result += prefix;
+      } else {
+        result += c;
+      }
+    }
+    return result;
+  }
+
+  static std::string id(const std::string& name) { return kPrefix + name; }
+
   void attribute(const char* name, double value) {
     out_ += std::string(" ") + name + "=\"" + number(value) + "\"";
   }
@@ -46,7 +68,7 @@ class Writer {
     attribute("height", box.height);
   }
   void clip(int index) {
-    if (index >= 0) attribute("clip-path", "url(#plot" + std::to_string(index) + ")");
+    if (index >= 0) attribute("clip-path", "url(#" + id("plot-" + std::to_string(index + 1)) + ")");
   }
 
   void head() {
@@ -56,19 +78,41 @@ class Writer {
         number(scene_.width_mm) + "mm\" height=\"" + number(scene_.height_mm) +
         "mm\" viewBox=\"0 0 " + number(scene_.width) + " " + number(scene_.height) +
         "\" font-family=\"" + kFontFamilies + "\" xml:space=\"preserve\">\n";
-    out_ += "<title>" + xml_escaped(scene_.title) + "</title>\n";
-    out_ += "<desc>" + xml_escaped(scene_.description) + "</desc>\n<metadata>\n";
-    for (const auto& [key, value] : scene_.provenance) {
-      out_ += "<kappascope:entry xmlns:kappascope=\"urn:kappascope\" name=\"" +
-              xml_escaped(plain_text(key)) + "\">" + xml_escaped(value) + "</kappascope:entry>\n";
-    }
-    out_ += "</metadata>\n<defs>\n";
+    if (!scene_.title.empty()) out_ += "<title>" + xml_escaped(scene_.title) + "</title>\n";
+    if (!scene_.description.empty())
+      out_ += "<desc>" + xml_escaped(scene_.description) + "</desc>\n";
+    if (!scene_.provenance.empty()) metadata();
+    out_ += "<defs>\n";
     for (std::size_t i = 0; i < scene_.clips.size(); ++i) {
-      out_ += "<clipPath id=\"plot" + std::to_string(i) + "\"><rect";
+      out_ += "<clipPath";
+      attribute("id", id("plot-" + std::to_string(i + 1)));
+      out_ += "><rect";
       box(scene_.clips[i]);
       out_ += "/></clipPath>\n";
     }
     out_ += "</defs>\n";
+  }
+
+  void metadata() {
+    out_ += "<metadata>\n";
+    for (const auto& [key, value] : scene_.provenance) {
+      out_ += "<kappascope:entry xmlns:kappascope=\"urn:kappascope\" name=\"" +
+              xml_escaped(plain_text(key)) + "\">" + xml_escaped(value) + "</kappascope:entry>\n";
+    }
+    out_ += "</metadata>\n";
+  }
+
+  void put(const SceneGroup& group) {
+    if (!grouped_) return;
+    if (!group.opens) {
+      out_ += "</g>\n";
+      return;
+    }
+    out_ += "<g";
+    attribute("id", id(group.id));
+    attribute("class", group.kind);
+    if (!group.label.empty()) attribute("aria-label", group.label);
+    out_ += ">\n";
   }
 
   void put(const SceneRect& rect) {
@@ -153,6 +197,7 @@ class Writer {
 
   const Scene& scene_;
   std::string out_;
+  bool grouped_ = true;  // a part of a scene may hold half of a group
 };
 
 }  // namespace

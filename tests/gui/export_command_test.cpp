@@ -63,7 +63,6 @@ std::map<std::string, std::string> exported(const Gui& gui, const std::string& f
   order.format = gui.exporting.format;
   order.style = gui.exporting.style;
   order.folder = export_folder(gui.exporting);
-  order.command = export_command(gui, figure);
   NoProgress progress;
   std::map<std::string, std::string> files;
   for (const std::string& name : write_export(order, progress).written) {
