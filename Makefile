@@ -2,11 +2,14 @@
 # made lies in build/.
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 export KAPPASCOPE_GUI ?= AUTO
+export KAPPASCOPE_CUDA ?= AUTO
 FUZZ_SECONDS ?= 60
 
-configure = cmake --preset $(1) --log-level=NOTICE >build/configure-$(1).log 2>&1 \
+# The compiler that the set-up has chosen for this machine's GPU; without one CMake looks by itself.
+cuda_compiler = CUDACXX="$$(grep . build/deps/nvcc 2>/dev/null || printf %s "$$CUDACXX")"
+configure = $(cuda_compiler) cmake --preset $(1) --log-level=NOTICE >build/configure-$(1).log 2>&1 \
   -DKAPPASCOPE_TORCH_ROOT="$$(cat build/deps/torch-root)" -DKAPPASCOPE_GUI=$(KAPPASCOPE_GUI) \
-  || { cat build/configure-$(1).log; exit 1; }
+  -DKAPPASCOPE_CUDA=$(KAPPASCOPE_CUDA) || { cat build/configure-$(1).log; exit 1; }
 # Configure and build one preset of CMakePresets.json, of it one target when given.
 compile = $(call configure,$(1)); cmake --build --preset $(1) $(addprefix --target ,$(2))
 sources = find app core kernels tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' \) -print0
@@ -22,6 +25,7 @@ help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /make \1\t/p' Makefile | expand -t 16
 
 demo: build  ## install what is missing, build, show the shipped checkpoint on a sample text
+	@$(program) --version | sed -n 's/^device: /The demo runs on /p'
 	@if [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] && $(program) --version | grep -q 'window: built in'; \
 	then $(program) $(demo); \
 	else $(program) run $(demo) -o build/demo && \
@@ -67,7 +71,7 @@ bench:  ## speed and memory beside peers, ratios only; ROWS=P1,P5 for some, KAPP
 
 gpu-check:  ## all that wants a GPU: twins, goldens, compute-sanitizer, G rows (needs CUDA and Torch)
 	@cmake/setup.sh gpu
-	@cmake -S tests/gpu/machine -B build/gpu --log-level=NOTICE >build/configure-gpu.log 2>&1 \
+	@$(cuda_compiler) cmake -S tests/gpu/machine -B build/gpu --log-level=NOTICE >build/configure-gpu.log 2>&1 \
 	  -DKAPPASCOPE_TORCH_ROOT="$$(realpath "$$(cat build/deps/torch-root)")" \
 	  $(if $(CUDA_ARCHITECTURES),-DCMAKE_CUDA_ARCHITECTURES="$(CUDA_ARCHITECTURES)") \
 	  || { cat build/configure-gpu.log; exit 1; }

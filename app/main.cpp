@@ -10,6 +10,7 @@
 #include "app/cli/command_line.h"
 #include "app/cli/terminal.h"
 #include "app/cli/verbs.h"
+#include "app/device.h"
 #include "app/shell_words.h"
 #include "core/error.h"
 #include "core/threads.h"
@@ -56,7 +57,7 @@ constexpr Verb kVerbs[] = {
 
 std::string version_text() {
   return join_words("kappascope ", kToolVersion, "\nTorch ", KAPPASCOPE_TORCH_VERSION,
-                    "\nCUDA: ", KAPPASCOPE_CUDA_TEXT,
+                    "\nCUDA: ", KAPPASCOPE_CUDA_TEXT, "\ndevice: ", automatic_device_text(),
                     "\nwindow: ", kWindow ? "built in" : "not built in", "\n");
 }
 

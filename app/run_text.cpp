@@ -69,6 +69,21 @@ std::unique_ptr<EngineModel> load_weights(const Model& model, const LoadOptions&
   return loaded;
 }
 
+std::unique_ptr<EngineModel> load_weights_somewhere(const Model& model, LoadOptions& options,
+                                                    Progress& progress, std::string& note) {
+  note.clear();
+  if (options.device != ComputeDevice::cpu) {
+    try {
+      return load_weights(model, options, progress);
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::gpu && error.code() != ExitCode::memory) throw;
+      note = join_words(error.what(), "; running on the CPU");
+      options.device = ComputeDevice::cpu;
+    }
+  }
+  return load_weights(model, options, progress);
+}
+
 std::string nonfinite_weights(const Model& model, const EngineModel& loaded) {
   const std::uint64_t nonfinite = loaded.nonfinite_weights();
   if (nonfinite == 0) return "";

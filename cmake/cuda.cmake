@@ -1,5 +1,6 @@
-# Whether the CUDA engine is built, KAPPASCOPE_HAS_CUDA, and for which GPUs. It needs nvcc 12.8 or
-# newer and a Torch with libtorch_cuda; neither it nor a GPU is needed for anything else.
+# Whether the CUDA engine is built, KAPPASCOPE_HAS_CUDA, and for which GPUs. It needs a Torch with
+# libtorch_cuda and nvcc of the major version of CUDA that this Torch was built with (12.8 or newer);
+# neither it nor a GPU is needed for anything else.
 
 set(KAPPASCOPE_CUDA AUTO CACHE STRING "Build the CUDA engine: AUTO (where it can be), ON or OFF")
 set_property(CACHE KAPPASCOPE_CUDA PROPERTY STRINGS AUTO ON OFF)
@@ -40,7 +41,13 @@ else()
     set(cuda_missing "no CUDA compiler was found (nvcc on PATH, or CUDACXX)")
   else()
     enable_language(CUDA)
-    if(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.8)
+    string(REGEX MATCH "^[0-9]+" cuda_major "${CMAKE_CUDA_COMPILER_VERSION}")
+    file(STRINGS "${torch_root}/version.py" torch_cuda REGEX "^cuda.* = '[0-9]+[.]")
+    string(REGEX REPLACE "^[^']*'([0-9]+).*" "\\1" torch_cuda "${torch_cuda}")
+    if(NOT cuda_major STREQUAL torch_cuda)
+      # It would build, and its library would not open beside this Torch's.
+      set(cuda_missing "nvcc is ${CMAKE_CUDA_COMPILER_VERSION}; this Torch was built with CUDA ${torch_cuda}")
+    elseif(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.8)
       set(cuda_missing "nvcc is ${CMAKE_CUDA_COMPILER_VERSION}; 12.8 or newer is needed")
     else()
       set(KAPPASCOPE_HAS_CUDA ON)

@@ -114,24 +114,39 @@ pip_cache() {
   fi
 }
 
-# virtual_environment FOLDER REQUIREMENTS: complete once its stamp names these requirements.
-virtual_environment() {
-  local stamp=$1/complete hash
-  hash=$(sha256sum <"$2")
-  if [[ -f $stamp && $(<"$stamp") == "$hash" ]] && "$1/bin/python" -c '' 2>/dev/null; then
-    return 0
-  fi
+# install_packages_into FOLDER REQUIREMENTS STAMP: into the environment that is there; complete once
+# the stamp names these requirements.
+install_packages_into() {
   say "installing the packages of $2 into $1"
-  rm -rf "$1" "$deps/temporary"
-  mkdir -p "$1" "$deps/temporary"
-  python -m venv "$1"
+  rm -rf "$deps/temporary"
+  mkdir -p "$deps/temporary"
   # Downloads unpack beside their place: /tmp is often too small for Torch.
   PIP_USER=0 TMPDIR=$PWD/$deps/temporary "$1/bin/python" -m pip install --disable-pip-version-check \
     "$(pip_cache)" --no-compile --no-deps --require-hashes --only-binary=:all: -r "$2" ||
     die "pip could not install the packages of $2"
   rm -rf "$deps/temporary"
-  printf '%s\n' "$hash" >"$stamp.new"
-  mv "$stamp.new" "$stamp"
+  sha256sum <"$2" >"$3.new"
+  mv "$3.new" "$3"
+}
+
+# is_complete FOLDER REQUIREMENTS STAMP
+is_complete() {
+  [[ -f $3 && $(<"$3") == "$(sha256sum <"$2")" ]] && "$1/bin/python" -c '' 2>/dev/null
+}
+
+virtual_environment() {
+  is_complete "$1" "$2" "$1/complete" && return
+  rm -rf "$1"
+  mkdir -p "$1"
+  python -m venv "$1"
+  install_packages_into "$1" "$2" "$1/complete"
+}
+
+# add_packages FOLDER REQUIREMENTS: beside what that environment has already.
+add_packages() {
+  local stamp
+  stamp=$1/complete-$(basename "$2" .txt)
+  is_complete "$1" "$2" "$stamp" || install_packages_into "$1" "$2" "$stamp"
 }
 
 # --- The window ------------------------------------------------------------------------------
@@ -190,6 +205,9 @@ choose_torch() {
     if [[ -n $chosen ]] && ! usable_torch "$chosen"; then
       say "the Torch in $chosen is not a complete 2.11; installing one into $deps"
       chosen=
+    elif [[ -n $chosen && -z $(torch_cuda "$chosen") ]] && has_gpu; then
+      say "the Torch in $chosen is built without CUDA; installing one for the GPU into $deps"
+      chosen=
     fi
   fi
   if [[ -z $chosen ]]; then
@@ -202,6 +220,72 @@ choose_torch() {
   mkdir -p "$deps"
   printf '%s\n' "$chosen" >"$deps/torch-root.new"
   mv "$deps/torch-root.new" "$deps/torch-root"
+}
+
+# --- CUDA, where the machine has an NVIDIA GPU --------------------------------------------------
+
+has_gpu() {
+  [[ ${KAPPASCOPE_CUDA:-AUTO} != OFF ]] && nvidia-smi -L 2>/dev/null | grep -q '^GPU [0-9]'
+}
+
+# The major version of CUDA that a Torch was built with; nothing for one without CUDA.
+torch_cuda() { sed -n "s/^cuda.* = '\([0-9]*\)\..*/\1/p" "$1/version.py"; }
+
+nvcc_major() { "$1" --version 2>/dev/null | sed -n 's/.*release \([0-9]*\)\..*/\1/p'; }
+
+# The first compiler of that major version of those that are there: a program of another one builds,
+# too, but its library does not open.
+find_nvcc() {
+  local candidate
+  for candidate in "${CUDACXX:-}" "$(command -v nvcc || true)" /usr/local/cuda/bin/nvcc; do
+    if [[ -n $candidate && $(nvcc_major "$candidate") == "$1" ]]; then
+      printf '%s' "$candidate"
+      return
+    fi
+  done
+}
+
+# The package index has the compiler in parts that expect the folders of a whole toolkit.
+nvcc_of_packages() {
+  local root
+  virtual_environment "$deps/cuda" cmake/requirements-cuda-compiler.txt
+  root=$(compgen -G "$PWD/$deps/cuda/lib/python3*/site-packages/nvidia/cu13")
+  [[ -e $root/lib64 ]] || ln -s lib "$root/lib64"
+  chosen_nvcc=$root/bin/nvcc
+}
+
+# What libtorch_cuda needs and does not find.
+missing_cuda_libraries() { ldd "$1/lib/libtorch_cuda.so" 2>/dev/null | grep 'not found'; }
+
+# Compiler and libraries for the GPU; writes the compiler to build/deps/nvcc. Without a GPU nothing
+# is fetched, and CMake looks for nvcc by itself.
+choose_cuda() {
+  local torch cuda chosen_nvcc='' recorded
+  torch=$(<"$deps/torch-root")
+  cuda=$(torch_cuda "$torch")
+  if has_gpu && [[ -n $cuda && -f $torch/lib/libtorch_cuda.so ]]; then
+    chosen_nvcc=$(find_nvcc "$cuda")
+    if [[ -z $chosen_nvcc && $cuda == 13 ]]; then
+      nvcc_of_packages
+    elif [[ -z $chosen_nvcc ]]; then
+      say "the Torch in $torch was built with CUDA $cuda: with nvcc $cuda on PATH the GPU is used"
+    fi
+    if [[ -n $(missing_cuda_libraries "$torch") ]]; then
+      if [[ $torch == "$deps"/* ]]; then
+        add_packages "$deps/torch" cmake/requirements-cuda-libraries.txt
+      else
+        say "the Torch in $torch misses CUDA libraries; the GPU cannot be used with it"
+      fi
+    fi
+  elif has_gpu; then
+    say "the Torch in $torch is built without CUDA: the GPU is not used"
+  fi
+  recorded=$(cat "$deps/nvcc" 2>/dev/null || true)
+  [[ $chosen_nvcc == "$recorded" ]] && return
+  [[ -z $chosen_nvcc ]] || say "compiling for the GPU with $chosen_nvcc"
+  rm -f build/*/CMakeCache.txt # which keeps the compiler of before
+  printf '%s\n' "$chosen_nvcc" >"$deps/nvcc.new"
+  mv "$deps/nvcc.new" "$deps/nvcc"
 }
 
 # The peers of the benchmark, with the Torch at hand instead of one of their own.
@@ -222,6 +306,7 @@ case ${1:-} in
   *) die "usage: cmake/setup.sh build|test|lint|bench|gpu" ;;
 esac
 choose_torch
+choose_cuda
 [[ ${KAPPASCOPE_GUI:-AUTO} == OFF ]] || window_sources
 case $1 in
   test | lint) virtual_environment "$deps/test-venv" cmake/requirements-test.txt ;;

@@ -5,6 +5,7 @@
 #include <regex>
 
 #include "app/cli/terminal.h"
+#include "app/device.h"
 #include "core/threads.h"
 
 namespace kappascope {
@@ -74,7 +75,9 @@ std::vector<std::string> parse_list(std::string_view option, std::string_view te
 }
 
 void ComputeOptions::add_to(CLI::App& app) {
-  app.add_option("--device", device, "where to run: cpu, cuda or cuda:N")->capture_default_str();
+  app.add_option("--device", device,
+                 "where to run: cpu, cuda, cuda:N, or auto: a GPU if it can be used")
+      ->capture_default_str();
   app.add_option("--dtype", dtype, "of the matrix products; all else is float32")
       ->check(CLI::IsMember({"float32", "bfloat16"}))
       ->capture_default_str();
@@ -84,18 +87,25 @@ void ComputeOptions::add_to(CLI::App& app) {
 }
 
 void ComputeOptions::check_device() const {
-  require(std::regex_match(device, std::regex("cpu|cuda(:[0-9]{1,3})?")), ExitCode::usage, {},
-          "--device: expected cpu, cuda or cuda:N, found '", device, "'");
+  require(std::regex_match(device, std::regex("auto|cpu|cuda(:[0-9]{1,3})?")), ExitCode::usage, {},
+          "--device: expected auto, cpu, cuda or cuda:N, found '", device, "'");
 #ifndef KAPPASCOPE_CUDA_TEXT
-  require(device == "cpu", ExitCode::gpu, {}, "--device ", device,
+  require(automatic() || device == "cpu", ExitCode::gpu, {}, "--device ", device,
           ": this kappascope is built without CUDA; run it with --device cpu");
 #endif
+}
+
+std::string ComputeOptions::name_of(const LoadOptions& loaded) const {
+  if (!automatic()) return device;
+  return loaded.device == ComputeDevice::cuda ? "cuda" : "cpu";
 }
 
 LoadOptions ComputeOptions::load_options() const {
   LoadOptions options;
   options.dtype = dtype == "bfloat16" ? ComputeType::bfloat16 : ComputeType::float32;
-  if (device != "cpu") {
+  if (automatic()) {
+    options.device = automatic_device();
+  } else if (device != "cpu") {
     options.device = ComputeDevice::cuda;
     const std::size_t colon = device.find(':');
     if (colon != std::string::npos) options.device_index = std::stoi(device.substr(colon + 1));

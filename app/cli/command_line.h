@@ -25,14 +25,17 @@ std::vector<std::string> parse_list(std::string_view option, std::string_view te
 
 // How the forward pass runs: the words that `run` and `selftest` share.
 struct ComputeOptions {
-  std::string device = "cpu";
+  std::string device = "auto";  // cuda where automatic_device() says so, else cpu
   std::string dtype = "float32";
-  int threads = 0;  // 0: one per core
+  int threads = 0;  // 0: usable_threads()
 
   void add_to(CLI::App& app);
   // Unknown device: usage; a GPU where this build knows none: gpu.
   void check_device() const;
+  bool automatic() const { return device == "auto"; }
   LoadOptions load_options() const;
+  // The device as the trace records it: "cpu", "cuda", "cuda:1".
+  std::string name_of(const LoadOptions& loaded) const;
 };
 
 }  // namespace kappascope

@@ -111,7 +111,6 @@ TraceSettings RunOptions::trace_settings(const Model& of, const std::string& com
   settings.command = command;
   settings.tool_version = kToolVersion;
   settings.dtype = compute.dtype;
-  settings.device = compute.device;
   settings.threads = compute.load_options().threads;
   return settings;
 }
@@ -205,9 +204,13 @@ class Run {
   }
 
   void load() {
-    const LoadOptions load = options_.compute.load_options();
-    loaded_ = load_weights(model_, load, terminal_);
+    LoadOptions load = options_.compute.load_options();
+    std::string note;
+    loaded_ = options_.compute.automatic() ? load_weights_somewhere(model_, load, terminal_, note)
+                                           : load_weights(model_, load, terminal_);
     terminal_.erase();
+    if (!note.empty()) terminal_.warn(note);
+    settings_.device = options_.compute.name_of(load);
     const std::string nonfinite = nonfinite_weights(model_, *loaded_);
     if (options_.strict && !nonfinite.empty()) throw Error(ExitCode::damaged, nonfinite);
     if (!nonfinite.empty()) terminal_.warn(nonfinite);

@@ -254,15 +254,16 @@ int selftest_verb(const Arguments& arguments) {
   const Tokenizer tokenizer =
       Tokenizer::load_tiktoken_pickle(find_tokenizer(model.files.weights.parent_path()));
   OutputFolder folder({}, false, interrupts);
-  const std::unique_ptr<EngineModel> loaded = load_weights(model, compute.load_options(), terminal);
+  const LoadOptions load = compute.load_options();
+  const std::unique_ptr<EngineModel> loaded = load_weights(model, load, terminal);
   const std::string nonfinite = nonfinite_weights(model, *loaded);
   if (!nonfinite.empty()) throw Error(ExitCode::damaged, nonfinite);
   TraceSettings settings;
   settings.record_logits = true;
   for (std::int64_t i = 0; i < model.config.n_layer; ++i) settings.layers.push_back(i);
   settings.tool_version = kToolVersion;
-  settings.torch_version = engine(compute.load_options().device).torch_version();
-  settings.device = compute.device;
+  settings.torch_version = engine(load.device).torch_version();
+  settings.device = compute.name_of(load);
   settings.dtype = compute.dtype;
 
   Comparison comparison;
