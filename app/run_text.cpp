@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/checkpoint/folder.h"
+#include "core/checkpoint/tensor.h"
 #include "core/tokenizer/tokenizer.h"
 
 namespace kappascope {
@@ -23,6 +24,7 @@ TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const
       with_bytes(tokenizer.encode(text.text, text.source), &tokenizer, max_tokens);
   for (std::size_t t = 0; t < result.tokens.size(); ++t)
     check_id(result.tokens[t].id, t, model, text.source);
+  result.document = {.source = text.source, .sha256 = sha256_hex(text.text)};
   return result;
 }
 

@@ -200,6 +200,7 @@ class Run {
 
   void prepare(Job& job, const std::optional<Tokenizer>& tokenizer) {
     job.text = options_.text.read(job.source, tokenizer ? &*tokenizer : nullptr, model_);
+    job.text.document.index = &job - jobs_.data();
     cut_into_chunks(job.text, model_.config.sequence_len, options_.window, job.source);
   }
 

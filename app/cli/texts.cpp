@@ -11,6 +11,7 @@
 #include "core/checkpoint/folder.h"
 #include "core/checkpoint/input_file.h"
 #include "core/checkpoint/json.h"
+#include "core/checkpoint/tensor.h"
 
 namespace kappascope {
 namespace {
@@ -90,11 +91,15 @@ TokenizedText read_ids(const std::string& file, const Tokenizer* tokenizer, cons
   require(!ids.empty(), ExitCode::unsupported, {.file = source.source},
           "expected at least one token id, found none");
   std::vector<Token> tokens;
+  std::string decimals;
   for (std::size_t t = 0; t < ids.size(); ++t) {
     check_id(ids[t], t, model, source.source);
     tokens.push_back({.id = std::int32_t(ids[t])});
+    decimals += join_words(t == 0 ? "" : " ", ids[t]);
   }
-  return with_bytes(std::move(tokens), tokenizer, max_tokens);
+  TokenizedText result = with_bytes(std::move(tokens), tokenizer, max_tokens);
+  result.document = {.source = source.source, .sha256 = sha256_hex(decimals)};
+  return result;
 }
 
 }  // namespace

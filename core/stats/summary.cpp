@@ -226,6 +226,7 @@ Json summary_json(const Trace& trace, const std::vector<LayerSummary>& layers) {
                {"kappa", trace.kappa},
                {"tokens", trace.tokens}};
   if (trace.step >= 0) json["step"] = trace.step;
+  if (trace.meta.contains("document")) json["document"] = trace.meta["document"];
   Mean nll;
   for (const float value : trace.nll) nll.add(value);
   json["nll_mean"] = number(nll.value());

@@ -24,8 +24,16 @@ struct TextChunk {
   std::int64_t end = 0;
 };
 
+// Which text a trace is of.
+struct TextDocument {
+  std::string source;      // "prompt", "standard input" or the path as given
+  std::int64_t index = 0;  // place in its batch
+  std::string sha256;      // of the text's bytes; ids: of their decimals joined by one space
+};
+
 // The text as the model is fed it, with what the trace says of each token.
 struct TokenizedText {
+  TextDocument document;
   std::vector<Token> tokens;
   std::vector<std::string> bytes;  // exact bytes of each token; "" when there is no tokenizer
   std::vector<TextChunk> chunks;

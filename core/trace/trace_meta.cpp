@@ -43,6 +43,12 @@ Json chunks_meta(const std::vector<TextChunk>& chunks) {
   return list;
 }
 
+Json document_meta(const TextDocument& document) {
+  return {{"source", display_text(document.source)},
+          {"index", document.index},
+          {"sha256", document.sha256}};
+}
+
 }  // namespace
 
 bool has_kappa(const Model& model) {
@@ -71,6 +77,7 @@ Json trace_meta(const Model& model, const TokenizedText& text, const TraceSettin
   meta["tool_version"] = settings.tool_version;
   meta["torch_version"] = settings.torch_version;
   meta["command"] = display_text(settings.command);
+  if (!text.document.sha256.empty()) meta["document"] = document_meta(text.document);
   meta["dtype"] = settings.dtype;
   meta["device"] = settings.device;
   meta["threads"] = settings.threads;

@@ -1,6 +1,9 @@
 // `kappascope_meta` of a trace: all that the arrays do not say. Keys:
 //
 //   schema, tool_version, torch_version, command, dtype, device, threads
+//   document {source: "prompt", "standard input" or the path as given, index: place of the text in
+//     its batch from 0, sha256: of the text's bytes before any cut (ids: of the decimal ids joined
+//     by one space)}; absent where no text was named
 //   model {name, family, step, path}, model_config (as found), n_layer
 //   config_sha256, tensor_directory_sha256: of the checkpoint; model.npz carries the same
 //   dimensions {token, moe_layer, expert, slot, gate, dense_layer, dense_gate, vocabulary}
