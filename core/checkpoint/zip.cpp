@@ -172,6 +172,7 @@ ZipEntry read_entry(ByteCursor& in, const InputFile& file) {
   check(!entry.name.empty() && is_utf8(entry.name), place, "an entry name that is no UTF-8");
   check((flags & flags_refused) == 0 && disk == 0, place, "entry '", entry.name,
         "' is encrypted or on another disk");
+  entry.full_size = full_size;
   check(entry.method != 0 || entry.size == full_size, place, "entry '", entry.name,
         "' is stored with two sizes; expected ", full_size, ", found ", entry.size);
   return entry;
@@ -232,6 +233,11 @@ std::uint64_t ZipDirectory::data_offset(const InputFile& file, const ZipEntry& e
   const Place place = at(file, entry.header_offset);
   require(entry.method == 0, ExitCode::unsupported, place, "zip: entry '", entry.name,
           "' is compressed; expected method 0 (stored), found ", entry.method);
+  return stored_offset(file, entry);
+}
+
+std::uint64_t ZipDirectory::stored_offset(const InputFile& file, const ZipEntry& entry) const {
+  const Place place = at(file, entry.header_offset);
   const auto bytes =
       file.read(entry.header_offset, local_bytes + entry.name.size(), "zip: local header");
   ByteCursor in(bytes, file.path(), entry.header_offset, "zip: local header");
@@ -249,9 +255,9 @@ std::uint64_t ZipDirectory::data_offset(const InputFile& file, const ZipEntry& e
   const bool deferred = (flags & flag_descriptor) != 0;
   const std::uint64_t crc = in.number(4);
   agree(crc == entry.crc32 || (deferred && crc == 0), "checksum");
-  for (int i = 0; i < 2; ++i) {
+  for (const std::uint64_t expected : {entry.size, entry.full_size}) {
     const std::uint64_t size = in.number(4);
-    agree(size == entry.size || size == in_zip64_32 || (deferred && size == 0), "size");
+    agree(size == expected || size == in_zip64_32 || (deferred && size == 0), "size");
   }
   const std::uint64_t name_length = in.number(2);
   const std::uint64_t extra_length = in.number(2);

@@ -1,5 +1,5 @@
-// The directory of a ZIP archive whose entries are stored, not compressed: what torch.save and
-// numpy.savez write. ZIP64 is understood. (PKWARE APPNOTE 6.3.10, sections 4.3 and 4.5.3)
+// The directory of a ZIP archive as torch.save, numpy.savez and numpy.savez_compressed write it.
+// ZIP64 is understood. (PKWARE APPNOTE 6.3.10, sections 4.3 and 4.5.3)
 #pragma once
 
 #include <cstdint>
@@ -16,8 +16,9 @@ struct ZipEntry {
   std::uint64_t header_offset = 0;  // of the local header
   std::uint64_t limit = 0;          // where the next entry, or the directory, begins
   std::uint64_t size = 0;           // bytes, as stored
+  std::uint64_t full_size = 0;      // bytes of the contents, as declared; `size` when stored
   std::uint32_t crc32 = 0;          // as the directory says; not verified here
-  std::uint16_t method = 0;         // 0: stored, others: compressed
+  std::uint16_t method = 0;         // 0: stored, 8: deflate, others
 };
 
 class ZipDirectory {
@@ -35,6 +36,9 @@ class ZipDirectory {
   // entry's first byte in the file. The entry's bytes lie inside the file. A compressed entry is
   // refused (unsupported).
   std::uint64_t data_offset(const InputFile& file, const ZipEntry& entry) const;
+
+  // The same for an entry of any method: where its `size` bytes, compressed or not, begin.
+  std::uint64_t stored_offset(const InputFile& file, const ZipEntry& entry) const;
 
  private:
   std::vector<ZipEntry> entries_;  // sorted by name

@@ -1,4 +1,5 @@
-// NumPy .npz archives: stored entries, C order, little endian, ZIP64 when needed.
+// NumPy .npz archives: C order, little endian, ZIP64 when needed; written with stored entries,
+// which compress_npz may deflate afterwards; both are read.
 #pragma once
 
 #include <cstdint>
@@ -60,10 +61,15 @@ class NpzWriter {
   std::unique_ptr<State> state_;
 };
 
-// Reads an archive: directory and .npy headers; array data zero-copy from the mapped file (copied
-// when a foreign writer left it unaligned). Object arrays, Fortran order and big endian are refused
-// by name (unsupported); everything malformed is damaged. Not safe for several threads: let one
-// fetch the spans, then share those.
+// Writes the archive `from` anew as `to`, which must not exist, with every entry deflated as
+// numpy.savez_compressed does it. Same archive, same bytes.
+void compress_npz(const std::filesystem::path& from, const std::filesystem::path& to);
+
+// Reads an archive: directory and .npy headers; array data zero-copy from the mapped file, or
+// copied: when a foreign writer left it unaligned, and when it is compressed, then at the first
+// call for that array and verified by its checksum. Object arrays, Fortran order and big endian are
+// refused by name (unsupported); everything malformed is damaged. Not safe for several threads: let
+// one fetch the spans, then share those.
 class NpzReader {
  public:
   explicit NpzReader(const std::filesystem::path& path);
@@ -86,10 +92,19 @@ class NpzReader {
   template <typename T>
   std::span<const T> values(std::string_view name, NpyType type) const;
 
+  // Where an array is in the file.
+  struct Storage {
+    ZipEntry entry;
+    std::uint64_t begin = 0;   // of the entry's bytes in the file
+    std::uint64_t header = 0;  // bytes of the contents before the values
+  };
+  static NpyArray read_array(const InputFile& file, std::string_view name, Storage& storage);
+
   InputFile file_;
-  std::vector<NpyArray> arrays_;                        // sorted by name
-  std::vector<std::uint64_t> offsets_;                  // of the data, beside arrays_
-  mutable std::vector<std::vector<std::byte>> copies_;  // unaligned arrays, beside arrays_
+  std::vector<NpyArray> arrays_;  // sorted by name
+  std::vector<Storage> storage_;  // beside arrays_
+  // Values of arrays that were compressed or unaligned, once asked for; beside arrays_.
+  mutable std::vector<std::unique_ptr<std::byte[]>> copies_;
 };
 
 }  // namespace kappascope

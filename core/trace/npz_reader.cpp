@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "core/checkpoint/tensor.h"
+#include "core/trace/deflate.h"
 #include "core/trace/npy_header.h"
 #include "core/trace/npz.h"
 
@@ -12,26 +13,6 @@ constexpr std::string_view kSuffix = ".npy";
 
 std::string_view view_of(const std::vector<std::byte>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
-// One entry's .npy header; `data` becomes the offset of its values in the file.
-NpyArray read_array(const InputFile& file, const ZipEntry& entry, std::uint64_t begin,
-                    std::string_view name, std::uint64_t& data) {
-  const Place place{file.path(), name, static_cast<std::int64_t>(begin)};
-  const std::vector<std::byte> start =
-      file.read(begin, std::min<std::uint64_t>(entry.size, kNpyPreamble), ".npy header");
-  const NpyPreamble preamble = parse_npy_preamble(view_of(start), place);
-  const std::uint64_t header = preamble.text_begin + preamble.text_length;
-  require(header <= entry.size, ExitCode::damaged, place, "broken .npy header: expected ", header,
-          " bytes, found ", entry.size);
-  const std::vector<std::byte> text =
-      file.read(begin + preamble.text_begin, preamble.text_length, ".npy header");
-  NpyArray array = parse_npy_dict(view_of(text), name, place);
-  const auto expected = static_cast<std::uint64_t>(array.elements() * array.item_bytes());
-  require(entry.size - header == expected, ExitCode::damaged, place, "array data; expected ",
-          expected, " bytes for shape ", shape_text(array.shape), ", found ", entry.size - header);
-  data = begin + header;
-  return array;
 }
 
 // One UTF-32 item as UTF-8, trailing NULs off.
@@ -90,11 +71,37 @@ std::string_view type_name(NpyType type) {
   return "?";
 }
 
+// The .npy header of an entry; sets storage.header.
+NpyArray NpzReader::read_array(const InputFile& file, std::string_view name, Storage& storage) {
+  const Place place{file.path(), name, static_cast<std::int64_t>(storage.begin)};
+  const ZipEntry& entry = storage.entry;
+  const bool packed = entry.method != 0;
+  if (packed) check_deflated(entry, place);
+  const auto contents = [&](std::uint64_t length) {
+    if (!packed) return file.read(storage.begin, length, ".npy header");
+    std::vector<std::byte> bytes(length);
+    inflate(file, storage.begin, entry, bytes, place);
+    return bytes;
+  };
+  const auto start = contents(std::min<std::uint64_t>(entry.full_size, kNpyPreamble));
+  const NpyPreamble preamble = parse_npy_preamble(view_of(start), place);
+  storage.header = preamble.text_begin + preamble.text_length;
+  require(storage.header <= entry.full_size, ExitCode::damaged, place,
+          "broken .npy header: expected ", storage.header, " bytes, found ", entry.full_size);
+  const auto header = contents(storage.header);
+  NpyArray array = parse_npy_dict(view_of(header).substr(preamble.text_begin), name, place);
+  const auto expected = static_cast<std::uint64_t>(array.elements() * array.item_bytes());
+  const std::uint64_t found = entry.full_size - storage.header;
+  require(found == expected, ExitCode::damaged, place, "array data; expected ", expected,
+          " bytes for shape ", shape_text(array.shape), ", found ", found);
+  return array;
+}
+
 NpzReader::NpzReader(const std::filesystem::path& path) : file_(InputFile::open(path)) {
   const ZipDirectory directory = ZipDirectory::read(file_);
   struct Found {
     NpyArray array;
-    std::uint64_t offset;
+    Storage storage;
   };
   std::vector<Found> found;
   for (const ZipEntry& entry : directory.entries()) {
@@ -102,16 +109,16 @@ NpzReader::NpzReader(const std::filesystem::path& path) : file_(InputFile::open(
     const bool array = name.size() > kSuffix.size() && name.ends_with(kSuffix);
     require(array, ExitCode::damaged, Place{file_.path(), name}, "not a .npy array");
     name.remove_suffix(kSuffix.size());
-    std::uint64_t offset = 0;
-    NpyArray header = read_array(file_, entry, directory.data_offset(file_, entry), name, offset);
-    found.push_back({std::move(header), offset});
+    Storage storage{entry, directory.stored_offset(file_, entry)};
+    NpyArray header = read_array(file_, name, storage);
+    found.push_back({std::move(header), std::move(storage)});
   }
   // "a.npy" sorts after "a-b.npy", "a" before "a-b".
   std::sort(found.begin(), found.end(),
             [](const Found& a, const Found& b) { return a.array.name < b.array.name; });
-  for (Found& entry : found) {
-    arrays_.push_back(std::move(entry.array));
-    offsets_.push_back(entry.offset);
+  for (Found& each : found) {
+    arrays_.push_back(std::move(each.array));
+    storage_.push_back(std::move(each.storage));
   }
   copies_.resize(arrays_.size());
 }
@@ -129,17 +136,27 @@ std::span<const std::byte> NpzReader::bytes(std::string_view name, NpyType type)
   require(array->type == type, ExitCode::damaged, Place{file_.path(), name},
           "array type; expected ", type_name(type), ", found ", type_name(array->type));
   const auto index = static_cast<std::size_t>(array - arrays_.data());
-  const auto size = static_cast<std::uint64_t>(array->elements() * array->item_bytes());
-  return file_.map(offsets_[index], size, name);
+  const Storage& storage = storage_[index];
+  const std::uint64_t size = storage.entry.full_size - storage.header;
+  std::unique_ptr<std::byte[]>& copy = copies_[index];
+  if (copy != nullptr) return {copy.get(), size};
+  if (storage.entry.method == 0) return file_.map(storage.begin + storage.header, size, name);
+  auto contents = std::make_unique_for_overwrite<std::byte[]>(storage.entry.full_size);
+  inflate(file_, storage.begin, storage.entry, {contents.get(), storage.entry.full_size},
+          Place{file_.path(), name});
+  std::memmove(contents.get(), contents.get() + storage.header, size);  // aligned, too
+  copy = std::move(contents);
+  return {copy.get(), size};
 }
 
 template <typename T>
 std::span<const T> NpzReader::values(std::string_view name, NpyType type) const {
   std::span<const std::byte> raw = bytes(name, type);
   if (reinterpret_cast<std::uintptr_t>(raw.data()) % alignof(T) != 0) {
-    std::vector<std::byte>& copy = copies_[static_cast<std::size_t>(find(name) - arrays_.data())];
-    if (copy.empty()) copy.assign(raw.begin(), raw.end());
-    raw = copy;
+    auto copy = std::make_unique_for_overwrite<std::byte[]>(raw.size());
+    std::memcpy(copy.get(), raw.data(), raw.size());
+    raw = {copy.get(), raw.size()};
+    copies_[static_cast<std::size_t>(find(name) - arrays_.data())] = std::move(copy);
   }
   return {reinterpret_cast<const T*>(raw.data()), raw.size() / sizeof(T)};
 }

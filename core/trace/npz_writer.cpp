@@ -1,6 +1,6 @@
-// Layout of the archive (PKWARE APPNOTE 6.3.10): per array a local header, the .npy header and the
-// data, 64-byte aligned by an extra field of padding; then the central directory. All of it is
-// known once names, types and shapes are, except the checksums.
+// Layout of the archive: per array a local header, the .npy header and the data, 64-byte aligned;
+// then the central directory. All of it is known once names, types and shapes are, except the
+// checksums.
 #include <zlib.h>
 
 #include <algorithm>
@@ -10,18 +10,13 @@
 #include "core/trace/npy_header.h"
 #include "core/trace/npz.h"
 #include "core/trace/output_file.h"
+#include "core/trace/zip_records.h"
 #include "core/utf8.h"
 
 namespace kappascope {
 namespace {
 
-constexpr std::uint64_t kZip32Limit = 0xffffffff;  // sizes and offsets from here on need ZIP64
-constexpr std::uint64_t kAlignment = 64;
 constexpr std::size_t kWorthAThread = 1 << 20;  // bytes
-constexpr std::uint64_t kLocalHeader = 30;
-constexpr std::uint16_t kPaddingId = 0xd935;  // "alignment" extra field, ignored by readers
-constexpr std::uint64_t kPaddingHeader = 6;   // id, size, alignment
-constexpr std::uint16_t kZip64Id = 0x0001;
 
 std::uint32_t crc_of(std::span<const std::byte> data) {
   return static_cast<std::uint32_t>(
@@ -32,27 +27,6 @@ std::uint32_t crc_joined(std::uint32_t first, std::uint32_t second, std::uint64_
   return static_cast<std::uint32_t>(
       crc32_combine(first, second, static_cast<z_off_t>(second_length)));
 }
-
-// Little-endian numbers put one after the other.
-class Record {
- public:
-  Record& u16(std::uint64_t value) { return put(value, 2); }
-  Record& u32(std::uint64_t value) { return put(value, 4); }
-  Record& u64(std::uint64_t value) { return put(value, 8); }
-  Record& text(std::string_view value) {
-    bytes_ += value;
-    return *this;
-  }
-  std::span<const std::byte> bytes() const { return std::as_bytes(std::span(bytes_)); }
-  std::uint64_t size() const { return bytes_.size(); }
-
- private:
-  Record& put(std::uint64_t value, int count) {
-    for (int i = 0; i < count; ++i) bytes_ += static_cast<char>(value >> (8 * i) & 0xff);
-    return *this;
-  }
-  std::string bytes_;
-};
 
 // A stretch of an array's data that has been written.
 struct Piece {
@@ -88,58 +62,28 @@ Entry make_entry(NpyArray array, const std::string& path) {
   return entry;
 }
 
+// What the records of the archive say of a finished entry.
+ZipRecord record_of(const Entry& entry, std::uint32_t crc) {
+  return {.name = entry.name,
+          .offset = entry.header_offset,
+          .size = entry.size(),
+          .full_size = entry.size(),
+          .crc = crc,
+          .wide = entry.wide(),
+          .padding = entry.padding};
+}
+
 // Gives every entry its place; returns the offset of the central directory.
 std::uint64_t lay_out(std::vector<Entry>& entries) {
   std::uint64_t offset = 0;
   for (Entry& entry : entries) {
     entry.header_offset = offset;
-    const std::uint64_t extra = (entry.wide() ? 20 : 0) + kPaddingHeader;
-    const std::uint64_t unaligned = offset + kLocalHeader + entry.name.size() + extra;
-    entry.padding = (kAlignment - unaligned % kAlignment) % kAlignment;
+    const std::uint64_t unaligned = offset + local_header_size(record_of(entry, 0));
+    entry.padding = (kZipAlignment - unaligned % kZipAlignment) % kZipAlignment;
     entry.data_offset = unaligned + entry.padding + entry.header.size();
     offset = entry.data_offset + entry.data_bytes;
   }
   return offset;
-}
-
-// The fields that local header and directory share. 1980-01-01 is the ZIP's day 0: no dates.
-void put_common(Record& record, const Entry& entry, std::uint32_t crc, bool wide) {
-  const std::uint64_t size = wide ? kZip32Limit : entry.size();
-  record.u16(wide ? 45 : 20).u16(0).u16(0).u16(0).u16(0x21);
-  record.u32(crc).u32(size).u32(size).u16(entry.name.size());
-}
-
-Record local_header(const Entry& entry, std::uint32_t crc) {
-  Record record;
-  record.u32(0x04034b50);
-  put_common(record, entry, crc, entry.wide());
-  record.u16((entry.wide() ? 20 : 0) + kPaddingHeader + entry.padding).text(entry.name);
-  if (entry.wide()) record.u16(kZip64Id).u16(16).u64(entry.size()).u64(entry.size());
-  record.u16(kPaddingId).u16(2 + entry.padding).u16(kAlignment);
-  return record.text(std::string(entry.padding, '\0')).text(entry.header);
-}
-
-void put_directory_entry(Record& record, const Entry& entry, std::uint32_t crc) {
-  const bool far = entry.header_offset >= kZip32Limit;
-  const std::uint64_t extra = (entry.wide() ? 16 : 0) + (far ? 8 : 0);
-  record.u32(0x02014b50).u16(entry.wide() || far ? 45 : 20);
-  put_common(record, entry, crc, entry.wide());
-  record.u16(extra > 0 ? extra + 4 : 0).u16(0).u16(0).u16(0).u32(0);
-  record.u32(far ? kZip32Limit : entry.header_offset).text(entry.name);
-  if (extra > 0) record.u16(kZip64Id).u16(extra);
-  if (entry.wide()) record.u64(entry.size()).u64(entry.size());
-  if (far) record.u64(entry.header_offset);
-}
-
-void put_end(Record& record, std::uint64_t count, std::uint64_t offset, std::uint64_t size) {
-  if (count >= 0xffff || offset >= kZip32Limit || size >= kZip32Limit) {
-    record.u32(0x06064b50).u64(44).u16(45).u16(45).u32(0).u32(0);
-    record.u64(count).u64(count).u64(size).u64(offset);
-    record.u32(0x07064b50).u32(0).u64(offset + size).u32(1);
-  }
-  const std::uint64_t shown = std::min<std::uint64_t>(count, 0xffff);
-  record.u32(0x06054b50).u16(0).u16(0).u16(shown).u16(shown);
-  record.u32(std::min(size, kZip32Limit)).u32(std::min(offset, kZip32Limit)).u16(0);
 }
 
 // Code points of UTF-8 appended as UTF-32LE; returns how many, −1 when `text` is no UTF-8.
@@ -301,11 +245,13 @@ void NpzWriter::write_text(std::string_view array, std::int64_t first,
 
 void NpzWriter::finish() {
   State& state = *state_;
-  Record directory;
+  ZipBytes directory;
   for (const Entry& entry : state.entries) {
     const std::uint32_t crc = state.checksum(entry);
-    state.file.write_at(entry.header_offset, local_header(entry, crc).bytes());
-    put_directory_entry(directory, entry, crc);
+    const ZipRecord record = record_of(entry, crc);
+    const std::string header = local_header(record).text() + entry.header;
+    state.file.write_at(entry.header_offset, std::as_bytes(std::span(header)));
+    put_directory_entry(directory, record);
   }
   put_end(directory, state.entries.size(), state.directory_offset, directory.size());
   state.file.write_at(state.directory_offset, directory.bytes());

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "core/model/model.h"
+#include "core/trace/npz.h"
 #include "tests/tools/synthetic.h"
 #include "tests/tools/synthetic_trace.h"
 #include "tests/unit/tiny_pt.h"
@@ -67,6 +68,7 @@ void write_traces(const fs::path& root) {
   trace.tokens = 2;
   synthetic::write_model(root / "model", model);
   synthetic::write_trace(root / "npz", open_model(root / "model"), trace);
+  compress_npz(root / "npz" / "trace.npz", root / "npz" / "compressed.npz");
 }
 
 void write_all(const fs::path& root) {

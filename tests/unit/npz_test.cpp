@@ -274,6 +274,74 @@ ExitCode read_all(const std::filesystem::path& path) {
       .code;
 }
 
+TEST(Npz, CompressedArchivesReadBackTheSame) {
+  TempFolder folder;
+  write_all(folder / "x.npz", kForward);
+  compress_npz(folder / "x.npz", folder / "small.npz");
+  compress_npz(folder / "x.npz", folder / "again.npz");
+  EXPECT_EQ(read_bytes(folder / "small.npz"), read_bytes(folder / "again.npz"));
+  EXPECT_LT(read_bytes(folder / "small.npz").size(), read_bytes(folder / "x.npz").size());
+  const NpzReader plain(folder / "x.npz"), small(folder / "small.npz");
+  for (const NpyArray& array : plain.arrays()) {
+    ASSERT_NE(small.find(array.name), nullptr);
+    EXPECT_EQ(small.find(array.name)->shape, array.shape);
+  }
+  EXPECT_EQ(copy(small.boolean("a")), copy(plain.boolean("a")));
+  EXPECT_EQ(copy(small.int16("b")), copy(plain.int16("b")));
+  EXPECT_EQ(copy(small.int64("d")), copy(plain.int64("d")));
+  EXPECT_EQ(copy(small.float32("e")), ramp());
+  EXPECT_EQ(small.float32("e").data(), small.float32("e").data());
+  EXPECT_EQ(copy(small.float64("f")), copy(plain.float64("f")));
+  EXPECT_EQ(small.text("g"), plain.text("g"));
+  EXPECT_TRUE(small.float32("i").empty());
+}
+
+// A small file that declares terabytes is refused before anything is allocated.
+TEST(Npz, DeclaredSizesBoundWhatIsInflated) {
+  TempFolder folder;
+  {
+    NpzWriter writer(folder / "x.npz", {{"x", NpyType::float32, {1000}}});
+    writer.write("x", std::vector<float>(1000));
+    writer.finish();
+  }
+  compress_npz(folder / "x.npz", folder / "small.npz");
+  const std::string whole = read_bytes(folder / "small.npz");
+  const std::string declared("\x20\x10\0\0", 4);  // 4128 bytes: header and values
+  for (const char* other : {"\x21\x10\0\0", "\x1f\x10\0\0", "\xf0\xff\xff\xff"}) {
+    std::string broken = whole;
+    std::size_t places = 0;
+    for (std::size_t at = broken.find(declared); at != broken.npos;
+         at = broken.find(declared, at + 4), ++places) {
+      broken.replace(at, 4, other, 4);
+    }
+    ASSERT_EQ(places, 2u);  // the local header and the directory
+    write_bytes(folder / "y.npz", broken);
+    EXPECT_EQ(read_all(folder / "y.npz"), ExitCode::damaged);
+  }
+}
+
+TEST(Npz, BrokenCompressedBytesNeverDoMoreThanFail) {
+  TempFolder folder;
+  write_bytes(folder / "x.npz", unhex(kNumpyArchive));
+  compress_npz(folder / "x.npz", folder / "small.npz");
+  const std::string whole = read_bytes(folder / "small.npz");
+  for (std::size_t length = 0; length < whole.size(); ++length) {
+    write_bytes(folder / "y.npz", std::string_view(whole).substr(0, length));
+    EXPECT_EQ(read_all(folder / "y.npz"), ExitCode::damaged) << length;
+  }
+  for (std::size_t at = 0; at < whole.size(); ++at) {
+    for (const int mask : {0x01, 0x80, 0xff}) {
+      std::string broken = whole;
+      broken[at] = static_cast<char>(broken[at] ^ mask);
+      write_bytes(folder / "y.npz", broken);
+      const ExitCode code = read_all(folder / "y.npz");
+      EXPECT_TRUE(code == ExitCode::ok || code == ExitCode::damaged ||
+                  code == ExitCode::unsupported)
+          << at;
+    }
+  }
+}
+
 TEST(Npz, EveryPrefixIsDamaged) {
   TempFolder folder;
   const std::string whole = unhex(kNumpyArchive);
