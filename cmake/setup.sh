@@ -67,6 +67,7 @@ poppler-utils command -v pdftoppm'
 packages_window_test='
 xvfb command -v Xvfb
 xclip command -v xclip
+xdotool command -v xdotool
 libgl1 has_shared libGL.so.1
 libgl1-mesa-dri compgen -G "/usr/lib/*/dri/swrast_dri.so"'
 packages_lint='

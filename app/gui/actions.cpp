@@ -4,12 +4,14 @@
 #include <imgui_stdlib.h>
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 #include "app/gui/gui.h"
 #include "app/gui/layouts.h"
 #include "app/gui/panels.h"
 #include "app/gui/session.h"
+#include "app/gui/widgets.h"
 #include "core/figure/text.h"
 
 namespace kappascope::gui {
@@ -78,6 +80,20 @@ void step(Workspace& workspace, std::int64_t Pick::* part, std::int64_t from, st
   workspace.pick(pick, Move::step);
 }
 
+void add_find_actions(Gui& gui, std::vector<Action>& all) {
+  const bool open = gui.workspace.current_trace() != nullptr;
+  const auto bar = [&gui](FindState::Mode mode) {
+    return [&gui, mode] { open_find_bar(gui, mode); };
+  };
+  all.push_back({"Find in the text", "Go", ImGuiMod_Ctrl | ImGuiKey_F, bar(FindState::Mode::words),
+                 open, false, true});
+  all.push_back({"Find next", "Go", ImGuiKey_F3, [&gui] { find_next(gui, 1); }, open});
+  all.push_back(
+      {"Find previous", "Go", ImGuiMod_Shift | ImGuiKey_F3, [&gui] { find_next(gui, -1); }, open});
+  all.push_back(
+      {"Go to token…", "Go", ImGuiMod_Ctrl | ImGuiKey_G, bar(FindState::Mode::number), open});
+}
+
 void add_go_actions(Gui& gui, std::vector<Action>& all) {
   Workspace& workspace = gui.workspace;
   all.push_back({"Back", "Go", ImGuiMod_Alt | ImGuiKey_LeftArrow,
@@ -118,7 +134,8 @@ void add_view_actions(Gui& gui, std::vector<Action>& all) {
                              : group == "expert"                  ? "Figures/Experts"
                              : group == "gate"                    ? "Figures/Gates"
                                                                   : "Figures/κ";
-    all.push_back({id, menu, 0, show(id), true, gui.shown[id]});
+    all.push_back({std::string(entry.title), menu, 0, show(id), true, gui.shown[id], false, id,
+                   std::string(entry.what)});
   }
   all.push_back({"Dark", "View", 0, [&gui] { gui.settings.dark = !gui.settings.dark; }, true,
                  gui.settings.dark});
@@ -147,19 +164,58 @@ void add_layout_actions(Gui& gui, std::vector<Action>& all) {
       {"Reset layout", "Layout", 0, [&gui] { gui.next_layout = built_in_layouts().front(); }});
 }
 
-bool draw_item(const Action& action) {
+// The same chord with the key of the keypad; 0: the keypad has none such.
+ImGuiKeyChord on_keypad(ImGuiKeyChord chord) {
+  const ImGuiKeyChord mods = chord & ImGuiMod_Mask_;
+  const auto key = ImGuiKey(chord & ~ImGuiMod_Mask_);
+  if (key >= ImGuiKey_0 && key <= ImGuiKey_9) return mods | (ImGuiKey_Keypad0 + (key - ImGuiKey_0));
+  switch (key) {
+    case ImGuiKey_Enter:
+      return mods | ImGuiKey_KeypadEnter;
+    case ImGuiKey_Equal:
+      return mods | ImGuiKey_KeypadAdd;
+    case ImGuiKey_Minus:
+      return mods | ImGuiKey_KeypadSubtract;
+    default:
+      return 0;
+  }
+}
+
+// Also from within a text field, which would take Ctrl+Enter for itself.
+bool pressed(ImGuiKeyChord chord) {
+  constexpr ImGuiInputFlags kOver = ImGuiInputFlags_RouteGlobal | ImGuiInputFlags_RouteOverFocused;
+  const ImGuiKeyChord other = on_keypad(chord);
+  const auto key = ImGuiKey(chord & ~ImGuiMod_Mask_);
+  const ImGuiInputFlags flags =
+      key == ImGuiKey_Enter ? kOver | ImGuiInputFlags_RouteOverActive : kOver;
+  return ImGui::Shortcut(chord, flags) || (other && ImGui::Shortcut(other, flags));
+}
+
+// `number`: two may have one name, such as a layout of the user's.
+bool draw_item(const Action& action, std::size_t number) {
   if (action.separated) ImGui::Separator();
   const std::string keys = action.shortcut ? shortcut_text(action.shortcut) : "";
-  if (!ImGui::MenuItem(action.name.c_str(), keys.c_str(), action.checked, action.enabled))
-    return false;
+  const std::string label = action.name + "##" + std::to_string(number);
+  const bool chosen = ImGui::MenuItem(label.c_str(), keys.c_str(), action.checked, action.enabled);
+  if (!action.id.empty()) explain((action.id + ": " + action.help).c_str());
+  if (!chosen) return false;
   action.run();
   return true;
 }
 
-bool matches(const std::string& name, const std::string& filter) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; };
-  return std::search(name.begin(), name.end(), filter.begin(), filter.end(),
-                     [&](char a, char b) { return lower(a) == lower(b); }) != name.end();
+// Every word of the filter is somewhere in the menu, the name or the id of the action, in any order
+// and in either case.
+bool matches(const Action& action, const std::string& filter) {
+  const auto lower = [](std::string text) {
+    for (char& c : text) c = c >= 'A' && c <= 'Z' ? char(c + 32) : c;
+    return text;
+  };
+  const std::string all = lower(action.menu + " " + action.name + " " + action.id);
+  std::istringstream words(lower(filter));
+  for (std::string word; words >> word;) {
+    if (all.find(word) == std::string::npos) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -171,6 +227,7 @@ std::vector<Action> actions(Gui& gui) {
   add_view_actions(gui, all);
   add_layout_actions(gui, all);
   add_go_actions(gui, all);
+  add_find_actions(gui, all);
   all.push_back({"Command palette", "Help", ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_P,
                  [&gui] { gui.palette.open = gui.palette.just_opened = true; }});
   all.push_back({"Keyboard shortcuts", "Help", ImGuiKey_F1,
@@ -228,7 +285,8 @@ void draw_menus(const std::vector<Action>& all) {
         submenu = inner;
         submenu_open = !inner.empty() && ImGui::BeginMenu(inner.c_str());
       }
-      if ((submenu.empty() || submenu_open) && draw_item(action)) break;
+      if ((submenu.empty() || submenu_open) && draw_item(action, std::size_t(&action - all.data())))
+        break;
     }
     if (submenu_open) ImGui::EndMenu();
     ImGui::EndMenu();
@@ -237,14 +295,11 @@ void draw_menus(const std::vector<Action>& all) {
 }
 
 void run_shortcuts(const std::vector<Action>& all) {
+  if (ImGui::GetTopMostPopupModal()) return;  // a dialog waits for an answer
   for (const Action& action : all) {
-    if (!action.shortcut || !action.enabled) continue;
-    // Also from within a text field: none of the chords is one that writes or moves there.
-    if (ImGui::Shortcut(action.shortcut,
-                        ImGuiInputFlags_RouteGlobal | ImGuiInputFlags_RouteOverFocused)) {
-      action.run();
-      return;  // what it changed may have ended others
-    }
+    if (!action.shortcut || !pressed(action.shortcut)) continue;
+    if (action.enabled) action.run();
+    return;  // what it changed may have ended others
   }
 }
 
@@ -271,8 +326,7 @@ void draw_palette(PaletteState& state, const std::vector<Action>& all) {
     state.chosen = 0;
   std::vector<const Action*> found;
   for (const Action& action : all) {
-    if (action.enabled && matches(action.menu + " " + action.name, state.filter))
-      found.push_back(&action);
+    if (action.enabled && matches(action, state.filter)) found.push_back(&action);
   }
   const int count = int(found.size());
   if (ImGui::IsKeyPressed(ImGuiKey_DownArrow)) ++state.chosen;
@@ -292,7 +346,7 @@ void draw_palette(PaletteState& state, const std::vector<Action>& all) {
     ImGui::SameLine(0, 0);
     ImGui::TextUnformatted(action.name.c_str());
     ImGui::SameLine();
-    ImGui::TextDisabled("%s", action.menu.c_str());
+    ImGui::TextDisabled("%s", (action.id.empty() ? action.menu : action.id).c_str());
     if (action.shortcut) {
       const std::string keys = shortcut_text(action.shortcut);
       ImGui::SameLine(ImGui::GetContentRegionAvail().x - ImGui::CalcTextSize(keys.c_str()).x);
@@ -327,7 +381,8 @@ void draw_shortcut_overlay(PaletteState& state, const std::vector<Action>& all) 
       ImGui::EndTable();
     }
     ImGui::TextDisabled(
-        "In figures: wheel zooms, drag pans, double click shows all, click selects");
+        "In figures: wheel, + and − zoom, drag pans, double click and 0 show all, click and arrows "
+        "select");
   }
   if (ImGui::IsKeyPressed(ImGuiKey_Escape)) state.overlay = false;
   ImGui::End();

@@ -20,6 +20,8 @@ struct Action {
   bool enabled = true;
   bool checked = false;
   bool separated = false;  // a line above it in the menu
+  std::string id;          // "kappa-tokens": what else it is called by; or ""
+  std::string help;
 };
 
 // All actions as they stand now, in the order of the menus.

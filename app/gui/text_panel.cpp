@@ -1,6 +1,7 @@
 // The panel "Text": what to run, and below it the tokens of the current trace.
 #include "app/gui/text_panel.h"
 
+#include <imgui_internal.h>
 #include <imgui_stdlib.h>
 
 #include <algorithm>
@@ -35,6 +36,15 @@ float checkbox_width(const char* label) {
          ImGui::CalcTextSize(label, nullptr, true).x;
 }
 
+// The Enter key of the keypad runs the text from within the field and writes no line break there.
+void run_by_keypad(Gui& gui, ImGuiID field) {
+  if (ImGui::GetActiveID() != field || ImGui::GetIO().KeyMods != 0) return;
+  if (!ImGui::IsKeyDown(ImGuiKey_KeypadEnter)) return;
+  const ImGuiID owner = ImGui::GetID("###keypad");
+  ImGui::SetKeyOwner(ImGuiKey_KeypadEnter, owner, ImGuiInputFlags_LockThisFrame);
+  if (ImGui::IsKeyPressed(ImGuiKey_KeypadEnter, ImGuiInputFlags_None, owner)) gui.workspace.run();
+}
+
 void draw_input(Gui& gui) {
   std::string& text = gui.workspace.next_run.text;
   const float line = ImGui::GetTextLineHeight(), frame = 2 * ImGui::GetStyle().FramePadding.y;
@@ -46,6 +56,7 @@ void draw_input(Gui& gui) {
   }
   height = std::clamp(height, kLeastLines * line, kMostLines * line);
   const ImVec2 at = ImGui::GetCursorScreenPos();
+  run_by_keypad(gui, ImGui::GetID("###input"));
   if (ImGui::InputTextMultiline("###input", &text, {-1, height + frame},
                                 wrapped ? ImGuiInputTextFlags_WordWrap : 0))
     gui.fonts.need(text);
@@ -95,12 +106,14 @@ void draw_run_button(Gui& gui) {
     ImGui::PushStyleColor(ImGuiCol_Button, theme.accent);
     ImGui::PushStyleColor(ImGuiCol_Text, theme.dark ? IM_COL32_BLACK : IM_COL32_WHITE);
   }
-  if (ImGui::Button("Run###run", {4.5F * em(), 0})) workspace.run();
+  if (single_button("Run###run", {4.5F * em(), 0})) workspace.run();
   if (possible) ImGui::PopStyleColor(2);
   ImGui::EndDisabled();
   const OpenModel* model = workspace.current_model();
   if (possible)
-    explain("Run this text through the model (Ctrl+Enter)");
+    explain("Run this text through the model (Ctrl+Enter, or Enter of the keypad)");
+  else if (workspace.run_job() != 0)
+    explain("A text is being run");
   else if (!model)
     explain("Open a model first: drop its folder here, or File, Open");
   else
@@ -125,7 +138,7 @@ void draw_options(Gui& gui) {
   if (const OpenModel* model = gui.workspace.current_model()) {
     ImGui::SameLine();
     const std::string name =
-        model->model->name() + ", step " + std::to_string(model->model->files.step);
+        model->model->name() + ", step " + count_text(model->model->files.step);
     const float room = ImGui::GetContentRegionAvail().x;
     const float width = ImGui::CalcTextSize(name.c_str()).x;
     if (room < 4 * em()) return ImGui::NewLine();
@@ -190,6 +203,7 @@ void draw_text(Gui& gui) {
   explain(
       "Show spaces at the ends of tokens, tabs and line feeds, and as bytes the characters that "
       "are cut into several tokens");
+  draw_find_bar(gui);
   draw_running_text(gui);
 }
 
@@ -215,10 +229,11 @@ void load_text(Gui& gui, const std::filesystem::path& path) {
 
 void draw_text_panel(Gui& gui) {
   draw_input(gui);
+  draw_run_button(gui);
   if (gui.workspace.run_job() != 0) {
+    ImGui::SameLine();  // not in its place, where a second click would cancel
     draw_progress(gui);
   } else {
-    draw_run_button(gui);
     draw_options(gui);
   }
   ImGui::Separator();

@@ -20,6 +20,7 @@ void move_right(float room) {
 
 void draw_header(std::initializer_list<TableColumn> columns) {
   ImGui::TableNextRow(ImGuiTableRowFlags_Headers);
+  ImGui::PushID("columns");  // rows are called by numbers, too
   int i = 0;
   for (const TableColumn& column : columns) {
     if (!ImGui::TableSetColumnIndex(i++)) continue;
@@ -35,6 +36,7 @@ void draw_header(std::initializer_list<TableColumn> columns) {
     if (column.help) explain(column.help);
     ImGui::PopID();
   }
+  ImGui::PopID();
 }
 
 }  // namespace
@@ -124,6 +126,11 @@ void heading(ImFont* bold, const char* text) {
   ImGui::PopFont();
 }
 
+bool single_button(const char* label, ImVec2 size) {
+  return ImGui::Button(label, size) && !(ImGui::IsMouseReleased(ImGuiMouseButton_Left) &&
+                                         ImGui::GetIO().MouseClickedLastCount[0] > 1);
+}
+
 bool stepper(const char* id, const char* name, std::int64_t& value, std::int64_t count,
              const std::string& shown) {
   ImGui::PushID(id);
@@ -155,7 +162,8 @@ bool begin_table(const char* id, std::initializer_list<TableColumn> columns, ImV
   constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_RowBg | ImGuiTableFlags_ScrollY |
                                      ImGuiTableFlags_BordersOuter | ImGuiTableFlags_Resizable |
                                      ImGuiTableFlags_NoBordersInBody;
-  constexpr float kLeast = 8;  // em, of a column that takes what is left
+  constexpr float kLeast = 4.5F;  // em, of a column that takes what is left
+  constexpr float kRoomy = 8;     // the same where the table scrolls sideways
   float width = 0;
   for (const TableColumn& column : columns)
     width +=
@@ -171,7 +179,7 @@ bool begin_table(const char* id, std::initializer_list<TableColumn> columns, ImV
         column.name,
         column.flags |
             (stretches ? ImGuiTableColumnFlags_WidthStretch : ImGuiTableColumnFlags_WidthFixed),
-        stretches ? 1 : (column.width > 0 ? column.width : kLeast) * em(), ImGuiID(column.id));
+        stretches ? 1 : (column.width > 0 ? column.width : kRoomy) * em(), ImGuiID(column.id));
   }
   ImGui::TableSetupScrollFreeze(0, 1);
   draw_header(columns);

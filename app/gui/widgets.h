@@ -27,6 +27,9 @@ void waiting_note(const Theme& theme, const char* what);  // while a job makes i
 void explain(const char* text);
 // A heading inside a panel, with space above it.
 void heading(ImFont* bold, const char* text);
+// A button for which a double click is one press: the second click must not confirm what the first
+// one asked, nor start again what the first one started.
+bool single_button(const char* label, ImVec2 size = {0, 0});
 // "‹ name ›": true when it was stepped; `value` then is the new one, within [0, count).
 bool stepper(const char* id, const char* name, std::int64_t& value, std::int64_t count,
              const std::string& shown);

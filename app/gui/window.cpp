@@ -99,6 +99,7 @@ Window::Window(const WindowOptions& options) : options_(options) {
   io.ConfigDockingTransparentPayload = true;
   io.ConfigWindowsMoveFromTitleBarOnly = true;
   io.ConfigErrorRecoveryEnableTooltip = false;  // mistakes of ours are for tests
+  io.ConfigDebugHighlightIdConflicts = false;
   ImGui_ImplGlfw_InitForOpenGL(window_, true);
   ImGui_ImplOpenGL3_Init("#version 330 core");
   if (!options.visible) {
@@ -143,12 +144,12 @@ void Window::frame(const std::function<void()>& draw) {
 
 bool Window::wait(double seconds) {
   input_ = false;
-  const int queued = ImGui::GetCurrentContext()->InputEventsQueue.Size;
   if (seconds <= 0)
     glfwPollEvents();
   else
     glfwWaitEventsTimeout(seconds);
-  return input_ || ImGui::GetCurrentContext()->InputEventsQueue.Size != queued;
+  // Dear ImGui takes quick keys and clicks apart, one a frame: what waits is input, too.
+  return input_ || ImGui::GetCurrentContext()->InputEventsQueue.Size > 0;
 }
 
 void Window::wake() {

@@ -10,6 +10,7 @@
 #include "app/gui/layouts.h"
 #include "app/gui/window.h"
 #include "tests/gui/gui_test.h"
+#include "tests/gui/id_conflicts.h"
 
 namespace kappascope::gui::test {
 
@@ -56,7 +57,7 @@ class TestWindow {
     ImGuiTestEngine_Start(engine, ImGui::GetCurrentContext());
     ImGuiTestEngine_QueueTest(engine, test);
     while (!ImGuiTestEngine_IsTestQueueEmpty(engine)) frame(engine);
-    const bool passed = test->Output.Status == ImGuiTestStatus_Success;
+    const bool passed = test->Output.Status == ImGuiTestStatus_Success && conflicts_ == 0;
     ImGuiTestEngine_Stop(engine);
     gui_.reset();
     workspace_.reset();
@@ -86,7 +87,14 @@ class TestWindow {
       restart_ = false;
     }
     prepare_frame(*gui_);
-    window_->frame([&] { draw_frame(*gui_); });
+    window_->frame([&] {
+      watch_ids();
+      draw_frame(*gui_);
+    });
+    for (const std::string& conflict : take_id_conflicts()) {
+      std::fprintf(stderr, "%s\n", conflict.c_str());
+      ++conflicts_;
+    }
     ImGuiTestEngine_PostSwap(engine);
   }
 
@@ -113,6 +121,7 @@ class TestWindow {
   std::unique_ptr<Workspace> workspace_;
   std::unique_ptr<Gui> gui_;
   bool restart_ = false;
+  int conflicts_ = 0;  // ids that several items had
 };
 
 }  // namespace

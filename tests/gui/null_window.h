@@ -14,6 +14,7 @@
 
 #include "app/gui/gui.h"
 #include "app/gui/layouts.h"
+#include "tests/gui/id_conflicts.h"
 
 namespace kappascope::gui {
 
@@ -59,8 +60,17 @@ class NullWindow {
     ImGui_ImplNull_NewFrame();
     ImGui::GetIO().DisplaySize = size_;
     ImGui::NewFrame();
+#ifdef IMGUI_ENABLE_TEST_ENGINE
+    test::watch_ids();
+#endif
     draw();
     ImGui::Render();
+#ifdef IMGUI_ENABLE_TEST_ENGINE
+    for (const std::string& conflict : test::take_id_conflicts()) {
+      std::fprintf(stderr, "%s\n", conflict.c_str());
+      ++errors_;
+    }
+#endif
     ImGui_ImplNullRender_RenderDrawData(ImGui::GetDrawData());
     return *ImGui::GetDrawData();
   }

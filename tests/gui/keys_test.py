@@ -1,0 +1,82 @@
+"""Running a text with the keys and the mouse, from the field where one types."""
+import pathlib
+import sys
+
+from real_window import Window, wait_for, xdotool
+
+program, source = sys.argv[1], pathlib.Path(sys.argv[2])
+field = (200, 82)
+
+
+def runs_at_the_first_press():
+    with Window(program, source / 'assets/d4-kappa') as window:
+        window.click(*field)
+        window.type('hello')
+        for count, key in enumerate(['ctrl+Return', 'ctrl+KP_Enter', 'KP_Enter'], 1):
+            window.key(key)
+            wait_for(f'{count} traces after {key}', lambda: len(window.traces()) == count)
+            window.settle()
+        window.key('Return')  # where one types it is a line break
+        window.type('you')
+        window.settle()
+        assert len(window.traces()) == 3, window.traces()
+        session = window.quit()
+        assert session['next_run']['text'] == 'hello\nyou', session['next_run']
+        assert len(session['traces']) == 3, session['traces']
+
+
+def two_clicks_on_run_are_one_run():
+    """The second must neither cancel nor run again, however quick the model is."""
+    with Window(program, source / 'assets/d8-kappa', '-p', 'Once') as window:
+        assert len(window.traces()) == 1
+        text = (source / 'assets/texts/prose.txt').read_text()
+        window.click(*field)
+        window.key('ctrl+a')
+        window.type(text[:60])
+        for count in (2, 3):
+            window.click(*run_button(window), times=2)
+            wait_for('a trace', lambda: len(window.traces()) == count)
+            window.settle()
+            assert len(window.traces()) == count, window.traces()
+
+
+def run_button(_window):
+    return 40, 115
+
+
+def go_to_token(window, token):
+    window.key('ctrl+g')
+    window.settle()
+    window.type(str(token))
+    window.key('Return')
+    window.settle()
+
+
+def arrows_move_the_selected_cell():
+    with Window(program, source / 'tests/figures/demo/trace.npz') as window:
+        go_to_token(window, 10)
+        window.click(600, 60)  # the heading of κ of each token
+        window.key('Right', 'Right', 'Right', 'Up', 'plus', 'plus', 'Left')
+        window.settle()
+        session = window.quit()
+        assert session['view']['token'] == 12, session['view']
+        assert session['view']['layer'] == 4, session['view']  # the middle one is 3
+        assert session['view']['figure'] == 'kappa-tokens', session['view']
+
+
+def words_are_found_in_the_text():
+    with Window(program, source / 'tests/figures/demo/trace.npz') as window:
+        go_to_token(window, 10)
+        xdotool('key', 'ctrl+f')  # as quick as no hand is
+        window.settle()
+        window.type('THE')
+        window.key('Return')
+        window.settle()
+        session = window.quit()
+        assert session['view']['token'] == 38, session['view']
+
+
+for test in [runs_at_the_first_press, two_clicks_on_run_are_one_run, arrows_move_the_selected_cell,
+             words_are_found_in_the_text]:
+    test()
+    print(test.__name__, 'passed')
