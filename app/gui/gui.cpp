@@ -7,9 +7,10 @@
 #include <algorithm>
 #include <system_error>
 
+#include "app/gui/help.h"
 #include "app/gui/layouts.h"
 #include "app/gui/panels.h"
-#include "app/metrics.h"
+#include "app/gui/widgets.h"
 
 namespace kappascope::gui {
 
@@ -45,21 +46,25 @@ void take_layout(Gui& gui, ImGuiID dockspace) {
 
 // One window of a panel or figure; brought to the front where that was asked for.
 template <typename Draw>
-void draw_window(Gui& gui, const std::string& id, const std::string& title, Draw&& draw) {
+void draw_window(Gui& gui, const std::string& id, const std::string& title, const std::string& help,
+                 Draw&& draw) {
   bool& shown = gui.shown[id];
   if (!shown) return;
   if (gui.focus == id) ImGui::SetNextWindowFocus();
   ImGui::SetNextWindowSize({36 * em(), 24 * em()}, ImGuiCond_FirstUseEver);
-  if (ImGui::Begin((title + "###" + id).c_str(), &shown)) draw();
+  const bool open = ImGui::Begin((title + "###" + id).c_str(), &shown);
+  if (!help.empty()) explain(help.c_str());  // of the tab
+  if (open) draw();
   ImGui::End();
 }
 
 void draw_windows(Gui& gui) {
   for (const Panel& panel : panels())
-    draw_window(gui, panel.id, panel.title, [&] { panel.draw(gui); });
+    draw_window(gui, panel.id, panel.title, "", [&] { panel.draw(gui); });
   for (const FigureEntry& entry : figure_catalogue()) {
     const std::string id(entry.id);
-    draw_window(gui, id, id, [&] { draw_figure_panel(gui, id); });
+    const std::string help = join_words(entry.title, "\n", entry.id, ": ", entry.what);
+    draw_window(gui, id, std::string(entry.title), help, [&] { draw_figure_panel(gui, id); });
   }
   gui.focus.clear();
   // Tabs exist a frame after their windows were docked, and follow the focus, one a frame.
@@ -107,33 +112,6 @@ void draw_status(Gui& gui) {
     }
   }
   ImGui::End();
-}
-
-void draw_help(Gui& gui) {
-  if (gui.help.empty()) return;
-  bool open = true;
-  ImGui::SetNextWindowPos(ImGui::GetMainViewport()->GetCenter(), ImGuiCond_Appearing, {0.5f, 0.5f});
-  ImGui::SetNextWindowSize({40 * em(), 26 * em()}, ImGuiCond_Appearing);
-  if (ImGui::Begin("What it means###help", &open,
-                   ImGuiWindowFlags_NoDocking | ImGuiWindowFlags_NoSavedSettings)) {
-    ImGui::SetNextItemWidth(-1);
-    if (ImGui::BeginCombo("###metric", gui.help.c_str())) {
-      for (const std::string_view name : metric_names()) {
-        const std::string text(name);
-        if (ImGui::Selectable(text.c_str(), text == gui.help)) gui.help = text;
-      }
-      ImGui::EndCombo();
-    }
-    ImGui::BeginChild("###definition");
-    ImGui::PushTextWrapPos();
-    const std::string_view definition = metric_definition(gui.help);
-    ImGui::TextUnformatted(definition.data(), definition.data() + definition.size());
-    ImGui::PopTextWrapPos();
-    ImGui::EndChild();
-  }
-  if (ImGui::IsWindowFocused() && ImGui::IsKeyPressed(ImGuiKey_Escape)) open = false;
-  ImGui::End();
-  if (!open) gui.help.clear();
 }
 
 void draw_layout_naming(Gui& gui) {
