@@ -44,6 +44,7 @@ void FigureOptions::add_choices_to(CLI::App& app) {
   app.add_flag("--by-expert", choices.by_expert,
                "experts instead of tokens in gate-*, and instead of layers in kappa-parameters and "
                "kappa-distribution (with --expert that one alone)");
+  app.add_option("--tokens", tokens, "first and last token of the figures along tokens: 12-87");
   app.add_option("--width", style.width_mm, "in mm: 85 is a single column, 178 a double one")
       ->check(CLI::Range(20.0, 2000.0))
       ->capture_default_str();
@@ -80,11 +81,13 @@ constexpr std::int64_t kMostLayers = 1 << 16;
 
 // Of every layer asked for, where the figure heeds it.
 std::vector<FigureChoices> choices_of(const FigureOptions& options, const FigureEntry& entry) {
+  FigureChoices chosen = options.choices;
+  if (!options.tokens.empty()) chosen.tokens = token_range(options.tokens);
   const bool of_layer = entry.heeded(options.choices) & kLayerChoice;
-  if (!of_layer || options.layers.empty()) return {options.choices};
+  if (!of_layer || options.layers.empty()) return {chosen};
   std::vector<FigureChoices> all;
   for (const std::int64_t layer : parse_layers(options.layers, kMostLayers)) {
-    all.push_back(options.choices);
+    all.push_back(chosen);
     all.back().layer = layer;
   }
   return all;
@@ -117,6 +120,7 @@ void FigureOptions::check() const {
   bool text = false;
   for (const FigureFormat format : parsed_formats(formats)) text |= format != FigureFormat::csv;
   if (!layers.empty()) parse_layers(layers, kMostLayers);
+  if (!tokens.empty()) token_range(tokens);
   if (any && text) require_fonts();
 }
 

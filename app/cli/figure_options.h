@@ -20,6 +20,7 @@ struct FigureOptions {
   bool no_metadata = false;
   FigureChoices choices;  // all but the layer
   FigureStyle style;
+  std::string tokens;  // "12-87"; "" all
 
   void add_to(CLI::App& app);          // --figures, --figure-format
   void add_choices_to(CLI::App& app);  // what is shown, and how large

@@ -12,32 +12,32 @@ namespace {
 
 constexpr FigureEntry kCatalogue[] = {
     {"loss", "Loss along the text", "negative log-likelihood of each token and its running mean",
-     true, "nll", kNoChoice, figures::loss},
+     true, "nll", kTokensChoice, figures::loss},
     {"router-confidence", "Confidence of the router", "largest routing probability, layer × token",
-     false, "router_top1_prob", kNoChoice, figures::router_confidence},
+     false, "router_top1_prob", kTokensChoice, figures::router_confidence},
     {"router-margin", "Margin of the choice of experts",
      "how far the choice of experts is from another, layer × token", false, "router_margin",
-     kNoChoice, figures::router_margin},
+     kTokensChoice, figures::router_margin},
     {"router-entropy", "Entropy of the router",
-     "how spread the routing probability is, layer × token", false, "router_entropy", kNoChoice,
+     "how spread the routing probability is, layer × token", false, "router_entropy", kTokensChoice,
      figures::router_entropy},
     {"router-probability", "Routing probability",
-     "routing probability in one layer, expert × token", false, "router_top1_prob", kLayerChoice,
-     figures::router_probability},
+     "routing probability in one layer, expert × token", false, "router_top1_prob",
+     kLayerChoice | kTokensChoice, figures::router_probability},
     {"expert-choice", "Expert of each token", "which expert each token chose, layer × token", false,
-     "load", kSlotChoice, figures::expert_choice},
+     "load", kSlotChoice | kTokensChoice, figures::expert_choice},
     {"expert-load", "Load of the experts", "load and gate mass of each expert over its even share",
      false, "load", kNoChoice, figures::expert_load},
     {"expert-drops", "Assignments dropped over capacity",
-     "assignments over capacity, layer × token, and rate per layer", false, "drop_rate", kNoChoice,
-     figures::expert_drops},
+     "assignments over capacity, layer × token, and rate per layer", false, "drop_rate",
+     kTokensChoice, figures::expert_drops},
     {"expert-coactivation", "Experts chosen together",
      "experts chosen together in one layer, over chance", false, "coactivation", kLayerChoice,
      figures::expert_coactivation},
     {"expert-budget", "Experts run per token", "experts run per token in each layer", false,
      "experts_run", kNoChoice, figures::expert_budget},
     {"kappa-tokens", "Sharpness κ of each token", "κ of each token, layer × token", false,
-     "kappa_log_mean", kNoChoice, figures::kappa_tokens},
+     "kappa_log_mean", kTokensChoice, figures::kappa_tokens},
     {"kappa-experts", "Sharpness κ of each expert", "κ of each expert, layer × expert", false,
      "kappa_log_mean", kNoChoice, figures::kappa_experts},
     {"kappa-depth", "Sharpness κ over depth", "κ over relative depth, one line a model", true,
@@ -57,13 +57,13 @@ constexpr FigureEntry kCatalogue[] = {
      "κ against the router's confidence, with rank correlations", false, "kappa_confidence",
      kNoChoice, figures::kappa_confidence},
     {"gate-sharpness", "Effective sharpness of the gates",
-     "effective sharpness of the gates, layer × token", false, "gate_kz_rms", kByExpertChoice,
-     figures::gate_sharpness},
+     "effective sharpness of the gates, layer × token", false, "gate_kz_rms",
+     kByExpertChoice | kTokensChoice, figures::gate_sharpness},
     {"gate-active", "Active gate units", "share of active gate units, layer × token", false,
-     "gate_active_fraction", kByExpertChoice, figures::gate_active},
+     "gate_active_fraction", kByExpertChoice | kTokensChoice, figures::gate_active},
     {"gate-top16", "Concentration of the gates",
      "share of the largest gate units in the activation, layer × token", false, "gate_top16_share",
-     kByExpertChoice, figures::gate_top16},
+     kByExpertChoice | kTokensChoice, figures::gate_top16},
     {"gate-saturation", "Where the gates work",
      "linear, knee and saturated share of gate units per layer", false, "gate_saturated_fraction",
      kNoChoice, figures::gate_saturation},
@@ -112,7 +112,8 @@ void complete(Table& table, const std::string& run, const Trace& trace,
 
 unsigned FigureEntry::heeded(const FigureChoices& chosen) const {
   const bool of_layer = chosen.by_expert && (choices & kLayerIfByExpert);
-  return choices | (of_layer ? kLayerChoice : kNoChoice);
+  const unsigned set = choices | (of_layer ? kLayerChoice : kNoChoice);
+  return chosen.by_expert ? set & ~unsigned{kTokensChoice} : set;
 }
 
 std::string FigureEntry::file_name(const FigureChoices& chosen) const {
@@ -129,6 +130,9 @@ std::string FigureEntry::file_name(const FigureChoices& chosen) const {
   add(of_layer || (set & kExpertChoice), "-expert", chosen.expert, usual.expert);
   add(set & kSlotChoice, "-slot", chosen.slot, usual.slot);
   add(set & kGatesChoice, "-gates", chosen.gates, usual.gates);
+  if ((set & kTokensChoice) && !chosen.tokens.all())
+    name +=
+        "-tokens" + std::to_string(chosen.tokens.first) + "-" + std::to_string(chosen.tokens.last);
   return name;
 }
 
@@ -146,6 +150,7 @@ Figure FigureEntry::make(Traces traces, const FigureChoices& chosen,
              common_columns(figure, *this, *traces[of], chosen));
     if (overlay) figure.tables[i].run = words[of];
   }
+  if (heeded(chosen) & kTokensChoice) keep_tokens(figure, chosen.tokens);
   return figure;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/figure/figure.h"
+#include "core/figure/token_range.h"
 #include "core/trace/trace.h"
 
 namespace kappascope {
@@ -24,6 +25,7 @@ struct FigureChoices {
   // layer × expert instead of layer × token, experts of the layer instead of layers; an expert that
   // is chosen too stands alone.
   bool by_expert = false;
+  TokenRange tokens;  // of figures along tokens
 };
 
 // Which of the choices a figure heeds, as a set.
@@ -35,6 +37,7 @@ enum ChoiceSet : unsigned {
   kGatesChoice = 8,
   kByExpertChoice = 16,
   kLayerIfByExpert = 32,  // the layer, but by expert only
+  kTokensChoice = 64,     // but not by expert
 };
 
 using Traces = std::span<const Trace* const>;  // one or more

@@ -4,46 +4,13 @@
 #include <cmath>
 
 #include "core/figure/parts.h"
+#include "core/figure/readout_text.h"
 #include "core/figure/text.h"
 
 namespace kappascope {
 namespace {
 
 constexpr double kViolinHalf = 0.42;  // of a position, as drawn
-
-std::string named(const std::string& name, const std::string& value) {
-  return name.empty() ? value : name + ": " + value;
-}
-
-std::int64_t subject_at(const FigureAxis& axis, std::int64_t position) {
-  const bool listed = position >= 0 && position < std::ssize(axis.subjects);
-  return listed ? axis.subjects[static_cast<std::size_t>(position)] : position;
-}
-
-// "Pass : layer" and "0 : 5" → "Pass 0, layer 5"
-std::string interleaved(std::string names, std::string values) {
-  std::string text;
-  for (;;) {
-    const std::size_t a = names.find(" : "), b = values.find(" : ");
-    text += names.substr(0, a) + " " + values.substr(0, b);
-    if (a == std::string::npos || b == std::string::npos) return text;
-    text += ", ";
-    names.erase(0, a + 3);
-    values.erase(0, b + 3);
-  }
-}
-
-// One position of an axis of categories or subjects.
-std::string position_text(const FigureAxis& axis, std::int64_t position) {
-  const bool has_name = position >= 0 && position < std::ssize(axis.names);
-  const std::string name = has_name ? axis.names[static_cast<std::size_t>(position)] : "";
-  const std::string number = std::to_string(subject_at(axis, position));
-  if (axis.subject == AxisSubject::token) {
-    return "Token " + number + (name.empty() || name == number ? "" : " '" + name + "'");
-  }
-  if (axis.subject == AxisSubject::expert) return "Expert " + number;
-  return interleaved(axis.name, has_name ? name : number);
-}
 
 std::string place_text(const FigureAxis& axis, double value) {
   if (axis.scale == Scale::category || axis.subject != AxisSubject::none) {
@@ -65,8 +32,14 @@ double finite_or(double value, double otherwise) {
 class Reader {
  public:
   Reader(const Figure& figure, const Panel& panel, double x, double y, double reach_x,
-         double reach_y)
-      : figure_(figure), panel_(panel), x_(x), y_(y), reach_x_(reach_x), reach_y_(reach_y) {}
+         double reach_y, CellBlock block)
+      : figure_(figure),
+        panel_(panel),
+        x_(x),
+        y_(y),
+        reach_x_(reach_x),
+        reach_y_(reach_y),
+        block_(block) {}
 
   // From the front to the back.
   std::optional<Readout> run() {
@@ -296,6 +269,11 @@ class Reader {
       if (!(row < static_cast<double>(map.rows) && column < static_cast<double>(map.columns))) {
         continue;
       }
+      if (block_.rows * block_.columns > 1) {
+        for (std::string& line :
+             block_text(panel_, map, std::int64_t(row), std::int64_t(column), block_))
+          add(std::move(line));
+      }
       // Layers before what is in them. Where both axes are of one kind the row is selected.
       const bool rows_first = panel_.y.subject == AxisSubject::recorded_layer;
       add_place(rows_first ? panel_.y : panel_.x, rows_first ? row : column);
@@ -324,19 +302,6 @@ class Reader {
     }
   }
 
-  static std::string cell_text(const ColourScale& colours, double value) {
-    if (!std::isfinite(value)) return colours.no_value.empty() ? "no value" : colours.no_value;
-    if (colours.kind == ColourKind::categorical) {
-      const auto i = static_cast<std::size_t>(std::max(0.0, value));
-      if (value < 0) return colours.rest.empty() ? "other" : colours.rest;
-      return i < colours.names.size() ? colours.names[i] : value_text(value);
-    }
-    const std::string text = value_text(value, colours.unit);
-    return colours.log && value <= 0 && !colours.under.empty() && colours.under != text
-               ? text + " (" + colours.under + ")"
-               : text;
-  }
-
   bool reference() {
     for (const ReferenceLine& line : panel_.references) {
       const double off = line.vertical ? apart_x(line.value) : apart_y(line.value);
@@ -351,6 +316,7 @@ class Reader {
   const Figure& figure_;
   const Panel& panel_;
   double x_, y_, reach_x_, reach_y_;
+  CellBlock block_;
   Readout result_;
 };
 
@@ -364,9 +330,9 @@ std::string value_text(double value, const std::string& unit) {
 }
 
 std::optional<Readout> readout(const Figure& figure, std::size_t panel, double x, double y,
-                               double reach_x, double reach_y) {
+                               double reach_x, double reach_y, CellBlock block) {
   if (panel >= figure.panels.size()) return {};
-  return Reader(figure, figure.panels[panel], x, y, reach_x, reach_y).run();
+  return Reader(figure, figure.panels[panel], x, y, reach_x, reach_y, block).run();
 }
 
 }  // namespace kappascope

@@ -17,15 +17,25 @@ struct Readout {
   std::int64_t layer = -1, token = -1, expert = -1;  // layer: row m of the trace; −1: none
 };
 
+// Cells of a heat map that are drawn as one pixel: blocks count from row 0 and column 0.
+struct CellBlock {
+  std::int64_t rows = 1, columns = 1;
+  bool operator==(const CellBlock&) const = default;
+};
+
 // The mark at (x, y) of panel `panel`, the foremost where several lie there; nothing where there is
 // none. x and y are values of the axes (category axes: position). A line or a point is meant within
 // `reach_x` and `reach_y` of it, both > 0, in units of the axis; on a logarithmic axis they are
 // differences of natural logarithms (ln of value over value). Of a line its sample nearest to x.
 //
+// Where cells are drawn in blocks of several, what the block's colour shows stands first: the mean
+// (of logarithms on a logarithmic scale) of its cells that have a value, of categories the most
+// frequent; then the cell itself.
+//
 // Cells cost the same however many there are; lines the logarithm of their length and what lies
 // within reach; points one comparison each.
 std::optional<Readout> readout(const Figure& figure, std::size_t panel, double x, double y,
-                               double reach_x, double reach_y);
+                               double reach_x, double reach_y, CellBlock block = {});
 
 // A finite number as a person reads it off: six digits, all of them of a whole number; "–" for NaN.
 std::string value_text(double value, const std::string& unit = "");

@@ -88,7 +88,7 @@ TEST_F(ExportJob, WritesEachFormat) {
         {FigureFormat::csv, "layer"}}) {
     const std::string extension = std::string(".") + format_word(format);
     EXPECT_EQ(figure_format(format_word(format)), format);
-    order_.format = format;
+    order_.formats = {format};
     const ExportOutcome outcome = write();
     EXPECT_EQ(outcome.written, (std::vector<std::string>{"router-confidence" + extension,
                                                          "kappa-tokens" + extension}));
@@ -128,7 +128,7 @@ TEST_F(ExportJob, AsksBeforeItReplaces) {
 // Of these nothing is known before the figure is made.
 TEST_F(ExportJob, AsksForFurtherTablesToo) {
   add_view("kappa-confidence");
-  order_.format = FigureFormat::csv;
+  order_.formats = {FigureFormat::csv};
   put("kappa-confidence-2.csv");
   const Contents before = contents(temp_.path());
   EXPECT_EQ(write().in_the_way, std::vector<std::string>{"kappa-confidence-2.csv"});
@@ -139,7 +139,7 @@ TEST_F(ExportJob, AsksForFurtherTablesToo) {
 }
 
 TEST_F(ExportJob, StoppedAtAnyTimeItChangesNothing) {
-  order_.format = FigureFormat::csv;
+  order_.formats = {FigureFormat::csv};
   for (const char* id : {"router-confidence", "router-margin"}) {
     add_view(id);
     for (int updates = 0; updates <= static_cast<int>(order_.views.size()); ++updates) {
@@ -158,7 +158,7 @@ TEST_F(ExportJob, StoppedAtAnyTimeItChangesNothing) {
 }
 
 TEST_F(ExportJob, LeavesOutWhatTheTraceDoesNotHave) {
-  order_.format = FigureFormat::csv;
+  order_.formats = {FigureFormat::csv};
   add_view("router-probability");
   order_.views[0].choices.layer = 99;
   EXPECT_EQ(error().substr(0, 2), "2 ");
@@ -184,7 +184,7 @@ TEST_F(ExportJob, APlaceThatCannotBeLeavesNothing) {
 }
 
 TEST_F(ExportJob, AFolderInPlaceOfAFileIsNotReplacedNorIsAnythingElse) {
-  order_.format = FigureFormat::csv;
+  order_.formats = {FigureFormat::csv};
   for (const char* id : {"router-confidence", "router-margin"}) add_view(id);
   put("router-confidence.csv");
   fs::create_directory(order_.folder / "router-margin.csv");

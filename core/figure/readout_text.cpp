@@ -1,0 +1,165 @@
+#include "core/figure/readout_text.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "core/figure/parts.h"
+
+namespace kappascope {
+namespace {
+
+// "Pass : layer" and "0 : 5" → "Pass 0, layer 5"
+std::string interleaved(std::string names, std::string values) {
+  std::string text;
+  for (;;) {
+    const std::size_t a = names.find(" : "), b = values.find(" : ");
+    text += names.substr(0, a) + " " + values.substr(0, b);
+    if (a == std::string::npos || b == std::string::npos) return text;
+    text += ", ";
+    names.erase(0, a + 3);
+    values.erase(0, b + 3);
+  }
+}
+
+// The part of a block that lies inside the map.
+struct Range {
+  std::int64_t begin, end;
+};
+
+Range block_range(std::int64_t at, std::int64_t size, std::int64_t whole) {
+  const std::int64_t begin = at / size * size;
+  return {begin, std::min(whole, begin + size)};
+}
+
+std::string range_text(const FigureAxis& axis, Range range) {
+  if (range.end - range.begin < 2) return position_text(axis, range.begin);
+  const auto number = [&](std::int64_t position) {
+    const bool by_name =
+        axis.subject == AxisSubject::recorded_layer && position < std::ssize(axis.names);
+    return by_name ? axis.names[static_cast<std::size_t>(position)]
+                   : std::to_string(subject_at(axis, position));
+  };
+  const std::string numbers = number(range.begin) + " to " + number(range.end - 1);
+  if (axis.subject == AxisSubject::token) return "Tokens " + numbers;
+  if (axis.subject == AxisSubject::expert) return "Experts " + numbers;
+  return axis.name + (axis.name == "Layer" ? "s " : " ") + numbers;
+}
+
+std::string of_cells(std::int64_t counted, std::int64_t cells) {
+  return (counted < cells ? count_text(counted) + " of " : "") + count_text(cells) + " cells";
+}
+
+std::string most_frequent(const ColourScale& colours, const std::vector<float>& cells) {
+  std::map<float, std::int64_t> counts;  // NaN is counted apart: it has no order
+  std::int64_t missing = 0, most = 0;
+  float best = 0;
+  for (const float value : cells) {
+    if (!std::isfinite(value)) {
+      ++missing;
+      continue;
+    }
+    ++counts[value < 0 ? -1.0F : value];
+  }
+  for (const auto& [value, count] : counts) {
+    if (count <= most) continue;
+    most = count;
+    best = value;
+  }
+  const std::string text =
+      missing >= most ? cell_text(colours, kNoNumber) : cell_text(colours, best);
+  return named(colours.label, text + " (most frequent: " +
+                                  of_cells(std::max(missing, most), std::ssize(cells)) + ")");
+}
+
+std::string mean_of(const ColourScale& colours, const std::vector<float>& cells) {
+  double sum = 0;
+  std::int64_t counted = 0, under = 0, missing = 0;
+  for (const float value : cells) {
+    missing += !std::isfinite(value);
+    under += colours.log && value <= 0;
+    if (!std::isfinite(value) || (colours.log && value <= 0)) continue;
+    sum += colours.log ? std::log(static_cast<double>(value)) : static_cast<double>(value);
+    ++counted;
+  }
+  const std::int64_t all = std::ssize(cells);
+  if (counted == 0)
+    return named(colours.label, cell_text(colours, under > missing ? 0 : kNoNumber) + " (" +
+                                    of_cells(std::max(under, missing), all) + ")");
+  const double mean = sum / static_cast<double>(counted);
+  return named(colours.label, cell_text(colours, colours.log ? std::exp(mean) : mean) +
+                                  (colours.log ? " (geometric mean of " : " (mean of ") +
+                                  of_cells(counted, all) + ")");
+}
+
+}  // namespace
+
+std::string named(const std::string& name, const std::string& value) {
+  return name.empty() ? value : name + ": " + value;
+}
+
+std::int64_t subject_at(const FigureAxis& axis, std::int64_t position) {
+  const bool listed = position >= 0 && position < std::ssize(axis.subjects);
+  return listed ? axis.subjects[static_cast<std::size_t>(position)] : position;
+}
+
+std::string position_text(const FigureAxis& axis, std::int64_t position) {
+  const bool has_name = position >= 0 && position < std::ssize(axis.names);
+  const std::string name = has_name ? axis.names[static_cast<std::size_t>(position)] : "";
+  const std::string number = std::to_string(subject_at(axis, position));
+  if (axis.subject == AxisSubject::token) {
+    return "Token " + number + (name.empty() || name == number ? "" : " '" + name + "'");
+  }
+  if (axis.subject == AxisSubject::expert) return "Expert " + number;
+  return interleaved(axis.name, has_name ? name : number);
+}
+
+std::string cell_text(const ColourScale& colours, double value) {
+  if (!std::isfinite(value)) return colours.no_value.empty() ? "no value" : colours.no_value;
+  if (colours.kind == ColourKind::categorical) {
+    const auto i = static_cast<std::size_t>(std::max(0.0, value));
+    if (value < 0) return colours.rest.empty() ? "other" : colours.rest;
+    return i < colours.names.size() ? colours.names[i] : value_text(value);
+  }
+  const std::string text = value_text(value, colours.unit);
+  return colours.log && value <= 0 && !colours.under.empty() && colours.under != text
+             ? text + " (" + colours.under + ")"
+             : text;
+}
+
+std::vector<std::string> block_text(const Panel& panel, const HeatMap& map, std::int64_t row,
+                                    std::int64_t column, CellBlock block) {
+  const Range rows = block_range(row, block.rows, map.rows);
+  const Range columns = block_range(column, block.columns, map.columns);
+  std::vector<float> cells;
+  for (std::int64_t r = rows.begin; r < rows.end; ++r) {
+    for (std::int64_t c = columns.begin; c < columns.end; ++c)
+      cells.push_back(map.cells[static_cast<std::size_t>(r * map.columns + c)]);
+  }
+  if (cells.size() < 2) return {};
+  std::vector<std::string> lines = {range_text(panel.y, rows), range_text(panel.x, columns)};
+  if (panel.y.subject != AxisSubject::recorded_layer) std::swap(lines[0], lines[1]);
+  lines.push_back(map.colours.kind == ColourKind::categorical ? most_frequent(map.colours, cells)
+                                                              : mean_of(map.colours, cells));
+  lines.emplace_back("Here:");
+  return lines;
+}
+
+std::string zoomed_out_note(const Panel& panel, CellBlock block) {
+  if (panel.heat_map.empty() || block.rows * block.columns < 2) return "";
+  const auto plural = [](const FigureAxis& axis, const char* otherwise) -> std::string {
+    if (axis.subject == AxisSubject::token) return "tokens";
+    if (axis.subject == AxisSubject::expert) return "experts";
+    return axis.subject == AxisSubject::recorded_layer ? "layers" : otherwise;
+  };
+  const std::string what = panel.heat_map[0].colours.kind == ColourKind::categorical
+                               ? "the most frequent value of "
+                               : "the mean of ";
+  const std::string rows = count_text(block.rows) + " " + plural(panel.y, "rows");
+  const std::string columns = count_text(block.columns) + " " + plural(panel.x, "columns");
+  if (block.rows == 1) return "Zoomed out: a column shows " + what + columns + ".";
+  if (block.columns == 1) return "Zoomed out: a row shows " + what + rows + ".";
+  return "Zoomed out: a place shows " + what + rows + " × " + columns + ".";
+}
+
+}  // namespace kappascope

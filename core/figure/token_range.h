@@ -1,0 +1,26 @@
+// A part of a figure along tokens: what was zoomed into, as a picture of its own.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/figure/figure.h"
+
+namespace kappascope {
+
+// Tokens first … last, both of them; last < 0: all.
+struct TokenRange {
+  std::int64_t first = 0, last = -1;
+  bool all() const { return last < 0; }
+  bool operator==(const TokenRange&) const = default;
+};
+
+// "12-87", or "12" for one. Errors: usage.
+TokenRange token_range(const std::string& text);
+
+// Leaves of every panel with tokens along x, and of every table with a column "token", what lies in
+// the range; colours and all other panels stay as they are. A figure without tokens is not changed.
+// Errors: usage, when the range holds none of its tokens.
+void keep_tokens(Figure& figure, TokenRange range);
+
+}  // namespace kappascope
