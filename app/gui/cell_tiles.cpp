@@ -177,6 +177,7 @@ bool CellTiles::draw(ImDrawList& list, const CellPlace& place, const ScreenBox& 
   const ImGuiPlatformIO& platform = ImGui::GetPlatformIO();
   const int row_level = level_for(place.height, cells_->row_levels());
   const int column_level = level_for(place.width, cells_->column_levels());
+  block_ = {std::int64_t{1} << row_level, std::int64_t{1} << column_level};
   // Cells are crisp rectangles: no mixing of neighbours.
   if (platform.DrawCallback_SetSamplerNearest)
     list.AddCallback(platform.DrawCallback_SetSamplerNearest, nullptr);

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "core/figure/pyramid.h"
+#include "core/figure/readout.h"
 
 namespace kappascope::gui {
 
@@ -39,6 +40,9 @@ class CellTiles {
   // its coarsest shows through. True when nothing was missing: else it needs another frame.
   bool draw(ImDrawList& list, const CellPlace& place, const ScreenBox& seen);
 
+  // Cells that one pixel stood for when it was drawn last.
+  const CellBlock& block() const { return block_; }
+
   static constexpr int kMostMadeAtOnce = 24;
 
  private:
@@ -67,6 +71,7 @@ class CellTiles {
   std::int64_t tile_rows_, tile_columns_;  // texels
   std::map<Key, Tile> tiles_;
   ImGuiContext* context_;
+  CellBlock block_;
   std::int64_t made_now_ = 0;  // tiles in this frame
 };
 

@@ -153,7 +153,7 @@ void draw_served_row(Gui& gui, const Trace& trace, const ExpertCard& card,
     gui.workspace.select(selection);
   }
   draw_context(gui, trace, entry.token);
-  number_cell(count_text(entry.token), theme.quiet_text);
+  number_cell(std::to_string(entry.token), theme.quiet_text);
   number_cell(std::to_string(entry.slot), theme.quiet_text);
   number_cell(entry.kept ? fixed_text(entry.weight, 3) : "dropped",
               entry.kept ? theme.text : theme.warning);
@@ -210,7 +210,7 @@ void draw_one_figure(Gui& gui, const char* id, const FigureChoices& choices, ImV
   FigureViewState& view = gui.expert.figures[id];
   const auto shown = figure ? figure : view.shown;
   if (!shown) {
-    waiting_note(*gui.theme, id);
+    waiting_note(*gui.theme, figure_title(id).c_str());
   } else if (shown->failure) {
     quiet_text(*gui.theme, shown->failure.message);
   } else {

@@ -15,7 +15,7 @@ std::string number_word(double value) {
   return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
-std::string choice_words(const FigureChoices& choices) {
+std::string choice_words(const FigureEntry& entry, const FigureChoices& choices) {
   const FigureChoices usual;
   std::string words;
   const auto add = [&](const char* name, std::int64_t value, std::int64_t otherwise) {
@@ -27,18 +27,23 @@ std::string choice_words(const FigureChoices& choices) {
   add("--slot", choices.slot, usual.slot);
   add("--gates", choices.gates, usual.gates);
   if (choices.by_expert) words += " --by-expert";
+  if ((entry.heeded(choices) & kTokensChoice) && !choices.tokens.all())
+    words += " --tokens " + std::to_string(choices.tokens.first) + "-" +
+             std::to_string(choices.tokens.last);
   return words;
 }
 
 std::string style_words(const ExportState& state) {
   const FigureStyle usual;
   const FigureStyle& style = state.style;
-  std::string words = std::string(" --figure-format ") + format_word(state.format);
-  if (state.format == FigureFormat::csv) return words;
+  std::string words;
+  for (const FigureFormat format : state.formats)
+    words += (words.empty() ? " --figure-format " : ",") + std::string(format_word(format));
+  if (state.formats == std::set{FigureFormat::csv}) return words;
   words += " --width " + number_word(style.width_mm);
   if (style.height_mm > 0) words += " --height " + number_word(style.height_mm);
   if (style.font_pt != usual.font_pt) words += " --font-size " + number_word(style.font_pt);
-  if (state.format == FigureFormat::png && style.dpi != usual.dpi)
+  if (state.formats.count(FigureFormat::png) && style.dpi != usual.dpi)
     words += " --dpi " + number_word(style.dpi);
   if (style.panel_letters) words += " --panel-letters";
   return words;
@@ -97,7 +102,7 @@ std::string export_command(const Gui& gui, const std::string& figure) {
     std::string words;
     for (const auto& trace : gui.workspace.figure_traces(id))
       words += " " + traces.word(trace.get());
-    words += choice_words(figure_choices(gui, id));
+    words += choice_words(entry, exported_choices(gui, id));
     std::string& list = ids[words];
     list += (list.empty() ? "" : ",") + id;
   }

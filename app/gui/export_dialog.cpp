@@ -31,7 +31,7 @@ std::vector<ExportView> views_of(const Gui& gui, const std::string& figure) {
   for (const FigureEntry& entry : figure_catalogue()) {
     const std::string id(entry.id);
     if (figure.empty() || figure == id)
-      views.push_back({&entry, figure_choices(gui, id), gui.workspace.figure_traces(id)});
+      views.push_back({&entry, exported_choices(gui, id), gui.workspace.figure_traces(id)});
   }
   return views;
 }
@@ -69,14 +69,14 @@ void start(Gui& gui, bool replace) {
   ExportState& state = gui.exporting;
   ExportOrder order;
   order.views = views_of(gui, state.figure);
-  order.format = state.format;
+  order.formats.assign(state.formats.begin(), state.formats.end());
   order.style = state.style;
   order.folder = export_folder(state);
   order.replace = replace;
   state.in_the_way.clear();
   state.said.clear();
   const std::string title =
-      state.figure.empty() ? "Export of all views" : "Export of " + state.figure;
+      state.figure.empty() ? "Export of all views" : "Export of " + figure_title(state.figure);
   state.job = gui.workspace.long_jobs().add(
       title,
       [&gui, order](Progress& progress) -> JobQueue::Finish {
@@ -92,8 +92,8 @@ void start(Gui& gui, bool replace) {
       });
 }
 
-void draw_format(ExportState& state) {
-  row("Format");
+void draw_formats(ExportState& state) {
+  row("Formats");
   const std::pair<const char*, FigureFormat> formats[] = {{"SVG###svg", FigureFormat::svg},
                                                           {"PDF###pdf", FigureFormat::pdf},
                                                           {"PNG###png", FigureFormat::png},
@@ -102,10 +102,27 @@ void draw_format(ExportState& state) {
   for (const auto& [label, format] : formats) {
     if (!first) ImGui::SameLine();
     first = false;
-    if (!ImGui::RadioButton(label, state.format == format)) continue;
-    state.format = format;
+    bool chosen = state.formats.count(format) > 0;
+    if (!ImGui::Checkbox(label, &chosen)) continue;
+    if (chosen)
+      state.formats.insert(format);
+    else
+      state.formats.erase(format);
     state.in_the_way.clear();  // those were other files
   }
+}
+
+// All tokens, or those in sight of the view (of all views: where they zoom together).
+void draw_range(Gui& gui) {
+  ExportState& state = gui.exporting;
+  const TokenRange seen = tokens_in_sight(gui, state.figure);
+  if (seen.all()) return;
+  row("Tokens");
+  if (ImGui::RadioButton("all###all_tokens", !state.in_sight)) state.in_sight = false;
+  ImGui::SameLine();
+  const std::string label = "in sight: " + std::to_string(seen.first) + " to " +
+                            std::to_string(seen.last) + "###in_sight";
+  if (ImGui::RadioButton(label.c_str(), state.in_sight)) state.in_sight = true;
 }
 
 void number_field(const char* id, double& value, double low, double high, const char* format) {
@@ -137,7 +154,7 @@ void draw_size(ExportState& state) {
   number_field("###font", style.font_pt, 3, 40, "%.3g pt");
   ImGui::SameLine();
   ImGui::Checkbox("letters at the panels###letters", &style.panel_letters);
-  if (state.format != FigureFormat::png) return;
+  if (!state.formats.count(FigureFormat::png)) return;
   row("Resolution");
   number_field("###dpi", style.dpi, 10, 2400, "%.4g dpi");
 }
@@ -193,6 +210,12 @@ fs::path export_folder(const ExportState& state) {
   return fs::absolute(typed);
 }
 
+FigureChoices exported_choices(const Gui& gui, const std::string& figure) {
+  FigureChoices choices = figure_choices(gui, figure);
+  if (gui.exporting.in_sight) choices.tokens = tokens_in_sight(gui, figure);
+  return choices;
+}
+
 void open_export_dialog(Gui& gui, const std::string& figure) {
   ExportState& state = gui.exporting;
   state.wanted = true;
@@ -210,20 +233,23 @@ void draw_export_dialog(Gui& gui) {
   ImGui::SetNextWindowSize({std::min(38 * em(), ImGui::GetMainViewport()->WorkSize.x), 0});
   bool open = true;
   if (!ImGui::BeginPopupModal(kTitle, &open, ImGuiWindowFlags_NoSavedSettings)) return;
-  elided_text(state.figure.empty()
-                  ? "All " + std::to_string(figure_catalogue().size()) + " figures"
-                  : state.figure + ": " + std::string(figure_entry(state.figure).what));
+  elided_text(state.figure.empty() ? "All " + std::to_string(figure_catalogue().size()) + " figures"
+                                   : figure_title(state.figure));
+  if (!state.figure.empty())
+    explain((state.figure + ": " + std::string(figure_entry(state.figure).what)).c_str());
   ImGui::Separator();
-  draw_format(state);
-  if (state.format != FigureFormat::csv) draw_size(state);
+  draw_formats(state);
+  draw_range(gui);
+  if (state.formats != std::set{FigureFormat::csv}) draw_size(state);
   row("Folder");
   ImGui::SetNextItemWidth(-1);
   if (ImGui::InputText("###folder", &state.folder)) state.in_the_way.clear();
   draw_copies(gui);
   ImGui::Separator();
   const bool replacing = !state.in_the_way.empty();
-  ImGui::BeginDisabled(state.job != 0 || state.folder.empty() || !gui.workspace.current_trace());
-  if (ImGui::Button(replacing ? "Replace###write" : "Export###write")) start(gui, replacing);
+  ImGui::BeginDisabled(state.job != 0 || state.folder.empty() || state.formats.empty() ||
+                       !gui.workspace.current_trace());
+  if (single_button(replacing ? "Replace###write" : "Export###write")) start(gui, replacing);
   ImGui::EndDisabled();
   ImGui::SameLine();
   if (ImGui::Button("Close###close") || ImGui::IsKeyPressed(ImGuiKey_Escape))
@@ -235,15 +261,15 @@ void draw_export_dialog(Gui& gui) {
 void copy_values(Gui& gui, const std::string& figure) {
   const ExportView view = views_of(gui, figure).at(0);
   gui.workspace.long_jobs().add(
-      "Copy values of " + figure,
+      "Copy values of " + figure_title(figure),
       [&gui, view](Progress&) -> JobQueue::Finish {
         const Figure made = make_view(view);
         std::string text;
         for (const Table& table : made.tables)
           text += (text.empty() ? "" : "\n") + tab_separated(table, kMostClipboard);
-        return [&gui, text = std::move(text), id = made.id] {
+        return [&gui, text = std::move(text), name = figure_title(made.id)] {
           ImGui::SetClipboardText(text.c_str());
-          gui.workspace.say(false, "Values of " + id + " copied");
+          gui.workspace.say(false, "Values copied: " + name);
         };
       },
       [&gui](const Failure& failure) { gui.workspace.say(failure); });
@@ -252,11 +278,11 @@ void copy_values(Gui& gui, const std::string& figure) {
 void copy_figure_picture(Gui& gui, const std::string& figure) {
   const ExportView view = views_of(gui, figure).at(0);
   gui.workspace.long_jobs().add(
-      "Copy picture of " + figure,
+      "Copy picture of " + figure_title(figure),
       [&gui, view, style = gui.exporting.style](Progress&) -> JobQueue::Finish {
         copy_picture(render_png(make_view(view), style));
-        return [&gui, id = std::string(view.entry->id)] {
-          gui.workspace.say(false, "Picture of " + id + " copied");
+        return [&gui, name = std::string(view.entry->title)] {
+          gui.workspace.say(false, "Picture copied: " + name);
         };
       },
       [&gui](const Failure& failure) { gui.workspace.say(failure); });

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <string>
 
 #include "app/gui/jobs.h"
+#include "core/figure/catalogue.h"
 #include "core/figure/render.h"
 
 namespace kappascope::gui {
@@ -14,7 +16,8 @@ struct Gui;
 struct ExportState {
   bool wanted = false;  // open it in this frame
   std::string figure;   // "": all views
-  FigureFormat format = FigureFormat::svg;
+  std::set<FigureFormat> formats = {FigureFormat::svg};
+  bool in_sight = false;  // only the tokens that are zoomed into
   FigureStyle style;
   std::string folder;      // as typed
   std::string in_the_way;  // files that the next confirmation replaces
@@ -25,6 +28,9 @@ struct ExportState {
 
 // Where the folder that was typed lies: "~" is the home folder, "" the usual name for such folders.
 std::filesystem::path export_folder(const ExportState& state);
+
+// What the view shows, of the tokens that the dialog asks for.
+FigureChoices exported_choices(const Gui& gui, const std::string& figure);
 
 // `figure`: id of the view; "": all.
 void open_export_dialog(Gui& gui, const std::string& figure);

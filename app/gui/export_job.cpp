@@ -53,8 +53,10 @@ std::vector<std::string> those_in(const fs::path& folder, const std::vector<std:
 // Known before anything is made, but for further tables.
 std::vector<std::string> expected_names(const ExportOrder& order) {
   std::vector<std::string> names;
-  for (const ExportView& view : order.views)
-    names.push_back(view.entry->file_name(view.choices) + "." + format_word(order.format));
+  for (const ExportView& view : order.views) {
+    for (const FigureFormat format : order.formats)
+      names.push_back(view.entry->file_name(view.choices) + "." + format_word(format));
+  }
   return names;
 }
 
@@ -100,7 +102,7 @@ ExportOutcome write_export(const ExportOrder& order, Progress& progress) {
     try {
       const Figure figure = make_view(view);
       for (const auto& file :
-           write_figure(figure, order.style, {order.format}, staging.path(), &meter))
+           write_figure(figure, order.style, order.formats, staging.path(), &meter))
         outcome.written.push_back(file.filename().string());
     } catch (const Error& error) {
       if (order.views.size() == 1 || error.code() != ExitCode::usage) throw;

@@ -20,7 +20,7 @@ struct ExportView {
 
 struct ExportOrder {
   std::vector<ExportView> views;
-  FigureFormat format = FigureFormat::svg;
+  std::vector<FigureFormat> formats = {FigureFormat::svg};
   FigureStyle style;
   std::filesystem::path folder;
   bool replace = false;  // files that are there

@@ -53,7 +53,16 @@ std::int64_t position_of(const FigureAxis& axis, AxisSubject subject, std::int64
   return found == axis.subjects.end() ? -1 : found - axis.subjects.begin();
 }
 
-// Of what is selected, where it stands on the axis.
+// A frame that is seen on light and dark cells.
+void add_mark(ImDrawList& list, const ScreenBox& box, const Theme& theme) {
+  const float width = std::max(1.5f, 0.13f * em());
+  list.AddRect({box.left - width, box.top - width}, {box.right + width, box.bottom + width},
+               IM_COL32(0, 0, 0, 110), 0, width);
+  list.AddRect({box.left, box.top}, {box.right, box.bottom}, theme.chosen, 0, width);
+}
+
+}  // namespace
+
 std::int64_t selected_position(const Figure& figure, const FigureAxis& axis,
                                const Selection& selection) {
   switch (axis.subject) {
@@ -68,16 +77,6 @@ std::int64_t selected_position(const Figure& figure, const FigureAxis& axis,
       return -1;
   }
 }
-
-// A frame that is seen on light and dark cells.
-void add_mark(ImDrawList& list, const ScreenBox& box, const Theme& theme) {
-  const float width = std::max(1.5f, 0.13f * em());
-  list.AddRect({box.left - width, box.top - width}, {box.right + width, box.bottom + width},
-               IM_COL32(0, 0, 0, 110), 0, width);
-  list.AddRect({box.left, box.top}, {box.right, box.bottom}, theme.chosen, 0, width);
-}
-
-}  // namespace
 
 void draw_cell_marks(ImDrawList& list, const PlotPlace& place, const HeatMap& map,
                      const ColourMap& colours) {

@@ -90,7 +90,6 @@ class GroupLayout {
     const Panel& first = *group_.panels[0];
     if (const HeatMap* map = cells_of(first))
       height = std::min(height, std::max(5 * em(), 6 * em() * static_cast<float>(map->rows)));
-    if (first.square) width = height = std::min(width, height);
     float x = place_.area.left + left_, y = top_;
     for (std::size_t i = 0; i < place_.panels.size(); ++i) {
       const auto share = static_cast<float>(group_.panels[i]->share);
@@ -143,6 +142,7 @@ class GroupLayout {
       const float room = one.plot.x.pixel(tick.value) + half + 2 - one.plot.box.right;
       if (one.plot.box.right >= edge - em()) right_ = std::max(right_, room);
     }
+    right_ = std::max(right_, reference_room(*one.plot.panel));
   }
 
   void finish() {
@@ -170,23 +170,36 @@ class GroupLayout {
 
 // Below that a group cannot be read.
 float least_height(const PanelGroupPlan& group) {
-  float plots = 9 * em();
-  for (const Panel* panel : group.panels) plots += panel->below ? 5 * em() : 0;
-  return plots + 4.5f * em() + (group.scale ? 4 * em() : 0);
+  float plots = 5 * em();
+  for (const Panel* panel : group.panels) plots += panel->below ? 3.5f * em() : 0;
+  return plots + 4 * em() + (group.scale ? 3 * em() : 0);
+}
+
+constexpr float kLeastWidth = 13;  // em
+
+// How much of a comfortable size the groups have in so many columns; below 1 some cannot be read.
+float comfort(const PreparedFigure& figure, const ScreenBox& area, std::size_t columns,
+              float between) {
+  const std::size_t rows = (figure.groups.size() + columns - 1) / columns;
+  const auto n = static_cast<float>(columns), m = static_cast<float>(rows);
+  float least = 0;
+  for (const PanelGroupPlan& group : figure.groups) least = std::max(least, least_height(group));
+  const float width = (area.width() - (n - 1) * between) / n;
+  const float height = (area.height() - (m - 1) * between) / m;
+  return std::min(width / (kLeastWidth * em()), height / least);
 }
 
 }  // namespace
 
 std::vector<ScreenBox> arrange_groups(const PreparedFigure& figure, const ScreenBox& area) {
   const std::size_t count = figure.groups.size();
-  const float between = 1.6f * em();
-  const auto fitting = static_cast<std::size_t>(
-      std::max(1.0f, std::floor((area.width() + between) / (21 * em() + between))));
-  std::size_t columns = std::max<std::size_t>(1, std::min({fitting, kMostColumns, count}));
-  if (count == 4 && columns == 3) columns = 2;
-  // Two panels in a high window stand below each other, where both get the whole width.
-  if (count == 2 && area.height() > 1.1f * area.width()) columns = 1;
-  const std::size_t rows = (count + columns - 1) / std::max<std::size_t>(1, columns);
+  const float between = 1.2f * em();
+  std::size_t columns = 1;
+  for (std::size_t more = 2; more <= std::min(count, kMostColumns); ++more) {
+    if (comfort(figure, area, more, between) > comfort(figure, area, columns, between))
+      columns = more;
+  }
+  const std::size_t rows = (count + columns - 1) / columns;
   float least = 0;
   for (const PanelGroupPlan& group : figure.groups) least = std::max(least, least_height(group));
   const auto n = static_cast<float>(columns), m = static_cast<float>(rows);

@@ -102,40 +102,6 @@ class Marks {
     add_dashed(list_, {ends.first, ends.second}, theme_.quiet_text, 1, 1);
   }
 
-  // At an end of the line where no other label stands.
-  void reference_label(const ReferenceLine& line) {
-    if (line.label.empty()) return;
-    const double share = (line.vertical ? place_.x : place_.y).share(line.value);
-    if (!(share >= 0 && share <= 1)) return;
-    const float size = figure_font().tick, gap = 0.3f * em();
-    const std::string text = fit_text(plain_text(line.label), place_.box.width() / 2, size);
-    const float width = text_width(text, size);
-    const ScreenBox& box = place_.box;
-    const float at = line.vertical ? x(line.value) : y(line.value);
-    const ImVec2 places[] = {line.vertical
-                                 ? ImVec2(at + gap, box.top + gap)
-                                 : ImVec2(box.right - width - gap, at - size - 0.1f * em()),
-                             line.vertical ? ImVec2(at - gap - width, box.top + gap)
-                                           : ImVec2(box.right - width - gap, at + 0.1f * em()),
-                             line.vertical ? ImVec2(at + gap, box.top + gap + 1.2f * size)
-                                           : ImVec2(box.left + gap, at - size - 0.1f * em())};
-    for (const ImVec2& corner : places) {
-      const ScreenBox room{corner.x, corner.y, corner.x + width, corner.y + size};
-      const bool inside = room.left >= box.left && room.right <= box.right && room.top >= box.top &&
-                          room.bottom <= box.bottom;
-      const bool is_free = std::none_of(labels_.begin(), labels_.end(), [&](const ScreenBox& b) {
-        return b.left < room.right && room.left < b.right && b.top < room.bottom &&
-               room.top < b.bottom;
-      });
-      if (!inside || !is_free) continue;
-      labels_.push_back(room);
-      const ImU32 calm = (theme_.paper & ~IM_COL32_A_MASK) | (190u << IM_COL32_A_SHIFT);
-      list_.AddRectFilled(low_corner(room), high_corner(room), calm, 0.2f * em());
-      add_text(list_, corner, size, theme_.quiet_text, text);
-      return;
-    }
-  }
-
   void band(const Line& line) {
     const auto [begin, end] = in_sight(line);
     const ImU32 colour = mark_colour(theme_, palette_colour(line.colour), kPaleAlpha);
@@ -267,7 +233,6 @@ class Marks {
   const PlotPlace& place_;
   const Theme& theme_;
   std::vector<ImVec2> run_;
-  std::vector<ScreenBox> labels_;
 };
 
 bool is_chosen(const PointSubject& point, const Selection& selection) {
@@ -362,7 +327,39 @@ void draw_marks(ImDrawList& list, const PlotPlace& place, const ColourMap* colou
       if ((line.weight == Line::Weight::faint) == faint) marks.line(line);
     }
   }
-  for (const ReferenceLine& line : panel.references) marks.reference_label(line);
+}
+
+float reference_room(const Panel& panel) {
+  float room = 0;
+  for (const ReferenceLine& line : panel.references) {
+    if (line.vertical || line.label.empty()) continue;
+    room = std::max(room, text_width(plain_text(line.label), figure_font().tick) + 0.4f * em());
+  }
+  return room;
+}
+
+void draw_reference_labels(ImDrawList& list, const PlotPlace& place, const Theme& theme) {
+  const float size = figure_font().tick;
+  std::vector<std::pair<float, std::string>> labels;  // by height
+  for (const ReferenceLine& line : place.panel->references) {
+    const AxisView& view = line.vertical ? place.x : place.y;
+    const double share = view.share(line.value);
+    if (line.label.empty() || !(share >= 0 && share <= 1)) continue;
+    const std::string text = plain_text(line.label);
+    const float at = view.pixel(line.value);
+    if (line.vertical)
+      add_text(list, {at - text_width(text, size) / 2, place.box.top - 1.1f * size}, size,
+               theme.quiet_text, text);
+    else
+      labels.emplace_back(at - size / 2, text);
+  }
+  std::sort(labels.begin(), labels.end());
+  float free = place.box.top - size;
+  for (const auto& [top, text] : labels) {
+    const float y = std::max(top, free);
+    add_text(list, {place.box.right + 0.3f * em(), y}, size, theme.quiet_text, text);
+    free = y + size;
+  }
 }
 
 }  // namespace kappascope::gui

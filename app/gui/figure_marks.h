@@ -41,6 +41,12 @@ void draw_cell_marks(ImDrawList& list, const PlotPlace& place, const HeatMap& ma
 // All other marks. `colours`: of coloured points, may be null.
 void draw_marks(ImDrawList& list, const PlotPlace& place, const ColourMap* colours,
                 const Selection& selection, const Theme& theme, DotCloud& cloud);
+// Labels of reference lines, beside the plot where no data lies: room that they need to its right.
+float reference_room(const Panel& panel);
+void draw_reference_labels(ImDrawList& list, const PlotPlace& place, const Theme& theme);
+// Of what is selected, where it stands on the axis; −1: nowhere.
+std::int64_t selected_position(const Figure& figure, const FigureAxis& axis,
+                               const Selection& selection);
 // The selected layer, token and expert where they stand on an axis.
 void draw_selection(ImDrawList& list, const Figure& figure, const PlotPlace& place,
                     const Selection& selection, const Theme& theme);

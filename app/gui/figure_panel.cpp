@@ -3,23 +3,19 @@
 #include <imgui.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "app/gui/export_dialog.h"
 #include "app/gui/gui.h"
 #include "app/gui/panels.h"
 #include "app/gui/widgets.h"
+#include "core/figure/readout_text.h"
 #include "core/figure/text.h"
 
 namespace kappascope::gui {
 namespace {
 
 constexpr double kPatience = 0.15;  // seconds before an older figure is said to be old
-
-unsigned heeded(const FigureEntry& entry, const FigureChoices& chosen) {
-  unsigned choices = entry.choices;
-  if (chosen.by_expert && (choices & kLayerIfByExpert)) choices |= kLayerChoice;
-  return choices;
-}
 
 std::string layer_name(const Trace& trace, std::int64_t m) {
   const auto at = static_cast<std::size_t>(m);
@@ -85,7 +81,7 @@ void choose_number(const char* id, const char* what, const char* first, std::int
 }
 
 void draw_choices(Gui& gui, const FigureEntry& entry, const Trace& trace, FigurePanelState& state) {
-  const unsigned choices = heeded(entry, state.chosen);
+  const unsigned choices = entry.heeded(state.chosen);
   const FigureChoices now = figure_choices(gui, std::string(entry.id));
   bool first = true;
   const auto next = [&] {
@@ -127,19 +123,35 @@ void draw_choices(Gui& gui, const FigureEntry& entry, const Trace& trace, Figure
   }
 }
 
-void draw_header(Gui& gui, const FigureEntry& entry, const FigurePanelState& state) {
+// On: the figure zooms along tokens together with the others of its trace.
+void draw_link(const Theme& theme, FigurePanelState& state) {
+  const bool linked = !state.parted;
+  ImGui::PushStyleColor(ImGuiCol_Text, linked ? theme.accent : theme.quiet_text);
+  if (ImGui::Button("Link###linked")) state.parted = linked;
+  ImGui::PopStyleColor();
+  explain(linked ? "Zooms along tokens together with the other figures of this trace. Press to "
+                   "zoom it by itself."
+                 : "Zooms along tokens by itself. Press to zoom it together with the other figures "
+                   "of this trace.");
+  ImGui::SameLine();
+}
+
+void draw_header(Gui& gui, const FigureEntry& entry, FigurePanelState& state) {
   const ImGuiStyle& style = ImGui::GetStyle();
   const auto width = [&](const char* text) {
     return ImGui::CalcTextSize(text).x + 2 * style.FramePadding.x;
   };
-  const float buttons = width("?") + width("Export…") + style.ItemSpacing.x;
+  const PreparedFigure* shown = state.view.shown.get();
+  const bool linkable = shown && has_token_axis(shown->figure);
+  const float buttons = width("?") + width("Export…") + style.ItemSpacing.x +
+                        (linkable ? width("Link") + style.ItemSpacing.x : 0);
   const float start = ImGui::GetCursorPosX(), room = ImGui::GetContentRegionAvail().x;
   ImGui::AlignTextToFramePadding();
-  const PreparedFigure* shown = state.view.shown.get();
-  const std::string title = shown ? plain_text(shown->figure.title) : std::string(entry.what);
+  const std::string title = shown ? plain_text(shown->figure.title) : std::string(entry.title);
   const float words = std::max(em(), room - buttons - 1.5f * em());
   ImGui::BeginGroup();
   elided_text(title, words);
+  explain((std::string(entry.id) + ": " + std::string(entry.what)).c_str());
   const float rest = words - ImGui::CalcTextSize(title.c_str()).x - 1.2f * em();
   if (shown && rest > 8 * em()) {
     ImGui::SameLine(0, 1.2f * em());
@@ -147,10 +159,30 @@ void draw_header(Gui& gui, const FigureEntry& entry, const FigurePanelState& sta
   }
   ImGui::EndGroup();
   ImGui::SameLine(start + room - buttons);
+  if (linkable) draw_link(*gui.theme, state);
   if (ImGui::Button("?###help")) gui.help = entry.metric;
   ImGui::SetItemTooltip("What it means");
   ImGui::SameLine();
   if (ImGui::Button("Export…###export")) open_export_dialog(gui, std::string(entry.id));
+}
+
+// Keys that mean the figure of this window: arrows, + and −, 0.
+FigureKeys keys_for_figure() {
+  FigureKeys keys;
+  if (!ImGui::IsWindowFocused(ImGuiFocusedFlags_RootAndChildWindows) ||
+      ImGui::GetIO().WantTextInput ||
+      ImGui::IsPopupOpen(nullptr, ImGuiPopupFlags_AnyPopupId | ImGuiPopupFlags_AnyPopupLevel))
+    return keys;
+  const auto pressed = [](ImGuiKey key) {
+    return int(ImGui::Shortcut(key, ImGuiInputFlags_Repeat));  // not for moving between buttons
+  };
+  keys.right = pressed(ImGuiKey_RightArrow) - pressed(ImGuiKey_LeftArrow);
+  keys.up = pressed(ImGuiKey_UpArrow) - pressed(ImGuiKey_DownArrow);
+  for (const ImWchar sign : ImGui::GetIO().InputQueueCharacters) {  // on any keyboard
+    keys.zoom += int(sign == '+') - int(sign == '-');
+    keys.all |= sign == '0';
+  }
+  return keys;
 }
 
 // Small print under the figure; its height is known before.
@@ -162,8 +194,15 @@ struct Notes {
 Notes notes_of(const FigurePanelState& state) {
   Notes notes;
   if (!state.view.shown) return notes;
-  for (const std::string& note : state.view.shown->figure.notes)
-    notes.text += (notes.text.empty() ? "" : "\n") + plain_text(note);
+  std::vector<std::string> lines;
+  for (const std::string& note : state.view.shown->figure.notes) lines.push_back(plain_text(note));
+  for (std::size_t i = 0; i < state.view.tiles.size(); ++i) {
+    if (!state.view.tiles[i]) continue;
+    std::string note =
+        zoomed_out_note(state.view.shown->figure.panels[i], state.view.tiles[i]->block());
+    if (!note.empty() && (lines.empty() || lines.back() != note)) lines.push_back(std::move(note));
+  }
+  for (const std::string& line : lines) notes.text += (notes.text.empty() ? "" : "\n") + line;
   if (notes.text.empty()) return notes;
   const ImVec2 size =
       ImGui::CalcTextSize(notes.text.c_str(), nullptr, false, ImGui::GetContentRegionAvail().x);
@@ -179,10 +218,16 @@ void draw_body(Gui& gui, const std::string& id, FigurePanelState& state,
   const ImVec2 room = ImGui::GetContentRegionAvail();
   const ImVec2 corner = ImGui::GetCursorScreenPos();
   const ImVec2 size(room.x, std::max(6 * em(), room.y - notes.height));
+  state.view.keys = keys_for_figure();
+  state.view.tokens =
+      state.parted ? nullptr : &gui.tokens_in_sight[gui.workspace.selection().trace];
   const auto click =
       draw_figure("###figure", figure, gui.workspace.selection(), *gui.theme, state.view, size);
-  if (click)
-    gui.workspace.pick({.layer = click->layer, .token = click->token, .expert = click->expert});
+  if (click) {
+    const bool by_key = state.view.keys.right != 0 || state.view.keys.up != 0;
+    gui.workspace.pick({.layer = click->layer, .token = click->token, .expert = click->expert},
+                       by_key ? Move::step : Move::jump);
+  }
   const bool inside =
       ImGui::IsWindowHovered(ImGuiHoveredFlags_ChildWindows) &&
       ImGui::IsMouseHoveringRect(corner, ImVec2(corner.x + size.x, corner.y + size.y));
@@ -235,6 +280,10 @@ void note_focus(Gui& gui, const std::string& id, FigurePanelState& state) {
 
 }  // namespace
 
+std::string figure_title(const std::string& id) {
+  return std::string(figure_entry(id).title);
+}
+
 FigureChoices figure_choices(const Gui& gui, const std::string& id) {
   const FigureEntry& entry = figure_entry(id);
   const auto found = gui.figures.find(id);
@@ -243,7 +292,7 @@ FigureChoices figure_choices(const Gui& gui, const std::string& id) {
   const Trace* trace = gui.workspace.current_trace();
   const Selection& selection = gui.workspace.selection();
   FigureChoices choices;
-  const unsigned heed = heeded(entry, state.chosen);
+  const unsigned heed = entry.heeded(state.chosen);
   if (heed & kByExpertChoice) choices.by_expert = state.chosen.by_expert;
   if (heed & kGatesChoice) choices.gates = state.chosen.gates;
   if (heed & kSlotChoice) choices.slot = state.follow_slot ? selection.slot : state.chosen.slot;
@@ -267,6 +316,20 @@ FigureChoices figure_choices(const Gui& gui, const std::string& id) {
   return choices;
 }
 
+TokenRange tokens_in_sight(const Gui& gui, const std::string& id) {
+  std::optional<AxisSpan> span;
+  const auto found = gui.figures.find(id);
+  if (found != gui.figures.end() && found->second.parted) {
+    if (found->second.view.shown) span = span_of_tokens(found->second.view);
+  } else if (const auto all = gui.tokens_in_sight.find(gui.workspace.selection().trace);
+             all != gui.tokens_in_sight.end()) {
+    span = all->second;
+  }
+  if (!span) return {};
+  return {std::max<std::int64_t>(0, std::llround(std::floor(span->low + 0.5))),
+          std::llround(std::ceil(span->high - 0.5))};
+}
+
 void draw_figure_panel(Gui& gui, const std::string& id) {
   FigurePanelState& state = gui.figures[id];
   note_focus(gui, id, state);
@@ -274,7 +337,7 @@ void draw_figure_panel(Gui& gui, const std::string& id) {
   const Trace* trace = gui.workspace.current_trace();
   if (!trace) {
     state.view = {};
-    return empty_note(*gui.theme, std::string(entry.what).c_str(),
+    return empty_note(*gui.theme, std::string(entry.title).c_str(),
                       "Open a trace, or run a text through a checkpoint.");
   }
   if (state.trace != trace) state.view.fit = true;

@@ -13,14 +13,21 @@ struct Gui;
 struct FigurePanelState {
   FigureChoices chosen;  // here; what follows the selection comes from there
   bool follow_layer = true, follow_expert = true, follow_slot = true;
+  bool parted = false;  // zooms along tokens by itself
   FigureViewState view;
   const void* trace = nullptr;  // whose figure is shown
   double waiting_since = -1;    // of a newer figure
   bool focused = false;
 };
 
+// "Sharpness κ of each token": the one name of the figure called `id` in the window.
+std::string figure_title(const std::string& id);
+
 // What the figure called `id` shows now, with what follows the selection filled in.
 FigureChoices figure_choices(const Gui& gui, const std::string& id);
+
+// The tokens that the figure called `id` ("": any that zooms with the others) has in sight.
+TokenRange tokens_in_sight(const Gui& gui, const std::string& id);
 
 void draw_figure_panel(Gui& gui, const std::string& id);  // inside Begin/End
 

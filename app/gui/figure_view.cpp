@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "app/gui/figure_hands.h"
 #include "app/gui/figure_keys.h"
 #include "app/gui/figure_layout.h"
 #include "core/figure/readout.h"
@@ -13,9 +14,8 @@
 namespace kappascope::gui {
 namespace {
 
-constexpr double kZoomStep = 1.15;    // a notch of the wheel
-constexpr double kDeepestZoom = 1e5;  // of the whole axis
-constexpr float kDragPixels = 4;      // less is a click
+constexpr double kZoomStep = 1.15;  // a notch of the wheel
+constexpr float kDragPixels = 4;    // less is a click
 
 bool is_category(const FigureAxis& axis) {
   return axis.scale == Scale::category;
@@ -24,17 +24,23 @@ bool is_category(const FigureAxis& axis) {
 class View {
  public:
   View(const Selection& selection, const Theme& theme, FigureViewState& state)
-      : figure_(*state.shown), selection_(selection), theme_(theme), state_(state) {
+      : figure_(*state.shown),
+        selection_(selection),
+        theme_(theme),
+        state_(state),
+        hands_(figure_, state) {
     light_.paper = IM_COL32(236, 238, 241, 255);
   }
 
   std::optional<FigureClick> draw(const ScreenBox& area) {
+    click_ = hands_.follow(state_.keys, selection_);
     const std::vector<ScreenBox> boxes = arrange_groups(figure_, area);
     for (std::size_t g = 0; g < boxes.size(); ++g) draw_group(g, boxes[g]);
     if (!boxes.empty()) {  // the extent, for scrolling
       ImGui::SetCursorScreenPos({area.left, boxes.back().bottom});
       ImGui::Dummy({1, 0});
     }
+    hands_.share();
     return click_;
   }
 
@@ -42,20 +48,8 @@ class View {
   std::size_t index_of(const Panel& panel) const {
     return static_cast<std::size_t>(&panel - figure_.figure.panels.data());
   }
-  bool log_drawn(const FigureAxis& axis) const {
-    return axis.scale == Scale::log && !state_.linear;
-  }
-
   AxisHand hand(const PanelGroupPlan& group, std::size_t i, bool horizontal) {
-    const std::size_t first = index_of(*group.panels[0]);
-    const bool shared = horizontal ? group.panels[i]->below : group.panels[i]->beside;
-    const std::size_t at = shared ? first : first + i;
-    const AxisPlan& plan = horizontal ? group.x[i] : group.y[i];
-    const FigureAxis& axis = horizontal ? group.panels[i]->x : group.panels[i]->y;
-    const bool log = log_drawn(axis);
-    const double size = log ? std::log(plan.high / plan.low) : plan.high - plan.low;
-    const double least = is_category(axis) ? std::min(2.0, size) : size / kDeepestZoom;
-    return {(horizontal ? state_.x : state_.y)[at], {plan.low, plan.high}, log, least};
+    return hands_.hand(group, i, horizontal);
   }
 
   AxisView sight(const AxisHand& hand) const { return {hand.span.low, hand.span.high, hand.log}; }
@@ -244,6 +238,7 @@ class View {
       to.AddLine({box.left, box.top}, {box.left, box.bottom}, theme_.quiet_text);
       to.AddLine({box.left, box.bottom}, {box.right, box.bottom}, theme_.quiet_text);
     }
+    draw_reference_labels(to, place.plot, theme_);
     if (place.x_named) draw_axis_x(to, panel.x, place.plot.x, place.x_ticks, box, theme_);
     if (place.y_named)
       draw_axis_y(to, panel.y, place.plot.y, place.y_ticks, box, place.y_strip.left, theme_);
@@ -255,9 +250,10 @@ class View {
     if (!plot.box.contains(mouse) || figure_.empty[index]) return;
     const float finger = 0.45f * em();
     const double x = plot.x.at_pixel(mouse.x), y = plot.y.at_pixel(mouse.y);
+    const CellBlock block = state_.tiles[index] ? state_.tiles[index]->block() : CellBlock{};
     const std::optional<Readout> found =
         readout(figure_.figure, index, x, y, reach(plot.panel->x, plot.x, mouse.x, finger),
-                reach(plot.panel->y, plot.y, mouse.y, finger));
+                reach(plot.panel->y, plot.y, mouse.y, finger), block);
     if (!found) return;
     if (!plot.panel->heat_map.empty()) draw_crosshair(plot, x, y);
     if (clicked_ == index && (found->layer >= 0 || found->token >= 0 || found->expert >= 0))
@@ -300,6 +296,7 @@ class View {
   const Theme& theme_;
   Theme light_ = gui::theme(false);
   FigureViewState& state_;
+  FigureHands hands_;
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   std::size_t hovered_ = kNone, clicked_ = kNone;
   std::optional<FigureClick> click_;
@@ -342,6 +339,25 @@ void fit(FigureViewState& state) {
 }
 
 }  // namespace
+
+bool has_token_axis(const Figure& figure) {
+  return std::any_of(figure.panels.begin(), figure.panels.end(), [](const Panel& panel) {
+    return panel.x.subject == AxisSubject::token || panel.y.subject == AxisSubject::token;
+  });
+}
+
+std::optional<AxisSpan> span_of_tokens(const FigureViewState& state) {
+  std::size_t at = 0;
+  for (const PanelGroupPlan& group : state.shown->groups) {
+    for (std::size_t i = 0; i < group.panels.size(); ++i, ++at) {
+      if (group.panels[i]->x.subject != AxisSubject::token || at >= state.x.size()) continue;
+      const AxisSpan& span = state.x[at];
+      if (span.low <= group.x[i].low && span.high >= group.x[i].high) return {};
+      return span;
+    }
+  }
+  return {};
+}
 
 bool has_log_axis(const Figure& figure) {
   return std::any_of(figure.panels.begin(), figure.panels.end(), [](const Panel& panel) {

@@ -25,6 +25,12 @@ class PlotContext {
   PlotContext& operator=(const PlotContext&) = delete;
 };
 
+// What keys ask of a figure: steps of the selected cell, zoom in (> 0) and out, all of it.
+struct FigureKeys {
+  int right = 0, up = 0, zoom = 0;
+  bool all = false;
+};
+
 // What one view keeps from frame to frame.
 struct FigureViewState {
   std::shared_ptr<const PreparedFigure> shown;    // the last one that was ready
@@ -34,6 +40,9 @@ struct FigureViewState {
       y;                // of each panel, in sight; shared ones stand at the first of the group
   bool fit = true;      // next frame: axes as the figure has them
   bool linear = false;  // logarithmic axes drawn linear
+  // Zoom along tokens that it shares with other views (nothing: all tokens); null: its own.
+  std::optional<AxisSpan>* tokens = nullptr;
+  FigureKeys keys;  // pressed for it in this frame
 };
 
 // The selection as marks, and what a click chose.
@@ -41,6 +50,9 @@ struct FigureClick {
   std::int64_t layer = -1, token = -1, expert = -1;  // −1: not said
 };
 
+bool has_token_axis(const Figure& figure);
+// What is in sight of it; nothing: all.
+std::optional<AxisSpan> span_of_tokens(const FigureViewState& state);
 // True when an axis is logarithmic: `linear` of the state then matters.
 bool has_log_axis(const Figure& figure);
 

@@ -50,6 +50,7 @@ struct Gui {
   PathDialogState path_dialog;
   PaletteState palette;
   SessionRestore restore;
+  std::map<DocumentId, std::optional<AxisSpan>> tokens_in_sight;  // of a trace, in all its figures
   std::string help;  // metric whose definition is shown; "" none
   bool naming_layout = false;
   std::string layout_name;

@@ -36,13 +36,13 @@ bool close_cell() {
 
 void choose_step(Gui& gui, const OpenModel& open) {
   const CheckpointFiles& files = open.model->files;
-  const std::string shown = std::to_string(files.step);
+  const std::string shown = count_text(files.step);
   if (files.steps.size() < 2) return number_here(shown);
   ImGui::SetNextItemWidth(-1);
   ImGui::PushStyleVar(ImGuiStyleVar_FramePadding, {ImGui::GetStyle().FramePadding.x, 0});
   if (ImGui::BeginCombo("###step", shown.c_str())) {
     for (const std::int64_t step : files.steps) {
-      if (ImGui::Selectable(std::to_string(step).c_str(), step == files.step) && step != files.step)
+      if (ImGui::Selectable(count_text(step).c_str(), step == files.step) && step != files.step)
         gui.workspace.open(files.weights.parent_path(), step);
     }
     ImGui::EndCombo();
@@ -101,7 +101,9 @@ void draw_traces(Gui& gui) {
                     {"tokens", 4.5F},
                     {"settings", 7, false},
                     {"compare", 4.6F, false,
-                     "Overlay it in figures that show several traces: loss, kappa-depth …"},
+                     "Draw it in the figures that show several traces: Loss along the text, "
+                     "Sharpness κ over "
+                     "depth"},
                     {"", 1.6F, false}},
                    {0, table_height(workspace.traces().size())}))
     return;

@@ -155,6 +155,10 @@ class TextView {
       gui_.workspace.select_token(token);
     }
     if (ImGui::IsItemHovered(ImGuiHoveredFlags_ForTooltip)) hovered_ = token;
+    if (state_.find.contains(token)) {
+      const float thick = std::max(1.5F, 0.14F * em());
+      draw_->AddRectFilled({part.low.x, part.high.y - thick}, part.high, theme_.chosen);
+    }
     const bool chosen = token == selected();
     if (chosen || ImGui::IsItemHovered()) {
       const float out = chosen ? 0.1F * em() : 0;

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 
+#include "app/gui/find_bar.h"
 #include "app/gui/text_layout.h"
 #include "app/gui/workspace.h"
 #include "core/figure/cells.h"
@@ -35,6 +36,7 @@ struct TextPanelState {
   };
   LayoutKey key;
   TextLayout layout;
+  FindState find;
   TokenColours colours;
   bool dark = true;  // of `colours`
 

@@ -52,7 +52,7 @@ void draw_rows(Gui& gui, const Trace& trace, std::int64_t t) {
   row(theme, "characters",
       trace.char_start[i] < 0
           ? "–"
-          : std::to_string(trace.char_start[i]) + "–" + std::to_string(trace.char_end[i]));
+          : count_text(trace.char_start[i]) + "–" + count_text(trace.char_end[i]));
   row(theme, "NLL", fixed_text(at(trace.nll, t), 3) + " nats");
   const std::int64_t rank = trace.target_rank.empty() ? -1 : trace.target_rank[i];
   row(theme, "rank", rank < 0 ? "–" : count_text(rank) + (rank == 0 ? " (the likeliest)" : ""));

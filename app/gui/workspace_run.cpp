@@ -67,7 +67,8 @@ void Workspace::run() {
     auto result = std::make_shared<Result>();
     // The weights refer to the model: it lives as long as they do.
     if (!loaded) {
-      std::unique_ptr<EngineModel> fresh = load_weights(*model, {.threads = usable_threads()}, progress);
+      std::unique_ptr<EngineModel> fresh =
+          load_weights(*model, {.threads = usable_threads()}, progress);
       result->warning = nonfinite_weights(*model, *fresh);
       loaded = std::shared_ptr<EngineModel>(
           fresh.release(), [model](EngineModel* engine_model) { delete engine_model; });

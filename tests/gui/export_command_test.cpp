@@ -58,9 +58,9 @@ std::map<std::string, std::string> exported(const Gui& gui, const std::string& f
   for (const FigureEntry& entry : figure_catalogue()) {
     const std::string id(entry.id);
     if (figure.empty() || figure == id)
-      order.views.push_back({&entry, figure_choices(gui, id), gui.workspace.figure_traces(id)});
+      order.views.push_back({&entry, exported_choices(gui, id), gui.workspace.figure_traces(id)});
   }
-  order.format = gui.exporting.format;
+  order.formats.assign(gui.exporting.formats.begin(), gui.exporting.formats.end());
   order.style = gui.exporting.style;
   order.folder = export_folder(gui.exporting);
   NoProgress progress;
@@ -109,7 +109,7 @@ TEST(ExportCommand, AShellReadsTheWordsThatAreMeant) {
   choose(window.gui());
   ExportState& state = window.gui().exporting;
   state.folder = (home.path() / "it's\n\"$HOME\" -κ").string();
-  state.format = FigureFormat::png;
+  state.formats = {FigureFormat::png};
   state.style = {.width_mm = 85.123456789, .height_mm = 60, .font_pt = 8.5, .panel_letters = true};
   state.style.dpi = 200;
   std::istringstream choices(
@@ -120,7 +120,7 @@ TEST(ExportCommand, AShellReadsTheWordsThatAreMeant) {
   expected.push_back(state.folder);
   EXPECT_EQ(words_of(export_command(window.gui(), "kappa-vs-score")), std::vector<Words>{expected});
   // Values have no size.
-  state.format = FigureFormat::csv;
+  state.formats = {FigureFormat::csv};
   open_demo(window);
   for (const OpenTrace& open : window.workspace().traces())
     window.workspace().trace(open.id)->compared = true;
@@ -151,7 +151,7 @@ TEST(ExportCommand, WritesTheFileOfTheExport) {
   state.folder = (temp.path() / "a b" / "it's").string();
   state.style = {.width_mm = 91.2345678, .height_mm = 70, .font_pt = 6.5, .panel_letters = true};
   for (const FigureFormat format : {FigureFormat::svg, FigureFormat::pdf, FigureFormat::png}) {
-    state.format = format;
+    state.formats = {format};
     for (const char* figure : {"kappa-vs-score", "router-probability"})
       expect_same_files(window.gui(), figure);
   }
@@ -166,7 +166,7 @@ TEST(ExportCommand, WritesAllViewsOfSeveralTraces) {
   choose(window.gui());
   window.gui().figures["gate-active"].chosen.by_expert = true;
   window.gui().exporting.folder = (temp.path() / "all").string();
-  window.gui().exporting.format = FigureFormat::csv;
+  window.gui().exporting.formats = {FigureFormat::csv};
   expect_same_files(window.gui(), "");
 }
 
@@ -176,7 +176,7 @@ TEST(ExportCommand, MakesTheTraceOfARunFirst) {
   Workspace& workspace = window.workspace();
   workspace.open(kSource / "assets" / "d8-kappa");
   window.settle();
-  window.gui().exporting.format = FigureFormat::csv;
+  window.gui().exporting.formats = {FigureFormat::csv};
   for (const char* text : {"-it's \"$HOME\"\n`x` \\ %s κ 漢", "Once upon a time"}) {
     workspace.next_run = {.text = text, .kappa = false, .capacity = false, .window = true};
     workspace.run();

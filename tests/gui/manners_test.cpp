@@ -1,6 +1,9 @@
 // Palette, shortcuts, layouts, history, sizes.
 #include "app/gui/actions.h"
+#include "app/gui/help.h"
 #include "app/gui/layouts.h"
+#include "app/gui/panels.h"
+#include "app/metrics.h"
 #include "tests/gui/gui_test.h"
 
 namespace kappascope::gui::test {
@@ -143,6 +146,53 @@ GUI_TEST(settings_survive_a_restart) {
   IM_CHECK(!driver.gui().settings.dark);
   IM_CHECK_EQ(driver.gui().settings.scale, 1.25);
   IM_CHECK(driver.gui().shown["gate-active"]);
+}
+
+// Rows of the tables are called by numbers: none may meet a column's.
+GUI_TEST(many_documents_have_ids_of_their_own) {
+  for (int i = 0; i < 7; ++i) open_demo(driver);
+  for (const char* model : {"d4-kappa", "d8-kappa"})
+    driver.workspace().open(source_folder() / "assets" / model);
+  IM_CHECK(driver.settle());
+  for (const Panel& panel : panels()) {
+    driver.gui().shown[panel.id] = true;
+    driver.gui().focus = panel.id;
+    IM_CHECK(driver.settle());
+  }
+  driver.gui().focus = "model";
+  IM_CHECK(driver.settle());
+  int compared = 0;
+  for (const OpenTrace& open : driver.workspace().traces()) {
+    if (open.id == driver.workspace().selection().trace) continue;
+    driver.ctx->SetRef("//###model");
+    driver.ctx->ItemClick(("**/$$" + std::to_string(open.id) + "/###compare").c_str());
+    compared += driver.workspace().trace(open.id)->compared;
+  }
+  IM_CHECK_EQ(compared, 6);
+}
+
+GUI_TEST(definitions_are_text) {
+  driver.gui().help = "router_margin";
+  driver.ctx->Yield(3);
+  IM_CHECK(driver.ctx->WindowInfo("//###help").Window != nullptr);
+  for (const std::string_view name : metric_names()) {
+    std::string all;
+    bool heading = false, bold = false;
+    for (const HelpBlock& block : help_blocks(metric_definition(name))) {
+      heading |= block.kind == HelpBlock::Kind::heading;
+      for (const HelpWords& words : block.words) {
+        bold |= words.face == HelpWords::Face::bold;
+        all += words.text;
+      }
+    }
+    IM_CHECK_SILENT(heading && bold);
+    IM_CHECK_SILENT(all.find("**") == std::string::npos && all.find("##") == std::string::npos);
+  }
+  const auto blocks = help_blocks("## a\nb *c* 2 * 3\nd\n- **e:** `f`\n");
+  IM_CHECK_EQ(blocks.size(), std::size_t(3));
+  IM_CHECK_STR_EQ(blocks[1].words[1].text.c_str(), "c");
+  IM_CHECK_STR_EQ(blocks[1].words[2].text.c_str(), " 2 * 3 d");
+  IM_CHECK_STR_EQ(blocks[2].words[0].text.c_str(), "e:");
 }
 
 }  // namespace kappascope::gui::test

@@ -1,6 +1,7 @@
 // Figures and cards: every view, clicks that select, files that are exported.
 #include <imgui_internal.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 #include <map>
@@ -54,13 +55,15 @@ void ask_for_export(Driver& driver, const std::string& figure, FigureFormat form
                     const fs::path& folder) {
   open_export_dialog(driver.gui(), figure);
   driver.ctx->Yield(3);
-  driver.gui().exporting.format = format;
+  driver.gui().exporting.formats = {format};
   driver.gui().exporting.folder = folder.string();
   driver.ctx->Yield(2);
 }
 
-// Presses "Export", which is "Replace" once that was asked, and waits for what comes of it.
+// Presses "Export", which is "Replace" once that was asked, and waits for what comes of it. Not so
+// soon after the last press that both are a double click.
 void confirm_export(Driver& driver) {
+  driver.ctx->SleepNoSkip(2 * ImGui::GetIO().MouseDoubleClickTime, 0.1f);
   driver.ctx->ItemClick("//$FOCUSED/###write");
   IM_CHECK(driver.settle());
 }
@@ -141,6 +144,54 @@ GUI_TEST(each_format_can_be_exported) {
   }
 }
 
+GUI_TEST(a_double_click_on_export_replaces_nothing) {
+  open_demo(driver);
+  const fs::path folder = folder_with(driver, {"kappa-tokens.svg"});
+  ask_for_export(driver, "kappa-tokens", FigureFormat::svg, folder);
+  driver.ctx->MouseMove("//$FOCUSED/###write");
+  driver.ctx->MouseDoubleClick();
+  IM_CHECK(driver.settle());
+  IM_CHECK_STR_EQ(driver.gui().exporting.in_the_way.c_str(), "kappa-tokens.svg");
+  IM_CHECK_STR_EQ(read_file(folder / "kappa-tokens.svg").c_str(), "mine");
+  driver.ctx->PopupCloseAll();
+}
+
+GUI_TEST(several_formats_and_the_tokens_in_sight_are_exported) {
+  open_demo(driver);
+  const fs::path folder = driver.folder / "zoomed";
+  const ImGuiWindow* window = show(driver, "kappa-tokens");
+  driver.ctx->MouseMoveToPos(
+      {window->Pos.x + 0.6f * window->Size.x, window->Pos.y + 0.45f * window->Size.y});
+  driver.ctx->MouseWheelY(6);
+  driver.ctx->Yield(3);
+  // All figures of the trace show the same tokens.
+  const TokenRange seen = tokens_in_sight(driver.gui(), "kappa-tokens");
+  IM_CHECK(!seen.all());
+  show(driver, "loss");
+  IM_CHECK(tokens_in_sight(driver.gui(), "loss") == seen);
+  const AxisSpan loss = driver.gui().figures["loss"].view.x[0];
+  IM_CHECK_LT(loss.high - loss.low, 40.0);
+  ask_for_export(driver, "kappa-tokens", FigureFormat::pdf, folder);
+  driver.ctx->ItemClick("//$FOCUSED/###csv");
+  driver.ctx->ItemClick("//$FOCUSED/###in_sight");
+  confirm_export(driver);
+  IM_CHECK_EQ(files_in(folder).size(), std::size_t(2));
+  std::size_t rows = 0;
+  for (const auto& [name, text] : files_in(folder)) {
+    if (name.ends_with(".csv")) rows = std::size_t(std::count(text.begin(), text.end(), '\n')) - 1;
+  }
+  const auto layers = std::size_t(driver.workspace().current_trace()->layers);
+  IM_CHECK_EQ(rows, layers * std::size_t(seen.last - seen.first + 1));
+  // A figure that is parted zooms by itself.
+  show(driver, "loss");
+  driver.ctx->PopupCloseAll();
+  driver.ctx->ItemClick("//###loss/###linked");
+  driver.gui().figures["loss"].view.fit = true;
+  driver.ctx->Yield(3);
+  IM_CHECK(tokens_in_sight(driver.gui(), "loss").all());
+  IM_CHECK(tokens_in_sight(driver.gui(), "kappa-tokens") == seen);
+}
+
 GUI_TEST(all_views_are_exported_at_once) {
   open_demo(driver);
   const fs::path folder = driver.folder / "all";
@@ -162,6 +213,7 @@ GUI_TEST(a_cancelled_export_of_all_views_changes_nothing) {
   state.style.dpi = 1200;  // each takes much longer than a click
   confirm_export(driver);
   IM_CHECK_STR_EQ(state.in_the_way.c_str(), "loss.png");
+  driver.ctx->SleepNoSkip(2 * ImGui::GetIO().MouseDoubleClickTime, 0.1f);
   driver.ctx->ItemClick("//$FOCUSED/###write");
   for (;;) {
     const auto jobs = driver.workspace().long_jobs().status();
@@ -195,8 +247,9 @@ GUI_TEST(an_export_asks_before_it_replaces) {
   IM_CHECK_STR_EQ(state.in_the_way.c_str(), "");
   confirm_export(driver);
   IM_CHECK_STR_EQ(state.in_the_way.c_str(), "kappa-tokens.svg");
-  driver.ctx->ItemClick("//$FOCUSED/###pdf");  // another file: another question
+  driver.ctx->ItemClick("//$FOCUSED/###pdf");  // other files: another question
   IM_CHECK_STR_EQ(state.in_the_way.c_str(), "");
+  driver.ctx->ItemClick("//$FOCUSED/###svg");
   confirm_export(driver);
   IM_CHECK_STR_EQ(state.in_the_way.c_str(), "kappa-tokens.pdf");
   IM_CHECK(files_in(folder) == before);

@@ -1,0 +1,134 @@
+#include "app/gui/figure_hands.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace kappascope::gui {
+namespace {
+
+constexpr double kDeepestZoom = 1e5;  // of the whole axis
+constexpr double kKeyZoom = 1.5;      // a press of + or −
+
+std::int64_t& part(FigureClick& click, AxisSubject subject) {
+  return subject == AxisSubject::token    ? click.token
+         : subject == AxisSubject::expert ? click.expert
+                                          : click.layer;
+}
+
+}  // namespace
+
+FigureHands::FigureHands(const PreparedFigure& figure, FigureViewState& state)
+    : figure_(figure), state_(state) {
+  if (!state_.tokens) return;
+  for (const Place& at : places(AxisSubject::token)) {
+    const AxisHand one = hand(*at.group, at.panel, at.horizontal);
+    one.span = shared_part(one);
+  }
+}
+
+// Of the shared zoom what there is on this axis; all of it where that is nothing.
+AxisSpan FigureHands::shared_part(const AxisHand& hand) const {
+  const std::optional<AxisSpan>& shared = *state_.tokens;
+  if (!shared || shared->low >= hand.whole.high || shared->high <= hand.whole.low)
+    return hand.whole;
+  return {std::max(hand.whole.low, shared->low), std::min(hand.whole.high, shared->high)};
+}
+
+const FigureAxis& FigureHands::axis(const Place& at) const {
+  const Panel& panel = *at.group->panels[at.panel];
+  return at.horizontal ? panel.x : panel.y;
+}
+
+AxisHand FigureHands::hand(const PanelGroupPlan& group, std::size_t i, bool horizontal) {
+  const Panel* begin = figure_.figure.panels.data();
+  const auto first = static_cast<std::size_t>(group.panels[0] - begin);
+  const bool shared = horizontal ? group.panels[i]->below : group.panels[i]->beside;
+  const AxisPlan& plan = horizontal ? group.x[i] : group.y[i];
+  const FigureAxis& axis = horizontal ? group.panels[i]->x : group.panels[i]->y;
+  const bool log = axis.scale == Scale::log && !state_.linear;
+  const double size = log ? std::log(plan.high / plan.low) : plan.high - plan.low;
+  const double least = axis.scale == Scale::category ? std::min(2.0, size) : size / kDeepestZoom;
+  AxisSpan& span = (horizontal ? state_.x : state_.y)[shared ? first : first + i];
+  return {span, {plan.low, plan.high}, log, least};
+}
+
+std::vector<FigureHands::Place> FigureHands::places(AxisSubject subject) const {
+  std::vector<Place> found;
+  for (const PanelGroupPlan& group : figure_.groups) {
+    for (std::size_t i = 0; i < group.panels.size(); ++i) {
+      for (const bool horizontal : {true, false}) {
+        const Panel& panel = *group.panels[i];
+        if (horizontal ? panel.below : panel.beside) continue;  // the first panel's
+        const Place at{&group, i, horizontal};
+        if (subject == AxisSubject::none || axis(at).subject == subject) found.push_back(at);
+      }
+    }
+  }
+  return found;
+}
+
+void FigureHands::show(AxisSubject subject, std::int64_t position) {
+  for (const Place& at : places(subject)) {
+    AxisHand one = hand(*at.group, at.panel, at.horizontal);
+    if (one.log) continue;
+    const double low = static_cast<double>(position) - 0.5, size = one.span.high - one.span.low;
+    if (low < one.span.low) one.pan((low - one.span.low) / size);
+    if (low + 1 > one.span.high) one.pan((low + 1 - one.span.high) / size);
+  }
+}
+
+std::optional<FigureClick> FigureHands::step(int right, int up, const Selection& selection) {
+  for (const Panel& panel : figure_.figure.panels) {
+    FigureClick click;
+    bool moved = false;
+    for (const bool horizontal : {true, false}) {
+      const FigureAxis& axis = horizontal ? panel.x : panel.y;
+      const int by = horizontal ? right : up;
+      const auto count = static_cast<std::int64_t>(axis.names.size());
+      if (axis.subject == AxisSubject::none || count == 0) continue;
+      const std::int64_t from = selected_position(figure_.figure, axis, selection);
+      if (from < 0 && by == 0) continue;
+      const std::int64_t to = from < 0 ? 0 : std::clamp<std::int64_t>(from + by, 0, count - 1);
+      moved |= by != 0;
+      part(click, axis.subject) =
+          axis.subjects.empty() ? to : axis.subjects[static_cast<std::size_t>(to)];
+      if (by != 0) show(axis.subject, to);
+    }
+    if (!moved) continue;
+    if (click.layer < 0 && click.expert >= 0) click.layer = figure_.figure.layer;
+    return click;
+  }
+  return {};
+}
+
+std::optional<FigureClick> FigureHands::follow(const FigureKeys& keys, const Selection& selection) {
+  if (keys.zoom != 0 || keys.all) {
+    for (const Place& at : places(AxisSubject::none)) {
+      AxisHand one = hand(*at.group, at.panel, at.horizontal);
+      if (keys.all) {
+        one.reset();
+        continue;
+      }
+      const std::int64_t chosen = selected_position(figure_.figure, axis(at), selection);
+      const double share = (double(chosen) - one.span.low) / (one.span.high - one.span.low);
+      const bool seen = chosen >= 0 && !one.log && share > 0 && share < 1;
+      one.zoom(std::pow(kKeyZoom, -keys.zoom), seen ? share : 0.5);
+    }
+  }
+  if (keys.right == 0 && keys.up == 0) return {};
+  return step(keys.right, keys.up, selection);
+}
+
+void FigureHands::share() {
+  if (!state_.tokens) return;
+  for (const Place& at : places(AxisSubject::token)) {
+    const AxisHand one = hand(*at.group, at.panel, at.horizontal);
+    const AxisSpan taken = shared_part(one);
+    if (one.span.low == taken.low && one.span.high == taken.high) continue;
+    const bool all = one.span.low <= one.whole.low && one.span.high >= one.whole.high;
+    *state_.tokens = all ? std::nullopt : std::optional<AxisSpan>(one.span);
+    return;
+  }
+}
+
+}  // namespace kappascope::gui
