@@ -14,6 +14,7 @@
 #include "core/error.h"
 #include "core/stats/summary.h"
 #include "core/trace/npz.h"
+#include "core/trace/output_file.h"
 #include "core/trace/trace.h"
 
 namespace kappascope {
@@ -71,6 +72,8 @@ bool is_ours(const fs::path& path, const fs::path& staged) {
   if (name == "tokens.csv") return ends_hold(path, "token_id");
   if (name == "routing.csv") return ends_hold(path, "expert_index");
   if (name == "summary.json") return ends_hold(path, kSummarySchema);
+  if (name == "batch.json") return ends_hold(path, kBatchSchema);
+  if (name == "index.csv") return first_line(path).starts_with(kIndexHeader);
   // A figure says who made it; its numbers have the columns that we are about to write.
   if (path.extension() == ".csv") return first_line(path) == first_line(staged);
   return ends_hold(path, "kappascope");
@@ -183,6 +186,19 @@ void OutputFolder::publish(const fs::path& subfolder, const std::vector<std::str
     }
   }
   clear();
+}
+
+void OutputFolder::put(const std::string& name, const std::string& text) {
+  if (temporary_) return;
+  const auto held = interrupts_.hold();
+  const fs::path unfinished = staged(name);
+  std::error_code ignored;
+  fs::remove(unfinished, ignored);
+  OutputFile file(unfinished);
+  file.write_at(0, std::as_bytes(std::span(text)));
+  file.finish();
+  if (rename(unfinished.c_str(), (folder_ / name).c_str()) != 0)
+    fail_io(folder_ / name, "cannot put the finished file in its place", errno);
 }
 
 void OutputFolder::clear() {

@@ -37,6 +37,10 @@ class OutputFolder {
   // name may have a folder in front ("figures/loss.svg"). What else is staged is cleared.
   void publish(const std::filesystem::path& subfolder, const std::vector<std::string>& names);
 
+  // Writes a file into the folder itself, in place of the one of that name, also when the user
+  // asked to stop: it says how far a run came.
+  void put(const std::string& name, const std::string& text);
+
   // Removes what is staged, all but model.npz: it fits every text of a run.
   void clear();
 
@@ -54,5 +58,7 @@ class OutputFolder {
 };
 
 inline constexpr const char* kModelFile = "model.npz";
+inline constexpr const char* kIndexHeader = "folder,source,tokens,hash,status,error";  // index.csv
+inline constexpr const char* kBatchSchema = "kappascope.batch/1";                      // batch.json
 
 }  // namespace kappascope

@@ -1,153 +1,62 @@
 // `kappascope run`: texts through a model into traces, tables and a summary.
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <memory>
 
-#include "app/cli/command_line.h"
-#include "app/cli/figure_options.h"
+#include "app/cli/batch_index.h"
+#include "app/cli/batch_progress.h"
 #include "app/cli/interrupts.h"
 #include "app/cli/layer_table.h"
 #include "app/cli/output_folder.h"
+#include "app/cli/run_options.h"
 #include "app/cli/terminal.h"
 #include "app/cli/texts.h"
 #include "app/cli/verbs.h"
 #include "app/run_text.h"
 #include "core/stats/summary.h"
+#include "core/trace/npz.h"
 #include "core/trace/output_file.h"
 #include "core/trace/tables.h"
-#include "core/utf8.h"
 
 namespace kappascope {
 namespace {
 
-constexpr const char* kExamples = R"(
-Examples:
-  kappascope run assets/d8-kappa -p "Once upon a time"
-  kappascope run assets/d8-kappa -f assets/texts/prose.txt -o out
-  kappascope run MODEL -f a.txt -f b.txt -o out --format npz,json
-  kappascope run MODEL --ids ids.json -o out --record gates --layers 3-5
-  kappascope run MODEL -f book.txt -o out --window --kappa off)";
-
-constexpr std::size_t kLongestStem = 200;  // bytes; names of files end at 255
 constexpr const char* kFiguresFolder = "figures";
 
-struct RunOptions {
-  std::string model, output, layers, record = "summary", kappa = "on", format = "npz,csv,json";
-  std::optional<std::int64_t> step;
-  TextOptions text;
-  ComputeOptions compute;
-  FigureOptions figures;
-  bool logits = false, no_capacity = false, window = false, json = false;
-  TalkOptions talk;
-  bool force = false, strict = false;
-
-  std::vector<std::string> formats;  // of `format`
-
-  void add_to(CLI::App& app);
-  void check();
-  bool writes(std::string_view kind) const {
-    return std::find(formats.begin(), formats.end(), kind) != formats.end();
-  }
-  // Files of one text, as asked for.
-  std::vector<std::string> file_names() const;
-  TraceSettings trace_settings(const Model& of, const std::string& command) const;
-};
-
-void RunOptions::add_to(CLI::App& app) {
-  app.add_option("MODEL", model, "model folder or model_NNNNNN.pt")->required();
-  text.add_to(app);
-  app.add_flag("--window", window, "run a text longer than sequence_len in overlapping chunks");
-  app.add_option("-o,--output", output, "folder to write to; without it only the table is printed");
-  app.add_option("--format", format, "files to write")->capture_default_str();
-  figures.add_to(app);
-  app.add_option("--record", record, "summary, or gates: every gate unit too")
-      ->check(CLI::IsMember({"summary", "gates"}))
-      ->capture_default_str();
-  app.add_flag("--logits", logits, "record the output logits [T,V]");
-  app.add_option("--layers", layers, "record only these layers, e.g. 0-3,7")
-      ->check([](const std::string& list) { return list.empty() ? "expected layers" : ""; });
-  app.add_option("--kappa", kappa, "off: every gate runs with κ = 1")
-      ->check(CLI::IsMember({"on", "off"}))
-      ->capture_default_str();
-  app.add_flag("--no-capacity", no_capacity, "no expert drops tokens");
-  app.add_option("--step", step, "training step; the newest unless given")
-      ->check(CLI::NonNegativeNumber);
-  compute.add_to(app);
-  app.add_flag("--json", json, "print the summary as JSON instead of the table");
-  app.add_flag("--force", force, "replace files that kappascope has not written");
-  app.add_flag("--strict", strict, "refuse NaN and infinite weights");
-  talk.add_to(app);
-}
-
-void RunOptions::check() {
-  text.check();
-  figures.check();
-  formats = parse_list("--format", format, {"npz", "csv", "json"});
-  require(!output.empty() || (record == "summary" && !logits), ExitCode::usage, {},
-          "--record gates and --logits write to a folder: give one with -o DIR");
-  require(output.empty() || writes("npz") || (record == "summary" && !logits), ExitCode::usage, {},
-          "--record gates and --logits are kept in trace.npz: --format must name npz");
-  require(text.files.size() <= 999, ExitCode::usage, {}, "-f: expected at most 999 files, found ",
-          text.files.size());
-  compute.check_device();
-}
-
-std::vector<std::string> RunOptions::file_names() const {
-  std::vector<std::string> names;
-  if (writes("npz")) names.push_back("trace.npz");
-  if (writes("csv")) names.insert(names.end(), {"tokens.csv", "routing.csv"});
-  if (writes("json")) names.push_back("summary.json");
-  return names;
-}
-
-TraceSettings RunOptions::trace_settings(const Model& of, const std::string& command) const {
-  TraceSettings settings;
-  settings.kappa = kappa == "on";
-  settings.capacity = !no_capacity;
-  settings.record_gates = record == "gates";
-  settings.record_logits = logits;
-  const std::string all = join_words("0-", of.config.n_layer - 1);
-  settings.layers = parse_layers(layers.empty() ? all : layers, of.config.n_layer);
-  settings.command = command;
-  settings.tool_version = kToolVersion;
-  settings.dtype = compute.dtype;
-  settings.threads = compute.load_options().threads;
-  return settings;
-}
-
-// One text of the command line, read and cut up, or what kept it from being so.
+// One text of the command line, or what kept it from being run.
 struct Job {
-  std::string source;
+  TextItem item;
+  std::string stem;       // of its folder's name
   std::string subfolder;  // of the output folder; "" when there is one text
-  TokenizedText text;
+  std::int64_t tokens = -1;
+  std::uint64_t tokens_to_run = 0;  // repeated context of chunks included
+  std::string hash;
+  bool skipped = false;  // done by an earlier run
   Failure failure;
 };
-
-// NNN-STEM; what a terminal or a file system would not take becomes "_".
-std::string subfolder_name(std::size_t index, const std::string& file) {
-  std::string stem = file == "-" ? "stdin" : std::filesystem::path(file).stem().string();
-  const bool utf8 = is_utf8(stem);
-  for (char& c : stem) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !utf8)) c = '_';
-  }
-  while (stem.size() > kLongestStem || !is_utf8(stem)) stem.pop_back();
-  const std::string number = std::to_string(index + 1);  // 1 to 999
-  return std::string(3 - number.size(), '0') + number + "-" + stem;
-}
 
 double mean_nll(const Json& summary) {
   const Json& mean = summary.at("nll_mean");
   return mean.is_number() ? mean.get<double>() : std::nan("");
 }
 
+// Deflates an archive that is not in its place yet.
+void compress_in_place(const std::filesystem::path& path) {
+  std::filesystem::path packed = path;
+  packed += ".packed";
+  compress_npz(path, packed);
+  std::filesystem::rename(packed, path);
+}
+
 class Run {
  public:
   Run(RunOptions options, const std::string& command)
       : options_(std::move(options)),
+        command_(command),
         terminal_(options_.talk.talk(), interrupts_),
         model_(open_model(options_.model, options_.step)),
-        settings_(options_.trace_settings(model_, command)) {}
+        settings_(options_.trace_settings(model_)) {}
 
   int run() {
     require(model_.config.moe_layers().empty() || model_.config.n_exp <= kMostRecordedExperts,
@@ -156,25 +65,34 @@ class Run {
             " experts in a trace, found ", model_.config.n_exp);
     say_unknown(model_, terminal_);
     prepare_jobs();
+    if (all([](const Job& job) { return bool(job.failure); })) return finish();
     OutputFolder folder(options_.output, options_.force, interrupts_);
+    begin_index(folder);
     for (Job& job : jobs_)
       attempt(job, [&] { folder.check_places(job.subfolder, options_.file_names()); });
     if (options_.writes("npz")) folder.check_places({}, {kModelFile});
-    if (std::all_of(jobs_.begin(), jobs_.end(), [](const Job& job) { return bool(job.failure); }))
-      return finish();
-    load();
-    for (Job& job : jobs_) attempt(job, [&] { run_job(job, folder); });
+    if (index_) folder.check_places({}, {kIndexFile, kBatchFile});
+    save_index();
+    if (!all([](const Job& job) { return job.skipped || job.failure; })) {
+      load();
+      run_jobs(folder);
+    }
     return finish();
   }
 
  private:
-  bool batch() const { return jobs_.size() > 1; }
+  bool batch() const { return options_.text.names_several(); }
+
+  template <typename Test>
+  bool all(Test test) const {
+    return std::all_of(jobs_.begin(), jobs_.end(), test);
+  }
 
   // Work on one text of several: its failure is kept and said, the others go on. Where going on
   // makes no sense, or there is one text only, the error goes up.
   template <typename Work>
   void attempt(Job& job, Work&& work) {
-    if (job.failure) return;
+    if (job.failure || job.skipped) return;
     try {
       interrupts_.check();
       work();
@@ -182,26 +100,82 @@ class Run {
       if (!batch() || error.code() == ExitCode::interrupted) throw;
       job.failure = error.failure();
       terminal_.error(error.what());
+      record(job, TextStatus::failed);
     }
   }
 
   void prepare_jobs() {
-    const TextOptions& words = options_.text;
-    if (!words.files.empty()) {
-      const bool several = words.files.size() > 1;
-      for (std::size_t i = 0; i < words.files.size(); ++i)
-        jobs_.push_back({words.files[i], several ? subfolder_name(i, words.files[i]) : "", {}, {}});
-    } else {
-      jobs_.push_back({words.prompt ? "prompt" : words.ids_file, "", {}, {}});
+    for (TextItem& item : options_.text.list(terminal_)) jobs_.push_back({.item = std::move(item)});
+    tokenizer_ = options_.text.open_tokenizer(model_);
+    for (Job& job : jobs_) {
+      attempt(job, [&] {
+        const TokenizedText text = read(job, &terminal_);
+        job.tokens = std::int64_t(text.tokens.size());
+        job.tokens_to_run = tokens_to_run(text);
+        job.hash = text.document.sha256;
+      });
+      const std::string& file = job.item.file;
+      job.stem = !job.item.id.empty()      ? job.item.id
+                 : is_standard_input(file) ? "stdin"
+                                           : std::filesystem::path(file).stem().string();
     }
-    const std::optional<Tokenizer> tokenizer = words.open_tokenizer(model_);
-    for (Job& job : jobs_) attempt(job, [&] { prepare(job, tokenizer); });
   }
 
-  void prepare(Job& job, const std::optional<Tokenizer>& tokenizer) {
-    job.text = options_.text.read(job.source, tokenizer ? &*tokenizer : nullptr, model_);
-    job.text.document.index = &job - jobs_.data();
-    cut_into_chunks(job.text, model_.config.sequence_len, options_.window, job.source);
+  // Texts are read again when it is their turn: thousands of them need not be in memory together.
+  TokenizedText read(Job& job, Terminal* terminal) {
+    TokenizedText text =
+        options_.text.read(job.item, tokenizer_ ? &*tokenizer_ : nullptr, model_, terminal);
+    const std::string source = job.item.source();
+    text.document.index = &job - jobs_.data();
+    require(job.hash.empty() || job.hash == text.document.sha256, ExitCode::damaged,
+            {.file = source}, "the text changed while the batch ran");
+    cut_into_chunks(text, model_.config.sequence_len, options_.window, source);
+    return text;
+  }
+
+  // Gives every text of a batch its folder, and finds what is done.
+  void begin_index(OutputFolder& folder) {
+    if (!batch()) return;
+    std::vector<IndexRow> rows;
+    for (const Job& job : jobs_)
+      rows.push_back({job.stem, display_text(job.item.source()), job.tokens, job.hash,
+                      job.failure ? TextStatus::failed : TextStatus::pending,
+                      printable(job.failure.message)});
+    if (folder.temporary()) {
+      for (std::size_t i = 0; i < jobs_.size(); ++i)
+        jobs_[i].subfolder = numbered_folder(i, jobs_[i].stem);
+      return;
+    }
+    index_.emplace(folder, command_, options_.identity(model_));
+    for (const std::string& left :
+         index_->begin(std::move(rows), options_.skip_done, options_.force))
+      terminal_.warn(describe({.file = (folder.path() / left).native()},
+                              "results of another batch remain; no row of index.csv names them"));
+    for (std::size_t i = 0; i < jobs_.size(); ++i) {
+      Job& job = jobs_[i];
+      job.subfolder = index_->rows()[i].folder;
+      job.skipped = options_.skip_done && !job.failure && index_->done_before(i) &&
+                    files_exist(folder.path() / job.subfolder);
+      if (job.skipped) record(job, TextStatus::done);
+    }
+  }
+
+  bool files_exist(const std::filesystem::path& folder) const {
+    const std::vector<std::string> names = options_.file_names();
+    return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
+      return std::filesystem::exists(folder / name);
+    });
+  }
+
+  void record(const Job& job, TextStatus status) {
+    if (!index_) return;
+    IndexRow& row = index_->rows()[std::size_t(&job - jobs_.data())];
+    row.status = status;
+    row.error = printable(job.failure.message);
+  }
+
+  void save_index() {
+    if (index_) index_->save();
   }
 
   void load() {
@@ -218,38 +192,65 @@ class Run {
     if (*loaded_->description()) terminal_.debug(loaded_->description());
     settings_.torch_version = engine(load.device).torch_version();
     terminal_.debug(join_words("Torch ", settings_.torch_version, ", ", load.threads, " threads"));
-    std::uint64_t tokens = 0;
-    for (const Job& job : jobs_) tokens += tokens_to_run(job.text);
-    progress_.emplace(terminal_, tokens);
   }
 
-  void run_job(const Job& job, OutputFolder& folder) {
-    folder.clear();
-    const std::filesystem::path trace_path = folder.staged("trace.npz");
-    const std::filesystem::path model_path = folder.staged(kModelFile);
-    record_trace(trace_path, model_, *loaded_, job.text, settings_, *progress_);
-    terminal_.update("write", 0, 1);
-    if (options_.force && !std::filesystem::exists(model_path))
-      write_model_parameters(model_path, model_);
-    Trace trace = open_trace(trace_path);
-    if (!trace.model) {  // none in the output folder, or that of another model
-      write_model_parameters(model_path, model_);
-      trace = open_trace(trace_path);
+  void run_jobs(OutputFolder& folder) {
+    std::uint64_t tokens = 0;
+    for (const Job& job : jobs_) tokens += job.skipped || job.failure ? 0 : job.tokens_to_run;
+    if (batch()) progress_.emplace(terminal_, jobs_.size(), tokens);
+    for (Job& job : jobs_) {
+      const bool waiting = !job.skipped && !job.failure;
+      attempt(job, [&] {
+        if (progress_) progress_->begin(std::size_t(&job - jobs_.data()) + 1, job.item.source());
+        run_job(job, folder);
+        record(job, TextStatus::done);
+        if (progress_) progress_->end(job.tokens, job.tokens_to_run);
+      });
+      if (!waiting) continue;
+      if (job.failure && progress_) progress_->skip(job.tokens_to_run);
+      save_index();
     }
+  }
+
+  void run_job(Job& job, OutputFolder& folder) {
+    folder.clear();
+    const TokenizedText text = read(job, nullptr);
+    const std::filesystem::path trace_path = folder.staged("trace.npz");
+    settings_.command = batch() ? options_.command_of(job.item, job.subfolder) : command_;
+    Progress& sink = progress_ ? static_cast<Progress&>(*progress_) : terminal_;
+    TokenProgress tokens(sink, job.tokens_to_run);
+    record_trace(trace_path, model_, *loaded_, text, settings_, tokens);
+    sink.update("write", 0, 1);
+    const Trace trace = open_with_parameters(folder, trace_path);
     const std::vector<LayerSummary> layers = summarise(trace);
     const Json summary = summary_json(trace, layers);
     write_tables(folder, trace, summary);
     std::vector<std::string> files = options_.file_names();
-    if (options_.writes("npz") && std::filesystem::exists(model_path))
+    if (options_.writes("npz") && std::filesystem::exists(folder.staged(kModelFile)))
       files.insert(files.begin(), kModelFile);
-    const std::vector<std::string> pictures = write_pictures(folder, trace);
+    const std::vector<std::string> pictures = write_pictures(folder, trace, sink);
     folder.check_places(job.subfolder, pictures);
     files.insert(files.end(), pictures.begin(), pictures.end());
-    terminal_.erase();
+    if (options_.compress) compress_in_place(trace_path);
+    if (!progress_) terminal_.erase();
     folder.publish(job.subfolder, files);
     warn_of_older_files(folder, job.subfolder, files);
     warn_of(job, trace, layers);
     report(job, trace, layers, summary);
+  }
+
+  // The trace with the parameters beside it, which are written when the folder has none of them.
+  Trace open_with_parameters(const OutputFolder& folder, const std::filesystem::path& path) {
+    const std::filesystem::path model_path = folder.staged(kModelFile);
+    const auto write = [&] {
+      write_model_parameters(model_path, model_);
+      if (options_.compress) compress_in_place(model_path);
+    };
+    if (options_.force && !std::filesystem::exists(model_path)) write();
+    Trace trace = open_trace(path);
+    if (trace.model) return trace;
+    write();  // none in the output folder, or that of another model
+    return open_trace(path);
   }
 
   void write_tables(const OutputFolder& folder, const Trace& trace, const Json& summary) {
@@ -266,19 +267,19 @@ class Run {
     }
   }
 
-  std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace& trace) {
+  std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace& trace,
+                                          Progress& progress) {
     std::vector<std::string> names;
     if (folder.temporary() || options_.figures.ids == "none") return names;
     const std::filesystem::path place = folder.staged(kFiguresFolder);
     std::filesystem::create_directory(place);
     const Trace* const traces[] = {&trace};
-    for (const std::string& name :
-         write_figures(options_.figures, traces, place, terminal_))
+    for (const std::string& name : write_figures(options_.figures, traces, place, progress))
       names.push_back(join_words(kFiguresFolder, "/", name));
     return names;
   }
 
-  // What another run left beside the files of this one tells of another text.
+  // What another run left beside the files of this one is of another text.
   void warn_of_older_files(const OutputFolder& folder, const std::string& subfolder,
                            const std::vector<std::string>& files) {
     if (folder.temporary()) return;
@@ -299,13 +300,14 @@ class Run {
       ties += layer.near_ties;
       spoilt += layer.nonfinite_tokens;
     }
+    const std::string source = job.item.source();
     const std::string all = join_words(" of ", trace.tokens * trace.layers, " (token, layer) ");
     if (ties > 0)
-      terminal_.warn(describe({.file = job.source},
+      terminal_.warn(describe({.file = source},
                               join_words(ties, all, "choices of experts are near ties (margin < ",
                                          "1e-3): another precision may route them otherwise")));
     if (spoilt > 0)
-      terminal_.warn(describe({.file = job.source},
+      terminal_.warn(describe({.file = source},
                               join_words(spoilt, all, "rows are spoilt by NaN or infinite weights ",
                                          "and left out of the statistics")));
   }
@@ -313,10 +315,7 @@ class Run {
   void report(const Job& job, const Trace& trace, const std::vector<LayerSummary>& layers,
               const Json& summary) {
     if (options_.json) {
-      if (batch())
-        summaries_[job.subfolder] = summary;
-      else
-        summaries_ = summary;
+      summaries_.push_back(summary);
     } else if (!options_.talk.quiet) {
       const std::string title = batch() ? job.subfolder + "\n" : "";
       print(title + layer_table(trace, layers, mean_nll(summary)));
@@ -325,32 +324,52 @@ class Run {
 
   int finish() {
     terminal_.erase();
-    if (!summaries_.is_null()) print(json_text(summaries_));
-    const bool failed =
-        std::any_of(jobs_.begin(), jobs_.end(), [](const Job& job) { return bool(job.failure); });
+    if (options_.json) print(json_text(summaries_));
+    if (batch()) terminal_.say(tally());
+    const bool failed = !all([](const Job& job) { return !job.failure; });
     return int(failed ? ExitCode::some_failed : ExitCode::ok);
   }
 
+  // "298 of 300 texts done, 40 of them before; 2 failed; 81234 tokens in 63.0 s, 1289 tokens/s"
+  std::string tally() const {
+    std::size_t failed = 0, skipped = 0;
+    std::int64_t tokens = 0;
+    for (const Job& job : jobs_) {
+      failed += job.failure ? 1 : 0;
+      skipped += job.skipped ? 1 : 0;
+      if (!job.failure && !job.skipped) tokens += job.tokens;
+    }
+    std::string text = join_words(jobs_.size() - failed, " of ", jobs_.size(), " texts done");
+    if (skipped > 0) text += join_words(", ", skipped, " of them before");
+    if (failed > 0) text += join_words("; ", failed, " failed", index_ ? ", see index.csv" : "");
+    if (progress_ && tokens > 0) {
+      char seconds[32];
+      std::snprintf(seconds, sizeof seconds, "%.1f s", progress_->seconds());
+      text += join_words("; ", tokens, " tokens in ", seconds, ", ",
+                         rate_text(double(tokens), progress_->seconds()));
+    }
+    return text;
+  }
+
   RunOptions options_;
+  std::string command_;
   Interrupts interrupts_;  // before all that takes long or starts threads
   Terminal terminal_;
   Model model_;
   TraceSettings settings_;
+  std::optional<Tokenizer> tokenizer_;
   std::vector<Job> jobs_;
+  std::optional<BatchIndex> index_;        // of several texts and their output folder
   std::unique_ptr<EngineModel> loaded_;    // after model_, which it refers to
-  std::optional<TokenProgress> progress_;  // over the tokens of all texts
-  Json summaries_;
+  std::optional<BatchProgress> progress_;  // of several texts
+  Json summaries_ = Json::array();
 };
 
 }  // namespace
 
 int run_verb(const Arguments& arguments) {
-  CLI::App app("Run texts through a model; record routing, gates and κ", "kappascope run");
-  app.footer(kExamples);
   RunOptions options;
-  options.add_to(app);
-  if (!parse_words(app, arguments.words)) return int(ExitCode::ok);
-  options.check();
+  if (!options.parse(arguments.words)) return int(ExitCode::ok);
   return Run(std::move(options), arguments.command).run();
 }
 

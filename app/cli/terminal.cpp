@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "core/model/model.h"
+#include "core/utf8.h"
 
 namespace kappascope {
 namespace {
@@ -120,6 +121,18 @@ void Terminal::draw(std::string_view stage, double done, double total, double se
   line_open_ = write(STDERR_FILENO, out, std::size_t(shown)) > 0;
 }
 
+void Terminal::show(std::string_view line, bool at_once) {
+  const Clock::time_point now = Clock::now();
+  const double since = std::chrono::duration<double>(now - last_drawn_).count();
+  if (!shown_ || (!at_once && since < kSecondsBetweenDraws)) return;
+  last_drawn_ = now;
+  const auto columns = std::int64_t(terminal_columns() - 1);
+  while (display_width(line) > columns) line.remove_suffix(1);
+  while (!is_utf8(line)) line.remove_suffix(1);
+  const std::string out = join_words("\r", line, "\033[K");
+  line_open_ = write(STDERR_FILENO, out.data(), out.size()) > 0;
+}
+
 void Terminal::erase() noexcept {
   if (!line_open_) return;
   (void)!write(STDERR_FILENO, "\r\033[K", 4);
@@ -135,6 +148,12 @@ void Terminal::warn(std::string_view line) {
   if (talk_ == Talk::quiet) return;
   erase();
   write_line("warning: ", line);
+}
+
+void Terminal::say(std::string_view line) {
+  if (talk_ == Talk::quiet) return;
+  erase();
+  write_line("", line);
 }
 
 void Terminal::debug(std::string_view line) {

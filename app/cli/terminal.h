@@ -50,7 +50,14 @@ class Terminal final : public Progress {
   void error(std::string_view line);  // always
   void warn(std::string_view line);   // not when quiet
   void debug(std::string_view line);  // when verbose
+  void say(std::string_view line);    // what a run did, not when quiet
   void erase() noexcept;
+
+  bool asked_to_stop() const noexcept { return interrupts_.requested(); }
+  bool shows_progress() const noexcept { return shown_; }
+  // A progress line of the caller's, cut to the terminal's width; drawn now, or when the last one
+  // is old enough.
+  void show(std::string_view line, bool at_once);
 
  private:
   using Clock = std::chrono::steady_clock;

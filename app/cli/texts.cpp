@@ -1,38 +1,17 @@
 #include "app/cli/texts.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <array>
-#include <cerrno>
 #include <charconv>
-#include <system_error>
 
+#include "app/cli/terminal.h"
 #include "core/checkpoint/folder.h"
-#include "core/checkpoint/input_file.h"
 #include "core/checkpoint/json.h"
 #include "core/checkpoint/tensor.h"
 
 namespace kappascope {
 namespace {
 
-constexpr std::uint64_t kLongestText = std::uint64_t(256) << 20;
-constexpr const char* kBlanks = " \t\r\n";
-
-std::string read_standard_input() {
-  std::string text;
-  std::array<char, 65536> block;
-  for (;;) {
-    const ssize_t count = read(STDIN_FILENO, block.data(), block.size());
-    if (count < 0 && errno == EINTR) continue;
-    require(count >= 0, ExitCode::io, {.file = "standard input"},
-            std::generic_category().message(errno));
-    if (count == 0) return text;
-    text.append(block.data(), std::size_t(count));
-    require(text.size() <= kLongestText, ExitCode::damaged, {.file = "standard input"},
-            "text too long; expected at most ", kLongestText, " bytes");
-  }
-}
+constexpr std::string_view kBlanks = " \t\r\n";
 
 std::string_view trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kBlanks);
@@ -40,15 +19,14 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
 }
 
-std::vector<std::int64_t> ids_of_json(std::string_view text, const std::string& file) {
-  const Json document = parse_json(text, file);
+std::vector<std::int64_t> ids_of_json(const Json& document, const std::string& source) {
   const bool wrapped = document.is_object() && document.contains("token_id");
   const Json& list = wrapped ? document["token_id"] : document;
-  require(list.is_array(), ExitCode::damaged, {.file = file},
+  require(list.is_array(), ExitCode::damaged, {.file = source},
           "token ids; expected an array or an object with \"token_id\"");
   std::vector<std::int64_t> ids;
   for (const Json& value : list) {
-    require(value.is_number_integer(), ExitCode::damaged, {.file = file}, "token id at position ",
+    require(value.is_number_integer(), ExitCode::damaged, {.file = source}, "token id at position ",
             ids.size(), "; expected an integer, found ", value.dump());
     const bool huge = value.is_number_unsigned() && value.get<std::uint64_t>() > INT64_MAX;
     ids.push_back(huge ? INT64_MAX : value.get<std::int64_t>());  // either is out of range
@@ -56,75 +34,125 @@ std::vector<std::int64_t> ids_of_json(std::string_view text, const std::string& 
   return ids;
 }
 
-std::vector<std::int64_t> ids_of_lines(std::string_view text, const std::string& file) {
+std::vector<std::int64_t> ids_of_lines(std::string_view text, const std::string& source) {
   std::vector<std::int64_t> ids;
-  for (std::int64_t line = 1; !text.empty(); ++line) {
-    const std::size_t end = text.find('\n');
-    const std::string_view word = trimmed(text.substr(0, end));
-    text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-    if (word.empty()) continue;
+  for (const TextLine& line : lines_of(text)) {
+    const std::string_view word = trimmed(text.substr(line.offset, line.length));
     std::int64_t id = 0;
     const auto [stop, error] = std::from_chars(word.data(), word.data() + word.size(), id);
     require(error == std::errc() && stop == word.data() + word.size(), ExitCode::damaged,
-            {.file = file}, "line ", line, "; expected one token id, found '", word.substr(0, 40),
-            "'");
+            {.file = source}, "line ", line.number, "; expected one token id, found '",
+            word.substr(0, 40), "'");
     ids.push_back(id);
   }
   return ids;
 }
 
-// Texts of at most 256 MiB: a file that is longer is refused (damaged) before it is read.
-SourceText read_text(const std::string& file) {
-  if (file == "-") return {"standard input", read_standard_input()};
-  return {file, read_text_file(file, kLongestText)};
-}
-
-// Ids from a file: a JSON array, an object with "token_id" (as `tokens --json` prints), or one a
-// line. Nothing is put in front; bytes are those of `tokenizer` when there is one.
-TokenizedText read_ids(const std::string& file, const Tokenizer* tokenizer, const Model& model,
-                       std::int64_t max_tokens) {
-  const SourceText source = read_text(file);
-  const std::string_view text = trimmed(source.text);
-  const bool json = !text.empty() && (text.front() == '[' || text.front() == '{');
-  const std::vector<std::int64_t> ids =
-      json ? ids_of_json(text, source.source) : ids_of_lines(source.text, source.source);
-  require(!ids.empty(), ExitCode::unsupported, {.file = source.source},
+// Nothing is put in front; bytes are those of `tokenizer` when there is one.
+TokenizedText fed_ids(const std::vector<std::int64_t>& ids, const std::string& source,
+                      const Tokenizer* tokenizer, const Model& model, std::int64_t max_tokens) {
+  require(!ids.empty(), ExitCode::unsupported, {.file = source},
           "expected at least one token id, found none");
   std::vector<Token> tokens;
   std::string decimals;
   for (std::size_t t = 0; t < ids.size(); ++t) {
-    check_id(ids[t], t, model, source.source);
+    check_id(ids[t], t, model, source);
     tokens.push_back({.id = std::int32_t(ids[t])});
     decimals += join_words(t == 0 ? "" : " ", ids[t]);
   }
-  TokenizedText result = with_bytes(std::move(tokens), tokenizer, max_tokens);
-  result.document = {.source = source.source, .sha256 = sha256_hex(decimals)};
-  return result;
+  TokenizedText text = with_bytes(std::move(tokens), tokenizer, max_tokens);
+  text.document = {.source = source, .sha256 = sha256_hex(decimals)};
+  return text;
+}
+
+// The bytes of an item: of the whole file or of its line.
+std::string bytes_of(const TextItem& item) {
+  if (!item.line) return item.kept ? *item.kept : read_input(item.file);
+  if (item.kept) return item.kept->substr(item.line->offset, item.line->length);
+  const auto bytes =
+      InputFile::open(item.file).read(item.line->offset, item.line->length, "a line of the file");
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+// The document of a line, whose "id", a text or an integer, becomes the item's.
+Json parse_line(std::string_view text, TextItem& item) {
+  if (item.line->offset == 0) take_byte_order_mark(text);
+  Json document = parse_json(text, join_words(source_name(item.file), ":", item.line->number));
+  if (!document.is_object() || !document.contains("id")) return document;
+  const Json& id = document["id"];
+  if (id.is_string()) item.id = id.get<std::string>();
+  if (id.is_number_integer()) item.id = id.dump();
+  return document;
+}
+
+bool is_model(const std::string& path) {
+  try {
+    find_checkpoint(path);
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+bool named_json_lines(const std::string& file) {
+  return file.ends_with(".jsonl") || file.ends_with(".ndjson");
 }
 
 }  // namespace
 
+std::string TextItem::source() const {
+  if (file.empty()) return "prompt";
+  if (!line) return source_name(file);
+  return id.empty() ? join_words(source_name(file), ":", line->number)
+                    : join_words(source_name(file), "#", id);
+}
+
 void TextOptions::add_to(CLI::App& app) {
   app.add_option("-p,--prompt", prompt, "the text itself");
-  app.add_option("-f,--file", files, "a UTF-8 file with the text, - for standard input")
-      ->allow_extra_args(false);
-  app.add_option("--ids", ids_file, "a file of token ids instead of a text: JSON or one a line");
-  app.add_option("--max-tokens", max_tokens, "use only the first N tokens (BOS counted)")
+  app.add_option("-f,--file", files,
+                 "UTF-8 files with a text each, or folders of them; - for standard input");
+  app.add_option("--files-from", list_file,
+                 "a list of such files, one per line; - for standard input");
+  app.add_option("--text-field", text_field,
+                 "read .jsonl files as one text per line: the line's field of this name");
+  app.add_option("--ids", ids_files,
+                 "files of token ids instead of texts: JSON or one id per line; in a .jsonl file "
+                 "each line is a text");
+  app.add_option("--max-tokens", max_tokens, "use only the first N tokens of a text (BOS counted)")
       ->check(CLI::Range(std::int64_t(1), std::int64_t(1) << 31));
   app.add_option("--tokenizer", tokenizer_folder, "folder of tokenizer.pkl");
 }
 
+void TextOptions::take_model(std::string& model) {
+  if (!model.empty()) return;
+  for (std::vector<std::string>* values : {&files, &ids_files}) {
+    if (values->size() < 2) continue;
+    const auto found = std::find_if(values->rbegin(), values->rend(), is_model);
+    if (found == values->rend()) continue;
+    model = *found;
+    values->erase(std::prev(found.base()));
+    return;
+  }
+  fail(ExitCode::usage, {}, "MODEL is required: a model folder or a model_NNNNNN.pt");
+}
+
 void TextOptions::check() const {
-  const int kinds = int(prompt.has_value()) + int(!files.empty()) + int(!ids_file.empty());
+  const bool any_files = !files.empty() || !list_file.empty();
+  const int kinds = int(prompt.has_value()) + int(any_files) + int(!ids_files.empty());
   require(kinds == 1, ExitCode::usage, {}, "expected exactly one of -p TEXT, ",
-          "-f FILE and --ids FILE, found ", kinds);
-  require(std::count(files.begin(), files.end(), "-") <= 1, ExitCode::usage, {},
+          "-f FILE (or --files-from LIST) and --ids FILE, found ", kinds);
+  require(text_field.empty() || any_files, ExitCode::usage, {},
+          "--text-field is for -f FILE.jsonl");
+  std::vector<std::string> inputs = files;
+  inputs.insert(inputs.end(), ids_files.begin(), ids_files.end());
+  inputs.push_back(list_file);
+  require(std::count_if(inputs.begin(), inputs.end(), is_standard_input) <= 1, ExitCode::usage, {},
           "-f -: standard input can be read once");
 }
 
 std::optional<Tokenizer> TextOptions::open_tokenizer(const Model& model) const {
   std::optional<std::filesystem::path> path;
-  if (ids_file.empty())
+  if (ids_files.empty())
     path = find_tokenizer(model.files.weights.parent_path(), tokenizer_folder);
   else
     path = tokenizer_if_any(model, tokenizer_folder);
@@ -132,11 +160,104 @@ std::optional<Tokenizer> TextOptions::open_tokenizer(const Model& model) const {
   return Tokenizer::load_tiktoken_pickle(*path);
 }
 
-TokenizedText TextOptions::read(const std::string& source, const Tokenizer* tokenizer,
-                                const Model& model) const {
-  if (!ids_file.empty()) return read_ids(ids_file, tokenizer, model, max_tokens);
-  const SourceText text = prompt ? SourceText{"prompt", *prompt} : read_text(source);
-  return tokenize(text, *tokenizer, model, max_tokens);
+bool TextOptions::has_lines(const std::string& file) const {
+  if (!ids_files.empty()) return named_json_lines(file);
+  // Pipes have no names that tell.
+  return !text_field.empty() && (named_json_lines(file) || !is_regular_file(file));
+}
+
+void TextOptions::add_items(const std::string& file, std::vector<TextItem>& items) const {
+  std::error_code ignored;
+  if (!has_lines(file) || !std::filesystem::exists(file == kStandardInput ? "/" : file, ignored))
+    return items.push_back({file, {}, {}, {}});
+  std::shared_ptr<const std::string> kept;
+  std::vector<TextLine> lines;
+  if (is_regular_file(file)) {
+    lines = lines_of(InputFile::open(file));
+  } else {
+    kept = std::make_shared<const std::string>(read_input(file));
+    lines = lines_of(*kept);
+  }
+  for (const TextLine& line : lines) items.push_back({file, line, {}, kept});
+}
+
+std::vector<TextItem> TextOptions::list(Terminal& terminal) const {
+  std::vector<TextItem> items;
+  if (prompt) return {TextItem{}};
+  std::vector<std::string> given = ids_files.empty() ? files : ids_files;
+  if (!list_file.empty()) {
+    const std::vector<std::string> listed = read_list(list_file);
+    given.insert(given.end(), listed.begin(), listed.end());
+  }
+  bool any_lines = false;
+  for (const std::string& path : given) {
+    std::error_code ignored;
+    const bool folder = ids_files.empty() && std::filesystem::is_directory(path, ignored);
+    for (const std::string& file : folder ? files_below(path) : std::vector{path}) {
+      const std::size_t before = items.size();
+      add_items(file, items);
+      any_lines = any_lines || has_lines(file);
+      if (items.size() == before) terminal.warn(describe({.file = file}, "no line in it"));
+      if (named_json_lines(file) && !has_lines(file))
+        terminal.warn(describe({.file = file},
+                               "JSON Lines, read as one text; --text-field NAME reads each line's "
+                               "field of that name as a text"));
+    }
+  }
+  require(!items.empty(), ExitCode::unsupported,
+          {.file = given.empty() ? list_file : given.front()}, "expected a text, found none in it");
+  require(text_field.empty() || any_lines, ExitCode::usage, {},
+          "--text-field: expected a .jsonl file or a pipe among the texts, found none");
+  return items;
+}
+
+bool TextOptions::names_several() const {
+  const auto several = [this](const std::string& file) {
+    std::error_code ignored;
+    return has_lines(file) || (ids_files.empty() && std::filesystem::is_directory(file, ignored));
+  };
+  const std::vector<std::string>& given = ids_files.empty() ? files : ids_files;
+  return given.size() > 1 || !list_file.empty() || std::any_of(given.begin(), given.end(), several);
+}
+
+TokenizedText TextOptions::read_ids(TextItem& item, std::string_view bytes,
+                                    const Tokenizer* tokenizer, const Model& model) const {
+  std::vector<std::int64_t> ids;
+  take_byte_order_mark(bytes);
+  const std::string_view text = trimmed(bytes);
+  if (item.line)
+    ids = ids_of_json(parse_line(text, item), item.source());
+  else if (text.starts_with('[') || text.starts_with('{'))
+    ids = ids_of_json(parse_json(text, item.source()), item.source());
+  else
+    ids = ids_of_lines(bytes, item.source());
+  return fed_ids(ids, item.source(), tokenizer, model, max_tokens);
+}
+
+TokenizedText TextOptions::read(TextItem& item, const Tokenizer* tokenizer, const Model& model,
+                                Terminal* terminal) const {
+  if (prompt) return tokenize({"prompt", *prompt}, *tokenizer, model, max_tokens);
+  if (!item.line && !item.kept && !is_regular_file(item.file))
+    item.kept = std::make_shared<const std::string>(read_input(item.file));
+  std::string text = bytes_of(item);
+  if (!ids_files.empty()) return read_ids(item, text, tokenizer, model);
+  if (item.line) {
+    const Json document = parse_line(text, item);
+    const bool found =
+        document.is_object() && document.contains(text_field) && document[text_field].is_string();
+    require(found, ExitCode::damaged, {.file = item.source()}, "expected an object with a text \"",
+            text_field, "\", found none");
+    text = document[text_field].get<std::string>();
+  }
+  const std::string source = item.source();
+  std::string_view rest = text;
+  if (terminal && text.empty())
+    terminal->warn(describe({.file = source}, "the text is empty: the model is fed BOS alone"));
+  if (terminal && take_byte_order_mark(rest))
+    terminal->warn(describe({.file = source},
+                            "begins with a byte order mark, which the model is fed as text; "
+                            "`sed '1s/^\\xEF\\xBB\\xBF//'` removes it"));
+  return tokenize({source, std::move(text)}, *tokenizer, model, max_tokens);
 }
 
 }  // namespace kappascope

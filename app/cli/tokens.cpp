@@ -24,7 +24,7 @@ std::string as_json(const TokenizedText& text) {
   return Json{{"token_id", ids}, {"token_bytes_hex", bytes}}.dump() + "\n";
 }
 
-// One row a token: position, id, code points of the text, the token in quotes.
+// One row per token: position, id, code points of the text, the token in quotes.
 std::string as_listing(const TokenizedText& text) {
   std::string listing = bold("position      id  characters  token") + "\n";
   for (std::size_t t = 0; t < text.tokens.size(); ++t) {
@@ -49,24 +49,25 @@ int tokens_verb(const Arguments& arguments) {
   TextOptions words;
   TalkOptions talk;
   bool json = false;
-  app.add_option("MODEL", path, "model folder or model_NNNNNN.pt")->required();
+  app.add_option("MODEL", path, "model folder or model_NNNNNN.pt");
   words.add_to(app);
   app.add_option("--step", step, "training step; the newest unless given")
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--json", json, R"(print {"token_bytes_hex": […], "token_id": […]})");
   talk.add_to(app);
   if (!parse_words(app, arguments.words)) return int(ExitCode::ok);
+  words.take_model(path);
   words.check();
-  require(words.files.size() <= 1, ExitCode::usage, {}, "tokens takes one -f FILE, found ",
-          words.files.size());
 
   Interrupts interrupts;
   Terminal terminal(talk.talk(), interrupts);
   const Model model = open_model(path, step, false);
   say_unknown(model, terminal);
   const std::optional<Tokenizer> tokenizer = words.open_tokenizer(model);
-  const TokenizedText text = words.read(words.files.empty() ? "" : words.files.front(),
-                                        tokenizer ? &*tokenizer : nullptr, model);
+  std::vector<TextItem> items = words.list(terminal);
+  require(items.size() == 1, ExitCode::usage, {}, "tokens takes one text, found ", items.size());
+  const TokenizedText text =
+      words.read(items.front(), tokenizer ? &*tokenizer : nullptr, model, &terminal);
   print(json ? as_json(text) : as_listing(text));
   return int(ExitCode::ok);
 }

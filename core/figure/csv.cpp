@@ -1,10 +1,9 @@
-#include <utf8proc.h>
-
 #include <charconv>
 #include <cmath>
 #include <cstdio>
 #include <span>
 
+#include "core/csv_text.h"
 #include "core/error.h"
 #include "core/figure/render.h"
 #include "core/figure/text.h"
@@ -15,43 +14,8 @@ namespace {
 
 constexpr std::size_t kBlock = 1 << 20;
 
-// What CSV or TeX would take for its own, and what would be unseen or break a line.
-bool must_be_escaped(std::int32_t code) {
-  constexpr std::string_view kTaken = ",\"%#{}^";
-  if (code < 0x80 && kTaken.find(static_cast<char>(code)) != std::string_view::npos) return true;
-  const auto category = utf8proc_category(code);
-  return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF ||
-         category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP;
-}
-
-void put_code(std::string& out, unsigned code) {
-  char text[8];
-  std::snprintf(text, sizeof text, "\\u%04x", code);
-  out += text;
-}
-
-// Text as a JSON string without its quotes, so that a field needs none and holds no line break,
-// comma or character with a meaning in TeX: every reader finds the same fields.
 void put_field(std::string& out, const std::string& field) {
-  std::string_view text = field;
-  while (!text.empty()) {
-    const auto [code, length] = next_code(text);
-    const std::string_view bytes = text.substr(0, length);
-    text.remove_prefix(length);
-    const auto found = std::string_view("\\\n\r\t").find(bytes);
-    if (code < 0) {
-      put_code(out, 0xFFFD);
-    } else if (found != std::string_view::npos) {
-      out += std::string("\\") + "\\nrt"[found];
-    } else if (!must_be_escaped(code)) {
-      out += bytes;
-    } else if (code < 0x10000) {
-      put_code(out, static_cast<unsigned>(code));
-    } else {  // as UTF-16 has it
-      put_code(out, 0xD800 + (static_cast<unsigned>(code - 0x10000) >> 10));
-      put_code(out, 0xDC00 + (static_cast<unsigned>(code - 0x10000) & 0x3FF));
-    }
-  }
+  put_csv_text(out, field);
 }
 
 template <typename Number>

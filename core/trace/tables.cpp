@@ -3,6 +3,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "core/csv_text.h"
 #include "core/trace/output_file.h"
 
 namespace kappascope {
@@ -18,15 +19,9 @@ class CsvWriter {
     end_row();
   }
 
-  // Always in quotes: token texts begin with spaces, hold commas, quotes and line breaks.
   void text(std::string_view value) {
     separate();
-    buffer_ += '"';
-    for (const char unit : value) {
-      if (unit == '"') buffer_ += '"';
-      buffer_ += unit;
-    }
-    buffer_ += '"';
+    put_csv_text(buffer_, value);
   }
 
   void truth(bool value) {
@@ -121,7 +116,8 @@ constexpr Column kRouterColumns[] = {
 };
 
 std::string routing_header() {
-  std::string names = "layer_index,pass_index,token,slot,token_id,expert_index,expert_kept";
+  std::string names =
+      "document,layer_index,pass_index,token,slot,token_id,expert_index,expert_kept";
   for (const Column& column : kSlotColumns) names += join_words(',', column.name);
   for (const Column& column : kRouterColumns) names += join_words(',', column.name);
   return names;
@@ -129,19 +125,29 @@ std::string routing_header() {
 
 std::string tokens_header() {
   std::string names =
-      "token,token_id,char_start,char_end,token_text,token_bytes_hex,nll,target_rank";
+      "document,token,token_id,char_start,char_end,token_text,token_bytes_hex,nll,target_rank";
   for (const char* array : {"top_token_id", "top_token_logprob"}) {
     for (int i = 0; i < kTopTokens; ++i) names += join_words(',', array, '_', i);
   }
   return names;
 }
 
+// Where the text came from; "" in traces that do not say so.
+std::string document_source(const Trace& trace) {
+  const auto document = trace.meta.find("document");
+  if (document == trace.meta.end() || !document->is_object()) return "";
+  const auto source = document->find("source");
+  return source != document->end() && source->is_string() ? source->get<std::string>() : "";
+}
+
 }  // namespace
 
 void write_tokens_csv(const std::filesystem::path& path, const Trace& trace) {
+  const std::string document = document_source(trace);
   CsvWriter csv(path);
   csv.header(tokens_header());
   for (std::size_t t = 0; t < trace.token_id.size(); ++t) {
+    csv.text(document);
     csv.integer(static_cast<std::int64_t>(t));
     csv.integer(trace.token_id[t]);
     csv.index(trace.char_start[t]);
@@ -162,10 +168,12 @@ void write_tokens_csv(const std::filesystem::path& path, const Trace& trace) {
 void write_routing_csv(const std::filesystem::path& path, const Trace& trace) {
   const auto tokens = static_cast<std::size_t>(trace.tokens);
   const auto slots = static_cast<std::size_t>(trace.slots);
+  const std::string document = document_source(trace);
   CsvWriter csv(path);
   csv.header(routing_header());
   for (std::size_t row = 0; row < trace.layer_index.size() * tokens * slots; ++row) {
     const std::size_t cell = row / slots, m = cell / tokens, t = cell % tokens;
+    csv.text(document);
     csv.integer(trace.layer_index[m]);
     csv.integer(trace.pass_index[m]);
     csv.integer(static_cast<std::int64_t>(t));

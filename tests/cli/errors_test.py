@@ -201,9 +201,10 @@ class TextTest(Case):
     def test_files(self):
         self.refused(5, '-f', self.folder / 'nothing', says='nothing')
         self.refused(3, '-f', self.write('bad', b'abc\xff'), says=('offset 3', 'bad'))
-        os.mkfifo(self.folder / 'fifo')
-        self.refused(3, '-f', self.folder / 'fifo', says='fifo')
-        self.refused(3, '-f', self.folder)
+        self.refused(3, '-f', self.write('utf16', 'abc'.encode('utf-16')), says=('UTF-16', 'iconv'))
+        (self.folder / 'empty').mkdir()
+        self.refused(4, '-f', self.folder / 'empty', says='empty')
+        self.refused(5, '--files-from', self.folder / 'nothing', says='nothing')
 
     def test_ids(self):
         for data, code, says in ((b'[1, 2, 2048]', 4, ('position 2', '2048')), (b'5\n-1\n', 4, 'position 1'),

@@ -45,26 +45,28 @@ std::size_t column(const std::vector<std::string>& header, std::string_view name
   return static_cast<std::size_t>(std::find(header.begin(), header.end(), name) - header.begin());
 }
 
-TEST(Tables, TokensAreQuotedAndMissingIsEmpty) {
+TEST(Tables, TokensAreEscapedAndMissingIsEmpty) {
   TempFolder folder;
   TokenizedText text = make_text(6);
   text.bytes[2] = ",\"\r\n";
+  text.document = {.source = "a, b.txt", .sha256 = "00"};
   text.bytes[3] = std::string("\0=1+2", 5);
   record(folder / "t.npz", make_model(), text);
   write_tokens_csv(folder / "tokens.csv", open_trace(folder / "t.npz"));
   const auto rows = parse_csv(read_bytes(folder / "tokens.csv"));
   ASSERT_EQ(rows.size(), 7u);
-  for (const auto& row : rows) EXPECT_EQ(row.size(), 18u);
+  for (const auto& row : rows) EXPECT_EQ(row.size(), 19u);
   const auto field = [&](std::size_t token, std::string_view name) {
     return rows[token + 1][column(rows[0], name)];
   };
   EXPECT_EQ(field(0, "token_text"), "<|bos|>");
+  EXPECT_EQ(field(5, "document"), R"(a\u002c b.txt)");
   EXPECT_EQ(field(0, "nll"), "");
   EXPECT_EQ(field(0, "target_rank"), "");
   EXPECT_EQ(field(0, "char_start"), "");
   EXPECT_EQ(field(1, "token_bytes_hex"), "e2");
-  EXPECT_EQ(field(2, "token_text"), ",\"\r\n");
-  EXPECT_EQ(field(3, "token_text"), "\\x00=1+2");
+  EXPECT_EQ(field(2, "token_text"), R"(\u002c\u0022\r\n)");
+  EXPECT_EQ(field(3, "token_text"), R"(\\x00=1+2)");
   EXPECT_EQ(field(4, "nll"), "0.5");
   EXPECT_EQ(field(4, "token"), "4");
   EXPECT_EQ(field(4, "char_end"), "8");
@@ -83,7 +85,7 @@ TEST(Tables, RoutingReadsBackToTheSameFloats) {
   };
   for (std::size_t i = 0; i + 1 < rows.size(); ++i) {
     const auto field = [&](std::string_view name) { return rows[i + 1][column(rows[0], name)]; };
-    ASSERT_EQ(rows[i + 1].size(), 26u);
+    ASSERT_EQ(rows[i + 1].size(), 27u);
     EXPECT_EQ(field("layer_index"), std::to_string(trace.layer_index[i / 10]));
     EXPECT_EQ(field("pass_index"), std::to_string(trace.pass_index[i / 10]));
     EXPECT_EQ(field("token"), std::to_string(i / 2 % 5));

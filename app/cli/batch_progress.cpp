@@ -1,0 +1,85 @@
+#include "app/cli/batch_progress.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "core/error.h"
+#include "core/tokenizer/tokenizer.h"
+
+namespace kappascope {
+namespace {
+
+constexpr int kBarWidth = 16;
+
+}  // namespace
+
+std::string rate_text(double tokens, double seconds) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.4g tokens/s", tokens / seconds);
+  return text;
+}
+
+std::string duration_text(double seconds) {
+  const long whole = long(std::min(seconds, 1e8) + 0.5);
+  char text[64];
+  if (whole < 3600)
+    std::snprintf(text, sizeof text, "%ld:%02ld", whole / 60, whole % 60);
+  else
+    std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
+  return text;
+}
+
+BatchProgress::BatchProgress(Terminal& terminal, std::size_t texts, std::uint64_t tokens)
+    : terminal_(terminal), texts_(texts), tokens_(tokens) {}
+
+double BatchProgress::seconds() const {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+}
+
+// ", 1289 tokens/s, 0:42 left"; nothing before anything was measured.
+std::string BatchProgress::forecast(std::uint64_t done) const {
+  const double elapsed = seconds();
+  if (done == 0 || elapsed <= 0) return "";
+  const double left = elapsed * double(tokens_ - std::min(done, tokens_)) / double(done);
+  return join_words(", ", rate_text(double(done), elapsed), ", ", duration_text(left), " left");
+}
+
+void BatchProgress::begin(std::size_t text, const std::string& source) {
+  text_ = text;
+  source_ = printable(display_text(source));
+  draw(done_, true);
+}
+
+void BatchProgress::end(std::int64_t text_tokens, std::uint64_t run_tokens) {
+  done_ += run_tokens;
+  if (terminal_.shows_progress()) return;
+  terminal_.say(join_words(text_, " of ", texts_, ": ", source_, ": ", text_tokens,
+                           text_tokens == 1 ? " token" : " tokens", forecast(done_)));
+}
+
+void BatchProgress::skip(std::uint64_t run_tokens) {
+  tokens_ -= std::min(tokens_, run_tokens);
+}
+
+bool BatchProgress::update(std::string_view stage, std::uint64_t done,
+                           std::uint64_t total) noexcept {
+  if (stage == "prefill" && total > 0) {
+    try {
+      draw(done_ + done, false);
+    } catch (...) {  // no memory for a line: the work goes on
+    }
+  }
+  return !terminal_.asked_to_stop();
+}
+
+void BatchProgress::draw(std::uint64_t done, bool at_once) {
+  if (!terminal_.shows_progress()) return;
+  const double share = tokens_ == 0 ? 1 : std::min(1.0, double(done) / double(tokens_));
+  std::string bar(kBarWidth, '.');
+  std::fill_n(bar.begin(), int(share * kBarWidth), '#');
+  terminal_.show(join_words(text_, " of ", texts_, " [", bar, "] ", int(100 * share), " %",
+                            forecast(done), "  ", source_),
+                 at_once);
+}
+
+}  // namespace kappascope

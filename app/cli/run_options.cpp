@@ -1,0 +1,152 @@
+#include "app/cli/run_options.h"
+
+#include <algorithm>
+#include <array>
+
+#include "app/cli/verbs.h"
+#include "app/shell_words.h"
+
+namespace kappascope {
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  kappascope run assets/d8-kappa -p "Once upon a time"
+  kappascope run assets/d8-kappa -f assets/texts/prose.txt -o out
+  kappascope run MODEL -f texts/*.txt -o out --format npz,json --compress
+  kappascope run MODEL -f corpus.jsonl --text-field text -o out --skip-done
+  kappascope run MODEL --ids ids.json -o out --record gates --layers 3-5
+  kappascope run MODEL -f book.txt -o out --window --kappa off)";
+
+// Words that name texts and what becomes of them, not how a text is run.
+constexpr std::array<std::string_view, 11> kNotSettings{
+    "MODEL",  "--prompt", "--file",  "--files-from", "--ids",      "--output",
+    "--json", "--force",  "--quiet", "--verbose",    "--skip-done"};
+
+// The options that were given, with their values, in the order of --help.
+std::vector<std::string> settings_of(const CLI::App& app) {
+  std::vector<std::string> words;
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();
+    const bool left_out =
+        std::find(kNotSettings.begin(), kNotSettings.end(), name) != kNotSettings.end();
+    if (option->count() == 0 || left_out) continue;
+    words.push_back(name);
+    if (option->get_items_expected_max() > 0)
+      words.insert(words.end(), option->results().begin(), option->results().end());
+  }
+  return words;
+}
+
+}  // namespace
+
+bool RunOptions::parse(const std::vector<std::string>& words) {
+  CLI::App app("Run texts through a model; record routing, gates and κ", "kappascope run");
+  app.footer(kExamples);
+  add_to(app);
+  if (!parse_words(app, words)) return false;
+  text.take_model(model);
+  settings = settings_of(app);
+  // Thousands of pictures are drawn for the asking only.
+  if (text.names_several() && app.count("--figures") == 0) figures.ids = "none";
+  check();
+  return true;
+}
+
+void RunOptions::add_to(CLI::App& app) {
+  app.add_option("MODEL", model, "model folder or model_NNNNNN.pt");
+  text.add_to(app);
+  app.add_flag("--window", window, "run a text longer than sequence_len in overlapping chunks");
+  app.add_option("-o,--output", output, "folder to write to; without it only the table is printed");
+  app.add_option("--format", format, "files to write")->capture_default_str();
+  app.add_flag("--compress", compress,
+               "compress trace.npz and model.npz (slower to write and open)");
+  figures.add_to(app);
+  app.add_option("--record", record, "summary, or gates: every gate unit too")
+      ->check(CLI::IsMember({"summary", "gates"}))
+      ->capture_default_str();
+  app.add_flag("--logits", logits, "record the output logits [T,V]");
+  app.add_option("--layers", layers, "record only these layers, e.g. 0-3,7")
+      ->check([](const std::string& list) { return list.empty() ? "expected layers" : ""; });
+  app.add_option("--kappa", kappa, "off: every gate runs with κ = 1")
+      ->check(CLI::IsMember({"on", "off"}))
+      ->capture_default_str();
+  app.add_flag("--no-capacity", no_capacity, "no expert drops tokens");
+  app.add_option("--step", step, "training step; the newest unless given")
+      ->check(CLI::NonNegativeNumber);
+  compute.add_to(app);
+  app.add_flag("--json", json, "print the summaries as one JSON list instead of the tables");
+  app.add_flag("--skip-done", skip_done,
+               "go on with a batch: texts that its index.csv says are done are left as they are");
+  app.add_flag("--force", force,
+               "replace files that kappascope has not written, or another batch's");
+  app.add_flag("--strict", strict, "refuse NaN and infinite weights");
+  talk.add_to(app);
+}
+
+void RunOptions::check() {
+  text.check();
+  figures.check();
+  formats = parse_list("--format", format, {"npz", "csv", "json"});
+  const bool npz_only = record == "gates" || logits || compress;
+  require(!output.empty() || !npz_only, ExitCode::usage, {},
+          "--record gates, --logits and --compress write to a folder: give one with -o DIR");
+  require(output.empty() || writes("npz") || !npz_only, ExitCode::usage, {},
+          "--record gates, --logits and --compress are for trace.npz: --format must name npz");
+  require(!output.empty() || !skip_done, ExitCode::usage, {},
+          "--skip-done needs the folder of the batch: give it with -o DIR");
+  compute.check_device();
+}
+
+bool RunOptions::writes(std::string_view kind) const {
+  return std::find(formats.begin(), formats.end(), kind) != formats.end();
+}
+
+std::vector<std::string> RunOptions::file_names() const {
+  std::vector<std::string> names;
+  if (writes("npz")) names.push_back("trace.npz");
+  if (writes("csv")) names.insert(names.end(), {"tokens.csv", "routing.csv"});
+  if (writes("json")) names.push_back("summary.json");
+  return names;
+}
+
+TraceSettings RunOptions::trace_settings(const Model& of) const {
+  TraceSettings trace;
+  trace.kappa = kappa == "on";
+  trace.capacity = !no_capacity;
+  trace.record_gates = record == "gates";
+  trace.record_logits = logits;
+  const std::string all = join_words("0-", of.config.n_layer - 1);
+  trace.layers = parse_layers(layers.empty() ? all : layers, of.config.n_layer);
+  trace.tool_version = kToolVersion;
+  trace.dtype = compute.dtype;
+  trace.threads = compute.load_options().threads;
+  return trace;
+}
+
+Json RunOptions::identity(const Model& of) const {
+  return {{"config_sha256", of.config_sha256},
+          {"tensor_directory_sha256", of.directory_sha256},
+          {"step", of.files.step},
+          {"layers", trace_settings(of).layers},
+          {"record", record},
+          {"logits", logits},
+          {"kappa", kappa},
+          {"capacity", !no_capacity},
+          {"window", window},
+          {"max_tokens", text.max_tokens},
+          {"tokenizer", display_text(text.tokenizer_folder)},
+          {"dtype", compute.dtype}};
+}
+
+std::string RunOptions::command_of(const TextItem& item, const std::string& folder) const {
+  std::vector<std::string> words{"kappascope", "run", model};
+  words.insert(words.end(), {text.ids_files.empty() ? "-f" : "--ids", item.file});
+  words.insert(words.end(), settings.begin(), settings.end());
+  words.insert(words.end(), {"-o", output + "/" + folder});
+  std::vector<char*> pointers;
+  for (std::string& word : words) pointers.push_back(word.data());
+  return quote_command(int(pointers.size()), pointers.data());
+}
+
+}  // namespace kappascope

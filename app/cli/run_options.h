@@ -1,0 +1,51 @@
+// The words of `kappascope run`.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/cli/command_line.h"
+#include "app/cli/figure_options.h"
+#include "app/cli/terminal.h"
+#include "app/cli/texts.h"
+#include "core/trace/recorder.h"
+
+namespace kappascope {
+
+struct RunOptions {
+  std::string model, output, layers, record = "summary", kappa = "on", format = "npz,csv,json";
+  std::optional<std::int64_t> step;
+  TextOptions text;
+  ComputeOptions compute;
+  FigureOptions figures;
+  bool logits = false, no_capacity = false, window = false, json = false, compress = false;
+  TalkOptions talk;
+  bool force = false, strict = false, skip_done = false;
+
+  std::vector<std::string> formats;   // of `format`
+  std::vector<std::string> settings;  // the words given but those of texts and of the output folder
+
+  // Parses; false when help was asked for and printed. Wrong words, or some that do not go
+  // together: usage.
+  bool parse(const std::vector<std::string>& words);
+
+  bool writes(std::string_view kind) const;
+
+  // Files of one text, as asked for, without figures.
+  std::vector<std::string> file_names() const;
+
+  TraceSettings trace_settings(const Model& of) const;
+
+  // What decides about the numbers of every text: a batch goes on only where it is the same.
+  Json identity(const Model& of) const;
+
+  // The command that runs `item` alone into `folder` of the output folder.
+  std::string command_of(const TextItem& item, const std::string& folder) const;
+
+ private:
+  void add_to(CLI::App& app);
+  void check();
+};
+
+}  // namespace kappascope

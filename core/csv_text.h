@@ -1,0 +1,14 @@
+// Texts in the fields of our CSV files.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace kappascope {
+
+// Appends `text` as a JSON string without its quotes: the field needs none and holds no line break,
+// comma or character with a meaning in TeX, so that every reader finds the same fields. Bytes that
+// are no UTF-8 become U+FFFD.
+void put_csv_text(std::string& out, std::string_view text);
+
+}  // namespace kappascope
