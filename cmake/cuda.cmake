@@ -50,7 +50,17 @@ else()
     elseif(CMAKE_CUDA_COMPILER_VERSION VERSION_LESS 12.8)
       set(cuda_missing "nvcc is ${CMAKE_CUDA_COMPILER_VERSION}; 12.8 or newer is needed")
     else()
-      set(KAPPASCOPE_HAS_CUDA ON)
+      # cuBLAS is the one library whose header we include: of the toolkit, or of the packages beside
+      # Torch, whose compiler package has none.
+      find_path(KAPPASCOPE_CUBLAS_INCLUDE cublas_v2.h
+                HINTS ${CMAKE_CUDA_TOOLKIT_INCLUDE_DIRECTORIES}
+                      "${torch_root}/../nvidia/cu${cuda_major}/include"
+                      "${torch_root}/../nvidia/cublas/include")
+      if(KAPPASCOPE_CUBLAS_INCLUDE)
+        set(KAPPASCOPE_HAS_CUDA ON)
+      else()
+        set(cuda_missing "cublas_v2.h was found neither with the compiler nor beside Torch")
+      endif()
     endif()
   endif()
 endif()
