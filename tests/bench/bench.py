@@ -447,6 +447,36 @@ def p13(bench):
     ours.close()
 
 
+def p15(bench):
+    """Many short texts beside other work that keeps every core busy, over the same run alone."""
+    import signal
+    texts = []
+    for number in range(20):
+        texts += ["-f", bench.folder / f"text-{number}.txt"]
+        texts[-1].write_text(f"The tide number {number} came in and went out again.\n")
+    out = bench.folder / "busy"
+
+    def run(_):
+        shutil.rmtree(out, ignore_errors=True)
+        return process(bench.build / "release/kappascope", "run", ROOT / "assets/d8-kappa", *texts,
+                       "--figures", "none", "-q", "-o", out)[0]
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"])
+              for _ in os.sched_getaffinity(0)]
+    try:
+        def beside(number, wanted):
+            for other in others:
+                other.send_signal(signal.SIGCONT if wanted else signal.SIGSTOP)
+            return run(number)
+        busy, alone = bench.interleave(lambda number: beside(number, True),
+                                       lambda number: beside(number, False))
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    bench.add("P15_busy", [b / a for a, b in zip(alone, busy)], 2.5,
+              "the same run on an idle machine", above=False)
+
+
 def frames(bench):
     """W1: a frame that zooms over 25 million cells against ImPlot's heat map of one million; W2: the
     same frame against one over 250 thousand."""
@@ -560,7 +590,7 @@ def gpu(row):
 
 
 ROWS = {"P1": p1, "P2": p2, "P4": p4, "P5": p5, "P6": p6, "P7": p7, "P8": p8, "P11": p11,
-        "P12": p12, "P13": p13, "W1": frames, "W3": pictures, "growth": growth,
+        "P12": p12, "P13": p13, "P15": p15, "W1": frames, "W3": pictures, "growth": growth,
         **{row: gpu(row) for row in ("G1", "G2", "G3", "G4")}}
 
 
