@@ -39,6 +39,7 @@ void write_line(std::string_view kind, std::string_view line) {
 
 const char* stage_title(std::string_view stage) noexcept {
   if (stage == "load") return "loading weights";
+  if (stage == "read") return "reading texts";
   if (stage == "prefill") return "running";
   return "writing";
 }
@@ -164,6 +165,10 @@ void Terminal::debug(std::string_view line) {
 
 void say_unknown(const Model& model, Terminal& terminal) {
   terminal.debug(join_words("weights ", model.files.weights.string()));
+  for (const std::string& missing : model.files.missing_of_newer)
+    terminal.warn(describe(
+        {.file = (model.files.weights.parent_path() / missing).native()},
+        join_words("is missing: its step is left out, step ", model.files.step, " is used")));
   for (const std::string& field : model.config.unknown_fields)
     terminal.debug(join_words("model_config.", field, " is unknown and not used"));
   for (const std::string& tensor : model.unknown_tensors)

@@ -66,13 +66,14 @@ class Terminal final : public Progress {
   Talk talk_;
   const Interrupts& interrupts_;
   bool shown_ = false;      // a progress line may be shown at all
-  bool line_open_ = false;  // one stands on the terminal now
+  bool line_open_ = false;  // one is on the terminal now
   std::string stage_;
   double stage_first_ = 0;  // steps of the stage that were done when its clock started
   Clock::time_point stage_start_, last_drawn_;
 };
 
-// Debug lines: the weights' file, and what it and its meta hold that is unknown and not used.
+// Debug lines: the weights' file, and what it and its meta hold that is unknown and not used. A
+// warning where a newer step is incomplete.
 void say_unknown(const Model& model, Terminal& terminal);
 
 }  // namespace kappascope

@@ -80,6 +80,18 @@ std::string list_text(const std::vector<std::int64_t>& steps) {
        " is missing");
 }
 
+// The halves that are missing of steps after `step`: still being written, or not copied along.
+std::vector<std::string> missing_halves(const Found& found, std::int64_t step) {
+  std::vector<std::string> missing;
+  for (const std::int64_t newer : found.models)
+    if (newer > step && !holds(found.metas, newer))
+      missing.push_back(numbered("meta_", newer, ".json"));
+  for (const std::int64_t newer : found.metas)
+    if (newer > step && !holds(found.models, newer))
+      missing.push_back(numbered("model_", newer, ".pt"));
+  return missing;
+}
+
 bool is_there(const fs::path& path) {
   std::error_code ignored;
   return fs::exists(path, ignored);
@@ -121,6 +133,7 @@ CheckpointFiles find_checkpoint(const fs::path& path, std::optional<std::int64_t
     fail(ExitCode::io, place, "no checkpoint; expected model_NNNNNN.pt and meta_NNNNNN.json");
   }
   files.step = step.value_or(files.steps.empty() ? 0 : files.steps.back());
+  if (!step) files.missing_of_newer = missing_halves(found, files.step);
   files.weights = folder / numbered("model_", files.step, ".pt");
   files.meta = folder / numbered("meta_", files.step, ".json");
   return files;

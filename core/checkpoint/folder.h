@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "core/error.h"
@@ -15,6 +16,8 @@ struct CheckpointFiles {
   std::filesystem::path meta;     // meta_NNNNNN.json
   std::int64_t step = 0;
   std::vector<std::int64_t> steps;  // every complete pair in the folder, ascending
+  // Where the newest step was taken: names of files of newer ones whose other half is missing.
+  std::vector<std::string> missing_of_newer;  // "meta_000240.json"
 };
 
 // `path` is a model folder or a model_NNNNNN.pt inside one (which then names the step). Without
