@@ -15,39 +15,6 @@ namespace {
 using Face = HelpWords::Face;
 using Kind = HelpBlock::Kind;
 
-struct Mark {
-  std::string_view sign;
-  Face face;
-};
-
-constexpr Mark kMarks[] = {{"**", Face::bold}, {"`", Face::code}, {"*", Face::emphasised}};
-
-void add_words(HelpBlock& block, std::string_view text, Face face) {
-  if (text.empty()) return;
-  if (!block.words.empty() && block.words.back().face == face)
-    block.words.back().text += text;
-  else
-    block.words.push_back({std::string(text), face});
-}
-
-// A pair of marks encloses words, and no space follows the first or precedes the second.
-void read_words(HelpBlock& block, std::string_view text) {
-  for (std::size_t at = 0; at < text.size();) {
-    const Mark* found = nullptr;
-    std::size_t end = 0;
-    for (const Mark& mark : kMarks) {
-      if (found || !text.substr(at).starts_with(mark.sign)) continue;
-      const std::size_t begin = at + mark.sign.size();
-      end = text.find(mark.sign, begin + 1);
-      if (end == std::string_view::npos || text[begin] == ' ' || text[end - 1] == ' ') continue;
-      found = &mark;
-      add_words(block, text.substr(begin, end - begin), mark.face);
-      at = end + mark.sign.size();
-    }
-    if (!found) add_words(block, text.substr(at++, 1), Face::plain);
-  }
-}
-
 ImFont* font_of(const Gui& gui, Kind kind, Face face) {
   if (kind == Kind::heading || face == Face::bold) return gui.fonts.bold;
   return face == Face::code ? gui.fonts.mono : gui.fonts.regular;
@@ -106,33 +73,6 @@ void choose_metric(Gui& gui) {
 }
 
 }  // namespace
-
-std::vector<HelpBlock> help_blocks(std::string_view markdown) {
-  std::vector<HelpBlock> blocks;
-  std::vector<std::string> texts;  // of each block, its lines joined
-  bool open = false;               // the next line goes on with the last block
-  while (!markdown.empty()) {
-    const std::size_t end = std::min(markdown.find('\n'), markdown.size());
-    std::string_view line = markdown.substr(0, end);
-    markdown.remove_prefix(std::min(end + 1, markdown.size()));
-    while (line.starts_with(' ')) line.remove_prefix(1);
-    while (line.ends_with(' ')) line.remove_suffix(1);
-    const bool heading = line.starts_with('#'), item = line.starts_with("- ");
-    if (line.empty()) {
-      open = false;
-    } else if (open && !heading && !item) {
-      texts.back() += " " + std::string(line);
-    } else {
-      while (heading && line.starts_with('#')) line.remove_prefix(1);
-      line.remove_prefix(item ? 2 : std::min(line.find_first_not_of(' '), line.size()));
-      blocks.push_back({heading ? Kind::heading : item ? Kind::item : Kind::paragraph, {}});
-      texts.emplace_back(line);
-      open = !heading;
-    }
-  }
-  for (std::size_t i = 0; i < blocks.size(); ++i) read_words(blocks[i], texts[i]);
-  return blocks;
-}
 
 void draw_help(Gui& gui) {
   if (gui.help.empty()) return;

@@ -1,0 +1,80 @@
+"""Every array, column and key that the program writes is in docs/metrics.md and docs/files.md, and
+`kappascope metrics` knows it."""
+import csv
+import json
+import re
+
+import numpy as np
+
+from harness import MODEL, SOURCE, Case, main
+
+FREE = ('model_config', 'arrays')  # objects whose keys are the checkpoint's, or arrays' own names
+
+
+def keys_of(document):
+    if isinstance(document, dict):
+        for key, value in document.items():
+            yield key
+            if key not in FREE:
+                yield from keys_of(value)
+    elif isinstance(document, list):
+        for value in document:
+            yield from keys_of(value)
+
+
+def in_code(markdown):
+    """What is between backquotes in the tables and lists of a page."""
+    return set(re.findall(r'`([^`]+)`', markdown))
+
+
+class NamesTest(Case):
+    def outputs(self):
+        """Names by the file that has them."""
+        out = self.folder / 'out'
+        text = self.folder / 'text.txt'
+        text.write_text('The tide came in and the tide went out again.')
+        self.run_program('run', MODEL, '-f', text, text, '-o', out, '-q', '--record', 'gates', '--logits', '--figures',
+                         'all', '--figure-format', 'csv')
+        self.run_program('plot', out / '001-text', '--by-expert', '--figure-format', 'csv', '-o', out / 'by-expert')
+        names = {}
+        for path in sorted(out.rglob('*')):
+            if path.suffix == '.csv':
+                with open(path, newline='', encoding='utf-8') as file:
+                    names[path] = next(csv.reader(file))
+            elif path.suffix == '.json':
+                names[path] = list(keys_of(json.loads(path.read_text())))
+            elif path.suffix == '.npz':
+                archive = np.load(path, allow_pickle=False)
+                names[path] = archive.files + list(keys_of(json.loads(str(archive['kappascope_meta']))))
+        return names
+
+    def test_all_are_documented(self):
+        known = self.run_program('metrics')[0].split('\n')
+        self.assertEqual(len(known), len(set(known)))
+        files = in_code((SOURCE / 'docs' / 'files.md').read_text())
+        spread = {f'kappa_{of}_{part}' for of in ('scale', 'bias', 'at_median_input')
+                  for part in ('min', 'p05', 'p25', 'p50', 'p75', 'p95', 'max', 'mean')}
+        outputs = self.outputs()
+        self.assertLess(25, len(outputs))
+        for path, names in outputs.items():
+            with self.subTest(file=path.name):
+                self.assertEqual(set(names) - set(known), set())
+                if path.suffix == '.npz':
+                    names = np.load(path).files
+                if path.name != 'batch.json':
+                    self.assertEqual(set(names) - files - spread, set())
+
+    def test_metrics_prints_text(self):
+        for name in self.run_program('metrics')[0].split():
+            if len(name) % 7 and name != 'kappa_p05':
+                continue
+            text = self.run_program('metrics', name)[0]
+            self.assertIn(name, text.splitlines()[0])
+            self.assertIn('Unit and range:', text)
+            self.assertNotRegex(text, r'\*\*|^#|`')
+            self.assertLessEqual(max(map(len, text.splitlines()[1:])), 80)
+        self.assertIn('kappa_nonsense', self.run_program('metrics', 'kappa_nonsense', code=2)[1])
+
+
+if __name__ == '__main__':
+    main()
