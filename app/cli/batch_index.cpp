@@ -170,8 +170,8 @@ std::vector<std::string> BatchIndex::begin(std::vector<IndexRow> rows, bool addi
   done_before_.assign(rows_.size(), false);
   for (std::size_t i = 0; i < rows_.size(); ++i) {
     IndexRow& row = rows_[i];
-    const auto found = by_source.find(row.source);
-    if (found == by_source.end()) {
+    const auto found = by_source.lower_bound(row.source);  // the first of several
+    if (found == by_source.end() || found->first != row.source) {
       const std::string stem = row.folder;
       row.folder = numbered_folder(earlier_.empty() ? i : numbers++, stem);
       continue;
@@ -196,7 +196,15 @@ void BatchIndex::save() {
     folder_.put(kBatchFile, json_text(batch));
     saved_batch_ = true;
   }
+  const auto start = std::chrono::steady_clock::now();
   folder_.put(kIndexFile, csv_of(rows_));
+  last_save_ = std::chrono::steady_clock::now();
+  save_cost_ = last_save_ - start;
+}
+
+void BatchIndex::save_soon() {
+  constexpr int kWorkPerSave = 30;
+  if (std::chrono::steady_clock::now() - last_save_ >= kWorkPerSave * save_cost_) save();
 }
 
 }  // namespace kappascope

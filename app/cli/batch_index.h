@@ -2,6 +2,7 @@
 // batch.json, the command and the settings that all texts share.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -43,6 +44,10 @@ class BatchIndex {
   // Puts both files in their places.
   void save();
 
+  // The same after each of many texts: not when the last time is so near that writing the rows of
+  // all texts would be a good part of the work.
+  void save_soon();
+
  private:
   std::string difference(const std::vector<IndexRow>& rows, bool adding) const;
 
@@ -52,6 +57,8 @@ class BatchIndex {
   std::vector<IndexRow> earlier_, rows_;
   std::vector<bool> done_before_;
   bool saved_batch_ = false;
+  std::chrono::steady_clock::time_point last_save_;
+  std::chrono::steady_clock::duration save_cost_{};
 };
 
 // The name of text `index` (from 0) of a batch: NNN-STEM. What a terminal or a file system would

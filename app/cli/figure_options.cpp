@@ -24,7 +24,9 @@ std::vector<FigureFormat> parsed_formats(const std::string& text) {
 }  // namespace
 
 void FigureOptions::add_to(CLI::App& app) {
-  app.add_option("--figures", ids, "all, none, or ids of figures: loss,kappa-depth")
+  app.add_option(
+         "--figures", ids,
+         "all, none, or ids of figures: loss,kappa-depth; none for several texts unless given")
       ->capture_default_str();
   app.add_option("--figure-format", formats, "any of svg, pdf, png, csv")->capture_default_str();
 }

@@ -16,7 +16,7 @@ namespace kappascope {
 class OutputFolder {
  public:
   // Makes `folder` and its parents where missing. Another process writes there: locked. A
-  // temporary one (`folder` empty) lies where the system keeps such files and publishes nothing.
+  // temporary one (`folder` empty) is where the system keeps such files and publishes nothing.
   OutputFolder(const std::filesystem::path& folder, bool force, Interrupts& interrupts);
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;
@@ -28,7 +28,7 @@ class OutputFolder {
   // The name under which a file is made; it must not exist yet.
   std::filesystem::path staged(std::string_view name) const { return staging_ / name; }
 
-  // Refuses (io), before anything is published, what stands in a file's place: a file of the same
+  // Refuses (io), before anything is published, what is in a file's place: a file of the same
   // name that is no output of ours, unless `force`; a folder always. `subfolder` may be empty.
   void check_places(const std::filesystem::path& subfolder,
                     const std::vector<std::string>& names) const;

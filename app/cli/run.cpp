@@ -10,6 +10,7 @@
 #include "app/cli/layer_table.h"
 #include "app/cli/output_folder.h"
 #include "app/cli/run_options.h"
+#include "app/cli/run_warnings.h"
 #include "app/cli/terminal.h"
 #include "app/cli/texts.h"
 #include "app/cli/verbs.h"
@@ -32,7 +33,7 @@ struct Job {
   std::int64_t tokens = -1;
   std::uint64_t tokens_to_run = 0;  // repeated context of chunks included
   std::string hash;
-  bool skipped = false;  // done by an earlier run
+  bool done = false, skipped = false;  // by this run, by an earlier one
   Failure failure;
 };
 
@@ -73,10 +74,7 @@ class Run {
     if (options_.writes("npz")) folder.check_places({}, {kModelFile});
     if (index_) folder.check_places({}, {kIndexFile, kBatchFile});
     save_index();
-    if (!all([](const Job& job) { return job.skipped || job.failure; })) {
-      load();
-      run_jobs(folder);
-    }
+    if (!all([](const Job& job) { return job.skipped || job.failure; })) run_in(folder);
     return finish();
   }
 
@@ -108,6 +106,7 @@ class Run {
     for (TextItem& item : options_.text.list(terminal_)) jobs_.push_back({.item = std::move(item)});
     tokenizer_ = options_.text.open_tokenizer(model_);
     for (Job& job : jobs_) {
+      if (batch()) terminal_.update("read", std::uint64_t(&job - jobs_.data()), jobs_.size());
       attempt(job, [&] {
         const TokenizedText text = read(job, &terminal_);
         job.tokens = std::int64_t(text.tokens.size());
@@ -147,10 +146,13 @@ class Run {
       return;
     }
     index_.emplace(folder, command_, options_.identity(model_));
-    for (const std::string& left :
-         index_->begin(std::move(rows), options_.skip_done, options_.force))
-      terminal_.warn(describe({.file = (folder.path() / left).native()},
-                              "results of another batch remain; no row of index.csv names them"));
+    const std::vector<std::string> left =
+        index_->begin(std::move(rows), options_.skip_done, options_.force);
+    if (!left.empty())
+      terminal_.warn(describe({.file = (folder.path() / left.front()).native()},
+                              join_words("results of another batch remain here",
+                                         left.size() > 1 ? " and in others" : "", " (", left.size(),
+                                         " in all); index.csv does not name them")));
     for (std::size_t i = 0; i < jobs_.size(); ++i) {
       Job& job = jobs_[i];
       job.subfolder = index_->rows()[i].folder;
@@ -178,6 +180,20 @@ class Run {
     if (index_) index_->save();
   }
 
+  // Whatever ends it, the index says how far it came.
+  void run_in(OutputFolder& folder) {
+    try {
+      load();
+      run_jobs(folder);
+    } catch (const Error& error) {
+      save_index();
+      if (index_ && error.code() == ExitCode::interrupted)
+        terminal_.say(tally() + "; the same command with --skip-done goes on");
+      throw;
+    }
+    save_index();
+  }
+
   void load() {
     LoadOptions load = options_.compute.load_options();
     std::string note;
@@ -203,12 +219,13 @@ class Run {
       attempt(job, [&] {
         if (progress_) progress_->begin(std::size_t(&job - jobs_.data()) + 1, job.item.source());
         run_job(job, folder);
+        job.done = true;
         record(job, TextStatus::done);
         if (progress_) progress_->end(job.tokens, job.tokens_to_run);
       });
       if (!waiting) continue;
       if (job.failure && progress_) progress_->skip(job.tokens_to_run);
-      save_index();
+      if (index_) index_->save_soon();
     }
   }
 
@@ -235,7 +252,8 @@ class Run {
     if (!progress_) terminal_.erase();
     folder.publish(job.subfolder, files);
     warn_of_older_files(folder, job.subfolder, files);
-    warn_of(job, trace, layers);
+    for (const std::string& warning : trace_warnings(trace, layers))
+      terminal_.warn(describe({.file = job.item.source()}, warning));
     report(job, trace, layers, summary);
   }
 
@@ -294,24 +312,6 @@ class Run {
           describe({.file = folder.path().native()}, older + " there: of an earlier run"));
   }
 
-  void warn_of(const Job& job, const Trace& trace, const std::vector<LayerSummary>& layers) {
-    std::int64_t ties = 0, spoilt = 0;
-    for (const LayerSummary& layer : layers) {
-      ties += layer.near_ties;
-      spoilt += layer.nonfinite_tokens;
-    }
-    const std::string source = job.item.source();
-    const std::string all = join_words(" of ", trace.tokens * trace.layers, " (token, layer) ");
-    if (ties > 0)
-      terminal_.warn(describe({.file = source},
-                              join_words(ties, all, "choices of experts are near ties (margin < ",
-                                         "1e-3): another precision may route them otherwise")));
-    if (spoilt > 0)
-      terminal_.warn(describe({.file = source},
-                              join_words(spoilt, all, "rows are spoilt by NaN or infinite weights ",
-                                         "and left out of the statistics")));
-  }
-
   void report(const Job& job, const Trace& trace, const std::vector<LayerSummary>& layers,
               const Json& summary) {
     if (options_.json) {
@@ -332,14 +332,15 @@ class Run {
 
   // "298 of 300 texts done, 40 of them before; 2 failed; 81234 tokens in 63.0 s, 1289 tokens/s"
   std::string tally() const {
-    std::size_t failed = 0, skipped = 0;
+    std::size_t done = 0, failed = 0, skipped = 0;
     std::int64_t tokens = 0;
     for (const Job& job : jobs_) {
       failed += job.failure ? 1 : 0;
       skipped += job.skipped ? 1 : 0;
-      if (!job.failure && !job.skipped) tokens += job.tokens;
+      done += job.done || job.skipped ? 1 : 0;
+      if (job.done) tokens += job.tokens;
     }
-    std::string text = join_words(jobs_.size() - failed, " of ", jobs_.size(), " texts done");
+    std::string text = join_words(done, " of ", jobs_.size(), " texts done");
     if (skipped > 0) text += join_words(", ", skipped, " of them before");
     if (failed > 0) text += join_words("; ", failed, " failed", index_ ? ", see index.csv" : "");
     if (progress_ && tokens > 0) {

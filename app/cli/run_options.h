@@ -40,7 +40,7 @@ struct RunOptions {
   // What decides about the numbers of every text: a batch goes on only where it is the same.
   Json identity(const Model& of) const;
 
-  // The command that runs `item` alone into `folder` of the output folder.
+  // The command for the file of `item` alone, into `folder` of the output folder.
   std::string command_of(const TextItem& item, const std::string& folder) const;
 
  private:

@@ -162,7 +162,7 @@ std::optional<Tokenizer> TextOptions::open_tokenizer(const Model& model) const {
 
 bool TextOptions::has_lines(const std::string& file) const {
   if (!ids_files.empty()) return named_json_lines(file);
-  // Pipes have no names that tell.
+  // The name of a pipe does not say.
   return !text_field.empty() && (named_json_lines(file) || !is_regular_file(file));
 }
 

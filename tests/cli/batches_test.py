@@ -119,8 +119,9 @@ class IndexTest(BatchCase):
         self.wait_for(lambda: (self.folder / 'out' / 'index.csv').exists() and
                       self.index()[0]['status'] == 'done')
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=30)
+        err = process.communicate(timeout=30)[1].decode()
         self.assertEqual(process.returncode, 130)
+        self.assertIn('1 of 3 texts done', err)
         self.assertEqual([row['status'] for row in self.index()], ['done', 'pending', 'pending'])
         self.assertTrue(all(row['hash'] for row in self.index()))
         first = self.folder / 'out' / self.index()[0]['folder'] / 'trace.npz'
@@ -247,6 +248,20 @@ class InputTest(BatchCase):
         self.run_into('out', '-f', fifo, '--figures', 'none')
         feeder.join()
         self.assertEqual(meta_of(self.folder / 'out')['document']['sha256'], sha256(b'The sea'))
+
+
+class NewerStepTest(BatchCase):
+    def test_a_newer_step_without_its_other_half(self):
+        for name, missing in (('model_004000.pt', 'meta_004000.json'), ('meta_004001.json', 'model_004001.pt')):
+            model = self.copy_model(name)
+            (model / name).write_bytes(b'')
+            for words in (('info', model), ('run', model, '-p', 'a'), ('tokens', model, '-p', 'a')):
+                with self.subTest(words=words):
+                    err = self.run_program(*words)[1]
+                    self.assertIn('warning: ', err)
+                    self.assertIn(missing, err)
+                    self.assertIn('step 3600 is used', err)
+            self.assertEqual(self.run_program('info', model, '--step', 3600)[1], '')
 
 
 class ReportTest(BatchCase):
