@@ -252,6 +252,9 @@ class Run {
     if (!progress_) terminal_.erase();
     folder.publish(job.subfolder, files);
     warn_of_older_files(folder, job.subfolder, files);
+    ties_.add(trace, layers);
+    if (!batch() && !ties_.text().empty())
+      terminal_.warn(describe({.file = job.item.source()}, ties_.text()));
     for (const std::string& warning : trace_warnings(trace, layers))
       terminal_.warn(describe({.file = job.item.source()}, warning));
     report(job, trace, layers, summary);
@@ -325,6 +328,7 @@ class Run {
   int finish() {
     terminal_.erase();
     if (options_.json) print(json_text(summaries_));
+    if (batch() && !ties_.text().empty()) terminal_.warn(ties_.text());
     if (batch()) terminal_.say(tally());
     const bool failed = !all([](const Job& job) { return !job.failure; });
     return int(failed ? ExitCode::some_failed : ExitCode::ok);
@@ -363,6 +367,7 @@ class Run {
   std::optional<BatchIndex> index_;        // of several texts and their output folder
   std::unique_ptr<EngineModel> loaded_;    // after model_, which it refers to
   std::optional<BatchProgress> progress_;  // of several texts
+  NearTies ties_;                          // of all texts
   Json summaries_ = Json::array();
 };
 

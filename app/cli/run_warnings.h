@@ -1,6 +1,7 @@
 // What a reader of a run's numbers should know of them.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -9,7 +10,15 @@
 
 namespace kappascope {
 
-// One line each; none where all is well.
+// Choices of experts so close that another precision may make them otherwise.
+struct NearTies {
+  std::int64_t ties = 0, choices = 0, texts = 0;  // texts: those with any
+
+  void add(const Trace& trace, const std::vector<LayerSummary>& layers);
+  std::string text() const;  // one line; "" without any
+};
+
+// What else there is to warn of, one line each; none where all is well.
 std::vector<std::string> trace_warnings(const Trace& trace,
                                         const std::vector<LayerSummary>& layers);
 

@@ -291,6 +291,9 @@ class ReportTest(BatchCase):
         for i, text in enumerate(texts):
             self.assertRegex(lines[i], f'{i + 1} of 3: {re.escape(str(text))}: [0-9]+ tokens, .* tokens/s, [0-9:]+ left')
         self.assertRegex(lines[3], r'3 of 3 texts done; [0-9]+ tokens in [0-9.]+ s, .* tokens/s')
+        err = self.run_into('ties', '-f', TEXTS / 'prose.txt', TEXTS / 'prose.txt')[1].splitlines()
+        self.assertEqual([line for line in err if 'near ties' in line], [err[2]], err)  # once for all
+        self.assertEqual(len(err), 4, err)
         self.assertEqual(self.run_into('quiet', '-f', *texts, '-q'), ('', ''))
         shown = self.on_terminal('-f', *texts)
         self.assertRegex(shown, r'\r2 of 3 \[#*\.*\] [0-9]+ %, .* tokens/s, [0-9:]+ left')
