@@ -8,7 +8,8 @@ import numpy as np
 
 from harness import MODEL, SOURCE, Case, main
 
-FREE = ('model_config', 'arrays')  # objects whose keys are the checkpoint's, or arrays' own names
+# Objects whose keys are the checkpoint's, or the names of arrays, parts and types.
+FREE = ('model_config', 'arrays', 'parts', 'tensors_of_dtype')
 
 
 def keys_of(document):
@@ -46,6 +47,7 @@ class NamesTest(Case):
             elif path.suffix == '.npz':
                 archive = np.load(path, allow_pickle=False)
                 names[path] = archive.files + list(keys_of(json.loads(str(archive['kappascope_meta']))))
+        names[out / 'info.json'] = list(keys_of(json.loads(self.run_program('info', MODEL, '--json')[0])))
         return names
 
     def test_all_are_documented(self):
