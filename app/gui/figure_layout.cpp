@@ -33,8 +33,7 @@ class GroupLayout {
       one.plot.y = sights[i].y;
       place_.panels.push_back(std::move(one));
     }
-    has_bar_ = group_.scale && group_.scale->kind != ColourKind::categorical &&
-               group_.colours->any_value();
+    has_bar_ = group_.scale && group_.scale->has_bar() && group_.colours->any_value();
   }
 
   GroupPlace run() {

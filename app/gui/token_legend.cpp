@@ -111,7 +111,7 @@ void draw_token_legend(Gui& gui) {
   const std::string unit = scale.unit.empty() ? "" : " (" + scale.unit + ")";
   line.words((scale.label.empty() ? colours.of->name : scale.label) + unit, gui.theme->text);
   if (!map.any_value() && !map.any_under()) return line.quiet("not recorded in this trace");
-  if (scale.kind == ColourKind::categorical) {
+  if (!scale.has_bar()) {
     for (std::size_t i = 0; i < scale.names.size(); ++i)
       line.swatch(colour32(palette_colour(int(i))), scale.names[i]);
     if (map.any_under()) line.swatch(colour32(map.under_colour()), scale.rest);

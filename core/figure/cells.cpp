@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/figure/parts.h"
 #include "core/figure/png.h"
 
 namespace kappascope {
@@ -31,9 +32,10 @@ class PixelSource {
     const std::int64_t first_row = (rows() - 1 - row) * blocks_.rows;
     const std::int64_t first_column = column * blocks_.columns;
     if (blocks_.rows == 1 && blocks_.columns == 1) return colours_(cell(first_row, first_column));
-    return map_.colours.kind == ColourKind::categorical
-               ? block<FrequentBlock>(first_row, first_column)
-               : block<MeanBlock>(first_row, first_column);
+    if (map_.colours.kind != ColourKind::categorical)
+      return block<MeanBlock>(first_row, first_column);
+    return map_.colours.has_bar() ? block<ManyBlock>(first_row, first_column)
+                                  : block<FewBlock>(first_row, first_column);
   }
 
  private:
@@ -94,8 +96,9 @@ Blocks blocks_for(const HeatMap& map, const Box& plot, double finest) {
   return {needed(map.rows, plot.height), needed(map.columns, plot.width)};
 }
 
-std::string draw_picture(Painter& painter, const HeatMap& map, const ColourMap& colours,
+std::string draw_picture(Painter& painter, const Panel& panel, const ColourMap& colours,
                          const Box& plot, double finest, std::size_t most) {
+  const HeatMap& map = panel.heat_map[0];
   const ColourIndexer indexer(colours);
   Blocks blocks = blocks_for(map, plot, finest);
   std::vector<Tile> tiles;
@@ -122,7 +125,7 @@ std::string draw_picture(Painter& painter, const HeatMap& map, const ColourMap& 
                   row_height * static_cast<double>(tile.rows)};
     painter.add(SceneImage{box, std::move(tile.png), clip});
   }
-  return block_note(map, blocks.rows, blocks.columns);
+  return block_note(panel, blocks.rows, blocks.columns);
 }
 
 Box cell_box(const HeatMap& map, const Box& plot, std::int64_t row, std::int64_t column) {
@@ -134,12 +137,20 @@ Box cell_box(const HeatMap& map, const Box& plot, std::int64_t row, std::int64_t
 
 }  // namespace
 
-std::string block_note(const HeatMap& map, std::int64_t rows, std::int64_t columns) {
+std::string block_note(const Panel& panel, std::int64_t rows, std::int64_t columns) {
   if (rows == 1 && columns == 1) return "";
-  return "Each pixel is the " +
-         std::string(map.colours.kind == ColourKind::categorical ? "most frequent value" : "mean") +
-         " of " + std::to_string(rows) + " × " + std::to_string(columns) +
-         " cells (rows × columns); the CSV has them all.";
+  const auto cells = [](const FigureAxis& axis, std::int64_t count) {
+    const char* name = axis.subject == AxisSubject::token            ? " tokens"
+                       : axis.subject == AxisSubject::expert         ? " experts"
+                       : axis.subject == AxisSubject::recorded_layer ? " layers"
+                                                                     : " cells";
+    return count_text(count) + name;
+  };
+  const bool named = panel.heat_map[0].colours.kind == ColourKind::categorical;
+  std::string text = std::string("Zoomed out: ") + (named ? "most frequent" : "mean") + " of ";
+  if (columns > 1) text += cells(panel.x, columns) + " a column";
+  if (rows > 1) text += (columns > 1 ? ", of " : "") + cells(panel.y, rows) + " a row";
+  return text + "; the CSV has every value.";
 }
 
 ScenePath hatch(const Box& box) {
@@ -165,13 +176,19 @@ ColourMap::ColourMap(const ColourScale& scale, const std::vector<float>& values)
   }
   const double seen_low = low, seen_high = high;
   if (!any_value_) low = high = scale.log ? 1 : 0;
-  const double centre = scale.log ? std::log(scale.centre) : scale.centre;
+  const double centre = place(scale.centre);
   if (scale.kind == ColourKind::diverging) {
-    const auto place = [&](double v) { return scale.log ? std::log(v) : v; };
     double reach = std::max(std::abs(place(low) - centre), std::abs(place(high) - centre));
     if (!(reach > 0) || !any_value_) reach = scale.log ? std::log(1.1) : 0.1;
     low = scale.log ? std::exp(centre - reach) : centre - reach;
     high = scale.log ? std::exp(centre + reach) : centre + reach;
+    if (any_value_ && std::isfinite(scale.most)) {
+      high = std::min(high, std::max(scale.most, seen_high));
+    }
+  }
+  if (many()) {
+    low = 0;
+    high = static_cast<double>(scale.names.size() - 1);
   }
   low_ = std::isfinite(scale.low) ? scale.low : low;
   high_ = std::isfinite(scale.high) ? scale.high : high;
@@ -180,8 +197,21 @@ ColourMap::ColourMap(const ColourScale& scale, const std::vector<float>& values)
     high_ = scale.log ? low_ * 1.1 : low_ + space;
     low_ = scale.log ? low_ / 1.1 : low_ - space;
   }
+  reach_ = std::max(std::abs(place(low_) - centre), std::abs(place(high_) - centre));
   any_beyond_ =
       any_value_ && (seen_low < low_ * (1 - 1e-6) - 1e-12 || seen_high > high_ * (1 + 1e-6));
+}
+
+bool ColourScale::has_bar() const {
+  return kind != ColourKind::categorical || names.size() > std::size_t(kPaletteSize);
+}
+
+bool ColourMap::many() const {
+  return categorical() && scale_.has_bar();
+}
+
+double ColourMap::place(double value) const {
+  return scale_.log ? std::log(value) : value;
 }
 
 bool ColourMap::under(double value) const {
@@ -194,25 +224,26 @@ double ColourMap::share(double value) const {
 }
 
 Colour ColourMap::at(double share) const {
-  return scale_.kind == ColourKind::diverging ? diverging_colour(2 * share - 1)
-                                              : sequential_colour(share);
+  if (scale_.kind != ColourKind::diverging) return sequential_colour(share);
+  const double at = place(low_) + share * (place(high_) - place(low_));
+  return diverging_colour((at - place(scale_.centre)) / reach_);
 }
 
 Colour ColourMap::colour(double value) const {
   if (!std::isfinite(value)) return kNoValueColour;
-  if (scale_.kind == ColourKind::categorical) return palette_colour(static_cast<int>(value));
+  if (categorical() && !many()) return palette_colour(static_cast<int>(value));
   return under(value) ? under_colour() : at(share(value));
 }
 
 // Further than the low end of the bar: darker than the blue end, paler than the pale end.
 Colour ColourMap::under_colour() const {
-  if (scale_.kind == ColourKind::categorical) return palette_colour(-1);
+  if (categorical()) return palette_colour(-1);
   return scale_.kind == ColourKind::diverging ? Colour{10, 22, 46} : Colour{255, 255, 255};
 }
 
 std::vector<Colour> ColourMap::palette() const {
   std::vector<Colour> result{kNoValueColour, under_colour()};
-  if (scale_.kind == ColourKind::categorical) {
+  if (categorical() && !many()) {
     for (int i = 0; i < kPaletteSize; ++i) result.push_back(palette_colour(i));
     return result;
   }
@@ -223,7 +254,7 @@ std::vector<Colour> ColourMap::palette() const {
 std::uint8_t ColourMap::index(double value) const {
   if (!std::isfinite(value)) return 0;
   if (under(value)) return 1;
-  if (scale_.kind == ColourKind::categorical) {
+  if (categorical() && !many()) {
     return static_cast<std::uint8_t>(2 + std::lround(value) % kPaletteSize);
   }
   return static_cast<std::uint8_t>(2 +
@@ -232,7 +263,7 @@ std::uint8_t ColourMap::index(double value) const {
 
 ColourIndexer::ColourIndexer(const ColourMap& colours)
     : colours_(colours), positive_(colours.log()) {
-  if (colours.scale_.kind == ColourKind::categorical) return;
+  if (colours.categorical()) return;
   const auto value_of = [](std::int64_t place) {
     return std::bit_cast<float>(static_cast<std::int32_t>(
         place >= 0 ? place : std::numeric_limits<std::int32_t>::min() - place - 1));
@@ -260,14 +291,11 @@ ColourIndexer::ColourIndexer(const ColourMap& colours)
   }
 }
 
-std::uint8_t FrequentBlock::index() const {
-  return static_cast<std::uint8_t>(std::max_element(count.begin(), count.end()) - count.begin());
-}
-
-std::string draw_cells(Painter& painter, const HeatMap& map, const ColourMap& colours,
+std::string draw_cells(Painter& painter, const Panel& panel, const ColourMap& colours,
                        const Box& plot, double finest, std::size_t most_bytes) {
+  const HeatMap& map = panel.heat_map[0];
   if (map.rows * map.columns > kMostVectorCells) {
-    return draw_picture(painter, map, colours, plot, finest, most_bytes);
+    return draw_picture(painter, panel, colours, plot, finest, most_bytes);
   }
   for (std::int64_t row = map.rows - 1; row >= 0; --row) {
     for (std::int64_t column = 0; column < map.columns; ++column) {

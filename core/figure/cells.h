@@ -30,6 +30,7 @@ class ColourMap {
   bool any_under() const { return any_under_; }    // ≤ 0 on a log scale, < 0 on a categorical one
   bool any_beyond() const { return any_beyond_; }  // outside ends that were given
   bool log() const { return scale_.log; }
+  bool categorical() const { return scale_.kind == ColourKind::categorical; }
   double low() const { return low_; }
   double high() const { return high_; }
 
@@ -47,7 +48,11 @@ class ColourMap {
   bool under(double value) const;
 
   const ColourScale& scale_;
+  bool many() const;                 // categories along a bar
+  double place(double value) const;  // its logarithm where the scale is logarithmic
+
   double low_ = 0, high_ = 1;
+  double reach_ = 1;  // diverging: from the centre to the further end, in places
   bool any_value_ = false, any_missing_ = false, any_under_ = false, any_beyond_ = false;
 };
 
@@ -58,7 +63,7 @@ class ColourIndexer {
 
   std::uint8_t operator()(float value) const {
     if (!std::isfinite(value)) return 0;
-    if (start_.empty()) return colours_.index(value);  // categorical
+    if (start_.empty()) return colours_.index(value);  // categories
     if (positive_ && value <= 0) return 1;
     const std::int64_t place = std::clamp(order(value), first_, last_) - first_;
     std::size_t index = start_[static_cast<std::size_t>(place >> shift_)];
@@ -108,29 +113,45 @@ struct MeanBlock {
   }
 };
 
-// The same of categories: the most frequent one, of equals the lowest index.
+// The same of categories: the most frequent one, of equals the lowest index. Along a bar, where
+// small blocks are mostly equals and the lowest would all be pale: one of them by the sum of all
+// cells, in whatever order these came. `Size`: indices.
+template <std::size_t Size>
 struct FrequentBlock {
-  std::array<std::uint32_t, 16> count{};  // by index of the palette
-  static_assert(kPaletteSize + 2 <= 16);
+  std::array<std::uint32_t, Size> count{};  // by index of the palette
 
-  void add(std::uint8_t index) { ++count[index % 16]; }
+  void add(std::uint8_t index) { ++count[index % Size]; }
   void add(const FrequentBlock& other) {
-    for (std::size_t i = 0; i < count.size(); ++i) count[i] += other.count[i];
+    for (std::size_t i = 0; i < Size; ++i) count[i] += other.count[i];
   }
-  std::uint8_t index() const;
+  std::uint8_t index() const {
+    const auto most = std::max_element(count.begin(), count.end());
+    if constexpr (Size < 256) return static_cast<std::uint8_t>(most - count.begin());
+    std::uint64_t sum = 0;
+    for (std::size_t i = 0; i < Size; ++i) sum += i * count[i];
+    const auto equals = static_cast<std::uint64_t>(std::count(most, count.end(), *most));
+    auto at = most;
+    for (std::uint64_t skip = sum % equals; skip > 0; --skip)
+      at = std::find(at + 1, count.end(), *most);
+    return static_cast<std::uint8_t>(at - count.begin());
+  }
 };
+using FewBlock = FrequentBlock<16>;    // of the palette
+using ManyBlock = FrequentBlock<256>;  // along a bar
+static_assert(kPaletteSize + 2 <= 16);
 
-// What became of the cells in words: "Each pixel is the mean of 2 × 8 cells …"; "" for 1 × 1.
-std::string block_note(const HeatMap& map, std::int64_t rows, std::int64_t columns);
+// What blocks of so many cells show, in words: "Zoomed out: mean of 8 tokens a column."; "" for one
+// cell each.
+std::string block_note(const Panel& panel, std::int64_t rows, std::int64_t columns);
 
 // The white stroke that tells a cell without a value from a grey one.
 ScenePath hatch(const Box& box);
 
-// Draws the cells of `map` into `plot`. Above kMostVectorCells they are pictures of one pixel a
-// cell; where these would not fit into `most_bytes`, or would be finer than `finest` cells a point
-// (0: any), blocks of whole cells become one pixel: their mean (categorical: the most frequent).
-// Returns what was done beyond one pixel a cell, in words; "" for nothing.
-std::string draw_cells(Painter& painter, const HeatMap& map, const ColourMap& colours,
+// Draws the cells of the panel's heat map into `plot`. Above kMostVectorCells they are pictures of
+// one pixel a cell; where these would not fit into `most_bytes`, or would be finer than `finest`
+// cells a point (0: any), blocks of whole cells become one pixel: their mean (categorical: the most
+// frequent). Returns what was done beyond one pixel a cell, in words; "" for nothing.
+std::string draw_cells(Painter& painter, const Panel& panel, const ColourMap& colours,
                        const Box& plot, double finest, std::size_t most_bytes);
 
 // Frames around the chosen cells and names in large ones.

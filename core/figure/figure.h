@@ -47,14 +47,19 @@ struct ColourScale {
   std::string label, unit;  // of the colour bar
   double low = kNoNumber;   // ends; NaN: those of the data, on both sides alike when diverging
   double high = kNoNumber;
-  double centre = 0;                    // diverging: the value that is neither (1 for κ)
-  bool integer = false;                 // whole numbers: no ticks between them
-  bool log = false;                     // even steps of ln value; a value ≤ 0 is `under`
-  std::string low_note, high_note;      // what the ends mean: "softer gate", "sharper gate"
-  std::string no_value = {};            // what a NaN cell means: "dropped"
-  std::string under = {};               // log: what a cell ≤ 0 means: "no token"
-  std::vector<std::string> names = {};  // categorical: value i has colour i of the palette
-  std::string rest = {};                // categorical: what a negative value means: "other experts"
+  double centre = 0;                // diverging: the value that is neither (1 for κ)
+  double most = kNoNumber;          // diverging: values cannot be larger; the bar ends there
+  bool integer = false;             // whole numbers: no ticks between them
+  bool log = false;                 // even steps of ln value; a value ≤ 0 is `under`
+  std::string low_note, high_note;  // what the ends mean: "softer gate", "sharper gate"
+  std::string no_value = {};        // what a NaN cell means: "dropped"
+  std::string under = {};           // log: what a cell ≤ 0 means: "no token"
+  // Categorical: value i has colour i of the palette; more than its kPaletteSize colours: of the
+  // bar, from the first name to the last.
+  std::vector<std::string> names = {};
+  std::string rest = {};  // categorical: what a negative value means: "other experts"
+
+  bool has_bar() const;  // else the legend names every colour
 };
 
 // rows × columns cells of unit size, cell (0, 0) centred at the origin of two category axes.
@@ -173,6 +178,7 @@ struct Table {
 struct Figure {
   std::string id = {};                  // "kappa-tokens"
   std::string name = {};                // of its files: "router-probability-layer3"; "": the id
+  std::string run = {};                 // behind that, where several runs have such a figure each
   std::string title = {};               // "Sharpness κ of each token"
   std::string subtitle = {};            // model, step, settings in force
   std::vector<Panel> panels = {};       // side by side where each has room, else below each other

@@ -13,23 +13,54 @@ namespace kappascope::figures {
 namespace {
 
 constexpr std::int64_t kMostPairs = 64;  // experts shown in a matrix
+constexpr double kLeastExpected = 5;     // tokens by chance: with fewer a ratio is chance itself
 
 std::string ordinal(std::int64_t slot) {
   const char* names[] = {"first", "second", "third"};
   return slot < 3 ? names[slot] : std::to_string(slot + 1) + "th";
 }
 
-ColourScale even_share(const std::string& label) {
+// `most`: the largest value that there can be.
+ColourScale even_share(const std::string& label, double most) {
   ColourScale colours;
   colours.kind = ColourKind::diverging;
   colours.log = true;
   colours.centre = 1;
+  colours.most = most;
   colours.label = label;
   colours.low_note = "less than even";
   colours.high_note = "more than even";
   colours.under = "none";
   colours.no_value = "no such expert";
   return colours;
+}
+
+// Ratios of pairs that are expected often enough to say something; the others NaN and counted.
+struct TellingPairs {
+  std::vector<float> ratio;  // [n,n]
+  double most = 1;           // of any of them: both are chosen by all tokens of the rarer one
+  std::int64_t rare = 0, pairs = 0;
+};
+
+TellingPairs telling_pairs(const Coactivation& all) {
+  TellingPairs result;
+  const std::size_t n = all.experts.size();
+  result.ratio.assign(n * n, static_cast<float>(kNoNumber));
+  for (std::size_t i = 0; i < n; ++i) {
+    for (std::size_t j = 0; j < n; ++j) {
+      const double expected = all.expected[i * n + j];
+      if (i == j) continue;
+      if (j > i) ++result.pairs;
+      if (!(expected >= kLeastExpected)) {
+        if (j > i) ++result.rare;
+        continue;
+      }
+      const std::int64_t rarer = std::min(all.count[i * n + i], all.count[j * n + j]);
+      result.most = std::max(result.most, static_cast<double>(rarer) / expected);
+      result.ratio[i * n + j] = static_cast<float>(all.ratio[i * n + j]);
+    }
+  }
+  return result;
 }
 
 }  // namespace
@@ -39,7 +70,6 @@ Figure expert_choice(Traces traces, const FigureChoices& choices) {
   const std::int64_t slot =
       std::clamp<std::int64_t>(choices.slot, 0, std::max<std::int64_t>(1, trace.slots) - 1);
   Figure figure = start_figure(traces, "expert-choice", ", " + ordinal(slot) + " choice");
-  const std::vector<std::int64_t> shown = coloured_experts(trace);
   LayerMap map;
   map.rows = trace.layers;
   map.columns = trace.tokens;
@@ -49,16 +79,16 @@ Figure expert_choice(Traces traces, const FigureChoices& choices) {
     const std::int64_t e = trace.expert_index[static_cast<std::size_t>(row * trace.slots + slot)];
     experts.push_back(e);
     subjects.push_back(static_cast<std::int16_t>(e));
-    map.values.push_back(expert_value(shown, e));
+    map.values.push_back(expert_value(e));
   }
-  add_layer_tokens(figure, trace, std::move(map), expert_colours(shown), "expert");
+  add_layer_tokens(figure, trace, std::move(map), expert_colours(trace), "expert");
   figure.tables[0].columns.back().values = std::move(experts);
   figure.panels[0].heat_map[0].number_cells = true;
   figure.panels[0].heat_map[0].experts = std::move(subjects);
-  if (trace.experts > kPaletteSize) {
-    figure.notes.push_back("Coloured: the 12 most used of " + count_text(trace.experts) +
-                           " expert numbers over all layers. An expert number in one layer has "
-                           "nothing to do with the same number in another.");
+  if (figure.panels[0].heat_map[0].colours.has_bar()) {
+    figure.notes.push_back(
+        "An expert number in one layer has nothing to do with the same number in another, nor with "
+        "its neighbours.");
   }
   return figure;
 }
@@ -67,12 +97,19 @@ Figure expert_load(Traces traces, const FigureChoices&) {
   const Trace& trace = *traces[0];
   Figure figure = start_figure(traces, "expert-load");
   const LayerMap mass = relative_gate_mass(trace);
+  double chosen_by_all = 1, all_mass = 1;  // of an expert: over the even share, over the mean
+  for (std::int64_t m = 0; m < trace.layers; ++m) {
+    const TraceLayer layer(trace, m);
+    const auto experts = static_cast<double>(layer.experts);
+    chosen_by_all = std::max(chosen_by_all, experts / static_cast<double>(layer.slots));
+    all_mass = std::max(all_mass, experts);
+  }
   add_layer_experts(figure, trace, relative_load(trace),
-                    even_share("Share of assignments over 1/E"), "load_over_even");
+                    even_share("Share of assignments over 1/E", chosen_by_all), "load_over_even");
   figure.panels[0].title = "Load (kept and dropped)";
   figure.tables[0].columns.push_back({"gate_mass_over_mean", mass.values});
   Panel panel = cell_panel(expert_axis(mass.columns), layer_axis(trace), mass,
-                           even_share("Sum of combine weights over its mean"));
+                           even_share("Sum of combine weights over its mean", all_mass));
   panel.title = "Gate mass";
   panel.empty = nothing_because(trace);
   figure.panels.push_back(std::move(panel));
@@ -126,11 +163,11 @@ Figure expert_drops(Traces traces, const FigureChoices&) {
 Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
   Figure figure = start_figure(traces, "expert-coactivation");
-  ColourScale colours = even_share("Tokens with both over their number by chance");
+  ColourScale colours = even_share("Tokens with both over their number by chance", kNoNumber);
   colours.low_note = "avoid each other";
   colours.high_note = "seek each other";
   colours.under = "never together";
-  colours.no_value = "same expert, or none by chance";
+  colours.no_value = "same expert, or fewer than 5 tokens by chance";
   FigureAxis axis = expert_axis(std::vector<std::int64_t>{});
   LayerMap map;
   if (trace.layers > 0) {
@@ -143,7 +180,12 @@ Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
     axis = expert_axis(shown);
     const auto n = static_cast<std::int64_t>(shown.size());
     map.rows = map.columns = n;
-    map.values.assign(pairs.ratio.begin(), pairs.ratio.end());
+    TellingPairs telling = telling_pairs(pairs);
+    map.values = std::move(telling.ratio);
+    colours.most = telling.most;
+    figure.notes.push_back(count_text(telling.rare) + " of " + count_text(telling.pairs) +
+                           " pairs are grey: fewer than 5 tokens with both are expected by "
+                           "chance.");
     Table table;
     table.rows = n * n;
     table.columns = {{"expert", shown, n},
@@ -163,8 +205,9 @@ Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
   Panel panel = cell_panel(axis, axis, std::move(map), std::move(colours));
   panel.square = true;
   panel.empty = trace.layers == 0 || trace.tokens == 0 ? nothing_because(trace)
-                : trace.slots < 2 ? "nothing to show: every token has one expert"
-                                  : "nothing to show: no two experts share a token";
+                : trace.slots < 2
+                    ? "nothing to show: every token has one expert"
+                    : "nothing to show: too few tokens to expect any two experts together 5 times";
   figure.panels.push_back(std::move(panel));
   return figure;
 }

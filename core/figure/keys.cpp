@@ -23,7 +23,7 @@ void add_key(std::vector<Key>& keys, Key key) {
 
 void add_heat_map(std::vector<Key>& keys, const HeatMap& map, const ColourMap& colours) {
   const ColourScale& scale = map.colours;
-  for (std::size_t i = 0; i < scale.names.size(); ++i) {
+  for (std::size_t i = 0; i < scale.names.size() && !scale.has_bar(); ++i) {
     add_key(keys, {Key::Sign::area, palette_colour(static_cast<int>(i)), 0, scale.names[i]});
   }
   if (scale.kind == ColourKind::categorical && colours.any_under()) {

@@ -94,13 +94,15 @@ void CellPyramid::build(const HeatMap& map, const ColourIndexer& colours) {
   // Each thread takes whole blocks of the coarsest level.
   const std::int64_t coarsest = std::int64_t{1} << (column_levels_ - 1);
   const std::int64_t middle = (columns_ / 2 + coarsest - 1) / coarsest * coarsest;
-  if (rows_ * columns_ < kCellsForTwo || middle >= columns_) {
-    return Builder<Block>(*this, map, colours, 0, columns_).run();
-  }
-  Builder<Block> left(*this, map, colours, 0, middle);
-  Builder<Block> right(*this, map, colours, middle, columns_);
-  std::future<void> other = std::async(std::launch::async, [&] { right.run(); });
-  left.run();
+  const auto make = [&](std::int64_t first, std::int64_t end) {
+    // Large blocks of all columns would need too much memory at once.
+    const std::int64_t step = sizeof(Block) > 64 ? coarsest : end - first;
+    for (; first < end; first += step)
+      Builder<Block>(*this, map, colours, first, std::min(end, first + step)).run();
+  };
+  if (rows_ * columns_ < kCellsForTwo || middle >= columns_) return make(0, columns_);
+  std::future<void> other = std::async(std::launch::async, [&] { make(middle, columns_); });
+  make(0, middle);
   other.get();
 }
 
@@ -124,8 +126,10 @@ CellPyramid::CellPyramid(const HeatMap& map)
   }
   if (rows_ == 0 || columns_ == 0) return;
   const ColourIndexer indexer(colours);
-  if (map.colours.kind == ColourKind::categorical) {
-    build<FrequentBlock>(map, indexer);
+  if (colours.categorical() && map.colours.has_bar()) {
+    build<ManyBlock>(map, indexer);
+  } else if (colours.categorical()) {
+    build<FewBlock>(map, indexer);
   } else {
     build<MeanBlock>(map, indexer);
   }

@@ -15,7 +15,7 @@ namespace kappascope {
 // 4,096 columns has one row level and seven column levels. Level (r, c) has ⌈rows / 2^r⌉ ×
 // ⌈columns / 2^c⌉ pixels, and pixel (i, j) stands for the cells from (i·2^r, j·2^c) on. Every pair
 // of levels is kept, one byte a pixel: at most four bytes a cell of the map. Blocks of cells are
-// averaged as in pictures (MeanBlock, FrequentBlock), each from the cells themselves.
+// averaged as in pictures (MeanBlock, FewBlock, ManyBlock), each from the cells themselves.
 class CellPyramid {
  public:
   static constexpr std::int64_t kFewCells = 64;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "core/figure/colour.h"
 #include "core/stats/summary.h"
 
 namespace kappascope {
@@ -74,36 +73,18 @@ ColourScale dropped_colours(double most) {
   return colours;
 }
 
-std::vector<std::int64_t> coloured_experts(const Trace& trace) {
-  std::vector<std::int64_t> experts;
-  for (std::int64_t e = 0; e < trace.experts; ++e) experts.push_back(e);
-  if (trace.experts <= kPaletteSize) return experts;
-  std::vector<std::int64_t> count(experts.size(), 0);
-  for (const std::int16_t e : trace.expert_index) {
-    if (e >= 0 && e < trace.experts) ++count[static_cast<std::size_t>(e)];
-  }
-  std::stable_sort(experts.begin(), experts.end(), [&](std::int64_t a, std::int64_t b) {
-    return count[static_cast<std::size_t>(a)] > count[static_cast<std::size_t>(b)];
-  });
-  experts.resize(kPaletteSize);
-  std::sort(experts.begin(), experts.end());
-  return experts;
-}
-
-ColourScale expert_colours(const std::vector<std::int64_t>& coloured) {
+ColourScale expert_colours(const Trace& trace) {
   ColourScale colours;
   colours.kind = ColourKind::categorical;
-  for (const std::int64_t e : coloured) colours.names.push_back(std::to_string(e));
-  colours.rest = "other experts";
+  for (std::int64_t e = 0; e < trace.experts; ++e) colours.names.push_back(std::to_string(e));
+  colours.label = "Expert";
+  colours.integer = true;
   colours.no_value = "no expert";
   return colours;
 }
 
-float expert_value(const std::vector<std::int64_t>& coloured, std::int64_t e) {
-  if (e < 0) return static_cast<float>(kNoNumber);
-  const auto found = std::lower_bound(coloured.begin(), coloured.end(), e);
-  return found == coloured.end() || *found != e ? -1.0f
-                                                : static_cast<float>(found - coloured.begin());
+float expert_value(std::int64_t e) {
+  return e < 0 ? static_cast<float>(kNoNumber) : static_cast<float>(e);
 }
 
 }  // namespace kappascope

@@ -18,11 +18,10 @@ ColourScale kappa_colours(const std::string& label);
 ColourScale sharpness_colours();
 ColourScale dropped_colours(double most);  // most: assignments that may be dropped
 
-// Experts that get a colour in any picture of this trace: all when the palette suffices, else the
-// most used numbers over all layers, ascending. Value i of the scale is the i-th of them.
-std::vector<std::int64_t> coloured_experts(const Trace& trace);
-ColourScale expert_colours(const std::vector<std::int64_t>& coloured);
-// Value of expert e on that scale; −1: one of the others; NaN: no expert (e < 0).
-float expert_value(const std::vector<std::int64_t>& coloured, std::int64_t e);
+// Colours of the experts by their numbers, in any picture of this trace: of the palette when it
+// suffices, else along a bar from pale to dark, which every eye tells apart.
+ColourScale expert_colours(const Trace& trace);
+// Value of expert e on that scale; NaN: no expert (e < 0).
+float expert_value(std::int64_t e);
 
 }  // namespace kappascope

@@ -51,12 +51,11 @@ std::vector<float> in_one_row(LayerMap map, OverLayers over) {
   return map.rows == 1 ? std::move(map.values) : over_layers(map, over);
 }
 
-std::vector<float> experts_of(const Trace& trace, std::int64_t m, std::int64_t slot,
-                              const std::vector<std::int64_t>& coloured) {
+std::vector<float> experts_of(const Trace& trace, std::int64_t m, std::int64_t slot) {
   const TraceLayer layer(trace, m);
   std::vector<float> values;
   for (std::int64_t t = 0; t < layer.tokens; ++t) {
-    values.push_back(expert_value(coloured, layer.expert(t * layer.slots + slot)));
+    values.push_back(expert_value(layer.expert(t * layer.slots + slot)));
   }
   return values;
 }
@@ -98,9 +97,8 @@ TokenColouring token_colouring(const Trace& trace, std::string_view id, std::int
     result.colours.no_value = "dropped";
     result.values = in_one_row(layer_token_mean(trace, trace.gate_kz_rms, m), OverLayers::mean);
   } else if (id == "expert") {
-    const std::vector<std::int64_t> coloured = coloured_experts(trace);
-    result.colours = expert_colours(coloured);
-    result.values = experts_of(trace, m, slot, coloured);
+    result.colours = expert_colours(trace);
+    result.values = experts_of(trace, m, slot);
   } else {
     result.values = in_one_row(dropped_slots(trace, m), OverLayers::sum);
     double most = static_cast<double>(trace.slots);
