@@ -29,6 +29,8 @@ void FigureOptions::add_to(CLI::App& app) {
          "all, none, or ids of figures: loss,kappa-depth; none for several texts unless given")
       ->capture_default_str();
   app.add_option("--figure-format", formats, "any of svg, pdf, png, csv")->capture_default_str();
+  app.add_flag("--no-metadata", no_metadata,
+               "figures without title, model, text, hashes and version inside their files");
 }
 
 void FigureOptions::add_choices_to(CLI::App& app) {
@@ -61,8 +63,6 @@ void FigureOptions::add_choices_to(CLI::App& app) {
   app.add_flag("--panel-letters", style.panel_letters, "a, b, … at the panels");
   app.add_flag("--panels", panels,
                "of several traces: figures of one trace side by side in one file, not a file each");
-  app.add_flag("--no-metadata", no_metadata,
-               "files without title, model, text, hashes and version inside");
 }
 
 std::vector<const FigureEntry*> FigureOptions::entries() const {
@@ -106,7 +106,7 @@ std::vector<Figure> figures_of(const FigureOptions& options, const FigureEntry& 
   const std::vector<std::string> runs = run_names(traces), words = file_words(runs);
   for (std::size_t i = 0; i < traces.size(); ++i) {
     figures.push_back(entry.make(traces.subspan(i, 1), choices, {runs[i]}));
-    if (!options.panels) figures.back().name += "-" + words[i];
+    if (!options.panels) figures.back().run = words[i];
   }
   if (!options.panels) return figures;
   Figure all = side_by_side(std::move(figures), runs, std::string(entry.title));

@@ -22,7 +22,7 @@ struct FigureOptions {
   FigureStyle style;
   std::string tokens;  // "12-87"; "" all
 
-  void add_to(CLI::App& app);          // --figures, --figure-format
+  void add_to(CLI::App& app);          // --figures, --figure-format, --no-metadata
   void add_choices_to(CLI::App& app);  // what is shown, and how large
   // The figures asked for, in the catalogue's order; unknown ids and formats, sizes that no figure
   // fits in: usage. No font where text is to be drawn: io.

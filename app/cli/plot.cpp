@@ -15,6 +15,7 @@ Examples:
   kappascope plot out/trace.npz -o figures
   kappascope plot out/trace.npz --figures kappa-tokens --figure-format pdf --width 85 -o figures
   kappascope plot a/trace.npz b/trace.npz --figures loss,kappa-depth -o figures
+  kappascope plot a/trace.npz b/trace.npz --figures kappa-tokens --panels -o figures
   kappascope plot out/trace.npz --figures kappa-vs-score --layer 5 --expert 3 -o figures)";
 
 // "ID  what it shows", one a line.

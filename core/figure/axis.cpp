@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/figure/parts.h"
+
 namespace kappascope {
 namespace {
 
@@ -117,7 +119,7 @@ void thin_out(AxisPlan& plan, const FigureAxis& axis, long long most) {
   for (long long i = first; i < count; i += step) {
     const auto at = static_cast<std::size_t>(i);
     plan.ticks.push_back({static_cast<double>(i), axis.number_when_crowded
-                                                      ? std::to_string(axis.first_number + i)
+                                                      ? count_text(axis.first_number + i)
                                                       : plain_text(axis.names[at])});
   }
 }

@@ -1,10 +1,12 @@
 #include "core/figure/catalogue.h"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 
 #include "core/error.h"
 #include "core/figure/figures.h"
+#include "core/figure/parts.h"
 #include "core/figure/runs.h"
 
 namespace kappascope {
@@ -108,6 +110,25 @@ void complete(Table& table, const std::string& run, const Trace& trace,
   table.columns = std::move(columns);
 }
 
+// Why a trace has no part in a figure: it shows the κ of a model, which some models do not have
+// (silu-kappa shows their gate, too), or one line a trace and this one has none; else "".
+std::string left_out_because(const FigureEntry& entry, const Trace& trace) {
+  const bool of_kappa = entry.id.starts_with("kappa-");
+  if (of_kappa && lacks_kappa(trace)) return "the model has no κ";
+  if (!entry.several) return "";
+  if (of_kappa && trace.layers == 0) return "no MoE layer was recorded";
+  const bool any = std::any_of(trace.nll.begin(), trace.nll.end(),
+                               [](float value) { return std::isfinite(value); });
+  return of_kappa || any ? "" : "no token has a predecessor";
+}
+
+void make_empty(Figure& figure, const std::string& why) {
+  figure.panels.assign(1, Panel{});
+  figure.panels[0].empty = why;
+  figure.notes.clear();
+  for (Table& table : figure.tables) table.rows = 0;
+}
+
 }  // namespace
 
 unsigned FigureEntry::heeded(const FigureChoices& chosen) const {
@@ -138,16 +159,29 @@ std::string FigureEntry::file_name(const FigureChoices& chosen) const {
 
 Figure FigureEntry::make(Traces traces, const FigureChoices& chosen,
                          const std::vector<std::string>& runs) const {
-  const std::vector<std::string> names = runs.empty() ? run_names(traces) : runs;
+  std::vector<std::string> names = runs.empty() ? run_names(traces) : runs;
   if (!several) traces = traces.first(1);
-  Figure figure = draw(traces, chosen);
+  std::vector<const Trace*> shown;
+  std::vector<std::string> left_out;
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    const std::string why = left_out_because(*this, *traces[i]);
+    if (!why.empty()) left_out.push_back(names[i] + " is not drawn: " + why + ".");
+    if (why.empty()) shown.push_back(traces[i]);
+  }
+  const bool none = shown.empty();
+  if (none) shown.assign(traces.begin(), traces.end());
+  if (!left_out.empty() && several) names = run_names(shown);
+  Figure figure = draw(shown, chosen);
   figure.name = file_name(chosen);
+  if (none && id.starts_with("kappa-") && lacks_kappa(*shown[0]))
+    make_empty(figure, no_kappa_because(*shown[0]));
+  if (!none) figure.notes.insert(figure.notes.end(), left_out.begin(), left_out.end());
   const bool overlay = traces.size() > 1;  // then one table for each trace
   const std::vector<std::string> words = file_words(names);
   for (std::size_t i = 0; i < figure.tables.size(); ++i) {
-    const std::size_t of = overlay ? std::min(i, traces.size() - 1) : 0;
-    complete(figure.tables[i], names[of], *traces[of],
-             common_columns(figure, *this, *traces[of], chosen));
+    const std::size_t of = several ? std::min(i, shown.size() - 1) : 0;
+    complete(figure.tables[i], names[of], *shown[of],
+             common_columns(figure, *this, *shown[of], chosen));
     if (overlay) figure.tables[i].run = words[of];
   }
   if (heeded(chosen) & kTokensChoice) keep_tokens(figure, chosen.tokens);

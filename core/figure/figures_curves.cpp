@@ -13,8 +13,14 @@ namespace kappascope::figures {
 namespace {
 
 constexpr std::int64_t kCurvePoints = 201, kScoreBins = 40;
-constexpr const char* kNoParameters =
-    "nothing to show: κ has no learned parameters here, or model.npz is not beside the trace";
+
+std::string no_parameters_because(const Trace& trace) {
+  const std::string why = no_kappa_because(trace);
+  if (!why.empty()) return why;
+  return trace.model ? "nothing to show: κ has no learned parameters here"
+                     : "nothing to show: model.npz, which holds the parameters of κ, is not beside "
+                       "the trace";
+}
 
 // Layer and expert of a figure about one expert; expert −1 when none has a token.
 struct OneExpert {
@@ -104,12 +110,12 @@ ParameterRows parameter_rows(const Trace& trace, const FigureChoices& choices) {
 }
 
 Panel parameter_panel(const ParameterRows& rows, const std::string& title, const std::string& name,
-                      Spread ParameterSpread::* member, int colour) {
+                      Spread ParameterSpread::* member, int colour, const std::string& empty) {
   Panel panel;
   panel.title = title;
   panel.x = rows.axis;
   panel.y.name = name;
-  panel.empty = kNoParameters;
+  panel.empty = empty;
   for (std::size_t i = 0; i < rows.rows.size(); ++i) {
     panel.violins.push_back(box_of(rows.rows[i].*member, static_cast<double>(i), colour));
   }
@@ -189,9 +195,11 @@ Figure kappa_parameters(Traces traces, const FigureChoices& choices) {
   rows.table.columns.push_back({"kappa_input_p50", std::move(score)});
   rows.table.columns.push_back({"kappa_lower_bound", lower});
   rows.table.columns.push_back({"kappa_upper_bound", upper});
-  figure.panels = {parameter_panel(rows, "Scale α", "α", &ParameterSpread::scale, 0),
-                   parameter_panel(rows, "Bias b", "b", &ParameterSpread::bias, 0),
-                   parameter_panel(rows, "κ at the median score", "κ", &ParameterSpread::kappa, 1)};
+  const std::string empty = no_parameters_because(trace);
+  figure.panels = {
+      parameter_panel(rows, "Scale α", "α", &ParameterSpread::scale, 0, empty),
+      parameter_panel(rows, "Bias b", "b", &ParameterSpread::bias, 0, empty),
+      parameter_panel(rows, "κ at the median score", "κ", &ParameterSpread::kappa, 1, empty)};
   figure.panels[0].references.push_back({0, false, ""});
   figure.panels[1].references.push_back({0, false, ""});
   Panel& last = figure.panels[2];
@@ -224,7 +232,7 @@ Figure kappa_vs_score(Traces traces, const FigureChoices& choices) {
   const KappaFunction kappa = kappa_function(one.layer);
   Figure figure = start_figure(traces, id, one);
   if (kappa.source != KappaFunction::Source::parameters) {
-    return nothing(std::move(figure), kNoParameters, none);
+    return nothing(std::move(figure), no_parameters_because(trace), none);
   }
   if (one.expert < 0) return nothing(std::move(figure), nothing_because(trace), none);
   const Histogram scores = histogram(kept_scores(one.layer, one.expert), kScoreBins);

@@ -16,6 +16,13 @@ const HeatMap* cells_of(const Panel& panel) {
   return panel.heat_map.empty() || panel.heat_map[0].cells.empty() ? nullptr : &panel.heat_map[0];
 }
 
+// Where nothing is to be seen an axis would only seem to say something.
+void leave_out(AxisPlan& axis) {
+  axis.ticks.clear();
+  axis.title.clear();
+  axis.extent = 0;
+}
+
 // Rows of a heat map are low when many and never higher than wide maps look well with.
 double cells_height(const HeatMap& map, double plot_width) {
   const double rows = static_cast<double>(map.rows);
@@ -70,6 +77,13 @@ double PanelGroup::overhang() const {
       result = std::max(result, at + (placed.x.upright ? 0.5 * font_ : half) + 1 - edge);
     }
   }
+  for (const PlacedPanel& placed : placed_) {
+    for (const ReferenceLine& line : placed.panel->references) {
+      if (line.vertical || line.label.empty() || placed.plot.right() < edge) continue;
+      const double label = meter_.width(reference_text(line, font_, meter_), tick_size(font_));
+      result = std::max(result, kReferenceGap + label + 1);
+    }
+  }
   return std::min(result, 0.2 * width_);
 }
 
@@ -89,6 +103,7 @@ void PanelGroup::plan_columns(double width) {
       placed.plot.width = beside ? main * placed.panel->share : main;
       x = std::max(x, placed.plot.right());
       plan_horizontal(placed.x, placed.panel->x, placed.plot.width, font_, meter_);
+      if (is_empty(*placed.panel)) leave_out(placed.x);
     }
     right = overhang();
   }
@@ -110,7 +125,7 @@ void PanelGroup::plan_bottom() {
     const double hidden = plots_height_ - placed.plot.bottom();
     bottom_ = std::max(bottom_, horizontal_room(placed.x, font_) - hidden);
   }
-  has_bar_ = scale_ && scale_->kind != ColourKind::categorical && colours_->any_value();
+  has_bar_ = scale_ && scale_->has_bar() && colours_->any_value();
   if (!has_bar_) return;
   bar_ = plan_bar(*scale_, *colours_, placed_[0].plot.width, font_, meter_);
   bottom_ += kBarGap + bar_.height(font_);
@@ -130,6 +145,7 @@ void PanelGroup::plan(double width, double stretch) {
   left_ = 0;
   for (PlacedPanel& placed : placed_) {
     plan_vertical(placed.y, placed.panel->y, placed.plot.height, font_, meter_);
+    if (is_empty(*placed.panel)) leave_out(placed.y);
     if (!placed.panel->beside) left_ = std::max(left_, vertical_room(placed.y, font_));
     if (placed.panel->beside) placed.y.ticks.clear();
   }
@@ -171,7 +187,7 @@ void PanelGroup::draw_panel(Painter& painter, PlacedPanel& placed, std::vector<s
     }
   } else if (const HeatMap* map = cells_of(panel)) {
     painter.open("cells");
-    const std::string done = draw_cells(painter, *map, *colours_, plot, finest, picture_bytes);
+    const std::string done = draw_cells(painter, panel, *colours_, plot, finest, picture_bytes);
     if (!done.empty()) notes.push_back(done);
     draw_outlines(painter, *map, plot);
     draw_cell_names(painter, *map, *colours_, plot, font_ - 2);
@@ -179,9 +195,9 @@ void PanelGroup::draw_panel(Painter& painter, PlacedPanel& placed, std::vector<s
   }
   draw_marks(painter, placed, colours_.get(), font_);
   painter.open("frame");
-  if (cells_of(panel) || is_empty(panel)) {
+  if (cells_of(panel) && !is_empty(panel)) {
     painter.frame(plot, kInk, 0.5);
-  } else {
+  } else if (!is_empty(panel)) {
     painter.line({plot.x, plot.y}, {plot.x, plot.bottom()}, kInk, 0.5);
     painter.line({plot.x, plot.bottom()}, {plot.right(), plot.bottom()}, kInk, 0.5);
   }

@@ -226,60 +226,30 @@ class Marks {
     stroke({from, to}, kQuietInk, 0.5, 1);
   }
 
-  // Places for the label of a reference line, the usual ones first.
-  std::vector<std::pair<Point, Anchor>> label_places(const ReferenceLine& r, double size) const {
-    constexpr double gap = 2;
-    std::vector<std::pair<Point, Anchor>> places;
-    if (r.vertical) {
-      const double at = x(r.value);
-      return {{{at + gap, plot_.y + size}, Anchor::start},
-              {{at - gap, plot_.y + size}, Anchor::end}};
-    }
-    for (const double dy : {-gap, gap + 0.76 * size}) {
-      const double at = y(r.value) + dy;
-      places.push_back({{plot_.right() - gap, at}, Anchor::end});
-      places.push_back({{plot_.x + gap, at}, Anchor::start});
-      for (const double share : {0.75, 0.5, 0.25}) {
-        places.push_back({{plot_.x + share * plot_.width, at}, Anchor::middle});
-      }
-    }
-    return places;
-  }
-
-  // Where it covers least of the marks and no other label; nowhere when there is no such place.
+  // Beside the plot, where no data are, a line up or down where another label is; of a vertical
+  // line inside, where nothing else is.
   void reference_label(const ReferenceLine& r) {
     if (r.label.empty()) return;
-    const double size = tick_size(font_);
-    const std::string label = painter_.meter().elide(plain_text(r.label), plot_.width / 2, size);
-    std::size_t least = SIZE_MAX;
-    std::pair<Point, Anchor> best;
-    for (const auto& [point, anchor] : label_places(r, size)) {
-      const Box bounds = painter_.text_bounds(label, point, {size, anchor});
-      const bool inside = bounds.x >= plot_.x && bounds.right() <= plot_.right() &&
-                          bounds.y >= plot_.y && bounds.bottom() <= plot_.bottom();
-      if (!inside || !painter_.is_free(bounds)) continue;
-      const std::size_t covered = painter_.covered(bounds, clip_);
-      if (covered < least) best = {point, anchor};
-      least = std::min(least, covered);
+    const double size = tick_size(font_), at = r.vertical ? x(r.value) : y(r.value);
+    if (!std::isfinite(at)) return;
+    const std::string label = reference_text(r, font_, painter_.meter());
+    std::vector<std::pair<Point, Anchor>> places;
+    for (const double lines : {0.0, -1.0, 1.0}) {
+      const double middle = std::clamp(at + lines * size, plot_.y, plot_.bottom());
+      if (!r.vertical)
+        places.push_back({{plot_.right() + kReferenceGap, middle + 0.365 * size}, Anchor::start});
     }
-    if (least == SIZE_MAX) return;
-    const TextLook look{size, best.second, false, false, kQuietInk};
-    painter_.add(halo(painter_.text_bounds(label, best.first, look)));
-    painter_.text(label, best.first, look);
-  }
-
-  // Calms what lies behind a label.
-  ScenePath halo(const Box& b) const {
-    ScenePath path;
-    path.points = {{b.x - 1, b.y - 1},
-                   {b.right() + 1, b.y - 1},
-                   {b.right() + 1, b.bottom() + 1},
-                   {b.x - 1, b.bottom() + 1}};
-    path.closed = true;
-    path.fill = Colour{255, 255, 255};
-    path.opacity = 0.7;
-    path.clip = clip_;
-    return path;
+    if (r.vertical) {
+      places = {{{at + kReferenceGap, plot_.y + size}, Anchor::start},
+                {{at - kReferenceGap, plot_.y + size}, Anchor::end}};
+    }
+    for (const auto& [point, anchor] : places) {
+      const TextLook look{size, anchor, false, false, kQuietInk};
+      const Box bounds = painter_.text_bounds(label, point, look);
+      if (!painter_.is_free(bounds) || painter_.covered(bounds, clip_) > 0) continue;
+      painter_.text(label, point, look);
+      return;
+    }
   }
 
   void band(const Line& l) {
@@ -338,6 +308,10 @@ bool any_finite(const std::vector<double>& values) {
 }
 
 }  // namespace
+
+std::string reference_text(const ReferenceLine& line, double font, TextMeter& meter) {
+  return meter.elide(plain_text(line.label), 6 * font, tick_size(font));
+}
 
 void draw_marks(Painter& painter, const PlacedPanel& placed, const ColourMap* colours,
                 double font) {

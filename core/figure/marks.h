@@ -24,6 +24,10 @@ inline constexpr std::size_t kMostVectorPoints = 20000;
 // null. Points beyond given axis ends are cut away.
 void draw_marks(Painter& painter, const PlacedPanel& placed, const ColourMap* colours, double font);
 
+// What stands beside a reference line, kReferenceGap points to the right of the plot.
+std::string reference_text(const ReferenceLine& line, double font, TextMeter& meter);
+inline constexpr double kReferenceGap = 2;
+
 // Throws internal unless the parts of every mark have the sizes that belong together.
 void require_consistent(const Panel& panel);
 

@@ -28,9 +28,8 @@ double number_at(const Json& object, const char* key) {
 
 std::string kappa_label(const Trace& trace) {
   const Json* kappa = member(trace.meta, "kappa");
-  const Json* has = kappa ? member(*kappa, "model") : nullptr;
-  if (!has || !has->is_boolean() || !has->get<bool>()) return "constant κ";
-  if (!trace.kappa) return "κ off";
+  if (lacks_kappa(trace)) return "no κ";
+  if (!kappa || !trace.kappa) return trace.kappa ? "κ" : "κ off";
   std::string text = "κ " + string_at(*kappa, "granularity");
   const std::string input = string_at(*kappa, "input");
   if (!input.empty()) text += " from " + input;
@@ -209,6 +208,17 @@ std::string nothing_because(const Trace& trace) {
   const bool any = std::any_of(trace.expert_kept.begin(), trace.expert_kept.end(),
                                [](std::uint8_t kept) { return kept != 0; });
   return any ? "" : "nothing to show: every assignment was dropped";
+}
+
+bool lacks_kappa(const Trace& trace) {
+  const Json* kappa = member(trace.meta, "kappa");
+  const Json* has = kappa ? member(*kappa, "model") : nullptr;
+  return has && has->is_boolean() && !has->get<bool>();
+}
+
+std::string no_kappa_because(const Trace& trace) {
+  if (lacks_kappa(trace)) return "nothing to show: this model has no κ";
+  return trace.kappa ? "" : "nothing to show: κ was turned off in this run";
 }
 
 std::vector<Column> layer_columns(const Trace& trace, std::int64_t repeat) {

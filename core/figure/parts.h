@@ -38,6 +38,11 @@ std::int64_t chosen_expert(const TraceLayer& layer, const FigureChoices& choices
 // otherwise.
 std::string nothing_because(const Trace& trace);
 
+bool lacks_kappa(const Trace& trace);  // the model has no κ, as its trace says
+
+// Why there is no κ to show: the model has none, or the run had it turned off; "" otherwise.
+std::string no_kappa_because(const Trace& trace);
+
 // Columns "layer", "pass" of a table whose rows run over recorded layers, each `repeat` times.
 std::vector<Column> layer_columns(const Trace& trace, std::int64_t repeat);
 // Columns "token", "token_text" that run over tokens.

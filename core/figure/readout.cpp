@@ -323,7 +323,7 @@ class Reader {
 }  // namespace
 
 std::string value_text(double value, const std::string& unit) {
-  const bool long_whole = value >= 1e6 && value < 1e15 && value == std::floor(value);
+  const bool long_whole = value >= 1e3 && value < 1e15 && value == std::floor(value);
   const std::string text =
       long_whole ? count_text(static_cast<std::int64_t>(value)) : number_text(value, 6);
   return unit.empty() || std::isnan(value) ? text : text + " " + unit;

@@ -5,6 +5,7 @@
 #include <librsvg/rsvg.h>
 
 #include <cmath>
+#include <map>
 #include <memory>
 #include <span>
 
@@ -99,7 +100,7 @@ cairo_status_t append(void* out, const unsigned char* data, unsigned length) {
 }
 
 // pdfTeX warns of every page group that it includes after the first, and nothing here needs one:
-// its words become a comment of the same length, so that every offset holds.
+// blanks take its place, so that every offset holds.
 void drop_page_groups(std::string& pdf) {
   constexpr std::string_view kPage = "<< /Type /Page ", kGroup = "/Group <<", kEnd = ">>";
   for (std::size_t page = pdf.find(kPage); page != std::string::npos;
@@ -107,10 +108,14 @@ void drop_page_groups(std::string& pdf) {
     const std::size_t group = pdf.find(kGroup, page), end = pdf.find("endobj", page);
     if (group == std::string::npos || group > end) continue;
     const std::size_t past = pdf.find(kEnd, group) + kEnd.size();
-    std::string comment = "% kappascope";
-    comment.resize(past - group - 1, ' ');
-    pdf.replace(group, past - group, comment + "\n");
+    pdf.replace(group, past - group, std::string(past - group, ' '));
   }
+}
+
+// A comment behind all that has an offset: who may replace the file.
+void sign(std::string& pdf) {
+  const std::size_t end = pdf.rfind("startxref");
+  if (end != std::string::npos) pdf.insert(end, "% kappascope\n");
 }
 
 std::string provenance_text(const Scene& scene) {
@@ -179,6 +184,7 @@ std::string render_pdf(const Figure& figure, const FigureStyle& style, TextMeter
     check(surface.get(), "PDF");
   }
   drop_page_groups(bytes);
+  sign(bytes);
   return bytes;
 }
 
@@ -224,13 +230,15 @@ std::vector<std::filesystem::path> write_figure(const Figure& figure, const Figu
   for (const FigureFormat format : formats) {
     const std::string extension = std::string(".") + kExtensions[static_cast<int>(format)];
     const std::string stem = figure.name.empty() ? figure.id : figure.name;
+    const auto behind = [](const std::string& run) { return run.empty() ? run : "-" + run; };
     if (format == FigureFormat::csv) {
+      std::map<std::string, int> tables;  // of each run so far
       for (std::size_t i = 0; i < figure.tables.size(); ++i) {
-        const std::string& run = figure.tables[i].run;
-        std::string name = stem;
-        if (!run.empty()) name += "-" + run;
-        if (run.empty() && i > 0) name += "-" + std::to_string(i + 1);
-        written.push_back(folder / (name + extension));
+        const Table& table = figure.tables[i];
+        const std::string& run = table.run.empty() ? figure.run : table.run;
+        const int number = ++tables[run];
+        const std::string name = number == 1 ? stem : stem + "-" + std::to_string(number);
+        written.push_back(folder / (name + behind(run) + extension));
         replace_file(written.back(), [&](const auto& part) { write_csv(figure.tables[i], part); });
       }
       continue;
@@ -238,7 +246,7 @@ std::vector<std::filesystem::path> write_figure(const Figure& figure, const Figu
     const std::string bytes = format == FigureFormat::svg   ? render_svg(figure, style, meter)
                               : format == FigureFormat::pdf ? render_pdf(figure, style, meter)
                                                             : render_png(figure, style, meter);
-    written.push_back(folder / (stem + extension));
+    written.push_back(folder / (stem + behind(figure.run) + extension));
     replace_file(written.back(), [&](const auto& part) { write_bytes(part, bytes); });
   }
   return written;

@@ -23,9 +23,9 @@ std::string render_svg(const Figure& figure, const FigureStyle& style, TextMeter
 std::string render_pdf(const Figure& figure, const FigureStyle& style, TextMeter* meter = nullptr);
 std::string render_png(const Figure& figure, const FigureStyle& style, TextMeter* meter = nullptr);
 
-// Writes FOLDER/NAME.svg … and the numbers behind it, NAME.csv (NAME-2.csv … for further tables,
-// NAME-RUN.csv where each is of a run); an existing file is replaced in one step. Returns the
-// files' names. Errors: io.
+// Writes FOLDER/NAME.svg … and the numbers behind it, NAME.csv (NAME-2.csv … for further tables);
+// with the run behind it where several have such files (NAME-RUN.svg, NAME-2-RUN.csv); an existing
+// file is replaced in one step. Returns the files' names. Errors: io.
 std::vector<std::filesystem::path> write_figure(const Figure& figure, const FigureStyle& style,
                                                 const std::vector<FigureFormat>& formats,
                                                 const std::filesystem::path& folder,

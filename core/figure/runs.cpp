@@ -251,7 +251,7 @@ class Namer {
     const Words after = names_;
     for (const Group& group : groups_of(after, all_)) {
       for (std::size_t k = 1; k < group.size(); ++k) {
-        names_[group[k]] += " (" + std::to_string(k + 1) + ")";
+        names_[group[k]] += " · run " + std::to_string(k + 1);
       }
     }
   }

@@ -84,7 +84,7 @@ Figure side_by_side(std::vector<Figure> figures, const std::vector<std::string>&
       all.panels.push_back(std::move(panel));
     }
     for (std::size_t k = 0; k < figure.tables.size(); ++k) {
-      figure.tables[k].run = words[i] + (k ? "-" + std::to_string(k + 1) : "");
+      figure.tables[k].run = words[i];
       all.tables.push_back(std::move(figure.tables[k]));
     }
     for (auto& [key, value] : figure.provenance)

@@ -238,11 +238,12 @@ struct TextMeter::Fonts {
 };
 
 void require_fonts() {
-  // Without a font every character is metres wide.
+  const TextMeter::Fonts fonts;
+  // Some systems then measure nothing, others characters that are metres wide.
   const double advance = measured("figure", false).advance / kReferenceSize;
-  require(advance > 0.5 && advance < 12, ExitCode::io, {},
-          "no font is installed, figures cannot hold text; install one, for example the package "
-          "fonts-dejavu-core");
+  require(fonts.has('f') && fonts.has('0') && advance > 0.5 && advance < 12, ExitCode::io, {},
+          "no font is installed that has letters and digits, figures cannot hold text; install "
+          "one, for example the package fonts-dejavu-core");
 }
 
 TextMeter::TextMeter() : fonts_(std::make_unique<Fonts>()) {}

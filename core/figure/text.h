@@ -70,6 +70,7 @@ class TextMeter {
   void forget_missing() { missing_.clear(); }
 
  private:
+  friend void require_fonts();
   struct Fonts;
   void note_missing(const std::string& text);
 

@@ -10,13 +10,11 @@
 namespace kappascope {
 namespace {
 
-// "12345.6" → "12 345.6" with narrow blanks, from five digits on.
+// "12345.6" → "12,345.6", as counts are written everywhere.
 std::string grouped(std::string text) {
-  const std::size_t point = std::min(text.find('.'), text.size());
-  if (point < 5) return text;
-  for (std::size_t at = point; at > 3;) {
+  for (std::size_t at = std::min(text.find('.'), text.size()); at > 3;) {
     at -= 3;
-    text.insert(at, "\u202f");
+    text.insert(at, ",");
   }
   return text;
 }

@@ -4,8 +4,10 @@
 
 #include <array>
 #include <random>
+#include <set>
 
 #include "core/error.h"
+#include "core/figure/cells.h"
 #include "core/figure/layout.h"
 #include "core/figure/render.h"
 #include "stats_fixture.h"
@@ -166,6 +168,61 @@ TEST(Catalogue, AxesSayWhatTheirPositionsStandFor) {
   for (std::size_t i = 0; i < 64; ++i) {
     EXPECT_EQ(std::to_string(shown.subjects[i]), shown.names[i]);
   }
+}
+
+// Of many experts none is one of the "others": every number has its own place between pale and
+// dark.
+TEST(Catalogue, ManyExpertsHaveColoursOfTheirOwn) {
+  HandTrace hand(2, 64, 128, 1);
+  for (std::int64_t t = 0; t < 64; ++t)
+    for (std::int64_t m = 0; m < 2; ++m) hand.keep(m, t, 0, 2 * t + m, 1, 1);
+  name(hand.trace, "model");
+  const std::array<const Trace*, 1> traces = {&hand.trace};
+  const Figure figure = figure_entry("expert-choice").make(traces, {});
+  const HeatMap& map = figure.panels[0].heat_map[0];
+  const ColourMap colours(map.colours, map.cells);
+  std::set<std::string> seen;
+  for (const float value : map.cells) seen.insert(hex(colours.colour(value)));
+  EXPECT_GT(seen.size(), 120u);
+  EXPECT_FALSE(seen.contains(hex(palette_colour(-1))));
+  TextMeter meter;
+  expect_good(figure, "128 experts", meter);
+}
+
+TEST(Catalogue, ScalesEndWhereValuesCan) {
+  HandTrace hand(1, 100, 8, 2);
+  for (std::int64_t t = 0; t < 100; ++t) {
+    hand.keep(0, t, 0, t == 0 ? 1 : 0, 0.5f, 1);
+    hand.keep(0, t, 1, 2 + t % 6, 0.5f, 1);
+  }
+  name(hand.trace, "model");
+  const std::array<const Trace*, 1> traces = {&hand.trace};
+  const HeatMap map = figure_entry("expert-load").make(traces, {}).panels[0].heat_map[0];
+  const ColourMap colours(map.colours, map.cells);
+  EXPECT_NEAR(colours.low(), 8.0 / 200, 1e-6);  // one of 200 assignments
+  EXPECT_EQ(colours.high(), 4);                 // every token chose it, and one other
+  EXPECT_EQ(colours.colour(1), diverging_colour(0));
+  EXPECT_EQ(colours.colour(colours.low()), diverging_colour(-1));
+}
+
+TEST(Catalogue, AModelWithoutKappaSaysSo) {
+  HandTrace with(2, 6, 4, 2), without(2, 6, 4, 2);
+  for (HandTrace* hand : {&with, &without}) fill(*hand, 4);
+  name(with.trace, "kappa");
+  name(without.trace, "base");
+  with.trace.kappa = true;
+  with.trace.meta = {{"kappa", {{"model", true}, {"in_force", true}}}};
+  without.trace.meta = {{"kappa", {{"model", false}, {"in_force", false}}}};
+  const std::array<const Trace*, 2> traces = {&without.trace, &with.trace};
+  const Figure both = figure_entry("kappa-depth").make(traces, {});
+  ASSERT_EQ(both.panels[0].lines.size(), 1u);
+  EXPECT_EQ(both.panels[0].lines[0].name, "kappa");
+  EXPECT_EQ(both.subtitle.find("base"), std::string::npos);
+  EXPECT_NE(both.notes.back().find("base is not drawn"), std::string::npos);
+  const Figure none = figure_entry("kappa-tokens").make(traces, {});
+  EXPECT_EQ(none.panels[0].empty, "nothing to show: this model has no κ");
+  EXPECT_EQ(none.tables[0].rows, 0);
+  EXPECT_EQ(none.subtitle.find("κ on"), std::string::npos);
 }
 
 TEST(Catalogue, FiguresOfOneLayerOrExpertSayWhich) {

@@ -128,13 +128,13 @@ TEST(Layout, ManyCellsBecomeAPictureOfOnePixelACell) {
   const Figure many = cell_figure(21, 1000, ColourKind::sequential);
   const Scene scene = lay_out(many, {}, {});
   EXPECT_EQ(count(scene), 1u);
-  EXPECT_FALSE(has_text(scene, "Each pixel"));
+  EXPECT_FALSE(has_text(scene, "Zoomed out"));
   Outlet coarse;
   coarse.finest = 1;
-  EXPECT_TRUE(has_text(lay_out(many, {}, coarse), "Each pixel is the mean of"));
+  EXPECT_TRUE(has_text(lay_out(many, {}, coarse), "Zoomed out: mean of"));
   Outlet small;
   small.most_picture_bytes = 4000;
-  EXPECT_TRUE(has_text(lay_out(many, {}, small), "Each pixel is the mean of"));
+  EXPECT_TRUE(has_text(lay_out(many, {}, small), "Zoomed out: mean of"));
 }
 
 }  // namespace

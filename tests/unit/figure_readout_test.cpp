@@ -78,10 +78,7 @@ TEST(Readout, ACellOfExpertsLeadsToTheExpert) {
   ASSERT_TRUE(found);
   EXPECT_EQ(found->lines[2], "Expert 13");
   EXPECT_EQ(found->expert, 13);
-  EXPECT_EQ(lines_at(figure, 0, 0, 3)[2], "no expert");
-  Figure rest = figure;
-  rest.panels[0].heat_map[0].cells[10] = -1;
-  EXPECT_EQ(lines_at(rest, 0, 1, 3)[2], "Expert 13 (other experts)");
+  EXPECT_EQ(lines_at(figure, 0, 0, 3)[2], "Expert: no expert");
 }
 
 TEST(Readout, FiguresOfOneLayerSelectIt) {
@@ -193,6 +190,7 @@ TEST(Readout, ViolinsGiveTheirQuantiles) {
 TEST(Readout, NumbersAsTheyAreReadOff) {
   EXPECT_EQ(value_text(-0.000012345678), "−1.23457×10⁻⁵");
   EXPECT_EQ(value_text(25165824), "25,165,824");
+  EXPECT_EQ(value_text(1234), "1,234");
   EXPECT_EQ(value_text(3.25, "nats"), "3.25 nats");
   EXPECT_EQ(value_text(kNoNumber, "nats"), "–");
 }

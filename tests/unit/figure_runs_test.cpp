@@ -54,7 +54,7 @@ TEST(RunNames, SayWhatDiffersAndOnlyThat) {
   EXPECT_EQ(names_of({{.folder = "/x/seed1/d8"}, {.folder = "/x/seed2/d8"}}),
             (Names{"seed1/d8", "seed2/d8"}));
   EXPECT_EQ(names_of({{.folder = "/x/seed1/d8"}, {.folder = "seed1/d8"}}),
-            (Names{"d8", "d8 (2)"}));  // one model, named in two ways, run twice
+            (Names{"d8", "d8 · run 2"}));  // one model, named in two ways, run twice
   EXPECT_EQ(names_of({{}, {.trace = "/x/again"}}), (Names{"d8 · out", "d8 · again"}));
 }
 
