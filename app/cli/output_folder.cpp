@@ -70,7 +70,7 @@ bool is_ours(const fs::path& path, const fs::path& staged) {
   if (name == "trace.npz") return archive_has_schema(path, "kappascope.trace/");
   if (name == kModelFile) return archive_has_schema(path, "kappascope.model/");
   if (name == "tokens.csv") return ends_hold(path, "token_id");
-  if (name == "routing.csv") return ends_hold(path, "expert_index");
+  if (name == "routing.csv") return ends_hold(path, "expert_kept");
   if (name == "summary.json") return ends_hold(path, kSummarySchema);
   if (name == "batch.json") return ends_hold(path, kBatchSchema);
   if (name == "index.csv") return first_line(path).starts_with(kIndexHeader);

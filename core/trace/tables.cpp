@@ -116,8 +116,7 @@ constexpr Column kRouterColumns[] = {
 };
 
 std::string routing_header() {
-  std::string names =
-      "document,layer_index,pass_index,token,slot,token_id,expert_index,expert_kept";
+  std::string names = "document,layer,pass,token,slot,token_id,expert,expert_kept";
   for (const Column& column : kSlotColumns) names += join_words(',', column.name);
   for (const Column& column : kRouterColumns) names += join_words(',', column.name);
   return names;

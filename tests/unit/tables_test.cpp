@@ -86,12 +86,12 @@ TEST(Tables, RoutingReadsBackToTheSameFloats) {
   for (std::size_t i = 0; i + 1 < rows.size(); ++i) {
     const auto field = [&](std::string_view name) { return rows[i + 1][column(rows[0], name)]; };
     ASSERT_EQ(rows[i + 1].size(), 27u);
-    EXPECT_EQ(field("layer_index"), std::to_string(trace.layer_index[i / 10]));
-    EXPECT_EQ(field("pass_index"), std::to_string(trace.pass_index[i / 10]));
+    EXPECT_EQ(field("layer"), std::to_string(trace.layer_index[i / 10]));
+    EXPECT_EQ(field("pass"), std::to_string(trace.pass_index[i / 10]));
     EXPECT_EQ(field("token"), std::to_string(i / 2 % 5));
     EXPECT_EQ(field("slot"), std::to_string(i % 2));
     EXPECT_EQ(field("token_id"), std::to_string(trace.token_id[i / 2 % 5]));
-    EXPECT_EQ(field("expert_index"), std::to_string(trace.expert_index[i]));
+    EXPECT_EQ(field("expert"), std::to_string(trace.expert_index[i]));
     EXPECT_EQ(field("expert_kept"), trace.expert_kept[i] ? "true" : "false");
     EXPECT_TRUE(same(field("expert_weight"), trace.expert_weight[i]));
     EXPECT_TRUE(same(field("kappa_input"), trace.kappa_input[i]));
