@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <utility>
 
 #include "app/cli/batch_index.h"
 #include "app/cli/batch_progress.h"
@@ -108,10 +109,11 @@ class Run {
     for (Job& job : jobs_) {
       if (batch()) terminal_.update("read", std::uint64_t(&job - jobs_.data()), jobs_.size());
       attempt(job, [&] {
-        const TokenizedText text = read(job, &terminal_);
+        TokenizedText text = read(job, &terminal_);
         job.tokens = std::int64_t(text.tokens.size());
         job.tokens_to_run = tokens_to_run(text);
         job.hash = text.document.sha256;
+        if (!batch()) only_ = std::move(text);
       });
       const std::string& file = job.item.file;
       job.stem = !job.item.id.empty()      ? job.item.id
@@ -231,7 +233,7 @@ class Run {
 
   void run_job(Job& job, OutputFolder& folder) {
     folder.clear();
-    const TokenizedText text = read(job, nullptr);
+    const TokenizedText text = only_ ? *std::exchange(only_, {}) : read(job, nullptr);
     const std::filesystem::path trace_path = folder.staged("trace.npz");
     settings_.command = batch() ? options_.command_of(job.item, job.subfolder) : command_;
     Progress& sink = progress_ ? static_cast<Progress&>(*progress_) : terminal_;
@@ -364,6 +366,7 @@ class Run {
   TraceSettings settings_;
   std::optional<Tokenizer> tokenizer_;
   std::vector<Job> jobs_;
+  std::optional<TokenizedText> only_;      // the text, where there is one
   std::optional<BatchIndex> index_;        // of several texts and their output folder
   std::unique_ptr<EngineModel> loaded_;    // after model_, which it refers to
   std::optional<BatchProgress> progress_;  // of several texts
