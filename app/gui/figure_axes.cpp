@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "core/figure/axis.h"
+#include "core/figure/parts.h"
 #include "core/figure/text.h"
 
 namespace kappascope::gui {
@@ -55,7 +56,7 @@ void thin_out(AxisTicks& plan, const FigureAxis& axis, Positions seen, long long
   for (long long i = first; i <= seen.last; i += step) {
     const std::string& name = axis.names[static_cast<std::size_t>(i)];
     plan.ticks.push_back({static_cast<double>(i), axis.number_when_crowded
-                                                      ? std::to_string(offset + i)
+                                                      ? count_text(offset + i)
                                                       : plain_text(name)});
   }
 }

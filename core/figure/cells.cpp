@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/figure/parts.h"
 #include "core/figure/png.h"
+#include "core/figure/readout_text.h"
 
 namespace kappascope {
 namespace {
@@ -125,7 +125,8 @@ std::string draw_picture(Painter& painter, const Panel& panel, const ColourMap& 
                   row_height * static_cast<double>(tile.rows)};
     painter.add(SceneImage{box, std::move(tile.png), clip});
   }
-  return block_note(panel, blocks.rows, blocks.columns);
+  const std::string note = zoomed_out_note(panel, {blocks.rows, blocks.columns});
+  return note.empty() ? note : note + " The CSV has every value.";
 }
 
 Box cell_box(const HeatMap& map, const Box& plot, std::int64_t row, std::int64_t column) {
@@ -136,22 +137,6 @@ Box cell_box(const HeatMap& map, const Box& plot, std::int64_t row, std::int64_t
 }
 
 }  // namespace
-
-std::string block_note(const Panel& panel, std::int64_t rows, std::int64_t columns) {
-  if (rows == 1 && columns == 1) return "";
-  const auto cells = [](const FigureAxis& axis, std::int64_t count) {
-    const char* name = axis.subject == AxisSubject::token            ? " tokens"
-                       : axis.subject == AxisSubject::expert         ? " experts"
-                       : axis.subject == AxisSubject::recorded_layer ? " layers"
-                                                                     : " cells";
-    return count_text(count) + name;
-  };
-  const bool named = panel.heat_map[0].colours.kind == ColourKind::categorical;
-  std::string text = std::string("Zoomed out: ") + (named ? "most frequent" : "mean") + " of ";
-  if (columns > 1) text += cells(panel.x, columns) + " a column";
-  if (rows > 1) text += (columns > 1 ? ", of " : "") + cells(panel.y, rows) + " a row";
-  return text + "; the CSV has every value.";
-}
 
 ScenePath hatch(const Box& box) {
   ScenePath path;

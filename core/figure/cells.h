@@ -140,10 +140,6 @@ using FewBlock = FrequentBlock<16>;    // of the palette
 using ManyBlock = FrequentBlock<256>;  // along a bar
 static_assert(kPaletteSize + 2 <= 16);
 
-// What blocks of so many cells show, in words: "Zoomed out: mean of 8 tokens a column."; "" for one
-// cell each.
-std::string block_note(const Panel& panel, std::int64_t rows, std::int64_t columns);
-
 // The white stroke that tells a cell without a value from a grey one.
 ScenePath hatch(const Box& box);
 

@@ -147,19 +147,19 @@ std::vector<std::string> block_text(const Panel& panel, const HeatMap& map, std:
 
 std::string zoomed_out_note(const Panel& panel, CellBlock block) {
   if (panel.heat_map.empty() || block.rows * block.columns < 2) return "";
-  const auto plural = [](const FigureAxis& axis, const char* otherwise) -> std::string {
-    if (axis.subject == AxisSubject::token) return "tokens";
-    if (axis.subject == AxisSubject::expert) return "experts";
-    return axis.subject == AxisSubject::recorded_layer ? "layers" : otherwise;
+  const auto cells = [](const FigureAxis& axis, std::int64_t count) {
+    const char* name = axis.subject == AxisSubject::token            ? " tokens"
+                       : axis.subject == AxisSubject::expert         ? " experts"
+                       : axis.subject == AxisSubject::recorded_layer ? " layers"
+                                                                     : " cells";
+    return count_text(count) + name;
   };
-  const std::string what = panel.heat_map[0].colours.kind == ColourKind::categorical
-                               ? "the most frequent value of "
-                               : "the mean of ";
-  const std::string rows = count_text(block.rows) + " " + plural(panel.y, "rows");
-  const std::string columns = count_text(block.columns) + " " + plural(panel.x, "columns");
-  if (block.rows == 1) return "Zoomed out: a column shows " + what + columns + ".";
-  if (block.columns == 1) return "Zoomed out: a row shows " + what + rows + ".";
-  return "Zoomed out: a place shows " + what + rows + " × " + columns + ".";
+  const bool named_values = panel.heat_map[0].colours.kind == ColourKind::categorical;
+  std::string text = std::string("Zoomed out: ") + (named_values ? "most frequent" : "mean");
+  if (block.columns > 1) text += " of " + cells(panel.x, block.columns) + " a column";
+  if (block.columns > 1 && block.rows > 1) text += ",";
+  if (block.rows > 1) text += " of " + cells(panel.y, block.rows) + " a row";
+  return text + ".";
 }
 
 }  // namespace kappascope

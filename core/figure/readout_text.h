@@ -24,8 +24,8 @@ std::string cell_text(const ColourScale& colours, double value);  // "1.25 nats"
 std::vector<std::string> block_text(const Panel& panel, const HeatMap& map, std::int64_t row,
                                     std::int64_t column, CellBlock block);
 
-// What the colours of a map that is drawn in blocks show: "Zoomed out: a column shows the mean of 8
-// tokens"; "" where each cell is drawn.
+// What the colours of a map that is drawn in blocks show: "Zoomed out: mean of 8 tokens a column.";
+// "" where each cell is drawn.
 std::string zoomed_out_note(const Panel& panel, CellBlock block);
 
 }  // namespace kappascope

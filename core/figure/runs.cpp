@@ -272,8 +272,8 @@ std::string file_word(std::string_view name) {
   while (!name.empty()) {
     const auto [code, length] = next_code(name);
     const auto category = code < 0 ? UTF8PROC_CATEGORY_CN : utf8proc_category(code);
-    const bool letter = (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NO) ||
-                        code == '.' || code == '_';
+    const bool letter =
+        (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NO) || code == '_';
     const std::string next = code == 0x3BA ? "kappa"  // κ
                              : letter      ? std::string(name.substr(0, length))
                                            : "-";
@@ -281,8 +281,7 @@ std::string file_word(std::string_view name) {
     if (word.size() + next.size() > kMostFileBytes) break;
     if (next != "-" || !(word.empty() || word.ends_with('-'))) word += next;
   }
-  while (word.ends_with('-') || word.ends_with('.')) word.pop_back();
-  word.erase(0, std::min(word.find_first_not_of("-."), word.size()));
+  if (word.ends_with('-')) word.pop_back();
   return word.empty() ? "run" : word;
 }
 

@@ -16,8 +16,8 @@ namespace kappascope {
 // without κ is never "κ on".
 std::vector<std::string> run_names(std::span<const Trace* const> traces);
 
-// `name` as part of a file's name: letters, digits, '.', '_' and single '-' ("κ" is "kappa"), at
-// most 80 bytes, never hidden and never empty.
+// `name` as part of a file's name: letters, digits, '_' and single '-' ("κ" is "kappa"; a dot would
+// be taken for the start of an ending), at most 80 bytes, never empty.
 std::string file_word(std::string_view name);
 
 // The same for several names: those that would be one file get "-2", "-3" …

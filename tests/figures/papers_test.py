@@ -104,7 +104,7 @@ class Papers(unittest.TestCase):
         texts = [make_run(self.folder / name, document={"source": SECRET + name, "index": 0, "sha256": name})
                  for name in ("prose.txt", "code.txt")]
         names = set(self.plot(*texts, "--figures", "loss", "--figure-format", "csv", into="texts"))
-        self.assertEqual(names, {"loss-d8-kappa-prose.txt.csv", "loss-d8-kappa-code.txt.csv"})
+        self.assertEqual(names, {"loss-d8-kappa-prose-txt.csv", "loss-d8-kappa-code-txt.csv"})
         steps = [make_run(self.folder / f"s{step}", step=step) for step in (1000, 2000)]
         names = set(self.plot(*steps, "--figures", "loss", "--figure-format", "csv", into="steps"))
         self.assertEqual(names, {"loss-d8-kappa-step-1000.csv", "loss-d8-kappa-step-2000.csv"})

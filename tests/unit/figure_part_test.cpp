@@ -114,7 +114,7 @@ TEST(Blocks, SayTheMeanThatTheirColourShows) {
   EXPECT_EQ(readout(figure, 0, 9, 0, 0.1, 0.1, {2, 8})->lines[2], "Value: 13.5 (mean of 4 cells)");
   EXPECT_EQ(readout(figure, 0, 9, 0, 0.1, 0.1, {2, 8})->lines[0], "Layers 4 to 5");
   EXPECT_EQ(zoomed_out_note(figure.panels[0], {1, 4}),
-            "Zoomed out: a column shows the mean of 4 tokens.");
+            "Zoomed out: mean of 4 tokens a column.");
   EXPECT_EQ(zoomed_out_note(figure.panels[0], {1, 1}), "");
 }
 
