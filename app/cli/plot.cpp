@@ -1,4 +1,5 @@
 // `kappascope plot`: figures of traces, without model or Torch.
+#include "app/cli/batch_index.h"
 #include "app/cli/command_line.h"
 #include "app/cli/figure_options.h"
 #include "app/cli/interrupts.h"
@@ -34,6 +35,12 @@ std::string list_of_figures() {
 std::filesystem::path trace_file(const std::string& path) {
   std::error_code unreadable;
   const bool folder = std::filesystem::is_directory(path, unreadable);
+  const std::filesystem::path at(path);
+  require(!folder || std::filesystem::exists(at / "trace.npz", unreadable) ||
+              !std::filesystem::exists(at / kIndexFile, unreadable),
+          ExitCode::io, {.file = path},
+          "the results of several texts; name the folders of those to plot, which ", kIndexFile,
+          " lists");
   return folder ? std::filesystem::path(path) / "trace.npz" : std::filesystem::path(path);
 }
 

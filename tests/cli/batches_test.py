@@ -101,6 +101,8 @@ class IndexTest(BatchCase):
         self.run_into('out', '-f', *texts, '--kappa', 'off', '--max-tokens', 5)
         batch = json.loads((self.folder / 'out' / 'batch.json').read_text())
         self.assertTrue(all(str(text) in batch['command'] for text in texts))
+        err = self.run_program('plot', self.folder / 'out', '-o', self.folder / 'no', code=5)[1]
+        self.assertIn('index.csv', err)
         for row in self.index():
             folder = self.folder / 'out' / row['folder']
             command = meta_of(folder)['command']
