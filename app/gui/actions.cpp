@@ -32,14 +32,13 @@ void add_file_actions(Gui& gui, std::vector<Action>& all) {
   all.push_back({"Open checkpoint or trace…", "File", ImGuiMod_Ctrl | ImGuiKey_O,
                  open_dialog(PathPurpose::open)});
   for (const std::string& recent : gui.settings.recent)
-    all.push_back({plain_text(recent), "File/Open recent", 0,
-                   [&gui, recent] { gui.workspace.open(recent); }});
+    all.push_back(
+        {plain_text(recent), "File/Open recent", 0, [&gui, recent] { drop_path(gui, recent); }});
   const OpenTrace* open = workspace.current_open_trace();
   all.push_back({"Save trace as…", "File", ImGuiMod_Ctrl | ImGuiKey_S,
                  open_dialog(PathPurpose::save_trace), open && open->run});
   all.push_back({"Close trace", "File", ImGuiMod_Ctrl | ImGuiKey_W,
-                 [&workspace] { workspace.close_trace(workspace.selection().trace); },
-                 open != nullptr});
+                 [&gui] { ask_to_close(gui, gui.workspace.selection().trace); }, open != nullptr});
   all.push_back({"Export view…", "File", ImGuiMod_Ctrl | ImGuiKey_E,
                  [&gui] { open_export_dialog(gui, gui.workspace.view().figure); }, open != nullptr,
                  false, true});
@@ -49,10 +48,10 @@ void add_file_actions(Gui& gui, std::vector<Action>& all) {
       {"Open session…", "File", 0, open_dialog(PathPurpose::open_session), true, false, true});
   all.push_back({"Save session as…", "File", ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_S,
                  open_dialog(PathPurpose::save_session)});
-  all.push_back(
-      {"Restore last session", "File", 0, [&gui] { restore_session(gui, last_session_file()); }});
-  all.push_back(
-      {"Quit", "File", ImGuiMod_Ctrl | ImGuiKey_Q, [&gui] { gui.quit = true; }, true, false, true});
+  all.push_back({"Restore last session", "File", 0,
+                 [&gui] { restore_session(gui, gui.last_session); }, !gui.session_offer.empty()});
+  all.push_back({"Quit", "File", ImGuiMod_Ctrl | ImGuiKey_Q, [&gui] { ask_to_quit(gui); }, true,
+                 false, true});
 }
 
 void add_run_actions(Gui& gui, std::vector<Action>& all) {

@@ -7,6 +7,7 @@
 
 #include "app/gui/gui.h"
 #include "app/gui/panels.h"
+#include "app/gui/start_note.h"
 #include "app/gui/widgets.h"
 #include "core/figure/text.h"
 #include "core/stats/layer.h"
@@ -247,7 +248,7 @@ void draw_figures(Gui& gui, const ExpertCard& card) {
 
 void draw_expert_panel(Gui& gui) {
   const Trace* trace = gui.workspace.current_trace();
-  if (!trace) return empty_note(*gui.theme, "No expert", "Open a trace or run a text first");
+  if (!trace) return start_note(gui, "No expert", "Open a trace or run a text first");
   if (trace->layers == 0)
     return empty_note(*gui.theme, "No expert", "No MoE layer was recorded in this trace");
   const auto card = gui.workspace.expert_card();

@@ -17,8 +17,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kTitle = "Export###export";
-constexpr double kSingle = 85, kDouble = 178;      // mm
-constexpr std::size_t kMostClipboard = 64u << 20;  // bytes of text
+constexpr double kSingle = 85, kDouble = 178;  // mm
 
 void row(const char* name) {
   ImGui::AlignTextToFramePadding();
@@ -266,7 +265,8 @@ void copy_values(Gui& gui, const std::string& figure) {
         const Figure made = make_view(view);
         std::string text;
         for (const Table& table : made.tables)
-          text += (text.empty() ? "" : "\n") + tab_separated(table, kMostClipboard);
+          text +=
+              (text.empty() ? "" : "\n") + tab_separated(table, kMostClipboard - text.size() - 1);
         return [&gui, text = std::move(text), name = figure_title(made.id)] {
           ImGui::SetClipboardText(text.c_str());
           gui.workspace.say(false, "Values copied: " + name);

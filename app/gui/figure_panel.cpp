@@ -8,6 +8,7 @@
 #include "app/gui/export_dialog.h"
 #include "app/gui/gui.h"
 #include "app/gui/panels.h"
+#include "app/gui/start_note.h"
 #include "app/gui/widgets.h"
 #include "core/figure/readout_text.h"
 #include "core/figure/text.h"
@@ -337,7 +338,7 @@ void draw_figure_panel(Gui& gui, const std::string& id) {
   const Trace* trace = gui.workspace.current_trace();
   if (!trace) {
     state.view = {};
-    return empty_note(*gui.theme, std::string(entry.title).c_str(),
+    return start_note(gui, std::string(entry.title).c_str(),
                       "Open a trace, or run a text through a checkpoint.");
   }
   if (state.trace != trace) state.view.fit = true;

@@ -9,6 +9,7 @@
 
 #include "app/gui/help.h"
 #include "app/gui/layouts.h"
+#include "app/gui/notices.h"
 #include "app/gui/panels.h"
 #include "app/gui/widgets.h"
 
@@ -34,16 +35,6 @@ void apply_look(Gui& gui) {
   style.FontScaleMain = scale;
 }
 
-void take_layout(Gui& gui, ImGuiID dockspace) {
-  if (gui.layout_to_load) {
-    apply_layout(gui, *gui.layout_to_load);
-    gui.layout_to_load.reset();
-  }
-  if (gui.next_layout.empty()) return;
-  apply_layout(gui, gui.next_layout, dockspace);
-  gui.next_layout.clear();
-}
-
 // One window of a panel or figure; brought to the front where that was asked for.
 template <typename Draw>
 void draw_window(Gui& gui, const std::string& id, const std::string& title, const std::string& help,
@@ -51,10 +42,17 @@ void draw_window(Gui& gui, const std::string& id, const std::string& title, cons
   bool& shown = gui.shown[id];
   if (!shown) return;
   if (gui.focus == id) ImGui::SetNextWindowFocus();
+  // One that the layout does not know (of a newer version) joins the others.
+  ImGui::SetNextWindowDockID(gui.largest_node, ImGuiCond_FirstUseEver);
   ImGui::SetNextWindowSize({36 * em(), 24 * em()}, ImGuiCond_FirstUseEver);
-  const bool open = ImGui::Begin((title + "###" + id).c_str(), &shown);
+  const ImVec2 room = ImGui::GetMainViewport()->WorkSize;
+  ImGui::SetNextWindowSizeConstraints({8 * em(), 6 * em()}, room);
+  // Appearing is no reason to come to the front: many do at once, each in its stack of tabs.
+  const bool open =
+      ImGui::Begin((title + "###" + id).c_str(), &shown, ImGuiWindowFlags_NoFocusOnAppearing);
   if (!help.empty()) explain(help.c_str());  // of the tab
-  if (open) draw();
+  // A tab behind others is hidden in the first frames of a layout although Dear ImGui takes items.
+  if (open && !ImGui::GetCurrentWindow()->Hidden) draw();
   ImGui::End();
 }
 
@@ -71,47 +69,18 @@ void draw_windows(Gui& gui) {
   if (gui.raise.empty()) {
     gui.frames_raising = 0;
   } else if (++gui.frames_raising >= 3) {
-    ImGui::FocusWindow(ImGui::FindWindowByName(("###" + gui.raise.front()).c_str()));
+    ImGuiWindow* window = ImGui::FindWindowByName(("###" + gui.raise.front()).c_str());
+    if (window) {
+      ImGui::FocusWindow(window);
+      ImGui::NavInitWindow(window, false);  // its first item is where keys go
+    }
     gui.raise.erase(gui.raise.begin());
   }
 }
 
-// What is going on, at the bottom; errors stay until they were looked at.
-void draw_status(Gui& gui) {
-  constexpr ImGuiWindowFlags kFlags = ImGuiWindowFlags_NoScrollbar | ImGuiWindowFlags_MenuBar |
-                                      ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoNav;
-  const float height = ImGui::GetFrameHeight();
-  if (ImGui::BeginViewportSideBar("###status", ImGui::GetMainViewport(), ImGuiDir_Down, height,
-                                  kFlags)) {
-    if (ImGui::BeginMenuBar()) {
-      const Workspace& workspace = gui.workspace;
-      const std::vector<JobStatus> jobs = gui.workspace.long_jobs().status();
-      if (!jobs.empty()) {
-        const JobStatus& job = jobs.front();
-        const float share = job.total > 0 ? float(double(job.done) / double(job.total)) : 0;
-        ImGui::TextUnformatted(job.title.c_str());
-        ImGui::ProgressBar(share, {10 * em(), 0.7f * height}, job.stage.c_str());
-        if (ImGui::SmallButton("Cancel###cancel")) gui.workspace.cancel(job.id);
-      } else if (workspace.messages_said() > gui.messages_seen && !workspace.messages().empty()) {
-        const Message& last = workspace.messages().back();
-        ImGui::PushStyleColor(ImGuiCol_Text, last.error ? gui.theme->error : gui.theme->text);
-        if (ImGui::MenuItem((last.text + "###message").c_str())) {
-          gui.shown["messages"] = true;
-          gui.focus = "messages";
-        }
-        ImGui::PopStyleColor();
-      } else if (const OpenTrace* open = workspace.current_open_trace()) {
-        ImGui::TextDisabled("%s, %lld tokens, %lld MoE layers, %lld experts", open->label.c_str(),
-                            static_cast<long long>(open->trace->tokens),
-                            static_cast<long long>(open->trace->layers),
-                            static_cast<long long>(open->trace->experts));
-      } else {
-        ImGui::TextDisabled("Open a checkpoint or a trace: Ctrl+O, or drop it here");
-      }
-      ImGui::EndMenuBar();
-    }
-  }
-  ImGui::End();
+void keep_layout(Gui& gui) {
+  const Layout layout = current_layout(gui);
+  change_settings(gui, [&](Settings& kept) { kept.layouts[gui.layout_name] = layout; });
 }
 
 void draw_layout_naming(Gui& gui) {
@@ -130,22 +99,33 @@ void draw_layout_naming(Gui& gui) {
   ImGui::EndDisabled();
   ImGui::SameLine();
   const bool cancel = ImGui::Button("Cancel###cancel") || ImGui::IsKeyPressed(ImGuiKey_Escape);
-  if (save && !gui.layout_name.empty()) gui.settings.layouts[gui.layout_name] = current_layout(gui);
+  if (save && !gui.layout_name.empty()) keep_layout(gui);
   if (cancel || (save && !gui.layout_name.empty())) ImGui::CloseCurrentPopup();
   ImGui::EndPopup();
 }
 
 }  // namespace
 
+void change_settings(Gui& gui, const SettingsChange& change) {
+  try {
+    update_settings(gui.settings, gui.settings_file, change);
+  } catch (const Error& error) {
+    change(gui.settings);
+    gui.workspace.say(error.failure());
+  }
+}
+
 bool Gui::wants_frame() const {
   return figure_counts().tiles_missing || new_glyphs || !raise.empty() || !next_layout.empty() ||
-         layout_to_load.has_value() || restore.going;
+         layout_to_load.has_value() || !tab_order.places.empty() || restore.going ||
+         (messages_shown_since >= 0 && messages_seen < workspace.messages_said());
 }
 
 void prepare_frame(Gui& gui) {
   gui.workspace.take_over();
   gui.new_glyphs = gui.fonts.update(gui.workspace.quick_jobs());
   continue_restore(gui);
+  load_layout(gui);
 }
 
 void draw_frame(Gui& gui) {
@@ -153,10 +133,8 @@ void draw_frame(Gui& gui) {
   const std::vector<Action> all = actions(gui);
   run_shortcuts(all);
   draw_menus(all);
-  draw_status(gui);
-  const ImGuiID dockspace =
-      ImGui::DockSpaceOverViewport(ImGui::GetID("dockspace"), ImGui::GetMainViewport());
-  take_layout(gui, dockspace);
+  draw_notices(gui);
+  draw_dockspace(gui);
   draw_windows(gui);
   draw_palette(gui.palette, all);
   draw_shortcut_overlay(gui.palette, all);
@@ -164,16 +142,18 @@ void draw_frame(Gui& gui) {
   draw_export_dialog(gui);
   draw_help(gui);
   draw_layout_naming(gui);
+  draw_leaving(gui);
 }
 
-void drop_path(Gui& gui, const fs::path& path) {
+void drop_path(Gui& gui, const fs::path& path, std::optional<std::int64_t> step) {
   const std::string name = path.filename().string();
   std::error_code unreadable;
-  const bool openable =
-      fs::is_directory(path, unreadable) || name.ends_with(".npz") || name.ends_with(".pt");
-  if (openable) return gui.workspace.open(path);
-  if (name.ends_with(".json")) return restore_session(gui, path);
-  load_text(gui, path);
+  const bool text = fs::is_regular_file(path, unreadable) && !name.ends_with(".npz") &&
+                    !name.ends_with(".pt") && !name.ends_with(".json");
+  if (text) return load_text(gui, path);
+  if (!name.ends_with(".json")) return gui.workspace.open(path, step);
+  restore_session(gui, path);
+  if (gui.restore.going) change_settings(gui, [&](Settings& kept) { remember_recent(kept, path); });
 }
 
 }  // namespace kappascope::gui

@@ -14,6 +14,8 @@
 #include "app/gui/figure_panel.h"
 #include "app/gui/figure_view.h"
 #include "app/gui/fonts.h"
+#include "app/gui/layouts.h"
+#include "app/gui/leaving.h"
 #include "app/gui/model_panel.h"
 #include "app/gui/path_dialog.h"
 #include "app/gui/session.h"
@@ -39,8 +41,11 @@ struct Gui {
   std::string focus;                  // panel to bring to the front in this frame
   std::vector<std::string> raise;     // likewise, in turn, once a new layout stands
   int frames_raising = 0;
-  std::string next_layout;  // name of the layout to take in the next frame
-  std::optional<Layout> layout_to_load;
+  std::string next_layout;               // name of the layout to take in the next frame
+  std::optional<Layout> layout_to_load;  // before the next frame
+  BuiltIn built_in;
+  TabOrder tab_order;
+  ImGuiID dockspace = 0, largest_node = 0;  // its largest part
 
   TextPanelState text;
   ModelPanelState model;
@@ -51,10 +56,16 @@ struct Gui {
   PaletteState palette;
   SessionRestore restore;
   std::map<DocumentId, std::optional<AxisSpan>> tokens_in_sight;  // of a trace, in all its figures
+  std::filesystem::path settings_file, last_session;  // empty: not kept
+  std::string session_offer;  // what is in the last session; "": none, or nothing to offer
+  bool offer_closed = false;  // its line at the bottom
+  LeaveState leaving;
   std::string help;  // metric whose definition is shown; "" none
   bool naming_layout = false;
   std::string layout_name;
-  std::size_t messages_seen = 0;  // errors said before this one were looked at
+  std::size_t messages_seen = 0;      // messages said before this one were looked at
+  double messages_shown_since = -1;   // the panel with them is on the screen; −1: it is not
+  double messages_shown_before = -1;  // the same in the frame before
   double monitor_scale = 1;
   bool new_glyphs = false;  // since the last frame
   bool quit = false;
@@ -76,7 +87,11 @@ void prepare_frame(Gui& gui);
 // One frame of everything.
 void draw_frame(Gui& gui);
 
-// A file or folder that was dropped onto the window.
-void drop_path(Gui& gui, const std::filesystem::path& path);
+// update_settings() of the window's own; a failure is said.
+void change_settings(Gui& gui, const SettingsChange& change);
+
+// Opens what is at `path`, whatever it is: a model, a trace, a session, a text. Dropped onto the
+// window, given on the command line, chosen in a dialog.
+void drop_path(Gui& gui, const std::filesystem::path& path, std::optional<std::int64_t> step = {});
 
 }  // namespace kappascope::gui

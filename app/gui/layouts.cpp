@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <climits>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "app/gui/gui.h"
 #include "app/gui/panels.h"
@@ -34,20 +38,66 @@ Middle middle(const std::string& name) {
           {"loss", "expert-load", "kappa-depth", "expert-choice"}};
 }
 
+ImGuiID dock_of(const std::string& id) {
+  const std::string name = "###" + id;
+  if (const ImGuiWindow* window = ImGui::FindWindowByName(name.c_str())) return window->DockId;
+  const ImGuiWindowSettings* kept = ImGui::FindWindowSettingsByID(ImHashStr(name.c_str()));
+  return kept ? kept->DockId : 0;
+}
+
+void describe(const ImGuiDockNode& node, std::string& text) {
+  if (node.IsLeafNode()) return;
+  const ImGuiAxis axis = ImGuiAxis(node.SplitAxis);
+  const float first = node.ChildNodes[0]->SizeRef[axis], second = node.ChildNodes[1]->SizeRef[axis];
+  text += join_words(' ', node.ID, ':', int(100 * first / std::max(1.0f, first + second)));
+  for (const ImGuiDockNode* child : node.ChildNodes) describe(*child, text);
+}
+
+// Which panels are shown, where, and how the room is split: equal texts, equal arrangements.
+std::string arrangement(const Gui& gui, ImGuiID dockspace) {
+  std::string text;
+  for (const auto& [id, shown] : gui.shown) {
+    if (shown) text += join_words(id, '@', dock_of(id), ' ');
+  }
+  if (const ImGuiDockNode* root = ImGui::DockBuilderGetNode(dockspace)) describe(*root, text);
+  return text;
+}
+
 void dock(const std::string& id, ImGuiID node) {
   ImGui::DockBuilderDockWindow(("###" + id).c_str(), node);
 }
 
-}  // namespace
+// What the built-in layouts adapt to: columns and rows that fit, in letters.
+constexpr float kThreeColumns = 92, kTwoRows = 54;  // em
 
-std::span<const char* const> built_in_layouts() {
-  return kNames;
+SizeClass size_class() {
+  const ImVec2 room = ImGui::GetMainViewport()->Size;
+  const ImGuiStyle& style = ImGui::GetStyle();
+  const float letter = style.FontSizeBase * style.FontScaleMain;  // em(), from the first frame on
+  return {room.x < kThreeColumns * letter, room.y < kTwoRows * letter};
 }
 
-void apply_layout(Gui& gui, const std::string& name, unsigned int dockspace) {
-  const auto own = gui.settings.layouts.find(name);
-  if (own != gui.settings.layouts.end()) return apply_layout(gui, own->second);
+// Text and cards in columns beside the figures; where there is no room, in one, the cards as tabs.
+void split(ImGuiID& centre, bool narrow) {
+  ImGuiID left =
+      ImGui::DockBuilderSplitNode(centre, ImGuiDir_Left, narrow ? 0.37f : 0.29f, nullptr, &centre);
+  const ImGuiID left_lower =
+      ImGui::DockBuilderSplitNode(left, ImGuiDir_Down, narrow ? 0.48f : 0.34f, nullptr, &left);
+  ImGuiID right = left_lower, right_lower = left_lower;
+  if (!narrow) {
+    right = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Right, 0.36f, nullptr, &centre);
+    right_lower = ImGui::DockBuilderSplitNode(right, ImGuiDir_Down, 0.56f, nullptr, &right);
+  }
+  dock("text", left);
+  dock("model", left_lower);
+  dock("messages", left_lower);
+  dock("token", right);
+  dock("expert", right_lower);
+}
+
+void build_layout(Gui& gui, const std::string& name, ImGuiID dockspace) {
   const Middle figures = middle(name);
+  const SizeClass size = size_class();
   gui.shown.clear();
   for (const Panel& panel : panels()) gui.shown[panel.id] = true;
   for (const auto& stack : {figures.upper, figures.lower}) {
@@ -57,18 +107,9 @@ void apply_layout(Gui& gui, const std::string& name, unsigned int dockspace) {
   ImGui::DockBuilderAddNode(dockspace, ImGuiDockNodeFlags_DockSpace);
   ImGui::DockBuilderSetNodeSize(dockspace, ImGui::GetMainViewport()->WorkSize);
   ImGuiID centre = dockspace;
-  ImGuiID left = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Left, 0.29f, nullptr, &centre);
-  ImGuiID right = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Right, 0.36f, nullptr, &centre);
-  const ImGuiID left_lower =
-      ImGui::DockBuilderSplitNode(left, ImGuiDir_Down, 0.34f, nullptr, &left);
-  const ImGuiID lower = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Down, 0.5f, nullptr, &centre);
-  const ImGuiID right_lower =
-      ImGui::DockBuilderSplitNode(right, ImGuiDir_Down, 0.56f, nullptr, &right);
-  dock("text", left);
-  dock("model", left_lower);
-  dock("messages", left_lower);
-  dock("token", right);
-  dock("expert", right_lower);
+  split(centre, size.narrow);
+  ImGuiID lower = centre;
+  if (!size.low) lower = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Down, 0.5f, nullptr, &centre);
   for (const FigureEntry& entry : figure_catalogue()) {
     const std::string id(entry.id);
     const bool below =
@@ -76,20 +117,134 @@ void apply_layout(Gui& gui, const std::string& name, unsigned int dockspace) {
     dock(id, below ? lower : centre);
   }
   ImGui::DockBuilderFinish(dockspace);
-  gui.raise = {"model", figures.upper.front(), figures.lower.front(), "text"};
+  gui.raise = {size.narrow ? "token" : "model", figures.lower.front(), figures.upper.front(),
+               "text"};
+  gui.built_in = {name, size, arrangement(gui, dockspace)};
 }
 
-void apply_layout(Gui& gui, const Layout& layout) {
-  if (layout.ini.empty()) return;
+// Panels and figures that are not behind others; the focused one last.
+std::vector<std::string> in_front(const Gui& gui) {
+  std::vector<std::string> ids;
+  for (const auto& [id, shown] : gui.shown) {
+    const ImGuiWindow* window = ImGui::FindWindowByName(("###" + id).c_str());
+    if (shown && window && window->DockIsActive && window->DockTabIsVisible) ids.push_back(id);
+  }
+  const ImGuiWindow* focused = ImGui::GetCurrentContext()->NavWindow;
+  std::stable_partition(ids.begin(), ids.end(), [&](const std::string& id) {
+    return !focused || focused->RootWindow != ImGui::FindWindowByName(("###" + id).c_str());
+  });
+  return ids;
+}
+
+// A built-in layout that the user left as it is follows the window's size; what is in front stays.
+void follow_size(Gui& gui, ImGuiID dockspace) {
+  const SizeClass now = size_class();
+  if (gui.built_in.name.empty() || !gui.next_layout.empty()) return;
+  if (gui.built_in.arrangement.empty()) gui.built_in.arrangement = arrangement(gui, dockspace);
+  if (now == gui.built_in.size) return;
+  const BuiltIn was = std::exchange(gui.built_in, BuiltIn());
+  if (was.arrangement != arrangement(gui, dockspace)) return;
+  std::vector<std::string> front = in_front(gui);
+  const bool settled = gui.raise.empty();
+  build_layout(gui, was.name, dockspace);
+  if (settled) gui.raise = std::move(front);
+}
+
+void sort_tabs(const std::map<ImGuiID, int>& places, ImGuiDockNode& node) {
+  for (ImGuiDockNode* child : node.ChildNodes)
+    if (child) sort_tabs(places, *child);
+  if (!node.TabBar) return;
+  const auto place = [&](const ImGuiTabItem& tab) {
+    const auto found = tab.Window ? places.find(tab.Window->ID) : places.end();
+    return found == places.end() ? INT_MAX : found->second;
+  };
+  std::stable_sort(node.TabBar->Tabs.begin(), node.TabBar->Tabs.end(),
+                   [&](const auto& a, const auto& b) { return place(a) < place(b); });
+}
+
+// Dear ImGui adds the tabs of a layout that is taken while the window is open as they come.
+void restore_tab_order(TabOrder& order, ImGuiDockNode& root) {
+  constexpr int kFramesToAppear = 2;
+  if (order.places.empty() || ++order.frames <= kFramesToAppear) return;
+  sort_tabs(order.places, root);
+  order = {};
+}
+
+// The central node of a dock space takes all that a wider window gives and loses all that a
+// narrower one takes; without one every split keeps its proportion.
+void share_sizes(ImGuiDockNode& node) {
+  if (node.IsLeafNode()) return;
+  for (ImGuiDockNode* child : node.ChildNodes) {
+    child->SetLocalFlags(child->LocalFlags & ~ImGuiDockNodeFlags_CentralNode);
+    share_sizes(*child);
+  }
+}
+
+const ImGuiDockNode* largest_leaf(const ImGuiDockNode& node) {
+  if (node.IsLeafNode()) return &node;
+  const ImGuiDockNode* first = largest_leaf(*node.ChildNodes[0]);
+  const ImGuiDockNode* second = largest_leaf(*node.ChildNodes[1]);
+  const auto area = [](const ImGuiDockNode* leaf) { return leaf->Size.x * leaf->Size.y; };
+  return area(second) > area(first) ? second : first;
+}
+
+}  // namespace
+
+std::span<const char* const> built_in_layouts() {
+  return kNames;
+}
+
+void load_layout(Gui& gui) {
+  const auto own = gui.settings.layouts.find(gui.next_layout);
+  if (own != gui.settings.layouts.end()) {
+    gui.layout_to_load = own->second;
+    gui.next_layout.clear();
+  }
+  if (!gui.layout_to_load) return;
+  const Layout layout = *std::exchange(gui.layout_to_load, std::nullopt);
+  if (layout.ini.find("DockId=") == std::string::npos) {
+    gui.next_layout = kNames.front();
+    return;
+  }
   gui.shown.clear();
+  gui.raise = layout.front;
+  gui.frames_raising = 0;
+  gui.built_in = {layout.built_in, {layout.narrow, layout.low}, ""};
   for (const std::string& id : layout.shown) gui.shown[id] = true;
   ImGui::LoadIniSettingsFromMemory(layout.ini.data(), layout.ini.size());
+  gui.tab_order = {};
+  for (const std::string& id : layout.shown) {
+    const std::string name = "###" + id;
+    const ImGuiWindowSettings* kept = ImGui::FindWindowSettingsByID(ImHashStr(name.c_str()));
+    if (kept && kept->DockOrder >= 0)
+      gui.tab_order.places[ImHashStr(name.c_str())] = kept->DockOrder;
+  }
+}
+
+void draw_dockspace(Gui& gui) {
+  const ImGuiID dockspace = gui.dockspace = ImGui::GetID("dockspace");
+  if (!gui.next_layout.empty())
+    build_layout(gui, std::exchange(gui.next_layout, std::string()), dockspace);
+  follow_size(gui, dockspace);
+  if (ImGuiDockNode* root = ImGui::DockBuilderGetNode(dockspace)) {
+    share_sizes(*root);
+    restore_tab_order(gui.tab_order, *root);
+  }
+  ImGui::DockSpaceOverViewport(dockspace, ImGui::GetMainViewport());
+  gui.largest_node = largest_leaf(*ImGui::DockBuilderGetNode(dockspace))->ID;
 }
 
 Layout current_layout(const Gui& gui) {
   std::size_t size = 0;
   const char* ini = ImGui::SaveIniSettingsToMemory(&size);
-  Layout layout{std::string(ini, size), {}};
+  Layout layout;
+  layout.ini.assign(ini, size);
+  layout.front = in_front(gui);
+  if (!gui.built_in.name.empty() && gui.built_in.arrangement == arrangement(gui, gui.dockspace)) {
+    layout.built_in = gui.built_in.name;
+    layout.narrow = gui.built_in.size.narrow;
+    layout.low = gui.built_in.size.low;
+  }
   for (const auto& [id, shown] : gui.shown) {
     if (shown) layout.shown.push_back(id);
   }

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "app/gui/gui.h"
+#include "app/gui/notices.h"
 #include "app/gui/panels.h"
 
 namespace kappascope::gui {
@@ -47,7 +48,7 @@ void draw_messages_panel(Gui& gui) {
   draw_jobs(gui);
   ImGui::SeparatorText("Messages");
   const auto& messages = gui.workspace.messages();
-  gui.messages_seen = gui.workspace.messages_said();
+  note_messages_shown(gui);
   if (messages.empty()) return ImGui::TextDisabled("No errors.");
   if (ImGui::SmallButton("Clear###clear")) return gui.workspace.clear_messages();
   ImGui::SameLine();

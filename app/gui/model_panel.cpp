@@ -131,7 +131,7 @@ void draw_traces(Gui& gui) {
     ImGui::PopID();
   }
   ImGui::EndTable();
-  if (closed >= 0) return workspace.close_trace(closed);
+  if (closed >= 0) return ask_to_close(gui, closed);
   if (chosen < 0 || chosen == workspace.selection().trace) return;
   Selection selection = workspace.selection();
   selection.trace = chosen;

@@ -1,16 +1,18 @@
 #include "app/gui/open_window.h"
 
-#include <signal.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
-#include <cstdlib>
+#include <utility>
 
 #include "app/cli/command_line.h"
 #include "app/cli/interrupts.h"
 #include "app/gui/gui.h"
 #include "app/gui/layouts.h"
 #include "app/gui/panels.h"
+#include "app/gui/session_keeper.h"
+#include "app/gui/user_folders.h"
 #include "app/gui/window.h"
 #include "core/checkpoint/input_file.h"
 
@@ -41,7 +43,7 @@ struct WindowWords {
   std::optional<std::int64_t> step;
 
   void add_to(CLI::App& app) {
-    app.add_option("PATH", paths, "models, traces or folders of runs");
+    app.add_option("PATH", paths, "models, traces, folders of runs, a session or a text");
     app.add_option("-p,--prompt", prompt, "a text to run at once");
     app.add_option("-f,--file", file, "a UTF-8 file with the text to run at once");
     app.add_option("--step", step, "training step; the newest unless given")
@@ -80,28 +82,34 @@ struct WindowWords {
   std::string text() const { return file.empty() ? prompt : read_text_file(file, kLongestText); }
 };
 
-// Where the traces of this process's runs lie; those of processes that are gone are removed.
-fs::path runs_folder() {
-  const fs::path cache = cache_folder();
-  std::error_code error;
-  for (fs::directory_iterator at(cache, error), end; !error && at != end; at.increment(error)) {
-    const std::string name = at->path().filename().string();
-    if (!name.starts_with("runs-")) continue;
-    const long process = std::strtol(name.c_str() + 5, nullptr, 10);
-    std::error_code ignored;
-    if (process > 0 && kill(pid_t(process), 0) != 0 && errno == ESRCH)
-      fs::remove_all(at->path(), ignored);
+// The text of the command line, once all that it names is open.
+void run_asked(Gui& gui) {
+  Workspace& workspace = gui.workspace;
+  if (!workspace.can_run()) {
+    const OpenModel* model = workspace.current_model();
+    return workspace.say(Failure{
+        ExitCode::usage, model ? model->model->name() + ": no tokenizer was found, so the text "
+                                                        "cannot be run"
+                               : "no model is open that could run the text"});
   }
-  return cache / ("runs-" + std::to_string(getpid()));
+  workspace.run();
+  workspace.after_opening([&workspace] {
+    if (!workspace.traces().empty() && workspace.traces().back().run)
+      workspace.trace(workspace.traces().back().id)->asked = true;
+  });
 }
 
 // What is asked for on the command line, in turn: models and traces, then the run.
 void open_asked(Gui& gui, const WindowWords& words, const std::string& text) {
-  Workspace& workspace = gui.workspace;
-  for (const std::string& path : words.paths) workspace.open(path, words.step);
+  for (const std::string& path : words.paths) {
+    if (path.ends_with(".json") || path.ends_with(".txt"))
+      drop_path(gui, path);
+    else
+      gui.workspace.open(path, words.step);
+  }
   if (text.empty()) return;
-  workspace.next_run.text = text;
-  workspace.after_opening([&workspace] { workspace.run(); });
+  gui.workspace.next_run.text = text;
+  gui.workspace.after_opening([&gui] { run_asked(gui); });
 }
 
 void show_view(Gui& gui, const std::string& view) {
@@ -110,32 +118,41 @@ void show_view(Gui& gui, const std::string& view) {
   gui.raise.push_back(view);
 }
 
-void start_layout(Gui& gui) {
-  if (gui.settings.last.ini.empty())
-    gui.next_layout = built_in_layouts().front();
-  else
-    gui.layout_to_load = gui.settings.last;
+void warn(const std::string& text) {
+  std::fprintf(stderr, "kappascope: warning: %s\n", text.c_str());
+}
+
+// What must not be lost although something cannot be written.
+template <typename Write>
+void write_or(Failure& failure, Write&& write) {
+  try {
+    write();
+  } catch (...) {
+    failure = failure_in_flight();
+  }
 }
 
 class OpenWindow {
  public:
   explicit OpenWindow(const WindowWords& words)
-      : words_(words), runs_(runs_folder()), text_(words.text()) {
-    interrupts_.protect(runs_, {});
+      : words_(words),
+        folders_(user_folders()),
+        runs_(folders_.scratch, "runs"),
+        text_(words.text()) {
+    interrupts_.protect(runs_.path(), {});
+    std::error_code ignored;
+    for (const fs::path& folder : runs_.left_behind()) fs::remove_all(folder, ignored);
+    if (!folders_.warning.empty()) warn(folders_.warning);
   }
 
-  ~OpenWindow() {
-    std::error_code ignored;
-    fs::remove_all(runs_, ignored);
-    interrupts_.protect({}, {});
-  }
+  ~OpenWindow() { interrupts_.protect({}, {}); }
 
   int picture() {
     const auto [width, height] = words_.picture_size();
     Window window({.width = width, .height = height, .visible = false});
     Settings settings;
     settings.dark = words_.look == "dark";
-    Workspace workspace({.wake = Window::wake, .scratch_parent = runs_});
+    Workspace workspace({.wake = Window::wake, .scratch_parent = runs_.path()});
     Gui gui(workspace, settings);
     gui.next_layout = built_in_layouts().front();
     open_asked(gui, words_, text_);
@@ -155,25 +172,36 @@ class OpenWindow {
   }
 
   int window() {
-    const fs::path settings_file = config_folder() / "settings.json";
+    SessionKeeper keeper(folders_.sessions);
     Settings settings;
     Failure broken;
-    try {
-      settings = load_settings(settings_file);
-    } catch (const Error& error) {
-      broken = error.failure();
-    }
+    write_or(broken, [&] { settings = load_settings(folders_.settings); });
     Window window({.width = settings.width, .height = settings.height});
-    Workspace workspace({.wake = Window::wake, .scratch_parent = runs_});
+    Workspace workspace({.wake = Window::wake, .scratch_parent = runs_.path()});
     Gui gui(workspace, settings);
+    gui.settings_file = folders_.settings;
+    gui.last_session = keeper.last_session();
+    gui.session_offer = session_summary(gui.last_session);
     if (broken) workspace.say(broken);
-    workspace.on_opened = [&settings](const fs::path& path) { remember_recent(settings, path); };
-    start_layout(gui);
+    if (!folders_.warning.empty()) workspace.say(false, folders_.warning);
+    workspace.on_opened = [&gui](const fs::path& path) {
+      change_settings(gui, [&](Settings& kept) { remember_recent(kept, path); });
+    };
+    window.on_copy_refused([&workspace](const std::string& why) { workspace.say(true, why); });
+    window.on_lost_display([&] { end_without_display(gui, keeper); });
+    gui.layout_to_load = settings.last;
     open_asked(gui, words_, text_);
+    loop(window, gui, keeper);
+    return finish(window, gui, keeper);
+  }
+
+ private:
+  void loop(Window& window, Gui& gui, SessionKeeper& keeper) {
+    Workspace& workspace = gui.workspace;
     bool shown = false;
     int frames_left = kFramesAfterInput;
     double last_input = 0;
-    while (!window.closing() && !gui.quit && !interrupts_.requested()) {
+    while (!gui.quit && !interrupts_.requested()) {
       const double now = ImGui::GetTime();
       const bool awake = frames_left > 0 || gui.wants_frame();
       const bool moving = workspace.loading() || now - last_input < kSecondsAfterInput;
@@ -187,28 +215,59 @@ class OpenWindow {
         frames_left = kFramesAfterInput;
         last_input = now;
       }
+      keeper.keep(gui, seconds_now());
       // A timeout of the long sleep is no reason to draw.
       if (!input && sleep == kLongestSleep && workspace.nothing_to_take_over()) continue;
       --frames_left;
       gui.monitor_scale = window.content_scale();
       for (const fs::path& path : window.take_dropped()) drop_path(gui, path);
+      if (window.take_close_request()) ask_to_quit(gui);
       prepare_frame(gui);
       window.frame([&] { draw_frame(gui); });
       if (!std::exchange(shown, true)) show_view(gui, words_.view);
     }
-    settings.width = window.width();
-    settings.height = window.height();
-    settings.last = current_layout(gui);
-    save_settings(settings, settings_file);
-    if (!workspace.models().empty() || !workspace.traces().empty())
-      save_session(gui, last_session_file());
+  }
+
+  static double seconds_now() {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch())
+        .count();
+  }
+
+  int finish(const Window& window, Gui& gui, SessionKeeper& keeper) {
+    Failure failure;
+    write_or(failure, [&] { keeper.finish(gui); });
+    write_or(failure, [&] {
+      const Settings now = gui.settings;
+      const Layout last = current_layout(gui);
+      update_settings(gui.settings, gui.settings_file, [&](Settings& kept) {
+        kept.dark = now.dark;
+        kept.scale = now.scale;
+        kept.width = window.width();
+        kept.height = window.height();
+        kept.last = last;
+      });
+    });
+    if (failure) throw Error(failure);
     return interrupts_.requested() ? int(ExitCode::interrupted) : int(ExitCode::ok);
   }
 
- private:
+  // The process ends in here: without its display there is no way back.
+  [[noreturn]] void end_without_display(const Gui& gui, SessionKeeper& keeper) {
+    Failure failure;
+    write_or(failure, [&] { keeper.finish(gui); });
+    remove_unfinished(runs_.path(), {});
+    std::fprintf(stderr, "kappascope: the connection to the display was lost; %s\n",
+                 failure                         ? failure.message.c_str()
+                 : keeper.last_session().empty() ? "sessions are not kept"
+                                                 : "the next start offers what was open and typed");
+    std::fflush(nullptr);
+    _exit(int(ExitCode::gpu));
+  }
+
   const WindowWords& words_;
   Interrupts interrupts_;  // before all that starts threads
-  fs::path runs_;
+  UserFolders folders_;
+  HeldFolder runs_;
   std::string text_;
 };
 

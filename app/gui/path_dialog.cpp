@@ -4,10 +4,14 @@
 #include <imgui_stdlib.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <system_error>
+#include <utility>
 
 #include "app/gui/gui.h"
+#include "app/gui/save_runs.h"
 #include "app/gui/session.h"
+#include "app/gui/widgets.h"
 #include "core/figure/text.h"
 
 namespace kappascope::gui {
@@ -15,8 +19,6 @@ namespace kappascope::gui {
 namespace fs = std::filesystem;
 
 namespace {
-
-constexpr std::size_t kMostEntries = 5000;
 
 struct Words {
   const char* title;
@@ -29,6 +31,8 @@ Words words(PathPurpose purpose) {
   switch (purpose) {
     case PathPurpose::save_trace:
       return {"Save trace###path", "new or empty folder for trace.npz and model.npz", "Save", true};
+    case PathPurpose::save_runs:
+      return {"Save traces###path", "new or empty folder for the traces of the runs", "Save", true};
     case PathPurpose::open_session:
       return {"Open session###path", "a session file", "Open", false};
     case PathPurpose::save_session:
@@ -36,29 +40,8 @@ Words words(PathPurpose purpose) {
     case PathPurpose::open:
       break;
   }
-  return {"Open###path", "model folder, model_NNNNNN.pt, trace.npz or the folder of a run", "Open",
-          false};
-}
-
-FolderListing list_folder(const fs::path& folder) {
-  FolderListing listing{folder, {}};
-  std::error_code error;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    std::error_code unreadable;
-    const std::string name = at->path().filename().string();
-    if (name.starts_with('.') || listing.entries.size() >= kMostEntries) continue;
-    listing.entries.push_back({name, at->is_directory(unreadable)});
-  }
-  std::sort(listing.entries.begin(), listing.entries.end(), [](const auto& a, const auto& b) {
-    return a.folder != b.folder ? a.folder : a.name < b.name;
-  });
-  return listing;
-}
-
-// The folder that the typed text stands in.
-fs::path typed_folder(const std::string& typed) {
-  const std::size_t slash = typed.rfind('/');
-  return slash == std::string::npos ? fs::path(".") : fs::path(typed.substr(0, slash + 1));
+  return {"Open###path", "model folder, model_NNNNNN.pt, trace.npz, folder of a run, or session",
+          "Open", false};
 }
 
 void ask_for_listing(Gui& gui, const fs::path& folder) {
@@ -70,54 +53,107 @@ void ask_for_listing(Gui& gui, const fs::path& folder) {
       [&state, folder](Progress&) -> JobQueue::Finish {
         auto listing = std::make_shared<const FolderListing>(list_folder(folder));
         return [&state, listing] {
-          if (state.listing_asked == listing->folder) state.listing = listing;
+          if (state.listing_asked != listing->folder) return;
+          state.listing = listing;
+          state.found = narrowed(*listing, typed_name(state.typed));
         };
       },
       [](const Failure&) {}, Turn::next);
 }
 
-// Copies the files of a run to where they stay; what is there is not replaced.
-void save_trace(Gui& gui, const fs::path& folder) {
-  const OpenTrace* open = gui.workspace.current_open_trace();
-  if (!open) return;
-  const fs::path from = open->path.parent_path();
-  gui.workspace.long_jobs().add(
-      "Save trace",
-      [from, folder, &workspace = gui.workspace](Progress& progress) -> JobQueue::Finish {
-        std::error_code error;
-        fs::create_directories(folder, error);
-        for (const char* name : {"model.npz", "trace.npz"}) {
-          if (!progress.update("copy", 0, 1)) throw Error(ExitCode::interrupted, "interrupted");
-          const fs::path to = folder / name;
-          require(!fs::exists(to), ExitCode::io, {.file = to.native()},
-                  "exists; choose another folder");
-          fs::copy_file(from / name, to, error);
-          if (error) fs::remove(to);
-          require(!error, ExitCode::io, {.file = to.native()}, error.message());
-        }
-        return [&workspace, folder] {
-          workspace.say(false, "saved " + plain_text((folder / "trace.npz").string()));
-        };
-      },
-      [&gui](const Failure& failure) { gui.workspace.say(failure); });
+// Another text, typed or chosen: what is listed follows it.
+void typed_changed(PathDialogState& state) {
+  state.problem.clear();
+  state.replace.clear();
+  state.chosen = -1;
+  state.found.clear();
+  const bool listed = state.listing && state.listing->folder == typed_folder(state.typed);
+  if (listed) state.found = narrowed(*state.listing, typed_name(state.typed));
 }
 
-void carry_out(Gui& gui, const std::string& typed) {
-  PathDialogState& state = gui.path_dialog;
-  switch (state.purpose) {
+void type(PathDialogState& state, std::string text) {
+  state.typed = std::move(text);
+  state.refocus = true;
+  typed_changed(state);
+}
+
+std::string path_of(const PathDialogState& state, std::size_t place) {
+  const FolderListing::Entry& entry = state.listing->entries[place];
+  const bool goes_into = entry.folder && entry.kind == EntryKind::folder;
+  return (typed_folder(state.typed) / entry.name).string() + (goes_into ? "/" : "");
+}
+
+// Tab completes; the arrow keys move in the list.
+int on_key(ImGuiInputTextCallbackData* data) {
+  PathDialogState& state = *static_cast<PathDialogState*>(data->UserData);
+  if (data->EventFlag == ImGuiInputTextFlags_CallbackAlways) {
+    if (state.at_end > 0)
+      data->CursorPos = data->SelectionStart = data->SelectionEnd = data->BufTextLen;
+    state.at_end = std::max(0, state.at_end - 1);
+    return 0;
+  }
+  const std::string typed(data->Buf, std::size_t(data->BufTextLen));
+  const bool listed = state.listing && state.listing->folder == typed_folder(typed);
+  if (!listed) return 0;
+  if (data->EventFlag == ImGuiInputTextFlags_CallbackCompletion) {
+    const std::string name = typed_name(typed), full = completed(*state.listing, name);
+    data->DeleteChars(data->BufTextLen - int(name.size()), int(name.size()));
+    data->InsertChars(data->BufTextLen, full.c_str());
+    return 0;
+  }
+  const int count = int(state.found.size()), by = data->EventKey == ImGuiKey_DownArrow ? 1 : -1;
+  if (count > 0) state.chosen = std::clamp(state.chosen + by, 0, count - 1);
+  state.follow_chosen = true;
+  return 0;
+}
+
+// A word of what is wrong with what was typed; "": it can be opened.
+std::string cannot_open(const fs::path& path, PathPurpose purpose) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
+    return error.message() + ".";
+  if (!fs::exists(status)) {
+    fs::path there = path.lexically_normal();
+    while (there.has_relative_path() && !fs::exists(there, error)) there = there.parent_path();
+    const std::string part =
+        there.empty() ? "" : "; what exists of it: " + plain_text(there.string());
+    return "There is no such file or folder" + part;
+  }
+  if (purpose == PathPurpose::open_session)
+    return is_session(path) ? "" : "This is not a session of kappascope.";
+  const FolderListing::Entry entry = entry_at(path);
+  if (entry.kind == EntryKind::folder) return "Neither a model nor a trace is in this folder.";
+  const bool other = entry.kind == EntryKind::other && !entry.name.ends_with(".json");
+  return other ? "This is neither a model, a trace nor a session." : "";
+}
+
+std::string cannot_save(const Gui& gui, const fs::path& path) {
+  const PathPurpose purpose = gui.path_dialog.purpose;
+  std::error_code error;
+  if (purpose == PathPurpose::save_session)
+    return fs::is_directory(path, error) ? "This is a folder; add the name of a file." : "";
+  return cannot_save_runs(purpose == PathPurpose::save_trace ? 1 : runs_to_save(gui).size(), path);
+}
+
+void carry_out(Gui& gui, const fs::path& path) {
+  switch (gui.path_dialog.purpose) {
     case PathPurpose::open:
-      gui.workspace.open(typed);
+      drop_path(gui, path);
       break;
     case PathPurpose::save_trace:
-      save_trace(gui, typed);
+      save_runs(gui, {gui.workspace.selection().trace}, path);
+      break;
+    case PathPurpose::save_runs:
+      save_runs(gui, runs_to_save(gui), path);
       break;
     case PathPurpose::open_session:
-      restore_session(gui, typed);
+      restore_session(gui, path);
       break;
     case PathPurpose::save_session:
       try {
-        save_session(gui, typed);
-        gui.workspace.say(false, "saved " + plain_text(typed));
+        save_session(gui, path);
+        gui.workspace.say(false, "saved " + plain_text(path.string()));
       } catch (const Error& error) {
         gui.workspace.say(error.failure());
       }
@@ -125,43 +161,197 @@ void carry_out(Gui& gui, const std::string& typed) {
   }
 }
 
-// The contents of the folder; a click on a folder goes there, on a file takes its name.
-void draw_listing(Gui& gui, float height) {
+// True: it was done and the dialog ends.
+bool confirm(Gui& gui) {
+  PathDialogState& state = gui.path_dialog;
+  const bool saves = words(state.purpose).saves;
+  state.refocus = true;
+  if (state.chosen >= 0 && state.chosen < int(state.found.size())) {
+    type(state, path_of(state, state.found[std::size_t(state.chosen)]));
+    if (saves || state.typed.ends_with('/')) return false;
+  }
+  if (state.typed.empty()) return false;
+  const fs::path path = without_tilde(state.typed);
+  state.problem = saves ? cannot_save(gui, path) : cannot_open(path, state.purpose);
+  std::error_code error;
+  if (!state.problem.empty()) {
+    // A plain folder: its contents are listed, the reason stays.
+    const bool enters = !saves && fs::is_directory(path, error) && !state.typed.ends_with('/');
+    if (enters) type(state, state.typed + "/");
+    return false;
+  }
+  const bool asks = state.purpose == PathPurpose::save_session && state.replace != state.typed &&
+                    fs::exists(path, error);
+  if (asks) {
+    state.replace = state.typed;
+    return false;
+  }
+  carry_out(gui, path);
+  return true;
+}
+
+struct PlaceToGo {
+  std::string name, path;
+};
+
+std::vector<PlaceToGo> places() {
+  std::vector<PlaceToGo> all;
+  std::error_code error;
+  const fs::path here = fs::current_path(error);
+  if (!error) all.push_back({"Started in", (here / "").string()});
+  const char* home = std::getenv("HOME");
+  if (home && fs::is_directory(home, error)) all.push_back({"Home", std::string(home) + "/"});
+  all.push_back({"/", "/"});
+  return all;
+}
+
+// Places and what was opened last; true: something recent is to be opened at once.
+bool draw_places(Gui& gui) {
+  PathDialogState& state = gui.path_dialog;
+  ImGui::TextDisabled("Places");
+  for (const PlaceToGo& place : places()) {
+    if (ImGui::Selectable(place.name.c_str(), false, ImGuiSelectableFlags_NoAutoClosePopups))
+      type(state, place.path);
+    explain(plain_text(place.path).c_str());
+  }
+  if (words(state.purpose).saves || gui.settings.recent.empty()) return false;
+  ImGui::Spacing();
+  ImGui::TextDisabled("Recent");
+  bool open = false;
+  for (const std::string& recent : gui.settings.recent) {
+    const fs::path path(recent);
+    const std::string name = (path.has_filename() ? path : path.parent_path()).filename().string();
+    ImGui::PushID(recent.c_str());
+    constexpr auto kFlags =
+        ImGuiSelectableFlags_NoAutoClosePopups | ImGuiSelectableFlags_AllowDoubleClick;
+    if (ImGui::Selectable("###recent", false, kFlags)) {
+      type(state, recent);
+      open |= ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left);
+    }
+    explain(plain_text(recent).c_str());
+    ImGui::SameLine(0, 0);
+    elided_text(plain_text(name));
+    ImGui::PopID();
+  }
+  return open;
+}
+
+// One row of the list; true: it was double-clicked and can be opened.
+bool draw_entry(Gui& gui, int row) {
+  PathDialogState& state = gui.path_dialog;
+  const std::size_t place = state.found[std::size_t(row)];
+  const FolderListing::Entry& entry = state.listing->entries[place];
+  ImGui::PushID(row);
+  constexpr auto kFlags =
+      ImGuiSelectableFlags_NoAutoClosePopups | ImGuiSelectableFlags_AllowDoubleClick;
+  const bool clicked = ImGui::Selectable("###entry", row == state.chosen, kFlags);
+  if (row == state.chosen && state.follow_chosen) ImGui::SetScrollHereY();
+  ImGui::SameLine(0, 0);
+  const float mark = entry.mark.empty() ? 0 : ImGui::CalcTextSize(entry.mark.c_str()).x + em();
+  const float room = ImGui::GetContentRegionAvail().x, left = ImGui::GetCursorPosX();
+  const bool openable = entry.kind != EntryKind::other && entry.kind != EntryKind::folder;
+  const ImU32 ink = openable                          ? gui.theme->accent
+                    : entry.kind == EntryKind::folder ? gui.theme->text
+                                                      : gui.theme->quiet_text;
+  elided_text(plain_text(entry.name) + (entry.folder ? "/" : ""), room - mark, ink);
+  if (mark > 0) {
+    ImGui::SameLine(left + room - mark + em());
+    ImGui::TextUnformatted(entry.mark.c_str());
+  }
+  ImGui::PopID();
+  if (!clicked) return false;
+  const bool twice = ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left) && openable;
+  // A model's own folder can be entered, too: the second click into a plain folder is one too many.
+  type(state, path_of(state, place));
+  return twice;
+}
+
+// The contents of the folder that what is typed leaves; true: one was double-clicked.
+bool draw_listing(Gui& gui) {
   PathDialogState& state = gui.path_dialog;
   const fs::path folder = typed_folder(state.typed);
   ask_for_listing(gui, folder);
-  ImGui::BeginChild("###listing", {0, height}, ImGuiChildFlags_Borders);
-  if (ImGui::Selectable(".."))
-    state.typed = (folder.lexically_normal() / "..").lexically_normal().string() + "/";
-  if (state.listing && state.listing->folder == folder) {
-    ImGuiListClipper clipper;
-    clipper.Begin(int(state.listing->entries.size()));
-    while (clipper.Step()) {
-      for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i) {
-        const auto& entry = state.listing->entries[std::size_t(i)];
-        ImGui::PushID(i);
-        const std::string shown = plain_text(entry.name) + (entry.folder ? "/" : "");
-        if (ImGui::Selectable(shown.c_str(), false, ImGuiSelectableFlags_NoAutoClosePopups))
-          state.typed = (folder / entry.name).string() + (entry.folder ? "/" : "");
-        ImGui::PopID();
-      }
-    }
+  if (ImGui::Selectable("..", false, ImGuiSelectableFlags_NoAutoClosePopups)) {
+    std::error_code error;
+    const fs::path up = (fs::absolute(folder, error) / "..").lexically_normal();
+    type(state, up.string() + (up.string().ends_with('/') ? "" : "/"));
+    return false;
   }
-  ImGui::EndChild();
+  if (!state.listing || state.listing->folder != folder) return false;
+  if (!state.listing->problem.empty()) {
+    ImGui::TextDisabled("%s", state.listing->problem.c_str());
+    return false;
+  }
+  if (state.found.empty())
+    ImGui::TextDisabled(typed_name(state.typed).empty() ? "empty"
+                                                        : "nothing here has this in its name");
+  const std::shared_ptr<const FolderListing> held = state.listing;
+  bool open = false;
+  ImGuiListClipper clipper;
+  clipper.Begin(int(state.found.size()));
+  if (state.follow_chosen && state.chosen >= 0) clipper.IncludeItemByIndex(state.chosen);
+  while (clipper.Step()) {
+    for (int i = clipper.DisplayStart; i < std::min(clipper.DisplayEnd, int(state.found.size()));
+         ++i)
+      open |= draw_entry(gui, i);
+  }
+  state.follow_chosen = false;
+  return open;
+}
+
+bool draw_input(PathDialogState& state, const char* hint) {
+  if (state.refocus) state.at_end = 3;  // frames until the field has the keys
+  if (state.wanted || std::exchange(state.refocus, false)) ImGui::SetKeyboardFocusHere();
+  state.wanted = false;
+  ImGui::SetNextItemWidth(-1);
+  constexpr ImGuiInputTextFlags kFlags =
+      ImGuiInputTextFlags_EnterReturnsTrue | ImGuiInputTextFlags_ElideLeft |
+      ImGuiInputTextFlags_CallbackCompletion | ImGuiInputTextFlags_CallbackHistory |
+      ImGuiInputTextFlags_CallbackAlways;
+  const std::string before = state.typed;
+  const bool entered =
+      ImGui::InputTextWithHint("###typed", hint, &state.typed, kFlags, on_key, &state);
+  if (state.typed != before) typed_changed(state);
+  return entered;
+}
+
+// True: confirmed.
+bool draw_buttons(Gui& gui, const Words& say, bool& cancelled) {
+  PathDialogState& state = gui.path_dialog;
+  const bool replacing = state.replace == state.typed && !state.typed.empty();
+  if (!state.problem.empty() || replacing) {
+    ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->error);
+    ImGui::TextWrapped("%s", replacing ? "The file exists." : state.problem.c_str());
+    ImGui::PopStyleColor();
+  } else {
+    quiet_text(*gui.theme, say.hint);
+  }
+  ImGui::BeginDisabled(state.typed.empty());
+  const std::string label = std::string(replacing ? "Replace" : say.button) + "###confirm";
+  const bool confirmed = ImGui::Button(label.c_str(), {7 * em(), 0});
+  ImGui::EndDisabled();
+  ImGui::SameLine();
+  cancelled =
+      ImGui::Button("Cancel###cancel", {7 * em(), 0}) || ImGui::IsKeyPressed(ImGuiKey_Escape);
+  if (!say.saves) {
+    ImGui::SameLine();
+    ImGui::TextDisabled("Tab completes, ↑ ↓ choose");
+  }
+  return confirmed;
 }
 
 }  // namespace
 
 void open_path_dialog(Gui& gui, PathPurpose purpose) {
   PathDialogState& state = gui.path_dialog;
-  state.wanted = true;
+  state.wanted = state.open = true;
   state.purpose = purpose;
-  state.replace.clear();
   state.listing_asked.clear();
   if (state.typed.empty()) {
     std::error_code error;
     state.typed = (fs::current_path(error) / "").string();
   }
+  typed_changed(state);
 }
 
 void draw_path_dialog(Gui& gui) {
@@ -171,39 +361,24 @@ void draw_path_dialog(Gui& gui) {
   ImGui::SetNextWindowPos(ImGui::GetMainViewport()->GetCenter(), ImGuiCond_Appearing, {0.5f, 0.5f});
   const ImVec2 room = ImGui::GetMainViewport()->WorkSize;
   ImGui::SetNextWindowSize(
-      {std::min(42 * em(), 0.95f * room.x), std::min(26 * em(), 0.9f * room.y)},
+      {std::min(54 * em(), 0.95f * room.x), std::min(30 * em(), 0.9f * room.y)},
       ImGuiCond_Appearing);
-  if (!ImGui::BeginPopupModal(say.title, nullptr, ImGuiWindowFlags_NoSavedSettings)) return;
-  if (state.wanted) ImGui::SetKeyboardFocusHere();
-  state.wanted = false;
-  ImGui::SetNextItemWidth(-1);
-  bool confirmed = ImGui::InputTextWithHint(
-      "###typed", say.hint, &state.typed,
-      ImGuiInputTextFlags_EnterReturnsTrue | ImGuiInputTextFlags_ElideLeft);
-  draw_listing(gui, -2.2f * ImGui::GetFrameHeightWithSpacing());
-  ImGui::TextDisabled("%s", say.hint);
-  ImGui::BeginDisabled(state.typed.empty());
-  const bool replacing = state.replace == state.typed && !state.typed.empty();
-  confirmed |= ImGui::Button(
-      replacing ? "Replace###confirm" : (std::string(say.button) + "###confirm").c_str(),
-      {7 * em(), 0});
-  ImGui::EndDisabled();
+  if (!ImGui::BeginPopupModal(say.title, nullptr, ImGuiWindowFlags_NoSavedSettings)) {
+    state.open = state.wanted;
+    return;
+  }
+  bool confirmed = draw_input(state, say.hint), cancelled = false;
+  const float below = 2 * ImGui::GetFrameHeightWithSpacing() + ImGui::GetTextLineHeight();
+  ImGui::BeginChild("###places", {std::min(12 * em(), 0.3f * room.x), -below},
+                    ImGuiChildFlags_Borders);
+  confirmed |= draw_places(gui);
+  ImGui::EndChild();
   ImGui::SameLine();
-  if (ImGui::Button("Cancel###cancel", {7 * em(), 0}) || ImGui::IsKeyPressed(ImGuiKey_Escape))
-    ImGui::CloseCurrentPopup();
-  std::error_code unreadable;
-  const bool asks = state.purpose == PathPurpose::save_session && !replacing && confirmed &&
-                    fs::exists(state.typed, unreadable);
-  if (asks) {
-    state.replace = state.typed;
-  } else if (confirmed && !state.typed.empty()) {
-    carry_out(gui, state.typed);
-    ImGui::CloseCurrentPopup();
-  }
-  if (replacing) {
-    ImGui::SameLine();
-    ImGui::TextUnformatted("The file exists.");
-  }
+  ImGui::BeginChild("###listing", {0, -below}, ImGuiChildFlags_Borders);
+  confirmed |= draw_listing(gui);
+  ImGui::EndChild();
+  confirmed |= draw_buttons(gui, say, cancelled);
+  if (cancelled || (confirmed && confirm(gui))) ImGui::CloseCurrentPopup();
   ImGui::EndPopup();
 }
 

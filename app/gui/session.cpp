@@ -1,8 +1,12 @@
 #include "app/gui/session.h"
 
+#include <optional>
+#include <utility>
+
 #include "app/gui/gui.h"
 #include "app/gui/layouts.h"
 #include "core/checkpoint/input_file.h"
+#include "core/figure/text.h"
 
 namespace kappascope::gui {
 
@@ -73,11 +77,13 @@ Json view_json(const Workspace& workspace) {
           {"figure", view.figure}};
 }
 
-void apply_view(Workspace& workspace, const Json& document) {
+// `restored`: the traces of the session in its order, −1 those that did not open.
+void apply_view(Workspace& workspace, const Json& document,
+                const std::vector<DocumentId>& restored) {
   ViewState view = workspace.view();
   const std::int64_t place = integer_field(document, "trace");
-  if (place >= 0 && place < std::int64_t(workspace.traces().size()))
-    view.selection.trace = workspace.traces()[std::size_t(place)].id;
+  if (place >= 0 && place < std::int64_t(restored.size()) && restored[std::size_t(place)] >= 0)
+    view.selection.trace = restored[std::size_t(place)];
   view.selection.layer = integer_field(document, "layer");
   view.selection.token = integer_field(document, "token");
   view.selection.slot = integer_field(document, "slot");
@@ -94,13 +100,52 @@ void apply_view(Workspace& workspace, const Json& document) {
   workspace.set_view(std::move(view));
 }
 
-}  // namespace
-
-fs::path last_session_file() {
-  return state_folder() / "last-session.json";
+std::optional<std::int64_t> step_field(const Json& object) {
+  const std::int64_t step = integer_field(object, "step");
+  return step >= 0 ? std::optional(step) : std::nullopt;
 }
 
-void save_session(const Gui& gui, const fs::path& file) {
+Json read_session(const fs::path& file) {
+  Json document = parse_json(read_text_file(file, kLongestFile), file.native());
+  require(string_field(document, "schema") == kSchema, ExitCode::damaged, {.file = file.native()},
+          "not a session of kappascope; expected schema ", kSchema);
+  return document;
+}
+
+fs::path resolved(const fs::path& folder, const Json& entry, const char* name) {
+  return (folder / fs::path(string_field(entry, name))).lexically_normal();
+}
+
+fs::path in_full(const fs::path& path) {
+  return fs::absolute(path).lexically_normal();
+}
+
+// Begins to open or run the next trace of the session; false: it cannot be, and nothing began.
+bool begin_entry(Workspace& workspace, SessionRestore& restore) {
+  SessionRestore::Entry& entry = restore.entries[restore.at];
+  if (!entry.run) {
+    workspace.open(entry.path);
+    return true;
+  }
+  for (const OpenModel& open : workspace.models()) {
+    const bool same =
+        in_full(open.path) == entry.path && (!entry.step || open.model->files.step == *entry.step);
+    if (!same) continue;
+    workspace.use_model(open.id);
+    const RunSettings typed = std::exchange(workspace.next_run, *entry.run);
+    workspace.run();
+    workspace.next_run = typed;
+    return workspace.run_job() != 0;
+  }
+  if (std::exchange(entry.model_asked, true)) return false;
+  workspace.open(entry.path, entry.step);
+  restore.opening_model = true;
+  return true;
+}
+
+}  // namespace
+
+std::string session_text(const Gui& gui, const fs::path& file) {
   const Workspace& workspace = gui.workspace;
   const fs::path folder = fs::absolute(file).parent_path().lexically_normal();
   Json models = Json::array(), traces = Json::array();
@@ -108,52 +153,85 @@ void save_session(const Gui& gui, const fs::path& file) {
     models.push_back({{"path", relative_to(folder, open.path)}, {"step", open.model->files.step}});
   // Traces stand in the order of the window; runs name the model that makes them again.
   for (const OpenTrace& open : workspace.traces()) {
-    if (!open.run) {
-      traces.push_back({{"path", relative_to(folder, open.path)}});
-      continue;
+    Json entry = {{"compared", open.compared}};
+    if (is_unsaved(open)) {
+      entry["run"] = run_json(*open.run);
+      entry["run"]["model"] = relative_to(folder, open.model_path);
+      entry["run"]["step"] = open.model_step;
+    } else {
+      entry["path"] = relative_to(folder, open.saved.empty() ? open.path : open.saved);
     }
-    Json run = run_json(*open.run);
-    for (const OpenModel& model : workspace.models()) {
-      if (model.id != open.model) continue;
-      run["model"] = relative_to(folder, model.path);
-      run["step"] = model.model->files.step;
-      traces.push_back({{"run", std::move(run)}});
-      break;
-    }
+    traces.push_back(std::move(entry));
   }
-  write_json_file(file, {{"schema", kSchema},
+  const Json document = {{"schema", kSchema},
                          {"models", models},
                          {"traces", traces},
                          {"next_run", run_json(workspace.next_run)},
                          {"view", view_json(workspace)},
                          {"layout", layout_json(current_layout(gui))},
-                         {"dark", gui.settings.dark}});
+                         {"dark", gui.settings.dark}};
+  return json_text(document);
+}
+
+void save_session(const Gui& gui, const fs::path& file) {
+  write_text_file(file, session_text(gui, file));
+}
+
+bool worth_keeping(const Workspace& workspace) {
+  return !workspace.models().empty() || !workspace.traces().empty() ||
+         !workspace.next_run.text.empty();
+}
+
+bool is_session(const fs::path& file) {
+  try {
+    return file.extension() == ".json" && !read_session(file).empty();
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+std::string session_summary(const fs::path& file) {
+  Json document;
+  try {
+    document = read_session(file);
+  } catch (const Error&) {
+    return "";
+  }
+  std::string names;
+  for (const Json& model : list_field(document, "models")) {
+    const std::string name = fs::path(string_field(model, "path")).filename().string();
+    names += (names.empty() ? "" : ", ") + plain_text(name);
+  }
+  const auto count = [](std::size_t n, const char* one) {
+    return n == 0 ? "" : join_words(", ", n, " ", one, n > 1 ? "s" : "");
+  };
+  names += count(list_field(document, "traces").size(), "trace");
+  const Json* next = field(document, "next_run");
+  if (next && !string_field(*next, "text").empty()) names += ", a text";
+  return names.starts_with(", ") ? names.substr(2) : names;
 }
 
 void restore_session(Gui& gui, const fs::path& file) {
   Workspace& workspace = gui.workspace;
   Json document;
   try {
-    document = parse_json(read_text_file(file, kLongestFile), file.native());
-    require(string_field(document, "schema") == kSchema, ExitCode::damaged, {.file = file.native()},
-            "not a session of kappascope; expected schema ", kSchema);
+    document = read_session(file);
   } catch (const Error& error) {
     return workspace.say(error.failure());
   }
   const fs::path folder = fs::absolute(file).parent_path();
-  const auto resolved = [&](const Json& entry, const char* name) {
-    return (folder / fs::path(string_field(entry, name))).lexically_normal();
-  };
   SessionRestore restore;
   restore.going = true;
   for (const Json& model : list_field(document, "models"))
-    workspace.open(resolved(model, "path"), integer_field(model, "step"));
+    workspace.open(resolved(folder, model, "path"), step_field(model));
   for (const Json& trace : list_field(document, "traces")) {
+    SessionRestore::Entry entry;
     const Json* run = field(trace, "run");
-    if (run)
-      restore.runs.push_back({resolved(*run, "model"), integer_field(*run, "step"), run_of(*run)});
-    else
-      workspace.open(resolved(trace, "path"));
+    entry.path = run ? resolved(folder, *run, "model") : resolved(folder, trace, "path");
+    if (run) entry.step = step_field(*run);
+    if (run) entry.run = run_of(*run);
+    entry.compared = bool_field(trace, "compared", false);
+    restore.entries.push_back(std::move(entry));
   }
   if (const Json* next = field(document, "next_run")) workspace.next_run = run_of(*next);
   if (const Json* view = field(document, "view")) restore.view = *view;
@@ -166,18 +244,22 @@ void continue_restore(Gui& gui) {
   SessionRestore& restore = gui.restore;
   Workspace& workspace = gui.workspace;
   if (!restore.going || !workspace.long_jobs().idle()) return;
-  while (restore.next_run < restore.runs.size()) {
-    const SessionRestore::Run& run = restore.runs[restore.next_run++];
-    for (const OpenModel& open : workspace.models()) {
-      if (fs::absolute(open.path).lexically_normal() != run.model) continue;
-      workspace.use_model(open.id);
-      const RunSettings typed = std::exchange(workspace.next_run, run.settings);
-      workspace.run();
-      workspace.next_run = typed;
-      return;
-    }
+  if (restore.began && !std::exchange(restore.opening_model, false)) {
+    DocumentId made = -1;
+    if (!workspace.traces().empty() && workspace.traces().back().id > restore.newest_before)
+      made = workspace.traces().back().id;
+    if (made >= 0) workspace.trace(made)->compared = restore.entries[restore.at].compared;
+    restore.restored.push_back(made);
+    ++restore.at;
   }
-  apply_view(workspace, restore.view);
+  restore.began = false;
+  for (; restore.at < restore.entries.size(); ++restore.at) {
+    restore.newest_before = workspace.traces().empty() ? -1 : workspace.traces().back().id;
+    restore.began = begin_entry(workspace, restore);
+    if (restore.began) return;
+    restore.restored.push_back(-1);
+  }
+  apply_view(workspace, restore.view, restore.restored);
   restore = {};
 }
 

@@ -3,9 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <span>
 
+#include "app/gui/user_folders.h"
 #include "core/checkpoint/input_file.h"
 #include "core/error.h"
 #include "core/trace/output_file.h"
@@ -19,16 +19,6 @@ namespace {
 constexpr const char* kSchema = "kappascope.settings/1";
 constexpr std::size_t kMostRecent = 12;
 constexpr std::uint64_t kLongestFile = std::uint64_t(8) << 20;
-
-// An XDG base folder: the variable when it is an absolute path, else `standard` under the home
-// folder; without a home the system's folder for temporary files.
-fs::path xdg_folder(const char* variable, const char* standard) {
-  const char* given = std::getenv(variable);
-  if (given && given[0] == '/') return fs::path(given) / "kappascope";
-  const char* home = std::getenv("HOME");
-  if (home && home[0] == '/') return fs::path(home) / standard / "kappascope";
-  return fs::temp_directory_path() / "kappascope";
-}
 
 template <typename T>
 void read_field(const Json& document, const char* name, T& value) {
@@ -51,18 +41,13 @@ std::vector<std::string> strings_of(const Json& list) {
 
 }  // namespace
 
-fs::path config_folder() {
-  return xdg_folder("XDG_CONFIG_HOME", ".config");
-}
-fs::path state_folder() {
-  return xdg_folder("XDG_STATE_HOME", ".local/state");
-}
-fs::path cache_folder() {
-  return xdg_folder("XDG_CACHE_HOME", ".cache");
-}
-
 Json layout_json(const Layout& layout) {
-  return {{"ini", layout.ini}, {"shown", layout.shown}};
+  Json document = {{"ini", layout.ini}, {"shown", layout.shown}, {"front", layout.front}};
+  if (layout.built_in.empty()) return document;
+  document["built_in"] = layout.built_in;
+  document["narrow"] = layout.narrow;
+  document["low"] = layout.low;
+  return document;
 }
 
 Layout layout_of(const Json& document) {
@@ -72,6 +57,13 @@ Layout layout_of(const Json& document) {
   if (ini != document.end() && ini->is_string()) layout.ini = ini->get<std::string>();
   const auto shown = document.find("shown");
   if (shown != document.end()) layout.shown = strings_of(*shown);
+  const auto front = document.find("front");
+  if (front != document.end()) layout.front = strings_of(*front);
+  const auto built_in = document.find("built_in");
+  if (built_in != document.end() && built_in->is_string())
+    layout.built_in = built_in->get<std::string>();
+  read_field(document, "narrow", layout.narrow);
+  read_field(document, "low", layout.low);
   return layout;
 }
 
@@ -103,14 +95,32 @@ Settings load_settings(const fs::path& file) {
 void save_settings(const Settings& settings, const fs::path& file) {
   Json layouts = Json::object();
   for (const auto& [name, layout] : settings.layouts) layouts[name] = layout_json(layout);
-  write_json_file(file, {{"schema", kSchema},
-                         {"dark", settings.dark},
-                         {"scale", settings.scale},
-                         {"width", settings.width},
-                         {"height", settings.height},
-                         {"recent", settings.recent},
-                         {"layouts", layouts},
-                         {"last", layout_json(settings.last)}});
+  write_text_file(file, json_text({{"schema", kSchema},
+                                   {"dark", settings.dark},
+                                   {"scale", settings.scale},
+                                   {"width", settings.width},
+                                   {"height", settings.height},
+                                   {"recent", settings.recent},
+                                   {"layouts", layouts},
+                                   {"last", layout_json(settings.last)}}));
+}
+
+void update_settings(Settings& settings, const fs::path& file, const SettingsChange& change) {
+  if (file.empty()) return change(settings);
+  std::error_code error;
+  fs::create_directories(file.parent_path(), error);
+  const FileLock turn(file.string() + ".lock");
+  Settings kept;
+  try {
+    kept = load_settings(file);
+  } catch (const Error&) {  // said when the window started; the user may mend it by hand
+    fs::rename(file, file.string() + ".broken", error);
+    kept = settings;
+  }
+  change(kept);
+  save_settings(kept, file);
+  settings.recent = kept.recent;
+  settings.layouts = kept.layouts;
 }
 
 void remember_recent(Settings& settings, const fs::path& path) {
@@ -121,7 +131,11 @@ void remember_recent(Settings& settings, const fs::path& path) {
   recent.resize(std::min(recent.size(), kMostRecent));
 }
 
-void write_json_file(const fs::path& file, const Json& document) {
+std::string json_text(const Json& document) {
+  return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+void write_text_file(const fs::path& file, const std::string& text) {
   std::error_code error;
   const fs::path folder = fs::absolute(file).parent_path();
   fs::create_directories(folder, error);
@@ -129,7 +143,6 @@ void write_json_file(const fs::path& file, const Json& document) {
   const fs::path staged = join_words(fs::absolute(file).string(), ".", getpid(), ".new");
   fs::remove(staged, error);
   OutputFile out(staged);
-  const std::string text = document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   out.write_at(0, std::as_bytes(std::span(text)));
   out.finish();
   fs::rename(staged, file, error);

@@ -1,8 +1,8 @@
-// What the window remembers between its runs, under the XDG folders; never in the working
-// directory.
+// What the window remembers between its runs.
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -14,7 +14,10 @@ namespace kappascope::gui {
 // Where panels stand: Dear ImGui's own description, and which of them are shown.
 struct Layout {
   std::string ini;
-  std::vector<std::string> shown;  // ids of panels and figures
+  std::vector<std::string> shown;    // ids of panels and figures
+  std::vector<std::string> front;    // of these, in turn: what is not behind others
+  std::string built_in;              // name of the one that this is, unchanged; "": none
+  bool narrow = false, low = false;  // of the window that it was made for
 };
 
 struct Settings {
@@ -28,21 +31,26 @@ struct Settings {
 
 inline constexpr double kLeastScale = 0.5, kMostScale = 4;
 
-std::filesystem::path config_folder();  // $XDG_CONFIG_HOME/kappascope, else ~/.config/kappascope
-std::filesystem::path state_folder();   // $XDG_STATE_HOME/kappascope, else ~/.local/state/…
-std::filesystem::path cache_folder();   // $XDG_CACHE_HOME/kappascope, else ~/.cache/kappascope
-
 // Settings as kept; those of a first start where there are none. A file that is not ours or broken:
 // Error (damaged), and the caller goes on with those of a first start.
 Settings load_settings(const std::filesystem::path& file);
 void save_settings(const Settings& settings, const std::filesystem::path& file);
+
+// Changes what is kept in `file`, where other windows may have changed it, and takes over into
+// `settings` what all windows share: recent paths and named layouts. An empty file: changes
+// `settings` alone. Errors: io.
+using SettingsChange = std::function<void(Settings& kept)>;
+void update_settings(Settings& settings, const std::filesystem::path& file,
+                     const SettingsChange& change);
 
 void remember_recent(Settings& settings, const std::filesystem::path& path);
 
 Json layout_json(const Layout& layout);
 Layout layout_of(const Json& document);  // empty where the document is not of that form
 
+std::string json_text(const Json& document);
+
 // Replaces `file` in one step, making its folder. Errors: io.
-void write_json_file(const std::filesystem::path& file, const Json& document);
+void write_text_file(const std::filesystem::path& file, const std::string& text);
 
 }  // namespace kappascope::gui

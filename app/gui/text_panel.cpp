@@ -1,5 +1,6 @@
 // The panel "Text": what to run, and below it the tokens of the current trace.
 #include "app/gui/text_panel.h"
+#include "app/gui/start_note.h"
 
 #include <imgui_internal.h>
 #include <imgui_stdlib.h>
@@ -194,8 +195,7 @@ void draw_text(Gui& gui) {
     if (workspace.run_job() != 0) return waiting_note(*gui.theme, "The tokens will stand here");
     return workspace.current_model()
                ? empty_note(*gui.theme, "No text has been run", "Type one above and press Run")
-               : empty_note(*gui.theme, "Nothing is open",
-                            "Drop a model folder or a trace.npz here");
+               : start_note(gui, "Nothing is open", "Drop a model folder or a trace.npz here");
   }
   choose_colour(gui);
   next_item(checkbox_width("Raw"));

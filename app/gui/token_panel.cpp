@@ -4,6 +4,7 @@
 
 #include "app/gui/gui.h"
 #include "app/gui/panels.h"
+#include "app/gui/start_note.h"
 #include "app/gui/token_tooltip.h"
 #include "app/gui/widgets.h"
 #include "core/figure/text.h"
@@ -166,7 +167,7 @@ void draw_layers(Gui& gui, const TokenCard& card, std::int64_t slots) {
 void draw_token_panel(Gui& gui) {
   const Workspace& workspace = gui.workspace;
   const Trace* trace = workspace.current_trace();
-  if (!trace) return empty_note(*gui.theme, "No token", "Open a trace or run a text first");
+  if (!trace) return start_note(gui, "No token", "Open a trace or run a text first");
   if (workspace.selection().token < 0)
     return empty_note(*gui.theme, "No token is selected", "Click one in the text or in a figure");
   const auto card = gui.workspace.token_card();

@@ -7,8 +7,14 @@
 #include <imgui_impl_opengl3.h>
 #include <imgui_internal.h>
 
-#include <algorithm>
+#include <dlfcn.h>
 
+#include <algorithm>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "app/gui/picture_clipboard.h"
 #include "core/error.h"
 #include "core/figure/png.h"
 #include "core/trace/output_file.h"
@@ -25,6 +31,8 @@ constexpr unsigned kColourBufferBit = 0x4000, kFramebuffer = 0x8D40, kRenderbuff
 
 constexpr const char* kInstead =
     "; without a window: `kappascope run MODEL -p TEXT -o DIR` and `kappascope plot TRACE -o DIR`";
+
+std::function<void()> lost_display;  // Xlib's handler is one a process, and is given no pointer
 
 std::string last_glfw_error() {
   const char* text = nullptr;
@@ -101,6 +109,7 @@ Window::Window(const WindowOptions& options) : options_(options) {
   io.ConfigErrorRecoveryEnableTooltip = false;  // mistakes of ours are for tests
   io.ConfigDebugHighlightIdConflicts = false;
   ImGui_ImplGlfw_InitForOpenGL(window_, true);
+  take_clipboard();
   ImGui_ImplOpenGL3_Init("#version 330 core");
   if (!options.visible) {
     unsigned renderbuffer = 0;
@@ -115,6 +124,7 @@ Window::Window(const WindowOptions& options) : options_(options) {
 }
 
 Window::~Window() {
+  lost_display = nullptr;
   ImGui_ImplOpenGL3_Shutdown();
   ImGui_ImplGlfw_Shutdown();
   ImGui::DestroyContext();
@@ -156,8 +166,64 @@ void Window::wake() {
   glfwPostEmptyEvent();
 }
 
-bool Window::closing() const {
-  return glfwWindowShouldClose(window_) != 0;
+bool Window::take_close_request() {
+  const bool asked = glfwWindowShouldClose(window_) != 0;
+  glfwSetWindowShouldClose(window_, GLFW_FALSE);
+  return asked;
+}
+
+// An X server takes a text in one request, and the program that sends a longer one is ended by it.
+void Window::take_clipboard() {
+  ImGuiPlatformIO& platform = ImGui::GetPlatformIO();
+  platform.Platform_ClipboardUserData = this;
+  platform.Platform_SetClipboardTextFn = [](ImGuiContext*, const char* text) {
+    static_cast<Window*>(ImGui::GetPlatformIO().Platform_ClipboardUserData)->copy(text);
+  };
+  platform.Platform_GetClipboardTextFn = [](ImGuiContext*) {
+    return static_cast<Window*>(ImGui::GetPlatformIO().Platform_ClipboardUserData)->pasted();
+  };
+}
+
+void Window::copy(const char* text) {
+  const std::size_t size = std::strlen(text);
+  uncopied_.clear();
+  if (size <= kMostClipboard) return glfwSetClipboardString(window_, text);
+  const char* held = glfwGetClipboardString(window_);
+  clipboard_then_ = held ? held : "";
+  uncopied_ = text;
+  char words[200];
+  std::snprintf(words, sizeof words,
+                "%.1f MB are too much for the clipboard, which carries %zu MB: save it as a file, "
+                "with Export view or Save trace in the menu File",
+                double(size) / (1 << 20), kMostClipboard >> 20);
+  if (copy_refused_) copy_refused_(words);
+}
+
+const char* Window::pasted() {
+  const char* held = glfwGetClipboardString(window_);
+  if (uncopied_.empty()) return held;
+  if ((held ? held : "") == clipboard_then_) return uncopied_.c_str();
+  uncopied_.clear();  // another program has copied since
+  return held;
+}
+
+void Window::on_copy_refused(std::function<void(const std::string&)> refused) {
+  copy_refused_ = std::move(refused);
+}
+
+void Window::on_lost_display(std::function<void()> lost) {
+  lost_display = std::move(lost);
+  // Only where GLFW has brought Xlib in.
+  void* xlib = dlopen("libX11.so.6", RTLD_NOLOAD | RTLD_LAZY);
+  if (!xlib) return;
+  using Handler = int (*)(void* display);
+  const auto set = reinterpret_cast<Handler (*)(Handler)>(dlsym(xlib, "XSetIOErrorHandler"));
+  if (set) {
+    set([](void*) {
+      if (lost_display) lost_display();
+      return 0;
+    });
+  }
 }
 
 double Window::content_scale() const {

@@ -33,17 +33,28 @@ class Window {
   bool wait(double seconds);
   static void wake();  // from any thread
 
-  bool closing() const;  // asked to close since keep_open()
+  bool take_close_request();  // asked to close since the last call
   double content_scale() const;
   int width() const;
   int height() const;
   void resize(int width, int height);
   std::vector<std::filesystem::path> take_dropped();
 
+  // More text than the clipboard carries was copied: `refused` is given one sentence; the text can
+  // be pasted in this window alone.
+  void on_copy_refused(std::function<void(const std::string&)> refused);
+  // Called when the connection to the X server ends, which Xlib cannot go on from: has to end the
+  // process. One window a process.
+  static void on_lost_display(std::function<void()> lost);
+
   // The last frame of an invisible window, rows from the top, 3 bytes a pixel.
   std::vector<std::uint8_t> pixels() const;
 
  private:
+  void take_clipboard();
+  void copy(const char* text);
+  const char* pasted();
+
   struct Graphics;  // the few OpenGL functions used here
   GLFWwindow* window_ = nullptr;
   std::unique_ptr<Graphics> graphics_;
@@ -51,6 +62,8 @@ class Window {
   unsigned int framebuffer_ = 0;
   bool input_ = false;
   std::vector<std::filesystem::path> dropped_;
+  std::function<void(const std::string&)> copy_refused_;
+  std::string uncopied_, clipboard_then_;  // refused, and what the clipboard held at that time
 };
 
 // Writes RGB rows from the top as PNG, in one step. Errors: io.

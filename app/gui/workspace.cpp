@@ -68,6 +68,24 @@ std::string label_of(const OpenTrace& opened) {
   return label + " · " + plain_text(folder.string());
 }
 
+// What to do, as the command line says it, and in the words of the window.
+constexpr std::pair<std::string_view, std::string_view> kWords[] = {
+    {"--max-tokens N cuts it, --window runs it in overlapping chunks",
+     "shorten it, or tick Window below it: then it is run in overlapping chunks"},
+    {"--step", "the step in the panel Model"},
+    {"--window", "Window"},
+    {"--device cpu", "the CPU"},
+};
+
+std::string in_window_words(std::string text) {
+  for (const auto& [command, window] : kWords) {
+    for (std::size_t at = text.find(command); at != std::string::npos;
+         at = text.find(command, at + window.size()))
+      text.replace(at, command.size(), window);
+  }
+  return text;
+}
+
 }  // namespace
 
 OpenTrace opened_trace(const fs::path& path) {
@@ -308,7 +326,7 @@ void Workspace::say(bool error, std::string text) {
 }
 
 void Workspace::say(const Failure& failure) {
-  say(true, failure.message);
+  say(true, in_window_words(failure.message));
   messages_.back().code = failure.code;
 }
 

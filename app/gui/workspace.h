@@ -53,9 +53,18 @@ struct OpenTrace {
   std::shared_ptr<const Trace> trace;
   std::string label;               // "d8-kappa · Once upon a time…"
   DocumentId model = -1;           // of the open model that made it; −1: opened from a file
-  std::optional<RunSettings> run;  // how it was made here
-  bool compared = false;           // overlaid in figures of several traces
+  std::optional<RunSettings> run;  // how it was made here, and by which model
+  std::filesystem::path model_path;
+  std::int64_t model_step = -1;
+  std::filesystem::path saved;  // where a run was saved; empty: nowhere yet
+  bool asked = false;     // a run that the command line asked for: given again, it comes again
+  bool compared = false;  // overlaid in figures of several traces
 };
+
+// A run of which nothing is left once it is closed.
+inline bool is_unsaved(const OpenTrace& open) {
+  return open.run && open.saved.empty();
+}
 
 // A trace.npz, opened; not part of a workspace yet.
 OpenTrace opened_trace(const std::filesystem::path& path);

@@ -60,8 +60,10 @@ void Workspace::run() {
     std::string warning;
     OpenTrace trace;
   };
-  auto work = [this, run = next_run, id = open.id, model = open.model, tokenizer = open.tokenizer,
-               loaded = open.loaded, folder](Progress& progress) mutable -> JobQueue::Finish {
+  auto work = [this, run = next_run, id = open.id,
+               path = fs::absolute(open.path).lexically_normal(), model = open.model,
+               tokenizer = open.tokenizer, loaded = open.loaded,
+               folder](Progress& progress) mutable -> JobQueue::Finish {
     TokenizedText text = tokenize({"text", run.text}, *tokenizer, *model, 0);
     cut_into_chunks(text, model->config.sequence_len, run.window, "text");
     auto result = std::make_shared<Result>();
@@ -84,6 +86,8 @@ void Workspace::run() {
     result->trace = opened_trace(folder / "trace.npz");
     result->trace.model = id;
     result->trace.run = run;
+    result->trace.model_path = path;
+    result->trace.model_step = model->files.step;
     return [this, result, id] {
       run_job_ = 0;
       if (OpenModel* of = this->model(id)) {

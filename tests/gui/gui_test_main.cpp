@@ -31,9 +31,6 @@ class TestWindow {
   explicit TestWindow(const GuiTest& test) : test_(test) {
     std::string pattern = (fs::temp_directory_path() / "kappascope-gui-XXXXXX").string();
     folder_ = mkdtemp(pattern.data());
-    setenv("XDG_CONFIG_HOME", (folder_ / "config").c_str(), 1);
-    setenv("XDG_STATE_HOME", (folder_ / "state").c_str(), 1);
-    setenv("XDG_CACHE_HOME", (folder_ / "cache").c_str(), 1);
   }
 
   ~TestWindow() {
@@ -68,15 +65,17 @@ class TestWindow {
 
  private:
   void start() {
-    settings_ = load_settings(config_folder() / "settings.json");
+    settings_ = load_settings(settings_file());
     workspace_ = std::make_unique<Workspace>(
         WorkspaceOptions{.wake = Window::wake, .scratch_parent = folder_ / "runs"});
     gui_ = std::make_unique<Gui>(*workspace_, settings_);
-    if (settings_.last.ini.empty())
-      gui_->next_layout = built_in_layouts().front();
-    else
-      gui_->layout_to_load = settings_.last;
+    gui_->settings_file = settings_file();
+    gui_->layout_to_load = settings_.last;
+    Gui& gui = *gui_;
+    window_->on_copy_refused([&gui](const std::string& why) { gui.workspace.say(true, why); });
   }
+
+  fs::path settings_file() const { return folder_ / "config" / "settings.json"; }
 
   void frame(ImGuiTestEngine* engine) {
     window_->wait(0);
@@ -102,7 +101,7 @@ class TestWindow {
     Driver driver{ctx, [this]() -> Gui& { return *gui_; }, folder_, {}, {}};
     driver.restart = [this, ctx] {
       settings_.last = current_layout(*gui_);
-      save_settings(settings_, config_folder() / "settings.json");
+      save_settings(settings_, settings_file());
       restart_ = true;
       ctx->Yield(3);
     };

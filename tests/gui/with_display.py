@@ -9,7 +9,7 @@ if words and words[0].startswith('--size='):
     size = words.pop(0).split('=')[1]
 ready, told = os.pipe()
 server = subprocess.Popen(
-    ['Xvfb', '-displayfd', str(told), '-screen', '0', f'{size}x24', '-nolisten', 'tcp'],
+    ['Xvfb', '-displayfd', str(told), '-screen', '0', f'{size}x24', '-nolisten', 'tcp', '-noreset'],
     pass_fds=[told], stderr=subprocess.DEVNULL)
 os.close(told)
 try:
