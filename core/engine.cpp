@@ -25,9 +25,14 @@ Engine* open_engine(const EngineLibrary& of) {
   const std::string file = path.string();
   void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library) {
-    const char* reason = dlerror();
-    fail(of.code, {.file = file},
-         "the engine library does not open: ", reason ? reason : "no reason given", of.advice);
+    const char* given = dlerror();
+    const std::string reason = given ? given : "no reason given";
+    const bool memory = reason.find("failed to map") != reason.npos ||
+                        reason.find("annot allocate memory") != reason.npos ||
+                        reason.find("cannot map") != reason.npos;
+    require(!memory, ExitCode::memory, {.file = file}, "no memory for the engine library (", reason,
+            "); raise the limit of this process (ulimit -v)");
+    fail(of.code, {.file = file}, "the engine library does not open: ", reason, of.advice);
   }
   using Factory = decltype(&kappascope_engine);
   auto factory = reinterpret_cast<Factory>(dlsym(library, "kappascope_engine"));

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <new>
+#include <system_error>
 
 #include "core/utf8.h"
 
@@ -75,9 +76,19 @@ Failure failure_in_flight() noexcept {
   } catch (const Error& error) {
     return error.failure();
   } catch (const std::bad_alloc&) {
-    return {ExitCode::memory, "out of memory"};
+    return {
+        ExitCode::memory,
+        "out of memory; free some, or raise the limit of this process or container (ulimit -v)"};
   } catch (const std::filesystem::filesystem_error& error) {
     return {ExitCode::io, printable(error.what())};
+  } catch (const std::system_error& error) {
+    const bool limit = error.code() == std::errc::resource_unavailable_try_again ||
+                       error.code() == std::errc::not_enough_memory;
+    if (!limit) return {ExitCode::internal, printable(error.what())};
+    return {
+        ExitCode::memory,
+        "no more threads or memory for this process; raise its limits (ulimit -u, ulimit -v), or "
+        "run with --threads 1"};
   } catch (const std::exception& error) {
     return {ExitCode::internal, printable(error.what())};
   } catch (...) {

@@ -85,7 +85,7 @@ OutputFolder::OutputFolder(const fs::path& folder, bool force, Interrupts& inter
     : folder_(folder), temporary_(folder.empty()), force_(force), interrupts_(interrupts) {
   try {
     if (temporary_) {
-      std::string pattern = (fs::temp_directory_path() / "kappascope-XXXXXX").string();
+      std::string pattern = (temporary_folder() / "kappascope-XXXXXX").string();
       if (!mkdtemp(pattern.data())) fail_io(pattern, "cannot make a temporary folder", errno);
       folder_ = staging_ = pattern;
       interrupts_.protect(staging_, {});

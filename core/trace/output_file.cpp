@@ -5,7 +5,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <system_error>
 
 #include "core/error.h"
 
@@ -16,16 +18,38 @@ bool is_full(int code) {
   return code == ENOSPC || code == EDQUOT || code == EFBIG;
 }
 
-// The words for a failed system call; a full disk says how much there is.
+// The words for a failed system call; a full disk says how much there is. What a quota or a limit
+// of the process leaves is not what the disk has.
 std::string reason(const std::string& path, int code, std::uint64_t needed) {
+  if (code == EDQUOT) {
+    return join_words("the disk quota of this user or group is used up; expected room for ", needed,
+                      " bytes");
+  }
+  if (code == EFBIG) {
+    return join_words("the file would be longer than the limit for one file (see `ulimit -f`) or ",
+                      "than this file system takes; expected room for ", needed, " bytes");
+  }
   std::string text = std::strerror(code);
   struct statvfs disk = {};
-  if (!is_full(code) || ::statvfs(path.c_str(), &disk) != 0) return text;
+  if (code != ENOSPC || ::statvfs(path.c_str(), &disk) != 0) return text;
   const std::uint64_t found = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
   return join_words(text, "; expected room for ", needed, " bytes, found ", found, " bytes");
 }
 
 }  // namespace
+
+std::filesystem::path temporary_folder() {
+  std::error_code error;
+  std::filesystem::path folder = std::filesystem::temp_directory_path(error);
+  if (!error) return folder;
+  for (const char* variable : {"TMPDIR", "TMP", "TEMP", "TEMPDIR"}) {
+    const char* value = std::getenv(variable);
+    if (value == nullptr) continue;
+    fail(ExitCode::io, Place{value}, variable, " names no folder: ", error.message(), "; set ",
+         variable, " to a folder that exists, or unset it");
+  }
+  fail(ExitCode::io, Place{"/tmp"}, "no folder for temporary files: ", error.message());
+}
 
 OutputFile::OutputFile(const std::filesystem::path& path) : path_(path.string()) {
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);

@@ -9,6 +9,10 @@
 
 namespace kappascope {
 
+// The folder for temporary files: TMPDIR, else /tmp. Not there, or no folder: io, naming the
+// variable.
+std::filesystem::path temporary_folder();
+
 class OutputFile {
  public:
   // Creates `path`, which must not exist (io).
