@@ -102,6 +102,49 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, ignored);
 }
 
+// Folders from which a tokenizer is looked for upwards: the model's as its path is given, then
+// those that each link on the way leads to, last the folders that the weights really are in.
+std::vector<fs::path> search_starts(const fs::path& model) {
+  std::error_code error;
+  std::vector<fs::path> starts;
+  const auto add = [&](fs::path folder) {
+    if (!is_folder(folder)) folder = folder.parent_path();
+    if (!folder.has_filename()) folder = folder.parent_path();  // "runs/d8/" → "runs/d8"
+    if (std::find(starts.begin(), starts.end(), folder) == starts.end()) starts.push_back(folder);
+  };
+  fs::path at = fs::absolute(model, error);
+  if (!at.has_filename()) at = at.parent_path();
+  add(at.lexically_normal());
+  for (int links = 0; links < 40 && fs::is_symlink(at, error); ++links) {
+    at = at.parent_path() / fs::read_symlink(at, error);
+    add(at.lexically_normal());
+  }
+  const fs::path real = fs::canonical(model, error);
+  if (!error) add(real);
+  for (fs::directory_iterator entry(is_folder(model) ? model : fs::path(), error);
+       !error && entry != fs::directory_iterator(); entry.increment(error)) {
+    if (!step_of(entry->path().filename().string(), "model_", ".pt")) continue;
+    std::error_code broken;
+    if (!entry->is_symlink(broken)) continue;
+    const fs::path weights = fs::canonical(entry->path(), broken);
+    if (!broken) add(weights);
+  }
+  return starts;
+}
+
+// The folder of a model_NNNNNN.pt: the one that its path names, or, where that has no meta of the
+// step and the file is a link, the one that the file really is in.
+fs::path folder_of(const fs::path& weights, std::int64_t step) {
+  const fs::path named = weights.has_parent_path() ? weights.parent_path() : fs::path(".");
+  const std::string meta = numbered("meta_", step, ".json");
+  std::error_code broken;
+  const fs::path real = fs::canonical(weights, broken);
+  const bool elsewhere = !broken && !is_there(named / meta) &&
+                         real.filename() == numbered("model_", step, ".pt") &&
+                         is_there(real.parent_path() / meta);
+  return elsewhere ? real.parent_path() : named;
+}
+
 }  // namespace
 
 CheckpointFiles find_checkpoint(const fs::path& path, std::optional<std::int64_t> step) {
@@ -119,7 +162,7 @@ CheckpointFiles find_checkpoint(const fs::path& path, std::optional<std::int64_t
     require(!step || *step == *named, ExitCode::usage, place, "the file is of step ", *named,
             ", not of the step asked for, ", step.value_or(*named));
     step = named;
-    folder = path.has_parent_path() ? path.parent_path() : fs::path(".");
+    folder = folder_of(path, *named);
   }
   const Found found = list_steps(folder);
   CheckpointFiles files;
@@ -147,17 +190,17 @@ fs::path find_tokenizer(const fs::path& model, const fs::path& override_folder) 
             "no tokenizer; expected ", file_name, " in this folder");
     return file;
   }
-  std::error_code error;
-  fs::path folder = fs::absolute(model, error).lexically_normal();
-  if (!is_folder(folder)) folder = folder.parent_path();
-  if (!folder.has_filename()) folder = folder.parent_path();  // "runs/d8/" → "runs/d8"
   std::string tried;
-  for (int i = 0; i < 4; ++i) {
-    fs::path file = folder / "tokenizer" / file_name;
-    if (is_there(file)) return file;
-    tried += (i == 0 ? "" : ", ") + (folder / "tokenizer").string();
-    if (folder == folder.parent_path()) break;
-    folder = folder.parent_path();
+  for (const fs::path& start : search_starts(model)) {
+    fs::path folder = start;
+    for (int i = 0; i < 4; ++i) {
+      fs::path file = folder / "tokenizer" / file_name;
+      if (is_there(file)) return file;
+      const std::string place = (folder / "tokenizer").string();
+      if (tried.find(place) == tried.npos) tried += (tried.empty() ? "" : ", ") + place;
+      if (folder == folder.parent_path()) break;
+      folder = folder.parent_path();
+    }
   }
   fail(ExitCode::io, Place{model.native(), {}, -1}, "no tokenizer; expected ", file_name,
        " in one of ", tried);

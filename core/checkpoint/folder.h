@@ -20,14 +20,15 @@ struct CheckpointFiles {
   std::vector<std::string> missing_of_newer;  // "meta_000240.json"
 };
 
-// `path` is a model folder or a model_NNNNNN.pt inside one (which then names the step). Without
-// `step` the newest complete pair. Missing folder or pair: io; a pair whose half is absent is
-// named in the error when it was asked for. optim_* shards are never looked at.
+// `path` is a model folder or a model_NNNNNN.pt inside one (which then names the step), or a link
+// to either. Without `step` the newest complete pair. Missing folder or pair: io; a pair whose half
+// is absent is named in the error when it was asked for. optim_* shards are never looked at.
 CheckpointFiles find_checkpoint(const std::filesystem::path& path,
                                 std::optional<std::int64_t> step = std::nullopt);
 
 // The `tokenizer.pkl` of a model: in `override_folder` when given, else in tokenizer/ of the model
-// folder or of its three parents. Missing: io, naming the places that were tried.
+// folder or of its three parents; where the folder or the weights in it are links, then of the
+// folders they lead to and of theirs. Missing: io, naming the places that were tried.
 std::filesystem::path find_tokenizer(const std::filesystem::path& model,
                                      const std::filesystem::path& override_folder = {});
 
