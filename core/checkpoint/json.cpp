@@ -1,6 +1,10 @@
 #include "core/checkpoint/json.h"
 
+#include <algorithm>
+#include <array>
+#include <cmath>
 #include <iterator>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -48,11 +52,43 @@ std::string reason(std::string_view what) {
   return std::string(what);
 }
 
+// A word in place of a number, and where it ends in the text.
+struct NotFiniteWord {
+  std::ptrdiff_t end = 0;
+  double value = 0;
+};
+
+// Puts texts of the same length in place of NaN, Infinity and -Infinity, so that offsets stay as
+// they are and the parser takes them; ascending by place.
+std::vector<NotFiniteWord> replace_not_finite(std::string& text) {
+  constexpr double inf = std::numeric_limits<double>::infinity();
+  constexpr std::array<std::pair<std::string_view, double>, 3> words = {
+      {{"NaN", std::numeric_limits<double>::quiet_NaN()}, {"-Infinity", -inf}, {"Infinity", inf}}};
+  std::vector<NotFiniteWord> found;
+  bool quoted = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (quoted && text[i] == '\\') {
+      ++i;
+    } else if (text[i] == '"') {
+      quoted = !quoted;
+    } else if (!quoted && (text[i] == 'N' || text[i] == '-' || text[i] == 'I')) {
+      for (const auto& [word, value] : words) {
+        if (std::string_view(text).substr(i, word.size()) != word) continue;
+        text.replace(i, word.size(), '"' + std::string(word.size() - 2, '?') + '"');
+        i += word.size() - 1;
+        found.push_back({static_cast<std::ptrdiff_t>(i + 1), value});
+        break;
+      }
+    }
+  }
+  return found;
+}
+
 // Builds the document from parser events; the parser itself does not recurse.
 class Builder : public nlohmann::json_sax<Json> {
  public:
-  Builder(std::string_view text, std::string_view file)
-      : file_(file), begin_(text.data()), furthest_(text.data()) {}
+  Builder(std::string_view text, std::string_view file, std::vector<NotFiniteWord> words)
+      : file_(file), begin_(text.data()), furthest_(text.data()), words_(std::move(words)) {}
 
   const char** furthest() { return &furthest_; }
   Json take() { return std::move(root_); }
@@ -64,7 +100,10 @@ class Builder : public nlohmann::json_sax<Json> {
   bool number_float(number_float_t value, const string_t&) override {
     return add(value) != nullptr;
   }
-  bool string(string_t& value) override { return add(std::move(value)) != nullptr; }
+  bool string(string_t& value) override {
+    const NotFiniteWord* word = word_here();
+    return add(word == nullptr ? Json(std::move(value)) : Json(word->value)) != nullptr;
+  }
   bool binary(binary_t&) override { return false; }
   bool start_object(std::size_t) override { return open(Json::object()); }
   bool start_array(std::size_t) override { return open(Json::array()); }
@@ -72,6 +111,7 @@ class Builder : public nlohmann::json_sax<Json> {
   bool end_array() override { return close(); }
 
   bool key(string_t& name) override {
+    require(word_here() == nullptr, ExitCode::damaged, here(), "a key that is no text");
     const auto [place, is_new] = open_.back()->get_ref<Json::object_t&>().emplace(name, nullptr);
     require(is_new, ExitCode::damaged, here(), "duplicate key '", name, "'");
     slot_ = &place->second;
@@ -85,6 +125,14 @@ class Builder : public nlohmann::json_sax<Json> {
  private:
   // The last character that was read.
   Place here() const { return {file_, {}, std::max<std::int64_t>(furthest_ - begin_ - 1, 0)}; }
+
+  // The word in whose place the text was that has just been read.
+  const NotFiniteWord* word_here() {
+    const std::ptrdiff_t end = furthest_ - begin_;
+    while (next_word_ < words_.size() && words_[next_word_].end < end) ++next_word_;
+    const bool here = next_word_ < words_.size() && words_[next_word_].end == end;
+    return here ? &words_[next_word_] : nullptr;
+  }
 
   Json* add(Json value) {
     if (open_.empty()) {
@@ -114,6 +162,8 @@ class Builder : public nlohmann::json_sax<Json> {
   std::string_view file_;
   const char* begin_;
   const char* furthest_;
+  std::vector<NotFiniteWord> words_;
+  std::size_t next_word_ = 0;
   Json root_;
   std::vector<Json*> open_;  // containers from the root inwards; stable while they are open
   Json* slot_ = nullptr;     // value of the key read last
@@ -121,16 +171,33 @@ class Builder : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
-Json parse_json(std::string_view text, std::string_view file) {
+Json parse_json(std::string_view text, std::string_view file, NotFinite not_finite) {
   // The parser takes a NUL for the end of its input.
   const std::size_t nul = text.find('\0');
   require(nul == text.npos, ExitCode::damaged, {file, {}, static_cast<std::int64_t>(nul)},
           "JSON: a NUL byte");
-  Builder builder(text, file);
+  std::string replaced;
+  std::vector<NotFiniteWord> words;
+  if (not_finite == NotFinite::numbers) {
+    replaced = text;
+    words = replace_not_finite(replaced);
+    text = replaced;
+  }
+  Builder builder(text, file, std::move(words));
   const CountingIterator begin(text.data(), builder.furthest());
   const CountingIterator end(text.data() + text.size(), builder.furthest());
   Json::sax_parse(begin, end, &builder);
   return builder.take();
+}
+
+std::string found_text(const Json& value) {
+  if (value.is_number_float() && !std::isfinite(value.get<double>())) {
+    const double number = value.get<double>();
+    return std::isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity";
+  }
+  std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
+  if (text.size() > 40) text = text.substr(0, 37) + "...";
+  return text;
 }
 
 }  // namespace kappascope

@@ -1,7 +1,9 @@
 // JSON from files we do not trust.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
+#include <string>
 #include <string_view>
 
 #include "core/error.h"
@@ -10,8 +12,16 @@ namespace kappascope {
 
 using Json = nlohmann::json;
 
+// Whether the words NaN, Infinity and -Infinity, which Python's json writes and JSON does not have,
+// are numbers.
+enum class NotFinite : std::uint8_t { refused, numbers };
+
 // Parses one JSON text by SAX: nesting over 64, duplicate keys, NaN, numbers over the range of a
 // double, invalid UTF-8 and trailing text are refused (damaged) with `file` and the offset.
-Json parse_json(std::string_view text, std::string_view file);
+Json parse_json(std::string_view text, std::string_view file,
+                NotFinite not_finite = NotFinite::refused);
+
+// A value as an error shows it: at most 40 bytes; a number that is not finite by its name.
+std::string found_text(const Json& value);
 
 }  // namespace kappascope

@@ -50,13 +50,6 @@ constexpr std::array kIgnoredFields = {
     "debug",
 };
 
-// A value as an error shows it.
-std::string found_text(const Json& value) {
-  std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-  if (text.size() > 40) text = text.substr(0, 37) + "...";
-  return text;
-}
-
 // Reads fields of model_config by name and collects what is wrong with them. A field that is null
 // counts as absent and leaves its default; a faulty one too.
 class Fields {
@@ -86,6 +79,9 @@ class Fields {
   void integer(const char* field, std::int64_t& value, std::int64_t low, std::int64_t high) {
     const Json* found = find(field);
     if (found == nullptr) return;
+    if (found->is_number_float() && !std::isfinite(found->get<double>())) {
+      return refuse(field, "an integer", *found);
+    }
     if (!found->is_number_integer()) return wrong_type(field, "an integer", *found);
     const bool huge = found->is_number_unsigned() &&
                       found->get<std::uint64_t>() > static_cast<std::uint64_t>(kAny);

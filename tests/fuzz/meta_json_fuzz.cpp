@@ -17,8 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     tensors.push_back({name, DType::float32, {8, 32}, 0, 1024});
   }
   testing::only_file_errors([&] {
-    const ModelConfig config =
-        read_model_config(parse_json(input.substr(0, end), "meta.json"), tensors, "meta.json");
+    const ModelConfig config = read_model_config(
+        parse_json(input.substr(0, end), "meta.json", NotFinite::numbers), tensors, "meta.json");
     if (config.n_layer < 1 || config.n_layer > 1024 || config.n_embd % config.n_head != 0) {
       std::abort();
     }

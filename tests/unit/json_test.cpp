@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <limits>
 #include "tests/unit/expect_error.h"
 
 namespace kappascope {
@@ -60,6 +62,25 @@ TEST(ParseJson, EveryPrefixAndEveryByteParsesOrFails) {
       line(changed);  // anything but an Error would get through
     }
   }
+}
+
+TEST(Json, WordsOfPythonForWhatIsNotFinite) {
+  const auto parse = [](std::string_view text) {
+    return parse_json(text, "f", NotFinite::numbers);
+  };
+  const Json all = parse(R"({"a":[NaN, Infinity,-Infinity,-1],"NaN":"In\"finity NaN","b":"?"})");
+  EXPECT_TRUE(std::isnan(all["a"][0].get<double>()));
+  EXPECT_EQ(all["a"][1].get<double>(), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(all["a"][2].get<double>(), -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(all["a"][3], -1);
+  EXPECT_EQ(all["NaN"], "In\"finity NaN");
+  EXPECT_EQ(all["b"], "?");
+  EXPECT_EQ(found_text(all["a"][0]) + found_text(all["a"][1]) + found_text(all["a"][2]),
+            "NaNInfinity-Infinity");
+  for (const char* text :
+       {"{NaN:1}", "[nan]", "[-NaN]", "[--Infinity]", "[NaNN]", "[Infinit]", "NaN1"})
+    EXPECT_NE(testing::error_of([&] { parse(text); }), "no error") << text;
+  EXPECT_NE(testing::error_of([] { parse_json("[NaN]", "f"); }), "no error");
 }
 
 }  // namespace
