@@ -257,7 +257,8 @@ class Run {
     ties_.add(trace, layers);
     if (!batch() && !ties_.text().empty())
       terminal_.warn(describe({.file = job.item.source()}, ties_.text()));
-    for (const std::string& warning : trace_warnings(trace, layers))
+    for (const std::string& warning :
+         trace_warnings(trace, layers, loaded_->nonfinite_weights() == 0))
       terminal_.warn(describe({.file = job.item.source()}, warning));
     report(job, trace, layers, summary);
   }

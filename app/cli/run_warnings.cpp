@@ -1,8 +1,40 @@
 #include "app/cli/run_warnings.h"
 
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <utility>
+
 #include "core/error.h"
 
 namespace kappascope {
+namespace {
+
+// Where a run of finite weights overflows: the first recorded layer, pass by pass, with a number
+// that is not finite. "" when all are finite.
+std::string overflow_text(const Trace& trace, const std::vector<LayerSummary>& layers) {
+  using Where = std::pair<std::int64_t, std::int64_t>;  // pass, layer
+  std::optional<Where> first;
+  const auto found = [&](Where where) { first = std::min(first.value_or(where), where); };
+  for (const LayerSummary& layer : layers)
+    if (layer.nonfinite_tokens > 0) found({layer.pass, layer.layer});
+  const auto finite = [](float value) { return std::isfinite(value); };
+  const auto tokens = std::size_t(trace.tokens);
+  for (std::size_t m = 0; m < trace.dense_layer_index.size(); ++m) {
+    const auto row = trace.dense_gate_mean_abs.subspan(m * tokens, tokens);
+    if (!std::all_of(row.begin(), row.end(), finite))
+      found({trace.dense_pass_index[m], trace.dense_layer_index[m]});
+  }
+  const std::string reason = ": activations overflow, every weight is finite";
+  if (first)
+    return join_words("numbers that are not finite, first in layer ", first->second,
+                      first->first > 0 ? join_words(" of pass ", first->first) : "", reason);
+  const auto scored = trace.nll.subspan(std::min<std::size_t>(trace.nll.size(), 1));
+  const bool logits = !std::all_of(scored.begin(), scored.end(), finite);  // the first has no NLL
+  return logits ? "numbers that are not finite, first in the logits" + reason : "";
+}
+
+}  // namespace
 
 void NearTies::add(const Trace& trace, const std::vector<LayerSummary>& layers) {
   const std::int64_t before = ties;
@@ -18,15 +50,18 @@ std::string NearTies::text() const {
                     " are near ties (margin < 1e-3): another precision may route them otherwise");
 }
 
-std::vector<std::string> trace_warnings(const Trace& trace,
-                                        const std::vector<LayerSummary>& layers) {
+std::vector<std::string> trace_warnings(const Trace& trace, const std::vector<LayerSummary>& layers,
+                                        bool weights_finite) {
   std::vector<std::string> warnings;
   std::int64_t spoilt = 0;
   for (const LayerSummary& layer : layers) spoilt += layer.nonfinite_tokens;
+  const std::string overflow = weights_finite ? overflow_text(trace, layers) : "";
+  if (!overflow.empty()) warnings.push_back(overflow);
+  const std::string_view why =
+      weights_finite ? "rows are not finite" : "rows are spoilt by NaN or infinite weights";
   if (spoilt > 0)
-    warnings.push_back(join_words(spoilt, " of ", trace.tokens * trace.layers,
-                                  " (token, layer) rows are spoilt by NaN or infinite weights and ",
-                                  "left out of the statistics"));
+    warnings.push_back(join_words(spoilt, " of ", trace.tokens * trace.layers, " (token, layer) ",
+                                  why, " and left out of the statistics"));
   return warnings;
 }
 

@@ -19,7 +19,9 @@ struct NearTies {
 };
 
 // What else there is to warn of, one line each; none where all is well.
-std::vector<std::string> trace_warnings(const Trace& trace,
-                                        const std::vector<LayerSummary>& layers);
+// `weights_finite`: no weight is NaN or infinite, so numbers of the trace that are not finite
+// overflowed while running.
+std::vector<std::string> trace_warnings(const Trace& trace, const std::vector<LayerSummary>& layers,
+                                        bool weights_finite);
 
 }  // namespace kappascope
