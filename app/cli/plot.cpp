@@ -73,8 +73,11 @@ int plot_verb(const Arguments& arguments) {
   Interrupts interrupts;
   Terminal terminal(talk.talk(), interrupts);
   OutputFolder folder(output, force, interrupts);
+  for (const Trace& trace : opened)
+    if (!trace.model_problem.empty()) terminal.warn(trace.model_problem);
   const std::vector<std::string> names =
       write_figures(options, traces, folder.staged(""), terminal);
+  for (const Trace& trace : opened) require_unchanged(trace);
   folder.check_places({}, names);
   terminal.erase();
   folder.publish({}, names);

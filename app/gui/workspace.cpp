@@ -348,7 +348,22 @@ bool Workspace::loading() const {
   return !long_jobs_.idle();
 }
 
+// What is shown stays as it was read; whoever looks at it should know that the file no longer is.
+void Workspace::look_at_files() {
+  const auto look = [&](DocumentId id, const InputFile& file) {
+    if (!file.changed() || !changed_.insert(id).second) return;
+    try {
+      file.require_unchanged();
+    } catch (const Error& error) {
+      say(error.failure());
+    }
+  };
+  for (const OpenTrace& open : traces_) look(open.id, open.trace->file->file());
+  for (const OpenModel& open : models_) look(open.id, open.model->tensors->file());
+}
+
 bool Workspace::take_over() {
+  look_at_files();
   const bool any_long = long_jobs_.finish_done();
   const bool any_quick = quick_jobs_.finish_done();
   return any_long || any_quick;

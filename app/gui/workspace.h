@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -205,6 +206,7 @@ class Workspace {
   void add_trace(OpenTrace opened);
   void settle_selection();
   void forget(DocumentId trace);
+  void look_at_files();
   std::vector<const OpenTrace*> figure_documents(const FigureEntry& entry) const;
   std::filesystem::path scratch();
 
@@ -220,6 +222,7 @@ class Workspace {
   bool stepping_ = false;  // the newest entry of history_ is of steps, and another may follow
   std::deque<Message> messages_;
   std::size_t messages_said_ = 0;
+  std::set<DocumentId> changed_;  // whose file another program has written since it was opened
   std::filesystem::path scratch_;
   Made<PreparedFigure> figures_;
   Made<TokenColouring> colourings_;

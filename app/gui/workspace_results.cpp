@@ -24,12 +24,21 @@ PreparedFigure prepared(const FigureEntry& entry,
   plain.reserve(traces.size());
   for (const auto& trace : traces) plain.push_back(trace.get());
   try {
-    return PreparedFigure(entry.make(plain, choices));
+    PreparedFigure figure(entry.make(plain, choices));
+    for (const Trace* trace : plain) require_unchanged(*trace);
+    return figure;
   } catch (...) {  // shown in the figure's place: another choice may do
     PreparedFigure none;
     none.failure = failure_in_flight();
     return none;
   }
+}
+
+// What was computed from a trace, when its file is still the one that was opened.
+template <typename T>
+T unchanged(const Trace& trace, T value) {
+  require_unchanged(trace);
+  return value;
 }
 
 }  // namespace
@@ -110,7 +119,7 @@ std::shared_ptr<const TokenColouring> Workspace::token_colouring() {
   return made<TokenColouring>(
       colourings_, join_words(id, '/', layer, '/', slot, '#', open->id, '#'), kMostColourings,
       "Colours of tokens", [trace = open->trace, id, layer, slot](Progress&) {
-        return kappascope::token_colouring(*trace, id, layer, slot);
+        return unchanged(*trace, kappascope::token_colouring(*trace, id, layer, slot));
       });
 }
 
@@ -118,22 +127,23 @@ std::shared_ptr<const TokenCard> Workspace::token_card() {
   const OpenTrace* open = current_open_trace();
   const std::int64_t token = view_.selection.token;
   if (!open || token < 0) return nullptr;
-  return made<TokenCard>(
-      token_cards_, join_words(token, '#', open->id, '#'), kMostCards, "Token",
-      [trace = open->trace, token](Progress&) { return kappascope::token_card(*trace, token); });
+  return made<TokenCard>(token_cards_, join_words(token, '#', open->id, '#'), kMostCards, "Token",
+                         [trace = open->trace, token](Progress&) {
+                           return unchanged(*trace, kappascope::token_card(*trace, token));
+                         });
 }
 
 std::shared_ptr<const ExpertCard> Workspace::expert_card() {
   const OpenTrace* open = current_open_trace();
   const std::int64_t layer = view_.selection.layer, expert = view_.selection.expert;
   if (!open || layer < 0) return nullptr;
-  return made<ExpertCard>(expert_cards_, join_words(layer, '/', expert, '#', open->id, '#'),
-                          kMostCards, "Expert", [trace = open->trace, layer, expert](Progress&) {
-                            if (expert >= 0) return kappascope::expert_card(*trace, layer, expert);
-                            const auto most =
-                                most_loaded_experts(expert_loads(TraceLayer(*trace, layer)), 1);
-                            return kappascope::expert_card(*trace, layer, most.at(0));
-                          });
+  return made<ExpertCard>(
+      expert_cards_, join_words(layer, '/', expert, '#', open->id, '#'), kMostCards, "Expert",
+      [trace = open->trace, layer, expert](Progress&) {
+        if (expert >= 0) return unchanged(*trace, kappascope::expert_card(*trace, layer, expert));
+        const auto most = most_loaded_experts(expert_loads(TraceLayer(*trace, layer)), 1);
+        return unchanged(*trace, kappascope::expert_card(*trace, layer, most.at(0)));
+      });
 }
 
 std::string Workspace::token_text(std::int32_t id) const {

@@ -17,6 +17,27 @@ using Kind = PickleValue::Kind;
 
 constexpr std::string_view ordered_dict = "collections OrderedDict";
 
+// Functions that a pickle names for one purpose only: to run a program when Python loads it. What
+// torch.load itself blocks is among them. They are refused even where nothing is executed: a user
+// should hear of such a file.
+constexpr std::array<std::string_view, 16> hostile_modules = {
+    "os",     "posix",           "nt",        "sys",        "subprocess", "pty",    "runpy",
+    "shutil", "socket",          "importlib", "webbrowser", "commands",   "ctypes", "code",
+    "pdb",    "_posixsubprocess"};
+constexpr std::array<std::string_view, 9> hostile_builtins = {
+    "eval", "exec", "execfile", "compile", "open", "__import__", "input", "breakpoint", "file"};
+
+template <std::size_t N>
+bool is_among(std::string_view text, const std::array<std::string_view, N>& texts) {
+  return std::find(texts.begin(), texts.end(), text) != texts.end();
+}
+
+bool is_hostile(std::string_view module, std::string_view name) {
+  const bool builtin = module == "builtins" || module == "__builtin__";
+  return is_among(module.substr(0, module.find('.')), hostile_modules) ||
+         (builtin && is_among(name, hostile_builtins));
+}
+
 bool may_be_key(Kind kind) {
   return kind == Kind::none || kind == Kind::boolean || kind == Kind::integer ||
          kind == Kind::real || kind == Kind::text || kind == Kind::bytes;
@@ -25,9 +46,12 @@ bool may_be_key(Kind kind) {
 // One function per group of opcodes; each says whether the opcode was one of its own.
 class PickleMachine {
  public:
-  PickleMachine(std::span<const std::byte> bytes, std::span<const std::string_view> allowed,
-                std::string_view file, std::uint64_t base_offset)
-      : allowed_(allowed), input_(bytes, file, base_offset, "pickle:"), stack_(file) {}
+  PickleMachine(std::span<const std::byte> bytes, std::span<const std::string_view> known,
+                bool any_class, std::string_view file, std::uint64_t base_offset)
+      : known_(known),
+        any_class_(any_class),
+        input_(bytes, file, base_offset, "pickle:"),
+        stack_(file, any_class ? ExitCode::unsupported : ExitCode::damaged) {}
 
   Pickle run() {
     std::uint8_t opcode = next_opcode();
@@ -38,11 +62,11 @@ class PickleMachine {
     }  // else protocol 0 or 1: their opcodes are refused by name, their globals too
     for (; opcode != op_stop; opcode = next_opcode()) {
       if (!constant(opcode) && !text(opcode) && !memo(opcode) && !stack(opcode) &&
-          !container(opcode) && !call(opcode)) {
+          !container(opcode) && !call(opcode) && !(any_class_ && foreign(opcode))) {
         refuse(opcode);
       }
     }
-    return stack_.finish();
+    return stack_.finish(any_class_);
   }
 
  private:
@@ -59,7 +83,11 @@ class PickleMachine {
 
   void refuse(std::uint8_t opcode) const {
     for (const RefusedOpcode& known : refused_opcodes) {
-      check(known.code != opcode, "opcode ", known.name, " is not allowed");
+      if (known.code != opcode) continue;
+      check(any_class_ && known.old, "opcode ", known.name, " is not allowed");
+      fail(ExitCode::unsupported, input_.here(), "pickle: opcode ", known.name,
+           " of protocol 0 or 1 is not read; save it again with protocol 2, the default of "
+           "torch.save");
     }
     check(false, "unknown opcode ", static_cast<int>(opcode));
   }
@@ -99,6 +127,7 @@ class PickleMachine {
 
   // Two's complement, little-endian, `length` bytes.
   bool push_long(std::uint64_t length) {
+    if (length > 8 && any_class_) return take_opaque("builtins int", length);
     check(length <= 8, "an integer of more than 64 bits");
     if (length == 0) return push_integer(0);
     const auto unused = static_cast<int>(64 - 8 * length);
@@ -135,7 +164,10 @@ class PickleMachine {
 
   bool push_text(Kind kind, std::uint64_t length) {
     const std::string_view taken = input_.take(length);
-    check(kind != Kind::text || is_utf8(taken), "text that is no UTF-8");
+    if (kind == Kind::text && !is_utf8(taken)) {
+      check(any_class_, "text that is no UTF-8");
+      kind = Kind::bytes;
+    }
     stack_.push(kind).text = taken;
     return true;
   }
@@ -214,6 +246,7 @@ class PickleMachine {
   }
 
   bool append(const std::vector<PickleId>& added) {
+    if (stack_.top().kind == Kind::opaque) return true;
     std::vector<PickleId>& items = stack_.top(Kind::list).items;
     items.insert(items.end(), added.begin(), added.end());
     return true;
@@ -221,7 +254,8 @@ class PickleMachine {
 
   bool set_items(const std::vector<PickleId>& added) {
     check(added.size() % 2 == 0, "a dict key without a value");
-    for (std::size_t i = 0; i < added.size(); i += 2) {
+    if (stack_.top().kind == Kind::opaque) return true;
+    for (std::size_t i = 0; i < added.size() && !any_class_; i += 2) {
       const Kind kind = stack_.at(added[i]).kind;
       check(may_be_key(kind), "a dict key must be a text, bytes or a number, found ",
             kind_name(kind));
@@ -262,15 +296,36 @@ class PickleMachine {
       return entry.size() == module.size() + 1 + name.size() && entry[module.size()] == ' ' &&
              entry.substr(0, module.size()) == module && entry.substr(module.size() + 1) == name;
     };
-    const auto found = std::find_if(allowed_.begin(), allowed_.end(), is_named);
-    check(found != allowed_.end(), "global '", module, " ", name, "' is not allowed");
-    stack_.push(Kind::global).text = *found;
+    const auto found = std::find_if(known_.begin(), known_.end(), is_named);
+    const bool known = found != known_.end();
+    check(known || (any_class_ && !is_hostile(module, name)), "global '", module, " ", name,
+          "' is not allowed");
+    const std::string_view text = known ? *found : stack_.keep_name(module, name);
+    PickleValue& global = stack_.push(Kind::global);
+    global.text = text;
+    global.known = known;
     return true;
+  }
+
+  bool push_opaque(std::string_view text) {
+    stack_.push(Kind::opaque).text = text;
+    return true;
+  }
+
+  bool take_opaque(std::string_view text, std::uint64_t length) {
+    input_.take(length);
+    return push_opaque(text);
+  }
+
+  // Of a function or class that the caller does not know, and what such a one returned.
+  bool is_foreign(const PickleValue& callable) const {
+    return callable.kind == Kind::opaque || (callable.kind == Kind::global && !callable.known);
   }
 
   bool make_object(std::vector<PickleId> parts) {
     const PickleValue& callable = stack_.at(parts[0]);
     const PickleValue& arguments = stack_.at(parts[1]);
+    if (any_class_ && is_foreign(callable)) return push_opaque(callable.text);
     check(callable.kind == Kind::global, "a call of ", kind_name(callable.kind));
     check(arguments.kind == Kind::tuple, "a call with ", kind_name(arguments.kind),
           " for arguments");
@@ -281,14 +336,43 @@ class PickleMachine {
   // Attributes of an OrderedDict (a state_dict carries `_metadata`) are dropped.
   bool build(PickleId state) {
     PickleValue& value = stack_.top();
-    if (value.kind == Kind::dict) return true;
+    if (value.kind == Kind::dict || value.kind == Kind::opaque) return true;
     check(value.kind == Kind::object, "state set on ", kind_name(value.kind));
     check(value.items.size() == 2, "state set twice on one object");
     value.items.push_back(state);
     return true;
   }
 
-  std::span<const std::string_view> allowed_;
+  // What no checkpoint needs but may have beside its tensors.
+  bool foreign(std::uint8_t opcode) {
+    switch (opcode) {
+      case op_binstring:
+        return push_text(Kind::text, input_.number(4));
+      case op_short_binstring:
+        return push_text(Kind::text, input_.number(1));
+      case op_empty_set:
+        return push_opaque("builtins set");
+      case op_frozenset:
+        stack_.pop_to_mark();
+        return push_opaque("builtins frozenset");
+      case op_additems:
+        stack_.pop_to_mark();
+        stack_.top(Kind::opaque);
+        return true;
+      case op_newobj_ex: {
+        const std::vector<PickleId> parts = stack_.pop_items(3);
+        return push_opaque(is_foreign(stack_.at(parts[0])) ? stack_.at(parts[0]).text
+                                                           : "an object");
+      }
+      case op_bytearray8:
+        return take_opaque("builtins bytearray", input_.number(8));
+      default:
+        return false;
+    }
+  }
+
+  std::span<const std::string_view> known_;
+  bool any_class_;
   ByteCursor input_;
   PickleStack stack_;
 };
@@ -296,15 +380,30 @@ class PickleMachine {
 }  // namespace
 
 std::string_view kind_name(PickleValue::Kind kind) {
-  constexpr std::array<std::string_view, 12> names = {
-      "None",    "a boolean", "an integer", "a number", "a text",          "bytes",
-      "a tuple", "a list",    "a dict",     "a global", "a persistent id", "an object"};
+  constexpr std::array<std::string_view, 13> names = {"None",
+                                                      "a boolean",
+                                                      "an integer",
+                                                      "a number",
+                                                      "a text",
+                                                      "bytes",
+                                                      "a tuple",
+                                                      "a list",
+                                                      "a dict",
+                                                      "a global",
+                                                      "a persistent id",
+                                                      "an object",
+                                                      "an object of another class"};
   return names.at(static_cast<std::size_t>(kind));
 }
 
 Pickle Pickle::parse(std::span<const std::byte> bytes, std::span<const std::string_view> allowed,
                      std::string_view file, std::uint64_t base_offset) {
-  return PickleMachine(bytes, allowed, file, base_offset).run();
+  return PickleMachine(bytes, allowed, false, file, base_offset).run();
+}
+
+Pickle Pickle::parse_any(std::span<const std::byte> bytes, std::span<const std::string_view> known,
+                         std::string_view file, std::uint64_t base_offset) {
+  return PickleMachine(bytes, known, true, file, base_offset).run();
 }
 
 }  // namespace kappascope

@@ -1,12 +1,15 @@
 // A restricted reader of Python pickles: it builds plain values and runs nothing.
 //
-// Globals outside the caller's list are refused by name and offset; REDUCE, NEWOBJ and BUILD only
-// record what was asked for, the caller decides what it means. The one exception: an empty
-// `collections OrderedDict` is a dict, and attributes set on it are dropped. Memory is bounded by
-// the input's size and by 2²² values: the memo refers to values, it never copies them.
+// Globals outside the caller's list are refused by name and offset, or (parse_any) kept as objects
+// of which only the class is known; REDUCE, NEWOBJ and BUILD only record what was asked for, the
+// caller decides what it means. The one exception: an empty `collections OrderedDict` is a dict,
+// and attributes set on it are dropped. Memory is bounded by the input's size and by 2²² values:
+// the memo refers to values, it never copies them.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -32,12 +35,14 @@ struct PickleValue {
     dict,
     global,      // text = "module name"
     persistent,  // items = {id}
-    object       // items = {callable, arguments[, state]}: REDUCE, NEWOBJ, then BUILD
+    object,      // items = {callable, arguments[, state]}: REDUCE, NEWOBJ, then BUILD
+    opaque       // an object whose class the caller does not know: text = the class; no items
   };
   Kind kind = Kind::none;
+  bool known = true;         // global: of the caller's list
   std::int64_t integer = 0;  // boolean and integer
   double real = 0;
-  std::string_view text;        // text and bytes: into the pickle itself; global: into the list
+  std::string_view text;        // text and bytes: into the pickle itself; global, opaque: a name
   std::vector<PickleId> items;  // tuple, list, persistent, object; dict: key, value, key, value …
   std::uint64_t offset = 0;     // of the opcode that made the value, for messages
 };
@@ -55,11 +60,21 @@ class Pickle {
   static Pickle parse(std::span<const std::byte> bytes, std::span<const std::string_view> allowed,
                       std::string_view file, std::uint64_t base_offset = 0);
 
+  // The same for files that may hold anything beside what the caller looks for: objects of classes
+  // that are not in `known` are opaque, whatever is done to them; sets, bytearrays and integers
+  // over 64 bits are opaque too; texts that are no UTF-8 are bytes; dict keys may be anything;
+  // containers may hold themselves, so whoever follows values sees to it that it ends. Still
+  // refused (damaged): what is no pickle, and functions whose only use in a pickle is to run a
+  // program when Python loads it. Refused (unsupported): opcodes of protocols 0 and 1.
+  static Pickle parse_any(std::span<const std::byte> bytes, std::span<const std::string_view> known,
+                          std::string_view file, std::uint64_t base_offset = 0);
+
   const PickleValue& root() const { return values_[root_]; }
   const PickleValue& at(PickleId id) const { return values_[id]; }
 
  private:
   std::vector<PickleValue> values_;
+  std::set<std::string, std::less<>> names_;  // of globals that the caller does not know
   PickleId root_ = 0;
   friend class PickleStack;
 };

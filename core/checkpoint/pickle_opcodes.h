@@ -55,26 +55,38 @@ enum PickleOpcode : std::uint8_t {
   op_frame = 0x95
 };
 
-// Those that are known and refused.
+// Those that Pickle::parse_any carries out, too.
+enum ForeignOpcode : std::uint8_t {
+  op_binstring = 'T',
+  op_short_binstring = 'U',
+  op_empty_set = 0x8f,
+  op_additems = 0x90,
+  op_frozenset = 0x91,
+  op_newobj_ex = 0x92,
+  op_bytearray8 = 0x96
+};
+
+// Those that are known and refused, but for the foreign ones by Pickle::parse only.
 struct RefusedOpcode {
   std::uint8_t code;
   std::string_view name;
+  bool old = false;  // what protocols 0 and 1 write for plain values
 };
 constexpr std::array refused_opcodes = {
-    RefusedOpcode{'F', "FLOAT"},
-    RefusedOpcode{'I', "INT"},
-    RefusedOpcode{'L', "LONG"},
-    RefusedOpcode{'P', "PERSID"},
-    RefusedOpcode{'S', "STRING"},
+    RefusedOpcode{'F', "FLOAT", true},
+    RefusedOpcode{'I', "INT", true},
+    RefusedOpcode{'L', "LONG", true},
+    RefusedOpcode{'P', "PERSID", true},
+    RefusedOpcode{'S', "STRING", true},
     RefusedOpcode{'T', "BINSTRING"},
     RefusedOpcode{'U', "SHORT_BINSTRING"},
-    RefusedOpcode{'V', "UNICODE"},
-    RefusedOpcode{'d', "DICT"},
-    RefusedOpcode{'g', "GET"},
+    RefusedOpcode{'V', "UNICODE", true},
+    RefusedOpcode{'d', "DICT", true},
+    RefusedOpcode{'g', "GET", true},
     RefusedOpcode{'i', "INST"},
-    RefusedOpcode{'l', "LIST"},
+    RefusedOpcode{'l', "LIST", true},
     RefusedOpcode{'o', "OBJ"},
-    RefusedOpcode{'p', "PUT"},
+    RefusedOpcode{'p', "PUT", true},
     RefusedOpcode{0x82, "EXT1"},
     RefusedOpcode{0x83, "EXT2"},
     RefusedOpcode{0x84, "EXT4"},

@@ -2,6 +2,7 @@
 // Values live in the Pickle; stack, memo and containers hold their indices.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -15,7 +16,8 @@ class PickleStack {
  public:
   using Kind = PickleValue::Kind;
 
-  explicit PickleStack(std::string_view file) : file_(file) {}
+  // `too_many`: the code of an error when the limit of values is passed.
+  PickleStack(std::string_view file, ExitCode too_many) : file_(file), too_many_(too_many) {}
 
   // The place every message names: that of the opcode at work.
   void set_place(const Place& place) { place_ = place; }
@@ -28,7 +30,8 @@ class PickleStack {
   const PickleValue& at(PickleId id) const { return pickle_.values_[id]; }
 
   PickleValue& push(Kind kind) {
-    check(pickle_.values_.size() < max_values, "more than ", max_values, " values");
+    require(pickle_.values_.size() < max_values, too_many_, place_, "pickle: more than ",
+            max_values, " values");
     push_again(static_cast<PickleId>(pickle_.values_.size()));
     PickleValue& value = pickle_.values_.emplace_back();
     value.kind = kind;
@@ -105,12 +108,23 @@ class PickleStack {
     push_again(memo_[index]);
   }
 
-  // At STOP: the one value left is the root.
-  Pickle finish() {
+  // A name that outlives the pickle's bytes, cut to a length that a message has room for. Only so
+  // many are kept: a hostile pickle may make millions.
+  std::string_view keep_name(std::string_view module, std::string_view name) {
+    constexpr std::size_t longest = 100, most = 4096;
+    if (pickle_.names_.size() >= most) return "(one of many classes)";
+    std::string text(module.substr(0, longest));
+    text += ' ';
+    text += name.substr(0, longest);
+    return *pickle_.names_.insert(std::move(text)).first;
+  }
+
+  // At STOP: the one value left is the root. Nothing refers to itself, unless `cycles` may be.
+  Pickle finish(bool cycles) {
     check(stack_.size() == 1 && marks_.empty(), "STOP with values left over; expected 1, found ",
           stack_.size());
     pickle_.root_ = stack_.back();
-    refuse_cycles();
+    if (!cycles) refuse_cycles();
     return std::move(pickle_);
   }
 
@@ -159,6 +173,7 @@ class PickleStack {
   }
 
   std::string_view file_;
+  ExitCode too_many_;
   Place place_;
   Pickle pickle_;
   std::vector<PickleId> stack_;

@@ -7,6 +7,11 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "core/checkpoint/deflate.h"
 
 namespace kappascope {
 namespace {
@@ -17,13 +22,14 @@ struct DTypeRow {
 };
 
 const DTypeRow& row(DType dtype) {
-  static constexpr std::array<DTypeRow, 7> rows = {{{"float32", 4},
+  static constexpr std::array<DTypeRow, 8> rows = {{{"float32", 4},
                                                     {"bfloat16", 2},
                                                     {"float16", 2},
                                                     {"int64", 8},
                                                     {"int32", 4},
                                                     {"uint8", 1},
-                                                    {"bool", 1}}};
+                                                    {"bool", 1},
+                                                    {"float64", 8}}};
   return rows.at(static_cast<std::size_t>(dtype));
 }
 
@@ -44,10 +50,91 @@ float from_float16(std::uint16_t bits) {
   return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
 }
 
-std::uint16_t load16(const std::byte* from) {
-  std::uint16_t bits = 0;
-  std::memcpy(&bits, from, sizeof bits);
-  return bits;
+template <typename T>
+T load(const std::byte* from) {
+  T value{};
+  std::memcpy(&value, from, sizeof value);
+  return value;
+}
+
+// The elements of a tensor one after another, last axis fastest. Two axes at a time go by small
+// squares: a transposed matrix is read along its columns, and each line of the cache serves
+// several.
+class RowByRow {
+ public:
+  RowByRow(const TensorInfo& tensor, const std::byte* from, std::byte* to)
+      : width_(dtype_bytes(tensor.dtype)), from_(from), to_(to) {
+    for (std::size_t axis = 0; axis < tensor.shape.size(); ++axis) {
+      if (tensor.shape[axis] == 1) continue;
+      extents_.push_back(static_cast<std::size_t>(tensor.shape[axis]));
+      steps_.push_back(static_cast<std::size_t>(tensor.strides[axis]) * width_);
+    }
+    while (extents_.size() < 2) {
+      extents_.insert(extents_.begin(), 1);
+      steps_.insert(steps_.begin(), 0);
+    }
+  }
+
+  void copy() {
+    const std::size_t outer = extents_.size() - 2;
+    std::vector<std::size_t> at(outer, 0);
+    const std::size_t matrix = extents_[outer] * extents_[outer + 1] * width_;
+    for (std::byte* to = to_;; to += matrix) {
+      std::size_t from = 0;
+      for (std::size_t axis = 0; axis < outer; ++axis) from += at[axis] * steps_[axis];
+      switch (width_) {
+        case 8:
+          copy_matrix<8>(from_ + from, to);
+          break;
+        case 4:
+          copy_matrix<4>(from_ + from, to);
+          break;
+        case 2:
+          copy_matrix<2>(from_ + from, to);
+          break;
+        default:
+          copy_matrix<1>(from_ + from, to);
+      }
+      std::size_t axis = outer;
+      while (axis > 0 && ++at[axis - 1] == extents_[axis - 1]) at[--axis] = 0;
+      if (axis == 0) return;
+    }
+  }
+
+ private:
+  template <std::size_t kWidth>
+  void copy_matrix(const std::byte* from, std::byte* to) const {
+    constexpr std::size_t square = 32;
+    const std::size_t rows = extents_[extents_.size() - 2], columns = extents_.back();
+    const std::size_t row_step = steps_[steps_.size() - 2], column_step = steps_.back();
+    for (std::size_t row = 0; row < rows; row += square) {
+      for (std::size_t column = 0; column < columns; column += square) {
+        for (std::size_t r = row; r < std::min(rows, row + square); ++r) {
+          for (std::size_t c = column; c < std::min(columns, column + square); ++c) {
+            std::memcpy(to + (r * columns + c) * kWidth, from + r * row_step + c * column_step,
+                        kWidth);
+          }
+        }
+      }
+    }
+  }
+
+  std::size_t width_;  // bytes of an element
+  const std::byte* from_;
+  std::byte* to_;
+  std::vector<std::size_t> extents_;  // without those of 1; at least two
+  std::vector<std::size_t> steps_;    // in bytes
+};
+
+std::unique_ptr<std::byte[]> row_by_row(const TensorInfo& tensor,
+                                        std::span<const std::byte> stored) {
+  auto copy = std::make_unique_for_overwrite<std::byte[]>(tensor.bytes);
+  if (tensor.strides.empty()) {
+    std::memcpy(copy.get(), stored.data(), tensor.bytes);
+  } else {
+    RowByRow(tensor, stored.data(), copy.get()).copy();
+  }
+  return copy;
 }
 
 std::string hex_digest(SHA2_CTX& context) {
@@ -69,8 +156,22 @@ std::string_view dtype_name(DType dtype) {
   return row(dtype).name;
 }
 
+bool is_float(DType dtype) {
+  return dtype == DType::float32 || dtype == DType::bfloat16 || dtype == DType::float16 ||
+         dtype == DType::float64;
+}
+
 std::int64_t TensorInfo::elements() const {
   return static_cast<std::int64_t>(bytes / dtype_bytes(dtype));
+}
+
+std::uint64_t TensorInfo::stored_bytes() const {
+  if (strides.empty() || bytes == 0) return bytes;
+  std::uint64_t last = 0;
+  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+    last += static_cast<std::uint64_t>((shape[axis] - 1) * strides[axis]);
+  }
+  return (last + 1) * dtype_bytes(dtype);
 }
 
 std::string shape_text(std::span<const std::int64_t> shape) {
@@ -81,8 +182,29 @@ std::string shape_text(std::span<const std::int64_t> shape) {
   return text + "]";
 }
 
-TensorFile::TensorFile(InputFile file, std::vector<TensorInfo> tensors)
-    : file_(std::move(file)), tensors_(std::move(tensors)) {
+struct TensorFile::Copies {
+  std::mutex mutex;
+  std::map<const TensorInfo*, std::unique_ptr<std::byte[]>> of;
+  std::map<std::int32_t, std::unique_ptr<std::byte[]>> unpacked;  // contents of entries
+};
+
+TensorFile::TensorFile(InputFile file, std::vector<TensorInfo> tensors,
+                       std::vector<PackedEntry> packed, std::vector<OtherMember> others,
+                       std::set<std::string> wrappers)
+    : file_(std::move(file)),
+      tensors_(std::move(tensors)),
+      packed_(std::move(packed)),
+      others_(std::move(others)),
+      wrappers_(std::move(wrappers)),
+      copies_(std::make_unique<Copies>()) {
+  sort();
+}
+
+TensorFile::TensorFile(TensorFile&&) noexcept = default;
+TensorFile& TensorFile::operator=(TensorFile&&) noexcept = default;
+TensorFile::~TensorFile() = default;
+
+void TensorFile::sort() {
   std::sort(tensors_.begin(), tensors_.end(),
             [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
   Faults faults(file_.path());
@@ -94,6 +216,26 @@ TensorFile::TensorFile(InputFile file, std::vector<TensorInfo> tensors)
   faults.throw_if_any();
 }
 
+void TensorFile::strip_prefix(std::string_view prefix) {
+  const auto strip = [&](std::string& name) {
+    if (name.starts_with(prefix)) name.erase(0, prefix.size());
+  };
+  for (TensorInfo& tensor : tensors_) strip(tensor.name);
+  for (OtherMember& other : others_) strip(other.name);
+  sort();
+}
+
+const OtherMember* TensorFile::find_other(std::string_view name) const {
+  const auto found = std::find_if(others_.begin(), others_.end(),
+                                  [&](const OtherMember& other) { return other.name == name; });
+  return found == others_.end() ? nullptr : &*found;
+}
+
+bool TensorFile::copied(const TensorInfo& tensor) const {
+  return tensor.bytes > 0 && (tensor.packed >= 0 || !tensor.strides.empty() ||
+                              tensor.offset % dtype_bytes(tensor.dtype) != 0);
+}
+
 const TensorInfo* TensorFile::find(std::string_view name) const {
   const auto found = std::lower_bound(
       tensors_.begin(), tensors_.end(), name,
@@ -101,17 +243,36 @@ const TensorInfo* TensorFile::find(std::string_view name) const {
   return found != tensors_.end() && found->name == name ? &*found : nullptr;
 }
 
+// The part of the file, or of a compressed entry's contents, that has the tensor. Under the lock.
+std::span<const std::byte> TensorFile::stored(const TensorInfo& tensor) const {
+  if (tensor.packed < 0) return file_.map(tensor.offset, tensor.stored_bytes(), "tensor data");
+  const PackedEntry& from = packed_.at(static_cast<std::size_t>(tensor.packed));
+  std::unique_ptr<std::byte[]>& contents = copies_->unpacked[tensor.packed];
+  if (contents == nullptr) {
+    auto made = std::make_unique_for_overwrite<std::byte[]>(from.entry.full_size);
+    inflate(file_, from.begin, from.entry, {made.get(), from.entry.full_size},
+            Place{file_.path(), tensor.name});
+    contents = std::move(made);
+  }
+  return {contents.get() + tensor.offset, tensor.stored_bytes()};
+}
+
 std::span<const std::byte> TensorFile::data(const TensorInfo& tensor) const {
-  return file_.map(tensor.offset, tensor.bytes, "tensor data");
+  if (tensor.bytes == 0) return {};
+  if (!copied(tensor)) return stored(tensor);
+  const std::unique_lock lock(copies_->mutex);
+  const auto from = stored(tensor);
+  if (tensor.packed >= 0 && tensor.strides.empty()) return from;
+  std::unique_ptr<std::byte[]>& copy = copies_->of[&tensor];
+  if (copy == nullptr) copy = row_by_row(tensor, from);
+  return {copy.get(), tensor.bytes};
 }
 
 std::vector<float> TensorFile::floats(const TensorInfo& tensor, std::int64_t first,
                                       std::int64_t count) const {
   const Place place{file_.path(), tensor.name, -1};
-  require(tensor.dtype == DType::float32 || tensor.dtype == DType::bfloat16 ||
-              tensor.dtype == DType::float16,
-          ExitCode::damaged, place, "expected a floating-point dtype, found ",
-          dtype_name(tensor.dtype));
+  require(is_float(tensor.dtype), ExitCode::damaged, place,
+          "expected a floating-point dtype, found ", dtype_name(tensor.dtype));
   require(
       first >= 0 && count >= 0 && first <= tensor.elements() && count <= tensor.elements() - first,
       ExitCode::internal, place, "elements outside the tensor were asked for");
@@ -121,10 +282,15 @@ std::vector<float> TensorFile::floats(const TensorInfo& tensor, std::int64_t fir
   const std::byte* from = data(tensor).data() + static_cast<std::size_t>(first) * width;
   if (tensor.dtype == DType::float32) {
     std::memcpy(values.data(), from, values.size() * sizeof(float));
-    return values;
+  } else if (tensor.dtype == DType::float64) {
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = static_cast<float>(load<double>(from + i * width));
+  } else {
+    const auto widen = tensor.dtype == DType::bfloat16 ? from_bfloat16 : from_float16;
+    for (std::size_t i = 0; i < values.size(); ++i)
+      values[i] = widen(load<std::uint16_t>(from + i * width));
   }
-  const auto widen = tensor.dtype == DType::bfloat16 ? from_bfloat16 : from_float16;
-  for (std::size_t i = 0; i < values.size(); ++i) values[i] = widen(load16(from + i * width));
+  file_.require_unchanged();
   return values;
 }
 
@@ -136,8 +302,10 @@ std::string TensorFile::directory_sha256() const {
   SHA2_CTX context;
   SHA256Init(&context);
   for (const TensorInfo& tensor : tensors_) {
-    update(context, join_words(tensor.name, " ", dtype_name(tensor.dtype), " ",
-                               shape_text(tensor.shape), " ", tensor.offset, "\n"));
+    update(context,
+           join_words(tensor.name, " ", dtype_name(tensor.dtype), " ", shape_text(tensor.shape),
+                      " ", tensor.offset,
+                      tensor.strides.empty() ? "" : " " + shape_text(tensor.strides), "\n"));
   }
   return hex_digest(context);
 }

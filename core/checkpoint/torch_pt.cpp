@@ -6,9 +6,13 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
+#include "core/checkpoint/deflate.h"
+#include "core/checkpoint/other_format.h"
 #include "core/checkpoint/pickle.h"
+#include "core/checkpoint/tensor_call.h"
 #include "core/checkpoint/zip.h"
 
 namespace kappascope {
@@ -19,37 +23,20 @@ using Kind = PickleValue::Kind;
 constexpr std::uint64_t max_pickle_bytes = std::uint64_t{64} << 20;
 constexpr std::size_t max_tensors = std::size_t{1} << 20;  // the largest models have 10⁵
 constexpr std::uint64_t max_order_bytes = 16;
+constexpr std::size_t max_name_bytes = 4096;
 constexpr std::size_t max_dimensions = 64;  // torch's own limit
-constexpr std::string_view compile_prefix = "_orig_mod.";
+constexpr int max_depth = 8;                // of dicts in dicts
+constexpr std::size_t max_others = 10000;
 
-constexpr std::string_view rebuild_tensor = "torch._utils _rebuild_tensor_v2";
-constexpr std::string_view rebuild_parameter = "torch._utils _rebuild_parameter";
-
-// Everything a checkpoint may name.
-constexpr std::array<std::string_view, 10> allowed_globals = {
-    rebuild_tensor,          rebuild_parameter,   "collections OrderedDict", "torch FloatStorage",
-    "torch BFloat16Storage", "torch HalfStorage", "torch LongStorage",       "torch IntStorage",
-    "torch ByteStorage",     "torch BoolStorage"};
-
-std::optional<DType> storage_dtype(std::string_view global) {
-  constexpr std::array<std::pair<std::string_view, DType>, 7> types = {
-      {{"torch FloatStorage", DType::float32},
-       {"torch BFloat16Storage", DType::bfloat16},
-       {"torch HalfStorage", DType::float16},
-       {"torch LongStorage", DType::int64},
-       {"torch IntStorage", DType::int32},
-       {"torch ByteStorage", DType::uint8},
-       {"torch BoolStorage", DType::boolean}}};
-  for (const auto& [name, dtype] : types) {
-    if (name == global) return dtype;
-  }
-  return std::nullopt;
-}
+// Parts that wrappers of PyTorch put into names: compiled, data-parallel, sharded, checkpointed.
+constexpr std::array<std::string_view, 5> wrapper_parts = {
+    "_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"};
 
 // Numbers of one dtype in a row, some of which are a tensor.
 struct Storage {
   DType dtype = DType::float32;
-  std::uint64_t offset = 0;    // in the file
+  std::uint64_t offset = 0;    // in the file; of a compressed entry: 0, in its contents
+  std::int32_t packed = -1;    // which compressed entry
   std::uint64_t elements = 0;  // they lie inside the storage's entry
 };
 
@@ -59,22 +46,27 @@ class Reader {
   explicit Reader(const InputFile& file)
       : file_(file), zip_(ZipDirectory::read(file)), name_(archive_name()), faults_(file.path()) {}
 
-  std::vector<TensorInfo> read() {
+  void read() {
     check_byte_order();
     const ZipEntry& entry = require_entry("data.pkl");
-    require(entry.size <= max_pickle_bytes, ExitCode::unsupported, place(),
+    require(entry.full_size <= max_pickle_bytes, ExitCode::unsupported, place(),
             "entry 'data.pkl' is too long; expected at most ", max_pickle_bytes, " bytes, found ",
-            entry.size);
-    const std::uint64_t offset = zip_.data_offset(file_, entry);
-    const auto bytes = file_.read(offset, entry.size, "data.pkl");
+            entry.full_size);
+    const std::uint64_t offset = zip_.stored_offset(file_, entry);
+    const auto bytes = contents(entry, offset, "data.pkl");
     check_sum(entry, bytes);
-    const Pickle pickle = Pickle::parse(bytes, allowed_globals, file_.path(), offset);
+    const Pickle pickle = Pickle::parse_any(bytes, kTorchGlobals, file_.path(), offset);
     pickle_ = &pickle;
-    std::vector<TensorInfo> tensors = read_root(pickle.root());
+    name_bytes_left_ = 4 * bytes.size() + (1U << 20);
+    read_root(pickle.root());
     pickle_ = nullptr;
     faults_.throw_if_any();
-    return tensors;
   }
+
+  std::vector<TensorInfo> tensors;
+  std::vector<PackedEntry> packed;
+  std::vector<OtherMember> others;  // at most max_others
+  std::set<std::string> wrappers;   // parts left out of names
 
  private:
   Place place() const { return {file_.path(), {}, -1}; }
@@ -111,13 +103,23 @@ class Reader {
   void check_byte_order() const {
     const ZipEntry* entry = zip_.find(name_ + "/byteorder");
     if (entry == nullptr) return;
-    require(entry->size <= max_order_bytes, ExitCode::damaged, place(),
-            "entry 'byteorder' is too long; found ", entry->size, " bytes");
-    const auto bytes = file_.read(zip_.data_offset(file_, *entry), entry->size, "byteorder");
+    require(entry->full_size <= max_order_bytes, ExitCode::damaged, place(),
+            "entry 'byteorder' is too long; found ", entry->full_size, " bytes");
+    const auto bytes = contents(*entry, zip_.stored_offset(file_, *entry), "byteorder");
     const std::string_view order(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     require(order != "big", ExitCode::unsupported, place(), "big-endian tensors are not read");
     require(order == "little", ExitCode::damaged, place(),
             "unknown byte order; expected little, found '", order, "'");
+  }
+
+  // All of an entry, which torch.save stores as it is and other tools compress.
+  std::vector<std::byte> contents(const ZipEntry& entry, std::uint64_t offset,
+                                  std::string_view what) const {
+    if (entry.method == 0) return file_.read(offset, entry.size, what);
+    check_deflated(entry, place());
+    std::vector<std::byte> bytes(entry.full_size);
+    inflate(file_, offset, entry, bytes, place());
+    return bytes;
   }
 
   // torch.save can be told not to compute checksums; it then stores 0.
@@ -135,106 +137,117 @@ class Reader {
                   kind_name(kind), ", found ", kind_name(value.kind));
   }
 
-  std::vector<TensorInfo> read_root(const PickleValue& root) {
-    std::vector<TensorInfo> tensors;
-    if (!expect(root.kind == Kind::dict, ExitCode::unsupported, root,
-                "the checkpoint is no dict of tensors; expected a dict, found ",
-                kind_name(root.kind))) {
-      return tensors;
-    }
-    if (!expect(root.items.size() / 2 <= max_tensors, ExitCode::unsupported, root,
-                "too many tensors; expected at most ", max_tensors, ", found ",
-                root.items.size() / 2)) {
-      return tensors;
-    }
-    for (std::size_t i = 0; i < root.items.size(); i += 2) {
-      const PickleValue& key = at(root.items[i]);
+  void read_root(const PickleValue& root) {
+    const bool dict = root.kind == Kind::dict;
+    require(dict, ExitCode::unsupported, place(), "the checkpoint is no dict of tensors; found ",
+            description(root), "; save model.state_dict() instead");
+    read_dict(root, "", 0);
+  }
+
+  // Dicts in dicts become names with dots; each dict is read once, however often it is referred to.
+  void read_dict(const PickleValue& dict, const std::string& prefix, int depth) {
+    if (!seen_.insert(&dict).second) return;
+    for (std::size_t i = 0; i < dict.items.size(); i += 2) {
       tensor_ = {};
-      if (!expect(key.kind == Kind::text, ExitCode::unsupported, key,
-                  "a tensor's name must be a text, found ", kind_name(key.kind))) {
+      const PickleValue& key = at(dict.items[i]);
+      const PickleValue& value = at(dict.items[i + 1]);
+      const bool named = key.kind == Kind::text || key.kind == Kind::integer;
+      if (!named) continue;
+      const std::string name = without_wrappers(
+          prefix + (key.kind == Kind::text ? std::string(key.text.substr(0, max_name_bytes + 1))
+                                           : std::to_string(key.integer)));
+      if (!room_for(name)) return;
+      tensor_ = name;
+      if (value.kind == Kind::dict && depth < max_depth) {
+        read_dict(value, name + ".", depth + 1);
+      } else {
+        read_member(value);
+      }
+    }
+  }
+
+  // A few bytes of a pickle may stand for a long name, and for many.
+  bool room_for(const std::string& name) {
+    const PickleValue& root = pickle_->root();
+    const bool fits = name.size() <= max_name_bytes && name.size() <= name_bytes_left_;
+    if (!expect(fits, ExitCode::unsupported, root, "names too long or too many")) return false;
+    name_bytes_left_ -= name.size();
+    return expect(tensors.size() < max_tensors, ExitCode::unsupported, root,
+                  "too many tensors; expected at most ", max_tensors);
+  }
+
+  std::string without_wrappers(std::string name) {
+    for (std::size_t begin = 0; begin < name.size();) {
+      const std::size_t end = name.find('.', begin);
+      if (end == name.npos) break;
+      const std::string part = name.substr(begin, end - begin);
+      if (std::find(wrapper_parts.begin(), wrapper_parts.end(), part) == wrapper_parts.end()) {
+        begin = end + 1;
         continue;
       }
-      tensor_ = key.text;
-      if (tensor_.substr(0, compile_prefix.size()) == compile_prefix) {
-        tensor_.remove_prefix(compile_prefix.size());
-      }
-      if (auto tensor = read_tensor(at(root.items[i + 1]))) tensors.push_back(std::move(*tensor));
+      wrappers.insert(part);
+      name.erase(begin, part.size() + 1);
     }
-    return tensors;
+    return name;
   }
 
-  bool is_call(const PickleValue& value, std::string_view function) const {
-    return value.kind == Kind::object && value.items.size() == 2 &&
-           at(value.items[0]).text == function;
+  void read_member(const PickleValue& value) {
+    std::string broken;
+    const auto call = read_tensor_call(*pickle_, value, broken);
+    if (!expect(broken.empty(), ExitCode::damaged, value, broken)) return;
+    if (!call) return add_other(description(value), false);
+    if (!call->other.empty()) return add_other(std::string(call->other), true);
+    if (auto tensor = read_tensor(*call)) tensors.push_back(std::move(*tensor));
   }
 
-  // _rebuild_tensor_v2(storage, offset, size, stride, requires_grad, backward_hooks), as it is or
-  // inside _rebuild_parameter(tensor, requires_grad, backward_hooks).
-  std::optional<TensorInfo> read_tensor(const PickleValue& value) {
-    const PickleValue* call = &value;
-    if (is_call(value, rebuild_parameter)) {
-      const std::vector<PickleId>& arguments = at(value.items[1]).items;
-      if (!expect(arguments.size() == 3, ExitCode::damaged, value,
-                  "a parameter has 3 arguments, found ", arguments.size())) {
-        return std::nullopt;
-      }
-      call = &at(arguments[0]);
+  void add_other(std::string what, bool tensor) {
+    if (others.size() < max_others) {
+      others.push_back({std::string(tensor_), std::move(what), tensor});
     }
-    if (!expect(is_call(*call, rebuild_tensor), ExitCode::unsupported, *call,
-                "not a tensor; expected a tensor, found ", kind_name(call->kind))) {
-      return std::nullopt;
-    }
-    const std::vector<PickleId>& arguments = at(call->items[1]).items;
-    if (!expect(arguments.size() == 6, ExitCode::damaged, *call,
-                "a plain tensor has 6 arguments, found ", arguments.size())) {
-      return std::nullopt;
-    }
-    const auto storage = read_storage(at(arguments[0]));
-    const auto shape = read_extents(at(arguments[2]), "shape");
-    const auto strides = read_extents(at(arguments[3]), "strides");
-    const PickleValue& offset = at(arguments[1]);
-    if (!storage || !shape || !strides || !expect_kind(Kind::integer, offset, "storage offset")) {
-      return std::nullopt;
-    }
-    return place_tensor(*storage, offset, *shape, *strides);
   }
 
-  // Elements [offset, offset + product of shape) of the storage.
+  static std::string description(const PickleValue& value) {
+    if (value.kind == Kind::opaque) return join_words("an object of class ", value.text);
+    return std::string(kind_name(value.kind));
+  }
+
+  // Nothing: a fault was noted, or it has become one of the others.
+  std::optional<TensorInfo> read_tensor(const TensorCall& call) {
+    const auto storage = read_storage(*call.storage, call.dtype);
+    if (!storage) return std::nullopt;
+    const auto shape = read_extents(*call.shape, "shape");
+    const auto strides = read_extents(*call.strides, "strides");
+    if (!shape || !strides || !expect_kind(Kind::integer, *call.offset, "storage offset")) {
+      return std::nullopt;
+    }
+    return place_tensor(*storage, *call.offset, *shape, *strides);
+  }
+
+  // The elements that shape and strides reach from `offset` on.
   std::optional<TensorInfo> place_tensor(const Storage& storage, const PickleValue& offset,
                                          const std::vector<std::int64_t>& shape,
                                          const std::vector<std::int64_t>& strides) {
+    const std::uint64_t width = dtype_bytes(storage.dtype);
     const auto elements = count_elements(shape);
     const auto first = static_cast<std::uint64_t>(offset.integer);
-    if (!expect(elements && offset.integer >= 0 && first <= storage.elements &&
-                    *elements <= storage.elements - first,
-                ExitCode::damaged, offset, "lies outside its storage; expected at most ",
-                storage.elements, " elements, found shape ", shape_text(shape), " from ",
-                offset.integer)) {
-      return std::nullopt;
-    }
     if (!expect(strides.size() == shape.size(), ExitCode::damaged, offset, "has ", shape.size(),
                 " axes; expected as many strides, found ", strides.size()) ||
-        !expect(stays_inside(shape, strides, storage.elements - first), ExitCode::damaged, offset,
-                "leaves its storage; shape ", shape_text(shape), ", strides ",
-                shape_text(strides))) {
+        !expect(elements && *elements < (std::uint64_t{1} << 63) / width && offset.integer >= 0 &&
+                    first <= storage.elements &&
+                    stays_inside(shape, strides, storage.elements - first),
+                ExitCode::damaged, offset, "leaves its storage; expected at most ",
+                storage.elements, " elements, found shape ", shape_text(shape), ", strides ",
+                shape_text(strides), " from ", offset.integer)) {
       return std::nullopt;
     }
-    if (!expect(is_contiguous(shape, strides, *elements), ExitCode::unsupported, offset,
-                "not contiguous; shape ", shape_text(shape), ", strides ", shape_text(strides))) {
-      return std::nullopt;
-    }
-    const std::uint64_t width = dtype_bytes(storage.dtype);
     TensorInfo tensor;
     tensor.name = tensor_;
     tensor.dtype = storage.dtype;
     tensor.shape = shape;
     tensor.offset = storage.offset + first * width;
+    tensor.packed = storage.packed;
     tensor.bytes = *elements * width;
-    // Mapped numbers are read where they lie.
-    if (!expect(tensor.offset % width == 0 || tensor.bytes == 0, ExitCode::damaged, offset,
-                "data at offset ", tensor.offset, " is not aligned to ", width, " bytes")) {
-      return std::nullopt;
-    }
+    if (!is_contiguous(shape, strides, *elements)) tensor.strides = strides;
     return tensor;
   }
 
@@ -296,21 +309,32 @@ class Reader {
     return extents;
   }
 
-  // The persistent id ("storage", type, key, location, elements).
-  std::optional<Storage> read_storage(const PickleValue& value) {
+  // The persistent id ("storage", type, key, location, elements). `dtype`: of an untyped storage,
+  // whose elements are bytes.
+  std::optional<Storage> read_storage(const PickleValue& value, const PickleValue* dtype) {
     if (!expect_kind(Kind::persistent, value, "storage")) return std::nullopt;
     const PickleValue& id = at(value.items[0]);
-    if (!expect(id.kind == Kind::tuple && id.items.size() == 5 &&
+    if (!expect(id.kind == Kind::tuple && id.items.size() >= 5 &&
                     at(id.items[0]).kind == Kind::text && at(id.items[0]).text == "storage",
                 ExitCode::damaged, id, "unknown persistent id; expected a storage")) {
       return std::nullopt;
     }
-    const PickleValue& type = at(id.items[1]);
-    const PickleValue& key = at(id.items[2]);
-    const PickleValue& elements = at(id.items[4]);
-    const auto dtype = type.kind == Kind::global ? storage_dtype(type.text) : std::nullopt;
-    if (!expect(dtype.has_value(), ExitCode::damaged, type, "storage of an unknown type") ||
-        !expect_kind(Kind::text, key, "storage key") ||
+    const PickleValue& type = dtype != nullptr ? *dtype : at(id.items[1]);
+    if (!expect(type.kind == Kind::global, ExitCode::damaged, type,
+                "storage of an unknown type; expected a class, found ", kind_name(type.kind))) {
+      return std::nullopt;
+    }
+    const auto is = dtype_of(type.text);
+    if (!is) {
+      add_other("a tensor of " + number_name(type.text), true);
+      return std::nullopt;
+    }
+    return find_storage(*is, at(id.items[2]), at(id.items[4]), dtype != nullptr);
+  }
+
+  std::optional<Storage> find_storage(DType dtype, const PickleValue& key,
+                                      const PickleValue& elements, bool untyped) {
+    if (!expect_kind(Kind::text, key, "storage key") ||
         !expect_kind(Kind::integer, elements, "storage size")) {
       return std::nullopt;
     }
@@ -319,20 +343,32 @@ class Reader {
                 "' is missing in the archive")) {
       return std::nullopt;
     }
-    const auto count = static_cast<std::uint64_t>(elements.integer);
-    const std::uint64_t capacity = entry->size / dtype_bytes(*dtype);
+    const auto count =
+        static_cast<std::uint64_t>(elements.integer) / (untyped ? dtype_bytes(dtype) : 1);
+    const std::uint64_t capacity = entry->full_size / dtype_bytes(dtype);
     if (!expect(elements.integer >= 0 && count <= capacity, ExitCode::damaged, elements,
                 "storage '", key.text, "' is too short; expected ", elements.integer,
-                " elements of ", dtype_name(*dtype), ", found ", capacity)) {
+                " elements of ", dtype_name(dtype), ", found ", capacity)) {
       return std::nullopt;
     }
-    return Storage{*dtype, storage_offset(*entry), count};
+    if (entry->method != 0) return Storage{dtype, 0, packed_index(*entry), count};
+    return Storage{dtype, storage_offset(*entry), -1, count};
   }
 
   // Each local header is read once, however many tensors share the storage.
   std::uint64_t storage_offset(const ZipEntry& entry) {
     const auto [place_of, is_new] = offsets_.try_emplace(&entry, 0);
     if (is_new) place_of->second = zip_.data_offset(file_, entry);
+    return place_of->second;
+  }
+
+  std::int32_t packed_index(const ZipEntry& entry) {
+    const auto index = static_cast<std::int32_t>(packed.size());
+    const auto [place_of, is_new] = packed_.try_emplace(&entry, index);
+    if (is_new) {
+      check_deflated(entry, place());
+      packed.push_back({entry, zip_.stored_offset(file_, entry)});
+    }
     return place_of->second;
   }
 
@@ -343,14 +379,19 @@ class Reader {
   const Pickle* pickle_ = nullptr;
   std::string_view tensor_;  // the one at work
   std::map<const ZipEntry*, std::uint64_t> offsets_;
+  std::map<const ZipEntry*, std::int32_t> packed_;
+  std::set<const PickleValue*> seen_;  // dicts
+  std::uint64_t name_bytes_left_ = 0;
 };
 
 }  // namespace
 
 TensorFile read_torch_pt(const std::filesystem::path& path) {
   InputFile file = InputFile::open(path);
-  std::vector<TensorInfo> tensors = Reader(file).read();
-  return TensorFile(std::move(file), std::move(tensors));
+  std::optional<Reader> reader;
+  with_format(file, Expected::torch_archive, [&] { reader.emplace(file).read(); });
+  return TensorFile(std::move(file), std::move(reader->tensors), std::move(reader->packed),
+                    std::move(reader->others), std::move(reader->wrappers));
 }
 
 }  // namespace kappascope

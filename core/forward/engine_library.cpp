@@ -39,6 +39,14 @@ Failure guarded(Work&& work) noexcept {
   }
 }
 
+// The same; what came of a file that changed meanwhile is not to be believed, success or failure.
+template <typename Work>
+Failure guarded(const Model& model, Work&& work) noexcept {
+  const Failure failure = guarded(work);
+  const Failure changed = guarded([&] { model.tensors->file().require_unchanged(); });
+  return changed && failure.code != ExitCode::interrupted ? changed : failure;
+}
+
 class LoadedModel final : public EngineModel {
  public:
   LoadedModel(const Model& model, Weights weights)
@@ -51,10 +59,11 @@ class LoadedModel final : public EngineModel {
 
   Failure forward(const ForwardCall& call, const ForwardOptions& options, Probe& probe,
                   Progress& progress) noexcept override {
-    return guarded([&] {
+    const auto work = [&] {
       const c10::DeviceGuard device(weights_.device);
       run_transformer(model_, weights_, call, options, probe, progress);
-    });
+    };
+    return weights_.device.is_cpu() ? guarded(model_, work) : guarded(work);  // views of the file
   }
   std::uint64_t nonfinite_weights() const noexcept override { return weights_.nonfinite; }
   const char* nonfinite_tensors() const noexcept override { return nonfinite_tensors_.c_str(); }
@@ -70,7 +79,7 @@ class TorchEngine final : public Engine {
  public:
   Failure load(const Model& model, const LoadOptions& options, Progress& progress,
                std::unique_ptr<EngineModel>& loaded) noexcept override {
-    return guarded([&] {
+    return guarded(model, [&] {
       const at::InferenceMode no_gradients;
       const at::Device place = open_device(options);
       const c10::DeviceGuard device(place);

@@ -84,7 +84,8 @@ Alignment router_alignment(const Model& model, std::int64_t layer) {
         static_cast<float>(energy_scale == 0 ? none : weighted / energy_scale));
 
     const auto bytes = static_cast<std::uint64_t>(block) * dtype_bytes(gate.dtype);
-    file.file().release(gate.offset + static_cast<std::uint64_t>(e) * bytes, bytes);
+    if (!file.copied(gate))
+      file.file().release(gate.offset + static_cast<std::uint64_t>(e) * bytes, bytes);
   }
   return alignment;
 }

@@ -6,7 +6,9 @@
 #include <set>
 #include <utility>
 
+#include "core/checkpoint/other_format.h"
 #include "core/checkpoint/torch_pt.h"
+#include "core/model/reading.h"
 
 namespace kappascope {
 namespace {
@@ -45,12 +47,6 @@ constexpr std::array<WeightRow, 13> kLayerRows = {
      {"mlp.experts.c_fc", "EHG", When::moe},
      {"mlp.experts.c_proj", "EGH", When::moe}}};
 
-// Parts of names that training leaves in a checkpoint and that evaluation does not need.
-constexpr std::array<std::string_view, 9> kLeftovers = {
-    ".experts.gate_proj_a", ".experts.gate_proj_b",     ".router.w_noise.weight",
-    "_ema_rms_reg_keeper.", "._shared_kappa_",          ".attn.ve_gate.weight",
-    ".kappa_bias_expert",   ".kappa_bias_intermediate", ".kappa_bias_residual"};
-
 std::int64_t extent(char axis, const ModelConfig& config) {
   switch (axis) {
     case 'V':
@@ -82,10 +78,6 @@ std::vector<std::int64_t> shape_of(std::string_view axes, const ModelConfig& con
 
 std::string layer_name(std::int64_t layer, std::string_view tail) {
   return join_words("transformer.h.", layer, ".", tail);
-}
-
-bool is_float(DType dtype) {
-  return dtype == DType::float32 || dtype == DType::bfloat16 || dtype == DType::float16;
 }
 
 // Axes of κ parameters, by granularity.
@@ -190,6 +182,8 @@ class RoleTable {
         role.shape = found;
       }
       check(role);
+    } else if (const OtherMember* other = model_.tensors->find_other(role.name)) {
+      refuse_type(role.name, "found " + other->what, other->what);
     } else if (!optional) {
       faults_.add(ExitCode::damaged, role.name, "missing; expected ", shape_text(role.shape),
                   note({}), instead_);
@@ -203,11 +197,24 @@ class RoleTable {
       faults_.add(ExitCode::damaged, role.name, "wrong shape; expected ", shape_text(role.shape),
                   note({}), ", found ", shape_text(found.shape), note(found.shape));
     }
+    const std::string_view type = dtype_name(found.dtype);
     if (!is_float(found.dtype)) {
-      faults_.add(ExitCode::damaged, role.name,
-                  "wrong type; expected float32, bfloat16 or float16, found ",
-                  dtype_name(found.dtype));
+      refuse_type(role.name,
+                  join_words("wrong type; expected float32, bfloat16 or float16, found ", type),
+                  type);
+    } else if (found.shape == role.shape) {
+      const std::string reason = unreadable(*model_.tensors, found);
+      if (!reason.empty()) faults_.add(ExitCode::unsupported, role.name, reason);
     }
+  }
+
+  // The first time with the line that helps: only so many faults of a file are listed.
+  void refuse_type(std::string_view name, std::string_view fault, std::string_view type) {
+    if (!conversion_said_) {
+      faults_.add(ExitCode::unsupported, "", conversion(*model_.tensors, type));
+    }
+    conversion_said_ = true;
+    faults_.add(ExitCode::unsupported, name, fault);
   }
 
   // For κ parameters: the granularity that asks for a shape, or (`shape` not empty) that has it.
@@ -244,6 +251,7 @@ class RoleTable {
   Faults& faults_;
   std::set<std::string> names_;
   bool kappa_row_ = false;
+  bool conversion_said_ = false;
   std::string instead_;  // added to "missing"
 };
 
@@ -320,19 +328,6 @@ std::string granularity_reason(const Model& model) {
                     config.kappa_bias_start_layer, " can have it");
 }
 
-std::vector<std::string> unknown_tensors(const Model& model) {
-  std::set<std::string_view> roles;
-  for (const WeightRole& role : model.weights) roles.insert(role.name);
-  std::vector<std::string> unknown;
-  for (const TensorInfo& tensor : model.tensors->tensors()) {
-    const bool leftover = std::any_of(
-        kLeftovers.begin(), kLeftovers.end(),
-        [&](std::string_view part) { return tensor.name.find(part) != std::string::npos; });
-    if (!leftover && roles.count(tensor.name) == 0) unknown.push_back(tensor.name);
-  }
-  return unknown;
-}
-
 LayerPlan plan_layer(const Model& model, std::int64_t layer, bool kappa_values) {
   LayerPlan plan;
   plan.moe = model.config.is_moe(layer);
@@ -358,7 +353,9 @@ KappaView KappaParameters::view() const {
 
 std::string Model::name() const {
   const std::filesystem::path folder = std::filesystem::absolute(files.weights).parent_path();
-  return folder.lexically_normal().filename().string();
+  std::error_code gone;
+  const std::filesystem::path real = std::filesystem::canonical(folder, gone);
+  return (gone ? folder.lexically_normal() : real).filename().string();
 }
 
 const TensorInfo* Model::tensor(std::string_view role) const {
@@ -374,8 +371,12 @@ Model open_model(const std::filesystem::path& path, std::optional<std::int64_t> 
   Model model;
   model.files = find_checkpoint(path, step);
   const std::string meta_file = model.files.meta.string();
-  const Json meta = parse_json(read_text_file(model.files.meta, kMetaLimit), meta_file);
+  const InputFile meta_input = InputFile::open(model.files.meta);
+  const Json meta = with_format(meta_input, Expected::json, [&] {
+    return parse_json(read_text(meta_input, kMetaLimit), meta_file, NotFinite::numbers);
+  });
   model.tensors = std::make_unique<TensorFile>(read_torch_pt(model.files.weights));
+  const std::string prefix = strip_model_prefix(*model.tensors, kHeadRows[0].name);
   model.config = read_model_config(meta, model.tensors->tensors(), meta_file);
 
   Faults faults(model.files.weights.string());
@@ -387,6 +388,7 @@ Model open_model(const std::filesystem::path& path, std::optional<std::int64_t> 
   }
   model.granularity_reason = granularity_reason(model);
   model.unknown_tensors = unknown_tensors(model);
+  model.notes = reading_notes(model, prefix);
   model.config_sha256 = sha256_hex(model.config.document.dump());
   model.directory_sha256 = model.tensors->directory_sha256();
   return model;

@@ -55,8 +55,9 @@ struct Model {
   std::string directory_sha256;              // of the tensor directory
   std::string granularity_reason;            // why this κ granularity, for `info`
   std::vector<std::string> unknown_tensors;  // neither of the config nor known leftovers
+  std::vector<std::string> notes;            // what was done to read the file, for -v
 
-  std::string name() const;  // last part of the folder's path
+  std::string name() const;  // of the folder, without links; "" in the root folder
   // The tensor of a role, by its name; nullptr when absent and optional. Unknown role: our mistake.
   const TensorInfo* tensor(std::string_view role) const;
 };

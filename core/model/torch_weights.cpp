@@ -27,6 +27,8 @@ at::ScalarType scalar_type(DType dtype) {
       return at::kByte;
     case DType::boolean:
       return at::kBool;
+    case DType::float64:
+      return at::kDouble;
   }
   fail(ExitCode::internal, {}, "unknown tensor type");
 }
@@ -57,6 +59,17 @@ std::uint64_t count_saturated(std::span<const std::byte> bytes, Bits exponent) {
   return count;
 }
 
+// Of numbers that will be narrowed to float32.
+std::uint64_t count_over_float32(std::span<const std::byte> bytes) {
+  std::uint64_t count = 0;
+  for (std::size_t at = 0; at < bytes.size(); at += sizeof(double)) {
+    double value = 0;
+    std::memcpy(&value, bytes.data() + at, sizeof value);
+    count += std::isfinite(static_cast<float>(value)) ? 0 : 1;
+  }
+  return count;
+}
+
 std::uint64_t count_nonfinite(std::span<const std::byte> bytes, DType dtype) {
   switch (dtype) {
     case DType::float32:
@@ -65,6 +78,8 @@ std::uint64_t count_nonfinite(std::span<const std::byte> bytes, DType dtype) {
       return count_saturated<std::uint16_t>(bytes, 0x7f80);
     case DType::float16:
       return count_saturated<std::uint16_t>(bytes, 0x7c00);
+    case DType::float64:
+      return count_over_float32(bytes);
     default:
       return 0;
   }
@@ -79,16 +94,17 @@ class Loader {
     result_.device = device;
   }
 
-  // As stored; on the CPU a view of the file.
+  // As stored, but float64 as float32; on the CPU a view of the file where it is there so.
   at::Tensor stored(const std::string& role) { return as_type(role, {}); }
 
-  // A view of the file.
+  // A view of the file, or of the copy that tensors of other layouts need.
   at::Tensor mapped(const std::string& role) {
     const TensorInfo* info = model_.tensor(role);
     if (!info) return {};
     const auto bytes = model_.tensors->data(*info);
-    return at::from_blob(const_cast<std::byte*>(bytes.data()), info->shape,
-                         at::TensorOptions(scalar_type(info->dtype)));
+    const at::Tensor view = at::from_blob(const_cast<std::byte*>(bytes.data()), info->shape,
+                                          at::TensorOptions(scalar_type(info->dtype)));
+    return info->dtype == DType::float64 ? view.to(at::kFloat) : view;
   }
 
   at::Tensor as_type(const std::string& role, std::optional<at::ScalarType> wanted) {
@@ -98,7 +114,9 @@ class Loader {
     if (raw.scalar_type() == type && result_.device.is_cpu()) return raw;
     at::Tensor converted = raw.to(result_.device).to(type);
     const TensorInfo* info = model_.tensor(role);
-    model_.tensors->file().release(info->offset, info->bytes);
+    if (!model_.tensors->copied(*info)) {
+      model_.tensors->file().release(info->offset, info->bytes);
+    }
     return converted;
   }
   at::Tensor matrix(const std::string& role) { return as_type(role, compute_); }

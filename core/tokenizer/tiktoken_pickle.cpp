@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/checkpoint/input_file.h"
+#include "core/checkpoint/other_format.h"
 #include "core/checkpoint/pickle.h"
 #include "core/tokenizer/vocabulary.h"
 
@@ -143,10 +144,7 @@ void check_tokens(const TiktokenEncoding& encoding, Faults& faults) {
   }
 }
 
-}  // namespace
-
-TiktokenEncoding read_tiktoken_pickle(const std::filesystem::path& path) {
-  const InputFile input = InputFile::open(path);
+TiktokenEncoding read_encoding(const InputFile& input) {
   require(input.size() <= longest_file, ExitCode::unsupported, {input.path()},
           "the file is too long; expected at most ", longest_file, " bytes, found ", input.size());
   const std::vector<std::byte> bytes = input.read(0, input.size(), "pickle");
@@ -166,6 +164,13 @@ TiktokenEncoding read_tiktoken_pickle(const std::filesystem::path& path) {
   if (faults.empty()) check_tokens(encoding, faults);
   faults.throw_if_any();
   return encoding;
+}
+
+}  // namespace
+
+TiktokenEncoding read_tiktoken_pickle(const std::filesystem::path& path) {
+  const InputFile input = InputFile::open(path);
+  return with_format(input, Expected::pickle, [&] { return read_encoding(input); });
 }
 
 }  // namespace kappascope

@@ -16,7 +16,8 @@ bool check_array(const NpzReader& file, std::string_view name, NpyType type,
                  const std::vector<std::int64_t>& shape, Faults& faults) {
   const NpyArray* array = file.find(name);
   if (array == nullptr) {
-    faults.add(ExitCode::damaged, name, "missing array");
+    const Failure reason = file.absence(name);
+    faults.add(reason.code, name, reason.message);
     return false;
   }
   if (array->type != type) {
@@ -137,6 +138,7 @@ std::shared_ptr<const ModelParameters> open_model_parameters(const std::filesyst
   model->gate_stride_ = shape.size() > 2 ? 1 : 0;
   model->expert_stride_ = shape.size() > 1 ? gates : 0;
   const bool global = shape == std::vector<std::int64_t>{1} && layers > 1;
+  file.require_unchanged();
   model->layer_stride_ = global ? 0 : shape.size() > 1 ? model->experts * gates : 1;
   return model;
 }

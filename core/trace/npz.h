@@ -4,7 +4,10 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <memory>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -65,11 +68,12 @@ class NpzWriter {
 // numpy.savez_compressed does it. Same archive, same bytes.
 void compress_npz(const std::filesystem::path& from, const std::filesystem::path& to);
 
-// Reads an archive: directory and .npy headers; array data zero-copy from the mapped file, or
-// copied: when a foreign writer left it unaligned, and when it is compressed, then at the first
-// call for that array and verified by its checksum. Object arrays, Fortran order and big endian are
-// refused by name (unsupported); everything malformed is damaged. Not safe for several threads: let
-// one fetch the spans, then share those.
+// Reads an archive: directory and .npy headers. Large arrays of floating-point numbers are views of
+// the mapped file; all others are copied at the first call for them: indices, which must not change
+// after they were checked, what is small, unaligned or compressed (that is verified by its
+// checksum). Entries that are no array we can hold (other types, object arrays, Fortran order, big
+// endian, broken headers, other files) are strangers: absence() says what they are. A broken
+// archive is damaged. Not safe for several threads: let one fetch the spans, then share those.
 class NpzReader {
  public:
   explicit NpzReader(const std::filesystem::path& path);
@@ -77,6 +81,14 @@ class NpzReader {
   const std::vector<NpyArray>& arrays() const { return arrays_; }
   const NpyArray* find(std::string_view name) const;  // nullptr when absent
   const InputFile& file() const { return file_; }
+
+  // Why there is no array of that name, with the code of the error that asking for it gives.
+  Failure absence(std::string_view name) const;
+  // Whether there is an entry of that name, an array or a stranger.
+  bool mentions(std::string_view name) const;
+
+  // Throws when views of the mapped file were given and the file has changed since it was opened.
+  void require_unchanged() const;
 
   // The values of an array of that very type; absent or of another type: damaged.
   std::span<const float> float32(std::string_view name) const;
@@ -99,12 +111,23 @@ class NpzReader {
     std::uint64_t header = 0;  // bytes of the contents before the values
   };
   static NpyArray read_array(const InputFile& file, std::string_view name, Storage& storage);
+  void read_directory();
+  bool may_be_view(const NpyArray& array, const Storage& storage) const;
 
   InputFile file_;
   std::vector<NpyArray> arrays_;  // sorted by name
   std::vector<Storage> storage_;  // beside arrays_
-  // Values of arrays that were compressed or unaligned, once asked for; beside arrays_.
-  mutable std::vector<std::unique_ptr<std::byte[]>> copies_;
+  std::map<std::string, Failure, std::less<>> strangers_;
+  mutable bool mapped_ = false;  // views were given
+  // Values of arrays that are not views, once asked for, on a cache line as in the file; beside
+  // arrays_.
+  struct FreeAligned {
+    void operator()(std::byte* bytes) const { ::operator delete(bytes, kAlignment); }
+  };
+  static constexpr std::align_val_t kAlignment{64};
+  using Copy = std::unique_ptr<std::byte[], FreeAligned>;
+  static Copy make_copy(std::uint64_t size);
+  mutable std::vector<Copy> copies_;
 };
 
 }  // namespace kappascope

@@ -1,8 +1,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/checkpoint/deflate.h"
+#include "core/checkpoint/other_format.h"
 #include "core/checkpoint/tensor.h"
-#include "core/trace/deflate.h"
 #include "core/trace/npy_header.h"
 #include "core/trace/npz.h"
 
@@ -10,6 +11,7 @@ namespace kappascope {
 namespace {
 
 constexpr std::string_view kSuffix = ".npy";
+constexpr std::uint64_t kMostCopied = 4 << 20;  // bytes of an array that need not be a copy
 
 std::string_view view_of(const std::vector<std::byte>& bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -73,7 +75,7 @@ std::string_view type_name(NpyType type) {
 
 // The .npy header of an entry; sets storage.header.
 NpyArray NpzReader::read_array(const InputFile& file, std::string_view name, Storage& storage) {
-  const Place place{file.path(), name, static_cast<std::int64_t>(storage.begin)};
+  const Place place{{}, {}, static_cast<std::int64_t>(storage.begin)};
   const ZipEntry& entry = storage.entry;
   const bool packed = entry.method != 0;
   if (packed) check_deflated(entry, place);
@@ -98,6 +100,10 @@ NpyArray NpzReader::read_array(const InputFile& file, std::string_view name, Sto
 }
 
 NpzReader::NpzReader(const std::filesystem::path& path) : file_(InputFile::open(path)) {
+  with_format(file_, Expected::npz_archive, [&] { read_directory(); });
+}
+
+void NpzReader::read_directory() {
   const ZipDirectory directory = ZipDirectory::read(file_);
   struct Found {
     NpyArray array;
@@ -106,12 +112,18 @@ NpzReader::NpzReader(const std::filesystem::path& path) : file_(InputFile::open(
   std::vector<Found> found;
   for (const ZipEntry& entry : directory.entries()) {
     std::string_view name = entry.name;
-    const bool array = name.size() > kSuffix.size() && name.ends_with(kSuffix);
-    require(array, ExitCode::damaged, Place{file_.path(), name}, "not a .npy array");
+    if (name.size() <= kSuffix.size() || !name.ends_with(kSuffix)) continue;
     name.remove_suffix(kSuffix.size());
-    Storage storage{entry, directory.stored_offset(file_, entry)};
-    NpyArray header = read_array(file_, name, storage);
-    found.push_back({std::move(header), std::move(storage)});
+    try {
+      Storage storage{entry, directory.stored_offset(file_, entry)};
+      NpyArray header = read_array(file_, name, storage);
+      found.push_back({std::move(header), std::move(storage)});
+    } catch (const Error& error) {
+      const bool stranger =
+          error.code() == ExitCode::damaged || error.code() == ExitCode::unsupported;
+      if (!stranger || file_.changed()) throw;
+      strangers_.emplace(name, error.failure());
+    }
   }
   // "a.npy" sorts after "a-b.npy", "a" before "a-b".
   std::sort(found.begin(), found.end(),
@@ -123,6 +135,20 @@ NpzReader::NpzReader(const std::filesystem::path& path) : file_(InputFile::open(
   copies_.resize(arrays_.size());
 }
 
+Failure NpzReader::absence(std::string_view name) const {
+  const auto stranger = strangers_.find(name);
+  return stranger == strangers_.end() ? Failure{ExitCode::damaged, "missing array"}
+                                      : stranger->second;
+}
+
+bool NpzReader::mentions(std::string_view name) const {
+  return find(name) != nullptr || strangers_.find(name) != strangers_.end();
+}
+
+void NpzReader::require_unchanged() const {
+  if (mapped_) file_.require_unchanged();
+}
+
 const NpyArray* NpzReader::find(std::string_view name) const {
   const auto found = std::lower_bound(
       arrays_.begin(), arrays_.end(), name,
@@ -130,18 +156,41 @@ const NpyArray* NpzReader::find(std::string_view name) const {
   return found == arrays_.end() || found->name != name ? nullptr : &*found;
 }
 
+NpzReader::Copy NpzReader::make_copy(std::uint64_t size) {
+  return Copy(static_cast<std::byte*>(::operator new(size, kAlignment)));
+}
+
+bool NpzReader::may_be_view(const NpyArray& array, const Storage& storage) const {
+  const bool real = array.type == NpyType::float32 || array.type == NpyType::float64;
+  const std::uint64_t begin = storage.begin + storage.header;
+  return real && storage.entry.method == 0 && storage.entry.full_size > kMostCopied &&
+         begin % static_cast<std::uint64_t>(array.item_bytes()) == 0;
+}
+
 std::span<const std::byte> NpzReader::bytes(std::string_view name, NpyType type) const {
   const NpyArray* array = find(name);
-  require(array != nullptr, ExitCode::damaged, Place{file_.path(), name}, "missing array");
+  if (array == nullptr) {
+    const Failure reason = absence(name);
+    fail(reason.code, Place{file_.path(), name}, reason.message);
+  }
   require(array->type == type, ExitCode::damaged, Place{file_.path(), name},
           "array type; expected ", type_name(type), ", found ", type_name(array->type));
   const auto index = static_cast<std::size_t>(array - arrays_.data());
   const Storage& storage = storage_[index];
   const std::uint64_t size = storage.entry.full_size - storage.header;
-  std::unique_ptr<std::byte[]>& copy = copies_[index];
+  Copy& copy = copies_[index];
   if (copy != nullptr) return {copy.get(), size};
-  if (storage.entry.method == 0) return file_.map(storage.begin + storage.header, size, name);
-  auto contents = std::make_unique_for_overwrite<std::byte[]>(storage.entry.full_size);
+  if (may_be_view(*array, storage)) {
+    mapped_ = true;
+    return file_.map(storage.begin + storage.header, size, name);
+  }
+  if (storage.entry.method == 0) {
+    Copy contents = make_copy(size);
+    file_.read(storage.begin + storage.header, {contents.get(), size}, name);
+    copy = std::move(contents);
+    return {copy.get(), size};
+  }
+  Copy contents = make_copy(storage.entry.full_size);
   inflate(file_, storage.begin, storage.entry, {contents.get(), storage.entry.full_size},
           Place{file_.path(), name});
   std::memmove(contents.get(), contents.get() + storage.header, size);  // aligned, too
@@ -151,13 +200,7 @@ std::span<const std::byte> NpzReader::bytes(std::string_view name, NpyType type)
 
 template <typename T>
 std::span<const T> NpzReader::values(std::string_view name, NpyType type) const {
-  std::span<const std::byte> raw = bytes(name, type);
-  if (reinterpret_cast<std::uintptr_t>(raw.data()) % alignof(T) != 0) {
-    auto copy = std::make_unique_for_overwrite<std::byte[]>(raw.size());
-    std::memcpy(copy.get(), raw.data(), raw.size());
-    raw = {copy.get(), raw.size()};
-    copies_[static_cast<std::size_t>(find(name) - arrays_.data())] = std::move(copy);
-  }
+  const std::span<const std::byte> raw = bytes(name, type);
   return {reinterpret_cast<const T*>(raw.data()), raw.size() / sizeof(T)};
 }
 
@@ -193,6 +236,7 @@ std::vector<std::string> NpzReader::text(std::string_view name) const {
   for (std::size_t begin = 0; begin < raw.size(); begin += width) {
     items.push_back(item_text(raw.subspan(begin, width), Place{file_.path(), name}));
   }
+  copies_[static_cast<std::size_t>(find(name) - arrays_.data())].reset();
   return items;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "core/checkpoint/other_format.h"
 #include "core/checkpoint/tensor.h"
 #include "core/trace/schema.h"
 
@@ -70,13 +71,13 @@ bool recorded(const NpzReader& file, ArrayGroup group) {
     case ArrayGroup::tokens:
       return true;
     case ArrayGroup::moe:
-      return file.find("layer_index") != nullptr;
+      return file.mentions("layer_index");
     case ArrayGroup::dense:
-      return file.find("dense_layer_index") != nullptr;
+      return file.mentions("dense_layer_index");
     case ArrayGroup::gates:
-      return file.find("gate_pre") != nullptr;
+      return file.mentions("gate_pre");
     case ArrayGroup::logits:
-      return file.find("logits") != nullptr;
+      return file.mentions("logits");
   }
   return false;
 }
@@ -92,7 +93,8 @@ Extents check_arrays(const NpzReader& file, std::int64_t gates, Faults& faults) 
     const NpyArray* array = file.find(schema.name);
     if (array == nullptr) {
       if (recorded(file, schema.group)) {
-        faults.add(ExitCode::damaged, schema.name, "missing array");
+        const Failure reason = file.absence(schema.name);
+        faults.add(reason.code, schema.name, reason.message);
       }
       continue;
     }
@@ -316,12 +318,7 @@ std::shared_ptr<const ModelParameters> find_model(const Trace& trace, std::strin
   return nullptr;
 }
 
-}  // namespace
-
-Trace open_trace(const std::filesystem::path& path) {
-  Trace trace;
-  trace.path = path;
-  trace.file = std::make_shared<NpzReader>(path);
+void load_trace(Trace& trace) {
   const NpzReader& file = *trace.file;
   trace.meta = read_meta(file, kTraceSchema);
   Faults faults(file.file().path());
@@ -341,8 +338,23 @@ Trace open_trace(const std::filesystem::path& path) {
   load_arrays(trace, file);
   check_values(trace, faults);
   faults.throw_if_any();
+}
+
+}  // namespace
+
+Trace open_trace(const std::filesystem::path& path) {
+  Trace trace;
+  trace.path = path;
+  trace.file = std::make_shared<NpzReader>(path);
+  with_format(trace.file->file(), Expected::npz_archive, [&] { load_trace(trace); });
+  trace.file->file().require_unchanged();
   trace.model = find_model(trace, trace.model_problem);
   return trace;
+}
+
+void require_unchanged(const Trace& trace) {
+  trace.file->require_unchanged();
+  if (trace.model) trace.model->file->require_unchanged();
 }
 
 }  // namespace kappascope

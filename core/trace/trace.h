@@ -104,4 +104,9 @@ struct Trace {
 // together). Not a trace of ours: damaged; another schema version: unsupported.
 Trace open_trace(const std::filesystem::path& path);
 
+// To be asked before what was computed from a trace is believed: throws (damaged, "changed while it
+// was read") when its large arrays, which are views of the file, may no longer be what was
+// recorded.
+void require_unchanged(const Trace& trace);
+
 }  // namespace kappascope

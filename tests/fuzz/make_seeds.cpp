@@ -33,6 +33,29 @@ std::string parameter_pickle(char protocol) {
               protocol);
 }
 
+// Members of other classes and types, views of any steps, dicts in dicts.
+std::string strange_pickle() {
+  using namespace pickled;
+  const std::string view = tensor({.shape = {3, 2}, .strides = {1, 3}});
+  const std::string attributes = call(global("torch._tensor", "_rebuild_from_type_v2"),
+                                      tuple({global("torch._utils", "_rebuild_tensor_v2"),
+                                             global("torch", "Tensor"), tuple({view, "N"}), "}"}));
+  const std::string float8 =
+      call(global("torch._utils", "_rebuild_tensor_v3"),
+           tuple({tuple({text("storage"), global("torch.storage", "UntypedStorage"), text("0"),
+                         text("cpu"), integer(24)}) +
+                      "Q",
+                  integer(0), integers({6}), integers({1}), "\x89", ordered_dict(),
+                  global("torch", "float8_e4m3fn")}));
+  return file(
+      dict({text("model"),
+            dict({text("module.w"), view, text("e"), tensor({.shape = {9, 9}, .strides = {0, 0}})}),
+            text("a"), attributes, text("f"), float8, text("s"), "\x8f(K\1\x90", text("o"),
+            call(global("my", "Class"), tuple({"N"})) + "}b", text("n"),
+            "\x8a\x0a" + std::string(10, 'n')}),
+      4);
+}
+
 // An encoding of the 256 bytes and a few merges, as protocol 4 writes it.
 std::string tokenizer_pickle(const std::string& pattern) {
   using namespace pickled;
@@ -83,6 +106,7 @@ void write_all(const fs::path& root) {
     write(root / target / "dict", checkpoint_pickle());
     write(root / target / "ordered_dict", parameter_pickle(2));
     write(root / target / "protocol5", parameter_pickle(5));
+    write(root / target / "strangers", strange_pickle());
   }
   write(root / "pickle" / "tokenizer", tokenizer_pickle("\\S+|\\s+"));
   write(root / "tokenizer_pickle" / "words", tokenizer_pickle("\\S+|\\s+"));
@@ -90,6 +114,8 @@ void write_all(const fs::path& root) {
         tokenizer_pickle(R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}|)"
                          R"( ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)"));
   write(root / "meta_json" / "required", meta_json(""));
+  write(root / "meta_json" / "not_finite",
+        R"({"loss":NaN,"best":[-Infinity,Infinity],"s":"NaN",)" + meta_json("").substr(1));
   write(root / "meta_json" / "kappa",
         meta_json(R"(,"kappa_input":"top_logits","kappa_input_logit_norm_exponent":0.5,)"
                   R"("moe_kappa_slope_max_scale":3.0,"window_pattern":"SSSL","eval_capacity":3.0,)"

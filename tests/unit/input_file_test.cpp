@@ -4,6 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+#include <csignal>
 #include <fstream>
 #include <thread>
 
@@ -97,7 +100,49 @@ TEST(InputFile, NoticesThatTheFileBecameShorter) {
   const InputFile file = InputFile::open(memory.path());
   memory.resize(4);
   EXPECT_EQ(error_of([&] { file.read(2, 8, "part"); }),
-            "3 " + memory.path() + ": offset 4: the file became shorter while it was read");
+            "3 " + memory.path() +
+                ": offset 4: changed while it was read; another program wrote it: open it again "
+                "when that is done");
+}
+
+TEST(InputFile, AMappingThatIsCutShortGivesZerosAndSaysSo) {
+  const std::size_t page = 4096;
+  for (const std::size_t left : {std::size_t{0}, page, 3 * page + 1}) {
+    MemoryFile memory(std::string(8 * page, 'x'));
+    const InputFile file = InputFile::open(memory.path());
+    const auto bytes = file.map(0, 8 * page, "part");
+    EXPECT_FALSE(file.changed());
+    file.require_unchanged();
+    memory.resize(left);
+    std::vector<std::size_t> found(4);
+    std::vector<std::thread> threads;
+    for (std::size_t& count : found)
+      threads.emplace_back([&] { count = std::count(bytes.begin(), bytes.end(), std::byte{'x'}); });
+    for (std::thread& thread : threads) thread.join();
+    for (const std::size_t count : found) EXPECT_EQ(count, left);
+    EXPECT_TRUE(file.changed());
+    EXPECT_NE(error_of([&] { file.require_unchanged(); }).find("changed while it was read"),
+              std::string::npos);
+    memory.resize(8 * page);  // of the same length again, but zeros
+    EXPECT_TRUE(file.changed());
+  }
+}
+
+TEST(InputFile, NoticesThatTheFileWasWrittenAnew) {
+  MemoryFile memory("0123456789");
+  const InputFile file = InputFile::open(memory.path());
+  file.require_unchanged();
+  std::this_thread::sleep_for(
+      std::chrono::milliseconds(20));  // the kernel's clock of files is coarse
+  memory.assign("0123456789");
+  EXPECT_TRUE(file.changed());
+}
+
+TEST(InputFileDeathTest, AnotherBusErrorEndsTheProcessAsBefore) {
+  MemoryFile memory("0123456789");
+  const InputFile ours = InputFile::open(memory.path());
+  ours.map(0, 10, "part");
+  EXPECT_EXIT(::raise(SIGBUS), ::testing::KilledBySignal(SIGBUS), "");
 }
 
 TEST(InputFile, MovesTakeTheMappingAlong) {

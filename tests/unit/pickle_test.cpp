@@ -13,6 +13,7 @@ namespace {
 
 using testing::error_of;
 using testing::number;
+using testing::pickled::file;
 namespace pickled = testing::pickled;
 using Kind = PickleValue::Kind;
 using namespace std::string_literals;
@@ -265,6 +266,47 @@ TEST(Pickle, RandomOpcodesParseOrFail) {
     }
     line(body);
   }
+}
+
+// --- parse_any ----------------------------------------------------------------------------------
+
+std::string any_line(const std::string& opcodes) {
+  const std::string bytes = file(opcodes, 4);
+  return error_of([&] { Pickle::parse_any(std::as_bytes(std::span(bytes)), allowed, "p.pkl"); });
+}
+
+TEST(PickleAny, KeepsObjectsOfOtherClassesAsTheirNames) {
+  const std::string bytes = file("cmy.module\nThing\n)R}b", 4);
+  const Pickle pickle = Pickle::parse_any(std::as_bytes(std::span(bytes)), allowed, "p.pkl");
+  EXPECT_EQ(pickle.root().kind, PickleValue::Kind::opaque);
+  EXPECT_EQ(pickle.root().text, "my.module Thing");
+  const std::string known = file("cmod\nname\n)R", 4);
+  const Pickle object = Pickle::parse_any(std::as_bytes(std::span(known)), allowed, "p.pkl");
+  EXPECT_EQ(object.root().kind, PickleValue::Kind::object);
+}
+
+TEST(PickleAny, TakesWhatPythonWritesForAnything) {
+  const std::string thing = "cmy.module\nThing\n)\x81";
+  for (const std::string& value :
+       {thing + "(K\1K\2e", thing + "(K\1K\2u", thing + "}bNb", thing + ")R", thing + "K\1K\2s",
+        std::string("\x8f(K\1\x90"), std::string("(K\1\x91"), thing + ")}\x92",
+        "\x8a\x09" + std::string(9, 1), "\x96" + number(2, 8) + "ab", "X" + number(1, 4) + "\xff",
+        std::string("U\1a"), std::string("})Ns"), std::string("]q\0h\0a", 6)}) {
+    EXPECT_EQ(any_line(value), "no error") << value;
+  }
+}
+
+TEST(PickleAny, RefusesProgramsAndBrokenPickles) {
+  EXPECT_EQ(any_line("cos\nsystem\n").substr(0, 2), "3 ");
+  EXPECT_EQ(any_line("csubprocess\nPopen\n").substr(0, 2), "3 ");
+  EXPECT_EQ(any_line("c__builtin__\neval\n").substr(0, 2), "3 ");
+  EXPECT_EQ(any_line("(ios\nsystem\n").substr(0, 2), "3 ");
+  EXPECT_EQ(any_line("I1\n").substr(0, 2), "4 ");
+  EXPECT_EQ(any_line("K\1)R").substr(0, 2), "3 ");
+  EXPECT_EQ(any_line("K\1Na").substr(0, 2), "3 ");
+  EXPECT_EQ(any_line("\x96" + number(1ULL << 63, 8)).substr(0, 2), "3 ");
+  EXPECT_EQ(any_line("\x8b" + number(0xFFFFFFFF, 4)).substr(0, 2), "3 ");
+  EXPECT_EQ(any_line("\x90").substr(0, 2), "3 ");
 }
 
 }  // namespace

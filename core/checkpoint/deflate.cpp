@@ -1,4 +1,4 @@
-#include "core/trace/deflate.h"
+#include "core/checkpoint/deflate.h"
 
 #include <zlib.h>
 

@@ -1,0 +1,119 @@
+#include "core/model/reading.h"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "core/checkpoint/other_format.h"
+
+namespace kappascope {
+namespace {
+
+// A copy of shared elements may be so much longer than the file.
+constexpr std::uint64_t kRepeatedBytes = std::uint64_t{64} << 20;
+
+// "a, b, c and 4 more"
+std::string listed(const std::vector<std::string>& names) {
+  constexpr std::size_t most = 8;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), most); ++i) {
+    text += (i == 0 ? "" : ", ") + names[i];
+  }
+  return names.size() > most ? join_words(text, " and ", names.size() - most, " more") : text;
+}
+
+// Parts of names that training leaves in a checkpoint and that evaluation does not need.
+constexpr std::array<std::string_view, 9> kLeftovers = {
+    ".experts.gate_proj_a", ".experts.gate_proj_b",     ".router.w_noise.weight",
+    "_ema_rms_reg_keeper.", "._shared_kappa_",          ".attn.ve_gate.weight",
+    ".kappa_bias_expert",   ".kappa_bias_intermediate", ".kappa_bias_residual"};
+
+}  // namespace
+
+std::string strip_model_prefix(TensorFile& tensors, std::string_view anchor) {
+  if (tensors.find(anchor) != nullptr) return "";
+  const std::string tail = "." + std::string(anchor);
+  std::set<std::string> prefixes;
+  const auto look = [&](const std::string& name) {
+    if (name.ends_with(tail)) prefixes.insert(name.substr(0, name.size() - anchor.size()));
+  };
+  for (const TensorInfo& tensor : tensors.tensors()) look(tensor.name);
+  for (const OtherMember& other : tensors.others()) look(other.name);
+  require(prefixes.size() <= 1, ExitCode::unsupported, Place{tensors.file().path()},
+          "more than one model in the file, with names that begin with ",
+          listed({prefixes.begin(), prefixes.end()}), "; save one of them alone");
+  if (prefixes.empty()) return "";
+  tensors.strip_prefix(*prefixes.begin());
+  return *prefixes.begin();
+}
+
+std::string unreadable(const TensorFile& tensors, const TensorInfo& weight) {
+  const std::uint64_t limit = tensors.file().size() + kRepeatedBytes;
+  // What a compressed entry can stand for was checked when the file was opened.
+  if (weight.bytes <= limit || (weight.packed >= 0 && weight.strides.empty())) return "";
+  return join_words("repeats ", weight.stored_bytes(),
+                    " bytes of the file (an expanded tensor) to ", weight.bytes,
+                    ", more than is read (", limit, "); save tensor.contiguous() instead");
+}
+
+std::string conversion(const TensorFile& tensors, std::string_view what) {
+  const auto has = [&](std::string_view word) { return what.find(word) != what.npos; };
+  const std::string_view convert = has("sparse")      ? "v.to_dense() if v.is_sparse else v"
+                                   : has("quantized") ? "v.dequantize() if v.is_quantized else v"
+                                   : has("complex")   ? "v.real.clone() if v.is_complex() else v"
+                                                      : "v.float()";
+  return join_words(
+      "weights of other types than float32, bfloat16, float16 and float64 are not read",
+      "; convert them once: python3 -c \"import os, sys, torch; p = sys.argv[1]; ",
+      "s = torch.load(p, weights_only=True); torch.save({k: ", convert,
+      " for k, v in s.items()}, p + '.new'); os.replace(p + '.new', p)\" ",
+      shell_quoted(tensors.file().path()));
+}
+
+std::vector<std::string> unknown_tensors(const Model& model) {
+  std::set<std::string_view> roles;
+  for (const WeightRole& role : model.weights) roles.insert(role.name);
+  std::vector<std::string> unknown;
+  for (const TensorInfo& tensor : model.tensors->tensors()) {
+    const bool leftover = std::any_of(
+        kLeftovers.begin(), kLeftovers.end(),
+        [&](std::string_view part) { return tensor.name.find(part) != std::string::npos; });
+    if (!leftover && roles.count(tensor.name) == 0) unknown.push_back(tensor.name);
+  }
+  return unknown;
+}
+
+std::vector<std::string> reading_notes(const Model& model, const std::string& prefix) {
+  const TensorFile& tensors = *model.tensors;
+  std::vector<std::string> notes;
+  std::vector<std::string> wrappers(tensors.wrappers().begin(), tensors.wrappers().end());
+  if (!wrappers.empty()) {
+    notes.push_back("names of tensors are read without the parts of wrappers: " + listed(wrappers));
+  }
+  if (!prefix.empty())
+    notes.push_back("names of tensors are read without what precedes: " + prefix);
+  std::int64_t narrowed = 0, numbers = 0, copied = 0;
+  for (const WeightRole& role : model.weights) {
+    if (role.tensor == nullptr) continue;
+    copied += tensors.copied(*role.tensor) ? 1 : 0;
+    if (role.tensor->dtype != DType::float64) continue;
+    ++narrowed;
+    numbers += role.tensor->elements();
+  }
+  if (narrowed > 0) {
+    notes.push_back(join_words(narrowed, " tensors (", numbers,
+                               " numbers) are float64 and are narrowed to float32"));
+  }
+  if (copied > 0) {
+    notes.push_back(join_words("copied, as compressed, unaligned or not row by row in the file: ",
+                               copied, copied == 1 ? " tensor" : " tensors"));
+  }
+  std::vector<std::string> strangers;
+  for (const OtherMember& other : tensors.others()) {
+    strangers.push_back(other.name + " (" + other.what + ")");
+  }
+  if (!strangers.empty()) notes.push_back("ignored, as no weights: " + listed(strangers));
+  return notes;
+}
+
+}  // namespace kappascope
