@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/checkpoint/byte_cursor.h"
+#include "core/checkpoint/hostile_globals.h"
 #include "core/checkpoint/pickle_opcodes.h"
 #include "core/checkpoint/pickle_stack.h"
 #include "core/utf8.h"
@@ -16,27 +17,6 @@ namespace {
 using Kind = PickleValue::Kind;
 
 constexpr std::string_view ordered_dict = "collections OrderedDict";
-
-// Functions that a pickle names for one purpose only: to run a program when Python loads it. What
-// torch.load itself blocks is among them. They are refused even where nothing is executed: a user
-// should hear of such a file.
-constexpr std::array<std::string_view, 16> hostile_modules = {
-    "os",     "posix",           "nt",        "sys",        "subprocess", "pty",    "runpy",
-    "shutil", "socket",          "importlib", "webbrowser", "commands",   "ctypes", "code",
-    "pdb",    "_posixsubprocess"};
-constexpr std::array<std::string_view, 9> hostile_builtins = {
-    "eval", "exec", "execfile", "compile", "open", "__import__", "input", "breakpoint", "file"};
-
-template <std::size_t N>
-bool is_among(std::string_view text, const std::array<std::string_view, N>& texts) {
-  return std::find(texts.begin(), texts.end(), text) != texts.end();
-}
-
-bool is_hostile(std::string_view module, std::string_view name) {
-  const bool builtin = module == "builtins" || module == "__builtin__";
-  return is_among(module.substr(0, module.find('.')), hostile_modules) ||
-         (builtin && is_among(name, hostile_builtins));
-}
 
 bool may_be_key(Kind kind) {
   return kind == Kind::none || kind == Kind::boolean || kind == Kind::integer ||

@@ -225,6 +225,8 @@ const char* storage_class(DType dtype) {
       return "ByteStorage";
     case DType::boolean:
       return "BoolStorage";
+    case DType::float64:
+      return "DoubleStorage";
   }
   return "";
 }
