@@ -113,6 +113,11 @@ struct MeanBlock {
   }
 };
 
+// One of `equals` things, whichever the sum leads to, without a leaning to the first.
+constexpr std::uint64_t any_of_equals(std::uint64_t sum, std::uint64_t equals) {
+  return (sum * 0x9E3779B97F4A7C15U >> 32) % equals;
+}
+
 // The same of categories: the most frequent one, of equals the lowest index. Along a bar, where
 // small blocks are mostly equals and the lowest would all be pale: one of them by the sum of all
 // cells, in whatever order these came. `Size`: indices.
@@ -131,7 +136,7 @@ struct FrequentBlock {
     for (std::size_t i = 0; i < Size; ++i) sum += i * count[i];
     const auto equals = static_cast<std::uint64_t>(std::count(most, count.end(), *most));
     auto at = most;
-    for (std::uint64_t skip = sum % equals; skip > 0; --skip)
+    for (std::uint64_t skip = any_of_equals(sum, equals); skip > 0; --skip)
       at = std::find(at + 1, count.end(), *most);
     return static_cast<std::uint8_t>(at - count.begin());
   }

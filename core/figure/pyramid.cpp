@@ -1,6 +1,7 @@
 #include "core/figure/pyramid.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <future>
 
@@ -89,16 +90,82 @@ class CellPyramid::Builder {
   std::vector<Block> halves_;
 };
 
+// ManyBlock is too large to be added up: every level counts its own cells instead.
+template <>
+class CellPyramid::Builder<ManyBlock> {
+ public:
+  Builder(const CellPyramid& pyramid, const HeatMap& map, const ColourIndexer& colours,
+          std::int64_t first, std::int64_t end)
+      : pyramid_(pyramid), map_(map), colours_(colours), first_(first), end_(end) {}
+
+  void run() {
+    for (std::int64_t r = 0; r < map_.rows; ++r) {
+      std::uint8_t* out = pyramid_.level(0, 0) + r * map_.columns;
+      for (std::int64_t c = first_; c < end_; ++c)
+        out[c] = colours_(map_.cells[r * map_.columns + c]);
+    }
+    for (int r = 0; r < pyramid_.row_levels(); ++r) {
+      for (int c = 0; c < pyramid_.column_levels(); ++c) {
+        if (r + c > 0) make(r, c);
+      }
+    }
+  }
+
+ private:
+  void make(int row_level, int column_level) {
+    std::uint8_t* out = pyramid_.level(row_level, column_level);
+    const std::int64_t rows = std::int64_t{1} << row_level,
+                       columns = std::int64_t{1} << column_level;
+    for (std::int64_t r = 0; r < map_.rows; r += rows) {
+      for (std::int64_t c = first_; c < end_; c += columns) {
+        for (std::int64_t i = r; i < std::min(map_.rows, r + rows); ++i) {
+          const std::uint8_t* cells = pyramid_.level(0, 0) + i * map_.columns;
+          for (std::int64_t j = c; j < std::min(end_, c + columns); ++j) add(cells[j]);
+        }
+        out[(r >> row_level) * pyramid_.columns(column_level) + (c >> column_level)] = take();
+      }
+    }
+  }
+
+  void add(std::uint8_t index) {
+    if (count_[index]++ == 0) seen_[kinds_++] = index;
+    sum_ += index;
+  }
+
+  // What ManyBlock::index gives of the cells added; starts anew.
+  std::uint8_t take() {
+    std::uint32_t most = 0;
+    for (std::size_t k = 0; k < kinds_; ++k) most = std::max(most, count_[seen_[k]]);
+    std::size_t equals = 0;
+    for (std::size_t k = 0; k < kinds_; ++k) {
+      if (count_[seen_[k]] == most) equals_[equals++] = seen_[k];
+      count_[seen_[k]] = 0;
+    }
+    const auto chosen = equals_.begin() + static_cast<std::ptrdiff_t>(any_of_equals(sum_, equals));
+    std::nth_element(equals_.begin(), chosen,
+                     equals_.begin() + static_cast<std::ptrdiff_t>(equals));
+    kinds_ = 0;
+    sum_ = 0;
+    return *chosen;
+  }
+
+  const CellPyramid& pyramid_;
+  const HeatMap& map_;
+  const ColourIndexer& colours_;
+  std::int64_t first_, end_;
+  std::array<std::uint32_t, 256> count_{};
+  std::array<std::uint8_t, 256> seen_{}, equals_{};
+  std::size_t kinds_ = 0;
+  std::uint64_t sum_ = 0;
+};
+
 template <typename Block>
 void CellPyramid::build(const HeatMap& map, const ColourIndexer& colours) {
   // Each thread takes whole blocks of the coarsest level.
   const std::int64_t coarsest = std::int64_t{1} << (column_levels_ - 1);
   const std::int64_t middle = (columns_ / 2 + coarsest - 1) / coarsest * coarsest;
   const auto make = [&](std::int64_t first, std::int64_t end) {
-    // Large blocks of all columns would need too much memory at once.
-    const std::int64_t step = sizeof(Block) > 64 ? coarsest : end - first;
-    for (; first < end; first += step)
-      Builder<Block>(*this, map, colours, first, std::min(end, first + step)).run();
+    Builder<Block>(*this, map, colours, first, end).run();
   };
   if (rows_ * columns_ < kCellsForTwo || middle >= columns_) return make(0, columns_);
   std::future<void> other = std::async(std::launch::async, [&] { make(middle, columns_); });

@@ -37,12 +37,14 @@ HeatMap make_map(std::int64_t rows, std::int64_t columns, ColourKind kind, bool 
 std::size_t block_index(const HeatMap& map, const ColourMap& colours, std::int64_t row,
                         std::int64_t column, std::int64_t height, std::int64_t width) {
   std::vector<int> count(256, 0);
+  ManyBlock many;
   double sum = 0, valued = 0;
   for (std::int64_t r = row; r < std::min(map.rows, row + height); ++r) {
     for (std::int64_t c = column; c < std::min(map.columns, column + width); ++c) {
       const std::uint8_t index =
           colours.index(map.cells[static_cast<std::size_t>(r * map.columns + c)]);
       ++count[index];
+      many.add(index);
       if (index < 2) continue;
       sum += index;
       ++valued;
@@ -51,6 +53,8 @@ std::size_t block_index(const HeatMap& map, const ColourMap& colours, std::int64
   if (map.colours.kind != ColourKind::categorical && valued > 0) {
     return static_cast<std::size_t>(std::lround(sum / valued));
   }
+  const bool categories = map.colours.kind == ColourKind::categorical;
+  if (categories && map.colours.has_bar()) return many.index();
   return static_cast<std::size_t>(std::max_element(count.begin(), count.end()) - count.begin());
 }
 
@@ -82,6 +86,27 @@ TEST(CellPyramid, EveryLevelIsTheMeanOfItsOwnCells) {
     expect_every_level(make_map(rows, columns, ColourKind::sequential, false));
     expect_every_level(make_map(rows, columns, ColourKind::diverging, true));
     expect_every_level(make_map(rows, columns, ColourKind::categorical, false));
+  }
+}
+
+// More categories than the palette has colours: small blocks are mostly equals, and the lowest of
+// them would make a map of many experts pale.
+TEST(CellPyramid, ManyCategoriesAreNotDrawnToTheFirst) {
+  for (const auto& [rows, columns] : {std::pair{3, 2049}, {130, 70}, {67, 4101}}) {
+    HeatMap map = make_map(rows, columns, ColourKind::categorical, false);
+    std::mt19937_64 random(1);
+    for (int i = 0; i < 128; ++i) map.colours.names.push_back(std::to_string(i));
+    for (float& cell : map.cells) cell = static_cast<float>(random() % 128);
+    expect_every_level(map);
+    const CellPyramid pyramid(map);
+    std::vector<std::uint32_t> rgba(static_cast<std::size_t>(rows * pyramid.columns(1)));
+    pyramid.pixels(0, 1, 0, 0, rows, pyramid.columns(1), rgba.data(), pyramid.columns(1));
+    double green = 0;
+    for (const std::uint32_t pixel : rgba) green += pixel >> 8 & 255;
+    const ColourMap colours(map.colours, map.cells);
+    double expected = 0;
+    for (int i = 0; i < 128; ++i) expected += colours.colour(i).green / 128.0;
+    EXPECT_NEAR(green / static_cast<double>(rgba.size()), expected, 6);
   }
 }
 
