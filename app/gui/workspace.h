@@ -38,6 +38,7 @@ struct OpenModel {
   ParameterCounts parameters;
   std::vector<LayerRange> layers;
   std::shared_ptr<EngineModel> loaded;  // null until the first run
+  LoadOptions loaded_as;                // where it runs, once it is loaded
   std::string warning;                  // NaN weights …
 };
 

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "app/device.h"
 #include "app/gui/workspace.h"
 #include "app/run_text.h"
 #include "core/figure/text.h"
@@ -16,13 +17,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-TraceSettings trace_settings(const Model& model, const RunSettings& run, int threads) {
+TraceSettings trace_settings(const Model& model, const RunSettings& run, const LoadOptions& load) {
   TraceSettings settings;
   settings.kappa = run.kappa;
   settings.capacity = run.capacity;
   for (std::int64_t i = 0; i < model.config.n_layer; ++i) settings.layers.push_back(i);
   settings.tool_version = KAPPASCOPE_VERSION;
-  settings.threads = threads;
+  settings.threads = load.threads;
+  settings.device = load.device == ComputeDevice::cuda ? "cuda" : "cpu";
+  settings.torch_version = engine(load.device).torch_version();
   return settings;
 }
 
@@ -57,27 +60,29 @@ void Workspace::run() {
   }
   struct Result {
     std::shared_ptr<EngineModel> loaded;
-    std::string warning;
+    LoadOptions load;
+    std::string warning, note;
     OpenTrace trace;
   };
   auto work = [this, run = next_run, id = open.id,
                path = fs::absolute(open.path).lexically_normal(), model = open.model,
-               tokenizer = open.tokenizer, loaded = open.loaded,
+               tokenizer = open.tokenizer, loaded = open.loaded, load = open.loaded_as,
                folder](Progress& progress) mutable -> JobQueue::Finish {
     TokenizedText text = tokenize({"text", run.text}, *tokenizer, *model, 0);
     cut_into_chunks(text, model->config.sequence_len, run.window, "text");
     auto result = std::make_shared<Result>();
     // The weights refer to the model: it lives as long as they do.
     if (!loaded) {
+      load = {.threads = usable_threads(), .device = automatic_device()};
       std::unique_ptr<EngineModel> fresh =
-          load_weights(*model, {.threads = usable_threads()}, progress);
+          load_weights_somewhere(*model, load, progress, result->note);
       result->warning = nonfinite_weights(*model, *fresh);
       loaded = std::shared_ptr<EngineModel>(
           fresh.release(), [model](EngineModel* engine_model) { delete engine_model; });
     }
     result->loaded = loaded;
-    TraceSettings settings = trace_settings(*model, run, usable_threads());
-    settings.torch_version = engine().torch_version();
+    result->load = load;
+    const TraceSettings settings = trace_settings(*model, run, load);
     fs::create_directories(folder);
     TokenProgress tokens(progress, tokens_to_run(text));
     record_trace(folder / "trace.npz", *model, *loaded, text, settings, tokens);
@@ -92,9 +97,11 @@ void Workspace::run() {
       run_job_ = 0;
       if (OpenModel* of = this->model(id)) {
         of->loaded = result->loaded;
+        of->loaded_as = result->load;
         if (!result->warning.empty()) of->warning = result->warning;
       }
-      if (!result->warning.empty()) say(false, result->warning);
+      for (const std::string& line : {result->warning, result->note})
+        if (!line.empty()) say(false, line);
       add_trace(std::move(result->trace));
     };
   };
