@@ -24,7 +24,7 @@ void draw_header(std::initializer_list<TableColumn> columns) {
   int i = 0;
   for (const TableColumn& column : columns) {
     if (!ImGui::TableSetColumnIndex(i++)) continue;
-    ImGui::PushID(i);
+    ImGui::PushID(column.name);
     if (column.number) {
       // Dear ImGui puts the arrow of a sorted column behind its name.
       const bool sorted = ImGui::TableGetColumnFlags() & ImGuiTableColumnFlags_IsSorted;
@@ -60,6 +60,11 @@ std::string count_text(std::int64_t count) {
   for (std::int64_t at = std::int64_t(text.size()) - 3; at > digits; at -= 3)
     text.insert(std::size_t(at), ",");
   return text;
+}
+
+void next_item(float width) {
+  ImGui::SameLine();
+  if (ImGui::GetContentRegionAvail().x < width) ImGui::NewLine();
 }
 
 void elided_text(const std::string& text, float room, ImU32 colour) {
@@ -165,9 +170,11 @@ bool begin_table(const char* id, std::initializer_list<TableColumn> columns, ImV
   constexpr float kLeast = 4.5F;  // em, of a column that takes what is left
   constexpr float kRoomy = 8;     // the same where the table scrolls sideways
   float width = 0;
-  for (const TableColumn& column : columns)
+  for (const TableColumn& column : columns) {
+    if (column.flags & ImGuiTableColumnFlags_Disabled) continue;
     width +=
         (column.width > 0 ? column.width : kLeast) * em() + 2 * ImGui::GetStyle().CellPadding.x;
+  }
   const float room = size.x > 0 ? size.x : ImGui::GetContentRegionAvail().x;
   const bool scrolls = width > room || (flags & ImGuiTableFlags_ScrollX);
   if (scrolls) flags |= ImGuiTableFlags_ScrollX;
@@ -237,7 +244,9 @@ void key_value(const Theme& theme, const char* key, const std::string& value, co
   elided_text(key, 0, theme.quiet_text);
   if (help) explain(help);
   ImGui::TableNextColumn();
-  elided_text(value);
+  ImGui::PushTextWrapPos(0);
+  ImGui::TextUnformatted(value.data(), value.data() + value.size());
+  ImGui::PopTextWrapPos();
 }
 
 }  // namespace kappascope::gui

@@ -17,6 +17,8 @@ std::string percent_text(double share);              // "12.5 %"; "–" for NaN
 std::string count_text(std::int64_t count);          // "12,345"
 
 // --- lines ---
+// Puts the next item beside the last one where `width` more fits, else below it.
+void next_item(float width);
 // `text` cut with … at `room` (0: what is left of the line); when cut, the pointer shows all of it.
 void elided_text(const std::string& text, float room = 0, ImU32 colour = 0);
 void quiet_text(const Theme& theme, const std::string& text);

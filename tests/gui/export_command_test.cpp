@@ -157,6 +157,22 @@ TEST(ExportCommand, WritesTheFileOfTheExport) {
   }
 }
 
+TEST(ExportCommand, WritesSeveralFormatsOfTheTokensInSight) {
+  const TempFolder temp;
+  NullWindow window;
+  open_demo(window);
+  Gui& gui = window.gui();
+  gui.tokens_in_sight[gui.workspace.selection().trace] = AxisSpan{9.6, 20.4};
+  gui.exporting.folder = (temp.path() / "part").string();
+  gui.exporting.formats = {FigureFormat::svg, FigureFormat::csv};
+  gui.exporting.in_sight = true;
+  EXPECT_EQ(tokens_in_sight(gui, "kappa-tokens"), (TokenRange{10, 20}));
+  const std::string command = export_command(gui, "kappa-tokens");
+  EXPECT_NE(command.find(" --tokens 10-20 "), std::string::npos) << command;
+  EXPECT_NE(command.find(" --figure-format svg,csv "), std::string::npos) << command;
+  for (const char* figure : {"kappa-tokens", "kappa-depth"}) expect_same_files(gui, figure);
+}
+
 TEST(ExportCommand, WritesAllViewsOfSeveralTraces) {
   const TempFolder temp;
   NullWindow window;

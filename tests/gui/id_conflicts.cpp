@@ -3,6 +3,7 @@
 #include <imgui.h>
 #include <imgui_internal.h>
 
+#include <map>
 #include <set>
 #include <utility>
 
@@ -12,7 +13,8 @@ namespace {
 
 struct Watch {
   int frame = -1;
-  std::set<ImGuiID> seen, twice;  // of this frame; of all frames
+  std::map<ImGuiID, ImVec2> seen;  // in this frame: where
+  std::set<ImGuiID> twice;         // in all frames
   std::vector<std::string> conflicts;
 };
 
@@ -29,7 +31,15 @@ void note(const ImGuiContext& context, ImGuiID id, const ImRect& box,
     now.seen.clear();
   }
   if (item.ItemFlags & ImGuiItemFlags_AllowDuplicateId) return;
-  if (now.seen.insert(id).second || !now.twice.insert(id).second) return;
+  // Dear ImGui's own tabs and buttons of a window that is about to be docked.
+  const ImGuiWindow* window = context.CurrentWindow;
+  if (window && window->DC.NavLayerCurrent == ImGuiNavLayer_Menu &&
+      !(window->Flags & ImGuiWindowFlags_MenuBar))
+    return;
+  // A text field of several lines announces itself twice, at one place.
+  const auto [at, fresh] = now.seen.emplace(id, box.Min);
+  if (fresh || (at->second.x == box.Min.x && at->second.y == box.Min.y)) return;
+  if (!now.twice.insert(id).second) return;
   char text[300];
   std::snprintf(text, sizeof text, "id %08X stands twice in window \"%s\", now at (%.0f, %.0f)", id,
                 context.CurrentWindow ? context.CurrentWindow->Name : "", box.Min.x, box.Min.y);
@@ -48,7 +58,8 @@ std::vector<std::string> take_id_conflicts() {
 
 }  // namespace kappascope::gui::test
 
-// The linker puts this before the test engine's own function (--wrap in CMakeLists.txt).
+// The linker puts these before the test engine's own functions (--wrap in CMakeLists.txt), which
+// there may be no engine for.
 extern "C" {
 void __real__Z27ImGuiTestEngineHook_ItemAddP12ImGuiContextjRK6ImRectPK17ImGuiLastItemData(
     ImGuiContext*, ImGuiID, const ImRect&, const ImGuiLastItemData*);
@@ -58,5 +69,13 @@ void __wrap__Z27ImGuiTestEngineHook_ItemAddP12ImGuiContextjRK6ImRectPK17ImGuiLas
   if (context->TestEngine)
     __real__Z27ImGuiTestEngineHook_ItemAddP12ImGuiContextjRK6ImRectPK17ImGuiLastItemData(
         context, id, box, item);
+}
+void __real__Z28ImGuiTestEngineHook_ItemInfoP12ImGuiContextjPKci(ImGuiContext*, ImGuiID,
+                                                                 const char*, ImGuiItemStatusFlags);
+void __wrap__Z28ImGuiTestEngineHook_ItemInfoP12ImGuiContextjPKci(ImGuiContext* context, ImGuiID id,
+                                                                 const char* label,
+                                                                 ImGuiItemStatusFlags flags) {
+  if (context->TestEngine)
+    __real__Z28ImGuiTestEngineHook_ItemInfoP12ImGuiContextjPKci(context, id, label, flags);
 }
 }

@@ -1,4 +1,6 @@
 // Palette, shortcuts, layouts, history, sizes.
+#include <imgui_internal.h>
+
 #include "app/gui/actions.h"
 #include "app/gui/help.h"
 #include "app/gui/layouts.h"
@@ -27,6 +29,28 @@ GUI_TEST(the_palette_runs_what_is_typed) {
   driver.ctx->Yield(2);
   IM_CHECK_NE(driver.gui().settings.dark, dark);
   IM_CHECK(!driver.gui().palette.open);
+}
+
+GUI_TEST(the_palette_finds_figures_by_title_and_id) {
+  const std::pair<const char*, const char*> wanted[] = {{"gate-top16", "gate-top16"},
+                                                        {"gate top16", "gate-top16"},
+                                                        {"GATES concentration", "gate-top16"},
+                                                        {"Margin of the choice", "router-margin"}};
+  for (const auto& [words, id] : wanted) {
+    bool& shown = driver.gui().shown[id];
+    shown = false;
+    driver.ctx->Yield(2);
+    driver.ctx->KeyPress(ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_P);
+    driver.ctx->Yield(2);
+    driver.ctx->KeyChars(words);
+    driver.ctx->KeyPress(ImGuiKey_Enter);
+    driver.ctx->Yield(2);
+    IM_CHECK(shown);
+    const ImGuiWindow* window = driver.ctx->WindowInfo((std::string("//###") + id).c_str()).Window;
+    IM_CHECK(window != nullptr);
+    const std::string title(figure_entry(id).title);
+    IM_CHECK_STR_EQ(std::string(window->Name).substr(0, title.size()).c_str(), title.c_str());
+  }
 }
 
 GUI_TEST(every_action_has_its_own_shortcut) {

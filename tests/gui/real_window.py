@@ -52,13 +52,25 @@ class Window:
         words = pathlib.Path(f'/proc/{self.process.pid}/stat').read_text().rsplit(')', 1)[1].split()
         return (int(words[11]) + int(words[12])) / os.sysconf('SC_CLK_TCK')
 
+    def waits_for_cpu(self):
+        """A thread that would go on if a busy machine let it."""
+        for stat in pathlib.Path(f'/proc/{self.process.pid}/task').glob('*/stat'):
+            try:
+                if stat.read_text().rsplit(')', 1)[1].split()[0] in 'RD':
+                    return True
+            except FileNotFoundError:
+                pass
+        return False
+
     def settle(self):
-        """Until it does next to nothing for 0.6 s: opened, run, drawn."""
+        """Until it does next to nothing for 0.6 s and wants to do nothing: opened, run, drawn."""
         quiet = 0
         for _ in range(600):
-            before = self.cpu()
-            time.sleep(0.2)
-            quiet = quiet + 1 if self.cpu() - before < 0.07 else 0
+            before, waiting = self.cpu(), 0
+            for _ in range(5):
+                time.sleep(0.04)
+                waiting += self.waits_for_cpu()
+            quiet = quiet + 1 if waiting < 2 and self.cpu() - before < 0.07 else 0
             if quiet >= 3:
                 return
         raise AssertionError('the window never came to rest')
