@@ -13,6 +13,7 @@
 #include "app/gui/session.h"
 #include "app/gui/widgets.h"
 #include "core/figure/text.h"
+#include "core/trace/trace_meta.h"
 
 namespace kappascope::gui {
 
@@ -63,8 +64,10 @@ void add_run_actions(Gui& gui, std::vector<Action>& all) {
                  workspace.run_job() != 0});
   RunSettings& next = workspace.next_run;
   const auto toggle = [](bool& value) { return [&value] { value = !value; }; };
-  all.push_back(
-      {"κ as learned (off: κ = 1)", "Run", 0, toggle(next.kappa), true, next.kappa, true});
+  const OpenModel* model = workspace.current_model();
+  const bool kappa = !model || has_kappa(*model->model);
+  all.push_back({kappa ? "κ as learned (off: κ = 1)" : "κ as learned (this model has none)", "Run",
+                 0, toggle(next.kappa), kappa, kappa && next.kappa, true});
   all.push_back({"Expert capacity", "Run", 0, toggle(next.capacity), true, next.capacity});
   all.push_back(
       {"Run long texts in overlapping chunks", "Run", 0, toggle(next.window), true, next.window});

@@ -10,6 +10,7 @@
 #include "app/gui/gui.h"
 #include "app/gui/panels.h"
 #include "app/gui/widgets.h"
+#include "core/figure/runs.h"
 #include "core/figure/text.h"
 
 namespace kappascope::gui {
@@ -27,6 +28,11 @@ std::string short_count(double count) {
   if (count >= 1e6) return fixed_text(count / 1e6, 2) + " M";
   if (count >= 1e3) return fixed_text(count / 1e3, 1) + " k";
   return fixed_text(count, 0);
+}
+
+// Flags of a column that is there in a panel of at least `width` em.
+int optional_column(float width) {
+  return ImGui::GetContentRegionAvail().x < width * em() ? ImGuiTableColumnFlags_Disabled : 0;
 }
 
 bool close_cell() {
@@ -57,9 +63,11 @@ void draw_models(Gui& gui) {
   heading(gui.fonts.bold, "Models");
   if (workspace.models().empty())
     return quiet_text(theme, "None. Drop a model folder here or open one from the menu File.");
+  // In a narrow panel the family stands below, in what is said of the model in use.
+  const int family = optional_column(26);
   if (!begin_table("###models",
                    {{"name", 0, false},
-                    {"family", 6.5F, false},
+                    {"family", 6.5F, false, nullptr, family},
                     {"step", 5},
                     {"parameters", 6},
                     {"", 1.6F, false}},
@@ -82,12 +90,21 @@ void draw_models(Gui& gui) {
   if (closed >= 0) workspace.close_model(closed);
 }
 
-std::string settings_text(const OpenTrace& open) {
-  if (!open.run) return "from a file";
-  std::string text = open.run->kappa ? "κ on" : "κ off";
-  if (!open.run->capacity) text += ", no capacity";
-  if (open.run->window) text += ", window";
-  return text;
+std::string settings_text(const Trace& trace) {
+  std::string text;
+  for (const std::string& word : run_settings(trace)) text += (text.empty() ? "" : ", ") + word;
+  return text.empty() ? "not recorded" : text;
+}
+
+// All that tells a trace from another.
+void explain_trace(const OpenTrace& open) {
+  const Trace& trace = *open.trace;
+  std::string text = plain_text(trace.model_name);
+  if (trace.step >= 0) text += ", step " + count_text(trace.step);
+  text += "\n" + settings_text(trace) + "\n" + count_text(trace.tokens) + " tokens: “" +
+          run_text(trace, 160) + "”\n";
+  text += open.run ? "run here, not saved" : plain_text(open.path.string());
+  explain(text.c_str());
 }
 
 void draw_traces(Gui& gui) {
@@ -96,10 +113,11 @@ void draw_traces(Gui& gui) {
   heading(gui.fonts.bold, "Traces");
   if (workspace.traces().empty())
     return quiet_text(theme, "None. Run a text, or open a trace.npz.");
+  const int settings = optional_column(24);  // the tooltip of a row has them, too
   if (!begin_table("###traces",
                    {{"text", 0, false},
                     {"tokens", 4.5F},
-                    {"settings", 7, false},
+                    {"settings", 0, false, nullptr, settings},
                     {"compare", 4.6F, false,
                      "Draw it in the figures that show several traces: Loss along the text, "
                      "Sharpness κ over "
@@ -114,9 +132,10 @@ void draw_traces(Gui& gui) {
     const bool current = workspace.selection().trace == open.id;
     ImGui::PushID(static_cast<int>(open.id));
     if (row_item("###trace", current)) chosen = open.id;
+    explain_trace(open);
     elided_text(open.label);
     number_cell(count_text(open.trace->tokens));
-    text_cell(settings_text(open), theme.quiet_text);
+    text_cell(settings_text(*open.trace), theme.quiet_text);
     ImGui::TableNextColumn();
     ImGui::PushStyleVar(ImGuiStyleVar_FramePadding, {0, 0});
     ImGui::SetCursorPosX(ImGui::GetCursorPosX() +
@@ -155,6 +174,7 @@ void draw_about(Gui& gui, const OpenModel& open) {
     ImGui::PopStyleColor();
   }
   if (!begin_key_values("###about")) return;
+  key_value(theme, "Family", model.config.family);
   key_value(theme, "File", plain_text(model.files.weights.string()));
   key_value(theme, "Parameters",
             count_text(open.parameters.total) + ", " +

@@ -15,6 +15,7 @@
 #include "core/checkpoint/input_file.h"
 #include "core/figure/text.h"
 #include "core/stats/layer.h"
+#include "core/trace/trace_meta.h"
 #include "core/utf8.h"
 
 namespace kappascope::gui {
@@ -25,12 +26,6 @@ constexpr float kLeastLines = 2, kMostLines = 6;
 constexpr std::uint64_t kLongestText = std::uint64_t{64} << 20;
 constexpr std::size_t kMostWrapped =
     20000;  // bytes; longer texts are not wrapped as they are typed
-
-// Puts the next item beside the last one where `width` more fits, else below it.
-void next_item(float width) {
-  ImGui::SameLine();
-  if (ImGui::GetContentRegionAvail().x < width) ImGui::NewLine();
-}
 
 float checkbox_width(const char* label) {
   return ImGui::GetFrameHeight() + ImGui::GetStyle().ItemInnerSpacing.x +
@@ -128,8 +123,10 @@ void draw_options(Gui& gui) {
     ImGui::Checkbox(label, &value);
     explain(help);
   };
-  option("κ###kappa", next.kappa,
-         "On: κ as learned. Off: κ = 1 everywhere, which is plain SwiGLU with the same weights.");
+  const OpenModel* of = gui.workspace.current_model();
+  if (!of || has_kappa(*of->model))
+    option("κ###kappa", next.kappa,
+           "On: κ as learned. Off: κ = 1 everywhere, which is plain SwiGLU with the same weights.");
   option("Capacity###capacity", next.capacity,
          "On: an expert takes at most its capacity of tokens and the rest is dropped, as in the "
          "checkpoint's own evaluation. Off: nothing is dropped.");

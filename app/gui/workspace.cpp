@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "app/run_text.h"
+#include "core/figure/runs.h"
 #include "core/figure/text.h"
 #include "core/stats/layer.h"
 
@@ -14,7 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kMostMessages = 200, kMostHistory = 200;
-constexpr std::size_t kLabelCharacters = 32;
+constexpr std::size_t kLabelBytes = 40;
 
 // What is at `path`, opened: one of the two.
 struct Opened {
@@ -45,27 +46,16 @@ Opened opened_at(const fs::path& path, std::optional<std::int64_t> step) {
   return {{}, opened_trace(fs::is_directory(path, unreadable) ? path / "trace.npz" : path)};
 }
 
-// The start of a text on one line.
-std::string beginning(const std::string& text) {
-  const std::string line = plain_text(std::string_view(text).substr(0, 4 * kLabelCharacters));
-  std::size_t end = 0, characters = 0;
-  while (end < line.size() && characters < kLabelCharacters) {
-    do ++end;
-    while (end < line.size() && (static_cast<unsigned char>(line[end]) & 0xC0) == 0x80);
-    ++characters;
-  }
-  return end < line.size() ? line.substr(0, end) + "…" : line;
-}
-
+// "d8-kappa, κ off · prose · Once upon a time…"
 std::string label_of(const OpenTrace& opened) {
   const Trace& trace = *opened.trace;
-  std::string label = trace.model_name.empty() ? "trace" : trace.model_name;
-  if (opened.run) {
-    if (!opened.run->kappa) label += ", κ off";
-    return label + " · " + beginning(opened.run->text);
+  std::string label = trace.model_name.empty() ? "unnamed model" : trace.model_name;
+  for (const std::string& word : run_settings(trace)) {
+    if (word.ends_with(" off")) label += ", " + word;
   }
-  const fs::path folder = fs::absolute(opened.path).parent_path().filename();
-  return label + " · " + plain_text(folder.string());
+  if (!opened.run)
+    label += " · " + plain_text(fs::absolute(opened.path).parent_path().filename().string());
+  return label + " · " + run_text(trace, kLabelBytes);
 }
 
 // What to do, as the command line says it, and in the words of the window.

@@ -323,9 +323,8 @@ class Reader {
 }  // namespace
 
 std::string value_text(double value, const std::string& unit) {
-  const bool long_whole = value >= 1e3 && value < 1e15 && value == std::floor(value);
-  const std::string text =
-      long_whole ? count_text(static_cast<std::int64_t>(value)) : number_text(value, 6);
+  const bool large = value >= 1000 && value < 1e15;
+  const std::string text = large ? count_text(std::llround(value)) : number_text(value, 4);
   return unit.empty() || std::isnan(value) ? text : text + " " + unit;
 }
 

@@ -130,10 +130,7 @@ std::string text_of(const Trace& trace, std::size_t most) {
 }
 
 std::string opening(const Trace& trace) {
-  const std::string text = text_of(trace, kMostOpening + 1);
-  std::size_t end = std::min(text.size(), kMostOpening);
-  while (end > 0 && end < text.size() && (text[end] & 0xC0) == 0x80) --end;
-  return "“" + plain_text(text.substr(0, end)) + (end < text.size() ? "…”" : "”");
+  return "“" + run_text(trace, kMostOpening) + "”";
 }
 
 // Names of the texts, where these differ: their files, else how they begin, else their places in
@@ -265,6 +262,27 @@ class Namer {
 
 std::vector<std::string> run_names(std::span<const Trace* const> traces) {
   return Namer(traces).run();
+}
+
+std::vector<std::string> run_settings(const Trace& trace) {
+  const Json* kappa = at(trace, "kappa", "model");
+  const bool without = kappa && kappa->is_boolean() && !kappa->get<bool>();
+  std::vector<std::string> settings;
+  for (const std::string& word : {without ? "no κ" : kappa_word(trace), capacity_word(trace)}) {
+    if (!word.empty()) settings.push_back(word);
+  }
+  const Json* chunks = at(trace, "window", "chunks");
+  if (chunks && chunks->is_array())
+    settings.push_back(std::to_string(chunks->size()) +
+                       (chunks->size() == 1 ? " chunk" : " chunks"));
+  return settings;
+}
+
+std::string run_text(const Trace& trace, std::size_t bytes) {
+  const std::string text = text_of(trace, bytes + 1);
+  std::size_t end = std::min(text.size(), bytes);
+  while (end > 0 && end < text.size() && (text[end] & 0xC0) == 0x80) --end;
+  return plain_text(text.substr(0, end)) + (end < text.size() ? "…" : "");
 }
 
 std::string file_word(std::string_view name) {

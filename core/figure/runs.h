@@ -16,6 +16,13 @@ namespace kappascope {
 // without κ is never "κ on".
 std::vector<std::string> run_names(std::span<const Trace* const> traces);
 
+// How a trace was made, as far as it says: "κ on", "capacity off", "3 chunks". A model without κ
+// has "no κ".
+std::vector<std::string> run_settings(const Trace& trace);
+
+// How its text begins, on one line of about `bytes`.
+std::string run_text(const Trace& trace, std::size_t bytes);
+
 // `name` as part of a file's name: letters, digits, '_' and single '-' ("κ" is "kappa"; a dot would
 // be taken for the start of an ending), at most 80 bytes, never empty.
 std::string file_word(std::string_view name);

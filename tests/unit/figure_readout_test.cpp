@@ -115,7 +115,7 @@ TEST(Readout, ALineGivesItsNearestSampleAndItsBand) {
   const Figure figure = sample.figure("expert-budget");
   EXPECT_EQ(lines_at(figure, 0, 2.8, 1.3, 0.1, 0.1),
             (Lines{"mean, and 5–95 % of the tokens", "Pass 1, layer 6",
-                   "Experts run per token: 1.33333", "Band: 1 to 1.9"}));
+                   "Experts run per token: 1.333", "Band: 1 to 1.9"}));
   EXPECT_EQ(lines_at(figure, 0, 2.8, 1.5, 0.1, 0.1), Lines{"nothing"});
   EXPECT_EQ(readout(figure, 0, 2.8, 1.3, 0.1, 0.1)->layer, 3);
 }
@@ -158,7 +158,7 @@ TEST(Readout, OfSeveralPointsTheNearestAndWhatItIsAbout) {
   EXPECT_EQ(
       found->lines,
       (Lines{"Pass 1, layer 4", "Token 1", "Expert 1", "Probability of the chosen experts: 0.07",
-             "κ (mean over gates): 1.25", "Relative depth of the layer: 0.846154"}));
+             "κ (mean over gates): 1.25", "Relative depth of the layer: 0.8462"}));
   EXPECT_EQ(found->layer, 2);
   EXPECT_EQ(found->token, 1);
   EXPECT_EQ(found->expert, 1);
@@ -188,9 +188,11 @@ TEST(Readout, ViolinsGiveTheirQuantiles) {
 }
 
 TEST(Readout, NumbersAsTheyAreReadOff) {
-  EXPECT_EQ(value_text(-0.000012345678), "−1.23457×10⁻⁵");
+  EXPECT_EQ(value_text(-0.000012345678), "−1.235×10⁻⁵");
   EXPECT_EQ(value_text(25165824), "25,165,824");
   EXPECT_EQ(value_text(1234), "1,234");
+  EXPECT_EQ(value_text(1234.5), "1,235");
+  EXPECT_EQ(value_text(999.96), "1000");
   EXPECT_EQ(value_text(3.25, "nats"), "3.25 nats");
   EXPECT_EQ(value_text(kNoNumber, "nats"), "–");
 }
