@@ -9,6 +9,7 @@
 #include "app/gui/panels.h"
 #include "app/gui/start_note.h"
 #include "app/gui/widgets.h"
+#include "core/figure/readout.h"
 #include "core/figure/text.h"
 #include "core/stats/layer.h"
 
@@ -19,7 +20,7 @@ namespace {
 constexpr float kFigureWidth = 30, kFigureHeight = 22;  // em
 
 std::string times(double value) {
-  return std::isnan(value) ? "–" : fixed_text(value, 2) + " ×";
+  return std::isnan(value) ? "–" : value_text(value) + " ×";
 }
 
 void draw_steppers(Gui& gui, const Trace& trace, const ExpertCard& card) {
@@ -30,10 +31,10 @@ void draw_steppers(Gui& gui, const Trace& trace, const ExpertCard& card) {
     const std::int64_t experts = TraceLayer(trace, m).experts;
     gui.workspace.select_expert(m, std::min(expert, experts - 1));
   }
-  ImGui::SameLine(0, 1.5F * em());
+  next_item(13 * em());
   if (stepper("###expert", "Expert", expert, card.experts, std::to_string(expert)))
     gui.workspace.select_expert(card.m, expert);
-  ImGui::SameLine(0, 1.5F * em());
+  ImGui::SameLine(0, em());
   ImGui::AlignTextToFramePadding();
   elided_text("of " + std::to_string(card.experts), 0, gui.theme->quiet_text);
 }
@@ -46,7 +47,7 @@ void draw_load(const Theme& theme, const ExpertCard& card) {
   key_value(
       theme, "Rank by load",
       card.load_rank < 0 ? "–" : count_text(card.load_rank) + " of " + count_text(card.experts));
-  key_value(theme, "Gate mass", fixed_text(card.gate_mass, 4),
+  key_value(theme, "Gate mass", value_text(card.gate_mass),
             "Sum of the combine weights it got, over the number of tokens");
   key_value(theme, "Assignments",
             count_text(card.assigned) + ": " + count_text(card.kept) + " kept, " +
@@ -56,17 +57,17 @@ void draw_load(const Theme& theme, const ExpertCard& card) {
 void draw_kappa(const Theme& theme, const ExpertCard& card) {
   const Band& band = card.kappa.band;
   key_value(theme, "κ",
-            (card.kappa.exact ? "" : "≈ ") + fixed_text(band.p50, 3) + " (" +
-                fixed_text(band.p05, 3) + " … " + fixed_text(band.p95, 3) + ")",
+            (card.kappa.exact ? "" : "≈ ") + value_text(band.p50) + " (" + value_text(band.p05) +
+                " … " + value_text(band.p95) + ")",
             "Median and 5–95 % over all gate units of all tokens that it served");
-  key_value(theme, "Mean of κ", fixed_text(band.mean, 3));
-  key_value(theme, "Mean of ln κ", fixed_text(card.kappa.log_mean, 4));
+  key_value(theme, "Mean of κ", value_text(band.mean));
+  key_value(theme, "Mean of ln κ", value_text(card.kappa.log_mean));
   key_value(theme, "Bounds of κ",
             std::isnan(card.kappa_lower)
                 ? "– (κ is fixed)"
-                : fixed_text(card.kappa_lower, 3) + " … " + fixed_text(card.kappa_upper, 3),
+                : value_text(card.kappa_lower) + " … " + value_text(card.kappa_upper),
             "1/U and U");
-  key_value(theme, "Sharpness", fixed_text(card.gates.gate_kz_rms, 3),
+  key_value(theme, "Sharpness", value_text(card.gates.gate_kz_rms),
             "Effective sharpness: root mean square of κ·z over gate units, mean over its tokens");
 }
 
@@ -82,15 +83,15 @@ void draw_gates(const Theme& theme, const ExpertCard& card) {
 
 void draw_effect(const Theme& theme, const ExpertCard& card) {
   key_value(theme, "Effect of κ",
-            fixed_text(card.effect.mean, 4) + " mean, " + fixed_text(card.effect.rms, 4) + " rms",
+            value_text(card.effect.mean) + " mean, " + value_text(card.effect.rms) + " rms",
             "z·σ(κz) − z·σ(z): what κ adds to the gate activations");
   key_value(theme, "Relative effect",
             percent_text(card.effect_relative.mean) + " mean, " +
                 percent_text(card.effect_relative.positive_share) + " of gates raised");
-  key_value(theme, "Alignment", fixed_text(card.alignment_mean, 3),
+  key_value(theme, "Alignment", value_text(card.alignment_mean),
             "Cosine of the router's weights of this expert with the mean column of its gate "
             "projection");
-  key_value(theme, "Energy alignment", fixed_text(card.alignment_energy, 3),
+  key_value(theme, "Energy alignment", value_text(card.alignment_energy),
             "Cosine with each column, weighted by the column's squared norm");
 }
 
@@ -159,7 +160,7 @@ void draw_served_row(Gui& gui, const Trace& trace, const ExpertCard& card,
   number_cell(entry.kept ? fixed_text(entry.weight, 3) : "dropped",
               entry.kept ? theme.text : theme.warning);
   number_cell(fixed_text(entry.kappa_mean, 3));
-  number_cell(fixed_text(entry.sharpness, 2));
+  number_cell(fixed_text(entry.sharpness, 3));
   ImGui::PopID();
 }
 
@@ -186,12 +187,12 @@ void draw_served(Gui& gui, const Trace& trace, const std::shared_ptr<const Exper
       row * float(std::min<std::size_t>(card->served.size(), 10) + 1) + 0.6F * em();
   const bool shown =
       begin_table("###served",
-                  {{"token in its text", 0, false, nullptr, ImGuiTableColumnFlags_NoSort},
-                   {"position", 6.5F, true, nullptr, kUp, id(ServedOrder::token)},
-                   {"slot", 3, true, "0: it was the first choice", ImGuiTableColumnFlags_NoSort},
-                   {"weight", 5.5F, true, "Combine weight", kDown, id(ServedOrder::weight)},
-                   {"κ", 4, true, "Mean over its gate units", kDown, id(ServedOrder::kappa)},
-                   {"sharpness", 6.5F, true, "Effective sharpness: root mean square of κ·z", kDown,
+                  {{"in its text", 0, false, nullptr, ImGuiTableColumnFlags_NoSort},
+                   {"token", 4.2F, true, nullptr, kUp, id(ServedOrder::token)},
+                   {"slot", 2.6F, true, "0: it was the first choice", ImGuiTableColumnFlags_NoSort},
+                   {"weight", 4.4F, true, "Combine weight", kDown, id(ServedOrder::weight)},
+                   {"κ", 3.2F, true, "Mean over its gate units", kDown, id(ServedOrder::kappa)},
+                   {"sharpness", 5.4F, true, "Effective sharpness: root mean square of κ·z", kDown,
                     id(ServedOrder::sharpness)}},
                   {0, height}, ImGuiTableFlags_Sortable);
   if (!shown) return;

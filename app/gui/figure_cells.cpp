@@ -140,4 +140,14 @@ void draw_selection(ImDrawList& list, const Figure& figure, const PlotPlace& pla
   if (column >= 0 && row >= 0) add_mark(list, box, theme);
 }
 
+void draw_reason(ImDrawList& list, const Panel& panel, const ScreenBox& box, const Theme& theme) {
+  const std::string why =
+      plain_text(panel.empty.empty() ? "nothing to show: no value" : panel.empty);
+  const float size = figure_font().name, room = std::max(em(), box.width() - 2 * em());
+  ImFont* font = ImGui::GetFont();
+  const ImVec2 extent = font->CalcTextSizeA(size, room, room, why.c_str());
+  const ImVec2 at((box.left + box.right - extent.x) / 2, (box.top + box.bottom - extent.y) / 2);
+  list.AddText(font, size, at, theme.quiet_text, why.c_str(), nullptr, room);
+}
+
 }  // namespace kappascope::gui

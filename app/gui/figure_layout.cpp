@@ -174,7 +174,7 @@ float least_height(const PanelGroupPlan& group) {
   return plots + 4 * em() + (group.scale ? 3 * em() : 0);
 }
 
-constexpr float kLeastWidth = 13;  // em
+constexpr float kLeastWidth = 11;  // em
 
 // How much of a comfortable size the groups have in so many columns; below 1 some cannot be read.
 float comfort(const PreparedFigure& figure, const ScreenBox& area, std::size_t columns,

@@ -41,6 +41,8 @@ void draw_cell_marks(ImDrawList& list, const PlotPlace& place, const HeatMap& ma
 // All other marks. `colours`: of coloured points, may be null.
 void draw_marks(ImDrawList& list, const PlotPlace& place, const ColourMap* colours,
                 const Selection& selection, const Theme& theme, DotCloud& cloud);
+// In the place of marks: why there are none.
+void draw_reason(ImDrawList& list, const Panel& panel, const ScreenBox& box, const Theme& theme);
 // Labels of reference lines, beside the plot where no data lies: room that they need to its right.
 float reference_room(const Panel& panel);
 void draw_reference_labels(ImDrawList& list, const PlotPlace& place, const Theme& theme);

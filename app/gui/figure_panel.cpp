@@ -81,46 +81,60 @@ void choose_number(const char* id, const char* what, const char* first, std::int
   ImGui::EndCombo();
 }
 
+// Choices stand beside each other where they fit.
+class ChoiceRow {
+ public:
+  void next(float width) {
+    if (!first_) next_item(width);
+    first_ = false;
+  }
+  void checkbox(const char* label, bool& value) {
+    const float text = ImGui::CalcTextSize(label, nullptr, true).x;
+    next(ImGui::GetFrameHeight() + ImGui::GetStyle().ItemInnerSpacing.x + text);
+    ImGui::Checkbox(label, &value);
+  }
+
+ private:
+  bool first_ = true;
+};
+
+void choose_gates(ChoiceRow& row, std::int64_t& chosen) {
+  int gates = static_cast<int>(chosen);
+  const std::string text = std::to_string(gates) + (gates == 1 ? " gate unit" : " gate units");
+  row.next(6.5f * em() + ImGui::CalcTextSize("128 gate units").x);
+  ImGui::SetNextItemWidth(6 * em());
+  if (ImGui::SliderInt("###gates", &gates, 1, 128, "",
+                       ImGuiSliderFlags_Logarithmic | ImGuiSliderFlags_AlwaysClamp))
+    chosen = gates;
+  ImGui::SameLine(0, 0.5f * em());
+  ImGui::TextUnformatted(text.c_str());
+}
+
 void draw_choices(Gui& gui, const FigureEntry& entry, const Trace& trace, FigurePanelState& state) {
   const unsigned choices = entry.heeded(state.chosen);
   const FigureChoices now = figure_choices(gui, std::string(entry.id));
-  bool first = true;
-  const auto next = [&] {
-    if (!first) ImGui::SameLine();
-    first = false;
-  };
-  if (choices & kByExpertChoice) {
-    next();
-    ImGui::Checkbox("by expert###by_expert", &state.chosen.by_expert);
-  }
+  const float combo = 8 * em();
+  ChoiceRow row;
+  if (choices & kByExpertChoice) row.checkbox("by expert###by_expert", state.chosen.by_expert);
   if (choices & kLayerChoice) {
-    next();
+    row.next(combo);
     choose_layer(trace, state, now);
   }
   if (choices & kExpertChoice) {
-    next();
+    row.next(combo);
     choose_number("###expert", "expert ", "most loaded expert", trace.experts, now.expert,
                   state.follow_expert, state.chosen.expert);
   }
   if (choices & kSlotChoice) {
-    next();
+    row.next(combo);
     choose_number("###slot", "slot ", "", trace.slots, now.slot, state.follow_slot,
                   state.chosen.slot);
   }
-  if (choices & kGatesChoice) {
-    next();
-    int gates = static_cast<int>(state.chosen.gates);
-    ImGui::SetNextItemWidth(6 * em());
-    if (ImGui::SliderInt("###gates", &gates, 1, 128, "",
-                         ImGuiSliderFlags_Logarithmic | ImGuiSliderFlags_AlwaysClamp))
-      state.chosen.gates = gates;
-    ImGui::SameLine(0, 0.5f * em());
-    ImGui::Text("%d gate unit%s", gates, gates == 1 ? "" : "s");
-  }
+  if (choices & kGatesChoice) choose_gates(row, state.chosen.gates);
   if (state.view.shown && has_log_axis(state.view.shown->figure)) {
-    next();
     bool logarithmic = !state.view.linear;
-    if (ImGui::Checkbox("log scale###log", &logarithmic)) state.view.linear = !logarithmic;
+    row.checkbox("log scale###log", logarithmic);
+    state.view.linear = !logarithmic;
   }
 }
 
@@ -171,7 +185,7 @@ void draw_header(Gui& gui, const FigureEntry& entry, FigurePanelState& state) {
 FigureKeys keys_for_figure() {
   FigureKeys keys;
   if (!ImGui::IsWindowFocused(ImGuiFocusedFlags_RootAndChildWindows) ||
-      ImGui::GetIO().WantTextInput ||
+      ImGui::GetIO().WantTextInput || ImGui::IsAnyItemActive() ||
       ImGui::IsPopupOpen(nullptr, ImGuiPopupFlags_AnyPopupId | ImGuiPopupFlags_AnyPopupLevel))
     return keys;
   const auto pressed = [](ImGuiKey key) {

@@ -33,6 +33,10 @@ class View {
   }
 
   std::optional<FigureClick> draw(const ScreenBox& area) {
+    if (std::find(figure_.empty.begin(), figure_.empty.end(), false) == figure_.empty.end()) {
+      draw_reason(list(), *figure_.groups[0].panels[0], area, theme_);  // no axes without values
+      return {};
+    }
     click_ = hands_.follow(state_.keys, selection_);
     const std::vector<ScreenBox> boxes = arrange_groups(figure_, area);
     for (std::size_t g = 0; g < boxes.size(); ++g) draw_group(g, boxes[g]);
@@ -189,7 +193,7 @@ class View {
     const PlotPlace& plot = place.plot;
     const Panel& panel = *plot.panel;
     ImDrawList& to = *ImPlot::GetPlotDrawList();
-    if (figure_.empty[index]) return draw_reason(to, panel, plot.box);
+    if (figure_.empty[index]) return draw_reason(to, panel, plot.box, theme_);
     if (panel.heat_map.empty()) {
       draw_grid(to, place, inside);
       draw_selection(to, figure_.figure, plot, selection_, inside);
@@ -217,16 +221,6 @@ class View {
       const float x = std::round(place.plot.x.pixel(tick.value));
       to.AddLine({x, box.top}, {x, box.bottom}, faint);
     }
-  }
-
-  void draw_reason(ImDrawList& to, const Panel& panel, const ScreenBox& box) const {
-    const std::string why =
-        plain_text(panel.empty.empty() ? "nothing to show: no value" : panel.empty);
-    const float size = figure_font().name, room = std::max(em(), box.width() - 2 * em());
-    ImFont* font = ImGui::GetFont();
-    const ImVec2 extent = font->CalcTextSizeA(size, room, room, why.c_str());
-    const ImVec2 at((box.left + box.right - extent.x) / 2, (box.top + box.bottom - extent.y) / 2);
-    to.AddText(font, size, at, theme_.quiet_text, why.c_str(), nullptr, room);
   }
 
   void draw_frame(const Panel& panel, const PanelPlace& place) {

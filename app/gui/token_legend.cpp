@@ -40,13 +40,15 @@ class LegendLine {
 
   // The colours between the words at its two ends, all on one line.
   void bar(const std::string& low, const ColourMap& map, const std::string& high) {
-    const float words = ImGui::CalcTextSize((low + high).c_str()).x;
-    begin(words + (kBarWidth + 0.7F) * em(), kGap);
+    const float words = ImGui::CalcTextSize((low + high).c_str()).x + 0.8F * em();
+    begin(words + kBarWidth * em(), kGap);
+    const float room = ImGui::GetContentRegionAvail().x - words;
     elided_text(low, 0, theme_.quiet_text);
     ImGui::SameLine(0, 0.35F * em());
     constexpr int kSteps = 48;
     const ImVec2 at = ImGui::GetCursorScreenPos();
-    const float width = kBarWidth * em(), top = at.y + 0.15F * em(), bottom = at.y + 0.9F * em();
+    const float width = std::clamp(room, 3 * em(), kBarWidth * em());
+    const float top = at.y + 0.15F * em(), bottom = at.y + 0.9F * em();
     for (int i = 0; i < kSteps; ++i) {
       const ImU32 colour = colour32(map.at((i + 0.5) / kSteps));
       ImGui::GetWindowDrawList()->AddRectFilled({at.x + width * float(i) / kSteps, top},

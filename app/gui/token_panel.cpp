@@ -7,6 +7,7 @@
 #include "app/gui/start_note.h"
 #include "app/gui/token_tooltip.h"
 #include "app/gui/widgets.h"
+#include "core/figure/readout.h"
 #include "core/figure/text.h"
 
 namespace kappascope::gui {
@@ -26,7 +27,7 @@ void draw_header(Gui& gui, const Trace& trace, const TokenCard& card) {
   key_value(theme, "Characters",
             card.char_start < 0 ? "– (added in front of the text)"
                                 : count_text(card.char_start) + "–" + count_text(card.char_end));
-  key_value(theme, "NLL", fixed_text(card.nll, 3) + " nats", "−ln p(this token | those before it)");
+  key_value(theme, "NLL", value_text(card.nll, "nats"), "−ln p(this token | those before it)");
   const std::string rank = card.target_rank < 0    ? "–"
                            : card.target_rank == 0 ? "0, the likeliest"
                                                    : count_text(card.target_rank);
@@ -117,9 +118,9 @@ void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::in
   bar_cell(slot.weight, fixed_text(slot.weight, 3), bar);
   number_cell(fixed_text(slot.kappa_mean, 3));
   const bool range = slot.kappa_p05 == slot.kappa_p05;
-  number_cell(range ? fixed_text(slot.kappa_p05, 2) + " … " + fixed_text(slot.kappa_p95, 2) : "–",
+  number_cell(range ? fixed_text(slot.kappa_p05, 3) + " … " + fixed_text(slot.kappa_p95, 3) : "–",
               theme.quiet_text);
-  number_cell(fixed_text(slot.sharpness, 2));
+  number_cell(fixed_text(slot.sharpness, 3));
   number_cell(k == 0 ? fixed_text(layer.margin, 3) : "",
               layer.near_tie ? theme.warning : theme.text);
   const bool dropped = slot.expert >= 0 && !slot.kept;
@@ -145,7 +146,7 @@ void draw_layers(Gui& gui, const TokenCard& card, std::int64_t slots) {
        {"expert", 3.8F},
        {"weight", 5, true, "Combine weight; 0 where dropped"},
        {"κ", 3.4F, true, "Mean over the gate units of the expert"},
-       {"κ 5–95 %", 6.2F, true, "Quantiles over the gate units"},
+       {"κ 5–95 %", 7.2F, true, "Quantiles over the gate units"},
        {"sharpness", 5, true, "Effective sharpness: root mean square of κ·z over the gate units"},
        {"margin (logits)", 6.8F, true,
         "Lowest chosen selection score less the highest that was not chosen; below 0.001 a near "

@@ -53,7 +53,7 @@ void draw_rows(Gui& gui, const Trace& trace, std::int64_t t) {
       trace.char_start[i] < 0
           ? "–"
           : count_text(trace.char_start[i]) + "–" + count_text(trace.char_end[i]));
-  row(theme, "NLL", fixed_text(at(trace.nll, t), 3) + " nats");
+  row(theme, "NLL", value_text(at(trace.nll, t), "nats"));
   const std::int64_t rank = trace.target_rank.empty() ? -1 : trace.target_rank[i];
   row(theme, "rank", rank < 0 ? "–" : count_text(rank) + (rank == 0 ? " (the likeliest)" : ""));
   const TokenColours& colours = gui.text.colours;
@@ -76,9 +76,9 @@ void draw_layer(const Theme& theme, const Trace& trace, std::int64_t m, std::int
   ImGui::Separator();
   ImGui::TextUnformatted(title.c_str());
   if (ImGui::BeginTable("router", 2, ImGuiTableFlags_SizingFixedFit)) {
-    row(theme, "confidence", fixed_text(at(trace.router_top1_prob, cell), 3));
-    row(theme, "margin", fixed_text(at(trace.router_margin, cell), 3) + " logits");
-    row(theme, "entropy", fixed_text(at(trace.router_entropy, cell), 3));
+    row(theme, "confidence", value_text(at(trace.router_top1_prob, cell)));
+    row(theme, "margin", value_text(at(trace.router_margin, cell), "logits"));
+    row(theme, "entropy", value_text(at(trace.router_entropy, cell)));
     ImGui::EndTable();
   }
   if (!ImGui::BeginTable("slots", 4, ImGuiTableFlags_SizingFixedFit)) return;
@@ -93,7 +93,7 @@ void draw_layer(const Theme& theme, const Trace& trace, std::int64_t m, std::int
     number_cell(fixed_text(at(trace.expert_weight, i), 3));
     number_cell(kept ? fixed_text(at(trace.kappa_mean, i), 3) : "dropped",
                 kept ? theme.text : theme.warning);
-    number_cell(fixed_text(at(trace.gate_kz_rms, i), 2));
+    number_cell(fixed_text(at(trace.gate_kz_rms, i), 3));
   }
   ImGui::EndTable();
 }
