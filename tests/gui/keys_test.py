@@ -2,7 +2,7 @@
 import pathlib
 import sys
 
-from real_window import Window, wait_for, xdotool
+from real_window import Window, wait_for
 
 program, source = sys.argv[1], pathlib.Path(sys.argv[2])
 field, run_button = (200, 58), (40, 98)  # without a window manager
@@ -63,9 +63,9 @@ def arrows_move_the_selected_cell():
 def words_are_found_in_the_text():
     with Window(program, source / 'tests/figures/demo/trace.npz') as window:
         go_to_token(window, 10)
-        xdotool('key', 'ctrl+f')  # as quick as no hand is
+        window.key('ctrl+f')
         window.settle()
-        window.type('THE')
+        window.type('the')
         window.key('Return')
         window.settle()
         session = window.quit()
