@@ -7,10 +7,14 @@
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
+#include <latch>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <vector>
+
+#include "core/error.h"
 
 namespace kappascope {
 namespace {
@@ -122,6 +126,24 @@ int usable_threads() {
 
 void let_waiting_threads_sleep() {
   if (!std::getenv("GOMP_SPINCOUNT")) setenv("OMP_WAIT_POLICY", "passive", 0);
+}
+
+void require_threads(int count) {
+  constexpr int spare = 2;  // what our own work starts beside them
+  const std::int64_t wanted = count + spare;
+  std::latch started(wanted);
+  std::vector<std::jthread> others;
+  try {
+    while (std::ssize(others) + 1 < wanted) {
+      others.emplace_back([&started] { started.arrive_and_wait(); });
+    }
+    started.count_down();
+  } catch (const std::system_error&) {
+    started.count_down(wanted - std::ssize(others));
+    const std::int64_t found = std::max<std::int64_t>(1, std::ssize(others) + 1 - spare);
+    fail(ExitCode::memory, {}, "no more threads for this process; expected ", count, ", found ",
+         found, "; raise the limit (ulimit -u), or run with --threads ", found);
+  }
 }
 
 }  // namespace kappascope

@@ -11,6 +11,10 @@ namespace kappascope {
 // up, OMP_NUM_THREADS and OMP_THREAD_LIMIT where they are set. At least 1; found out once.
 int usable_threads();
 
+// Throws (memory, with what helps) unless the process may have `count` − 1 threads more at once.
+// For libraries that end the process when a thread cannot be had: Torch's pool, Pango.
+void require_threads(int count);
+
 // Threads of OpenMP that wait for work sleep instead of spinning, unless the user has chosen with
 // OMP_WAIT_POLICY or GOMP_SPINCOUNT: spinning takes the cores from other jobs of a shared machine
 // and costs us our own turn. To be called before any thread starts and before Torch is loaded,

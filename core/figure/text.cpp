@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "core/error.h"
+#include "core/threads.h"
 
 namespace kappascope {
 namespace {
@@ -103,6 +104,8 @@ Box ink_of(RsvgHandle* handle, const char* id) {
 
 // librsvg tells only where ink is; the same text set from its end tells how far it advances.
 TextExtent measured(const std::string& text, bool bold) {
+  // Pango starts two threads at its first text and ends the process when it cannot.
+  [[maybe_unused]] static const bool threads = (require_threads(3), true);
   const std::string words = xml_escaped(text) + "</text>";
   const std::string svg =
       std::string(

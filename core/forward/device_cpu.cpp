@@ -1,39 +1,13 @@
 #include <ATen/Parallel.h>
 
-#include <latch>
-#include <system_error>
-#include <thread>
-#include <vector>
-
 #include "core/forward/device.h"
 #include "core/threads.h"
 
 namespace kappascope {
 
-namespace {
-
-// Torch's threads end the process when one of them cannot be had; asked for here, that is an error.
-void require_threads(int count) {
-  std::latch started(count);
-  std::vector<std::jthread> others;
-  try {
-    while (std::ssize(others) + 1 < count) {
-      others.emplace_back([&started] { started.arrive_and_wait(); });
-    }
-    started.count_down();
-  } catch (const std::system_error&) {
-    started.count_down(count - std::ssize(others));
-    fail(ExitCode::memory, {}, "no more threads for this process; expected ", count, ", found ",
-         others.size() + 1, "; run with --threads ", others.size() + 1,
-         " or raise the limit (ulimit -u)");
-  }
-}
-
-}  // namespace
-
 at::Device open_device(const LoadOptions& options) {
   const int threads = options.threads > 0 ? options.threads : usable_threads();
-  require_threads(threads);
+  require_threads(threads);  // Torch's pool would end the process
   at::set_num_threads(threads);
   return at::kCPU;
 }

@@ -58,10 +58,11 @@ std::string unreadable(const TensorFile& tensors, const TensorInfo& weight) {
 
 std::string conversion(const TensorFile& tensors, std::string_view what) {
   const auto has = [&](std::string_view word) { return what.find(word) != what.npos; };
-  const std::string_view convert = has("sparse")      ? "v.to_dense() if v.is_sparse else v"
-                                   : has("quantized") ? "v.dequantize() if v.is_quantized else v"
-                                   : has("complex")   ? "v.real.clone() if v.is_complex() else v"
-                                                      : "v.float()";
+  const std::string_view convert =
+      has("sparse")      ? "v.to_dense() if torch.is_tensor(v) and v.is_sparse else v"
+      : has("quantized") ? "v.dequantize() if torch.is_tensor(v) and v.is_quantized else v"
+      : has("complex")   ? "v.real.clone() if torch.is_tensor(v) and v.is_complex() else v"
+                         : "v.float() if torch.is_tensor(v) else v";
   return join_words(
       "weights of other types than float32, bfloat16, float16 and float64 are not read",
       "; convert them once: python3 -c \"import os, sys, torch; p = sys.argv[1]; ",

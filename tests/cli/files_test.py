@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 import time
+import unittest
 import zipfile
 
 import numpy as np
@@ -429,6 +430,23 @@ class LimitTest(FileCase):
                 process = self.start('run', MODEL, '-p', 'a', '-o', self.folder / 'out', preexec_fn=limit)
                 err = process.communicate(timeout=120)[1].decode()
                 self.assertEqual(process.returncode, 6, err)
+                self.assertEqual(err.count('\n'), 1, err)
+
+    @unittest.skipUnless(os.geteuid() == 0, 'only root can become another user, whose threads are counted')
+    def test_threads(self):
+        """A limit of threads ends a run with a sentence, not Torch's or Pango's abort."""
+        for threads in (2, 3, 4, 5):
+            with self.subTest(threads=threads):
+                def apply():
+                    resource.setrlimit(resource.RLIMIT_NPROC, (threads, threads))
+                    os.setgroups([])
+                    os.setgid(61235)
+                    os.setuid(61235)
+                process = self.start('run', MODEL, '-p', 'a', '--threads', 4, preexec_fn=apply,
+                                     env=os.environ | {'HOME': '/nonexistent'})
+                err = process.communicate(timeout=120)[1].decode()
+                self.assertEqual(process.returncode, 6, err)
+                self.assertIn('--threads', err)
                 self.assertEqual(err.count('\n'), 1, err)
 
 
