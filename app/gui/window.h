@@ -43,6 +43,8 @@ class Window {
   // More text than the clipboard carries was copied: `refused` is given one sentence; the text can
   // be pasted in this window alone.
   void on_copy_refused(std::function<void(const std::string&)> refused);
+  void copy(const char* text);  // what Dear ImGui's SetClipboardText() comes to
+  const char* pasted();
   // Called when the connection to the X server ends, which Xlib cannot go on from: has to end the
   // process. One window a process.
   static void on_lost_display(std::function<void()> lost);
@@ -52,8 +54,6 @@ class Window {
 
  private:
   void take_clipboard();
-  void copy(const char* text);
-  const char* pasted();
 
   struct Graphics;  // the few OpenGL functions used here
   GLFWwindow* window_ = nullptr;

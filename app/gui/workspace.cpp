@@ -245,8 +245,9 @@ void Workspace::settle_selection() {
     selection.layer = trace->layers > 0 ? middle_layer(*trace) : -1;
   if (selection.token >= trace->tokens) selection.token = -1;
   if (selection.slot < 0 || selection.slot >= trace->slots) selection.slot = 0;
-  if (selection.layer < 0 || selection.expert >= TraceLayer(*trace, selection.layer).experts)
-    selection.expert = -1;
+  const bool no_expert = selection.layer < 0 || selection.expert < 0 ||  // of a file that changed
+                         selection.expert >= TraceLayer(*trace, selection.layer).experts;
+  if (no_expert) selection.expert = -1;
 }
 
 void Workspace::set_view(ViewState view, Move move) {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "app/gui/gui.h"
+#include "app/gui/window.h"
 
 namespace kappascope::gui::test {
 
@@ -26,6 +27,7 @@ struct Driver {
   // Closes everything and starts again with the folder's settings, as a new process would.
   std::function<void()> restart;
   std::function<void(int width, int height)> resize;
+  Window* window = nullptr;  // the test engine has a clipboard of its own
 };
 
 struct GuiTest {

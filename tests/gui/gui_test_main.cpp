@@ -98,7 +98,7 @@ class TestWindow {
   }
 
   void drive(ImGuiTestContext* ctx) {
-    Driver driver{ctx, [this]() -> Gui& { return *gui_; }, folder_, {}, {}};
+    Driver driver{ctx, [this]() -> Gui& { return *gui_; }, folder_, {}, {}, window_.get()};
     driver.restart = [this, ctx] {
       settings_.last = current_layout(*gui_);
       save_settings(settings_, settings_file());

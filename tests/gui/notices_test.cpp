@@ -131,12 +131,13 @@ GUI_TEST(models_and_traces_are_marked) {
 
 GUI_TEST(too_long_a_text_is_not_given_to_the_clipboard) {
   const std::string small(100000, 'k'), large(18 << 20, 'x');
-  ImGui::SetClipboardText(small.c_str());
-  ImGui::SetClipboardText(large.c_str());
+  Window& window = *driver.window;
+  window.copy(small.c_str());
+  window.copy(large.c_str());
   IM_CHECK_EQ(driver.workspace().messages().size(), std::size_t(1));
   IM_CHECK(driver.workspace().messages().back().text.find("save it as a file") !=
            std::string::npos);
-  IM_CHECK_EQ(std::string_view(ImGui::GetClipboardText()).size(), large.size());
+  IM_CHECK_EQ(std::string_view(window.pasted()).size(), large.size());
   // Another program asks for the clipboard: the window answers, with what was small enough.
   auto asked = std::async(std::launch::async, [] {
     std::size_t bytes = 0;
@@ -150,8 +151,8 @@ GUI_TEST(too_long_a_text_is_not_given_to_the_clipboard) {
   while (asked.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready)
     driver.ctx->Yield();
   IM_CHECK_EQ(asked.get(), small.size());
-  ImGui::SetClipboardText("short");
-  IM_CHECK_STR_EQ(ImGui::GetClipboardText(), "short");
+  window.copy("short");
+  IM_CHECK_STR_EQ(window.pasted(), "short");
 }
 
 }  // namespace kappascope::gui::test
