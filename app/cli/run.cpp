@@ -134,8 +134,13 @@ class Run {
     return text;
   }
 
-  // Gives every text of a batch its folder, and finds what is done.
+  // Gives every text of a batch its folder, and finds what is done. The index of a batch would not
+  // name the files of a single text beside it.
   void begin_index(OutputFolder& folder) {
+    require(batch() || options_.force || folder.temporary() ||
+                !std::filesystem::exists(folder.path() / kBatchFile),
+            ExitCode::io, {.file = folder.path().native()},
+            "results of a batch are here; choose another folder, or --force");
     if (!batch()) return;
     std::vector<IndexRow> rows;
     for (const Job& job : jobs_)

@@ -18,13 +18,6 @@ bool same(const AxisView& a, const AxisView& b) {
          a.end == b.end;
 }
 
-ImVec2 low_corner(const ScreenBox& box) {
-  return {box.left, box.top};
-}
-ImVec2 high_corner(const ScreenBox& box) {
-  return {box.right, box.bottom};
-}
-
 float stroke_width() {
   return std::max(1.0f, 0.1f * em());
 }

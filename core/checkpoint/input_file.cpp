@@ -23,7 +23,7 @@ std::string_view kind_of(mode_t mode) {
   return "a device";
 }
 
-constexpr std::string_view changed_text =
+constexpr std::string_view kChangedText =
     "changed while it was read; another program wrote it: open it again when that is done";
 
 void require_inside(const InputFile& file, std::uint64_t offset, std::uint64_t length,
@@ -97,7 +97,7 @@ void InputFile::read(std::uint64_t offset, std::span<std::byte> into, std::strin
     if (n < 0 && errno == EINTR) continue;
     const Place place{path_, {}, static_cast<std::int64_t>(offset + done)};
     require(n >= 0, ExitCode::io, place, "cannot be read: ", system_message(errno));
-    require(n > 0, ExitCode::damaged, place, changed_text);
+    require(n > 0, ExitCode::damaged, place, kChangedText);
     done += static_cast<std::uint64_t>(n);
   }
   bytes_read_ += into.size();
@@ -136,7 +136,7 @@ bool InputFile::changed() const {
 }
 
 void InputFile::require_unchanged() const {
-  require(!written_since(), ExitCode::damaged, Place{path_, {}, -1}, changed_text);
+  require(!written_since(), ExitCode::damaged, Place{path_, {}, -1}, kChangedText);
   require(!changed(), ExitCode::io, Place{path_, {}, -1},
           "cannot be read: the disk or the network failed");
 }

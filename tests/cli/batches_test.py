@@ -157,6 +157,8 @@ class IndexTest(BatchCase):
                 self.assertIn('another batch', err)
                 self.assertIn('--force', err)
                 self.assertEqual((self.folder / 'out' / 'index.csv').read_bytes(), before)
+        self.assertIn('results of a batch', self.run_into('out', '-f', texts[0], code=5)[1])
+        self.assertFalse((self.folder / 'out' / 'trace.npz').exists())
         self.run_into('out', '-f', *texts)  # the same again
         err = self.run_into('out', '-f', *texts[1:], '--force')[1]
         self.assertIn('001-tide', err)

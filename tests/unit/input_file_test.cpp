@@ -142,7 +142,8 @@ TEST(InputFileDeathTest, AnotherBusErrorEndsTheProcessAsBefore) {
   MemoryFile memory("0123456789");
   const InputFile ours = InputFile::open(memory.path());
   ours.map(0, 10, "part");
-  EXPECT_EXIT(::raise(SIGBUS), ::testing::KilledBySignal(SIGBUS), "");
+  // By the signal, or by the handler that was there before ours: AddressSanitizer's reports it.
+  EXPECT_DEATH(::raise(SIGBUS), "");
 }
 
 TEST(InputFile, MovesTakeTheMappingAlong) {
