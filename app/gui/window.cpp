@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstring>
 #include <utility>
+#include <vector>
 
 #include "app/gui/picture_clipboard.h"
 #include "core/error.h"
@@ -33,6 +34,29 @@ constexpr const char* kInstead =
     "; without a window: `kappascope run MODEL -p TEXT -o DIR` and `kappascope plot TRACE -o DIR`";
 
 std::function<void()> lost_display;  // Xlib's handler is one a process, and is given no pointer
+
+bool is_modifier(ImGuiKey key) {
+  return (key & ImGuiMod_Mask_) != 0 || (key >= ImGuiKey_LeftCtrl && key <= ImGuiKey_RightSuper);
+}
+
+// Takes from the queue what follows a change of a modifier after the press of another key, for the
+// next frame. Dear ImGui leaves one change of a key to a frame, but would take both of these: of a
+// quick Ctrl+Q, Q would be pressed without Ctrl.
+std::vector<ImGuiInputEvent> take_later_modifiers() {
+  ImVector<ImGuiInputEvent>& queue = ImGui::GetCurrentContext()->InputEventsQueue;
+  bool pressed = false;
+  for (int i = 0; i < queue.Size; ++i) {
+    if (queue[i].Type != ImGuiInputEventType_Key) continue;
+    const bool modifier = is_modifier(queue[i].Key.Key);
+    if (modifier && pressed) {
+      std::vector<ImGuiInputEvent> later(queue.begin() + i, queue.end());
+      queue.resize(i);
+      return later;
+    }
+    pressed |= !modifier && queue[i].Key.Down;
+  }
+  return {};
+}
 
 std::string last_glfw_error() {
   const char* text = nullptr;
@@ -141,7 +165,10 @@ void Window::frame(const std::function<void()>& draw) {
     glfwGetFramebufferSize(window_, &width, &height);
   else
     io.DisplaySize = {float(width), float(height)};
+  const std::vector<ImGuiInputEvent> later = take_later_modifiers();
   ImGui::NewFrame();
+  for (const ImGuiInputEvent& event : later)
+    ImGui::GetCurrentContext()->InputEventsQueue.push_back(event);
   draw();
   ImGui::Render();
   graphics_->Viewport(0, 0, width, height);

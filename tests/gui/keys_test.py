@@ -1,4 +1,5 @@
 """Running a text with the keys and the mouse, from the field where one types."""
+import json
 import pathlib
 import sys
 
@@ -23,6 +24,16 @@ def runs_at_the_first_press():
         session = window.quit()
         assert session['next_run']['text'] == 'hello\nyou', session['next_run']
         assert len(session['traces']) == 3, session['traces']
+
+
+def a_quick_chord_is_a_chord():
+    with Window(program) as window:
+        for _ in range(3):
+            window.key_in_one_frame('ctrl', 'equal')
+        window.settle()
+        window.quit()
+        settings = json.loads((window.home / '.config/kappascope/settings.json').read_text())
+        assert abs(settings['scale'] - 1.1 ** 3) < 1e-6, settings['scale']
 
 
 def two_clicks_on_run_are_one_run():
@@ -72,7 +83,7 @@ def words_are_found_in_the_text():
         assert session['view']['token'] == 38, session['view']
 
 
-for test in [runs_at_the_first_press, two_clicks_on_run_are_one_run, arrows_move_the_selected_cell,
-             words_are_found_in_the_text]:
+for test in [runs_at_the_first_press, a_quick_chord_is_a_chord, two_clicks_on_run_are_one_run,
+             arrows_move_the_selected_cell, words_are_found_in_the_text]:
     test()
     print(test.__name__, 'passed')

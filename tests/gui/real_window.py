@@ -76,17 +76,20 @@ class Window:
         raise AssertionError('the window never came to rest')
 
     def key(self, *keys):
-        """One after the other: 'a', 'ctrl+Return'. A modifier is held before, as people do."""
+        """One after the other: 'a', 'ctrl+Return', each pressed and released at once."""
         for key in keys:
-            *held, last = key.split('+')
-            for modifier in held:
-                xdotool('keydown', modifier)
-                time.sleep(0.15)
-            xdotool('key', last)
+            xdotool('key', key)
             time.sleep(0.15)
-            for modifier in reversed(held):
-                xdotool('keyup', modifier)
-            time.sleep(0.15)
+
+    def key_in_one_frame(self, modifier, key):
+        """A chord whose key and releases arrive together, the modifier before them."""
+        xdotool('keydown', modifier)
+        time.sleep(0.3)
+        self.process.send_signal(signal.SIGSTOP)
+        for word, name in (('keydown', key), ('keyup', modifier), ('keyup', key)):
+            xdotool(word, name)
+        self.process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
 
     def type(self, text):
         xdotool('type', '--delay', '60', text)

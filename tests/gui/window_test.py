@@ -108,15 +108,8 @@ class WindowCase(harness.Case):
     def keys(self, process, *chords):
         self.focus(process)
         for chord in chords:
-            parts = chord.split('+')
-            for held in parts[:-1]:
-                xdo('keydown', held)
-                time.sleep(0.1)
-            xdo('key', parts[-1])
-            time.sleep(0.1)
-            for held in reversed(parts[:-1]):
-                xdo('keyup', held)
-            time.sleep(0.2)
+            xdo('key', chord)
+            time.sleep(0.3)
 
     def type(self, process, text):
         self.focus(process)
