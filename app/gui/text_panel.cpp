@@ -56,10 +56,15 @@ void draw_input(Gui& gui) {
   if (ImGui::InputTextMultiline("###input", &text, {-1, height + frame},
                                 wrapped ? ImGuiInputTextFlags_WordWrap : 0))
     gui.fonts.need(text);
-  if (text.empty() && !ImGui::IsItemActive()) {
+  // Into the list of the field's own child window, whose background covers what is drawn before.
+  const auto& children = ImGui::GetCurrentWindow()->DC.ChildWindows;
+  if (text.empty() && !ImGui::IsItemActive() && !children.empty()) {
     const ImVec2 padding = ImGui::GetStyle().FramePadding;
-    ImGui::GetWindowDrawList()->AddText({at.x + padding.x, at.y + padding.y}, gui.theme->quiet_text,
-                                        "Type or paste a text, or drop a file here");
+    ImDrawList* list = children.back()->DrawList;
+    list->PushClipRect(ImGui::GetItemRectMin(), ImGui::GetItemRectMax());
+    list->AddText({at.x + padding.x, at.y + padding.y}, gui.theme->quiet_text,
+                  "Type or paste a text, or drop a file here");
+    list->PopClipRect();
   }
 }
 
