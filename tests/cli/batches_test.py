@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import threading
 import zipfile
@@ -108,7 +109,7 @@ class IndexTest(BatchCase):
             command = meta_of(folder)['command']
             self.assertEqual([str(text) in command for text in texts].count(True), 1)
             before = np.load(folder / 'trace.npz')
-            self.run_program(*command.split()[1:])
+            self.run_program(*shlex.split(command)[1:])
             after = np.load(folder / 'trace.npz')
             for name in ('token_id', 'router_logits', 'kappa_mean', 'nll'):
                 np.testing.assert_array_equal(before[name], after[name])
