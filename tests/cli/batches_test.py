@@ -3,7 +3,6 @@ import csv
 import hashlib
 import json
 import os
-import pty
 import re
 import shlex
 import signal
@@ -270,24 +269,6 @@ class NewerStepTest(BatchCase):
 
 
 class ReportTest(BatchCase):
-    def on_terminal(self, *words):
-        ours, theirs = pty.openpty()
-        process = self.start('run', MODEL, *words, stderr=theirs, env=os.environ | {'TERM': 'xterm'})
-        os.close(theirs)
-        shown = b''
-        while True:
-            try:
-                block = os.read(ours, 65536)
-            except OSError:  # the other end is closed
-                break
-            if not block:
-                break
-            shown += block
-        os.close(ours)
-        process.communicate(timeout=240)
-        self.assertEqual(process.returncode, 0)
-        return shown.decode()
-
     def test_progress(self):
         texts = self.three()
         out, err = self.run_into('out', '-f', *texts)
@@ -300,7 +281,7 @@ class ReportTest(BatchCase):
         self.assertEqual([line for line in err if 'near ties' in line], [err[2]], err)  # once for all
         self.assertEqual(len(err), 4, err)
         self.assertEqual(self.run_into('quiet', '-f', *texts, '-q'), ('', ''))
-        shown = self.on_terminal('-f', *texts)
+        shown = self.run_on_terminal('run', MODEL, '-f', *texts)
         self.assertRegex(shown, r'\r2 of 3 \[#*\.*\] [0-9]+ %, .* tokens/s, [0-9:]+ left')
         self.assertRegex(shown, r'\r\x1b\[Kkappascope: 3 of 3 texts done')
         self.assertNotIn('1 of 3: ', shown)

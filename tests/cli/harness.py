@@ -1,6 +1,7 @@
 """What the tests of the command line share. Each is called with the build folder as its argument."""
 import os
 import pathlib
+import pty
 import shutil
 import signal
 import subprocess
@@ -52,6 +53,25 @@ class Case(unittest.TestCase):
         out, err = (out or b'').decode(), (err or b'').decode()
         self.assertEqual(process.returncode, code, f'{words}: {err}')
         return out, err
+
+    def run_on_terminal(self, *words, **variables):
+        """What the program writes to standard error when that is a terminal."""
+        ours, theirs = pty.openpty()
+        process = self.start(*words, stderr=theirs, env=os.environ | {'TERM': 'xterm'} | variables)
+        os.close(theirs)
+        shown = b''
+        while True:
+            try:
+                block = os.read(ours, 65536)
+            except OSError:  # the other end is closed
+                break
+            if not block:
+                break
+            shown += block
+        os.close(ours)
+        process.communicate(timeout=240)
+        self.assertEqual(process.returncode, 0)
+        return shown.decode()
 
     def assert_refused(self, code, *words, says=(), **options):
         """One line on stderr, nothing on stdout, no output folder."""

@@ -2,7 +2,6 @@
 import csv
 import json
 import os
-import pty
 import resource
 import shutil
 
@@ -230,24 +229,7 @@ class SameBytesTest(Case):
 
 class TerminalTest(Case):
     def on_terminal(self, *words, **variables):
-        """What the program writes to standard error when that is a terminal."""
-        ours, theirs = pty.openpty()
-        process = self.start('run', MODEL, '-p', 'The tide', *words, stderr=theirs,
-                             env=os.environ | {'TERM': 'xterm'} | variables)
-        os.close(theirs)
-        process.communicate(timeout=240)
-        self.assertEqual(process.returncode, 0)
-        shown = b''
-        while True:
-            try:
-                block = os.read(ours, 65536)
-            except OSError:  # the other end is closed
-                break
-            if not block:
-                break
-            shown += block
-        os.close(ours)
-        return shown.decode()
+        return self.run_on_terminal('run', MODEL, '-p', 'The tide', *words, **variables)
 
     def test_progress(self):
         shown = self.on_terminal()
