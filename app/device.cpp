@@ -24,9 +24,9 @@ std::string model_name(const fs::path& information) {
   std::ifstream in(information);
   for (std::string line; std::getline(in, line);) {
     constexpr std::string_view kField = "Model:";
-    if (!line.starts_with(kField)) continue;
+    if (!line.starts_with(kField)) { continue; }
     const std::size_t begin = line.find_first_not_of(" \t", kField.size());
-    if (begin == std::string::npos) break;
+    if (begin == std::string::npos) { break; }
     return line.substr(begin, line.find_last_not_of(" \t\r") + 1 - begin);
   }
   return kUnnamed;
@@ -35,8 +35,9 @@ std::string model_name(const fs::path& information) {
 std::vector<fs::path> entries(const fs::path& folder) {
   std::vector<fs::path> found;
   std::error_code none;
-  for (fs::directory_iterator at(folder, none), end; !none && at != end; at.increment(none))
+  for (fs::directory_iterator at(folder, none), end; !none && at != end; at.increment(none)) {
     found.push_back(at->path());
+  }
   std::sort(found.begin(), found.end());
   return found;
 }
@@ -57,16 +58,17 @@ bool all_hidden() {
 
 std::vector<std::string> visible_gpus(const fs::path& root) {
   std::vector<std::string> names;
-  if (all_hidden()) return names;
+  if (all_hidden()) { return names; }
   // A container may see the driver's list of all GPUs and be given the device files of some.
   std::size_t files = 0;
   for (const fs::path& file : entries(root / "dev")) {
     const std::string name = file.filename().string();
     files += is_device_file(name) || name == "dxg";  // dxg: Windows' subsystem for Linux
   }
-  for (const fs::path& folder : entries(root / "proc/driver/nvidia/gpus"))
+  for (const fs::path& folder : entries(root / "proc/driver/nvidia/gpus")) {
     names.push_back(model_name(folder / "information"));
-  if (names.size() != files) names.assign(files, kUnnamed);
+  }
+  if (names.size() != files) { names.assign(files, kUnnamed); }
   return names;
 }
 
@@ -76,8 +78,8 @@ ComputeDevice automatic_device() {
 
 std::string automatic_device_text() {
   const std::vector<std::string> gpus = visible_gpus();
-  if (gpus.empty()) return "cpu (no NVIDIA GPU is visible)";
-  if (!kBuiltWithCuda) return "cpu (built without CUDA; " + gpus.front() + " is not used)";
+  if (gpus.empty()) { return "cpu (no NVIDIA GPU is visible)"; }
+  if (!kBuiltWithCuda) { return "cpu (built without CUDA; " + gpus.front() + " is not used)"; }
   return "cuda (" + gpus.front() + ")";
 }
 

@@ -91,11 +91,12 @@ void check_first_word(const std::string& word) {
 
 int dispatch(int count, char** words) {
   const std::string first = count > 1 ? words[1] : "";
-  if (first == "--version") return print(version_text()), int(ExitCode::ok);
-  if (first == "--help" || first == "-h") return print(help_text()), int(ExitCode::ok);
+  if (first == "--version") { return print(version_text()), int(ExitCode::ok); }
+  if (first == "--help" || first == "-h") { return print(help_text()), int(ExitCode::ok); }
   for (const Verb& verb : kVerbs) {
-    if (first == verb.name)
+    if (first == verb.name) {
       return verb.run({{words + 2, words + count}, quote_command(count, words)});
+    }
   }
   check_first_word(first);
   return open_window({{words + std::min(count, 1), words + count}, quote_command(count, words)});
@@ -105,7 +106,7 @@ int dispatch(int count, char** words) {
 // written or read in its place. Opened the wrong way round, each use of it is an error as before.
 void occupy_standard_descriptors() {
   for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    if (fcntl(descriptor, F_GETFD) >= 0) continue;
+    if (fcntl(descriptor, F_GETFD) >= 0) { continue; }
     (void)!open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY);
   }
 }
@@ -113,7 +114,7 @@ void occupy_standard_descriptors() {
 }  // namespace
 
 std::filesystem::path assets_folder() {
-  if (const char* given = std::getenv("KAPPASCOPE_ASSETS")) return given;
+  if (const char* given = std::getenv("KAPPASCOPE_ASSETS")) { return given; }
   const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
   return program.parent_path().parent_path().parent_path() / "assets";
 }

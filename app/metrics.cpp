@@ -34,11 +34,12 @@ struct Mark {
 constexpr Mark kMarks[] = {{"**", Face::bold}, {"`", Face::code}, {"*", Face::emphasised}};
 
 void add_words(HelpBlock& block, std::string_view text, Face face) {
-  if (text.empty()) return;
-  if (!block.words.empty() && block.words.back().face == face)
+  if (text.empty()) { return; }
+  if (!block.words.empty() && block.words.back().face == face) {
     block.words.back().text += text;
-  else
+  } else {
     block.words.push_back({std::string(text), face});
+  }
 }
 
 // A pair of marks encloses words, and no space follows the first or precedes the second.
@@ -47,15 +48,15 @@ void read_words(HelpBlock& block, std::string_view text) {
     const Mark* found = nullptr;
     std::size_t end = 0;
     for (const Mark& mark : kMarks) {
-      if (found || !text.substr(at).starts_with(mark.sign)) continue;
+      if (found || !text.substr(at).starts_with(mark.sign)) { continue; }
       const std::size_t begin = at + mark.sign.size();
       end = text.find(mark.sign, begin + 1);
-      if (end == std::string_view::npos || text[begin] == ' ' || text[end - 1] == ' ') continue;
+      if (end == std::string_view::npos || text[begin] == ' ' || text[end - 1] == ' ') { continue; }
       found = &mark;
       add_words(block, text.substr(begin, end - begin), mark.face);
       at = end + mark.sign.size();
     }
-    if (!found) add_words(block, text.substr(at++, 1), Face::plain);
+    if (!found) { add_words(block, text.substr(at++, 1), Face::plain); }
   }
 }
 
@@ -65,7 +66,7 @@ std::vector<std::string_view> metric_names() {
   std::vector<std::string_view> names;
   for (std::size_t at = kMetricsText.find(kHeading); at != std::string_view::npos;
        at = kMetricsText.find(kHeading, at + 1)) {
-    for (const std::string_view name : names_at(at)) names.push_back(name);
+    for (const std::string_view name : names_at(at)) { names.push_back(name); }
   }
   return names;
 }
@@ -74,7 +75,7 @@ std::string_view metric_definition(std::string_view name) {
   for (std::size_t at = kMetricsText.find(kHeading); at != std::string_view::npos;
        at = kMetricsText.find(kHeading, at + 1)) {
     const std::vector<std::string_view> names = names_at(at);
-    if (std::find(names.begin(), names.end(), name) == names.end()) continue;
+    if (std::find(names.begin(), names.end(), name) == names.end()) { continue; }
     const std::size_t begin = at + 1;
     const std::size_t end =
         std::min(kMetricsText.find("\n## ", begin), kMetricsText.find("\n# ", begin));
@@ -91,22 +92,22 @@ std::vector<HelpBlock> help_blocks(std::string_view markdown) {
     const std::size_t end = std::min(markdown.find('\n'), markdown.size());
     std::string_view line = markdown.substr(0, end);
     markdown.remove_prefix(std::min(end + 1, markdown.size()));
-    while (line.starts_with(' ')) line.remove_prefix(1);
-    while (line.ends_with(' ')) line.remove_suffix(1);
+    while (line.starts_with(' ')) { line.remove_prefix(1); }
+    while (line.ends_with(' ')) { line.remove_suffix(1); }
     const bool heading = line.starts_with('#'), item = line.starts_with("- ");
     if (line.empty()) {
       open = false;
     } else if (open && !heading && !item) {
       texts.back() += " " + std::string(line);
     } else {
-      while (heading && line.starts_with('#')) line.remove_prefix(1);
+      while (heading && line.starts_with('#')) { line.remove_prefix(1); }
       line.remove_prefix(item ? 2 : std::min(line.find_first_not_of(' '), line.size()));
       blocks.push_back({heading ? Kind::heading : item ? Kind::item : Kind::paragraph, {}});
       texts.emplace_back(line);
       open = !heading;
     }
   }
-  for (std::size_t i = 0; i < blocks.size(); ++i) read_words(blocks[i], texts[i]);
+  for (std::size_t i = 0; i < blocks.size(); ++i) { read_words(blocks[i], texts[i]); }
   return blocks;
 }
 

@@ -13,7 +13,7 @@ std::optional<std::filesystem::path> tokenizer_if_any(const Model& model,
   try {
     return find_tokenizer(model.files.weights.parent_path(), folder);
   } catch (const Error& error) {
-    if (!folder.empty() || error.code() != ExitCode::io) throw;
+    if (!folder.empty() || error.code() != ExitCode::io) { throw; }
     return {};
   }
 }
@@ -22,8 +22,9 @@ TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const
                        std::int64_t max_tokens) {
   TokenizedText result =
       with_bytes(tokenizer.encode(text.text, text.source), &tokenizer, max_tokens);
-  for (std::size_t t = 0; t < result.tokens.size(); ++t)
+  for (std::size_t t = 0; t < result.tokens.size(); ++t) {
     check_id(result.tokens[t].id, t, model, text.source);
+  }
   result.document = {.source = text.source, .sha256 = sha256_hex(text.text)};
   return result;
 }
@@ -54,11 +55,13 @@ void check_id(std::int64_t id, std::size_t position, const Model& model,
 
 TokenizedText with_bytes(std::vector<Token> tokens, const Tokenizer* tokenizer,
                          std::int64_t max_tokens) {
-  if (max_tokens > 0 && std::int64_t(tokens.size()) > max_tokens)
+  if (max_tokens > 0 && std::int64_t(tokens.size()) > max_tokens) {
     tokens.resize(std::size_t(max_tokens));
+  }
   TokenizedText result;
-  for (const Token& token : tokens)
+  for (const Token& token : tokens) {
     result.bytes.emplace_back(tokenizer ? tokenizer->bytes(token.id) : std::string_view());
+  }
   result.tokens = std::move(tokens);
   return result;
 }
@@ -67,7 +70,7 @@ std::unique_ptr<EngineModel> load_weights(const Model& model, const LoadOptions&
                                           Progress& progress) {
   std::unique_ptr<EngineModel> loaded;
   const Failure failure = engine(options.device).load(model, options, progress, loaded);
-  if (failure) throw Error(failure);
+  if (failure) { throw Error(failure); }
   return loaded;
 }
 
@@ -78,7 +81,7 @@ std::unique_ptr<EngineModel> load_weights_somewhere(const Model& model, LoadOpti
     try {
       return load_weights(model, options, progress);
     } catch (const Error& error) {
-      if (error.code() != ExitCode::gpu && error.code() != ExitCode::memory) throw;
+      if (error.code() != ExitCode::gpu && error.code() != ExitCode::memory) { throw; }
       note = join_words(error.what(), "; running on the CPU");
       options.device = ComputeDevice::cpu;
     }
@@ -88,7 +91,7 @@ std::unique_ptr<EngineModel> load_weights_somewhere(const Model& model, LoadOpti
 
 std::string nonfinite_weights(const Model& model, const EngineModel& loaded) {
   const std::uint64_t nonfinite = loaded.nonfinite_weights();
-  if (nonfinite == 0) return "";
+  if (nonfinite == 0) { return ""; }
   return describe(
       {.file = model.files.weights.native()},
       join_words(nonfinite, " weights are NaN or infinite, in ", loaded.nonfinite_tensors()));
@@ -101,14 +104,14 @@ void TokenProgress::begin_call(std::uint64_t tokens) {
 
 bool TokenProgress::update(std::string_view stage, std::uint64_t done,
                            std::uint64_t total) noexcept {
-  if (stage != "prefill" || total == 0) return progress_.update(stage, done, total);
+  if (stage != "prefill" || total == 0) { return progress_.update(stage, done, total); }
   const double share = std::min(1.0, double(done) / double(total));
   return progress_.update(stage, before_ + std::uint64_t(share * double(call_)), all_);
 }
 
 std::uint64_t tokens_to_run(const TokenizedText& text) {
   std::uint64_t tokens = 0;
-  for (const TextChunk& chunk : text.chunks) tokens += std::uint64_t(chunk.end - chunk.begin);
+  for (const TextChunk& chunk : text.chunks) { tokens += std::uint64_t(chunk.end - chunk.begin); }
   return tokens;
 }
 
@@ -116,7 +119,7 @@ void record_trace(const std::filesystem::path& path, const Model& model, EngineM
                   const TokenizedText& text, const TraceSettings& settings,
                   TokenProgress& progress) {
   std::vector<std::int32_t> ids;
-  for (const Token& token : text.tokens) ids.push_back(token.id);
+  for (const Token& token : text.tokens) { ids.push_back(token.id); }
   const std::int64_t tokens = std::int64_t(ids.size());
   const ForwardOptions options{.kappa = settings.kappa, .capacity = settings.capacity};
   TraceRecorder recorder(path, model, text, settings);
@@ -127,10 +130,10 @@ void record_trace(const std::filesystem::path& path, const Model& model, EngineM
         std::span(ids).subspan(std::size_t(chunk.begin), std::size_t(chunk.end - chunk.begin));
     call.text_offset = chunk.begin;
     call.first_recorded = chunk.first_recorded - chunk.begin;
-    call.next_id = chunk.end < tokens ? ids[std::size_t(chunk.end)] : -1;
+    call.next_id = chunk.end < tokens ? ids[chunk.end] : -1;
     const Failure failure = loaded.forward(call, options, recorder, progress);
-    if (recorder.failure()) throw Error(recorder.failure());
-    if (failure) throw Error(failure);
+    if (recorder.failure()) { throw Error(recorder.failure()); }
+    if (failure) { throw Error(failure); }
   }
   recorder.finish();
 }

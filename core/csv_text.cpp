@@ -12,7 +12,9 @@ namespace {
 // What CSV or TeX would take for its own, and what would be unseen or break a line.
 bool must_be_escaped(std::int32_t code) {
   constexpr std::string_view kTaken = ",\"%#{}^";
-  if (code < 0x80 && kTaken.find(static_cast<char>(code)) != std::string_view::npos) return true;
+  if (code < 0x80 && kTaken.find(static_cast<char>(code)) != std::string_view::npos) {
+    return true;
+  }
   const auto category = utf8proc_category(code);
   return category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF ||
          category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP;

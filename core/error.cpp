@@ -34,7 +34,7 @@ void append_escaped(std::string& out, std::string_view bytes) {
 }
 
 std::string printable_part(std::string_view text) {
-  if (text.size() <= max_part_bytes) return printable(text);
+  if (text.size() <= max_part_bytes) { return printable(text); }
   return printable(text.substr(0, max_part_bytes)) + "…";
 }
 
@@ -64,18 +64,16 @@ std::string printable(std::string_view text) {
 
 std::string describe(const Place& place, std::string_view what) {
   std::string line;
-  if (!place.file.empty()) line += printable_part(place.file) + ": ";
-  if (!place.tensor.empty()) line += "tensor " + printable_part(place.tensor) + ": ";
-  if (place.offset >= 0) line += "offset " + std::to_string(place.offset) + ": ";
+  if (!place.file.empty()) { line += printable_part(place.file) + ": "; }
+  if (!place.tensor.empty()) { line += "tensor " + printable_part(place.tensor) + ": "; }
+  if (place.offset >= 0) { line += "offset " + std::to_string(place.offset) + ": "; }
   return line + printable_part(what);
 }
 
 Failure failure_in_flight() noexcept {
   try {
     throw;
-  } catch (const Error& error) {
-    return error.failure();
-  } catch (const std::bad_alloc&) {
+  } catch (const Error& error) { return error.failure(); } catch (const std::bad_alloc&) {
     return {
         ExitCode::memory,
         "out of memory; free some, or raise the limit of this process or container (ulimit -v)"};
@@ -84,29 +82,27 @@ Failure failure_in_flight() noexcept {
   } catch (const std::system_error& error) {
     const bool limit = error.code() == std::errc::resource_unavailable_try_again ||
                        error.code() == std::errc::not_enough_memory;
-    if (!limit) return {ExitCode::internal, printable(error.what())};
+    if (!limit) { return {ExitCode::internal, printable(error.what())}; }
     return {
         ExitCode::memory,
         "no more threads or memory for this process; raise its limits (ulimit -u, ulimit -v), or "
         "run with --threads 1"};
   } catch (const std::exception& error) {
     return {ExitCode::internal, printable(error.what())};
-  } catch (...) {
-    return {ExitCode::internal, "an exception of an unknown kind"};
-  }
+  } catch (...) { return {ExitCode::internal, "an exception of an unknown kind"}; }
 }
 
 void Faults::add_text(ExitCode code, std::string text) {
   ++count_;
-  if (texts_.size() < max_faults_listed) texts_.push_back(std::move(text));
-  if (gravity(code) > gravity(code_)) code_ = code;
+  if (texts_.size() < max_faults_listed) { texts_.push_back(std::move(text)); }
+  if (gravity(code) > gravity(code_)) { code_ = code; }
 }
 
 void Faults::throw_if_any() const {
-  if (texts_.empty()) return;
+  if (texts_.empty()) { return; }
   std::string line = printable_part(file_) + ": ";
-  for (std::size_t i = 0; i < texts_.size(); ++i) line += (i == 0 ? "" : "; ") + texts_[i];
-  if (count_ > texts_.size()) line += "; … " + std::to_string(count_) + " faults in all";
+  for (std::size_t i = 0; i < texts_.size(); ++i) { line += (i == 0 ? "" : "; ") + texts_[i]; }
+  if (count_ > texts_.size()) { line += "; … " + std::to_string(count_) + " faults in all"; }
   throw Error(code_, line);
 }
 

@@ -83,7 +83,7 @@ template <typename... Parts>
 // Throws Error(code, …) unless `holds`. The words are put together only when it does not.
 template <typename... Parts>
 void require(bool holds, ExitCode code, const Place& place, const Parts&... what) {
-  if (!holds) fail(code, place, what...);
+  if (!holds) { fail(code, place, what...); }
 }
 
 // Collects every fault of a file, so that a user mends it in one round, and throws them as one

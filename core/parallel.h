@@ -24,23 +24,24 @@ void for_each_parallel(std::int64_t count, const Item& item) {
   std::exception_ptr thrown;
   const auto work = [&] {
     try {
-      for (std::int64_t i = next++; i < count; i = next++) item(i);
+      for (std::int64_t i = next++; i < count; i = next++) { item(i); }
     } catch (...) {
       next = count;
       const std::lock_guard lock(mutex);
-      if (!thrown) thrown = std::current_exception();
+      if (!thrown) { thrown = std::current_exception(); }
     }
   };
   {
     std::vector<std::jthread> others;
     try {
-      while (std::ssize(others) + 1 < std::min<std::int64_t>(count, usable_threads()))
+      while (std::ssize(others) + 1 < std::min<std::int64_t>(count, usable_threads())) {
         others.emplace_back(work);
+      }
     } catch (const std::system_error&) {  // no more threads to be had: those there are do it
     }
     work();
   }
-  if (thrown) std::rethrow_exception(thrown);
+  if (thrown) { std::rethrow_exception(thrown); }
 }
 
 }  // namespace kappascope

@@ -38,7 +38,7 @@ std::optional<double> number(const fs::path& file) {
 std::optional<double> quota_of_version_2(const fs::path& group) {
   std::istringstream in(contents(group / "cpu.max"));
   double quota = 0, period = 0;
-  if (!(in >> quota >> period) || quota <= 0 || period <= 0) return {};
+  if (!(in >> quota >> period) || quota <= 0 || period <= 0) { return {}; }
   return quota / period;
 }
 
@@ -46,7 +46,7 @@ std::optional<double> quota_of_version_2(const fs::path& group) {
 std::optional<double> quota_of_version_1(const fs::path& group) {
   const std::optional<double> quota = number(group / "cpu.cfs_quota_us");
   const std::optional<double> period = number(group / "cpu.cfs_period_us");
-  if (!quota || !period || *quota <= 0 || *period <= 0) return {};
+  if (!quota || !period || *quota <= 0 || *period <= 0) { return {}; }
   return *quota / *period;
 }
 
@@ -56,9 +56,10 @@ template <typename Quota>
 void take_least(std::optional<double>& least, const fs::path& mount, std::string_view path,
                 Quota&& quota) {
   for (fs::path group = fs::path(path).relative_path();; group = group.parent_path()) {
-    if (const std::optional<double> found = quota(mount / group))
+    if (const std::optional<double> found = quota(mount / group)) {
       least = std::min(found.value(), least.value_or(*found));
-    if (group.empty()) return;
+    }
+    if (group.empty()) { return; }
   }
 }
 
@@ -66,24 +67,26 @@ std::optional<int> affinity() {
   // Machines of more processors than cpu_set_t holds need a larger mask.
   for (int most = CPU_SETSIZE; most <= 1 << 20; most *= 4) {
     cpu_set_t* mask = CPU_ALLOC(std::size_t(most));
-    if (!mask) return {};
+    if (!mask) { return {}; }
     const std::size_t size = CPU_ALLOC_SIZE(std::size_t(most));
     const bool known = sched_getaffinity(0, size, mask) == 0;
     const int count = known ? CPU_COUNT_S(size, mask) : 0;
     CPU_FREE(mask);
-    if (known && count > 0) return count;
+    if (known && count > 0) { return count; }
   }
   return {};
 }
 
 int count_usable_threads() {
   int threads = affinity().value_or(int(std::thread::hardware_concurrency()));
-  if (const auto quota = cgroup_cpu_quota(contents("/proc/self/cgroup"), "/sys/fs/cgroup"))
+  if (const auto quota = cgroup_cpu_quota(contents("/proc/self/cgroup"), "/sys/fs/cgroup")) {
     threads = std::min(threads, int(std::ceil(std::min(*quota, 1e6))));
+  }
   for (const char* name : {"OMP_NUM_THREADS", "OMP_THREAD_LIMIT"}) {
     const char* words = std::getenv(name);
-    if (const auto wanted = first_thread_count(words ? words : ""))
+    if (const auto wanted = first_thread_count(words ? words : "")) {
       threads = std::min(threads, *wanted);
+    }
   }
   return std::max(1, threads);
 }
@@ -96,15 +99,17 @@ std::optional<double> cgroup_cpu_quota(std::string_view memberships, const fs::p
   for (std::string line; std::getline(lines, line);) {
     // "hierarchy:controllers:path"; version 2 has no controllers.
     const std::size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) continue;
+    if (first == std::string::npos || second == std::string::npos) { continue; }
     const std::string controllers = line.substr(first + 1, second - first - 1);
     const std::string path = line.substr(second + 1);
     if (controllers.empty()) {
-      for (const char* folder : {"", "unified"})
+      for (const char* folder : {"", "unified"}) {
         take_least(least, mount / folder, path, quota_of_version_2);
+      }
     } else if (("," + controllers + ",").find(",cpu,") != std::string::npos) {
-      for (const std::string& folder : {controllers, std::string("cpu")})
+      for (const std::string& folder : {controllers, std::string("cpu")}) {
         take_least(least, mount / folder, path, quota_of_version_1);
+      }
     }
   }
   return least;
@@ -115,7 +120,7 @@ std::optional<int> first_thread_count(std::string_view words) {
   int count = 0;
   const auto [end, error] = std::from_chars(words.data(), words.data() + words.size(), count);
   const bool ends = end == words.data() + words.size() || *end == ',' || *end == ' ';
-  if (error != std::errc() || !ends || count < 1) return {};
+  if (error != std::errc() || !ends || count < 1) { return {}; }
   return count;
 }
 
@@ -125,7 +130,7 @@ int usable_threads() {
 }
 
 void let_waiting_threads_sleep() {
-  if (!std::getenv("GOMP_SPINCOUNT")) setenv("OMP_WAIT_POLICY", "passive", 0);
+  if (!std::getenv("GOMP_SPINCOUNT")) { setenv("OMP_WAIT_POLICY", "passive", 0); }
 }
 
 void require_threads(int count) {

@@ -17,21 +17,21 @@ struct CodePoint {
 inline CodePoint decode_utf8(std::string_view text, std::size_t at) {
   const auto byte = [&](std::size_t i) { return static_cast<std::uint8_t>(text[at + i]); };
   const std::uint8_t lead = byte(0);
-  if (lead < 0x80) return {lead, 1};
+  if (lead < 0x80) { return {lead, 1}; }
   const std::size_t length = lead < 0xC2   ? 0
                              : lead < 0xE0 ? 2
                              : lead < 0xF0 ? 3
                              : lead < 0xF5 ? 4
                                            : 0;
-  if (length == 0 || text.size() - at < length) return {};
+  if (length == 0 || text.size() - at < length) { return {}; }
   char32_t value = lead & (0x7FU >> length);
   for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xC0) != 0x80) return {};
+    if ((byte(i) & 0xC0) != 0x80) { return {}; }
     value = value << 6 | (byte(i) & 0x3FU);
   }
   const bool overlong = (length == 3 && value < 0x800) || (length == 4 && value < 0x10000);
   const bool surrogate = value >= 0xD800 && value <= 0xDFFF;
-  if (overlong || surrogate || value > 0x10FFFF) return {};
+  if (overlong || surrogate || value > 0x10FFFF) { return {}; }
   return {value, length};
 }
 
@@ -40,7 +40,7 @@ inline std::size_t utf8_error(std::string_view text) {
   std::size_t at = 0;
   while (at < text.size()) {
     const std::size_t length = decode_utf8(text, at).length;
-    if (length == 0) break;
+    if (length == 0) { break; }
     at += length;
   }
   return at;

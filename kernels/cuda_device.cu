@@ -18,7 +18,7 @@ int cuda_device_count(int& count) {
 int cuda_describe(int device, DeviceFacts& facts) {
   cudaDeviceProp properties;
   const cudaError_t error = cudaGetDeviceProperties(&properties, device);
-  if (error != cudaSuccess) return int(error);
+  if (error != cudaSuccess) { return int(error); }
   std::snprintf(facts.name, sizeof facts.name, "%s", properties.name);
   facts.major = properties.major;
   facts.minor = properties.minor;

@@ -27,7 +27,7 @@ constexpr unsigned kAllLanes = 0xffffffffu;
 template <typename... Parameters, typename... Arguments>
 int launch(void (*kernel)(Parameters...), dim3 grid, std::size_t shared_bytes, CudaStream stream,
            const Arguments&... arguments) {
-  if (grid.x == 0 || grid.y == 0 || grid.z == 0) return 0;
+  if (grid.x == 0 || grid.y == 0 || grid.z == 0) { return 0; }
   cudaLaunchConfig_t config{};
   config.gridDim = grid;
   config.blockDim = dim3(kThreads);
@@ -43,8 +43,9 @@ inline dim3 blocks_for(std::int64_t items, std::int64_t per_block) {
 // Σ over the lanes of a warp, the same in every lane.
 template <typename T>
 __device__ T warp_sum(T value) {
-  for (int offset = kWarp / 2; offset > 0; offset /= 2)
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) {
     value += __shfl_xor_sync(kAllLanes, value, offset);
+  }
   return value;
 }
 
@@ -55,12 +56,12 @@ __device__ void block_sums(const float (&values)[N], float* scratch, double* tot
   const int lane = int(threadIdx.x) % kWarp, warp = int(threadIdx.x) / kWarp;
   for (int n = 0; n < N; ++n) {
     const float sum = warp_sum(values[n]);
-    if (lane == 0) scratch[warp * N + n] = sum;
+    if (lane == 0) { scratch[warp * N + n] = sum; }
   }
   __syncthreads();
   if (int(threadIdx.x) < N) {
     double sum = 0;
-    for (int w = 0; w < kWarps; ++w) sum += double(scratch[w * N + int(threadIdx.x)]);
+    for (int w = 0; w < kWarps; ++w) { sum += double(scratch[w * N + int(threadIdx.x)]); }
     total[threadIdx.x] = sum;
   }
   __syncthreads();
@@ -74,12 +75,12 @@ struct alignas(N * sizeof(T)) Pack {
 template <int N, typename T>
 __device__ void load_pack(const T* from, float (&to)[N]) {
   const Pack<N, T> pack = *reinterpret_cast<const Pack<N, T>*>(from);
-  for (int n = 0; n < N; ++n) to[n] = widen(pack.value[n]);
+  for (int n = 0; n < N; ++n) { to[n] = widen(pack.value[n]); }
 }
 template <int N, typename T>
 __device__ void store_pack(const float (&from)[N], T* to) {
   Pack<N, T> pack;
-  for (int n = 0; n < N; ++n) narrow(from[n], pack.value[n]);
+  for (int n = 0; n < N; ++n) { narrow(from[n], pack.value[n]); }
   *reinterpret_cast<Pack<N, T>*>(to) = pack;
 }
 

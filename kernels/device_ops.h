@@ -67,12 +67,14 @@ struct ProductView {
   std::int64_t partials = 0, partial_stride = 0;
 };
 KAPPASCOPE_HOST_DEVICE inline float product_value(const ProductView& view, std::int64_t at) {
-  if (view.partials == 0)
+  if (view.partials == 0) {
     return view.element == Element::float32 ? static_cast<const float*>(view.data)[at]
                                             : widen(static_cast<const BFloat16*>(view.data)[at]);
+  }
   float sum = 0;
-  for (std::int64_t part = 0; part < view.partials; ++part)
+  for (std::int64_t part = 0; part < view.partials; ++part) {
     sum += static_cast<const float*>(view.data)[part * view.partial_stride + at];
+  }
   return sum;
 }
 

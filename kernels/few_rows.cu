@@ -27,10 +27,11 @@ __device__ void load_weights(const T* weight, std::int64_t out, std::int64_t fir
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) {
     const std::int64_t i = first + step * kDepth + depth;
-    if (i < last && column < out)
+    if (i < last && column < out) {
       weights.row[step] = *reinterpret_cast<const Pack<Width, T>*>(weight + i * out + column);
-    else
+    } else {
       weights.row[step] = Pack<Width, T>{};
+    }
   }
 }
 
@@ -43,12 +44,12 @@ __device__ void add_unit(const float (*x)[kShareUnit], const UnitWeights<T, Widt
   for (int step = 0; step < kSteps; ++step) {
     float values[Width];
 #pragma unroll
-    for (int w = 0; w < Width; ++w) values[w] = widen(weights.row[step].value[w]);
+    for (int w = 0; w < Width; ++w) { values[w] = widen(weights.row[step].value[w]); }
 #pragma unroll
     for (int r = 0; r < Rows; ++r) {
       const float factor = x[r][step * kDepth + depth];
 #pragma unroll
-      for (int w = 0; w < Width; ++w) sums[r][w] += factor * values[w];
+      for (int w = 0; w < Width; ++w) { sums[r][w] += factor * values[w]; }
     }
   }
 }
@@ -63,18 +64,21 @@ __device__ void write_sums(const FewRowsArgs& args, float* y, std::int64_t colum
   const std::int64_t first_column = column - lane % kColumnLanes * Width;
 #pragma unroll
   for (int r = 0; r < kTileRows; ++r) {
-    if (r >= rows) break;  // the same for the whole block
+    if (r >= rows) {
+      break;  // the same for the whole block
+    }
 #pragma unroll
     for (int w = 0; w < Width; ++w) {
       float sum = sums[r][w];
-      for (int offset = kColumnLanes; offset < kWarp; offset *= 2)
+      for (int offset = kColumnLanes; offset < kWarp; offset *= 2) {
         sum += __shfl_xor_sync(kAllLanes, sum, offset);
-      if (lane < kColumnLanes) shared[warp][lane * Width + w] = sum;
+      }
+      if (lane < kColumnLanes) { shared[warp][lane * Width + w] = sum; }
     }
     __syncthreads();
     if (int(threadIdx.x) < kColumns && first_column + int(threadIdx.x) < args.out) {
       float sum = 0;
-      for (int part = 0; part < kWarps; ++part) sum += shared[part][threadIdx.x];
+      for (int part = 0; part < kWarps; ++part) { sum += shared[part][threadIdx.x]; }
       y[r * args.out + threadIdx.x] = sum;
     }
     __syncthreads();
@@ -89,7 +93,7 @@ __global__ void __launch_bounds__(kThreads, 2) few_rows_kernel(FewRowsArgs args)
   const int matrix = int(blockIdx.x / column_tiles);
   const std::int64_t tile = blockIdx.y, part = blockIdx.z;
   const std::int32_t expert = args.tile_expert[tile];
-  if (expert < 0) return;
+  if (expert < 0) { return; }
   const std::int64_t row = args.tile_row[tile];
   const int rows = args.tile_rows[tile];
   const int padded = rows <= 2 ? rows : kTileRows;
@@ -110,12 +114,13 @@ __global__ void __launch_bounds__(kThreads, 2) few_rows_kernel(FewRowsArgs args)
       x[r][threadIdx.x] = r < rows && i < end ? widen(from[r * args.in + i]) : 0.0f;
     }
     __syncthreads();
-    if (padded == 1)
+    if (padded == 1) {
       add_unit<1>(x, held, sums);
-    else if (padded == 2)
+    } else if (padded == 2) {
       add_unit<2>(x, held, sums);
-    else
+    } else {
       add_unit<kTileRows>(x, held, sums);
+    }
     __syncthreads();
   }
   float* y =

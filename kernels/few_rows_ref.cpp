@@ -17,9 +17,11 @@ void one_row(const FewRowsArgs& args, int matrix, std::int64_t e, std::int64_t r
   std::vector<double> sum(std::size_t(args.out), 0.0);
   const std::int64_t first = part * few_rows_share(args);
   const std::int64_t last = std::min(args.in, first + few_rows_share(args));
-  for (std::int64_t i = first; i < last; ++i)
-    for (std::int64_t o = 0; o < args.out; ++o)
-      sum[std::size_t(o)] += double(widen(x[i])) * widen(weight[i * args.out + o]);
+  for (std::int64_t i = first; i < last; ++i) {
+    for (std::int64_t o = 0; o < args.out; ++o) {
+      sum[o] += double(widen(x[i])) * widen(weight[i * args.out + o]);
+    }
+  }
   float* y = args.y[matrix] + (part * args.rows + row) * args.out;
   std::copy(sum.begin(), sum.end(), y);
 }
@@ -27,16 +29,20 @@ void one_row(const FewRowsArgs& args, int matrix, std::int64_t e, std::int64_t r
 }  // namespace
 
 void few_rows_ref(const FewRowsArgs& args) {
-  for (int matrix = 0; matrix < args.matrices; ++matrix)
-    for (std::int64_t tile = 0; tile < args.rows && args.tile_expert[tile] >= 0; ++tile)
-      for (std::int32_t r = 0; r < args.tile_rows[tile]; ++r)
+  for (int matrix = 0; matrix < args.matrices; ++matrix) {
+    for (std::int64_t tile = 0; tile < args.rows && args.tile_expert[tile] >= 0; ++tile) {
+      for (std::int32_t r = 0; r < args.tile_rows[tile]; ++r) {
         for (std::int64_t part = 0; part < args.partials; ++part) {
           const std::int64_t e = args.tile_expert[tile], row = args.tile_row[tile] + r;
-          if (args.element == Element::float32)
+          if (args.element == Element::float32) {
             one_row<float>(args, matrix, e, row, part);
-          else
+          } else {
             one_row<BFloat16>(args, matrix, e, row, part);
+          }
         }
+      }
+    }
+  }
 }
 
 std::int64_t few_rows_partials(const FewRowsArgs& args, int multiprocessors) {

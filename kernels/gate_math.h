@@ -60,7 +60,7 @@ KAPPASCOPE_HOST_DEVICE inline int gate_pre_bin(float z) {
 // d / silu(z), the denominator pushed away from 0 to ±1e-6 (≥ 0: to +).
 KAPPASCOPE_HOST_DEVICE inline float relative_effect(float d, float silu) {
   float denominator = silu;
-  if (fabsf(silu) < 1e-6f) denominator = silu >= 0 ? 1e-6f : -1e-6f;
+  if (fabsf(silu) < 1e-6f) { denominator = silu >= 0 ? 1e-6f : -1e-6f; }
   return d / denominator;
 }
 
@@ -90,7 +90,7 @@ KAPPASCOPE_HOST_DEVICE inline void add_gate(float* sums, float z, float kappa, f
                                             float threshold) {
   const float magnitude = fabsf(a), kz = kappa * z;
   sums[kSumAbs] += magnitude;
-  if (magnitude > 0) sums[kSumAbsLog] += magnitude * fast_log(magnitude);
+  if (magnitude > 0) { sums[kSumAbsLog] += magnitude * fast_log(magnitude); }
   sums[kActive] += magnitude > threshold ? 1.0f : 0.0f;
   sums[kSharpness] += kz * kz;
   sums[kLinear] += fabsf(kz) < 1 ? 1.0f : 0.0f;
@@ -98,7 +98,7 @@ KAPPASCOPE_HOST_DEVICE inline void add_gate(float* sums, float z, float kappa, f
 }
 KAPPASCOPE_HOST_DEVICE inline void add_gate_effect(float* sums, float z, float a) {
   const float silu = z * fast_sigmoid(z), d = a - silu;
-  if (d != d) return;
+  if (d != d) { return; }
   const float relative = relative_effect(d, silu);
   sums[kEffect] += d;
   sums[kEffectAbs] += fabsf(d);
@@ -117,12 +117,12 @@ KAPPASCOPE_HOST_DEVICE inline GateStats gate_stats_of(const double* sums, double
                                                       double gates, bool identity_gate) {
   const double safe_sum = sums[kSumAbs] > 1e-8 ? sums[kSumAbs] : 1e-8;
   GateStats stats{NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-  if (sums[kSumAbs] != sums[kSumAbs]) return stats;
+  if (sums[kSumAbs] != sums[kSumAbs]) { return stats; }
   stats.mean_abs = float(sums[kSumAbs] / gates);
   stats.active_fraction = float(sums[kActive] / gates);
   stats.top_share = float(top_sum / safe_sum);
   stats.entropy = float(log(safe_sum) - sums[kSumAbsLog] / safe_sum);
-  if (identity_gate) return stats;
+  if (identity_gate) { return stats; }
   stats.kz_rms = float(sqrt(sums[kSharpness] / gates));
   stats.linear_fraction = float(sums[kLinear] / gates);
   stats.saturated_fraction = float(sums[kSaturated] / gates);

@@ -43,7 +43,7 @@ __global__ void group_kernel(GroupArgs args) {
     tiles += tiles_of(rows_of(args, e));
   }
   std::int32_t row = sum_before(rows, shared), tile = sum_before(tiles, shared);
-  if (threadIdx.x == 0) args.row_start[0] = 0;
+  if (threadIdx.x == 0) { args.row_start[0] = 0; }
   for (std::int64_t e = first; e < last; ++e) {
     const std::int32_t end = row + rows_of(args, e);
     args.row_start[e + 1] = end;
@@ -54,17 +54,18 @@ __global__ void group_kernel(GroupArgs args) {
     }
     row = end;
   }
-  if (!args.tile_expert) return;
-  if (int(threadIdx.x) == kThreads - 1) all_tiles = tile;
+  if (!args.tile_expert) { return; }
+  if (int(threadIdx.x) == kThreads - 1) { all_tiles = tile; }
   __syncthreads();
-  for (std::int64_t at = all_tiles + threadIdx.x; at < args.tokens * args.slots; at += kThreads)
+  for (std::int64_t at = all_tiles + threadIdx.x; at < args.tokens * args.slots; at += kThreads) {
     args.tile_expert[at] = -1;
+  }
 }
 
 // A thread a cell.
 __global__ void cell_row_kernel(GroupArgs args) {
   const std::int64_t cell = std::int64_t(blockIdx.x) * kThreads + threadIdx.x;
-  if (cell >= args.tokens * args.slots) return;
+  if (cell >= args.tokens * args.slots) { return; }
   args.cell_row[cell] = args.expert_kept[cell]
                             ? args.row_start[args.expert_index[cell]] + args.queue_position[cell]
                             : -1;

@@ -22,7 +22,7 @@ std::int64_t tile_up(const GroupArgs& args, std::int64_t e, std::int32_t first, 
 
 template <typename T>
 void copy_row(const float* from, std::int64_t width, T* to) {
-  for (std::int64_t h = 0; h < width; ++h) narrow(from[h], to[h]);
+  for (std::int64_t h = 0; h < width; ++h) { narrow(from[h], to[h]); }
 }
 
 }  // namespace
@@ -35,25 +35,29 @@ void group_ref(const GroupArgs& args) {
     const std::int64_t assigned = args.assigned[e];
     const std::int64_t rows = args.capacity < 0 ? assigned : std::min(assigned, args.capacity);
     args.row_start[e + 1] = args.row_start[e] + std::int32_t(rows);
-    if (args.tile_expert) tile = tile_up(args, e, args.row_start[e], args.row_start[e + 1], tile);
+    if (args.tile_expert) {
+      tile = tile_up(args, e, args.row_start[e], args.row_start[e + 1], tile);
+    }
   }
-  if (args.tile_expert) std::fill(args.tile_expert + tile, args.tile_expert + cells, -1);
-  for (std::int64_t cell = 0; cell < cells; ++cell)
+  if (args.tile_expert) { std::fill(args.tile_expert + tile, args.tile_expert + cells, -1); }
+  for (std::int64_t cell = 0; cell < cells; ++cell) {
     args.cell_row[cell] = args.expert_kept[cell]
                               ? args.row_start[args.expert_index[cell]] + args.queue_position[cell]
                               : -1;
+  }
 }
 
 void dispatch_ref(const DispatchArgs& args) {
   for (std::int64_t cell = 0; cell < args.tokens * args.slots; ++cell) {
     const std::int64_t row = args.cell_row[cell];
-    if (row < args.first_row || row >= args.last_row) continue;
+    if (row < args.first_row || row >= args.last_row) { continue; }
     const float* from = args.x + cell / args.slots * args.width;
     const std::int64_t at = (row - args.first_row) * args.width;
-    if (args.element == Element::float32)
+    if (args.element == Element::float32) {
       copy_row(from, args.width, static_cast<float*>(args.rows) + at);
-    else
+    } else {
       copy_row(from, args.width, static_cast<BFloat16*>(args.rows) + at);
+    }
   }
 }
 
@@ -63,7 +67,7 @@ void combine_ref(const CombineArgs& args) {
       float sum = 0;
       for (std::int64_t cell = t * args.slots; cell < (t + 1) * args.slots; ++cell) {
         const std::int64_t row = args.cell_row[cell];
-        if (row >= 0) sum += args.weight[cell] * product_value(args.y, row * args.width + h);
+        if (row >= 0) { sum += args.weight[cell] * product_value(args.y, row * args.width + h); }
       }
       args.output[t * args.width + h] = sum;
     }

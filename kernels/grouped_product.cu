@@ -34,7 +34,7 @@ Problems problems_of(const GroupedProductArgs& args) {
   const std::int64_t bytes = element_bytes(args.element);
   for (std::int64_t e = 0; e < args.experts; ++e) {
     const std::int64_t first = args.row_start[e], rows = args.row_start[e + 1] - first;
-    if (rows <= 0) continue;
+    if (rows <= 0) { continue; }
     problems.columns.push_back(int(args.out));
     problems.rows.push_back(int(rows));
     problems.depth.push_back(int(args.in));
@@ -59,7 +59,7 @@ int upload(const Problems& problems, void** pointers, cudaStream_t stream) {
   for (std::size_t i = 0; i < 3; ++i) {
     const cudaError_t error =
         cudaMemcpyAsync(pointers + i * count, sources[i], bytes, cudaMemcpyHostToDevice, stream);
-    if (error != cudaSuccess) return int(error);
+    if (error != cudaSuccess) { return int(error); }
   }
   return 0;
 }
@@ -74,7 +74,7 @@ void destroy_products(ProductLibrary library) {
 }
 
 const char* product_error_text(int error) {
-  if (error < kProductError) return cuda_error_text(error);
+  if (error < kProductError) { return cuda_error_text(error); }
   return cublasGetStatusString(cublasStatus_t(error - kProductError));
 }
 
@@ -82,11 +82,11 @@ int grouped_product_cuda(const GroupedProductArgs& args, ProductLibrary library,
                          CudaStream stream) {
   const auto handle = reinterpret_cast<cublasHandle_t>(library);
   const Problems of = problems_of(args);
-  if (of.rows.empty()) return 0;
+  if (of.rows.empty()) { return 0; }
   const std::size_t count = of.rows.size();
   int error = product_error(cublasSetStream(handle, stream));
-  if (!error) error = upload(of, args.pointers, stream);
-  if (error) return error;
+  if (!error) { error = upload(of, args.pointers, stream); }
+  if (error) { return error; }
   const cudaDataType_t type = args.element == Element::float32 ? CUDA_R_32F : CUDA_R_16BF;
   const void* const* weight = args.pointers;
   const void* const* x = args.pointers + count;

@@ -31,13 +31,13 @@ void run_row(const GroupedSwigluArgs& args, std::int64_t cell, std::int64_t row,
   one.up = buffers.up.data();
   one.score = &score;
   one.kappa = args.kappa;
-  if (one.kappa.bias) one.kappa.bias += e * args.kappa.expert_stride;
-  if (one.kappa.scale) one.kappa.scale += e * args.kappa.expert_stride;
+  if (one.kappa.bias) { one.kappa.bias += e * args.kappa.expert_stride; }
+  if (one.kappa.scale) { one.kappa.scale += e * args.kappa.expert_stride; }
   one.identity_gate = args.identity_gate;
   one.hidden = buffers.hidden.data();
   one.active_threshold = args.active_threshold;
   one.top_gates = args.top_gates;
-  if (args.row_effect) args.row_effect[row] = {};
+  if (args.row_effect) { args.row_effect[row] = {}; }
   if (args.stats && cell >= args.first_cell) {
     one.stats = args.stats + (cell - args.first_cell);
     one.kappa_hist = args.kappa_hist ? args.kappa_hist + e * kKappaBins : nullptr;
@@ -51,10 +51,11 @@ void run_row(const GroupedSwigluArgs& args, std::int64_t cell, std::int64_t row,
   }
   kappa_swiglu_ref(one);
   for (std::int64_t i = 0; i < gates; ++i) {
-    if (args.element == Element::float32)
+    if (args.element == Element::float32) {
       static_cast<float*>(args.hidden)[at + i] = buffers.hidden[i];
-    else
+    } else {
       narrow(buffers.hidden[i], static_cast<BFloat16*>(args.hidden)[at + i]);
+    }
   }
 }
 
@@ -67,8 +68,9 @@ void grouped_swiglu_ref(const GroupedSwigluArgs& args) {
   for (std::int64_t cell = 0; cell < args.tokens * args.slots; ++cell) {
     const std::int64_t row = args.cell_row ? args.cell_row[cell] : cell;
     if (row < 0) {
-      if (args.stats && cell >= args.first_cell)
+      if (args.stats && cell >= args.first_cell) {
         args.stats[cell - args.first_cell] = {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN};
+      }
     } else if (row >= args.first_row && row < args.last_row) {
       run_row(args, cell, row, args.expert_index ? args.expert_index[cell] : 0, buffers);
     }
@@ -78,8 +80,9 @@ void grouped_swiglu_ref(const GroupedSwigluArgs& args) {
 void sum_effects_ref(const EffectArgs& args) {
   for (std::int64_t e = 0; e < args.experts; ++e) {
     EffectSums total;
-    for (std::int32_t row = args.row_start[e]; row < args.row_start[e + 1]; ++row)
+    for (std::int32_t row = args.row_start[e]; row < args.row_start[e + 1]; ++row) {
       add_effects(total, args.row_effect[row]);
+    }
     args.effect[e] = total;
   }
 }

@@ -20,7 +20,7 @@ KAPPASCOPE_HOST_DEVICE inline float kappa_value(float log_bound, float argument)
 
 // 1 / (1 + e^−x), without overflow on either side.
 KAPPASCOPE_HOST_DEVICE inline float sigmoid(float x) {
-  if (x >= 0) return 1 / (1 + std::exp(-x));
+  if (x >= 0) { return 1 / (1 + std::exp(-x)); }
   const float e = std::exp(x);
   return e / (1 + e);
 }

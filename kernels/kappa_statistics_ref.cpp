@@ -18,7 +18,7 @@ float quantile(float* values, std::int64_t size, double q) {
   const auto below = std::int64_t(position);
   std::nth_element(values, values + below, values + size);
   const double low = values[below];
-  if (below + 1 == size) return float(low);
+  if (below + 1 == size) { return float(low); }
   const double high = *std::min_element(values + below + 1, values + size);
   return float(low + (high - low) * (position - double(below)));
 }
@@ -28,7 +28,7 @@ float quantile(float* values, std::int64_t size, double q) {
 void kappa_statistics_ref(const KappaStatisticsArgs& args) {
   const KappaView& view = args.kappa;
   *args.result = {1, 1, 1, 1, 1};
-  if (!view.bias) return;
+  if (!view.bias) { return; }
   const std::int64_t gates = view.gate_stride == 0 ? 1 : args.gates;
   std::vector<float> storage(static_cast<std::size_t>(gates));
   float* values = storage.data();
@@ -41,7 +41,7 @@ void kappa_statistics_ref(const KappaStatisticsArgs& args) {
     sum += values[i];
   }
   *args.result = {kNaN, kNaN, kNaN, kNaN, kNaN};
-  if (std::isnan(sum)) return;
+  if (std::isnan(sum)) { return; }
   const auto [minimum, maximum] = std::minmax_element(values, values + gates);
   args.result->mean = float(sum / double(gates));
   args.result->minimum = *minimum;

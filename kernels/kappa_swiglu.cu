@@ -24,12 +24,12 @@ struct RowView {
 // z or up of `Width` gates from `at` on, partial products added.
 template <typename T, int Width>
 __device__ void load_product(const ProductView& view, std::int64_t at, float (&to)[Width]) {
-  if (view.partials == 0) return load_pack<Width>(static_cast<const T*>(view.data) + at, to);
-  for (int w = 0; w < Width; ++w) to[w] = 0;
+  if (view.partials == 0) { return load_pack<Width>(static_cast<const T*>(view.data) + at, to); }
+  for (int w = 0; w < Width; ++w) { to[w] = 0; }
   for (std::int64_t part = 0; part < view.partials; ++part) {
     float one[Width];
     load_pack<Width>(static_cast<const float*>(view.data) + part * view.partial_stride + at, one);
-    for (int w = 0; w < Width; ++w) to[w] += one[w];
+    for (int w = 0; w < Width; ++w) { to[w] += one[w]; }
   }
 }
 
@@ -40,12 +40,12 @@ __device__ void load_tanh(const KappaView& view, const RowView& row, std::int64_
   float bias[Width] = {}, scale[Width] = {};
   if (view.bias && view.gate_stride == 1) {
     load_pack<Width>(row.bias + i, bias);
-    if (row.scale) load_pack<Width>(row.scale + i, scale);
+    if (row.scale) { load_pack<Width>(row.scale + i, scale); }
   }
   for (int w = 0; w < Width; ++w) {
     if (view.bias && view.gate_stride != 1) {
       bias[w] = row.bias[(i + w) * view.gate_stride];
-      if (row.scale) scale[w] = row.scale[(i + w) * view.gate_stride];
+      if (row.scale) { scale[w] = row.scale[(i + w) * view.gate_stride]; }
     }
     const float u = row.scale ? scale[w] * row.score + bias[w] : row.score * bias[w];
     tanh_u[w] = view.bias ? fast_tanh(u) : 0;
@@ -74,10 +74,11 @@ __device__ void run_gates(const GroupedSwigluArgs& args, const RowView& row, flo
       a[w] = args.identity_gate ? z[w] : z[w] * fast_sigmoid(kappa[w] * z[w]);
       hidden[w] = a[w] * up[w];
     }
-    if (args.element == Element::float32)
+    if (args.element == Element::float32) {
       store_pack<Width>(hidden, static_cast<float*>(args.hidden) + row.at + i);
-    else
+    } else {
       store_pack<Width>(hidden, static_cast<BFloat16*>(args.hidden) + row.at + i);
+    }
     if (args.kappa_out) {
       store_pack<Width>(kappa, args.kappa_out + row.at + i);
       store_pack<Width>(z, args.gate_pre_out + row.at + i);
@@ -87,9 +88,9 @@ __device__ void run_gates(const GroupedSwigluArgs& args, const RowView& row, flo
       for (int w = 0; w < Width; ++w) {
         magnitude[i + w] = fabsf(a[w]);
         add_gate(sums, z[w], kappa[w], a[w], args.active_threshold);
-        if (!args.identity_gate) add_gate_effect(sums, z[w], a[w]);
-        if (tanh_u[w] == tanh_u[w]) atomicAdd(&memory->kappa_hist[kappa_bin(tanh_u[w])], 1);
-        if (z[w] == z[w]) atomicAdd(&memory->gate_pre_hist[gate_pre_bin(z[w])], 1);
+        if (!args.identity_gate) { add_gate_effect(sums, z[w], a[w]); }
+        if (tanh_u[w] == tanh_u[w]) { atomicAdd(&memory->kappa_hist[kappa_bin(tanh_u[w])], 1); }
+        if (z[w] == z[w]) { atomicAdd(&memory->gate_pre_hist[gate_pre_bin(z[w])], 1); }
       }
     }
   }
@@ -97,14 +98,14 @@ __device__ void run_gates(const GroupedSwigluArgs& args, const RowView& row, flo
 
 __device__ void clear_histograms(RecordMemory& memory) {
   for (int bin = int(threadIdx.x); bin < kGatePreBins; bin += kThreads) {
-    if (bin < kKappaBins) memory.kappa_hist[bin] = 0;
+    if (bin < kKappaBins) { memory.kappa_hist[bin] = 0; }
     memory.gate_pre_hist[bin] = 0;
   }
   __syncthreads();
 }
 
 __device__ void add_count(std::int64_t* to, int count) {
-  if (count) atomicAdd(reinterpret_cast<unsigned long long*>(to), (unsigned long long)count);
+  if (count) { atomicAdd(reinterpret_cast<unsigned long long*>(to), (unsigned long long)count); }
 }
 
 __device__ void write_record(const GroupedSwigluArgs& args, const RowView& row,
@@ -116,13 +117,15 @@ __device__ void write_record(const GroupedSwigluArgs& args, const RowView& row,
   if (threadIdx.x == 0) {
     args.stats[row.cell - args.first_cell] =
         gate_stats_of(memory.total, top_sum, double(args.gates), args.identity_gate);
-    if (args.row_effect) args.row_effect[row_number] = effect_of(memory.total);
+    if (args.row_effect) { args.row_effect[row_number] = effect_of(memory.total); }
   }
   for (int bin = int(threadIdx.x); bin < kGatePreBins; bin += kThreads) {
-    if (args.kappa_hist && bin < kKappaBins)
+    if (args.kappa_hist && bin < kKappaBins) {
       add_count(args.kappa_hist + row.expert * kKappaBins + bin, memory.kappa_hist[bin]);
-    if (args.gate_pre_hist)
+    }
+    if (args.gate_pre_hist) {
       add_count(args.gate_pre_hist + row.expert * kGatePreBins + bin, memory.gate_pre_hist[bin]);
+    }
   }
 }
 
@@ -132,14 +135,15 @@ __global__ void swiglu_kernel(GroupedSwigluArgs args) {
   const std::int64_t cell = blockIdx.x;
   const std::int64_t row_number = args.cell_row ? args.cell_row[cell] : cell;
   const bool told = Record && cell >= args.first_cell;
-  if (row_number < 0 && told && threadIdx.x == 0)
+  if (row_number < 0 && told && threadIdx.x == 0) {
     args.stats[cell - args.first_cell] = {NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-  if (row_number < args.first_row || row_number >= args.last_row) return;
+  }
+  if (row_number < args.first_row || row_number >= args.last_row) { return; }
   const std::int64_t e = args.expert_index ? args.expert_index[cell] : 0;
   RowView row{cell, (row_number - args.first_row) * args.gates, e, 0, nullptr, nullptr};
   row.score = args.score ? args.score[cell] : args.score_constant;
-  if (args.kappa.bias) row.bias = args.kappa.bias + e * args.kappa.expert_stride;
-  if (args.kappa.scale) row.scale = args.kappa.scale + e * args.kappa.expert_stride;
+  if (args.kappa.bias) { row.bias = args.kappa.bias + e * args.kappa.expert_stride; }
+  if (args.kappa.scale) { row.scale = args.kappa.scale + e * args.kappa.expert_stride; }
   float sums[kGateSums] = {};
   if constexpr (Record) {
     KAPPASCOPE_DYNAMIC_SHARED(float, magnitude);  // [I] |a|
@@ -150,7 +154,7 @@ __global__ void swiglu_kernel(GroupedSwigluArgs args) {
       write_record(args, row, magnitude, sums, row_number, memory);
       return;
     }
-    if (args.row_effect && threadIdx.x == 0) args.row_effect[row_number] = EffectSums{};
+    if (args.row_effect && threadIdx.x == 0) { args.row_effect[row_number] = EffectSums{}; }
   }
   run_gates<T, Width, false>(args, row, nullptr, sums, nullptr);
 }
@@ -159,18 +163,19 @@ using Kernel = void (*)(GroupedSwigluArgs);
 
 template <typename T>
 Kernel pick_kernel(bool packs, bool record) {
-  if (packs) return record ? swiglu_kernel<T, kPack, true> : swiglu_kernel<T, kPack, false>;
+  if (packs) { return record ? swiglu_kernel<T, kPack, true> : swiglu_kernel<T, kPack, false>; }
   return record ? swiglu_kernel<T, 1, true> : swiglu_kernel<T, 1, false>;
 }
 
 // A thread an expert; one order, so that the same rows give the same bits.
 __global__ void effect_kernel(EffectArgs args) {
   const std::int64_t e = std::int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
-  if (e >= args.experts) return;
+  if (e >= args.experts) { return; }
   const int lane = int(threadIdx.x) % kWarp;
   EffectSums total;
-  for (std::int32_t row = args.row_start[e] + lane; row < args.row_start[e + 1]; row += kWarp)
+  for (std::int32_t row = args.row_start[e] + lane; row < args.row_start[e + 1]; row += kWarp) {
     add_effects(total, args.row_effect[row]);
+  }
   for (int offset = kWarp / 2; offset > 0; offset /= 2) {
     EffectSums other;
     other.sum = __shfl_xor_sync(kAllLanes, total.sum, offset);
@@ -184,14 +189,14 @@ __global__ void effect_kernel(EffectArgs args) {
     other.count = __shfl_xor_sync(kAllLanes, (long long)total.count, offset);
     add_effects(total, other);
   }
-  if (lane == 0) args.effect[e] = total;
+  if (lane == 0) { args.effect[e] = total; }
 }
 
 }  // namespace
 
 int grouped_swiglu_cuda(const GroupedSwigluArgs& args, CudaStream stream) {
   const bool record = args.stats != nullptr;
-  if (record && args.gates > kMostRecordedGates) return int(cudaErrorInvalidValue);
+  if (record && args.gates > kMostRecordedGates) { return int(cudaErrorInvalidValue); }
   const bool packs = args.gates % kPack == 0;
   const Kernel kernel = args.gate_pre.element == Element::float32 || args.gate_pre.partials > 0
                             ? pick_kernel<float>(packs, record)
@@ -201,7 +206,7 @@ int grouped_swiglu_cuda(const GroupedSwigluArgs& args, CudaStream stream) {
     const int most = int(kMostRecordedGates * sizeof(float));
     const cudaError_t error =
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most);
-    if (error != cudaSuccess) return int(error);
+    if (error != cudaSuccess) { return int(error); }
   }
   return launch(kernel, blocks_for(args.tokens * args.slots, 1), shared, stream, args);
 }

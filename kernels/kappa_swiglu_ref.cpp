@@ -32,10 +32,10 @@ struct Row {
 
 void fill_kappa(const KappaSwigluArgs& args, std::int64_t r, Row& row) {
   const KappaView& view = args.kappa;
-  if (!view.bias) return;
+  if (!view.bias) { return; }
   const float s = args.score[r];
   // Without α a row's κ depends on s alone: the same score, the same κ.
-  if (r > 0 && !view.scale && s == args.score[r - 1]) return;
+  if (r > 0 && !view.scale && s == args.score[r - 1]) { return; }
   for (std::int64_t i = 0; i < args.gates; ++i) {
     const float b = view.bias[i * view.gate_stride];
     row.tanh_u[i] = std::tanh(view.scale ? view.scale[i * view.gate_stride] * s + b : s * b);
@@ -55,7 +55,7 @@ GateStats describe_gates(const KappaSwigluArgs& args, const float* z, Row& row) 
   for (std::int64_t i = 0; i < gates; ++i) {
     const float magnitude = row.magnitude[i] = std::fabs(row.gate_act[i]);
     sum += magnitude;
-    if (magnitude > 0) x_log_x += magnitude * std::log(magnitude);
+    if (magnitude > 0) { x_log_x += magnitude * std::log(magnitude); }
     active += magnitude > args.active_threshold;
     const float kz = row.kappa[i] * z[i];
     sharpness += double(kz) * kz;
@@ -63,12 +63,12 @@ GateStats describe_gates(const KappaSwigluArgs& args, const float* z, Row& row) 
     saturated += std::fabs(kz) > 4;
   }
   const double n = double(gates), safe_sum = std::max(sum, 1e-8);
-  if (std::isnan(sum)) return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN};
+  if (std::isnan(sum)) { return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN}; }
   const auto top = std::min(args.top_gates, gates);
   std::nth_element(row.magnitude.begin(), row.magnitude.begin() + (top - 1), row.magnitude.end(),
                    std::greater<>());
   double top_sum = 0;
-  for (std::int64_t i = 0; i < top; ++i) top_sum += row.magnitude[i];
+  for (std::int64_t i = 0; i < top; ++i) { top_sum += row.magnitude[i]; }
   GateStats stats{};
   stats.mean_abs = float(sum / n);
   stats.active_fraction = float(double(active) / n);
@@ -83,9 +83,10 @@ GateStats describe_gates(const KappaSwigluArgs& args, const float* z, Row& row) 
 
 void count_bins(const KappaSwigluArgs& args, const float* z, const Row& row) {
   for (std::int64_t i = 0; i < args.gates; ++i) {
-    if (args.kappa_hist && !std::isnan(row.tanh_u[i]))
+    if (args.kappa_hist && !std::isnan(row.tanh_u[i])) {
       ++args.kappa_hist[bin_of(row.tanh_u[i], -1, 1, kKappaBins)];
-    if (!args.gate_pre_hist || std::isnan(z[i])) continue;
+    }
+    if (!args.gate_pre_hist || std::isnan(z[i])) { continue; }
     const int bin = z[i] < -8  ? 0
                     : z[i] > 8 ? kGatePreBins - 1
                                : 1 + bin_of(z[i], -8, 8, kGatePreBins - 2);
@@ -99,9 +100,9 @@ void add_effect(const KappaSwigluArgs& args, const float* z, const Row& row) {
   for (std::int64_t i = 0; i < args.gates; ++i) {
     const float silu = silu_kappa(z[i], 1);
     const float d = row.gate_act[i] - silu;
-    if (std::isnan(d)) continue;
+    if (std::isnan(d)) { continue; }
     float denominator = silu;
-    if (std::fabs(silu) < 1e-6f) denominator = silu >= 0 ? 1e-6f : -1e-6f;
+    if (std::fabs(silu) < 1e-6f) { denominator = silu >= 0 ? 1e-6f : -1e-6f; }
     const double relative = double(d) / denominator;
     total.sum += d;
     total.sum_abs += std::fabs(d);
@@ -124,22 +125,26 @@ void kappa_swiglu_ref(const KappaSwigluArgs& args) {
     const float* up = args.up + r * args.gates;
     float* hidden = args.hidden + r * args.gates;
     fill_kappa(args, r, row);
-    for (std::int64_t i = 0; i < args.gates; ++i)
+    for (std::int64_t i = 0; i < args.gates; ++i) {
       row.gate_act[i] = args.identity_gate ? z[i] : silu_kappa(z[i], row.kappa[i]);
-    for (std::int64_t i = 0; i < args.gates; ++i) hidden[i] = row.gate_act[i] * up[i];
-    if (r < args.first_recorded) continue;
+    }
+    for (std::int64_t i = 0; i < args.gates; ++i) { hidden[i] = row.gate_act[i] * up[i]; }
+    if (r < args.first_recorded) { continue; }
     const std::int64_t to = args.out_row ? args.out_row[r] : r;
-    if (args.kappa_out)
+    if (args.kappa_out) {
       std::copy(row.kappa.begin(), row.kappa.end(), args.kappa_out + to * args.gates);
-    if (args.gate_pre_out) std::copy_n(z, args.gates, args.gate_pre_out + to * args.gates);
-    if (args.gate_act_out)
+    }
+    if (args.gate_pre_out) { std::copy_n(z, args.gates, args.gate_pre_out + to * args.gates); }
+    if (args.gate_act_out) {
       std::copy(row.gate_act.begin(), row.gate_act.end(), args.gate_act_out + to * args.gates);
-    if (args.stats) args.stats[to] = describe_gates(args, z, row);
-    if (args.kappa_stats)
+    }
+    if (args.stats) { args.stats[to] = describe_gates(args, z, row); }
+    if (args.kappa_stats) {
       kappa_statistics_ref(
           {args.gates, args.kappa, args.score ? args.score[r] : 1, &args.kappa_stats[to]});
-    if (args.kappa_hist || args.gate_pre_hist) count_bins(args, z, row);
-    if (args.effect && !args.identity_gate) add_effect(args, z, row);
+    }
+    if (args.kappa_hist || args.gate_pre_hist) { count_bins(args, z, row); }
+    if (args.effect && !args.identity_gate) { add_effect(args, z, row); }
   }
 }
 

@@ -19,10 +19,10 @@ struct TopList {
 
 // Keeps the list ordered, best first; NaN is never in it.
 __device__ void keep(TopList& list, Candidate next) {
-  if (next.score != next.score || !chosen_before(next, list.best[kTopTokens - 1])) return;
+  if (next.score != next.score || !chosen_before(next, list.best[kTopTokens - 1])) { return; }
 #pragma unroll
   for (int k = 0; k < kTopTokens; ++k) {
-    if (!chosen_before(next, list.best[k])) continue;
+    if (!chosen_before(next, list.best[k])) { continue; }
     const Candidate moved = list.best[k];
     list.best[k] = next;
     next = moved;
@@ -31,7 +31,7 @@ __device__ void keep(TopList& list, Candidate next) {
 
 __device__ void drop_head(TopList& list) {
 #pragma unroll
-  for (int k = 0; k + 1 < kTopTokens; ++k) list.best[k] = list.best[k + 1];
+  for (int k = 0; k + 1 < kTopTokens; ++k) { list.best[k] = list.best[k + 1]; }
   list.best[kTopTokens - 1] = kNone;
 }
 
@@ -47,14 +47,15 @@ struct RowMemory {
 };
 
 __device__ Candidate block_best(Candidate mine, RowMemory& memory) {
-  for (int offset = kWarp / 2; offset > 0; offset /= 2)
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) {
     mine = better(mine, {__shfl_xor_sync(kAllLanes, mine.score, offset),
                          __shfl_xor_sync(kAllLanes, mine.expert, offset)});
+  }
   __syncthreads();
-  if (int(threadIdx.x) % kWarp == 0) memory.heads[threadIdx.x / kWarp] = mine;
+  if (int(threadIdx.x) % kWarp == 0) { memory.heads[threadIdx.x / kWarp] = mine; }
   __syncthreads();
   Candidate best = memory.heads[0];
-  for (int warp = 1; warp < kWarps; ++warp) best = better(best, memory.heads[warp]);
+  for (int warp = 1; warp < kWarps; ++warp) { best = better(best, memory.heads[warp]); }
   return best;
 }
 
@@ -62,20 +63,24 @@ __device__ Candidate block_best(Candidate mine, RowMemory& memory) {
 __device__ double log_sum_exp(const float* logits, std::int64_t vocab, RowMemory& memory) {
   const int warp = int(threadIdx.x) / kWarp;
   float highest = -INFINITY;
-  for (std::int64_t v = threadIdx.x; v < vocab; v += kThreads) highest = fmaxf(highest, logits[v]);
-  for (int offset = kWarp / 2; offset > 0; offset /= 2)
+  for (std::int64_t v = threadIdx.x; v < vocab; v += kThreads) {
+    highest = fmaxf(highest, logits[v]);
+  }
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) {
     highest = fmaxf(highest, __shfl_xor_sync(kAllLanes, highest, offset));
-  if (int(threadIdx.x) % kWarp == 0) memory.highest[warp] = highest;
+  }
+  if (int(threadIdx.x) % kWarp == 0) { memory.highest[warp] = highest; }
   __syncthreads();
-  for (int other = 0; other < kWarps; ++other) highest = fmaxf(highest, memory.highest[other]);
+  for (int other = 0; other < kWarps; ++other) { highest = fmaxf(highest, memory.highest[other]); }
   double sum = 0;
-  for (std::int64_t v = threadIdx.x; v < vocab; v += kThreads)
+  for (std::int64_t v = threadIdx.x; v < vocab; v += kThreads) {
     sum += double(expf(logits[v] - highest));
+  }
   sum = warp_sum(sum);
-  if (int(threadIdx.x) % kWarp == 0) memory.sums[warp] = sum;
+  if (int(threadIdx.x) % kWarp == 0) { memory.sums[warp] = sum; }
   __syncthreads();
   sum = 0;
-  for (int other = 0; other < kWarps; ++other) sum += memory.sums[other];
+  for (int other = 0; other < kWarps; ++other) { sum += memory.sums[other]; }
   return double(highest) + log(sum);
 }
 
@@ -84,13 +89,14 @@ __device__ int rank_of(const float* logits, std::int64_t vocab, std::int32_t tar
                        RowMemory& memory) {
   int rank = 0;
   const float own = logits[target];
-  for (std::int64_t v = threadIdx.x; v < vocab; v += kThreads)
+  for (std::int64_t v = threadIdx.x; v < vocab; v += kThreads) {
     rank += logits[v] > own || (logits[v] == own && v < target);
+  }
   rank = warp_sum(rank);
-  if (int(threadIdx.x) % kWarp == 0) memory.counts[threadIdx.x / kWarp] = rank;
+  if (int(threadIdx.x) % kWarp == 0) { memory.counts[threadIdx.x / kWarp] = rank; }
   __syncthreads();
   rank = 0;
-  for (int warp = 0; warp < kWarps; ++warp) rank += memory.counts[warp];
+  for (int warp = 0; warp < kWarps; ++warp) { rank += memory.counts[warp]; }
   return rank;
 }
 
@@ -108,17 +114,18 @@ __global__ void next_token_kernel(NextTokenArgs args) {
     rank = nll == nll ? above : -1;
   }
   TopList list;
-  for (std::int64_t v = threadIdx.x; v < args.vocab; v += kThreads)
+  for (std::int64_t v = threadIdx.x; v < args.vocab; v += kThreads) {
     keep(list, {logits[v], std::int32_t(v)});
+  }
   for (int k = 0; k < kTopTokens; ++k) {
     const Candidate best = block_best(list.best[0], memory);
     const bool found = best.expert != kNone.expert;
-    if (found && best.expert == list.best[0].expert) drop_head(list);
-    if (threadIdx.x != 0) continue;
+    if (found && best.expert == list.best[0].expert) { drop_head(list); }
+    if (threadIdx.x != 0) { continue; }
     args.top_id[r * kTopTokens + k] = found ? best.expert : -1;
     args.top_logprob[r * kTopTokens + k] = found ? float(double(best.score) - normaliser) : NAN;
   }
-  if (threadIdx.x != 0) return;
+  if (threadIdx.x != 0) { return; }
   args.nll[r] = nll;
   args.target_rank[r] = rank;
 }

@@ -20,7 +20,7 @@ __device__ Candidate warp_best(Candidate mine) {
   for (int offset = kWarp / 2; offset > 0; offset /= 2) {
     const Candidate other{__shfl_xor_sync(kAllLanes, mine.score, offset),
                           __shfl_xor_sync(kAllLanes, mine.expert, offset)};
-    if (chosen_before(other, mine)) mine = other;
+    if (chosen_before(other, mine)) { mine = other; }
   }
   return mine;
 }
@@ -35,14 +35,14 @@ __device__ void choose(const RouteArgs& args, std::int64_t t, int lane) {
     for (std::int64_t e = lane; e < args.experts; e += kWarp) {
       const float bias = args.selection_bias ? args.selection_bias[e] : 0.0f;
       const Candidate other{logits[e] + bias, std::int32_t(e)};
-      if ((k == 0 || chosen_before(last, other)) && chosen_before(other, mine)) mine = other;
+      if ((k == 0 || chosen_before(last, other)) && chosen_before(other, mine)) { mine = other; }
     }
     mine = warp_best(mine);
-    if (k == args.slots) margin = last.score - mine.score;
-    if (k < args.slots && lane == 0) args.expert_index[t * args.slots + k] = mine.expert;
+    if (k == args.slots) { margin = last.score - mine.score; }
+    if (k < args.slots && lane == 0) { args.expert_index[t * args.slots + k] = mine.expert; }
     last = mine;
   }
-  if (lane == 0) args.margin[t] = margin;
+  if (lane == 0) { args.margin[t] = margin; }
 }
 
 struct TopTwo {
@@ -78,14 +78,15 @@ __device__ void describe_router(const RouteArgs& args, std::int64_t t, int lane)
   for (std::int64_t e = lane; e < args.experts; e += kWarp) {
     const float x = logits[e] - two.best, p = expf(x);
     sum += p;
-    if (p != 0) weighted += p * x;
+    if (p != 0) { weighted += p * x; }
   }
   sum = warp_sum(sum);
   weighted = warp_sum(weighted);
-  if (lane != 0) return;
+  if (lane != 0) { return; }
   float selected = 0;
-  for (std::int64_t k = 0; k < args.slots; ++k)
+  for (std::int64_t k = 0; k < args.slots; ++k) {
     selected += expf(logits[args.expert_index[t * args.slots + k]] - two.best);
+  }
   const bool valid = sum == sum;
   const float entropy =
       args.experts > 1 ? (logf(sum) - weighted / sum) / logf(float(args.experts)) : 0;
@@ -99,10 +100,10 @@ __device__ void describe_router(const RouteArgs& args, std::int64_t t, int lane)
 __global__ void choose_kernel(RouteArgs args) {
   const int lane = int(threadIdx.x) % kWarp;
   const std::int64_t t = std::int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
-  if (t >= args.tokens) return;
+  if (t >= args.tokens) { return; }
   choose(args, t, lane);
   __syncwarp();
-  if (lane == 0) weigh(args, t);
+  if (lane == 0) { weigh(args, t); }
   describe_router(args, t, lane);
 }
 
@@ -111,9 +112,9 @@ __global__ void count_kernel(RouteArgs args, std::int32_t* counts) {
   const int lane = int(threadIdx.x) % kWarp;
   const std::int64_t chunk = std::int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
   const std::int64_t turns = args.tokens * args.slots;
-  if (chunk * kChunk >= turns) return;
+  if (chunk * kChunk >= turns) { return; }
   std::int32_t* mine = counts + chunk * args.experts;
-  for (std::int64_t e = lane; e < args.experts; e += kWarp) mine[e] = 0;
+  for (std::int64_t e = lane; e < args.experts; e += kWarp) { mine[e] = 0; }
   __syncwarp();
   for (std::int64_t first = chunk * kChunk; first < (chunk + 1) * kChunk; first += kWarp) {
     const std::int64_t turn = first + lane;
@@ -126,7 +127,7 @@ __global__ void count_kernel(RouteArgs args, std::int32_t* counts) {
     __syncwarp();  // all have read before the first of each expert writes
     if (valid) {
       args.queue_position[cell] = counted + before;
-      if (before == 0) mine[e] = counted + __popc(same);
+      if (before == 0) { mine[e] = counted + __popc(same); }
     }
     __syncwarp();
   }
@@ -135,7 +136,7 @@ __global__ void count_kernel(RouteArgs args, std::int32_t* counts) {
 // A thread an expert: counts[c] becomes what the chunks before c gave it.
 __global__ void scan_kernel(RouteArgs args, std::int32_t* counts, std::int64_t chunks) {
   const std::int64_t e = std::int64_t(blockIdx.x) * kThreads + threadIdx.x;
-  if (e >= args.experts) return;
+  if (e >= args.experts) { return; }
   std::int32_t total = 0;
   for (std::int64_t c = 0; c < chunks; ++c) {
     const std::int32_t here = counts[c * args.experts + e];
@@ -148,7 +149,7 @@ __global__ void scan_kernel(RouteArgs args, std::int32_t* counts, std::int64_t c
 // A thread a cell: its place, whether it is kept, its weight and s.
 __global__ void place_kernel(RouteArgs args, const std::int32_t* counts) {
   const std::int64_t cell = std::int64_t(blockIdx.x) * kThreads + threadIdx.x;
-  if (cell >= args.tokens * args.slots) return;
+  if (cell >= args.tokens * args.slots) { return; }
   const std::int32_t e = args.expert_index[cell];
   const std::int64_t chunk = turn_of_cell(cell, args.tokens, args.slots) / kChunk;
   const std::int32_t position = args.queue_position[cell] + counts[chunk * args.experts + e];
@@ -157,7 +158,7 @@ __global__ void place_kernel(RouteArgs args, const std::int32_t* counts) {
   args.queue_position[cell] = position;
   args.expert_kept[cell] = kept;
   args.kappa_input[cell] = kept ? kappa_score(args, args.expert_weight[cell], logit, e) : NAN;
-  if (!kept) args.expert_weight[cell] = 0;
+  if (!kept) { args.expert_weight[cell] = 0; }
 }
 
 std::int64_t chunks_of(const RouteArgs& args) {
@@ -173,11 +174,14 @@ std::int64_t route_memory(const RouteArgs& args) {
 int route_cuda(const RouteArgs& args, std::int32_t* memory, CudaStream stream) {
   const std::int64_t chunks = chunks_of(args), cells = args.tokens * args.slots;
   int error = launch(choose_kernel, blocks_for(args.tokens, kWarps), 0, stream, args);
-  if (!error) error = launch(count_kernel, blocks_for(chunks, kWarps), 0, stream, args, memory);
-  if (!error)
+  if (!error) { error = launch(count_kernel, blocks_for(chunks, kWarps), 0, stream, args, memory); }
+  if (!error) {
     error =
         launch(scan_kernel, blocks_for(args.experts, kThreads), 0, stream, args, memory, chunks);
-  if (!error) error = launch(place_kernel, blocks_for(cells, kThreads), 0, stream, args, memory);
+  }
+  if (!error) {
+    error = launch(place_kernel, blocks_for(cells, kThreads), 0, stream, args, memory);
+  }
   return error;
 }
 

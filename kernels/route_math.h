@@ -18,8 +18,8 @@ struct Candidate {
 // order also when scores are NaN (they come first, as in torch.topk).
 KAPPASCOPE_HOST_DEVICE inline bool chosen_before(const Candidate& a, const Candidate& b) {
   const bool a_nan = a.score != a.score, b_nan = b.score != b.score;
-  if (a_nan != b_nan) return a_nan;
-  if (!a_nan && a.score != b.score) return a.score > b.score;
+  if (a_nan != b_nan) { return a_nan; }
+  if (!a_nan && a.score != b.score) { return a.score > b.score; }
   return a.expert < b.expert;
 }
 
@@ -30,12 +30,14 @@ KAPPASCOPE_HOST_DEVICE static inline void weigh(const RouteArgs& args, std::int6
   const std::int32_t* index = args.expert_index + t * args.slots;
   float* weight = args.expert_weight + t * args.slots;
   float highest = logits[index[0]];
-  for (std::int64_t k = 1; k < args.slots; ++k)
-    if (highest < logits[index[k]]) highest = logits[index[k]];
+  for (std::int64_t k = 1; k < args.slots; ++k) {
+    if (highest < logits[index[k]]) { highest = logits[index[k]]; }
+  }
   float sum = 0;
-  for (std::int64_t k = 0; k < args.slots; ++k)
+  for (std::int64_t k = 0; k < args.slots; ++k) {
     sum += weight[k] = std::exp(logits[index[k]] - highest);
-  for (std::int64_t k = 0; k < args.slots; ++k) weight[k] /= sum;
+  }
+  for (std::int64_t k = 0; k < args.slots; ++k) { weight[k] /= sum; }
 }
 
 // s of a kept slot, from its weight before anything was dropped; NaN where the model has no κ.

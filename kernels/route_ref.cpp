@@ -28,8 +28,9 @@ struct BetterScore {
 void choose(const RouteArgs& args, std::int64_t t, std::vector<float>& scores,
             std::vector<std::int32_t>& order) {
   const float* logits = args.logits + t * args.experts;
-  for (std::int64_t e = 0; e < args.experts; ++e)
+  for (std::int64_t e = 0; e < args.experts; ++e) {
     scores[e] = logits[e] + (args.selection_bias ? args.selection_bias[e] : 0.0f);
+  }
   std::iota(order.begin(), order.end(), 0);
   // One more than K, for the margin.
   const auto ranked = std::min(args.slots + 1, args.experts);
@@ -48,16 +49,16 @@ void route_capacity(const RouteArgs& args) {
       const std::int64_t at = t * args.slots + k;
       const std::int32_t e = args.expert_index[at];
       const bool kept = args.capacity < 0 || queued[e] < args.capacity;
-      if (args.queue_position) args.queue_position[at] = std::int32_t(queued[e]);
+      if (args.queue_position) { args.queue_position[at] = std::int32_t(queued[e]); }
       ++queued[e];
       args.expert_kept[at] = kept;
       args.kappa_input[at] =
           kept ? kappa_score(args, args.expert_weight[at], args.logits[t * args.experts + e], e)
                : kNaN;
-      if (!kept) args.expert_weight[at] = 0;
+      if (!kept) { args.expert_weight[at] = 0; }
     }
   }
-  if (args.assigned) std::copy(queued.begin(), queued.end(), args.assigned);
+  if (args.assigned) { std::copy(queued.begin(), queued.end(), args.assigned); }
 }
 
 namespace {
@@ -76,15 +77,18 @@ void describe_router(const RouteArgs& args, std::int64_t t, std::vector<double>&
     }
   }
   double sum = 0;
-  for (std::int64_t e = 0; e < args.experts; ++e) sum += p[e] = std::exp(double(logits[e]) - best);
+  for (std::int64_t e = 0; e < args.experts; ++e) {
+    sum += p[e] = std::exp(double(logits[e]) - best);
+  }
   double highest = 0, entropy = 0, selected = 0;
   for (std::int64_t e = 0; e < args.experts; ++e) {
     p[e] /= sum;
     highest = std::max(highest, p[e]);
-    if (p[e] != 0) entropy -= p[e] * std::log(p[e]);
+    if (p[e] != 0) { entropy -= p[e] * std::log(p[e]); }
   }
-  for (std::int64_t k = 0; k < args.slots; ++k)
+  for (std::int64_t k = 0; k < args.slots; ++k) {
     selected += p[args.expert_index[t * args.slots + k]];
+  }
   const bool valid = !std::isnan(sum);
   args.top1_prob[t] = valid ? float(highest) : kNaN;
   args.selected_mass[t] = valid ? float(selected) : kNaN;

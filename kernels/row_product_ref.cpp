@@ -10,9 +10,11 @@ void row_product_ref(const RowProductArgs& args) {
     const float* x = args.x + (args.row_index ? args.row_index[r] : r) * args.x_stride;
     float* y = args.y + r * args.y_stride;
     std::fill_n(y, args.out, 0.0f);
-    for (std::int64_t k = 0; k < args.in; ++k)
-      for (std::int64_t c = 0; c < args.out; ++c)
+    for (std::int64_t k = 0; k < args.in; ++k) {
+      for (std::int64_t c = 0; c < args.out; ++c) {
         y[c] += x[k] * args.weight[k * args.weight_stride + c];
+      }
+    }
   }
 }
 

@@ -22,9 +22,9 @@ constexpr std::array<std::string_view, 3> kStatusNames{"pending", "done", "faile
 
 // In quotes where they are needed: a folder's name is to be used as it is.
 std::string csv_text(std::string_view text) {
-  if (text.find_first_of(",\"\r\n") == std::string_view::npos) return std::string(text);
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) { return std::string(text); }
   std::string field = "\"";
-  for (const char unit : text) field += unit == '"' ? "\"\"" : std::string(1, unit);
+  for (const char unit : text) { field += unit == '"' ? "\"\"" : std::string(1, unit); }
   return field + '"';
 }
 
@@ -32,9 +32,9 @@ std::string csv_of(const std::vector<IndexRow>& rows) {
   std::string text = join_words(kIndexHeader, "\r\n");
   for (const IndexRow& row : rows) {
     text += join_words(csv_text(row.folder), ",", csv_text(row.source), ",");
-    if (row.tokens >= 0) text += std::to_string(row.tokens);
-    text += join_words(",", row.hash, ",", kStatusNames[std::size_t(row.status)], ",",
-                       csv_text(row.error), "\r\n");
+    if (row.tokens >= 0) { text += std::to_string(row.tokens); }
+    text +=
+        join_words(",", row.hash, ",", kStatusNames[row.status], ",", csv_text(row.error), "\r\n");
   }
   return text;
 }
@@ -63,11 +63,15 @@ std::vector<std::vector<std::string>> fields_of(std::string_view text) {
 
 std::vector<IndexRow> rows_of(const std::string& text) {
   std::vector<IndexRow> rows;
-  if (!text.starts_with(kIndexHeader)) return rows;  // not ours: check_places says so
+  if (!text.starts_with(kIndexHeader)) {
+    return rows;  // not ours: check_places says so
+  }
   for (const std::vector<std::string>& fields : fields_of(text)) {
-    if (fields.size() != 6) continue;
+    if (fields.size() != 6) { continue; }
     const auto status = std::find(kStatusNames.begin(), kStatusNames.end(), fields[4]);
-    if (status == kStatusNames.end()) continue;  // the header, or edited by hand
+    if (status == kStatusNames.end()) {
+      continue;  // the header, or edited by hand
+    }
     IndexRow row{fields[0], fields[1], -1, fields[3], {}, fields[5]};
     std::from_chars(fields[2].data(), fields[2].data() + fields[2].size(), row.tokens);
     row.status = TextStatus(status - kStatusNames.begin());
@@ -98,9 +102,9 @@ std::vector<std::string> result_folders(const fs::path& folder) {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (number_of(name) == 0) continue;
+    if (number_of(name) == 0) { continue; }
     for (const char* file : {"trace.npz", "summary.json", "tokens.csv"}) {
-      if (!fs::exists(entry.path() / file, error)) continue;
+      if (!fs::exists(entry.path() / file, error)) { continue; }
       names.push_back(name);
       break;
     }
@@ -116,9 +120,9 @@ std::string numbered_folder(std::size_t index, const std::string& stem) {
   const bool utf8 = is_utf8(name);
   for (char& c : name) {
     const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7f || c == '/' || (byte >= 0x80 && !utf8)) c = '_';
+    if (byte < 0x20 || byte == 0x7f || c == '/' || (byte >= 0x80 && !utf8)) { c = '_'; }
   }
-  while (name.size() > kLongestStem || !is_utf8(name)) name.pop_back();
+  while (name.size() > kLongestStem || !is_utf8(name)) { name.pop_back(); }
   const std::string number = std::to_string(index + 1);
   return std::string(kLeastDigits - std::min(kLeastDigits, number.size()), '0') + number + "-" +
          name;
@@ -128,7 +132,7 @@ BatchIndex::BatchIndex(OutputFolder& folder, std::string command, Json identity)
     : folder_(folder), command_(std::move(command)), identity_(std::move(identity)) {
   earlier_ = rows_of(contents(folder.path() / kIndexFile));
   const Json batch = Json::parse(contents(folder.path() / kBatchFile), nullptr, false);
-  if (batch.is_object() && batch.contains("settings")) earlier_identity_ = batch["settings"];
+  if (batch.is_object() && batch.contains("settings")) { earlier_identity_ = batch["settings"]; }
 }
 
 // In what the earlier batch is another one; "" when it is not.
@@ -137,13 +141,16 @@ std::string BatchIndex::difference(const std::vector<IndexRow>& rows, bool addin
     const std::vector<std::string> found = result_folders(folder_.path());
     return found.empty() ? "" : join_words("no ", kIndexFile, " names the results in ", found[0]);
   }
-  if (!earlier_identity_.is_object()) return join_words("no ", kBatchFile, " says its settings");
+  if (!earlier_identity_.is_object()) {
+    return join_words("no ", kBatchFile, " says its settings");
+  }
   for (const auto& [key, value] : identity_.items()) {
-    if (!earlier_identity_.contains(key) || earlier_identity_[key] != value)
+    if (!earlier_identity_.contains(key) || earlier_identity_[key] != value) {
       return join_words(key, " was ", earlier_identity_.value(key, Json()).dump(), ", now ",
                         value.dump());
+    }
   }
-  if (adding) return "";
+  if (adding) { return ""; }
   const auto same = [](const IndexRow& a, const IndexRow& b) { return a.source == b.source; };
   return std::equal(rows.begin(), rows.end(), earlier_.begin(), earlier_.end(), same)
              ? ""
@@ -180,8 +187,8 @@ std::vector<std::string> BatchIndex::begin(std::vector<IndexRow> rows, bool addi
     done_before_[i] = found->second->status == TextStatus::done && row.hash == found->second->hash;
     by_source.erase(found);
   }
-  for (const auto& [source, row] : by_source) rows_.push_back(*row);
-  for (const IndexRow& row : rows_) std::erase(remaining, row.folder);
+  for (const auto& [source, row] : by_source) { rows_.push_back(*row); }
+  for (const IndexRow& row : rows_) { std::erase(remaining, row.folder); }
   return remaining;
 }
 
@@ -204,7 +211,7 @@ void BatchIndex::save() {
 
 void BatchIndex::save_soon() {
   constexpr int kWorkPerSave = 30;
-  if (std::chrono::steady_clock::now() - last_save_ >= kWorkPerSave * save_cost_) save();
+  if (std::chrono::steady_clock::now() - last_save_ >= kWorkPerSave * save_cost_) { save(); }
 }
 
 }  // namespace kappascope

@@ -22,10 +22,11 @@ std::string rate_text(double tokens, double seconds) {
 std::string duration_text(double seconds) {
   const long whole = long(std::min(seconds, 1e8) + 0.5);
   char text[64];
-  if (whole < 3600)
+  if (whole < 3600) {
     std::snprintf(text, sizeof text, "%ld:%02ld", whole / 60, whole % 60);
-  else
+  } else {
     std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
+  }
   return text;
 }
 
@@ -39,7 +40,7 @@ double BatchProgress::seconds() const {
 // ", 1289 tokens/s, 0:42 left"; nothing before anything was measured.
 std::string BatchProgress::forecast(std::uint64_t done) const {
   const double elapsed = seconds();
-  if (done == 0 || elapsed <= 0) return "";
+  if (done == 0 || elapsed <= 0) { return ""; }
   const double left = elapsed * double(tokens_ - std::min(done, tokens_)) / double(done);
   return join_words(", ", rate_text(double(done), elapsed), ", ", duration_text(left), " left");
 }
@@ -52,7 +53,7 @@ void BatchProgress::begin(std::size_t text, const std::string& source) {
 
 void BatchProgress::end(std::int64_t text_tokens, std::uint64_t run_tokens) {
   done_ += run_tokens;
-  if (terminal_.shows_progress()) return;
+  if (terminal_.shows_progress()) { return; }
   terminal_.say(join_words(text_, " of ", texts_, ": ", source_, ": ", text_tokens,
                            text_tokens == 1 ? " token" : " tokens", forecast(done_)));
 }
@@ -73,7 +74,7 @@ bool BatchProgress::update(std::string_view stage, std::uint64_t done,
 }
 
 void BatchProgress::draw(std::uint64_t done, bool at_once) {
-  if (!terminal_.shows_progress()) return;
+  if (!terminal_.shows_progress()) { return; }
   const double share = tokens_ == 0 ? 1 : std::min(1.0, double(done) / double(tokens_));
   std::string bar(kBarWidth, '.');
   std::fill_n(bar.begin(), int(share * kBarWidth), '#');

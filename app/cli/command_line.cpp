@@ -18,7 +18,7 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
   for (;;) {
     const std::size_t end = text.find(separator);
     parts.push_back(text.substr(0, end));
-    if (end == std::string_view::npos) return parts;
+    if (end == std::string_view::npos) { return parts; }
     text.remove_prefix(end + 1);
   }
 }
@@ -26,7 +26,9 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 std::optional<std::int64_t> parse_number(std::string_view text) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || end != text.data() + text.size() || text.front() == '-') return {};
+  if (error != std::errc() || end != text.data() + text.size() || text.front() == '-') {
+    return {};
+  }
   return value;
 }
 
@@ -56,7 +58,7 @@ std::vector<std::int64_t> parse_layers(std::string_view text, std::int64_t n_lay
             "--layers: expected a list like 0-3,7, found '", text, "'");
     require(*last < n_layer, ExitCode::usage, {}, "--layers: expected layers below ", n_layer,
             ", found ", *last);
-    for (std::int64_t layer = *first; layer <= *last; ++layer) layers.push_back(layer);
+    for (std::int64_t layer = *first; layer <= *last; ++layer) { layers.push_back(layer); }
   }
   std::sort(layers.begin(), layers.end());
   layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
@@ -96,7 +98,7 @@ void ComputeOptions::check_device() const {
 }
 
 std::string ComputeOptions::name_of(const LoadOptions& loaded) const {
-  if (!automatic()) return device;
+  if (!automatic()) { return device; }
   return loaded.device == ComputeDevice::cuda ? "cuda" : "cpu";
 }
 
@@ -108,7 +110,7 @@ LoadOptions ComputeOptions::load_options() const {
   } else if (device != "cpu") {
     options.device = ComputeDevice::cuda;
     const std::size_t colon = device.find(':');
-    if (colon != std::string::npos) options.device_index = std::stoi(device.substr(colon + 1));
+    if (colon != std::string::npos) { options.device_index = std::stoi(device.substr(colon + 1)); }
   }
   options.threads = threads > 0 ? threads : usable_threads();
   return options;

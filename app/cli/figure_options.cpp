@@ -10,14 +10,16 @@ namespace {
 
 std::vector<std::string> figure_ids() {
   std::vector<std::string> ids;
-  for (const FigureEntry& entry : figure_catalogue()) ids.emplace_back(entry.id);
+  for (const FigureEntry& entry : figure_catalogue()) { ids.emplace_back(entry.id); }
   return ids;
 }
 
 std::vector<FigureFormat> parsed_formats(const std::string& text) {
   std::vector<FigureFormat> formats;
-  for (const std::string& word : parse_list("--figure-format", text, {"svg", "pdf", "png", "csv"}))
+  for (const std::string& word :
+       parse_list("--figure-format", text, {"svg", "pdf", "png", "csv"})) {
     formats.push_back(*figure_format(word));
+  }
   return formats;
 }
 
@@ -67,13 +69,14 @@ void FigureOptions::add_choices_to(CLI::App& app) {
 
 std::vector<const FigureEntry*> FigureOptions::entries() const {
   std::vector<const FigureEntry*> entries;
-  if (ids == "none") return entries;
+  if (ids == "none") { return entries; }
   if (ids == "all") {
-    for (const FigureEntry& entry : figure_catalogue()) entries.push_back(&entry);
+    for (const FigureEntry& entry : figure_catalogue()) { entries.push_back(&entry); }
     return entries;
   }
-  for (const std::string& id : parse_list("--figures", ids, figure_ids()))
+  for (const std::string& id : parse_list("--figures", ids, figure_ids())) {
     entries.push_back(&figure_entry(id));
+  }
   return entries;
 }
 
@@ -84,9 +87,9 @@ constexpr std::int64_t kMostLayers = 1 << 16;
 // Of every layer asked for, where the figure heeds it.
 std::vector<FigureChoices> choices_of(const FigureOptions& options, const FigureEntry& entry) {
   FigureChoices chosen = options.choices;
-  if (!options.tokens.empty()) chosen.tokens = token_range(options.tokens);
+  if (!options.tokens.empty()) { chosen.tokens = token_range(options.tokens); }
   const bool of_layer = entry.heeded(options.choices) & kLayerChoice;
-  if (!of_layer || options.layers.empty()) return {chosen};
+  if (!of_layer || options.layers.empty()) { return {chosen}; }
   std::vector<FigureChoices> all;
   for (const std::int64_t layer : parse_layers(options.layers, kMostLayers)) {
     all.push_back(chosen);
@@ -106,9 +109,9 @@ std::vector<Figure> figures_of(const FigureOptions& options, const FigureEntry& 
   const std::vector<std::string> runs = run_names(traces), words = file_words(runs);
   for (std::size_t i = 0; i < traces.size(); ++i) {
     figures.push_back(entry.make(traces.subspan(i, 1), choices, {runs[i]}));
-    if (!options.panels) figures.back().run = words[i];
+    if (!options.panels) { figures.back().run = words[i]; }
   }
-  if (!options.panels) return figures;
+  if (!options.panels) { return figures; }
   Figure all = side_by_side(std::move(figures), runs, std::string(entry.title));
   figures.clear();
   figures.push_back(std::move(all));
@@ -120,10 +123,10 @@ std::vector<Figure> figures_of(const FigureOptions& options, const FigureEntry& 
 void FigureOptions::check() const {
   const bool any = !entries().empty();
   bool text = false;
-  for (const FigureFormat format : parsed_formats(formats)) text |= format != FigureFormat::csv;
-  if (!layers.empty()) parse_layers(layers, kMostLayers);
-  if (!tokens.empty()) token_range(tokens);
-  if (any && text) require_fonts();
+  for (const FigureFormat format : parsed_formats(formats)) { text |= format != FigureFormat::csv; }
+  if (!layers.empty()) { parse_layers(layers, kMostLayers); }
+  if (!tokens.empty()) { token_range(tokens); }
+  if (any && text) { require_fonts(); }
 }
 
 std::vector<std::string> write_figures(const FigureOptions& options, Traces traces,
@@ -135,11 +138,13 @@ std::vector<std::string> write_figures(const FigureOptions& options, Traces trac
   std::vector<std::string> names;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     for (const FigureChoices& choices : choices_of(options, *entries[i])) {
-      if (!progress.update("figures", i, entries.size()))
+      if (!progress.update("figures", i, entries.size())) {
         throw Error(ExitCode::interrupted, "interrupted; nothing unfinished is left");
+      }
       for (const Figure& figure : figures_of(options, *entries[i], traces, choices)) {
-        for (const auto& file : write_figure(figure, style, formats, folder))
+        for (const auto& file : write_figure(figure, style, formats, folder)) {
           names.push_back(file.filename().string());
+        }
       }
     }
   }

@@ -28,19 +28,22 @@ std::string layer_lines(const Model& model) {
 }
 
 std::string kappa_input_line(const ModelConfig& config) {
-  if (!config.use_kappa_swiglu) return "";
+  if (!config.use_kappa_swiglu) { return ""; }
   std::string line = join_words("κ input:     ", name(config.kappa_input));
-  if (config.kappa_input == KappaInput::top_logits)
+  if (config.kappa_input == KappaInput::top_logits) {
     line += join_words(", norm exponent ", config.kappa_input_logit_norm_exponent);
-  if (config.kappa_input == KappaInput::constant)
+  }
+  if (config.kappa_input == KappaInput::constant) {
     line += join_words(" ", config.kappa_input_constant);
+  }
   return line + "\n";
 }
 
 std::string with_commas(std::int64_t value) {
   std::string text = std::to_string(value);
-  for (std::int64_t at = std::int64_t(text.size()) - 3; at > 0; at -= 3)
+  for (std::int64_t at = std::int64_t(text.size()) - 3; at > 0; at -= 3) {
     text.insert(std::size_t(at), ",");
+  }
   return text;
 }
 
@@ -48,11 +51,13 @@ std::string readable(const Model& model, const std::optional<std::filesystem::pa
   const ModelConfig& config = model.config;
   const ParameterCounts counts = count_parameters(model);
   std::string steps, dtypes, parts;
-  for (const std::int64_t step : model.files.steps) steps += join_words(" ", step);
-  for (const auto& [dtype, tensors] : counts.tensors_of)
+  for (const std::int64_t step : model.files.steps) { steps += join_words(" ", step); }
+  for (const auto& [dtype, tensors] : counts.tensors_of) {
     dtypes += join_words(dtypes.empty() ? "" : ", ", dtype, " (", tensors, " tensors)");
-  for (const auto& [part, elements] : counts.parts)
+  }
+  for (const auto& [part, elements] : counts.parts) {
     parts += join_words("  ", part, ": ", with_commas(elements), "\n");
+  }
   return join_words(
       bold(printable(model.name())), ", ", config.family, ", step ", model.files.step, "\n",
       "file:        ", printable(model.files.weights.string()), "\n",  //
@@ -135,7 +140,7 @@ int info_verb(const Arguments& arguments) {
   app.add_option("--tokenizer", tokenizer_folder, "folder of tokenizer.pkl");
   app.add_flag("--json", json, "print JSON");
   talk.add_to(app);
-  if (!parse_words(app, arguments.words)) return int(ExitCode::ok);
+  if (!parse_words(app, arguments.words)) { return int(ExitCode::ok); }
 
   Interrupts interrupts;
   Terminal terminal(talk.talk(), interrupts);

@@ -23,7 +23,7 @@ sigset_t taken_signals() {
   for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
     struct sigaction action{};
     sigaction(signal, nullptr, &action);
-    if (action.sa_handler != SIG_IGN) sigaddset(&set, signal);
+    if (action.sa_handler != SIG_IGN) { sigaddset(&set, signal); }
   }
   return set;
 }
@@ -31,9 +31,8 @@ sigset_t taken_signals() {
 // The descriptor that becomes readable first; −1 when the time runs out.
 int wait_readable(int first, int second, int timeout_ms) {
   pollfd polls[2] = {{first, POLLIN, 0}, {second, POLLIN, 0}};
-  while (poll(polls, 2, timeout_ms) < 0 && errno == EINTR) {
-  }
-  if (polls[0].revents != 0) return first;
+  while (poll(polls, 2, timeout_ms) < 0 && errno == EINTR) {}
+  if (polls[0].revents != 0) { return first; }
   return polls[1].revents != 0 ? second : -1;
 }
 
@@ -43,9 +42,10 @@ void remove_unfinished(const std::filesystem::path& unfinished,
                        const std::vector<std::filesystem::path>& made) noexcept {
   std::error_code ignored;
   // Twice: another thread may be creating a file in it right now.
-  for (int attempt = 0; attempt < 2 && !unfinished.empty(); ++attempt)
+  for (int attempt = 0; attempt < 2 && !unfinished.empty(); ++attempt) {
     std::filesystem::remove_all(unfinished, ignored);
-  for (const std::filesystem::path& folder : made) rmdir(folder.c_str());
+  }
+  for (const std::filesystem::path& folder : made) { rmdir(folder.c_str()); }
 }
 
 Interrupts::Interrupts() {
@@ -60,10 +60,11 @@ Interrupts::Interrupts() {
 
 Interrupts::~Interrupts() {
   const std::uint64_t one = 1;
-  if (write(stop_descriptor_, &one, sizeof one) == ssize_t(sizeof one))
+  if (write(stop_descriptor_, &one, sizeof one) == ssize_t(sizeof one)) {
     watcher_.join();
-  else
+  } else {
     watcher_.detach();
+  }
   close(signal_descriptor_);
   close(stop_descriptor_);
 }
@@ -80,11 +81,13 @@ void Interrupts::protect(std::filesystem::path unfinished,
 }
 
 void Interrupts::watch() {
-  if (wait_readable(stop_descriptor_, signal_descriptor_, -1) == stop_descriptor_) return;
+  if (wait_readable(stop_descriptor_, signal_descriptor_, -1) == stop_descriptor_) { return; }
   signalfd_siginfo info;
   (void)!read(signal_descriptor_, &info, sizeof info);
   requested_ = true;
-  if (wait_readable(stop_descriptor_, signal_descriptor_, kPatienceMs) == stop_descriptor_) return;
+  if (wait_readable(stop_descriptor_, signal_descriptor_, kPatienceMs) == stop_descriptor_) {
+    return;
+  }
   end_process();
 }
 

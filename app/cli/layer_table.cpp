@@ -20,14 +20,14 @@ struct Column {
 };
 
 std::string number(double value, int digits) {
-  if (std::isnan(value)) return kNothing;
+  if (std::isnan(value)) { return kNothing; }
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", digits, value);
   return text;
 }
 
 std::string band(const Band& of) {
-  if (std::isnan(of.p05) || std::isnan(of.p95)) return kNothing;
+  if (std::isnan(of.p05) || std::isnan(of.p95)) { return kNothing; }
   return number(of.p05, 3) + "–" + number(of.p95, 3);
 }
 
@@ -58,10 +58,10 @@ std::string aligned(const Row& row, const std::vector<std::size_t>& widths) {
 
 std::string headline(const Trace& trace, double mean_nll) {
   std::string line = printable(trace.model_name);
-  if (trace.step >= 0) line += join_words(", step ", trace.step);
+  if (trace.step >= 0) { line += join_words(", step ", trace.step); }
   line += join_words(", ", trace.tokens, trace.tokens == 1 ? " token" : " tokens");
   line += ", mean NLL " + number(mean_nll, 4) + (std::isnan(mean_nll) ? "" : " nats");
-  if (!trace.kappa) line += ", κ = 1";
+  if (!trace.kappa) { line += ", κ = 1"; }
   return line + "\n";
 }
 
@@ -70,20 +70,23 @@ std::string headline(const Trace& trace, double mean_nll) {
 std::string layer_table(const Trace& trace, const std::vector<LayerSummary>& layers,
                         double mean_nll) {
   std::string text = headline(trace, mean_nll);
-  if (layers.empty()) return text + "no MoE layer was recorded\n";
+  if (layers.empty()) { return text + "no MoE layer was recorded\n"; }
   const bool passes = std::any_of(layers.begin(), layers.end(),
                                   [](const LayerSummary& layer) { return layer.pass > 0; });
   std::vector<Row> rows(2 + layers.size());
   for (const Column& column : kColumns) {
-    if (!passes && std::string_view(column.title) == "pass") continue;
+    if (!passes && std::string_view(column.title) == "pass") { continue; }
     rows[0].push_back(column.title);
     rows[1].push_back(column.unit);
-    for (std::size_t i = 0; i < layers.size(); ++i) rows[2 + i].push_back(column.cell(layers[i]));
+    for (std::size_t i = 0; i < layers.size(); ++i) {
+      rows[2 + i].push_back(column.cell(layers[i]));
+    }
   }
   std::vector<std::size_t> widths(rows[0].size(), 0);
   for (const Row& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i)
+    for (std::size_t i = 0; i < row.size(); ++i) {
       widths[i] = std::max(widths[i], std::size_t(display_width(row[i])));
+    }
   }
   for (std::size_t r = 0; r < rows.size(); ++r) {
     const std::string line = aligned(rows[r], widths);

@@ -8,8 +8,8 @@
 
 namespace kappascope {
 
-// One line on the run, a header with units, one row per layer and pass. What a layer does not have is "–".
-// `mean_nll` in nats, NaN when there is none.
+// One line on the run, a header with units, one row per layer and pass. What a layer does not have
+// is "–". `mean_nll` in nats, NaN when there is none.
 std::string layer_table(const Trace& trace, const std::vector<LayerSummary>& layers,
                         double mean_nll);
 

@@ -36,15 +36,16 @@ std::string as_text(std::string_view definition) {
   std::string text;
   for (const HelpBlock& block : help_blocks(definition)) {
     std::string words;
-    for (const HelpWords& part : block.words) words += part.text;
-    if (block.kind == HelpBlock::Kind::heading)
+    for (const HelpWords& part : block.words) { words += part.text; }
+    if (block.kind == HelpBlock::Kind::heading) {
       text += bold(words) + "\n\n";
-    else if (block.kind == HelpBlock::Kind::item)
+    } else if (block.kind == HelpBlock::Kind::item) {
       text += wrapped("  ", words, 4);
-    else
+    } else {
       text += wrapped("", words, 0) + "\n";
+    }
   }
-  while (text.ends_with("\n\n")) text.pop_back();
+  while (text.ends_with("\n\n")) { text.pop_back(); }
   return text;
 }
 
@@ -59,10 +60,10 @@ int metrics_verb(const Arguments& arguments) {
       "ID", id,
       "name of an array, a column or a key in any file that kappascope writes; all names "
       "without one");
-  if (!parse_words(app, arguments.words)) return int(ExitCode::ok);
+  if (!parse_words(app, arguments.words)) { return int(ExitCode::ok); }
   if (id.empty()) {
     std::string text;
-    for (const std::string_view name : metric_names()) text += join_words(name, "\n");
+    for (const std::string_view name : metric_names()) { text += join_words(name, "\n"); }
     print(text);
     return int(ExitCode::ok);
   }

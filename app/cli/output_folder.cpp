@@ -39,7 +39,7 @@ bool ends_hold(const fs::path& path, std::string_view mark) {
     in.seekg(at);
     in.read(text.data(), kEnd);
     text.resize(std::size_t(in.gcount()));
-    if (text.find(mark) != std::string::npos) return true;
+    if (text.find(mark) != std::string::npos) { return true; }
   }
   return false;
 }
@@ -47,7 +47,7 @@ bool ends_hold(const fs::path& path, std::string_view mark) {
 bool archive_has_schema(const fs::path& path, std::string_view schema) {
   try {
     const NpzReader reader(path);
-    if (!reader.find("kappascope_meta")) return false;
+    if (!reader.find("kappascope_meta")) { return false; }
     const std::vector<std::string> meta = reader.text("kappascope_meta");
     return meta.size() == 1 && meta[0].find(schema) != std::string::npos;
   } catch (const Error&) {
@@ -65,17 +65,17 @@ std::string first_line(const fs::path& path) {
 // `staged` is what would take its place, made or not yet.
 bool is_ours(const fs::path& path, const fs::path& staged) {
   std::error_code unreadable;
-  if (!fs::is_regular_file(path, unreadable)) return false;
+  if (!fs::is_regular_file(path, unreadable)) { return false; }
   const std::string name = path.filename().string();
-  if (name == "trace.npz") return archive_has_schema(path, "kappascope.trace/");
-  if (name == kModelFile) return archive_has_schema(path, "kappascope.model/");
-  if (name == "tokens.csv") return ends_hold(path, "token_id");
-  if (name == "routing.csv") return ends_hold(path, "expert_kept");
-  if (name == "summary.json") return ends_hold(path, kSummarySchema);
-  if (name == "batch.json") return ends_hold(path, kBatchSchema);
-  if (name == "index.csv") return first_line(path).starts_with(kIndexHeader);
+  if (name == "trace.npz") { return archive_has_schema(path, "kappascope.trace/"); }
+  if (name == kModelFile) { return archive_has_schema(path, "kappascope.model/"); }
+  if (name == "tokens.csv") { return ends_hold(path, "token_id"); }
+  if (name == "routing.csv") { return ends_hold(path, "expert_kept"); }
+  if (name == "summary.json") { return ends_hold(path, kSummarySchema); }
+  if (name == "batch.json") { return ends_hold(path, kBatchSchema); }
+  if (name == "index.csv") { return first_line(path).starts_with(kIndexHeader); }
   // A figure says who made it; its numbers have the columns that we are about to write.
-  if (path.extension() == ".csv") return first_line(path) == first_line(staged);
+  if (path.extension() == ".csv") { return first_line(path) == first_line(staged); }
   return ends_hold(path, "kappascope");
 }
 
@@ -86,7 +86,7 @@ OutputFolder::OutputFolder(const fs::path& folder, bool force, Interrupts& inter
   try {
     if (temporary_) {
       std::string pattern = (temporary_folder() / "kappascope-XXXXXX").string();
-      if (!mkdtemp(pattern.data())) fail_io(pattern, "cannot make a temporary folder", errno);
+      if (!mkdtemp(pattern.data())) { fail_io(pattern, "cannot make a temporary folder", errno); }
       folder_ = staging_ = pattern;
       interrupts_.protect(staging_, {});
       return;
@@ -96,7 +96,7 @@ OutputFolder::OutputFolder(const fs::path& folder, bool force, Interrupts& inter
     make_staging();
   } catch (...) {
     remove_unfinished({}, made_);
-    if (descriptor_ >= 0) close(descriptor_);
+    if (descriptor_ >= 0) { close(descriptor_); }
     throw;
   }
 }
@@ -107,23 +107,25 @@ OutputFolder::~OutputFolder() {
     remove_unfinished(staging_, made_);
   }
   interrupts_.protect({}, {});
-  if (descriptor_ >= 0) close(descriptor_);
+  if (descriptor_ >= 0) { close(descriptor_); }
 }
 
 void OutputFolder::make_folders() {
   std::vector<fs::path> missing;  // deepest first
   struct stat status{};
   for (fs::path at = folder_; !at.empty() && lstat(at.c_str(), &status) != 0 && errno == ENOENT;
-       at = at.parent_path())
+       at = at.parent_path()) {
     missing.push_back(at);
+  }
   for (auto at = missing.rbegin(); at != missing.rend(); ++at) {
-    if (mkdir(at->c_str(), 0777) == 0)
+    if (mkdir(at->c_str(), 0777) == 0) {
       made_.insert(made_.begin(), *at);
-    else if (errno != EEXIST)
+    } else if (errno != EEXIST) {
       fail_io(*at, "cannot make this folder", errno);
+    }
   }
   descriptor_ = open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor_ < 0) fail_io(folder_, "cannot open the output folder", errno);
+  if (descriptor_ < 0) { fail_io(folder_, "cannot open the output folder", errno); }
 }
 
 void OutputFolder::lock() {
@@ -136,7 +138,7 @@ void OutputFolder::lock() {
 // are locks and we hold ours, one that is there was left by a process that was killed.
 void OutputFolder::make_staging() {
   const fs::path staging = folder_ / kStagingName;
-  if (locked_) remove_unfinished(staging, {});
+  if (locked_) { remove_unfinished(staging, {}); }
   if (mkdir(staging.c_str(), 0777) != 0) {
     require(errno != EEXIST, ExitCode::locked, {.file = staging.native()},
             "another kappascope is writing here, or one was killed: then remove this folder");
@@ -148,12 +150,12 @@ void OutputFolder::make_staging() {
 
 void OutputFolder::check_places(const fs::path& subfolder,
                                 const std::vector<std::string>& names) const {
-  if (temporary_) return;
+  if (temporary_) { return; }
   Faults faults(folder_.string());
   for (const std::string& name : names) {
     const fs::path place = (name == kModelFile ? folder_ : folder_ / subfolder) / name;
     struct stat status{};
-    if (lstat(place.c_str(), &status) != 0) continue;
+    if (lstat(place.c_str(), &status) != 0) { continue; }
     if (S_ISDIR(status.st_mode)) {
       faults.add(ExitCode::io, {}, (subfolder / name).string(), " is a folder");
     } else if (!force_ && !is_ours(place, staged(name))) {
@@ -165,7 +167,7 @@ void OutputFolder::check_places(const fs::path& subfolder,
 }
 
 void OutputFolder::publish(const fs::path& subfolder, const std::vector<std::string>& names) {
-  if (temporary_) return clear();
+  if (temporary_) { return clear(); }
   const fs::path target = subfolder.empty() ? folder_ : folder_ / subfolder;
   {
     const auto held = interrupts_.hold();
@@ -174,14 +176,15 @@ void OutputFolder::publish(const fs::path& subfolder, const std::vector<std::str
     for (const std::string& name : names) {
       const fs::path place = (name == kModelFile ? folder_ : target) / name;
       for (const fs::path& parent : {target, place.parent_path()}) {
-        if (mkdir(parent.c_str(), 0777) == 0)
+        if (mkdir(parent.c_str(), 0777) == 0) {
           made.push_back(parent);
-        else if (errno != EEXIST)
+        } else if (errno != EEXIST) {
           fail_io(parent, "cannot make this folder", errno);
+        }
       }
-      if (rename(staged(name).c_str(), place.c_str()) == 0) continue;
+      if (rename(staged(name).c_str(), place.c_str()) == 0) { continue; }
       const int error = errno;
-      for (auto folder = made.rbegin(); folder != made.rend(); ++folder) rmdir(folder->c_str());
+      for (auto folder = made.rbegin(); folder != made.rend(); ++folder) { rmdir(folder->c_str()); }
       fail_io(place, "cannot put the finished file in its place", error);
     }
   }
@@ -189,7 +192,7 @@ void OutputFolder::publish(const fs::path& subfolder, const std::vector<std::str
 }
 
 void OutputFolder::put(const std::string& name, const std::string& text) {
-  if (temporary_) return;
+  if (temporary_) { return; }
   const auto held = interrupts_.hold();
   const fs::path unfinished = staged(name);
   std::error_code ignored;
@@ -197,14 +200,16 @@ void OutputFolder::put(const std::string& name, const std::string& text) {
   OutputFile file(unfinished);
   file.write_at(0, std::as_bytes(std::span(text)));
   file.finish();
-  if (rename(unfinished.c_str(), (folder_ / name).c_str()) != 0)
+  if (rename(unfinished.c_str(), (folder_ / name).c_str()) != 0) {
     fail_io(folder_ / name, "cannot put the finished file in its place", errno);
+  }
 }
 
 void OutputFolder::clear() {
   std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(staging_, error))
-    if (entry.path().filename() != kModelFile) fs::remove_all(entry.path(), error);
+  for (const fs::directory_entry& entry : fs::directory_iterator(staging_, error)) {
+    if (entry.path().filename() != kModelFile) { fs::remove_all(entry.path(), error); }
+  }
 }
 
 }  // namespace kappascope

@@ -60,29 +60,31 @@ int plot_verb(const Arguments& arguments) {
   app.add_option("-o,--output", output, "folder to write to")->required();
   app.add_flag("--force", force, "replace files that kappascope has not written");
   talk.add_to(app);
-  if (!parse_words(app, arguments.words)) return int(ExitCode::ok);
+  if (!parse_words(app, arguments.words)) { return int(ExitCode::ok); }
   options.check();
   require(options.ids != "none", ExitCode::usage, {}, "--figures none leaves nothing to plot");
 
   std::vector<Trace> opened;
   opened.reserve(paths.size());
-  for (const std::string& path : paths) opened.push_back(open_trace(trace_file(path)));
+  for (const std::string& path : paths) { opened.push_back(open_trace(trace_file(path))); }
   std::vector<const Trace*> traces;
   traces.reserve(opened.size());
-  for (const Trace& trace : opened) traces.push_back(&trace);
+  for (const Trace& trace : opened) { traces.push_back(&trace); }
   Interrupts interrupts;
   Terminal terminal(talk.talk(), interrupts);
   OutputFolder folder(output, force, interrupts);
-  for (const Trace& trace : opened)
-    if (!trace.model_problem.empty()) terminal.warn(trace.model_problem);
+  for (const Trace& trace : opened) {
+    if (!trace.model_problem.empty()) { terminal.warn(trace.model_problem); }
+  }
   const std::vector<std::string> names =
       write_figures(options, traces, folder.staged(""), terminal);
-  for (const Trace& trace : opened) require_unchanged(trace);
+  for (const Trace& trace : opened) { require_unchanged(trace); }
   folder.check_places({}, names);
   terminal.erase();
   folder.publish({}, names);
-  if (!talk.quiet)
-    for (const std::string& name : names) print((folder.path() / name).string() + "\n");
+  if (!talk.quiet) {
+    for (const std::string& name : names) { print((folder.path() / name).string() + "\n"); }
+  }
   return int(ExitCode::ok);
 }
 

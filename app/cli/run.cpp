@@ -67,15 +67,16 @@ class Run {
             " experts in a trace, found ", model_.config.n_exp);
     say_unknown(model_, terminal_);
     prepare_jobs();
-    if (all([](const Job& job) { return bool(job.failure); })) return finish();
+    if (all([](const Job& job) { return bool(job.failure); })) { return finish(); }
     OutputFolder folder(options_.output, options_.force, interrupts_);
     begin_index(folder);
-    for (Job& job : jobs_)
+    for (Job& job : jobs_) {
       attempt(job, [&] { folder.check_places(job.subfolder, options_.file_names()); });
-    if (options_.writes("npz")) folder.check_places({}, {kModelFile});
-    if (index_) folder.check_places({}, {kIndexFile, kBatchFile});
+    }
+    if (options_.writes("npz")) { folder.check_places({}, {kModelFile}); }
+    if (index_) { folder.check_places({}, {kIndexFile, kBatchFile}); }
     save_index();
-    if (!all([](const Job& job) { return job.skipped || job.failure; })) run_in(folder);
+    if (!all([](const Job& job) { return job.skipped || job.failure; })) { run_in(folder); }
     return finish();
   }
 
@@ -91,12 +92,12 @@ class Run {
   // makes no sense, or there is one text only, the error goes up.
   template <typename Work>
   void attempt(Job& job, Work&& work) {
-    if (job.failure || job.skipped) return;
+    if (job.failure || job.skipped) { return; }
     try {
       interrupts_.check();
       work();
     } catch (const Error& error) {
-      if (!batch() || error.code() == ExitCode::interrupted) throw;
+      if (!batch() || error.code() == ExitCode::interrupted) { throw; }
       job.failure = error.failure();
       terminal_.error(error.what());
       record(job, TextStatus::failed);
@@ -104,16 +105,18 @@ class Run {
   }
 
   void prepare_jobs() {
-    for (TextItem& item : options_.text.list(terminal_)) jobs_.push_back({.item = std::move(item)});
+    for (TextItem& item : options_.text.list(terminal_)) {
+      jobs_.push_back({.item = std::move(item)});
+    }
     tokenizer_ = options_.text.open_tokenizer(model_);
     for (Job& job : jobs_) {
-      if (batch()) terminal_.update("read", std::uint64_t(&job - jobs_.data()), jobs_.size());
+      if (batch()) { terminal_.update("read", std::uint64_t(&job - jobs_.data()), jobs_.size()); }
       attempt(job, [&] {
         TokenizedText text = read(job, &terminal_);
         job.tokens = std::int64_t(text.tokens.size());
         job.tokens_to_run = tokens_to_run(text);
         job.hash = text.document.sha256;
-        if (!batch()) only_ = std::move(text);
+        if (!batch()) { only_ = std::move(text); }
       });
       const std::string& file = job.item.file;
       job.stem = !job.item.id.empty()      ? job.item.id
@@ -141,31 +144,34 @@ class Run {
                 !std::filesystem::exists(folder.path() / kBatchFile),
             ExitCode::io, {.file = folder.path().native()},
             "results of a batch are here; choose another folder, or --force");
-    if (!batch()) return;
+    if (!batch()) { return; }
     std::vector<IndexRow> rows;
-    for (const Job& job : jobs_)
+    for (const Job& job : jobs_) {
       rows.push_back({job.stem, display_text(job.item.source()), job.tokens, job.hash,
                       job.failure ? TextStatus::failed : TextStatus::pending,
                       printable(job.failure.message)});
+    }
     if (folder.temporary()) {
-      for (std::size_t i = 0; i < jobs_.size(); ++i)
+      for (std::size_t i = 0; i < jobs_.size(); ++i) {
         jobs_[i].subfolder = numbered_folder(i, jobs_[i].stem);
+      }
       return;
     }
     index_.emplace(folder, command_, options_.identity(model_));
     const std::vector<std::string> left =
         index_->begin(std::move(rows), options_.skip_done, options_.force);
-    if (!left.empty())
+    if (!left.empty()) {
       terminal_.warn(describe({.file = (folder.path() / left.front()).native()},
                               join_words("results of another batch remain here",
                                          left.size() > 1 ? " and in others" : "", " (", left.size(),
                                          " in all); index.csv does not name them")));
+    }
     for (std::size_t i = 0; i < jobs_.size(); ++i) {
       Job& job = jobs_[i];
       job.subfolder = index_->rows()[i].folder;
       job.skipped = options_.skip_done && !job.failure && index_->done_before(i) &&
                     files_exist(folder.path() / job.subfolder);
-      if (job.skipped) record(job, TextStatus::done);
+      if (job.skipped) { record(job, TextStatus::done); }
     }
   }
 
@@ -177,14 +183,14 @@ class Run {
   }
 
   void record(const Job& job, TextStatus status) {
-    if (!index_) return;
-    IndexRow& row = index_->rows()[std::size_t(&job - jobs_.data())];
+    if (!index_) { return; }
+    IndexRow& row = index_->rows()[&job - jobs_.data()];
     row.status = status;
     row.error = printable(job.failure.message);
   }
 
   void save_index() {
-    if (index_) index_->save();
+    if (index_) { index_->save(); }
   }
 
   // Whatever ends it, the index says how far it came.
@@ -194,8 +200,9 @@ class Run {
       run_jobs(folder);
     } catch (const Error& error) {
       save_index();
-      if (index_ && error.code() == ExitCode::interrupted)
+      if (index_ && error.code() == ExitCode::interrupted) {
         terminal_.say(tally() + "; the same command with --skip-done goes on");
+      }
       throw;
     }
     save_index();
@@ -207,32 +214,34 @@ class Run {
     loaded_ = options_.compute.automatic() ? load_weights_somewhere(model_, load, terminal_, note)
                                            : load_weights(model_, load, terminal_);
     terminal_.erase();
-    if (!note.empty()) terminal_.warn(note);
+    if (!note.empty()) { terminal_.warn(note); }
     settings_.device = options_.compute.name_of(load);
     const std::string nonfinite = nonfinite_weights(model_, *loaded_);
-    if (options_.strict && !nonfinite.empty()) throw Error(ExitCode::damaged, nonfinite);
-    if (!nonfinite.empty()) terminal_.warn(nonfinite);
-    if (*loaded_->description()) terminal_.debug(loaded_->description());
+    if (options_.strict && !nonfinite.empty()) { throw Error(ExitCode::damaged, nonfinite); }
+    if (!nonfinite.empty()) { terminal_.warn(nonfinite); }
+    if (*loaded_->description()) { terminal_.debug(loaded_->description()); }
     settings_.torch_version = engine(load.device).torch_version();
     terminal_.debug(join_words("Torch ", settings_.torch_version, ", ", load.threads, " threads"));
   }
 
   void run_jobs(OutputFolder& folder) {
     std::uint64_t tokens = 0;
-    for (const Job& job : jobs_) tokens += job.skipped || job.failure ? 0 : job.tokens_to_run;
-    if (batch()) progress_.emplace(terminal_, jobs_.size(), tokens);
+    for (const Job& job : jobs_) { tokens += job.skipped || job.failure ? 0 : job.tokens_to_run; }
+    if (batch()) { progress_.emplace(terminal_, jobs_.size(), tokens); }
     for (Job& job : jobs_) {
       const bool waiting = !job.skipped && !job.failure;
       attempt(job, [&] {
-        if (progress_) progress_->begin(std::size_t(&job - jobs_.data()) + 1, job.item.source());
+        if (progress_) {
+          progress_->begin(std::size_t(&job - jobs_.data()) + 1, job.item.source());
+        }
         run_job(job, folder);
         job.done = true;
         record(job, TextStatus::done);
-        if (progress_) progress_->end(job.tokens, job.tokens_to_run);
+        if (progress_) { progress_->end(job.tokens, job.tokens_to_run); }
       });
-      if (!waiting) continue;
-      if (job.failure && progress_) progress_->skip(job.tokens_to_run);
-      if (index_) index_->save_soon();
+      if (!waiting) { continue; }
+      if (job.failure && progress_) { progress_->skip(job.tokens_to_run); }
+      if (index_) { index_->save_soon(); }
     }
   }
 
@@ -250,21 +259,27 @@ class Run {
     const Json summary = summary_json(trace, layers);
     write_tables(folder, trace, summary);
     std::vector<std::string> files = options_.file_names();
-    if (options_.writes("npz") && std::filesystem::exists(folder.staged(kModelFile)))
+    if (options_.writes("npz") && std::filesystem::exists(folder.staged(kModelFile))) {
       files.insert(files.begin(), kModelFile);
+    }
     const std::vector<std::string> pictures = write_pictures(folder, trace, sink);
     folder.check_places(job.subfolder, pictures);
     files.insert(files.end(), pictures.begin(), pictures.end());
-    if (options_.compress) compress_in_place(trace_path);
-    if (!progress_) terminal_.erase();
+    if (options_.compress) { compress_in_place(trace_path); }
+    if (!progress_) { terminal_.erase(); }
     folder.publish(job.subfolder, files);
-    warn_of_older_files(folder, job.subfolder, files);
+    if (!folder.temporary()) {
+      const std::string older = older_files(folder.path() / job.subfolder, files);
+      if (!older.empty()) { terminal_.warn(describe({.file = folder.path().native()}, older)); }
+    }
     ties_.add(trace, layers);
-    if (!batch() && !ties_.text().empty())
+    if (!batch() && !ties_.text().empty()) {
       terminal_.warn(describe({.file = job.item.source()}, ties_.text()));
+    }
     for (const std::string& warning :
-         trace_warnings(trace, layers, loaded_->nonfinite_weights() == 0))
+         trace_warnings(trace, layers, loaded_->nonfinite_weights() == 0)) {
       terminal_.warn(describe({.file = job.item.source()}, warning));
+    }
     report(job, trace, layers, summary);
   }
 
@@ -273,17 +288,17 @@ class Run {
     const std::filesystem::path model_path = folder.staged(kModelFile);
     const auto write = [&] {
       write_model_parameters(model_path, model_);
-      if (options_.compress) compress_in_place(model_path);
+      if (options_.compress) { compress_in_place(model_path); }
     };
-    if (options_.force && !std::filesystem::exists(model_path)) write();
+    if (options_.force && !std::filesystem::exists(model_path)) { write(); }
     Trace trace = open_trace(path);
-    if (trace.model) return trace;
+    if (trace.model) { return trace; }
     write();  // none in the output folder, or that of another model
     return open_trace(path);
   }
 
   void write_tables(const OutputFolder& folder, const Trace& trace, const Json& summary) {
-    if (folder.temporary()) return;
+    if (folder.temporary()) { return; }
     if (options_.writes("csv")) {
       write_tokens_csv(folder.staged("tokens.csv"), trace);
       write_routing_csv(folder.staged("routing.csv"), trace);
@@ -299,28 +314,14 @@ class Run {
   std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace& trace,
                                           Progress& progress) {
     std::vector<std::string> names;
-    if (folder.temporary() || options_.figures.ids == "none") return names;
+    if (folder.temporary() || options_.figures.ids == "none") { return names; }
     const std::filesystem::path place = folder.staged(kFiguresFolder);
     std::filesystem::create_directory(place);
     const Trace* const traces[] = {&trace};
-    for (const std::string& name : write_figures(options_.figures, traces, place, progress))
+    for (const std::string& name : write_figures(options_.figures, traces, place, progress)) {
       names.push_back(join_words(kFiguresFolder, "/", name));
-    return names;
-  }
-
-  // What another run left beside the files of this one is of another text.
-  void warn_of_older_files(const OutputFolder& folder, const std::string& subfolder,
-                           const std::vector<std::string>& files) {
-    if (folder.temporary()) return;
-    std::string older;
-    for (const char* name : {"trace.npz", "tokens.csv", "routing.csv", "summary.json"}) {
-      const bool written = std::find(files.begin(), files.end(), name) != files.end();
-      if (!written && std::filesystem::exists(folder.path() / subfolder / name))
-        older += join_words(older.empty() ? "" : ", ", name);
     }
-    if (!older.empty())
-      terminal_.warn(
-          describe({.file = folder.path().native()}, older + " there: of an earlier run"));
+    return names;
   }
 
   void report(const Job& job, const Trace& trace, const std::vector<LayerSummary>& layers,
@@ -335,9 +336,9 @@ class Run {
 
   int finish() {
     terminal_.erase();
-    if (options_.json) print(json_text(summaries_));
-    if (batch() && !ties_.text().empty()) terminal_.warn(ties_.text());
-    if (batch()) terminal_.say(tally());
+    if (options_.json) { print(json_text(summaries_)); }
+    if (batch() && !ties_.text().empty()) { terminal_.warn(ties_.text()); }
+    if (batch()) { terminal_.say(tally()); }
     const bool failed = !all([](const Job& job) { return !job.failure; });
     return int(failed ? ExitCode::some_failed : ExitCode::ok);
   }
@@ -350,11 +351,13 @@ class Run {
       failed += job.failure ? 1 : 0;
       skipped += job.skipped ? 1 : 0;
       done += job.done || job.skipped ? 1 : 0;
-      if (job.done) tokens += job.tokens;
+      if (job.done) { tokens += job.tokens; }
     }
     std::string text = join_words(done, " of ", jobs_.size(), " texts done");
-    if (skipped > 0) text += join_words(", ", skipped, " of them before");
-    if (failed > 0) text += join_words("; ", failed, " failed", index_ ? ", see index.csv" : "");
+    if (skipped > 0) { text += join_words(", ", skipped, " of them before"); }
+    if (failed > 0) {
+      text += join_words("; ", failed, " failed", index_ ? ", see index.csv" : "");
+    }
     if (progress_ && tokens > 0) {
       char seconds[32];
       std::snprintf(seconds, sizeof seconds, "%.1f s", progress_->seconds());
@@ -384,7 +387,7 @@ class Run {
 
 int run_verb(const Arguments& arguments) {
   RunOptions options;
-  if (!options.parse(arguments.words)) return int(ExitCode::ok);
+  if (!options.parse(arguments.words)) { return int(ExitCode::ok); }
   return Run(std::move(options), arguments.command).run();
 }
 

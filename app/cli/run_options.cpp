@@ -30,10 +30,11 @@ std::vector<std::string> settings_of(const CLI::App& app) {
     const std::string name = option->get_name();
     const bool left_out =
         std::find(kNotSettings.begin(), kNotSettings.end(), name) != kNotSettings.end();
-    if (option->count() == 0 || left_out) continue;
+    if (option->count() == 0 || left_out) { continue; }
     words.push_back(name);
-    if (option->get_items_expected_max() > 0)
+    if (option->get_items_expected_max() > 0) {
       words.insert(words.end(), option->results().begin(), option->results().end());
+    }
   }
   return words;
 }
@@ -44,11 +45,11 @@ bool RunOptions::parse(const std::vector<std::string>& words) {
   CLI::App app("Run texts through a model; record routing, gates and κ", "kappascope run");
   app.footer(kExamples);
   add_to(app);
-  if (!parse_words(app, words)) return false;
+  if (!parse_words(app, words)) { return false; }
   text.take_model(model);
   settings = settings_of(app);
   // Thousands of pictures are drawn for the asking only.
-  if (text.names_several() && app.count("--figures") == 0) figures.ids = "none";
+  if (text.names_several() && app.count("--figures") == 0) { figures.ids = "none"; }
   check();
   return true;
 }
@@ -104,9 +105,9 @@ bool RunOptions::writes(std::string_view kind) const {
 
 std::vector<std::string> RunOptions::file_names() const {
   std::vector<std::string> names;
-  if (writes("npz")) names.push_back("trace.npz");
-  if (writes("csv")) names.insert(names.end(), {"tokens.csv", "routing.csv"});
-  if (writes("json")) names.push_back("summary.json");
+  if (writes("npz")) { names.push_back("trace.npz"); }
+  if (writes("csv")) { names.insert(names.end(), {"tokens.csv", "routing.csv"}); }
+  if (writes("json")) { names.push_back("summary.json"); }
   return names;
 }
 
@@ -145,7 +146,7 @@ std::string RunOptions::command_of(const TextItem& item, const std::string& fold
   words.insert(words.end(), settings.begin(), settings.end());
   words.insert(words.end(), {"-o", output + "/" + folder});
   std::vector<char*> pointers;
-  for (std::string& word : words) pointers.push_back(word.data());
+  for (std::string& word : words) { pointers.push_back(word.data()); }
   return quote_command(int(pointers.size()), pointers.data());
 }
 

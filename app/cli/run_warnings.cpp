@@ -16,19 +16,22 @@ std::string overflow_text(const Trace& trace, const std::vector<LayerSummary>& l
   using Where = std::pair<std::int64_t, std::int64_t>;  // pass, layer
   std::optional<Where> first;
   const auto found = [&](Where where) { first = std::min(first.value_or(where), where); };
-  for (const LayerSummary& layer : layers)
-    if (layer.nonfinite_tokens > 0) found({layer.pass, layer.layer});
+  for (const LayerSummary& layer : layers) {
+    if (layer.nonfinite_tokens > 0) { found({layer.pass, layer.layer}); }
+  }
   const auto finite = [](float value) { return std::isfinite(value); };
   const auto tokens = std::size_t(trace.tokens);
   for (std::size_t m = 0; m < trace.dense_layer_index.size(); ++m) {
     const auto row = trace.dense_gate_mean_abs.subspan(m * tokens, tokens);
-    if (!std::all_of(row.begin(), row.end(), finite))
+    if (!std::all_of(row.begin(), row.end(), finite)) {
       found({trace.dense_pass_index[m], trace.dense_layer_index[m]});
+    }
   }
   const std::string reason = ": activations overflow, every weight is finite";
-  if (first)
+  if (first) {
     return join_words("numbers that are not finite, first in layer ", first->second,
                       first->first > 0 ? join_words(" of pass ", first->first) : "", reason);
+  }
   const auto scored = trace.nll.subspan(std::min<std::size_t>(trace.nll.size(), 1));
   const bool logits = !std::all_of(scored.begin(), scored.end(), finite);  // the first has no NLL
   return logits ? "numbers that are not finite, first in the logits" + reason : "";
@@ -38,13 +41,13 @@ std::string overflow_text(const Trace& trace, const std::vector<LayerSummary>& l
 
 void NearTies::add(const Trace& trace, const std::vector<LayerSummary>& layers) {
   const std::int64_t before = ties;
-  for (const LayerSummary& layer : layers) ties += layer.near_ties;
+  for (const LayerSummary& layer : layers) { ties += layer.near_ties; }
   choices += trace.tokens * trace.layers;
   texts += ties > before ? 1 : 0;
 }
 
 std::string NearTies::text() const {
-  if (ties == 0) return "";
+  if (ties == 0) { return ""; }
   return join_words(ties, " of ", choices, " (token, layer) choices of experts",
                     texts > 1 ? join_words(", in ", texts, " texts,") : "",
                     " are near ties (margin < 1e-3): another precision may route them otherwise");
@@ -54,15 +57,28 @@ std::vector<std::string> trace_warnings(const Trace& trace, const std::vector<La
                                         bool weights_finite) {
   std::vector<std::string> warnings;
   std::int64_t spoilt = 0;
-  for (const LayerSummary& layer : layers) spoilt += layer.nonfinite_tokens;
+  for (const LayerSummary& layer : layers) { spoilt += layer.nonfinite_tokens; }
   const std::string overflow = weights_finite ? overflow_text(trace, layers) : "";
-  if (!overflow.empty()) warnings.push_back(overflow);
+  if (!overflow.empty()) { warnings.push_back(overflow); }
   const std::string_view why =
       weights_finite ? "rows are not finite" : "rows are spoilt by NaN or infinite weights";
-  if (spoilt > 0)
+  if (spoilt > 0) {
     warnings.push_back(join_words(spoilt, " of ", trace.tokens * trace.layers, " (token, layer) ",
                                   why, " and left out of the statistics"));
+  }
   return warnings;
+}
+
+std::string older_files(const std::filesystem::path& folder,
+                        const std::vector<std::string>& written) {
+  std::string older;
+  for (const char* name : {"trace.npz", "tokens.csv", "routing.csv", "summary.json"}) {
+    const bool of_this = std::find(written.begin(), written.end(), name) != written.end();
+    if (!of_this && std::filesystem::exists(folder / name)) {
+      older += join_words(older.empty() ? "" : ", ", name);
+    }
+  }
+  return older.empty() ? "" : older + " there: of an earlier run";
 }
 
 }  // namespace kappascope

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -23,5 +24,10 @@ struct NearTies {
 // overflowed while running.
 std::vector<std::string> trace_warnings(const Trace& trace, const std::vector<LayerSummary>& layers,
                                         bool weights_finite);
+
+// One line that names the files of `folder` that an earlier run left beside `written`, the files of
+// this one: they are of another text. "" when there are none.
+std::string older_files(const std::filesystem::path& folder,
+                        const std::vector<std::string>& written);
 
 }  // namespace kappascope

@@ -43,11 +43,11 @@ struct Quantity {
 
   void compare(double ours, double golden, double slack, const std::string& where) {
     ++values;
-    if (std::isnan(ours) && std::isnan(golden)) return;
+    if (std::isnan(ours) && std::isnan(golden)) { return; }
     const double allowed = kAbsolute + kRelative * std::abs(golden) + slack;
     const double off = std::abs(ours - golden);
     const double share = std::isnan(off) ? std::numeric_limits<double>::infinity() : off / allowed;
-    if (share <= ratio) return;
+    if (share <= ratio) { return; }
     difference = off;
     tolerance = allowed;
     ratio = share;
@@ -58,8 +58,9 @@ struct Quantity {
 class Comparison {
  public:
   Quantity& quantity(const std::string& name) {
-    for (Quantity& known : quantities_)
-      if (known.name == name) return known;
+    for (Quantity& known : quantities_) {
+      if (known.name == name) { return known; }
+    }
     quantities_.emplace_back().name = name;
     return quantities_.back();
   }
@@ -73,7 +74,7 @@ class Comparison {
   void compare_layer(const Trace& trace, const NpzReader& golden, std::int64_t m);
   void compare_next_tokens(const Trace& trace, const NpzReader& golden);
   std::string at(const Trace& trace, std::int64_t m, std::int64_t t) const {
-    return join_words(text_, ", layer ", trace.layer_index[std::size_t(m)], ", token ", t);
+    return join_words(text_, ", layer ", trace.layer_index[m], ", token ", t);
   }
 
   std::vector<Quantity> quantities_;
@@ -103,7 +104,7 @@ Ties ties_of(std::span<const float> logits, std::size_t slots) {
   std::sort(ranked.begin(), ranked.end(), std::greater<>());
   Ties ties;
   for (std::size_t k = 0; k < slots && k + 1 < ranked.size(); ++k) {
-    if (ranked[k] - ranked[k + 1] >= kTie) continue;
+    if (ranked[k] - ranked[k + 1] >= kTie) { continue; }
     (k + 1 == slots ? ties.set : ties.order) = true;
   }
   ties.order |= ties.set;
@@ -113,19 +114,19 @@ Ties ties_of(std::span<const float> logits, std::size_t slots) {
 void Comparison::compare_choices(const Trace& trace, const NpzReader& golden, std::int64_t m) {
   const std::size_t experts = std::size_t(trace.experts), slots = std::size_t(trace.slots);
   for (std::int64_t t = 0; t < trace.tokens; ++t) {
-    if (!comparable_[std::size_t(t)]) continue;
+    if (!comparable_[t]) { continue; }
     const std::size_t row = std::size_t(m * trace.tokens + t);
     const auto ours = trace.expert_index.subspan(row * slots, slots);
     const auto theirs = golden.int16("expert_index").subspan(row * slots, slots);
-    if (std::equal(ours.begin(), ours.end(), theirs.begin())) continue;
+    if (std::equal(ours.begin(), ours.end(), theirs.begin())) { continue; }
     const Ties ties =
         ties_of(golden.float32("router_logits").subspan(row * experts, experts), slots);
     const bool same_set = std::is_permutation(ours.begin(), ours.end(), theirs.begin());
-    comparable_[std::size_t(t)] = false;
+    comparable_[t] = false;
     ++flips_;
     if (same_set ? ties.order : ties.set) {
       // Another expert at a tie: this token goes its own way, and those that attend to it.
-      if (!same_set) std::fill(next_layers_.begin() + t, next_layers_.end(), false);
+      if (!same_set) { std::fill(next_layers_.begin() + t, next_layers_.end(), false); }
     } else {
       failures_.push_back(at(trace, m, t) + ": other experts chosen, and not at a tie");
     }
@@ -152,17 +153,20 @@ void Comparison::compare_layer(const Trace& trace, const NpzReader& golden, std:
   next_layers_ = comparable_;
   compare_choices(trace, golden, m);
   for (const auto& [name, ours] : kArrays) {
-    if (!golden.find(name)) continue;  // some texts come without gates
+    if (!golden.find(name)) {
+      continue;  // some texts come without gates
+    }
     const std::span<const float> theirs = golden.float32(name);
     const std::size_t width = ours.size() / std::size_t(trace.layers * trace.tokens);
     // Of a share, one gate unit may stand on the other side of the threshold.
     const bool share = std::string_view(name).ends_with("_fraction");
     const double slack = share ? 1.0 / double(trace.gates) : 0;
     for (std::int64_t t = 0; t < trace.tokens; ++t) {
-      if (!comparable_[std::size_t(t)]) continue;
+      if (!comparable_[t]) { continue; }
       const std::size_t first = std::size_t(m * trace.tokens + t) * width;
-      for (std::size_t i = first; i < first + width; ++i)
+      for (std::size_t i = first; i < first + width; ++i) {
         quantity(name).compare(ours[i], theirs[i], slack, at(trace, m, t));
+      }
     }
   }
   comparable_ = next_layers_;
@@ -173,14 +177,14 @@ void Comparison::compare_next_tokens(const Trace& trace, const NpzReader& golden
   const std::int64_t vocab = std::int64_t(trace.logits.size()) / trace.tokens;
   const std::int64_t columns = std::int64_t(logits.size()) / trace.tokens;
   for (std::int64_t t = 0; t < trace.tokens; ++t) {
-    if (!comparable_[std::size_t(t)]) continue;
+    if (!comparable_[t]) { continue; }
     const std::string where = join_words(text_, ", token ", t);
-    for (std::int64_t c = 0; c < columns; ++c)
-      quantity("logits").compare(trace.logits[std::size_t(t * vocab + c * kLogitStride)],
-                                 logits[std::size_t(t * columns + c)], 0, where);
-    if (t + 1 == trace.tokens) break;
-    quantity("nll").compare(trace.nll[std::size_t(t + 1)],
-                            golden.float32("nll")[std::size_t(t + 1)], 0, where);
+    for (std::int64_t c = 0; c < columns; ++c) {
+      quantity("logits").compare(trace.logits[t * vocab + c * kLogitStride],
+                                 logits[t * columns + c], 0, where);
+    }
+    if (t + 1 == trace.tokens) { break; }
+    quantity("nll").compare(trace.nll[t + 1], golden.float32("nll")[t + 1], 0, where);
   }
 }
 
@@ -200,10 +204,10 @@ void Comparison::compare_text(const Trace& trace, const NpzReader& golden,
   for (const NpyArray& array : golden.arrays()) {
     const bool slots = array.name.starts_with("expert_") || array.name.starts_with("kappa_") ||
                        array.name.starts_with("gate_");
-    if (slots) require_shape(golden, array.name, {layers, tokens, trace.slots});
+    if (slots) { require_shape(golden, array.name, {layers, tokens, trace.slots}); }
   }
   comparable_.assign(std::size_t(tokens), true);
-  for (std::int64_t m = 0; m < layers; ++m) compare_layer(trace, golden, m);
+  for (std::int64_t m = 0; m < layers; ++m) { compare_layer(trace, golden, m); }
   compare_next_tokens(trace, golden);
 }
 
@@ -215,10 +219,11 @@ std::string Comparison::report() const {
                   of.tolerance, of.place.c_str(), of.ratio > 1 ? "  FAILED" : "");
     lines += line;
   }
-  for (const std::string& failure : failures_) lines += "\nFAILED " + failure;
-  if (flips_ > 0)
+  for (const std::string& failure : failures_) { lines += "\nFAILED " + failure; }
+  if (flips_ > 0) {
     lines += join_words("\n", flips_, " choices of experts differ; what follows from those at ",
                         "near ties was not compared");
+  }
   return lines + (holds() ? "\nall hold\n" : "\nnot all hold\n");
 }
 
@@ -230,8 +235,9 @@ bool Comparison::holds() const {
 
 std::vector<fs::path> golden_files(const fs::path& folder) {
   std::vector<fs::path> files;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder))
-    if (entry.path().extension() == ".npz") files.push_back(entry.path());
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() == ".npz") { files.push_back(entry.path()); }
+  }
   require(!files.empty(), ExitCode::io, {.file = folder.native()}, "no golden numbers here");
   std::sort(files.begin(), files.end());
   return files;
@@ -244,7 +250,7 @@ int selftest_verb(const Arguments& arguments) {
   app.footer(kFooter);
   ComputeOptions compute;
   compute.add_to(app);
-  if (!parse_words(app, arguments.words)) return int(ExitCode::ok);
+  if (!parse_words(app, arguments.words)) { return int(ExitCode::ok); }
   compute.check_device();
 
   Interrupts interrupts;
@@ -257,10 +263,10 @@ int selftest_verb(const Arguments& arguments) {
   const LoadOptions load = compute.load_options();
   const std::unique_ptr<EngineModel> loaded = load_weights(model, load, terminal);
   const std::string nonfinite = nonfinite_weights(model, *loaded);
-  if (!nonfinite.empty()) throw Error(ExitCode::damaged, nonfinite);
+  if (!nonfinite.empty()) { throw Error(ExitCode::damaged, nonfinite); }
   TraceSettings settings;
   settings.record_logits = true;
-  for (std::int64_t i = 0; i < model.config.n_layer; ++i) settings.layers.push_back(i);
+  for (std::int64_t i = 0; i < model.config.n_layer; ++i) { settings.layers.push_back(i); }
   settings.tool_version = kToolVersion;
   settings.torch_version = engine(load.device).torch_version();
   settings.device = compute.name_of(load);

@@ -38,9 +38,9 @@ void write_line(std::string_view kind, std::string_view line) {
 }
 
 const char* stage_title(std::string_view stage) noexcept {
-  if (stage == "load") return "loading weights";
-  if (stage == "read") return "reading texts";
-  if (stage == "prefill") return "running";
+  if (stage == "load") { return "loading weights"; }
+  if (stage == "read") { return "reading texts"; }
+  if (stage == "prefill") { return "running"; }
   return "writing";
 }
 
@@ -49,8 +49,8 @@ const char* stage_title(std::string_view stage) noexcept {
 void print(std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = write(STDOUT_FILENO, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0 && errno == EPIPE) return;
+    if (written < 0 && errno == EINTR) { continue; }
+    if (written < 0 && errno == EPIPE) { return; }
     require(written >= 0, ExitCode::io, {.file = "standard output"},
             std::generic_category().message(errno));
     text.remove_prefix(std::size_t(written));
@@ -68,7 +68,7 @@ std::int64_t display_width(std::string_view text) {
 
 std::string bold(std::string_view text) {
   const char* no_color = std::getenv("NO_COLOR");
-  if (!isatty(STDOUT_FILENO) || (no_color && *no_color)) return std::string(text);
+  if (!isatty(STDOUT_FILENO) || (no_color && *no_color)) { return std::string(text); }
   return join_words("\033[1m", text, "\033[0m");
 }
 
@@ -83,15 +83,17 @@ Terminal::Terminal(Talk talk, const Interrupts& interrupts)
 }
 
 bool Terminal::update(std::string_view stage, std::uint64_t done, std::uint64_t total) noexcept {
-  if (interrupts_.requested()) return false;
-  if (!shown_ || total == 0) return true;
+  if (interrupts_.requested()) { return false; }
+  if (!shown_ || total == 0) { return true; }
   const Clock::time_point now = Clock::now();
   if (stage.substr(0, 64) != stage_) {
     stage_.assign(stage.substr(0, 64));
     stage_start_ = now;
     stage_first_ = double(done);
   }
-  if (std::chrono::duration<double>(now - last_drawn_).count() < kSecondsBetweenDraws) return true;
+  if (std::chrono::duration<double>(now - last_drawn_).count() < kSecondsBetweenDraws) {
+    return true;
+  }
   last_drawn_ = now;
   draw(stage, double(std::min(done, total)), double(total),
        std::chrono::duration<double>(now - stage_start_).count());
@@ -101,11 +103,13 @@ bool Terminal::update(std::string_view stage, std::uint64_t done, std::uint64_t 
 void Terminal::draw(std::string_view stage, double done, double total, double seconds) noexcept {
   const double fraction = done / total;
   char bar[kBarWidth + 1] = {};
-  for (int i = 0; i < kBarWidth; ++i) bar[i] = i < fraction * kBarWidth ? '#' : '.';
+  for (int i = 0; i < kBarWidth; ++i) { bar[i] = i < fraction * kBarWidth ? '#' : '.'; }
   char rate[64] = "", left[64] = "";
   const double gained = done - stage_first_;
   if (seconds >= kSecondsBeforeForecast && gained > 0) {
-    if (stage == "prefill") std::snprintf(rate, sizeof rate, "  %.4g tokens/s", gained / seconds);
+    if (stage == "prefill") {
+      std::snprintf(rate, sizeof rate, "  %.4g tokens/s", gained / seconds);
+    }
     const double rest = std::min(seconds * (total - done) / gained, 1e8);
     std::snprintf(left, sizeof left, "  %ld:%02ld left", long(rest) / 60, long(rest) % 60);
   }
@@ -125,17 +129,17 @@ void Terminal::draw(std::string_view stage, double done, double total, double se
 void Terminal::show(std::string_view line, bool at_once) {
   const Clock::time_point now = Clock::now();
   const double since = std::chrono::duration<double>(now - last_drawn_).count();
-  if (!shown_ || (!at_once && since < kSecondsBetweenDraws)) return;
+  if (!shown_ || (!at_once && since < kSecondsBetweenDraws)) { return; }
   last_drawn_ = now;
   const auto columns = std::int64_t(terminal_columns() - 1);
-  while (display_width(line) > columns) line.remove_suffix(1);
-  while (!is_utf8(line)) line.remove_suffix(1);
+  while (display_width(line) > columns) { line.remove_suffix(1); }
+  while (!is_utf8(line)) { line.remove_suffix(1); }
   const std::string out = join_words("\r", line, "\033[K");
   line_open_ = write(STDERR_FILENO, out.data(), out.size()) > 0;
 }
 
 void Terminal::erase() noexcept {
-  if (!line_open_) return;
+  if (!line_open_) { return; }
   (void)!write(STDERR_FILENO, "\r\033[K", 4);
   line_open_ = false;
 }
@@ -146,34 +150,37 @@ void Terminal::error(std::string_view line) {
 }
 
 void Terminal::warn(std::string_view line) {
-  if (talk_ == Talk::quiet) return;
+  if (talk_ == Talk::quiet) { return; }
   erase();
   write_line("warning: ", line);
 }
 
 void Terminal::say(std::string_view line) {
-  if (talk_ == Talk::quiet) return;
+  if (talk_ == Talk::quiet) { return; }
   erase();
   write_line("", line);
 }
 
 void Terminal::debug(std::string_view line) {
-  if (talk_ != Talk::verbose) return;
+  if (talk_ != Talk::verbose) { return; }
   erase();
   write_line("debug: ", line);
 }
 
 void say_unknown(const Model& model, Terminal& terminal) {
   terminal.debug(join_words("weights ", model.files.weights.string()));
-  for (const std::string& missing : model.files.missing_of_newer)
+  for (const std::string& missing : model.files.missing_of_newer) {
     terminal.warn(describe(
         {.file = (model.files.weights.parent_path() / missing).native()},
         join_words("is missing: its step is left out, step ", model.files.step, " is used")));
-  for (const std::string& note : model.notes) terminal.debug(note);
-  for (const std::string& field : model.config.unknown_fields)
+  }
+  for (const std::string& note : model.notes) { terminal.debug(note); }
+  for (const std::string& field : model.config.unknown_fields) {
     terminal.debug(join_words("model_config.", field, " is unknown and not used"));
-  for (const std::string& tensor : model.unknown_tensors)
+  }
+  for (const std::string& tensor : model.unknown_tensors) {
     terminal.debug(join_words("tensor ", tensor, " is unknown and not used"));
+  }
 }
 
 }  // namespace kappascope

@@ -29,13 +29,13 @@ std::string system_message(int error) {
 struct Descriptor {
   int number = -1;
   ~Descriptor() {
-    if (number > STDIN_FILENO) close(number);
+    if (number > STDIN_FILENO) { close(number); }
   }
 };
 
 // Standard input may be a socket, which cannot be opened by its name.
 int open_input(const std::string& path) {
-  if (path == kStandardInput) return STDIN_FILENO;
+  if (path == kStandardInput) { return STDIN_FILENO; }
   const int number = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
   return number < 0 && errno == ENXIO && is_standard_input(path) ? STDIN_FILENO : number;
 }
@@ -56,7 +56,7 @@ class LineFinder {
       blank_ = blank_ && part.find_first_not_of(kBlanks) == std::string_view::npos;
       line_.length += part.size();
       at = end;
-      if (at == block.size()) return;
+      if (at == block.size()) { return; }
       finish();
       ++at;
       line_ = {line_.number, line_.offset + line_.length + 1, 0};
@@ -71,7 +71,7 @@ class LineFinder {
  private:
   void finish() {
     ++line_.number;
-    if (!blank_) lines_.push_back(line_);
+    if (!blank_) { lines_.push_back(line_); }
     blank_ = true;
   }
 
@@ -104,15 +104,16 @@ std::string read_input(const std::string& path) {
   const Descriptor input{open_input(path)};
   require(input.number >= 0, ExitCode::io, place, "cannot be opened: ", system_message(errno));
   struct stat status{};
-  if (fstat(input.number, &status) == 0 && S_ISREG(status.st_mode))
+  if (fstat(input.number, &status) == 0 && S_ISREG(status.st_mode)) {
     check_length(std::uint64_t(status.st_size), source);
+  }
   std::string text;
   std::array<char, 65536> block;
   for (;;) {
     const ssize_t count = read(input.number, block.data(), block.size());
-    if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno == EINTR) { continue; }
     require(count >= 0, ExitCode::io, place, "cannot be read: ", system_message(errno));
-    if (count == 0) break;
+    if (count == 0) { break; }
     text.append(block.data(), std::size_t(count));
     check_length(text.size(), source);
   }
@@ -122,7 +123,7 @@ std::string read_input(const std::string& path) {
 }
 
 bool take_byte_order_mark(std::string_view& text) {
-  if (!text.starts_with(kByteOrderMark)) return false;
+  if (!text.starts_with(kByteOrderMark)) { return false; }
   text.remove_prefix(kByteOrderMark.size());
   return true;
 }
@@ -152,10 +153,11 @@ std::vector<std::string> files_below(const std::string& folder) {
   fs::recursive_directory_iterator at(folder, error);
   for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
     std::error_code unreadable;
-    if (hidden(at->path()))
+    if (hidden(at->path())) {
       at.disable_recursion_pending();
-    else if (at->is_regular_file(unreadable))
+    } else if (at->is_regular_file(unreadable)) {
       files.push_back(at->path().native());
+    }
   }
   require(!error, ExitCode::io, {.file = folder}, "the folder cannot be read: ", error.message());
   std::sort(files.begin(), files.end());
@@ -172,9 +174,11 @@ std::vector<std::string> read_list(const std::string& path) {
     const std::size_t end = std::min(rest.find(by_nul ? '\0' : '\n'), rest.size());
     std::string_view line = rest.substr(0, end);
     rest.remove_prefix(std::min(end + 1, rest.size()));
-    if (!by_nul && line.ends_with('\r')) line.remove_suffix(1);
-    if (line == kStandardInput) line = "./-";  // a file of that name
-    if (!line.empty()) paths.emplace_back(line);
+    if (!by_nul && line.ends_with('\r')) { line.remove_suffix(1); }
+    if (line == kStandardInput) {
+      line = "./-";  // a file of that name
+    }
+    if (!line.empty()) { paths.emplace_back(line); }
   }
   return paths;
 }

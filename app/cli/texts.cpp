@@ -15,7 +15,7 @@ constexpr std::string_view kBlanks = " \t\r\n";
 
 std::string_view trimmed(std::string_view text) {
   const std::size_t first = text.find_first_not_of(kBlanks);
-  if (first == std::string_view::npos) return {};
+  if (first == std::string_view::npos) { return {}; }
   return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
 }
 
@@ -67,8 +67,8 @@ TokenizedText fed_ids(const std::vector<std::int64_t>& ids, const std::string& s
 
 // The bytes of an item: of the whole file or of its line.
 std::string bytes_of(const TextItem& item) {
-  if (!item.line) return item.kept ? *item.kept : read_input(item.file);
-  if (item.kept) return item.kept->substr(item.line->offset, item.line->length);
+  if (!item.line) { return item.kept ? *item.kept : read_input(item.file); }
+  if (item.kept) { return item.kept->substr(item.line->offset, item.line->length); }
   const auto bytes =
       InputFile::open(item.file).read(item.line->offset, item.line->length, "a line of the file");
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -76,12 +76,12 @@ std::string bytes_of(const TextItem& item) {
 
 // The document of a line, whose "id", a text or an integer, becomes the item's.
 Json parse_line(std::string_view text, TextItem& item) {
-  if (item.line->offset == 0) take_byte_order_mark(text);
+  if (item.line->offset == 0) { take_byte_order_mark(text); }
   Json document = parse_json(text, join_words(source_name(item.file), ":", item.line->number));
-  if (!document.is_object() || !document.contains("id")) return document;
+  if (!document.is_object() || !document.contains("id")) { return document; }
   const Json& id = document["id"];
-  if (id.is_string()) item.id = id.get<std::string>();
-  if (id.is_number_integer()) item.id = id.dump();
+  if (id.is_string()) { item.id = id.get<std::string>(); }
+  if (id.is_number_integer()) { item.id = id.dump(); }
   return document;
 }
 
@@ -89,9 +89,7 @@ bool is_model(const std::string& path) {
   try {
     find_checkpoint(path);
     return true;
-  } catch (const Error&) {
-    return false;
-  }
+  } catch (const Error&) { return false; }
 }
 
 bool named_json_lines(const std::string& file) {
@@ -101,8 +99,8 @@ bool named_json_lines(const std::string& file) {
 }  // namespace
 
 std::string TextItem::source() const {
-  if (file.empty()) return "prompt";
-  if (!line) return source_name(file);
+  if (file.empty()) { return "prompt"; }
+  if (!line) { return source_name(file); }
   return id.empty() ? join_words(source_name(file), ":", line->number)
                     : join_words(source_name(file), "#", id);
 }
@@ -124,11 +122,11 @@ void TextOptions::add_to(CLI::App& app) {
 }
 
 void TextOptions::take_model(std::string& model) {
-  if (!model.empty()) return;
+  if (!model.empty()) { return; }
   for (std::vector<std::string>* values : {&files, &ids_files}) {
-    if (values->size() < 2) continue;
+    if (values->size() < 2) { continue; }
     const auto found = std::find_if(values->rbegin(), values->rend(), is_model);
-    if (found == values->rend()) continue;
+    if (found == values->rend()) { continue; }
     model = *found;
     values->erase(std::prev(found.base()));
     return;
@@ -152,24 +150,26 @@ void TextOptions::check() const {
 
 std::optional<Tokenizer> TextOptions::open_tokenizer(const Model& model) const {
   std::optional<std::filesystem::path> path;
-  if (ids_files.empty())
+  if (ids_files.empty()) {
     path = find_tokenizer(model.files.weights.parent_path(), tokenizer_folder);
-  else
+  } else {
     path = tokenizer_if_any(model, tokenizer_folder);
-  if (!path) return {};
+  }
+  if (!path) { return {}; }
   return Tokenizer::load_tiktoken_pickle(*path);
 }
 
 bool TextOptions::has_lines(const std::string& file) const {
-  if (!ids_files.empty()) return named_json_lines(file);
+  if (!ids_files.empty()) { return named_json_lines(file); }
   // The name of a pipe does not say.
   return !text_field.empty() && (named_json_lines(file) || !is_regular_file(file));
 }
 
 void TextOptions::add_items(const std::string& file, std::vector<TextItem>& items) const {
   std::error_code ignored;
-  if (!has_lines(file) || !std::filesystem::exists(file == kStandardInput ? "/" : file, ignored))
+  if (!has_lines(file) || !std::filesystem::exists(file == kStandardInput ? "/" : file, ignored)) {
     return items.push_back({file, {}, {}, {}});
+  }
   std::shared_ptr<const std::string> kept;
   std::vector<TextLine> lines;
   if (is_regular_file(file)) {
@@ -178,12 +178,12 @@ void TextOptions::add_items(const std::string& file, std::vector<TextItem>& item
     kept = std::make_shared<const std::string>(read_input(file));
     lines = lines_of(*kept);
   }
-  for (const TextLine& line : lines) items.push_back({file, line, {}, kept});
+  for (const TextLine& line : lines) { items.push_back({file, line, {}, kept}); }
 }
 
 std::vector<TextItem> TextOptions::list(Terminal& terminal) const {
   std::vector<TextItem> items;
-  if (prompt) return {TextItem{}};
+  if (prompt) { return {TextItem{}}; }
   std::vector<std::string> given = ids_files.empty() ? files : ids_files;
   if (!list_file.empty()) {
     const std::vector<std::string> listed = read_list(list_file);
@@ -197,11 +197,12 @@ std::vector<TextItem> TextOptions::list(Terminal& terminal) const {
       const std::size_t before = items.size();
       add_items(file, items);
       any_lines = any_lines || has_lines(file);
-      if (items.size() == before) terminal.warn(describe({.file = file}, "no line in it"));
-      if (named_json_lines(file) && !has_lines(file))
+      if (items.size() == before) { terminal.warn(describe({.file = file}, "no line in it")); }
+      if (named_json_lines(file) && !has_lines(file)) {
         terminal.warn(describe({.file = file},
                                "JSON Lines, read as one text; --text-field NAME reads each line's "
                                "field of that name as a text"));
+      }
     }
   }
   require(!items.empty(), ExitCode::unsupported,
@@ -225,22 +226,24 @@ TokenizedText TextOptions::read_ids(TextItem& item, std::string_view bytes,
   std::vector<std::int64_t> ids;
   take_byte_order_mark(bytes);
   const std::string_view text = trimmed(bytes);
-  if (item.line)
+  if (item.line) {
     ids = ids_of_json(parse_line(text, item), item.source());
-  else if (text.starts_with('[') || text.starts_with('{'))
+  } else if (text.starts_with('[') || text.starts_with('{')) {
     ids = ids_of_json(parse_json(text, item.source()), item.source());
-  else
+  } else {
     ids = ids_of_lines(bytes, item.source());
+  }
   return fed_ids(ids, item.source(), tokenizer, model, max_tokens);
 }
 
 TokenizedText TextOptions::read(TextItem& item, const Tokenizer* tokenizer, const Model& model,
                                 Terminal* terminal) const {
-  if (prompt) return tokenize({"prompt", *prompt}, *tokenizer, model, max_tokens);
-  if (!item.line && !item.kept && !is_regular_file(item.file))
+  if (prompt) { return tokenize({"prompt", *prompt}, *tokenizer, model, max_tokens); }
+  if (!item.line && !item.kept && !is_regular_file(item.file)) {
     item.kept = std::make_shared<const std::string>(read_input(item.file));
+  }
   std::string text = bytes_of(item);
-  if (!ids_files.empty()) return read_ids(item, text, tokenizer, model);
+  if (!ids_files.empty()) { return read_ids(item, text, tokenizer, model); }
   if (item.line) {
     const Json document = parse_line(text, item);
     const bool found =
@@ -251,12 +254,14 @@ TokenizedText TextOptions::read(TextItem& item, const Tokenizer* tokenizer, cons
   }
   const std::string source = item.source();
   std::string_view rest = text;
-  if (terminal && text.empty())
+  if (terminal && text.empty()) {
     terminal->warn(describe({.file = source}, "the text is empty: the model is fed BOS alone"));
-  if (terminal && take_byte_order_mark(rest))
+  }
+  if (terminal && take_byte_order_mark(rest)) {
     terminal->warn(describe({.file = source},
                             "begins with a byte order mark, which the model is fed as text; "
                             "`sed '1s/^\\xEF\\xBB\\xBF//'` removes it"));
+  }
   return tokenize({source, std::move(text)}, *tokenizer, model, max_tokens);
 }
 

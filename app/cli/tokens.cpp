@@ -55,7 +55,7 @@ int tokens_verb(const Arguments& arguments) {
       ->check(CLI::NonNegativeNumber);
   app.add_flag("--json", json, R"(print {"token_bytes_hex": […], "token_id": […]})");
   talk.add_to(app);
-  if (!parse_words(app, arguments.words)) return int(ExitCode::ok);
+  if (!parse_words(app, arguments.words)) { return int(ExitCode::ok); }
   words.take_model(path);
   words.check();
 

@@ -1,10 +1,8 @@
 #include "app/gui/actions.h"
 
 #include <imgui_internal.h>
-#include <imgui_stdlib.h>
 
 #include <algorithm>
-#include <sstream>
 #include <utility>
 
 #include "app/gui/gui.h"
@@ -32,9 +30,10 @@ void add_file_actions(Gui& gui, std::vector<Action>& all) {
   };
   all.push_back({"Open checkpoint or trace…", "File", ImGuiMod_Ctrl | ImGuiKey_O,
                  open_dialog(PathPurpose::open)});
-  for (const std::string& recent : gui.settings.recent)
+  for (const std::string& recent : gui.settings.recent) {
     all.push_back(
         {plain_text(recent), "File/Open recent", 0, [&gui, recent] { drop_path(gui, recent); }});
+  }
   const OpenTrace* open = workspace.current_open_trace();
   all.push_back({"Save trace as…", "File", ImGuiMod_Ctrl | ImGuiKey_S,
                  open_dialog(PathPurpose::save_trace), open && open->run});
@@ -76,7 +75,7 @@ void add_run_actions(Gui& gui, std::vector<Action>& all) {
 // Moves a part of the selection, now at `from`, within what there is.
 void step(Workspace& workspace, std::int64_t Pick::* part, std::int64_t from, std::int64_t by,
           std::int64_t count) {
-  if (count <= 0) return;
+  if (count <= 0) { return; }
   Pick pick;
   pick.*part = from < 0 ? 0 : std::clamp<std::int64_t>(from + by, 0, count - 1);
   workspace.pick(pick, Move::step);
@@ -124,11 +123,12 @@ void add_view_actions(Gui& gui, std::vector<Action>& all) {
   const auto show = [&gui](const std::string& id) {
     return [&gui, id] {
       gui.shown[id] = !gui.shown[id];
-      if (gui.shown[id]) gui.focus = id;
+      if (gui.shown[id]) { gui.focus = id; }
     };
   };
-  for (const Panel& panel : panels())
+  for (const Panel& panel : panels()) {
     all.push_back({panel.title, "Panels", 0, show(panel.id), true, gui.shown[panel.id]});
+  }
   for (const FigureEntry& entry : figure_catalogue()) {
     const std::string id(entry.id);
     const std::string group = id.substr(0, id.find('-'));
@@ -170,7 +170,9 @@ void add_layout_actions(Gui& gui, std::vector<Action>& all) {
 ImGuiKeyChord on_keypad(ImGuiKeyChord chord) {
   const ImGuiKeyChord mods = chord & ImGuiMod_Mask_;
   const auto key = ImGuiKey(chord & ~ImGuiMod_Mask_);
-  if (key >= ImGuiKey_0 && key <= ImGuiKey_9) return mods | (ImGuiKey_Keypad0 + (key - ImGuiKey_0));
+  if (key >= ImGuiKey_0 && key <= ImGuiKey_9) {
+    return mods | (ImGuiKey_Keypad0 + (key - ImGuiKey_0));
+  }
   switch (key) {
     case ImGuiKey_Enter:
       return mods | ImGuiKey_KeypadEnter;
@@ -195,28 +197,13 @@ bool pressed(ImGuiKeyChord chord) {
 
 // `number`: two may have one name, such as a layout of the user's.
 bool draw_item(const Action& action, std::size_t number) {
-  if (action.separated) ImGui::Separator();
+  if (action.separated) { ImGui::Separator(); }
   const std::string keys = action.shortcut ? shortcut_text(action.shortcut) : "";
   const std::string label = action.name + "##" + std::to_string(number);
   const bool chosen = ImGui::MenuItem(label.c_str(), keys.c_str(), action.checked, action.enabled);
-  if (!action.id.empty()) explain((action.id + ": " + action.help).c_str());
-  if (!chosen) return false;
+  if (!action.id.empty()) { explain((action.id + ": " + action.help).c_str()); }
+  if (!chosen) { return false; }
   action.run();
-  return true;
-}
-
-// Every word of the filter is somewhere in the menu, the name or the id of the action, in any order
-// and in either case.
-bool matches(const Action& action, const std::string& filter) {
-  const auto lower = [](std::string text) {
-    for (char& c : text) c = c >= 'A' && c <= 'Z' ? char(c + 32) : c;
-    return text;
-  };
-  const std::string all = lower(action.menu + " " + action.name + " " + action.id);
-  std::istringstream words(lower(filter));
-  for (std::string word; words >> word;) {
-    if (all.find(word) == std::string::npos) return false;
-  }
   return true;
 }
 
@@ -240,9 +227,9 @@ std::vector<Action> actions(Gui& gui) {
 
 std::string shortcut_text(ImGuiKeyChord chord) {
   std::string text;
-  if (chord & ImGuiMod_Ctrl) text += "Ctrl+";
-  if (chord & ImGuiMod_Shift) text += "Shift+";
-  if (chord & ImGuiMod_Alt) text += "Alt+";
+  if (chord & ImGuiMod_Ctrl) { text += "Ctrl+"; }
+  if (chord & ImGuiMod_Shift) { text += "Shift+"; }
+  if (chord & ImGuiMod_Alt) { text += "Alt+"; }
   const auto key = ImGuiKey(chord & ~ImGuiMod_Mask_);
   switch (key) {
     case ImGuiKey_Equal:
@@ -267,127 +254,47 @@ std::string shortcut_text(ImGuiKeyChord chord) {
 }
 
 void draw_menus(const std::vector<Action>& all) {
-  if (!ImGui::BeginMainMenuBar()) return;
+  if (!ImGui::BeginMainMenuBar()) { return; }
   std::vector<std::string> menus;
   for (const Action& action : all) {
     const std::string menu = action.menu.substr(0, action.menu.find('/'));
-    if (!menu.empty() && std::find(menus.begin(), menus.end(), menu) == menus.end())
+    if (!menu.empty() && std::find(menus.begin(), menus.end(), menu) == menus.end()) {
       menus.push_back(menu);
+    }
   }
   for (const std::string& menu : menus) {
-    if (!ImGui::BeginMenu(menu.c_str())) continue;
+    if (!ImGui::BeginMenu(menu.c_str())) { continue; }
     std::string submenu;
     bool submenu_open = false;
     for (const Action& action : all) {
       const std::size_t slash = action.menu.find('/');
-      if (action.menu.substr(0, slash) != menu) continue;
+      if (action.menu.substr(0, slash) != menu) { continue; }
       const std::string inner = slash == std::string::npos ? "" : action.menu.substr(slash + 1);
       if (inner != submenu) {
-        if (submenu_open) ImGui::EndMenu();
+        if (submenu_open) { ImGui::EndMenu(); }
         submenu = inner;
         submenu_open = !inner.empty() && ImGui::BeginMenu(inner.c_str());
       }
-      if ((submenu.empty() || submenu_open) && draw_item(action, std::size_t(&action - all.data())))
+      if ((submenu.empty() || submenu_open) &&
+          draw_item(action, std::size_t(&action - all.data()))) {
         break;
+      }
     }
-    if (submenu_open) ImGui::EndMenu();
+    if (submenu_open) { ImGui::EndMenu(); }
     ImGui::EndMenu();
   }
   ImGui::EndMainMenuBar();
 }
 
 void run_shortcuts(const std::vector<Action>& all) {
-  if (ImGui::GetTopMostPopupModal()) return;  // a dialog waits for an answer
+  if (ImGui::GetTopMostPopupModal()) {
+    return;  // a dialog waits for an answer
+  }
   for (const Action& action : all) {
-    if (!action.shortcut || !pressed(action.shortcut)) continue;
-    if (action.enabled) action.run();
+    if (!action.shortcut || !pressed(action.shortcut)) { continue; }
+    if (action.enabled) { action.run(); }
     return;  // what it changed may have ended others
   }
-}
-
-void draw_palette(PaletteState& state, const std::vector<Action>& all) {
-  constexpr const char* kTitle = "Command palette###palette";
-  if (state.just_opened) {
-    ImGui::OpenPopup(kTitle);
-    state.filter.clear();
-    state.chosen = 0;
-  }
-  const ImGuiViewport* viewport = ImGui::GetMainViewport();
-  const float width = std::min(36 * em(), viewport->WorkSize.x * 0.9f);
-  ImGui::SetNextWindowPos({viewport->GetCenter().x, viewport->WorkPos.y + 2 * em()},
-                          ImGuiCond_Always, {0.5f, 0});
-  ImGui::SetNextWindowSize({width, 0});
-  if (!ImGui::BeginPopup(kTitle, ImGuiWindowFlags_NoMove)) {
-    state.open = false;
-    state.just_opened = false;
-    return;
-  }
-  if (state.just_opened) ImGui::SetKeyboardFocusHere();
-  ImGui::SetNextItemWidth(-1);
-  if (ImGui::InputTextWithHint("###filter", "Type what you want to do", &state.filter))
-    state.chosen = 0;
-  std::vector<const Action*> found;
-  for (const Action& action : all) {
-    if (action.enabled && matches(action, state.filter)) found.push_back(&action);
-  }
-  const int count = int(found.size());
-  if (ImGui::IsKeyPressed(ImGuiKey_DownArrow)) ++state.chosen;
-  if (ImGui::IsKeyPressed(ImGuiKey_UpArrow)) --state.chosen;
-  const bool moved =
-      ImGui::IsKeyPressed(ImGuiKey_DownArrow) || ImGui::IsKeyPressed(ImGuiKey_UpArrow);
-  state.chosen = std::clamp(state.chosen, 0, std::max(0, count - 1));
-  const bool entered = ImGui::IsKeyPressed(ImGuiKey_Enter);
-  const Action* run = entered && count > 0 ? found[std::size_t(state.chosen)] : nullptr;
-  ImGui::BeginChild("###found", {0, std::min(14.0f, float(count) + 0.5f) *
-                                        ImGui::GetTextLineHeightWithSpacing()});
-  for (int i = 0; i < count; ++i) {
-    const Action& action = *found[std::size_t(i)];
-    ImGui::PushID(i);
-    if (ImGui::Selectable("###one", i == state.chosen)) run = &action;
-    if (i == state.chosen && moved) ImGui::SetScrollHereY();
-    ImGui::SameLine(0, 0);
-    ImGui::TextUnformatted(action.name.c_str());
-    ImGui::SameLine();
-    ImGui::TextDisabled("%s", (action.id.empty() ? action.menu : action.id).c_str());
-    if (action.shortcut) {
-      const std::string keys = shortcut_text(action.shortcut);
-      ImGui::SameLine(ImGui::GetContentRegionAvail().x - ImGui::CalcTextSize(keys.c_str()).x);
-      ImGui::TextDisabled("%s", keys.c_str());
-    }
-    ImGui::PopID();
-  }
-  if (count == 0) ImGui::TextDisabled("nothing is called so");
-  ImGui::EndChild();
-  if (run) ImGui::CloseCurrentPopup();
-  ImGui::EndPopup();
-  state.just_opened = false;
-  if (run) run->run();
-}
-
-void draw_shortcut_overlay(PaletteState& state, const std::vector<Action>& all) {
-  if (!state.overlay) return;
-  const ImGuiViewport* viewport = ImGui::GetMainViewport();
-  ImGui::SetNextWindowPos(viewport->GetCenter(), ImGuiCond_Always, {0.5f, 0.5f});
-  constexpr ImGuiWindowFlags kFlags = ImGuiWindowFlags_AlwaysAutoResize |
-                                      ImGuiWindowFlags_NoDocking | ImGuiWindowFlags_NoCollapse |
-                                      ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoMove;
-  if (ImGui::Begin("Keyboard shortcuts###shortcuts", &state.overlay, kFlags)) {
-    if (ImGui::BeginTable("###keys", 2, ImGuiTableFlags_RowBg)) {
-      for (const Action& action : all) {
-        if (!action.shortcut) continue;
-        ImGui::TableNextColumn();
-        ImGui::TextUnformatted(action.name.c_str());
-        ImGui::TableNextColumn();
-        ImGui::TextDisabled("%s", shortcut_text(action.shortcut).c_str());
-      }
-      ImGui::EndTable();
-    }
-    ImGui::TextDisabled(
-        "In figures: wheel, + and − zoom, drag pans, double click and 0 show all, click and arrows "
-        "select");
-  }
-  if (ImGui::IsKeyPressed(ImGuiKey_Escape)) state.overlay = false;
-  ImGui::End();
 }
 
 }  // namespace kappascope::gui

@@ -33,14 +33,4 @@ std::string shortcut_text(ImGuiKeyChord chord);  // "Ctrl+Shift+P"
 void draw_menus(const std::vector<Action>& all);
 void run_shortcuts(const std::vector<Action>& all);
 
-// The command palette (a filtered list of actions) and the overlay of shortcuts.
-struct PaletteState {
-  bool open = false, overlay = false;
-  bool just_opened = false;
-  std::string filter;
-  int chosen = 0;
-};
-void draw_palette(PaletteState& state, const std::vector<Action>& all);
-void draw_shortcut_overlay(PaletteState& state, const std::vector<Action>& all);
-
 }  // namespace kappascope::gui

@@ -38,7 +38,7 @@ void let_go_of_retired() {
     const bool gone = one.texture->Status == ImTextureStatus_Destroyed ||
                       (one.texture->Status == ImTextureStatus_OK &&
                        one.texture->TexID == ImTextureID_Invalid);  // null backend
-    if (one.context != context || !gone) return false;
+    if (one.context != context || !gone) { return false; }
     ImGui::UnregisterUserTexture(one.texture);
     IM_DELETE(one.texture);
     return true;
@@ -69,7 +69,7 @@ CellTiles::CellTiles(std::shared_ptr<const CellPyramid> cells)
       context_(ImGui::GetCurrentContext()) {}
 
 CellTiles::~CellTiles() {
-  for (auto& [key, tile] : tiles_) retire(context_, tile.texture);
+  for (auto& [key, tile] : tiles_) { retire(context_, tile.texture); }
 }
 
 CellTiles::Tile* CellTiles::find(const Key& key) {
@@ -154,18 +154,18 @@ bool CellTiles::draw_level(ImDrawList& list, const CellPlace& place, const Scree
   const Range rows = range((place.bottom - seen.bottom) / height,
                            (place.bottom - seen.top) / height, cells_->rows(row_level));
   bool complete = true;
-  if (rows.begin >= rows.end || columns.begin >= columns.end) return complete;
+  if (rows.begin >= rows.end || columns.begin >= columns.end) { return complete; }
   for (std::int64_t r = rows.begin / tile_rows_; r * tile_rows_ < rows.end; ++r) {
     for (std::int64_t c = columns.begin / tile_columns_; c * tile_columns_ < columns.end; ++c) {
       const Key key{row_level, column_level, r, c};
       Tile* tile = find(key);
-      if (!tile && may_make && made_now_ < kMostMadeAtOnce) tile = make(key);
+      if (!tile && may_make && made_now_ < kMostMadeAtOnce) { tile = make(key); }
       if (!tile) {
         complete = false;
         continue;
       }
       tile->used = ImGui::GetFrameCount();
-      if (draw_it) draw_tile(list, place, key, rows, columns, *tile);
+      if (draw_it) { draw_tile(list, place, key, rows, columns, *tile); }
     }
   }
   return complete;
@@ -179,8 +179,9 @@ bool CellTiles::draw(ImDrawList& list, const CellPlace& place, const ScreenBox& 
   const int column_level = level_for(place.width, cells_->column_levels());
   block_ = {std::int64_t{1} << row_level, std::int64_t{1} << column_level};
   // Cells are crisp rectangles: no mixing of neighbours.
-  if (platform.DrawCallback_SetSamplerNearest)
+  if (platform.DrawCallback_SetSamplerNearest) {
     list.AddCallback(platform.DrawCallback_SetSamplerNearest, nullptr);
+  }
   // A first look without drawing: what lies beneath must be drawn first.
   const bool complete = draw_level(list, place, seen, row_level, column_level, true, false);
   if (!complete) {
@@ -191,8 +192,9 @@ bool CellTiles::draw(ImDrawList& list, const CellPlace& place, const ScreenBox& 
     figure_counts().tiles_missing = true;
   }
   draw_level(list, place, seen, row_level, column_level, false, true);
-  if (platform.DrawCallback_SetSamplerLinear)
+  if (platform.DrawCallback_SetSamplerLinear) {
     list.AddCallback(platform.DrawCallback_SetSamplerLinear, nullptr);
+  }
   return complete;
 }
 

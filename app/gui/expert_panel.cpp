@@ -26,14 +26,15 @@ std::string times(double value) {
 void draw_steppers(Gui& gui, const Trace& trace, const ExpertCard& card) {
   std::int64_t m = card.m, expert = card.expert;
   std::string name = std::to_string(card.layer);
-  if (card.pass > 0) name += "." + std::to_string(card.pass);
+  if (card.pass > 0) { name += "." + std::to_string(card.pass); }
   if (stepper("###layer", "Layer", m, trace.layers, name)) {
     const std::int64_t experts = TraceLayer(trace, m).experts;
     gui.workspace.select_expert(m, std::min(expert, experts - 1));
   }
   next_item(13 * em());
-  if (stepper("###expert", "Expert", expert, card.experts, std::to_string(expert)))
+  if (stepper("###expert", "Expert", expert, card.experts, std::to_string(expert))) {
     gui.workspace.select_expert(card.m, expert);
+  }
   ImGui::SameLine(0, em());
   ImGui::AlignTextToFramePadding();
   elided_text("of " + std::to_string(card.experts), 0, gui.theme->quiet_text);
@@ -97,20 +98,20 @@ void draw_effect(const Theme& theme, const ExpertCard& card) {
 
 void draw_numbers(const Theme& theme, const ExpertCard& card) {
   const bool two = ImGui::GetContentRegionAvail().x > 46 * em();
-  if (two && !ImGui::BeginTable("###numbers", 2, ImGuiTableFlags_SizingStretchSame)) return;
-  if (two) ImGui::TableNextColumn();
+  if (two && !ImGui::BeginTable("###numbers", 2, ImGuiTableFlags_SizingStretchSame)) { return; }
+  if (two) { ImGui::TableNextColumn(); }
   if (begin_key_values("###left")) {
     draw_load(theme, card);
     draw_kappa(theme, card);
     ImGui::EndTable();
   }
-  if (two) ImGui::TableNextColumn();
+  if (two) { ImGui::TableNextColumn(); }
   if (begin_key_values("###right")) {
     draw_gates(theme, card);
     draw_effect(theme, card);
     ImGui::EndTable();
   }
-  if (two) ImGui::EndTable();
+  if (two) { ImGui::EndTable(); }
 }
 
 // The token in bold amid its neighbours, tokens of all rows below each other.
@@ -119,14 +120,14 @@ void draw_context(Gui& gui, const Trace& trace, std::int64_t token) {
   const Theme& theme = *gui.theme;
   const ImVec2 at = ImGui::GetCursorScreenPos();
   const float width = ImGui::GetContentRegionAvail().x, height = ImGui::GetTextLineHeight();
-  const auto text = [&](std::int64_t t) {
-    return plain_text(trace.token_text[static_cast<std::size_t>(t)]);
-  };
+  const auto text = [&](std::int64_t t) { return plain_text(trace.token_text[t]); };
   std::string before, after;
-  for (std::int64_t t = std::max<std::int64_t>(0, token - kNeighbours); t < token; ++t)
+  for (std::int64_t t = std::max<std::int64_t>(0, token - kNeighbours); t < token; ++t) {
     before += text(t);
-  for (std::int64_t t = token + 1; t < std::min(trace.tokens, token + 1 + kNeighbours); ++t)
+  }
+  for (std::int64_t t = token + 1; t < std::min(trace.tokens, token + 1 + kNeighbours); ++t) {
     after += text(t);
+  }
   const std::string word = text(token);
   const float middle = at.x + 0.42F * width;
   const float before_width = ImGui::CalcTextSize(before.c_str()).x;
@@ -167,17 +168,19 @@ void draw_served_row(Gui& gui, const Trace& trace, const ExpertCard& card,
 void sort_served(ExpertPanelState& state, const std::shared_ptr<const ExpertCard>& card) {
   const ImGuiTableSortSpecs* specs = ImGui::TableGetSortSpecs();
   ServedOrder order = state.order;
-  if (specs && specs->SpecsCount > 0)
+  if (specs && specs->SpecsCount > 0) {
     order = static_cast<ServedOrder>(specs->Specs[0].ColumnUserID);
-  if (state.card == card && state.order == order) return;
+  }
+  if (state.card == card && state.order == order) { return; }
   state.card = card;
   state.order = order;
   state.served = served_by(*card, order);
 }
 
 void draw_served(Gui& gui, const Trace& trace, const std::shared_ptr<const ExpertCard>& card) {
-  if (card->served.empty())
+  if (card->served.empty()) {
     return quiet_text(*gui.theme, "No token of this text was assigned to it.");
+  }
   constexpr int kDown =
       ImGuiTableColumnFlags_NoSortAscending | ImGuiTableColumnFlags_PreferSortDescending;
   constexpr int kUp = ImGuiTableColumnFlags_NoSortDescending | ImGuiTableColumnFlags_DefaultSort;
@@ -195,13 +198,14 @@ void draw_served(Gui& gui, const Trace& trace, const std::shared_ptr<const Exper
                    {"sharpness", 5.4F, true, "Effective sharpness: root mean square of κ·z", kDown,
                     id(ServedOrder::sharpness)}},
                   {0, height}, ImGuiTableFlags_Sortable);
-  if (!shown) return;
+  if (!shown) { return; }
   sort_served(gui.expert, card);
   ImGuiListClipper clipper;
   clipper.Begin(static_cast<int>(gui.expert.served.size()));
   while (clipper.Step()) {
-    for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i)
-      draw_served_row(gui, trace, *card, gui.expert.served[static_cast<std::size_t>(i)]);
+    for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i) {
+      draw_served_row(gui, trace, *card, gui.expert.served[i]);
+    }
   }
   ImGui::EndTable();
 }
@@ -221,9 +225,9 @@ void draw_one_figure(Gui& gui, const char* id, const FigureChoices& choices, ImV
                                    ImGui::GetContentRegionAvail());
     if (click) {
       Selection selection = gui.workspace.selection();
-      if (click->layer >= 0) selection.layer = click->layer;
-      if (click->token >= 0) selection.token = click->token;
-      if (click->expert >= 0) selection.expert = click->expert;
+      if (click->layer >= 0) { selection.layer = click->layer; }
+      if (click->token >= 0) { selection.token = click->token; }
+      if (click->expert >= 0) { selection.expert = click->expert; }
       gui.workspace.select(selection);
     }
   }
@@ -239,9 +243,9 @@ void draw_figures(Gui& gui, const ExpertCard& card) {
   const int across = std::clamp(int(room.x / (kFigureWidth * em())), 1, 3);
   const ImVec2 size{(room.x - float(across - 1) * gap) / float(across), kFigureHeight * em()};
   draw_one_figure(gui, "kappa-distribution", alone, size);
-  if (across > 1) ImGui::SameLine();
+  if (across > 1) { ImGui::SameLine(); }
   draw_one_figure(gui, "kappa-vs-score", choices, size);
-  if (across > 2) ImGui::SameLine();
+  if (across > 2) { ImGui::SameLine(); }
   draw_one_figure(gui, "silu-kappa", choices, size);
 }
 
@@ -249,9 +253,10 @@ void draw_figures(Gui& gui, const ExpertCard& card) {
 
 void draw_expert_panel(Gui& gui) {
   const Trace* trace = gui.workspace.current_trace();
-  if (!trace) return start_note(gui, "No expert", "Open a trace or run a text first");
-  if (trace->layers == 0)
+  if (!trace) { return start_note(gui, "No expert", "Open a trace or run a text first"); }
+  if (trace->layers == 0) {
     return empty_note(*gui.theme, "No expert", "No MoE layer was recorded in this trace");
+  }
   const auto card = gui.workspace.expert_card();
   if (!card) {
     return gui.workspace.busy()
@@ -260,7 +265,7 @@ void draw_expert_panel(Gui& gui) {
                             "Click one in a figure or in the panel Token");
   }
   draw_steppers(gui, *trace, *card);
-  if (!ImGui::BeginChild("###card")) return ImGui::EndChild();
+  if (!ImGui::BeginChild("###card")) { return ImGui::EndChild(); }
   draw_numbers(*gui.theme, *card);
   heading(gui.fonts.bold, "Tokens it served");
   draw_served(gui, *trace, card);

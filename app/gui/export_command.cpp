@@ -19,17 +19,18 @@ std::string choice_words(const FigureEntry& entry, const FigureChoices& choices)
   const FigureChoices usual;
   std::string words;
   const auto add = [&](const char* name, std::int64_t value, std::int64_t otherwise) {
-    if (value != otherwise) words += " " + std::string(name) + " " + std::to_string(value);
+    if (value != otherwise) { words += " " + std::string(name) + " " + std::to_string(value); }
   };
   add("--layer", choices.layer, usual.layer);
   add("--pass", choices.pass, usual.pass);
   add("--expert", choices.expert, usual.expert);
   add("--slot", choices.slot, usual.slot);
   add("--gates", choices.gates, usual.gates);
-  if (choices.by_expert) words += " --by-expert";
-  if ((entry.heeded(choices) & kTokensChoice) && !choices.tokens.all())
+  if (choices.by_expert) { words += " --by-expert"; }
+  if ((entry.heeded(choices) & kTokensChoice) && !choices.tokens.all()) {
     words += " --tokens " + std::to_string(choices.tokens.first) + "-" +
              std::to_string(choices.tokens.last);
+  }
   return words;
 }
 
@@ -37,15 +38,17 @@ std::string style_words(const ExportState& state) {
   const FigureStyle usual;
   const FigureStyle& style = state.style;
   std::string words;
-  for (const FigureFormat format : state.formats)
+  for (const FigureFormat format : state.formats) {
     words += (words.empty() ? " --figure-format " : ",") + std::string(format_word(format));
-  if (state.formats == std::set{FigureFormat::csv}) return words;
+  }
+  if (state.formats == std::set{FigureFormat::csv}) { return words; }
   words += " --width " + number_word(style.width_mm);
-  if (style.height_mm > 0) words += " --height " + number_word(style.height_mm);
-  if (style.font_pt != usual.font_pt) words += " --font-size " + number_word(style.font_pt);
-  if (state.formats.count(FigureFormat::png) && style.dpi != usual.dpi)
+  if (style.height_mm > 0) { words += " --height " + number_word(style.height_mm); }
+  if (style.font_pt != usual.font_pt) { words += " --font-size " + number_word(style.font_pt); }
+  if (state.formats.count(FigureFormat::png) && style.dpi != usual.dpi) {
     words += " --dpi " + number_word(style.dpi);
-  if (style.panel_letters) words += " --panel-letters";
+  }
+  if (style.panel_letters) { words += " --panel-letters"; }
   return words;
 }
 
@@ -56,10 +59,10 @@ class Traces {
 
   std::string word(const Trace* trace) {
     for (const OpenTrace& open : gui_.workspace.traces()) {
-      if (open.trace.get() != trace) continue;
-      if (!open.run) return quote_word(std::filesystem::absolute(open.path).string());
+      if (open.trace.get() != trace) { continue; }
+      if (!open.run) { return quote_word(std::filesystem::absolute(open.path).string()); }
       std::string& place = places_[trace];
-      if (place.empty()) place = run(open);
+      if (place.empty()) { place = run(open); }
       return quote_word(place + "/trace.npz");
     }
     return quote_word(trace->path.string());
@@ -79,9 +82,9 @@ class Traces {
     commands_ += "kappascope run " + quote_word(weights);
     commands_ += run.text.starts_with('-') ? " " + quote_word("--prompt=" + run.text)
                                            : " -p " + quote_word(run.text);
-    if (!run.kappa) commands_ += " --kappa off";
-    if (!run.capacity) commands_ += " --no-capacity";
-    if (run.window) commands_ += " --window";
+    if (!run.kappa) { commands_ += " --kappa off"; }
+    if (!run.capacity) { commands_ += " --no-capacity"; }
+    if (run.window) { commands_ += " --window"; }
     commands_ += " --figures none -o " + quote_word(folder) + " && ";
     return folder;
   }
@@ -98,10 +101,11 @@ std::string export_command(const Gui& gui, const std::string& figure) {
   std::map<std::string, std::string> ids;  // by the words that differ between figures
   for (const FigureEntry& entry : figure_catalogue()) {
     const std::string id(entry.id);
-    if (!figure.empty() && figure != id) continue;
+    if (!figure.empty() && figure != id) { continue; }
     std::string words;
-    for (const auto& trace : gui.workspace.figure_traces(id))
+    for (const auto& trace : gui.workspace.figure_traces(id)) {
       words += " " + traces.word(trace.get());
+    }
     words += choice_words(entry, exported_choices(gui, id));
     std::string& list = ids[words];
     list += (list.empty() ? "" : ",") + id;

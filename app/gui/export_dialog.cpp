@@ -29,15 +29,16 @@ std::vector<ExportView> views_of(const Gui& gui, const std::string& figure) {
   std::vector<ExportView> views;
   for (const FigureEntry& entry : figure_catalogue()) {
     const std::string id(entry.id);
-    if (figure.empty() || figure == id)
+    if (figure.empty() || figure == id) {
       views.push_back({&entry, exported_choices(gui, id), gui.workspace.figure_traces(id)});
+    }
   }
   return views;
 }
 
 std::string suggested_folder(const Gui& gui) {
   for (const OpenTrace& open : gui.workspace.traces()) {
-    if (open.id != gui.workspace.selection().trace || open.run) continue;
+    if (open.id != gui.workspace.selection().trace || open.run) { continue; }
     return (fs::absolute(open.path).parent_path() / "figures").string();
   }
   return fs::absolute("figures").string();
@@ -45,8 +46,8 @@ std::string suggested_folder(const Gui& gui) {
 
 std::string listed(const std::vector<std::string>& names) {
   std::string text;
-  for (std::size_t i = 0; i < names.size() && i < 3; ++i) text += (i ? ", " : "") + names[i];
-  if (names.size() > 3) text += " and " + std::to_string(names.size() - 3) + " more";
+  for (std::size_t i = 0; i < names.size() && i < 3; ++i) { text += (i ? ", " : "") + names[i]; }
+  if (names.size() > 3) { text += " and " + std::to_string(names.size() - 3) + " more"; }
   return text;
 }
 
@@ -59,7 +60,7 @@ void take_outcome(Gui& gui, const ExportOutcome& outcome, const std::string& fol
     state.said.clear();
     return;
   }
-  for (const std::string& one : outcome.left_out) gui.workspace.say(true, one);
+  for (const std::string& one : outcome.left_out) { gui.workspace.say(true, one); }
   state.said = listed(outcome.written) + " written to " + folder;
   gui.workspace.say(false, state.said);
 }
@@ -99,14 +100,15 @@ void draw_formats(ExportState& state) {
                                                           {"CSV###csv", FigureFormat::csv}};
   bool first = true;
   for (const auto& [label, format] : formats) {
-    if (!first) ImGui::SameLine();
+    if (!first) { ImGui::SameLine(); }
     first = false;
     bool chosen = state.formats.count(format) > 0;
-    if (!ImGui::Checkbox(label, &chosen)) continue;
-    if (chosen)
+    if (!ImGui::Checkbox(label, &chosen)) { continue; }
+    if (chosen) {
       state.formats.insert(format);
-    else
+    } else {
       state.formats.erase(format);
+    }
     state.in_the_way.clear();  // those were other files
   }
 }
@@ -115,34 +117,36 @@ void draw_formats(ExportState& state) {
 void draw_range(Gui& gui) {
   ExportState& state = gui.exporting;
   const TokenRange seen = tokens_in_sight(gui, state.figure);
-  if (seen.all()) return;
+  if (seen.all()) { return; }
   row("Tokens");
-  if (ImGui::RadioButton("all###all_tokens", !state.in_sight)) state.in_sight = false;
+  if (ImGui::RadioButton("all###all_tokens", !state.in_sight)) { state.in_sight = false; }
   ImGui::SameLine();
   const std::string label = "in sight: " + std::to_string(seen.first) + " to " +
                             std::to_string(seen.last) + "###in_sight";
-  if (ImGui::RadioButton(label.c_str(), state.in_sight)) state.in_sight = true;
+  if (ImGui::RadioButton(label.c_str(), state.in_sight)) { state.in_sight = true; }
 }
 
 void number_field(const char* id, double& value, double low, double high, const char* format) {
   ImGui::SetNextItemWidth(7 * em());
   ImGui::InputDouble(id, &value, 0, 0, format);
-  if (ImGui::IsItemDeactivatedAfterEdit()) value = std::clamp(value, low, high);
+  if (ImGui::IsItemDeactivatedAfterEdit()) { value = std::clamp(value, low, high); }
 }
 
 void draw_size(ExportState& state) {
   FigureStyle& style = state.style;
   row("Width");
-  if (ImGui::RadioButton("single column###single", style.width_mm == kSingle))
+  if (ImGui::RadioButton("single column###single", style.width_mm == kSingle)) {
     style.width_mm = kSingle;
+  }
   ImGui::SameLine();
-  if (ImGui::RadioButton("double column###double", style.width_mm == kDouble))
+  if (ImGui::RadioButton("double column###double", style.width_mm == kDouble)) {
     style.width_mm = kDouble;
+  }
   ImGui::SameLine();
   number_field("###width", style.width_mm, 40, 2000, "%.4g mm");
   row("Height");
   bool fixed = style.height_mm > 0;
-  if (ImGui::Checkbox("fixed###fixed_height", &fixed)) style.height_mm = fixed ? 80 : 0;
+  if (ImGui::Checkbox("fixed###fixed_height", &fixed)) { style.height_mm = fixed ? 80 : 0; }
   ImGui::SameLine();
   if (fixed) {
     number_field("###height", style.height_mm, 10, 2000, "%.4g mm");
@@ -153,7 +157,7 @@ void draw_size(ExportState& state) {
   number_field("###font", style.font_pt, 3, 40, "%.3g pt");
   ImGui::SameLine();
   ImGui::Checkbox("letters at the panels###letters", &style.panel_letters);
-  if (!state.formats.count(FigureFormat::png)) return;
+  if (!state.formats.count(FigureFormat::png)) { return; }
   row("Resolution");
   number_field("###dpi", style.dpi, 10, 2400, "%.4g dpi");
 }
@@ -162,13 +166,14 @@ void draw_copies(Gui& gui) {
   ExportState& state = gui.exporting;
   row("Copy");
   if (!state.figure.empty()) {
-    if (ImGui::Button("values###copy_values")) copy_values(gui, state.figure);
+    if (ImGui::Button("values###copy_values")) { copy_values(gui, state.figure); }
     ImGui::SameLine();
-    if (ImGui::Button("picture###copy_picture")) copy_figure_picture(gui, state.figure);
+    if (ImGui::Button("picture###copy_picture")) { copy_figure_picture(gui, state.figure); }
     ImGui::SameLine();
   }
-  if (ImGui::Button("command###copy_command"))
+  if (ImGui::Button("command###copy_command")) {
     ImGui::SetClipboardText(export_command(gui, state.figure).c_str());
+  }
   explain("The command line that writes the same files");
 }
 
@@ -187,7 +192,7 @@ void draw_outcome(Gui& gui) {
     const float share = job->total > 0 ? float(double(job->done) / double(job->total)) : 0;
     ImGui::ProgressBar(share, {-6 * em(), 0});
     ImGui::SameLine();
-    if (ImGui::Button("Cancel###cancel_job")) gui.workspace.cancel(state.job);
+    if (ImGui::Button("Cancel###cancel_job")) { gui.workspace.cancel(state.job); }
   } else if (!state.in_the_way.empty()) {
     ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->warning);
     ImGui::TextWrapped("There already: %s", state.in_the_way.c_str());
@@ -203,15 +208,17 @@ void draw_outcome(Gui& gui) {
 
 fs::path export_folder(const ExportState& state) {
   const std::string& typed = state.folder;
-  if (typed.empty()) return "figures";
+  if (typed.empty()) { return "figures"; }
   const char* home = std::getenv("HOME");
-  if (home && (typed == "~" || typed.starts_with("~/"))) return fs::path(home + typed.substr(1));
+  if (home && (typed == "~" || typed.starts_with("~/"))) {
+    return fs::path(home + typed.substr(1));
+  }
   return fs::absolute(typed);
 }
 
 FigureChoices exported_choices(const Gui& gui, const std::string& figure) {
   FigureChoices choices = figure_choices(gui, figure);
-  if (gui.exporting.in_sight) choices.tokens = tokens_in_sight(gui, figure);
+  if (gui.exporting.in_sight) { choices.tokens = tokens_in_sight(gui, figure); }
   return choices;
 }
 
@@ -221,38 +228,40 @@ void open_export_dialog(Gui& gui, const std::string& figure) {
   state.figure = figure;
   state.said.clear();
   state.in_the_way.clear();
-  if (state.folder.empty()) state.folder = suggested_folder(gui);
+  if (state.folder.empty()) { state.folder = suggested_folder(gui); }
 }
 
 void draw_export_dialog(Gui& gui) {
   ExportState& state = gui.exporting;
-  if (state.wanted) ImGui::OpenPopup(kTitle);
+  if (state.wanted) { ImGui::OpenPopup(kTitle); }
   state.wanted = false;
   ImGui::SetNextWindowPos(ImGui::GetMainViewport()->GetCenter(), ImGuiCond_Appearing, {0.5f, 0.5f});
   ImGui::SetNextWindowSize({std::min(38 * em(), ImGui::GetMainViewport()->WorkSize.x), 0});
   bool open = true;
-  if (!ImGui::BeginPopupModal(kTitle, &open, ImGuiWindowFlags_NoSavedSettings)) return;
+  if (!ImGui::BeginPopupModal(kTitle, &open, ImGuiWindowFlags_NoSavedSettings)) { return; }
   elided_text(state.figure.empty() ? "All " + std::to_string(figure_catalogue().size()) + " figures"
                                    : figure_title(state.figure));
-  if (!state.figure.empty())
+  if (!state.figure.empty()) {
     explain((state.figure + ": " + std::string(figure_entry(state.figure).what)).c_str());
+  }
   ImGui::Separator();
   draw_formats(state);
   draw_range(gui);
-  if (state.formats != std::set{FigureFormat::csv}) draw_size(state);
+  if (state.formats != std::set{FigureFormat::csv}) { draw_size(state); }
   row("Folder");
   ImGui::SetNextItemWidth(-1);
-  if (ImGui::InputText("###folder", &state.folder)) state.in_the_way.clear();
+  if (ImGui::InputText("###folder", &state.folder)) { state.in_the_way.clear(); }
   draw_copies(gui);
   ImGui::Separator();
   const bool replacing = !state.in_the_way.empty();
   ImGui::BeginDisabled(state.job != 0 || state.folder.empty() || state.formats.empty() ||
                        !gui.workspace.current_trace());
-  if (single_button(replacing ? "Replace###write" : "Export###write")) start(gui, replacing);
+  if (single_button(replacing ? "Replace###write" : "Export###write")) { start(gui, replacing); }
   ImGui::EndDisabled();
   ImGui::SameLine();
-  if (ImGui::Button("Close###close") || ImGui::IsKeyPressed(ImGuiKey_Escape))
+  if (ImGui::Button("Close###close") || ImGui::IsKeyPressed(ImGuiKey_Escape)) {
     ImGui::CloseCurrentPopup();
+  }
   draw_outcome(gui);  // below, so that no button moves away under the pointer
   ImGui::EndPopup();
 }
@@ -264,9 +273,10 @@ void copy_values(Gui& gui, const std::string& figure) {
       [&gui, view](Progress&) -> JobQueue::Finish {
         const Figure made = make_view(view);
         std::string text;
-        for (const Table& table : made.tables)
+        for (const Table& table : made.tables) {
           text +=
               (text.empty() ? "" : "\n") + tab_separated(table, kMostClipboard - text.size() - 1);
+        }
         return [&gui, text = std::move(text), name = figure_title(made.id)] {
           ImGui::SetClipboardText(text.c_str());
           gui.workspace.say(false, "Values copied: " + name);
@@ -289,10 +299,11 @@ void copy_figure_picture(Gui& gui, const std::string& figure) {
 }
 
 void draw_copy_items(Gui& gui, const std::string& figure) {
-  if (ImGui::MenuItem("Copy values###copy_values")) copy_values(gui, figure);
-  if (ImGui::MenuItem("Copy picture###copy_picture")) copy_figure_picture(gui, figure);
-  if (ImGui::MenuItem("Copy the command that makes this file###copy_command"))
+  if (ImGui::MenuItem("Copy values###copy_values")) { copy_values(gui, figure); }
+  if (ImGui::MenuItem("Copy picture###copy_picture")) { copy_figure_picture(gui, figure); }
+  if (ImGui::MenuItem("Copy the command that makes this file###copy_command")) {
     ImGui::SetClipboardText(export_command(gui, figure).c_str());
+  }
 }
 
 }  // namespace kappascope::gui

@@ -18,11 +18,12 @@ class Staging {
   explicit Staging(const fs::path& folder) {
     std::error_code error;
     for (fs::path at = folder; !at.empty() && !fs::exists(fs::symlink_status(at, error));
-         at = at.parent_path())
+         at = at.parent_path()) {
       made_.push_back(at);
+    }
     path_ = folder / (".kappascope-" + std::to_string(getpid()));
     fs::create_directories(path_, error);
-    if (error) remove();
+    if (error) { remove(); }
     require(!error, ExitCode::io, {folder.string()}, "cannot be written to: ", error.message());
   }
   ~Staging() { remove(); }
@@ -34,7 +35,9 @@ class Staging {
   void remove() {
     std::error_code ignored;
     fs::remove_all(path_, ignored);
-    for (const fs::path& at : made_) fs::remove(at, ignored);  // only when nothing came into it
+    for (const fs::path& at : made_) {
+      fs::remove(at, ignored);  // only when nothing came into it
+    }
   }
 
   fs::path path_;
@@ -45,7 +48,7 @@ std::vector<std::string> those_in(const fs::path& folder, const std::vector<std:
   std::vector<std::string> there;
   for (const std::string& name : names) {
     std::error_code unreadable;
-    if (fs::exists(fs::symlink_status(folder / name, unreadable))) there.push_back(name);
+    if (fs::exists(fs::symlink_status(folder / name, unreadable))) { there.push_back(name); }
   }
   return there;
 }
@@ -54,8 +57,9 @@ std::vector<std::string> those_in(const fs::path& folder, const std::vector<std:
 std::vector<std::string> expected_names(const ExportOrder& order) {
   std::vector<std::string> names;
   for (const ExportView& view : order.views) {
-    for (const FigureFormat format : order.formats)
+    for (const FigureFormat format : order.formats) {
       names.push_back(view.entry->file_name(view.choices) + "." + format_word(format));
+    }
   }
   return names;
 }
@@ -82,19 +86,20 @@ const char* format_word(FigureFormat format) {
 
 Figure make_view(const ExportView& view) {
   std::vector<const Trace*> traces;
-  for (const auto& trace : view.traces) traces.push_back(trace.get());
+  for (const auto& trace : view.traces) { traces.push_back(trace.get()); }
   return view.entry->make(traces, view.choices);
 }
 
 ExportOutcome write_export(const ExportOrder& order, Progress& progress) {
   ExportOutcome outcome;
-  if (!order.replace) outcome.in_the_way = those_in(order.folder, expected_names(order));
-  if (!outcome.in_the_way.empty()) return outcome;
+  if (!order.replace) { outcome.in_the_way = those_in(order.folder, expected_names(order)); }
+  if (!outcome.in_the_way.empty()) { return outcome; }
   const Staging staging(order.folder);
   TextMeter meter;
   const auto go_on = [&](std::size_t done) {
-    if (!progress.update("figures", done, order.views.size()))
+    if (!progress.update("figures", done, order.views.size())) {
       throw Error(ExitCode::interrupted, "interrupted; nothing was written");
+    }
   };
   for (std::size_t i = 0; i < order.views.size(); ++i) {
     go_on(i);
@@ -102,15 +107,16 @@ ExportOutcome write_export(const ExportOrder& order, Progress& progress) {
     try {
       const Figure figure = make_view(view);
       for (const auto& file :
-           write_figure(figure, order.style, order.formats, staging.path(), &meter))
+           write_figure(figure, order.style, order.formats, staging.path(), &meter)) {
         outcome.written.push_back(file.filename().string());
+      }
     } catch (const Error& error) {
-      if (order.views.size() == 1 || error.code() != ExitCode::usage) throw;
+      if (order.views.size() == 1 || error.code() != ExitCode::usage) { throw; }
       outcome.left_out.push_back(std::string(view.entry->id) + ": " + error.what());
     }
   }
-  if (!order.replace) outcome.in_the_way = those_in(order.folder, outcome.written);
-  if (!outcome.in_the_way.empty()) return outcome;
+  if (!order.replace) { outcome.in_the_way = those_in(order.folder, outcome.written); }
+  if (!outcome.in_the_way.empty()) { return outcome; }
   go_on(order.views.size());
   move_all(staging.path(), order.folder, outcome.written);
   return outcome;

@@ -34,14 +34,14 @@ Positions in_sight(const FigureAxis& axis, const AxisView& view) {
 
 float widest(const std::vector<Tick>& ticks, float size) {
   float result = 0;
-  for (const Tick& tick : ticks) result = std::max(result, text_width(tick.label, size));
+  for (const Tick& tick : ticks) { result = std::max(result, text_width(tick.label, size)); }
   return result;
 }
 
 void all_names(AxisTicks& plan, const FigureAxis& axis, Positions seen, float room, float size) {
   plan.ticks.clear();
   for (long long i = seen.first; i <= seen.last; ++i) {
-    const std::string& name = axis.names[static_cast<std::size_t>(i)];
+    const std::string& name = axis.names[i];
     plan.ticks.push_back({static_cast<double>(i), fit_text(plain_text(name), room, size)});
   }
 }
@@ -54,10 +54,9 @@ void thin_out(AxisTicks& plan, const FigureAxis& axis, Positions seen, long long
   const long long first = seen.first + (step - (seen.first + offset) % step) % step;
   plan.ticks.clear();
   for (long long i = first; i <= seen.last; i += step) {
-    const std::string& name = axis.names[static_cast<std::size_t>(i)];
-    plan.ticks.push_back({static_cast<double>(i), axis.number_when_crowded
-                                                      ? count_text(offset + i)
-                                                      : plain_text(name)});
+    const std::string& name = axis.names[i];
+    plan.ticks.push_back({static_cast<double>(i),
+                          axis.number_when_crowded ? count_text(offset + i) : plain_text(name)});
   }
 }
 
@@ -71,13 +70,13 @@ void horizontal_names(AxisTicks& plan, const FigureAxis& axis, const AxisView& v
                       float upright_room) {
   const FigureFont font = figure_font();
   const Positions seen = in_sight(axis, view);
-  if (seen.count() < 1) return;
+  if (seen.count() < 1) { return; }
   const double cell = view.position_pixels();
   const float gap = 0.5f * em();
   if (cell >= 1.05 * font.tick) {
     all_names(plan, axis, seen, std::max(upright_room, static_cast<float>(cell) - gap), font.tick);
     const float width = widest(plan.ticks, font.tick);
-    if (width + gap <= cell) return;
+    if (width + gap <= cell) { return; }
     if (!all_short(plan.ticks, 3 * em(), font.tick) && upright_room > 2 * em()) {
       all_names(plan, axis, seen, upright_room, font.tick);
       plan.upright = true;
@@ -91,7 +90,7 @@ void horizontal_names(AxisTicks& plan, const FigureAxis& axis, const AxisView& v
     thin_out(plan, axis, seen, most);
     const double step =
         plan.ticks.size() < 2 ? view.length() : cell * (plan.ticks[1].value - plan.ticks[0].value);
-    if (widest(plan.ticks, font.tick) + gap <= step) return;
+    if (widest(plan.ticks, font.tick) + gap <= step) { return; }
   }
   plan.ticks.clear();
 }
@@ -112,12 +111,13 @@ double least_gap(const AxisView& view, const std::vector<Tick>& ticks) {
 void plan_x(AxisTicks& plan, const FigureAxis& axis, const AxisView& view, float upright_room) {
   const FigureFont font = figure_font();
   plan.extent = font.tick;
-  if (axis.scale == Scale::category) return horizontal_names(plan, axis, view, upright_room);
+  if (axis.scale == Scale::category) { return horizontal_names(plan, axis, view, upright_room); }
   const int room = std::clamp(static_cast<int>(view.length() / (2.8f * em())), 2, kMostTicks);
   for (int most = room; most >= 1; --most) {
     plan.ticks = number_ticks(axis, view, most);
-    if (widest(plan.ticks, font.tick) + 0.6 * em() <= view.length() * least_gap(view, plan.ticks))
+    if (widest(plan.ticks, font.tick) + 0.6 * em() <= view.length() * least_gap(view, plan.ticks)) {
       return;
+    }
   }
 }
 
@@ -125,8 +125,9 @@ void plan_y(AxisTicks& plan, const FigureAxis& axis, const AxisView& view) {
   const FigureFont font = figure_font();
   if (axis.scale != Scale::category) {
     const int room = std::clamp(static_cast<int>(view.length() / (2 * em())), 2, kMostTicks);
-    for (int most = room; most <= room + 2 && plan.ticks.size() < 2; ++most)
+    for (int most = room; most <= room + 2 && plan.ticks.size() < 2; ++most) {
       plan.ticks = number_ticks(axis, view, most);
+    }
   } else if (const Positions seen = in_sight(axis, view); seen.count() > 0) {
     if (view.position_pixels() >= 1.05 * font.tick) {
       all_names(plan, axis, seen, longest_sideways(), font.tick);
@@ -144,7 +145,7 @@ std::string name_of(const FigureAxis& axis) {
 }  // namespace
 
 double AxisView::share(double value) const {
-  if (log) return value > 0 ? std::log(value / low) / std::log(high / low) : kNoNumber;
+  if (log) { return value > 0 ? std::log(value / low) / std::log(high / low) : kNoNumber; }
   return (value - low) / (high - low);
 }
 
@@ -175,7 +176,7 @@ double AxisHand::place(double value) const {
 void AxisHand::set(double low, double high) {
   const double floor = place(whole.low), ceiling = place(whole.high);
   const double size = std::clamp(high - low, std::min(least, ceiling - floor), ceiling - floor);
-  if (size >= ceiling - floor) return reset();
+  if (size >= ceiling - floor) { return reset(); }
   low = std::clamp((low + high - size) / 2, floor, ceiling - size);
   const auto value = [&](double at) { return log ? std::exp(at) : at; };
   span = {value(low), value(low + size)};
@@ -202,9 +203,9 @@ float text_width(std::string_view text, float size) {
 }
 
 std::string fit_text(const std::string& text, float room, float size) {
-  if (text_width(text, size) <= room) return text;
+  if (text_width(text, size) <= room) { return text; }
   const float rest = room - text_width("…", size);
-  if (rest <= 0) return "";
+  if (rest <= 0) { return ""; }
   const char* stop = text.c_str();
   ImGui::GetFont()->CalcTextSizeA(size, rest, 0, text.c_str(), text.c_str() + text.size(), &stop);
   return text.substr(0, static_cast<std::size_t>(stop - text.c_str())) + "…";

@@ -34,21 +34,21 @@ void draw_one_cell(ImDrawList& list, const HeatMap& map, const ColourMap& colour
     list.AddLine({box.left, box.bottom}, {box.right, box.top}, IM_COL32(255, 255, 255, 200));
     return;
   }
-  if (!map.number_cells || !(value >= 0)) return;
+  if (!map.number_cells || !(value >= 0)) { return; }
   const auto at = static_cast<std::size_t>(value);
-  if (at >= map.colours.names.size()) return;
+  if (at >= map.colours.names.size()) { return; }
   const float size = figure_font().tick;
   const std::string name = plain_text(map.colours.names[at]);
   const float width = text_width(name, size);
-  if (width + 0.5f * size > box.width() || 1.1f * size > box.height()) return;
+  if (width + 0.5f * size > box.width() || 1.1f * size > box.height()) { return; }
   add_text(list, {(box.left + box.right - width) / 2, (box.top + box.bottom - size) / 2}, size,
            colour32(ink_on(colours.colour(value))), name);
 }
 
 // Position of subject `number` on the axis; −1: it does not stand there.
 std::int64_t position_of(const FigureAxis& axis, AxisSubject subject, std::int64_t number) {
-  if (axis.subject != subject || number < 0) return -1;
-  if (axis.subjects.empty()) return number;
+  if (axis.subject != subject || number < 0) { return -1; }
+  if (axis.subjects.empty()) { return number; }
   const auto found = std::find(axis.subjects.begin(), axis.subjects.end(), number);
   return found == axis.subjects.end() ? -1 : found - axis.subjects.begin();
 }
@@ -71,7 +71,7 @@ std::int64_t selected_position(const Figure& figure, const FigureAxis& axis,
     case AxisSubject::recorded_layer:
       return position_of(axis, axis.subject, selection.layer);
     case AxisSubject::expert:
-      if (figure.layer >= 0 && figure.layer != selection.layer) return -1;
+      if (figure.layer >= 0 && figure.layer != selection.layer) { return -1; }
       return position_of(axis, axis.subject, selection.expert);
     default:
       return -1;
@@ -81,12 +81,14 @@ std::int64_t selected_position(const Figure& figure, const FigureAxis& axis,
 void draw_cell_marks(ImDrawList& list, const PlotPlace& place, const HeatMap& map,
                      const ColourMap& colours) {
   const double width = place.x.position_pixels(), height = place.y.position_pixels();
-  if (std::min(width, height) < 3) return;  // too small to carry a mark
+  if (std::min(width, height) < 3) {
+    return;  // too small to carry a mark
+  }
   const SeenCells seen = seen_cells(place, map);
   for (std::int64_t row = seen.first_row; row <= seen.last_row; ++row) {
     for (std::int64_t column = seen.first_column; column <= seen.last_column; ++column) {
-      const float value = map.cells[static_cast<std::size_t>(row * map.columns + column)];
-      if (std::isfinite(value) && !map.number_cells) continue;
+      const float value = map.cells[row * map.columns + column];
+      if (std::isfinite(value) && !map.number_cells) { continue; }
       draw_one_cell(list, map, colours, value,
                     cell_box(place, static_cast<double>(row), static_cast<double>(column)));
     }
@@ -95,8 +97,9 @@ void draw_cell_marks(ImDrawList& list, const PlotPlace& place, const HeatMap& ma
   for (const std::uint32_t at : map.outlined) {
     const std::int64_t row = at / map.columns, column = at % map.columns;
     if (row < seen.first_row || row > seen.last_row || column < seen.first_column ||
-        column > seen.last_column)
+        column > seen.last_column) {
       continue;
+    }
     const ScreenBox box = cell_box(place, static_cast<double>(row), static_cast<double>(column));
     list.AddRect({box.left + line / 2, box.top + line / 2},
                  {box.right - line / 2, box.bottom - line / 2}, colour32(kInk), 0, line);
@@ -110,12 +113,12 @@ void draw_selection(ImDrawList& list, const Figure& figure, const PlotPlace& pla
   const std::int64_t row = selected_position(figure, panel.y, selection);
   const auto frame = [&](const FigureAxis& axis, const AxisView& view, std::int64_t at,
                          float& begin, float& end) {
-    if (at < 0) return;
+    if (at < 0) { return; }
     const auto centre = static_cast<double>(at);
     const double half = axis.scale == Scale::category ? 0.5 : 0;
     begin = view.pixel(centre - half);
     end = view.pixel(centre + half);
-    if (begin > end) std::swap(begin, end);
+    if (begin > end) { std::swap(begin, end); }
   };
   // Along one axis a pair of hairlines (a pale band where there are no cells); where both are
   // selected, the cell.
@@ -127,17 +130,20 @@ void draw_selection(ImDrawList& list, const Figure& figure, const PlotPlace& pla
   };
   const float width = std::max(1.0f, 0.09f * em());
   const bool cells = !panel.heat_map.empty();
-  if (!cells && (column >= 0 || row >= 0) && box.width() > width && box.height() > width)
+  if (!cells && (column >= 0 || row >= 0) && box.width() > width && box.height() > width) {
     return list.AddRectFilled({box.left, box.top}, {box.right, box.bottom}, faded(40));
+  }
   if (column >= 0) {
-    for (const float x : {box.left, box.right})
+    for (const float x : {box.left, box.right}) {
       list.AddLine({x, place.box.top}, {x, place.box.bottom}, faded(150), width);
+    }
   }
   if (row >= 0) {
-    for (const float y : {box.top, box.bottom})
+    for (const float y : {box.top, box.bottom}) {
       list.AddLine({place.box.left, y}, {place.box.right, y}, faded(150), width);
+    }
   }
-  if (column >= 0 && row >= 0) add_mark(list, box, theme);
+  if (column >= 0 && row >= 0) { add_mark(list, box, theme); }
 }
 
 void draw_reason(ImDrawList& list, const Panel& panel, const ScreenBox& box, const Theme& theme) {

@@ -19,7 +19,7 @@ std::int64_t& part(FigureClick& click, AxisSubject subject) {
 
 FigureHands::FigureHands(const PreparedFigure& figure, FigureViewState& state)
     : figure_(figure), state_(state) {
-  if (!state_.tokens) return;
+  if (!state_.tokens) { return; }
   for (const Place& at : places(AxisSubject::token)) {
     const AxisHand one = hand(*at.group, at.panel, at.horizontal);
     one.span = shared_part(one);
@@ -29,8 +29,9 @@ FigureHands::FigureHands(const PreparedFigure& figure, FigureViewState& state)
 // Of the shared zoom what there is on this axis; all of it where that is nothing.
 AxisSpan FigureHands::shared_part(const AxisHand& hand) const {
   const std::optional<AxisSpan>& shared = *state_.tokens;
-  if (!shared || shared->low >= hand.whole.high || shared->high <= hand.whole.low)
+  if (!shared || shared->low >= hand.whole.high || shared->high <= hand.whole.low) {
     return hand.whole;
+  }
   return {std::max(hand.whole.low, shared->low), std::min(hand.whole.high, shared->high)};
 }
 
@@ -58,9 +59,11 @@ std::vector<FigureHands::Place> FigureHands::places(AxisSubject subject) const {
     for (std::size_t i = 0; i < group.panels.size(); ++i) {
       for (const bool horizontal : {true, false}) {
         const Panel& panel = *group.panels[i];
-        if (horizontal ? panel.below : panel.beside) continue;  // the first panel's
+        if (horizontal ? panel.below : panel.beside) {
+          continue;  // the first panel's
+        }
         const Place at{&group, i, horizontal};
-        if (subject == AxisSubject::none || axis(at).subject == subject) found.push_back(at);
+        if (subject == AxisSubject::none || axis(at).subject == subject) { found.push_back(at); }
       }
     }
   }
@@ -70,10 +73,10 @@ std::vector<FigureHands::Place> FigureHands::places(AxisSubject subject) const {
 void FigureHands::show(AxisSubject subject, std::int64_t position) {
   for (const Place& at : places(subject)) {
     AxisHand one = hand(*at.group, at.panel, at.horizontal);
-    if (one.log) continue;
+    if (one.log) { continue; }
     const double low = static_cast<double>(position) - 0.5, size = one.span.high - one.span.low;
-    if (low < one.span.low) one.pan((low - one.span.low) / size);
-    if (low + 1 > one.span.high) one.pan((low + 1 - one.span.high) / size);
+    if (low < one.span.low) { one.pan((low - one.span.low) / size); }
+    if (low + 1 > one.span.high) { one.pan((low + 1 - one.span.high) / size); }
   }
 }
 
@@ -85,17 +88,16 @@ std::optional<FigureClick> FigureHands::step(int right, int up, const Selection&
       const FigureAxis& axis = horizontal ? panel.x : panel.y;
       const int by = horizontal ? right : up;
       const auto count = static_cast<std::int64_t>(axis.names.size());
-      if (axis.subject == AxisSubject::none || count == 0) continue;
+      if (axis.subject == AxisSubject::none || count == 0) { continue; }
       const std::int64_t from = selected_position(figure_.figure, axis, selection);
-      if (from < 0 && by == 0) continue;
+      if (from < 0 && by == 0) { continue; }
       const std::int64_t to = from < 0 ? 0 : std::clamp<std::int64_t>(from + by, 0, count - 1);
       moved |= by != 0;
-      part(click, axis.subject) =
-          axis.subjects.empty() ? to : axis.subjects[static_cast<std::size_t>(to)];
-      if (by != 0) show(axis.subject, to);
+      part(click, axis.subject) = axis.subjects.empty() ? to : axis.subjects[to];
+      if (by != 0) { show(axis.subject, to); }
     }
-    if (!moved) continue;
-    if (click.layer < 0 && click.expert >= 0) click.layer = figure_.figure.layer;
+    if (!moved) { continue; }
+    if (click.layer < 0 && click.expert >= 0) { click.layer = figure_.figure.layer; }
     return click;
   }
   return {};
@@ -115,16 +117,16 @@ std::optional<FigureClick> FigureHands::follow(const FigureKeys& keys, const Sel
       one.zoom(std::pow(kKeyZoom, -keys.zoom), seen ? share : 0.5);
     }
   }
-  if (keys.right == 0 && keys.up == 0) return {};
+  if (keys.right == 0 && keys.up == 0) { return {}; }
   return step(keys.right, keys.up, selection);
 }
 
 void FigureHands::share() {
-  if (!state_.tokens) return;
+  if (!state_.tokens) { return; }
   for (const Place& at : places(AxisSubject::token)) {
     const AxisHand one = hand(*at.group, at.panel, at.horizontal);
     const AxisSpan taken = shared_part(one);
-    if (one.span.low == taken.low && one.span.high == taken.high) continue;
+    if (one.span.low == taken.low && one.span.high == taken.high) { continue; }
     const bool all = one.span.low <= one.whole.low && one.span.high >= one.whole.high;
     *state_.tokens = all ? std::nullopt : std::optional<AxisSpan>(one.span);
     return;

@@ -60,9 +60,10 @@ void draw_sign(ImDrawList& list, const Key& key, ImVec2 left_middle, bool of_cel
     case Key::Sign::area:
     case Key::Sign::hatched:
       list.AddRectFilled(low, high, colour);
-      if (key.sign == Key::Sign::hatched)
+      if (key.sign == Key::Sign::hatched) {
         list.AddLine(ImVec2(low.x, high.y), ImVec2(high.x, low.y), IM_COL32_WHITE);
-      if (to_oklab(key.colour).lightness > 0.95) list.AddRect(low, high, theme.quiet_text);
+      }
+      if (to_oklab(key.colour).lightness > 0.95) { list.AddRect(low, high, theme.quiet_text); }
       break;
     case Key::Sign::framed:
       list.AddRect(low, high, theme.text, 0, 0.1f * em());
@@ -82,7 +83,7 @@ std::vector<Tick> bar_ticks(const ColourScale& scale, const ColourMap& colours, 
 }  // namespace
 
 ImU32 mark_colour(const Theme& theme, Colour colour, int alpha) {
-  if (colour != palette_colour(-1)) return on_paper(theme, colour, alpha);
+  if (colour != palette_colour(-1)) { return on_paper(theme, colour, alpha); }
   return (theme.quiet_text & ~IM_COL32_A_MASK) | (static_cast<ImU32>(alpha) << IM_COL32_A_SHIFT);
 }
 
@@ -145,7 +146,7 @@ void draw_colour_bar(ImDrawList& list, const ColourScale& scale, const ColourMap
   const float widest = std::max(text_width(low_note, font.tick), text_width(high_note, font.tick));
   const float outer = std::max(width, label_width + 2 * widest + 2.5f * em());
   const bool fits = middle - outer / 2 >= area.left && middle + outer / 2 <= area.right;
-  if (brief || !fits) return;
+  if (brief || !fits) { return; }
   const float outer_left = middle - outer / 2;
   const float drop = 0.5f * (font.name - font.tick);
   add_text(list, ImVec2(outer_left, y + drop), font.tick, theme.quiet_text, low_note);
@@ -156,8 +157,9 @@ void draw_colour_bar(ImDrawList& list, const ColourScale& scale, const ColourMap
 void add_dashed(ImDrawList& list, const std::vector<ImVec2>& points, ImU32 colour, float width,
                 int dash) {
   if (dash <= 0) {
-    if (points.size() > 1)
+    if (points.size() > 1) {
       list.AddPolyline(points.data(), static_cast<int>(points.size()), colour, width);
+    }
     return;
   }
   constexpr std::array<std::array<float, 4>, 3> kPatterns{
@@ -173,10 +175,10 @@ void add_dashed(ImDrawList& list, const std::vector<ImVec2>& points, ImU32 colou
       const auto along = [&](float at) {
         return ImVec2(a.x + (b.x - a.x) * at / length, a.y + (b.y - a.y) * at / length);
       };
-      if (part % 2 == 0) list.AddLine(along(done), along(done + step), colour, width);
+      if (part % 2 == 0) { list.AddLine(along(done), along(done + step), colour, width); }
       done += step;
       left -= step;
-      if (left > 1e-3f) continue;
+      if (left > 1e-3f) { continue; }
       part = (part + 1) % pattern.size();
       left = pattern[part] * width;
     }

@@ -46,7 +46,7 @@ class GroupLayout {
       plan_ticks_of_all();
     }
     plan_plots();
-    for (PanelPlace& one : place_.panels) set_pixels(one);
+    for (PanelPlace& one : place_.panels) { set_pixels(one); }
     finish();
     return std::move(place_);
   }
@@ -56,9 +56,9 @@ class GroupLayout {
   bool below(std::size_t i) const { return group_.panels[i]->below; }
   // Only the lowest of shared axes is labelled.
   bool covered(std::size_t i) const {
-    if (beside(i)) return false;
+    if (beside(i)) { return false; }
     for (std::size_t k = i + 1; k < group_.panels.size(); ++k) {
-      if (below(k)) return true;
+      if (below(k)) { return true; }
     }
     return false;
   }
@@ -76,8 +76,8 @@ class GroupLayout {
     int columns = 0, rows = 0;
     for (std::size_t i = 0; i < group_.panels.size(); ++i) {
       const auto share = static_cast<float>(group_.panels[i]->share);
-      if (beside(i)) wide += share, ++columns;
-      if (below(i)) high += share, ++rows;
+      if (beside(i)) { wide += share, ++columns; }
+      if (below(i)) { high += share, ++rows; }
     }
     const float bar = has_bar_ ? gap() + colour_bar_height(*group_.scale, place_.brief) : 0;
     float width =
@@ -87,8 +87,9 @@ class GroupLayout {
     width = std::max(width, 2 * em());
     height = std::max(height, 2 * em());
     const Panel& first = *group_.panels[0];
-    if (const HeatMap* map = cells_of(first))
+    if (const HeatMap* map = cells_of(first)) {
       height = std::min(height, std::max(5 * em(), 6 * em() * static_cast<float>(map->rows)));
+    }
     float x = place_.area.left + left_, y = top_;
     for (std::size_t i = 0; i < place_.panels.size(); ++i) {
       const auto share = static_cast<float>(group_.panels[i]->share);
@@ -100,7 +101,7 @@ class GroupLayout {
       box = {std::round(box.left), std::round(box.top), std::round(box.right),
              std::round(box.bottom)};
       x = std::max(x, box.right);
-      if (!beside(i)) y = std::max(y, box.bottom);
+      if (!beside(i)) { y = std::max(y, box.bottom); }
     }
   }
 
@@ -124,8 +125,8 @@ class GroupLayout {
       one.y_named = !beside(i);
       one.x_ticks = covered(i) ? AxisTicks{} : plan_ticks(panel.x, one.plot.x, true, upright);
       one.y_ticks = beside(i) ? AxisTicks{} : plan_ticks(panel.y, one.plot.y, false, 0);
-      if (one.y_named) left_ = std::max(left_, axis_room(panel.y, one.y_ticks, true));
-      if (one.x_named) bottom_ = std::max(bottom_, axis_room(panel.x, one.x_ticks, true));
+      if (one.y_named) { left_ = std::max(left_, axis_room(panel.y, one.y_ticks, true)); }
+      if (one.x_named) { bottom_ = std::max(bottom_, axis_room(panel.x, one.x_ticks, true)); }
       overhang(one);
     }
     left_ = std::min(left_ + 0.2f * em(), 0.5f * place_.area.width());
@@ -139,7 +140,7 @@ class GroupLayout {
           one.x_ticks.upright ? 0.5f * em() : text_width(tick.label, figure_font().tick) / 2;
       const float edge = place_.area.right - right_;
       const float room = one.plot.x.pixel(tick.value) + half + 2 - one.plot.box.right;
-      if (one.plot.box.right >= edge - em()) right_ = std::max(right_, room);
+      if (one.plot.box.right >= edge - em()) { right_ = std::max(right_, room); }
     }
     right_ = std::max(right_, reference_room(*one.plot.panel));
   }
@@ -152,7 +153,7 @@ class GroupLayout {
       one.x_strip = {one.plot.box.left, one.plot.box.bottom, one.plot.box.right,
                      one.plot.box.bottom + bottom_};
     }
-    if (!has_bar_) return;
+    if (!has_bar_) { return; }
     const float top = low + bottom_ + 0.3f * em();
     const ScreenBox& first = place_.panels[0].plot.box;
     place_.bar = {first.left, top, first.right,
@@ -170,7 +171,7 @@ class GroupLayout {
 // Below that a group cannot be read.
 float least_height(const PanelGroupPlan& group) {
   float plots = 5 * em();
-  for (const Panel* panel : group.panels) plots += panel->below ? 3.5f * em() : 0;
+  for (const Panel* panel : group.panels) { plots += panel->below ? 3.5f * em() : 0; }
   return plots + 4 * em() + (group.scale ? 3 * em() : 0);
 }
 
@@ -182,7 +183,9 @@ float comfort(const PreparedFigure& figure, const ScreenBox& area, std::size_t c
   const std::size_t rows = (figure.groups.size() + columns - 1) / columns;
   const auto n = static_cast<float>(columns), m = static_cast<float>(rows);
   float least = 0;
-  for (const PanelGroupPlan& group : figure.groups) least = std::max(least, least_height(group));
+  for (const PanelGroupPlan& group : figure.groups) {
+    least = std::max(least, least_height(group));
+  }
   const float width = (area.width() - (n - 1) * between) / n;
   const float height = (area.height() - (m - 1) * between) / m;
   return std::min(width / (kLeastWidth * em()), height / least);
@@ -195,12 +198,15 @@ std::vector<ScreenBox> arrange_groups(const PreparedFigure& figure, const Screen
   const float between = 1.2f * em();
   std::size_t columns = 1;
   for (std::size_t more = 2; more <= std::min(count, kMostColumns); ++more) {
-    if (comfort(figure, area, more, between) > comfort(figure, area, columns, between))
+    if (comfort(figure, area, more, between) > comfort(figure, area, columns, between)) {
       columns = more;
+    }
   }
   const std::size_t rows = (count + columns - 1) / columns;
   float least = 0;
-  for (const PanelGroupPlan& group : figure.groups) least = std::max(least, least_height(group));
+  for (const PanelGroupPlan& group : figure.groups) {
+    least = std::max(least, least_height(group));
+  }
   const auto n = static_cast<float>(columns), m = static_cast<float>(rows);
   const float width = (area.width() - (n - 1) * between) / n;
   const float height = std::max(least, (area.height() - (m - 1) * between) / m);

@@ -31,8 +31,9 @@ class Marks {
     const ImU32 colour =
         mark_colour(theme_, palette_colour(bins.colour), bins.colour < 0 ? 150 : 205);
     for (std::size_t i = 0; i < bins.counts.size(); ++i) {
-      if (std::isfinite(bins.counts[i]))
+      if (std::isfinite(bins.counts[i])) {
         area(x(bins.edges[i]), x(bins.edges[i + 1]), base(place_.y), y(bins.counts[i]), colour);
+      }
     }
   }
 
@@ -41,7 +42,7 @@ class Marks {
       double sum = 0;
       for (std::size_t part = 0; part < stack.values.size(); ++part) {
         const double value = stack.values[part][i];
-        if (!std::isfinite(value)) continue;
+        if (!std::isfinite(value)) { continue; }
         area(x(stack.position[i] - stack.width / 2), x(stack.position[i] + stack.width / 2), y(sum),
              y(sum + value), mark_colour(theme_, palette_colour(stack.colours[part])));
         sum += value;
@@ -52,7 +53,7 @@ class Marks {
   void bars(const Bars& bars) {
     const ImU32 colour = mark_colour(theme_, palette_colour(bars.colour));
     for (std::size_t i = 0; i < bars.position.size(); ++i) {
-      if (!std::isfinite(bars.value[i])) continue;
+      if (!std::isfinite(bars.value[i])) { continue; }
       const double from = bars.position[i] - bars.width / 2, to = from + bars.width;
       if (bars.horizontal) {
         area(base(place_.x), x(bars.value[i]), y(from), y(to), colour);
@@ -68,17 +69,20 @@ class Marks {
                             : *std::max_element(violin.density.begin(), violin.density.end());
     const float middle = x(violin.position);
     if (middle < place_.box.left - place_.box.width() ||
-        middle > place_.box.right + place_.box.width())
+        middle > place_.box.right + place_.box.width()) {
       return;
+    }
     const ImU32 colour = mark_colour(theme_, palette_colour(violin.colour));
-    if (most > 0 && std::isfinite(most)) violin_body(violin, most, middle);
+    if (most > 0 && std::isfinite(most)) { violin_body(violin, most, middle); }
     const auto cell = static_cast<float>(place_.x.position_pixels());
     const float width = std::min(stroke_width(), std::max(1.0f, 0.2f * cell));
-    if (std::isfinite(violin.low) && std::isfinite(violin.high))
+    if (std::isfinite(violin.low) && std::isfinite(violin.high)) {
       list_.AddLine({middle, y(violin.low)}, {middle, y(violin.high)}, theme_.text, width);
-    if (std::isfinite(violin.quarter) && std::isfinite(violin.three_quarters))
+    }
+    if (std::isfinite(violin.quarter) && std::isfinite(violin.three_quarters)) {
       list_.AddLine({middle, y(violin.quarter)}, {middle, y(violin.three_quarters)}, colour,
                     std::min(0.45f * em(), 0.6f * cell));
+    }
     if (std::isfinite(violin.middle)) {
       const ImVec2 at(middle, y(violin.middle));
       const float radius = std::min(0.26f * em(), 0.4f * cell);
@@ -106,7 +110,7 @@ class Marks {
       const bool drawn = std::all_of(std::begin(corners), std::end(corners), [](ImVec2 c) {
         return std::isfinite(c.x) && std::isfinite(c.y);
       });
-      if (!drawn) continue;
+      if (!drawn) { continue; }
       quad(corners, colour);
     }
   }
@@ -121,7 +125,7 @@ class Marks {
       const ImVec2 at(x(line.x[i]), y(line.y[i]));
       if (std::isfinite(at.x) && std::isfinite(at.y)) {
         add_to_run(at);
-        if (line.marker) list_.AddCircleFilled(at, 0.09f * em() + width, colour);
+        if (line.marker) { list_.AddCircleFilled(at, 0.09f * em() + width, colour); }
         continue;
       }
       end_run(colour, width, line.dash);
@@ -159,10 +163,12 @@ class Marks {
   }
 
   void area(float x0, float x1, float y0, float y1, ImU32 colour) {
-    if (!(std::isfinite(x0) && std::isfinite(x1) && std::isfinite(y0) && std::isfinite(y1))) return;
+    if (!(std::isfinite(x0) && std::isfinite(x1) && std::isfinite(y0) && std::isfinite(y1))) {
+      return;
+    }
     // Bars thinner than a pixel would vanish between two.
     const float left = std::min(x0, x1), right = std::max({x0, x1, left + 1});
-    if (right < place_.box.left || left > place_.box.right) return;
+    if (right < place_.box.left || left > place_.box.right) { return; }
     list_.AddRectFilled({left, std::min(y0, y1)}, {right, std::max(y0, y1)}, colour);
   }
 
@@ -181,17 +187,19 @@ class Marks {
     for (std::size_t i = 0; i < violin.value.size(); ++i) {
       const auto width = static_cast<float>(half * violin.density[i] / most);
       const float at = y(violin.value[i]);
-      if (!std::isfinite(at)) continue;
+      if (!std::isfinite(at)) { continue; }
       left.push_back({middle - width, at});
       right.push_back({middle + width, at});
     }
-    for (std::size_t i = 0; i + 1 < left.size(); ++i)
+    for (std::size_t i = 0; i + 1 < left.size(); ++i) {
       quad({left[i], left[i + 1], right[i + 1], right[i]}, fill);
+    }
     left.insert(left.end(), right.rbegin(), right.rend());
-    if (left.size() > 2)
+    if (left.size() > 2) {
       list_.AddPolyline(left.data(), static_cast<int>(left.size()),
                         mark_colour(theme_, palette_colour(violin.colour)), 1.0f,
                         ImDrawFlags_Closed);
+    }
   }
 
   // Samples in sight and one more at each end.
@@ -217,8 +225,10 @@ class Marks {
   }
 
   void end_run(ImU32 colour, float width, int dash) {
-    if (run_.size() == 1) list_.AddCircleFilled(run_[0], width, colour);  // between gaps
-    if (run_.size() > 1) add_dashed(list_, run_, colour, width, dash);
+    if (run_.size() == 1) {
+      list_.AddCircleFilled(run_[0], width, colour);  // between gaps
+    }
+    if (run_.size() > 1) { add_dashed(list_, run_, colour, width, dash); }
     run_.clear();
   }
 
@@ -257,7 +267,7 @@ void gather(DotCloud& cloud, const PlotPlace& place, const ColourMap* colours,
   cloud.dots.clear();
   cloud.chosen.clear();
   std::size_t count = 0;
-  for (const Points& points : place.panel->points) count += points.x.size();
+  for (const Points& points : place.panel->points) { count += points.x.size(); }
   const bool many = count >= kFewDots;
   const auto columns = static_cast<std::size_t>(box.width() / 2 + 1);
   std::vector<bool> taken(many ? columns * static_cast<std::size_t>(box.height() / 2 + 1) : 0);
@@ -268,14 +278,15 @@ void gather(DotCloud& cloud, const PlotPlace& place, const ColourMap* colours,
     const ImU32 plain = mark_colour(theme, palette_colour(points->colour), kDotAlpha);
     for (std::size_t i = points->x.size(); i-- > 0;) {
       const ImVec2 at(x.pixel(points->x[i]), y.pixel(points->y[i]));
-      if (!box.contains(at) || (coloured && !std::isfinite(points->value[i]))) continue;
-      if (i < points->subjects.size() && is_chosen(points->subjects[i], selection))
+      if (!box.contains(at) || (coloured && !std::isfinite(points->value[i]))) { continue; }
+      if (i < points->subjects.size() && is_chosen(points->subjects[i], selection)) {
         cloud.chosen.push_back(at);
+      }
       if (many) {
         const auto column = static_cast<std::size_t>((at.x - box.left) / 2);
         const auto row = static_cast<std::size_t>((at.y - box.top) / 2);
         std::vector<bool>::reference cell = taken[row * columns + column];
-        if (cell) continue;
+        if (cell) { continue; }
         cell = true;
       }
       const ImU32 colour =
@@ -290,7 +301,7 @@ void update_cloud(DotCloud& cloud, const PlotPlace& place, const ColourMap* colo
                   const Selection& selection, const Theme& theme) {
   const bool kept = same(cloud.x, place.x) && same(cloud.y, place.y) && cloud.dark == theme.dark &&
                     cloud.selection == selection;
-  if (kept) return;
+  if (kept) { return; }
   cloud.box = place.box;
   cloud.x = place.x;
   cloud.y = place.y;
@@ -305,19 +316,19 @@ void draw_marks(ImDrawList& list, const PlotPlace& place, const ColourMap* colou
                 const Selection& selection, const Theme& theme, DotCloud& cloud) {
   const Panel& panel = *place.panel;
   Marks marks(list, place, theme);
-  for (const Bins& bins : panel.bins) marks.histogram(bins);
-  for (const StackedBars& stack : panel.stacks) marks.stack(stack);
-  for (const Bars& bars : panel.bars) marks.bars(bars);
-  for (const Violin& violin : panel.violins) marks.violin(violin);
+  for (const Bins& bins : panel.bins) { marks.histogram(bins); }
+  for (const StackedBars& stack : panel.stacks) { marks.stack(stack); }
+  for (const Bars& bars : panel.bars) { marks.bars(bars); }
+  for (const Violin& violin : panel.violins) { marks.violin(violin); }
   if (!panel.points.empty()) {
     update_cloud(cloud, place, colours, selection, theme);
     marks.dots(cloud);
   }
-  for (const ReferenceLine& line : panel.references) marks.reference(line);
-  for (const Line& line : panel.lines) marks.band(line);
+  for (const ReferenceLine& line : panel.references) { marks.reference(line); }
+  for (const Line& line : panel.lines) { marks.band(line); }
   for (const bool faint : {true, false}) {
     for (const Line& line : panel.lines) {
-      if ((line.weight == Line::Weight::faint) == faint) marks.line(line);
+      if ((line.weight == Line::Weight::faint) == faint) { marks.line(line); }
     }
   }
 }
@@ -325,7 +336,7 @@ void draw_marks(ImDrawList& list, const PlotPlace& place, const ColourMap* colou
 float reference_room(const Panel& panel) {
   float room = 0;
   for (const ReferenceLine& line : panel.references) {
-    if (line.vertical || line.label.empty()) continue;
+    if (line.vertical || line.label.empty()) { continue; }
     room = std::max(room, text_width(plain_text(line.label), figure_font().tick) + 0.4f * em());
   }
   return room;
@@ -337,14 +348,15 @@ void draw_reference_labels(ImDrawList& list, const PlotPlace& place, const Theme
   for (const ReferenceLine& line : place.panel->references) {
     const AxisView& view = line.vertical ? place.x : place.y;
     const double share = view.share(line.value);
-    if (line.label.empty() || !(share >= 0 && share <= 1)) continue;
+    if (line.label.empty() || !(share >= 0 && share <= 1)) { continue; }
     const std::string text = plain_text(line.label);
     const float at = view.pixel(line.value);
-    if (line.vertical)
+    if (line.vertical) {
       add_text(list, {at - text_width(text, size) / 2, place.box.top - 1.1f * size}, size,
                theme.quiet_text, text);
-    else
+    } else {
       labels.emplace_back(at - size / 2, text);
+    }
   }
   std::sort(labels.begin(), labels.end());
   float free = place.box.top - size;

@@ -10,8 +10,10 @@
 #include "app/gui/panels.h"
 #include "app/gui/start_note.h"
 #include "app/gui/widgets.h"
+#include "core/figure/axis.h"
 #include "core/figure/readout_text.h"
 #include "core/figure/text.h"
+#include "core/figure/token_range.h"
 
 namespace kappascope::gui {
 namespace {
@@ -22,8 +24,9 @@ std::string layer_name(const Trace& trace, std::int64_t m) {
   const auto at = static_cast<std::size_t>(m);
   std::string name = "layer " + std::to_string(trace.layer_index[at]);
   const auto& passes = trace.pass_index;
-  if (std::any_of(passes.begin(), passes.end(), [](std::int32_t pass) { return pass > 0; }))
+  if (std::any_of(passes.begin(), passes.end(), [](std::int32_t pass) { return pass > 0; })) {
     name += ", pass " + std::to_string(passes[at]);
+  }
   return name;
 }
 
@@ -37,12 +40,14 @@ void choose_layer(const Trace& trace, FigurePanelState& state, const FigureChoic
   std::string shown = now.layer < 0 ? "middle layer" : "layer " + std::to_string(now.layer);
   for (std::int64_t m = 0; m < trace.layers; ++m) {
     const auto at = static_cast<std::size_t>(m);
-    if (trace.layer_index[at] == now.layer && trace.pass_index[at] == now.pass)
+    if (trace.layer_index[at] == now.layer && trace.pass_index[at] == now.pass) {
       shown = layer_name(trace, m);
+    }
   }
-  if (!begin_choice("###layer", shown)) return;
-  if (ImGui::Selectable("follow the selection###follow", state.follow_layer))
+  if (!begin_choice("###layer", shown)) { return; }
+  if (ImGui::Selectable("follow the selection###follow", state.follow_layer)) {
     state.follow_layer = true;
+  }
   for (std::int64_t m = 0; m < trace.layers; ++m) {
     const auto at = static_cast<std::size_t>(m);
     const bool chosen = !state.follow_layer && state.chosen.layer == trace.layer_index[at] &&
@@ -62,8 +67,8 @@ void choose_layer(const Trace& trace, FigurePanelState& state, const FigureChoic
 void choose_number(const char* id, const char* what, const char* first, std::int64_t count,
                    std::int64_t now, bool& follow, std::int64_t& chosen) {
   const std::string shown = now < 0 ? first : what + std::to_string(now);
-  if (!begin_choice(id, shown)) return;
-  if (ImGui::Selectable("follow the selection###follow", follow)) follow = true;
+  if (!begin_choice(id, shown)) { return; }
+  if (ImGui::Selectable("follow the selection###follow", follow)) { follow = true; }
   if (*first &&
       ImGui::Selectable((std::string(first) + "###first").c_str(), !follow && chosen < 0)) {
     follow = false;
@@ -73,7 +78,9 @@ void choose_number(const char* id, const char* what, const char* first, std::int
   clipper.Begin(static_cast<int>(count));
   while (clipper.Step()) {
     for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i) {
-      if (!ImGui::Selectable((what + std::to_string(i)).c_str(), !follow && chosen == i)) continue;
+      if (!ImGui::Selectable((what + std::to_string(i)).c_str(), !follow && chosen == i)) {
+        continue;
+      }
       follow = false;
       chosen = i;
     }
@@ -85,7 +92,7 @@ void choose_number(const char* id, const char* what, const char* first, std::int
 class ChoiceRow {
  public:
   void next(float width) {
-    if (!first_) next_item(width);
+    if (!first_) { next_item(width); }
     first_ = false;
   }
   void checkbox(const char* label, bool& value) {
@@ -104,8 +111,9 @@ void choose_gates(ChoiceRow& row, std::int64_t& chosen) {
   row.next(6.5f * em() + ImGui::CalcTextSize("128 gate units").x);
   ImGui::SetNextItemWidth(6 * em());
   if (ImGui::SliderInt("###gates", &gates, 1, 128, "",
-                       ImGuiSliderFlags_Logarithmic | ImGuiSliderFlags_AlwaysClamp))
+                       ImGuiSliderFlags_Logarithmic | ImGuiSliderFlags_AlwaysClamp)) {
     chosen = gates;
+  }
   ImGui::SameLine(0, 0.5f * em());
   ImGui::TextUnformatted(text.c_str());
 }
@@ -115,7 +123,7 @@ void draw_choices(Gui& gui, const FigureEntry& entry, const Trace& trace, Figure
   const FigureChoices now = figure_choices(gui, std::string(entry.id));
   const float combo = 8 * em();
   ChoiceRow row;
-  if (choices & kByExpertChoice) row.checkbox("by expert###by_expert", state.chosen.by_expert);
+  if (choices & kByExpertChoice) { row.checkbox("by expert###by_expert", state.chosen.by_expert); }
   if (choices & kLayerChoice) {
     row.next(combo);
     choose_layer(trace, state, now);
@@ -130,7 +138,7 @@ void draw_choices(Gui& gui, const FigureEntry& entry, const Trace& trace, Figure
     choose_number("###slot", "slot ", "", trace.slots, now.slot, state.follow_slot,
                   state.chosen.slot);
   }
-  if (choices & kGatesChoice) choose_gates(row, state.chosen.gates);
+  if (choices & kGatesChoice) { choose_gates(row, state.chosen.gates); }
   if (state.view.shown && has_log_axis(state.view.shown->figure)) {
     bool logarithmic = !state.view.linear;
     row.checkbox("log scale###log", logarithmic);
@@ -142,7 +150,7 @@ void draw_choices(Gui& gui, const FigureEntry& entry, const Trace& trace, Figure
 void draw_link(const Theme& theme, FigurePanelState& state) {
   const bool linked = !state.parted;
   ImGui::PushStyleColor(ImGuiCol_Text, linked ? theme.accent : theme.quiet_text);
-  if (ImGui::Button("Link###linked")) state.parted = linked;
+  if (ImGui::Button("Link###linked")) { state.parted = linked; }
   ImGui::PopStyleColor();
   explain(linked ? "Zooms along tokens together with the other figures of this trace. Press to "
                    "zoom it by itself."
@@ -174,11 +182,11 @@ void draw_header(Gui& gui, const FigureEntry& entry, FigurePanelState& state) {
   }
   ImGui::EndGroup();
   ImGui::SameLine(start + room - buttons);
-  if (linkable) draw_link(*gui.theme, state);
-  if (ImGui::Button("?###help")) gui.help = entry.metric;
+  if (linkable) { draw_link(*gui.theme, state); }
+  if (ImGui::Button("?###help")) { gui.help = entry.metric; }
   ImGui::SetItemTooltip("What it means");
   ImGui::SameLine();
-  if (ImGui::Button("Export…###export")) open_export_dialog(gui, std::string(entry.id));
+  if (ImGui::Button("Export…###export")) { open_export_dialog(gui, std::string(entry.id)); }
 }
 
 // Keys that mean the figure of this window: arrows, + and −, 0.
@@ -186,8 +194,9 @@ FigureKeys keys_for_figure() {
   FigureKeys keys;
   if (!ImGui::IsWindowFocused(ImGuiFocusedFlags_RootAndChildWindows) ||
       ImGui::GetIO().WantTextInput || ImGui::IsAnyItemActive() ||
-      ImGui::IsPopupOpen(nullptr, ImGuiPopupFlags_AnyPopupId | ImGuiPopupFlags_AnyPopupLevel))
+      ImGui::IsPopupOpen(nullptr, ImGuiPopupFlags_AnyPopupId | ImGuiPopupFlags_AnyPopupLevel)) {
     return keys;
+  }
   const auto pressed = [](ImGuiKey key) {
     return int(ImGui::Shortcut(key, ImGuiInputFlags_Repeat));  // not for moving between buttons
   };
@@ -208,17 +217,21 @@ struct Notes {
 
 Notes notes_of(const FigurePanelState& state) {
   Notes notes;
-  if (!state.view.shown) return notes;
+  if (!state.view.shown) { return notes; }
   std::vector<std::string> lines;
-  for (const std::string& note : state.view.shown->figure.notes) lines.push_back(plain_text(note));
+  for (const std::string& note : state.view.shown->figure.notes) {
+    lines.push_back(plain_text(note));
+  }
   for (std::size_t i = 0; i < state.view.tiles.size(); ++i) {
-    if (!state.view.tiles[i]) continue;
+    if (!state.view.tiles[i]) { continue; }
     std::string note =
         zoomed_out_note(state.view.shown->figure.panels[i], state.view.tiles[i]->block());
-    if (!note.empty() && (lines.empty() || lines.back() != note)) lines.push_back(std::move(note));
+    if (!note.empty() && (lines.empty() || lines.back() != note)) {
+      lines.push_back(std::move(note));
+    }
   }
-  for (const std::string& line : lines) notes.text += (notes.text.empty() ? "" : "\n") + line;
-  if (notes.text.empty()) return notes;
+  for (const std::string& line : lines) { notes.text += (notes.text.empty() ? "" : "\n") + line; }
+  if (notes.text.empty()) { return notes; }
   const ImVec2 size =
       ImGui::CalcTextSize(notes.text.c_str(), nullptr, false, ImGui::GetContentRegionAvail().x);
   notes.height = std::min(size.y, 4.2f * em()) + ImGui::GetStyle().ItemSpacing.y;
@@ -246,20 +259,20 @@ void draw_body(Gui& gui, const std::string& id, FigurePanelState& state,
   const bool inside =
       ImGui::IsWindowHovered(ImGuiHoveredFlags_ChildWindows) &&
       ImGui::IsMouseHoveringRect(corner, ImVec2(corner.x + size.x, corner.y + size.y));
-  if (inside && ImGui::IsMouseReleased(ImGuiMouseButton_Right)) ImGui::OpenPopup("###menu");
+  if (inside && ImGui::IsMouseReleased(ImGuiMouseButton_Right)) { ImGui::OpenPopup("###menu"); }
   if (old) {
     const ImU32 veil = (gui.theme->panel & ~IM_COL32_A_MASK) | (130u << IM_COL32_A_SHIFT);
     ImGui::GetWindowDrawList()->AddRectFilled(corner, ImVec2(corner.x + size.x, corner.y + size.y),
                                               veil);
   }
   if (ImGui::BeginPopup("###menu")) {
-    if (ImGui::MenuItem("Show all###fit")) state.view.fit = true;
+    if (ImGui::MenuItem("Show all###fit")) { state.view.fit = true; }
     ImGui::Separator();
     draw_copy_items(gui, id);
-    if (ImGui::MenuItem("Export…###export")) open_export_dialog(gui, id);
+    if (ImGui::MenuItem("Export…###export")) { open_export_dialog(gui, id); }
     ImGui::EndPopup();
   }
-  if (notes.text.empty()) return;
+  if (notes.text.empty()) { return; }
   ImGui::PushFont(nullptr, 0.88f * ImGui::GetStyle().FontSizeBase);
   ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->quiet_text);
   ImGui::PushTextWrapPos();
@@ -276,9 +289,9 @@ void need_fonts(Gui& gui, const Figure& figure) {
   for (const kappascope::Panel& panel : figure.panels) {
     for (const FigureAxis* axis : {&panel.x, &panel.y}) {
       gui.fonts.need(axis->name);
-      for (const std::string& name : axis->names) gui.fonts.need(name);
+      for (const std::string& name : axis->names) { gui.fonts.need(name); }
     }
-    for (const Line& line : panel.lines) gui.fonts.need(line.name);
+    for (const Line& line : panel.lines) { gui.fonts.need(line.name); }
   }
 }
 
@@ -308,25 +321,26 @@ FigureChoices figure_choices(const Gui& gui, const std::string& id) {
   const Selection& selection = gui.workspace.selection();
   FigureChoices choices;
   const unsigned heed = entry.heeded(state.chosen);
-  if (heed & kByExpertChoice) choices.by_expert = state.chosen.by_expert;
-  if (heed & kGatesChoice) choices.gates = state.chosen.gates;
-  if (heed & kSlotChoice) choices.slot = state.follow_slot ? selection.slot : state.chosen.slot;
+  if (heed & kByExpertChoice) { choices.by_expert = state.chosen.by_expert; }
+  if (heed & kGatesChoice) { choices.gates = state.chosen.gates; }
+  if (heed & kSlotChoice) { choices.slot = state.follow_slot ? selection.slot : state.chosen.slot; }
   if (heed & kLayerChoice) {
     const bool selected = trace && selection.layer >= 0 && selection.layer < trace->layers;
     if (!state.follow_layer) {
       choices.layer = state.chosen.layer;
       choices.pass = state.chosen.pass;
     } else if (selected) {
-      choices.layer = trace->layer_index[static_cast<std::size_t>(selection.layer)];
-      choices.pass = trace->pass_index[static_cast<std::size_t>(selection.layer)];
+      choices.layer = trace->layer_index[selection.layer];
+      choices.pass = trace->pass_index[selection.layer];
     }
   }
   // The selected expert is one of the selected layer; of another layer it would be another one.
   if (heed & kExpertChoice) {
-    if (!state.follow_expert)
+    if (!state.follow_expert) {
       choices.expert = state.chosen.expert;
-    else if (state.follow_layer)
+    } else if (state.follow_layer) {
       choices.expert = selection.expert;
+    }
   }
   return choices;
 }
@@ -335,12 +349,12 @@ TokenRange tokens_in_sight(const Gui& gui, const std::string& id) {
   std::optional<AxisSpan> span;
   const auto found = gui.figures.find(id);
   if (found != gui.figures.end() && found->second.parted) {
-    if (found->second.view.shown) span = span_of_tokens(found->second.view);
+    if (found->second.view.shown) { span = span_of_tokens(found->second.view); }
   } else if (const auto all = gui.tokens_in_sight.find(gui.workspace.selection().trace);
              all != gui.tokens_in_sight.end()) {
     span = all->second;
   }
-  if (!span) return {};
+  if (!span) { return {}; }
   return {std::max<std::int64_t>(0, std::llround(std::floor(span->low + 0.5))),
           std::llround(std::ceil(span->high - 0.5))};
 }
@@ -355,7 +369,7 @@ void draw_figure_panel(Gui& gui, const std::string& id) {
     return start_note(gui, std::string(entry.title).c_str(),
                       "Open a trace, or run a text through a checkpoint.");
   }
-  if (state.trace != trace) state.view.fit = true;
+  if (state.trace != trace) { state.view.fit = true; }
   state.trace = trace;
   draw_header(gui, entry, state);
   draw_choices(gui, entry, *trace, state);
@@ -366,11 +380,13 @@ void draw_figure_panel(Gui& gui, const std::string& id) {
     ImGui::PopStyleColor();
     return;
   }
-  if (figure && figure != state.view.shown) need_fonts(gui, figure->figure);
-  if (figure) state.waiting_since = -1;
-  if (!figure && state.waiting_since < 0) state.waiting_since = ImGui::GetTime();
+  if (figure && figure != state.view.shown) { need_fonts(gui, figure->figure); }
+  if (figure) { state.waiting_since = -1; }
+  if (!figure && state.waiting_since < 0) { state.waiting_since = ImGui::GetTime(); }
   const bool old = !figure && ImGui::GetTime() - state.waiting_since > kPatience;
-  if (!figure && !state.view.shown) return waiting_note(*gui.theme, "The figure is being made.");
+  if (!figure && !state.view.shown) {
+    return waiting_note(*gui.theme, "The figure is being made.");
+  }
   draw_body(gui, id, state, figure, old);
 }
 

@@ -39,7 +39,7 @@ class View {
     }
     click_ = hands_.follow(state_.keys, selection_);
     const std::vector<ScreenBox> boxes = arrange_groups(figure_, area);
-    for (std::size_t g = 0; g < boxes.size(); ++g) draw_group(g, boxes[g]);
+    for (std::size_t g = 0; g < boxes.size(); ++g) { draw_group(g, boxes[g]); }
     if (!boxes.empty()) {  // the extent, for scrolling
       ImGui::SetCursorScreenPos({area.left, boxes.back().bottom});
       ImGui::Dummy({1, 0});
@@ -61,23 +61,27 @@ class View {
   void draw_group(std::size_t g, const ScreenBox& area) {
     const PanelGroupPlan& group = figure_.groups[g];
     std::vector<PanelSight> sights;
-    for (std::size_t i = 0; i < group.panels.size(); ++i)
+    for (std::size_t i = 0; i < group.panels.size(); ++i) {
       sights.push_back({sight(hand(group, i, true)), sight(hand(group, i, false))});
+    }
     GroupPlace place = lay_out_group(figure_, g, area, sights);
     // What the user does changes what is in sight, and with it the ticks.
     bool moved = false;
-    for (std::size_t i = 0; i < group.panels.size(); ++i)
+    for (std::size_t i = 0; i < group.panels.size(); ++i) {
       moved |= handle(group, i, place.panels[i]);
+    }
     if (moved) {
-      for (std::size_t i = 0; i < group.panels.size(); ++i)
+      for (std::size_t i = 0; i < group.panels.size(); ++i) {
         sights[i] = {sight(hand(group, i, true)), sight(hand(group, i, false))};
+      }
       place = lay_out_group(figure_, g, area, sights);
     }
     draw_head(g, place);
-    for (std::size_t i = 0; i < group.panels.size(); ++i) draw_panel(group, place.panels[i]);
-    if (place.bar.height() > 0)
+    for (std::size_t i = 0; i < group.panels.size(); ++i) { draw_panel(group, place.panels[i]); }
+    if (place.bar.height() > 0) {
       draw_colour_bar(list(), *group.scale, *group.colours, place.bar, place.area, place.brief,
                       theme_);
+    }
   }
 
   static ImDrawList& list() { return *ImGui::GetWindowDrawList(); }
@@ -86,9 +90,10 @@ class View {
     const PanelGroupPlan& group = figure_.groups[g];
     const float left = place.panels[0].plot.box.left, width = place.area.right - left;
     const std::string& title = group.panels[0]->title;
-    if (!title.empty())
+    if (!title.empty()) {
       add_text(list(), {left, place.title_top}, em(), theme_.text,
                fit_text(plain_text(title), width, em()));
+    }
     const bool cells = std::any_of(group.panels.begin(), group.panels.end(),
                                    [](const Panel* panel) { return !panel->heat_map.empty(); });
     draw_legend(list(), figure_.keys[g], {left, place.legend_top}, width, cells, theme_);
@@ -99,14 +104,14 @@ class View {
     bool moved = false;
     const std::size_t panel = index_of(*group.panels[i]);
     moved |= handle_box(group, i, place.plot.box, "plot", panel, true, true);
-    if (place.x_named) moved |= handle_box(group, i, place.x_strip, "x", panel, true, false);
-    if (place.y_named) moved |= handle_box(group, i, place.y_strip, "y", panel, false, true);
+    if (place.x_named) { moved |= handle_box(group, i, place.x_strip, "x", panel, true, false); }
+    if (place.y_named) { moved |= handle_box(group, i, place.y_strip, "y", panel, false, true); }
     return moved;
   }
 
   bool handle_box(const PanelGroupPlan& group, std::size_t i, const ScreenBox& box,
                   const char* name, std::size_t panel, bool along_x, bool along_y) {
-    if (box.width() < 1 || box.height() < 1) return false;
+    if (box.width() < 1 || box.height() < 1) { return false; }
     ImGui::SetCursorScreenPos({box.left, box.top});
     const std::string id = std::string("###") + name + std::to_string(panel);
     const bool released = ImGui::InvisibleButton(id.c_str(), {box.width(), box.height()});
@@ -115,13 +120,13 @@ class View {
     ImGui::SetItemKeyOwner(ImGuiKey_MouseWheelX);
     const ImGuiIO& io = ImGui::GetIO();
     if (along_x && along_y) {
-      if (hovered && !held) hovered_ = panel;
+      if (hovered && !held) { hovered_ = panel; }
       const bool still = io.MouseDragMaxDistanceSqr[0] < kDragPixels * kDragPixels;
-      if (released && still) clicked_ = panel;
+      if (released && still) { clicked_ = panel; }
     }
     if (hovered && ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left)) {
-      if (along_x) hand(group, i, true).reset();
-      if (along_y) hand(group, i, false).reset();
+      if (along_x) { hand(group, i, true).reset(); }
+      if (along_y) { hand(group, i, false).reset(); }
       return true;
     }
     bool moved = false;
@@ -129,8 +134,8 @@ class View {
     const double up = (box.bottom - io.MousePos.y) / box.height();
     if (hovered && io.MouseWheel != 0) {
       const double factor = std::pow(kZoomStep, -static_cast<double>(io.MouseWheel));
-      if (along_x) hand(group, i, true).zoom(factor, across);
-      if (along_y) hand(group, i, false).zoom(factor, up);
+      if (along_x) { hand(group, i, true).zoom(factor, across); }
+      if (along_y) { hand(group, i, false).zoom(factor, up); }
       moved = true;
     }
     if (hovered && along_x && io.MouseWheelH != 0) {
@@ -138,8 +143,12 @@ class View {
       moved = true;
     }
     if (held && ImGui::IsMouseDragging(ImGuiMouseButton_Left, kDragPixels)) {
-      if (along_x) hand(group, i, true).pan(-io.MouseDelta.x / static_cast<double>(box.width()));
-      if (along_y) hand(group, i, false).pan(io.MouseDelta.y / static_cast<double>(box.height()));
+      if (along_x) {
+        hand(group, i, true).pan(-io.MouseDelta.x / static_cast<double>(box.width()));
+      }
+      if (along_y) {
+        hand(group, i, false).pan(io.MouseDelta.y / static_cast<double>(box.height()));
+      }
       moved = io.MouseDelta.x != 0 || io.MouseDelta.y != 0;
     }
     return moved;
@@ -170,14 +179,14 @@ class View {
     ImPlot::PopStyleColor();
     ImPlot::PopStyleVar(3);
     draw_frame(panel, place);
-    if (hovered_ == index || clicked_ == index) point_at(place.plot, index);
+    if (hovered_ == index || clicked_ == index) { point_at(place.plot, index); }
   }
 
   static void set_up_axis(ImAxis axis, const AxisView& view) {
     constexpr ImPlotAxisFlags kFlags = ImPlotAxisFlags_NoDecorations | ImPlotAxisFlags_NoMenus |
                                        ImPlotAxisFlags_NoHighlight | ImPlotAxisFlags_NoInitialFit;
     ImPlot::SetupAxis(axis, nullptr, kFlags);
-    if (view.log) ImPlot::SetupAxisScale(axis, ImPlotScale_Log10);
+    if (view.log) { ImPlot::SetupAxisScale(axis, ImPlotScale_Log10); }
     ImPlot::SetupAxisLimits(axis, view.low, view.high, ImPlotCond_Always);
   }
 
@@ -193,7 +202,7 @@ class View {
     const PlotPlace& plot = place.plot;
     const Panel& panel = *plot.panel;
     ImDrawList& to = *ImPlot::GetPlotDrawList();
-    if (figure_.empty[index]) return draw_reason(to, panel, plot.box, theme_);
+    if (figure_.empty[index]) { return draw_reason(to, panel, plot.box, theme_); }
     if (panel.heat_map.empty()) {
       draw_grid(to, place, inside);
       draw_selection(to, figure_.figure, plot, selection_, inside);
@@ -206,7 +215,7 @@ class View {
       draw_cell_marks(to, plot, panel.heat_map[0], *group.colours);
     }
     draw_marks(to, plot, group.colours.get(), selection_, inside, state_.clouds[index]);
-    if (!panel.heat_map.empty()) draw_selection(to, figure_.figure, plot, selection_, inside);
+    if (!panel.heat_map.empty()) { draw_selection(to, figure_.figure, plot, selection_, inside); }
   }
 
   void draw_grid(ImDrawList& to, const PanelPlace& place, const Theme& inside) const {
@@ -216,7 +225,7 @@ class View {
       const float y = std::round(place.plot.y.pixel(tick.value));
       to.AddLine({box.left, y}, {box.right, y}, faint);
     }
-    if (is_category(place.plot.panel->x)) return;
+    if (is_category(place.plot.panel->x)) { return; }
     for (const Tick& tick : place.x_ticks.ticks) {
       const float x = std::round(place.plot.x.pixel(tick.value));
       to.AddLine({x, box.top}, {x, box.bottom}, faint);
@@ -233,33 +242,35 @@ class View {
       to.AddLine({box.left, box.bottom}, {box.right, box.bottom}, theme_.quiet_text);
     }
     draw_reference_labels(to, place.plot, theme_);
-    if (place.x_named) draw_axis_x(to, panel.x, place.plot.x, place.x_ticks, box, theme_);
-    if (place.y_named)
+    if (place.x_named) { draw_axis_x(to, panel.x, place.plot.x, place.x_ticks, box, theme_); }
+    if (place.y_named) {
       draw_axis_y(to, panel.y, place.plot.y, place.y_ticks, box, place.y_strip.left, theme_);
+    }
   }
 
   // What is under the pointer: words, a crosshair over cells, and the choice of a click.
   void point_at(const PlotPlace& plot, std::size_t index) {
     const ImVec2 mouse = ImGui::GetIO().MousePos;
-    if (!plot.box.contains(mouse) || figure_.empty[index]) return;
+    if (!plot.box.contains(mouse) || figure_.empty[index]) { return; }
     const float finger = 0.45f * em();
     const double x = plot.x.at_pixel(mouse.x), y = plot.y.at_pixel(mouse.y);
     const CellBlock block = state_.tiles[index] ? state_.tiles[index]->block() : CellBlock{};
     const std::optional<Readout> found =
         readout(figure_.figure, index, x, y, reach(plot.panel->x, plot.x, mouse.x, finger),
                 reach(plot.panel->y, plot.y, mouse.y, finger), block);
-    if (!found) return;
-    if (!plot.panel->heat_map.empty()) draw_crosshair(plot, x, y);
-    if (clicked_ == index && (found->layer >= 0 || found->token >= 0 || found->expert >= 0))
+    if (!found) { return; }
+    if (!plot.panel->heat_map.empty()) { draw_crosshair(plot, x, y); }
+    if (clicked_ == index && (found->layer >= 0 || found->token >= 0 || found->expert >= 0)) {
       click_ = FigureClick{found->layer, found->token, found->expert};
-    if (hovered_ != index || !ImGui::BeginTooltip()) return;
-    for (const std::string& line : found->lines) ImGui::TextUnformatted(line.c_str());
+    }
+    if (hovered_ != index || !ImGui::BeginTooltip()) { return; }
+    for (const std::string& line : found->lines) { ImGui::TextUnformatted(line.c_str()); }
     ImGui::EndTooltip();
   }
 
   // readout() takes logarithms on a logarithmic axis, however it is drawn.
   static double reach(const FigureAxis& axis, AxisView view, float pixel, float finger) {
-    if (axis.scale != Scale::log) return view.reach(pixel, finger);
+    if (axis.scale != Scale::log) { return view.reach(pixel, finger); }
     const double low = std::min(view.at_pixel(pixel - finger), view.at_pixel(pixel + finger));
     const double high = std::max(view.at_pixel(pixel - finger), view.at_pixel(pixel + finger));
     return low > 0 ? std::log(high / low) / 2 : 1;
@@ -298,7 +309,7 @@ class View {
 
 // The same panels with the same ends: what was zoomed into stays in sight.
 bool same_axes(const PreparedFigure& a, const PreparedFigure& b) {
-  if (a.groups.size() != b.groups.size() || a.figure.id != b.figure.id) return false;
+  if (a.groups.size() != b.groups.size() || a.figure.id != b.figure.id) { return false; }
   const auto same = [](const std::vector<AxisPlan>& p, const std::vector<AxisPlan>& q) {
     return std::equal(p.begin(), p.end(), q.begin(), q.end(),
                       [](const AxisPlan& one, const AxisPlan& other) {
@@ -306,7 +317,9 @@ bool same_axes(const PreparedFigure& a, const PreparedFigure& b) {
                       });
   };
   for (std::size_t g = 0; g < a.groups.size(); ++g) {
-    if (!same(a.groups[g].x, b.groups[g].x) || !same(a.groups[g].y, b.groups[g].y)) return false;
+    if (!same(a.groups[g].x, b.groups[g].x) || !same(a.groups[g].y, b.groups[g].y)) {
+      return false;
+    }
   }
   return true;
 }
@@ -316,8 +329,9 @@ void take(FigureViewState& state, const std::shared_ptr<const PreparedFigure>& f
   state.shown = figure;
   state.clouds.assign(figure->figure.panels.size(), {});
   state.tiles.clear();
-  for (const auto& cells : figure->cells)
+  for (const auto& cells : figure->cells) {
     state.tiles.push_back(cells ? std::make_unique<CellTiles>(cells) : nullptr);
+  }
 }
 
 void fit(FigureViewState& state) {
@@ -334,38 +348,26 @@ void fit(FigureViewState& state) {
 
 }  // namespace
 
-bool has_token_axis(const Figure& figure) {
-  return std::any_of(figure.panels.begin(), figure.panels.end(), [](const Panel& panel) {
-    return panel.x.subject == AxisSubject::token || panel.y.subject == AxisSubject::token;
-  });
-}
-
 std::optional<AxisSpan> span_of_tokens(const FigureViewState& state) {
   std::size_t at = 0;
   for (const PanelGroupPlan& group : state.shown->groups) {
     for (std::size_t i = 0; i < group.panels.size(); ++i, ++at) {
-      if (group.panels[i]->x.subject != AxisSubject::token || at >= state.x.size()) continue;
+      if (group.panels[i]->x.subject != AxisSubject::token || at >= state.x.size()) { continue; }
       const AxisSpan& span = state.x[at];
-      if (span.low <= group.x[i].low && span.high >= group.x[i].high) return {};
+      if (span.low <= group.x[i].low && span.high >= group.x[i].high) { return {}; }
       return span;
     }
   }
   return {};
 }
 
-bool has_log_axis(const Figure& figure) {
-  return std::any_of(figure.panels.begin(), figure.panels.end(), [](const Panel& panel) {
-    return panel.x.scale == Scale::log || panel.y.scale == Scale::log;
-  });
-}
-
 std::optional<FigureClick> draw_figure(const char* id,
                                        const std::shared_ptr<const PreparedFigure>& figure,
                                        const Selection& selection, const Theme& theme,
                                        FigureViewState& state, ImVec2 size) {
-  if (figure && figure != state.shown && !figure->groups.empty()) take(state, figure);
-  if (!state.shown) return {};
-  if (state.fit) fit(state);
+  if (figure && figure != state.shown && !figure->groups.empty()) { take(state, figure); }
+  if (!state.shown) { return {}; }
+  if (state.fit) { fit(state); }
   std::optional<FigureClick> click;
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(0, 0));
   const bool seen = ImGui::BeginChild(id, size, ImGuiChildFlags_None,

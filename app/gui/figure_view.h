@@ -50,11 +50,8 @@ struct FigureClick {
   std::int64_t layer = -1, token = -1, expert = -1;  // −1: not said
 };
 
-bool has_token_axis(const Figure& figure);
-// What is in sight of it; nothing: all.
+// What is in sight of its token axis; nothing: all, or no such axis.
 std::optional<AxisSpan> span_of_tokens(const FigureViewState& state);
-// True when an axis is logarithmic: `linear` of the state then matters.
-bool has_log_axis(const Figure& figure);
 
 // Draws `figure` (title and subtitle outside) into the space that is left, at most `size`. Marks
 // the cells, lines and points of `selection`. Returns what was clicked, if anything was. Null

@@ -18,12 +18,12 @@ using Mode = FindState::Mode;
 
 void to_lower(std::string& text) {
   for (char& c : text) {
-    if (c >= 'A' && c <= 'Z') c = char(c + 32);
+    if (c >= 'A' && c <= 'Z') { c = char(c + 32); }
   }
 }
 
 void search(FindState& state, const Trace& trace) {
-  if (state.trace == &trace && state.searched == state.words) return;
+  if (state.trace == &trace && state.searched == state.words) { return; }
   state.trace = &trace;
   state.searched = state.words;
   state.found = find_text(trace, state.words);
@@ -41,13 +41,13 @@ std::int64_t typed_token(const std::string& typed, std::int64_t tokens) {
 // Which of the places is selected; −1: none.
 std::int64_t selected_place(const FindState& state, std::int64_t token) {
   for (std::size_t i = 0; i < state.found.size(); ++i) {
-    if (state.found[i].first == token) return std::int64_t(i);
+    if (state.found[i].first == token) { return std::int64_t(i); }
   }
   return -1;
 }
 
 bool draw_field(const char* hint, std::string& text, bool focus) {
-  if (focus) ImGui::SetKeyboardFocusHere();
+  if (focus) { ImGui::SetKeyboardFocusHere(); }
   ImGui::SetNextItemWidth(std::min(15 * em(), 0.45F * ImGui::GetContentRegionAvail().x));
   return ImGui::InputTextWithHint("###words", hint, &text, ImGuiInputTextFlags_EnterReturnsTrue);
 }
@@ -70,10 +70,10 @@ void draw_words(Gui& gui, const Trace& trace) {
   }
   ImGui::BeginDisabled(state.found.empty());
   ImGui::SameLine();
-  if (ImGui::ArrowButton("###before", ImGuiDir_Left)) find_next(gui, -1);
+  if (ImGui::ArrowButton("###before", ImGuiDir_Left)) { find_next(gui, -1); }
   explain("The place before (Shift+F3)");
   ImGui::SameLine(0, 0.3F * em());
-  if (ImGui::ArrowButton("###next", ImGuiDir_Right)) find_next(gui, 1);
+  if (ImGui::ArrowButton("###next", ImGuiDir_Right)) { find_next(gui, 1); }
   explain("The next place (F3, or Enter)");
   ImGui::EndDisabled();
   ImGui::SameLine();
@@ -100,7 +100,7 @@ void draw_number(Gui& gui, const Trace& trace) {
     gui.workspace.select_token(token);
     state.mode = Mode::closed;
   }
-  if (entered && token < 0) ImGui::SetKeyboardFocusHere(-1);
+  if (entered && token < 0) { ImGui::SetKeyboardFocusHere(-1); }
   ImGui::SameLine();
   const bool wrong = !state.number.empty() && token < 0;
   elided_text(wrong ? "there are tokens 0 to " + last : "",
@@ -111,7 +111,7 @@ void draw_number(Gui& gui, const Trace& trace) {
 
 std::vector<FoundText> find_text(const Trace& trace, std::string_view words) {
   std::vector<FoundText> found;
-  if (words.empty()) return found;
+  if (words.empty()) { return found; }
   std::string text, wanted(words);
   std::vector<std::size_t> ends;  // of each token in `text`
   ends.reserve(std::size_t(trace.tokens));
@@ -125,13 +125,14 @@ std::vector<FoundText> find_text(const Trace& trace, std::string_view words) {
     return std::upper_bound(ends.begin(), ends.end(), byte) - ends.begin();
   };
   for (std::size_t at = text.find(wanted); at != std::string::npos;
-       at = text.find(wanted, at + wanted.size()))
+       at = text.find(wanted, at + wanted.size())) {
     found.push_back({token_at(at), token_at(at + wanted.size() - 1)});
+  }
   return found;
 }
 
 bool FindState::contains(std::int64_t token) const {
-  if (mode != Mode::words) return false;
+  if (mode != Mode::words) { return false; }
   const auto after =
       std::upper_bound(found.begin(), found.end(), token,
                        [](std::int64_t at, const FoundText& place) { return at < place.first; });
@@ -150,9 +151,9 @@ void open_find_bar(Gui& gui, Mode mode) {
 void find_next(Gui& gui, int by) {
   FindState& state = gui.text.find;
   const Trace* trace = gui.workspace.current_trace();
-  if (!trace) return;
+  if (!trace) { return; }
   search(state, *trace);
-  if (state.found.empty()) return;
+  if (state.found.empty()) { return; }
   const std::int64_t token = gui.workspace.selection().token;
   const FoundText* to = by > 0 ? &state.found.front() : &state.found.back();
   for (const FoundText& place : state.found) {
@@ -160,7 +161,7 @@ void find_next(Gui& gui, int by) {
       to = &place;
       break;
     }
-    if (by < 0 && place.first < token) to = &place;
+    if (by < 0 && place.first < token) { to = &place; }
   }
   gui.workspace.pick({.token = to->first}, Move::step);
 }
@@ -168,15 +169,16 @@ void find_next(Gui& gui, int by) {
 void draw_find_bar(Gui& gui) {
   FindState& state = gui.text.find;
   const Trace* trace = gui.workspace.current_trace();
-  if (state.mode == Mode::closed || !trace) return;
+  if (state.mode == Mode::closed || !trace) { return; }
   ImGui::PushID("find");
-  if (state.mode == Mode::words)
+  if (state.mode == Mode::words) {
     draw_words(gui, *trace);
-  else
+  } else {
     draw_number(gui, *trace);
+  }
   ImGui::SameLine();
   const bool left = ImGui::IsWindowFocused() && ImGui::IsKeyPressed(ImGuiKey_Escape);
-  if (ImGui::SmallButton("×###close") || left) state.mode = Mode::closed;
+  if (ImGui::SmallButton("×###close") || left) { state.mode = Mode::closed; }
   state.just_opened = false;
   ImGui::PopID();
 }

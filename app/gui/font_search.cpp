@@ -52,7 +52,7 @@ class Face {
     FT_New_Memory_Face(freetype.library(), reinterpret_cast<const FT_Byte*>(font.bytes.data()),
                        static_cast<FT_Long>(font.bytes.size()), static_cast<FT_Long>(font.face),
                        &face_);
-    if (face_ && FT_Select_Charmap(face_, FT_ENCODING_UNICODE) != 0) close();
+    if (face_ && FT_Select_Charmap(face_, FT_ENCODING_UNICODE) != 0) { close(); }
   }
   ~Face() { close(); }
   Face(const Face&) = delete;
@@ -63,7 +63,7 @@ class Face {
 
  private:
   void close() {
-    if (face_) FT_Done_Face(face_);
+    if (face_) { FT_Done_Face(face_); }
     face_ = nullptr;
   }
   FT_Face face_ = nullptr;
@@ -77,19 +77,19 @@ bool has_pictures(FT_Face face) {
 // their colour glyphs otherwise (SVG, gradients) have empty outlines.
 bool drawable(FT_Face face, std::uint32_t character) {
   const FT_UInt glyph = FT_Get_Char_Index(face, character);
-  if (glyph == 0) return false;
-  if (has_pictures(face)) return FT_HAS_COLOR(face);
+  if (glyph == 0) { return false; }
+  if (has_pictures(face)) { return FT_HAS_COLOR(face); }
   FT_UInt layer = 0, colour = 0;
   FT_LayerIterator layers{};
-  if (FT_Get_Color_Glyph_Layer(face, glyph, &layer, &colour, &layers)) return true;
-  if (!FT_HAS_COLOR(face)) return true;
+  if (FT_Get_Color_Glyph_Layer(face, glyph, &layer, &colour, &layers)) { return true; }
+  if (!FT_HAS_COLOR(face)) { return true; }
   return FT_Load_Glyph(face, glyph, FT_LOAD_NO_SCALE) == 0 && face->glyph->outline.n_points > 0;
 }
 
 std::optional<FontFile> open_font(const FcPattern* pattern, const FreeType& freetype) {
   FcChar8* path = nullptr;
   int index = 0;
-  if (FcPatternGetString(pattern, FC_FILE, 0, &path) != FcResultMatch) return {};
+  if (FcPatternGetString(pattern, FC_FILE, 0, &path) != FcResultMatch) { return {}; }
   FcPatternGetInteger(pattern, FC_INDEX, 0, &index);
   FontFile font;
   font.path = reinterpret_cast<const char*>(path);
@@ -97,26 +97,27 @@ std::optional<FontFile> open_font(const FcPattern* pattern, const FreeType& free
   font.face = static_cast<std::uint32_t>(flag(pattern, FC_VARIABLE) ? index & 0xFFFF : index);
   try {
     auto file = std::make_shared<InputFile>(InputFile::open(font.path));
-    if (file->size() > INT_MAX) return {};
+    if (file->size() > INT_MAX) { return {}; }
     font.bytes = file->map(0, file->size(), "font");
     font.file = std::move(file);
   } catch (const Error&) {
     return {};  // fontconfig's cache is older than the folder: as if it were not installed
   }
   const Face face(freetype, font);
-  if (!face || FT_HAS_SVG(face.get())) return {};
+  if (!face || FT_HAS_SVG(face.get())) { return {}; }
   font.pictures = has_pictures(face.get());
-  if (!font.pictures && !FT_IS_SCALABLE(face.get())) return {};
+  if (!font.pictures && !FT_IS_SCALABLE(face.get())) { return {}; }
   font.colour = FT_HAS_COLOR(face.get());
-  if (!font.pictures && face->units_per_EM > 0)
+  if (!font.pictures && face->units_per_EM > 0) {
     font.height = float(face->ascender - face->descender) / float(face->units_per_EM);
+  }
   return font;
 }
 
 std::vector<std::uint32_t> common(const FcCharSet* set, const std::set<std::uint32_t>& wanted) {
   std::vector<std::uint32_t> found;
   for (const std::uint32_t character : wanted) {
-    if (FcCharSetHasChar(set, character)) found.push_back(character);
+    if (FcCharSetHasChar(set, character)) { found.push_back(character); }
   }
   return found;
 }
@@ -131,21 +132,21 @@ void take_fonts(const std::vector<FcPattern*>& fonts, const FreeType& freetype,
     std::size_t most = 0;
     for (std::size_t i = 0; i < fonts.size(); ++i) {
       const FcCharSet* set = characters_of(fonts[i]);
-      if (set && !tried.count(fonts[i])) has[i] = common(set, wanted);
+      if (set && !tried.count(fonts[i])) { has[i] = common(set, wanted); }
       most = std::max(most, has[i].size());
     }
-    if (most == 0) return;
+    if (most == 0) { return; }
     std::size_t best = 0;
-    while (10 * has[best].size() < 9 * most) ++best;
+    while (10 * has[best].size() < 9 * most) { ++best; }
     tried.insert(fonts[best]);
     std::optional<FontFile> font = open_font(fonts[best], freetype);
-    if (!font) continue;
+    if (!font) { continue; }
     const Face face(freetype, *font);
     std::size_t useful = 0;
     for (const std::uint32_t character : has[best]) {
-      if (drawable(face.get(), character)) useful += wanted.erase(character);
+      if (drawable(face.get(), character)) { useful += wanted.erase(character); }
     }
-    if (useful > 0) found.files.push_back(std::move(*font));
+    if (useful > 0) { found.files.push_back(std::move(*font)); }
   }
 }
 
@@ -155,7 +156,7 @@ std::optional<FontFile> nearest_font(const char* pattern) {
   const PatternPtr wanted = wanted_pattern(pattern);
   FcResult result = FcResultMatch;
   const PatternPtr match(FcFontMatch(nullptr, wanted.get(), &result), &FcPatternDestroy);
-  if (!match) return {};
+  if (!match) { return {}; }
   return open_font(match.get(), FreeType());
 }
 

@@ -62,7 +62,7 @@ template <typename Visit>
 void each_character(std::string_view text, const Visit& visit) {
   for (std::size_t at = 0; at < text.size();) {
     const CodePoint code = decode_utf8(text, at);
-    if (code.length > 0) visit(static_cast<std::uint32_t>(code.value));
+    if (code.length > 0) { visit(static_cast<std::uint32_t>(code.value)); }
     at += std::max<std::size_t>(code.length, 1);
   }
 }
@@ -79,19 +79,19 @@ Fonts::Fonts() : known_(kCharacters) {
     bold = add(heavy && !heavy->pictures ? *heavy : *text, nullptr, !heavy);
     mono = add(narrow && !narrow->pictures ? *narrow : *text, nullptr, false);
   }
-  if (!regular) regular = ImGui::GetIO().Fonts->AddFontDefaultVector();
-  if (!bold) bold = regular;
-  if (!mono) mono = regular;
+  if (!regular) { regular = ImGui::GetIO().Fonts->AddFontDefaultVector(); }
+  if (!bold) { bold = regular; }
+  if (!mono) { mono = regular; }
   // What the text face has, the others have too.
-  if (text && bold != regular) add(*text, bold, true);
-  if (text && mono != regular) add(*text, mono, false);
+  if (text && bold != regular) { add(*text, bold, true); }
+  if (text && mono != regular) { add(*text, mono, false); }
 }
 
 Fonts::~Fonts() = default;
 
 // Adds `font` to the atlas: as a font of its own or merged `into` one. Null: it cannot be used.
 ImFont* Fonts::add(const FontFile& font, ImFont* into, bool embolden) {
-  if (into && into->Sources.Size >= kMostSources) return nullptr;
+  if (into && into->Sources.Size >= kMostSources) { return nullptr; }
   const FontFile& kept =
       in_use_.emplace(font.path + "#" + std::to_string(font.face), font).first->second;
   ImFontConfig config;
@@ -102,10 +102,12 @@ ImFont* Fonts::add(const FontFile& font, ImFont* into, bool embolden) {
   config.MergeMode = into != nullptr;
   config.DstFont = into;
   // Faces are set to equal ascent + descent; letters are alike when em squares are.
-  if (into) config.ExtraSizeScale = std::clamp(kept.height / height_, 0.7F, 1.6F);
-  if (kept.pictures) config.FontLoader = &picture_glyph_loader();
-  if (kept.colour && !kept.pictures) config.FontLoaderFlags |= ImGuiFreeTypeLoaderFlags_LoadColor;
-  if (embolden && !kept.colour) config.FontLoaderFlags |= ImGuiFreeTypeLoaderFlags_Bold;
+  if (into) { config.ExtraSizeScale = std::clamp(kept.height / height_, 0.7F, 1.6F); }
+  if (kept.pictures) { config.FontLoader = &picture_glyph_loader(); }
+  if (kept.colour && !kept.pictures) {
+    config.FontLoaderFlags |= ImGuiFreeTypeLoaderFlags_LoadColor;
+  }
+  if (embolden && !kept.colour) { config.FontLoaderFlags |= ImGuiFreeTypeLoaderFlags_Bold; }
   const std::string name = font.path.substr(font.path.rfind('/') + 1);
   std::copy_n(name.begin(), std::min(name.size(), std::size(config.Name) - 1), config.Name);
   return ImGui::GetIO().Fonts->AddFont(&config);
@@ -113,22 +115,24 @@ ImFont* Fonts::add(const FontFile& font, ImFont* into, bool embolden) {
 
 void Fonts::add_fallback(const FontFile& font) {
   add(font, regular, false);
-  if (bold != regular) add(font, bold, true);
-  if (mono != regular) add(font, mono, false);
+  if (bold != regular) { add(font, bold, true); }
+  if (mono != regular) { add(font, mono, false); }
 }
 
 void Fonts::need(std::string_view text) {
   each_character(text, [this](std::uint32_t character) {
-    if (known_[character]) return;
+    if (known_[character]) { return; }
     known_[character] = true;
-    if (!has_no_glyph(character) && !regular->IsGlyphInFont(character)) wanted_.insert(character);
+    if (!has_no_glyph(character) && !regular->IsGlyphInFont(character)) {
+      wanted_.insert(character);
+    }
   });
 }
 
 bool Fonts::update(JobQueue& jobs) {
   bool changed = false;
   if (search_ && search_->done) {
-    for (const FontFile& font : search_->found.files) add_fallback(font);
+    for (const FontFile& font : search_->found.files) { add_fallback(font); }
     missing_.insert(search_->found.missing.begin(), search_->found.missing.end());
     search_ = nullptr;
     ++generation_;

@@ -26,7 +26,7 @@ void apply_look(Gui& gui) {
   const Theme& wanted = theme(gui.settings.dark);
   const float scale = float(gui.settings.scale * gui.monitor_scale);
   ImGuiStyle& style = ImGui::GetStyle();
-  if (gui.theme == &wanted && style.FontScaleMain == scale) return;
+  if (gui.theme == &wanted && style.FontScaleMain == scale) { return; }
   gui.theme = &wanted;
   style = ImGuiStyle();
   apply_theme(wanted, style);
@@ -40,8 +40,8 @@ template <typename Draw>
 void draw_window(Gui& gui, const std::string& id, const std::string& title, const std::string& help,
                  Draw&& draw) {
   bool& shown = gui.shown[id];
-  if (!shown) return;
-  if (gui.focus == id) ImGui::SetNextWindowFocus();
+  if (!shown) { return; }
+  if (gui.focus == id) { ImGui::SetNextWindowFocus(); }
   // One that the layout does not know (of a newer version) joins the others.
   ImGui::SetNextWindowDockID(gui.largest_node, ImGuiCond_FirstUseEver);
   ImGui::SetNextWindowSize({36 * em(), 24 * em()}, ImGuiCond_FirstUseEver);
@@ -50,15 +50,18 @@ void draw_window(Gui& gui, const std::string& id, const std::string& title, cons
   // Appearing is no reason to come to the front: many do at once, each in its stack of tabs.
   const bool open =
       ImGui::Begin((title + "###" + id).c_str(), &shown, ImGuiWindowFlags_NoFocusOnAppearing);
-  if (!help.empty()) explain(help.c_str());  // of the tab
+  if (!help.empty()) {
+    explain(help.c_str());  // of the tab
+  }
   // A tab behind others is hidden in the first frames of a layout although Dear ImGui takes items.
-  if (open && !ImGui::GetCurrentWindow()->Hidden) draw();
+  if (open && !ImGui::GetCurrentWindow()->Hidden) { draw(); }
   ImGui::End();
 }
 
 void draw_windows(Gui& gui) {
-  for (const Panel& panel : panels())
+  for (const Panel& panel : panels()) {
     draw_window(gui, panel.id, panel.title, "", [&] { panel.draw(gui); });
+  }
   for (const FigureEntry& entry : figure_catalogue()) {
     const std::string id(entry.id);
     const std::string help = join_words(entry.title, "\n", entry.id, ": ", entry.what);
@@ -84,12 +87,14 @@ void keep_layout(Gui& gui) {
 }
 
 void draw_layout_naming(Gui& gui) {
-  if (gui.naming_layout) ImGui::OpenPopup("Save layout###naming");
+  if (gui.naming_layout) { ImGui::OpenPopup("Save layout###naming"); }
   ImGui::SetNextWindowPos(ImGui::GetMainViewport()->GetCenter(), ImGuiCond_Appearing, {0.5f, 0.5f});
-  if (!ImGui::BeginPopupModal("Save layout###naming", nullptr,
-                              ImGuiWindowFlags_AlwaysAutoResize | ImGuiWindowFlags_NoSavedSettings))
+  if (!ImGui::BeginPopupModal(
+          "Save layout###naming", nullptr,
+          ImGuiWindowFlags_AlwaysAutoResize | ImGuiWindowFlags_NoSavedSettings)) {
     return;
-  if (gui.naming_layout) ImGui::SetKeyboardFocusHere();
+  }
+  if (gui.naming_layout) { ImGui::SetKeyboardFocusHere(); }
   gui.naming_layout = false;
   ImGui::SetNextItemWidth(18 * em());
   bool save = ImGui::InputTextWithHint("###name", "name", &gui.layout_name,
@@ -99,8 +104,8 @@ void draw_layout_naming(Gui& gui) {
   ImGui::EndDisabled();
   ImGui::SameLine();
   const bool cancel = ImGui::Button("Cancel###cancel") || ImGui::IsKeyPressed(ImGuiKey_Escape);
-  if (save && !gui.layout_name.empty()) keep_layout(gui);
-  if (cancel || (save && !gui.layout_name.empty())) ImGui::CloseCurrentPopup();
+  if (save && !gui.layout_name.empty()) { keep_layout(gui); }
+  if (cancel || (save && !gui.layout_name.empty())) { ImGui::CloseCurrentPopup(); }
   ImGui::EndPopup();
 }
 
@@ -150,10 +155,12 @@ void drop_path(Gui& gui, const fs::path& path, std::optional<std::int64_t> step)
   std::error_code unreadable;
   const bool text = fs::is_regular_file(path, unreadable) && !name.ends_with(".npz") &&
                     !name.ends_with(".pt") && !name.ends_with(".json");
-  if (text) return load_text(gui, path);
-  if (!name.ends_with(".json")) return gui.workspace.open(path, step);
+  if (text) { return load_text(gui, path); }
+  if (!name.ends_with(".json")) { return gui.workspace.open(path, step); }
   restore_session(gui, path);
-  if (gui.restore.going) change_settings(gui, [&](Settings& kept) { remember_recent(kept, path); });
+  if (gui.restore.going) {
+    change_settings(gui, [&](Settings& kept) { remember_recent(kept, path); });
+  }
 }
 
 }  // namespace kappascope::gui

@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "app/gui/actions.h"
 #include "app/gui/expert_panel.h"
 #include "app/gui/export_dialog.h"
 #include "app/gui/figure_panel.h"
@@ -17,6 +16,7 @@
 #include "app/gui/layouts.h"
 #include "app/gui/leaving.h"
 #include "app/gui/model_panel.h"
+#include "app/gui/palette.h"
 #include "app/gui/path_dialog.h"
 #include "app/gui/session.h"
 #include "app/gui/settings.h"
@@ -56,7 +56,7 @@ struct Gui {
   PaletteState palette;
   SessionRestore restore;
   std::map<DocumentId, std::optional<AxisSpan>> tokens_in_sight;  // of a trace, in all its figures
-  std::filesystem::path settings_file, last_session;  // empty: not kept
+  std::filesystem::path settings_file, last_session;              // empty: not kept
   std::string session_offer;  // what is in the last session; "": none, or nothing to offer
   bool offer_closed = false;  // its line at the bottom
   LeaveState leaving;

@@ -16,7 +16,7 @@ using Face = HelpWords::Face;
 using Kind = HelpBlock::Kind;
 
 ImFont* font_of(const Gui& gui, Kind kind, Face face) {
-  if (kind == Kind::heading || face == Face::bold) return gui.fonts.bold;
+  if (kind == Kind::heading || face == Face::bold) { return gui.fonts.bold; }
   return face == Face::code ? gui.fonts.mono : gui.fonts.regular;
 }
 
@@ -26,7 +26,7 @@ void draw_words(const Gui& gui, const HelpBlock& block, float left) {
   bool first = true;
   const auto place = [&](std::string_view word) {
     const float width = ImGui::CalcTextSize(word.data(), word.data() + word.size()).x;
-    if (!first) ImGui::SameLine(0, 0);
+    if (!first) { ImGui::SameLine(0, 0); }
     if (!first && word != " " && ImGui::GetCursorPosX() + width > right) {
       ImGui::NewLine();
       ImGui::SetCursorPosX(left);
@@ -38,14 +38,14 @@ void draw_words(const Gui& gui, const HelpBlock& block, float left) {
   for (const HelpWords& words : block.words) {
     const float size = ImGui::GetStyle().FontSizeBase * (block.kind == Kind::heading ? 1.2F : 1.0F);
     ImGui::PushFont(font_of(gui, block.kind, words.face), size);
-    if (words.face == Face::emphasised) ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->accent);
+    if (words.face == Face::emphasised) { ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->accent); }
     const std::string_view text = words.text;
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t end = text[at] == ' ' ? at + 1 : std::min(text.find(' ', at), text.size());
       place(text.substr(at, end - at));
       at = end;
     }
-    if (words.face == Face::emphasised) ImGui::PopStyleColor();
+    if (words.face == Face::emphasised) { ImGui::PopStyleColor(); }
     ImGui::PopFont();
   }
   ImGui::PopStyleVar();
@@ -63,11 +63,11 @@ void draw_block(const Gui& gui, const HelpBlock& block) {
 
 void choose_metric(Gui& gui) {
   ImGui::SetNextItemWidth(-1);
-  if (!ImGui::BeginCombo("###metric", gui.help.c_str())) return;
+  if (!ImGui::BeginCombo("###metric", gui.help.c_str())) { return; }
   for (const std::string_view name : metric_names()) {
     const std::string text(name);
-    if (ImGui::Selectable(text.c_str(), text == gui.help)) gui.help = text;
-    if (text == gui.help) ImGui::SetItemDefaultFocus();
+    if (ImGui::Selectable(text.c_str(), text == gui.help)) { gui.help = text; }
+    if (text == gui.help) { ImGui::SetItemDefaultFocus(); }
   }
   ImGui::EndCombo();
 }
@@ -75,7 +75,7 @@ void choose_metric(Gui& gui) {
 }  // namespace
 
 void draw_help(Gui& gui) {
-  if (gui.help.empty()) return;
+  if (gui.help.empty()) { return; }
   bool open = true;
   const ImGuiViewport* viewport = ImGui::GetMainViewport();
   ImGui::SetNextWindowPos(viewport->GetCenter(), ImGuiCond_Appearing, {0.5F, 0.5F});
@@ -86,14 +86,17 @@ void draw_help(Gui& gui) {
                    ImGuiWindowFlags_NoDocking | ImGuiWindowFlags_NoSavedSettings)) {
     choose_metric(gui);
     ImGui::BeginChild(("###definition" + gui.help).c_str());
-    for (const HelpBlock& block : help_blocks(metric_definition(gui.help))) draw_block(gui, block);
+    for (const HelpBlock& block : help_blocks(metric_definition(gui.help))) {
+      draw_block(gui, block);
+    }
     ImGui::EndChild();
   }
   if (ImGui::IsWindowFocused(ImGuiFocusedFlags_RootAndChildWindows) &&
-      ImGui::IsKeyPressed(ImGuiKey_Escape))
+      ImGui::IsKeyPressed(ImGuiKey_Escape)) {
     open = false;
+  }
   ImGui::End();
-  if (!open) gui.help.clear();
+  if (!open) { gui.help.clear(); }
 }
 
 }  // namespace kappascope::gui

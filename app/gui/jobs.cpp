@@ -41,19 +41,18 @@ struct JobQueue::Job final : public Progress {
   void run() noexcept {
     try {
       finish = work(*this);
-    } catch (...) {
-      failure = failure_in_flight();
-    }
+    } catch (...) { failure = failure_in_flight(); }
   }
 
   JobStatus status(bool running) const {
     const std::lock_guard lock(progress_mutex);
     JobStatus now{id, title, stage, done, total, 0, -1, running, cancelled};
-    if (!running || stage.empty()) return now;
+    if (!running || stage.empty()) { return now; }
     now.stage_seconds = std::chrono::duration<double>(Clock::now() - stage_start).count();
     const std::uint64_t steps = done - std::min(done, stage_first_done);
-    if (steps > 0 && total >= done)
+    if (steps > 0 && total >= done) {
       now.seconds_left = now.stage_seconds * double(total - done) / double(steps);
+    }
     return now;
   }
 };
@@ -66,7 +65,7 @@ JobQueue::~JobQueue() {
     const std::lock_guard lock(mutex_);
     stop_ = true;
     waiting_.clear();
-    if (running_) running_->cancelled = true;
+    if (running_) { running_->cancelled = true; }
   }
   changed_.notify_all();
   thread_.join();
@@ -86,19 +85,19 @@ JobId JobQueue::add(std::string title, Work work, OnFailure on_failure, Turn tur
 
 void JobQueue::cancel(JobId id) {
   const std::lock_guard lock(mutex_);
-  if (running_ && running_->id == id) running_->cancelled = true;
+  if (running_ && running_->id == id) { running_->cancelled = true; }
   const auto is_it = [id](const auto& job) { return job->id == id; };
   waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), is_it), waiting_.end());
   for (const auto& job : done_) {
-    if (job->id == id) job->cancelled = true;
+    if (job->id == id) { job->cancelled = true; }
   }
 }
 
 void JobQueue::cancel_all() {
   const std::lock_guard lock(mutex_);
   waiting_.clear();
-  if (running_) running_->cancelled = true;
-  for (const auto& job : done_) job->cancelled = true;
+  if (running_) { running_->cancelled = true; }
+  for (const auto& job : done_) { job->cancelled = true; }
 }
 
 void JobQueue::wait() {
@@ -109,8 +108,8 @@ void JobQueue::wait() {
 std::vector<JobStatus> JobQueue::status() const {
   const std::lock_guard lock(mutex_);
   std::vector<JobStatus> all;
-  if (running_) all.push_back(running_->status(true));
-  for (const auto& job : waiting_) all.push_back(job->status(false));
+  if (running_) { all.push_back(running_->status(true)); }
+  for (const auto& job : waiting_) { all.push_back(job->status(false)); }
   return all;
 }
 
@@ -131,11 +130,12 @@ bool JobQueue::finish_done() {
     done.swap(done_);
   }
   for (const auto& job : done) {
-    if (job->cancelled) continue;
-    if (job->failure)
+    if (job->cancelled) { continue; }
+    if (job->failure) {
       job->on_failure(job->failure);
-    else if (job->finish)
+    } else if (job->finish) {
       job->finish();
+    }
   }
   return !done.empty();
 }
@@ -144,7 +144,7 @@ void JobQueue::work() {
   std::unique_lock lock(mutex_);
   for (;;) {
     changed_.wait(lock, [this] { return stop_ || !waiting_.empty(); });
-    if (stop_) return;
+    if (stop_) { return; }
     running_ = std::move(waiting_.front());
     waiting_.pop_front();
     const std::shared_ptr<Job> job = running_;

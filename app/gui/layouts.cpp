@@ -24,42 +24,45 @@ struct Middle {
 };
 
 Middle middle(const std::string& name) {
-  if (name == "Router")
+  if (name == "Router") {
     return {{"router-probability", "router-confidence", "router-margin", "router-entropy"},
             {"expert-choice", "expert-load", "expert-drops", "expert-coactivation", "expert-budget",
              "loss"}};
-  if (name == "κ")
+  }
+  if (name == "κ") {
     return {
         {"kappa-tokens", "kappa-experts", "kappa-confidence"},
         {"kappa-depth", "kappa-distribution", "kappa-parameters", "kappa-vs-score", "silu-kappa"}};
-  if (name == "Gates")
+  }
+  if (name == "Gates") {
     return {{"gate-sharpness", "gate-active", "gate-top16"}, {"gate-saturation", "silu-kappa"}};
+  }
   return {{"kappa-tokens", "router-confidence", "gate-sharpness"},
           {"loss", "expert-load", "kappa-depth", "expert-choice"}};
 }
 
 ImGuiID dock_of(const std::string& id) {
   const std::string name = "###" + id;
-  if (const ImGuiWindow* window = ImGui::FindWindowByName(name.c_str())) return window->DockId;
+  if (const ImGuiWindow* window = ImGui::FindWindowByName(name.c_str())) { return window->DockId; }
   const ImGuiWindowSettings* kept = ImGui::FindWindowSettingsByID(ImHashStr(name.c_str()));
   return kept ? kept->DockId : 0;
 }
 
 void describe(const ImGuiDockNode& node, std::string& text) {
-  if (node.IsLeafNode()) return;
+  if (node.IsLeafNode()) { return; }
   const ImGuiAxis axis = ImGuiAxis(node.SplitAxis);
   const float first = node.ChildNodes[0]->SizeRef[axis], second = node.ChildNodes[1]->SizeRef[axis];
   text += join_words(' ', node.ID, ':', int(100 * first / std::max(1.0f, first + second)));
-  for (const ImGuiDockNode* child : node.ChildNodes) describe(*child, text);
+  for (const ImGuiDockNode* child : node.ChildNodes) { describe(*child, text); }
 }
 
 // Which panels are shown, where, and how the room is split: equal texts, equal arrangements.
 std::string arrangement(const Gui& gui, ImGuiID dockspace) {
   std::string text;
   for (const auto& [id, shown] : gui.shown) {
-    if (shown) text += join_words(id, '@', dock_of(id), ' ');
+    if (shown) { text += join_words(id, '@', dock_of(id), ' '); }
   }
-  if (const ImGuiDockNode* root = ImGui::DockBuilderGetNode(dockspace)) describe(*root, text);
+  if (const ImGuiDockNode* root = ImGui::DockBuilderGetNode(dockspace)) { describe(*root, text); }
   return text;
 }
 
@@ -99,9 +102,9 @@ void build_layout(Gui& gui, const std::string& name, ImGuiID dockspace) {
   const Middle figures = middle(name);
   const SizeClass size = size_class();
   gui.shown.clear();
-  for (const Panel& panel : panels()) gui.shown[panel.id] = true;
+  for (const Panel& panel : panels()) { gui.shown[panel.id] = true; }
   for (const auto& stack : {figures.upper, figures.lower}) {
-    for (const std::string& id : stack) gui.shown[id] = true;
+    for (const std::string& id : stack) { gui.shown[id] = true; }
   }
   ImGui::DockBuilderRemoveNode(dockspace);
   ImGui::DockBuilderAddNode(dockspace, ImGuiDockNodeFlags_DockSpace);
@@ -109,7 +112,9 @@ void build_layout(Gui& gui, const std::string& name, ImGuiID dockspace) {
   ImGuiID centre = dockspace;
   split(centre, size.narrow);
   ImGuiID lower = centre;
-  if (!size.low) lower = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Down, 0.5f, nullptr, &centre);
+  if (!size.low) {
+    lower = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Down, 0.5f, nullptr, &centre);
+  }
   for (const FigureEntry& entry : figure_catalogue()) {
     const std::string id(entry.id);
     const bool below =
@@ -127,7 +132,7 @@ std::vector<std::string> in_front(const Gui& gui) {
   std::vector<std::string> ids;
   for (const auto& [id, shown] : gui.shown) {
     const ImGuiWindow* window = ImGui::FindWindowByName(("###" + id).c_str());
-    if (shown && window && window->DockIsActive && window->DockTabIsVisible) ids.push_back(id);
+    if (shown && window && window->DockIsActive && window->DockTabIsVisible) { ids.push_back(id); }
   }
   const ImGuiWindow* focused = ImGui::GetCurrentContext()->NavWindow;
   std::stable_partition(ids.begin(), ids.end(), [&](const std::string& id) {
@@ -139,21 +144,22 @@ std::vector<std::string> in_front(const Gui& gui) {
 // A built-in layout that the user left as it is follows the window's size; what is in front stays.
 void follow_size(Gui& gui, ImGuiID dockspace) {
   const SizeClass now = size_class();
-  if (gui.built_in.name.empty() || !gui.next_layout.empty()) return;
-  if (gui.built_in.arrangement.empty()) gui.built_in.arrangement = arrangement(gui, dockspace);
-  if (now == gui.built_in.size) return;
+  if (gui.built_in.name.empty() || !gui.next_layout.empty()) { return; }
+  if (gui.built_in.arrangement.empty()) { gui.built_in.arrangement = arrangement(gui, dockspace); }
+  if (now == gui.built_in.size) { return; }
   const BuiltIn was = std::exchange(gui.built_in, BuiltIn());
-  if (was.arrangement != arrangement(gui, dockspace)) return;
+  if (was.arrangement != arrangement(gui, dockspace)) { return; }
   std::vector<std::string> front = in_front(gui);
   const bool settled = gui.raise.empty();
   build_layout(gui, was.name, dockspace);
-  if (settled) gui.raise = std::move(front);
+  if (settled) { gui.raise = std::move(front); }
 }
 
 void sort_tabs(const std::map<ImGuiID, int>& places, ImGuiDockNode& node) {
-  for (ImGuiDockNode* child : node.ChildNodes)
-    if (child) sort_tabs(places, *child);
-  if (!node.TabBar) return;
+  for (ImGuiDockNode* child : node.ChildNodes) {
+    if (child) { sort_tabs(places, *child); }
+  }
+  if (!node.TabBar) { return; }
   const auto place = [&](const ImGuiTabItem& tab) {
     const auto found = tab.Window ? places.find(tab.Window->ID) : places.end();
     return found == places.end() ? INT_MAX : found->second;
@@ -165,7 +171,7 @@ void sort_tabs(const std::map<ImGuiID, int>& places, ImGuiDockNode& node) {
 // Dear ImGui adds the tabs of a layout that is taken while the window is open as they come.
 void restore_tab_order(TabOrder& order, ImGuiDockNode& root) {
   constexpr int kFramesToAppear = 2;
-  if (order.places.empty() || ++order.frames <= kFramesToAppear) return;
+  if (order.places.empty() || ++order.frames <= kFramesToAppear) { return; }
   sort_tabs(order.places, root);
   order = {};
 }
@@ -173,7 +179,7 @@ void restore_tab_order(TabOrder& order, ImGuiDockNode& root) {
 // The central node of a dock space takes all that a wider window gives and loses all that a
 // narrower one takes; without one every split keeps its proportion.
 void share_sizes(ImGuiDockNode& node) {
-  if (node.IsLeafNode()) return;
+  if (node.IsLeafNode()) { return; }
   for (ImGuiDockNode* child : node.ChildNodes) {
     child->SetLocalFlags(child->LocalFlags & ~ImGuiDockNodeFlags_CentralNode);
     share_sizes(*child);
@@ -181,7 +187,7 @@ void share_sizes(ImGuiDockNode& node) {
 }
 
 const ImGuiDockNode* largest_leaf(const ImGuiDockNode& node) {
-  if (node.IsLeafNode()) return &node;
+  if (node.IsLeafNode()) { return &node; }
   const ImGuiDockNode* first = largest_leaf(*node.ChildNodes[0]);
   const ImGuiDockNode* second = largest_leaf(*node.ChildNodes[1]);
   const auto area = [](const ImGuiDockNode* leaf) { return leaf->Size.x * leaf->Size.y; };
@@ -200,7 +206,7 @@ void load_layout(Gui& gui) {
     gui.layout_to_load = own->second;
     gui.next_layout.clear();
   }
-  if (!gui.layout_to_load) return;
+  if (!gui.layout_to_load) { return; }
   const Layout layout = *std::exchange(gui.layout_to_load, std::nullopt);
   if (layout.ini.find("DockId=") == std::string::npos) {
     gui.next_layout = kNames.front();
@@ -210,21 +216,23 @@ void load_layout(Gui& gui) {
   gui.raise = layout.front;
   gui.frames_raising = 0;
   gui.built_in = {layout.built_in, {layout.narrow, layout.low}, ""};
-  for (const std::string& id : layout.shown) gui.shown[id] = true;
+  for (const std::string& id : layout.shown) { gui.shown[id] = true; }
   ImGui::LoadIniSettingsFromMemory(layout.ini.data(), layout.ini.size());
   gui.tab_order = {};
   for (const std::string& id : layout.shown) {
     const std::string name = "###" + id;
     const ImGuiWindowSettings* kept = ImGui::FindWindowSettingsByID(ImHashStr(name.c_str()));
-    if (kept && kept->DockOrder >= 0)
+    if (kept && kept->DockOrder >= 0) {
       gui.tab_order.places[ImHashStr(name.c_str())] = kept->DockOrder;
+    }
   }
 }
 
 void draw_dockspace(Gui& gui) {
   const ImGuiID dockspace = gui.dockspace = ImGui::GetID("dockspace");
-  if (!gui.next_layout.empty())
+  if (!gui.next_layout.empty()) {
     build_layout(gui, std::exchange(gui.next_layout, std::string()), dockspace);
+  }
   follow_size(gui, dockspace);
   if (ImGuiDockNode* root = ImGui::DockBuilderGetNode(dockspace)) {
     share_sizes(*root);
@@ -246,7 +254,7 @@ Layout current_layout(const Gui& gui) {
     layout.low = gui.built_in.size.low;
   }
   for (const auto& [id, shown] : gui.shown) {
-    if (shown) layout.shown.push_back(id);
+    if (shown) { layout.shown.push_back(id); }
   }
   return layout;
 }

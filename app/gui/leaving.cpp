@@ -15,26 +15,28 @@ constexpr std::size_t kMostNames = 6;
 
 void leave(Gui& gui) {
   const LeaveState state = std::exchange(gui.leaving, {});
-  if (state.trace >= 0)
+  if (state.trace >= 0) {
     gui.workspace.close_trace(state.trace);
-  else
+  } else {
     gui.quit = true;
+  }
 }
 
 // Goes on once everything was saved; not when something failed or the dialog was left.
 void continue_saving(Gui& gui) {
   LeaveState& state = gui.leaving;
-  if (!state.saving || gui.path_dialog.open || gui.workspace.loading()) return;
-  if (runs_to_save(gui).empty()) return leave(gui);
+  if (!state.saving || gui.path_dialog.open || gui.workspace.loading()) { return; }
+  if (runs_to_save(gui).empty()) { return leave(gui); }
   state = {};
 }
 
 void draw_names(const Gui& gui, const std::vector<DocumentId>& runs) {
   for (std::size_t i = 0; i < std::min(runs.size(), kMostNames); ++i) {
-    for (const OpenTrace& open : gui.workspace.traces())
-      if (open.id == runs[i]) ImGui::BulletText("%s", open.label.c_str());
+    for (const OpenTrace& open : gui.workspace.traces()) {
+      if (open.id == runs[i]) { ImGui::BulletText("%s", open.label.c_str()); }
+    }
   }
-  if (runs.size() > kMostNames) ImGui::BulletText("and %d more", int(runs.size() - kMostNames));
+  if (runs.size() > kMostNames) { ImGui::BulletText("and %d more", int(runs.size() - kMostNames)); }
 }
 
 }  // namespace
@@ -43,36 +45,38 @@ std::vector<DocumentId> runs_to_save(const Gui& gui) {
   std::vector<DocumentId> runs;
   for (const OpenTrace& open : gui.workspace.traces()) {
     const bool meant = gui.leaving.trace < 0 ? !open.asked : open.id == gui.leaving.trace;
-    if (meant && is_unsaved(open)) runs.push_back(open.id);
+    if (meant && is_unsaved(open)) { runs.push_back(open.id); }
   }
   return runs;
 }
 
 void ask_to_quit(Gui& gui) {
   gui.leaving = {};
-  if (runs_to_save(gui).empty())
+  if (runs_to_save(gui).empty()) {
     gui.quit = true;
-  else
+  } else {
     gui.leaving.wanted = true;
+  }
 }
 
 void ask_to_close(Gui& gui, DocumentId trace) {
-  if (trace < 0) return;
+  if (trace < 0) { return; }
   gui.leaving = {.trace = trace};
-  if (runs_to_save(gui).empty())
+  if (runs_to_save(gui).empty()) {
     leave(gui);
-  else
+  } else {
     gui.leaving.wanted = true;
+  }
 }
 
 void draw_leaving(Gui& gui) {
   LeaveState& state = gui.leaving;
   continue_saving(gui);
-  if (std::exchange(state.wanted, false)) ImGui::OpenPopup(kTitle);
+  if (std::exchange(state.wanted, false)) { ImGui::OpenPopup(kTitle); }
   ImGui::SetNextWindowPos(ImGui::GetMainViewport()->GetCenter(), ImGuiCond_Appearing, {0.5F, 0.5F});
   constexpr ImGuiWindowFlags kFlags =
       ImGuiWindowFlags_AlwaysAutoResize | ImGuiWindowFlags_NoSavedSettings;
-  if (!ImGui::BeginPopupModal(kTitle, nullptr, kFlags)) return;
+  if (!ImGui::BeginPopupModal(kTitle, nullptr, kFlags)) { return; }
   const std::vector<DocumentId> runs = runs_to_save(gui);
   const bool one = runs.size() == 1, quits = state.trace < 0;
   ImGui::TextUnformatted(one ? "The trace of this run was not saved:"
@@ -98,7 +102,7 @@ void draw_leaving(Gui& gui) {
     done = true;
     state = {};
   }
-  if (done) ImGui::CloseCurrentPopup();
+  if (done) { ImGui::CloseCurrentPopup(); }
   ImGui::EndPopup();
 }
 

@@ -24,9 +24,9 @@ float table_height(std::size_t rows) {
 
 // "6.6 M"
 std::string short_count(double count) {
-  if (count >= 1e9) return fixed_text(count / 1e9, 2) + " G";
-  if (count >= 1e6) return fixed_text(count / 1e6, 2) + " M";
-  if (count >= 1e3) return fixed_text(count / 1e3, 1) + " k";
+  if (count >= 1e9) { return fixed_text(count / 1e9, 2) + " G"; }
+  if (count >= 1e6) { return fixed_text(count / 1e6, 2) + " M"; }
+  if (count >= 1e3) { return fixed_text(count / 1e3, 1) + " k"; }
   return fixed_text(count, 0);
 }
 
@@ -43,13 +43,14 @@ bool close_cell() {
 void choose_step(Gui& gui, const OpenModel& open) {
   const CheckpointFiles& files = open.model->files;
   const std::string shown = count_text(files.step);
-  if (files.steps.size() < 2) return number_here(shown);
+  if (files.steps.size() < 2) { return number_here(shown); }
   ImGui::SetNextItemWidth(-1);
   ImGui::PushStyleVar(ImGuiStyleVar_FramePadding, {ImGui::GetStyle().FramePadding.x, 0});
   if (ImGui::BeginCombo("###step", shown.c_str())) {
     for (const std::int64_t step : files.steps) {
-      if (ImGui::Selectable(count_text(step).c_str(), step == files.step) && step != files.step)
+      if (ImGui::Selectable(count_text(step).c_str(), step == files.step) && step != files.step) {
         gui.workspace.open(files.weights.parent_path(), step);
+      }
     }
     ImGui::EndCombo();
   }
@@ -61,8 +62,9 @@ void draw_models(Gui& gui) {
   Workspace& workspace = gui.workspace;
   const Theme& theme = *gui.theme;
   heading(gui.fonts.bold, "Models");
-  if (workspace.models().empty())
+  if (workspace.models().empty()) {
     return quiet_text(theme, "None. Drop a model folder here or open one from the menu File.");
+  }
   // In a narrow panel the family stands below, in what is said of the model in use.
   const int family = optional_column(26);
   if (!begin_table("###models",
@@ -71,28 +73,29 @@ void draw_models(Gui& gui) {
                     {"step", 5},
                     {"parameters", 6},
                     {"", 1.6F, false}},
-                   {0, table_height(workspace.models().size())}))
+                   {0, table_height(workspace.models().size())})) {
     return;
+  }
   const OpenModel* used = workspace.current_model();
   DocumentId closed = -1;
   for (const OpenModel& open : workspace.models()) {
     ImGui::PushID(static_cast<int>(open.id));
-    if (row_item("###model", used && used->id == open.id)) workspace.use_model(open.id);
+    if (row_item("###model", used && used->id == open.id)) { workspace.use_model(open.id); }
     elided_text(plain_text(open.model->name()));
     text_cell(open.model->config.family, theme.quiet_text);
-    if (ImGui::TableNextColumn()) choose_step(gui, open);
+    if (ImGui::TableNextColumn()) { choose_step(gui, open); }
     number_cell(short_count(double(open.parameters.total)));
-    if (close_cell()) closed = open.id;
+    if (close_cell()) { closed = open.id; }
     explain("Close this model; traces of its runs stay");
     ImGui::PopID();
   }
   ImGui::EndTable();
-  if (closed >= 0) workspace.close_model(closed);
+  if (closed >= 0) { workspace.close_model(closed); }
 }
 
 std::string settings_text(const Trace& trace) {
   std::string text;
-  for (const std::string& word : run_settings(trace)) text += (text.empty() ? "" : ", ") + word;
+  for (const std::string& word : run_settings(trace)) { text += (text.empty() ? "" : ", ") + word; }
   return text.empty() ? "not recorded" : text;
 }
 
@@ -100,7 +103,7 @@ std::string settings_text(const Trace& trace) {
 void explain_trace(const OpenTrace& open) {
   const Trace& trace = *open.trace;
   std::string text = plain_text(trace.model_name);
-  if (trace.step >= 0) text += ", step " + count_text(trace.step);
+  if (trace.step >= 0) { text += ", step " + count_text(trace.step); }
   text += "\n" + settings_text(trace) + "\n" + count_text(trace.tokens) + " tokens: “" +
           run_text(trace, 160) + "”\n";
   text += open.run ? "run here, not saved" : plain_text(open.path.string());
@@ -111,8 +114,9 @@ void draw_traces(Gui& gui) {
   Workspace& workspace = gui.workspace;
   const Theme& theme = *gui.theme;
   heading(gui.fonts.bold, "Traces");
-  if (workspace.traces().empty())
+  if (workspace.traces().empty()) {
     return quiet_text(theme, "None. Run a text, or open a trace.npz.");
+  }
   const int settings = optional_column(24);  // the tooltip of a row has them, too
   if (!begin_table("###traces",
                    {{"text", 0, false},
@@ -123,15 +127,16 @@ void draw_traces(Gui& gui) {
                      "Sharpness κ over "
                      "depth"},
                     {"", 1.6F, false}},
-                   {0, table_height(workspace.traces().size())}))
+                   {0, table_height(workspace.traces().size())})) {
     return;
+  }
   DocumentId chosen = -1, closed = -1;
   for (const OpenTrace& listed : workspace.traces()) {
     OpenTrace& open = *workspace.trace(listed.id);
     gui.fonts.need(open.label);
     const bool current = workspace.selection().trace == open.id;
     ImGui::PushID(static_cast<int>(open.id));
-    if (row_item("###trace", current)) chosen = open.id;
+    if (row_item("###trace", current)) { chosen = open.id; }
     explain_trace(open);
     elided_text(open.label);
     number_cell(count_text(open.trace->tokens));
@@ -142,16 +147,16 @@ void draw_traces(Gui& gui) {
                          (ImGui::GetContentRegionAvail().x - ImGui::GetFrameHeight()) / 2);
     ImGui::BeginDisabled(current);
     bool compared = open.compared || current;
-    if (ImGui::Checkbox("###compare", &compared)) open.compared = compared;
+    if (ImGui::Checkbox("###compare", &compared)) { open.compared = compared; }
     ImGui::EndDisabled();
     ImGui::PopStyleVar();
-    if (close_cell()) closed = open.id;
+    if (close_cell()) { closed = open.id; }
     explain("Close this trace");
     ImGui::PopID();
   }
   ImGui::EndTable();
-  if (closed >= 0) return ask_to_close(gui, closed);
-  if (chosen < 0 || chosen == workspace.selection().trace) return;
+  if (closed >= 0) { return ask_to_close(gui, closed); }
+  if (chosen < 0 || chosen == workspace.selection().trace) { return; }
   Selection selection = workspace.selection();
   selection.trace = chosen;
   workspace.select(selection);
@@ -159,8 +164,9 @@ void draw_traces(Gui& gui) {
 
 std::string tensors_text(const ParameterCounts& parameters) {
   std::string text;
-  for (const auto& [dtype, tensors] : parameters.tensors_of)
+  for (const auto& [dtype, tensors] : parameters.tensors_of) {
     text += (text.empty() ? "" : ", ") + dtype + " (" + count_text(tensors) + " tensors)";
+  }
   return text;
 }
 
@@ -173,14 +179,15 @@ void draw_about(Gui& gui, const OpenModel& open) {
     ImGui::TextWrapped("%s", plain_text(open.warning).c_str());
     ImGui::PopStyleColor();
   }
-  if (!begin_key_values("###about")) return;
+  if (!begin_key_values("###about")) { return; }
   key_value(theme, "Family", model.config.family);
   key_value(theme, "File", plain_text(model.files.weights.string()));
   key_value(theme, "Parameters",
             count_text(open.parameters.total) + ", " +
                 count_text(std::int64_t(open.parameters.active)) + " active for a token");
-  for (const auto& [part, elements] : open.parameters.parts)
+  for (const auto& [part, elements] : open.parameters.parts) {
     key_value(theme, ("   " + part).c_str(), count_text(elements));
+  }
   key_value(theme, "Stored as", tensors_text(open.parameters));
   key_value(theme, "Tokenizer",
             open.tokenizer ? plain_text(std::string(open.tokenizer->name())) + ", " +
@@ -197,12 +204,14 @@ void draw_about(Gui& gui, const OpenModel& open) {
 
 void draw_notes(Gui& gui, const OpenModel& open) {
   std::string fields, tensors;
-  for (const std::string& field : open.model->config.unknown_fields)
+  for (const std::string& field : open.model->config.unknown_fields) {
     fields += (fields.empty() ? "" : ", ") + plain_text(field);
-  for (const std::string& tensor : open.model->unknown_tensors)
+  }
+  for (const std::string& tensor : open.model->unknown_tensors) {
     tensors += (tensors.empty() ? "" : ", ") + plain_text(tensor);
-  if (!fields.empty()) quiet_text(*gui.theme, "Unknown fields, not used: " + fields);
-  if (!tensors.empty()) quiet_text(*gui.theme, "Unknown tensors, not used: " + tensors);
+  }
+  if (!fields.empty()) { quiet_text(*gui.theme, "Unknown fields, not used: " + fields); }
+  if (!tensors.empty()) { quiet_text(*gui.theme, "Unknown tensors, not used: " + tensors); }
 }
 
 void draw_configuration(Gui& gui, const OpenModel& open) {
@@ -213,10 +222,11 @@ void draw_configuration(Gui& gui, const OpenModel& open) {
   ImGui::SetNextItemWidth(std::min(14 * em(), ImGui::GetContentRegionAvail().x));
   ImGui::InputTextWithHint("###filter", "filter", &filter);
   if (!begin_table("###configuration", {{"field", 0, false}, {"value", 0}},
-                   {0, std::max(9 * em(), ImGui::GetContentRegionAvail().y)}))
+                   {0, std::max(9 * em(), ImGui::GetContentRegionAvail().y)})) {
     return;
+  }
   for (const auto& [field, value] : open.model->config.document.items()) {
-    if (field.find(filter) == std::string::npos) continue;
+    if (field.find(filter) == std::string::npos) { continue; }
     ImGui::TableNextRow();
     text_cell(plain_text(field));
     const std::string text = value.is_string() ? value.get<std::string>() : value.dump();
@@ -228,7 +238,7 @@ void draw_configuration(Gui& gui, const OpenModel& open) {
 }  // namespace
 
 void draw_model_panel(Gui& gui) {
-  if (!ImGui::BeginChild("###open")) return ImGui::EndChild();
+  if (!ImGui::BeginChild("###open")) { return ImGui::EndChild(); }
   draw_models(gui);
   draw_traces(gui);
   if (const OpenModel* open = gui.workspace.current_model()) {

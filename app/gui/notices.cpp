@@ -22,7 +22,7 @@ std::vector<const Message*> unseen(const Gui& gui) {
   const std::size_t said = gui.workspace.messages_said();
   const std::size_t count = std::min(all.size(), said - std::min(said, gui.messages_seen));
   std::vector<const Message*> found;
-  for (std::size_t i = all.size() - count; i < all.size(); ++i) found.push_back(&all[i]);
+  for (std::size_t i = all.size() - count; i < all.size(); ++i) { found.push_back(&all[i]); }
   return found;
 }
 
@@ -58,7 +58,7 @@ void draw_bar(const char* id, const std::string& text, ImU32 colour, float width
     ImGui::PopTextWrapPos();
     ImGui::PopStyleColor();
     ImGui::PopClipRect();
-    if (needed > shown) explain(text.c_str());
+    if (needed > shown) { explain(text.c_str()); }
     ImGui::SetCursorScreenPos(
         {at.x + room + style.ItemSpacing.x, at.y + (height - ImGui::GetFrameHeight()) / 2});
     buttons();
@@ -72,17 +72,18 @@ void draw_errors(Gui& gui) {
   const std::vector<const Message*> waiting = unseen(gui);
   const auto is_error = [](const Message* message) { return message->error; };
   const auto first = std::find_if(waiting.begin(), waiting.end(), is_error);
-  if (first == waiting.end()) return;
+  if (first == waiting.end()) { return; }
   const auto more = std::count_if(first + 1, waiting.end(), is_error);
   const std::string all =
       more > 0 ? join_words("All messages (", more + 1, ")###all") : "Messages###all";
   const float width =
       button_width(all.c_str()) + button_width("Close") + ImGui::GetStyle().ItemSpacing.x;
   draw_bar("###errors", (*first)->text, gui.theme->error, width, [&] {
-    if (ImGui::Button(all.c_str())) show_messages(gui);
+    if (ImGui::Button(all.c_str())) { show_messages(gui); }
     ImGui::SameLine();
-    if (ImGui::Button("Close###close"))
+    if (ImGui::Button("Close###close")) {
       gui.messages_seen = gui.workspace.messages_said() - std::size_t(waiting.end() - first) + 1;
+    }
   });
 }
 
@@ -90,13 +91,13 @@ void draw_offer(Gui& gui) {
   const Workspace& workspace = gui.workspace;
   const bool untouched = workspace.models().empty() && workspace.traces().empty() &&
                          !workspace.loading() && !gui.restore.going;
-  if (gui.session_offer.empty() || gui.offer_closed || !untouched) return;
+  if (gui.session_offer.empty() || gui.offer_closed || !untouched) { return; }
   const float width =
       button_width("Restore") + button_width("Close") + ImGui::GetStyle().ItemSpacing.x;
   draw_bar("###offer", "Last session: " + gui.session_offer, gui.theme->text, width, [&] {
-    if (ImGui::Button("Restore###restore")) restore_session(gui, gui.last_session);
+    if (ImGui::Button("Restore###restore")) { restore_session(gui, gui.last_session); }
     ImGui::SameLine();
-    if (ImGui::Button("Close###close")) gui.offer_closed = true;
+    if (ImGui::Button("Close###close")) { gui.offer_closed = true; }
   });
 }
 
@@ -105,16 +106,16 @@ void draw_job(Gui& gui, const JobStatus& job) {
   const float share = job.total > 0 ? float(double(job.done) / double(job.total)) : 0;
   ImGui::TextUnformatted(job.title.c_str());
   ImGui::ProgressBar(share, {10 * em(), 0.7F * height}, job.stage.c_str());
-  if (ImGui::SmallButton("Cancel###cancel")) gui.workspace.cancel(job.id);
+  if (ImGui::SmallButton("Cancel###cancel")) { gui.workspace.cancel(job.id); }
 }
 
 void draw_status(Gui& gui) {
   const Workspace& workspace = gui.workspace;
   const std::vector<JobStatus> jobs = gui.workspace.long_jobs().status();
-  if (!jobs.empty()) return draw_job(gui, jobs.front());
+  if (!jobs.empty()) { return draw_job(gui, jobs.front()); }
   const std::vector<const Message*> waiting = unseen(gui);
   if (!waiting.empty() && !waiting.back()->error) {
-    if (ImGui::MenuItem((waiting.back()->text + "###message").c_str())) show_messages(gui);
+    if (ImGui::MenuItem((waiting.back()->text + "###message").c_str())) { show_messages(gui); }
   } else if (const OpenTrace* open = workspace.current_open_trace()) {
     ImGui::TextDisabled("%s, %lld tokens, %lld MoE layers, %lld experts", open->label.c_str(),
                         static_cast<long long>(open->trace->tokens),
@@ -131,8 +132,9 @@ void draw_status(Gui& gui) {
 
 void draw_notices(Gui& gui) {
   const double shown = std::exchange(gui.messages_shown_since, -1);
-  if (shown >= 0 && ImGui::GetTime() - shown > kSecondsToSee)
+  if (shown >= 0 && ImGui::GetTime() - shown > kSecondsToSee) {
     gui.messages_seen = gui.workspace.messages_said();
+  }
   gui.messages_shown_before = shown;
   if (ImGui::BeginViewportSideBar("###status", ImGui::GetMainViewport(), ImGuiDir_Down,
                                   ImGui::GetFrameHeight(), kBarFlags | ImGuiWindowFlags_MenuBar)) {
@@ -148,7 +150,7 @@ void draw_notices(Gui& gui) {
 
 void note_messages_shown(Gui& gui) {
   const ImGuiWindow* window = ImGui::GetCurrentWindow();
-  if (window->Hidden || (window->DockIsActive && !window->DockTabIsVisible)) return;
+  if (window->Hidden || (window->DockIsActive && !window->DockTabIsVisible)) { return; }
   gui.messages_shown_since =
       gui.messages_shown_before >= 0 ? gui.messages_shown_before : ImGui::GetTime();
 }

@@ -62,10 +62,12 @@ struct WindowWords {
   }
 
   bool has_view() const {
-    for (const gui::Panel& panel : panels())
-      if (view == panel.id) return true;
-    for (const FigureEntry& entry : figure_catalogue())
-      if (view == entry.id) return true;
+    for (const gui::Panel& panel : panels()) {
+      if (view == panel.id) { return true; }
+    }
+    for (const FigureEntry& entry : figure_catalogue()) {
+      if (view == entry.id) { return true; }
+    }
     return false;
   }
 
@@ -94,26 +96,28 @@ void run_asked(Gui& gui) {
   }
   workspace.run();
   workspace.after_opening([&workspace] {
-    if (!workspace.traces().empty() && workspace.traces().back().run)
+    if (!workspace.traces().empty() && workspace.traces().back().run) {
       workspace.trace(workspace.traces().back().id)->asked = true;
+    }
   });
 }
 
 // What is asked for on the command line, in turn: models and traces, then the run.
 void open_asked(Gui& gui, const WindowWords& words, const std::string& text) {
   for (const std::string& path : words.paths) {
-    if (path.ends_with(".json") || path.ends_with(".txt"))
+    if (path.ends_with(".json") || path.ends_with(".txt")) {
       drop_path(gui, path);
-    else
+    } else {
       gui.workspace.open(path, words.step);
+    }
   }
-  if (text.empty()) return;
+  if (text.empty()) { return; }
   gui.workspace.next_run.text = text;
   gui.workspace.after_opening([&gui] { run_asked(gui); });
 }
 
 void show_view(Gui& gui, const std::string& view) {
-  if (view.empty()) return;
+  if (view.empty()) { return; }
   gui.shown[view] = true;
   gui.raise.push_back(view);
 }
@@ -127,9 +131,7 @@ template <typename Write>
 void write_or(Failure& failure, Write&& write) {
   try {
     write();
-  } catch (...) {
-    failure = failure_in_flight();
-  }
+  } catch (...) { failure = failure_in_flight(); }
 }
 
 class OpenWindow {
@@ -141,8 +143,8 @@ class OpenWindow {
         text_(words.text()) {
     interrupts_.protect(runs_.path(), {});
     std::error_code ignored;
-    for (const fs::path& folder : runs_.left_behind()) fs::remove_all(folder, ignored);
-    if (!folders_.warning.empty()) warn(folders_.warning);
+    for (const fs::path& folder : runs_.left_behind()) { fs::remove_all(folder, ignored); }
+    if (!folders_.warning.empty()) { warn(folders_.warning); }
   }
 
   ~OpenWindow() { interrupts_.protect({}, {}); }
@@ -162,10 +164,11 @@ class OpenWindow {
       window.wait(workspace.busy() ? kFrameWhileMaking : 0);
       prepare_frame(gui);
       window.frame([&] { draw_frame(gui); });
-      if (frames == 1) show_view(gui, words_.view);
+      if (frames == 1) { show_view(gui, words_.view); }
       settled = workspace.busy() || gui.wants_frame() ? 0 : settled + 1;
-      for (const Message& message : workspace.messages())
-        if (message.code != ExitCode::ok) throw Error(message.code, message.text);
+      for (const Message& message : workspace.messages()) {
+        if (message.code != ExitCode::ok) { throw Error(message.code, message.text); }
+      }
     }
     write_picture(words_.screenshot, window.pixels(), width, height);
     return int(ExitCode::ok);
@@ -182,8 +185,8 @@ class OpenWindow {
     gui.settings_file = folders_.settings;
     gui.last_session = keeper.last_session();
     gui.session_offer = session_summary(gui.last_session);
-    if (broken) workspace.say(broken);
-    if (!folders_.warning.empty()) workspace.say(false, folders_.warning);
+    if (broken) { workspace.say(broken); }
+    if (!folders_.warning.empty()) { workspace.say(false, folders_.warning); }
     workspace.on_opened = [&gui](const fs::path& path) {
       change_settings(gui, [&](Settings& kept) { remember_recent(kept, path); });
     };
@@ -217,14 +220,14 @@ class OpenWindow {
       }
       keeper.keep(gui, seconds_now());
       // A timeout of the long sleep is no reason to draw.
-      if (!input && sleep == kLongestSleep && workspace.nothing_to_take_over()) continue;
+      if (!input && sleep == kLongestSleep && workspace.nothing_to_take_over()) { continue; }
       --frames_left;
       gui.monitor_scale = window.content_scale();
-      for (const fs::path& path : window.take_dropped()) drop_path(gui, path);
-      if (window.take_close_request()) ask_to_quit(gui);
+      for (const fs::path& path : window.take_dropped()) { drop_path(gui, path); }
+      if (window.take_close_request()) { ask_to_quit(gui); }
       prepare_frame(gui);
       window.frame([&] { draw_frame(gui); });
-      if (!std::exchange(shown, true)) show_view(gui, words_.view);
+      if (!std::exchange(shown, true)) { show_view(gui, words_.view); }
     }
   }
 
@@ -247,7 +250,7 @@ class OpenWindow {
         kept.last = last;
       });
     });
-    if (failure) throw Error(failure);
+    if (failure) { throw Error(failure); }
     return interrupts_.requested() ? int(ExitCode::interrupted) : int(ExitCode::ok);
   }
 
@@ -278,7 +281,7 @@ int open_window(const Arguments& arguments) {
   app.footer(kExamples);
   WindowWords words;
   words.add_to(app);
-  if (!parse_words(app, arguments.words)) return int(ExitCode::ok);
+  if (!parse_words(app, arguments.words)) { return int(ExitCode::ok); }
   words.check();
   OpenWindow open(words);
   return words.screenshot.empty() ? open.window() : open.picture();

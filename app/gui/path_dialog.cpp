@@ -46,14 +46,14 @@ Words words(PathPurpose purpose) {
 
 void ask_for_listing(Gui& gui, const fs::path& folder) {
   PathDialogState& state = gui.path_dialog;
-  if (state.listing_asked == folder) return;
+  if (state.listing_asked == folder) { return; }
   state.listing_asked = folder;
   gui.workspace.quick_jobs().add(
       "List folder",
       [&state, folder](Progress&) -> JobQueue::Finish {
         auto listing = std::make_shared<const FolderListing>(list_folder(folder));
         return [&state, listing] {
-          if (state.listing_asked != listing->folder) return;
+          if (state.listing_asked != listing->folder) { return; }
           state.listing = listing;
           state.found = narrowed(*listing, typed_name(state.typed));
         };
@@ -68,7 +68,7 @@ void typed_changed(PathDialogState& state) {
   state.chosen = -1;
   state.found.clear();
   const bool listed = state.listing && state.listing->folder == typed_folder(state.typed);
-  if (listed) state.found = narrowed(*state.listing, typed_name(state.typed));
+  if (listed) { state.found = narrowed(*state.listing, typed_name(state.typed)); }
 }
 
 void type(PathDialogState& state, std::string text) {
@@ -87,14 +87,15 @@ std::string path_of(const PathDialogState& state, std::size_t place) {
 int on_key(ImGuiInputTextCallbackData* data) {
   PathDialogState& state = *static_cast<PathDialogState*>(data->UserData);
   if (data->EventFlag == ImGuiInputTextFlags_CallbackAlways) {
-    if (state.at_end > 0)
+    if (state.at_end > 0) {
       data->CursorPos = data->SelectionStart = data->SelectionEnd = data->BufTextLen;
+    }
     state.at_end = std::max(0, state.at_end - 1);
     return 0;
   }
   const std::string typed(data->Buf, std::size_t(data->BufTextLen));
   const bool listed = state.listing && state.listing->folder == typed_folder(typed);
-  if (!listed) return 0;
+  if (!listed) { return 0; }
   if (data->EventFlag == ImGuiInputTextFlags_CallbackCompletion) {
     const std::string name = typed_name(typed), full = completed(*state.listing, name);
     data->DeleteChars(data->BufTextLen - int(name.size()), int(name.size()));
@@ -102,7 +103,7 @@ int on_key(ImGuiInputTextCallbackData* data) {
     return 0;
   }
   const int count = int(state.found.size()), by = data->EventKey == ImGuiKey_DownArrow ? 1 : -1;
-  if (count > 0) state.chosen = std::clamp(state.chosen + by, 0, count - 1);
+  if (count > 0) { state.chosen = std::clamp(state.chosen + by, 0, count - 1); }
   state.follow_chosen = true;
   return 0;
 }
@@ -111,19 +112,22 @@ int on_key(ImGuiInputTextCallbackData* data) {
 std::string cannot_open(const fs::path& path, PathPurpose purpose) {
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
-  if (error && error != std::errc::no_such_file_or_directory && error != std::errc::not_a_directory)
+  if (error && error != std::errc::no_such_file_or_directory &&
+      error != std::errc::not_a_directory) {
     return error.message() + ".";
+  }
   if (!fs::exists(status)) {
     fs::path there = path.lexically_normal();
-    while (there.has_relative_path() && !fs::exists(there, error)) there = there.parent_path();
+    while (there.has_relative_path() && !fs::exists(there, error)) { there = there.parent_path(); }
     const std::string part =
         there.empty() ? "" : "; what exists of it: " + plain_text(there.string());
     return "There is no such file or folder" + part;
   }
-  if (purpose == PathPurpose::open_session)
+  if (purpose == PathPurpose::open_session) {
     return is_session(path) ? "" : "This is not a session of kappascope.";
+  }
   const FolderListing::Entry entry = entry_at(path);
-  if (entry.kind == EntryKind::folder) return "Neither a model nor a trace is in this folder.";
+  if (entry.kind == EntryKind::folder) { return "Neither a model nor a trace is in this folder."; }
   const bool other = entry.kind == EntryKind::other && !entry.name.ends_with(".json");
   return other ? "This is neither a model, a trace nor a session." : "";
 }
@@ -131,8 +135,9 @@ std::string cannot_open(const fs::path& path, PathPurpose purpose) {
 std::string cannot_save(const Gui& gui, const fs::path& path) {
   const PathPurpose purpose = gui.path_dialog.purpose;
   std::error_code error;
-  if (purpose == PathPurpose::save_session)
+  if (purpose == PathPurpose::save_session) {
     return fs::is_directory(path, error) ? "This is a folder; add the name of a file." : "";
+  }
   return cannot_save_runs(purpose == PathPurpose::save_trace ? 1 : runs_to_save(gui).size(), path);
 }
 
@@ -154,9 +159,7 @@ void carry_out(Gui& gui, const fs::path& path) {
       try {
         save_session(gui, path);
         gui.workspace.say(false, "saved " + plain_text(path.string()));
-      } catch (const Error& error) {
-        gui.workspace.say(error.failure());
-      }
+      } catch (const Error& error) { gui.workspace.say(error.failure()); }
       break;
   }
 }
@@ -167,17 +170,17 @@ bool confirm(Gui& gui) {
   const bool saves = words(state.purpose).saves;
   state.refocus = true;
   if (state.chosen >= 0 && state.chosen < int(state.found.size())) {
-    type(state, path_of(state, state.found[std::size_t(state.chosen)]));
-    if (saves || state.typed.ends_with('/')) return false;
+    type(state, path_of(state, state.found[state.chosen]));
+    if (saves || state.typed.ends_with('/')) { return false; }
   }
-  if (state.typed.empty()) return false;
+  if (state.typed.empty()) { return false; }
   const fs::path path = without_tilde(state.typed);
   state.problem = saves ? cannot_save(gui, path) : cannot_open(path, state.purpose);
   std::error_code error;
   if (!state.problem.empty()) {
     // A plain folder: its contents are listed, the reason stays.
     const bool enters = !saves && fs::is_directory(path, error) && !state.typed.ends_with('/');
-    if (enters) type(state, state.typed + "/");
+    if (enters) { type(state, state.typed + "/"); }
     return false;
   }
   const bool asks = state.purpose == PathPurpose::save_session && state.replace != state.typed &&
@@ -198,9 +201,9 @@ std::vector<PlaceToGo> places() {
   std::vector<PlaceToGo> all;
   std::error_code error;
   const fs::path here = fs::current_path(error);
-  if (!error) all.push_back({"Started in", (here / "").string()});
+  if (!error) { all.push_back({"Started in", (here / "").string()}); }
   const char* home = std::getenv("HOME");
-  if (home && fs::is_directory(home, error)) all.push_back({"Home", std::string(home) + "/"});
+  if (home && fs::is_directory(home, error)) { all.push_back({"Home", std::string(home) + "/"}); }
   all.push_back({"/", "/"});
   return all;
 }
@@ -210,11 +213,12 @@ bool draw_places(Gui& gui) {
   PathDialogState& state = gui.path_dialog;
   ImGui::TextDisabled("Places");
   for (const PlaceToGo& place : places()) {
-    if (ImGui::Selectable(place.name.c_str(), false, ImGuiSelectableFlags_NoAutoClosePopups))
+    if (ImGui::Selectable(place.name.c_str(), false, ImGuiSelectableFlags_NoAutoClosePopups)) {
       type(state, place.path);
+    }
     explain(plain_text(place.path).c_str());
   }
-  if (words(state.purpose).saves || gui.settings.recent.empty()) return false;
+  if (words(state.purpose).saves || gui.settings.recent.empty()) { return false; }
   ImGui::Spacing();
   ImGui::TextDisabled("Recent");
   bool open = false;
@@ -239,13 +243,13 @@ bool draw_places(Gui& gui) {
 // One row of the list; true: it was double-clicked and can be opened.
 bool draw_entry(Gui& gui, int row) {
   PathDialogState& state = gui.path_dialog;
-  const std::size_t place = state.found[std::size_t(row)];
+  const std::size_t place = state.found[row];
   const FolderListing::Entry& entry = state.listing->entries[place];
   ImGui::PushID(row);
   constexpr auto kFlags =
       ImGuiSelectableFlags_NoAutoClosePopups | ImGuiSelectableFlags_AllowDoubleClick;
   const bool clicked = ImGui::Selectable("###entry", row == state.chosen, kFlags);
-  if (row == state.chosen && state.follow_chosen) ImGui::SetScrollHereY();
+  if (row == state.chosen && state.follow_chosen) { ImGui::SetScrollHereY(); }
   ImGui::SameLine(0, 0);
   const float mark = entry.mark.empty() ? 0 : ImGui::CalcTextSize(entry.mark.c_str()).x + em();
   const float room = ImGui::GetContentRegionAvail().x, left = ImGui::GetCursorPosX();
@@ -259,7 +263,7 @@ bool draw_entry(Gui& gui, int row) {
     ImGui::TextUnformatted(entry.mark.c_str());
   }
   ImGui::PopID();
-  if (!clicked) return false;
+  if (!clicked) { return false; }
   const bool twice = ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left) && openable;
   // A model's own folder can be entered, too: the second click into a plain folder is one too many.
   type(state, path_of(state, place));
@@ -277,31 +281,35 @@ bool draw_listing(Gui& gui) {
     type(state, up.string() + (up.string().ends_with('/') ? "" : "/"));
     return false;
   }
-  if (!state.listing || state.listing->folder != folder) return false;
+  if (!state.listing || state.listing->folder != folder) { return false; }
   if (!state.listing->problem.empty()) {
     ImGui::TextDisabled("%s", state.listing->problem.c_str());
     return false;
   }
-  if (state.found.empty())
+  if (state.found.empty()) {
     ImGui::TextDisabled(typed_name(state.typed).empty() ? "empty"
                                                         : "nothing here has this in its name");
+  }
   const std::shared_ptr<const FolderListing> held = state.listing;
   bool open = false;
   ImGuiListClipper clipper;
   clipper.Begin(int(state.found.size()));
-  if (state.follow_chosen && state.chosen >= 0) clipper.IncludeItemByIndex(state.chosen);
+  if (state.follow_chosen && state.chosen >= 0) { clipper.IncludeItemByIndex(state.chosen); }
   while (clipper.Step()) {
     for (int i = clipper.DisplayStart; i < std::min(clipper.DisplayEnd, int(state.found.size()));
-         ++i)
+         ++i) {
       open |= draw_entry(gui, i);
+    }
   }
   state.follow_chosen = false;
   return open;
 }
 
 bool draw_input(PathDialogState& state, const char* hint) {
-  if (state.refocus) state.at_end = 3;  // frames until the field has the keys
-  if (state.wanted || std::exchange(state.refocus, false)) ImGui::SetKeyboardFocusHere();
+  if (state.refocus) {
+    state.at_end = 3;  // frames until the field has the keys
+  }
+  if (state.wanted || std::exchange(state.refocus, false)) { ImGui::SetKeyboardFocusHere(); }
   state.wanted = false;
   ImGui::SetNextItemWidth(-1);
   constexpr ImGuiInputTextFlags kFlags =
@@ -311,7 +319,7 @@ bool draw_input(PathDialogState& state, const char* hint) {
   const std::string before = state.typed;
   const bool entered =
       ImGui::InputTextWithHint("###typed", hint, &state.typed, kFlags, on_key, &state);
-  if (state.typed != before) typed_changed(state);
+  if (state.typed != before) { typed_changed(state); }
   return entered;
 }
 
@@ -357,7 +365,7 @@ void open_path_dialog(Gui& gui, PathPurpose purpose) {
 void draw_path_dialog(Gui& gui) {
   PathDialogState& state = gui.path_dialog;
   const Words say = words(state.purpose);
-  if (state.wanted) ImGui::OpenPopup("###path");
+  if (state.wanted) { ImGui::OpenPopup("###path"); }
   ImGui::SetNextWindowPos(ImGui::GetMainViewport()->GetCenter(), ImGuiCond_Appearing, {0.5f, 0.5f});
   const ImVec2 room = ImGui::GetMainViewport()->WorkSize;
   ImGui::SetNextWindowSize(
@@ -378,7 +386,7 @@ void draw_path_dialog(Gui& gui) {
   confirmed |= draw_listing(gui);
   ImGui::EndChild();
   confirmed |= draw_buttons(gui, say, cancelled);
-  if (cancelled || (confirmed && confirm(gui))) ImGui::CloseCurrentPopup();
+  if (cancelled || (confirmed && confirm(gui))) { ImGui::CloseCurrentPopup(); }
   ImGui::EndPopup();
 }
 

@@ -27,17 +27,17 @@ bool same_letter(char a, char b) {
 }
 
 bool begins(const std::string& text, const std::string& start, bool any_case) {
-  if (text.size() < start.size()) return false;
+  if (text.size() < start.size()) { return false; }
   return any_case ? std::equal(start.begin(), start.end(), text.begin(), same_letter)
                   : text.starts_with(start);
 }
 
 // Of model_NNNNNN.pt.
 std::optional<long> step_of(const std::string& name) {
-  if (!name.starts_with("model_") || !name.ends_with(".pt")) return std::nullopt;
+  if (!name.starts_with("model_") || !name.ends_with(".pt")) { return std::nullopt; }
   const std::string digits = name.substr(6, name.size() - 9);
-  if (digits.empty() || digits.size() > 12) return std::nullopt;
-  if (digits.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+  if (digits.empty() || digits.size() > 12) { return std::nullopt; }
+  if (digits.find_first_not_of("0123456789") != std::string::npos) { return std::nullopt; }
   return std::atol(digits.c_str());
 }
 
@@ -49,7 +49,7 @@ std::string model_mark(long step) {
 bool holds_schema(const fs::path& file) {
   constexpr std::streamoff kEnd = 65536;
   std::error_code error;
-  if (!fs::is_regular_file(file, error)) return false;
+  if (!fs::is_regular_file(file, error)) { return false; }
   std::ifstream in(file, std::ios::binary);
   in.seekg(0, std::ios::end);
   in.seekg(-std::min<std::streamoff>(in.tellg(), kEnd), std::ios::end);
@@ -68,9 +68,10 @@ void mark_folder(const fs::path& path, Entry& entry) {
   long newest = -1;
   std::size_t seen = 0;
   for (fs::directory_iterator at(path, error), end; !error && at != end && ++seen < kMostInside;
-       at.increment(error))
+       at.increment(error)) {
     newest = std::max(newest, step_of(at->path().filename().string()).value_or(-1));
-  if (newest < 0) return;
+  }
+  if (newest < 0) { return; }
   entry.kind = EntryKind::model;
   entry.mark = model_mark(newest);
 }
@@ -80,14 +81,15 @@ void mark_file(const fs::path& path, Entry& entry) {
     entry.kind = kind;
     entry.mark = std::move(mark);
   };
-  if (entry.name.ends_with(".npz") && entry.name != "model.npz")
+  if (entry.name.ends_with(".npz") && entry.name != "model.npz") {
     is(EntryKind::trace, "trace");
-  else if (const auto step = step_of(entry.name))
+  } else if (const auto step = step_of(entry.name)) {
     is(EntryKind::model, model_mark(*step));
-  else if (entry.name.ends_with(".pt"))
+  } else if (entry.name.ends_with(".pt")) {
     is(EntryKind::model, "model");
-  else if (entry.name.ends_with(".json") && holds_schema(path))
+  } else if (entry.name.ends_with(".json") && holds_schema(path)) {
     is(EntryKind::session, "session");
+  }
 }
 
 }  // namespace
@@ -97,18 +99,19 @@ FolderListing list_folder(const fs::path& folder) {
   const auto start = std::chrono::steady_clock::now();
   std::error_code error;
   fs::directory_iterator at(folder, error);
-  if (error) listing.problem = error.message();
+  if (error) { listing.problem = error.message(); }
   for (const fs::directory_iterator end; !error && at != end; at.increment(error)) {
-    if (listing.entries.size() >= kMostEntries) break;
+    if (listing.entries.size() >= kMostEntries) { break; }
     std::error_code unreadable;
     Entry entry;
     entry.name = at->path().filename().string();
     entry.folder = at->is_directory(unreadable);
-    if (entry.folder) entry.kind = EntryKind::folder;
-    if (!entry.folder)
+    if (entry.folder) { entry.kind = EntryKind::folder; }
+    if (!entry.folder) {
       mark_file(at->path(), entry);
-    else if (std::chrono::steady_clock::now() - start < kPatience)
+    } else if (std::chrono::steady_clock::now() - start < kPatience) {
       mark_folder(at->path(), entry);
+    }
     listing.entries.push_back(std::move(entry));
   }
   std::sort(listing.entries.begin(), listing.entries.end(), [](const Entry& a, const Entry& b) {
@@ -122,11 +125,12 @@ Entry entry_at(const fs::path& path) {
   Entry entry;
   entry.name = path.filename().string();
   entry.folder = fs::is_directory(path, error);
-  if (entry.folder) entry.kind = EntryKind::folder;
-  if (entry.folder)
+  if (entry.folder) { entry.kind = EntryKind::folder; }
+  if (entry.folder) {
     mark_folder(path, entry);
-  else
+  } else {
     mark_file(path, entry);
+  }
   return entry;
 }
 
@@ -152,9 +156,9 @@ std::vector<std::size_t> narrowed(const FolderListing& listing, const std::strin
   const bool hidden = name.starts_with('.');
   for (std::size_t i = 0; i < listing.entries.size(); ++i) {
     const std::string& text = listing.entries[i].name;
-    if (text.starts_with('.') && !hidden) continue;
+    if (text.starts_with('.') && !hidden) { continue; }
     const auto found = std::search(text.begin(), text.end(), name.begin(), name.end(), same_letter);
-    if (name.empty() || found != text.end()) places.push_back(i);
+    if (name.empty() || found != text.end()) { places.push_back(i); }
   }
   return places;
 }
@@ -163,23 +167,26 @@ std::string completed(const FolderListing& listing, const std::string& name) {
   for (const bool any_case : {false, true}) {
     std::vector<const Entry*> found;
     for (const Entry& entry : listing.entries) {
-      if (entry.name.starts_with('.') && !name.starts_with('.')) continue;
-      if (begins(entry.name, name, any_case)) found.push_back(&entry);
+      if (entry.name.starts_with('.') && !name.starts_with('.')) { continue; }
+      if (begins(entry.name, name, any_case)) { found.push_back(&entry); }
     }
-    if (found.empty()) continue;
+    if (found.empty()) { continue; }
     std::string common = found.front()->name;
     for (const Entry* entry : found) {
       std::size_t same = 0;
-      while (same < common.size() && same < entry->name.size() && common[same] == entry->name[same])
+      while (same < common.size() && same < entry->name.size() &&
+             common[same] == entry->name[same]) {
         ++same;
+      }
       common.resize(same);
     }
     // Not in the middle of a character.
     const std::string& first = found.front()->name;
     while (!common.empty() && common.size() < first.size() &&
-           (static_cast<unsigned char>(first[common.size()]) & 0xC0) == 0x80)
+           (static_cast<unsigned char>(first[common.size()]) & 0xC0) == 0x80) {
       common.pop_back();
-    if (found.size() == 1) return common + (found.front()->folder ? "/" : "");
+    }
+    if (found.size() == 1) { return common + (found.front()->folder ? "/" : ""); }
     return common.size() >= name.size() ? common : name;
   }
   return name;

@@ -26,13 +26,13 @@ struct Pipe {
     write = ends[1];
   }
   ~Pipe() {
-    if (read >= 0) close(read);
+    if (read >= 0) { close(read); }
     close_write();
   }
   Pipe(const Pipe&) = delete;
   Pipe& operator=(const Pipe&) = delete;
   void close_write() {
-    if (write >= 0) close(write);
+    if (write >= 0) { close(write); }
     write = -1;
   }
 };
@@ -53,8 +53,8 @@ bool start(const Words& words, const Pipe& pipe, pid_t& child) {
 bool write_all(int descriptor, const std::string& bytes) {
   for (std::size_t done = 0; done < bytes.size();) {
     const ssize_t count = write(descriptor, bytes.data() + done, bytes.size() - done);
-    if (count < 0 && errno == EINTR) continue;
-    if (count <= 0) return false;
+    if (count < 0 && errno == EINTR) { continue; }
+    if (count <= 0) { return false; }
     done += static_cast<std::size_t>(count);
   }
   return true;
@@ -64,12 +64,11 @@ bool write_all(int descriptor, const std::string& bytes) {
 bool hand_over(const Words& words, const std::string& bytes) {
   Pipe pipe;
   pid_t child = 0;
-  if (!start(words, pipe, child)) return false;
+  if (!start(words, pipe, child)) { return false; }
   const bool written = write_all(pipe.write, bytes);
   pipe.close_write();
   int status = 0;
-  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
+  while (waitpid(child, &status, 0) < 0 && errno == EINTR) {}
   return written && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
@@ -78,8 +77,8 @@ bool hand_over(const Words& words, const std::string& bytes) {
 void copy_picture(const std::string& png) {
   const Words wayland{"wl-copy", "--type", "image/png", nullptr};
   const Words x11{"xclip", "-selection", "clipboard", "-t", "image/png", "-i", nullptr};
-  if (std::getenv("WAYLAND_DISPLAY") && hand_over(wayland, png)) return;
-  if (std::getenv("DISPLAY") && hand_over(x11, png)) return;
+  if (std::getenv("WAYLAND_DISPLAY") && hand_over(wayland, png)) { return; }
+  if (std::getenv("DISPLAY") && hand_over(x11, png)) { return; }
   fail(ExitCode::io, {},
        "a picture is copied through wl-copy or xclip, and neither does; export it as PNG instead");
 }

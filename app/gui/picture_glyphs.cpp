@@ -23,8 +23,8 @@ struct Source {
   FT_Library library = nullptr;
   FT_Face face = nullptr;
   ~Source() {
-    if (face) FT_Done_Face(face);
-    if (library) FT_Done_FreeType(library);
+    if (face) { FT_Done_Face(face); }
+    if (library) { FT_Done_FreeType(library); }
   }
 };
 
@@ -41,7 +41,7 @@ bool open_source(ImFontAtlas*, ImFontConfig* config) {
                          &source->face) == 0 &&
       source->face->num_fixed_sizes > 0 &&
       FT_Select_Size(source->face, source->face->num_fixed_sizes - 1) == 0;
-  if (opened) config->FontLoaderData = source.release();
+  if (opened) { config->FontLoaderData = source.release(); }
   return opened;
 }
 
@@ -74,12 +74,13 @@ std::vector<std::uint8_t> scaled(const FT_Bitmap& picture, int width, int height
       std::array<int, 4> sum{};
       for (int row = top; row < bottom; ++row) {
         const std::uint8_t* from = picture.buffer + row * picture.pitch + 4 * left;
-        for (int i = 0; i < 4 * (right - left); ++i) sum[std::size_t(i % 4)] += from[i];
+        for (int i = 0; i < 4 * (right - left); ++i) { sum[i % 4] += from[i]; }
       }
       std::uint8_t* to = &pixels[(std::size_t(y) * std::size_t(width) + std::size_t(x)) * 4];
-      if (sum[3] == 0) continue;
-      for (std::size_t i = 0; i < 3; ++i)
+      if (sum[3] == 0) { continue; }
+      for (std::size_t i = 0; i < 3; ++i) {
         to[i] = static_cast<std::uint8_t>(std::min(255, sum[2 - i] * 255 / sum[3]));
+      }
       to[3] = static_cast<std::uint8_t>(sum[3] / ((bottom - top) * (right - left)));
     }
   }
@@ -89,11 +90,13 @@ std::vector<std::uint8_t> scaled(const FT_Bitmap& picture, int width, int height
 bool load_glyph(ImFontAtlas* atlas, ImFontConfig* config, ImFontBaked* baked, void*, int glyph,
                 ImFontGlyph* out, float* only_advance) {
   const FT_Face face = source_of(config).face;
-  if (FT_Load_Glyph(face, static_cast<FT_UInt>(glyph), FT_LOAD_COLOR | FT_LOAD_DEFAULT) != 0)
+  if (FT_Load_Glyph(face, static_cast<FT_UInt>(glyph), FT_LOAD_COLOR | FT_LOAD_DEFAULT) != 0) {
     return false;
+  }
   const FT_Bitmap& picture = face->glyph->bitmap;
-  if (picture.pixel_mode != FT_PIXEL_MODE_BGRA || picture.rows == 0 || picture.width == 0)
+  if (picture.pixel_mode != FT_PIXEL_MODE_BGRA || picture.rows == 0 || picture.width == 0) {
     return false;
+  }
   const float em = baked->Size * kEm, density = baked->RasterizerDensity;
   const float shown_height = em * kHeight;
   const float shown_width = shown_height * float(picture.width) / float(picture.rows);
@@ -105,7 +108,7 @@ bool load_glyph(ImFontAtlas* atlas, ImFontConfig* config, ImFontBaked* baked, vo
   const int width = std::max(1, int(std::lround(shown_width * density)));
   const int height = std::max(1, int(std::lround(shown_height * density)));
   const ImFontAtlasRectId id = ImFontAtlasPackAddRect(atlas, width, height);
-  if (id == ImFontAtlasRectId_Invalid) return false;
+  if (id == ImFontAtlasRectId_Invalid) { return false; }
   ImTextureRect* place = ImFontAtlasPackGetRect(atlas, id);
   const std::vector<std::uint8_t> pixels = scaled(picture, width, height);
   out->AdvanceX = advance;

@@ -36,7 +36,9 @@ class FontMeasure final : public TextMeasure {
     fonts_.regular->CalcTextSizeA(size_, std::max(room, 0.0F), 0, text.data(),
                                   text.data() + text.size(), &end);
     std::size_t bytes = end > text.data() ? std::size_t(end - text.data()) : 1;
-    while (bytes < text.size() && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) ++bytes;
+    while (bytes < text.size() && (static_cast<unsigned char>(text[bytes]) & 0xC0) == 0x80) {
+      ++bytes;
+    }
     return bytes;
   }
   bool is_missing(std::uint32_t character) const override { return fonts_.is_missing(character); }
@@ -51,7 +53,7 @@ void lay_out(Gui& gui, const Trace& trace, float width) {
   const DocumentId id = gui.workspace.selection().trace;
   if (state.key.trace != id) {
     std::string text;  // whole, because tokens may hold parts of characters
-    for (std::int64_t t = 0; t < trace.tokens; ++t) text += token_bytes(trace, t);
+    for (std::int64_t t = 0; t < trace.tokens; ++t) { text += token_bytes(trace, t); }
     gui.fonts.need(text);
   }
   const TextPanelState::LayoutKey key{id, width, em(), gui.fonts.generation(),
@@ -61,8 +63,9 @@ void lay_out(Gui& gui, const Trace& trace, float width) {
     state.layout.start(width, state.show_whitespace);
     state.shown_token = -1;
   }
-  if (!state.layout.complete(trace))
+  if (!state.layout.complete(trace)) {
     state.layout.go_on(trace, FontMeasure(gui.fonts), kTokensPerFrame);
+  }
 }
 
 // Draws and handles the text; lines and pieces are those that are visible.
@@ -86,8 +89,8 @@ class TextView {
     const float top = ImGui::GetScrollY(), height = ImGui::GetWindowHeight();
     const auto first = std::clamp<std::int64_t>(std::int64_t(top / line_) - 1, 0, lines);
     const auto end = std::clamp<std::int64_t>(std::int64_t((top + height) / line_) + 2, 0, lines);
-    for (std::int64_t i = first; i < end; ++i) draw_line(static_cast<std::size_t>(i));
-    if (hovered_ >= 0) draw_token_tooltip(gui_, trace_, hovered_);
+    for (std::int64_t i = first; i < end; ++i) { draw_line(static_cast<std::size_t>(i)); }
+    if (hovered_ >= 0) { draw_token_tooltip(gui_, trace_, hovered_); }
   }
 
  private:
@@ -110,15 +113,15 @@ class TextView {
     for (std::size_t i = layout_.first_piece(line); i < end;) {
       const std::int32_t token = layout_.piece(i).token;
       std::size_t last = i;
-      while (last + 1 < end && layout_.piece(last + 1).token == token) ++last;
+      while (last + 1 < end && layout_.piece(last + 1).token == token) { ++last; }
       draw_ground(line, i, last);
       i = last + 1;
     }
     // Letters reach into their neighbours' ground.
     for (const Part& part : parts_) {
-      for (std::size_t i = part.first; i <= part.last; ++i) draw_piece(line, i, part);
+      for (std::size_t i = part.first; i <= part.last; ++i) { draw_piece(line, i, part); }
     }
-    for (const Part& part : parts_) draw_frame(part);
+    for (const Part& part : parts_) { draw_frame(part); }
   }
 
   void draw_ground(std::size_t line, std::size_t first, std::size_t last) {
@@ -131,7 +134,7 @@ class TextView {
               {at.x, at.y + inset},
               {place(line, end.x + end.width).x - gap, at.y + line_ - inset},
               theme_.text};
-    if (part.high.x <= part.low.x) return;
+    if (part.high.x <= part.low.x) { return; }
     const std::uint8_t index = colour_index(begin.token);
     if (const ImU32 fill = state_.colours.fill[index]) {
       draw_->AddRectFilled(part.low, part.high, fill, 0.15F * em());
@@ -154,7 +157,7 @@ class TextView {
       state_.column = -1;
       gui_.workspace.select_token(token);
     }
-    if (ImGui::IsItemHovered(ImGuiHoveredFlags_ForTooltip)) hovered_ = token;
+    if (ImGui::IsItemHovered(ImGuiHoveredFlags_ForTooltip)) { hovered_ = token; }
     if (state_.find.contains(token)) {
       const float thick = std::max(1.5F, 0.14F * em());
       draw_->AddRectFilled({part.low.x, part.high.y - thick}, part.high, theme_.chosen);
@@ -172,8 +175,8 @@ class TextView {
 
   std::uint8_t colour_index(std::int64_t token) const {
     const TokenColours& colours = state_.colours;
-    if (!colours.map || token >= std::int64_t(colours.of->values.size())) return 0;
-    return colours.map->index(colours.of->values[static_cast<std::size_t>(token)]);
+    if (!colours.map || token >= std::int64_t(colours.of->values.size())) { return 0; }
+    return colours.map->index(colours.of->values[token]);
   }
 
   void draw_piece(std::size_t line, std::size_t i, const Part& part) {
@@ -191,17 +194,18 @@ class TextView {
         draw_code({at.x, at.y}, piece, text, ink, quiet);
         break;
       case TextPiece::Kind::spaces:
-        if (state_.show_whitespace && (i == part.first || i == part.last))
+        if (state_.show_whitespace && (i == part.first || i == part.last)) {
           draw_spaces({at.x, top}, piece, quiet);
+        }
         break;
       case TextPiece::Kind::rest:
         draw_->AddCircleFilled({at.x + piece.width / 2, at.y + line_ / 2}, 0.07F * em(), quiet);
         break;
       case TextPiece::Kind::tab:
-        if (state_.show_whitespace) draw_->AddText({at.x, top}, quiet, "⇥");
+        if (state_.show_whitespace) { draw_->AddText({at.x, top}, quiet, "⇥"); }
         break;
       case TextPiece::Kind::line_feed:
-        if (state_.show_whitespace) draw_->AddText({at.x, top}, quiet, "↵");
+        if (state_.show_whitespace) { draw_->AddText({at.x, top}, quiet, "↵"); }
         break;
     }
   }
@@ -218,7 +222,7 @@ class TextView {
   // An open box (␣) for each space, no wider than it.
   void draw_spaces(ImVec2 at, const TextPiece& piece, ImU32 ink) const {
     const float width = piece.width / float(std::max<std::uint32_t>(piece.length, 1));
-    if (width <= 0) return;
+    if (width <= 0) { return; }
     const float bottom = at.y + 0.92F * em(), height = 0.2F * em(), side = 0.1F * width;
     for (std::uint32_t i = 0; i < piece.length; ++i) {
       const float left = at.x + float(i) * width + side, right = left + width - 2 * side;
@@ -229,15 +233,17 @@ class TextView {
   }
 
   void select(std::int64_t token) {
-    if (token >= 0 && token < layout_.tokens()) gui_.workspace.pick({.token = token}, Move::step);
+    if (token >= 0 && token < layout_.tokens()) {
+      gui_.workspace.pick({.token = token}, Move::step);
+    }
   }
 
   void handle_keys() {
-    if (!ImGui::IsWindowFocused() || ImGui::GetIO().KeyCtrl || ImGui::GetIO().KeyAlt) return;
+    if (!ImGui::IsWindowFocused() || ImGui::GetIO().KeyCtrl || ImGui::GetIO().KeyAlt) { return; }
     const std::int64_t token = selected();
     const float page = std::floor(ImGui::GetWindowHeight() / line_ - 1) * line_;
-    if (ImGui::IsKeyPressed(ImGuiKey_PageDown)) ImGui::SetScrollY(ImGui::GetScrollY() + page);
-    if (ImGui::IsKeyPressed(ImGuiKey_PageUp)) ImGui::SetScrollY(ImGui::GetScrollY() - page);
+    if (ImGui::IsKeyPressed(ImGuiKey_PageDown)) { ImGui::SetScrollY(ImGui::GetScrollY() + page); }
+    if (ImGui::IsKeyPressed(ImGuiKey_PageUp)) { ImGui::SetScrollY(ImGui::GetScrollY() - page); }
     const int sideways = int(ImGui::IsKeyPressed(ImGuiKey_RightArrow)) -
                          int(ImGui::IsKeyPressed(ImGuiKey_LeftArrow));
     const int down =
@@ -246,36 +252,38 @@ class TextView {
       state_.column = -1;
       select(token < 0 ? 0 : token + sideways);
     }
-    if (down != 0) move_down(token, down);
+    if (down != 0) { move_down(token, down); }
   }
 
   void move_down(std::int64_t token, int by) {
-    if (token < 0) return select(0);
+    if (token < 0) { return select(0); }
     const std::size_t line = layout_.line_of(token);
     if (state_.column < 0) {
       for (std::size_t i = layout_.first_piece(line); i < layout_.end_piece(line); ++i) {
-        if (layout_.piece(i).token != token) continue;
+        if (layout_.piece(i).token != token) { continue; }
         state_.column = layout_.piece(i).x + layout_.piece(i).width / 2;
         break;
       }
     }
     const std::int64_t to = std::int64_t(line) + by;
-    if (to < 0 || to >= std::int64_t(layout_.lines())) return;
+    if (to < 0 || to >= std::int64_t(layout_.lines())) { return; }
     const float column = state_.column;
     select(layout_.token_at(static_cast<std::size_t>(to), column));
   }
 
   void scroll_to_selection() {
     const Selection& selection = gui_.workspace.selection();
-    if (selection.trace == state_.shown_trace && selection.token == state_.shown_token) return;
-    if (selection.token >= layout_.tokens()) return;  // as soon as it is laid out
+    if (selection.trace == state_.shown_trace && selection.token == state_.shown_token) { return; }
+    if (selection.token >= layout_.tokens()) {
+      return;  // as soon as it is laid out
+    }
     state_.shown_trace = selection.trace;
     state_.shown_token = selection.token;
-    if (selection.token < 0) return;
+    if (selection.token < 0) { return; }
     const float at = float(layout_.line_of(selection.token)) * line_;
     const float top = ImGui::GetScrollY(), height = ImGui::GetWindowHeight();
-    if (at < top + line_ / 2) ImGui::SetScrollY(std::max(0.0F, at - 2 * line_));
-    if (at + line_ > top + height - line_) ImGui::SetScrollY(at - height + 3 * line_);
+    if (at < top + line_ / 2) { ImGui::SetScrollY(std::max(0.0F, at - 2 * line_)); }
+    if (at + line_ > top + height - line_) { ImGui::SetScrollY(at - height + 3 * line_); }
   }
 
   Gui& gui_;

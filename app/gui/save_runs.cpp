@@ -28,7 +28,7 @@ void copy_run(const fs::path& from, const fs::path& to) {
             "exists; choose another folder");
     fs::copy_file(from / name, file, error);
     std::error_code ignored;
-    if (error) fs::remove(file, ignored);
+    if (error) { fs::remove(file, ignored); }
     require(!error, ExitCode::io, {.file = file.native()}, error.message());
   }
 }
@@ -37,11 +37,12 @@ void copy_run(const fs::path& from, const fs::path& to) {
 
 std::string cannot_save_runs(std::size_t count, const fs::path& folder) {
   std::error_code error;
-  if (fs::exists(folder, error) && !fs::is_directory(folder, error)) return "This is a file.";
+  if (fs::exists(folder, error) && !fs::is_directory(folder, error)) { return "This is a file."; }
   for (std::size_t i = 0; i < count; ++i) {
     for (const char* name : kFiles) {
-      if (fs::exists(place_of(folder, i, count) / name, error))
+      if (fs::exists(place_of(folder, i, count) / name, error)) {
         return "There is a trace in this folder already; choose another one.";
+      }
     }
   }
   return "";
@@ -55,7 +56,7 @@ void save_runs(Gui& gui, const std::vector<DocumentId>& runs, const fs::path& fo
   std::vector<Copy> copies;
   for (const DocumentId id : runs) {
     const OpenTrace* open = gui.workspace.trace(id);
-    if (!open) continue;
+    if (!open) { continue; }
     const fs::path to =
         place_of(fs::absolute(folder).lexically_normal(), copies.size(), runs.size());
     copies.push_back({id, open->path.parent_path(), to});
@@ -70,7 +71,7 @@ void save_runs(Gui& gui, const std::vector<DocumentId>& runs, const fs::path& fo
         }
         return [&workspace, copies, folder] {
           for (const Copy& copy : copies) {
-            if (OpenTrace* open = workspace.trace(copy.id)) open->saved = copy.to / "trace.npz";
+            if (OpenTrace* open = workspace.trace(copy.id)) { open->saved = copy.to / "trace.npz"; }
           }
           workspace.say(false, "saved " + plain_text(folder.string()));
         };

@@ -24,7 +24,7 @@ std::string relative_to(const fs::path& folder, const fs::path& path) {
 }
 
 const Json* field(const Json& object, const char* name) {
-  if (!object.is_object()) return nullptr;
+  if (!object.is_object()) { return nullptr; }
   const auto found = object.find(name);
   return found == object.end() ? nullptr : &*found;
 }
@@ -65,7 +65,7 @@ Json view_json(const Workspace& workspace) {
   const Selection& selection = view.selection;
   std::int64_t place = -1;
   for (std::size_t i = 0; i < workspace.traces().size(); ++i) {
-    if (workspace.traces()[i].id == selection.trace) place = std::int64_t(i);
+    if (workspace.traces()[i].id == selection.trace) { place = std::int64_t(i); }
   }
   return {{"trace", place},
           {"layer", selection.layer},
@@ -82,20 +82,21 @@ void apply_view(Workspace& workspace, const Json& document,
                 const std::vector<DocumentId>& restored) {
   ViewState view = workspace.view();
   const std::int64_t place = integer_field(document, "trace");
-  if (place >= 0 && place < std::int64_t(restored.size()) && restored[std::size_t(place)] >= 0)
-    view.selection.trace = restored[std::size_t(place)];
+  if (place >= 0 && place < std::int64_t(restored.size()) && restored[place] >= 0) {
+    view.selection.trace = restored[place];
+  }
   view.selection.layer = integer_field(document, "layer");
   view.selection.token = integer_field(document, "token");
   view.selection.slot = integer_field(document, "slot");
   view.selection.expert = integer_field(document, "expert");
   const std::string colour = string_field(document, "token_colour");
   for (const TokenQuantity& quantity : token_quantities()) {
-    if (quantity.id == colour) view.token_colour = colour;
+    if (quantity.id == colour) { view.token_colour = colour; }
   }
   view.colour_by_layer = bool_field(document, "colour_by_layer", false);
   const std::string figure = string_field(document, "figure");
   for (const FigureEntry& entry : figure_catalogue()) {
-    if (entry.id == figure) view.figure = figure;
+    if (entry.id == figure) { view.figure = figure; }
   }
   workspace.set_view(std::move(view));
 }
@@ -130,14 +131,14 @@ bool begin_entry(Workspace& workspace, SessionRestore& restore) {
   for (const OpenModel& open : workspace.models()) {
     const bool same =
         in_full(open.path) == entry.path && (!entry.step || open.model->files.step == *entry.step);
-    if (!same) continue;
+    if (!same) { continue; }
     workspace.use_model(open.id);
     const RunSettings typed = std::exchange(workspace.next_run, *entry.run);
     workspace.run();
     workspace.next_run = typed;
     return workspace.run_job() != 0;
   }
-  if (std::exchange(entry.model_asked, true)) return false;
+  if (std::exchange(entry.model_asked, true)) { return false; }
   workspace.open(entry.path, entry.step);
   restore.opening_model = true;
   return true;
@@ -149,8 +150,9 @@ std::string session_text(const Gui& gui, const fs::path& file) {
   const Workspace& workspace = gui.workspace;
   const fs::path folder = fs::absolute(file).parent_path().lexically_normal();
   Json models = Json::array(), traces = Json::array();
-  for (const OpenModel& open : workspace.models())
+  for (const OpenModel& open : workspace.models()) {
     models.push_back({{"path", relative_to(folder, open.path)}, {"step", open.model->files.step}});
+  }
   // Traces stand in the order of the window; runs name the model that makes them again.
   for (const OpenTrace& open : workspace.traces()) {
     Json entry = {{"compared", open.compared}};
@@ -185,18 +187,14 @@ bool worth_keeping(const Workspace& workspace) {
 bool is_session(const fs::path& file) {
   try {
     return file.extension() == ".json" && !read_session(file).empty();
-  } catch (const Error&) {
-    return false;
-  }
+  } catch (const Error&) { return false; }
 }
 
 std::string session_summary(const fs::path& file) {
   Json document;
   try {
     document = read_session(file);
-  } catch (const Error&) {
-    return "";
-  }
+  } catch (const Error&) { return ""; }
   std::string names;
   for (const Json& model : list_field(document, "models")) {
     const std::string name = fs::path(string_field(model, "path")).filename().string();
@@ -207,7 +205,7 @@ std::string session_summary(const fs::path& file) {
   };
   names += count(list_field(document, "traces").size(), "trace");
   const Json* next = field(document, "next_run");
-  if (next && !string_field(*next, "text").empty()) names += ", a text";
+  if (next && !string_field(*next, "text").empty()) { names += ", a text"; }
   return names.starts_with(", ") ? names.substr(2) : names;
 }
 
@@ -216,26 +214,25 @@ void restore_session(Gui& gui, const fs::path& file) {
   Json document;
   try {
     document = read_session(file);
-  } catch (const Error& error) {
-    return workspace.say(error.failure());
-  }
+  } catch (const Error& error) { return workspace.say(error.failure()); }
   const fs::path folder = fs::absolute(file).parent_path();
   SessionRestore restore;
   restore.going = true;
-  for (const Json& model : list_field(document, "models"))
+  for (const Json& model : list_field(document, "models")) {
     workspace.open(resolved(folder, model, "path"), step_field(model));
+  }
   for (const Json& trace : list_field(document, "traces")) {
     SessionRestore::Entry entry;
     const Json* run = field(trace, "run");
     entry.path = run ? resolved(folder, *run, "model") : resolved(folder, trace, "path");
-    if (run) entry.step = step_field(*run);
-    if (run) entry.run = run_of(*run);
+    if (run) { entry.step = step_field(*run); }
+    if (run) { entry.run = run_of(*run); }
     entry.compared = bool_field(trace, "compared", false);
     restore.entries.push_back(std::move(entry));
   }
-  if (const Json* next = field(document, "next_run")) workspace.next_run = run_of(*next);
-  if (const Json* view = field(document, "view")) restore.view = *view;
-  if (const Json* layout = field(document, "layout")) gui.layout_to_load = layout_of(*layout);
+  if (const Json* next = field(document, "next_run")) { workspace.next_run = run_of(*next); }
+  if (const Json* view = field(document, "view")) { restore.view = *view; }
+  if (const Json* layout = field(document, "layout")) { gui.layout_to_load = layout_of(*layout); }
   gui.settings.dark = bool_field(document, "dark", gui.settings.dark);
   gui.restore = std::move(restore);
 }
@@ -243,12 +240,13 @@ void restore_session(Gui& gui, const fs::path& file) {
 void continue_restore(Gui& gui) {
   SessionRestore& restore = gui.restore;
   Workspace& workspace = gui.workspace;
-  if (!restore.going || !workspace.long_jobs().idle()) return;
+  if (!restore.going || !workspace.long_jobs().idle()) { return; }
   if (restore.began && !std::exchange(restore.opening_model, false)) {
     DocumentId made = -1;
-    if (!workspace.traces().empty() && workspace.traces().back().id > restore.newest_before)
+    if (!workspace.traces().empty() && workspace.traces().back().id > restore.newest_before) {
       made = workspace.traces().back().id;
-    if (made >= 0) workspace.trace(made)->compared = restore.entries[restore.at].compared;
+    }
+    if (made >= 0) { workspace.trace(made)->compared = restore.entries[restore.at].compared; }
     restore.restored.push_back(made);
     ++restore.at;
   }
@@ -256,7 +254,7 @@ void continue_restore(Gui& gui) {
   for (; restore.at < restore.entries.size(); ++restore.at) {
     restore.newest_before = workspace.traces().empty() ? -1 : workspace.traces().back().id;
     restore.began = begin_entry(workspace, restore);
-    if (restore.began) return;
+    if (restore.began) { return; }
     restore.restored.push_back(-1);
   }
   apply_view(workspace, restore.view, restore.restored);

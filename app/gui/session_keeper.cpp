@@ -24,33 +24,32 @@ fs::file_time_type written(const fs::path& file) {
 }  // namespace
 
 SessionKeeper::SessionKeeper(const fs::path& sessions) : own_(sessions, "window") {
-  if (sessions.empty()) return;
+  if (sessions.empty()) { return; }
   last_session_ = sessions / "last-session.json";
   std::error_code ignored;
   for (const fs::path& folder : own_.left_behind()) {
-    if (written(folder / kName) > written(last_session_))
+    if (written(folder / kName) > written(last_session_)) {
       fs::rename(folder / kName, last_session_, ignored);
+    }
     fs::remove_all(folder, ignored);
   }
 }
 
 void SessionKeeper::keep(const Gui& gui, double now) noexcept {
   const bool long_text = gui.workspace.next_run.text.size() > kLongText;
-  if (own_.path().empty() || now - kept_at_ < (long_text ? kSecondsLong : kSeconds)) return;
+  if (own_.path().empty() || now - kept_at_ < (long_text ? kSecondsLong : kSeconds)) { return; }
   kept_at_ = now;
-  if (!worth_keeping(gui.workspace) || gui.restore.going) return;
+  if (!worth_keeping(gui.workspace) || gui.restore.going) { return; }
   try {
     std::string text = session_text(gui, last_session_);
-    if (text == kept_) return;
+    if (text == kept_) { return; }
     write_text_file(own_.path() / kName, text);
     kept_ = std::move(text);
-  } catch (...) {
-    kept_.clear();
-  }
+  } catch (...) { kept_.clear(); }
 }
 
 void SessionKeeper::finish(const Gui& gui) {
-  if (!last_session_.empty() && worth_keeping(gui.workspace)) save_session(gui, last_session_);
+  if (!last_session_.empty() && worth_keeping(gui.workspace)) { save_session(gui, last_session_); }
 }
 
 }  // namespace kappascope::gui

@@ -23,9 +23,9 @@ constexpr std::uint64_t kLongestFile = std::uint64_t(8) << 20;
 template <typename T>
 void read_field(const Json& document, const char* name, T& value) {
   const auto found = document.find(name);
-  if (found == document.end()) return;
+  if (found == document.end()) { return; }
   if constexpr (std::is_same_v<T, bool>) {
-    if (found->is_boolean()) value = found->get<bool>();
+    if (found->is_boolean()) { value = found->get<bool>(); }
   } else if (found->is_number()) {
     value = found->get<T>();
   }
@@ -33,9 +33,10 @@ void read_field(const Json& document, const char* name, T& value) {
 
 std::vector<std::string> strings_of(const Json& list) {
   std::vector<std::string> strings;
-  if (!list.is_array()) return strings;
-  for (const Json& one : list)
-    if (one.is_string()) strings.push_back(one.get<std::string>());
+  if (!list.is_array()) { return strings; }
+  for (const Json& one : list) {
+    if (one.is_string()) { strings.push_back(one.get<std::string>()); }
+  }
   return strings;
 }
 
@@ -43,7 +44,7 @@ std::vector<std::string> strings_of(const Json& list) {
 
 Json layout_json(const Layout& layout) {
   Json document = {{"ini", layout.ini}, {"shown", layout.shown}, {"front", layout.front}};
-  if (layout.built_in.empty()) return document;
+  if (layout.built_in.empty()) { return document; }
   document["built_in"] = layout.built_in;
   document["narrow"] = layout.narrow;
   document["low"] = layout.low;
@@ -52,16 +53,17 @@ Json layout_json(const Layout& layout) {
 
 Layout layout_of(const Json& document) {
   Layout layout;
-  if (!document.is_object()) return layout;
+  if (!document.is_object()) { return layout; }
   const auto ini = document.find("ini");
-  if (ini != document.end() && ini->is_string()) layout.ini = ini->get<std::string>();
+  if (ini != document.end() && ini->is_string()) { layout.ini = ini->get<std::string>(); }
   const auto shown = document.find("shown");
-  if (shown != document.end()) layout.shown = strings_of(*shown);
+  if (shown != document.end()) { layout.shown = strings_of(*shown); }
   const auto front = document.find("front");
-  if (front != document.end()) layout.front = strings_of(*front);
+  if (front != document.end()) { layout.front = strings_of(*front); }
   const auto built_in = document.find("built_in");
-  if (built_in != document.end() && built_in->is_string())
+  if (built_in != document.end() && built_in->is_string()) {
     layout.built_in = built_in->get<std::string>();
+  }
   read_field(document, "narrow", layout.narrow);
   read_field(document, "low", layout.low);
   return layout;
@@ -70,7 +72,7 @@ Layout layout_of(const Json& document) {
 Settings load_settings(const fs::path& file) {
   Settings settings;
   std::error_code unreadable;
-  if (!fs::exists(file, unreadable)) return settings;
+  if (!fs::exists(file, unreadable)) { return settings; }
   const Json document = parse_json(read_text_file(file, kLongestFile), file.native());
   const bool ours = document.is_object() && document.value("schema", Json()) == Json(kSchema);
   require(ours, ExitCode::damaged, {.file = file.native()}, "not settings of kappascope; expected ",
@@ -87,14 +89,16 @@ Settings load_settings(const fs::path& file) {
   settings.last = layout_of(document.value("last", Json()));
   const Json layouts = document.value("layouts", Json());
   if (layouts.is_object()) {
-    for (const auto& [name, layout] : layouts.items()) settings.layouts[name] = layout_of(layout);
+    for (const auto& [name, layout] : layouts.items()) {
+      settings.layouts[name] = layout_of(layout);
+    }
   }
   return settings;
 }
 
 void save_settings(const Settings& settings, const fs::path& file) {
   Json layouts = Json::object();
-  for (const auto& [name, layout] : settings.layouts) layouts[name] = layout_json(layout);
+  for (const auto& [name, layout] : settings.layouts) { layouts[name] = layout_json(layout); }
   write_text_file(file, json_text({{"schema", kSchema},
                                    {"dark", settings.dark},
                                    {"scale", settings.scale},
@@ -106,7 +110,7 @@ void save_settings(const Settings& settings, const fs::path& file) {
 }
 
 void update_settings(Settings& settings, const fs::path& file, const SettingsChange& change) {
-  if (file.empty()) return change(settings);
+  if (file.empty()) { return change(settings); }
   std::error_code error;
   fs::create_directories(file.parent_path(), error);
   const FileLock turn(file.string() + ".lock");

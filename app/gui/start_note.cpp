@@ -15,10 +15,10 @@ namespace kappascope::gui {
 namespace {
 
 void draw_recents(Gui& gui) {
-  if (!ImGui::BeginPopup("###recents")) return;
+  if (!ImGui::BeginPopup("###recents")) { return; }
   const std::vector<std::string> recents = gui.settings.recent;  // opening one changes the list
   for (const std::string& recent : recents) {
-    if (ImGui::MenuItem(plain_text(recent).c_str())) drop_path(gui, recent);
+    if (ImGui::MenuItem(plain_text(recent).c_str())) { drop_path(gui, recent); }
   }
   ImGui::EndPopup();
 }
@@ -37,16 +37,16 @@ void start_note(Gui& gui, const char* what, const char* how) {
   const float room = ImGui::GetContentRegionAvail().x;
   ImGui::Dummy({0, 0.3f * em()});
   ImGui::SetCursorPosX(ImGui::GetCursorPosX() + std::max(0.0f, (room - all) / 2));
-  if (ImGui::Button("Open…###open")) open_path_dialog(gui, PathPurpose::open);
+  if (ImGui::Button("Open…###open")) { open_path_dialog(gui, PathPurpose::open); }
   explain("A checkpoint, a trace or a session (Ctrl+O)");
   if (recent) {
     ImGui::SameLine();
-    if (ImGui::Button("Recent###recent")) ImGui::OpenPopup("###recents");
+    if (ImGui::Button("Recent###recent")) { ImGui::OpenPopup("###recents"); }
     draw_recents(gui);
   }
-  if (!restore) return;
+  if (!restore) { return; }
   ImGui::SameLine();
-  if (ImGui::Button("Restore###restore")) restore_session(gui, gui.last_session);
+  if (ImGui::Button("Restore###restore")) { restore_session(gui, gui.last_session); }
   explain(("Last session: " + gui.session_offer).c_str());
 }
 

@@ -30,8 +30,8 @@ std::string code_name(char32_t c) {
 
 // What stands in place of a character that must not be drawn as it is; "" when it may.
 std::string replacement(std::string_view bytes, char32_t c, const TextMeasure& measure) {
-  if (c > ' ' && c < 0x7F) return "";
-  if (measure.is_missing(static_cast<std::uint32_t>(c))) return code_name(c);
+  if (c > ' ' && c < 0x7F) { return ""; }
+  if (measure.is_missing(static_cast<std::uint32_t>(c))) { return code_name(c); }
   std::string plain = plain_text(bytes);
   return plain == bytes ? "" : plain;
 }
@@ -41,11 +41,11 @@ std::string replacement(std::string_view bytes, char32_t c, const TextMeasure& m
 std::string token_bytes(const Trace& trace, std::int64_t t) {
   const auto i = static_cast<std::size_t>(t);
   const std::string& digits = trace.token_bytes_hex[i];
-  if (digits.empty()) return trace.token_text[i];
+  if (digits.empty()) { return trace.token_text[i]; }
   std::string bytes(digits.size() / 2, '\0');
   for (std::size_t k = 0; k < bytes.size(); ++k) {
     const int high = hex_digit(digits[2 * k]), low = hex_digit(digits[2 * k + 1]);
-    if (high < 0 || low < 0) return trace.token_text[i];
+    if (high < 0 || low < 0) { return trace.token_text[i]; }
     bytes[k] = static_cast<char>(16 * high + low);
   }
   return bytes;
@@ -80,12 +80,13 @@ void TextLayout::append(Kind kind, std::string_view text, bool wide) {
 // where they do not. Notes what they owe.
 std::string_view TextLayout::join(std::string_view start, const Trace& trace) {
   constexpr std::size_t kLongest = 4;
-  if (raw_ || start.size() >= kLongest) return {};
+  if (raw_ || start.size() >= kLongest) { return {}; }
   joined_ = start;
-  for (std::int64_t t = next_ + 1; t < trace.tokens && joined_.size() < kLongest; ++t)
+  for (std::int64_t t = next_ + 1; t < trace.tokens && joined_.size() < kLongest; ++t) {
     joined_ += token_bytes(trace, t);
+  }
   const CodePoint code = decode_utf8(joined_, 0);
-  if (code.length <= start.size()) return {};
+  if (code.length <= start.size()) { return {}; }
   owed_ = code.length - start.size();
   owed_wide_ = is_wide(code.value);
   return std::string_view(joined_).substr(0, code.length);
@@ -105,7 +106,7 @@ void TextLayout::cut(std::string_view bytes, const Trace& trace, const TextMeasu
     return pieces_.size() > first && pieces_.back().kind == kind && !wide && !pieces_.back().wide;
   };
   const auto add = [&](Kind kind, std::string_view text, bool wide = false) {
-    if (!goes_on(kind, wide)) return append(kind, text, wide);
+    if (!goes_on(kind, wide)) { return append(kind, text, wide); }
     characters_ += text;
     pieces_.back().length += static_cast<std::uint32_t>(text.size());
   };
@@ -153,9 +154,9 @@ float TextLayout::natural_width(const TextPiece& piece, const TextMeasure& measu
 }
 
 bool TextLayout::may_break_before(std::size_t i) const {
-  if (i == 0) return false;
+  if (i == 0) { return false; }
   const TextPiece &before = pieces_[i - 1], &piece = pieces_[i];
-  if (piece.kind == Kind::rest) return false;
+  if (piece.kind == Kind::rest) { return false; }
   return piece.kind == Kind::spaces || piece.kind == Kind::code || piece.wide ||
          before.kind == Kind::code || before.kind == Kind::tab || before.wide;
 }
@@ -164,7 +165,7 @@ bool TextLayout::may_break_before(std::size_t i) const {
 void TextLayout::break_line(std::size_t at) {
   first_of_line_.push_back(at);
   break_ = at;
-  if (at == pieces_.size()) return;
+  if (at == pieces_.size()) { return; }
   TextPiece& head = pieces_[at];
   float gone = head.x;
   if (head.kind == Kind::spaces && head.length == 1 && !raw_) {
@@ -172,18 +173,18 @@ void TextLayout::break_line(std::size_t at) {
     head.width = 0;
   }
   head.x = 0;
-  for (std::size_t i = at + 1; i < pieces_.size(); ++i) pieces_[i].x -= gone;
+  for (std::size_t i = at + 1; i < pieces_.size(); ++i) { pieces_[i].x -= gone; }
 }
 
 void TextLayout::place(std::size_t i, const TextMeasure& measure) {
   pieces_[i].width = natural_width(pieces_[i], measure);
-  if (may_break_before(i)) break_ = i;
+  if (may_break_before(i)) { break_ = i; }
   pieces_[i].x = x_;
   // A mark of a line's end may stand beyond it.
   const auto overflows = [&] {
     return pieces_[i].x + pieces_[i].width > width_ && pieces_[i].kind != Kind::line_feed;
   };
-  if (overflows() && break_ > first_of_line_.back()) break_line(break_);
+  if (overflows() && break_ > first_of_line_.back()) { break_line(break_); }
   // A word that is longer than a line is cut.
   while (overflows() && (pieces_[i].x > 0 || pieces_[i].kind == Kind::letters)) {
     TextPiece& piece = pieces_[i];
@@ -195,7 +196,7 @@ void TextLayout::place(std::size_t i, const TextMeasure& measure) {
       break_line(i);
       continue;
     }
-    if (fits >= word.size()) break;
+    if (fits >= word.size()) { break; }
     TextPiece rest = piece;
     rest.text += static_cast<std::uint32_t>(fits);
     rest.length -= static_cast<std::uint32_t>(fits);
@@ -215,19 +216,20 @@ void TextLayout::go_on(const Trace& trace, const TextMeasure& measure, std::int6
   for (; most > 0 && next_ < trace.tokens; --most, ++next_) {
     const std::size_t first = pieces_.size();
     if (is_control_token(trace, next_)) {
-      append(Kind::code, trace.token_text[static_cast<std::size_t>(next_)]);
+      append(Kind::code, trace.token_text[next_]);
     } else {
       cut(token_bytes(trace, next_), trace, measure);
     }
-    if (pieces_.size() == first)
-      append(Kind::code, "#" + std::to_string(trace.token_id[static_cast<std::size_t>(next_)]));
+    if (pieces_.size() == first) {
+      append(Kind::code, "#" + std::to_string(trace.token_id[next_]));
+    }
     // Placed one by one behind those that are; a cut word makes more of them.
     token.assign(pieces_.begin() + static_cast<std::ptrdiff_t>(first), pieces_.end());
     pieces_.resize(first);
     for (const TextPiece& piece : token) {
       pieces_.push_back(piece);
       place(pieces_.size() - 1, measure);
-      if (piece.kind != Kind::line_feed) continue;
+      if (piece.kind != Kind::line_feed) { continue; }
       break_line(pieces_.size());
       x_ = 0;
     }
@@ -248,7 +250,7 @@ std::size_t TextLayout::line_of(std::int64_t token) const {
 std::int64_t TextLayout::token_at(std::size_t line, float x) const {
   std::int64_t token = -1;
   for (std::size_t i = first_piece(line); i < end_piece(line); ++i) {
-    if (token >= 0 && pieces_[i].x > x) break;
+    if (token >= 0 && pieces_[i].x > x) { break; }
     token = pieces_[i].token;
   }
   return token;

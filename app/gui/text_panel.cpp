@@ -34,11 +34,13 @@ float checkbox_width(const char* label) {
 
 // The Enter key of the keypad runs the text from within the field and writes no line break there.
 void run_by_keypad(Gui& gui, ImGuiID field) {
-  if (ImGui::GetActiveID() != field || ImGui::GetIO().KeyMods != 0) return;
-  if (!ImGui::IsKeyDown(ImGuiKey_KeypadEnter)) return;
+  if (ImGui::GetActiveID() != field || ImGui::GetIO().KeyMods != 0) { return; }
+  if (!ImGui::IsKeyDown(ImGuiKey_KeypadEnter)) { return; }
   const ImGuiID owner = ImGui::GetID("###keypad");
   ImGui::SetKeyOwner(ImGuiKey_KeypadEnter, owner, ImGuiInputFlags_LockThisFrame);
-  if (ImGui::IsKeyPressed(ImGuiKey_KeypadEnter, ImGuiInputFlags_None, owner)) gui.workspace.run();
+  if (ImGui::IsKeyPressed(ImGuiKey_KeypadEnter, ImGuiInputFlags_None, owner)) {
+    gui.workspace.run();
+  }
 }
 
 void draw_input(Gui& gui) {
@@ -54,8 +56,9 @@ void draw_input(Gui& gui) {
   const ImVec2 at = ImGui::GetCursorScreenPos();
   run_by_keypad(gui, ImGui::GetID("###input"));
   if (ImGui::InputTextMultiline("###input", &text, {-1, height + frame},
-                                wrapped ? ImGuiInputTextFlags_WordWrap : 0))
+                                wrapped ? ImGuiInputTextFlags_WordWrap : 0)) {
     gui.fonts.need(text);
+  }
   // Into the list of the field's own child window, whose background covers what is drawn before.
   const auto& children = ImGui::GetCurrentWindow()->DC.ChildWindows;
   if (text.empty() && !ImGui::IsItemActive() && !children.empty()) {
@@ -73,19 +76,20 @@ void draw_progress(Gui& gui) {
   const JobId id = workspace.run_job();
   JobStatus status;
   for (const JobStatus& job : workspace.long_jobs().status()) {
-    if (job.id == id) status = job;
+    if (job.id == id) { status = job; }
   }
   std::string words = status.stage.empty()      ? "waiting"
                       : status.stage == "load"  ? "loading the weights"
                       : status.stage == "write" ? "writing the trace"
                                                 : "running";
   const float share = status.total > 0 ? float(status.done) / float(status.total) : 0;
-  if (status.stage == "prefill")
+  if (status.stage == "prefill") {
     words += " · " + count_text(std::int64_t(status.done)) + " of " +
              count_text(std::int64_t(status.total)) + " tokens";
-  if (status.stage == "load" && status.total > 0) words += " · " + percent_text(share);
-  if (status.seconds_left >= 1) words += " · " + fixed_text(status.seconds_left, 0) + " s left";
-  if (ImGui::Button("Cancel###cancel")) workspace.cancel(id);
+  }
+  if (status.stage == "load" && status.total > 0) { words += " · " + percent_text(share); }
+  if (status.seconds_left >= 1) { words += " · " + fixed_text(status.seconds_left, 0) + " s left"; }
+  if (ImGui::Button("Cancel###cancel")) { workspace.cancel(id); }
   explain("Stops within a layer. What is open stays as it is.");
   ImGui::SameLine();
   ImGui::ProgressBar(share, {-1, 0}, "");
@@ -107,18 +111,19 @@ void draw_run_button(Gui& gui) {
     ImGui::PushStyleColor(ImGuiCol_Button, theme.accent);
     ImGui::PushStyleColor(ImGuiCol_Text, theme.dark ? IM_COL32_BLACK : IM_COL32_WHITE);
   }
-  if (single_button("Run###run", {4.5F * em(), 0})) workspace.run();
-  if (possible) ImGui::PopStyleColor(2);
+  if (single_button("Run###run", {4.5F * em(), 0})) { workspace.run(); }
+  if (possible) { ImGui::PopStyleColor(2); }
   ImGui::EndDisabled();
   const OpenModel* model = workspace.current_model();
-  if (possible)
+  if (possible) {
     explain("Run this text through the model (Ctrl+Enter, or Enter of the keypad)");
-  else if (workspace.run_job() != 0)
+  } else if (workspace.run_job() != 0) {
     explain("A text is being run");
-  else if (!model)
+  } else if (!model) {
     explain("Open a model first: drop its folder here, or File, Open");
-  else
+  } else {
     explain("This model came without a tokenizer: lay tokenizer/ beside it and open it again");
+  }
 }
 
 void draw_options(Gui& gui) {
@@ -129,9 +134,10 @@ void draw_options(Gui& gui) {
     explain(help);
   };
   const OpenModel* of = gui.workspace.current_model();
-  if (!of || has_kappa(*of->model))
+  if (!of || has_kappa(*of->model)) {
     option("κ###kappa", next.kappa,
            "On: κ as learned. Off: κ = 1 everywhere, which is plain SwiGLU with the same weights.");
+  }
   option("Capacity###capacity", next.capacity,
          "On: an expert takes at most its capacity of tokens and the rest is dropped, as in the "
          "checkpoint's own evaluation. Off: nothing is dropped.");
@@ -144,7 +150,7 @@ void draw_options(Gui& gui) {
         model->model->name() + ", step " + count_text(model->model->files.step);
     const float room = ImGui::GetContentRegionAvail().x;
     const float width = ImGui::CalcTextSize(name.c_str()).x;
-    if (room < 4 * em()) return ImGui::NewLine();
+    if (room < 4 * em()) { return ImGui::NewLine(); }
     ImGui::SetCursorPosX(ImGui::GetCursorPosX() + std::max(0.0F, room - width));
     ImGui::AlignTextToFramePadding();
     elided_text(name, 0, gui.theme->quiet_text);
@@ -157,7 +163,7 @@ void choose_colour(Gui& gui) {
   std::string shown = view.token_colour;
   const TokenQuantity* chosen = nullptr;
   for (const TokenQuantity& quantity : token_quantities()) {
-    if (quantity.id != view.token_colour) continue;
+    if (quantity.id != view.token_colour) { continue; }
     chosen = &quantity;
     shown = quantity.name;
   }
@@ -165,19 +171,21 @@ void choose_colour(Gui& gui) {
   if (ImGui::BeginCombo("###colour", shown.c_str(), ImGuiComboFlags_HeightLarge)) {
     for (const TokenQuantity& quantity : token_quantities()) {
       const std::string label = std::string(quantity.name) + "###" + std::string(quantity.id);
-      if (!ImGui::Selectable(label.c_str(), chosen == &quantity)) continue;
+      if (!ImGui::Selectable(label.c_str(), chosen == &quantity)) { continue; }
       view.token_colour = quantity.id;
-      if (quantity.layers == TokenQuantity::Layers::one) view.colour_by_layer = true;
+      if (quantity.layers == TokenQuantity::Layers::one) { view.colour_by_layer = true; }
       workspace.set_view(view);
     }
     ImGui::EndCombo();
   }
   explain("What the colour of a token means");
-  if (!chosen || chosen->layers == TokenQuantity::Layers::none || view.selection.layer < 0) return;
+  if (!chosen || chosen->layers == TokenQuantity::Layers::none || view.selection.layer < 0) {
+    return;
+  }
   const TraceLayer layer(*workspace.current_trace(), view.selection.layer);
   std::string label = "of layer " + std::to_string(layer.layer);
-  if (layer.pass > 0) label += ", pass " + std::to_string(layer.pass);
-  if (chosen->slots) label += ", slot " + std::to_string(view.selection.slot);
+  if (layer.pass > 0) { label += ", pass " + std::to_string(layer.pass); }
+  if (chosen->slots) { label += ", slot " + std::to_string(view.selection.slot); }
   label += "###of_layer";
   next_item(checkbox_width(label.c_str()));
   const bool only = chosen->layers == TokenQuantity::Layers::one;
@@ -194,7 +202,7 @@ void choose_colour(Gui& gui) {
 void draw_text(Gui& gui) {
   Workspace& workspace = gui.workspace;
   if (!workspace.current_trace()) {
-    if (workspace.run_job() != 0) return waiting_note(*gui.theme, "The tokens will stand here");
+    if (workspace.run_job() != 0) { return waiting_note(*gui.theme, "The tokens will stand here"); }
     return workspace.current_model()
                ? empty_note(*gui.theme, "No text has been run", "Type one above and press Run")
                : start_note(gui, "Nothing is open", "Drop a model folder or a trace.npz here");

@@ -80,10 +80,11 @@ const Theme& theme(bool dark) {
 }
 
 void apply_theme(const Theme& theme, ImGuiStyle& style) {
-  if (theme.dark)
+  if (theme.dark) {
     ImGui::StyleColorsDark(&style);
-  else
+  } else {
     ImGui::StyleColorsLight(&style);
+  }
   set_measures(style);
   ImVec4* colours = style.Colors;
   const ImVec4 field = mix(theme.panel, theme.text, theme.dark ? 0.08f : 0.06f);
@@ -92,7 +93,7 @@ void apply_theme(const Theme& theme, ImGuiStyle& style) {
   const ImVec4 pressed = mix(theme.panel, theme.accent, 0.50f);
   const ImVec4 chosen = mix(theme.panel, theme.accent, 0.22f);
   const auto set = [&](std::initializer_list<ImGuiCol_> which, const ImVec4& colour) {
-    for (const ImGuiCol_ one : which) colours[one] = colour;
+    for (const ImGuiCol_ one : which) { colours[one] = colour; }
   };
   set({ImGuiCol_Text}, vec(theme.text));
   set({ImGuiCol_TextDisabled}, vec(theme.quiet_text));
@@ -128,7 +129,7 @@ void apply_theme(const Theme& theme, ImGuiStyle& style) {
 }
 
 ImU32 on_paper(const Theme& theme, Colour colour, int alpha) {
-  if (!theme.dark) return colour32(colour, alpha);
+  if (!theme.dark) { return colour32(colour, alpha); }
   Oklab lab = to_oklab(colour);
   // Ink turns over; colours that are dark for white paper become lighter with the same hue.
   const bool ink = std::abs(lab.a) + std::abs(lab.b) < 0.03;

@@ -31,8 +31,8 @@ class LegendLine {
     const ImVec2 at = ImGui::GetCursorScreenPos();
     const ImVec2 low{at.x, at.y + 0.1F * em()}, high{low.x + side, low.y + side};
     ImDrawList* draw = ImGui::GetWindowDrawList();
-    if (colour) draw->AddRectFilled(low, high, colour, 0.15F * em());
-    if (hatched || !colour) draw->AddRect(low, high, theme_.line, 0.15F * em());
+    if (colour) { draw->AddRectFilled(low, high, colour, 0.15F * em()); }
+    if (hatched || !colour) { draw->AddRect(low, high, theme_.line, 0.15F * em()); }
     ImGui::Dummy({side, em()});
     ImGui::SameLine(0, 0.3F * em());
     elided_text(name, 0, theme_.quiet_text);
@@ -64,7 +64,7 @@ class LegendLine {
   void begin(float width, float gap) {
     if (!first_) {
       ImGui::SameLine(0, gap * em());
-      if (ImGui::GetContentRegionAvail().x < width) ImGui::NewLine();
+      if (ImGui::GetContentRegionAvail().x < width) { ImGui::NewLine(); }
     }
     first_ = false;
   }
@@ -86,11 +86,12 @@ void take_colours(Gui& gui) {
   if (!colouring) {
     // Those of another trace must not stand at this one's tokens.
     const Trace* trace = gui.workspace.current_trace();
-    if (state.colours.of && std::int64_t(state.colours.of->values.size()) != trace->tokens)
+    if (state.colours.of && std::int64_t(state.colours.of->values.size()) != trace->tokens) {
       forget(state.colours);
+    }
     return;
   }
-  if (state.colours.of == colouring && state.dark == gui.theme->dark) return;
+  if (state.colours.of == colouring && state.dark == gui.theme->dark) { return; }
   TokenColours& colours = state.colours;
   colours.of = colouring;
   colours.map.emplace(colouring->colours, colouring->values);
@@ -107,23 +108,24 @@ void take_colours(Gui& gui) {
 void draw_token_legend(Gui& gui) {
   const TokenColours& colours = gui.text.colours;
   LegendLine line(*gui.theme);
-  if (!colours.of) return line.quiet("…");
+  if (!colours.of) { return line.quiet("…"); }
   const ColourScale& scale = colours.of->colours;
   const ColourMap& map = *colours.map;
   const std::string unit = scale.unit.empty() ? "" : " (" + scale.unit + ")";
   line.words((scale.label.empty() ? colours.of->name : scale.label) + unit, gui.theme->text);
-  if (!map.any_value() && !map.any_under()) return line.quiet("not recorded in this trace");
+  if (!map.any_value() && !map.any_under()) { return line.quiet("not recorded in this trace"); }
   if (!scale.has_bar()) {
-    for (std::size_t i = 0; i < scale.names.size(); ++i)
+    for (std::size_t i = 0; i < scale.names.size(); ++i) {
       line.swatch(colour32(palette_colour(int(i))), scale.names[i]);
-    if (map.any_under()) line.swatch(colour32(map.under_colour()), scale.rest);
+    }
+    if (map.any_under()) { line.swatch(colour32(map.under_colour()), scale.rest); }
   } else {
     const std::string low = scale.low_note.empty() ? "" : scale.low_note + " ";
     const std::string high = scale.high_note.empty() ? "" : " " + scale.high_note;
     line.bar(low + number_text(map.low()), map, number_text(map.high()) + high);
-    if (map.any_under()) line.swatch(colour32(map.under_colour()), scale.under);
+    if (map.any_under()) { line.swatch(colour32(map.under_colour()), scale.under); }
   }
-  if (map.any_missing()) line.swatch(0, scale.no_value.empty() ? "no value" : scale.no_value);
+  if (map.any_missing()) { line.swatch(0, scale.no_value.empty() ? "no value" : scale.no_value); }
 }
 
 }  // namespace kappascope::gui

@@ -22,7 +22,7 @@ void draw_header(Gui& gui, const Trace& trace, const TokenCard& card) {
   ImGui::PopFont();
   quiet_text(theme, "token " + std::to_string(card.token) + " of " + count_text(trace.tokens) +
                         " · id " + std::to_string(card.id));
-  if (!begin_key_values("###about")) return;
+  if (!begin_key_values("###about")) { return; }
   key_value(theme, "Bytes", card.bytes_hex.empty() ? "–" : spaced_hex(card.bytes_hex));
   key_value(theme, "Characters",
             card.char_start < 0 ? "– (added in front of the text)"
@@ -35,7 +35,7 @@ void draw_header(Gui& gui, const Trace& trace, const TokenCard& card) {
             "Among all tokens by likeliness at this place; 0 is the likeliest");
   ImGui::EndTable();
   const std::string note = token_note(trace, card.token, gui.fonts);
-  if (note.empty()) return;
+  if (note.empty()) { return; }
   ImGui::PushStyleColor(ImGuiCol_Text, theme.warning);
   ImGui::PushTextWrapPos();
   ImGui::TextUnformatted(note.c_str());
@@ -75,7 +75,7 @@ void draw_alternatives(Gui& gui, const Trace& trace, const TokenCard& card) {
   draw_predictions(gui, "###instead", "Instead of it",
                    "The five likeliest tokens at this place, predicted from those before it",
                    card.instead_of, card.id);
-  if (beside) ImGui::SameLine(0, 2 * em());
+  if (beside) { ImGui::SameLine(0, 2 * em()); }
   draw_predictions(gui, "###after", "After it", "The five likeliest next tokens", card.after,
                    next < trace.token_id.size() ? trace.token_id[next] : -1);
 }
@@ -88,7 +88,7 @@ std::string layer_name(const TokenLayer& layer) {
 void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::int64_t k) {
   const Theme& theme = *gui.theme;
   Workspace& workspace = gui.workspace;
-  const TokenSlot& slot = layer.slots[static_cast<std::size_t>(k)];
+  const TokenSlot& slot = layer.slots[k];
   Selection selection = workspace.selection();
   ImGui::PushID(static_cast<int>(layer.m));
   ImGui::PushID(static_cast<int>(k));
@@ -96,7 +96,7 @@ void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::in
     selection.layer = layer.m;
     selection.slot = k;
     selection.token = card.token;
-    if (slot.expert >= 0) selection.expert = slot.expert;
+    if (slot.expert >= 0) { selection.expert = slot.expert; }
     workspace.select(selection);
   }
   number_here(k == 0 ? layer_name(layer) : "", theme.text);
@@ -106,7 +106,7 @@ void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::in
     const std::string name = std::to_string(slot.expert) + "###expert";
     const float room =
         ImGui::GetContentRegionAvail().x - ImGui::CalcTextSize(name.c_str(), nullptr, true).x;
-    if (room > 0) ImGui::SetCursorPosX(ImGui::GetCursorPosX() + room);
+    if (room > 0) { ImGui::SetCursorPosX(ImGui::GetCursorPosX() + room); }
     if (ImGui::TextLink(name.c_str())) {
       workspace.select_expert(layer.m, slot.expert);
       gui.shown["expert"] = true;
@@ -153,12 +153,13 @@ void draw_layers(Gui& gui, const TokenCard& card, std::int64_t slots) {
         "tie, which may fall otherwise at another precision"},
        {"", 4.5F, false}},
       {0, height});
-  if (!shown) return;
+  if (!shown) { return; }
   ImGuiListClipper clipper;
   clipper.Begin(static_cast<int>(card.layers.size()) * static_cast<int>(slots));
   while (clipper.Step()) {
-    for (int row = clipper.DisplayStart; row < clipper.DisplayEnd; ++row)
-      draw_slot(gui, card, card.layers[static_cast<std::size_t>(row / slots)], row % slots);
+    for (int row = clipper.DisplayStart; row < clipper.DisplayEnd; ++row) {
+      draw_slot(gui, card, card.layers[row / slots], row % slots);
+    }
   }
   ImGui::EndTable();
 }
@@ -168,11 +169,12 @@ void draw_layers(Gui& gui, const TokenCard& card, std::int64_t slots) {
 void draw_token_panel(Gui& gui) {
   const Workspace& workspace = gui.workspace;
   const Trace* trace = workspace.current_trace();
-  if (!trace) return start_note(gui, "No token", "Open a trace or run a text first");
-  if (workspace.selection().token < 0)
+  if (!trace) { return start_note(gui, "No token", "Open a trace or run a text first"); }
+  if (workspace.selection().token < 0) {
     return empty_note(*gui.theme, "No token is selected", "Click one in the text or in a figure");
+  }
   const auto card = gui.workspace.token_card();
-  if (!card) return waiting_note(*gui.theme, "Collecting what is known of this token");
+  if (!card) { return waiting_note(*gui.theme, "Collecting what is known of this token"); }
   draw_header(gui, *trace, *card);
   draw_alternatives(gui, *trace, *card);
   draw_layers(gui, *card, trace->slots);

@@ -23,10 +23,10 @@ std::string whole_characters(const Trace& trace, std::int64_t t) {
            trace.char_start[i] < trace.char_end[j];
   };
   std::int64_t first = t, last = t;
-  while (first > 0 && t - first < 4 && same(first - 1)) --first;
-  while (last + 1 < trace.tokens && last - t < 4 && same(last + 1)) ++last;
+  while (first > 0 && t - first < 4 && same(first - 1)) { --first; }
+  while (last + 1 < trace.tokens && last - t < 4 && same(last + 1)) { ++last; }
   std::string bytes;
-  for (std::int64_t i = first; i <= last; ++i) bytes += token_bytes(trace, i);
+  for (std::int64_t i = first; i <= last; ++i) { bytes += token_bytes(trace, i); }
   return first < last && is_utf8(bytes) ? bytes : "";
 }
 
@@ -41,7 +41,7 @@ void row(const Theme& theme, const char* key, const std::string& value) {
 }
 
 double at(std::span<const float> array, std::int64_t i) {
-  return array.empty() ? kNoNumber : double(array[static_cast<std::size_t>(i)]);
+  return array.empty() ? kNoNumber : double(array[i]);
 }
 
 void draw_rows(Gui& gui, const Trace& trace, std::int64_t t) {
@@ -62,8 +62,8 @@ void draw_rows(Gui& gui, const Trace& trace, std::int64_t t) {
     const ColourScale& scale = colours.of->colours;
     const bool named = scale.kind == ColourKind::categorical;
     std::string text = value_text(value, scale.unit);
-    if (named && value >= 0) text = scale.names[static_cast<std::size_t>(value)];
-    if (named && value < 0) text = scale.rest;
+    if (named && value >= 0) { text = scale.names[value]; }
+    if (named && value < 0) { text = scale.rest; }
     row(theme, (scale.label.empty() ? colours.of->name : scale.label).c_str(), text);
   }
 }
@@ -72,7 +72,7 @@ void draw_layer(const Theme& theme, const Trace& trace, std::int64_t m, std::int
   const TraceLayer layer(trace, m);
   const std::int64_t cell = m * trace.tokens + t;
   std::string title = "Layer " + std::to_string(layer.layer);
-  if (layer.pass > 0) title += ", pass " + std::to_string(layer.pass);
+  if (layer.pass > 0) { title += ", pass " + std::to_string(layer.pass); }
   ImGui::Separator();
   ImGui::TextUnformatted(title.c_str());
   if (ImGui::BeginTable("router", 2, ImGuiTableFlags_SizingFixedFit)) {
@@ -81,13 +81,13 @@ void draw_layer(const Theme& theme, const Trace& trace, std::int64_t m, std::int
     row(theme, "entropy", value_text(at(trace.router_entropy, cell)));
     ImGui::EndTable();
   }
-  if (!ImGui::BeginTable("slots", 4, ImGuiTableFlags_SizingFixedFit)) return;
+  if (!ImGui::BeginTable("slots", 4, ImGuiTableFlags_SizingFixedFit)) { return; }
   for (const char* name : {"expert", "weight", "κ", "sharpness"}) {
     number_cell(name, theme.quiet_text);
   }
   for (std::int64_t k = 0; k < trace.slots; ++k) {
     const std::int64_t entry = t * trace.slots + k, i = cell * trace.slots + k;
-    if (layer.expert(entry) < 0) continue;
+    if (layer.expert(entry) < 0) { continue; }
     const bool kept = layer.kept(entry);
     number_cell(std::to_string(layer.expert(entry)));
     number_cell(fixed_text(at(trace.expert_weight, i), 3));
@@ -103,8 +103,9 @@ void draw_layer(const Theme& theme, const Trace& trace, std::int64_t m, std::int
 std::string spaced_hex(const std::string& digits) {
   constexpr std::size_t kMost = 2 * 24;
   std::string text;
-  for (std::size_t i = 0; i < std::min(digits.size(), kMost); i += 2)
+  for (std::size_t i = 0; i < std::min(digits.size(), kMost); i += 2) {
     text += (i > 0 ? " " : "") + digits.substr(i, 2);
+  }
   return digits.size() > kMost ? text + " …" : text;
 }
 
@@ -125,15 +126,18 @@ std::string token_note(const Trace& trace, std::int64_t t, const Fonts& fonts) {
     missing = missing || fonts.is_missing(static_cast<std::uint32_t>(code.value));
     at += std::max<std::size_t>(code.length, 1);
   }
-  if (unshaped)
+  if (unshaped) {
     add("This script or sequence is shown unshaped: letters are not joined, placed or ordered as "
         "in print.");
-  if (missing) add("No installed font has a character of this token: its code is shown instead.");
+  }
+  if (missing) {
+    add("No installed font has a character of this token: its code is shown instead.");
+  }
   return note;
 }
 
 void draw_token_tooltip(Gui& gui, const Trace& trace, std::int64_t t) {
-  if (!ImGui::BeginTooltip()) return;
+  if (!ImGui::BeginTooltip()) { return; }
   const Theme& theme = *gui.theme;
   const auto i = static_cast<std::size_t>(t);
   ImGui::PushFont(gui.fonts.bold, 1.15F * em());
@@ -147,7 +151,7 @@ void draw_token_tooltip(Gui& gui, const Trace& trace, std::int64_t t) {
     ImGui::EndTable();
   }
   const std::int64_t m = gui.workspace.selection().layer;
-  if (m >= 0) draw_layer(theme, trace, m, t);
+  if (m >= 0) { draw_layer(theme, trace, m, t); }
   const std::string note = token_note(trace, t, gui.fonts);
   if (!note.empty()) {
     ImGui::Separator();

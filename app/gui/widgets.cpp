@@ -15,7 +15,7 @@ ImU32 ink(ImU32 colour) {
 }
 
 void move_right(float room) {
-  if (room > 0) ImGui::SetCursorPosX(ImGui::GetCursorPosX() + room);
+  if (room > 0) { ImGui::SetCursorPosX(ImGui::GetCursorPosX() + room); }
 }
 
 void draw_header(std::initializer_list<TableColumn> columns) {
@@ -23,7 +23,7 @@ void draw_header(std::initializer_list<TableColumn> columns) {
   ImGui::PushID("columns");  // rows are called by numbers, too
   int i = 0;
   for (const TableColumn& column : columns) {
-    if (!ImGui::TableSetColumnIndex(i++)) continue;
+    if (!ImGui::TableSetColumnIndex(i++)) { continue; }
     ImGui::PushID(column.name);
     if (column.number) {
       // Dear ImGui puts the arrow of a sorted column behind its name.
@@ -33,7 +33,7 @@ void draw_header(std::initializer_list<TableColumn> columns) {
                  ImGui::CalcTextSize(column.name, nullptr, true).x);
     }
     ImGui::TableHeader(column.name);
-    if (column.help) explain(column.help);
+    if (column.help) { explain(column.help); }
     ImGui::PopID();
   }
   ImGui::PopID();
@@ -42,8 +42,8 @@ void draw_header(std::initializer_list<TableColumn> columns) {
 }  // namespace
 
 std::string fixed_text(double value, int decimals) {
-  if (std::isnan(value)) return "–";
-  if (std::isinf(value)) return value < 0 ? "−∞" : "∞";
+  if (std::isnan(value)) { return "–"; }
+  if (std::isinf(value)) { return value < 0 ? "−∞" : "∞"; }
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", decimals, std::abs(value));
   const bool zero = std::string_view(text).find_first_not_of("0.") == std::string_view::npos;
@@ -57,29 +57,30 @@ std::string percent_text(double share) {
 std::string count_text(std::int64_t count) {
   std::string text = std::to_string(count);
   const std::int64_t digits = count < 0 ? 1 : 0;
-  for (std::int64_t at = std::int64_t(text.size()) - 3; at > digits; at -= 3)
+  for (std::int64_t at = std::int64_t(text.size()) - 3; at > digits; at -= 3) {
     text.insert(std::size_t(at), ",");
+  }
   return text;
 }
 
 void next_item(float width) {
   ImGui::SameLine();
-  if (ImGui::GetContentRegionAvail().x < width) ImGui::NewLine();
+  if (ImGui::GetContentRegionAvail().x < width) { ImGui::NewLine(); }
 }
 
 void elided_text(const std::string& text, float room, ImU32 colour) {
   ImVec2 at = ImGui::GetCursorScreenPos();
   const float down = ImGui::GetCurrentWindow()->DC.CurrLineTextBaseOffset;
-  if (room <= 0) room = ImGui::GetContentRegionAvail().x;
+  if (room <= 0) { room = ImGui::GetContentRegionAvail().x; }
   const ImVec2 size = ImGui::CalcTextSize(text.data(), text.data() + text.size());
   ImGui::Dummy({std::min(size.x, room), size.y + down});
   at.y += down;
-  if (!ImGui::IsItemVisible()) return;
+  if (!ImGui::IsItemVisible()) { return; }
   ImGui::PushStyleColor(ImGuiCol_Text, ink(colour));
   ImGui::RenderTextEllipsis(ImGui::GetWindowDrawList(), at, {at.x + room, at.y + size.y},
                             at.x + room, text.data(), text.data() + text.size(), &size);
   ImGui::PopStyleColor();
-  if (size.x > room) explain(text.c_str());
+  if (size.x > room) { explain(text.c_str()); }
 }
 
 void quiet_text(const Theme& theme, const std::string& text) {
@@ -115,9 +116,10 @@ void waiting_note(const Theme& theme, const char* what) {
 }
 
 void explain(const char* text) {
-  if (!ImGui::IsItemHovered(ImGuiHoveredFlags_ForTooltip | ImGuiHoveredFlags_AllowWhenDisabled))
+  if (!ImGui::IsItemHovered(ImGuiHoveredFlags_ForTooltip | ImGuiHoveredFlags_AllowWhenDisabled)) {
     return;
-  if (!ImGui::BeginTooltip()) return;
+  }
+  if (!ImGui::BeginTooltip()) { return; }
   ImGui::PushTextWrapPos(26 * em());
   ImGui::TextUnformatted(text);
   ImGui::PopTextWrapPos();
@@ -146,7 +148,7 @@ bool stepper(const char* id, const char* name, std::int64_t& value, std::int64_t
   ImGui::SameLine(0, 0.5F * em());
   const std::int64_t before = value;
   ImGui::BeginDisabled(value <= 0);
-  if (ImGui::ArrowButton("###less", ImGuiDir_Left)) --value;
+  if (ImGui::ArrowButton("###less", ImGuiDir_Left)) { --value; }
   ImGui::EndDisabled();
   ImGui::SameLine(0, 0.4F * em());
   // As wide as the widest of its kind, so that the buttons stay where they are.
@@ -156,7 +158,7 @@ bool stepper(const char* id, const char* name, std::int64_t& value, std::int64_t
   ImGui::TextUnformatted(shown.c_str());
   ImGui::SameLine(left + width + 0.4F * em());
   ImGui::BeginDisabled(value + 1 >= count);
-  if (ImGui::ArrowButton("###more", ImGuiDir_Right)) ++value;
+  if (ImGui::ArrowButton("###more", ImGuiDir_Right)) { ++value; }
   ImGui::EndDisabled();
   ImGui::PopID();
   return value != before;
@@ -171,15 +173,15 @@ bool begin_table(const char* id, std::initializer_list<TableColumn> columns, ImV
   constexpr float kRoomy = 8;     // the same where the table scrolls sideways
   float width = 0;
   for (const TableColumn& column : columns) {
-    if (column.flags & ImGuiTableColumnFlags_Disabled) continue;
+    if (column.flags & ImGuiTableColumnFlags_Disabled) { continue; }
     width +=
         (column.width > 0 ? column.width : kLeast) * em() + 2 * ImGui::GetStyle().CellPadding.x;
   }
   const float room = size.x > 0 ? size.x : ImGui::GetContentRegionAvail().x;
   const bool scrolls = width > room || (flags & ImGuiTableFlags_ScrollX);
-  if (scrolls) flags |= ImGuiTableFlags_ScrollX;
-  if (scrolls && size.y > 0) size.y += ImGui::GetStyle().ScrollbarSize;
-  if (!ImGui::BeginTable(id, int(columns.size()), kFlags | flags, size)) return false;
+  if (scrolls) { flags |= ImGuiTableFlags_ScrollX; }
+  if (scrolls && size.y > 0) { size.y += ImGui::GetStyle().ScrollbarSize; }
+  if (!ImGui::BeginTable(id, int(columns.size()), kFlags | flags, size)) { return false; }
   for (const TableColumn& column : columns) {
     const bool stretches = column.width <= 0 && !scrolls;
     ImGui::TableSetupColumn(
@@ -210,15 +212,15 @@ void number_here(const std::string& text, ImU32 colour) {
 }
 
 void number_cell(const std::string& text, ImU32 colour) {
-  if (ImGui::TableNextColumn()) number_here(text, colour);
+  if (ImGui::TableNextColumn()) { number_here(text, colour); }
 }
 
 void text_cell(const std::string& text, ImU32 colour) {
-  if (ImGui::TableNextColumn()) elided_text(text, 0, colour);
+  if (ImGui::TableNextColumn()) { elided_text(text, 0, colour); }
 }
 
 void bar_cell(double share, const std::string& text, ImU32 colour) {
-  if (!ImGui::TableNextColumn()) return;
+  if (!ImGui::TableNextColumn()) { return; }
   const ImVec2 at = ImGui::GetCursorScreenPos();
   const float width = ImGui::GetContentRegionAvail().x, height = ImGui::GetTextLineHeight();
   if (share > 0) {
@@ -231,7 +233,7 @@ void bar_cell(double share, const std::string& text, ImU32 colour) {
 }
 
 bool begin_key_values(const char* id) {
-  if (!ImGui::BeginTable(id, 2, ImGuiTableFlags_SizingFixedFit)) return false;
+  if (!ImGui::BeginTable(id, 2, ImGuiTableFlags_SizingFixedFit)) { return false; }
   const float names = std::min(8.5F * em(), 0.45F * ImGui::GetContentRegionAvail().x);
   ImGui::TableSetupColumn("name", ImGuiTableColumnFlags_WidthFixed, names);
   ImGui::TableSetupColumn("value", ImGuiTableColumnFlags_WidthStretch);
@@ -242,7 +244,7 @@ void key_value(const Theme& theme, const char* key, const std::string& value, co
   ImGui::TableNextRow();
   ImGui::TableNextColumn();
   elided_text(key, 0, theme.quiet_text);
-  if (help) explain(help);
+  if (help) { explain(help); }
   ImGui::TableNextColumn();
   ImGui::PushTextWrapPos(0);
   ImGui::TextUnformatted(value.data(), value.data() + value.size());

@@ -46,7 +46,7 @@ std::vector<ImGuiInputEvent> take_later_modifiers() {
   ImVector<ImGuiInputEvent>& queue = ImGui::GetCurrentContext()->InputEventsQueue;
   bool pressed = false;
   for (int i = 0; i < queue.Size; ++i) {
-    if (queue[i].Type != ImGuiInputEventType_Key) continue;
+    if (queue[i].Type != ImGuiInputEventType_Key) { continue; }
     const bool modifier = is_modifier(queue[i].Key.Key);
     if (modifier && pressed) {
       std::vector<ImGuiInputEvent> later(queue.begin() + i, queue.end());
@@ -96,8 +96,9 @@ struct Window::Graphics {
 };
 
 Window::Window(const WindowOptions& options) : options_(options) {
-  if (glfwInit() != GLFW_TRUE)
+  if (glfwInit() != GLFW_TRUE) {
     fail(ExitCode::gpu, {}, "no display to open a window on (", last_glfw_error(), ")", kInstead);
+  }
   glfwWindowHint(GLFW_CONTEXT_VERSION_MAJOR, 3);
   glfwWindowHint(GLFW_CONTEXT_VERSION_MINOR, 3);
   glfwWindowHint(GLFW_OPENGL_PROFILE, GLFW_OPENGL_CORE_PROFILE);
@@ -161,14 +162,16 @@ void Window::frame(const std::function<void()>& draw) {
   ImGui_ImplGlfw_NewFrame();
   ImGuiIO& io = ImGui::GetIO();
   int width = options_.width, height = options_.height;
-  if (options_.visible)
+  if (options_.visible) {
     glfwGetFramebufferSize(window_, &width, &height);
-  else
+  } else {
     io.DisplaySize = {float(width), float(height)};
+  }
   const std::vector<ImGuiInputEvent> later = take_later_modifiers();
   ImGui::NewFrame();
-  for (const ImGuiInputEvent& event : later)
+  for (const ImGuiInputEvent& event : later) {
     ImGui::GetCurrentContext()->InputEventsQueue.push_back(event);
+  }
   draw();
   ImGui::Render();
   graphics_->Viewport(0, 0, width, height);
@@ -176,15 +179,16 @@ void Window::frame(const std::function<void()>& draw) {
   graphics_->ClearColor(ground.x, ground.y, ground.z, 1);
   graphics_->Clear(kColourBufferBit);
   ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
-  if (options_.visible) glfwSwapBuffers(window_);
+  if (options_.visible) { glfwSwapBuffers(window_); }
 }
 
 bool Window::wait(double seconds) {
   input_ = false;
-  if (seconds <= 0)
+  if (seconds <= 0) {
     glfwPollEvents();
-  else
+  } else {
     glfwWaitEventsTimeout(seconds);
+  }
   // Dear ImGui takes quick keys and clicks apart, one a frame: what waits is input, too.
   return input_ || ImGui::GetCurrentContext()->InputEventsQueue.Size > 0;
 }
@@ -214,7 +218,7 @@ void Window::take_clipboard() {
 void Window::copy(const char* text) {
   const std::size_t size = std::strlen(text);
   uncopied_.clear();
-  if (size <= kMostClipboard) return glfwSetClipboardString(window_, text);
+  if (size <= kMostClipboard) { return glfwSetClipboardString(window_, text); }
   const char* held = glfwGetClipboardString(window_);
   clipboard_then_ = held ? held : "";
   uncopied_ = text;
@@ -223,13 +227,13 @@ void Window::copy(const char* text) {
                 "%.1f MB are too much for the clipboard, which carries %zu MB: save it as a file, "
                 "with Export view or Save trace in the menu File",
                 double(size) / (1 << 20), kMostClipboard >> 20);
-  if (copy_refused_) copy_refused_(words);
+  if (copy_refused_) { copy_refused_(words); }
 }
 
 const char* Window::pasted() {
   const char* held = glfwGetClipboardString(window_);
-  if (uncopied_.empty()) return held;
-  if ((held ? held : "") == clipboard_then_) return uncopied_.c_str();
+  if (uncopied_.empty()) { return held; }
+  if ((held ? held : "") == clipboard_then_) { return uncopied_.c_str(); }
   uncopied_.clear();  // another program has copied since
   return held;
 }
@@ -242,12 +246,12 @@ void Window::on_lost_display(std::function<void()> lost) {
   lost_display = std::move(lost);
   // Only where GLFW has brought Xlib in.
   void* xlib = dlopen("libX11.so.6", RTLD_NOLOAD | RTLD_LAZY);
-  if (!xlib) return;
+  if (!xlib) { return; }
   using Handler = int (*)(void* display);
   const auto set = reinterpret_cast<Handler (*)(Handler)>(dlsym(xlib, "XSetIOErrorHandler"));
   if (set) {
     set([](void*) {
-      if (lost_display) lost_display();
+      if (lost_display) { lost_display(); }
       return 0;
     });
   }

@@ -32,8 +32,9 @@ OpenModel opened_model(const fs::path& path, std::optional<std::int64_t> step) {
   OpenModel opened;
   opened.path = path;
   auto model = std::make_shared<const Model>(open_model(path, step));
-  if (const auto file = tokenizer_if_any(*model, ""))
+  if (const auto file = tokenizer_if_any(*model, "")) {
     opened.tokenizer = std::make_shared<const Tokenizer>(Tokenizer::load_tiktoken_pickle(*file));
+  }
   opened.parameters = count_parameters(*model);
   opened.layers = layer_ranges(*model);
   opened.model = std::move(model);
@@ -41,7 +42,7 @@ OpenModel opened_model(const fs::path& path, std::optional<std::int64_t> step) {
 }
 
 Opened opened_at(const fs::path& path, std::optional<std::int64_t> step) {
-  if (!is_trace(path)) return {opened_model(path, step), {}};
+  if (!is_trace(path)) { return {opened_model(path, step), {}}; }
   std::error_code unreadable;
   return {{}, opened_trace(fs::is_directory(path, unreadable) ? path / "trace.npz" : path)};
 }
@@ -51,10 +52,11 @@ std::string label_of(const OpenTrace& opened) {
   const Trace& trace = *opened.trace;
   std::string label = trace.model_name.empty() ? "unnamed model" : trace.model_name;
   for (const std::string& word : run_settings(trace)) {
-    if (word.ends_with(" off")) label += ", " + word;
+    if (word.ends_with(" off")) { label += ", " + word; }
   }
-  if (!opened.run)
+  if (!opened.run) {
     label += " · " + plain_text(fs::absolute(opened.path).parent_path().filename().string());
+  }
   return label + " · " + run_text(trace, kLabelBytes);
 }
 
@@ -70,8 +72,9 @@ constexpr std::pair<std::string_view, std::string_view> kWords[] = {
 std::string in_window_words(std::string text) {
   for (const auto& [command, window] : kWords) {
     for (std::size_t at = text.find(command); at != std::string::npos;
-         at = text.find(command, at + window.size()))
+         at = text.find(command, at + window.size())) {
       text.replace(at, command.size(), window);
+    }
   }
   return text;
 }
@@ -97,7 +100,7 @@ Workspace::~Workspace() {
   quick_jobs_.wait();
   traces_.clear();
   std::error_code ignored;
-  if (!scratch_.empty()) fs::remove_all(scratch_, ignored);
+  if (!scratch_.empty()) { fs::remove_all(scratch_, ignored); }
 }
 
 // --- what is open ------------------------------------------------------------------------------
@@ -107,11 +110,12 @@ void Workspace::open(const fs::path& path, std::optional<std::int64_t> step) {
     progress.update("open", 0, 1);
     auto opened = std::make_shared<Opened>(opened_at(path, step));
     return [this, path, opened] {
-      if (opened->model)
+      if (opened->model) {
         add_model(std::move(*opened->model));
-      else
+      } else {
         add_trace(std::move(*opened->trace));
-      if (on_opened) on_opened(path);
+      }
+      if (on_opened) { on_opened(path); }
     };
   };
   long_jobs_.add("Open " + plain_text(path.filename().string()), std::move(work),
@@ -129,21 +133,23 @@ void Workspace::add_model(OpenModel opened) {
   }
   opened.id = ++last_id_;
   model_in_use_ = opened.id;
-  if (same != models_.end())
+  if (same != models_.end()) {
     *same = std::move(opened);
-  else
+  } else {
     models_.push_back(std::move(opened));
+  }
 }
 
 void Workspace::add_trace(OpenTrace opened) {
   opened.id = ++last_id_;
   opened.label = label_of(opened);
-  if (!opened.trace->model_problem.empty()) say(false, opened.trace->model_problem);
+  if (!opened.trace->model_problem.empty()) { say(false, opened.trace->model_problem); }
   traces_.push_back(std::move(opened));
   Selection selection = view_.selection;
   selection.trace = last_id_;
-  if (selection.token < 0 || selection.token >= traces_.back().trace->tokens)
+  if (selection.token < 0 || selection.token >= traces_.back().trace->tokens) {
     selection.token = traces_.back().trace->tokens / 2;  // something on the cards from the start
+  }
   select(selection);
   pick({});
 }
@@ -151,7 +157,7 @@ void Workspace::add_trace(OpenTrace opened) {
 void Workspace::close_trace(DocumentId id) {
   const auto found = std::find_if(traces_.begin(), traces_.end(),
                                   [id](const OpenTrace& trace) { return trace.id == id; });
-  if (found == traces_.end()) return;
+  if (found == traces_.end()) { return; }
   if (found->run) {  // its folder in the scratch folder; the map stays valid
     std::error_code ignored;
     fs::remove_all(found->path.parent_path(), ignored);
@@ -179,12 +185,12 @@ void Workspace::forget(DocumentId trace) {
   forget_in(expert_cards_);
   const auto of_it = [trace](const ViewState& view) { return view.selection.trace == trace; };
   history_.erase(std::remove_if(history_.begin(), history_.end(), of_it), history_.end());
-  if (history_.empty()) history_.push_back({});
+  if (history_.empty()) { history_.push_back({}); }
   history_at_ = history_.size() - 1;
   stepping_ = false;
-  if (view_.selection.trace != trace) return;
+  if (view_.selection.trace != trace) { return; }
   view_.selection = {};
-  if (!traces_.empty()) view_.selection.trace = traces_.back().id;
+  if (!traces_.empty()) { view_.selection.trace = traces_.back().id; }
   settle_selection();
   history_[history_at_] = view_;
 }
@@ -192,28 +198,28 @@ void Workspace::forget(DocumentId trace) {
 void Workspace::close_model(DocumentId id) {
   const auto found = std::find_if(models_.begin(), models_.end(),
                                   [id](const OpenModel& model) { return model.id == id; });
-  if (found == models_.end()) return;
+  if (found == models_.end()) { return; }
   models_.erase(found);
-  if (model_in_use_ == id) model_in_use_ = models_.empty() ? -1 : models_.back().id;
+  if (model_in_use_ == id) { model_in_use_ = models_.empty() ? -1 : models_.back().id; }
 }
 
 OpenTrace* Workspace::trace(DocumentId id) {
   for (OpenTrace& trace : traces_) {
-    if (trace.id == id) return &trace;
+    if (trace.id == id) { return &trace; }
   }
   return nullptr;
 }
 
 OpenModel* Workspace::model(DocumentId id) {
   for (OpenModel& model : models_) {
-    if (model.id == id) return &model;
+    if (model.id == id) { return &model; }
   }
   return nullptr;
 }
 
 const OpenTrace* Workspace::current_open_trace() const {
   for (const OpenTrace& trace : traces_) {
-    if (trace.id == view_.selection.trace) return &trace;
+    if (trace.id == view_.selection.trace) { return &trace; }
   }
   return nullptr;
 }
@@ -228,7 +234,7 @@ OpenModel* Workspace::current_model() {
 }
 
 void Workspace::use_model(DocumentId id) {
-  if (model(id)) model_in_use_ = id;
+  if (model(id)) { model_in_use_ = id; }
 }
 
 // --- view --------------------------------------------------------------------------------------
@@ -241,25 +247,26 @@ void Workspace::settle_selection() {
     selection = {};
     return;
   }
-  if (selection.layer < 0 || selection.layer >= trace->layers)
+  if (selection.layer < 0 || selection.layer >= trace->layers) {
     selection.layer = trace->layers > 0 ? middle_layer(*trace) : -1;
-  if (selection.token >= trace->tokens) selection.token = -1;
-  if (selection.slot < 0 || selection.slot >= trace->slots) selection.slot = 0;
+  }
+  if (selection.token >= trace->tokens) { selection.token = -1; }
+  if (selection.slot < 0 || selection.slot >= trace->slots) { selection.slot = 0; }
   const bool no_expert = selection.layer < 0 || selection.expert < 0 ||  // of a file that changed
                          selection.expert >= TraceLayer(*trace, selection.layer).experts;
-  if (no_expert) selection.expert = -1;
+  if (no_expert) { selection.expert = -1; }
 }
 
 void Workspace::set_view(ViewState view, Move move) {
-  if (view == view_) return;
+  if (view == view_) { return; }
   view_ = std::move(view);
   settle_selection();
   const bool goes_on = move == Move::step && stepping_;  // in place of the step before
   history_.resize(history_at_ + (goes_on ? 0 : 1));
   const bool returned = history_.back() == view_;
   stepping_ = move == Move::step && !returned;
-  if (!returned) history_.push_back(view_);
-  if (history_.size() > kMostHistory) history_.erase(history_.begin());
+  if (!returned) { history_.push_back(view_); }
+  if (history_.size() > kMostHistory) { history_.erase(history_.begin()); }
   history_at_ = history_.size() - 1;
 }
 
@@ -271,19 +278,20 @@ void Workspace::select(Selection selection, Move move) {
 
 void Workspace::pick(const Pick& pick, Move move) {
   const Trace* trace = current_trace();
-  if (!trace) return;
+  if (!trace) { return; }
   Selection selection = view_.selection;
-  if (pick.layer >= 0) selection.layer = pick.layer;
-  if (pick.token >= 0) selection.token = pick.token;
-  if (pick.slot >= 0) selection.slot = pick.slot;
+  if (pick.layer >= 0) { selection.layer = pick.layer; }
+  if (pick.token >= 0) { selection.token = pick.token; }
+  if (pick.slot >= 0) { selection.slot = pick.slot; }
   const bool inside = selection.layer >= 0 && selection.layer < trace->layers &&
                       selection.token >= 0 && selection.token < trace->tokens &&
                       selection.slot < trace->slots;
-  if (pick.expert >= 0)
+  if (pick.expert >= 0) {
     selection.expert = pick.expert;
-  else if (inside)
+  } else if (inside) {
     selection.expert =
         TraceLayer(*trace, selection.layer).expert(selection.token * trace->slots + selection.slot);
+  }
   select(selection, move);
 }
 
@@ -295,14 +303,14 @@ void Workspace::select_expert(std::int64_t layer, std::int64_t expert) {
 }
 
 void Workspace::go_back() {
-  if (!can_go_back()) return;
+  if (!can_go_back()) { return; }
   stepping_ = false;
   view_ = history_[--history_at_];
   settle_selection();
 }
 
 void Workspace::go_forward() {
-  if (!can_go_forward()) return;
+  if (!can_go_forward()) { return; }
   stepping_ = false;
   view_ = history_[++history_at_];
   settle_selection();
@@ -313,7 +321,7 @@ void Workspace::go_forward() {
 void Workspace::say(bool error, std::string text) {
   ++messages_said_;
   messages_.push_back({error, std::move(text)});
-  if (messages_.size() > kMostMessages) messages_.pop_front();
+  if (messages_.size() > kMostMessages) { messages_.pop_front(); }
 }
 
 void Workspace::say(const Failure& failure) {
@@ -342,15 +350,13 @@ bool Workspace::loading() const {
 // What is shown stays as it was read; whoever looks at it should know that the file no longer is.
 void Workspace::look_at_files() {
   const auto look = [&](DocumentId id, const InputFile& file) {
-    if (!file.changed() || !changed_.insert(id).second) return;
+    if (!file.changed() || !changed_.insert(id).second) { return; }
     try {
       file.require_unchanged();
-    } catch (const Error& error) {
-      say(error.failure());
-    }
+    } catch (const Error& error) { say(error.failure()); }
   };
-  for (const OpenTrace& open : traces_) look(open.id, open.trace->file->file());
-  for (const OpenModel& open : models_) look(open.id, open.model->tensors->file());
+  for (const OpenTrace& open : traces_) { look(open.id, open.trace->file->file()); }
+  for (const OpenModel& open : models_) { look(open.id, open.model->tensors->file()); }
 }
 
 bool Workspace::take_over() {

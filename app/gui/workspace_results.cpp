@@ -22,10 +22,10 @@ PreparedFigure prepared(const FigureEntry& entry,
                         const FigureChoices& choices) {
   std::vector<const Trace*> plain;
   plain.reserve(traces.size());
-  for (const auto& trace : traces) plain.push_back(trace.get());
+  for (const auto& trace : traces) { plain.push_back(trace.get()); }
   try {
     PreparedFigure figure(entry.make(plain, choices));
-    for (const Trace* trace : plain) require_unchanged(*trace);
+    for (const Trace* trace : plain) { require_unchanged(*trace); }
     return figure;
   } catch (...) {  // shown in the figure's place: another choice may do
     PreparedFigure none;
@@ -49,12 +49,12 @@ std::shared_ptr<const T> Workspace::made(Made<T>& store, const std::string& key,
                                          Turn turn) {
   auto [found, fresh] = store.entries.try_emplace(key);
   found->second.used = ++clock_;
-  if (!fresh) return found->second.value;
+  if (!fresh) { return found->second.value; }
   auto work = [&store, key, make = std::move(make)](Progress& progress) -> JobQueue::Finish {
     auto value = std::make_shared<const T>(make(progress));
     return [&store, key, value] {
       const auto entry = store.entries.find(key);
-      if (entry != store.entries.end()) entry->second.value = value;
+      if (entry != store.entries.end()) { entry->second.value = value; }
     };
   };
   found->second.job = quick_jobs_.add(
@@ -72,18 +72,18 @@ std::shared_ptr<const T> Workspace::made(Made<T>& store, const std::string& key,
 std::vector<const OpenTrace*> Workspace::figure_documents(const FigureEntry& entry) const {
   std::vector<const OpenTrace*> shown;
   const OpenTrace* current = current_open_trace();
-  if (!current) return shown;
+  if (!current) { return shown; }
   shown.push_back(current);
-  if (!entry.several) return shown;
+  if (!entry.several) { return shown; }
   for (const OpenTrace& other : traces_) {
-    if (other.compared && other.id != current->id) shown.push_back(&other);
+    if (other.compared && other.id != current->id) { shown.push_back(&other); }
   }
   return shown;
 }
 
 std::vector<std::shared_ptr<const Trace>> Workspace::figure_traces(const std::string& id) const {
   std::vector<std::shared_ptr<const Trace>> shown;
-  for (const OpenTrace* open : figure_documents(figure_entry(id))) shown.push_back(open->trace);
+  for (const OpenTrace* open : figure_documents(figure_entry(id))) { shown.push_back(open->trace); }
   return shown;
 }
 
@@ -91,7 +91,7 @@ std::shared_ptr<const PreparedFigure> Workspace::figure(const std::string& id,
                                                         const FigureChoices& choices, Turn turn) {
   const FigureEntry& entry = figure_entry(id);
   const std::vector<const OpenTrace*> documents = figure_documents(entry);
-  if (documents.empty()) return nullptr;
+  if (documents.empty()) { return nullptr; }
   std::string key = id + choices_key(choices);
   std::vector<std::shared_ptr<const Trace>> traces;
   for (const OpenTrace* open : documents) {
@@ -105,16 +105,16 @@ std::shared_ptr<const PreparedFigure> Workspace::figure(const std::string& id,
 
 std::shared_ptr<const TokenColouring> Workspace::token_colouring() {
   const OpenTrace* open = current_open_trace();
-  if (!open) return nullptr;
+  if (!open) { return nullptr; }
   const std::string& id = view_.token_colour;
   std::int64_t layer = -1, slot = 0;
   for (const TokenQuantity& quantity : token_quantities()) {
-    if (quantity.id != id) continue;
+    if (quantity.id != id) { continue; }
     const bool one = quantity.layers == TokenQuantity::Layers::one;
     const bool chosen = quantity.layers == TokenQuantity::Layers::either && view_.colour_by_layer;
-    if (one || chosen) layer = view_.selection.layer;
-    if (quantity.slots) slot = view_.selection.slot;
-    if (one && layer < 0) return nullptr;
+    if (one || chosen) { layer = view_.selection.layer; }
+    if (quantity.slots) { slot = view_.selection.slot; }
+    if (one && layer < 0) { return nullptr; }
   }
   return made<TokenColouring>(
       colourings_, join_words(id, '/', layer, '/', slot, '#', open->id, '#'), kMostColourings,
@@ -126,7 +126,7 @@ std::shared_ptr<const TokenColouring> Workspace::token_colouring() {
 std::shared_ptr<const TokenCard> Workspace::token_card() {
   const OpenTrace* open = current_open_trace();
   const std::int64_t token = view_.selection.token;
-  if (!open || token < 0) return nullptr;
+  if (!open || token < 0) { return nullptr; }
   return made<TokenCard>(token_cards_, join_words(token, '#', open->id, '#'), kMostCards, "Token",
                          [trace = open->trace, token](Progress&) {
                            return unchanged(*trace, kappascope::token_card(*trace, token));
@@ -136,11 +136,13 @@ std::shared_ptr<const TokenCard> Workspace::token_card() {
 std::shared_ptr<const ExpertCard> Workspace::expert_card() {
   const OpenTrace* open = current_open_trace();
   const std::int64_t layer = view_.selection.layer, expert = view_.selection.expert;
-  if (!open || layer < 0) return nullptr;
+  if (!open || layer < 0) { return nullptr; }
   return made<ExpertCard>(
       expert_cards_, join_words(layer, '/', expert, '#', open->id, '#'), kMostCards, "Expert",
       [trace = open->trace, layer, expert](Progress&) {
-        if (expert >= 0) return unchanged(*trace, kappascope::expert_card(*trace, layer, expert));
+        if (expert >= 0) {
+          return unchanged(*trace, kappascope::expert_card(*trace, layer, expert));
+        }
         const auto most = most_loaded_experts(expert_loads(TraceLayer(*trace, layer)), 1);
         return unchanged(*trace, kappascope::expert_card(*trace, layer, most.at(0)));
       });
@@ -150,16 +152,15 @@ std::string Workspace::token_text(std::int32_t id) const {
   const OpenTrace* open = current_open_trace();
   const DocumentId maker = open && open->model >= 0 ? open->model : model_in_use_;
   for (const OpenModel& model : models_) {
-    if (model.id != maker || !model.tokenizer) continue;
+    if (model.id != maker || !model.tokenizer) { continue; }
     // Only of the same model: another one's tokens have other ids.
-    if (open && open->trace->model_name != model.model->name()) continue;
+    if (open && open->trace->model_name != model.model->name()) { continue; }
     return token_label(display_text(model.tokenizer->bytes(id)));
   }
   if (open) {
     const auto& ids = open->trace->token_id;
     const auto found = std::find(ids.begin(), ids.end(), id);
-    if (found != ids.end())
-      return token_label(open->trace->token_text[std::size_t(found - ids.begin())]);
+    if (found != ids.end()) { return token_label(open->trace->token_text[found - ids.begin()]); }
   }
   return join_words('#', id);
 }

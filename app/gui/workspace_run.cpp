@@ -21,7 +21,7 @@ TraceSettings trace_settings(const Model& model, const RunSettings& run, const L
   TraceSettings settings;
   settings.kappa = run.kappa;
   settings.capacity = run.capacity;
-  for (std::int64_t i = 0; i < model.config.n_layer; ++i) settings.layers.push_back(i);
+  for (std::int64_t i = 0; i < model.config.n_layer; ++i) { settings.layers.push_back(i); }
   settings.tool_version = KAPPASCOPE_VERSION;
   settings.threads = load.threads;
   settings.device = load.device == ComputeDevice::cuda ? "cuda" : "cpu";
@@ -32,7 +32,7 @@ TraceSettings trace_settings(const Model& model, const RunSettings& run, const L
 }  // namespace
 
 fs::path Workspace::scratch() {
-  if (!scratch_.empty()) return scratch_;
+  if (!scratch_.empty()) { return scratch_; }
   std::string pattern = (options_.scratch_parent / "kappascope-XXXXXX").string();
   std::error_code error;
   fs::create_directories(options_.scratch_parent, error);
@@ -50,14 +50,12 @@ bool Workspace::can_run() const {
 }
 
 void Workspace::run() {
-  if (!can_run()) return;
+  if (!can_run()) { return; }
   const OpenModel& open = *current_model();
   fs::path folder;
   try {
     folder = scratch() / std::to_string(++runs_);
-  } catch (const Error& error) {
-    return say(error.failure());
-  }
+  } catch (const Error& error) { return say(error.failure()); }
   struct Result {
     std::shared_ptr<EngineModel> loaded;
     LoadOptions load;
@@ -98,10 +96,11 @@ void Workspace::run() {
       if (OpenModel* of = this->model(id)) {
         of->loaded = result->loaded;
         of->loaded_as = result->load;
-        if (!result->warning.empty()) of->warning = result->warning;
+        if (!result->warning.empty()) { of->warning = result->warning; }
       }
-      for (const std::string& line : {result->warning, result->note})
-        if (!line.empty()) say(false, line);
+      for (const std::string& line : {result->warning, result->note}) {
+        if (!line.empty()) { say(false, line); }
+      }
       add_trace(std::move(result->trace));
     };
   };
@@ -116,7 +115,7 @@ void Workspace::run() {
 
 void Workspace::cancel(JobId id) {
   long_jobs_.cancel(id);
-  if (id == run_job_) run_job_ = 0;
+  if (id == run_job_) { run_job_ = 0; }
 }
 
 }  // namespace kappascope::gui

@@ -37,7 +37,9 @@ class ByteCursor {
   std::uint64_t number(std::size_t width) {
     std::uint64_t value = 0;
     const std::string_view digits = take(width);
-    for (std::size_t i = width; i-- > 0;) value = value << 8 | static_cast<std::uint8_t>(digits[i]);
+    for (std::size_t i = width; i-- > 0;) {
+      value = value << 8 | static_cast<std::uint8_t>(digits[i]);
+    }
     return value;
   }
 

@@ -63,7 +63,7 @@ void inflate(const InputFile& file, std::uint64_t begin, const ZipEntry& entry,
   const bool ends = status == Z_STREAM_END && taken == entry.size && stream.state.avail_in == 0;
   require(made == out.size() && (!whole || ends), ExitCode::damaged, place,
           "compressed array; expected ", out.size(), " bytes in a whole stream, found ", made);
-  if (!whole) return;
+  if (!whole) { return; }
   const auto sum = static_cast<std::uint32_t>(
       crc32_z(0, reinterpret_cast<const Bytef*>(out.data()), out.size()));
   require(sum == entry.crc32, ExitCode::damaged, place, "compressed array; expected the checksum ",

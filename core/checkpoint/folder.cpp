@@ -23,7 +23,7 @@ std::optional<std::int64_t> step_of(std::string_view name, std::string_view pref
   }
   const std::string_view text =
       name.substr(prefix.size(), name.size() - prefix.size() - suffix.size());
-  if (text.size() > max_digits || (text.size() > digits && text[0] == '0')) return std::nullopt;
+  if (text.size() > max_digits || (text.size() > digits && text[0] == '0')) { return std::nullopt; }
   std::int64_t step = -1;
   const char* end = text.data() + text.size();
   const bool is_number = text[0] != '-' && std::from_chars(text.data(), end, step).ptr == end;
@@ -47,8 +47,8 @@ Found list_steps(const fs::path& folder) {
   fs::directory_iterator at(folder, error);
   for (; !error && at != fs::directory_iterator(); at.increment(error)) {
     const std::string name = at->path().filename().string();
-    if (const auto step = step_of(name, "model_", ".pt")) found.models.push_back(*step);
-    if (const auto step = step_of(name, "meta_", ".json")) found.metas.push_back(*step);
+    if (const auto step = step_of(name, "model_", ".pt")) { found.models.push_back(*step); }
+    if (const auto step = step_of(name, "meta_", ".json")) { found.metas.push_back(*step); }
   }
   require(!error, ExitCode::io, Place{folder.native(), {}, -1},
           "the folder cannot be read: ", error.message());
@@ -63,7 +63,9 @@ bool holds(const std::vector<std::int64_t>& steps, std::int64_t step) {
 
 std::string list_text(const std::vector<std::int64_t>& steps) {
   std::string text;
-  for (const std::int64_t step : steps) text += (text.empty() ? "" : ", ") + std::to_string(step);
+  for (const std::int64_t step : steps) {
+    text += (text.empty() ? "" : ", ") + std::to_string(step);
+  }
   return text.empty() ? "none" : text;
 }
 
@@ -83,12 +85,16 @@ std::string list_text(const std::vector<std::int64_t>& steps) {
 // The halves that are missing of steps after `step`: still being written, or not copied along.
 std::vector<std::string> missing_halves(const Found& found, std::int64_t step) {
   std::vector<std::string> missing;
-  for (const std::int64_t newer : found.models)
-    if (newer > step && !holds(found.metas, newer))
+  for (const std::int64_t newer : found.models) {
+    if (newer > step && !holds(found.metas, newer)) {
       missing.push_back(numbered("meta_", newer, ".json"));
-  for (const std::int64_t newer : found.metas)
-    if (newer > step && !holds(found.models, newer))
+    }
+  }
+  for (const std::int64_t newer : found.metas) {
+    if (newer > step && !holds(found.models, newer)) {
       missing.push_back(numbered("model_", newer, ".pt"));
+    }
+  }
   return missing;
 }
 
@@ -108,26 +114,30 @@ std::vector<fs::path> search_starts(const fs::path& model) {
   std::error_code error;
   std::vector<fs::path> starts;
   const auto add = [&](fs::path folder) {
-    if (!is_folder(folder)) folder = folder.parent_path();
-    if (!folder.has_filename()) folder = folder.parent_path();  // "runs/d8/" → "runs/d8"
-    if (std::find(starts.begin(), starts.end(), folder) == starts.end()) starts.push_back(folder);
+    if (!is_folder(folder)) { folder = folder.parent_path(); }
+    if (!folder.has_filename()) {
+      folder = folder.parent_path();  // "runs/d8/" → "runs/d8"
+    }
+    if (std::find(starts.begin(), starts.end(), folder) == starts.end()) {
+      starts.push_back(folder);
+    }
   };
   fs::path at = fs::absolute(model, error);
-  if (!at.has_filename()) at = at.parent_path();
+  if (!at.has_filename()) { at = at.parent_path(); }
   add(at.lexically_normal());
   for (int links = 0; links < 40 && fs::is_symlink(at, error); ++links) {
     at = at.parent_path() / fs::read_symlink(at, error);
     add(at.lexically_normal());
   }
   const fs::path real = fs::canonical(model, error);
-  if (!error) add(real);
+  if (!error) { add(real); }
   for (fs::directory_iterator entry(is_folder(model) ? model : fs::path(), error);
        !error && entry != fs::directory_iterator(); entry.increment(error)) {
-    if (!step_of(entry->path().filename().string(), "model_", ".pt")) continue;
+    if (!step_of(entry->path().filename().string(), "model_", ".pt")) { continue; }
     std::error_code broken;
-    if (!entry->is_symlink(broken)) continue;
+    if (!entry->is_symlink(broken)) { continue; }
     const fs::path weights = fs::canonical(entry->path(), broken);
-    if (!broken) add(weights);
+    if (!broken) { add(weights); }
   }
   return starts;
 }
@@ -168,7 +178,7 @@ CheckpointFiles find_checkpoint(const fs::path& path, std::optional<std::int64_t
   CheckpointFiles files;
   std::set_intersection(found.models.begin(), found.models.end(), found.metas.begin(),
                         found.metas.end(), std::back_inserter(files.steps));
-  if (step && !holds(files.steps, *step)) fail_incomplete(folder, found, *step, files.steps);
+  if (step && !holds(files.steps, *step)) { fail_incomplete(folder, found, *step, files.steps); }
   if (!step && files.steps.empty()) {
     require(found.models.empty(), ExitCode::io, place,
             "no complete checkpoint: model_ files without their meta_NNNNNN.json, steps ",
@@ -176,7 +186,7 @@ CheckpointFiles find_checkpoint(const fs::path& path, std::optional<std::int64_t
     fail(ExitCode::io, place, "no checkpoint; expected model_NNNNNN.pt and meta_NNNNNN.json");
   }
   files.step = step.value_or(files.steps.empty() ? 0 : files.steps.back());
-  if (!step) files.missing_of_newer = missing_halves(found, files.step);
+  if (!step) { files.missing_of_newer = missing_halves(found, files.step); }
   files.weights = folder / numbered("model_", files.step, ".pt");
   files.meta = folder / numbered("meta_", files.step, ".json");
   return files;
@@ -195,10 +205,10 @@ fs::path find_tokenizer(const fs::path& model, const fs::path& override_folder) 
     fs::path folder = start;
     for (int i = 0; i < 4; ++i) {
       fs::path file = folder / "tokenizer" / file_name;
-      if (is_there(file)) return file;
+      if (is_there(file)) { return file; }
       const std::string place = (folder / "tokenizer").string();
-      if (tried.find(place) == tried.npos) tried += (tried.empty() ? "" : ", ") + place;
-      if (folder == folder.parent_path()) break;
+      if (tried.find(place) == tried.npos) { tried += (tried.empty() ? "" : ", ") + place; }
+      if (folder == folder.parent_path()) { break; }
       folder = folder.parent_path();
     }
   }

@@ -17,9 +17,9 @@ std::string system_message(int error) {
 }
 
 std::string_view kind_of(mode_t mode) {
-  if (S_ISDIR(mode)) return "a folder";
-  if (S_ISFIFO(mode)) return "a FIFO";
-  if (S_ISSOCK(mode)) return "a socket";
+  if (S_ISDIR(mode)) { return "a folder"; }
+  if (S_ISFIFO(mode)) { return "a FIFO"; }
+  if (S_ISSOCK(mode)) { return "a socket"; }
   return "a device";
 }
 
@@ -28,7 +28,7 @@ constexpr std::string_view kChangedText =
 
 void require_inside(const InputFile& file, std::uint64_t offset, std::uint64_t length,
                     std::string_view what) {
-  if (offset <= file.size() && length <= file.size() - offset) return;
+  if (offset <= file.size() && length <= file.size() - offset) { return; }
   const std::uint64_t left = offset <= file.size() ? file.size() - offset : 0;
   const auto at = static_cast<std::int64_t>(std::min<std::uint64_t>(offset, INT64_MAX));
   fail(ExitCode::damaged, Place{file.path(), {}, at}, what, " lies outside the file; expected ",
@@ -77,7 +77,7 @@ InputFile& InputFile::operator=(InputFile&& other) noexcept {
 
 InputFile::~InputFile() {
   delete mapping_.load();
-  if (descriptor_ >= 0) ::close(descriptor_);
+  if (descriptor_ >= 0) { ::close(descriptor_); }
 }
 
 std::vector<std::byte> InputFile::read(std::uint64_t offset, std::uint64_t length,
@@ -94,7 +94,7 @@ void InputFile::read(std::uint64_t offset, std::span<std::byte> into, std::strin
   while (done < into.size()) {
     const ssize_t n = ::pread(descriptor_, into.data() + done, into.size() - done,
                               static_cast<off_t>(offset + done));
-    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EINTR) { continue; }
     const Place place{path_, {}, static_cast<std::int64_t>(offset + done)};
     require(n >= 0, ExitCode::io, place, "cannot be read: ", system_message(errno));
     require(n > 0, ExitCode::damaged, place, kChangedText);
@@ -106,7 +106,7 @@ void InputFile::read(std::uint64_t offset, std::span<std::byte> into, std::strin
 std::span<const std::byte> InputFile::map(std::uint64_t offset, std::uint64_t length,
                                           std::string_view what) const {
   require_inside(*this, offset, length, what);
-  if (length == 0) return {};
+  if (length == 0) { return {}; }
   const Mapping* mapping = mapping_;
   if (mapping == nullptr) {
     const Mapping* made = Mapping::make(descriptor_, size_);
@@ -143,7 +143,7 @@ void InputFile::require_unchanged() const {
 
 void InputFile::release(std::uint64_t offset, std::uint64_t length) const {
   const Mapping* mapping = mapping_;
-  if (mapping == nullptr || offset >= size_) return;
+  if (mapping == nullptr || offset >= size_) { return; }
   mapping->release(offset, std::min(length, size_ - offset));
 }
 

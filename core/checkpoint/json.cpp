@@ -45,9 +45,11 @@ class CountingIterator {
 // "[json.exception.parse_error.101] parse error at line 1, column 2: syntax error …" → the rest
 // after the place, which stands in front of our message as an offset.
 std::string reason(std::string_view what) {
-  if (const auto bracket = what.find("] "); bracket != what.npos) what.remove_prefix(bracket + 2);
+  if (const auto bracket = what.find("] "); bracket != what.npos) {
+    what.remove_prefix(bracket + 2);
+  }
   if (what.substr(0, 14) == "parse error at") {
-    if (const auto colon = what.find(": "); colon != what.npos) what.remove_prefix(colon + 2);
+    if (const auto colon = what.find(": "); colon != what.npos) { what.remove_prefix(colon + 2); }
   }
   return std::string(what);
 }
@@ -73,7 +75,7 @@ std::vector<NotFiniteWord> replace_not_finite(std::string& text) {
       quoted = !quoted;
     } else if (!quoted && (text[i] == 'N' || text[i] == '-' || text[i] == 'I')) {
       for (const auto& [word, value] : words) {
-        if (std::string_view(text).substr(i, word.size()) != word) continue;
+        if (std::string_view(text).substr(i, word.size()) != word) { continue; }
         text.replace(i, word.size(), '"' + std::string(word.size() - 2, '?') + '"');
         i += word.size() - 1;
         found.push_back({static_cast<std::ptrdiff_t>(i + 1), value});
@@ -129,7 +131,7 @@ class Builder : public nlohmann::json_sax<Json> {
   // The word in whose place the text was that has just been read.
   const NotFiniteWord* word_here() {
     const std::ptrdiff_t end = furthest_ - begin_;
-    while (next_word_ < words_.size() && words_[next_word_].end < end) ++next_word_;
+    while (next_word_ < words_.size() && words_[next_word_].end < end) { ++next_word_; }
     const bool here = next_word_ < words_.size() && words_[next_word_].end == end;
     return here ? &words_[next_word_] : nullptr;
   }
@@ -196,7 +198,7 @@ std::string found_text(const Json& value) {
     return std::isnan(number) ? "NaN" : number > 0 ? "Infinity" : "-Infinity";
   }
   std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-  if (text.size() > 40) text = text.substr(0, 37) + "...";
+  if (text.size() > 40) { text = text.substr(0, 37) + "..."; }
   return text;
 }
 

@@ -20,7 +20,7 @@ std::uintptr_t page_bytes = 0;  // set before the handler is
 MappingEntry* entry_of(std::uintptr_t address) {
   for (MappingEntry* entry = first_entry; entry != nullptr; entry = entry->next) {
     const std::uintptr_t begin = entry->begin;
-    if (begin != 0 && address >= begin && address - begin < entry->size) return entry;
+    if (begin != 0 && address >= begin && address - begin < entry->size) { return entry; }
   }
   return nullptr;
 }
@@ -37,7 +37,7 @@ void on_bus_error(int signal, siginfo_t* info, void* context) {
     void* zeros = ::mmap(reinterpret_cast<void*>(page), end - page, PROT_READ,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
     errno = saved_errno;
-    if (zeros != MAP_FAILED) return;
+    if (zeros != MAP_FAILED) { return; }
   }
   if ((former_action.sa_flags & SA_SIGINFO) != 0) {
     former_action.sa_sigaction(signal, info, context);
@@ -61,13 +61,12 @@ bool install_handler() {
 
 MappingEntry* take_entry() {
   for (MappingEntry* entry = first_entry; entry != nullptr; entry = entry->next) {
-    if (!entry->taken.exchange(true)) return entry;
+    if (!entry->taken.exchange(true)) { return entry; }
   }
   auto* entry = new MappingEntry;
   entry->taken = true;
   entry->next = first_entry;
-  while (!first_entry.compare_exchange_weak(entry->next, entry)) {
-  }
+  while (!first_entry.compare_exchange_weak(entry->next, entry)) {}
   return entry;
 }
 

@@ -31,7 +31,7 @@ constexpr std::array<Magic, 4> kOthers = {{{"GGUF", "a GGUF file", ""},
 constexpr std::string_view kOldTorch("\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", 12);
 
 bool is_web_page(std::string_view first) {
-  if (first.starts_with("\xef\xbb\xbf")) first.remove_prefix(3);
+  if (first.starts_with("\xef\xbb\xbf")) { first.remove_prefix(3); }
   const auto begin = std::find_if(first.begin(), first.end(),
                                   [](unsigned char c) { return std::isspace(c) == 0; });
   std::string lower(begin, first.end());
@@ -45,7 +45,7 @@ bool is_web_page(std::string_view first) {
 
 // A safetensors file begins with the length of a JSON header, 8 bytes little-endian.
 bool is_safetensors(std::string_view first) {
-  if (first.size() < 10 || first[8] != '{' || first[9] != '"') return false;
+  if (first.size() < 10 || first[8] != '{' || first[9] != '"') { return false; }
   return first[5] == 0 && first[6] == 0 && first[7] == 0;
 }
 
@@ -57,8 +57,8 @@ std::string beginning_of_text(std::string_view first) {
         return static_cast<unsigned char>(c) >= 0x20 || c == '\n' || c == '\r' || c == '\t';
       });
   std::string_view whole = start;
-  while (!whole.empty() && !is_utf8(whole)) whole.remove_suffix(1);
-  if (!text || whole.size() + 4 <= start.size()) return "";
+  while (!whole.empty() && !is_utf8(whole)) { whole.remove_suffix(1); }
+  if (!text || whole.size() + 4 <= start.size()) { return ""; }
   return std::string(whole.substr(0, whole.find_first_of("\r\n")));
 }
 
@@ -84,7 +84,7 @@ std::string torch_format(std::string_view first, std::string_view path) {
 
 std::string shell_quoted(std::string_view path) {
   std::string text = "'";
-  for (const char c : path) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  for (const char c : path) { text += c == '\'' ? std::string("'\\''") : std::string(1, c); }
   return text + "'";
 }
 
@@ -102,7 +102,7 @@ std::string known_format(std::string_view first, Expected expected, std::string_
            shell_quoted(path) + " ADDRESS";
   }
   for (const Magic& magic : kCompressed) {
-    if (!first.starts_with(magic.bytes)) continue;
+    if (!first.starts_with(magic.bytes)) { continue; }
     return join_words(magic.what, "; unpack it: ", magic.command, " < ", shell_quoted(path), " > ",
                       shell_quoted(std::string(path) + ".new"), " && mv ",
                       shell_quoted(std::string(path) + ".new"), " ", shell_quoted(path));
@@ -111,10 +111,12 @@ std::string known_format(std::string_view first, Expected expected, std::string_
     return "a tar archive; unpack it: tar xf " + shell_quoted(path);
   }
   if (expected == Expected::torch_archive) {
-    if (std::string found = torch_format(first, path); !found.empty()) return found;
+    if (std::string found = torch_format(first, path); !found.empty()) { return found; }
   }
   for (const Magic& magic : kOthers) {
-    if (first.starts_with(magic.bytes)) return join_words(magic.what, ", not the file expected");
+    if (first.starts_with(magic.bytes)) {
+      return join_words(magic.what, ", not the file expected");
+    }
   }
   const bool archive = expected == Expected::torch_archive || expected == Expected::npz_archive;
   const bool protocol = first.size() > 1 && first[1] >= 2 && first[1] <= 5;
@@ -128,9 +130,9 @@ std::string known_format(std::string_view first, Expected expected, std::string_
 
 Failure other_format(std::string_view first, Expected expected, std::string_view path) {
   std::string known = known_format(first, expected, path);
-  if (!known.empty()) return {ExitCode::unsupported, std::move(known)};
+  if (!known.empty()) { return {ExitCode::unsupported, std::move(known)}; }
   const std::string text = expected == Expected::json ? "" : beginning_of_text(first);
-  if (text.empty()) return {};
+  if (text.empty()) { return {}; }
   return {ExitCode::damaged, join_words("a text, not the file expected; it begins with '", text,
                                         "': download the file again")};
 }

@@ -27,12 +27,12 @@ auto with_format(const InputFile& file, Expected expected, const Read& read) -> 
   try {
     return read();
   } catch (const Error& error) {
-    if (error.code() != ExitCode::damaged) throw;
+    if (error.code() != ExitCode::damaged) { throw; }
     file.require_unchanged();
     const auto first = file.read(0, std::min<std::uint64_t>(file.size(), 512), "first bytes");
-    const Failure other = other_format(
-        {reinterpret_cast<const char*>(first.data()), first.size()}, expected, file.path());
-    if (other) fail(other.code, Place{file.path()}, other.message);
+    const Failure other = other_format({reinterpret_cast<const char*>(first.data()), first.size()},
+                                       expected, file.path());
+    if (other) { fail(other.code, Place{file.path()}, other.message); }
     throw;
   }
 }

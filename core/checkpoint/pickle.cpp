@@ -63,7 +63,7 @@ class PickleMachine {
 
   void refuse(std::uint8_t opcode) const {
     for (const RefusedOpcode& known : refused_opcodes) {
-      if (known.code != opcode) continue;
+      if (known.code != opcode) { continue; }
       check(any_class_ && known.old, "opcode ", known.name, " is not allowed");
       fail(ExitCode::unsupported, input_.here(), "pickle: opcode ", known.name,
            " of protocol 0 or 1 is not read; save it again with protocol 2, the default of "
@@ -107,9 +107,9 @@ class PickleMachine {
 
   // Two's complement, little-endian, `length` bytes.
   bool push_long(std::uint64_t length) {
-    if (length > 8 && any_class_) return take_opaque("builtins int", length);
+    if (length > 8 && any_class_) { return take_opaque("builtins int", length); }
     check(length <= 8, "an integer of more than 64 bits");
-    if (length == 0) return push_integer(0);
+    if (length == 0) { return push_integer(0); }
     const auto unused = static_cast<int>(64 - 8 * length);
     const std::uint64_t raw = input_.number(length) << unused;
     return push_integer(static_cast<std::int64_t>(raw) >> unused);
@@ -118,7 +118,7 @@ class PickleMachine {
   // IEEE double, big-endian.
   bool push_real() {
     std::uint64_t raw = 0;
-    for (const char c : input_.take(8)) raw = raw << 8 | static_cast<std::uint8_t>(c);
+    for (const char c : input_.take(8)) { raw = raw << 8 | static_cast<std::uint8_t>(c); }
     stack_.push(Kind::real).real = std::bit_cast<double>(raw);
     return true;
   }
@@ -180,7 +180,7 @@ class PickleMachine {
         stack_.mark();
         return true;
       case op_pop:
-        if (!stack_.pop_bare_mark()) stack_.pop();
+        if (!stack_.pop_bare_mark()) { stack_.pop(); }
         return true;
       case op_pop_mark:
         stack_.pop_to_mark();
@@ -226,7 +226,7 @@ class PickleMachine {
   }
 
   bool append(const std::vector<PickleId>& added) {
-    if (stack_.top().kind == Kind::opaque) return true;
+    if (stack_.top().kind == Kind::opaque) { return true; }
     std::vector<PickleId>& items = stack_.top(Kind::list).items;
     items.insert(items.end(), added.begin(), added.end());
     return true;
@@ -234,7 +234,7 @@ class PickleMachine {
 
   bool set_items(const std::vector<PickleId>& added) {
     check(added.size() % 2 == 0, "a dict key without a value");
-    if (stack_.top().kind == Kind::opaque) return true;
+    if (stack_.top().kind == Kind::opaque) { return true; }
     for (std::size_t i = 0; i < added.size() && !any_class_; i += 2) {
       const Kind kind = stack_.at(added[i]).kind;
       check(may_be_key(kind), "a dict key must be a text, bytes or a number, found ",
@@ -305,18 +305,20 @@ class PickleMachine {
   bool make_object(std::vector<PickleId> parts) {
     const PickleValue& callable = stack_.at(parts[0]);
     const PickleValue& arguments = stack_.at(parts[1]);
-    if (any_class_ && is_foreign(callable)) return push_opaque(callable.text);
+    if (any_class_ && is_foreign(callable)) { return push_opaque(callable.text); }
     check(callable.kind == Kind::global, "a call of ", kind_name(callable.kind));
     check(arguments.kind == Kind::tuple, "a call with ", kind_name(arguments.kind),
           " for arguments");
-    if (callable.text == ordered_dict && arguments.items.empty()) return push_items(Kind::dict, {});
+    if (callable.text == ordered_dict && arguments.items.empty()) {
+      return push_items(Kind::dict, {});
+    }
     return push_items(Kind::object, std::move(parts));
   }
 
   // Attributes of an OrderedDict (a state_dict carries `_metadata`) are dropped.
   bool build(PickleId state) {
     PickleValue& value = stack_.top();
-    if (value.kind == Kind::dict || value.kind == Kind::opaque) return true;
+    if (value.kind == Kind::dict || value.kind == Kind::opaque) { return true; }
     check(value.kind == Kind::object, "state set on ", kind_name(value.kind));
     check(value.items.size() == 2, "state set twice on one object");
     value.items.push_back(state);

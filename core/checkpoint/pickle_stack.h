@@ -65,7 +65,7 @@ class PickleStack {
 
   // Takes the topmost mark when no value lies above it.
   bool pop_bare_mark() {
-    if (marks_.empty() || marks_.back() != stack_.size()) return false;
+    if (marks_.empty() || marks_.back() != stack_.size()) { return false; }
     marks_.pop_back();
     return true;
   }
@@ -99,7 +99,7 @@ class PickleStack {
     need(1);
     check(index <= memo_.size(), "the memo has a hole; expected index ", memo_.size(),
           " at most, found ", index);
-    if (index == memo_.size()) memo_.emplace_back();
+    if (index == memo_.size()) { memo_.emplace_back(); }
     memo_[index] = stack_.back();
   }
 
@@ -112,7 +112,7 @@ class PickleStack {
   // many are kept: a hostile pickle may make millions.
   std::string_view keep_name(std::string_view module, std::string_view name) {
     constexpr std::size_t longest = 100, most = 4096;
-    if (pickle_.names_.size() >= most) return "(one of many classes)";
+    if (pickle_.names_.size() >= most) { return "(one of many classes)"; }
     std::string text(module.substr(0, longest));
     text += ' ';
     text += name.substr(0, longest);
@@ -124,7 +124,7 @@ class PickleStack {
     check(stack_.size() == 1 && marks_.empty(), "STOP with values left over; expected 1, found ",
           stack_.size());
     pickle_.root_ = stack_.back();
-    if (!cycles) refuse_cycles();
+    if (!cycles) { refuse_cycles(); }
     return std::move(pickle_);
   }
 
@@ -151,7 +151,7 @@ class PickleStack {
     std::vector<std::uint8_t> state(pickle_.values_.size(), unseen);
     std::vector<std::pair<PickleId, std::size_t>> path;  // value, index of its next item
     for (PickleId first = 0; first < state.size(); ++first) {
-      if (state[first] != unseen) continue;
+      if (state[first] != unseen) { continue; }
       state[first] = entered;
       path.emplace_back(first, 0);
       while (!path.empty()) {
@@ -165,7 +165,7 @@ class PickleStack {
         require(state[item] != entered, ExitCode::damaged,
                 Place{file_, {}, static_cast<std::int64_t>(value.offset)},
                 "pickle: a container holds itself");
-        if (state[item] == left) continue;
+        if (state[item] == left) { continue; }
         state[item] = entered;
         path.emplace_back(item, 0);
       }

@@ -65,7 +65,7 @@ class RowByRow {
   RowByRow(const TensorInfo& tensor, const std::byte* from, std::byte* to)
       : width_(dtype_bytes(tensor.dtype)), from_(from), to_(to) {
     for (std::size_t axis = 0; axis < tensor.shape.size(); ++axis) {
-      if (tensor.shape[axis] == 1) continue;
+      if (tensor.shape[axis] == 1) { continue; }
       extents_.push_back(static_cast<std::size_t>(tensor.shape[axis]));
       steps_.push_back(static_cast<std::size_t>(tensor.strides[axis]) * width_);
     }
@@ -81,7 +81,7 @@ class RowByRow {
     const std::size_t matrix = extents_[outer] * extents_[outer + 1] * width_;
     for (std::byte* to = to_;; to += matrix) {
       std::size_t from = 0;
-      for (std::size_t axis = 0; axis < outer; ++axis) from += at[axis] * steps_[axis];
+      for (std::size_t axis = 0; axis < outer; ++axis) { from += at[axis] * steps_[axis]; }
       switch (width_) {
         case 8:
           copy_matrix<8>(from_ + from, to);
@@ -96,8 +96,8 @@ class RowByRow {
           copy_matrix<1>(from_ + from, to);
       }
       std::size_t axis = outer;
-      while (axis > 0 && ++at[axis - 1] == extents_[axis - 1]) at[--axis] = 0;
-      if (axis == 0) return;
+      while (axis > 0 && ++at[axis - 1] == extents_[axis - 1]) { at[--axis] = 0; }
+      if (axis == 0) { return; }
     }
   }
 
@@ -166,7 +166,7 @@ std::int64_t TensorInfo::elements() const {
 }
 
 std::uint64_t TensorInfo::stored_bytes() const {
-  if (strides.empty() || bytes == 0) return bytes;
+  if (strides.empty() || bytes == 0) { return bytes; }
   std::uint64_t last = 0;
   for (std::size_t axis = 0; axis < shape.size(); ++axis) {
     last += static_cast<std::uint64_t>((shape[axis] - 1) * strides[axis]);
@@ -211,17 +211,17 @@ void TensorFile::sort() {
   for (std::size_t i = 1; i < tensors_.size(); ++i) {
     const bool is_first_twin = tensors_[i].name == tensors_[i - 1].name &&
                                (i == 1 || tensors_[i].name != tensors_[i - 2].name);
-    if (is_first_twin) faults.add(ExitCode::damaged, tensors_[i].name, "occurs more than once");
+    if (is_first_twin) { faults.add(ExitCode::damaged, tensors_[i].name, "occurs more than once"); }
   }
   faults.throw_if_any();
 }
 
 void TensorFile::strip_prefix(std::string_view prefix) {
   const auto strip = [&](std::string& name) {
-    if (name.starts_with(prefix)) name.erase(0, prefix.size());
+    if (name.starts_with(prefix)) { name.erase(0, prefix.size()); }
   };
-  for (TensorInfo& tensor : tensors_) strip(tensor.name);
-  for (OtherMember& other : others_) strip(other.name);
+  for (TensorInfo& tensor : tensors_) { strip(tensor.name); }
+  for (OtherMember& other : others_) { strip(other.name); }
   sort();
 }
 
@@ -245,7 +245,7 @@ const TensorInfo* TensorFile::find(std::string_view name) const {
 
 // The part of the file, or of a compressed entry's contents, that has the tensor. Under the lock.
 std::span<const std::byte> TensorFile::stored(const TensorInfo& tensor) const {
-  if (tensor.packed < 0) return file_.map(tensor.offset, tensor.stored_bytes(), "tensor data");
+  if (tensor.packed < 0) { return file_.map(tensor.offset, tensor.stored_bytes(), "tensor data"); }
   const PackedEntry& from = packed_.at(static_cast<std::size_t>(tensor.packed));
   std::unique_ptr<std::byte[]>& contents = copies_->unpacked[tensor.packed];
   if (contents == nullptr) {
@@ -258,13 +258,13 @@ std::span<const std::byte> TensorFile::stored(const TensorInfo& tensor) const {
 }
 
 std::span<const std::byte> TensorFile::data(const TensorInfo& tensor) const {
-  if (tensor.bytes == 0) return {};
-  if (!copied(tensor)) return stored(tensor);
+  if (tensor.bytes == 0) { return {}; }
+  if (!copied(tensor)) { return stored(tensor); }
   const std::unique_lock lock(copies_->mutex);
   const auto from = stored(tensor);
-  if (tensor.packed >= 0 && tensor.strides.empty()) return from;
+  if (tensor.packed >= 0 && tensor.strides.empty()) { return from; }
   std::unique_ptr<std::byte[]>& copy = copies_->of[&tensor];
-  if (copy == nullptr) copy = row_by_row(tensor, from);
+  if (copy == nullptr) { copy = row_by_row(tensor, from); }
   return {copy.get(), tensor.bytes};
 }
 
@@ -278,17 +278,19 @@ std::vector<float> TensorFile::floats(const TensorInfo& tensor, std::int64_t fir
       ExitCode::internal, place, "elements outside the tensor were asked for");
   const std::size_t width = dtype_bytes(tensor.dtype);
   std::vector<float> values(static_cast<std::size_t>(count));
-  if (values.empty()) return values;
+  if (values.empty()) { return values; }
   const std::byte* from = data(tensor).data() + static_cast<std::size_t>(first) * width;
   if (tensor.dtype == DType::float32) {
     std::memcpy(values.data(), from, values.size() * sizeof(float));
   } else if (tensor.dtype == DType::float64) {
-    for (std::size_t i = 0; i < values.size(); ++i)
+    for (std::size_t i = 0; i < values.size(); ++i) {
       values[i] = static_cast<float>(load<double>(from + i * width));
+    }
   } else {
     const auto widen = tensor.dtype == DType::bfloat16 ? from_bfloat16 : from_float16;
-    for (std::size_t i = 0; i < values.size(); ++i)
+    for (std::size_t i = 0; i < values.size(); ++i) {
       values[i] = widen(load<std::uint16_t>(from + i * width));
+    }
   }
   file_.require_unchanged();
   return values;

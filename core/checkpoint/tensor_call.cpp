@@ -38,8 +38,8 @@ class CallReader {
     std::optional<Call> call = call_of(value);
     // A parameter with attributes of a tensor with attributes: no more than a few deep.
     for (int depth = 0; call && depth < 8; ++depth) {
-      if (const auto plain = plain_tensor(*call)) return plain;
-      if (!broken_.empty()) return std::nullopt;
+      if (const auto plain = plain_tensor(*call)) { return plain; }
+      if (!broken_.empty()) { return std::nullopt; }
       call = unwrapped(*call);
     }
     return std::nullopt;
@@ -49,12 +49,12 @@ class CallReader {
   const PickleValue& at(PickleId id) const { return pickle_.at(id); }
 
   std::optional<Call> call_of(const PickleValue& value) const {
-    if (value.kind != Kind::object) return std::nullopt;
+    if (value.kind != Kind::object) { return std::nullopt; }
     return Call{at(value.items[0]).text, &at(value.items[1]).items};
   }
 
   bool counts(std::string_view what, std::size_t least, std::size_t most, std::size_t found) {
-    if (found >= least && found <= most) return true;
+    if (found >= least && found <= most) { return true; }
     broken_ = join_words(what, " has ", least, " arguments, found ", found);
     return false;
   }
@@ -62,12 +62,12 @@ class CallReader {
   // (storage, offset, size, stride[, requires_grad, backward_hooks[, dtype, metadata]])
   std::optional<TensorCall> plain_tensor(const Call& call) {
     for (const auto& [function, what] : kOtherTensors) {
-      if (call.function == function) return TensorCall{what};
+      if (call.function == function) { return TensorCall{what}; }
     }
     const bool v1 = call.function == "torch._utils _rebuild_tensor";
     const bool v2 = call.function == "torch._utils _rebuild_tensor_v2";
     const bool v3 = call.function == "torch._utils _rebuild_tensor_v3";
-    if (!v1 && !v2 && !v3) return std::nullopt;
+    if (!v1 && !v2 && !v3) { return std::nullopt; }
     const std::vector<PickleId>& arguments = *call.arguments;
     const std::size_t least = v1 ? 4 : v2 ? 6 : 7;
     if (!counts("a plain tensor", least, v1 ? 4 : v2 ? 7 : 8, arguments.size())) {
@@ -85,17 +85,17 @@ class CallReader {
   std::optional<Call> unwrapped(const Call& call) {
     const std::vector<PickleId>& arguments = *call.arguments;
     for (const Wrapper& wrapper : kParameters) {
-      if (call.function != wrapper.function) continue;
+      if (call.function != wrapper.function) { continue; }
       if (!counts("a parameter", wrapper.least, wrapper.most, arguments.size())) {
         return std::nullopt;
       }
       return call_of(at(arguments[0]));
     }
-    if (call.function != "torch._tensor _rebuild_from_type_v2") return std::nullopt;
-    if (!counts("a tensor with attributes", 4, 4, arguments.size())) return std::nullopt;
+    if (call.function != "torch._tensor _rebuild_from_type_v2") { return std::nullopt; }
+    if (!counts("a tensor with attributes", 4, 4, arguments.size())) { return std::nullopt; }
     const PickleValue& function = at(arguments[0]);
     const PickleValue& inner = at(arguments[2]);
-    if (function.kind != Kind::global || inner.kind != Kind::tuple) return std::nullopt;
+    if (function.kind != Kind::global || inner.kind != Kind::tuple) { return std::nullopt; }
     return Call{function.text, &inner.items};
   }
 
@@ -125,7 +125,7 @@ std::optional<DType> dtype_of(std::string_view global) {
        {"torch ByteStorage", "torch uint8", DType::uint8},
        {"torch BoolStorage", "torch bool", DType::boolean}}};
   for (const Row& row : rows) {
-    if (global == row.storage || global == row.dtype) return row.is;
+    if (global == row.storage || global == row.dtype) { return row.is; }
   }
   return std::nullopt;
 }
@@ -137,7 +137,7 @@ std::string number_name(std::string_view global) {
        {"torch ShortStorage", "int16"},
        {"torch CharStorage", "int8"}}};
   for (const auto& [storage, name] : storages) {
-    if (global == storage) return std::string(name);
+    if (global == storage) { return std::string(name); }
   }
   return std::string(global.substr(std::min(global.size(), global.find(' ') + 1)));
 }

@@ -74,7 +74,7 @@ class Reader {
   // Notes what is wrong with the value when it does not hold; reading goes on with the next tensor.
   template <typename... Parts>
   bool expect(bool holds, ExitCode code, const PickleValue& value, const Parts&... what) {
-    if (!holds) faults_.add(code, tensor_, "offset ", value.offset, ": ", what...);
+    if (!holds) { faults_.add(code, tensor_, "offset ", value.offset, ": ", what...); }
     return holds;
   }
 
@@ -84,7 +84,9 @@ class Reader {
     std::optional<std::string> name;
     for (const ZipEntry& entry : zip_.entries()) {
       const std::size_t slash = entry.name.find('/');
-      if (slash == 0 || slash == std::string::npos || entry.name.substr(slash) != suffix) continue;
+      if (slash == 0 || slash == std::string::npos || entry.name.substr(slash) != suffix) {
+        continue;
+      }
       require(!name, ExitCode::damaged, place(), "more than one data.pkl in the archive");
       name = entry.name.substr(0, slash);
     }
@@ -102,7 +104,7 @@ class Reader {
   // Absent in files of older versions, which are little-endian.
   void check_byte_order() const {
     const ZipEntry* entry = zip_.find(name_ + "/byteorder");
-    if (entry == nullptr) return;
+    if (entry == nullptr) { return; }
     require(entry->full_size <= max_order_bytes, ExitCode::damaged, place(),
             "entry 'byteorder' is too long; found ", entry->full_size, " bytes");
     const auto bytes = contents(*entry, zip_.stored_offset(file_, *entry), "byteorder");
@@ -115,7 +117,7 @@ class Reader {
   // All of an entry, which torch.save stores as it is and other tools compress.
   std::vector<std::byte> contents(const ZipEntry& entry, std::uint64_t offset,
                                   std::string_view what) const {
-    if (entry.method == 0) return file_.read(offset, entry.size, what);
+    if (entry.method == 0) { return file_.read(offset, entry.size, what); }
     check_deflated(entry, place());
     std::vector<std::byte> bytes(entry.full_size);
     inflate(file_, offset, entry, bytes, place());
@@ -146,17 +148,17 @@ class Reader {
 
   // Dicts in dicts become names with dots; each dict is read once, however often it is referred to.
   void read_dict(const PickleValue& dict, const std::string& prefix, int depth) {
-    if (!seen_.insert(&dict).second) return;
+    if (!seen_.insert(&dict).second) { return; }
     for (std::size_t i = 0; i < dict.items.size(); i += 2) {
       tensor_ = {};
       const PickleValue& key = at(dict.items[i]);
       const PickleValue& value = at(dict.items[i + 1]);
       const bool named = key.kind == Kind::text || key.kind == Kind::integer;
-      if (!named) continue;
+      if (!named) { continue; }
       const std::string name = without_wrappers(
           prefix + (key.kind == Kind::text ? std::string(key.text.substr(0, max_name_bytes + 1))
                                            : std::to_string(key.integer)));
-      if (!room_for(name)) return;
+      if (!room_for(name)) { return; }
       tensor_ = name;
       if (value.kind == Kind::dict && depth < max_depth) {
         read_dict(value, name + ".", depth + 1);
@@ -170,7 +172,7 @@ class Reader {
   bool room_for(const std::string& name) {
     const PickleValue& root = pickle_->root();
     const bool fits = name.size() <= max_name_bytes && name.size() <= name_bytes_left_;
-    if (!expect(fits, ExitCode::unsupported, root, "names too long or too many")) return false;
+    if (!expect(fits, ExitCode::unsupported, root, "names too long or too many")) { return false; }
     name_bytes_left_ -= name.size();
     return expect(tensors.size() < max_tensors, ExitCode::unsupported, root,
                   "too many tensors; expected at most ", max_tensors);
@@ -179,7 +181,7 @@ class Reader {
   std::string without_wrappers(std::string name) {
     for (std::size_t begin = 0; begin < name.size();) {
       const std::size_t end = name.find('.', begin);
-      if (end == name.npos) break;
+      if (end == name.npos) { break; }
       const std::string part = name.substr(begin, end - begin);
       if (std::find(wrapper_parts.begin(), wrapper_parts.end(), part) == wrapper_parts.end()) {
         begin = end + 1;
@@ -194,10 +196,10 @@ class Reader {
   void read_member(const PickleValue& value) {
     std::string broken;
     const auto call = read_tensor_call(*pickle_, value, broken);
-    if (!expect(broken.empty(), ExitCode::damaged, value, broken)) return;
-    if (!call) return add_other(description(value), false);
-    if (!call->other.empty()) return add_other(std::string(call->other), true);
-    if (auto tensor = read_tensor(*call)) tensors.push_back(std::move(*tensor));
+    if (!expect(broken.empty(), ExitCode::damaged, value, broken)) { return; }
+    if (!call) { return add_other(description(value), false); }
+    if (!call->other.empty()) { return add_other(std::string(call->other), true); }
+    if (auto tensor = read_tensor(*call)) { tensors.push_back(std::move(*tensor)); }
   }
 
   void add_other(std::string what, bool tensor) {
@@ -207,14 +209,14 @@ class Reader {
   }
 
   static std::string description(const PickleValue& value) {
-    if (value.kind == Kind::opaque) return join_words("an object of class ", value.text);
+    if (value.kind == Kind::opaque) { return join_words("an object of class ", value.text); }
     return std::string(kind_name(value.kind));
   }
 
   // Nothing: a fault was noted, or it has become one of the others.
   std::optional<TensorInfo> read_tensor(const TensorCall& call) {
     const auto storage = read_storage(*call.storage, call.dtype);
-    if (!storage) return std::nullopt;
+    if (!storage) { return std::nullopt; }
     const auto shape = read_extents(*call.shape, "shape");
     const auto strides = read_extents(*call.strides, "strides");
     if (!shape || !strides || !expect_kind(Kind::integer, *call.offset, "storage offset")) {
@@ -247,16 +249,16 @@ class Reader {
     tensor.offset = storage.offset + first * width;
     tensor.packed = storage.packed;
     tensor.bytes = *elements * width;
-    if (!is_contiguous(shape, strides, *elements)) tensor.strides = strides;
+    if (!is_contiguous(shape, strides, *elements)) { tensor.strides = strides; }
     return tensor;
   }
 
   // Product of the extents; nothing when it passes 2⁶³.
   static std::optional<std::uint64_t> count_elements(const std::vector<std::int64_t>& shape) {
-    if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return 0;
+    if (std::find(shape.begin(), shape.end(), 0) != shape.end()) { return 0; }
     std::int64_t product = 1;
     for (const std::int64_t extent : shape) {
-      if (__builtin_mul_overflow(product, extent, &product)) return std::nullopt;
+      if (__builtin_mul_overflow(product, extent, &product)) { return std::nullopt; }
     }
     return static_cast<std::uint64_t>(product);
   }
@@ -264,7 +266,7 @@ class Reader {
   // Whether the strides reach none but the `left` elements from the first one.
   static bool stays_inside(const std::vector<std::int64_t>& shape,
                            const std::vector<std::int64_t>& strides, std::uint64_t left) {
-    if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return true;
+    if (std::find(shape.begin(), shape.end(), 0) != shape.end()) { return true; }
     std::int64_t furthest = 0, reach = 0;
     for (std::size_t axis = 0; axis < shape.size(); ++axis) {
       if (__builtin_mul_overflow(shape[axis] - 1, strides[axis], &reach) || reach < 0 ||
@@ -279,11 +281,11 @@ class Reader {
   // fits: count_elements was asked first.
   static bool is_contiguous(const std::vector<std::int64_t>& shape,
                             const std::vector<std::int64_t>& strides, std::uint64_t elements) {
-    if (elements == 0) return true;
+    if (elements == 0) { return true; }
     std::int64_t step = 1;
     for (std::size_t axis = shape.size(); axis-- > 0;) {
-      if (shape[axis] == 1) continue;
-      if (strides[axis] != step) return false;
+      if (shape[axis] == 1) { continue; }
+      if (strides[axis] != step) { return false; }
       step *= shape[axis];
     }
     return true;
@@ -291,7 +293,7 @@ class Reader {
 
   std::optional<std::vector<std::int64_t>> read_extents(const PickleValue& value,
                                                         std::string_view what) {
-    if (!expect_kind(Kind::tuple, value, what)) return std::nullopt;
+    if (!expect_kind(Kind::tuple, value, what)) { return std::nullopt; }
     if (!expect(value.items.size() <= max_dimensions, ExitCode::damaged, value, what,
                 ": expected at most ", max_dimensions, " axes, found ", value.items.size())) {
       return std::nullopt;
@@ -312,7 +314,7 @@ class Reader {
   // The persistent id ("storage", type, key, location, elements). `dtype`: of an untyped storage,
   // whose elements are bytes.
   std::optional<Storage> read_storage(const PickleValue& value, const PickleValue* dtype) {
-    if (!expect_kind(Kind::persistent, value, "storage")) return std::nullopt;
+    if (!expect_kind(Kind::persistent, value, "storage")) { return std::nullopt; }
     const PickleValue& id = at(value.items[0]);
     if (!expect(id.kind == Kind::tuple && id.items.size() >= 5 &&
                     at(id.items[0]).kind == Kind::text && at(id.items[0]).text == "storage",
@@ -351,14 +353,14 @@ class Reader {
                 " elements of ", dtype_name(dtype), ", found ", capacity)) {
       return std::nullopt;
     }
-    if (entry->method != 0) return Storage{dtype, 0, packed_index(*entry), count};
+    if (entry->method != 0) { return Storage{dtype, 0, packed_index(*entry), count}; }
     return Storage{dtype, storage_offset(*entry), -1, count};
   }
 
   // Each local header is read once, however many tensors share the storage.
   std::uint64_t storage_offset(const ZipEntry& entry) {
     const auto [place_of, is_new] = offsets_.try_emplace(&entry, 0);
-    if (is_new) place_of->second = zip_.data_offset(file_, entry);
+    if (is_new) { place_of->second = zip_.data_offset(file_, entry); }
     return place_of->second;
   }
 

@@ -135,7 +135,7 @@ void read_extra(ByteCursor extra, const Place& place, std::uint64_t& full_size, 
     }
     std::uint64_t left = length;
     for (std::uint64_t* value : {&full_size, &size, &offset}) {
-      if (*value != in_zip64_32) continue;
+      if (*value != in_zip64_32) { continue; }
       check(left >= 8, place, "a ZIP64 extra field is too short");
       *value = extra.number(8);
       left -= 8;
@@ -207,8 +207,9 @@ ZipDirectory ZipDirectory::read(const InputFile& file) {
         "more entries than the directory has room for: ", directory.entries);
   ByteCursor in(bytes, file.path(), directory.offset, "zip: directory");
   ZipDirectory zip;
-  for (std::uint64_t i = 0; i < directory.entries; ++i)
+  for (std::uint64_t i = 0; i < directory.entries; ++i) {
     zip.entries_.push_back(read_entry(in, file));
+  }
   check(in.left() == 0, in.here(), "bytes between the directory and the end record");
   set_limits(zip.entries_, file, directory.offset);
   std::sort(zip.entries_.begin(), zip.entries_.end(),

@@ -22,13 +22,13 @@ struct Reach {
   bool positive = false;   // log axis: the others have no place
 
   void add(double value) {
-    if (!std::isfinite(value) || (positive && value <= 0)) return;
+    if (!std::isfinite(value) || (positive && value <= 0)) { return; }
     value = std::clamp(value, -kLargest, kLargest);
     low = std::min(low, value);
     high = std::max(high, value);
   }
   void add(const std::vector<double>& values) {
-    for (const double value : values) add(value);
+    for (const double value : values) { add(value); }
   }
   bool any() const { return low <= high; }
 };
@@ -41,10 +41,10 @@ void add_stacks(Reach& reach, const StackedBars& stack, bool horizontal) {
       continue;
     }
     double sum = 0;
-    for (const auto& part : stack.values) sum += std::isfinite(part[i]) ? part[i] : 0;
+    for (const auto& part : stack.values) { sum += std::isfinite(part[i]) ? part[i] : 0; }
     reach.add(sum);
   }
-  if (!horizontal) reach.from_zero = true;
+  if (!horizontal) { reach.from_zero = true; }
 }
 
 void add_bars(Reach& reach, const Bars& bars, bool horizontal) {
@@ -61,11 +61,11 @@ void add_bars(Reach& reach, const Bars& bars, bool horizontal) {
 
 void add_histogram(Reach& reach, const Bins& histogram, bool horizontal) {
   reach.add(horizontal ? histogram.edges : histogram.counts);
-  if (!horizontal) reach.from_zero = true;
+  if (!horizontal) { reach.from_zero = true; }
 }
 
 void add_violin(Reach& reach, const Violin& violin, bool horizontal) {
-  if (!horizontal) return reach.add(violin.value);
+  if (!horizontal) { return reach.add(violin.value); }
   reach.add(violin.position - 0.5);
   reach.add(violin.position + 0.5);
 }
@@ -75,18 +75,18 @@ Reach reach_of(const Panel& panel, bool horizontal, bool log) {
   reach.positive = log;
   for (const Line& line : panel.lines) {
     reach.add(horizontal ? line.x : line.y);
-    if (!horizontal) reach.add(line.low);
-    if (!horizontal) reach.add(line.high);
+    if (!horizontal) { reach.add(line.low); }
+    if (!horizontal) { reach.add(line.high); }
   }
-  for (const Points& points : panel.points) reach.add(horizontal ? points.x : points.y);
-  for (const Violin& violin : panel.violins) add_violin(reach, violin, horizontal);
+  for (const Points& points : panel.points) { reach.add(horizontal ? points.x : points.y); }
+  for (const Violin& violin : panel.violins) { add_violin(reach, violin, horizontal); }
   for (const ReferenceLine& line : panel.references) {
-    if (line.vertical == horizontal) reach.add(line.value);
+    if (line.vertical == horizontal) { reach.add(line.value); }
   }
-  for (const Bins& histogram : panel.bins) add_histogram(reach, histogram, horizontal);
-  for (const StackedBars& stack : panel.stacks) add_stacks(reach, stack, horizontal);
-  for (const Bars& bars : panel.bars) add_bars(reach, bars, horizontal);
-  if (reach.from_zero) reach.add(0.0);
+  for (const Bins& histogram : panel.bins) { add_histogram(reach, histogram, horizontal); }
+  for (const StackedBars& stack : panel.stacks) { add_stacks(reach, stack, horizontal); }
+  for (const Bars& bars : panel.bars) { add_bars(reach, bars, horizontal); }
+  if (reach.from_zero) { reach.add(0.0); }
   return reach;
 }
 
@@ -95,9 +95,9 @@ void widen(AxisPlan& plan, const Reach& reach, double share) {
   double low = plan.log ? std::log(reach.low) : reach.low;
   double high = plan.log ? std::log(reach.high) : reach.high;
   double space = (high / 2 - low / 2) * 2 * share;
-  if (low == high) space = plan.log ? std::log(2.0) : std::max(std::abs(low) * 0.1, 0.5);
-  if (!(reach.from_zero && low == 0)) low -= space;
-  if (!(reach.from_zero && high == 0)) high += space;
+  if (low == high) { space = plan.log ? std::log(2.0) : std::max(std::abs(low) * 0.1, 0.5); }
+  if (!(reach.from_zero && low == 0)) { low -= space; }
+  if (!(reach.from_zero && high == 0)) { high += space; }
   plan.low = plan.log ? std::exp(low) : low;
   plan.high = plan.log ? std::exp(high) : high;
 }
@@ -115,7 +115,7 @@ void thin_out(AxisPlan& plan, const FigureAxis& axis, long long most) {
   plan.ticks.clear();
   // Numbers are round themselves (10, 20 …), names are counted from the first.
   long long first = 0;
-  if (axis.number_when_crowded) first = ((-axis.first_number) % step + step) % step;
+  if (axis.number_when_crowded) { first = ((-axis.first_number) % step + step) % step; }
   for (long long i = first; i < count; i += step) {
     const auto at = static_cast<std::size_t>(i);
     plan.ticks.push_back({static_cast<double>(i), axis.number_when_crowded
@@ -154,7 +154,7 @@ void horizontal_names(AxisPlan& plan, const FigureAxis& axis, double length, dou
   if (may_turn) {
     all_names(plan, axis, kLongestUpright, font, meter);
     const double width = widest(plan.ticks, font, meter);
-    if (width + gap <= cell) return;
+    if (width + gap <= cell) { return; }
     if (!as_numbers_short(axis.names, font, meter)) {
       plan.upright = true;
       plan.extent = width;
@@ -168,7 +168,7 @@ void horizontal_names(AxisPlan& plan, const FigureAxis& axis, double length, dou
     const double width = widest(plan.ticks, font, meter);
     const double step =
         plan.ticks.size() < 2 ? length : cell * (plan.ticks[1].value - plan.ticks[0].value);
-    if (width + gap <= step) return;
+    if (width + gap <= step) { return; }
   }
   plan.ticks.clear();
 }
@@ -191,12 +191,18 @@ std::vector<std::string> title_lines(const FigureAxis& axis, double length, doub
 }  // namespace
 
 double AxisPlan::share(double value) const {
-  if (log) return value > 0 ? std::log(value / low) / std::log(high / low) : kNoNumber;
+  if (log) { return value > 0 ? std::log(value / low) / std::log(high / low) : kNoNumber; }
   return (value / 2 - low / 2) / (high / 2 - low / 2);
 }
 
 std::string name_with_unit(const std::string& name, const std::string& unit) {
   return unit.empty() ? name : name.empty() ? unit : name + " (" + unit + ")";
+}
+
+bool has_log_axis(const Figure& figure) {
+  return std::any_of(figure.panels.begin(), figure.panels.end(), [](const Panel& panel) {
+    return panel.x.scale == Scale::log || panel.y.scale == Scale::log;
+  });
 }
 
 void set_range(AxisPlan& plan, const Panel& panel, bool horizontal) {
@@ -214,9 +220,9 @@ void set_range(AxisPlan& plan, const Panel& panel, bool horizontal) {
     plan.low = plan.log ? 0.1 : 0;
     plan.high = plan.log ? 10 : 1;
   }
-  if (std::isfinite(axis.low) && (!plan.log || axis.low > 0)) plan.low = axis.low;
-  if (std::isfinite(axis.high) && (!plan.log || axis.high > 0)) plan.high = axis.high;
-  if (!(plan.low < plan.high)) plan.high = plan.log ? plan.low * 2 : plan.low + 1;
+  if (std::isfinite(axis.low) && (!plan.log || axis.low > 0)) { plan.low = axis.low; }
+  if (std::isfinite(axis.high) && (!plan.log || axis.high > 0)) { plan.high = axis.high; }
+  if (!(plan.low < plan.high)) { plan.high = plan.log ? plan.low * 2 : plan.low + 1; }
 }
 
 void plan_horizontal(AxisPlan& plan, const FigureAxis& axis, double length, double font,
@@ -226,12 +232,12 @@ void plan_horizontal(AxisPlan& plan, const FigureAxis& axis, double length, doub
   plan.title = title_lines(axis, length, font, meter);
   plan.extent = 0.76 * tick_size(font);
   if (axis.scale == Scale::category) {
-    if (!axis.names.empty()) horizontal_names(plan, axis, length, font, meter);
+    if (!axis.names.empty()) { horizontal_names(plan, axis, length, font, meter); }
   } else {
     const int room = std::clamp(static_cast<int>(length / (2.8 * font)), 2, kMostTicks);
     for (int most = room; most >= 1; --most) {
       plan.ticks = number_ticks(plan, axis, most);
-      if (widest(plan.ticks, font, meter) + 0.6 * font <= length * least_gap(plan)) break;
+      if (widest(plan.ticks, font, meter) + 0.6 * font <= length * least_gap(plan)) { break; }
     }
   }
   if (!plan.upright) {

@@ -24,6 +24,9 @@ struct AxisPlan {
 // "name (unit)"
 std::string name_with_unit(const std::string& name, const std::string& unit);
 
+// Whether any axis of a panel is logarithmic.
+bool has_log_axis(const Figure& figure);
+
 // Ends of the axis: as given, else of the marks, widened where nothing or one value stands there.
 void set_range(AxisPlan& plan, const Panel& panel, bool horizontal);
 

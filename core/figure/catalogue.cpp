@@ -78,7 +78,7 @@ bool has_column(const Table& table, std::string_view name) {
 
 // One value for all rows; −1: none.
 Column constant(const char* name, std::int64_t value) {
-  if (value < 0) return {name, std::vector<std::string>{""}};
+  if (value < 0) { return {name, std::vector<std::string>{""}}; }
   return {name, std::vector<std::int64_t>{value}};
 }
 
@@ -93,8 +93,8 @@ std::vector<Column> common_columns(const Figure& figure, const FigureEntry& entr
     columns.push_back(constant("layer", one ? trace.layer_index[m] : -1));
     columns.push_back(constant("pass", one ? trace.pass_index[m] : -1));
   }
-  if (heeded & kExpertChoice) columns.push_back(constant("expert", figure.expert));
-  if (heeded & kSlotChoice) columns.push_back(constant("slot", chosen.slot));
+  if (heeded & kExpertChoice) { columns.push_back(constant("expert", figure.expert)); }
+  if (heeded & kSlotChoice) { columns.push_back(constant("slot", chosen.slot)); }
   return columns;
 }
 
@@ -104,7 +104,7 @@ void complete(Table& table, const std::string& run, const Trace& trace,
   std::vector<Column> columns = {{"run", std::vector<std::string>{run}},
                                  {"model", std::vector<std::string>{model}}};
   for (const Column& column : common) {
-    if (!has_column(table, column.name)) columns.push_back(column);
+    if (!has_column(table, column.name)) { columns.push_back(column); }
   }
   std::move(table.columns.begin(), table.columns.end(), std::back_inserter(columns));
   table.columns = std::move(columns);
@@ -114,9 +114,9 @@ void complete(Table& table, const std::string& run, const Trace& trace,
 // (silu-kappa shows their gate, too), or one line a trace and this one has none; else "".
 std::string left_out_because(const FigureEntry& entry, const Trace& trace) {
   const bool of_kappa = entry.id.starts_with("kappa-");
-  if (of_kappa && lacks_kappa(trace)) return "the model has no κ";
-  if (!entry.several) return "";
-  if (of_kappa && trace.layers == 0) return "no MoE layer was recorded";
+  if (of_kappa && lacks_kappa(trace)) { return "the model has no κ"; }
+  if (!entry.several) { return ""; }
+  if (of_kappa && trace.layers == 0) { return "no MoE layer was recorded"; }
   const bool any = std::any_of(trace.nll.begin(), trace.nll.end(),
                                [](float value) { return std::isfinite(value); });
   return of_kappa || any ? "" : "no token has a predecessor";
@@ -126,7 +126,7 @@ void make_empty(Figure& figure, const std::string& why) {
   figure.panels.assign(1, Panel{});
   figure.panels[0].empty = why;
   figure.notes.clear();
-  for (Table& table : figure.tables) table.rows = 0;
+  for (Table& table : figure.tables) { table.rows = 0; }
 }
 
 }  // namespace
@@ -142,49 +142,51 @@ std::string FigureEntry::file_name(const FigureChoices& chosen) const {
   const unsigned set = heeded(chosen);
   std::string name(id);
   const auto add = [&](bool heeds, const char* word, std::int64_t value, std::int64_t otherwise) {
-    if (heeds && value != otherwise) name += word + std::to_string(value);
+    if (heeds && value != otherwise) { name += word + std::to_string(value); }
   };
-  if (chosen.by_expert && (set & kByExpertChoice)) name += "-by-expert";
+  if (chosen.by_expert && (set & kByExpertChoice)) { name += "-by-expert"; }
   add(set & kLayerChoice, "-layer", chosen.layer, usual.layer);
   add(set & kLayerChoice, "-pass", chosen.pass, usual.pass);
   const bool of_layer = chosen.by_expert && (choices & kLayerIfByExpert);
   add(of_layer || (set & kExpertChoice), "-expert", chosen.expert, usual.expert);
   add(set & kSlotChoice, "-slot", chosen.slot, usual.slot);
   add(set & kGatesChoice, "-gates", chosen.gates, usual.gates);
-  if ((set & kTokensChoice) && !chosen.tokens.all())
+  if ((set & kTokensChoice) && !chosen.tokens.all()) {
     name +=
         "-tokens" + std::to_string(chosen.tokens.first) + "-" + std::to_string(chosen.tokens.last);
+  }
   return name;
 }
 
 Figure FigureEntry::make(Traces traces, const FigureChoices& chosen,
                          const std::vector<std::string>& runs) const {
   std::vector<std::string> names = runs.empty() ? run_names(traces) : runs;
-  if (!several) traces = traces.first(1);
+  if (!several) { traces = traces.first(1); }
   std::vector<const Trace*> shown;
   std::vector<std::string> left_out;
   for (std::size_t i = 0; i < traces.size(); ++i) {
     const std::string why = left_out_because(*this, *traces[i]);
-    if (!why.empty()) left_out.push_back(names[i] + " is not drawn: " + why + ".");
-    if (why.empty()) shown.push_back(traces[i]);
+    if (!why.empty()) { left_out.push_back(names[i] + " is not drawn: " + why + "."); }
+    if (why.empty()) { shown.push_back(traces[i]); }
   }
   const bool none = shown.empty();
-  if (none) shown.assign(traces.begin(), traces.end());
-  if (!left_out.empty() && several) names = run_names(shown);
+  if (none) { shown.assign(traces.begin(), traces.end()); }
+  if (!left_out.empty() && several) { names = run_names(shown); }
   Figure figure = draw(shown, chosen);
   figure.name = file_name(chosen);
-  if (none && id.starts_with("kappa-") && lacks_kappa(*shown[0]))
+  if (none && id.starts_with("kappa-") && lacks_kappa(*shown[0])) {
     make_empty(figure, no_kappa_because(*shown[0]));
-  if (!none) figure.notes.insert(figure.notes.end(), left_out.begin(), left_out.end());
+  }
+  if (!none) { figure.notes.insert(figure.notes.end(), left_out.begin(), left_out.end()); }
   const bool overlay = traces.size() > 1;  // then one table for each trace
   const std::vector<std::string> words = file_words(names);
   for (std::size_t i = 0; i < figure.tables.size(); ++i) {
     const std::size_t of = several ? std::min(i, shown.size() - 1) : 0;
     complete(figure.tables[i], names[of], *shown[of],
              common_columns(figure, *this, *shown[of], chosen));
-    if (overlay) figure.tables[i].run = words[of];
+    if (overlay) { figure.tables[i].run = words[of]; }
   }
-  if (heeded(chosen) & kTokensChoice) keep_tokens(figure, chosen.tokens);
+  if (heeded(chosen) & kTokensChoice) { keep_tokens(figure, chosen.tokens); }
   return figure;
 }
 
@@ -194,7 +196,7 @@ std::span<const FigureEntry> figure_catalogue() {
 
 const FigureEntry& figure_entry(std::string_view id) {
   for (const FigureEntry& entry : kCatalogue) {
-    if (entry.id == id) return entry;
+    if (entry.id == id) { return entry; }
   }
   std::string known;
   for (const FigureEntry& entry : kCatalogue) {

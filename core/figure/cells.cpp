@@ -31,16 +31,19 @@ class PixelSource {
   std::uint8_t pixel(std::int64_t row, std::int64_t column) const {
     const std::int64_t first_row = (rows() - 1 - row) * blocks_.rows;
     const std::int64_t first_column = column * blocks_.columns;
-    if (blocks_.rows == 1 && blocks_.columns == 1) return colours_(cell(first_row, first_column));
-    if (map_.colours.kind != ColourKind::categorical)
+    if (blocks_.rows == 1 && blocks_.columns == 1) {
+      return colours_(cell(first_row, first_column));
+    }
+    if (map_.colours.kind != ColourKind::categorical) {
       return block<MeanBlock>(first_row, first_column);
+    }
     return map_.colours.has_bar() ? block<ManyBlock>(first_row, first_column)
                                   : block<FewBlock>(first_row, first_column);
   }
 
  private:
   float cell(std::int64_t row, std::int64_t column) const {
-    return map_.cells[static_cast<std::size_t>(row * map_.columns + column)];
+    return map_.cells[row * map_.columns + column];
   }
 
   template <typename Block>
@@ -49,7 +52,7 @@ class PixelSource {
     const std::int64_t end_column = std::min(map_.columns, first_column + blocks_.columns);
     Block result;
     for (std::int64_t r = first_row; r < end_row; ++r) {
-      for (std::int64_t c = first_column; c < end_column; ++c) result.add(colours_(cell(r, c)));
+      for (std::int64_t c = first_column; c < end_column; ++c) { result.add(colours_(cell(r, c))); }
     }
     return result.index();
   }
@@ -74,11 +77,11 @@ std::vector<Tile> encode(const PixelSource& source, const std::vector<Colour>& p
                 std::min(kTile, source.columns() - column), ""};
       const auto fill = [&](std::int64_t y, std::span<std::uint8_t> pixels) {
         for (std::int64_t x = 0; x < tile.columns; ++x) {
-          pixels[static_cast<std::size_t>(x)] = source.pixel(row + y, column + x);
+          pixels[x] = source.pixel(row + y, column + x);
         }
       };
       tile.png = palette_png(tile.columns, tile.rows, palette, fill, most);
-      if (tile.png.empty()) return {};
+      if (tile.png.empty()) { return {}; }
       most -= std::min(most, tile.png.size());
       tiles.push_back(std::move(tile));
     }
@@ -88,7 +91,7 @@ std::vector<Tile> encode(const PixelSource& source, const std::vector<Colour>& p
 
 Blocks blocks_for(const HeatMap& map, const Box& plot, double finest) {
   Blocks blocks;
-  if (finest <= 0) return blocks;
+  if (finest <= 0) { return blocks; }
   const auto needed = [&](std::int64_t cells, double length) {
     return std::max<std::int64_t>(
         1, static_cast<std::int64_t>(std::ceil(static_cast<double>(cells) / (length * finest))));
@@ -105,7 +108,7 @@ std::string draw_picture(Painter& painter, const Panel& panel, const ColourMap& 
   for (;;) {
     const PixelSource source(map, indexer, blocks);
     tiles = encode(source, colours.palette(), most);
-    if (!tiles.empty() || (source.rows() == 1 && source.columns() == 1)) break;
+    if (!tiles.empty() || (source.rows() == 1 && source.columns() == 1)) { break; }
     const double row_height = plot.height / static_cast<double>(source.rows());
     const double column_width = plot.width / static_cast<double>(source.columns());
     (source.rows() > 1 && row_height < column_width ? blocks.rows : blocks.columns) *= 2;
@@ -160,11 +163,11 @@ ColourMap::ColourMap(const ColourScale& scale, const std::vector<float>& values)
     }
   }
   const double seen_low = low, seen_high = high;
-  if (!any_value_) low = high = scale.log ? 1 : 0;
+  if (!any_value_) { low = high = scale.log ? 1 : 0; }
   const double centre = place(scale.centre);
   if (scale.kind == ColourKind::diverging) {
     double reach = std::max(std::abs(place(low) - centre), std::abs(place(high) - centre));
-    if (!(reach > 0) || !any_value_) reach = scale.log ? std::log(1.1) : 0.1;
+    if (!(reach > 0) || !any_value_) { reach = scale.log ? std::log(1.1) : 0.1; }
     low = scale.log ? std::exp(centre - reach) : centre - reach;
     high = scale.log ? std::exp(centre + reach) : centre + reach;
     if (any_value_ && std::isfinite(scale.most)) {
@@ -204,41 +207,41 @@ bool ColourMap::under(double value) const {
 }
 
 double ColourMap::share(double value) const {
-  if (scale_.log) return std::log(value / low_) / std::log(high_ / low_);
+  if (scale_.log) { return std::log(value / low_) / std::log(high_ / low_); }
   return (value / 2 - low_ / 2) / (high_ / 2 - low_ / 2);
 }
 
 Colour ColourMap::at(double share) const {
-  if (scale_.kind != ColourKind::diverging) return sequential_colour(share);
+  if (scale_.kind != ColourKind::diverging) { return sequential_colour(share); }
   const double at = place(low_) + share * (place(high_) - place(low_));
   return diverging_colour((at - place(scale_.centre)) / reach_);
 }
 
 Colour ColourMap::colour(double value) const {
-  if (!std::isfinite(value)) return kNoValueColour;
-  if (categorical() && !many()) return palette_colour(static_cast<int>(value));
+  if (!std::isfinite(value)) { return kNoValueColour; }
+  if (categorical() && !many()) { return palette_colour(static_cast<int>(value)); }
   return under(value) ? under_colour() : at(share(value));
 }
 
 // Further than the low end of the bar: darker than the blue end, paler than the pale end.
 Colour ColourMap::under_colour() const {
-  if (categorical()) return palette_colour(-1);
+  if (categorical()) { return palette_colour(-1); }
   return scale_.kind == ColourKind::diverging ? Colour{10, 22, 46} : Colour{255, 255, 255};
 }
 
 std::vector<Colour> ColourMap::palette() const {
   std::vector<Colour> result{kNoValueColour, under_colour()};
   if (categorical() && !many()) {
-    for (int i = 0; i < kPaletteSize; ++i) result.push_back(palette_colour(i));
+    for (int i = 0; i < kPaletteSize; ++i) { result.push_back(palette_colour(i)); }
     return result;
   }
-  for (int i = 0; i < kLevels; ++i) result.push_back(at(i / (kLevels - 1.0)));
+  for (int i = 0; i < kLevels; ++i) { result.push_back(at(i / (kLevels - 1.0))); }
   return result;
 }
 
 std::uint8_t ColourMap::index(double value) const {
-  if (!std::isfinite(value)) return 0;
-  if (under(value)) return 1;
+  if (!std::isfinite(value)) { return 0; }
+  if (under(value)) { return 1; }
   if (categorical() && !many()) {
     return static_cast<std::uint8_t>(2 + std::lround(value) % kPaletteSize);
   }
@@ -248,7 +251,7 @@ std::uint8_t ColourMap::index(double value) const {
 
 ColourIndexer::ColourIndexer(const ColourMap& colours)
     : colours_(colours), positive_(colours.log()) {
-  if (colours.categorical()) return;
+  if (colours.categorical()) { return; }
   const auto value_of = [](std::int64_t place) {
     return std::bit_cast<float>(static_cast<std::int32_t>(
         place >= 0 ? place : std::numeric_limits<std::int32_t>::min() - place - 1));
@@ -264,14 +267,14 @@ ColourIndexer::ColourIndexer(const ColourMap& colours)
       (colours.index(value_of(middle)) < index ? below : at) = middle;
     }
     least_[index] = value_of(at);
-    if (index == 3) first_ = below;
-    if (std::isfinite(least_[index])) last_ = at;
+    if (index == 3) { first_ = below; }
+    if (std::isfinite(least_[index])) { last_ = at; }
   }
   last_ = std::max(first_, last_);
-  while ((last_ - first_) >> shift_ > kMostStarts) ++shift_;
+  while ((last_ - first_) >> shift_ > kMostStarts) { ++shift_; }
   std::size_t index = 2;
   for (std::int64_t place = first_; place <= last_; place += std::int64_t{1} << shift_) {
-    while (order(least_[index + 1]) <= place) ++index;
+    while (order(least_[index + 1]) <= place) { ++index; }
     start_.push_back(static_cast<std::uint8_t>(index));
   }
 }
@@ -284,12 +287,12 @@ std::string draw_cells(Painter& painter, const Panel& panel, const ColourMap& co
   }
   for (std::int64_t row = map.rows - 1; row >= 0; --row) {
     for (std::int64_t column = 0; column < map.columns; ++column) {
-      const float value = map.cells[static_cast<std::size_t>(row * map.columns + column)];
+      const float value = map.cells[row * map.columns + column];
       Box box = cell_box(map, plot, row, column);
       box.width += column + 1 < map.columns ? kOverlap : 0;
       box.height += row > 0 ? kOverlap : 0;
       painter.add(SceneRect{box, colours.colour(value)});
-      if (!std::isfinite(value)) painter.add(hatch(cell_box(map, plot, row, column)));
+      if (!std::isfinite(value)) { painter.add(hatch(cell_box(map, plot, row, column))); }
     }
   }
   return "";
@@ -306,18 +309,18 @@ void draw_outlines(Painter& painter, const HeatMap& map, const Box& plot) {
 
 void draw_cell_names(Painter& painter, const HeatMap& map, const ColourMap& colours,
                      const Box& plot, double size) {
-  if (!map.number_cells || map.rows * map.columns > kMostNames) return;
+  if (!map.number_cells || map.rows * map.columns > kMostNames) { return; }
   for (std::int64_t row = 0; row < map.rows; ++row) {
     for (std::int64_t column = 0; column < map.columns; ++column) {
-      const float value = map.cells[static_cast<std::size_t>(row * map.columns + column)];
-      if (!(value >= 0) || value >= static_cast<float>(map.colours.names.size())) continue;
-      const std::string name = plain_text(map.colours.names[static_cast<std::size_t>(value)]);
+      const float value = map.cells[row * map.columns + column];
+      if (!(value >= 0) || value >= static_cast<float>(map.colours.names.size())) { continue; }
+      const std::string name = plain_text(map.colours.names[value]);
       const Box box = cell_box(map, plot, row, column);
       TextLook look{size, Anchor::middle};
       look.colour = ink_on(colours.colour(value));
       const Point at{box.x + box.width / 2, box.y + box.height / 2 + 0.365 * size};
       const Box bounds = painter.text_bounds(name, at, look);
-      if (bounds.width + 1 < box.width && 1.1 * size < box.height) painter.text(name, at, look);
+      if (bounds.width + 1 < box.width && 1.1 * size < box.height) { painter.text(name, at, look); }
     }
   }
 }

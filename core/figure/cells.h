@@ -62,12 +62,14 @@ class ColourIndexer {
   explicit ColourIndexer(const ColourMap& colours);
 
   std::uint8_t operator()(float value) const {
-    if (!std::isfinite(value)) return 0;
-    if (start_.empty()) return colours_.index(value);  // categories
-    if (positive_ && value <= 0) return 1;
+    if (!std::isfinite(value)) { return 0; }
+    if (start_.empty()) {
+      return colours_.index(value);  // categories
+    }
+    if (positive_ && value <= 0) { return 1; }
     const std::int64_t place = std::clamp(order(value), first_, last_) - first_;
-    std::size_t index = start_[static_cast<std::size_t>(place >> shift_)];
-    while (value >= least_[index + 1]) ++index;
+    std::size_t index = start_[place >> shift_];
+    while (value >= least_[index + 1]) { ++index; }
     return static_cast<std::uint8_t>(index);
   }
 
@@ -105,9 +107,9 @@ struct MeanBlock {
     under += other.under;
   }
   std::uint8_t index() const {
-    if (valued == 0) return under > missing ? 1 : 0;
+    if (valued == 0) { return under > missing ? 1 : 0; }
     const std::uint32_t up = sum + valued / 2;  // halves go up
-    if (valued >= 1u << 16) return static_cast<std::uint8_t>(up / valued);
+    if (valued >= 1u << 16) { return static_cast<std::uint8_t>(up / valued); }
     // Faster, and as exact: a float holds `up`, and no quotient rounds to the next whole number.
     return static_cast<std::uint8_t>(static_cast<float>(up) / static_cast<float>(valued));
   }
@@ -127,17 +129,18 @@ struct FrequentBlock {
 
   void add(std::uint8_t index) { ++count[index % Size]; }
   void add(const FrequentBlock& other) {
-    for (std::size_t i = 0; i < Size; ++i) count[i] += other.count[i];
+    for (std::size_t i = 0; i < Size; ++i) { count[i] += other.count[i]; }
   }
   std::uint8_t index() const {
     const auto most = std::max_element(count.begin(), count.end());
-    if constexpr (Size < 256) return static_cast<std::uint8_t>(most - count.begin());
+    if constexpr (Size < 256) { return static_cast<std::uint8_t>(most - count.begin()); }
     std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < Size; ++i) sum += i * count[i];
+    for (std::size_t i = 0; i < Size; ++i) { sum += i * count[i]; }
     const auto equals = static_cast<std::uint64_t>(std::count(most, count.end(), *most));
     auto at = most;
-    for (std::uint64_t skip = any_of_equals(sum, equals); skip > 0; --skip)
+    for (std::uint64_t skip = any_of_equals(sum, equals); skip > 0; --skip) {
       at = std::find(at + 1, count.end(), *most);
+    }
     return static_cast<std::uint8_t>(at - count.begin());
   }
 };

@@ -21,7 +21,7 @@ void put_field(std::string& out, const std::string& field) {
 template <typename Number>
 void put_field(std::string& out, Number value) {
   if constexpr (std::is_floating_point_v<Number>) {
-    if (std::isnan(value)) return;
+    if (std::isnan(value)) { return; }
   }
   char text[64];
   out.append(text, std::to_chars(text, text + sizeof text, value).ptr);
@@ -29,7 +29,7 @@ void put_field(std::string& out, Number value) {
 
 void put_header(std::string& out, const Table& table, char separator) {
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
-    if (c > 0) out += separator;
+    if (c > 0) { out += separator; }
     put_field(out, table.columns[c].name);
   }
 }
@@ -37,10 +37,10 @@ void put_header(std::string& out, const Table& table, char separator) {
 void put_row(std::string& out, const Table& table, std::int64_t row, char separator) {
   for (std::size_t c = 0; c < table.columns.size(); ++c) {
     const Column& column = table.columns[c];
-    if (c > 0) out += separator;
+    if (c > 0) { out += separator; }
     std::visit(
         [&](const auto& values) {
-          if (values.empty()) return;
+          if (values.empty()) { return; }
           const auto at = static_cast<std::size_t>(row / column.repeat) % values.size();
           put_field(out, values[at]);
         },
@@ -64,7 +64,7 @@ void write_csv(const Table& table, const std::filesystem::path& path) {
   for (std::int64_t row = 0; row < table.rows; ++row) {
     put_row(block, table, row, ',');
     block += "\r\n";
-    if (block.size() >= kBlock) flush();
+    if (block.size() >= kBlock) { flush(); }
   }
   flush();
   file.finish();

@@ -16,7 +16,7 @@ constexpr std::int64_t kCurvePoints = 201, kScoreBins = 40;
 
 std::string no_parameters_because(const Trace& trace) {
   const std::string why = no_kappa_because(trace);
-  if (!why.empty()) return why;
+  if (!why.empty()) { return why; }
   return trace.model ? "nothing to show: κ has no learned parameters here"
                      : "nothing to show: model.npz, which holds the parameters of κ, is not beside "
                        "the trace";
@@ -33,7 +33,7 @@ OneExpert one_expert(const Trace& trace, const FigureChoices& choices) {
   TraceLayer layer(trace, chosen_layer(trace, choices));
   const std::int64_t expert = chosen_expert(layer, choices);
   std::string label = layer_label(trace, layer.index);
-  if (expert >= 0) label += ", expert " + std::to_string(expert);
+  if (expert >= 0) { label += ", expert " + std::to_string(expert); }
   return {layer, expert, label};
 }
 
@@ -61,7 +61,7 @@ Violin box_of(const Spread& spread, double position, int colour) {
   box.three_quarters = spread.p75;
   box.high = spread.p95;
   box.colour = colour;
-  if (std::isfinite(spread.p50)) box.value = {spread.p05, spread.p95};
+  if (std::isfinite(spread.p50)) { box.value = {spread.p05, spread.p95}; }
   return box;
 }
 
@@ -74,7 +74,7 @@ void add_spread(Table& table, const std::string& name, const std::vector<Spread>
   for (const auto& [suffix, member] : members) {
     std::vector<double> values;
     values.reserve(spreads.size());
-    for (const Spread& spread : spreads) values.push_back(spread.*member);
+    for (const Spread& spread : spreads) { values.push_back(spread.*member); }
     table.columns.push_back({name + suffix, std::move(values)});
   }
 }
@@ -211,7 +211,7 @@ Figure kappa_parameters(Traces traces, const FigureChoices& choices) {
     bound.colour = -1;
     bound.dash = 2;
     bound.name = values == &upper ? "bounds 1/U and U" : "";
-    for (std::size_t i = 0; i < values->size(); ++i) bound.x.push_back(static_cast<double>(i));
+    for (std::size_t i = 0; i < values->size(); ++i) { bound.x.push_back(static_cast<double>(i)); }
     bound.y = *values;
     last.lines.push_back(std::move(bound));
     (void)name;
@@ -227,19 +227,18 @@ Figure kappa_vs_score(Traces traces, const FigureChoices& choices) {
   const std::vector<Table> none = {
       empty_table({"gate", "kappa_scale", "kappa_bias", "kappa_input", "kappa"}),
       counts_table("kappa_input", {}, {})};
-  if (trace.layers == 0) return nothing(start_figure(traces, id), nothing_because(trace), none);
+  if (trace.layers == 0) { return nothing(start_figure(traces, id), nothing_because(trace), none); }
   const OneExpert one = one_expert(trace, choices);
   const KappaFunction kappa = kappa_function(one.layer);
   Figure figure = start_figure(traces, id, one);
   if (kappa.source != KappaFunction::Source::parameters) {
     return nothing(std::move(figure), no_parameters_because(trace), none);
   }
-  if (one.expert < 0) return nothing(std::move(figure), nothing_because(trace), none);
+  if (one.expert < 0) { return nothing(std::move(figure), nothing_because(trace), none); }
   const Histogram scores = histogram(kept_scores(one.layer, one.expert), kScoreBins);
   const double low = std::isfinite(scores.low) ? std::min(0.0, scores.low) : 0;
   const double high = std::isfinite(scores.high) ? std::max(scores.high * 1.05, low + 0.1) : 2;
-  const auto gates =
-      spread_gates(kappa.experts[static_cast<std::size_t>(one.expert)], kappa.gates, choices.gates);
+  const auto gates = spread_gates(kappa.experts[one.expert], kappa.gates, choices.gates);
   const KappaCurves curves = kappa_curves(kappa, one.expert, gates, low, high, kCurvePoints);
   Panel panel;
   panel.x.name = "Score s";
@@ -280,10 +279,10 @@ Figure silu_kappa(Traces traces, const FigureChoices& choices) {
   const std::vector<Table> none = {empty_table({"z", "silu_at_p05", "silu_at_p50", "silu_at_p95",
                                                 "kappa_p05", "kappa_p50", "kappa_p95"}),
                                    counts_table("z", {}, {})};
-  if (trace.layers == 0) return nothing(start_figure(traces, id), nothing_because(trace), none);
+  if (trace.layers == 0) { return nothing(start_figure(traces, id), nothing_because(trace), none); }
   const OneExpert one = one_expert(trace, choices);
   Figure figure = start_figure(traces, id, one);
-  if (one.expert < 0) return nothing(std::move(figure), nothing_because(trace), none);
+  if (one.expert < 0) { return nothing(std::move(figure), nothing_because(trace), none); }
   const SiluCurves curves =
       silu_curves(one.layer, kappa_function(one.layer), one.expert, kCurvePoints);
   Panel panel;
@@ -306,8 +305,9 @@ Figure silu_kappa(Traces traces, const FigureChoices& choices) {
     panel.lines.push_back(std::move(line));
   }
   const char* quantiles[] = {"kappa_p05", "kappa_p50", "kappa_p95"};
-  for (std::size_t i = 0; i < 3; ++i)
+  for (std::size_t i = 0; i < 3; ++i) {
     table.columns.push_back({quantiles[i], std::vector<double>{curves.kappa[i]}});
+  }
   const std::vector<double> counts(curves.counts.begin() + 1, curves.counts.end() - 1);
   const std::vector<double> edges = even_edges(-8, 8, counts.size());
   const FigureAxis x = panel.x;
@@ -341,8 +341,7 @@ Figure kappa_confidence(Traces traces, const FigureChoices&) {
     const KappaConfidence one = kappascope::kappa_confidence(layer);
     points.x.insert(points.x.end(), one.mass.begin(), one.mass.end());
     points.y.insert(points.y.end(), one.kappa.begin(), one.kappa.end());
-    points.value.insert(points.value.end(), one.mass.size(),
-                        static_cast<float>(depth[static_cast<std::size_t>(m)]));
+    points.value.insert(points.value.end(), one.mass.size(), static_cast<float>(depth[m]));
     layers.insert(layers.end(), one.mass.size(), layer.layer);
     passes.insert(passes.end(), one.mass.size(), layer.pass);
     tokens.insert(tokens.end(), one.token.begin(), one.token.end());
@@ -352,7 +351,7 @@ Figure kappa_confidence(Traces traces, const FigureChoices&) {
                                  static_cast<std::int32_t>(one.token[i]),
                                  static_cast<std::int32_t>(one.expert[i])});
     }
-    for (Line* line : {&all, &within}) line->x.push_back(static_cast<double>(m));
+    for (Line* line : {&all, &within}) { line->x.push_back(static_cast<double>(m)); }
     all.y.push_back(one.rho);
     within.y.push_back(one.rho_within);
   }
@@ -380,7 +379,7 @@ Figure kappa_confidence(Traces traces, const FigureChoices&) {
   rho.y.high = 1;
   rho.references.push_back({0, false, ""});
   rho.lines = {std::move(all), std::move(within)};
-  if (rho.empty.empty()) rho.empty = "nothing to show: κ or the confidence does not vary";
+  if (rho.empty.empty()) { rho.empty = "nothing to show: κ or the confidence does not vary"; }
   figure.panels = {std::move(cloud), std::move(rho)};
   return figure;
 }

@@ -49,10 +49,10 @@ TellingPairs telling_pairs(const Coactivation& all) {
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < n; ++j) {
       const double expected = all.expected[i * n + j];
-      if (i == j) continue;
-      if (j > i) ++result.pairs;
+      if (i == j) { continue; }
+      if (j > i) { ++result.pairs; }
       if (!(expected >= kLeastExpected)) {
-        if (j > i) ++result.rare;
+        if (j > i) { ++result.rare; }
         continue;
       }
       const std::int64_t rarer = std::min(all.count[i * n + i], all.count[j * n + j]);
@@ -76,7 +76,7 @@ Figure expert_choice(Traces traces, const FigureChoices& choices) {
   std::vector<std::int64_t> experts;
   std::vector<std::int16_t> subjects;
   for (std::int64_t row = 0; row < trace.layers * trace.tokens; ++row) {
-    const std::int64_t e = trace.expert_index[static_cast<std::size_t>(row * trace.slots + slot)];
+    const std::int64_t e = trace.expert_index[row * trace.slots + slot];
     experts.push_back(e);
     subjects.push_back(static_cast<std::int16_t>(e));
     map.values.push_back(expert_value(e));
@@ -146,9 +146,9 @@ Figure expert_drops(Traces traces, const FigureChoices&) {
     bars.position.push_back(static_cast<double>(m));
     rates.push_back(drop_rates(TraceLayer(trace, m)).all);
     bars.value.push_back(100 * rates.back());
-    if (rates.back() > highest) highest = rates.back();
+    if (rates.back() > highest) { highest = rates.back(); }
   }
-  if (highest == 0) side.x.high = 1;
+  if (highest == 0) { side.x.high = 1; }
   side.empty = nothing_because(trace);
   side.bars.push_back(std::move(bars));
   Table table;

@@ -25,7 +25,7 @@ Figure gate_map(Traces traces, const FigureChoices& choices, std::string_view id
 
 double threshold(const Trace& trace, const char* name, double otherwise) {
   const auto all = trace.meta.find("thresholds");
-  if (all == trace.meta.end() || !all->is_object()) return otherwise;
+  if (all == trace.meta.end() || !all->is_object()) { return otherwise; }
   const auto found = all->find(name);
   return found != all->end() && found->is_number() ? found->get<double>() : otherwise;
 }

@@ -28,7 +28,7 @@ void add_kappa_one(Panel& panel) {
 }
 
 void add_bounds(Panel& panel, double bound) {
-  if (!(bound > 0) || bound == 1) return;
+  if (!(bound > 0) || bound == 1) { return; }
   panel.references.push_back({bound, false, "U"});
   panel.references.push_back({1 / bound, false, "1/U"});
 }
@@ -38,7 +38,7 @@ double largest_bound(const Trace& trace) {
   double bound = kNoNumber;
   for (std::int64_t m = 0; m < trace.layers; ++m) {
     const double here = kappa_bound(TraceLayer(trace, m));
-    if (std::isfinite(here)) bound = std::isfinite(bound) ? std::max(bound, here) : here;
+    if (std::isfinite(here)) { bound = std::isfinite(bound) ? std::max(bound, here) : here; }
   }
   return bound;
 }
@@ -83,8 +83,8 @@ Violin violin_of(const KappaDensity& density, const KappaBand& band, std::int64_
   violin.middle = band.band.p50;
   violin.high = band.band.p95;
   std::size_t first = 0, last = density.counts.size();
-  while (first < last && density.counts[first] == 0) ++first;
-  while (last > first && density.counts[last - 1] == 0) --last;
+  while (first < last && density.counts[first] == 0) { ++first; }
+  while (last > first && density.counts[last - 1] == 0) { --last; }
   for (std::size_t i = first; i < last; ++i) {
     violin.value.push_back(std::sqrt(density.edges[i] * density.edges[i + 1]));
     violin.density.push_back(density.density[i]);
@@ -143,7 +143,7 @@ struct Distributions {
 
 // The one that the choices name, else all of the layer.
 std::vector<std::int64_t> shown_experts(const TraceLayer& layer, const FigureChoices& choices) {
-  if (choices.expert >= 0) return {chosen_expert(layer, choices)};
+  if (choices.expert >= 0) { return {chosen_expert(layer, choices)}; }
   std::vector<std::int64_t> experts(static_cast<std::size_t>(layer.experts));
   std::iota(experts.begin(), experts.end(), 0);
   return experts;
@@ -154,7 +154,7 @@ std::vector<std::int64_t> shown_experts(const TraceLayer& layer, const FigureCho
 Figure kappa_tokens(Traces traces, const FigureChoices&) {
   Figure figure = start_figure(traces, "kappa-tokens");
   LayerMap map = layer_token_kappa(*traces[0]);
-  if (!map.exact) figure.notes.push_back(kNotExact);
+  if (!map.exact) { figure.notes.push_back(kNotExact); }
   ColourScale colours = kappa_colours("κ (weighted geometric mean)");
   colours.no_value = "dropped";
   add_layer_tokens(figure, *traces[0], std::move(map), colours, "kappa_geometric_mean");
@@ -164,7 +164,7 @@ Figure kappa_tokens(Traces traces, const FigureChoices&) {
 Figure kappa_experts(Traces traces, const FigureChoices&) {
   Figure figure = start_figure(traces, "kappa-experts");
   LayerMap map = layer_expert_kappa(*traces[0]);
-  if (!map.exact) figure.notes.push_back(kNotExact);
+  if (!map.exact) { figure.notes.push_back(kNotExact); }
   ColourScale colours = kappa_colours("κ (geometric mean over tokens and gates)");
   colours.no_value = "no kept token";
   add_layer_experts(figure, *traces[0], std::move(map), colours, "kappa_geometric_mean");
@@ -195,7 +195,7 @@ Figure kappa_depth(Traces traces, const FigureChoices&) {
   figure.panels.push_back(std::move(panel));
   figure.notes.push_back(
       "Depth 0: first layer, 1: last. Band: 5–95 % of κ over kept (token, slot, gate).");
-  if (!exact) figure.notes.push_back(kBandNotExact);
+  if (!exact) { figure.notes.push_back(kBandNotExact); }
   return figure;
 }
 
@@ -215,10 +215,10 @@ Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
     figure.expert = choices.expert;
     figure.title +=
         (choices.expert < 0 ? " of each expert, " : ", ") + layer_label(trace, layer.index);
-    if (choices.expert >= 0) figure.title += ", expert " + std::to_string(choices.expert);
+    if (choices.expert >= 0) { figure.title += ", expert " + std::to_string(choices.expert); }
     panel.x = choices.expert < 0 ? expert_axis(layer.experts) : expert_axis(experts);
     add_bounds(panel, kappa_bound(layer));
-    for (const std::int64_t e : experts) rows.add(panel, layer, kappa_function(layer), e);
+    for (const std::int64_t e : experts) { rows.add(panel, layer, kappa_function(layer), e); }
     rows.add_tables(figure, {{"expert", experts, 64}}, {{"expert", experts, 1}});
   } else {
     figure.title += " in each layer";
@@ -234,7 +234,7 @@ Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
   }
   figure.panels.push_back(std::move(panel));
   figure.notes.push_back("Of all kept (token, slot, gate); dot: median, line: 5–95 %.");
-  if (!rows.exact) figure.notes.push_back(kBandNotExact);
+  if (!rows.exact) { figure.notes.push_back(kBandNotExact); }
   return figure;
 }
 

@@ -18,7 +18,7 @@ constexpr std::size_t kMostOutlines = 20000;
 
 Mean mean_of(std::span<const float> values) {
   Mean mean;
-  for (const float value : values) mean.add(value);
+  for (const float value : values) { mean.add(value); }
   return mean;
 }
 
@@ -30,7 +30,7 @@ std::string with_mean_loss(const std::string& run, const Trace& trace) {
 
 Figure loss(Traces traces, const FigureChoices&) {
   std::int64_t longest = 0;
-  for (const Trace* trace : traces) longest = std::max(longest, trace->tokens);
+  for (const Trace* trace : traces) { longest = std::max(longest, trace->tokens); }
   const std::int64_t window = std::clamp<std::int64_t>(longest / 20, 5, 101) | 1;
   Figure figure = start_figure(traces, "loss");
   Panel panel;
@@ -39,7 +39,7 @@ Figure loss(Traces traces, const FigureChoices&) {
   panel.x.scale = Scale::linear;
   panel.x.integer = true;
   for (const Trace* trace : traces) {
-    if (trace->token_text != traces[0]->token_text) panel.x.names.clear();
+    if (trace->token_text != traces[0]->token_text) { panel.x.names.clear(); }
   }
   panel.y.name = "Negative log-likelihood";
   panel.y.unit = "nats";
@@ -52,18 +52,18 @@ Figure loss(Traces traces, const FigureChoices&) {
     mean.dash = static_cast<int>(i);
     each.weight = Line::Weight::faint;
     mean.name = with_mean_loss(runs[i], trace);
-    for (std::int64_t t = 0; t < trace.tokens; ++t) each.x.push_back(static_cast<double>(t));
+    for (std::int64_t t = 0; t < trace.tokens; ++t) { each.x.push_back(static_cast<double>(t)); }
     mean.x = each.x;
     each.y.assign(trace.nll.begin(), trace.nll.end());
     mean.y = running_mean(trace.nll, window);
-    for (Line* line : {&each, &mean}) line->y.resize(line->x.size(), kNoNumber);
+    for (Line* line : {&each, &mean}) { line->y.resize(line->x.size(), kNoNumber); }
     Table table;
     table.rows = trace.tokens;
     table.columns = token_columns(trace);
     table.columns.push_back({"nll", std::vector<float>(trace.nll.begin(), trace.nll.end())});
     table.columns.push_back({"nll_running_mean", mean.y});
     figure.tables.push_back(std::move(table));
-    if (traces.size() <= 2) panel.lines.push_back(std::move(each));
+    if (traces.size() <= 2) { panel.lines.push_back(std::move(each)); }
     panel.lines.push_back(std::move(mean));
   }
   figure.panels.push_back(std::move(panel));
@@ -84,7 +84,7 @@ Figure router_margin(Traces traces, const FigureChoices&) {
   const Trace& trace = *traces[0];
   Figure figure = start_figure(traces, "router-margin");
   std::int64_t ties = 0;
-  for (const float margin : trace.router_margin) ties += margin < kNearTieMargin;
+  for (const float margin : trace.router_margin) { ties += margin < kNearTieMargin; }
   add_layer_tokens(figure, trace, layer_token_values(trace, trace.router_margin),
                    margin_colours(trace), "router_margin");
   figure.notes.push_back(count_text(ties) + " of " + count_text(std::ssize(trace.router_margin)) +
@@ -124,15 +124,15 @@ Figure router_probability(Traces traces, const FigureChoices& choices) {
   std::vector<std::uint32_t> chosen;
   std::vector<std::int64_t> is_chosen(map.values.size(), 0);
   for (std::int64_t i = 0; i < layer.tokens * layer.slots; ++i) {
-    if (layer.expert(i) < 0) continue;
+    if (layer.expert(i) < 0) { continue; }
     const std::int64_t cell = layer.expert(i) * layer.tokens + i / layer.slots;
     chosen.push_back(static_cast<std::uint32_t>(cell));
-    is_chosen[static_cast<std::size_t>(cell)] = 1;
+    is_chosen[cell] = 1;
   }
   Table table;
   table.rows = map.rows * map.columns;
   table.columns = {index_column("expert", map.rows, map.columns)};
-  for (Column& column : token_columns(trace)) table.columns.push_back(std::move(column));
+  for (Column& column : token_columns(trace)) { table.columns.push_back(std::move(column)); }
   table.columns.push_back({"router_probability", map.values});
   table.columns.push_back({"chosen", std::move(is_chosen)});
   figure.tables.push_back(std::move(table));

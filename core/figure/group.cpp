@@ -53,23 +53,25 @@ std::size_t PanelGroup::pictures() const {
 
 double PanelGroup::beside_share() const {
   double share = 0;
-  for (const PlacedPanel& placed : placed_) share += placed.panel->beside ? placed.panel->share : 0;
+  for (const PlacedPanel& placed : placed_) {
+    share += placed.panel->beside ? placed.panel->share : 0;
+  }
   return share;
 }
 
 double PanelGroup::natural_height(double plot_width) const {
   const Panel& panel = *placed_[0].panel;
-  if (panel.height_mm > 0) return panel.height_mm * kMm;
+  if (panel.height_mm > 0) { return panel.height_mm * kMm; }
   const HeatMap* map = cells_of(panel);
-  if (map && panel.square) return std::min(plot_width, 230.0);
-  if (map) return cells_height(*map, plot_width);
+  if (map && panel.square) { return std::min(plot_width, 230.0); }
+  if (map) { return cells_height(*map, plot_width); }
   return std::clamp(0.62 * plot_width, 80.0, 150.0);
 }
 
 // Room that labels need to the right of the last plot.
 double PanelGroup::overhang() const {
   double edge = 0, result = scale_ ? 1.3 * font_ : kRight;
-  for (const PlacedPanel& placed : placed_) edge = std::max(edge, placed.plot.right());
+  for (const PlacedPanel& placed : placed_) { edge = std::max(edge, placed.plot.right()); }
   for (const PlacedPanel& placed : placed_) {
     for (const Tick& tick : placed.x.ticks) {
       const double half = meter_.width(tick.label, tick_size(font_)) / 2;
@@ -79,7 +81,7 @@ double PanelGroup::overhang() const {
   }
   for (const PlacedPanel& placed : placed_) {
     for (const ReferenceLine& line : placed.panel->references) {
-      if (line.vertical || line.label.empty() || placed.plot.right() < edge) continue;
+      if (line.vertical || line.label.empty() || placed.plot.right() < edge) { continue; }
       const double label = meter_.width(reference_text(line, font_, meter_), tick_size(font_));
       result = std::max(result, kReferenceGap + label + 1);
     }
@@ -95,7 +97,7 @@ void PanelGroup::plan_columns(double width) {
                                    placed_.begin(), placed_.end(),
                                    [](const PlacedPanel& p) { return p.panel->beside; }));
     double main = std::max(10.0, (width - left_ - right - gaps) / (1 + beside_share()));
-    if (placed_[0].panel->square) main = std::min(main, placed_[0].plot.height);
+    if (placed_[0].panel->square) { main = std::min(main, placed_[0].plot.height); }
     double x = 0;
     for (PlacedPanel& placed : placed_) {
       const bool beside = placed.panel->beside;
@@ -103,7 +105,7 @@ void PanelGroup::plan_columns(double width) {
       placed.plot.width = beside ? main * placed.panel->share : main;
       x = std::max(x, placed.plot.right());
       plan_horizontal(placed.x, placed.panel->x, placed.plot.width, font_, meter_);
-      if (is_empty(*placed.panel)) leave_out(placed.x);
+      if (is_empty(*placed.panel)) { leave_out(placed.x); }
     }
     right = overhang();
   }
@@ -115,7 +117,7 @@ void PanelGroup::plan_columns(double width) {
       placed_[i].x.ticks.clear();
       placed_[i].x.title.clear();
     }
-    if (placed_[i].panel->beside) placed_[i].y.title.clear();
+    if (placed_[i].panel->beside) { placed_[i].y.title.clear(); }
   }
 }
 
@@ -126,7 +128,7 @@ void PanelGroup::plan_bottom() {
     bottom_ = std::max(bottom_, horizontal_room(placed.x, font_) - hidden);
   }
   has_bar_ = scale_ && scale_->has_bar() && colours_->any_value();
-  if (!has_bar_) return;
+  if (!has_bar_) { return; }
   bar_ = plan_bar(*scale_, *colours_, placed_[0].plot.width, font_, meter_);
   bottom_ += kBarGap + bar_.height(font_);
 }
@@ -137,7 +139,7 @@ void PanelGroup::plan(double width, double stretch) {
   double y = 0;
   for (PlacedPanel& placed : placed_) {
     placed.plot.height = placed.panel->below ? natural * placed.panel->share : natural;
-    if (placed.panel->below) y += kGap;
+    if (placed.panel->below) { y += kGap; }
     placed.plot.y = placed.panel->beside ? 0 : y;
     y = std::max(y, placed.plot.bottom());
   }
@@ -145,16 +147,16 @@ void PanelGroup::plan(double width, double stretch) {
   left_ = 0;
   for (PlacedPanel& placed : placed_) {
     plan_vertical(placed.y, placed.panel->y, placed.plot.height, font_, meter_);
-    if (is_empty(*placed.panel)) leave_out(placed.y);
-    if (!placed.panel->beside) left_ = std::max(left_, vertical_room(placed.y, font_));
-    if (placed.panel->beside) placed.y.ticks.clear();
+    if (is_empty(*placed.panel)) { leave_out(placed.y); }
+    if (!placed.panel->beside) { left_ = std::max(left_, vertical_room(placed.y, font_)); }
+    if (placed.panel->beside) { placed.y.ticks.clear(); }
   }
   left_ = std::min(left_, 0.5 * width);
   plan_columns(width);
-  if (placed_[0].panel->square) plots_height_ = placed_[0].plot.height = placed_[0].plot.width;
+  if (placed_[0].panel->square) { plots_height_ = placed_[0].plot.height = placed_[0].plot.width; }
   plan_bottom();
   std::vector<const Panel*> panels;
-  for (const PlacedPanel& placed : placed_) panels.push_back(placed.panel);
+  for (const PlacedPanel& placed : placed_) { panels.push_back(placed.panel); }
   legend_ = plan_legend(keys_of(panels, colours_.get()), width - left_, font_, meter_);
   title_ = meter_.wrap(plain_text(panels[0]->title), width - left_, font_, false, 2);
   top_ = 1.3 * font_ * static_cast<double>(title_.size()) + legend_.height(font_) + 0.5 * font_;
@@ -188,7 +190,7 @@ void PanelGroup::draw_panel(Painter& painter, PlacedPanel& placed, std::vector<s
   } else if (const HeatMap* map = cells_of(panel)) {
     painter.open("cells");
     const std::string done = draw_cells(painter, panel, *colours_, plot, finest, picture_bytes);
-    if (!done.empty()) notes.push_back(done);
+    if (!done.empty()) { notes.push_back(done); }
     draw_outlines(painter, *map, plot);
     draw_cell_names(painter, *map, *colours_, plot, font_ - 2);
     painter.close();

@@ -13,12 +13,12 @@ constexpr double kBarHeight = 4.5, kWidestBar = 200;
 constexpr int kBarSteps = 128;
 
 void add_key(std::vector<Key>& keys, Key key) {
-  if (key.name.empty()) return;
+  if (key.name.empty()) { return; }
   key.name = plain_text(key.name);
   const bool known = std::any_of(keys.begin(), keys.end(), [&](const Key& other) {
     return other.name == key.name && other.sign == key.sign;
   });
-  if (!known) keys.push_back(std::move(key));
+  if (!known) { keys.push_back(std::move(key)); }
 }
 
 void add_heat_map(std::vector<Key>& keys, const HeatMap& map, const ColourMap& colours) {
@@ -46,7 +46,7 @@ void add_panel(std::vector<Key>& keys, const Panel& panel) {
     add_key(keys, {Key::Sign::line, palette_colour(line.colour), line.dash, line.name});
   }
   for (const Points& points : panel.points) {
-    if (!points.value.empty()) continue;
+    if (!points.value.empty()) { continue; }
     add_key(keys, {Key::Sign::dots, palette_colour(points.colour), 0, points.name});
   }
   for (const StackedBars& stack : panel.stacks) {
@@ -81,8 +81,8 @@ void draw_sign(Painter& painter, const Key& key, Point left_middle, double font)
     case Key::Sign::area:
     case Key::Sign::hatched:
       painter.add(SceneRect{box, key.colour});
-      if (key.sign == Key::Sign::hatched) painter.add(hatch(box));
-      if (to_oklab(key.colour).lightness > 0.95) painter.frame(box, kInk, 0.35);
+      if (key.sign == Key::Sign::hatched) { painter.add(hatch(box)); }
+      if (to_oklab(key.colour).lightness > 0.95) { painter.frame(box, kInk, 0.35); }
       break;
     case Key::Sign::framed:
       painter.frame(box, kInk, 0.7);
@@ -97,7 +97,7 @@ std::vector<Key> keys_of(const std::vector<const Panel*>& panels, const ColourMa
   for (const Panel* panel : panels) {
     add_panel(keys, *panel);
     for (const HeatMap& map : panel->heat_map) {
-      if (colours && colours->any_value()) add_heat_map(keys, map, *colours);
+      if (colours && colours->any_value()) { add_heat_map(keys, map, *colours); }
     }
   }
   return keys;
@@ -109,7 +109,7 @@ LegendPlan plan_legend(std::vector<Key> keys, double width, double font, TextMet
   for (Key& key : keys) {
     key.name = meter.elide(key.name, width - sign_room(key), tick_size(font));
     const double needed = sign_room(key) + meter.width(key.name, tick_size(font));
-    if (plan.rows == 0) plan.rows = 1;
+    if (plan.rows == 0) { plan.rows = 1; }
     if (x > 0 && x + needed > width) {
       ++plan.rows;
       x = 0;
@@ -158,8 +158,8 @@ BarPlan plan_bar(const ColourScale& scale, const ColourMap& colours, double room
   plan.label = meter.wrap(label, room, font, false, 3);
   const double size = tick_size(font);
   const bool any_note = !scale.low_note.empty() || !scale.high_note.empty();
-  if (!scale.low_note.empty()) plan.low_note = "← " + plain_text(scale.low_note);
-  if (!scale.high_note.empty()) plan.high_note = plain_text(scale.high_note) + " →";
+  if (!scale.low_note.empty()) { plan.low_note = "← " + plain_text(scale.low_note); }
+  if (!scale.high_note.empty()) { plan.high_note = plain_text(scale.high_note) + " →"; }
   const double widest =
       std::max(meter.width(plan.low_note, size), meter.width(plan.high_note, size));
   const double label_width = plan.label.empty() ? 0 : meter.width(plan.label[0], font);
@@ -191,7 +191,7 @@ void draw_bar(Painter& painter, const BarPlan& plan, const ColourMap& colours, P
   const double notes = y + (plan.notes_apart ? 0.75 : 0.93) * font;
   painter.text(plan.low_note, {bar.x, notes}, {size, Anchor::start, false, false, kQuietInk});
   painter.text(plan.high_note, {bar.right(), notes}, {size, Anchor::end, false, false, kQuietInk});
-  if (plan.notes_apart) y += 1.32 * font;
+  if (plan.notes_apart) { y += 1.32 * font; }
   for (const std::string& line : plan.label) {
     painter.text(line, {top_middle.x, y + 0.93 * font}, {font, Anchor::middle});
     y += 1.2 * font;

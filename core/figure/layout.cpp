@@ -39,7 +39,7 @@ class Layout {
       scene_.description = plain_text(figure.subtitle);
       scene_.provenance = figure.provenance;
     }
-    for (auto& [key, value] : scene_.provenance) value = plain_text(value);
+    for (auto& [key, value] : scene_.provenance) { value = plain_text(value); }
   }
 
   Scene run() {
@@ -69,7 +69,7 @@ class Layout {
     paragraph(head_, figure_.title, {font_ + 1, Anchor::start, true}, kMostLines);
     paragraph(head_, figure_.subtitle, {font_ - 1, Anchor::start, false, false, kQuietInk},
               kMostLines);
-    for (const TextLine& line : head_) head_height_ += line.step;
+    for (const TextLine& line : head_) { head_height_ += line.step; }
     head_height_ += depth_ + 0.9 * font_;
   }
 
@@ -81,7 +81,7 @@ class Layout {
     const auto fitting = static_cast<std::size_t>(
         std::max(1.0, std::floor((room() + kColumnGap) / (kLeastGroup + kColumnGap))));
     columns_ = std::max<std::size_t>(1, std::min({fitting, kMostColumns, groups_.size()}));
-    if (groups_.size() == 4 && columns_ == 3) columns_ = 2;
+    if (groups_.size() == 4 && columns_ == 3) { columns_ = 2; }
   }
 
   // Heights of the rows for plots stretched so much.
@@ -109,13 +109,15 @@ class Layout {
 
   void fit_height() {
     double panels = plan(1);
-    if (style_.height_mm <= 0) return;
+    if (style_.height_mm <= 0) { return; }
     const double wanted =
         style_.height_mm * kPointsPerMm - head_height_ - 2 * kMargin - notes_room();
     double stretch = 1;
     for (int round = 0; round < 12 && std::abs(panels - wanted) > 0.05; ++round) {
       double plots = 0;
-      for (std::size_t i = 0; i < groups_.size(); i += columns_) plots += groups_[i]->plot_height();
+      for (std::size_t i = 0; i < groups_.size(); i += columns_) {
+        plots += groups_[i]->plot_height();
+      }
       stretch *= std::max(0.01, (plots + wanted - panels) / std::max(1.0, plots));
       panels = plan(stretch);
     }
@@ -134,7 +136,7 @@ class Layout {
 
   static double height_of(const std::vector<TextLine>& lines) {
     double height = 0;
-    for (const TextLine& line : lines) height += line.step;
+    for (const TextLine& line : lines) { height += line.step; }
     return height;
   }
 
@@ -154,9 +156,9 @@ class Layout {
     y = paint_panels(kMargin + head_height_);
     std::vector<std::string> notes = figure_.notes;
     notes.insert(notes.end(), found_.begin(), found_.end());
-    if (!meter_.missing().empty()) notes.push_back(missing_note());
+    if (!meter_.missing().empty()) { notes.push_back(missing_note()); }
     const std::vector<TextLine> lines = note_lines(notes);
-    if (!lines.empty()) y += 0.6 * font_;
+    if (!lines.empty()) { y += 0.6 * font_; }
     painter_.open("notes");
     for (const TextLine& line : lines) {
       y += line.step;
@@ -168,7 +170,7 @@ class Layout {
 
   double paint_panels(double y) {
     std::size_t pictures = 0;
-    for (const auto& group : groups_) pictures += group->pictures();
+    for (const auto& group : groups_) { pictures += group->pictures(); }
     const std::size_t bytes = outlet_.most_picture_bytes / std::max<std::size_t>(1, pictures);
     const auto n = static_cast<double>(columns_);
     const double width = (room() - (n - 1) * kColumnGap) / n;
@@ -179,7 +181,9 @@ class Layout {
                                      : "";
       painter_.open("panel", i + 1);
       for (std::string& note : groups_[i]->draw(painter_, {x, y}, letter, outlet_.finest, bytes)) {
-        if (std::find(found_.begin(), found_.end(), note) == found_.end()) found_.push_back(note);
+        if (std::find(found_.begin(), found_.end(), note) == found_.end()) {
+          found_.push_back(note);
+        }
       }
       painter_.close();
       if (i % columns_ + 1 == columns_ || i + 1 == groups_.size()) {
@@ -193,7 +197,7 @@ class Layout {
     std::string note = "No installed font has ";
     std::size_t named = 0;
     for (const std::uint32_t code : meter_.missing()) {
-      if (named == kMostMissing) break;
+      if (named == kMostMissing) { break; }
       char text[16];
       std::snprintf(text, sizeof text, "%sU+%04X", named++ ? ", " : "", code);
       note += text;

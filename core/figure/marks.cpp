@@ -40,7 +40,7 @@ class Marks {
   template <typename Mark, typename Draw>
   void group(const char* kind, const std::vector<Mark>& marks, const Draw& draw) {
     painter_.open(kind);
-    for (const Mark& mark : marks) draw(mark);
+    for (const Mark& mark : marks) { draw(mark); }
     painter_.close();
   }
 
@@ -50,7 +50,7 @@ class Marks {
     for (const bool faint : {true, false}) {
       for (std::size_t i = 0; i < placed_.panel->lines.size(); ++i) {
         const Line& l = placed_.panel->lines[i];
-        if ((l.weight == Line::Weight::faint) != faint) continue;
+        if ((l.weight == Line::Weight::faint) != faint) { continue; }
         painter_.open("curve", i + 1, l.name);
         line(l);
         painter_.close();
@@ -94,7 +94,9 @@ class Marks {
                                    {x(h.edges[i + 1]), top},
                                    {x(h.edges[i + 1]), zero}});
     }
-    if (!points.empty()) painter_.add(area(std::move(points), h.colour, h.colour < 0 ? 0.6 : 0.8));
+    if (!points.empty()) {
+      painter_.add(area(std::move(points), h.colour, h.colour < 0 ? 0.6 : 0.8));
+    }
   }
 
   void stack(const StackedBars& s) {
@@ -102,7 +104,7 @@ class Marks {
       double sum = 0;
       for (std::size_t part = 0; part < s.values.size(); ++part) {
         const double value = s.values[part][i];
-        if (!std::isfinite(value)) continue;
+        if (!std::isfinite(value)) { continue; }
         box(x(s.position[i] - s.width / 2), x(s.position[i] + s.width / 2), y(sum), y(sum + value),
             s.colours[part]);
         sum += value;
@@ -112,7 +114,7 @@ class Marks {
 
   void bars(const Bars& b) {
     for (std::size_t i = 0; i < b.position.size(); ++i) {
-      if (!std::isfinite(b.value[i])) continue;
+      if (!std::isfinite(b.value[i])) { continue; }
       const double from = b.position[i] - b.width / 2, to = b.position[i] + b.width / 2;
       if (b.horizontal) {
         box(x(base(placed_.x)), x(b.value[i]), y(from), y(to), b.colour);
@@ -172,14 +174,14 @@ class Marks {
     std::vector<Point> places;
     std::vector<Colour> colours;
     std::vector<std::uint8_t> indices;  // of the colours in the palette of a picture
-    if (!coloured) colours.push_back(palette_colour(p.colour));
+    if (!coloured) { colours.push_back(palette_colour(p.colour)); }
     for (std::size_t i = 0; i < p.x.size(); ++i) {
       const Point at{x(p.x[i]), y(p.y[i])};
-      if (!std::isfinite(at.x) || !std::isfinite(at.y)) continue;
-      if (coloured && !std::isfinite(p.value[i])) continue;
+      if (!std::isfinite(at.x) || !std::isfinite(at.y)) { continue; }
+      if (coloured && !std::isfinite(p.value[i])) { continue; }
       places.push_back(at);
       indices.push_back(coloured ? colours_->index(p.value[i]) : 1);
-      if (coloured) colours.push_back(colours_->colour(p.value[i]));
+      if (coloured) { colours.push_back(colours_->colour(p.value[i])); }
     }
     if (places.size() > kMostVectorPoints) {
       std::vector<Colour> palette =
@@ -209,7 +211,7 @@ class Marks {
           if (u * u + v * v > radius * radius || px < 0 || py < 0 || px >= width || py >= height) {
             continue;
           }
-          pixels[static_cast<std::size_t>(py * width + px)] = indices[i];
+          pixels[py * width + px] = indices[i];
         }
       }
     }
@@ -229,15 +231,16 @@ class Marks {
   // Beside the plot, where no data are, a line up or down where another label is; of a vertical
   // line inside, where nothing else is.
   void reference_label(const ReferenceLine& r) {
-    if (r.label.empty()) return;
+    if (r.label.empty()) { return; }
     const double size = tick_size(font_), at = r.vertical ? x(r.value) : y(r.value);
-    if (!std::isfinite(at)) return;
+    if (!std::isfinite(at)) { return; }
     const std::string label = reference_text(r, font_, painter_.meter());
     std::vector<std::pair<Point, Anchor>> places;
     for (const double lines : {0.0, -1.0, 1.0}) {
       const double middle = std::clamp(at + lines * size, plot_.y, plot_.bottom());
-      if (!r.vertical)
+      if (!r.vertical) {
         places.push_back({{plot_.right() + kReferenceGap, middle + 0.365 * size}, Anchor::start});
+      }
     }
     if (r.vertical) {
       places = {{{at + kReferenceGap, plot_.y + size}, Anchor::start},
@@ -246,7 +249,7 @@ class Marks {
     for (const auto& [point, anchor] : places) {
       const TextLook look{size, anchor, false, false, kQuietInk};
       const Box bounds = painter_.text_bounds(label, point, look);
-      if (!painter_.is_free(bounds) || painter_.covered(bounds, clip_) > 0) continue;
+      if (!painter_.is_free(bounds) || painter_.covered(bounds, clip_) > 0) { continue; }
       painter_.text(label, point, look);
       return;
     }
@@ -261,12 +264,13 @@ class Marks {
         ++end;
       }
       std::vector<Point> points;
-      for (std::size_t i = start; i < end; ++i) points.push_back({x(l.x[i]), y(l.high[i])});
-      for (std::size_t i = end; i-- > start;) points.push_back({x(l.x[i]), y(l.low[i])});
-      if (end - start > 1)
+      for (std::size_t i = start; i < end; ++i) { points.push_back({x(l.x[i]), y(l.high[i])}); }
+      for (std::size_t i = end; i-- > start;) { points.push_back({x(l.x[i]), y(l.low[i])}); }
+      if (end - start > 1) {
         painter_.add(area(std::move(points), l.colour, kPale));
-      else if (end - start == 1)
+      } else if (end - start == 1) {
         stroke(std::move(points), palette_colour(l.colour), 0.6, 0);
+      }
       start = std::max(end, start + 1);
     }
   }
@@ -279,7 +283,7 @@ class Marks {
       const bool drawn = std::isfinite(at.x) && std::isfinite(at.y);
       points.push_back(drawn ? at : Point{kNoNumber, kNoNumber});
       const bool next = i + 1 < l.x.size() && std::isfinite(y(l.y[i + 1]));
-      if (drawn && (l.marker || (alone && !next))) dots.push_back(at);
+      if (drawn && (l.marker || (alone && !next))) { dots.push_back(at); }
       alone = !drawn;
     }
     Colour colour = palette_colour(l.colour);
@@ -324,7 +328,7 @@ void require_consistent(const Panel& panel) {
   for (const HeatMap& m : panel.heat_map) {
     same(m.cells.size(), static_cast<std::size_t>(m.rows * m.columns));
     good = good && (m.experts.empty() || m.experts.size() == m.cells.size());
-    for (const std::uint32_t at : m.outlined) good = good && at < m.cells.size();
+    for (const std::uint32_t at : m.outlined) { good = good && at < m.cells.size(); }
   }
   for (const Line& l : panel.lines) {
     same(l.x.size(), l.y.size());
@@ -336,11 +340,11 @@ void require_consistent(const Panel& panel) {
     good = good && (p.value.empty() || p.value.size() == p.x.size());
     good = good && (p.subjects.empty() || p.subjects.size() == p.x.size());
   }
-  for (const Bars& b : panel.bars) same(b.position.size(), b.value.size());
+  for (const Bars& b : panel.bars) { same(b.position.size(), b.value.size()); }
   for (const StackedBars& s : panel.stacks) {
     same(s.names.size(), s.values.size());
     same(s.colours.size(), s.values.size());
-    for (const auto& part : s.values) same(part.size(), s.position.size());
+    for (const auto& part : s.values) { same(part.size(), s.position.size()); }
   }
   for (const Violin& v : panel.violins) {
     good = good && (v.density.empty() || v.density.size() == v.value.size());

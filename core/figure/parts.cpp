@@ -11,7 +11,7 @@ namespace kappascope {
 namespace {
 
 const Json* member(const Json& object, const char* key) {
-  if (!object.is_object()) return nullptr;
+  if (!object.is_object()) { return nullptr; }
   const auto found = object.find(key);
   return found == object.end() ? nullptr : &*found;
 }
@@ -28,13 +28,13 @@ double number_at(const Json& object, const char* key) {
 
 std::string kappa_label(const Trace& trace) {
   const Json* kappa = member(trace.meta, "kappa");
-  if (lacks_kappa(trace)) return "no κ";
-  if (!kappa || !trace.kappa) return trace.kappa ? "κ" : "κ off";
+  if (lacks_kappa(trace)) { return "no κ"; }
+  if (!kappa || !trace.kappa) { return trace.kappa ? "κ" : "κ off"; }
   std::string text = "κ " + string_at(*kappa, "granularity");
   const std::string input = string_at(*kappa, "input");
-  if (!input.empty()) text += " from " + input;
+  if (!input.empty()) { text += " from " + input; }
   const double bound = number_at(*kappa, "bound_moe");
-  if (bound == bound) text += ", U = " + number_text(bound);
+  if (bound == bound) { text += ", U = " + number_text(bound); }
   std::replace(text.begin(), text.end(), '_', ' ');
   return text;
 }
@@ -42,13 +42,13 @@ std::string kappa_label(const Trace& trace) {
 std::string capacity_label(const Trace& trace) {
   const Json* capacity = member(trace.meta, "capacity");
   const Json* in_force = capacity ? member(*capacity, "in_force") : nullptr;
-  if (!in_force || !in_force->is_boolean()) return "";
-  if (!in_force->get<bool>()) return "no capacity limit";
+  if (!in_force || !in_force->is_boolean()) { return ""; }
+  if (!in_force->get<bool>()) { return "no capacity limit"; }
   return "capacity factor " + number_text(number_at(*capacity, "factor"));
 }
 
 void add_word(std::string& text, const std::string& word) {
-  if (!word.empty()) text += (text.empty() ? "" : " · ") + word;
+  if (!word.empty()) { text += (text.empty() ? "" : " · ") + word; }
 }
 
 bool several_passes(const Trace& trace) {
@@ -98,22 +98,23 @@ namespace {
 
 void add_provenance(Figure& figure, const Trace& trace, const std::string& number) {
   const auto add = [&](const char* key, const std::string& value) {
-    if (!value.empty()) figure.provenance.emplace_back(key + number, value);
+    if (!value.empty()) { figure.provenance.emplace_back(key + number, value); }
   };
   add("model", model_label(trace));
   if (const Json* document = member(trace.meta, "document")) {
     add("text", std::filesystem::path(string_at(*document, "source")).filename().string());
     add("text_sha256", string_at(*document, "sha256"));
   }
-  for (const char* key : {"tool_version", "config_sha256", "tensor_directory_sha256"})
+  for (const char* key : {"tool_version", "config_sha256", "tensor_directory_sha256"}) {
     add(key, string_at(trace.meta, key));
+  }
 }
 
 }  // namespace
 
 Figure start_figure(Traces traces, std::string_view id, const std::string& about) {
   const FigureEntry& entry = figure_entry(id);
-  if (!entry.several) traces = traces.first(1);
+  if (!entry.several) { traces = traces.first(1); }
   Figure figure;
   figure.id = id;
   figure.title = std::string(entry.title) + about;
@@ -144,7 +145,7 @@ FigureAxis layer_axis(const Trace& trace) {
     axis.number_when_crowded &=
         trace.layer_index[m] - trace.layer_index[0] == static_cast<std::int32_t>(m);
   }
-  if (!trace.layer_index.empty()) axis.first_number = trace.layer_index[0];
+  if (!trace.layer_index.empty()) { axis.first_number = trace.layer_index[0]; }
   axis.subject = AxisSubject::recorded_layer;
   return axis;
 }
@@ -164,24 +165,26 @@ FigureAxis token_axis(const Trace& trace) {
 FigureAxis expert_axis(std::int64_t experts) {
   FigureAxis axis{"Expert", "", Scale::category};
   axis.number_when_crowded = true;
-  for (std::int64_t e = 0; e < experts; ++e) axis.names.push_back(std::to_string(e));
+  for (std::int64_t e = 0; e < experts; ++e) { axis.names.push_back(std::to_string(e)); }
   axis.subject = AxisSubject::expert;
   return axis;
 }
 
 FigureAxis expert_axis(const std::vector<std::int64_t>& experts) {
   FigureAxis axis{"Expert", "", Scale::category};
-  for (const std::int64_t e : experts) axis.names.push_back(std::to_string(e));
+  for (const std::int64_t e : experts) { axis.names.push_back(std::to_string(e)); }
   axis.subject = AxisSubject::expert;
   axis.subjects = experts;
   return axis;
 }
 
 std::int64_t chosen_layer(const Trace& trace, const FigureChoices& choices) {
-  if (choices.layer < 0) return middle_layer(trace);
+  if (choices.layer < 0) { return middle_layer(trace); }
   for (std::int64_t m = 0; m < trace.layers; ++m) {
     const auto at = static_cast<std::size_t>(m);
-    if (trace.layer_index[at] == choices.layer && trace.pass_index[at] == choices.pass) return m;
+    if (trace.layer_index[at] == choices.layer && trace.pass_index[at] == choices.pass) {
+      return m;
+    }
   }
   std::string recorded;
   for (std::int64_t m = 0; m < trace.layers; ++m) {
@@ -199,12 +202,12 @@ std::int64_t chosen_expert(const TraceLayer& layer, const FigureChoices& choices
   }
   const auto loads = expert_loads(layer);
   const auto most = most_loaded_experts(loads, 1);
-  return most.empty() || loads.assigned[static_cast<std::size_t>(most[0])] == 0 ? -1 : most[0];
+  return most.empty() || loads.assigned[most[0]] == 0 ? -1 : most[0];
 }
 
 std::string nothing_because(const Trace& trace) {
-  if (trace.layers == 0) return "nothing to show: no MoE layer was recorded";
-  if (trace.tokens == 0) return "nothing to show: the text has no tokens";
+  if (trace.layers == 0) { return "nothing to show: no MoE layer was recorded"; }
+  if (trace.tokens == 0) { return "nothing to show: the text has no tokens"; }
   const bool any = std::any_of(trace.expert_kept.begin(), trace.expert_kept.end(),
                                [](std::uint8_t kept) { return kept != 0; });
   return any ? "" : "nothing to show: every assignment was dropped";
@@ -217,7 +220,7 @@ bool lacks_kappa(const Trace& trace) {
 }
 
 std::string no_kappa_because(const Trace& trace) {
-  if (lacks_kappa(trace)) return "nothing to show: this model has no κ";
+  if (lacks_kappa(trace)) { return "nothing to show: this model has no κ"; }
   return trace.kappa ? "" : "nothing to show: κ was turned off in this run";
 }
 
@@ -235,13 +238,13 @@ std::vector<Column> token_columns(const Trace& trace) {
 
 Column index_column(std::string name, std::int64_t size, std::int64_t repeat) {
   std::vector<std::int64_t> values;
-  for (std::int64_t i = 0; i < size; ++i) values.push_back(i);
+  for (std::int64_t i = 0; i < size; ++i) { values.push_back(i); }
   return {std::move(name), std::move(values), repeat};
 }
 
 Table empty_table(std::initializer_list<const char*> columns) {
   Table table;
-  for (const char* name : columns) table.columns.push_back({name, std::vector<double>{}});
+  for (const char* name : columns) { table.columns.push_back({name, std::vector<double>{}}); }
   return table;
 }
 
@@ -261,7 +264,7 @@ Panel cell_panel(FigureAxis x, FigureAxis y, LayerMap map, ColourScale colours) 
 void add_layer_tokens(Figure& figure, const Trace& trace, LayerMap map, ColourScale colours,
                       const std::string& value) {
   std::vector<Column> columns = layer_columns(trace, trace.tokens);
-  for (Column& column : token_columns(trace)) columns.push_back(std::move(column));
+  for (Column& column : token_columns(trace)) { columns.push_back(std::move(column)); }
   figure.tables.push_back(cell_table(std::move(columns), map, value));
   Panel panel =
       cell_panel(token_axis(trace), layer_axis(trace), std::move(map), std::move(colours));

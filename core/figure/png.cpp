@@ -12,7 +12,7 @@ namespace kappascope {
 namespace {
 
 void put_u32(std::string& out, std::uint32_t value) {
-  for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(value >> shift & 0xFF);
+  for (int shift = 24; shift >= 0; shift -= 8) { out += static_cast<char>(value >> shift & 0xFF); }
 }
 
 // length, type, data, CRC of type and data
@@ -54,7 +54,7 @@ class Deflater {
       stream_.avail_out = sizeof block;
       deflate(&stream_, last ? Z_FINISH : Z_NO_FLUSH);
       out_.append(block, sizeof block - stream_.avail_out);
-      if (out_.size() > most_) return false;
+      if (out_.size() > most_) { return false; }
     } while (stream_.avail_out == 0);
     return true;
   }
@@ -84,7 +84,7 @@ std::string palette_png(std::int64_t width, std::int64_t height, std::span<const
   std::vector<std::uint8_t> line(static_cast<std::size_t>(width) + 1);  // filter byte 0 in front
   for (std::int64_t y = 0; y < height; ++y) {
     row(y, std::span(line).subspan(1));
-    if (!deflater.add(line, y + 1 == height)) return "";
+    if (!deflater.add(line, y + 1 == height)) { return ""; }
   }
   std::string out = png_start(width, height, 3);
   put_chunk(out, "PLTE", colours);

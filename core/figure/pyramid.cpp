@@ -14,7 +14,7 @@ constexpr std::int64_t kCellsForTwo = std::int64_t{1} << 18;  // fewer are not w
 
 int levels_for(std::int64_t size) {
   int levels = 1;
-  for (; size > CellPyramid::kFewCells; size = (size + 1) / 2) ++levels;
+  for (; size > CellPyramid::kFewCells; size = (size + 1) / 2) { ++levels; }
   return levels;
 }
 
@@ -51,10 +51,10 @@ class CellPyramid::Builder {
  private:
   void take(int row_level, std::int64_t r, std::vector<Block>& row) {
     emit(row_level, r, row);
-    if (row_level + 1 == pyramid_.row_levels_) return;
-    std::vector<Block>& other = waiting_[static_cast<std::size_t>(row_level)];
+    if (row_level + 1 == pyramid_.row_levels_) { return; }
+    std::vector<Block>& other = waiting_[row_level];
     if (r % 2 == 1) {
-      for (std::size_t j = 0; j < row.size(); ++j) row[j].add(other[j]);
+      for (std::size_t j = 0; j < row.size(); ++j) { row[j].add(other[j]); }
     } else if (r + 1 < pyramid_.rows(row_level)) {
       std::swap(row, other);
       return;
@@ -68,15 +68,15 @@ class CellPyramid::Builder {
     for (int c = 0;; ++c) {
       std::uint8_t* out = pyramid_.level(row_level, c) + r * pyramid_.columns(c) + (first_ >> c);
       if (row_level + c > 0) {
-        for (std::size_t j = 0; j < width; ++j) out[j] = from[j].index();
+        for (std::size_t j = 0; j < width; ++j) { out[j] = from[j].index(); }
       }
-      if (c + 1 == pyramid_.column_levels_) return;
+      if (c + 1 == pyramid_.column_levels_) { return; }
       for (std::size_t j = 0; j < width / 2; ++j) {
         Block sum = from[2 * j];
         sum.add(from[2 * j + 1]);
         halves_[j] = sum;
       }
-      if (width % 2 == 1) halves_[width / 2] = from[width - 1];
+      if (width % 2 == 1) { halves_[width / 2] = from[width - 1]; }
       width = (width + 1) / 2;
       from = halves_.data();
     }
@@ -101,12 +101,13 @@ class CellPyramid::Builder<ManyBlock> {
   void run() {
     for (std::int64_t r = 0; r < map_.rows; ++r) {
       std::uint8_t* out = pyramid_.level(0, 0) + r * map_.columns;
-      for (std::int64_t c = first_; c < end_; ++c)
+      for (std::int64_t c = first_; c < end_; ++c) {
         out[c] = colours_(map_.cells[r * map_.columns + c]);
+      }
     }
     for (int r = 0; r < pyramid_.row_levels(); ++r) {
       for (int c = 0; c < pyramid_.column_levels(); ++c) {
-        if (r + c > 0) make(r, c);
+        if (r + c > 0) { make(r, c); }
       }
     }
   }
@@ -120,7 +121,7 @@ class CellPyramid::Builder<ManyBlock> {
       for (std::int64_t c = first_; c < end_; c += columns) {
         for (std::int64_t i = r; i < std::min(map_.rows, r + rows); ++i) {
           const std::uint8_t* cells = pyramid_.level(0, 0) + i * map_.columns;
-          for (std::int64_t j = c; j < std::min(end_, c + columns); ++j) add(cells[j]);
+          for (std::int64_t j = c; j < std::min(end_, c + columns); ++j) { add(cells[j]); }
         }
         out[(r >> row_level) * pyramid_.columns(column_level) + (c >> column_level)] = take();
       }
@@ -128,17 +129,17 @@ class CellPyramid::Builder<ManyBlock> {
   }
 
   void add(std::uint8_t index) {
-    if (count_[index]++ == 0) seen_[kinds_++] = index;
+    if (count_[index]++ == 0) { seen_[kinds_++] = index; }
     sum_ += index;
   }
 
   // What ManyBlock::index gives of the cells added; starts anew.
   std::uint8_t take() {
     std::uint32_t most = 0;
-    for (std::size_t k = 0; k < kinds_; ++k) most = std::max(most, count_[seen_[k]]);
+    for (std::size_t k = 0; k < kinds_; ++k) { most = std::max(most, count_[seen_[k]]); }
     std::size_t equals = 0;
     for (std::size_t k = 0; k < kinds_; ++k) {
-      if (count_[seen_[k]] == most) equals_[equals++] = seen_[k];
+      if (count_[seen_[k]] == most) { equals_[equals++] = seen_[k]; }
       count_[seen_[k]] = 0;
     }
     const auto chosen = equals_.begin() + static_cast<std::ptrdiff_t>(any_of_equals(sum_, equals));
@@ -167,7 +168,7 @@ void CellPyramid::build(const HeatMap& map, const ColourIndexer& colours) {
   const auto make = [&](std::int64_t first, std::int64_t end) {
     Builder<Block>(*this, map, colours, first, end).run();
   };
-  if (rows_ * columns_ < kCellsForTwo || middle >= columns_) return make(0, columns_);
+  if (rows_ * columns_ < kCellsForTwo || middle >= columns_) { return make(0, columns_); }
   std::future<void> other = std::async(std::launch::async, [&] { make(middle, columns_); });
   make(0, middle);
   other.get();
@@ -191,7 +192,7 @@ CellPyramid::CellPyramid(const HeatMap& map)
       levels_.push_back(std::make_unique_for_overwrite<std::uint8_t[]>(size));
     }
   }
-  if (rows_ == 0 || columns_ == 0) return;
+  if (rows_ == 0 || columns_ == 0) { return; }
   const ColourIndexer indexer(colours);
   if (colours.categorical() && map.colours.has_bar()) {
     build<ManyBlock>(map, indexer);

@@ -42,7 +42,7 @@ class CellPyramid {
   }
   std::uint8_t* level(int row_level, int column_level) const {
     const std::int64_t at = std::int64_t{row_level} * column_levels_ + column_level;
-    return levels_[static_cast<std::size_t>(at)].get();
+    return levels_[at].get();
   }
   template <typename Block>
   class Builder;

@@ -20,9 +20,9 @@ std::string place_text(const FigureAxis& axis, double value) {
 }
 
 void select(Readout& result, AxisSubject subject, std::int64_t number) {
-  if (subject == AxisSubject::recorded_layer) result.layer = number;
-  if (subject == AxisSubject::token) result.token = number;
-  if (subject == AxisSubject::expert) result.expert = number;
+  if (subject == AxisSubject::recorded_layer) { result.layer = number; }
+  if (subject == AxisSubject::token) { result.token = number; }
+  if (subject == AxisSubject::expert) { result.expert = number; }
 }
 
 double finite_or(double value, double otherwise) {
@@ -43,7 +43,7 @@ class Reader {
 
   // From the front to the back.
   std::optional<Readout> run() {
-    if (!(std::isfinite(x_) && std::isfinite(y_))) return {};
+    if (!(std::isfinite(x_) && std::isfinite(y_))) { return {}; }
     result_.layer = figure_.layer;
     result_.expert = figure_.expert;
     if (line() || points() || violins() || bars() || stacks() || bins() || cells() || reference()) {
@@ -65,7 +65,7 @@ class Reader {
 
   // Ends of what is within reach of the place, as values.
   static std::pair<double, double> span(double from, double reach, bool log) {
-    if (log) return {from * std::exp(-reach), from * std::exp(reach)};
+    if (log) { return {from * std::exp(-reach), from * std::exp(reach)}; }
     return {from - reach, from + reach};
   }
 
@@ -81,7 +81,7 @@ class Reader {
   void add(std::string text) { result_.lines.push_back(std::move(text)); }
   void add_place(const FigureAxis& axis, double value) {
     add(place_text(axis, value));
-    if (axis.subject == AxisSubject::none) return;
+    if (axis.subject == AxisSubject::none) { return; }
     select(result_, axis.subject, subject_at(axis, std::llround(value)));
   }
   void add_y(double value) { add_place(panel_.y, value); }
@@ -90,10 +90,10 @@ class Reader {
   // not finite draw nothing.
   double to_piece(const Line& line, std::size_t i) const {
     const double ax = apart_x(line.x[i]), ay = apart_y(line.y[i]);
-    if (i + 1 == line.x.size()) return ax * ax + ay * ay;
+    if (i + 1 == line.x.size()) { return ax * ax + ay * ay; }
     const double bx = apart_x(line.x[i + 1]), by = apart_y(line.y[i + 1]);
-    if (!std::isfinite(ax + ay)) return bx * bx + by * by;
-    if (!std::isfinite(bx + by)) return ax * ax + ay * ay;
+    if (!std::isfinite(ax + ay)) { return bx * bx + by * by; }
+    if (!std::isfinite(bx + by)) { return ax * ax + ay * ay; }
     const double dx = bx - ax, dy = by - ay, length = dx * dx + dy * dy;
     const double t = length > 0 ? std::clamp(-(ax * dx + ay * dy) / length, 0.0, 1.0) : 0;
     return (ax + t * dx) * (ax + t * dx) + (ay + t * dy) * (ay + t * dy);
@@ -109,13 +109,13 @@ class Reader {
       std::size_t i = static_cast<std::size_t>(begin - line.x.begin());
       for (i -= i > 0 ? 1 : 0; i < line.x.size() && line.x[i] <= last; ++i) {
         const double distance = to_piece(line, i);
-        if (!(distance < least)) continue;
+        if (!(distance < least)) { continue; }
         least = distance;
         best = &line;
         piece = i;
       }
     }
-    if (best == nullptr) return false;
+    if (best == nullptr) { return false; }
     const auto off = [&](std::size_t i) {
       const double distance = i < best->x.size() ? apart_x(best->x[i]) : kNoNumber;
       return i < best->x.size() && std::isfinite(apart_y(best->y[i])) ? std::abs(distance) : 1e300;
@@ -125,10 +125,10 @@ class Reader {
   }
 
   void add_sample(const Line& line, std::size_t i) {
-    if (!line.name.empty()) add(line.name);
+    if (!line.name.empty()) { add(line.name); }
     add_place(panel_.x, line.x[i]);
     add_y(line.y[i]);
-    if (line.low.empty() || !std::isfinite(line.low[i] + line.high[i])) return;
+    if (line.low.empty() || !std::isfinite(line.low[i] + line.high[i])) { return; }
     add("Band: " + value_text(line.low[i]) + " to " + value_text(line.high[i], panel_.y.unit));
   }
 
@@ -141,18 +141,20 @@ class Reader {
     for (const Points& points : panel_.points) {
       for (std::size_t i = 0; i < points.x.size(); ++i) {
         const double x = points.x[i], y = points.y[i];
-        if (!(x >= x0 && x <= x1 && y >= y0 && y <= y1)) continue;
-        if (!points.value.empty() && !std::isfinite(points.value[i])) continue;
+        if (!(x >= x0 && x <= x1 && y >= y0 && y <= y1)) { continue; }
+        if (!points.value.empty() && !std::isfinite(points.value[i])) { continue; }
         const double dx = apart_x(x), dy = apart_y(y), distance = dx * dx + dy * dy;
-        if (distance > least) continue;  // of equals the last, which is drawn over the others
+        if (distance > least) {
+          continue;  // of equals the last, which is drawn over the others
+        }
         least = distance;
         best = &points;
         at = i;
       }
     }
-    if (best == nullptr) return false;
-    if (!best->name.empty()) add(best->name);
-    if (!best->subjects.empty()) add_subject(best->subjects[at]);
+    if (best == nullptr) { return false; }
+    if (!best->name.empty()) { add(best->name); }
+    if (!best->subjects.empty()) { add_subject(best->subjects[at]); }
     add_place(panel_.x, best->x[at]);
     add_y(best->y[at]);
     if (!best->value.empty()) {
@@ -167,7 +169,7 @@ class Reader {
         {AxisSubject::token, point.token},
         {AxisSubject::expert, point.expert}};
     for (const auto& [subject, number] : subjects) {
-      if (number < 0) continue;
+      if (number < 0) { continue; }
       select(result_, subject, number);
       if (const FigureAxis* axis = axis_of(subject)) {
         add(position_text(*axis, number));
@@ -181,7 +183,7 @@ class Reader {
   const FigureAxis* axis_of(AxisSubject subject) const {
     for (const Panel& panel : figure_.panels) {
       for (const FigureAxis* axis : {&panel.x, &panel.y}) {
-        if (axis->subject == subject && axis->subjects.empty()) return axis;
+        if (axis->subject == subject && axis->subjects.empty()) { return axis; }
       }
     }
     return nullptr;
@@ -189,10 +191,10 @@ class Reader {
 
   bool violins() {
     for (const Violin& violin : panel_.violins) {
-      if (!(std::abs(violin.position - x_) <= kViolinHalf)) continue;
+      if (!(std::abs(violin.position - x_) <= kViolinHalf)) { continue; }
       const double first = violin.value.empty() ? violin.low : violin.value.front();
       const double last = violin.value.empty() ? violin.high : violin.value.back();
-      if (!std::isfinite(first + last) || !within_y(first, last)) continue;
+      if (!std::isfinite(first + last) || !within_y(first, last)) { continue; }
       add_place(panel_.x, violin.position);
       const std::pair<const char*, double> quantiles[] = {{"5 %", violin.low},
                                                           {"25 %", violin.quarter},
@@ -200,7 +202,7 @@ class Reader {
                                                           {"75 %", violin.three_quarters},
                                                           {"95 %", violin.high}};
       for (const auto& [name, value] : quantiles) {
-        if (!std::isfinite(value)) continue;
+        if (!std::isfinite(value)) { continue; }
         add(named(panel_.y.name + ", " + name, value_text(value, panel_.y.unit)));
       }
       return true;
@@ -212,11 +214,11 @@ class Reader {
     for (const Bars& bars : panel_.bars) {
       const double along = bars.horizontal ? y_ : x_;
       for (std::size_t i = 0; i < bars.position.size(); ++i) {
-        if (!(std::abs(bars.position[i] - along) <= bars.width / 2)) continue;
+        if (!(std::abs(bars.position[i] - along) <= bars.width / 2)) { continue; }
         const double value = bars.value[i];
-        if (!std::isfinite(value)) continue;
-        if (!(bars.horizontal ? within_x(0, value) : within_y(0, value))) continue;
-        if (!bars.name.empty()) add(bars.name);
+        if (!std::isfinite(value)) { continue; }
+        if (!(bars.horizontal ? within_x(0, value) : within_y(0, value))) { continue; }
+        if (!bars.name.empty()) { add(bars.name); }
         add_place(bars.horizontal ? panel_.y : panel_.x, bars.position[i]);
         add_place(bars.horizontal ? panel_.x : panel_.y, value);
         return true;
@@ -228,14 +230,14 @@ class Reader {
   bool stacks() {
     for (const StackedBars& stack : panel_.stacks) {
       for (std::size_t i = 0; i < stack.position.size(); ++i) {
-        if (!(std::abs(stack.position[i] - x_) <= stack.width / 2)) continue;
+        if (!(std::abs(stack.position[i] - x_) <= stack.width / 2)) { continue; }
         double sum = 0;
         for (std::size_t part = 0; part < stack.values.size(); ++part) {
           const double value = stack.values[part][i];
-          if (!(value > 0)) continue;
+          if (!(value > 0)) { continue; }
           const bool hit = y_ >= sum && y_ <= sum + value;
           sum += value;
-          if (!hit) continue;
+          if (!hit) { continue; }
           add_place(panel_.x, stack.position[i]);
           add(stack.names[part]);
           add_y(value);
@@ -250,10 +252,10 @@ class Reader {
     for (const Bins& bins : panel_.bins) {
       const auto after = std::upper_bound(bins.edges.begin(), bins.edges.end(), x_);
       const auto i = after - bins.edges.begin() - 1;
-      if (i < 0 || i >= std::ssize(bins.counts)) continue;
+      if (i < 0 || i >= std::ssize(bins.counts)) { continue; }
       const auto at = static_cast<std::size_t>(i);
-      if (!within_y(0, finite_or(bins.counts[at], 0))) continue;
-      if (!bins.name.empty()) add(bins.name);
+      if (!within_y(0, finite_or(bins.counts[at], 0))) { continue; }
+      if (!bins.name.empty()) { add(bins.name); }
       add(named(panel_.x.name, value_text(bins.edges[at]) + " to " +
                                    value_text(bins.edges[at + 1], panel_.x.unit)));
       add_y(bins.counts[at]);
@@ -264,15 +266,16 @@ class Reader {
 
   bool cells() {
     for (const HeatMap& map : panel_.heat_map) {
-      if (!(x_ >= -0.5 && y_ >= -0.5)) continue;
+      if (!(x_ >= -0.5 && y_ >= -0.5)) { continue; }
       const double column = std::floor(x_ + 0.5), row = std::floor(y_ + 0.5);
       if (!(row < static_cast<double>(map.rows) && column < static_cast<double>(map.columns))) {
         continue;
       }
       if (block_.rows * block_.columns > 1) {
         for (std::string& line :
-             block_text(panel_, map, std::int64_t(row), std::int64_t(column), block_))
+             block_text(panel_, map, std::int64_t(row), std::int64_t(column), block_)) {
           add(std::move(line));
+        }
       }
       // Layers before what is in them. Where both axes are of one kind the row is selected.
       const bool rows_first = panel_.y.subject == AxisSubject::recorded_layer;
@@ -295,7 +298,7 @@ class Reader {
     } else {
       add(named(map.colours.label, cell_text(map.colours, map.cells[at])));
     }
-    if (map.outlined.empty() || map.outline_name.empty()) return;
+    if (map.outlined.empty() || map.outline_name.empty()) { return; }
     const auto cell = static_cast<std::uint32_t>(at);
     if (std::find(map.outlined.begin(), map.outlined.end(), cell) != map.outlined.end()) {
       add(map.outline_name);
@@ -305,7 +308,7 @@ class Reader {
   bool reference() {
     for (const ReferenceLine& line : panel_.references) {
       const double off = line.vertical ? apart_x(line.value) : apart_y(line.value);
-      if (!(std::abs(off) <= 1)) continue;
+      if (!(std::abs(off) <= 1)) { continue; }
       const FigureAxis& axis = line.vertical ? panel_.x : panel_.y;
       add(place_text(axis, line.value) + (line.label.empty() ? "" : " (" + line.label + ")"));
       return true;
@@ -330,7 +333,7 @@ std::string value_text(double value, const std::string& unit) {
 
 std::optional<Readout> readout(const Figure& figure, std::size_t panel, double x, double y,
                                double reach_x, double reach_y, CellBlock block) {
-  if (panel >= figure.panels.size()) return {};
+  if (panel >= figure.panels.size()) { return {}; }
   return Reader(figure, figure.panels[panel], x, y, reach_x, reach_y, block).run();
 }
 

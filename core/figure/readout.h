@@ -37,8 +37,8 @@ struct CellBlock {
 std::optional<Readout> readout(const Figure& figure, std::size_t panel, double x, double y,
                                double reach_x, double reach_y, CellBlock block = {});
 
-// A number as a person reads it off, in figures and panels alike: four digits, from a thousand on all
-// that stand before the point; "–" for NaN.
+// A number as a person reads it off, in figures and panels alike: four digits, from a thousand on
+// all that stand before the point; "–" for NaN.
 std::string value_text(double value, const std::string& unit = "");
 
 }  // namespace kappascope

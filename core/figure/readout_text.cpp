@@ -15,7 +15,7 @@ std::string interleaved(std::string names, std::string values) {
   for (;;) {
     const std::size_t a = names.find(" : "), b = values.find(" : ");
     text += names.substr(0, a) + " " + values.substr(0, b);
-    if (a == std::string::npos || b == std::string::npos) return text;
+    if (a == std::string::npos || b == std::string::npos) { return text; }
     text += ", ";
     names.erase(0, a + 3);
     values.erase(0, b + 3);
@@ -33,16 +33,15 @@ Range block_range(std::int64_t at, std::int64_t size, std::int64_t whole) {
 }
 
 std::string range_text(const FigureAxis& axis, Range range) {
-  if (range.end - range.begin < 2) return position_text(axis, range.begin);
+  if (range.end - range.begin < 2) { return position_text(axis, range.begin); }
   const auto number = [&](std::int64_t position) {
     const bool by_name =
         axis.subject == AxisSubject::recorded_layer && position < std::ssize(axis.names);
-    return by_name ? axis.names[static_cast<std::size_t>(position)]
-                   : std::to_string(subject_at(axis, position));
+    return by_name ? axis.names[position] : std::to_string(subject_at(axis, position));
   };
   const std::string numbers = number(range.begin) + " to " + number(range.end - 1);
-  if (axis.subject == AxisSubject::token) return "Tokens " + numbers;
-  if (axis.subject == AxisSubject::expert) return "Experts " + numbers;
+  if (axis.subject == AxisSubject::token) { return "Tokens " + numbers; }
+  if (axis.subject == AxisSubject::expert) { return "Experts " + numbers; }
   return axis.name + (axis.name == "Layer" ? "s " : " ") + numbers;
 }
 
@@ -62,7 +61,7 @@ std::string most_frequent(const ColourScale& colours, const std::vector<float>& 
     ++counts[value < 0 ? -1.0F : value];
   }
   for (const auto& [value, count] : counts) {
-    if (count <= most) continue;
+    if (count <= most) { continue; }
     most = count;
     best = value;
   }
@@ -78,14 +77,15 @@ std::string mean_of(const ColourScale& colours, const std::vector<float>& cells)
   for (const float value : cells) {
     missing += !std::isfinite(value);
     under += colours.log && value <= 0;
-    if (!std::isfinite(value) || (colours.log && value <= 0)) continue;
+    if (!std::isfinite(value) || (colours.log && value <= 0)) { continue; }
     sum += colours.log ? std::log(static_cast<double>(value)) : static_cast<double>(value);
     ++counted;
   }
   const std::int64_t all = std::ssize(cells);
-  if (counted == 0)
+  if (counted == 0) {
     return named(colours.label, cell_text(colours, under > missing ? 0 : kNoNumber) + " (" +
                                     of_cells(std::max(under, missing), all) + ")");
+  }
   const double mean = sum / static_cast<double>(counted);
   return named(colours.label, cell_text(colours, colours.log ? std::exp(mean) : mean) +
                                   (colours.log ? " (geometric mean of " : " (mean of ") +
@@ -100,25 +100,25 @@ std::string named(const std::string& name, const std::string& value) {
 
 std::int64_t subject_at(const FigureAxis& axis, std::int64_t position) {
   const bool listed = position >= 0 && position < std::ssize(axis.subjects);
-  return listed ? axis.subjects[static_cast<std::size_t>(position)] : position;
+  return listed ? axis.subjects[position] : position;
 }
 
 std::string position_text(const FigureAxis& axis, std::int64_t position) {
   const bool has_name = position >= 0 && position < std::ssize(axis.names);
-  const std::string name = has_name ? axis.names[static_cast<std::size_t>(position)] : "";
+  const std::string name = has_name ? axis.names[position] : "";
   const std::string number = std::to_string(subject_at(axis, position));
   if (axis.subject == AxisSubject::token) {
     return "Token " + number + (name.empty() || name == number ? "" : " '" + name + "'");
   }
-  if (axis.subject == AxisSubject::expert) return "Expert " + number;
+  if (axis.subject == AxisSubject::expert) { return "Expert " + number; }
   return interleaved(axis.name, has_name ? name : number);
 }
 
 std::string cell_text(const ColourScale& colours, double value) {
-  if (!std::isfinite(value)) return colours.no_value.empty() ? "no value" : colours.no_value;
+  if (!std::isfinite(value)) { return colours.no_value.empty() ? "no value" : colours.no_value; }
   if (colours.kind == ColourKind::categorical) {
     const auto i = static_cast<std::size_t>(std::max(0.0, value));
-    if (value < 0) return colours.rest.empty() ? "other" : colours.rest;
+    if (value < 0) { return colours.rest.empty() ? "other" : colours.rest; }
     return i < colours.names.size() ? colours.names[i] : value_text(value);
   }
   const std::string text = value_text(value, colours.unit);
@@ -133,12 +133,13 @@ std::vector<std::string> block_text(const Panel& panel, const HeatMap& map, std:
   const Range columns = block_range(column, block.columns, map.columns);
   std::vector<float> cells;
   for (std::int64_t r = rows.begin; r < rows.end; ++r) {
-    for (std::int64_t c = columns.begin; c < columns.end; ++c)
-      cells.push_back(map.cells[static_cast<std::size_t>(r * map.columns + c)]);
+    for (std::int64_t c = columns.begin; c < columns.end; ++c) {
+      cells.push_back(map.cells[r * map.columns + c]);
+    }
   }
-  if (cells.size() < 2) return {};
+  if (cells.size() < 2) { return {}; }
   std::vector<std::string> lines = {range_text(panel.y, rows), range_text(panel.x, columns)};
-  if (panel.y.subject != AxisSubject::recorded_layer) std::swap(lines[0], lines[1]);
+  if (panel.y.subject != AxisSubject::recorded_layer) { std::swap(lines[0], lines[1]); }
   lines.push_back(map.colours.kind == ColourKind::categorical ? most_frequent(map.colours, cells)
                                                               : mean_of(map.colours, cells));
   lines.emplace_back("Here:");
@@ -146,7 +147,7 @@ std::vector<std::string> block_text(const Panel& panel, const HeatMap& map, std:
 }
 
 std::string zoomed_out_note(const Panel& panel, CellBlock block) {
-  if (panel.heat_map.empty() || block.rows * block.columns < 2) return "";
+  if (panel.heat_map.empty() || block.rows * block.columns < 2) { return ""; }
   const auto cells = [](const FigureAxis& axis, std::int64_t count) {
     const char* name = axis.subject == AxisSubject::token            ? " tokens"
                        : axis.subject == AxisSubject::expert         ? " experts"
@@ -156,9 +157,9 @@ std::string zoomed_out_note(const Panel& panel, CellBlock block) {
   };
   const bool named_values = panel.heat_map[0].colours.kind == ColourKind::categorical;
   std::string text = std::string("Zoomed out: ") + (named_values ? "most frequent" : "mean");
-  if (block.columns > 1) text += " of " + cells(panel.x, block.columns) + " a column";
-  if (block.columns > 1 && block.rows > 1) text += ",";
-  if (block.rows > 1) text += " of " + cells(panel.y, block.rows) + " a row";
+  if (block.columns > 1) { text += " of " + cells(panel.x, block.columns) + " a column"; }
+  if (block.columns > 1 && block.rows > 1) { text += ","; }
+  if (block.rows > 1) { text += " of " + cells(panel.y, block.rows) + " a row"; }
   return text + ".";
 }
 

@@ -32,7 +32,7 @@ using Context = std::unique_ptr<cairo_t, Free>;
 
 void check(cairo_surface_t* surface, const char* what) {
   const cairo_status_t status = cairo_surface_status(surface);
-  if (status == CAIRO_STATUS_NO_MEMORY) fail(ExitCode::memory, {}, what, ": out of memory");
+  if (status == CAIRO_STATUS_NO_MEMORY) { fail(ExitCode::memory, {}, what, ": out of memory"); }
   require(status == CAIRO_STATUS_SUCCESS, ExitCode::internal, {}, what, ": ",
           cairo_status_to_string(status));
 }
@@ -45,7 +45,7 @@ void draw_svg(const std::string& svg, cairo_t* cairo, const Scene& scene) {
   const RsvgRectangle page{0, 0, scene.width, scene.height};
   const bool drawn = drawing && rsvg_handle_render_document(drawing.get(), cairo, &page, &error);
   const std::string why = error ? error->message : "";
-  if (error) g_error_free(error);
+  if (error) { g_error_free(error); }
   require(drawn, ExitCode::internal, {}, "librsvg cannot draw the figure: ", why);
 }
 
@@ -55,7 +55,7 @@ struct Source {
 
 cairo_status_t read_some(void* source, unsigned char* data, unsigned length) {
   auto& bytes = static_cast<Source*>(source)->bytes;
-  if (bytes.size() < length) return CAIRO_STATUS_READ_ERROR;
+  if (bytes.size() < length) { return CAIRO_STATUS_READ_ERROR; }
   bytes.copy(reinterpret_cast<char*>(data), length);
   bytes.remove_prefix(length);
   return CAIRO_STATUS_SUCCESS;
@@ -67,7 +67,7 @@ void draw_picture(const SceneImage& image, cairo_t* cairo, const Scene& scene) {
   check(picture.get(), "picture of cells");
   cairo_save(cairo);
   if (image.clip >= 0) {
-    const Box& clip = scene.clips[static_cast<std::size_t>(image.clip)];
+    const Box& clip = scene.clips[image.clip];
     cairo_rectangle(cairo, clip.x, clip.y, clip.width, clip.height);
     cairo_clip(cairo);
   }
@@ -87,9 +87,9 @@ void draw(const Scene& scene, cairo_surface_t* surface, double scale_x, double s
   std::size_t begin = 0;
   for (std::size_t i = 0; i <= scene.items.size(); ++i) {
     const auto* image = i < scene.items.size() ? std::get_if<SceneImage>(&scene.items[i]) : nullptr;
-    if (!image && i < scene.items.size()) continue;
-    if (begin < i) draw_svg(to_svg(scene, begin, i), context.get(), scene);
-    if (image) draw_picture(*image, context.get(), scene);
+    if (!image && i < scene.items.size()) { continue; }
+    if (begin < i) { draw_svg(to_svg(scene, begin, i), context.get(), scene); }
+    if (image) { draw_picture(*image, context.get(), scene); }
     begin = i + 1;
   }
 }
@@ -106,7 +106,7 @@ void drop_page_groups(std::string& pdf) {
   for (std::size_t page = pdf.find(kPage); page != std::string::npos;
        page = pdf.find(kPage, page + 1)) {
     const std::size_t group = pdf.find(kGroup, page), end = pdf.find("endobj", page);
-    if (group == std::string::npos || group > end) continue;
+    if (group == std::string::npos || group > end) { continue; }
     const std::size_t past = pdf.find(kEnd, group) + kEnd.size();
     pdf.replace(group, past - group, std::string(past - group, ' '));
   }
@@ -115,13 +115,13 @@ void drop_page_groups(std::string& pdf) {
 // A comment behind all that has an offset: who may replace the file.
 void sign(std::string& pdf) {
   const std::size_t end = pdf.rfind("startxref");
-  if (end != std::string::npos) pdf.insert(end, "% kappascope\n");
+  if (end != std::string::npos) { pdf.insert(end, "% kappascope\n"); }
 }
 
 std::string provenance_text(const Scene& scene) {
   std::string text;
   for (const auto& [key, value] : scene.provenance) {
-    if (!text.empty()) text += "; ";
+    if (!text.empty()) { text += "; "; }
     text.append(key).append(": ").append(value);
   }
   return text;
@@ -151,7 +151,7 @@ void replace_file(const std::filesystem::path& path, Write&& write) {
 
 std::optional<FigureFormat> figure_format(std::string_view name) {
   for (std::size_t i = 0; i < std::size(kExtensions); ++i) {
-    if (name == kExtensions[i]) return static_cast<FigureFormat>(i);
+    if (name == kExtensions[i]) { return static_cast<FigureFormat>(i); }
   }
   return std::nullopt;
 }

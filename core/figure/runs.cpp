@@ -20,7 +20,7 @@ using Group = std::vector<std::size_t>;  // indices of traces
 using Words = std::vector<std::string>;  // one for each trace; "" says nothing
 
 const Json* at(const Json& object, const char* key) {
-  if (!object.is_object()) return nullptr;
+  if (!object.is_object()) { return nullptr; }
   const auto found = object.find(key);
   return found == object.end() ? nullptr : &*found;
 }
@@ -73,42 +73,43 @@ std::string tail(const std::filesystem::path& path, std::size_t parts) {
 // Without "/home/NAME" in front: names of runs get into papers, names of users must not.
 std::filesystem::path without_home(const std::filesystem::path& path) {
   const std::vector<std::filesystem::path> parts(path.begin(), path.end());
-  if (!path.is_absolute() || parts.size() < 2) return path;
+  if (!path.is_absolute() || parts.size() < 2) { return path; }
   const bool shared = parts[1] == "home" || parts[1] == "Users";
   const std::size_t skipped = shared ? 3 : parts[1] == "root" ? 2 : 1;
   std::filesystem::path rest = parts[0];
-  for (std::size_t i = skipped; i < parts.size(); ++i) rest /= parts[i];
+  for (std::size_t i = skipped; i < parts.size(); ++i) { rest /= parts[i]; }
   return rest;
 }
 
 // The shortest ends of the paths of `group` that differ wherever the paths do. A relative path that
 // is the end of another one is taken for the same.
 Words tails(std::vector<std::filesystem::path> paths, const Group& group) {
-  for (auto& path : paths) path = without_home(path.lexically_normal());
+  for (auto& path : paths) { path = without_home(path.lexically_normal()); }
   for (const std::size_t i : group) {
     for (const std::size_t k : group) {
       const auto parts = static_cast<std::size_t>(std::distance(paths[i].begin(), paths[i].end()));
-      if (paths[i].is_relative() && tail(paths[k], parts) == tail(paths[i], parts))
+      if (paths[i].is_relative() && tail(paths[k], parts) == tail(paths[i], parts)) {
         paths[i] = paths[k];
+      }
     }
   }
   Words whole(paths.size()), ends(paths.size());
-  for (const std::size_t i : group) whole[i] = tail(paths[i], SIZE_MAX);
+  for (const std::size_t i : group) { whole[i] = tail(paths[i], SIZE_MAX); }
   const std::size_t different = groups_of(whole, group).size();
   for (std::size_t parts = 1;; ++parts) {
-    for (const std::size_t i : group) ends[i] = tail(paths[i], parts);
-    if (groups_of(ends, group).size() >= different) return ends;
+    for (const std::size_t i : group) { ends[i] = tail(paths[i], parts); }
+    if (groups_of(ends, group).size() >= different) { return ends; }
   }
 }
 
 // "on" or "off" where the model has such a thing at all.
 std::string kappa_word(const Trace& trace) {
-  if (!flag_at(trace, "kappa", "model")) return "";
+  if (!flag_at(trace, "kappa", "model")) { return ""; }
   return trace.kappa ? "κ on" : "κ off";
 }
 
 std::string capacity_word(const Trace& trace) {
-  if (!at(trace, "capacity", "in_force")) return "";
+  if (!at(trace, "capacity", "in_force")) { return ""; }
   return flag_at(trace, "capacity", "in_force") ? "capacity on" : "capacity off";
 }
 
@@ -124,7 +125,7 @@ std::string text_of(const Trace& trace, std::size_t most) {
   std::string text;
   for (std::size_t t = 0; t < trace.token_text.size() && text.size() < most; ++t) {
     const bool counted = trace.char_start.size() == trace.token_text.size();
-    if (!counted || trace.char_end[t] > trace.char_start[t]) text += trace.token_text[t];
+    if (!counted || trace.char_end[t] > trace.char_start[t]) { text += trace.token_text[t]; }
   }
   return text;
 }
@@ -154,11 +155,11 @@ Words text_words(std::span<const Trace* const> traces, const Group& all) {
                          : "");
     lengths.push_back(std::to_string(trace->tokens) + " tokens");
   }
-  if (!differs(keys, all)) return Words(traces.size());
+  if (!differs(keys, all)) { return Words(traces.size()); }
   const std::size_t different = groups_of(keys, all).size();
-  if (files) sources = tails(paths, all);
+  if (files) { sources = tails(paths, all); }
   for (Words* words : {&sources, &openings, &places, &lengths}) {
-    if (!words->empty() && groups_of(*words, all).size() >= different) return *words;
+    if (!words->empty() && groups_of(*words, all).size() >= different) { return *words; }
   }
   return openings;
 }
@@ -166,7 +167,7 @@ Words text_words(std::span<const Trace* const> traces, const Group& all) {
 class Namer {
  public:
   explicit Namer(std::span<const Trace* const> traces) : traces_(traces) {
-    for (std::size_t i = 0; i < traces.size(); ++i) all_.push_back(i);
+    for (std::size_t i = 0; i < traces.size(); ++i) { all_.push_back(i); }
   }
 
   Words run() {
@@ -186,13 +187,13 @@ class Namer {
 
   Words words_of(const Say& say) const {
     Words words;
-    for (const Trace* trace : traces_) words.push_back(say(*trace));
+    for (const Trace* trace : traces_) { words.push_back(say(*trace)); }
     return words;
   }
 
   void add(const Words& words, const Group& group) {
     for (const std::size_t i : group) {
-      if (!words[i].empty()) names_[i] += (names_[i].empty() ? "" : " · ") + words[i];
+      if (!words[i].empty()) { names_[i] += (names_[i].empty() ? "" : " · ") + words[i]; }
     }
   }
 
@@ -209,7 +210,7 @@ class Namer {
     for (const Group& group : groups_of(plain, all_)) {
       const Words ends = tails(folders, group);
       for (const std::size_t i : group) {
-        if (!differs(ends, group)) break;
+        if (!differs(ends, group)) { break; }
         const bool named = ends[i] == plain[i] || ends[i].ends_with("/" + plain[i]);
         names_[i] = named ? ends[i] : plain[i] + " · " + ends[i];
       }
@@ -225,25 +226,25 @@ class Namer {
   void choices(const Say& say, const std::string& usual) {
     const Words words = words_of(say);
     const auto worth = [&](std::size_t i) { return !words[i].empty() && words[i] != usual; };
-    if (differs(words, all_) && std::any_of(all_.begin(), all_.end(), worth)) add(words, all_);
+    if (differs(words, all_) && std::any_of(all_.begin(), all_.end(), worth)) { add(words, all_); }
   }
 
   // What belongs to a model: said where it differs between runs of one name.
   void of_one_model(const Say& say) {
     const Words words = words_of(say), names = models_.empty() ? names_ : models_;
     for (const Group& group : groups_of(names, all_)) {
-      if (differs(words, group)) add(words, group);
+      if (differs(words, group)) { add(words, group); }
     }
   }
 
   void last_resort() {
     std::vector<std::filesystem::path> folders;
-    for (const Trace* trace : traces_) folders.push_back(trace->path.parent_path());
+    for (const Trace* trace : traces_) { folders.push_back(trace->path.parent_path()); }
     const Words before = names_;
     for (const Group& group : groups_of(before, all_)) {
-      if (group.size() == 1) continue;
+      if (group.size() == 1) { continue; }
       const Words ends = tails(folders, group);
-      if (differs(ends, group)) add(ends, group);
+      if (differs(ends, group)) { add(ends, group); }
     }
     const Words after = names_;
     for (const Group& group : groups_of(after, all_)) {
@@ -269,19 +270,20 @@ std::vector<std::string> run_settings(const Trace& trace) {
   const bool without = kappa && kappa->is_boolean() && !kappa->get<bool>();
   std::vector<std::string> settings;
   for (const std::string& word : {without ? "no κ" : kappa_word(trace), capacity_word(trace)}) {
-    if (!word.empty()) settings.push_back(word);
+    if (!word.empty()) { settings.push_back(word); }
   }
   const Json* chunks = at(trace, "window", "chunks");
-  if (chunks && chunks->is_array())
+  if (chunks && chunks->is_array()) {
     settings.push_back(std::to_string(chunks->size()) +
                        (chunks->size() == 1 ? " chunk" : " chunks"));
+  }
   return settings;
 }
 
 std::string run_text(const Trace& trace, std::size_t bytes) {
   const std::string text = text_of(trace, bytes + 1);
   std::size_t end = std::min(text.size(), bytes);
-  while (end > 0 && end < text.size() && (text[end] & 0xC0) == 0x80) --end;
+  while (end > 0 && end < text.size() && (text[end] & 0xC0) == 0x80) { --end; }
   return plain_text(text.substr(0, end)) + (end < text.size() ? "…" : "");
 }
 
@@ -296,10 +298,10 @@ std::string file_word(std::string_view name) {
                              : letter      ? std::string(name.substr(0, length))
                                            : "-";
     name.remove_prefix(length);
-    if (word.size() + next.size() > kMostFileBytes) break;
-    if (next != "-" || !(word.empty() || word.ends_with('-'))) word += next;
+    if (word.size() + next.size() > kMostFileBytes) { break; }
+    if (next != "-" || !(word.empty() || word.ends_with('-'))) { word += next; }
   }
-  if (word.ends_with('-')) word.pop_back();
+  if (word.ends_with('-')) { word.pop_back(); }
   return word.empty() ? "run" : word;
 }
 
@@ -309,7 +311,7 @@ std::vector<std::string> file_words(const std::vector<std::string>& names) {
   for (const std::string& name : names) {
     const std::string word = file_word(name);
     std::string free = word;
-    for (int n = 2; !taken.insert(free).second; ++n) free = word + "-" + std::to_string(n);
+    for (int n = 2; !taken.insert(free).second; ++n) { free = word + "-" + std::to_string(n); }
     words.push_back(free);
   }
   return words;

@@ -76,7 +76,7 @@ ColourScale dropped_colours(double most) {
 ColourScale expert_colours(const Trace& trace) {
   ColourScale colours;
   colours.kind = ColourKind::categorical;
-  for (std::int64_t e = 0; e < trace.experts; ++e) colours.names.push_back(std::to_string(e));
+  for (std::int64_t e = 0; e < trace.experts; ++e) { colours.names.push_back(std::to_string(e)); }
   colours.label = "Expert";
   colours.integer = true;
   colours.no_value = "no expert";

@@ -21,13 +21,13 @@ Box Painter::text_bounds(const std::string& text, Point at, const TextLook& look
 
 Box Painter::text(const std::string& text, Point at, const TextLook& look) {
   const Box bounds = text_bounds(text, at, look);
-  if (!text.empty()) add(SceneText{text, at, look, bounds});
+  if (!text.empty()) { add(SceneText{text, at, look, bounds}); }
   return bounds;
 }
 
 void Painter::open(const std::string& kind, std::size_t number, const std::string& label) {
   std::string id = groups_.empty() ? kind : groups_.back() + "-" + kind;
-  if (number > 0) id += "-" + std::to_string(number);
+  if (number > 0) { id += "-" + std::to_string(number); }
   groups_.push_back(id);
   add(SceneGroup{true, id, kind, plain_text(label)});
 }
@@ -84,7 +84,9 @@ std::size_t covered_by(const Box& box, const ScenePath& path) {
   for (std::size_t i = 1; i < path.points.size(); ++i) {
     const Point a = path.points[i - 1], b = path.points[i];
     const double length = std::hypot(b.x - a.x, b.y - a.y);
-    if (!(length < 1e5)) continue;  // pen lifted
+    if (!(length < 1e5)) {
+      continue;  // pen lifted
+    }
     const int steps = static_cast<int>(length) + 1;
     for (int k = 0; k < steps; ++k) {
       const double t = (k + 0.5) / steps;
@@ -103,7 +105,7 @@ std::size_t Painter::covered(const Box& box, int clip) const {
       result += covered_by(box, *path);
     }
     if (const auto* dots = std::get_if<SceneDots>(&item); dots && dots->clip == clip) {
-      for (const Point& at : dots->points) result += 2 * holds(box, at);
+      for (const Point& at : dots->points) { result += 2 * holds(box, at); }
     }
   }
   return result;

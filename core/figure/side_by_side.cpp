@@ -18,10 +18,12 @@ struct Coloured {
 std::vector<Coloured> coloured(std::vector<Figure>& figures, std::size_t panel) {
   std::vector<Coloured> all;
   for (Figure& figure : figures) {
-    if (panel >= figure.panels.size()) continue;
-    for (HeatMap& map : figure.panels[panel].heat_map) all.push_back({&map.colours, &map.cells});
+    if (panel >= figure.panels.size()) { continue; }
+    for (HeatMap& map : figure.panels[panel].heat_map) {
+      all.push_back({&map.colours, &map.cells});
+    }
     for (Points& points : figure.panels[panel].points) {
-      if (!points.value.empty()) all.push_back({&points.colours, &points.value});
+      if (!points.value.empty()) { all.push_back({&points.colours, &points.value}); }
     }
   }
   return all;
@@ -32,9 +34,9 @@ void share_colours(std::vector<Figure>& figures, std::size_t panel) {
   const std::vector<Coloured> all = coloured(figures, panel);
   double low = kNoNumber, high = kNoNumber;
   for (const auto& [scale, values] : all) {
-    if (scale->kind == ColourKind::categorical) return;
+    if (scale->kind == ColourKind::categorical) { return; }
     const ColourMap map(*scale, *values);
-    if (!map.any_value()) continue;
+    if (!map.any_value()) { continue; }
     low = std::isfinite(low) ? std::min(low, map.low()) : map.low();
     high = std::isfinite(high) ? std::max(high, map.high()) : map.high();
   }
@@ -47,7 +49,7 @@ void share_colours(std::vector<Figure>& figures, std::size_t panel) {
 void head(Panel& panel, const std::string& run, const std::string& beyond) {
   const std::string own = panel.title;
   panel.title = run + beyond;
-  if (!own.empty()) panel.title += ": " + own;
+  if (!own.empty()) { panel.title += ": " + own; }
 }
 
 void add_notes(Figure& all, const std::vector<Figure>& figures,
@@ -57,7 +59,7 @@ void add_notes(Figure& all, const std::vector<Figure>& figures,
       const bool of_all = std::all_of(figures.begin(), figures.end(), [&](const Figure& other) {
         return std::find(other.notes.begin(), other.notes.end(), note) != other.notes.end();
       });
-      if (of_all && i > 0) continue;
+      if (of_all && i > 0) { continue; }
       all.notes.push_back(of_all ? note : runs[i] + ": " + note);
     }
   }
@@ -67,8 +69,9 @@ void add_notes(Figure& all, const std::vector<Figure>& figures,
 
 Figure side_by_side(std::vector<Figure> figures, const std::vector<std::string>& runs,
                     const std::string& title) {
-  for (std::size_t panel = 0; panel < figures[0].panels.size(); ++panel)
+  for (std::size_t panel = 0; panel < figures[0].panels.size(); ++panel) {
     share_colours(figures, panel);
+  }
   Figure all;
   all.id = figures[0].id;
   all.name = figures[0].name;
@@ -80,15 +83,16 @@ Figure side_by_side(std::vector<Figure> figures, const std::vector<std::string>&
         figure.title.starts_with(title) ? figure.title.substr(title.size()) : "";
     all.subtitle += (i ? "; " : "") + figure.subtitle;
     for (Panel& panel : figure.panels) {
-      if (!panel.beside && !panel.below) head(panel, runs[i], beyond);
+      if (!panel.beside && !panel.below) { head(panel, runs[i], beyond); }
       all.panels.push_back(std::move(panel));
     }
     for (std::size_t k = 0; k < figure.tables.size(); ++k) {
       figure.tables[k].run = words[i];
       all.tables.push_back(std::move(figure.tables[k]));
     }
-    for (auto& [key, value] : figure.provenance)
+    for (auto& [key, value] : figure.provenance) {
       all.provenance.emplace_back(key + " " + std::to_string(i + 1), std::move(value));
+    }
   }
   add_notes(all, figures, runs);
   return all;

@@ -11,12 +11,12 @@ namespace {
 
 // Three decimals at most, no trailing zeros, never an exponent or "-0".
 std::string number(double value) {
-  if (!std::isfinite(value)) value = 0;
+  if (!std::isfinite(value)) { value = 0; }
   char text[400];
   const auto end = std::to_chars(text, text + sizeof text, value, std::chars_format::fixed, 3).ptr;
   std::string result(text, end);
   result.erase(result.find_last_not_of('0') + 1);
-  if (result.back() == '.') result.pop_back();
+  if (result.back() == '.') { result.pop_back(); }
   return result == "-0" ? "0" : result;
 }
 
@@ -68,7 +68,9 @@ class Writer {
     attribute("height", box.height);
   }
   void clip(int index) {
-    if (index >= 0) attribute("clip-path", "url(#" + id("plot-" + std::to_string(index + 1)) + ")");
+    if (index >= 0) {
+      attribute("clip-path", "url(#" + id("plot-" + std::to_string(index + 1)) + ")");
+    }
   }
 
   void head() {
@@ -78,10 +80,11 @@ class Writer {
         number(scene_.width_mm) + "mm\" height=\"" + number(scene_.height_mm) +
         "mm\" viewBox=\"0 0 " + number(scene_.width) + " " + number(scene_.height) +
         "\" font-family=\"" + kFontFamilies + "\" xml:space=\"preserve\">\n";
-    if (!scene_.title.empty()) out_ += "<title>" + xml_escaped(scene_.title) + "</title>\n";
-    if (!scene_.description.empty())
+    if (!scene_.title.empty()) { out_ += "<title>" + xml_escaped(scene_.title) + "</title>\n"; }
+    if (!scene_.description.empty()) {
       out_ += "<desc>" + xml_escaped(scene_.description) + "</desc>\n";
-    if (!scene_.provenance.empty()) metadata();
+    }
+    if (!scene_.provenance.empty()) { metadata(); }
     out_ += "<defs>\n";
     for (std::size_t i = 0; i < scene_.clips.size(); ++i) {
       out_ += "<clipPath";
@@ -103,7 +106,7 @@ class Writer {
   }
 
   void put(const SceneGroup& group) {
-    if (!grouped_) return;
+    if (!grouped_) { return; }
     if (!group.opens) {
       out_ += "</g>\n";
       return;
@@ -111,7 +114,7 @@ class Writer {
     out_ += "<g";
     attribute("id", id(group.id));
     attribute("class", group.kind);
-    if (!group.label.empty()) attribute("aria-label", group.label);
+    if (!group.label.empty()) { attribute("aria-label", group.label); }
     out_ += ">\n";
   }
 
@@ -127,32 +130,32 @@ class Writer {
     bool pen_down = false;
     for (const Point& point : path.points) {
       const bool drawn = std::isfinite(point.x) && std::isfinite(point.y);
-      if (drawn) data += (pen_down ? "L" : "M") + number(point.x) + " " + number(point.y);
+      if (drawn) { data += (pen_down ? "L" : "M") + number(point.x) + " " + number(point.y); }
       pen_down = drawn;
     }
-    if (data.empty()) return;
+    if (data.empty()) { return; }
     out_ += "<path d=\"" + data + (path.closed ? "Z\"" : "\"");
     attribute("fill", path.fill ? hex(*path.fill) : "none");
     if (path.stroke) {
       attribute("stroke", hex(*path.stroke));
       attribute("stroke-width", path.width);
-      if (path.points.size() > 2) attribute("stroke-linejoin", "round");
+      if (path.points.size() > 2) { attribute("stroke-linejoin", "round"); }
     }
     dashes(path);
-    if (path.opacity < 1) attribute("opacity", path.opacity);
+    if (path.opacity < 1) { attribute("opacity", path.opacity); }
     clip(path.clip);
     out_ += "/>\n";
   }
 
   void dashes(const ScenePath& path) {
     static constexpr const char* kDashes[] = {"", "3.2 1.6", "0.9 1.4", "4 1.4 0.9 1.4"};
-    if (path.dash > 0) attribute("stroke-dasharray", kDashes[path.dash % 4]);
+    if (path.dash > 0) { attribute("stroke-dasharray", kDashes[path.dash % 4]); }
   }
 
   void put(const SceneDots& dots) {
     out_ += "<g";
-    if (dots.colours.size() == 1) attribute("fill", hex(dots.colours[0]));
-    if (dots.opacity < 1) attribute("fill-opacity", dots.opacity);
+    if (dots.colours.size() == 1) { attribute("fill", hex(dots.colours[0])); }
+    if (dots.opacity < 1) { attribute("fill-opacity", dots.opacity); }
     clip(dots.clip);
     out_ += ">\n";
     for (std::size_t i = 0; i < dots.points.size(); ++i) {
@@ -160,7 +163,7 @@ class Writer {
       attribute("cx", dots.points[i].x);
       attribute("cy", dots.points[i].y);
       attribute("r", dots.radius);
-      if (dots.colours.size() > 1) attribute("fill", hex(dots.colours[i]));
+      if (dots.colours.size() > 1) { attribute("fill", hex(dots.colours[i])); }
       out_ += "/>\n";
     }
     out_ += "</g>\n";
@@ -184,7 +187,7 @@ class Writer {
     attribute("x", text.at.x);
     attribute("y", text.at.y);
     attribute("font-size", text.look.size);
-    if (text.look.bold) attribute("font-weight", "bold");
+    if (text.look.bold) { attribute("font-weight", "bold"); }
     attribute("fill", hex(text.look.colour));
     if (text.look.anchor != Anchor::start) {
       attribute("text-anchor", kAnchors[static_cast<int>(text.look.anchor)]);

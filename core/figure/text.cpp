@@ -38,13 +38,13 @@ bool is_mark(utf8proc_category_t category) {
 
 // What stands in place of a code point that must not be drawn as it is; "" when it may.
 std::string replacement(utf8proc_int32_t code) {
-  if (code == '\n') return "↵";
-  if (code == '\t') return "⇥";
+  if (code == '\n') { return "↵"; }
+  if (code == '\t') { return "⇥"; }
   const auto category = utf8proc_category(code);
   const bool unseen = category == UTF8PROC_CATEGORY_CC || category == UTF8PROC_CATEGORY_CF ||
                       category == UTF8PROC_CATEGORY_ZL || category == UTF8PROC_CATEGORY_ZP;
-  if ((!unseen || is_harmless_format(code)) && !is_noncharacter(code)) return "";
-  if (code < 0x100) return escaped_code("\\x%02X", static_cast<unsigned>(code));
+  if ((!unseen || is_harmless_format(code)) && !is_noncharacter(code)) { return ""; }
+  if (code < 0x100) { return escaped_code("\\x%02X", static_cast<unsigned>(code)); }
   return escaped_code(code < 0x10000 ? "\\u%04X" : "\\U%06X", static_cast<unsigned>(code));
 }
 
@@ -60,14 +60,14 @@ std::vector<std::size_t> cuts(const std::string& text) {
     before = code;
     at += length;
   }
-  if (!text.empty()) result.push_back(text.size());
+  if (!text.empty()) { result.push_back(text.size()); }
   return result;
 }
 
 // A line that ends in the middle dot between two parts is better without it.
 std::string without_separator(std::string line) {
   const std::string_view dot = " ·";
-  if (line.size() > dot.size() && line.ends_with(dot)) line.resize(line.size() - dot.size());
+  if (line.size() > dot.size() && line.ends_with(dot)) { line.resize(line.size() - dot.size()); }
   return line;
 }
 
@@ -88,7 +88,7 @@ std::size_t largest(std::size_t low, std::size_t high, std::size_t start, const 
     const bool fitting = fits(n);
     (fitting ? low : high) = n;
     start = fitting ? low + step : high - std::min(high, step);
-    if (2 * step >= high - low) start = (low + high) / 2;
+    if (2 * step >= high - low) { start = (low + high) / 2; }
   }
   return low;
 }
@@ -124,7 +124,7 @@ TextExtent measured(const std::string& text, bool bold) {
 
 std::string trimmed(const std::string& text) {
   const auto first = text.find_first_not_of(' ');
-  if (first == std::string::npos) return "";
+  if (first == std::string::npos) { return ""; }
   return text.substr(first, text.find_last_not_of(' ') - first + 1);
 }
 
@@ -135,7 +135,7 @@ std::pair<std::int32_t, std::size_t> next_code(std::string_view text) {
   const auto length =
       utf8proc_iterate(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
                        static_cast<utf8proc_ssize_t>(std::min<std::size_t>(text.size(), 4)), &code);
-  if (length <= 0) return {-1, 1};
+  if (length <= 0) { return {-1, 1}; }
   return {code, static_cast<std::size_t>(length)};
 }
 
@@ -144,7 +144,7 @@ std::string plain_text(std::string_view raw) {
   std::size_t characters = 0;
   int marks = 0;
   while (!raw.empty()) {
-    if (++characters > kMostCharacters) return result + "…";
+    if (++characters > kMostCharacters) { return result + "…"; }
     const auto [code, length] = next_code(raw);
     const std::string_view bytes = raw.substr(0, length);
     raw.remove_prefix(length);
@@ -153,7 +153,7 @@ std::string plain_text(std::string_view raw) {
       continue;
     }
     marks = is_mark(utf8proc_category(code)) ? marks + 1 : 0;
-    if (marks > kMostMarks) continue;
+    if (marks > kMostMarks) { continue; }
     const std::string instead = replacement(code);
     result += instead.empty() ? std::string(bytes) : instead;
   }
@@ -175,13 +175,13 @@ std::string token_label(std::string_view raw) {
 std::string superscript(int power) {
   static constexpr const char* digits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
   std::string result = power < 0 ? "⁻" : "";
-  for (const char c : std::to_string(std::abs(power))) result += digits[c - '0'];
+  for (const char c : std::to_string(std::abs(power))) { result += digits[c - '0']; }
   return result;
 }
 
 std::string number_text(double value, int digits) {
-  if (std::isnan(value)) return "–";
-  if (std::isinf(value)) return value < 0 ? "−∞" : "∞";
+  if (std::isnan(value)) { return "–"; }
+  if (std::isinf(value)) { return value < 0 ? "−∞" : "∞"; }
   char text[64];
   std::snprintf(text, sizeof text, "%.*g", digits, std::abs(value));
   std::string result = text;
@@ -229,11 +229,11 @@ struct TextMeter::Fonts {
     FcDefaultSubstitute(wanted);
     FcResult result = FcResultMatch;
     FcFontSet* set = FcFontSort(nullptr, wanted, FcTrue, &covered, &result);
-    if (set) FcFontSetDestroy(set);
+    if (set) { FcFontSetDestroy(set); }
     FcPatternDestroy(wanted);
   }
   ~Fonts() {
-    if (covered) FcCharSetDestroy(covered);
+    if (covered) { FcCharSetDestroy(covered); }
   }
   bool has(std::uint32_t code) const {
     return covered && FcCharSetHasChar(covered, static_cast<FcChar32>(code));
@@ -257,7 +257,7 @@ void TextMeter::note_missing(const std::string& text) {
   while (!rest.empty()) {
     const auto [code, length] = next_code(rest);
     rest.remove_prefix(length);
-    if (code <= ' ' || is_harmless_format(code) || (code >= 0xFE00 && code <= 0xFE0F)) continue;
+    if (code <= ' ' || is_harmless_format(code) || (code >= 0xFE00 && code <= 0xFE0F)) { continue; }
     if (!fonts_->has(static_cast<std::uint32_t>(code))) {
       missing_.insert(static_cast<std::uint32_t>(code));
     }
@@ -266,7 +266,7 @@ void TextMeter::note_missing(const std::string& text) {
 
 TextExtent TextMeter::extent(const std::string& text, double size, bool bold) {
   auto [entry, is_new] = known_.try_emplace({bold, text});
-  if (is_new) entry->second = measured(text, bold);
+  if (is_new) { entry->second = measured(text, bold); }
   note_missing(text);
   // Shaping is unhinted: boxes scale with the size.
   const double scale = size / kReferenceSize;
@@ -283,7 +283,7 @@ std::string TextMeter::elide(const std::string& text, double room, double size, 
   const std::vector<std::size_t> at = cuts(text);
   const std::size_t most = most_characters(room, size);
   const bool may_fit = at.size() <= most + 1;
-  if (may_fit && width(text, size, bold) <= room) return text;
+  if (may_fit && width(text, size, bold) <= room) { return text; }
   const auto kept = [&](std::size_t n) {  // n characters, the larger half in front
     const std::size_t front = (n + 1) / 2, back = n / 2;
     return text.substr(0, at[front]) + "…" + text.substr(at[at.size() - 1 - back]);
@@ -311,7 +311,7 @@ std::vector<std::string> TextMeter::wrap(const std::string& text, double room, d
     const std::size_t n = largest(1, std::min(at.size() - 1, longest), guess(room, size), fits);
     std::size_t end = at[n];
     const std::size_t blank = rest.rfind(' ', end);
-    if (blank != std::string::npos && blank > end / 3) end = blank;
+    if (blank != std::string::npos && blank > end / 3) { end = blank; }
     lines.push_back(without_separator(trimmed(rest.substr(0, end))));
     rest = trimmed(rest.substr(end));
   }

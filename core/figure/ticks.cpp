@@ -29,14 +29,14 @@ std::string tick_label(double value, int decimals, int power) {
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", decimals, std::abs(value) / std::pow(10.0, power));
   std::string digits = with_sign(value, grouped(text));
-  if (power == 0 || value == 0) return value == 0 ? "0" : digits;
+  if (power == 0 || value == 0) { return value == 0 ? "0" : digits; }
   return (digits == "1" ? "" : digits == "−1" ? "−" : digits + "×") + "10" + superscript(power);
 }
 
 double round_width(double rough) {
   const double base = std::pow(10.0, std::floor(std::log10(rough)));
   for (const double m : {1.0, 2.0, 5.0}) {
-    if (m * base >= rough * (1 - 1e-9)) return m * base;
+    if (m * base >= rough * (1 - 1e-9)) { return m * base; }
   }
   return 10 * base;
 }
@@ -54,14 +54,14 @@ std::string log_label(int mantissa, int power, bool plain) {
 }  // namespace
 
 std::vector<Tick> linear_ticks(double low, double high, int most, bool integer) {
-  if (!(low < high) || !std::isfinite(high - low) || most < 1) return {};
+  if (!(low < high) || !std::isfinite(high - low) || most < 1) { return {}; }
   double step = round_width((high - low) / std::max(1, most));
-  if (integer) step = std::max(1.0, step);
+  if (integer) { step = std::max(1.0, step); }
   const auto first_of = [&](double s) { return std::ceil(low / s - 1e-9); };
   const auto last_of = [&](double s) { return std::floor(high / s + 1e-9); };
-  while (last_of(step) - first_of(step) + 1 > most) step = round_width(step * 1.5);
+  while (last_of(step) - first_of(step) + 1 > most) { step = round_width(step * 1.5); }
   const double first = first_of(step), last = last_of(step);
-  if (last < first || last - first > 1000) return {};
+  if (last < first || last - first > 1000) { return {}; }
   // Beyond five digits before or after the point all ticks share a power of ten.
   const double largest = std::max(std::abs(first), std::abs(last)) * step;
   const int size = largest > 0 ? static_cast<int>(std::floor(std::log10(largest))) : 0;
@@ -76,14 +76,14 @@ std::vector<Tick> linear_ticks(double low, double high, int most, bool integer) 
 }
 
 std::vector<Tick> log_ticks(double low, double high, int most) {
-  if (!(low > 0) || !(low < high) || !std::isfinite(high) || most < 1) return {};
+  if (!(low > 0) || !(low < high) || !std::isfinite(high) || most < 1) { return {}; }
   const int first = static_cast<int>(std::floor(std::log10(low) - 1e-9));
   const int last = static_cast<int>(std::ceil(std::log10(high) + 1e-9));
   const bool plain = first >= -4 && last <= 5;
   const auto collect = [&](std::initializer_list<int> mantissas, int every) {
     std::vector<Tick> ticks;
     for (int power = first; power <= last; ++power) {
-      if (power % every != 0) continue;
+      if (power % every != 0) { continue; }
       for (const int m : mantissas) {
         const double value = m * std::pow(10.0, power);
         if (value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9)) {
@@ -98,13 +98,13 @@ std::vector<Tick> log_ticks(double low, double high, int most) {
   };
   for (const auto& mantissas : {std::initializer_list<int>{1, 2, 3, 5}, {1, 2, 5}, {1, 3}, {1}}) {
     std::vector<Tick> ticks = collect(mantissas, 1);
-    if (!fits(ticks)) continue;
-    if (ticks.size() >= 3 || (ticks.size() == 2 && most < 4)) return ticks;
+    if (!fits(ticks)) { continue; }
+    if (ticks.size() >= 3 || (ticks.size() == 2 && most < 4)) { return ticks; }
     return linear_ticks(low, high, most);
   }
   for (int every = 2;; ++every) {
     std::vector<Tick> ticks = collect({1}, every);
-    if (fits(ticks)) return ticks;
+    if (fits(ticks)) { return ticks; }
   }
 }
 
@@ -112,7 +112,7 @@ long long round_step(long long count, long long most) {
   most = std::max(1LL, most);
   for (long long base = 1;; base *= 10) {
     for (const long long m : {1, 2, 5}) {
-      if ((count + m * base - 1) / (m * base) <= most) return m * base;
+      if ((count + m * base - 1) / (m * base) <= most) { return m * base; }
     }
   }
 }

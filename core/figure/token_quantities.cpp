@@ -26,7 +26,7 @@ constexpr TokenQuantity kQuantities[] = {
 const TokenQuantity& quantity_called(std::string_view id) {
   std::string known;
   for (const TokenQuantity& quantity : kQuantities) {
-    if (quantity.id == id) return quantity;
+    if (quantity.id == id) { return quantity; }
     known += (known.empty() ? "" : ", ") + std::string(quantity.id);
   }
   fail(ExitCode::usage, {}, "tokens have no colour '", id, "'; expected one of ", known);
@@ -102,9 +102,9 @@ TokenColouring token_colouring(const Trace& trace, std::string_view id, std::int
   } else {
     result.values = in_one_row(dropped_slots(trace, m), OverLayers::sum);
     double most = static_cast<double>(trace.slots);
-    for (const float value : result.values) most = std::max<double>(most, value);
+    for (const float value : result.values) { most = std::max<double>(most, value); }
     result.colours = dropped_colours(most);
-    if (m < 0) result.colours.high_note = "often dropped";
+    if (m < 0) { result.colours.high_note = "often dropped"; }
   }
   if (quantity.layers != Layers::none) {
     result.name += m < 0 ? " over all layers" : ", " + layer_label(trace, m);

@@ -13,14 +13,14 @@ namespace {
 using Positions = std::pair<std::int64_t, std::int64_t>;  // begin, end
 
 std::int64_t number_at(const FigureAxis& axis, std::int64_t position) {
-  return axis.subjects.empty() ? position : axis.subjects[static_cast<std::size_t>(position)];
+  return axis.subjects.empty() ? position : axis.subjects[position];
 }
 
 Positions positions_in(const FigureAxis& axis, TokenRange range) {
   const auto count = static_cast<std::int64_t>(axis.names.size());
   std::int64_t begin = 0, end = count;
-  while (begin < end && number_at(axis, begin) < range.first) ++begin;
-  while (end > begin && number_at(axis, end - 1) > range.last) --end;
+  while (begin < end && number_at(axis, begin) < range.first) { ++begin; }
+  while (end > begin && number_at(axis, end - 1) > range.last) { --end; }
   require(begin < end, ExitCode::usage, {}, "no token of this text lies in ", range.first, "-",
           range.last, "; it has ", count);
   return {begin, end};
@@ -39,7 +39,7 @@ void cut_axis(FigureAxis& axis, Positions keep) {
 
 template <typename T>
 void cut_columns(std::vector<T>& cells, std::int64_t rows, std::int64_t columns, Positions keep) {
-  if (cells.empty()) return;
+  if (cells.empty()) { return; }
   std::vector<T> kept;
   kept.reserve(static_cast<std::size_t>(rows * (keep.second - keep.first)));
   for (std::int64_t row = 0; row < rows; ++row) {
@@ -63,8 +63,9 @@ void cut_map(HeatMap& map, Positions keep) {
   std::vector<std::uint32_t> outlined;
   for (const std::uint32_t at : map.outlined) {
     const std::int64_t row = at / map.columns, column = at % map.columns;
-    if (column >= keep.first && column < keep.second)
+    if (column >= keep.first && column < keep.second) {
       outlined.push_back(static_cast<std::uint32_t>(row * width + column - keep.first));
+    }
   }
   map.outlined = std::move(outlined);
   map.columns = width;
@@ -79,17 +80,19 @@ void cut_marks(std::vector<double>& position, Positions keep, double shift, List
            at < static_cast<double>(keep.second) - 0.5;
   };
   const auto cut = [&](auto& list) {
-    if (list.size() != all.size()) return;  // an empty one stays so
+    if (list.size() != all.size()) {
+      return;  // an empty one stays so
+    }
     std::size_t to = 0;
     for (std::size_t i = 0; i < all.size(); ++i) {
-      if (kept(all[i])) list[to++] = list[i];
+      if (kept(all[i])) { list[to++] = list[i]; }
     }
     list.resize(to);
   };
   (cut(lists), ...);
   position.clear();
   for (const double at : all) {
-    if (kept(at)) position.push_back(at - shift);
+    if (kept(at)) { position.push_back(at - shift); }
   }
 }
 
@@ -104,39 +107,41 @@ void cut_panel(Panel& panel, TokenRange range) {
     panel.x.low = static_cast<double>(keep.first);
     panel.x.high = static_cast<double>(std::max(keep.second - 1, keep.first + 1));
   }
-  for (HeatMap& map : panel.heat_map) cut_map(map, keep);
+  for (HeatMap& map : panel.heat_map) { cut_map(map, keep); }
   for (Bars& bars : panel.bars) {
-    if (!bars.horizontal) cut_marks(bars.position, keep, shift, bars.value);
+    if (!bars.horizontal) { cut_marks(bars.position, keep, shift, bars.value); }
   }
-  for (Points& points : panel.points)
+  for (Points& points : panel.points) {
     cut_marks(points.x, keep, shift, points.y, points.value, points.subjects);
-  for (Line& line : panel.lines) cut_marks(line.x, keep, shift, line.y, line.low, line.high);
+  }
+  for (Line& line : panel.lines) { cut_marks(line.x, keep, shift, line.y, line.low, line.high); }
 }
 
 void cut_table(Table& table, TokenRange range) {
   const std::vector<std::int64_t>* tokens = nullptr;
   std::int64_t repeat = 1;
   for (const Column& column : table.columns) {
-    if (column.name != "token") continue;
+    if (column.name != "token") { continue; }
     tokens = std::get_if<std::vector<std::int64_t>>(&column.values);
     repeat = column.repeat;
   }
-  if (!tokens || tokens->empty()) return;
+  if (!tokens || tokens->empty()) { return; }
   const auto at = [](std::int64_t row, std::int64_t every, std::size_t size) {
     return static_cast<std::size_t>(row / every) % size;
   };
   std::vector<std::int64_t> rows;
   for (std::int64_t row = 0; row < table.rows; ++row) {
     const std::int64_t token = (*tokens)[at(row, repeat, tokens->size())];
-    if (token >= range.first && token <= range.last) rows.push_back(row);
+    if (token >= range.first && token <= range.last) { rows.push_back(row); }
   }
   for (Column& column : table.columns) {
     std::visit(
         [&](auto& values) {
           std::decay_t<decltype(values)> kept;
           kept.reserve(rows.size());
-          for (const std::int64_t row : rows)
+          for (const std::int64_t row : rows) {
             kept.push_back(values[at(row, column.repeat, values.size())]);
+          }
           values = std::move(kept);
         },
         column.values);
@@ -163,12 +168,18 @@ TokenRange token_range(const std::string& text) {
   return range;
 }
 
+bool has_token_axis(const Figure& figure) {
+  return std::any_of(figure.panels.begin(), figure.panels.end(), [](const Panel& panel) {
+    return panel.x.subject == AxisSubject::token || panel.y.subject == AxisSubject::token;
+  });
+}
+
 void keep_tokens(Figure& figure, TokenRange range) {
-  if (range.all()) return;
+  if (range.all()) { return; }
   for (Panel& panel : figure.panels) {
-    if (panel.x.subject == AxisSubject::token) cut_panel(panel, range);
+    if (panel.x.subject == AxisSubject::token) { cut_panel(panel, range); }
   }
-  for (Table& table : figure.tables) cut_table(table, range);
+  for (Table& table : figure.tables) { cut_table(table, range); }
 }
 
 }  // namespace kappascope

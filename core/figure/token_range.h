@@ -18,6 +18,9 @@ struct TokenRange {
 // "12-87", or "12" for one. Errors: usage.
 TokenRange token_range(const std::string& text);
 
+// Whether any panel has tokens along an axis.
+bool has_token_axis(const Figure& figure);
+
 // Leaves of every panel with tokens along x, and of every table with a column "token", what lies in
 // the range; colours and all other panels stay as they are. A figure without tokens is not changed.
 // Errors: usage, when the range holds none of its tokens.

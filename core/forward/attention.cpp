@@ -58,7 +58,7 @@ at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const Attention
   at::Tensor q = project(x, weights.c_q).view({tokens, config.n_head, width});
   at::Tensor k = project(x, weights.c_k).view({tokens, config.n_kv_head, width});
   at::Tensor v = project(x, weights.c_v).view({tokens, config.n_kv_head, width});
-  if (weights.value_embed.defined()) v = add_value_embedding(v, x, ids, weights);
+  if (weights.value_embed.defined()) { v = add_value_embedding(v, x, ids, weights); }
   q = rms_norm(rotate(q, rotary)).transpose(0, 1).contiguous();
   k = rms_norm(rotate(k, rotary)).transpose(0, 1).repeat_interleave(per_kv, 0);
   v = v.transpose(0, 1).repeat_interleave(per_kv, 0);

@@ -13,9 +13,10 @@ namespace {
 // κ = exp(ln U · tanh(b · constant)), the same for every token.
 std::vector<float> dense_kappa(const KappaView& view, std::int64_t gates, float constant) {
   std::vector<float> kappa(std::size_t(gates), 1.0f);
-  if (!view.bias) return kappa;
-  for (std::int64_t i = 0; i < gates; ++i)
-    kappa[std::size_t(i)] = kappa_value(view.log_bound, constant * view.bias[i * view.gate_stride]);
+  if (!view.bias) { return kappa; }
+  for (std::int64_t i = 0; i < gates; ++i) {
+    kappa[i] = kappa_value(view.log_bound, constant * view.bias[i * view.gate_stride]);
+  }
   return kappa;
 }
 
@@ -26,13 +27,13 @@ void gated(const at::Tensor& z, at::Tensor& up, std::int64_t layer, std::int64_t
   const std::int64_t tokens = z.size(0), gates = z.size(1), first = context.call.first_recorded;
   const float constant = float(config.kappa_input_constant);
   const bool recorded = context.wants.gate_stats && context.probe.wants_layer(layer);
-  const KappaParameters& parameters = context.model.layers[std::size_t(layer)].kappa_parameters;
+  const KappaParameters& parameters = context.model.layers[layer].kappa_parameters;
   const std::vector<float> score(std::size_t(tokens), constant);
   std::vector<GateStats> stats(recorded ? std::size_t(tokens) : 0);
   KappaSwigluArgs args;
   args.gates = gates;
   args.score = score.data();
-  if (context.options.kappa && !parameters.empty()) args.kappa = parameters.view();
+  if (context.options.kappa && !parameters.empty()) { args.kappa = parameters.view(); }
   args.active_threshold = float(config.gate_stats_threshold);
   args.top_gates = config.gate_stats_topk;
   float* hidden = up.mutable_data_ptr<float>();
@@ -45,7 +46,7 @@ void gated(const at::Tensor& z, at::Tensor& up, std::int64_t layer, std::int64_t
     part.stats = recorded ? stats.data() + begin : nullptr;
     cpu_kernels().kappa_swiglu(part);
   });
-  if (!recorded) return;
+  if (!recorded) { return; }
   const std::vector<float> kappa = dense_kappa(args.kappa, gates, constant);
   const DenseTap tap{layer, pass,         context.first_token(), context.recorded(),
                      gates, kappa.data(), stats.data() + first};
@@ -57,10 +58,11 @@ void gated(const at::Tensor& z, at::Tensor& up, std::int64_t layer, std::int64_t
 at::Tensor dense_layer(const at::Tensor& x, const DenseWeights& weights, std::int64_t layer,
                        std::int64_t pass, const CallContext& context) {
   at::Tensor hidden = project(x, weights.c_fc);
-  if (weights.gate_proj.defined())
+  if (weights.gate_proj.defined()) {
     gated(project(x, weights.gate_proj), hidden, layer, pass, context);
-  else
+  } else {
     hidden = hidden.relu_().square_();
+  }
   return project(hidden, weights.c_proj);
 }
 

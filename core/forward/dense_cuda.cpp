@@ -45,10 +45,11 @@ void gated(const at::Tensor& z, const at::Tensor& up, std::int64_t layer, std::i
   const ModelConfig& config = context.model.config;
   const std::int64_t told = context.recorded();
   const bool recorded = context.wants.gate_stats && context.probe.wants_layer(layer);
-  const KappaParameters& parameters = context.model.layers[std::size_t(layer)].kappa_parameters;
+  const KappaParameters& parameters = context.model.layers[layer].kappa_parameters;
   KappaView kappa;
-  if (context.options.kappa && !parameters.empty())
-    kappa = context.state->layers[std::size_t(layer)].view(parameters);
+  if (context.options.kappa && !parameters.empty()) {
+    kappa = context.state->layers[layer].view(parameters);
+  }
   GroupedSwigluArgs args = dense_args(z, up, kappa, config);
   at::Tensor stats;
   if (recorded) {
@@ -58,7 +59,7 @@ void gated(const at::Tensor& z, const at::Tensor& up, std::int64_t layer, std::i
     args.stats = reinterpret_cast<GateStats*>(stats.mutable_data_ptr<float>());
   }
   require_launched(grouped_swiglu_cuda(args, stream_of(z.device())), "κ-SwiGLU");
-  if (!recorded) return;
+  if (!recorded) { return; }
   finish_taps(context);  // those of the layers before
   const at::Tensor host = stats.cpu();
   const std::vector<float> values = dense_kappa(kappa, config, z);

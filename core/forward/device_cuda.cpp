@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kScoresAtOnce = 64 << 20;  // floats of attention scores in memory
 
 at::Tensor to_device(const std::vector<float>& values, const at::Device& device) {
-  if (values.empty()) return {};
+  if (values.empty()) { return {}; }
   return at::tensor(values, at::TensorOptions(at::kFloat)).to(device);
 }
 
@@ -39,7 +39,7 @@ void require_launched(int error, const char* what) {
 }
 
 CudaStream stream_of(const at::Device& device) {
-  if (!device.is_cuda()) return nullptr;
+  if (!device.is_cuda()) { return nullptr; }
   const c10::impl::VirtualGuardImpl guard(device.type());
   return static_cast<CudaStream>(guard.getStream(device).native_handle());
 }
@@ -67,9 +67,9 @@ at::Device open_device(const LoadOptions& options) {
   require_launched(cuda_describe(options.device_index, facts), "device");
   require(facts.major >= 8, ExitCode::gpu, {}, facts.name, " has compute capability ", facts.major,
           ".", facts.minor, "; expected 8.0 or newer");
-  if (options.threads > 0) at::set_num_threads(options.threads);
+  if (options.threads > 0) { at::set_num_threads(options.threads); }
   const at::DeviceType type = KAPPASCOPE_DEVICE_TYPE;
-  if (type == at::kCPU) return type;
+  if (type == at::kCPU) { return type; }
   return at::Device(type, at::DeviceIndex(options.device_index));
 }
 
@@ -86,7 +86,7 @@ std::string prepare_device(const Model& model, Weights& weights) {
   bool chosen = false;
   for (std::size_t layer = 0; layer < weights.layers.size(); ++layer) {
     state->layers.push_back(numbers_of(model, weights, layer));
-    if (chosen || !model.layers[layer].moe) continue;
+    if (chosen || !model.layers[layer].moe) { continue; }
     told += "; " + state->products.choose(weights.layers[layer].moe.gate_proj);
     chosen = true;
   }

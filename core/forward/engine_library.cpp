@@ -34,9 +34,7 @@ Failure guarded(Work&& work) noexcept {
     const bool memory = reason.find("allocate memory") != std::string::npos;
     const bool cuda = reason.find("CUDA") != std::string::npos;
     return {memory ? ExitCode::memory : cuda ? ExitCode::gpu : ExitCode::internal, reason};
-  } catch (...) {
-    return failure_in_flight();
-  }
+  } catch (...) { return failure_in_flight(); }
 }
 
 // The same; what came of a file that changed meanwhile is not to be believed, success or failure.
@@ -53,8 +51,9 @@ class LoadedModel final : public EngineModel {
       : model_(model),
         weights_(std::move(weights)),
         description_(prepare_device(model_, weights_)) {
-    for (const std::string& tensor : weights_.nonfinite_in)
+    for (const std::string& tensor : weights_.nonfinite_in) {
       nonfinite_tensors_ += (nonfinite_tensors_.empty() ? "" : ", ") + tensor;
+    }
   }
 
   Failure forward(const ForwardCall& call, const ForwardOptions& options, Probe& probe,

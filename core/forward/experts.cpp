@@ -36,20 +36,23 @@ struct Sorted {
 Sorted::Sorted(const Routing& routing) : position(routing.expert_index.size(), -1) {
   std::vector<std::int64_t> begin(std::size_t(routing.experts) + 1);
   const std::size_t cells = routing.expert_index.size();
-  for (std::size_t c = 0; c < cells; ++c)
-    begin[std::size_t(routing.expert_index[c]) + 1] += routing.expert_kept[c];
+  for (std::size_t c = 0; c < cells; ++c) {
+    begin[routing.expert_index[c] + 1] += routing.expert_kept[c];
+  }
   for (std::int64_t e = 0; e < routing.experts; ++e) {
-    std::int64_t first = begin[std::size_t(e)];
-    const std::int64_t last = begin[std::size_t(e) + 1] += first;
-    for (; first < last; first += kRows) tasks.push_back({e, first, std::min(kRows, last - first)});
+    std::int64_t first = begin[e];
+    const std::int64_t last = begin[e + 1] += first;
+    for (; first < last; first += kRows) {
+      tasks.push_back({e, first, std::min(kRows, last - first)});
+    }
   }
   const auto kept = std::size_t(begin.back());
   cell.resize(kept);
   token.resize(kept);
   score.resize(kept);
   for (std::size_t c = 0; c < cells; ++c) {
-    if (!routing.expert_kept[c]) continue;
-    const auto at = std::size_t(begin[std::size_t(routing.expert_index[c])]++);
+    if (!routing.expert_kept[c]) { continue; }
+    const auto at = std::size_t(begin[routing.expert_index[c]]++);
     position[c] = std::int64_t(at);
     cell[at] = std::int64_t(c);
     token[at] = std::int64_t(c) / routing.slots;
@@ -126,11 +129,12 @@ Experts::Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
       gates_(config_.gate_units()),
       sorted_(routing),
       output_(at::zeros_like(x)) {
-  const LayerPlan& plan = context.model.layers[std::size_t(layer)];
+  const LayerPlan& plan = context.model.layers[layer];
   // As in the reference, a layer with κ parameters is never bilinear, not even with κ off.
   bilinear_ = config_.bilinear_mlp_moe && !plan.kappa;
-  if (context.options.kappa && !plan.kappa_parameters.empty())
+  if (context.options.kappa && !plan.kappa_parameters.empty()) {
     kappa_ = plan.kappa_parameters.view();
+  }
   prepare_record();
 }
 
@@ -140,7 +144,7 @@ void Experts::prepare_record() {
   const auto cells = std::size_t(tokens * slots), experts = std::size_t(routing_.experts);
   const std::int64_t skipped = context_.call.first_recorded * slots;
   if (wants_.gate_stats || wants_.gates) {
-    for (const std::int64_t cell : sorted_.cell) record_row_.push_back(cell - skipped);
+    for (const std::int64_t cell : sorted_.cell) { record_row_.push_back(cell - skipped); }
   }
   if (wants_.gate_stats) {
     record_.gate_stats.assign(cells, {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN});
@@ -150,17 +154,19 @@ void Experts::prepare_record() {
     record_.effect.resize(experts);
     counts_.resize(sorted_.tasks.size());
   }
-  if (!wants_.gates) return;
+  if (!wants_.gates) { return; }
   at::Tensor& memory = context_.gate_memory;
-  if (!memory.defined()) memory = at::empty({3, tokens, slots, gates_});
+  if (!memory.defined()) { memory = at::empty({3, tokens, slots, gates_}); }
   record_.kappa = memory[0];
   record_.gate_pre = memory[1];
   record_.gate_act = memory[2];
   for (at::Tensor* values : {&record_.kappa, &record_.gate_pre, &record_.gate_act}) {
     float* to = values->mutable_data_ptr<float>();
-    for (std::size_t cell = 0; cell < cells; ++cell)
-      if (sorted_.position[cell + std::size_t(skipped)] < 0)
+    for (std::size_t cell = 0; cell < cells; ++cell) {
+      if (sorted_.position[cell + std::size_t(skipped)] < 0) {
         std::fill_n(to + std::int64_t(cell) * gates_, gates_, kNaN);
+      }
+    }
   }
 }
 
@@ -175,9 +181,10 @@ void Experts::multiply(const float* x, const std::int64_t* x_rows, const at::Ten
     return;
   }
   at::Tensor rows = at::from_blob(const_cast<float*>(x), {x_rows ? x_.size(0) : task.rows, in});
-  if (x_rows)
+  if (x_rows) {
     rows = rows.index_select(
         0, at::from_blob(const_cast<std::int64_t*>(x_rows), {task.rows}, at::kLong));
+  }
   at::from_blob(y, {task.rows, out})
       .narrow(1, column, columns)
       .copy_(product(rows, weight.select(0, task.expert).narrow(1, column, columns)));
@@ -185,7 +192,7 @@ void Experts::multiply(const float* x, const std::int64_t* x_rows, const at::Ten
 
 // z, up [rows,I] of a task → a ∘ up in place of up, and its statistics.
 void Experts::swiglu(std::int64_t number, float* z, float* up) {
-  const Task& task = sorted_.tasks[std::size_t(number)];
+  const Task& task = sorted_.tasks[number];
   const std::int64_t* token = sorted_.token.data() + task.first;
   KappaSwigluArgs args;
   args.rows = task.rows;
@@ -194,16 +201,16 @@ void Experts::swiglu(std::int64_t number, float* z, float* up) {
   args.up = args.hidden = up;
   args.score = sorted_.score.data() + task.first;
   args.kappa = kappa_;
-  if (kappa_.bias) args.kappa.bias += task.expert * kappa_.expert_stride;
-  if (kappa_.scale) args.kappa.scale += task.expert * kappa_.expert_stride;
+  if (kappa_.bias) { args.kappa.bias += task.expert * kappa_.expert_stride; }
+  if (kappa_.scale) { args.kappa.scale += task.expert * kappa_.expert_stride; }
   args.identity_gate = bilinear_;
   args.first_recorded =
       std::lower_bound(token, token + task.rows, context_.call.first_recorded) - token;
   args.active_threshold = float(config_.gate_stats_threshold);
   args.top_gates = config_.gate_stats_topk;
-  if (!record_row_.empty()) args.out_row = record_row_.data() + task.first;
+  if (!record_row_.empty()) { args.out_row = record_row_.data() + task.first; }
   if (wants_.gate_stats) {
-    TaskCounts& counts = counts_[std::size_t(number)];
+    TaskCounts& counts = counts_[number];
     args.stats = record_.gate_stats.data();
     args.kappa_stats = record_.kappa_stats.data();
     args.kappa_hist = counts.kappa_hist;
@@ -222,7 +229,7 @@ void Experts::run_whole(std::int64_t begin, std::int64_t end) {
   float* y = y_.mutable_data_ptr<float>();
   const float* x = x_.const_data_ptr<float>();
   share_out(end - begin, context_, [&](std::int64_t i) {
-    const Task& task = sorted_.tasks[std::size_t(begin + i)];
+    const Task& task = sorted_.tasks[begin + i];
     const at::Tensor both = at::empty({2, task.rows, gates_});
     float* z = both.mutable_data_ptr<float>();
     float* up = z + task.rows * gates_;
@@ -254,13 +261,11 @@ void Experts::run_by_columns(std::int64_t begin, std::int64_t end) {
   const float* x = x_.const_data_ptr<float>();
   const Columns inner(gates_, (2 * threads + tasks - 1) / tasks);
   const Columns outer(width_, (2 * threads + tasks - 1) / tasks);
-  const auto row = [&](std::int64_t i) {
-    return sorted_.tasks[std::size_t(begin + i)].first - y_first_;
-  };
+  const auto row = [&](std::int64_t i) { return sorted_.tasks[begin + i].first - y_first_; };
   share_out(tasks * 2 * inner.parts, context_, [&](std::int64_t i) {
     const std::int64_t at = i / inner.parts / 2, part = i % inner.parts;
     const bool gate = i / inner.parts % 2 == 0;
-    const Task& task = sorted_.tasks[std::size_t(begin + at)];
+    const Task& task = sorted_.tasks[begin + at];
     multiply(x, sorted_.token.data() + task.first, gate ? weights_.gate_proj : weights_.c_fc, task,
              (gate ? z : up) + row(at) * gates_, inner.first(part), inner.count(part));
   });
@@ -268,9 +273,8 @@ void Experts::run_by_columns(std::int64_t begin, std::int64_t end) {
             [&](std::int64_t i) { swiglu(begin + i, z + row(i) * gates_, up + row(i) * gates_); });
   share_out(tasks * outer.parts, context_, [&](std::int64_t i) {
     const std::int64_t at = i / outer.parts, part = i % outer.parts;
-    multiply(up + row(at) * gates_, nullptr, weights_.c_proj,
-             sorted_.tasks[std::size_t(begin + at)], y + row(at) * width_, outer.first(part),
-             outer.count(part));
+    multiply(up + row(at) * gates_, nullptr, weights_.c_proj, sorted_.tasks[begin + at],
+             y + row(at) * width_, outer.first(part), outer.count(part));
   });
 }
 
@@ -284,11 +288,11 @@ void Experts::combine(std::int64_t first, std::int64_t last) {
       for (std::int64_t k = 0; k < routing_.slots; ++k) {
         const auto cell = std::size_t(t * routing_.slots + k);
         const std::int64_t at = sorted_.position[cell];
-        if (at < first || at >= last) continue;
+        if (at < first || at >= last) { continue; }
         const float weight = routing_.expert_weight[cell];
         const float* from = y + (at - first) * width_;
         float* to = output + t * width_;
-        for (std::int64_t h = 0; h < width_; ++h) to[h] += weight * from[h];
+        for (std::int64_t h = 0; h < width_; ++h) { to[h] += weight * from[h]; }
       }
     }
   });
@@ -297,10 +301,12 @@ void Experts::combine(std::int64_t first, std::int64_t last) {
 void Experts::collect() {
   for (std::size_t i = 0; i < counts_.size(); ++i) {
     const auto e = std::size_t(sorted_.tasks[i].expert);
-    for (std::size_t bin = 0; bin < kKappaBins; ++bin)
+    for (std::size_t bin = 0; bin < kKappaBins; ++bin) {
       record_.kappa_hist[e * kKappaBins + bin] += counts_[i].kappa_hist[bin];
-    for (std::size_t bin = 0; bin < kGatePreBins; ++bin)
+    }
+    for (std::size_t bin = 0; bin < kGatePreBins; ++bin) {
       record_.gate_pre_hist[e * kGatePreBins + bin] += counts_[i].gate_pre_hist[bin];
+    }
     add(record_.effect[e], counts_[i].effect);
   }
 }
@@ -309,19 +315,20 @@ at::Tensor Experts::run() {
   const auto tasks = std::int64_t(sorted_.tasks.size());
   const std::int64_t most = std::max(kRows, kOutputFloats / width_);
   for (std::int64_t begin = 0, end = 0; begin < tasks; begin = end) {
-    y_first_ = sorted_.tasks[std::size_t(begin)].first;
+    y_first_ = sorted_.tasks[begin].first;
     std::int64_t last = y_first_;
     for (; end < tasks; ++end) {
-      const Task& task = sorted_.tasks[std::size_t(end)];
-      if (task.first + task.rows - y_first_ > most) break;
+      const Task& task = sorted_.tasks[end];
+      if (task.first + task.rows - y_first_ > most) { break; }
       last = task.first + task.rows;
     }
     y_ = at::empty({last - y_first_, width_});
     const std::int64_t threads = at::get_num_threads(), count = end - begin;
-    if (count < 2 * threads && count % threads != 0)
+    if (count < 2 * threads && count % threads != 0) {
       run_by_columns(begin, end);
-    else
+    } else {
       run_whole(begin, end);
+    }
     combine(y_first_, last);
   }
   collect();

@@ -35,10 +35,10 @@ struct CallContext {
   std::int64_t first_token() const { return call.text_offset + call.first_recorded; }
   // Tells the progress; throws Stopped when it says so.
   void check() const {
-    if (!progress.update("prefill", done, total)) throw Stopped{};
+    if (!progress.update("prefill", done, total)) { throw Stopped{}; }
   }
   static void require_going(bool going) {
-    if (!going) throw Stopped{};
+    if (!going) { throw Stopped{}; }
   }
 };
 

@@ -29,10 +29,11 @@ GateFetch::GateFetch(const at::Tensor& cell_row, std::int64_t first_cell, std::i
       row_cell_(std::size_t(cell_row.numel()), -1) {
   const at::Tensor host = cell_row.cpu();
   const std::int32_t* rows = host.const_data_ptr<std::int32_t>();
-  for (std::int64_t cell = 0; cell < cell_row.numel(); ++cell)
-    if (rows[cell] >= 0) row_cell_[std::size_t(rows[cell])] = std::int32_t(cell);
+  for (std::int64_t cell = 0; cell < cell_row.numel(); ++cell) {
+    if (rows[cell] >= 0) { row_cell_[rows[cell]] = std::int32_t(cell); }
+  }
   const auto values = std::size_t((cell_row.numel() - first_cell) * gates);
-  for (auto* all : {&to_.kappa, &to_.gate_pre, &to_.gate_act}) all->assign(values, kNaN);
+  for (auto* all : {&to_.kappa, &to_.gate_pre, &to_.gate_act}) { all->assign(values, kNaN); }
 }
 
 std::int64_t GateFetch::rows_at_once(std::int64_t gates) {
@@ -43,12 +44,14 @@ void GateFetch::fetch(std::int64_t first, const at::Tensor& values) {
   Copy& copy = copies_[next_];
   place(copy);
   const std::int64_t bytes = values.numel() * 4;
-  if (!copy.host.defined() || copy.host.numel() < bytes) copy.host = pinned(bytes, values.device());
+  if (!copy.host.defined() || copy.host.numel() < bytes) {
+    copy.host = pinned(bytes, values.device());
+  }
   copy.first = first;
   copy.rows = values.size(1);
   const at::Tensor from = values.view({-1}).view(at::kByte);
   copy.host.narrow(0, 0, bytes).copy_(from, /*non_blocking=*/true);
-  if (!copy.done) require_launched(cuda_create(copy.done), "event");
+  if (!copy.done) { require_launched(cuda_create(copy.done), "event"); }
   require_launched(cuda_record(copy.done, stream_of(values.device())), "event");
   next_ = 1 - next_;
   place(copies_[next_]);
@@ -60,16 +63,19 @@ void GateFetch::finish() {
 }
 
 void GateFetch::place(Copy& copy) {
-  if (copy.rows == 0) return;
+  if (copy.rows == 0) { return; }
   require_launched(cuda_wait(copy.done), "recording of gates");
   float* const to[] = {to_.kappa.data(), to_.gate_pre.data(), to_.gate_act.data()};
   const float* from = part<float>(copy.host, 0);
   for (std::int64_t row = 0; row < copy.rows; ++row) {
-    const std::int64_t cell = row_cell_[std::size_t(copy.first + row)];
-    if (cell < first_cell_) continue;  // context, or no row
-    for (std::int64_t i = 0; i < 3; ++i)
+    const std::int64_t cell = row_cell_[copy.first + row];
+    if (cell < first_cell_) {
+      continue;  // context, or no row
+    }
+    for (std::int64_t i = 0; i < 3; ++i) {
       std::copy_n(from + (i * copy.rows + row) * gates_, gates_,
                   to[i] + (cell - first_cell_) * gates_);
+    }
   }
   copy.rows = 0;
 }

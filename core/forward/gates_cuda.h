@@ -45,7 +45,7 @@ class GateFetch {
     CudaEvent done = nullptr;
     Copy() = default;
     ~Copy() {
-      if (done) cuda_destroy(done);
+      if (done) { cuda_destroy(done); }
     }
     Copy(const Copy&) = delete;
     Copy& operator=(const Copy&) = delete;

@@ -15,10 +15,12 @@ Routing route(const at::Tensor& x, const MoeWeights& weights, const CallContext&
   routing.expert_weight.resize(cells);
   routing.expert_kept.resize(cells);
   routing.kappa_input.resize(cells);
-  if (recorded)
+  if (recorded) {
     for (auto* values : {&routing.top1_prob, &routing.selected_mass, &routing.margin,
-                         &routing.top_gap, &routing.entropy})
+                         &routing.top_gap, &routing.entropy}) {
       values->resize(rows);
+    }
+  }
   RouteArgs args;
   args.tokens = tokens;
   args.experts = experts;
@@ -101,7 +103,7 @@ at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_
   ExpertRecord record;
   const at::Tensor output = run_experts(x, weights, layer, routing, context,
                                         recorded ? context.wants : ProbeWants{}, record);
-  if (recorded) give_to_probe(x, output, routing, record, layer, pass, context);
+  if (recorded) { give_to_probe(x, output, routing, record, layer, pass, context); }
   return output;
 }
 

@@ -79,26 +79,27 @@ MoeCall::MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
       context_(context),
       config_(context.model.config),
       state_(*context.state),
-      numbers_(context.state->layers[std::size_t(layer)]),
+      numbers_(context.state->layers[layer]),
       recorded_(context.wants.routing && context.probe.wants_layer(layer)),
       wants_(recorded_ ? context.wants : ProbeWants{}),
       few_(x.size(0) <= kFewTokens && x.size(0) * context.model.config.moe_top_k <= kMostFewRows),
       // As in the reference, a layer with κ parameters is never bilinear, not even with κ off.
-      bilinear_(config_.bilinear_mlp_moe && !context.model.layers[std::size_t(layer)].kappa),
+      bilinear_(config_.bilinear_mlp_moe && !context.model.layers[layer].kappa),
       width_(x.size(1)),
       gates_(weights.gate_proj.size(2)),
       stream_(stream_of(x.device())),
       layout_(x.size(0), config_.n_exp, config_.moe_top_k,
               wants_.gate_stats ? context.recorded() * config_.moe_top_k : 0) {
-  const KappaParameters& kappa = context.model.layers[std::size_t(layer)].kappa_parameters;
-  if (context.options.kappa && !kappa.empty()) kappa_ = numbers_.view(kappa);
+  const KappaParameters& kappa = context.model.layers[layer].kappa_parameters;
+  if (context.options.kappa && !kappa.empty()) { kappa_ = numbers_.view(kappa); }
   const auto whole = x.options().dtype(at::kInt);
   block_ = at::empty({layout_.bytes}, x.options().dtype(at::kByte));
   row_start_ = at::empty({layout_.experts + 1}, whole);
   cell_row_ = at::empty({cells()}, whole);
-  if (few_) tiles_ = at::empty({3, cells()}, whole);
-  if (told())
+  if (few_) { tiles_ = at::empty({3, cells()}, whole); }
+  if (told()) {
     row_effect_ = at::empty({cells() * std::int64_t(sizeof(EffectSums))}, block_.options());
+  }
   output = at::empty_like(x);
 }
 
@@ -113,11 +114,14 @@ void MoeCall::route() {
   args.experts = layout_.experts;
   args.slots = layout_.slots;
   args.logits = part<float>(block_, layout_.logits);
-  if (numbers_.expert_bias.defined())
+  if (numbers_.expert_bias.defined()) {
     args.selection_bias = numbers_.expert_bias.const_data_ptr<float>();
+  }
   args.capacity = context_.options.capacity ? config_.capacity(layout_.tokens) : -1;
   args.score = route_score(config_);
-  if (numbers_.score_norm.defined()) args.score_norm = numbers_.score_norm.const_data_ptr<float>();
+  if (numbers_.score_norm.defined()) {
+    args.score_norm = numbers_.score_norm.const_data_ptr<float>();
+  }
   args.score_constant = float(config_.kappa_input_constant);
   args.expert_index = part<std::int32_t>(block_, layout_.index);
   args.expert_weight = part<float>(block_, layout_.weight);
@@ -156,14 +160,14 @@ void MoeCall::run_experts() {
   }
   GateValues& gates = state_.taps.next().gates;
   gates.clear();
-  if (wants_.gates) gate_fetch_.emplace(cell_row_, first_cell(), gates_, gates);
+  if (wants_.gates) { gate_fetch_.emplace(cell_row_, first_cell(), gates_, gates); }
   std::int64_t piece = state_.piece_rows > 0 ? std::min(state_.piece_rows, cells()) : cells();
-  if (wants_.gates) piece = std::min(piece, GateFetch::rows_at_once(gates_));
+  if (wants_.gates) { piece = std::min(piece, GateFetch::rows_at_once(gates_)); }
   for (;;) {
     try {
       return run_pieces(few_ ? cells() : piece);
     } catch (const c10::OutOfMemoryError&) {
-      if (few_ || piece <= kLeastPieceRows) fail_for_memory(few_ ? cells() : piece);
+      if (few_ || piece <= kLeastPieceRows) { fail_for_memory(few_ ? cells() : piece); }
       piece = std::max(kLeastPieceRows, piece / 2 / 4 * 4);  // pieces start at whole packs
       state_.piece_rows = piece;
     }
@@ -182,7 +186,7 @@ void MoeCall::fail_for_memory(std::int64_t piece_rows) const {
 
 // What the pieces add to.
 void MoeCall::clear_records() {
-  if (told()) block_.narrow(0, layout_.kappa_hist, layout_.bytes - layout_.kappa_hist).zero_();
+  if (told()) { block_.narrow(0, layout_.kappa_hist, layout_.bytes - layout_.kappa_hist).zero_(); }
 }
 
 void MoeCall::run_pieces(std::int64_t piece_rows) {
@@ -195,9 +199,9 @@ void MoeCall::run_pieces(std::int64_t piece_rows) {
     run_piece(piece);
     y = project_down(piece);
   }
-  if (gate_fetch_) gate_fetch_->finish();
+  if (gate_fetch_) { gate_fetch_->finish(); }
   combine(y);
-  if (!told()) return;
+  if (!told()) { return; }
   require_launched(
       sum_effects_cuda({layout_.experts, row_start_.const_data_ptr<std::int32_t>(),
                         part<EffectSums>(row_effect_, 0), part<EffectSums>(block_, layout_.effect)},
@@ -217,22 +221,24 @@ void MoeCall::run_piece(Piece& piece) {
   args.element = element_of(piece.rows);
   args.rows = piece.rows.mutable_data_ptr();
   require_launched(dispatch_cuda(args, stream_), "dispatch");
-  if (few_)
+  if (few_) {
     multiply_few(piece);
-  else
+  } else {
     multiply(piece);
+  }
   at::Tensor values;
-  if (wants_.gates) values = at::empty({3, rows, gates_}, x_.options());
+  if (wants_.gates) { values = at::empty({3, rows, gates_}, x_.options()); }
   swiglu(piece, wants_.gates ? values.mutable_data_ptr<float>() : nullptr);
-  if (wants_.gates) gate_fetch_->fetch(piece.first, values);
+  if (wants_.gates) { gate_fetch_->fetch(piece.first, values); }
 }
 
 RowGroups MoeCall::groups_of(std::int64_t first, std::int64_t last) const {
   RowGroups groups;
   groups.ends =
       (row_start_.narrow(0, 1, layout_.experts) - first).clamp(0, last - first).to(at::kInt);
-  for (const std::int64_t row : host_start_)
+  for (const std::int64_t row : host_start_) {
     groups.start.push_back(std::int32_t(std::clamp<std::int64_t>(row - first, 0, last - first)));
+  }
   return groups;
 }
 
@@ -321,7 +327,7 @@ ProductView MoeCall::project_down(Piece& piece) {
   if (piece.first == 0 && piece.last == cells()) {
     y_ = y;
   } else {
-    if (!y_.defined()) y_ = at::empty({cells(), width_}, y.options());
+    if (!y_.defined()) { y_ = at::empty({cells(), width_}, y.options()); }
     y_.narrow(0, piece.first, piece.last - piece.first).copy_(y);
   }
   return {y_.const_data_ptr(), element_of(y_), 0, 0};
@@ -336,7 +342,7 @@ void MoeCall::combine(const ProductView& y) {
 }
 
 void MoeCall::tell(std::int64_t layer, std::int64_t pass) {
-  if (!recorded_) return;
+  if (!recorded_) { return; }
   PendingTap& place = state_.taps.next();
   place.tap = {};
   place.tap.layer = layer;

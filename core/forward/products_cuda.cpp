@@ -16,8 +16,9 @@ constexpr double kNever = std::numeric_limits<double>::infinity();
 // `rows` rows shared out evenly.
 RowGroups even_groups(std::int64_t experts, std::int64_t rows, const at::Device& device) {
   RowGroups groups;
-  for (std::int64_t e = 0; e <= experts; ++e)
+  for (std::int64_t e = 0; e <= experts; ++e) {
     groups.start.push_back(std::int32_t(rows * e / experts));
+  }
   groups.ends = at::tensor(std::vector<std::int32_t>(groups.start.begin() + 1, groups.start.end()),
                            at::TensorOptions(at::kInt))
                     .to(device);
@@ -45,7 +46,7 @@ std::string milliseconds(double time) {
 }  // namespace
 
 GroupedProducts::~GroupedProducts() {
-  if (library_) destroy_products(library_);
+  if (library_) { destroy_products(library_); }
 }
 
 std::string GroupedProducts::choose(const at::Tensor& weight) {
@@ -81,16 +82,14 @@ double GroupedProducts::time_of(bool cublas, const at::Tensor& x, const at::Tens
       require_launched(cuda_wait(to.event), "grouped product");
       float time = 0;
       require_launched(cuda_milliseconds(from.event, to.event, time), "event");
-      if (trial >= 0) best = std::min(best, double(time));
+      if (trial >= 0) { best = std::min(best, double(time)); }
     }
     return best;
   } catch (const c10::OutOfMemoryError&) {
     throw;
   } catch (const c10::Error& error) {  // this Torch, GPU or shape has it not
     fault = error.what_without_backtrace();
-  } catch (const Error& error) {
-    fault = error.what();
-  }
+  } catch (const Error& error) { fault = error.what(); }
   return kNever;
 }
 

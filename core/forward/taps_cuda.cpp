@@ -22,7 +22,7 @@ void point_at(MoeTap& tap, const at::Tensor& block, const MoeLayout& layout, std
   tap.margin = part<float>(block, layout.margin) + first;
   tap.top_gap = part<float>(block, layout.gap) + first;
   tap.entropy = part<float>(block, layout.entropy) + first;
-  if (layout.told_cells == 0) return;
+  if (layout.told_cells == 0) { return; }
   tap.gate_stats = part<GateStats>(block, layout.stats);
   tap.kappa_hist = part<std::int64_t>(block, layout.kappa_hist);
   tap.gate_pre_hist = part<std::int64_t>(block, layout.gate_pre_hist);
@@ -53,7 +53,9 @@ MoeLayout::MoeLayout(std::int64_t tokens_, std::int64_t experts_, std::int64_t s
   take(weight, cells * 4);
   take(kept, cells);
   take(input, cells * 4);
-  for (std::int64_t* offset : {&top1, &mass, &margin, &gap, &entropy}) take(*offset, tokens * 4);
+  for (std::int64_t* offset : {&top1, &mass, &margin, &gap, &entropy}) {
+    take(*offset, tokens * 4);
+  }
   take(stats, told_cells * std::int64_t(sizeof(GateStats)));
   take(kappa_hist, bins * kKappaBins * 8);
   take(gate_pre_hist, bins * kGatePreBins * 8);
@@ -61,12 +63,13 @@ MoeLayout::MoeLayout(std::int64_t tokens_, std::int64_t experts_, std::int64_t s
 }
 
 TapQueue::~TapQueue() {
-  for (PendingTap& place : places_)
-    if (place.copied) cuda_destroy(place.copied);
+  for (PendingTap& place : places_) {
+    if (place.copied) { cuda_destroy(place.copied); }
+  }
 }
 
 void TapQueue::begin() {
-  for (PendingTap& place : places_) place.waiting = false;
+  for (PendingTap& place : places_) { place.waiting = false; }
 }
 
 PendingTap& TapQueue::next() {
@@ -75,10 +78,11 @@ PendingTap& TapQueue::next() {
 
 void TapQueue::send(const at::Tensor& block, const MoeLayout& layout, const CallContext& context) {
   PendingTap& pending = places_[next_];
-  if (!pending.block.defined() || pending.block.numel() != block.numel())
+  if (!pending.block.defined() || pending.block.numel() != block.numel()) {
     pending.block = pinned(block.numel(), block.device());
+  }
   pending.block.copy_(block, /*non_blocking=*/true);
-  if (!pending.copied) require_launched(cuda_create(pending.copied), "event");
+  if (!pending.copied) { require_launched(cuda_create(pending.copied), "event"); }
   require_launched(cuda_record(pending.copied, stream_of(block.device())), "event");
   const std::int64_t first = context.call.first_recorded;
   MoeTap& tap = pending.tap;
@@ -101,7 +105,7 @@ void TapQueue::deliver(const CallContext& context) {
 }
 
 void TapQueue::tell(PendingTap& pending, const CallContext& context) {
-  if (!pending.waiting) return;
+  if (!pending.waiting) { return; }
   require_launched(cuda_wait(pending.copied), "recording");
   pending.waiting = false;
   CallContext::require_going(context.probe.moe(pending.tap));

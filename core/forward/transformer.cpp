@@ -18,9 +18,10 @@ void check_ids(const ModelConfig& config, const ForwardCall& call) {
   require(tokens > 0, ExitCode::usage, {}, "no token to run");
   require(tokens <= config.sequence_len, ExitCode::unsupported, {}, "the text has ", tokens,
           " tokens; expected at most sequence_len = ", config.sequence_len);
-  for (std::size_t t = 0; t < call.ids.size(); ++t)
+  for (std::size_t t = 0; t < call.ids.size(); ++t) {
     require(call.ids[t] >= 0 && call.ids[t] < config.vocab_size, ExitCode::unsupported, {},
             "token ", t, " has id ", call.ids[t], "; expected 0 to ", config.vocab_size - 1);
+  }
 }
 
 at::Tensor embed(const Weights& weights, const at::Tensor& ids) {
@@ -29,7 +30,7 @@ at::Tensor embed(const Weights& weights, const at::Tensor& ids) {
 
 void tap_hidden(const at::Tensor& x, std::int64_t layer, std::int64_t pass,
                 const CallContext& context) {
-  if (!context.wants.hidden || !context.probe.wants_layer(layer)) return;
+  if (!context.wants.hidden || !context.probe.wants_layer(layer)) { return; }
   const auto width = x.size(1);
   finish_taps(context);
   const at::Tensor host = x.contiguous().cpu();
@@ -48,8 +49,8 @@ at::Tensor run_stack(at::Tensor x, const at::Tensor& x0, const at::Tensor& ids,
                      CallContext& context) {
   const Model& model = context.model;
   for (std::int64_t i = 0; i < model.config.n_layer; ++i) {
-    const LayerWeights& layer = weights.layers[std::size_t(i)];
-    const LayerPlan& plan = model.layers[std::size_t(i)];
+    const LayerWeights& layer = weights.layers[i];
+    const LayerPlan& plan = model.layers[i];
     context.check();
     x = layer.resid_lambda * x + layer.x0_lambda * x0;
     x = x + attention(rms_norm(x), ids, layer.attention, rotary, model.config, plan.window);
@@ -77,8 +78,9 @@ void predict(const at::Tensor& x, const Weights& weights, const CallContext& con
         (project(x.narrow(0, first, rows), head).div_(kLogitCap).tanh_().mul_(kLogitCap))
             .contiguous();
     target.assign(std::size_t(rows), call.next_id);
-    for (std::int64_t r = 0; r < rows && first + r + 1 < tokens; ++r)
-      target[std::size_t(r)] = call.ids[std::size_t(first + r + 1)];
+    for (std::int64_t r = 0; r < rows && first + r + 1 < tokens; ++r) {
+      target[r] = call.ids[first + r + 1];
+    }
     const NextTokens read = read_next_tokens(logits, target);
     const at::Tensor host = context.wants.logits ? logits.cpu() : at::Tensor();
     const NextTokenTap tap{call.text_offset + first,
@@ -111,10 +113,11 @@ void run_transformer(const Model& model, const Weights& weights, const ForwardCa
   begin_taps(context);
   const at::Tensor x0 = embed(weights, ids);
   at::Tensor x = x0;
-  for (std::int64_t pass = 0; pass < model.config.total_ut_steps; ++pass)
+  for (std::int64_t pass = 0; pass < model.config.total_ut_steps; ++pass) {
     x = run_stack(x, x0, ids, weights, rotary, pass, context);
+  }
   finish_taps(context);
-  if (context.wants.next_token || context.wants.logits) predict(x, weights, context);
+  if (context.wants.next_token || context.wants.logits) { predict(x, weights, context); }
   context.check();
 }
 

@@ -27,7 +27,7 @@ void share_out(std::int64_t items, const CallContext& context, const Item& item)
     const bool caller = at::get_thread_num() == 0;
     try {
       for (std::int64_t i = next++; i < items; i = next++) {
-        if (caller) context.check();
+        if (caller) { context.check(); }
         item(i);
       }
     } catch (...) {
@@ -36,10 +36,11 @@ void share_out(std::int64_t items, const CallContext& context, const Item& item)
     }
   };
   const auto threads = std::min<std::int64_t>(at::get_num_threads(), items);
-  if (threads < 2 || at::in_parallel_region())
+  if (threads < 2 || at::in_parallel_region()) {
     work(0, 1);
-  else
+  } else {
     at::parallel_for(0, threads, 1, work);
+  }
 }
 
 }  // namespace kappascope

@@ -12,7 +12,7 @@ constexpr std::int64_t kBlock = std::int64_t{1} << 20;  // weights widened to fl
 
 double dot(const std::vector<double>& a, const std::vector<double>& b) {
   double sum = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) sum += a[i] * b[i];
+  for (std::size_t i = 0; i < a.size(); ++i) { sum += a[i] * b[i]; }
   return sum;
 }
 
@@ -84,8 +84,9 @@ Alignment router_alignment(const Model& model, std::int64_t layer) {
         static_cast<float>(energy_scale == 0 ? none : weighted / energy_scale));
 
     const auto bytes = static_cast<std::uint64_t>(block) * dtype_bytes(gate.dtype);
-    if (!file.copied(gate))
+    if (!file.copied(gate)) {
       file.file().release(gate.offset + static_cast<std::uint64_t>(e) * bytes, bytes);
+    }
   }
   return alignment;
 }

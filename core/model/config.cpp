@@ -78,11 +78,11 @@ class Fields {
 
   void integer(const char* field, std::int64_t& value, std::int64_t low, std::int64_t high) {
     const Json* found = find(field);
-    if (found == nullptr) return;
+    if (found == nullptr) { return; }
     if (found->is_number_float() && !std::isfinite(found->get<double>())) {
       return refuse(field, "an integer", *found);
     }
-    if (!found->is_number_integer()) return wrong_type(field, "an integer", *found);
+    if (!found->is_number_integer()) { return wrong_type(field, "an integer", *found); }
     const bool huge = found->is_number_unsigned() &&
                       found->get<std::uint64_t>() > static_cast<std::uint64_t>(kAny);
     if (huge || found->get<std::int64_t>() < low || found->get<std::int64_t>() > high) {
@@ -96,11 +96,11 @@ class Fields {
   // A finite number ≥ low, or > low where `open`.
   void number(const char* field, double& value, double low, bool open) {
     const Json* found = find(field);
-    if (found == nullptr) return;
-    if (!found->is_number()) return wrong_type(field, "a number", *found);
+    if (found == nullptr) { return; }
+    if (!found->is_number()) { return wrong_type(field, "a number", *found); }
     const double given = found->get<double>();
     if (!std::isfinite(given) || given < low || (open && given == low)) {
-      if (std::isinf(low)) return refuse(field, "a finite number", *found);
+      if (std::isinf(low)) { return refuse(field, "a finite number", *found); }
       return refuse(field, join_words("a finite number ", open ? "> " : ">= ", low), *found);
     }
     value = given;
@@ -109,7 +109,7 @@ class Fields {
   // Whether the field was given (well or not).
   bool boolean(const char* field, bool& value) {
     const Json* found = find(field);
-    if (found == nullptr) return false;
+    if (found == nullptr) { return false; }
     if (!found->is_boolean()) {
       wrong_type(field, "true or false", *found);
     } else {
@@ -120,7 +120,7 @@ class Fields {
 
   std::optional<std::string> text(const char* field) {
     const Json* found = find(field);
-    if (found == nullptr) return std::nullopt;
+    if (found == nullptr) { return std::nullopt; }
     if (!found->is_string()) {
       wrong_type(field, "a string", *found);
       return std::nullopt;
@@ -132,7 +132,7 @@ class Fields {
   template <typename Enum, std::size_t N>
   void choice(const char* field, Enum& value, const std::array<Enum, N>& known) {
     const std::optional<std::string> given = text(field);
-    if (!given) return;
+    if (!given) { return; }
     std::string names;
     for (const Enum candidate : known) {
       if (*given == name(candidate)) {
@@ -155,7 +155,7 @@ class Fields {
     for (const auto& [field, value] : document_.items()) {
       const bool ignored =
           std::find(kIgnoredFields.begin(), kIgnoredFields.end(), field) != kIgnoredFields.end();
-      if (!ignored && names_.count(field) == 0) result.push_back(field);
+      if (!ignored && names_.count(field) == 0) { result.push_back(field); }
     }
     return result;
   }
@@ -186,8 +186,8 @@ KappaNames kappa_names(const std::vector<TensorInfo>& tensors) {
   KappaNames found;
   for (const TensorInfo& tensor : tensors) {
     const std::string_view text = tensor.name;
-    if (text == "global_kappa_bias") found.root = true;
-    if (text.substr(0, head.size()) != head) continue;
+    if (text == "global_kappa_bias") { found.root = true; }
+    if (text.substr(0, head.size()) != head) { continue; }
     std::int64_t layer = -1;
     const char* end = text.data() + text.size();
     const auto [rest, error] = std::from_chars(text.data() + head.size(), end, layer);
@@ -210,7 +210,7 @@ void read_sizes(Fields& fields, ModelConfig& config) {
   fields.required("n_embd", config.n_embd, kMaxLength);
   config.n_kv_head = config.n_head;
   fields.integer("n_kv_head", config.n_kv_head, 1, kMaxLength);
-  if (config.n_embd < 1 || config.n_head < 1) return;
+  if (config.n_embd < 1 || config.n_head < 1) { return; }
   if (config.n_embd < kValueGateInputs) {
     fields.refuse("n_embd", join_words("at least ", kValueGateInputs, ", the inputs of ve_gate"),
                   config.n_embd);
@@ -244,7 +244,7 @@ void read_experts(Fields& fields, ModelConfig& config) {
     fields.refuse("use_qwen3_moe_mlp", "true: experts without a gate have no κ", Json(false));
   }
   const std::optional<std::string> router = fields.text("router_type");
-  if (router && *router != "topk") fields.refuse("router_type", "\"topk\"", Json(*router));
+  if (router && *router != "topk") { fields.refuse("router_type", "\"topk\"", Json(*router)); }
 }
 
 void read_kappa(Fields& fields, const std::vector<TensorInfo>& tensors, ModelConfig& config) {
@@ -262,7 +262,9 @@ void read_kappa(Fields& fields, const std::vector<TensorInfo>& tensors, ModelCon
   fields.number("kappa_input_logit_norm_exponent", config.kappa_input_logit_norm_exponent, 0,
                 false);
   // The reference takes null as "no normalisation", unlike an absent field.
-  if (fields.is_null("kappa_input_logit_norm_exponent")) config.kappa_input_logit_norm_exponent = 0;
+  if (fields.is_null("kappa_input_logit_norm_exponent")) {
+    config.kappa_input_logit_norm_exponent = 0;
+  }
   fields.number("moe_kappa_slope_max_scale", config.moe_kappa_slope_max_scale, 0, true);
   fields.number("dense_kappa_slope_max_scale", config.dense_kappa_slope_max_scale, 0, true);
   fields.boolean("constant_kappa_bias_dense_layers", config.constant_kappa_bias_dense_layers);
@@ -294,9 +296,9 @@ void read_rest(Fields& fields, ModelConfig& config) {
 // True iff every dense layer has a gate projection (SPEC §1.2).
 bool dense_layers_are_gated(const ModelConfig& config, const std::vector<TensorInfo>& tensors) {
   std::unordered_set<std::string_view> names;
-  for (const TensorInfo& tensor : tensors) names.insert(tensor.name);
+  for (const TensorInfo& tensor : tensors) { names.insert(tensor.name); }
   for (std::int64_t layer = 0; layer < config.n_layer; ++layer) {
-    if (config.is_moe(layer)) continue;
+    if (config.is_moe(layer)) { continue; }
     if (names.count(join_words("transformer.h.", layer, ".mlp.gate_proj.weight")) == 0) {
       return false;
     }
@@ -333,19 +335,21 @@ std::string_view name(Granularity granularity) {
 }
 
 bool ModelConfig::is_moe(std::int64_t layer) const {
-  if (n_exp <= 1 || layer < moe_start_layer || (layer + 1) % moe_layer_stride != 0) return false;
+  if (n_exp <= 1 || layer < moe_start_layer || (layer + 1) % moe_layer_stride != 0) {
+    return false;
+  }
   // Multiples of the stride in [start+1, layer+1]: this layer is the rank-th, counted from 1.
   const std::int64_t rank = (layer + 1) / moe_layer_stride - moe_start_layer / moe_layer_stride;
   return num_moe_layers < 0 || rank <= num_moe_layers;
 }
 
 bool ModelConfig::has_kappa(std::int64_t layer) const {
-  if (!use_kappa_swiglu || layer < kappa_bias_start_layer) return false;
+  if (!use_kappa_swiglu || layer < kappa_bias_start_layer) { return false; }
   return is_moe(layer) || (constant_kappa_bias_dense_layers && use_qwen3_dense_mlp);
 }
 
 std::int64_t ModelConfig::window(std::int64_t layer) const {
-  if (layer == n_layer - 1) return sequence_len;
+  if (layer == n_layer - 1) { return sequence_len; }
   const auto place = static_cast<std::size_t>(layer) % window_pattern.size();
   return window_pattern[place] == 'S' ? sequence_len / 2 : sequence_len;
 }
@@ -353,7 +357,7 @@ std::int64_t ModelConfig::window(std::int64_t layer) const {
 std::vector<std::int64_t> ModelConfig::moe_layers() const {
   std::vector<std::int64_t> result;
   for (std::int64_t layer = 0; layer < n_layer; ++layer) {
-    if (is_moe(layer)) result.push_back(layer);
+    if (is_moe(layer)) { result.push_back(layer); }
   }
   return result;
 }
@@ -388,7 +392,7 @@ ModelConfig read_model_config(const Json& meta, const std::vector<TensorInfo>& t
   const bool dense_given = fields.boolean("use_qwen3_dense_mlp", config.use_qwen3_dense_mlp);
   config.unknown_fields = fields.unknown();
   faults.throw_if_any();
-  if (!dense_given) config.use_qwen3_dense_mlp = dense_layers_are_gated(config, tensors);
+  if (!dense_given) { config.use_qwen3_dense_mlp = dense_layers_are_gated(config, tensors); }
   return config;
 }
 

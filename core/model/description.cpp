@@ -14,8 +14,9 @@ std::string part_of(std::string_view name) {
       {"value_embeds.", "values"},  {".attn.", "attention"},   {".mlp.router.", "router"},
       {".mlp.experts.", "experts"}, {".mlp.", "dense layers"},
   };
-  for (const auto& [mark, part] : kParts)
-    if (name.find(mark) != std::string_view::npos) return part;
+  for (const auto& [mark, part] : kParts) {
+    if (name.find(mark) != std::string_view::npos) { return part; }
+  }
   return "other";
 }
 
@@ -27,7 +28,7 @@ std::string layer_kind(const Model& model, std::size_t layer) {
                      : config.use_qwen3_dense_mlp
                          ? join_words("dense, ", config.gate_units(), " gate units")
                          : join_words("dense, relu², ", config.gate_units(), " units");
-  if (!plan.kappa) return kind + ", κ = 1";
+  if (!plan.kappa) { return kind + ", κ = 1"; }
   const double bound =
       plan.moe ? config.moe_kappa_slope_max_scale : config.dense_kappa_slope_max_scale;
   return join_words(kind, ", κ within 1/", bound, " … ", bound);
@@ -39,7 +40,7 @@ ParameterCounts count_parameters(const Model& model) {
   const ModelConfig& config = model.config;
   ParameterCounts counts;
   for (const WeightRole& role : model.weights) {
-    if (!role.tensor) continue;
+    if (!role.tensor) { continue; }
     const std::int64_t elements = role.tensor->elements();
     const bool per_expert = role.name.find(".mlp.experts.") != std::string::npos &&
                             !role.shape.empty() && role.shape[0] == config.n_exp;
@@ -57,7 +58,7 @@ std::vector<LayerRange> layer_ranges(const Model& model) {
   for (std::size_t i = 0; i < model.layers.size(); ++i) {
     std::string text = layer_kind(model, i);
     const auto layer = static_cast<std::int64_t>(i);
-    if (ranges.empty() || ranges.back().text != text) ranges.push_back({layer, layer, text});
+    if (ranges.empty() || ranges.back().text != text) { ranges.push_back({layer, layer, text}); }
     ranges.back().last = layer;
   }
   return ranges;

@@ -72,7 +72,7 @@ std::int64_t extent(char axis, const ModelConfig& config) {
 
 std::vector<std::int64_t> shape_of(std::string_view axes, const ModelConfig& config) {
   std::vector<std::int64_t> shape;
-  for (const char axis : axes) shape.push_back(extent(axis, config));
+  for (const char axis : axes) { shape.push_back(extent(axis, config)); }
   return shape;
 }
 
@@ -82,7 +82,7 @@ std::string layer_name(std::int64_t layer, std::string_view tail) {
 
 // Axes of κ parameters, by granularity.
 std::string_view kappa_axes(Granularity granularity, bool moe) {
-  if (granularity == Granularity::per_gate) return moe ? "EG" : "G";
+  if (granularity == Granularity::per_gate) { return moe ? "EG" : "G"; }
   return moe && granularity == Granularity::per_expert ? "E" : "1";
 }
 
@@ -110,7 +110,7 @@ KappaSources kappa_sources(const Model& model, std::int64_t layer) {
     sources.bias.clear();
     sources.expert = head + "kappa_bias_expert";
     sources.intermediate = head + "kappa_bias_intermediate";
-    if (present("kappa_bias_residual")) sources.residual = head + "kappa_bias_residual";
+    if (present("kappa_bias_residual")) { sources.residual = head + "kappa_bias_residual"; }
   }
   return sources;
 }
@@ -122,15 +122,15 @@ class RoleTable {
 
   void fill() {
     const ModelConfig& config = model_.config;
-    for (const WeightRow& row : kHeadRows) add(std::string(row.name), row.axes, row.optional);
+    for (const WeightRow& row : kHeadRows) { add(std::string(row.name), row.axes, row.optional); }
     for (std::int64_t layer = 0; layer < config.n_layer; ++layer) {
       if (config.has_value_embedding(layer)) {
         add(join_words("value_embeds.", layer, ".weight"), "VW", false);
       }
       for (const WeightRow& row : kLayerRows) {
-        if (holds(row.when, layer)) add(layer_name(layer, row.name), row.axes, row.optional);
+        if (holds(row.when, layer)) { add(layer_name(layer, row.name), row.axes, row.optional); }
       }
-      if (config.has_kappa(layer)) add_kappa(layer);
+      if (config.has_kappa(layer)) { add_kappa(layer); }
     }
     add("lm_head.weight", "VH", false);
   }
@@ -161,18 +161,20 @@ class RoleTable {
     if (sources.product()) {
       add(sources.expert, "E", false);
       add(sources.intermediate, "G", false);
-      if (!sources.residual.empty()) add(sources.residual, "EG", false);
+      if (!sources.residual.empty()) { add(sources.residual, "EG", false); }
     } else {
       instead_ = found_instead(layer);
       add(sources.bias, axes, false);
       instead_.clear();
     }
-    if (!sources.scale.empty()) add(sources.scale, axes, false);
+    if (!sources.scale.empty()) { add(sources.scale, axes, false); }
     kappa_row_ = false;
   }
 
   void add(std::string name, std::string_view axes, bool optional) {
-    if (!names_.insert(name).second) return;  // global κ belongs to several layers
+    if (!names_.insert(name).second) {
+      return;  // global κ belongs to several layers
+    }
     WeightRole role{std::move(name), shape_of(axes, model_.config), nullptr};
     role.tensor = model_.tensors->find(role.name);
     if (role.tensor != nullptr) {
@@ -204,7 +206,7 @@ class RoleTable {
                   type);
     } else if (found.shape == role.shape) {
       const std::string reason = unreadable(*model_.tensors, found);
-      if (!reason.empty()) faults_.add(ExitCode::unsupported, role.name, reason);
+      if (!reason.empty()) { faults_.add(ExitCode::unsupported, role.name, reason); }
     }
   }
 
@@ -219,7 +221,7 @@ class RoleTable {
 
   // For κ parameters: the granularity that asks for a shape, or (`shape` not empty) that has it.
   std::string note(const std::vector<std::int64_t>& shape) const {
-    if (!kappa_row_) return "";
+    if (!kappa_row_) { return ""; }
     const ModelConfig& config = model_.config;
     if (shape.empty()) {
       return join_words(" (", name(config.kappa_granularity), " κ, ",
@@ -267,7 +269,7 @@ std::vector<float> outer_product(const TensorFile& file, const KappaSources& sou
   const std::vector<float> expert = file.floats(*file.find(sources.expert));
   const std::vector<float> intermediate = file.floats(*file.find(sources.intermediate));
   std::vector<float> bias;
-  if (!sources.residual.empty()) bias = file.floats(*file.find(sources.residual));
+  if (!sources.residual.empty()) { bias = file.floats(*file.find(sources.residual)); }
   bias.resize(expert.size() * intermediate.size());
   for (std::size_t e = 0; e < expert.size(); ++e) {
     for (std::size_t i = 0; i < intermediate.size(); ++i) {
@@ -288,8 +290,8 @@ KappaParameters kappa_parameters(const Model& model, std::int64_t layer, bool va
 
   KappaParameters kappa;
   kappa.gate_stride = per_gate ? 1 : 0;
-  if (moe && per_gate) kappa.expert_stride = config.gate_units();
-  if (moe && per_expert) kappa.expert_stride = 1;
+  if (moe && per_gate) { kappa.expert_stride = config.gate_units(); }
+  if (moe && per_expert) { kappa.expert_stride = 1; }
   kappa.bound = moe ? config.moe_kappa_slope_max_scale : config.dense_kappa_slope_max_scale;
   if (sources.product()) {
     kappa.origin =
@@ -297,14 +299,14 @@ KappaParameters kappa_parameters(const Model& model, std::int64_t layer, bool va
     if (!sources.residual.empty()) {
       kappa.origin += " + " + origin_of(*file.find(sources.residual));
     }
-    if (values) kappa.bias = outer_product(file, sources);
+    if (values) { kappa.bias = outer_product(file, sources); }
   } else {
     kappa.origin = origin_of(*file.find(sources.bias));
-    if (values) kappa.bias = file.floats(*file.find(sources.bias));
+    if (values) { kappa.bias = file.floats(*file.find(sources.bias)); }
   }
   if (!sources.scale.empty()) {
     kappa.origin += ", " + origin_of(*file.find(sources.scale));
-    if (values) kappa.scale = file.floats(*file.find(sources.scale));
+    if (values) { kappa.scale = file.floats(*file.find(sources.scale)); }
   }
   return kappa;
 }
@@ -317,8 +319,8 @@ std::string granularity_reason(const Model& model) {
                                             : "no κ: use_kappa_swiglu is false";
   }
   for (std::int64_t layer = 0; layer < config.n_layer; ++layer) {
-    const LayerPlan& plan = model.layers[static_cast<std::size_t>(layer)];
-    if (!plan.kappa) continue;
+    const LayerPlan& plan = model.layers[layer];
+    if (!plan.kappa) { continue; }
     return join_words(name(config.kappa_granularity), " κ ",
                       config.kappa_granularity_given ? "as the meta says" : "by default",
                       ", from layer ", layer, " on; there ", plan.kappa_parameters.origin,
@@ -334,7 +336,7 @@ LayerPlan plan_layer(const Model& model, std::int64_t layer, bool kappa_values) 
   plan.kappa = model.config.has_kappa(layer);
   plan.value_embedding = model.config.has_value_embedding(layer);
   plan.window = model.config.window(layer);
-  if (plan.kappa) plan.kappa_parameters = kappa_parameters(model, layer, kappa_values);
+  if (plan.kappa) { plan.kappa_parameters = kappa_parameters(model, layer, kappa_values); }
   return plan;
 }
 
@@ -342,7 +344,7 @@ LayerPlan plan_layer(const Model& model, std::int64_t layer, bool kappa_values) 
 
 KappaView KappaParameters::view() const {
   KappaView result;
-  if (empty()) return result;
+  if (empty()) { return result; }
   result.bias = bias.data();
   result.scale = scale.empty() ? nullptr : scale.data();
   result.expert_stride = expert_stride;

@@ -31,18 +31,18 @@ constexpr std::array<std::string_view, 9> kLeftovers = {
 }  // namespace
 
 std::string strip_model_prefix(TensorFile& tensors, std::string_view anchor) {
-  if (tensors.find(anchor) != nullptr) return "";
+  if (tensors.find(anchor) != nullptr) { return ""; }
   const std::string tail = "." + std::string(anchor);
   std::set<std::string> prefixes;
   const auto look = [&](const std::string& name) {
-    if (name.ends_with(tail)) prefixes.insert(name.substr(0, name.size() - anchor.size()));
+    if (name.ends_with(tail)) { prefixes.insert(name.substr(0, name.size() - anchor.size())); }
   };
-  for (const TensorInfo& tensor : tensors.tensors()) look(tensor.name);
-  for (const OtherMember& other : tensors.others()) look(other.name);
+  for (const TensorInfo& tensor : tensors.tensors()) { look(tensor.name); }
+  for (const OtherMember& other : tensors.others()) { look(other.name); }
   require(prefixes.size() <= 1, ExitCode::unsupported, Place{tensors.file().path()},
           "more than one model in the file, with names that begin with ",
           listed({prefixes.begin(), prefixes.end()}), "; save one of them alone");
-  if (prefixes.empty()) return "";
+  if (prefixes.empty()) { return ""; }
   tensors.strip_prefix(*prefixes.begin());
   return *prefixes.begin();
 }
@@ -50,7 +50,7 @@ std::string strip_model_prefix(TensorFile& tensors, std::string_view anchor) {
 std::string unreadable(const TensorFile& tensors, const TensorInfo& weight) {
   const std::uint64_t limit = tensors.file().size() + kRepeatedBytes;
   // What a compressed entry can stand for was checked when the file was opened.
-  if (weight.bytes <= limit || (weight.packed >= 0 && weight.strides.empty())) return "";
+  if (weight.bytes <= limit || (weight.packed >= 0 && weight.strides.empty())) { return ""; }
   return join_words("repeats ", weight.stored_bytes(),
                     " bytes of the file (an expanded tensor) to ", weight.bytes,
                     ", more than is read (", limit, "); save tensor.contiguous() instead");
@@ -73,13 +73,13 @@ std::string conversion(const TensorFile& tensors, std::string_view what) {
 
 std::vector<std::string> unknown_tensors(const Model& model) {
   std::set<std::string_view> roles;
-  for (const WeightRole& role : model.weights) roles.insert(role.name);
+  for (const WeightRole& role : model.weights) { roles.insert(role.name); }
   std::vector<std::string> unknown;
   for (const TensorInfo& tensor : model.tensors->tensors()) {
     const bool leftover = std::any_of(
         kLeftovers.begin(), kLeftovers.end(),
         [&](std::string_view part) { return tensor.name.find(part) != std::string::npos; });
-    if (!leftover && roles.count(tensor.name) == 0) unknown.push_back(tensor.name);
+    if (!leftover && roles.count(tensor.name) == 0) { unknown.push_back(tensor.name); }
   }
   return unknown;
 }
@@ -91,13 +91,14 @@ std::vector<std::string> reading_notes(const Model& model, const std::string& pr
   if (!wrappers.empty()) {
     notes.push_back("names of tensors are read without the parts of wrappers: " + listed(wrappers));
   }
-  if (!prefix.empty())
+  if (!prefix.empty()) {
     notes.push_back("names of tensors are read without what precedes: " + prefix);
+  }
   std::int64_t narrowed = 0, numbers = 0, copied = 0;
   for (const WeightRole& role : model.weights) {
-    if (role.tensor == nullptr) continue;
+    if (role.tensor == nullptr) { continue; }
     copied += tensors.copied(*role.tensor) ? 1 : 0;
-    if (role.tensor->dtype != DType::float64) continue;
+    if (role.tensor->dtype != DType::float64) { continue; }
     ++narrowed;
     numbers += role.tensor->elements();
   }
@@ -113,7 +114,7 @@ std::vector<std::string> reading_notes(const Model& model, const std::string& pr
   for (const OtherMember& other : tensors.others()) {
     strangers.push_back(other.name + " (" + other.what + ")");
   }
-  if (!strangers.empty()) notes.push_back("ignored, as no weights: " + listed(strangers));
+  if (!strangers.empty()) { notes.push_back("ignored, as no weights: " + listed(strangers)); }
   return notes;
 }
 

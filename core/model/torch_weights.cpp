@@ -100,7 +100,7 @@ class Loader {
   // A view of the file, or of the copy that tensors of other layouts need.
   at::Tensor mapped(const std::string& role) {
     const TensorInfo* info = model_.tensor(role);
-    if (!info) return {};
+    if (!info) { return {}; }
     const auto bytes = model_.tensors->data(*info);
     const at::Tensor view = at::from_blob(const_cast<std::byte*>(bytes.data()), info->shape,
                                           at::TensorOptions(scalar_type(info->dtype)));
@@ -109,9 +109,9 @@ class Loader {
 
   at::Tensor as_type(const std::string& role, std::optional<at::ScalarType> wanted) {
     const at::Tensor raw = mapped(role);
-    if (!raw.defined()) return raw;
+    if (!raw.defined()) { return raw; }
     const at::ScalarType type = wanted.value_or(raw.scalar_type());
-    if (raw.scalar_type() == type && result_.device.is_cpu()) return raw;
+    if (raw.scalar_type() == type && result_.device.is_cpu()) { return raw; }
     at::Tensor converted = raw.to(result_.device).to(type);
     const TensorInfo* info = model_.tensor(role);
     if (!model_.tensors->copied(*info)) {
@@ -139,19 +139,20 @@ class Loader {
 void Loader::count_nonfinite_weights() {
   constexpr std::size_t piece = 16 << 20;
   std::uint64_t done = 0, total = 0;
-  for (const WeightRole& role : model_.weights) total += role.tensor ? role.tensor->bytes : 0;
+  for (const WeightRole& role : model_.weights) { total += role.tensor ? role.tensor->bytes : 0; }
   for (const WeightRole& role : model_.weights) {
-    if (!role.tensor) continue;
+    if (!role.tensor) { continue; }
     const auto bytes = model_.tensors->data(*role.tensor);
     std::uint64_t found = 0;
     for (std::size_t at = 0; at < bytes.size(); at += piece) {
       const auto part = bytes.subspan(at, std::min(piece, bytes.size() - at));
       found += count_nonfinite(part, role.tensor->dtype);
       done += part.size();
-      if (!progress_.update("load", done, total))
+      if (!progress_.update("load", done, total)) {
         throw Error(ExitCode::interrupted, "interrupted while loading weights");
+      }
     }
-    if (found) result_.nonfinite_in.push_back(role.tensor->name);
+    if (found) { result_.nonfinite_in.push_back(role.tensor->name); }
     result_.nonfinite += found;
   }
 }
@@ -160,7 +161,7 @@ void Loader::count_nonfinite_weights() {
 std::vector<float> Loader::lambdas(const std::string& role, float absent) {
   const at::Tensor values = float32(role);
   std::vector<float> result(std::size_t(model_.config.n_layer), absent);
-  if (!values.defined()) return result;
+  if (!values.defined()) { return result; }
   const at::Tensor mean = (values.dim() == 2 ? values.mean(0) : values).cpu();
   std::copy_n(mean.contiguous().data_ptr<float>(), result.size(), result.begin());
   return result;
@@ -183,8 +184,9 @@ MoeWeights Loader::moe(const std::string& prefix) {
     const at::Tensor bias = stored_bias.cpu();
     moe.expert_bias.assign(bias.data_ptr<float>(), bias.data_ptr<float>() + bias.numel());
   }
-  if (model_.config.kappa_input_logit_norm_exponent > 0)
+  if (model_.config.kappa_input_logit_norm_exponent > 0) {
     moe.score_norm = score_norms(moe.w_g.cpu(), model_.config.kappa_input_logit_norm_exponent);
+  }
   moe.gate_proj = matrix(prefix + "experts.gate_proj");
   moe.c_fc = matrix(prefix + "experts.c_fc");
   moe.c_proj = matrix(prefix + "experts.c_proj");
@@ -199,22 +201,23 @@ Weights Loader::load() {
   for (std::int64_t i = 0; i < model_.config.n_layer; ++i) {
     const std::string prefix = join_words("transformer.h.", i, ".");
     LayerWeights layer;
-    layer.resid_lambda = resid[std::size_t(i)];
-    layer.x0_lambda = x0[std::size_t(i)];
+    layer.resid_lambda = resid[i];
+    layer.x0_lambda = x0[i];
     AttentionWeights& attention = layer.attention;
     attention.c_q = matrix(prefix + "attn.c_q.weight");
     attention.c_k = matrix(prefix + "attn.c_k.weight");
     attention.c_v = matrix(prefix + "attn.c_v.weight");
     attention.c_proj = matrix(prefix + "attn.c_proj.weight");
-    if (model_.layers[std::size_t(i)].value_embedding) {
+    if (model_.layers[i].value_embedding) {
       attention.ve_gate = float32(prefix + "attn.ve_gate.weight");
       attention.value_embed = stored(join_words("value_embeds.", i, ".weight"));
     }
-    if (model_.layers[std::size_t(i)].moe) {
+    if (model_.layers[i].moe) {
       layer.moe = moe(prefix + "mlp.");
     } else {
-      if (model_.config.use_qwen3_dense_mlp)
+      if (model_.config.use_qwen3_dense_mlp) {
         layer.dense.gate_proj = matrix(prefix + "mlp.gate_proj.weight");
+      }
       layer.dense.c_fc = matrix(prefix + "mlp.c_fc.weight");
       layer.dense.c_proj = matrix(prefix + "mlp.c_proj.weight");
     }

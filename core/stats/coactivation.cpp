@@ -14,20 +14,20 @@ class PairChance {
  public:
   explicit PairChance(const std::vector<std::int64_t>& pairs) : pairs_(pairs) {
     double all = 0;
-    for (const std::int64_t r : pairs_) all += static_cast<double>(r);
-    if (all == 0) return;
+    for (const std::int64_t r : pairs_) { all += static_cast<double>(r); }
+    if (all == 0) { return; }
     const auto most = std::max_element(pairs_.begin(), pairs_.end());
     most_ = static_cast<std::size_t>(most - pairs_.begin());
     only_most_ = 2 * static_cast<double>(*most) >= all;
-    if (only_most_) return;
+    if (only_most_) { return; }
     const double least = 2 * std::sqrt(static_cast<double>(*most));  // real roots need S ≥ 2√r
     larger_ = sum_of_smaller(least) < least;
     // Below the root excess() is positive with smaller roots only, negative with the larger one.
     double low = least, high = std::max(least, std::sqrt(2 * all));
-    while (larger_ && excess(high) < 0) high *= 2;
+    while (larger_ && excess(high) < 0) { high *= 2; }
     for (int step = 0; step < 200 && low < high; ++step) {
       const double middle = low + (high - low) / 2;
-      if (middle == low || middle == high) break;
+      if (middle == low || middle == high) { break; }
       ((excess(middle) > 0) != larger_ ? low : high) = middle;
     }
     total_ = high;
@@ -35,7 +35,7 @@ class PairChance {
 
   double expected(std::size_t i, std::size_t j) const {
     if (only_most_) {  // every pair holds this expert: r_j = its pairs with j
-      if (i != most_ && j != most_) return 0;
+      if (i != most_ && j != most_) { return 0; }
       return static_cast<double>(pairs_[i == most_ ? j : i]);
     }
     return total_ > 0 ? root(i) * root(j) : 0;
@@ -51,7 +51,7 @@ class PairChance {
   }
   double sum_of_smaller(double total) const {
     double sum = 0;
-    for (std::size_t i = 0; i < pairs_.size(); ++i) sum += smaller(i, total);
+    for (std::size_t i = 0; i < pairs_.size(); ++i) { sum += smaller(i, total); }
     return sum;
   }
   // Σ x − S of a trial S.
@@ -69,10 +69,10 @@ class PairChance {
 // Experts that token t chose; empty where its router numbers are not finite.
 void chosen_by(const TraceLayer& layer, std::int64_t t, std::vector<std::int64_t>& chosen) {
   chosen.clear();
-  if (!layer.router_finite(t)) return;
+  if (!layer.router_finite(t)) { return; }
   for (std::int64_t k = 0; k < layer.slots; ++k) {
     const std::int64_t e = layer.expert(t * layer.slots + k);
-    if (e >= 0) chosen.push_back(e);
+    if (e >= 0) { chosen.push_back(e); }
   }
 }
 
@@ -81,29 +81,28 @@ void chosen_by(const TraceLayer& layer, std::int64_t t, std::vector<std::int64_t
 Coactivation coactivation(const TraceLayer& layer, const std::vector<std::int64_t>& shown) {
   const std::size_t n = shown.size();
   std::vector<std::int64_t> place(static_cast<std::size_t>(layer.experts), -1);
-  for (std::size_t i = 0; i < n; ++i) {
-    place[static_cast<std::size_t>(shown[i])] = static_cast<std::int64_t>(i);
-  }
+  for (std::size_t i = 0; i < n; ++i) { place[shown[i]] = static_cast<std::int64_t>(i); }
   Coactivation result{shown, std::vector<std::int64_t>(n * n, 0),
                       std::vector<double>(n * n, kAbsent), std::vector<double>(n * n, kAbsent)};
   std::vector<std::int64_t> pairs(place.size(), 0), chosen;
   for (std::int64_t t = 0; t < layer.tokens; ++t) {
     chosen_by(layer, t, chosen);
     for (const std::int64_t a : chosen) {
-      pairs[static_cast<std::size_t>(a)] += std::ssize(chosen) - 1;
-      const std::int64_t row = place[static_cast<std::size_t>(a)];
-      if (row < 0) continue;
+      pairs[a] += std::ssize(chosen) - 1;
+      const std::int64_t row = place[a];
+      if (row < 0) { continue; }
       for (const std::int64_t b : chosen) {
-        const std::int64_t column = place[static_cast<std::size_t>(b)];
-        if (column >= 0)
+        const std::int64_t column = place[b];
+        if (column >= 0) {
           ++result.count[static_cast<std::size_t>(row) * n + static_cast<std::size_t>(column)];
+        }
       }
     }
   }
   const PairChance chance(pairs);
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < n; ++j) {
-      if (i == j) continue;
+      if (i == j) { continue; }
       const double expected =
           chance.expected(static_cast<std::size_t>(shown[i]), static_cast<std::size_t>(shown[j]));
       result.expected[i * n + j] = expected;

@@ -14,15 +14,15 @@ std::vector<double> average_ranks(const std::vector<double>& values) {
   std::vector<double> ranks(values.size());
   for (std::size_t first = 0; first < order.size();) {
     std::size_t last = first;  // of the values equal to order[first]
-    while (last + 1 < order.size() && values[order[last + 1]] == values[order[first]]) ++last;
+    while (last + 1 < order.size() && values[order[last + 1]] == values[order[first]]) { ++last; }
     const double rank = static_cast<double>(first + last) / 2 + 1;
-    for (; first <= last; ++first) ranks[order[first]] = rank;
+    for (; first <= last; ++first) { ranks[order[first]] = rank; }
   }
   return ranks;
 }
 
 double spearman(const std::vector<double>& x, const std::vector<double>& y) {
-  if (x.size() < 3 || x.size() != y.size()) return kAbsent;
+  if (x.size() < 3 || x.size() != y.size()) { return kAbsent; }
   const std::vector<double> a = average_ranks(x), b = average_ranks(y);
   const double middle = static_cast<double>(x.size() + 1) / 2;
   double aa = 0, bb = 0, ab = 0;
@@ -38,20 +38,20 @@ KappaConfidence kappa_confidence(const TraceLayer& layer) {
   KappaConfidence result;
   const auto kappa = layer.slot_part(layer.trace.kappa_mean);
   const auto mass = layer.token_part(layer.trace.router_selected_mass);
-  if (kappa.empty() || mass.empty()) return result;
+  if (kappa.empty() || mass.empty()) { return result; }
   const auto experts = static_cast<std::size_t>(layer.experts);
   std::vector<std::vector<double>> own_mass(experts), own_kappa(experts);
   for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
     const std::int64_t t = entry / layer.slots;
-    const double x = mass[static_cast<std::size_t>(t)], y = kappa[static_cast<std::size_t>(entry)];
-    if (!layer.kept(entry) || !std::isfinite(x) || !std::isfinite(y)) continue;
+    const double x = mass[t], y = kappa[entry];
+    if (!layer.kept(entry) || !std::isfinite(x) || !std::isfinite(y)) { continue; }
     const std::int64_t e = layer.expert(entry);
     result.token.push_back(t);
     result.expert.push_back(e);
     result.mass.push_back(x);
     result.kappa.push_back(y);
-    own_mass[static_cast<std::size_t>(e)].push_back(x);
-    own_kappa[static_cast<std::size_t>(e)].push_back(y);
+    own_mass[e].push_back(x);
+    own_kappa[e].push_back(y);
   }
   result.rho = spearman(result.mass, result.kappa);
   double sum = 0, points = 0;
@@ -59,11 +59,11 @@ KappaConfidence kappa_confidence(const TraceLayer& layer) {
     const double rho = spearman(own_mass[e], own_kappa[e]);
     result.expert_rho.push_back(rho);
     result.expert_points.push_back(std::ssize(own_mass[e]));
-    if (std::isnan(rho)) continue;
+    if (std::isnan(rho)) { continue; }
     sum += rho * static_cast<double>(own_mass[e].size());
     points += static_cast<double>(own_mass[e].size());
   }
-  if (points > 0) result.rho_within = sum / points;
+  if (points > 0) { result.rho_within = sum / points; }
   return result;
 }
 

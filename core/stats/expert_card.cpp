@@ -29,11 +29,11 @@ void set_served(ExpertCard& card, const TraceLayer& layer) {
                                kappa = layer.slot_part(trace.kappa_mean),
                                sharpness = layer.slot_part(trace.gate_kz_rms);
   const auto number = [](std::span<const float> array, std::int64_t at) {
-    return array.empty() ? kAbsent : array[static_cast<std::size_t>(at)];
+    return array.empty() ? kAbsent : array[at];
   };
   for (std::int64_t at = 0; at < layer.tokens * layer.slots; ++at) {
     const std::int64_t t = at / layer.slots;
-    if (layer.expert(at) != card.expert || !layer.router_finite(t)) continue;
+    if (layer.expert(at) != card.expert || !layer.router_finite(t)) { continue; }
     ServedEntry entry{t, at % layer.slots, layer.kept(at), number(weight, at)};
     if (entry.kept) {
       entry.score = number(score, at);
@@ -49,7 +49,7 @@ void set_served(ExpertCard& card, const TraceLayer& layer) {
 // Of this expert in an array [L,E] of model.npz.
 double alignment_of(const TraceLayer& layer, std::int64_t e, std::span<const float> array) {
   const std::int64_t at = layer.layer * layer.trace.model->experts + e;
-  return layer.layer >= 0 && at < std::ssize(array) ? array[static_cast<std::size_t>(at)] : kAbsent;
+  return layer.layer >= 0 && at < std::ssize(array) ? array[at] : kAbsent;
 }
 
 }  // namespace
@@ -85,7 +85,7 @@ ExpertCard expert_card(const Trace& trace, std::int64_t m, std::int64_t e) {
 
 std::vector<ServedEntry> served_by(const ExpertCard& card, ServedOrder order) {
   std::vector<ServedEntry> served = card.served;
-  if (order == ServedOrder::token) return served;
+  if (order == ServedOrder::token) { return served; }
   const auto value = order == ServedOrder::weight  ? &ServedEntry::weight
                      : order == ServedOrder::kappa ? &ServedEntry::kappa_mean
                                                    : &ServedEntry::sharpness;

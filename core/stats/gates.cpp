@@ -20,7 +20,7 @@ struct EffectTotal {
     ++count;
   }
   EffectSummary summary() const {
-    if (count == 0) return {};
+    if (count == 0) { return {}; }
     const auto n = static_cast<double>(count);
     return {sum / n, sum_abs / n, std::sqrt(sum_square / n), static_cast<double>(positive) / n,
             count};
@@ -34,7 +34,7 @@ double silu(double z, double kappa) {
 float effect_of(double z, double kappa, EffectKind kind) {
   const double plain = silu(z, 1);
   const double d = silu(z, kappa) - plain;
-  if (kind == EffectKind::absolute) return static_cast<float>(d);
+  if (kind == EffectKind::absolute) { return static_cast<float>(d); }
   const double base = plain >= 0 ? std::max(plain, 1e-6) : std::min(plain, -1e-6);
   return static_cast<float>(d / base);
 }
@@ -48,11 +48,11 @@ void each_effect(const Trace& trace, EffectKind kind, Visit&& visit) {
     const auto kappa = layer.part(trace.kappa_values, entries * trace.gates);
     const auto pre = layer.part(trace.gate_pre, entries * trace.gates);
     for (std::int64_t entry = 0; entry < entries; ++entry) {
-      if (!layer.kept(entry)) continue;
+      if (!layer.kept(entry)) { continue; }
       for (std::int64_t i = 0; i < layer.gates; ++i) {
         const auto at = static_cast<std::size_t>(entry * trace.gates + i);
         const float value = effect_of(pre[at], kappa[at], kind);
-        if (std::isfinite(value)) visit(value);
+        if (std::isfinite(value)) { visit(value); }
       }
     }
   }
@@ -64,8 +64,8 @@ double slot_mean(const TraceLayer& layer, std::span<const float> array, std::int
   const std::span<const float> values = layer.slot_part(array);
   Mean mean;
   for (std::int64_t entry = 0; entry < std::ssize(values); ++entry) {
-    if (!layer.kept(entry) || (expert >= 0 && layer.expert(entry) != expert)) continue;
-    mean.add(values[static_cast<std::size_t>(entry)]);
+    if (!layer.kept(entry) || (expert >= 0 && layer.expert(entry) != expert)) { continue; }
+    mean.add(values[entry]);
   }
   return mean.value();
 }
@@ -93,7 +93,7 @@ EffectSummary expert_effect(const TraceLayer& layer, EffectKind kind, std::int64
   const bool relative = kind == EffectKind::relative;
   const auto number = [&](std::span<const double> array) {
     const auto row = layer.part(array, trace.experts);
-    return row.empty() ? kAbsent : row[static_cast<std::size_t>(expert)];
+    return row.empty() ? kAbsent : row[expert];
   };
   const EffectSummary effect{number(relative ? trace.effect_rel_mean : trace.effect_mean),
                              number(relative ? trace.effect_rel_abs : trace.effect_abs),
@@ -101,7 +101,7 @@ EffectSummary expert_effect(const TraceLayer& layer, EffectKind kind, std::int64
                              number(relative ? trace.effect_rel_positive : trace.effect_positive)};
   const double count = number(trace.effect_count);
   const double sum = effect.mean + effect.mean_abs + effect.rms + effect.positive_share;
-  if (!(count > 0 && count < 9e18) || !std::isfinite(sum)) return {};
+  if (!(count > 0 && count < 9e18) || !std::isfinite(sum)) { return {}; }
   EffectSummary result = effect;
   result.count = static_cast<std::int64_t>(count);
   return result;
@@ -111,7 +111,7 @@ EffectSummary layer_effect(const TraceLayer& layer, EffectKind kind) {
   double n = 0, sum = 0, sum_abs = 0, square = 0, sum_positive = 0;
   for (std::int64_t e = 0; e < layer.experts; ++e) {
     const EffectSummary effect = expert_effect(layer, kind, e);
-    if (effect.count == 0) continue;
+    if (effect.count == 0) { continue; }
     const auto count = static_cast<double>(effect.count);
     n += count;
     sum += count * effect.mean;
@@ -119,17 +119,17 @@ EffectSummary layer_effect(const TraceLayer& layer, EffectKind kind) {
     square += count * effect.rms * effect.rms;
     sum_positive += count * effect.positive_share;
   }
-  if (!(n > 0 && n < 9e18)) return {};
+  if (!(n > 0 && n < 9e18)) { return {}; }
   return {sum / n, sum_abs / n, std::sqrt(square / n), sum_positive / n,
           static_cast<std::int64_t>(n)};
 }
 
 std::vector<EffectTail> effect_tails(const Trace& trace, EffectKind kind,
                                      const std::vector<double>& quantiles) {
-  if (trace.kappa_values.empty() || trace.gate_pre.empty()) return {};
+  if (trace.kappa_values.empty() || trace.gate_pre.empty()) { return {}; }
   std::int64_t count = 0;
   each_effect(trace, kind, [&](float) { ++count; });
-  if (count == 0) return {};
+  if (count == 0) { return {}; }
   std::vector<std::int64_t> ranks;
   for (const double q : quantiles) {
     const QuantilePlace place(count, q);
@@ -146,10 +146,10 @@ std::vector<EffectTail> effect_tails(const Trace& trace, EffectKind kind,
   std::vector<EffectTotal> totals(tails.size());
   each_effect(trace, kind, [&](float value) {
     for (std::size_t j = 0; j < tails.size(); ++j) {
-      if (value >= tails[j].threshold) totals[j].add(value);
+      if (value >= tails[j].threshold) { totals[j].add(value); }
     }
   });
-  for (std::size_t j = 0; j < tails.size(); ++j) tails[j].effect = totals[j].summary();
+  for (std::size_t j = 0; j < tails.size(); ++j) { tails[j].effect = totals[j].summary(); }
   return tails;
 }
 

@@ -11,10 +11,10 @@ namespace {
 bool gates_agree(const TraceLayer& layer) {
   const auto low = layer.slot_part(layer.trace.kappa_min);
   const auto high = layer.slot_part(layer.trace.kappa_max);
-  if (low.empty() || high.empty()) return false;
+  if (low.empty() || high.empty()) { return false; }
   for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
     const auto at = static_cast<std::size_t>(entry);
-    if (layer.kept(entry) && std::isfinite(low[at]) && low[at] != high[at]) return false;
+    if (layer.kept(entry) && std::isfinite(low[at]) && low[at] != high[at]) { return false; }
   }
   return true;
 }
@@ -49,7 +49,7 @@ Tails tails_of(const KappaPopulation& population, std::int64_t e) {
 template <typename Enumerate>
 void set_quantiles(Band& band, const KappaPopulation& population, std::int64_t n,
                    Enumerate&& enumerate) {
-  if (n == 0) return;
+  if (n == 0) { return; }
   const QuantilePlace places[3] = {{n, 0.05}, {n, 0.5}, {n, 0.95}};
   std::vector<std::int64_t> ranks;
   for (const QuantilePlace& place : places) {
@@ -68,7 +68,7 @@ Mean recorded_mean(const TraceLayer& layer, std::span<const std::int64_t> entrie
   const std::span<const float> means = layer.slot_part(layer.trace.kappa_mean);
   Mean mean;
   for (const std::int64_t entry : entries) {
-    if (!means.empty()) mean.add(means[static_cast<std::size_t>(entry)]);
+    if (!means.empty()) { mean.add(means[entry]); }
   }
   return mean;
 }
@@ -78,7 +78,7 @@ double sqrt_n_mean(const TraceLayer& layer, const KappaPopulation& population) {
   double sum = 0, roots = 0;
   for (std::int64_t e = 0; e < population.experts(); ++e) {
     const Mean mean = recorded_mean(layer, population.entries(e));
-    if (mean.count == 0) continue;
+    if (mean.count == 0) { continue; }
     const double root = std::sqrt(static_cast<double>(mean.count));
     sum += root * mean.value();
     roots += root;
@@ -95,7 +95,7 @@ KappaFunction kappa_function(const TraceLayer& layer) {
   const bool in_model =
       model != nullptr && layer.layer >= 0 && layer.layer < std::ssize(model->layer_kind);
   if (layer.trace.kappa && in_model && model->has_kappa(layer.layer)) {
-    if (model->gates < layer.gates || model->experts < layer.experts) return result;
+    if (model->gates < layer.gates || model->experts < layer.experts) { return result; }
     result.source = KappaFunction::Source::parameters;
     for (std::int64_t e = 0; e < layer.experts; ++e) {
       result.experts.push_back(model->kappa_view(layer.layer, e));
@@ -112,7 +112,7 @@ KappaValues::KappaValues(const TraceLayer& layer, const KappaFunction& kappa)
       score_(layer.slot_part(layer.trace.kappa_input)),
       recorded_(layer.slot_part(layer.trace.kappa_min)),
       recorded_mean_(layer.slot_part(layer.trace.kappa_mean)) {
-  if (kappa.experts.empty()) return;
+  if (kappa.experts.empty()) { return; }
   log_bound_ = std::abs(static_cast<double>(kappa.experts.front().log_bound));
   sign_ = kappa.experts.front().log_bound < 0 ? -1 : 1;
 }
@@ -120,15 +120,16 @@ KappaValues::KappaValues(const TraceLayer& layer, const KappaFunction& kappa)
 KappaPopulation::KappaPopulation(const TraceLayer& layer, const KappaFunction& kappa)
     : KappaValues(layer, kappa), begin_(static_cast<std::size_t>(layer.experts) + 1) {
   const std::int64_t all = layer.tokens * layer.slots;
-  for (std::int64_t entry = 0; entry < all; ++entry)
-    if (counts(entry)) ++begin_[static_cast<std::size_t>(layer.expert(entry)) + 1];
-  for (std::size_t e = 1; e < begin_.size(); ++e) begin_[e] += begin_[e - 1];
+  for (std::int64_t entry = 0; entry < all; ++entry) {
+    if (counts(entry)) { ++begin_[layer.expert(entry) + 1]; }
+  }
+  for (std::size_t e = 1; e < begin_.size(); ++e) { begin_[e] += begin_[e - 1]; }
   entries_.resize(static_cast<std::size_t>(begin_.back()));
   std::vector<std::int64_t> next = begin_;
   for (std::int64_t entry = 0; entry < all; ++entry) {
-    if (!counts(entry)) continue;
-    auto& at = next[static_cast<std::size_t>(layer.expert(entry))];
-    entries_[static_cast<std::size_t>(at++)] = entry;
+    if (!counts(entry)) { continue; }
+    auto& at = next[layer.expert(entry)];
+    entries_[at++] = entry;
   }
 }
 
@@ -148,10 +149,10 @@ KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::i
   } else {
     const std::int64_t count = expert < 0 ? population.count() : population.count(expert);
     set_quantiles(result.band, population, count, [&](auto&& visit) {
-      for (std::int64_t e = first; e < end; ++e) population.each(e, visit);
+      for (std::int64_t e = first; e < end; ++e) { population.each(e, visit); }
     });
     Mean log_mean;
-    for (const double value : slot_log_kappa(layer, kappa, expert).value) log_mean.add(value);
+    for (const double value : slot_log_kappa(layer, kappa, expert).value) { log_mean.add(value); }
     result.log_mean = log_mean.value();
   }
   result.band.mean = mean.value();
@@ -164,12 +165,12 @@ KappaSummary kappa_summary(const TraceLayer& layer, const KappaFunction& kappa) 
   summary.sqrt_n_mean = sqrt_n_mean(layer, population);
   const KappaBand band = kappa_band(layer, kappa);
   summary.band.mean = band.band.mean;
-  if (!band.exact) return summary;
+  if (!band.exact) { return summary; }
   summary.band = band.band;
   summary.log_mean = band.log_mean;
   Mean top, bottom;
   for (std::int64_t e = 0; e < population.experts(); ++e) {
-    if (population.count(e) == 0) continue;
+    if (population.count(e) == 0) { continue; }
     const Tails tails = tails_of(population, e);
     top.add(tails.top);
     bottom.add(tails.bottom);
@@ -188,10 +189,10 @@ SlotLogKappa slot_log_kappa(const TraceLayer& layer, const KappaFunction& kappa,
   const std::span<const float> means = layer.slot_part(layer.trace.kappa_mean);
   for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
     const std::int64_t e = layer.expert(entry);
-    if ((expert >= 0 && e != expert) || !values.counts(entry)) continue;
-    double& value = result.value[static_cast<std::size_t>(entry)];
+    if ((expert >= 0 && e != expert) || !values.counts(entry)) { continue; }
+    double& value = result.value[entry];
     if (!result.exact) {
-      value = std::log(static_cast<double>(means[static_cast<std::size_t>(entry)]));
+      value = std::log(static_cast<double>(means[entry]));
       continue;
     }
     double sum = 0;

@@ -34,23 +34,24 @@ class KappaValues {
   // False: dropped, or spoilt by NaN or Inf weights.
   bool counts(std::int64_t entry) const {
     return layer_.kept(entry) && layer_.router_finite(entry / layer_.slots) &&
-           !recorded_mean_.empty() &&
-           std::isfinite(recorded_mean_[static_cast<std::size_t>(entry)]);
+           !recorded_mean_.empty() && std::isfinite(recorded_mean_[entry]);
   }
 
   // visit(u, multiplicity) for every value of one entry. u grows with κ.
   template <typename Visit>
   void each_of_entry(std::int64_t e, std::int64_t entry, Visit&& visit) const {
     if (kappa_.source == KappaFunction::Source::constant) {
-      return visit(recorded_[static_cast<std::size_t>(entry)], kappa_.gates);
+      return visit(recorded_[entry], kappa_.gates);
     }
-    const KappaView& view = kappa_.experts[static_cast<std::size_t>(e)];
-    const float s = score_[static_cast<std::size_t>(entry)];
-    if (view.gate_stride == 0) return visit(sign_ * argument(view, s, 0), kappa_.gates);
-    for (std::int64_t i = 0; i < kappa_.gates; ++i) visit(sign_ * argument(view, s, i), 1);
+    const KappaView& view = kappa_.experts[e];
+    const float s = score_[entry];
+    if (view.gate_stride == 0) { return visit(sign_ * argument(view, s, 0), kappa_.gates); }
+    for (std::int64_t i = 0; i < kappa_.gates; ++i) { visit(sign_ * argument(view, s, i), 1); }
   }
   double log_kappa(float u) const {
-    if (kappa_.source == KappaFunction::Source::constant) return std::log(static_cast<double>(u));
+    if (kappa_.source == KappaFunction::Source::constant) {
+      return std::log(static_cast<double>(u));
+    }
     // tanh by one exponential: absolute error 1e-16, a third of the time
     return log_bound_ * (1 - 2 / (std::exp(2 * static_cast<double>(u)) + 1));
   }
@@ -80,8 +81,8 @@ class KappaPopulation : public KappaValues {
 
   std::int64_t experts() const { return layer_.experts; }
   std::span<const std::int64_t> entries(std::int64_t e) const {  // t·K + k, ascending
-    const auto first = static_cast<std::size_t>(begin_[static_cast<std::size_t>(e)]);
-    const auto last = static_cast<std::size_t>(begin_[static_cast<std::size_t>(e) + 1]);
+    const auto first = static_cast<std::size_t>(begin_[e]);
+    const auto last = static_cast<std::size_t>(begin_[e + 1]);
     return std::span(entries_).subspan(first, last - first);
   }
   std::int64_t count(std::int64_t e) const { return std::ssize(entries(e)) * kappa_.gates; }
@@ -89,7 +90,7 @@ class KappaPopulation : public KappaValues {
 
   template <typename Visit>
   void each(std::int64_t e, Visit&& visit) const {
-    for (const std::int64_t entry : entries(e)) each_of_entry(e, entry, visit);
+    for (const std::int64_t entry : entries(e)) { each_of_entry(e, entry, visit); }
   }
 
  private:

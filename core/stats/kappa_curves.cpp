@@ -21,13 +21,13 @@ template <typename Enumerate>
 Spread spread_of(Enumerate&& enumerate) {
   const auto finite = [&](auto&& visit) {
     enumerate([&](float value) {
-      if (std::isfinite(value)) visit(value, 1);
+      if (std::isfinite(value)) { visit(value, 1); }
     });
   };
   Mean mean;
   finite([&](float value, std::int64_t) { mean.add(value); });
   Spread spread;
-  if (mean.count == 0) return spread;
+  if (mean.count == 0) { return spread; }
   spread.mean = mean.value();
   const double quantiles[] = {0, 0.05, 0.25, 0.5, 0.75, 0.95, 1};
   double* const targets[] = {&spread.least, &spread.p05, &spread.p25, &spread.p50,
@@ -49,15 +49,15 @@ Spread spread_of(Enumerate&& enumerate) {
 Histogram histogram(const std::vector<float>& values, std::int64_t bins) {
   Histogram result;
   for (const float value : values) {
-    if (!std::isfinite(value)) continue;
+    if (!std::isfinite(value)) { continue; }
     result.low = std::isnan(result.low) ? value : std::min<double>(result.low, value);
     result.high = std::isnan(result.high) ? value : std::max<double>(result.high, value);
   }
-  if (std::isnan(result.low)) return result;
+  if (std::isnan(result.low)) { return result; }
   const double width = result.high - result.low;
   result.counts.assign(static_cast<std::size_t>(width > 0 ? bins : 1), 0);
   for (const float value : values) {
-    if (!std::isfinite(value)) continue;
+    if (!std::isfinite(value)) { continue; }
     const double place = width > 0 ? (value - result.low) / width * static_cast<double>(bins) : 0;
     const auto bin = std::min(static_cast<std::size_t>(place), result.counts.size() - 1);
     ++result.counts[bin];
@@ -68,11 +68,11 @@ Histogram histogram(const std::vector<float>& values, std::int64_t bins) {
 std::vector<float> kept_scores(const TraceLayer& layer, std::int64_t expert) {
   std::vector<float> scores;
   const std::span<const float> input = layer.slot_part(layer.trace.kappa_input);
-  if (input.empty()) return scores;
+  if (input.empty()) { return scores; }
   for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
-    if (!layer.kept(entry) || (expert >= 0 && layer.expert(entry) != expert)) continue;
-    const float s = input[static_cast<std::size_t>(entry)];
-    if (std::isfinite(s)) scores.push_back(s);
+    if (!layer.kept(entry) || (expert >= 0 && layer.expert(entry) != expert)) { continue; }
+    const float s = input[entry];
+    if (std::isfinite(s)) { scores.push_back(s); }
   }
   return scores;
 }
@@ -80,8 +80,8 @@ std::vector<float> kept_scores(const TraceLayer& layer, std::int64_t expert) {
 std::vector<std::int64_t> spread_gates(const KappaView& view, std::int64_t gates,
                                        std::int64_t count) {
   const float* const values = view.scale != nullptr ? view.scale : view.bias;
-  if (values == nullptr || gates < 1 || count < 1) return {};
-  if (view.gate_stride == 0) return {0};
+  if (values == nullptr || gates < 1 || count < 1) { return {}; }
+  if (view.gate_stride == 0) { return {0}; }
   std::vector<std::int64_t> order(static_cast<std::size_t>(gates));
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
@@ -91,7 +91,7 @@ std::vector<std::int64_t> spread_gates(const KappaView& view, std::int64_t gates
   std::vector<std::int64_t> chosen;
   for (std::int64_t j = 0; j < count; ++j) {
     const std::int64_t place = count > 1 ? j * (gates - 1) / (count - 1) : (gates - 1) / 2;
-    chosen.push_back(order[static_cast<std::size_t>(place)]);
+    chosen.push_back(order[place]);
   }
   return chosen;
 }
@@ -100,8 +100,8 @@ KappaCurves kappa_curves(const KappaFunction& kappa, std::int64_t expert,
                          const std::vector<std::int64_t>& gates, double low, double high,
                          std::int64_t points) {
   KappaCurves result;
-  if (kappa.source != KappaFunction::Source::parameters || points < 1) return result;
-  const KappaView& view = kappa.experts[static_cast<std::size_t>(expert)];
+  if (kappa.source != KappaFunction::Source::parameters || points < 1) { return result; }
+  const KappaView& view = kappa.experts[expert];
   for (std::int64_t j = 0; j < points; ++j) {
     const double share = points > 1 ? static_cast<double>(j) / static_cast<double>(points - 1) : 0;
     result.score.push_back(low + (high - low) * share);
@@ -112,7 +112,7 @@ KappaCurves kappa_curves(const KappaFunction& kappa, std::int64_t expert,
                                                  : view.scale[gate * view.gate_stride]);
     result.bias.push_back(view.bias[gate * view.gate_stride]);
     std::vector<double> curve;
-    for (const double s : result.score) curve.push_back(kappa_at(view, gate, s));
+    for (const double s : result.score) { curve.push_back(kappa_at(view, gate, s)); }
     result.kappa.push_back(std::move(curve));
   }
   return result;
@@ -123,7 +123,7 @@ SiluCurves silu_curves(const TraceLayer& layer, const KappaFunction& kappa, std:
   SiluCurves result;
   const KappaBand band = kappa_band(layer, kappa, expert);
   result.kappa.fill(kAbsent);
-  if (band.exact) result.kappa = {band.band.p05, band.band.p50, band.band.p95};
+  if (band.exact) { result.kappa = {band.band.p05, band.band.p50, band.band.p95}; }
   for (std::int64_t j = 0; j < points; ++j) {
     result.z.push_back(-8 + 16 * static_cast<double>(j) / static_cast<double>(points - 1));
   }
@@ -147,15 +147,15 @@ ParameterSpread kappa_parameters(const TraceLayer& layer, const KappaFunction& k
   std::vector<float> scores = kept_scores(layer, expert);
   std::sort(scores.begin(), scores.end());
   result.median_score = sorted_quantile(scores, 0.5);
-  if (kappa.source != KappaFunction::Source::parameters) return result;
+  if (kappa.source != KappaFunction::Source::parameters) { return result; }
   const std::int64_t first = expert >= 0 ? expert : 0;
   const std::int64_t last = expert >= 0 ? expert + 1 : std::ssize(kappa.experts);
   // visit(view, gate) for every gate unit; a number shared by all gates of an expert comes once.
   const auto each = [&](auto&& visit) {
     for (std::int64_t e = first; e < last; ++e) {
-      const KappaView& view = kappa.experts[static_cast<std::size_t>(e)];
+      const KappaView& view = kappa.experts[e];
       const std::int64_t gates = view.gate_stride == 0 ? 1 : kappa.gates;
-      for (std::int64_t i = 0; i < gates; ++i) visit(view, i);
+      for (std::int64_t i = 0; i < gates; ++i) { visit(view, i); }
     }
   };
   result.bias = spread_of([&](auto&& visit) {
@@ -163,7 +163,7 @@ ParameterSpread kappa_parameters(const TraceLayer& layer, const KappaFunction& k
   });
   result.scale = spread_of([&](auto&& visit) {
     each([&](const KappaView& view, std::int64_t i) {
-      if (view.scale != nullptr) visit(view.scale[i * view.gate_stride]);
+      if (view.scale != nullptr) { visit(view.scale[i * view.gate_stride]); }
     });
   });
   result.kappa = spread_of([&](auto&& visit) {

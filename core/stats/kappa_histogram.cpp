@@ -9,7 +9,9 @@ namespace {
 
 // Without model.npz: what the trace's meta says of κ.
 double recorded_bound(const Json& meta, std::int64_t layer) {
-  if (!meta.is_object() || !meta.contains("kappa") || !meta["kappa"].is_object()) return kAbsent;
+  if (!meta.is_object() || !meta.contains("kappa") || !meta["kappa"].is_object()) {
+    return kAbsent;
+  }
   const Json& kappa = meta["kappa"];
   const auto number = [&](const char* key) {
     return kappa.contains(key) && kappa[key].is_number() ? kappa[key].get<double>() : kAbsent;
@@ -34,11 +36,11 @@ double quantile_of(const KappaDensity& density, double rank) {
 }  // namespace
 
 double kappa_bound(const TraceLayer& layer) {
-  if (!layer.trace.kappa) return kAbsent;
+  if (!layer.trace.kappa) { return kAbsent; }
   const ModelParameters* model = layer.trace.model.get();
-  if (model == nullptr) return recorded_bound(layer.trace.meta, layer.layer);
-  if (layer.layer < 0 || layer.layer >= std::ssize(model->kappa_u)) return kAbsent;
-  return model->kappa_u[static_cast<std::size_t>(layer.layer)];
+  if (model == nullptr) { return recorded_bound(layer.trace.meta, layer.layer); }
+  if (layer.layer < 0 || layer.layer >= std::ssize(model->kappa_u)) { return kAbsent; }
+  return model->kappa_u[layer.layer];
 }
 
 KappaDensity kappa_density(const TraceLayer& layer, std::int64_t expert) {
@@ -50,7 +52,7 @@ KappaDensity kappa_density(const TraceLayer& layer, std::int64_t expert) {
     hist = hist.subspan(static_cast<std::size_t>(expert * kKappaBins), kKappaBins);
   }
   const double log_bound = std::abs(std::log(result.bound));
-  if (hist.empty() || !(log_bound > 0) || !std::isfinite(log_bound)) return result;
+  if (hist.empty() || !(log_bound > 0) || !std::isfinite(log_bound)) { return result; }
   const bool reversed = result.bound < 1;  // ln κ / ln U falls as κ grows
   result.counts.assign(kKappaBins, 0);
   for (std::size_t j = 0; j < hist.size(); ++j) {
@@ -58,7 +60,9 @@ KappaDensity kappa_density(const TraceLayer& layer, std::int64_t expert) {
     result.counts[reversed ? kKappaBins - 1 - bin : bin] += std::max<std::int64_t>(0, hist[j]);
   }
   const double width = 2 * log_bound / kKappaBins;
-  for (int j = 0; j <= kKappaBins; ++j) result.edges.push_back(std::exp(-log_bound + j * width));
+  for (int j = 0; j <= kKappaBins; ++j) {
+    result.edges.push_back(std::exp(-log_bound + j * width));
+  }
   const double total = static_cast<double>(
       std::accumulate(result.counts.begin(), result.counts.end(), std::int64_t{0}));
   for (const std::int64_t count : result.counts) {
@@ -76,7 +80,7 @@ KappaBand histogram_band(const KappaDensity& density) {
     total += count;
     sum += count * std::log(density.edges[j] * density.edges[j + 1]) / 2;
   }
-  if (total == 0) return result;
+  if (total == 0) { return result; }
   result.log_mean = sum / total;
   result.band.p05 = std::exp(quantile_of(density, 0.05 * total));
   result.band.p50 = std::exp(quantile_of(density, 0.5 * total));

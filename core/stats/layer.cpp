@@ -8,18 +8,18 @@ namespace {
 // The layer's own value of a per-layer array of model.npz; `fallback` where there is none.
 std::int64_t own_size(const ModelParameters* model, std::span<const std::int32_t> sizes,
                       std::int64_t layer, std::int64_t fallback) {
-  if (model == nullptr || layer < 0 || layer >= std::ssize(sizes)) return fallback;
-  const std::int64_t size = sizes[static_cast<std::size_t>(layer)];
+  if (model == nullptr || layer < 0 || layer >= std::ssize(sizes)) { return fallback; }
+  const std::int64_t size = sizes[layer];
   return size > 0 && size <= fallback ? size : fallback;
 }
 
 // Without model.npz: columns behind the last one that holds a number are padding.
 std::int64_t columns_in_use(std::span<const float> logits, std::int64_t tokens,
                             std::int64_t columns) {
-  if (logits.empty()) return columns;
+  if (logits.empty()) { return columns; }
   for (std::int64_t e = columns; e > 1; --e) {
     for (std::int64_t t = 0; t < tokens; ++t) {
-      if (!std::isnan(logits[static_cast<std::size_t>(t * columns + e - 1)])) return e;
+      if (!std::isnan(logits[t * columns + e - 1])) { return e; }
     }
   }
   return columns;  // nothing but NaN: no reason to think that any of it is padding
@@ -38,8 +38,8 @@ TraceLayer::TraceLayer(const Trace& trace_, std::int64_t m)
       kept_(slot_part(trace_.expert_kept)),
       entropy_(token_part(trace_.router_entropy)) {
   const auto at = static_cast<std::size_t>(m);
-  if (!trace.layer_index.empty()) layer = trace.layer_index[at];
-  if (!trace.pass_index.empty()) pass = trace.pass_index[at];
+  if (!trace.layer_index.empty()) { layer = trace.layer_index[at]; }
+  if (!trace.pass_index.empty()) { pass = trace.pass_index[at]; }
   const ModelParameters* model = trace.model.get();
   gates = own_size(model, model ? model->layer_gates : std::span<const std::int32_t>{}, layer,
                    trace.gates);
@@ -52,10 +52,12 @@ TraceLayer::TraceLayer(const Trace& trace_, std::int64_t m)
 
 std::vector<double> relative_depth(const Trace& trace) {
   std::int64_t passes = 1, layers = std::max<std::int64_t>(trace.model_layers, 1);
-  for (const std::int32_t pass : trace.pass_index)
+  for (const std::int32_t pass : trace.pass_index) {
     passes = std::max(passes, std::int64_t{pass} + 1);
-  for (const std::int32_t layer : trace.layer_index)
+  }
+  for (const std::int32_t layer : trace.layer_index) {
     layers = std::max(layers, std::int64_t{layer} + 1);
+  }
   std::vector<double> depth;
   for (std::size_t m = 0; m < trace.layer_index.size(); ++m) {
     const std::int64_t pass = trace.pass_index.empty() ? 0 : trace.pass_index[m];

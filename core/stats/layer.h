@@ -22,7 +22,7 @@ struct TraceLayer {
   // This layer's part of an array [M,per_layer]; empty where the array is absent.
   template <typename T>
   std::span<const T> part(std::span<const T> array, std::int64_t per_layer) const {
-    if (array.empty()) return {};
+    if (array.empty()) { return {}; }
     return array.subspan(static_cast<std::size_t>(index * per_layer),
                          static_cast<std::size_t>(per_layer));
   }
@@ -37,15 +37,13 @@ struct TraceLayer {
 
   // Chosen expert of entry t·K + k, kept or dropped; −1: empty slot.
   std::int64_t expert(std::int64_t entry) const {
-    const std::int64_t e = chosen_[static_cast<std::size_t>(entry)];
+    const std::int64_t e = chosen_[entry];
     return e >= 0 && e < experts ? e : -1;
   }
-  bool kept(std::int64_t entry) const {
-    return kept_[static_cast<std::size_t>(entry)] != 0 && expert(entry) >= 0;
-  }
+  bool kept(std::int64_t entry) const { return kept_[entry] != 0 && expert(entry) >= 0; }
   // False where NaN or Inf weights spoilt the router's numbers: such a token is left out of loads.
   bool router_finite(std::int64_t t) const {
-    return entropy_.empty() || std::isfinite(entropy_[static_cast<std::size_t>(t)]);
+    return entropy_.empty() || std::isfinite(entropy_[t]);
   }
 
  private:

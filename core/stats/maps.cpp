@@ -29,13 +29,13 @@ void fill_token_row(const TraceLayer& layer, Value&& value, std::span<float> row
   for (std::int64_t t = 0; t < layer.tokens; ++t) {
     double sum = 0, mass = 0;
     for (std::int64_t entry = t * layer.slots; entry < (t + 1) * layer.slots; ++entry) {
-      if (!layer.kept(entry)) continue;
-      const double weight = weights[static_cast<std::size_t>(entry)], x = value(entry);
-      if (!std::isfinite(weight * x)) continue;
+      if (!layer.kept(entry)) { continue; }
+      const double weight = weights[entry], x = value(entry);
+      if (!std::isfinite(weight * x)) { continue; }
       sum += weight * x;
       mass += weight;
     }
-    if (mass > 0) row[static_cast<std::size_t>(t)] = static_cast<float>(sum / mass);
+    if (mass > 0) { row[t] = static_cast<float>(sum / mass); }
   }
 }
 
@@ -44,9 +44,9 @@ template <typename Value>
 void fill_expert_row(const TraceLayer& layer, Value&& value, std::span<float> row) {
   std::vector<Mean> means(static_cast<std::size_t>(layer.experts));
   for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
-    if (layer.kept(entry)) means[static_cast<std::size_t>(layer.expert(entry))].add(value(entry));
+    if (layer.kept(entry)) { means[layer.expert(entry)].add(value(entry)); }
   }
-  for (std::size_t e = 0; e < means.size(); ++e) row[e] = static_cast<float>(means[e].value());
+  for (std::size_t e = 0; e < means.size(); ++e) { row[e] = static_cast<float>(means[e].value()); }
 }
 
 std::span<float> row_of(LayerMap& map, std::int64_t row) {
@@ -70,12 +70,10 @@ LayerMap kappa_map(const Trace& trace, std::int64_t columns, std::int64_t only, 
   std::atomic<bool> exact = true;
   each_row(trace, map, only, [&](const TraceLayer& layer, std::span<float> row) {
     const SlotLogKappa logs = slot_log_kappa(layer, kappa_function(layer));
-    if (!logs.exact) exact = false;
-    const auto value = [&](std::int64_t entry) {
-      return logs.value[static_cast<std::size_t>(entry)];
-    };
+    if (!logs.exact) { exact = false; }
+    const auto value = [&](std::int64_t entry) { return logs.value[entry]; };
     fill(layer, value, row);
-    for (float& mean : row) mean = std::exp(mean);
+    for (float& mean : row) { mean = std::exp(mean); }
   });
   map.exact = exact;
   return map;
@@ -88,7 +86,7 @@ LayerMap over_even_share(const Trace& trace, Share&& shares_of) {
   each_row(trace, map, -1, [&](const TraceLayer& layer, std::span<float> row) {
     const std::vector<double> shares = shares_of(expert_loads(layer));
     double sum = 0;
-    for (const double share : shares) sum += share;
+    for (const double share : shares) { sum += share; }
     for (std::size_t e = 0; e < shares.size(); ++e) {
       row[e] = static_cast<float>(shares[e] / sum * static_cast<double>(layer.experts));
     }
@@ -100,7 +98,7 @@ LayerMap over_even_share(const Trace& trace, Share&& shares_of) {
 
 LayerMap layer_token_values(const Trace& trace, std::span<const float> array, std::int64_t only) {
   LayerMap map = empty_map(trace, trace.tokens, only);
-  if (array.empty()) return map;
+  if (array.empty()) { return map; }
   each_row(trace, map, only, [&](const TraceLayer& layer, std::span<float> row) {
     const std::span<const float> own = layer.token_part(array);
     std::copy(own.begin(), own.end(), row.begin());
@@ -110,22 +108,20 @@ LayerMap layer_token_values(const Trace& trace, std::span<const float> array, st
 
 LayerMap layer_token_mean(const Trace& trace, std::span<const float> array, std::int64_t only) {
   LayerMap map = empty_map(trace, trace.tokens, only);
-  if (array.empty()) return map;
+  if (array.empty()) { return map; }
   each_row(trace, map, only, [&](const TraceLayer& layer, std::span<float> row) {
     const std::span<const float> own = layer.slot_part(array);
-    fill_token_row(
-        layer, [&](std::int64_t entry) { return own[static_cast<std::size_t>(entry)]; }, row);
+    fill_token_row(layer, [&](std::int64_t entry) { return own[entry]; }, row);
   });
   return map;
 }
 
 LayerMap layer_expert_mean(const Trace& trace, std::span<const float> array) {
   LayerMap map = empty_map(trace, trace.experts);
-  if (array.empty()) return map;
+  if (array.empty()) { return map; }
   each_row(trace, map, -1, [&](const TraceLayer& layer, std::span<float> row) {
     const std::span<const float> own = layer.slot_part(array);
-    fill_expert_row(
-        layer, [&](std::int64_t entry) { return own[static_cast<std::size_t>(entry)]; }, row);
+    fill_expert_row(layer, [&](std::int64_t entry) { return own[entry]; }, row);
   });
   return map;
 }
@@ -154,9 +150,9 @@ LayerMap dropped_slots(const Trace& trace, std::int64_t only) {
   LayerMap map = empty_map(trace, trace.tokens, only);
   each_row(trace, map, only, [](const TraceLayer& layer, std::span<float> row) {
     for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
-      float& count = row[static_cast<std::size_t>(entry / layer.slots)];
-      if (std::isnan(count)) count = 0;
-      if (layer.expert(entry) >= 0 && !layer.kept(entry)) count += 1;
+      float& count = row[entry / layer.slots];
+      if (std::isnan(count)) { count = 0; }
+      if (layer.expert(entry) >= 0 && !layer.kept(entry)) { count += 1; }
     }
   });
   return map;
@@ -168,9 +164,9 @@ std::vector<float> over_layers(const LayerMap& map, OverLayers over) {
     Mean mean;
     double least = std::numeric_limits<double>::infinity();
     for (std::int64_t row = 0; row < map.rows; ++row) {
-      const double value = map.values[static_cast<std::size_t>(row * map.columns + column)];
+      const double value = map.values[row * map.columns + column];
       mean.add(over == OverLayers::geometric_mean ? std::log(value) : value);
-      if (std::isfinite(value)) least = std::min(least, value);
+      if (std::isfinite(value)) { least = std::min(least, value); }
     }
     const double value = over == OverLayers::geometric_mean ? std::exp(mean.value())
                          : over == OverLayers::least        ? least

@@ -16,7 +16,7 @@ struct Mean {
   std::int64_t count = 0;
 
   void add(double value) {
-    if (!std::isfinite(value)) return;
+    if (!std::isfinite(value)) { return; }
     sum += value;
     ++count;
   }
@@ -47,10 +47,9 @@ struct QuantilePlace {
 
 // Quantile q of ascending values; NaN when there are none.
 inline double sorted_quantile(const std::vector<float>& ascending, double q) {
-  if (ascending.empty()) return kAbsent;
+  if (ascending.empty()) { return kAbsent; }
   const QuantilePlace place(static_cast<std::int64_t>(ascending.size()), q);
-  return place.between(ascending[static_cast<std::size_t>(place.lower)],
-                       ascending[static_cast<std::size_t>(place.upper)]);
+  return place.between(ascending[place.lower], ascending[place.upper]);
 }
 
 }  // namespace kappascope

@@ -28,19 +28,19 @@ class RankSelector {
   static constexpr int kRounds = 3;
 
   explicit RankSelector(const std::vector<std::int64_t>& ranks) {
-    for (const std::int64_t rank : ranks) targets_.push_back({rank, 0});
+    for (const std::int64_t rank : ranks) { targets_.push_back({rank, 0}); }
   }
 
   void begin_round() {
     prefixes_.clear();
-    for (const Target& target : targets_) prefixes_.push_back(target.prefix);
+    for (const Target& target : targets_) { prefixes_.push_back(target.prefix); }
     std::sort(prefixes_.begin(), prefixes_.end());
     prefixes_.erase(std::unique(prefixes_.begin(), prefixes_.end()), prefixes_.end());
     first_.fill(0);
     last_.fill(0);
     for (std::uint32_t j = 0; j < prefixes_.size() && round_ > 0; ++j) {
       const std::uint32_t digit = prefixes_[j] >> (32 - kBits - prefix_shift());
-      if (last_[digit] == 0) first_[digit] = j;
+      if (last_[digit] == 0) { first_[digit] = j; }
       last_[digit] = j + 1;
     }
     counts_.assign(prefixes_.size() * kDigits, 0);
@@ -54,7 +54,7 @@ class RankSelector {
     }
     const std::uint32_t top = key >> (32 - kBits);
     for (std::uint32_t j = first_[top]; j < last_[top]; ++j) {
-      if (key >> prefix_shift() != prefixes_[j]) continue;
+      if (key >> prefix_shift() != prefixes_[j]) { continue; }
       counts_[j * kDigits + ((key >> digit_shift()) & (kDigits - 1))] += multiplicity;
     }
   }
@@ -65,7 +65,9 @@ class RankSelector {
           std::lower_bound(prefixes_.begin(), prefixes_.end(), target.prefix) - prefixes_.begin());
       const std::int64_t* counts = counts_.data() + slot * kDigits;
       std::uint32_t digit = 0;
-      while (digit + 1 < kDigits && target.rank >= counts[digit]) target.rank -= counts[digit++];
+      while (digit + 1 < kDigits && target.rank >= counts[digit]) {
+        target.rank -= counts[digit++];
+      }
       target.prefix = target.prefix << digit_bits() | digit;
     }
     ++round_;
@@ -103,7 +105,7 @@ std::vector<float> order_statistics(const std::vector<std::int64_t>& ranks, Enum
     selector.end_round();
   }
   std::vector<float> values;
-  for (std::size_t j = 0; j < ranks.size(); ++j) values.push_back(selector.value(j));
+  for (std::size_t j = 0; j < ranks.size(); ++j) { values.push_back(selector.value(j)); }
   return values;
 }
 

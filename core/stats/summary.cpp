@@ -12,7 +12,7 @@ namespace {
 
 double mean_of(std::span<const float> values) {
   Mean mean;
-  for (const float value : values) mean.add(value);
+  for (const float value : values) { mean.add(value); }
   return mean.value();
 }
 
@@ -57,7 +57,7 @@ void set_kappa(LayerSummary& summary, const TraceLayer& layer) {
 // Mean over the layer's experts of an array [L,E] of model.npz.
 double alignment_of(const TraceLayer& layer, std::span<const float> array) {
   const std::int64_t stride = layer.trace.model->experts, first = layer.layer * stride;
-  if (layer.layer < 0 || first + layer.experts > std::ssize(array)) return kAbsent;
+  if (layer.layer < 0 || first + layer.experts > std::ssize(array)) { return kAbsent; }
   return mean_of(array.subspan(static_cast<std::size_t>(first),
                                static_cast<std::size_t>(std::min(layer.experts, stride))));
 }
@@ -67,17 +67,17 @@ std::int64_t nonfinite_tokens(const TraceLayer& layer) {
   const std::span<const float> numbers[] = {layer.slot_part(layer.trace.kappa_mean),
                                             layer.slot_part(layer.trace.gate_mean_abs)};
   const auto spoilt = [&](std::int64_t t) {
-    if (!layer.router_finite(t)) return true;
+    if (!layer.router_finite(t)) { return true; }
     for (std::int64_t entry = t * layer.slots; entry < (t + 1) * layer.slots; ++entry) {
-      if (!layer.kept(entry)) continue;
+      if (!layer.kept(entry)) { continue; }
       for (const std::span<const float> array : numbers) {
-        if (!array.empty() && !std::isfinite(array[static_cast<std::size_t>(entry)])) return true;
+        if (!array.empty() && !std::isfinite(array[entry])) { return true; }
       }
     }
     return false;
   };
   std::int64_t count = 0;
-  for (std::int64_t t = 0; t < layer.tokens; ++t) count += spoilt(t) ? 1 : 0;
+  for (std::int64_t t = 0; t < layer.tokens; ++t) { count += spoilt(t) ? 1 : 0; }
   return count;
 }
 
@@ -87,7 +87,7 @@ Json number(double value) {
 
 Json numbers(const std::vector<double>& values) {
   Json list = Json::array();
-  for (const double value : values) list.push_back(number(value));
+  for (const double value : values) { list.push_back(number(value)); }
   return list;
 }
 
@@ -191,18 +191,18 @@ std::vector<DenseSummary> summarise_dense(const Trace& trace) {
   std::vector<DenseSummary> layers;
   for (std::int64_t m = 0; m < trace.dense_layers; ++m) {
     const auto row = [&](std::span<const float> array, std::int64_t width) {
-      if (array.empty()) return array;
+      if (array.empty()) { return array; }
       return array.subspan(static_cast<std::size_t>(m * width), static_cast<std::size_t>(width));
     };
     const auto token_mean = [&](std::span<const float> array) {
       return mean_of(row(array, trace.tokens));
     };
     DenseSummary summary;
-    summary.layer = trace.dense_layer_index[static_cast<std::size_t>(m)];
-    summary.pass = trace.dense_pass_index[static_cast<std::size_t>(m)];
+    summary.layer = trace.dense_layer_index[m];
+    summary.pass = trace.dense_pass_index[m];
     std::vector<float> kappa;
     for (const float value : row(trace.dense_kappa, trace.dense_gates)) {
-      if (std::isfinite(value)) kappa.push_back(value);
+      if (std::isfinite(value)) { kappa.push_back(value); }
     }
     std::sort(kappa.begin(), kappa.end());
     summary.kappa = {mean_of(kappa), sorted_quantile(kappa, 0.05), sorted_quantile(kappa, 0.5),
@@ -225,14 +225,14 @@ Json summary_json(const Trace& trace, const std::vector<LayerSummary>& layers) {
                {"family", trace.family},
                {"kappa", trace.kappa},
                {"tokens", trace.tokens}};
-  if (trace.step >= 0) json["step"] = trace.step;
-  if (trace.meta.contains("document")) json["document"] = trace.meta["document"];
+  if (trace.step >= 0) { json["step"] = trace.step; }
+  if (trace.meta.contains("document")) { json["document"] = trace.meta["document"]; }
   Mean nll;
-  for (const float value : trace.nll) nll.add(value);
+  for (const float value : trace.nll) { nll.add(value); }
   json["nll_mean"] = number(nll.value());
   json["nll_tokens"] = nll.count;
   json["layers"] = Json::array();
-  for (const LayerSummary& layer : layers) json["layers"].push_back(layer_json(layer));
+  for (const LayerSummary& layer : layers) { json["layers"].push_back(layer_json(layer)); }
   for (const DenseSummary& layer : summarise_dense(trace)) {
     json["dense_layers"].push_back(dense_json(layer));
   }

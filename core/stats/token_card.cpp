@@ -10,24 +10,24 @@ namespace {
 
 // Element `at` of an array; NaN (−1 for whole numbers) where the trace has not recorded it.
 double number_of(std::span<const float> array, std::int64_t at) {
-  return array.empty() ? kAbsent : array[static_cast<std::size_t>(at)];
+  return array.empty() ? kAbsent : array[at];
 }
 std::int32_t integer_of(std::span<const std::int32_t> array, std::int64_t at) {
-  return array.empty() ? -1 : array[static_cast<std::size_t>(at)];
+  return array.empty() ? -1 : array[at];
 }
 std::string text_of(const std::vector<std::string>& texts, std::int64_t at) {
-  return at < std::ssize(texts) ? texts[static_cast<std::size_t>(at)] : "";
+  return at < std::ssize(texts) ? texts[at] : "";
 }
 
 // What the model expected behind token t; empty before the text.
 std::vector<Prediction> predictions(const Trace& trace, std::int64_t t) {
   std::vector<Prediction> result;
-  if (t < 0) return result;
+  if (t < 0) { return result; }
   for (std::int64_t place = 0; place < kTopTokens; ++place) {
     const std::int64_t at = t * kTopTokens + place;
     const Prediction one{integer_of(trace.top_token_id, at),
                          number_of(trace.top_token_logprob, at)};
-    if (one.id >= 0) result.push_back(one);
+    if (one.id >= 0) { result.push_back(one); }
   }
   return result;
 }
@@ -40,8 +40,8 @@ TokenSlot slot_of(const TraceLayer& layer, std::int64_t entry) {
   TokenSlot slot;
   slot.expert = layer.expert(entry);
   slot.kept = layer.kept(entry);
-  if (slot.expert >= 0) slot.weight = number(trace.expert_weight);
-  if (!slot.kept) return slot;
+  if (slot.expert >= 0) { slot.weight = number(trace.expert_weight); }
+  if (!slot.kept) { return slot; }
   slot.score = number(trace.kappa_input);
   slot.kappa_mean = number(trace.kappa_mean);
   slot.kappa_p05 = number(trace.kappa_p05);
@@ -92,7 +92,7 @@ TokenCard token_card(const Trace& trace, std::int64_t t) {
   card.target_rank = integer_of(trace.target_rank, t);
   card.instead_of = predictions(trace, t - 1);
   card.after = predictions(trace, t);
-  for (std::int64_t m = 0; m < trace.layers; ++m) card.layers.push_back(layer_of(trace, m, t));
+  for (std::int64_t m = 0; m < trace.layers; ++m) { card.layers.push_back(layer_of(trace, m, t)); }
   return card;
 }
 

@@ -22,7 +22,7 @@ void BytePairMerger::merge(std::string_view piece, std::vector<Vocabulary::Index
 
 Vocabulary::Index BytePairMerger::joined(std::string_view piece, std::size_t begin,
                                          std::size_t end) const {
-  if (end - begin > vocabulary_.longest()) return Vocabulary::none;
+  if (end - begin > vocabulary_.longest()) { return Vocabulary::none; }
   return vocabulary_.find(piece.substr(begin, end - begin));
 }
 
@@ -40,7 +40,7 @@ void BytePairMerger::merge_short(std::string_view piece,
   start[count] = static_cast<std::uint32_t>(count);
   while (count > 1) {
     const auto lowest = std::min_element(pair.begin(), pair.begin() + count - 1);
-    if (*lowest == Vocabulary::none) break;
+    if (*lowest == Vocabulary::none) { break; }
     const std::size_t at = lowest - pair.begin();
     token[at] = *lowest;
     std::copy(start.begin() + at + 2, start.begin() + count + 1, start.begin() + at + 1);
@@ -48,7 +48,7 @@ void BytePairMerger::merge_short(std::string_view piece,
     std::copy(pair.begin() + at + 2, pair.begin() + count, pair.begin() + at + 1);
     --count;
     pair[at] = at + 1 < count ? joined(piece, start[at], start[at + 2]) : Vocabulary::none;
-    if (at > 0) pair[at - 1] = joined(piece, start[at - 1], start[at + 1]);
+    if (at > 0) { pair[at - 1] = joined(piece, start[at - 1], start[at + 1]); }
   }
   tokens.insert(tokens.end(), token.begin(), token.begin() + count);
 }
@@ -57,7 +57,7 @@ void BytePairMerger::queue_pair(std::string_view piece, std::uint32_t at) {
   Part& part = parts_[at];
   part.pair =
       part.next == piece.size() ? Vocabulary::none : joined(piece, at, parts_[part.next].next);
-  if (part.pair == Vocabulary::none) return;
+  if (part.pair == Vocabulary::none) { return; }
   queue_.push_back(std::uint64_t{part.pair} << 32 | at);
 }
 
@@ -69,12 +69,12 @@ void BytePairMerger::merge_long(std::string_view piece, std::vector<Vocabulary::
     parts_[i] = {i - 1, i + 1, vocabulary_.of_byte(static_cast<unsigned char>(piece[i])),
                  Vocabulary::none};
   }
-  for (std::uint32_t i = 0; i < size; ++i) queue_pair(piece, i);
+  for (std::uint32_t i = 0; i < size; ++i) { queue_pair(piece, i); }
   const std::greater<> later;
   const auto requeue = [&](std::uint32_t at) {
     const std::size_t before = queue_.size();
     queue_pair(piece, at);
-    if (queue_.size() > before) std::push_heap(queue_.begin(), queue_.end(), later);
+    if (queue_.size() > before) { std::push_heap(queue_.begin(), queue_.end(), later); }
   };
   std::make_heap(queue_.begin(), queue_.end(), later);
   while (!queue_.empty()) {
@@ -83,17 +83,19 @@ void BytePairMerger::merge_long(std::string_view piece, std::vector<Vocabulary::
     const auto pair = static_cast<Vocabulary::Index>(queue_.back() >> 32);
     queue_.pop_back();
     // Stale unless the part still makes this very pair. A part that was swallowed has none.
-    if (parts_[at].pair != pair) continue;
+    if (parts_[at].pair != pair) { continue; }
     Part& left = parts_[at];
     Part& right = parts_[left.next];
     left.token = pair;
     left.next = right.next;
     right.pair = Vocabulary::none;
-    if (left.next < size) parts_[left.next].previous = at;
+    if (left.next < size) { parts_[left.next].previous = at; }
     requeue(at);
-    if (at > 0) requeue(left.previous);
+    if (at > 0) { requeue(left.previous); }
   }
-  for (std::uint32_t at = 0; at < size; at = parts_[at].next) tokens.push_back(parts_[at].token);
+  for (std::uint32_t at = 0; at < size; at = parts_[at].next) {
+    tokens.push_back(parts_[at].token);
+  }
 }
 
 }  // namespace kappascope

@@ -31,7 +31,7 @@ class Translator {
       } else if (c == '(') {
         open_group();
       } else {
-        if (c == ')' && caseless_.size() > 1) caseless_.pop_back();
+        if (c == ')' && caseless_.size() > 1) { caseless_.pop_back(); }
         copy(1);
       }
     }
@@ -54,7 +54,7 @@ class Translator {
   }
 
   void escape() {
-    if (at_ + 1 == pattern_.size()) refuse(1);
+    if (at_ + 1 == pattern_.size()) { refuse(1); }
     const char c = pattern_[at_ + 1];
     constexpr std::string_view same = "dDrntfx";
     constexpr std::string_view same_outside_class = "Az";
@@ -76,7 +76,7 @@ class Translator {
     const bool braced = at_ + 2 < pattern_.size() && pattern_[at_ + 2] == '{';
     const std::size_t begin = at_ + (braced ? 3 : 2);
     std::size_t end = begin;
-    while (end < pattern_.size() && is_letter(pattern_[end]) && (braced || end == begin)) ++end;
+    while (end < pattern_.size() && is_letter(pattern_[end]) && (braced || end == begin)) { ++end; }
     const std::string_view name = pattern_.substr(begin, end - begin);
     const bool closed = !braced || (end < pattern_.size() && pattern_[end] == '}');
     const bool cased = name.size() == 2 && name[0] == 'L' && name[1] != 'o' && name[1] != 'm';
@@ -89,16 +89,18 @@ class Translator {
   void open_class() {
     in_class_ = true;
     copy(1);
-    if (starts_with("^")) copy(1);
-    if (starts_with("]")) copy(1);  // the first one stands for itself
+    if (starts_with("^")) { copy(1); }
+    if (starts_with("]")) {
+      copy(1);  // the first one stands for itself
+    }
   }
 
   // Rust knows nested classes and set operations, PCRE2 would take their signs literally.
   void class_character() {
     for (const std::string_view operation : {"[", "&&", "--", "~~"}) {
-      if (starts_with(operation)) refuse(operation.size());
+      if (starts_with(operation)) { refuse(operation.size()); }
     }
-    if (pattern_[at_] == ']') in_class_ = false;
+    if (pattern_[at_] == ']') { in_class_ = false; }
     copy(1);
   }
 
@@ -106,13 +108,13 @@ class Translator {
     constexpr std::array<std::string_view, 6> known = {"(?:", "(?>", "(?=", "(?!", "(?<=", "(?<!"};
     const bool caseless = caseless_.back();
     for (const std::string_view opening : known) {
-      if (!starts_with(opening)) continue;
+      if (!starts_with(opening)) { continue; }
       caseless_.push_back(caseless);
       copy(opening.size());
       return;
     }
-    if (starts_with("(*")) refuse(2);
-    if (starts_with("(?")) return open_flags();
+    if (starts_with("(*")) { refuse(2); }
+    if (starts_with("(?")) { return open_flags(); }
     caseless_.push_back(caseless);
     copy(1);
   }
@@ -121,13 +123,13 @@ class Translator {
   void open_flags() {
     const std::size_t end = pattern_.find_first_not_of("ims-", at_ + 2);
     const std::size_t length = std::min(end, pattern_.size()) - at_;
-    if (end == pattern_.npos || length == 2) refuse(length + (end == pattern_.npos ? 0 : 1));
-    if (pattern_[end] != ':' && pattern_[end] != ')') refuse(length + 1);
+    if (end == pattern_.npos || length == 2) { refuse(length + (end == pattern_.npos ? 0 : 1)); }
+    if (pattern_[end] != ':' && pattern_[end] != ')') { refuse(length + 1); }
     const std::string_view flags = pattern_.substr(at_ + 2, length - 2);
     const std::size_t minus = flags.find('-');
-    if (minus != flags.npos && flags.find('-', minus + 1) != flags.npos) refuse(length + 1);
+    if (minus != flags.npos && flags.find('-', minus + 1) != flags.npos) { refuse(length + 1); }
     bool caseless = caseless_.back();
-    if (flags.find('i') != flags.npos) caseless = flags.find('i') < minus;
+    if (flags.find('i') != flags.npos) { caseless = flags.find('i') < minus; }
     if (pattern_[end] == ':') {
       caseless_.push_back(caseless);
     } else {

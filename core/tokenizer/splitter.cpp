@@ -55,8 +55,7 @@ bool is_continuation(char c) {
 
 // The first code-point boundary after `at`, or the end.
 std::size_t next_boundary(std::string_view text, std::size_t at) {
-  do ++at;
-  while (at < text.size() && is_continuation(text[at]));
+  do { ++at; } while (at < text.size() && is_continuation(text[at]));
   return at;
 }
 
@@ -72,7 +71,7 @@ Splitter::Splitter(std::string_view pattern, std::string_view file)
   state_->file = file;
   const std::string translated = pcre2_pattern(pattern, file);
   const CompileContext context(pcre2_compile_context_create(nullptr));
-  if (context == nullptr) throw std::bad_alloc();
+  if (context == nullptr) { throw std::bad_alloc(); }
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
   pcre2_set_parens_nest_limit(context.get(), nesting_limit);
   // Anchored: positions are tried one by one (Scan::next), each within its own limits.
@@ -106,7 +105,7 @@ struct Splitter::Scan::State {
 Splitter::Scan::Scan(const Splitter& splitter, std::string_view text, std::string_view source)
     : state_(std::make_unique<State>()) {
   State& state = *state_;
-  if (state.context == nullptr || state.data == nullptr) throw std::bad_alloc();
+  if (state.context == nullptr || state.data == nullptr) { throw std::bad_alloc(); }
   state.splitter = splitter.state_.get();
   state.text = text;
   state.source = source;
@@ -139,7 +138,7 @@ std::size_t Splitter::Scan::match_end(std::size_t begin) {
   for (std::uint64_t window = first_window;; window *= window_growth) {
     const std::size_t left = state.text.size() - begin;
     std::size_t end = state.text.size();
-    if (window < left) end = next_boundary(state.text, begin + window - 1);
+    if (window < left) { end = next_boundary(state.text, begin + window - 1); }
     const std::uint64_t steps = std::min<std::uint64_t>(window * steps_per_byte, UINT32_MAX);
     pcre2_set_match_limit(state.context.get(), static_cast<std::uint32_t>(steps));
     // Hard partial matching says so as soon as the outcome could depend on what lies past the
@@ -148,8 +147,8 @@ std::size_t Splitter::Scan::match_end(std::size_t begin) {
     const int code =
         pcre2_match(state.splitter->code.get(), units(state.text), end, begin,
                     PCRE2_NO_UTF_CHECK | partial, state.data.get(), state.context.get());
-    if (code >= 0) return pcre2_get_ovector_pointer(state.data.get())[1];
-    if (code == PCRE2_ERROR_NOMATCH) return begin;
+    if (code >= 0) { return pcre2_get_ovector_pointer(state.data.get())[1]; }
+    if (code == PCRE2_ERROR_NOMATCH) { return begin; }
     const bool again = code == PCRE2_ERROR_PARTIAL || code == PCRE2_ERROR_MATCHLIMIT;
     require(again && state.budget >= window, ExitCode::damaged, {state.splitter->file},
             "the pattern costs too much at byte ", begin, " of ", state.source,

@@ -106,7 +106,7 @@ Entries read_entries(const Pickle& pickle, const PickleValue& dict, Kind key_kin
               "expected an id from 0 to ", kTokenIdLimit - 1, ", found ", id.integer) &&
         check(lengths_hold, !key.text.empty() && key.text.size() <= kLongestToken, key,
               "expected a token of 1 to ", kLongestToken, " bytes, found ", key.text.size());
-    if (usable) entries.emplace_back(key.text, static_cast<std::int32_t>(id.integer));
+    if (usable) { entries.emplace_back(key.text, static_cast<std::int32_t>(id.integer)); }
   }
   return entries;
 }
@@ -116,7 +116,7 @@ template <typename T>
 void check_unique(std::vector<T> values, std::string_view what, Faults& faults) {
   std::sort(values.begin(), values.end());
   const auto twice = std::adjacent_find(values.begin(), values.end());
-  if (twice != values.end()) faults.add(ExitCode::damaged, {}, what, " ", *twice, " twice");
+  if (twice != values.end()) { faults.add(ExitCode::damaged, {}, what, " ", *twice, " twice"); }
 }
 
 void check_tokens(const TiktokenEncoding& encoding, Faults& faults) {
@@ -127,7 +127,7 @@ void check_tokens(const TiktokenEncoding& encoding, Faults& faults) {
   for (const auto& [bytes, id] : encoding.ranks) {
     ids.push_back(id);
     tokens.push_back(bytes);
-    if (bytes.size() == 1) seen[static_cast<unsigned char>(bytes[0])] = true;
+    if (bytes.size() == 1) { seen[static_cast<unsigned char>(bytes[0])] = true; }
   }
   for (const auto& [text, id] : encoding.specials) {
     ids.push_back(id);
@@ -153,15 +153,15 @@ TiktokenEncoding read_encoding(const InputFile& input) {
   Faults faults(input.path());
   const State state = find_members(pickle, encoding_state(pickle, input.path()), faults);
   TiktokenEncoding encoding;
-  if (state.name != nullptr) encoding.name = state.name->text;
-  if (state.pattern != nullptr) encoding.pattern = state.pattern->text;
+  if (state.name != nullptr) { encoding.name = state.name->text; }
+  if (state.pattern != nullptr) { encoding.pattern = state.pattern->text; }
   if (state.ranks != nullptr) {
     encoding.ranks = read_entries(pickle, *state.ranks, Kind::bytes, "mergeable_ranks", faults);
   }
   if (state.specials != nullptr) {
     encoding.specials = read_entries(pickle, *state.specials, Kind::text, "special_tokens", faults);
   }
-  if (faults.empty()) check_tokens(encoding, faults);
+  if (faults.empty()) { check_tokens(encoding, faults); }
   faults.throw_if_any();
   return encoding;
 }

@@ -64,7 +64,7 @@ class Encoder {
 
   void add_merged(std::string_view piece, std::uint64_t hash) {
     Earlier& earlier = earlier_[(hash >> 32) & (earlier_.size() - 1)];
-    if (text_.substr(earlier.begin, earlier.length) == piece) return repeat(earlier);
+    if (text_.substr(earlier.begin, earlier.length) == piece) { return repeat(earlier); }
     const Earlier now{static_cast<std::uint32_t>(position_),
                       static_cast<std::uint32_t>(piece.size()),
                       static_cast<std::uint32_t>(tokens_.size()),
@@ -73,7 +73,7 @@ class Encoder {
                       0};
     merged_.clear();
     merger_.merge(piece, merged_);
-    for (const Index index : merged_) emit(index);
+    for (const Index index : merged_) { emit(index); }
     earlier = now;
     earlier.count = static_cast<std::uint32_t>(merged_.size());
     earlier.characters = characters_ - now.characters_before;
@@ -111,7 +111,7 @@ class Encoder {
 Vocabulary make_vocabulary(const TiktokenEncoding& encoding, std::string_view file) {
   std::vector<VocabularyToken> tokens;
   tokens.reserve(encoding.ranks.size());
-  for (const auto& [bytes, id] : encoding.ranks) tokens.push_back({id, bytes});
+  for (const auto& [bytes, id] : encoding.ranks) { tokens.push_back({id, bytes}); }
   return Vocabulary(std::move(tokens), file);
 }
 
@@ -123,7 +123,7 @@ struct Tokenizer::State {
         name(std::move(encoding.name)),
         vocabulary(make_vocabulary(encoding, file)),
         splitter(encoding.pattern, file) {
-    for (auto& [text, id] : encoding.specials) specials.push_back({std::move(text), id});
+    for (auto& [text, id] : encoding.specials) { specials.push_back({std::move(text), id}); }
   }
 
   const SpecialToken* find_special(std::int32_t id) const {
@@ -165,14 +165,14 @@ std::vector<Token> Tokenizer::encode_ordinary(std::string_view text,
           valid < text.size() ? "0x" + hex_text(text.substr(valid, 1)) : "");
   Encoder encoder(state_->vocabulary, text);
   Splitter::Scan scan(state_->splitter, text, source);
-  for (std::string_view piece; scan.next(piece);) encoder.add(piece);
+  for (std::string_view piece; scan.next(piece);) { encoder.add(piece); }
   return encoder.take();
 }
 
 std::int32_t Tokenizer::bos() const {
   for (const std::string_view name : {"<|bos|>", "<|endoftext|>"}) {
     for (const SpecialToken& special : state_->specials) {
-      if (special.text == name) return special.id;
+      if (special.text == name) { return special.id; }
     }
   }
   fail(ExitCode::unsupported, {state_->file},
@@ -181,7 +181,7 @@ std::int32_t Tokenizer::bos() const {
 
 std::string_view Tokenizer::bytes(std::int32_t id) const {
   const Index index = state_->vocabulary.find_id(id);
-  if (index != Vocabulary::none) return state_->vocabulary.bytes(index);
+  if (index != Vocabulary::none) { return state_->vocabulary.bytes(index); }
   const SpecialToken* special = state_->find_special(id);
   return special == nullptr ? std::string_view() : special->text;
 }
@@ -193,7 +193,7 @@ bool Tokenizer::is_special(std::int32_t id) const {
 std::int32_t Tokenizer::size() const {
   const Vocabulary& vocabulary = state_->vocabulary;
   std::int32_t highest = vocabulary.id(static_cast<Index>(vocabulary.size() - 1));
-  for (const SpecialToken& special : state_->specials) highest = std::max(highest, special.id);
+  for (const SpecialToken& special : state_->specials) { highest = std::max(highest, special.id); }
   return highest + 1;
 }
 

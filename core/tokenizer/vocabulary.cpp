@@ -59,7 +59,7 @@ Vocabulary::Vocabulary(std::vector<VocabularyToken> tokens, std::string_view fil
   std::sort(tokens.begin(), tokens.end(),
             [](const VocabularyToken& a, const VocabularyToken& b) { return a.id < b.id; });
   std::size_t total = 0;
-  for (const VocabularyToken& token : tokens) total += token.bytes.size();
+  for (const VocabularyToken& token : tokens) { total += token.bytes.size(); }
   require(total < UINT32_MAX, ExitCode::unsupported, {file}, "the tokens have ", total,
           " bytes; expected less than 4 GiB");
   text_.reserve(total);
@@ -93,7 +93,7 @@ bool Vocabulary::build_table() {
     std::size_t at = hashed & mask;
     std::size_t probes = 1;
     for (; slots_[at].index != none; at = (at + 1) & mask) {
-      if (++probes > max_probes) return false;
+      if (++probes > max_probes) { return false; }
     }
     slots_[at] = {static_cast<std::uint32_t>(hashed >> 32), index};
   }
@@ -106,15 +106,15 @@ Vocabulary::Index Vocabulary::find(std::string_view wanted, std::uint64_t hash_o
   std::size_t at = hash_of_bytes & mask;
   for (std::size_t probe = 0; probe < max_probes; ++probe, at = (at + 1) & mask) {
     const Slot& slot = slots_[at];
-    if (slot.index == none) return none;
-    if (slot.tag == tag && bytes(slot.index) == wanted) return slot.index;
+    if (slot.index == none) { return none; }
+    if (slot.tag == tag && bytes(slot.index) == wanted) { return slot.index; }
   }
   return none;
 }
 
 Vocabulary::Index Vocabulary::find_id(std::int32_t id) const {
   const auto at = std::lower_bound(ids_.begin(), ids_.end(), id);
-  if (at == ids_.end() || *at != id) return none;
+  if (at == ids_.end() || *at != id) { return none; }
   return static_cast<Index>(at - ids_.begin());
 }
 

@@ -43,7 +43,7 @@ std::int64_t check_sizes(std::string_view name, std::span<const std::int32_t> va
     if (!valid) {
       faults.add(ExitCode::damaged, name, "layer ", l, "; expected a size, found ", values[l]);
     }
-    if (moe) most = std::max<std::int64_t>(most, values[l]);
+    if (moe) { most = std::max<std::int64_t>(most, values[l]); }
   }
   return most;
 }
@@ -55,16 +55,16 @@ std::vector<std::int64_t> parameter_shape(const Json& meta, std::int64_t layers,
                      meta["kappa"].contains("granularity") &&
                      meta["kappa"]["granularity"].is_string();
   const std::string granularity = named ? meta["kappa"]["granularity"].get<std::string>() : "";
-  if (granularity == "per-gate") return {layers, experts, gates};
-  if (granularity == "per-expert") return {layers, experts};
-  if (granularity == "per-layer") return {layers};
-  if (granularity == "global") return {1};
+  if (granularity == "per-gate") { return {layers, experts, gates}; }
+  if (granularity == "per-expert") { return {layers, experts}; }
+  if (granularity == "per-layer") { return {layers}; }
+  if (granularity == "global") { return {1}; }
   return {};
 }
 
 void check_meta(const Json& meta, Faults& faults) {
   for (const char* key : {"config_sha256", "tensor_directory_sha256"}) {
-    if (meta.contains(key) && meta[key].is_string()) continue;
+    if (meta.contains(key) && meta[key].is_string()) { continue; }
     faults.add(ExitCode::damaged, kMetaArray, key, "; expected a text");
   }
 }
@@ -81,7 +81,7 @@ void load_layers(ModelParameters& model, Faults& faults) {
   }
   whole = check_array(file, "kappa_u", NpyType::float32, shape, faults) && whole;
   whole = check_array(file, "kappa_start_layer", NpyType::int32, {}, faults) && whole;
-  if (!whole) faults.throw_if_any();
+  if (!whole) { faults.throw_if_any(); }
   model.layer_kind = file.text("layer_kind");
   model.layer_experts = file.int32("layer_experts");
   model.layer_slots = file.int32("layer_slots");
@@ -89,11 +89,11 @@ void load_layers(ModelParameters& model, Faults& faults) {
   model.kappa_u = file.float32("kappa_u");
   model.kappa_start_layer = file.int32("kappa_start_layer")[0];
   for (const std::string& word : model.layer_kind) {
-    if (word == "moe" || word == "dense") continue;
+    if (word == "moe" || word == "dense") { continue; }
     faults.add(ExitCode::damaged, "layer_kind", "expected moe or dense, found ", word);
   }
   for (const float bound : model.kappa_u) {
-    if (std::isnan(bound) || (bound > 0 && std::isfinite(bound))) continue;
+    if (std::isnan(bound) || (bound > 0 && std::isfinite(bound))) { continue; }
     faults.add(ExitCode::damaged, "kappa_u", "expected a bound over 0 or NaN, found ", bound);
   }
   model.experts = check_sizes("layer_experts", model.layer_experts, model.layer_kind, faults);
@@ -125,15 +125,15 @@ std::shared_ptr<const ModelParameters> open_model_parameters(const std::filesyst
     faults.add(ExitCode::damaged, kMetaArray,
                "kappa.granularity; expected per-gate, per-expert, per-layer or global");
   }
-  if (bias || scale) check_array(file, "kappa_bias", NpyType::float32, shape, faults);
-  if (scale) check_array(file, "kappa_scale", NpyType::float32, shape, faults);
+  if (bias || scale) { check_array(file, "kappa_bias", NpyType::float32, shape, faults); }
+  if (scale) { check_array(file, "kappa_scale", NpyType::float32, shape, faults); }
   faults.throw_if_any();
   if (model->experts > 0) {
     model->alignment_mean = file.float32("alignment_mean");
     model->alignment_energy = file.float32("alignment_energy");
   }
-  if (bias) model->bias_ = file.float32("kappa_bias");
-  if (scale) model->scale_ = file.float32("kappa_scale");
+  if (bias) { model->bias_ = file.float32("kappa_bias"); }
+  if (scale) { model->scale_ = file.float32("kappa_scale"); }
   const std::int64_t gates = shape.size() > 2 ? model->gates : 1;
   model->gate_stride_ = shape.size() > 2 ? 1 : 0;
   model->expert_stride_ = shape.size() > 1 ? gates : 0;
@@ -149,26 +149,23 @@ bool ModelParameters::has_kappa(std::int64_t layer) const {
 }
 
 float ModelParameters::bias(std::int64_t layer, std::int64_t e, std::int64_t i) const {
-  if (!has_kappa(layer)) return kNaN;
-  return bias_[static_cast<std::size_t>(layer * layer_stride_ + e * expert_stride_ +
-                                        i * gate_stride_)];
+  if (!has_kappa(layer)) { return kNaN; }
+  return bias_[layer * layer_stride_ + e * expert_stride_ + i * gate_stride_];
 }
 
 float ModelParameters::scale(std::int64_t layer, std::int64_t e, std::int64_t i) const {
-  if (!has_kappa(layer) || !has_scale()) return kNaN;
-  return scale_[static_cast<std::size_t>(layer * layer_stride_ + e * expert_stride_ +
-                                         i * gate_stride_)];
+  if (!has_kappa(layer) || !has_scale()) { return kNaN; }
+  return scale_[layer * layer_stride_ + e * expert_stride_ + i * gate_stride_];
 }
 
 KappaView ModelParameters::kappa_view(std::int64_t layer, std::int64_t e) const {
-  if (!has_kappa(layer)) return {};
+  if (!has_kappa(layer)) { return {}; }
   const auto first = static_cast<std::size_t>(layer * layer_stride_ + e * expert_stride_);
   KappaView view;
   view.bias = bias_.data() + first;
   view.scale = has_scale() ? scale_.data() + first : nullptr;
   view.gate_stride = gate_stride_;
-  view.log_bound =
-      static_cast<float>(std::log(static_cast<double>(kappa_u[static_cast<std::size_t>(layer)])));
+  view.log_bound = static_cast<float>(std::log(static_cast<double>(kappa_u[layer])));
   return view;
 }
 

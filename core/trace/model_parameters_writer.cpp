@@ -27,12 +27,12 @@ struct DescribedArray {
 Granularity granularity_of(const Model& model) {
   bool per_gate = false, per_expert = false;
   for (const LayerPlan& layer : model.layers) {
-    if (!layer.moe || !layer.kappa) continue;
+    if (!layer.moe || !layer.kappa) { continue; }
     per_gate = per_gate || layer.kappa_parameters.gate_stride != 0;
     per_expert = per_expert || layer.kappa_parameters.expert_stride != 0;
   }
-  if (per_gate) return Granularity::per_gate;
-  if (per_expert) return Granularity::per_expert;
+  if (per_gate) { return Granularity::per_gate; }
+  if (per_expert) { return Granularity::per_expert; }
   const bool global = model.config.kappa_granularity == Granularity::global;
   return global ? Granularity::global : Granularity::per_layer;
 }
@@ -84,8 +84,8 @@ struct ParameterWriter {
       add("alignment_mean", NpyType::float32, {layers, experts}, "1",
           "cosine of router row and mean column of gate_proj");
     }
-    if (bias) list.push_back(parameter("kappa_bias", "b of kappa = U^tanh(alpha s + b)"));
-    if (scale) list.push_back(parameter("kappa_scale", "alpha of kappa = U^tanh(alpha s + b)"));
+    if (bias) { list.push_back(parameter("kappa_bias", "b of kappa = U^tanh(alpha s + b)")); }
+    if (scale) { list.push_back(parameter("kappa_scale", "alpha of kappa = U^tanh(alpha s + b)")); }
     add("kappa_start_layer", NpyType::int32, {}, "", "first layer with kappa, -1 for none");
     add("kappa_u", NpyType::float32, {layers}, "1",
         "bound U: 1/U < kappa < U; NaN in layers without kappa");
@@ -116,19 +116,18 @@ struct ParameterWriter {
     const bool per_expert = per_gate || granularity == Granularity::per_expert;
     const std::int64_t rows = per_expert ? experts : 1, columns = per_gate ? gates : 1;
     for (std::int64_t l = 0; l < layers; ++l) {
-      const LayerPlan& layer = model.layers[static_cast<std::size_t>(l)];
+      const LayerPlan& layer = model.layers[l];
       const KappaParameters& kappa = layer.kappa_parameters;
       const std::vector<float>& stored = kappa.*values;
       const bool present = layer.moe && layer.kappa && !stored.empty();
-      if (granularity == Granularity::global && !present) continue;
+      if (granularity == Granularity::global && !present) { continue; }
       std::vector<float> block(static_cast<std::size_t>(rows * columns), kNaN);
       for (std::int64_t i = 0; present && i < rows * columns; ++i) {
-        block[static_cast<std::size_t>(i)] = stored[static_cast<std::size_t>(
-            i / columns * kappa.expert_stride + i % columns * kappa.gate_stride)];
+        block[i] = stored[i / columns * kappa.expert_stride + i % columns * kappa.gate_stride];
       }
       writer.write(array, granularity == Granularity::global ? 0 : l * rows * columns,
                    std::as_bytes(std::span(block)));
-      if (granularity == Granularity::global) return;
+      if (granularity == Granularity::global) { return; }
     }
   }
 
@@ -157,7 +156,7 @@ struct ParameterWriter {
   void write_start(NpzWriter& writer) const {
     std::int32_t start = kAbsent;
     for (std::int64_t l = layers - 1; l >= 0; --l) {
-      if (model.layers[static_cast<std::size_t>(l)].kappa) start = static_cast<std::int32_t>(l);
+      if (model.layers[l].kappa) { start = static_cast<std::int32_t>(l); }
     }
     writer.write("kappa_start_layer", std::vector<std::int32_t>{start});
   }
@@ -165,7 +164,7 @@ struct ParameterWriter {
   void write_alignment(NpzWriter& writer) const {
     const std::vector<float> none(static_cast<std::size_t>(experts), kNaN);
     for (std::int64_t l = 0; l < layers; ++l) {
-      const bool routed = model.layers[static_cast<std::size_t>(l)].moe;
+      const bool routed = model.layers[l].moe;
       const Alignment alignment = routed ? router_alignment(model, l) : Alignment{none, none};
       writer.write("alignment_mean", l * experts, std::as_bytes(std::span(alignment.mean)));
       writer.write("alignment_energy", l * experts, std::as_bytes(std::span(alignment.energy)));
@@ -181,15 +180,17 @@ void write_model_parameters(const std::filesystem::path& path, const Model& mode
   const std::string document = parameters.document(described);
   std::vector<NpyArray> arrays;
   arrays.reserve(described.size() + 1);
-  for (const DescribedArray& entry : described) arrays.push_back(entry.array);
+  for (const DescribedArray& entry : described) { arrays.push_back(entry.array); }
   arrays.push_back(meta_array(document));
   std::sort(arrays.begin(), arrays.end(),
             [](const NpyArray& a, const NpyArray& b) { return a.name < b.name; });
   NpzWriter writer(path, std::move(arrays));
   writer.write_text(kMetaArray, 0, std::span(&document, 1));
-  if (parameters.moe) parameters.write_alignment(writer);
-  if (parameters.bias) parameters.write_parameter(writer, "kappa_bias", &KappaParameters::bias);
-  if (parameters.scale) parameters.write_parameter(writer, "kappa_scale", &KappaParameters::scale);
+  if (parameters.moe) { parameters.write_alignment(writer); }
+  if (parameters.bias) { parameters.write_parameter(writer, "kappa_bias", &KappaParameters::bias); }
+  if (parameters.scale) {
+    parameters.write_parameter(writer, "kappa_scale", &KappaParameters::scale);
+  }
   parameters.write_start(writer);
   parameters.write_layers(writer);
   writer.finish();

@@ -23,7 +23,7 @@ constexpr std::array<TypeName, 6> kTypes{{{NpyType::boolean, "|b1"},
 
 std::string descr_of(const NpyArray& array) {
   for (const TypeName& entry : kTypes) {
-    if (entry.type == array.type) return std::string(entry.descr);
+    if (entry.type == array.type) { return std::string(entry.descr); }
   }
   return join_words("<U", array.item_bytes() / 4);
 }
@@ -57,12 +57,12 @@ class DictParser {
   }
 
   void skip_space() {
-    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n')) ++at_;
+    while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n')) { ++at_; }
   }
 
   bool accept(char wanted) {
     skip_space();
-    if (at_ >= text_.size() || text_[at_] != wanted) return false;
+    if (at_ >= text_.size() || text_[at_] != wanted) { return false; }
     ++at_;
     return true;
   }
@@ -152,7 +152,7 @@ std::int64_t text_width(std::string_view descr, const Place& place) {
   bool valid = descr.size() > 2 && descr.size() < 12;
   for (const char digit : descr.substr(2)) {
     valid = valid && digit >= '0' && digit <= '9';
-    if (valid) width = 10 * width + (digit - '0');
+    if (valid) { width = 10 * width + (digit - '0'); }
   }
   require(valid && width >= 1 && width <= kMaxTextWidth, ExitCode::damaged, place,
           "broken .npy header: expected a text width of 1 to ", kMaxTextWidth, ", found ", descr);
@@ -181,10 +181,10 @@ void set_type(NpyArray& array, std::string_view descr, const Place& place) {
 bool fits(const NpyArray& array) {
   std::int64_t bytes = array.item_bytes();
   for (const std::int64_t extent : array.shape) {
-    if (extent == 0) return true;
+    if (extent == 0) { return true; }
   }
   for (const std::int64_t extent : array.shape) {
-    if (__builtin_mul_overflow(bytes, extent, &bytes)) return false;
+    if (__builtin_mul_overflow(bytes, extent, &bytes)) { return false; }
   }
   return true;
 }
@@ -196,7 +196,7 @@ std::string npy_header(const NpyArray& array) {
       join_words("{'descr': '", descr_of(array), "', 'fortran_order': False, 'shape': (");
   for (std::size_t i = 0; i < array.shape.size(); ++i) {
     text += join_words(i == 0 ? "" : " ", array.shape[i]);
-    if (i + 1 < array.shape.size() || i == 0) text += ',';
+    if (i + 1 < array.shape.size() || i == 0) { text += ','; }
   }
   text += "), }";
   const std::size_t total = (10 + text.size() + 1 + 63) / 64 * 64;
@@ -217,7 +217,7 @@ NpyPreamble parse_npy_preamble(std::string_view bytes, const Place& place) {
   const std::uint64_t version = byte(6);
   require(version >= 1 && version <= 3 && byte(7) == 0, ExitCode::damaged, place,
           ".npy version; expected 1.0 to 3.0, found ", version, ".", byte(7));
-  if (version == 1) return {10, byte(8) | byte(9) << 8};
+  if (version == 1) { return {10, byte(8) | byte(9) << 8}; }
   require(bytes.size() >= 12, ExitCode::damaged, place, "not a .npy array");
   return {12, byte(8) | byte(9) << 8 | byte(10) << 16 | byte(11) << 24};
 }

@@ -27,7 +27,7 @@ std::string item_text(std::span<const std::byte> item, const Place& place) {
     }
     return point;
   };
-  while (points > 0 && point_at(points - 1) == 0) --points;
+  while (points > 0 && point_at(points - 1) == 0) { --points; }
   std::string text;
   for (std::size_t i = 0; i < points; ++i) {
     const std::uint32_t point = point_at(i);
@@ -46,7 +46,7 @@ std::string item_text(std::span<const std::byte> item, const Place& place) {
       tail(12);
       tail(6);
     }
-    if (point >= 0x80) tail(0);
+    if (point >= 0x80) { tail(0); }
   }
   return text;
 }
@@ -78,9 +78,9 @@ NpyArray NpzReader::read_array(const InputFile& file, std::string_view name, Sto
   const Place place{{}, {}, static_cast<std::int64_t>(storage.begin)};
   const ZipEntry& entry = storage.entry;
   const bool packed = entry.method != 0;
-  if (packed) check_deflated(entry, place);
+  if (packed) { check_deflated(entry, place); }
   const auto contents = [&](std::uint64_t length) {
-    if (!packed) return file.read(storage.begin, length, ".npy header");
+    if (!packed) { return file.read(storage.begin, length, ".npy header"); }
     std::vector<std::byte> bytes(length);
     inflate(file, storage.begin, entry, bytes, place);
     return bytes;
@@ -112,7 +112,7 @@ void NpzReader::read_directory() {
   std::vector<Found> found;
   for (const ZipEntry& entry : directory.entries()) {
     std::string_view name = entry.name;
-    if (name.size() <= kSuffix.size() || !name.ends_with(kSuffix)) continue;
+    if (name.size() <= kSuffix.size() || !name.ends_with(kSuffix)) { continue; }
     name.remove_suffix(kSuffix.size());
     try {
       Storage storage{entry, directory.stored_offset(file_, entry)};
@@ -121,7 +121,7 @@ void NpzReader::read_directory() {
     } catch (const Error& error) {
       const bool stranger =
           error.code() == ExitCode::damaged || error.code() == ExitCode::unsupported;
-      if (!stranger || file_.changed()) throw;
+      if (!stranger || file_.changed()) { throw; }
       strangers_.emplace(name, error.failure());
     }
   }
@@ -146,7 +146,7 @@ bool NpzReader::mentions(std::string_view name) const {
 }
 
 void NpzReader::require_unchanged() const {
-  if (mapped_) file_.require_unchanged();
+  if (mapped_) { file_.require_unchanged(); }
 }
 
 const NpyArray* NpzReader::find(std::string_view name) const {
@@ -179,7 +179,7 @@ std::span<const std::byte> NpzReader::bytes(std::string_view name, NpyType type)
   const Storage& storage = storage_[index];
   const std::uint64_t size = storage.entry.full_size - storage.header;
   Copy& copy = copies_[index];
-  if (copy != nullptr) return {copy.get(), size};
+  if (copy != nullptr) { return {copy.get(), size}; }
   if (may_be_view(*array, storage)) {
     mapped_ = true;
     return file_.map(storage.begin + storage.header, size, name);
@@ -236,7 +236,7 @@ std::vector<std::string> NpzReader::text(std::string_view name) const {
   for (std::size_t begin = 0; begin < raw.size(); begin += width) {
     items.push_back(item_text(raw.subspan(begin, width), Place{file_.path(), name}));
   }
-  copies_[static_cast<std::size_t>(find(name) - arrays_.data())].reset();
+  copies_[find(name) - arrays_.data()].reset();
   return items;
 }
 

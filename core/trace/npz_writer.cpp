@@ -91,7 +91,7 @@ std::int64_t append_utf32(std::string_view text, std::string& out) {
   std::int64_t count = 0;
   for (std::size_t at = 0; at < text.size(); ++count) {
     const CodePoint point = decode_utf8(text, at);
-    if (point.length == 0) return -1;
+    if (point.length == 0) { return -1; }
     for (int shift = 0; shift < 32; shift += 8) {
       out += static_cast<char>(point.value >> shift & 0xff);
     }
@@ -105,9 +105,9 @@ std::int64_t append_utf32(std::string_view text, std::string& out) {
 std::int64_t NpyArray::elements() const {
   std::int64_t product = 1;
   for (const std::int64_t extent : shape) {
-    if (extent == 0) return 0;
+    if (extent == 0) { return 0; }
   }
-  for (const std::int64_t extent : shape) product *= extent;
+  for (const std::int64_t extent : shape) { product *= extent; }
   return product;
 }
 
@@ -173,13 +173,14 @@ struct NpzWriter::State {
                         data.size() <= entry.data_bytes - begin;
     require(inside, ExitCode::internal, Place{file.path(), entry.array.name},
             "piece outside the array");
-    if (data.empty()) return;
+    if (data.empty()) { return; }
     std::uint32_t crc = 0;
     const auto sum_or_write = [&](std::int64_t part) {
-      if (part == 0)
+      if (part == 0) {
         crc = crc_of(data);
-      else
+      } else {
         file.write_at(entry.data_offset + begin, data);
+      }
     };
     if (data.size() >= kWorthAThread) {  // summing up takes as long as writing
       for_each_parallel(2, sum_or_write);
@@ -236,7 +237,7 @@ void NpzWriter::write_text(std::string_view array, std::int64_t first,
     require(points >= 0, ExitCode::internal, place, "text that is no UTF-8");
     require(points <= entry.array.text_width, ExitCode::internal, place, "text over the width");
     block.resize(item_begin + entry.item_bytes, '\0');
-    if (block.size() < kBlock && i + 1 < items.size()) continue;
+    if (block.size() < kBlock && i + 1 < items.size()) { continue; }
     state_->put(entry, begin, std::as_bytes(std::span(block)));
     begin = first + static_cast<std::int64_t>(i) + 1;
     block.clear();

@@ -31,7 +31,7 @@ std::string reason(const std::string& path, int code, std::uint64_t needed) {
   }
   std::string text = std::strerror(code);
   struct statvfs disk = {};
-  if (code != ENOSPC || ::statvfs(path.c_str(), &disk) != 0) return text;
+  if (code != ENOSPC || ::statvfs(path.c_str(), &disk) != 0) { return text; }
   const std::uint64_t found = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
   return join_words(text, "; expected room for ", needed, " bytes, found ", found, " bytes");
 }
@@ -41,10 +41,10 @@ std::string reason(const std::string& path, int code, std::uint64_t needed) {
 std::filesystem::path temporary_folder() {
   std::error_code error;
   std::filesystem::path folder = std::filesystem::temp_directory_path(error);
-  if (!error) return folder;
+  if (!error) { return folder; }
   for (const char* variable : {"TMPDIR", "TMP", "TEMP", "TEMPDIR"}) {
     const char* value = std::getenv(variable);
-    if (value == nullptr) continue;
+    if (value == nullptr) { continue; }
     fail(ExitCode::io, Place{value}, variable, " names no folder: ", error.message(), "; set ",
          variable, " to a folder that exists, or unset it");
   }
@@ -59,13 +59,13 @@ OutputFile::OutputFile(const std::filesystem::path& path) : path_(path.string())
 }
 
 OutputFile::~OutputFile() {
-  if (descriptor_ < 0) return;
+  if (descriptor_ < 0) { return; }
   ::close(descriptor_);
   ::unlink(path_.c_str());
 }
 
 void OutputFile::reserve(std::uint64_t size) {
-  if (size == 0) return;
+  if (size == 0) { return; }
   int status = 0;
   // fallocate, not posix_fallocate: where the file system cannot, the latter writes every block.
   do {
@@ -80,7 +80,7 @@ void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> data)
   while (!data.empty()) {
     const ssize_t written =
         ::pwrite(descriptor_, data.data(), data.size(), static_cast<off_t>(offset));
-    if (written < 0 && errno == EINTR) continue;
+    if (written < 0 && errno == EINTR) { continue; }
     if (written <= 0) {
       const int code = written < 0 ? errno : ENOSPC;
       fail(ExitCode::io, Place{path_, {}, static_cast<std::int64_t>(offset)},
@@ -94,7 +94,7 @@ void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> data)
 void OutputFile::finish() {
   const int descriptor = descriptor_;
   descriptor_ = -1;
-  if (::close(descriptor) == 0) return;
+  if (::close(descriptor) == 0) { return; }
   const int code = errno;
   ::unlink(path_.c_str());
   fail(ExitCode::io, Place{path_}, "cannot write: ", reason(path_, code, 0));

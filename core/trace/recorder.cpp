@@ -51,7 +51,7 @@ std::vector<std::int64_t> chosen_layers(const Model& model, const TraceSettings&
   for (const std::int64_t layer : settings.layers) {
     require(layer >= 0 && layer < model.config.n_layer, ExitCode::internal, Place{},
             "recorded layer out of range");
-    if (gated && model.layers[size_of(layer)].moe == moe) layers.push_back(layer);
+    if (gated && model.layers[layer].moe == moe) { layers.push_back(layer); }
   }
   return layers;
 }
@@ -81,7 +81,7 @@ struct TraceRecorder::State {
   void set_extents(const std::filesystem::path& path) {
     const ModelConfig& config = model.config;
     if (settings.layers.empty()) {
-      for (std::int64_t i = 0; i < config.n_layer; ++i) settings.layers.push_back(i);
+      for (std::int64_t i = 0; i < config.n_layer; ++i) { settings.layers.push_back(i); }
     }
     moe_layers = chosen_layers(model, settings, true);
     dense_layers = chosen_layers(model, settings, false);
@@ -128,11 +128,11 @@ struct TraceRecorder::State {
     std::vector<const ArraySchema*> schemas;
     std::vector<NpyArray> arrays;
     for (const ArraySchema& schema : array_schemas()) {
-      if (!records(schema.group)) continue;
+      if (!records(schema.group)) { continue; }
       schemas.push_back(&schema);
       arrays.push_back({std::string(schema.name), schema.type, schema.shape(extents)});
-      if (schema.name == "token_text") arrays.back().text_width = text_width(display_texts());
-      if (schema.name == "token_bytes_hex") arrays.back().text_width = text_width(hex_texts());
+      if (schema.name == "token_text") { arrays.back().text_width = text_width(display_texts()); }
+      if (schema.name == "token_bytes_hex") { arrays.back().text_width = text_width(hex_texts()); }
     }
     const std::string document = meta_text(trace_meta(model, text, settings, extents, schemas));
     arrays.push_back(meta_array(document));
@@ -144,13 +144,13 @@ struct TraceRecorder::State {
 
   std::vector<std::string> display_texts() const {
     std::vector<std::string> texts;
-    for (const std::string& bytes : text.bytes) texts.push_back(display_text(bytes));
+    for (const std::string& bytes : text.bytes) { texts.push_back(display_text(bytes)); }
     return texts;
   }
 
   std::vector<std::string> hex_texts() const {
     std::vector<std::string> texts;
-    for (const std::string& bytes : text.bytes) texts.push_back(hex_text(bytes));
+    for (const std::string& bytes : text.bytes) { texts.push_back(hex_text(bytes)); }
     return texts;
   }
 
@@ -186,7 +186,7 @@ struct TraceRecorder::State {
           pass_index.push_back(static_cast<std::int32_t>(pass));
         }
       }
-      if (layers.empty()) return;
+      if (layers.empty()) { return; }
       writer->write(layer_array, layer_index);
       writer->write(pass_array, pass_index);
     };
@@ -229,7 +229,9 @@ struct TraceRecorder::State {
     record_kappa(tap, first * tap.slots);
     std::vector<float> column(size_of(slots));
     for (const GateField& field : kGateFields) {
-      for (std::size_t i = 0; i < column.size(); ++i) column[i] = tap.gate_stats[i].*field.value;
+      for (std::size_t i = 0; i < column.size(); ++i) {
+        column[i] = tap.gate_stats[i].*field.value;
+      }
       put(field.name, first * tap.slots, column.data(), slots);
     }
     if (settings.record_gates) {
@@ -242,19 +244,19 @@ struct TraceRecorder::State {
 
   // κ over the gate units of each kept slot; `first` in [M,T,K].
   void record_kappa(const MoeTap& tap, std::int64_t first) {
-    const LayerPlan& plan = model.layers[size_of(tap.layer)];
+    const LayerPlan& plan = model.layers[tap.layer];
     const bool on = plan.kappa && settings.kappa;
     LayerKappa kappa(on ? plan.kappa_parameters.view() : KappaView{}, tap.experts, tap.gates);
     std::vector<KappaStatistics> slots(size_of(tap.tokens * tap.slots),
                                        {kNaN, kNaN, kNaN, kNaN, kNaN});
     for (std::size_t i = 0; i < slots.size(); ++i) {
-      if (!tap.expert_kept[i]) continue;
+      if (!tap.expert_kept[i]) { continue; }
       slots[i] =
           tap.kappa_stats ? tap.kappa_stats[i] : kappa.at(tap.expert_index[i], tap.kappa_input[i]);
     }
     std::vector<float> column(slots.size());
     for (const KappaField& field : kKappaFields) {
-      for (std::size_t i = 0; i < column.size(); ++i) column[i] = slots[i].*field.value;
+      for (std::size_t i = 0; i < column.size(); ++i) { column[i] = slots[i].*field.value; }
       put(field.name, first, column.data(), static_cast<std::int64_t>(column.size()));
     }
   }
@@ -265,10 +267,12 @@ struct TraceRecorder::State {
     require(agrees, ExitCode::internal, Place{}, "a tap whose sizes are not the model's");
     const std::int64_t m = row(dense_layers, tap.layer, tap.pass);
     // The same in every chunk of a text.
-    if (tap.first_token == 0) put("dense_kappa", m * tap.gates, tap.kappa, tap.gates);
+    if (tap.first_token == 0) { put("dense_kappa", m * tap.gates, tap.kappa, tap.gates); }
     std::vector<float> column(size_of(tap.tokens));
     for (const GateField& field : kGateFields) {
-      for (std::size_t i = 0; i < column.size(); ++i) column[i] = tap.gate_stats[i].*field.value;
+      for (std::size_t i = 0; i < column.size(); ++i) {
+        column[i] = tap.gate_stats[i].*field.value;
+      }
       put(field.dense_name, m * extents[Axis::token] + tap.first_token, column.data(), tap.tokens);
     }
   }
@@ -283,7 +287,7 @@ struct TraceRecorder::State {
     put("top_token_id", tap.first_token * kTopTokens, tap.top_id, tap.tokens * kTopTokens);
     put("top_token_logprob", tap.first_token * kTopTokens, tap.top_logprob,
         tap.tokens * kTopTokens);
-    if (!settings.record_logits) return;
+    if (!settings.record_logits) { return; }
     require(tap.vocab == extents[Axis::vocabulary], ExitCode::internal, Place{},
             "a tap whose sizes are not the model's");
     put("logits", tap.first_token * tap.vocab, tap.logits, tap.tokens * tap.vocab);
@@ -292,12 +296,10 @@ struct TraceRecorder::State {
   // Runs `work` and keeps what it throws: nothing may pass through the engine library.
   template <typename Work>
   bool guarded(Work work) noexcept {
-    if (failure) return false;
+    if (failure) { return false; }
     try {
       work();
-    } catch (...) {
-      failure = failure_in_flight();
-    }
+    } catch (...) { failure = failure_in_flight(); }
     return !failure;
   }
 };
@@ -335,8 +337,8 @@ bool TraceRecorder::next_token(const NextTokenTap& tap) noexcept {
 
 void TraceRecorder::finish() {
   State& state = *state_;
-  if (state.failure) throw Error(state.failure);
-  if (!state.moe_layers.empty()) state.sums.write(*state.writer);
+  if (state.failure) { throw Error(state.failure); }
+  if (!state.moe_layers.empty()) { state.sums.write(*state.writer); }
   state.writer->finish();
 }
 

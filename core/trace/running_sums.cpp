@@ -36,7 +36,7 @@ void RunningSums::add(const MoeTap& tap, std::int64_t m) {
   for (std::size_t i = 0; i < experts * kGatePreBins; ++i) {
     gate_pre_hist_[base * kGatePreBins + i] += tap.gate_pre_hist[i];
   }
-  for (std::size_t e = 0; e < experts; ++e) add_effect(effect_[base + e], tap.effect[e]);
+  for (std::size_t e = 0; e < experts; ++e) { add_effect(effect_[base + e], tap.effect[e]); }
 }
 
 template <typename Sum>
@@ -63,7 +63,7 @@ void RunningSums::write(NpzWriter& writer) const {
                [](Sums s, double n) { return std::sqrt(s.rel_sum_square / n); });
   write_effect(writer, "effect_rel_positive", [](Sums s, double n) { return s.rel_positive / n; });
   std::vector<double> count;
-  for (const EffectSums& sums : effect_) count.push_back(static_cast<double>(sums.count));
+  for (const EffectSums& sums : effect_) { count.push_back(static_cast<double>(sums.count)); }
   writer.write("effect_count", count);
 }
 

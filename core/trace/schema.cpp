@@ -136,7 +136,7 @@ std::string_view axis_name(Axis axis) {
 std::vector<std::int64_t> ArraySchema::shape(const Extents& extents) const {
   std::vector<std::int64_t> result;
   for (const Axis axis : axes) {
-    if (axis != Axis::none) result.push_back(extents[axis]);
+    if (axis != Axis::none) { result.push_back(extents[axis]); }
   }
   return result;
 }
@@ -148,14 +148,14 @@ std::span<const ArraySchema> array_schemas() {
 Json describe_array(std::string_view unit, std::string_view long_name,
                     std::span<const std::string_view> dimensions) {
   Json names = Json::array();
-  for (const std::string_view dimension : dimensions) names.push_back(dimension);
+  for (const std::string_view dimension : dimensions) { names.push_back(dimension); }
   return {{"_ARRAY_DIMENSIONS", std::move(names)}, {"unit", unit}, {"long_name", long_name}};
 }
 
 Json describe_array(const ArraySchema& schema) {
   std::vector<std::string_view> dimensions;
   for (const Axis axis : schema.axes) {
-    if (axis != Axis::none) dimensions.push_back(axis_name(axis));
+    if (axis != Axis::none) { dimensions.push_back(axis_name(axis)); }
   }
   return describe_array(schema.unit, schema.long_name, dimensions);
 }
@@ -176,7 +176,7 @@ Json read_meta(const NpzReader& file, std::string_view schema) {
   Json meta = parse_json(file.text(kMetaArray).front(), join_words(place.file, ": ", kMetaArray));
   const bool named = meta.is_object() && meta.contains("schema") && meta["schema"].is_string();
   const std::string found = named ? meta["schema"].get<std::string>() : "none";
-  if (found == schema) return meta;
+  if (found == schema) { return meta; }
   const std::string_view family = schema.substr(0, schema.find('/') + 1);
   fail(found.starts_with(family) ? ExitCode::unsupported : ExitCode::damaged, place,
        "schema; expected ", schema, ", found ", found);

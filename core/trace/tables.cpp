@@ -37,20 +37,20 @@ class CsvWriter {
   // An integer whose absence is −1: an empty field.
   void index(std::int64_t value) {
     separate();
-    if (value >= 0) put(value);
+    if (value >= 0) { put(value); }
   }
 
   // The shortest text that reads back to the same float32; NaN: an empty field.
   void number(float value) {
     separate();
-    if (!std::isnan(value)) put(value);
+    if (!std::isnan(value)) { put(value); }
   }
 
   void end_row() {
     constexpr std::size_t kBlock = 1 << 18;
     buffer_ += "\r\n";
     row_started_ = false;
-    if (buffer_.size() >= kBlock) flush();
+    if (buffer_.size() >= kBlock) { flush(); }
   }
 
   void finish() {
@@ -60,7 +60,7 @@ class CsvWriter {
 
  private:
   void separate() {
-    if (row_started_) buffer_ += ',';
+    if (row_started_) { buffer_ += ','; }
     row_started_ = true;
   }
 
@@ -117,8 +117,8 @@ constexpr Column kRouterColumns[] = {
 
 std::string routing_header() {
   std::string names = "document,layer,pass,token,slot,token_id,expert,expert_kept";
-  for (const Column& column : kSlotColumns) names += join_words(',', column.name);
-  for (const Column& column : kRouterColumns) names += join_words(',', column.name);
+  for (const Column& column : kSlotColumns) { names += join_words(',', column.name); }
+  for (const Column& column : kRouterColumns) { names += join_words(',', column.name); }
   return names;
 }
 
@@ -126,7 +126,7 @@ std::string tokens_header() {
   std::string names =
       "document,token,token_id,char_start,char_end,token_text,token_bytes_hex,nll,target_rank";
   for (const char* array : {"top_token_id", "top_token_logprob"}) {
-    for (int i = 0; i < kTopTokens; ++i) names += join_words(',', array, '_', i);
+    for (int i = 0; i < kTopTokens; ++i) { names += join_words(',', array, '_', i); }
   }
   return names;
 }
@@ -134,7 +134,7 @@ std::string tokens_header() {
 // Where the text came from; "" in traces that do not say so.
 std::string document_source(const Trace& trace) {
   const auto document = trace.meta.find("document");
-  if (document == trace.meta.end() || !document->is_object()) return "";
+  if (document == trace.meta.end() || !document->is_object()) { return ""; }
   const auto source = document->find("source");
   return source != document->end() && source->is_string() ? source->get<std::string>() : "";
 }
@@ -155,7 +155,9 @@ void write_tokens_csv(const std::filesystem::path& path, const Trace& trace) {
     csv.text(trace.token_bytes_hex[t]);
     csv.number(trace.nll[t]);
     csv.index(trace.target_rank[t]);
-    for (std::size_t i = 0; i < kTopTokens; ++i) csv.index(trace.top_token_id[t * kTopTokens + i]);
+    for (std::size_t i = 0; i < kTopTokens; ++i) {
+      csv.index(trace.top_token_id[t * kTopTokens + i]);
+    }
     for (std::size_t i = 0; i < kTopTokens; ++i) {
       csv.number(trace.top_token_logprob[t * kTopTokens + i]);
     }
@@ -180,8 +182,8 @@ void write_routing_csv(const std::filesystem::path& path, const Trace& trace) {
     csv.integer(trace.token_id[t]);
     csv.index(trace.expert_index[row]);
     csv.truth(trace.expert_kept[row] != 0);
-    for (const Column& column : kSlotColumns) csv.number((trace.*column.values)[row]);
-    for (const Column& column : kRouterColumns) csv.number((trace.*column.values)[cell]);
+    for (const Column& column : kSlotColumns) { csv.number((trace.*column.values)[row]); }
+    for (const Column& column : kRouterColumns) { csv.number((trace.*column.values)[cell]); }
     csv.end_row();
   }
   csv.finish();

@@ -20,14 +20,14 @@ class MetaReader {
 
   std::string text(const char* group, const char* key) const {
     const Json* value = find(group, key);
-    if (value != nullptr && value->is_string()) return value->get<std::string>();
+    if (value != nullptr && value->is_string()) { return value->get<std::string>(); }
     miss(group, key, "a text");
     return {};
   }
 
   bool truth(const char* group, const char* key) const {
     const Json* value = find(group, key);
-    if (value != nullptr && value->is_boolean()) return value->get<bool>();
+    if (value != nullptr && value->is_boolean()) { return value->get<bool>(); }
     miss(group, key, "true or false");
     return false;
   }
@@ -40,7 +40,7 @@ class MetaReader {
       const bool huge = value->is_number_unsigned() &&
                         value->get<std::uint64_t>() > static_cast<std::uint64_t>(most);
       const auto number = huge ? most : value->get<std::int64_t>();
-      if (!huge && number >= least && number <= most) return number;
+      if (!huge && number >= least && number <= most) { return number; }
     }
     miss(group, key, join_words("an integer from ", least, " to ", most));
     return least;
@@ -50,8 +50,8 @@ class MetaReader {
   const Json* find(const char* group, const char* key) const {
     const Json* place = &meta_;
     for (const char* part : {group, key}) {
-      if (part == nullptr) continue;
-      if (!place->is_object() || !place->contains(part)) return nullptr;
+      if (part == nullptr) { continue; }
+      if (!place->is_object() || !place->contains(part)) { return nullptr; }
       place = &(*place)[part];
     }
     return place;
@@ -104,10 +104,10 @@ Extents check_arrays(const NpzReader& file, std::int64_t gates, Faults& faults) 
     }
     std::vector<std::int64_t> expected;
     for (const Axis axis : schema.axes) {
-      if (axis == Axis::none) break;
+      if (axis == Axis::none) { break; }
       const std::size_t place = expected.size();
       std::int64_t& extent = extents[axis];
-      if (extent < 0 && place < array->shape.size()) extent = array->shape[place];
+      if (extent < 0 && place < array->shape.size()) { extent = array->shape[place]; }
       expected.push_back(extent);
     }
     if (array->shape != expected) {
@@ -123,7 +123,7 @@ void check_extents(const Extents& extents, Faults& faults) {
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
   for (const Axis axis : {Axis::token, Axis::moe_layer, Axis::expert, Axis::slot, Axis::dense_layer,
                           Axis::dense_gate, Axis::vocabulary}) {
-    if (extents[axis] != 0 && extents[axis] <= kMost) continue;
+    if (extents[axis] != 0 && extents[axis] <= kMost) { continue; }
     faults.add(ExitCode::damaged, "", "extent of ", axis_name(axis), "; expected 1 to ", kMost,
                ", found ", extents[axis]);
   }
@@ -137,7 +137,7 @@ template <typename T>
 void check_range(std::string_view name, std::span<const T> values, std::int64_t least,
                  std::int64_t most, Faults& faults) {
   for (std::size_t i = 0; i < values.size(); ++i) {
-    if (values[i] >= least && values[i] <= most) continue;
+    if (values[i] >= least && values[i] <= most) { continue; }
     faults.add(ExitCode::damaged, name, "element ", i, "; expected ", least, " to ", most,
                ", found ", values[i]);
     return;
@@ -147,7 +147,7 @@ void check_range(std::string_view name, std::span<const T> values, std::int64_t 
 // Counts of each layer add up to at most one for every token, slot and gate unit.
 void check_counts(std::string_view name, std::span<const std::int64_t> counts, const Trace& trace,
                   Faults& faults) {
-  if (counts.empty()) return;
+  if (counts.empty()) { return; }
   const std::int64_t most = trace.tokens * trace.slots * trace.gates;
   const std::size_t size = counts.size() / static_cast<std::size_t>(trace.layers);
   for (std::size_t begin = 0; begin < counts.size(); begin += size) {
@@ -265,13 +265,13 @@ void load_arrays(Trace& trace, const NpzReader& file) {
     load_moe(trace, file);
     load_sums(trace, file);
   }
-  if (recorded(file, ArrayGroup::dense)) load_dense(trace, file);
+  if (recorded(file, ArrayGroup::dense)) { load_dense(trace, file); }
   if (recorded(file, ArrayGroup::gates)) {
     trace.kappa_values = file.float32("kappa");
     trace.gate_pre = file.float32("gate_pre");
     trace.gate_act = file.float32("gate_act");
   }
-  if (recorded(file, ArrayGroup::logits)) trace.logits = file.float32("logits");
+  if (recorded(file, ArrayGroup::logits)) { trace.logits = file.float32("logits"); }
 }
 
 void set_extents(Trace& trace, const Extents& extents) {
@@ -288,7 +288,7 @@ void set_extents(Trace& trace, const Extents& extents) {
 // Same hashes and sizes, so that the trace's indices are good for the parameters.
 bool belongs(const ModelParameters& model, const Trace& trace) {
   for (const char* hash : {"config_sha256", "tensor_directory_sha256"}) {
-    if (model.meta[hash] != trace.meta[hash]) return false;
+    if (model.meta[hash] != trace.meta[hash]) { return false; }
   }
   const bool same_layers = static_cast<std::int64_t>(model.layer_kind.size()) == trace.model_layers;
   return same_layers &&
@@ -302,7 +302,7 @@ std::shared_ptr<const ModelParameters> find_model(const Trace& trace, std::strin
   for (const std::filesystem::path& place : {folder, folder.parent_path()}) {
     const std::filesystem::path path = place / "model.npz";
     std::error_code ignored;
-    if (!std::filesystem::exists(path, ignored)) continue;
+    if (!std::filesystem::exists(path, ignored)) { continue; }
     try {
       std::shared_ptr<const ModelParameters> model = open_model_parameters(path);
       if (belongs(*model, trace)) {
@@ -311,9 +311,7 @@ std::shared_ptr<const ModelParameters> find_model(const Trace& trace, std::strin
       }
       problem = describe(Place{model->file->file().path()},
                          "parameters of another checkpoint than the trace's");
-    } catch (const Error& error) {
-      problem = error.what();
-    }
+    } catch (const Error& error) { problem = error.what(); }
   }
   return nullptr;
 }
@@ -354,7 +352,7 @@ Trace open_trace(const std::filesystem::path& path) {
 
 void require_unchanged(const Trace& trace) {
   trace.file->require_unchanged();
-  if (trace.model) trace.model->file->require_unchanged();
+  if (trace.model) { trace.model->file->require_unchanged(); }
 }
 
 }  // namespace kappascope

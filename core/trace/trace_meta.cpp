@@ -14,7 +14,7 @@ constexpr double kLinear = 1, kSaturated = 4, kNearTie = 1e-3;
 Json kappa_meta(const Model& model) {
   const ModelConfig& config = model.config;
   Json kappa{{"model", has_kappa(model)}};
-  if (!has_kappa(model)) return kappa;
+  if (!has_kappa(model)) { return kappa; }
   kappa["start_layer"] = config.kappa_bias_start_layer;
   kappa["input"] = name(config.kappa_input);
   kappa["input_constant"] = config.kappa_input_constant;
@@ -77,7 +77,7 @@ Json trace_meta(const Model& model, const TokenizedText& text, const TraceSettin
   meta["tool_version"] = settings.tool_version;
   meta["torch_version"] = settings.torch_version;
   meta["command"] = display_text(settings.command);
-  if (!text.document.sha256.empty()) meta["document"] = document_meta(text.document);
+  if (!text.document.sha256.empty()) { meta["document"] = document_meta(text.document); }
   meta["dtype"] = settings.dtype;
   meta["device"] = settings.device;
   meta["threads"] = settings.threads;

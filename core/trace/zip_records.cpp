@@ -30,7 +30,7 @@ ZipBytes local_header(const ZipRecord& record) {
   bytes.u32(0x04034b50);
   put_common(bytes, record);
   bytes.u16(local_header_size(record) - kLocalHeader - record.name.size()).add(record.name);
-  if (record.wide) bytes.u16(kZip64Id).u16(16).u64(record.full_size).u64(record.size);
+  if (record.wide) { bytes.u16(kZip64Id).u16(16).u64(record.full_size).u64(record.size); }
   bytes.u16(kPaddingId).u16(2 + record.padding).u16(kZipAlignment);
   return bytes.add(std::string(record.padding, '\0'));
 }
@@ -42,9 +42,9 @@ void put_directory_entry(ZipBytes& directory, const ZipRecord& record) {
   put_common(directory, record);
   directory.u16(extra > 0 ? extra + 4 : 0).u16(0).u16(0).u16(0).u32(0);
   directory.u32(far ? kZip32Limit : record.offset).add(record.name);
-  if (extra > 0) directory.u16(kZip64Id).u16(extra);
-  if (record.wide) directory.u64(record.full_size).u64(record.size);
-  if (far) directory.u64(record.offset);
+  if (extra > 0) { directory.u16(kZip64Id).u16(extra); }
+  if (record.wide) { directory.u64(record.full_size).u64(record.size); }
+  if (far) { directory.u64(record.offset); }
 }
 
 void put_end(ZipBytes& directory, std::uint64_t count, std::uint64_t offset, std::uint64_t size) {

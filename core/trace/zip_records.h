@@ -29,7 +29,7 @@ class ZipBytes {
 
  private:
   ZipBytes& put(std::uint64_t value, int count) {
-    for (int i = 0; i < count; ++i) bytes_ += static_cast<char>(value >> (8 * i) & 0xff);
+    for (int i = 0; i < count; ++i) { bytes_ += static_cast<char>(value >> (8 * i) & 0xff); }
     return *this;
   }
   std::string bytes_;

@@ -25,10 +25,11 @@ template <bool kScale, bool kInside>
 KAPPASCOPE_INLINE void put_kappa(const KappaView& view, float s, std::int64_t i, KappaRow& row) {
   const Vec b = load_strided(view.bias, i, row.gates, view.gate_stride);
   Vec t;
-  if constexpr (kScale)
+  if constexpr (kScale) {
     t = tanh(load_strided(view.scale, i, row.gates, view.gate_stride) * s + b);
-  else
+  } else {
     t = tanh(s * b);
+  }
   store(row.tanh_u + i, t);
   store(row.kappa + i, kInside ? exp_inside(view.log_bound * t) : exp(view.log_bound * t));
 }
@@ -43,7 +44,9 @@ void put_kappas(const KappaView& view, float s, KappaRow& row) {
     }
     return;
   }
-  for (std::int64_t i = 0; i < row.gates; i += kVector) put_kappa<kScale, kInside>(view, s, i, row);
+  for (std::int64_t i = 0; i < row.gates; i += kVector) {
+    put_kappa<kScale, kInside>(view, s, i, row);
+  }
 }
 
 static inline void fill_kappa(const KappaView& view, float s, KappaRow& row) {
@@ -96,8 +99,8 @@ static inline KappaBounds count_kappa(KappaRow& row) {
   std::memcpy(row.counts, counts, sizeof row.counts);
   KappaBounds result{sum(total), lowest[0], highest[0]};
   for (int lane = 1; lane < kLanes; ++lane) {
-    if (lowest[lane] < result.minimum) result.minimum = lowest[lane];
-    if (highest[lane] > result.maximum) result.maximum = highest[lane];
+    if (lowest[lane] < result.minimum) { result.minimum = lowest[lane]; }
+    if (highest[lane] > result.maximum) { result.maximum = highest[lane]; }
   }
   return result;
 }
@@ -113,8 +116,8 @@ static inline float kappa_quantile(const KappaRow& row, bool rises, double q) {
   for (int at = 0; through <= above; ++at) {
     last = rises ? at : kKappaBins - 1 - at;
     through += row.counts[last];
-    if (through <= below) before = through;
-    if (through > below && first < 0) first = last;
+    if (through <= below) { before = through; }
+    if (through > below && first < 0) { first = last; }
   }
   const int low_bin = first < last ? first : last, high_bin = first < last ? last : first;
   const Vec low = splat(static_cast<float>(low_bin));
@@ -124,15 +127,17 @@ static inline float kappa_quantile(const KappaRow& row, bool rises, double q) {
   for (std::int64_t i = 0; i < row.gates; i += kVector) {
     const Vec bin = kappa_bin(load(row.tanh_u + i));
     IVec inside = (bin >= low) & (bin < high);
-    if (row.gates - i < kVector) inside &= first_lanes(row.gates - i);
-    for (std::uint32_t bits = lane_bits(inside); bits != 0; bits &= bits - 1)
+    if (row.gates - i < kVector) { inside &= first_lanes(row.gates - i); }
+    for (std::uint32_t bits = lane_bits(inside); bits != 0; bits &= bits - 1) {
       row.chosen[found++] = row.kappa[i + __builtin_ctz(bits)];
+    }
   }
   select_kth(row.chosen, found, below - before);
   const double lower = row.chosen[below - before];
   float upper = row.chosen[above - before];
-  for (std::int64_t i = above - before; i < found; ++i)
-    if (row.chosen[i] < upper) upper = row.chosen[i];
+  for (std::int64_t i = above - before; i < found; ++i) {
+    if (row.chosen[i] < upper) { upper = row.chosen[i]; }
+  }
   return static_cast<float>(lower + (upper - lower) * (position - static_cast<double>(below)));
 }
 
@@ -141,7 +146,7 @@ static inline void describe_kappa(KappaRow& row, float log_bound, bool with_stat
   constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
   const KappaBounds bounds = count_kappa(row);
   row.statistics = {kNone, kNone, kNone, kNone, kNone};
-  if (!with_statistics || bounds.sum != bounds.sum) return;
+  if (!with_statistics || bounds.sum != bounds.sum) { return; }
   const bool rises = log_bound >= 0;
   row.statistics = {static_cast<float>(bounds.sum / static_cast<double>(row.gates)), bounds.minimum,
                     bounds.maximum, kappa_quantile(row, rises, 0.05),

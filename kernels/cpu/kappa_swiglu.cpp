@@ -51,11 +51,12 @@ void activate(const Block& block, float* act) {
     const Vec z = block.z_at(i);
     const Vec a = kIdentity ? z : z * sigmoid(load(block.kappa + i) * z);
     const Vec hidden = a * Block::take(block.up, i, block.size);
-    if (act) store(act + i, a);
-    if (block.size - i < kVector)
+    if (act) { store(act + i, a); }
+    if (block.size - i < kVector) {
       store_part(block.hidden + i, hidden, block.size - i);
-    else
+    } else {
       store(block.hidden + i, hidden);
+    }
   }
 }
 
@@ -151,19 +152,20 @@ double top_sum(const Call& call, std::int64_t groups, std::int64_t top) {
   for (std::int64_t i = 0; i < call.args.gates; i += kVector) {
     const Vec values = load(call.magnitude + i);
     std::uint32_t bits = lane_bits(values >= splat(bound));
-    for (; bits != 0; bits &= bits - 1)
+    for (; bits != 0; bits &= bits - 1) {
       call.magnitude[found++] = call.magnitude[i + __builtin_ctz(bits)];
+    }
   }
   select_kth(call.magnitude, found, found - top);
   double result = 0;
-  for (std::int64_t i = found - top; i < found; ++i) result += call.magnitude[i];
+  for (std::int64_t i = found - top; i < found; ++i) { result += call.magnitude[i]; }
   return result;
 }
 
 GateStats describe_gates(const Call& call, const RowSums& sums) {
   const KappaSwigluArgs& args = call.args;
   const double all = sum(sums.magnitude), n = static_cast<double>(args.gates);
-  if (all != all) return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN};
+  if (all != all) { return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN}; }
   const double safe = all > 1e-8 ? all : 1e-8;
   const std::int64_t top = args.top_gates < args.gates ? args.top_gates : args.gates;
   const auto share = [n](IVec counts) {
@@ -186,23 +188,26 @@ void set_kappa(Call& call, std::int64_t r) {
   const KappaSwigluArgs& args = call.args;
   const bool known =
       r > 0 && (!args.kappa.bias || (!args.kappa.scale && args.score[r] == args.score[r - 1]));
-  if (known) return;
+  if (known) { return; }
   fill_kappa(args.kappa, args.kappa.bias ? args.score[r] : 0, call.kappa);
   call.described = false;
 }
 
 void record_kappa(Call& call, std::int64_t to) {
   const KappaSwigluArgs& args = call.args;
-  if (args.kappa_out)
+  if (args.kappa_out) {
     std::memcpy(args.kappa_out + to * args.gates, call.kappa.kappa,
                 static_cast<std::size_t>(args.gates) * sizeof(float));
-  if (!args.kappa_hist && !args.kappa_stats) return;
-  if (!call.described)
+  }
+  if (!args.kappa_hist && !args.kappa_stats) { return; }
+  if (!call.described) {
     describe_kappa(call.kappa, args.kappa.log_bound, args.kappa_stats != nullptr);
+  }
   call.described = true;
-  if (args.kappa_stats) args.kappa_stats[to] = call.kappa.statistics;
-  for (int i = 0; args.kappa_hist && i < kKappaBins; ++i)
+  if (args.kappa_stats) { args.kappa_stats[to] = call.kappa.statistics; }
+  for (int i = 0; args.kappa_hist && i < kKappaBins; ++i) {
     args.kappa_hist[i] += call.kappa.counts[i];
+  }
 }
 
 void run_row(Call& call, std::int64_t r, std::int64_t to, bool recorded) {
@@ -214,16 +219,16 @@ void run_row(Call& call, std::int64_t r, std::int64_t to, bool recorded) {
                       args.up + at, call.kappa.kappa + first,      args.hidden + at};
     float* act = recorded ? call.act : nullptr;
     args.identity_gate ? activate<true>(block, act) : activate<false>(block, act);
-    if (!recorded) continue;
+    if (!recorded) { continue; }
     const auto bytes = static_cast<std::size_t>(block.size) * sizeof(float);
     const std::int64_t out = to * args.gates + first;
-    if (args.gate_pre_out) std::memcpy(args.gate_pre_out + out, block.z, bytes);
-    if (args.gate_act_out) std::memcpy(args.gate_act_out + out, act, bytes);
-    if (args.stats) add_gates(call, block, sums);
-    if (args.effect && !args.identity_gate) add_effect(call, block);
-    if (args.gate_pre_hist) count_gate_pre(call, block);
+    if (args.gate_pre_out) { std::memcpy(args.gate_pre_out + out, block.z, bytes); }
+    if (args.gate_act_out) { std::memcpy(args.gate_act_out + out, act, bytes); }
+    if (args.stats) { add_gates(call, block, sums); }
+    if (args.effect && !args.identity_gate) { add_effect(call, block); }
+    if (args.gate_pre_hist) { count_gate_pre(call, block); }
   }
-  if (recorded && args.stats) args.stats[to] = describe_gates(call, sums);
+  if (recorded && args.stats) { args.stats[to] = describe_gates(call, sums); }
 }
 
 void add_effect_sums(const Call& call, std::int64_t rows) {
@@ -259,14 +264,14 @@ void kappa_swiglu(const KappaSwigluArgs& args) {
     const std::int64_t to = args.out_row ? args.out_row[r] : r;
     set_kappa(call, r);
     run_row(call, r, to, recorded);
-    if (recorded) record_kappa(call, to);
+    if (recorded) { record_kappa(call, to); }
   }
   if (args.gate_pre_hist) {
     call.gate_pre.move_to(args.gate_pre_hist, kGatePreBins);
     args.gate_pre_hist[kGatePreBins - 1] -= call.gate_pre_nan;
   }
   const std::int64_t before = args.first_recorded < args.rows ? args.first_recorded : args.rows;
-  if (args.effect && !args.identity_gate) add_effect_sums(call, args.rows - before);
+  if (args.effect && !args.identity_gate) { add_effect_sums(call, args.rows - before); }
 }
 
 }  // namespace kappascope::KAPPASCOPE_ISA

@@ -20,7 +20,7 @@ struct Top {
   std::int64_t found = 0;
 
   void offer(float logit_, std::int64_t v) {
-    if (logit_ != logit_ || (found == kTopTokens && logit_ <= logit[kTopTokens - 1])) return;
+    if (logit_ != logit_ || (found == kTopTokens && logit_ <= logit[kTopTokens - 1])) { return; }
     std::int64_t at = found < kTopTokens ? found++ : kTopTokens - 1;
     for (; at > 0 && logit_ > logit[at - 1]; --at) {
       id[at] = id[at - 1];
@@ -68,11 +68,11 @@ std::int32_t rank_of(const float* logits, std::int64_t vocab, std::int32_t targe
   IVec above = {};
   for (std::int64_t v = 0; v < vocab; v += kVector) {
     IVec counted = load_strided(logits, v, vocab, 1) > own;
-    if (vocab - v < kVector) counted &= first_lanes(vocab - v);
+    if (vocab - v < kVector) { counted &= first_lanes(vocab - v); }
     above += counted;
   }
   std::int64_t rank = count_set(above);
-  for (std::int64_t v = 0; v < target; ++v) rank += logits[v] == logits[target];
+  for (std::int64_t v = 0; v < target; ++v) { rank += logits[v] == logits[target]; }
   return static_cast<std::int32_t>(rank);
 }
 

@@ -24,20 +24,22 @@ KAPPASCOPE_INLINE bool better(float a, float b) {
 // The K + 1 (or E) best, best first, by insertion: most scores do not reach the last of them.
 void choose(const RouteArgs& args, std::int64_t t, float* scores, std::int32_t* best) {
   const float* logits = args.logits + t * args.experts;
-  for (std::int64_t e = 0; e < args.experts; ++e)
+  for (std::int64_t e = 0; e < args.experts; ++e) {
     scores[e] = logits[e] + (args.selection_bias ? args.selection_bias[e] : 0.0f);
+  }
   const std::int64_t ranked = args.slots < args.experts ? args.slots + 1 : args.experts;
   std::int64_t found = 0;
   for (std::int64_t e = 0; e < args.experts; ++e) {
-    if (found == ranked && !better(scores[e], scores[best[ranked - 1]])) continue;
+    if (found == ranked && !better(scores[e], scores[best[ranked - 1]])) { continue; }
     std::int64_t at = found < ranked ? found++ : ranked - 1;
-    for (; at > 0 && better(scores[e], scores[best[at - 1]]); --at) best[at] = best[at - 1];
+    for (; at > 0 && better(scores[e], scores[best[at - 1]]); --at) { best[at] = best[at - 1]; }
     best[at] = static_cast<std::int32_t>(e);
   }
-  for (std::int64_t k = 0; k < args.slots; ++k) args.expert_index[t * args.slots + k] = best[k];
-  if (args.margin)
+  for (std::int64_t k = 0; k < args.slots; ++k) { args.expert_index[t * args.slots + k] = best[k]; }
+  if (args.margin) {
     args.margin[t] =
         args.slots < args.experts ? scores[best[args.slots - 1]] - scores[best[args.slots]] : kNaN;
+  }
 }
 
 void describe(const RouteArgs& args, std::int64_t t, float* powers) {
@@ -62,8 +64,9 @@ void describe(const RouteArgs& args, std::int64_t t, float* powers) {
   }
   const double all = sum(total), n = static_cast<double>(args.experts);
   double selected = 0;
-  for (std::int64_t k = 0; k < args.slots; ++k)
+  for (std::int64_t k = 0; k < args.slots; ++k) {
     selected += powers[args.expert_index[t * args.slots + k]];
+  }
   const bool valid = all == all;
   const double entropy = args.experts > 1 ? (std::log(all) - sum(weighted) / all) / std::log(n) : 0;
   args.top1_prob[t] = valid ? static_cast<float>(1 / all) : kNaN;
@@ -82,7 +85,7 @@ void route_tokens(const RouteArgs& args, std::int64_t first, std::int64_t last) 
   for (std::int64_t t = first; t < last; ++t) {
     choose(args, t, scores, best);
     weigh(args, t);
-    if (args.top1_prob) describe(args, t, powers);
+    if (args.top1_prob) { describe(args, t, powers); }
   }
 }
 

@@ -25,10 +25,12 @@ void pack(const RowProductArgs& args, std::int64_t first, std::int64_t rows, flo
     const std::int64_t row = args.row_index ? args.row_index[first + r] : first + r;
     const float* x = args.x + row * args.x_stride;
     const std::int64_t whole = args.in / kDepth * kDepth;
-    for (std::int64_t k = 0; k < whole; k += kDepth)
+    for (std::int64_t k = 0; k < whole; k += kDepth) {
       std::memcpy(packed + k * rows + r * kDepth, x + k, kDepth * sizeof(float));
-    for (std::int64_t k = whole; k < args.in; ++k)
+    }
+    for (std::int64_t k = whole; k < args.in; ++k) {
       packed[whole * rows + r * kDepth + (k - whole)] = x[k];
+    }
   }
 }
 
@@ -71,7 +73,7 @@ void add_tile(const Tile& tile, float* sums) {
     }
     add_pair<kRows>(tile, low, high, sums + c * tile.rows);
   }
-  if (whole == tile.columns) return;
+  if (whole == tile.columns) { return; }
   for (int k = 0; k < kRows; ++k) {
     float padded[kPair] = {};
     std::memcpy(padded, tile.weight + k * tile.stride + whole,
@@ -86,10 +88,11 @@ void add_tile(const Tile& tile, float* sums) {
 template <int kRows>
 void add_last_tile(std::int64_t depth, const Tile& tile, float* sums) {
   if constexpr (kRows > 1) {
-    if (depth == kRows - 1)
+    if (depth == kRows - 1) {
       add_tile<kRows - 1>(tile, sums);
-    else
+    } else {
       add_last_tile<kRows - 1>(depth, tile, sums);
+    }
   }
 }
 

@@ -12,7 +12,7 @@ struct Scratch {
   explicit Scratch(std::int64_t floats)
       : data(static_cast<float*>(
             std::aligned_alloc(64, (static_cast<std::size_t>(floats) * 4 + 127) / 64 * 64))) {
-    if (!data) throw std::bad_alloc();
+    if (!data) { throw std::bad_alloc(); }
   }
   ~Scratch() { std::free(data); }
   Scratch(const Scratch&) = delete;

@@ -13,19 +13,20 @@ static inline void select_kth(float* values, std::int64_t count, std::int64_t k)
     const float pivot = values[low + (high - low) / 2];
     std::int64_t i = low, j = high;
     while (i <= j) {
-      while (values[i] < pivot) ++i;
-      while (pivot < values[j]) --j;
-      if (i > j) break;
+      while (values[i] < pivot) { ++i; }
+      while (pivot < values[j]) { --j; }
+      if (i > j) { break; }
       const float swapped = values[i];
       values[i++] = values[j];
       values[j--] = swapped;
     }
-    if (k <= j)
+    if (k <= j) {
       high = j;
-    else if (k >= i)
+    } else if (k >= i) {
       low = i;
-    else
+    } else {
       return;
+    }
   }
 }
 

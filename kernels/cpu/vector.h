@@ -62,17 +62,17 @@ KAPPASCOPE_INLINE void store_part(float* to, Vec x, std::int64_t count) {
 // Lanes i, i+1, … of an array of `size`, 0 past its end; stride 0: its one value in every lane.
 KAPPASCOPE_INLINE Vec load_strided(const float* from, std::int64_t i, std::int64_t size,
                                    std::int64_t stride) {
-  if (stride == 0) return splat(*from);
+  if (stride == 0) { return splat(*from); }
   const std::int64_t count = size - i < kVector ? size - i : kVector;
-  if (stride == 1) return count == kVector ? load(from + i) : load_part(from + i, count);
+  if (stride == 1) { return count == kVector ? load(from + i) : load_part(from + i, count); }
   Vec x = {};
-  for (int lane = 0; lane < count; ++lane) x[lane] = from[(i + lane) * stride];
+  for (int lane = 0; lane < count; ++lane) { x[lane] = from[(i + lane) * stride]; }
   return x;
 }
 // All bits set in the first `count` lanes.
 KAPPASCOPE_INLINE IVec first_lanes(std::int64_t count) {
   IVec mask;
-  for (int i = 0; i < kLanes; ++i) mask[i] = i < count ? -1 : 0;
+  for (int i = 0; i < kLanes; ++i) { mask[i] = i < count ? -1 : 0; }
   return mask;
 }
 
@@ -97,12 +97,12 @@ KAPPASCOPE_INLINE Vec at_most(Vec x, Vec high) {
 }
 KAPPASCOPE_INLINE double sum(DVec x) {
   double total = 0;
-  for (int i = 0; i < kLanes; ++i) total += x[i];
+  for (int i = 0; i < kLanes; ++i) { total += x[i]; }
   return total;
 }
 KAPPASCOPE_INLINE std::int64_t count_set(IVec minus_counts) {
   std::int64_t total = 0;
-  for (int i = 0; i < kLanes; ++i) total -= minus_counts[i];
+  for (int i = 0; i < kLanes; ++i) { total -= minus_counts[i]; }
   return total;
 }
 // Bit i is set where lane i of the mask is.
@@ -115,7 +115,7 @@ KAPPASCOPE_INLINE std::uint32_t lane_bits(IVec mask) {
   return static_cast<std::uint32_t>(_mm_movemask_ps(reinterpret_cast<__m128>(mask)));
 #else
   std::uint32_t bits = 0;
-  for (int i = 0; i < kLanes; ++i) bits |= static_cast<std::uint32_t>(mask[i] & 1) << i;
+  for (int i = 0; i < kLanes; ++i) { bits |= static_cast<std::uint32_t>(mask[i] & 1) << i; }
   return bits;
 #endif
 }
@@ -191,15 +191,17 @@ struct BinCounter {
 
   void add(std::int64_t size) {
     std::int64_t i = 0;
-    for (; i + kCopies <= size; i += kCopies)
-      for (int copy = 0; copy < kCopies; ++copy) ++counts[copy][met[i + copy]];
-    for (; i < size; ++i) ++counts[0][met[i]];
+    for (; i + kCopies <= size; i += kCopies) {
+      for (int copy = 0; copy < kCopies; ++copy) { ++counts[copy][met[i + copy]]; }
+    }
+    for (; i < size; ++i) { ++counts[0][met[i]]; }
   }
   // Hands the counts of the first `size` bins on and starts anew.
   template <typename Total>
   void move_to(Total* totals, int size) {
-    for (int i = 0; i < size; ++i)
-      for (int copy = 0; copy < kCopies; ++copy) totals[i] += counts[copy][i];
+    for (int i = 0; i < size; ++i) {
+      for (int copy = 0; copy < kCopies; ++copy) { totals[i] += counts[copy][i]; }
+    }
     std::memset(counts, 0, sizeof counts);
   }
 };

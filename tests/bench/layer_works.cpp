@@ -70,7 +70,7 @@ class LayerWork final : public Work {
         const at::Tensor x =
             at::from_blob(input_.data() + (round * calls_ + i) * size, {tokens_, width_});
         const at::Tensor y = moe_layer(x, loaded_.layer(), 0, 0, context);
-        if (i == 0) result = y;
+        if (i == 0) { result = y; }
       }
     });
     const double seconds = (seconds_now() - begin) / double(calls_);
@@ -120,7 +120,9 @@ class FfnWork final : public Work {
     const double begin = seconds_now();
     loaded_.in_call(x_.size(0), [&](const CallContext& context) {
       ExpertRecord record;
-      if (kind_ == "experts") run_experts(x_, loaded_.layer(), 0, routing_, context, {}, record);
+      if (kind_ == "experts") {
+        run_experts(x_, loaded_.layer(), 0, routing_, context, {}, record);
+      }
       const std::int64_t experts = kind_ == "loop" ? routing_.experts : kind_ == "dense" ? 1 : 0;
       for (std::int64_t e = 0; e < experts; ++e) {
         at::mm_out(z_, gathered_, loaded_.layer().gate_proj[e]);
@@ -154,7 +156,7 @@ class ReadWork final : public Work {
 
   Json run(const Json&) override {
     const double begin = seconds_now();
-    if (fresh_) file_ = InputFile::open(path_);
+    if (fresh_) { file_ = InputFile::open(path_); }
     const std::size_t count = std::min<std::size_t>(file_.size(), bytes_) / 8;
     const auto* words =
         reinterpret_cast<const std::uint64_t*>(file_.map(0, count * 8, "weights").data());
@@ -174,9 +176,9 @@ class ReadWork final : public Work {
         sums[std::size_t(i) * 16] = a + b + c + d;
       });
     }
-    for (std::thread& thread : threads) thread.join();
+    for (std::thread& thread : threads) { thread.join(); }
     std::uint64_t sum = 0;
-    for (const std::uint64_t part : sums) sum += part;
+    for (const std::uint64_t part : sums) { sum += part; }
     return {{"seconds", seconds_now() - begin}, {"bytes", count * 8}, {"sum", sum}};
   }
 
@@ -192,8 +194,9 @@ class ReadWork final : public Work {
 
 void add_layer_works(std::map<std::string, Maker>& makers) {
   makers["layer"] = [](const Json& a) { return std::make_unique<LayerWork>(a); };
-  for (const char* kind : {"experts", "loop", "dense"})
+  for (const char* kind : {"experts", "loop", "dense"}) {
     makers[kind] = [kind](const Json& a) { return std::make_unique<FfnWork>(a, kind); };
+  }
   makers["read"] = [](const Json& a) { return std::make_unique<ReadWork>(a); };
 }
 

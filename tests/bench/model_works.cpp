@@ -23,8 +23,9 @@ class Watcher final : public Probe {
   explicit Watcher(ProbeWants wanted) : wanted_(wanted) {}
   ProbeWants wants() const noexcept override { return wanted_; }
   bool next_token(const NextTokenTap& tap) noexcept override {
-    for (std::int64_t r = 0; r < tap.tokens; ++r)
-      if (!std::isnan(tap.nll[r])) nll += tap.nll[r];
+    for (std::int64_t r = 0; r < tap.tokens; ++r) {
+      if (!std::isnan(tap.nll[r])) { nll += tap.nll[r]; }
+    }
     return true;
   }
   double nll = 0;
@@ -41,25 +42,27 @@ class PrefillWork final : public Work {
       : model_(open_model(arguments.at("model").get<std::string>())) {
     const Failure failure =
         engine().load(model_, {.threads = arguments.value("threads", 2)}, progress_, loaded_);
-    if (failure) throw Error(failure);
+    if (failure) { throw Error(failure); }
   }
 
   Json run(const Json& arguments) override {
     const std::int64_t tokens = arguments.at("tokens");
     const std::string mode = arguments.value("mode", "none");
     std::vector<std::int32_t> ids;
-    for (std::int64_t t = 0; t < tokens; ++t)
+    for (std::int64_t t = 0; t < tokens; ++t) {
       ids.push_back(std::int32_t((t * 7919 + t / 3) % model_.config.vocab_size));
+    }
     // The file of the round before: none of its removal is counted.
-    if (arguments.contains("trace")) fs::remove(arguments.at("trace").get<std::string>());
+    if (arguments.contains("trace")) { fs::remove(arguments.at("trace").get<std::string>()); }
     const double begin = seconds_now();
     double nll = 0;
-    if (mode == "write")
+    if (mode == "write") {
       write_plainly(arguments.at("trace"), arguments.at("bytes"));
-    else if (mode == "standard" || mode == "gates")
+    } else if (mode == "standard" || mode == "gates") {
       record(ids, mode == "gates", arguments.at("trace"));
-    else
+    } else {
       nll = watch(ids, mode == "routing");
+    }
     return {{"seconds", seconds_now() - begin}, {"nll", nll}};
   }
 
@@ -68,14 +71,15 @@ class PrefillWork final : public Work {
     OutputFile file(path);
     file.reserve(size);
     const std::vector<std::byte> block(std::size_t(16) << 20);
-    for (std::uint64_t at = 0; at < size; at += block.size())
+    for (std::uint64_t at = 0; at < size; at += block.size()) {
       file.write_at(at, std::span(block).first(std::min<std::size_t>(block.size(), size - at)));
+    }
     file.finish();
   }
 
   void forward(const std::vector<std::int32_t>& ids, Probe& probe) {
     const Failure failure = loaded_->forward({.ids = ids}, {}, probe, progress_);
-    if (failure) throw Error(failure);
+    if (failure) { throw Error(failure); }
   }
 
   double watch(const std::vector<std::int32_t>& ids, bool routing) {
@@ -86,7 +90,7 @@ class PrefillWork final : public Work {
 
   void record(const std::vector<std::int32_t>& ids, bool gates, const fs::path& path) {
     TokenizedText text;
-    for (const std::int32_t id : ids) text.tokens.push_back({id, -1, -1});
+    for (const std::int32_t id : ids) { text.tokens.push_back({id, -1, -1}); }
     text.bytes.resize(ids.size());
     text.chunks = {{0, 0, std::int64_t(ids.size())}};
     TraceSettings settings;
@@ -115,7 +119,7 @@ class LoadWork final : public Work {
     const Model model = open_model(path_);
     std::unique_ptr<EngineModel> loaded;
     const Failure failure = engine().load(model, {.threads = threads_}, progress, loaded);
-    if (failure) throw Error(failure);
+    if (failure) { throw Error(failure); }
     return {{"seconds", seconds_now() - begin}};
   }
 
@@ -138,7 +142,7 @@ class EncodeWork final : public Work {
     const std::vector<Token> tokens = tokenizer_.encode_ordinary(text_);
     const double seconds = seconds_now() - begin;
     std::uint64_t sum = 0;
-    for (const Token& token : tokens) sum = (sum * 31 + std::uint64_t(token.id)) % 1000000007;
+    for (const Token& token : tokens) { sum = (sum * 31 + std::uint64_t(token.id)) % 1000000007; }
     return {{"seconds", seconds}, {"tokens", tokens.size()}, {"sum", sum}};
   }
 
@@ -162,8 +166,9 @@ class FigureWork final : public Work {
       panel.x.names.push_back(std::to_string(i));
       panel.y.names.push_back(std::to_string(i));
     }
-    for (std::int64_t i = 0; i < map.rows * map.columns; ++i)
+    for (std::int64_t i = 0; i < map.rows * map.columns; ++i) {
       map.cells.push_back(float(i % 1000) * 0.001f + float(i / 1000 % 7));
+    }
     map.colours.label = "Entropy";
     panel.heat_map.push_back(std::move(map));
     figure_.id = "cells";

@@ -43,8 +43,8 @@ class FrameWork : public Work {
       ImGuiIO& io = ImGui::GetIO();
       io.AddMousePosEvent(kWidth / 2, kHeight / 2);
       const int turn = i % 16;
-      if (turn < 6) io.AddMouseWheelEvent(0, 1);
-      if (turn >= 8 && turn < 14) io.AddMouseWheelEvent(0, -1);
+      if (turn < 6) { io.AddMouseWheelEvent(0, 1); }
+      if (turn >= 8 && turn < 14) { io.AddMouseWheelEvent(0, -1); }
       const double begin = seconds_now();
       const ImDrawData& data = window_.frame([this] {
         ImGui::SetNextWindowPos({0, 0});
@@ -98,7 +98,7 @@ class ImPlotWork final : public FrameWork {
 
  private:
   void draw() override {
-    if (!ImPlot::BeginPlot("figure", ImGui::GetContentRegionAvail())) return;
+    if (!ImPlot::BeginPlot("figure", ImGui::GetContentRegionAvail())) { return; }
     ImPlot::PlotHeatmap("cells", cells_.data(), side_, side_, 0, 1, nullptr);
     ImPlot::EndPlot();
   }
@@ -114,7 +114,9 @@ double process_seconds() {
   std::getline(file, line);
   std::istringstream fields(line.substr(line.rfind(')') + 1));
   std::string field;
-  for (int i = 3; i <= 22; ++i) fields >> field;  // 22: start, in ticks since the system's
+  for (int i = 3; i <= 22; ++i) {
+    fields >> field;  // 22: start, in ticks since the system's
+  }
   timespec now{};
   clock_gettime(CLOCK_BOOTTIME, &now);
   return double(now.tv_sec) + 1e-9 * double(now.tv_nsec) -
@@ -134,14 +136,16 @@ class StartWork final : public Work {
     Workspace workspace({.wake = Window::wake, .scratch_parent = {}});
     Gui gui(workspace, settings);
     gui.next_layout = built_in_layouts().front();
-    if (!trace_.empty()) workspace.open(trace_);
+    if (!trace_.empty()) { workspace.open(trace_); }
     double first_frame = 0;
     while (first_frame == 0 || !(trace_.empty() || shows_a_figure(gui))) {
       window.wait(first_frame == 0 ? 0 : 0.1);
       prepare_frame(gui);
       window.frame([&] { draw_frame(gui); });
-      if (first_frame == 0) first_frame = process_seconds();
-      for (const Message& message : workspace.messages()) throw Error(message.code, message.text);
+      if (first_frame == 0) { first_frame = process_seconds(); }
+      for (const Message& message : workspace.messages()) {
+        throw Error(message.code, message.text);
+      }
     }
     return {{"seconds", process_seconds()}, {"context", context}, {"first_frame", first_frame}};
   }

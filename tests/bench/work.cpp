@@ -17,9 +17,7 @@ int serve(const std::map<std::string, Maker>& makers) {
       } else {
         answer = work->run(command.at("run"));
       }
-    } catch (const std::exception& error) {
-      answer = {{"error", error.what()}};
-    }
+    } catch (const std::exception& error) { answer = {{"error", error.what()}}; }
     std::cout << answer.dump() << std::endl;
   }
   return 0;

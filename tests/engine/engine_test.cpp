@@ -24,17 +24,23 @@ class Capture : public Probe {
     const auto cells = tap.tokens * tap.slots;
     expert_index.insert(expert_index.end(), tap.expert_index, tap.expert_index + cells);
     expert_kept.insert(expert_kept.end(), tap.expert_kept, tap.expert_kept + cells);
-    if (tap.output) output.assign(tap.output, tap.output + tap.tokens * tap.width);
+    if (tap.output) { output.assign(tap.output, tap.output + tap.tokens * tap.width); }
     if (tap.gate_stats) {
-      for (std::int64_t at = 0; at < cells; ++at) sharpness.push_back(tap.gate_stats[at].kz_rms);
-      for (std::int64_t at = 0; at < tap.experts * kKappaBins; ++at) counted += tap.kappa_hist[at];
+      for (std::int64_t at = 0; at < cells; ++at) {
+        sharpness.push_back(tap.gate_stats[at].kz_rms);
+      }
+      for (std::int64_t at = 0; at < tap.experts * kKappaBins; ++at) {
+        counted += tap.kappa_hist[at];
+      }
     }
     return true;
   }
   bool next_token(const NextTokenTap& tap) noexcept override {
     first_tokens.push_back(tap.first_token);
     nll.insert(nll.end(), tap.nll, tap.nll + tap.tokens);
-    if (tap.logits) logits.insert(logits.end(), tap.logits, tap.logits + tap.tokens * tap.vocab);
+    if (tap.logits) {
+      logits.insert(logits.end(), tap.logits, tap.logits + tap.tokens * tap.vocab);
+    }
     return keep_going;
   }
 
@@ -73,13 +79,15 @@ class EngineTest : public ::testing::Test {
     model_ = std::make_unique<Model>(open_model(folder_));
     NoProgress progress;
     const Failure failure = engine().load(*model_, {.threads = 1}, progress, loaded_);
-    if (failure) throw Error(failure);
+    if (failure) { throw Error(failure); }
     return *loaded_;
   }
 
   static std::vector<std::int32_t> ids(std::int64_t count, std::int32_t vocab = 256) {
     std::vector<std::int32_t> result;
-    for (std::int64_t t = 0; t < count; ++t) result.push_back(std::int32_t(t * 37 + 11) % vocab);
+    for (std::int64_t t = 0; t < count; ++t) {
+      result.push_back(std::int32_t(t * 37 + 11) % vocab);
+    }
     return result;
   }
 
@@ -181,16 +189,14 @@ TEST_F(EngineTest, NaNInAnExpertStaysWithItsTokensInTheLastLayer) {
     const bool served_by_0 = (before.expert_index[cell] == 0 && before.expert_kept[cell]) ||
                              (before.expert_index[cell + 1] == 0 && before.expert_kept[cell + 1]);
     EXPECT_EQ(spoilt[t], served_by_0) << "token " << t;
-    if (!served_by_0) {
-      EXPECT_EQ(after.logits[t * 256], before.logits[t * 256]) << "token " << t;
-    }
+    if (!served_by_0) { EXPECT_EQ(after.logits[t * 256], before.logits[t * 256]) << "token " << t; }
   }
 }
 
 TEST_F(EngineTest, NaNReachesNoEarlierTokenThroughAttention) {
   EngineModel& clean = load({});
   auto text = ids(40);
-  for (auto& id : text) id = id == 0 ? 1 : id;
+  for (auto& id : text) { id = id == 0 ? 1 : id; }
   text[20] = 0;  // the only token whose embedding is spoilt
   Capture before(kLogitsOnly), after(kLogitsOnly);
   ASSERT_FALSE(run(clean, {.ids = text}, before));
@@ -255,9 +261,7 @@ TEST_F(EngineTest, TheCpuRunsAfterAGpuThatDoesNot) {
     Engine& gpu = engine(ComputeDevice::cuda);
     failure =
         gpu.load(*model_, {.device = ComputeDevice::cuda, .device_index = 99}, progress, none);
-  } catch (const Error& error) {
-    failure = error.failure();
-  }
+  } catch (const Error& error) { failure = error.failure(); }
   EXPECT_EQ(failure.code, ExitCode::gpu) << failure.message;
   EXPECT_FALSE(none);
   Capture before(kLogitsOnly), after(kLogitsOnly);

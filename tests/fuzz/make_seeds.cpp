@@ -63,7 +63,7 @@ std::string tokenizer_pickle(const std::string& pattern) {
   const auto token = [&](const std::string& bytes, std::uint64_t id) {
     ranks += "C" + number(bytes.size(), 1) + bytes + "\x94M" + number(id, 2);
   };
-  for (unsigned byte = 0; byte < 256; ++byte) token(number(byte, 1), byte);
+  for (unsigned byte = 0; byte < 256; ++byte) { token(number(byte, 1), byte); }
   token("aa", 256);
   token("aaaa", 257);
   token(" te", 259);

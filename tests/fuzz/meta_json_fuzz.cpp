@@ -23,13 +23,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       std::abort();
     }
     for (std::int64_t layer = 0; layer < config.n_layer; ++layer) {
-      if (config.window(layer) < 0 || (config.is_moe(layer) && config.n_exp < 2)) std::abort();
+      if (config.window(layer) < 0 || (config.is_moe(layer) && config.n_exp < 2)) { std::abort(); }
       config.has_kappa(layer);
     }
     for (const std::int64_t tokens : {std::int64_t{1}, config.sequence_len}) {
-      if (config.capacity(tokens) < 0) std::abort();
+      if (config.capacity(tokens) < 0) { std::abort(); }
     }
-    if (config.gate_units() < 0 || config.padded_vocab() < config.vocab_size) std::abort();
+    if (config.gate_units() < 0 || config.padded_vocab() < config.vocab_size) { std::abort(); }
     config.document.dump();
   });
   return 0;

@@ -18,7 +18,7 @@ void expect_file_error(Work work) {
   } catch (const kappascope::Error& error) {
     const bool of_file = error.code() == kappascope::ExitCode::damaged ||
                          error.code() == kappascope::ExitCode::unsupported;
-    if (!of_file) std::abort();
+    if (!of_file) { std::abort(); }
   }
 }
 
@@ -26,13 +26,15 @@ void expect_file_error(Work work) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const int descriptor = memfd_create("input", 0);
-  if (descriptor < 0 || write(descriptor, data, size) != static_cast<ssize_t>(size)) std::abort();
+  if (descriptor < 0 || write(descriptor, data, size) != static_cast<ssize_t>(size)) {
+    std::abort();
+  }
   const std::string path = "/proc/self/fd/" + std::to_string(descriptor);
   expect_file_error([&] {
     const kappascope::NpzReader reader(path);
     for (const kappascope::NpyArray& array : reader.arrays()) {
-      if (array.type == kappascope::NpyType::text) reader.text(array.name);
-      if (array.type == kappascope::NpyType::float64) reader.float64(array.name);
+      if (array.type == kappascope::NpyType::text) { reader.text(array.name); }
+      if (array.type == kappascope::NpyType::float64) { reader.float64(array.name); }
     }
   });
   expect_file_error([&] { kappascope::open_trace(path); });

@@ -13,7 +13,9 @@ void only_file_errors(const Call& call) {
   try {
     call();
   } catch (const Error& error) {
-    if (error.code() != ExitCode::damaged && error.code() != ExitCode::unsupported) std::abort();
+    if (error.code() != ExitCode::damaged && error.code() != ExitCode::unsupported) {
+      std::abort();
+    }
   }
 }
 

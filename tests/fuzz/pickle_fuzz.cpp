@@ -27,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         std::abort();
       }
       path.insert(path.end(), value.items.begin(), value.items.end());
-      if (path.size() > 100000) break;
+      if (path.size() > 100000) { break; }
     }
   };
   const auto bytes = std::as_bytes(std::span(data, size));

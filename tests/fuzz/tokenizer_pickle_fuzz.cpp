@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const Token& token : tokenizer.encode_ordinary(text)) {
       const std::string_view bytes = tokenizer.bytes(token.id);
       at = text.find(bytes, at);
-      if (bytes.empty() || at == text.npos) std::abort();
+      if (bytes.empty() || at == text.npos) { std::abort(); }
       at += bytes.size();
     }
     tokenizer.encode(text);

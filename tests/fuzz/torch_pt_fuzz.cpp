@@ -15,13 +15,13 @@ void read(const std::string& bytes) {
   testing::only_file_errors([&] {
     const TensorFile file = read_torch_pt(memory.path());
     for (const TensorInfo& tensor : file.tensors()) {
-      if (file.find(tensor.name) != &tensor) std::abort();
+      if (file.find(tensor.name) != &tensor) { std::abort(); }
       // Shared elements and compressed ones may be more than the file; whoever reads them has
       // checked the shape.
-      if (tensor.packed < 0 && tensor.stored_bytes() > bytes.size()) std::abort();
-      if (tensor.bytes > (std::uint64_t{1} << 20)) continue;
-      if (file.data(tensor).size() != tensor.bytes) std::abort();
-      if (is_float(tensor.dtype)) file.floats(tensor);
+      if (tensor.packed < 0 && tensor.stored_bytes() > bytes.size()) { std::abort(); }
+      if (tensor.bytes > (std::uint64_t{1} << 20)) { continue; }
+      if (file.data(tensor).size() != tensor.bytes) { std::abort(); }
+      if (is_float(tensor.dtype)) { file.floats(tensor); }
     }
     file.directory_sha256();
   });

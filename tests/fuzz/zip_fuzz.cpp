@@ -13,9 +13,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const InputFile file = InputFile::open(memory.path());
     const ZipDirectory zip = ZipDirectory::read(file);
     for (const ZipEntry& entry : zip.entries()) {
-      if (zip.find(entry.name) != &entry) std::abort();
+      if (zip.find(entry.name) != &entry) { std::abort(); }
       const std::uint64_t offset = zip.data_offset(file, entry);
-      if (offset > size || entry.size > size - offset) std::abort();
+      if (offset > size || entry.size > size - offset) { std::abort(); }
     }
   });
   return 0;

@@ -61,9 +61,9 @@ class GoldenProbe final : public Probe {
     keep("logits", logits_.data(), {tokens, config_.vocab_size});
     keep("nll", nll_.data(), {tokens - 1});
     std::vector<NpyArray> arrays;
-    for (const auto& [name, array] : arrays_) arrays.push_back(array.description);
+    for (const auto& [name, array] : arrays_) { arrays.push_back(array.description); }
     NpzWriter writer(path, arrays);
-    for (const auto& [name, array] : arrays_) writer.write(name, 0, array.bytes);
+    for (const auto& [name, array] : arrays_) { writer.write(name, 0, array.bytes); }
     writer.finish();
   }
 
@@ -103,12 +103,12 @@ Words read_words(int argc, char** argv) {
   Words words{argv[1], argv[2], argv[3], {}, true};
   for (int i = 4; i < argc; ++i) {
     const std::string word = argv[i], next = i + 1 < argc ? argv[i + 1] : "";
-    if (word == "--kappa-off") words.kappa = false;
+    if (word == "--kappa-off") { words.kappa = false; }
     if (word == "--device" && next.rfind("cuda", 0) == 0) {
       words.load.device = ComputeDevice::cuda;
-      if (next.size() > 5) words.load.device_index = std::stoi(next.substr(5));
+      if (next.size() > 5) { words.load.device_index = std::stoi(next.substr(5)); }
     }
-    if (word == "--dtype" && next == "bfloat16") words.load.dtype = ComputeType::bfloat16;
+    if (word == "--dtype" && next == "bfloat16") { words.load.dtype = ComputeType::bfloat16; }
   }
   return words;
 }
@@ -116,16 +116,16 @@ Words read_words(int argc, char** argv) {
 void dump(const Words& words) {
   std::vector<std::int32_t> ids;
   std::ifstream in(words.ids);
-  for (std::int32_t id; in >> id;) ids.push_back(id);
+  for (std::int32_t id; in >> id;) { ids.push_back(id); }
   const Model model = open_model(words.model);
   NoProgress progress;
   std::unique_ptr<EngineModel> loaded;
   Failure failure = engine(words.load.device).load(model, words.load, progress, loaded);
-  if (failure) throw Error(failure);
+  if (failure) { throw Error(failure); }
   std::cerr << loaded->description();
   GoldenProbe probe(model.config);
   failure = loaded->forward({.ids = ids}, {.kappa = words.kappa}, probe, progress);
-  if (failure) throw Error(failure);
+  if (failure) { throw Error(failure); }
   probe.write(words.output);
 }
 
@@ -133,7 +133,7 @@ void dump(const Words& words) {
 }  // namespace kappascope
 
 int main(int argc, char** argv) {
-  if (argc < 4) return 2;
+  if (argc < 4) { return 2; }
   try {
     kappascope::dump(kappascope::read_words(argc, argv));
   } catch (const kappascope::Error& error) {

@@ -141,7 +141,7 @@ std::vector<double> times_of(const std::vector<Work>& works, const at::Device& d
       require_launched(cuda_wait(to), "work");
       float time = 0;
       require_launched(cuda_milliseconds(from, to, time), "event");
-      if (round >= 0) times[i].push_back(double(time));
+      if (round >= 0) { times[i].push_back(double(time)); }
     }
   }
   cuda_destroy(from);
@@ -169,7 +169,7 @@ class Report {
   }
   bool write(const char* path) const {
     std::FILE* file = std::fopen(path, "w");
-    if (!file) return false;
+    if (!file) { return false; }
     std::fprintf(file, "{\n%s\n}\n", json_.c_str());
     return std::fclose(file) == 0;
   }
@@ -245,13 +245,13 @@ void measure_few(Layer& layer, std::int64_t tokens, double rate, Report& report)
                layer.moe().w_g.device());
   const double bytes = hit * 3 * double(of.hidden * of.gates) * 2;
   const std::string name = std::string("G2_") + of.name + "_" + std::to_string(tokens);
-  if (tokens <= 4) report.add(name, time[1] / time[0], 3.5, true, "at::_grouped_mm + eager κ");
+  if (tokens <= 4) { report.add(name, time[1] / time[0], 3.5, true, "at::_grouped_mm + eager κ"); }
   report.add(name + "_bytes", bytes / time[0] / rate, 0.75, true, "copy on the device");
 }
 
 int measure(const char* path) {
   int count = 0;
-  if (cuda_device_count(count) != 0 || count == 0) return 77;
+  if (cuda_device_count(count) != 0 || count == 0) { return 77; }
   const at::InferenceMode no_gradients;
   const at::Device device = open_device({.device = ComputeDevice::cuda});
   const c10::DeviceGuard guard(device);
@@ -262,7 +262,7 @@ int measure(const char* path) {
     Layer layer(shape, device);
     std::printf("%s\n", layer.description.c_str());
     measure_many(layer, shape.slots == 2 ? 8192 : 4096, report);
-    for (const std::int64_t tokens : {1, 4, 16}) measure_few(layer, tokens, rate, report);
+    for (const std::int64_t tokens : {1, 4, 16}) { measure_few(layer, tokens, rate, report); }
   }
   require(report.write(path), ExitCode::io, {.file = path}, "cannot be written");
   return report.all() ? 0 : 1;

@@ -6,13 +6,13 @@
 #include <filesystem>
 
 int main(int argc, char** argv) {
-  if (argc != 2) return 2;
+  if (argc != 2) { return 2; }
   const auto folder = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   void* library = dlopen((folder / "libkappascope_gpu_rows.so").c_str(), RTLD_NOW | RTLD_LOCAL);
-  if (!library) return std::printf("skipped: no device (%s)\n", dlerror()), 77;
+  if (!library) { return std::printf("skipped: no device (%s)\n", dlerror()), 77; }
   const auto rows = reinterpret_cast<int (*)(const char*)>(dlsym(library, "kappascope_gpu_rows"));
-  if (!rows) return 1;
+  if (!rows) { return 1; }
   const int result = rows(argv[1]);
-  if (result == 77) std::printf("skipped: no device\n");
+  if (result == 77) { std::printf("skipped: no device\n"); }
   return result;
 }

@@ -18,7 +18,7 @@ namespace kappascope::twin {
 
 // Ends the program: without memory or after a failed launch nothing can be compared.
 inline void require_ok(int error, const char* what) {
-  if (!error) return;
+  if (!error) { return; }
   std::printf("FAILED %s: %s\n", what, cuda_error_text(error));
   std::exit(1);
 }
@@ -71,7 +71,7 @@ class Random {
   }
   std::vector<float> normals(std::int64_t count, float deviation = 1) {
     std::vector<float> values(static_cast<std::size_t>(count));
-    for (float& value : values) value = normal(deviation);
+    for (float& value : values) { value = normal(deviation); }
     return values;
   }
 
@@ -86,32 +86,36 @@ class Check {
 
   template <typename T>
   void equal(const char* what, const std::vector<T>& ours, const std::vector<T>& reference) {
-    for (std::size_t i = 0; i < reference.size(); ++i)
-      if (!(ours[i] == reference[i])) return fail(what, i, double(ours[i]), double(reference[i]));
+    for (std::size_t i = 0; i < reference.size(); ++i) {
+      if (!(ours[i] == reference[i])) {
+        return fail(what, i, double(ours[i]), double(reference[i]));
+      }
+    }
     compared_ += reference.size();
   }
 
   // |ours − reference| ≤ tolerance·(scale + |reference|).
   void close(const char* what, const std::vector<float>& ours, const std::vector<float>& reference,
              double tolerance, double scale = 1) {
-    for (std::size_t i = 0; i < reference.size(); ++i)
+    for (std::size_t i = 0; i < reference.size(); ++i) {
       close_value(what, i, double(ours[i]), double(reference[i]), tolerance, scale);
+    }
   }
   void close_value(const char* what, std::size_t at, double ours, double reference,
                    double tolerance, double scale) {
     ++compared_;
-    if (std::isnan(ours) && std::isnan(reference)) return;
+    if (std::isnan(ours) && std::isnan(reference)) { return; }
     const double excess =
         std::fabs(ours - reference) / (tolerance * (scale + std::fabs(reference)));
     if (excess <= 1) {
-      if (excess > worst_) worst_ = excess;
+      if (excess > worst_) { worst_ = excess; }
     } else if (ours != reference) {  // also where either is NaN
       fail(what, at, ours, reference);
     }
   }
   void holds(const char* what, bool held) {
     ++compared_;
-    if (!held) fail(what, 0, 0, 1);
+    if (!held) { fail(what, 0, 0, 1); }
   }
 
   bool passed() const { return failures_ == 0 && compared_ > 0; }
@@ -124,9 +128,10 @@ class Check {
 
  private:
   void fail(const char* what, std::size_t at, double ours, double reference) {
-    if (++failures_ <= 5)
+    if (++failures_ <= 5) {
       std::printf("FAILED %s: %s[%zu] is %.9g, the reference %.9g\n", where_.c_str(), what, at,
                   ours, reference);
+    }
   }
   std::string where_;
   std::size_t compared_ = 0, failures_ = 0;
@@ -164,13 +169,13 @@ Routed make_routing(std::int64_t tokens, std::int64_t slots, std::int64_t expert
 template <typename T>
 std::vector<T> as_elements(const std::vector<float>& values) {
   std::vector<T> result(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) narrow(values[i], result[i]);
+  for (std::size_t i = 0; i < values.size(); ++i) { narrow(values[i], result[i]); }
   return result;
 }
 template <typename T>
 std::vector<float> widened(const std::vector<T>& values) {
   std::vector<float> result(values.size());
-  for (std::size_t i = 0; i < values.size(); ++i) result[i] = widen(values[i]);
+  for (std::size_t i = 0; i < values.size(); ++i) { result[i] = widen(values[i]); }
   return result;
 }
 template <typename T>

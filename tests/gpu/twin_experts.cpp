@@ -114,7 +114,7 @@ struct SwigluBuffers {
   std::int64_t first_cell() const { return cells / 3 / routed.slots * routed.slots; }
   std::vector<float> draw(std::int64_t count, float spread) {
     std::vector<float> values = random.normals(count, spread);
-    if (spread == 0) values.assign(std::size_t(count), 0.75f);
+    if (spread == 0) { values.assign(std::size_t(count), 0.75f); }
     return values;
   }
 
@@ -139,8 +139,8 @@ struct SwigluBuffers {
       result.gate_pre = {at(z_parts), Element::float32, of.partials, rows * of.gates};
       result.up = {at(up_parts), Element::float32, of.partials, rows * of.gates};
     }
-    if (of.kappa) result.kappa.bias = at(bias);
-    if (of.scale) result.kappa.scale = at(scale);
+    if (of.kappa) { result.kappa.bias = at(bias); }
+    if (of.scale) { result.kappa.scale = at(scale); }
     result.kappa.expert_stride = of.gate_stride ? of.gates : 1;
     result.kappa.gate_stride = of.gate_stride;
     result.kappa.log_bound = 1.1f;
@@ -213,12 +213,13 @@ void compare_swiglu_case(const SwigluCase& of, std::int64_t tokens, Check& check
   first.last_row = second.first_row = buffers.rows / 2;
   const std::int64_t skip = buffers.rows / 2 * of.gates;
   const auto move = [&](auto& pointer) {
-    if (pointer) pointer += skip;
+    if (pointer) { pointer += skip; }
   };
   second.hidden = static_cast<T*>(second.hidden) + skip;
   const std::int64_t bytes = of.partials > 0 ? 4 : std::int64_t(sizeof(T));
-  for (ProductView* view : {&second.gate_pre, &second.up})
+  for (ProductView* view : {&second.gate_pre, &second.up}) {
     view->data = static_cast<const char*>(view->data) + skip * bytes;
+  }
   move(second.kappa_out);
   move(second.gate_pre_out);
   move(second.gate_act_out);
@@ -317,7 +318,7 @@ void compare_sum_effects(std::int64_t tokens, Check& check) {
   for (std::int64_t i = 0; i < routed.rows() * kEffectFields; ++i) {
     double value = double(random.normal());
     const std::int64_t count = i;  // the last field is an integer
-    if (i % kEffectFields == 8) std::memcpy(&value, &count, 8);
+    if (i % kEffectFields == 8) { std::memcpy(&value, &count, 8); }
     rows.push_back(value);
   }
   Values<double> row_effect(rows), effect(std::size_t(6 * kEffectFields));
@@ -332,10 +333,11 @@ void compare_sum_effects(std::int64_t tokens, Check& check) {
   require_ok(cuda_wait_all(), "sum_effects");
   const std::vector<double> ours = effect.fetch();
   for (std::size_t i = 0; i < ours.size(); ++i) {
-    if (i % std::size_t(kEffectFields) == 8)
+    if (i % std::size_t(kEffectFields) == 8) {
       check.holds("count", std::memcmp(&ours[i], &effect.host[i], 8) == 0);
-    else
+    } else {
       check.close_value("effect", i, ours[i], effect.host[i], 1e-12, double(tokens));
+    }
   }
 }
 

@@ -28,13 +28,13 @@ int main(int argc, char** argv) {
   using namespace kappascope;
   const char* only = argc > 1 && std::strcmp(argv[1], "all") != 0 ? argv[1] : nullptr;
   std::vector<std::int64_t> sizes(std::begin(twin::kTokens), std::end(twin::kTokens));
-  if (argc > 2) sizes.clear();
-  for (int i = 2; i < argc; ++i) sizes.push_back(std::atoll(argv[i]));
+  if (argc > 2) { sizes.clear(); }
+  for (int i = 2; i < argc; ++i) { sizes.push_back(std::atoll(argv[i])); }
   int devices = 0;
   const int error = cuda_device_count(devices);
   bool passed = true, found = false;
   for (const twin::Row& row : twin::kRows) {
-    if (only && std::strcmp(only, row.name) != 0) continue;
+    if (only && std::strcmp(only, row.name) != 0) { continue; }
     found = true;
     if (error || devices == 0) {
       std::printf("%-16s skipped: no device (%s)\n", row.name,
@@ -42,12 +42,12 @@ int main(int argc, char** argv) {
       continue;
     }
     twin::Check check;
-    for (const std::int64_t tokens : sizes) row.compare(tokens, check);
+    for (const std::int64_t tokens : sizes) { row.compare(tokens, check); }
     std::printf("%-16s %s: %s\n", row.name, check.passed() ? "agrees" : "FAILED",
                 check.report().c_str());
     passed = passed && check.passed();
   }
-  if (!found) return std::printf("no such row\n"), 2;
-  if (error || devices == 0) return 77;
+  if (!found) { return std::printf("no such row\n"), 2; }
+  if (error || devices == 0) { return 77; }
   return passed ? 0 : 1;
 }

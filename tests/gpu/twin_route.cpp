@@ -30,10 +30,10 @@ std::vector<float> make_logits(const RouteCase& of, std::int64_t tokens) {
   Random random(std::uint64_t(tokens * 100 + of.experts));
   std::vector<float> logits = random.normals(tokens * of.experts, 2);
   for (float& logit : logits) {
-    if (of.ties) logit = std::round(logit * 2) / 2;
-    if (!of.hostile) continue;
+    if (of.ties) { logit = std::round(logit * 2) / 2; }
+    if (!of.hostile) { continue; }
     const std::uint32_t dice = random.bits() % 60;
-    if (dice < 3) logit = dice == 0 ? kNaN : dice == 1 ? kInf : -kInf;
+    if (dice < 3) { logit = dice == 0 ? kNaN : dice == 1 ? kInf : -kInf; }
   }
   return logits;
 }
@@ -129,15 +129,16 @@ Routed make_routing(std::int64_t tokens, std::int64_t slots, std::int64_t expert
   Routed routed{tokens, slots, experts, capacity, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
   const auto cells = std::size_t(tokens * slots), rows = std::size_t(tokens);
   for (auto* values : {&routed.expert_index, &routed.queue_position, &routed.cell_row,
-                       &routed.tile_expert, &routed.tile_row, &routed.tile_rows})
+                       &routed.tile_expert, &routed.tile_row, &routed.tile_rows}) {
     values->assign(cells, -1);
+  }
   routed.assigned.resize(std::size_t(experts));
   routed.row_start.resize(std::size_t(experts) + 1);
   routed.kept.resize(cells);
   routed.weight.resize(cells);
   routed.score.resize(cells);
   std::vector<float> numbers[5];
-  for (auto& values : numbers) values.resize(rows);
+  for (auto& values : numbers) { values.resize(rows); }
   const std::vector<float> logits = Random(std::uint64_t(tokens)).normals(tokens * experts, 2);
   RouteArgs args;
   args.tokens = tokens;
@@ -188,9 +189,10 @@ void compare_group(std::int64_t tokens, Check& check) {
     check.equal("tile_row", tile_row.fetch(), routed.tile_row);
     check.equal("tile_rows", tile_rows.fetch(), routed.tile_rows);
     std::vector<bool> used(std::size_t(routed.rows()), false);  // every row has one cell
-    for (const std::int32_t row : routed.cell_row)
-      if (row >= 0) used[std::size_t(row)] = true;
-    for (const bool row : used) check.holds("every row has a cell", row);
+    for (const std::int32_t row : routed.cell_row) {
+      if (row >= 0) { used[row] = true; }
+    }
+    for (const bool row : used) { check.holds("every row has a cell", row); }
   }
 }
 
@@ -200,11 +202,14 @@ void compare_next_token(std::int64_t tokens, Check& check) {
     Random random(std::uint64_t(tokens + vocab));
     std::vector<float> drawn = random.normals(tokens * vocab, 3);
     std::vector<std::int32_t> follows;
-    for (std::int64_t r = 0; r < tokens; ++r)
+    for (std::int64_t r = 0; r < tokens; ++r) {
       follows.push_back(r % 5 == 4 ? -1 : std::int32_t(random.bits() % std::uint32_t(vocab)));
+    }
     for (std::size_t i = 0; i < drawn.size(); ++i) {
-      if (i / std::size_t(vocab) % 3 == 1) drawn[i] = std::round(drawn[i]);  // equal logits
-      if (i / std::size_t(vocab) % 7 == 6 && i % 11 == 0) drawn[i] = i % 2 ? kNaN : -kInf;
+      if (i / std::size_t(vocab) % 3 == 1) {
+        drawn[i] = std::round(drawn[i]);  // equal logits
+      }
+      if (i / std::size_t(vocab) % 7 == 6 && i % 11 == 0) { drawn[i] = i % 2 ? kNaN : -kInf; }
     }
     const auto rows = std::size_t(tokens);
     Values<float> logits(drawn), nll(rows), logprob(rows * kTopTokens);

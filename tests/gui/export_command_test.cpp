@@ -28,17 +28,18 @@ const fs::path kDemo = kSource / "tests" / "figures" / "demo" / "trace.npz";
 std::vector<Words> words_of(const std::string& command) {
   std::FILE* shell =
       popen(("kappascope() { printf '%s\\0' \"$@\" END; }; " + command).c_str(), "r");
-  if (!shell) return {};
+  if (!shell) { return {}; }
   std::string out;
   std::array<char, 4096> block;
-  for (std::size_t read; (read = std::fread(block.data(), 1, block.size(), shell)) > 0;)
+  for (std::size_t read; (read = std::fread(block.data(), 1, block.size(), shell)) > 0;) {
     out.append(block.data(), read);
+  }
   EXPECT_EQ(pclose(shell), 0) << command;
   std::vector<Words> commands;
   Words words;
   for (std::size_t at = 0, end; (end = out.find('\0', at)) != std::string::npos; at = end + 1) {
     words.push_back(out.substr(at, end - at));
-    if (words.back() != "END") continue;
+    if (words.back() != "END") { continue; }
     words.pop_back();
     commands.push_back(std::move(words));
     words.clear();
@@ -57,8 +58,9 @@ std::map<std::string, std::string> exported(const Gui& gui, const std::string& f
   ExportOrder order;
   for (const FigureEntry& entry : figure_catalogue()) {
     const std::string id(entry.id);
-    if (figure.empty() || figure == id)
+    if (figure.empty() || figure == id) {
       order.views.push_back({&entry, exported_choices(gui, id), gui.workspace.figure_traces(id)});
+    }
   }
   order.formats.assign(gui.exporting.formats.begin(), gui.exporting.formats.end());
   order.style = gui.exporting.style;
@@ -90,7 +92,7 @@ void expect_same_files(const Gui& gui, const std::string& figure) {
 }
 
 void open_demo(NullWindow& window, int times = 1) {
-  for (int i = 0; i < times; ++i) window.workspace().open(kDemo);
+  for (int i = 0; i < times; ++i) { window.workspace().open(kDemo); }
   window.settle();
 }
 
@@ -116,14 +118,15 @@ TEST(ExportCommand, AShellReadsTheWordsThatAreMeant) {
       "--layer 5 --expert 3 --gates 32 --figures kappa-vs-score --figure-format png "
       "--width 85.123456789 --height 60 --font-size 8.5 --dpi 200 --panel-letters -o");
   Words expected = {"plot", kDemo.string()};
-  for (std::string word; choices >> word;) expected.push_back(word);
+  for (std::string word; choices >> word;) { expected.push_back(word); }
   expected.push_back(state.folder);
   EXPECT_EQ(words_of(export_command(window.gui(), "kappa-vs-score")), std::vector<Words>{expected});
   // Values have no size.
   state.formats = {FigureFormat::csv};
   open_demo(window);
-  for (const OpenTrace& open : window.workspace().traces())
+  for (const OpenTrace& open : window.workspace().traces()) {
     window.workspace().trace(open.id)->compared = true;
+  }
   EXPECT_EQ(words_of(export_command(window.gui(), "loss")),
             (std::vector<Words>{{"plot", kDemo.string(), kDemo.string(), "--figures", "loss",
                                  "--figure-format", "csv", "-o", state.folder}}));
@@ -138,7 +141,7 @@ TEST(ExportCommand, AShellReadsTheWordsThatAreMeant) {
   state.folder = "here";
   EXPECT_EQ(words_of(export_command(window.gui(), "loss")).at(0).back(),
             fs::absolute("here").string());
-  if (old_home) setenv("HOME", kept.c_str(), 1);
+  if (old_home) { setenv("HOME", kept.c_str(), 1); }
 }
 
 TEST(ExportCommand, WritesTheFileOfTheExport) {
@@ -152,8 +155,9 @@ TEST(ExportCommand, WritesTheFileOfTheExport) {
   state.style = {.width_mm = 91.2345678, .height_mm = 70, .font_pt = 6.5, .panel_letters = true};
   for (const FigureFormat format : {FigureFormat::svg, FigureFormat::pdf, FigureFormat::png}) {
     state.formats = {format};
-    for (const char* figure : {"kappa-vs-score", "router-probability"})
+    for (const char* figure : {"kappa-vs-score", "router-probability"}) {
       expect_same_files(window.gui(), figure);
+    }
   }
 }
 
@@ -170,15 +174,16 @@ TEST(ExportCommand, WritesSeveralFormatsOfTheTokensInSight) {
   const std::string command = export_command(gui, "kappa-tokens");
   EXPECT_NE(command.find(" --tokens 10-20 "), std::string::npos) << command;
   EXPECT_NE(command.find(" --figure-format svg,csv "), std::string::npos) << command;
-  for (const char* figure : {"kappa-tokens", "kappa-depth"}) expect_same_files(gui, figure);
+  for (const char* figure : {"kappa-tokens", "kappa-depth"}) { expect_same_files(gui, figure); }
 }
 
 TEST(ExportCommand, WritesAllViewsOfSeveralTraces) {
   const TempFolder temp;
   NullWindow window;
   open_demo(window, 2);
-  for (const OpenTrace& open : window.workspace().traces())
+  for (const OpenTrace& open : window.workspace().traces()) {
     window.workspace().trace(open.id)->compared = true;
+  }
   choose(window.gui());
   window.gui().figures["gate-active"].chosen.by_expert = true;
   window.gui().exporting.folder = (temp.path() / "all").string();
@@ -206,7 +211,7 @@ TEST(ExportCommand, MakesTheTraceOfARunFirst) {
     expect_same_files(window.gui(), "kappa-tokens");
   }
   // Two runs in one figure have a folder each.
-  for (const OpenTrace& open : workspace.traces()) workspace.trace(open.id)->compared = true;
+  for (const OpenTrace& open : workspace.traces()) { workspace.trace(open.id)->compared = true; }
   expect_same_files(window.gui(), "loss");
 }
 

@@ -32,7 +32,7 @@ bool engine_is_mapped() {
 
 // Opens the shipped model and runs a text through it.
 void run_text(Driver& driver, const std::string& text) {
-  if (driver.workspace().models().empty()) driver.workspace().open(model_folder());
+  if (driver.workspace().models().empty()) { driver.workspace().open(model_folder()); }
   IM_CHECK(driver.settle());
   driver.workspace().next_run.text = text;
   driver.workspace().run();
@@ -45,14 +45,16 @@ void start_long_run(Driver& driver) {
   workspace.open(model_folder());
   IM_CHECK(driver.settle());
   std::string text;
-  while (text.size() < 200000) text += "The king went out to see what had become of his garden. ";
+  while (text.size() < 200000) {
+    text += "The king went out to see what had become of his garden. ";
+  }
   workspace.next_run = {.text = text, .window = true};
   workspace.run();
   IM_CHECK_NE(workspace.run_job(), JobId(0));
   for (;;) {
     const auto jobs = workspace.long_jobs().status();
     IM_CHECK(!jobs.empty());
-    if (jobs.front().stage == "prefill" && jobs.front().done > 0) break;
+    if (jobs.front().stage == "prefill" && jobs.front().done > 0) { break; }
     driver.ctx->Yield();
   }
 }
@@ -94,8 +96,9 @@ GUI_TEST(a_broken_file_leaves_what_is_open) {
   IM_CHECK_EQ(workspace.messages().size(), std::size_t(3));
   IM_CHECK_EQ(int(workspace.messages()[0].code), int(ExitCode::damaged));
   IM_CHECK_EQ(int(workspace.messages()[1].code), int(ExitCode::io));
-  for (const Message& message : workspace.messages())
+  for (const Message& message : workspace.messages()) {
     IM_CHECK(message.text.find('\n') == std::string::npos);
+  }
   IM_CHECK(workspace.selection() == before);
   IM_CHECK_EQ(workspace.traces().size(), std::size_t(1));
 }
@@ -108,8 +111,9 @@ GUI_TEST(a_cancelled_run_leaves_nothing) {
   IM_CHECK(driver.settle());
   IM_CHECK_EQ(workspace.traces().size(), std::size_t(0));
   IM_CHECK_EQ(workspace.messages().size(), std::size_t(0));
-  for (const auto& entry : fs::recursive_directory_iterator(driver.folder / "runs"))
+  for (const auto& entry : fs::recursive_directory_iterator(driver.folder / "runs")) {
     IM_CHECK(!entry.is_regular_file());
+  }
   run_text(driver, "And after that it runs again.");
   IM_CHECK_EQ(workspace.traces().size(), std::size_t(1));
 }

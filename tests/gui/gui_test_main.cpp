@@ -53,7 +53,7 @@ class TestWindow {
     test->TestFunc = [this](ImGuiTestContext* ctx) { drive(ctx); };
     ImGuiTestEngine_Start(engine, ImGui::GetCurrentContext());
     ImGuiTestEngine_QueueTest(engine, test);
-    while (!ImGuiTestEngine_IsTestQueueEmpty(engine)) frame(engine);
+    while (!ImGuiTestEngine_IsTestQueueEmpty(engine)) { frame(engine); }
     const bool passed = test->Output.Status == ImGuiTestStatus_Success && conflicts_ == 0;
     ImGuiTestEngine_Stop(engine);
     gui_.reset();
@@ -139,29 +139,29 @@ bool Driver::settle() {
   for (int i = 0; i < kMostSettlingFrames && quiet < 4; ++i) {
     ctx->Yield();
     quiet = workspace().busy() || gui().wants_frame() ? 0 : quiet + 1;
-    if (workspace().busy()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    if (workspace().busy()) { std::this_thread::sleep_for(std::chrono::milliseconds(10)); }
   }
   return quiet >= 4;
 }
 
 int run_test(const std::string& name) {
   for (const GuiTest& test : all_tests()) {
-    if (test.name == name) return TestWindow(test).run() ? 0 : 1;
+    if (test.name == name) { return TestWindow(test).run() ? 0 : 1; }
   }
   std::fprintf(stderr, "no test is called %s\n", name.c_str());
   return 2;
 }
 
 void list_tests() {
-  for (const GuiTest& test : all_tests()) std::printf("%s\n", test.name);
+  for (const GuiTest& test : all_tests()) { std::printf("%s\n", test.name); }
 }
 
 }  // namespace kappascope::gui::test
 
 int main(int count, char** words) {
   using namespace kappascope::gui::test;
-  if (count == 2 && std::string(words[1]) == "--list") return list_tests(), 0;
-  if (count == 2) return run_test(words[1]);
+  if (count == 2 && std::string(words[1]) == "--list") { return list_tests(), 0; }
+  if (count == 2) { return run_test(words[1]); }
   std::fprintf(stderr, "usage: kappascope_gui_test NAME | --list\n");
   return 2;
 }

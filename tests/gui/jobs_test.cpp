@@ -17,8 +17,9 @@ using namespace std::chrono_literals;
 std::size_t threads_of_process() {
   std::thread([] {}).join();
   std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("Threads:")) return std::stoul(line.substr(8));
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("Threads:")) { return std::stoul(line.substr(8)); }
+  }
   return 0;
 }
 
@@ -31,8 +32,9 @@ void finish_all(JobQueue& queue) {
 
 // Works until it is told to stop.
 JobQueue::Finish endless(Progress& progress) {
-  for (std::uint64_t i = 0; progress.update("count", i, 1000000); ++i)
+  for (std::uint64_t i = 0; progress.update("count", i, 1000000); ++i) {
     std::this_thread::sleep_for(1ms);
+  }
   throw Error(ExitCode::interrupted, "interrupted");
 }
 
@@ -70,13 +72,13 @@ TEST(Jobs, WhatIsLookedAtGoesAheadOfWhatWaits) {
     queue.add(
         name,
         [&, name](Progress&) -> JobQueue::Finish {
-          while (!go) std::this_thread::sleep_for(1ms);
+          while (!go) { std::this_thread::sleep_for(1ms); }
           return [&, name] { order += name; };
         },
         never, turn);
   };
   job("a", Turn::last);
-  while (!queue.status().front().running) std::this_thread::sleep_for(1ms);
+  while (!queue.status().front().running) { std::this_thread::sleep_for(1ms); }
   job("b", Turn::last);
   job("c", Turn::next);
   job("d", Turn::next);
@@ -108,13 +110,14 @@ TEST(Jobs, ProgressTellsStageStepsAndForecast) {
         progress.update("load", 0, 100);
         std::this_thread::sleep_for(5ms);
         progress.update("load", 50, 100);
-        while (!go_on) std::this_thread::sleep_for(1ms);
+        while (!go_on) { std::this_thread::sleep_for(1ms); }
         return {};
       },
       never);
   JobStatus status;
-  while (status.done != 50)
-    if (const auto all = queue.status(); !all.empty()) status = all.front();
+  while (status.done != 50) {
+    if (const auto all = queue.status(); !all.empty()) { status = all.front(); }
+  }
   EXPECT_EQ(status.title, "long");
   EXPECT_EQ(status.stage, "load");
   EXPECT_EQ(status.total, 100u);
@@ -131,7 +134,9 @@ TEST(Jobs, AThousandQuickCancelsLeaveNothing) {
     std::atomic<int> finished = 0;
     for (int i = 0; i < 1000; ++i) {
       const JobId id = queue.add("endless", endless, never);
-      if (i % 3 == 0) std::this_thread::sleep_for(200us);  // cancelled before, while and after
+      if (i % 3 == 0) {
+        std::this_thread::sleep_for(200us);  // cancelled before, while and after
+      }
       queue.cancel(id);
       queue.finish_done();
     }
@@ -148,7 +153,7 @@ TEST(Jobs, FiveHundredQueuesEndWithWorkInThem) {
     JobQueue queue([] {});
     queue.add("endless", endless, never);
     queue.add("waits", endless, never);
-    if (i % 2 == 0) std::this_thread::sleep_for(100us);
+    if (i % 2 == 0) { std::this_thread::sleep_for(100us); }
   }
   EXPECT_EQ(threads_of_process(), threads);
 }

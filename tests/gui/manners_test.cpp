@@ -56,7 +56,7 @@ GUI_TEST(the_palette_finds_figures_by_title_and_id) {
 GUI_TEST(every_action_has_its_own_shortcut) {
   std::map<ImGuiKeyChord, std::string> taken;
   for (const Action& action : actions(driver.gui())) {
-    if (!action.shortcut) continue;
+    if (!action.shortcut) { continue; }
     const auto [at, fresh] = taken.emplace(action.shortcut, action.name);
     IM_CHECK_STR_EQ(fresh ? "" : at->second.c_str(), "");
   }
@@ -115,7 +115,7 @@ GUI_TEST(every_layout_shows_its_panels) {
     driver.gui().next_layout = name;
     IM_CHECK(driver.settle());
     for (const auto& [id, shown] : driver.gui().shown) {
-      if (!shown) continue;
+      if (!shown) { continue; }
       const ImGuiTestItemInfo info = driver.ctx->WindowInfo(("//###" + id).c_str());
       IM_CHECK(info.Window != nullptr);
       IM_CHECK_NE(info.Window->DockId, ImGuiID(0));
@@ -139,7 +139,7 @@ GUI_TEST(small_large_and_scaled_windows_draw) {
     IM_CHECK_EQ(int(ImGui::GetIO().DisplaySize.x), width);
     IM_CHECK_EQ(int(ImGui::GetIO().DisplaySize.y), height);
     for (const auto& [id, shown] : driver.gui().shown) {
-      if (!shown) continue;
+      if (!shown) { continue; }
       const ImGuiWindow* window = driver.ctx->WindowInfo(("//###" + id).c_str()).Window;
       IM_CHECK(window != nullptr);
       IM_CHECK_GE(window->Pos.x, 0.0f);
@@ -174,9 +174,10 @@ GUI_TEST(settings_survive_a_restart) {
 
 // Rows of the tables are called by numbers: none may meet a column's.
 GUI_TEST(many_documents_have_ids_of_their_own) {
-  for (int i = 0; i < 7; ++i) open_demo(driver);
-  for (const char* model : {"d4-kappa", "d8-kappa"})
+  for (int i = 0; i < 7; ++i) { open_demo(driver); }
+  for (const char* model : {"d4-kappa", "d8-kappa"}) {
     driver.workspace().open(source_folder() / "assets" / model);
+  }
   IM_CHECK(driver.settle());
   for (const Panel& panel : panels()) {
     driver.gui().shown[panel.id] = true;
@@ -187,7 +188,7 @@ GUI_TEST(many_documents_have_ids_of_their_own) {
   IM_CHECK(driver.settle());
   int compared = 0;
   for (const OpenTrace& open : driver.workspace().traces()) {
-    if (open.id == driver.workspace().selection().trace) continue;
+    if (open.id == driver.workspace().selection().trace) { continue; }
     driver.ctx->SetRef("//###model");
     driver.ctx->ItemClick(("**/$$" + std::to_string(open.id) + "/###compare").c_str());
     compared += driver.workspace().trace(open.id)->compared;

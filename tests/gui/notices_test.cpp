@@ -42,8 +42,9 @@ GUI_TEST(errors_are_shown_until_they_were_seen) {
   driver.ctx->Yield(3);
   IM_CHECK(is_shown(driver, "//###errors"));
   driver.ctx->ItemClick("//###errors/###all");
-  for (int i = 0; i < 1000 && is_shown(driver, "//###errors"); ++i)
+  for (int i = 0; i < 1000 && is_shown(driver, "//###errors"); ++i) {
     driver.ctx->SleepNoSkip(0.01F, 0.01F);
+  }
   IM_CHECK(!is_shown(driver, "//###errors"));
   IM_CHECK_EQ(driver.gui().messages_seen, workspace.messages_said());
 }
@@ -53,7 +54,9 @@ GUI_TEST(errors_speak_the_words_of_the_window) {
   workspace.open(source_folder() / "assets" / "d8-kappa");
   IM_CHECK(driver.settle());
   std::string text;
-  while (text.size() < 60000) text += "The king went out to see what had become of his garden. ";
+  while (text.size() < 60000) {
+    text += "The king went out to see what had become of his garden. ";
+  }
   workspace.next_run = {.text = text};
   workspace.run();
   IM_CHECK(driver.settle());
@@ -117,14 +120,14 @@ GUI_TEST(models_and_traces_are_marked) {
   const FolderListing listing = list_folder(source_folder() / "assets");
   int models = 0;
   for (const FolderListing::Entry& entry : listing.entries) {
-    if (entry.kind == EntryKind::model) ++models;
-    if (entry.name == "d8-kappa") IM_CHECK_STR_EQ(entry.mark.c_str(), "model, step 3600");
-    if (entry.name == "tokenizer") IM_CHECK(entry.kind == EntryKind::folder);
+    if (entry.kind == EntryKind::model) { ++models; }
+    if (entry.name == "d8-kappa") { IM_CHECK_STR_EQ(entry.mark.c_str(), "model, step 3600"); }
+    if (entry.name == "tokenizer") { IM_CHECK(entry.kind == EntryKind::folder); }
   }
   IM_CHECK_GE(models, 2);
   const FolderListing figures = list_folder(source_folder() / "tests" / "figures");
   for (const FolderListing::Entry& entry : figures.entries) {
-    if (entry.name == "demo") IM_CHECK(entry.kind == EntryKind::trace);
+    if (entry.name == "demo") { IM_CHECK(entry.kind == EntryKind::trace); }
   }
   IM_CHECK(!list_folder(driver.folder / "missing").problem.empty());
 }
@@ -143,13 +146,14 @@ GUI_TEST(too_long_a_text_is_not_given_to_the_clipboard) {
     std::size_t bytes = 0;
     if (FILE* pipe = popen("xclip -selection clipboard -o", "r")) {
       char block[65536];
-      while (const std::size_t got = fread(block, 1, sizeof block, pipe)) bytes += got;
+      while (const std::size_t got = fread(block, 1, sizeof block, pipe)) { bytes += got; }
       pclose(pipe);
     }
     return bytes;
   });
-  while (asked.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready)
+  while (asked.wait_for(std::chrono::milliseconds(1)) != std::future_status::ready) {
     driver.ctx->Yield();
+  }
   IM_CHECK_EQ(asked.get(), small.size());
   window.copy("short");
   IM_CHECK_STR_EQ(window.pasted(), "short");

@@ -84,7 +84,7 @@ class NullWindow {
       frame();
       const bool busy = workspace_->busy();
       quiet = busy || gui_->wants_frame() ? 0 : quiet + 1;
-      if (busy) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+      if (busy) { std::this_thread::sleep_for(std::chrono::milliseconds(2)); }
     }
   }
 

@@ -17,8 +17,8 @@ namespace fs = std::filesystem;
 const fs::path kSource = KAPPASCOPE_SOURCE_DIR;
 
 void show_everything(Gui& gui) {
-  for (const Panel& panel : panels()) gui.shown[panel.id] = true;
-  for (const FigureEntry& entry : figure_catalogue()) gui.shown[std::string(entry.id)] = true;
+  for (const Panel& panel : panels()) { gui.shown[panel.id] = true; }
+  for (const FigureEntry& entry : figure_catalogue()) { gui.shown[std::string(entry.id)] = true; }
 }
 
 // Draws every panel and figure once by itself, so that none hides behind another's tab.
@@ -60,7 +60,9 @@ TEST(Panels, DrawWhileTheyLoad) {
   window.workspace().open(kSource / "assets" / "d8-kappa");
   window.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
   show_everything(window.gui());
-  for (int i = 0; i < 20; ++i) draw_each(window);  // jobs come and go meanwhile
+  for (int i = 0; i < 20; ++i) {
+    draw_each(window);  // jobs come and go meanwhile
+  }
   window.settle();
   EXPECT_EQ(window.workspace().traces().size(), 1u);
 }
@@ -78,7 +80,7 @@ TEST(Panels, DrawEverythingOfARun) {
   NullWindow window;
   for (const bool dark : {true, false}) {
     window.settings().dark = dark;
-    if (dark) window.workspace().open(kSource / "assets" / "d8-kappa");
+    if (dark) { window.workspace().open(kSource / "assets" / "d8-kappa"); }
     window.settle();
     window.workspace().next_run.text =
         "Once upon a time, in Ελλάδα and 日本, \xF0\x9F\x90\x99 swam.";
@@ -87,8 +89,9 @@ TEST(Panels, DrawEverythingOfARun) {
     show_everything(window.gui());
     draw_each(window);
     window.settle();
-    for (const FigureEntry& entry : figure_catalogue())
+    for (const FigureEntry& entry : figure_catalogue()) {
       window.workspace().figure(std::string(entry.id), {});
+    }
     window.settle();
     for (const FigureEntry& entry : figure_catalogue()) {
       const auto figure = window.workspace().figure(std::string(entry.id), {});
@@ -126,28 +129,29 @@ TEST(Panels, StepsThatFollowEachOtherAreOneForBack) {
   const auto back = [&] { return workspace.go_back(), workspace.selection().token; };
   const auto forward = [&] { return workspace.go_forward(), workspace.selection().token; };
   workspace.select_token(5);
-  for (const std::int64_t token : {6, 7, 8}) EXPECT_EQ(step_to(token), token);
+  for (const std::int64_t token : {6, 7, 8}) { EXPECT_EQ(step_to(token), token); }
   workspace.select_token(20);  // a click ends a run of steps
-  for (const std::int64_t token : {21, 22}) EXPECT_EQ(step_to(token), token);
+  for (const std::int64_t token : {21, 22}) { EXPECT_EQ(step_to(token), token); }
   EXPECT_EQ(back(), 20);
   EXPECT_EQ(back(), 8);
   EXPECT_EQ(back(), 5);
   EXPECT_EQ(forward(), 8);
   // So does going back or forward: what was there stays.
-  for (const std::int64_t token : {9, 10}) EXPECT_EQ(step_to(token), token);
+  for (const std::int64_t token : {9, 10}) { EXPECT_EQ(step_to(token), token); }
   EXPECT_FALSE(workspace.can_go_forward());
   EXPECT_EQ(back(), 8);
   EXPECT_EQ(forward(), 10);
   // Steps there and back again leave nothing to go back to.
-  for (const std::int64_t token : {11, 12, 11, 10, 11, 10}) EXPECT_EQ(step_to(token), token);
+  for (const std::int64_t token : {11, 12, 11, 10, 11, 10}) { EXPECT_EQ(step_to(token), token); }
   EXPECT_EQ(back(), 8);
 }
 
 // "Threads" or "VmRSS" (kB) of this process.
 long process_status(const std::string& field) {
   std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with(field + ":")) return std::stol(line.substr(field.size() + 1));
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(field + ":")) { return std::stol(line.substr(field.size() + 1)); }
+  }
   return -1;
 }
 
@@ -159,10 +163,10 @@ TEST(Panels, FiveHundredTracesOpenAndCloseWithoutGrowth) {
     long settled = 0;
     for (int i = 0; i < 500; ++i) {
       workspace.open(kSource / "tests" / "figures" / "demo" / "trace.npz");
-      while (workspace.traces().empty()) window.frame();
+      while (workspace.traces().empty()) { window.frame(); }
       window.frame();  // figures and cards are asked for, and cancelled with the trace
       workspace.close_trace(workspace.traces().front().id);
-      if (i == 100) settled = process_status("VmRSS");
+      if (i == 100) { settled = process_status("VmRSS"); }
     }
     window.settle();
     EXPECT_LT(process_status("VmRSS"), settled + 30000);
@@ -178,7 +182,7 @@ std::shared_ptr<const PreparedFigure> cells(std::int64_t rows, std::int64_t colu
   HeatMap map;
   map.rows = rows;
   map.columns = columns;
-  for (std::int64_t i = 0; i < rows * columns; ++i) map.cells.push_back(float(i % 977));
+  for (std::int64_t i = 0; i < rows * columns; ++i) { map.cells.push_back(float(i % 977)); }
   panel.x.scale = panel.y.scale = Scale::linear;
   panel.heat_map.push_back(std::move(map));
   figure.panels.push_back(std::move(panel));
@@ -207,7 +211,7 @@ Cost cost_of(const std::shared_ptr<const PreparedFigure>& figure) {
   ImGuiIO& io = ImGui::GetIO();
   for (int i = 0; i < 60; ++i) {
     io.AddMousePosEvent(500, 400);
-    if (i > 10 && i < 50) io.AddMouseWheelEvent(0, i % 12 < 8 ? 1.0f : -1.0f);
+    if (i > 10 && i < 50) { io.AddMouseWheelEvent(0, i % 12 < 8 ? 1.0f : -1.0f); }
     const ImDrawData& data = window.frame(draw);
     cost.vertices = std::max(cost.vertices, data.TotalVtxCount);
     cost.texels_at_most = std::max(cost.texels_at_most, figure_counts().texels_made);

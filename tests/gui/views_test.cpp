@@ -37,8 +37,9 @@ std::string read_file(const fs::path& file) {
 // All that lies in a folder, by path.
 std::map<std::string, std::string> files_in(const fs::path& folder) {
   std::map<std::string, std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder))
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     files[entry.path().string()] = entry.is_directory() ? "" : read_file(entry.path());
+  }
   return files;
 }
 
@@ -46,7 +47,7 @@ std::map<std::string, std::string> files_in(const fs::path& folder) {
 fs::path folder_with(const Driver& driver, std::initializer_list<const char*> names) {
   const fs::path folder = driver.folder / "export";
   fs::create_directories(folder);
-  for (const char* name : names) std::ofstream(folder / name) << "mine";
+  for (const char* name : names) { std::ofstream(folder / name) << "mine"; }
   return folder;
 }
 
@@ -166,7 +167,9 @@ GUI_TEST(several_formats_and_the_tokens_in_sight_are_exported) {
   IM_CHECK_EQ(files_in(folder).size(), std::size_t(2));
   std::size_t rows = 0;
   for (const auto& [name, text] : files_in(folder)) {
-    if (name.ends_with(".csv")) rows = std::size_t(std::count(text.begin(), text.end(), '\n')) - 1;
+    if (name.ends_with(".csv")) {
+      rows = std::size_t(std::count(text.begin(), text.end(), '\n')) - 1;
+    }
   }
   const auto layers = std::size_t(driver.workspace().current_trace()->layers);
   IM_CHECK_EQ(rows, layers * std::size_t(seen.last - seen.first + 1));
@@ -186,8 +189,9 @@ GUI_TEST(all_views_are_exported_at_once) {
   ask_for_export(driver, "", FigureFormat::svg, folder);
   confirm_export(driver);
   std::size_t files = 0;
-  for (const auto& entry : fs::directory_iterator(folder))
+  for (const auto& entry : fs::directory_iterator(folder)) {
     files += entry.path().extension() == ".svg";
+  }
   IM_CHECK_EQ(files, figure_catalogue().size());
   driver.ctx->PopupCloseAll();
 }
@@ -206,7 +210,7 @@ GUI_TEST(a_cancelled_export_of_all_views_changes_nothing) {
   for (;;) {
     const auto jobs = driver.workspace().long_jobs().status();
     IM_CHECK(!jobs.empty());
-    if (jobs.front().done > 0) break;
+    if (jobs.front().done > 0) { break; }
     driver.ctx->Yield();
   }
   driver.ctx->ItemClick("//$FOCUSED/###cancel_job");

@@ -110,7 +110,7 @@ int make(int argc, char** argv) {
   const kappascope::Json meta = {{"model_config", kappascope::synthetic::model_config(spec)}};
   kappascope::read_model_config(meta, {}, "options");  // refuses what no model can be
   kappascope::synthetic::write_model(folder, spec);
-  if (trace.tokens == 0) return 0;
+  if (trace.tokens == 0) { return 0; }
   trace.seed = spec.seed;
   const std::filesystem::path path(folder);
   kappascope::synthetic::write_trace(path / "trace", kappascope::open_model(path, spec.step),

@@ -15,7 +15,7 @@ constexpr double kLambdaDeviation = 0.1;
 
 std::uint64_t hash(std::string_view text) {  // FNV-1a
   std::uint64_t state = 0xcbf29ce484222325;
-  for (const char c : text) state = (state ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  for (const char c : text) { state = (state ^ static_cast<unsigned char>(c)) * 0x100000001b3; }
   return state;
 }
 
@@ -44,7 +44,7 @@ std::uint64_t tensor_seed(const ModelTensor& tensor, std::uint64_t seed) {
 // Upper half of a float, rounded to nearest, ties to even.
 std::uint16_t to_bfloat16(float value) {
   const auto bits = std::bit_cast<std::uint32_t>(value);
-  if (std::isnan(value)) return static_cast<std::uint16_t>(bits >> 16 | 0x40);
+  if (std::isnan(value)) { return static_cast<std::uint16_t>(bits >> 16 | 0x40); }
   return static_cast<std::uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
@@ -54,9 +54,9 @@ class TensorList {
 
   void add(const std::string& name, std::vector<std::int64_t> shape, double mean,
            double deviation) {
-    if (std::find(spec_.drop.begin(), spec_.drop.end(), name) != spec_.drop.end()) return;
+    if (std::find(spec_.drop.begin(), spec_.drop.end(), name) != spec_.drop.end()) { return; }
     const auto other = spec_.reshape.find(name);
-    if (other != spec_.reshape.end()) shape = other->second;
+    if (other != spec_.reshape.end()) { shape = other->second; }
     tensors.push_back({{name, spec_.dtype, std::move(shape)}, mean, deviation});
   }
   // A matrix whose outputs have the variance of its inputs: deviation 1/√fan_in.
@@ -110,7 +110,7 @@ void add_dense(TensorList& list, const ModelSpec& spec, const std::string& head,
   if (kappa && spec.granularity != Granularity::global) {
     list.add(head + "kappa_bias", kappa_shape(spec, false), 0, kKappaDeviation);
   }
-  if (spec.gated_dense) list.matrix(head + "gate_proj.weight", {gates, hidden}, hidden);
+  if (spec.gated_dense) { list.matrix(head + "gate_proj.weight", {gates, hidden}, hidden); }
   list.matrix(head + "c_fc.weight", {gates, hidden}, hidden);
   list.matrix(head + "c_proj.weight", {hidden, gates}, gates);
 }
@@ -148,13 +148,13 @@ ModelConfig layout_of(const ModelSpec& spec) {
 }
 
 void add_global_kappa(TensorList& list, const ModelSpec& spec, const ModelConfig& layout) {
-  if (!spec.kappa || spec.granularity != Granularity::global) return;
+  if (!spec.kappa || spec.granularity != Granularity::global) { return; }
   bool bias = false, scale = false;
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     bias = bias || layout.has_kappa(layer);
     scale = scale || (layout.has_kappa(layer) && layout.is_moe(layer));
   }
-  if (bias) list.add("global_kappa_bias", {1}, 0, kKappaDeviation);
+  if (bias) { list.add("global_kappa_bias", {1}, 0, kKappaDeviation); }
   if (scale && spec.kappa_input != KappaInput::constant) {
     list.add("global_kappa_scale", {1}, 0, kKappaDeviation);
   }
@@ -164,7 +164,7 @@ void add_global_kappa(TensorList& list, const ModelSpec& spec, const ModelConfig
 void draw(const ModelSpec& spec, const ModelTensor& tensor,
           const std::function<void(Bytes)>& sink) {
   std::int64_t count = 1;
-  for (const std::int64_t extent : tensor.tensor.shape) count *= extent;
+  for (const std::int64_t extent : tensor.tensor.shape) { count *= extent; }
   const auto& broken = spec.not_a_number;
   const bool first_nan =
       std::find(broken.begin(), broken.end(), tensor.tensor.name) != broken.end();
@@ -177,7 +177,7 @@ void draw(const ModelSpec& spec, const ModelTensor& tensor,
     for (std::size_t i = 0; i < wide.size(); ++i) {
       wide[i] = values[static_cast<std::uint64_t>(begin) + i];
     }
-    if (begin == 0 && first_nan) wide[0] = std::numeric_limits<float>::quiet_NaN();
+    if (begin == 0 && first_nan) { wide[0] = std::numeric_limits<float>::quiet_NaN(); }
     if (spec.dtype == DType::float32) {
       sink(std::as_bytes(std::span(wide)));
       continue;
@@ -200,10 +200,12 @@ std::vector<ModelTensor> model_tensors(const ModelSpec& spec) {
   list.add("resid_lambdas", lambdas, 1, kLambdaDeviation);
   list.add("x0_lambdas", lambdas, 0, kLambdaDeviation);
   list.add("transformer.wte.weight", {vocab, hidden}, 0, 1);
-  for (std::int64_t layer = 0; layer < spec.layers; ++layer) add_layer(list, spec, layout, layer);
+  for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
+    add_layer(list, spec, layout, layer);
+  }
   list.matrix("lm_head.weight", {vocab, hidden}, hidden);
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
-    if (!layout.has_value_embedding(layer)) continue;
+    if (!layout.has_value_embedding(layer)) { continue; }
     list.add("value_embeds." + std::to_string(layer) + ".weight",
              {vocab, spec.kv_heads * (hidden / spec.heads)}, 0, 1);
   }
@@ -260,13 +262,13 @@ void write_model(const std::filesystem::path& folder, const ModelSpec& spec) {
   std::vector<TorchTensor> listed;
   for (const ModelTensor& tensor : tensors) {
     listed.push_back(tensor.tensor);
-    if (spec.compiled) listed.back().name = "_orig_mod." + tensor.tensor.name;
+    if (spec.compiled) { listed.back().name = "_orig_mod." + tensor.tensor.name; }
   }
   std::size_t next = 0;  // storages are asked for in the order of the list
   TensorBytes bytes = [&](const TorchTensor&, const std::function<void(Bytes)>& sink) {
     draw(spec, tensors[next++], sink);
   };
-  if (spec.sparse) bytes = nullptr;
+  if (spec.sparse) { bytes = nullptr; }
   write_torch_pt(folder / ("model_" + std::string(number) + ".pt"), listed, bytes);
 
   const std::filesystem::path meta = folder / ("meta_" + std::string(number) + ".json");

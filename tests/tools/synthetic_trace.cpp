@@ -69,7 +69,7 @@ class MoeRows {
     experts_ = static_cast<std::size_t>(tap.experts);
     route(config);
     draw_statistics();
-    if (spec.gates) draw_gates();
+    if (spec.gates) { draw_gates(); }
   }
   MoeRows(const MoeRows&) = delete;
   MoeRows& operator=(const MoeRows&) = delete;
@@ -79,7 +79,7 @@ class MoeRows {
  private:
   void route(const ModelConfig& config) {
     logits_.resize(rows_ * experts_);
-    for (float& logit : logits_) logit = stream_.normal();
+    for (float& logit : logits_) { logit = stream_.normal(); }
     expert_.resize(slots_);
     weight_.resize(slots_);
     kept_.resize(slots_);
@@ -109,8 +109,8 @@ class MoeRows {
     stats_.assign(slots_, {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN});
     std::vector<std::int64_t> scalars(experts_);  // kept tokens × gates
     for (std::size_t i = 0; i < slots_; ++i) {
-      if (kept_[i] == 0) continue;
-      scalars[static_cast<std::size_t>(expert_[i])] += tap.gates;
+      if (kept_[i] == 0) { continue; }
+      scalars[expert_[i]] += tap.gates;
       const float linear = stream_.unit();
       stats_[i] = {stream_.unit() / 4,           stream_.unit(),     stream_.unit(),
                    4 + stream_.unit(),           1 + stream_.unit(), linear,
@@ -138,7 +138,7 @@ class MoeRows {
     pre_.assign(count, kNaN);
     act_.assign(count, kNaN);
     for (std::size_t i = 0; i < count; ++i) {
-      if (kept_[i / static_cast<std::size_t>(tap.gates)] == 0) continue;
+      if (kept_[i / static_cast<std::size_t>(tap.gates)] == 0) { continue; }
       kappa_[i] = 0.5f + stream_.unit();
       pre_[i] = stream_.normal();
       act_[i] = std::max(pre_[i], -0.2f);
@@ -158,9 +158,11 @@ class MoeRows {
 
 bool feed_dense(Probe& probe, const Model& model, std::int64_t layer, std::int64_t pass,
                 const TraceSpec& spec) {
-  if (!model.config.use_qwen3_dense_mlp) return true;  // no gate, no tap
+  if (!model.config.use_qwen3_dense_mlp) {
+    return true;  // no gate, no tap
+  }
   Stream stream(join_words("dense ", layer, " pass ", pass), spec.seed);
-  const KappaView view = model.layers[static_cast<std::size_t>(layer)].kappa_parameters.view();
+  const KappaView view = model.layers[layer].kappa_parameters.view();
   const auto constant = static_cast<float>(model.config.kappa_input_constant);
   std::vector<float> kappa(static_cast<std::size_t>(model.config.gate_units()), 1.0f);
   for (std::size_t i = 0; i < kappa.size() && view.bias != nullptr; ++i) {
@@ -194,8 +196,8 @@ bool feed_predictions(Probe& probe, std::int64_t vocab, const TraceSpec& spec) {
       logprob[i] = exists ? -1.5f - static_cast<float>(place) : kNaN;
     }
   }
-  if (spec.logits) logits.resize(rows * static_cast<std::size_t>(vocab));
-  for (float& logit : logits) logit = stream.normal();
+  if (spec.logits) { logits.resize(rows * static_cast<std::size_t>(vocab)); }
+  for (float& logit : logits) { logit = stream.normal(); }
   return probe.next_token({0, spec.tokens, vocab, nll.data(), rank.data(), top.data(),
                            logprob.data(), spec.logits ? logits.data() : nullptr});
 }
@@ -219,7 +221,7 @@ void write_trace(const std::filesystem::path& folder, const Model& model, const 
                                          : feed_dense(recorder, model, layer, pass, spec);
     }
   }
-  if (going) feed_predictions(recorder, model.config.vocab_size, spec);
+  if (going) { feed_predictions(recorder, model.config.vocab_size, spec); }
   recorder.finish();
   write_model_parameters(folder / "model.npz", model);
 }

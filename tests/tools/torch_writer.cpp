@@ -28,7 +28,7 @@ class Packed {
 
  private:
   Packed& little(std::uint64_t value, int count) {
-    for (int i = 0; i < count; ++i) bytes_ += static_cast<char>(value >> (8 * i) & 0xff);
+    for (int i = 0; i < count; ++i) { bytes_ += static_cast<char>(value >> (8 * i) & 0xff); }
     return *this;
   }
   std::string bytes_;
@@ -39,7 +39,7 @@ class Archive {
  public:
   explicit Archive(const std::filesystem::path& path)
       : path_(path.string()), file_(std::fopen(path_.c_str(), "wb"), &std::fclose) {
-    if (!file_) io_error("cannot be created");
+    if (!file_) { io_error("cannot be created"); }
   }
 
   void begin(const std::string& name, std::uint64_t size) {
@@ -47,8 +47,8 @@ class Archive {
     Packed extra;  // of sizes past 32 bits, then 'FB' padding up to the boundary
     if (entry_.wide()) {
       extra.u16(1).u16(entry_.wide_bytes());
-      if (size >= kFull32) extra.u64(size).u64(size);
-      if (entry_.offset >= kFull32) extra.u64(entry_.offset);
+      if (size >= kFull32) { extra.u64(size).u64(size); }
+      if (entry_.offset >= kFull32) { extra.u64(entry_.offset); }
     }
     const std::uint64_t start = offset_ + 30 + name.size() + extra.bytes().size() + 4;
     const std::uint64_t padding = (kAlignment - start % kAlignment) % kAlignment;
@@ -73,7 +73,9 @@ class Archive {
   void skip() {
     offset_ += left_;
     left_ = 0;
-    if (::fseeko(file_.get(), static_cast<off_t>(offset_), SEEK_SET) != 0) io_error("seek failed");
+    if (::fseeko(file_.get(), static_cast<off_t>(offset_), SEEK_SET) != 0) {
+      io_error("seek failed");
+    }
   }
 
   void end() {
@@ -98,7 +100,7 @@ class Archive {
 
   void finish() {
     const std::uint64_t directory = offset_;
-    for (const Entry& entry : entries_) write(directory_record(entry));
+    for (const Entry& entry : entries_) { write(directory_record(entry)); }
     const std::uint64_t size = offset_ - directory, count = entries_.size();
     if (directory >= kFull32 || size >= kFull32 || count >= 0xffff) {
       const std::uint64_t record = offset_;
@@ -113,7 +115,7 @@ class Archive {
     end.u32(0x06054b50).u16(0).u16(0).u16(short_count).u16(short_count);
     end.u32(std::min(size, kFull32)).u32(std::min(directory, kFull32)).u16(0);
     write(end.bytes());
-    if (std::fflush(file_.get()) != 0) io_error("cannot be written");
+    if (std::fflush(file_.get()) != 0) { io_error("cannot be written"); }
   }
 
  private:
@@ -133,8 +135,8 @@ class Archive {
     Packed extra;
     if (entry.wide()) {
       extra.u16(1).u16(entry.wide_bytes());
-      if (entry.size >= kFull32) extra.u64(entry.size).u64(entry.size);
-      if (entry.offset >= kFull32) extra.u64(entry.offset);
+      if (entry.size >= kFull32) { extra.u64(entry.size).u64(entry.size); }
+      if (entry.offset >= kFull32) { extra.u64(entry.offset); }
     }
     const std::uint64_t size = std::min(entry.size, kFull32);
     Packed record;
@@ -188,13 +190,13 @@ class Pickler {
   }
   void tuple(const std::vector<std::int64_t>& values) {
     op('(');
-    for (const std::int64_t value : values) integer(value);
+    for (const std::int64_t value : values) { integer(value); }
     op('t');
   }
   // `make` puts the value on the stack; `key` names it the next time.
   void shared(const std::string& key, const std::function<void()>& make) {
     const auto [place, fresh] = memo_.emplace(key, memo_.size());
-    if (fresh) make();
+    if (fresh) { make(); }
     op(fresh ? 'q' : 'h');
     out.text(std::string(1, static_cast<char>(place->second)));
   }
@@ -233,7 +235,7 @@ const char* storage_class(DType dtype) {
 
 std::int64_t elements(const TorchTensor& tensor) {
   std::int64_t count = 1;
-  for (const std::int64_t extent : tensor.shape) count *= extent;
+  for (const std::int64_t extent : tensor.shape) { count *= extent; }
   return count;
 }
 

@@ -75,8 +75,8 @@ TEST(Alignment, ZeroWeightsHaveNone) {
   spec.sparse = true;
   write_model(folder.path(), spec);
   const Alignment alignment = router_alignment(open_model(folder.path()), 2);
-  for (const float value : alignment.mean) EXPECT_TRUE(std::isnan(value));
-  for (const float value : alignment.energy) EXPECT_TRUE(std::isnan(value));
+  for (const float value : alignment.mean) { EXPECT_TRUE(std::isnan(value)); }
+  for (const float value : alignment.energy) { EXPECT_TRUE(std::isnan(value)); }
 }
 
 }  // namespace

@@ -15,7 +15,7 @@ Json smallest() {
 
 std::vector<TensorInfo> named(const std::vector<std::string>& names) {
   std::vector<TensorInfo> tensors;
-  for (const std::string& name : names) tensors.push_back({name, DType::float32, {1}, 0, 4});
+  for (const std::string& name : names) { tensors.push_back({name, DType::float32, {1}, 0, 4}); }
   return tensors;
 }
 
@@ -235,7 +235,7 @@ TEST(Config, MoeLayersByStartStrideAndNumber) {
         std::vector<std::int64_t> expected;
         for (std::int64_t i = start; i < 12; ++i) {
           const bool room = number < 0 || static_cast<std::int64_t>(expected.size()) < number;
-          if ((i + 1) % stride == 0 && room) expected.push_back(i);
+          if ((i + 1) % stride == 0 && room) { expected.push_back(i); }
         }
         EXPECT_EQ(config.moe_layers(), expected) << start << " " << stride << " " << number;
       }
@@ -262,7 +262,7 @@ TEST(Config, LayersWithKappa) {
 TEST(Config, WindowsAreTiledAndTheLastIsLong) {
   const ModelConfig config = read(with("window_pattern", "SSL"));
   std::vector<std::int64_t> windows;
-  for (std::int64_t layer = 0; layer < 6; ++layer) windows.push_back(config.window(layer));
+  for (std::int64_t layer = 0; layer < 6; ++layer) { windows.push_back(config.window(layer)); }
   EXPECT_EQ(windows, (std::vector<std::int64_t>{32, 32, 64, 32, 32, 64}));
   EXPECT_EQ(read(with("window_pattern", "S")).window(5), 64);
   EXPECT_EQ(read(with("sequence_len", 65)).window(0), 65);

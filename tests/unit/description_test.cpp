@@ -26,7 +26,7 @@ TEST(Description, ParametersByPartAndPerToken) {
   EXPECT_EQ(counts.parts.at("embedding"), 256 * 32);
   EXPECT_EQ(counts.parts.at("dense layers"), 3 * 32 * 128);
   std::int64_t sum = 0;
-  for (const auto& [part, elements] : counts.parts) sum += elements;
+  for (const auto& [part, elements] : counts.parts) { sum += elements; }
   EXPECT_EQ(counts.total, sum);
   const std::int64_t of_experts = experts + counts.parts.at("kappa");  // 2 of 4 run
   EXPECT_DOUBLE_EQ(counts.active, static_cast<double>(sum - of_experts / 2));

@@ -52,7 +52,7 @@ TEST(Faults, ReportsAllWithTheGravestCode) {
 
 TEST(Faults, CountsThoseItDoesNotList) {
   Faults faults("f");
-  for (int i = 0; i < 21; ++i) faults.add(ExitCode::damaged, {}, "x", i);
+  for (int i = 0; i < 21; ++i) { faults.add(ExitCode::damaged, {}, "x", i); }
   const std::string line = error_of([&] { faults.throw_if_any(); });
   EXPECT_NE(line.find("x19; … 21 faults in all"), std::string::npos) << line;
   EXPECT_EQ(line.find("x20"), std::string::npos);

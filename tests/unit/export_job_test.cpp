@@ -48,8 +48,9 @@ class StopAfter final : public Progress {
 class ExportJob : public ::testing::Test {
  protected:
   ExportJob() {
-    for (std::int64_t m = 0; m < 2; ++m)
-      for (std::int64_t t = 0; t < 3; ++t) hand_.keep(m, t, 0, t, 1, 1.5f);
+    for (std::int64_t m = 0; m < 2; ++m) {
+      for (std::int64_t t = 0; t < 3; ++t) { hand_.keep(m, t, 0, t, 1, 1.5f); }
+    }
     hand_.trace.model_name = "hand";
     order_.folder = temp_.path() / "a" / "b";
   }
@@ -95,8 +96,9 @@ TEST_F(ExportJob, WritesEachFormat) {
     EXPECT_TRUE(outcome.in_the_way.empty() && outcome.left_out.empty());
     const Contents files = contents(order_.folder);
     EXPECT_EQ(files.size(), 2u);
-    for (const std::string& name : outcome.written)
+    for (const std::string& name : outcome.written) {
       EXPECT_EQ(files.at(name).substr(0, begin.size()), begin) << name;
+    }
     fs::remove_all(order_.folder);
   }
 }
@@ -111,7 +113,7 @@ TEST_F(ExportJob, KeepsNoPathInsideTheFile) {
 }
 
 TEST_F(ExportJob, AsksBeforeItReplaces) {
-  for (const char* id : {"router-confidence", "router-margin", "router-entropy"}) add_view(id);
+  for (const char* id : {"router-confidence", "router-margin", "router-entropy"}) { add_view(id); }
   put("router-margin.svg");
   put("notes.txt");
   const Contents before = contents(temp_.path());
@@ -177,8 +179,9 @@ TEST_F(ExportJob, APlaceThatCannotBeLeavesNothing) {
   std::ofstream(temp_.path() / "file") << "mine";
   for (const char* place : {"file", "file/deeper", "new/\xF0\x9F\x90\x99/"}) {
     order_.folder = temp_.path() / place;
-    if (order_.folder.filename().empty())  // longer than a file system takes
+    if (order_.folder.filename().empty()) {  // longer than a file system takes
       order_.folder /= std::string(300, 'n');
+    }
     EXPECT_EQ(error().substr(0, 2), "5 ") << place;
     EXPECT_EQ(contents(temp_.path()), (Contents{{"file", "mine"}})) << place;
   }
@@ -186,7 +189,7 @@ TEST_F(ExportJob, APlaceThatCannotBeLeavesNothing) {
 
 TEST_F(ExportJob, AFolderInPlaceOfAFileIsNotReplacedNorIsAnythingElse) {
   order_.formats = {FigureFormat::csv};
-  for (const char* id : {"router-confidence", "router-margin"}) add_view(id);
+  for (const char* id : {"router-confidence", "router-margin"}) { add_view(id); }
   put("router-confidence.csv");
   fs::create_directory(order_.folder / "router-margin.csv");
   const Contents before = contents(temp_.path());

@@ -30,8 +30,7 @@ void fill(HandTrace& hand, std::uint64_t seed) {
           hand.keep(m, t, k, expert, 0.5f, 1 + 0.1f * static_cast<float>(m));
         }
       }
-      hand.margin[static_cast<std::size_t>(m * trace.tokens + t)] =
-          t == 0 ? 1e-5f : 0.1f * static_cast<float>(t);
+      hand.margin[m * trace.tokens + t] = t == 0 ? 1e-5f : 0.1f * static_cast<float>(t);
     }
   }
 }
@@ -39,8 +38,9 @@ void fill(HandTrace& hand, std::uint64_t seed) {
 void name(Trace& trace, const std::string& model) {
   trace.model_name = model;
   trace.step = 4000;
-  for (std::int64_t t = 0; t < trace.tokens; ++t)
+  for (std::int64_t t = 0; t < trace.tokens; ++t) {
     trace.token_text.push_back(" w" + std::to_string(t));
+  }
 }
 
 void expect_good(const Figure& figure, const std::string& what, TextMeter& meter) {
@@ -50,7 +50,7 @@ void expect_good(const Figure& figure, const std::string& what, TextMeter& meter
     const Scene scene = lay_out(figure, style, {}, &meter);
     std::vector<const SceneText*> texts;
     for (const SceneItem& item : scene.items) {
-      if (const auto* text = std::get_if<SceneText>(&item)) texts.push_back(text);
+      if (const auto* text = std::get_if<SceneText>(&item)) { texts.push_back(text); }
     }
     for (std::size_t i = 0; i < texts.size(); ++i) {
       const Box& box = texts[i]->bounds;
@@ -76,7 +76,7 @@ void expect_all_good(const Trace& trace, const std::string& what) {
     EXPECT_FALSE(figure.title.empty()) << where;
     EXPECT_FALSE(figure.tables.empty()) << where;
     expect_good(figure, where, meter);
-    if (entry.several) expect_good(entry.make(three, {}), where + " of three", meter);
+    if (entry.several) { expect_good(entry.make(three, {}), where + " of three", meter); }
     FigureChoices by_expert;
     by_expert.by_expert = true;
     expect_good(entry.make(one, by_expert), where + " by expert", meter);
@@ -100,7 +100,7 @@ TEST(Catalogue, NothingRecordedIsAPictureOfNothing) {
     expect_all_good(hand->trace, "nothing");
   }
   HandTrace dropped(2, 5, 4, 2);
-  for (std::int64_t i = 0; i < 20; ++i) dropped.drop(i / 10, i / 2 % 5, i % 2, i % 4);
+  for (std::int64_t i = 0; i < 20; ++i) { dropped.drop(i / 10, i / 2 % 5, i % 2, i % 4); }
   name(dropped.trace, "dropped");
   expect_all_good(dropped.trace, "dropped");
   const std::array<const Trace*, 1> traces = {&dropped.trace};
@@ -174,15 +174,16 @@ TEST(Catalogue, AxesSayWhatTheirPositionsStandFor) {
 // dark.
 TEST(Catalogue, ManyExpertsHaveColoursOfTheirOwn) {
   HandTrace hand(2, 64, 128, 1);
-  for (std::int64_t t = 0; t < 64; ++t)
-    for (std::int64_t m = 0; m < 2; ++m) hand.keep(m, t, 0, 2 * t + m, 1, 1);
+  for (std::int64_t t = 0; t < 64; ++t) {
+    for (std::int64_t m = 0; m < 2; ++m) { hand.keep(m, t, 0, 2 * t + m, 1, 1); }
+  }
   name(hand.trace, "model");
   const std::array<const Trace*, 1> traces = {&hand.trace};
   const Figure figure = figure_entry("expert-choice").make(traces, {});
   const HeatMap& map = figure.panels[0].heat_map[0];
   const ColourMap colours(map.colours, map.cells);
   std::set<std::string> seen;
-  for (const float value : map.cells) seen.insert(hex(colours.colour(value)));
+  for (const float value : map.cells) { seen.insert(hex(colours.colour(value))); }
   EXPECT_GT(seen.size(), 120u);
   EXPECT_FALSE(seen.contains(hex(palette_colour(-1))));
   TextMeter meter;
@@ -207,7 +208,7 @@ TEST(Catalogue, ScalesEndWhereValuesCan) {
 
 TEST(Catalogue, AModelWithoutKappaSaysSo) {
   HandTrace with(2, 6, 4, 2), without(2, 6, 4, 2);
-  for (HandTrace* hand : {&with, &without}) fill(*hand, 4);
+  for (HandTrace* hand : {&with, &without}) { fill(*hand, 4); }
   name(with.trace, "kappa");
   name(without.trace, "base");
   with.trace.kappa = true;
@@ -256,18 +257,18 @@ TEST(Catalogue, FiguresOfOneLayerOrExpertSayWhich) {
   const Figure choice = made("expert-choice");
   const HeatMap& chosen = choice.panels[0].heat_map[0];
   ASSERT_EQ(chosen.experts.size(), chosen.cells.size());
-  for (std::int64_t i = 0; i < 36; ++i) {
-    EXPECT_EQ(chosen.experts[static_cast<std::size_t>(i)], hand.expert_index[2 * i]);
-  }
+  for (std::int64_t i = 0; i < 36; ++i) { EXPECT_EQ(chosen.experts[i], hand.expert_index[2 * i]); }
 }
 
 TEST(Catalogue, DistributionsOfTheExpertsOfALayer) {
   HandTrace hand(2, 4, 5, 1);
-  for (std::int64_t t = 0; t < 4; ++t) hand.keep(1, t, 0, t == 0 ? 4 : 1, 1, t == 0 ? 0.5f : 2.0f);
+  for (std::int64_t t = 0; t < 4; ++t) {
+    hand.keep(1, t, 0, t == 0 ? 4 : 1, 1, t == 0 ? 0.5f : 2.0f);
+  }
   hand.trace.kappa = true;
   hand.trace.meta = {{"kappa", {{"bound_moe", 3.0}, {"start_layer", 0}}}};
-  hand.kappa_hist[static_cast<std::size_t>(9 * kKappaBins + 20)] = 1;  // layer 1, expert 4
-  hand.kappa_hist[static_cast<std::size_t>(6 * kKappaBins + 50)] = 3;  // expert 1
+  hand.kappa_hist[9 * kKappaBins + 20] = 1;  // layer 1, expert 4
+  hand.kappa_hist[6 * kKappaBins + 50] = 3;  // expert 1
   name(hand.trace, "model");
   const std::array<const Trace*, 1> traces = {&hand.trace};
   FigureChoices choices;

@@ -38,7 +38,7 @@ Colour seen(const Matrix& sight, Colour colour) {
   std::array<std::uint8_t, 3> result{};
   for (std::size_t i = 0; i < 3; ++i) {
     double v = 0;
-    for (std::size_t k = 0; k < 3; ++k) v += sight[i][k] * light[k];
+    for (std::size_t k = 0; k < 3; ++k) { v += sight[i][k] * light[k]; }
     v = std::min(1.0, std::max(0.0, v));
     v = v <= 0.0031308 ? v * 12.92 : 1.055 * std::pow(v, 1 / 2.4) - 0.055;
     result[i] = static_cast<std::uint8_t>(std::lround(v * 255));

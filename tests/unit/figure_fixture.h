@@ -44,7 +44,7 @@ inline Figure cell_figure(std::int64_t rows, std::int64_t columns, ColourKind ki
   for (std::int64_t i = 0; i < columns; ++i) {
     panel.x.names.push_back(words[static_cast<std::size_t>(i) % words.size()]);
   }
-  for (std::int64_t i = 0; i < rows; ++i) panel.y.names.push_back(std::to_string(i));
+  for (std::int64_t i = 0; i < rows; ++i) { panel.y.names.push_back(std::to_string(i)); }
   HeatMap map;
   map.rows = rows;
   map.columns = columns;
@@ -63,7 +63,7 @@ inline Figure cell_figure(std::int64_t rows, std::int64_t columns, ColourKind ki
   map.colours.low_note = "softer than the other";
   map.colours.high_note = "sharper than the other";
   map.colours.no_value = "dropped";
-  if (kind == ColourKind::categorical) map.colours.names = {"0", "1", "2", "3"};
+  if (kind == ColourKind::categorical) { map.colours.names = {"0", "1", "2", "3"}; }
   map.number_cells = true;
   panel.heat_map.push_back(std::move(map));
   figure.panels.push_back(std::move(panel));

@@ -11,14 +11,14 @@ namespace {
 std::vector<const SceneText*> texts(const Scene& scene) {
   std::vector<const SceneText*> found;
   for (const SceneItem& item : scene.items) {
-    if (const auto* text = std::get_if<SceneText>(&item)) found.push_back(text);
+    if (const auto* text = std::get_if<SceneText>(&item)) { found.push_back(text); }
   }
   return found;
 }
 
 bool has_text(const Scene& scene, const std::string& words) {
   for (const SceneText* text : texts(scene)) {
-    if (text->text.find(words) != std::string::npos) return true;
+    if (text->text.find(words) != std::string::npos) { return true; }
   }
   return false;
 }
@@ -65,7 +65,7 @@ TEST(Layout, LongNamesAndLargeFontsStayInside) {
     Figure figure = mark_figure();
     figure.title = std::string(200, 'W') + " with a long name";
     figure.subtitle = "m";
-    for (int i = 0; i < 60; ++i) figure.subtitle += "-漢字e\u0301\u0302\u0303";
+    for (int i = 0; i < 60; ++i) { figure.subtitle += "-漢字e\u0301\u0302\u0303"; }
     figure.panels[0].lines[0].name = std::string(200, 'n');
     figure.panels[0].y.name = std::string(90, 'y');
     expect_tidy(lay_out(figure, style, {}), std::to_string(font) + " pt");
@@ -75,7 +75,7 @@ TEST(Layout, LongNamesAndLargeFontsStayInside) {
 TEST(Layout, ExtremeValuesHaveAPlace) {
   for (const double size : {0.0, 1e-300, 1e300, -1e308}) {
     Figure figure = mark_figure();
-    for (double& y : figure.panels[0].lines[0].y) y = size;
+    for (double& y : figure.panels[0].lines[0].y) { y = size; }
     figure.panels[0].lines[1].y.assign(12, std::numeric_limits<double>::infinity());
     expect_tidy(lay_out(figure, {}, {}), std::to_string(size));
   }
@@ -101,7 +101,7 @@ TEST(Layout, NothingToShowIsAPictureThatSaysSo) {
   FigureStyle style;
   EXPECT_TRUE(has_text(lay_out(figure, style, {}), "every assignment was dropped"));
   figure = cell_figure(3, 4, ColourKind::diverging);
-  for (float& cell : figure.panels[0].heat_map[0].cells) cell = std::nanf("");
+  for (float& cell : figure.panels[0].heat_map[0].cells) { cell = std::nanf(""); }
   const Scene scene = lay_out(figure, style, {});
   EXPECT_TRUE(has_text(scene, "nothing to show"));
   EXPECT_TRUE(has_text(scene, "Cells of a map"));
@@ -121,7 +121,9 @@ TEST(Layout, SaysWhatStandsThere) {
 TEST(Layout, ManyCellsBecomeAPictureOfOnePixelACell) {
   const auto count = [](const Scene& scene) {
     std::size_t pictures = 0;
-    for (const SceneItem& item : scene.items) pictures += std::holds_alternative<SceneImage>(item);
+    for (const SceneItem& item : scene.items) {
+      pictures += std::holds_alternative<SceneImage>(item);
+    }
     return pictures;
   };
   EXPECT_EQ(count(lay_out(cell_figure(20, 1000, ColourKind::sequential), {}, {})), 0u);

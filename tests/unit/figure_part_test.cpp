@@ -30,7 +30,7 @@ Figure sample(ColourScale colours = {}) {
   map.colours = std::move(colours);
   map.colours.label = "Value";
   map.outlined = {3, 17};
-  for (int i = 0; i < 20; ++i) map.cells.push_back(static_cast<float>(i));
+  for (int i = 0; i < 20; ++i) { map.cells.push_back(static_cast<float>(i)); }
   Panel curve;
   curve.x.subject = AxisSubject::token;
   Line line;
@@ -49,8 +49,10 @@ Figure sample(ColourScale colours = {}) {
 TEST(TokenRange, IsReadAsFirstAndLast) {
   EXPECT_EQ(token_range("12-87"), (TokenRange{12, 87}));
   EXPECT_EQ(token_range("5"), (TokenRange{5, 5}));
-  for (const char* bad : {"", "-", "3-", "-3", "7-3", "a", "1-2x", "1--2", "99999999999999999999"})
+  for (const char* bad :
+       {"", "-", "3-", "-3", "7-3", "a", "1-2x", "1--2", "99999999999999999999"}) {
     EXPECT_THROW(token_range(bad), Error) << bad;
+  }
 }
 
 TEST(TokenRange, LeavesOfCellsAndLinesWhatLiesInIt) {
@@ -113,8 +115,7 @@ TEST(Blocks, SayTheMeanThatTheirColourShows) {
   // The last block is what is left; a row of blocks is both layers.
   EXPECT_EQ(readout(figure, 0, 9, 0, 0.1, 0.1, {2, 8})->lines[2], "Value: 13.5 (mean of 4 cells)");
   EXPECT_EQ(readout(figure, 0, 9, 0, 0.1, 0.1, {2, 8})->lines[0], "Layers 4 to 5");
-  EXPECT_EQ(zoomed_out_note(figure.panels[0], {1, 4}),
-            "Zoomed out: mean of 4 tokens a column.");
+  EXPECT_EQ(zoomed_out_note(figure.panels[0], {1, 4}), "Zoomed out: mean of 4 tokens a column.");
   EXPECT_EQ(zoomed_out_note(figure.panels[0], {1, 1}), "");
 }
 

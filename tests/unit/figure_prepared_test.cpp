@@ -24,7 +24,7 @@ TEST(PlanGroups, PanelsStandWithThoseThatTheyShareAxesWith) {
   for (const PanelGroupPlan& group : groups) {
     EXPECT_EQ(group.x.size(), group.panels.size());
     EXPECT_EQ(group.y.size(), group.panels.size());
-    for (const Panel* panel : group.panels) EXPECT_EQ(panel, &figure.panels[next++]);
+    for (const Panel* panel : group.panels) { EXPECT_EQ(panel, &figure.panels[next++]); }
   }
   EXPECT_EQ(next, figure.panels.size());
   EXPECT_EQ(groups[0].panels.size(), 1u);
@@ -125,12 +125,13 @@ TEST(PreparedFigure, PartsGoOnPointingToItselfWhenItMoves) {
   const PreparedFigure moved(std::move(made));
   ASSERT_EQ(moved.figure.panels.size(), 7u);
   std::size_t next = 0;
-  for (const PanelGroupPlan& group : moved.groups)
-    for (const Panel* panel : group.panels) EXPECT_EQ(panel, &moved.figure.panels[next++]);
+  for (const PanelGroupPlan& group : moved.groups) {
+    for (const Panel* panel : group.panels) { EXPECT_EQ(panel, &moved.figure.panels[next++]); }
+  }
   EXPECT_EQ(next, 7u);
   EXPECT_EQ(moved.keys.size(), moved.groups.size());
   EXPECT_EQ(moved.empty, (std::vector<bool>{false, false, false, false, false, false, true}));
-  for (std::size_t i = 0; i < 7; ++i) EXPECT_EQ(moved.cells[i] != nullptr, i == 5) << i;
+  for (std::size_t i = 0; i < 7; ++i) { EXPECT_EQ(moved.cells[i] != nullptr, i == 5) << i; }
   EXPECT_EQ(moved.groups[3].scale, &moved.figure.panels[5].heat_map[0].colours);
   ASSERT_FALSE(moved.keys[3].empty());
   EXPECT_EQ(moved.keys[3].back().name, "dropped");

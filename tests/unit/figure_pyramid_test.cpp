@@ -25,9 +25,9 @@ HeatMap make_map(std::int64_t rows, std::int64_t columns, ColourKind kind, bool 
   for (std::int64_t i = 0; i < rows * columns; ++i) {
     const float drawn = normal(random);
     float value = kind == ColourKind::categorical ? std::floor(3 * drawn) : std::exp(drawn);
-    if (random() % 5 == 0) value = kMissing;
-    if (random() % 7 == 0) value = kind == ColourKind::categorical ? 5.0f : 0.0f;
-    if (i / columns % 64 < 8 && i % columns % 64 < 16) value = i % 3 == 0 ? 0.0f : kMissing;
+    if (random() % 5 == 0) { value = kMissing; }
+    if (random() % 7 == 0) { value = kind == ColourKind::categorical ? 5.0f : 0.0f; }
+    if (i / columns % 64 < 8 && i % columns % 64 < 16) { value = i % 3 == 0 ? 0.0f : kMissing; }
     map.cells.push_back(value);
   }
   return map;
@@ -41,11 +41,10 @@ std::size_t block_index(const HeatMap& map, const ColourMap& colours, std::int64
   double sum = 0, valued = 0;
   for (std::int64_t r = row; r < std::min(map.rows, row + height); ++r) {
     for (std::int64_t c = column; c < std::min(map.columns, column + width); ++c) {
-      const std::uint8_t index =
-          colours.index(map.cells[static_cast<std::size_t>(r * map.columns + c)]);
+      const std::uint8_t index = colours.index(map.cells[r * map.columns + c]);
       ++count[index];
       many.add(index);
-      if (index < 2) continue;
+      if (index < 2) { continue; }
       sum += index;
       ++valued;
     }
@@ -54,7 +53,7 @@ std::size_t block_index(const HeatMap& map, const ColourMap& colours, std::int64
     return static_cast<std::size_t>(std::lround(sum / valued));
   }
   const bool categories = map.colours.kind == ColourKind::categorical;
-  if (categories && map.colours.has_bar()) return many.index();
+  if (categories && map.colours.has_bar()) { return many.index(); }
   return static_cast<std::size_t>(std::max_element(count.begin(), count.end()) - count.begin());
 }
 
@@ -73,7 +72,7 @@ void expect_every_level(const HeatMap& map) {
         const Colour colour = palette[block_index(map, colours, i / columns * height,
                                                   i % columns * width, height, width)];
         const unsigned char bytes[] = {colour.red, colour.green, colour.blue, 255};
-        wrong += std::memcmp(bytes, &rgba[static_cast<std::size_t>(i)], 4) != 0;
+        wrong += std::memcmp(bytes, &rgba[i], 4) != 0;
       }
       EXPECT_EQ(wrong, 0) << map.rows << " × " << map.columns << ", levels " << r << ", " << c;
     }
@@ -95,17 +94,17 @@ TEST(CellPyramid, ManyCategoriesAreNotDrawnToTheFirst) {
   for (const auto& [rows, columns] : {std::pair{3, 2049}, {130, 70}, {67, 4101}}) {
     HeatMap map = make_map(rows, columns, ColourKind::categorical, false);
     std::mt19937_64 random(1);
-    for (int i = 0; i < 128; ++i) map.colours.names.push_back(std::to_string(i));
-    for (float& cell : map.cells) cell = static_cast<float>(random() % 128);
+    for (int i = 0; i < 128; ++i) { map.colours.names.push_back(std::to_string(i)); }
+    for (float& cell : map.cells) { cell = static_cast<float>(random() % 128); }
     expect_every_level(map);
     const CellPyramid pyramid(map);
     std::vector<std::uint32_t> rgba(static_cast<std::size_t>(rows * pyramid.columns(1)));
     pyramid.pixels(0, 1, 0, 0, rows, pyramid.columns(1), rgba.data(), pyramid.columns(1));
     double green = 0;
-    for (const std::uint32_t pixel : rgba) green += pixel >> 8 & 255;
+    for (const std::uint32_t pixel : rgba) { green += pixel >> 8 & 255; }
     const ColourMap colours(map.colours, map.cells);
     double expected = 0;
-    for (int i = 0; i < 128; ++i) expected += colours.colour(i).green / 128.0;
+    for (int i = 0; i < 128; ++i) { expected += colours.colour(i).green / 128.0; }
     EXPECT_NEAR(green / static_cast<double>(rgba.size()), expected, 6);
   }
 }
@@ -142,8 +141,7 @@ TEST(CellPyramid, WhatLiesOutsideIsLeftAsItIs) {
   for (std::int64_t i = 0; i < 11; ++i) {
     for (std::int64_t j = 0; j < 12; ++j) {
       const bool inside = i >= 2 && i < 7 && j >= 3 && j < 10;
-      EXPECT_EQ(part[static_cast<std::size_t>(i * 12 + j)],
-                inside ? all[static_cast<std::size_t>((i - 2) * 7 + j - 3)] : 7u);
+      EXPECT_EQ(part[i * 12 + j], inside ? all[(i - 2) * 7 + j - 3] : 7u);
     }
   }
 }
@@ -165,7 +163,7 @@ void expect_same_indices(const ColourScale& scale, const std::vector<float>& see
     float value = static_cast<float>(
         scale.log ? colours.low() * std::pow(colours.high() / colours.low(), share)
                   : colours.low() + share * (colours.high() - colours.low()));
-    for (int i = 0; i < 4; ++i) value = std::nextafterf(value, -INFINITY);
+    for (int i = 0; i < 4; ++i) { value = std::nextafterf(value, -INFINITY); }
     for (int i = 0; i < 8; ++i) {
       values.push_back(value);
       value = std::nextafterf(value, INFINITY);
@@ -175,7 +173,7 @@ void expect_same_indices(const ColourScale& scale, const std::vector<float>& see
                        -3.4e38f, INFINITY, -INFINITY, kMissing};
   values.insert(values.end(), std::begin(odd), std::end(odd));
   std::int64_t wrong = 0;
-  for (const float value : values) wrong += indexer(value) != colours.index(value);
+  for (const float value : values) { wrong += indexer(value) != colours.index(value); }
   EXPECT_EQ(wrong, 0) << "ends " << colours.low() << ", " << colours.high();
 }
 

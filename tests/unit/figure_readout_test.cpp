@@ -31,7 +31,7 @@ struct Sample {
     hand.pass_index = {0, 0, 1, 1};
     hand.trace.token_text = {"The", " king", "2"};
     for (std::int64_t m = 0; m < 4; ++m) {
-      for (std::int64_t t = 0; t < 3; ++t) hand.keep(m, t, 0, t % 2, 0.75f, 1.25f);
+      for (std::int64_t t = 0; t < 3; ++t) { hand.keep(m, t, 0, t % 2, 0.75f, 1.25f); }
     }
     hand.keep(3, 1, 1, 13);
     hand.margin[4] = kNaN;

@@ -16,8 +16,9 @@ namespace {
 
 std::uint32_t u32(const std::string& bytes, std::size_t at) {
   std::uint32_t value = 0;
-  for (std::size_t i = 0; i < 4; ++i)
+  for (std::size_t i = 0; i < 4; ++i) {
     value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
+  }
   return value;
 }
 
@@ -64,7 +65,7 @@ TEST(PalettePng, StopsWhereItWouldBeTooLarge) {
   const std::vector<Colour> palette = {{0, 0, 0}, {255, 255, 255}};
   std::mt19937 random(3);
   const auto noise = [&](std::int64_t, std::span<std::uint8_t> pixels) {
-    for (auto& pixel : pixels) pixel = static_cast<std::uint8_t>(random() & 1);
+    for (auto& pixel : pixels) { pixel = static_cast<std::uint8_t>(random() & 1); }
   };
   EXPECT_TRUE(palette_png(200, 200, palette, noise, 1000).empty());
   EXPECT_FALSE(palette_png(200, 200, palette, noise, 1000000).empty());
@@ -73,7 +74,7 @@ TEST(PalettePng, StopsWhereItWouldBeTooLarge) {
 TEST(Base64, KnownVectors) {  // RFC 4648 §10
   const std::pair<const char*, const char*> cases[] = {
       {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foobar", "Zm9vYmFy"}};
-  for (const auto& [bytes, text] : cases) EXPECT_EQ(base64(bytes), text);
+  for (const auto& [bytes, text] : cases) { EXPECT_EQ(base64(bytes), text); }
 }
 
 TEST(Csv, FollowsRfc4180AndKeepsEveryBit) {
@@ -122,7 +123,7 @@ TEST(WriteFigure, ReplacesFilesAndNamesThem) {
     const auto written = write_figure(figure, {}, formats, folder / "");
     ASSERT_EQ(written.size(), 3u);
     EXPECT_EQ(written[2].filename(), "marks-2.csv");
-    for (const auto& path : written) EXPECT_TRUE(std::filesystem::exists(path));
+    for (const auto& path : written) { EXPECT_TRUE(std::filesystem::exists(path)); }
   }
   EXPECT_THROW(write_figure(figure, {}, formats, folder / "not" / "there"), Error);
   EXPECT_EQ(figure_format("pdf"), FigureFormat::pdf);

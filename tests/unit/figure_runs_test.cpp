@@ -37,9 +37,9 @@ struct Run {
 
 Names names_of(const std::vector<Run>& runs) {
   std::vector<Trace> traces;
-  for (const Run& run : runs) traces.push_back(run.made());
+  for (const Run& run : runs) { traces.push_back(run.made()); }
   std::vector<const Trace*> all;
-  for (const Trace& trace : traces) all.push_back(&trace);
+  for (const Trace& trace : traces) { all.push_back(&trace); }
   return run_names(all);
 }
 

@@ -22,7 +22,7 @@ std::size_t count(const std::string& text, const std::string& part) {
 bool parses(const std::string& svg) {
   RsvgHandle* handle =
       rsvg_handle_new_from_data(reinterpret_cast<const guint8*>(svg.data()), svg.size(), nullptr);
-  if (handle) g_object_unref(handle);
+  if (handle) { g_object_unref(handle); }
   return handle != nullptr;
 }
 
@@ -52,7 +52,7 @@ TEST(Svg, HostileWordsCannotChangeTheStructure) {
     const std::string svg = with(word);
     EXPECT_TRUE(parses(svg)) << word;
     // A word that draws nothing leaves its texts out, and wide ones may move a label.
-    if (word.empty() || word == "\n\r\t") continue;
+    if (word.empty() || word == "\n\r\t") { continue; }
     EXPECT_EQ(count(svg, "<script"), 0u);
     EXPECT_EQ(count(svg, "</svg>"), 1u);
     EXPECT_EQ(count(svg, "<svg"), 1u);

@@ -21,7 +21,7 @@ TEST(PlainText, BytesThatAreNoUtf8) {
 
 TEST(PlainText, StackedMarksAndLengthAreBounded) {
   std::string marks = "e";
-  for (int i = 0; i < 50; ++i) marks += "\u0301";
+  for (int i = 0; i < 50; ++i) { marks += "\u0301"; }
   EXPECT_EQ(plain_text(marks).size(), 1u + 4 * 2);
   EXPECT_EQ(plain_text(std::string(5000, 'a')), std::string(2000, 'a') + "…");
 }

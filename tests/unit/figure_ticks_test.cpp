@@ -10,7 +10,7 @@ namespace {
 
 std::string labels(const std::vector<Tick>& ticks) {
   std::string text;
-  for (const Tick& tick : ticks) text += (text.empty() ? "" : " ") + tick.label;
+  for (const Tick& tick : ticks) { text += (text.empty() ? "" : " ") + tick.label; }
   return text;
 }
 
@@ -41,7 +41,7 @@ TEST(LinearTicks, NeverTooManyAlwaysInside) {
   for (int i = 0; i < 2000; ++i) {
     const double low = place(random) * std::pow(10, exponent(random));
     const double high = low + std::pow(10, exponent(random));
-    if (!(low < high) || (high - low) < 1e-9 * std::abs(low)) continue;
+    if (!(low < high) || (high - low) < 1e-9 * std::abs(low)) { continue; }
     const int most = 2 + i % 9;
     const auto ticks = linear_ticks(low, high, most);
     EXPECT_LE(ticks.size(), static_cast<std::size_t>(most)) << low << " " << high;

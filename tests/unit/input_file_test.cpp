@@ -56,7 +56,7 @@ TEST_F(InputFileFolder, MissingFileIsAnInputOutputError) {
 
 TEST_F(InputFileFolder, NoPermissionIsAnInputOutputError) {
   const fs::path file = folder_ / "secret";
-  if (::geteuid() == 0) GTEST_SKIP() << "skipped: root may read everything";
+  if (::geteuid() == 0) { GTEST_SKIP() << "skipped: root may read everything"; }
   std::ofstream(file) << "x";
   fs::permissions(file, fs::perms::none);
   EXPECT_EQ(error_of([&] { InputFile::open(file); }),
@@ -116,10 +116,11 @@ TEST(InputFile, AMappingThatIsCutShortGivesZerosAndSaysSo) {
     memory.resize(left);
     std::vector<std::size_t> found(4);
     std::vector<std::thread> threads;
-    for (std::size_t& count : found)
+    for (std::size_t& count : found) {
       threads.emplace_back([&] { count = std::count(bytes.begin(), bytes.end(), std::byte{'x'}); });
-    for (std::thread& thread : threads) thread.join();
-    for (const std::size_t count : found) EXPECT_EQ(count, left);
+    }
+    for (std::thread& thread : threads) { thread.join(); }
+    for (const std::size_t count : found) { EXPECT_EQ(count, left); }
     EXPECT_TRUE(file.changed());
     EXPECT_NE(error_of([&] { file.require_unchanged(); }).find("changed while it was read"),
               std::string::npos);
@@ -166,9 +167,9 @@ TEST(InputFile, ThreadsShareOneMapping) {
     for (auto& place : seen) {
       threads.emplace_back([&file, &place] { place = file.map(0, 10, "part").data(); });
     }
-    for (std::thread& thread : threads) thread.join();
+    for (std::thread& thread : threads) { thread.join(); }
   }
-  for (const std::byte* place : seen) EXPECT_EQ(place, seen[0]);
+  for (const std::byte* place : seen) { EXPECT_EQ(place, seen[0]); }
 }
 
 TEST(ReadTextFile, HasALimit) {

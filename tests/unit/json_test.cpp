@@ -45,7 +45,7 @@ TEST(ParseJson, LimitsDepth) {
   EXPECT_EQ(line(nested(65, '[', ']')), "3 m.json: offset 64: nested deeper than 64 levels");
   EXPECT_EQ(line(std::string(1 << 20, '[')), "3 m.json: offset 64: nested deeper than 64 levels");
   std::string objects;
-  for (int i = 0; i < 70; ++i) objects += "{\"a\":";
+  for (int i = 0; i < 70; ++i) { objects += "{\"a\":"; }
   EXPECT_NE(line(objects).find("nested deeper"), std::string::npos);
 }
 
@@ -78,8 +78,9 @@ TEST(Json, WordsOfPythonForWhatIsNotFinite) {
   EXPECT_EQ(found_text(all["a"][0]) + found_text(all["a"][1]) + found_text(all["a"][2]),
             "NaNInfinity-Infinity");
   for (const char* text :
-       {"{NaN:1}", "[nan]", "[-NaN]", "[--Infinity]", "[NaNN]", "[Infinit]", "NaN1"})
+       {"{NaN:1}", "[nan]", "[-NaN]", "[--Infinity]", "[NaNN]", "[Infinit]", "NaN1"}) {
     EXPECT_NE(testing::error_of([&] { parse(text); }), "no error") << text;
+  }
   EXPECT_NE(testing::error_of([] { parse_json("[NaN]", "f"); }), "no error");
 }
 

@@ -20,7 +20,7 @@ inline std::vector<float> normal(std::size_t size, std::uint32_t seed, float dev
   std::mt19937 generator(seed);
   std::normal_distribution<float> distribution(0, deviation);
   std::vector<float> values(size);
-  for (float& value : values) value = distribution(generator);
+  for (float& value : values) { value = distribution(generator); }
   return values;
 }
 

@@ -38,19 +38,21 @@ RouteResult route(RouteArgs args, Route kernel) {
 
 void expect_all_near(const std::vector<float>& actual, const std::vector<float>& expected,
                      float tolerance, const char* what) {
-  for (std::size_t i = 0; i < expected.size(); ++i)
+  for (std::size_t i = 0; i < expected.size(); ++i) {
     expect_near(actual[i], expected[i], tolerance, tolerance, what);
+  }
 }
 
 TEST(CpuRoute, ChoosesAsTheReferenceAlsoAmongTiesAndNaN) {
   for (const std::int64_t experts : {1, 2, 7, 33, 64, 130}) {
     for (const std::int64_t slots : {1, 2, 8}) {
-      if (slots > experts) continue;
+      if (slots > experts) { continue; }
       SCOPED_TRACE(testing::Message() << slots << " of " << experts);
       const std::int64_t tokens = 67;
       auto logits = normal(std::size_t(tokens * experts), 1, 2);
-      for (std::size_t i = 0; i < logits.size() / 2; ++i)  // many ties
+      for (std::size_t i = 0; i < logits.size() / 2; ++i) {  // many ties
         logits[i] = std::round(logits[i]);
+      }
       logits[3] = kNaN;
       logits[logits.size() - 1] = -kInfinity;
       const auto bias = normal(std::size_t(experts), 2, 0.5f);
@@ -106,13 +108,14 @@ TEST(CpuNextToken, ReadsAsTheReferenceAlsoTiesAndNaN) {
     const std::int64_t rows = 9;
     auto logits = normal(std::size_t(rows * vocab), 1, 5);
     for (std::int64_t v = 0; v < vocab; ++v) {
-      logits[std::size_t(vocab + v)] = std::round(logits[std::size_t(vocab + v)]);  // ties
-      if (v % 3 == 0) logits[std::size_t(2 * vocab + v)] = kNaN;
-      logits[std::size_t(3 * vocab + v)] = 1;
+      logits[vocab + v] = std::round(logits[vocab + v]);  // ties
+      if (v % 3 == 0) { logits[2 * vocab + v] = kNaN; }
+      logits[3 * vocab + v] = 1;
     }
     std::vector<std::int32_t> target(std::size_t(rows), -1);
-    for (std::int64_t r = 0; r < rows - 1; ++r)
-      target[std::size_t(r)] = std::int32_t((r * 31 + vocab / 2) % vocab);
+    for (std::int64_t r = 0; r < rows - 1; ++r) {
+      target[r] = std::int32_t((r * 31 + vocab / 2) % vocab);
+    }
     const NextTokenArgs args{rows, vocab, logits.data(), target.data()};
     const NextResult expected = next(args, next_token_ref);
     for_each_kernels([&](const CpuKernels& kernels) {

@@ -18,10 +18,10 @@ void check_function(CpuKernels::Function function, double (*exact)(double), bool
     const auto part = static_cast<std::uint32_t>(bits);
     float value = 0;
     std::memcpy(&value, &part, sizeof value);
-    if (!positive || !std::signbit(value)) x.push_back(value);
+    if (!positive || !std::signbit(value)) { x.push_back(value); }
   }
-  for (const float value : {0.0f, 1.0f, kInfinity, kNaN}) x.push_back(value);
-  if (!positive) x.push_back(-kInfinity);
+  for (const float value : {0.0f, 1.0f, kInfinity, kNaN}) { x.push_back(value); }
+  if (!positive) { x.push_back(-kInfinity); }
   y.resize(x.size());
   function(x.data(), y.data(), std::int64_t(x.size()));
   double worst = 0, at = 0;
@@ -29,14 +29,14 @@ void check_function(CpuKernels::Function function, double (*exact)(double), bool
     const float expected = static_cast<float>(exact(x[i]));
     if (std::isnan(expected) || std::isinf(expected)) {
       // The logarithm takes what lies below the normal numbers as the smallest of those.
-      if (!(positive && x[i] < 0x1p-126f)) expect_near(y[i], expected, 0, 0, "special value");
+      if (!(positive && x[i] < 0x1p-126f)) { expect_near(y[i], expected, 0, 0, "special value"); }
       continue;
     }
-    if (positive && x[i] < 0x1p-126f) continue;
+    if (positive && x[i] < 0x1p-126f) { continue; }
     const double error = std::fabs(double(y[i]) - exact(x[i]));
     const double ulp = std::nextafter(std::fabs(expected), kInfinity) - std::fabs(expected);
     const double excess = std::min(error / 1e-6, error / (2 * ulp));
-    if (!(excess <= worst)) worst = excess, at = x[i];
+    if (!(excess <= worst)) { worst = excess, at = x[i]; }
   }
   EXPECT_LE(worst, 1) << "worst at " << at;
 }
@@ -60,7 +60,7 @@ TEST(CpuRowProduct, IsTheReferencesAtOddSizesAndStrides) {
           const auto x = normal(std::size_t(2 * rows * x_stride), 1);
           const auto weight = normal(std::size_t(in * weight_stride), 2);
           std::vector<std::int64_t> index(std::size_t(rows), 0);
-          for (std::int64_t r = 0; r < rows; ++r) index[std::size_t(r)] = (r * 7) % (2 * rows);
+          for (std::int64_t r = 0; r < rows; ++r) { index[r] = (r * 7) % (2 * rows); }
           std::vector<float> expected(std::size_t(rows * y_stride), -1), actual = expected;
           RowProductArgs args{rows,
                               in,
@@ -76,8 +76,9 @@ TEST(CpuRowProduct, IsTheReferencesAtOddSizesAndStrides) {
           args.y = actual.data();
           kernels.row_product(args);
           // Sums of `in` products around 1, rounded in another order.
-          for (std::size_t i = 0; i < actual.size(); ++i)
+          for (std::size_t i = 0; i < actual.size(); ++i) {
             expect_near(actual[i], expected[i], 2e-6f * std::sqrt(float(in)) * 4, 1e-6f, "y");
+          }
         }
       }
     }
@@ -124,8 +125,8 @@ struct SwigluInput {
         bias(normal(std::size_t(c.gates * 2), 3)),
         scale(normal(std::size_t(c.gates * 2), 4)),
         score(normal(std::size_t(c.rows), 5)) {
-    if (c.nan_at >= 0) z[std::size_t(c.nan_at)] = kNaN;
-    if (!c.scale) std::fill(score.begin(), score.end(), 0.7f);
+    if (c.nan_at >= 0) { z[c.nan_at] = kNaN; }
+    if (!c.scale) { std::fill(score.begin(), score.end(), 0.7f); }
     z[0] = 8, z.back() = -8;  // edges of the histogram
   }
 };
@@ -148,9 +149,10 @@ SwigluResult run(const SwigluCase& c, const SwigluInput& in,
   args.gate_pre = in.z.data();
   args.up = args.hidden = out.hidden.data();
   args.score = in.score.data();
-  if (c.kappa)
+  if (c.kappa) {
     args.kappa = {in.bias.data(), c.scale ? in.scale.data() : nullptr, 0, c.gate_stride,
                   c.log_bound};
+  }
   args.identity_gate = c.identity;
   args.first_recorded = c.first_recorded;
   args.stats = out.stats.data();
@@ -162,7 +164,7 @@ SwigluResult run(const SwigluCase& c, const SwigluInput& in,
   args.gate_act_out = out.act.data();
   args.gate_pre_out = out.pre.data();
   std::vector<std::int64_t> out_row(rows);
-  for (std::size_t r = 0; r < rows; ++r) out_row[r] = std::int64_t(rows - 1 - r);
+  for (std::size_t r = 0; r < rows; ++r) { out_row[r] = std::int64_t(rows - 1 - r); }
   args.out_row = out_row.data();
   kernel(args);
   return out;
@@ -174,7 +176,7 @@ std::int64_t near_a_bin_edge(const SwigluCase& c, const SwigluInput& in) {
   for (std::int64_t r = c.first_recorded; r < c.rows && c.kappa; ++r) {
     for (std::int64_t i = 0; i < c.gates; ++i) {
       const auto at = std::size_t(i * c.gate_stride);
-      const float s = in.score[std::size_t(r)];
+      const float s = in.score[r];
       const float t = std::tanh(c.scale ? in.scale[at] * s + in.bias[at] : s * in.bias[at]);
       const float bin = t * 32 + 32;
       found += std::fabs(bin - std::round(bin)) < 1e-4f;
@@ -210,8 +212,9 @@ void expect_same(const SwigluCase& c, const SwigluInput& in, const SwigluResult&
   }
   EXPECT_EQ(actual.gate_pre_hist, expected.gate_pre_hist);
   std::int64_t moved = 0;
-  for (std::size_t i = 0; i < kKappaBins; ++i)
+  for (std::size_t i = 0; i < kKappaBins; ++i) {
     moved += std::abs(actual.kappa_hist[i] - expected.kappa_hist[i]);
+  }
   EXPECT_LE(moved, 2 * near_a_bin_edge(c, in));
   EXPECT_EQ(actual.effect.count, expected.effect.count);
   const double n = std::max<double>(1, double(expected.effect.count));

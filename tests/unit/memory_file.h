@@ -14,7 +14,7 @@ namespace kappascope::testing {
 class MemoryFile {
  public:
   MemoryFile() : descriptor_(::memfd_create("test", MFD_CLOEXEC)) {
-    if (descriptor_ < 0) throw std::runtime_error("memfd_create failed");
+    if (descriptor_ < 0) { throw std::runtime_error("memfd_create failed"); }
   }
   explicit MemoryFile(std::string_view bytes) : MemoryFile() { assign(bytes); }
   MemoryFile(const MemoryFile&) = delete;
@@ -39,7 +39,7 @@ class MemoryFile {
     while (!bytes.empty()) {
       const ssize_t n =
           ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
-      if (n <= 0) throw std::runtime_error("pwrite failed");
+      if (n <= 0) { throw std::runtime_error("pwrite failed"); }
       bytes.remove_prefix(static_cast<std::size_t>(n));
       offset += static_cast<std::uint64_t>(n);
     }

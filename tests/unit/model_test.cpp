@@ -40,9 +40,9 @@ std::string fault(const ModelSpec& spec) {
 
 std::vector<float> drawn(const ModelSpec& spec, const std::string& name) {
   for (const synthetic::ModelTensor& tensor : synthetic::model_tensors(spec)) {
-    if (tensor.tensor.name != name) continue;
+    if (tensor.tensor.name != name) { continue; }
     std::int64_t count = 1;
-    for (const std::int64_t extent : tensor.tensor.shape) count *= extent;
+    for (const std::int64_t extent : tensor.tensor.shape) { count *= extent; }
     std::vector<float> values;
     for (std::int64_t i = 0; i < count; ++i) {
       values.push_back(synthetic::DrawnValues(tensor, spec.seed)[static_cast<std::uint64_t>(i)]);
@@ -264,12 +264,12 @@ TEST(Model, TrainingLeftoversAreNotUnknown) {
 
 TEST(Model, OpensEveryOracleCheckpoint) {
   const char* oracle = std::getenv("KAPPASCOPE_ORACLE");
-  if (oracle == nullptr) GTEST_SKIP() << "KAPPASCOPE_ORACLE is not set";
+  if (oracle == nullptr) { GTEST_SKIP() << "KAPPASCOPE_ORACLE is not set"; }
   int opened = 0;
   for (const char* group : {"kappa", "demo"}) {
     for (const auto& entry :
          std::filesystem::directory_iterator(std::filesystem::path(oracle) / group)) {
-      if (!entry.is_directory()) continue;
+      if (!entry.is_directory()) { continue; }
       const Model model = open_model(entry.path());
       EXPECT_TRUE(model.unknown_tensors.empty()) << entry.path();
       EXPECT_TRUE(model.config.unknown_fields.empty()) << entry.path();

@@ -266,9 +266,9 @@ ExitCode read_all(const std::filesystem::path& path) {
   return failure_of([&] {
            const NpzReader reader(path);
            for (const NpyArray& array : reader.arrays()) {
-             if (array.type == NpyType::text) reader.text(array.name);
-             if (array.type == NpyType::float32) reader.float32(array.name);
-             if (array.type == NpyType::int64) reader.int64(array.name);
+             if (array.type == NpyType::text) { reader.text(array.name); }
+             if (array.type == NpyType::float32) { reader.float32(array.name); }
+             if (array.type == NpyType::int64) { reader.int64(array.name); }
            }
          })
       .code;

@@ -223,7 +223,7 @@ TEST(Pickle, DeepNestingAndSharingStayFlat) {
   EXPECT_EQ(line(deep), "no error");
   EXPECT_EQ(line(std::string(depth, '(') + "N" + std::string(depth, 't')), "no error");
   std::string doubling = "]";  // 2⁶⁰ leaves if anyone unfolded it
-  for (int i = 0; i < 60; ++i) doubling += "2\x86";
+  for (int i = 0; i < 60; ++i) { doubling += "2\x86"; }
   EXPECT_EQ(line(doubling), "no error");
 }
 
@@ -262,7 +262,7 @@ TEST(Pickle, RandomOpcodesParseOrFail) {
     std::string body;
     for (int i = 0; i < 24; ++i) {
       body += opcodes[random() % opcodes.size()];
-      if (random() % 4 == 0) body += static_cast<char>(random() % 4);
+      if (random() % 4 == 0) { body += static_cast<char>(random() % 4); }
     }
     line(body);
   }

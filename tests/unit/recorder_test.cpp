@@ -112,7 +112,7 @@ void expect_kappa(const Trace& trace, std::size_t slot, const KappaParameters& k
   }
   std::sort(values.begin(), values.end());
   double mean = 0;
-  for (const double value : values) mean += value / 8;
+  for (const double value : values) { mean += value / 8; }
   EXPECT_NEAR(trace.kappa_mean[slot], mean, 1e-5);
   EXPECT_NEAR(trace.kappa_min[slot], values.front(), 1e-5);
   EXPECT_NEAR(trace.kappa_max[slot], values.back(), 1e-5);
@@ -172,7 +172,7 @@ TEST(Recorder, KappaOffIsOne) {
   EXPECT_FALSE(trace.kappa);
   EXPECT_EQ(trace.meta["kappa"]["model"], true);
   for (std::size_t slot = 0; slot < trace.kappa_mean.size(); ++slot) {
-    if (!trace.expert_kept[slot]) continue;
+    if (!trace.expert_kept[slot]) { continue; }
     EXPECT_EQ(trace.kappa_mean[slot], 1);
     EXPECT_FALSE(std::isnan(trace.kappa_input[slot]));
   }

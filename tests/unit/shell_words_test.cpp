@@ -12,15 +12,17 @@ namespace {
 // What a shell makes of the line: the words, after one that begins each.
 std::vector<std::string> read_back(const std::string& line) {
   std::FILE* shell = popen(("printf '%s\\0' " + line).c_str(), "r");
-  if (!shell) return {"no shell"};
+  if (!shell) { return {"no shell"}; }
   std::string out;
   std::array<char, 4096> block;
-  for (std::size_t read; (read = std::fread(block.data(), 1, block.size(), shell)) > 0;)
+  for (std::size_t read; (read = std::fread(block.data(), 1, block.size(), shell)) > 0;) {
     out.append(block.data(), read);
+  }
   EXPECT_EQ(pclose(shell), 0) << line;
   std::vector<std::string> words;
-  for (std::size_t at = 0, end; (end = out.find('\0', at)) != std::string::npos; at = end + 1)
+  for (std::size_t at = 0, end; (end = out.find('\0', at)) != std::string::npos; at = end + 1) {
     words.push_back(out.substr(at, end - at));
+  }
   return words;
 }
 
@@ -49,7 +51,7 @@ TEST(ShellWords, AShellReadsBackWhatWasQuoted) {
                                           "\x1b[2J\x7f",
                                           "\xff\xfe"};
   std::string every;
-  for (int c = 1; c < 256; ++c) every += static_cast<char>(c);
+  for (int c = 1; c < 256; ++c) { every += static_cast<char>(c); }
   std::vector<const char*> all;
   for (const std::string& word : words) {
     EXPECT_EQ(read_back(quote_word(word)), std::vector<std::string>{word}) << quote_word(word);
@@ -61,8 +63,9 @@ TEST(ShellWords, AShellReadsBackWhatWasQuoted) {
 
 TEST(ShellWords, PlainWordsStayAsTheyAre) {
   for (const char* word : {"kappascope", "out/d8-kappa", "--width", "85.5", "loss,kappa-depth",
-                           "a_b", "x=1", "-n", "user@host:1"})
+                           "a_b", "x=1", "-n", "user@host:1"}) {
     EXPECT_EQ(quote_word(word), word);
+  }
   EXPECT_EQ(quote_word(""), "''");
   EXPECT_EQ(quote_word("it's"), "'it'\\''s'");
   const char* const words[] = {"kappascope", "run", "my model", "-p", ""};

@@ -16,22 +16,20 @@ Pieces pieces_of(const std::string& pattern, const std::string& text) {
   const Splitter splitter(pattern, "tok.pkl");
   Splitter::Scan scan(splitter, text, "text");
   Pieces pieces;
-  for (std::string_view piece; scan.next(piece);) pieces.emplace_back(piece);
+  for (std::string_view piece; scan.next(piece);) { pieces.emplace_back(piece); }
   return pieces;
 }
 
 Failure failure_of(const std::string& pattern, const std::string& text = "") {
   try {
     pieces_of(pattern, text);
-  } catch (const Error& error) {
-    return error.failure();
-  }
+  } catch (const Error& error) { return error.failure(); }
   return {};
 }
 
 std::string repeat(const std::string& text, int times) {
   std::string out;
-  for (int i = 0; i < times; ++i) out += text;
+  for (int i = 0; i < times; ++i) { out += text; }
   return out;
 }
 
@@ -64,7 +62,7 @@ TEST(Splitter, PiecesOfEveryLengthAcrossTheWindows) {
     const std::string spaces(static_cast<std::size_t>(length), ' ');
     const std::string word = repeat("é", length);
     Pieces expected = {word};
-    if (length > 1) expected.push_back(spaces.substr(1));
+    if (length > 1) { expected.push_back(spaces.substr(1)); }
     expected.push_back(" x");
     EXPECT_EQ(pieces_of(kPattern, word + spaces + "x"), expected) << length;
     EXPECT_EQ(pieces_of(kPattern, spaces), Pieces{spaces}) << length;

@@ -29,11 +29,11 @@ struct Sample {
     hand.margin[4] = 1e-4f;
     sharpness.assign(12, kNaN);
     for (std::size_t i = 6; i < 12; ++i) {
-      if (hand.expert_kept[i] != 0) sharpness[i] = static_cast<float>(i);
+      if (hand.expert_kept[i] != 0) { sharpness[i] = static_cast<float>(i); }
     }
     for (std::int32_t i = 0; i < 5; ++i) {
-      top[static_cast<std::size_t>(i)] = 10 + i;  // behind token 0
-      logprob[static_cast<std::size_t>(i)] = -0.5f * static_cast<float>(i + 1);
+      top[i] = 10 + i;  // behind token 0
+      logprob[i] = -0.5f * static_cast<float>(i + 1);
     }
     top[5] = 3;  // behind token 1, of a vocabulary of one
     logprob[5] = -0.25f;
@@ -150,9 +150,9 @@ TEST(ExpertCard, WithoutParametersFromTheHistogram) {
   Trace& trace = sample.hand.trace;
   trace.kappa = true;
   trace.meta = {{"kappa", {{"bound_moe", 0.5}, {"start_layer", 0}}}};
-  sample.hand.kappa_max[sample.hand.at(1, 0, 0)] = 2;                    // gates differ
-  sample.hand.kappa_hist[static_cast<std::size_t>(4 * kKappaBins)] = 8;  // expert 1: ln κ = ln 2
-  sample.hand.kappa_hist[static_cast<std::size_t>(5 * kKappaBins + 63)] = 8;
+  sample.hand.kappa_max[sample.hand.at(1, 0, 0)] = 2;  // gates differ
+  sample.hand.kappa_hist[4 * kKappaBins] = 8;          // expert 1: ln κ = ln 2
+  sample.hand.kappa_hist[5 * kKappaBins + 63] = 8;
   const std::vector<double> mean = {0, 0, 0, 0, 0.25, 0}, count = {0, 0, 0, 0, 16, 0};
   trace.effect_mean = trace.effect_abs = trace.effect_rms = trace.effect_positive = mean;
   trace.effect_count = count;
@@ -190,7 +190,7 @@ TEST(ExpertCard, ServedInTheOrderAskedFor) {
   const ExpertCard card = expert_card(sample.hand.trace, 1, 1);
   const auto tokens = [&](ServedOrder order) {
     std::vector<std::int64_t> list;
-    for (const ServedEntry& entry : served_by(card, order)) list.push_back(entry.token);
+    for (const ServedEntry& entry : served_by(card, order)) { list.push_back(entry.token); }
     return list;
   };
   EXPECT_EQ(tokens(ServedOrder::token), (std::vector<std::int64_t>{0, 1, 2}));

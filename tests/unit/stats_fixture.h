@@ -33,7 +33,9 @@ struct HandTrace {
     trace.model_layers = layers;
     const auto rows = static_cast<std::size_t>(layers * tokens);
     const std::size_t entries = rows * static_cast<std::size_t>(slots);
-    for (std::int64_t m = 0; m < layers; ++m) layer_index.push_back(static_cast<std::int32_t>(m));
+    for (std::int64_t m = 0; m < layers; ++m) {
+      layer_index.push_back(static_cast<std::int32_t>(m));
+    }
     pass_index.assign(static_cast<std::size_t>(layers), 0);
     expert_index.assign(entries, -1);
     expert_kept.assign(entries, 0);
@@ -41,7 +43,7 @@ struct HandTrace {
     for (auto* values : {&kappa_input, &kappa_mean, &kappa_min, &kappa_max, &gate}) {
       values->assign(entries, kNaN);
     }
-    for (auto* values : {&entropy, &top1, &mass, &margin, &gap}) values->assign(rows, 0.5f);
+    for (auto* values : {&entropy, &top1, &mass, &margin, &gap}) { values->assign(rows, 0.5f); }
     router_logits.assign(rows * static_cast<std::size_t>(experts), 0);
     kappa_hist.assign(static_cast<std::size_t>(layers * experts * kKappaBins), 0);
     gate_pre_hist.assign(static_cast<std::size_t>(layers * experts * kGatePreBins), 0);

@@ -97,8 +97,8 @@ struct RecordedGates {
     for (std::size_t j = 0; j < pre.size(); ++j) {
       const double z = pre[j], plain = z / (1 + std::exp(-z));
       double d = z / (1 + std::exp(-kappa[j] * z)) - plain;
-      if (relative) d /= plain >= 0 ? std::max(plain, 1e-6) : std::min(plain, -1e-6);
-      if (std::isfinite(d)) values.push_back(static_cast<float>(d));
+      if (relative) { d /= plain >= 0 ? std::max(plain, 1e-6) : std::min(plain, -1e-6); }
+      if (std::isfinite(d)) { values.push_back(static_cast<float>(d)); }
     }
     std::sort(values.begin(), values.end());
     return values;

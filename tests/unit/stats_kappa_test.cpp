@@ -25,7 +25,7 @@ struct RandomLayer {
     std::mt19937 random(11);
     std::normal_distribution<float> normal;
     for (std::int64_t i = 0; i < kExperts * kGates; ++i) {
-      if (with_scale) scale.push_back(normal(random));
+      if (with_scale) { scale.push_back(normal(random)); }
       bias.push_back(0.3f * normal(random));
     }
     for (std::int64_t t = 0; t < 7; ++t) {
@@ -41,7 +41,7 @@ struct RandomLayer {
           const auto at = static_cast<std::size_t>(e * kGates + i);
           const float u = with_scale ? scale[at] * s + bias[at] : s * bias[at];
           const double kappa = std::exp(std::log(static_cast<double>(bound)) * std::tanh(u));
-          of_expert[static_cast<std::size_t>(e)].push_back(kappa);
+          of_expert[e].push_back(kappa);
           sum += kappa;
         }
         hand.keep(0, t, k, e, 0.5f, static_cast<float>(sum / kGates), s);
@@ -51,7 +51,7 @@ struct RandomLayer {
   }
   std::vector<double> all() const {
     std::vector<double> values;
-    for (const auto& part : of_expert) values.insert(values.end(), part.begin(), part.end());
+    for (const auto& part : of_expert) { values.insert(values.end(), part.begin(), part.end()); }
     std::sort(values.begin(), values.end());
     return values;
   }
@@ -59,8 +59,7 @@ struct RandomLayer {
 
 double quantile(const std::vector<double>& ascending, double q) {
   const QuantilePlace place(std::ssize(ascending), q);
-  return place.between(ascending[static_cast<std::size_t>(place.lower)],
-                       ascending[static_cast<std::size_t>(place.upper)]);
+  return place.between(ascending[place.lower], ascending[place.upper]);
 }
 
 void expect_population(const RandomLayer& random, const KappaSummary& summary) {
@@ -86,7 +85,7 @@ void expect_population(const RandomLayer& random, const KappaSummary& summary) {
       low += own[j] / static_cast<double>(part);
       high += own[own.size() - 1 - j] / static_cast<double>(part);
     }
-    for (const double kappa : own) whole += kappa / static_cast<double>(own.size());
+    for (const double kappa : own) { whole += kappa / static_cast<double>(own.size()); }
     top += high / 2;
     bottom += low / 2;
     const double root = std::sqrt(static_cast<double>(own.size() / RandomLayer::kGates));
@@ -118,7 +117,7 @@ TEST(StatsKappa, OneNumberForAllGatesCountsForEach) {
   hand.keep(0, 1, 0, 1, 1, std::exp(std::log(3.0f) * std::tanh(-0.5f)), 2);
   HandKappa kappa(2, 1, 3.0f, {1, -0.5f}, {0.5f, 0.5f});
   kappa.kappa.gates = 40;
-  for (KappaView& view : kappa.kappa.experts) view.gate_stride = 0;
+  for (KappaView& view : kappa.kappa.experts) { view.gate_stride = 0; }
   const KappaSummary summary = kappa_summary(TraceLayer(hand.trace, 0), kappa.kappa);
   const double high = std::pow(3.0, std::tanh(1.5)), low = std::pow(3.0, std::tanh(-0.5));
   EXPECT_NEAR(summary.band.p05, low, 1e-6);  // 40 and 40 values: only ranks 39 and 40 differ
@@ -146,7 +145,7 @@ TEST(StatsKappa, FivePercentAreRoundedUp) {
 TEST(StatsKappa, OffOrFixedIsWhatTheTraceSays) {
   for (const float fixed : {1.0f, 1.702f}) {
     HandTrace hand(1, 3, 2, 2, 8);
-    for (std::int64_t t = 0; t < 3; ++t) hand.keep(0, t, 0, t % 2, 0.5f, fixed, kNaN);
+    for (std::int64_t t = 0; t < 3; ++t) { hand.keep(0, t, 0, t % 2, 0.5f, fixed, kNaN); }
     const TraceLayer layer(hand.trace, 0);
     const KappaFunction kappa = kappa_function(layer);
     EXPECT_EQ(kappa.source, KappaFunction::Source::constant);
@@ -162,7 +161,7 @@ TEST(StatsKappa, OffOrFixedIsWhatTheTraceSays) {
 
 TEST(StatsKappa, NothingKeptIsAbsent) {
   HandTrace hand(1, 3, 2, 1, 4);
-  for (std::int64_t t = 0; t < 3; ++t) hand.drop(0, t, 0, 1);
+  for (std::int64_t t = 0; t < 3; ++t) { hand.drop(0, t, 0, 1); }
   const TraceLayer layer(hand.trace, 0);
   const KappaSummary summary = kappa_summary(layer, kappa_function(layer));
   for (const double value : {summary.band.mean, summary.band.p50, summary.log_mean,
@@ -208,7 +207,7 @@ TEST(StatsKappa, OneExpertAlone) {
   EXPECT_NEAR(band.band.p05, quantile(own, 0.05), 1e-6);
   EXPECT_NEAR(band.band.p95, quantile(own, 0.95), 1e-6);
   double sum = 0;
-  for (const double value : own) sum += std::log(value);
+  for (const double value : own) { sum += std::log(value); }
   EXPECT_NEAR(band.log_mean, sum / static_cast<double>(own.size()), 1e-6);
   EXPECT_TRUE(std::isnan(kappa_band(layer, kappa.kappa, 2).band.p50));
   EXPECT_TRUE(std::isnan(kappa_band(layer, kappa.kappa, 2).log_mean));
@@ -288,7 +287,7 @@ TEST(StatsKappaCurves, SiluAtFixedKappa) {
 
 TEST(StatsKappaCurves, ParametersAndTheBoundsTheyImply) {
   HandTrace hand(1, 3, 1, 1, 3);
-  for (std::int64_t t = 0; t < 3; ++t) hand.keep(0, t, 0, 0, 1, 1, static_cast<float>(t));
+  for (std::int64_t t = 0; t < 3; ++t) { hand.keep(0, t, 0, 0, 1, 1, static_cast<float>(t)); }
   const HandKappa kappa(1, 3, 3.0f, {1, 2, 3}, {0, 0, -3});
   const ParameterSpread found = kappa_parameters(TraceLayer(hand.trace, 0), kappa.kappa);
   EXPECT_EQ(found.median_score, 1);

@@ -53,7 +53,7 @@ TEST(StatsMaps, KappaWithoutParametersSaysSo) {
 
 TEST(StatsMaps, LoadOverItsEvenShare) {
   HandTrace hand(1, 4, 2, 1);
-  for (std::int64_t t = 0; t < 4; ++t) hand.keep(0, t, 0, t == 3 ? 1 : 0, 1);
+  for (std::int64_t t = 0; t < 4; ++t) { hand.keep(0, t, 0, t == 3 ? 1 : 0, 1); }
   EXPECT_EQ(relative_load(hand.trace).values, (std::vector<float>{1.5f, 0.5f}));
   EXPECT_EQ(relative_gate_mass(hand.trace).values, (std::vector<float>{1.5f, 0.5f}));
   HandTrace nothing(1, 4, 2, 1);

@@ -15,8 +15,8 @@ TEST(StatsRouter, LoadsOfAHandMadeLayer) {
   HandTrace hand(1, 4, 3, 2);
   for (std::int64_t t = 0; t < 4; ++t) {
     hand.keep(0, t, 0, 0, 0.75f);
-    if (t < 2) hand.keep(0, t, 1, 1, 0.25f);
-    if (t >= 2) hand.drop(0, t, 1, 1);
+    if (t < 2) { hand.keep(0, t, 1, 1, 0.25f); }
+    if (t >= 2) { hand.drop(0, t, 1, 1); }
   }
   const TraceLayer layer(hand.trace, 0);
   const ExpertLoads loads = expert_loads(layer);
@@ -51,7 +51,7 @@ TEST(StatsRouter, OneExpertHasNoLoadEntropy) {
 
 TEST(StatsRouter, EvenLoadHasEntropyOne) {
   HandTrace hand(1, 4, 4, 1);
-  for (std::int64_t t = 0; t < 4; ++t) hand.keep(0, t, 0, t, 1);
+  for (std::int64_t t = 0; t < 4; ++t) { hand.keep(0, t, 0, t, 1); }
   const ExpertLoads loads = expert_loads(TraceLayer(hand.trace, 0));
   EXPECT_DOUBLE_EQ(loads.entropy, 1);
   EXPECT_DOUBLE_EQ(loads.cv, 0);
@@ -82,7 +82,7 @@ TEST(StatsRouter, TokensWithSpoiltRouterAreLeftOut) {
 TEST(StatsRouter, EmptySoftSlotsAreNoAssignments) {
   HandTrace hand(1, 2, 4, 3);
   hand.keep(0, 0, 0, 2, 0.9f);
-  for (std::int64_t k = 0; k < 3; ++k) hand.keep(0, 1, k, k, 0.5f);
+  for (std::int64_t k = 0; k < 3; ++k) { hand.keep(0, 1, k, k, 0.5f); }
   const TraceLayer layer(hand.trace, 0);
   const ExpertLoads loads = expert_loads(layer);
   EXPECT_EQ(loads.assigned, (std::vector<std::int64_t>{1, 1, 2, 0}));
@@ -153,7 +153,7 @@ TEST(StatsCoactivation, ExpectationKeepsEveryExpertsPairs) {
     for (std::size_t i = 0; i < 6; ++i) {
       double expected = 0, observed = 0;
       for (std::size_t j = 0; j < 6; ++j) {
-        if (i == j) continue;
+        if (i == j) { continue; }
         expected += result.expected[i * 6 + j];
         observed += static_cast<double>(result.count[i * 6 + j]);
         EXPECT_EQ(result.expected[i * 6 + j], result.expected[j * 6 + i]);
@@ -178,7 +178,7 @@ TEST(StatsCoactivation, OneSlotHasNoPairs) {
   hand.keep(0, 1, 0, 1);
   const Coactivation result = coactivation(TraceLayer(hand.trace, 0), {1, 0});
   EXPECT_EQ(result.count, (std::vector<std::int64_t>{1, 0, 0, 1}));
-  for (const double ratio : result.ratio) EXPECT_TRUE(std::isnan(ratio));
+  for (const double ratio : result.ratio) { EXPECT_TRUE(std::isnan(ratio)); }
 }
 
 TEST(StatsCoactivation, ShownExpertsKeepTheChanceOfAll) {

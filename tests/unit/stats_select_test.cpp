@@ -17,7 +17,7 @@ namespace {
 std::vector<float> statistics_of(const std::vector<float>& values,
                                  const std::vector<std::int64_t>& ranks) {
   return order_statistics(ranks, [&](auto&& visit) {
-    for (const float value : values) visit(value, 1);
+    for (const float value : values) { visit(value, 1); }
   });
 }
 
@@ -41,10 +41,10 @@ TEST(StatsSelect, EveryRankOfRandomValues) {
     values.push_back(i % 11 == 0 ? 0.25f : normal(random) * scale);  // with ties
   }
   std::vector<std::int64_t> ranks;
-  for (std::int64_t r = 0; r < 501; ++r) ranks.push_back(500 - r);
+  for (std::int64_t r = 0; r < 501; ++r) { ranks.push_back(500 - r); }
   const std::vector<float> found = statistics_of(values, ranks);
   std::sort(values.begin(), values.end());
-  for (std::size_t r = 0; r < ranks.size(); ++r) EXPECT_EQ(found[r], values[500 - r]);
+  for (std::size_t r = 0; r < ranks.size(); ++r) { EXPECT_EQ(found[r], values[500 - r]); }
 }
 
 TEST(StatsSelect, MultiplicityCounts) {
@@ -57,7 +57,7 @@ TEST(StatsSelect, MultiplicityCounts) {
 
 TEST(StatsSelect, ValuesThatDifferInTheLastBit) {
   std::vector<float> values = {1.0f};
-  for (int i = 0; i < 5; ++i) values.push_back(std::nextafter(values.back(), 2.0f));
+  for (int i = 0; i < 5; ++i) { values.push_back(std::nextafter(values.back(), 2.0f)); }
   EXPECT_EQ(statistics_of(values, {0, 3, 5}),
             (std::vector<float>{values[0], values[3], values[5]}));
 }
@@ -73,7 +73,9 @@ TEST(StatsQuantile, InterpolatesLinearly) {
 TEST(StatsMean, LeavesOutWhatIsNotFinite) {
   Mean mean;
   EXPECT_TRUE(std::isnan(mean.value()));
-  for (const double x : {1.0, kAbsent, 4.0, std::numeric_limits<double>::infinity()}) mean.add(x);
+  for (const double x : {1.0, kAbsent, 4.0, std::numeric_limits<double>::infinity()}) {
+    mean.add(x);
+  }
   EXPECT_EQ(mean.count, 2);
   EXPECT_DOUBLE_EQ(mean.value(), 2.5);
 }
@@ -99,7 +101,7 @@ TEST(StatsCorrelation, OverallAndWithinExperts) {
   const float kappa[] = {1.2f, 1.1f, 1.0f, 2.2f, 2.1f, 2.0f};
   for (std::int64_t t = 0; t < 6; ++t) {
     hand.keep(0, t, 0, t / 3, 1, kappa[t]);
-    hand.mass[static_cast<std::size_t>(t)] = mass[t];
+    hand.mass[t] = mass[t];
   }
   const KappaConfidence result = kappa_confidence(TraceLayer(hand.trace, 0));
   EXPECT_EQ(result.token, (std::vector<std::int64_t>{0, 1, 2, 3, 4, 5}));
@@ -113,7 +115,7 @@ TEST(StatsCorrelation, ConstantKappaHasNone) {
   HandTrace hand(1, 4, 1, 1);
   for (std::int64_t t = 0; t < 4; ++t) {
     hand.keep(0, t, 0, 0);
-    hand.mass[static_cast<std::size_t>(t)] = 0.1f * static_cast<float>(t);
+    hand.mass[t] = 0.1f * static_cast<float>(t);
   }
   const KappaConfidence result = kappa_confidence(TraceLayer(hand.trace, 0));
   EXPECT_EQ(result.kappa.size(), 4u);

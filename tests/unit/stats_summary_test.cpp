@@ -50,7 +50,7 @@ TEST(StatsSummary, MeansOverTokensOfOneLayer) {
 
 TEST(StatsSummary, SpoiltTokensAreCountedAndLeftOut) {
   HandTrace hand(1, 4, 2, 1);
-  for (std::int64_t t = 0; t < 4; ++t) hand.keep(0, t, 0, t % 2, 1, 1.5f);
+  for (std::int64_t t = 0; t < 4; ++t) { hand.keep(0, t, 0, t % 2, 1, 1.5f); }
   hand.entropy[0] = kNaN;  // the router
   hand.top1[0] = kNaN;
   hand.kappa_mean[hand.at(0, 1, 0)] = kNaN;  // κ
@@ -196,7 +196,7 @@ std::map<std::string, std::string> metric_sections() {
   std::vector<std::string> names;
   std::string line;
   while (std::getline(file, line)) {
-    if (line.rfind("# ", 0) == 0) names.clear();
+    if (line.rfind("# ", 0) == 0) { names.clear(); }
     if (line.rfind("## ", 0) == 0) {
       names.clear();
       std::istringstream heading(line.substr(3));
@@ -205,7 +205,7 @@ std::map<std::string, std::string> metric_sections() {
         names.push_back(name);
       }
     }
-    for (const std::string& name : names) sections[name] += line + "\n";
+    for (const std::string& name : names) { sections[name] += line + "\n"; }
   }
   return sections;
 }
@@ -218,7 +218,7 @@ void expect_part(const std::string& name, const std::string& text, const char* p
 TEST(StatsMetrics, EverySectionHasAUnit) {
   const auto sections = metric_sections();
   EXPECT_GT(sections.size(), 100u);
-  for (const auto& [name, text] : sections) expect_part(name, text, "Unit and range");
+  for (const auto& [name, text] : sections) { expect_part(name, text, "Unit and range"); }
 }
 
 // What is computed says how, what it means and when not to trust it.
@@ -233,10 +233,11 @@ TEST(StatsMetrics, EveryNumberOfTheSummaryHasACompleteSection) {
     EXPECT_TRUE(sections.count(name)) << name;
   }
   for (const auto& item : json["layers"][0].items()) {
-    if (item.key() == "layer" || item.key() == "pass") continue;
+    if (item.key() == "layer" || item.key() == "pass") { continue; }
     ASSERT_TRUE(sections.count(item.key())) << item.key();
-    for (const char* part : {"Formula", "High / low", "Not to trust", "Source"})
+    for (const char* part : {"Formula", "High / low", "Not to trust", "Source"}) {
       expect_part(item.key(), sections.at(item.key()), part);
+    }
   }
 }
 

@@ -144,9 +144,9 @@ TEST(Synthetic, TraceOpensWithItsModel) {
   ASSERT_EQ(trace.kappa_hist.size(), 4u * 4 * 64);
   // Counts are of kept (token, gate) pairs.
   std::int64_t kept = 0, counted = 0, z_counted = 0;
-  for (const std::uint8_t flag : trace.expert_kept) kept += flag;
-  for (const std::int64_t count : trace.kappa_hist) counted += count;
-  for (const std::int64_t count : trace.gate_pre_hist) z_counted += count;
+  for (const std::uint8_t flag : trace.expert_kept) { kept += flag; }
+  for (const std::int64_t count : trace.kappa_hist) { counted += count; }
+  for (const std::int64_t count : trace.gate_pre_hist) { z_counted += count; }
   EXPECT_GT(kept, 0);
   EXPECT_EQ(counted, kept * 128);
   EXPECT_EQ(z_counted, kept * 128);

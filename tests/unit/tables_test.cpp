@@ -25,8 +25,8 @@ std::vector<std::vector<std::string>> parse_csv(const std::string& text) {
     std::string& field = rows.back().back();
     if (text[i] == '"') {
       const bool doubled = quoted && i + 1 < text.size() && text[i + 1] == '"';
-      if (doubled) field += text[i++];
-      if (!doubled) quoted = !quoted;
+      if (doubled) { field += text[i++]; }
+      if (!doubled) { quoted = !quoted; }
     } else if (!quoted && text[i] == ',') {
       rows.back().emplace_back();
     } else if (!quoted && text[i] == '\r' && i + 1 < text.size() && text[i + 1] == '\n') {
@@ -55,7 +55,7 @@ TEST(Tables, TokensAreEscapedAndMissingIsEmpty) {
   write_tokens_csv(folder / "tokens.csv", open_trace(folder / "t.npz"));
   const auto rows = parse_csv(read_bytes(folder / "tokens.csv"));
   ASSERT_EQ(rows.size(), 7u);
-  for (const auto& row : rows) EXPECT_EQ(row.size(), 19u);
+  for (const auto& row : rows) { EXPECT_EQ(row.size(), 19u); }
   const auto field = [&](std::size_t token, std::string_view name) {
     return rows[token + 1][column(rows[0], name)];
   };

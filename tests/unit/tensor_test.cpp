@@ -39,7 +39,7 @@ TensorFile tensor_file(const MemoryFile& memory, DType dtype, std::vector<std::i
 
 TEST(TensorFile, WidensFloat16Exactly) {
   std::string bytes;
-  for (unsigned bits = 0; bits < 0x10000; ++bits) bytes += number(bits, 2);
+  for (unsigned bits = 0; bits < 0x10000; ++bits) { bytes += number(bits, 2); }
   const MemoryFile memory(bytes);
   const TensorFile file = tensor_file(memory, DType::float16, {0x10000});
   const std::vector<float> values = file.floats(file.tensors()[0]);

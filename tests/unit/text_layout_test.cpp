@@ -18,14 +18,16 @@ class TenPixels final : public TextMeasure {
  public:
   float letters(std::string_view text) const override {
     int count = 0;
-    for (std::size_t at = 0; at < text.size(); at += decode_utf8(text, at).length) ++count;
+    for (std::size_t at = 0; at < text.size(); at += decode_utf8(text, at).length) { ++count; }
     return 10.0f * static_cast<float>(count);
   }
   float code(std::string_view text) const override { return letters(text) + 4; }
   std::size_t fitting(std::string_view text, float room) const override {
     std::size_t at = 0;
-    do at += decode_utf8(text, at).length;
-    while (at < text.size() && letters(text.substr(0, at + decode_utf8(text, at).length)) <= room);
+    do {
+      at += decode_utf8(text, at).length;
+    } while (at < text.size() &&
+             letters(text.substr(0, at + decode_utf8(text, at).length)) <= room);
     return at;
   }
   bool is_missing(std::uint32_t character) const override { return character == 0xE000; }
@@ -52,7 +54,7 @@ struct Text {
 
   void lay_out(float width, bool raw = false, std::int64_t at_once = 1000) {
     layout.start(width, raw);
-    while (!layout.complete(trace)) layout.go_on(trace, TenPixels(), at_once);
+    while (!layout.complete(trace)) { layout.go_on(trace, TenPixels(), at_once); }
   }
 
   // Each line as it is seen: a frame as [ ], a tab as →, the end of a line as ↵, the rest of a
@@ -69,7 +71,7 @@ struct Text {
             seen += text;
             break;
           case TextPiece::Kind::spaces:
-            if (piece.width > 0) seen += text;
+            if (piece.width > 0) { seen += text; }
             break;
           case TextPiece::Kind::tab:
             seen += "→";
@@ -181,7 +183,7 @@ TEST(TextLayout, APlaceLeadsToItsToken) {
   EXPECT_EQ(layout.token_at(2, 45), 4);
   EXPECT_EQ(layout.token_at(4, 10), 5);
   const std::size_t lines[] = {0, 0, 1, 1, 2, 3};
-  for (std::int64_t t = 0; t < 6; ++t) EXPECT_EQ(layout.line_of(t), lines[t]) << t;
+  for (std::int64_t t = 0; t < 6; ++t) { EXPECT_EQ(layout.line_of(t), lines[t]) << t; }
 }
 
 // Tokens of all kinds in any order, at any width.
@@ -192,7 +194,7 @@ std::vector<std::string> any_tokens(std::mt19937& random) {
       "\xff", "\u202E",   " x y z ", "<|bos|>", "\x99",
       ""};
   std::vector<std::string> tokens;
-  for (int i = 0; i < 60; ++i) tokens.push_back(kinds[random() % kinds.size()]);
+  for (int i = 0; i < 60; ++i) { tokens.push_back(kinds[random() % kinds.size()]); }
   return tokens;
 }
 
@@ -216,9 +218,9 @@ TEST(TextLayout, EveryTokenHasAPlaceWithinTheWidth) {
                     piece.kind == TextPiece::Kind::line_feed)
             << round << ", line " << line << ": " << x << " of " << width;
         ASSERT_TRUE(piece.token == token || piece.token == token + 1);
-        if (piece.token > token) ASSERT_EQ(layout.line_of(piece.token), line);
+        if (piece.token > token) { ASSERT_EQ(layout.line_of(piece.token), line); }
         token = piece.token;
-        if (piece.width > 0) ASSERT_EQ(layout.token_at(line, piece.x + piece.width / 2), token);
+        if (piece.width > 0) { ASSERT_EQ(layout.token_at(line, piece.x + piece.width / 2), token); }
       }
     }
     EXPECT_EQ(token, text.trace.tokens - 1);

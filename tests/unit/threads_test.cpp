@@ -52,8 +52,9 @@ TEST(Threads, FirstOfAList) {
   EXPECT_EQ(first_thread_count("4"), 4);
   EXPECT_EQ(first_thread_count(" 4,2"), 4);
   EXPECT_EQ(first_thread_count("4 "), 4);
-  for (const char* words : {"", "0", "-2", "many", "4x", ",4", "99999999999999"})
+  for (const char* words : {"", "0", "-2", "many", "4x", ",4", "99999999999999"}) {
     EXPECT_EQ(first_thread_count(words), std::nullopt) << words;
+  }
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ namespace kappascope::testing {
 // Little-endian, `width` bytes.
 inline std::string number(std::uint64_t value, std::size_t width) {
   std::string bytes;
-  for (std::size_t i = 0; i < width; ++i, value >>= 8) bytes += static_cast<char>(value & 0xFF);
+  for (std::size_t i = 0; i < width; ++i, value >>= 8) { bytes += static_cast<char>(value & 0xFF); }
   return bytes;
 }
 
@@ -35,7 +35,7 @@ inline std::string integer(std::int64_t value) {
 }
 inline std::string joined(const std::vector<std::string>& values) {
   std::string bytes;
-  for (const std::string& value : values) bytes += value;
+  for (const std::string& value : values) { bytes += value; }
   return bytes;
 }
 inline std::string tuple(const std::vector<std::string>& values) {
@@ -63,7 +63,7 @@ inline std::string file(const std::string& value, char protocol = 2) {
 
 inline std::string integers(const std::vector<std::int64_t>& values) {
   std::vector<std::string> parts;
-  for (const std::int64_t value : values) parts.push_back(integer(value));
+  for (const std::int64_t value : values) { parts.push_back(integer(value)); }
   return tuple(parts);
 }
 
@@ -112,12 +112,12 @@ struct TinyZip {
   }
   std::string flat() const {
     std::string bytes(size, '\0');
-    for (const auto& [offset, piece] : pieces) bytes.replace(offset, piece.size(), piece);
+    for (const auto& [offset, piece] : pieces) { bytes.replace(offset, piece.size(), piece); }
     return bytes;
   }
   void write(MemoryFile& file) const {
     file.resize(size);
-    for (const auto& [offset, piece] : pieces) file.write(offset, piece);
+    for (const auto& [offset, piece] : pieces) { file.write(offset, piece); }
   }
 };
 
@@ -133,8 +133,8 @@ inline std::string directory_entry(const TinyEntry& entry, std::uint64_t header_
   const std::uint64_t size = entry.size.value_or(entry.data.size() + entry.hole);
   const std::uint64_t offset = entry.header_offset.value_or(header_offset);
   std::string values;
-  if (size >= sentinel) values += number(size, 8) + number(size, 8);
-  if (offset >= sentinel) values += number(offset, 8);
+  if (size >= sentinel) { values += number(size, 8) + number(size, 8); }
+  if (offset >= sentinel) { values += number(offset, 8); }
   const std::string extra = values.empty() ? "" : number(1, 2) + number(values.size(), 2) + values;
   return "PK\1\2" + number(0, 4) + number(entry.flags, 2) + number(entry.method, 2) + number(0, 4) +
          number(crc, 4) + number(std::min(size, sentinel), 4) +

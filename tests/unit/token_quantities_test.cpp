@@ -31,7 +31,7 @@ struct Sample {
     hand.margin = {0.5f, 0.1f, 0.3f, 0.2f, kNaN, 0.4f};
     hand.top1 = {0.5f, 0.6f, 0.7f, 0.3f, 0.2f, kNaN};
     for (std::size_t i = 0; i < hand.gate.size(); ++i) {
-      if (hand.expert_kept[i] != 0) hand.gate[i] = static_cast<float>(i);
+      if (hand.expert_kept[i] != 0) { hand.gate[i] = static_cast<float>(i); }
     }
   }
   std::vector<float> values(const char* id, std::int64_t m = -1, std::int64_t slot = 0) const {
@@ -84,7 +84,7 @@ TEST(TokenQuantities, ExpertsHaveTheColoursOfTheirFigure) {
 TEST(TokenQuantities, WhatIsNotRecordedHasNoValue) {
   HandTrace hand(0, 2, 0, 0);
   for (const TokenQuantity& quantity : token_quantities()) {
-    if (quantity.layers == TokenQuantity::Layers::one) continue;
+    if (quantity.layers == TokenQuantity::Layers::one) { continue; }
     const TokenColouring colouring = token_colouring(hand.trace, quantity.id);
     expect_values(colouring.values, {kNaN, kNaN});
     EXPECT_FALSE(colouring.colours.label.empty()) << quantity.id;

@@ -25,7 +25,7 @@ Tokenizer shipped_tokenizer() {
 
 std::vector<std::int32_t> ids_of(const std::vector<Token>& tokens) {
   std::vector<std::int32_t> ids;
-  for (const Token& token : tokens) ids.push_back(token.id);
+  for (const Token& token : tokens) { ids.push_back(token.id); }
   return ids;
 }
 
@@ -67,7 +67,7 @@ TEST(Tokenizer, ShippedCases) {
 
 TEST(Tokenizer, AllReferenceCases) {
   const char* oracle = std::getenv("KAPPASCOPE_ORACLE");
-  if (oracle == nullptr) GTEST_SKIP() << "KAPPASCOPE_ORACLE is not set";
+  if (oracle == nullptr) { GTEST_SKIP() << "KAPPASCOPE_ORACLE is not set"; }
   const fs::path folder = fs::path(oracle) / "tokenizer";
   const fs::path path = folder / "cases.json";
   const Json cases = parse_json(read_text_file(path, 1 << 24), path.string());
@@ -99,7 +99,7 @@ TEST(Tokenizer, BosAndSpecialTokens) {
 TEST(Tokenizer, RepeatedWordsKeepTheirOwnPlaces) {
   const Tokenizer tokenizer = shipped_tokenizer();
   std::string text;
-  for (int i = 0; i < 200; ++i) text += " Zyzzyvaéxq\u4E2D\U0001F600" + std::to_string(i % 7);
+  for (int i = 0; i < 200; ++i) { text += " Zyzzyvaéxq\u4E2D\U0001F600" + std::to_string(i % 7); }
   expect_tokens_cover(tokenizer, tokenizer.encode_ordinary(text), text);
 }
 
@@ -126,7 +126,7 @@ struct EncodingFile {
   std::string extra;  // more members, pickled
 
   EncodingFile() {
-    for (int byte = 0; byte < 256; ++byte) ranks.push_back({{static_cast<char>(byte)}, byte});
+    for (int byte = 0; byte < 256; ++byte) { ranks.push_back({{static_cast<char>(byte)}, byte}); }
   }
   static std::string sized(char opcode, const std::string& text) {
     return opcode + number(static_cast<std::int32_t>(text.size())) + text;
@@ -137,7 +137,7 @@ struct EncodingFile {
   static std::string dict(const std::vector<std::pair<std::string, std::int32_t>>& entries,
                           char key_opcode) {
     std::string out = "}(";
-    for (const auto& [key, id] : entries) out += sized(key_opcode, key) + "J" + number(id);
+    for (const auto& [key, id] : entries) { out += sized(key_opcode, key) + "J" + number(id); }
     return out + "u";
   }
   static std::string object(const std::string& state) {
@@ -159,9 +159,7 @@ Tokenizer load(const std::string& bytes) {
 Failure failure(const std::string& bytes) {
   try {
     load(bytes);
-  } catch (const Error& error) {
-    return error.failure();
-  }
+  } catch (const Error& error) { return error.failure(); }
   return {};
 }
 

@@ -38,7 +38,7 @@ TEST(TorchPt, ReadsAnyStepsRowByRow) {
 // Every shape of up to four axes whose steps are those of another order of its axes.
 TEST(TorchPt, StepsAgreeWithIndexing) {
   std::vector<float> stored(3 * 40 * 2 * 35);
-  for (std::size_t i = 0; i < stored.size(); ++i) stored[i] = static_cast<float>(i);
+  for (std::size_t i = 0; i < stored.size(); ++i) { stored[i] = static_cast<float>(i); }
   const MemoryFile memory(
       std::string(reinterpret_cast<const char*>(stored.data()), stored.size() * sizeof(float)));
   std::vector<std::size_t> order = {0, 1, 2, 3};
@@ -52,13 +52,17 @@ TEST(TorchPt, StepsAgreeWithIndexing) {
     const TensorFile file(InputFile::open(memory.path()), {tensor});
     const std::vector<float> found = file.floats(file.tensors()[0]);
     std::size_t at = 0;
-    for (std::int64_t a = 0; a < tensor.shape[0]; ++a)
-      for (std::int64_t b = 0; b < tensor.shape[1]; ++b)
-        for (std::int64_t c = 0; c < tensor.shape[2]; ++c)
-          for (std::int64_t d = 0; d < tensor.shape[3]; ++d)
+    for (std::int64_t a = 0; a < tensor.shape[0]; ++a) {
+      for (std::int64_t b = 0; b < tensor.shape[1]; ++b) {
+        for (std::int64_t c = 0; c < tensor.shape[2]; ++c) {
+          for (std::int64_t d = 0; d < tensor.shape[3]; ++d) {
             ASSERT_EQ(found[at++],
                       static_cast<float>(a * tensor.strides[0] + b * tensor.strides[1] +
                                          c * tensor.strides[2] + d * tensor.strides[3]));
+          }
+        }
+      }
+    }
   } while (std::next_permutation(order.begin(), order.end()));
 }
 

@@ -29,7 +29,7 @@ std::string line(const std::string& bytes) {
   const MemoryFile memory(bytes);
   std::string text = error_of([&] { read_torch_pt(memory.path()); });
   const std::size_t at = text.find(memory.path() + ": ");
-  if (at != std::string::npos) text.erase(at, memory.path().size() + 2);
+  if (at != std::string::npos) { text.erase(at, memory.path().size() + 2); }
   return text;
 }
 
@@ -173,7 +173,7 @@ TEST(TorchPt, DictsInDictsAndWrappers) {
     const MemoryFile memory(tiny_checkpoint(file(root)).flat());
     std::string all;
     const TensorFile file = read_torch_pt(memory.path());
-    for (const TensorInfo& tensor : file.tensors()) all += tensor.name + " ";
+    for (const TensorInfo& tensor : file.tensors()) { all += tensor.name + " "; }
     return all;
   };
   const std::string w = pickled::tensor({});
@@ -196,7 +196,7 @@ TEST(TorchPt, NamesTakeNoMoreThanTheFile) {
   using namespace pickled;
   const std::string name(4000, 'n');
   std::string items;
-  for (int i = 0; i < 100000; ++i) items += std::string("h\0h\1", 4);
+  for (int i = 0; i < 100000; ++i) { items += std::string("h\0h\1", 4); }
   const std::string head =
       text(name) + std::string("q\0", 2) + "0" + pickled::tensor({}) + std::string("q\1", 2) + "0";
   EXPECT_EQ(line(tiny_checkpoint(file(head + "}(" + items + "u"))).substr(0, 2), "4 ");
@@ -323,12 +323,14 @@ TEST(TorchPt, EveryFlippedByteParsesOrFails) {
   for (std::size_t i = 0; i < good.size(); ++i) {
     const auto byte = static_cast<std::uint8_t>(good[i]);
     std::vector<std::uint8_t> values = {0, 0x7F, 0x80, 0xFF, static_cast<std::uint8_t>(random())};
-    for (int bit = 0; bit < 8; ++bit) values.push_back(static_cast<std::uint8_t>(byte ^ 1U << bit));
+    for (int bit = 0; bit < 8; ++bit) {
+      values.push_back(static_cast<std::uint8_t>(byte ^ 1U << bit));
+    }
     for (const std::uint8_t value : values) {
       memory.write(i, std::string(1, static_cast<char>(value)));
       error_of([&] {  // anything but an Error would get through
         const TensorFile file = read_torch_pt(memory.path());
-        for (const TensorInfo& tensor : file.tensors()) file.data(tensor);
+        for (const TensorInfo& tensor : file.tensors()) { file.data(tensor); }
       });
     }
     memory.write(i, good.substr(i, 1));
@@ -356,12 +358,12 @@ TEST(TorchPt, EveryFlippedByteOfThePickleParsesOrFails) {
 
 TEST(TorchPt, RealCheckpoints) {
   const char* oracle = std::getenv("KAPPASCOPE_ORACLE");
-  if (oracle == nullptr) GTEST_SKIP() << "skipped: KAPPASCOPE_ORACLE is not set";
+  if (oracle == nullptr) { GTEST_SKIP() << "skipped: KAPPASCOPE_ORACLE is not set"; }
   int seen = 0;
   for (const char* kind : {"kappa", "demo", "softmoe"}) {
     for (const auto& folder : fs::directory_iterator(fs::path(oracle) / kind)) {
       for (const auto& entry : fs::directory_iterator(folder)) {
-        if (entry.path().extension() != ".pt") continue;
+        if (entry.path().extension() != ".pt") { continue; }
         const TensorFile file = read_torch_pt(entry.path());
         ASSERT_NE(file.find("transformer.wte.weight"), nullptr) << entry.path();
         for (const TensorInfo& tensor : file.tensors()) {

@@ -48,9 +48,7 @@ template <typename Work>
 Failure failure_of(Work work) {
   try {
     work();
-  } catch (const Error& error) {
-    return error.failure();
-  }
+  } catch (const Error& error) { return error.failure(); }
   return {};
 }
 
@@ -61,7 +59,7 @@ class Random {
   float next() { return static_cast<float>(engine_()) / 1073741824.0f - 2; }
   std::vector<float> floats(std::size_t count) {
     std::vector<float> values(count);
-    for (float& value : values) value = next();
+    for (float& value : values) { value = next(); }
     return values;
   }
 
@@ -92,7 +90,7 @@ inline Model make_model(Granularity granularity = Granularity::per_gate, bool sc
     LayerPlan& layer = model.layers[i];
     layer.moe = true;
     layer.kappa = i >= 2;
-    if (!layer.kappa) continue;
+    if (!layer.kappa) { continue; }
     KappaParameters& kappa = layer.kappa_parameters;
     const bool gates = granularity == Granularity::per_gate;
     const bool experts = gates || granularity == Granularity::per_expert;
@@ -102,7 +100,7 @@ inline Model make_model(Granularity granularity = Granularity::per_gate, bool sc
     kappa.bound = 3;
     const bool shared = granularity == Granularity::global && i > 2;
     kappa.bias = shared ? model.layers[2].kappa_parameters.bias : random.floats(count);
-    if (!scale) continue;
+    if (!scale) { continue; }
     kappa.scale = shared ? model.layers[2].kappa_parameters.scale : random.floats(count);
   }
   return model;
@@ -164,10 +162,10 @@ struct MoeRows {
       kept.push_back(i % 5 != 4);
       stats[i] = {random.next(), random.next(), random.next(), random.next(),
                   random.next(), random.next(), random.next()};
-      if (!kept[i]) weight[i] = 0, input[i] = kNaN;
+      if (!kept[i]) { weight[i] = 0, input[i] = kNaN; }
     }
-    for (std::int64_t i = 0; i < 3 * kKappaBins; ++i) kappa_hist.push_back(i % 64 < 2 ? 1 : 0);
-    for (std::int64_t i = 0; i < 3 * kGatePreBins; ++i) gate_pre_hist.push_back(i % 66 > 63);
+    for (std::int64_t i = 0; i < 3 * kKappaBins; ++i) { kappa_hist.push_back(i % 64 < 2 ? 1 : 0); }
+    for (std::int64_t i = 0; i < 3 * kGatePreBins; ++i) { gate_pre_hist.push_back(i % 66 > 63); }
     effect = {{1, 2, 8, 1, 3, 4, 18, 2, 2}, {}, {-1, 1, 1, 0, -2, 2, 4, 0, 1}};
     tap.layer = layer, tap.pass = pass, tap.first_token = first, tap.tokens = tokens;
     tap.experts = 3, tap.slots = 2, tap.gates = 8, tap.width = 2;
@@ -199,7 +197,7 @@ inline bool feed(TraceRecorder& recorder, const Model& model, const TokenizedTex
         going &= recorder.dense({0, pass, first, rows, 8, kappa.data(), stats.data()});
       }
       for (std::int64_t layer = 1; layer < 4; ++layer) {
-        if (!recorder.wants_layer(layer)) continue;
+        if (!recorder.wants_layer(layer)) { continue; }
         going &= recorder.moe(MoeRows(layer, pass, first, rows).tap);
       }
     }

@@ -192,9 +192,7 @@ TEST(ModelParametersFile, KeepsEveryGranularity) {
           const auto at = static_cast<std::size_t>(e * kappa.expert_stride + i * kappa.gate_stride);
           EXPECT_EQ(read->bias(3, e, i), kappa.bias[at]);
           EXPECT_EQ(view.bias[i * view.gate_stride], kappa.bias[at]);
-          if (scale) {
-            EXPECT_EQ(read->scale(3, e, i), kappa.scale[at]);
-          }
+          if (scale) { EXPECT_EQ(read->scale(3, e, i), kappa.scale[at]); }
         }
       }
     }
@@ -209,7 +207,7 @@ TEST(ModelParametersFile, RefusesUnknownGranularity) {
   RawArrays arrays = read_arrays(folder / "model.npz");
   edit_meta(arrays, [](Json& meta) { meta["kappa"]["granularity"] = "per-cent"; });
   arrays["kappa_bias"].array.shape = arrays["kappa_scale"].array.shape = {};
-  for (const char* name : {"kappa_bias", "kappa_scale"}) arrays[name].bytes.resize(4);
+  for (const char* name : {"kappa_bias", "kappa_scale"}) { arrays[name].bytes.resize(4); }
   write_arrays(folder / "changed.npz", arrays);
   EXPECT_EQ(failure_of([&] { open_model_parameters(folder / "changed.npz"); }).code,
             ExitCode::damaged);

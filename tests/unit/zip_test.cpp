@@ -34,7 +34,7 @@ std::string line(const std::string& bytes) {
     }
   });
   const std::size_t at = text.find(memory.path() + ": ");
-  if (at != std::string::npos) text.erase(at, memory.path().size() + 2);
+  if (at != std::string::npos) { text.erase(at, memory.path().size() + 2); }
   return text;
 }
 

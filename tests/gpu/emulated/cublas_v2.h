@@ -35,9 +35,10 @@ void product(int m, int n, int k, float alpha, const void* a, int lda, const voi
   for (int column = 0; column < n; ++column) {
     for (int row = 0; row < m; ++row) {
       float sum = 0;
-      for (int i = 0; i < k; ++i)
+      for (int i = 0; i < k; ++i) {
         sum += kappascope::widen(static_cast<const T*>(a)[row + std::int64_t(i) * lda]) *
                kappascope::widen(static_cast<const T*>(b)[i + std::int64_t(column) * ldb]);
+      }
       T& to = static_cast<T*>(c)[row + std::int64_t(column) * ldc];
       const float before = beta == 0 ? 0 : beta * kappascope::widen(to);
       kappascope::narrow(alpha * sum + before, to);

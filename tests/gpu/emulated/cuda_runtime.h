@@ -99,8 +99,9 @@ T __shfl_xor_sync(unsigned, T value, int mask) {
 }
 inline unsigned __match_any_sync(unsigned, std::int32_t value) {
   unsigned same = 0;
-  for (int lane = 0; lane < 32; ++lane)
+  for (int lane = 0; lane < 32; ++lane) {
     same |= unsigned(emulated::from_lane(value, lane) == value) << lane;
+  }
   return same;
 }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,

@@ -81,7 +81,7 @@ Block& block() {
 
 void start() {
   (*block().body)();
-  Thread& self = block().threads[std::size_t(block().running)];
+  Thread& self = block().threads[block().running];
   self.state = State::done;
   emulated_switch(&self.top, block().scheduler);  // for good
 }
@@ -91,14 +91,14 @@ void prepare(Thread& thread) {
   const auto end = reinterpret_cast<std::uintptr_t>(thread.stack.get() + kStackBytes) / 16 * 16;
   void** top = reinterpret_cast<void**>(end) - 2;  // as after a call: 8 below a multiple of 16
   *top = reinterpret_cast<void*>(&start);
-  for (int saved = 0; saved < 6; ++saved) *--top = nullptr;
+  for (int saved = 0; saved < 6; ++saved) { *--top = nullptr; }
   thread.top = top;
   thread.state = State::ready;
   thread.exchanges = 0;
 }
 
 void wait_as(State state) {
-  Thread& self = block().threads[std::size_t(block().running)];
+  Thread& self = block().threads[block().running];
   self.state = state;
   emulated_switch(&self.top, block().scheduler);
 }
@@ -107,7 +107,7 @@ void resume(int thread) {
   Block& now = block();
   now.running = thread;
   thread_index = dim3(unsigned(thread), 0, 0);
-  emulated_switch(&now.scheduler, now.threads[std::size_t(thread)].top);
+  emulated_switch(&now.scheduler, now.threads[thread].top);
 }
 
 // Lets the threads [first, last) go on when all of them wait alike.
@@ -116,24 +116,28 @@ bool release(std::size_t first, std::size_t last, State state) {
   const auto waits = [&](const Thread& thread) { return thread.state == state; };
   const auto from = threads.begin() + std::ptrdiff_t(first);
   const auto to = threads.begin() + std::ptrdiff_t(last);
-  if (!std::all_of(from, to, waits)) return false;
+  if (!std::all_of(from, to, waits)) { return false; }
   std::for_each(from, to, [](Thread& thread) { thread.state = State::ready; });
   return true;
 }
 
 void run_block(std::size_t size) {
   Block& now = block();
-  for (std::size_t i = 0; i < size; ++i) prepare(now.threads[i]);
+  for (std::size_t i = 0; i < size; ++i) { prepare(now.threads[i]); }
   for (;;) {
-    for (const int thread : now.order)
-      while (now.threads[std::size_t(thread)].state == State::ready) resume(thread);
+    for (const int thread : now.order) {
+      while (now.threads[thread].state == State::ready) { resume(thread); }
+    }
     bool moved = false;
-    for (std::size_t first = 0; first < size; first += kLanes)
+    for (std::size_t first = 0; first < size; first += kLanes) {
       moved |= release(first, first + kLanes, State::in_warp);
+    }
     moved |= release(0, size, State::at_barrier);
-    if (moved) continue;
+    if (moved) { continue; }
     const auto done = [](const Thread& thread) { return thread.state == State::done; };
-    if (std::all_of(now.threads.begin(), now.threads.begin() + std::ptrdiff_t(size), done)) return;
+    if (std::all_of(now.threads.begin(), now.threads.begin() + std::ptrdiff_t(size), done)) {
+      return;
+    }
     stop("threads wait for others that never come (a barrier in a branch, or after a return)");
   }
 }
@@ -143,24 +147,26 @@ void run_block(std::size_t size) {
 void run(const cudaLaunchConfig_t& config, const std::function<void()>& thread) {
   Block& now = block();
   const std::size_t size = config.blockDim.x;
-  if (size == 0 || size % kLanes != 0 || size > 1024) stop("the block is not of whole warps");
-  if (config.gridDim.y > 65535 || config.gridDim.z > 65535) stop("the grid is too large");
-  while (now.threads.size() < size) now.threads.emplace_back();
+  if (size == 0 || size % kLanes != 0 || size > 1024) { stop("the block is not of whole warps"); }
+  if (config.gridDim.y > 65535 || config.gridDim.z > 65535) { stop("the grid is too large"); }
+  while (now.threads.size() < size) { now.threads.emplace_back(); }
   now.warps.resize(size / kLanes);
   now.order.resize(size);
   std::iota(now.order.begin(), now.order.end(), 0);
   now.body = &thread;
   std::uint32_t random = 1;
-  for (unsigned z = 0; z < config.gridDim.z; ++z)
-    for (unsigned y = 0; y < config.gridDim.y; ++y)
+  for (unsigned z = 0; z < config.gridDim.z; ++z) {
+    for (unsigned y = 0; y < config.gridDim.y; ++y) {
       for (unsigned x = 0; x < config.gridDim.x; ++x) {
         block_index = dim3(x, y, z);
         now.shared.assign(config.dynamicSmemBytes + 16, char(0xff));  // NaN as float
         random = random * 1664525u + 1013904223u;
         std::rotate(now.order.begin(), now.order.begin() + (random >> 16) % size, now.order.end());
-        if (random >> 31) std::reverse(now.order.begin(), now.order.end());
+        if (random >> 31) { std::reverse(now.order.begin(), now.order.end()); }
         run_block(size);
       }
+    }
+  }
 }
 
 void* dynamic_shared() {
@@ -183,8 +189,8 @@ int lane() {
 }
 
 std::uint64_t exchange(std::uint64_t value, int from) {
-  Thread& self = block().threads[std::size_t(block().running)];
-  Warp& warp = block().warps[std::size_t(block().running / kLanes)];
+  Thread& self = block().threads[block().running];
+  Warp& warp = block().warps[block().running / kLanes];
   const int table = self.exchanges++ % 2;
   warp.given[table][lane()] = value;
   wait_as(State::in_warp);

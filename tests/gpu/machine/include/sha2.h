@@ -29,9 +29,10 @@ inline constexpr std::array<std::uint32_t, 64> kRound = {
 
 inline void add_block(SHA2_CTX& context) {
   std::array<std::uint32_t, 64> word;
-  for (std::size_t i = 0; i < 16; ++i)
+  for (std::size_t i = 0; i < 16; ++i) {
     word[i] = std::uint32_t(context.block[4 * i]) << 24 | context.block[4 * i + 1] << 16 |
               context.block[4 * i + 2] << 8 | context.block[4 * i + 3];
+  }
   for (std::size_t i = 16; i < 64; ++i) {
     const std::uint32_t a = word[i - 15], b = word[i - 2];
     word[i] = word[i - 16] + (std::rotr(a, 7) ^ std::rotr(a, 18) ^ a >> 3) + word[i - 7] +
@@ -46,7 +47,7 @@ inline void add_block(SHA2_CTX& context) {
     h = g, g = f, f = e, e = d + first, d = c, c = b, b = a, a = first + second;
   }
   const std::array<std::uint32_t, 8> sums = {a, b, c, d, e, f, g, h};
-  for (std::size_t i = 0; i < 8; ++i) context.state[i] += sums[i];
+  for (std::size_t i = 0; i < 8; ++i) { context.state[i] += sums[i]; }
 }
 
 }  // namespace sha256
@@ -60,7 +61,7 @@ inline void SHA256Init(SHA2_CTX* context) {
 inline void SHA256Update(SHA2_CTX* context, const std::uint8_t* data, std::size_t size) {
   for (std::size_t i = 0; i < size; ++i) {
     context->block[context->bytes++ % 64] = data[i];
-    if (context->bytes % 64 == 0) sha256::add_block(*context);
+    if (context->bytes % 64 == 0) { sha256::add_block(*context); }
   }
 }
 
@@ -69,14 +70,15 @@ inline char* SHA256End(SHA2_CTX* context, char* text) {
   const std::uint64_t bits = context->bytes * 8;
   const std::uint8_t one = 0x80, zero = 0;
   SHA256Update(context, &one, 1);
-  while (context->bytes % 64 != 56) SHA256Update(context, &zero, 1);
+  while (context->bytes % 64 != 56) { SHA256Update(context, &zero, 1); }
   for (int shift = 56; shift >= 0; shift -= 8) {
     const auto byte = std::uint8_t(bits >> shift);
     SHA256Update(context, &byte, 1);
   }
   char* to = text;
-  for (const std::uint32_t word : context->state)
-    for (int shift = 28; shift >= 0; shift -= 4) *to++ = "0123456789abcdef"[word >> shift & 15];
+  for (const std::uint32_t word : context->state) {
+    for (int shift = 28; shift >= 0; shift -= 4) { *to++ = "0123456789abcdef"[word >> shift & 15]; }
+  }
   *to = 0;
   return text;
 }
