@@ -14,7 +14,7 @@ configure = $(cuda_compiler) cmake --preset $(1) --log-level=NOTICE >build/confi
 compile = $(call configure,$(1)); cmake --build --preset $(1) $(addprefix --target ,$(2))
 sources = find app core kernels tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' \) -print0
 # What clang-tidy reads: all but the files that include Torch.
-torchless = find app core kernels -name '*.cpp' ! -path 'core/forward/*' ! -name 'torch_*' -print0
+torchless = find app core kernels -name '*.cpp' ! -path 'core/forward/*' -print0
 program = build/release/kappascope
 demo = assets/d8-kappa -f assets/texts/prose.txt
 clang_format = build/deps/test-venv/bin/clang-format

@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "core/engine.h"
-#include "core/progress.h"
+#include "core/engine/engine.h"
+#include "core/engine/progress.h"
 #include "core/trace/recorder.h"
 
 namespace kappascope {

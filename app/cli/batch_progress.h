@@ -6,7 +6,7 @@
 #include <string>
 
 #include "app/cli/terminal.h"
-#include "core/progress.h"
+#include "core/engine/progress.h"
 
 namespace kappascope {
 

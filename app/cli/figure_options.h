@@ -8,7 +8,7 @@
 
 #include "core/figure/catalogue.h"
 #include "core/figure/render.h"
-#include "core/progress.h"
+#include "core/engine/progress.h"
 
 namespace kappascope {
 

@@ -9,7 +9,7 @@
 
 #include "app/cli/interrupts.h"
 #include "core/checkpoint/json.h"
-#include "core/progress.h"
+#include "core/engine/progress.h"
 
 namespace kappascope {
 

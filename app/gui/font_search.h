@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "core/checkpoint/input_file.h"
-#include "core/progress.h"
+#include "core/engine/progress.h"
 
 namespace kappascope::gui {
 

@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/progress.h"
+#include "core/engine/progress.h"
 
 namespace kappascope::gui {
 

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "app/gui/jobs.h"
-#include "core/engine.h"
+#include "core/engine/engine.h"
 #include "core/figure/catalogue.h"
 #include "core/figure/prepared.h"
 #include "core/figure/token_quantities.h"

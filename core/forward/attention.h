@@ -4,7 +4,7 @@
 
 #include <ATen/ATen.h>
 
-#include "core/model/torch_weights.h"
+#include "core/forward/weights.h"
 
 namespace kappascope {
 

@@ -4,7 +4,7 @@
 
 #include <new>
 
-#include "core/engine.h"
+#include "core/engine/engine.h"
 #include "core/forward/device.h"
 #include "core/forward/transformer.h"
 

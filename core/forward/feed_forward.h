@@ -6,9 +6,9 @@
 
 #include <cstdint>
 
-#include "core/engine.h"
-#include "core/forward/probe.h"
-#include "core/model/torch_weights.h"
+#include "core/engine/engine.h"
+#include "core/engine/probe.h"
+#include "core/forward/weights.h"
 
 namespace kappascope {
 

@@ -1,8 +1,8 @@
 // The forward pass of a κ-SwiGLU checkpoint (SPEC §1.4).
 #pragma once
 
-#include "core/engine.h"
-#include "core/model/torch_weights.h"
+#include "core/engine/engine.h"
+#include "core/forward/weights.h"
 
 namespace kappascope {
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/forward/probe.h"
+#include "core/engine/probe.h"
 #include "core/model/model.h"
 #include "core/tokenizer/tokenizer.h"
 #include "core/trace/npz.h"

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "core/forward/probe.h"
+#include "core/engine/probe.h"
 #include "core/trace/npz.h"
 
 namespace kappascope {

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
-#include "core/engine.h"
+#include "core/engine/engine.h"
 #include "core/figure/render.h"
 #include "core/tokenizer/tokenizer.h"
 #include "core/trace/output_file.h"

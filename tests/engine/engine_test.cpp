@@ -7,7 +7,7 @@
 #include <filesystem>
 #include <numeric>
 
-#include "core/engine.h"
+#include "core/engine/engine.h"
 #include "tests/tools/synthetic.h"
 
 namespace kappascope {

@@ -6,7 +6,7 @@
 #include <iostream>
 #include <map>
 
-#include "core/engine.h"
+#include "core/engine/engine.h"
 #include "core/trace/npz.h"
 
 namespace kappascope {

@@ -1,4 +1,4 @@
-#include "core/model/torch_weights.h"
+#include "core/forward/weights.h"
 
 #include <ATen/Parallel.h>
 

@@ -8,9 +8,9 @@
 #include <string>
 
 #include "core/error.h"
-#include "core/forward/probe.h"
+#include "core/engine/probe.h"
 #include "core/model/model.h"
-#include "core/progress.h"
+#include "core/engine/progress.h"
 
 namespace kappascope {
 
