@@ -119,6 +119,8 @@ struct TraceRecorder::State {
         return !moe_layers.empty() && settings.record_gates;
       case ArrayGroup::logits:
         return settings.record_logits;
+      case ArrayGroup::moe_optional:
+        return false;
     }
     return false;
   }

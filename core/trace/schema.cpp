@@ -20,6 +20,7 @@ constexpr auto kMoeTokenExpert = axes(Axis::moe_layer, Axis::token, Axis::expert
 constexpr auto kMoeTokenSlot = axes(Axis::moe_layer, Axis::token, Axis::slot);
 constexpr auto kMoeTokenSlotGate = axes(Axis::moe_layer, Axis::token, Axis::slot, Axis::gate);
 constexpr auto kMoeExpert = axes(Axis::moe_layer, Axis::expert);
+constexpr auto kMoeExpertGate = axes(Axis::moe_layer, Axis::expert, Axis::gate);
 constexpr auto kDense = axes(Axis::dense_layer);
 constexpr auto kDenseToken = axes(Axis::dense_layer, Axis::token);
 
@@ -97,6 +98,18 @@ constexpr ArraySchema kSchemas[] = {
     {"effect_rel_positive", float64, kMoeExpert, ArrayGroup::moe, "1", "share of d / silu(z) > 0"},
     {"effect_count", float64, kMoeExpert, ArrayGroup::moe, "",
      "scalars (kept token, gate) behind the effect"},
+    {"expert_output_norm", float32, kMoeTokenSlot, ArrayGroup::moe_optional, "1",
+     "Euclidean norm of the expert's output before its combine weight"},
+    {"selection_score", float32, kMoeTokenExpert, ArrayGroup::moe_optional, "1",
+     "score by which experts are chosen, where it is not the router logit"},
+    {"kappa_u_square", float64, kMoeExpert, ArrayGroup::moe_optional, "1",
+     "mean of u^2, u = alpha s + b, over kept (token, gate)"},
+    {"kappa_bias_in_force", float32, kMoeExpertGate, ArrayGroup::moe_optional, "1",
+     "b as it acted, where an intervention changed it", 1},
+    {"kappa_scale_in_force", float32, kMoeExpertGate, ArrayGroup::moe_optional, "1",
+     "alpha as it acted, where an intervention changed it", 1},
+    {"kappa_factor", float32, kMoeExpert, ArrayGroup::moe_optional, "1",
+     "factor on kappa of an intervention"},
     {"dense_layer_index", int32, kDense, ArrayGroup::dense, "", "layer of the model, from 0"},
     {"dense_pass_index", int32, kDense, ArrayGroup::dense, "",
      "pass over the stack of layers, from 0"},
@@ -130,13 +143,18 @@ constexpr std::array<std::string_view, kAxes> kAxisNames{
 }  // namespace
 
 std::string_view axis_name(Axis axis) {
+  require(axis < Axis::none, ExitCode::internal, Place{}, "name of an unknown axis");
   return kAxisNames[static_cast<std::size_t>(axis)];
 }
 
-std::vector<std::int64_t> ArraySchema::shape(const Extents& extents) const {
+std::size_t ArraySchema::rank() const {
+  return static_cast<std::size_t>(std::find(axes.begin(), axes.end(), Axis::none) - axes.begin());
+}
+
+std::vector<std::int64_t> ArraySchema::shape(const Extents& extents, std::size_t rank) const {
   std::vector<std::int64_t> result;
-  for (const Axis axis : axes) {
-    if (axis != Axis::none) { result.push_back(extents[axis]); }
+  for (std::size_t i = 0; i < std::min(rank, this->rank()); ++i) {
+    result.push_back(extents[axes[i]]);
   }
   return result;
 }
@@ -152,10 +170,10 @@ Json describe_array(std::string_view unit, std::string_view long_name,
   return {{"_ARRAY_DIMENSIONS", std::move(names)}, {"unit", unit}, {"long_name", long_name}};
 }
 
-Json describe_array(const ArraySchema& schema) {
+Json describe_array(const ArraySchema& schema, std::size_t rank) {
   std::vector<std::string_view> dimensions;
-  for (const Axis axis : schema.axes) {
-    if (axis != Axis::none) { dimensions.push_back(axis_name(axis)); }
+  for (std::size_t i = 0; i < std::min(rank, schema.rank()); ++i) {
+    dimensions.push_back(axis_name(schema.axes[i]));
   }
   return describe_array(schema.unit, schema.long_name, dimensions);
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/checkpoint/json.h"
+#include "core/error.h"
 #include "core/trace/npz.h"
 
 namespace kappascope {
@@ -32,19 +33,24 @@ inline constexpr std::size_t kAxes = static_cast<std::size_t>(Axis::none);
 
 std::string_view axis_name(Axis axis);  // as in _ARRAY_DIMENSIONS
 
-// Extent of every axis; −1: not known (yet).
+// Extent of every axis; −1: not known (yet). Axis::none has none: an internal error.
 class Extents {
  public:
   Extents() { values_.fill(-1); }
-  std::int64_t& operator[](Axis axis) { return values_[static_cast<std::size_t>(axis)]; }
-  std::int64_t operator[](Axis axis) const { return values_[static_cast<std::size_t>(axis)]; }
+  std::int64_t& operator[](Axis axis) { return values_[place(axis)]; }
+  std::int64_t operator[](Axis axis) const { return values_[place(axis)]; }
 
  private:
+  static std::size_t place(Axis axis) {
+    require(axis < Axis::none, ExitCode::internal, Place{}, "extent of an unknown axis");
+    return static_cast<std::size_t>(axis);
+  }
+
   std::array<std::int64_t, kAxes> values_;
 };
 
-// Which arrays come together.
-enum class ArrayGroup : std::uint8_t { tokens, moe, dense, gates, logits };
+// Which arrays are recorded together; moe_optional: each by itself, beside those of `moe`.
+enum class ArrayGroup : std::uint8_t { tokens, moe, dense, gates, logits, moe_optional };
 
 struct ArraySchema {
   std::string_view name;
@@ -53,8 +59,12 @@ struct ArraySchema {
   ArrayGroup group;
   std::string_view unit;  // "1": a pure number; "": a name or a count
   std::string_view long_name;
+  // An array may end after this many axes: parameters of κ are per gate, expert or layer.
+  std::size_t least_rank = 4;
 
-  std::vector<std::int64_t> shape(const Extents& extents) const;
+  std::size_t rank() const;  // number of axes
+  // Extents of the first `rank` axes.
+  std::vector<std::int64_t> shape(const Extents& extents, std::size_t rank = 4) const;
 };
 
 std::span<const ArraySchema> array_schemas();
@@ -62,7 +72,7 @@ std::span<const ArraySchema> array_schemas();
 // {"_ARRAY_DIMENSIONS": […], "unit": …, "long_name": …}
 Json describe_array(std::string_view unit, std::string_view long_name,
                     std::span<const std::string_view> dimensions);
-Json describe_array(const ArraySchema& schema);
+Json describe_array(const ArraySchema& schema, std::size_t rank = 4);
 
 inline constexpr std::string_view kMetaArray = "kappascope_meta";
 

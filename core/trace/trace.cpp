@@ -78,8 +78,26 @@ bool recorded(const NpzReader& file, ArrayGroup group) {
       return file.mentions("gate_pre");
     case ArrayGroup::logits:
       return file.mentions("logits");
+    case ArrayGroup::moe_optional:
+      return false;
   }
   return false;
+}
+
+// The array of a row of the table, with what is wrong about its presence among the faults; nullptr:
+// not recorded.
+const NpyArray* recorded_array(const NpzReader& file, const ArraySchema& schema, Faults& faults) {
+  const NpyArray* array = file.find(schema.name);
+  const bool optional = schema.group == ArrayGroup::moe_optional;
+  const bool expected = optional ? file.mentions(schema.name) : recorded(file, schema.group);
+  if (array == nullptr && expected) {
+    const Failure reason = file.absence(schema.name);
+    faults.add(reason.code, schema.name, reason.message);
+  } else if (array != nullptr && optional && !recorded(file, ArrayGroup::moe)) {
+    faults.add(ExitCode::damaged, "layer_index", "missing array beside ", schema.name);
+    return nullptr;
+  }
+  return array;
 }
 
 // Compares every array with the table; the first array that has an axis settles its extent.
@@ -90,22 +108,17 @@ Extents check_arrays(const NpzReader& file, std::int64_t gates, Faults& faults) 
   extents[Axis::z_bin] = kGatePreBins;
   extents[Axis::gate] = gates;
   for (const ArraySchema& schema : array_schemas()) {
-    const NpyArray* array = file.find(schema.name);
-    if (array == nullptr) {
-      if (recorded(file, schema.group)) {
-        const Failure reason = file.absence(schema.name);
-        faults.add(reason.code, schema.name, reason.message);
-      }
-      continue;
-    }
+    const NpyArray* array = recorded_array(file, schema, faults);
+    if (array == nullptr) { continue; }
     if (array->type != schema.type) {
       faults.add(ExitCode::damaged, schema.name, "array type; expected ", type_name(schema.type),
                  ", found ", type_name(array->type));
     }
     std::vector<std::int64_t> expected;
-    for (const Axis axis : schema.axes) {
-      if (axis == Axis::none) { break; }
-      const std::size_t place = expected.size();
+    const std::size_t rank =
+        std::clamp(array->shape.size(), std::min(schema.least_rank, schema.rank()), schema.rank());
+    for (std::size_t place = 0; place < rank; ++place) {
+      const Axis axis = schema.axes[place];
       std::int64_t& extent = extents[axis];
       if (extent < 0 && place < array->shape.size()) { extent = array->shape[place]; }
       expected.push_back(extent);
@@ -246,6 +259,18 @@ void load_sums(Trace& trace, const NpzReader& file) {
   trace.effect_count = file.float64("effect_count");
 }
 
+void load_optional(Trace& trace, const NpzReader& file) {
+  const auto floats = [&](const char* name, std::span<const float>& array) {
+    if (file.mentions(name)) { array = file.float32(name); }
+  };
+  floats("expert_output_norm", trace.expert_output_norm);
+  floats("selection_score", trace.selection_score);
+  floats("kappa_bias_in_force", trace.kappa_bias_in_force);
+  floats("kappa_scale_in_force", trace.kappa_scale_in_force);
+  floats("kappa_factor", trace.kappa_factor);
+  if (file.mentions("kappa_u_square")) { trace.kappa_u_square = file.float64("kappa_u_square"); }
+}
+
 void load_dense(Trace& trace, const NpzReader& file) {
   trace.dense_layer_index = file.int32("dense_layer_index");
   trace.dense_pass_index = file.int32("dense_pass_index");
@@ -264,6 +289,7 @@ void load_arrays(Trace& trace, const NpzReader& file) {
   if (recorded(file, ArrayGroup::moe)) {
     load_moe(trace, file);
     load_sums(trace, file);
+    load_optional(trace, file);
   }
   if (recorded(file, ArrayGroup::dense)) { load_dense(trace, file); }
   if (recorded(file, ArrayGroup::gates)) {

@@ -96,6 +96,14 @@ struct Trace {
   std::span<const double> effect_mean, effect_abs, effect_rms, effect_positive, effect_rel_mean,
       effect_rel_abs, effect_rel_rms, effect_rel_positive, effect_count;  // [M,E]
 
+  // Not in every trace.
+  std::span<const float> expert_output_norm;  // [M,T,K] ‖E_e(x)‖₂ before the combine weight
+  std::span<const float> selection_score;     // [M,T,E] where it is not the router logit
+  std::span<const double> kappa_u_square;     // [M,E] mean of u², u = α·s + b
+  // α, b and the factor on κ as they acted, where an intervention changed them.
+  std::span<const float> kappa_bias_in_force, kappa_scale_in_force;  // [M,E,I], [M,E] or [M]
+  std::span<const float> kappa_factor;                               // [M,E]
+
   std::span<const float> kappa_values, gate_pre, gate_act;  // [M,T,K,I], with --record gates
   std::span<const float> logits;                            // [T,V], with --logits
 };
