@@ -6,6 +6,7 @@
 #include "app/cli/terminal.h"
 #include "app/cli/verbs.h"
 #include "app/run_text.h"
+#include "core/figure/text.h"
 #include "core/model/description.h"
 
 namespace kappascope {
@@ -39,14 +40,6 @@ std::string kappa_input_line(const ModelConfig& config) {
   return line + "\n";
 }
 
-std::string with_commas(std::int64_t value) {
-  std::string text = std::to_string(value);
-  for (std::int64_t at = std::int64_t(text.size()) - 3; at > 0; at -= 3) {
-    text.insert(std::size_t(at), ",");
-  }
-  return text;
-}
-
 std::string readable(const Model& model, const std::optional<std::filesystem::path>& tokenizer) {
   const ModelConfig& config = model.config;
   const ParameterCounts counts = count_parameters(model);
@@ -56,7 +49,7 @@ std::string readable(const Model& model, const std::optional<std::filesystem::pa
     dtypes += join_words(dtypes.empty() ? "" : ", ", dtype, " (", tensors, " tensors)");
   }
   for (const auto& [part, elements] : counts.parts) {
-    parts += join_words("  ", part, ": ", with_commas(elements), "\n");
+    parts += join_words("  ", part, ": ", count_text(elements), "\n");
   }
   return join_words(
       bold(printable(model.name())), ", ", config.family, ", step ", model.files.step, "\n",
@@ -74,8 +67,8 @@ std::string readable(const Model& model, const std::optional<std::filesystem::pa
       kappa_input_line(config),                              //
       "κ found:     ", printable(model.granularity_reason),  //
       "\nlayers:      ", config.n_layer, "\n", layer_lines(model),
-      "parameters:  ", with_commas(counts.total), ", active per token ",
-      with_commas(std::int64_t(counts.active)), "\n", parts);
+      "parameters:  ", count_text(counts.total), ", active per token ",
+      count_text(std::int64_t(counts.active)), "\n", parts);
 }
 
 Json layers_json(const Model& model) {

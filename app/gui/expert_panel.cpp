@@ -24,7 +24,7 @@ std::string times(double value) {
 }
 
 void draw_steppers(Gui& gui, const Trace& trace, const ExpertCard& card) {
-  std::int64_t m = card.m, expert = card.expert;
+  std::int64_t m = card.row, expert = card.expert;
   std::string name = std::to_string(card.layer);
   if (card.pass > 0) { name += "." + std::to_string(card.pass); }
   if (stepper("###layer", "Layer", m, trace.layers, name)) {
@@ -33,7 +33,7 @@ void draw_steppers(Gui& gui, const Trace& trace, const ExpertCard& card) {
   }
   next_item(13 * em());
   if (stepper("###expert", "Expert", expert, card.experts, std::to_string(expert))) {
-    gui.workspace.select_expert(card.m, expert);
+    gui.workspace.select_expert(card.row, expert);
   }
   ImGui::SameLine(0, em());
   ImGui::AlignTextToFramePadding();
@@ -149,7 +149,7 @@ void draw_served_row(Gui& gui, const Trace& trace, const ExpertCard& card,
   Selection selection = gui.workspace.selection();
   ImGui::PushID(static_cast<int>(entry.token));
   if (row_item("###row", selection.token == entry.token)) {
-    selection.layer = card.m;
+    selection.layer = card.row;
     selection.expert = card.expert;
     selection.token = entry.token;
     selection.slot = entry.slot;

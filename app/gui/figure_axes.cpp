@@ -145,7 +145,7 @@ std::string name_of(const FigureAxis& axis) {
 }  // namespace
 
 double AxisView::share(double value) const {
-  if (log) { return value > 0 ? std::log(value / low) / std::log(high / low) : kNoNumber; }
+  if (log) { return value > 0 ? std::log(value / low) / std::log(high / low) : kNaN; }
   return (value - low) / (high - low);
 }
 

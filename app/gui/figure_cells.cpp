@@ -71,7 +71,7 @@ std::int64_t selected_position(const Figure& figure, const FigureAxis& axis,
     case AxisSubject::recorded_layer:
       return position_of(axis, axis.subject, selection.layer);
     case AxisSubject::expert:
-      if (figure.layer >= 0 && figure.layer != selection.layer) { return -1; }
+      if (figure.row >= 0 && figure.row != selection.layer) { return -1; }
       return position_of(axis, axis.subject, selection.expert);
     default:
       return -1;

@@ -97,7 +97,7 @@ std::optional<FigureClick> FigureHands::step(int right, int up, const Selection&
       if (by != 0) { show(axis.subject, to); }
     }
     if (!moved) { continue; }
-    if (click.layer < 0 && click.expert >= 0) { click.layer = figure_.figure.layer; }
+    if (click.layer < 0 && click.expert >= 0) { click.layer = figure_.figure.row; }
     return click;
   }
   return {};

@@ -154,8 +154,7 @@ class Marks {
   float x(double value) const { return pixel(place_.x, value); }
   float y(double value) const { return pixel(place_.y, value); }
   static float pixel(const AxisView& view, double value) {
-    return std::isfinite(view.share(value)) ? view.pixel(value)
-                                            : std::numeric_limits<float>::quiet_NaN();
+    return std::isfinite(view.share(value)) ? view.pixel(value) : kNaN;
   }
   // Where bars start: zero, or the end of the axis nearest to it.
   static float base(const AxisView& view) {
@@ -240,7 +239,7 @@ class Marks {
 
 bool is_chosen(const PointSubject& point, const Selection& selection) {
   return selection.token >= 0 && point.token == selection.token &&
-         (point.layer < 0 || selection.layer < 0 || point.layer == selection.layer);
+         (point.row < 0 || selection.layer < 0 || point.row == selection.layer);
 }
 
 // AxisView::pixel with the ends' logarithms taken once: for very many values. NaN for no place.

@@ -260,8 +260,8 @@ class View {
                 reach(plot.panel->y, plot.y, mouse.y, finger), block);
     if (!found) { return; }
     if (!plot.panel->heat_map.empty()) { draw_crosshair(plot, x, y); }
-    if (clicked_ == index && (found->layer >= 0 || found->token >= 0 || found->expert >= 0)) {
-      click_ = FigureClick{found->layer, found->token, found->expert};
+    if (clicked_ == index && (found->row >= 0 || found->token >= 0 || found->expert >= 0)) {
+      click_ = FigureClick{found->row, found->token, found->expert};
     }
     if (hovered_ != index || !ImGui::BeginTooltip()) { return; }
     for (const std::string& line : found->lines) { ImGui::TextUnformatted(line.c_str()); }

@@ -90,10 +90,10 @@ void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::in
   Workspace& workspace = gui.workspace;
   const TokenSlot& slot = layer.slots[k];
   Selection selection = workspace.selection();
-  ImGui::PushID(static_cast<int>(layer.m));
+  ImGui::PushID(static_cast<int>(layer.row));
   ImGui::PushID(static_cast<int>(k));
-  if (row_item("###row", selection.layer == layer.m && selection.slot == k)) {
-    selection.layer = layer.m;
+  if (row_item("###row", selection.layer == layer.row && selection.slot == k)) {
+    selection.layer = layer.row;
     selection.slot = k;
     selection.token = card.token;
     if (slot.expert >= 0) { selection.expert = slot.expert; }
@@ -108,7 +108,7 @@ void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::in
         ImGui::GetContentRegionAvail().x - ImGui::CalcTextSize(name.c_str(), nullptr, true).x;
     if (room > 0) { ImGui::SetCursorPosX(ImGui::GetCursorPosX() + room); }
     if (ImGui::TextLink(name.c_str())) {
-      workspace.select_expert(layer.m, slot.expert);
+      workspace.select_expert(layer.row, slot.expert);
       gui.shown["expert"] = true;
       gui.focus = "expert";
     }

@@ -41,7 +41,7 @@ void row(const Theme& theme, const char* key, const std::string& value) {
 }
 
 double at(std::span<const float> array, std::int64_t i) {
-  return array.empty() ? kNoNumber : double(array[i]);
+  return array.empty() ? kNaN : double(array[i]);
 }
 
 void draw_rows(Gui& gui, const Trace& trace, std::int64_t t) {

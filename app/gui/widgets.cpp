@@ -54,15 +54,6 @@ std::string percent_text(double share) {
   return std::isnan(share) ? "–" : fixed_text(100 * share, 1) + " %";
 }
 
-std::string count_text(std::int64_t count) {
-  std::string text = std::to_string(count);
-  const std::int64_t digits = count < 0 ? 1 : 0;
-  for (std::int64_t at = std::int64_t(text.size()) - 3; at > digits; at -= 3) {
-    text.insert(std::size_t(at), ",");
-  }
-  return text;
-}
-
 void next_item(float width) {
   ImGui::SameLine();
   if (ImGui::GetContentRegionAvail().x < width) { ImGui::NewLine(); }

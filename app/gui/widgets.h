@@ -8,13 +8,13 @@
 #include <string>
 
 #include "app/gui/theme.h"
+#include "core/figure/text.h"  // count_text
 
 namespace kappascope::gui {
 
 // --- numbers as text ---
 std::string fixed_text(double value, int decimals);  // "−1.250"; "–" for NaN
 std::string percent_text(double share);              // "12.5 %"; "–" for NaN
-std::string count_text(std::int64_t count);          // "12,345"
 
 // --- lines ---
 // Puts the next item beside the last one where `width` more fits, else below it.

@@ -248,7 +248,7 @@ void Workspace::settle_selection() {
     return;
   }
   if (selection.layer < 0 || selection.layer >= trace->layers) {
-    selection.layer = trace->layers > 0 ? middle_layer(*trace) : -1;
+    selection.layer = trace->layers > 0 ? middle_row(*trace) : -1;
   }
   if (selection.token >= trace->tokens) { selection.token = -1; }
   if (selection.slot < 0 || selection.slot >= trace->slots) { selection.slot = 0; }

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "core/figure/parts.h"
+#include "core/figure/text.h"
 
 namespace kappascope {
 namespace {
@@ -191,7 +191,7 @@ std::vector<std::string> title_lines(const FigureAxis& axis, double length, doub
 }  // namespace
 
 double AxisPlan::share(double value) const {
-  if (log) { return value > 0 ? std::log(value / low) / std::log(high / low) : kNoNumber; }
+  if (log) { return value > 0 ? std::log(value / low) / std::log(high / low) : kNaN; }
   return (value / 2 - low / 2) / (high / 2 - low / 2);
 }
 

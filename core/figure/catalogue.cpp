@@ -88,10 +88,10 @@ std::vector<Column> common_columns(const Figure& figure, const FigureEntry& entr
   std::vector<Column> columns;
   const unsigned heeded = entry.heeded(chosen);
   if (heeded & kLayerChoice) {
-    const auto m = static_cast<std::size_t>(std::max<std::int64_t>(0, figure.layer));
-    const bool one = figure.layer >= 0;
-    columns.push_back(constant("layer", one ? trace.layer_index[m] : -1));
-    columns.push_back(constant("pass", one ? trace.pass_index[m] : -1));
+    const auto row = static_cast<std::size_t>(std::max<std::int64_t>(0, figure.row));
+    const bool one = figure.row >= 0;
+    columns.push_back(constant("layer", one ? trace.layer_index[row] : -1));
+    columns.push_back(constant("pass", one ? trace.pass_index[row] : -1));
   }
   if (heeded & kExpertChoice) { columns.push_back(constant("expert", figure.expert)); }
   if (heeded & kSlotChoice) { columns.push_back(constant("slot", chosen.slot)); }

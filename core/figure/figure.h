@@ -5,28 +5,27 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <string>
 #include <utility>
 #include <variant>
 #include <vector>
 
-namespace kappascope {
+#include "core/nan.h"
 
-inline constexpr double kNoNumber = std::numeric_limits<double>::quiet_NaN();
+namespace kappascope {
 
 enum class Scale : std::uint8_t { linear, log, category };
 
 // What a position on an axis stands for, so that a place in a picture leads to a part of the trace.
-// A recorded layer is meant by its row m of the arrays [M,…], not by its number in the model.
+// A recorded layer is meant by its row of the arrays [M,…], not by its number in the model.
 enum class AxisSubject : std::uint8_t { none, token, recorded_layer, expert };
 
 struct FigureAxis {
   std::string name = {};        // "Token position"
   std::string unit = {};        // "nats"; "" when it has none (counts, shares, κ)
   Scale scale = Scale::linear;  // log: base 10
-  double low = kNoNumber;       // ends of the axis; NaN: taken from the marks, with round ends
-  double high = kNoNumber;      // a category axis runs from −½ to n − ½ whatever stands here
+  double low = kNaN;            // ends of the axis; NaN: taken from the marks, with round ends
+  double high = kNaN;           // a category axis runs from −½ to n − ½ whatever stands here
   // Label of position 0, 1, … n−1: of a category axis; elsewhere drawn nowhere, but told with the
   // position.
   std::vector<std::string> names = {};
@@ -45,10 +44,10 @@ enum class ColourKind : std::uint8_t { sequential, diverging, categorical };
 struct ColourScale {
   ColourKind kind = ColourKind::sequential;
   std::string label, unit;  // of the colour bar
-  double low = kNoNumber;   // ends; NaN: those of the data, on both sides alike when diverging
-  double high = kNoNumber;
+  double low = kNaN;        // ends; NaN: those of the data, on both sides alike when diverging
+  double high = kNaN;
   double centre = 0;                // diverging: the value that is neither (1 for κ)
-  double most = kNoNumber;          // diverging: values cannot be larger; the bar ends there
+  double most = kNaN;               // diverging: values cannot be larger; the bar ends there
   bool integer = false;             // whole numbers: no ticks between them
   bool log = false;                 // even steps of ln value; a value ≤ 0 is `under`
   std::string low_note, high_note;  // what the ends mean: "softer gate", "sharper gate"
@@ -87,7 +86,7 @@ struct Line {
 };
 
 struct PointSubject {
-  std::int32_t layer = -1, token = -1, expert = -1;  // layer: m; −1: none
+  std::int32_t row = -1, token = -1, expert = -1;  // row: of the trace; −1: none
 };
 
 struct Points {
@@ -118,9 +117,9 @@ struct StackedBars {
 
 struct Violin {
   double position = 0;
-  std::vector<double> value, density;  // outline: density ≥ 0 at value, any unit
-  double low = kNoNumber, middle = kNoNumber, high = kNoNumber;  // 5 %, 50 %, 95 %
-  double quarter = kNoNumber, three_quarters = kNoNumber;        // 25 %, 75 %: a thick bar
+  std::vector<double> value, density;             // outline: density ≥ 0 at value, any unit
+  double low = kNaN, middle = kNaN, high = kNaN;  // 5 %, 50 %, 95 %
+  double quarter = kNaN, three_quarters = kNaN;   // 25 %, 75 %: a thick bar
   int colour = 0;
 };
 
@@ -184,8 +183,8 @@ struct Figure {
   std::vector<Panel> panels = {};       // side by side where each has room, else below each other
   std::vector<std::string> notes = {};  // small print: "approximate: …"
   std::vector<Table> tables = {};       // usually one; further ones become NAME-2.csv, …
-  // The one recorded layer m and the one expert that everything here is about; −1: several.
-  std::int64_t layer = -1, expert = -1;
+  // The one row of the trace and the one expert that everything here is about; −1: several.
+  std::int64_t row = -1, expert = -1;
   // Kept inside SVG, PDF and PNG, not shown: model, text, hashes, version. Key, value; names and
   // hashes, never a path.
   std::vector<std::pair<std::string, std::string>> provenance = {};

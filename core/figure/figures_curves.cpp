@@ -32,14 +32,14 @@ struct OneExpert {
 OneExpert one_expert(const Trace& trace, const FigureChoices& choices) {
   TraceLayer layer(trace, chosen_layer(trace, choices));
   const std::int64_t expert = chosen_expert(layer, choices);
-  std::string label = layer_label(trace, layer.index);
+  std::string label = layer_label(trace, layer.row);
   if (expert >= 0) { label += ", expert " + std::to_string(expert); }
   return {layer, expert, label};
 }
 
 Figure start_figure(Traces traces, std::string_view id, const OneExpert& one) {
   Figure figure = kappascope::start_figure(traces, id, ", " + one.label);
-  figure.layer = one.layer.index;
+  figure.row = one.layer.row;
   figure.expert = one.expert;
   return figure;
 }
@@ -100,8 +100,8 @@ ParameterRows parameter_rows(const Trace& trace, const FigureChoices& choices) {
     result.axis = layer_axis(trace);
     result.table.columns = choices.by_expert ? std::vector<Column>{index_column("expert", 0)}
                                              : layer_columns(trace, 1);
-    for (std::int64_t m = 0; m < trace.layers; ++m) {
-      const TraceLayer layer(trace, m);
+    for (std::int64_t row = 0; row < trace.layers; ++row) {
+      const TraceLayer layer(trace, row);
       result.rows.push_back(kappa_parameters(layer, kappa_function(layer)));
     }
   }
@@ -176,8 +176,8 @@ Figure kappa_parameters(Traces traces, const FigureChoices& choices) {
   const bool by_expert = choices.by_expert && trace.layers > 0;
   Figure figure = start_figure(traces, "kappa-parameters");
   if (by_expert) {
-    figure.layer = chosen_layer(trace, choices);
-    figure.title += " in " + layer_label(trace, figure.layer);
+    figure.row = chosen_layer(trace, choices);
+    figure.title += " in " + layer_label(trace, figure.row);
   }
   std::vector<Spread> scale, bias, kappa;
   std::vector<double> score, lower, upper;
@@ -336,22 +336,22 @@ Figure kappa_confidence(Traces traces, const FigureChoices&) {
   Table table, ranks;
   std::vector<std::int64_t> layers, passes, tokens, experts;
   const std::vector<double> depth = relative_depth(trace);
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const TraceLayer layer(trace, m);
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    const TraceLayer layer(trace, row);
     const KappaConfidence one = kappascope::kappa_confidence(layer);
     points.x.insert(points.x.end(), one.mass.begin(), one.mass.end());
     points.y.insert(points.y.end(), one.kappa.begin(), one.kappa.end());
-    points.value.insert(points.value.end(), one.mass.size(), static_cast<float>(depth[m]));
+    points.value.insert(points.value.end(), one.mass.size(), static_cast<float>(depth[row]));
     layers.insert(layers.end(), one.mass.size(), layer.layer);
     passes.insert(passes.end(), one.mass.size(), layer.pass);
     tokens.insert(tokens.end(), one.token.begin(), one.token.end());
     experts.insert(experts.end(), one.expert.begin(), one.expert.end());
     for (std::size_t i = 0; i < one.token.size(); ++i) {
-      points.subjects.push_back({static_cast<std::int32_t>(m),
+      points.subjects.push_back({static_cast<std::int32_t>(row),
                                  static_cast<std::int32_t>(one.token[i]),
                                  static_cast<std::int32_t>(one.expert[i])});
     }
-    for (Line* line : {&all, &within}) { line->x.push_back(static_cast<double>(m)); }
+    for (Line* line : {&all, &within}) { line->x.push_back(static_cast<double>(row)); }
     all.y.push_back(one.rho);
     within.y.push_back(one.rho_within);
   }

@@ -45,7 +45,7 @@ struct TellingPairs {
 TellingPairs telling_pairs(const Coactivation& all) {
   TellingPairs result;
   const std::size_t n = all.experts.size();
-  result.ratio.assign(n * n, static_cast<float>(kNoNumber));
+  result.ratio.assign(n * n, kNaN);
   for (std::size_t i = 0; i < n; ++i) {
     for (std::size_t j = 0; j < n; ++j) {
       const double expected = all.expected[i * n + j];
@@ -98,8 +98,8 @@ Figure expert_load(Traces traces, const FigureChoices&) {
   Figure figure = start_figure(traces, "expert-load");
   const LayerMap mass = relative_gate_mass(trace);
   double chosen_by_all = 1, all_mass = 1;  // of an expert: over the even share, over the mean
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const TraceLayer layer(trace, m);
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    const TraceLayer layer(trace, row);
     const auto experts = static_cast<double>(layer.experts);
     chosen_by_all = std::max(chosen_by_all, experts / static_cast<double>(layer.slots));
     all_mass = std::max(all_mass, experts);
@@ -115,8 +115,8 @@ Figure expert_load(Traces traces, const FigureChoices&) {
   figure.panels.push_back(std::move(panel));
   std::int64_t unused = 0;
   double by_chance = 0;
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const ExpertLoads loads = expert_loads(TraceLayer(trace, m));
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    const ExpertLoads loads = expert_loads(TraceLayer(trace, row));
     unused += loads.unused;
     by_chance += loads.unused_by_chance;
   }
@@ -142,9 +142,9 @@ Figure expert_drops(Traces traces, const FigureChoices&) {
   bars.horizontal = true;
   std::vector<double> rates;
   double highest = 0;
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    bars.position.push_back(static_cast<double>(m));
-    rates.push_back(drop_rates(TraceLayer(trace, m)).all);
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    bars.position.push_back(static_cast<double>(row));
+    rates.push_back(drop_rates(TraceLayer(trace, row)).all);
     bars.value.push_back(100 * rates.back());
     if (rates.back() > highest) { highest = rates.back(); }
   }
@@ -163,7 +163,7 @@ Figure expert_drops(Traces traces, const FigureChoices&) {
 Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
   Figure figure = start_figure(traces, "expert-coactivation");
-  ColourScale colours = even_share("Tokens with both over their number by chance", kNoNumber);
+  ColourScale colours = even_share("Tokens with both over their number by chance", kNaN);
   colours.low_note = "avoid each other";
   colours.high_note = "seek each other";
   colours.under = "never together";
@@ -172,8 +172,8 @@ Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
   LayerMap map;
   if (trace.layers > 0) {
     const TraceLayer layer(trace, chosen_layer(trace, choices));
-    figure.title += ", " + layer_label(trace, layer.index);
-    figure.layer = layer.index;
+    figure.title += ", " + layer_label(trace, layer.row);
+    figure.row = layer.row;
     std::vector<std::int64_t> shown = most_loaded_experts(expert_loads(layer), kMostPairs);
     std::sort(shown.begin(), shown.end());
     const Coactivation pairs = coactivation(layer, shown);
@@ -223,9 +223,9 @@ Figure expert_budget(Traces traces, const FigureChoices&) {
   Line line;
   line.marker = true;
   line.name = "mean, and 5–95 % of the tokens";
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const Band band = experts_run(TraceLayer(trace, m));
-    line.x.push_back(static_cast<double>(m));
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    const Band band = experts_run(TraceLayer(trace, row));
+    line.x.push_back(static_cast<double>(row));
     line.y.push_back(band.mean);
     line.low.push_back(band.p05);
     line.high.push_back(band.p95);

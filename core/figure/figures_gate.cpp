@@ -70,9 +70,9 @@ Figure gate_saturation(Traces traces, const FigureChoices&) {
   stack.names = {"linear, |κz| < 1", "knee", "saturated, |κz| > 4"};
   stack.colours = {10, 2, 0};  // pale to dark: told apart in grey too
   stack.values.resize(3);
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const GateShares shares = gate_shares(TraceLayer(trace, m));
-    stack.position.push_back(static_cast<double>(m));
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    const GateShares shares = gate_shares(TraceLayer(trace, row));
+    stack.position.push_back(static_cast<double>(row));
     stack.values[0].push_back(shares.linear);
     stack.values[1].push_back(shares.knee);
     stack.values[2].push_back(shares.saturated);

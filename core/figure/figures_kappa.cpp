@@ -35,9 +35,9 @@ void add_bounds(Panel& panel, double bound) {
 
 // Largest bound of the recorded layers; NaN without κ.
 double largest_bound(const Trace& trace) {
-  double bound = kNoNumber;
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const double here = kappa_bound(TraceLayer(trace, m));
+  double bound = kNaN;
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    const double here = kappa_bound(TraceLayer(trace, row));
     if (std::isfinite(here)) { bound = std::isfinite(bound) ? std::max(bound, here) : here; }
   }
   return bound;
@@ -52,8 +52,8 @@ struct DepthLine {
 DepthLine depth_line(const Trace& trace) {
   DepthLine result;
   result.line.x = relative_depth(trace);
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const TraceLayer layer(trace, m);
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    const TraceLayer layer(trace, row);
     const KappaFunction kappa = kappa_function(layer);
     const KappaBand band = kappa_band(layer, kappa);
     result.line.y.push_back(std::exp(band.log_mean));
@@ -116,10 +116,10 @@ struct Distributions {
     high.push_back(band.band.p95);
     for (std::size_t i = 0; i < 64; ++i) {
       const bool there = i < density.counts.size();
-      lower.push_back(there ? density.edges[i] : kNoNumber);
-      upper.push_back(there ? density.edges[i + 1] : kNoNumber);
+      lower.push_back(there ? density.edges[i] : kNaN);
+      upper.push_back(there ? density.edges[i + 1] : kNaN);
       counts.push_back(there ? density.counts[i] : 0);
-      share.push_back(there ? density.density[i] : kNoNumber);
+      share.push_back(there ? density.density[i] : kNaN);
     }
   }
 
@@ -211,10 +211,10 @@ Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
   if (choices.by_expert && trace.layers > 0) {
     const TraceLayer layer(trace, chosen_layer(trace, choices));
     const std::vector<std::int64_t> experts = shown_experts(layer, choices);
-    figure.layer = layer.index;
+    figure.row = layer.row;
     figure.expert = choices.expert;
     figure.title +=
-        (choices.expert < 0 ? " of each expert, " : ", ") + layer_label(trace, layer.index);
+        (choices.expert < 0 ? " of each expert, " : ", ") + layer_label(trace, layer.row);
     if (choices.expert >= 0) { figure.title += ", expert " + std::to_string(choices.expert); }
     panel.x = choices.expert < 0 ? expert_axis(layer.experts) : expert_axis(experts);
     add_bounds(panel, kappa_bound(layer));
@@ -224,8 +224,8 @@ Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
     figure.title += " in each layer";
     panel.x = layer_axis(trace);
     add_bounds(panel, largest_bound(trace));
-    for (std::int64_t m = 0; m < trace.layers; ++m) {
-      const TraceLayer layer(trace, m);
+    for (std::int64_t row = 0; row < trace.layers; ++row) {
+      const TraceLayer layer(trace, row);
       rows.add(panel, layer, kappa_function(layer));
     }
     const std::vector<Column> expert = {index_column("expert", 0)};

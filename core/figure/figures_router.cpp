@@ -56,7 +56,7 @@ Figure loss(Traces traces, const FigureChoices&) {
     mean.x = each.x;
     each.y.assign(trace.nll.begin(), trace.nll.end());
     mean.y = running_mean(trace.nll, window);
-    for (Line* line : {&each, &mean}) { line->y.resize(line->x.size(), kNoNumber); }
+    for (Line* line : {&each, &mean}) { line->y.resize(line->x.size(), kNaN); }
     Table table;
     table.rows = trace.tokens;
     table.columns = token_columns(trace);
@@ -112,9 +112,8 @@ Figure router_probability(Traces traces, const FigureChoices& choices) {
     return figure;
   }
   const TraceLayer layer(trace, chosen_layer(trace, choices));
-  Figure figure =
-      start_figure(traces, "router-probability", ", " + layer_label(trace, layer.index));
-  figure.layer = layer.index;
+  Figure figure = start_figure(traces, "router-probability", ", " + layer_label(trace, layer.row));
+  figure.row = layer.row;
   LayerMap map;
   map.rows = layer.experts;
   map.columns = layer.tokens;

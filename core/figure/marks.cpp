@@ -281,7 +281,7 @@ class Marks {
     for (std::size_t i = 0; i < l.x.size(); ++i) {
       const Point at{x(l.x[i]), y(l.y[i])};
       const bool drawn = std::isfinite(at.x) && std::isfinite(at.y);
-      points.push_back(drawn ? at : Point{kNoNumber, kNoNumber});
+      points.push_back(drawn ? at : Point{kNaN, kNaN});
       const bool next = i + 1 < l.x.size() && std::isfinite(y(l.y[i + 1]));
       if (drawn && (l.marker || (alone && !next))) { dots.push_back(at); }
       alone = !drawn;

@@ -23,7 +23,7 @@ std::string string_at(const Json& object, const char* key) {
 
 double number_at(const Json& object, const char* key) {
   const Json* value = member(object, key);
-  return value && value->is_number() ? value->get<double>() : kNoNumber;
+  return value && value->is_number() ? value->get<double>() : kNaN;
 }
 
 std::string kappa_label(const Trace& trace) {
@@ -66,14 +66,6 @@ Table cell_table(std::vector<Column> columns, const LayerMap& map, const std::st
 
 }  // namespace
 
-std::string count_text(std::int64_t n) {
-  std::string text = std::to_string(n);
-  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > (n < 0 ? 1 : 0); at -= 3) {
-    text.insert(static_cast<std::size_t>(at), ",");
-  }
-  return text;
-}
-
 std::string model_label(const Trace& trace) {
   const std::string name = trace.model_name.empty() ? "unnamed model" : trace.model_name;
   return trace.step < 0 ? name : name + ", step " + count_text(trace.step);
@@ -88,8 +80,8 @@ std::string settings_label(const Trace& trace) {
   return text;
 }
 
-std::string layer_label(const Trace& trace, std::int64_t m) {
-  const auto at = static_cast<std::size_t>(m);
+std::string layer_label(const Trace& trace, std::int64_t row) {
+  const auto at = static_cast<std::size_t>(row);
   const std::string text = "layer " + std::to_string(trace.layer_index[at]);
   return several_passes(trace) ? text + ", pass " + std::to_string(trace.pass_index[at]) : text;
 }
@@ -138,12 +130,12 @@ FigureAxis layer_axis(const Trace& trace) {
   const bool passes = several_passes(trace);
   axis.name = passes ? "Pass : layer" : "Layer";
   axis.number_when_crowded = !passes;
-  for (std::size_t m = 0; m < trace.layer_index.size(); ++m) {
-    const std::string layer = std::to_string(trace.layer_index[m]);
-    axis.names.push_back(passes ? std::to_string(trace.pass_index[m]) + " : " + layer : layer);
+  for (std::size_t row = 0; row < trace.layer_index.size(); ++row) {
+    const std::string layer = std::to_string(trace.layer_index[row]);
+    axis.names.push_back(passes ? std::to_string(trace.pass_index[row]) + " : " + layer : layer);
     // Numbers may stand for the names only where they are the same.
     axis.number_when_crowded &=
-        trace.layer_index[m] - trace.layer_index[0] == static_cast<std::int32_t>(m);
+        trace.layer_index[row] - trace.layer_index[0] == static_cast<std::int32_t>(row);
   }
   if (!trace.layer_index.empty()) { axis.first_number = trace.layer_index[0]; }
   axis.subject = AxisSubject::recorded_layer;
@@ -179,16 +171,16 @@ FigureAxis expert_axis(const std::vector<std::int64_t>& experts) {
 }
 
 std::int64_t chosen_layer(const Trace& trace, const FigureChoices& choices) {
-  if (choices.layer < 0) { return middle_layer(trace); }
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const auto at = static_cast<std::size_t>(m);
+  if (choices.layer < 0) { return middle_row(trace); }
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    const auto at = static_cast<std::size_t>(row);
     if (trace.layer_index[at] == choices.layer && trace.pass_index[at] == choices.pass) {
-      return m;
+      return row;
     }
   }
   std::string recorded;
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    recorded += (m ? "; " : "") + layer_label(trace, m);
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    recorded += (row ? "; " : "") + layer_label(trace, row);
   }
   fail(ExitCode::usage, {trace.path.string()}, "layer ", choices.layer, ", pass ", choices.pass,
        ", is no recorded MoE layer; expected one of ", recorded);

@@ -14,10 +14,9 @@
 
 namespace kappascope {
 
-std::string count_text(std::int64_t n);                       // "12,345"
-std::string model_label(const Trace& trace);                  // "d8-kappa, step 4,000"
-std::string settings_label(const Trace& trace);               // κ, capacity, dtype, tokens
-std::string layer_label(const Trace& trace, std::int64_t m);  // "layer 5", "layer 5, pass 1"
+std::string model_label(const Trace& trace);                    // "d8-kappa, step 4,000"
+std::string settings_label(const Trace& trace);                 // κ, capacity, dtype, tokens
+std::string layer_label(const Trace& trace, std::int64_t row);  // "layer 5", "layer 5, pass 1"
 
 // Id, the catalogue's title and `about` behind it (", layer 5"), "model · settings", provenance. A
 // figure of one trace names the first trace alone.
@@ -28,7 +27,7 @@ FigureAxis token_axis(const Trace& trace);
 FigureAxis expert_axis(std::int64_t experts);
 FigureAxis expert_axis(const std::vector<std::int64_t>& experts);  // some of them
 
-// Index m of the recorded layer that the choices name; not recorded: usage.
+// Row of the recorded layer that the choices name; not recorded: usage.
 std::int64_t chosen_layer(const Trace& trace, const FigureChoices& choices);
 // The expert that the choices name, else the most loaded one of the layer; −1: no expert has a
 // token. Beyond the layer's experts: usage.

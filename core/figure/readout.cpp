@@ -20,7 +20,7 @@ std::string place_text(const FigureAxis& axis, double value) {
 }
 
 void select(Readout& result, AxisSubject subject, std::int64_t number) {
-  if (subject == AxisSubject::recorded_layer) { result.layer = number; }
+  if (subject == AxisSubject::recorded_layer) { result.row = number; }
   if (subject == AxisSubject::token) { result.token = number; }
   if (subject == AxisSubject::expert) { result.expert = number; }
 }
@@ -44,7 +44,7 @@ class Reader {
   // From the front to the back.
   std::optional<Readout> run() {
     if (!(std::isfinite(x_) && std::isfinite(y_))) { return {}; }
-    result_.layer = figure_.layer;
+    result_.row = figure_.row;
     result_.expert = figure_.expert;
     if (line() || points() || violins() || bars() || stacks() || bins() || cells() || reference()) {
       return std::move(result_);
@@ -117,7 +117,7 @@ class Reader {
     }
     if (best == nullptr) { return false; }
     const auto off = [&](std::size_t i) {
-      const double distance = i < best->x.size() ? apart_x(best->x[i]) : kNoNumber;
+      const double distance = i < best->x.size() ? apart_x(best->x[i]) : kNaN;
       return i < best->x.size() && std::isfinite(apart_y(best->y[i])) ? std::abs(distance) : 1e300;
     };
     add_sample(*best, off(piece + 1) < off(piece) ? piece + 1 : piece);
@@ -165,7 +165,7 @@ class Reader {
 
   void add_subject(const PointSubject& point) {
     const std::pair<AxisSubject, std::int64_t> subjects[] = {
-        {AxisSubject::recorded_layer, point.layer},
+        {AxisSubject::recorded_layer, point.row},
         {AxisSubject::token, point.token},
         {AxisSubject::expert, point.expert}};
     for (const auto& [subject, number] : subjects) {

@@ -14,7 +14,7 @@ namespace kappascope {
 
 struct Readout {
   std::vector<std::string> lines;  // "Layer 5", "Token 17 '␣king'", "Entropy: 1.25 nats"
-  std::int64_t layer = -1, token = -1, expert = -1;  // layer: row m of the trace; −1: none
+  std::int64_t row = -1, token = -1, expert = -1;  // row: of the trace; −1: none
 };
 
 // Cells of a heat map that are drawn as one pixel: blocks count from row 0 and column 0.

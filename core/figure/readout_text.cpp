@@ -4,7 +4,7 @@
 #include <cmath>
 #include <map>
 
-#include "core/figure/parts.h"
+#include "core/figure/text.h"
 
 namespace kappascope {
 namespace {
@@ -65,8 +65,7 @@ std::string most_frequent(const ColourScale& colours, const std::vector<float>& 
     most = count;
     best = value;
   }
-  const std::string text =
-      missing >= most ? cell_text(colours, kNoNumber) : cell_text(colours, best);
+  const std::string text = missing >= most ? cell_text(colours, kNaN) : cell_text(colours, best);
   return named(colours.label, text + " (most frequent: " +
                                   of_cells(std::max(missing, most), std::ssize(cells)) + ")");
 }
@@ -83,7 +82,7 @@ std::string mean_of(const ColourScale& colours, const std::vector<float>& cells)
   }
   const std::int64_t all = std::ssize(cells);
   if (counted == 0) {
-    return named(colours.label, cell_text(colours, under > missing ? 0 : kNoNumber) + " (" +
+    return named(colours.label, cell_text(colours, under > missing ? 0 : kNaN) + " (" +
                                     of_cells(std::max(under, missing), all) + ")");
   }
   const double mean = sum / static_cast<double>(counted);

@@ -84,7 +84,7 @@ ColourScale expert_colours(const Trace& trace) {
 }
 
 float expert_value(std::int64_t e) {
-  return e < 0 ? static_cast<float>(kNoNumber) : static_cast<float>(e);
+  return e < 0 ? kNaN : static_cast<float>(e);
 }
 
 }  // namespace kappascope

@@ -32,7 +32,7 @@ std::vector<Coloured> coloured(std::vector<Figure>& figures, std::size_t panel) 
 // The widest ends that any of them has by itself become those of all.
 void share_colours(std::vector<Figure>& figures, std::size_t panel) {
   const std::vector<Coloured> all = coloured(figures, panel);
-  double low = kNoNumber, high = kNoNumber;
+  double low = kNaN, high = kNaN;
   for (const auto& [scale, values] : all) {
     if (scale->kind == ColourKind::categorical) { return; }
     const ColourMap map(*scale, *values);

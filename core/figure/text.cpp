@@ -179,6 +179,14 @@ std::string superscript(int power) {
   return result;
 }
 
+std::string count_text(std::int64_t n) {
+  std::string text = std::to_string(n);
+  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > (n < 0 ? 1 : 0); at -= 3) {
+    text.insert(static_cast<std::size_t>(at), ",");
+  }
+  return text;
+}
+
 std::string number_text(double value, int digits) {
   if (std::isnan(value)) { return "–"; }
   if (std::isinf(value)) { return value < 0 ? "−∞" : "∞"; }

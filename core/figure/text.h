@@ -42,6 +42,8 @@ std::string token_label(std::string_view raw);
 // Decimal text of a finite number with a true minus sign, "–" for NaN; `digits` significant ones.
 std::string number_text(double value, int digits = 3);
 
+std::string count_text(std::int64_t n);  // "12,345"
+
 std::string superscript(int power);  // "⁻³"
 
 // Measures text as librsvg will draw it: same fonts, fallback, kerning and shaping. That takes

@@ -32,12 +32,12 @@ const TokenQuantity& quantity_called(std::string_view id) {
   fail(ExitCode::usage, {}, "tokens have no colour '", id, "'; expected one of ", known);
 }
 
-void require_place(const Trace& trace, const TokenQuantity& quantity, std::int64_t m,
+void require_place(const Trace& trace, const TokenQuantity& quantity, std::int64_t row,
                    std::int64_t slot) {
   const std::string path = trace.path.string();
   if (quantity.layers != Layers::none) {
     const std::int64_t least = quantity.layers == Layers::one ? 0 : -1;
-    require(m >= least && m < trace.layers, ExitCode::usage, {path}, "recorded layer ", m,
+    require(row >= least && row < trace.layers, ExitCode::usage, {path}, "recorded layer ", row,
             " for the colour ", quantity.id, "; expected ", least, " to ", trace.layers - 1);
   }
   if (quantity.slots) {
@@ -51,8 +51,8 @@ std::vector<float> in_one_row(LayerMap map, OverLayers over) {
   return map.rows == 1 ? std::move(map.values) : over_layers(map, over);
 }
 
-std::vector<float> experts_of(const Trace& trace, std::int64_t m, std::int64_t slot) {
-  const TraceLayer layer(trace, m);
+std::vector<float> experts_of(const Trace& trace, std::int64_t row, std::int64_t slot) {
+  const TraceLayer layer(trace, row);
   std::vector<float> values;
   for (std::int64_t t = 0; t < layer.tokens; ++t) {
     values.push_back(expert_value(layer.expert(t * layer.slots + slot)));
@@ -66,13 +66,13 @@ std::span<const TokenQuantity> token_quantities() {
   return kQuantities;
 }
 
-TokenColouring token_colouring(const Trace& trace, std::string_view id, std::int64_t m,
+TokenColouring token_colouring(const Trace& trace, std::string_view id, std::int64_t row,
                                std::int64_t slot) {
   const TokenQuantity& quantity = quantity_called(id);
-  require_place(trace, quantity, m, slot);
+  require_place(trace, quantity, row, slot);
   TokenColouring result{std::string(id), std::string(quantity.name), {}, {}};
   const auto router = [&](std::span<const float> array, OverLayers over) {
-    result.values = in_one_row(layer_token_values(trace, array, m), over);
+    result.values = in_one_row(layer_token_values(trace, array, row), over);
   };
   if (id == "nll") {
     result.colours = nll_colours();
@@ -87,7 +87,7 @@ TokenColouring token_colouring(const Trace& trace, std::string_view id, std::int
     result.colours = entropy_colours();
     router(trace.router_entropy, OverLayers::mean);
   } else if (id == "kappa") {
-    LayerMap map = layer_token_kappa(trace, m);
+    LayerMap map = layer_token_kappa(trace, row);
     result.exact = map.exact;
     result.colours = kappa_colours("κ (weighted geometric mean)");
     result.colours.no_value = "dropped";
@@ -95,21 +95,21 @@ TokenColouring token_colouring(const Trace& trace, std::string_view id, std::int
   } else if (id == "sharpness") {
     result.colours = sharpness_colours();
     result.colours.no_value = "dropped";
-    result.values = in_one_row(layer_token_mean(trace, trace.gate_kz_rms, m), OverLayers::mean);
+    result.values = in_one_row(layer_token_mean(trace, trace.gate_kz_rms, row), OverLayers::mean);
   } else if (id == "expert") {
     result.colours = expert_colours(trace);
-    result.values = experts_of(trace, m, slot);
+    result.values = experts_of(trace, row, slot);
   } else {
-    result.values = in_one_row(dropped_slots(trace, m), OverLayers::sum);
+    result.values = in_one_row(dropped_slots(trace, row), OverLayers::sum);
     double most = static_cast<double>(trace.slots);
     for (const float value : result.values) { most = std::max<double>(most, value); }
     result.colours = dropped_colours(most);
-    if (m < 0) { result.colours.high_note = "often dropped"; }
+    if (row < 0) { result.colours.high_note = "often dropped"; }
   }
   if (quantity.layers != Layers::none) {
-    result.name += m < 0 ? " over all layers" : ", " + layer_label(trace, m);
+    result.name += row < 0 ? " over all layers" : ", " + layer_label(trace, row);
   }
-  result.values.resize(static_cast<std::size_t>(trace.tokens), static_cast<float>(kNoNumber));
+  result.values.resize(static_cast<std::size_t>(trace.tokens), kNaN);
   return result;
 }
 

@@ -33,10 +33,10 @@ struct TokenColouring {
   bool exact = true;          // false: κ without model.npz, see layer_token_kappa
 };
 
-// Quantity `id` of every token at recorded layer m; −1: over all of them (mean; κ: geometric mean;
-// margin: the smallest; dropped: sum). All NaN where the trace has not recorded it. Unknown id, m
-// or slot outside the trace, no layer where one is needed: usage.
-TokenColouring token_colouring(const Trace& trace, std::string_view id, std::int64_t m = -1,
+// Quantity `id` of every token at row `row` of the trace; −1: over all of them (mean; κ: geometric
+// mean; margin: the smallest; dropped: sum). All NaN where the trace has not recorded it. Unknown
+// id, row or slot outside the trace, no layer where one is needed: usage.
+TokenColouring token_colouring(const Trace& trace, std::string_view id, std::int64_t row = -1,
                                std::int64_t slot = 0);
 
 }  // namespace kappascope

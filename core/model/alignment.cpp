@@ -1,9 +1,9 @@
 // Router–expert alignment from the weights alone (SPEC §5).
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "core/model/model.h"
+#include "core/nan.h"
 
 namespace kappascope {
 namespace {
@@ -58,7 +58,6 @@ Alignment router_alignment(const Model& model, std::int64_t layer) {
   const TensorInfo& router = *model.tensor(head + "router.w_g.weight");
   const TensorInfo& gate = *model.tensor(head + "experts.gate_proj");
   const std::int64_t hidden = model.config.n_embd, block = hidden * model.config.gate_units();
-  constexpr double none = std::numeric_limits<double>::quiet_NaN();
 
   Alignment alignment;
   for (std::int64_t e = 0; e < model.config.n_exp; ++e) {
@@ -71,7 +70,7 @@ Alignment router_alignment(const Model& model, std::int64_t layer) {
     const double mean_norm = std::sqrt(dot(sums.mean, sums.mean));
     const double mean_scale = norm * mean_norm;
     alignment.mean.push_back(
-        static_cast<float>(mean_scale == 0 ? none : dot(weights, sums.mean) / mean_scale));
+        static_cast<float>(mean_scale == 0 ? kNaN : dot(weights, sums.mean) / mean_scale));
 
     // Σⱼ cosⱼ‖cⱼ‖² / Σⱼ‖cⱼ‖² with cosⱼ = w·cⱼ / (‖w‖‖cⱼ‖); a zero column weighs nothing
     double weighted = 0, energy = 0;
@@ -81,7 +80,7 @@ Alignment router_alignment(const Model& model, std::int64_t layer) {
     }
     const double energy_scale = norm * energy;
     alignment.energy.push_back(
-        static_cast<float>(energy_scale == 0 ? none : weighted / energy_scale));
+        static_cast<float>(energy_scale == 0 ? kNaN : weighted / energy_scale));
 
     const auto bytes = static_cast<std::uint64_t>(block) * dtype_bytes(gate.dtype);
     if (!file.copied(gate)) {

@@ -82,8 +82,8 @@ Coactivation coactivation(const TraceLayer& layer, const std::vector<std::int64_
   const std::size_t n = shown.size();
   std::vector<std::int64_t> place(static_cast<std::size_t>(layer.experts), -1);
   for (std::size_t i = 0; i < n; ++i) { place[shown[i]] = static_cast<std::int64_t>(i); }
-  Coactivation result{shown, std::vector<std::int64_t>(n * n, 0),
-                      std::vector<double>(n * n, kAbsent), std::vector<double>(n * n, kAbsent)};
+  Coactivation result{shown, std::vector<std::int64_t>(n * n, 0), std::vector<double>(n * n, kNaN),
+                      std::vector<double>(n * n, kNaN)};
   std::vector<std::int64_t> pairs(place.size(), 0), chosen;
   for (std::int64_t t = 0; t < layer.tokens; ++t) {
     chosen_by(layer, t, chosen);

@@ -22,7 +22,7 @@ std::vector<double> average_ranks(const std::vector<double>& values) {
 }
 
 double spearman(const std::vector<double>& x, const std::vector<double>& y) {
-  if (x.size() < 3 || x.size() != y.size()) { return kAbsent; }
+  if (x.size() < 3 || x.size() != y.size()) { return kNaN; }
   const std::vector<double> a = average_ranks(x), b = average_ranks(y);
   const double middle = static_cast<double>(x.size() + 1) / 2;
   double aa = 0, bb = 0, ab = 0;
@@ -31,7 +31,7 @@ double spearman(const std::vector<double>& x, const std::vector<double>& y) {
     bb += (b[j] - middle) * (b[j] - middle);
     ab += (a[j] - middle) * (b[j] - middle);
   }
-  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : kAbsent;
+  return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : kNaN;
 }
 
 KappaConfidence kappa_confidence(const TraceLayer& layer) {

@@ -21,10 +21,10 @@ double spearman(const std::vector<double>& x, const std::vector<double>& y);
 struct KappaConfidence {
   std::vector<std::int64_t> token, expert;  // [n]
   std::vector<double> mass, kappa;          // [n]
-  double rho = kAbsent;                     // over all points
+  double rho = kNaN;                        // over all points
   std::vector<double> expert_rho;           // [E] within each expert
   std::vector<std::int64_t> expert_points;  // [E]
-  double rho_within = kAbsent;              // mean of expert_rho weighted by points
+  double rho_within = kNaN;                 // mean of expert_rho weighted by points
 };
 KappaConfidence kappa_confidence(const TraceLayer& layer);
 

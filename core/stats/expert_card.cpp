@@ -29,7 +29,7 @@ void set_served(ExpertCard& card, const TraceLayer& layer) {
                                kappa = layer.slot_part(trace.kappa_mean),
                                sharpness = layer.slot_part(trace.gate_kz_rms);
   const auto number = [](std::span<const float> array, std::int64_t at) {
-    return array.empty() ? kAbsent : array[at];
+    return array.empty() ? kNaN : array[at];
   };
   for (std::int64_t at = 0; at < layer.tokens * layer.slots; ++at) {
     const std::int64_t t = at / layer.slots;
@@ -49,20 +49,20 @@ void set_served(ExpertCard& card, const TraceLayer& layer) {
 // Of this expert in an array [L,E] of model.npz.
 double alignment_of(const TraceLayer& layer, std::int64_t e, std::span<const float> array) {
   const std::int64_t at = layer.layer * layer.trace.model->experts + e;
-  return layer.layer >= 0 && at < std::ssize(array) ? array[at] : kAbsent;
+  return layer.layer >= 0 && at < std::ssize(array) ? array[at] : kNaN;
 }
 
 }  // namespace
 
-ExpertCard expert_card(const Trace& trace, std::int64_t m, std::int64_t e) {
+ExpertCard expert_card(const Trace& trace, std::int64_t row, std::int64_t e) {
   const std::string path = trace.path.string();
-  require(m >= 0 && m < trace.layers, ExitCode::usage, {path}, "recorded layer ", m,
+  require(row >= 0 && row < trace.layers, ExitCode::usage, {path}, "recorded layer ", row,
           "; expected 0 to ", trace.layers - 1);
-  const TraceLayer layer(trace, m);
+  const TraceLayer layer(trace, row);
   require(e >= 0 && e < layer.experts, ExitCode::usage, {path}, "expert ", e, "; expected 0 to ",
           layer.experts - 1);
   ExpertCard card;
-  card.m = m;
+  card.row = row;
   card.layer = layer.layer;
   card.pass = layer.pass;
   card.expert = e;

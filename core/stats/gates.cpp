@@ -42,8 +42,8 @@ float effect_of(double z, double kappa, EffectKind kind) {
 // visit(value) for every finite effect of the recorded gates of all layers.
 template <typename Visit>
 void each_effect(const Trace& trace, EffectKind kind, Visit&& visit) {
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const TraceLayer layer(trace, m);
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    const TraceLayer layer(trace, row);
     const std::int64_t entries = layer.tokens * layer.slots;
     const auto kappa = layer.part(trace.kappa_values, entries * trace.gates);
     const auto pre = layer.part(trace.gate_pre, entries * trace.gates);
@@ -93,7 +93,7 @@ EffectSummary expert_effect(const TraceLayer& layer, EffectKind kind, std::int64
   const bool relative = kind == EffectKind::relative;
   const auto number = [&](std::span<const double> array) {
     const auto row = layer.part(array, trace.experts);
-    return row.empty() ? kAbsent : row[expert];
+    return row.empty() ? kNaN : row[expert];
   };
   const EffectSummary effect{number(relative ? trace.effect_rel_mean : trace.effect_mean),
                              number(relative ? trace.effect_rel_abs : trace.effect_abs),

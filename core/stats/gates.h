@@ -14,22 +14,22 @@ double slot_mean(const TraceLayer& layer, std::span<const float> array, std::int
 
 // Means of gate statistics over kept (token, slot), or over the tokens of a dense layer.
 struct GateMeans {
-  double gate_mean_abs = kAbsent, gate_active_fraction = kAbsent, gate_top16_share = kAbsent,
-         gate_entropy = kAbsent, gate_kz_rms = kAbsent, gate_linear_fraction = kAbsent,
-         gate_saturated_fraction = kAbsent;
+  double gate_mean_abs = kNaN, gate_active_fraction = kNaN, gate_top16_share = kNaN,
+         gate_entropy = kNaN, gate_kz_rms = kNaN, gate_linear_fraction = kNaN,
+         gate_saturated_fraction = kNaN;
 };
 GateMeans gate_means(const TraceLayer& layer, std::int64_t expert = -1);
 
 // Shares of gate units by |κz|: below 1, between, above 4; means over kept entries, sum 1.
 struct GateShares {
-  double linear = kAbsent, knee = kAbsent, saturated = kAbsent;
+  double linear = kNaN, knee = kNaN, saturated = kNaN;
 };
 GateShares gate_shares(const TraceLayer& layer);
 
 // Of d = z·σ(κz) − z·σ(z), or of d / silu(z) with the denominator at least 1e-6 away from 0 (on the
 // positive side at 0), over scalars: one for each kept (token, slot, gate).
 struct EffectSummary {
-  double mean = kAbsent, mean_abs = kAbsent, rms = kAbsent, positive_share = kAbsent;
+  double mean = kNaN, mean_abs = kNaN, rms = kNaN, positive_share = kNaN;
   std::int64_t count = 0;
 };
 enum class EffectKind : std::uint8_t { absolute, relative };
@@ -43,8 +43,8 @@ EffectSummary expert_effect(const TraceLayer& layer, EffectKind kind, std::int64
 // The values at or above their own `quantile` (of the signed values, over all layers). Exact, in
 // four passes over the recorded gates; empty where the trace has none.
 struct EffectTail {
-  double quantile = kAbsent;
-  double threshold = kAbsent;  // value of that quantile
+  double quantile = kNaN;
+  double threshold = kNaN;  // value of that quantile
   EffectSummary effect;
 };
 std::vector<EffectTail> effect_tails(const Trace& trace, EffectKind kind,

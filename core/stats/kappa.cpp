@@ -22,7 +22,7 @@ bool gates_agree(const TraceLayer& layer) {
 // Mean of the `part` largest κ (largest = true) or smallest of one expert: the values beyond the
 // one at the border, and as many of the border's own value as are missing.
 struct Tails {
-  double top = kAbsent, bottom = kAbsent;
+  double top = kNaN, bottom = kNaN;
 };
 Tails tails_of(const KappaPopulation& population, std::int64_t e) {
   const std::int64_t n = population.count(e), part = (n + 19) / 20;  // ⌈5 %⌉
@@ -83,7 +83,7 @@ double sqrt_n_mean(const TraceLayer& layer, const KappaPopulation& population) {
     sum += root * mean.value();
     roots += root;
   }
-  return roots > 0 ? sum / roots : kAbsent;
+  return roots > 0 ? sum / roots : kNaN;
 }
 
 }  // namespace
@@ -183,7 +183,7 @@ KappaSummary kappa_summary(const TraceLayer& layer, const KappaFunction& kappa) 
 SlotLogKappa slot_log_kappa(const TraceLayer& layer, const KappaFunction& kappa,
                             std::int64_t expert) {
   SlotLogKappa result;
-  result.value.assign(static_cast<std::size_t>(layer.tokens * layer.slots), kAbsent);
+  result.value.assign(static_cast<std::size_t>(layer.tokens * layer.slots), kNaN);
   result.exact = kappa.source != KappaFunction::Source::unknown;
   const KappaValues values(layer, kappa);
   const std::span<const float> means = layer.slot_part(layer.trace.kappa_mean);

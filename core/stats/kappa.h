@@ -102,7 +102,7 @@ class KappaPopulation : public KappaValues {
 // `exact` is false.
 struct KappaBand {
   Band band;
-  double log_mean = kAbsent;  // mean of ln κ
+  double log_mean = kNaN;  // mean of ln κ
   bool exact = true;
 };
 KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert = -1);
@@ -110,10 +110,10 @@ KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::i
 // The same with the tails; what would not be exact is NaN.
 struct KappaSummary {
   Band band;
-  double log_mean = kAbsent;
-  double top5_mean = kAbsent;     // mean over experts of the mean of their ⌈5 %⌉ largest κ
-  double bottom5_mean = kAbsent;  // and smallest
-  double sqrt_n_mean = kAbsent;   // Σ_e √n_e·κ̄_e / Σ_e √n_e
+  double log_mean = kNaN;
+  double top5_mean = kNaN;     // mean over experts of the mean of their ⌈5 %⌉ largest κ
+  double bottom5_mean = kNaN;  // and smallest
+  double sqrt_n_mean = kNaN;   // Σ_e √n_e·κ̄_e / Σ_e √n_e
 };
 KappaSummary kappa_summary(const TraceLayer& layer, const KappaFunction& kappa);
 

@@ -108,8 +108,7 @@ KappaCurves kappa_curves(const KappaFunction& kappa, std::int64_t expert,
   }
   result.gates = gates;
   for (const std::int64_t gate : gates) {
-    result.scale.push_back(view.scale == nullptr ? std::numeric_limits<float>::quiet_NaN()
-                                                 : view.scale[gate * view.gate_stride]);
+    result.scale.push_back(view.scale == nullptr ? kNaN : view.scale[gate * view.gate_stride]);
     result.bias.push_back(view.bias[gate * view.gate_stride]);
     std::vector<double> curve;
     for (const double s : result.score) { curve.push_back(kappa_at(view, gate, s)); }
@@ -122,7 +121,7 @@ SiluCurves silu_curves(const TraceLayer& layer, const KappaFunction& kappa, std:
                        std::int64_t points) {
   SiluCurves result;
   const KappaBand band = kappa_band(layer, kappa, expert);
-  result.kappa.fill(kAbsent);
+  result.kappa.fill(kNaN);
   if (band.exact) { result.kappa = {band.band.p05, band.band.p50, band.band.p95}; }
   for (std::int64_t j = 0; j < points; ++j) {
     result.z.push_back(-8 + 16 * static_cast<double>(j) / static_cast<double>(points - 1));
@@ -171,7 +170,7 @@ ParameterSpread kappa_parameters(const TraceLayer& layer, const KappaFunction& k
       visit(static_cast<float>(kappa_at(view, i, result.median_score)));
     });
   });
-  const double log_bound = kappa.experts.empty() ? kAbsent : kappa.experts.front().log_bound;
+  const double log_bound = kappa.experts.empty() ? kNaN : kappa.experts.front().log_bound;
   result.lower = std::exp(-std::abs(log_bound));
   result.upper = std::exp(std::abs(log_bound));
   return result;

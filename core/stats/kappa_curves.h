@@ -13,7 +13,7 @@ namespace kappascope {
 // Counts of finite values in equal bins of [low, high]; the last bin holds `high` too. All values
 // equal: one bin of no width.
 struct Histogram {
-  double low = kAbsent, high = kAbsent;
+  double low = kNaN, high = kNaN;
   std::vector<std::int64_t> counts;  // [bins]; empty without values
 };
 Histogram histogram(const std::vector<float>& values, std::int64_t bins);
@@ -49,14 +49,14 @@ SiluCurves silu_curves(const TraceLayer& layer, const KappaFunction& kappa, std:
 
 // Quantiles of learned numbers over experts × gates (of one expert, when asked); NaN without any.
 struct Spread {
-  double least = kAbsent, p05 = kAbsent, p25 = kAbsent, p50 = kAbsent, p75 = kAbsent, p95 = kAbsent,
-         most = kAbsent, mean = kAbsent;
+  double least = kNaN, p05 = kNaN, p25 = kNaN, p50 = kNaN, p75 = kNaN, p95 = kNaN, most = kNaN,
+         mean = kNaN;
 };
 struct ParameterSpread {
-  Spread scale, bias;                       // α and b
-  double median_score = kAbsent;            // of the kept s of the layer (or the expert)
-  Spread kappa;                             // κ of every gate unit at that s
-  double lower = kAbsent, upper = kAbsent;  // κ's bounds: 1/U and U, the smaller first
+  Spread scale, bias;                 // α and b
+  double median_score = kNaN;         // of the kept s of the layer (or the expert)
+  Spread kappa;                       // κ of every gate unit at that s
+  double lower = kNaN, upper = kNaN;  // κ's bounds: 1/U and U, the smaller first
 };
 ParameterSpread kappa_parameters(const TraceLayer& layer, const KappaFunction& kappa,
                                  std::int64_t expert = -1);

@@ -9,14 +9,12 @@ namespace {
 
 // Without model.npz: what the trace's meta says of κ.
 double recorded_bound(const Json& meta, std::int64_t layer) {
-  if (!meta.is_object() || !meta.contains("kappa") || !meta["kappa"].is_object()) {
-    return kAbsent;
-  }
+  if (!meta.is_object() || !meta.contains("kappa") || !meta["kappa"].is_object()) { return kNaN; }
   const Json& kappa = meta["kappa"];
   const auto number = [&](const char* key) {
-    return kappa.contains(key) && kappa[key].is_number() ? kappa[key].get<double>() : kAbsent;
+    return kappa.contains(key) && kappa[key].is_number() ? kappa[key].get<double>() : kNaN;
   };
-  return static_cast<double>(layer) >= number("start_layer") ? number("bound_moe") : kAbsent;
+  return static_cast<double>(layer) >= number("start_layer") ? number("bound_moe") : kNaN;
 }
 
 // ln κ below which `rank` (0…total) of the counted values lie, even within a bin.
@@ -30,16 +28,16 @@ double quantile_of(const KappaDensity& density, double rank) {
     }
     below += count;
   }
-  return kAbsent;
+  return kNaN;
 }
 
 }  // namespace
 
 double kappa_bound(const TraceLayer& layer) {
-  if (!layer.trace.kappa) { return kAbsent; }
+  if (!layer.trace.kappa) { return kNaN; }
   const ModelParameters* model = layer.trace.model.get();
   if (model == nullptr) { return recorded_bound(layer.trace.meta, layer.layer); }
-  if (layer.layer < 0 || layer.layer >= std::ssize(model->kappa_u)) { return kAbsent; }
+  if (layer.layer < 0 || layer.layer >= std::ssize(model->kappa_u)) { return kNaN; }
   return model->kappa_u[layer.layer];
 }
 

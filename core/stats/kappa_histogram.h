@@ -15,7 +15,7 @@ double kappa_bound(const TraceLayer& layer);
 
 // Counts are exact; where a value lies within its bin is not known. Empty where U is NaN or 1.
 struct KappaDensity {
-  double bound = kAbsent;            // U
+  double bound = kNaN;               // U
   std::vector<double> edges;         // [65] κ, ascending
   std::vector<std::int64_t> counts;  // [64] kept (token, gate), of one expert or all
   std::vector<double> density;       // [64] share per unit of ln κ; integrates to 1

@@ -27,9 +27,9 @@ std::int64_t columns_in_use(std::span<const float> logits, std::int64_t tokens,
 
 }  // namespace
 
-TraceLayer::TraceLayer(const Trace& trace_, std::int64_t m)
+TraceLayer::TraceLayer(const Trace& trace_, std::int64_t row_)
     : trace(trace_),
-      index(m),
+      row(row_),
       tokens(trace_.tokens),
       experts(trace_.experts),
       slots(trace_.slots),
@@ -37,7 +37,7 @@ TraceLayer::TraceLayer(const Trace& trace_, std::int64_t m)
       chosen_(slot_part(trace_.expert_index)),
       kept_(slot_part(trace_.expert_kept)),
       entropy_(token_part(trace_.router_entropy)) {
-  const auto at = static_cast<std::size_t>(m);
+  const auto at = static_cast<std::size_t>(row);
   if (!trace.layer_index.empty()) { layer = trace.layer_index[at]; }
   if (!trace.pass_index.empty()) { pass = trace.pass_index[at]; }
   const ModelParameters* model = trace.model.get();
@@ -59,9 +59,9 @@ std::vector<double> relative_depth(const Trace& trace) {
     layers = std::max(layers, std::int64_t{layer} + 1);
   }
   std::vector<double> depth;
-  for (std::size_t m = 0; m < trace.layer_index.size(); ++m) {
-    const std::int64_t pass = trace.pass_index.empty() ? 0 : trace.pass_index[m];
-    const double place = static_cast<double>(pass * layers + trace.layer_index[m]);
+  for (std::size_t row = 0; row < trace.layer_index.size(); ++row) {
+    const std::int64_t pass = trace.pass_index.empty() ? 0 : trace.pass_index[row];
+    const double place = static_cast<double>(pass * layers + trace.layer_index[row]);
     depth.push_back(passes * layers > 1 ? place / static_cast<double>(passes * layers - 1) : 0);
   }
   return depth;

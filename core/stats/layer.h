@@ -11,10 +11,10 @@
 namespace kappascope {
 
 struct TraceLayer {
-  TraceLayer(const Trace& trace, std::int64_t m);
+  TraceLayer(const Trace& trace, std::int64_t row);
 
   const Trace& trace;
-  std::int64_t index;                   // m, row of the arrays [M,…]
+  std::int64_t row;                     // of the arrays [M,…]
   std::int64_t layer = -1, pass = -1;   // layer_index, pass_index
   std::int64_t tokens, experts, slots;  // T, E of this layer (the arrays may be wider), K
   std::int64_t gates;                   // I of this layer
@@ -23,7 +23,7 @@ struct TraceLayer {
   template <typename T>
   std::span<const T> part(std::span<const T> array, std::int64_t per_layer) const {
     if (array.empty()) { return {}; }
-    return array.subspan(static_cast<std::size_t>(index * per_layer),
+    return array.subspan(static_cast<std::size_t>(row * per_layer),
                          static_cast<std::size_t>(per_layer));
   }
   template <typename T>
@@ -52,8 +52,8 @@ struct TraceLayer {
   std::span<const float> entropy_;
 };
 
-// Index m of the recorded layer that stands for the trace where one must: the middle one.
-inline std::int64_t middle_layer(const Trace& trace) {
+// The row that represents the trace where one must: the middle one.
+inline std::int64_t middle_row(const Trace& trace) {
   return trace.layers / 2;
 }
 

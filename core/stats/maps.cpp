@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/nan.h"
 #include "core/parallel.h"
 #include "core/stats/kappa.h"
 #include "core/stats/layer.h"
@@ -14,11 +15,9 @@
 namespace kappascope {
 namespace {
 
-constexpr float kNoValue = std::numeric_limits<float>::quiet_NaN();
-
 LayerMap empty_map(const Trace& trace, std::int64_t columns, std::int64_t only = -1) {
   LayerMap map{only < 0 ? trace.layers : 1, columns, {}, true};
-  map.values.assign(static_cast<std::size_t>(map.rows * columns), kNoValue);
+  map.values.assign(static_cast<std::size_t>(map.rows * columns), kNaN);
   return map;
 }
 
@@ -172,7 +171,7 @@ std::vector<float> over_layers(const LayerMap& map, OverLayers over) {
                          : over == OverLayers::least        ? least
                          : over == OverLayers::sum          ? mean.sum
                                                             : mean.value();
-    result.push_back(mean.count > 0 ? static_cast<float>(value) : kNoValue);
+    result.push_back(mean.count > 0 ? static_cast<float>(value) : kNaN);
   }
   return result;
 }
@@ -192,7 +191,7 @@ std::vector<double> running_mean(std::span<const float> values, std::int64_t win
     const auto first = static_cast<std::size_t>(std::max<std::int64_t>(0, t - window / 2));
     const auto last = static_cast<std::size_t>(std::min(n, t - window / 2 + window));
     const std::int64_t number = count[last] - count[first];
-    result.push_back(number > 0 ? (sum[last] - sum[first]) / static_cast<double>(number) : kAbsent);
+    result.push_back(number > 0 ? (sum[last] - sum[first]) / static_cast<double>(number) : kNaN);
   }
   return result;
 }

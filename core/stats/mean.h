@@ -3,12 +3,11 @@
 
 #include <cmath>
 #include <cstdint>
-#include <limits>
 #include <vector>
 
-namespace kappascope {
+#include "core/nan.h"
 
-inline constexpr double kAbsent = std::numeric_limits<double>::quiet_NaN();
+namespace kappascope {
 
 // Mean of the finite values; NaN when there is none.
 struct Mean {
@@ -20,12 +19,12 @@ struct Mean {
     sum += value;
     ++count;
   }
-  double value() const { return count > 0 ? sum / static_cast<double>(count) : kAbsent; }
+  double value() const { return count > 0 ? sum / static_cast<double>(count) : kNaN; }
 };
 
 // Mean and quantiles of a population; NaN when it is empty.
 struct Band {
-  double mean = kAbsent, p05 = kAbsent, p50 = kAbsent, p95 = kAbsent;
+  double mean = kNaN, p05 = kNaN, p50 = kNaN, p95 = kNaN;
 };
 
 // Where quantile q of n ≥ 1 sorted values lies: between the ranks `lower` and `upper`, linearly
@@ -47,7 +46,7 @@ struct QuantilePlace {
 
 // Quantile q of ascending values; NaN when there are none.
 inline double sorted_quantile(const std::vector<float>& ascending, double q) {
-  if (ascending.empty()) { return kAbsent; }
+  if (ascending.empty()) { return kNaN; }
   const QuantilePlace place(static_cast<std::int64_t>(ascending.size()), q);
   return place.between(ascending[place.lower], ascending[place.upper]);
 }

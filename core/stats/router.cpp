@@ -56,7 +56,7 @@ ExpertLoads expert_loads(const TraceLayer& layer) {
   result.unused = std::count(result.assigned.begin(), result.assigned.end(), 0);
   if (result.tokens > 0) { result.unused_by_chance = width * missed; }
   for (double& mass : result.gate_mass) { mass /= static_cast<double>(result.tokens); }
-  result.load.assign(experts, kAbsent);
+  result.load.assign(experts, kNaN);
   if (all == 0) { return result; }
   for (std::size_t e = 0; e < experts; ++e) {
     result.load[e] = static_cast<double>(result.assigned[e]) / static_cast<double>(all);
@@ -76,7 +76,7 @@ DropRates drop_rates(const TraceLayer& layer) {
     if (!layer.kept(entry)) { ++dropped[k]; }
   }
   const auto rate = [](std::int64_t part, std::int64_t whole) {
-    return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : kAbsent;
+    return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : kNaN;
   };
   DropRates result;
   for (std::size_t k = 0; k < slots; ++k) {

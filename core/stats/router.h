@@ -14,10 +14,10 @@ struct ExpertLoads {
   std::vector<std::int64_t> assigned;  // [E] assignments, kept and dropped
   std::vector<double> load;            // [E] share of all assignments; NaN when there is none
   std::vector<double> gate_mass;       // [E] Σ combine weight / tokens
-  double entropy = kAbsent;            // −Σ load ln load / ln E; 0 when E = 1
-  double cv = kAbsent;                 // population standard deviation / mean
+  double entropy = kNaN;               // −Σ load ln load / ln E; 0 when E = 1
+  double cv = kNaN;                    // population standard deviation / mean
   std::int64_t unused = 0;             // experts without an assignment
-  double unused_by_chance = kAbsent;   // E·Π_t (1 − k_t/E), k_t assignments of token t
+  double unused_by_chance = kNaN;      // E·Π_t (1 − k_t/E), k_t assignments of token t
   std::int64_t tokens = 0;             // tokens counted
 };
 ExpertLoads expert_loads(const TraceLayer& layer);
@@ -27,7 +27,7 @@ double unused_by_chance(std::int64_t experts, std::int64_t slots, std::int64_t t
 
 struct DropRates {
   std::vector<double> by_slot;  // [K] dropped / assigned; NaN where nothing was assigned
-  double all = kAbsent;
+  double all = kNaN;
 };
 DropRates drop_rates(const TraceLayer& layer);
 

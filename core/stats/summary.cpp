@@ -57,7 +57,7 @@ void set_kappa(LayerSummary& summary, const TraceLayer& layer) {
 // Mean over the layer's experts of an array [L,E] of model.npz.
 double alignment_of(const TraceLayer& layer, std::span<const float> array) {
   const std::int64_t stride = layer.trace.model->experts, first = layer.layer * stride;
-  if (layer.layer < 0 || first + layer.experts > std::ssize(array)) { return kAbsent; }
+  if (layer.layer < 0 || first + layer.experts > std::ssize(array)) { return kNaN; }
   return mean_of(array.subspan(static_cast<std::size_t>(first),
                                static_cast<std::size_t>(std::min(layer.experts, stride))));
 }
@@ -168,8 +168,8 @@ Json tails_json(const Trace& trace, EffectKind kind) {
 
 std::vector<LayerSummary> summarise(const Trace& trace) {
   std::vector<LayerSummary> layers;
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const TraceLayer layer(trace, m);
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    const TraceLayer layer(trace, row);
     LayerSummary summary;
     summary.layer = layer.layer;
     summary.pass = layer.pass;
@@ -189,19 +189,19 @@ std::vector<LayerSummary> summarise(const Trace& trace) {
 
 std::vector<DenseSummary> summarise_dense(const Trace& trace) {
   std::vector<DenseSummary> layers;
-  for (std::int64_t m = 0; m < trace.dense_layers; ++m) {
-    const auto row = [&](std::span<const float> array, std::int64_t width) {
+  for (std::int64_t row = 0; row < trace.dense_layers; ++row) {
+    const auto own = [&](std::span<const float> array, std::int64_t width) {
       if (array.empty()) { return array; }
-      return array.subspan(static_cast<std::size_t>(m * width), static_cast<std::size_t>(width));
+      return array.subspan(static_cast<std::size_t>(row * width), static_cast<std::size_t>(width));
     };
     const auto token_mean = [&](std::span<const float> array) {
-      return mean_of(row(array, trace.tokens));
+      return mean_of(own(array, trace.tokens));
     };
     DenseSummary summary;
-    summary.layer = trace.dense_layer_index[m];
-    summary.pass = trace.dense_pass_index[m];
+    summary.layer = trace.dense_layer_index[row];
+    summary.pass = trace.dense_pass_index[row];
     std::vector<float> kappa;
-    for (const float value : row(trace.dense_kappa, trace.dense_gates)) {
+    for (const float value : own(trace.dense_kappa, trace.dense_gates)) {
       if (std::isfinite(value)) { kappa.push_back(value); }
     }
     std::sort(kappa.begin(), kappa.end());

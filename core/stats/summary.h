@@ -22,25 +22,25 @@ struct LayerSummary : GateMeans {
   // load
   std::vector<double> load;       // [E] share of all assignments, kept and dropped
   std::vector<double> gate_mass;  // [E] Σ combine weight / T
-  double load_entropy = kAbsent, load_cv = kAbsent;
+  double load_entropy = kNaN, load_cv = kNaN;
   std::int64_t unused_experts = 0;
-  double unused_by_chance = kAbsent;      // expected under even routing, from E, K, T
+  double unused_by_chance = kNaN;         // expected under even routing, from E, K, T
   std::vector<double> drop_rate_by_slot;  // [K] dropped / assigned
-  double drop_rate = kAbsent;             // over all slots
+  double drop_rate = kNaN;                // over all slots
   // router
-  double confidence = kAbsent;     // mean router_top1_prob
-  double selected_mass = kAbsent;  // mean
-  double margin = kAbsent;         // mean over tokens that have one
-  double top_gap = kAbsent;
-  double router_entropy = kAbsent, router_entropy_nats = kAbsent;
+  double confidence = kNaN;     // mean router_top1_prob
+  double selected_mass = kNaN;  // mean
+  double margin = kNaN;         // mean over tokens that have one
+  double top_gap = kNaN;
+  double router_entropy = kNaN, router_entropy_nats = kNaN;
   std::int64_t near_ties = 0;  // tokens with margin < 1e-3
   // κ
-  Band kappa;                       // over kept (token, slot, gate)
-  double kappa_log_mean = kAbsent;  // mean of ln κ
-  double kappa_top5_mean = kAbsent, kappa_bottom5_mean = kAbsent, kappa_sqrt_n_mean = kAbsent;
+  Band kappa;                    // over kept (token, slot, gate)
+  double kappa_log_mean = kNaN;  // mean of ln κ
+  double kappa_top5_mean = kNaN, kappa_bottom5_mean = kNaN, kappa_sqrt_n_mean = kNaN;
   EffectSummary effect, effect_relative;
   // alignment, means over experts
-  double alignment_mean = kAbsent, alignment_energy = kAbsent;
+  double alignment_mean = kNaN, alignment_energy = kNaN;
   std::int64_t nonfinite_tokens = 0;  // tokens whose numbers NaN or Inf weights spoilt
 };
 

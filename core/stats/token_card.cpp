@@ -10,7 +10,7 @@ namespace {
 
 // Element `at` of an array; NaN (−1 for whole numbers) where the trace has not recorded it.
 double number_of(std::span<const float> array, std::int64_t at) {
-  return array.empty() ? kAbsent : array[at];
+  return array.empty() ? kNaN : array[at];
 }
 std::int32_t integer_of(std::span<const std::int32_t> array, std::int64_t at) {
   return array.empty() ? -1 : array[at];
@@ -56,13 +56,13 @@ TokenSlot slot_of(const TraceLayer& layer, std::int64_t entry) {
   return slot;
 }
 
-TokenLayer layer_of(const Trace& trace, std::int64_t m, std::int64_t t) {
-  const TraceLayer layer(trace, m);
+TokenLayer layer_of(const Trace& trace, std::int64_t row, std::int64_t t) {
+  const TraceLayer layer(trace, row);
   const auto number = [&](std::span<const float> array) {
     return number_of(layer.token_part(array), t);
   };
   TokenLayer result;
-  result.m = m;
+  result.row = row;
   result.layer = layer.layer;
   result.pass = layer.pass;
   result.top1_prob = number(trace.router_top1_prob);
@@ -92,7 +92,9 @@ TokenCard token_card(const Trace& trace, std::int64_t t) {
   card.target_rank = integer_of(trace.target_rank, t);
   card.instead_of = predictions(trace, t - 1);
   card.after = predictions(trace, t);
-  for (std::int64_t m = 0; m < trace.layers; ++m) { card.layers.push_back(layer_of(trace, m, t)); }
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    card.layers.push_back(layer_of(trace, row, t));
+  }
   return card;
 }
 

@@ -13,7 +13,7 @@ namespace kappascope {
 
 struct Prediction {
   std::int32_t id = -1;
-  double logprob = kAbsent;  // nats
+  double logprob = kNaN;  // nats
   double probability() const { return std::exp(logprob); }
 };
 
@@ -21,17 +21,17 @@ struct Prediction {
 struct TokenSlot {
   std::int64_t expert = -1;  // −1: empty
   bool kept = false;
-  double weight = kAbsent, score = kAbsent;  // combine weight, s
-  double kappa_mean = kAbsent, kappa_p05 = kAbsent, kappa_p95 = kAbsent, kappa_min = kAbsent,
-         kappa_max = kAbsent;  // over gate units
-  double sharpness = kAbsent;  // rms of κz
-  double active_fraction = kAbsent, top16_share = kAbsent, linear_fraction = kAbsent,
-         saturated_fraction = kAbsent;
+  double weight = kNaN, score = kNaN;  // combine weight, s
+  double kappa_mean = kNaN, kappa_p05 = kNaN, kappa_p95 = kNaN, kappa_min = kNaN,
+         kappa_max = kNaN;  // over gate units
+  double sharpness = kNaN;  // rms of κz
+  double active_fraction = kNaN, top16_share = kNaN, linear_fraction = kNaN,
+         saturated_fraction = kNaN;
 };
 
 struct TokenLayer {
-  std::int64_t m = -1, layer = -1, pass = -1;
-  double top1_prob = kAbsent, selected_mass = kAbsent, margin = kAbsent, entropy = kAbsent;
+  std::int64_t row = -1, layer = -1, pass = -1;
+  double top1_prob = kNaN, selected_mass = kNaN, margin = kNaN, entropy = kNaN;
   bool near_tie = false;         // margin < kNearTieMargin
   std::vector<TokenSlot> slots;  // [K]
 };
@@ -41,7 +41,7 @@ struct TokenCard {
   std::int32_t id = -1;
   std::string text, bytes_hex;
   std::int64_t char_start = -1, char_end = -1;  // in the text; −1: added, not of it
-  double nll = kAbsent;                         // nats; NaN for the first token
+  double nll = kNaN;                            // nats; NaN for the first token
   std::int64_t target_rank = -1;                // 0: the likeliest; −1 for the first token
   std::vector<Prediction> instead_of;           // likeliest tokens at t, predicted at t − 1
   std::vector<Prediction> after;                // likeliest tokens at t + 1, predicted at t

@@ -1,15 +1,13 @@
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "core/checkpoint/tensor.h"
+#include "core/nan.h"
 #include "core/trace/schema.h"
 #include "core/trace/trace.h"
 
 namespace kappascope {
 namespace {
-
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 // Array `name`, when its type and shape are these; a miss is kept in `faults`.
 bool check_array(const NpzReader& file, std::string_view name, NpyType type,

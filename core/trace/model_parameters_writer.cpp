@@ -3,8 +3,8 @@
 // κ.
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
+#include "core/nan.h"
 #include "core/trace/recorder.h"
 #include "core/trace/schema.h"
 #include "core/trace/trace.h"
@@ -13,8 +13,7 @@
 namespace kappascope {
 namespace {
 
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-constexpr std::int32_t kAbsent = -1;
+constexpr std::int32_t kNoSize = -1;
 
 struct DescribedArray {
   NpyArray array;
@@ -138,7 +137,7 @@ struct ParameterWriter {
     for (const LayerPlan& layer : model.layers) {
       const bool gated = layer.moe || model.config.use_qwen3_dense_mlp;
       const auto number = [](bool present, std::int64_t value) {
-        return present ? static_cast<std::int32_t>(value) : kAbsent;
+        return present ? static_cast<std::int32_t>(value) : kNoSize;
       };
       kind.emplace_back(layer.moe ? "moe" : "dense");
       layer_experts.push_back(number(layer.moe, experts));
@@ -154,7 +153,7 @@ struct ParameterWriter {
   }
 
   void write_start(NpzWriter& writer) const {
-    std::int32_t start = kAbsent;
+    std::int32_t start = kNoSize;
     for (std::int64_t l = layers - 1; l >= 0; --l) {
       if (model.layers[l].kappa) { start = static_cast<std::int32_t>(l); }
     }

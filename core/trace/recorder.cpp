@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 
+#include "core/nan.h"
 #include "core/trace/kappa_statistics.h"
 #include "core/trace/running_sums.h"
 #include "core/trace/schema.h"
@@ -11,8 +11,6 @@
 
 namespace kappascope {
 namespace {
-
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 std::size_t size_of(std::int64_t count) {
   return static_cast<std::size_t>(count);

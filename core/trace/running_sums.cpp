@@ -1,7 +1,8 @@
 #include "core/trace/running_sums.h"
 
 #include <cmath>
-#include <limits>
+
+#include "core/nan.h"
 
 namespace kappascope {
 namespace {
@@ -27,9 +28,9 @@ RunningSums::RunningSums(std::int64_t layers, std::int64_t experts) {
   effect_.resize(rows);
 }
 
-void RunningSums::add(const MoeTap& tap, std::int64_t m) {
+void RunningSums::add(const MoeTap& tap, std::int64_t row) {
   const auto experts = static_cast<std::size_t>(tap.experts);
-  const std::size_t base = static_cast<std::size_t>(m) * experts;
+  const std::size_t base = static_cast<std::size_t>(row) * experts;
   for (std::size_t i = 0; i < experts * kKappaBins; ++i) {
     kappa_hist_[base * kKappaBins + i] += tap.kappa_hist[i];
   }
@@ -41,10 +42,9 @@ void RunningSums::add(const MoeTap& tap, std::int64_t m) {
 
 template <typename Sum>
 void RunningSums::write_effect(NpzWriter& writer, const char* array, Sum sum) const {
-  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
   std::vector<double> column;
   for (const EffectSums& sums : effect_) {
-    column.push_back(sums.count > 0 ? sum(sums, static_cast<double>(sums.count)) : kNone);
+    column.push_back(sums.count > 0 ? sum(sums, static_cast<double>(sums.count)) : kNaN);
   }
   writer.write(array, column);
 }

@@ -14,7 +14,7 @@ class RunningSums {
   RunningSums() = default;
   RunningSums(std::int64_t layers, std::int64_t experts);  // M, E
 
-  void add(const MoeTap& tap, std::int64_t m);  // m: row among the M
+  void add(const MoeTap& tap, std::int64_t row);  // row: of the M
 
   // kappa_hist, gate_pre_hist and effect_*: Σ / count as float64, NaN for an expert without tokens.
   void write(NpzWriter& writer) const;

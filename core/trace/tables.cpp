@@ -172,17 +172,17 @@ void write_routing_csv(const std::filesystem::path& path, const Trace& trace) {
   const std::string document = document_source(trace);
   CsvWriter csv(path);
   csv.header(routing_header());
-  for (std::size_t row = 0; row < trace.layer_index.size() * tokens * slots; ++row) {
-    const std::size_t cell = row / slots, m = cell / tokens, t = cell % tokens;
+  for (std::size_t entry = 0; entry < trace.layer_index.size() * tokens * slots; ++entry) {
+    const std::size_t cell = entry / slots, row = cell / tokens, t = cell % tokens;
     csv.text(document);
-    csv.integer(trace.layer_index[m]);
-    csv.integer(trace.pass_index[m]);
+    csv.integer(trace.layer_index[row]);
+    csv.integer(trace.pass_index[row]);
     csv.integer(static_cast<std::int64_t>(t));
-    csv.integer(static_cast<std::int64_t>(row % slots));
+    csv.integer(static_cast<std::int64_t>(entry % slots));
     csv.integer(trace.token_id[t]);
-    csv.index(trace.expert_index[row]);
-    csv.truth(trace.expert_kept[row] != 0);
-    for (const Column& column : kSlotColumns) { csv.number((trace.*column.values)[row]); }
+    csv.index(trace.expert_index[entry]);
+    csv.truth(trace.expert_kept[entry] != 0);
+    for (const Column& column : kSlotColumns) { csv.number((trace.*column.values)[entry]); }
     for (const Column& column : kRouterColumns) { csv.number((trace.*column.values)[cell]); }
     csv.end_row();
   }

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <string>
 
+#include "core/nan.h"
 #include "core/trace/recorder.h"
 #include "kernels/kappa_math.h"
 #include "kernels/kernels.h"
@@ -12,8 +12,6 @@
 
 namespace kappascope::synthetic {
 namespace {
-
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 // A stream of numbers of mean 0 and variance 1, or uniform in [0,1).
 class Stream {

@@ -236,22 +236,22 @@ TEST(Catalogue, FiguresOfOneLayerOrExpertSayWhich) {
   choices.layer = 8;
   choices.expert = 3;
   const auto made = [&](const char* id) { return figure_entry(id).make(traces, choices); };
-  EXPECT_EQ(made("kappa-tokens").layer, -1);
-  EXPECT_EQ(made("router-probability").layer, 2);
-  EXPECT_EQ(made("expert-coactivation").layer, 2);
-  EXPECT_EQ(made("kappa-parameters").layer, -1);
+  EXPECT_EQ(made("kappa-tokens").row, -1);
+  EXPECT_EQ(made("router-probability").row, 2);
+  EXPECT_EQ(made("expert-coactivation").row, 2);
+  EXPECT_EQ(made("kappa-parameters").row, -1);
   for (const char* id : {"kappa-vs-score", "silu-kappa"}) {
-    EXPECT_EQ(made(id).layer, 2) << id;
+    EXPECT_EQ(made(id).row, 2) << id;
     EXPECT_EQ(made(id).expert, 3) << id;
   }
   choices.by_expert = true;
-  EXPECT_EQ(made("kappa-parameters").layer, 2);
+  EXPECT_EQ(made("kappa-parameters").row, 2);
   const Figure confidence = made("kappa-confidence");
   const Points& points = confidence.panels[0].points[0];
   ASSERT_EQ(points.subjects.size(), points.x.size());
   ASSERT_EQ(points.x.size(), 60u);  // 36 first choices, 24 of 36 second ones
   for (const PointSubject& at : points.subjects) {
-    const std::size_t first = hand.at(at.layer, at.token, 0);
+    const std::size_t first = hand.at(at.row, at.token, 0);
     EXPECT_TRUE(hand.expert_index[first] == at.expert || hand.expert_index[first + 1] == at.expert);
   }
   const Figure choice = made("expert-choice");
@@ -275,7 +275,7 @@ TEST(Catalogue, DistributionsOfTheExpertsOfALayer) {
   choices.layer = 1;
   choices.by_expert = true;
   const Figure all = figure_entry("kappa-distribution").make(traces, choices);
-  EXPECT_EQ(all.layer, 1);
+  EXPECT_EQ(all.row, 1);
   EXPECT_EQ(all.expert, -1);
   const auto& violins = all.panels[0].violins;
   ASSERT_EQ(violins.size(), 5u);

@@ -53,7 +53,7 @@ inline Figure cell_figure(std::int64_t rows, std::int64_t columns, ColourKind ki
   for (std::int64_t i = 0; i < rows * columns; ++i) {
     const float value = kind == ColourKind::categorical ? static_cast<float>(i % 5 - 1)
                                                         : std::exp(0.3f * normal(random));
-    map.cells.push_back(i % 41 == 3 ? static_cast<float>(kNoNumber) : value);
+    map.cells.push_back(i % 41 == 3 ? kNaN : value);
   }
   map.colours.kind = kind;
   map.colours.label = "κ, mean over what was kept";
@@ -84,7 +84,7 @@ inline Panel line_panel() {
     line.marker = k % 2 == 0;
     for (int i = 0; i < 12; ++i) {
       line.x.push_back(i / 11.0);
-      line.y.push_back(i == 5 ? kNoNumber : std::sin(i + k));
+      line.y.push_back(i == 5 ? kNaN : std::sin(i + k));
       line.low.push_back(line.y.back() - 0.2);
       line.high.push_back(line.y.back() + 0.2);
     }
@@ -112,7 +112,7 @@ inline Panel stack_panel() {
   StackedBars stack;
   stack.names = {"linear", "knee", "saturated"};
   stack.colours = {10, 2, 0};
-  stack.values = {{0.5, 0.2}, {0.3, 0.3}, {0.2, kNoNumber}};
+  stack.values = {{0.5, 0.2}, {0.3, 0.3}, {0.2, kNaN}};
   stack.position = {0, 1};
   panel.stacks.push_back(stack);
   return panel;
@@ -164,7 +164,7 @@ inline Panel bin_panel(const FigureAxis& x) {
   panel.y.name = "Count";
   Bins bins;
   bins.edges = {-0.5, 0, 0.5, 1, 1.5};
-  bins.counts = {1, 5, 3, kNoNumber};
+  bins.counts = {1, 5, 3, kNaN};
   panel.bins.push_back(bins);
   return panel;
 }

@@ -65,7 +65,7 @@ TEST(PlanGroups, AFirstPanelHasNothingToShare) {
 
 TEST(PlanGroups, GivenEndsAndScalesAreKept) {
   Figure figure;
-  figure.panels = {panel_of({1, 100}, {kNoNumber, kNoNumber})};
+  figure.panels = {panel_of({1, 100}, {kNaN, kNaN})};
   Panel& panel = figure.panels[0];
   panel.x.scale = Scale::log;
   panel.x.high = 1000;

@@ -7,11 +7,10 @@
 #include <random>
 
 #include "core/figure/cells.h"
+#include "core/nan.h"
 
 namespace kappascope {
 namespace {
-
-constexpr float kMissing = std::numeric_limits<float>::quiet_NaN();
 
 HeatMap make_map(std::int64_t rows, std::int64_t columns, ColourKind kind, bool log) {
   HeatMap map;
@@ -25,9 +24,9 @@ HeatMap make_map(std::int64_t rows, std::int64_t columns, ColourKind kind, bool 
   for (std::int64_t i = 0; i < rows * columns; ++i) {
     const float drawn = normal(random);
     float value = kind == ColourKind::categorical ? std::floor(3 * drawn) : std::exp(drawn);
-    if (random() % 5 == 0) { value = kMissing; }
+    if (random() % 5 == 0) { value = kNaN; }
     if (random() % 7 == 0) { value = kind == ColourKind::categorical ? 5.0f : 0.0f; }
-    if (i / columns % 64 < 8 && i % columns % 64 < 16) { value = i % 3 == 0 ? 0.0f : kMissing; }
+    if (i / columns % 64 < 8 && i % columns % 64 < 16) { value = i % 3 == 0 ? 0.0f : kNaN; }
     map.cells.push_back(value);
   }
   return map;
@@ -169,8 +168,7 @@ void expect_same_indices(const ColourScale& scale, const std::vector<float>& see
       value = std::nextafterf(value, INFINITY);
     }
   }
-  const float odd[] = {0.0f,     -0.0f,    -1.0f,     1e-45f,  3.4e38f,
-                       -3.4e38f, INFINITY, -INFINITY, kMissing};
+  const float odd[] = {0.0f, -0.0f, -1.0f, 1e-45f, 3.4e38f, -3.4e38f, INFINITY, -INFINITY, kNaN};
   values.insert(values.end(), std::begin(odd), std::end(odd));
   std::int64_t wrong = 0;
   for (const float value : values) { wrong += indexer(value) != colours.index(value); }
@@ -191,7 +189,7 @@ TEST(ColourIndexer, IsTheIndexOfTheMap) {
   expect_same_indices(scale, {1e-6f, 30});
   expect_same_indices(scale, {1, 1.000001f, 0, -2});
   scale.low = 1e-3;
-  expect_same_indices(scale, {1e-6f, 30, 0, kMissing});
+  expect_same_indices(scale, {1e-6f, 30, 0, kNaN});
   scale = {};
   scale.kind = ColourKind::diverging;
   scale.log = true;
@@ -201,7 +199,7 @@ TEST(ColourIndexer, IsTheIndexOfTheMap) {
   expect_same_indices(scale, {0.9f, 1.3f});
   scale = {};
   scale.kind = ColourKind::categorical;
-  expect_same_indices(scale, {0, 3, 30, -1, kMissing});
+  expect_same_indices(scale, {0, 3, 30, -1, kNaN});
 }
 
 }  // namespace

@@ -49,14 +49,14 @@ TEST(Readout, ACellNamesItsLayerItsTokenAndItsValue) {
   ASSERT_TRUE(found);
   EXPECT_EQ(found->lines,
             (Lines{"Pass 1, layer 6", "Token 1 '␣king'", "Largest routing probability: 0.5"}));
-  EXPECT_EQ(found->layer, 3);
+  EXPECT_EQ(found->row, 3);
   EXPECT_EQ(found->token, 1);
   EXPECT_EQ(found->expert, -1);
   EXPECT_EQ(lines_at(figure, 0, -0.5, -0.5)[0], "Pass 0, layer 4");
   EXPECT_EQ(lines_at(figure, 0, 2.5, 0), Lines{"nothing"});
   EXPECT_EQ(lines_at(figure, 0, 0, -0.51), Lines{"nothing"});
   EXPECT_EQ(lines_at(figure, 0, 0, 1e300), Lines{"nothing"});
-  EXPECT_EQ(lines_at(figure, 0, kNoNumber, 0), Lines{"nothing"});
+  EXPECT_EQ(lines_at(figure, 0, kNaN, 0), Lines{"nothing"});
   EXPECT_EQ(lines_at(figure, 7, 0, 0), Lines{"nothing"});
 }
 
@@ -90,7 +90,7 @@ TEST(Readout, FiguresOfOneLayerSelectIt) {
   EXPECT_EQ(found->lines[0], "Token 2");  // its text is its number
   EXPECT_EQ(found->lines[1], "Expert 0");
   EXPECT_EQ(found->lines[3], "chosen");
-  EXPECT_EQ(found->layer, 1);
+  EXPECT_EQ(found->row, 1);
   EXPECT_EQ(found->token, 2);
   EXPECT_EQ(found->expert, 0);
 }
@@ -117,7 +117,7 @@ TEST(Readout, ALineGivesItsNearestSampleAndItsBand) {
             (Lines{"mean, and 5–95 % of the tokens", "Pass 1, layer 6",
                    "Experts run per token: 1.333", "Band: 1 to 1.9"}));
   EXPECT_EQ(lines_at(figure, 0, 2.8, 1.5, 0.1, 0.1), Lines{"nothing"});
-  EXPECT_EQ(readout(figure, 0, 2.8, 1.3, 0.1, 0.1)->layer, 3);
+  EXPECT_EQ(readout(figure, 0, 2.8, 1.3, 0.1, 0.1)->row, 3);
 }
 
 TEST(Readout, OfSeveralLinesTheNearest) {
@@ -133,7 +133,7 @@ TEST(Readout, OfSeveralLinesTheNearest) {
     line.name = value_text(level);
     for (int i = 0; i < 1000; ++i) {
       line.x.push_back(i);
-      line.y.push_back(i == 500 ? kNoNumber : level);
+      line.y.push_back(i == 500 ? kNaN : level);
     }
     panel.lines.push_back(line);
   }
@@ -159,7 +159,7 @@ TEST(Readout, OfSeveralPointsTheNearestAndWhatItIsAbout) {
       found->lines,
       (Lines{"Pass 1, layer 4", "Token 1", "Expert 1", "Probability of the chosen experts: 0.07",
              "κ (mean over gates): 1.25", "Relative depth of the layer: 0.8462"}));
-  EXPECT_EQ(found->layer, 2);
+  EXPECT_EQ(found->row, 2);
   EXPECT_EQ(found->token, 1);
   EXPECT_EQ(found->expert, 1);
 }
@@ -194,7 +194,7 @@ TEST(Readout, NumbersAsTheyAreReadOff) {
   EXPECT_EQ(value_text(1234.5), "1,235");
   EXPECT_EQ(value_text(999.96), "1000");
   EXPECT_EQ(value_text(3.25, "nats"), "3.25 nats");
-  EXPECT_EQ(value_text(kNoNumber, "nats"), "–");
+  EXPECT_EQ(value_text(kNaN, "nats"), "–");
 }
 
 // The search for samples relies on it.

@@ -85,7 +85,7 @@ TEST(Svg, NumbersHaveAFixedForm) {
   scene.width = scene.height = 10;
   scene.items.push_back(SceneRect{{-0.0001, 1.0 / 3, 1e-9, 2}, {1, 2, 3}});
   ScenePath path;
-  path.points = {{1, 2}, {kNoNumber, 0}, {3, 4}, {5, 6}};
+  path.points = {{1, 2}, {kNaN, 0}, {3, 4}, {5, 6}};
   scene.items.push_back(path);
   const std::string svg = to_svg(scene);
   EXPECT_NE(svg.find("<rect x=\"0\" y=\"0.333\" width=\"0\" height=\"2\" fill=\"#010203\"/>"),

@@ -8,11 +8,11 @@
 #include <random>
 #include <vector>
 
+#include "core/nan.h"
 #include "kernels/kernels.h"
 
 namespace kappascope {
 
-inline constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 inline constexpr float kInfinity = std::numeric_limits<float>::infinity();
 inline constexpr std::int64_t kSizes[] = {1, 7, 31, 33, 64, 130};
 

@@ -78,7 +78,7 @@ TEST(TokenCard, WhatItsExpertsDid) {
   const TokenCard card = token_card(sample.hand.trace, 1);
   ASSERT_EQ(card.layers.size(), 2u);
   const TokenLayer& layer = card.layers[1];
-  EXPECT_EQ(layer.m, 1);
+  EXPECT_EQ(layer.row, 1);
   EXPECT_EQ(layer.layer, 6);
   EXPECT_EQ(layer.pass, 0);
   EXPECT_EQ(layer.top1_prob, 0.5);

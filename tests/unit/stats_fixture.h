@@ -3,15 +3,13 @@
 
 #include <cstdint>
 #include <deque>
-#include <limits>
 #include <vector>
 
+#include "core/nan.h"
 #include "core/stats/kappa.h"
 #include "core/trace/trace.h"
 
 namespace kappascope {
-
-inline constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 struct HandTrace {
   Trace trace;

@@ -40,8 +40,8 @@ TEST(StatsGates, SharesSumToOne) {
 
 TEST(StatsEffect, ExpertsWeighByTheirCounts) {
   HandTrace hand(1, 1, 4, 1);
-  const std::vector<double> mean = {1, -1, 0, kAbsent}, abs = {2, 1, 0, kAbsent},
-                            rms = {2, 4, 0, kAbsent}, positive = {1, 0, 0, 1}, count = {3, 1, 0, 5};
+  const std::vector<double> mean = {1, -1, 0, kNaN}, abs = {2, 1, 0, kNaN}, rms = {2, 4, 0, kNaN},
+                            positive = {1, 0, 0, 1}, count = {3, 1, 0, 5};
   hand.trace.effect_mean = hand.trace.effect_rel_abs = mean;
   hand.trace.effect_abs = hand.trace.effect_rel_mean = abs;
   hand.trace.effect_rms = hand.trace.effect_rel_rms = rms;

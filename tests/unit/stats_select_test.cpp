@@ -73,9 +73,7 @@ TEST(StatsQuantile, InterpolatesLinearly) {
 TEST(StatsMean, LeavesOutWhatIsNotFinite) {
   Mean mean;
   EXPECT_TRUE(std::isnan(mean.value()));
-  for (const double x : {1.0, kAbsent, 4.0, std::numeric_limits<double>::infinity()}) {
-    mean.add(x);
-  }
+  for (const double x : std::vector<double>{1, kNaN, 4, INFINITY}) { mean.add(x); }
   EXPECT_EQ(mean.count, 2);
   EXPECT_DOUBLE_EQ(mean.value(), 2.5);
 }

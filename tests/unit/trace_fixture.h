@@ -6,18 +6,16 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <limits>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "core/checkpoint/tensor.h"
+#include "core/nan.h"
 #include "core/trace/recorder.h"
 #include "core/trace/trace.h"
 
 namespace kappascope::trace_test {
-
-inline constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 class TempFolder {
  public:
