@@ -34,7 +34,7 @@ std::string csv_of(const std::vector<IndexRow>& rows) {
     text += join_words(csv_text(row.folder), ",", csv_text(row.source), ",");
     if (row.tokens >= 0) { text += std::to_string(row.tokens); }
     text +=
-        join_words(",", row.hash, ",", kStatusNames[row.status], ",", csv_text(row.error), "\r\n");
+        join_words(",", row.hash, ",", kStatusNames[int(row.status)], ",", csv_text(row.error), "\r\n");
   }
   return text;
 }
