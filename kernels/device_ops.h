@@ -3,12 +3,12 @@
 //
 // Every op has an args struct, a reference twin `NAME_ref(args)` on host memory, and
 // `NAME_cuda(args, stream)` on device memory, which returns 0 or a CUDA error code
-// (cuda_error_text) of the launch; what fails later is told by the next wait. No Torch, no CUDA
-// header.
+// (cuda_error_text) of the launch; what fails later is reported by the next wait. No Torch, no CUDA
+// header. NAME is the name of the two files, NAME_ref.cpp and NAME.cu.
 //
 // A *cell* is a (token, slot) pair, t·K + k. The kept cells are the *rows*: expert after expert,
 // each in the order of its queue. A *piece* is a range of rows, [first_row, last_row), whose
-// matrices are in memory at once: these pointers stand at first_row. Counts are int32: T·K < 2^31.
+// matrices are in memory at once: these pointers start at first_row. Counts are int32: T·K < 2^31.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +29,7 @@ int route_cuda(const RouteArgs& args, std::int32_t* memory, CudaStream stream);
 // Rows of one expert that few_rows takes at once.
 inline constexpr int kTileRows = 4;
 
-// Where each kept cell's row lies, and the tiles of at most kTileRows rows of one expert.
+// Where each kept cell's row is, and the tiles of at most kTileRows rows of one expert.
 struct GroupArgs {
   std::int64_t tokens = 0, slots = 0, experts = 0;
   std::int64_t capacity = 0;                     // as in RouteArgs
@@ -88,8 +88,8 @@ struct GroupedSwigluArgs {
   ProductView gate_pre;          // [piece,I] z
   ProductView up;                // [piece,I]
   const float* score = nullptr;  // [T,K] s; nullptr: score_constant
-  float score_constant = 1;
-  KappaView kappa;
+  float score_constant = 1;      // with from_gate and no score: 0
+  KappaView kappa;               // of the layer
   bool identity_gate = false;
   Element element = Element::float32;  // of hidden
   void* hidden = nullptr;              // [piece,I]; may be the memory of `up` when of one type
@@ -98,13 +98,14 @@ struct GroupedSwigluArgs {
   std::int64_t first_cell = 0;
   float active_threshold = 0.1f;
   std::int64_t top_gates = 16;
-  GateStats* stats = nullptr;             // [T·K − first_cell] NaN where dropped; nullptr: none
-  std::int64_t* kappa_hist = nullptr;     // [E,kKappaBins] added to; with stats
-  std::int64_t* gate_pre_hist = nullptr;  // [E,kGatePreBins] added to; with stats
-  EffectSums* row_effect = nullptr;       // [all rows] of each row, 0 in context rows; with stats
-  float* kappa_out = nullptr;             // [piece,I] κ, when asked for; then these two as well
-  float* gate_pre_out = nullptr;          // [piece,I] z
-  float* gate_act_out = nullptr;          // [piece,I] a
+  GateStats* stats = nullptr;              // [T·K − first_cell] NaN where dropped; nullptr: none
+  KappaStatistics* kappa_stats = nullptr;  // likewise; with stats
+  std::int64_t* kappa_hist = nullptr;      // [E,kKappaBins] added to; with stats
+  std::int64_t* gate_pre_hist = nullptr;   // [E,kGatePreBins] added to; with stats
+  EffectSums* row_effect = nullptr;        // [all rows] of each row, 0 in context rows; with stats
+  float* kappa_out = nullptr;              // [piece,I] κ, when asked for; then these two as well
+  float* gate_pre_out = nullptr;           // [piece,I] z
+  float* gate_act_out = nullptr;           // [piece,I] a
 };
 void grouped_swiglu_ref(const GroupedSwigluArgs& args);
 int grouped_swiglu_cuda(const GroupedSwigluArgs& args, CudaStream stream);
@@ -128,11 +129,12 @@ struct CombineArgs {
   const std::int32_t* cell_row = nullptr;  // [T,K]
   const float* weight = nullptr;           // [T,K]
   float* output = nullptr;                 // [T,H]
+  float* output_norm = nullptr;            // [T,K] ‖y‖₂, NaN where dropped; nullptr: none
 };
 void combine_ref(const CombineArgs& args);
 int combine_cuda(const CombineArgs& args, CudaStream stream);
 
-// y = x·W[e] for a few rows an expert: reads each weight of an expert that is hit once, and no
+// y = x·W[e] for a few rows of each expert: reads each weight of an expert that is hit once, and no
 // other. The sum over `in` is cut into `partials` float32 parts, so that the whole chip reads.
 struct FewRowsArgs {
   std::int64_t rows = 0;  // T·K: rows and tiles are at most so many

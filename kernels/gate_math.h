@@ -50,8 +50,8 @@ KAPPASCOPE_HOST_DEVICE inline int equal_bin(float x, float low, float high, int 
   const int bin = int((x - low) / (high - low) * float(bins));
   return bin < 0 ? 0 : bin >= bins ? bins - 1 : bin;
 }
-KAPPASCOPE_HOST_DEVICE inline int kappa_bin(float tanh_u) {
-  return equal_bin(tanh_u, -1, 1, kKappaBins);
+KAPPASCOPE_HOST_DEVICE inline int kappa_bin(float position) {
+  return equal_bin(position, -1, 1, kKappaBins);
 }
 KAPPASCOPE_HOST_DEVICE inline int gate_pre_bin(float z) {
   return z < -8 ? 0 : z > 8 ? kGatePreBins - 1 : 1 + equal_bin(z, -8, 8, kGatePreBins - 2);
@@ -71,8 +71,8 @@ enum GateSum : int {
   kSumAbsLog,  // |a| ln|a|
   kActive,     // |a| > threshold
   kSharpness,  // (κz)²
-  kLinear,     // |κz| < 1
-  kSaturated,  // |κz| > 4
+  kLinear,     // |κz| < kLinearKz
+  kSaturated,  // |κz| > kSaturatedKz
   kEffect,     // d = z·σ(κz) − z·σ(z), and so on as in EffectSums
   kEffectAbs,
   kEffectSquare,
@@ -81,6 +81,7 @@ enum GateSum : int {
   kRelativeAbs,
   kRelativeSquare,
   kRelativePositive,
+  kSlopeSquare,
   kEffectCount,
   kGateSums
 };
@@ -93,10 +94,11 @@ KAPPASCOPE_HOST_DEVICE inline void add_gate(float* sums, float z, float kappa, f
   if (magnitude > 0) { sums[kSumAbsLog] += magnitude * fast_log(magnitude); }
   sums[kActive] += magnitude > threshold ? 1.0f : 0.0f;
   sums[kSharpness] += kz * kz;
-  sums[kLinear] += fabsf(kz) < 1 ? 1.0f : 0.0f;
-  sums[kSaturated] += fabsf(kz) > 4 ? 1.0f : 0.0f;
+  sums[kLinear] += fabsf(kz) < kLinearKz ? 1.0f : 0.0f;
+  sums[kSaturated] += fabsf(kz) > kSaturatedKz ? 1.0f : 0.0f;
 }
-KAPPASCOPE_HOST_DEVICE inline void add_gate_effect(float* sums, float z, float a) {
+// Adds its effect: z, a, and the argument u of its κ.
+KAPPASCOPE_HOST_DEVICE inline void add_gate_effect(float* sums, float z, float a, float u) {
   const float silu = z * fast_sigmoid(z), d = a - silu;
   if (d != d) { return; }
   const float relative = relative_effect(d, silu);
@@ -108,6 +110,7 @@ KAPPASCOPE_HOST_DEVICE inline void add_gate_effect(float* sums, float z, float a
   sums[kRelativeAbs] += fabsf(relative);
   sums[kRelativeSquare] += relative * relative;
   sums[kRelativePositive] += relative > 0 ? 1.0f : 0.0f;
+  sums[kSlopeSquare] += u * u;
   sums[kEffectCount] += 1;
 }
 
@@ -139,20 +142,9 @@ KAPPASCOPE_HOST_DEVICE inline EffectSums effect_of(const double* sums) {
   effect.rel_sum_abs = sums[kRelativeAbs];
   effect.rel_sum_square = sums[kRelativeSquare];
   effect.rel_positive = sums[kRelativePositive];
+  effect.slope_square = sums[kSlopeSquare];
   effect.count = std::int64_t(sums[kEffectCount]);
   return effect;
-}
-
-KAPPASCOPE_HOST_DEVICE inline void add_effects(EffectSums& to, const EffectSums& from) {
-  to.sum += from.sum;
-  to.sum_abs += from.sum_abs;
-  to.sum_square += from.sum_square;
-  to.positive += from.positive;
-  to.rel_sum += from.rel_sum;
-  to.rel_sum_abs += from.rel_sum_abs;
-  to.rel_sum_square += from.rel_sum_square;
-  to.rel_positive += from.rel_positive;
-  to.count += from.count;
 }
 
 }  // namespace kappascope

@@ -1,4 +1,4 @@
-// Where the rows of the experts lie, on the GPU.
+// Where the rows of the experts are, on the GPU.
 //
 //   row_start[e] = Σ kept rows of the experts before e;  row of a kept cell = row_start[its expert]
 //   + its place in the queue

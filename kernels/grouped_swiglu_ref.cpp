@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "kernels/device_ops.h"
-#include "kernels/gate_math.h"
 
 namespace kappascope {
 namespace {
@@ -30,9 +29,7 @@ void run_row(const GroupedSwigluArgs& args, std::int64_t cell, std::int64_t row,
   one.gate_pre = buffers.z.data();
   one.up = buffers.up.data();
   one.score = &score;
-  one.kappa = args.kappa;
-  if (one.kappa.bias) { one.kappa.bias += e * args.kappa.expert_stride; }
-  if (one.kappa.scale) { one.kappa.scale += e * args.kappa.expert_stride; }
+  one.kappa = args.kappa.at_expert(e);
   one.identity_gate = args.identity_gate;
   one.hidden = buffers.hidden.data();
   one.active_threshold = args.active_threshold;
@@ -40,6 +37,7 @@ void run_row(const GroupedSwigluArgs& args, std::int64_t cell, std::int64_t row,
   if (args.row_effect) { args.row_effect[row] = {}; }
   if (args.stats && cell >= args.first_cell) {
     one.stats = args.stats + (cell - args.first_cell);
+    one.kappa_stats = args.kappa_stats ? args.kappa_stats + (cell - args.first_cell) : nullptr;
     one.kappa_hist = args.kappa_hist ? args.kappa_hist + e * kKappaBins : nullptr;
     one.gate_pre_hist = args.gate_pre_hist ? args.gate_pre_hist + e * kGatePreBins : nullptr;
     one.effect = args.row_effect ? args.row_effect + row : nullptr;
@@ -70,20 +68,13 @@ void grouped_swiglu_ref(const GroupedSwigluArgs& args) {
     if (row < 0) {
       if (args.stats && cell >= args.first_cell) {
         args.stats[cell - args.first_cell] = {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN};
+        if (args.kappa_stats) {
+          args.kappa_stats[cell - args.first_cell] = {kNaN, kNaN, kNaN, kNaN, kNaN};
+        }
       }
     } else if (row >= args.first_row && row < args.last_row) {
       run_row(args, cell, row, args.expert_index ? args.expert_index[cell] : 0, buffers);
     }
-  }
-}
-
-void sum_effects_ref(const EffectArgs& args) {
-  for (std::int64_t e = 0; e < args.experts; ++e) {
-    EffectSums total;
-    for (std::int32_t row = args.row_start[e]; row < args.row_start[e + 1]; ++row) {
-      add_effects(total, args.row_effect[row]);
-    }
-    args.effect[e] = total;
   }
 }
 

@@ -27,17 +27,16 @@ float quantile(float* values, std::int64_t size, double q) {
 
 void kappa_statistics_ref(const KappaStatisticsArgs& args) {
   const KappaView& view = args.kappa;
-  *args.result = {1, 1, 1, 1, 1};
-  if (!view.bias) { return; }
-  const std::int64_t gates = view.gate_stride == 0 ? 1 : args.gates;
+  const float factor = view.factor_value();
+  *args.result = {factor, factor, factor, factor, factor};
+  if (view.fixed()) { return; }
+  const std::int64_t gates = view.uniform() ? 1 : args.gates;
   std::vector<float> storage(static_cast<std::size_t>(gates));
   float* values = storage.data();
   double sum = 0;
   for (std::int64_t i = 0; i < gates; ++i) {
-    const float b = view.bias[i * view.gate_stride];
-    values[i] =
-        kappa_value(view.log_bound, view.scale ? view.scale[i * view.gate_stride] * args.score + b
-                                               : args.score * b);
+    const float z = view.from_gate ? args.gate_pre[i] : 0;
+    values[i] = factor * kappa_value(view.log_bound, view.argument(i, args.score, z));
     sum += values[i];
   }
   *args.result = {kNaN, kNaN, kNaN, kNaN, kNaN};

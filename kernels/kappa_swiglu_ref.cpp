@@ -1,6 +1,6 @@
 // κ-SwiGLU over the rows of one expert with its gate statistics, reference (SPEC §1.5, §5).
 //
-//   κ = exp(ln U · tanh(α·s + b)),  a = z·σ(κz),  hidden = a ∘ up
+//   κ = factor · exp(ln U · tanh u),  a = z·σ(κz),  hidden = a ∘ up
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -22,29 +22,25 @@ int bin_of(float x, float low, float high, int bins) {
 }
 
 struct Row {
-  std::vector<float> tanh_u;     // [I] tanh(α·s + b) = ln κ / ln U; 0 where κ = 1
+  std::vector<float> argument;   // [I] u; 0 where κ is fixed
+  std::vector<float> position;   // [I] ln κ / ln U
   std::vector<float> kappa;      // [I]
   std::vector<float> gate_act;   // [I] a
   std::vector<float> magnitude;  // [I] |a|
   explicit Row(std::int64_t gates)
-      : tanh_u(gates, 0.0f), kappa(gates, 1.0f), gate_act(gates), magnitude(gates) {}
+      : argument(gates, 0.0f), position(gates), kappa(gates), gate_act(gates), magnitude(gates) {}
 };
 
 void fill_kappa(const KappaSwigluArgs& args, std::int64_t r, Row& row) {
   const KappaView& view = args.kappa;
-  if (!view.bias) { return; }
-  const float s = args.score[r];
-  // Without α a row's κ depends on s alone: the same score, the same κ.
-  if (r > 0 && !view.scale && s == args.score[r - 1]) { return; }
+  const float score = args.score ? args.score[r] : 0;
   for (std::int64_t i = 0; i < args.gates; ++i) {
-    const float b = view.bias[i * view.gate_stride];
-    row.tanh_u[i] = std::tanh(view.scale ? view.scale[i * view.gate_stride] * s + b : s * b);
-    row.kappa[i] = std::exp(view.log_bound * row.tanh_u[i]);
-    if (view.gate_stride == 0) {  // one value for all gates
-      std::fill(row.tanh_u.begin() + 1, row.tanh_u.end(), row.tanh_u[0]);
-      std::fill(row.kappa.begin() + 1, row.kappa.end(), row.kappa[0]);
-      return;
+    if (!view.fixed()) {
+      row.argument[i] = view.argument(i, score, args.gate_pre[r * args.gates + i]);
     }
+    const float tanh_u = std::tanh(row.argument[i]);
+    row.position[i] = view.position(tanh_u);
+    row.kappa[i] = view.factor_value() * std::exp(view.log_bound * tanh_u);
   }
 }
 
@@ -59,8 +55,8 @@ GateStats describe_gates(const KappaSwigluArgs& args, const float* z, Row& row) 
     active += magnitude > args.active_threshold;
     const float kz = row.kappa[i] * z[i];
     sharpness += double(kz) * kz;
-    linear += std::fabs(kz) < 1;
-    saturated += std::fabs(kz) > 4;
+    linear += std::fabs(kz) < kLinearKz;
+    saturated += std::fabs(kz) > kSaturatedKz;
   }
   const double n = double(gates), safe_sum = std::max(sum, 1e-8);
   if (std::isnan(sum)) { return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN}; }
@@ -83,8 +79,8 @@ GateStats describe_gates(const KappaSwigluArgs& args, const float* z, Row& row) 
 
 void count_bins(const KappaSwigluArgs& args, const float* z, const Row& row) {
   for (std::int64_t i = 0; i < args.gates; ++i) {
-    if (args.kappa_hist && !std::isnan(row.tanh_u[i])) {
-      ++args.kappa_hist[bin_of(row.tanh_u[i], -1, 1, kKappaBins)];
+    if (args.kappa_hist && !std::isnan(row.position[i])) {
+      ++args.kappa_hist[bin_of(row.position[i], -1, 1, kKappaBins)];
     }
     if (!args.gate_pre_hist || std::isnan(z[i])) { continue; }
     const int bin = z[i] < -8  ? 0
@@ -112,6 +108,7 @@ void add_effect(const KappaSwigluArgs& args, const float* z, const Row& row) {
     total.rel_sum_abs += std::fabs(relative);
     total.rel_sum_square += relative * relative;
     total.rel_positive += relative > 0;
+    total.slope_square += double(row.argument[i]) * row.argument[i];
     ++total.count;
   }
 }
@@ -140,8 +137,8 @@ void kappa_swiglu_ref(const KappaSwigluArgs& args) {
     }
     if (args.stats) { args.stats[to] = describe_gates(args, z, row); }
     if (args.kappa_stats) {
-      kappa_statistics_ref(
-          {args.gates, args.kappa, args.score ? args.score[r] : 1, &args.kappa_stats[to]});
+      const float score = args.score ? args.score[r] : 0;
+      kappa_statistics_ref({args.gates, args.kappa, score, z, &args.kappa_stats[to]});
     }
     if (args.kappa_hist || args.gate_pre_hist) { count_bins(args, z, row); }
     if (args.effect && !args.identity_gate) { add_effect(args, z, row); }

@@ -6,54 +6,141 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
+#include <limits>
+
+#include "kernels/kappa_math.h"
 
 namespace kappascope {
 
-// κ parameters of one layer: α and b of expert e, gate unit i lie at e·expert_stride +
-// i·gate_stride. bias == nullptr: κ = 1. scale == nullptr: κ does not depend on a score, u = s·b.
+// κ of a layer, or of one expert (at_expert). With s the layer's score and z the gate's own
+// pre-activation, the argument u of gate unit i of expert e is
+//
+//   u = α·s + b          with scale
+//   u = s·b              without scale: the input of κ is constant
+//   u = α·z + b + s      from_gate; without a score s = 0
+//
+// and κ = factor · exp(ln U · tanh u). Neither b nor α: κ = factor, whatever the score.
 struct KappaView {
-  const float* bias = nullptr;   // b
-  const float* scale = nullptr;  // α
-  std::int64_t expert_stride = 0;
-  std::int64_t gate_stride = 0;
-  float log_bound = 0;  // ln U
+  const float* bias = nullptr;    // b[e·expert_stride + i·gate_stride]; nullptr: 0
+  const float* scale = nullptr;   // α[e·scale_expert_stride + i·scale_gate_stride]; nullptr: none
+  const float* factor = nullptr;  // [E] an intervention; nullptr: 1
+  std::int64_t expert_stride = 0, gate_stride = 0;              // 0: one value for all
+  std::int64_t scale_expert_stride = 0, scale_gate_stride = 0;  // α may be coarser than b
+  float log_bound = 0;                                          // ln U
+  bool from_gate = false;                                       // needs scale
+
+  KAPPASCOPE_INLINED bool fixed() const { return !bias && !scale; }
+  // One κ for all gate units.
+  KAPPASCOPE_INLINED bool uniform() const {
+    return gate_stride == 0 && scale_gate_stride == 0 && !from_gate;
+  }
+  // Of a view of one expert.
+  KAPPASCOPE_INLINED float factor_value() const { return factor ? *factor : 1; }
+  KAPPASCOPE_INLINED KappaView at_expert(std::int64_t e) const {
+    KappaView view = *this;
+    if (bias) { view.bias += e * expert_stride; }
+    if (scale) { view.scale += e * scale_expert_stride; }
+    if (factor) { view.factor += e; }
+    return view;
+  }
+  // u of gate unit i, of a view of one expert that is not fixed.
+  KAPPASCOPE_INLINED float argument(std::int64_t i, float score, float z) const {
+    const float b = bias ? bias[i * gate_stride] : 0;
+    if (!scale) { return score * b; }
+    const float a = scale[i * scale_gate_stride];
+    return from_gate ? a * z + (b + score) : a * score + b;
+  }
+  // ln κ / ln U of κ = factor · U^tanh_u, within [−1,1]: what kappa_hist counts.
+  KAPPASCOPE_INLINED float position(float tanh_u) const {
+    return factor ? kappa_position(log_bound, *factor, tanh_u) : tanh_u;
+  }
 };
 
 enum class RouteScore : std::uint8_t {
-  router_probs,  // s = 2·weight
-  raw_logit,     // s = 0.3·logit                                   (top_logits, exponent 0)
-  scaled_logit,  // s = 6·logit / score_norm[e]                      (top_logits, exponent > 0)
+  router_probs,  // s = score_factor·weight
+  raw_logit,     // s = score_factor·logit                   (top_logits, exponent 0)
+  scaled_logit,  // s = score_factor·logit / score_norm[e]   (top_logits, exponent > 0)
   constant,      // s = score_constant
-  none           // the model has no κ: s is NaN
+  given,         // s = given_score[t,e]                     (κ router)
+  none           // the model has no score: s is NaN
 };
 
-// Top-k routing with capacity (SPEC §1.5).
-struct RouteArgs {
-  std::int64_t tokens = 0, experts = 0, slots = 0;
-  const float* logits = nullptr;          // [T,E] raw router logits
-  const float* selection_bias = nullptr;  // [E] added for selection only; nullptr: none
-  std::int64_t capacity = 0;              // C assignments an expert; < 0: nothing is dropped
-  RouteScore score = RouteScore::none;
-  const float* score_norm = nullptr;  // [E] √H · m_e^p · mean m^(1−p)
-  float score_constant = 1;
+// The experts that tokens were given to. A *cell* is one assignment; the cells of token t are
+// [row_start[t], row_start[t+1]), best first.
+struct Assignments {
+  const std::int64_t* row_start = nullptr;  // [T+1]; nullptr: row_start[t] = t·K
+  std::int32_t* expert = nullptr;           // [cells] equal scores: lower expert first
+  float* weight = nullptr;                  // [cells] softmax over the chosen logits; 0 if dropped
+  std::uint8_t* kept = nullptr;             // [cells]
+  float* score = nullptr;                   // [cells] s; NaN where dropped or none
+};
 
-  std::int32_t* expert_index = nullptr;  // [T,K] best first; equal scores: lower expert first
-  float* expert_weight = nullptr;        // [T,K] softmax over the chosen logits; 0 where dropped
-  std::uint8_t* expert_kept = nullptr;   // [T,K]
-  float* kappa_input = nullptr;          // [T,K] s; NaN where dropped or none
-  // SPEC §5, [T] each; nullptr, all five: not wanted (not in the reference)
+// What the router's numbers say of each token (SPEC §5), [T] each; nullptr, all five: not wanted
+// (the reference always writes them).
+struct RouterNumbers {
   float* top1_prob = nullptr;
   float* selected_mass = nullptr;
   float* margin = nullptr;   // NaN when K = E
   float* top_gap = nullptr;  // NaN when E = 1
   float* entropy = nullptr;
+};
+
+// A routing, in memory of somebody else. Whoever receives one from a probe only reads it.
+struct RoutingView {
+  std::int64_t tokens = 0, experts = 0, slots = 0;  // T, E, K
+  const float* logits = nullptr;                    // [T,E] raw router logits
+  Assignments cells;
+  RouterNumbers numbers;
+
+  KAPPASCOPE_INLINED std::int64_t first_cell(std::int64_t token) const {
+    return cells.row_start ? cells.row_start[token] : token * slots;
+  }
+  // Cells of the tokens before `token`, which from(token) leaves out.
+  KAPPASCOPE_INLINED std::int64_t cells_before(std::int64_t token) const {
+    return first_cell(token) - first_cell(0);
+  }
+  // The tokens [token, T) alone.
+  RoutingView from(std::int64_t token) const {
+    const auto move = [](auto*& pointer, std::int64_t by) {
+      if (pointer) { pointer += by; }
+    };
+    RoutingView rest = *this;
+    rest.tokens -= token;
+    move(rest.logits, token * experts);
+    if (cells.row_start) {
+      rest.cells.row_start += token;
+    } else {
+      move(rest.cells.expert, token * slots);
+      move(rest.cells.weight, token * slots);
+      move(rest.cells.kept, token * slots);
+      move(rest.cells.score, token * slots);
+    }
+    for (float** values : {&rest.numbers.top1_prob, &rest.numbers.selected_mass,
+                           &rest.numbers.margin, &rest.numbers.top_gap, &rest.numbers.entropy}) {
+      move(*values, token);
+    }
+    return rest;
+  }
+};
+
+// Top-k routing with capacity (SPEC §1.5).
+struct RouteArgs {
+  RoutingView routing;                    // sizes and logits are read, the rest is written
+  const float* selection_bias = nullptr;  // [E] added for selection only; nullptr: none
+  std::int64_t capacity = 0;              // C assignments an expert; < 0: nothing is dropped
+  RouteScore score = RouteScore::none;
+  float score_factor = std::numeric_limits<float>::quiet_NaN();  // as RouteScore says
+  const float* score_norm = nullptr;                             // [E] √H · m_e^p · mean m^(1−p)
+  const float* given_score = nullptr;                            // [T,E]
+  float score_constant = 1;
   // For the ops of device_ops.h, when asked for.
   std::int32_t* queue_position = nullptr;  // [T,K] place in its expert's queue
   std::int32_t* assigned = nullptr;        // [E] assignments, kept and dropped
 };
 void route_ref(const RouteArgs& args);
-// Its second half, the same for every twin: fills expert_kept and kappa_input and sets the weights
-// of what is dropped to 0, from expert_index and expert_weight.
+// Its second half, the same for every twin: fills kept and score and sets the weights of what is
+// dropped to 0, from expert and weight.
 void route_capacity(const RouteArgs& args);
 
 // Gate statistics of one (token, expert) row (SPEC §5).
@@ -68,8 +155,21 @@ inline constexpr int kGatePreBins = 66;  // underflow, 64 over [−8,8], overflo
 struct EffectSums {
   double sum = 0, sum_abs = 0, sum_square = 0, positive = 0;
   double rel_sum = 0, rel_sum_abs = 0, rel_sum_square = 0, rel_positive = 0;
-  std::int64_t count = 0;  // scalars
+  double slope_square = 0;  // Σ u², u the argument of tanh; 0 where κ is fixed
+  std::int64_t count = 0;   // scalars
 };
+KAPPASCOPE_INLINED void add_effects(EffectSums& to, const EffectSums& from) {
+  to.sum += from.sum;
+  to.sum_abs += from.sum_abs;
+  to.sum_square += from.sum_square;
+  to.positive += from.positive;
+  to.rel_sum += from.rel_sum;
+  to.rel_sum_abs += from.rel_sum_abs;
+  to.rel_sum_square += from.rel_sum_square;
+  to.rel_positive += from.rel_positive;
+  to.slope_square += from.slope_square;
+  to.count += from.count;
+}
 
 // κ of one expert's gate units at one score: what the trace keeps of it (SPEC §4).
 struct KappaStatistics {
@@ -77,8 +177,9 @@ struct KappaStatistics {
 };
 struct KappaStatisticsArgs {
   std::int64_t gates = 0;
-  KappaView kappa;  // of this expert; bias nullptr: κ = 1
+  KappaView kappa;  // of this expert
   float score = 0;
+  const float* gate_pre = nullptr;    // [I] z, with from_gate
   KappaStatistics* result = nullptr;  // all NaN when a κ is NaN
 };
 void kappa_statistics_ref(const KappaStatisticsArgs& args);
@@ -89,8 +190,8 @@ struct KappaSwigluArgs {
   std::int64_t rows = 0, gates = 0;
   const float* gate_pre = nullptr;  // [rows,I] z
   const float* up = nullptr;        // [rows,I]
-  const float* score = nullptr;     // [rows] s; nullptr: the layer has no score (dense, κ = 1)
-  KappaView kappa;                  // bias and scale already moved to this expert (stride unused)
+  const float* score = nullptr;     // [rows] s; nullptr: none (κ fixed, or from_gate with s = 0)
+  KappaView kappa;                  // of this expert
   bool identity_gate = false;       // bilinear experts: a = z
   float* hidden = nullptr;          // [rows,I] a ∘ up; may be the same memory as `up`
 
@@ -99,7 +200,7 @@ struct KappaSwigluArgs {
   std::int64_t top_gates = 16;
   GateStats* stats = nullptr;              // [rows]; nullptr: none asked for
   KappaStatistics* kappa_stats = nullptr;  // [rows]
-  std::int64_t* kappa_hist = nullptr;      // [kKappaBins] added to
+  std::int64_t* kappa_hist = nullptr;      // [kKappaBins] of the κ that acted, added to
   std::int64_t* gate_pre_hist = nullptr;   // [kGatePreBins] added to
   EffectSums* effect = nullptr;            // added to
   float* kappa_out = nullptr;              // [rows,I] κ, when asked for
@@ -123,6 +224,9 @@ struct RowProductArgs {
 };
 void row_product_ref(const RowProductArgs& args);
 
+// ‖x‖₂, summed in float64.
+float norm_ref(const float* x, std::int64_t size);
+
 // What is read off a block of output logits (SPEC §4).
 inline constexpr int kTopTokens = 5;
 struct NextTokenArgs {
@@ -145,6 +249,7 @@ struct CpuKernels {
   void (*row_product)(const RowProductArgs& args);
   void (*kappa_swiglu)(const KappaSwigluArgs& args);
   void (*kappa_statistics)(const KappaStatisticsArgs& args);
+  float (*norm)(const float* x, std::int64_t size);  // ‖x‖₂, summed in float64
   void (*next_token)(const NextTokenArgs& args);
   // y[i] = f(x[i]): at most 2 ulp or 1e-6 wrong wherever the result is a normal number.
   using Function = void (*)(const float* x, float* y, std::int64_t size);

@@ -25,24 +25,26 @@ __device__ Candidate warp_best(Candidate mine) {
   return mine;
 }
 
-// expert_index and margin of token t: the best of those that come after the last one found.
+// expert and margin of token t: the best of those that come after the last one found.
 __device__ void choose(const RouteArgs& args, std::int64_t t, int lane) {
-  const float* logits = args.logits + t * args.experts;
+  const RoutingView& routing = args.routing;
+  const std::int64_t experts = routing.experts, slots = routing.slots;
+  const float* logits = routing.logits + t * experts;
   Candidate last{};
   float margin = NAN;
-  for (std::int64_t k = 0; k <= args.slots && k < args.experts; ++k) {
+  for (std::int64_t k = 0; k <= slots && k < experts; ++k) {
     Candidate mine = kWorst;
-    for (std::int64_t e = lane; e < args.experts; e += kWarp) {
+    for (std::int64_t e = lane; e < experts; e += kWarp) {
       const float bias = args.selection_bias ? args.selection_bias[e] : 0.0f;
       const Candidate other{logits[e] + bias, std::int32_t(e)};
       if ((k == 0 || chosen_before(last, other)) && chosen_before(other, mine)) { mine = other; }
     }
     mine = warp_best(mine);
-    if (k == args.slots) { margin = last.score - mine.score; }
-    if (k < args.slots && lane == 0) { args.expert_index[t * args.slots + k] = mine.expert; }
+    if (k == slots) { margin = last.score - mine.score; }
+    if (k < slots && lane == 0) { routing.cells.expert[t * slots + k] = mine.expert; }
     last = mine;
   }
-  if (lane == 0) { args.margin[t] = margin; }
+  if (lane == 0) { routing.numbers.margin[t] = margin; }
 }
 
 struct TopTwo {
@@ -71,11 +73,11 @@ __device__ TopTwo top_two(const float* logits, std::int64_t experts, int lane) {
 
 // p = softmax over all E: its maximum, its sum over the chosen, its entropy / ln E with
 // −Σ p ln p = ln Σ eˣ − Σ p·x, x = logit − highest; and the gap between the two highest logits.
-__device__ void describe_router(const RouteArgs& args, std::int64_t t, int lane) {
-  const float* logits = args.logits + t * args.experts;
-  const TopTwo two = top_two(logits, args.experts, lane);
+__device__ void describe_router(const RoutingView& routing, std::int64_t t, int lane) {
+  const float* logits = routing.logits + t * routing.experts;
+  const TopTwo two = top_two(logits, routing.experts, lane);
   float sum = 0, weighted = 0;
-  for (std::int64_t e = lane; e < args.experts; e += kWarp) {
+  for (std::int64_t e = lane; e < routing.experts; e += kWarp) {
     const float x = logits[e] - two.best, p = expf(x);
     sum += p;
     if (p != 0) { weighted += p * x; }
@@ -84,43 +86,45 @@ __device__ void describe_router(const RouteArgs& args, std::int64_t t, int lane)
   weighted = warp_sum(weighted);
   if (lane != 0) { return; }
   float selected = 0;
-  for (std::int64_t k = 0; k < args.slots; ++k) {
-    selected += expf(logits[args.expert_index[t * args.slots + k]] - two.best);
+  for (std::int64_t k = 0; k < routing.slots; ++k) {
+    selected += expf(logits[routing.cells.expert[t * routing.slots + k]] - two.best);
   }
   const bool valid = sum == sum;
   const float entropy =
-      args.experts > 1 ? (logf(sum) - weighted / sum) / logf(float(args.experts)) : 0;
-  args.top1_prob[t] = valid ? 1 / sum : NAN;
-  args.selected_mass[t] = valid ? selected / sum : NAN;
-  args.top_gap[t] = valid && args.experts > 1 ? two.best - two.second : NAN;
-  args.entropy[t] = valid ? entropy : NAN;
+      routing.experts > 1 ? (logf(sum) - weighted / sum) / logf(float(routing.experts)) : 0;
+  const RouterNumbers& numbers = routing.numbers;
+  numbers.top1_prob[t] = valid ? 1 / sum : NAN;
+  numbers.selected_mass[t] = valid ? selected / sum : NAN;
+  numbers.top_gap[t] = valid && routing.experts > 1 ? two.best - two.second : NAN;
+  numbers.entropy[t] = valid ? entropy : NAN;
 }
 
-// A warp a token.
+// One warp per token.
 __global__ void choose_kernel(RouteArgs args) {
   const int lane = int(threadIdx.x) % kWarp;
   const std::int64_t t = std::int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
-  if (t >= args.tokens) { return; }
+  if (t >= args.routing.tokens) { return; }
   choose(args, t, lane);
   __syncwarp();
   if (lane == 0) { weigh(args, t); }
-  describe_router(args, t, lane);
+  describe_router(args.routing, t, lane);
 }
 
-// A warp a chunk: positions counted within it, and how many each expert got, counts [chunks,E].
+// One warp per chunk: positions counted within it, and how many each expert got, counts [chunks,E].
 __global__ void count_kernel(RouteArgs args, std::int32_t* counts) {
   const int lane = int(threadIdx.x) % kWarp;
   const std::int64_t chunk = std::int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
-  const std::int64_t turns = args.tokens * args.slots;
+  const std::int64_t turns = args.routing.tokens * args.routing.slots;
   if (chunk * kChunk >= turns) { return; }
-  std::int32_t* mine = counts + chunk * args.experts;
-  for (std::int64_t e = lane; e < args.experts; e += kWarp) { mine[e] = 0; }
+  std::int32_t* mine = counts + chunk * args.routing.experts;
+  for (std::int64_t e = lane; e < args.routing.experts; e += kWarp) { mine[e] = 0; }
   __syncwarp();
   for (std::int64_t first = chunk * kChunk; first < (chunk + 1) * kChunk; first += kWarp) {
     const std::int64_t turn = first + lane;
     const bool valid = turn < turns;
-    const std::int64_t cell = valid ? cell_of_turn(turn, args.tokens, args.slots) : 0;
-    const std::int32_t e = valid ? args.expert_index[cell] : -1;
+    const std::int64_t cell =
+        valid ? cell_of_turn(turn, args.routing.tokens, args.routing.slots) : 0;
+    const std::int32_t e = valid ? args.routing.cells.expert[cell] : -1;
     const unsigned same = __match_any_sync(kAllLanes, e);
     const int before = __popc(same & ((1u << lane) - 1));
     const std::int32_t counted = valid ? mine[e] : 0;
@@ -133,51 +137,53 @@ __global__ void count_kernel(RouteArgs args, std::int32_t* counts) {
   }
 }
 
-// A thread an expert: counts[c] becomes what the chunks before c gave it.
+// One thread per expert: counts[c] becomes what the chunks before c gave it.
 __global__ void scan_kernel(RouteArgs args, std::int32_t* counts, std::int64_t chunks) {
   const std::int64_t e = std::int64_t(blockIdx.x) * kThreads + threadIdx.x;
-  if (e >= args.experts) { return; }
+  if (e >= args.routing.experts) { return; }
   std::int32_t total = 0;
   for (std::int64_t c = 0; c < chunks; ++c) {
-    const std::int32_t here = counts[c * args.experts + e];
-    counts[c * args.experts + e] = total;
+    const std::int32_t here = counts[c * args.routing.experts + e];
+    counts[c * args.routing.experts + e] = total;
     total += here;
   }
   args.assigned[e] = total;
 }
 
-// A thread a cell: its place, whether it is kept, its weight and s.
+// One thread per cell: its place, whether it is kept, its weight and s.
 __global__ void place_kernel(RouteArgs args, const std::int32_t* counts) {
+  const RoutingView& routing = args.routing;
+  const Assignments& cells = routing.cells;
   const std::int64_t cell = std::int64_t(blockIdx.x) * kThreads + threadIdx.x;
-  if (cell >= args.tokens * args.slots) { return; }
-  const std::int32_t e = args.expert_index[cell];
-  const std::int64_t chunk = turn_of_cell(cell, args.tokens, args.slots) / kChunk;
-  const std::int32_t position = args.queue_position[cell] + counts[chunk * args.experts + e];
+  if (cell >= routing.tokens * routing.slots) { return; }
+  const std::int32_t e = cells.expert[cell];
+  const std::int64_t chunk = turn_of_cell(cell, routing.tokens, routing.slots) / kChunk;
+  const std::int32_t position = args.queue_position[cell] + counts[chunk * routing.experts + e];
   const bool kept = args.capacity < 0 || position < args.capacity;
-  const float logit = args.logits[cell / args.slots * args.experts + e];
+  const std::int64_t t = cell / routing.slots;
   args.queue_position[cell] = position;
-  args.expert_kept[cell] = kept;
-  args.kappa_input[cell] = kept ? kappa_score(args, args.expert_weight[cell], logit, e) : NAN;
-  if (!kept) { args.expert_weight[cell] = 0; }
+  cells.kept[cell] = kept;
+  cells.score[cell] = kept ? kappa_score(args, cells.weight[cell], t, e) : NAN;
+  if (!kept) { cells.weight[cell] = 0; }
 }
 
 std::int64_t chunks_of(const RouteArgs& args) {
-  return (args.tokens * args.slots + kChunk - 1) / kChunk;
+  return (args.routing.tokens * args.routing.slots + kChunk - 1) / kChunk;
 }
 
 }  // namespace
 
 std::int64_t route_memory(const RouteArgs& args) {
-  return chunks_of(args) * args.experts;
+  return chunks_of(args) * args.routing.experts;
 }
 
 int route_cuda(const RouteArgs& args, std::int32_t* memory, CudaStream stream) {
-  const std::int64_t chunks = chunks_of(args), cells = args.tokens * args.slots;
-  int error = launch(choose_kernel, blocks_for(args.tokens, kWarps), 0, stream, args);
+  const std::int64_t chunks = chunks_of(args), cells = args.routing.tokens * args.routing.slots;
+  int error = launch(choose_kernel, blocks_for(args.routing.tokens, kWarps), 0, stream, args);
   if (!error) { error = launch(count_kernel, blocks_for(chunks, kWarps), 0, stream, args, memory); }
   if (!error) {
-    error =
-        launch(scan_kernel, blocks_for(args.experts, kThreads), 0, stream, args, memory, chunks);
+    error = launch(scan_kernel, blocks_for(args.routing.experts, kThreads), 0, stream, args, memory,
+                   chunks);
   }
   if (!error) {
     error = launch(place_kernel, blocks_for(cells, kThreads), 0, stream, args, memory);

@@ -26,30 +26,36 @@ KAPPASCOPE_HOST_DEVICE inline bool chosen_before(const Candidate& a, const Candi
 // expert_weight of token t: softmax over the logits of its chosen experts. Static, so that every
 // file of kernels/cpu has one for its own instruction set.
 KAPPASCOPE_HOST_DEVICE static inline void weigh(const RouteArgs& args, std::int64_t t) {
-  const float* logits = args.logits + t * args.experts;
-  const std::int32_t* index = args.expert_index + t * args.slots;
-  float* weight = args.expert_weight + t * args.slots;
+  const RoutingView& routing = args.routing;
+  const std::int64_t slots = routing.slots;
+  const float* logits = routing.logits + t * routing.experts;
+  const std::int32_t* index = routing.cells.expert + t * slots;
+  float* weight = routing.cells.weight + t * slots;
   float highest = logits[index[0]];
-  for (std::int64_t k = 1; k < args.slots; ++k) {
+  for (std::int64_t k = 1; k < slots; ++k) {
     if (highest < logits[index[k]]) { highest = logits[index[k]]; }
   }
   float sum = 0;
-  for (std::int64_t k = 0; k < args.slots; ++k) {
+  for (std::int64_t k = 0; k < slots; ++k) {
     sum += weight[k] = std::exp(logits[index[k]] - highest);
   }
-  for (std::int64_t k = 0; k < args.slots; ++k) { weight[k] /= sum; }
+  for (std::int64_t k = 0; k < slots; ++k) { weight[k] /= sum; }
 }
 
-// s of a kept slot, from its weight before anything was dropped; NaN where the model has no κ.
-KAPPASCOPE_HOST_DEVICE inline float kappa_score(const RouteArgs& args, float weight, float logit,
+// s of a kept slot of token t, from its weight before anything was dropped; NaN where the model has
+// none.
+KAPPASCOPE_HOST_DEVICE inline float kappa_score(const RouteArgs& args, float weight, std::int64_t t,
                                                 std::int32_t expert) {
+  const std::int64_t at = t * args.routing.experts + expert;
   switch (args.score) {
     case RouteScore::router_probs:
-      return 2 * weight;
+      return args.score_factor * weight;
     case RouteScore::raw_logit:
-      return 0.3f * logit;
+      return args.score_factor * args.routing.logits[at];
     case RouteScore::scaled_logit:
-      return 6 * logit / args.score_norm[expert];
+      return args.score_factor * args.routing.logits[at] / args.score_norm[expert];
+    case RouteScore::given:
+      return args.given_score[at];
     case RouteScore::constant:
       return args.score_constant;
     case RouteScore::none:

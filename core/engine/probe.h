@@ -13,8 +13,9 @@
 namespace kappascope {
 
 struct ProbeWants {
-  bool routing = false;     // MoeTap without gate statistics
-  bool gate_stats = false;  // MoeTap::{gate,kappa}_stats, histograms, effect; DenseTap::gate_stats
+  bool routing = false;  // MoeTap without gate statistics
+  // MoeTap::{gate,kappa}_stats, histograms, effect, output_norm; DenseTap::gate_stats
+  bool gate_stats = false;
   bool gates = false;       // MoeTap::{kappa,gate_pre,gate_act}
   bool hidden = false;      // HiddenTap, MoeTap::{router_input,output}
   bool next_token = false;  // NextTokenTap
@@ -23,20 +24,16 @@ struct ProbeWants {
 
 struct MoeTap {
   std::int64_t layer, pass;
-  std::int64_t first_token, tokens, experts, slots, gates, width;       // T, E, K, I, H
-  const float* router_logits;                                           // [T,E]
-  const std::int32_t* expert_index;                                     // [T,K]
-  const float* expert_weight;                                           // [T,K]
-  const std::uint8_t* expert_kept;                                      // [T,K]
-  const float* kappa_input;                                             // [T,K]
-  const float *top1_prob, *selected_mass, *margin, *top_gap, *entropy;  // [T]
-  const GateStats* gate_stats;                                          // [T,K] NaN where dropped
-  const std::int64_t* kappa_hist;                                       // [E,kKappaBins]
-  const std::int64_t* gate_pre_hist;                                    // [E,kGatePreBins]
-  const EffectSums* effect;                                             // [E]
-  const float *kappa, *gate_pre, *gate_act;                             // [T,K,I] NaN where dropped
-  const float *router_input, *output;                                   // [T,H]
+  std::int64_t first_token, gates, width;        // I, H
+  RoutingView routing;                           // T, E, K; of the recorded tokens, read only
+  const GateStats* gate_stats;                   // [T,K] NaN where dropped
+  const std::int64_t* kappa_hist;                // [E,kKappaBins]
+  const std::int64_t* gate_pre_hist;             // [E,kGatePreBins]
+  const EffectSums* effect;                      // [E]
+  const float *kappa, *gate_pre, *gate_act;      // [T,K,I] NaN where dropped
+  const float *router_input, *output;            // [T,H]
   const KappaStatistics* kappa_stats = nullptr;  // [T,K] NaN where dropped; nullptr: not computed
+  const float* output_norm = nullptr;  // [T,K] of an expert's output, before its weight; likewise
 };
 
 struct DenseTap {  // a dense layer with a gate (not relu²)

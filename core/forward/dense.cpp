@@ -10,12 +10,12 @@
 namespace kappascope {
 namespace {
 
-// κ = exp(ln U · tanh(b · constant)), the same for every token.
+// κ = factor · exp(ln U · tanh(b · constant)), the same for every token.
 std::vector<float> dense_kappa(const KappaView& view, std::int64_t gates, float constant) {
   std::vector<float> kappa(std::size_t(gates), 1.0f);
-  if (!view.bias) { return kappa; }
   for (std::int64_t i = 0; i < gates; ++i) {
-    kappa[i] = kappa_value(view.log_bound, constant * view.bias[i * view.gate_stride]);
+    if (!view.fixed()) { kappa[i] = kappa_value(view.log_bound, view.argument(i, constant, 0)); }
+    kappa[i] *= view.factor_value();
   }
   return kappa;
 }

@@ -30,15 +30,15 @@ struct Sorted {
   std::vector<float> score;            // s
   std::vector<Task> tasks;
 
-  explicit Sorted(const Routing& routing);
+  explicit Sorted(const RoutingView& routing);
 };
 
-Sorted::Sorted(const Routing& routing) : position(routing.expert_index.size(), -1) {
+Sorted::Sorted(const RoutingView& routing)
+    : position(std::size_t(routing.first_cell(routing.tokens)), -1) {
+  const Assignments& given = routing.cells;
   std::vector<std::int64_t> begin(std::size_t(routing.experts) + 1);
-  const std::size_t cells = routing.expert_index.size();
-  for (std::size_t c = 0; c < cells; ++c) {
-    begin[routing.expert_index[c] + 1] += routing.expert_kept[c];
-  }
+  const std::size_t cells = position.size();
+  for (std::size_t c = 0; c < cells; ++c) { begin[given.expert[c] + 1] += given.kept[c]; }
   for (std::int64_t e = 0; e < routing.experts; ++e) {
     std::int64_t first = begin[e];
     const std::int64_t last = begin[e + 1] += first;
@@ -51,12 +51,12 @@ Sorted::Sorted(const Routing& routing) : position(routing.expert_index.size(), -
   token.resize(kept);
   score.resize(kept);
   for (std::size_t c = 0; c < cells; ++c) {
-    if (!routing.expert_kept[c]) { continue; }
-    const auto at = std::size_t(begin[routing.expert_index[c]]++);
+    if (!given.kept[c]) { continue; }
+    const auto at = std::size_t(begin[given.expert[c]]++);
     position[c] = std::int64_t(at);
     cell[at] = std::int64_t(c);
     token[at] = std::int64_t(c) / routing.slots;
-    score[at] = routing.kappa_input[c];
+    score[at] = given.score[c];
   }
 }
 
@@ -66,22 +66,10 @@ struct TaskCounts {
   EffectSums effect;
 };
 
-void add(EffectSums& to, const EffectSums& more) {
-  to.sum += more.sum;
-  to.sum_abs += more.sum_abs;
-  to.sum_square += more.sum_square;
-  to.positive += more.positive;
-  to.rel_sum += more.rel_sum;
-  to.rel_sum_abs += more.rel_sum_abs;
-  to.rel_sum_square += more.rel_sum_square;
-  to.rel_positive += more.rel_positive;
-  to.count += more.count;
-}
-
 class Experts {
  public:
   Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
-          const Routing& routing, const CallContext& context, const ProbeWants& wants,
+          const RoutingView& routing, const CallContext& context, const ProbeWants& wants,
           ExpertRecord& record);
   at::Tensor run();
 
@@ -99,7 +87,7 @@ class Experts {
 
   const at::Tensor& x_;
   const MoeWeights& weights_;
-  const Routing& routing_;
+  const RoutingView& routing_;
   const CallContext& context_;
   const ModelConfig& config_;
   const ProbeWants wants_;
@@ -107,6 +95,7 @@ class Experts {
   const std::int64_t width_, gates_;
   bool bilinear_;
   KappaView kappa_;
+  bool scored_ = true;  // κ has a score s
   Sorted sorted_;
   std::vector<std::int64_t> record_row_;  // of the sorted rows, in [T,K] of the record
   std::vector<TaskCounts> counts_;        // by task
@@ -116,7 +105,7 @@ class Experts {
 };
 
 Experts::Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
-                 const Routing& routing, const CallContext& context, const ProbeWants& wants,
+                 const RoutingView& routing, const CallContext& context, const ProbeWants& wants,
                  ExpertRecord& record)
     : x_(x),
       weights_(weights),
@@ -135,6 +124,7 @@ Experts::Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
   if (context.options.kappa && !plan.kappa_parameters.empty()) {
     kappa_ = plan.kappa_parameters.view();
   }
+  scored_ = !kappa_.from_gate || route_score(config_) != RouteScore::none;
   prepare_record();
 }
 
@@ -152,6 +142,7 @@ void Experts::prepare_record() {
     record_.kappa_hist.assign(experts * kKappaBins, 0);
     record_.gate_pre_hist.assign(experts * kGatePreBins, 0);
     record_.effect.resize(experts);
+    record_.output_norm.assign(cells, kNaN);
     counts_.resize(sorted_.tasks.size());
   }
   if (!wants_.gates) { return; }
@@ -199,10 +190,8 @@ void Experts::swiglu(std::int64_t number, float* z, float* up) {
   args.gates = gates_;
   args.gate_pre = z;
   args.up = args.hidden = up;
-  args.score = sorted_.score.data() + task.first;
-  args.kappa = kappa_;
-  if (kappa_.bias) { args.kappa.bias += task.expert * kappa_.expert_stride; }
-  if (kappa_.scale) { args.kappa.scale += task.expert * kappa_.expert_stride; }
+  if (scored_) { args.score = sorted_.score.data() + task.first; }
+  args.kappa = kappa_.at_expert(task.expert);
   args.identity_gate = bilinear_;
   args.first_recorded =
       std::lower_bound(token, token + task.rows, context_.call.first_recorded) - token;
@@ -278,7 +267,7 @@ void Experts::run_by_columns(std::int64_t begin, std::int64_t end) {
   });
 }
 
-// Adds the outputs of sorted rows [first, last), which lie in y_, to their tokens', slot by slot.
+// Adds the outputs of sorted rows [first, last), which are in y_, to their tokens', slot by slot.
 void Experts::combine(std::int64_t first, std::int64_t last) {
   const float* y = y_.const_data_ptr<float>();
   float* output = output_.mutable_data_ptr<float>();
@@ -289,8 +278,11 @@ void Experts::combine(std::int64_t first, std::int64_t last) {
         const auto cell = std::size_t(t * routing_.slots + k);
         const std::int64_t at = sorted_.position[cell];
         if (at < first || at >= last) { continue; }
-        const float weight = routing_.expert_weight[cell];
+        const float weight = routing_.cells.weight[cell];
         const float* from = y + (at - first) * width_;
+        if (wants_.gate_stats && record_row_[at] >= 0) {
+          record_.output_norm[record_row_[at]] = cpu_kernels().norm(from, width_);
+        }
         float* to = output + t * width_;
         for (std::int64_t h = 0; h < width_; ++h) { to[h] += weight * from[h]; }
       }
@@ -307,7 +299,7 @@ void Experts::collect() {
     for (std::size_t bin = 0; bin < kGatePreBins; ++bin) {
       record_.gate_pre_hist[e * kGatePreBins + bin] += counts_[i].gate_pre_hist[bin];
     }
-    add(record_.effect[e], counts_[i].effect);
+    add_effects(record_.effect[e], counts_[i].effect);
   }
 }
 
@@ -338,8 +330,8 @@ at::Tensor Experts::run() {
 }  // namespace
 
 at::Tensor run_experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
-                       const Routing& routing, const CallContext& context, const ProbeWants& wants,
-                       ExpertRecord& record) {
+                       const RoutingView& routing, const CallContext& context,
+                       const ProbeWants& wants, ExpertRecord& record) {
   return Experts(x, weights, layer, routing, context, wants, record).run();
 }
 

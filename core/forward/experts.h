@@ -11,15 +11,21 @@
 
 namespace kappascope {
 
-// The routing of a call and, when the layer is recorded, what it tells of each token.
-struct Routing {
-  std::int64_t experts, slots;
-  at::Tensor logits;                                                      // [T,E]
-  std::vector<std::int32_t> expert_index;                                 // [T,K]
-  std::vector<float> expert_weight;                                       // [T,K]
-  std::vector<std::uint8_t> expert_kept;                                  // [T,K]
-  std::vector<float> kappa_input;                                         // [T,K]
-  std::vector<float> top1_prob, selected_mass, margin, top_gap, entropy;  // [T] or empty
+// The memory of a call's routing.
+class Routing {
+ public:
+  // logits [T,E]; with `recorded` also the router's numbers of each token.
+  Routing(at::Tensor logits, std::int64_t slots, bool recorded);
+  Routing(const Routing&) = delete;
+  Routing& operator=(const Routing&) = delete;
+  RoutingView view;
+
+ private:
+  at::Tensor logits_;
+  std::vector<std::int32_t> expert_;
+  std::vector<float> weight_, score_;
+  std::vector<std::uint8_t> kept_;
+  std::vector<float> numbers_;  // [5,T] or empty
 };
 
 // What the taps are given beyond the routing, over the recorded tokens T. Empty: not wanted.
@@ -28,13 +34,14 @@ struct ExpertRecord {
   std::vector<KappaStatistics> kappa_stats;             // [T,K] NaN where dropped
   std::vector<std::int64_t> kappa_hist, gate_pre_hist;  // [E,bins]
   std::vector<EffectSums> effect;                       // [E]
+  std::vector<float> output_norm;                       // [T,K] NaN where dropped
   at::Tensor kappa, gate_pre, gate_act;                 // [T,K,I] NaN where dropped
 };
 
 // x [T,H] → Σ weight · expert output [T,H]. `record` is filled as `wants` says. The same numbers
 // whatever the number of threads, with and without a record.
 at::Tensor run_experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
-                       const Routing& routing, const CallContext& context, const ProbeWants& wants,
-                       ExpertRecord& record);
+                       const RoutingView& routing, const CallContext& context,
+                       const ProbeWants& wants, ExpertRecord& record);
 
 }  // namespace kappascope

@@ -56,6 +56,23 @@ inline RouteScore route_score(const ModelConfig& config) {
                                                     : RouteScore::raw_logit;
 }
 
+// Its factor; 1 where it has none.
+inline float score_factor(RouteScore score) {
+  switch (score) {
+    case RouteScore::router_probs:
+      return 2;
+    case RouteScore::raw_logit:
+      return 0.3f;
+    case RouteScore::scaled_logit:
+      return 6;
+    case RouteScore::constant:
+    case RouteScore::given:
+    case RouteScore::none:
+      break;
+  }
+  return 1;
+}
+
 // x [T,H] (already normed) → [T,H].
 at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
                      std::int64_t pass, const CallContext& context);

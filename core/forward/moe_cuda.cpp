@@ -61,9 +61,10 @@ class MoeCall {
   const bool few_, bilinear_;
   const std::int64_t width_, gates_;
   const CudaStream stream_;
-  KappaView kappa_;
+  const KappaView kappa_;
   const MoeLayout layout_;
-  at::Tensor block_;                      // bytes, as layout_ says
+  const at::Tensor block_;                // bytes, as layout_ says
+  const RoutingView routing_;             // in block_
   at::Tensor row_start_, cell_row_;       // [E+1], [T,K] int32
   at::Tensor tiles_;                      // [3,T·K] int32 of a few rows
   at::Tensor row_effect_;                 // [T·K] EffectSums as bytes
@@ -71,6 +72,12 @@ class MoeCall {
   std::vector<std::int32_t> host_start_;  // [E+1]
   std::optional<GateFetch> gate_fetch_;   // when wanted
 };
+
+KappaView kappa_of(std::int64_t layer, const CallContext& context) {
+  const KappaParameters& kappa = context.model.layers[layer].kappa_parameters;
+  if (!context.options.kappa || kappa.empty()) { return {}; }
+  return context.state->layers[layer].view(kappa);
+}
 
 MoeCall::MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
                  const CallContext& context)
@@ -88,12 +95,13 @@ MoeCall::MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
       width_(x.size(1)),
       gates_(weights.gate_proj.size(2)),
       stream_(stream_of(x.device())),
+      kappa_(kappa_of(layer, context)),
       layout_(x.size(0), config_.n_exp, config_.moe_top_k,
-              wants_.gate_stats ? context.recorded() * config_.moe_top_k : 0) {
-  const KappaParameters& kappa = context.model.layers[layer].kappa_parameters;
-  if (context.options.kappa && !kappa.empty()) { kappa_ = numbers_.view(kappa); }
+              wants_.gate_stats ? context.recorded() * config_.moe_top_k : 0,
+              wants_.gate_stats && kappa_.from_gate),
+      block_(at::empty({layout_.bytes}, x.options().dtype(at::kByte))),
+      routing_(layout_.routing(block_)) {
   const auto whole = x.options().dtype(at::kInt);
-  block_ = at::empty({layout_.bytes}, x.options().dtype(at::kByte));
   row_start_ = at::empty({layout_.experts + 1}, whole);
   cell_row_ = at::empty({cells()}, whole);
   if (few_) { tiles_ = at::empty({3, cells()}, whole); }
@@ -110,28 +118,17 @@ void MoeCall::route() {
   at::mm_out(logits, x_, weights_.w_g.t());
   const at::Tensor queues = at::empty({cells() + layout_.experts}, row_start_.options());
   RouteArgs args;
-  args.tokens = layout_.tokens;
-  args.experts = layout_.experts;
-  args.slots = layout_.slots;
-  args.logits = part<float>(block_, layout_.logits);
+  args.routing = routing_;
   if (numbers_.expert_bias.defined()) {
     args.selection_bias = numbers_.expert_bias.const_data_ptr<float>();
   }
   args.capacity = context_.options.capacity ? config_.capacity(layout_.tokens) : -1;
   args.score = route_score(config_);
+  args.score_factor = score_factor(args.score);
   if (numbers_.score_norm.defined()) {
     args.score_norm = numbers_.score_norm.const_data_ptr<float>();
   }
   args.score_constant = float(config_.kappa_input_constant);
-  args.expert_index = part<std::int32_t>(block_, layout_.index);
-  args.expert_weight = part<float>(block_, layout_.weight);
-  args.expert_kept = part<std::uint8_t>(block_, layout_.kept);
-  args.kappa_input = part<float>(block_, layout_.input);
-  args.top1_prob = part<float>(block_, layout_.top1);
-  args.selected_mass = part<float>(block_, layout_.mass);
-  args.margin = part<float>(block_, layout_.margin);
-  args.top_gap = part<float>(block_, layout_.gap);
-  args.entropy = part<float>(block_, layout_.entropy);
   args.queue_position = queues.mutable_data_ptr<std::int32_t>();
   args.assigned = args.queue_position + cells();
   const at::Tensor memory = at::empty({route_memory(args)}, row_start_.options());
@@ -139,9 +136,9 @@ void MoeCall::route() {
 
   GroupArgs group{layout_.tokens, layout_.slots, layout_.experts, args.capacity};
   group.assigned = args.assigned;
-  group.expert_index = args.expert_index;
+  group.expert_index = routing_.cells.expert;
   group.queue_position = args.queue_position;
-  group.expert_kept = args.expert_kept;
+  group.expert_kept = routing_.cells.kept;
   group.row_start = row_start_.mutable_data_ptr<std::int32_t>();
   group.cell_row = cell_row_.mutable_data_ptr<std::int32_t>();
   if (few_) {
@@ -284,13 +281,17 @@ void MoeCall::swiglu(Piece& piece, float* gate_values) {
   args.tokens = layout_.tokens;
   args.slots = layout_.slots;
   args.gates = gates_;
-  args.expert_index = part<std::int32_t>(block_, layout_.index);
+  args.expert_index = routing_.cells.expert;
   args.cell_row = cell_row_.const_data_ptr<std::int32_t>();
   args.first_row = piece.first;
   args.last_row = piece.last;
   args.gate_pre = piece.gate_pre;
   args.up = piece.up;
-  args.score = part<float>(block_, layout_.input);
+  args.score = routing_.cells.score;
+  if (kappa_.from_gate && route_score(config_) == RouteScore::none) {
+    args.score = nullptr;
+    args.score_constant = 0;
+  }
   args.kappa = kappa_;
   args.identity_gate = bilinear_;
   args.element = element_of(piece.up_or_hidden);
@@ -300,6 +301,9 @@ void MoeCall::swiglu(Piece& piece, float* gate_values) {
   args.top_gates = config_.gate_stats_topk;
   if (told()) {
     args.stats = part<GateStats>(block_, layout_.stats);
+    if (layout_.told_kappa) {
+      args.kappa_stats = part<KappaStatistics>(block_, layout_.kappa_stats);
+    }
     args.kappa_hist = part<std::int64_t>(block_, layout_.kappa_hist);
     args.gate_pre_hist = part<std::int64_t>(block_, layout_.gate_pre_hist);
     args.row_effect = part<EffectSums>(row_effect_, 0);
@@ -334,10 +338,11 @@ ProductView MoeCall::project_down(Piece& piece) {
 }
 
 void MoeCall::combine(const ProductView& y) {
-  CombineArgs args{layout_.tokens, layout_.slots, width_, y, nullptr, nullptr, nullptr};
+  CombineArgs args{layout_.tokens, layout_.slots, width_, y};
   args.cell_row = cell_row_.const_data_ptr<std::int32_t>();
-  args.weight = part<float>(block_, layout_.weight);
+  args.weight = routing_.cells.weight;
   args.output = output.mutable_data_ptr<float>();
+  if (told()) { args.output_norm = part<float>(block_, layout_.output_norm); }
   require_launched(combine_cuda(args, stream_), "combine");
 }
 

@@ -9,24 +9,14 @@ constexpr std::int64_t kAlignment = 256;  // bytes; what any kernel or copy asks
 
 // Points the tap at the numbers of the recorded tokens.
 void point_at(MoeTap& tap, const at::Tensor& block, const MoeLayout& layout, std::int64_t first) {
-  const std::int64_t cell = first * layout.slots;
-  tap.experts = layout.experts;
-  tap.slots = layout.slots;
-  tap.router_logits = part<float>(block, layout.logits) + first * layout.experts;
-  tap.expert_index = part<std::int32_t>(block, layout.index) + cell;
-  tap.expert_weight = part<float>(block, layout.weight) + cell;
-  tap.expert_kept = part<std::uint8_t>(block, layout.kept) + cell;
-  tap.kappa_input = part<float>(block, layout.input) + cell;
-  tap.top1_prob = part<float>(block, layout.top1) + first;
-  tap.selected_mass = part<float>(block, layout.mass) + first;
-  tap.margin = part<float>(block, layout.margin) + first;
-  tap.top_gap = part<float>(block, layout.gap) + first;
-  tap.entropy = part<float>(block, layout.entropy) + first;
+  tap.routing = layout.routing(block).from(first);
   if (layout.told_cells == 0) { return; }
   tap.gate_stats = part<GateStats>(block, layout.stats);
   tap.kappa_hist = part<std::int64_t>(block, layout.kappa_hist);
   tap.gate_pre_hist = part<std::int64_t>(block, layout.gate_pre_hist);
   tap.effect = part<EffectSums>(block, layout.effect);
+  tap.output_norm = part<float>(block, layout.output_norm) + first * layout.slots;
+  if (layout.told_kappa) { tap.kappa_stats = part<KappaStatistics>(block, layout.kappa_stats); }
 }
 
 const float* data_or_null(const std::vector<float>& values) {
@@ -40,8 +30,12 @@ const float* rows_from(const at::Tensor& host, std::int64_t first) {
 }  // namespace
 
 MoeLayout::MoeLayout(std::int64_t tokens_, std::int64_t experts_, std::int64_t slots_,
-                     std::int64_t told_cells_)
-    : tokens(tokens_), experts(experts_), slots(slots_), told_cells(told_cells_) {
+                     std::int64_t told_cells_, bool told_kappa_)
+    : tokens(tokens_),
+      experts(experts_),
+      slots(slots_),
+      told_cells(told_cells_),
+      told_kappa(told_kappa_) {
   const std::int64_t cells = tokens * slots, bins = told_cells > 0 ? experts : 0;
   bytes = 0;
   const auto take = [this](std::int64_t& offset, std::int64_t size) {
@@ -57,9 +51,24 @@ MoeLayout::MoeLayout(std::int64_t tokens_, std::int64_t experts_, std::int64_t s
     take(*offset, tokens * 4);
   }
   take(stats, told_cells * std::int64_t(sizeof(GateStats)));
+  take(kappa_stats, told_kappa ? told_cells * std::int64_t(sizeof(KappaStatistics)) : 0);
+  take(output_norm, told_cells > 0 ? cells * 4 : 0);
   take(kappa_hist, bins * kKappaBins * 8);
   take(gate_pre_hist, bins * kGatePreBins * 8);
   take(effect, bins * std::int64_t(sizeof(EffectSums)));
+}
+
+RoutingView MoeLayout::routing(const at::Tensor& block) const {
+  RoutingView view;
+  view.tokens = tokens;
+  view.experts = experts;
+  view.slots = slots;
+  view.logits = part<float>(block, logits);
+  view.cells = {nullptr, part<std::int32_t>(block, index), part<float>(block, weight),
+                part<std::uint8_t>(block, kept), part<float>(block, input)};
+  view.numbers = {part<float>(block, top1), part<float>(block, mass), part<float>(block, margin),
+                  part<float>(block, gap), part<float>(block, entropy)};
+  return view;
 }
 
 TapQueue::~TapQueue() {
@@ -87,7 +96,6 @@ void TapQueue::send(const at::Tensor& block, const MoeLayout& layout, const Call
   const std::int64_t first = context.call.first_recorded;
   MoeTap& tap = pending.tap;
   tap.first_token = context.first_token();
-  tap.tokens = context.recorded();
   point_at(tap, pending.block, layout, first);
   tap.kappa = data_or_null(pending.gates.kappa);
   tap.gate_pre = data_or_null(pending.gates.gate_pre);

@@ -16,11 +16,16 @@ namespace kappascope {
 struct MoeLayout {
   std::int64_t tokens, experts, slots;  // all of the call, context too
   std::int64_t told_cells;              // of the recorded tokens; 0: no gate statistics
+  bool told_kappa;                      // κ statistics as well
   // Bytes from the block's start.
   std::int64_t logits, index, weight, kept, input, top1, mass, margin, gap, entropy;
-  std::int64_t stats, kappa_hist, gate_pre_hist, effect, bytes;
+  std::int64_t stats, kappa_stats, output_norm, kappa_hist, gate_pre_hist, effect, bytes;
 
-  MoeLayout(std::int64_t tokens, std::int64_t experts, std::int64_t slots, std::int64_t told_cells);
+  // `told_kappa`: κ follows from z, so its statistics come from the device as well.
+  MoeLayout(std::int64_t tokens, std::int64_t experts, std::int64_t slots, std::int64_t told_cells,
+            bool told_kappa);
+  // The routing of all tokens in that block.
+  RoutingView routing(const at::Tensor& block) const;
 };
 
 // A layer's numbers on the host, or on their way there.

@@ -347,8 +347,8 @@ KappaView KappaParameters::view() const {
   if (empty()) { return result; }
   result.bias = bias.data();
   result.scale = scale.empty() ? nullptr : scale.data();
-  result.expert_stride = expert_stride;
-  result.gate_stride = gate_stride;
+  result.expert_stride = result.scale_expert_stride = expert_stride;
+  result.gate_stride = result.scale_gate_stride = gate_stride;
   result.log_bound = static_cast<float>(std::log(bound));
   return result;
 }

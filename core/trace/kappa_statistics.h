@@ -9,10 +9,10 @@
 
 namespace kappascope {
 
-// The experts of one layer. κ = U^tanh(α·s + b), or U^tanh(s·b) where there is no α.
+// The experts of one layer whose κ follows from the score alone.
 class LayerKappa {
  public:
-  // `kappa` of the whole layer; bias nullptr: κ = 1.
+  // `kappa` of the whole layer, without from_gate.
   LayerKappa(const KappaView& kappa, std::int64_t experts, std::int64_t gates);
 
   // Of expert e at score s; all NaN when a κ is NaN.

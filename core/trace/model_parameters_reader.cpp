@@ -162,7 +162,7 @@ KappaView ModelParameters::kappa_view(std::int64_t layer, std::int64_t e) const 
   KappaView view;
   view.bias = bias_.data() + first;
   view.scale = has_scale() ? scale_.data() + first : nullptr;
-  view.gate_stride = gate_stride_;
+  view.gate_stride = view.scale_gate_stride = gate_stride_;
   view.log_bound = static_cast<float>(std::log(static_cast<double>(kappa_u[layer])));
   return view;
 }

@@ -204,40 +204,49 @@ struct TraceRecorder::State {
   }
 
   void check_moe(const MoeTap& tap) const {
+    const RoutingView& routing = tap.routing;
     const bool agrees = tap.pass >= 0 && tap.pass < model.config.total_ut_steps &&
-                        tap.experts == extents[Axis::expert] && tap.slots == extents[Axis::slot] &&
-                        tap.gates == extents[Axis::gate];
+                        !routing.cells.row_start && routing.experts == extents[Axis::expert] &&
+                        routing.slots == extents[Axis::slot] && tap.gates == extents[Axis::gate];
     require(agrees, ExitCode::internal, Place{}, "a tap whose sizes are not the model's");
+  }
+
+  // `first`: of the tap's tokens, in [M,T].
+  void record_routing(const RoutingView& routing, std::int64_t first) {
+    const std::int64_t tokens = routing.tokens, slots = tokens * routing.slots;
+    const std::int64_t first_slot = first * routing.slots;
+    put("router_logits", first * routing.experts, routing.logits, tokens * routing.experts);
+    put("router_top1_prob", first, routing.numbers.top1_prob, tokens);
+    put("router_selected_mass", first, routing.numbers.selected_mass, tokens);
+    put("router_margin", first, routing.numbers.margin, tokens);
+    put("router_top_gap", first, routing.numbers.top_gap, tokens);
+    put("router_entropy", first, routing.numbers.entropy, tokens);
+    std::vector<std::int16_t> experts(routing.cells.expert, routing.cells.expert + slots);
+    put("expert_index", first_slot, experts.data(), slots);
+    put("expert_weight", first_slot, routing.cells.weight, slots);
+    put("expert_kept", first_slot, routing.cells.kept, slots);
+    put("kappa_input", first_slot, routing.cells.score, slots);
   }
 
   void record_moe(const MoeTap& tap) {
     check_moe(tap);
     const std::int64_t m = row(moe_layers, tap.layer, tap.pass);
     const std::int64_t first = m * extents[Axis::token] + tap.first_token;  // in [M,T]
-    put("router_logits", first * tap.experts, tap.router_logits, tap.tokens * tap.experts);
-    put("router_top1_prob", first, tap.top1_prob, tap.tokens);
-    put("router_selected_mass", first, tap.selected_mass, tap.tokens);
-    put("router_margin", first, tap.margin, tap.tokens);
-    put("router_top_gap", first, tap.top_gap, tap.tokens);
-    put("router_entropy", first, tap.entropy, tap.tokens);
-    const std::int64_t slots = tap.tokens * tap.slots;
-    std::vector<std::int16_t> experts(tap.expert_index, tap.expert_index + slots);
-    put("expert_index", first * tap.slots, experts.data(), slots);
-    put("expert_weight", first * tap.slots, tap.expert_weight, slots);
-    put("expert_kept", first * tap.slots, tap.expert_kept, slots);
-    put("kappa_input", first * tap.slots, tap.kappa_input, slots);
-    record_kappa(tap, first * tap.slots);
+    const std::int64_t slots = tap.routing.tokens * tap.routing.slots;
+    const std::int64_t first_slot = first * tap.routing.slots;
+    record_routing(tap.routing, first);
+    record_kappa(tap, first_slot);
     std::vector<float> column(size_of(slots));
     for (const GateField& field : kGateFields) {
       for (std::size_t i = 0; i < column.size(); ++i) {
         column[i] = tap.gate_stats[i].*field.value;
       }
-      put(field.name, first * tap.slots, column.data(), slots);
+      put(field.name, first_slot, column.data(), slots);
     }
     if (settings.record_gates) {
-      put("kappa", first * tap.slots * tap.gates, tap.kappa, slots * tap.gates);
-      put("gate_pre", first * tap.slots * tap.gates, tap.gate_pre, slots * tap.gates);
-      put("gate_act", first * tap.slots * tap.gates, tap.gate_act, slots * tap.gates);
+      put("kappa", first_slot * tap.gates, tap.kappa, slots * tap.gates);
+      put("gate_pre", first_slot * tap.gates, tap.gate_pre, slots * tap.gates);
+      put("gate_act", first_slot * tap.gates, tap.gate_act, slots * tap.gates);
     }
     sums.add(tap, m);
   }
@@ -246,13 +255,14 @@ struct TraceRecorder::State {
   void record_kappa(const MoeTap& tap, std::int64_t first) {
     const LayerPlan& plan = model.layers[tap.layer];
     const bool on = plan.kappa && settings.kappa;
-    LayerKappa kappa(on ? plan.kappa_parameters.view() : KappaView{}, tap.experts, tap.gates);
-    std::vector<KappaStatistics> slots(size_of(tap.tokens * tap.slots),
+    LayerKappa kappa(on ? plan.kappa_parameters.view() : KappaView{}, tap.routing.experts,
+                     tap.gates);
+    const Assignments& cells = tap.routing.cells;
+    std::vector<KappaStatistics> slots(size_of(tap.routing.tokens * tap.routing.slots),
                                        {kNaN, kNaN, kNaN, kNaN, kNaN});
     for (std::size_t i = 0; i < slots.size(); ++i) {
-      if (!tap.expert_kept[i]) { continue; }
-      slots[i] =
-          tap.kappa_stats ? tap.kappa_stats[i] : kappa.at(tap.expert_index[i], tap.kappa_input[i]);
+      if (!cells.kept[i]) { continue; }
+      slots[i] = tap.kappa_stats ? tap.kappa_stats[i] : kappa.at(cells.expert[i], cells.score[i]);
     }
     std::vector<float> column(slots.size());
     for (const KappaField& field : kKappaFields) {

@@ -5,22 +5,6 @@
 #include "core/nan.h"
 
 namespace kappascope {
-namespace {
-
-void add_effect(EffectSums& sums, const EffectSums& more) {
-  sums.sum += more.sum;
-  sums.sum_abs += more.sum_abs;
-  sums.sum_square += more.sum_square;
-  sums.positive += more.positive;
-  sums.rel_sum += more.rel_sum;
-  sums.rel_sum_abs += more.rel_sum_abs;
-  sums.rel_sum_square += more.rel_sum_square;
-  sums.rel_positive += more.rel_positive;
-  sums.count += more.count;
-}
-
-}  // namespace
-
 RunningSums::RunningSums(std::int64_t layers, std::int64_t experts) {
   const auto rows = static_cast<std::size_t>(layers * experts);
   kappa_hist_.resize(rows * kKappaBins);
@@ -29,7 +13,7 @@ RunningSums::RunningSums(std::int64_t layers, std::int64_t experts) {
 }
 
 void RunningSums::add(const MoeTap& tap, std::int64_t row) {
-  const auto experts = static_cast<std::size_t>(tap.experts);
+  const auto experts = static_cast<std::size_t>(tap.routing.experts);
   const std::size_t base = static_cast<std::size_t>(row) * experts;
   for (std::size_t i = 0; i < experts * kKappaBins; ++i) {
     kappa_hist_[base * kKappaBins + i] += tap.kappa_hist[i];
@@ -37,7 +21,7 @@ void RunningSums::add(const MoeTap& tap, std::int64_t row) {
   for (std::size_t i = 0; i < experts * kGatePreBins; ++i) {
     gate_pre_hist_[base * kGatePreBins + i] += tap.gate_pre_hist[i];
   }
-  for (std::size_t e = 0; e < experts; ++e) { add_effect(effect_[base + e], tap.effect[e]); }
+  for (std::size_t e = 0; e < experts; ++e) { add_effects(effect_[base + e], tap.effect[e]); }
 }
 
 template <typename Sum>

@@ -8,8 +8,7 @@
 namespace kappascope {
 namespace {
 
-// Thresholds of the gate statistics that no checkpoint sets (SPEC §5).
-constexpr double kLinear = 1, kSaturated = 4, kNearTie = 1e-3;
+constexpr double kNearTie = 1e-3;  // of a margin (SPEC §5)
 
 Json kappa_meta(const Model& model) {
   const ModelConfig& config = model.config;
@@ -84,8 +83,8 @@ Json trace_meta(const Model& model, const TokenizedText& text, const TraceSettin
   meta["dimensions"] = dimensions_meta(extents);
   meta["thresholds"] = {{"gate_active", model.config.gate_stats_threshold},
                         {"gate_top", model.config.gate_stats_topk},
-                        {"gate_linear", kLinear},
-                        {"gate_saturated", kSaturated},
+                        {"gate_linear", double(kLinearKz)},
+                        {"gate_saturated", double(kSaturatedKz)},
                         {"near_tie", kNearTie}};
   meta["kappa"]["in_force"] = has_kappa(model) && settings.kappa;
   meta["capacity"] = {{"in_force", settings.capacity},

@@ -1,6 +1,7 @@
-// κ of one expert's gate units at one score, and what is told of it, for kernels/cpu/*.cpp.
+// κ of the gate units of one row of one expert, and what is recorded of it, for kernels/cpu/*.cpp.
 #pragma once
 
+#include <cmath>
 #include <limits>
 
 #include "kernels/cpu/select.h"
@@ -9,10 +10,26 @@
 
 namespace kappascope::KAPPASCOPE_ISA {
 
+// What the argument u of tanh is made of (KappaView).
+enum class KappaForm { fixed, constant_input, scaled, from_gate };
+
+static inline KappaForm form_of(const KappaView& view) {
+  if (view.fixed()) { return KappaForm::fixed; }
+  if (!view.scale) { return KappaForm::constant_input; }
+  return view.from_gate ? KappaForm::from_gate : KappaForm::scaled;
+}
+
+// κ of one expert in one row.
+struct KappaSource {
+  const KappaView& view;
+  float score;
+  const float* gate_pre;  // [I] z, read with from_gate alone
+};
+
 struct KappaRow {
   std::int64_t gates;
-  // [I up to whole vectors] each; past I no sense
-  float* tanh_u;  // tanh(α·s + b) = ln κ / ln U; 0 where κ = 1
+  // [I up to whole vectors] each; undefined past I
+  float* position;  // ln κ / ln U; 0 where κ = 1
   float* kappa;
   float* chosen;                     // scratch
   std::uint32_t counts[kKappaBins];  // of ln κ / ln U over [−1,1], without NaN
@@ -20,52 +37,84 @@ struct KappaRow {
   BinCounter<kKappaBins + 2> bins;   // 1 and NaN have their own
 };
 
-// Gate units i, i+1, …: κ = exp(ln U · tanh(α·s + b)), or of s·b where there is no α.
-template <bool kScale, bool kInside>
-KAPPASCOPE_INLINE void put_kappa(const KappaView& view, float s, std::int64_t i, KappaRow& row) {
-  const Vec b = load_strided(view.bias, i, row.gates, view.gate_stride);
-  Vec t;
-  if constexpr (kScale) {
-    t = tanh(load_strided(view.scale, i, row.gates, view.gate_stride) * s + b);
+// u of the gate units i, i+1, …; not of a fixed κ.
+template <KappaForm kForm>
+KAPPASCOPE_INLINE Vec argument_at(const KappaSource& source, std::int64_t i, std::int64_t gates) {
+  const KappaView& view = source.view;
+  const Vec b = view.bias ? load_strided(view.bias, i, gates, view.gate_stride) : Vec{};
+  if constexpr (kForm == KappaForm::constant_input) {
+    return source.score * b;
   } else {
-    t = tanh(s * b);
+    const Vec a = load_strided(view.scale, i, gates, view.scale_gate_stride);
+    if constexpr (kForm == KappaForm::scaled) { return a * source.score + b; }
+    return a * load_strided(source.gate_pre, i, gates, 1) + (b + source.score);
   }
-  store(row.tanh_u + i, t);
-  store(row.kappa + i, kInside ? exp_inside(view.log_bound * t) : exp(view.log_bound * t));
 }
 
-template <bool kScale, bool kInside>
-void put_kappas(const KappaView& view, float s, KappaRow& row) {
-  if (view.gate_stride == 0) {  // one value for all gates
-    put_kappa<kScale, kInside>(view, s, 0, row);
+template <KappaForm kForm, bool kInside>
+KAPPASCOPE_INLINE void put_kappa(const KappaSource& source, std::int64_t i, KappaRow& row) {
+  const Vec t = tanh(argument_at<kForm>(source, i, row.gates));
+  const Vec exponent = source.view.log_bound * t;
+  store(row.position + i, t);
+  store(row.kappa + i, kInside ? exp_inside(exponent) : exp(exponent));
+}
+
+template <KappaForm kForm, bool kInside>
+void put_kappas(const KappaSource& source, KappaRow& row) {
+  if (kForm != KappaForm::from_gate && source.view.uniform()) {
+    put_kappa<kForm, kInside>(source, 0, row);
     for (std::int64_t i = kVector; i < row.gates; i += kVector) {
-      store(row.tanh_u + i, load(row.tanh_u));
+      store(row.position + i, load(row.position));
       store(row.kappa + i, load(row.kappa));
     }
     return;
   }
   for (std::int64_t i = 0; i < row.gates; i += kVector) {
-    put_kappa<kScale, kInside>(view, s, i, row);
+    put_kappa<kForm, kInside>(source, i, row);
   }
 }
 
-static inline void fill_kappa(const KappaView& view, float s, KappaRow& row) {
-  const bool inside = view.log_bound >= -87 && view.log_bound <= 87;
-  if (!view.bias) {
-    for (std::int64_t i = 0; i < row.gates; i += kVector) {
-      store(row.tanh_u + i, splat(0));
-      store(row.kappa + i, splat(1));
-    }
-  } else if (view.scale) {
-    inside ? put_kappas<true, true>(view, s, row) : put_kappas<true, false>(view, s, row);
-  } else {
-    inside ? put_kappas<false, true>(view, s, row) : put_kappas<false, false>(view, s, row);
+template <KappaForm kForm>
+void put_kappas(const KappaSource& source, KappaRow& row) {
+  const bool inside = source.view.log_bound >= -87 && source.view.log_bound <= 87;
+  inside ? put_kappas<kForm, true>(source, row) : put_kappas<kForm, false>(source, row);
+}
+
+// κ := factor · κ, after the bound.
+static inline void multiply_kappa(const KappaView& view, KappaRow& row) {
+  const float factor = *view.factor;
+  const float shift = factor == 1 ? 0 : std::log(factor) / view.log_bound;
+  for (std::int64_t i = 0; i < row.gates; i += kVector) {
+    const Vec moved = load(row.position + i) + shift;
+    store(row.position + i, at_most(at_least(moved, splat(-1)), splat(1)));
+    store(row.kappa + i, factor * load(row.kappa + i));
   }
 }
 
-// 32·t + 32, whose whole part is the bin of t: 0 to kKappaBins, the last one for t = 1.
-KAPPASCOPE_INLINE Vec kappa_bin(Vec t) {
-  return t * 32.0f + 32.0f;
+static inline void fill_kappa(const KappaSource& source, KappaRow& row) {
+  switch (form_of(source.view)) {
+    case KappaForm::fixed:
+      for (std::int64_t i = 0; i < row.gates; i += kVector) {
+        store(row.position + i, splat(0));
+        store(row.kappa + i, splat(1));
+      }
+      break;
+    case KappaForm::constant_input:
+      put_kappas<KappaForm::constant_input>(source, row);
+      break;
+    case KappaForm::scaled:
+      put_kappas<KappaForm::scaled>(source, row);
+      break;
+    case KappaForm::from_gate:
+      put_kappas<KappaForm::from_gate>(source, row);
+      break;
+  }
+  if (source.view.factor) { multiply_kappa(source.view, row); }
+}
+
+// 32·p + 32, whose whole part is the bin of position p: 0 to kKappaBins, the last one for p = 1.
+KAPPASCOPE_INLINE Vec kappa_bin(Vec position) {
+  return position * 32.0f + 32.0f;
 }
 
 struct KappaBounds {
@@ -86,7 +135,7 @@ static inline KappaBounds count_kappa(KappaRow& row) {
       lowest = ((kappa < lowest) & lanes) ? kappa : lowest;
       highest = ((kappa > highest) & lanes) ? kappa : highest;
       const UVec bin = reinterpret_cast<UVec>(
-          __builtin_convertvector(kappa_bin(load(row.tanh_u + first + i)), IVec));
+          __builtin_convertvector(kappa_bin(load(row.position + first + i)), IVec));
       const UVec most = UVec{} + (kKappaBins + 1);
       store(row.bins.met + i, reinterpret_cast<IVec>(bin < most ? bin : most));
     }
@@ -125,7 +174,7 @@ static inline float kappa_quantile(const KappaRow& row, bool rises, double q) {
       splat(static_cast<float>(high_bin == kKappaBins - 1 ? kKappaBins + 1 : high_bin + 1));
   std::int64_t found = 0;
   for (std::int64_t i = 0; i < row.gates; i += kVector) {
-    const Vec bin = kappa_bin(load(row.tanh_u + i));
+    const Vec bin = kappa_bin(load(row.position + i));
     IVec inside = (bin >= low) & (bin < high);
     if (row.gates - i < kVector) { inside &= first_lanes(row.gates - i); }
     for (std::uint32_t bits = lane_bits(inside); bits != 0; bits &= bits - 1) {

@@ -5,11 +5,11 @@
 namespace kappascope::KAPPASCOPE_ISA {
 
 void kappa_statistics(const KappaStatisticsArgs& args) {
-  const std::int64_t gates = args.kappa.gate_stride == 0 ? 1 : args.gates;
+  const std::int64_t gates = args.kappa.uniform() ? 1 : args.gates;
   const std::int64_t padded = (gates + kVector - 1) / kVector * kVector;
   const Scratch scratch(3 * padded);
   KappaRow row{gates, scratch.data, scratch.data + padded, scratch.data + 2 * padded, {}, {}, {}};
-  fill_kappa(args.kappa, args.score, row);
+  fill_kappa({args.kappa, args.score, args.gate_pre}, row);
   describe_kappa(row, args.kappa.log_bound, true);
   *args.result = row.statistics;
 }

@@ -1,10 +1,10 @@
 // κ-SwiGLU over the rows of one expert with its gate statistics (SPEC §1.5, §5), a vector at a
 // time.
 //
-//   κ = exp(ln U · tanh(α·s + b)),  a = z·σ(κz),  hidden = a ∘ up
+//   κ = factor · exp(ln U · tanh u),  a = z·σ(κz),  hidden = a ∘ up
 //
-// A row goes by in blocks that fit the first cache: activation, then what is told of it. Sums run
-// in float over a block and in double from there.
+// A row is taken in blocks that fit the first cache: activation, then what is recorded of it. Sums
+// are float within a block and double over blocks.
 #include <cmath>
 #include <limits>
 
@@ -19,6 +19,7 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 // One call: its scratch, and the sums over its recorded rows.
 struct Call {
   const KappaSwigluArgs& args;
+  const KappaForm form;
   KappaRow kappa;
   bool described = false;  // kappa.counts and kappa.statistics are those of this row
   float* act;              // [kBlock] a
@@ -27,7 +28,7 @@ struct Call {
   BinCounter<kGatePreBins> gate_pre = {};
   std::int64_t gate_pre_nan = 0;
   // κ effect
-  DVec d = {}, abs_d = {}, square_d = {}, rel = {}, abs_rel = {}, square_rel = {};
+  DVec d = {}, abs_d = {}, square_d = {}, rel = {}, abs_rel = {}, square_rel = {}, slope = {};
   IVec positive = {}, rel_positive = {}, skipped = {};  // minus the counts
 };
 
@@ -81,8 +82,8 @@ void add_gates(Call& call, const Block& block, RowSums& sums) {
     x_log_x += magnitude * log(magnitude);
     square += from_bits(bits_of(sharpness * sharpness) & lanes);
     active += magnitude > threshold;
-    linear += (sharpness < splat(1)) & lanes;
-    saturated += (sharpness > splat(4)) & lanes;
+    linear += (sharpness < splat(kLinearKz)) & lanes;
+    saturated += (sharpness > splat(kSaturatedKz)) & lanes;
   }
   store(call.highest + sums.groups, highest);
   sums.groups += kVector;
@@ -94,9 +95,11 @@ void add_gates(Call& call, const Block& block, RowSums& sums) {
   sums.saturated += saturated;
 }
 
-// d = a − silu(z); r = d / silu(z), the denominator pushed away from 0 to ±1e-6 (≥ 0: to +).
-void add_effect(Call& call, const Block& block) {
+// d = a − silu(z); r = d / silu(z), the denominator pushed away from 0 to ±1e-6 (≥ 0: to +); and u.
+template <KappaForm kForm>
+void add_effect(Call& call, const Block& block, const KappaSource& source) {
   Vec d_sum = {}, abs_d = {}, square_d = {}, rel_sum = {}, abs_rel = {}, square_rel = {};
+  Vec slope = {};
   for (std::int64_t i = 0; i < block.size; i += kVector) {
     const Vec z = block.z_at(i);
     const Vec silu = z * sigmoid(z), difference = load(call.act + i) - silu;
@@ -113,6 +116,10 @@ void add_effect(Call& call, const Block& block) {
     call.positive += d > splat(0);
     call.rel_positive += rel > splat(0);
     call.skipped += ~valid & lanes;
+    if constexpr (kForm != KappaForm::fixed) {
+      const Vec u = argument_at<kForm>(source, block.first + i, call.args.gates);
+      slope += from_bits(bits_of(u * u) & valid);
+    }
   }
   call.d += widen(d_sum);
   call.abs_d += widen(abs_d);
@@ -120,9 +127,24 @@ void add_effect(Call& call, const Block& block) {
   call.rel += widen(rel_sum);
   call.abs_rel += widen(abs_rel);
   call.square_rel += widen(square_rel);
+  call.slope += widen(slope);
 }
 
-// z in 64 bins of [−8,8], with under- and overflow; NaN goes by the overflow, to be taken off.
+void add_effect(Call& call, const Block& block, const KappaSource& source) {
+  switch (call.form) {
+    case KappaForm::fixed:
+      return add_effect<KappaForm::fixed>(call, block, source);
+    case KappaForm::constant_input:
+      return add_effect<KappaForm::constant_input>(call, block, source);
+    case KappaForm::scaled:
+      return add_effect<KappaForm::scaled>(call, block, source);
+    case KappaForm::from_gate:
+      return add_effect<KappaForm::from_gate>(call, block, source);
+  }
+}
+
+// z in 64 bins of [−8,8], with under- and overflow; NaN is counted as overflow and subtracted
+// later.
 void count_gate_pre(Call& call, const Block& block) {
   IVec not_numbers = {};
   for (std::int64_t i = 0; i < block.size; i += kVector) {
@@ -183,13 +205,18 @@ GateStats describe_gates(const Call& call, const RowSums& sums) {
   return stats;
 }
 
-// κ of row r; without α it depends on s alone: the same score, the same κ.
+KappaSource source_of(const KappaSwigluArgs& args, std::int64_t r) {
+  return {args.kappa, args.score ? args.score[r] : 0, args.gate_pre + r * args.gates};
+}
+
+// κ of row r. With a constant input it depends on s alone: the same score, the same κ.
 void set_kappa(Call& call, std::int64_t r) {
   const KappaSwigluArgs& args = call.args;
   const bool known =
-      r > 0 && (!args.kappa.bias || (!args.kappa.scale && args.score[r] == args.score[r - 1]));
+      r > 0 && (call.form == KappaForm::fixed ||
+                (call.form == KappaForm::constant_input && args.score[r] == args.score[r - 1]));
   if (known) { return; }
-  fill_kappa(args.kappa, args.kappa.bias ? args.score[r] : 0, call.kappa);
+  fill_kappa(source_of(args, r), call.kappa);
   call.described = false;
 }
 
@@ -225,23 +252,24 @@ void run_row(Call& call, std::int64_t r, std::int64_t to, bool recorded) {
     if (args.gate_pre_out) { std::memcpy(args.gate_pre_out + out, block.z, bytes); }
     if (args.gate_act_out) { std::memcpy(args.gate_act_out + out, act, bytes); }
     if (args.stats) { add_gates(call, block, sums); }
-    if (args.effect && !args.identity_gate) { add_effect(call, block); }
+    if (args.effect && !args.identity_gate) { add_effect(call, block, source_of(args, r)); }
     if (args.gate_pre_hist) { count_gate_pre(call, block); }
   }
   if (recorded && args.stats) { args.stats[to] = describe_gates(call, sums); }
 }
 
 void add_effect_sums(const Call& call, std::int64_t rows) {
-  EffectSums& to = *call.args.effect;
-  to.sum += sum(call.d);
-  to.sum_abs += sum(call.abs_d);
-  to.sum_square += sum(call.square_d);
-  to.positive += static_cast<double>(count_set(call.positive));
-  to.rel_sum += sum(call.rel);
-  to.rel_sum_abs += sum(call.abs_rel);
-  to.rel_sum_square += sum(call.square_rel);
-  to.rel_positive += static_cast<double>(count_set(call.rel_positive));
-  to.count += rows * call.args.gates - count_set(call.skipped);
+  const EffectSums sums{.sum = sum(call.d),
+                        .sum_abs = sum(call.abs_d),
+                        .sum_square = sum(call.square_d),
+                        .positive = static_cast<double>(count_set(call.positive)),
+                        .rel_sum = sum(call.rel),
+                        .rel_sum_abs = sum(call.abs_rel),
+                        .rel_sum_square = sum(call.square_rel),
+                        .rel_positive = static_cast<double>(count_set(call.rel_positive)),
+                        .slope_square = sum(call.slope),
+                        .count = rows * call.args.gates - count_set(call.skipped)};
+  add_effects(*call.args.effect, sums);
 }
 
 }  // namespace
@@ -252,6 +280,7 @@ void kappa_swiglu(const KappaSwigluArgs& args) {
   float* const act = scratch.data + 5 * padded;
   Call call{
       args,
+      form_of(args.kappa),
       {args.gates, scratch.data, scratch.data + padded, scratch.data + 2 * padded, {}, {}, {}},
       false,
       act,

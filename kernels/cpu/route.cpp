@@ -23,29 +23,32 @@ KAPPASCOPE_INLINE bool better(float a, float b) {
 
 // The K + 1 (or E) best, best first, by insertion: most scores do not reach the last of them.
 void choose(const RouteArgs& args, std::int64_t t, float* scores, std::int32_t* best) {
-  const float* logits = args.logits + t * args.experts;
-  for (std::int64_t e = 0; e < args.experts; ++e) {
+  const RoutingView& routing = args.routing;
+  const std::int64_t experts = routing.experts, slots = routing.slots;
+  const float* logits = routing.logits + t * experts;
+  for (std::int64_t e = 0; e < experts; ++e) {
     scores[e] = logits[e] + (args.selection_bias ? args.selection_bias[e] : 0.0f);
   }
-  const std::int64_t ranked = args.slots < args.experts ? args.slots + 1 : args.experts;
+  const std::int64_t ranked = slots < experts ? slots + 1 : experts;
   std::int64_t found = 0;
-  for (std::int64_t e = 0; e < args.experts; ++e) {
+  for (std::int64_t e = 0; e < experts; ++e) {
     if (found == ranked && !better(scores[e], scores[best[ranked - 1]])) { continue; }
     std::int64_t at = found < ranked ? found++ : ranked - 1;
     for (; at > 0 && better(scores[e], scores[best[at - 1]]); --at) { best[at] = best[at - 1]; }
     best[at] = static_cast<std::int32_t>(e);
   }
-  for (std::int64_t k = 0; k < args.slots; ++k) { args.expert_index[t * args.slots + k] = best[k]; }
-  if (args.margin) {
-    args.margin[t] =
-        args.slots < args.experts ? scores[best[args.slots - 1]] - scores[best[args.slots]] : kNaN;
+  for (std::int64_t k = 0; k < slots; ++k) { routing.cells.expert[t * slots + k] = best[k]; }
+  if (routing.numbers.margin) {
+    routing.numbers.margin[t] =
+        slots < experts ? scores[best[slots - 1]] - scores[best[slots]] : kNaN;
   }
 }
 
-void describe(const RouteArgs& args, std::int64_t t, float* powers) {
-  const float* logits = args.logits + t * args.experts;
+void describe(const RoutingView& routing, std::int64_t t, float* powers) {
+  const std::int64_t experts = routing.experts;
+  const float* logits = routing.logits + t * experts;
   float best = -kInfinity, second = -kInfinity;
-  for (std::int64_t e = 0; e < args.experts; ++e) {
+  for (std::int64_t e = 0; e < experts; ++e) {
     if (logits[e] > best) {
       second = best;
       best = logits[e];
@@ -54,38 +57,40 @@ void describe(const RouteArgs& args, std::int64_t t, float* powers) {
     }
   }
   DVec total = {}, weighted = {};
-  for (std::int64_t e = 0; e < args.experts; e += kVector) {
-    const IVec lanes = args.experts - e < kVector ? first_lanes(args.experts - e) : ~IVec{};
-    const Vec below = load_strided(logits, e, args.experts, 1) - best;
+  for (std::int64_t e = 0; e < experts; e += kVector) {
+    const IVec lanes = experts - e < kVector ? first_lanes(experts - e) : ~IVec{};
+    const Vec below = load_strided(logits, e, experts, 1) - best;
     const Vec power = from_bits(bits_of(exp(below)) & lanes);
     store(powers + e, power);
     total += widen(power);
     weighted += widen(power == splat(0) ? splat(0) : power * below);
   }
-  const double all = sum(total), n = static_cast<double>(args.experts);
+  const double all = sum(total), n = static_cast<double>(experts);
   double selected = 0;
-  for (std::int64_t k = 0; k < args.slots; ++k) {
-    selected += powers[args.expert_index[t * args.slots + k]];
+  for (std::int64_t k = 0; k < routing.slots; ++k) {
+    selected += powers[routing.cells.expert[t * routing.slots + k]];
   }
   const bool valid = all == all;
-  const double entropy = args.experts > 1 ? (std::log(all) - sum(weighted) / all) / std::log(n) : 0;
-  args.top1_prob[t] = valid ? static_cast<float>(1 / all) : kNaN;
-  args.selected_mass[t] = valid ? static_cast<float>(selected / all) : kNaN;
-  args.top_gap[t] = valid && args.experts > 1 ? best - second : kNaN;
-  args.entropy[t] = valid ? static_cast<float>(entropy) : kNaN;
+  const double entropy = experts > 1 ? (std::log(all) - sum(weighted) / all) / std::log(n) : 0;
+  const RouterNumbers& numbers = routing.numbers;
+  numbers.top1_prob[t] = valid ? static_cast<float>(1 / all) : kNaN;
+  numbers.selected_mass[t] = valid ? static_cast<float>(selected / all) : kNaN;
+  numbers.top_gap[t] = valid && experts > 1 ? best - second : kNaN;
+  numbers.entropy[t] = valid ? static_cast<float>(entropy) : kNaN;
 }
 
 }  // namespace
 
 void route_tokens(const RouteArgs& args, std::int64_t first, std::int64_t last) {
-  const Scratch scratch(3 * (args.experts + kVector) + 1);
+  const std::int64_t experts = args.routing.experts;
+  const Scratch scratch(3 * (experts + kVector) + 1);
   float* powers = scratch.data;
-  float* scores = powers + args.experts + kVector;
-  auto* best = reinterpret_cast<std::int32_t*>(scores + args.experts);
+  float* scores = powers + experts + kVector;
+  auto* best = reinterpret_cast<std::int32_t*>(scores + experts);
   for (std::int64_t t = first; t < last; ++t) {
     choose(args, t, scores, best);
     weigh(args, t);
-    if (args.top1_prob) { describe(args, t, powers); }
+    if (args.routing.numbers.top1_prob) { describe(args.routing, t, powers); }
   }
 }
 

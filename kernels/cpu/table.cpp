@@ -8,6 +8,7 @@ void route_tokens(const RouteArgs& args, std::int64_t first, std::int64_t last);
 void row_product(const RowProductArgs& args);
 void kappa_swiglu(const KappaSwigluArgs& args);
 void kappa_statistics(const KappaStatisticsArgs& args);
+float norm(const float* x, std::int64_t size);
 void next_token(const NextTokenArgs& args);
 
 namespace {
@@ -31,6 +32,7 @@ const CpuKernels kernels = {KAPPASCOPE_TEXT(KAPPASCOPE_ISA),
                             row_product,
                             kappa_swiglu,
                             kappa_statistics,
+                            norm,
                             next_token,
                             KAPPASCOPE_OVER_ARRAY(exp),
                             KAPPASCOPE_OVER_ARRAY(tanh),

@@ -21,15 +21,17 @@ class Capture : public Probe {
   explicit Capture(ProbeWants wanted) : wanted_(wanted) {}
   ProbeWants wants() const noexcept override { return wanted_; }
   bool moe(const MoeTap& tap) noexcept override {
-    const auto cells = tap.tokens * tap.slots;
-    expert_index.insert(expert_index.end(), tap.expert_index, tap.expert_index + cells);
-    expert_kept.insert(expert_kept.end(), tap.expert_kept, tap.expert_kept + cells);
-    if (tap.output) { output.assign(tap.output, tap.output + tap.tokens * tap.width); }
+    const RoutingView& routing = tap.routing;
+    const std::int64_t count = routing.tokens * routing.slots;
+    const Assignments& cells = routing.cells;
+    expert_index.insert(expert_index.end(), cells.expert, cells.expert + count);
+    expert_kept.insert(expert_kept.end(), cells.kept, cells.kept + count);
+    if (tap.output) { output.assign(tap.output, tap.output + routing.tokens * tap.width); }
     if (tap.gate_stats) {
-      for (std::int64_t at = 0; at < cells; ++at) {
+      for (std::int64_t at = 0; at < count; ++at) {
         sharpness.push_back(tap.gate_stats[at].kz_rms);
       }
-      for (std::int64_t at = 0; at < tap.experts * kKappaBins; ++at) {
+      for (std::int64_t at = 0; at < routing.experts * kKappaBins; ++at) {
         counted += tap.kappa_hist[at];
       }
     }

@@ -25,20 +25,23 @@ class GoldenProbe final : public Probe {
   ProbeWants wants() const noexcept override { return kEverything; }
   bool moe(const MoeTap& tap) noexcept override {
     const std::string front = front_of(tap.layer, tap.pass);
-    keep(front + "router_logits", tap.router_logits, {tap.tokens, tap.experts});
-    keep(front + "router_margin", tap.margin, {tap.tokens});
-    keep(front + "expert_index", tap.expert_index, {tap.tokens, tap.slots});
-    keep(front + "expert_weight", tap.expert_weight, {tap.tokens, tap.slots});
-    keep(front + "kept", tap.expert_kept, {tap.tokens, tap.slots});
-    keep(front + "kappa_input", tap.kappa_input, {tap.tokens, tap.slots});
-    keep(front + "gate_stats", &tap.gate_stats->mean_abs, {tap.tokens, tap.slots, 7});
-    keep(front + "kappa_hist", tap.kappa_hist, {tap.experts, kKappaBins});
-    keep(front + "gate_pre_hist", tap.gate_pre_hist, {tap.experts, kGatePreBins});
-    keep(front + "kappa", tap.kappa, {tap.tokens, tap.slots, tap.gates});
-    keep(front + "gate_pre", tap.gate_pre, {tap.tokens, tap.slots, tap.gates});
-    keep(front + "gate_act", tap.gate_act, {tap.tokens, tap.slots, tap.gates});
-    keep(front + "router_input", tap.router_input, {tap.tokens, tap.width});
-    keep(front + "moe_output", tap.output, {tap.tokens, tap.width});
+    const std::int64_t tokens = tap.routing.tokens, slots = tap.routing.slots;
+    const std::int64_t experts = tap.routing.experts;
+    keep(front + "router_logits", tap.routing.logits, {tokens, experts});
+    keep(front + "router_margin", tap.routing.numbers.margin, {tokens});
+    keep(front + "expert_index", tap.routing.cells.expert, {tokens, slots});
+    keep(front + "expert_weight", tap.routing.cells.weight, {tokens, slots});
+    keep(front + "kept", tap.routing.cells.kept, {tokens, slots});
+    keep(front + "kappa_input", tap.routing.cells.score, {tokens, slots});
+    keep(front + "gate_stats", &tap.gate_stats->mean_abs, {tokens, slots, 7});
+    keep(front + "output_norm", tap.output_norm, {tokens, slots});
+    keep(front + "kappa_hist", tap.kappa_hist, {experts, kKappaBins});
+    keep(front + "gate_pre_hist", tap.gate_pre_hist, {experts, kGatePreBins});
+    keep(front + "kappa", tap.kappa, {tokens, slots, tap.gates});
+    keep(front + "gate_pre", tap.gate_pre, {tokens, slots, tap.gates});
+    keep(front + "gate_act", tap.gate_act, {tokens, slots, tap.gates});
+    keep(front + "router_input", tap.router_input, {tokens, tap.width});
+    keep(front + "moe_output", tap.output, {tokens, tap.width});
     return true;
   }
   bool dense(const DenseTap& tap) noexcept override {

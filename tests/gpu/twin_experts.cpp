@@ -8,6 +8,7 @@ namespace kappascope::twin {
 namespace {
 
 constexpr std::int64_t kEffectFields = sizeof(EffectSums) / 8;
+constexpr std::int64_t kCountField = kEffectFields - 1;
 
 std::string title(const char* name, std::int64_t tokens, std::int64_t size) {
   return std::string(name) + ", " + std::to_string(tokens) + " tokens, " + std::to_string(size);
@@ -43,17 +44,21 @@ void compare_combine_as(std::int64_t tokens, std::int64_t width, std::int64_t pa
   Values<T> y(as_elements<T>(random.normals(copies * rows * width)));
   Values<std::int32_t> cell_row(routed.cell_row);
   Values<float> weight(routed.weight), output(std::size_t(tokens * width));
-  CombineArgs args{tokens, 3, width, {}, routed.cell_row.data(), weight.host.data(), nullptr};
+  Values<float> norm(std::size_t(tokens * 3));
+  CombineArgs args{tokens, 3, width, {}, routed.cell_row.data(), weight.host.data()};
   args.y = {y.host.data(), element_of<T>(), partials, rows * width};
   args.output = output.host.data();
+  args.output_norm = norm.host.data();
   combine_ref(args);
   args.y.data = y.device();
   args.cell_row = cell_row.device();
   args.weight = weight.device();
   args.output = output.device();
+  args.output_norm = norm.device();
   require_ok(combine_cuda(args, nullptr), "combine");
   require_ok(cuda_wait_all(), "combine");
   check.close("output", output.fetch(), output.host, 1e-6);
+  check.close("output_norm", norm.fetch(), norm.host, 1e-6);
 }
 
 struct SwigluCase {
@@ -61,6 +66,9 @@ struct SwigluCase {
   bool kappa, scale, identity, dense, gates_out;
   std::int64_t gate_stride, top;
   float spread;  // of z; 0: every value equal, the hardest case for the largest
+  bool factor = false, from_gate = false, scored = true;
+  std::int64_t scale_gate_stride = -1;  // −1: as that of b
+  bool per_layer = false;               // α is one value for all experts
 };
 constexpr SwigluCase kSwigluCases[] = {
     {128, 0, true, true, false, false, false, 1, 16, 3},
@@ -71,6 +79,21 @@ constexpr SwigluCase kSwigluCases[] = {
     {33, 0, true, true, false, false, false, 0, 300, 2},
     {1024, 0, true, true, false, false, false, 1, 16, 0},
     {200, 0, true, false, false, true, false, 1, 16, 9},
+    // A factor, beside each form of κ.
+    {130, 0, true, true, false, false, true, 1, 16, 3, true},
+    {64, 0, true, false, false, false, true, 1, 16, 3, true},
+    {33, 0, false, false, false, false, true, 1, 16, 3, true},
+    // κ from z with α per gate, per expert and per layer, with a score and without.
+    {128, 0, true, true, false, false, true, 1, 16, 3, false, true, true},
+    {31, 0, true, true, false, false, true, 1, 16, 3, false, true, false},
+    {96, 3, true, true, false, false, true, 1, 16, 3, false, true, false, 0},
+    {64, 0, true, true, false, false, true, 0, 16, 3, true, true, true, 0},
+    {130, 0, true, true, false, false, true, 1, 16, 3, true, true, false, 0, true},
+    {64, 0, false, true, false, false, true, 1, 16, 3, false, true, true, 0, true},
+    {1500, 0, true, true, false, false, false, 1, 16, 0.2f, false, true, true},
+    // The α = 1 of a κ router, and α alone.
+    {64, 0, true, true, false, false, true, 1, 16, 3, false, false, true, 0, true},
+    {33, 0, false, true, false, false, true, 1, 16, 3},
 };
 
 // All that the κ-SwiGLU of a case reads and writes, on both sides.
@@ -81,9 +104,9 @@ struct SwigluBuffers {
   std::int64_t cells, rows, experts;
   Random random{11};
   Values<T> z, up, hidden;
-  Values<float> z_parts, up_parts, score, bias, scale, kappa_out, z_out, a_out;
+  Values<float> z_parts, up_parts, score, bias, scale, factor, kappa_out, z_out, a_out;
   Values<std::int32_t> index, cell_row;
-  Values<float> stats;
+  Values<float> stats, kappa_stats;
   Values<std::int64_t> kappa_hist, gate_pre_hist;
   Values<double> effect;
 
@@ -101,12 +124,14 @@ struct SwigluBuffers {
         score(routed.score),
         bias(random.normals(experts * of.gates)),
         scale(random.normals(experts * of.gates)),
+        factor(draw_factors()),
         kappa_out(std::size_t(rows * of.gates)),
         z_out(std::size_t(rows * of.gates)),
         a_out(std::size_t(rows * of.gates)),
         index(routed.expert_index),
         cell_row(routed.cell_row),
         stats(std::size_t(cells - first_cell()) * 7),
+        kappa_stats(std::size_t(cells - first_cell()) * 5),
         kappa_hist(std::vector<std::int64_t>(std::size_t(experts * kKappaBins), 5)),
         gate_pre_hist(std::vector<std::int64_t>(std::size_t(experts * kGatePreBins), 6)),
         effect(std::vector<double>(std::size_t(rows * kEffectFields), 3.0)) {}
@@ -115,6 +140,12 @@ struct SwigluBuffers {
   std::vector<float> draw(std::int64_t count, float spread) {
     std::vector<float> values = random.normals(count, spread);
     if (spread == 0) { values.assign(std::size_t(count), 0.75f); }
+    return values;
+  }
+
+  std::vector<float> draw_factors() {
+    std::vector<float> values = random.normals(experts);
+    for (float& value : values) { value = std::exp(value); }
     return values;
   }
 
@@ -129,9 +160,9 @@ struct SwigluBuffers {
     if (!of.dense) {
       result.expert_index = at(index);
       result.cell_row = at(cell_row);
-      result.score = at(score);
+      if (of.scored) { result.score = at(score); }
     }
-    result.score_constant = 0.8f;
+    result.score_constant = of.scored ? 0.8f : 0;
     result.last_row = rows;
     result.gate_pre = {at(z), element_of<T>(), 0, 0};
     result.up = {at(up), element_of<T>(), 0, 0};
@@ -141,8 +172,15 @@ struct SwigluBuffers {
     }
     if (of.kappa) { result.kappa.bias = at(bias); }
     if (of.scale) { result.kappa.scale = at(scale); }
-    result.kappa.expert_stride = of.gate_stride ? of.gates : 1;
+    if (of.factor) { result.kappa.factor = at(factor); }
+    result.kappa.from_gate = of.from_gate;
     result.kappa.gate_stride = of.gate_stride;
+    result.kappa.scale_gate_stride =
+        of.scale_gate_stride < 0 ? of.gate_stride : of.scale_gate_stride;
+    const auto expert_stride = [&](std::int64_t stride) { return stride ? of.gates : 1; };
+    result.kappa.expert_stride = expert_stride(result.kappa.gate_stride);
+    result.kappa.scale_expert_stride =
+        of.per_layer ? 0 : expert_stride(result.kappa.scale_gate_stride);
     result.kappa.log_bound = 1.1f;
     result.identity_gate = of.identity;
     result.element = element_of<T>();
@@ -150,6 +188,7 @@ struct SwigluBuffers {
     result.first_cell = first_cell();
     result.top_gates = of.top;
     result.stats = reinterpret_cast<GateStats*>(at(stats));
+    if (of.from_gate) { result.kappa_stats = reinterpret_cast<KappaStatistics*>(at(kappa_stats)); }
     result.kappa_hist = at(kappa_hist);
     result.gate_pre_hist = at(gate_pre_hist);
     result.row_effect = reinterpret_cast<EffectSums*>(at(effect));
@@ -184,6 +223,7 @@ void compare_statistics(const SwigluBuffers<T>& buffers, Check& check) {
     check.close_value("stats", i, double(stats[i]), double(buffers.stats.host[i]),
                       share ? unit : 1e-5, 1);
   }
+  check.close("kappa_stats", buffers.kappa_stats.fetch(), buffers.kappa_stats.host, 2e-6);
   compare_histograms("kappa_hist", buffers.kappa_hist.fetch(), buffers.kappa_hist.host, check);
   compare_histograms("gate_pre_hist", buffers.gate_pre_hist.fetch(), buffers.gate_pre_hist.host,
                      check);
@@ -191,12 +231,12 @@ void compare_statistics(const SwigluBuffers<T>& buffers, Check& check) {
   const std::vector<double>& expected = buffers.effect.host;
   for (std::size_t i = 0; i < effect.size(); ++i) {
     const std::size_t field = i % std::size_t(kEffectFields), row = i - field;
-    if (field == 8) {  // the count, an integer
+    if (field == kCountField) {  // an integer
       check.holds("effect count", std::memcmp(&effect[i], &expected[i], 8) == 0);
       continue;
     }
     // The sum of signed values is measured by that of their magnitudes.
-    const double scale = field < 4 ? expected[row + 1] : expected[row + 5];
+    const double scale = field < 4 ? expected[row + 1] : field < 8 ? expected[row + 5] : 0;
     const bool positive = field == 3 || field == 7;
     check.close_value("effect", i, effect[i], expected[i], positive ? 1 : 2e-5,
                       positive ? 2 : scale + 1e-3);
@@ -318,7 +358,7 @@ void compare_sum_effects(std::int64_t tokens, Check& check) {
   for (std::int64_t i = 0; i < routed.rows() * kEffectFields; ++i) {
     double value = double(random.normal());
     const std::int64_t count = i;  // the last field is an integer
-    if (i % kEffectFields == 8) { std::memcpy(&value, &count, 8); }
+    if (i % kEffectFields == kCountField) { std::memcpy(&value, &count, 8); }
     rows.push_back(value);
   }
   Values<double> row_effect(rows), effect(std::size_t(6 * kEffectFields));
@@ -333,7 +373,7 @@ void compare_sum_effects(std::int64_t tokens, Check& check) {
   require_ok(cuda_wait_all(), "sum_effects");
   const std::vector<double> ours = effect.fetch();
   for (std::size_t i = 0; i < ours.size(); ++i) {
-    if (i % std::size_t(kEffectFields) == 8) {
+    if (i % std::size_t(kEffectFields) == kCountField) {
       check.holds("count", std::memcmp(&ours[i], &effect.host[i], 8) == 0);
     } else {
       check.close_value("effect", i, ours[i], effect.host[i], 1e-12, double(tokens));

@@ -24,6 +24,7 @@ constexpr RouteCase kRouteCases[] = {
     {1, 1, 2, RouteScore::none, false, false, false},
     {5, 5, 9, RouteScore::router_probs, false, true, false},
     {33, 4, 6, RouteScore::scaled_logit, false, true, true},
+    {64, 3, 5, RouteScore::given, true, false, false},
 };
 
 std::vector<float> make_logits(const RouteCase& of, std::int64_t tokens) {
@@ -59,17 +60,10 @@ struct RouteOutputs {
     const auto at = [device](auto& values) {
       return device ? values.device() : values.host.data();
     };
-    args.expert_index = at(index);
+    args.routing.cells = {nullptr, at(index), at(weight), at(kept), at(input)};
+    args.routing.numbers = {at(top1), at(mass), at(margin), at(gap), at(entropy)};
     args.queue_position = at(position);
     args.assigned = at(assigned);
-    args.expert_weight = at(weight);
-    args.kappa_input = at(input);
-    args.top1_prob = at(top1);
-    args.selected_mass = at(mass);
-    args.margin = at(margin);
-    args.top_gap = at(gap);
-    args.entropy = at(entropy);
-    args.expert_kept = at(kept);
   }
 };
 
@@ -78,17 +72,21 @@ void compare_case(const RouteCase& of, std::int64_t tokens, Check& check) {
   Random random(7);
   Values<float> logits(make_logits(of, tokens));
   Values<float> bias(random.normals(of.experts)), norm(random.normals(of.experts, 0.1f));
+  Values<float> given(random.normals(tokens * of.experts));
   RouteArgs args;
-  args.tokens = tokens;
-  args.experts = of.experts;
-  args.slots = of.slots;
+  args.routing.tokens = tokens;
+  args.routing.experts = of.experts;
+  args.routing.slots = of.slots;
   args.capacity = of.capacity;
   args.score = of.score;
+  args.score_factor = 1.7f;
   args.score_constant = 0.7f;
   RouteOutputs out(cells, std::size_t(tokens), std::size_t(of.experts));
   RouteArgs host = args, device = args;
-  host.logits = logits.host.data();
-  device.logits = logits.device();
+  host.routing.logits = logits.host.data();
+  device.routing.logits = logits.device();
+  host.given_score = given.host.data();
+  device.given_score = given.device();
   host.score_norm = norm.host.data();
   device.score_norm = norm.device();
   if (of.biased) {
@@ -141,21 +139,17 @@ Routed make_routing(std::int64_t tokens, std::int64_t slots, std::int64_t expert
   for (auto& values : numbers) { values.resize(rows); }
   const std::vector<float> logits = Random(std::uint64_t(tokens)).normals(tokens * experts, 2);
   RouteArgs args;
-  args.tokens = tokens;
-  args.experts = experts;
-  args.slots = slots;
-  args.logits = logits.data();
+  args.routing = {tokens,
+                  experts,
+                  slots,
+                  logits.data(),
+                  {nullptr, routed.expert_index.data(), routed.weight.data(), routed.kept.data(),
+                   routed.score.data()},
+                  {numbers[0].data(), numbers[1].data(), numbers[2].data(), numbers[3].data(),
+                   numbers[4].data()}};
   args.capacity = capacity;
   args.score = RouteScore::router_probs;
-  args.expert_index = routed.expert_index.data();
-  args.expert_weight = routed.weight.data();
-  args.expert_kept = routed.kept.data();
-  args.kappa_input = routed.score.data();
-  args.top1_prob = numbers[0].data();
-  args.selected_mass = numbers[1].data();
-  args.margin = numbers[2].data();
-  args.top_gap = numbers[3].data();
-  args.entropy = numbers[4].data();
+  args.score_factor = 2;
   args.queue_position = routed.queue_position.data();
   args.assigned = routed.assigned.data();
   route_ref(args);

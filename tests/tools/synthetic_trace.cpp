@@ -60,12 +60,11 @@ class MoeRows {
     const ModelConfig& config = model.config;
     tap = {};
     tap.layer = layer, tap.pass = pass;
-    tap.tokens = spec.tokens, tap.experts = config.n_exp, tap.slots = config.moe_top_k;
     tap.gates = config.gate_units(), tap.width = config.n_embd;
-    rows_ = static_cast<std::size_t>(tap.tokens);
-    slots_ = rows_ * static_cast<std::size_t>(tap.slots);
-    experts_ = static_cast<std::size_t>(tap.experts);
-    route(config);
+    rows_ = static_cast<std::size_t>(spec.tokens);
+    slots_ = rows_ * static_cast<std::size_t>(config.moe_top_k);
+    experts_ = static_cast<std::size_t>(config.n_exp);
+    route(config, spec.tokens);
     draw_statistics();
     if (spec.gates) { draw_gates(); }
   }
@@ -75,7 +74,7 @@ class MoeRows {
   MoeTap tap{};
 
  private:
-  void route(const ModelConfig& config) {
+  void route(const ModelConfig& config, std::int64_t tokens) {
     logits_.resize(rows_ * experts_);
     for (float& logit : logits_) { logit = stream_.normal(); }
     expert_.resize(slots_);
@@ -84,23 +83,19 @@ class MoeRows {
     score_.resize(slots_);
     columns_.resize(5 * rows_);
     RouteArgs args;
-    args.tokens = tap.tokens, args.experts = tap.experts, args.slots = tap.slots;
-    args.logits = logits_.data();
-    args.capacity = config.capacity(tap.tokens);
+    float* const numbers = columns_.data();
+    args.routing = {
+        tokens,
+        config.n_exp,
+        config.moe_top_k,
+        logits_.data(),
+        {nullptr, expert_.data(), weight_.data(), kept_.data(), score_.data()},
+        {numbers, numbers + rows_, numbers + 2 * rows_, numbers + 3 * rows_, numbers + 4 * rows_}};
+    args.capacity = config.capacity(tokens);
     args.score = RouteScore::router_probs;
-    args.expert_index = expert_.data(), args.expert_weight = weight_.data();
-    args.expert_kept = kept_.data(), args.kappa_input = score_.data();
-    args.top1_prob = columns_.data();
-    args.selected_mass = args.top1_prob + rows_;
-    args.margin = args.selected_mass + rows_;
-    args.top_gap = args.margin + rows_;
-    args.entropy = args.top_gap + rows_;
+    args.score_factor = 2;
     route_ref(args);
-    tap.router_logits = logits_.data(), tap.expert_index = expert_.data();
-    tap.expert_weight = weight_.data(), tap.expert_kept = kept_.data();
-    tap.kappa_input = score_.data(), tap.top1_prob = args.top1_prob;
-    tap.selected_mass = args.selected_mass, tap.margin = args.margin;
-    tap.top_gap = args.top_gap, tap.entropy = args.entropy;
+    tap.routing = args.routing;
   }
 
   void draw_statistics() {
@@ -124,7 +119,7 @@ class MoeRows {
       const double size = 0.01 * stream_.unit(), share = stream_.unit();
       effect_[e] = {size * count / 2, size * count,      2 * size * size * count,   share * count,
                     5 * size * count, 10 * size * count, 200 * size * size * count, share * count,
-                    scalars[e]};
+                    count / 4,        scalars[e]};
     }
     tap.gate_stats = stats_.data(), tap.kappa_hist = kappa_hist_.data();
     tap.gate_pre_hist = gate_pre_hist_.data(), tap.effect = effect_.data();

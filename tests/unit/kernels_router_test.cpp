@@ -17,21 +17,17 @@ struct RouteResult {
 
 template <typename Route>
 RouteResult route(RouteArgs args, Route kernel) {
-  const auto tokens = std::size_t(args.tokens), cells = std::size_t(args.tokens * args.slots);
+  const auto tokens = std::size_t(args.routing.tokens);
+  const std::size_t cells = tokens * std::size_t(args.routing.slots);
   RouteResult out{std::vector<std::int32_t>(cells), std::vector<float>(cells),
                   std::vector<float>(cells),        std::vector<float>(tokens),
                   std::vector<float>(tokens),       std::vector<float>(tokens),
                   std::vector<float>(tokens),       std::vector<float>(tokens),
                   std::vector<std::uint8_t>(cells)};
-  args.expert_index = out.index.data();
-  args.expert_weight = out.weight.data();
-  args.expert_kept = out.kept.data();
-  args.kappa_input = out.input.data();
-  args.top1_prob = out.top1.data();
-  args.selected_mass = out.mass.data();
-  args.margin = out.margin.data();
-  args.top_gap = out.gap.data();
-  args.entropy = out.entropy.data();
+  args.routing.cells = {nullptr, out.index.data(), out.weight.data(), out.kept.data(),
+                        out.input.data()};
+  args.routing.numbers = {out.top1.data(), out.mass.data(), out.margin.data(), out.gap.data(),
+                          out.entropy.data()};
   kernel(args);
   return out;
 }
@@ -56,19 +52,19 @@ TEST(CpuRoute, ChoosesAsTheReferenceAlsoAmongTiesAndNaN) {
       logits[3] = kNaN;
       logits[logits.size() - 1] = -kInfinity;
       const auto bias = normal(std::size_t(experts), 2, 0.5f);
+      const auto given = normal(std::size_t(tokens * experts), 3);
       RouteArgs args;
-      args.tokens = tokens;
-      args.experts = experts;
-      args.slots = slots;
-      args.logits = logits.data();
+      args.routing = {tokens, experts, slots, logits.data(), {}, {}};
       args.selection_bias = experts == 33 ? bias.data() : nullptr;
       args.capacity = 20;
-      args.score = RouteScore::router_probs;
+      args.score = slots == 2 ? RouteScore::given : RouteScore::router_probs;
+      args.score_factor = 1.5f;
+      args.given_score = given.data();
       const RouteResult expected = route(args, route_ref);
       for_each_kernels([&](const CpuKernels& kernels) {
         const RouteResult actual = route(args, [&](const RouteArgs& a) {
           kernels.route_tokens(a, 0, 13);
-          kernels.route_tokens(a, 13, a.tokens);
+          kernels.route_tokens(a, 13, a.routing.tokens);
           route_capacity(a);
         });
         EXPECT_EQ(actual.index, expected.index);
@@ -83,6 +79,55 @@ TEST(CpuRoute, ChoosesAsTheReferenceAlsoAmongTiesAndNaN) {
       });
     }
   }
+}
+
+TEST(Route, TheScoreIsTheFormulasOrTheOneGiven) {
+  const float logits[] = {1, 3, 2}, norm[] = {2, 4, 8}, given[] = {7, 8, 9};
+  const auto score_of = [&](RouteScore score) {
+    RouteArgs args;
+    args.routing = {1, 3, 2, logits, {}, {}};
+    args.capacity = -1;
+    args.score = score;
+    args.score_factor = 0.5f;
+    args.score_norm = norm;
+    args.given_score = given;
+    args.score_constant = 5;
+    const RouteResult out = route(args, route_ref);
+    EXPECT_EQ(out.index, (std::vector<std::int32_t>{1, 2}));
+    return out.input[1];
+  };
+  EXPECT_FLOAT_EQ(score_of(RouteScore::router_probs), 0.5f / (1 + std::exp(1.0f)));
+  EXPECT_EQ(score_of(RouteScore::raw_logit), 1);
+  EXPECT_EQ(score_of(RouteScore::scaled_logit), 0.125f);
+  EXPECT_EQ(score_of(RouteScore::constant), 5);
+  EXPECT_EQ(score_of(RouteScore::given), 9);
+  EXPECT_TRUE(std::isnan(score_of(RouteScore::none)));
+}
+
+TEST(RoutingView, FromATokenOnPointsAtItsCellsAndNumbers) {
+  float weight[8] = {}, score[8] = {}, numbers[20] = {};
+  std::int32_t expert[8] = {};
+  std::uint8_t kept[8] = {};
+  const float logits[12] = {};
+  const RoutingView all{4,
+                        3,
+                        2,
+                        logits,
+                        {nullptr, expert, weight, kept, score},
+                        {numbers, numbers + 4, numbers + 8, numbers + 12, numbers + 16}};
+  const RoutingView rest = all.from(3);
+  EXPECT_EQ(rest.tokens, 1);
+  EXPECT_EQ(rest.logits, logits + 9);
+  EXPECT_EQ(rest.cells.expert, expert + 6);
+  EXPECT_EQ(rest.cells.score, score + 6);
+  EXPECT_EQ(rest.numbers.entropy, numbers + 19);
+  EXPECT_EQ(rest.first_cell(1), 2);
+  const std::int64_t row_start[] = {0, 1, 1, 4, 8};
+  RoutingView ragged = all;
+  ragged.cells.row_start = row_start;
+  EXPECT_EQ(ragged.from(2).first_cell(0), 1);  // the cells stay where they are
+  EXPECT_EQ(ragged.from(2).cells.weight, weight);
+  EXPECT_EQ(ragged.from(2).first_cell(2), 8);
 }
 
 struct NextResult {

@@ -106,6 +106,9 @@ struct SwigluCase {
   std::int64_t gate_stride = 1;
   float log_bound = std::log(3.0f);
   float nan_at = -1;  // this value of z
+  float factor = 0;   // 0: none
+  bool from_gate = false, scored = true, biased = true;
+  std::int64_t scale_stride = -1;  // of α; −1: as that of b
 };
 
 // Everything a call gives.
@@ -119,6 +122,7 @@ struct SwigluResult {
 
 struct SwigluInput {
   std::vector<float> z, up, bias, scale, score;
+  KappaView view;
   explicit SwigluInput(const SwigluCase& c)
       : z(normal(std::size_t(c.rows * c.gates), 1, 3)),
         up(normal(std::size_t(c.rows * c.gates), 2)),
@@ -128,6 +132,16 @@ struct SwigluInput {
     if (c.nan_at >= 0) { z[c.nan_at] = kNaN; }
     if (!c.scale) { std::fill(score.begin(), score.end(), 0.7f); }
     z[0] = 8, z.back() = -8;  // edges of the histogram
+    if (c.kappa && c.biased) { view.bias = bias.data(); }
+    if (c.kappa && c.scale) { view.scale = scale.data(); }
+    if (c.factor != 0) { view.factor = &c.factor; }
+    view.gate_stride = c.gate_stride;
+    view.scale_gate_stride = c.scale_stride < 0 ? c.gate_stride : c.scale_stride;
+    view.log_bound = c.log_bound;
+    view.from_gate = c.from_gate;
+  }
+  const float* score_or_null(const SwigluCase& c) const {
+    return c.scored ? score.data() : nullptr;
   }
 };
 
@@ -148,11 +162,8 @@ SwigluResult run(const SwigluCase& c, const SwigluInput& in,
   args.gates = c.gates;
   args.gate_pre = in.z.data();
   args.up = args.hidden = out.hidden.data();
-  args.score = in.score.data();
-  if (c.kappa) {
-    args.kappa = {in.bias.data(), c.scale ? in.scale.data() : nullptr, 0, c.gate_stride,
-                  c.log_bound};
-  }
+  args.score = in.score_or_null(c);
+  args.kappa = in.view;
   args.identity_gate = c.identity;
   args.first_recorded = c.first_recorded;
   args.stats = out.stats.data();
@@ -173,12 +184,10 @@ SwigluResult run(const SwigluCase& c, const SwigluInput& in,
 // Values that rounding may put into the neighbouring bin.
 std::int64_t near_a_bin_edge(const SwigluCase& c, const SwigluInput& in) {
   std::int64_t found = 0;
-  for (std::int64_t r = c.first_recorded; r < c.rows && c.kappa; ++r) {
+  for (std::int64_t r = c.first_recorded; r < c.rows && !in.view.fixed(); ++r) {
     for (std::int64_t i = 0; i < c.gates; ++i) {
-      const auto at = std::size_t(i * c.gate_stride);
-      const float s = in.score[r];
-      const float t = std::tanh(c.scale ? in.scale[at] * s + in.bias[at] : s * in.bias[at]);
-      const float bin = t * 32 + 32;
+      const float u = in.view.argument(i, c.scored ? in.score[r] : 0, in.z[r * c.gates + i]);
+      const float bin = in.view.position(std::tanh(u)) * 32 + 32;
       found += std::fabs(bin - std::round(bin)) < 1e-4f;
     }
   }
@@ -227,6 +236,8 @@ void expect_same(const SwigluCase& c, const SwigluInput& in, const SwigluResult&
               1e-4 * (1 + expected.effect.rel_sum_square / n));
   EXPECT_NEAR(actual.effect.positive, expected.effect.positive, 2);
   EXPECT_NEAR(actual.effect.rel_positive, expected.effect.rel_positive, 2);
+  const double slope = expected.effect.slope_square / n;
+  EXPECT_NEAR(actual.effect.slope_square / n, slope, 1e-6 * (1 + slope));
 }
 
 void check_swiglu(const SwigluCase& c) {
@@ -260,6 +271,88 @@ TEST(CpuKappaSwiglu, TakesEveryKindOfKappaAndGate) {
   check_swiglu({.gates = 130, .first_recorded = 5});
 }
 
+TEST(CpuKappaSwiglu, TakesAFactorAfterTheBound) {
+  for (const std::int64_t gates : kSizes) {
+    for (const float factor : {0.01f, 0.5f, 1.0f, 1.7f, 200.0f}) {
+      SCOPED_TRACE(testing::Message() << factor << " · κ, " << gates << " gate units");
+      check_swiglu({.rows = 7, .gates = gates, .factor = factor});
+      check_swiglu({.rows = 7, .gates = gates, .scale = false, .factor = factor});
+      check_swiglu({.rows = 7, .gates = gates, .kappa = false, .factor = factor});
+      check_swiglu({.rows = 7, .gates = gates, .log_bound = 0, .factor = factor});
+      check_swiglu({.rows = 7, .gates = gates, .log_bound = -1, .factor = factor});
+    }
+  }
+}
+
+TEST(CpuKappaSwiglu, TakesKappaFromItsOwnGate) {
+  for (const std::int64_t gates : kSizes) {
+    for (const std::int64_t scale_stride : {0, 1}) {  // per-expert and per-layer, per-gate
+      for (const bool scored : {false, true}) {
+        SCOPED_TRACE(testing::Message() << "α stride " << scale_stride << ", " << gates
+                                        << " gate units, score " << scored);
+        const SwigluCase plain{.rows = 7,
+                               .gates = gates,
+                               .from_gate = true,
+                               .scored = scored,
+                               .scale_stride = scale_stride};
+        SwigluCase of = plain;
+        check_swiglu(of);
+        of.gate_stride = 0;
+        check_swiglu(of);
+        of.biased = false;
+        check_swiglu(of);
+        of.factor = 1.5f;
+        check_swiglu(of);
+        of = plain;
+        of.first_recorded = 3, of.nan_at = float(4 * gates);
+        check_swiglu(of);
+      }
+    }
+  }
+}
+
+TEST(CpuKappaSwiglu, TakesAlphaCoarserThanTheBiasOrAlone) {
+  for (const std::int64_t gates : kSizes) {
+    check_swiglu({.rows = 7, .gates = gates, .scale_stride = 0});  // α = 1 of a κ router
+    check_swiglu({.rows = 7, .gates = gates, .gate_stride = 0, .scale_stride = 1});
+    check_swiglu({.rows = 7, .gates = gates, .biased = false});
+    check_swiglu({.rows = 7, .gates = gates, .biased = false, .scale_stride = 0});
+  }
+}
+
+TEST(CpuKappaSwiglu, CountsTheKappaThatActed) {
+  for_each_kernels([&](const CpuKernels& kernels) {
+    for (const auto kernel : {kernels.kappa_swiglu, &kappa_swiglu_ref}) {
+      const SwigluCase c{.kappa = false, .log_bound = 1, .factor = std::exp(0.51f)};
+      const SwigluResult out = run(c, SwigluInput(c), kernel);
+      EXPECT_EQ(out.kappa_hist[48] - 3, c.rows * c.gates);  // 32·0.51 + 32 = 48.3
+      EXPECT_EQ(out.effect.slope_square, 0);
+      EXPECT_GT(out.effect.sum_abs, 0);
+      const SwigluCase beyond{.kappa = false, .log_bound = 1, .factor = 20};
+      EXPECT_EQ(run(beyond, SwigluInput(beyond), kernel).kappa_hist[63] - 3, c.rows * c.gates);
+    }
+  });
+}
+
+TEST(KappaView, MovesToAnExpertByTheStridesOfEachParameter) {
+  const float bias[6] = {}, scale[2] = {}, factor[2] = {2, 3};
+  const KappaView layer{bias, scale, factor, 3, 1, 1, 0, 1.0f, true};
+  const KappaView one = layer.at_expert(1);
+  EXPECT_EQ(one.bias, bias + 3);
+  EXPECT_EQ(one.scale, scale + 1);
+  EXPECT_EQ(one.factor_value(), 3);
+  EXPECT_TRUE(KappaView{}.at_expert(5).fixed());
+}
+
+TEST(CpuNorm, IsTheReferencesAtEverySize) {
+  for_each_kernels([](const CpuKernels& kernels) {
+    for (const std::int64_t size : {0, 1, 7, 31, 33, 64, 130, 2048}) {
+      const auto x = normal(std::size_t(size), 9, 1e3f);
+      expect_near(kernels.norm(x.data(), size), norm_ref(x.data(), size), 0, 1e-7f, "norm");
+    }
+  });
+}
+
 TEST(CpuKappaSwiglu, ANaNSpoilsItsRowAlone) {
   check_swiglu({.gates = 130, .nan_at = 131});
   check_swiglu({.gates = 33, .nan_at = 65});
@@ -276,7 +369,7 @@ TEST(CpuKappaSwiglu, WhatIsRecordedChangesNoNumber) {
     args.gate_pre = in.z.data();
     args.up = args.hidden = hidden.data();
     args.score = in.score.data();
-    args.kappa = {in.bias.data(), in.scale.data(), 0, 1, c.log_bound};
+    args.kappa = in.view;
     kernels.kappa_swiglu(args);
     EXPECT_EQ(hidden, run(c, in, kernels.kappa_swiglu).hidden);
   });

@@ -48,11 +48,12 @@ TEST(Recorder, EveryTapComesToItsPlace) {
   for (std::size_t m = 0; m < 6; ++m) {
     const MoeRows rows(trace.layer_index[m], trace.pass_index[m], 0, 7);
     expect_same(&trace.router_logits[m * 21], rows.logits.data(), 21, "router_logits");
-    expect_same(&trace.router_top1_prob[m * 7], rows.tap.top1_prob, 7, "top1");
-    expect_same(&trace.router_selected_mass[m * 7], rows.tap.selected_mass, 7, "mass");
-    expect_same(&trace.router_margin[m * 7], rows.tap.margin, 7, "margin");
-    expect_same(&trace.router_top_gap[m * 7], rows.tap.top_gap, 7, "gap");
-    expect_same(&trace.router_entropy[m * 7], rows.tap.entropy, 7, "entropy");
+    const RouterNumbers& numbers = rows.tap.routing.numbers;
+    expect_same(&trace.router_top1_prob[m * 7], numbers.top1_prob, 7, "top1");
+    expect_same(&trace.router_selected_mass[m * 7], numbers.selected_mass, 7, "mass");
+    expect_same(&trace.router_margin[m * 7], numbers.margin, 7, "margin");
+    expect_same(&trace.router_top_gap[m * 7], numbers.top_gap, 7, "gap");
+    expect_same(&trace.router_entropy[m * 7], numbers.entropy, 7, "entropy");
     expect_same(&trace.expert_weight[m * 14], rows.weight.data(), 14, "weight");
     expect_same(&trace.expert_kept[m * 14], rows.kept.data(), 14, "kept");
     expect_same(&trace.kappa_input[m * 14], rows.input.data(), 14, "input");
@@ -247,7 +248,7 @@ TEST(Recorder, KeepsTheFirstFailure) {
   {
     TraceRecorder recorder(folder / "t.npz", model, text, make_settings());
     MoeRows rows(2, 0, 0, 3);
-    rows.tap.experts = 4;
+    rows.tap.routing.experts = 4;
     EXPECT_FALSE(recorder.failure());
     EXPECT_FALSE(recorder.moe(rows.tap));
     EXPECT_FALSE(recorder.moe(MoeRows(2, 0, 0, 3).tap));

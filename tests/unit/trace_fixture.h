@@ -164,14 +164,17 @@ struct MoeRows {
     }
     for (std::int64_t i = 0; i < 3 * kKappaBins; ++i) { kappa_hist.push_back(i % 64 < 2 ? 1 : 0); }
     for (std::int64_t i = 0; i < 3 * kGatePreBins; ++i) { gate_pre_hist.push_back(i % 66 > 63); }
-    effect = {{1, 2, 8, 1, 3, 4, 18, 2, 2}, {}, {-1, 1, 1, 0, -2, 2, 4, 0, 1}};
-    tap.layer = layer, tap.pass = pass, tap.first_token = first, tap.tokens = tokens;
-    tap.experts = 3, tap.slots = 2, tap.gates = 8, tap.width = 2;
-    tap.router_logits = logits.data(), tap.expert_index = expert.data();
-    tap.expert_weight = weight.data(), tap.expert_kept = kept.data();
-    tap.kappa_input = input.data(), tap.top1_prob = columns.data();
-    tap.selected_mass = tap.top1_prob + rows, tap.margin = tap.selected_mass + rows;
-    tap.top_gap = tap.margin + rows, tap.entropy = tap.top_gap + rows;
+    effect = {{1, 2, 8, 1, 3, 4, 18, 2, 6, 2}, {}, {-1, 1, 1, 0, -2, 2, 4, 0, 5, 1}};
+    tap.layer = layer, tap.pass = pass, tap.first_token = first;
+    tap.gates = 8, tap.width = 2;
+    float* const numbers = columns.data();
+    tap.routing = {
+        tokens,
+        3,
+        2,
+        logits.data(),
+        {nullptr, expert.data(), weight.data(), kept.data(), input.data()},
+        {numbers, numbers + rows, numbers + 2 * rows, numbers + 3 * rows, numbers + 4 * rows}};
     tap.gate_stats = stats.data(), tap.kappa_hist = kappa_hist.data();
     tap.gate_pre_hist = gate_pre_hist.data(), tap.effect = effect.data();
     tap.kappa = kappa.data(), tap.gate_pre = pre.data(), tap.gate_act = act.data();

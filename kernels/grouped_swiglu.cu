@@ -1,10 +1,12 @@
 // κ-SwiGLU over the rows of all experts with its gate statistics, on the GPU (SPEC §1.5, §5).
 //
-//   κ = exp(ln U · tanh(α·s + b)),  a = z·σ(κz),  hidden = a ∘ up
+//   κ = factor · exp(ln U · tanh u),  a = z·σ(κz),  hidden = a ∘ up
 //
-// A block a cell. Without statistics it reads z and up and writes hidden, no more. With them it
+// One block per cell. Without statistics it reads z and up and writes hidden, no more. With them it
 // sums over its gates, keeps |a| in shared memory for the largest of them, and counts the
-// histograms in shared memory before it adds them to its expert's.
+// histograms in shared memory before it adds them to its expert's; κ takes the place of |a| when
+// its quantiles are wanted.
+#include "kernels/block_quantile.h"
 #include "kernels/gate_math.h"
 #include "kernels/largest_sum.h"
 
@@ -18,7 +20,7 @@ struct RowView {
   std::int64_t cell, at;  // `at`: first element of the row in the piece
   std::int64_t expert;
   float score;
-  const float *bias, *scale;  // of the expert; nullptr as in KappaView
+  KappaView kappa;  // of the expert
 };
 
 // z or up of `Width` gates from `at` on, partial products added.
@@ -33,22 +35,36 @@ __device__ void load_product(const ProductView& view, std::int64_t at, float (&t
   }
 }
 
-// tanh(α·s + b) of the gates i to i + Width; 0 without κ.
+// b or α of the gates i to i + Width; 0 where there is none.
 template <int Width>
-__device__ void load_tanh(const KappaView& view, const RowView& row, std::int64_t i,
-                          float (&tanh_u)[Width]) {
-  float bias[Width] = {}, scale[Width] = {};
-  if (view.bias && view.gate_stride == 1) {
-    load_pack<Width>(row.bias + i, bias);
-    if (row.scale) { load_pack<Width>(row.scale + i, scale); }
-  }
+__device__ void load_parameter(const float* from, std::int64_t stride, std::int64_t i,
+                               float (&to)[Width]) {
+  if (from && stride == 1) { return load_pack<Width>(from + i, to); }
+  for (int w = 0; w < Width; ++w) { to[w] = from ? from[(i + w) * stride] : 0; }
+}
+
+// κ of the gates i to i + Width, its u (0 where κ is fixed), and ln κ / ln U.
+template <int Width>
+struct Kappas {
+  float u[Width], kappa[Width], position[Width];
+};
+template <int Width>
+__device__ void load_kappa(const RowView& row, std::int64_t i, const float (&z)[Width],
+                           Kappas<Width>& to) {
+  const KappaView& view = row.kappa;
+  const bool fixed = view.fixed();
+  float bias[Width], scale[Width];
+  load_parameter<Width>(view.bias, view.gate_stride, i, bias);
+  load_parameter<Width>(view.scale, view.scale_gate_stride, i, scale);
   for (int w = 0; w < Width; ++w) {
-    if (view.bias && view.gate_stride != 1) {
-      bias[w] = row.bias[(i + w) * view.gate_stride];
-      if (row.scale) { scale[w] = row.scale[(i + w) * view.gate_stride]; }
-    }
-    const float u = row.scale ? scale[w] * row.score + bias[w] : row.score * bias[w];
-    tanh_u[w] = view.bias ? fast_tanh(u) : 0;
+    to.u[w] = view.from_gate ? scale[w] * z[w] + (bias[w] + row.score)
+              : view.scale   ? scale[w] * row.score + bias[w]
+                             : row.score * bias[w];
+    if (fixed) { to.u[w] = 0; }
+    const float tanh_u = fixed ? 0 : fast_tanh(to.u[w]);
+    to.kappa[w] = fixed ? 1 : fast_exp(view.log_bound * tanh_u);
+    if (view.factor) { to.kappa[w] *= *view.factor; }
+    to.position[w] = view.position(tanh_u);
   }
 }
 
@@ -57,6 +73,7 @@ struct RecordMemory {
   float scratch[kWarps * kGateSums];
   double total[kGateSums];
   LargestSumMemory largest;
+  float extremes[2 * kWarps];
 };
 
 // The row's gate units: writes hidden and, when asked for, κ, z and a; with Record adds to the sums
@@ -65,13 +82,13 @@ template <typename T, int Width, bool Record>
 __device__ void run_gates(const GroupedSwigluArgs& args, const RowView& row, float* magnitude,
                           float (&sums)[kGateSums], RecordMemory* memory) {
   for (std::int64_t i = std::int64_t(threadIdx.x) * Width; i < args.gates; i += kThreads * Width) {
-    float z[Width], up[Width], tanh_u[Width], kappa[Width], a[Width], hidden[Width];
+    float z[Width], up[Width], a[Width], hidden[Width];
+    Kappas<Width> k;
     load_product<T>(args.gate_pre, row.at + i, z);
     load_product<T>(args.up, row.at + i, up);
-    load_tanh(args.kappa, row, i, tanh_u);
+    load_kappa(row, i, z, k);
     for (int w = 0; w < Width; ++w) {
-      kappa[w] = args.kappa.bias ? fast_exp(args.kappa.log_bound * tanh_u[w]) : 1;
-      a[w] = args.identity_gate ? z[w] : z[w] * fast_sigmoid(kappa[w] * z[w]);
+      a[w] = args.identity_gate ? z[w] : z[w] * fast_sigmoid(k.kappa[w] * z[w]);
       hidden[w] = a[w] * up[w];
     }
     if (args.element == Element::float32) {
@@ -80,16 +97,17 @@ __device__ void run_gates(const GroupedSwigluArgs& args, const RowView& row, flo
       store_pack<Width>(hidden, static_cast<BFloat16*>(args.hidden) + row.at + i);
     }
     if (args.kappa_out) {
-      store_pack<Width>(kappa, args.kappa_out + row.at + i);
+      store_pack<Width>(k.kappa, args.kappa_out + row.at + i);
       store_pack<Width>(z, args.gate_pre_out + row.at + i);
       store_pack<Width>(a, args.gate_act_out + row.at + i);
     }
     if constexpr (Record) {
       for (int w = 0; w < Width; ++w) {
         magnitude[i + w] = fabsf(a[w]);
-        add_gate(sums, z[w], kappa[w], a[w], args.active_threshold);
-        if (!args.identity_gate) { add_gate_effect(sums, z[w], a[w]); }
-        if (tanh_u[w] == tanh_u[w]) { atomicAdd(&memory->kappa_hist[kappa_bin(tanh_u[w])], 1); }
+        const float position = k.position[w];
+        add_gate(sums, z[w], k.kappa[w], a[w], args.active_threshold);
+        if (!args.identity_gate) { add_gate_effect(sums, z[w], a[w], k.u[w]); }
+        if (position == position) { atomicAdd(&memory->kappa_hist[kappa_bin(position)], 1); }
         if (z[w] == z[w]) { atomicAdd(&memory->gate_pre_hist[gate_pre_bin(z[w])], 1); }
       }
     }
@@ -129,29 +147,58 @@ __device__ void write_record(const GroupedSwigluArgs& args, const RowView& row,
   }
 }
 
+// The row's κ once more, in place of |a|, and what is recorded of it.
+template <typename T, int Width>
+__device__ void write_kappa_stats(const GroupedSwigluArgs& args, const RowView& row, float* kappa,
+                                  RecordMemory& memory) {
+  float sum[1] = {};
+  for (std::int64_t i = std::int64_t(threadIdx.x) * Width; i < args.gates; i += kThreads * Width) {
+    float z[Width];
+    Kappas<Width> k;
+    load_product<T>(args.gate_pre, row.at + i, z);
+    load_kappa(row, i, z, k);
+    for (int w = 0; w < Width; ++w) {
+      kappa[i + w] = k.kappa[w];
+      sum[0] += k.kappa[w];
+    }
+  }
+  block_sums<1>(sum, memory.scratch, memory.total);
+  KappaStatistics stats{NAN, NAN, NAN, NAN, NAN};
+  const double total = memory.total[0];  // the same for the whole block
+  if (total == total) {
+    const int n = int(args.gates);
+    stats.mean = float(total / double(n));
+    block_extremes(kappa, n, -INFINITY, stats.minimum, stats.maximum, memory.extremes);
+    stats.p05 = block_quantile(kappa, n, 0.05, memory.largest, memory.extremes);
+    stats.p95 = block_quantile(kappa, n, 0.95, memory.largest, memory.extremes);
+  }
+  if (threadIdx.x == 0) { args.kappa_stats[row.cell - args.first_cell] = stats; }
+}
+
 // T: type of gate_pre and up where they are whole.
 template <typename T, int Width, bool Record>
 __global__ void swiglu_kernel(GroupedSwigluArgs args) {
   const std::int64_t cell = blockIdx.x;
   const std::int64_t row_number = args.cell_row ? args.cell_row[cell] : cell;
-  const bool told = Record && cell >= args.first_cell;
-  if (row_number < 0 && told && threadIdx.x == 0) {
+  const bool recorded = Record && cell >= args.first_cell;
+  if (row_number < 0 && recorded && threadIdx.x == 0) {
     args.stats[cell - args.first_cell] = {NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+    if (args.kappa_stats) { args.kappa_stats[cell - args.first_cell] = {NAN, NAN, NAN, NAN, NAN}; }
   }
   if (row_number < args.first_row || row_number >= args.last_row) { return; }
   const std::int64_t e = args.expert_index ? args.expert_index[cell] : 0;
-  RowView row{cell, (row_number - args.first_row) * args.gates, e, 0, nullptr, nullptr};
-  row.score = args.score ? args.score[cell] : args.score_constant;
-  if (args.kappa.bias) { row.bias = args.kappa.bias + e * args.kappa.expert_stride; }
-  if (args.kappa.scale) { row.scale = args.kappa.scale + e * args.kappa.expert_stride; }
+  const float score = args.score ? args.score[cell] : args.score_constant;
+  const RowView row{cell, (row_number - args.first_row) * args.gates, e, score,
+                    args.kappa.at_expert(e)};
   float sums[kGateSums] = {};
   if constexpr (Record) {
     KAPPASCOPE_DYNAMIC_SHARED(float, magnitude);  // [I] |a|
     __shared__ RecordMemory memory;
-    if (told) {  // the same for the whole block
+    if (recorded) {  // the same for the whole block
       clear_histograms(memory);
       run_gates<T, Width, true>(args, row, magnitude, sums, &memory);
       write_record(args, row, magnitude, sums, row_number, memory);
+      if (args.kappa_stats) { write_kappa_stats<T, Width>(args, row, magnitude, memory); }
       return;
     }
     if (args.row_effect && threadIdx.x == 0) { args.row_effect[row_number] = EffectSums{}; }
@@ -165,31 +212,6 @@ template <typename T>
 Kernel pick_kernel(bool packs, bool record) {
   if (packs) { return record ? swiglu_kernel<T, kPack, true> : swiglu_kernel<T, kPack, false>; }
   return record ? swiglu_kernel<T, 1, true> : swiglu_kernel<T, 1, false>;
-}
-
-// A thread an expert; one order, so that the same rows give the same bits.
-__global__ void effect_kernel(EffectArgs args) {
-  const std::int64_t e = std::int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
-  if (e >= args.experts) { return; }
-  const int lane = int(threadIdx.x) % kWarp;
-  EffectSums total;
-  for (std::int32_t row = args.row_start[e] + lane; row < args.row_start[e + 1]; row += kWarp) {
-    add_effects(total, args.row_effect[row]);
-  }
-  for (int offset = kWarp / 2; offset > 0; offset /= 2) {
-    EffectSums other;
-    other.sum = __shfl_xor_sync(kAllLanes, total.sum, offset);
-    other.sum_abs = __shfl_xor_sync(kAllLanes, total.sum_abs, offset);
-    other.sum_square = __shfl_xor_sync(kAllLanes, total.sum_square, offset);
-    other.positive = __shfl_xor_sync(kAllLanes, total.positive, offset);
-    other.rel_sum = __shfl_xor_sync(kAllLanes, total.rel_sum, offset);
-    other.rel_sum_abs = __shfl_xor_sync(kAllLanes, total.rel_sum_abs, offset);
-    other.rel_sum_square = __shfl_xor_sync(kAllLanes, total.rel_sum_square, offset);
-    other.rel_positive = __shfl_xor_sync(kAllLanes, total.rel_positive, offset);
-    other.count = __shfl_xor_sync(kAllLanes, (long long)total.count, offset);
-    add_effects(total, other);
-  }
-  if (lane == 0) { args.effect[e] = total; }
 }
 
 }  // namespace
@@ -209,10 +231,6 @@ int grouped_swiglu_cuda(const GroupedSwigluArgs& args, CudaStream stream) {
     if (error != cudaSuccess) { return int(error); }
   }
   return launch(kernel, blocks_for(args.tokens * args.slots, 1), shared, stream, args);
-}
-
-int sum_effects_cuda(const EffectArgs& args, CudaStream stream) {
-  return launch(effect_kernel, blocks_for(args.experts, kWarps), 0, stream, args);
 }
 
 }  // namespace kappascope

@@ -1,0 +1,40 @@
+// Outputs of the tokens from those of the experts' rows, reference.
+//
+//   output[t] = Σ_k weight[t,k]·y[row of t,k],  output_norm[t,k] = ‖y[row of t,k]‖₂
+#include <cmath>
+#include <limits>
+
+#include "kernels/device_ops.h"
+
+namespace kappascope {
+namespace {
+
+float row_norm(const CombineArgs& args, std::int64_t row) {
+  if (row < 0) { return std::numeric_limits<float>::quiet_NaN(); }
+  double sum = 0;
+  for (std::int64_t h = 0; h < args.width; ++h) {
+    const double value = product_value(args.y, row * args.width + h);
+    sum += value * value;
+  }
+  return float(std::sqrt(sum));
+}
+
+}  // namespace
+
+void combine_ref(const CombineArgs& args) {
+  for (std::int64_t t = 0; t < args.tokens; ++t) {
+    for (std::int64_t h = 0; h < args.width; ++h) {
+      float sum = 0;
+      for (std::int64_t cell = t * args.slots; cell < (t + 1) * args.slots; ++cell) {
+        const std::int64_t row = args.cell_row[cell];
+        if (row >= 0) { sum += args.weight[cell] * product_value(args.y, row * args.width + h); }
+      }
+      args.output[t * args.width + h] = sum;
+    }
+  }
+  for (std::int64_t cell = 0; args.output_norm && cell < args.tokens * args.slots; ++cell) {
+    args.output_norm[cell] = row_norm(args, args.cell_row[cell]);
+  }
+}
+
+}  // namespace kappascope
