@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "core/figure/text.h"
+#include "core/stats/importance.h"
 #include "core/tokenizer/tokenizer.h"
 #include "core/utf8.h"
 
@@ -49,12 +50,6 @@ std::string token_bytes(const Trace& trace, std::int64_t t) {
     bytes[k] = static_cast<char>(16 * high + low);
   }
   return bytes;
-}
-
-bool is_control_token(const Trace& trace, std::int64_t t) {
-  const auto i = static_cast<std::size_t>(t);
-  const std::string& text = trace.token_text[i];
-  return trace.char_start[i] < 0 && text.starts_with("<") && text.ends_with(">");
 }
 
 void TextLayout::start(float width, bool raw) {

@@ -43,8 +43,6 @@ class TextMeasure {
 
 // Exact bytes of token t, or as much of them as the trace knows.
 std::string token_bytes(const Trace& trace, std::int64_t t);
-// True for a token that stands for no text: the start of the sequence.
-bool is_control_token(const Trace& trace, std::int64_t t);
 
 class TextLayout {
  public:

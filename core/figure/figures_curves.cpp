@@ -1,11 +1,10 @@
-// κ of learned parameters: as functions of the score, of the gate, and against confidence.
+// κ of learned parameters: as functions of the score and of the gate.
 #include <algorithm>
 #include <cmath>
 
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
 #include "core/figure/text.h"
-#include "core/stats/correlation.h"
 #include "core/stats/kappa_curves.h"
 #include "core/stats/kappa_histogram.h"
 
@@ -13,13 +12,22 @@ namespace kappascope::figures {
 namespace {
 
 constexpr std::int64_t kCurvePoints = 201, kScoreBins = 40;
+constexpr const char* kLinearScore = "nothing to show: α = 1, the κ router's score enters as it is";
 
 std::string no_parameters_because(const Trace& trace) {
   const std::string why = no_kappa_because(trace);
   if (!why.empty()) { return why; }
-  return trace.model ? "nothing to show: κ has no learned parameters here"
-                     : "nothing to show: model.npz, which holds the parameters of κ, is not beside "
-                       "the trace";
+  return trace.model || !trace.kappa_bias_in_force.empty()
+             ? "nothing to show: κ has no learned parameters here"
+             : "nothing to show: model.npz, which holds the parameters of κ, is not beside "
+               "the trace";
+}
+
+// Why κ is not drawn as a function of the score; "" where it is one.
+std::string no_score_because(const Trace& trace) {
+  return kappa_follows_gate(trace)
+             ? "nothing to show: κ follows from the gates' own pre-activations z, not from a score"
+             : "";
 }
 
 // Layer and expert of a figure about one expert; expert −1 when none has a token.
@@ -168,6 +176,19 @@ Table counts_table(const std::string& name, const std::vector<double>& edges,
   return table;
 }
 
+// Which gate units are drawn, and what multiplies their κ.
+std::string gates_note(const KappaView& view, const KappaCurves& curves,
+                       const FigureChoices& choices) {
+  const bool by_scale = view.scale != nullptr && view.scale_gate_stride != 0;
+  std::string note = curves.gates.size() > 1 ? std::to_string(curves.gates.size()) +
+                                                   " gate units spread over the quantiles of " +
+                                                   (by_scale ? "α." : "b.")
+                     : choices.gates > 1 ? "All gate units of the expert share α and b."
+                                         : "One gate unit.";
+  if (view.factor) { note += " κ is multiplied by " + number_text(view.factor_value()) + "."; }
+  return note;
+}
+
 }  // namespace
 
 Figure kappa_parameters(Traces traces, const FigureChoices& choices) {
@@ -195,26 +216,31 @@ Figure kappa_parameters(Traces traces, const FigureChoices& choices) {
   rows.table.columns.push_back({"kappa_input_p50", std::move(score)});
   rows.table.columns.push_back({"kappa_lower_bound", lower});
   rows.table.columns.push_back({"kappa_upper_bound", upper});
-  const std::string empty = no_parameters_because(trace);
-  figure.panels = {
-      parameter_panel(rows, "Scale α", "α", &ParameterSpread::scale, 0, empty),
-      parameter_panel(rows, "Bias b", "b", &ParameterSpread::bias, 0, empty),
-      parameter_panel(rows, "κ at the median score", "κ", &ParameterSpread::kappa, 1, empty)};
+  const std::string empty = no_parameters_because(trace), no_score = no_score_because(trace);
+  const bool router = has_kappa_router(trace) && no_score.empty();
+  figure.panels = {parameter_panel(rows, "Scale α", "α", &ParameterSpread::scale, 0,
+                                   router ? kLinearScore : empty),
+                   parameter_panel(rows, "Bias b", "b", &ParameterSpread::bias, 0, empty),
+                   parameter_panel(rows, "κ at the median score", "κ", &ParameterSpread::kappa, 1,
+                                   no_score.empty() ? empty : no_score)};
+  if (router) { figure.panels[0].violins.clear(); }
   figure.panels[0].references.push_back({0, false, ""});
   figure.panels[1].references.push_back({0, false, ""});
   Panel& last = figure.panels[2];
   last.y.scale = Scale::log;
   last.references.push_back({1, false, "κ = 1"});
-  for (const auto& [values, name] : {std::pair{&upper, "U"}, std::pair{&lower, "1/U"}}) {
+  for (const std::vector<double>* values : {&upper, &lower}) {
+    if (!no_score.empty()) { continue; }
     Line bound;
     bound.weight = Line::Weight::thin;
     bound.colour = -1;
     bound.dash = 2;
-    bound.name = values == &upper ? "bounds 1/U and U" : "";
+    bound.name = values == &lower             ? ""
+                 : trace.kappa_factor.empty() ? "bounds 1/U and U"
+                                              : "bounds of κ with the factors of the run";
     for (std::size_t i = 0; i < values->size(); ++i) { bound.x.push_back(static_cast<double>(i)); }
     bound.y = *values;
     last.lines.push_back(std::move(bound));
-    (void)name;
   }
   figure.tables.push_back(std::move(rows.table));
   figure.notes.push_back("Over gate units: dot median, bar 25–75 %, line 5–95 %.");
@@ -232,7 +258,9 @@ Figure kappa_vs_score(Traces traces, const FigureChoices& choices) {
   const KappaFunction kappa = kappa_function(one.layer);
   Figure figure = start_figure(traces, id, one);
   if (kappa.source != KappaFunction::Source::parameters) {
-    return nothing(std::move(figure), no_parameters_because(trace), none);
+    const std::string no_score = no_score_because(trace);
+    return nothing(std::move(figure), no_score.empty() ? no_parameters_because(trace) : no_score,
+                   none);
   }
   if (one.expert < 0) { return nothing(std::move(figure), nothing_because(trace), none); }
   const Histogram scores = histogram(kept_scores(one.layer, one.expert), kScoreBins);
@@ -241,7 +269,7 @@ Figure kappa_vs_score(Traces traces, const FigureChoices& choices) {
   const auto gates = spread_gates(kappa.experts[one.expert], kappa.gates, choices.gates);
   const KappaCurves curves = kappa_curves(kappa, one.expert, gates, low, high, kCurvePoints);
   Panel panel;
-  panel.x.name = "Score s";
+  panel.x.name = has_kappa_router(trace) ? "Score s of the κ router (α = 1)" : "Score s";
   panel.x.low = low;
   panel.x.high = high;
   panel.y.name = "κ";
@@ -266,10 +294,7 @@ Figure kappa_vs_score(Traces traces, const FigureChoices& choices) {
   figure.panels.push_back(std::move(panel));
   figure.panels.push_back(counts_below(edges, counts, x, "Kept tokens"));
   figure.tables = {std::move(table), counts_table("kappa_input", edges, counts)};
-  figure.notes.push_back(curves.gates.size() > 1 ? std::to_string(curves.gates.size()) +
-                                                       " gate units spread over the quantiles of α."
-                         : choices.gates > 1 ? "All gate units of the expert share α and b."
-                                             : "One gate unit.");
+  figure.notes.push_back(gates_note(kappa.experts[one.expert], curves, choices));
   return figure;
 }
 
@@ -290,6 +315,7 @@ Figure silu_kappa(Traces traces, const FigureChoices& choices) {
   panel.x.low = -8;
   panel.x.high = 8;
   panel.y.name = "z·σ(κz)";
+  if (curves.unit[0] >= 0) { figure.title = "The gate with κ from z, " + one.label; }
   Table table;
   table.rows = std::ssize(curves.z);
   table.columns = {{"z", curves.z}};
@@ -300,7 +326,10 @@ Figure silu_kappa(Traces traces, const FigureChoices& choices) {
     line.weight = Line::Weight::normal;
     line.colour = i == 0 ? 0 : i == 1 ? 5 : 1;
     line.dash = i == 1 ? 0 : i == 0 ? 1 : 2;
-    line.name = std::string(names[i]) + ": κ = " + number_text(curves.kappa[i]);
+    line.name = std::string(names[i]) + (curves.unit[i] < 0
+                                             ? ": κ = " + number_text(curves.kappa[i])
+                                             : " of α: gate " + std::to_string(curves.unit[i]) +
+                                                   ", α = " + number_text(curves.scale[i]));
     table.columns.push_back({columns[i], line.y});
     panel.lines.push_back(std::move(line));
   }
@@ -315,72 +344,11 @@ Figure silu_kappa(Traces traces, const FigureChoices& choices) {
   figure.panels.push_back(counts_below(edges, counts, x, "Gate values"));
   figure.tables = {std::move(table), counts_table("z", edges, counts)};
   figure.notes.push_back(
-      "Curves at the 5, 50 and 95 % quantile of the expert's κ. Outside [−8, 8]: " +
-      count_text(curves.counts.front()) + " values below, " + count_text(curves.counts.back()) +
-      " above.");
-  return figure;
-}
-
-Figure kappa_confidence(Traces traces, const FigureChoices&) {
-  const Trace& trace = *traces[0];
-  Figure figure = start_figure(traces, "kappa-confidence");
-  Points points;
-  points.colours.label = "Relative depth of the layer";
-  points.colours.low = 0;
-  points.colours.high = 1;
-  Line all, within;
-  all.name = "all points";
-  within.name = "within experts";
-  within.colour = within.dash = 1;
-  all.marker = within.marker = true;
-  Table table, ranks;
-  std::vector<std::int64_t> layers, passes, tokens, experts;
-  const std::vector<double> depth = relative_depth(trace);
-  for (std::int64_t row = 0; row < trace.layers; ++row) {
-    const TraceLayer layer(trace, row);
-    const KappaConfidence one = kappascope::kappa_confidence(layer);
-    points.x.insert(points.x.end(), one.mass.begin(), one.mass.end());
-    points.y.insert(points.y.end(), one.kappa.begin(), one.kappa.end());
-    points.value.insert(points.value.end(), one.mass.size(), static_cast<float>(depth[row]));
-    layers.insert(layers.end(), one.mass.size(), layer.layer);
-    passes.insert(passes.end(), one.mass.size(), layer.pass);
-    tokens.insert(tokens.end(), one.token.begin(), one.token.end());
-    experts.insert(experts.end(), one.expert.begin(), one.expert.end());
-    for (std::size_t i = 0; i < one.token.size(); ++i) {
-      points.subjects.push_back({static_cast<std::int32_t>(row),
-                                 static_cast<std::int32_t>(one.token[i]),
-                                 static_cast<std::int32_t>(one.expert[i])});
-    }
-    for (Line* line : {&all, &within}) { line->x.push_back(static_cast<double>(row)); }
-    all.y.push_back(one.rho);
-    within.y.push_back(one.rho_within);
-  }
-  table.rows = std::ssize(layers);
-  table.columns = {{"layer", std::move(layers)},       {"pass", std::move(passes)},
-                   {"token", std::move(tokens)},       {"expert", std::move(experts)},
-                   {"router_selected_mass", points.x}, {"kappa_mean", points.y}};
-  ranks.rows = trace.layers;
-  ranks.columns = layer_columns(trace, 1);
-  ranks.columns.push_back({"spearman_rho", all.y});
-  ranks.columns.push_back({"spearman_rho_within_experts", within.y});
-  figure.tables = {std::move(table), std::move(ranks)};
-  Panel cloud, rho;
-  cloud.title = "Each kept (token, expert)";
-  cloud.x.name = "Probability of the chosen experts";
-  cloud.y.name = "κ (mean over gates)";
-  cloud.y.scale = Scale::log;
-  cloud.empty = rho.empty = nothing_because(trace);
-  cloud.references.push_back({1, false, "κ = 1"});
-  cloud.points.push_back(std::move(points));
-  rho.title = "Rank correlation";
-  rho.x = layer_axis(trace);
-  rho.y.name = "Spearman's ρ";
-  rho.y.low = -1;
-  rho.y.high = 1;
-  rho.references.push_back({0, false, ""});
-  rho.lines = {std::move(all), std::move(within)};
-  if (rho.empty.empty()) { rho.empty = "nothing to show: κ or the confidence does not vary"; }
-  figure.panels = {std::move(cloud), std::move(rho)};
+      std::string(curves.unit[0] < 0
+                      ? "Curves at the 5, 50 and 95 % quantile of the expert's κ."
+                      : "Curves of the gate units at the 5, 50 and 95 % quantile of α.") +
+      " Outside [−8, 8]: " + count_text(curves.counts.front()) + " values below, " +
+      count_text(curves.counts.back()) + " above.");
   return figure;
 }
 

@@ -7,6 +7,7 @@
 #include "core/figure/runs.h"
 #include "core/figure/scales.h"
 #include "core/figure/text.h"
+#include "core/stats/correlation.h"
 #include "core/stats/kappa.h"
 #include "core/stats/kappa_curves.h"
 #include "core/stats/kappa_histogram.h"
@@ -15,32 +16,42 @@
 namespace kappascope::figures {
 namespace {
 
-constexpr const char* kNotExact =
-    "Approximate: model.npz is not beside the trace, so κ is the mean over gates that was "
-    "recorded, "
-    "never below the mean of ln κ.";
-constexpr const char* kBandNotExact =
-    "Approximate: model.npz is not beside the trace, so band and mean are read off 64 bins of ln "
-    "κ.";
+// Why the κ of single gate units is not known, as notes begin.
+std::string approximate_because(const Trace& trace) {
+  return kappa_follows_gate(trace)
+             ? "Approximate: κ follows from the gates' own pre-activations z, "
+             : "Approximate: model.npz is not beside the trace, ";
+}
+
+std::string mean_not_exact(const Trace& trace) {
+  return approximate_because(trace) +
+         "so κ is the mean over gates that was recorded, never below the mean of ln κ.";
+}
+
+std::string band_not_exact(const Trace& trace) {
+  return approximate_because(trace) + "so band and mean are read off 64 bins of ln κ.";
+}
 
 void add_kappa_one(Panel& panel) {
   panel.references.push_back({1, false, "κ = 1: SiLU"});
 }
 
-void add_bounds(Panel& panel, double bound) {
-  if (!(bound > 0) || bound == 1) { return; }
-  panel.references.push_back({bound, false, "U"});
-  panel.references.push_back({1 / bound, false, "1/U"});
+// Of layers whose κ an intervention multiplied the bounds are named by what they are.
+void add_bounds(Panel& panel, const KappaBounds& bounds, bool factors) {
+  if (!(bounds.upper > 0) || bounds.upper == bounds.lower) { return; }
+  panel.references.push_back({bounds.upper, false, factors ? "largest κ" : "U"});
+  panel.references.push_back({bounds.lower, false, factors ? "smallest κ" : "1/U"});
 }
 
-// Largest bound of the recorded layers; NaN without κ.
-double largest_bound(const Trace& trace) {
-  double bound = kNaN;
+// The widest bounds of the recorded layers; NaN without κ.
+KappaBounds widest_bounds(const Trace& trace) {
+  KappaBounds widest;
   for (std::int64_t row = 0; row < trace.layers; ++row) {
-    const double here = kappa_bound(TraceLayer(trace, row));
-    if (std::isfinite(here)) { bound = std::isfinite(bound) ? std::max(bound, here) : here; }
+    const KappaBounds here = kappa_bounds(TraceLayer(trace, row));
+    widest.lower = std::fmin(widest.lower, here.lower);
+    widest.upper = std::fmax(widest.upper, here.upper);
   }
-  return bound;
+  return widest;
 }
 
 // κ of every recorded layer as a line with its band.
@@ -107,7 +118,7 @@ struct Distributions {
   // Of a layer, or of one expert of it.
   void add(Panel& panel, const TraceLayer& layer, const KappaFunction& kappa,
            std::int64_t expert = -1) {
-    const KappaDensity density = kappa_density(layer, expert);
+    const KappaDensity density = kappa_density(layer, kappa, expert);
     const KappaBand band = kappa_band(layer, kappa, expert);
     exact = exact && band.exact;
     panel.violins.push_back(violin_of(density, band, std::ssize(panel.violins)));
@@ -154,7 +165,7 @@ std::vector<std::int64_t> shown_experts(const TraceLayer& layer, const FigureCho
 Figure kappa_tokens(Traces traces, const FigureChoices&) {
   Figure figure = start_figure(traces, "kappa-tokens");
   LayerMap map = layer_token_kappa(*traces[0]);
-  if (!map.exact) { figure.notes.push_back(kNotExact); }
+  if (!map.exact) { figure.notes.push_back(mean_not_exact(*traces[0])); }
   ColourScale colours = kappa_colours("κ (weighted geometric mean)");
   colours.no_value = "dropped";
   add_layer_tokens(figure, *traces[0], std::move(map), colours, "kappa_geometric_mean");
@@ -164,7 +175,7 @@ Figure kappa_tokens(Traces traces, const FigureChoices&) {
 Figure kappa_experts(Traces traces, const FigureChoices&) {
   Figure figure = start_figure(traces, "kappa-experts");
   LayerMap map = layer_expert_kappa(*traces[0]);
-  if (!map.exact) { figure.notes.push_back(kNotExact); }
+  if (!map.exact) { figure.notes.push_back(mean_not_exact(*traces[0])); }
   ColourScale colours = kappa_colours("κ (geometric mean over tokens and gates)");
   colours.no_value = "no kept token";
   add_layer_experts(figure, *traces[0], std::move(map), colours, "kappa_geometric_mean");
@@ -181,11 +192,11 @@ Figure kappa_depth(Traces traces, const FigureChoices&) {
   panel.y.scale = Scale::log;
   panel.empty = nothing_because(*traces[0]);
   add_kappa_one(panel);
-  bool exact = true;
+  const Trace* inexact = nullptr;
   const std::vector<std::string> runs = run_names(traces);
   for (std::size_t i = 0; i < traces.size(); ++i) {
     DepthLine depth = depth_line(*traces[i]);
-    exact = exact && depth.exact;
+    if (!depth.exact && inexact == nullptr) { inexact = traces[i]; }
     figure.tables.push_back(depth_table(*traces[i], depth.line));
     depth.line.colour = depth.line.dash = static_cast<int>(i);
     depth.line.marker = true;
@@ -195,7 +206,7 @@ Figure kappa_depth(Traces traces, const FigureChoices&) {
   figure.panels.push_back(std::move(panel));
   figure.notes.push_back(
       "Depth 0: first layer, 1: last. Band: 5–95 % of κ over kept (token, slot, gate).");
-  if (!exact) { figure.notes.push_back(kBandNotExact); }
+  if (inexact) { figure.notes.push_back(band_not_exact(*inexact)); }
   return figure;
 }
 
@@ -217,13 +228,13 @@ Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
         (choices.expert < 0 ? " of each expert, " : ", ") + layer_label(trace, layer.row);
     if (choices.expert >= 0) { figure.title += ", expert " + std::to_string(choices.expert); }
     panel.x = choices.expert < 0 ? expert_axis(layer.experts) : expert_axis(experts);
-    add_bounds(panel, kappa_bound(layer));
+    add_bounds(panel, kappa_bounds(layer, choices.expert), !trace.kappa_factor.empty());
     for (const std::int64_t e : experts) { rows.add(panel, layer, kappa_function(layer), e); }
     rows.add_tables(figure, {{"expert", experts, 64}}, {{"expert", experts, 1}});
   } else {
     figure.title += " in each layer";
     panel.x = layer_axis(trace);
-    add_bounds(panel, largest_bound(trace));
+    add_bounds(panel, widest_bounds(trace), !trace.kappa_factor.empty());
     for (std::int64_t row = 0; row < trace.layers; ++row) {
       const TraceLayer layer(trace, row);
       rows.add(panel, layer, kappa_function(layer));
@@ -234,7 +245,73 @@ Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
   }
   figure.panels.push_back(std::move(panel));
   figure.notes.push_back("Of all kept (token, slot, gate); dot: median, line: 5–95 %.");
-  if (!rows.exact) { figure.notes.push_back(kBandNotExact); }
+  if (!rows.exact) { figure.notes.push_back(band_not_exact(trace)); }
+  if (!rows.exact && !trace.kappa_factor.empty()) {
+    figure.notes.push_back("κ beyond [1/U, U] is counted in the outermost bins.");
+  }
+  return figure;
+}
+
+Figure kappa_confidence(Traces traces, const FigureChoices&) {
+  const Trace& trace = *traces[0];
+  Figure figure = start_figure(traces, "kappa-confidence");
+  Points points;
+  points.colours.label = "Relative depth of the layer";
+  points.colours.low = 0;
+  points.colours.high = 1;
+  Line all, within;
+  all.name = "all points";
+  within.name = "within experts";
+  within.colour = within.dash = 1;
+  all.marker = within.marker = true;
+  Table table, ranks;
+  std::vector<std::int64_t> layers, passes, tokens, experts;
+  const std::vector<double> depth = relative_depth(trace);
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    const TraceLayer layer(trace, row);
+    const KappaConfidence one = kappascope::kappa_confidence(layer);
+    points.x.insert(points.x.end(), one.mass.begin(), one.mass.end());
+    points.y.insert(points.y.end(), one.kappa.begin(), one.kappa.end());
+    points.value.insert(points.value.end(), one.mass.size(), static_cast<float>(depth[row]));
+    layers.insert(layers.end(), one.mass.size(), layer.layer);
+    passes.insert(passes.end(), one.mass.size(), layer.pass);
+    tokens.insert(tokens.end(), one.token.begin(), one.token.end());
+    experts.insert(experts.end(), one.expert.begin(), one.expert.end());
+    for (std::size_t i = 0; i < one.token.size(); ++i) {
+      points.subjects.push_back({static_cast<std::int32_t>(row),
+                                 static_cast<std::int32_t>(one.token[i]),
+                                 static_cast<std::int32_t>(one.expert[i])});
+    }
+    for (Line* line : {&all, &within}) { line->x.push_back(static_cast<double>(row)); }
+    all.y.push_back(one.rho);
+    within.y.push_back(one.rho_within);
+  }
+  table.rows = std::ssize(layers);
+  table.columns = {{"layer", std::move(layers)},       {"pass", std::move(passes)},
+                   {"token", std::move(tokens)},       {"expert", std::move(experts)},
+                   {"router_selected_mass", points.x}, {"kappa_mean", points.y}};
+  ranks.rows = trace.layers;
+  ranks.columns = layer_columns(trace, 1);
+  ranks.columns.push_back({"spearman_rho", all.y});
+  ranks.columns.push_back({"spearman_rho_within_experts", within.y});
+  figure.tables = {std::move(table), std::move(ranks)};
+  Panel cloud, rho;
+  cloud.title = "Each kept (token, expert)";
+  cloud.x.name = "Probability of the chosen experts";
+  cloud.y.name = "κ (mean over gates)";
+  cloud.y.scale = Scale::log;
+  cloud.empty = rho.empty = nothing_because(trace);
+  cloud.references.push_back({1, false, "κ = 1"});
+  cloud.points.push_back(std::move(points));
+  rho.title = "Rank correlation";
+  rho.x = layer_axis(trace);
+  rho.y.name = "Spearman's ρ";
+  rho.y.low = -1;
+  rho.y.high = 1;
+  rho.references.push_back({0, false, ""});
+  rho.lines = {std::move(all), std::move(within)};
+  if (rho.empty.empty()) { rho.empty = "nothing to show: κ or the confidence does not vary"; }
+  figure.panels = {std::move(cloud), std::move(rho)};
   return figure;
 }
 

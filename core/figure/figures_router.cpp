@@ -16,12 +16,6 @@ namespace {
 
 constexpr std::size_t kMostOutlines = 20000;
 
-Mean mean_of(std::span<const float> values) {
-  Mean mean;
-  for (const float value : values) { mean.add(value); }
-  return mean;
-}
-
 std::string with_mean_loss(const std::string& run, const Trace& trace) {
   return run + " (mean " + number_text(mean_of(trace.nll).value()) + " nats)";
 }
@@ -84,11 +78,12 @@ Figure router_margin(Traces traces, const FigureChoices&) {
   const Trace& trace = *traces[0];
   Figure figure = start_figure(traces, "router-margin");
   std::int64_t ties = 0;
-  for (const float margin : trace.router_margin) { ties += margin < kNearTieMargin; }
+  for (const float margin : trace.router_margin) { ties += margin < trace.near_tie; }
   add_layer_tokens(figure, trace, layer_token_values(trace, trace.router_margin),
                    margin_colours(trace), "router_margin");
   figure.notes.push_back(count_text(ties) + " of " + count_text(std::ssize(trace.router_margin)) +
-                         " choices are near ties (margin < 0.001, all in the palest colour): "
+                         " choices are near ties (margin < " + number_text(trace.near_tie) +
+                         ", all in the palest colour): "
                          "rounding may flip them.");
   return figure;
 }

@@ -26,17 +26,32 @@ double number_at(const Json& object, const char* key) {
   return value && value->is_number() ? value->get<double>() : kNaN;
 }
 
+// The model has learned no κ, as the meta says.
+bool is_without_kappa(const Json& kappa) {
+  const Json* has = member(kappa, "model");
+  return has && has->is_boolean() && !has->get<bool>();
+}
+
+// What κ follows: "router probs", "z", "its own router".
+std::string input_label(const Trace& trace, const Json& kappa) {
+  const bool router = has_kappa_router(trace);
+  if (kappa_follows_gate(trace)) { return router ? "z and its own router" : "z"; }
+  return router ? "its own router" : string_at(kappa, "input");
+}
+
 std::string kappa_label(const Trace& trace) {
   const Json* kappa = member(trace.meta, "kappa");
   if (lacks_kappa(trace)) { return "no κ"; }
   if (!kappa || !trace.kappa) { return trace.kappa ? "κ" : "κ off"; }
+  if (is_without_kappa(*kappa)) { return "no learned κ"; }
   std::string text = "κ " + string_at(*kappa, "granularity");
-  const std::string input = string_at(*kappa, "input");
+  const std::string input = input_label(trace, *kappa);
   if (!input.empty()) { text += " from " + input; }
   const double bound = number_at(*kappa, "bound_moe");
   if (bound == bound) { text += ", U = " + number_text(bound); }
   std::replace(text.begin(), text.end(), '_', ' ');
-  return text;
+  const std::string reading = reading_label(trace);
+  return reading.empty() ? text : text + ", " + reading;
 }
 
 std::string capacity_label(const Trace& trace) {
@@ -66,6 +81,29 @@ Table cell_table(std::vector<Column> columns, const LayerMap& map, const std::st
 
 }  // namespace
 
+std::string reading_label(const Trace& trace) {
+  const std::string slot = string_at(trace.meta, "kappa_slot");
+  const std::string formula = string_at(trace.meta, "kappa_formula");
+  std::string text;
+  if (slot == "base") { text = "base slot"; }
+  if (slot == "sft") { text = "SFT slot (" + string_at(trace.meta, "sft_kappa") + ")"; }
+  if (!formula.empty() && formula != "2026-06") {
+    text += (text.empty() ? "" : ", ") + ("formula " + formula);
+  }
+  return text;
+}
+
+std::string intervention_label(const Trace& trace) {
+  const Json* words = member(trace.meta, "interventions");
+  std::string text;
+  if (!words || !words->is_array()) { return text; }
+  for (const Json& word : *words) {
+    if (!word.is_string() || word == "kappa=off" || word == "capacity=off") { continue; }
+    text += (text.empty() ? "" : ", ") + plain_text(word.get<std::string>());
+  }
+  return text;
+}
+
 std::string model_label(const Trace& trace) {
   const std::string name = trace.model_name.empty() ? "unnamed model" : trace.model_name;
   return trace.step < 0 ? name : name + ", step " + count_text(trace.step);
@@ -75,6 +113,7 @@ std::string settings_label(const Trace& trace) {
   std::string text;
   add_word(text, kappa_label(trace));
   add_word(text, capacity_label(trace));
+  add_word(text, intervention_label(trace));
   add_word(text, string_at(trace.meta, "dtype"));
   add_word(text, count_text(trace.tokens) + (trace.tokens == 1 ? " token" : " tokens"));
   return text;
@@ -207,8 +246,18 @@ std::string nothing_because(const Trace& trace) {
 
 bool lacks_kappa(const Trace& trace) {
   const Json* kappa = member(trace.meta, "kappa");
-  const Json* has = kappa ? member(*kappa, "model") : nullptr;
-  return has && has->is_boolean() && !has->get<bool>();
+  return kappa && is_without_kappa(*kappa) && trace.kappa_factor.empty();
+}
+
+bool kappa_follows_gate(const Trace& trace) {
+  const Json* kappa = member(trace.meta, "kappa");
+  return kappa && string_at(*kappa, "input") == "gate_proj";
+}
+
+bool has_kappa_router(const Trace& trace) {
+  const Json* kappa = member(trace.meta, "kappa");
+  const Json* router = kappa ? member(*kappa, "router") : nullptr;
+  return router && router->is_boolean() && router->get<bool>();
 }
 
 std::string no_kappa_because(const Trace& trace) {

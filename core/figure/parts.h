@@ -14,8 +14,13 @@
 
 namespace kappascope {
 
-std::string model_label(const Trace& trace);                    // "d8-kappa, step 4,000"
-std::string settings_label(const Trace& trace);                 // κ, capacity, dtype, tokens
+std::string model_label(const Trace& trace);     // "d8-kappa, step 4,000"
+std::string settings_label(const Trace& trace);  // κ, capacity, dtype, tokens
+// Which of several readings of the checkpoint was run: "SFT slot (residual), formula 2026-05".
+std::string reading_label(const Trace& trace);
+// What interventions changed, as words: "kappa-mul=2@3:1, top-k=1"; not κ or capacity off, of which
+// the settings speak.
+std::string intervention_label(const Trace& trace);
 std::string layer_label(const Trace& trace, std::int64_t row);  // "layer 5", "layer 5, pass 1"
 
 // Id, the catalogue's title and `about` behind it (", layer 5"), "model · settings", provenance. A
@@ -37,10 +42,15 @@ std::int64_t chosen_expert(const TraceLayer& layer, const FigureChoices& choices
 // otherwise.
 std::string nothing_because(const Trace& trace);
 
-bool lacks_kappa(const Trace& trace);  // the model has no κ, as its trace says
+bool lacks_kappa(const Trace& trace);  // the model has no κ and the run set none
 
 // Why there is no κ to show: the model has none, or the run had it turned off; "" otherwise.
 std::string no_kappa_because(const Trace& trace);
+
+// κ follows from the gates' own pre-activations z, not from a score (kappa_input "gate_proj").
+bool kappa_follows_gate(const Trace& trace);
+// The score of κ comes from a linear router of its own, with α = 1.
+bool has_kappa_router(const Trace& trace);
 
 // Columns "layer", "pass" of a table whose rows run over recorded layers, each `repeat` times.
 std::vector<Column> layer_columns(const Trace& trace, std::int64_t repeat);

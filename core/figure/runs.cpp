@@ -173,7 +173,9 @@ class Namer {
   Words run() {
     models();
     choices([](const Trace& trace) { return kappa_word(trace); }, "κ on");
+    choices(reading_label, "");
     choices([](const Trace& trace) { return capacity_word(trace); }, "capacity on");
+    choices(intervention_label, "");
     choices([](const Trace& trace) { return text_at(trace, "dtype"); }, "");
     choices([](const Trace& trace) { return text_at(trace, "device"); }, "");
     of_one_model(window_word);
@@ -269,7 +271,8 @@ std::vector<std::string> run_settings(const Trace& trace) {
   const Json* kappa = at(trace, "kappa", "model");
   const bool without = kappa && kappa->is_boolean() && !kappa->get<bool>();
   std::vector<std::string> settings;
-  for (const std::string& word : {without ? "no κ" : kappa_word(trace), capacity_word(trace)}) {
+  for (const std::string& word : {without ? "no κ" : kappa_word(trace), reading_label(trace),
+                                  capacity_word(trace), intervention_label(trace)}) {
     if (!word.empty()) { settings.push_back(word); }
   }
   const Json* chunks = at(trace, "window", "chunks");

@@ -40,9 +40,11 @@ ColourScale margin_colours(const Trace& trace) {
   ColourScale colours = sequential(soft ? "Distance of the nearest weight from the threshold"
                                         : "Lowest chosen minus highest unchosen score",
                                    "near tie", "clear choice");
-  colours.unit = soft ? "weight" : "logits";
+  const auto unit = trace.meta.find("router_margin_unit");
+  const bool score = unit != trace.meta.end() && *unit == "score";
+  colours.unit = soft ? "weight" : score ? "score" : "logits";
   colours.log = true;
-  colours.low = kNearTieMargin;
+  colours.low = trace.near_tie;
   colours.under = "tie";
   colours.no_value = "all experts chosen";
   return colours;

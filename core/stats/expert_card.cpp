@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "core/stats/kappa_histogram.h"
+#include "core/stats/importance.h"
 #include "core/stats/layer.h"
 #include "core/stats/router.h"
 
@@ -26,6 +26,7 @@ void set_served(ExpertCard& card, const TraceLayer& layer) {
   const Trace& trace = layer.trace;
   const std::span<const float> weight = layer.slot_part(trace.expert_weight),
                                score = layer.slot_part(trace.kappa_input),
+                               norm = layer.slot_part(trace.expert_output_norm),
                                kappa = layer.slot_part(trace.kappa_mean),
                                sharpness = layer.slot_part(trace.gate_kz_rms);
   const auto number = [](std::span<const float> array, std::int64_t at) {
@@ -37,6 +38,7 @@ void set_served(ExpertCard& card, const TraceLayer& layer) {
     ServedEntry entry{t, at % layer.slots, layer.kept(at), number(weight, at)};
     if (entry.kept) {
       entry.score = number(score, at);
+      entry.output_norm = number(norm, at);
       entry.kappa_mean = number(kappa, at);
       entry.sharpness = number(sharpness, at);
     }
@@ -44,6 +46,18 @@ void set_served(ExpertCard& card, const TraceLayer& layer) {
     card.served.push_back(entry);
   }
   card.dropped = card.assigned - card.kept;
+}
+
+void set_importance(ExpertCard& card, const TraceLayer& layer) {
+  const auto own = [&](const std::vector<double>& values) {
+    return values.empty() ? kNaN : values[card.expert];
+  };
+  const ExpertImportance importance = expert_importance(layer);
+  card.saliency = own(importance.saliency);
+  card.contribution = own(importance.contribution);
+  card.utility = own(expert_utility(layer).of_expert);
+  card.mean_logit = own(mean_selected_logit(layer));
+  card.slope_square = slope_square(layer, card.expert);
 }
 
 // Of this expert in an array [L,E] of model.npz.
@@ -69,10 +83,11 @@ ExpertCard expert_card(const Trace& trace, std::int64_t row, std::int64_t e) {
   card.experts = layer.experts;
   set_load(card, layer);
   set_served(card, layer);
+  set_importance(card, layer);
   card.kappa = kappa_band(layer, kappa_function(layer), e);
-  const double bound = kappa_bound(layer);
-  card.kappa_lower = std::min(bound, 1 / bound);
-  card.kappa_upper = std::max(bound, 1 / bound);
+  const KappaBounds bounds = kappa_bounds(layer, e);
+  card.kappa_lower = bounds.lower;
+  card.kappa_upper = bounds.upper;
   card.gates = gate_means(layer, e);
   card.effect = expert_effect(layer, EffectKind::absolute, e);
   card.effect_relative = expert_effect(layer, EffectKind::relative, e);

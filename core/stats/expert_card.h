@@ -16,6 +16,7 @@ struct ServedEntry {
   std::int64_t token = -1, slot = -1;
   bool kept = false;
   double weight = kNaN, score = kNaN;          // combine weight, s
+  double output_norm = kNaN;                   // of the expert's output, before the weight
   double kappa_mean = kNaN, sharpness = kNaN;  // over gate units; rms of κz
 };
 
@@ -26,6 +27,10 @@ struct ExpertCard {
   double load = kNaN, load_over_even = kNaN;      // share of the assignments, and over 1/E
   std::int64_t load_rank = -1;                    // 1: the most loaded; equal: the lower expert
   double gate_mass = kNaN;                        // Σ combine weight / tokens
+  double utility = kNaN;                          // kept / capacity; NaN without a capacity
+  double mean_logit = kNaN;                       // over the tokens that chose it
+  double saliency = kNaN, contribution = kNaN;    // see ExpertImportance
+  double slope_square = kNaN;                     // mean u²
   KappaBand kappa;                                // over kept (token, gate)
   double kappa_lower = kNaN, kappa_upper = kNaN;  // 1/U and U; NaN without κ
   GateMeans gates;                                // over kept tokens

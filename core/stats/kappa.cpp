@@ -89,21 +89,47 @@ double sqrt_n_mean(const TraceLayer& layer, const KappaPopulation& population) {
 }  // namespace
 
 KappaFunction kappa_function(const TraceLayer& layer) {
+  using Source = KappaFunction::Source;
   KappaFunction result;
   result.gates = layer.gates;
-  const ModelParameters* model = layer.trace.model.get();
-  const bool in_model =
-      model != nullptr && layer.layer >= 0 && layer.layer < std::ssize(model->layer_kind);
-  if (layer.trace.kappa && in_model && model->has_kappa(layer.layer)) {
-    if (model->gates < layer.gates || model->experts < layer.experts) { return result; }
-    result.source = KappaFunction::Source::parameters;
+  result.in_force = layer.trace.kappa_in_force ? layer.trace.kappa_in_force
+                                               : std::make_shared<KappaInForce>(layer.trace);
+  const KappaView& view = result.in_force->view(layer.row);
+  const KappaSource source = result.in_force->source(layer.row);
+  if (source == KappaSource::score || source == KappaSource::gate_pre) {
+    result.source = source == KappaSource::score ? Source::parameters : Source::gate_pre;
     for (std::int64_t e = 0; e < layer.experts; ++e) {
-      result.experts.push_back(model->kappa_view(layer.layer, e));
+      result.experts.push_back(view.at_expert(e));
     }
   } else if (gates_agree(layer)) {
-    result.source = KappaFunction::Source::constant;
+    result.source = Source::constant;
   }
+  result.factors = view.factor != nullptr;
   return result;
+}
+
+double kappa_at(const KappaView& view, std::int64_t i, double s, double z) {
+  const double factor = view.factor_value();
+  if (view.fixed()) { return factor; }
+  const double b = view.bias ? view.bias[i * view.gate_stride] : 0;
+  const double a = view.scale ? view.scale[i * view.scale_gate_stride] : 0;
+  const double u = view.from_gate ? a * z + (b + s) : view.scale ? a * s + b : s * b;
+  return factor * std::exp(static_cast<double>(view.log_bound) * std::tanh(u));
+}
+
+FactorRange factor_range(const TraceLayer& layer, std::int64_t expert) {
+  const std::span<const float> factors = layer.part(layer.trace.kappa_factor, layer.trace.experts);
+  if (factors.empty()) { return {}; }
+  const auto own = expert < 0 ? factors.first(layer.experts) : factors.subspan(expert, 1);
+  const auto [least, most] = std::minmax_element(own.begin(), own.end());
+  if (std::isnan(*least) || std::isnan(*most)) { return {}; }
+  return {*least, *most};
+}
+
+KappaBounds kappa_bounds(const TraceLayer& layer, std::int64_t expert) {
+  const double bound = kappa_bound(layer);
+  const FactorRange factors = factor_range(layer, expert);
+  return {std::min(bound, 1 / bound) * factors.least, std::max(bound, 1 / bound) * factors.most};
 }
 
 KappaValues::KappaValues(const TraceLayer& layer, const KappaFunction& kappa)
@@ -111,7 +137,8 @@ KappaValues::KappaValues(const TraceLayer& layer, const KappaFunction& kappa)
       kappa_(kappa),
       score_(layer.slot_part(layer.trace.kappa_input)),
       recorded_(layer.slot_part(layer.trace.kappa_min)),
-      recorded_mean_(layer.slot_part(layer.trace.kappa_mean)) {
+      recorded_mean_(layer.slot_part(layer.trace.kappa_mean)),
+      direct_(kappa.source == KappaFunction::Source::constant || kappa.factors) {
   if (kappa.experts.empty()) { return; }
   log_bound_ = std::abs(static_cast<double>(kappa.experts.front().log_bound));
   sign_ = kappa.experts.front().log_bound < 0 ? -1 : 1;
@@ -144,8 +171,8 @@ KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::i
     mean.count += part.count;
   }
   KappaBand result;
-  if (kappa.source == KappaFunction::Source::unknown) {
-    result = histogram_band(kappa_density(layer, expert));
+  if (!kappa.exact()) {
+    result = histogram_band(kappa_density(layer, kappa, expert));
   } else {
     const std::int64_t count = expert < 0 ? population.count() : population.count(expert);
     set_quantiles(result.band, population, count, [&](auto&& visit) {
@@ -184,7 +211,7 @@ SlotLogKappa slot_log_kappa(const TraceLayer& layer, const KappaFunction& kappa,
                             std::int64_t expert) {
   SlotLogKappa result;
   result.value.assign(static_cast<std::size_t>(layer.tokens * layer.slots), kNaN);
-  result.exact = kappa.source != KappaFunction::Source::unknown;
+  result.exact = kappa.exact();
   const KappaValues values(layer, kappa);
   const std::span<const float> means = layer.slot_part(layer.trace.kappa_mean);
   for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {

@@ -1,30 +1,54 @@
-// Statistics of κ = U^tanh(α·s + b) over kept (token, slot, gate), recomputed from s and the
-// learned α, b, U one expert at a time (SPEC §5). κ is monotone in u = α·s + b, so quantiles are
-// selected among u, exactly; u is float32 as in the forward pass, everything after it double.
+// Statistics of κ = factor·U^tanh(α·s + b) over kept (token, slot, gate), recomputed from s and the
+// α, b, U and factor in force one expert at a time (SPEC §5). Without factors κ is monotone in
+// u = α·s + b, so quantiles are selected among u, exactly; u is float32 as in the forward pass,
+// everything after it double. With factors they are selected among float32 κ.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
-#include <string>
+#include <memory>
 #include <vector>
 
 #include "core/stats/layer.h"
 #include "core/stats/mean.h"
+#include "core/trace/kappa_in_force.h"
 
 namespace kappascope {
 
 // κ of one layer as a function of expert, gate and score.
 struct KappaFunction {
   enum class Source : std::uint8_t {
-    parameters,  // from s, α, b, U
+    parameters,  // from s, α, b, U and the factor
     constant,    // one κ for all gates of an entry (κ off, layer without κ, fixed κ): as recorded
+    gate_pre,    // κ follows from the gates' own z: only what was recorded of it
     unknown      // κ differs between gates and model.npz is not there
   };
   Source source = Source::unknown;
-  std::vector<KappaView> experts;  // [E] when source is parameters
+  std::vector<KappaView> experts;  // [E] when source is parameters or gate_pre
   std::int64_t gates = 0;          // I
+  bool factors = false;            // some expert's κ is multiplied
+  std::shared_ptr<const KappaInForce> in_force = nullptr;  // what the views point into
+
+  bool exact() const { return source == Source::parameters || source == Source::constant; }
 };
 KappaFunction kappa_function(const TraceLayer& layer);
+
+// κ of gate unit i of one expert at score s (and pre-activation z), in double.
+double kappa_at(const KappaView& view, std::int64_t i, double s, double z = 0);
+
+// The smallest and the largest factor on κ of the experts of a layer, or of one of them; 1 where no
+// intervention multiplied κ.
+struct FactorRange {
+  double least = 1, most = 1;
+};
+FactorRange factor_range(const TraceLayer& layer, std::int64_t expert = -1);
+
+// The smallest and the largest κ that the experts of a layer, or one of them, can have: 1/U and U
+// times their factors. NaN where the layer has no κ or κ is off.
+struct KappaBounds {
+  double lower = kNaN, upper = kNaN;
+};
+KappaBounds kappa_bounds(const TraceLayer& layer, std::int64_t expert = -1);
 
 // u of the entries of one layer, and what makes κ of it.
 class KappaValues {
@@ -37,7 +61,7 @@ class KappaValues {
            !recorded_mean_.empty() && std::isfinite(recorded_mean_[entry]);
   }
 
-  // visit(u, multiplicity) for every value of one entry. u grows with κ.
+  // visit(u, multiplicity) for every value of one entry. u grows with κ, or is κ itself.
   template <typename Visit>
   void each_of_entry(std::int64_t e, std::int64_t entry, Visit&& visit) const {
     if (kappa_.source == KappaFunction::Source::constant) {
@@ -45,33 +69,28 @@ class KappaValues {
     }
     const KappaView& view = kappa_.experts[e];
     const float s = score_[entry];
-    if (view.gate_stride == 0) { return visit(sign_ * argument(view, s, 0), kappa_.gates); }
-    for (std::int64_t i = 0; i < kappa_.gates; ++i) { visit(sign_ * argument(view, s, i), 1); }
+    const auto number = [&](std::int64_t i) {
+      return direct_ ? static_cast<float>(kappa_at(view, i, s)) : sign_ * view.argument(i, s, 0);
+    };
+    if (view.uniform()) { return visit(number(0), kappa_.gates); }
+    for (std::int64_t i = 0; i < kappa_.gates; ++i) { visit(number(i), 1); }
   }
   double log_kappa(float u) const {
-    if (kappa_.source == KappaFunction::Source::constant) {
-      return std::log(static_cast<double>(u));
-    }
+    if (direct_) { return std::log(static_cast<double>(u)); }
     // tanh by one exponential: absolute error 1e-16, a third of the time
     return log_bound_ * (1 - 2 / (std::exp(2 * static_cast<double>(u)) + 1));
   }
-  double kappa(float u) const {
-    return kappa_.source == KappaFunction::Source::constant ? u : std::exp(log_kappa(u));
-  }
+  double kappa(float u) const { return direct_ ? u : std::exp(log_kappa(u)); }
 
  protected:
   const TraceLayer& layer_;
   const KappaFunction& kappa_;
 
  private:
-  static float argument(const KappaView& view, float s, std::int64_t i) {
-    const float b = view.bias[i * view.gate_stride];
-    return view.scale == nullptr ? s * b : view.scale[i * view.gate_stride] * s + b;
-  }
-
   std::span<const float> score_, recorded_, recorded_mean_;  // [T,K]
   double log_bound_ = 0;                                     // |ln U|
   float sign_ = 1;                                           // −1 where U < 1
+  bool direct_ = false;                                      // the values are κ
 };
 
 // The population of one layer: the entries that count, by expert.
@@ -97,9 +116,9 @@ class KappaPopulation : public KappaValues {
   std::vector<std::int64_t> begin_, entries_;  // [E+1], by expert
 };
 
-// κ over kept (token, slot, gate) of one layer, or of one expert of it. When α and b are not there,
-// median, band and mean of ln κ are read off kappa_hist (error below 2 ln U / 64 in ln κ) and
-// `exact` is false.
+// κ over kept (token, slot, gate) of one layer, or of one expert of it. Where κ does not follow
+// from s and known parameters, median, band and mean of ln κ are read off kappa_hist (error below
+// 2 ln U / 64 in ln κ) and `exact` is false.
 struct KappaBand {
   Band band;
   double log_mean = kNaN;  // mean of ln κ
@@ -117,8 +136,9 @@ struct KappaSummary {
 };
 KappaSummary kappa_summary(const TraceLayer& layer, const KappaFunction& kappa);
 
-// Mean over gates of ln κ of every kept entry [T,K], or of one expert's; NaN elsewhere. Without α
-// and b, ln of the recorded mean κ, which is never smaller: then `exact` is false.
+// Mean over gates of ln κ of every kept entry [T,K], or of one expert's; NaN elsewhere. Where κ
+// does not follow from s and known parameters, ln of the recorded mean κ, which is never smaller:
+// then `exact` is false.
 struct SlotLogKappa {
   std::vector<double> value;
   bool exact = true;

@@ -9,11 +9,12 @@
 namespace kappascope {
 namespace {
 
-// κ of one gate unit at score s, in double.
-double kappa_at(const KappaView& view, std::int64_t gate, double s) {
-  const double b = view.bias[gate * view.gate_stride];
-  const double u = view.scale == nullptr ? s * b : view.scale[gate * view.gate_stride] * s + b;
-  return std::exp(static_cast<double>(view.log_bound) * std::tanh(u));
+// α and b of a gate unit; NaN where the model has none.
+float scale_of(const KappaView& view, std::int64_t i) {
+  return view.scale == nullptr ? kNaN : view.scale[i * view.scale_gate_stride];
+}
+float bias_of(const KappaView& view, std::int64_t i) {
+  return view.bias == nullptr ? kNaN : view.bias[i * view.gate_stride];
 }
 
 // Spread of the finite ones of the values that enumerate(visit) goes through.
@@ -77,20 +78,28 @@ std::vector<float> kept_scores(const TraceLayer& layer, std::int64_t expert) {
   return scores;
 }
 
-std::vector<std::int64_t> spread_gates(const KappaView& view, std::int64_t gates,
-                                       std::int64_t count) {
-  const float* const values = view.scale != nullptr ? view.scale : view.bias;
-  if (values == nullptr || gates < 1 || count < 1) { return {}; }
-  if (view.gate_stride == 0) { return {0}; }
+std::vector<std::int64_t> gates_by_parameter(const KappaView& view, std::int64_t gates) {
+  const bool by_scale = view.scale != nullptr && view.scale_gate_stride != 0;
+  if (!by_scale && (view.bias == nullptr || view.gate_stride == 0)) { return {0}; }
+  const float* const values = by_scale ? view.scale : view.bias;
+  const std::int64_t stride = by_scale ? view.scale_gate_stride : view.gate_stride;
   std::vector<std::int64_t> order(static_cast<std::size_t>(gates));
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](std::int64_t a, std::int64_t b) {
-    return ordered_bits(values[a * view.gate_stride]) < ordered_bits(values[b * view.gate_stride]);
+    return ordered_bits(values[a * stride]) < ordered_bits(values[b * stride]);
   });
-  count = std::min(count, gates);
+  return order;
+}
+
+std::vector<std::int64_t> spread_gates(const KappaView& view, std::int64_t gates,
+                                       std::int64_t count) {
+  if (view.fixed() || gates < 1 || count < 1) { return {}; }
+  const std::vector<std::int64_t> order = gates_by_parameter(view, gates);
+  const std::int64_t size = std::ssize(order);
+  count = std::min(count, size);
   std::vector<std::int64_t> chosen;
   for (std::int64_t j = 0; j < count; ++j) {
-    const std::int64_t place = count > 1 ? j * (gates - 1) / (count - 1) : (gates - 1) / 2;
+    const std::int64_t place = count > 1 ? j * (size - 1) / (count - 1) : (size - 1) / 2;
     chosen.push_back(order[place]);
   }
   return chosen;
@@ -117,6 +126,26 @@ KappaCurves kappa_curves(const KappaFunction& kappa, std::int64_t expert,
   return result;
 }
 
+// The gate units of one expert at 5, 50 and 95 % of its α, as functions of z alone: at the median
+// score of the expert where a κ router adds one.
+void set_unit_curves(SiluCurves& result, const TraceLayer& layer, const KappaFunction& kappa,
+                     std::int64_t expert) {
+  const KappaView& view = kappa.experts[expert];
+  std::vector<float> scores = kept_scores(layer, expert);
+  std::sort(scores.begin(), scores.end());
+  const double s = scores.empty() ? 0 : sorted_quantile(scores, 0.5);
+  const std::vector<std::int64_t> order = gates_by_parameter(view, kappa.gates);
+  for (std::size_t q = 0; q < 3; ++q) {
+    const double place = kSiluQuantiles[q] * static_cast<double>(order.size() - 1);
+    const std::int64_t unit = order[static_cast<std::size_t>(std::llround(place))];
+    result.unit[q] = unit;
+    result.scale[q] = scale_of(view, unit);
+    for (const double z : result.z) {
+      result.value[q].push_back(z / (1 + std::exp(-kappa_at(view, unit, s, z) * z)));
+    }
+  }
+}
+
 SiluCurves silu_curves(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert,
                        std::int64_t points) {
   SiluCurves result;
@@ -126,7 +155,9 @@ SiluCurves silu_curves(const TraceLayer& layer, const KappaFunction& kappa, std:
   for (std::int64_t j = 0; j < points; ++j) {
     result.z.push_back(-8 + 16 * static_cast<double>(j) / static_cast<double>(points - 1));
   }
-  for (std::size_t q = 0; q < 3; ++q) {
+  const bool by_unit = kappa.source == KappaFunction::Source::gate_pre;
+  if (by_unit) { set_unit_curves(result, layer, kappa, expert); }
+  for (std::size_t q = 0; q < 3 && !by_unit; ++q) {
     for (const double z : result.z) {
       result.value[q].push_back(z / (1 + std::exp(-result.kappa[q] * z)));
     }
@@ -146,33 +177,34 @@ ParameterSpread kappa_parameters(const TraceLayer& layer, const KappaFunction& k
   std::vector<float> scores = kept_scores(layer, expert);
   std::sort(scores.begin(), scores.end());
   result.median_score = sorted_quantile(scores, 0.5);
-  if (kappa.source != KappaFunction::Source::parameters) { return result; }
+  if (kappa.experts.empty()) { return result; }
   const std::int64_t first = expert >= 0 ? expert : 0;
   const std::int64_t last = expert >= 0 ? expert + 1 : std::ssize(kappa.experts);
   // visit(view, gate) for every gate unit; a number shared by all gates of an expert comes once.
-  const auto each = [&](auto&& visit) {
+  const auto each = [&](bool shared, auto&& visit) {
     for (std::int64_t e = first; e < last; ++e) {
-      const KappaView& view = kappa.experts[e];
-      const std::int64_t gates = view.gate_stride == 0 ? 1 : kappa.gates;
-      for (std::int64_t i = 0; i < gates; ++i) { visit(view, i); }
+      for (std::int64_t i = 0; i < (shared ? 1 : kappa.gates); ++i) { visit(kappa.experts[e], i); }
     }
   };
+  const KappaView& one = kappa.experts.front();
   result.bias = spread_of([&](auto&& visit) {
-    each([&](const KappaView& view, std::int64_t i) { visit(view.bias[i * view.gate_stride]); });
+    each(one.gate_stride == 0, [&](const KappaView& view, auto i) { visit(bias_of(view, i)); });
   });
   result.scale = spread_of([&](auto&& visit) {
-    each([&](const KappaView& view, std::int64_t i) {
-      if (view.scale != nullptr) { visit(view.scale[i * view.gate_stride]); }
-    });
+    each(one.scale_gate_stride == 0,
+         [&](const KappaView& view, auto i) { visit(scale_of(view, i)); });
   });
-  result.kappa = spread_of([&](auto&& visit) {
-    each([&](const KappaView& view, std::int64_t i) {
-      visit(static_cast<float>(kappa_at(view, i, result.median_score)));
+  if (kappa.source == KappaFunction::Source::parameters) {
+    result.kappa = spread_of([&](auto&& visit) {
+      each(one.uniform(), [&](const KappaView& view, auto i) {
+        visit(static_cast<float>(kappa_at(view, i, result.median_score)));
+      });
     });
-  });
-  const double log_bound = kappa.experts.empty() ? kNaN : kappa.experts.front().log_bound;
-  result.lower = std::exp(-std::abs(log_bound));
-  result.upper = std::exp(std::abs(log_bound));
+  }
+  const double log_bound = std::abs(static_cast<double>(one.log_bound));
+  const FactorRange factors = factor_range(layer, expert);
+  result.lower = std::exp(-log_bound) * factors.least;
+  result.upper = std::exp(log_bound) * factors.most;
   return result;
 }
 

@@ -7,16 +7,6 @@
 namespace kappascope {
 namespace {
 
-// Without model.npz: what the trace's meta says of κ.
-double recorded_bound(const Json& meta, std::int64_t layer) {
-  if (!meta.is_object() || !meta.contains("kappa") || !meta["kappa"].is_object()) { return kNaN; }
-  const Json& kappa = meta["kappa"];
-  const auto number = [&](const char* key) {
-    return kappa.contains(key) && kappa[key].is_number() ? kappa[key].get<double>() : kNaN;
-  };
-  return static_cast<double>(layer) >= number("start_layer") ? number("bound_moe") : kNaN;
-}
-
 // ln κ below which `rank` (0…total) of the counted values lie, even within a bin.
 double quantile_of(const KappaDensity& density, double rank) {
   double below = 0;
@@ -31,32 +21,69 @@ double quantile_of(const KappaDensity& density, double rank) {
   return kNaN;
 }
 
+// What neither κ nor 1/κ of the layer's kept entries exceeds.
+double bound_with_factors(const TraceLayer& layer, const KappaFunction& kappa) {
+  const std::span<const float> factors = layer.part(layer.trace.kappa_factor, layer.trace.experts);
+  double most = 0;
+  for (const float factor : factors.first(layer.experts)) {
+    if (factor > 0) { most = std::max(most, std::abs(std::log(static_cast<double>(factor)))); }
+  }
+  const double log_bound = std::abs(std::log(kappa_bound(layer)));
+  const bool learned = kappa.source == KappaFunction::Source::parameters;
+  return std::exp(most + (learned && std::isfinite(log_bound) ? log_bound : 0));
+}
+
+// [64] in bins of [−log_bound, log_bound].
+std::vector<std::int64_t> count_anew(const TraceLayer& layer, const KappaFunction& kappa,
+                                     std::int64_t expert, double log_bound) {
+  std::vector<std::int64_t> counts(kKappaBins, 0);
+  const KappaPopulation population(layer, kappa);
+  const auto add = [&](float value, std::int64_t multiplicity) {
+    const double share = (population.log_kappa(value) / log_bound + 1) / 2;
+    if (!std::isfinite(share)) { return; }
+    counts[std::clamp(static_cast<int>(share * kKappaBins), 0, kKappaBins - 1)] += multiplicity;
+  };
+  for (std::int64_t e = 0; e < population.experts(); ++e) {
+    if (expert < 0 || expert == e) { population.each(e, add); }
+  }
+  return counts;
+}
+
+// [64] as counted while the model ran; empty where the trace has none.
+std::vector<std::int64_t> recorded_counts(const TraceLayer& layer, std::int64_t expert,
+                                          bool reversed) {
+  std::span<const std::int64_t> hist =
+      layer.part(layer.trace.kappa_hist, layer.trace.experts * kKappaBins);
+  if (hist.empty()) { return {}; }
+  if (expert >= 0) { hist = hist.subspan(expert * kKappaBins, kKappaBins); }
+  std::vector<std::int64_t> counts(kKappaBins, 0);
+  for (std::size_t j = 0; j < hist.size(); ++j) {
+    const std::size_t bin = j % kKappaBins;  // with U < 1, ln κ / ln U falls as κ grows
+    counts[reversed ? kKappaBins - 1 - bin : bin] += std::max<std::int64_t>(0, hist[j]);
+  }
+  return counts;
+}
+
 }  // namespace
 
 double kappa_bound(const TraceLayer& layer) {
-  if (!layer.trace.kappa) { return kNaN; }
-  const ModelParameters* model = layer.trace.model.get();
-  if (model == nullptr) { return recorded_bound(layer.trace.meta, layer.layer); }
-  if (layer.layer < 0 || layer.layer >= std::ssize(model->kappa_u)) { return kNaN; }
-  return model->kappa_u[layer.layer];
+  return layer.trace.kappa_in_force ? layer.trace.kappa_in_force->bound(layer.row)
+                                    : KappaInForce(layer.trace).bound(layer.row);
 }
 
-KappaDensity kappa_density(const TraceLayer& layer, std::int64_t expert) {
+KappaDensity kappa_density(const TraceLayer& layer, const KappaFunction& kappa,
+                           std::int64_t expert) {
   KappaDensity result;
-  result.bound = kappa_bound(layer);
-  std::span<const std::int64_t> hist =
-      layer.part(layer.trace.kappa_hist, layer.trace.experts * kKappaBins);
-  if (expert >= 0 && !hist.empty()) {
-    hist = hist.subspan(static_cast<std::size_t>(expert * kKappaBins), kKappaBins);
-  }
+  const bool anew = kappa.factors && kappa.exact();
+  result.bound = anew ? bound_with_factors(layer, kappa) : kappa_bound(layer);
   const double log_bound = std::abs(std::log(result.bound));
-  if (hist.empty() || !(log_bound > 0) || !std::isfinite(log_bound)) { return result; }
-  const bool reversed = result.bound < 1;  // ln κ / ln U falls as κ grows
-  result.counts.assign(kKappaBins, 0);
-  for (std::size_t j = 0; j < hist.size(); ++j) {
-    const std::size_t bin = j % kKappaBins;
-    result.counts[reversed ? kKappaBins - 1 - bin : bin] += std::max<std::int64_t>(0, hist[j]);
+  if (!(log_bound > 0) || !std::isfinite(log_bound)) { return result; }
+  if (anew) {
+    result.counts = count_anew(layer, kappa, expert, log_bound);
+  } else {
+    result.counts = recorded_counts(layer, expert, result.bound < 1);
   }
+  if (result.counts.empty()) { return result; }
   const double width = 2 * log_bound / kKappaBins;
   for (int j = 0; j <= kKappaBins; ++j) {
     result.edges.push_back(std::exp(-log_bound + j * width));

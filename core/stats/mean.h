@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/nan.h"
@@ -21,6 +22,12 @@ struct Mean {
   }
   double value() const { return count > 0 ? sum / static_cast<double>(count) : kNaN; }
 };
+
+inline Mean mean_of(std::span<const float> values) {
+  Mean mean;
+  for (const float value : values) { mean.add(value); }
+  return mean;
+}
 
 // Mean and quantiles of a population; NaN when it is empty.
 struct Band {

@@ -23,6 +23,13 @@ double variation_of(const std::vector<double>& shares) {
   return std::sqrt(square * mean) / mean;
 }
 
+// Experts that ran for a token.
+std::int64_t run_for(const TraceLayer& layer, std::int64_t t) {
+  std::int64_t run = 0;
+  for (std::int64_t k = 0; k < layer.slots; ++k) { run += layer.kept(t * layer.slots + k) ? 1 : 0; }
+  return run;
+}
+
 }  // namespace
 
 double unused_by_chance(std::int64_t experts, std::int64_t slots, std::int64_t tokens) {
@@ -63,12 +70,20 @@ ExpertLoads expert_loads(const TraceLayer& layer) {
   }
   result.entropy = entropy_of(result.load);
   result.cv = variation_of(result.load);
+  result.effective = std::exp(result.entropy * std::log(width));
+  result.max_vio = width * *std::max_element(result.load.begin(), result.load.end()) - 1;
   return result;
 }
 
 DropRates drop_rates(const TraceLayer& layer) {
   const auto slots = static_cast<std::size_t>(layer.slots);
   std::vector<std::int64_t> assigned(slots, 0), dropped(slots, 0);
+  std::int64_t tokens = 0, without = 0;
+  for (std::int64_t t = 0; t < layer.tokens; ++t) {
+    if (!layer.router_finite(t)) { continue; }
+    ++tokens;
+    without += run_for(layer, t) == 0 ? 1 : 0;
+  }
   for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
     if (layer.expert(entry) < 0 || !layer.router_finite(entry / layer.slots)) { continue; }
     const auto k = static_cast<std::size_t>(entry % layer.slots);
@@ -84,6 +99,7 @@ DropRates drop_rates(const TraceLayer& layer) {
   }
   result.all = rate(std::accumulate(dropped.begin(), dropped.end(), std::int64_t{0}),
                     std::accumulate(assigned.begin(), assigned.end(), std::int64_t{0}));
+  result.no_expert = rate(without, tokens);
   return result;
 }
 
@@ -102,10 +118,7 @@ Band experts_run(const TraceLayer& layer) {
   Mean mean;
   for (std::int64_t t = 0; t < layer.tokens; ++t) {
     if (!layer.router_finite(t)) { continue; }
-    std::int64_t run = 0;
-    for (std::int64_t k = 0; k < layer.slots; ++k) {
-      run += layer.kept(t * layer.slots + k) ? 1 : 0;
-    }
+    const std::int64_t run = run_for(layer, t);
     counts.push_back(static_cast<float>(run));
     mean.add(static_cast<double>(run));
   }

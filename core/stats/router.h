@@ -16,6 +16,8 @@ struct ExpertLoads {
   std::vector<double> gate_mass;       // [E] Σ combine weight / tokens
   double entropy = kNaN;               // −Σ load ln load / ln E; 0 when E = 1
   double cv = kNaN;                    // population standard deviation / mean
+  double effective = kNaN;             // exp of the entropy in nats: experts, 1 … E
+  double max_vio = kNaN;               // E · largest load − 1
   std::int64_t unused = 0;             // experts without an assignment
   double unused_by_chance = kNaN;      // E·Π_t (1 − k_t/E), k_t assignments of token t
   std::int64_t tokens = 0;             // tokens counted
@@ -28,6 +30,7 @@ double unused_by_chance(std::int64_t experts, std::int64_t slots, std::int64_t t
 struct DropRates {
   std::vector<double> by_slot;  // [K] dropped / assigned; NaN where nothing was assigned
   double all = kNaN;
+  double no_expert = kNaN;  // share of the tokens that no expert ran for
 };
 DropRates drop_rates(const TraceLayer& layer);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/stats/importance.h"
 #include "core/stats/kappa.h"
 #include "core/stats/layer.h"
 #include "core/stats/router.h"
@@ -10,35 +11,33 @@
 namespace kappascope {
 namespace {
 
-double mean_of(std::span<const float> values) {
-  Mean mean;
-  for (const float value : values) { mean.add(value); }
-  return mean.value();
-}
-
 void set_loads(LayerSummary& summary, const TraceLayer& layer) {
   ExpertLoads loads = expert_loads(layer);
   summary.load = std::move(loads.load);
   summary.gate_mass = std::move(loads.gate_mass);
   summary.load_entropy = loads.entropy;
   summary.load_cv = loads.cv;
+  summary.effective_experts = loads.effective;
+  summary.effective_experts_share = loads.effective / static_cast<double>(layer.experts);
+  summary.max_vio = loads.max_vio;
   summary.unused_experts = loads.unused;
   summary.unused_by_chance = loads.unused_by_chance;
   DropRates drops = drop_rates(layer);
   summary.drop_rate_by_slot = std::move(drops.by_slot);
   summary.drop_rate = drops.all;
+  summary.no_expert_rate = drops.no_expert;
 }
 
 void set_router(LayerSummary& summary, const TraceLayer& layer) {
   const Trace& trace = layer.trace;
   const std::span<const float> margins = layer.token_part(trace.router_margin);
-  summary.confidence = mean_of(layer.token_part(trace.router_top1_prob));
-  summary.selected_mass = mean_of(layer.token_part(trace.router_selected_mass));
-  summary.margin = mean_of(margins);
+  summary.confidence = mean_of(layer.token_part(trace.router_top1_prob)).value();
+  summary.selected_mass = mean_of(layer.token_part(trace.router_selected_mass)).value();
+  summary.margin = mean_of(margins).value();
   summary.near_ties = std::count_if(margins.begin(), margins.end(),
-                                    [](float margin) { return margin < kNearTieMargin; });
-  summary.top_gap = mean_of(layer.token_part(trace.router_top_gap));
-  summary.router_entropy = mean_of(layer.token_part(trace.router_entropy));
+                                    [&](float margin) { return margin < trace.near_tie; });
+  summary.top_gap = mean_of(layer.token_part(trace.router_top_gap)).value();
+  summary.router_entropy = mean_of(layer.token_part(trace.router_entropy)).value();
   summary.router_entropy_nats =
       summary.router_entropy * std::log(static_cast<double>(layer.experts));
 }
@@ -54,12 +53,24 @@ void set_kappa(LayerSummary& summary, const TraceLayer& layer) {
   summary.effect_relative = layer_effect(layer, EffectKind::relative);
 }
 
+void set_importance(LayerSummary& summary, const TraceLayer& layer) {
+  ExpertImportance importance = expert_importance(layer);
+  summary.saliency = std::move(importance.saliency);
+  summary.contribution = std::move(importance.contribution);
+  summary.mean_selected_logit = mean_selected_logit(layer);
+  const Utility utility = expert_utility(layer);
+  summary.utility_min = utility.least;
+  summary.utility_mean = utility.mean;
+  summary.kappa_slope_l2 = slope_square(layer);
+}
+
 // Mean over the layer's experts of an array [L,E] of model.npz.
 double alignment_of(const TraceLayer& layer, std::span<const float> array) {
   const std::int64_t stride = layer.trace.model->experts, first = layer.layer * stride;
   if (layer.layer < 0 || first + layer.experts > std::ssize(array)) { return kNaN; }
   return mean_of(array.subspan(static_cast<std::size_t>(first),
-                               static_cast<std::size_t>(std::min(layer.experts, stride))));
+                               static_cast<std::size_t>(std::min(layer.experts, stride))))
+      .value();
 }
 
 // Tokens with a router number, κ or gate statistic that is not finite.
@@ -81,6 +92,11 @@ std::int64_t nonfinite_tokens(const TraceLayer& layer) {
   return count;
 }
 
+// A statistic that this trace may lack: then without a key.
+void put_known(Json& json, const char* key, double value) {
+  if (std::isfinite(value)) { json[key] = value; }
+}
+
 Json number(double value) {
   return std::isfinite(value) ? Json(value) : Json(nullptr);
 }
@@ -89,6 +105,10 @@ Json numbers(const std::vector<double>& values) {
   Json list = Json::array();
   for (const double value : values) { list.push_back(number(value)); }
   return list;
+}
+
+void put_known(Json& json, const char* key, const std::vector<double>& values) {
+  if (!values.empty()) { json[key] = numbers(values); }
 }
 
 Json band_json(const Band& band) {
@@ -114,6 +134,15 @@ Json gates_json(const GateMeans& means) {
           {"gate_kz_rms", number(means.gate_kz_rms)},
           {"gate_linear_fraction", number(means.gate_linear_fraction)},
           {"gate_saturated_fraction", number(means.gate_saturated_fraction)}};
+}
+
+// The reference's trainer averages over all seats of the experts, the empty ones with gates of 0.
+// Their share of kept tokens is the mean utility.
+Json as_logged_json(const LayerSummary& s) {
+  return {{"occupancy", number(s.utility_mean)},
+          {"gate_mean_abs", number(s.gate_mean_abs * s.utility_mean)},
+          {"gate_active_fraction", number(s.gate_active_fraction * s.utility_mean)},
+          {"gate_top16_share", number(s.gate_top16_share * s.utility_mean)}};
 }
 
 Json layer_json(const LayerSummary& s) {
@@ -144,13 +173,25 @@ Json layer_json(const LayerSummary& s) {
                {"effect_relative", effect_json(s.effect_relative)},
                {"alignment_mean", number(s.alignment_mean)},
                {"alignment_energy", number(s.alignment_energy)},
-               {"nonfinite_tokens", s.nonfinite_tokens}});
+               {"nonfinite_tokens", s.nonfinite_tokens},
+               {"no_expert_rate", number(s.no_expert_rate)},
+               {"effective_experts", number(s.effective_experts)},
+               {"effective_experts_share", number(s.effective_experts_share)},
+               {"max_vio", number(s.max_vio)}});
+  put_known(json, "saliency", s.saliency);
+  put_known(json, "contribution", s.contribution);
+  put_known(json, "mean_selected_logit", s.mean_selected_logit);
+  put_known(json, "utility_min", s.utility_min);
+  put_known(json, "utility_mean", s.utility_mean);
+  put_known(json, "kappa_slope_l2", s.kappa_slope_l2);
+  if (std::isfinite(s.utility_mean)) { json["as_logged"] = as_logged_json(s); }
   return json;
 }
 
 Json dense_json(const DenseSummary& s) {
   Json json = gates_json(s);
   json.update({{"layer", s.layer}, {"pass", s.pass}, {"kappa", band_json(s.kappa)}});
+  put_known(json, "kappa_slope_l2", s.kappa_slope_l2);
   return json;
 }
 
@@ -176,6 +217,7 @@ std::vector<LayerSummary> summarise(const Trace& trace) {
     set_loads(summary, layer);
     set_router(summary, layer);
     set_kappa(summary, layer);
+    set_importance(summary, layer);
     static_cast<GateMeans&>(summary) = gate_means(layer);
     if (trace.model != nullptr) {
       summary.alignment_mean = alignment_of(layer, trace.model->alignment_mean);
@@ -195,7 +237,7 @@ std::vector<DenseSummary> summarise_dense(const Trace& trace) {
       return array.subspan(static_cast<std::size_t>(row * width), static_cast<std::size_t>(width));
     };
     const auto token_mean = [&](std::span<const float> array) {
-      return mean_of(own(array, trace.tokens));
+      return mean_of(own(array, trace.tokens)).value();
     };
     DenseSummary summary;
     summary.layer = trace.dense_layer_index[row];
@@ -205,8 +247,9 @@ std::vector<DenseSummary> summarise_dense(const Trace& trace) {
       if (std::isfinite(value)) { kappa.push_back(value); }
     }
     std::sort(kappa.begin(), kappa.end());
-    summary.kappa = {mean_of(kappa), sorted_quantile(kappa, 0.05), sorted_quantile(kappa, 0.5),
-                     sorted_quantile(kappa, 0.95)};
+    summary.kappa = {mean_of(kappa).value(), sorted_quantile(kappa, 0.05),
+                     sorted_quantile(kappa, 0.5), sorted_quantile(kappa, 0.95)};
+    summary.kappa_slope_l2 = dense_slope_square(trace, row);
     summary.gate_mean_abs = token_mean(trace.dense_gate_mean_abs);
     summary.gate_active_fraction = token_mean(trace.dense_gate_active_fraction);
     summary.gate_top16_share = token_mean(trace.dense_gate_top16_share);
@@ -227,10 +270,12 @@ Json summary_json(const Trace& trace, const std::vector<LayerSummary>& layers) {
                {"tokens", trace.tokens}};
   if (trace.step >= 0) { json["step"] = trace.step; }
   if (trace.meta.contains("document")) { json["document"] = trace.meta["document"]; }
-  Mean nll;
-  for (const float value : trace.nll) { nll.add(value); }
+  const Mean nll = mean_of(trace.nll);
   json["nll_mean"] = number(nll.value());
   json["nll_tokens"] = nll.count;
+  const BitsPerByte bits = bits_per_byte(trace);
+  put_known(json, "bits_per_byte", bits.value);
+  if (bits.bytes > 0) { json["bytes_counted"] = bits.bytes; }
   json["layers"] = Json::array();
   for (const LayerSummary& layer : layers) { json["layers"].push_back(layer_json(layer)); }
   for (const DenseSummary& layer : summarise_dense(trace)) {

@@ -15,7 +15,6 @@
 namespace kappascope {
 
 inline constexpr const char* kSummarySchema = "kappascope.summary/1";
-inline constexpr double kNearTieMargin = 1e-3;
 
 struct LayerSummary : GateMeans {
   std::int64_t layer = -1, pass = -1;  // as in layer_index, pass_index
@@ -27,18 +26,25 @@ struct LayerSummary : GateMeans {
   double unused_by_chance = kNaN;         // expected under even routing, from E, K, T
   std::vector<double> drop_rate_by_slot;  // [K] dropped / assigned
   double drop_rate = kNaN;                // over all slots
+  double no_expert_rate = kNaN;           // tokens that no expert ran for
+  double effective_experts = kNaN, effective_experts_share = kNaN;  // exp(entropy), and over E
+  double max_vio = kNaN;                                            // E · largest load − 1
+  double utility_min = kNaN, utility_mean = kNaN;  // kept / capacity; NaN without a capacity
+  std::vector<double> mean_selected_logit;         // [E] or empty
+  std::vector<double> saliency, contribution;      // [E] or empty, see ExpertImportance
   // router
   double confidence = kNaN;     // mean router_top1_prob
   double selected_mass = kNaN;  // mean
   double margin = kNaN;         // mean over tokens that have one
   double top_gap = kNaN;
   double router_entropy = kNaN, router_entropy_nats = kNaN;
-  std::int64_t near_ties = 0;  // tokens with margin < 1e-3
+  std::int64_t near_ties = 0;  // tokens with margin < trace.near_tie
   // κ
   Band kappa;                    // over kept (token, slot, gate)
   double kappa_log_mean = kNaN;  // mean of ln κ
   double kappa_top5_mean = kNaN, kappa_bottom5_mean = kNaN, kappa_sqrt_n_mean = kNaN;
   EffectSummary effect, effect_relative;
+  double kappa_slope_l2 = kNaN;  // mean u²
   // alignment, means over experts
   double alignment_mean = kNaN, alignment_energy = kNaN;
   std::int64_t nonfinite_tokens = 0;  // tokens whose numbers NaN or Inf weights spoilt
@@ -46,7 +52,8 @@ struct LayerSummary : GateMeans {
 
 struct DenseSummary : GateMeans {
   std::int64_t layer = -1, pass = -1;
-  Band kappa;  // over gate units
+  Band kappa;                    // over gate units
+  double kappa_slope_l2 = kNaN;  // mean u² = (b·c)²
 };
 
 std::vector<LayerSummary> summarise(const Trace& trace);        // [M]

@@ -1,6 +1,10 @@
 #include "core/stats/token_card.h"
 
+#include <algorithm>
+#include <cmath>
+
 #include "core/error.h"
+#include "core/stats/importance.h"
 #include "core/stats/layer.h"
 #include "core/stats/summary.h"
 #include "kernels/kernels.h"
@@ -32,6 +36,13 @@ std::vector<Prediction> predictions(const Trace& trace, std::int64_t t) {
   return result;
 }
 
+// Of one (token, expert) in an array [M,T,E].
+double expert_number(const TraceLayer& layer, std::span<const float> array, std::int64_t t,
+                     std::int64_t e) {
+  const std::int64_t stride = layer.trace.experts;
+  return number_of(layer.part(array, layer.tokens * stride), t * stride + e);
+}
+
 TokenSlot slot_of(const TraceLayer& layer, std::int64_t entry) {
   const Trace& trace = layer.trace;
   const auto number = [&](std::span<const float> array) {
@@ -40,9 +51,16 @@ TokenSlot slot_of(const TraceLayer& layer, std::int64_t entry) {
   TokenSlot slot;
   slot.expert = layer.expert(entry);
   slot.kept = layer.kept(entry);
-  if (slot.expert >= 0) { slot.weight = number(trace.expert_weight); }
+  if (slot.expert >= 0) {
+    const std::int64_t t = entry / layer.slots;
+    slot.weight = number(trace.expert_weight);
+    slot.logit = expert_number(layer, trace.router_logits, t, slot.expert);
+    slot.selection_score = expert_number(layer, trace.selection_score, t, slot.expert);
+  }
   if (!slot.kept) { return slot; }
   slot.score = number(trace.kappa_input);
+  slot.output_norm = number(trace.expert_output_norm);
+  slot.contribution = slot.weight * slot.output_norm;
   slot.kappa_mean = number(trace.kappa_mean);
   slot.kappa_p05 = number(trace.kappa_p05);
   slot.kappa_p95 = number(trace.kappa_p95);
@@ -69,10 +87,12 @@ TokenLayer layer_of(const Trace& trace, std::int64_t row, std::int64_t t) {
   result.selected_mass = number(trace.router_selected_mass);
   result.margin = number(trace.router_margin);
   result.entropy = number(trace.router_entropy);
-  result.near_tie = result.margin < kNearTieMargin;
+  result.near_tie = result.margin < trace.near_tie;
   for (std::int64_t k = 0; k < layer.slots; ++k) {
     result.slots.push_back(slot_of(layer, t * layer.slots + k));
   }
+  result.without_expert = std::none_of(result.slots.begin(), result.slots.end(),
+                                       [](const TokenSlot& slot) { return slot.kept; });
   return result;
 }
 
@@ -89,6 +109,10 @@ TokenCard token_card(const Trace& trace, std::int64_t t) {
   card.char_start = integer_of(trace.char_start, t);
   card.char_end = integer_of(trace.char_end, t);
   card.nll = number_of(trace.nll, t);
+  if (!card.bytes_hex.empty()) { card.bytes = std::ssize(card.bytes_hex) / 2; }
+  if (card.bytes > 0 && !is_control_token(trace, t)) {
+    card.bits_per_byte = card.nll / (std::log(2.0) * static_cast<double>(card.bytes));
+  }
   card.target_rank = integer_of(trace.target_rank, t);
   card.instead_of = predictions(trace, t - 1);
   card.after = predictions(trace, t);

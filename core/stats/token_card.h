@@ -22,6 +22,10 @@ struct TokenSlot {
   std::int64_t expert = -1;  // −1: empty
   bool kept = false;
   double weight = kNaN, score = kNaN;  // combine weight, s
+  double logit = kNaN;                 // raw router logit of the expert
+  double selection_score = kNaN;       // by which it was chosen, where that is not the logit
+  double output_norm = kNaN;           // of the expert's output, before the weight
+  double contribution = kNaN;          // weight · output_norm
   double kappa_mean = kNaN, kappa_p05 = kNaN, kappa_p95 = kNaN, kappa_min = kNaN,
          kappa_max = kNaN;  // over gate units
   double sharpness = kNaN;  // rms of κz
@@ -32,7 +36,8 @@ struct TokenSlot {
 struct TokenLayer {
   std::int64_t row = -1, layer = -1, pass = -1;
   double top1_prob = kNaN, selected_mass = kNaN, margin = kNaN, entropy = kNaN;
-  bool near_tie = false;         // margin < kNearTieMargin
+  bool without_expert = false;   // no expert ran for the token
+  bool near_tie = false;         // margin < trace.near_tie
   std::vector<TokenSlot> slots;  // [K]
 };
 
@@ -42,6 +47,8 @@ struct TokenCard {
   std::string text, bytes_hex;
   std::int64_t char_start = -1, char_end = -1;  // in the text; −1: added, not of it
   double nll = kNaN;                            // nats; NaN for the first token
+  std::int64_t bytes = -1;                      // of the token; −1: not known
+  double bits_per_byte = kNaN;                  // of the token; NaN for one that is no text
   std::int64_t target_rank = -1;                // 0: the likeliest; −1 for the first token
   std::vector<Prediction> instead_of;           // likeliest tokens at t, predicted at t − 1
   std::vector<Prediction> after;                // likeliest tokens at t + 1, predicted at t

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <tuple>
 
 #include "core/checkpoint/tensor.h"
 #include "core/nan.h"
@@ -46,18 +47,86 @@ std::int64_t check_sizes(std::string_view name, std::span<const std::int32_t> va
   return most;
 }
 
-// The shape that α and b have for a granularity of the document; empty when it is unknown.
-std::vector<std::int64_t> parameter_shape(const Json& meta, std::int64_t layers,
-                                          std::int64_t experts, std::int64_t gates) {
-  const bool named = meta.contains("kappa") && meta["kappa"].is_object() &&
-                     meta["kappa"].contains("granularity") &&
-                     meta["kappa"]["granularity"].is_string();
-  const std::string granularity = named ? meta["kappa"]["granularity"].get<std::string>() : "";
-  if (granularity == "per-gate") { return {layers, experts, gates}; }
-  if (granularity == "per-expert") { return {layers, experts}; }
-  if (granularity == "per-layer") { return {layers}; }
-  if (granularity == "global") { return {1}; }
-  return {};
+const Json* member(const Json& object, const char* key) {
+  if (!object.is_object()) { return nullptr; }
+  const auto found = object.find(key);
+  return found == object.end() ? nullptr : &*found;
+}
+
+// How α and b are stored for a granularity of the document; no values per layer: it is unknown.
+KappaArray parameter_layout(const Json& meta, std::int64_t layers, std::int64_t experts,
+                            std::int64_t gates) {
+  const Json* kappa = member(meta, "kappa");
+  const Json* named = kappa ? member(*kappa, "granularity") : nullptr;
+  const std::string granularity = named && named->is_string() ? named->get<std::string>() : "";
+  KappaArray layout;
+  if (granularity == "per-gate") {
+    layout.layer_size = experts * gates;
+    layout.expert_stride = gates;
+    layout.gate_stride = 1;
+  } else if (granularity == "per-expert") {
+    layout.layer_size = experts;
+    layout.expert_stride = 1;
+  } else if (granularity == "per-layer" || granularity == "global") {
+    layout.layer_size = 1;
+  }
+  const bool global = granularity == "global";
+  layout.layer_stride = global ? 0 : layout.layer_size;
+  layout.slot_stride = global ? 1 : layers * layout.layer_size;
+  return layout;
+}
+
+// The shape of an array so stored.
+std::vector<std::int64_t> shape_of(const KappaArray& layout, std::int64_t layers) {
+  std::vector<std::int64_t> shape;
+  if (layout.slots > 1) { shape.push_back(layout.slots); }
+  if (layout.layer_stride == 0) {
+    shape.push_back(1);
+    return shape;
+  }
+  shape.push_back(layers);
+  if (layout.expert_stride > 0) { shape.push_back(layout.layer_size / layout.expert_stride); }
+  if (layout.gate_stride > 0) { shape.push_back(layout.expert_stride); }
+  return shape;
+}
+
+// S of the document: 1 where it has none.
+std::int64_t slots_of(const Json& meta, Faults& faults) {
+  const Json* kappa = member(meta, "kappa");
+  const Json* slots = member(meta, "kappa_slots");
+  if (slots == nullptr && kappa != nullptr) { slots = member(*kappa, "kappa_slots"); }
+  if (slots == nullptr) { return 1; }
+  const std::int64_t most = 64;  // passes of a model
+  const std::int64_t count = slots->is_number_integer() ? slots->get<std::int64_t>() : 0;
+  if (count >= 1 && count <= most) { return count; }
+  faults.add(ExitCode::damaged, kMetaArray, "kappa_slots; expected 1 to ", most);
+  return 1;
+}
+
+// α and b. Only a model without b (disable_kappa_bias, κ router with z) has α alone.
+void load_kappa(ModelParameters& model, Faults& faults) {
+  const NpzReader& file = *model.file;
+  const bool bias = file.mentions("kappa_bias"), scale = file.mentions("kappa_scale");
+  if (!bias && !scale) { return; }
+  const auto layers = static_cast<std::int64_t>(model.layer_kind.size());
+  KappaArray layout = parameter_layout(model.meta, layers, model.experts, model.gates);
+  if (layout.layer_size == 0) {
+    faults.add(ExitCode::damaged, kMetaArray,
+               "kappa.granularity; expected per-gate, per-expert, per-layer or global");
+    return;
+  }
+  layout.slots = slots_of(model.meta, faults);
+  const Json* has_bias = member(model.meta["kappa"], "bias");
+  const bool without_bias = has_bias && has_bias->is_boolean() && !has_bias->get<bool>();
+  for (const auto& [name, there, array] :
+       {std::tuple{"kappa_bias", bias || !without_bias, &model.bias},
+        std::tuple{"kappa_scale", scale, &model.scale}}) {
+    if (!there) { continue; }
+    *array = layout;
+    if (check_array(file, name, NpyType::float32, shape_of(layout, layers), faults)) {
+      array->values = file.float32(name);
+    }
+  }
 }
 
 void check_meta(const Json& meta, Faults& faults) {
@@ -110,61 +179,20 @@ std::shared_ptr<const ModelParameters> open_model_parameters(const std::filesyst
   Faults faults(file.file().path());
   check_meta(model->meta, faults);
   load_layers(*model, faults);
-  const auto layers = static_cast<std::int64_t>(model->layer_kind.size());
   if (model->experts > 0) {
+    const auto layers = static_cast<std::int64_t>(model->layer_kind.size());
     const std::vector<std::int64_t> shape{layers, model->experts};
     check_array(file, "alignment_mean", NpyType::float32, shape, faults);
     check_array(file, "alignment_energy", NpyType::float32, shape, faults);
   }
-  const std::vector<std::int64_t> shape =
-      parameter_shape(model->meta, layers, model->experts, model->gates);
-  const bool bias = file.find("kappa_bias") != nullptr, scale = file.find("kappa_scale") != nullptr;
-  if ((bias || scale) && shape.empty()) {
-    faults.add(ExitCode::damaged, kMetaArray,
-               "kappa.granularity; expected per-gate, per-expert, per-layer or global");
-  }
-  if (bias || scale) { check_array(file, "kappa_bias", NpyType::float32, shape, faults); }
-  if (scale) { check_array(file, "kappa_scale", NpyType::float32, shape, faults); }
+  load_kappa(*model, faults);
   faults.throw_if_any();
   if (model->experts > 0) {
     model->alignment_mean = file.float32("alignment_mean");
     model->alignment_energy = file.float32("alignment_energy");
   }
-  if (bias) { model->bias_ = file.float32("kappa_bias"); }
-  if (scale) { model->scale_ = file.float32("kappa_scale"); }
-  const std::int64_t gates = shape.size() > 2 ? model->gates : 1;
-  model->gate_stride_ = shape.size() > 2 ? 1 : 0;
-  model->expert_stride_ = shape.size() > 1 ? gates : 0;
-  const bool global = shape == std::vector<std::int64_t>{1} && layers > 1;
   file.require_unchanged();
-  model->layer_stride_ = global ? 0 : shape.size() > 1 ? model->experts * gates : 1;
   return model;
-}
-
-bool ModelParameters::has_kappa(std::int64_t layer) const {
-  const auto l = static_cast<std::size_t>(layer);
-  return !bias_.empty() && layer_kind[l] == "moe" && !std::isnan(kappa_u[l]);
-}
-
-float ModelParameters::bias(std::int64_t layer, std::int64_t e, std::int64_t i) const {
-  if (!has_kappa(layer)) { return kNaN; }
-  return bias_[layer * layer_stride_ + e * expert_stride_ + i * gate_stride_];
-}
-
-float ModelParameters::scale(std::int64_t layer, std::int64_t e, std::int64_t i) const {
-  if (!has_kappa(layer) || !has_scale()) { return kNaN; }
-  return scale_[layer * layer_stride_ + e * expert_stride_ + i * gate_stride_];
-}
-
-KappaView ModelParameters::kappa_view(std::int64_t layer, std::int64_t e) const {
-  if (!has_kappa(layer)) { return {}; }
-  const auto first = static_cast<std::size_t>(layer * layer_stride_ + e * expert_stride_);
-  KappaView view;
-  view.bias = bias_.data() + first;
-  view.scale = has_scale() ? scale_.data() + first : nullptr;
-  view.gate_stride = view.scale_gate_stride = gate_stride_;
-  view.log_bound = static_cast<float>(std::log(static_cast<double>(kappa_u[layer])));
-  return view;
 }
 
 }  // namespace kappascope

@@ -5,6 +5,7 @@
 
 #include "core/checkpoint/other_format.h"
 #include "core/checkpoint/tensor.h"
+#include "core/trace/kappa_in_force.h"
 #include "core/trace/schema.h"
 
 namespace kappascope {
@@ -44,6 +45,15 @@ class MetaReader {
     }
     miss(group, key, join_words("an integer from ", least, " to ", most));
     return least;
+  }
+
+  // A number over 0; `otherwise` where the document has none.
+  double positive(const char* group, const char* key, double otherwise) const {
+    const Json* value = find(group, key);
+    if (value == nullptr) { return otherwise; }
+    if (value->is_number() && value->get<double>() > 0) { return value->get<double>(); }
+    miss(group, key, "a number over 0");
+    return otherwise;
   }
 
  private:
@@ -352,6 +362,9 @@ void load_trace(Trace& trace) {
   trace.step = meta.integer("model", "step", -1, std::numeric_limits<std::int64_t>::max());
   trace.model_layers = meta.integer(nullptr, "n_layer", 1, kMostLayers);
   trace.kappa = meta.truth("kappa", "in_force");
+  for (const char* group : {"thresholds", static_cast<const char*>(nullptr)}) {
+    trace.near_tie = meta.positive(group, "near_tie", trace.near_tie);
+  }
   meta.text(nullptr, "config_sha256");
   meta.text(nullptr, "tensor_directory_sha256");
   const Extents extents =
@@ -373,6 +386,7 @@ Trace open_trace(const std::filesystem::path& path) {
   with_format(trace.file->file(), Expected::npz_archive, [&] { load_trace(trace); });
   trace.file->file().require_unchanged();
   trace.model = find_model(trace, trace.model_problem);
+  trace.kappa_in_force = std::make_shared<KappaInForce>(trace);
   return trace;
 }
 

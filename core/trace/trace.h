@@ -19,10 +19,25 @@
 
 namespace kappascope {
 
+class KappaInForce;
+
+// A token whose margin is smaller is a near tie: its routing may flip with precision (SPEC §5).
+inline constexpr double kNearTieMargin = 1e-3;
+
 inline constexpr const char* kTraceSchema = "kappascope.trace/1";
 inline constexpr const char* kModelSchema = "kappascope.model/1";
 
-// What model.npz holds: learned parameters, free of any text.
+// Learned α or b of κ as model.npz stores it: values[slot·slot_stride + layer·layer_stride +
+// expert·expert_stride + gate·gate_stride]; a stride of 0: one value for all.
+struct KappaArray {
+  std::span<const float> values;  // empty: not there
+  std::int64_t slots = 1;         // S sets: one for each pass, or the base's and the SFT's
+  std::int64_t slot_stride = 0, layer_stride = 0, expert_stride = 0, gate_stride = 0;
+  std::int64_t layer_size = 0;  // values of one layer
+};
+
+// What model.npz holds: learned parameters, free of any text. Which of them acted in a run, its
+// trace says (Trace::kappa_view).
 struct ModelParameters {
   std::shared_ptr<NpzReader> file;
   Json meta;
@@ -35,18 +50,7 @@ struct ModelParameters {
   std::span<const float> alignment_energy;  // [L,E]
   std::int64_t experts = 0, gates = 0;      // E, I
 
-  // α and b of MoE layer `layer`, expert e, gate i, whatever the granularity; NaN where the layer
-  // has no κ. has_scale(): the model has α at all.
-  bool has_kappa(std::int64_t layer) const;
-  bool has_scale() const { return !scale_.empty(); }
-  float bias(std::int64_t layer, std::int64_t e, std::int64_t i) const;
-  float scale(std::int64_t layer, std::int64_t e, std::int64_t i) const;
-  KappaView kappa_view(std::int64_t layer, std::int64_t e) const;  // of one expert, for κ(s)
-
- private:
-  friend std::shared_ptr<const ModelParameters> open_model_parameters(const std::filesystem::path&);
-  std::span<const float> bias_, scale_;  // as stored: [L,E,I], [L,E], [L] or [1]
-  std::int64_t layer_stride_ = 0, expert_stride_ = 0, gate_stride_ = 0;
+  KappaArray bias, scale;  // b and α of MoE layers; NaN in those without κ
 };
 
 std::shared_ptr<const ModelParameters> open_model_parameters(const std::filesystem::path& path);
@@ -62,6 +66,7 @@ struct Trace {
   std::int64_t tokens = 0, layers = 0, experts = 0, slots = 0, gates = 0;  // T, M, E, K, I
   std::int64_t dense_layers = 0, dense_gates = 0;                          // Md, Id
   std::int64_t model_layers = 0;                                           // n_layer
+  double near_tie = kNearTieMargin;                                        // as the run had it
   bool kappa = false;  // κ in force: the model has it and --kappa off was not given
   std::string model_name, family;
   std::int64_t step = -1;
@@ -106,6 +111,11 @@ struct Trace {
 
   std::span<const float> kappa_values, gate_pre, gate_act;  // [M,T,K,I], with --record gates
   std::span<const float> logits;                            // [T,V], with --logits
+
+  // κ of expert `expert` of a row, as it acted: what an intervention changed, else model.npz. The
+  // only place from which statistics and figures take α, b and U.
+  KappaView kappa_view(std::int64_t row, std::int64_t expert) const;
+  std::shared_ptr<const KappaInForce> kappa_in_force;  // [M] made by open_trace
 };
 
 // Opens and checks a trace: schema, every array's type and shape against the others (all misses

@@ -109,26 +109,49 @@ class Layer:
         self.kept = arrays["expert_kept"][m] & self.chosen
         self.kept_finite = self.kept & self.finite[:, None]
 
+    def of_gates(self, row, expert):
+        """A row of parameters, per gate, expert or layer, as one number for each gate [I]."""
+        row = np.asarray(row)
+        row = row[expert] if row.ndim > 0 else row
+        return np.broadcast_to(np.ravel(row)[: self.gates], (self.gates,)).astype(np.float64)
+
+    def stored(self, name, expert):
+        """α or b of model.npz in the slot or on the side that acted; None when it is not there."""
+        model, meta = self.run.model, self.run.meta
+        if name not in model.files:
+            return None
+        array = model[name].astype(np.float64)
+        slots = json.loads(str(model["kappascope_meta"])).get("kappa_slots", 1)
+        of_all = array.size == slots and model["kappa_u"].size > 1
+        sets = list(array) if slots > 1 else [array]
+        own = [self.of_gates(np.ravel(v)[0] if of_all else v[self.layer], expert) for v in sets]
+        if meta.get("kappa_slot") is None:
+            return own[min(int(self.get("pass_index")), slots - 1)]
+        if meta["kappa_slot"] == "base" or slots == 1:
+            return own[0]
+        return own[1] if meta["sft_kappa"] == "independent" else (own[0] + own[1])
+
+    def parameter(self, name, expert):
+        """α or b as it acted."""
+        edited = name + "_in_force"
+        if edited in self.run.names:
+            return self.of_gates(self.get(edited), expert)
+        return self.stored(name, expert)
+
     def kappa_of(self, expert, scores):
-        """κ [n,I] of one expert at these s; None when α and b are not there."""
-        run = self.run
-        if not run.meta["kappa"]["in_force"] or run.model is None:
+        """κ [n,I] of one expert at these s; None when it does not follow from s, α and b."""
+        run, kappa = self.run, self.run.meta["kappa"]
+        if not kappa["in_force"] or run.model is None or kappa.get("input") == "gate_proj":
             return None
-        if "kappa_bias" not in run.model.files or np.isnan(run.model["kappa_u"][self.layer]):
+        if np.isnan(run.model["kappa_u"][self.layer]):
             return None
-
-        def own(array):
-            of_all = array.shape == (1,) and run.model["kappa_u"].size > 1
-            row = np.asarray(array if of_all else array[self.layer])
-            row = row[expert] if row.ndim > 0 and array.ndim > 1 else row
-            return np.broadcast_to(np.ravel(row)[: self.gates], (self.gates,)).astype(np.float64)
-
-        b = own(run.model["kappa_bias"])
         s = scores.astype(np.float64)[:, None]
-        u = s * b
-        if "kappa_scale" in run.model.files:
-            u = own(run.model["kappa_scale"]) * s + b
-        return np.exp(np.log(np.float64(run.model["kappa_u"][self.layer])) * np.tanh(u))
+        b, a = (self.parameter(name, expert) for name in ("kappa_bias", "kappa_scale"))
+        b = np.zeros(self.gates) if b is None else b
+        a = np.ones(self.gates) if kappa.get("router", False) and a is None else a
+        u = kappa.get("multiplier", 1) * (s * b if a is None else a * s + b)
+        factor = float(self.get("kappa_factor")[expert]) if "kappa_factor" in run.names else 1.0
+        return factor * np.exp(np.log(np.float64(run.model["kappa_u"][self.layer])) * np.tanh(u))
 
 
 def check_tokens_of_router(layer, comparison, where):
@@ -151,9 +174,12 @@ def check_tokens_of_router(layer, comparison, where):
     if "soft_weight" in run.names:
         soft = layer.get("soft_weight")[:, : layer.experts].astype(np.float64)
         expected["router_margin"] = np.abs(soft - config["lapsum_threshold"]).min(axis=1)
-    elif not config.get("use_aux_free_load_balancing", False):
-        low = np.where(chosen, logits, np.inf).min(axis=1)
-        high = np.where(chosen, -np.inf, logits).max(axis=1)
+    elif "selection_score" in run.names or not config.get("use_aux_free_load_balancing", False):
+        score = logits
+        if "selection_score" in run.names:
+            score = layer.get("selection_score")[:, : layer.experts].astype(np.float64)
+        low = np.where(chosen, score, np.inf).min(axis=1)
+        high = np.where(chosen, -np.inf, score).max(axis=1)
         expected["router_margin"] = np.where(np.isfinite(low - high), low - high, NAN)
     for name, values in expected.items():
         comparison.add(name, values[rows], layer.get(name)[rows], where, 1e-4, 1e-5)
@@ -172,14 +198,87 @@ def check_loads(layer, summary, comparison, where):
         ratio = 0.0 if experts == 1 else entropy(load) / math.log(experts)
         comparison.add("load_entropy", ratio, summary["load_entropy"], where)
         comparison.add("load_cv", load.std() / load.mean(), summary["load_cv"], where)
+        comparison.add("effective_experts", math.exp(entropy(load)), summary["effective_experts"],
+                       where)
+        comparison.add("effective_experts_share", math.exp(entropy(load)) / experts,
+                       summary["effective_experts_share"], where)
+        comparison.add("max_vio", experts * load.max() - 1, summary["max_vio"], where)
     comparison.add("unused_experts", (assigned == 0).sum(), summary["unused_experts"], where)
     if count:
         missed = np.prod(1 - counted.sum(axis=1)[layer.finite] / experts)
         comparison.add("unused_by_chance", experts * missed, summary["unused_by_chance"], where)
+    if count:
+        without = ~layer.kept[layer.finite].any(axis=1)
+        comparison.add("no_expert_rate", without.mean(), summary["no_expert_rate"], where)
+    logits = [mean(layer.logits[counted_by.any(axis=1), e])
+              for e, counted_by in ((e, counted & (layer.index == e)) for e in range(experts))]
+    comparison.add("mean_selected_logit", logits, summary["mean_selected_logit"], where)
     dropped, seated = (counted & ~layer.kept).sum(axis=0), counted.sum(axis=0)
     with np.errstate(invalid="ignore"):
         comparison.add("drop_rate_by_slot", dropped / seated, summary["drop_rate_by_slot"], where)
         comparison.add("drop_rate", dropped.sum() / np.float64(total), summary["drop_rate"], where)
+
+
+def capacity_of(layer):
+    """Seats of an expert in all calls of the run; None without a limit or where calls overlap."""
+    meta = layer.run.meta
+    rule, chunks = meta["capacity"], meta["window"]["chunks"]
+    if not rule["in_force"] or any(c["begin"] != c["first_recorded"] for c in chunks):
+        return None
+    slots = layer.index.shape[1]
+    seats = 0
+    for chunk in chunks:
+        tokens = chunk["end"] - chunk["begin"]
+        c = math.floor(((slots * rule["factor"]) * tokens) / layer.experts)
+        seats += max(c + c % 2, rule["minimum"])
+    return seats
+
+
+def check_importance(layer, summary, comparison, where):
+    """Utility, saliency, u² and what the trainer logs: absent where the trace lacks what they need."""
+    names, experts = layer.run.names, range(layer.experts)
+    kept_of = [layer.kept_finite & (layer.index == e) for e in experts]
+    seats = capacity_of(layer)
+    comparison.add("utility is known", seats is not None, "utility_mean" in summary, where)
+    if seats is not None:
+        utility = np.array([kept.sum() / seats for kept in kept_of])
+        comparison.add("utility_min", utility.min(), summary["utility_min"], where)
+        comparison.add("utility_mean", utility.mean(), summary["utility_mean"], where)
+        logged = summary["as_logged"]
+        occupancy = sum(kept.sum() for kept in kept_of) / (layer.experts * seats)
+        comparison.add("as_logged.occupancy", occupancy, logged["occupancy"], where)
+        for name in ("gate_mean_abs", "gate_active_fraction", "gate_top16_share"):
+            comparison.add("as_logged." + name, mean(layer.get(name)[layer.kept]) * occupancy,
+                           logged[name], where)
+    comparison.add("saliency is known", "expert_output_norm" in names, "saliency" in summary, where)
+    if "expert_output_norm" in names:
+        norm = layer.get("expert_output_norm").astype(np.float64)
+        pushed = [layer.weight[kept] * norm[kept] for kept in kept_of]
+        comparison.add("saliency", [mean(x) for x in pushed], summary["saliency"], where)
+        total = sum(np.nansum(x) for x in pushed)
+        comparison.add("contribution", [np.nansum(x) / total if total > 0 else NAN for x in pushed],
+                       summary["contribution"], where)
+    check_slope(layer, summary, comparison, where)
+
+
+def check_slope(layer, summary, comparison, where):
+    if "kappa_u_square" not in layer.run.names:
+        return
+    square = layer.get("kappa_u_square")[: layer.experts]
+    count = layer.get("effect_count")[: layer.experts]
+    known = (count > 0) & np.isfinite(square)
+    expected = (square[known] * count[known]).sum() / count[known].sum() if known.any() else NAN
+    comparison.add("kappa_slope_l2", expected, summary.get("kappa_slope_l2"), where)
+    kappa = layer.run.meta["kappa"]
+    for e in range(layer.experts):  # from s, α and b, where κ follows from them
+        token, slot = np.nonzero(layer.kept_finite & (layer.index == e))
+        found = layer.kappa_of(e, layer.get("kappa_input")[token, slot]) if token.size else None
+        if found is None or "kappa_factor" in layer.run.names or not np.isfinite(found).all():
+            continue
+        share = np.log(found) / np.log(np.float64(layer.run.model["kappa_u"][layer.layer]))
+        if np.abs(share).max() < 0.999:
+            u = np.arctanh(share) / kappa.get("multiplier", 1)
+            comparison.add("kappa_u_square", (u ** 2).mean(), square[e], where, 1e-4, 1e-6)
 
 
 def check_router(layer, summary, comparison, where):
@@ -353,6 +452,12 @@ def check_dense(run, comparison):
             comparison.add("dense kappa." + name, np.quantile(kappa, q) if kappa.size else NAN,
                            found["kappa"][name], where)
         comparison.add("dense kappa.mean", mean(kappa), found["kappa"]["mean"], where)
+        if "kappa_slope_l2" in found:
+            log_bound = math.log(run.meta["kappa"]["bound_dense"])
+            multiplier = {"2026-05": 2, "2026-05-20": -2}.get(run.meta.get("kappa_formula"), 1)
+            u = np.arctanh(np.log(kappa) / log_bound) / multiplier
+            comparison.add("dense kappa_slope_l2", (u ** 2).mean(), found["kappa_slope_l2"], where,
+                           1e-4)
         for name in GATES:
             comparison.add("dense_" + name, mean(run["dense_" + name][m]), found[name], where)
 
@@ -362,6 +467,14 @@ def check_run(folder):
     nll = run["nll"].astype(np.float64)
     comparison.add("nll_mean", mean(nll), run.summary["nll_mean"])
     comparison.add("nll_tokens", np.isfinite(nll).sum(), run.summary["nll_tokens"])
+    special = [s < 0 and t.startswith("<") and t.endswith(">")
+               for s, t in zip(run["char_start"], run["token_text"])]
+    text = np.isfinite(nll) & ~np.array(special)
+    bytes_of = np.array([len(h) // 2 for h in run["token_bytes_hex"]])
+    if text.any() and bytes_of[text].all():
+        comparison.add("bytes_counted", bytes_of[text].sum(), run.summary["bytes_counted"])
+        comparison.add("bits_per_byte", nll[text].sum() / (math.log(2) * bytes_of[text].sum()),
+                       run.summary["bits_per_byte"])
     layers = []
     if "router_logits" in run.names:
         arrays = {name: run[name] for name in run.trace.files if name != "logits"}
@@ -373,6 +486,7 @@ def check_run(folder):
         check_tokens_of_router(layer, comparison, where)
         check_loads(layer, summary, comparison, where)
         check_router(layer, summary, comparison, where)
+        check_importance(layer, summary, comparison, where)
         check_kappa(layer, summary, comparison, where)
         check_gates(layer, summary, comparison, where)
         check_alignment(layer, summary, comparison, where)

@@ -13,7 +13,6 @@ namespace kappascope {
 namespace {
 
 using trace_test::failure_of;
-using trace_test::kNaN;
 using trace_test::make_model;
 using trace_test::make_settings;
 using trace_test::make_text;

@@ -105,7 +105,7 @@ struct HandKappa {
       KappaView view;
       view.bias = bias.data() + e * gates;
       view.scale = scale.empty() ? nullptr : scale.data() + e * gates;
-      view.gate_stride = 1;
+      view.gate_stride = view.scale_gate_stride = 1;
       view.log_bound = std::log(bound);
       kappa.experts.push_back(view);
     }

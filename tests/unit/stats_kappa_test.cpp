@@ -117,7 +117,7 @@ TEST(StatsKappa, OneNumberForAllGatesCountsForEach) {
   hand.keep(0, 1, 0, 1, 1, std::exp(std::log(3.0f) * std::tanh(-0.5f)), 2);
   HandKappa kappa(2, 1, 3.0f, {1, -0.5f}, {0.5f, 0.5f});
   kappa.kappa.gates = 40;
-  for (KappaView& view : kappa.kappa.experts) { view.gate_stride = 0; }
+  for (KappaView& view : kappa.kappa.experts) { view.gate_stride = view.scale_gate_stride = 0; }
   const KappaSummary summary = kappa_summary(TraceLayer(hand.trace, 0), kappa.kappa);
   const double high = std::pow(3.0, std::tanh(1.5)), low = std::pow(3.0, std::tanh(-0.5));
   EXPECT_NEAR(summary.band.p05, low, 1e-6);  // 40 and 40 values: only ranks 39 and 40 differ
@@ -229,7 +229,8 @@ TEST(StatsKappaHistogram, DensityAndBandFromCounts) {
   hand.kappa_hist[32] = 3;               // expert 0, ln κ / ln U in [0, 1/32]
   hand.kappa_hist[kKappaBins + 63] = 1;  // expert 1, the highest bin
   hand.attach();
-  const KappaDensity density = kappa_density(TraceLayer(hand.trace, 0));
+  const TraceLayer layer(hand.trace, 0);
+  const KappaDensity density = kappa_density(layer, kappa_function(layer));
   const double width = std::log(3.0) / 32;
   ASSERT_EQ(density.edges.size(), 65u);
   EXPECT_NEAR(density.edges[0], 1 / 3.0, 1e-12);
@@ -249,7 +250,8 @@ TEST(StatsKappaHistogram, OffHasNoBound) {
   hand.trace.meta = {{"kappa", {{"bound_moe", 3.0}, {"start_layer", 1}}}};
   EXPECT_TRUE(std::isnan(kappa_bound(TraceLayer(hand.trace, 0))));  // below the first layer with κ
   hand.trace.kappa = false;
-  const KappaDensity density = kappa_density(TraceLayer(hand.trace, 0));
+  const TraceLayer layer(hand.trace, 0);
+  const KappaDensity density = kappa_density(layer, kappa_function(layer));
   EXPECT_TRUE(std::isnan(density.bound));
   EXPECT_TRUE(density.edges.empty());
   EXPECT_TRUE(std::isnan(histogram_band(density).log_mean));

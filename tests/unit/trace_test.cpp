@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 
+#include "core/trace/kappa_in_force.h"
 #include "core/trace/recorder.h"
 #include "trace_fixture.h"
 
@@ -178,21 +179,21 @@ TEST(ModelParametersFile, KeepsEveryGranularity) {
       EXPECT_EQ(read->experts, 3);
       EXPECT_EQ(read->gates, 8);
       EXPECT_EQ(read->kappa_start_layer, 2);
-      EXPECT_EQ(read->has_scale(), scale);
-      EXPECT_FALSE(read->has_kappa(0) || read->has_kappa(1));
-      EXPECT_TRUE(std::isnan(read->bias(1, 0, 0)));
-      EXPECT_EQ(read->kappa_view(1, 0).bias, nullptr);
       EXPECT_TRUE(std::isnan(read->alignment_mean[2]));
       EXPECT_FALSE(std::isnan(read->alignment_mean[3]));
+      record(folder / "trace.npz", model, make_text(3));
+      const Trace trace = open_trace(folder / "trace.npz");  // layers 1, 2, 3, twice
+      EXPECT_EQ(trace.kappa_in_force->source(0), KappaSource::fixed);
+      EXPECT_TRUE(trace.kappa_view(0, 0).fixed());
       const KappaParameters& kappa = model.layers[3].kappa_parameters;
       for (std::int64_t e = 0; e < 3; ++e) {
-        const KappaView view = read->kappa_view(3, e);
+        const KappaView view = trace.kappa_view(5, e);
         EXPECT_FLOAT_EQ(view.log_bound, std::log(3.0f));
+        EXPECT_EQ(view.scale != nullptr, scale);
         for (std::int64_t i = 0; i < 8; ++i) {
           const auto at = static_cast<std::size_t>(e * kappa.expert_stride + i * kappa.gate_stride);
-          EXPECT_EQ(read->bias(3, e, i), kappa.bias[at]);
           EXPECT_EQ(view.bias[i * view.gate_stride], kappa.bias[at]);
-          if (scale) { EXPECT_EQ(read->scale(3, e, i), kappa.scale[at]); }
+          if (scale) { EXPECT_EQ(view.scale[i * view.scale_gate_stride], kappa.scale[at]); }
         }
       }
     }

@@ -1,0 +1,202 @@
+#include "core/stats/importance.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace kappascope {
+namespace {
+
+const Json* member(const Json* object, const char* key) {
+  if (object == nullptr || !object->is_object()) { return nullptr; }
+  const auto found = object->find(key);
+  return found == object->end() ? nullptr : &*found;
+}
+
+double number_at(const Json* object, const char* key) {
+  const Json* value = member(object, key);
+  return value && value->is_number() ? value->get<double>() : kNaN;
+}
+
+std::string text_at(const Json* object, const char* key) {
+  const Json* value = member(object, key);
+  return value && value->is_string() ? value->get<std::string>() : "";
+}
+
+// C of a call of `tokens` tokens (SPEC §1.5).
+double call_capacity(double factor, double minimum, double tokens, double slots, double experts) {
+  double capacity = std::floor(slots * factor * tokens / experts);
+  if (std::fmod(capacity, 2) == 1) { capacity += 1; }
+  return std::max(capacity, minimum);
+}
+
+// Whether test(word) holds of an intervention of the run.
+template <typename Test>
+bool any_intervention(const Trace& trace, Test&& test) {
+  const Json* words = member(&trace.meta, "interventions");
+  if (words == nullptr || !words->is_array()) { return false; }
+  return std::any_of(words->begin(), words->end(), [&](const Json& word) {
+    return word.is_string() && test(word.get_ref<const std::string&>());
+  });
+}
+
+bool sets_kappa(std::string_view word) {
+  return word.starts_with("kappa=") || word.starts_with("kappa-mul=");
+}
+
+// The meta has one rule for the model.
+bool sets_capacity_of_layers(std::string_view word) {
+  return word.starts_with("capacity=") && word.find('@') != word.npos;
+}
+
+// K of this layer: the arrays may have more slots than it.
+std::int64_t slots_in_use(const TraceLayer& layer) {
+  std::int64_t slots = 0;
+  for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
+    if (layer.expert(entry) >= 0) { slots = std::max(slots, entry % layer.slots + 1); }
+  }
+  return slots;
+}
+
+// m of u' = m·b·c in dense layers, by the formula (SPEC-layouts §1.5f).
+double dense_multiplier(const Trace& trace) {
+  const std::string formula = text_at(&trace.meta, "kappa_formula");
+  return formula == "2026-05" ? 2 : formula == "2026-05-20" ? -2 : 1;
+}
+
+}  // namespace
+
+ExpertImportance expert_importance(const TraceLayer& layer) {
+  ExpertImportance result;
+  const auto norms = layer.slot_part(layer.trace.expert_output_norm);
+  const auto weights = layer.slot_part(layer.trace.expert_weight);
+  if (norms.empty()) { return result; }
+  std::vector<Mean> means(static_cast<std::size_t>(layer.experts));
+  for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
+    if (!layer.kept(entry) || !layer.router_finite(entry / layer.slots)) { continue; }
+    means[layer.expert(entry)].add(static_cast<double>(weights[entry]) * norms[entry]);
+  }
+  double all = 0;
+  for (const Mean& mean : means) { all += mean.sum; }
+  for (const Mean& mean : means) {
+    result.saliency.push_back(mean.value());
+    result.contribution.push_back(all > 0 ? mean.sum / all : kNaN);
+  }
+  return result;
+}
+
+std::vector<double> mean_selected_logit(const TraceLayer& layer) {
+  const std::int64_t stride = layer.trace.experts;
+  const auto logits = layer.part(layer.trace.router_logits, layer.tokens * stride);
+  std::vector<double> result;
+  if (logits.empty()) { return result; }
+  std::vector<Mean> means(static_cast<std::size_t>(layer.experts));
+  for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
+    const std::int64_t e = layer.expert(entry), t = entry / layer.slots;
+    if (e >= 0 && layer.router_finite(t)) { means[e].add(logits[t * stride + e]); }
+  }
+  for (const Mean& mean : means) { result.push_back(mean.value()); }
+  return result;
+}
+
+std::optional<double> run_capacity(const TraceLayer& layer) {
+  const Json* rule = member(&layer.trace.meta, "capacity");
+  const Json* in_force = member(rule, "in_force");
+  if (!in_force || !in_force->is_boolean() || !in_force->get<bool>()) { return std::nullopt; }
+  if (any_intervention(layer.trace, sets_capacity_of_layers)) { return std::nullopt; }
+  const double factor = number_at(rule, "factor"), minimum = number_at(rule, "minimum");
+  if (!(factor > 0) || !(minimum >= 0)) { return std::nullopt; }
+  const Json* chunks = member(member(&layer.trace.meta, "window"), "chunks");
+  const auto slots = static_cast<double>(slots_in_use(layer));
+  const auto experts = static_cast<double>(layer.experts);
+  double sum = 0, recorded = 0;
+  for (std::size_t i = 0; chunks && chunks->is_array() && i < chunks->size(); ++i) {
+    const Json* chunk = &(*chunks)[i];
+    const double begin = number_at(chunk, "begin"), end = number_at(chunk, "end");
+    if (begin != number_at(chunk, "first_recorded")) { return std::nullopt; }
+    sum += call_capacity(factor, minimum, end - begin, slots, experts);
+    recorded += end - begin;
+  }
+  if (recorded != static_cast<double>(layer.tokens)) { return std::nullopt; }
+  return sum;
+}
+
+Utility expert_utility(const TraceLayer& layer) {
+  Utility result;
+  const std::optional<double> capacity = run_capacity(layer);
+  if (!capacity) { return result; }
+  result.of_expert.assign(static_cast<std::size_t>(layer.experts), 0);
+  for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
+    if (!layer.kept(entry) || !layer.router_finite(entry / layer.slots)) { continue; }
+    result.of_expert[layer.expert(entry)] += 1;
+  }
+  Mean mean;
+  for (double& share : result.of_expert) {
+    share /= *capacity;
+    mean.add(share);
+  }
+  result.least = *std::min_element(result.of_expert.begin(), result.of_expert.end());
+  result.mean = mean.value();
+  return result;
+}
+
+double slope_square(const TraceLayer& layer, std::int64_t expert) {
+  const auto squares = layer.part(layer.trace.kappa_u_square, layer.trace.experts);
+  const auto counts = layer.part(layer.trace.effect_count, layer.trace.experts);
+  if (squares.empty() || counts.empty()) { return kNaN; }
+  double sum = 0, count = 0;
+  for (std::int64_t e = 0; e < layer.experts; ++e) {
+    if ((expert >= 0 && e != expert) || !(counts[e] > 0) || !std::isfinite(squares[e])) {
+      continue;
+    }
+    sum += counts[e] * squares[e];
+    count += counts[e];
+  }
+  return count > 0 ? sum / count : kNaN;
+}
+
+double dense_slope_square(const Trace& trace, std::int64_t row) {
+  const auto kappa = trace.dense_kappa.subspan(row * trace.dense_gates, trace.dense_gates);
+  const std::int64_t layer = trace.dense_layer_index[row];
+  const bool known = trace.model != nullptr && layer < std::ssize(trace.model->kappa_u);
+  const auto is_one = [](float value) { return value == 1 || std::isnan(value); };
+  // Without model.npz nothing distinguishes b = 0 everywhere from a layer without κ.
+  if (!trace.kappa || any_intervention(trace, sets_kappa)) { return kNaN; }
+  if (!known && std::all_of(kappa.begin(), kappa.end(), is_one)) { return kNaN; }
+  const double bound = known ? static_cast<double>(trace.model->kappa_u[layer])
+                             : number_at(member(&trace.meta, "kappa"), "bound_dense");
+  const double log_bound = std::log(bound), multiplier = dense_multiplier(trace);
+  if (!std::isfinite(log_bound) || log_bound == 0) { return kNaN; }
+  Mean mean;
+  for (const float value : kappa) {
+    if (std::isnan(value)) { continue; }  // beyond the layer's own gate units
+    const double u = std::atanh(std::log(static_cast<double>(value)) / log_bound) / multiplier;
+    if (!std::isfinite(u)) { return kNaN; }
+    mean.add(u * u);
+  }
+  return mean.value();
+}
+
+bool is_control_token(const Trace& trace, std::int64_t token) {
+  if (trace.token_text.empty() || trace.char_start.empty()) { return false; }
+  const std::string& text = trace.token_text[token];
+  return trace.char_start[token] < 0 && text.starts_with("<") && text.ends_with(">");
+}
+
+BitsPerByte bits_per_byte(const Trace& trace) {
+  BitsPerByte result;
+  if (trace.token_bytes_hex.size() != trace.nll.size()) { return result; }
+  double nats = 0;
+  for (std::int64_t t = 0; t < std::ssize(trace.nll); ++t) {
+    if (!std::isfinite(trace.nll[t]) || is_control_token(trace, t)) { continue; }
+    const auto bytes = static_cast<std::int64_t>(trace.token_bytes_hex[t].size() / 2);
+    if (bytes == 0) { return {}; }
+    nats += trace.nll[t];
+    result.bytes += bytes;
+  }
+  if (result.bytes > 0) {
+    result.value = nats / (std::log(2.0) * static_cast<double>(result.bytes));
+  }
+  return result;
+}
+
+}  // namespace kappascope
