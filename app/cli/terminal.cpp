@@ -37,10 +37,11 @@ void write_line(std::string_view kind, std::string_view line) {
   (void)!write(STDERR_FILENO, text.data(), text.size());
 }
 
-const char* stage_title(std::string_view stage) noexcept {
+const char* stage_title(std::string_view stage) {
   if (stage == "load") { return "loading weights"; }
   if (stage == "read") { return "reading texts"; }
   if (stage == "prefill") { return "running"; }
+  require(stage == "write", ExitCode::internal, {}, "a stage without a title: ", stage);
   return "writing";
 }
 

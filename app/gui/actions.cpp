@@ -119,6 +119,20 @@ void add_go_actions(Gui& gui, std::vector<Action>& all) {
   go("Previous expert", ImGuiMod_Ctrl | ImGuiKey_PageUp, &Pick::expert, at.expert, -1, experts);
 }
 
+std::string menu_of(FigureGroup group) {
+  switch (group) {
+    case FigureGroup::router:
+      return "Figures/Router and loss";
+    case FigureGroup::experts:
+      return "Figures/Experts";
+    case FigureGroup::kappa:
+      return "Figures/κ";
+    case FigureGroup::gates:
+      return "Figures/Gates";
+  }
+  fail(ExitCode::internal, {}, "a group of figures without a menu");
+}
+
 void add_view_actions(Gui& gui, std::vector<Action>& all) {
   const auto show = [&gui](const std::string& id) {
     return [&gui, id] {
@@ -131,13 +145,8 @@ void add_view_actions(Gui& gui, std::vector<Action>& all) {
   }
   for (const FigureEntry& entry : figure_catalogue()) {
     const std::string id(entry.id);
-    const std::string group = id.substr(0, id.find('-'));
-    const std::string menu = group == "router" || group == "loss" ? "Figures/Router and loss"
-                             : group == "expert"                  ? "Figures/Experts"
-                             : group == "gate"                    ? "Figures/Gates"
-                                                                  : "Figures/κ";
-    all.push_back({std::string(entry.title), menu, 0, show(id), true, gui.shown[id], false, id,
-                   std::string(entry.what)});
+    all.push_back({std::string(entry.title), menu_of(entry.group), 0, show(id), true, gui.shown[id],
+                   false, id, std::string(entry.what)});
   }
   all.push_back({"Dark", "View", 0, [&gui] { gui.settings.dark = !gui.settings.dark; }, true,
                  gui.settings.dark});

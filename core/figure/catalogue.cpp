@@ -14,61 +14,65 @@ namespace {
 
 constexpr FigureEntry kCatalogue[] = {
     {"loss", "Loss along the text", "negative log-likelihood of each token and its running mean",
-     true, "nll", kTokensChoice, figures::loss},
+     FigureGroup::router, true, "nll", kTokensChoice, figures::loss},
     {"router-confidence", "Confidence of the router", "largest routing probability, layer × token",
-     false, "router_top1_prob", kTokensChoice, figures::router_confidence},
+     FigureGroup::router, false, "router_top1_prob", kTokensChoice, figures::router_confidence},
     {"router-margin", "Margin of the choice of experts",
-     "how far the choice of experts is from another, layer × token", false, "router_margin",
-     kTokensChoice, figures::router_margin},
+     "how far the choice of experts is from another, layer × token", FigureGroup::router, false,
+     "router_margin", kTokensChoice, figures::router_margin},
     {"router-entropy", "Entropy of the router",
-     "how spread the routing probability is, layer × token", false, "router_entropy", kTokensChoice,
-     figures::router_entropy},
+     "how spread the routing probability is, layer × token", FigureGroup::router, false,
+     "router_entropy", kTokensChoice, figures::router_entropy},
     {"router-probability", "Routing probability",
-     "routing probability in one layer, expert × token", false, "router_top1_prob",
-     kLayerChoice | kTokensChoice, figures::router_probability},
-    {"expert-choice", "Expert of each token", "which expert each token chose, layer × token", false,
-     "load", kSlotChoice | kTokensChoice, figures::expert_choice},
+     "routing probability in one layer, expert × token", FigureGroup::router, false,
+     "router_top1_prob", kLayerChoice | kTokensChoice, figures::router_probability},
+    {"expert-choice", "Expert of each token", "which expert each token chose, layer × token",
+     FigureGroup::experts, false, "load", kSlotChoice | kTokensChoice, figures::expert_choice},
     {"expert-load", "Load of the experts", "load and gate mass of each expert over its even share",
-     false, "load", kNoChoice, figures::expert_load},
+     FigureGroup::experts, false, "load", kNoChoice, figures::expert_load},
     {"expert-drops", "Assignments dropped over capacity",
-     "assignments over capacity, layer × token, and rate per layer", false, "drop_rate",
-     kTokensChoice, figures::expert_drops},
+     "assignments over capacity, layer × token, and rate per layer", FigureGroup::experts, false,
+     "drop_rate", kTokensChoice, figures::expert_drops},
     {"expert-coactivation", "Experts chosen together",
-     "experts chosen together in one layer, over chance", false, "coactivation", kLayerChoice,
-     figures::expert_coactivation},
-    {"expert-budget", "Experts run per token", "experts run per token in each layer", false,
-     "experts_run", kNoChoice, figures::expert_budget},
-    {"kappa-tokens", "Sharpness κ of each token", "κ of each token, layer × token", false,
-     "kappa_log_mean", kTokensChoice, figures::kappa_tokens},
-    {"kappa-experts", "Sharpness κ of each expert", "κ of each expert, layer × expert", false,
-     "kappa_log_mean", kNoChoice, figures::kappa_experts},
-    {"kappa-depth", "Sharpness κ over depth", "κ over relative depth, one line a model", true,
-     "kappa", kNoChoice, figures::kappa_depth},
+     "experts chosen together in one layer, over chance", FigureGroup::experts, false,
+     "coactivation", kLayerChoice, figures::expert_coactivation},
+    {"expert-budget", "Experts run per token", "experts run per token in each layer",
+     FigureGroup::experts, false, "experts_run", kNoChoice, figures::expert_budget},
+    {"expert-importance", "Importance and load of each expert",
+     "what each expert adds to the stream over how many assignments it gets", FigureGroup::experts,
+     false, "saliency", kNoChoice, figures::expert_importance},
+    {"kappa-tokens", "Sharpness κ of each token", "κ of each token, layer × token",
+     FigureGroup::kappa, false, "kappa_log_mean", kTokensChoice, figures::kappa_tokens, true},
+    {"kappa-experts", "Sharpness κ of each expert", "κ of each expert, layer × expert",
+     FigureGroup::kappa, false, "kappa_log_mean", kNoChoice, figures::kappa_experts, true},
+    {"kappa-depth", "Sharpness κ over depth", "κ over relative depth, one line a model",
+     FigureGroup::kappa, true, "kappa", kNoChoice, figures::kappa_depth, true},
     {"kappa-distribution", "Distribution of κ",
-     "distribution of κ in each layer, or of each expert of one", false, "kappa",
-     kByExpertChoice | kLayerIfByExpert, figures::kappa_distribution},
+     "distribution of κ in each layer, or of each expert of one", FigureGroup::kappa, false,
+     "kappa", kByExpertChoice | kLayerIfByExpert, figures::kappa_distribution, true},
     {"kappa-parameters", "Learned parameters of κ",
-     "α and b of κ = U^tanh(α·s + b) and the bounds they imply", false, "kappa_scale",
-     kByExpertChoice | kLayerIfByExpert, figures::kappa_parameters},
+     "α and b of κ = U^tanh(α·s + b) and the bounds they imply", FigureGroup::kappa, false,
+     "kappa_scale", kByExpertChoice | kLayerIfByExpert, figures::kappa_parameters, true},
     {"kappa-vs-score", "κ as a function of the score",
-     "κ of gate units as a function of the router's score", false, "kappa",
-     kLayerChoice | kExpertChoice | kGatesChoice, figures::kappa_vs_score},
-    {"silu-kappa", "The gate at the expert's κ", "the gate z·σ(κz) at the κ of one expert", false,
-     "kappa", kLayerChoice | kExpertChoice, figures::silu_kappa},
+     "κ of gate units as a function of the router's score", FigureGroup::kappa, false, "kappa",
+     kLayerChoice | kExpertChoice | kGatesChoice, figures::kappa_vs_score, true},
+    {"silu-kappa", "The gate at the expert's κ", "the gate z·σ(κz) at the κ of one expert",
+     FigureGroup::kappa, false, "kappa", kLayerChoice | kExpertChoice, figures::silu_kappa},
     {"kappa-confidence", "κ against the router's confidence",
-     "κ against the router's confidence, with rank correlations", false, "kappa_confidence",
-     kNoChoice, figures::kappa_confidence},
+     "κ against the router's confidence, with rank correlations", FigureGroup::kappa, false,
+     "kappa_confidence", kNoChoice, figures::kappa_confidence, true},
     {"gate-sharpness", "Effective sharpness of the gates",
-     "effective sharpness of the gates, layer × token", false, "gate_kz_rms",
+     "effective sharpness of the gates, layer × token", FigureGroup::gates, false, "gate_kz_rms",
      kByExpertChoice | kTokensChoice, figures::gate_sharpness},
-    {"gate-active", "Active gate units", "share of active gate units, layer × token", false,
-     "gate_active_fraction", kByExpertChoice | kTokensChoice, figures::gate_active},
+    {"gate-active", "Active gate units", "share of active gate units, layer × token",
+     FigureGroup::gates, false, "gate_active_fraction", kByExpertChoice | kTokensChoice,
+     figures::gate_active},
     {"gate-top16", "Concentration of the gates",
-     "share of the largest gate units in the activation, layer × token", false, "gate_top16_share",
-     kByExpertChoice | kTokensChoice, figures::gate_top16},
+     "share of the largest gate units in the activation, layer × token", FigureGroup::gates, false,
+     "gate_top16_share", kByExpertChoice | kTokensChoice, figures::gate_top16},
     {"gate-saturation", "Where the gates work",
-     "linear, knee and saturated share of gate units per layer", false, "gate_saturated_fraction",
-     kNoChoice, figures::gate_saturation},
+     "linear, knee and saturated share of gate units per layer", FigureGroup::gates, false,
+     "gate_saturated_fraction", kNoChoice, figures::gate_saturation},
 };
 
 bool has_column(const Table& table, std::string_view name) {
@@ -113,13 +117,12 @@ void complete(Table& table, const std::string& run, const Trace& trace,
 // Why a trace has no part in a figure: it shows the κ of a model, which some models do not have
 // (silu-kappa shows their gate, too), or one line a trace and this one has none; else "".
 std::string left_out_because(const FigureEntry& entry, const Trace& trace) {
-  const bool of_kappa = entry.id.starts_with("kappa-");
-  if (of_kappa && lacks_kappa(trace)) { return "the model has no κ"; }
+  if (entry.of_kappa && lacks_kappa(trace)) { return "the model has no κ"; }
   if (!entry.several) { return ""; }
-  if (of_kappa && trace.layers == 0) { return "no MoE layer was recorded"; }
+  if (entry.of_kappa && trace.layers == 0) { return "no MoE layer was recorded"; }
   const bool any = std::any_of(trace.nll.begin(), trace.nll.end(),
                                [](float value) { return std::isfinite(value); });
-  return of_kappa || any ? "" : "no token has a predecessor";
+  return entry.of_kappa || any ? "" : "no token has a predecessor";
 }
 
 void make_empty(Figure& figure, const std::string& why) {
@@ -174,7 +177,7 @@ Figure FigureEntry::make(Traces traces, const FigureChoices& chosen,
   if (!left_out.empty() && several) { names = run_names(shown); }
   Figure figure = draw(shown, chosen);
   figure.name = file_name(chosen);
-  if (none && id.starts_with("kappa-") && lacks_kappa(*shown[0])) {
+  if (none && of_kappa && lacks_kappa(*shown[0])) {
     make_empty(figure, no_kappa_because(*shown[0]));
   }
   if (!none) { figure.notes.insert(figure.notes.end(), left_out.begin(), left_out.end()); }

@@ -42,14 +42,18 @@ enum ChoiceSet : unsigned {
 
 using Traces = std::span<const Trace* const>;  // one or more
 
+enum class FigureGroup : std::uint8_t { router, experts, kappa, gates };  // where menus list it
+
 struct FigureEntry {
   std::string_view id;
-  std::string_view title;   // what a person calls it, and what stands above the figure
-  std::string_view what;    // one line for a person
+  std::string_view title;  // what a person calls it, and the heading of the figure
+  std::string_view what;   // one line for a person
+  FigureGroup group;
   bool several;             // overlays several traces; the others show the first
   std::string_view metric;  // section of docs/metrics.md that defines what is shown
   unsigned choices;         // ChoiceSet
   Figure (*draw)(Traces traces, const FigureChoices& choices);
+  bool of_kappa = false;  // nothing to show of a model without κ
 
   // The choices that are heeded beside `chosen`: `choices`, or more by expert.
   unsigned heeded(const FigureChoices& chosen) const;

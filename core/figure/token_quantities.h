@@ -1,4 +1,5 @@
-// What the tokens of a text can be coloured by. To add one: a line in the table of the .cpp.
+// What the tokens of a text can be coloured by. To add one: a function and a line in
+// the table of the .cpp.
 #pragma once
 
 #include <cstdint>
@@ -12,6 +13,8 @@
 
 namespace kappascope {
 
+struct TokenColouring;
+
 struct TokenQuantity {
   std::string_view id;
   std::string_view name;  // one line for a person
@@ -22,6 +25,8 @@ struct TokenQuantity {
   } layers;
   bool slots;               // of one slot of the token
   std::string_view metric;  // section of docs/metrics.md that explains it
+  // Sets colours and values of a row of the trace (−1: over all) and, where they matter, a slot.
+  void (*fill)(TokenColouring& result, const Trace& trace, std::int64_t row, std::int64_t slot);
 };
 
 std::span<const TokenQuantity> token_quantities();

@@ -1,87 +1,9 @@
 #include "core/trace/tables.h"
 
-#include <charconv>
-#include <cmath>
-
-#include "core/csv_text.h"
-#include "core/trace/output_file.h"
+#include "core/trace/csv_rows.h"
 
 namespace kappascope {
 namespace {
-
-// Rows of RFC 4180, gathered in memory and written in blocks.
-class CsvWriter {
- public:
-  explicit CsvWriter(const std::filesystem::path& path) : file_(path) {}
-
-  void header(std::string_view names) {
-    buffer_ += names;
-    end_row();
-  }
-
-  void text(std::string_view value) {
-    separate();
-    put_csv_text(buffer_, value);
-  }
-
-  void truth(bool value) {
-    separate();
-    buffer_ += value ? "true" : "false";
-  }
-
-  void integer(std::int64_t value) {
-    separate();
-    put(value);
-  }
-
-  // An integer whose absence is −1: an empty field.
-  void index(std::int64_t value) {
-    separate();
-    if (value >= 0) { put(value); }
-  }
-
-  // The shortest text that reads back to the same float32; NaN: an empty field.
-  void number(float value) {
-    separate();
-    if (!std::isnan(value)) { put(value); }
-  }
-
-  void end_row() {
-    constexpr std::size_t kBlock = 1 << 18;
-    buffer_ += "\r\n";
-    row_started_ = false;
-    if (buffer_.size() >= kBlock) { flush(); }
-  }
-
-  void finish() {
-    flush();
-    file_.finish();
-  }
-
- private:
-  void separate() {
-    if (row_started_) { buffer_ += ','; }
-    row_started_ = true;
-  }
-
-  template <typename T>
-  void put(T value) {
-    char digits[32];
-    const auto end = std::to_chars(digits, digits + sizeof digits, value).ptr;
-    buffer_.append(digits, static_cast<std::size_t>(end - digits));
-  }
-
-  void flush() {
-    file_.write_at(written_, std::as_bytes(std::span(buffer_)));
-    written_ += buffer_.size();
-    buffer_.clear();
-  }
-
-  OutputFile file_;
-  std::string buffer_;
-  std::uint64_t written_ = 0;
-  bool row_started_ = false;
-};
 
 struct Column {
   std::string_view name;
@@ -115,20 +37,25 @@ constexpr Column kRouterColumns[] = {
     {"router_entropy", &Trace::router_entropy},
 };
 
-std::string routing_header() {
-  std::string names = "document,layer,pass,token,slot,token_id,expert,expert_kept";
-  for (const Column& column : kSlotColumns) { names += join_words(',', column.name); }
-  for (const Column& column : kRouterColumns) { names += join_words(',', column.name); }
-  return names;
+void put_names(CsvFile& csv, std::initializer_list<std::string_view> names) {
+  for (const std::string_view name : names) { csv.text(name); }
 }
 
-std::string tokens_header() {
-  std::string names =
-      "document,token,token_id,char_start,char_end,token_text,token_bytes_hex,nll,target_rank";
+void put_routing_header(CsvFile& csv) {
+  put_names(csv,
+            {"document", "layer", "pass", "token", "slot", "token_id", "expert", "expert_kept"});
+  for (const Column& column : kSlotColumns) { csv.text(column.name); }
+  for (const Column& column : kRouterColumns) { csv.text(column.name); }
+  csv.end_row();
+}
+
+void put_tokens_header(CsvFile& csv) {
+  put_names(csv, {"document", "token", "token_id", "char_start", "char_end", "token_text",
+                  "token_bytes_hex", "nll", "target_rank"});
   for (const char* array : {"top_token_id", "top_token_logprob"}) {
-    for (int i = 0; i < kTopTokens; ++i) { names += join_words(',', array, '_', i); }
+    for (int i = 0; i < kTopTokens; ++i) { csv.text(join_words(array, '_', i)); }
   }
-  return names;
+  csv.end_row();
 }
 
 // Where the text came from; "" in traces that do not say so.
@@ -143,8 +70,8 @@ std::string document_source(const Trace& trace) {
 
 void write_tokens_csv(const std::filesystem::path& path, const Trace& trace) {
   const std::string document = document_source(trace);
-  CsvWriter csv(path);
-  csv.header(tokens_header());
+  CsvFile csv(path);
+  put_tokens_header(csv);
   for (std::size_t t = 0; t < trace.token_id.size(); ++t) {
     csv.text(document);
     csv.integer(static_cast<std::int64_t>(t));
@@ -170,8 +97,8 @@ void write_routing_csv(const std::filesystem::path& path, const Trace& trace) {
   const auto tokens = static_cast<std::size_t>(trace.tokens);
   const auto slots = static_cast<std::size_t>(trace.slots);
   const std::string document = document_source(trace);
-  CsvWriter csv(path);
-  csv.header(routing_header());
+  CsvFile csv(path);
+  put_routing_header(csv);
   for (std::size_t entry = 0; entry < trace.layer_index.size() * tokens * slots; ++entry) {
     const std::size_t cell = entry / slots, row = cell / tokens, t = cell % tokens;
     csv.text(document);

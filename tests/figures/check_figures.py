@@ -114,6 +114,10 @@ def check_kappa(run, tables):
         agree("kappa-depth", "relative_depth", column(depth, "relative_depth"), depths)
 
 
+def mean_or_nan(values):
+    return values.mean() if values.size else math.nan
+
+
 def json_of(trace):
     import json
     return json.loads(str(trace["kappascope_meta"]))
@@ -131,6 +135,11 @@ def check_others(run, tables):
         agree("gate-saturation", name, column(tables["gate-saturation"], name), expected)
     counts = column(tables["kappa-distribution"], "count").reshape(run.layers, -1)
     agree("kappa-distribution", "count", counts, trace["kappa_hist"].sum(1))
+    if "expert_output_norm" in trace.files:
+        pushed = run.weight * trace["expert_output_norm"].astype(float)
+        expected = [[mean_or_nan(pushed[m][run.kept[m] & (run.index[m] == e)]) for e in range(run.experts)]
+                    for m in range(run.layers)]
+        agree("expert-importance", "saliency", column(tables["expert-importance"], "saliency"), expected)
     pairs = np.zeros((run.experts, run.experts))
     for chosen in run.index[run.middle]:
         pairs[np.ix_(chosen, chosen)] += 1

@@ -1,0 +1,88 @@
+// What experts add to the stream, over how often they are chosen.
+#include <cmath>
+
+#include "core/figure/figures.h"
+#include "core/figure/parts.h"
+#include "core/figure/text.h"
+#include "core/stats/importance.h"
+#include "core/stats/router.h"
+
+namespace kappascope::figures {
+namespace {
+
+// The experts of all recorded layers, one after another.
+struct ExpertRows {
+  std::vector<std::int64_t> layer, pass, expert;
+  std::vector<double> load, saliency, contribution, depth;
+  std::vector<PointSubject> subjects;
+  std::int64_t unused = 0;  // without a kept token
+
+  void add(const TraceLayer& of, double relative_depth) {
+    const ExpertImportance importance = expert_importance(of);
+    const ExpertLoads loads = expert_loads(of);
+    for (std::size_t e = 0; e < importance.saliency.size(); ++e) {
+      layer.push_back(of.layer);
+      pass.push_back(of.pass);
+      expert.push_back(static_cast<std::int64_t>(e));
+      load.push_back(loads.load[e] * static_cast<double>(of.experts));
+      saliency.push_back(importance.saliency[e]);
+      contribution.push_back(importance.contribution[e]);
+      depth.push_back(relative_depth);
+      subjects.push_back({static_cast<std::int32_t>(of.row), -1, static_cast<std::int32_t>(e)});
+      if (std::isnan(importance.saliency[e])) { ++unused; }
+    }
+  }
+};
+
+Points points_of(const ExpertRows& rows) {
+  Points points;
+  points.colours.label = "Relative depth of the layer";
+  points.colours.low = 0;
+  points.colours.high = 1;
+  for (std::size_t i = 0; i < rows.saliency.size(); ++i) {
+    if (!(rows.load[i] > 0) || !(rows.saliency[i] > 0)) { continue; }  // not on a log axis
+    points.x.push_back(rows.load[i]);
+    points.y.push_back(rows.saliency[i]);
+    points.value.push_back(static_cast<float>(rows.depth[i]));
+    points.subjects.push_back(rows.subjects[i]);
+  }
+  return points;
+}
+
+}  // namespace
+
+Figure expert_importance(Traces traces, const FigureChoices&) {
+  const Trace& trace = *traces[0];
+  Figure figure = start_figure(traces, "expert-importance");
+  ExpertRows rows;
+  const std::vector<double> depth = relative_depth(trace);
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    rows.add(TraceLayer(trace, row), depth[row]);
+  }
+  Panel panel;
+  panel.x.name = "Load: share of assignments over 1/E";
+  panel.x.scale = Scale::log;
+  panel.y.name = "Saliency: mean of weight × output norm";
+  panel.y.scale = Scale::log;
+  panel.references.push_back({1, true, "even load"});
+  panel.empty = nothing_because(trace);
+  if (panel.empty.empty() && trace.expert_output_norm.empty()) {
+    panel.empty = "nothing to show: the norms of the experts' outputs were not recorded";
+  }
+  panel.points.push_back(points_of(rows));
+  figure.panels.push_back(std::move(panel));
+  Table table;
+  table.rows = std::ssize(rows.expert);
+  table.columns = {
+      {"layer", std::move(rows.layer)},       {"pass", std::move(rows.pass)},
+      {"expert", std::move(rows.expert)},     {"load_over_even", std::move(rows.load)},
+      {"saliency", std::move(rows.saliency)}, {"contribution", std::move(rows.contribution)}};
+  figure.tables.push_back(std::move(table));
+  figure.notes.push_back(
+      "One point per expert and layer, over its kept tokens. Without a kept "
+      "token, and so without a point: " +
+      count_text(rows.unused) + " experts over all layers.");
+  return figure;
+}
+
+}  // namespace kappascope::figures
