@@ -82,7 +82,10 @@ std::unique_ptr<EngineModel> load_weights_somewhere(const Model& model, LoadOpti
       return load_weights(model, options, progress);
     } catch (const Error& error) {
       if (error.code() != ExitCode::gpu && error.code() != ExitCode::memory) { throw; }
-      note = join_words(error.what(), "; running on the CPU");
+      std::string reason = error.what();  // without what to do: that is done here
+      reason = reason.substr(0, std::min(reason.find("; run with --device cpu"),
+                                         reason.find("; or run with --device cpu")));
+      note = join_words("running on the CPU: ", reason);
       options.device = ComputeDevice::cpu;
     }
   }

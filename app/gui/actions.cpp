@@ -38,7 +38,7 @@ void add_file_actions(Gui& gui, std::vector<Action>& all) {
   all.push_back({"Save trace as…", "File", ImGuiMod_Ctrl | ImGuiKey_S,
                  open_dialog(PathPurpose::save_trace), open && open->run});
   all.push_back({"Close trace", "File", ImGuiMod_Ctrl | ImGuiKey_W,
-                 [&gui] { ask_to_close(gui, gui.workspace.selection().trace); }, open != nullptr});
+                 [&gui] { ask_to_close(gui, gui.workspace.view().trace); }, open != nullptr});
   all.push_back({"Export view…", "File", ImGuiMod_Ctrl | ImGuiKey_E,
                  [&gui] { open_export_dialog(gui, gui.workspace.view().figure); }, open != nullptr,
                  false, true});
@@ -72,13 +72,13 @@ void add_run_actions(Gui& gui, std::vector<Action>& all) {
       {"Run long texts in overlapping chunks", "Run", 0, toggle(next.window), true, next.window});
 }
 
-// Moves a part of the selection, now at `from`, within what there is.
-void step(Workspace& workspace, std::int64_t Pick::* part, std::int64_t from, std::int64_t by,
-          std::int64_t count) {
+// Moves a part of the selection within what there is.
+void step(Workspace& workspace, std::int32_t Subject::* part, std::int64_t by, std::int64_t count) {
   if (count <= 0) { return; }
-  Pick pick;
-  pick.*part = from < 0 ? 0 : std::clamp<std::int64_t>(from + by, 0, count - 1);
-  workspace.pick(pick, Move::step);
+  const std::int64_t from = workspace.selection().*part;
+  Subject to;
+  to.*part = std::int32_t(from < 0 ? 0 : std::clamp<std::int64_t>(from + by, 0, count - 1));
+  workspace.pick(to, Move::step);
 }
 
 void add_find_actions(Gui& gui, std::vector<Action>& all) {
@@ -102,21 +102,21 @@ void add_go_actions(Gui& gui, std::vector<Action>& all) {
   all.push_back({"Forward", "Go", ImGuiMod_Alt | ImGuiKey_RightArrow,
                  [&workspace] { workspace.go_forward(); }, workspace.can_go_forward()});
   const Trace* trace = workspace.current_trace();
-  const Selection at = workspace.selection();
-  const auto go = [&](const char* name, ImGuiKeyChord chord, std::int64_t Pick::* part,
-                      std::int64_t from, std::int64_t by, std::int64_t count) {
+  const Subject at = workspace.selection();
+  const auto go = [&](const char* name, ImGuiKeyChord chord, std::int32_t Subject::* part,
+                      std::int64_t by, std::int64_t count) {
     all.push_back({name, "Go", chord,
-                   [&workspace, part, from, by, count] { step(workspace, part, from, by, count); },
-                   count > 0, false, by > 0});
+                   [&workspace, part, by, count] { step(workspace, part, by, count); }, count > 0,
+                   false, by > 0});
   };
   const std::int64_t tokens = trace ? trace->tokens : 0, layers = trace ? trace->layers : 0;
-  const std::int64_t experts = trace && at.layer >= 0 ? TraceLayer(*trace, at.layer).experts : 0;
-  go("Next token", ImGuiMod_Ctrl | ImGuiKey_Period, &Pick::token, at.token, 1, tokens);
-  go("Previous token", ImGuiMod_Ctrl | ImGuiKey_Comma, &Pick::token, at.token, -1, tokens);
-  go("Next layer", ImGuiMod_Ctrl | ImGuiKey_UpArrow, &Pick::layer, at.layer, 1, layers);
-  go("Previous layer", ImGuiMod_Ctrl | ImGuiKey_DownArrow, &Pick::layer, at.layer, -1, layers);
-  go("Next expert", ImGuiMod_Ctrl | ImGuiKey_PageDown, &Pick::expert, at.expert, 1, experts);
-  go("Previous expert", ImGuiMod_Ctrl | ImGuiKey_PageUp, &Pick::expert, at.expert, -1, experts);
+  const std::int64_t experts = trace && at.row >= 0 ? TraceLayer(*trace, at.row).experts : 0;
+  go("Next token", ImGuiMod_Ctrl | ImGuiKey_Period, &Subject::token, 1, tokens);
+  go("Previous token", ImGuiMod_Ctrl | ImGuiKey_Comma, &Subject::token, -1, tokens);
+  go("Next layer", ImGuiMod_Ctrl | ImGuiKey_UpArrow, &Subject::row, 1, layers);
+  go("Previous layer", ImGuiMod_Ctrl | ImGuiKey_DownArrow, &Subject::row, -1, layers);
+  go("Next expert", ImGuiMod_Ctrl | ImGuiKey_PageDown, &Subject::expert, 1, experts);
+  go("Previous expert", ImGuiMod_Ctrl | ImGuiKey_PageUp, &Subject::expert, -1, experts);
 }
 
 std::string menu_of(FigureGroup group) {
@@ -140,7 +140,7 @@ void add_view_actions(Gui& gui, std::vector<Action>& all) {
       if (gui.shown[id]) { gui.focus = id; }
     };
   };
-  for (const Panel& panel : panels()) {
+  for (const DockPanel& panel : panels()) {
     all.push_back({panel.title, "Panels", 0, show(panel.id), true, gui.shown[panel.id]});
   }
   for (const FigureEntry& entry : figure_catalogue()) {
@@ -226,8 +226,10 @@ std::vector<Action> actions(Gui& gui) {
   add_layout_actions(gui, all);
   add_go_actions(gui, all);
   add_find_actions(gui, all);
-  all.push_back({"Command palette", "Help", ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_P,
-                 [&gui] { gui.palette.open = gui.palette.just_opened = true; }});
+  all.push_back({"Command palette", "Help", ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_P, [&gui] {
+                   leave_fields();
+                   gui.palette.open = gui.palette.just_opened = true;
+                 }});
   all.push_back({"Keyboard shortcuts", "Help", ImGuiKey_F1,
                  [&gui] { gui.palette.overlay = !gui.palette.overlay; }});
   all.push_back({"What the numbers mean", "Help", 0, [&gui] { gui.help = "router_top1_prob"; }});
@@ -297,7 +299,7 @@ void draw_menus(const std::vector<Action>& all) {
 
 void run_shortcuts(const std::vector<Action>& all) {
   if (ImGui::GetTopMostPopupModal()) {
-    return;  // a dialog waits for an answer
+    return;  // a dialog is waiting for an answer
   }
   for (const Action& action : all) {
     if (!action.shortcut || !pressed(action.shortcut)) { continue; }

@@ -24,7 +24,7 @@ struct Action {
   std::string help;
 };
 
-// All actions as they stand now, in the order of the menus.
+// All actions as they are now, in the order of the menus.
 std::vector<Action> actions(Gui& gui);
 
 std::string shortcut_text(ImGuiKeyChord chord);  // "Ctrl+Shift+P"

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 namespace kappascope::gui {
 namespace {
@@ -12,37 +11,19 @@ namespace {
 constexpr std::int64_t kTile = 256;             // texels a side
 constexpr std::int64_t kMostTexels = 12 << 20;  // kept; more only while they are all in sight
 
-// The backend lets go of a texture one frame after it was told to: until then it waits here.
-struct Retired {
-  ImGuiContext* context;
-  ImTextureData* texture;
-};
-
-std::vector<Retired>& retired() {
-  static std::vector<Retired> textures;
-  return textures;
-}
-
-void retire(ImGuiContext* context, ImTextureData* texture) {
-  if (context != ImGui::GetCurrentContext()) {  // gone, and its backend with it
-    IM_DELETE(texture);
-    return;
-  }
-  texture->WantDestroyNextFrame = true;
-  retired().push_back({context, texture});
-}
-
+// The backend lets go of a texture one frame after it was asked to; until then the texture stays in
+// the list of the context, where all textures of users are ours.
 void let_go_of_retired() {
-  ImGuiContext* context = ImGui::GetCurrentContext();
-  std::erase_if(retired(), [&](const Retired& one) {
-    const bool gone = one.texture->Status == ImTextureStatus_Destroyed ||
-                      (one.texture->Status == ImTextureStatus_OK &&
-                       one.texture->TexID == ImTextureID_Invalid);  // null backend
-    if (one.context != context || !gone) { return false; }
-    ImGui::UnregisterUserTexture(one.texture);
-    IM_DELETE(one.texture);
-    return true;
-  });
+  ImVector<ImTextureData*>& all = ImGui::GetCurrentContext()->UserTextures;
+  for (int i = all.Size; i-- > 0;) {
+    ImTextureData* texture = all[i];
+    const bool never_made = texture->Status == ImTextureStatus_OK &&
+                            texture->TexID == ImTextureID_Invalid;  // null backend
+    if (!texture->WantDestroyNextFrame) { continue; }
+    if (texture->Status != ImTextureStatus_Destroyed && !never_made) { continue; }
+    ImGui::UnregisterUserTexture(texture);
+    IM_DELETE(texture);
+  }
 }
 
 // Blocks of 2^level cells so that one is a pixel or larger.
@@ -53,23 +34,27 @@ int level_for(double cell_pixels, int levels) {
 
 }  // namespace
 
-FigureCounts& figure_counts() {
-  static FigureCounts counts;
-  if (ImGui::GetCurrentContext() && counts.frame != ImGui::GetFrameCount()) {
-    counts = {};
-    counts.frame = ImGui::GetFrameCount();
+void release_tiles() {
+  ImVector<ImTextureData*>& all = ImGui::GetCurrentContext()->UserTextures;
+  while (!all.empty()) {
+    ImTextureData* texture = all.back();
+    ImGui::UnregisterUserTexture(texture);
+    ImGui::GetPlatformIO().Textures.find_erase(texture);
+    IM_DELETE(texture);
   }
-  return counts;
 }
 
 CellTiles::CellTiles(std::shared_ptr<const CellPyramid> cells)
     : cells_(std::move(cells)),
       tile_rows_(std::min(kTile, cells_->rows(0))),
-      tile_columns_(std::min(kTile, cells_->columns(0))),
-      context_(ImGui::GetCurrentContext()) {}
+      tile_columns_(std::min(kTile, cells_->columns(0))) {}
 
 CellTiles::~CellTiles() {
-  for (auto& [key, tile] : tiles_) { retire(context_, tile.texture); }
+  for (auto& [key, tile] : tiles_) { tile.texture->WantDestroyNextFrame = true; }
+}
+
+bool CellTiles::incomplete() const {
+  return incomplete_at_ == ImGui::GetFrameCount();
 }
 
 CellTiles::Tile* CellTiles::find(const Key& key) {
@@ -108,8 +93,8 @@ CellTiles::Tile* CellTiles::make(const Key& key) {
   if (tile.texture->Status != ImTextureStatus_WantCreate) {
     ImTextureDataQueueUpload(tile.texture, 0, 0, static_cast<int>(columns), static_cast<int>(rows));
   }
-  ++made_now_;
-  figure_counts().texels_made += rows * columns;
+  ++tiles_made_;
+  texels_made_ += rows * columns;
   return &(tiles_[key] = tile);
 }
 
@@ -137,7 +122,6 @@ void CellTiles::draw_tile(ImDrawList& list, const CellPlace& place, const Key& k
   list.AddImage(tile.texture->GetTexRef(), ImVec2(x(columns.begin), y(rows.end)),
                 ImVec2(x(columns.end), y(rows.begin)), ImVec2(low.x, high.y),
                 ImVec2(high.x, low.y));
-  ++figure_counts().tiles_drawn;
 }
 
 bool CellTiles::draw_level(ImDrawList& list, const CellPlace& place, const ScreenBox& seen,
@@ -159,7 +143,7 @@ bool CellTiles::draw_level(ImDrawList& list, const CellPlace& place, const Scree
     for (std::int64_t c = columns.begin / tile_columns_; c * tile_columns_ < columns.end; ++c) {
       const Key key{row_level, column_level, r, c};
       Tile* tile = find(key);
-      if (!tile && may_make && made_now_ < kMostMadeAtOnce) { tile = make(key); }
+      if (!tile && may_make && tiles_made_ < kMostMadeAtOnce) { tile = make(key); }
       if (!tile) {
         complete = false;
         continue;
@@ -171,9 +155,9 @@ bool CellTiles::draw_level(ImDrawList& list, const CellPlace& place, const Scree
   return complete;
 }
 
-bool CellTiles::draw(ImDrawList& list, const CellPlace& place, const ScreenBox& seen) {
+void CellTiles::draw(ImDrawList& list, const CellPlace& place, const ScreenBox& seen) {
   let_go_of_retired();
-  made_now_ = 0;
+  tiles_made_ = texels_made_ = 0;
   const ImGuiPlatformIO& platform = ImGui::GetPlatformIO();
   const int row_level = level_for(place.height, cells_->row_levels());
   const int column_level = level_for(place.width, cells_->column_levels());
@@ -182,20 +166,19 @@ bool CellTiles::draw(ImDrawList& list, const CellPlace& place, const ScreenBox& 
   if (platform.DrawCallback_SetSamplerNearest) {
     list.AddCallback(platform.DrawCallback_SetSamplerNearest, nullptr);
   }
-  // A first look without drawing: what lies beneath must be drawn first.
+  // A first look without drawing: what is beneath must be drawn first.
   const bool complete = draw_level(list, place, seen, row_level, column_level, true, false);
   if (!complete) {
-    made_now_ = 0;
+    tiles_made_ = 0;
     draw_level(list, place, seen, cells_->row_levels() - 1, cells_->column_levels() - 1, true,
                true);
-    made_now_ = kMostMadeAtOnce;
-    figure_counts().tiles_missing = true;
+    tiles_made_ = kMostMadeAtOnce;
+    incomplete_at_ = ImGui::GetFrameCount();
   }
   draw_level(list, place, seen, row_level, column_level, false, true);
   if (platform.DrawCallback_SetSamplerLinear) {
     list.AddCallback(platform.DrawCallback_SetSamplerLinear, nullptr);
   }
-  return complete;
 }
 
 }  // namespace kappascope::gui

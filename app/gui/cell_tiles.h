@@ -1,4 +1,5 @@
-// The cells of a heat map as textures of few hundred pixels a side, made as they come into sight.
+// The cells of a heat map as textures of a few hundred pixels a side, made when they are first
+// seen.
 #pragma once
 
 #include <imgui.h>
@@ -13,7 +14,7 @@
 
 namespace kappascope::gui {
 
-// Where a map lies on the screen: its left and lower edge, and the size of a cell, in pixels.
+// Where a map is on the screen: its left and lower edge, and the size of a cell, in pixels.
 struct CellPlace {
   double left = 0, bottom = 0, width = 1, height = 1;
 };
@@ -35,13 +36,16 @@ class CellTiles {
   CellTiles(const CellTiles&) = delete;
   CellTiles& operator=(const CellTiles&) = delete;
 
-  // Draws what lies in `seen`, one texel to a pixel or more; rows grow upwards. Makes at most
+  // Draws what is in `seen`, one texel to a pixel or more; rows grow upwards. Makes at most
   // kMostMadeAtOnce tiles, and none for what was seen lately; where one is missing the whole map at
-  // its coarsest shows through. True when nothing was missing: else it needs another frame.
-  bool draw(ImDrawList& list, const CellPlace& place, const ScreenBox& seen);
+  // its coarsest shows through.
+  void draw(ImDrawList& list, const CellPlace& place, const ScreenBox& seen);
 
-  // Cells that one pixel stood for when it was drawn last.
+  // Some tile was missing in the last frame: another frame is needed.
+  bool incomplete() const;
+  // Cells per pixel, and texels made, when it was drawn last.
   const CellBlock& block() const { return block_; }
+  std::int64_t texels_made() const { return texels_made_; }
 
   static constexpr int kMostMadeAtOnce = 24;
 
@@ -70,17 +74,12 @@ class CellTiles {
   std::shared_ptr<const CellPyramid> cells_;
   std::int64_t tile_rows_, tile_columns_;  // texels
   std::map<Key, Tile> tiles_;
-  ImGuiContext* context_;
   CellBlock block_;
-  std::int64_t made_now_ = 0;  // tiles in this frame
+  int incomplete_at_ = -1;  // frame
+  std::int64_t tiles_made_ = 0, texels_made_ = 0;
 };
 
-// What was drawn in the frame, for tests.
-struct FigureCounts {
-  int frame = -1;
-  std::int64_t texels_made = 0, tiles_drawn = 0;
-  bool tiles_missing = false;  // something is not there yet: draw another frame
-};
-FigureCounts& figure_counts();
+// Ends what the backend of the current context has not let go of yet: there is no further frame.
+void release_tiles();
 
 }  // namespace kappascope::gui

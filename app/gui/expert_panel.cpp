@@ -24,16 +24,16 @@ std::string times(double value) {
 }
 
 void draw_steppers(Gui& gui, const Trace& trace, const ExpertCard& card) {
-  std::int64_t m = card.row, expert = card.expert;
+  std::int64_t row = card.row, expert = card.expert;
   std::string name = std::to_string(card.layer);
   if (card.pass > 0) { name += "." + std::to_string(card.pass); }
-  if (stepper("###layer", "Layer", m, trace.layers, name)) {
-    const std::int64_t experts = TraceLayer(trace, m).experts;
-    gui.workspace.select_expert(m, std::min(expert, experts - 1));
+  if (stepper("###layer", "Layer", row, trace.layers, name)) {
+    const std::int64_t experts = TraceLayer(trace, row).experts;
+    gui.workspace.pick({.row = int(row), .expert = int(std::min(expert, experts - 1))});
   }
   next_item(13 * em());
   if (stepper("###expert", "Expert", expert, card.experts, std::to_string(expert))) {
-    gui.workspace.select_expert(card.row, expert);
+    gui.workspace.pick({.row = int(card.row), .expert = int(expert)});
   }
   ImGui::SameLine(0, em());
   ImGui::AlignTextToFramePadding();
@@ -49,7 +49,7 @@ void draw_load(const Theme& theme, const ExpertCard& card) {
       theme, "Rank by load",
       card.load_rank < 0 ? "–" : count_text(card.load_rank) + " of " + count_text(card.experts));
   key_value(theme, "Gate mass", value_text(card.gate_mass),
-            "Sum of the combine weights it got, over the number of tokens");
+            "Sum of its combine weights, divided by the number of tokens");
   key_value(theme, "Assignments",
             count_text(card.assigned) + ": " + count_text(card.kept) + " kept, " +
                 count_text(card.dropped) + " dropped");
@@ -79,7 +79,7 @@ void draw_gates(const Theme& theme, const ExpertCard& card) {
   key_value(theme, "Active gates", percent_text(gates.gate_active_fraction),
             "Gate units whose activation is above the threshold of the checkpoint");
   key_value(theme, "Top-16 share", percent_text(gates.gate_top16_share),
-            "What the 16 largest activations are of the sum of all");
+            "Share of the 16 largest activations in the sum of all");
 }
 
 void draw_effect(const Theme& theme, const ExpertCard& card) {
@@ -146,14 +146,9 @@ void draw_context(Gui& gui, const Trace& trace, std::int64_t token) {
 void draw_served_row(Gui& gui, const Trace& trace, const ExpertCard& card,
                      const ServedEntry& entry) {
   const Theme& theme = *gui.theme;
-  Selection selection = gui.workspace.selection();
   ImGui::PushID(static_cast<int>(entry.token));
-  if (row_item("###row", selection.token == entry.token)) {
-    selection.layer = card.row;
-    selection.expert = card.expert;
-    selection.token = entry.token;
-    selection.slot = entry.slot;
-    gui.workspace.select(selection);
+  if (row_item("###row", gui.workspace.selection().token == entry.token)) {
+    gui.workspace.pick({int(card.row), int(entry.token), int(entry.slot), int(card.expert)});
   }
   draw_context(gui, trace, entry.token);
   number_cell(std::to_string(entry.token), theme.quiet_text);
@@ -188,16 +183,16 @@ void draw_served(Gui& gui, const Trace& trace, const std::shared_ptr<const Exper
   const float row = ImGui::GetTextLineHeight() + 2 * ImGui::GetStyle().CellPadding.y;
   const float height =
       row * float(std::min<std::size_t>(card->served.size(), 10) + 1) + 0.6F * em();
-  const bool shown =
-      begin_table("###served",
-                  {{"in its text", 0, false, nullptr, ImGuiTableColumnFlags_NoSort},
-                   {"token", 4.2F, true, nullptr, kUp, id(ServedOrder::token)},
-                   {"slot", 2.6F, true, "0: it was the first choice", ImGuiTableColumnFlags_NoSort},
-                   {"weight", 4.4F, true, "Combine weight", kDown, id(ServedOrder::weight)},
-                   {"κ", 3.2F, true, "Mean over its gate units", kDown, id(ServedOrder::kappa)},
-                   {"sharpness", 5.4F, true, "Effective sharpness: root mean square of κ·z", kDown,
-                    id(ServedOrder::sharpness)}},
-                  {0, height}, ImGuiTableFlags_Sortable);
+  const bool shown = begin_table(
+      "###served",
+      {{"in its text", 0, false, nullptr, ImGuiTableColumnFlags_NoSort},
+       {"token", 3, true, nullptr, kUp, id(ServedOrder::token)},
+       {"slot", 2, true, "0: it was the first choice", ImGuiTableColumnFlags_NoSort, 0, 1},
+       {"weight", 4, true, "Combine weight", kDown, id(ServedOrder::weight)},
+       {"κ", 3.2F, true, "Mean over its gate units", kDown, id(ServedOrder::kappa)},
+       {"sharpness", 3.2F, true, "Effective sharpness: root mean square of κ·z", kDown,
+        id(ServedOrder::sharpness), 2}},
+      {0, height}, ImGuiTableFlags_Sortable);
   if (!shown) { return; }
   sort_served(gui.expert, card);
   ImGuiListClipper clipper;
@@ -223,13 +218,7 @@ void draw_one_figure(Gui& gui, const char* id, const FigureChoices& choices, ImV
     elided_text(shown->figure.title);
     const auto click = draw_figure(id, shown, gui.workspace.selection(), *gui.theme, view,
                                    ImGui::GetContentRegionAvail());
-    if (click) {
-      Selection selection = gui.workspace.selection();
-      if (click->layer >= 0) { selection.layer = click->layer; }
-      if (click->token >= 0) { selection.token = click->token; }
-      if (click->expert >= 0) { selection.expert = click->expert; }
-      gui.workspace.select(selection);
-    }
+    if (click) { gui.workspace.pick(*click); }
   }
   ImGui::EndChild();
 }
@@ -259,10 +248,9 @@ void draw_expert_panel(Gui& gui) {
   }
   const auto card = gui.workspace.expert_card();
   if (!card) {
-    return gui.workspace.busy()
-               ? waiting_note(*gui.theme, "Collecting what is known of this expert")
-               : empty_note(*gui.theme, "No expert is selected",
-                            "Click one in a figure or in the panel Token");
+    return gui.workspace.busy() ? waiting_note(*gui.theme, "Collecting the numbers of this expert")
+                                : empty_note(*gui.theme, "No expert is selected",
+                                             "Click one in a figure or in the panel Token");
   }
   draw_steppers(gui, *trace, *card);
   if (!ImGui::BeginChild("###card")) { return ImGui::EndChild(); }

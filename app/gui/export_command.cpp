@@ -49,13 +49,14 @@ std::string style_words(const ExportState& state) {
     words += " --dpi " + number_word(style.dpi);
   }
   if (style.panel_letters) { words += " --panel-letters"; }
+  if (!style.metadata) { words += " --no-metadata"; }
   return words;
 }
 
-// Commands that make the traces that were made here, and where each trace lies then.
-class Traces {
+// Commands that make the traces that were made here, and where each trace is then.
+class NamedTraces {
  public:
-  Traces(const Gui& gui) : gui_(gui) {}
+  explicit NamedTraces(const Gui& gui) : gui_(gui) {}
 
   std::string word(const Trace* trace) {
     for (const OpenTrace& open : gui_.workspace.traces()) {
@@ -97,7 +98,7 @@ class Traces {
 }  // namespace
 
 std::string export_command(const Gui& gui, const std::string& figure) {
-  Traces traces(gui);
+  NamedTraces traces(gui);
   std::map<std::string, std::string> ids;  // by the words that differ between figures
   for (const FigureEntry& entry : figure_catalogue()) {
     const std::string id(entry.id);

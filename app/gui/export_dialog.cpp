@@ -38,7 +38,7 @@ std::vector<ExportView> views_of(const Gui& gui, const std::string& figure) {
 
 std::string suggested_folder(const Gui& gui) {
   for (const OpenTrace& open : gui.workspace.traces()) {
-    if (open.id != gui.workspace.selection().trace || open.run) { continue; }
+    if (open.id != gui.workspace.view().trace || open.run) { continue; }
     return (fs::absolute(open.path).parent_path() / "figures").string();
   }
   return fs::absolute("figures").string();
@@ -157,6 +157,9 @@ void draw_size(ExportState& state) {
   number_field("###font", style.font_pt, 3, 40, "%.3g pt");
   ImGui::SameLine();
   ImGui::Checkbox("letters at the panels###letters", &style.panel_letters);
+  row("Metadata");
+  ImGui::Checkbox("in the files###metadata", &style.metadata);
+  explain("Model, text, hashes and version inside SVG, PDF and PNG; never a path");
   if (!state.formats.count(FigureFormat::png)) { return; }
   row("Resolution");
   number_field("###dpi", style.dpi, 10, 2400, "%.4g dpi");
@@ -177,13 +180,13 @@ void draw_copies(Gui& gui) {
   explain("The command line that writes the same files");
 }
 
-// What runs, what stands in the way, what came of it.
+// The running export, files that are there already, or the outcome.
 void draw_outcome(Gui& gui) {
   ExportState& state = gui.exporting;
   const std::vector<JobStatus> jobs = gui.workspace.long_jobs().status();
   const auto job = std::find_if(jobs.begin(), jobs.end(),
                                 [&](const JobStatus& one) { return one.id == state.job; });
-  // One that ended by itself says what came of it in a moment.
+  // One that ended by itself reports its outcome in a moment.
   if (state.job != 0 && job == jobs.end() && gui.workspace.long_jobs().nothing_done()) {
     state.job = 0;
     state.said = "Stopped; nothing was written.";
@@ -195,7 +198,7 @@ void draw_outcome(Gui& gui) {
     if (ImGui::Button("Cancel###cancel_job")) { gui.workspace.cancel(state.job); }
   } else if (!state.in_the_way.empty()) {
     ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->warning);
-    ImGui::TextWrapped("There already: %s", state.in_the_way.c_str());
+    ImGui::TextWrapped("Already there: %s", state.in_the_way.c_str());
     ImGui::PopStyleColor();
   } else if (!state.said.empty()) {
     ImGui::PushStyleColor(ImGuiCol_Text, state.failed ? gui.theme->error : gui.theme->quiet_text);

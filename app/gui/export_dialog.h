@@ -26,7 +26,7 @@ struct ExportState {
   JobId job = 0;  // 0: none runs
 };
 
-// Where the folder that was typed lies: "~" is the home folder, "" the usual name for such folders.
+// Where the folder that was typed is: "~" is the home folder, "" the usual name for such folders.
 std::filesystem::path export_folder(const ExportState& state);
 
 // What the view shows, of the tokens that the dialog asks for.

@@ -36,7 +36,7 @@ class Staging {
     std::error_code ignored;
     fs::remove_all(path_, ignored);
     for (const fs::path& at : made_) {
-      fs::remove(at, ignored);  // only when nothing came into it
+      fs::remove(at, ignored);  // only when it is empty
     }
   }
 

@@ -12,6 +12,7 @@ namespace kappascope::gui {
 namespace {
 
 constexpr int kMostTicks = 11;
+constexpr float kLine = 1.18f;  // of the size of the text, from line to line
 
 float tick_length() {
   return std::max(2.0f, 0.22f * em());
@@ -65,7 +66,7 @@ bool all_short(const std::vector<Tick>& ticks, float room, float size) {
                      [&](const Tick& tick) { return text_width(tick.label, size) < room; });
 }
 
-// Names stand horizontally when all fit, upright when their lines fit, thinned out otherwise.
+// Names are horizontal when all fit, upright when their lines fit, thinned out otherwise.
 void horizontal_names(AxisTicks& plan, const FigureAxis& axis, const AxisView& view,
                       float upright_room) {
   const FigureFont font = figure_font();
@@ -244,13 +245,41 @@ float longest_sideways() {
   return 11 * em();
 }
 
-float axis_room(const FigureAxis& axis, const AxisTicks& ticks, bool labelled) {
+std::vector<std::string> wrapped(const std::string& text, float room, float size) {
+  std::vector<std::string> lines;
+  for (std::size_t begin = 0; begin < text.size();) {
+    std::size_t end = text.size();
+    while (text_width(std::string_view(text).substr(begin, end - begin), size) > room) {
+      const std::size_t space = text.rfind(' ', end - 1);
+      if (space == std::string::npos || space <= begin) { break; }
+      end = space;
+    }
+    lines.push_back(fit_text(text.substr(begin, end - begin), room, size));
+    begin = end + 1;
+  }
+  return lines;
+}
+
+void add_lines(ImDrawList& list, const std::vector<std::string>& lines, ImVec2 middle_top,
+               float left, float right, float size, ImU32 colour) {
+  float y = middle_top.y;
+  for (const std::string& line : lines) {
+    const float width = text_width(line, size);
+    const float x = std::clamp(middle_top.x - width / 2, left, std::max(left, right - width));
+    add_text(list, {x, y}, size, colour, line);
+    y += kLine * size;
+  }
+}
+
+float axis_room(const FigureAxis& axis, const AxisTicks& ticks, NameRoom name) {
+  const float size = figure_font().name;
   const float labels = ticks.ticks.empty() ? 0 : tick_length() + tick_gap() + ticks.extent;
-  return labels + (labelled && !name_of(axis).empty() ? 0.3f * em() + 1.1f * em() : 0);
+  const std::size_t lines = wrapped(name_of(axis), name.length(), size).size();
+  return labels + (lines > 0 ? 0.3f * em() + kLine * size * float(lines) : 0);
 }
 
 void draw_axis_y(ImDrawList& list, const FigureAxis& axis, const AxisView& view,
-                 const AxisTicks& ticks, const ScreenBox& plot, float name_left,
+                 const AxisTicks& ticks, const ScreenBox& plot, float left, NameRoom name,
                  const Theme& theme) {
   const FigureFont font = figure_font();
   const float right = plot.left - tick_length() - tick_gap();
@@ -260,14 +289,17 @@ void draw_axis_y(ImDrawList& list, const FigureAxis& axis, const AxisView& view,
     add_text(list, ImVec2(right - text_width(tick.label, font.tick), y - 0.5f * font.tick),
              font.tick, theme.text, tick.label);
   }
-  const std::string name = fit_text(name_of(axis), plot.height() + 2 * em(), font.name);
   const float middle = (plot.top + plot.bottom) / 2;
-  add_upright_text(list, ImVec2(name_left, middle + text_width(name, font.name) / 2), font.name,
-                   theme.text, name);
+  for (const std::string& line : wrapped(name_of(axis), name.length(), font.name)) {
+    const float length = text_width(line, font.name);
+    const float low = std::min(name.end, std::max(middle + length / 2, name.begin + length));
+    add_upright_text(list, {left, low}, font.name, theme.text, line);
+    left += kLine * font.name;
+  }
 }
 
 void draw_axis_x(ImDrawList& list, const FigureAxis& axis, const AxisView& view,
-                 const AxisTicks& ticks, const ScreenBox& plot, const Theme& theme) {
+                 const AxisTicks& ticks, const ScreenBox& plot, NameRoom name, const Theme& theme) {
   const FigureFont font = figure_font();
   const float top = plot.bottom + tick_length() + tick_gap();
   for (const Tick& tick : ticks.ticks) {
@@ -281,12 +313,10 @@ void draw_axis_x(ImDrawList& list, const FigureAxis& axis, const AxisView& view,
       add_text(list, ImVec2(x - width / 2, top), font.tick, theme.text, tick.label);
     }
   }
-  const std::string name = fit_text(name_of(axis), plot.width() + 4 * em(), font.name);
   const float labels = ticks.ticks.empty() ? 0 : tick_length() + tick_gap() + ticks.extent;
-  add_text(list,
-           ImVec2((plot.left + plot.right - text_width(name, font.name)) / 2,
-                  plot.bottom + labels + 0.3f * em()),
-           font.name, theme.text, name);
+  add_lines(list, wrapped(name_of(axis), name.length(), font.name),
+            {(plot.left + plot.right) / 2, plot.bottom + labels + 0.3f * em()}, name.begin,
+            name.end, font.name, theme.text);
 }
 
 }  // namespace kappascope::gui

@@ -76,14 +76,26 @@ AxisTicks plan_ticks(const FigureAxis& axis, const AxisView& view, bool horizont
 // Names of a vertical axis are cut there.
 float longest_sideways();
 
-// Room that the labels and the name of an axis take, away from the plot.
-float axis_room(const FigureAxis& axis, const AxisTicks& ticks, bool labelled);
+// `text` in lines of at most `room` pixels, broken at spaces; only a word that is longer is cut.
+std::vector<std::string> wrapped(const std::string& text, float room, float size);
+// Each line in the middle between `left` and `right` as far as possible about `middle`.
+void add_lines(ImDrawList& list, const std::vector<std::string>& lines, ImVec2 middle_top,
+               float left, float right, float size, ImU32 colour);
 
-// Ticks, labels and name left of (below) `plot`, within `area`.
+// Where the name of an axis may be: in pixels along it.
+struct NameRoom {
+  float begin = 0, end = 0;  // begin < end
+  float length() const { return end - begin; }
+};
+
+// Room that the labels and the name of an axis take, away from the plot.
+float axis_room(const FigureAxis& axis, const AxisTicks& ticks, NameRoom name);
+
+// Ticks, labels and name left of (below) `plot`; of a vertical axis the name starts at `left`.
 void draw_axis_y(ImDrawList& list, const FigureAxis& axis, const AxisView& view,
-                 const AxisTicks& ticks, const ScreenBox& plot, float name_left,
+                 const AxisTicks& ticks, const ScreenBox& plot, float left, NameRoom name,
                  const Theme& theme);
 void draw_axis_x(ImDrawList& list, const FigureAxis& axis, const AxisView& view,
-                 const AxisTicks& ticks, const ScreenBox& plot, const Theme& theme);
+                 const AxisTicks& ticks, const ScreenBox& plot, NameRoom name, const Theme& theme);
 
 }  // namespace kappascope::gui

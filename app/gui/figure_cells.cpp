@@ -45,7 +45,7 @@ void draw_one_cell(ImDrawList& list, const HeatMap& map, const ColourMap& colour
            colour32(ink_on(colours.colour(value))), name);
 }
 
-// Position of subject `number` on the axis; −1: it does not stand there.
+// Position of subject `number` on the axis; −1: it is not there.
 std::int64_t position_of(const FigureAxis& axis, AxisSubject subject, std::int64_t number) {
   if (axis.subject != subject || number < 0) { return -1; }
   if (axis.subjects.empty()) { return number; }
@@ -64,14 +64,14 @@ void add_mark(ImDrawList& list, const ScreenBox& box, const Theme& theme) {
 }  // namespace
 
 std::int64_t selected_position(const Figure& figure, const FigureAxis& axis,
-                               const Selection& selection) {
+                               const Subject& selection) {
   switch (axis.subject) {
     case AxisSubject::token:
       return position_of(axis, axis.subject, selection.token);
     case AxisSubject::recorded_layer:
-      return position_of(axis, axis.subject, selection.layer);
+      return position_of(axis, axis.subject, selection.row);
     case AxisSubject::expert:
-      if (figure.row >= 0 && figure.row != selection.layer) { return -1; }
+      if (figure.row >= 0 && figure.row != selection.row) { return -1; }
       return position_of(axis, axis.subject, selection.expert);
     default:
       return -1;
@@ -107,7 +107,7 @@ void draw_cell_marks(ImDrawList& list, const PlotPlace& place, const HeatMap& ma
 }
 
 void draw_selection(ImDrawList& list, const Figure& figure, const PlotPlace& place,
-                    const Selection& selection, const Theme& theme) {
+                    const Subject& selection, const Theme& theme) {
   const Panel& panel = *place.panel;
   const std::int64_t column = selected_position(figure, panel.x, selection);
   const std::int64_t row = selected_position(figure, panel.y, selection);

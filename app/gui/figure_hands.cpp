@@ -9,12 +9,6 @@ namespace {
 constexpr double kDeepestZoom = 1e5;  // of the whole axis
 constexpr double kKeyZoom = 1.5;      // a press of + or −
 
-std::int64_t& part(FigureClick& click, AxisSubject subject) {
-  return subject == AxisSubject::token    ? click.token
-         : subject == AxisSubject::expert ? click.expert
-                                          : click.layer;
-}
-
 }  // namespace
 
 FigureHands::FigureHands(const PreparedFigure& figure, FigureViewState& state)
@@ -80,9 +74,9 @@ void FigureHands::show(AxisSubject subject, std::int64_t position) {
   }
 }
 
-std::optional<FigureClick> FigureHands::step(int right, int up, const Selection& selection) {
+std::optional<Subject> FigureHands::step(int right, int up, const Subject& selection) {
   for (const Panel& panel : figure_.figure.panels) {
-    FigureClick click;
+    Subject to;
     bool moved = false;
     for (const bool horizontal : {true, false}) {
       const FigureAxis& axis = horizontal ? panel.x : panel.y;
@@ -91,19 +85,19 @@ std::optional<FigureClick> FigureHands::step(int right, int up, const Selection&
       if (axis.subject == AxisSubject::none || count == 0) { continue; }
       const std::int64_t from = selected_position(figure_.figure, axis, selection);
       if (from < 0 && by == 0) { continue; }
-      const std::int64_t to = from < 0 ? 0 : std::clamp<std::int64_t>(from + by, 0, count - 1);
+      const std::int64_t at = from < 0 ? 0 : std::clamp<std::int64_t>(from + by, 0, count - 1);
       moved |= by != 0;
-      part(click, axis.subject) = axis.subjects.empty() ? to : axis.subjects[to];
-      if (by != 0) { show(axis.subject, to); }
+      part_of(to, axis.subject) = std::int32_t(axis.subjects.empty() ? at : axis.subjects[at]);
+      if (by != 0) { show(axis.subject, at); }
     }
     if (!moved) { continue; }
-    if (click.layer < 0 && click.expert >= 0) { click.layer = figure_.figure.row; }
-    return click;
+    if (to.row < 0 && to.expert >= 0) { to.row = std::int32_t(figure_.figure.row); }
+    return to;
   }
   return {};
 }
 
-std::optional<FigureClick> FigureHands::follow(const FigureKeys& keys, const Selection& selection) {
+std::optional<Subject> FigureHands::follow(const FigureKeys& keys, const Subject& selection) {
   if (keys.zoom != 0 || keys.all) {
     for (const Place& at : places(AxisSubject::none)) {
       AxisHand one = hand(*at.group, at.panel, at.horizontal);
@@ -131,6 +125,19 @@ void FigureHands::share() {
     *state_.tokens = all ? std::nullopt : std::optional<AxisSpan>(one.span);
     return;
   }
+}
+
+std::optional<AxisSpan> span_of_tokens(const FigureViewState& state) {
+  std::size_t at = 0;
+  for (const PanelGroupPlan& group : state.shown->groups) {
+    for (std::size_t i = 0; i < group.panels.size(); ++i, ++at) {
+      if (group.panels[i]->x.subject != AxisSubject::token || at >= state.x.size()) { continue; }
+      const AxisSpan& span = state.x[at];
+      if (span.low <= group.x[i].low && span.high >= group.x[i].high) { return {}; }
+      return span;
+    }
+  }
+  return {};
 }
 
 }  // namespace kappascope::gui

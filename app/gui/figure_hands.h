@@ -17,7 +17,7 @@ class FigureHands {
 
   // Moves the selected cell, or zooms about it, as keys ask; what is selected then, if that
   // changed.
-  std::optional<FigureClick> follow(const FigureKeys& keys, const Selection& selection);
+  std::optional<Subject> follow(const FigureKeys& keys, const Subject& selection);
 
   void share();  // what this frame did to the zoom along tokens
 
@@ -30,7 +30,7 @@ class FigureHands {
   AxisSpan shared_part(const AxisHand& hand) const;
   const FigureAxis& axis(const Place& at) const;
   std::vector<Place> places(AxisSubject subject) const;  // none: all
-  std::optional<FigureClick> step(int right, int up, const Selection& selection);
+  std::optional<Subject> step(int right, int up, const Subject& selection);
   void show(AxisSubject subject, std::int64_t position);
 
   const PreparedFigure& figure_;

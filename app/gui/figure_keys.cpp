@@ -17,25 +17,32 @@ float sign_width(const Key& key) {
   return (key.sign == Key::Sign::line ? 1.6f : 0.8f) * em();
 }
 
+float text_size() {
+  return figure_font().tick;
+}
+
 float entry_width(const Key& key) {
   return sign_width(key) + 0.35f * em() + text_width(key.name, figure_font().tick);
 }
 
-// Calls place(key, x, row) for each entry; returns the rows.
+// Calls place(key, lines, x, row) for each entry, which is of one line or, where the width is not
+// enough for it, of several by itself; returns the rows.
 template <typename Place>
 int flow(const std::vector<Key>& keys, float width, Place&& place) {
   float x = 0;
-  int row = 0;
+  int row = 0, rows = 0;
   for (const Key& key : keys) {
-    const float needed = std::min(width, entry_width(key));
+    const float needed = entry_width(key), before = needed - text_width(key.name, text_size());
     if (x > 0 && x + needed > width) {
       x = 0;
-      ++row;
+      row = rows;
     }
-    place(key, x, row);
+    const std::vector<std::string> lines = wrapped(key.name, width - before, text_size());
+    place(key, lines, x, row);
     x += needed + 1.2f * em();
+    rows = std::max(rows, row + std::max(1, int(lines.size())));
   }
-  return keys.empty() ? 0 : row + 1;
+  return rows;
 }
 
 float row_height() {
@@ -71,6 +78,11 @@ void draw_sign(ImDrawList& list, const Key& key, ImVec2 left_middle, bool of_cel
   }
 }
 
+std::vector<std::string> bar_label(const ColourScale& scale, float width) {
+  return wrapped(name_with_unit(plain_text(scale.label), plain_text(scale.unit)), width,
+                 figure_font().name);
+}
+
 // Ticks of the bar that fit below it.
 std::vector<Tick> bar_ticks(const ColourScale& scale, const ColourMap& colours, float width) {
   FigureAxis words;
@@ -88,26 +100,31 @@ ImU32 mark_colour(const Theme& theme, Colour colour, int alpha) {
 }
 
 float legend_height(const std::vector<Key>& keys, float width) {
-  return row_height() * static_cast<float>(flow(keys, width, [](const Key&, float, int) {}));
+  return row_height() *
+         static_cast<float>(flow(keys, width, [](const Key&, const auto&, float, int) {}));
 }
 
 void draw_legend(ImDrawList& list, const std::vector<Key>& keys, ImVec2 corner, float width,
                  bool of_cells, const Theme& theme) {
-  const float size = figure_font().tick;
-  flow(keys, width, [&](const Key& key, float x, int row) {
-    const float middle = corner.y + (static_cast<float>(row) + 0.5f) * row_height();
+  const float size = text_size();
+  flow(keys, width, [&](const Key& key, const std::vector<std::string>& lines, float x, int row) {
+    float middle = corner.y + (static_cast<float>(row) + 0.5f) * row_height();
     const float text = corner.x + x + sign_width(key) + 0.35f * em();
     draw_sign(list, key, ImVec2(corner.x + x, middle), of_cells, theme);
-    add_text(list, ImVec2(text, middle - 0.5f * size), size, theme.text,
-             fit_text(key.name, corner.x + width - text, size));
+    for (const std::string& line : lines) {
+      add_text(list, ImVec2(text, middle - 0.5f * size), size, theme.text, line);
+      middle += row_height();
+    }
   });
 }
 
-float colour_bar_height(const ColourScale& scale, bool brief) {
+float colour_bar_height(const ColourScale& scale, float width, bool brief) {
   const FigureFont font = figure_font();
   const bool notes = !scale.low_note.empty() || !scale.high_note.empty();
+  const std::size_t lines = bar_label(scale, width).size();
+  const float label = 1.25f * font.name * float(lines);
   return 0.7f * em() + 0.4f * em() + font.tick +
-         (scale.label.empty() && !(notes && !brief) ? 0 : 1.25f * font.name);
+         (lines == 0 && notes && !brief ? 1.25f * font.name : label);
 }
 
 void draw_colour_bar(ImDrawList& list, const ColourScale& scale, const ColourMap& colours,
@@ -135,12 +152,15 @@ void draw_colour_bar(ImDrawList& list, const ColourScale& scale, const ColourMap
              theme.text, tick.label);
   }
   // The label in the middle, what the ends mean beside it where that leaves room.
-  const std::string name = name_with_unit(plain_text(scale.label), plain_text(scale.unit));
-  const std::string label = fit_text(name, area.width(), font.name);
-  const float y = text + 1.1f * font.tick, label_width = text_width(label, font.name);
+  const std::vector<std::string> label = bar_label(scale, area.width());
+  float label_width = 0;
+  for (const std::string& line : label) {
+    label_width = std::max(label_width, text_width(line, font.name));
+  }
+  const float y = text + 1.1f * font.tick;
   const float middle = std::clamp((room.left + room.right) / 2, area.left + label_width / 2,
                                   std::max(area.left, area.right - label_width / 2));
-  add_text(list, ImVec2(middle - label_width / 2, y), font.name, theme.text, label);
+  add_lines(list, label, {middle, y}, area.left, area.right, font.name, theme.text);
   const std::string low_note = scale.low_note.empty() ? "" : "← " + plain_text(scale.low_note);
   const std::string high_note = scale.high_note.empty() ? "" : plain_text(scale.high_note) + " →";
   const float widest = std::max(text_width(low_note, font.tick), text_width(high_note, font.tick));

@@ -22,8 +22,8 @@ void draw_legend(ImDrawList& list, const std::vector<Key>& keys, ImVec2 corner, 
                  bool of_cells, const Theme& theme);
 
 // A slim bar under the plot (`room`) with ticks, its label, and what its ends mean; text may reach
-// from `room` to the ends of `area`.
-float colour_bar_height(const ColourScale& scale, bool brief);
+// from `room` to the ends of `area`, `width` wide.
+float colour_bar_height(const ColourScale& scale, float width, bool brief);
 void draw_colour_bar(ImDrawList& list, const ColourScale& scale, const ColourMap& colours,
                      const ScreenBox& room, const ScreenBox& area, bool brief, const Theme& theme);
 

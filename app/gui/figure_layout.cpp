@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "app/gui/figure_keys.h"
+#include "core/figure/text.h"
 
 namespace kappascope::gui {
 namespace {
@@ -65,10 +66,14 @@ class GroupLayout {
 
   void plan_head() {
     place_.title_top = place_.area.top;
-    const bool titled = !group_.panels[0]->title.empty();
-    place_.legend_top = place_.title_top + (titled ? 1.35f * em() : 0.2f * em());
     const float width = place_.area.width() - left_;
+    const std::size_t lines = wrapped(plain_text(group_.panels[0]->title), width, em()).size();
+    place_.legend_top = place_.title_top + (0.2f + 1.15f * float(lines)) * em();
     top_ = place_.legend_top + legend_height(keys_, width) + (keys_.empty() ? 0.25f : 0.45f) * em();
+  }
+
+  float bar_height() const {
+    return colour_bar_height(*group_.scale, place_.area.width(), place_.brief);
   }
 
   void plan_plots() {
@@ -79,7 +84,7 @@ class GroupLayout {
       if (beside(i)) { wide += share, ++columns; }
       if (below(i)) { high += share, ++rows; }
     }
-    const float bar = has_bar_ ? gap() + colour_bar_height(*group_.scale, place_.brief) : 0;
+    const float bar = has_bar_ ? gap() + bar_height() : 0;
     float width =
         (place_.area.width() - left_ - right_ - static_cast<float>(columns) * gap()) / wide;
     float height =
@@ -105,6 +110,18 @@ class GroupLayout {
     }
   }
 
+  // As far as the next plot beside or below, else to the edge of the area.
+  void plan_names(std::size_t i) {
+    PanelPlace& one = place_.panels[i];
+    const ScreenBox& box = one.plot.box;
+    const bool more_beside = i + 1 < group_.panels.size() && beside(i + 1);
+    const bool more_below = i + 1 < group_.panels.size() && below(i + 1);
+    one.x_name = {beside(i) ? box.left - gap() / 2 : place_.area.left,
+                  more_beside ? box.right + gap() / 2 : place_.area.right};
+    one.y_name = {below(i) ? box.top - gap() / 2 : place_.area.top,
+                  more_below ? box.bottom + gap() / 2 : box.bottom + bottom_};
+  }
+
   static void set_pixels(PanelPlace& one) {
     const ScreenBox& box = one.plot.box;
     one.plot.x.begin = box.left;
@@ -114,6 +131,7 @@ class GroupLayout {
   }
 
   void plan_ticks_of_all() {
+    for (std::size_t i = 0; i < place_.panels.size(); ++i) { plan_names(i); }
     left_ = bottom_ = 0;
     right_ = 0.8f * em();
     const float upright = std::min(9 * em(), 0.24f * place_.area.height());
@@ -125,15 +143,15 @@ class GroupLayout {
       one.y_named = !beside(i);
       one.x_ticks = covered(i) ? AxisTicks{} : plan_ticks(panel.x, one.plot.x, true, upright);
       one.y_ticks = beside(i) ? AxisTicks{} : plan_ticks(panel.y, one.plot.y, false, 0);
-      if (one.y_named) { left_ = std::max(left_, axis_room(panel.y, one.y_ticks, true)); }
-      if (one.x_named) { bottom_ = std::max(bottom_, axis_room(panel.x, one.x_ticks, true)); }
+      if (one.y_named) { left_ = std::max(left_, axis_room(panel.y, one.y_ticks, one.y_name)); }
+      if (one.x_named) { bottom_ = std::max(bottom_, axis_room(panel.x, one.x_ticks, one.x_name)); }
       overhang(one);
     }
     left_ = std::min(left_ + 0.2f * em(), 0.5f * place_.area.width());
     bottom_ += 0.2f * em();
   }
 
-  // Labels may stand out to the right of the last plot.
+  // Labels may reach beyond the last plot on the right.
   void overhang(const PanelPlace& one) {
     for (const Tick& tick : one.x_ticks.ticks) {
       const float half =
@@ -146,6 +164,7 @@ class GroupLayout {
   }
 
   void finish() {
+    for (std::size_t i = 0; i < place_.panels.size(); ++i) { plan_names(i); }
     float low = top_;
     for (PanelPlace& one : place_.panels) {
       low = std::max(low, one.plot.box.bottom);
@@ -156,8 +175,7 @@ class GroupLayout {
     if (!has_bar_) { return; }
     const float top = low + bottom_ + 0.3f * em();
     const ScreenBox& first = place_.panels[0].plot.box;
-    place_.bar = {first.left, top, first.right,
-                  top + colour_bar_height(*group_.scale, place_.brief)};
+    place_.bar = {first.left, top, first.right, top + bar_height()};
   }
 
   const PreparedFigure& figure_;

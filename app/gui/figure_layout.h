@@ -1,4 +1,4 @@
-// Where the panels of a figure stand on the screen.
+// Where the panels of a figure are on the screen.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +15,7 @@ struct PanelPlace {
   AxisTicks x_ticks, y_ticks;
   bool x_named = true, y_named = true;
   ScreenBox x_strip, y_strip;  // of the axes' text
+  NameRoom x_name, y_name;
 };
 
 struct GroupPlace {

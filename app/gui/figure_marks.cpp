@@ -237,9 +237,9 @@ class Marks {
   std::vector<ImVec2> run_;
 };
 
-bool is_chosen(const PointSubject& point, const Selection& selection) {
+bool is_chosen(const Subject& point, const Subject& selection) {
   return selection.token >= 0 && point.token == selection.token &&
-         (point.row < 0 || selection.layer < 0 || point.row == selection.layer);
+         (point.row < 0 || selection.row < 0 || point.row == selection.row);
 }
 
 // AxisView::pixel with the ends' logarithms taken once: for very many values. NaN for no place.
@@ -261,7 +261,7 @@ class FastAxis {
 
 // Later dots cover earlier ones: of many only the last in each square of two pixels is drawn.
 void gather(DotCloud& cloud, const PlotPlace& place, const ColourMap* colours,
-            const Selection& selection, const Theme& theme) {
+            const Subject& selection, const Theme& theme) {
   const ScreenBox& box = place.box;
   cloud.dots.clear();
   cloud.chosen.clear();
@@ -297,7 +297,7 @@ void gather(DotCloud& cloud, const PlotPlace& place, const ColourMap* colours,
 }
 
 void update_cloud(DotCloud& cloud, const PlotPlace& place, const ColourMap* colours,
-                  const Selection& selection, const Theme& theme) {
+                  const Subject& selection, const Theme& theme) {
   const bool kept = same(cloud.x, place.x) && same(cloud.y, place.y) && cloud.dark == theme.dark &&
                     cloud.selection == selection;
   if (kept) { return; }
@@ -312,7 +312,7 @@ void update_cloud(DotCloud& cloud, const PlotPlace& place, const ColourMap* colo
 }  // namespace
 
 void draw_marks(ImDrawList& list, const PlotPlace& place, const ColourMap* colours,
-                const Selection& selection, const Theme& theme, DotCloud& cloud) {
+                const Subject& selection, const Theme& theme, DotCloud& cloud) {
   const Panel& panel = *place.panel;
   Marks marks(list, place, theme);
   for (const Bins& bins : panel.bins) { marks.histogram(bins); }

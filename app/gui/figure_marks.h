@@ -21,7 +21,7 @@ struct PlotPlace {
   AxisView x, y;
 };
 
-// The dots of a panel as they lie in sight, one a place; made again when the view changes.
+// The dots of a panel that are in sight, one per place; made again when the view changes.
 struct DotCloud {
   struct Dot {
     ImVec2 at;
@@ -31,7 +31,7 @@ struct DotCloud {
   AxisView x, y;
   bool dark = false;
   std::vector<Dot> dots;
-  Selection selection;
+  Subject selection;
   std::vector<ImVec2> chosen;  // those of the selection
 };
 
@@ -40,17 +40,17 @@ void draw_cell_marks(ImDrawList& list, const PlotPlace& place, const HeatMap& ma
                      const ColourMap& colours);
 // All other marks. `colours`: of coloured points, may be null.
 void draw_marks(ImDrawList& list, const PlotPlace& place, const ColourMap* colours,
-                const Selection& selection, const Theme& theme, DotCloud& cloud);
+                const Subject& selection, const Theme& theme, DotCloud& cloud);
 // In the place of marks: why there are none.
 void draw_reason(ImDrawList& list, const Panel& panel, const ScreenBox& box, const Theme& theme);
-// Labels of reference lines, beside the plot where no data lies: room that they need to its right.
+// Labels of reference lines, beside the plot, where no data is: room that they need to its right.
 float reference_room(const Panel& panel);
 void draw_reference_labels(ImDrawList& list, const PlotPlace& place, const Theme& theme);
-// Of what is selected, where it stands on the axis; −1: nowhere.
+// Position on the axis of what is selected; −1: none.
 std::int64_t selected_position(const Figure& figure, const FigureAxis& axis,
-                               const Selection& selection);
-// The selected layer, token and expert where they stand on an axis.
+                               const Subject& selection);
+// The selected layer, token and expert where they are on an axis.
 void draw_selection(ImDrawList& list, const Figure& figure, const PlotPlace& place,
-                    const Selection& selection, const Theme& theme);
+                    const Subject& selection, const Theme& theme);
 
 }  // namespace kappascope::gui

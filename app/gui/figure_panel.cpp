@@ -20,12 +20,11 @@ namespace {
 
 constexpr double kPatience = 0.15;  // seconds before an older figure is said to be old
 
-std::string layer_name(const Trace& trace, std::int64_t m) {
-  const auto at = static_cast<std::size_t>(m);
-  std::string name = "layer " + std::to_string(trace.layer_index[at]);
+std::string layer_name(const Trace& trace, std::int64_t row) {
+  std::string name = "layer " + std::to_string(trace.layer_index[row]);
   const auto& passes = trace.pass_index;
   if (std::any_of(passes.begin(), passes.end(), [](std::int32_t pass) { return pass > 0; })) {
-    name += ", pass " + std::to_string(passes[at]);
+    name += ", pass " + std::to_string(passes[row]);
   }
   return name;
 }
@@ -38,25 +37,23 @@ bool begin_choice(const char* id, const std::string& shown) {
 
 void choose_layer(const Trace& trace, FigurePanelState& state, const FigureChoices& now) {
   std::string shown = now.layer < 0 ? "middle layer" : "layer " + std::to_string(now.layer);
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const auto at = static_cast<std::size_t>(m);
-    if (trace.layer_index[at] == now.layer && trace.pass_index[at] == now.pass) {
-      shown = layer_name(trace, m);
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    if (trace.layer_index[row] == now.layer && trace.pass_index[row] == now.pass) {
+      shown = layer_name(trace, row);
     }
   }
   if (!begin_choice("###layer", shown)) { return; }
   if (ImGui::Selectable("follow the selection###follow", state.follow_layer)) {
     state.follow_layer = true;
   }
-  for (std::int64_t m = 0; m < trace.layers; ++m) {
-    const auto at = static_cast<std::size_t>(m);
-    const bool chosen = !state.follow_layer && state.chosen.layer == trace.layer_index[at] &&
-                        state.chosen.pass == trace.pass_index[at];
-    ImGui::PushID(static_cast<int>(m));
-    if (ImGui::Selectable(layer_name(trace, m).c_str(), chosen)) {
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    const bool chosen = !state.follow_layer && state.chosen.layer == trace.layer_index[row] &&
+                        state.chosen.pass == trace.pass_index[row];
+    ImGui::PushID(static_cast<int>(row));
+    if (ImGui::Selectable(layer_name(trace, row).c_str(), chosen)) {
       state.follow_layer = false;
-      state.chosen.layer = trace.layer_index[at];
-      state.chosen.pass = trace.pass_index[at];
+      state.chosen.layer = trace.layer_index[row];
+      state.chosen.pass = trace.pass_index[row];
     }
     ImGui::PopID();
   }
@@ -88,7 +85,7 @@ void choose_number(const char* id, const char* what, const char* first, std::int
   ImGui::EndCombo();
 }
 
-// Choices stand beside each other where they fit.
+// Choices are beside each other where they fit.
 class ChoiceRow {
  public:
   void next(float width) {
@@ -159,6 +156,17 @@ void draw_link(const Theme& theme, FigurePanelState& state) {
   ImGui::SameLine();
 }
 
+// What of it has room beside the title; the pointer shows all.
+void draw_subtitle(const Theme& theme, const std::string& subtitle, float room) {
+  const std::string shown = parts_that_fit(subtitle, room - 1.2f * em());
+  if (shown.empty()) { return; }
+  ImGui::SameLine(0, 1.2f * em());
+  ImGui::PushStyleColor(ImGuiCol_Text, theme.quiet_text);
+  ImGui::TextUnformatted(shown.c_str());
+  ImGui::PopStyleColor();
+  if (shown != subtitle) { explain(subtitle.c_str()); }
+}
+
 void draw_header(Gui& gui, const FigureEntry& entry, FigurePanelState& state) {
   const ImGuiStyle& style = ImGui::GetStyle();
   const auto width = [&](const char* text) {
@@ -171,17 +179,16 @@ void draw_header(Gui& gui, const FigureEntry& entry, FigurePanelState& state) {
   const float start = ImGui::GetCursorPosX(), room = ImGui::GetContentRegionAvail().x;
   ImGui::AlignTextToFramePadding();
   const std::string title = shown ? plain_text(shown->figure.title) : std::string(entry.title);
-  const float words = std::max(em(), room - buttons - 1.5f * em());
+  const float rest = room - buttons - 1.5f * em() - ImGui::CalcTextSize(title.c_str()).x;
   ImGui::BeginGroup();
-  elided_text(title, words);
+  ImGui::PushTextWrapPos();
+  ImGui::TextUnformatted(title.c_str());
+  ImGui::PopTextWrapPos();
   explain((std::string(entry.id) + ": " + std::string(entry.what)).c_str());
-  const float rest = words - ImGui::CalcTextSize(title.c_str()).x - 1.2f * em();
-  if (shown && rest > 8 * em()) {
-    ImGui::SameLine(0, 1.2f * em());
-    elided_text(plain_text(shown->figure.subtitle), rest, gui.theme->quiet_text);
-  }
+  if (shown && rest > 0) { draw_subtitle(*gui.theme, plain_text(shown->figure.subtitle), rest); }
   ImGui::EndGroup();
-  ImGui::SameLine(start + room - buttons);
+  if (rest > 0) { ImGui::SameLine(); }
+  ImGui::SetCursorPosX(start + std::max(0.0f, room - buttons));
   if (linkable) { draw_link(*gui.theme, state); }
   if (ImGui::Button("?###help")) { gui.help = entry.metric; }
   ImGui::SetItemTooltip("What it means");
@@ -247,14 +254,12 @@ void draw_body(Gui& gui, const std::string& id, FigurePanelState& state,
   const ImVec2 corner = ImGui::GetCursorScreenPos();
   const ImVec2 size(room.x, std::max(6 * em(), room.y - notes.height));
   state.view.keys = keys_for_figure();
-  state.view.tokens =
-      state.parted ? nullptr : &gui.tokens_in_sight[gui.workspace.selection().trace];
+  state.view.tokens = state.parted ? nullptr : &gui.tokens_in_sight[gui.workspace.view().trace];
   const auto click =
       draw_figure("###figure", figure, gui.workspace.selection(), *gui.theme, state.view, size);
   if (click) {
     const bool by_key = state.view.keys.right != 0 || state.view.keys.up != 0;
-    gui.workspace.pick({.layer = click->layer, .token = click->token, .expert = click->expert},
-                       by_key ? Move::step : Move::jump);
+    gui.workspace.pick(*click, by_key ? Move::step : Move::jump);
   }
   const bool inside =
       ImGui::IsWindowHovered(ImGuiHoveredFlags_ChildWindows) &&
@@ -286,7 +291,7 @@ void draw_body(Gui& gui, const std::string& id, FigurePanelState& state,
 void need_fonts(Gui& gui, const Figure& figure) {
   gui.fonts.need(figure.title);
   gui.fonts.need(figure.subtitle);
-  for (const kappascope::Panel& panel : figure.panels) {
+  for (const Panel& panel : figure.panels) {
     for (const FigureAxis* axis : {&panel.x, &panel.y}) {
       gui.fonts.need(axis->name);
       for (const std::string& name : axis->names) { gui.fonts.need(name); }
@@ -318,23 +323,23 @@ FigureChoices figure_choices(const Gui& gui, const std::string& id) {
   const FigurePanelState fresh;
   const FigurePanelState& state = found == gui.figures.end() ? fresh : found->second;
   const Trace* trace = gui.workspace.current_trace();
-  const Selection& selection = gui.workspace.selection();
+  const Subject& selection = gui.workspace.selection();
   FigureChoices choices;
   const unsigned heed = entry.heeded(state.chosen);
   if (heed & kByExpertChoice) { choices.by_expert = state.chosen.by_expert; }
   if (heed & kGatesChoice) { choices.gates = state.chosen.gates; }
   if (heed & kSlotChoice) { choices.slot = state.follow_slot ? selection.slot : state.chosen.slot; }
   if (heed & kLayerChoice) {
-    const bool selected = trace && selection.layer >= 0 && selection.layer < trace->layers;
+    const bool selected = trace && selection.row >= 0 && selection.row < trace->layers;
     if (!state.follow_layer) {
       choices.layer = state.chosen.layer;
       choices.pass = state.chosen.pass;
     } else if (selected) {
-      choices.layer = trace->layer_index[selection.layer];
-      choices.pass = trace->pass_index[selection.layer];
+      choices.layer = trace->layer_index[selection.row];
+      choices.pass = trace->pass_index[selection.row];
     }
   }
-  // The selected expert is one of the selected layer; of another layer it would be another one.
+  // The selected expert is one of the selected row; of another layer it would be another one.
   if (heed & kExpertChoice) {
     if (!state.follow_expert) {
       choices.expert = state.chosen.expert;
@@ -350,7 +355,7 @@ TokenRange tokens_in_sight(const Gui& gui, const std::string& id) {
   const auto found = gui.figures.find(id);
   if (found != gui.figures.end() && found->second.parted) {
     if (found->second.view.shown) { span = span_of_tokens(found->second.view); }
-  } else if (const auto all = gui.tokens_in_sight.find(gui.workspace.selection().trace);
+  } else if (const auto all = gui.tokens_in_sight.find(gui.workspace.view().trace);
              all != gui.tokens_in_sight.end()) {
     span = all->second;
   }

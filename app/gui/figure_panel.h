@@ -11,7 +11,7 @@ namespace kappascope::gui {
 struct Gui;
 
 struct FigurePanelState {
-  FigureChoices chosen;  // here; what follows the selection comes from there
+  FigureChoices chosen;  // here; what follows the selection is taken from there
   bool follow_layer = true, follow_expert = true, follow_slot = true;
   bool parted = false;  // zooms along tokens by itself
   FigureViewState view;

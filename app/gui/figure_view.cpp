@@ -23,7 +23,7 @@ bool is_category(const FigureAxis& axis) {
 
 class View {
  public:
-  View(const Selection& selection, const Theme& theme, FigureViewState& state)
+  View(const Subject& selection, const Theme& theme, FigureViewState& state)
       : figure_(*state.shown),
         selection_(selection),
         theme_(theme),
@@ -32,7 +32,7 @@ class View {
     light_.paper = IM_COL32(236, 238, 241, 255);
   }
 
-  std::optional<FigureClick> draw(const ScreenBox& area) {
+  std::optional<Subject> draw(const ScreenBox& area) {
     if (std::find(figure_.empty.begin(), figure_.empty.end(), false) == figure_.empty.end()) {
       draw_reason(list(), *figure_.groups[0].panels[0], area, theme_);  // no axes without values
       return {};
@@ -91,8 +91,11 @@ class View {
     const float left = place.panels[0].plot.box.left, width = place.area.right - left;
     const std::string& title = group.panels[0]->title;
     if (!title.empty()) {
-      add_text(list(), {left, place.title_top}, em(), theme_.text,
-               fit_text(plain_text(title), width, em()));
+      float top = place.title_top;
+      for (const std::string& line : wrapped(plain_text(title), width, em())) {
+        add_text(list(), {left, top}, em(), theme_.text, line);
+        top += 1.15f * em();
+      }
     }
     const bool cells = std::any_of(group.panels.begin(), group.panels.end(),
                                    [](const Panel* panel) { return !panel->heat_map.empty(); });
@@ -242,9 +245,12 @@ class View {
       to.AddLine({box.left, box.bottom}, {box.right, box.bottom}, theme_.quiet_text);
     }
     draw_reference_labels(to, place.plot, theme_);
-    if (place.x_named) { draw_axis_x(to, panel.x, place.plot.x, place.x_ticks, box, theme_); }
+    if (place.x_named) {
+      draw_axis_x(to, panel.x, place.plot.x, place.x_ticks, box, place.x_name, theme_);
+    }
     if (place.y_named) {
-      draw_axis_y(to, panel.y, place.plot.y, place.y_ticks, box, place.y_strip.left, theme_);
+      draw_axis_y(to, panel.y, place.plot.y, place.y_ticks, box, place.y_strip.left, place.y_name,
+                  theme_);
     }
   }
 
@@ -260,9 +266,7 @@ class View {
                 reach(plot.panel->y, plot.y, mouse.y, finger), block);
     if (!found) { return; }
     if (!plot.panel->heat_map.empty()) { draw_crosshair(plot, x, y); }
-    if (clicked_ == index && (found->row >= 0 || found->token >= 0 || found->expert >= 0)) {
-      click_ = FigureClick{found->row, found->token, found->expert};
-    }
+    if (clicked_ == index && found->subject.any()) { click_ = found->subject; }
     if (hovered_ != index || !ImGui::BeginTooltip()) { return; }
     for (const std::string& line : found->lines) { ImGui::TextUnformatted(line.c_str()); }
     ImGui::EndTooltip();
@@ -297,14 +301,14 @@ class View {
   }
 
   const PreparedFigure& figure_;
-  const Selection& selection_;
+  const Subject& selection_;
   const Theme& theme_;
   Theme light_ = gui::theme(false);
   FigureViewState& state_;
   FigureHands hands_;
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   std::size_t hovered_ = kNone, clicked_ = kNone;
-  std::optional<FigureClick> click_;
+  std::optional<Subject> click_;
 };
 
 // The same panels with the same ends: what was zoomed into stays in sight.
@@ -348,27 +352,19 @@ void fit(FigureViewState& state) {
 
 }  // namespace
 
-std::optional<AxisSpan> span_of_tokens(const FigureViewState& state) {
-  std::size_t at = 0;
-  for (const PanelGroupPlan& group : state.shown->groups) {
-    for (std::size_t i = 0; i < group.panels.size(); ++i, ++at) {
-      if (group.panels[i]->x.subject != AxisSubject::token || at >= state.x.size()) { continue; }
-      const AxisSpan& span = state.x[at];
-      if (span.low <= group.x[i].low && span.high >= group.x[i].high) { return {}; }
-      return span;
-    }
-  }
-  return {};
+bool is_incomplete(const FigureViewState& state) {
+  return std::any_of(state.tiles.begin(), state.tiles.end(),
+                     [](const auto& tiles) { return tiles && tiles->incomplete(); });
 }
 
-std::optional<FigureClick> draw_figure(const char* id,
-                                       const std::shared_ptr<const PreparedFigure>& figure,
-                                       const Selection& selection, const Theme& theme,
-                                       FigureViewState& state, ImVec2 size) {
+std::optional<Subject> draw_figure(const char* id,
+                                   const std::shared_ptr<const PreparedFigure>& figure,
+                                   const Subject& selection, const Theme& theme,
+                                   FigureViewState& state, ImVec2 size) {
   if (figure && figure != state.shown && !figure->groups.empty()) { take(state, figure); }
   if (!state.shown) { return {}; }
   if (state.fit) { fit(state); }
-  std::optional<FigureClick> click;
+  std::optional<Subject> click;
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(0, 0));
   const bool seen = ImGui::BeginChild(id, size, ImGuiChildFlags_None,
                                       ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoNav);
@@ -387,6 +383,7 @@ PlotContext::PlotContext() {
 }
 
 PlotContext::~PlotContext() {
+  release_tiles();
   ImPlot::DestroyContext();
 }
 

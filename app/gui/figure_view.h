@@ -1,5 +1,5 @@
 // Draws a Figure into the window: the one place that calls ImPlot. Nothing is computed here: what
-// stands at the pointer is core's readout(), cells are core's CellPyramid.
+// is under the pointer is core's readout(), cells are core's CellPyramid.
 #pragma once
 
 #include <imgui.h>
@@ -16,7 +16,8 @@
 
 namespace kappascope::gui {
 
-// ImPlot's state; one while figures are drawn, in Dear ImGui's context of then.
+// ImPlot's state and the textures of figures; one while figures are drawn, in the context of Dear
+// ImGui that is current when it is made.
 class PlotContext {
  public:
   PlotContext();
@@ -37,7 +38,7 @@ struct FigureViewState {
   std::vector<std::unique_ptr<CellTiles>> tiles;  // of each panel
   std::vector<DotCloud> clouds;                   // of each panel
   std::vector<AxisSpan> x,
-      y;                // of each panel, in sight; shared ones stand at the first of the group
+      y;                // of each panel, in sight; shared ones are at the first of the group
   bool fit = true;      // next frame: axes as the figure has them
   bool linear = false;  // logarithmic axes drawn linear
   // Zoom along tokens that it shares with other views (nothing: all tokens); null: its own.
@@ -45,20 +46,18 @@ struct FigureViewState {
   FigureKeys keys;  // pressed for it in this frame
 };
 
-// The selection as marks, and what a click chose.
-struct FigureClick {
-  std::int64_t layer = -1, token = -1, expert = -1;  // −1: not said
-};
+// Something of it was missing in the last frame: another frame is needed.
+bool is_incomplete(const FigureViewState& state);
 
 // What is in sight of its token axis; nothing: all, or no such axis.
 std::optional<AxisSpan> span_of_tokens(const FigureViewState& state);
 
 // Draws `figure` (title and subtitle outside) into the space that is left, at most `size`. Marks
-// the cells, lines and points of `selection`. Returns what was clicked, if anything was. Null
+// the cells, lines and points of `selection`. Returns what a click or a key named, if any did. Null
 // figure: the one shown last.
-std::optional<FigureClick> draw_figure(const char* id,
-                                       const std::shared_ptr<const PreparedFigure>& figure,
-                                       const Selection& selection, const Theme& theme,
-                                       FigureViewState& state, ImVec2 size);
+std::optional<Subject> draw_figure(const char* id,
+                                   const std::shared_ptr<const PreparedFigure>& figure,
+                                   const Subject& selection, const Theme& theme,
+                                   FigureViewState& state, ImVec2 size);
 
 }  // namespace kappascope::gui

@@ -47,7 +47,7 @@ std::int64_t selected_place(const FindState& state, std::int64_t token) {
 }
 
 bool draw_field(const char* hint, std::string& text, bool focus) {
-  if (focus) { ImGui::SetKeyboardFocusHere(); }
+  focus_field("###words", text, focus);
   ImGui::SetNextItemWidth(std::min(15 * em(), 0.45F * ImGui::GetContentRegionAvail().x));
   return ImGui::InputTextWithHint("###words", hint, &text, ImGuiInputTextFlags_EnterReturnsTrue);
 }
@@ -61,8 +61,8 @@ void draw_words(Gui& gui, const Trace& trace) {
   if (changed && !state.found.empty() && !state.just_opened) {
     const auto at = std::find_if(state.found.begin(), state.found.end(),
                                  [&](const FoundText& place) { return place.first >= token; });
-    gui.workspace.pick({.token = (at == state.found.end() ? state.found.front() : *at).first},
-                       Move::step);
+    const FoundText& to = at == state.found.end() ? state.found.front() : *at;
+    gui.workspace.pick({.token = int(to.first)}, Move::step);
   }
   if (entered) {
     find_next(gui, ImGui::GetIO().KeyShift ? -1 : 1);
@@ -71,18 +71,18 @@ void draw_words(Gui& gui, const Trace& trace) {
   ImGui::BeginDisabled(state.found.empty());
   ImGui::SameLine();
   if (ImGui::ArrowButton("###before", ImGuiDir_Left)) { find_next(gui, -1); }
-  explain("The place before (Shift+F3)");
+  explain("The previous match (Shift+F3)");
   ImGui::SameLine(0, 0.3F * em());
   if (ImGui::ArrowButton("###next", ImGuiDir_Right)) { find_next(gui, 1); }
-  explain("The next place (F3, or Enter)");
+  explain("The next match (F3, or Enter)");
   ImGui::EndDisabled();
   ImGui::SameLine();
   const std::int64_t place = selected_place(state, gui.workspace.selection().token);
   const std::string all = count_text(std::int64_t(state.found.size()));
   const std::string said = state.words.empty()   ? ""
                            : state.found.empty() ? "not in this text"
-                           : place < 0           ? all + " places"
-                                                 : count_text(place + 1) + " of " + all;
+                           : place < 0 ? all + (state.found.size() == 1 ? " match" : " matches")
+                                       : count_text(place + 1) + " of " + all;
   elided_text(said, std::max(em(), ImGui::GetContentRegionAvail().x - 2 * em()),
               state.found.empty() ? gui.theme->warning : gui.theme->quiet_text);
 }
@@ -97,13 +97,13 @@ void draw_number(Gui& gui, const Trace& trace) {
   const bool go = ImGui::Button("Go###go");
   ImGui::EndDisabled();
   if ((entered || go) && token >= 0) {
-    gui.workspace.select_token(token);
+    gui.workspace.pick({.token = int(token)});
     state.mode = Mode::closed;
   }
   if (entered && token < 0) { ImGui::SetKeyboardFocusHere(-1); }
   ImGui::SameLine();
   const bool wrong = !state.number.empty() && token < 0;
-  elided_text(wrong ? "there are tokens 0 to " + last : "",
+  elided_text(wrong ? "tokens are numbered 0 to " + last : "",
               std::max(em(), ImGui::GetContentRegionAvail().x - 2 * em()), gui.theme->warning);
 }
 
@@ -140,6 +140,7 @@ bool FindState::contains(std::int64_t token) const {
 }
 
 void open_find_bar(Gui& gui, Mode mode) {
+  leave_fields();
   FindState& state = gui.text.find;
   state.mode = mode;
   state.just_opened = true;
@@ -163,7 +164,7 @@ void find_next(Gui& gui, int by) {
     }
     if (by < 0 && place.first < token) { to = &place; }
   }
-  gui.workspace.pick({.token = to->first}, Move::step);
+  gui.workspace.pick({.token = int(to->first)}, Move::step);
 }
 
 void draw_find_bar(Gui& gui) {

@@ -1,4 +1,4 @@
-// The bar above the tokens that finds words in the text, and that goes to a token by its number.
+// The bar above the tokens that finds words in the text, and that selects a token by its number.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +35,7 @@ struct FindState {
 };
 
 void open_find_bar(Gui& gui, FindState::Mode mode);
-// Selects the next place (`by` 1) or the one before (−1); after the last comes the first.
+// Selects the next place (`by` 1) or the one before (−1); after the last, the first.
 void find_next(Gui& gui, int by);
 void draw_find_bar(Gui& gui);  // nothing while it is closed
 

@@ -5,7 +5,9 @@
 #include <imgui_stdlib.h>
 
 #include <algorithm>
+#include <cfloat>
 #include <system_error>
+#include <utility>
 
 #include "app/gui/help.h"
 #include "app/gui/layouts.h"
@@ -33,6 +35,7 @@ void apply_look(Gui& gui) {
   style.ScaleAllSizes(scale);
   style.FontSizeBase = style._NextFrameFontSizeBase = kFontSize;
   style.FontScaleMain = scale;
+  style.TabMinWidthShrink = FLT_MAX;  // never: titles stay whole
 }
 
 // One window of a panel or figure; brought to the front where that was asked for.
@@ -47,9 +50,9 @@ void draw_window(Gui& gui, const std::string& id, const std::string& title, cons
   ImGui::SetNextWindowSize({36 * em(), 24 * em()}, ImGuiCond_FirstUseEver);
   const ImVec2 room = ImGui::GetMainViewport()->WorkSize;
   ImGui::SetNextWindowSizeConstraints({8 * em(), 6 * em()}, room);
-  // Appearing is no reason to come to the front: many do at once, each in its stack of tabs.
-  const bool open =
-      ImGui::Begin((title + "###" + id).c_str(), &shown, ImGuiWindowFlags_NoFocusOnAppearing);
+  // A window that appears does not move to the front: many do at once, each among other tabs.
+  const bool open = ImGui::Begin((title + "###" + id).c_str(), &shown,
+                                 ImGuiWindowFlags_NoFocusOnAppearing | ImGuiWindowFlags_NoCollapse);
   if (!help.empty()) {
     explain(help.c_str());  // of the tab
   }
@@ -59,7 +62,7 @@ void draw_window(Gui& gui, const std::string& id, const std::string& title, cons
 }
 
 void draw_windows(Gui& gui) {
-  for (const Panel& panel : panels()) {
+  for (const DockPanel& panel : panels()) {
     draw_window(gui, panel.id, panel.title, "", [&] { panel.draw(gui); });
   }
   for (const FigureEntry& entry : figure_catalogue()) {
@@ -94,8 +97,7 @@ void draw_layout_naming(Gui& gui) {
           ImGuiWindowFlags_AlwaysAutoResize | ImGuiWindowFlags_NoSavedSettings)) {
     return;
   }
-  if (gui.naming_layout) { ImGui::SetKeyboardFocusHere(); }
-  gui.naming_layout = false;
+  focus_field("###name", gui.layout_name, std::exchange(gui.naming_layout, false));
   ImGui::SetNextItemWidth(18 * em());
   bool save = ImGui::InputTextWithHint("###name", "name", &gui.layout_name,
                                        ImGuiInputTextFlags_EnterReturnsTrue);
@@ -121,8 +123,12 @@ void change_settings(Gui& gui, const SettingsChange& change) {
 }
 
 bool Gui::wants_frame() const {
-  return figure_counts().tiles_missing || new_glyphs || !raise.empty() || !next_layout.empty() ||
-         layout_to_load.has_value() || !tab_order.places.empty() || restore.going ||
+  const auto incomplete = [](const auto& figure) { return is_incomplete(figure.second.view); };
+  const auto drawn_on_card = [](const auto& figure) { return is_incomplete(figure.second); };
+  return std::any_of(figures.begin(), figures.end(), incomplete) ||
+         std::any_of(expert.figures.begin(), expert.figures.end(), drawn_on_card) || new_glyphs ||
+         !raise.empty() || !next_layout.empty() || layout_to_load.has_value() ||
+         !tab_order.places.empty() || restore.going ||
          (messages_shown_since >= 0 && messages_seen < workspace.messages_said());
 }
 

@@ -26,7 +26,7 @@
 
 namespace kappascope::gui {
 
-// State of the interface that is not part of what is open: which panels are shown, what stands in
+// State of the interface that is not part of what is open: which panels are shown, the contents of
 // dialogs. Panels read and change it; they keep nothing themselves.
 struct Gui {
   Gui(Workspace& work, Settings& set) : workspace(work), settings(set) {}
@@ -75,7 +75,7 @@ struct Gui {
 };
 
 // A dockable panel: one file, one line in the table of panels.cpp.
-struct Panel {
+struct DockPanel {
   const char* id;          // "text"
   const char* title;       // "Text"
   void (*draw)(Gui& gui);  // inside Begin/End

@@ -14,20 +14,20 @@
 #include <thread>
 #include <vector>
 
-#include "core/error.h"
 #include "core/engine/progress.h"
+#include "core/error.h"
 
 namespace kappascope::gui {
 
 using JobId = std::uint64_t;  // 0: no job
 
-enum class Turn { last, next };  // after those that wait, or before them
+enum class Turn { last, next };  // after the waiting ones, or before them
 
-// What the window shows of a job that waits or runs.
+// What the window shows of a waiting or running job.
 struct JobStatus {
   JobId id = 0;
   std::string title;
-  std::string stage;                  // "" while it waits
+  std::string stage;                  // "" while it is waiting
   std::uint64_t done = 0, total = 0;  // steps of the stage
   double stage_seconds = 0;           // since the stage began
   double seconds_left = -1;           // of the stage; −1: not known yet
@@ -50,13 +50,13 @@ class JobQueue {
   JobQueue& operator=(const JobQueue&) = delete;
 
   JobId add(std::string title, Work work, OnFailure on_failure, Turn turn = Turn::last);
-  // The job ends as soon as it hears of it; neither its Finish nor its OnFailure is called.
+  // The job ends when it next reports progress; neither its Finish nor its OnFailure is called.
   void cancel(JobId id);
   void cancel_all();
-  void wait();  // until no job waits or runs
+  void wait();  // until no job is waiting or running
 
   std::vector<JobStatus> status() const;  // running one first
-  bool idle() const;                      // nothing waits, runs, or is left to finish
+  bool idle() const;                      // nothing is waiting, running, or left to finish
 
   bool nothing_done() const;  // finish_done() would do nothing
 

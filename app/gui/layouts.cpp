@@ -11,6 +11,7 @@
 
 #include "app/gui/gui.h"
 #include "app/gui/panels.h"
+#include "app/gui/tab_bars.h"
 
 namespace kappascope::gui {
 
@@ -18,7 +19,7 @@ namespace {
 
 constexpr std::array kNames = {"Overview", "Router", "κ", "Gates"};
 
-// What stands in the two stacks of figures in the middle; the rest is the same everywhere.
+// The two stacks of figures in the middle; the rest is the same everywhere.
 struct Middle {
   std::vector<std::string> upper, lower;
 };
@@ -83,12 +84,12 @@ SizeClass size_class() {
 // Text and cards in columns beside the figures; where there is no room, in one, the cards as tabs.
 void split(ImGuiID& centre, bool narrow) {
   ImGuiID left =
-      ImGui::DockBuilderSplitNode(centre, ImGuiDir_Left, narrow ? 0.37f : 0.29f, nullptr, &centre);
+      ImGui::DockBuilderSplitNode(centre, ImGuiDir_Left, narrow ? 0.43f : 0.28f, nullptr, &centre);
   const ImGuiID left_lower =
       ImGui::DockBuilderSplitNode(left, ImGuiDir_Down, narrow ? 0.48f : 0.34f, nullptr, &left);
   ImGuiID right = left_lower, right_lower = left_lower;
   if (!narrow) {
-    right = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Right, 0.36f, nullptr, &centre);
+    right = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Right, 0.39f, nullptr, &centre);
     right_lower = ImGui::DockBuilderSplitNode(right, ImGuiDir_Down, 0.56f, nullptr, &right);
   }
   dock("text", left);
@@ -102,7 +103,7 @@ void build_layout(Gui& gui, const std::string& name, ImGuiID dockspace) {
   const Middle figures = middle(name);
   const SizeClass size = size_class();
   gui.shown.clear();
-  for (const Panel& panel : panels()) { gui.shown[panel.id] = true; }
+  for (const DockPanel& panel : panels()) { gui.shown[panel.id] = true; }
   for (const auto& stack : {figures.upper, figures.lower}) {
     for (const std::string& id : stack) { gui.shown[id] = true; }
   }
@@ -168,7 +169,7 @@ void sort_tabs(const std::map<ImGuiID, int>& places, ImGuiDockNode& node) {
                    [&](const auto& a, const auto& b) { return place(a) < place(b); });
 }
 
-// Dear ImGui adds the tabs of a layout that is taken while the window is open as they come.
+// Dear ImGui adds the tabs of a layout that is taken while the window is open in any order.
 void restore_tab_order(TabOrder& order, ImGuiDockNode& root) {
   constexpr int kFramesToAppear = 2;
   if (order.places.empty() || ++order.frames <= kFramesToAppear) { return; }
@@ -237,6 +238,7 @@ void draw_dockspace(Gui& gui) {
   if (ImGuiDockNode* root = ImGui::DockBuilderGetNode(dockspace)) {
     share_sizes(*root);
     restore_tab_order(gui.tab_order, *root);
+    page_tabs(*root);
   }
   ImGui::DockSpaceOverViewport(dockspace, ImGui::GetMainViewport());
   gui.largest_node = largest_leaf(*ImGui::DockBuilderGetNode(dockspace))->ID;

@@ -1,4 +1,4 @@
-// Where panels stand: the layouts that come with the window, and those that the user names.
+// Where panels are: the layouts that come with the window, and those that the user names.
 #pragma once
 
 #include <map>

@@ -10,10 +10,10 @@ struct Gui;
 struct LeaveState {
   bool wanted = false;    // open the question in this frame
   DocumentId trace = -1;  // to close; −1: the window
-  bool saving = false;    // a folder was asked for; what was asked goes on once all is saved
+  bool saving = false;    // a folder was asked for; what was asked continues once all is saved
 };
 
-// Quits, or asks when runs would be lost. Those that the command line asked for come again with it.
+// Quits, or asks when runs would be lost. Those of the command line are made again by it.
 void ask_to_quit(Gui& gui);
 
 // Closes the trace, or asks when it is a run that was not saved.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "app/gui/gui.h"
 #include "app/gui/panels.h"
@@ -17,9 +18,15 @@ namespace kappascope::gui {
 
 namespace {
 
-float table_height(std::size_t rows) {
-  const float row = ImGui::GetTextLineHeight() + 2 * ImGui::GetStyle().CellPadding.y;
-  return row * float(std::min<std::size_t>(rows, 6) + 1) + 0.3F * em();
+float table_height(std::size_t rows, int lines = 1) {
+  const float line = ImGui::GetTextLineHeight(), padding = 2 * ImGui::GetStyle().CellPadding.y;
+  const auto shown = float(std::min<std::size_t>(rows, 6));
+  return line + padding + shown * (float(lines) * line + padding) + 0.3F * em();
+}
+
+// Room for a name, in em; of very long ones only the beginning is shown.
+float name_width(const std::string& name) {
+  return std::min(16.0F, ImGui::CalcTextSize(name.c_str()).x / em() + 0.1F);
 }
 
 // "6.6 M"
@@ -28,11 +35,6 @@ std::string short_count(double count) {
   if (count >= 1e6) { return fixed_text(count / 1e6, 2) + " M"; }
   if (count >= 1e3) { return fixed_text(count / 1e3, 1) + " k"; }
   return fixed_text(count, 0);
-}
-
-// Flags of a column that is there in a panel of at least `width` em.
-int optional_column(float width) {
-  return ImGui::GetContentRegionAvail().x < width * em() ? ImGuiTableColumnFlags_Disabled : 0;
 }
 
 bool close_cell() {
@@ -55,7 +57,7 @@ void choose_step(Gui& gui, const OpenModel& open) {
     ImGui::EndCombo();
   }
   ImGui::PopStyleVar();
-  explain("Steps in this folder; another one takes this one's place");
+  explain("Steps in this folder; choosing another one replaces this one");
 }
 
 void draw_models(Gui& gui) {
@@ -65,14 +67,17 @@ void draw_models(Gui& gui) {
   if (workspace.models().empty()) {
     return quiet_text(theme, "None. Drop a model folder here or open one from the menu File.");
   }
-  // In a narrow panel the family stands below, in what is said of the model in use.
-  const int family = optional_column(26);
+  float names = 0;
+  for (const OpenModel& open : workspace.models()) {
+    names = std::max(names, name_width(plain_text(open.model->name())));
+  }
+  // In a narrow panel the family is below, in what is said of the model in use.
   if (!begin_table("###models",
-                   {{"name", 0, false},
-                    {"family", 6.5F, false, nullptr, family},
-                    {"step", 5},
-                    {"parameters", 6},
-                    {"", 1.6F, false}},
+                   {{.name = "name", .width = 0, .number = false, .least = names},
+                    {.name = "family", .width = 6.5F, .number = false, .spare = 1},
+                    {.name = "step", .width = 4.5F},
+                    {.name = "parameters", .width = 5},
+                    {.name = "", .width = 1.6F, .number = false}},
                    {0, table_height(workspace.models().size())})) {
     return;
   }
@@ -93,13 +98,16 @@ void draw_models(Gui& gui) {
   if (closed >= 0) { workspace.close_model(closed); }
 }
 
+constexpr const char* kCompareHelp =
+    "Draw it in the figures that show several traces: Loss along the text, Sharpness κ over depth";
+
 std::string settings_text(const Trace& trace) {
   std::string text;
   for (const std::string& word : run_settings(trace)) { text += (text.empty() ? "" : ", ") + word; }
   return text.empty() ? "not recorded" : text;
 }
 
-// All that tells a trace from another.
+// All that distinguishes a trace from another.
 void explain_trace(const OpenTrace& open) {
   const Trace& trace = *open.trace;
   std::string text = plain_text(trace.model_name);
@@ -110,6 +118,14 @@ void explain_trace(const OpenTrace& open) {
   explain(text.c_str());
 }
 
+// "d8-kappa, κ off", and "prose · Once upon a time…".
+std::pair<std::string, std::string> label_parts(const OpenTrace& open) {
+  const std::string_view gap = " · ";
+  const std::size_t end = open.label.find(gap);
+  if (end == std::string::npos) { return {open.label, ""}; }
+  return {open.label.substr(0, end), open.label.substr(end + gap.size())};
+}
+
 void draw_traces(Gui& gui) {
   Workspace& workspace = gui.workspace;
   const Theme& theme = *gui.theme;
@@ -117,28 +133,36 @@ void draw_traces(Gui& gui) {
   if (workspace.traces().empty()) {
     return quiet_text(theme, "None. Run a text, or open a trace.npz.");
   }
-  const int settings = optional_column(24);  // the tooltip of a row has them, too
-  if (!begin_table("###traces",
-                   {{"text", 0, false},
-                    {"tokens", 4.5F},
-                    {"settings", 0, false, nullptr, settings},
-                    {"compare", 4.6F, false,
-                     "Draw it in the figures that show several traces: Loss along the text, "
-                     "Sharpness κ over "
-                     "depth"},
-                    {"", 1.6F, false}},
-                   {0, table_height(workspace.traces().size())})) {
+  float names = 0, settings = 0;
+  for (const OpenTrace& open : workspace.traces()) {
+    names = std::max(names, name_width(label_parts(open).first));
+    settings = std::max(settings, name_width(settings_text(*open.trace)));
+  }
+  if (!begin_table(
+          "###traces",
+          {{.name = "model and text", .width = 0, .number = false, .least = names},
+           {.name = "tokens", .width = 3.5F},
+           {.name = "settings", .width = settings, .number = false, .spare = 1},  // in the tooltip
+           {.name = "compare", .width = 4, .number = false, .help = kCompareHelp},
+           {.name = "", .width = 1.6F, .number = false}},
+          {0, table_height(workspace.traces().size(), 2)})) {
     return;
   }
   DocumentId chosen = -1, closed = -1;
   for (const OpenTrace& listed : workspace.traces()) {
     OpenTrace& open = *workspace.trace(listed.id);
     gui.fonts.need(open.label);
-    const bool current = workspace.selection().trace == open.id;
+    const bool current = workspace.view().trace == open.id;
     ImGui::PushID(static_cast<int>(open.id));
-    if (row_item("###trace", current)) { chosen = open.id; }
+    if (row_item("###trace", current, 2)) { chosen = open.id; }
     explain_trace(open);
-    elided_text(open.label);
+    const auto [name, text] = label_parts(open);
+    ImGui::BeginGroup();
+    ImGui::PushStyleVarY(ImGuiStyleVar_ItemSpacing, 0);
+    elided_text(name);
+    elided_text(text, 0, theme.quiet_text);
+    ImGui::PopStyleVar();
+    ImGui::EndGroup();
     number_cell(count_text(open.trace->tokens));
     text_cell(settings_text(*open.trace), theme.quiet_text);
     ImGui::TableNextColumn();
@@ -156,10 +180,7 @@ void draw_traces(Gui& gui) {
   }
   ImGui::EndTable();
   if (closed >= 0) { return ask_to_close(gui, closed); }
-  if (chosen < 0 || chosen == workspace.selection().trace) { return; }
-  Selection selection = workspace.selection();
-  selection.trace = chosen;
-  workspace.select(selection);
+  if (chosen >= 0) { workspace.show_trace(chosen); }
 }
 
 std::string tensors_text(const ParameterCounts& parameters) {
@@ -210,8 +231,8 @@ void draw_notes(Gui& gui, const OpenModel& open) {
   for (const std::string& tensor : open.model->unknown_tensors) {
     tensors += (tensors.empty() ? "" : ", ") + plain_text(tensor);
   }
-  if (!fields.empty()) { quiet_text(*gui.theme, "Unknown fields, not used: " + fields); }
-  if (!tensors.empty()) { quiet_text(*gui.theme, "Unknown tensors, not used: " + tensors); }
+  if (!fields.empty()) { quiet_text(*gui.theme, "Unknown fields, ignored: " + fields); }
+  if (!tensors.empty()) { quiet_text(*gui.theme, "Unknown tensors, ignored: " + tensors); }
 }
 
 void draw_configuration(Gui& gui, const OpenModel& open) {
@@ -221,7 +242,13 @@ void draw_configuration(Gui& gui, const OpenModel& open) {
   std::string& filter = gui.model.filter;
   ImGui::SetNextItemWidth(std::min(14 * em(), ImGui::GetContentRegionAvail().x));
   ImGui::InputTextWithHint("###filter", "filter", &filter);
-  if (!begin_table("###configuration", {{"field", 0, false}, {"value", 0}},
+  float fields = 0;
+  for (const auto& field : open.model->config.document.items()) {
+    fields = std::max(fields, ImGui::CalcTextSize(plain_text(field.key()).c_str()).x / em() + 0.1F);
+  }
+  if (!begin_table("###configuration",
+                   {{.name = "field", .width = fields, .number = false},
+                    {.name = "value", .width = 0, .least = 3}},
                    {0, std::max(9 * em(), ImGui::GetContentRegionAvail().y)})) {
     return;
   }

@@ -3,9 +3,13 @@
 #include <imgui_internal.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <string_view>
+#include <utility>
 
 #include "app/gui/gui.h"
 #include "app/gui/widgets.h"
+#include "core/figure/text.h"
 
 namespace kappascope::gui {
 
@@ -105,7 +109,9 @@ void draw_job(Gui& gui, const JobStatus& job) {
   const float height = ImGui::GetFrameHeight();
   const float share = job.total > 0 ? float(double(job.done) / double(job.total)) : 0;
   ImGui::TextUnformatted(job.title.c_str());
-  ImGui::ProgressBar(share, {10 * em(), 0.7F * height}, job.stage.c_str());
+  const std::string text = job_text(job);
+  const float width = std::max(10 * em(), ImGui::CalcTextSize(text.c_str()).x + em());
+  ImGui::ProgressBar(share, {width, height}, text.c_str());
   if (ImGui::SmallButton("Cancel###cancel")) { gui.workspace.cancel(job.id); }
 }
 
@@ -117,10 +123,14 @@ void draw_status(Gui& gui) {
   if (!waiting.empty() && !waiting.back()->error) {
     if (ImGui::MenuItem((waiting.back()->text + "###message").c_str())) { show_messages(gui); }
   } else if (const OpenTrace* open = workspace.current_open_trace()) {
-    ImGui::TextDisabled("%s, %lld tokens, %lld MoE layers, %lld experts", open->label.c_str(),
-                        static_cast<long long>(open->trace->tokens),
-                        static_cast<long long>(open->trace->layers),
-                        static_cast<long long>(open->trace->experts));
+    const Trace& trace = *open->trace;
+    const std::string numbers =
+        join_words(count_text(trace.tokens), " tokens, ", count_text(trace.layers), " MoE layers, ",
+                   count_text(trace.experts), " experts · ");
+    const float room = ImGui::GetContentRegionAvail().x - ImGui::CalcTextSize(numbers.c_str()).x;
+    const std::string label = parts_that_fit(open->label, room);
+    ImGui::TextDisabled("%s%s", numbers.c_str(), label.c_str());
+    if (label != open->label) { explain(open->label.c_str()); }
   } else if (!workspace.models().empty()) {
     ImGui::TextDisabled("Type or paste a text and press Run");
   } else {
@@ -129,6 +139,38 @@ void draw_status(Gui& gui) {
 }
 
 }  // namespace
+
+std::string job_text(const JobStatus& job) {
+  if (job.cancelled) { return "stopping"; }
+  if (!job.running || job.stage.empty()) { return "waiting"; }
+  constexpr std::pair<std::string_view, const char*> kStages[] = {{"load", "loading the weights"},
+                                                                  {"prefill", "running"},
+                                                                  {"write", "writing the trace"},
+                                                                  {"open", "opening"},
+                                                                  {"read", "reading"},
+                                                                  {"copy", "copying"},
+                                                                  {"figures", "drawing figures"},
+                                                                  {"fonts", "looking for fonts"}};
+  std::string text = job.stage;  // of its own name, where it is none of these
+  for (const auto& [stage, words] : kStages) {
+    if (job.stage == stage) { text = words; }
+  }
+  if (job.stage == "prefill") {
+    text += " · " + count_text(std::int64_t(job.done)) + " of " +
+            count_text(std::int64_t(job.total)) + " tokens";
+  } else if (job.total > 1) {
+    text += " · " + percent_text(double(job.done) / double(job.total));
+  }
+  const auto seconds = long(job.seconds_left);
+  if (seconds < 1) { return text; }
+  char left[40];
+  if (seconds < 60) {
+    std::snprintf(left, sizeof left, " · %ld s left", seconds);
+  } else {
+    std::snprintf(left, sizeof left, " · %ld:%02ld min left", seconds / 60, seconds % 60);
+  }
+  return text + left;
+}
 
 void draw_notices(Gui& gui) {
   const double shown = std::exchange(gui.messages_shown_since, -1);

@@ -32,7 +32,7 @@ Examples:
 
 constexpr std::uint64_t kLongestText = std::uint64_t(64) << 20;
 constexpr int kFramesAfterInput = 3;        // hover and layout settle over frames
-constexpr double kSecondsAfterInput = 0.6;  // tooltips come late
+constexpr double kSecondsAfterInput = 0.6;  // tooltips appear late
 constexpr double kFrameWhileMoving = 0.05;  // seconds: progress bars, tooltips
 constexpr double kFrameWhileMaking = 0.15;  // what is made wakes the window when it is there
 constexpr double kBlink = 0.4, kLongestSleep = 0.5;
@@ -56,13 +56,13 @@ struct WindowWords {
 
   void check() const {
     require(prompt.empty() || file.empty(), ExitCode::usage, {}, "expected one of -p and -f");
-    require(view.empty() || has_view(), ExitCode::usage, {}, "no view is called '", view,
+    require(view.empty() || has_view(), ExitCode::usage, {}, "no view has the name '", view,
             "'; `kappascope plot --help` lists the figures");
     picture_size();
   }
 
   bool has_view() const {
-    for (const gui::Panel& panel : panels()) {
+    for (const DockPanel& panel : panels()) {
       if (view == panel.id) { return true; }
     }
     for (const FigureEntry& entry : figure_catalogue()) {

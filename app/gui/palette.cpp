@@ -45,7 +45,7 @@ void draw_palette(PaletteState& state, const std::vector<Action>& all) {
     state.just_opened = false;
     return;
   }
-  if (state.just_opened) { ImGui::SetKeyboardFocusHere(); }
+  focus_field("###filter", state.filter, state.just_opened);
   ImGui::SetNextItemWidth(-1);
   if (ImGui::InputTextWithHint("###filter", "Type what you want to do", &state.filter)) {
     state.chosen = 0;

@@ -6,17 +6,17 @@ namespace kappascope::gui {
 
 namespace {
 
-constexpr Panel kPanels[] = {
+constexpr DockPanel kPanels[] = {
     {"text", "Text", draw_text_panel},
     {"model", "Model", draw_model_panel},
     {"token", "Token", draw_token_panel},
     {"expert", "Expert", draw_expert_panel},
-    {"messages", "Jobs and messages", draw_messages_panel},
+    {"messages", "Messages", draw_messages_panel},
 };
 
 }  // namespace
 
-std::span<const Panel> panels() {
+std::span<const DockPanel> panels() {
   return kPanels;
 }
 

@@ -7,9 +7,9 @@
 namespace kappascope::gui {
 
 struct Gui;
-struct Panel;
+struct DockPanel;
 
-std::span<const Panel> panels();
+std::span<const DockPanel> panels();
 
 void draw_text_panel(Gui& gui);      // what to run, and the tokens as coloured text
 void draw_model_panel(Gui& gui);     // checkpoints and traces, configuration, layers

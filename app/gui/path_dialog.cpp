@@ -147,7 +147,7 @@ void carry_out(Gui& gui, const fs::path& path) {
       drop_path(gui, path);
       break;
     case PathPurpose::save_trace:
-      save_runs(gui, {gui.workspace.selection().trace}, path);
+      save_runs(gui, {gui.workspace.view().trace}, path);
       break;
     case PathPurpose::save_runs:
       save_runs(gui, runs_to_save(gui), path);
@@ -287,8 +287,7 @@ bool draw_listing(Gui& gui) {
     return false;
   }
   if (state.found.empty()) {
-    ImGui::TextDisabled(typed_name(state.typed).empty() ? "empty"
-                                                        : "nothing here has this in its name");
+    ImGui::TextDisabled(typed_name(state.typed).empty() ? "empty" : "no name here contains this");
   }
   const std::shared_ptr<const FolderListing> held = state.listing;
   bool open = false;
@@ -309,14 +308,14 @@ bool draw_input(PathDialogState& state, const char* hint) {
   if (state.refocus) {
     state.at_end = 3;  // frames until the field has the keys
   }
-  if (state.wanted || std::exchange(state.refocus, false)) { ImGui::SetKeyboardFocusHere(); }
-  state.wanted = false;
+  if (std::exchange(state.refocus, false)) { ImGui::SetKeyboardFocusHere(); }
   ImGui::SetNextItemWidth(-1);
   constexpr ImGuiInputTextFlags kFlags =
       ImGuiInputTextFlags_EnterReturnsTrue | ImGuiInputTextFlags_ElideLeft |
       ImGuiInputTextFlags_CallbackCompletion | ImGuiInputTextFlags_CallbackHistory |
       ImGuiInputTextFlags_CallbackAlways;
   const std::string before = state.typed;
+  focus_field("###typed", state.typed, std::exchange(state.wanted, false));
   const bool entered =
       ImGui::InputTextWithHint("###typed", hint, &state.typed, kFlags, on_key, &state);
   if (state.typed != before) { typed_changed(state); }
@@ -352,6 +351,7 @@ bool draw_buttons(Gui& gui, const Words& say, bool& cancelled) {
 
 void open_path_dialog(Gui& gui, PathPurpose purpose) {
   PathDialogState& state = gui.path_dialog;
+  leave_fields();
   state.wanted = state.open = true;
   state.purpose = purpose;
   state.listing_asked.clear();

@@ -79,8 +79,9 @@ void copy_picture(const std::string& png) {
   const Words x11{"xclip", "-selection", "clipboard", "-t", "image/png", "-i", nullptr};
   if (std::getenv("WAYLAND_DISPLAY") && hand_over(wayland, png)) { return; }
   if (std::getenv("DISPLAY") && hand_over(x11, png)) { return; }
-  fail(ExitCode::io, {},
-       "a picture is copied through wl-copy or xclip, and neither does; export it as PNG instead");
+  fail(
+      ExitCode::io, {},
+      "copying a picture needs wl-copy or xclip, and neither works here; export it as PNG instead");
 }
 
 }  // namespace kappascope::gui

@@ -50,7 +50,7 @@ class FontMeasure final : public TextMeasure {
 
 void lay_out(Gui& gui, const Trace& trace, float width) {
   TextPanelState& state = gui.text;
-  const DocumentId id = gui.workspace.selection().trace;
+  const DocumentId id = gui.workspace.view().trace;
   if (state.key.trace != id) {
     std::string text;  // whole, because tokens may hold parts of characters
     for (std::int64_t t = 0; t < trace.tokens; ++t) { text += token_bytes(trace, t); }
@@ -100,7 +100,7 @@ class TextView {
     return {origin_.x + x, origin_.y + float(line) * line_};
   }
 
-  // Part of a token that stands on one line.
+  // Part of a token that is on one line.
   struct Part {
     std::size_t first, last;  // pieces
     ImVec2 low, high;         // of its colour
@@ -146,7 +146,7 @@ class TextView {
   // The item of a part, and the frame that says that it is selected or under the pointer.
   void draw_frame(const Part& part) {
     const std::int64_t token = layout_.piece(part.first).token;
-    // A token that goes on in the next line has an item there with a name of its own.
+    // A token that continues in the next line has an item there with a name of its own.
     const bool begins = part.first == 0 || layout_.piece(part.first - 1).token != token;
     ImGui::SetCursorScreenPos(part.low);
     ImGui::PushID(begins ? "token" : "more");
@@ -155,7 +155,7 @@ class TextView {
                                ImGuiButtonFlags_PressedOnClick)) {
       state_.shown_token = token;  // it is in view
       state_.column = -1;
-      gui_.workspace.select_token(token);
+      gui_.workspace.pick({.token = int(token)});
     }
     if (ImGui::IsItemHovered(ImGuiHoveredFlags_ForTooltip)) { hovered_ = token; }
     if (state_.find.contains(token)) {
@@ -234,7 +234,7 @@ class TextView {
 
   void select(std::int64_t token) {
     if (token >= 0 && token < layout_.tokens()) {
-      gui_.workspace.pick({.token = token}, Move::step);
+      gui_.workspace.pick({.token = int(token)}, Move::step);
     }
   }
 
@@ -272,12 +272,15 @@ class TextView {
   }
 
   void scroll_to_selection() {
-    const Selection& selection = gui_.workspace.selection();
-    if (selection.trace == state_.shown_trace && selection.token == state_.shown_token) { return; }
+    const Subject& selection = gui_.workspace.selection();
+    if (gui_.workspace.view().trace == state_.shown_trace &&
+        selection.token == state_.shown_token) {
+      return;
+    }
     if (selection.token >= layout_.tokens()) {
       return;  // as soon as it is laid out
     }
-    state_.shown_trace = selection.trace;
+    state_.shown_trace = gui_.workspace.view().trace;
     state_.shown_token = selection.token;
     if (selection.token < 0) { return; }
     const float at = float(layout_.line_of(selection.token)) * line_;

@@ -62,13 +62,13 @@ RunSettings run_of(const Json& document) {
 // The selection; its trace by its place among the traces that are open.
 Json view_json(const Workspace& workspace) {
   const ViewState& view = workspace.view();
-  const Selection& selection = view.selection;
+  const Subject& selection = view.selection;
   std::int64_t place = -1;
   for (std::size_t i = 0; i < workspace.traces().size(); ++i) {
-    if (workspace.traces()[i].id == selection.trace) { place = std::int64_t(i); }
+    if (workspace.traces()[i].id == view.trace) { place = std::int64_t(i); }
   }
   return {{"trace", place},
-          {"layer", selection.layer},
+          {"row", selection.row},
           {"token", selection.token},
           {"slot", selection.slot},
           {"expert", selection.expert},
@@ -83,12 +83,10 @@ void apply_view(Workspace& workspace, const Json& document,
   ViewState view = workspace.view();
   const std::int64_t place = integer_field(document, "trace");
   if (place >= 0 && place < std::int64_t(restored.size()) && restored[place] >= 0) {
-    view.selection.trace = restored[place];
+    view.trace = restored[place];
   }
-  view.selection.layer = integer_field(document, "layer");
-  view.selection.token = integer_field(document, "token");
-  view.selection.slot = integer_field(document, "slot");
-  view.selection.expert = integer_field(document, "expert");
+  const auto part = [&](const char* name) { return std::int32_t(integer_field(document, name)); };
+  view.selection = {part("row"), part("token"), part("slot"), part("expert")};
   const std::string colour = string_field(document, "token_colour");
   for (const TokenQuantity& quantity : token_quantities()) {
     if (quantity.id == colour) { view.token_colour = colour; }
@@ -153,7 +151,7 @@ std::string session_text(const Gui& gui, const fs::path& file) {
   for (const OpenModel& open : workspace.models()) {
     models.push_back({{"path", relative_to(folder, open.path)}, {"step", open.model->files.step}});
   }
-  // Traces stand in the order of the window; runs name the model that makes them again.
+  // Traces are in the order of the window; runs name the model that makes them again.
   for (const OpenTrace& open : workspace.traces()) {
     Json entry = {{"compared", open.compared}};
     if (is_unsaved(open)) {

@@ -1,4 +1,4 @@
-// Sessions: what is open, the text, the selection and where panels stand, as a JSON file with paths
+// Sessions: what is open, the text, the selection and where panels are, as a JSON file with paths
 // relative to it. Runs are kept as their text and settings, and run again.
 #pragma once
 

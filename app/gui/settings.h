@@ -11,7 +11,7 @@
 
 namespace kappascope::gui {
 
-// Where panels stand: Dear ImGui's own description, and which of them are shown.
+// Where panels are: Dear ImGui's own description, and which of them are shown.
 struct Layout {
   std::string ini;
   std::vector<std::string> shown;    // ids of panels and figures
@@ -32,7 +32,7 @@ struct Settings {
 inline constexpr double kLeastScale = 0.5, kMostScale = 4;
 
 // Settings as kept; those of a first start where there are none. A file that is not ours or broken:
-// Error (damaged), and the caller goes on with those of a first start.
+// Error (damaged), and the caller continues with those of a first start.
 Settings load_settings(const std::filesystem::path& file);
 void save_settings(const Settings& settings, const std::filesystem::path& file);
 

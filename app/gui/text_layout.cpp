@@ -29,7 +29,7 @@ std::string code_name(char32_t c) {
   return text;
 }
 
-// What stands in place of a character that must not be drawn as it is; "" when it may.
+// What replaces a character that must not be drawn as it is; "" when it may.
 std::string replacement(std::string_view bytes, char32_t c, const TextMeasure& measure) {
   if (c > ' ' && c < 0x7F) { return ""; }
   if (measure.is_missing(static_cast<std::uint32_t>(c))) { return code_name(c); }
@@ -96,7 +96,7 @@ void TextLayout::cut(std::string_view bytes, const Trace& trace, const TextMeasu
     bytes.remove_prefix(paid);
   }
   const std::size_t first = pieces_.size();
-  // The last piece, when it is of this token and goes on with more of `kind`.
+  // The last piece, when it is of this token and continues with more of `kind`.
   const auto goes_on = [&](Kind kind, bool wide) {
     return pieces_.size() > first && pieces_.back().kind == kind && !wide && !pieces_.back().wide;
   };
@@ -175,7 +175,7 @@ void TextLayout::place(std::size_t i, const TextMeasure& measure) {
   pieces_[i].width = natural_width(pieces_[i], measure);
   if (may_break_before(i)) { break_ = i; }
   pieces_[i].x = x_;
-  // A mark of a line's end may stand beyond it.
+  // A mark of a line's end may be beyond it.
   const auto overflows = [&] {
     return pieces_[i].x + pieces_[i].width > width_ && pieces_[i].kind != Kind::line_feed;
   };

@@ -19,7 +19,7 @@ struct TextPiece {
     spaces,
     tab,
     line_feed,
-    rest,  // bytes of a character that began in a token before and stands there
+    rest,  // bytes of a character that began in a token before and is shown there
     code,  // what cannot be drawn as itself, in a frame: "\xF0", "\u202E", "U+12345", "<|bos|>"
   };
   std::int32_t token = 0;
@@ -47,7 +47,7 @@ std::string token_bytes(const Trace& trace, std::int64_t t);
 class TextLayout {
  public:
   // Forgets everything; lines will be no wider than `width`. Unless `raw`, a space that a line
-  // would begin with takes no room, and a character that is cut into several tokens stands in the
+  // would begin with takes no room, and a character that is cut into several tokens is shown in the
   // first.
   void start(float width, bool raw);
   // Lays out up to `most` more tokens of `trace`; the same trace and measure from start() on.

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "app/gui/gui.h"
+#include "app/gui/notices.h"
 #include "app/gui/panels.h"
 #include "app/gui/running_text.h"
 #include "app/gui/widgets.h"
@@ -78,17 +79,8 @@ void draw_progress(Gui& gui) {
   for (const JobStatus& job : workspace.long_jobs().status()) {
     if (job.id == id) { status = job; }
   }
-  std::string words = status.stage.empty()      ? "waiting"
-                      : status.stage == "load"  ? "loading the weights"
-                      : status.stage == "write" ? "writing the trace"
-                                                : "running";
+  const std::string words = job_text(status);
   const float share = status.total > 0 ? float(status.done) / float(status.total) : 0;
-  if (status.stage == "prefill") {
-    words += " · " + count_text(std::int64_t(status.done)) + " of " +
-             count_text(std::int64_t(status.total)) + " tokens";
-  }
-  if (status.stage == "load" && status.total > 0) { words += " · " + percent_text(share); }
-  if (status.seconds_left >= 1) { words += " · " + fixed_text(status.seconds_left, 0) + " s left"; }
   if (ImGui::Button("Cancel###cancel")) { workspace.cancel(id); }
   explain("Stops within a layer. What is open stays as it is.");
   ImGui::SameLine();
@@ -122,7 +114,7 @@ void draw_run_button(Gui& gui) {
   } else if (!model) {
     explain("Open a model first: drop its folder here, or File, Open");
   } else {
-    explain("This model came without a tokenizer: lay tokenizer/ beside it and open it again");
+    explain("This model has no tokenizer: put tokenizer/ beside it and open it again");
   }
 }
 
@@ -145,12 +137,11 @@ void draw_options(Gui& gui) {
          "For texts longer than the model's context: run in overlapping chunks, each token with "
          "at least half a context before it. Off: a longer text is an error.");
   if (const OpenModel* model = gui.workspace.current_model()) {
-    ImGui::SameLine();
     const std::string name =
-        model->model->name() + ", step " + count_text(model->model->files.step);
-    const float room = ImGui::GetContentRegionAvail().x;
+        plain_text(model->model->name()) + ", step " + count_text(model->model->files.step);
     const float width = ImGui::CalcTextSize(name.c_str()).x;
-    if (room < 4 * em()) { return ImGui::NewLine(); }
+    next_item(width);  // else on a line of its own
+    const float room = ImGui::GetContentRegionAvail().x;
     ImGui::SetCursorPosX(ImGui::GetCursorPosX() + std::max(0.0F, room - width));
     ImGui::AlignTextToFramePadding();
     elided_text(name, 0, gui.theme->quiet_text);
@@ -179,10 +170,10 @@ void choose_colour(Gui& gui) {
     ImGui::EndCombo();
   }
   explain("What the colour of a token means");
-  if (!chosen || chosen->layers == TokenQuantity::Layers::none || view.selection.layer < 0) {
+  if (!chosen || chosen->layers == TokenQuantity::Layers::none || view.selection.row < 0) {
     return;
   }
-  const TraceLayer layer(*workspace.current_trace(), view.selection.layer);
+  const TraceLayer layer(*workspace.current_trace(), view.selection.row);
   std::string label = "of layer " + std::to_string(layer.layer);
   if (layer.pass > 0) { label += ", pass " + std::to_string(layer.pass); }
   if (chosen->slots) { label += ", slot " + std::to_string(view.selection.slot); }
@@ -202,7 +193,9 @@ void choose_colour(Gui& gui) {
 void draw_text(Gui& gui) {
   Workspace& workspace = gui.workspace;
   if (!workspace.current_trace()) {
-    if (workspace.run_job() != 0) { return waiting_note(*gui.theme, "The tokens will stand here"); }
+    if (workspace.run_job() != 0) {
+      return waiting_note(*gui.theme, "The tokens will appear here");
+    }
     return workspace.current_model()
                ? empty_note(*gui.theme, "No text has been run", "Type one above and press Run")
                : start_note(gui, "Nothing is open", "Drop a model folder or a trace.npz here");
@@ -224,8 +217,7 @@ void load_text(Gui& gui, const std::filesystem::path& path) {
     progress.update("read", 0, 1);
     std::string text = read_text_file(path, kLongestText);
     require(is_utf8(text), ExitCode::damaged,
-            {.file = path.native(), .offset = std::int64_t(utf8_error(text))},
-            "this is no text in UTF-8");
+            {.file = path.native(), .offset = std::int64_t(utf8_error(text))}, "not valid UTF-8");
     return [&gui, text = std::move(text)] {
       gui.fonts.need(text);
       gui.workspace.next_run.text = text;

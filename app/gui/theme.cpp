@@ -48,7 +48,7 @@ void set_measures(ImGuiStyle& style) {
   style.FramePadding = {7, 3};
   style.ItemSpacing = {8, 5};
   style.ItemInnerSpacing = {6, 4};
-  style.CellPadding = {6, 2.5f};
+  style.CellPadding = {4, 2.5f};
   style.IndentSpacing = 16;
   style.ScrollbarSize = 11;
   style.GrabMinSize = 9;
@@ -68,7 +68,7 @@ void set_measures(ImGuiStyle& style) {
   style.TabRounding = 3;
   style.DockingSeparatorSize = 3;
   style.SeparatorTextBorderSize = 1;
-  style.WindowMenuButtonPosition = ImGuiDir_None;
+  style.WindowMenuButtonPosition = ImGuiDir_Right;  // the list of tabs
   style.DisabledAlpha = 0.5f;
   style.HoverDelayNormal = 0.35f;
 }

@@ -84,7 +84,7 @@ void take_colours(Gui& gui) {
   TextPanelState& state = gui.text;
   const auto colouring = gui.workspace.token_colouring();
   if (!colouring) {
-    // Those of another trace must not stand at this one's tokens.
+    // Those of another trace must not be shown at this one's tokens.
     const Trace* trace = gui.workspace.current_trace();
     if (state.colours.of && std::int64_t(state.colours.of->values.size()) != trace->tokens) {
       forget(state.colours);

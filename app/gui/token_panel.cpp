@@ -29,10 +29,10 @@ void draw_header(Gui& gui, const Trace& trace, const TokenCard& card) {
                                 : count_text(card.char_start) + "–" + count_text(card.char_end));
   key_value(theme, "NLL", value_text(card.nll, "nats"), "−ln p(this token | those before it)");
   const std::string rank = card.target_rank < 0    ? "–"
-                           : card.target_rank == 0 ? "0, the likeliest"
+                           : card.target_rank == 0 ? "0, the most probable"
                                                    : count_text(card.target_rank);
   key_value(theme, "Rank", rank,
-            "Among all tokens by likeliness at this place; 0 is the likeliest");
+            "Among all tokens by probability at this position; 0 is the most probable");
   ImGui::EndTable();
   const std::string note = token_note(trace, card.token, gui.fonts);
   if (note.empty()) { return; }
@@ -43,7 +43,7 @@ void draw_header(Gui& gui, const Trace& trace, const TokenCard& card) {
   ImGui::PopStyleColor();
 }
 
-// The likeliest tokens at one place; `actual` is the one that stands there.
+// The likeliest tokens at one place; `actual` is the one in the text.
 void draw_predictions(Gui& gui, const char* id, const char* title, const char* help,
                       const std::vector<Prediction>& predictions, std::int32_t actual) {
   const Theme& theme = *gui.theme;
@@ -73,10 +73,10 @@ void draw_alternatives(Gui& gui, const Trace& trace, const TokenCard& card) {
   const bool beside = ImGui::GetContentRegionAvail().x > 34 * em();
   const auto next = static_cast<std::size_t>(card.token) + 1;
   draw_predictions(gui, "###instead", "Instead of it",
-                   "The five likeliest tokens at this place, predicted from those before it",
+                   "The five most probable tokens at this position, predicted from those before it",
                    card.instead_of, card.id);
   if (beside) { ImGui::SameLine(0, 2 * em()); }
-  draw_predictions(gui, "###after", "After it", "The five likeliest next tokens", card.after,
+  draw_predictions(gui, "###after", "After it", "The five most probable next tokens", card.after,
                    next < trace.token_id.size() ? trace.token_id[next] : -1);
 }
 
@@ -89,15 +89,11 @@ void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::in
   const Theme& theme = *gui.theme;
   Workspace& workspace = gui.workspace;
   const TokenSlot& slot = layer.slots[k];
-  Selection selection = workspace.selection();
+  const Subject& selection = workspace.selection();
   ImGui::PushID(static_cast<int>(layer.row));
   ImGui::PushID(static_cast<int>(k));
-  if (row_item("###row", selection.layer == layer.row && selection.slot == k)) {
-    selection.layer = layer.row;
-    selection.slot = k;
-    selection.token = card.token;
-    if (slot.expert >= 0) { selection.expert = slot.expert; }
-    workspace.select(selection);
+  if (row_item("###row", selection.row == layer.row && selection.slot == k)) {
+    workspace.pick({int(layer.row), int(card.token), int(k), int(slot.expert)});
   }
   number_here(k == 0 ? layer_name(layer) : "", theme.text);
   number_cell(std::to_string(k), theme.quiet_text);
@@ -108,14 +104,18 @@ void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::in
         ImGui::GetContentRegionAvail().x - ImGui::CalcTextSize(name.c_str(), nullptr, true).x;
     if (room > 0) { ImGui::SetCursorPosX(ImGui::GetCursorPosX() + room); }
     if (ImGui::TextLink(name.c_str())) {
-      workspace.select_expert(layer.row, slot.expert);
+      workspace.pick({.row = int(layer.row), .expert = int(slot.expert)});
       gui.shown["expert"] = true;
       gui.focus = "expert";
     }
     explain("Show this expert");
   }
   const ImU32 bar = (theme.accent & ~IM_COL32_A_MASK) | (ImU32{90} << IM_COL32_A_SHIFT);
-  bar_cell(slot.weight, fixed_text(slot.weight, 3), bar);
+  if (slot.expert < 0 || !slot.kept) {
+    number_cell(slot.expert < 0 ? "empty" : "dropped", theme.warning);
+  } else {
+    bar_cell(slot.weight, fixed_text(slot.weight, 3), bar);
+  }
   number_cell(fixed_text(slot.kappa_mean, 3));
   const bool range = slot.kappa_p05 == slot.kappa_p05;
   number_cell(range ? fixed_text(slot.kappa_p05, 3) + " … " + fixed_text(slot.kappa_p95, 3) : "–",
@@ -123,12 +123,7 @@ void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::in
   number_cell(fixed_text(slot.sharpness, 3));
   number_cell(k == 0 ? fixed_text(layer.margin, 3) : "",
               layer.near_tie ? theme.warning : theme.text);
-  const bool dropped = slot.expert >= 0 && !slot.kept;
-  text_cell(dropped                    ? "dropped"
-            : slot.expert < 0          ? "empty"
-            : k == 0 && layer.near_tie ? "near tie"
-                                       : "",
-            theme.warning);
+  if (k == 0 && layer.near_tie) { explain("A near tie: below 0.001"); }
   ImGui::PopID();
   ImGui::PopID();
 }
@@ -141,17 +136,20 @@ void draw_layers(Gui& gui, const TokenCard& card, std::int64_t slots) {
   const float height = std::max(8 * em(), ImGui::GetContentRegionAvail().y);
   const bool shown = begin_table(
       "###layers",
-      {{"layer", 3.4F, true, "Number of the layer in the model; layer.pass where it runs again"},
-       {"slot", 2.7F, true, "0: the first choice"},
-       {"expert", 3.8F},
-       {"weight", 5, true, "Combine weight; 0 where dropped"},
-       {"κ", 3.4F, true, "Mean over the gate units of the expert"},
-       {"κ 5–95 %", 7.2F, true, "Quantiles over the gate units"},
-       {"sharpness", 5, true, "Effective sharpness: root mean square of κ·z over the gate units"},
-       {"margin (logits)", 6.8F, true,
-        "Lowest chosen selection score less the highest that was not chosen; below 0.001 a near "
-        "tie, which may fall otherwise at another precision"},
-       {"", 4.5F, false}},
+      {{"layer", 2.6F, true, "Number of the layer in the model; layer.pass where it runs again"},
+       {"slot", 2, true, "0: the first choice"},
+       {"expert", 3},
+       {"weight", 4, true, "Combine weight; of a dropped assignment it is 0"},
+       {"κ", 3.2F, true, "Mean over the gate units of the expert"},
+       {.name = "κ 5–95 %", .width = 7.2F, .help = "Quantiles over the gate units", .spare = 1},
+       {.name = "sharpness",
+        .width = 3.2F,
+        .help = "Effective sharpness: root mean square of κ·z over the gate units",
+        .spare = 2},
+       {"margin", 3.4F, true,
+        "In logits: lowest chosen selection score less the highest that was not chosen. Below "
+        "0.001 "
+        "it is a near tie (coloured), which another precision may decide otherwise."}},
       {0, height});
   if (!shown) { return; }
   ImGuiListClipper clipper;
@@ -174,7 +172,7 @@ void draw_token_panel(Gui& gui) {
     return empty_note(*gui.theme, "No token is selected", "Click one in the text or in a figure");
   }
   const auto card = gui.workspace.token_card();
-  if (!card) { return waiting_note(*gui.theme, "Collecting what is known of this token"); }
+  if (!card) { return waiting_note(*gui.theme, "Collecting the numbers of this token"); }
   draw_header(gui, *trace, *card);
   draw_alternatives(gui, *trace, *card);
   draw_layers(gui, *card, trace->slots);

@@ -55,7 +55,7 @@ void draw_rows(Gui& gui, const Trace& trace, std::int64_t t) {
           : count_text(trace.char_start[i]) + "–" + count_text(trace.char_end[i]));
   row(theme, "NLL", value_text(at(trace.nll, t), "nats"));
   const std::int64_t rank = trace.target_rank.empty() ? -1 : trace.target_rank[i];
-  row(theme, "rank", rank < 0 ? "–" : count_text(rank) + (rank == 0 ? " (the likeliest)" : ""));
+  row(theme, "rank", rank < 0 ? "–" : count_text(rank) + (rank == 0 ? " (the most probable)" : ""));
   const TokenColours& colours = gui.text.colours;
   if (colours.of && colours.of->id != "nll" && i < colours.of->values.size()) {
     const double value = colours.of->values[i];
@@ -68,9 +68,9 @@ void draw_rows(Gui& gui, const Trace& trace, std::int64_t t) {
   }
 }
 
-void draw_layer(const Theme& theme, const Trace& trace, std::int64_t m, std::int64_t t) {
-  const TraceLayer layer(trace, m);
-  const std::int64_t cell = m * trace.tokens + t;
+void draw_layer(const Theme& theme, const Trace& trace, std::int64_t row_of_trace, std::int64_t t) {
+  const TraceLayer layer(trace, row_of_trace);
+  const std::int64_t cell = row_of_trace * trace.tokens + t;
   std::string title = "Layer " + std::to_string(layer.layer);
   if (layer.pass > 0) { title += ", pass " + std::to_string(layer.pass); }
   ImGui::Separator();
@@ -115,7 +115,7 @@ std::string token_note(const Trace& trace, std::int64_t t, const Fonts& fonts) {
   std::string note;
   const auto add = [&](const std::string& words) { note += (note.empty() ? "" : "\n") + words; };
   if (whole.empty() && !bytes.empty()) {
-    add("These bytes are no UTF-8.");
+    add("These bytes are not valid UTF-8.");
   } else if (whole != bytes) {
     add("Bytes of '" + plain_text(whole) + "', which is cut into several tokens.");
   }
@@ -150,8 +150,8 @@ void draw_token_tooltip(Gui& gui, const Trace& trace, std::int64_t t) {
     draw_rows(gui, trace, t);
     ImGui::EndTable();
   }
-  const std::int64_t m = gui.workspace.selection().layer;
-  if (m >= 0) { draw_layer(theme, trace, m, t); }
+  const std::int64_t row = gui.workspace.selection().row;
+  if (row >= 0) { draw_layer(theme, trace, row, t); }
   const std::string note = token_note(trace, t, gui.fonts);
   if (!note.empty()) {
     ImGui::Separator();

@@ -31,7 +31,7 @@ class HeldFolder {
   HeldFolder& operator=(const HeldFolder&) = delete;
 
   const std::filesystem::path& path() const { return path_; }
-  // Folders of the same kind whose process is gone: nobody holds their lock, on this running
+  // Folders of the same kind whose process has ended: nobody holds their lock, on this running
   // system, or this machine was started anew since. Those of other machines stay. Found before the
   // own one was made; the caller removes them.
   const std::vector<std::filesystem::path>& left_behind() const { return left_behind_; }

@@ -5,6 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <span>
+#include <vector>
+
+#include "core/error.h"
 
 namespace kappascope::gui {
 
@@ -82,6 +86,17 @@ void quiet_text(const Theme& theme, const std::string& text) {
   ImGui::PopStyleColor();
 }
 
+std::string parts_that_fit(const std::string& text, float room) {
+  const std::string_view gap = " · ";
+  std::string fitting;
+  for (std::size_t end = 0; end < text.size();) {
+    end = std::min(text.find(gap, end ? end + gap.size() : 0), text.size());
+    if (ImGui::CalcTextSize(text.data(), text.data() + end).x > room) { break; }
+    fitting = text.substr(0, end);
+  }
+  return fitting;
+}
+
 void empty_note(const Theme& theme, const char* what, const char* how) {
   const ImVec2 room = ImGui::GetContentRegionAvail();
   const float width = std::min(room.x, 28 * em());
@@ -124,6 +139,34 @@ void heading(ImFont* bold, const char* text) {
   ImGui::PopFont();
 }
 
+void leave_fields() {
+  ImGui::ClearActiveID();
+}
+
+void focus_field(const char* id, std::string& text, bool opened) {
+  enum State { nothing, awaited, typed };
+  const ImGuiID field = ImGui::GetID(id);
+  int& state = *ImGui::GetStateStorage()->GetIntRef(field, nothing);
+  if (opened) {
+    ImGui::SetKeyboardFocusHere();
+    state = awaited;
+  }
+  if (state == nothing) { return; }
+  if (ImGui::GetActiveID() == field) {  // from here on it takes letters itself
+    ImGuiInputTextState* edited = ImGui::GetInputTextState(field);
+    if (state == typed && edited) { edited->ReloadUserBufAndMoveToEnd(); }
+    state = nothing;
+    return;
+  }
+  for (const ImWchar letter : ImGui::GetIO().InputQueueCharacters) {
+    if (letter < ' ' || letter == 127) { continue; }
+    if (state == awaited) { text.clear(); }
+    state = typed;
+    char bytes[5];
+    text += ImTextCharToUtf8(bytes, letter);
+  }
+}
+
 bool single_button(const char* label, ImVec2 size) {
   return ImGui::Button(label, size) && !(ImGui::IsMouseReleased(ImGuiMouseButton_Left) &&
                                          ImGui::GetIO().MouseClickedLastCount[0] > 1);
@@ -155,42 +198,80 @@ bool stepper(const char* id, const char* name, std::int64_t& value, std::int64_t
   return value != before;
 }
 
+namespace {
+
+constexpr float kRoomy =
+    8;  // em, of a column that takes what is left where the table scrolls sideways
+
+// Without the padding of its cells.
+float least_width(const TableColumn& column, int table_flags) {
+  const bool sorts =
+      (table_flags & ImGuiTableFlags_Sortable) && !(column.flags & ImGuiTableColumnFlags_NoSort);
+  const float arrow = sorts ? 0.65F * em() + ImGui::GetStyle().FramePadding.x : 0;
+  const float name = ImGui::CalcTextSize(column.name, nullptr, true).x + arrow + 1;
+  return std::max(name, (column.width > 0 ? column.width : column.least) * em());
+}
+
+// The columns that have room; `width`: what they take.
+std::vector<bool> columns_with_room(std::span<const TableColumn> columns, int flags, float room,
+                                    float& width) {
+  const float padding = 2 * ImGui::GetStyle().CellPadding.x;
+  std::vector<bool> shown(columns.size(), true);
+  width = 0;
+  for (const TableColumn& column : columns) { width += least_width(column, flags) + padding; }
+  while (width > room) {
+    std::size_t spared = columns.size();
+    for (std::size_t i = 0; i < columns.size(); ++i) {
+      if (!shown[i] || columns[i].spare == 0) { continue; }
+      if (spared == columns.size() || columns[i].spare < columns[spared].spare) { spared = i; }
+    }
+    if (spared == columns.size()) { break; }
+    shown[spared] = false;
+    width -= least_width(columns[spared], flags) + padding;
+  }
+  return shown;
+}
+
+}  // namespace
+
 bool begin_table(const char* id, std::initializer_list<TableColumn> columns, ImVec2 size,
                  int flags) {
   constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_RowBg | ImGuiTableFlags_ScrollY |
                                      ImGuiTableFlags_BordersOuter | ImGuiTableFlags_Resizable |
                                      ImGuiTableFlags_NoBordersInBody;
-  constexpr float kLeast = 4.5F;  // em, of a column that takes what is left
-  constexpr float kRoomy = 8;     // the same where the table scrolls sideways
+  const float all = size.x > 0 ? size.x : ImGui::GetContentRegionAvail().x;
+  const float room = all - ImGui::GetStyle().ScrollbarSize - 2;
   float width = 0;
-  for (const TableColumn& column : columns) {
-    if (column.flags & ImGuiTableColumnFlags_Disabled) { continue; }
-    width +=
-        (column.width > 0 ? column.width : kLeast) * em() + 2 * ImGui::GetStyle().CellPadding.x;
-  }
-  const float room = size.x > 0 ? size.x : ImGui::GetContentRegionAvail().x;
+  const std::vector<bool> shown = columns_with_room(columns, flags, room, width);
   const bool scrolls = width > room || (flags & ImGuiTableFlags_ScrollX);
   if (scrolls) { flags |= ImGuiTableFlags_ScrollX; }
   if (scrolls && size.y > 0) { size.y += ImGui::GetStyle().ScrollbarSize; }
-  if (!ImGui::BeginTable(id, int(columns.size()), kFlags | flags, size)) { return false; }
+  // One that has more or fewer columns remembers its widths by itself.
+  const auto count = scrolls ? 0 : std::count(shown.begin(), shown.end(), true);
+  const std::string name = join_words(id, count);
+  if (!ImGui::BeginTable(name.c_str(), int(columns.size()), kFlags | flags, size)) { return false; }
   for (const TableColumn& column : columns) {
     const bool stretches = column.width <= 0 && !scrolls;
+    const float least = least_width(column, flags);
     ImGui::TableSetupColumn(
         column.name,
         column.flags |
+            (shown[std::size_t(&column - columns.begin())] ? 0 : ImGuiTableColumnFlags_Disabled) |
             (stretches ? ImGuiTableColumnFlags_WidthStretch : ImGuiTableColumnFlags_WidthFixed),
-        stretches ? 1 : (column.width > 0 ? column.width : kRoomy) * em(), ImGuiID(column.id));
+        stretches ? 1 : (column.width > 0 ? least : std::max(least, kRoomy * em())),
+        ImGuiID(column.id));
   }
   ImGui::TableSetupScrollFreeze(0, 1);
   draw_header(columns);
   return true;
 }
 
-bool row_item(const char* id, bool chosen) {
+bool row_item(const char* id, bool chosen, int lines) {
   ImGui::TableNextRow();
   ImGui::TableNextColumn();
   const bool clicked = ImGui::Selectable(
-      id, chosen, ImGuiSelectableFlags_SpanAllColumns | ImGuiSelectableFlags_AllowOverlap);
+      id, chosen, ImGuiSelectableFlags_SpanAllColumns | ImGuiSelectableFlags_AllowOverlap,
+      {0, float(lines) * ImGui::GetTextLineHeight()});
   ImGui::SameLine(0, 0);
   return clicked;
 }

@@ -22,7 +22,9 @@ void next_item(float width);
 // `text` cut with … at `room` (0: what is left of the line); when cut, the pointer shows all of it.
 void elided_text(const std::string& text, float room = 0, ImU32 colour = 0);
 void quiet_text(const Theme& theme, const std::string& text);
-// Where there is nothing: what and, below it in quiet ink, how to come by it; in the middle.
+// Of parts that `text` joins with " · ", the first ones that fit into `room` pixels whole.
+std::string parts_that_fit(const std::string& text, float room);
+// Where there is nothing: what is missing and, below it in quiet ink, how to get it; in the middle.
 void empty_note(const Theme& theme, const char* what, const char* how);
 void waiting_note(const Theme& theme, const char* what);  // while a job makes it
 // A tooltip of at most 26 em for the item before.
@@ -36,21 +38,31 @@ bool single_button(const char* label, ImVec2 size = {0, 0});
 bool stepper(const char* id, const char* name, std::int64_t& value, std::int64_t count,
              const std::string& shown);
 
+// For a field that a key opens: `leave_fields` where the key is handled, so that no other field
+// takes what is typed next; `focus_field` before the field is drawn, which gives it the focus when
+// it was just opened and puts into `text` what was typed before it had it.
+void leave_fields();
+void focus_field(const char* id, std::string& text, bool opened);
+
 // --- tables ---
 struct TableColumn {
   const char* name;    // "κ"; with its unit: "nats"
-  float width;         // em; 0: takes what is left
+  float width;         // em, at least as wide as its name; 0: takes what is left
   bool number = true;  // right-aligned
   const char* help = nullptr;
-  int flags = 0;  // ImGuiTableColumnFlags
-  int id = 0;     // ColumnUserID
+  int flags = 0;       // ImGuiTableColumnFlags
+  int id = 0;          // ColumnUserID
+  int spare = 0;       // > 0: left out where not all columns have room, the lowest number first
+  float least = 4.5F;  // em, of a column that takes what is left
 };
-// Begins a table with a header that stays; true when it is shown (then: ImGui::EndTable()).
+// Begins a table with a header that stays; true when it is shown (then: ImGui::EndTable()). No
+// column is narrower than its contents need: spare ones are left out, and where that is not enough
+// the table scrolls.
 bool begin_table(const char* id, std::initializer_list<TableColumn> columns, ImVec2 size,
                  int flags = 0);
-// Begins a row with an item over all of it; true when it was clicked. Call `…_here` for its first
-// cell, `…_cell` for the others.
-bool row_item(const char* id, bool chosen);
+// Begins a row of `lines` lines with an item over all of it; true when it was clicked. Call
+// `…_here` for its first cell, `…_cell` for the others.
+bool row_item(const char* id, bool chosen, int lines = 1);
 void number_here(const std::string& text, ImU32 colour = 0);  // to the right
 void number_cell(const std::string& text, ImU32 colour = 0);
 void text_cell(const std::string& text, ImU32 colour = 0);  // cut where it does not fit

@@ -119,7 +119,7 @@ Window::Window(const WindowOptions& options) : options_(options) {
     self->dropped_.insert(self->dropped_.end(), paths, paths + count);
     self->input_ = true;
   });
-  // Uncovered or resized: nothing that Dear ImGui hears of.
+  // Uncovered or resized: nothing that Dear ImGui is notified of.
   glfwSetWindowRefreshCallback(window_, [](GLFWwindow* window) {
     static_cast<Window*>(glfwGetWindowUserPointer(window))->input_ = true;
   });
@@ -189,7 +189,7 @@ bool Window::wait(double seconds) {
   } else {
     glfwWaitEventsTimeout(seconds);
   }
-  // Dear ImGui takes quick keys and clicks apart, one a frame: what waits is input, too.
+  // Dear ImGui takes quick keys and clicks apart, one per frame: what is queued is input, too.
   return input_ || ImGui::GetCurrentContext()->InputEventsQueue.Size > 0;
 }
 
@@ -224,8 +224,8 @@ void Window::copy(const char* text) {
   uncopied_ = text;
   char words[200];
   std::snprintf(words, sizeof words,
-                "%.1f MB are too much for the clipboard, which carries %zu MB: save it as a file, "
-                "with Export view or Save trace in the menu File",
+                "%.1f MB is too much for the clipboard, which holds at most %zu MB: save it as a "
+                "file, with Export view or Save trace in the menu File",
                 double(size) / (1 << 20), kMostClipboard >> 20);
   if (copy_refused_) { copy_refused_(words); }
 }

@@ -43,7 +43,7 @@ class Window {
   // More text than the clipboard carries was copied: `refused` is given one sentence; the text can
   // be pasted in this window alone.
   void on_copy_refused(std::function<void(const std::string&)> refused);
-  void copy(const char* text);  // what Dear ImGui's SetClipboardText() comes to
+  void copy(const char* text);  // called by Dear ImGui's SetClipboardText()
   const char* pasted();
   // Called when the connection to the X server ends, which Xlib cannot go on from: has to end the
   // process. One window a process.

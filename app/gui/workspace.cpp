@@ -66,7 +66,6 @@ constexpr std::pair<std::string_view, std::string_view> kWords[] = {
      "shorten it, or tick Window below it: then it is run in overlapping chunks"},
     {"--step", "the step in the panel Model"},
     {"--window", "Window"},
-    {"--device cpu", "the CPU"},
 };
 
 std::string in_window_words(std::string text) {
@@ -145,13 +144,10 @@ void Workspace::add_trace(OpenTrace opened) {
   opened.label = label_of(opened);
   if (!opened.trace->model_problem.empty()) { say(false, opened.trace->model_problem); }
   traces_.push_back(std::move(opened));
-  Selection selection = view_.selection;
-  selection.trace = last_id_;
-  if (selection.token < 0 || selection.token >= traces_.back().trace->tokens) {
-    selection.token = traces_.back().trace->tokens / 2;  // something on the cards from the start
-  }
-  select(selection);
-  pick({});
+  show_trace(last_id_);
+  const std::int32_t middle = std::int32_t(traces_.back().trace->tokens / 2);
+  const bool fits = view_.selection.token >= 0;
+  pick({.token = fits ? -1 : middle});  // something on the cards from the start
 }
 
 void Workspace::close_trace(DocumentId id) {
@@ -183,14 +179,14 @@ void Workspace::forget(DocumentId trace) {
   forget_in(colourings_);
   forget_in(token_cards_);
   forget_in(expert_cards_);
-  const auto of_it = [trace](const ViewState& view) { return view.selection.trace == trace; };
+  const auto of_it = [trace](const ViewState& view) { return view.trace == trace; };
   history_.erase(std::remove_if(history_.begin(), history_.end(), of_it), history_.end());
   if (history_.empty()) { history_.push_back({}); }
   history_at_ = history_.size() - 1;
   stepping_ = false;
-  if (view_.selection.trace != trace) { return; }
+  if (view_.trace != trace) { return; }
+  view_.trace = traces_.empty() ? -1 : traces_.back().id;
   view_.selection = {};
-  if (!traces_.empty()) { view_.selection.trace = traces_.back().id; }
   settle_selection();
   history_[history_at_] = view_;
 }
@@ -219,7 +215,7 @@ OpenModel* Workspace::model(DocumentId id) {
 
 const OpenTrace* Workspace::current_open_trace() const {
   for (const OpenTrace& trace : traces_) {
-    if (trace.id == view_.selection.trace) { return &trace; }
+    if (trace.id == view_.trace) { return &trace; }
   }
   return nullptr;
 }
@@ -239,21 +235,21 @@ void Workspace::use_model(DocumentId id) {
 
 // --- view --------------------------------------------------------------------------------------
 
-// Leaves of the selection what the trace has; a layer is always selected where there is one.
+// Leaves of the selection what the trace has; a row is always selected where there is one.
 void Workspace::settle_selection() {
-  Selection& selection = view_.selection;
+  Subject& selection = view_.selection;
   const Trace* trace = current_trace();
   if (!trace) {
     selection = {};
     return;
   }
-  if (selection.layer < 0 || selection.layer >= trace->layers) {
-    selection.layer = trace->layers > 0 ? middle_row(*trace) : -1;
+  if (selection.row < 0 || selection.row >= trace->layers) {
+    selection.row = trace->layers > 0 ? std::int32_t(middle_row(*trace)) : -1;
   }
   if (selection.token >= trace->tokens) { selection.token = -1; }
   if (selection.slot < 0 || selection.slot >= trace->slots) { selection.slot = 0; }
-  const bool no_expert = selection.layer < 0 || selection.expert < 0 ||  // of a file that changed
-                         selection.expert >= TraceLayer(*trace, selection.layer).experts;
+  const bool no_expert = selection.row < 0 || selection.expert < 0 ||  // of a file that changed
+                         selection.expert >= TraceLayer(*trace, selection.row).experts;
   if (no_expert) { selection.expert = -1; }
 }
 
@@ -270,36 +266,30 @@ void Workspace::set_view(ViewState view, Move move) {
   history_at_ = history_.size() - 1;
 }
 
-void Workspace::select(Selection selection, Move move) {
+void Workspace::pick(const Subject& named, Move move) {
+  const Trace* trace = current_trace();
+  if (!trace) { return; }
   ViewState view = view_;
-  view.selection = selection;
+  Subject& selection = view.selection;
+  if (named.row >= 0) { selection.row = named.row; }
+  if (named.token >= 0) { selection.token = named.token; }
+  if (named.slot >= 0) { selection.slot = named.slot; }
+  const bool inside = selection.row >= 0 && selection.row < trace->layers && selection.token >= 0 &&
+                      selection.token < trace->tokens && selection.slot >= 0 &&
+                      selection.slot < trace->slots;
+  if (named.expert >= 0) {
+    selection.expert = named.expert;
+  } else if (inside) {
+    selection.expert =
+        TraceLayer(*trace, selection.row).expert(selection.token * trace->slots + selection.slot);
+  }
   set_view(std::move(view), move);
 }
 
-void Workspace::pick(const Pick& pick, Move move) {
-  const Trace* trace = current_trace();
-  if (!trace) { return; }
-  Selection selection = view_.selection;
-  if (pick.layer >= 0) { selection.layer = pick.layer; }
-  if (pick.token >= 0) { selection.token = pick.token; }
-  if (pick.slot >= 0) { selection.slot = pick.slot; }
-  const bool inside = selection.layer >= 0 && selection.layer < trace->layers &&
-                      selection.token >= 0 && selection.token < trace->tokens &&
-                      selection.slot < trace->slots;
-  if (pick.expert >= 0) {
-    selection.expert = pick.expert;
-  } else if (inside) {
-    selection.expert =
-        TraceLayer(*trace, selection.layer).expert(selection.token * trace->slots + selection.slot);
-  }
-  select(selection, move);
-}
-
-void Workspace::select_expert(std::int64_t layer, std::int64_t expert) {
-  Selection selection = view_.selection;
-  selection.layer = layer;
-  selection.expert = expert;
-  select(selection);
+void Workspace::show_trace(DocumentId id) {
+  ViewState view = view_;
+  view.trace = id;
+  set_view(std::move(view));
 }
 
 void Workspace::go_back() {

@@ -1,5 +1,5 @@
 // All that the window knows: what is open, what is selected, what is being made. Panels are
-// functions of it; work goes through its two job queues and comes back on the UI thread.
+// functions of it; work is done by its two job queues and taken over on the UI thread.
 #pragma once
 
 #include <cstdint>
@@ -59,8 +59,8 @@ struct OpenTrace {
   std::filesystem::path model_path;
   std::int64_t model_step = -1;
   std::filesystem::path saved;  // where a run was saved; empty: nowhere yet
-  bool asked = false;     // a run that the command line asked for: given again, it comes again
-  bool compared = false;  // overlaid in figures of several traces
+  bool asked = false;           // a run that the command line asked for and makes again
+  bool compared = false;        // overlaid in figures of several traces
 };
 
 // A run of which nothing is left once it is closed.
@@ -71,27 +71,13 @@ inline bool is_unsaved(const OpenTrace& open) {
 // A trace.npz, opened; not part of a workspace yet.
 OpenTrace opened_trace(const std::filesystem::path& path);
 
-// One selection for all views; −1: none.
-struct Selection {
-  DocumentId trace = -1;
-  std::int64_t layer = -1;  // m, index of a recorded MoE layer of the trace
-  std::int64_t token = -1;
-  std::int64_t slot = 0;
-  std::int64_t expert = -1;
-  bool operator==(const Selection&) const = default;
-};
-
-// A part of the selection; −1: as it is.
-struct Pick {
-  std::int64_t layer = -1, token = -1, slot = -1, expert = -1;
-};
-
 // How a view is reached. Steps to a neighbour that follow each other are one for back().
 enum class Move { jump, step };
 
-// What back and forward go through.
+// What back and forward step through.
 struct ViewState {
-  Selection selection;
+  DocumentId trace = -1;                // the current one
+  Subject selection;                    // of it, one for all views
   std::string token_colour = "nll";     // id of a token quantity
   bool colour_by_layer = false;         // of the selected layer instead of over all
   std::string figure = "kappa-tokens";  // the figure that was looked at last
@@ -112,7 +98,7 @@ struct WorkspaceOptions {
 class Workspace {
  public:
   explicit Workspace(WorkspaceOptions options);
-  ~Workspace();  // cancels, waits, removes the traces of runs
+  ~Workspace();  // cancels all jobs, waits for them, removes the traces of runs
   Workspace(const Workspace&) = delete;
   Workspace& operator=(const Workspace&) = delete;
 
@@ -128,7 +114,7 @@ class Workspace {
   const std::vector<OpenTrace>& traces() const { return traces_; }
   OpenTrace* trace(DocumentId id);
   OpenModel* model(DocumentId id);
-  const OpenTrace* current_open_trace() const;  // of the selection; null: none
+  const OpenTrace* current_open_trace() const;  // null: none
   const Trace* current_trace() const;
   OpenModel* current_model();  // that Run uses; null: none
   void use_model(DocumentId id);
@@ -136,22 +122,19 @@ class Workspace {
   // --- running ---
   RunSettings next_run;  // what is typed and chosen
   bool can_run() const;
-  // Runs next_run through the current model; the trace that comes of it becomes current.
+  // Runs next_run through the current model; the trace it makes becomes current.
   void run();
   JobId run_job() const { return run_job_; }  // 0: none runs
   void cancel(JobId id);                      // of a long job
 
   // --- view ---
   const ViewState& view() const { return view_; }
-  const Selection& selection() const { return view_.selection; }
-  // Selecting keeps what was not named where it still fits (an expert of the layer, a token of
-  // the text) and remembers the state before for back().
-  void select(Selection selection, Move move = Move::jump);
-  // The same of what a click or a key named. The expert follows: where none was named it is that of
-  // the token's slot in the layer.
-  void pick(const Pick& pick, Move move = Move::jump);
-  void select_token(std::int64_t token) { pick({.token = token}); }
-  void select_expert(std::int64_t layer, std::int64_t expert);
+  const Subject& selection() const { return view_.selection; }
+  // Selects what a click or a key named; the rest of the selection stays where it still fits (an
+  // expert of the row, a token of the text). The expert follows: where none was named it is that of
+  // the token's slot in the row. The state before is remembered for back().
+  void pick(const Subject& named, Move move = Move::jump);
+  void show_trace(DocumentId id);  // the selection stays, likewise
   void set_view(ViewState view, Move move = Move::jump);
   bool can_go_back() const { return history_at_ > 0; }
   bool can_go_forward() const { return history_at_ + 1 < history_.size(); }
@@ -160,7 +143,7 @@ class Workspace {
 
   // --- what panels show; null while it is being made (then job queues are busy) ---
   // Of the current trace, and the compared ones where the figure takes several. `turn`: `next` for
-  // what the user looks at, so that it does not wait for what stands beside it.
+  // what the user looks at, so that it is made before what is beside it.
   std::shared_ptr<const PreparedFigure> figure(const std::string& id, const FigureChoices& choices,
                                                Turn turn = Turn::last);
   std::shared_ptr<const TokenColouring> token_colouring();
@@ -180,7 +163,7 @@ class Workspace {
   void say(bool error, std::string text);
   void say(const Failure& failure);
   void clear_messages() { messages_.clear(); }
-  bool busy() const;     // anything waits, runs or is to be taken over
+  bool busy() const;     // anything is waiting, running or to be taken over
   bool loading() const;  // a long job does
   bool nothing_to_take_over() const;
   // Takes over what jobs made; once a frame. True when something changed.

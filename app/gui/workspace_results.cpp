@@ -107,19 +107,19 @@ std::shared_ptr<const TokenColouring> Workspace::token_colouring() {
   const OpenTrace* open = current_open_trace();
   if (!open) { return nullptr; }
   const std::string& id = view_.token_colour;
-  std::int64_t layer = -1, slot = 0;
+  std::int64_t row = -1, slot = 0;
   for (const TokenQuantity& quantity : token_quantities()) {
     if (quantity.id != id) { continue; }
     const bool one = quantity.layers == TokenQuantity::Layers::one;
     const bool chosen = quantity.layers == TokenQuantity::Layers::either && view_.colour_by_layer;
-    if (one || chosen) { layer = view_.selection.layer; }
+    if (one || chosen) { row = view_.selection.row; }
     if (quantity.slots) { slot = view_.selection.slot; }
-    if (one && layer < 0) { return nullptr; }
+    if (one && row < 0) { return nullptr; }
   }
   return made<TokenColouring>(
-      colourings_, join_words(id, '/', layer, '/', slot, '#', open->id, '#'), kMostColourings,
-      "Colours of tokens", [trace = open->trace, id, layer, slot](Progress&) {
-        return unchanged(*trace, kappascope::token_colouring(*trace, id, layer, slot));
+      colourings_, join_words(id, '/', row, '/', slot, '#', open->id, '#'), kMostColourings,
+      "Colours of tokens", [trace = open->trace, id, row, slot](Progress&) {
+        return unchanged(*trace, kappascope::token_colouring(*trace, id, row, slot));
       });
 }
 
@@ -135,16 +135,14 @@ std::shared_ptr<const TokenCard> Workspace::token_card() {
 
 std::shared_ptr<const ExpertCard> Workspace::expert_card() {
   const OpenTrace* open = current_open_trace();
-  const std::int64_t layer = view_.selection.layer, expert = view_.selection.expert;
-  if (!open || layer < 0) { return nullptr; }
+  const std::int64_t row = view_.selection.row, expert = view_.selection.expert;
+  if (!open || row < 0) { return nullptr; }
   return made<ExpertCard>(
-      expert_cards_, join_words(layer, '/', expert, '#', open->id, '#'), kMostCards, "Expert",
-      [trace = open->trace, layer, expert](Progress&) {
-        if (expert >= 0) {
-          return unchanged(*trace, kappascope::expert_card(*trace, layer, expert));
-        }
-        const auto most = most_loaded_experts(expert_loads(TraceLayer(*trace, layer)), 1);
-        return unchanged(*trace, kappascope::expert_card(*trace, layer, most.at(0)));
+      expert_cards_, join_words(row, '/', expert, '#', open->id, '#'), kMostCards, "Expert",
+      [trace = open->trace, row, expert](Progress&) {
+        if (expert >= 0) { return unchanged(*trace, kappascope::expert_card(*trace, row, expert)); }
+        const auto most = most_loaded_experts(expert_loads(TraceLayer(*trace, row)), 1);
+        return unchanged(*trace, kappascope::expert_card(*trace, row, most.at(0)));
       });
 }
 

@@ -85,8 +85,13 @@ struct Line {
   Weight weight = Weight::normal;  // thin: one of many; faint: pale, behind the others
 };
 
-struct PointSubject {
-  std::int32_t row = -1, token = -1, expert = -1;  // row: of the trace; −1: none
+// A part of a trace: what a place in a picture stands for, and what is selected. −1: none. (32
+// bits: a figure may have one for each of millions of points.)
+struct Subject {
+  std::int32_t row = -1;  // of the trace: a recorded layer in one pass
+  std::int32_t token = -1, slot = -1, expert = -1;
+  bool any() const { return row >= 0 || token >= 0 || slot >= 0 || expert >= 0; }
+  bool operator==(const Subject&) const = default;
 };
 
 struct Points {
@@ -95,7 +100,7 @@ struct Points {
   std::vector<float> value = {};  // coloured by `colours`; empty: by `colour`
   ColourScale colours;
   int colour = 0;
-  std::vector<PointSubject> subjects = {};  // [n] or empty
+  std::vector<Subject> subjects = {};  // [n] or empty
 };
 
 struct Bars {

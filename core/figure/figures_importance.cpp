@@ -14,7 +14,7 @@ namespace {
 struct ExpertRows {
   std::vector<std::int64_t> layer, pass, expert;
   std::vector<double> load, saliency, contribution, depth;
-  std::vector<PointSubject> subjects;
+  std::vector<Subject> subjects;
   std::int64_t unused = 0;  // without a kept token
 
   void add(const TraceLayer& of, double relative_depth) {
@@ -28,7 +28,7 @@ struct ExpertRows {
       saliency.push_back(importance.saliency[e]);
       contribution.push_back(importance.contribution[e]);
       depth.push_back(relative_depth);
-      subjects.push_back({static_cast<std::int32_t>(of.row), -1, static_cast<std::int32_t>(e)});
+      subjects.push_back({.row = int(of.row), .expert = int(e)});
       if (std::isnan(importance.saliency[e])) { ++unused; }
     }
   }

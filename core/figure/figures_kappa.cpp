@@ -278,9 +278,8 @@ Figure kappa_confidence(Traces traces, const FigureChoices&) {
     tokens.insert(tokens.end(), one.token.begin(), one.token.end());
     experts.insert(experts.end(), one.expert.begin(), one.expert.end());
     for (std::size_t i = 0; i < one.token.size(); ++i) {
-      points.subjects.push_back({static_cast<std::int32_t>(row),
-                                 static_cast<std::int32_t>(one.token[i]),
-                                 static_cast<std::int32_t>(one.expert[i])});
+      points.subjects.push_back(
+          {.row = int(row), .token = int(one.token[i]), .expert = int(one.expert[i])});
     }
     for (Line* line : {&all, &within}) { line->x.push_back(static_cast<double>(row)); }
     all.y.push_back(one.rho);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/error.h"
 #include "core/figure/parts.h"
 #include "core/figure/readout_text.h"
 #include "core/figure/text.h"
@@ -17,12 +18,6 @@ std::string place_text(const FigureAxis& axis, double value) {
     return position_text(axis, std::llround(value));
   }
   return named(axis.name, value_text(value, axis.unit));
-}
-
-void select(Readout& result, AxisSubject subject, std::int64_t number) {
-  if (subject == AxisSubject::recorded_layer) { result.row = number; }
-  if (subject == AxisSubject::token) { result.token = number; }
-  if (subject == AxisSubject::expert) { result.expert = number; }
 }
 
 double finite_or(double value, double otherwise) {
@@ -44,8 +39,8 @@ class Reader {
   // From the front to the back.
   std::optional<Readout> run() {
     if (!(std::isfinite(x_) && std::isfinite(y_))) { return {}; }
-    result_.row = figure_.row;
-    result_.expert = figure_.expert;
+    result_.subject.row = figure_.row;
+    result_.subject.expert = figure_.expert;
     if (line() || points() || violins() || bars() || stacks() || bins() || cells() || reference()) {
       return std::move(result_);
     }
@@ -82,7 +77,7 @@ class Reader {
   void add_place(const FigureAxis& axis, double value) {
     add(place_text(axis, value));
     if (axis.subject == AxisSubject::none) { return; }
-    select(result_, axis.subject, subject_at(axis, std::llround(value)));
+    part_of(result_.subject, axis.subject) = std::int32_t(subject_at(axis, std::llround(value)));
   }
   void add_y(double value) { add_place(panel_.y, value); }
 
@@ -163,14 +158,14 @@ class Reader {
     return true;
   }
 
-  void add_subject(const PointSubject& point) {
+  void add_subject(const Subject& point) {
     const std::pair<AxisSubject, std::int64_t> subjects[] = {
         {AxisSubject::recorded_layer, point.row},
         {AxisSubject::token, point.token},
         {AxisSubject::expert, point.expert}};
     for (const auto& [subject, number] : subjects) {
       if (number < 0) { continue; }
-      select(result_, subject, number);
+      part_of(result_.subject, subject) = std::int32_t(number);
       if (const FigureAxis* axis = axis_of(subject)) {
         add(position_text(*axis, number));
       } else if (subject != AxisSubject::recorded_layer) {
@@ -291,7 +286,7 @@ class Reader {
 
   void add_cell(const HeatMap& map, std::size_t at) {
     if (!map.experts.empty() && map.experts[at] >= 0) {
-      result_.expert = map.experts[at];
+      result_.subject.expert = map.experts[at];
       const bool rest = map.cells[at] < 0 && !map.colours.rest.empty();
       add("Expert " + std::to_string(map.experts[at]) +
           (rest ? " (" + map.colours.rest + ")" : ""));
@@ -324,6 +319,20 @@ class Reader {
 };
 
 }  // namespace
+
+std::int32_t& part_of(Subject& subject, AxisSubject kind) {
+  switch (kind) {
+    case AxisSubject::token:
+      return subject.token;
+    case AxisSubject::recorded_layer:
+      return subject.row;
+    case AxisSubject::expert:
+      return subject.expert;
+    case AxisSubject::none:
+      break;
+  }
+  fail(ExitCode::internal, {}, "an axis that stands for nothing has no part of a trace");
+}
 
 std::string value_text(double value, const std::string& unit) {
   const bool large = value >= 1000 && value < 1e15;

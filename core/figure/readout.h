@@ -12,9 +12,12 @@
 
 namespace kappascope {
 
+// The number in `subject` of what an axis stands for. AxisSubject::none: internal.
+std::int32_t& part_of(Subject& subject, AxisSubject kind);
+
 struct Readout {
   std::vector<std::string> lines;  // "Layer 5", "Token 17 '␣king'", "Entropy: 1.25 nats"
-  std::int64_t row = -1, token = -1, expert = -1;  // row: of the trace; −1: none
+  Subject subject;
 };
 
 // Cells of a heat map that are drawn as one pixel: blocks count from row 0 and column 0.

@@ -149,7 +149,7 @@ TEST(ExportCommand, WritesTheFileOfTheExport) {
   NullWindow window;
   open_demo(window);
   choose(window.gui());
-  window.workspace().select_expert(1, 2);
+  window.workspace().pick({.row = 1, .expert = 2});
   ExportState& state = window.gui().exporting;
   state.folder = (temp.path() / "a b" / "it's").string();
   state.style = {.width_mm = 91.2345678, .height_mm = 70, .font_pt = 6.5, .panel_letters = true};
@@ -166,7 +166,7 @@ TEST(ExportCommand, WritesSeveralFormatsOfTheTokensInSight) {
   NullWindow window;
   open_demo(window);
   Gui& gui = window.gui();
-  gui.tokens_in_sight[gui.workspace.selection().trace] = AxisSpan{9.6, 20.4};
+  gui.tokens_in_sight[gui.workspace.view().trace] = AxisSpan{9.6, 20.4};
   gui.exporting.folder = (temp.path() / "part").string();
   gui.exporting.formats = {FigureFormat::svg, FigureFormat::csv};
   gui.exporting.in_sight = true;

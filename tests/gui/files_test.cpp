@@ -86,7 +86,7 @@ GUI_TEST(a_broken_file_leaves_what_is_open) {
   Workspace& workspace = driver.workspace();
   workspace.open(demo_trace());
   IM_CHECK(driver.settle());
-  const Selection before = workspace.selection();
+  const Subject before = workspace.selection();
   const fs::path broken = driver.folder / "trace.npz";
   std::ofstream(broken) << read_file(demo_trace()).substr(0, 5000);
   workspace.open(broken);
@@ -152,7 +152,7 @@ GUI_TEST(a_session_is_restored_in_a_new_window) {
   IM_CHECK(driver.settle());
   ViewState view = driver.workspace().view();
   view.selection.token = 3;
-  view.selection.layer = 1;
+  view.selection.row = 1;
   view.selection.expert = 2;
   view.token_colour = "kappa";
   view.colour_by_layer = true;
@@ -174,7 +174,7 @@ GUI_TEST(a_session_is_restored_in_a_new_window) {
   IM_CHECK_EQ(workspace.traces().size(), std::size_t(2));
   IM_CHECK_STR_EQ(workspace.next_run.text.c_str(), "A session remembers this text.");
   IM_CHECK_EQ(workspace.selection().token, 3);
-  IM_CHECK_EQ(workspace.selection().layer, 1);
+  IM_CHECK_EQ(workspace.selection().row, 1);
   IM_CHECK_EQ(workspace.selection().expert, 2);
   IM_CHECK_STR_EQ(workspace.view().token_colour.c_str(), "kappa");
   IM_CHECK(workspace.view().colour_by_layer);

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "app/gui/gui.h"
 #include "app/gui/window.h"
@@ -27,6 +28,8 @@ struct Driver {
   // Closes everything and starts again with the folder's settings, as a new process would.
   std::function<void()> restart;
   std::function<void(int width, int height)> resize;
+  // Of one more frame: texts that are not drawn whole.
+  std::function<std::vector<std::string>()> cut_texts;
   Window* window = nullptr;  // the test engine has a clipboard of its own
 };
 

@@ -5,10 +5,12 @@
 #include <cstdlib>
 #include <memory>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "app/gui/layouts.h"
 #include "app/gui/window.h"
+#include "tests/gui/cut_texts.h"
 #include "tests/gui/gui_test.h"
 #include "tests/gui/id_conflicts.h"
 
@@ -86,10 +88,17 @@ class TestWindow {
       restart_ = false;
     }
     prepare_frame(*gui_);
+    bool looking = false;  // the test may ask for it in the middle of a frame
     window_->frame([&] {
       watch_ids();
+      looking = look_at_texts_;
+      if (looking) { watch_texts(); }
       draw_frame(*gui_);
     });
+    if (looking) {
+      cut_texts_ = take_cut_texts();
+      look_at_texts_ = false;
+    }
     for (const std::string& conflict : take_id_conflicts()) {
       std::fprintf(stderr, "%s\n", conflict.c_str());
       ++conflicts_;
@@ -98,7 +107,7 @@ class TestWindow {
   }
 
   void drive(ImGuiTestContext* ctx) {
-    Driver driver{ctx, [this]() -> Gui& { return *gui_; }, folder_, {}, {}, window_.get()};
+    Driver driver{ctx, [this]() -> Gui& { return *gui_; }, folder_, {}, {}, {}, window_.get()};
     driver.restart = [this, ctx] {
       settings_.last = current_layout(*gui_);
       save_settings(settings_, settings_file());
@@ -108,6 +117,11 @@ class TestWindow {
     driver.resize = [this, ctx](int width, int height) {
       window_->resize(width, height);
       ctx->Yield(5);
+    };
+    driver.cut_texts = [this, ctx] {
+      look_at_texts_ = true;
+      while (look_at_texts_) { ctx->Yield(); }
+      return std::exchange(cut_texts_, {});
     };
     driver.settle();  // the first layout stands
     test_.run(driver);
@@ -119,7 +133,8 @@ class TestWindow {
   std::unique_ptr<Window> window_;
   std::unique_ptr<Workspace> workspace_;
   std::unique_ptr<Gui> gui_;
-  bool restart_ = false;
+  bool restart_ = false, look_at_texts_ = false;
+  std::vector<std::string> cut_texts_;
   int conflicts_ = 0;  // ids that several items had
 };
 

@@ -67,7 +67,7 @@ def arrows_move_the_selected_cell():
         window.settle()
         session = window.quit()
         assert session['view']['token'] == 12, session['view']
-        assert session['view']['layer'] == 4, session['view']  # the middle one is 3
+        assert session['view']['row'] == 4, session['view']  # the middle one is 3
         assert session['view']['figure'] == 'kappa-tokens', session['view']
 
 

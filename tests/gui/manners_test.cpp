@@ -70,9 +70,9 @@ GUI_TEST(every_action_has_its_own_shortcut) {
 GUI_TEST(back_and_forward_go_through_selections) {
   open_demo(driver);
   Workspace& workspace = driver.workspace();
-  workspace.select_token(4);
-  workspace.select_expert(0, 1);
-  workspace.select_token(5);
+  workspace.pick({.token = 4});
+  workspace.pick({.row = 0, .expert = 1});
+  workspace.pick({.token = 5});
   driver.ctx->KeyPress(ImGuiMod_Alt | ImGuiKey_LeftArrow);
   IM_CHECK_EQ(workspace.selection().token, 4);
   IM_CHECK_EQ(workspace.selection().expert, 1);
@@ -89,21 +89,21 @@ GUI_TEST(steps_by_keys_are_one_for_back) {
   Workspace& workspace = driver.workspace();
   driver.ctx->ItemClick("//###text/**/###token");
   const std::int64_t clicked = workspace.selection().token;
-  const std::int64_t layer = workspace.selection().layer;
+  const std::int64_t layer = workspace.selection().row;
   driver.ctx->KeyPress(ImGuiKey_RightArrow, 4);
   driver.ctx->KeyPress(ImGuiKey_LeftArrow);
   IM_CHECK_EQ(workspace.selection().token, clicked + 3);
-  driver.ctx->KeyPress(ImGuiKey_DownArrow, 2);
+  driver.ctx->KeyPress(ImGuiKey_DownArrow);
   const std::int64_t below = workspace.selection().token;
   IM_CHECK_GT(below, clicked + 4);
   driver.ctx->KeyPress(ImGuiMod_Ctrl | ImGuiKey_Period, 2);
   driver.ctx->KeyPress(ImGuiMod_Ctrl | ImGuiKey_UpArrow);
-  const Selection after = workspace.selection();
+  const Subject after = workspace.selection();
   IM_CHECK_EQ(after.token, below + 2);
-  IM_CHECK_EQ(after.layer, layer + 1);
+  IM_CHECK_EQ(after.row, layer + 1);
   driver.ctx->KeyPress(ImGuiMod_Alt | ImGuiKey_LeftArrow);
   IM_CHECK_EQ(workspace.selection().token, clicked);
-  IM_CHECK_EQ(workspace.selection().layer, layer);
+  IM_CHECK_EQ(workspace.selection().row, layer);
   driver.ctx->KeyPress(ImGuiMod_Alt | ImGuiKey_RightArrow);
   IM_CHECK(workspace.selection() == after);
   IM_CHECK(!workspace.can_go_forward());
@@ -179,7 +179,7 @@ GUI_TEST(many_documents_have_ids_of_their_own) {
     driver.workspace().open(source_folder() / "assets" / model);
   }
   IM_CHECK(driver.settle());
-  for (const Panel& panel : panels()) {
+  for (const DockPanel& panel : panels()) {
     driver.gui().shown[panel.id] = true;
     driver.gui().focus = panel.id;
     IM_CHECK(driver.settle());
@@ -188,7 +188,7 @@ GUI_TEST(many_documents_have_ids_of_their_own) {
   IM_CHECK(driver.settle());
   int compared = 0;
   for (const OpenTrace& open : driver.workspace().traces()) {
-    if (open.id == driver.workspace().selection().trace) { continue; }
+    if (open.id == driver.workspace().view().trace) { continue; }
     driver.ctx->SetRef("//###model");
     driver.ctx->ItemClick(("**/$$" + std::to_string(open.id) + "/###compare").c_str());
     compared += driver.workspace().trace(open.id)->compared;

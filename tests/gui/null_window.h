@@ -88,6 +88,7 @@ class NullWindow {
     }
   }
 
+  const std::filesystem::path& folder() const { return folder_; }  // of its own, removed with it
   void resize(ImVec2 size) { size_ = size; }
   int errors() const { return errors_; }  // said by Dear ImGui
 

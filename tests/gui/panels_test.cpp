@@ -17,13 +17,13 @@ namespace fs = std::filesystem;
 const fs::path kSource = KAPPASCOPE_SOURCE_DIR;
 
 void show_everything(Gui& gui) {
-  for (const Panel& panel : panels()) { gui.shown[panel.id] = true; }
+  for (const DockPanel& panel : panels()) { gui.shown[panel.id] = true; }
   for (const FigureEntry& entry : figure_catalogue()) { gui.shown[std::string(entry.id)] = true; }
 }
 
 // Draws every panel and figure once by itself, so that none hides behind another's tab.
 void draw_each(NullWindow& window) {
-  for (const Panel& panel : panels()) {
+  for (const DockPanel& panel : panels()) {
     const int errors = window.errors();
     const ImDrawData& data = window.frame([&] {
       draw_frame(window.gui());
@@ -108,8 +108,8 @@ TEST(Panels, FollowOneSelection) {
   window.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
   window.settle();
   Workspace& workspace = window.workspace();
-  workspace.select_token(5);
-  workspace.select_expert(1, 3);
+  workspace.pick({.token = 5});
+  workspace.pick({.row = 1, .expert = 3});
   window.settle();
   ASSERT_TRUE(workspace.token_card());
   EXPECT_EQ(workspace.token_card()->token, 5);
@@ -128,9 +128,9 @@ TEST(Panels, StepsThatFollowEachOtherAreOneForBack) {
   };
   const auto back = [&] { return workspace.go_back(), workspace.selection().token; };
   const auto forward = [&] { return workspace.go_forward(), workspace.selection().token; };
-  workspace.select_token(5);
+  workspace.pick({.token = 5});
   for (const std::int64_t token : {6, 7, 8}) { EXPECT_EQ(step_to(token), token); }
-  workspace.select_token(20);  // a click ends a run of steps
+  workspace.pick({.token = 20});  // a click ends a run of steps
   for (const std::int64_t token : {21, 22}) { EXPECT_EQ(step_to(token), token); }
   EXPECT_EQ(back(), 20);
   EXPECT_EQ(back(), 8);
@@ -178,7 +178,7 @@ TEST(Panels, FiveHundredTracesOpenAndCloseWithoutGrowth) {
 // A figure of rows × columns cells that a job made.
 std::shared_ptr<const PreparedFigure> cells(std::int64_t rows, std::int64_t columns) {
   Figure figure;
-  kappascope::Panel panel;
+  Panel panel;
   HeatMap map;
   map.rows = rows;
   map.columns = columns;
@@ -214,10 +214,10 @@ Cost cost_of(const std::shared_ptr<const PreparedFigure>& figure) {
     if (i > 10 && i < 50) { io.AddMouseWheelEvent(0, i % 12 < 8 ? 1.0f : -1.0f); }
     const ImDrawData& data = window.frame(draw);
     cost.vertices = std::max(cost.vertices, data.TotalVtxCount);
-    cost.texels_at_most = std::max(cost.texels_at_most, figure_counts().texels_made);
-    cost.texels_at_rest = figure_counts().texels_made;
+    cost.texels_at_most = std::max(cost.texels_at_most, state.tiles.at(0)->texels_made());
+    cost.texels_at_rest = state.tiles.at(0)->texels_made();
   }
-  EXPECT_FALSE(figure_counts().tiles_missing);
+  EXPECT_FALSE(is_incomplete(state));
   return cost;
 }
 

@@ -87,18 +87,18 @@ GUI_TEST(every_view_can_be_shown) {
 GUI_TEST(a_click_in_a_figure_selects_everywhere) {
   open_demo(driver);
   Workspace& workspace = driver.workspace();
-  workspace.select_token(0);
+  workspace.pick({.token = 0});
   const ImGuiWindow* window = show(driver, "kappa-tokens");
   IM_CHECK(window != nullptr);
-  const Selection before = workspace.selection();
+  const Subject before = workspace.selection();
   driver.ctx->MouseMoveToPos(
       {window->Pos.x + 0.7f * window->Size.x, window->Pos.y + 0.45f * window->Size.y});
   driver.ctx->MouseClick();
   IM_CHECK(driver.settle());
-  const Selection after = workspace.selection();
+  const Subject after = workspace.selection();
   IM_CHECK_NE(after.token, before.token);
   const Trace& trace = *workspace.current_trace();
-  const TraceLayer layer(trace, after.layer);
+  const TraceLayer layer(trace, after.row);
   IM_CHECK_EQ(after.expert, layer.expert(after.token * trace.slots));
   IM_CHECK(workspace.token_card() != nullptr);
   IM_CHECK_EQ(workspace.token_card()->token, after.token);

@@ -250,7 +250,7 @@ TEST(Catalogue, FiguresOfOneLayerOrExpertSayWhich) {
   const Points& points = confidence.panels[0].points[0];
   ASSERT_EQ(points.subjects.size(), points.x.size());
   ASSERT_EQ(points.x.size(), 60u);  // 36 first choices, 24 of 36 second ones
-  for (const PointSubject& at : points.subjects) {
+  for (const Subject& at : points.subjects) {
     const std::size_t first = hand.at(at.row, at.token, 0);
     EXPECT_TRUE(hand.expert_index[first] == at.expert || hand.expert_index[first + 1] == at.expert);
   }

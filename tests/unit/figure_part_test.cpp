@@ -69,7 +69,7 @@ TEST(TokenRange, LeavesOfCellsAndLinesWhatLiesInIt) {
   EXPECT_EQ(cells.x.first_number, 3);
   const auto found = readout(figure, 0, 1, 1, 0.1, 0.1);
   ASSERT_TRUE(found);
-  EXPECT_EQ(found->token, 4);
+  EXPECT_EQ(found->subject.token, 4);
   EXPECT_EQ(found->lines, (Lines{"Layer 5", "Token 4 't4'", "Value: 14"}));
   const Line& line = figure.panels[1].lines[0];
   EXPECT_EQ(line.x, (std::vector<double>{3, 4, 5, 6}));
@@ -111,7 +111,7 @@ TEST(Blocks, SayTheMeanThatTheirColourShows) {
   ASSERT_TRUE(found);
   EXPECT_EQ(found->lines, (Lines{"Layer 5", "Tokens 4 to 7", "Value: 15.5 (mean of 4 cells)",
                                  "Here:", "Layer 5", "Token 5 't5'", "Value: 15"}));
-  EXPECT_EQ(found->token, 5);
+  EXPECT_EQ(found->subject.token, 5);
   // The last block is what is left; a row of blocks is both layers.
   EXPECT_EQ(readout(figure, 0, 9, 0, 0.1, 0.1, {2, 8})->lines[2], "Value: 13.5 (mean of 4 cells)");
   EXPECT_EQ(readout(figure, 0, 9, 0, 0.1, 0.1, {2, 8})->lines[0], "Layers 4 to 5");

@@ -49,9 +49,9 @@ TEST(Readout, ACellNamesItsLayerItsTokenAndItsValue) {
   ASSERT_TRUE(found);
   EXPECT_EQ(found->lines,
             (Lines{"Pass 1, layer 6", "Token 1 '␣king'", "Largest routing probability: 0.5"}));
-  EXPECT_EQ(found->row, 3);
-  EXPECT_EQ(found->token, 1);
-  EXPECT_EQ(found->expert, -1);
+  EXPECT_EQ(found->subject.row, 3);
+  EXPECT_EQ(found->subject.token, 1);
+  EXPECT_EQ(found->subject.expert, -1);
   EXPECT_EQ(lines_at(figure, 0, -0.5, -0.5)[0], "Pass 0, layer 4");
   EXPECT_EQ(lines_at(figure, 0, 2.5, 0), Lines{"nothing"});
   EXPECT_EQ(lines_at(figure, 0, 0, -0.51), Lines{"nothing"});
@@ -77,7 +77,7 @@ TEST(Readout, ACellOfExpertsLeadsToTheExpert) {
   const auto found = readout(figure, 0, 1, 3, 0.1, 0.1);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->lines[2], "Expert 13");
-  EXPECT_EQ(found->expert, 13);
+  EXPECT_EQ(found->subject.expert, 13);
   EXPECT_EQ(lines_at(figure, 0, 0, 3)[2], "Expert: no expert");
 }
 
@@ -90,9 +90,9 @@ TEST(Readout, FiguresOfOneLayerSelectIt) {
   EXPECT_EQ(found->lines[0], "Token 2");  // its text is its number
   EXPECT_EQ(found->lines[1], "Expert 0");
   EXPECT_EQ(found->lines[3], "chosen");
-  EXPECT_EQ(found->row, 1);
-  EXPECT_EQ(found->token, 2);
-  EXPECT_EQ(found->expert, 0);
+  EXPECT_EQ(found->subject.row, 1);
+  EXPECT_EQ(found->subject.token, 2);
+  EXPECT_EQ(found->subject.expert, 0);
 }
 
 TEST(Readout, PositionsOfSomeExpertsAreNotTheirNumbers) {
@@ -107,7 +107,7 @@ TEST(Readout, PositionsOfSomeExpertsAreNotTheirNumbers) {
   ASSERT_TRUE(found);
   EXPECT_EQ(found->lines[0], "Expert 83");
   EXPECT_EQ(found->lines[1], "Expert 82");
-  EXPECT_EQ(found->expert, 82);
+  EXPECT_EQ(found->subject.expert, 82);
 }
 
 TEST(Readout, ALineGivesItsNearestSampleAndItsBand) {
@@ -117,7 +117,7 @@ TEST(Readout, ALineGivesItsNearestSampleAndItsBand) {
             (Lines{"mean, and 5–95 % of the tokens", "Pass 1, layer 6",
                    "Experts run per token: 1.333", "Band: 1 to 1.9"}));
   EXPECT_EQ(lines_at(figure, 0, 2.8, 1.5, 0.1, 0.1), Lines{"nothing"});
-  EXPECT_EQ(readout(figure, 0, 2.8, 1.3, 0.1, 0.1)->row, 3);
+  EXPECT_EQ(readout(figure, 0, 2.8, 1.3, 0.1, 0.1)->subject.row, 3);
 }
 
 TEST(Readout, OfSeveralLinesTheNearest) {
@@ -159,9 +159,9 @@ TEST(Readout, OfSeveralPointsTheNearestAndWhatItIsAbout) {
       found->lines,
       (Lines{"Pass 1, layer 4", "Token 1", "Expert 1", "Probability of the chosen experts: 0.07",
              "κ (mean over gates): 1.25", "Relative depth of the layer: 0.8462"}));
-  EXPECT_EQ(found->row, 2);
-  EXPECT_EQ(found->token, 1);
-  EXPECT_EQ(found->expert, 1);
+  EXPECT_EQ(found->subject.row, 2);
+  EXPECT_EQ(found->subject.token, 1);
+  EXPECT_EQ(found->subject.expert, 1);
 }
 
 TEST(Readout, BarsStacksAndBinsAreHitInside) {
