@@ -67,7 +67,7 @@ void draw_kappa(const Theme& theme, const ExpertCard& card) {
             std::isnan(card.kappa_lower)
                 ? "– (κ is fixed)"
                 : value_text(card.kappa_lower) + " … " + value_text(card.kappa_upper),
-            "1/U and U");
+            "1/U and U, times the factor of an intervention");
   key_value(theme, "Sharpness", value_text(card.gates.gate_kz_rms),
             "Effective sharpness: root mean square of κ·z over gate units, mean over its tokens");
 }
@@ -96,6 +96,25 @@ void draw_effect(const Theme& theme, const ExpertCard& card) {
             "Cosine with each column, weighted by the column's squared norm");
 }
 
+// A row only where the trace has the number.
+void known_value(const Theme& theme, const char* name, double value, const std::string& text,
+                 const char* help) {
+  if (!std::isnan(value)) { key_value(theme, name, text, help); }
+}
+
+void draw_importance(const Theme& theme, const ExpertCard& card) {
+  known_value(theme, "Saliency", card.saliency, value_text(card.saliency),
+              "Mean of combine weight × norm of the output, over the tokens that it served");
+  known_value(theme, "Share of its layer", card.contribution, percent_text(card.contribution),
+              "Its sum of combine weight × norm of the output, over that of all experts");
+  known_value(theme, "Utility", card.utility, percent_text(card.utility),
+              "Kept assignments over the capacity of the expert");
+  known_value(theme, "Mean logit", card.mean_logit, value_text(card.mean_logit),
+              "Router logit of the expert, over the tokens that chose it");
+  known_value(theme, "Mean u²", card.slope_square, value_text(card.slope_square),
+              "κ = U^tanh u: how far κ's argument is from 0, where κ is 1");
+}
+
 void draw_numbers(const Theme& theme, const ExpertCard& card) {
   const bool two = ImGui::GetContentRegionAvail().x > 46 * em();
   if (two && !ImGui::BeginTable("###numbers", 2, ImGuiTableFlags_SizingStretchSame)) { return; }
@@ -109,6 +128,7 @@ void draw_numbers(const Theme& theme, const ExpertCard& card) {
   if (begin_key_values("###right")) {
     draw_gates(theme, card);
     draw_effect(theme, card);
+    draw_importance(theme, card);
     ImGui::EndTable();
   }
   if (two) { ImGui::EndTable(); }

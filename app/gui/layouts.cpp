@@ -28,7 +28,7 @@ Middle middle(const std::string& name) {
   if (name == "Router") {
     return {{"router-probability", "router-confidence", "router-margin", "router-entropy"},
             {"expert-choice", "expert-load", "expert-drops", "expert-coactivation", "expert-budget",
-             "loss"}};
+             "expert-importance", "loss"}};
   }
   if (name == "κ") {
     return {

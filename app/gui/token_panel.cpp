@@ -1,5 +1,6 @@
 // The panel "Token": all about the selected token.
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "app/gui/gui.h"
@@ -28,6 +29,9 @@ void draw_header(Gui& gui, const Trace& trace, const TokenCard& card) {
             card.char_start < 0 ? "– (added in front of the text)"
                                 : count_text(card.char_start) + "–" + count_text(card.char_end));
   key_value(theme, "NLL", value_text(card.nll, "nats"), "−ln p(this token | those before it)");
+  if (!std::isnan(card.bits_per_byte)) {
+    key_value(theme, "Bits per byte", value_text(card.bits_per_byte), "NLL / (ln 2 · bytes)");
+  }
   const std::string rank = card.target_rank < 0    ? "–"
                            : card.target_rank == 0 ? "0, the most probable"
                                                    : count_text(card.target_rank);
@@ -115,6 +119,11 @@ void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::in
     number_cell(slot.expert < 0 ? "empty" : "dropped", theme.warning);
   } else {
     bar_cell(slot.weight, fixed_text(slot.weight, 3), bar);
+    if (!std::isnan(slot.contribution)) {
+      explain(join_words("Times the norm of the expert's output, ", value_text(slot.output_norm),
+                         ": ", value_text(slot.contribution))
+                  .c_str());
+    }
   }
   number_cell(fixed_text(slot.kappa_mean, 3));
   const bool range = slot.kappa_p05 == slot.kappa_p05;

@@ -18,7 +18,7 @@ constexpr int kMostTicks = 11;
 // The values an axis has to show.
 struct Reach {
   double low = kLargest, high = -kLargest;
-  bool from_zero = false;  // bars stand on 0: no space below them
+  bool from_zero = false;  // bars start at 0: no space below them
   bool positive = false;   // log axis: the others have no place
 
   void add(double value) {
@@ -145,7 +145,7 @@ std::vector<Tick> number_ticks(const AxisPlan& plan, const FigureAxis& axis, int
                   : linear_ticks(plan.low, plan.high, most, axis.integer);
 }
 
-// Names stand horizontally when all fit, upright when their lines fit, thinned out otherwise.
+// Names are horizontal when all fit, upright when their lines fit, thinned out otherwise.
 void horizontal_names(AxisPlan& plan, const FigureAxis& axis, double length, double font,
                       TextMeter& meter) {
   const double cell = length / static_cast<double>(axis.names.size());

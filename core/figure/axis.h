@@ -27,7 +27,7 @@ std::string name_with_unit(const std::string& name, const std::string& unit);
 // Whether any axis of a panel is logarithmic.
 bool has_log_axis(const Figure& figure);
 
-// Ends of the axis: as given, else of the marks, widened where nothing or one value stands there.
+// Ends of the axis: as given, else of the marks, widened where there is no or one value.
 void set_range(AxisPlan& plan, const Panel& panel, bool horizontal);
 
 // Chooses ticks and title lines for an axis `length` points long; `font` in points.

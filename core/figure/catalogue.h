@@ -23,7 +23,7 @@ struct FigureChoices {
   std::int64_t slot = 0;     // 0: first choice
   std::int64_t gates = 16;   // curves of gate units
   // layer × expert instead of layer × token, experts of the layer instead of layers; an expert that
-  // is chosen too stands alone.
+  // is chosen, too, is shown alone.
   bool by_expert = false;
   TokenRange tokens;  // of figures along tokens
 };

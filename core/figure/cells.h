@@ -148,7 +148,7 @@ using FewBlock = FrequentBlock<16>;    // of the palette
 using ManyBlock = FrequentBlock<256>;  // along a bar
 static_assert(kPaletteSize + 2 <= 16);
 
-// The white stroke that tells a cell without a value from a grey one.
+// The white stroke that distinguishes a cell without a value from a grey one.
 ScenePath hatch(const Box& box);
 
 // Draws the cells of the panel's heat map into `plot`. Above kMostVectorCells they are pictures of

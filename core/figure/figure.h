@@ -16,7 +16,7 @@ namespace kappascope {
 
 enum class Scale : std::uint8_t { linear, log, category };
 
-// What a position on an axis stands for, so that a place in a picture leads to a part of the trace.
+// What a position on an axis means, so that a place in a picture leads to a part of the trace.
 // A recorded layer is meant by its row of the arrays [M,…], not by its number in the model.
 enum class AxisSubject : std::uint8_t { none, token, recorded_layer, expert };
 
@@ -25,11 +25,11 @@ struct FigureAxis {
   std::string unit = {};        // "nats"; "" when it has none (counts, shares, κ)
   Scale scale = Scale::linear;  // log: base 10
   double low = kNaN;            // ends of the axis; NaN: taken from the marks, with round ends
-  double high = kNaN;           // a category axis runs from −½ to n − ½ whatever stands here
-  // Label of position 0, 1, … n−1: of a category axis; elsewhere drawn nowhere, but told with the
+  double high = kNaN;           // a category axis runs from −½ to n − ½ whatever this says
+  // Label of position 0, 1, … n−1: of a category axis; elsewhere not drawn, but read out with the
   // position.
   std::vector<std::string> names = {};
-  // What stands there when not every name fits: false: every 2nd, 5th, … name; true: the positions
+  // What is drawn when not every name fits: false: every 2nd, 5th, … name; true: the positions
   // themselves as numbers (`first_number` + position), because single names would mislead.
   bool number_when_crowded = false;
   std::int64_t first_number = 0;
@@ -155,9 +155,9 @@ struct Panel {
   std::vector<Line> lines = {};
   std::string empty = {};  // instead of marks: why there are none ("every assignment was dropped")
 
-  bool beside = false;   // stands to the right of the panel before and shares its y axis
-  bool below = false;    // stands under the panel before and shares its x axis
-  double share = 1;      // of the width (beside) or height (below) of the panel it goes with
+  bool beside = false;   // to the right of the panel before, whose y axis it shares
+  bool below = false;    // under the panel before, whose x axis it shares
+  double share = 1;      // of the width (beside) or height (below) of that panel
   bool square = false;   // as high as wide
   double height_mm = 0;  // of the axes; 0: by kind and number of rows
 };

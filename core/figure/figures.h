@@ -1,4 +1,4 @@
-// The figures of the catalogue; what each shows stands in catalogue.cpp.
+// The figures of the catalogue; catalogue.cpp says what each shows.
 #pragma once
 
 #include "core/figure/catalogue.h"

@@ -224,11 +224,11 @@ Figure kappa_parameters(Traces traces, const FigureChoices& choices) {
                    parameter_panel(rows, "κ at the median score", "κ", &ParameterSpread::kappa, 1,
                                    no_score.empty() ? empty : no_score)};
   if (router) { figure.panels[0].violins.clear(); }
-  figure.panels[0].references.push_back({0, false, ""});
+  if (!router) { figure.panels[0].references.push_back({0, false, ""}); }
   figure.panels[1].references.push_back({0, false, ""});
   Panel& last = figure.panels[2];
   last.y.scale = Scale::log;
-  last.references.push_back({1, false, "κ = 1"});
+  if (no_score.empty()) { last.references.push_back({1, false, "κ = 1"}); }
   for (const std::vector<double>* values : {&upper, &lower}) {
     if (!no_score.empty()) { continue; }
     Line bound;

@@ -68,7 +68,7 @@ Figure gate_saturation(Traces traces, const FigureChoices&) {
   panel.empty = nothing_because(trace);
   StackedBars stack;
   stack.names = {"linear, |κz| < 1", "knee", "saturated, |κz| > 4"};
-  stack.colours = {10, 2, 0};  // pale to dark: told apart in grey too
+  stack.colours = {10, 2, 0};  // pale to dark: distinct in grey, too
   stack.values.resize(3);
   for (std::int64_t row = 0; row < trace.layers; ++row) {
     const GateShares shares = gate_shares(TraceLayer(trace, row));

@@ -100,7 +100,7 @@ Violin violin_of(const KappaDensity& density, const KappaBand& band, std::int64_
     violin.value.push_back(std::sqrt(density.edges[i] * density.edges[i + 1]));
     violin.density.push_back(density.density[i]);
   }
-  if (first < last) {  // ends stand at the edges of their bins
+  if (first < last) {  // ends are at the edges of their bins
     violin.value.insert(violin.value.begin(), density.edges[first]);
     violin.density.insert(violin.density.begin(), 0);
     violin.value.push_back(density.edges[last]);
@@ -134,7 +134,7 @@ struct Distributions {
     }
   }
 
-  // The columns that name the rows of bins (64 a violin) and of bands come first.
+  // The columns that name the rows of bins (64 per violin) and of bands are the first.
   void add_tables(Figure& figure, std::vector<Column> of_bins, std::vector<Column> of_bands) {
     Table bins, bands;
     bins.rows = std::ssize(counts);

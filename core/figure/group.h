@@ -1,4 +1,4 @@
-// A panel with those that stand beside and below it, sharing its axes, legend and colour bar.
+// A panel with those beside and below it, sharing its axes, legend and colour bar.
 #pragma once
 
 #include <memory>
@@ -14,7 +14,7 @@
 namespace kappascope {
 
 // Planned in two steps, because the room that labels take decides the size of the plots, and that
-// decides which labels stand there.
+// decides which labels are drawn there.
 class PanelGroup {
  public:
   PanelGroup(const PanelGroupPlan& plan, double font, TextMeter& meter);
@@ -25,7 +25,7 @@ class PanelGroup {
   double plot_height() const { return plots_height_; }  // all axes from top to bottom
   double top() const { return top_; }                   // title and legend
   double height() const { return top_ + plots_height_ + bottom_; }
-  void raise_top(double top) { top_ = top; }  // so that plots of a row stand level
+  void raise_top(double top) { top_ = top; }  // so that plots of a row are level
 
   // Draws with the top left corner at `corner`; `letter` "" for none. Returns notes.
   std::vector<std::string> draw(Painter& painter, Point corner, const std::string& letter,

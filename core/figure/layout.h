@@ -1,4 +1,4 @@
-// From a figure to a scene: measures every text, then settles where everything stands.
+// From a figure to a scene: measures every text, then places everything.
 #pragma once
 
 #include "core/figure/figure.h"
@@ -6,7 +6,7 @@
 
 namespace kappascope {
 
-// Where the picture goes decides how fine its cells may be.
+// The outlet decides how fine its cells may be.
 struct Outlet {
   double finest = 0;  // cells a point; 0: as many as there are (vector outlets)
   // For all pictures of cells together: base64 makes them a third longer, and a file stays ≤ 5 MB.

@@ -1,4 +1,4 @@
-// Draws what stands inside a pair of axes.
+// Draws the marks inside a pair of axes.
 #pragma once
 
 #include <string>
@@ -24,7 +24,7 @@ inline constexpr std::size_t kMostVectorPoints = 20000;
 // null. Points beyond given axis ends are cut away.
 void draw_marks(Painter& painter, const PlacedPanel& placed, const ColourMap* colours, double font);
 
-// What stands beside a reference line, kReferenceGap points to the right of the plot.
+// The label of a reference line, kReferenceGap points to the right of the plot.
 std::string reference_text(const ReferenceLine& line, double font, TextMeter& meter);
 inline constexpr double kReferenceGap = 2;
 

@@ -172,7 +172,7 @@ FigureAxis layer_axis(const Trace& trace) {
   for (std::size_t row = 0; row < trace.layer_index.size(); ++row) {
     const std::string layer = std::to_string(trace.layer_index[row]);
     axis.names.push_back(passes ? std::to_string(trace.pass_index[row]) + " : " + layer : layer);
-    // Numbers may stand for the names only where they are the same.
+    // Numbers may replace the names only where they are the same.
     axis.number_when_crowded &=
         trace.layer_index[row] - trace.layer_index[0] == static_cast<std::int32_t>(row);
   }

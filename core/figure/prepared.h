@@ -14,7 +14,7 @@
 
 namespace kappascope {
 
-// Panels that share axes, legend and colour bar: one, and those that stand beside and below it.
+// Panels that share axes, legend and colour bar: one, and those beside and below it.
 struct PanelGroupPlan {
   std::vector<const Panel*> panels;
   std::vector<AxisPlan> x, y;          // of each panel: the ends; ticks are not planned yet

@@ -21,8 +21,8 @@ int levels_for(std::int64_t size) {
 }  // namespace
 
 // Makes every level of some columns of the map. Rows go through like a binary counter: each row
-// level keeps one row of blocks until its neighbour comes, and every row of blocks is halved along
-// the columns as it appears.
+// level keeps one row of blocks until its neighbour is complete, and every row of blocks is halved
+// along the columns as it appears.
 template <typename Block>
 class CellPyramid::Builder {
  public:

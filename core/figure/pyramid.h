@@ -13,7 +13,7 @@ namespace kappascope {
 
 // Rows and columns are halved independently until at most kFewCells are left: a map of 48 rows and
 // 4,096 columns has one row level and seven column levels. Level (r, c) has ⌈rows / 2^r⌉ ×
-// ⌈columns / 2^c⌉ pixels, and pixel (i, j) stands for the cells from (i·2^r, j·2^c) on. Every pair
+// ⌈columns / 2^c⌉ pixels, and pixel (i, j) is of the cells from (i·2^r, j·2^c) on. Every pair
 // of levels is kept, one byte a pixel: at most four bytes a cell of the map. Blocks of cells are
 // averaged as in pictures (MeanBlock, FewBlock, ManyBlock), each from the cells themselves.
 class CellPyramid {
@@ -31,7 +31,7 @@ class CellPyramid {
 
   // Writes the pixels of level (row_level, column_level) from (row, column) on, `rows` × `columns`
   // of them, to rgba[(i − row) · stride + j − column]: bytes R, G, B, A in memory, A 255. Row 0 is
-  // row 0 of the map. What lies outside the level is left as it is.
+  // row 0 of the map. What is outside the level is left as it is.
   void pixels(int row_level, int column_level, std::int64_t row, std::int64_t column,
               std::int64_t rows, std::int64_t columns, std::uint32_t* rgba,
               std::int64_t stride) const;

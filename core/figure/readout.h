@@ -1,4 +1,4 @@
-// What stands under a place of a panel: exact values for a person, and the part of the trace that
+// What is at a place of a panel: exact values for a person, and the part of the trace that
 // is meant.
 #pragma once
 
@@ -26,12 +26,12 @@ struct CellBlock {
   bool operator==(const CellBlock&) const = default;
 };
 
-// The mark at (x, y) of panel `panel`, the foremost where several lie there; nothing where there is
+// The mark at (x, y) of panel `panel`, the foremost where there are several; nothing where there is
 // none. x and y are values of the axes (category axes: position). A line or a point is meant within
 // `reach_x` and `reach_y` of it, both > 0, in units of the axis; on a logarithmic axis they are
 // differences of natural logarithms (ln of value over value). Of a line its sample nearest to x.
 //
-// Where cells are drawn in blocks of several, what the block's colour shows stands first: the mean
+// Where cells are drawn in blocks of several, what the block's colour shows comes first: the mean
 // (of logarithms on a logarithmic scale) of its cells that have a value, of categories the most
 // frequent; then the cell itself.
 //
@@ -41,7 +41,7 @@ std::optional<Readout> readout(const Figure& figure, std::size_t panel, double x
                                double reach_x, double reach_y, CellBlock block = {});
 
 // A number as a person reads it off, in figures and panels alike: four digits, from a thousand on
-// all that stand before the point; "–" for NaN.
+// all digits before the point; "–" for NaN.
 std::string value_text(double value, const std::string& unit = "");
 
 }  // namespace kappascope

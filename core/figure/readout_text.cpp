@@ -22,7 +22,7 @@ std::string interleaved(std::string names, std::string values) {
   }
 }
 
-// The part of a block that lies inside the map.
+// The part of a block inside the map.
 struct Range {
   std::int64_t begin, end;
 };

@@ -12,7 +12,7 @@ namespace kappascope {
 
 std::string named(const std::string& name, const std::string& value);  // "Entropy: 1.25"
 
-// Number of what stands at a position of the axis.
+// Number of the subject at a position of the axis.
 std::int64_t subject_at(const FigureAxis& axis, std::int64_t position);
 
 // One position of an axis of categories or subjects: "Token 17 '␣king'".

@@ -120,7 +120,7 @@ std::string window_word(const Trace& trace) {
              : "";
 }
 
-// The text without tokens that stand for none of it (the one that begins a document).
+// The text without tokens that are not part of it (the one that begins a document).
 std::string text_of(const Trace& trace, std::size_t most) {
   std::string text;
   for (std::size_t t = 0; t < trace.token_text.size() && text.size() < most; ++t) {

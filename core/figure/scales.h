@@ -19,7 +19,7 @@ ColourScale sharpness_colours();
 ColourScale dropped_colours(double most);  // most: assignments that may be dropped
 
 // Colours of the experts by their numbers, in any picture of this trace: of the palette when it
-// suffices, else along a bar from pale to dark, which every eye tells apart.
+// suffices, else along a bar from pale to dark, distinct for every kind of colour vision.
 ColourScale expert_colours(const Trace& trace);
 // Value of expert e on that scale; NaN: no expert (e < 0).
 float expert_value(std::int64_t e);

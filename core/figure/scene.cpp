@@ -14,7 +14,7 @@ Box Painter::text_bounds(const std::string& text, Point at, const TextLook& look
   if (!look.upright) {
     return {at.x + along, at.y + extent.ink.y, extent.ink.width, extent.ink.height};
   }
-  // (u along the text, v down) lies at (x + v, y − u)
+  // (u along the text, v down) is at (x + v, y − u)
   return {at.x + extent.ink.y, at.y - along - extent.ink.width, extent.ink.height,
           extent.ink.width};
 }

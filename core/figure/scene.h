@@ -1,4 +1,4 @@
-// A laid-out figure: what stands where, in points (1/72 inch) from the top left corner. SVG is its
+// A laid-out figure: what is where, in points (1/72 inch) from the top left corner. SVG is its
 // plain serialisation; tests measure it.
 #pragma once
 
@@ -98,7 +98,7 @@ class Painter {
   void add(SceneItem item) { scene_.items.push_back(std::move(item)); }
   TextMeter& meter() { return meter_; }
   bool is_free(const Box& box) const;  // no text there yet
-  // How much ink of dots and strokes with that clip lies in the box, in points of length.
+  // How much ink of dots and strokes with that clip is in the box, in points of length.
   std::size_t covered(const Box& box, int clip) const;
 
  private:

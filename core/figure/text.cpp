@@ -36,7 +36,7 @@ bool is_mark(utf8proc_category_t category) {
   return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_ME;
 }
 
-// What stands in place of a code point that must not be drawn as it is; "" when it may.
+// What replaces a code point that must not be drawn as it is; "" when it may.
 std::string replacement(utf8proc_int32_t code) {
   if (code == '\n') { return "↵"; }
   if (code == '\t') { return "⇥"; }
@@ -102,7 +102,7 @@ Box ink_of(RsvgHandle* handle, const char* id) {
   return {found.x, found.y, found.width, found.height};
 }
 
-// librsvg tells only where ink is; the same text set from its end tells how far it advances.
+// librsvg reports only where ink is; the same text set from its end shows how far it advances.
 TextExtent measured(const std::string& text, bool bold) {
   // Pango starts two threads at its first text and ends the process when it cannot.
   [[maybe_unused]] static const bool threads = (require_threads(3), true);

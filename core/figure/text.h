@@ -33,7 +33,7 @@ struct TextExtent {
 // 2,000 characters (then …).
 std::string plain_text(std::string_view raw);
 
-// Next code point of `text` (not empty) and its length; −1 and 1 for a byte that is no UTF-8.
+// Next code point of `text` (not empty) and its length; −1 and 1 for a byte that is not UTF-8.
 std::pair<std::int32_t, std::size_t> next_code(std::string_view text);
 
 // A token as a label: plain_text with blanks at its ends made visible (␣).

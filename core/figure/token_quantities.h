@@ -35,7 +35,7 @@ struct TokenColouring {
   std::string id, name;
   ColourScale colours;
   std::vector<float> values;  // [T] for `colours`; NaN: no value
-  bool exact = true;          // false: κ without model.npz, see layer_token_kappa
+  bool exact = true;          // false: see layer_token_kappa
 };
 
 // Quantity `id` of every token at row `row` of the trace; −1: over all of them (mean; κ: geometric

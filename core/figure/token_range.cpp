@@ -21,7 +21,7 @@ Positions positions_in(const FigureAxis& axis, TokenRange range) {
   std::int64_t begin = 0, end = count;
   while (begin < end && number_at(axis, begin) < range.first) { ++begin; }
   while (end > begin && number_at(axis, end - 1) > range.last) { --end; }
-  require(begin < end, ExitCode::usage, {}, "no token of this text lies in ", range.first, "-",
+  require(begin < end, ExitCode::usage, {}, "no token of this text is in ", range.first, "-",
           range.last, "; it has ", count);
   return {begin, end};
 }
@@ -71,7 +71,7 @@ void cut_map(HeatMap& map, Positions keep) {
   map.columns = width;
 }
 
-// Keeps of lists that belong together what lies at positions that are kept, now `shift` less.
+// Keeps of lists that belong together the elements at kept positions, now `shift` less.
 template <typename... Lists>
 void cut_marks(std::vector<double>& position, Positions keep, double shift, Lists&... lists) {
   const std::vector<double> all = std::move(position);

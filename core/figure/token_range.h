@@ -21,7 +21,7 @@ TokenRange token_range(const std::string& text);
 // Whether any panel has tokens along an axis.
 bool has_token_axis(const Figure& figure);
 
-// Leaves of every panel with tokens along x, and of every table with a column "token", what lies in
+// Leaves of every panel with tokens along x, and of every table with a column "token", what is in
 // the range; colours and all other panels stay as they are. A figure without tokens is not changed.
 // Errors: usage, when the range holds none of its tokens.
 void keep_tokens(Figure& figure, TokenRange range);

@@ -41,7 +41,8 @@ double slope_square(const TraceLayer& layer, std::int64_t expert = -1);
 // without κ, where an intervention set κ, and where κ is its bound in float32, so that u is lost.
 double dense_slope_square(const Trace& trace, std::int64_t row);
 
-// A token that stands for no text: one that the tokenizer added, or a given id such as <|bos|>.
+// A token that is not part of the text: one that the tokenizer added, or a given id such as
+// <|bos|>.
 bool is_control_token(const Trace& trace, std::int64_t token);
 
 // Σ nll / (ln 2 · Σ bytes) over tokens that have an nll and are not special.

@@ -45,7 +45,7 @@ Tails tails_of(const KappaPopulation& population, std::int64_t e) {
   return {high_sum / static_cast<double>(part), low_sum / static_cast<double>(part)};
 }
 
-// 5, 50 and 95 % of n values that enumerate(visit) goes through.
+// 5, 50 and 95 % of n values that enumerate(visit) visits.
 template <typename Enumerate>
 void set_quantiles(Band& band, const KappaPopulation& population, std::int64_t n,
                    Enumerate&& enumerate) {

@@ -17,7 +17,7 @@ float bias_of(const KappaView& view, std::int64_t i) {
   return view.bias == nullptr ? kNaN : view.bias[i * view.gate_stride];
 }
 
-// Spread of the finite ones of the values that enumerate(visit) goes through.
+// Spread of the finite values that enumerate(visit) visits.
 template <typename Enumerate>
 Spread spread_of(Enumerate&& enumerate) {
   const auto finite = [&](auto&& visit) {
@@ -180,7 +180,8 @@ ParameterSpread kappa_parameters(const TraceLayer& layer, const KappaFunction& k
   if (kappa.experts.empty()) { return result; }
   const std::int64_t first = expert >= 0 ? expert : 0;
   const std::int64_t last = expert >= 0 ? expert + 1 : std::ssize(kappa.experts);
-  // visit(view, gate) for every gate unit; a number shared by all gates of an expert comes once.
+  // visit(view, gate) for every gate unit; a number shared by all gates of an expert is visited
+  // once.
   const auto each = [&](bool shared, auto&& visit) {
     for (std::int64_t e = first; e < last; ++e) {
       for (std::int64_t i = 0; i < (shared ? 1 : kappa.gates); ++i) { visit(kappa.experts[e], i); }

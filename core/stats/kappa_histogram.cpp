@@ -7,7 +7,7 @@
 namespace kappascope {
 namespace {
 
-// ln κ below which `rank` (0…total) of the counted values lie, even within a bin.
+// ln κ below which `rank` (0…total) of the counted values are, spread evenly within a bin.
 double quantile_of(const KappaDensity& density, double rank) {
   double below = 0;
   for (std::size_t j = 0; j < density.counts.size(); ++j) {

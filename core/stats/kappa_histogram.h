@@ -13,9 +13,9 @@ namespace kappascope {
 // off.
 double kappa_bound(const TraceLayer& layer);
 
-// Counts are exact; where a value lies within its bin is not known. Where a run multiplied κ, which
-// kappa_hist can only count within [1/U, U], the bins are wider and counted anew, unless κ is not
-// known gate by gate. Empty where there is no bound, or it is 1.
+// Counts are exact; the place of a value within its bin is not known. Where a run multiplied κ,
+// which kappa_hist can only count within [1/U, U], the bins are wider and counted anew, unless κ is
+// not known gate by gate. Empty where there is no bound, or it is 1.
 struct KappaDensity {
   double bound = kNaN;               // U, or what κ cannot exceed with its factors
   std::vector<double> edges;         // [65] κ, ascending

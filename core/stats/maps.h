@@ -27,8 +27,8 @@ LayerMap layer_token_mean(const Trace& trace, std::span<const float> array, std:
 // [M,E] mean over the expert's kept tokens of an array [M,T,K].
 LayerMap layer_expert_mean(const Trace& trace, std::span<const float> array);
 
-// The same two of κ: means of ln κ (over gates too), given as κ. Not exact without model.npz where
-// κ differs between gates: then of ln of the recorded mean κ, which is never smaller.
+// The same two of κ: means of ln κ (over gates, too), given as κ. Not exact where κ does not follow
+// from s and known parameters: then of ln of the recorded mean κ, which is never smaller.
 LayerMap layer_token_kappa(const Trace& trace, std::int64_t only = -1);
 LayerMap layer_expert_kappa(const Trace& trace);
 

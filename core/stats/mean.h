@@ -1,4 +1,4 @@
-// Averages that leave out what is not finite, and quantiles as NumPy's default gives them.
+// Averages over finite values, and quantiles as NumPy's default.
 #pragma once
 
 #include <cmath>
@@ -34,7 +34,7 @@ struct Band {
   double mean = kNaN, p05 = kNaN, p50 = kNaN, p95 = kNaN;
 };
 
-// Where quantile q of n ≥ 1 sorted values lies: between the ranks `lower` and `upper`, linearly
+// Where quantile q of n ≥ 1 sorted values is: between the ranks `lower` and `upper`, linearly
 // (type 7 of Hyndman and Fan 1996).
 struct QuantilePlace {
   std::int64_t lower = 0, upper = 0;

@@ -94,7 +94,7 @@ class RankSelector {
   std::vector<std::int64_t> counts_;                     // [prefixes, kDigits]
 };
 
-// The ranks[j]-th smallest values of the population that enumerate(visit) goes through as
+// The ranks[j]-th smallest values of the population that enumerate(visit) visits as
 // visit(value, multiplicity); enumerate is called three times.
 template <typename Enumerate>
 std::vector<float> order_statistics(const std::vector<std::int64_t>& ranks, Enumerate&& enumerate) {

@@ -48,11 +48,11 @@ struct TokenCard {
   std::int64_t char_start = -1, char_end = -1;  // in the text; −1: added, not of it
   double nll = kNaN;                            // nats; NaN for the first token
   std::int64_t bytes = -1;                      // of the token; −1: not known
-  double bits_per_byte = kNaN;                  // of the token; NaN for one that is no text
-  std::int64_t target_rank = -1;                // 0: the likeliest; −1 for the first token
-  std::vector<Prediction> instead_of;           // likeliest tokens at t, predicted at t − 1
-  std::vector<Prediction> after;                // likeliest tokens at t + 1, predicted at t
-  std::vector<TokenLayer> layers;               // [M]
+  double bits_per_byte = kNaN;         // of the token; NaN for one that is not part of the text
+  std::int64_t target_rank = -1;       // 0: the likeliest; −1 for the first token
+  std::vector<Prediction> instead_of;  // likeliest tokens at t, predicted at t − 1
+  std::vector<Prediction> after;       // likeliest tokens at t + 1, predicted at t
+  std::vector<TokenLayer> layers;      // [M]
 };
 
 // Of token t. Outside the trace: usage.

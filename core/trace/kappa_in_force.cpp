@@ -131,6 +131,12 @@ KappaInForce::Parameter KappaInForce::stored(const Trace& trace, const KappaArra
   return changed(parameter, residual ? own - array.slot_stride : nullptr);
 }
 
+bool KappaInForce::is_zero(const Parameter& parameter) {
+  return parameter.values == nullptr ||
+         std::all_of(parameter.values, parameter.values + parameter.size,
+                     [](float value) { return value == 0 || std::isnan(value); });
+}
+
 KappaInForce::Row KappaInForce::resolve(const Trace& trace, std::int64_t row) {
   Row result;
   const auto factors = trace.kappa_factor.empty()
@@ -148,6 +154,10 @@ KappaInForce::Row KappaInForce::resolve(const Trace& trace, std::int64_t row) {
     scale = changed({&kOne, 0, 0, 1}, nullptr);
   } else if (scale.values == nullptr && model != nullptr) {
     scale = stored(trace, model->scale, row);
+  }
+  // κ := V: neither z nor a score acts.
+  if (from_gate_ && !trace.kappa_scale_in_force.empty() && is_zero(scale) && is_zero(bias)) {
+    return result;
   }
   const bool without_scale = constant_ || (model != nullptr && !from_gate_);
   result.source = from_gate_ ? KappaSource::gate_pre : KappaSource::score;

@@ -45,6 +45,7 @@ class KappaInForce {
     std::int64_t expert_stride = 0, gate_stride = 0, size = 0;
   };
 
+  static bool is_zero(const Parameter& parameter);
   void read_meta(const Trace& trace);
   Row resolve(const Trace& trace, std::int64_t row);
   Parameter in_force(const Trace& trace, std::span<const float> array, std::int64_t row);

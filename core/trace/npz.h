@@ -33,8 +33,8 @@ struct NpyArray {
 };
 
 // Writes an archive whose arrays and shapes are known from the start, in any order and in pieces:
-// the layout is fixed when it is opened, every piece goes to its place at once, and nothing of an
-// array stays in memory. Same calls, same bytes (no dates).
+// the layout is fixed when it is opened, every piece is written to its place at once, and nothing
+// of an array stays in memory. Same calls, same bytes (no dates).
 class NpzWriter {
  public:
   // Creates `path`, which must not exist. Room on the disk is taken at once where the file system
@@ -43,7 +43,7 @@ class NpzWriter {
   ~NpzWriter();  // an archive that was not finished is removed
 
   // Puts `data` (whole items) at element `first` of the array. Every element must be written
-  // exactly once before finish(); pieces of one array may come in any order.
+  // exactly once before finish(); pieces of one array may be written in any order.
   void write(std::string_view array, std::int64_t first, std::span<const std::byte> data);
 
   // The same for a text array: UTF-8 in, each item padded with NUL to text_width.
@@ -82,7 +82,7 @@ class NpzReader {
   const NpyArray* find(std::string_view name) const;  // nullptr when absent
   const InputFile& file() const { return file_; }
 
-  // Why there is no array of that name, with the code of the error that asking for it gives.
+  // Why there is no array of that name, with the code of the error that asking for it raises.
   Failure absence(std::string_view name) const;
   // Whether there is an entry of that name, an array or a stranger.
   bool mentions(std::string_view name) const;

@@ -144,7 +144,7 @@ struct NpzWriter::State {
     return entries[found->second];
   }
 
-  // Keeps book of [first, first+length) in bytes; what was written before may not come again.
+  // Keeps book of [first, first+length) in bytes; what was written before may not be written again.
   void add_piece(Entry& entry, std::uint64_t first, std::uint64_t length, std::uint32_t crc) {
     auto next = entry.pieces.lower_bound(first);
     auto before = next == entry.pieces.begin() ? entry.pieces.end() : std::prev(next);
@@ -191,7 +191,7 @@ struct NpzWriter::State {
     add_piece(entry, begin, data.size(), crc);
   }
 
-  // Of the whole entry; every element must have come.
+  // Of the whole entry; every element must have been written.
   std::uint32_t checksum(const Entry& entry) const {
     const bool complete =
         entry.data_bytes == 0 ||
@@ -234,7 +234,7 @@ void NpzWriter::write_text(std::string_view array, std::int64_t first,
   for (std::size_t i = 0; i < items.size(); ++i) {
     const std::size_t item_begin = block.size();
     const std::int64_t points = append_utf32(items[i], block);
-    require(points >= 0, ExitCode::internal, place, "text that is no UTF-8");
+    require(points >= 0, ExitCode::internal, place, "text is not valid UTF-8");
     require(points <= entry.array.text_width, ExitCode::internal, place, "text over the width");
     block.resize(item_begin + entry.item_bytes, '\0');
     if (block.size() < kBlock && i + 1 < items.size()) { continue; }

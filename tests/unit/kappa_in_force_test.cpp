@@ -229,6 +229,20 @@ TEST(KappaInForce, FromTheGateOnlySummariesAreKnown) {
   EXPECT_NE(drawn(trace, "silu-kappa").find("α = 0.25"), std::string::npos);
 }
 
+TEST(KappaInForce, FixedKappaDoesNotFollowTheGate) {
+  InForce in;
+  in.hand.trace.meta["kappa"]["input"] = "gate_proj";
+  const std::vector<float> scale = {0, 0.5f}, bias = {0, 0};
+  in.hand.trace.kappa_scale_in_force = scale;  // κ := V in the first row
+  in.hand.trace.kappa_bias_in_force = bias;
+  for (auto* values : {&in.hand.kappa_mean, &in.hand.kappa_min, &in.hand.kappa_max}) {
+    for (std::size_t i = 0; i < 10; ++i) { (*values)[i] = 1; }
+  }
+  in.hand.attach();
+  EXPECT_EQ(in.function(0).source, KappaFunction::Source::constant);
+  EXPECT_EQ(in.function(1).source, KappaFunction::Source::gate_pre);
+}
+
 TEST(KappaInForce, AModelWithoutKappaCanBeGivenOne) {
   InForce in;
   Trace& trace = in.hand.trace;

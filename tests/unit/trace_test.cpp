@@ -166,6 +166,32 @@ TEST(Trace, ATruncatedTraceIsDamaged) {
   }
 }
 
+// What the optional array `name` of floats of that shape makes of a good trace.
+Failure with_array(const std::string& name, const std::vector<std::int64_t>& shape) {
+  return opened_after([&](RawArrays& arrays) {
+    RawArray& raw = arrays[name];
+    raw.array = {name, NpyType::float32, shape};
+    raw.bytes.resize(static_cast<std::size_t>(raw.array.elements()) * sizeof(float));
+  });
+}
+
+TEST(TraceFile, OptionalArraysAreChecked) {  // M = 6, T = 6, E = 3, K = 2, I = 8
+  for (const std::vector<std::int64_t>& shape : {std::vector<std::int64_t>{6}, {6, 3}, {6, 3, 8}}) {
+    EXPECT_EQ(with_array("kappa_bias_in_force", shape).code, ExitCode::ok);
+  }
+  EXPECT_EQ(with_array("kappa_bias_in_force", {6, 8}).code, ExitCode::damaged);
+  EXPECT_EQ(with_array("kappa_scale_in_force", {}).code, ExitCode::damaged);
+  EXPECT_EQ(with_array("kappa_factor", {6}).code, ExitCode::damaged);
+  EXPECT_EQ(with_array("expert_output_norm", {6, 3}).code, ExitCode::damaged);
+  const Failure alone = opened_after([](RawArrays& arrays) {
+    arrays["kappa_factor"].array = {"kappa_factor", NpyType::float32, {6, 3}};
+    arrays["kappa_factor"].bytes.resize(18 * sizeof(float));
+    arrays.erase("layer_index");
+  });
+  EXPECT_EQ(alone.code, ExitCode::damaged);
+  EXPECT_NE(alone.message.find("missing array beside kappa_factor"), std::string::npos);
+}
+
 TEST(ModelParametersFile, KeepsEveryGranularity) {
   for (const bool scale : {true, false}) {
     for (const Granularity granularity : {Granularity::per_gate, Granularity::per_expert,
