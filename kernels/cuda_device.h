@@ -34,7 +34,7 @@ void cuda_destroy(CudaEvent event);
 int cuda_milliseconds(CudaEvent from, CudaEvent to, float& milliseconds);
 
 // For programs without Torch: memory of the current device, blocking copies to and from it, and the
-// wait for all that was started, which tells of errors while it ran.
+// wait for all that was started, which reports errors while it ran.
 int cuda_allocate(void** memory, std::int64_t bytes);
 void cuda_release(void* memory);
 int cuda_copy(void* to, const void* from, std::int64_t bytes);

@@ -2,8 +2,8 @@
 //
 //   y[part][r] = Σ over the part's share of `in` of x[r,i]·W[e][i]
 //
-// A block takes one tile of rows, 128 bytes of columns and one part. Its threads are 8 beside each
-// other over the columns, 16 bytes each, by 32 over `in`; their sums meet in shared memory.
+// One block per tile of rows, 128 bytes of columns and part. Of its threads, 8 share the columns,
+// 16 bytes each, and 32 share `in`; their sums are added in shared memory.
 #include "kernels/cuda_launch.h"
 
 namespace kappascope {

@@ -30,7 +30,7 @@ __device__ std::int32_t sum_before(std::int32_t value, std::int32_t* shared) {
   return shared[thread] - value;
 }
 
-// One block; a thread takes a range of experts.
+// One block; each thread takes a range of experts.
 __global__ void group_kernel(GroupArgs args) {
   __shared__ std::int32_t shared[kThreads];
   __shared__ std::int32_t all_tiles;
@@ -62,7 +62,7 @@ __global__ void group_kernel(GroupArgs args) {
   }
 }
 
-// A thread a cell.
+// One thread per cell.
 __global__ void cell_row_kernel(GroupArgs args) {
   const std::int64_t cell = std::int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (cell >= args.tokens * args.slots) { return; }

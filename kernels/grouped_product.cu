@@ -2,8 +2,8 @@
 //
 //   rows of expert e: [row_start[e], row_start[e+1]);  y[r] = x[r]·W[e]
 //
-// cuBLAS counts columns first: with rows of x, W and y lying one after another it sees their
-// transposes, and yᵀ = Wᵀ·xᵀ needs no transposition.
+// cuBLAS expects column-major matrices: row-major x, W and y are their transposes to it, and
+// yᵀ = Wᵀ·xᵀ needs no transposition.
 #include "kernels/grouped_product.h"
 
 #include <cublas_v2.h>
@@ -20,7 +20,7 @@ int product_error(cublasStatus_t status) {
   return status == CUBLAS_STATUS_SUCCESS ? 0 : kProductError + int(status);
 }
 
-// One entry of each an expert that has rows.
+// One entry of each for every expert that has rows.
 struct Problems {
   std::vector<int> rows, columns, depth, ones;
   std::vector<const void*> weight, x;

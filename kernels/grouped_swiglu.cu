@@ -15,12 +15,13 @@ namespace {
 
 constexpr int kPack = 4;  // gate units that a thread takes at once
 
-// What a block knows of its row.
+// The row of a block.
 struct RowView {
   std::int64_t cell, at;  // `at`: first element of the row in the piece
   std::int64_t expert;
   float score;
-  KappaView kappa;  // of the expert
+  // Of the expert; what else κ is made of stays in the arguments, which take no registers.
+  const float *bias, *scale, *factor;
 };
 
 // z or up of `Width` gates from `at` on, partial products added.
@@ -43,28 +44,35 @@ __device__ void load_parameter(const float* from, std::int64_t stride, std::int6
   for (int w = 0; w < Width; ++w) { to[w] = from ? from[(i + w) * stride] : 0; }
 }
 
+// Whether κ is what training knows: then the kernels have no code for a factor, for κ from z, nor
+// for statistics of κ, which take registers even where they do nothing.
+bool is_plain(const GroupedSwigluArgs& args) {
+  return !args.kappa.from_gate && !args.kappa.factor && !args.kappa_stats;
+}
+
 // κ of the gates i to i + Width, its u (0 where κ is fixed), and ln κ / ln U.
 template <int Width>
 struct Kappas {
   float u[Width], kappa[Width], position[Width];
 };
-template <int Width>
-__device__ void load_kappa(const RowView& row, std::int64_t i, const float (&z)[Width],
-                           Kappas<Width>& to) {
-  const KappaView& view = row.kappa;
+template <int Width, bool Full>
+__device__ void load_kappa(const KappaView& view, const RowView& row, std::int64_t i,
+                           const float (&z)[Width], Kappas<Width>& to) {
   const bool fixed = view.fixed();
   float bias[Width], scale[Width];
-  load_parameter<Width>(view.bias, view.gate_stride, i, bias);
-  load_parameter<Width>(view.scale, view.scale_gate_stride, i, scale);
+  load_parameter<Width>(row.bias, view.gate_stride, i, bias);
+  load_parameter<Width>(row.scale, view.scale_gate_stride, i, scale);
   for (int w = 0; w < Width; ++w) {
-    to.u[w] = view.from_gate ? scale[w] * z[w] + (bias[w] + row.score)
-              : view.scale   ? scale[w] * row.score + bias[w]
-                             : row.score * bias[w];
+    to.u[w] = view.scale ? scale[w] * row.score + bias[w] : row.score * bias[w];
+    if (Full && view.from_gate) { to.u[w] = scale[w] * z[w] + (bias[w] + row.score); }
     if (fixed) { to.u[w] = 0; }
     const float tanh_u = fixed ? 0 : fast_tanh(to.u[w]);
     to.kappa[w] = fixed ? 1 : fast_exp(view.log_bound * tanh_u);
-    if (view.factor) { to.kappa[w] *= *view.factor; }
-    to.position[w] = view.position(tanh_u);
+    to.position[w] = tanh_u;
+    if (Full && view.factor) {
+      to.kappa[w] *= *row.factor;
+      to.position[w] = kappa_position(view.log_bound, *row.factor, tanh_u);
+    }
   }
 }
 
@@ -78,7 +86,7 @@ struct RecordMemory {
 
 // The row's gate units: writes hidden and, when asked for, κ, z and a; with Record adds to the sums
 // and histograms and keeps |a|.
-template <typename T, int Width, bool Record>
+template <typename T, int Width, bool Record, bool Full>
 __device__ void run_gates(const GroupedSwigluArgs& args, const RowView& row, float* magnitude,
                           float (&sums)[kGateSums], RecordMemory* memory) {
   for (std::int64_t i = std::int64_t(threadIdx.x) * Width; i < args.gates; i += kThreads * Width) {
@@ -86,7 +94,7 @@ __device__ void run_gates(const GroupedSwigluArgs& args, const RowView& row, flo
     Kappas<Width> k;
     load_product<T>(args.gate_pre, row.at + i, z);
     load_product<T>(args.up, row.at + i, up);
-    load_kappa(row, i, z, k);
+    load_kappa<Width, Full>(args.kappa, row, i, z, k);
     for (int w = 0; w < Width; ++w) {
       a[w] = args.identity_gate ? z[w] : z[w] * fast_sigmoid(k.kappa[w] * z[w]);
       hidden[w] = a[w] * up[w];
@@ -156,7 +164,7 @@ __device__ void write_kappa_stats(const GroupedSwigluArgs& args, const RowView& 
     float z[Width];
     Kappas<Width> k;
     load_product<T>(args.gate_pre, row.at + i, z);
-    load_kappa(row, i, z, k);
+    load_kappa<Width, true>(args.kappa, row, i, z, k);
     for (int w = 0; w < Width; ++w) {
       kappa[i + w] = k.kappa[w];
       sum[0] += k.kappa[w];
@@ -176,42 +184,56 @@ __device__ void write_kappa_stats(const GroupedSwigluArgs& args, const RowView& 
 }
 
 // T: type of gate_pre and up where they are whole.
-template <typename T, int Width, bool Record>
+template <typename T, int Width, bool Record, bool Full>
 __global__ void swiglu_kernel(GroupedSwigluArgs args) {
   const std::int64_t cell = blockIdx.x;
   const std::int64_t row_number = args.cell_row ? args.cell_row[cell] : cell;
   const bool recorded = Record && cell >= args.first_cell;
   if (row_number < 0 && recorded && threadIdx.x == 0) {
     args.stats[cell - args.first_cell] = {NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-    if (args.kappa_stats) { args.kappa_stats[cell - args.first_cell] = {NAN, NAN, NAN, NAN, NAN}; }
+    if (Full && args.kappa_stats) {
+      args.kappa_stats[cell - args.first_cell] = {NAN, NAN, NAN, NAN, NAN};
+    }
   }
   if (row_number < args.first_row || row_number >= args.last_row) { return; }
   const std::int64_t e = args.expert_index ? args.expert_index[cell] : 0;
   const float score = args.score ? args.score[cell] : args.score_constant;
-  const RowView row{cell, (row_number - args.first_row) * args.gates, e, score,
-                    args.kappa.at_expert(e)};
+  const KappaView kappa = args.kappa.at_expert(e);
+  const RowView row{
+      cell,        (row_number - args.first_row) * args.gates, e, score, kappa.bias, kappa.scale,
+      kappa.factor};
   float sums[kGateSums] = {};
   if constexpr (Record) {
     KAPPASCOPE_DYNAMIC_SHARED(float, magnitude);  // [I] |a|
     __shared__ RecordMemory memory;
     if (recorded) {  // the same for the whole block
       clear_histograms(memory);
-      run_gates<T, Width, true>(args, row, magnitude, sums, &memory);
+      run_gates<T, Width, true, Full>(args, row, magnitude, sums, &memory);
       write_record(args, row, magnitude, sums, row_number, memory);
-      if (args.kappa_stats) { write_kappa_stats<T, Width>(args, row, magnitude, memory); }
+      if constexpr (Full) {
+        if (args.kappa_stats) { write_kappa_stats<T, Width>(args, row, magnitude, memory); }
+      }
       return;
     }
     if (args.row_effect && threadIdx.x == 0) { args.row_effect[row_number] = EffectSums{}; }
   }
-  run_gates<T, Width, false>(args, row, nullptr, sums, nullptr);
+  run_gates<T, Width, false, Full>(args, row, nullptr, sums, nullptr);
 }
 
 using Kernel = void (*)(GroupedSwigluArgs);
 
-template <typename T>
+template <typename T, bool Full>
 Kernel pick_kernel(bool packs, bool record) {
-  if (packs) { return record ? swiglu_kernel<T, kPack, true> : swiglu_kernel<T, kPack, false>; }
-  return record ? swiglu_kernel<T, 1, true> : swiglu_kernel<T, 1, false>;
+  if (packs) {
+    return record ? swiglu_kernel<T, kPack, true, Full> : swiglu_kernel<T, kPack, false, Full>;
+  }
+  return record ? swiglu_kernel<T, 1, true, Full> : swiglu_kernel<T, 1, false, Full>;
+}
+template <typename T>
+Kernel pick_kernel(const GroupedSwigluArgs& args, bool record) {
+  const bool packs = args.gates % kPack == 0;
+  return is_plain(args) ? pick_kernel<T, false>(packs, record)
+                        : pick_kernel<T, true>(packs, record);
 }
 
 }  // namespace
@@ -219,10 +241,9 @@ Kernel pick_kernel(bool packs, bool record) {
 int grouped_swiglu_cuda(const GroupedSwigluArgs& args, CudaStream stream) {
   const bool record = args.stats != nullptr;
   if (record && args.gates > kMostRecordedGates) { return int(cudaErrorInvalidValue); }
-  const bool packs = args.gates % kPack == 0;
   const Kernel kernel = args.gate_pre.element == Element::float32 || args.gate_pre.partials > 0
-                            ? pick_kernel<float>(packs, record)
-                            : pick_kernel<BFloat16>(packs, record);
+                            ? pick_kernel<float>(args, record)
+                            : pick_kernel<BFloat16>(args, record);
   const std::size_t shared = record ? std::size_t(args.gates) * sizeof(float) : 0;
   if (record) {
     const int most = int(kMostRecordedGates * sizeof(float));

@@ -1,5 +1,6 @@
-// The operations that are this project's own: routing, κ-SwiGLU with its statistics, combine, and
-// what is read off the output logits. Plain pointers, no Torch, nothing of core.
+// The operations that are this project's own: routing, products of few rows, κ-SwiGLU with its
+// statistics, and what is read off the output logits; device_ops.h has those of a GPU alone. Plain
+// pointers, no Torch, nothing of core.
 //
 // Every op has an args struct and a reference twin `NAME_ref(args)`, which is the judge of faster
 // ones. Shapes: T tokens, E experts, K slots, H hidden width, I gate units, V vocabulary.

@@ -2,8 +2,8 @@
 //
 //   ln p(v) = logit_v − ln Σ exp(logit);  nll = −ln p(target)
 //
-// A block a row. Each thread keeps the five highest of its share in order; five rounds then take
-// the best head of all.
+// One block per row. Each thread keeps the five highest of its share in order; five rounds then
+// take the best head of all.
 #include "kernels/cuda_launch.h"
 #include "kernels/route_math.h"
 

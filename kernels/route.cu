@@ -5,8 +5,8 @@
 //   queue_position = assignments of the same expert before this one, counted over every token's 1st
 //   choice in token order, then every 2nd, …; at C or later it is dropped
 //
-// The positions take three steps, O(K·T + E·chunks): chunks of turns counted apart by a warp each,
-// the counts of earlier chunks summed for each expert, and both added up.
+// The positions take three steps, O(K·T + E·chunks): one warp per chunk of turns counts it alone,
+// the counts of earlier chunks are summed for each expert, and both are added.
 #include "kernels/cuda_launch.h"
 #include "kernels/route_math.h"
 

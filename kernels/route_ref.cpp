@@ -2,7 +2,7 @@
 //
 //   chosen = the K highest of logits + selection_bias     (equal scores: lower expert first)
 //   weight = softmax over the chosen *logits*
-//   an expert's queue takes every token's 1st choice in token order, then every 2nd, …; what stands
+//   an expert's queue takes every token's 1st choice in token order, then every 2nd, …; what is
 //   at position C or later is dropped: its weight becomes 0, the others keep theirs
 #include <algorithm>
 #include <cmath>

@@ -19,9 +19,18 @@ static inline KappaForm form_of(const KappaView& view) {
   return view.from_gate ? KappaForm::from_gate : KappaForm::scaled;
 }
 
-// κ of one expert in one row.
+// κ of one expert, of which u is to be computed; b is always there.
+static inline KappaView with_bias(KappaView view) {
+  static const float kNoBias = 0;
+  if (view.bias) { return view; }
+  view.bias = &kNoBias;
+  view.gate_stride = 0;
+  return view;
+}
+
+// κ in one row.
 struct KappaSource {
-  const KappaView& view;
+  const KappaView& view;  // with_bias
   float score;
   const float* gate_pre;  // [I] z, read with from_gate alone
 };
@@ -41,7 +50,7 @@ struct KappaRow {
 template <KappaForm kForm>
 KAPPASCOPE_INLINE Vec argument_at(const KappaSource& source, std::int64_t i, std::int64_t gates) {
   const KappaView& view = source.view;
-  const Vec b = view.bias ? load_strided(view.bias, i, gates, view.gate_stride) : Vec{};
+  const Vec b = load_strided(view.bias, i, gates, view.gate_stride);
   if constexpr (kForm == KappaForm::constant_input) {
     return source.score * b;
   } else {
@@ -91,8 +100,8 @@ static inline void multiply_kappa(const KappaView& view, KappaRow& row) {
   }
 }
 
-static inline void fill_kappa(const KappaSource& source, KappaRow& row) {
-  switch (form_of(source.view)) {
+static inline void fill_kappa(KappaForm form, const KappaSource& source, KappaRow& row) {
+  switch (form) {
     case KappaForm::fixed:
       for (std::int64_t i = 0; i < row.gates; i += kVector) {
         store(row.position + i, splat(0));

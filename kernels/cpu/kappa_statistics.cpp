@@ -9,7 +9,8 @@ void kappa_statistics(const KappaStatisticsArgs& args) {
   const std::int64_t padded = (gates + kVector - 1) / kVector * kVector;
   const Scratch scratch(3 * padded);
   KappaRow row{gates, scratch.data, scratch.data + padded, scratch.data + 2 * padded, {}, {}, {}};
-  fill_kappa({args.kappa, args.score, args.gate_pre}, row);
+  const KappaView view = with_bias(args.kappa);
+  fill_kappa(form_of(args.kappa), {view, args.score, args.gate_pre}, row);
   describe_kappa(row, args.kappa.log_bound, true);
   *args.result = row.statistics;
 }

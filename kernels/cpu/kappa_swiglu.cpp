@@ -20,6 +20,7 @@ constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 struct Call {
   const KappaSwigluArgs& args;
   const KappaForm form;
+  const KappaView view;  // with_bias
   KappaRow kappa;
   bool described = false;  // kappa.counts and kappa.statistics are those of this row
   float* act;              // [kBlock] a
@@ -205,8 +206,9 @@ GateStats describe_gates(const Call& call, const RowSums& sums) {
   return stats;
 }
 
-KappaSource source_of(const KappaSwigluArgs& args, std::int64_t r) {
-  return {args.kappa, args.score ? args.score[r] : 0, args.gate_pre + r * args.gates};
+KappaSource source_of(const Call& call, std::int64_t r) {
+  const KappaSwigluArgs& args = call.args;
+  return {call.view, args.score ? args.score[r] : 0, args.gate_pre + r * args.gates};
 }
 
 // κ of row r. With a constant input it depends on s alone: the same score, the same κ.
@@ -216,7 +218,7 @@ void set_kappa(Call& call, std::int64_t r) {
       r > 0 && (call.form == KappaForm::fixed ||
                 (call.form == KappaForm::constant_input && args.score[r] == args.score[r - 1]));
   if (known) { return; }
-  fill_kappa(source_of(args, r), call.kappa);
+  fill_kappa(call.form, source_of(call, r), call.kappa);
   call.described = false;
 }
 
@@ -252,7 +254,7 @@ void run_row(Call& call, std::int64_t r, std::int64_t to, bool recorded) {
     if (args.gate_pre_out) { std::memcpy(args.gate_pre_out + out, block.z, bytes); }
     if (args.gate_act_out) { std::memcpy(args.gate_act_out + out, act, bytes); }
     if (args.stats) { add_gates(call, block, sums); }
-    if (args.effect && !args.identity_gate) { add_effect(call, block, source_of(args, r)); }
+    if (args.effect && !args.identity_gate) { add_effect(call, block, source_of(call, r)); }
     if (args.gate_pre_hist) { count_gate_pre(call, block); }
   }
   if (recorded && args.stats) { args.stats[to] = describe_gates(call, sums); }
@@ -281,6 +283,7 @@ void kappa_swiglu(const KappaSwigluArgs& args) {
   Call call{
       args,
       form_of(args.kappa),
+      with_bias(args.kappa),
       {args.gates, scratch.data, scratch.data + padded, scratch.data + 2 * padded, {}, {}, {}},
       false,
       act,

@@ -1,5 +1,5 @@
-// Top-k routing of some tokens (SPEC §1.5, §5): who is chosen, with which weight, and what the
-// probabilities over all experts tell. Capacity is for all tokens together: route_capacity.
+// Top-k routing of some tokens (SPEC §1.5, §5): who is chosen, with which weight, and the numbers
+// of the probabilities over all experts. Capacity is for all tokens together: route_capacity.
 //
 //   p = softmax(logits);  −Σ p ln p = ln S − Σ e^(l−m)·(l−m) / S,  S = Σ e^(l−m),  m = max l
 #include <cmath>

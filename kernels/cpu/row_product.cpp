@@ -1,4 +1,4 @@
-// Products of few rows with a matrix that is read once, in the order in which it lies in memory.
+// Products of few rows with a matrix that is read once, in the order of memory.
 //
 //   y[r,:] = Σ_k x[r,k] · W[k,:]
 //

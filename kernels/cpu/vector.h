@@ -1,6 +1,6 @@
 // Vectors of floats as wide as the instruction set this file is compiled for, and the functions of
 // κ-SwiGLU on them. Only for kernels/cpu/*.cpp, which are compiled once per instruction set: all of
-// it lies in a namespace of that set, and no template of the standard library is used, because the
+// it is in a namespace of that set, and no template of the standard library is used, because the
 // linker would keep one copy of it for machines with and without the set.
 #pragma once
 
@@ -181,7 +181,8 @@ KAPPASCOPE_INLINE Vec log(Vec x) {
 }
 
 inline constexpr std::int64_t kBlock = 32 * kVector;  // what is summed in float, then in double
-inline constexpr int kCopies = 4;  // of counters: a bin met twice in a row does not wait for itself
+inline constexpr int kCopies =
+    4;  // of counters: a bin counted twice in a row does not wait for itself
 
 // Counts how often each bin occurs.
 template <int kBins>
@@ -196,7 +197,7 @@ struct BinCounter {
     }
     for (; i < size; ++i) { ++counts[0][met[i]]; }
   }
-  // Hands the counts of the first `size` bins on and starts anew.
+  // Adds the counts of the first `size` bins to `totals` and clears them.
   template <typename Total>
   void move_to(Total* totals, int size) {
     for (int i = 0; i < size; ++i) {
