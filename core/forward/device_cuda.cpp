@@ -4,10 +4,15 @@
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
+#include <cstdlib>
 
-// Where the tensors live. The test that runs the kernels on the CPU says CPU.
-#ifndef KAPPASCOPE_DEVICE_TYPE
+// Where the tensors are. The test that runs the kernels on the CPU says CPU, and takes both ways of
+// the products in turn.
+#ifdef KAPPASCOPE_DEVICE_TYPE
+#define KAPPASCOPE_TORCH_PRODUCTS std::getenv("EMULATED_TORCH_PRODUCTS")
+#else
 #define KAPPASCOPE_DEVICE_TYPE at::kCUDA
+#define KAPPASCOPE_TORCH_PRODUCTS false
 #endif
 
 namespace kappascope {
@@ -45,7 +50,15 @@ CudaStream stream_of(const at::Device& device) {
 }
 
 Element element_of(const at::Tensor& tensor) {
-  return tensor.scalar_type() == at::kFloat ? Element::float32 : Element::bfloat16;
+  switch (tensor.scalar_type()) {
+    case at::kFloat:
+      return Element::float32;
+    case at::kBFloat16:
+      return Element::bfloat16;
+    default:
+      fail(ExitCode::internal, {}, "a tensor of type ", at::toString(tensor.scalar_type()),
+           "; expected float32 or bfloat16");
+  }
 }
 
 KappaView LayerNumbers::view(const KappaParameters& parameters) const {
@@ -76,22 +89,26 @@ at::Device open_device(const LoadOptions& options) {
 std::string prepare_device(const Model& model, Weights& weights) {
   const std::int64_t gates = model.config.gate_units();
   require(gates <= kMostRecordedGates, ExitCode::unsupported, {},
-          "model_config.n_embd: expected at ", "most ", kMostRecordedGates / 4, " on a GPU, found ",
+          "model_config.n_embd: expected at most ", kMostRecordedGates / 4, " on a GPU, found ",
           model.config.n_embd);
   auto state = std::make_shared<DeviceState>();
   DeviceFacts facts;
   require_launched(cuda_describe(std::max<int>(0, weights.device.index()), facts), "device");
   state->multiprocessors = facts.multiprocessors;
-  std::string told = join_words(facts.name, ", compute capability ", facts.major, ".", facts.minor);
+  std::string description =
+      join_words(facts.name, ", compute capability ", facts.major, ".", facts.minor);
   bool chosen = false;
   for (std::size_t layer = 0; layer < weights.layers.size(); ++layer) {
     state->layers.push_back(numbers_of(model, weights, layer));
     if (chosen || !model.layers[layer].moe) { continue; }
-    told += "; " + state->products.choose(weights.layers[layer].moe.gate_proj);
+    const at::Tensor& weight = weights.layers[layer].moe.gate_proj;
+    const ProductWay way =
+        KAPPASCOPE_TORCH_PRODUCTS ? ProductWay::torch : product_way(weight, facts);
+    description += "; " + state->products.open(way, weight);
     chosen = true;
   }
   weights.state = std::move(state);
-  return told;
+  return description;
 }
 
 std::int64_t attention_rows(const at::Device&, std::int64_t tokens, std::int64_t heads) {

@@ -146,7 +146,8 @@ void Experts::prepare_record() {
     counts_.resize(sorted_.tasks.size());
   }
   if (!wants_.gates) { return; }
-  at::Tensor& memory = context_.gate_memory;
+  at::Tensor own;
+  at::Tensor& memory = context_.gate_memory ? *context_.gate_memory : own;
   if (!memory.defined()) { memory = at::empty({3, tokens, slots, gates_}); }
   record_.kappa = memory[0];
   record_.gate_pre = memory[1];

@@ -26,9 +26,9 @@ struct CallContext {
   ProbeWants wants;
   std::uint64_t done = 0, total = 0;  // layers × tokens
   DeviceState* state = nullptr;       // of the loaded model; nullptr on the CPU
-  // [3,T,K,I] where κ, z and a of a layer are recorded on the CPU: the system gives new memory page
-  // by page, which costs as much as filling it, so layers take turns with it.
-  mutable at::Tensor gate_memory;
+  // [3,T,K,I] of the call where κ, z and a of a layer are recorded on the CPU: the system gives new
+  // memory page by page, which costs as much as filling it, so layers take turns with this.
+  at::Tensor* gate_memory = nullptr;
 
   std::int64_t tokens() const { return std::int64_t(call.ids.size()); }
   std::int64_t recorded() const { return tokens() - call.first_recorded; }

@@ -17,6 +17,14 @@ struct RowGroups {
   std::vector<std::int32_t> start;  // [E+1] on the host; empty unless reads_host_counts
 };
 
+enum class ProductWay : std::uint8_t { cublas, torch };
+
+// The faster way for a weight [E,in,out] on a GPU, by rule, so that the same model gives the same
+// numbers in every run: at::_grouped_mm where it has a kernel of its own, which is bfloat16 with
+// rows of whole 16 bytes at compute capability 9 and 10; elsewhere it runs one expert after
+// another, and cuBLAS is faster.
+ProductWay product_way(const at::Tensor& weight, const DeviceFacts& facts);
+
 class GroupedProducts {
  public:
   GroupedProducts() = default;
@@ -24,21 +32,18 @@ class GroupedProducts {
   GroupedProducts(const GroupedProducts&) = delete;
   GroupedProducts& operator=(const GroupedProducts&) = delete;
 
-  // Times both ways on this weight [E,in,out], keeps the faster and says so: "grouped products by
-  // cuBLAS (0.21 ms against 0.35 ms of at::_grouped_mm)". A way that does not work is left out;
-  // neither: Error (gpu).
-  std::string choose(const at::Tensor& weight);
+  // Makes ready for weights like this one, [E,in,out]; returns what EngineModel::description says:
+  // "grouped products by cuBLAS".
+  std::string open(ProductWay way, const at::Tensor& weight);
   // Whether run needs RowGroups::start, for which the host must wait for the routing.
-  bool reads_host_counts() const { return cublas_; }
-  // x in the type of the weight. Rows past the last expert's come undefined.
+  bool reads_host_counts() const { return way_ == ProductWay::cublas; }
+  // x in the type of the weight. Rows past the last expert's are undefined.
   at::Tensor run(const at::Tensor& x, const at::Tensor& weight, const RowGroups& groups);
 
  private:
   at::Tensor run_cublas(const at::Tensor& x, const at::Tensor& weight, const RowGroups& groups);
-  double time_of(bool cublas, const at::Tensor& x, const at::Tensor& weight,
-                 const RowGroups& groups, std::string& fault);
 
-  bool cublas_ = false;
+  ProductWay way_ = ProductWay::cublas;
   ProductLibrary library_ = nullptr;
   at::Tensor pointers_;  // [3·E] int64: scratch
 };

@@ -102,8 +102,10 @@ void run_transformer(const Model& model, const Weights& weights, const ForwardCa
   check_ids(model.config, call);
   const at::InferenceMode no_gradients;
   const auto tokens = std::int64_t(call.ids.size());
+  at::Tensor gate_memory;
   CallContext context{
-      model, call, options, probe, progress, probe.wants(), 0, 0, weights.state.get()};
+      model,       call, options, probe, progress, probe.wants(), 0, 0, weights.state.get(),
+      &gate_memory};
   context.total = std::uint64_t(tokens * model.config.n_layer * model.config.total_ut_steps);
   const at::Tensor ids =
       at::from_blob(const_cast<std::int32_t*>(call.ids.data()), {tokens}, at::kInt)

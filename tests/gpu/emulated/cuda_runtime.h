@@ -57,9 +57,6 @@ void block_barrier();
 // Gives `value` (≤ 8 bytes) to the lanes of the warp and returns what `lane` gave.
 std::uint64_t exchange(std::uint64_t value, int lane);
 int lane();
-// Milliseconds between two events: less at each call, so that of two ways timed the later wins;
-// with EMULATED_TIMES_RISE in the environment more at each call.
-float elapsed();
 
 template <typename T>
 T from_lane(T value, int lane) {
@@ -142,7 +139,7 @@ inline cudaError_t cudaEventDestroy(cudaEvent_t) {
   return cudaSuccess;
 }
 inline cudaError_t cudaEventElapsedTime(float* time, cudaEvent_t, cudaEvent_t) {
-  return *time = emulated::elapsed(), cudaSuccess;
+  return *time = 1, cudaSuccess;
 }
 inline cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
   *memory = std::aligned_alloc(256, (bytes + 255) / 256 * 256);

@@ -178,12 +178,6 @@ void block_barrier() {
   wait_as(State::at_barrier);
 }
 
-float elapsed() {
-  static int calls = 0;
-  ++calls;
-  return std::getenv("EMULATED_TIMES_RISE") ? float(calls) : 1 / float(calls);
-}
-
 int lane() {
   return block().running % kLanes;
 }
