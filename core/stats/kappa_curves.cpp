@@ -117,8 +117,8 @@ KappaCurves kappa_curves(const KappaFunction& kappa, std::int64_t expert,
   }
   result.gates = gates;
   for (const std::int64_t gate : gates) {
-    result.scale.push_back(view.scale == nullptr ? kNaN : view.scale[gate * view.gate_stride]);
-    result.bias.push_back(view.bias[gate * view.gate_stride]);
+    result.scale.push_back(scale_of(view, gate));
+    result.bias.push_back(bias_of(view, gate));
     std::vector<double> curve;
     for (const double s : result.score) { curve.push_back(kappa_at(view, gate, s)); }
     result.kappa.push_back(std::move(curve));

@@ -109,6 +109,13 @@ TEST(KappaInForce, RouterIsALinearScore) {
   EXPECT_EQ(in.function(0).source, KappaFunction::Source::unknown);
   in.hand.trace.meta["kappa"]["bias"] = false;
   EXPECT_NEAR(in.kappa(0, 0, 2, 0.7), kappa_of(0.7), 1e-6);
+  const KappaCurves curves = kappa_curves(in.function(0), 0, {0}, 0, 1, 3);
+  EXPECT_TRUE(std::isnan(curves.bias[0]));
+  EXPECT_EQ(curves.scale[0], 1);
+  for (const FigureEntry& entry : figure_catalogue()) {
+    const std::array<const Trace*, 1> traces = {&in.hand.trace};
+    EXPECT_FALSE(render_svg(entry.make(traces, {.layer = 0}), {}).empty()) << entry.id;
+  }
 }
 
 TEST(KappaInForce, EditedParametersComeBeforeStoredOnes) {
