@@ -183,9 +183,10 @@ __device__ void write_kappa_stats(const GroupedSwigluArgs& args, const RowView& 
   if (threadIdx.x == 0) { args.kappa_stats[row.cell - args.first_cell] = stats; }
 }
 
-// T: type of gate_pre and up where they are whole.
+// T: type of gate_pre and up where they are whole. Recording is bound by its arithmetic: three
+// blocks per multiprocessor are worth the few bytes that spill. 0: the compiler decides.
 template <typename T, int Width, bool Record, bool Full>
-__global__ void swiglu_kernel(GroupedSwigluArgs args) {
+__global__ void __launch_bounds__(kThreads, Record ? 3 : 0) swiglu_kernel(GroupedSwigluArgs args) {
   const std::int64_t cell = blockIdx.x;
   const std::int64_t row_number = args.cell_row ? args.cell_row[cell] : cell;
   const bool recorded = Record && cell >= args.first_cell;

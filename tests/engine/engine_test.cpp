@@ -27,6 +27,7 @@ class Capture : public Probe {
     expert_index.insert(expert_index.end(), cells.expert, cells.expert + count);
     expert_kept.insert(expert_kept.end(), cells.kept, cells.kept + count);
     if (tap.output) { output.assign(tap.output, tap.output + routing.tokens * tap.width); }
+    if (tap.output_norm) { norm.insert(norm.end(), tap.output_norm, tap.output_norm + count); }
     if (tap.gate_stats) {
       for (std::int64_t at = 0; at < count; ++at) {
         sharpness.push_back(tap.gate_stats[at].kz_rms);
@@ -48,7 +49,7 @@ class Capture : public Probe {
 
   std::vector<std::int32_t> expert_index;
   std::vector<std::uint8_t> expert_kept;
-  std::vector<float> output, nll, logits, sharpness;
+  std::vector<float> output, norm, nll, logits, sharpness;
   std::vector<std::int64_t> first_tokens;
   std::int64_t counted = 0;
   bool keep_going = true;
@@ -138,6 +139,34 @@ TEST_F(EngineTest, ContextRowsRunButAreNotTold) {
   EXPECT_EQ(tail.sharpness.size(), 2u * 15u * 2u);
   EXPECT_EQ(tail.counted, 2 * 15 * 2 * 4 * 32);
   EXPECT_EQ(tail.first_tokens.front(), 125);
+}
+
+TEST_F(EngineTest, NormsAreThoseOfTheOutputsOfKeptExperts) {
+  EngineModel& model = load({.slots = 1, .eval_capacity = 0.6});  // one expert, so its weight is 1
+  const auto text = ids(40);
+  Capture all(kEverything), tail(kEverything), bare(kLogitsOnly);
+  ASSERT_FALSE(run(model, {.ids = text}, all));
+  ASSERT_FALSE(run(model, {.ids = text, .first_recorded = 25}, tail));
+  ASSERT_FALSE(run(model, {.ids = text}, bare));
+  ASSERT_EQ(all.norm.size(), 2u * 40u);
+  EXPECT_TRUE(bare.norm.empty());
+  std::size_t dropped = 0;
+  for (std::size_t t = 0; t < 40; ++t) {
+    const float norm = all.norm[40 + t];  // of the last layer, as is `output`
+    double sum = 0;
+    for (std::size_t h = 0; h < 32; ++h) {
+      sum += double(all.output[t * 32 + h]) * all.output[t * 32 + h];
+    }
+    if (all.expert_kept[40 + t]) {
+      EXPECT_FLOAT_EQ(norm, float(std::sqrt(sum)));
+    } else {
+      EXPECT_TRUE(std::isnan(norm));
+      EXPECT_EQ(sum, 0);
+      ++dropped;
+    }
+    if (t >= 25 && all.expert_kept[40 + t]) { EXPECT_EQ(tail.norm[15 + t - 25], norm); }
+  }
+  EXPECT_GT(dropped, 0u);
 }
 
 TEST_F(EngineTest, KappaOffIsTheModelWithoutKappa) {
