@@ -85,6 +85,11 @@ void KappaInForce::read_meta(const Trace& trace) {
 
 KappaInForce::KappaInForce(const Trace& trace) {
   read_meta(trace);
+  for (const float factor : trace.kappa_factor) {
+    if (std::isnan(factor) || (factor > 0 && std::isfinite(factor))) { continue; }
+    fail(ExitCode::damaged, {trace.path.string(), "kappa_factor"},
+         "factor; expected a number over 0, found ", factor);
+  }
   for (std::int64_t row = 0; row < trace.layers; ++row) { rows_.push_back(resolve(trace, row)); }
 }
 

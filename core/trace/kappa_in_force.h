@@ -24,7 +24,7 @@ enum class KappaSource : std::uint8_t {
 
 class KappaInForce {
  public:
-  // Damaged: the meta's keys on κ are of another kind than expected.
+  // Damaged: the meta's keys on κ are of another kind than expected, or a factor is not over 0.
   explicit KappaInForce(const Trace& trace);
 
   KappaSource source(std::int64_t row) const { return rows_[row].source; }

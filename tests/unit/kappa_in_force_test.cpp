@@ -182,6 +182,9 @@ TEST(KappaInForce, FactorsAreInEveryStatistic) {
   const ParameterSpread spread = kappa_parameters(layer, kappa);
   EXPECT_NEAR(spread.upper, 4 * kU, 1e-5);
   EXPECT_NEAR(spread.kappa.most, all.back(), 1e-5);
+  in.set_factors({1, -4, 1, 1});
+  EXPECT_THROW(in.function(0), Error);
+  in.set_factors({1, 4, 1, 1});
   // The other pass has no factor: its statistics are of the parameters alone.
   EXPECT_FALSE(in.function(1).factors);
 }
