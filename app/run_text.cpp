@@ -48,8 +48,8 @@ void cut_into_chunks(TokenizedText& text, std::int64_t sequence_len, bool window
 
 void check_id(std::int64_t id, std::size_t position, const Model& model,
               const std::string& source) {
-  require(id >= 0 && id < model.config.vocab_size, ExitCode::unsupported, {.file = source},
-          "token id at position ", position, "; expected 0 to ", model.config.vocab_size - 1,
+  require(id >= 0 && id < model.architecture.vocab, ExitCode::unsupported, {.file = source},
+          "token id at position ", position, "; expected 0 to ", model.architecture.vocab - 1,
           ", found ", id);
 }
 
@@ -118,14 +118,13 @@ std::uint64_t tokens_to_run(const TokenizedText& text) {
   return tokens;
 }
 
-void record_trace(const std::filesystem::path& path, const Model& model, EngineModel& loaded,
-                  const TokenizedText& text, const TraceSettings& settings,
+void record_trace(const std::filesystem::path& path, const Model& model, const RunPlan& plan,
+                  EngineModel& loaded, const TokenizedText& text, const TraceSettings& settings,
                   TokenProgress& progress) {
   std::vector<std::int32_t> ids;
   for (const Token& token : text.tokens) { ids.push_back(token.id); }
   const std::int64_t tokens = std::int64_t(ids.size());
-  const ForwardOptions options{.kappa = settings.kappa, .capacity = settings.capacity};
-  TraceRecorder recorder(path, model, text, settings);
+  TraceRecorder recorder(path, model, plan, text, settings);
   for (const TextChunk& chunk : text.chunks) {
     progress.begin_call(std::uint64_t(chunk.end - chunk.begin));
     ForwardCall call;
@@ -134,7 +133,7 @@ void record_trace(const std::filesystem::path& path, const Model& model, EngineM
     call.text_offset = chunk.begin;
     call.first_recorded = chunk.first_recorded - chunk.begin;
     call.next_id = chunk.end < tokens ? ids[chunk.end] : -1;
-    const Failure failure = loaded.forward(call, options, recorder, progress);
+    const Failure failure = loaded.forward(call, plan, recorder, progress);
     if (recorder.failure()) { throw Error(recorder.failure()); }
     if (failure) { throw Error(failure); }
   }

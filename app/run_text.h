@@ -68,8 +68,8 @@ class TokenProgress final : public Progress {
 std::uint64_t tokens_to_run(const TokenizedText& text);
 
 // Runs every chunk of `text` and writes the trace to `path`. Throws what stopped it.
-void record_trace(const std::filesystem::path& path, const Model& model, EngineModel& loaded,
-                  const TokenizedText& text, const TraceSettings& settings,
+void record_trace(const std::filesystem::path& path, const Model& model, const RunPlan& plan,
+                  EngineModel& loaded, const TokenizedText& text, const TraceSettings& settings,
                   TokenProgress& progress);
 
 }  // namespace kappascope

@@ -88,6 +88,31 @@ void ComputeOptions::add_to(CLI::App& app) {
       ->check(CLI::Range(1, kMostThreads));
 }
 
+void ReadingOptions::add_to(CLI::App& app) {
+  app.add_option("--kappa-slot", slot,
+                 "base or sft: which κ of a checkpoint that has both; by default by its folder")
+      ->check(CLI::IsMember({"base", "sft"}));
+  app.add_option("--sft-kappa", sft,
+                 "residual or independent: what the SFT slot of κ holds; residual by default")
+      ->check(CLI::IsMember({"residual", "independent"}));
+  app.add_option("--kappa-formula", formula,
+                 "auto, 2026-06, 2026-05-31, 2026-05 or 2026-05-20: formula of κ by its date")
+      ->check(CLI::IsMember({"auto", "2026-06", "2026-05-31", "2026-05", "2026-05-20"}))
+      ->capture_default_str();
+}
+
+KappaChoices ReadingOptions::choices() const {
+  const auto chosen = [](const std::string& word, auto... values) {
+    std::optional<std::common_type_t<decltype(values)...>> found;
+    ((word == name(values) ? void(found = values) : void()), ...);
+    return found;
+  };
+  return {chosen(slot, KappaSide::base, KappaSide::sft),
+          chosen(sft, SftKappa::residual, SftKappa::independent),
+          chosen(formula, KappaFormula::v2026_06, KappaFormula::v2026_05_31, KappaFormula::v2026_05,
+                 KappaFormula::v2026_05_20)};
+}
+
 void ComputeOptions::check_device() const {
   require(std::regex_match(device, std::regex("auto|cpu|cuda(:[0-9]{1,3})?")), ExitCode::usage, {},
           "--device: expected auto, cpu, cuda or cuda:N, found '", device, "'");

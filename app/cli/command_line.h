@@ -38,4 +38,12 @@ struct ComputeOptions {
   std::string name_of(const LoadOptions& loaded) const;
 };
 
+// How a checkpoint that can be read in several ways is read: the words that `info` and `run` share.
+struct ReadingOptions {
+  std::string slot, sft, formula = "auto";  // "": not said
+
+  void add_to(CLI::App& app);
+  KappaChoices choices() const;
+};
+
 }  // namespace kappascope

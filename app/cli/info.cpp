@@ -28,20 +28,55 @@ std::string layer_lines(const Model& model) {
   return lines;
 }
 
-std::string kappa_input_line(const ModelConfig& config) {
-  if (!config.use_kappa_swiglu) { return ""; }
-  std::string line = join_words("κ input:     ", name(config.kappa_input));
-  if (config.kappa_input == KappaInput::top_logits) {
-    line += join_words(", norm exponent ", config.kappa_input_logit_norm_exponent);
-  }
-  if (config.kappa_input == KappaInput::constant) {
-    line += join_words(" ", config.kappa_input_constant);
+// What s of MoE layers follows; "" where the model has no κ.
+std::string kappa_input_line(const Architecture& architecture) {
+  const LayerSpec* first = architecture.first_moe();
+  if (!architecture.has_kappa() || first == nullptr || !first->moe()->score) { return ""; }
+  const KappaScore& score = *first->moe()->score;
+  std::string line = join_words("κ input:     ", name(score.input));
+  if (architecture.first_kappa(true) && architecture.first_kappa(true)->router) {
+    line = "κ input:     κ router";
+    if (score.input == KappaInput::gate_proj) { line += " and gate_proj"; }
+  } else if (score.input == KappaInput::top_logits) {
+    line += join_words(", norm exponent ", score.norm_exponent);
+  } else if (score.input == KappaInput::constant) {
+    line += join_words(" ", score.constant);
   }
   return line + "\n";
 }
 
+std::string router_line(const Architecture& architecture) {
+  const LayerSpec* first = architecture.first_moe();
+  if (first == nullptr) { return ""; }
+  const RouterSpec& router = first->moe()->router;
+  std::string line = "capacity:    none";
+  if (router.capacity) {
+    line = join_words("capacity:    ", router.capacity->factor, ", at least ",
+                      router.capacity->minimum);
+  }
+  return line + (router.selection_bias ? "; selection by logits + expert_bias\n" : "\n");
+}
+
+// "SSSL": layers that see a window, and those that see the whole context.
+std::string window_pattern(const Architecture& architecture) {
+  std::string letters;
+  for (const LayerSpec& layer : architecture.layers) {
+    letters += layer.attention.window < architecture.context ? 'S' : 'L';
+  }
+  return letters;
+}
+
+std::string finding_lines(const Model& model) {
+  std::string lines;
+  for (const std::string& finding : model.findings) {
+    lines += (lines.empty() ? "κ found:     " : "             ") + printable(finding) + "\n";
+  }
+  return lines;
+}
+
 std::string readable(const Model& model, const std::optional<std::filesystem::path>& tokenizer) {
-  const ModelConfig& config = model.config;
+  const Architecture& architecture = model.architecture;
+  const AttentionSpec& attention = architecture.layers.front().attention;
   const ParameterCounts counts = count_parameters(model);
   std::string steps, dtypes, parts;
   for (const std::int64_t step : model.files.steps) { steps += join_words(" ", step); }
@@ -52,68 +87,83 @@ std::string readable(const Model& model, const std::optional<std::filesystem::pa
     parts += join_words("  ", part, ": ", count_text(elements), "\n");
   }
   return join_words(
-      bold(printable(model.name())), ", ", config.family, ", step ", model.files.step, "\n",
+      bold(printable(model.name())), ", ", architecture.family, ", step ", model.files.step, "\n",
       "file:        ", printable(model.files.weights.string()), "\n",  //
       "steps here: ", steps, "\n",                                     //
       "dtype:       ", dtypes, "\n",                                   //
       "tokenizer:   ", tokenizer ? printable(tokenizer->string()) : "not found", "\n",
-      "width:       ", config.n_embd, ", ", config.n_head, " heads, ", config.n_kv_head,
-      " key-value heads, vocabulary ", config.vocab_size, ", at most ", config.sequence_len,
+      "width:       ", architecture.width, ", ", attention.heads, " heads, ", attention.kv_heads,
+      " key-value heads, vocabulary ", architecture.vocab, ", at most ", architecture.context,
       " tokens\n",  //
-      "attention:   window pattern ", config.window_pattern, "; passes: ", config.total_ut_steps,
-      "\n",  //
-      "capacity:    ", config.eval_capacity, ", at least ", config.min_capacity,
-      config.use_aux_free_load_balancing ? "; selection by logits + expert_bias\n" : "\n",
-      kappa_input_line(config),                              //
-      "κ found:     ", printable(model.granularity_reason),  //
-      "\nlayers:      ", config.n_layer, "\n", layer_lines(model),
+      "attention:   window pattern ", window_pattern(architecture),
+      "; passes: ", architecture.recurrence.passes, "\n",                               //
+      router_line(architecture), kappa_input_line(architecture), finding_lines(model),  //
+      "layers:      ", architecture.depth(), "\n", layer_lines(model),
       "parameters:  ", count_text(counts.total), ", active per token ",
       count_text(std::int64_t(counts.active)), "\n", parts);
 }
 
 Json layers_json(const Model& model) {
   Json layers = Json::array();
-  for (std::size_t i = 0; i < model.layers.size(); ++i) {
-    const LayerPlan& plan = model.layers[i];
+  for (std::size_t i = 0; i < model.architecture.layers.size(); ++i) {
+    const LayerSpec& layer = model.architecture.layers[i];
+    const bool kappa = layer.kappa() != nullptr;
     layers.push_back({{"layer", i},
-                      {"kind", plan.moe ? "moe" : "dense"},
-                      {"kappa", plan.kappa},
-                      {"kappa_tensors", plan.kappa ? Json(plan.kappa_parameters.origin) : Json()},
-                      {"window", plan.window},
-                      {"value_embedding", plan.value_embedding}});
+                      {"kind", layer.moe() ? "moe" : "dense"},
+                      {"kappa", kappa},
+                      {"kappa_tensors", kappa ? Json(model.kappa[i].origin) : Json()},
+                      {"window", layer.attention.window},
+                      {"value_embedding", layer.attention.value_embedding}});
   }
   return layers;
 }
 
+Json kappa_json(const Model& model) {
+  const Architecture& architecture = model.architecture;
+  const KappaSpec* experts = architecture.first_kappa(true);
+  const KappaSpec* dense = architecture.first_kappa(false);
+  const LayerSpec* first = architecture.first_moe();
+  const bool scored = first != nullptr && first->moe()->score.has_value();
+  const KappaSlots& slots = architecture.kappa_slots;
+  return {{"used", architecture.has_kappa()},
+          {"granularity", experts ? Json(name(experts->granularity)) : Json()},
+          {"reason", model.findings.front()},
+          {"findings", model.findings},
+          {"warnings", model.warnings},
+          {"input", scored ? Json(name(first->moe()->score->input)) : Json()},
+          {"router", experts != nullptr && experts->router},
+          {"start_layer", architecture.has_kappa() ? Json(architecture.kappa_start()) : Json()},
+          {"moe_bound", experts ? Json(experts->bound) : Json()},
+          {"dense_bound", dense ? Json(dense->bound) : Json()},
+          {"formula", name(architecture.kappa_formula)},
+          {"slots", slots.count},
+          {"slot", slots.side ? Json(name(*slots.side)) : Json()},
+          {"sft", slots.side == KappaSide::sft ? Json(name(slots.sft)) : Json()}};
+}
+
 Json document(const Model& model, const std::optional<std::filesystem::path>& tokenizer) {
-  const ModelConfig& config = model.config;
+  const Architecture& architecture = model.architecture;
   const ParameterCounts counts = count_parameters(model);
-  Json kappa = {{"used", config.use_kappa_swiglu},
-                {"granularity", name(config.kappa_granularity)},
-                {"reason", model.granularity_reason},
-                {"input", name(config.kappa_input)},
-                {"start_layer", config.kappa_bias_start_layer},
-                {"moe_bound", config.moe_kappa_slope_max_scale},
-                {"dense_bound", config.dense_kappa_slope_max_scale}};
   return {{"name", model.name()},
-          {"family", config.family},
+          {"family", architecture.family},
           {"path", model.files.weights.string()},
           {"step", model.files.step},
           {"steps", model.files.steps},
           {"tokenizer", tokenizer ? Json(tokenizer->string()) : Json()},
-          {"kappa", kappa},
+          {"kappa", kappa_json(model)},
+          {"passes", architecture.recurrence.passes},
           {"layers", layers_json(model)},
-          {"experts", config.n_exp},
-          {"experts_per_token", config.moe_top_k},
-          {"gate_units", config.gate_units()},
+          {"experts", architecture.most_experts()},
+          {"experts_per_token", architecture.most_slots()},
+          {"gate_units", architecture.layers.back().gates()},
           {"parameters",
            {{"total", counts.total},
             {"active_per_token", std::int64_t(counts.active)},
             {"parts", counts.parts}}},
           {"tensors_of_dtype", counts.tensors_of},
-          {"unknown_fields", config.unknown_fields},
+          {"unknown_fields", model.unknown_fields},
           {"unknown_tensors", model.unknown_tensors},
-          {"model_config", config.document},
+          {"model_config", model.document},
           {"config_sha256", model.config_sha256},
           {"directory_sha256", model.directory_sha256}};
 }
@@ -125,19 +175,22 @@ int info_verb(const Arguments& arguments) {
   app.footer(kExamples);
   std::string path, tokenizer_folder;
   std::optional<std::int64_t> step;
+  ReadingOptions reading;
   TalkOptions talk;
   bool json = false;
   app.add_option("MODEL", path, "model folder or model_NNNNNN.pt")->required();
   app.add_option("--step", step, "training step; the newest unless given")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--tokenizer", tokenizer_folder, "folder of tokenizer.pkl");
+  reading.add_to(app);
   app.add_flag("--json", json, "print JSON");
   talk.add_to(app);
   if (!parse_words(app, arguments.words)) { return int(ExitCode::ok); }
 
   Interrupts interrupts;
   Terminal terminal(talk.talk(), interrupts);
-  const Model model = open_model(path, step, false);
+  const Model model =
+      open_model(path, {.step = step, .kappa = reading.choices(), .kappa_values = false});
   say_unknown(model, terminal);
   const auto tokenizer = tokenizer_if_any(model, tokenizer_folder);
   print(json ? json_text(document(model, tokenizer)) : readable(model, tokenizer));

@@ -57,14 +57,16 @@ class Run {
       : options_(std::move(options)),
         command_(command),
         terminal_(options_.talk.talk(), interrupts_),
-        model_(open_model(options_.model, options_.step)),
+        model_(open_model(options_.model,
+                          {.step = options_.step, .kappa = options_.reading.choices()})),
+        plan_(resolve(model_, options_.interventions)),
         settings_(options_.trace_settings(model_)) {}
 
   int run() {
-    require(model_.config.moe_layers().empty() || model_.config.n_exp <= kMostRecordedExperts,
-            ExitCode::unsupported, {.file = model_.files.meta.native()},
-            "model_config.n_exp: expected ", "at most ", kMostRecordedExperts,
-            " experts in a trace, found ", model_.config.n_exp);
+    const std::int64_t experts = model_.architecture.most_experts();
+    require(experts <= kMostRecordedExperts, ExitCode::unsupported,
+            {.file = model_.files.meta.native()}, "model_config.n_exp: expected at most ",
+            kMostRecordedExperts, " experts in a trace, found ", experts);
     say_unknown(model_, terminal_);
     prepare_jobs();
     if (all([](const Job& job) { return bool(job.failure); })) { return finish(); }
@@ -133,7 +135,7 @@ class Run {
     text.document.index = &job - jobs_.data();
     require(job.hash.empty() || job.hash == text.document.sha256, ExitCode::damaged,
             {.file = source}, "the text changed while the batch ran");
-    cut_into_chunks(text, model_.config.sequence_len, options_.window, source);
+    cut_into_chunks(text, model_.architecture.context, options_.window, source);
     return text;
   }
 
@@ -252,7 +254,7 @@ class Run {
     settings_.command = batch() ? options_.command_of(job.item, job.subfolder) : command_;
     Progress& sink = progress_ ? static_cast<Progress&>(*progress_) : terminal_;
     TokenProgress tokens(sink, job.tokens_to_run);
-    record_trace(trace_path, model_, *loaded_, text, settings_, tokens);
+    record_trace(trace_path, model_, plan_, *loaded_, text, settings_, tokens);
     sink.update("write", 0, 1);
     const Trace trace = open_with_parameters(folder, trace_path);
     const std::vector<LayerSummary> layers = summarise(trace);
@@ -372,6 +374,7 @@ class Run {
   Interrupts interrupts_;  // before all that takes long or starts threads
   Terminal terminal_;
   Model model_;
+  RunPlan plan_;
   TraceSettings settings_;
   std::optional<Tokenizer> tokenizer_;
   std::vector<Job> jobs_;

@@ -69,10 +69,8 @@ void RunOptions::add_to(CLI::App& app) {
   app.add_flag("--logits", logits, "record the output logits [T,V]");
   app.add_option("--layers", layers, "record only these layers, e.g. 0-3,7")
       ->check([](const std::string& list) { return list.empty() ? "expected layers" : ""; });
-  app.add_option("--kappa", kappa, "off: every gate runs with κ = 1")
-      ->check(CLI::IsMember({"on", "off"}))
-      ->capture_default_str();
-  app.add_flag("--no-capacity", no_capacity, "no expert drops tokens");
+  add_interventions(app);
+  reading.add_to(app);
   app.add_option("--step", step, "training step; the newest unless given")
       ->check(CLI::NonNegativeNumber);
   compute.add_to(app);
@@ -85,7 +83,28 @@ void RunOptions::add_to(CLI::App& app) {
   talk.add_to(app);
 }
 
+// Each may be given several times; what is of one kind applies as given.
+void RunOptions::add_interventions(CLI::App& app) {
+  for (const EditKind& kind : edit_kinds()) {
+    app.add_option(std::string("--") + kind.name, edits_[kind.name], kind.help)
+        ->type_name(std::string(kind.value) + (kind.layers ? "[@LAYERS" : "") +
+                    (kind.experts ? "[:EXPERTS]" : "") + (kind.layers ? "]" : ""))
+        ->expected(1)
+        ->take_all()
+        ->group("Interventions");
+  }
+  app.add_flag("--no-capacity", no_capacity_, "--capacity off")->group("Interventions");
+}
+
 void RunOptions::check() {
+  for (const auto& [name, values] : edits_) {
+    for (const std::string& value : values) {
+      if (name == "kappa" && value == "on") { continue; }  // as the model has it
+      interventions.push_back(parse_intervention(name, value));
+    }
+  }
+  if (no_capacity_) { interventions.push_back({.edit = Edit::capacity}); }
+  interventions = in_order(std::move(interventions));
   text.check();
   figures.check();
   formats = parse_list("--format", format, {"npz", "csv", "json"});
@@ -113,12 +132,10 @@ std::vector<std::string> RunOptions::file_names() const {
 
 TraceSettings RunOptions::trace_settings(const Model& of) const {
   TraceSettings trace;
-  trace.kappa = kappa == "on";
-  trace.capacity = !no_capacity;
   trace.record_gates = record == "gates";
   trace.record_logits = logits;
-  const std::string all = join_words("0-", of.config.n_layer - 1);
-  trace.layers = parse_layers(layers.empty() ? all : layers, of.config.n_layer);
+  const std::string all = join_words("0-", of.architecture.depth() - 1);
+  trace.layers = parse_layers(layers.empty() ? all : layers, of.architecture.depth());
   trace.tool_version = kToolVersion;
   trace.dtype = compute.dtype;
   trace.threads = compute.load_options().threads;
@@ -126,18 +143,22 @@ TraceSettings RunOptions::trace_settings(const Model& of) const {
 }
 
 Json RunOptions::identity(const Model& of) const {
-  return {{"config_sha256", of.config_sha256},
-          {"tensor_directory_sha256", of.directory_sha256},
-          {"step", of.files.step},
-          {"layers", trace_settings(of).layers},
-          {"record", record},
-          {"logits", logits},
-          {"kappa", kappa},
-          {"capacity", !no_capacity},
-          {"window", window},
-          {"max_tokens", text.max_tokens},
-          {"tokenizer", display_text(text.tokenizer_folder)},
-          {"dtype", compute.dtype}};
+  return {
+      {"config_sha256", of.config_sha256},
+      {"tensor_directory_sha256", of.directory_sha256},
+      {"step", of.files.step},
+      {"layers", trace_settings(of).layers},
+      {"record", record},
+      {"logits", logits},
+      {"interventions", canonical_words(interventions)},
+      {"kappa_formula", name(of.architecture.kappa_formula)},
+      {"kappa_slot",
+       of.architecture.kappa_slots.side ? Json(name(*of.architecture.kappa_slots.side)) : Json()},
+      {"sft_kappa", name(of.architecture.kappa_slots.sft)},
+      {"window", window},
+      {"max_tokens", text.max_tokens},
+      {"tokenizer", display_text(text.tokenizer_folder)},
+      {"dtype", compute.dtype}};
 }
 
 std::string RunOptions::command_of(const TextItem& item, const std::string& folder) const {

@@ -1,6 +1,7 @@
 // The words of `kappascope run`.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,21 +10,24 @@
 #include "app/cli/figure_options.h"
 #include "app/cli/terminal.h"
 #include "app/cli/texts.h"
+#include "core/engine/interventions.h"
 #include "core/trace/recorder.h"
 
 namespace kappascope {
 
 struct RunOptions {
-  std::string model, output, layers, record = "summary", kappa = "on", format = "npz,csv,json";
+  std::string model, output, layers, record = "summary", format = "npz,csv,json";
   std::optional<std::int64_t> step;
   TextOptions text;
   ComputeOptions compute;
   FigureOptions figures;
-  bool logits = false, no_capacity = false, window = false, json = false, compress = false;
+  ReadingOptions reading;
+  bool logits = false, window = false, json = false, compress = false;
   TalkOptions talk;
   bool force = false, strict = false, skip_done = false;
 
-  std::vector<std::string> formats;   // of `format`
+  std::vector<std::string> formats;         // of `format`
+  std::vector<Intervention> interventions;  // in order of application
   std::vector<std::string> settings;  // the words given but those of texts and of the output folder
 
   // Parses; false when help was asked for and printed. Wrong words, or some that do not go
@@ -45,7 +49,12 @@ struct RunOptions {
 
  private:
   void add_to(CLI::App& app);
+  void add_interventions(CLI::App& app);
   void check();
+
+  // Words of --kappa-mul and the like as they were given, by kind.
+  std::map<std::string, std::vector<std::string>> edits_;
+  bool no_capacity_ = false;
 };
 
 }  // namespace kappascope

@@ -264,9 +264,10 @@ int selftest_verb(const Arguments& arguments) {
   const std::unique_ptr<EngineModel> loaded = load_weights(model, load, terminal);
   const std::string nonfinite = nonfinite_weights(model, *loaded);
   if (!nonfinite.empty()) { throw Error(ExitCode::damaged, nonfinite); }
+  const RunPlan plan = resolve(model, {});
   TraceSettings settings;
   settings.record_logits = true;
-  for (std::int64_t i = 0; i < model.config.n_layer; ++i) { settings.layers.push_back(i); }
+  for (std::int64_t i = 0; i < model.architecture.depth(); ++i) { settings.layers.push_back(i); }
   settings.tool_version = kToolVersion;
   settings.torch_version = engine(load.device).torch_version();
   settings.device = compute.name_of(load);
@@ -278,10 +279,10 @@ int selftest_verb(const Arguments& arguments) {
     const std::vector<std::string> texts = golden.text("text");
     require(texts.size() == 1, ExitCode::damaged, {.file = file.native()}, "expected one text");
     TokenizedText text = tokenize({file.string(), texts[0]}, tokenizer, model, 0);
-    cut_into_chunks(text, model.config.sequence_len, false, file.string());
+    cut_into_chunks(text, model.architecture.context, false, file.string());
     folder.clear();
     TokenProgress progress(terminal, tokens_to_run(text));
-    record_trace(folder.staged("trace.npz"), model, *loaded, text, settings, progress);
+    record_trace(folder.staged("trace.npz"), model, plan, *loaded, text, settings, progress);
     terminal.erase();
     comparison.compare_text(open_trace(folder.staged("trace.npz")), golden, file.stem().string());
   }

@@ -175,8 +175,10 @@ void say_unknown(const Model& model, Terminal& terminal) {
         {.file = (model.files.weights.parent_path() / missing).native()},
         join_words("is missing: its step is left out, step ", model.files.step, " is used")));
   }
+  for (const std::string& warning : model.warnings) { terminal.warn(warning); }
+  for (const std::string& finding : model.findings) { terminal.debug(finding); }
   for (const std::string& note : model.notes) { terminal.debug(note); }
-  for (const std::string& field : model.config.unknown_fields) {
+  for (const std::string& field : model.unknown_fields) {
     terminal.debug(join_words("model_config.", field, " is unknown and not used"));
   }
   for (const std::string& tensor : model.unknown_tensors) {

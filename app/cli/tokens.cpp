@@ -61,7 +61,7 @@ int tokens_verb(const Arguments& arguments) {
 
   Interrupts interrupts;
   Terminal terminal(talk.talk(), interrupts);
-  const Model model = open_model(path, step, false);
+  const Model model = open_model(path, {.step = step, .kappa_values = false});
   say_unknown(model, terminal);
   const std::optional<Tokenizer> tokenizer = words.open_tokenizer(model);
   std::vector<TextItem> items = words.list(terminal);

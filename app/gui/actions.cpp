@@ -64,7 +64,7 @@ void add_run_actions(Gui& gui, std::vector<Action>& all) {
   RunSettings& next = workspace.next_run;
   const auto toggle = [](bool& value) { return [&value] { value = !value; }; };
   const OpenModel* model = workspace.current_model();
-  const bool kappa = !model || has_kappa(*model->model);
+  const bool kappa = !model || model->model->architecture.has_kappa();
   all.push_back({kappa ? "κ as learned (off: κ = 1)" : "κ as learned (this model has none)", "Run",
                  0, toggle(next.kappa), kappa, kappa && next.kappa, true});
   all.push_back({"Expert capacity", "Run", 0, toggle(next.capacity), true, next.capacity});

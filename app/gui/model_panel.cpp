@@ -87,7 +87,7 @@ void draw_models(Gui& gui) {
     ImGui::PushID(static_cast<int>(open.id));
     if (row_item("###model", used && used->id == open.id)) { workspace.use_model(open.id); }
     elided_text(plain_text(open.model->name()));
-    text_cell(open.model->config.family, theme.quiet_text);
+    text_cell(open.model->architecture.family, theme.quiet_text);
     if (ImGui::TableNextColumn()) { choose_step(gui, open); }
     number_cell(short_count(double(open.parameters.total)));
     if (close_cell()) { closed = open.id; }
@@ -201,7 +201,7 @@ void draw_about(Gui& gui, const OpenModel& open) {
     ImGui::PopStyleColor();
   }
   if (!begin_key_values("###about")) { return; }
-  key_value(theme, "Family", model.config.family);
+  key_value(theme, "Family", model.architecture.family);
   key_value(theme, "File", plain_text(model.files.weights.string()));
   key_value(theme, "Parameters",
             count_text(open.parameters.total) + ", " +
@@ -225,7 +225,7 @@ void draw_about(Gui& gui, const OpenModel& open) {
 
 void draw_notes(Gui& gui, const OpenModel& open) {
   std::string fields, tensors;
-  for (const std::string& field : open.model->config.unknown_fields) {
+  for (const std::string& field : open.model->unknown_fields) {
     fields += (fields.empty() ? "" : ", ") + plain_text(field);
   }
   for (const std::string& tensor : open.model->unknown_tensors) {
@@ -243,7 +243,7 @@ void draw_configuration(Gui& gui, const OpenModel& open) {
   ImGui::SetNextItemWidth(std::min(14 * em(), ImGui::GetContentRegionAvail().x));
   ImGui::InputTextWithHint("###filter", "filter", &filter);
   float fields = 0;
-  for (const auto& field : open.model->config.document.items()) {
+  for (const auto& field : open.model->document.items()) {
     fields = std::max(fields, ImGui::CalcTextSize(plain_text(field.key()).c_str()).x / em() + 0.1F);
   }
   if (!begin_table("###configuration",
@@ -252,7 +252,7 @@ void draw_configuration(Gui& gui, const OpenModel& open) {
                    {0, std::max(9 * em(), ImGui::GetContentRegionAvail().y)})) {
     return;
   }
-  for (const auto& [field, value] : open.model->config.document.items()) {
+  for (const auto& [field, value] : open.model->document.items()) {
     if (field.find(filter) == std::string::npos) { continue; }
     ImGui::TableNextRow();
     text_cell(plain_text(field));

@@ -126,7 +126,7 @@ void draw_options(Gui& gui) {
     explain(help);
   };
   const OpenModel* of = gui.workspace.current_model();
-  if (!of || has_kappa(*of->model)) {
+  if (!of || of->model->architecture.has_kappa()) {
     option("κ###kappa", next.kappa,
            "On: κ as learned. Off: κ = 1 everywhere, which is plain SwiGLU with the same weights.");
   }

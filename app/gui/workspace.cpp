@@ -31,7 +31,7 @@ bool is_trace(const fs::path& path) {
 OpenModel opened_model(const fs::path& path, std::optional<std::int64_t> step) {
   OpenModel opened;
   opened.path = path;
-  auto model = std::make_shared<const Model>(open_model(path, step));
+  auto model = std::make_shared<const Model>(open_model(path, {.step = step}));
   if (const auto file = tokenizer_if_any(*model, "")) {
     opened.tokenizer = std::make_shared<const Tokenizer>(Tokenizer::load_tiktoken_pickle(*file));
   }

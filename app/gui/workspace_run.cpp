@@ -17,16 +17,21 @@ namespace fs = std::filesystem;
 
 namespace {
 
-TraceSettings trace_settings(const Model& model, const RunSettings& run, const LoadOptions& load) {
+TraceSettings trace_settings(const Model& model, const LoadOptions& load) {
   TraceSettings settings;
-  settings.kappa = run.kappa;
-  settings.capacity = run.capacity;
-  for (std::int64_t i = 0; i < model.config.n_layer; ++i) { settings.layers.push_back(i); }
+  for (std::int64_t i = 0; i < model.architecture.depth(); ++i) { settings.layers.push_back(i); }
   settings.tool_version = KAPPASCOPE_VERSION;
   settings.threads = load.threads;
   settings.device = load.device == ComputeDevice::cuda ? "cuda" : "cpu";
   settings.torch_version = engine(load.device).torch_version();
   return settings;
+}
+
+std::vector<Intervention> interventions(const RunSettings& run) {
+  std::vector<Intervention> list;
+  if (!run.kappa) { list.push_back({.edit = Edit::kappa}); }
+  if (!run.capacity) { list.push_back({.edit = Edit::capacity}); }
+  return list;
 }
 
 }  // namespace
@@ -67,7 +72,8 @@ void Workspace::run() {
                tokenizer = open.tokenizer, loaded = open.loaded, load = open.loaded_as,
                folder](Progress& progress) mutable -> JobQueue::Finish {
     TokenizedText text = tokenize({"text", run.text}, *tokenizer, *model, 0);
-    cut_into_chunks(text, model->config.sequence_len, run.window, "text");
+    cut_into_chunks(text, model->architecture.context, run.window, "text");
+    const RunPlan plan = resolve(*model, interventions(run));
     auto result = std::make_shared<Result>();
     // The weights refer to the model: it lives as long as they do.
     if (!loaded) {
@@ -80,10 +86,10 @@ void Workspace::run() {
     }
     result->loaded = loaded;
     result->load = load;
-    const TraceSettings settings = trace_settings(*model, run, load);
+    const TraceSettings settings = trace_settings(*model, load);
     fs::create_directories(folder);
     TokenProgress tokens(progress, tokens_to_run(text));
-    record_trace(folder / "trace.npz", *model, *loaded, text, settings, tokens);
+    record_trace(folder / "trace.npz", *model, plan, *loaded, text, settings, tokens);
     progress.update("write", 0, 1);
     write_model_parameters(folder / "model.npz", *model);
     result->trace = opened_trace(folder / "trace.npz");

@@ -7,10 +7,11 @@
 #include <span>
 #include <string>
 
-#include "core/error.h"
 #include "core/engine/probe.h"
-#include "core/model/model.h"
 #include "core/engine/progress.h"
+#include "core/engine/run_plan.h"
+#include "core/error.h"
+#include "core/model/model.h"
 
 namespace kappascope {
 
@@ -22,11 +23,7 @@ struct LoadOptions {
   int threads = 0;  // on the CPU; 0: usable_threads()
   ComputeDevice device = ComputeDevice::cpu;
   int device_index = 0;  // which of the GPUs
-};
-
-struct ForwardOptions {
-  bool kappa = true;     // false: κ = 1 everywhere
-  bool capacity = true;  // false: nothing is dropped
+  bool plain = false;    // Torch's own operations alone: slow, the judge of the kernels
 };
 
 // One call of the model. Rows before `first_recorded` are context: they run, no tap sees them.
@@ -41,9 +38,10 @@ struct ForwardCall {
 class EngineModel {
  public:
   virtual ~EngineModel() = default;
-  // Codes: usage (empty, too long or out-of-vocabulary ids), memory, gpu, interrupted (the progress
-  // or the probe said stop), internal. Steps of the progress "prefill" are layers run × tokens.
-  virtual Failure forward(const ForwardCall& call, const ForwardOptions& options, Probe& probe,
+  // `plan`: of the same model. Codes: usage (no ids), unsupported (too many or out-of-vocabulary
+  // ids), memory, gpu, interrupted (the progress or the probe said stop), damaged (the file changed
+  // meanwhile), internal. Steps of the progress "prefill" are layers run × tokens.
+  virtual Failure forward(const ForwardCall& call, const RunPlan& plan, Probe& probe,
                           Progress& progress) noexcept = 0;
   // NaN and Inf among the weights, counted at load, and the tensors they are in.
   virtual std::uint64_t nonfinite_weights() const noexcept = 0;
@@ -61,7 +59,7 @@ class Engine {
   virtual const char* torch_version() const noexcept = 0;
 };
 
-inline constexpr std::uint32_t kEngineVersion = 3;  // of this header
+inline constexpr std::uint32_t kEngineVersion = 4;  // of this header
 
 // The engine library of a device, beside the program, opened at the first call (thread-safe).
 // Throws Error naming the library when it is missing, does not open or is of another version:

@@ -33,6 +33,8 @@ struct MoeTap {
   const float *kappa, *gate_pre, *gate_act;      // [T,K,I] NaN where dropped
   const float *router_input, *output;            // [T,H]
   const KappaStatistics* kappa_stats = nullptr;  // [T,K] NaN where dropped; nullptr: not computed
+  // [T,E] by which experts were chosen; nullptr: by the raw router logit.
+  const float* selection_score = nullptr;
   const float* output_norm = nullptr;  // [T,K] of an expert's output, before its weight; likewise
 };
 

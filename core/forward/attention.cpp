@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/forward/device.h"
 #include "core/forward/operations.h"
 
 namespace kappascope {
@@ -20,7 +19,8 @@ at::Tensor rotate(const at::Tensor& x, const Rotary& rotary) {
 // v + 2σ(ve_gate · x[0:32]) · ve(id), per kv head; v [T,kv,D].
 at::Tensor add_value_embedding(const at::Tensor& v, const at::Tensor& x, const at::Tensor& ids,
                                const AttentionWeights& weights) {
-  const at::Tensor gate = 2 * at::sigmoid(at::mm(x.narrow(1, 0, 32), weights.ve_gate.t()));
+  const at::Tensor gate =
+      2 * at::sigmoid(at::mm(x.narrow(1, 0, kValueGateInputs), weights.ve_gate.t()));
   const at::Tensor embedded = weights.value_embed.index_select(0, ids).to(at::kFloat);
   return v + gate.unsqueeze(2) * embedded.view(v.sizes());
 }
@@ -52,12 +52,12 @@ Rotary rotary_table(std::int64_t tokens, std::int64_t head_width, at::Device dev
 }
 
 at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const AttentionWeights& weights,
-                     const Rotary& rotary, const ModelConfig& config, std::int64_t window) {
-  const auto tokens = x.size(0), width = config.head_width();
-  const auto per_kv = config.n_head / config.n_kv_head;
-  at::Tensor q = project(x, weights.c_q).view({tokens, config.n_head, width});
-  at::Tensor k = project(x, weights.c_k).view({tokens, config.n_kv_head, width});
-  at::Tensor v = project(x, weights.c_v).view({tokens, config.n_kv_head, width});
+                     const Rotary& rotary, const AttentionSpec& spec, std::int64_t rows_at_once) {
+  const auto tokens = x.size(0), width = spec.head_width;
+  const auto per_kv = spec.heads / spec.kv_heads;
+  at::Tensor q = project(x, weights.c_q).view({tokens, spec.heads, width});
+  at::Tensor k = project(x, weights.c_k).view({tokens, spec.kv_heads, width});
+  at::Tensor v = project(x, weights.c_v).view({tokens, spec.kv_heads, width});
   if (weights.value_embed.defined()) { v = add_value_embedding(v, x, ids, weights); }
   q = rms_norm(rotate(q, rotary)).transpose(0, 1).contiguous();
   k = rms_norm(rotate(k, rotary)).transpose(0, 1).repeat_interleave(per_kv, 0);
@@ -66,13 +66,13 @@ at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const Attention
   // In a block of rows a masked NaN would still reach rows that do not see it (0·NaN); row by row
   // it cannot, because a row's keys are then exactly those it sees.
   const bool finite = at::stack({k.sum(), v.sum()}).isfinite().all().item<bool>();
-  const std::int64_t block = finite ? attention_rows(x.device(), tokens, config.n_head) : 1;
-  at::Tensor mixed = at::empty({config.n_head, tokens, width}, x.options());
+  const std::int64_t block = finite ? rows_at_once : 1;
+  at::Tensor mixed = at::empty({spec.heads, tokens, width}, x.options());
   for (std::int64_t first = 0; first < tokens; first += block) {
     const std::int64_t last = std::min(tokens, first + block);
-    mixed.narrow(1, first, last - first).copy_(attend(q, k, v, first, last, window));
+    mixed.narrow(1, first, last - first).copy_(attend(q, k, v, first, last, spec.window));
   }
-  return project(mixed.transpose(0, 1).reshape({tokens, config.n_embd}), weights.c_proj);
+  return project(mixed.transpose(0, 1).reshape({tokens, spec.heads * width}), weights.c_proj);
 }
 
 }  // namespace kappascope

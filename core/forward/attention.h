@@ -15,9 +15,9 @@ struct Rotary {
 };
 Rotary rotary_table(std::int64_t tokens, std::int64_t head_width, at::Device device);
 
-// x [T,H] (already normed), ids [T] int64 → [T,H]. `window` W: key j is seen by query i iff
-// 0 ≤ i−j ≤ W. A token whose numbers are NaN spoils only tokens that see it.
+// x [T,H] (already normed), ids [T] int64 → [T,H]. Scores of `rows_at_once` queries are in memory
+// at once. A token whose numbers are NaN spoils only tokens that see it.
 at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const AttentionWeights& weights,
-                     const Rotary& rotary, const ModelConfig& config, std::int64_t window);
+                     const Rotary& rotary, const AttentionSpec& spec, std::int64_t rows_at_once);
 
 }  // namespace kappascope

@@ -23,19 +23,19 @@ std::vector<float> dense_kappa(const KappaView& view, std::int64_t gates, float 
 // z, up [T,I] → a ∘ up in place of up; the taps see the recorded rows.
 void gated(const at::Tensor& z, at::Tensor& up, std::int64_t layer, std::int64_t pass,
            const CallContext& context) {
-  const ModelConfig& config = context.model.config;
+  const Architecture& architecture = context.model.architecture;
+  const DenseSpec& spec = *architecture.layers[layer].dense();
   const std::int64_t tokens = z.size(0), gates = z.size(1), first = context.call.first_recorded;
-  const float constant = float(config.kappa_input_constant);
+  const float constant = float(spec.kappa_score);
   const bool recorded = context.wants.gate_stats && context.probe.wants_layer(layer);
-  const KappaParameters& parameters = context.model.layers[layer].kappa_parameters;
   const std::vector<float> score(std::size_t(tokens), constant);
   std::vector<GateStats> stats(recorded ? std::size_t(tokens) : 0);
   KappaSwigluArgs args;
   args.gates = gates;
   args.score = score.data();
-  if (context.options.kappa && !parameters.empty()) { args.kappa = parameters.view(); }
-  args.active_threshold = float(config.gate_stats_threshold);
-  args.top_gates = config.gate_stats_topk;
+  args.kappa = context.plan.kappa_of(layer, pass).view();
+  args.active_threshold = float(architecture.gate_threshold);
+  args.top_gates = architecture.gate_top;
   float* hidden = up.mutable_data_ptr<float>();
   at::parallel_for(0, tokens, 16, [&](std::int64_t begin, std::int64_t end) {
     KappaSwigluArgs part = args;

@@ -9,7 +9,7 @@ namespace {
 // z, up [T,I] → a ∘ up in place of up, as rows of one expert; with `stats`, those of the recorded
 // tokens.
 GroupedSwigluArgs dense_args(const at::Tensor& z, const at::Tensor& up, const KappaView& kappa,
-                             const ModelConfig& config) {
+                             const CallContext& context, std::int64_t layer) {
   GroupedSwigluArgs args;
   args.tokens = args.last_row = z.size(0);
   args.slots = 1;
@@ -18,20 +18,21 @@ GroupedSwigluArgs dense_args(const at::Tensor& z, const at::Tensor& up, const Ka
   args.gate_pre = {z.const_data_ptr(), args.element, 0, 0};
   args.up = {up.const_data_ptr(), args.element, 0, 0};
   args.hidden = up.mutable_data_ptr();
-  args.score_constant = float(config.kappa_input_constant);
+  const Architecture& architecture = context.model.architecture;
+  args.score_constant = float(architecture.layers[layer].dense()->kappa_score);
   args.kappa = kappa;
-  args.active_threshold = float(config.gate_stats_threshold);
-  args.top_gates = config.gate_stats_topk;
+  args.active_threshold = float(architecture.gate_threshold);
+  args.top_gates = architecture.gate_top;
   return args;
 }
 
 // κ [I], the same for every token: that of one row.
-std::vector<float> dense_kappa(const KappaView& kappa, const ModelConfig& config,
-                               const at::Tensor& like) {
+std::vector<float> dense_kappa(const KappaView& kappa, const CallContext& context,
+                               std::int64_t layer, const at::Tensor& like) {
   const std::int64_t gates = like.size(1);
   const at::Tensor z = at::zeros({1, gates}, like.options());
   const at::Tensor values = at::empty({3, gates}, like.options().dtype(at::kFloat));
-  GroupedSwigluArgs args = dense_args(z, z, kappa, config);
+  GroupedSwigluArgs args = dense_args(z, z, kappa, context, layer);
   args.kappa_out = values.mutable_data_ptr<float>();
   args.gate_pre_out = args.kappa_out + gates;
   args.gate_act_out = args.gate_pre_out + gates;
@@ -42,15 +43,10 @@ std::vector<float> dense_kappa(const KappaView& kappa, const ModelConfig& config
 
 void gated(const at::Tensor& z, const at::Tensor& up, std::int64_t layer, std::int64_t pass,
            const CallContext& context) {
-  const ModelConfig& config = context.model.config;
   const std::int64_t told = context.recorded();
   const bool recorded = context.wants.gate_stats && context.probe.wants_layer(layer);
-  const KappaParameters& parameters = context.model.layers[layer].kappa_parameters;
-  KappaView kappa;
-  if (context.options.kappa && !parameters.empty()) {
-    kappa = context.state->layers[layer].view(parameters);
-  }
-  GroupedSwigluArgs args = dense_args(z, up, kappa, config);
+  const KappaView kappa = context.state->kappa_of(context.plan, layer, pass);
+  GroupedSwigluArgs args = dense_args(z, up, kappa, context, layer);
   at::Tensor stats;
   if (recorded) {
     const std::int64_t fields = sizeof(GateStats) / sizeof(float);
@@ -62,7 +58,7 @@ void gated(const at::Tensor& z, const at::Tensor& up, std::int64_t layer, std::i
   if (!recorded) { return; }
   finish_taps(context);  // those of the layers before
   const at::Tensor host = stats.cpu();
-  const std::vector<float> values = dense_kappa(kappa, config, z);
+  const std::vector<float> values = dense_kappa(kappa, context, layer, z);
   const DenseTap tap{layer,
                      pass,
                      context.first_token(),

@@ -16,12 +16,13 @@ std::string prepare_device(const Model&, Weights&) {
   return {};
 }
 
+void finish_taps(const CallContext&) {}
+
+namespace {
+
 std::int64_t attention_rows(const at::Device&, std::int64_t, std::int64_t) {
   return 128;
 }
-
-void begin_taps(const CallContext&) {}
-void finish_taps(const CallContext&) {}
 
 NextTokens read_next_tokens(const at::Tensor& logits, const std::vector<std::int32_t>& target) {
   const std::int64_t rows = logits.size(0), vocab = logits.size(1);
@@ -34,6 +35,14 @@ NextTokens read_next_tokens(const at::Tensor& logits, const std::vector<std::int
                               read.top_logprob.data() + begin * kTopTokens});
   });
   return read;
+}
+
+}  // namespace
+
+const Backend& native_backend() {
+  static const Backend kBackend{moe_layer,   dense_layer, read_next_tokens,
+                                finish_taps, finish_taps, attention_rows};
+  return kBackend;
 }
 
 }  // namespace kappascope

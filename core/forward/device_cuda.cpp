@@ -29,12 +29,10 @@ const float* data_or_null(const at::Tensor& values) {
   return values.defined() ? values.const_data_ptr<float>() : nullptr;
 }
 
-LayerNumbers numbers_of(const Model& model, const Weights& weights, std::size_t layer) {
+LayerNumbers numbers_of(const Weights& weights, std::size_t layer) {
   const MoeWeights& moe = weights.layers[layer].moe;
-  const KappaParameters& kappa = model.layers[layer].kappa_parameters;
   const at::Device& device = weights.device;
-  return {to_device(moe.expert_bias, device), to_device(moe.score_norm, device),
-          to_device(kappa.bias, device), to_device(kappa.scale, device)};
+  return {to_device(moe.expert_bias, device), to_device(moe.score_norm, device)};
 }
 
 }  // namespace
@@ -61,10 +59,24 @@ Element element_of(const at::Tensor& tensor) {
   }
 }
 
-KappaView LayerNumbers::view(const KappaParameters& parameters) const {
-  KappaView view = parameters.view();
-  view.bias = data_or_null(kappa_bias);
-  view.scale = data_or_null(kappa_scale);
+KappaView DeviceState::kappa_of(const RunPlan& plan, std::int64_t layer, std::int64_t pass) {
+  if (kappa_plan != plan.identity) {
+    kappa.clear();
+    for (const LayerPlan& planned : plan.layers) {
+      std::vector<KappaNumbers>& slots = kappa.emplace_back();
+      for (const KappaPlan& slot : planned.kappa) {
+        slots.push_back({to_device(slot.bias, device), to_device(slot.scale, device),
+                         to_device(slot.factor, device)});
+      }
+    }
+    kappa_plan = plan.identity;
+  }
+  const std::vector<KappaNumbers>& slots = kappa[layer];
+  const KappaNumbers& numbers = slots[std::min<std::int64_t>(pass, std::ssize(slots) - 1)];
+  KappaView view = plan.kappa_of(layer, pass).view();
+  view.bias = data_or_null(numbers.bias);
+  view.scale = data_or_null(numbers.scale);
+  view.factor = data_or_null(numbers.factor);
   return view;
 }
 
@@ -87,11 +99,14 @@ at::Device open_device(const LoadOptions& options) {
 }
 
 std::string prepare_device(const Model& model, Weights& weights) {
-  const std::int64_t gates = model.config.gate_units();
+  const Architecture& architecture = model.architecture;
+  const std::int64_t gates =
+      std::max(architecture.most_gates(true), architecture.most_gates(false));
   require(gates <= kMostRecordedGates, ExitCode::unsupported, {},
-          "model_config.n_embd: expected at most ", kMostRecordedGates / 4, " on a GPU, found ",
-          model.config.n_embd);
+          "gate units of a layer: expected at most ", kMostRecordedGates, " on a GPU, found ",
+          gates);
   auto state = std::make_shared<DeviceState>();
+  state->device = weights.device;
   DeviceFacts facts;
   require_launched(cuda_describe(std::max<int>(0, weights.device.index()), facts), "device");
   state->multiprocessors = facts.multiprocessors;
@@ -99,8 +114,8 @@ std::string prepare_device(const Model& model, Weights& weights) {
       join_words(facts.name, ", compute capability ", facts.major, ".", facts.minor);
   bool chosen = false;
   for (std::size_t layer = 0; layer < weights.layers.size(); ++layer) {
-    state->layers.push_back(numbers_of(model, weights, layer));
-    if (chosen || !model.layers[layer].moe) { continue; }
+    state->layers.push_back(numbers_of(weights, layer));
+    if (chosen || !model.architecture.layers[layer].moe()) { continue; }
     const at::Tensor& weight = weights.layers[layer].moe.gate_proj;
     const ProductWay way =
         KAPPASCOPE_TORCH_PRODUCTS ? ProductWay::torch : product_way(weight, facts);
@@ -111,15 +126,14 @@ std::string prepare_device(const Model& model, Weights& weights) {
   return description;
 }
 
+namespace {
+
 std::int64_t attention_rows(const at::Device&, std::int64_t tokens, std::int64_t heads) {
   return std::max<std::int64_t>(128, kScoresAtOnce / (tokens * heads));
 }
 
 void begin_taps(const CallContext& context) {
   context.state->taps.begin();
-}
-void finish_taps(const CallContext& context) {
-  context.state->taps.deliver(context);
 }
 
 NextTokens read_next_tokens(const at::Tensor& logits, const std::vector<std::int32_t>& target) {
@@ -148,6 +162,18 @@ NextTokens read_next_tokens(const at::Tensor& logits, const std::vector<std::int
   fetch(top_id, read.top_id);
   fetch(top_logprob, read.top_logprob);
   return read;
+}
+
+}  // namespace
+
+void finish_taps(const CallContext& context) {
+  context.state->taps.deliver(context);
+}
+
+const Backend& native_backend() {
+  static const Backend kBackend{moe_layer,  dense_layer, read_next_tokens,
+                                begin_taps, finish_taps, attention_rows};
+  return kBackend;
 }
 
 }  // namespace kappascope

@@ -26,15 +26,22 @@ Element element_of(const at::Tensor& tensor);
 struct LayerNumbers {
   at::Tensor expert_bias;  // [E]; undefined: none
   at::Tensor score_norm;   // [E]; undefined: none
-  at::Tensor kappa_bias;   // as KappaParameters; undefined: κ = 1
-  at::Tensor kappa_scale;
-  // The layer's κ with pointers into these.
-  KappaView view(const KappaParameters& parameters) const;
+};
+
+// κ of one layer in one slot of a plan, on the device.
+struct KappaNumbers {
+  at::Tensor bias, scale, factor;  // as KappaPlan; undefined: none
 };
 
 struct DeviceState {
   int multiprocessors = 1;
   std::vector<LayerNumbers> layers;  // [L]
+  at::Device device{at::kCPU};
+  // Of the plan that ran last: [L][slots of κ].
+  std::vector<std::vector<KappaNumbers>> kappa;
+  std::shared_ptr<const char> kappa_plan;
+  // The layer's κ with pointers to the device; brings a new plan's there first.
+  KappaView kappa_of(const RunPlan& plan, std::int64_t layer, std::int64_t pass);
   GroupedProducts products;
   TapQueue taps;
   std::int64_t piece_rows = 0;  // rows in memory at once, since memory was short; 0: all

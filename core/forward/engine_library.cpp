@@ -56,11 +56,11 @@ class LoadedModel final : public EngineModel {
     }
   }
 
-  Failure forward(const ForwardCall& call, const ForwardOptions& options, Probe& probe,
+  Failure forward(const ForwardCall& call, const RunPlan& plan, Probe& probe,
                   Progress& progress) noexcept override {
     const auto work = [&] {
       const c10::DeviceGuard device(weights_.device);
-      run_transformer(model_, weights_, call, options, probe, progress);
+      run_transformer(model_, weights_, call, plan, probe, progress);
     };
     return weights_.device.is_cpu() ? guarded(model_, work) : guarded(work);  // views of the file
   }
@@ -82,8 +82,9 @@ class TorchEngine final : public Engine {
       const at::InferenceMode no_gradients;
       const at::Device place = open_device(options);
       const c10::DeviceGuard device(place);
-      loaded =
-          std::make_unique<LoadedModel>(model, load_weights(model, options.dtype, place, progress));
+      Weights weights = read_weights(model, options.dtype, place, progress);
+      weights.backend = options.plain ? &plain_backend() : &native_backend();
+      loaded = std::make_unique<LoadedModel>(model, std::move(weights));
     });
   }
   const char* torch_version() const noexcept override { return TORCH_VERSION; }

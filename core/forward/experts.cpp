@@ -68,7 +68,7 @@ struct TaskCounts {
 
 class Experts {
  public:
-  Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+  Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer, std::int64_t pass,
           const RoutingView& routing, const CallContext& context, const ProbeWants& wants,
           ExpertRecord& record);
   at::Tensor run();
@@ -89,13 +89,12 @@ class Experts {
   const MoeWeights& weights_;
   const RoutingView& routing_;
   const CallContext& context_;
-  const ModelConfig& config_;
+  const Architecture& architecture_;
   const ProbeWants wants_;
   ExpertRecord& record_;
   const std::int64_t width_, gates_;
-  bool bilinear_;
+  bool bilinear_, scored_;
   KappaView kappa_;
-  bool scored_ = true;  // κ has a score s
   Sorted sorted_;
   std::vector<std::int64_t> record_row_;  // of the sorted rows, in [T,K] of the record
   std::vector<TaskCounts> counts_;        // by task
@@ -105,26 +104,23 @@ class Experts {
 };
 
 Experts::Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
-                 const RoutingView& routing, const CallContext& context, const ProbeWants& wants,
-                 ExpertRecord& record)
+                 std::int64_t pass, const RoutingView& routing, const CallContext& context,
+                 const ProbeWants& wants, ExpertRecord& record)
     : x_(x),
       weights_(weights),
       routing_(routing),
       context_(context),
-      config_(context.model.config),
+      architecture_(context.model.architecture),
       wants_(wants),
       record_(record),
       width_(x.size(1)),
-      gates_(config_.gate_units()),
+      gates_(weights.gate_proj.size(2)),
       sorted_(routing),
       output_(at::zeros_like(x)) {
-  const LayerPlan& plan = context.model.layers[layer];
-  // As in the reference, a layer with κ parameters is never bilinear, not even with κ off.
-  bilinear_ = config_.bilinear_mlp_moe && !plan.kappa;
-  if (context.options.kappa && !plan.kappa_parameters.empty()) {
-    kappa_ = plan.kappa_parameters.view();
-  }
-  scored_ = !kappa_.from_gate || route_score(config_) != RouteScore::none;
+  const MoeSpec& spec = *context.plan.layers[layer].spec->moe();
+  bilinear_ = spec.activation == Activation::identity;
+  scored_ = spec.score.has_value() && route_score(spec.score) != RouteScore::none;
+  kappa_ = context.plan.kappa_of(layer, pass).view();
   prepare_record();
 }
 
@@ -196,8 +192,8 @@ void Experts::swiglu(std::int64_t number, float* z, float* up) {
   args.identity_gate = bilinear_;
   args.first_recorded =
       std::lower_bound(token, token + task.rows, context_.call.first_recorded) - token;
-  args.active_threshold = float(config_.gate_stats_threshold);
-  args.top_gates = config_.gate_stats_topk;
+  args.active_threshold = float(architecture_.gate_threshold);
+  args.top_gates = architecture_.gate_top;
   if (!record_row_.empty()) { args.out_row = record_row_.data() + task.first; }
   if (wants_.gate_stats) {
     TaskCounts& counts = counts_[number];
@@ -331,9 +327,9 @@ at::Tensor Experts::run() {
 }  // namespace
 
 at::Tensor run_experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
-                       const RoutingView& routing, const CallContext& context,
+                       std::int64_t pass, const RoutingView& routing, const CallContext& context,
                        const ProbeWants& wants, ExpertRecord& record) {
-  return Experts(x, weights, layer, routing, context, wants, record).run();
+  return Experts(x, weights, layer, pass, routing, context, wants, record).run();
 }
 
 }  // namespace kappascope

@@ -4,44 +4,15 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
-#include <memory>
-#include <vector>
 
-#include "core/forward/feed_forward.h"
+#include "core/forward/layer_record.h"
 
 namespace kappascope {
-
-// The memory of a call's routing.
-class Routing {
- public:
-  // logits [T,E]; with `recorded` also the router's numbers of each token.
-  Routing(at::Tensor logits, std::int64_t slots, bool recorded);
-  Routing(const Routing&) = delete;
-  Routing& operator=(const Routing&) = delete;
-  RoutingView view;
-
- private:
-  at::Tensor logits_;
-  std::vector<std::int32_t> expert_;
-  std::vector<float> weight_, score_;
-  std::vector<std::uint8_t> kept_;
-  std::vector<float> numbers_;  // [5,T] or empty
-};
-
-// What the taps are given beyond the routing, over the recorded tokens T. Empty: not wanted.
-struct ExpertRecord {
-  std::vector<GateStats> gate_stats;                    // [T,K] NaN where dropped
-  std::vector<KappaStatistics> kappa_stats;             // [T,K] NaN where dropped
-  std::vector<std::int64_t> kappa_hist, gate_pre_hist;  // [E,bins]
-  std::vector<EffectSums> effect;                       // [E]
-  std::vector<float> output_norm;                       // [T,K] NaN where dropped
-  at::Tensor kappa, gate_pre, gate_act;                 // [T,K,I] NaN where dropped
-};
 
 // x [T,H] → Σ weight · expert output [T,H]. `record` is filled as `wants` says. The same numbers
 // whatever the number of threads, with and without a record.
 at::Tensor run_experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
-                       const RoutingView& routing, const CallContext& context,
+                       std::int64_t pass, const RoutingView& routing, const CallContext& context,
                        const ProbeWants& wants, ExpertRecord& record);
 
 }  // namespace kappascope

@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "core/engine/engine.h"
 #include "core/engine/probe.h"
@@ -16,14 +17,17 @@ namespace kappascope {
 // it into a value.
 struct Stopped {};
 
+struct Backend;  // backend.h
+
 // What a call of the model carries from layer to layer.
 struct CallContext {
   const Model& model;
   const ForwardCall& call;
-  const ForwardOptions& options;
+  const RunPlan& plan;
   Probe& probe;
   Progress& progress;
   ProbeWants wants;
+  const Backend& backend;
   std::uint64_t done = 0, total = 0;  // layers × tokens
   DeviceState* state = nullptr;       // of the loaded model; nullptr on the CPU
   // [3,T,K,I] of the call where κ, z and a of a layer are recorded on the CPU: the system gives new
@@ -42,41 +46,14 @@ struct CallContext {
   }
 };
 
-// What decides s of a κ layer (SPEC §1.5).
-inline RouteScore route_score(const ModelConfig& config) {
-  switch (config.kappa_input) {
-    case KappaInput::router_probs:
-      return RouteScore::router_probs;
-    case KappaInput::constant:
-      return RouteScore::constant;
-    case KappaInput::top_logits:
-      break;
-  }
-  return config.kappa_input_logit_norm_exponent > 0 ? RouteScore::scaled_logit
-                                                    : RouteScore::raw_logit;
-}
+// What decides s of an MoE layer (SPEC §1.5).
+RouteScore route_score(const std::optional<KappaScore>& score);
 
-// Its factor; 1 where it has none.
-inline float score_factor(RouteScore score) {
-  switch (score) {
-    case RouteScore::router_probs:
-      return 2;
-    case RouteScore::raw_logit:
-      return 0.3f;
-    case RouteScore::scaled_logit:
-      return 6;
-    case RouteScore::constant:
-    case RouteScore::given:
-    case RouteScore::none:
-      break;
-  }
-  return 1;
-}
+// Scores of the κ router: x [T,H] → [T,E] float32; undefined where the layer has none.
+at::Tensor kappa_router_scores(const at::Tensor& x, const MoeWeights& weights);
 
-// x [T,H] (already normed) → [T,H].
-at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
-                     std::int64_t pass, const CallContext& context);
-at::Tensor dense_layer(const at::Tensor& x, const DenseWeights& weights, std::int64_t layer,
-                       std::int64_t pass, const CallContext& context);
+// What decides the choice of experts, where it is not the raw logit: logits [T,E] plus the bias of
+// selection. Undefined: the logit.
+at::Tensor selection_scores(const at::Tensor& logits, const MoeWeights& weights);
 
 }  // namespace kappascope

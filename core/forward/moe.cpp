@@ -1,79 +1,32 @@
 #include <ATen/Parallel.h>
 
+#include "core/forward/device.h"
 #include "core/forward/experts.h"
 
 namespace kappascope {
 
-Routing::Routing(at::Tensor logits, std::int64_t slots, bool recorded)
-    : logits_(std::move(logits)),
-      expert_(std::size_t(logits_.size(0) * slots)),
-      weight_(expert_.size()),
-      score_(expert_.size()),
-      kept_(expert_.size()),
-      numbers_(recorded ? std::size_t(5 * logits_.size(0)) : 0) {
-  view.tokens = logits_.size(0);
-  view.experts = logits_.size(1);
-  view.slots = slots;
-  view.logits = logits_.const_data_ptr<float>();
-  view.cells = {nullptr, expert_.data(), weight_.data(), kept_.data(), score_.data()};
-  if (!recorded) { return; }
-  float* const numbers = numbers_.data();
-  view.numbers = {numbers, numbers + view.tokens, numbers + 2 * view.tokens,
-                  numbers + 3 * view.tokens, numbers + 4 * view.tokens};
-}
-
 namespace {
 
-void route(const at::Tensor& x, const MoeWeights& weights, const CallContext& context,
+void route(const at::Tensor& x, const MoeWeights& weights, const LayerPlan& plan,
            const RoutingView& routing) {
-  const ModelConfig& config = context.model.config;
+  const MoeSpec& spec = *plan.spec->moe();
   const std::int64_t tokens = x.size(0);
   RouteArgs args;
   args.routing = routing;
   args.selection_bias = weights.expert_bias.empty() ? nullptr : weights.expert_bias.data();
-  args.capacity = context.options.capacity ? config.capacity(tokens) : -1;
-  args.score = route_score(config);
-  args.score_factor = score_factor(args.score);
+  args.capacity = plan.capacity_of_call(tokens);
+  args.score = route_score(spec.score);
+  if (spec.score) {
+    args.score_factor = float(spec.score->factor);
+    args.score_constant = float(spec.score->constant);
+  }
+  const at::Tensor kappa_scores = kappa_router_scores(x, weights);
+  if (kappa_scores.defined()) { args.given_score = kappa_scores.const_data_ptr<float>(); }
   args.score_norm = weights.score_norm.data();
-  args.score_constant = float(config.kappa_input_constant);
   at::parallel_for(0, tokens, 256, [&](std::int64_t first, std::int64_t last) {
     cpu_kernels().route_tokens(args, first, last);
   });
   route_capacity(args);
-}
-
-template <typename T>
-const T* data_or_null(const std::vector<T>& values) {
-  return values.empty() ? nullptr : values.data();
-}
-
-const float* data_or_null(const at::Tensor& values) {
-  return values.defined() ? values.const_data_ptr<float>() : nullptr;
-}
-
-void give_to_probe(const at::Tensor& x, const at::Tensor& output, const RoutingView& routing,
-                   const ExpertRecord& record, std::int64_t layer, std::int64_t pass,
-                   const CallContext& context) {
-  const std::int64_t first = context.call.first_recorded;
-  MoeTap tap{};
-  tap.layer = layer;
-  tap.pass = pass;
-  tap.first_token = context.first_token();
-  tap.gates = context.model.config.gate_units();
-  tap.width = x.size(1);
-  tap.routing = routing.from(first);
-  tap.gate_stats = data_or_null(record.gate_stats);
-  tap.kappa_stats = data_or_null(record.kappa_stats);
-  tap.kappa_hist = data_or_null(record.kappa_hist);
-  tap.gate_pre_hist = data_or_null(record.gate_pre_hist);
-  tap.effect = data_or_null(record.effect);
-  tap.output_norm = data_or_null(record.output_norm);
-  tap.kappa = data_or_null(record.kappa);
-  tap.gate_pre = data_or_null(record.gate_pre);
-  tap.gate_act = data_or_null(record.gate_act);
-  tap.router_input = x.const_data_ptr<float>() + first * tap.width;
-  tap.output = output.const_data_ptr<float>() + first * tap.width;
-  CallContext::require_going(context.probe.moe(tap));
 }
 
 }  // namespace
@@ -81,12 +34,13 @@ void give_to_probe(const at::Tensor& x, const at::Tensor& output, const RoutingV
 at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
                      std::int64_t pass, const CallContext& context) {
   const bool recorded = context.wants.routing && context.probe.wants_layer(layer);
-  const Routing routing(at::mm(x, weights.w_g.t()), context.model.config.moe_top_k, recorded);
-  route(x, weights, context, routing.view);
+  const LayerPlan& plan = context.plan.layers[layer];
+  const Routing routing(at::mm(x, weights.w_g.t()), plan.slots, recorded);
+  route(x, weights, plan, routing.view);
   ExpertRecord record;
-  const at::Tensor output = run_experts(x, weights, layer, routing.view, context,
+  const at::Tensor output = run_experts(x, weights, layer, pass, routing.view, context,
                                         recorded ? context.wants : ProbeWants{}, record);
-  if (recorded) { give_to_probe(x, output, routing.view, record, layer, pass, context); }
+  if (recorded) { give_to_probe(x, output, weights, routing.view, record, layer, pass, context); }
   return output;
 }
 

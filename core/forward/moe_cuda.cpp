@@ -18,7 +18,7 @@ constexpr std::int64_t kLeastPieceRows = 64;  // below it halving saves nothing 
 
 class MoeCall {
  public:
-  MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+  MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer, std::int64_t pass,
           const CallContext& context);
   void route();
   void run_experts();
@@ -53,7 +53,8 @@ class MoeCall {
   const at::Tensor& x_;
   const MoeWeights& weights_;
   const CallContext& context_;
-  const ModelConfig& config_;
+  const LayerPlan& plan_;
+  const MoeSpec& spec_;
   DeviceState& state_;
   const LayerNumbers& numbers_;
   const bool recorded_;
@@ -73,31 +74,25 @@ class MoeCall {
   std::optional<GateFetch> gate_fetch_;   // when wanted
 };
 
-KappaView kappa_of(std::int64_t layer, const CallContext& context) {
-  const KappaParameters& kappa = context.model.layers[layer].kappa_parameters;
-  if (!context.options.kappa || kappa.empty()) { return {}; }
-  return context.state->layers[layer].view(kappa);
-}
-
 MoeCall::MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
-                 const CallContext& context)
+                 std::int64_t pass, const CallContext& context)
     : x_(x),
       weights_(weights),
       context_(context),
-      config_(context.model.config),
+      plan_(context.plan.layers[layer]),
+      spec_(*plan_.spec->moe()),
       state_(*context.state),
       numbers_(context.state->layers[layer]),
       recorded_(context.wants.routing && context.probe.wants_layer(layer)),
       wants_(recorded_ ? context.wants : ProbeWants{}),
-      few_(x.size(0) <= kFewTokens && x.size(0) * context.model.config.moe_top_k <= kMostFewRows),
-      // As in the reference, a layer with κ parameters is never bilinear, not even with κ off.
-      bilinear_(config_.bilinear_mlp_moe && !context.model.layers[layer].kappa),
+      few_(x.size(0) <= kFewTokens && x.size(0) * plan_.slots <= kMostFewRows),
+      bilinear_(spec_.activation == Activation::identity),
       width_(x.size(1)),
       gates_(weights.gate_proj.size(2)),
       stream_(stream_of(x.device())),
-      kappa_(kappa_of(layer, context)),
-      layout_(x.size(0), config_.n_exp, config_.moe_top_k,
-              wants_.gate_stats ? context.recorded() * config_.moe_top_k : 0,
+      kappa_(state_.kappa_of(context.plan, layer, pass)),
+      layout_(x.size(0), spec_.router.experts, plan_.slots,
+              wants_.gate_stats ? context.recorded() * plan_.slots : 0,
               wants_.gate_stats && kappa_.from_gate),
       block_(at::empty({layout_.bytes}, x.options().dtype(at::kByte))),
       routing_(layout_.routing(block_)) {
@@ -122,13 +117,17 @@ void MoeCall::route() {
   if (numbers_.expert_bias.defined()) {
     args.selection_bias = numbers_.expert_bias.const_data_ptr<float>();
   }
-  args.capacity = context_.options.capacity ? config_.capacity(layout_.tokens) : -1;
-  args.score = route_score(config_);
-  args.score_factor = score_factor(args.score);
+  args.capacity = plan_.capacity_of_call(layout_.tokens);
+  args.score = route_score(spec_.score);
+  if (spec_.score) {
+    args.score_factor = float(spec_.score->factor);
+    args.score_constant = float(spec_.score->constant);
+  }
+  const at::Tensor kappa_scores = kappa_router_scores(x_, weights_);
+  if (kappa_scores.defined()) { args.given_score = kappa_scores.const_data_ptr<float>(); }
   if (numbers_.score_norm.defined()) {
     args.score_norm = numbers_.score_norm.const_data_ptr<float>();
   }
-  args.score_constant = float(config_.kappa_input_constant);
   args.queue_position = queues.mutable_data_ptr<std::int32_t>();
   args.assigned = args.queue_position + cells();
   const at::Tensor memory = at::empty({route_memory(args)}, row_start_.options());
@@ -288,7 +287,7 @@ void MoeCall::swiglu(Piece& piece, float* gate_values) {
   args.gate_pre = piece.gate_pre;
   args.up = piece.up;
   args.score = routing_.cells.score;
-  if (kappa_.from_gate && route_score(config_) == RouteScore::none) {
+  if (route_score(spec_.score) == RouteScore::none) {
     args.score = nullptr;
     args.score_constant = 0;
   }
@@ -297,8 +296,8 @@ void MoeCall::swiglu(Piece& piece, float* gate_values) {
   args.element = element_of(piece.up_or_hidden);
   args.hidden = piece.up_or_hidden.mutable_data_ptr();
   args.first_cell = first_cell();
-  args.active_threshold = float(config_.gate_stats_threshold);
-  args.top_gates = config_.gate_stats_topk;
+  args.active_threshold = float(context_.model.architecture.gate_threshold);
+  args.top_gates = context_.model.architecture.gate_top;
   if (told()) {
     args.stats = part<GateStats>(block_, layout_.stats);
     if (layout_.told_kappa) {
@@ -363,7 +362,7 @@ void MoeCall::tell(std::int64_t layer, std::int64_t pass) {
 
 at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
                      std::int64_t pass, const CallContext& context) {
-  MoeCall call(x, weights, layer, context);
+  MoeCall call(x, weights, layer, pass, context);
   call.route();
   call.run_experts();
   call.tell(layer, pass);

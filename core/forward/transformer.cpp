@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "core/forward/attention.h"
-#include "core/forward/device.h"
+#include "core/forward/backend.h"
 #include "core/forward/operations.h"
 
 namespace kappascope {
@@ -13,14 +13,14 @@ namespace {
 constexpr double kLogitCap = 15;                 // logits = 15·tanh(lm_head x / 15)
 constexpr std::int64_t kLogitsAtOnce = 8 << 20;  // floats of [rows,V] in memory
 
-void check_ids(const ModelConfig& config, const ForwardCall& call) {
+void check_ids(const Architecture& architecture, const ForwardCall& call) {
   const auto tokens = std::int64_t(call.ids.size());
   require(tokens > 0, ExitCode::usage, {}, "no token to run");
-  require(tokens <= config.sequence_len, ExitCode::unsupported, {}, "the text has ", tokens,
-          " tokens; expected at most sequence_len = ", config.sequence_len);
+  require(tokens <= architecture.context, ExitCode::unsupported, {}, "the text has ", tokens,
+          " tokens; expected at most sequence_len = ", architecture.context);
   for (std::size_t t = 0; t < call.ids.size(); ++t) {
-    require(call.ids[t] >= 0 && call.ids[t] < config.vocab_size, ExitCode::unsupported, {},
-            "token ", t, " has id ", call.ids[t], "; expected 0 to ", config.vocab_size - 1);
+    require(call.ids[t] >= 0 && call.ids[t] < architecture.vocab, ExitCode::unsupported, {},
+            "token ", t, " has id ", call.ids[t], "; expected 0 to ", architecture.vocab - 1);
   }
 }
 
@@ -32,7 +32,7 @@ void tap_hidden(const at::Tensor& x, std::int64_t layer, std::int64_t pass,
                 const CallContext& context) {
   if (!context.wants.hidden || !context.probe.wants_layer(layer)) { return; }
   const auto width = x.size(1);
-  finish_taps(context);
+  context.backend.finish_taps(context);
   const at::Tensor host = x.contiguous().cpu();
   const HiddenTap tap{layer,
                       pass,
@@ -43,31 +43,65 @@ void tap_hidden(const at::Tensor& x, std::int64_t layer, std::int64_t pass,
   CallContext::require_going(context.probe.hidden(tap));
 }
 
-// One pass over the stack: x [T,H] → [T,H], normed at its end.
-at::Tensor run_stack(at::Tensor x, const at::Tensor& x0, const at::Tensor& ids,
-                     const Weights& weights, const Rotary& rotary, std::int64_t pass,
-                     CallContext& context) {
-  const Model& model = context.model;
-  for (std::int64_t i = 0; i < model.config.n_layer; ++i) {
-    const LayerWeights& layer = weights.layers[i];
-    const LayerPlan& plan = model.layers[i];
-    context.check();
-    x = layer.resid_lambda * x + layer.x0_lambda * x0;
-    x = x + attention(rms_norm(x), ids, layer.attention, rotary, model.config, plan.window);
-    const at::Tensor normed = rms_norm(x).contiguous();
-    x = x + (plan.moe ? moe_layer(normed, layer.moe, i, pass, context)
-                      : dense_layer(normed, layer.dense, i, pass, context));
-    tap_hidden(x, i, pass, context);
-    context.done += std::uint64_t(context.tokens());
+// The stack over the tokens of one call, pass after pass.
+class Stack {
+ public:
+  Stack(const at::Tensor& ids, const Weights& weights, const Rotary& rotary, CallContext& context)
+      : ids_(ids),
+        weights_(weights),
+        rotary_(rotary),
+        context_(context),
+        recurrence_(context.model.architecture.recurrence),
+        x0_(embed(weights, ids)) {}
+
+  // [T,H], normed.
+  at::Tensor run() {
+    at::Tensor x = x0_;
+    for (std::int64_t pass = 0; pass < context_.plan.passes; ++pass) {
+      // With a source only its output passes on; else the normed stream does.
+      x = rms_norm(run_pass(recurrence_.anchored ? x0_ : x, pass));
+    }
+    return x;
   }
-  return rms_norm(x);
-}
+
+ private:
+  // SPEC §1.4, SPEC-layouts §1.4a.
+  at::Tensor run_pass(at::Tensor x, std::int64_t pass) {
+    const at::Tensor before = source_;  // of the pass before
+    const std::vector<LayerSpec>& layers = context_.model.architecture.layers;
+    for (std::int64_t i = 0; i < std::ssize(layers); ++i) {
+      const LayerWeights& layer = weights_.layers[i];
+      context_.check();
+      x = layer.resid_lambda.of(pass) * x + layer.x0_lambda.of(pass) * x0_;
+      if (recurrence_.anchored && pass > 0 && i == recurrence_.destination) {
+        x = x + weights_.source_lambda.of(pass) * before;
+      }
+      x = x + attention(rms_norm(x), ids_, layer.attention, rotary_, layers[i].attention,
+                        context_.backend.attention_rows(x.device(), x.size(0),
+                                                        layers[i].attention.heads));
+      const at::Tensor normed = rms_norm(x).contiguous();
+      x = x + (layers[i].moe() ? context_.backend.moe(normed, layer.moe, i, pass, context_)
+                               : context_.backend.dense(normed, layer.dense, i, pass, context_));
+      if (i == recurrence_.source) { source_ = x; }
+      tap_hidden(x, i, pass, context_);
+      context_.done += std::uint64_t(context_.tokens());
+    }
+    return x;
+  }
+
+  const at::Tensor& ids_;
+  const Weights& weights_;
+  const Rotary& rotary_;
+  CallContext& context_;
+  const RecurrenceSpec& recurrence_;
+  const at::Tensor x0_;  // [T,H] the normed embedding
+  at::Tensor source_;    // [T,H] what layer `source` gave in the latest pass
+};
 
 // The recorded rows' next-token numbers, a block of rows at a time: [T,V] never exists whole.
 void predict(const at::Tensor& x, const Weights& weights, const CallContext& context) {
-  const ModelConfig& config = context.model.config;
   const ForwardCall& call = context.call;
-  const std::int64_t tokens = context.tokens(), vocab = config.vocab_size;
+  const std::int64_t tokens = context.tokens(), vocab = context.model.architecture.vocab;
   const std::int64_t block = std::max<std::int64_t>(1, kLogitsAtOnce / vocab);
   const at::Tensor head = weights.lm_head.narrow(0, 0, vocab);
   std::vector<std::int32_t> target;
@@ -81,7 +115,7 @@ void predict(const at::Tensor& x, const Weights& weights, const CallContext& con
     for (std::int64_t r = 0; r < rows && first + r + 1 < tokens; ++r) {
       target[r] = call.ids[first + r + 1];
     }
-    const NextTokens read = read_next_tokens(logits, target);
+    const NextTokens read = context.backend.next_tokens(logits, target);
     const at::Tensor host = context.wants.logits ? logits.cpu() : at::Tensor();
     const NextTokenTap tap{call.text_offset + first,
                            rows,
@@ -98,27 +132,32 @@ void predict(const at::Tensor& x, const Weights& weights, const CallContext& con
 }  // namespace
 
 void run_transformer(const Model& model, const Weights& weights, const ForwardCall& call,
-                     const ForwardOptions& options, Probe& probe, Progress& progress) {
-  check_ids(model.config, call);
+                     const RunPlan& plan, Probe& probe, Progress& progress) {
+  check_ids(model.architecture, call);
   const at::InferenceMode no_gradients;
   const auto tokens = std::int64_t(call.ids.size());
   at::Tensor gate_memory;
-  CallContext context{
-      model,       call, options, probe, progress, probe.wants(), 0, 0, weights.state.get(),
-      &gate_memory};
-  context.total = std::uint64_t(tokens * model.config.n_layer * model.config.total_ut_steps);
+  CallContext context{model,
+                      call,
+                      plan,
+                      probe,
+                      progress,
+                      probe.wants(),
+                      *weights.backend,
+                      0,
+                      0,
+                      weights.state.get(),
+                      &gate_memory};
+  context.total = std::uint64_t(tokens * model.architecture.depth() * plan.passes);
   const at::Tensor ids =
       at::from_blob(const_cast<std::int32_t*>(call.ids.data()), {tokens}, at::kInt)
           .to(at::kLong)
           .to(weights.device);
-  const Rotary rotary = rotary_table(tokens, model.config.head_width(), weights.device);
-  begin_taps(context);
-  const at::Tensor x0 = embed(weights, ids);
-  at::Tensor x = x0;
-  for (std::int64_t pass = 0; pass < model.config.total_ut_steps; ++pass) {
-    x = run_stack(x, x0, ids, weights, rotary, pass, context);
-  }
-  finish_taps(context);
+  const Rotary rotary =
+      rotary_table(tokens, model.architecture.layers.front().attention.head_width, weights.device);
+  context.backend.begin_taps(context);
+  const at::Tensor x = Stack(ids, weights, rotary, context).run();
+  context.backend.finish_taps(context);
   if (context.wants.next_token || context.wants.logits) { predict(x, weights, context); }
   context.check();
 }

@@ -8,6 +8,6 @@ namespace kappascope {
 
 // Runs one call and gives the probe what it wants. Throws Stopped (feed_forward.h) or Error.
 void run_transformer(const Model& model, const Weights& weights, const ForwardCall& call,
-                     const ForwardOptions& options, Probe& probe, Progress& progress);
+                     const RunPlan& plan, Probe& probe, Progress& progress);
 
 }  // namespace kappascope

@@ -95,11 +95,11 @@ class Loader {
   }
 
   // As stored, but float64 as float32; on the CPU a view of the file where it is there so.
-  at::Tensor stored(const std::string& role) { return as_type(role, {}); }
+  at::Tensor stored(Role role, std::int64_t layer = -1) { return as_type(role, layer, {}); }
 
   // A view of the file, or of the copy that tensors of other layouts need.
-  at::Tensor mapped(const std::string& role) {
-    const TensorInfo* info = model_.tensor(role);
+  at::Tensor mapped(Role role, std::int64_t layer) {
+    const TensorInfo* info = model_.weights.tensor(role, layer);
     if (!info) { return {}; }
     const auto bytes = model_.tensors->data(*info);
     const at::Tensor view = at::from_blob(const_cast<std::byte*>(bytes.data()), info->shape,
@@ -107,27 +107,33 @@ class Loader {
     return info->dtype == DType::float64 ? view.to(at::kFloat) : view;
   }
 
-  at::Tensor as_type(const std::string& role, std::optional<at::ScalarType> wanted) {
-    const at::Tensor raw = mapped(role);
+  at::Tensor as_type(Role role, std::int64_t layer, std::optional<at::ScalarType> wanted) {
+    const at::Tensor raw = mapped(role, layer);
     if (!raw.defined()) { return raw; }
     const at::ScalarType type = wanted.value_or(raw.scalar_type());
     if (raw.scalar_type() == type && result_.device.is_cpu()) { return raw; }
     at::Tensor converted = raw.to(result_.device).to(type);
-    const TensorInfo* info = model_.tensor(role);
+    const TensorInfo* info = model_.weights.tensor(role, layer);
     if (!model_.tensors->copied(*info)) {
       model_.tensors->file().release(info->offset, info->bytes);
     }
     return converted;
   }
-  at::Tensor matrix(const std::string& role) { return as_type(role, compute_); }
-  at::Tensor float32(const std::string& role) { return as_type(role, at::kFloat); }
+  at::Tensor matrix(Role role, std::int64_t layer = -1) { return as_type(role, layer, compute_); }
+  at::Tensor float32(Role role, std::int64_t layer = -1) {
+    return as_type(role, layer, at::kFloat);
+  }
 
   Weights load();
 
  private:
   void count_nonfinite_weights();
-  std::vector<float> lambdas(const std::string& role, float absent);
-  MoeWeights moe(const std::string& prefix);
+  std::vector<PassFactors> lambdas(Role role, float absent);
+  PassFactors source_lambdas();
+  at::Tensor side_of(const at::Tensor& both, bool residual) const;
+  AttentionWeights attention(std::int64_t layer);
+  DenseWeights dense(std::int64_t layer);
+  MoeWeights moe(std::int64_t layer, const MoeSpec& spec);
 
   const Model& model_;
   at::ScalarType compute_;
@@ -139,8 +145,8 @@ class Loader {
 void Loader::count_nonfinite_weights() {
   constexpr std::size_t piece = 16 << 20;
   std::uint64_t done = 0, total = 0;
-  for (const WeightRole& role : model_.weights) { total += role.tensor ? role.tensor->bytes : 0; }
-  for (const WeightRole& role : model_.weights) {
+  for (const Stored& role : model_.weights.all()) { total += role.tensor ? role.tensor->bytes : 0; }
+  for (const Stored& role : model_.weights.all()) {
     if (!role.tensor) { continue; }
     const auto bytes = model_.tensors->data(*role.tensor);
     std::uint64_t found = 0;
@@ -157,14 +163,33 @@ void Loader::count_nonfinite_weights() {
   }
 }
 
-// [L], or [steps,L] averaged over the steps.
-std::vector<float> Loader::lambdas(const std::string& role, float absent) {
-  const at::Tensor values = float32(role);
-  std::vector<float> result(std::size_t(model_.config.n_layer), absent);
+std::vector<float> host_values(const at::Tensor& values) {
+  const at::Tensor host = values.cpu().contiguous();
+  return {host.const_data_ptr<float>(), host.const_data_ptr<float>() + host.numel()};
+}
+
+// [L] of every pass alike, or [passes,L]: by pass where passes begin at the embedding, else their
+// mean, as the reference of those days loads them (SPEC-layouts §1.4a).
+std::vector<PassFactors> Loader::lambdas(Role role, float absent) {
+  const std::int64_t layers = model_.architecture.depth();
+  std::vector<PassFactors> result(std::size_t(layers), PassFactors{{absent}});
+  at::Tensor values = float32(role);
   if (!values.defined()) { return result; }
-  const at::Tensor mean = (values.dim() == 2 ? values.mean(0) : values).cpu();
-  std::copy_n(mean.contiguous().data_ptr<float>(), result.size(), result.begin());
+  if (values.dim() == 1) { values = values.unsqueeze(0); }
+  if (!model_.architecture.recurrence.anchored && values.size(0) > 1) {
+    values = values.mean(0, true);
+  }
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    result[layer].values = host_values(values.select(1, layer));
+  }
   return result;
+}
+
+PassFactors Loader::source_lambdas() {
+  const at::Tensor values = float32(Role::ut_source_lambdas);
+  if (!values.defined()) { return {}; }
+  const std::int64_t column = model_.architecture.recurrence.destination;
+  return {host_values(values.dim() == 2 ? values.select(1, column) : values)};
 }
 
 // score_norm: SPEC §1.5, in float32 as the reference computes it.
@@ -176,50 +201,79 @@ std::vector<float> score_norms(const at::Tensor& w_g, double exponent) {
   return {flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel()};
 }
 
-MoeWeights Loader::moe(const std::string& prefix) {
+// The part of [2·E,…] that is read: the first, or the second, alone or added to the first.
+at::Tensor Loader::side_of(const at::Tensor& both, bool residual) const {
+  const KappaSlots& slots = model_.architecture.kappa_slots;
+  const std::int64_t half = both.size(0) / 2;
+  if (slots.side != KappaSide::sft) { return both.narrow(0, 0, half).contiguous(); }
+  const at::Tensor second = both.narrow(0, half, half);
+  const bool added = residual && slots.sft == SftKappa::residual;
+  return added ? both.narrow(0, 0, half) + second : second.contiguous();
+}
+
+MoeWeights Loader::moe(std::int64_t layer, const MoeSpec& spec) {
   MoeWeights moe;
-  moe.w_g = float32(prefix + "router.w_g.weight");
-  const at::Tensor stored_bias = float32(prefix + "router.expert_bias");
-  if (model_.config.use_aux_free_load_balancing && stored_bias.defined()) {
-    const at::Tensor bias = stored_bias.cpu();
-    moe.expert_bias.assign(bias.data_ptr<float>(), bias.data_ptr<float>() + bias.numel());
+  moe.w_g = float32(Role::router, layer);
+  const at::Tensor stored_bias = float32(Role::selection_bias, layer);
+  if (spec.router.selection_bias && stored_bias.defined()) {
+    moe.expert_bias = host_values(stored_bias);
   }
-  if (model_.config.kappa_input_logit_norm_exponent > 0) {
-    moe.score_norm = score_norms(moe.w_g.cpu(), model_.config.kappa_input_logit_norm_exponent);
+  if (spec.score && spec.score->input == KappaInput::top_logits && spec.score->norm_exponent > 0) {
+    moe.score_norm = score_norms(moe.w_g.cpu(), spec.score->norm_exponent);
   }
-  moe.gate_proj = matrix(prefix + "experts.gate_proj");
-  moe.c_fc = matrix(prefix + "experts.c_fc");
-  moe.c_proj = matrix(prefix + "experts.c_proj");
+  if (spec.score && spec.score->router) {
+    const std::int64_t experts = spec.router.experts;
+    moe.kappa_router = float32(Role::kappa_router, layer);
+    if (moe.kappa_router.size(0) > experts) { moe.kappa_router = side_of(moe.kappa_router, true); }
+    moe.kappa_router_bias = float32(Role::kappa_router_bias, layer);
+    if (moe.kappa_router_bias.defined() && moe.kappa_router_bias.size(0) > experts) {
+      moe.kappa_router_bias = side_of(moe.kappa_router_bias, false);
+    }
+  }
+  moe.gate_proj = matrix(Role::expert_gate, layer);
+  moe.c_fc = matrix(Role::expert_up, layer);
+  moe.c_proj = matrix(Role::expert_down, layer);
   return moe;
+}
+
+AttentionWeights Loader::attention(std::int64_t layer) {
+  AttentionWeights attention;
+  attention.c_q = matrix(Role::attention_query, layer);
+  attention.c_k = matrix(Role::attention_key, layer);
+  attention.c_v = matrix(Role::attention_value, layer);
+  attention.c_proj = matrix(Role::attention_output, layer);
+  if (model_.architecture.layers[layer].attention.value_embedding) {
+    attention.ve_gate = float32(Role::value_gate, layer);
+    attention.value_embed = stored(Role::value_embedding, layer);
+  }
+  return attention;
+}
+
+DenseWeights Loader::dense(std::int64_t layer) {
+  DenseWeights dense;
+  if (model_.architecture.layers[layer].gated()) {
+    dense.gate_proj = matrix(Role::dense_gate, layer);
+  }
+  dense.c_fc = matrix(Role::dense_up, layer);
+  dense.c_proj = matrix(Role::dense_down, layer);
+  return dense;
 }
 
 Weights Loader::load() {
   count_nonfinite_weights();
-  result_.wte = stored("transformer.wte.weight");
-  result_.lm_head = matrix("lm_head.weight");
-  const auto resid = lambdas("resid_lambdas", 1), x0 = lambdas("x0_lambdas", 0);
-  for (std::int64_t i = 0; i < model_.config.n_layer; ++i) {
-    const std::string prefix = join_words("transformer.h.", i, ".");
+  result_.wte = stored(Role::embedding);
+  result_.lm_head = matrix(Role::head);
+  result_.source_lambda = source_lambdas();
+  const auto resid = lambdas(Role::resid_lambdas, 1), x0 = lambdas(Role::x0_lambdas, 0);
+  for (std::int64_t i = 0; i < model_.architecture.depth(); ++i) {
     LayerWeights layer;
     layer.resid_lambda = resid[i];
     layer.x0_lambda = x0[i];
-    AttentionWeights& attention = layer.attention;
-    attention.c_q = matrix(prefix + "attn.c_q.weight");
-    attention.c_k = matrix(prefix + "attn.c_k.weight");
-    attention.c_v = matrix(prefix + "attn.c_v.weight");
-    attention.c_proj = matrix(prefix + "attn.c_proj.weight");
-    if (model_.layers[i].value_embedding) {
-      attention.ve_gate = float32(prefix + "attn.ve_gate.weight");
-      attention.value_embed = stored(join_words("value_embeds.", i, ".weight"));
-    }
-    if (model_.layers[i].moe) {
-      layer.moe = moe(prefix + "mlp.");
+    layer.attention = attention(i);
+    if (const MoeSpec* spec = model_.architecture.layers[i].moe()) {
+      layer.moe = moe(i, *spec);
     } else {
-      if (model_.config.use_qwen3_dense_mlp) {
-        layer.dense.gate_proj = matrix(prefix + "mlp.gate_proj.weight");
-      }
-      layer.dense.c_fc = matrix(prefix + "mlp.c_fc.weight");
-      layer.dense.c_proj = matrix(prefix + "mlp.c_proj.weight");
+      layer.dense = dense(i);
     }
     result_.layers.push_back(std::move(layer));
   }
@@ -228,7 +282,7 @@ Weights Loader::load() {
 
 }  // namespace
 
-Weights load_weights(const Model& model, ComputeType dtype, at::Device device, Progress& progress) {
+Weights read_weights(const Model& model, ComputeType dtype, at::Device device, Progress& progress) {
   return Loader(model, dtype, device, progress).load();
 }
 

@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -32,33 +33,46 @@ struct MoeWeights {
   at::Tensor w_g;                  // [E, H] float32 always
   std::vector<float> expert_bias;  // [E] added for selection; empty: none
   std::vector<float> score_norm;   // [E] √H · m_e^p · mean m^(1−p), m_e = √(‖w_g[e]‖² + 1e-4)
+  at::Tensor kappa_router;         // [E, H] float32, of the side that is read; undefined: none
+  at::Tensor kappa_router_bias;    // [E] float32; undefined: none
   at::Tensor gate_proj;            // [E, H, I]
   at::Tensor c_fc;                 // [E, H, I]
   at::Tensor c_proj;               // [E, I, H]
 };
 
+// A factor of every pass: the last one goes on for the passes that have none of their own.
+struct PassFactors {
+  std::vector<float> values{1};
+  float of(std::int64_t pass) const {
+    return values[std::min<std::size_t>(std::size_t(pass), values.size() - 1)];
+  }
+};
+
 struct LayerWeights {
-  float resid_lambda = 1, x0_lambda = 0;
+  PassFactors resid_lambda, x0_lambda;
   AttentionWeights attention;
   DenseWeights dense;  // of a dense layer
   MoeWeights moe;      // of an MoE layer
 };
 
-struct DeviceState;  // core/forward/device.h
+struct Backend;      // core/forward/backend.h
+struct DeviceState;  // core/forward/device_cuda.h
 
 struct Weights {
   at::Device device{at::kCPU};  // where the tensors are
   at::Tensor wte;               // [Vp, H], stored type
   at::Tensor lm_head;           // [Vp, H]
+  PassFactors source_lambda;    // of a recurrence with a source
   std::vector<LayerWeights> layers;
   std::uint64_t nonfinite = 0;            // NaN and Inf among all values
   std::vector<std::string> nonfinite_in;  // tensors that hold them
+  const Backend* backend = nullptr;       // that runs them
   std::shared_ptr<DeviceState> state;     // what a GPU keeps beside them; nullptr on the CPU
 };
 
 // Reads every weight once: counts what is not finite, widens what must be. Matrices of the layers
 // come as `dtype`; on the CPU those stored so stay in the mapped file. Throws Error (interrupted)
 // when the progress says stop.
-Weights load_weights(const Model& model, ComputeType dtype, at::Device device, Progress& progress);
+Weights read_weights(const Model& model, ComputeType dtype, at::Device device, Progress& progress);
 
 }  // namespace kappascope

@@ -53,14 +53,13 @@ ColumnSums sum_columns(const TensorFile& file, const TensorInfo& gate, std::int6
 }  // namespace
 
 Alignment router_alignment(const Model& model, std::int64_t layer) {
-  const std::string head = join_words("transformer.h.", layer, ".mlp.");
   const TensorFile& file = *model.tensors;
-  const TensorInfo& router = *model.tensor(head + "router.w_g.weight");
-  const TensorInfo& gate = *model.tensor(head + "experts.gate_proj");
-  const std::int64_t hidden = model.config.n_embd, block = hidden * model.config.gate_units();
+  const TensorInfo& router = model.weights.required(Role::router, layer);
+  const TensorInfo& gate = model.weights.required(Role::expert_gate, layer);
+  const std::int64_t hidden = gate.shape[1], block = hidden * gate.shape[2];
 
   Alignment alignment;
-  for (std::int64_t e = 0; e < model.config.n_exp; ++e) {
+  for (std::int64_t e = 0; e < gate.shape[0]; ++e) {
     const std::vector<float> stored = file.floats(router, e * hidden, hidden);
     const std::vector<double> weights(stored.begin(), stored.end());
     const ColumnSums sums = sum_columns(file, gate, e * block, weights);

@@ -8,55 +8,101 @@
 namespace kappascope {
 namespace {
 
-std::string part_of(std::string_view name) {
-  constexpr std::pair<const char*, const char*> kParts[] = {
-      {"kappa_", "kappa"},          {"wte.", "embedding"},     {"lm_head.", "output"},
-      {"value_embeds.", "values"},  {".attn.", "attention"},   {".mlp.router.", "router"},
-      {".mlp.experts.", "experts"}, {".mlp.", "dense layers"},
-  };
-  for (const auto& [mark, part] : kParts) {
-    if (name.find(mark) != std::string_view::npos) { return part; }
+std::string_view part_of(Role role) {
+  switch (role) {
+    case Role::embedding:
+      return "embedding";
+    case Role::head:
+      return "output";
+    case Role::value_embedding:
+      return "values";
+    case Role::value_gate:
+    case Role::attention_query:
+    case Role::attention_key:
+    case Role::attention_value:
+    case Role::attention_output:
+      return "attention";
+    case Role::dense_gate:
+    case Role::dense_up:
+    case Role::dense_down:
+      return "dense layers";
+    case Role::router:
+    case Role::selection_bias:
+      return "router";
+    case Role::expert_gate:
+    case Role::expert_up:
+    case Role::expert_down:
+      return "experts";
+    case Role::kappa_bias:
+    case Role::kappa_scale:
+    case Role::kappa_bias_expert:
+    case Role::kappa_bias_gate:
+    case Role::kappa_bias_residual:
+    case Role::kappa_router:
+    case Role::kappa_router_bias:
+      return "kappa";
+    case Role::resid_lambdas:
+    case Role::x0_lambdas:
+    case Role::ut_source_lambdas:
+      return "other";
   }
-  return "other";
+  fail(ExitCode::internal, {}, "a weight of no part");
 }
 
-std::string layer_kind(const Model& model, std::size_t layer) {
-  const ModelConfig& config = model.config;
-  const LayerPlan& plan = model.layers[layer];
-  std::string kind = plan.moe ? join_words("MoE, ", config.moe_top_k, " of ", config.n_exp,
-                                           " experts, ", config.gate_units(), " gate units each")
-                     : config.use_qwen3_dense_mlp
-                         ? join_words("dense, ", config.gate_units(), " gate units")
-                         : join_words("dense, relu², ", config.gate_units(), " units");
-  if (!plan.kappa) { return kind + ", κ = 1"; }
-  const double bound =
-      plan.moe ? config.moe_kappa_slope_max_scale : config.dense_kappa_slope_max_scale;
-  return join_words(kind, ", κ within 1/", bound, " … ", bound);
+std::string layer_kind(const LayerSpec& layer) {
+  std::string kind;
+  if (const MoeSpec* moe = layer.moe()) {
+    kind = join_words("MoE, ", moe->router.slots, " of ", moe->router.experts, " experts, ",
+                      moe->gates, " gate units each");
+  } else {
+    kind = join_words(layer.gated() ? "dense, " : "dense, relu², ", layer.gates(),
+                      layer.gated() ? " gate units" : " units");
+  }
+  const KappaSpec* kappa = layer.kappa();
+  if (kappa == nullptr) { return kind + ", κ = 1"; }
+  return join_words(kind, ", κ within 1/", kappa->bound, " … ", kappa->bound);
+}
+
+// Whether every expert has its own part of a weight: its first axis is the experts.
+bool is_per_expert(const Stored& row, std::int64_t experts) {
+  switch (row.role) {
+    case Role::expert_gate:
+    case Role::expert_up:
+    case Role::expert_down:
+      return true;
+    case Role::kappa_bias:
+    case Role::kappa_scale:
+    case Role::kappa_bias_expert:
+    case Role::kappa_bias_residual:
+      return row.layer >= 0 && !row.shape.empty() && row.shape[0] == experts;
+    default:
+      return false;
+  }
 }
 
 }  // namespace
 
 ParameterCounts count_parameters(const Model& model) {
-  const ModelConfig& config = model.config;
   ParameterCounts counts;
-  for (const WeightRole& role : model.weights) {
-    if (!role.tensor) { continue; }
-    const std::int64_t elements = role.tensor->elements();
-    const bool per_expert = role.name.find(".mlp.experts.") != std::string::npos &&
-                            !role.shape.empty() && role.shape[0] == config.n_exp;
+  for (const Stored& row : model.weights.all()) {
+    if (row.tensor == nullptr) { continue; }
+    const std::int64_t elements = row.tensor->elements();
+    const MoeSpec* moe = row.layer < 0 ? nullptr : model.architecture.layers[row.layer].moe();
+    const bool shared_out = moe != nullptr && is_per_expert(row, moe->router.experts);
     counts.total += elements;
-    counts.active += per_expert ? double(elements) * double(config.moe_top_k) / double(config.n_exp)
-                                : double(elements);
-    counts.parts[part_of(role.name)] += elements;
-    counts.tensors_of[std::string(dtype_name(role.tensor->dtype))] += 1;
+    counts.active +=
+        shared_out ? double(elements) * double(moe->router.slots) / double(moe->router.experts)
+                   : double(elements);
+    counts.parts[std::string(part_of(row.role))] += elements;
+    counts.tensors_of[std::string(dtype_name(row.tensor->dtype))] += 1;
   }
   return counts;
 }
 
 std::vector<LayerRange> layer_ranges(const Model& model) {
   std::vector<LayerRange> ranges;
-  for (std::size_t i = 0; i < model.layers.size(); ++i) {
-    std::string text = layer_kind(model, i);
+  for (std::size_t i = 0; i < model.architecture.layers.size(); ++i) {
+    std::string text = layer_kind(model.architecture.layers[i]);
     const auto layer = static_cast<std::int64_t>(i);
     if (ranges.empty() || ranges.back().text != text) { ranges.push_back({layer, layer, text}); }
     ranges.back().last = layer;

@@ -1,7 +1,6 @@
 #include "core/model/reading.h"
 
 #include <algorithm>
-#include <array>
 #include <set>
 
 #include "core/checkpoint/other_format.h"
@@ -21,12 +20,6 @@ std::string listed(const std::vector<std::string>& names) {
   }
   return names.size() > most ? join_words(text, " and ", names.size() - most, " more") : text;
 }
-
-// Parts of names that training leaves in a checkpoint and that evaluation does not need.
-constexpr std::array<std::string_view, 9> kLeftovers = {
-    ".experts.gate_proj_a", ".experts.gate_proj_b",     ".router.w_noise.weight",
-    "_ema_rms_reg_keeper.", "._shared_kappa_",          ".attn.ve_gate.weight",
-    ".kappa_bias_expert",   ".kappa_bias_intermediate", ".kappa_bias_residual"};
 
 }  // namespace
 
@@ -71,19 +64,6 @@ std::string conversion(const TensorFile& tensors, std::string_view what) {
       shell_quoted(tensors.file().path()));
 }
 
-std::vector<std::string> unknown_tensors(const Model& model) {
-  std::set<std::string_view> roles;
-  for (const WeightRole& role : model.weights) { roles.insert(role.name); }
-  std::vector<std::string> unknown;
-  for (const TensorInfo& tensor : model.tensors->tensors()) {
-    const bool leftover = std::any_of(
-        kLeftovers.begin(), kLeftovers.end(),
-        [&](std::string_view part) { return tensor.name.find(part) != std::string::npos; });
-    if (!leftover && roles.count(tensor.name) == 0) { unknown.push_back(tensor.name); }
-  }
-  return unknown;
-}
-
 std::vector<std::string> reading_notes(const Model& model, const std::string& prefix) {
   const TensorFile& tensors = *model.tensors;
   std::vector<std::string> notes;
@@ -95,7 +75,7 @@ std::vector<std::string> reading_notes(const Model& model, const std::string& pr
     notes.push_back("names of tensors are read without what precedes: " + prefix);
   }
   std::int64_t narrowed = 0, numbers = 0, copied = 0;
-  for (const WeightRole& role : model.weights) {
+  for (const Stored& role : model.weights.all()) {
     if (role.tensor == nullptr) { continue; }
     copied += tensors.copied(*role.tensor) ? 1 : 0;
     if (role.tensor->dtype != DType::float64) { continue; }

@@ -19,9 +19,6 @@ std::string unreadable(const TensorFile& tensors, const TensorInfo& weight);
 // The line that turns weights of a type that is not read into float32. `what`: of an OtherMember.
 std::string conversion(const TensorFile& tensors, std::string_view what);
 
-// Tensors that neither the model needs nor training is known to leave.
-std::vector<std::string> unknown_tensors(const Model& model);
-
 // What was done to read the weights: parts left out of names, copies, narrowed types, strangers.
 std::vector<std::string> reading_notes(const Model& model, const std::string& prefix);
 

@@ -1,6 +1,6 @@
 // model.npz: what a checkpoint learned, free of any text. α and b keep the granularity they are
-// stored in: [L,E,I] per-gate, [L,E] per-expert, [L] per-layer, [1] global; NaN in layers without
-// κ.
+// stored in: [L,E,I] per-gate, [L,E] per-expert, [L] per-layer, [1] global, with an axis of slots
+// in front where there are several; NaN in layers without κ.
 #include <algorithm>
 #include <cmath>
 
@@ -25,31 +25,35 @@ struct DescribedArray {
 // global.
 Granularity granularity_of(const Model& model) {
   bool per_gate = false, per_expert = false;
-  for (const LayerPlan& layer : model.layers) {
-    if (!layer.moe || !layer.kappa) { continue; }
-    per_gate = per_gate || layer.kappa_parameters.gate_stride != 0;
-    per_expert = per_expert || layer.kappa_parameters.expert_stride != 0;
+  for (std::size_t i = 0; i < model.kappa.size(); ++i) {
+    if (!model.architecture.layers[i].moe() || !model.architecture.layers[i].kappa()) { continue; }
+    per_gate = per_gate || model.kappa[i].gate_stride != 0;
+    per_expert = per_expert || model.kappa[i].expert_stride != 0;
   }
   if (per_gate) { return Granularity::per_gate; }
   if (per_expert) { return Granularity::per_expert; }
-  const bool global = model.config.kappa_granularity == Granularity::global;
+  const KappaSpec* kappa = model.architecture.first_kappa(true);
+  const bool global = kappa != nullptr && kappa->granularity == Granularity::global;
   return global ? Granularity::global : Granularity::per_layer;
 }
 
 struct ParameterWriter {
   const Model& model;
-  std::int64_t layers = model.config.n_layer, experts = model.config.n_exp,
-               gates = model.config.gate_units();
+  const Architecture& architecture = model.architecture;
+  std::int64_t layers = architecture.depth(), experts = architecture.most_experts(),
+               gates = architecture.most_gates(true);
+  std::int64_t slots = std::max<std::int64_t>(1, architecture.kappa_slots.count);
   Granularity granularity = granularity_of(model);
-  bool moe = has([](const LayerPlan& layer) { return layer.moe; });
-  bool bias = has([](const LayerPlan& layer) { return layer.moe && layer.kappa; });
-  bool scale = has([](const LayerPlan& layer) {
-    return layer.moe && layer.kappa && !layer.kappa_parameters.scale.empty();
-  });
+  bool moe = architecture.first_moe() != nullptr;
+  bool bias = has(&KappaParameters::bias);
+  bool scale = has(&KappaParameters::scale);
 
-  template <typename Test>
-  bool has(Test test) const {
-    return std::any_of(model.layers.begin(), model.layers.end(), test);
+  // Whether an MoE layer has parameters of this kind.
+  bool has(std::vector<float> KappaParameters::* values) const {
+    for (std::size_t i = 0; i < model.kappa.size(); ++i) {
+      if (architecture.layers[i].moe() && !(model.kappa[i].*values).empty()) { return true; }
+    }
+    return false;
   }
 
   DescribedArray parameter(const char* name, std::string_view long_name) const {
@@ -64,6 +68,10 @@ struct ParameterWriter {
                                                                         : 1;
       shape.resize(rank);
       dimensions.resize(rank);
+    }
+    if (slots > 1) {
+      shape.insert(shape.begin(), slots);
+      dimensions.insert(dimensions.begin(), "slot");
     }
     return {{name, NpyType::float32, std::move(shape)}, std::move(dimensions), "1", long_name};
   }
@@ -100,7 +108,8 @@ struct ParameterWriter {
   std::string document(const std::vector<DescribedArray>& list) const {
     Json meta = checkpoint_meta(model);
     meta["schema"] = kModelSchema;
-    meta["kappa"]["granularity"] = bias ? Json(name(granularity)) : Json();
+    meta["kappa"]["granularity"] = bias || scale ? Json(name(granularity)) : Json();
+    if (slots > 1) { meta["kappa_slots"] = slots; }
     for (const DescribedArray& entry : list) {
       meta["arrays"][entry.array.name] =
           describe_array(entry.unit, entry.long_name, entry.dimensions);
@@ -110,60 +119,60 @@ struct ParameterWriter {
 
   // Layer after layer, so that a large model's parameters are never in memory twice.
   void write_parameter(NpzWriter& writer, const char* array,
-                       std::vector<float> KappaParameters::* values) const {
+                       std::vector<float> KappaParameters::* values,
+                       std::int64_t KappaParameters::* slots_of) const {
     const bool per_gate = granularity == Granularity::per_gate;
     const bool per_expert = per_gate || granularity == Granularity::per_expert;
+    const bool global = granularity == Granularity::global;
     const std::int64_t rows = per_expert ? experts : 1, columns = per_gate ? gates : 1;
-    for (std::int64_t l = 0; l < layers; ++l) {
-      const LayerPlan& layer = model.layers[l];
-      const KappaParameters& kappa = layer.kappa_parameters;
-      const std::vector<float>& stored = kappa.*values;
-      const bool present = layer.moe && layer.kappa && !stored.empty();
-      if (granularity == Granularity::global && !present) { continue; }
-      std::vector<float> block(static_cast<std::size_t>(rows * columns), kNaN);
-      for (std::int64_t i = 0; present && i < rows * columns; ++i) {
-        block[i] = stored[i / columns * kappa.expert_stride + i % columns * kappa.gate_stride];
+    for (std::int64_t slot = 0; slot < slots; ++slot) {
+      for (std::int64_t l = 0; l < layers; ++l) {
+        const KappaParameters& kappa = model.kappa[l];
+        const std::vector<float>& stored = kappa.*values;
+        const bool present = architecture.layers[l].moe() && !stored.empty();
+        if (global && !present) { continue; }
+        std::vector<float> block(static_cast<std::size_t>(rows * columns), kNaN);
+        const std::int64_t in_slot = std::ssize(stored) / kappa.*slots_of;
+        const std::int64_t begin = std::min(slot, kappa.*slots_of - 1) * in_slot;
+        for (std::int64_t i = 0; present && i < rows * columns; ++i) {
+          block[i] =
+              stored[begin + i / columns * kappa.expert_stride + i % columns * kappa.gate_stride];
+        }
+        const std::int64_t first = global ? slot : (slot * layers + l) * rows * columns;
+        writer.write(array, first, std::as_bytes(std::span(block)));
+        if (global) { break; }
       }
-      writer.write(array, granularity == Granularity::global ? 0 : l * rows * columns,
-                   std::as_bytes(std::span(block)));
-      if (granularity == Granularity::global) { return; }
     }
   }
 
   void write_layers(NpzWriter& writer) const {
     std::vector<std::string> kind;
-    std::vector<std::int32_t> layer_experts, slots, layer_gates;
+    std::vector<std::int32_t> layer_experts, layer_slots, layer_gates;
     std::vector<float> bound;
-    for (const LayerPlan& layer : model.layers) {
-      const bool gated = layer.moe || model.config.use_qwen3_dense_mlp;
-      const auto number = [](bool present, std::int64_t value) {
-        return present ? static_cast<std::int32_t>(value) : kNoSize;
-      };
-      kind.emplace_back(layer.moe ? "moe" : "dense");
-      layer_experts.push_back(number(layer.moe, experts));
-      slots.push_back(number(layer.moe, model.config.moe_top_k));
-      layer_gates.push_back(number(gated, gates));
-      bound.push_back(layer.kappa ? static_cast<float>(layer.kappa_parameters.bound) : kNaN);
+    for (const LayerSpec& layer : architecture.layers) {
+      const MoeSpec* spec = layer.moe();
+      kind.emplace_back(spec ? "moe" : "dense");
+      layer_experts.push_back(spec ? std::int32_t(spec->router.experts) : kNoSize);
+      layer_slots.push_back(spec ? std::int32_t(spec->router.slots) : kNoSize);
+      layer_gates.push_back(layer.gated() ? std::int32_t(layer.gates()) : kNoSize);
+      bound.push_back(layer.kappa() ? static_cast<float>(layer.kappa()->bound) : kNaN);
     }
     writer.write_text("layer_kind", 0, kind);
     writer.write("layer_experts", layer_experts);
-    writer.write("layer_slots", slots);
+    writer.write("layer_slots", layer_slots);
     writer.write("layer_gates", layer_gates);
     writer.write("kappa_u", bound);
   }
 
   void write_start(NpzWriter& writer) const {
-    std::int32_t start = kNoSize;
-    for (std::int64_t l = layers - 1; l >= 0; --l) {
-      if (model.layers[l].kappa) { start = static_cast<std::int32_t>(l); }
-    }
-    writer.write("kappa_start_layer", std::vector<std::int32_t>{start});
+    writer.write("kappa_start_layer",
+                 std::vector<std::int32_t>{std::int32_t(architecture.kappa_start())});
   }
 
   void write_alignment(NpzWriter& writer) const {
     const std::vector<float> none(static_cast<std::size_t>(experts), kNaN);
     for (std::int64_t l = 0; l < layers; ++l) {
-      const bool routed = model.layers[l].moe;
+      const bool routed = architecture.layers[l].moe() != nullptr;
       const Alignment alignment = routed ? router_alignment(model, l) : Alignment{none, none};
       writer.write("alignment_mean", l * experts, std::as_bytes(std::span(alignment.mean)));
       writer.write("alignment_energy", l * experts, std::as_bytes(std::span(alignment.energy)));
@@ -186,9 +195,13 @@ void write_model_parameters(const std::filesystem::path& path, const Model& mode
   NpzWriter writer(path, std::move(arrays));
   writer.write_text(kMetaArray, 0, std::span(&document, 1));
   if (parameters.moe) { parameters.write_alignment(writer); }
-  if (parameters.bias) { parameters.write_parameter(writer, "kappa_bias", &KappaParameters::bias); }
+  if (parameters.bias) {
+    parameters.write_parameter(writer, "kappa_bias", &KappaParameters::bias,
+                               &KappaParameters::bias_slots);
+  }
   if (parameters.scale) {
-    parameters.write_parameter(writer, "kappa_scale", &KappaParameters::scale);
+    parameters.write_parameter(writer, "kappa_scale", &KappaParameters::scale,
+                               &KappaParameters::scale_slots);
   }
   parameters.write_start(writer);
   parameters.write_layers(writer);

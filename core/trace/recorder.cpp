@@ -1,10 +1,11 @@
 #include "core/trace/recorder.h"
 
 #include <algorithm>
-#include <array>
 
 #include "core/nan.h"
+#include "core/trace/in_force.h"
 #include "core/trace/kappa_statistics.h"
+#include "core/trace/recorded_fields.h"
 #include "core/trace/running_sums.h"
 #include "core/trace/schema.h"
 #include "core/trace/trace_meta.h"
@@ -16,40 +17,15 @@ std::size_t size_of(std::int64_t count) {
   return static_cast<std::size_t>(count);
 }
 
-struct GateField {
-  const char* name;
-  const char* dense_name;
-  float GateStats::* value;
-};
-constexpr std::array<GateField, 7> kGateFields{{
-    {"gate_mean_abs", "dense_gate_mean_abs", &GateStats::mean_abs},
-    {"gate_active_fraction", "dense_gate_active_fraction", &GateStats::active_fraction},
-    {"gate_top16_share", "dense_gate_top16_share", &GateStats::top_share},
-    {"gate_entropy", "dense_gate_entropy", &GateStats::entropy},
-    {"gate_kz_rms", "dense_gate_kz_rms", &GateStats::kz_rms},
-    {"gate_linear_fraction", "dense_gate_linear_fraction", &GateStats::linear_fraction},
-    {"gate_saturated_fraction", "dense_gate_saturated_fraction", &GateStats::saturated_fraction},
-}};
-
-struct KappaField {
-  const char* name;
-  float KappaStatistics::* value;
-};
-constexpr std::array<KappaField, 5> kKappaFields{{{"kappa_mean", &KappaStatistics::mean},
-                                                  {"kappa_min", &KappaStatistics::minimum},
-                                                  {"kappa_max", &KappaStatistics::maximum},
-                                                  {"kappa_p05", &KappaStatistics::p05},
-                                                  {"kappa_p95", &KappaStatistics::p95}}};
-
 // The recorded layers of a kind, ascending.
-std::vector<std::int64_t> chosen_layers(const Model& model, const TraceSettings& settings,
-                                        bool moe) {
-  const bool gated = moe || model.config.use_qwen3_dense_mlp;
+std::vector<std::int64_t> chosen_layers(const Architecture& architecture,
+                                        const TraceSettings& settings, bool moe) {
   std::vector<std::int64_t> layers;
   for (const std::int64_t layer : settings.layers) {
-    require(layer >= 0 && layer < model.config.n_layer, ExitCode::internal, Place{},
+    require(layer >= 0 && layer < architecture.depth(), ExitCode::internal, Place{},
             "recorded layer out of range");
-    if (gated && model.layers[layer].moe == moe) { layers.push_back(layer); }
+    const LayerSpec& spec = architecture.layers[layer];
+    if (spec.gated() && (spec.moe() != nullptr) == moe) { layers.push_back(layer); }
   }
   return layers;
 }
@@ -58,18 +34,27 @@ std::vector<std::int64_t> chosen_layers(const Model& model, const TraceSettings&
 
 struct TraceRecorder::State {
   const Model& model;
+  const RunPlan& plan;
   const TokenizedText& text;
   TraceSettings settings;
   std::vector<std::int64_t> moe_layers, dense_layers;  // recorded, ascending
   Extents extents;
   std::unique_ptr<NpzWriter> writer;
   RunningSums sums;
+  ParametersInForce in_force;
+  bool selection_scores = false, learned_kappa = false;  // in a recorded layer
   Failure failure;
 
-  State(const std::filesystem::path& path, const Model& model_, const TokenizedText& text_,
-        const TraceSettings& settings_)
-      : model(model_), text(text_), settings(settings_) {
+  State(const std::filesystem::path& path, const Model& model_, const RunPlan& plan_,
+        const TokenizedText& text_, const TraceSettings& settings_)
+      : model(model_), plan(plan_), text(text_), settings(settings_) {
     set_extents(path);
+    for (const std::int64_t layer : moe_layers) {
+      selection_scores = selection_scores || has_selection_bias(layer);
+      const KappaPlan& kappa = plan.kappa_of(layer, 0);
+      learned_kappa = learned_kappa || !kappa.bias.empty() || !kappa.scale.empty();
+    }
+    in_force = ParametersInForce(model, plan, moe_layers);
     open(path);
     sums = RunningSums(extents[Axis::moe_layer], extents[Axis::expert]);
     write_text();
@@ -77,32 +62,55 @@ struct TraceRecorder::State {
   }
 
   void set_extents(const std::filesystem::path& path) {
-    const ModelConfig& config = model.config;
+    const Architecture& architecture = model.architecture;
     if (settings.layers.empty()) {
-      for (std::int64_t i = 0; i < config.n_layer; ++i) { settings.layers.push_back(i); }
+      for (std::int64_t i = 0; i < architecture.depth(); ++i) { settings.layers.push_back(i); }
     }
-    moe_layers = chosen_layers(model, settings, true);
-    dense_layers = chosen_layers(model, settings, false);
+    moe_layers = chosen_layers(architecture, settings, true);
+    dense_layers = chosen_layers(architecture, settings, false);
     const auto rows = [&](const auto& layers) {
-      return static_cast<std::int64_t>(layers.size()) * config.total_ut_steps;
+      return static_cast<std::int64_t>(layers.size()) * plan.passes;
     };
     extents[Axis::token] = static_cast<std::int64_t>(text.tokens.size());
     extents[Axis::top] = kTopTokens;
     extents[Axis::moe_layer] = rows(moe_layers);
-    extents[Axis::expert] = config.n_exp;
-    extents[Axis::slot] = config.moe_top_k;
-    extents[Axis::gate] = config.gate_units();
+    extents[Axis::expert] = architecture.most_experts();
+    extents[Axis::slot] = plan.most_slots();
+    extents[Axis::gate] = architecture.most_gates(true);
     extents[Axis::kappa_bin] = kKappaBins;
     extents[Axis::z_bin] = kGatePreBins;
     extents[Axis::dense_layer] = rows(dense_layers);
-    extents[Axis::dense_gate] = config.gate_units();
-    extents[Axis::vocabulary] = config.vocab_size;
+    extents[Axis::dense_gate] = architecture.most_gates(false);
+    extents[Axis::vocabulary] = architecture.vocab;
     const std::string name = path.string();
     require(!text.tokens.empty() && text.bytes.size() == text.tokens.size(), ExitCode::internal,
             Place{name}, "a text without tokens or without their bytes");
-    require(moe_layers.empty() || config.n_exp <= kMostRecordedExperts, ExitCode::unsupported,
-            Place{name}, "experts of a layer; expected at most ", kMostRecordedExperts,
-            " for a trace, found ", config.n_exp);
+    require(moe_layers.empty() || extents[Axis::expert] <= kMostRecordedExperts,
+            ExitCode::unsupported, Place{name}, "experts of a layer; expected at most ",
+            kMostRecordedExperts, " for a trace, found ", extents[Axis::expert]);
+  }
+
+  // The formula's, that u carries in the sums.
+  double multiplier() const {
+    const KappaSpec* kappa = model.architecture.first_kappa(true);
+    return kappa == nullptr ? 1 : kappa->multiplier;
+  }
+
+  bool has_selection_bias(std::int64_t layer) const {
+    return model.architecture.layers[layer].moe()->router.selection_bias &&
+           model.weights.tensor(Role::selection_bias, layer) != nullptr;
+  }
+
+  // How many of an array's axes are recorded; 0: it is not.
+  std::size_t recorded_rank(const ArraySchema& schema) const {
+    if (schema.group != ArrayGroup::moe_optional) {
+      return records(schema.group) ? schema.rank() : 0;
+    }
+    if (moe_layers.empty()) { return 0; }
+    if (schema.name == "expert_output_norm") { return schema.rank(); }
+    if (schema.name == "selection_score") { return selection_scores ? schema.rank() : 0; }
+    if (schema.name == "kappa_u_square") { return learned_kappa ? schema.rank() : 0; }
+    return in_force.rank(schema.name);
   }
 
   bool records(ArrayGroup group) const {
@@ -118,23 +126,25 @@ struct TraceRecorder::State {
       case ArrayGroup::logits:
         return settings.record_logits;
       case ArrayGroup::moe_optional:
-        return false;
+        break;
     }
-    return false;
+    fail(ExitCode::internal, {}, "a group of arrays without a rule");
   }
 
   // Announces every array, sorted by name, and the document about them.
   void open(const std::filesystem::path& path) {
-    std::vector<const ArraySchema*> schemas;
+    std::vector<RecordedArray> recorded;
     std::vector<NpyArray> arrays;
     for (const ArraySchema& schema : array_schemas()) {
-      if (!records(schema.group)) { continue; }
-      schemas.push_back(&schema);
-      arrays.push_back({std::string(schema.name), schema.type, schema.shape(extents)});
+      const std::size_t rank = recorded_rank(schema);
+      if (rank == 0) { continue; }
+      recorded.push_back({&schema, rank});
+      arrays.push_back({std::string(schema.name), schema.type, schema.shape(extents, rank)});
       if (schema.name == "token_text") { arrays.back().text_width = text_width(display_texts()); }
       if (schema.name == "token_bytes_hex") { arrays.back().text_width = text_width(hex_texts()); }
     }
-    const std::string document = meta_text(trace_meta(model, text, settings, extents, schemas));
+    const std::string document =
+        meta_text(trace_meta(model, plan, text, settings, extents, recorded));
     arrays.push_back(meta_array(document));
     std::sort(arrays.begin(), arrays.end(),
               [](const NpyArray& a, const NpyArray& b) { return a.name < b.name; });
@@ -180,7 +190,7 @@ struct TraceRecorder::State {
     const auto indices = [&](const std::vector<std::int64_t>& layers, const char* layer_array,
                              const char* pass_array) {
       std::vector<std::int32_t> layer_index, pass_index;
-      for (std::int64_t pass = 0; pass < model.config.total_ut_steps; ++pass) {
+      for (std::int64_t pass = 0; pass < plan.passes; ++pass) {
         for (const std::int64_t layer : layers) {
           layer_index.push_back(static_cast<std::int32_t>(layer));
           pass_index.push_back(static_cast<std::int32_t>(pass));
@@ -205,58 +215,74 @@ struct TraceRecorder::State {
 
   void check_moe(const MoeTap& tap) const {
     const RoutingView& routing = tap.routing;
-    const bool agrees = tap.pass >= 0 && tap.pass < model.config.total_ut_steps &&
-                        !routing.cells.row_start && routing.experts == extents[Axis::expert] &&
-                        routing.slots == extents[Axis::slot] && tap.gates == extents[Axis::gate];
+    const bool agrees = tap.pass >= 0 && tap.pass < plan.passes && !routing.cells.row_start &&
+                        routing.experts == extents[Axis::expert] &&
+                        routing.slots <= extents[Axis::slot] && tap.gates == extents[Axis::gate];
     require(agrees, ExitCode::internal, Place{}, "a tap whose sizes are not the model's");
   }
 
-  // `first`: of the tap's tokens, in [M,T].
-  void record_routing(const RoutingView& routing, std::int64_t first) {
-    const std::int64_t tokens = routing.tokens, slots = tokens * routing.slots;
-    const std::int64_t first_slot = first * routing.slots;
-    put("router_logits", first * routing.experts, routing.logits, tokens * routing.experts);
+  // Values of the slots of the tap's tokens, `width` each; a layer with fewer slots than the arrays
+  // leaves the rest `empty`.
+  template <typename T>
+  void put_slots(std::string_view array, const MoeTap& tap, std::int64_t row, const T* values,
+                 T empty, std::int64_t width = 1) {
+    const std::int64_t slots = extents[Axis::slot], tokens = tap.routing.tokens;
+    const std::int64_t first = (row * extents[Axis::token] + tap.first_token) * slots * width;
+    if (tap.routing.slots == slots) { return put(array, first, values, tokens * slots * width); }
+    std::vector<T> padded(size_of(tokens * slots * width), empty);
+    for (std::int64_t t = 0; t < tokens; ++t) {
+      std::copy_n(values + t * tap.routing.slots * width, tap.routing.slots * width,
+                  padded.begin() + t * slots * width);
+    }
+    put(array, first, padded.data(), std::ssize(padded));
+  }
+
+  void record_routing(const MoeTap& tap, std::int64_t row) {
+    const RoutingView& routing = tap.routing;
+    const std::int64_t tokens = routing.tokens, experts = routing.experts;
+    const std::int64_t first = row * extents[Axis::token] + tap.first_token;  // in [M,T]
+    put("router_logits", first * experts, routing.logits, tokens * experts);
     put("router_top1_prob", first, routing.numbers.top1_prob, tokens);
     put("router_selected_mass", first, routing.numbers.selected_mass, tokens);
     put("router_margin", first, routing.numbers.margin, tokens);
     put("router_top_gap", first, routing.numbers.top_gap, tokens);
     put("router_entropy", first, routing.numbers.entropy, tokens);
-    std::vector<std::int16_t> experts(routing.cells.expert, routing.cells.expert + slots);
-    put("expert_index", first_slot, experts.data(), slots);
-    put("expert_weight", first_slot, routing.cells.weight, slots);
-    put("expert_kept", first_slot, routing.cells.kept, slots);
-    put("kappa_input", first_slot, routing.cells.score, slots);
+    if (selection_scores) {
+      put("selection_score", first * experts,
+          tap.selection_score ? tap.selection_score : routing.logits, tokens * experts);
+    }
+    const Assignments& cells = routing.cells;
+    const std::vector<std::int16_t> chosen(cells.expert, cells.expert + tokens * routing.slots);
+    put_slots<std::int16_t>("expert_index", tap, row, chosen.data(), -1);
+    put_slots<float>("expert_weight", tap, row, cells.weight, 0);
+    put_slots<std::uint8_t>("expert_kept", tap, row, cells.kept, 0);
+    put_slots<float>("kappa_input", tap, row, cells.score, kNaN);
   }
 
   void record_moe(const MoeTap& tap) {
     check_moe(tap);
     const std::int64_t m = row(moe_layers, tap.layer, tap.pass);
-    const std::int64_t first = m * extents[Axis::token] + tap.first_token;  // in [M,T]
-    const std::int64_t slots = tap.routing.tokens * tap.routing.slots;
-    const std::int64_t first_slot = first * tap.routing.slots;
-    record_routing(tap.routing, first);
-    record_kappa(tap, first_slot);
-    std::vector<float> column(size_of(slots));
+    record_routing(tap, m);
+    put_slots("expert_output_norm", tap, m, tap.output_norm, kNaN);
+    record_kappa(tap, m);
+    std::vector<float> column(size_of(tap.routing.tokens * tap.routing.slots));
     for (const GateField& field : kGateFields) {
       for (std::size_t i = 0; i < column.size(); ++i) {
         column[i] = tap.gate_stats[i].*field.value;
       }
-      put(field.name, first_slot, column.data(), slots);
+      put_slots(field.name, tap, m, column.data(), kNaN);
     }
     if (settings.record_gates) {
-      put("kappa", first_slot * tap.gates, tap.kappa, slots * tap.gates);
-      put("gate_pre", first_slot * tap.gates, tap.gate_pre, slots * tap.gates);
-      put("gate_act", first_slot * tap.gates, tap.gate_act, slots * tap.gates);
+      put_slots("kappa", tap, m, tap.kappa, kNaN, tap.gates);
+      put_slots("gate_pre", tap, m, tap.gate_pre, kNaN, tap.gates);
+      put_slots("gate_act", tap, m, tap.gate_act, kNaN, tap.gates);
     }
     sums.add(tap, m);
   }
 
-  // κ over the gate units of each kept slot; `first` in [M,T,K].
-  void record_kappa(const MoeTap& tap, std::int64_t first) {
-    const LayerPlan& plan = model.layers[tap.layer];
-    const bool on = plan.kappa && settings.kappa;
-    LayerKappa kappa(on ? plan.kappa_parameters.view() : KappaView{}, tap.routing.experts,
-                     tap.gates);
+  // κ over the gate units of each kept slot.
+  void record_kappa(const MoeTap& tap, std::int64_t m) {
+    LayerKappa kappa(plan.kappa_of(tap.layer, tap.pass).view(), tap.routing.experts, tap.gates);
     const Assignments& cells = tap.routing.cells;
     std::vector<KappaStatistics> slots(size_of(tap.routing.tokens * tap.routing.slots),
                                        {kNaN, kNaN, kNaN, kNaN, kNaN});
@@ -267,13 +293,13 @@ struct TraceRecorder::State {
     std::vector<float> column(slots.size());
     for (const KappaField& field : kKappaFields) {
       for (std::size_t i = 0; i < column.size(); ++i) { column[i] = slots[i].*field.value; }
-      put(field.name, first, column.data(), static_cast<std::int64_t>(column.size()));
+      put_slots(field.name, tap, m, column.data(), kNaN);
     }
   }
 
   void record_dense(const DenseTap& tap) {
-    const bool agrees = tap.pass >= 0 && tap.pass < model.config.total_ut_steps &&
-                        tap.gates == extents[Axis::dense_gate];
+    const bool agrees =
+        tap.pass >= 0 && tap.pass < plan.passes && tap.gates == extents[Axis::dense_gate];
     require(agrees, ExitCode::internal, Place{}, "a tap whose sizes are not the model's");
     const std::int64_t m = row(dense_layers, tap.layer, tap.pass);
     // The same in every chunk of a text.
@@ -315,8 +341,9 @@ struct TraceRecorder::State {
 };
 
 TraceRecorder::TraceRecorder(const std::filesystem::path& path, const Model& model,
-                             const TokenizedText& text, const TraceSettings& settings)
-    : state_(std::make_unique<State>(path, model, text, settings)) {}
+                             const RunPlan& plan, const TokenizedText& text,
+                             const TraceSettings& settings)
+    : state_(std::make_unique<State>(path, model, plan, text, settings)) {}
 
 TraceRecorder::~TraceRecorder() = default;
 
@@ -348,7 +375,11 @@ bool TraceRecorder::next_token(const NextTokenTap& tap) noexcept {
 void TraceRecorder::finish() {
   State& state = *state_;
   if (state.failure) { throw Error(state.failure); }
-  if (!state.moe_layers.empty()) { state.sums.write(*state.writer); }
+  if (!state.moe_layers.empty()) {
+    state.sums.write(*state.writer);
+    if (state.learned_kappa) { state.sums.write_u_square(*state.writer, state.multiplier()); }
+    state.in_force.write(*state.writer);
+  }
   state.writer->finish();
 }
 

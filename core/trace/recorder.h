@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/engine/probe.h"
+#include "core/engine/run_plan.h"
 #include "core/model/model.h"
 #include "core/tokenizer/tokenizer.h"
 #include "core/trace/npz.h"
@@ -40,7 +41,6 @@ struct TokenizedText {
 };
 
 struct TraceSettings {
-  bool kappa = true, capacity = true;
   bool record_gates = false, record_logits = false;
   std::vector<std::int64_t> layers;  // recorded model layers, ascending; empty: all
   std::string command;               // command line as given, arguments quoted
@@ -51,10 +51,10 @@ struct TraceSettings {
 
 class TraceRecorder final : public Probe {
  public:
-  // Creates the archive at `path` (a temporary name; the caller renames). `model` and `text` must
-  // outlive the recorder.
-  TraceRecorder(const std::filesystem::path& path, const Model& model, const TokenizedText& text,
-                const TraceSettings& settings);
+  // Creates the archive at `path` (a temporary name; the caller renames). `model`, `plan` and
+  // `text` must outlive the recorder.
+  TraceRecorder(const std::filesystem::path& path, const Model& model, const RunPlan& plan,
+                const TokenizedText& text, const TraceSettings& settings);
   ~TraceRecorder() override;
 
   ProbeWants wants() const noexcept override;

@@ -51,4 +51,10 @@ void RunningSums::write(NpzWriter& writer) const {
   writer.write("effect_count", count);
 }
 
+void RunningSums::write_u_square(NpzWriter& writer, double multiplier) const {
+  write_effect(writer, "kappa_u_square", [&](const EffectSums& s, double n) {
+    return s.slope_square / (n * multiplier * multiplier);
+  });
+}
+
 }  // namespace kappascope

@@ -18,6 +18,8 @@ class RunningSums {
 
   // kappa_hist, gate_pre_hist and effect_*: Σ / count as float64, NaN for an expert without tokens.
   void write(NpzWriter& writer) const;
+  // kappa_u_square: mean of u², u without the multiplier that the sums carry.
+  void write_u_square(NpzWriter& writer, double multiplier) const;
 
  private:
   template <typename Sum>

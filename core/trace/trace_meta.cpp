@@ -10,18 +10,52 @@ namespace {
 
 constexpr double kNearTie = 1e-3;  // of a margin (SPEC §5)
 
-Json kappa_meta(const Model& model) {
-  const ModelConfig& config = model.config;
-  Json kappa{{"model", has_kappa(model)}};
-  if (!has_kappa(model)) { return kappa; }
-  kappa["start_layer"] = config.kappa_bias_start_layer;
-  kappa["input"] = name(config.kappa_input);
-  kappa["input_constant"] = config.kappa_input_constant;
-  kappa["input_logit_norm_exponent"] = config.kappa_input_logit_norm_exponent;
-  kappa["granularity"] = name(config.kappa_granularity);
-  kappa["bound_moe"] = config.moe_kappa_slope_max_scale;
-  kappa["bound_dense"] = config.dense_kappa_slope_max_scale;
+Json kappa_meta(const Architecture& architecture) {
+  Json kappa{{"model", architecture.has_kappa()}};
+  if (!architecture.has_kappa()) { return kappa; }
+  kappa["start_layer"] = architecture.kappa_start();
+  if (const KappaSpec* experts = architecture.first_kappa(true)) {
+    kappa["granularity"] = name(experts->granularity);
+    kappa["bound_moe"] = experts->bound;
+    kappa["multiplier"] = experts->multiplier;
+    kappa["router"] = experts->router;
+    kappa["bias"] = experts->bias;
+  }
+  if (const KappaSpec* dense = architecture.first_kappa(false)) {
+    kappa["bound_dense"] = dense->bound;
+  }
+  if (architecture.first_moe() != nullptr && architecture.first_moe()->moe()->score) {
+    const KappaScore& score = *architecture.first_moe()->moe()->score;
+    kappa["input"] = name(score.input);
+    kappa["input_constant"] = score.constant;
+    kappa["input_logit_norm_exponent"] = score.norm_exponent;
+  }
+  if (architecture.kappa_slots.count > 0) { kappa["slots"] = architecture.kappa_slots.count; }
   return kappa;
+}
+
+// How the checkpoint was read where it can be read in several ways.
+void put_reading(Json& meta, const Architecture& architecture) {
+  const KappaSlots& slots = architecture.kappa_slots;
+  const bool kappa = architecture.has_kappa();
+  meta["kappa_formula"] = kappa ? Json(name(architecture.kappa_formula)) : Json();
+  meta["kappa_slot"] = slots.side ? Json(name(*slots.side)) : Json();
+  meta["sft_kappa"] = slots.side == KappaSide::sft ? Json(name(slots.sft)) : Json();
+}
+
+// The rule of the first MoE layer stands for the model's.
+Json capacity_meta(const Model& model, const RunPlan& plan) {
+  Json meta{{"in_force", false}, {"factor", nullptr}, {"minimum", nullptr}};
+  const LayerSpec* first = model.architecture.first_moe();
+  if (first == nullptr) { return meta; }
+  const LayerPlan& planned = plan.layers[first - model.architecture.layers.data()];
+  const auto& rule = planned.capacity ? planned.capacity : first->moe()->router.capacity;
+  meta["in_force"] = planned.capacity.has_value();
+  if (rule) {
+    meta["factor"] = rule->factor;
+    meta["minimum"] = rule->minimum;
+  }
+  return meta;
 }
 
 Json dimensions_meta(const Extents& extents) {
@@ -50,27 +84,23 @@ Json document_meta(const TextDocument& document) {
 
 }  // namespace
 
-bool has_kappa(const Model& model) {
-  return std::any_of(model.layers.begin(), model.layers.end(),
-                     [](const LayerPlan& layer) { return layer.kappa; });
-}
-
 Json checkpoint_meta(const Model& model) {
   Json meta;
   meta["model"] = {{"name", display_text(model.name())},
-                   {"family", model.config.family},
+                   {"family", model.architecture.family},
                    {"step", model.files.step},
                    {"path", display_text(model.files.weights.string())}};
-  meta["model_config"] = model.config.document;
-  meta["n_layer"] = model.config.n_layer;
+  meta["model_config"] = model.document;
+  meta["n_layer"] = model.architecture.depth();
   meta["config_sha256"] = model.config_sha256;
   meta["tensor_directory_sha256"] = model.directory_sha256;
-  meta["kappa"] = kappa_meta(model);
+  meta["kappa"] = kappa_meta(model.architecture);
   return meta;
 }
 
-Json trace_meta(const Model& model, const TokenizedText& text, const TraceSettings& settings,
-                const Extents& extents, std::span<const ArraySchema* const> arrays) {
+Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& text,
+                const TraceSettings& settings, const Extents& extents,
+                std::span<const RecordedArray> arrays) {
   Json meta = checkpoint_meta(model);
   meta["schema"] = kTraceSchema;
   meta["tool_version"] = settings.tool_version;
@@ -81,22 +111,25 @@ Json trace_meta(const Model& model, const TokenizedText& text, const TraceSettin
   meta["device"] = settings.device;
   meta["threads"] = settings.threads;
   meta["dimensions"] = dimensions_meta(extents);
-  meta["thresholds"] = {{"gate_active", model.config.gate_stats_threshold},
-                        {"gate_top", model.config.gate_stats_topk},
+  meta["thresholds"] = {{"gate_active", model.architecture.gate_threshold},
+                        {"gate_top", model.architecture.gate_top},
                         {"gate_linear", double(kLinearKz)},
                         {"gate_saturated", double(kSaturatedKz)},
                         {"near_tie", kNearTie}};
-  meta["kappa"]["in_force"] = has_kappa(model) && settings.kappa;
-  meta["capacity"] = {{"in_force", settings.capacity},
-                      {"factor", model.config.eval_capacity},
-                      {"minimum", model.config.min_capacity}};
-  meta["window"] = {{"sequence_len", model.config.sequence_len},
+  meta["kappa"]["in_force"] = plan.kappa;
+  put_reading(meta, model.architecture);
+  meta["interventions"] = canonical_words(plan.interventions);
+  meta["router_score"] = "softmax";
+  meta["router_margin_unit"] = "logit";
+  meta["near_tie"] = kNearTie;
+  meta["capacity"] = capacity_meta(model, plan);
+  meta["window"] = {{"sequence_len", model.architecture.context},
                     {"chunks", chunks_meta(text.chunks)}};
   meta["recorded"] = {{"layers", settings.layers},
                       {"gates", settings.record_gates},
                       {"logits", settings.record_logits}};
-  for (const ArraySchema* array : arrays) {
-    meta["arrays"][std::string(array->name)] = describe_array(*array);
+  for (const RecordedArray& array : arrays) {
+    meta["arrays"][std::string(array.schema->name)] = describe_array(*array.schema, array.rank);
   }
   return meta;
 }

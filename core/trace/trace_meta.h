@@ -8,9 +8,15 @@
 //   config_sha256, tensor_directory_sha256: of the checkpoint; model.npz carries the same
 //   dimensions {token, moe_layer, expert, slot, gate, dense_layer, dense_gate, vocabulary}
 //   thresholds {gate_active, gate_top, gate_linear, gate_saturated, near_tie}
-//   kappa {model: has it, in_force: and it was not turned off, start_layer, input, input_constant,
-//     input_logit_norm_exponent, granularity, bound_moe, bound_dense}; settings absent without κ
-//   capacity {in_force, factor, minimum}
+//   kappa {model: has it, in_force: κ differs from 1 somewhere, start_layer, input, input_constant,
+//     input_logit_norm_exponent, granularity, bound_moe, bound_dense, multiplier: m of
+//     u = m·(α·s + b), router: s is a κ router's, bias: there is a b, slots: length of the slot
+//     axis}; settings absent without κ, bound_dense without dense layers that have it
+//   kappa_formula, kappa_slot, sft_kappa: how a checkpoint that can be read in several ways was
+//     read; null where there is nothing to choose
+//   interventions: [words of SPEC §9, in order of application]
+//   router_score, router_margin_unit, near_tie
+//   capacity {in_force, factor, minimum}; factor and minimum null where it never held
 //   window {sequence_len, chunks: [{begin, first_recorded, end}]}
 //   recorded {layers, gates, logits}
 //   arrays {NAME: {_ARRAY_DIMENSIONS, unit, long_name}}
@@ -18,19 +24,25 @@
 
 #include <span>
 
+#include "core/engine/run_plan.h"
 #include "core/model/model.h"
 #include "core/trace/recorder.h"
 #include "core/trace/schema.h"
 
 namespace kappascope {
 
-Json trace_meta(const Model& model, const TokenizedText& text, const TraceSettings& settings,
-                const Extents& extents, std::span<const ArraySchema* const> arrays);
+// An array of the table and how many of its axes it has.
+struct RecordedArray {
+  const ArraySchema* schema;
+  std::size_t rank;
+};
+
+Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& text,
+                const TraceSettings& settings, const Extents& extents,
+                std::span<const RecordedArray> arrays);
 
 // The part that says which checkpoint and which κ, the same in both files: model, model_config,
 // n_layer, the hashes, kappa without in_force.
 Json checkpoint_meta(const Model& model);
-
-bool has_kappa(const Model& model);  // in any layer
 
 }  // namespace kappascope

@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
 #include <thread>
 
 #include "core/checkpoint/input_file.h"
+#include "core/forward/device.h"
 #include "core/forward/experts.h"
 #include "tests/bench/works.h"
 
@@ -25,12 +27,13 @@ struct LoadedLayer {
   Model model;
   NoProgress progress;
   Weights weights;
-  ForwardOptions options;
+  RunPlan plan;
   Silent probe;
 
   explicit LoadedLayer(const Json& arguments)
       : model(open_model(arguments.at("model").get<std::string>())),
-        weights(load_weights(model, ComputeType::float32, at::kCPU, progress)) {
+        weights(read_weights(model, ComputeType::float32, at::kCPU, progress)),
+        plan(resolve(model, {})) {
     at::set_num_threads(arguments.value("threads", 1));
   }
   const MoeWeights& layer() const { return weights.layers[0].moe; }
@@ -40,7 +43,8 @@ struct LoadedLayer {
   auto in_call(std::int64_t tokens, Body body) {
     const std::vector<std::int32_t> ids(std::size_t(tokens), 0);
     const ForwardCall call{ids};
-    const CallContext context{model, call, options, probe, progress, probe.wants(), 0, 0};
+    const CallContext context{model, call, plan, probe, progress, probe.wants(), native_backend(),
+                              0,     0};
     const at::InferenceMode no_gradients;
     return body(context);
   }
@@ -54,7 +58,7 @@ class LayerWork final : public Work {
       : loaded_(arguments),
         tokens_(arguments.at("tokens")),
         calls_(arguments.value("calls", 1)),
-        width_(loaded_.model.config.n_embd) {
+        width_(loaded_.model.architecture.width) {
     std::ifstream file(arguments.at("input").get<std::string>(), std::ios::binary);
     const std::string bytes{std::istreambuf_iterator<char>(file), {}};
     input_.resize(bytes.size() / sizeof(float));
@@ -79,8 +83,8 @@ class LayerWork final : public Work {
       file.write(reinterpret_cast<const char*>(result.const_data_ptr<float>()),
                  std::streamsize(result.nbytes()));
     }
-    const ModelConfig& config = loaded_.model.config;
-    const std::int64_t weights = config.moe_top_k * 3 * width_ * config.gate_units() * 4;
+    const MoeSpec& moe = *loaded_.model.architecture.layers[0].moe();
+    const std::int64_t weights = moe.router.slots * 3 * width_ * moe.gates * 4;
     return {{"seconds", seconds}, {"weight_bytes", weights}};
   }
 
@@ -97,23 +101,25 @@ class FfnWork final : public Work {
  public:
   FfnWork(const Json& arguments, std::string kind)
       : kind_(std::move(kind)), loaded_(arguments), rows_(arguments.at("rows")) {
-    const ModelConfig& config = loaded_.model.config;
-    const std::int64_t width = config.n_embd, gates = config.gate_units();
-    const std::int64_t tokens = rows_ * config.n_exp / config.moe_top_k;
+    const MoeSpec& moe = *loaded_.model.architecture.layers[0].moe();
+    const RouterSpec& router = moe.router;
+    const std::int64_t width = loaded_.model.architecture.width, gates = moe.gates;
+    const std::int64_t tokens = rows_ * router.experts / router.slots;
     at::manual_seed(1);
     x_ = at::randn({tokens, width});
-    const std::int64_t most = kind_ == "dense" ? rows_ * config.n_exp : rows_;
+    const std::int64_t most = kind_ == "dense" ? rows_ * router.experts : rows_;
     z_ = at::empty({most, gates});
     up_ = at::empty({most, gates});
     y_ = at::empty({most, width});
     gathered_ = at::randn({most, width});
-    routing_ = {config.n_exp, config.moe_top_k, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
-    for (std::int64_t cell = 0; cell < tokens * config.moe_top_k; ++cell) {
-      routing_.expert_index.push_back(std::int32_t(cell * 7 % config.n_exp));
-      routing_.expert_weight.push_back(1.0f / float(config.moe_top_k));
-      routing_.kappa_input.push_back(float(cell % 13) * 0.1f);
+    routing_.emplace(at::zeros({tokens, router.experts}), router.slots, false);
+    const Assignments& cells = routing_->view.cells;
+    for (std::int64_t cell = 0; cell < tokens * router.slots; ++cell) {
+      cells.expert[cell] = std::int32_t(cell * 7 % router.experts);
+      cells.weight[cell] = 1.0f / float(router.slots);
+      cells.kept[cell] = 1;
+      cells.score[cell] = float(cell % 13) * 0.1f;
     }
-    routing_.expert_kept.assign(routing_.expert_index.size(), 1);
   }
 
   Json run(const Json&) override {
@@ -121,9 +127,11 @@ class FfnWork final : public Work {
     loaded_.in_call(x_.size(0), [&](const CallContext& context) {
       ExpertRecord record;
       if (kind_ == "experts") {
-        run_experts(x_, loaded_.layer(), 0, routing_, context, {}, record);
+        run_experts(x_, loaded_.layer(), 0, 0, routing_->view, context, {}, record);
       }
-      const std::int64_t experts = kind_ == "loop" ? routing_.experts : kind_ == "dense" ? 1 : 0;
+      const std::int64_t experts = kind_ == "loop"    ? routing_->view.experts
+                                   : kind_ == "dense" ? 1
+                                                      : 0;
       for (std::int64_t e = 0; e < experts; ++e) {
         at::mm_out(z_, gathered_, loaded_.layer().gate_proj[e]);
         at::mm_out(up_, gathered_, loaded_.layer().c_fc[e]);
@@ -138,7 +146,7 @@ class FfnWork final : public Work {
   LoadedLayer loaded_;
   std::int64_t rows_;
   at::Tensor x_, gathered_, z_, up_, y_;
-  Routing routing_;
+  std::optional<Routing> routing_;
 };
 
 // "read": adds up `bytes` of the model's file with so many threads: the limit of what streams

@@ -39,7 +39,7 @@ class Watcher final : public Probe {
 class PrefillWork final : public Work {
  public:
   explicit PrefillWork(const Json& arguments)
-      : model_(open_model(arguments.at("model").get<std::string>())) {
+      : model_(open_model(arguments.at("model").get<std::string>())), plan_(resolve(model_, {})) {
     const Failure failure =
         engine().load(model_, {.threads = arguments.value("threads", 2)}, progress_, loaded_);
     if (failure) { throw Error(failure); }
@@ -50,7 +50,7 @@ class PrefillWork final : public Work {
     const std::string mode = arguments.value("mode", "none");
     std::vector<std::int32_t> ids;
     for (std::int64_t t = 0; t < tokens; ++t) {
-      ids.push_back(std::int32_t((t * 7919 + t / 3) % model_.config.vocab_size));
+      ids.push_back(std::int32_t((t * 7919 + t / 3) % model_.architecture.vocab));
     }
     // The file of the round before: none of its removal is counted.
     if (arguments.contains("trace")) { fs::remove(arguments.at("trace").get<std::string>()); }
@@ -78,7 +78,7 @@ class PrefillWork final : public Work {
   }
 
   void forward(const std::vector<std::int32_t>& ids, Probe& probe) {
-    const Failure failure = loaded_->forward({.ids = ids}, {}, probe, progress_);
+    const Failure failure = loaded_->forward({.ids = ids}, plan_, probe, progress_);
     if (failure) { throw Error(failure); }
   }
 
@@ -95,12 +95,13 @@ class PrefillWork final : public Work {
     text.chunks = {{0, 0, std::int64_t(ids.size())}};
     TraceSettings settings;
     settings.record_gates = gates;
-    TraceRecorder recorder(path, model_, text, settings);
+    TraceRecorder recorder(path, model_, plan_, text, settings);
     forward(ids, recorder);
     recorder.finish();
   }
 
   Model model_;
+  RunPlan plan_;
   NoProgress progress_;
   std::unique_ptr<EngineModel> loaded_;
 };

@@ -94,10 +94,10 @@ class EngineTest : public ::testing::Test {
     return result;
   }
 
-  static Failure run(EngineModel& model, const ForwardCall& call, Capture& capture,
-                     const ForwardOptions& options = {}) {
+  Failure run(EngineModel& model, const ForwardCall& call, Capture& capture,
+              const std::vector<Intervention>& interventions = {}) {
     NoProgress progress;
-    return model.forward(call, options, capture, progress);
+    return model.forward(call, resolve(*model_, interventions), capture, progress);
   }
 
   fs::path folder_;
@@ -173,7 +173,7 @@ TEST_F(EngineTest, KappaOffIsTheModelWithoutKappa) {
   const auto text = ids(30);
   Capture off(kLogitsOnly), never(kLogitsOnly), on(kLogitsOnly);
   EngineModel& with = load({});
-  ASSERT_FALSE(run(with, {.ids = text}, off, {.kappa = false}));
+  ASSERT_FALSE(run(with, {.ids = text}, off, {{.edit = Edit::kappa}}));
   ASSERT_FALSE(run(with, {.ids = text}, on));
   ASSERT_FALSE(run(load({.kappa = false}), {.ids = text}, never));
   EXPECT_EQ(off.logits, never.logits);
@@ -273,7 +273,8 @@ TEST_F(EngineTest, StopsWhereItIsToldTo) {
   for (const int call : {1, 2, 5, 9}) {
     Capture capture(kLogitsOnly);
     StopAt stop(call);
-    EXPECT_EQ(model.forward({.ids = text}, {}, capture, stop).code, ExitCode::interrupted);
+    EXPECT_EQ(model.forward({.ids = text}, resolve(*model_, {}), capture, stop).code,
+              ExitCode::interrupted);
     EXPECT_TRUE(capture.logits.empty());
   }
   Capture unwilling(kLogitsOnly);

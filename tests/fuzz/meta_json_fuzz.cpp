@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <sstream>
 
-#include "core/model/config.h"
+#include "core/model/families/nanochat_config.h"
 #include "tests/fuzz/only_file_errors.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -17,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     tensors.push_back({name, DType::float32, {8, 32}, 0, 1024});
   }
   testing::only_file_errors([&] {
-    const ModelConfig config = read_model_config(
+    const nanochat::Config config = nanochat::read_config(
         parse_json(input.substr(0, end), "meta.json", NotFinite::numbers), tensors, "meta.json");
     if (config.n_layer < 1 || config.n_layer > 1024 || config.n_embd % config.n_head != 0) {
       std::abort();
@@ -27,7 +27,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       config.has_kappa(layer);
     }
     for (const std::int64_t tokens : {std::int64_t{1}, config.sequence_len}) {
-      if (config.capacity(tokens) < 0) { std::abort(); }
+      const CapacityRule rule{config.eval_capacity, config.min_capacity};
+      if (capacity_of(rule, config.moe_top_k, tokens, config.n_exp) < 0) { std::abort(); }
     }
     if (config.gate_units() < 0 || config.padded_vocab() < config.vocab_size) { std::abort(); }
     config.document.dump();

@@ -5,12 +5,13 @@ check_golden.py BUILD_FOLDER --oracle GROUP...      every model of $KAPPASCOPE_O
 check_golden.py BUILD_FOLDER --forward DEVICE ...   the forward pass alone, of the golden token ids, by
                                                     kappascope_dump_forward; 77 without that device
 
-Each MODEL_FOLDER holds a checkpoint and golden/NAME.{txt,npz} (golden-kappa-off/ likewise). Token ids
+Each MODEL_FOLDER holds a checkpoint and golden/NAME.{txt,npz}; other golden-* folders need the words that
+index.json beside the model names for them (golden-kappa-off: --kappa off). Token ids
 must be equal; every float must lie within 1e-4 + 1e-4·|golden|, float32 rounding through a few layers
 and no more; an expert choice may differ only where the router's margin, or the gap between two chosen
 scores, is below 1e-5. After such a near tie the token is reported and left out from there on.
 """
-import argparse, os, pathlib, re, subprocess, sys, tempfile
+import argparse, json, os, pathlib, re, shlex, subprocess, sys, tempfile
 import numpy as np
 
 ABSOLUTE, RELATIVE, TIE = 1e-4, 1e-4, 1e-5
@@ -77,10 +78,10 @@ def compare_routing(result, where, trace, m, golden, front, rows, gates):
     return rows
 
 
-def compare_prompt(result, programs, model, text, golden_file, off, tokenizer, scratch):
-    where, golden = f'{model.name}/{golden_file.stem}' + (' κ off' if off else ''), np.load(golden_file)
+def compare_prompt(result, programs, model, text, golden_file, words, tokenizer, scratch):
+    where, golden = ' '.join([f'{model.name}/{golden_file.stem}', *words]), np.load(golden_file)
     command = [programs / 'kappascope', 'run', model, '-f', text, '-o', scratch / 'run', '--record', 'gates',
-               '--logits', '--format', 'npz', '--figures', 'none', '-q'] + (['--kappa', 'off'] if off else []) + tokenizer
+               '--logits', '--format', 'npz', '--figures', 'none', '-q', *words, *tokenizer]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     trace = np.load(scratch / 'run' / 'trace.npz', allow_pickle=False)
     result.exact(where, 'token_id', trace['token_id'], golden['token_ids'].ravel())
@@ -93,8 +94,8 @@ def compare_prompt(result, programs, model, text, golden_file, off, tokenizer, s
         rows = compare_routing(result, where, trace, m, golden, front, rows, True)
     result.floats(where, 'logits', trace['logits'][:, ::8], golden['logits_every8'].reshape(len(rows), -1), rows)
     result.floats(where, 'nll', trace['nll'][1:], golden['nll'].ravel(), rows[:-1])
-    if not off and any(name.endswith('.hidden') for name in golden.files):
-        compare_hidden(result, dump_forward(programs, model, golden, scratch, []), where, golden, rows)
+    if any(name.endswith('.hidden') for name in golden.files):
+        compare_hidden(result, dump_forward(programs, model, golden, scratch, words), where, golden, rows)
 
 
 class NoDevice(Exception):
@@ -114,10 +115,10 @@ def dump_forward(programs, model, golden, scratch, words):
     return dict(np.load(dumped))
 
 
-def compare_forward(result, programs, model, golden_file, off, device, scratch):
+def compare_forward(result, programs, model, golden_file, words, device, scratch):
     """Everything of a golden file, from its token ids on."""
-    where, golden = f'{model.name}/{golden_file.stem}' + (' κ off' if off else ''), np.load(golden_file)
-    ours = dump_forward(programs, model, golden, scratch, ['--device', device] + (['--kappa-off'] if off else []))
+    where, golden = ' '.join([f'{model.name}/{golden_file.stem}', *words]), np.load(golden_file)
+    ours = dump_forward(programs, model, golden, scratch, [*(['--backend', 'plain'] if device == 'plain' else ['--device', device]), *words])
     rows = np.ones(len(ours['logits']), bool)
     names = {'expert_kept': 'kept'}
     in_order = lambda name: [int(number) for number in re.findall(r'\d+', name)]
@@ -139,19 +140,28 @@ def compare_hidden(result, ours, where, golden, rows):
             result.floats(where, name.rsplit('.', 1)[-1], ours[name], golden[name].reshape(len(rows), -1), rows)
 
 
+def words_for(model, folder):
+    """What a folder of golden numbers asks of the command line."""
+    if folder == 'golden-kappa-off':
+        return ['--kappa', 'off']
+    index = model.parent / 'index.json'
+    if not index.exists():
+        return []
+    return shlex.split(json.loads(index.read_text())[model.name]['goldens'][folder])
+
+
 def compare_models(result, arguments, tokenizer):
     prompts = 0
     with tempfile.TemporaryDirectory() as scratch:
         for model in arguments.models:
-            for folder in ('golden', 'golden-kappa-off'):
-                for golden_file in sorted((model / folder).glob('*.npz')):
-                    off, place = folder == 'golden-kappa-off', pathlib.Path(scratch)
-                    if arguments.forward:
-                        compare_forward(result, arguments.programs, model, golden_file, off, arguments.forward, place)
-                    else:
-                        compare_prompt(result, arguments.programs, model, golden_file.with_suffix('.txt'), golden_file,
-                                       off, tokenizer, place)
-                    prompts += 1
+            for golden_file in sorted(model.glob('golden*/*.npz')):
+                words, place = words_for(model, golden_file.parent.name), pathlib.Path(scratch)
+                if arguments.forward:
+                    compare_forward(result, arguments.programs, model, golden_file, words, arguments.forward, place)
+                else:
+                    compare_prompt(result, arguments.programs, model, golden_file.with_suffix('.txt'), golden_file,
+                                   words, tokenizer, place)
+                prompts += 1
     return prompts
 
 
@@ -168,7 +178,8 @@ def main():
             print('skipped: KAPPASCOPE_ORACLE is not set')
             return 77
         oracle = pathlib.Path(os.environ['KAPPASCOPE_ORACLE'])
-        arguments.models += [model for group in arguments.oracle for model in sorted((oracle / group).iterdir())]
+        arguments.models += [model for group in arguments.oracle
+                             for model in sorted((oracle / group).iterdir()) if model.is_dir()]
     tokenizer = ['--tokenizer', arguments.tokenizer] if arguments.tokenizer else []
     result, prompts = Comparison(), 0
     try:

@@ -1,10 +1,14 @@
-// kappascope_dump_forward MODEL IDS OUT.npz [--kappa-off] [--device cpu|cuda[:N]] [--dtype
-// bfloat16]: runs token ids and writes all that the forward pass tells, under the names of the
+// kappascope_dump_forward MODEL IDS OUT.npz [--device cpu|cuda[:N]] [--dtype bfloat16]
+// [--backend plain]
+// [--kappa-slot SIDE] [--sft-kappa READING] [--kappa-formula NAME] [--INTERVENTION VALUE …]: runs
+// token ids and writes all that the forward pass tells, under the names of the
 // golden files: layerL.{router_logits,…,gate_act,router_input,moe_output,hidden} ("utP." in front
 // with several passes), logits, nll. Without a GPU, 77.
 #include <fstream>
+#include <initializer_list>
 #include <iostream>
 #include <map>
+#include <optional>
 
 #include "core/engine/engine.h"
 #include "core/trace/npz.h"
@@ -21,7 +25,8 @@ constexpr ProbeWants kEverything{.routing = true,
 
 class GoldenProbe final : public Probe {
  public:
-  explicit GoldenProbe(const ModelConfig& config) : config_(config) {}
+  GoldenProbe(const Architecture& architecture, const RunPlan& plan)
+      : vocab_(architecture.vocab), passes_(plan.passes) {}
   ProbeWants wants() const noexcept override { return kEverything; }
   bool moe(const MoeTap& tap) noexcept override {
     const std::string front = front_of(tap.layer, tap.pass);
@@ -61,7 +66,7 @@ class GoldenProbe final : public Probe {
   }
   void write(const std::string& path) {
     const auto tokens = std::int64_t(nll_.size());
-    keep("logits", logits_.data(), {tokens, config_.vocab_size});
+    keep("logits", logits_.data(), {tokens, vocab_});
     keep("nll", nll_.data(), {tokens - 1});
     std::vector<NpyArray> arrays;
     for (const auto& [name, array] : arrays_) { arrays.push_back(array.description); }
@@ -81,8 +86,7 @@ class GoldenProbe final : public Probe {
   static NpyType type_of(const std::uint8_t*) { return NpyType::boolean; }
 
   std::string front_of(std::int64_t layer, std::int64_t pass) const {
-    return join_words(config_.total_ut_steps > 1 ? join_words("ut", pass, ".") : "", "layer", layer,
-                      ".");
+    return join_words(passes_ > 1 ? join_words("ut", pass, ".") : "", "layer", layer, ".");
   }
   template <typename T>
   void keep(const std::string& name, const T* values, std::vector<std::int64_t> shape) {
@@ -91,7 +95,7 @@ class GoldenProbe final : public Probe {
     arrays_[name] = {description, {bytes.begin(), bytes.end()}};
   }
 
-  const ModelConfig& config_;
+  std::int64_t vocab_, passes_;
   std::map<std::string, Array> arrays_;
   std::vector<float> nll_, logits_;
 };
@@ -99,19 +103,40 @@ class GoldenProbe final : public Probe {
 struct Words {
   std::string model, ids, output;
   LoadOptions load;
-  bool kappa = true;
+  KappaChoices choices;
+  std::vector<Intervention> interventions;
 };
 
+template <typename Enum>
+std::optional<Enum> chosen(const std::string& word, std::initializer_list<Enum> known) {
+  for (const Enum value : known) {
+    if (word == name(value)) { return value; }
+  }
+  fail(ExitCode::usage, {}, "unknown word ", word);
+}
+
 Words read_words(int argc, char** argv) {
-  Words words{argv[1], argv[2], argv[3], {}, true};
-  for (int i = 4; i < argc; ++i) {
-    const std::string word = argv[i], next = i + 1 < argc ? argv[i + 1] : "";
-    if (word == "--kappa-off") { words.kappa = false; }
-    if (word == "--device" && next.rfind("cuda", 0) == 0) {
+  Words words{argv[1], argv[2], argv[3], {}, {}, {}};
+  for (int i = 4; i + 1 < argc; i += 2) {
+    const std::string word = argv[i], value = argv[i + 1];
+    if (word == "--backend") {
+      words.load.plain = value == "plain";
+    } else if (word == "--device") {
+      if (value == "cpu") { continue; }
       words.load.device = ComputeDevice::cuda;
-      if (next.size() > 5) { words.load.device_index = std::stoi(next.substr(5)); }
+      if (value.size() > 5) { words.load.device_index = std::stoi(value.substr(5)); }
+    } else if (word == "--dtype") {
+      if (value == "bfloat16") { words.load.dtype = ComputeType::bfloat16; }
+    } else if (word == "--kappa-slot") {
+      words.choices.side = chosen(value, {KappaSide::base, KappaSide::sft});
+    } else if (word == "--sft-kappa") {
+      words.choices.sft = chosen(value, {SftKappa::residual, SftKappa::independent});
+    } else if (word == "--kappa-formula") {
+      words.choices.formula = chosen(value, {KappaFormula::v2026_06, KappaFormula::v2026_05_31,
+                                             KappaFormula::v2026_05, KappaFormula::v2026_05_20});
+    } else {
+      words.interventions.push_back(parse_intervention(word.substr(2), value));
     }
-    if (word == "--dtype" && next == "bfloat16") { words.load.dtype = ComputeType::bfloat16; }
   }
   return words;
 }
@@ -120,14 +145,15 @@ void dump(const Words& words) {
   std::vector<std::int32_t> ids;
   std::ifstream in(words.ids);
   for (std::int32_t id; in >> id;) { ids.push_back(id); }
-  const Model model = open_model(words.model);
+  const Model model = open_model(words.model, {.kappa = words.choices});
+  const RunPlan plan = resolve(model, words.interventions);
   NoProgress progress;
   std::unique_ptr<EngineModel> loaded;
   Failure failure = engine(words.load.device).load(model, words.load, progress, loaded);
   if (failure) { throw Error(failure); }
   std::cerr << loaded->description();
-  GoldenProbe probe(model.config);
-  failure = loaded->forward({.ids = ids}, {.kappa = words.kappa}, probe, progress);
+  GoldenProbe probe(model.architecture, plan);
+  failure = loaded->forward({.ids = ids}, plan, probe, progress);
   if (failure) { throw Error(failure); }
   probe.write(words.output);
 }

@@ -45,14 +45,18 @@ class Layer {
   Layer(const Shape& of, at::Device device) : shape(of) {
     const auto half = at::TensorOptions(at::kBFloat16).device(device);
     const double scale = 1 / std::sqrt(double(of.hidden));
-    model_.config.n_embd = of.hidden;
-    model_.config.n_exp = of.experts;
-    model_.config.moe_top_k = of.slots;
-    model_.config.eval_capacity = 1e6;  // nothing is dropped: the peer drops nothing
-    model_.config.kappa_input = KappaInput::router_probs;
-    model_.layers.resize(1);
-    model_.layers[0].moe = model_.layers[0].kappa = true;
-    KappaParameters& kappa = model_.layers[0].kappa_parameters;
+    MoeSpec moe_spec;
+    moe_spec.router = {
+        of.experts, of.slots, false, {}};  // nothing is dropped: the peer drops nothing
+    moe_spec.gates = of.gates;
+    moe_spec.score = KappaScore{};  // twice the weight
+    moe_spec.kappa = KappaSpec{};
+    LayerSpec layer;
+    layer.feed_forward = moe_spec;
+    model_.architecture.width = of.hidden;
+    model_.architecture.layers = {layer};
+    model_.kappa.resize(1);
+    KappaParameters& kappa = model_.kappa[0];
     const std::size_t units = std::size_t(of.experts * of.gates);
     kappa.bias.assign(units, 0);
     kappa.scale.assign(units, 0);
@@ -62,7 +66,8 @@ class Layer {
     }
     kappa.expert_stride = of.gates;
     kappa.gate_stride = 1;
-    kappa.bound = 3;
+    plans_[0] = resolve(model_, {{.edit = Edit::kappa}});
+    plans_[1] = resolve(model_, {});
     weights_.device = device;
     weights_.layers.resize(1);
     MoeWeights& moe = weights_.layers[0].moe;
@@ -79,9 +84,9 @@ class Layer {
     NoProgress progress;
     const std::vector<std::int32_t> ids(std::size_t(x.size(0)));
     const ForwardCall call{.ids = ids};
-    const ForwardOptions options{.kappa = kappa, .capacity = false};
     CallContext context{
-        model_, call, options, probe, progress, probe.wants(), 0, 0, weights_.state.get()};
+        model_, call, plans_[kappa ? 1 : 0], probe, progress, probe.wants(), native_backend(),
+        0,      0,    weights_.state.get()};
     const at::Tensor output = moe_layer(x, moe(), 0, 0, context);
     finish_taps(context);
     return output;
@@ -94,6 +99,7 @@ class Layer {
 
  private:
   Model model_;
+  RunPlan plans_[2];  // κ off, κ on
   Weights weights_;
 };
 

@@ -1,10 +1,11 @@
-"""No function over 80 lines, no file over 400."""
+"""No function over 80 lines, nine of ten at most 30, no file over 400."""
 
 import re
 
 from sources import report, sources
 
 FUNCTION_LINES = 80
+MOST_LINES = 30  # of nine functions in ten
 FILE_LINES = 400
 # Comments, literals (raw ones with their delimiter) and preprocessor lines hold braces that are
 # none. A quote between digits is a separator: 1'000.
@@ -67,6 +68,11 @@ def faults_of(files):
                       f"at most {FUNCTION_LINES}"
 
 
+def ninth_decile(files):
+    lengths = sorted(last - first + 1 for text in files.values() for first, last in functions(text))
+    return lengths[len(lengths) * 9 // 10]
+
+
 def check_itself():
     def body(lines):
         return "".join(f"  if (a) {{ call('{{', \"}}\", 1'000); }}  // {{\n" for _ in range(lines))
@@ -94,4 +100,7 @@ def check_itself():
 
 check_itself()
 found = sources()
-report("function length", list(faults_of(found)), len(found))
+faults = list(faults_of(found))
+if ninth_decile(found) > MOST_LINES:
+    faults.append(f"one function in ten has over {ninth_decile(found)} lines; at most {MOST_LINES}")
+report("function length", faults, len(found))

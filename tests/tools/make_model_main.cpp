@@ -4,6 +4,7 @@
 #include <exception>
 
 #include "core/error.h"
+#include "core/model/families/nanochat_config.h"
 #include "tests/tools/synthetic.h"
 #include "tests/tools/synthetic_trace.h"
 
@@ -108,13 +109,13 @@ int make(int argc, char** argv) {
     return code == 0 ? 0 : static_cast<int>(kappascope::ExitCode::usage);
   }
   const kappascope::Json meta = {{"model_config", kappascope::synthetic::model_config(spec)}};
-  kappascope::read_model_config(meta, {}, "options");  // refuses what no model can be
+  kappascope::nanochat::read_config(meta, {}, "options");  // refuses what no model can be
   kappascope::synthetic::write_model(folder, spec);
   if (trace.tokens == 0) { return 0; }
   trace.seed = spec.seed;
   const std::filesystem::path path(folder);
-  kappascope::synthetic::write_trace(path / "trace", kappascope::open_model(path, spec.step),
-                                     trace);
+  kappascope::synthetic::write_trace(path / "trace",
+                                     kappascope::open_model(path, {.step = spec.step}), trace);
   return 0;
 }
 

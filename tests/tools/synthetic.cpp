@@ -7,6 +7,8 @@
 #include <fstream>
 #include <limits>
 
+#include "core/model/families/nanochat_config.h"
+
 namespace kappascope::synthetic {
 namespace {
 
@@ -57,7 +59,7 @@ class TensorList {
     if (std::find(spec_.drop.begin(), spec_.drop.end(), name) != spec_.drop.end()) { return; }
     const auto other = spec_.reshape.find(name);
     if (other != spec_.reshape.end()) { shape = other->second; }
-    tensors.push_back({{name, spec_.dtype, std::move(shape)}, mean, deviation});
+    tensors.push_back({{spelled(name), spec_.dtype, std::move(shape)}, mean, deviation});
   }
   // A matrix whose outputs have the variance of its inputs: deviation 1/√fan_in.
   void matrix(const std::string& name, std::vector<std::int64_t> shape, std::int64_t fan_in) {
@@ -67,6 +69,11 @@ class TensorList {
   std::vector<ModelTensor> tensors;
 
  private:
+  std::string spelled(const std::string& name) const {
+    const std::string before = spec_.old_names ? nanochat::old_tensor_name(name) : "";
+    return before.empty() ? name : before;
+  }
+
   const ModelSpec& spec_;
 };
 
@@ -115,7 +122,7 @@ void add_dense(TensorList& list, const ModelSpec& spec, const std::string& head,
   list.matrix(head + "c_proj.weight", {hidden, gates}, gates);
 }
 
-void add_layer(TensorList& list, const ModelSpec& spec, const ModelConfig& layout,
+void add_layer(TensorList& list, const ModelSpec& spec, const nanochat::Config& layout,
                std::int64_t layer) {
   const std::string head = "transformer.h." + std::to_string(layer) + ".";
   const std::int64_t hidden = spec.hidden, width = spec.kv_heads * (hidden / spec.heads);
@@ -133,8 +140,8 @@ void add_layer(TensorList& list, const ModelSpec& spec, const ModelConfig& layou
 }
 
 // Which layers are what: the config's own rules.
-ModelConfig layout_of(const ModelSpec& spec) {
-  ModelConfig layout;
+nanochat::Config layout_of(const ModelSpec& spec) {
+  nanochat::Config layout;
   layout.n_layer = spec.layers;
   layout.n_exp = spec.experts;
   layout.moe_start_layer = spec.moe_start;
@@ -147,7 +154,7 @@ ModelConfig layout_of(const ModelSpec& spec) {
   return layout;
 }
 
-void add_global_kappa(TensorList& list, const ModelSpec& spec, const ModelConfig& layout) {
+void add_global_kappa(TensorList& list, const ModelSpec& spec, const nanochat::Config& layout) {
   if (!spec.kappa || spec.granularity != Granularity::global) { return; }
   bool bias = false, scale = false;
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
@@ -191,7 +198,7 @@ void draw(const ModelSpec& spec, const ModelTensor& tensor,
 }  // namespace
 
 std::vector<ModelTensor> model_tensors(const ModelSpec& spec) {
-  const ModelConfig layout = layout_of(spec);
+  const nanochat::Config layout = layout_of(spec);
   const std::int64_t vocab = (spec.vocab + 63) / 64 * 64, hidden = spec.hidden;
   const std::vector<std::int64_t> lambdas =
       spec.lambda_steps ? std::vector<std::int64_t>{2, spec.layers} : std::vector{spec.layers};
@@ -204,6 +211,7 @@ std::vector<ModelTensor> model_tensors(const ModelSpec& spec) {
     add_layer(list, spec, layout, layer);
   }
   list.matrix("lm_head.weight", {vocab, hidden}, hidden);
+  for (const auto& [name, shape] : spec.extra) { list.add(name, shape, 0, kKappaDeviation); }
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     if (!layout.has_value_embedding(layer)) { continue; }
     list.add("value_embeds." + std::to_string(layer) + ".weight",
@@ -273,7 +281,9 @@ void write_model(const std::filesystem::path& folder, const ModelSpec& spec) {
 
   const std::filesystem::path meta = folder / ("meta_" + std::string(number) + ".json");
   std::ofstream out(meta, std::ios::binary);
-  out << Json{{"step", spec.step}, {"model_config", model_config(spec)}}.dump(2) << "\n";
+  Json document{{"step", spec.step}, {"model_config", model_config(spec)}};
+  if (!spec.user_config.is_null()) { document["user_config"] = spec.user_config; }
+  out << document.dump(2) << "\n";
   out.close();
   require(out.good(), ExitCode::io, Place{meta.string(), {}, -1}, "cannot be written");
 }

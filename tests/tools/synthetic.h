@@ -10,7 +10,7 @@
 
 #include "core/checkpoint/json.h"
 #include "core/checkpoint/tensor.h"
-#include "core/model/config.h"
+#include "core/model/architecture.h"
 #include "tests/tools/torch_writer.h"
 
 namespace kappascope::synthetic {
@@ -47,6 +47,11 @@ struct ModelSpec {
   std::int64_t step = 100;
   bool compiled = false;  // names with "_orig_mod." in front
   bool sparse = false;    // holes for weights: the size of the file, not its content
+
+  // Other layouts
+  std::map<std::string, std::vector<std::int64_t>> extra;  // further tensors
+  bool old_names = false;                                  // kappa_ as before it was renamed
+  Json user_config;                                        // beside model_config; null: none
 
   // Faults
   std::vector<std::string> drop;                             // tensors left out

@@ -55,16 +55,18 @@ void fill_hill(std::int64_t total, std::int64_t* bins, int count) {
 // One MoE layer of one pass: what a MoeTap points to.
 class MoeRows {
  public:
-  MoeRows(const Model& model, std::int64_t layer, std::int64_t pass, const TraceSpec& spec)
+  MoeRows(const Model& model, const RunPlan& plan, std::int64_t layer, std::int64_t pass,
+          const TraceSpec& spec)
       : stream_(join_words("layer ", layer, " pass ", pass), spec.seed) {
-    const ModelConfig& config = model.config;
+    const LayerPlan& planned = plan.layers[layer];
+    const MoeSpec& moe = *planned.spec->moe();
     tap = {};
     tap.layer = layer, tap.pass = pass;
-    tap.gates = config.gate_units(), tap.width = config.n_embd;
+    tap.gates = moe.gates, tap.width = model.architecture.width;
     rows_ = static_cast<std::size_t>(spec.tokens);
-    slots_ = rows_ * static_cast<std::size_t>(config.moe_top_k);
-    experts_ = static_cast<std::size_t>(config.n_exp);
-    route(config, spec.tokens);
+    slots_ = rows_ * static_cast<std::size_t>(planned.slots);
+    experts_ = static_cast<std::size_t>(moe.router.experts);
+    route(planned, spec.tokens);
     draw_statistics();
     if (spec.gates) { draw_gates(); }
   }
@@ -74,7 +76,7 @@ class MoeRows {
   MoeTap tap{};
 
  private:
-  void route(const ModelConfig& config, std::int64_t tokens) {
+  void route(const LayerPlan& planned, std::int64_t tokens) {
     logits_.resize(rows_ * experts_);
     for (float& logit : logits_) { logit = stream_.normal(); }
     expert_.resize(slots_);
@@ -86,12 +88,12 @@ class MoeRows {
     float* const numbers = columns_.data();
     args.routing = {
         tokens,
-        config.n_exp,
-        config.moe_top_k,
+        planned.spec->moe()->router.experts,
+        planned.slots,
         logits_.data(),
         {nullptr, expert_.data(), weight_.data(), kept_.data(), score_.data()},
         {numbers, numbers + rows_, numbers + 2 * rows_, numbers + 3 * rows_, numbers + 4 * rows_}};
-    args.capacity = config.capacity(tokens);
+    args.capacity = planned.capacity_of_call(tokens);
     args.score = RouteScore::router_probs;
     args.score_factor = 2;
     route_ref(args);
@@ -121,6 +123,11 @@ class MoeRows {
                     5 * size * count, 10 * size * count, 200 * size * size * count, share * count,
                     count / 4,        scalars[e]};
     }
+    norm_.assign(slots_, kNaN);
+    for (std::size_t i = 0; i < slots_; ++i) {
+      if (kept_[i] != 0) { norm_[i] = 0.5f + weight_[i]; }
+    }
+    tap.output_norm = norm_.data();
     tap.gate_stats = stats_.data(), tap.kappa_hist = kappa_hist_.data();
     tap.gate_pre_hist = gate_pre_hist_.data(), tap.effect = effect_.data();
   }
@@ -141,7 +148,7 @@ class MoeRows {
 
   Stream stream_;
   std::size_t rows_ = 0, slots_ = 0, experts_ = 0;
-  std::vector<float> logits_, weight_, score_, columns_, kappa_, pre_, act_;
+  std::vector<float> logits_, weight_, score_, columns_, kappa_, pre_, act_, norm_;
   std::vector<std::int32_t> expert_;
   std::vector<std::uint8_t> kept_;
   std::vector<GateStats> stats_;
@@ -149,15 +156,16 @@ class MoeRows {
   std::vector<EffectSums> effect_;
 };
 
-bool feed_dense(Probe& probe, const Model& model, std::int64_t layer, std::int64_t pass,
+bool feed_dense(Probe& probe, const RunPlan& plan, std::int64_t layer, std::int64_t pass,
                 const TraceSpec& spec) {
-  if (!model.config.use_qwen3_dense_mlp) {
+  const DenseSpec& dense = *plan.layers[layer].spec->dense();
+  if (!dense.gated()) {
     return true;  // no gate, no tap
   }
   Stream stream(join_words("dense ", layer, " pass ", pass), spec.seed);
-  const KappaView view = model.layers[layer].kappa_parameters.view();
-  const auto constant = static_cast<float>(model.config.kappa_input_constant);
-  std::vector<float> kappa(static_cast<std::size_t>(model.config.gate_units()), 1.0f);
+  const KappaView view = plan.kappa_of(layer, pass).view();
+  const auto constant = static_cast<float>(dense.kappa_score);
+  std::vector<float> kappa(static_cast<std::size_t>(dense.gates), 1.0f);
   for (std::size_t i = 0; i < kappa.size() && view.bias != nullptr; ++i) {
     const float b = view.bias[static_cast<std::int64_t>(i) * view.gate_stride];
     kappa[i] = kappa_value(view.log_bound, b * constant);
@@ -168,8 +176,7 @@ bool feed_dense(Probe& probe, const Model& model, std::int64_t layer, std::int64
     stats.push_back({stream.unit() / 4, stream.unit(), stream.unit(), 4 + stream.unit(),
                      1 + stream.unit(), linear, (1 - linear) * stream.unit()});
   }
-  return probe.dense(
-      {layer, pass, 0, spec.tokens, model.config.gate_units(), kappa.data(), stats.data()});
+  return probe.dense({layer, pass, 0, spec.tokens, dense.gates, kappa.data(), stats.data()});
 }
 
 bool feed_predictions(Probe& probe, std::int64_t vocab, const TraceSpec& spec) {
@@ -205,16 +212,18 @@ void write_trace(const std::filesystem::path& folder, const Model& model, const 
   settings.command = "kappascope_make_model";
   settings.tool_version = "synthetic";
   settings.torch_version = "none";
-  const TokenizedText text = make_text(spec.tokens, model.config.vocab_size);
-  TraceRecorder recorder(folder / "trace.npz", model, text, settings);
+  const TokenizedText text = make_text(spec.tokens, model.architecture.vocab);
+  const RunPlan plan = resolve(model, {});
+  TraceRecorder recorder(folder / "trace.npz", model, plan, text, settings);
   bool going = true;
-  for (std::int64_t pass = 0; pass < model.config.total_ut_steps; ++pass) {
-    for (std::int64_t layer = 0; layer < model.config.n_layer && going; ++layer) {
-      going = model.config.is_moe(layer) ? recorder.moe(MoeRows(model, layer, pass, spec).tap)
-                                         : feed_dense(recorder, model, layer, pass, spec);
+  for (std::int64_t pass = 0; pass < plan.passes; ++pass) {
+    for (std::int64_t layer = 0; layer < model.architecture.depth() && going; ++layer) {
+      going = plan.layers[layer].spec->moe()
+                  ? recorder.moe(MoeRows(model, plan, layer, pass, spec).tap)
+                  : feed_dense(recorder, plan, layer, pass, spec);
     }
   }
-  if (going) { feed_predictions(recorder, model.config.vocab_size, spec); }
+  if (going) { feed_predictions(recorder, model.architecture.vocab, spec); }
   recorder.finish();
   write_model_parameters(folder / "model.npz", model);
 }

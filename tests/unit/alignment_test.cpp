@@ -29,10 +29,9 @@ TEST(Alignment, FollowsItsDefinition) {
   write_model(folder.path(), spec);
   const Model model = open_model(folder.path());
   const Alignment alignment = router_alignment(model, 1);
-  const std::vector<float> router =
-      model.tensors->floats(*model.tensor("transformer.h.1.mlp.router.w_g.weight"));
+  const std::vector<float> router = model.tensors->floats(model.weights.required(Role::router, 1));
   const std::vector<float> gate =
-      model.tensors->floats(*model.tensor("transformer.h.1.mlp.experts.gate_proj"));
+      model.tensors->floats(model.weights.required(Role::expert_gate, 1));
   ASSERT_EQ(alignment.mean.size(), 4u);
   ASSERT_EQ(alignment.energy.size(), 4u);
   for (std::size_t e = 0; e < 4; ++e) {

@@ -1,10 +1,10 @@
-#include "core/model/config.h"
+#include "core/model/families/nanochat_config.h"
 
 #include <gtest/gtest.h>
 
 #include "tests/unit/expect_error.h"
 
-namespace kappascope {
+namespace kappascope::nanochat {
 namespace {
 
 using ::kappascope::testing::error_of;
@@ -19,8 +19,8 @@ std::vector<TensorInfo> named(const std::vector<std::string>& names) {
   return tensors;
 }
 
-ModelConfig read(const Json& config, const std::vector<std::string>& names = {}) {
-  return read_model_config({{"model_config", config}}, named(names), "meta.json");
+Config read(const Json& config, const std::vector<std::string>& names = {}) {
+  return read_config({{"model_config", config}}, named(names), "meta.json");
 }
 
 // The smallest config with one field set.
@@ -34,8 +34,21 @@ std::string error_with(const char* field, Json value) {
   return error_of([&] { read(with(field, std::move(value))); });
 }
 
+std::vector<std::int64_t> moe_layers(const Config& config) {
+  std::vector<std::int64_t> layers;
+  for (std::int64_t layer = 0; layer < config.n_layer; ++layer) {
+    if (config.is_moe(layer)) { layers.push_back(layer); }
+  }
+  return layers;
+}
+
+std::int64_t capacity(const Config& config, std::int64_t tokens) {
+  return capacity_of({config.eval_capacity, config.min_capacity}, config.moe_top_k, tokens,
+                     config.n_exp);
+}
+
 TEST(Config, DefaultsOfAbsentFields) {
-  const ModelConfig config = read(smallest());
+  const Config config = read(smallest());
   EXPECT_EQ(config.n_kv_head, 4);
   EXPECT_EQ(config.n_exp, 64);
   EXPECT_EQ(config.moe_top_k, 2);
@@ -153,8 +166,8 @@ TEST(Config, LimitsThemselvesAreFine) {
   EXPECT_EQ(read(with("moe_top_k", 64)).moe_top_k, 64);
   EXPECT_EQ(read(with("vocab_size", 1 << 24)).padded_vocab(), 1 << 24);
   EXPECT_EQ(read(with("kappa_input_logit_norm_exponent", 0)).kappa_input_logit_norm_exponent, 0);
-  EXPECT_EQ(read(with("num_moe_layers", 0)).moe_layers().size(), 0u);
-  EXPECT_EQ(read(with("n_exp", 1)).moe_layers().size(), 0u);  // K = 2 does not matter then
+  EXPECT_EQ(moe_layers(read(with("num_moe_layers", 0))).size(), 0u);
+  EXPECT_EQ(moe_layers(read(with("n_exp", 1))).size(), 0u);  // K = 2 does not matter then
   EXPECT_EQ(read(with("router_type", "topk")).n_exp, 64);
 }
 
@@ -167,12 +180,12 @@ TEST(Config, AllFaultsTogether) {
             "3 meta.json: model_config.n_layer has the wrong type; expected an integer, found "
             "\"six\"; model_config.n_embd is missing; expected an integer; "
             "model_config.kappa_input is not supported; expected one of router_probs, top_logits, "
-            "constant, found \"softmax\"");
+            "constant, gate_proj, found \"softmax\"");
 }
 
 TEST(Config, DocumentsThatAreNone) {
   const auto error = [](const Json& meta) {
-    return error_of([&] { read_model_config(meta, {}, "meta.json"); }).substr(0, 2);
+    return error_of([&] { read_config(meta, {}, "meta.json"); }).substr(0, 2);
   };
   EXPECT_EQ(error(Json::array()), "3 ");
   EXPECT_EQ(error(Json::object()), "3 ");
@@ -185,9 +198,8 @@ TEST(Config, KappaIsInferredFromExactNames) {
     return read(smallest(), names);
   };
   for (const char* tail : {"", "_expert", "_intermediate", "_residual"}) {
-    const ModelConfig config =
-        inferred({std::string("transformer.h.12.mlp.experts.kappa_bias") + tail,
-                  "transformer.h.3.mlp.experts.kappa_bias"});
+    const Config config = inferred({std::string("transformer.h.12.mlp.experts.kappa_bias") + tail,
+                                    "transformer.h.3.mlp.experts.kappa_bias"});
     EXPECT_TRUE(config.use_kappa_swiglu);
     EXPECT_EQ(config.kappa_bias_start_layer, 3);
   }
@@ -227,7 +239,7 @@ TEST(Config, MoeLayersByStartStrideAndNumber) {
   for (std::int64_t start = 0; start < 8; ++start) {
     for (std::int64_t stride = 1; stride < 5; ++stride) {
       for (std::int64_t number = -1; number < 4; ++number) {
-        ModelConfig config;
+        Config config;
         config.n_layer = 12;
         config.moe_start_layer = start;
         config.moe_layer_stride = stride;
@@ -237,7 +249,7 @@ TEST(Config, MoeLayersByStartStrideAndNumber) {
           const bool room = number < 0 || static_cast<std::int64_t>(expected.size()) < number;
           if ((i + 1) % stride == 0 && room) { expected.push_back(i); }
         }
-        EXPECT_EQ(config.moe_layers(), expected) << start << " " << stride << " " << number;
+        EXPECT_EQ(moe_layers(config), expected) << start << " " << stride << " " << number;
       }
     }
   }
@@ -247,7 +259,7 @@ TEST(Config, LayersWithKappa) {
   Json document = with("use_kappa_swiglu", true);
   document["kappa_bias_start_layer"] = 1;
   document["use_qwen3_dense_mlp"] = true;
-  ModelConfig config = read(document);  // layers 0 and 1 are dense
+  Config config = read(document);  // layers 0 and 1 are dense
   EXPECT_FALSE(config.has_kappa(0));
   EXPECT_FALSE(config.has_kappa(1));
   EXPECT_TRUE(config.has_kappa(2));
@@ -260,7 +272,7 @@ TEST(Config, LayersWithKappa) {
 }
 
 TEST(Config, WindowsAreTiledAndTheLastIsLong) {
-  const ModelConfig config = read(with("window_pattern", "SSL"));
+  const Config config = read(with("window_pattern", "SSL"));
   std::vector<std::int64_t> windows;
   for (std::int64_t layer = 0; layer < 6; ++layer) { windows.push_back(config.window(layer)); }
   EXPECT_EQ(windows, (std::vector<std::int64_t>{32, 32, 64, 32, 32, 64}));
@@ -269,30 +281,30 @@ TEST(Config, WindowsAreTiledAndTheLastIsLong) {
 }
 
 TEST(Config, ValueEmbeddingsAlternateDownFromTheLast) {
-  ModelConfig config;
+  Config config;
   config.n_layer = 5;
   EXPECT_TRUE(config.has_value_embedding(4) && config.has_value_embedding(0));
   EXPECT_FALSE(config.has_value_embedding(3));
 }
 
 TEST(Config, CapacityRoundsAsTheReference) {
-  ModelConfig config;
+  Config config;
   config.n_exp = 4;
   config.moe_top_k = 2;
   config.eval_capacity = 0.6;
-  EXPECT_EQ(config.capacity(40), 12);
-  EXPECT_EQ(config.capacity(44), 14);  // floor 13.2 is odd
-  EXPECT_EQ(config.capacity(1), 4);    // min_capacity
+  EXPECT_EQ(capacity(config, 40), 12);
+  EXPECT_EQ(capacity(config, 44), 14);  // floor 13.2 is odd
+  EXPECT_EQ(capacity(config, 1), 4);    // min_capacity
   config.min_capacity = 5;
-  EXPECT_EQ(config.capacity(1), 5);  // after the rounding to even
+  EXPECT_EQ(capacity(config, 1), 5);  // after the rounding to even
   config.eval_capacity = 1e300;
-  EXPECT_GT(config.capacity(1 << 24), 1 << 24);
+  EXPECT_GT(capacity(config, 1 << 24), 1 << 24);
   // ((3·0.6)·15)/3 is just below 9, 3·15/3·0.6 and 0.6·(3·15)/3 are not
   config.eval_capacity = 0.6;
   config.n_exp = 3;
   config.moe_top_k = 3;
   config.min_capacity = 0;
-  EXPECT_EQ(config.capacity(15), 8);
+  EXPECT_EQ(capacity(config, 15), 8);
 }
 
 TEST(Config, UnknownFieldsAreListedTrainingOnesAreNot) {
@@ -306,4 +318,4 @@ TEST(Config, UnknownFieldsAreListedTrainingOnesAreNot) {
 }
 
 }  // namespace
-}  // namespace kappascope
+}  // namespace kappascope::nanochat

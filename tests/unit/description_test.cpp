@@ -12,7 +12,7 @@ using synthetic::ModelSpec;
 
 Model opened(const testing::TempFolder& folder, const ModelSpec& spec) {
   write_model(folder.path(), spec);
-  return open_model(folder.path(), std::nullopt, false);
+  return open_model(folder.path(), {.kappa_values = false});
 }
 
 TEST(Description, ParametersByPartAndPerToken) {

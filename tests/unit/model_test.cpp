@@ -19,11 +19,9 @@ using testing::error_of;
 struct Opened {
   explicit Opened(const ModelSpec& spec, bool kappa_values = true) {
     write_model(folder.path() / "tiny", spec);
-    model = open_model(folder.path() / "tiny", std::nullopt, kappa_values);
+    model = open_model(folder.path() / "tiny", {.kappa_values = kappa_values});
   }
-  const KappaParameters& kappa(std::size_t layer) const {
-    return model.layers[layer].kappa_parameters;
-  }
+  const KappaParameters& kappa(std::size_t layer) const { return model.kappa[layer]; }
   testing::TempFolder folder;
   Model model;
 };
@@ -58,23 +56,24 @@ TEST(Model, RolesAndPlansOfTheDefault) {
   const Model& model = opened.model;
   EXPECT_EQ(model.name(), "tiny");
   EXPECT_EQ(model.files.step, 100);
-  ASSERT_EQ(model.layers.size(), 3u);
-  EXPECT_FALSE(model.layers[0].moe);
-  EXPECT_TRUE(model.layers[1].moe && model.layers[2].moe);
-  EXPECT_TRUE(model.layers[0].value_embedding && model.layers[2].value_embedding);
-  EXPECT_FALSE(model.layers[1].value_embedding);
-  EXPECT_FALSE(model.layers[0].kappa);
-  EXPECT_EQ(model.layers[0].window, 32);
-  EXPECT_EQ(model.layers[2].window, 64);
-  EXPECT_EQ(model.weights.front().name, "transformer.wte.weight");
-  EXPECT_EQ(model.weights.back().name, "lm_head.weight");
+  const std::vector<LayerSpec>& layers = model.architecture.layers;
+  ASSERT_EQ(layers.size(), 3u);
+  EXPECT_FALSE(layers[0].moe());
+  EXPECT_TRUE(layers[1].moe() && layers[2].moe());
+  EXPECT_TRUE(layers[0].attention.value_embedding && layers[2].attention.value_embedding);
+  EXPECT_FALSE(layers[1].attention.value_embedding);
+  EXPECT_FALSE(layers[0].kappa());
+  EXPECT_EQ(layers[0].attention.window, 32);
+  EXPECT_EQ(layers[2].attention.window, 64);
+  EXPECT_EQ(model.weights.all().front().name, "transformer.wte.weight");
+  EXPECT_EQ(model.weights.all().back().name, "lm_head.weight");
   EXPECT_TRUE(model.unknown_tensors.empty());
   EXPECT_EQ(model.config_sha256.size(), 64u);
   EXPECT_EQ(model.directory_sha256.size(), 64u);
-  ASSERT_NE(model.tensor("transformer.h.1.mlp.experts.gate_proj"), nullptr);
-  EXPECT_EQ(model.tensor("transformer.h.1.mlp.experts.gate_proj")->shape,
+  EXPECT_EQ(model.weights.required(Role::expert_gate, 1).shape,
             (std::vector<std::int64_t>{4, 32, 128}));
-  EXPECT_EQ(error_of([&] { model.tensor("transformer.h.0.mlp.experts.c_fc"); }).substr(0, 2), "1 ");
+  EXPECT_EQ(model.weights.find(Role::expert_up, 0), nullptr);
+  EXPECT_EQ(error_of([&] { model.weights.required(Role::expert_up, 0); }).substr(0, 2), "1 ");
 }
 
 TEST(Model, KappaOfEveryGranularity) {
@@ -97,19 +96,14 @@ TEST(Model, KappaOfEveryGranularity) {
     EXPECT_EQ(kappa.scale, drawn(spec, expected.head + "kappa_scale"));
     EXPECT_EQ(kappa.expert_stride, expected.expert_stride);
     EXPECT_EQ(kappa.gate_stride, expected.gate_stride);
-    EXPECT_EQ(kappa.bound, 4.0);
-    const KappaView view = kappa.view();
-    EXPECT_EQ(view.bias, kappa.bias.data());
-    EXPECT_EQ(view.scale, kappa.scale.data());
-    EXPECT_FLOAT_EQ(view.log_bound, std::log(4.0f));
+    EXPECT_EQ(opened.model.architecture.layers[1].kappa()->bound, 4.0);
 
     const bool per_gate = expected.granularity == Granularity::per_gate;
     const KappaParameters& dense = opened.kappa(0);
     EXPECT_EQ(dense.bias.size(), per_gate ? 128u : 1u);
     EXPECT_EQ(dense.gate_stride, per_gate ? 1 : 0);
     EXPECT_TRUE(dense.scale.empty());
-    EXPECT_EQ(dense.view().scale, nullptr);
-    EXPECT_EQ(dense.bound, 2.0);
+    EXPECT_EQ(opened.model.architecture.layers[0].kappa()->bound, 2.0);
   }
 }
 
@@ -118,17 +112,17 @@ TEST(Model, ConstantInputHasNoScale) {
   spec.kappa_input = KappaInput::constant;
   const Opened opened(spec);
   EXPECT_FALSE(opened.kappa(1).bias.empty());
-  EXPECT_EQ(opened.kappa(1).view().scale, nullptr);
+  EXPECT_TRUE(opened.kappa(1).scale.empty());
 }
 
 TEST(Model, LayersBelowTheStartHaveNoKappa) {
   ModelSpec spec;
   spec.kappa_start = 2;
   const Opened opened(spec);
-  EXPECT_FALSE(opened.model.layers[1].kappa);
-  EXPECT_EQ(opened.kappa(1).view().bias, nullptr);
-  EXPECT_TRUE(opened.model.layers[2].kappa);
-  EXPECT_EQ(opened.model.granularity_reason,
+  EXPECT_FALSE(opened.model.architecture.layers[1].kappa());
+  EXPECT_TRUE(opened.kappa(1).empty());
+  EXPECT_TRUE(opened.model.architecture.layers[2].kappa());
+  EXPECT_EQ(opened.model.findings.front(),
             "per-gate κ as the meta says, from layer 2 on; there kappa_bias [4, 128], kappa_scale "
             "[4, 128]");
 }
@@ -138,7 +132,7 @@ TEST(Model, OlderOuterProductIsMultipliedOut) {
   spec.kappa_product = true;
   spec.config = {{"use_kappa_swiglu", nullptr}, {"kappa_bias_start_layer", nullptr}};
   const Opened opened(spec);
-  EXPECT_EQ(opened.model.config.kappa_bias_start_layer, 1);
+  EXPECT_EQ(opened.model.architecture.kappa_start(), 1);
   const std::string head = "transformer.h.2.mlp.experts.kappa_bias_";
   const std::vector<float> expert = drawn(spec, head + "expert");
   const std::vector<float> intermediate = drawn(spec, head + "intermediate");
@@ -176,9 +170,9 @@ TEST(Model, OptionalTensorsMayBeAbsent) {
   spec.drop = {"resid_lambdas", "x0_lambdas", "transformer.h.1.mlp.router.expert_bias",
                "transformer.h.1.attn.ve_gate.weight"};
   const Opened opened(spec);
-  EXPECT_EQ(opened.model.tensor("resid_lambdas"), nullptr);
-  EXPECT_EQ(opened.model.tensor("transformer.h.1.mlp.router.expert_bias"), nullptr);
-  EXPECT_NE(opened.model.tensor("transformer.h.2.mlp.router.expert_bias"), nullptr);
+  EXPECT_EQ(opened.model.weights.tensor(Role::resid_lambdas), nullptr);
+  EXPECT_EQ(opened.model.weights.tensor(Role::selection_bias, 1), nullptr);
+  EXPECT_NE(opened.model.weights.tensor(Role::selection_bias, 2), nullptr);
 }
 
 TEST(Model, LambdasOfSeveralSteps) {
@@ -187,7 +181,8 @@ TEST(Model, LambdasOfSeveralSteps) {
   spec.compiled = true;
   spec.dtype = DType::bfloat16;
   const Opened opened(spec);
-  EXPECT_EQ(opened.model.tensor("resid_lambdas")->shape, (std::vector<std::int64_t>{2, 3}));
+  EXPECT_EQ(opened.model.weights.required(Role::resid_lambdas).shape,
+            (std::vector<std::int64_t>{2, 3}));
 }
 
 TEST(Model, NonFiniteKappaStillOpens) {
@@ -234,11 +229,14 @@ TEST(Model, GranularityMismatchNamesBoth) {
   spec.layers = 2;
   spec.granularity = Granularity::per_expert;
   spec.config = {{"global_kappa_bias_granularity", nullptr}};
-  EXPECT_EQ(fault(spec),
-            "3 model_000100.pt: tensor transformer.h.1.mlp.experts.kappa_bias: wrong shape; "
-            "expected [4, 128] (per-gate κ, the default), found [4] (per-expert); tensor "
-            "transformer.h.1.mlp.experts.kappa_scale: wrong shape; expected [4, 128] (per-gate κ, "
-            "the default), found [4] (per-expert)");
+  EXPECT_EQ(
+      fault(spec),
+      "3 model_000100.pt: tensor transformer.h.1.mlp.experts.kappa_bias: wrong shape; "
+      "expected [4, 128] or [slots, 4, 128] (per-gate κ, the default), found [4] "
+      "(per-expert); tensor "
+      "transformer.h.1.mlp.experts.kappa_scale: wrong shape; expected [4, 128] or [slots, 4, 128] "
+      "(per-gate κ, "
+      "the default), found [4] (per-expert)");
   spec.config = {{"global_kappa_bias_granularity", "global"}};
   EXPECT_NE(fault(spec).find("tensor global_kappa_bias: missing; expected [1] (global κ, as the "
                              "meta says), found transformer.h.1.mlp.experts.kappa_bias [4] "
@@ -256,7 +254,7 @@ TEST(Model, TrainingLeftoversAreNotUnknown) {
   spec.config = {{"use_kappa_swiglu", false}};
   const Opened off(spec);
   EXPECT_TRUE(off.model.unknown_tensors.empty());
-  EXPECT_EQ(off.model.granularity_reason, "no κ: use_kappa_swiglu is false");
+  EXPECT_EQ(off.model.findings.front(), "no κ: use_kappa_swiglu is false");
   spec.kappa = true;
   const Opened unused(spec);
   EXPECT_EQ(unused.model.unknown_tensors.size(), 4u);
@@ -272,7 +270,7 @@ TEST(Model, OpensEveryOracleCheckpoint) {
       if (!entry.is_directory()) { continue; }
       const Model model = open_model(entry.path());
       EXPECT_TRUE(model.unknown_tensors.empty()) << entry.path();
-      EXPECT_TRUE(model.config.unknown_fields.empty()) << entry.path();
+      EXPECT_TRUE(model.unknown_fields.empty()) << entry.path();
       ++opened;
     }
   }

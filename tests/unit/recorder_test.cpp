@@ -136,7 +136,7 @@ TEST(Recorder, KappaFollowsFromScoreAndParameters) {
         EXPECT_EQ(trace.kappa_mean[slot], 1);
         EXPECT_EQ(trace.kappa_p05[slot], 1);
       } else {
-        expect_kappa(trace, slot, model.layers[layer].kappa_parameters);
+        expect_kappa(trace, slot, model.kappa[layer]);
       }
     }
   }
@@ -144,8 +144,9 @@ TEST(Recorder, KappaFollowsFromScoreAndParameters) {
 
 TEST(Recorder, ConstantInputHasOneKappaAnExpert) {
   const Model model = make_model(Granularity::per_gate, false);
-  const KappaParameters& stored = model.layers[2].kappa_parameters;
-  LayerKappa kappa(stored.view(), 3, 8);
+  const KappaParameters& stored = model.kappa[2];
+  const RunPlan plan = resolve(model, {});
+  LayerKappa kappa(plan.kappa_of(2, 0).view(), 3, 8);
   const KappaStatistics first = kappa.at(1, 0.5f), again = kappa.at(1, 0.5f);
   float least = 3;
   for (std::size_t i = 8; i < 16; ++i) {
@@ -165,9 +166,7 @@ TEST(Recorder, NaNParametersGiveNaN) {
 
 TEST(Recorder, KappaOffIsOne) {
   TempFolder folder;
-  TraceSettings settings = make_settings();
-  settings.kappa = false;
-  record(folder / "t.npz", make_model(), make_text(6), settings);
+  record(folder / "t.npz", make_model(), make_text(6), make_settings(), {{.edit = Edit::kappa}});
   const Trace trace = open_trace(folder / "t.npz");
   EXPECT_FALSE(trace.kappa);
   EXPECT_EQ(trace.meta["kappa"]["model"], true);
@@ -225,7 +224,8 @@ TEST(Recorder, WantsWhatIsRecorded) {
   const TokenizedText text = make_text(3);
   TraceSettings settings = make_settings();
   settings.layers = {2};
-  const TraceRecorder recorder(folder / "t.npz", model, text, settings);
+  const RunPlan plan = resolve(model, {});
+  const TraceRecorder recorder(folder / "t.npz", model, plan, text, settings);
   EXPECT_TRUE(recorder.wants().routing && recorder.wants().gate_stats);
   EXPECT_FALSE(recorder.wants().gates || recorder.wants().logits || recorder.wants().hidden);
   EXPECT_TRUE(recorder.wants_layer(2));
@@ -245,7 +245,8 @@ TEST(Recorder, KeepsTheFirstFailure) {
   const Model model = make_model();
   const TokenizedText text = make_text(3);
   {
-    TraceRecorder recorder(folder / "t.npz", model, text, make_settings());
+    const RunPlan plan = resolve(model, {});
+    TraceRecorder recorder(folder / "t.npz", model, plan, text, make_settings());
     MoeRows rows(2, 0, 0, 3);
     rows.tap.routing.experts = 4;
     EXPECT_FALSE(recorder.failure());
@@ -261,17 +262,23 @@ TEST(Recorder, AnUnfinishedRunIsAFailure) {
   TempFolder folder;
   const Model model = make_model();
   const TokenizedText text = make_text(3);
-  TraceRecorder recorder(folder / "t.npz", model, text, make_settings());
+  const RunPlan plan = resolve(model, {});
+  TraceRecorder recorder(folder / "t.npz", model, plan, text, make_settings());
   EXPECT_EQ(failure_of([&] { recorder.finish(); }).code, ExitCode::internal);
 }
 
 TEST(Recorder, RefusesMoreExpertsThanAnIndexHolds) {
   TempFolder folder;
   Model model = make_model();
-  model.config.n_exp = 32768;
+  for (std::size_t i = 1; i < 4; ++i) {
+    MoeSpec moe = *model.architecture.layers[i].moe();
+    moe.router.experts = 32768;
+    model.architecture.layers[i].feed_forward = moe;
+  }
+  const RunPlan plan = resolve(model, {});
   const TokenizedText text = make_text(3);
   const Failure failure =
-      failure_of([&] { TraceRecorder(folder / "t.npz", model, text, make_settings()); });
+      failure_of([&] { TraceRecorder(folder / "t.npz", model, plan, text, make_settings()); });
   EXPECT_EQ(failure.code, ExitCode::unsupported);
   EXPECT_FALSE(std::filesystem::exists(folder / "t.npz"));
 }

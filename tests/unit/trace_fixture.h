@@ -68,38 +68,39 @@ class Random {
 // L = 4 (dense, then three MoE layers, κ from layer 2 on), E = 3, K = 2, I = 8, two passes, V = 11.
 inline Model make_model(Granularity granularity = Granularity::per_gate, bool scale = true) {
   Model model;
-  model.config.sequence_len = 16;
-  model.config.vocab_size = 11;
-  model.config.n_layer = 4;
-  model.config.n_embd = 2;
-  model.config.n_exp = 3;
-  model.config.total_ut_steps = 2;
-  model.config.use_kappa_swiglu = true;
-  model.config.kappa_granularity = granularity;
-  model.config.kappa_input = scale ? KappaInput::top_logits : KappaInput::constant;
-  model.config.document = {{"n_layer", 4}, {"n_exp", 3}};
+  Architecture& architecture = model.architecture;
+  architecture.family = "kappa-swiglu";
+  architecture.context = 16;
+  architecture.vocab = 11;
+  architecture.width = 2;
+  architecture.recurrence.passes = 2;
+  model.document = {{"n_layer", 4}, {"n_exp", 3}};
   model.files.weights = "runs/tiny/model_000120.pt";
   model.files.step = 120;
   model.config_sha256 = std::string(64, 'a');
   model.directory_sha256 = std::string(64, 'b');
-  model.layers.resize(4);
+  architecture.layers.resize(4);
+  architecture.layers[0].feed_forward = DenseSpec{8, Activation::silu, {}, 1};
+  model.kappa.resize(4);
   Random random(7);
   for (std::size_t i = 1; i < 4; ++i) {
-    LayerPlan& layer = model.layers[i];
-    layer.moe = true;
-    layer.kappa = i >= 2;
-    if (!layer.kappa) { continue; }
-    KappaParameters& kappa = layer.kappa_parameters;
+    MoeSpec moe;
+    moe.router = {3, 2, false, CapacityRule{}};
+    moe.gates = 8;
+    moe.score = KappaScore{.input = scale ? KappaInput::top_logits : KappaInput::constant};
+    if (i >= 2) { moe.kappa = KappaSpec{.granularity = granularity, .scale = scale}; }
+    architecture.layers[i].feed_forward = moe;
+    if (i < 2) { continue; }
+    KappaParameters& kappa = model.kappa[i];
     const bool gates = granularity == Granularity::per_gate;
     const bool experts = gates || granularity == Granularity::per_expert;
     const std::size_t count = gates ? 3 * 8 : experts ? 3 : 1;
     kappa.gate_stride = gates ? 1 : 0;
     kappa.expert_stride = gates ? 8 : experts ? 1 : 0;
-    kappa.bound = 3;
     const bool shared = granularity == Granularity::global && i > 2;
-    kappa.bias = shared ? model.layers[2].kappa_parameters.bias : random.floats(count);
+    kappa.bias = shared ? model.kappa[2].bias : random.floats(count);
     if (!scale) { continue; }
-    kappa.scale = shared ? model.layers[2].kappa_parameters.scale : random.floats(count);
+    kappa.scale = shared ? model.kappa[2].scale : random.floats(count);
   }
   return model;
 }
@@ -116,7 +117,9 @@ inline void add_weights(Model& model, const std::filesystem::path& path) {
   }
   model.tensors = std::make_unique<TensorFile>(InputFile::open(path), std::move(tensors));
   for (const TensorInfo& tensor : model.tensors->tensors()) {
-    model.weights.push_back({tensor.name, tensor.shape, &tensor});
+    const Role role = tensor.name.ends_with("gate_proj") ? Role::expert_gate : Role::router;
+    const std::int64_t layer = tensor.name[std::string_view("transformer.h.").size()] - '0';
+    model.weights.add({role, layer, tensor.name, tensor.shape, &tensor});
   }
 }
 
@@ -136,7 +139,7 @@ inline TokenizedText make_text(int tokens, std::vector<TextChunk> chunks = {}) {
 
 // A MoeTap and what it points to: random numbers, every fifth slot dropped.
 struct MoeRows {
-  std::vector<float> logits, weight, input, columns, kappa, pre, act;
+  std::vector<float> logits, weight, input, columns, kappa, pre, act, norm;
   std::vector<std::int32_t> expert;
   std::vector<std::uint8_t> kept;
   std::vector<GateStats> stats;
@@ -154,6 +157,7 @@ struct MoeRows {
     kappa = random.floats(slots * 8);
     pre = random.floats(slots * 8);
     act = random.floats(slots * 8);
+    norm = Random(static_cast<std::uint32_t>(first + 17)).floats(slots);
     stats.resize(slots);
     for (std::size_t i = 0; i < slots; ++i) {
       expert.push_back(static_cast<std::int32_t>((i + static_cast<std::size_t>(layer)) % 3));
@@ -177,6 +181,7 @@ struct MoeRows {
         {numbers, numbers + rows, numbers + 2 * rows, numbers + 3 * rows, numbers + 4 * rows}};
     tap.gate_stats = stats.data(), tap.kappa_hist = kappa_hist.data();
     tap.gate_pre_hist = gate_pre_hist.data(), tap.effect = effect.data();
+    tap.output_norm = norm.data();
     tap.kappa = kappa.data(), tap.gate_pre = pre.data(), tap.gate_act = act.data();
   }
   MoeRows(const MoeRows&) = delete;
@@ -191,7 +196,7 @@ inline bool feed(TraceRecorder& recorder, const Model& model, const TokenizedTex
   for (const TextChunk& chunk : text.chunks) {
     const std::int64_t first = chunk.first_recorded, rows = chunk.end - first;
     const auto count = static_cast<std::size_t>(rows);
-    for (std::int64_t pass = 0; pass < model.config.total_ut_steps; ++pass) {
+    for (std::int64_t pass = 0; pass < model.architecture.recurrence.passes; ++pass) {
       if (recorder.wants_layer(0)) {
         const std::vector<float> kappa(8, 1.0f);
         const std::vector<GateStats> stats(count, {0.5f, 1, 2, 3, 4, 5, float(pass)});
@@ -225,8 +230,10 @@ inline TraceSettings make_settings() {
 }
 
 inline void record(const std::filesystem::path& path, const Model& model, const TokenizedText& text,
-                   const TraceSettings& settings = make_settings()) {
-  TraceRecorder recorder(path, model, text, settings);
+                   const TraceSettings& settings = make_settings(),
+                   const std::vector<Intervention>& interventions = {}) {
+  const RunPlan plan = resolve(model, interventions);
+  TraceRecorder recorder(path, model, plan, text, settings);
   feed(recorder, model, text, settings);
   recorder.finish();
 }

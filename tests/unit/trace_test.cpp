@@ -211,7 +211,7 @@ TEST(ModelParametersFile, KeepsEveryGranularity) {
       const Trace trace = open_trace(folder / "trace.npz");  // layers 1, 2, 3, twice
       EXPECT_EQ(trace.kappa_in_force->source(0), KappaSource::fixed);
       EXPECT_TRUE(trace.kappa_view(0, 0).fixed());
-      const KappaParameters& kappa = model.layers[3].kappa_parameters;
+      const KappaParameters& kappa = model.kappa[3];
       for (std::int64_t e = 0; e < 3; ++e) {
         const KappaView view = trace.kappa_view(5, e);
         EXPECT_FLOAT_EQ(view.log_bound, std::log(3.0f));

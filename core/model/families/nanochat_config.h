@@ -1,5 +1,5 @@
-// The model's configuration: meta_*.json with every default, inference rule and range of SPEC §1.2.
-// Standard library only: `info` reads it without Torch.
+// A nanochat configuration: meta_*.json with every default, inference rule and range of SPEC §1.2
+// and SPEC-layouts §1.2b. Only the family reads it; everybody else reads Architecture.
 #pragma once
 
 #include <cstdint>
@@ -9,17 +9,11 @@
 
 #include "core/checkpoint/json.h"
 #include "core/checkpoint/tensor.h"
+#include "core/model/architecture.h"
 
-namespace kappascope {
+namespace kappascope::nanochat {
 
-enum class KappaInput : std::uint8_t { router_probs, top_logits, constant };
-enum class Granularity : std::uint8_t { per_gate, per_expert, per_layer, global };
-
-std::string_view name(KappaInput input);         // as in meta_*.json
-std::string_view name(Granularity granularity);  // as in meta_*.json
-
-struct ModelConfig {
-  std::string family = "kappa-swiglu";
+struct Config {
   std::int64_t sequence_len = 0;  // tokens, ≥ 1; longest text of one call, and the rotary range
   std::int64_t vocab_size = 0;    // V ≥ 1; tensors hold it rounded up to 64
   std::int64_t n_layer = 0;       // L
@@ -37,13 +31,28 @@ struct ModelConfig {
   bool use_kappa_swiglu_inferred = false;   // the meta did not say
   std::int64_t kappa_bias_start_layer = 0;  // below it κ = 1, dense layers too
   KappaInput kappa_input = KappaInput::router_probs;
-  double kappa_input_constant = 1.0;
+  double kappa_input_constant = 1.0;  // absent: by the formula
+  bool kappa_input_constant_given = false;
   double kappa_input_logit_norm_exponent = 0.5;  // p ≥ 0; null: 0, as the reference reads it
+  bool exponent_given = false;                   // null is given; absent: older than 2026-06-07
   double moe_kappa_slope_max_scale = 3.0;        // U of MoE layers: 1/U < κ < U
   double dense_kappa_slope_max_scale = 2.0;      // U of dense layers
   bool constant_kappa_bias_dense_layers = false;
   Granularity kappa_granularity = Granularity::per_gate;
   bool kappa_granularity_given = false;  // false: the meta did not say, the default holds
+
+  bool separate_base_sft_kappa = false;             // two slots of κ parameters: 0 base, 1 SFT
+  bool independent_kappa_router = false;            // κ from a linear score of its own
+  bool disable_kappa_bias = false;                  // b = 0
+  bool sft_only_kappa = false;                      // user_config.use_kappa_swiglu_sft_only
+  std::int64_t ut_source = -1, ut_destination = 0;  // −L … L−1, from the end where negative
+  bool ut_layers_given = false;                     // one of the two
+
+  bool old_field_names = false;        // of before 2026-05-29, not migrated
+  bool ema_fields = false;             // of 2026-05-23 and later
+  double top_logit_norm_exponent = 0;  // 2026-06-01 … 06-07
+  bool normalisation_given = false;    // one of the fields of those days
+  bool normalize_top_logits = false;   // of those days, too
 
   bool use_aux_free_load_balancing = false;  // selection by logits + expert_bias
   bool use_qwen3_dense_mlp = true;           // absent: inferred; false: c_proj(relu(c_fc x)²)
@@ -66,16 +75,19 @@ struct ModelConfig {
   bool has_value_embedding(std::int64_t layer) const { return layer % 2 == (n_layer - 1) % 2; }
   // Attention reach W of a layer: key j is seen by query i iff 0 ≤ i−j ≤ W.
   std::int64_t window(std::int64_t layer) const;
-  // Layers that hold experts, ascending.
-  std::vector<std::int64_t> moe_layers() const;
-  // C of SPEC §1.5 for a call of `tokens` tokens.
-  std::int64_t capacity(std::int64_t tokens) const;
+
+  // Whether κ of MoE layers has a static b, and α, among its tensors (SPEC-layouts §1.3a).
+  bool has_bias() const;
+  bool has_scale() const;
 };
+
+// The name of a tensor before it was renamed ("…gate_proj_bias_scale" of "…kappa_scale"); "" when
+// it has none.
+std::string old_tensor_name(std::string_view name);
 
 // Parses the whole meta document (its "model_config"); tensor names settle what is inferred. A null
 // field counts as absent. All faults are reported together: damaged (missing field, wrong type),
 // unsupported (range, unknown value). `file` is for messages.
-ModelConfig read_model_config(const Json& meta, const std::vector<TensorInfo>& tensors,
-                              std::string_view file);
+Config read_config(const Json& meta, const std::vector<TensorInfo>& tensors, std::string_view file);
 
-}  // namespace kappascope
+}  // namespace kappascope::nanochat

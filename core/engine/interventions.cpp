@@ -1,0 +1,182 @@
+#include "core/engine/interventions.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace kappascope {
+namespace {
+
+constexpr std::int64_t kHighest = 1'000'000;  // number of a layer or an expert in a scope
+constexpr std::int64_t kMostPasses = 64;
+
+constexpr EditKind kKinds[] = {
+    {Edit::kappa_bias, "kappa-bias", "V", "b of κ = U^tanh(α·s + b) is V", false, true, true},
+    {Edit::kappa_scale, "kappa-scale", "V", "α of κ = U^tanh(α·s + b) is V", false, true, true},
+    {Edit::kappa_mul, "kappa-mul", "F", "κ times F, after its bound", false, true, true},
+    {Edit::kappa, "kappa", "V", "κ is V for every gate; off: κ = 1", true, true, true},
+    {Edit::top_k, "top-k", "K", "experts chosen for each token", false, false, true},
+    {Edit::capacity, "capacity", "F", "capacity factor; off: no expert drops tokens", true, false,
+     true},
+    {Edit::loop, "loop", "N", "passes over the stack", false, false, false},
+};
+
+std::string number_text(double value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value);
+  return {text, end.ptr};
+}
+
+// "2-5,7"
+std::string ranges_text(const std::vector<std::int64_t>& list) {
+  std::string text;
+  for (std::size_t i = 0; i < list.size();) {
+    std::size_t last = i;
+    while (last + 1 < list.size() && list[last + 1] == list[last] + 1) { ++last; }
+    text += join_words(text.empty() ? "" : ",", list[i]);
+    if (last > i) { text += join_words(last == i + 1 ? "," : "-", list[last]); }
+    i = last + 1;
+  }
+  return text;
+}
+
+[[noreturn]] void wrong(const EditKind& kind, std::string_view value, std::string_view expected) {
+  fail(ExitCode::usage, {}, kind.name, "=", value, ": expected ", expected);
+}
+
+std::int64_t whole(const EditKind& kind, std::string_view word, std::string_view text) {
+  std::int64_t value = -1;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 0 || value > kHighest) {
+    wrong(kind, word, "a scope such as 3, 2-5,7, *:0-3 or 4:1");
+  }
+  return value;
+}
+
+// Of "2-5,7" or "*"; empty: all.
+std::vector<std::int64_t> parse_ranges(const EditKind& kind, std::string_view word,
+                                       std::string_view text) {
+  std::vector<std::int64_t> list;
+  if (text == "*") { return list; }
+  while (true) {
+    const std::size_t comma = text.find(',');
+    const std::string_view part = text.substr(0, comma);
+    const std::size_t dash = part.find('-');
+    const std::int64_t first = whole(kind, word, part.substr(0, dash));
+    const std::int64_t last = dash == part.npos ? first : whole(kind, word, part.substr(dash + 1));
+    if (last < first || last - first > 65535) {
+      wrong(kind, word, "ranges from low to high in its scope");
+    }
+    for (std::int64_t i = first; i <= last; ++i) { list.push_back(i); }
+    if (comma == text.npos) { break; }
+    text.remove_prefix(comma + 1);
+  }
+  std::sort(list.begin(), list.end());
+  list.erase(std::unique(list.begin(), list.end()), list.end());
+  return list;
+}
+
+void parse_scope(const EditKind& kind, std::string_view word, std::string_view scope,
+                 Intervention& edit) {
+  if (!kind.layers) { wrong(kind, word, "no scope: it is of the whole model"); }
+  const std::size_t colon = scope.find(':');
+  edit.layers = parse_ranges(kind, word, scope.substr(0, colon));
+  if (colon == scope.npos) { return; }
+  if (!kind.experts) { wrong(kind, word, "layers alone in its scope, no experts"); }
+  edit.experts = parse_ranges(kind, word, scope.substr(colon + 1));
+}
+
+void check_value(const EditKind& kind, std::string_view word, double value) {
+  const bool integer = value == std::floor(value);
+  switch (kind.edit) {
+    case Edit::kappa_bias:
+    case Edit::kappa_scale:
+      return;
+    case Edit::kappa_mul:
+    case Edit::kappa:
+    case Edit::capacity:
+      if (value <= 0) { wrong(kind, word, "a number > 0"); }
+      return;
+    case Edit::top_k:
+      if (!integer || value < 1 || value > 65536) { wrong(kind, word, "a whole number ≥ 1"); }
+      return;
+    case Edit::loop:
+      if (!integer || value < 1 || value > kMostPasses) {
+        wrong(kind, word, join_words("a whole number from 1 to ", kMostPasses));
+      }
+      return;
+  }
+  fail(ExitCode::internal, {}, "an edit of no kind");
+}
+
+}  // namespace
+
+std::span<const EditKind> edit_kinds() {
+  return kKinds;
+}
+
+const EditKind& kind_of(Edit edit) {
+  const auto found = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                  [&](const EditKind& kind) { return kind.edit == edit; });
+  require(found != std::end(kKinds), ExitCode::internal, {}, "an edit of no kind");
+  return *found;
+}
+
+std::string Intervention::text() const {
+  std::string word = join_words(kind_of(edit).name, "=", value ? number_text(*value) : "off");
+  if (layers.empty() && experts.empty()) { return word; }
+  word += "@" + (layers.empty() ? "*" : ranges_text(layers));
+  return experts.empty() ? word : word + ":" + ranges_text(experts);
+}
+
+Intervention parse_intervention(std::string_view name, std::string_view value) {
+  const auto kind = std::find_if(std::begin(kKinds), std::end(kKinds),
+                                 [&](const EditKind& one) { return one.name == name; });
+  if (kind == std::end(kKinds)) {
+    std::string names;
+    for (const EditKind& one : kKinds) {
+      names += (names.empty() ? "" : ", ") + std::string(one.name);
+    }
+    fail(ExitCode::usage, {}, "intervention ", name, ": expected one of ", names);
+  }
+  Intervention edit;
+  edit.edit = kind->edit;
+  const std::size_t at = value.find('@');
+  const std::string_view number = value.substr(0, at);
+  if (number != "off" || !kind->off) {
+    double parsed = 0;
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), parsed);
+    if (error != std::errc() || end != number.data() + number.size() || !std::isfinite(parsed)) {
+      wrong(*kind, value, kind->off ? "a number or off" : "a number");
+    }
+    check_value(*kind, value, parsed);
+    edit.value = parsed;
+  }
+  // One text for one edit.
+  if (edit.edit == Edit::kappa && edit.value == 1.0) { edit.value.reset(); }
+  if (at != value.npos) { parse_scope(*kind, value, value.substr(at + 1), edit); }
+  return edit;
+}
+
+Intervention parse_intervention(std::string_view word) {
+  const std::size_t at = word.find('=');
+  require(at != word.npos, ExitCode::usage, {}, "intervention ", word,
+          ": expected NAME=VALUE[@SCOPE]");
+  return parse_intervention(word.substr(0, at), word.substr(at + 1));
+}
+
+std::vector<Intervention> in_order(std::vector<Intervention> list) {
+  std::stable_sort(list.begin(), list.end(),
+                   [](const Intervention& a, const Intervention& b) { return a.edit < b.edit; });
+  return list;
+}
+
+std::vector<std::string> canonical_words(const std::vector<Intervention>& list) {
+  std::vector<std::string> words;
+  for (const Intervention& edit : in_order(list)) { words.push_back(edit.text()); }
+  return words;
+}
+
+}  // namespace kappascope

@@ -1,0 +1,59 @@
+// What a run changes in a model: a list of edits, each with one text form for the command line, the
+// session, captions and a trace's meta (SPEC §9).
+//
+//   NAME=VALUE[@SCOPE]     SCOPE = LAYERS[:EXPERTS], e.g. kappa-mul=2@3-5,7:0   kappa=off@*:1
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kappascope {
+
+// In order of application.
+enum class Edit : std::uint8_t {
+  kappa_bias,   // b := value
+  kappa_scale,  // α := value
+  kappa_mul,    // κ := value·κ, after the bound
+  kappa,        // κ := value; "off" is 1
+  top_k,        // experts a token
+  capacity,     // the factor; "off": nothing is dropped
+  loop          // passes over the stack
+};
+
+struct Intervention {
+  Edit edit = Edit::kappa;
+  std::optional<double> value;        // nothing: "off"
+  std::vector<std::int64_t> layers;   // of the model, ascending; empty: all
+  std::vector<std::int64_t> experts;  // ascending; empty: all
+
+  std::string text() const;  // canonical
+  bool operator==(const Intervention&) const = default;
+};
+
+// One kind of edit, for help and parsing.
+struct EditKind {
+  Edit edit;
+  const char* name;   // "kappa-mul"
+  const char* value;  // "F": how help names its value
+  const char* help;   // one line
+  bool off;           // "off" is a value
+  bool experts;       // a scope may name experts
+  bool layers;        // a scope may name layers
+};
+std::span<const EditKind> edit_kinds();
+const EditKind& kind_of(Edit edit);
+
+// Of "kappa-mul" and "2@3-5". Errors: usage, saying what was expected.
+Intervention parse_intervention(std::string_view name, std::string_view value);
+// Of "kappa-mul=2@3-5".
+Intervention parse_intervention(std::string_view word);
+
+// In order of application: by kind, within one kind as given.
+std::vector<Intervention> in_order(std::vector<Intervention> list);
+std::vector<std::string> canonical_words(const std::vector<Intervention>& list);
+
+}  // namespace kappascope

@@ -1,0 +1,307 @@
+#include "core/engine/run_plan.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace kappascope {
+namespace {
+
+// The slot `slot` of parameters stored one slot after the other; the last one repeats.
+std::vector<float> slot_of(const std::vector<float>& values, std::int64_t slots,
+                           std::int64_t slot) {
+  const std::size_t size = values.size() / std::size_t(slots);
+  const auto first = values.begin() + std::int64_t(size) * std::min(slot, slots - 1);
+  return {first, first + std::int64_t(size)};
+}
+
+// The parameters of one slot of a pass, or of the side that is read (SPEC-layouts §1.5b).
+std::vector<float> picked(const std::vector<float>& values, std::int64_t slots, std::int64_t slot,
+                          const KappaSlots& rule) {
+  if (values.empty()) { return {}; }
+  if (rule.side != KappaSide::sft || slots < 2) { return slot_of(values, slots, slot); }
+  std::vector<float> result = slot_of(values, slots, 1);
+  if (rule.sft == SftKappa::independent) { return result; }
+  for (std::size_t i = 0; i < result.size(); ++i) { result[i] += values[i]; }
+  return result;
+}
+
+void multiply(std::vector<float>& values, double by) {
+  if (by == 1) { return; }
+  for (float& value : values) { value = float(by * value); }
+}
+
+KappaPlan kappa_plan(const KappaSpec& spec, const KappaParameters& stored, std::int64_t slot,
+                     const KappaSlots& rule) {
+  KappaPlan plan;
+  plan.bound = spec.bound;
+  plan.multiplier = spec.multiplier;
+  plan.from_gate = spec.from_gate;
+  if (spec.bias) {
+    plan.bias = picked(stored.bias, stored.bias_slots, slot, rule);
+    plan.expert_stride = stored.expert_stride;
+    plan.gate_stride = stored.gate_stride;
+    multiply(plan.bias, spec.multiplier);
+  }
+  if (spec.scale) {
+    plan.scale = picked(stored.scale, stored.scale_slots, slot, rule);
+    plan.scale_expert_stride = stored.expert_stride;
+    plan.scale_gate_stride = stored.gate_stride;
+    multiply(plan.scale, spec.multiplier);
+  } else if (spec.router) {
+    plan.scale = {1};  // u = b + s, which is α = 1
+  }
+  return plan;
+}
+
+LayerPlan layer_plan(const Model& model, std::size_t layer) {
+  LayerPlan plan;
+  plan.spec = &model.architecture.layers[layer];
+  if (const MoeSpec* moe = plan.spec->moe()) {
+    plan.slots = moe->router.slots;
+    plan.capacity = moe->router.capacity;
+  }
+  const KappaSpec* spec = plan.spec->kappa();
+  const KappaSlots& rule = model.architecture.kappa_slots;
+  if (spec == nullptr) {
+    plan.kappa.emplace_back();
+    return plan;
+  }
+  const KappaParameters& stored = model.kappa[layer];
+  const std::int64_t slots = rule.side ? 1 : std::max(stored.bias_slots, stored.scale_slots);
+  for (std::int64_t slot = 0; slot < slots; ++slot) {
+    plan.kappa.push_back(kappa_plan(*spec, stored, slot, rule));
+  }
+  return plan;
+}
+
+// Sets the parameters of some experts (none named: of all) to `value`.
+void set_parameter(std::vector<float>& values, std::int64_t& expert_stride,
+                   std::int64_t& gate_stride, const std::vector<std::int64_t>& named,
+                   std::int64_t experts, std::int64_t gates, double value) {
+  if (values.empty()) { return; }
+  if (named.empty()) {
+    values = {float(value)};
+    expert_stride = gate_stride = 0;
+    return;
+  }
+  if (expert_stride == 0) {  // one for all experts: now one for each
+    std::vector<float> each;
+    for (std::int64_t e = 0; e < experts; ++e) {
+      each.insert(each.end(), values.begin(), values.end());
+    }
+    expert_stride = std::ssize(values);
+    values = std::move(each);
+  }
+  const std::int64_t size = gate_stride == 0 ? 1 : gates;
+  for (const std::int64_t e : named) {
+    std::fill_n(values.begin() + e * expert_stride, size, float(value));
+  }
+}
+
+class Resolver {
+ public:
+  explicit Resolver(const Model& model) : model_(model) {
+    plan_.passes = model.architecture.recurrence.passes;
+    plan_.kappa_slots = model.architecture.kappa_slots;
+    for (std::size_t i = 0; i < model.architecture.layers.size(); ++i) {
+      plan_.layers.push_back(layer_plan(model, i));
+    }
+  }
+
+  void apply(const Intervention& edit) {
+    if (edit.edit == Edit::loop) {
+      plan_.passes = std::int64_t(*edit.value);
+      return;
+    }
+    bool acted = false;
+    std::string why = "no layer of its scope";
+    const auto act_in = [&](std::int64_t layer) {
+      LayerPlan& plan = plan_.layers[layer];
+      const std::string reason = cannot_act(edit, plan);
+      if (!reason.empty()) {
+        why = reason;
+        return;
+      }
+      check_experts(edit, plan, layer);
+      act(edit, plan);
+      acted = true;
+    };
+    for (const std::int64_t layer : edit.layers) {
+      if (layer >= std::ssize(plan_.layers)) {
+        refuse(edit, join_words("layer ", layer, ": expected 0 to ", plan_.layers.size() - 1));
+      }
+      act_in(layer);
+    }
+    if (edit.layers.empty()) {
+      for (std::int64_t layer = 0; layer < std::ssize(plan_.layers); ++layer) { act_in(layer); }
+    }
+    if (!acted) { refuse(edit, "it cannot act: " + why); }
+  }
+
+  RunPlan finish(const std::vector<Intervention>& interventions) {
+    plan_.interventions = interventions;
+    plan_.identity = std::make_shared<const char>();
+    for (const LayerPlan& layer : plan_.layers) {
+      for (const KappaPlan& kappa : layer.kappa) {
+        plan_.kappa = plan_.kappa || !kappa.constant_one();
+      }
+    }
+    return std::move(plan_);
+  }
+
+ private:
+  [[noreturn]] void refuse(const Intervention& edit, const std::string& why) const {
+    fail(ExitCode::unsupported, {.file = model_.files.weights.native()}, edit.text(), ": ", why);
+  }
+
+  // Why an edit has nothing to change in a layer; "" when it has.
+  static std::string cannot_act(const Intervention& edit, const LayerPlan& plan) {
+    const LayerSpec& layer = *plan.spec;
+    const bool moe = layer.moe() != nullptr;
+    const KappaSpec* kappa = layer.kappa();
+    if (!moe && !edit.experts.empty()) { return "the layer has no experts"; }
+    switch (edit.edit) {
+      case Edit::kappa_bias:
+        if (kappa == nullptr) { return "the layer has no learned κ"; }
+        return kappa->bias ? "" : "the model has no b (kappa_bias)";
+      case Edit::kappa_scale:
+        if (kappa == nullptr) { return "the layer has no learned κ"; }
+        return kappa->scale ? "" : "the model has no α (kappa_scale)";
+      case Edit::kappa_mul:
+      case Edit::kappa:
+        if (kappa != nullptr) { return ""; }
+        if (moe && layer.moe()->activation == Activation::silu) { return ""; }
+        return "the layer has no gate with κ";
+      case Edit::top_k:
+      case Edit::capacity:
+        return moe ? "" : "the layer has no router";
+      case Edit::loop:
+        return "";
+    }
+    fail(ExitCode::internal, {}, "an edit of no kind");
+  }
+
+  void check_experts(const Intervention& edit, const LayerPlan& plan, std::int64_t layer) const {
+    const MoeSpec* moe = plan.spec->moe();
+    if (moe == nullptr) { return; }
+    const std::int64_t experts = moe->router.experts;
+    if (!edit.experts.empty() && edit.experts.back() >= experts) {
+      refuse(edit, join_words("expert ", edit.experts.back(), " of layer ", layer,
+                              ": expected 0 to ", experts - 1));
+    }
+    if (edit.edit == Edit::top_k && *edit.value > double(experts)) {
+      refuse(edit, join_words("layer ", layer, " has ", experts, " experts"));
+    }
+    const KappaSpec* kappa = moe->kappa ? &*moe->kappa : nullptr;
+    if (edit.edit == Edit::kappa && !edit.experts.empty() && kappa && kappa->from_gate &&
+        kappa->router) {
+      refuse(edit,
+             "where κ follows from z and a κ router it is set for all experts of a layer only");
+    }
+  }
+
+  static void act(const Intervention& edit, LayerPlan& plan) {
+    switch (edit.edit) {
+      case Edit::top_k:
+        plan.slots = std::int64_t(*edit.value);
+        return;
+      case Edit::capacity:
+        if (!edit.value) {
+          plan.capacity.reset();
+        } else {
+          plan.capacity = CapacityRule{*edit.value, plan.spec->moe()->router.capacity
+                                                        ? plan.spec->moe()->router.capacity->minimum
+                                                        : 0};
+        }
+        return;
+      case Edit::loop:
+        return;
+      default:
+        for (KappaPlan& kappa : plan.kappa) { edit_kappa(edit, plan, kappa); }
+    }
+  }
+
+  // A layer without learned κ has none to set: its κ is the factor alone.
+  static void edit_kappa(const Intervention& edit, LayerPlan& plan, KappaPlan& kappa) {
+    const MoeSpec* moe = plan.spec->moe();
+    const std::int64_t experts = moe ? moe->router.experts : 1, gates = plan.spec->gates();
+    const auto set_bias = [&](double value) {
+      plan.bias_edited = plan.bias_edited || !kappa.bias.empty();
+      set_parameter(kappa.bias, kappa.expert_stride, kappa.gate_stride, edit.experts, experts,
+                    gates, value);
+    };
+    const auto set_scale = [&](double value) {
+      plan.scale_edited = plan.scale_edited || !kappa.scale.empty();
+      set_parameter(kappa.scale, kappa.scale_expert_stride, kappa.scale_gate_stride, edit.experts,
+                    experts, gates, value);
+    };
+    if (edit.edit == Edit::kappa_bias) { return set_bias(kappa.multiplier * *edit.value); }
+    if (edit.edit == Edit::kappa_scale) { return set_scale(kappa.multiplier * *edit.value); }
+    const double value = edit.value.value_or(1);
+    plan.factor_edited = true;
+    if (edit.edit == Edit::kappa) {  // κ = U^tanh(0)·value
+      set_bias(0);
+      set_scale(0);
+      if (edit.experts.empty()) {
+        kappa.bias.clear();
+        kappa.scale.clear();
+        kappa.factor.clear();
+        if (value == 1) { return; }
+      }
+    }
+    if (kappa.factor.empty()) { kappa.factor.assign(std::size_t(experts), 1.0f); }
+    const auto change = [&](float& factor) {
+      factor = edit.edit == Edit::kappa ? float(value) : float(value * factor);
+    };
+    for (const std::int64_t e : edit.experts) { change(kappa.factor[e]); }
+    if (edit.experts.empty()) {
+      for (float& factor : kappa.factor) { change(factor); }
+    }
+  }
+
+  const Model& model_;
+  RunPlan plan_;
+};
+
+}  // namespace
+
+KappaView KappaPlan::view() const {
+  KappaView result;
+  result.bias = bias.empty() ? nullptr : bias.data();
+  result.scale = scale.empty() ? nullptr : scale.data();
+  result.factor = factor.empty() ? nullptr : factor.data();
+  result.expert_stride = expert_stride;
+  result.gate_stride = gate_stride;
+  result.scale_expert_stride = scale_expert_stride;
+  result.scale_gate_stride = scale_gate_stride;
+  result.log_bound = static_cast<float>(std::log(bound));
+  // Without α nothing follows from z.
+  result.from_gate = from_gate && result.scale != nullptr;
+  return result;
+}
+
+std::int64_t LayerPlan::capacity_of_call(std::int64_t tokens) const {
+  return capacity ? capacity_of(*capacity, slots, tokens, spec->moe()->router.experts) : -1;
+}
+
+const KappaPlan& RunPlan::kappa_of(std::int64_t layer, std::int64_t pass) const {
+  const std::vector<KappaPlan>& slots = layers[layer].kappa;
+  return slots[std::min<std::int64_t>(pass, std::ssize(slots) - 1)];
+}
+
+std::int64_t RunPlan::most_slots() const {
+  std::int64_t most = 0;
+  for (const LayerPlan& layer : layers) { most = std::max(most, layer.slots); }
+  return most;
+}
+
+RunPlan resolve(const Model& model, const std::vector<Intervention>& interventions) {
+  Resolver resolver(model);
+  const std::vector<Intervention> ordered = in_order(interventions);
+  for (const Intervention& edit : ordered) { resolver.apply(edit); }
+  return resolver.finish(ordered);
+}
+
+}  // namespace kappascope

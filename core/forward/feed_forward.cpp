@@ -1,0 +1,32 @@
+#include "core/forward/feed_forward.h"
+
+namespace kappascope {
+
+RouteScore route_score(const std::optional<KappaScore>& score) {
+  if (!score) { return RouteScore::none; }
+  if (score->router) { return RouteScore::given; }
+  switch (score->input) {
+    case KappaInput::router_probs:
+      return RouteScore::router_probs;
+    case KappaInput::constant:
+      return RouteScore::constant;
+    case KappaInput::gate_proj:
+      return RouteScore::none;
+    case KappaInput::top_logits:
+      return score->norm_exponent > 0 ? RouteScore::scaled_logit : RouteScore::raw_logit;
+  }
+  fail(ExitCode::internal, {}, "a κ input of no kind");
+}
+
+at::Tensor selection_scores(const at::Tensor& logits, const MoeWeights& weights) {
+  if (weights.expert_bias.empty()) { return {}; }
+  return logits + at::tensor(weights.expert_bias, at::kFloat).to(logits.device());
+}
+
+at::Tensor kappa_router_scores(const at::Tensor& x, const MoeWeights& weights) {
+  if (!weights.kappa_router.defined()) { return {}; }
+  const at::Tensor scores = at::mm(x, weights.kappa_router.t());
+  return weights.kappa_router_bias.defined() ? scores + weights.kappa_router_bias : scores;
+}
+
+}  // namespace kappascope

@@ -1,0 +1,67 @@
+#include "core/forward/layer_record.h"
+
+#include <utility>
+
+namespace kappascope {
+namespace {
+
+template <typename T>
+const T* data_or_null(const std::vector<T>& values) {
+  return values.empty() ? nullptr : values.data();
+}
+
+const float* data_or_null(const at::Tensor& values) {
+  return values.defined() ? values.const_data_ptr<float>() : nullptr;
+}
+
+}  // namespace
+
+Routing::Routing(at::Tensor logits, std::int64_t slots, bool recorded)
+    : logits_(std::move(logits)),
+      expert_(std::size_t(logits_.size(0) * slots)),
+      weight_(expert_.size()),
+      score_(expert_.size()),
+      kept_(expert_.size()),
+      numbers_(recorded ? std::size_t(5 * logits_.size(0)) : 0) {
+  view.tokens = logits_.size(0);
+  view.experts = logits_.size(1);
+  view.slots = slots;
+  view.logits = logits_.const_data_ptr<float>();
+  view.cells = {nullptr, expert_.data(), weight_.data(), kept_.data(), score_.data()};
+  if (!recorded) { return; }
+  float* const numbers = numbers_.data();
+  view.numbers = {numbers, numbers + view.tokens, numbers + 2 * view.tokens,
+                  numbers + 3 * view.tokens, numbers + 4 * view.tokens};
+}
+
+void give_to_probe(const at::Tensor& x, const at::Tensor& output, const MoeWeights& weights,
+                   const RoutingView& routing, const ExpertRecord& record, std::int64_t layer,
+                   std::int64_t pass, const CallContext& context) {
+  const std::int64_t first = context.call.first_recorded;
+  MoeTap tap{};
+  tap.layer = layer;
+  tap.pass = pass;
+  tap.first_token = context.first_token();
+  tap.gates = context.plan.layers[layer].spec->gates();
+  tap.width = x.size(1);
+  tap.routing = routing.from(first);
+  tap.gate_stats = data_or_null(record.gate_stats);
+  tap.kappa_stats = data_or_null(record.kappa_stats);
+  tap.kappa_hist = data_or_null(record.kappa_hist);
+  tap.gate_pre_hist = data_or_null(record.gate_pre_hist);
+  tap.effect = data_or_null(record.effect);
+  tap.output_norm = data_or_null(record.output_norm);
+  tap.kappa = data_or_null(record.kappa);
+  tap.gate_pre = data_or_null(record.gate_pre);
+  tap.gate_act = data_or_null(record.gate_act);
+  tap.router_input = x.const_data_ptr<float>() + first * tap.width;
+  tap.output = output.const_data_ptr<float>() + first * tap.width;
+  const at::Tensor scores =
+      selection_scores(at::from_blob(const_cast<float*>(tap.routing.logits),
+                                     {tap.routing.tokens, tap.routing.experts}),
+                       weights);
+  tap.selection_score = data_or_null(scores);
+  CallContext::require_going(context.probe.moe(tap));
+}
+
+}  // namespace kappascope

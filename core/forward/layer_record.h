@@ -1,0 +1,45 @@
+// What an MoE layer leaves for the probe: its routing and the record of its experts, on the host.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "core/forward/feed_forward.h"
+
+namespace kappascope {
+
+// The memory of a call's routing.
+class Routing {
+ public:
+  // logits [T,E]; with `recorded` also the router's numbers of each token.
+  Routing(at::Tensor logits, std::int64_t slots, bool recorded);
+  Routing(const Routing&) = delete;
+  Routing& operator=(const Routing&) = delete;
+  RoutingView view;
+
+ private:
+  at::Tensor logits_;
+  std::vector<std::int32_t> expert_;
+  std::vector<float> weight_, score_;
+  std::vector<std::uint8_t> kept_;
+  std::vector<float> numbers_;  // [5,T] or empty
+};
+
+// What the taps are given beyond the routing, over the recorded tokens T. Empty: not wanted.
+struct ExpertRecord {
+  std::vector<GateStats> gate_stats;                    // [T,K] NaN where dropped
+  std::vector<KappaStatistics> kappa_stats;             // [T,K] NaN where dropped
+  std::vector<std::int64_t> kappa_hist, gate_pre_hist;  // [E,bins]
+  std::vector<EffectSums> effect;                       // [E]
+  std::vector<float> output_norm;                       // [T,K] NaN where dropped
+  at::Tensor kappa, gate_pre, gate_act;                 // [T,K,I] NaN where dropped
+};
+
+// Gives the probe what was recorded of a layer; the view's memory is on the host.
+void give_to_probe(const at::Tensor& x, const at::Tensor& output, const MoeWeights& weights,
+                   const RoutingView& routing, const ExpertRecord& record, std::int64_t layer,
+                   std::int64_t pass, const CallContext& context);
+
+}  // namespace kappascope

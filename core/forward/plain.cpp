@@ -1,0 +1,312 @@
+// The MLPs in Torch's own operations, as the formulas are written (SPEC §1.5): differentiable, on
+// any device, and the judge of the other two backends. Statistics are those of the reference
+// kernels.
+#include "core/forward/backend.h"
+#include "core/forward/experts.h"
+#include "core/forward/operations.h"
+#include "core/nan.h"
+
+namespace kappascope {
+namespace {
+
+// The routing of a call.
+struct PlainRouting {
+  at::Tensor logits;  // [T,E]
+  at::Tensor index;   // [T,K] int64, best first; equal scores: lower expert first
+  at::Tensor weight;  // [T,K] 0 where dropped
+  at::Tensor kept;    // [T,K] bool
+  at::Tensor score;   // [T,K] s; NaN where dropped or none
+  at::Tensor margin;  // [T] NaN when K = E
+};
+
+// Assignments take their place in an expert's queue: all first choices by token, then all second.
+at::Tensor kept_within(const at::Tensor& index, std::int64_t experts, std::int64_t capacity) {
+  if (capacity < 0) { return at::ones_like(index, at::kBool); }
+  const at::Tensor queue = index.t().flatten();  // [K·T]
+  const at::Tensor hits = at::one_hot(queue, experts);
+  const at::Tensor place = hits.cumsum(0).gather(1, queue.unsqueeze(1)).squeeze(1) - 1;
+  return (place < capacity).view({index.size(1), index.size(0)}).t();
+}
+
+at::Tensor scores_of(const PlainRouting& routing, const at::Tensor& x, const MoeWeights& weights,
+                     const std::optional<KappaScore>& rule) {
+  const at::Tensor none = at::full_like(routing.weight, kNaN);
+  const at::Tensor chosen = routing.logits.gather(1, routing.index);
+  const double factor = rule ? rule->factor : 1;
+  switch (route_score(rule)) {
+    case RouteScore::router_probs:
+      return factor * routing.weight;
+    case RouteScore::raw_logit:
+      return factor * chosen;
+    case RouteScore::scaled_logit: {
+      const at::Tensor norm = at::tensor(weights.score_norm, at::kFloat).to(x.device());
+      return factor * chosen / norm.index({routing.index});
+    }
+    case RouteScore::constant:
+      return at::full_like(routing.weight, rule->constant);
+    case RouteScore::given:
+      return kappa_router_scores(x, weights).gather(1, routing.index);
+    case RouteScore::none:
+      return none;
+  }
+  fail(ExitCode::internal, {}, "a score of no kind");
+}
+
+PlainRouting route(const at::Tensor& x, const MoeWeights& weights, const LayerPlan& plan) {
+  const MoeSpec& spec = *plan.spec->moe();
+  PlainRouting routing;
+  routing.logits = at::mm(x, weights.w_g.t());
+  const at::Tensor selection = selection_scores(routing.logits, weights);
+  const at::Tensor by = selection.defined() ? selection : routing.logits;
+  const auto [sorted, order] = at::sort(by, /*stable=*/true, /*dim=*/1, /*descending=*/true);
+  routing.index = order.narrow(1, 0, plan.slots).contiguous();
+  const at::Tensor chosen = routing.logits.gather(1, routing.index);
+  routing.kept = kept_within(routing.index, spec.router.experts, plan.capacity_of_call(x.size(0)));
+  routing.weight = chosen.softmax(1).masked_fill(routing.kept.logical_not(), 0);
+  routing.score =
+      scores_of(routing, x, weights, spec.score).masked_fill(routing.kept.logical_not(), kNaN);
+  routing.margin = plan.slots == spec.router.experts
+                       ? at::full({x.size(0)}, kNaN, x.options())
+                       : sorted.select(1, plan.slots - 1) - sorted.select(1, plan.slots);
+  return routing;
+}
+
+// α or b of one expert, [I] or [1]; undefined: none.
+at::Tensor parameters_of(const std::vector<float>& values, std::int64_t expert_stride,
+                         std::int64_t gate_stride, std::int64_t expert, std::int64_t gates,
+                         const at::Device& device) {
+  if (values.empty()) { return {}; }
+  const std::int64_t count = gate_stride == 0 ? 1 : gates;
+  return at::from_blob(const_cast<float*>(values.data()) + expert * expert_stride, {count},
+                       at::kFloat)
+      .to(device);
+}
+
+// κ of the gates of one expert: z [rows,I], s [rows] → [rows,I].
+at::Tensor kappa_of(const KappaPlan& plan, std::int64_t expert, const at::Tensor& z,
+                    const at::Tensor& s) {
+  const std::int64_t gates = z.size(1);
+  const at::Device device = z.device();
+  const at::Tensor bias =
+      parameters_of(plan.bias, plan.expert_stride, plan.gate_stride, expert, gates, device);
+  const at::Tensor scale = parameters_of(plan.scale, plan.scale_expert_stride,
+                                         plan.scale_gate_stride, expert, gates, device);
+  const float factor = plan.factor.empty() ? 1.0f : plan.factor[expert];
+  if (!bias.defined() && !scale.defined()) { return at::full_like(z, factor); }
+  at::Tensor u;
+  if (!scale.defined()) {
+    u = s.unsqueeze(1) * bias;
+  } else if (plan.from_gate) {
+    u = scale * z + s.nan_to_num(0).unsqueeze(1);
+  } else {
+    u = scale * s.unsqueeze(1);
+  }
+  if (scale.defined() && bias.defined()) { u = u + bias; }
+  return (factor * (std::log(plan.bound) * u.tanh()).exp()).expand_as(z);
+}
+
+// The host's copy of a routing, as the probe reads it.
+void fill_view(const PlainRouting& routing, const at::Tensor& logits, const RoutingView& view) {
+  const auto copy = [](const at::Tensor& from, auto* to) {
+    using T = std::remove_pointer_t<decltype(to)>;
+    const at::Tensor host = from.to(c10::CppTypeToScalarType<T>::value).cpu().contiguous();
+    std::copy_n(host.template const_data_ptr<T>(), host.numel(), to);
+  };
+  copy(routing.index, view.cells.expert);
+  copy(routing.weight, view.cells.weight);
+  copy(routing.kept, view.cells.kept);
+  copy(routing.score, view.cells.score);
+  if (!view.numbers.top1_prob) { return; }
+  const at::Tensor p = logits.softmax(1);
+  const at::Tensor best = std::get<0>(at::sort(logits, 1, true));
+  copy(std::get<0>(p.max(1)), view.numbers.top1_prob);
+  copy(p.gather(1, routing.index.to(p.device())).sum(1), view.numbers.selected_mass);
+  copy(routing.margin, view.numbers.margin);
+  copy(logits.size(1) == 1 ? at::full({logits.size(0)}, kNaN)
+                           : best.select(1, 0) - best.select(1, 1),
+       view.numbers.top_gap);
+  copy(logits.size(1) == 1 ? at::zeros({logits.size(0)})
+                           : at::special_entr(p).sum(1) / std::log(double(logits.size(1))),
+       view.numbers.entropy);
+}
+
+// One expert's kept cells, and what it makes of them.
+struct ExpertRows {
+  std::int64_t expert;
+  at::Tensor cell;             // [rows] of [T·K], ascending
+  at::Tensor z, up, kappa, a;  // [rows,I]
+  at::Tensor y;                // [rows,H]
+};
+
+// Adds an expert's rows to the record, by the reference kernel.
+void record_rows(const ExpertRows& rows, const LayerPlan& plan, const KappaPlan& kappa,
+                 const RoutingView& routing, const CallContext& context, const ProbeWants& wants,
+                 ExpertRecord& record) {
+  const auto host = [](const at::Tensor& values) {
+    return values.to(at::kFloat).cpu().contiguous();
+  };
+  const at::Tensor z = host(rows.z), up = host(rows.up).clone(), y = host(rows.y);
+  const at::Tensor cells = rows.cell.cpu().contiguous();
+  const std::int64_t* cell = cells.const_data_ptr<std::int64_t>();
+  const std::int64_t count = cells.numel(), gates = z.size(1);
+  const std::int64_t skipped = context.call.first_recorded * routing.slots;
+  std::vector<std::int64_t> out_row;
+  std::vector<float> score;
+  for (std::int64_t r = 0; r < count; ++r) {
+    out_row.push_back(cell[r] - skipped);
+    score.push_back(routing.cells.score[cell[r]]);
+  }
+  KappaSwigluArgs args;
+  args.rows = count;
+  args.gates = gates;
+  args.gate_pre = z.const_data_ptr<float>();
+  args.up = args.hidden = up.mutable_data_ptr<float>();
+  if (route_score(plan.spec->moe()->score) != RouteScore::none) { args.score = score.data(); }
+  args.kappa = kappa.view().at_expert(rows.expert);
+  args.identity_gate = plan.spec->moe()->activation == Activation::identity;
+  args.first_recorded = std::lower_bound(cell, cell + count, skipped) - cell;
+  args.active_threshold = float(context.model.architecture.gate_threshold);
+  args.top_gates = context.model.architecture.gate_top;
+  args.out_row = out_row.data();
+  if (wants.gate_stats) {
+    args.stats = record.gate_stats.data();
+    args.kappa_stats = record.kappa_stats.data();
+    args.kappa_hist = record.kappa_hist.data() + rows.expert * kKappaBins;
+    args.gate_pre_hist = record.gate_pre_hist.data() + rows.expert * kGatePreBins;
+    args.effect = &record.effect[rows.expert];
+  }
+  kappa_swiglu_ref(args);
+  const at::Tensor norm = host(rows.y.to(at::kFloat).square().sum(1).sqrt());
+  for (std::int64_t r = args.first_recorded; r < count; ++r) {
+    if (wants.gate_stats) { record.output_norm[out_row[r]] = norm.const_data_ptr<float>()[r]; }
+  }
+  if (!wants.gates) { return; }
+  const std::pair<const at::Tensor*, at::Tensor*> kept[] = {
+      {&rows.kappa, &record.kappa}, {&rows.z, &record.gate_pre}, {&rows.a, &record.gate_act}};
+  for (const auto& [from, to] : kept) {
+    const at::Tensor values = host(*from);
+    for (std::int64_t r = args.first_recorded; r < count; ++r) {
+      std::copy_n(values.const_data_ptr<float>() + r * gates, gates,
+                  to->mutable_data_ptr<float>() + out_row[r] * gates);
+    }
+  }
+}
+
+ExpertRecord empty_record(const RoutingView& recorded, std::int64_t gates,
+                          const ProbeWants& wants) {
+  const std::int64_t cells = recorded.tokens * recorded.slots, experts = recorded.experts;
+  ExpertRecord record;
+  if (wants.gate_stats) {
+    record.gate_stats.assign(cells, {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN});
+    record.kappa_stats.assign(cells, {kNaN, kNaN, kNaN, kNaN, kNaN});
+    record.kappa_hist.assign(experts * kKappaBins, 0);
+    record.gate_pre_hist.assign(experts * kGatePreBins, 0);
+    record.effect.resize(experts);
+    record.output_norm.assign(cells, kNaN);
+  }
+  if (wants.gates) {
+    for (at::Tensor* values : {&record.kappa, &record.gate_pre, &record.gate_act}) {
+      *values = at::full({recorded.tokens, recorded.slots, gates}, kNaN);
+    }
+  }
+  return record;
+}
+
+at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+                     std::int64_t pass, const CallContext& context) {
+  const LayerPlan& plan = context.plan.layers[layer];
+  const KappaPlan& kappa = context.plan.kappa_of(layer, pass);
+  const bool recorded = context.wants.routing && context.probe.wants_layer(layer);
+  const ProbeWants wants = recorded ? context.wants : ProbeWants{};
+  const PlainRouting routing = route(x, weights, plan);
+  const Routing host(routing.logits.cpu().contiguous(), plan.slots, recorded);
+  if (recorded) { fill_view(routing, routing.logits.cpu(), host.view); }
+  const MoeSpec& spec = *plan.spec->moe();
+  ExpertRecord record =
+      empty_record(host.view.from(context.call.first_recorded), spec.gates, wants);
+  at::Tensor output = at::zeros_like(x);
+  const at::Tensor flat_index = routing.index.flatten(), flat_kept = routing.kept.flatten();
+  for (std::int64_t e = 0; e < spec.router.experts; ++e) {
+    ExpertRows rows{
+        e, (flat_index == e).logical_and(flat_kept).nonzero().squeeze(1), {}, {}, {}, {}, {}};
+    if (rows.cell.numel() == 0) { continue; }
+    const at::Tensor token = rows.cell.div(plan.slots, "floor");
+    const at::Tensor in = x.index_select(0, token);
+    rows.z = product(in, weights.gate_proj.select(0, e));
+    rows.up = product(in, weights.c_fc.select(0, e));
+    rows.kappa = kappa_of(kappa, e, rows.z, routing.score.flatten().index_select(0, rows.cell));
+    rows.a =
+        spec.activation == Activation::identity ? rows.z : rows.z * (rows.kappa * rows.z).sigmoid();
+    rows.y = product(rows.a * rows.up, weights.c_proj.select(0, e));
+    const at::Tensor weight = routing.weight.flatten().index_select(0, rows.cell);
+    output = output.index_add(0, token, rows.y * weight.unsqueeze(1));
+    if (wants.gate_stats || wants.gates) {
+      record_rows(rows, plan, kappa, host.view, context, wants, record);
+    }
+  }
+  if (recorded) { give_to_probe(x, output, weights, host.view, record, layer, pass, context); }
+  return output;
+}
+
+at::Tensor plain_dense(const at::Tensor& x, const DenseWeights& weights, std::int64_t layer,
+                       std::int64_t pass, const CallContext& context) {
+  const DenseSpec& spec = *context.plan.layers[layer].spec->dense();
+  const at::Tensor up = project(x, weights.c_fc);
+  if (!spec.gated()) { return project(up.relu().square(), weights.c_proj); }
+  const KappaPlan& plan = context.plan.kappa_of(layer, pass);
+  const at::Tensor z = project(x, weights.gate_proj);
+  const at::Tensor score = at::full({x.size(0)}, spec.kappa_score, z.options());
+  const at::Tensor kappa = kappa_of(plan, 0, z, score);
+  const at::Tensor a = z * (kappa * z).sigmoid();
+  if (context.wants.gate_stats && context.probe.wants_layer(layer)) {
+    const at::Tensor host_z = z.cpu().contiguous(),
+                     host_kappa = kappa.select(0, 0).cpu().contiguous();
+    at::Tensor hidden = up.cpu().clone();
+    const std::vector<float> scores(std::size_t(x.size(0)), float(spec.kappa_score));
+    std::vector<GateStats> stats(std::size_t(x.size(0)));
+    KappaSwigluArgs args;
+    args.rows = x.size(0);
+    args.gates = spec.gates;
+    args.gate_pre = host_z.const_data_ptr<float>();
+    args.up = args.hidden = hidden.mutable_data_ptr<float>();
+    args.score = scores.data();
+    args.kappa = plan.view().at_expert(0);
+    args.active_threshold = float(context.model.architecture.gate_threshold);
+    args.top_gates = context.model.architecture.gate_top;
+    args.first_recorded = context.call.first_recorded;
+    args.stats = stats.data();
+    kappa_swiglu_ref(args);
+    const DenseTap tap{layer,
+                       pass,
+                       context.first_token(),
+                       context.recorded(),
+                       spec.gates,
+                       host_kappa.const_data_ptr<float>(),
+                       stats.data() + context.call.first_recorded};
+    CallContext::require_going(context.probe.dense(tap));
+  }
+  return project(a * up, weights.c_proj);
+}
+
+NextTokens plain_next_tokens(const at::Tensor& logits, const std::vector<std::int32_t>& target) {
+  const at::Tensor host = logits.cpu().contiguous();
+  NextTokens read(host.size(0));
+  next_token_ref({host.size(0), host.size(1), host.const_data_ptr<float>(), target.data(),
+                  read.nll.data(), read.rank.data(), read.top_id.data(), read.top_logprob.data()});
+  return read;
+}
+
+}  // namespace
+
+const Backend& plain_backend() {
+  static const Backend kBackend{
+      plain_moe,
+      plain_dense,
+      plain_next_tokens,
+      [](const CallContext&) {},
+      [](const CallContext&) {},
+      [](const at::Device&, std::int64_t, std::int64_t) { return std::int64_t{128}; }};
+  return kBackend;
+}
+
+}  // namespace kappascope

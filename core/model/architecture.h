@@ -1,0 +1,158 @@
+// What a model is, whatever repository wrote it: a transformer as the forward pass runs it. A
+// family (families/) makes it of a configuration and of tensor names, once; everything after reads
+// this.
+//
+// Symbols: L layers, E experts, K slots, H hidden width, I gate units, V vocabulary.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace kappascope {
+
+enum class KappaInput : std::uint8_t {
+  router_probs,  // s follows the combine weight
+  top_logits,    // s follows the router logit
+  constant,      // s is a constant: u = s·b, no α
+  gate_proj      // κ follows the gate's own pre-activation: u = α·z + b
+};
+enum class Granularity : std::uint8_t { per_gate, per_expert, per_layer, global };
+// Which formula the weights were trained with, named by the month of its code (SPEC-layouts §1.5f).
+enum class KappaFormula : std::uint8_t { v2026_06, v2026_05_31, v2026_05, v2026_05_20 };
+// Which set of a checkpoint that keeps one for base and one for chat training, and how the second
+// is stored: as what is added to the first, or by itself.
+enum class KappaSide : std::uint8_t { base, sft };
+enum class SftKappa : std::uint8_t { residual, independent };
+
+std::string_view name(KappaInput input);         // as in meta_*.json
+std::string_view name(Granularity granularity);  // as in meta_*.json
+std::string_view name(KappaFormula formula);     // "2026-05"
+std::string_view name(KappaSide side);           // "base", "sft"
+std::string_view name(SftKappa reading);         // "residual", "independent"
+
+// s of a κ layer (SPEC §1.5); recorded also where κ is 1 or off.
+struct KappaScore {
+  KappaInput input = KappaInput::router_probs;
+  double constant = 1;         // s where the input is constant
+  double norm_exponent = 0.5;  // p of top_logits; 0: the logit is not divided by norms
+  double factor = 2;           // s = factor·weight, factor·logit or factor·logit / norm
+  bool router = false;         // s = r_e·x (+ c_e) instead: a linear score of its own
+};
+
+// κ = U^tanh(u) of the gate units of a layer (paper: κ-SwiGLU; SPEC §1.5).
+//   experts: u = multiplier·(α·s + b); constant input: multiplier·s·b; from_gate: α·z + b + s
+//   dense:   u = multiplier·s·b, s constant
+struct KappaSpec {
+  double multiplier = 1;  // 1, 2 or −2, by the formula
+  double bound = 3;       // U > 0: κ is within 1/U … U
+  Granularity granularity = Granularity::per_gate;
+  bool bias = true;        // false: b = 0
+  bool scale = true;       // false: no α (constant input; κ router: α = 1)
+  bool router = false;     // s is the κ router's
+  bool from_gate = false;  // u follows the gate's own pre-activation z
+};
+
+enum class Activation : std::uint8_t {
+  silu,         // a = z·σ(κz), hidden = a ∘ up
+  identity,     // a = z, hidden = a ∘ up
+  relu_squared  // no gate: hidden = relu(up)²
+};
+
+struct AttentionSpec {
+  std::int64_t heads = 0, kv_heads = 0;  // kv_heads divides heads
+  std::int64_t head_width = 0;           // D, even
+  std::int64_t window = 0;               // W: key j is seen by query i iff 0 ≤ i−j ≤ W
+  bool value_embedding = false;          // v += 2σ(gate·x[0:kValueGateInputs])·embedding(id)
+};
+inline constexpr std::int64_t kValueGateInputs = 32;
+
+// C = floor(((K·factor)·T)/E), + 1 if odd, at least `minimum` (SPEC §1.5).
+struct CapacityRule {
+  double factor = 3;
+  std::int64_t minimum = 4;
+};
+// `tokens`: of the call; K `slots` of E `experts`.
+std::int64_t capacity_of(const CapacityRule& rule, std::int64_t slots, std::int64_t tokens,
+                         std::int64_t experts);
+
+// Softmax router: the K best by logit (+ bias), weighted by softmax over the chosen logits.
+struct RouterSpec {
+  std::int64_t experts = 0, slots = 0;   // E ≥ 2, 1 ≤ K ≤ E
+  bool selection_bias = false;           // a bias for selection alone
+  std::optional<CapacityRule> capacity;  // absent: nothing is dropped
+};
+
+struct DenseSpec {
+  std::int64_t gates = 0;  // I
+  Activation activation = Activation::silu;
+  std::optional<KappaSpec> kappa;  // absent: κ = 1
+  double kappa_score = 1;          // s of that κ, the same for every token
+  bool gated() const { return activation != Activation::relu_squared; }
+};
+struct MoeSpec {
+  RouterSpec router;
+  std::int64_t gates = 0;  // I of one expert
+  Activation activation = Activation::silu;
+  std::optional<KappaScore> score;  // absent: the family has none
+  std::optional<KappaSpec> kappa;   // absent: κ = 1
+};
+
+struct LayerSpec {
+  AttentionSpec attention;
+  std::variant<DenseSpec, MoeSpec> feed_forward;
+
+  const MoeSpec* moe() const { return std::get_if<MoeSpec>(&feed_forward); }
+  const DenseSpec* dense() const { return std::get_if<DenseSpec>(&feed_forward); }
+  const KappaSpec* kappa() const;  // nullptr: κ = 1
+  std::int64_t gates() const;      // I; also of a layer without a gate
+  bool gated() const;              // z exists
+};
+
+// How often the stack runs, and what passes on (SPEC §1.4, SPEC-layouts §1.4a).
+struct RecurrenceSpec {
+  std::int64_t passes = 1;
+  // False: a pass goes on from the normed stream of the one before. True: every pass begins at the
+  // embedding, and layer `destination` adds λ[pass]·(output of layer `source` in the pass before).
+  bool anchored = false;
+  std::int64_t source = 0, destination = 0;
+};
+
+// Several sets of κ parameters in one checkpoint (SPEC-layouts §1.5b).
+struct KappaSlots {
+  std::int64_t count = 0;  // S, length of the slot axis; 0: no such axis
+  // With a side: one set for base and one for chat training. Without: pass t has slot
+  // min(t, count − 1).
+  std::optional<KappaSide> side;
+  SftKappa sft = SftKappa::residual;
+
+  std::int64_t of_pass(std::int64_t pass) const;  // 0 with a side or without slots
+};
+
+struct Architecture {
+  std::string family;
+  std::int64_t width = 0;         // H
+  std::int64_t vocab = 0;         // V
+  std::int64_t padded_vocab = 0;  // rows of the embedding and the head, ≥ V
+  std::int64_t context = 0;       // longest call in tokens, and the rotary range
+  std::vector<LayerSpec> layers;  // [L]
+  RecurrenceSpec recurrence;
+  KappaSlots kappa_slots;
+  KappaFormula kappa_formula = KappaFormula::v2026_06;
+  double gate_threshold = 0.1;  // |a| above it counts as active (SPEC §5)
+  std::int64_t gate_top = 16;   // gates whose share of Σ|a| is recorded
+
+  std::int64_t depth() const { return std::int64_t(layers.size()); }  // L
+  bool has_kappa() const;                                             // in any layer
+  const LayerSpec* first_moe() const;            // nullptr: the model has no experts
+  const KappaSpec* first_kappa(bool moe) const;  // of the MoE or of the dense layers; nullptr: none
+  std::int64_t kappa_start() const;              // first layer with κ; −1: none
+  std::int64_t most_experts() const;             // over the layers; 0 without MoE layers
+  std::int64_t most_slots() const;
+  std::int64_t most_gates(bool moe) const;  // of experts, or of dense layers with a gate
+};
+
+}  // namespace kappascope

@@ -1,0 +1,129 @@
+// nanochat with κ-SwiGLU experts (askerlee/kappa-swiglu), of every date (SPEC §1, SPEC-layouts).
+#include "core/model/families/family.h"
+#include "core/model/families/nanochat_config.h"
+#include "core/model/families/nanochat_kappa.h"
+#include "core/model/families/nanochat_weights.h"
+
+namespace kappascope {
+namespace nanochat {
+namespace {
+
+// The one family whose files are model_NNNNNN.pt and meta_NNNNNN.json.
+bool claims(const Json& /*meta*/, const TensorFile& /*tensors*/) {
+  return true;
+}
+
+LayerSpec layer_spec(const Config& config, KappaFormula formula, std::int64_t layer) {
+  LayerSpec spec;
+  spec.attention = {config.n_head, config.n_kv_head, config.head_width(), config.window(layer),
+                    config.has_value_embedding(layer)};
+  const std::optional<KappaSpec> kappa = kappa_spec(config, formula, layer);
+  if (!config.is_moe(layer)) {
+    spec.feed_forward =
+        DenseSpec{config.gate_units(),
+                  config.use_qwen3_dense_mlp ? Activation::silu : Activation::relu_squared, kappa,
+                  kappa_score(config, formula).constant};
+    return spec;
+  }
+  // As in the reference, a layer with κ is never bilinear, not even with κ off.
+  const bool bilinear = config.bilinear_mlp_moe && !kappa;
+  std::optional<KappaScore> score = kappa_score(config, formula);
+  score->router = kappa && kappa->router;
+  if (config.independent_kappa_router && !kappa) { score.reset(); }  // below the start layer
+  spec.feed_forward = MoeSpec{{config.n_exp, config.moe_top_k, config.use_aux_free_load_balancing,
+                               CapacityRule{config.eval_capacity, config.min_capacity}},
+                              config.gate_units(),
+                              bilinear ? Activation::identity : Activation::silu,
+                              score,
+                              kappa};
+  return spec;
+}
+
+// Passes with a source when the tensor of its factors is there (SPEC-layouts §1.4a).
+RecurrenceSpec recurrence(Model& model, const Config& config, Faults& faults) {
+  RecurrenceSpec spec;
+  spec.passes = config.total_ut_steps;
+  const auto place = Place{.file = model.files.weights.native()};
+  const TensorInfo* factors = model.weights.tensor(Role::ut_source_lambdas);
+  if (factors != nullptr) {
+    const auto from_end = [&](std::int64_t layer) {
+      return (layer % config.n_layer + config.n_layer) % config.n_layer;
+    };
+    spec.anchored = true;
+    spec.source = from_end(config.ut_source);
+    spec.destination = from_end(config.ut_destination);
+    if (spec.passes > 1) {
+      model.findings.push_back(join_words("passes begin at the embedding; layer ", spec.destination,
+                                          " adds the output of layer ", spec.source,
+                                          " of the pass before (ut_source_lambdas)"));
+    }
+    if (factors->shape.size() == 2) {
+      model.warnings.push_back(describe(
+          place,
+          join_words("ut_source_lambdas: column ", spec.destination, " of ",
+                     shape_text(factors->shape), " is used, as the reference's loader does")));
+    }
+    return spec;
+  }
+  if (config.ut_layers_given && spec.passes > 1) {
+    faults.add(ExitCode::damaged, "ut_source_lambdas", "missing; expected [", spec.passes,
+               "], as ut_source or ut_destination is given");
+  }
+  const auto rows = [&](Role role) {
+    const TensorInfo* lambdas = model.weights.tensor(role);
+    return lambdas != nullptr && lambdas->shape.size() == 2;
+  };
+  if (spec.passes > 1) {
+    model.findings.push_back("each pass goes on from the one before (no ut_source_lambdas)");
+    if (rows(Role::resid_lambdas) || rows(Role::x0_lambdas)) {
+      model.warnings.push_back(describe(
+          place,
+          "resid_lambdas and x0_lambdas with one row a pass, without ut_source_lambdas: averaged "
+          "over the passes, as the reference's loader of 2026-08-22 does; the code that wrote such "
+          "files ran them by pass"));
+    }
+  }
+  return spec;
+}
+
+void read(Model& model, const Json& meta, const OpenOptions& options) {
+  const Config config = read_config(meta, model.tensors->tensors(), model.files.meta.string());
+  Faults meta_faults(model.files.meta.string());
+  const KappaFormula formula = kappa_formula(model, config, options.kappa, meta_faults);
+  meta_faults.throw_if_any();
+
+  Faults faults(model.files.weights.string());
+  check_kappa_layout(model, config, faults);
+  assign_roles(model, config, faults);
+  faults.throw_if_any();
+
+  Architecture& architecture = model.architecture;
+  architecture.width = config.n_embd;
+  architecture.vocab = config.vocab_size;
+  architecture.padded_vocab = config.padded_vocab();
+  architecture.context = config.sequence_len;
+  architecture.gate_threshold = config.gate_stats_threshold;
+  architecture.gate_top = config.gate_stats_topk;
+  architecture.kappa_formula = formula;
+  for (std::int64_t layer = 0; layer < config.n_layer; ++layer) {
+    architecture.layers.push_back(layer_spec(config, formula, layer));
+    model.kappa.push_back(architecture.layers.back().kappa()
+                              ? kappa_parameters(model, config, layer, options.kappa_values)
+                              : KappaParameters{});
+  }
+  architecture.recurrence = recurrence(model, config, faults);
+  architecture.kappa_slots = kappa_slots(model, config, options.kappa, faults);
+  faults.throw_if_any();
+
+  model.document = config.document;
+  model.unknown_fields = config.unknown_fields;
+  model.unknown_tensors = unknown_tensors(model, config);
+  model.findings.insert(model.findings.begin(), granularity_finding(model, config));
+}
+
+}  // namespace
+}  // namespace nanochat
+
+const Family kNanochat{"kappa-swiglu", "transformer.wte.weight", nanochat::claims, nanochat::read};
+
+}  // namespace kappascope

@@ -1,0 +1,356 @@
+#include "core/model/families/nanochat_kappa.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/model/families/nanochat_weights.h"
+
+namespace kappascope::nanochat {
+namespace {
+
+// "kappa_bias [8, 384]": the last part of a name and its shape.
+std::string origin_of(const TensorInfo& tensor) {
+  const std::size_t dot = tensor.name.rfind('.');
+  return tensor.name.substr(dot == std::string::npos ? 0 : dot + 1) + " " +
+         shape_text(tensor.shape);
+}
+
+// b[e,i] = expert[e]·gate[i] (+ residual[e,i]), as older checkpoints store it.
+std::vector<float> outer_product(const Model& model, std::int64_t layer) {
+  const WeightTable& weights = model.weights;
+  const TensorFile& file = *model.tensors;
+  const std::vector<float> expert = file.floats(weights.required(Role::kappa_bias_expert, layer));
+  const std::vector<float> gate = file.floats(weights.required(Role::kappa_bias_gate, layer));
+  std::vector<float> bias;
+  if (const TensorInfo* residual = weights.tensor(Role::kappa_bias_residual, layer)) {
+    bias = file.floats(*residual);
+  }
+  bias.resize(expert.size() * gate.size());
+  for (std::size_t e = 0; e < expert.size(); ++e) {
+    for (std::size_t i = 0; i < gate.size(); ++i) {
+      bias[e * gate.size() + i] += expert[e] * gate[i];
+    }
+  }
+  return bias;
+}
+
+// Axes of κ's parameters without slots.
+std::size_t kappa_rank(const Config& config, bool moe) {
+  return moe && config.kappa_granularity == Granularity::per_gate ? 2 : 1;
+}
+
+// Length of the slot axis of a κ tensor; 0: it has none.
+std::int64_t slots_of(const TensorInfo& tensor, std::size_t rank) {
+  return tensor.shape.size() == rank + 1 ? tensor.shape[0] : 0;
+}
+
+bool has_old_tensor_names(const Model& model) {
+  const auto& tensors = model.tensors->tensors();
+  return std::any_of(tensors.begin(), tensors.end(), [](const TensorInfo& tensor) {
+    return tensor.name.find("gate_proj_bias") != std::string::npos;
+  });
+}
+
+// What marks the date of a checkpoint without kappa_input_logit_norm_exponent, and its formula.
+struct DatedFormula {
+  KappaFormula formula;
+  std::string why;
+};
+DatedFormula dated_formula(const Model& model, const Config& config) {
+  if (has_old_tensor_names(model)) {
+    if (config.ema_fields) {
+      return {KappaFormula::v2026_05, "old tensor names, with fields of 2026-05-23 and later"};
+    }
+    return {KappaFormula::v2026_05_20,
+            "old tensor names; those of 2026-05-21 to 05-23 fit --kappa-formula 2026-05 as well"};
+  }
+  if (config.normalisation_given) {
+    return {KappaFormula::v2026_05_31, "fields that normalise the logit, of 2026-06-01 to 06-07"};
+  }
+  if (config.kappa_input_constant_given && config.kappa_input_constant == 1) {
+    return {KappaFormula::v2026_05_31, "kappa_input_constant is 1, the default since 2026-05-31"};
+  }
+  return {KappaFormula::v2026_05, "kappa_input_constant is not 1, the default since 2026-05-31"};
+}
+
+// What no formula that is offered fits.
+void refuse_undated(const Model& model, const Config& config, Faults& faults) {
+  if (config.normalize_top_logits) {
+    faults.add(ExitCode::unsupported, "",
+               "model_config.normalize_top_logits is true: the formula of ",
+               "2026-06-01 to 06-07 is not offered; expected false or --kappa-formula");
+  }
+  if (!config.has_scale() || config.kappa_granularity == Granularity::global) { return; }
+  for (std::int64_t layer = 0; layer < config.n_layer; ++layer) {
+    if (!config.is_moe(layer) || !config.has_kappa(layer)) { continue; }
+    const std::string head = join_words("transformer.h.", layer, ".mlp.experts.");
+    if (find_tensor(*model.tensors, head + "kappa_scale")) { return; }
+  }
+  if (has_old_tensor_names(model)) {
+    faults.add(ExitCode::unsupported, "",
+               "no gate_proj_bias_scale: the formula of before 2026-05-19 ",
+               "13:31 (κ without α) is not offered");
+  }
+}
+
+// The marked folder that is nearest: of the model folder and its three parents.
+struct SideFolder {
+  KappaSide side = KappaSide::base;
+  std::string folder;  // "" when none is marked
+};
+SideFolder side_by_folder(const CheckpointFiles& files) {
+  std::filesystem::path folder = std::filesystem::absolute(files.weights).parent_path();
+  for (int up = 0; up < 4; ++up, folder = folder.parent_path()) {
+    const std::string name = folder.filename().string();
+    if (name == "chatsft_checkpoints" || name == "chatrl_checkpoints") {
+      return {KappaSide::sft, name};
+    }
+    if (name == "base_checkpoints" || name == "base_mixed_checkpoints") {
+      return {KappaSide::base, name};
+    }
+  }
+  return {};
+}
+
+// cos(W₀, W₁) of the two parts of a κ router: copies that went on by themselves stay alike.
+double cosine_of_parts(const std::vector<float>& both) {
+  const std::size_t half = both.size() / 2;
+  double product = 0, first = 0, second = 0;
+  for (std::size_t i = 0; i < half; ++i) {
+    product += double(both[i]) * both[half + i];
+    first += double(both[i]) * both[i];
+    second += double(both[half + i]) * both[half + i];
+  }
+  return product / std::sqrt(first * second);
+}
+
+void warn_of_sft(Model& model, const Config& config, SftKappa reading) {
+  double most = 0;
+  for (std::int64_t layer = 0; layer < config.n_layer; ++layer) {
+    const TensorInfo* router = model.weights.tensor(Role::kappa_router, layer);
+    if (router && router->shape[0] == 2 * config.n_exp) {
+      most = std::max(most, cosine_of_parts(model.tensors->floats(*router)));
+    }
+  }
+  char cosine[96] = "";
+  if (most > 0.5) {
+    std::snprintf(cosine, sizeof cosine,
+                  "; the two parts of a κ router are alike (cosine %.2f), as independent ones are",
+                  most);
+  }
+  const char* other = reading == SftKappa::residual ? "independent" : "residual";
+  model.warnings.push_back(describe(
+      {.file = model.files.weights.native()},
+      join_words("SFT slot of κ read as ", name(reading), ": nothing in the file says which; ",
+                 "--sft-kappa ", other, " is the other reading", cosine)));
+}
+
+}  // namespace
+
+KappaFormula kappa_formula(Model& model, const Config& config, const KappaChoices& choices,
+                           Faults& faults) {
+  const bool certain = !config.use_kappa_swiglu || config.exponent_given;
+  if (choices.formula) {
+    model.findings.push_back(join_words("κ formula ", name(*choices.formula), ", as asked for"));
+    return *choices.formula;
+  }
+  if (certain) {
+    if (config.use_kappa_swiglu) {
+      model.findings.push_back("κ formula 2026-06: kappa_input_logit_norm_exponent is given");
+    }
+    return KappaFormula::v2026_06;
+  }
+  refuse_undated(model, config, faults);
+  const DatedFormula found = dated_formula(model, config);
+  model.findings.push_back(join_words("κ formula ", name(found.formula), ": ", found.why));
+  model.warnings.push_back(describe(
+      {.file = model.files.meta.native()},
+      join_words("kappa_input_logit_norm_exponent is absent: written before 2026-06-07; read with ",
+                 "--kappa-formula ", name(found.formula), " (", found.why, ")")));
+  if (config.top_logit_norm_exponent > 0) {
+    model.warnings.push_back(describe(
+        {.file = model.files.meta.native()},
+        "top_logit_norm_exponent is read as kappa_input_logit_norm_exponent: right from 2026-06-06 "
+        "21:50 on, other norms before"));
+  }
+  return found.formula;
+}
+
+KappaSlots kappa_slots(Model& model, const Config& config, const KappaChoices& choices,
+                       Faults& faults) {
+  KappaSlots slots;
+  for (const KappaParameters& kappa : model.kappa) {
+    slots.count = std::max(slots.count, kappa.slots);
+  }
+  if (!config.separate_base_sft_kappa) {
+    require(!choices.side && !choices.sft, ExitCode::usage, {.file = model.files.meta.native()},
+            "--kappa-slot and --sft-kappa are for checkpoints ",
+            "with base and SFT slots; separate_base_sft_kappa is not true here");
+    const std::int64_t passes = config.total_ut_steps;
+    if (slots.count > 1) {
+      model.findings.push_back(join_words("κ slots: ", slots.count, ", one a pass"));
+    }
+    if (slots.count > passes || (slots.count > 1 && slots.count < passes)) {
+      model.warnings.push_back(
+          describe({.file = model.files.weights.native()},
+                   join_words(slots.count, " slots of κ for ", passes,
+                              " passes: pass t uses slot min(t, ", slots.count - 1, ")")));
+    }
+    return slots;
+  }
+  if (slots.count > 2) {
+    faults.add(ExitCode::damaged, "", "slots of κ: expected 1 or 2 with separate_base_sft_kappa, ",
+               "found ", slots.count);
+  }
+  const SideFolder folder = side_by_folder(model.files);
+  slots.side = choices.side.value_or(folder.side);
+  slots.sft = choices.sft.value_or(SftKappa::residual);
+  model.findings.push_back(
+      join_words("κ slot ", name(*slots.side), ": ",
+                 choices.side            ? "as asked for"
+                 : folder.folder.empty() ? "no folder is marked as SFT"
+                                         : "the folder is in " + folder.folder,
+                 *slots.side == KappaSide::sft ? join_words(", read as ", name(slots.sft)) : ""));
+  if (*slots.side == KappaSide::sft) { warn_of_sft(model, config, slots.sft); }
+  if (*slots.side == KappaSide::base && config.sft_only_kappa) {
+    model.warnings.push_back(describe(
+        {.file = model.files.meta.native()},
+        "use_kappa_swiglu_sft_only: κ was off in base training and its validation; --kappa off "
+        "runs it so"));
+  }
+  return slots;
+}
+
+namespace {
+
+// Rows of SPEC-layouts §1.5f: multiplier of u in experts and in dense layers, factors of s, default
+// constant.
+struct FormulaRow {
+  KappaFormula formula;
+  double experts, dense, weight, logit, constant;
+};
+constexpr FormulaRow kFormulas[] = {{KappaFormula::v2026_06, 1, 1, 2, 0.3, 1},
+                                    {KappaFormula::v2026_05_31, 2, 1, 2, 0.3, 1},
+                                    {KappaFormula::v2026_05, 2, 2, 1, 0.15, 0.5},
+                                    {KappaFormula::v2026_05_20, -2, -2, 1, 0.15, 0.5}};
+constexpr double kNormedLogit = 6;  // factor of a logit over norms
+
+const FormulaRow& row_of(KappaFormula formula) {
+  const auto found = std::find_if(std::begin(kFormulas), std::end(kFormulas),
+                                  [&](const FormulaRow& row) { return row.formula == formula; });
+  require(found != std::end(kFormulas), ExitCode::internal, {}, "a formula of no row");
+  return *found;
+}
+
+}  // namespace
+
+KappaScore kappa_score(const Config& config, KappaFormula formula) {
+  const FormulaRow& row = row_of(formula);
+  KappaScore score;
+  score.input = config.kappa_input;
+  score.constant = config.kappa_input_constant_given ? config.kappa_input_constant : row.constant;
+  score.norm_exponent = formula == KappaFormula::v2026_06 ? config.kappa_input_logit_norm_exponent
+                                                          : config.top_logit_norm_exponent;
+  if (score.input == KappaInput::router_probs) { score.factor = row.weight; }
+  if (score.input == KappaInput::top_logits) {
+    score.factor = score.norm_exponent > 0 ? kNormedLogit : row.logit;
+  }
+  return score;
+}
+
+std::optional<KappaSpec> kappa_spec(const Config& config, KappaFormula formula,
+                                    std::int64_t layer) {
+  if (!config.has_kappa(layer)) { return {}; }
+  const FormulaRow& row = row_of(formula);
+  const bool moe = config.is_moe(layer);
+  KappaSpec kappa;
+  kappa.granularity = config.kappa_granularity;
+  kappa.multiplier = moe ? row.experts : row.dense;
+  kappa.bound = moe ? config.moe_kappa_slope_max_scale : config.dense_kappa_slope_max_scale;
+  kappa.bias = !moe || config.has_bias();
+  kappa.scale = moe && config.has_scale();
+  kappa.router = moe && config.independent_kappa_router;
+  kappa.from_gate = moe && config.kappa_input == KappaInput::gate_proj;
+  return kappa;
+}
+
+KappaParameters kappa_parameters(const Model& model, const Config& config, std::int64_t layer,
+                                 bool values) {
+  const WeightTable& weights = model.weights;
+  const TensorFile& file = *model.tensors;
+  const bool moe = config.is_moe(layer);
+  const bool per_gate = config.kappa_granularity == Granularity::per_gate;
+  const std::size_t rank = kappa_rank(config, moe);
+
+  KappaParameters kappa;
+  kappa.gate_stride = per_gate ? 1 : 0;
+  if (moe && per_gate) { kappa.expert_stride = config.gate_units(); }
+  if (moe && config.kappa_granularity == Granularity::per_expert) { kappa.expert_stride = 1; }
+  const auto from = [&](const TensorInfo& tensor) {
+    kappa.origin += (kappa.origin.empty() ? "" : ", ") + origin_of(tensor);
+    kappa.slots = std::max(kappa.slots, slots_of(tensor, rank));
+  };
+  if (weights.tensor(Role::kappa_bias_expert, layer) != nullptr) {
+    kappa.origin = origin_of(weights.required(Role::kappa_bias_expert, layer)) + " × " +
+                   origin_of(weights.required(Role::kappa_bias_gate, layer));
+    if (const TensorInfo* residual = weights.tensor(Role::kappa_bias_residual, layer)) {
+      kappa.origin += " + " + origin_of(*residual);
+    }
+    if (values) { kappa.bias = outer_product(model, layer); }
+  } else if (const TensorInfo* bias = weights.tensor(Role::kappa_bias, layer)) {
+    from(*bias);
+    kappa.bias_slots = std::max<std::int64_t>(1, slots_of(*bias, rank));
+    if (values) { kappa.bias = file.floats(*bias); }
+  }
+  if (const TensorInfo* scale = weights.tensor(Role::kappa_scale, layer); moe && scale) {
+    from(*scale);
+    kappa.scale_slots = std::max<std::int64_t>(1, slots_of(*scale, rank));
+    if (values) { kappa.scale = file.floats(*scale); }
+  }
+  if (const TensorInfo* router = weights.tensor(Role::kappa_router, layer)) {
+    kappa.origin +=
+        (kappa.origin.empty() ? "kappa_router." : ", kappa_router.") + origin_of(*router);
+  }
+  return kappa;
+}
+
+void check_kappa_layout(const Model& model, const Config& config, Faults& faults) {
+  for (const TensorInfo& tensor : model.tensors->tensors()) {
+    const std::string before = old_tensor_name(tensor.name);
+    if (!before.empty() && model.tensors->find(before)) {
+      faults.add(ExitCode::damaged, before, "two names of one tensor; the other is ", tensor.name);
+    }
+    if (!config.use_kappa_swiglu || tensor.name.find(".mlp.kappa_router.") == std::string::npos) {
+      continue;
+    }
+    if (!config.independent_kappa_router) {
+      faults.add(ExitCode::damaged, tensor.name,
+                 "a κ router; expected none, as independent_kappa_router is not true");
+    } else if (tensor.name.ends_with(".bias") &&
+               (!config.disable_kappa_bias || config.kappa_input == KappaInput::gate_proj)) {
+      faults.add(
+          ExitCode::unsupported, tensor.name,
+          "unknown combination: a bias of the κ router is for disable_kappa_bias and inputs ",
+          "other than gate_proj");
+    }
+  }
+}
+
+std::string granularity_finding(const Model& model, const Config& config) {
+  if (!config.use_kappa_swiglu) {
+    return config.use_kappa_swiglu_inferred
+               ? "no κ: the meta is silent and no tensor is named kappa_bias"
+               : "no κ: use_kappa_swiglu is false";
+  }
+  const std::int64_t layer = model.architecture.kappa_start();
+  if (layer < 0) {
+    return join_words("no κ: no layer at or above kappa_bias_start_layer ",
+                      config.kappa_bias_start_layer, " can have it");
+  }
+  return join_words(name(config.kappa_granularity), " κ ",
+                    config.kappa_granularity_given ? "as the meta says" : "by default",
+                    ", from layer ", layer, " on; there ", model.kappa[layer].origin,
+                    config.use_kappa_swiglu_inferred ? " (κ inferred from tensor names)" : "");
+}
+
+}  // namespace kappascope::nanochat

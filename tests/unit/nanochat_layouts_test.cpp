@@ -1,0 +1,272 @@
+// Checkpoints of every date: what is recognised, by which mark, and what is refused (SPEC-layouts).
+#include <gtest/gtest.h>
+
+#include "core/engine/run_plan.h"
+#include "core/model/model.h"
+#include "tests/tools/synthetic.h"
+#include "tests/unit/expect_error.h"
+#include "tests/unit/temp_folder.h"
+
+namespace kappascope {
+namespace {
+
+using synthetic::ModelSpec;
+using testing::error_of;
+
+struct Opened {
+  explicit Opened(const ModelSpec& spec, const KappaChoices& choices = {},
+                  const std::string& place = "d3") {
+    write_model(folder.path() / place, spec);
+    model = open_model(folder.path() / place, {.kappa = choices});
+  }
+  bool warns_of(std::string_view words) const {
+    for (const std::string& warning : model.warnings) {
+      if (warning.find(words) != std::string::npos) { return true; }
+    }
+    return false;
+  }
+  testing::TempFolder folder;
+  Model model;
+};
+
+std::string fault(const ModelSpec& spec, const KappaChoices& choices = {}) {
+  testing::TempFolder folder;
+  write_model(folder.path(), spec);
+  return error_of([&] { open_model(folder.path(), {.kappa = choices}); });
+}
+
+void expect_fault(const ModelSpec& spec, std::string_view code, std::string_view words) {
+  const std::string text = fault(spec);
+  EXPECT_EQ(text.substr(0, 2), std::string(code) + " ") << text;
+  EXPECT_NE(text.find(words), std::string::npos) << text;
+}
+
+const std::string kExperts1 = "transformer.h.1.mlp.experts.",
+                  kExperts2 = "transformer.h.2.mlp.experts.";
+
+// κ parameters of both MoE layers with a slot axis.
+ModelSpec with_slots(std::int64_t slots) {
+  ModelSpec spec;
+  for (const std::string& head : {kExperts1, kExperts2}) {
+    spec.reshape[head + "kappa_bias"] = spec.reshape[head + "kappa_scale"] = {slots, 4, 128};
+  }
+  return spec;
+}
+
+TEST(Layouts, SlotAxisIsRecognisedByRank) {
+  const Opened one(with_slots(1));
+  EXPECT_EQ(one.model.architecture.kappa_slots.count, 1);
+  EXPECT_TRUE(one.model.warnings.empty());
+  ModelSpec passes = with_slots(3);
+  passes.passes = 3;
+  const Opened three(passes);
+  const RunPlan plan = resolve(three.model, {});
+  const std::vector<float>& stored = three.model.kappa[1].bias;
+  ASSERT_EQ(stored.size(), 3u * 4 * 128);
+  for (std::int64_t pass = 0; pass < 3; ++pass) {
+    EXPECT_EQ(plan.kappa_of(1, pass).bias[5], stored[pass * 512 + 5]);
+  }
+  passes.passes = 5;
+  const Opened fewer(passes);
+  EXPECT_TRUE(fewer.warns_of("3 slots of κ for 5 passes"));
+  EXPECT_EQ(resolve(fewer.model, {}).kappa_of(1, 4).bias[5], fewer.model.kappa[1].bias[1024 + 5]);
+}
+
+TEST(Layouts, BaseAndSftSlots) {
+  ModelSpec spec = with_slots(2);
+  spec.config = {{"separate_base_sft_kappa", true}};
+  const auto bias = [](const Opened& opened) {
+    return resolve(opened.model, {}).kappa_of(1, 0).bias[7];
+  };
+  const Opened base(spec);
+  const float first = base.model.kappa[1].bias[7], second = base.model.kappa[1].bias[512 + 7];
+  EXPECT_EQ(bias(base), first);
+  EXPECT_TRUE(base.model.warnings.empty());
+  const Opened sft(spec, {.side = KappaSide::sft});
+  EXPECT_EQ(bias(sft), first + second);
+  EXPECT_TRUE(sft.warns_of("--sft-kappa independent"));
+  EXPECT_EQ(bias(Opened(spec, {.side = KappaSide::sft, .sft = SftKappa::independent})), second);
+  EXPECT_EQ(bias(Opened(spec, {}, "chatsft_checkpoints/d3")), first + second);
+  EXPECT_EQ(bias(Opened(spec, {}, "chatrl_checkpoints/a/b/d3")), first + second);
+  EXPECT_EQ(bias(Opened(spec, {}, "chatsft_checkpoints/base_checkpoints/d3")), first);
+  EXPECT_EQ(bias(Opened(spec, {.side = KappaSide::base}, "chatsft_checkpoints/d3")), first);
+}
+
+TEST(Layouts, SidesAreForCheckpointsThatHaveThem) {
+  EXPECT_EQ(fault(with_slots(2), {.side = KappaSide::sft}).substr(0, 2), "2 ");
+  ModelSpec three = with_slots(3);
+  three.config = {{"separate_base_sft_kappa", true}};
+  expect_fault(three, "3", "expected 1 or 2 with separate_base_sft_kappa, found 3");
+}
+
+TEST(Layouts, RenamedFieldsCountAndMustAgree) {
+  ModelSpec spec;
+  spec.granularity = Granularity::per_expert;
+  spec.config = {{"global_kappa_bias_granularity", nullptr},
+                 {"global_kappa_param_granularity", "per-expert"},
+                 {"kappa_bias_start_layer", nullptr},
+                 {"kappa_start_layer", 2}};
+  const Opened opened(spec);
+  EXPECT_FALSE(opened.model.architecture.layers[1].kappa());
+  EXPECT_EQ(opened.model.architecture.layers[2].kappa()->granularity, Granularity::per_expert);
+  spec.config["kappa_bias_start_layer"] = 2;
+  EXPECT_TRUE(Opened(spec).model.architecture.layers[2].kappa());
+  spec.config["kappa_bias_start_layer"] = 1;
+  expect_fault(spec, "3", "are two names of one field");
+}
+
+ModelSpec with_kappa_router(std::int64_t rows) {
+  ModelSpec spec;
+  spec.config = {{"independent_kappa_router", true}};
+  for (const int layer : {1, 2}) {
+    spec.extra[join_words("transformer.h.", layer, ".mlp.kappa_router.weight")] = {rows, 32};
+    spec.drop.push_back(join_words("transformer.h.", layer, ".mlp.experts.kappa_scale"));
+  }
+  return spec;
+}
+
+TEST(Layouts, KappaRouter) {
+  const Opened opened(with_kappa_router(4));
+  EXPECT_TRUE(opened.model.architecture.layers[1].kappa()->router);
+  EXPECT_TRUE(opened.model.unknown_tensors.empty());
+  const RunPlan plan = resolve(opened.model, {});
+  EXPECT_EQ(plan.kappa_of(1, 0).scale, std::vector<float>{1});
+
+  ModelSpec unasked = with_kappa_router(4);
+  unasked.drop.clear();
+  unasked.config = Json::object();
+  expect_fault(unasked, "3", "as independent_kappa_router is not true");
+  ModelSpec missing = with_kappa_router(4);
+  missing.extra.erase("transformer.h.2.mlp.kappa_router.weight");
+  expect_fault(missing, "3", "tensor transformer.h.2.mlp.kappa_router.weight: missing");
+  expect_fault(with_kappa_router(8), "3", "wrong shape; expected [4, 32]");
+  ModelSpec bias = with_kappa_router(4);
+  bias.extra["transformer.h.1.mlp.kappa_router.bias"] = {4};
+  expect_fault(bias, "4", "unknown combination");
+  ModelSpec constant = with_kappa_router(4);
+  constant.config["kappa_input"] = "constant";
+  expect_fault(constant, "4", "independent_kappa_router");
+}
+
+TEST(Layouts, NoStaticBias) {
+  ModelSpec spec;
+  spec.dense_kappa = true;
+  spec.config = {{"disable_kappa_bias", true}};
+  const Opened opened(spec);
+  EXPECT_FALSE(opened.model.architecture.layers[0].kappa());
+  const RunPlan plan = resolve(opened.model, {});
+  EXPECT_TRUE(plan.kappa_of(1, 0).bias.empty());
+  EXPECT_FALSE(plan.kappa_of(1, 0).scale.empty());
+  spec.kappa_input = KappaInput::constant;
+  EXPECT_TRUE(resolve(Opened(spec).model, {}).kappa_of(1, 0).constant_one());
+}
+
+TEST(Layouts, KappaFromTheGate) {
+  ModelSpec spec;
+  spec.kappa_input = KappaInput::gate_proj;
+  const Opened opened(spec);
+  const RunPlan plan = resolve(opened.model, {});
+  EXPECT_TRUE(plan.kappa_of(2, 0).view().from_gate);
+  EXPECT_FALSE(plan.kappa_of(2, 0).bias.empty());
+}
+
+TEST(Layouts, RecurrenceWithASource) {
+  ModelSpec spec;
+  spec.passes = 2;
+  spec.config = {{"ut_source", -1}, {"ut_destination", 1}};
+  expect_fault(spec, "3", "tensor ut_source_lambdas: missing; expected [2]");
+  spec.extra["ut_source_lambdas"] = {2};
+  const Opened opened(spec);
+  EXPECT_TRUE(opened.model.architecture.recurrence.anchored);
+  EXPECT_EQ(opened.model.architecture.recurrence.source, 2);
+  EXPECT_EQ(opened.model.architecture.recurrence.destination, 1);
+  EXPECT_TRUE(opened.model.warnings.empty());
+  spec.extra["ut_source_lambdas"] = {2, 3};
+  EXPECT_TRUE(Opened(spec).warns_of("column 1 of [2, 3]"));
+  spec.config["ut_source"] = 3;
+  expect_fault(spec, "4", "model_config.ut_source is not supported; expected a value from -3 to 2");
+}
+
+TEST(Layouts, LambdasByPassWithoutASourceWarn) {
+  ModelSpec spec;
+  spec.lambda_steps = true;
+  spec.passes = 2;
+  EXPECT_TRUE(Opened(spec).warns_of("averaged over the passes"));
+  spec.passes = 1;
+  EXPECT_TRUE(Opened(spec).model.warnings.empty());
+}
+
+TEST(Layouts, FormulaByTheMarksOfItsDate) {
+  EXPECT_EQ(Opened({}).model.architecture.kappa_formula, KappaFormula::v2026_06);
+  const auto dated = [](bool old_names, Json more) {
+    ModelSpec older;
+    older.old_names = old_names;
+    older.config = std::move(more);
+    older.config["kappa_input_logit_norm_exponent"] = nullptr;
+    const Opened opened(older);
+    EXPECT_TRUE(opened.warns_of("kappa_input_logit_norm_exponent is absent"));
+    return opened.model.architecture.kappa_formula;
+  };
+  EXPECT_EQ(dated(false, {{"kappa_input_constant", 0.5}}), KappaFormula::v2026_05);
+  EXPECT_EQ(dated(false, {{"kappa_input_constant", nullptr}}), KappaFormula::v2026_05);
+  EXPECT_EQ(dated(false, {{"kappa_input_constant", 1.0}}), KappaFormula::v2026_05_31);
+  EXPECT_EQ(dated(false, {{"top_logit_norm_exponent", 0.5}, {"kappa_input_constant", 0.5}}),
+            KappaFormula::v2026_05_31);
+  EXPECT_EQ(dated(true, Json::object()), KappaFormula::v2026_05_20);
+  EXPECT_EQ(dated(true, {{"gate_proj_bias_ema_rms_reg", false}}), KappaFormula::v2026_05);
+}
+
+TEST(Layouts, FormulasMultiplyWhatIsStored) {
+  ModelSpec spec;
+  spec.dense_kappa = true;
+  const Opened today(spec), may(spec, {.formula = KappaFormula::v2026_05}),
+      first(spec, {.formula = KappaFormula::v2026_05_20}),
+      end(spec, {.formula = KappaFormula::v2026_05_31});
+  const auto bias = [](const Opened& opened, std::int64_t layer) {
+    return resolve(opened.model, {}).kappa_of(layer, 0).bias[3];
+  };
+  EXPECT_EQ(bias(may, 1), 2 * bias(today, 1));
+  EXPECT_EQ(bias(may, 0), 2 * bias(today, 0));
+  EXPECT_EQ(bias(first, 1), -2 * bias(today, 1));
+  EXPECT_EQ(bias(end, 1), 2 * bias(today, 1));
+  EXPECT_EQ(bias(end, 0), bias(today, 0));
+  EXPECT_EQ(today.model.architecture.layers[1].moe()->score->factor, 6);
+  EXPECT_EQ(may.model.architecture.layers[1].moe()->score->factor, 0.15);
+  EXPECT_EQ(end.model.architecture.layers[1].moe()->score->factor, 0.3);
+  EXPECT_TRUE(may.model.warnings.empty());  // as asked for
+}
+
+TEST(Layouts, OldNamesAreReadAsNewOnes) {
+  ModelSpec spec;
+  spec.old_names = true;
+  const Opened old(spec);
+  EXPECT_EQ(old.model.weights.required(Role::kappa_bias, 1).name, kExperts1 + "gate_proj_bias");
+  EXPECT_EQ(old.model.kappa[1].scale.size(), 512u);
+  EXPECT_TRUE(old.model.unknown_tensors.empty());
+  spec.extra[kExperts1 + "kappa_biases"] = {1};  // of no name of ours
+  EXPECT_EQ(Opened(spec).model.kappa[1].bias.size(), 512u);
+}
+
+TEST(Layouts, RefusedByName) {
+  for (const char* field :
+       {"kappa_bias_from_scale", "use_kappa_router_softmax", "router_wg_delta"}) {
+    ModelSpec spec;
+    spec.config = {{field, true}};
+    expect_fault(spec, "4", std::string("model_config.") + field + " is not supported");
+    spec.config = {{field, false}};
+    EXPECT_TRUE(Opened(spec).model.unknown_fields.empty());
+  }
+  ModelSpec norms;
+  norms.config = {{"kappa_input_logit_norm_exponent", nullptr}, {"normalize_top_logits", true}};
+  expect_fault(norms, "4", "normalize_top_logits");
+}
+
+TEST(Layouts, SftOnlyKappaIsWarnedOfOnTheBaseSide) {
+  ModelSpec spec = with_slots(2);
+  spec.config = {{"separate_base_sft_kappa", true}};
+  spec.user_config = {{"use_kappa_swiglu_sft_only", true}};
+  EXPECT_TRUE(Opened(spec).warns_of("--kappa off"));
+}
+
+}  // namespace
+}  // namespace kappascope
