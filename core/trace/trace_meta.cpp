@@ -8,8 +8,6 @@
 namespace kappascope {
 namespace {
 
-constexpr double kNearTie = 1e-3;  // of a margin (SPEC §5)
-
 Json kappa_meta(const Architecture& architecture) {
   Json kappa{{"model", architecture.has_kappa()}};
   if (!architecture.has_kappa()) { return kappa; }
@@ -115,13 +113,13 @@ Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& te
                         {"gate_top", model.architecture.gate_top},
                         {"gate_linear", double(kLinearKz)},
                         {"gate_saturated", double(kSaturatedKz)},
-                        {"near_tie", kNearTie}};
+                        {"near_tie", kNearTieMargin}};
   meta["kappa"]["in_force"] = plan.kappa;
   put_reading(meta, model.architecture);
   meta["interventions"] = canonical_words(plan.interventions);
   meta["router_score"] = "softmax";
   meta["router_margin_unit"] = "logit";
-  meta["near_tie"] = kNearTie;
+  meta["near_tie"] = kNearTieMargin;
   meta["capacity"] = capacity_meta(model, plan);
   meta["window"] = {{"sequence_len", model.architecture.context},
                     {"chunks", chunks_meta(text.chunks)}};
