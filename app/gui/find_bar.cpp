@@ -55,10 +55,10 @@ bool draw_field(const char* hint, std::string& text, bool focus) {
 void draw_words(Gui& gui, const Trace& trace) {
   FindState& state = gui.text.find;
   const bool entered = draw_field("Find in the text", state.words, state.just_opened);
-  const bool changed = state.trace != &trace || state.searched != state.words;
+  const bool changed = state.searched != state.words;
   search(state, trace);
   const std::int64_t token = gui.workspace.selection().token;
-  if (changed && !state.found.empty() && !state.just_opened) {
+  if (changed && !state.found.empty()) {
     const auto at = std::find_if(state.found.begin(), state.found.end(),
                                  [&](const FoundText& place) { return place.first >= token; });
     const FoundText& to = at == state.found.end() ? state.found.front() : *at;

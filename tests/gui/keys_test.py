@@ -1,9 +1,10 @@
 """Running a text with the keys and the mouse, from the field where one types."""
 import json
 import pathlib
+import signal
 import sys
 
-from real_window import Window, wait_for
+from real_window import Window, wait_for, xdotool
 
 program, source = sys.argv[1], pathlib.Path(sys.argv[2])
 field, run_button = (200, 58), (40, 98)  # without a window manager
@@ -83,7 +84,20 @@ def words_are_found_in_the_text():
         assert session['view']['token'] == 38, session['view']
 
 
+def what_is_typed_with_the_shortcut_reaches_the_field():
+    """Letters that arrive in the very frame of Ctrl+F, and before the field has the focus."""
+    with Window(program, source / 'tests/figures/demo/trace.npz') as window:
+        go_to_token(window, 10)
+        window.process.send_signal(signal.SIGSTOP)
+        xdotool('key', 'ctrl+f')
+        xdotool('type', '--delay', '5', 'the')
+        window.process.send_signal(signal.SIGCONT)
+        window.settle()
+        assert window.quit()['view']['token'] == 26
+
+
 for test in [runs_at_the_first_press, a_quick_chord_is_a_chord, two_clicks_on_run_are_one_run,
-             arrows_move_the_selected_cell, words_are_found_in_the_text]:
+             arrows_move_the_selected_cell, words_are_found_in_the_text,
+             what_is_typed_with_the_shortcut_reaches_the_field]:
     test()
     print(test.__name__, 'passed')

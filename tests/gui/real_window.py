@@ -24,6 +24,39 @@ def wait_for(what, condition, seconds=60):
         time.sleep(0.1)
 
 
+def cpu(process):
+    words = pathlib.Path(f'/proc/{process.pid}/stat').read_text().rsplit(')', 1)[1].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def waits_for_cpu(process):
+    """A thread that would go on if a busy machine let it."""
+    for stat in pathlib.Path(f'/proc/{process.pid}/task').glob('*/stat'):
+        try:
+            if stat.read_text().rsplit(')', 1)[1].split()[0] in 'RD':
+                return True
+        except FileNotFoundError:
+            pass
+    return False
+
+
+def settle(process):
+    """Until it does next to nothing for 0.8 s and wants to do nothing: opened, run, drawn. Or until
+    it has ended."""
+    quiet = 0
+    for _ in range(900):
+        if process.poll() is not None:
+            return
+        before, waiting = cpu(process), 0
+        for _ in range(5):
+            time.sleep(0.04)
+            waiting += waits_for_cpu(process)
+        quiet = quiet + 1 if waiting < 2 and cpu(process) - before < 0.07 else 0
+        if quiet >= 4:
+            return
+    raise AssertionError('the window never came to rest')
+
+
 class Window:
     """kappascope WORDS… with a home folder of its own; as a context it ends by itself."""
 
@@ -48,32 +81,8 @@ class Window:
         assert self.process.poll() is None, f'ended with {self.process.returncode}'
         return found.stdout.split()[0] if found.stdout.split() else ''
 
-    def cpu(self):
-        words = pathlib.Path(f'/proc/{self.process.pid}/stat').read_text().rsplit(')', 1)[1].split()
-        return (int(words[11]) + int(words[12])) / os.sysconf('SC_CLK_TCK')
-
-    def waits_for_cpu(self):
-        """A thread that would go on if a busy machine let it."""
-        for stat in pathlib.Path(f'/proc/{self.process.pid}/task').glob('*/stat'):
-            try:
-                if stat.read_text().rsplit(')', 1)[1].split()[0] in 'RD':
-                    return True
-            except FileNotFoundError:
-                pass
-        return False
-
     def settle(self):
-        """Until it does next to nothing for 0.6 s and wants to do nothing: opened, run, drawn."""
-        quiet = 0
-        for _ in range(600):
-            before, waiting = self.cpu(), 0
-            for _ in range(5):
-                time.sleep(0.04)
-                waiting += self.waits_for_cpu()
-            quiet = quiet + 1 if waiting < 2 and self.cpu() - before < 0.07 else 0
-            if quiet >= 3:
-                return
-        raise AssertionError('the window never came to rest')
+        settle(self.process)
 
     def key(self, *keys):
         """One after the other: 'a', 'ctrl+Return', each pressed and released at once."""

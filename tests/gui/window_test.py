@@ -15,10 +15,10 @@ import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'cli'))
 import harness  # noqa: E402
+from real_window import settle  # noqa: E402
 from harness import MODEL, PROGRAM, SOURCE  # noqa: E402
 
 TRACE = SOURCE / 'tests' / 'figures' / 'demo' / 'trace.npz'
-TICKS = 1 / os.sysconf('SC_CLK_TCK')
 
 
 def xdo(*words, display=None):
@@ -77,21 +77,7 @@ class WindowCase(harness.Case):
         return process.window
 
     def rest(self, process):
-        """Until the process hardly computes any more: everything was opened, run and drawn."""
-        quiet = 0
-
-        def used():
-            fields = pathlib.Path(f'/proc/{process.pid}/stat').read_text().rsplit(')', 1)[1].split()
-            return (int(fields[11]) + int(fields[12])) * TICKS
-
-        def resting():
-            nonlocal quiet
-            before = used()
-            time.sleep(0.25)
-            quiet = quiet + 1 if used() - before <= 0.03 else 0
-            return quiet >= 4
-
-        self.wait_for(lambda: process.poll() is not None or resting(), seconds=120)
+        settle(process)
 
     def end_by_signal(self, process):
         process.send_signal(signal.SIGTERM)
@@ -118,7 +104,9 @@ class WindowCase(harness.Case):
 
     def palette(self, process, text):
         self.keys(process, 'ctrl+shift+p')
+        self.rest(process)
         self.type(process, text)
+        self.rest(process)
         self.keys(process, 'Return')
         self.rest(process)
 
@@ -130,6 +118,7 @@ class WindowCase(harness.Case):
 
 
 class Layouts(WindowCase):
+    maxDiff = None
     def assert_same_layout(self, first, second):
         self.assertEqual(docking(first['ini']), docking(second['ini']))
         for key in ('shown', 'front'):
