@@ -163,7 +163,7 @@ void focus_field(const char* id, std::string& text, bool opened) {
     if (state == awaited) { text.clear(); }
     state = typed;
     char bytes[5];
-    text += ImTextCharToUtf8(bytes, letter);
+    text.append(bytes, std::size_t(ImTextCharToUtf8(bytes, letter)));
   }
 }
 
