@@ -60,11 +60,11 @@ Figure expert_importance(Traces traces, const FigureChoices&) {
     rows.add(TraceLayer(trace, row), depth[row]);
   }
   Panel panel;
-  panel.x.name = "Load: share of assignments over 1/E";
+  panel.x.name = "Load: share of assignments over 1/E (1: even)";
   panel.x.scale = Scale::log;
   panel.y.name = "Saliency: mean of weight × output norm";
   panel.y.scale = Scale::log;
-  panel.references.push_back({1, true, "even load"});
+  panel.references.push_back({1, true, ""});
   panel.empty = nothing_because(trace);
   if (panel.empty.empty() && trace.expert_output_norm.empty()) {
     panel.empty = "nothing to show: the norms of the experts' outputs were not recorded";
@@ -79,9 +79,9 @@ Figure expert_importance(Traces traces, const FigureChoices&) {
       {"saliency", std::move(rows.saliency)}, {"contribution", std::move(rows.contribution)}};
   figure.tables.push_back(std::move(table));
   figure.notes.push_back(
-      "One point per expert and layer, over its kept tokens. Without a kept "
-      "token, and so without a point: " +
-      count_text(rows.unused) + " experts over all layers.");
+      std::string("One point per expert and layer, over its kept tokens. ") +
+      "Without a kept token, and so without a point: " + count_text(rows.unused) +
+      (rows.unused == 1 ? " expert" : " experts") + " over all layers.");
   return figure;
 }
 
