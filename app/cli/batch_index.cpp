@@ -7,8 +7,10 @@
 #include <map>
 #include <sstream>
 
+#include "app/cli/output_folder.h"
 #include "app/cli/terminal.h"
 #include "core/tokenizer/tokenizer.h"
+#include "core/trace/trace.h"
 #include "core/utf8.h"
 
 namespace kappascope {
@@ -33,8 +35,8 @@ std::string csv_of(const std::vector<IndexRow>& rows) {
   for (const IndexRow& row : rows) {
     text += join_words(csv_text(row.folder), ",", csv_text(row.source), ",");
     if (row.tokens >= 0) { text += std::to_string(row.tokens); }
-    text +=
-        join_words(",", row.hash, ",", kStatusNames[int(row.status)], ",", csv_text(row.error), "\r\n");
+    text += join_words(",", row.hash, ",", kStatusNames[int(row.status)], ",", csv_text(row.error),
+                       "\r\n");
   }
   return text;
 }
@@ -103,7 +105,7 @@ std::vector<std::string> result_folders(const fs::path& folder) {
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
     if (number_of(name) == 0) { continue; }
-    for (const char* file : {"trace.npz", "summary.json", "tokens.csv"}) {
+    for (const char* file : {kTraceFile, kSummaryFile, kTokensFile}) {
       if (!fs::exists(entry.path() / file, error)) { continue; }
       names.push_back(name);
       break;

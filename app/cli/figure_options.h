@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "core/engine/progress.h"
 #include "core/figure/catalogue.h"
 #include "core/figure/render.h"
-#include "core/engine/progress.h"
 
 namespace kappascope {
 

@@ -67,11 +67,11 @@ bool is_ours(const fs::path& path, const fs::path& staged) {
   std::error_code unreadable;
   if (!fs::is_regular_file(path, unreadable)) { return false; }
   const std::string name = path.filename().string();
-  if (name == "trace.npz") { return archive_has_schema(path, "kappascope.trace/"); }
+  if (name == kTraceFile) { return archive_has_schema(path, "kappascope.trace/"); }
   if (name == kModelFile) { return archive_has_schema(path, "kappascope.model/"); }
-  if (name == "tokens.csv") { return ends_hold(path, "token_id"); }
-  if (name == "routing.csv") { return ends_hold(path, "expert_kept"); }
-  if (name == "summary.json") { return ends_hold(path, kSummarySchema); }
+  if (name == kTokensFile) { return ends_hold(path, "token_id"); }
+  if (name == kRoutingFile) { return ends_hold(path, "expert_kept"); }
+  if (name == kSummaryFile) { return ends_hold(path, kSummarySchema); }
   if (name == "batch.json") { return ends_hold(path, kBatchSchema); }
   if (name == "index.csv") { return first_line(path).starts_with(kIndexHeader); }
   // A figure says who made it; its numbers have the columns that we are about to write.

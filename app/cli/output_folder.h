@@ -57,7 +57,9 @@ class OutputFolder {
   bool locked_ = false;                      // false: the file system knows no locks
 };
 
-inline constexpr const char* kModelFile = "model.npz";
+inline constexpr const char* kTokensFile = "tokens.csv";
+inline constexpr const char* kRoutingFile = "routing.csv";
+inline constexpr const char* kSummaryFile = "summary.json";
 inline constexpr const char* kIndexHeader = "folder,source,tokens,hash,status,error";  // index.csv
 inline constexpr const char* kBatchSchema = "kappascope.batch/1";                      // batch.json
 

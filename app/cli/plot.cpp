@@ -36,12 +36,12 @@ std::filesystem::path trace_file(const std::string& path) {
   std::error_code unreadable;
   const bool folder = std::filesystem::is_directory(path, unreadable);
   const std::filesystem::path at(path);
-  require(!folder || std::filesystem::exists(at / "trace.npz", unreadable) ||
+  require(!folder || std::filesystem::exists(at / kTraceFile, unreadable) ||
               !std::filesystem::exists(at / kIndexFile, unreadable),
           ExitCode::io, {.file = path},
           "the results of several texts; name the folders of those to plot, which ", kIndexFile,
           " lists");
-  return folder ? std::filesystem::path(path) / "trace.npz" : std::filesystem::path(path);
+  return folder ? std::filesystem::path(path) / kTraceFile : std::filesystem::path(path);
 }
 
 }  // namespace

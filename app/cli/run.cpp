@@ -250,7 +250,7 @@ class Run {
   void run_job(Job& job, OutputFolder& folder) {
     folder.clear();
     const TokenizedText text = only_ ? *std::exchange(only_, {}) : read(job, nullptr);
-    const std::filesystem::path trace_path = folder.staged("trace.npz");
+    const std::filesystem::path trace_path = folder.staged(kTraceFile);
     settings_.command = batch() ? options_.command_of(job.item, job.subfolder) : command_;
     Progress& sink = progress_ ? static_cast<Progress&>(*progress_) : terminal_;
     TokenProgress tokens(sink, job.tokens_to_run);
@@ -285,7 +285,8 @@ class Run {
     report(job, trace, layers, summary);
   }
 
-  // The trace with the parameters beside it, which are written when the folder has none of them.
+  // The trace with the parameters beside it, which are written when the folder has none of them or
+  // those of another model.
   Trace open_with_parameters(const OutputFolder& folder, const std::filesystem::path& path) {
     const std::filesystem::path model_path = folder.staged(kModelFile);
     const auto write = [&] {
@@ -294,19 +295,21 @@ class Run {
     };
     if (options_.force && !std::filesystem::exists(model_path)) { write(); }
     Trace trace = open_trace(path);
-    if (trace.model) { return trace; }
-    write();  // none in the output folder, or that of another model
-    return open_trace(path);
+    if (!trace.model) {
+      write();
+      find_parameters(trace);
+    }
+    return trace;
   }
 
   void write_tables(const OutputFolder& folder, const Trace& trace, const Json& summary) {
     if (folder.temporary()) { return; }
     if (options_.writes("csv")) {
-      write_tokens_csv(folder.staged("tokens.csv"), trace);
-      write_routing_csv(folder.staged("routing.csv"), trace);
+      write_tokens_csv(folder.staged(kTokensFile), trace);
+      write_routing_csv(folder.staged(kRoutingFile), trace);
     }
     if (options_.writes("json")) {
-      OutputFile file(folder.staged("summary.json"));
+      OutputFile file(folder.staged(kSummaryFile));
       const std::string text = json_text(summary);
       file.write_at(0, std::as_bytes(std::span(text)));
       file.finish();

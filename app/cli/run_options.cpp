@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "app/cli/output_folder.h"
 #include "app/cli/verbs.h"
 #include "app/shell_words.h"
 
@@ -124,9 +125,9 @@ bool RunOptions::writes(std::string_view kind) const {
 
 std::vector<std::string> RunOptions::file_names() const {
   std::vector<std::string> names;
-  if (writes("npz")) { names.push_back("trace.npz"); }
-  if (writes("csv")) { names.insert(names.end(), {"tokens.csv", "routing.csv"}); }
-  if (writes("json")) { names.push_back("summary.json"); }
+  if (writes("npz")) { names.push_back(kTraceFile); }
+  if (writes("csv")) { names.insert(names.end(), {kTokensFile, kRoutingFile}); }
+  if (writes("json")) { names.push_back(kSummaryFile); }
   return names;
 }
 

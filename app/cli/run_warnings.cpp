@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "app/cli/output_folder.h"
 #include "core/error.h"
 
 namespace kappascope {
@@ -72,7 +73,7 @@ std::vector<std::string> trace_warnings(const Trace& trace, const std::vector<La
 std::string older_files(const std::filesystem::path& folder,
                         const std::vector<std::string>& written) {
   std::string older;
-  for (const char* name : {"trace.npz", "tokens.csv", "routing.csv", "summary.json"}) {
+  for (const char* name : {kTraceFile, kTokensFile, kRoutingFile, kSummaryFile}) {
     const bool of_this = std::find(written.begin(), written.end(), name) != written.end();
     if (!of_this && std::filesystem::exists(folder / name)) {
       older += join_words(older.empty() ? "" : ", ", name);

@@ -282,9 +282,9 @@ int selftest_verb(const Arguments& arguments) {
     cut_into_chunks(text, model.architecture.context, false, file.string());
     folder.clear();
     TokenProgress progress(terminal, tokens_to_run(text));
-    record_trace(folder.staged("trace.npz"), model, plan, *loaded, text, settings, progress);
+    record_trace(folder.staged(kTraceFile), model, plan, *loaded, text, settings, progress);
     terminal.erase();
-    comparison.compare_text(open_trace(folder.staged("trace.npz")), golden, file.stem().string());
+    comparison.compare_text(open_trace(folder.staged(kTraceFile)), golden, file.stem().string());
   }
   print(comparison.report());
   return int(comparison.holds() ? ExitCode::ok : ExitCode::internal);

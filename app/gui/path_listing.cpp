@@ -7,6 +7,8 @@
 #include <optional>
 #include <system_error>
 
+#include "core/trace/trace.h"
+
 namespace kappascope::gui {
 
 namespace fs = std::filesystem;
@@ -60,7 +62,7 @@ bool holds_schema(const fs::path& file) {
 
 void mark_folder(const fs::path& path, Entry& entry) {
   std::error_code error;
-  if (fs::is_regular_file(path / "trace.npz", error)) {
+  if (fs::is_regular_file(path / kTraceFile, error)) {
     entry.kind = EntryKind::trace;
     entry.mark = "trace";
     return;
@@ -81,7 +83,7 @@ void mark_file(const fs::path& path, Entry& entry) {
     entry.kind = kind;
     entry.mark = std::move(mark);
   };
-  if (entry.name.ends_with(".npz") && entry.name != "model.npz") {
+  if (entry.name.ends_with(".npz") && entry.name != kModelFile) {
     is(EntryKind::trace, "trace");
   } else if (const auto step = step_of(entry.name)) {
     is(EntryKind::model, model_mark(*step));

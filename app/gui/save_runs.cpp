@@ -11,7 +11,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kFiles[] = {"model.npz", "trace.npz"};
+constexpr const char* kFiles[] = {kModelFile, kTraceFile};
 
 // "3" of the third of several; the folder itself for one.
 fs::path place_of(const fs::path& folder, std::size_t i, std::size_t count) {
@@ -71,7 +71,7 @@ void save_runs(Gui& gui, const std::vector<DocumentId>& runs, const fs::path& fo
         }
         return [&workspace, copies, folder] {
           for (const Copy& copy : copies) {
-            if (OpenTrace* open = workspace.trace(copy.id)) { open->saved = copy.to / "trace.npz"; }
+            if (OpenTrace* open = workspace.trace(copy.id)) { open->saved = copy.to / kTraceFile; }
           }
           workspace.say(false, "saved " + plain_text(folder.string()));
         };

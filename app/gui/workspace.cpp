@@ -25,7 +25,7 @@ struct Opened {
 
 bool is_trace(const fs::path& path) {
   std::error_code unreadable;
-  return path.extension() == ".npz" || fs::exists(path / "trace.npz", unreadable);
+  return path.extension() == ".npz" || fs::exists(path / kTraceFile, unreadable);
 }
 
 OpenModel opened_model(const fs::path& path, std::optional<std::int64_t> step) {
@@ -44,7 +44,7 @@ OpenModel opened_model(const fs::path& path, std::optional<std::int64_t> step) {
 Opened opened_at(const fs::path& path, std::optional<std::int64_t> step) {
   if (!is_trace(path)) { return {opened_model(path, step), {}}; }
   std::error_code unreadable;
-  return {{}, opened_trace(fs::is_directory(path, unreadable) ? path / "trace.npz" : path)};
+  return {{}, opened_trace(fs::is_directory(path, unreadable) ? path / kTraceFile : path)};
 }
 
 // "d8-kappa, κ off · prose · Once upon a time…"

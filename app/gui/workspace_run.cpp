@@ -89,10 +89,10 @@ void Workspace::run() {
     const TraceSettings settings = trace_settings(*model, load);
     fs::create_directories(folder);
     TokenProgress tokens(progress, tokens_to_run(text));
-    record_trace(folder / "trace.npz", *model, plan, *loaded, text, settings, tokens);
+    record_trace(folder / kTraceFile, *model, plan, *loaded, text, settings, tokens);
     progress.update("write", 0, 1);
-    write_model_parameters(folder / "model.npz", *model);
-    result->trace = opened_trace(folder / "trace.npz");
+    write_model_parameters(folder / kModelFile, *model);
+    result->trace = opened_trace(folder / kTraceFile);
     result->trace.model = id;
     result->trace.run = run;
     result->trace.model_path = path;

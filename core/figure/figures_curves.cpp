@@ -185,7 +185,9 @@ std::string gates_note(const KappaView& view, const KappaCurves& curves,
                                                    (by_scale ? "α." : "b.")
                      : choices.gates > 1 ? "All gate units of the expert share α and b."
                                          : "One gate unit.";
-  if (view.factor) { note += " κ is multiplied by " + number_text(view.factor_value()) + "."; }
+  if (view.factor_value() != 1) {
+    note += " κ is multiplied by " + number_text(view.factor_value()) + ".";
+  }
   return note;
 }
 

@@ -76,7 +76,7 @@ struct TraceRecorder::State {
     extents[Axis::moe_layer] = rows(moe_layers);
     extents[Axis::expert] = architecture.most_experts();
     extents[Axis::slot] = plan.most_slots();
-    extents[Axis::gate] = architecture.most_gates(true);
+    extents[Axis::gate] = std::max<std::int64_t>(1, architecture.most_gates(true));
     extents[Axis::kappa_bin] = kKappaBins;
     extents[Axis::z_bin] = kGatePreBins;
     extents[Axis::dense_layer] = rows(dense_layers);

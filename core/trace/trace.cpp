@@ -336,7 +336,7 @@ bool belongs(const ModelParameters& model, const Trace& trace) {
 std::shared_ptr<const ModelParameters> find_model(const Trace& trace, std::string& problem) {
   const std::filesystem::path folder = std::filesystem::absolute(trace.path).parent_path();
   for (const std::filesystem::path& place : {folder, folder.parent_path()}) {
-    const std::filesystem::path path = place / "model.npz";
+    const std::filesystem::path path = place / kModelFile;
     std::error_code ignored;
     if (!std::filesystem::exists(path, ignored)) { continue; }
     try {
@@ -385,9 +385,13 @@ Trace open_trace(const std::filesystem::path& path) {
   trace.file = std::make_shared<NpzReader>(path);
   with_format(trace.file->file(), Expected::npz_archive, [&] { load_trace(trace); });
   trace.file->file().require_unchanged();
+  find_parameters(trace);
+  return trace;
+}
+
+void find_parameters(Trace& trace) {
   trace.model = find_model(trace, trace.model_problem);
   trace.kappa_in_force = std::make_shared<KappaInForce>(trace);
-  return trace;
 }
 
 void require_unchanged(const Trace& trace) {

@@ -26,6 +26,9 @@ inline constexpr double kNearTieMargin = 1e-3;
 
 inline constexpr const char* kTraceSchema = "kappascope.trace/1";
 inline constexpr const char* kModelSchema = "kappascope.model/1";
+// The files of a run, beside each other or model.npz in the folder above.
+inline constexpr const char* kTraceFile = "trace.npz";
+inline constexpr const char* kModelFile = "model.npz";
 
 // Learned α or b of κ as model.npz stores it: values[slot·slot_stride + layer·layer_stride +
 // expert·expert_stride + gate·gate_stride]; a stride of 0: one value for all.
@@ -121,6 +124,9 @@ struct Trace {
 // Opens and checks a trace: schema, every array's type and shape against the others (all misses
 // together). Not a trace of ours: damaged; another schema version: unsupported.
 Trace open_trace(const std::filesystem::path& path);
+
+// Looks for model.npz again: it was written since the trace was opened.
+void find_parameters(Trace& trace);
 
 // To be asked before what was computed from a trace is believed: throws (damaged, "changed while it
 // was read") when its large arrays, which are views of the file, may no longer be what was

@@ -1,4 +1,6 @@
 // nanochat with κ-SwiGLU experts (askerlee/kappa-swiglu), of every date (SPEC §1, SPEC-layouts).
+#include <utility>
+
 #include "core/model/families/family.h"
 #include "core/model/families/nanochat_config.h"
 #include "core/model/families/nanochat_kappa.h"
@@ -119,6 +121,9 @@ void read(Model& model, const Json& meta, const OpenOptions& options) {
   model.unknown_fields = config.unknown_fields;
   model.unknown_tensors = unknown_tensors(model, config);
   model.findings.insert(model.findings.begin(), granularity_finding(model, config));
+  for (std::string& finding : layout_findings(model, config)) {
+    model.findings.push_back(std::move(finding));
+  }
 }
 
 }  // namespace

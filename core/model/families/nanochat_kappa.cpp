@@ -336,6 +336,25 @@ void check_kappa_layout(const Model& model, const Config& config, Faults& faults
   }
 }
 
+std::vector<std::string> layout_findings(const Model& model, const Config& config) {
+  std::vector<std::string> findings;
+  if (has_old_tensor_names(model) || config.old_field_names) {
+    findings.emplace_back("names of before 2026-05-29 (gate_proj_bias, gate_slope)");
+  }
+  if (!config.use_kappa_swiglu) { return findings; }
+  if (config.independent_kappa_router) {
+    findings.emplace_back("κ router: s is a linear score of its own (independent_kappa_router)");
+  }
+  if (config.kappa_input == KappaInput::gate_proj) {
+    findings.emplace_back("κ follows the gate's own pre-activation z (kappa_input gate_proj)");
+  }
+  if (config.disable_kappa_bias) { findings.emplace_back("no static b (disable_kappa_bias)"); }
+  if (model.architecture.kappa_slots.count == 1) {
+    findings.emplace_back("κ slots: 1, the same in every pass (κ tensors have an axis more)");
+  }
+  return findings;
+}
+
 std::string granularity_finding(const Model& model, const Config& config) {
   if (!config.use_kappa_swiglu) {
     return config.use_kappa_swiglu_inferred

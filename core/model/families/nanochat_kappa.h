@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/error.h"
 #include "core/model/families/nanochat_config.h"
@@ -34,6 +35,9 @@ KappaParameters kappa_parameters(const Model& model, const Config& config, std::
 
 // Tensors and fields of κ that do not go together.
 void check_kappa_layout(const Model& model, const Config& config, Faults& faults);
+
+// What else differs from the layout of SPEC §1, one line each with its mark.
+std::vector<std::string> layout_findings(const Model& model, const Config& config);
 
 // "per-gate κ as the meta says, from layer 2 on; there kappa_bias [8,384], …"
 std::string granularity_finding(const Model& model, const Config& config);
