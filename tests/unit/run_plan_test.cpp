@@ -83,7 +83,8 @@ TEST(RunPlan, EditsOfKappaParameters) {
 
 TEST(RunPlan, ExpertsOfASharedParameterPart) {
   const Model model = make_model(Granularity::per_layer);
-  const KappaPlan& kappa = planned(model, {"kappa-bias=2@2:1"}).kappa_of(2, 0);
+  const RunPlan plan = planned(model, {"kappa-bias=2@2:1"});
+  const KappaPlan& kappa = plan.kappa_of(2, 0);
   EXPECT_EQ(kappa.bias, (std::vector<float>{model.kappa[2].bias[0], 2, model.kappa[2].bias[0]}));
   EXPECT_EQ(kappa.expert_stride, 1);
   EXPECT_EQ(kappa.gate_stride, 0);
