@@ -11,8 +11,8 @@ namespace kappascope {
 namespace {
 
 // A hostile name may be as long as its file; an error stays one readable line.
-constexpr std::size_t max_part_bytes = 4000;
-constexpr std::size_t max_faults_listed = 20;
+constexpr std::size_t kMaxPartBytes = 4000;
+constexpr std::size_t kMaxFaultsListed = 20;
 
 // Characters that move the cursor, break the line or turn the writing direction.
 bool is_unsafe(char32_t c) {
@@ -24,18 +24,18 @@ bool is_unsafe(char32_t c) {
 }
 
 void append_escaped(std::string& out, std::string_view bytes) {
-  constexpr std::string_view digits = "0123456789abcdef";
+  constexpr std::string_view kDigits = "0123456789abcdef";
   for (const char c : bytes) {
     const auto byte = static_cast<std::uint8_t>(c);
     out += "\\x";
-    out += digits[byte >> 4];
-    out += digits[byte & 15];
+    out += kDigits[byte >> 4];
+    out += kDigits[byte & 15];
   }
 }
 
 std::string printable_part(std::string_view text) {
-  if (text.size() <= max_part_bytes) { return printable(text); }
-  return printable(text.substr(0, max_part_bytes)) + "…";
+  if (text.size() <= kMaxPartBytes) { return printable(text); }
+  return printable(text.substr(0, kMaxPartBytes)) + "…";
 }
 
 // Which code a list of faults gets: damage outweighs what is only not supported.
@@ -94,7 +94,7 @@ Failure failure_in_flight() noexcept {
 
 void Faults::add_text(ExitCode code, std::string text) {
   ++count_;
-  if (texts_.size() < max_faults_listed) { texts_.push_back(std::move(text)); }
+  if (texts_.size() < kMaxFaultsListed) { texts_.push_back(std::move(text)); }
   if (gravity(code) > gravity(code_)) { code_ = code; }
 }
 

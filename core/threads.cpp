@@ -134,8 +134,8 @@ void let_waiting_threads_sleep() {
 }
 
 void require_threads(int count) {
-  constexpr int spare = 2;  // what our own work starts beside them
-  const std::int64_t wanted = count + spare;
+  constexpr int kSpare = 2;  // what our own work starts beside them
+  const std::int64_t wanted = count + kSpare;
   std::latch started(wanted);
   std::vector<std::jthread> others;
   try {
@@ -145,7 +145,7 @@ void require_threads(int count) {
     started.count_down();
   } catch (const std::system_error&) {
     started.count_down(wanted - std::ssize(others));
-    const std::int64_t found = std::max<std::int64_t>(1, std::ssize(others) + 1 - spare);
+    const std::int64_t found = std::max<std::int64_t>(1, std::ssize(others) + 1 - kSpare);
     fail(ExitCode::memory, {}, "no more threads for this process; expected ", count, ", found ",
          found, "; raise the limit (ulimit -u), or run with --threads ", found);
   }

@@ -94,8 +94,8 @@ void Interrupts::watch() {
 void Interrupts::end_process() {
   const std::unique_lock lock(mutex_);
   remove_unfinished(unfinished_, made_);
-  constexpr std::string_view line = "kappascope: interrupted; nothing unfinished is left\n";
-  (void)!write(STDERR_FILENO, line.data(), line.size());
+  constexpr std::string_view kLine = "kappascope: interrupted; nothing unfinished is left\n";
+  (void)!write(STDERR_FILENO, kLine.data(), kLine.size());
   _exit(int(ExitCode::interrupted));
 }
 

@@ -15,15 +15,17 @@ namespace fs = std::filesystem;
 // "model_000120.pt" → 120 for ("model_", ".pt"): six digits, more only when six do not hold it.
 std::optional<std::int64_t> step_of(std::string_view name, std::string_view prefix,
                                     std::string_view suffix) {
-  constexpr std::size_t digits = 6, max_digits = 18;
-  if (name.size() < prefix.size() + digits + suffix.size() ||
+  constexpr std::size_t kDigits = 6, max_digits = 18;
+  if (name.size() < prefix.size() + kDigits + suffix.size() ||
       name.substr(0, prefix.size()) != prefix ||
       name.substr(name.size() - suffix.size()) != suffix) {
     return std::nullopt;
   }
   const std::string_view text =
       name.substr(prefix.size(), name.size() - prefix.size() - suffix.size());
-  if (text.size() > max_digits || (text.size() > digits && text[0] == '0')) { return std::nullopt; }
+  if (text.size() > max_digits || (text.size() > kDigits && text[0] == '0')) {
+    return std::nullopt;
+  }
   std::int64_t step = -1;
   const char* end = text.data() + text.size();
   const bool is_number = text[0] != '-' && std::from_chars(text.data(), end, step).ptr == end;
@@ -193,18 +195,18 @@ CheckpointFiles find_checkpoint(const fs::path& path, std::optional<std::int64_t
 }
 
 fs::path find_tokenizer(const fs::path& model, const fs::path& override_folder) {
-  constexpr std::string_view file_name = "tokenizer.pkl";
+  constexpr std::string_view kFileName = "tokenizer.pkl";
   if (!override_folder.empty()) {
-    fs::path file = override_folder / file_name;
+    fs::path file = override_folder / kFileName;
     require(is_there(file), ExitCode::io, Place{override_folder.native(), {}, -1},
-            "no tokenizer; expected ", file_name, " in this folder");
+            "no tokenizer; expected ", kFileName, " in this folder");
     return file;
   }
   std::string tried;
   for (const fs::path& start : search_starts(model)) {
     fs::path folder = start;
     for (int i = 0; i < 4; ++i) {
-      fs::path file = folder / "tokenizer" / file_name;
+      fs::path file = folder / "tokenizer" / kFileName;
       if (is_there(file)) { return file; }
       const std::string place = (folder / "tokenizer").string();
       if (tried.find(place) == tried.npos) { tried += (tried.empty() ? "" : ", ") + place; }
@@ -212,7 +214,7 @@ fs::path find_tokenizer(const fs::path& model, const fs::path& override_folder) 
       folder = folder.parent_path();
     }
   }
-  fail(ExitCode::io, Place{model.native(), {}, -1}, "no tokenizer; expected ", file_name,
+  fail(ExitCode::io, Place{model.native(), {}, -1}, "no tokenizer; expected ", kFileName,
        " in one of ", tried);
 }
 

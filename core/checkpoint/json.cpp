@@ -12,7 +12,7 @@
 namespace kappascope {
 namespace {
 
-constexpr std::size_t max_depth = 64;
+constexpr std::size_t kMaxDepth = 64;
 
 // Characters of a text that say how far the parser has read: its events carry no position.
 class CountingIterator {
@@ -63,9 +63,11 @@ struct NotFiniteWord {
 // Puts texts of the same length in place of NaN, Infinity and -Infinity, so that offsets stay as
 // they are and the parser takes them; ascending by place.
 std::vector<NotFiniteWord> replace_not_finite(std::string& text) {
-  constexpr double inf = std::numeric_limits<double>::infinity();
-  constexpr std::array<std::pair<std::string_view, double>, 3> words = {
-      {{"NaN", std::numeric_limits<double>::quiet_NaN()}, {"-Infinity", -inf}, {"Infinity", inf}}};
+  constexpr double kInf = std::numeric_limits<double>::infinity();
+  constexpr std::array<std::pair<std::string_view, double>, 3> kWords = {
+      {{"NaN", std::numeric_limits<double>::quiet_NaN()},
+       {"-Infinity", -kInf},
+       {"Infinity", kInf}}};
   std::vector<NotFiniteWord> found;
   bool quoted = false;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -74,7 +76,7 @@ std::vector<NotFiniteWord> replace_not_finite(std::string& text) {
     } else if (text[i] == '"') {
       quoted = !quoted;
     } else if (!quoted && (text[i] == 'N' || text[i] == '-' || text[i] == 'I')) {
-      for (const auto& [word, value] : words) {
+      for (const auto& [word, value] : kWords) {
         if (std::string_view(text).substr(i, word.size()) != word) { continue; }
         text.replace(i, word.size(), '"' + std::string(word.size() - 2, '?') + '"');
         i += word.size() - 1;
@@ -150,7 +152,7 @@ class Builder : public nlohmann::json_sax<Json> {
   }
 
   bool open(Json container) {
-    require(open_.size() < max_depth, ExitCode::damaged, here(), "nested deeper than ", max_depth,
+    require(open_.size() < kMaxDepth, ExitCode::damaged, here(), "nested deeper than ", kMaxDepth,
             " levels");
     open_.push_back(add(std::move(container)));
     return true;

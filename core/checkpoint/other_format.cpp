@@ -37,9 +37,9 @@ bool is_web_page(std::string_view first) {
   std::string lower(begin, first.end());
   std::transform(lower.begin(), lower.end(), lower.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  constexpr std::array<std::string_view, 5> tags = {"<!doctype html", "<html", "<head", "<?xml",
-                                                    "<error>"};
-  return std::any_of(tags.begin(), tags.end(),
+  constexpr std::array<std::string_view, 5> kTags = {"<!doctype html", "<html", "<head", "<?xml",
+                                                     "<error>"};
+  return std::any_of(kTags.begin(), kTags.end(),
                      [&](std::string_view tag) { return lower.starts_with(tag); });
 }
 

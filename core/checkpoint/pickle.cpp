@@ -16,7 +16,7 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-constexpr std::string_view ordered_dict = "collections OrderedDict";
+constexpr std::string_view kOrderedDict = "collections OrderedDict";
 
 bool may_be_key(Kind kind) {
   return kind == Kind::none || kind == Kind::boolean || kind == Kind::integer ||
@@ -62,7 +62,7 @@ class PickleMachine {
   }
 
   void refuse(std::uint8_t opcode) const {
-    for (const RefusedOpcode& known : refused_opcodes) {
+    for (const RefusedOpcode& known : kRefusedOpcodes) {
       if (known.code != opcode) { continue; }
       check(any_class_ && known.old, "opcode ", known.name, " is not allowed");
       fail(ExitCode::unsupported, input_.here(), "pickle: opcode ", known.name,
@@ -309,7 +309,7 @@ class PickleMachine {
     check(callable.kind == Kind::global, "a call of ", kind_name(callable.kind));
     check(arguments.kind == Kind::tuple, "a call with ", kind_name(arguments.kind),
           " for arguments");
-    if (callable.text == ordered_dict && arguments.items.empty()) {
+    if (callable.text == kOrderedDict && arguments.items.empty()) {
       return push_items(Kind::dict, {});
     }
     return push_items(Kind::object, std::move(parts));
@@ -362,20 +362,20 @@ class PickleMachine {
 }  // namespace
 
 std::string_view kind_name(PickleValue::Kind kind) {
-  constexpr std::array<std::string_view, 13> names = {"None",
-                                                      "a boolean",
-                                                      "an integer",
-                                                      "a number",
-                                                      "a text",
-                                                      "bytes",
-                                                      "a tuple",
-                                                      "a list",
-                                                      "a dict",
-                                                      "a global",
-                                                      "a persistent id",
-                                                      "an object",
-                                                      "an object of another class"};
-  return names.at(static_cast<std::size_t>(kind));
+  constexpr std::array<std::string_view, 13> kNames = {"None",
+                                                       "a boolean",
+                                                       "an integer",
+                                                       "a number",
+                                                       "a text",
+                                                       "bytes",
+                                                       "a tuple",
+                                                       "a list",
+                                                       "a dict",
+                                                       "a global",
+                                                       "a persistent id",
+                                                       "an object",
+                                                       "an object of another class"};
+  return kNames.at(static_cast<std::size_t>(kind));
 }
 
 Pickle Pickle::parse(std::span<const std::byte> bytes, std::span<const std::string_view> allowed,

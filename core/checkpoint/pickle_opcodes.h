@@ -72,7 +72,7 @@ struct RefusedOpcode {
   std::string_view name;
   bool old = false;  // what protocols 0 and 1 write for plain values
 };
-constexpr std::array refused_opcodes = {
+constexpr std::array kRefusedOpcodes = {
     RefusedOpcode{'F', "FLOAT", true},
     RefusedOpcode{'I', "INT", true},
     RefusedOpcode{'L', "LONG", true},

@@ -30,8 +30,8 @@ class PickleStack {
   const PickleValue& at(PickleId id) const { return pickle_.values_[id]; }
 
   PickleValue& push(Kind kind) {
-    require(pickle_.values_.size() < max_values, too_many_, place_, "pickle: more than ",
-            max_values, " values");
+    require(pickle_.values_.size() < kMaxValues, too_many_, place_, "pickle: more than ",
+            kMaxValues, " values");
     push_again(static_cast<PickleId>(pickle_.values_.size()));
     PickleValue& value = pickle_.values_.emplace_back();
     value.kind = kind;
@@ -71,7 +71,7 @@ class PickleStack {
   }
 
   void mark() {
-    check(marks_.size() < max_values, "more than ", max_values, " marks");
+    check(marks_.size() < kMaxValues, "more than ", kMaxValues, " marks");
     marks_.push_back(stack_.size());
   }
 
@@ -111,11 +111,11 @@ class PickleStack {
   // A name that outlives the pickle's bytes, cut to a length that a message has room for. Only so
   // many are kept: a hostile pickle may make millions.
   std::string_view keep_name(std::string_view module, std::string_view name) {
-    constexpr std::size_t longest = 100, most = 4096;
+    constexpr std::size_t kLongest = 100, most = 4096;
     if (pickle_.names_.size() >= most) { return "(one of many classes)"; }
-    std::string text(module.substr(0, longest));
+    std::string text(module.substr(0, kLongest));
     text += ' ';
-    text += name.substr(0, longest);
+    text += name.substr(0, kLongest);
     return *pickle_.names_.insert(std::move(text)).first;
   }
 
@@ -131,10 +131,10 @@ class PickleStack {
  private:
   // A tensor takes some twenty values, a vocabulary two per token: far above any real model, and
   // about 400 MB at worst. Stack and marks have the same limit: repeating costs one byte.
-  static constexpr std::size_t max_values = std::size_t{1} << 22;
+  static constexpr std::size_t kMaxValues = std::size_t{1} << 22;
 
   void push_again(PickleId id) {
-    check(stack_.size() < max_values, "more than ", max_values, " values on the stack");
+    check(stack_.size() < kMaxValues, "more than ", kMaxValues, " values on the stack");
     stack_.push_back(id);
   }
 

@@ -22,15 +22,15 @@ struct DTypeRow {
 };
 
 const DTypeRow& row(DType dtype) {
-  static constexpr std::array<DTypeRow, 8> rows = {{{"float32", 4},
-                                                    {"bfloat16", 2},
-                                                    {"float16", 2},
-                                                    {"int64", 8},
-                                                    {"int32", 4},
-                                                    {"uint8", 1},
-                                                    {"bool", 1},
-                                                    {"float64", 8}}};
-  return rows.at(static_cast<std::size_t>(dtype));
+  static constexpr std::array<DTypeRow, 8> kRows = {{{"float32", 4},
+                                                     {"bfloat16", 2},
+                                                     {"float16", 2},
+                                                     {"int64", 8},
+                                                     {"int32", 4},
+                                                     {"uint8", 1},
+                                                     {"bool", 1},
+                                                     {"float64", 8}}};
+  return kRows.at(static_cast<std::size_t>(dtype));
 }
 
 float from_bfloat16(std::uint16_t bits) {
@@ -104,13 +104,13 @@ class RowByRow {
  private:
   template <std::size_t kWidth>
   void copy_matrix(const std::byte* from, std::byte* to) const {
-    constexpr std::size_t square = 32;
+    constexpr std::size_t kSquare = 32;
     const std::size_t rows = extents_[extents_.size() - 2], columns = extents_.back();
     const std::size_t row_step = steps_[steps_.size() - 2], column_step = steps_.back();
-    for (std::size_t row = 0; row < rows; row += square) {
-      for (std::size_t column = 0; column < columns; column += square) {
-        for (std::size_t r = row; r < std::min(rows, row + square); ++r) {
-          for (std::size_t c = column; c < std::min(columns, column + square); ++c) {
+    for (std::size_t row = 0; row < rows; row += kSquare) {
+      for (std::size_t column = 0; column < columns; column += kSquare) {
+        for (std::size_t r = row; r < std::min(rows, row + kSquare); ++r) {
+          for (std::size_t c = column; c < std::min(columns, column + kSquare); ++c) {
             std::memcpy(to + (r * columns + c) * kWidth, from + r * row_step + c * column_step,
                         kWidth);
           }

@@ -115,7 +115,7 @@ std::optional<DType> dtype_of(std::string_view global) {
     std::string_view storage, dtype;
     DType is;
   };
-  constexpr std::array<Row, 8> rows = {
+  constexpr std::array<Row, 8> kRows = {
       {{"torch FloatStorage", "torch float32", DType::float32},
        {"torch DoubleStorage", "torch float64", DType::float64},
        {"torch BFloat16Storage", "torch bfloat16", DType::bfloat16},
@@ -124,19 +124,19 @@ std::optional<DType> dtype_of(std::string_view global) {
        {"torch IntStorage", "torch int32", DType::int32},
        {"torch ByteStorage", "torch uint8", DType::uint8},
        {"torch BoolStorage", "torch bool", DType::boolean}}};
-  for (const Row& row : rows) {
+  for (const Row& row : kRows) {
     if (global == row.storage || global == row.dtype) { return row.is; }
   }
   return std::nullopt;
 }
 
 std::string number_name(std::string_view global) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> storages = {
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 4> kStorages = {
       {{"torch ComplexFloatStorage", "complex64"},
        {"torch ComplexDoubleStorage", "complex128"},
        {"torch ShortStorage", "int16"},
        {"torch CharStorage", "int8"}}};
-  for (const auto& [storage, name] : storages) {
+  for (const auto& [storage, name] : kStorages) {
     if (global == storage) { return std::string(name); }
   }
   return std::string(global.substr(std::min(global.size(), global.find(' ') + 1)));

@@ -20,16 +20,16 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
-constexpr std::uint64_t max_pickle_bytes = std::uint64_t{64} << 20;
-constexpr std::size_t max_tensors = std::size_t{1} << 20;  // the largest models have 10⁵
-constexpr std::uint64_t max_order_bytes = 16;
-constexpr std::size_t max_name_bytes = 4096;
-constexpr std::size_t max_dimensions = 64;  // torch's own limit
-constexpr int max_depth = 8;                // of dicts in dicts
-constexpr std::size_t max_others = 10000;
+constexpr std::uint64_t kMaxPickleBytes = std::uint64_t{64} << 20;
+constexpr std::size_t kMaxTensors = std::size_t{1} << 20;  // the largest models have 10⁵
+constexpr std::uint64_t kMaxOrderBytes = 16;
+constexpr std::size_t kMaxNameBytes = 4096;
+constexpr std::size_t kMaxDimensions = 64;  // torch's own limit
+constexpr int kMaxDepth = 8;                // of dicts in dicts
+constexpr std::size_t kMaxOthers = 10000;
 
 // Parts that wrappers of PyTorch put into names: compiled, data-parallel, sharded, checkpointed.
-constexpr std::array<std::string_view, 5> wrapper_parts = {
+constexpr std::array<std::string_view, 5> kWrapperParts = {
     "_orig_mod", "module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module"};
 
 // Numbers of one dtype in a row, some of which are a tensor.
@@ -49,8 +49,8 @@ class Reader {
   void read() {
     check_byte_order();
     const ZipEntry& entry = require_entry("data.pkl");
-    require(entry.full_size <= max_pickle_bytes, ExitCode::unsupported, place(),
-            "entry 'data.pkl' is too long; expected at most ", max_pickle_bytes, " bytes, found ",
+    require(entry.full_size <= kMaxPickleBytes, ExitCode::unsupported, place(),
+            "entry 'data.pkl' is too long; expected at most ", kMaxPickleBytes, " bytes, found ",
             entry.full_size);
     const std::uint64_t offset = zip_.stored_offset(file_, entry);
     const auto bytes = contents(entry, offset, "data.pkl");
@@ -65,7 +65,7 @@ class Reader {
 
   std::vector<TensorInfo> tensors;
   std::vector<PackedEntry> packed;
-  std::vector<OtherMember> others;  // at most max_others
+  std::vector<OtherMember> others;  // at most kMaxOthers
   std::set<std::string> wrappers;   // parts left out of names
 
  private:
@@ -80,11 +80,11 @@ class Reader {
 
   // The folder inside the archive that everything lies in.
   std::string archive_name() const {
-    constexpr std::string_view suffix = "/data.pkl";
+    constexpr std::string_view kSuffix = "/data.pkl";
     std::optional<std::string> name;
     for (const ZipEntry& entry : zip_.entries()) {
       const std::size_t slash = entry.name.find('/');
-      if (slash == 0 || slash == std::string::npos || entry.name.substr(slash) != suffix) {
+      if (slash == 0 || slash == std::string::npos || entry.name.substr(slash) != kSuffix) {
         continue;
       }
       require(!name, ExitCode::damaged, place(), "more than one data.pkl in the archive");
@@ -105,7 +105,7 @@ class Reader {
   void check_byte_order() const {
     const ZipEntry* entry = zip_.find(name_ + "/byteorder");
     if (entry == nullptr) { return; }
-    require(entry->full_size <= max_order_bytes, ExitCode::damaged, place(),
+    require(entry->full_size <= kMaxOrderBytes, ExitCode::damaged, place(),
             "entry 'byteorder' is too long; found ", entry->full_size, " bytes");
     const auto bytes = contents(*entry, zip_.stored_offset(file_, *entry), "byteorder");
     const std::string_view order(reinterpret_cast<const char*>(bytes.data()), bytes.size());
@@ -156,11 +156,11 @@ class Reader {
       const bool named = key.kind == Kind::text || key.kind == Kind::integer;
       if (!named) { continue; }
       const std::string name = without_wrappers(
-          prefix + (key.kind == Kind::text ? std::string(key.text.substr(0, max_name_bytes + 1))
+          prefix + (key.kind == Kind::text ? std::string(key.text.substr(0, kMaxNameBytes + 1))
                                            : std::to_string(key.integer)));
       if (!room_for(name)) { return; }
       tensor_ = name;
-      if (value.kind == Kind::dict && depth < max_depth) {
+      if (value.kind == Kind::dict && depth < kMaxDepth) {
         read_dict(value, name + ".", depth + 1);
       } else {
         read_member(value);
@@ -171,11 +171,11 @@ class Reader {
   // A few bytes of a pickle may stand for a long name, and for many.
   bool room_for(const std::string& name) {
     const PickleValue& root = pickle_->root();
-    const bool fits = name.size() <= max_name_bytes && name.size() <= name_bytes_left_;
+    const bool fits = name.size() <= kMaxNameBytes && name.size() <= name_bytes_left_;
     if (!expect(fits, ExitCode::unsupported, root, "names too long or too many")) { return false; }
     name_bytes_left_ -= name.size();
-    return expect(tensors.size() < max_tensors, ExitCode::unsupported, root,
-                  "too many tensors; expected at most ", max_tensors);
+    return expect(tensors.size() < kMaxTensors, ExitCode::unsupported, root,
+                  "too many tensors; expected at most ", kMaxTensors);
   }
 
   std::string without_wrappers(std::string name) {
@@ -183,7 +183,7 @@ class Reader {
       const std::size_t end = name.find('.', begin);
       if (end == name.npos) { break; }
       const std::string part = name.substr(begin, end - begin);
-      if (std::find(wrapper_parts.begin(), wrapper_parts.end(), part) == wrapper_parts.end()) {
+      if (std::find(kWrapperParts.begin(), kWrapperParts.end(), part) == kWrapperParts.end()) {
         begin = end + 1;
         continue;
       }
@@ -203,7 +203,7 @@ class Reader {
   }
 
   void add_other(std::string what, bool tensor) {
-    if (others.size() < max_others) {
+    if (others.size() < kMaxOthers) {
       others.push_back({std::string(tensor_), std::move(what), tensor});
     }
   }
@@ -294,8 +294,8 @@ class Reader {
   std::optional<std::vector<std::int64_t>> read_extents(const PickleValue& value,
                                                         std::string_view what) {
     if (!expect_kind(Kind::tuple, value, what)) { return std::nullopt; }
-    if (!expect(value.items.size() <= max_dimensions, ExitCode::damaged, value, what,
-                ": expected at most ", max_dimensions, " axes, found ", value.items.size())) {
+    if (!expect(value.items.size() <= kMaxDimensions, ExitCode::damaged, value, what,
+                ": expected at most ", kMaxDimensions, " axes, found ", value.items.size())) {
       return std::nullopt;
     }
     std::vector<std::int64_t> extents;

@@ -10,22 +10,22 @@
 namespace kappascope {
 namespace {
 
-constexpr std::uint64_t local_signature = 0x04034b50;
-constexpr std::uint64_t entry_signature = 0x02014b50;
-constexpr std::uint64_t end_signature = 0x06054b50;
-constexpr std::uint64_t end64_signature = 0x06064b50;
-constexpr std::uint64_t locator_signature = 0x07064b50;
-constexpr std::uint64_t local_bytes = 30, entry_bytes = 46, end_bytes = 22, end64_bytes = 56,
-                        locator_bytes = 20;
-constexpr std::uint64_t max_directory_bytes = std::uint64_t{64} << 20;
+constexpr std::uint64_t kLocalSignature = 0x04034b50;
+constexpr std::uint64_t kEntrySignature = 0x02014b50;
+constexpr std::uint64_t kEndSignature = 0x06054b50;
+constexpr std::uint64_t kEnd64Signature = 0x06064b50;
+constexpr std::uint64_t kLocatorSignature = 0x07064b50;
+constexpr std::uint64_t kLocalBytes = 30, kEntryBytes = 46, kEndBytes = 22, kEnd64Bytes = 56,
+                        kLocatorBytes = 20;
+constexpr std::uint64_t kMaxDirectoryBytes = std::uint64_t{64} << 20;
 
 // A field that holds this has its value in a ZIP64 record.
-constexpr std::uint64_t in_zip64_16 = 0xFFFF, in_zip64_32 = 0xFFFFFFFF;
-constexpr std::uint64_t zip64_extra = 0x0001;
+constexpr std::uint64_t kInZip64Of16Bits = 0xFFFF, kInZip64Of32Bits = 0xFFFFFFFF;
+constexpr std::uint64_t kZip64Extra = 0x0001;
 
-constexpr std::uint64_t flag_descriptor = 1U << 3;
+constexpr std::uint64_t kFlagDescriptor = 1U << 3;
 // Encryption, patch data, strong encryption, masked headers.
-constexpr std::uint64_t flags_refused = 1U << 0 | 1U << 5 | 1U << 6 | 1U << 13;
+constexpr std::uint64_t kFlagsRefused = 1U << 0 | 1U << 5 | 1U << 6 | 1U << 13;
 
 struct Directory {
   std::uint64_t disk = 0;
@@ -52,14 +52,14 @@ Directory read_end64(const InputFile& file, ByteCursor locator, std::uint64_t lo
   const std::uint64_t disks = locator.number(4);
   const Place place = at(file, locator_offset);
   check(disk == 0 && disks <= 1, place, "archives of several disks are not read");
-  check(offset <= locator_offset && locator_offset - offset == end64_bytes, place,
+  check(offset <= locator_offset && locator_offset - offset == kEnd64Bytes, place,
         "the ZIP64 end record is out of place");
-  const auto bytes = file.read(offset, end64_bytes, "ZIP64 end record");
+  const auto bytes = file.read(offset, kEnd64Bytes, "ZIP64 end record");
   ByteCursor in(bytes, file.path(), offset, "zip: ZIP64 end record");
-  check(in.number(4) == end64_signature, at(file, offset), "no ZIP64 end record where expected");
+  check(in.number(4) == kEnd64Signature, at(file, offset), "no ZIP64 end record where expected");
   const std::uint64_t record_bytes = in.number(8);
-  check(record_bytes == end64_bytes - 12, at(file, offset),
-        "ZIP64 end record of unknown length; expected ", end64_bytes - 12, ", found ",
+  check(record_bytes == kEnd64Bytes - 12, at(file, offset),
+        "ZIP64 end record of unknown length; expected ", kEnd64Bytes - 12, ", found ",
         record_bytes);
   in.take(4);  // versions
   Directory directory;
@@ -78,7 +78,7 @@ bool agrees(std::uint64_t value, std::uint64_t value64, std::uint64_t sentinel) 
 
 Directory read_short_end(ByteCursor in) {
   const Place place = in.here();
-  check(in.number(4) == end_signature, place, "no end record; the file is truncated or no ZIP");
+  check(in.number(4) == kEndSignature, place, "no end record; the file is truncated or no ZIP");
   Directory directory;
   directory.disk = in.number(2) | in.number(2);
   directory.entries_here = in.number(2);
@@ -90,35 +90,35 @@ Directory read_short_end(ByteCursor in) {
 }
 
 Directory read_end(const InputFile& file) {
-  check(file.size() >= end_bytes, Place{file.path(), {}, -1},
-        "too short for an end record; expected ", end_bytes, " bytes, found ", file.size());
-  const std::uint64_t tail_bytes = std::min(file.size(), locator_bytes + end_bytes);
+  check(file.size() >= kEndBytes, Place{file.path(), {}, -1},
+        "too short for an end record; expected ", kEndBytes, " bytes, found ", file.size());
+  const std::uint64_t tail_bytes = std::min(file.size(), kLocatorBytes + kEndBytes);
   const auto tail = file.read(file.size() - tail_bytes, tail_bytes, "zip: end record");
-  std::uint64_t end_offset = file.size() - end_bytes;
+  std::uint64_t end_offset = file.size() - kEndBytes;
   const Place place = at(file, end_offset);
-  const std::span<const std::byte> end_record = std::span(tail).last(end_bytes);
+  const std::span<const std::byte> end_record = std::span(tail).last(kEndBytes);
   Directory directory =
       read_short_end(ByteCursor(end_record, file.path(), end_offset, "zip: end record"));
 
   const std::uint64_t tail_offset = file.size() - tail_bytes;
   const ByteCursor locator(tail, file.path(), tail_offset, "zip: ZIP64 locator");
-  if (tail_offset != end_offset && ByteCursor(locator).number(4) == locator_signature) {
+  if (tail_offset != end_offset && ByteCursor(locator).number(4) == kLocatorSignature) {
     const Directory long_form = read_end64(file, locator, tail_offset);
-    check(agrees(directory.entries, long_form.entries, in_zip64_16) &&
-              agrees(directory.bytes, long_form.bytes, in_zip64_32) &&
-              agrees(directory.offset, long_form.offset, in_zip64_32),
+    check(agrees(directory.entries, long_form.entries, kInZip64Of16Bits) &&
+              agrees(directory.bytes, long_form.bytes, kInZip64Of32Bits) &&
+              agrees(directory.offset, long_form.offset, kInZip64Of32Bits),
           place, "the two end records disagree");
     directory = long_form;
-    end_offset = tail_offset - end64_bytes;
+    end_offset = tail_offset - kEnd64Bytes;
   }
   check(directory.disk == 0 && directory.entries_here == directory.entries, place,
         "archives of several disks are not read");
   check(directory.offset <= end_offset && directory.bytes == end_offset - directory.offset, place,
         "the directory does not end where the end record begins; expected ", end_offset, ", found ",
         directory.offset, " + ", directory.bytes);
-  require(directory.bytes <= max_directory_bytes, ExitCode::unsupported, place,
-          "zip: the directory is too long; expected at most ", max_directory_bytes,
-          " bytes, found ", directory.bytes);
+  require(directory.bytes <= kMaxDirectoryBytes, ExitCode::unsupported, place,
+          "zip: the directory is too long; expected at most ", kMaxDirectoryBytes, " bytes, found ",
+          directory.bytes);
   return directory;
 }
 
@@ -129,26 +129,26 @@ void read_extra(ByteCursor extra, const Place& place, std::uint64_t& full_size, 
     const std::uint64_t id = extra.number(2);
     const std::uint64_t length = extra.number(2);
     check(length <= extra.left(), place, "an extra field is longer than its entry");
-    if (id != zip64_extra) {
+    if (id != kZip64Extra) {
       extra.take(length);
       continue;
     }
     std::uint64_t left = length;
     for (std::uint64_t* value : {&full_size, &size, &offset}) {
-      if (*value != in_zip64_32) { continue; }
+      if (*value != kInZip64Of32Bits) { continue; }
       check(left >= 8, place, "a ZIP64 extra field is too short");
       *value = extra.number(8);
       left -= 8;
     }
     return;
   }
-  check(full_size != in_zip64_32 && size != in_zip64_32 && offset != in_zip64_32, place,
-        "a ZIP64 extra field is missing");
+  check(full_size != kInZip64Of32Bits && size != kInZip64Of32Bits && offset != kInZip64Of32Bits,
+        place, "a ZIP64 extra field is missing");
 }
 
 ZipEntry read_entry(ByteCursor& in, const InputFile& file) {
   const Place place = in.here();
-  check(in.number(4) == entry_signature, place, "no directory entry where expected");
+  check(in.number(4) == kEntrySignature, place, "no directory entry where expected");
   in.take(4);  // versions
   const std::uint64_t flags = in.number(2);
   ZipEntry entry;
@@ -170,7 +170,7 @@ ZipEntry read_entry(ByteCursor& in, const InputFile& file) {
   read_extra(ByteCursor(extra, file.path(), extra_at, "zip: extra field"), place, full_size,
              entry.size, entry.header_offset);
   check(!entry.name.empty() && is_utf8(entry.name), place, "an entry name that is no UTF-8");
-  check((flags & flags_refused) == 0 && disk == 0, place, "entry '", entry.name,
+  check((flags & kFlagsRefused) == 0 && disk == 0, place, "entry '", entry.name,
         "' is encrypted or on another disk");
   entry.full_size = full_size;
   check(entry.method != 0 || entry.size == full_size, place, "entry '", entry.name,
@@ -180,7 +180,7 @@ ZipEntry read_entry(ByteCursor& in, const InputFile& file) {
 
 // Bytes an entry needs at least: its local header may have an extra field on top.
 bool fits(const ZipEntry& entry) {
-  const std::uint64_t header = local_bytes + entry.name.size();
+  const std::uint64_t header = kLocalBytes + entry.name.size();
   return entry.header_offset <= entry.limit && header <= entry.limit - entry.header_offset &&
          entry.size <= entry.limit - entry.header_offset - header;
 }
@@ -203,7 +203,7 @@ void set_limits(std::vector<ZipEntry>& entries, const InputFile& file, std::uint
 ZipDirectory ZipDirectory::read(const InputFile& file) {
   const Directory directory = read_end(file);
   const auto bytes = file.read(directory.offset, directory.bytes, "zip directory");
-  check(directory.entries <= directory.bytes / entry_bytes, at(file, directory.offset),
+  check(directory.entries <= directory.bytes / kEntryBytes, at(file, directory.offset),
         "more entries than the directory has room for: ", directory.entries);
   ByteCursor in(bytes, file.path(), directory.offset, "zip: directory");
   ZipDirectory zip;
@@ -240,30 +240,30 @@ std::uint64_t ZipDirectory::data_offset(const InputFile& file, const ZipEntry& e
 std::uint64_t ZipDirectory::stored_offset(const InputFile& file, const ZipEntry& entry) const {
   const Place place = at(file, entry.header_offset);
   const auto bytes =
-      file.read(entry.header_offset, local_bytes + entry.name.size(), "zip: local header");
+      file.read(entry.header_offset, kLocalBytes + entry.name.size(), "zip: local header");
   ByteCursor in(bytes, file.path(), entry.header_offset, "zip: local header");
   const auto agree = [&](bool holds, std::string_view what) {
     check(holds, place, "the local header of '", entry.name,
           "' disagrees with the directory: ", what);
   };
-  agree(in.number(4) == local_signature, "signature");
+  agree(in.number(4) == kLocalSignature, "signature");
   in.take(2);  // version
   const std::uint64_t flags = in.number(2);
-  agree((flags & flags_refused) == 0, "flags");
+  agree((flags & kFlagsRefused) == 0, "flags");
   agree(in.number(2) == entry.method, "method");
   in.take(4);  // time and date
   // With a data descriptor the values stand behind the data, and 0 here.
-  const bool deferred = (flags & flag_descriptor) != 0;
+  const bool deferred = (flags & kFlagDescriptor) != 0;
   const std::uint64_t crc = in.number(4);
   agree(crc == entry.crc32 || (deferred && crc == 0), "checksum");
   for (const std::uint64_t expected : {entry.size, entry.full_size}) {
     const std::uint64_t size = in.number(4);
-    agree(size == expected || size == in_zip64_32 || (deferred && size == 0), "size");
+    agree(size == expected || size == kInZip64Of32Bits || (deferred && size == 0), "size");
   }
   const std::uint64_t name_length = in.number(2);
   const std::uint64_t extra_length = in.number(2);
   agree(name_length == entry.name.size() && in.take(name_length) == entry.name, "name");
-  const std::uint64_t header = local_bytes + name_length + extra_length;
+  const std::uint64_t header = kLocalBytes + name_length + extra_length;
   agree(header <= entry.limit - entry.header_offset &&
             entry.size <= entry.limit - entry.header_offset - header,
         "extra field");

@@ -125,7 +125,7 @@ std::string rgb_png(std::int64_t width, std::int64_t height, double dpi,
 }
 
 std::string base64(std::string_view bytes) {
-  static constexpr char letters[] =
+  static constexpr char kLetters[] =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   out.reserve((bytes.size() + 2) / 3 * 4);
@@ -136,7 +136,7 @@ std::string base64(std::string_view bytes) {
       group = group << 8 | (k < n ? static_cast<unsigned char>(bytes[i + k]) : 0U);
     }
     for (std::size_t k = 0; k < 4; ++k) {
-      out += k <= n ? letters[group >> (18 - 6 * k) & 63] : '=';
+      out += k <= n ? kLetters[group >> (18 - 6 * k) & 63] : '=';
     }
   }
   return out;

@@ -173,9 +173,9 @@ std::string token_label(std::string_view raw) {
 }
 
 std::string superscript(int power) {
-  static constexpr const char* digits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
+  static constexpr const char* kDigits[] = {"⁰", "¹", "²", "³", "⁴", "⁵", "⁶", "⁷", "⁸", "⁹"};
   std::string result = power < 0 ? "⁻" : "";
-  for (const char c : std::to_string(std::abs(power))) { result += digits[c - '0']; }
+  for (const char c : std::to_string(std::abs(power))) { result += kDigits[c - '0']; }
   return result;
 }
 

@@ -37,14 +37,14 @@ at::ScalarType scalar_type(DType dtype) {
 // short enough for counters as wide as the values, which the compiler then adds side by side.
 template <typename Bits>
 std::uint64_t count_saturated(std::span<const std::byte> bytes, Bits exponent) {
-  constexpr std::int64_t block = 4096;
+  constexpr std::int64_t kBlock = 4096;
   const auto values = std::int64_t(bytes.size() / sizeof(Bits));
   std::atomic<std::uint64_t> count = 0;
   const auto work = [&](std::int64_t first, std::int64_t last) {
     std::uint64_t found = 0;
-    for (; first < last; first += block) {
+    for (; first < last; first += kBlock) {
       const std::byte* from = bytes.data() + std::size_t(first) * sizeof(Bits);
-      const auto size = std::size_t(std::min(block, last - first));
+      const auto size = std::size_t(std::min(kBlock, last - first));
       Bits here = 0;
       for (std::size_t i = 0; i < size; ++i) {
         Bits bits;
@@ -55,7 +55,7 @@ std::uint64_t count_saturated(std::span<const std::byte> bytes, Bits exponent) {
     }
     count += found;
   };
-  at::parallel_for(0, values, 64 * block, work);
+  at::parallel_for(0, values, 64 * kBlock, work);
   return count;
 }
 
@@ -143,15 +143,15 @@ class Loader {
 
 // One pass over every byte, which also brings the file into memory.
 void Loader::count_nonfinite_weights() {
-  constexpr std::size_t piece = 16 << 20;
+  constexpr std::size_t kPiece = 16 << 20;
   std::uint64_t done = 0, total = 0;
   for (const Stored& role : model_.weights.all()) { total += role.tensor ? role.tensor->bytes : 0; }
   for (const Stored& role : model_.weights.all()) {
     if (!role.tensor) { continue; }
     const auto bytes = model_.tensors->data(*role.tensor);
     std::uint64_t found = 0;
-    for (std::size_t at = 0; at < bytes.size(); at += piece) {
-      const auto part = bytes.subspan(at, std::min(piece, bytes.size() - at));
+    for (std::size_t at = 0; at < bytes.size(); at += kPiece) {
+      const auto part = bytes.subspan(at, std::min(kPiece, bytes.size() - at));
       found += count_nonfinite(part, role.tensor->dtype);
       done += part.size();
       if (!progress_.update("load", done, total)) {

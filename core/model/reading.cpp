@@ -13,12 +13,12 @@ constexpr std::uint64_t kRepeatedBytes = std::uint64_t{64} << 20;
 
 // "a, b, c and 4 more"
 std::string listed(const std::vector<std::string>& names) {
-  constexpr std::size_t most = 8;
+  constexpr std::size_t kMost = 8;
   std::string text;
-  for (std::size_t i = 0; i < std::min(names.size(), most); ++i) {
+  for (std::size_t i = 0; i < std::min(names.size(), kMost); ++i) {
     text += (i == 0 ? "" : ", ") + names[i];
   }
-  return names.size() > most ? join_words(text, " and ", names.size() - most, " more") : text;
+  return names.size() > kMost ? join_words(text, " and ", names.size() - kMost, " more") : text;
 }
 
 }  // namespace

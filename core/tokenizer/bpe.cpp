@@ -8,12 +8,12 @@ namespace kappascope {
 namespace {
 
 // Up to this length scanning all pairs for the lowest is faster than keeping a heap.
-constexpr std::size_t short_piece = 96;
+constexpr std::size_t kShortPiece = 96;
 
 }  // namespace
 
 void BytePairMerger::merge(std::string_view piece, std::vector<Vocabulary::Index>& tokens) {
-  if (piece.size() <= short_piece) {
+  if (piece.size() <= kShortPiece) {
     merge_short(piece, tokens);
   } else {
     merge_long(piece, tokens);
@@ -22,32 +22,32 @@ void BytePairMerger::merge(std::string_view piece, std::vector<Vocabulary::Index
 
 Vocabulary::Index BytePairMerger::joined(std::string_view piece, std::size_t begin,
                                          std::size_t end) const {
-  if (end - begin > vocabulary_.longest()) { return Vocabulary::none; }
+  if (end - begin > vocabulary_.longest()) { return Vocabulary::kNone; }
   return vocabulary_.find(piece.substr(begin, end - begin));
 }
 
 void BytePairMerger::merge_short(std::string_view piece,
                                  std::vector<Vocabulary::Index>& tokens) const {
-  std::array<std::uint32_t, short_piece + 1> start;     // first byte of each part; then the end
-  std::array<Vocabulary::Index, short_piece> token;     // of each part
-  std::array<Vocabulary::Index, short_piece + 1> pair;  // of each part joined with the next
+  std::array<std::uint32_t, kShortPiece + 1> start;     // first byte of each part; then the end
+  std::array<Vocabulary::Index, kShortPiece> token;     // of each part
+  std::array<Vocabulary::Index, kShortPiece + 1> pair;  // of each part joined with the next
   std::size_t count = piece.size();
   for (std::size_t i = 0; i < count; ++i) {
     start[i] = static_cast<std::uint32_t>(i);
     token[i] = vocabulary_.of_byte(static_cast<unsigned char>(piece[i]));
-    pair[i] = i + 1 < count ? joined(piece, i, i + 2) : Vocabulary::none;
+    pair[i] = i + 1 < count ? joined(piece, i, i + 2) : Vocabulary::kNone;
   }
   start[count] = static_cast<std::uint32_t>(count);
   while (count > 1) {
     const auto lowest = std::min_element(pair.begin(), pair.begin() + count - 1);
-    if (*lowest == Vocabulary::none) { break; }
+    if (*lowest == Vocabulary::kNone) { break; }
     const std::size_t at = lowest - pair.begin();
     token[at] = *lowest;
     std::copy(start.begin() + at + 2, start.begin() + count + 1, start.begin() + at + 1);
     std::copy(token.begin() + at + 2, token.begin() + count, token.begin() + at + 1);
     std::copy(pair.begin() + at + 2, pair.begin() + count, pair.begin() + at + 1);
     --count;
-    pair[at] = at + 1 < count ? joined(piece, start[at], start[at + 2]) : Vocabulary::none;
+    pair[at] = at + 1 < count ? joined(piece, start[at], start[at + 2]) : Vocabulary::kNone;
     if (at > 0) { pair[at - 1] = joined(piece, start[at - 1], start[at + 1]); }
   }
   tokens.insert(tokens.end(), token.begin(), token.begin() + count);
@@ -56,8 +56,8 @@ void BytePairMerger::merge_short(std::string_view piece,
 void BytePairMerger::queue_pair(std::string_view piece, std::uint32_t at) {
   Part& part = parts_[at];
   part.pair =
-      part.next == piece.size() ? Vocabulary::none : joined(piece, at, parts_[part.next].next);
-  if (part.pair == Vocabulary::none) { return; }
+      part.next == piece.size() ? Vocabulary::kNone : joined(piece, at, parts_[part.next].next);
+  if (part.pair == Vocabulary::kNone) { return; }
   queue_.push_back(std::uint64_t{part.pair} << 32 | at);
 }
 
@@ -67,7 +67,7 @@ void BytePairMerger::merge_long(std::string_view piece, std::vector<Vocabulary::
   queue_.clear();
   for (std::uint32_t i = 0; i < size; ++i) {
     parts_[i] = {i - 1, i + 1, vocabulary_.of_byte(static_cast<unsigned char>(piece[i])),
-                 Vocabulary::none};
+                 Vocabulary::kNone};
   }
   for (std::uint32_t i = 0; i < size; ++i) { queue_pair(piece, i); }
   const std::greater<> later;
@@ -88,7 +88,7 @@ void BytePairMerger::merge_long(std::string_view piece, std::vector<Vocabulary::
     Part& right = parts_[left.next];
     left.token = pair;
     left.next = right.next;
-    right.pair = Vocabulary::none;
+    right.pair = Vocabulary::kNone;
     if (left.next < size) { parts_[left.next].previous = at; }
     requeue(at);
     if (at > 0) { requeue(left.previous); }

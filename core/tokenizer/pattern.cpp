@@ -56,15 +56,15 @@ class Translator {
   void escape() {
     if (at_ + 1 == pattern_.size()) { refuse(1); }
     const char c = pattern_[at_ + 1];
-    constexpr std::string_view same = "dDrntfx";
-    constexpr std::string_view same_outside_class = "Az";
+    constexpr std::string_view kSame = "dDrntfx";
+    constexpr std::string_view kSameOutsideClass = "Az";
     if (c == 's' || c == 'S') {
       out_ += c == 's' ? "\\p{White_Space}" : "\\P{White_Space}";
       at_ += 2;
     } else if (c == 'p' || c == 'P') {
       property();
-    } else if (is_punctuation(c) || same.find(c) != same.npos ||
-               (!in_class_ && same_outside_class.find(c) != same.npos)) {
+    } else if (is_punctuation(c) || kSame.find(c) != kSame.npos ||
+               (!in_class_ && kSameOutsideClass.find(c) != kSame.npos)) {
       copy(2);
     } else {
       refuse(2);
@@ -105,9 +105,9 @@ class Translator {
   }
 
   void open_group() {
-    constexpr std::array<std::string_view, 6> known = {"(?:", "(?>", "(?=", "(?!", "(?<=", "(?<!"};
+    constexpr std::array<std::string_view, 6> kKnown = {"(?:", "(?>", "(?=", "(?!", "(?<=", "(?<!"};
     const bool caseless = caseless_.back();
-    for (const std::string_view opening : known) {
+    for (const std::string_view opening : kKnown) {
       if (!starts_with(opening)) { continue; }
       caseless_.push_back(caseless);
       copy(opening.size());

@@ -15,16 +15,16 @@ namespace {
 // past the window, or takes more steps, it is tried again with more of both. An honest pattern
 // consumes what it looked at, so what is spent in such trials stays below a few times the text's
 // length; one that looks far and takes little, again and again, runs out of budget.
-constexpr std::uint64_t first_window = 64;  // bytes
-constexpr std::uint64_t window_growth = 8;
-constexpr std::uint64_t steps_per_byte = 8;  // backtracking steps allowed per byte of window
-constexpr std::uint64_t budget_per_byte = 4;
-constexpr std::uint64_t least_budget = std::uint64_t{1} << 16;
+constexpr std::uint64_t kFirstWindow = 64;  // bytes
+constexpr std::uint64_t kWindowGrowth = 8;
+constexpr std::uint64_t kStepsPerByte = 8;  // backtracking steps allowed per byte of window
+constexpr std::uint64_t kBudgetPerByte = 4;
+constexpr std::uint64_t kLeastBudget = std::uint64_t{1} << 16;
 
-constexpr std::uint32_t nesting_limit = 100;          // groups inside groups
-constexpr std::uint32_t heap_limit_kib = 64 * 1024;   // without JIT
-constexpr std::size_t first_jit_stack = 32 * 1024;    // bytes
-constexpr std::size_t jit_stack_limit = 1024 * 1024;  // bytes
+constexpr std::uint32_t kNestingLimit = 100;         // groups inside groups
+constexpr std::uint32_t kHeapLimitKib = 64 * 1024;   // without JIT
+constexpr std::size_t kFirstJitStack = 32 * 1024;    // bytes
+constexpr std::size_t kJitStackLimit = 1024 * 1024;  // bytes
 
 template <typename T, void (*release)(T*)>
 struct Releaser {
@@ -73,14 +73,14 @@ Splitter::Splitter(std::string_view pattern, std::string_view file)
   const CompileContext context(pcre2_compile_context_create(nullptr));
   if (context == nullptr) { throw std::bad_alloc(); }
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
-  pcre2_set_parens_nest_limit(context.get(), nesting_limit);
+  pcre2_set_parens_nest_limit(context.get(), kNestingLimit);
   // Anchored: positions are tried one by one (Scan::next), each within its own limits.
-  constexpr std::uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED | PCRE2_DOLLAR_ENDONLY |
-                                    PCRE2_NO_AUTO_CAPTURE | PCRE2_NEVER_BACKSLASH_C;
+  constexpr std::uint32_t kOptions = PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED | PCRE2_DOLLAR_ENDONLY |
+                                     PCRE2_NO_AUTO_CAPTURE | PCRE2_NEVER_BACKSLASH_C;
   int error = 0;
   PCRE2_SIZE at = 0;
   state_->code.reset(
-      pcre2_compile(units(translated), translated.size(), options, &error, &at, context.get()));
+      pcre2_compile(units(translated), translated.size(), kOptions, &error, &at, context.get()));
   require(state_->code != nullptr, ExitCode::unsupported, {file},
           "the pattern does not compile: ", error_text(error), " at byte ", at, " of ", translated);
   // Without just-in-time compilation matching is slower and otherwise the same.
@@ -99,7 +99,7 @@ struct Splitter::Scan::State {
   std::uint64_t budget = 0;  // bytes of window that may still be spent in vain
   MatchContext context{pcre2_match_context_create(nullptr)};
   MatchData data{pcre2_match_data_create(1, nullptr)};
-  JitStack stack{pcre2_jit_stack_create(first_jit_stack, jit_stack_limit, nullptr)};
+  JitStack stack{pcre2_jit_stack_create(kFirstJitStack, kJitStackLimit, nullptr)};
 };
 
 Splitter::Scan::Scan(const Splitter& splitter, std::string_view text, std::string_view source)
@@ -109,8 +109,8 @@ Splitter::Scan::Scan(const Splitter& splitter, std::string_view text, std::strin
   state.splitter = splitter.state_.get();
   state.text = text;
   state.source = source;
-  state.budget = least_budget + budget_per_byte * text.size();
-  pcre2_set_heap_limit(state.context.get(), heap_limit_kib);
+  state.budget = kLeastBudget + kBudgetPerByte * text.size();
+  pcre2_set_heap_limit(state.context.get(), kHeapLimitKib);
   if (state.stack != nullptr) {
     pcre2_jit_stack_assign(state.context.get(), nullptr, state.stack.get());
   }
@@ -135,11 +135,11 @@ bool Splitter::Scan::next(std::string_view& piece) {
 
 std::size_t Splitter::Scan::match_end(std::size_t begin) {
   State& state = *state_;
-  for (std::uint64_t window = first_window;; window *= window_growth) {
+  for (std::uint64_t window = kFirstWindow;; window *= kWindowGrowth) {
     const std::size_t left = state.text.size() - begin;
     std::size_t end = state.text.size();
     if (window < left) { end = next_boundary(state.text, begin + window - 1); }
-    const std::uint64_t steps = std::min<std::uint64_t>(window * steps_per_byte, UINT32_MAX);
+    const std::uint64_t steps = std::min<std::uint64_t>(window * kStepsPerByte, UINT32_MAX);
     pcre2_set_match_limit(state.context.get(), static_cast<std::uint32_t>(steps));
     // Hard partial matching says so as soon as the outcome could depend on what lies past the
     // window; any other outcome is that of the whole text.

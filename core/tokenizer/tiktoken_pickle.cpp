@@ -15,8 +15,8 @@ namespace {
 using Kind = PickleValue::Kind;
 using Entries = std::vector<std::pair<std::string, std::int32_t>>;
 
-constexpr std::string_view encoding_class = "tiktoken.core Encoding";
-constexpr std::uint64_t longest_file = std::uint64_t{256} << 20;  // bytes; known ones have 4 MB
+constexpr std::string_view kEncodingClass = "tiktoken.core Encoding";
+constexpr std::uint64_t kLongestFile = std::uint64_t{256} << 20;  // bytes; known ones have 4 MB
 
 // The members of the Encoding's state; null: absent or of another kind, and told as a fault.
 struct State {
@@ -31,9 +31,9 @@ const PickleValue& encoding_state(const Pickle& pickle, std::string_view file) {
   const PickleValue& root = pickle.root();
   const bool is_encoding = root.kind == Kind::object && root.items.size() == 3 &&
                            pickle.at(root.items[0]).kind == Kind::global &&
-                           pickle.at(root.items[0]).text == encoding_class;
+                           pickle.at(root.items[0]).text == kEncodingClass;
   require(is_encoding, ExitCode::damaged, {file, {}, static_cast<std::int64_t>(root.offset)},
-          "expected one object ", encoding_class, " with its state, found ", kind_name(root.kind));
+          "expected one object ", kEncodingClass, " with its state, found ", kind_name(root.kind));
   const PickleValue& state = pickle.at(root.items[2]);
   require(state.kind != Kind::text, ExitCode::unsupported, {file},
           "the encoding is tiktoken's own \"", state.text,
@@ -50,18 +50,18 @@ State find_members(const Pickle& pickle, const PickleValue& dict, Faults& faults
     Kind kind;
     const PickleValue* State::* slot;
   };
-  constexpr std::array<Member, 4> members = {{{"name", Kind::text, &State::name},
-                                              {"pat_str", Kind::text, &State::pattern},
-                                              {"mergeable_ranks", Kind::dict, &State::ranks},
-                                              {"special_tokens", Kind::dict, &State::specials}}};
+  constexpr std::array<Member, 4> kMembers = {{{"name", Kind::text, &State::name},
+                                               {"pat_str", Kind::text, &State::pattern},
+                                               {"mergeable_ranks", Kind::dict, &State::ranks},
+                                               {"special_tokens", Kind::dict, &State::specials}}};
   State state;
   for (std::size_t i = 0; i + 1 < dict.items.size(); i += 2) {
     const PickleValue& key = pickle.at(dict.items[i]);
     const PickleValue& value = pickle.at(dict.items[i + 1]);
-    const auto member = std::find_if(members.begin(), members.end(), [&](const Member& m) {
+    const auto member = std::find_if(kMembers.begin(), kMembers.end(), [&](const Member& m) {
       return key.kind == Kind::text && m.key == key.text;
     });
-    if (member == members.end()) {
+    if (member == kMembers.end()) {
       faults.add(ExitCode::unsupported, {}, "unknown member \"",
                  key.kind == Kind::text ? key.text : "(no text)", "\" of the encoding");
     } else if (state.*member->slot != nullptr) {
@@ -73,7 +73,7 @@ State find_members(const Pickle& pickle, const PickleValue& dict, Faults& faults
       state.*member->slot = &value;
     }
   }
-  for (const Member& member : members) {
+  for (const Member& member : kMembers) {
     if (state.*member.slot == nullptr) {
       faults.add(ExitCode::damaged, {}, "no usable member ", member.key);
     }
@@ -145,11 +145,11 @@ void check_tokens(const TiktokenEncoding& encoding, Faults& faults) {
 }
 
 TiktokenEncoding read_encoding(const InputFile& input) {
-  require(input.size() <= longest_file, ExitCode::unsupported, {input.path()},
-          "the file is too long; expected at most ", longest_file, " bytes, found ", input.size());
+  require(input.size() <= kLongestFile, ExitCode::unsupported, {input.path()},
+          "the file is too long; expected at most ", kLongestFile, " bytes, found ", input.size());
   const std::vector<std::byte> bytes = input.read(0, input.size(), "pickle");
-  constexpr std::array<std::string_view, 1> allowed = {encoding_class};
-  const Pickle pickle = Pickle::parse(bytes, allowed, input.path());
+  constexpr std::array<std::string_view, 1> kAllowed = {kEncodingClass};
+  const Pickle pickle = Pickle::parse(bytes, kAllowed, input.path());
   Faults faults(input.path());
   const State state = find_members(pickle, encoding_state(pickle, input.path()), faults);
   TiktokenEncoding encoding;

@@ -44,7 +44,7 @@ class Encoder {
     position_ = begin;
     const std::uint64_t hash = vocabulary_.hash(piece);
     const Index whole = vocabulary_.find(piece, hash);
-    if (whole != Vocabulary::none) {
+    if (whole != Vocabulary::kNone) {
       emit(whole);
     } else {
       add_merged(piece, hash);
@@ -181,7 +181,7 @@ std::int32_t Tokenizer::bos() const {
 
 std::string_view Tokenizer::bytes(std::int32_t id) const {
   const Index index = state_->vocabulary.find_id(id);
-  if (index != Vocabulary::none) { return state_->vocabulary.bytes(index); }
+  if (index != Vocabulary::kNone) { return state_->vocabulary.bytes(index); }
   const SpecialToken* special = state_->find_special(id);
   return special == nullptr ? std::string_view() : special->text;
 }
@@ -217,13 +217,13 @@ std::string display_text(std::string_view bytes) {
 }
 
 std::string hex_text(std::string_view bytes) {
-  constexpr std::string_view digits = "0123456789abcdef";
+  constexpr std::string_view kDigits = "0123456789abcdef";
   std::string out;
   out.reserve(2 * bytes.size());
   for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
-    out += digits[byte >> 4];
-    out += digits[byte & 15];
+    out += kDigits[byte >> 4];
+    out += kDigits[byte & 15];
   }
   return out;
 }

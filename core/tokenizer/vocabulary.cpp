@@ -9,8 +9,8 @@ namespace {
 
 // A look-up ends after this many slots, found or not. In a table that is half full no cluster of
 // honest tokens comes near it.
-constexpr std::size_t max_probes = 128;
-constexpr std::uint64_t seeds_tried = 8;
+constexpr std::size_t kMaxProbes = 128;
+constexpr std::uint64_t kSeedsTried = 8;
 
 __extension__ using Wide = unsigned __int128;
 
@@ -27,8 +27,8 @@ std::uint64_t load(const char* from) {
   return value;
 }
 
-constexpr std::uint64_t odd_a = 0x9E3779B97F4A7C15;  // 2^64 / golden ratio
-constexpr std::uint64_t odd_b = 0xD6E8FEB86659FD93;
+constexpr std::uint64_t kOddA = 0x9E3779B97F4A7C15;  // 2^64 / golden ratio
+constexpr std::uint64_t kOddB = 0xD6E8FEB86659FD93;
 
 }  // namespace
 
@@ -37,7 +37,7 @@ std::uint64_t Vocabulary::hash(std::string_view bytes) const {
   std::size_t left = bytes.size();
   std::uint64_t state = seed_ ^ left;
   for (; left > 16; from += 16, left -= 16) {
-    state = mix(load<std::uint64_t>(from) ^ odd_a, load<std::uint64_t>(from + 8) ^ state);
+    state = mix(load<std::uint64_t>(from) ^ kOddA, load<std::uint64_t>(from + 8) ^ state);
   }
   // The last 16 bytes at most, by two loads that may overlap.
   std::uint64_t a = 0;
@@ -52,7 +52,7 @@ std::uint64_t Vocabulary::hash(std::string_view bytes) const {
     a = load<std::uint8_t>(from) << 16 | load<std::uint8_t>(from + left / 2) << 8 |
         load<std::uint8_t>(from + left - 1);
   }
-  return mix(odd_b ^ bytes.size(), mix(a ^ odd_a, b ^ state));
+  return mix(kOddB ^ bytes.size(), mix(a ^ kOddA, b ^ state));
 }
 
 Vocabulary::Vocabulary(std::vector<VocabularyToken> tokens, std::string_view file) {
@@ -74,8 +74,8 @@ Vocabulary::Vocabulary(std::vector<VocabularyToken> tokens, std::string_view fil
   }
   slots_.resize(std::bit_ceil(2 * tokens.size() + 2));
   bool built = false;
-  for (std::uint64_t i = 0; i < seeds_tried && !built; ++i) {
-    seed_ = mix(odd_a + i, odd_b);
+  for (std::uint64_t i = 0; i < kSeedsTried && !built; ++i) {
+    seed_ = mix(kOddA + i, kOddB);
     built = build_table();
   }
   require(built, ExitCode::damaged, {file}, "tokens that defeat the hash table");
@@ -92,8 +92,8 @@ bool Vocabulary::build_table() {
     const std::uint64_t hashed = hash(bytes(index));
     std::size_t at = hashed & mask;
     std::size_t probes = 1;
-    for (; slots_[at].index != none; at = (at + 1) & mask) {
-      if (++probes > max_probes) { return false; }
+    for (; slots_[at].index != kNone; at = (at + 1) & mask) {
+      if (++probes > kMaxProbes) { return false; }
     }
     slots_[at] = {static_cast<std::uint32_t>(hashed >> 32), index};
   }
@@ -104,17 +104,17 @@ Vocabulary::Index Vocabulary::find(std::string_view wanted, std::uint64_t hash_o
   const std::size_t mask = slots_.size() - 1;
   const auto tag = static_cast<std::uint32_t>(hash_of_bytes >> 32);
   std::size_t at = hash_of_bytes & mask;
-  for (std::size_t probe = 0; probe < max_probes; ++probe, at = (at + 1) & mask) {
+  for (std::size_t probe = 0; probe < kMaxProbes; ++probe, at = (at + 1) & mask) {
     const Slot& slot = slots_[at];
-    if (slot.index == none) { return none; }
+    if (slot.index == kNone) { return kNone; }
     if (slot.tag == tag && bytes(slot.index) == wanted) { return slot.index; }
   }
-  return none;
+  return kNone;
 }
 
 Vocabulary::Index Vocabulary::find_id(std::int32_t id) const {
   const auto at = std::lower_bound(ids_.begin(), ids_.end(), id);
-  if (at == ids_.end() || *at != id) { return none; }
+  if (at == ids_.end() || *at != id) { return kNone; }
   return static_cast<Index>(at - ids_.begin());
 }
 

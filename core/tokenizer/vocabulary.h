@@ -27,13 +27,13 @@ struct VocabularyToken {
 class Vocabulary {
  public:
   using Index = std::uint32_t;
-  static constexpr Index none = UINT32_MAX;
+  static constexpr Index kNone = UINT32_MAX;
 
   // `tokens` have unique ids and unique bytes, 1 to kLongestToken each, every single byte among
   // them. Bytes that were chosen to defeat the hash table: damaged, naming `file`.
   Vocabulary(std::vector<VocabularyToken> tokens, std::string_view file);
 
-  // The token of exactly these bytes, or none.
+  // The token of exactly these bytes, or kNone.
   Index find(std::string_view bytes) const { return find(bytes, hash(bytes)); }
   Index find(std::string_view bytes, std::uint64_t hash_of_bytes) const;
   std::uint64_t hash(std::string_view bytes) const;
@@ -46,13 +46,13 @@ class Vocabulary {
   std::size_t length(Index index) const { return starts_[index + 1] - starts_[index]; }
   std::size_t longest() const { return longest_; }
 
-  Index find_id(std::int32_t id) const;  // none when no token has it
+  Index find_id(std::int32_t id) const;  // kNone when no token has it
   std::size_t size() const { return ids_.size(); }
 
  private:
   struct Slot {
     std::uint32_t tag = 0;  // upper half of the hash
-    Index index = none;     // none: empty
+    Index index = kNone;    // kNone: empty
   };
   bool build_table();  // false: some token would lie too many probes away
 

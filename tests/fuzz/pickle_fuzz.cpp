@@ -8,7 +8,7 @@
 
 namespace {
 
-constexpr std::array<std::string_view, 3> allowed = {
+constexpr std::array<std::string_view, 3> kAllowed = {
     "collections OrderedDict", "torch._utils _rebuild_tensor_v2", "torch FloatStorage"};
 
 }  // namespace
@@ -31,7 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
   };
   const auto bytes = std::as_bytes(std::span(data, size));
-  testing::only_file_errors([&] { check(Pickle::parse(bytes, allowed, "fuzz.pkl", 100)); });
-  testing::only_file_errors([&] { check(Pickle::parse_any(bytes, allowed, "fuzz.pkl", 100)); });
+  testing::only_file_errors([&] { check(Pickle::parse(bytes, kAllowed, "fuzz.pkl", 100)); });
+  testing::only_file_errors([&] { check(Pickle::parse_any(bytes, kAllowed, "fuzz.pkl", 100)); });
   return 0;
 }

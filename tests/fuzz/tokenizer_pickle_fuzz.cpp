@@ -8,19 +8,19 @@
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace kappascope;
-  constexpr std::string_view text =
+  constexpr std::string_view kText =
       "It's 2 naïve tests,\n\n  aaaaaaaaaaaaaaaaaaaaaaaa 語🙂 <|bos|>";
   const testing::MemoryFile memory({reinterpret_cast<const char*>(data), size});
   testing::only_file_errors([&] {
     const Tokenizer tokenizer = Tokenizer::load_tiktoken_pickle(memory.path());
     std::size_t at = 0;
-    for (const Token& token : tokenizer.encode_ordinary(text)) {
+    for (const Token& token : tokenizer.encode_ordinary(kText)) {
       const std::string_view bytes = tokenizer.bytes(token.id);
-      at = text.find(bytes, at);
-      if (bytes.empty() || at == text.npos) { std::abort(); }
+      at = kText.find(bytes, at);
+      if (bytes.empty() || at == kText.npos) { std::abort(); }
       at += bytes.size();
     }
-    tokenizer.encode(text);
+    tokenizer.encode(kText);
   });
   return 0;
 }

@@ -31,12 +31,12 @@ std::uint64_t random_bits(std::uint64_t seed, std::uint64_t index) {
 
 // A number of mean 0 and variance 1: the sum of four uniform ones.
 double random_number(std::uint64_t seed, std::uint64_t index) {
-  constexpr double middle = 2.0 * 65535;
-  constexpr double scale = 1.7320508075688772 / 65536;  // √3: the sum's variance is 65536²/3
+  constexpr double kMiddle = 2.0 * 65535;
+  constexpr double kScale = 1.7320508075688772 / 65536;  // √3: the sum's variance is 65536²/3
   const std::uint64_t bits = random_bits(seed, index);
   const auto sum = static_cast<double>((bits & 0xffff) + (bits >> 16 & 0xffff) +
                                        (bits >> 32 & 0xffff) + (bits >> 48));
-  return (sum - middle) * scale;
+  return (sum - kMiddle) * kScale;
 }
 
 std::uint64_t tensor_seed(const ModelTensor& tensor, std::uint64_t seed) {
@@ -175,12 +175,12 @@ void draw(const ModelSpec& spec, const ModelTensor& tensor,
   const auto& broken = spec.not_a_number;
   const bool first_nan =
       std::find(broken.begin(), broken.end(), tensor.tensor.name) != broken.end();
-  constexpr std::int64_t piece = 1 << 18;
+  constexpr std::int64_t kPiece = 1 << 18;
   const DrawnValues values(tensor, spec.seed);
   std::vector<float> wide;
   std::vector<std::uint16_t> narrow;
-  for (std::int64_t begin = 0; begin < count; begin += piece) {
-    wide.resize(static_cast<std::size_t>(std::min(piece, count - begin)));
+  for (std::int64_t begin = 0; begin < count; begin += kPiece) {
+    wide.resize(static_cast<std::size_t>(std::min(kPiece, count - begin)));
     for (std::size_t i = 0; i < wide.size(); ++i) {
       wide[i] = values[static_cast<std::uint64_t>(begin) + i];
     }

@@ -108,15 +108,15 @@ TEST(Vocabulary, FindsExactlyItsTokens) {
   ASSERT_EQ(vocabulary.size(), ranks.rank_of.size());
   for (const auto& [bytes, id] : ranks.rank_of) {
     const Vocabulary::Index index = vocabulary.find(bytes);
-    ASSERT_NE(index, Vocabulary::none);
+    ASSERT_NE(index, Vocabulary::kNone);
     EXPECT_EQ(vocabulary.id(index), id);
     EXPECT_EQ(vocabulary.bytes(index), bytes);
     EXPECT_EQ(vocabulary.find_id(id), index);
-    EXPECT_EQ(vocabulary.find_id(id + 1), Vocabulary::none);
+    EXPECT_EQ(vocabulary.find_id(id + 1), Vocabulary::kNone);
     const std::string other = bytes + 'x';
-    EXPECT_EQ(vocabulary.find(other) == Vocabulary::none, ranks.rank_of.count(other) == 0);
+    EXPECT_EQ(vocabulary.find(other) == Vocabulary::kNone, ranks.rank_of.count(other) == 0);
   }
-  EXPECT_EQ(vocabulary.find(""), Vocabulary::none);
+  EXPECT_EQ(vocabulary.find(""), Vocabulary::kNone);
 }
 
 }  // namespace

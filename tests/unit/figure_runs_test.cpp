@@ -23,9 +23,9 @@ struct Run {
     result.step = step;
     result.kappa = has_kappa && kappa;
     result.path = std::filesystem::path(trace) / "trace.npz";
-    static constexpr std::int32_t starts[] = {0, 0, 4}, ends[] = {0, 4, 9};
+    static constexpr std::int32_t kStarts[] = {0, 0, 4}, ends[] = {0, 4, 9};
     result.token_text = {"<|bos|>", "Once", " upon"};
-    result.char_start = starts;
+    result.char_start = kStarts;
     result.char_end = ends;
     result.meta = {{"model", {{"path", folder + "/model.pt"}}},
                    {"kappa", {{"model", has_kappa}}},

@@ -18,10 +18,10 @@ namespace pickled = testing::pickled;
 using Kind = PickleValue::Kind;
 using namespace std::string_literals;
 
-constexpr std::array<std::string_view, 2> allowed = {"collections OrderedDict", "mod name"};
+constexpr std::array<std::string_view, 2> kAllowed = {"collections OrderedDict", "mod name"};
 
 Pickle parse(std::string_view bytes, std::uint64_t base_offset = 0) {
-  return Pickle::parse(std::as_bytes(std::span(bytes)), allowed, "p.pkl", base_offset);
+  return Pickle::parse(std::as_bytes(std::span(bytes)), kAllowed, "p.pkl", base_offset);
 }
 
 // What happens to a pickle of these opcodes, protocol and STOP added.
@@ -272,16 +272,16 @@ TEST(Pickle, RandomOpcodesParseOrFail) {
 
 std::string any_line(const std::string& opcodes) {
   const std::string bytes = file(opcodes, 4);
-  return error_of([&] { Pickle::parse_any(std::as_bytes(std::span(bytes)), allowed, "p.pkl"); });
+  return error_of([&] { Pickle::parse_any(std::as_bytes(std::span(bytes)), kAllowed, "p.pkl"); });
 }
 
 TEST(PickleAny, KeepsObjectsOfOtherClassesAsTheirNames) {
   const std::string bytes = file("cmy.module\nThing\n)R}b", 4);
-  const Pickle pickle = Pickle::parse_any(std::as_bytes(std::span(bytes)), allowed, "p.pkl");
+  const Pickle pickle = Pickle::parse_any(std::as_bytes(std::span(bytes)), kAllowed, "p.pkl");
   EXPECT_EQ(pickle.root().kind, PickleValue::Kind::opaque);
   EXPECT_EQ(pickle.root().text, "my.module Thing");
   const std::string known = file("cmod\nname\n)R", 4);
-  const Pickle object = Pickle::parse_any(std::as_bytes(std::span(known)), allowed, "p.pkl");
+  const Pickle object = Pickle::parse_any(std::as_bytes(std::span(known)), kAllowed, "p.pkl");
   EXPECT_EQ(object.root().kind, PickleValue::Kind::object);
 }
 

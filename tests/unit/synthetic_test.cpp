@@ -55,15 +55,15 @@ TEST(Synthetic, MeanAndDeviationAreAsAsked) {
   tensor.tensor.name = "resid_lambdas";
   tensor.mean = 1;
   tensor.deviation = 0.25;
-  constexpr int count = 100000;
+  constexpr int kCount = 100000;
   double sum = 0, square = 0;
-  for (int i = 0; i < count; ++i) {
+  for (int i = 0; i < kCount; ++i) {
     const double value = synthetic::DrawnValues(tensor, 7)[static_cast<std::uint64_t>(i)];
     sum += value;
     square += (value - 1) * (value - 1);
   }
-  EXPECT_NEAR(sum / count, 1, 4 * 0.25 / std::sqrt(count));
-  EXPECT_NEAR(std::sqrt(square / count), 0.25, 4 * 0.25 / std::sqrt(2.0 * count));
+  EXPECT_NEAR(sum / kCount, 1, 4 * 0.25 / std::sqrt(kCount));
+  EXPECT_NEAR(std::sqrt(square / kCount), 0.25, 4 * 0.25 / std::sqrt(2.0 * kCount));
 }
 
 TEST(Synthetic, ReadBackAsWritten) {

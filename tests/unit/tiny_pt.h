@@ -129,18 +129,18 @@ inline std::uint32_t checksum(std::string_view data) {
 // One line of the directory.
 inline std::string directory_entry(const TinyEntry& entry, std::uint64_t header_offset,
                                    std::uint32_t crc) {
-  constexpr std::uint64_t sentinel = 0xFFFFFFFF;
+  constexpr std::uint64_t kSentinel = 0xFFFFFFFF;
   const std::uint64_t size = entry.size.value_or(entry.data.size() + entry.hole);
   const std::uint64_t offset = entry.header_offset.value_or(header_offset);
   std::string values;
-  if (size >= sentinel) { values += number(size, 8) + number(size, 8); }
-  if (offset >= sentinel) { values += number(offset, 8); }
+  if (size >= kSentinel) { values += number(size, 8) + number(size, 8); }
+  if (offset >= kSentinel) { values += number(offset, 8); }
   const std::string extra = values.empty() ? "" : number(1, 2) + number(values.size(), 2) + values;
   return "PK\1\2" + number(0, 4) + number(entry.flags, 2) + number(entry.method, 2) + number(0, 4) +
-         number(crc, 4) + number(std::min(size, sentinel), 4) +
-         number(std::min(size, sentinel), 4) + number(entry.name.size(), 2) +
+         number(crc, 4) + number(std::min(size, kSentinel), 4) +
+         number(std::min(size, kSentinel), 4) + number(entry.name.size(), 2) +
          number(extra.size(), 2) + number(0, 2 + 2 + 2 + 4) +
-         number(std::min(offset, sentinel), 4) + entry.name + extra;
+         number(std::min(offset, kSentinel), 4) + entry.name + extra;
 }
 
 // As torch.save lays it out: data aligned to 64 bytes, ZIP64 end records.

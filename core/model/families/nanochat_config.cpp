@@ -52,8 +52,8 @@ struct KappaNames {
 };
 
 KappaNames kappa_names(const std::vector<TensorInfo>& tensors) {
-  constexpr std::string_view head = "transformer.h.";
-  constexpr std::array<std::string_view, 4> tails = {
+  constexpr std::string_view kHead = "transformer.h.";
+  constexpr std::array<std::string_view, 4> kTails = {
       ".mlp.experts.kappa_bias", ".mlp.experts.kappa_bias_expert",
       ".mlp.experts.kappa_bias_intermediate", ".mlp.experts.kappa_bias_residual"};
   KappaNames found;
@@ -61,13 +61,13 @@ KappaNames kappa_names(const std::vector<TensorInfo>& tensors) {
     const std::string now = current_tensor_name(tensor.name);
     const std::string_view text = now;
     if (text == "global_kappa_bias") { found.root = true; }
-    if (text.substr(0, head.size()) != head) { continue; }
+    if (text.substr(0, kHead.size()) != kHead) { continue; }
     std::int64_t layer = -1;
     const char* end = text.data() + text.size();
-    const auto [rest, error] = std::from_chars(text.data() + head.size(), end, layer);
+    const auto [rest, error] = std::from_chars(text.data() + kHead.size(), end, layer);
     const std::string_view tail(rest, static_cast<std::size_t>(end - rest));
     if (error != std::errc() || layer < 0 ||
-        std::find(tails.begin(), tails.end(), tail) == tails.end()) {
+        std::find(kTails.begin(), kTails.end(), tail) == kTails.end()) {
       continue;
     }
     found.lowest = std::min(layer, found.lowest.value_or(layer));
