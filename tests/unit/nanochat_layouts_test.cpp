@@ -236,6 +236,16 @@ TEST(Layouts, FormulasMultiplyWhatIsStored) {
   EXPECT_TRUE(may.model.warnings.empty());  // as asked for
 }
 
+TEST(Layouts, OldFormulasWithLaterLayoutsAreRefused) {
+  ModelSpec spec;
+  spec.config = {{"disable_kappa_bias", true}};
+  EXPECT_NE(fault(spec, {.formula = KappaFormula::v2026_05}).find("unknown combination"),
+            std::string::npos);
+  spec.config["kappa_input_logit_norm_exponent"] = nullptr;
+  expect_fault(spec, "4", "expected --kappa-formula 2026-06");
+  EXPECT_TRUE(Opened(spec, {.formula = KappaFormula::v2026_06}).model.architecture.has_kappa());
+}
+
 TEST(Layouts, OldNamesAreReadAsNewOnes) {
   ModelSpec spec;
   spec.old_names = true;

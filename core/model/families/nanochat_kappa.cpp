@@ -93,6 +93,18 @@ void refuse_undated(const Model& model, const Config& config, Faults& faults) {
   }
 }
 
+// No code ever had an older formula with what came after it.
+void refuse_mixed(const Config& config, KappaFormula formula, Faults& faults) {
+  const bool later = config.kappa_input == KappaInput::gate_proj ||
+                     config.independent_kappa_router || config.disable_kappa_bias ||
+                     config.separate_base_sft_kappa;
+  if (config.use_kappa_swiglu && later && formula != KappaFormula::v2026_06) {
+    faults.add(ExitCode::unsupported, "", "unknown combination: the κ formula of ", name(formula),
+               " with kappa_input gate_proj, independent_kappa_router, disable_kappa_bias or ",
+               "separate_base_sft_kappa; expected --kappa-formula 2026-06");
+  }
+}
+
 // The marked folder that is nearest: of the model folder and its three parents.
 struct SideFolder {
   KappaSide side = KappaSide::base;
@@ -151,6 +163,7 @@ KappaFormula kappa_formula(Model& model, const Config& config, const KappaChoice
                            Faults& faults) {
   const bool certain = !config.use_kappa_swiglu || config.exponent_given;
   if (choices.formula) {
+    refuse_mixed(config, *choices.formula, faults);
     model.findings.push_back(join_words("κ formula ", name(*choices.formula), ", as asked for"));
     return *choices.formula;
   }
@@ -162,6 +175,7 @@ KappaFormula kappa_formula(Model& model, const Config& config, const KappaChoice
   }
   refuse_undated(model, config, faults);
   const DatedFormula found = dated_formula(model, config);
+  refuse_mixed(config, found.formula, faults);
   model.findings.push_back(join_words("κ formula ", name(found.formula), ": ", found.why));
   model.warnings.push_back(describe(
       {.file = model.files.meta.native()},
