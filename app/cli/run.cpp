@@ -223,6 +223,7 @@ class Run {
     if (!nonfinite.empty()) { terminal_.warn(nonfinite); }
     if (*loaded_->description()) { terminal_.debug(loaded_->description()); }
     settings_.torch_version = engine(load.device).torch_version();
+    settings_.engine = loaded_->description();
     terminal_.debug(join_words("Torch ", settings_.torch_version, ", ", load.threads, " threads"));
   }
 

@@ -51,7 +51,8 @@ std::string NearTies::text() const {
   if (ties == 0) { return ""; }
   return join_words(ties, " of ", choices, " (token, layer) choices of experts",
                     texts > 1 ? join_words(", in ", texts, " texts,") : "",
-                    " are near ties (margin < 1e-3): another precision may route them otherwise");
+                    " are near ties (margin < ", kNearTieMargin,
+                    "): another precision may route them otherwise");
 }
 
 std::vector<std::string> trace_warnings(const Trace& trace, const std::vector<LayerSummary>& layers,

@@ -45,6 +45,7 @@ struct TraceSettings {
   std::vector<std::int64_t> layers;  // recorded model layers, ascending; empty: all
   std::string command;               // command line as given, arguments quoted
   std::string tool_version, torch_version;
+  std::string engine;  // EngineModel::description(); "" on the CPU
   std::string dtype = "float32", device = "cpu";
   int threads = 1;
 };

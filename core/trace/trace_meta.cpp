@@ -103,6 +103,7 @@ Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& te
   meta["schema"] = kTraceSchema;
   meta["tool_version"] = settings.tool_version;
   meta["torch_version"] = settings.torch_version;
+  if (!settings.engine.empty()) { meta["engine"] = settings.engine; }
   meta["command"] = display_text(settings.command);
   if (!text.document.sha256.empty()) { meta["document"] = document_meta(text.document); }
   meta["dtype"] = settings.dtype;

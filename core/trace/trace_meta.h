@@ -1,6 +1,7 @@
 // `kappascope_meta` of a trace: all that the arrays do not say. Keys:
 //
 //   schema, tool_version, torch_version, command, dtype, device, threads
+//   engine: the GPU, and by what the products of the experts were computed; absent on the CPU
 //   document {source: "prompt", "standard input" or the path as given, index: place of the text in
 //     its batch from 0, sha256: of the text's bytes before any cut (ids: of the decimal ids joined
 //     by one space)}; absent where no text was named
