@@ -43,14 +43,6 @@ double mean_nll(const Json& summary) {
   return mean.is_number() ? mean.get<double>() : std::nan("");
 }
 
-// Deflates an archive that is not in its place yet.
-void compress_in_place(const std::filesystem::path& path) {
-  std::filesystem::path packed = path;
-  packed += ".packed";
-  compress_npz(path, packed);
-  std::filesystem::rename(packed, path);
-}
-
 class Run {
  public:
   Run(RunOptions options, const std::string& command)
@@ -268,7 +260,7 @@ class Run {
     const std::vector<std::string> pictures = write_pictures(folder, trace, sink);
     folder.check_places(job.subfolder, pictures);
     files.insert(files.end(), pictures.begin(), pictures.end());
-    if (options_.compress) { compress_in_place(trace_path); }
+    if (options_.compress) { compress_npz(trace_path); }
     if (!progress_) { terminal_.erase(); }
     folder.publish(job.subfolder, files);
     if (!folder.temporary()) {
@@ -292,7 +284,7 @@ class Run {
     const std::filesystem::path model_path = folder.staged(kModelFile);
     const auto write = [&] {
       write_model_parameters(model_path, model_);
-      if (options_.compress) { compress_in_place(model_path); }
+      if (options_.compress) { compress_npz(model_path); }
     };
     if (options_.force && !std::filesystem::exists(model_path)) { write(); }
     Trace trace = open_trace(path);

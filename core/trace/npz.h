@@ -67,6 +67,8 @@ class NpzWriter {
 // Writes the archive `from` anew as `to`, which must not exist, with every entry deflated as
 // numpy.savez_compressed does it. Same archive, same bytes.
 void compress_npz(const std::filesystem::path& from, const std::filesystem::path& to);
+// In its place; for one that nobody has open yet.
+void compress_npz(const std::filesystem::path& path);
 
 // Reads an archive: directory and .npy headers. Large arrays of floating-point numbers are views of
 // the mapped file; all others are copied at the first call for them: indices, which must not change

@@ -81,4 +81,11 @@ void compress_npz(const std::filesystem::path& from, const std::filesystem::path
   out.finish();
 }
 
+void compress_npz(const std::filesystem::path& path) {
+  std::filesystem::path packed = path;
+  packed += ".packed";
+  compress_npz(path, packed);
+  std::filesystem::rename(packed, path);
+}
+
 }  // namespace kappascope

@@ -321,37 +321,6 @@ void set_extents(Trace& trace, const Extents& extents) {
   trace.dense_gates = extent(Axis::dense_gate);
 }
 
-// Same hashes and sizes, so that the trace's indices are good for the parameters.
-bool belongs(const ModelParameters& model, const Trace& trace) {
-  for (const char* hash : {"config_sha256", "tensor_directory_sha256"}) {
-    if (model.meta[hash] != trace.meta[hash]) { return false; }
-  }
-  const bool same_layers = static_cast<std::int64_t>(model.layer_kind.size()) == trace.model_layers;
-  return same_layers &&
-         (trace.layers == 0 || (model.experts == trace.experts && model.gates == trace.gates));
-}
-
-// model.npz of the same checkpoint, in the trace's folder or the one above. A file of that name
-// that is not it, or cannot be read, is named in `problem`.
-std::shared_ptr<const ModelParameters> find_model(const Trace& trace, std::string& problem) {
-  const std::filesystem::path folder = std::filesystem::absolute(trace.path).parent_path();
-  for (const std::filesystem::path& place : {folder, folder.parent_path()}) {
-    const std::filesystem::path path = place / kModelFile;
-    std::error_code ignored;
-    if (!std::filesystem::exists(path, ignored)) { continue; }
-    try {
-      std::shared_ptr<const ModelParameters> model = open_model_parameters(path);
-      if (belongs(*model, trace)) {
-        problem.clear();
-        return model;
-      }
-      problem = describe(Place{model->file->file().path()},
-                         "parameters of another checkpoint than the trace's");
-    } catch (const Error& error) { problem = error.what(); }
-  }
-  return nullptr;
-}
-
 void load_trace(Trace& trace) {
   const NpzReader& file = *trace.file;
   trace.meta = read_meta(file, kTraceSchema);
@@ -387,11 +356,6 @@ Trace open_trace(const std::filesystem::path& path) {
   trace.file->file().require_unchanged();
   find_parameters(trace);
   return trace;
-}
-
-void find_parameters(Trace& trace) {
-  trace.model = find_model(trace, trace.model_problem);
-  trace.kappa_in_force = std::make_shared<KappaInForce>(trace);
 }
 
 void require_unchanged(const Trace& trace) {
