@@ -242,7 +242,7 @@ class Leaving(WindowCase):
     def test_a_lost_display_loses_no_text(self):
         ready, told = os.pipe()
         server = subprocess.Popen(['Xvfb', '-displayfd', str(told), '-screen', '0', '1280x800x24',
-                                   '-nolisten', 'tcp'], pass_fds=[told], stderr=subprocess.DEVNULL)
+                                   '-nolisten', 'tcp', '-noreset'], pass_fds=[told], stderr=subprocess.DEVNULL)
         self.addCleanup(server.wait)
         self.addCleanup(server.kill)
         os.close(told)
