@@ -62,14 +62,17 @@ void add_run_actions(Gui& gui, std::vector<Action>& all) {
                  [&workspace] { workspace.cancel(workspace.run_job()); },
                  workspace.run_job() != 0});
   RunSettings& next = workspace.next_run;
-  const auto toggle = [](bool& value) { return [&value] { value = !value; }; };
+  const auto toggle = [&next](Edit edit) {
+    return [&next, edit] { next.switch_off(edit, !next.is_off(edit)); };
+  };
   const OpenModel* model = workspace.current_model();
   const bool kappa = !model || model->model->architecture.has_kappa();
   all.push_back({kappa ? "κ as learned (off: κ = 1)" : "κ as learned (this model has none)", "Run",
-                 0, toggle(next.kappa), kappa, kappa && next.kappa, true});
-  all.push_back({"Expert capacity", "Run", 0, toggle(next.capacity), true, next.capacity});
+                 0, toggle(Edit::kappa), kappa, kappa && !next.is_off(Edit::kappa), true});
   all.push_back(
-      {"Run long texts in overlapping chunks", "Run", 0, toggle(next.window), true, next.window});
+      {"Expert capacity", "Run", 0, toggle(Edit::capacity), true, !next.is_off(Edit::capacity)});
+  all.push_back({"Run long texts in overlapping chunks", "Run", 0,
+                 [&next] { next.window = !next.window; }, true, next.window});
 }
 
 // Moves a part of the selection within what there is.

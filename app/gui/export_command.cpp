@@ -83,8 +83,10 @@ class NamedTraces {
     commands_ += "kappascope run " + quote_word(weights);
     commands_ += run.text.starts_with('-') ? " " + quote_word("--prompt=" + run.text)
                                            : " -p " + quote_word(run.text);
-    if (!run.kappa) { commands_ += " --kappa off"; }
-    if (!run.capacity) { commands_ += " --no-capacity"; }
+    for (const std::string& word : canonical_words(run.interventions)) {
+      const std::size_t equals = word.find('=');
+      commands_ += " --" + word.substr(0, equals) + " " + quote_word(word.substr(equals + 1));
+    }
     if (run.window) { commands_ += " --window"; }
     commands_ += " --figures none -o " + quote_word(folder) + " && ";
     return folder;

@@ -50,13 +50,24 @@ std::vector<Json> list_field(const Json& object, const char* name) {
 }
 
 Json run_json(const RunSettings& run) {
-  return {
-      {"text", run.text}, {"kappa", run.kappa}, {"capacity", run.capacity}, {"window", run.window}};
+  return {{"text", run.text},
+          {"interventions", canonical_words(run.interventions)},
+          {"window", run.window}};
 }
 
 RunSettings run_of(const Json& document) {
-  return {string_field(document, "text"), bool_field(document, "kappa", true),
-          bool_field(document, "capacity", true), bool_field(document, "window", false)};
+  RunSettings run;
+  run.text = string_field(document, "text");
+  run.window = bool_field(document, "window", false);
+  std::vector<std::string> words;
+  for (const Json& word : list_field(document, "interventions")) {
+    words.push_back(word.is_string() ? word.get<std::string>() : word.dump());
+  }
+  run.take(words);
+  // Sessions of before there were interventions.
+  if (!bool_field(document, "kappa", true)) { run.switch_off(Edit::kappa, true); }
+  if (!bool_field(document, "capacity", true)) { run.switch_off(Edit::capacity, true); }
+  return run;
 }
 
 // The selection; its trace by its place among the traces that are open.

@@ -6,6 +6,8 @@
 #include <imgui_stdlib.h>
 
 #include <algorithm>
+#include <iterator>
+#include <sstream>
 #include <string>
 
 #include "app/gui/gui.h"
@@ -24,6 +26,7 @@ namespace kappascope::gui {
 namespace {
 
 constexpr float kLeastLines = 2, kMostLines = 6;
+constexpr float kFieldWidth = 14;  // em, of the interventions
 constexpr std::uint64_t kLongestText = std::uint64_t{64} << 20;
 constexpr std::size_t kMostWrapped =
     20000;  // bytes; longer texts are not wrapped as they are typed
@@ -118,24 +121,67 @@ void draw_run_button(Gui& gui) {
   }
 }
 
+std::string interventions_help() {
+  std::string help =
+      "What this run changes in the model: words with spaces between them. NAME=VALUE acts "
+      "everywhere; @LAYERS or @LAYERS:EXPERTS behind it say where: kappa-mul=2@3-5,7:0\n";
+  for (const EditKind& kind : edit_kinds()) {
+    help += join_words('\n', kind.name, '=', kind.value, "  ", kind.help);
+  }
+  return help;
+}
+
+// Its text is what was typed until the interventions change otherwise.
+void draw_interventions(Gui& gui) {
+  RunSettings& next = gui.workspace.next_run;
+  TextPanelState& state = gui.text;
+  if (state.words_taken != next.interventions || state.words_wrong != next.wrong) {
+    state.words.clear();
+    for (const std::string& word : canonical_words(next.interventions)) {
+      state.words += (state.words.empty() ? "" : " ") + word;
+    }
+  }
+  const float width = kFieldWidth * em();
+  next_item(width);
+  ImGui::SetNextItemWidth(std::min(width, ImGui::GetContentRegionAvail().x));
+  if (ImGui::InputTextWithHint("###interventions", "Interventions", &state.words)) {
+    gui.fonts.need(state.words);
+    std::istringstream typed(state.words);
+    next.take({std::istream_iterator<std::string>(typed), {}});
+  }
+  static const std::string help = interventions_help();
+  if (!ImGui::IsItemActive()) { explain(help.c_str()); }
+  state.words_taken = next.interventions;
+  state.words_wrong = next.wrong;
+}
+
+// Off is an intervention like any other.
+void draw_switch(RunSettings& next, const char* label, Edit edit, const char* help) {
+  next_item(checkbox_width(label));
+  bool on = !next.is_off(edit);
+  if (ImGui::Checkbox(label, &on)) { next.switch_off(edit, !on); }
+  explain(help);
+}
+
 void draw_options(Gui& gui) {
   RunSettings& next = gui.workspace.next_run;
-  const auto option = [](const char* label, bool& value, const char* help) {
-    next_item(checkbox_width(label));
-    ImGui::Checkbox(label, &value);
-    explain(help);
-  };
   const OpenModel* of = gui.workspace.current_model();
   if (!of || of->model->architecture.has_kappa()) {
-    option("κ###kappa", next.kappa,
-           "On: κ as learned. Off: κ = 1 everywhere, which is plain SwiGLU with the same weights.");
+    draw_switch(
+        next, "κ###kappa", Edit::kappa,
+        "On: κ as learned. Off: κ = 1 everywhere, which is plain SwiGLU with the same weights.");
   }
-  option("Capacity###capacity", next.capacity,
-         "On: an expert takes at most its capacity of tokens and the rest is dropped, as in the "
-         "checkpoint's own evaluation. Off: nothing is dropped.");
-  option("Window###window", next.window,
-         "For texts longer than the model's context: run in overlapping chunks, each token with "
-         "at least half a context before it. Off: a longer text is an error.");
+  draw_switch(
+      next, "Capacity###capacity", Edit::capacity,
+      "On: an expert takes at most its capacity of tokens and the rest is dropped, as in the "
+      "checkpoint's own evaluation. Off: nothing is dropped.");
+  next_item(checkbox_width("Window"));
+  ImGui::Checkbox("Window###window", &next.window);
+  explain(
+      "For texts longer than the model's context: run in overlapping chunks, each token with at "
+      "least half a context before it. Off: a longer text is an error.");
+  draw_interventions(gui);
+  const bool typing = ImGui::IsItemActive();
   if (const OpenModel* model = gui.workspace.current_model()) {
     const std::string name =
         plain_text(model->model->name()) + ", step " + count_text(model->model->files.step);
@@ -145,6 +191,11 @@ void draw_options(Gui& gui) {
     ImGui::SetCursorPosX(ImGui::GetCursorPosX() + std::max(0.0F, room - width));
     ImGui::AlignTextToFramePadding();
     elided_text(name, 0, gui.theme->quiet_text);
+  }
+  if (!next.wrong.empty() && !typing) {
+    ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->error);
+    ImGui::TextWrapped("%s", next.wrong.c_str());
+    ImGui::PopStyleColor();
   }
 }
 

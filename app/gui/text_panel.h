@@ -8,6 +8,8 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "app/gui/find_bar.h"
 #include "app/gui/text_layout.h"
@@ -25,6 +27,11 @@ struct TokenColours {
 
 struct TextPanelState {
   bool show_whitespace = false;
+
+  // The field of interventions: its text, and what it was taken for.
+  std::string words;
+  std::vector<Intervention> words_taken;
+  std::string words_wrong;
 
   // What `layout` was made for.
   struct LayoutKey {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "app/run_text.h"
+#include "core/figure/parts.h"
 #include "core/figure/runs.h"
 #include "core/figure/text.h"
 #include "core/stats/layer.h"
@@ -54,6 +55,8 @@ std::string label_of(const OpenTrace& opened) {
   for (const std::string& word : run_settings(trace)) {
     if (word.ends_with(" off")) { label += ", " + word; }
   }
+  const std::string edits = intervention_label(trace);
+  if (!edits.empty()) { label += ", " + edits; }
   if (!opened.run) {
     label += " · " + plain_text(fs::absolute(opened.path).parent_path().filename().string());
   }
@@ -132,6 +135,7 @@ void Workspace::add_model(OpenModel opened) {
   }
   opened.id = ++last_id_;
   model_in_use_ = opened.id;
+  for (const std::string& warning : opened.model->warnings) { say(false, warning); }
   if (same != models_.end()) {
     *same = std::move(opened);
   } else {

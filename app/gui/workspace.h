@@ -15,6 +15,7 @@
 
 #include "app/gui/jobs.h"
 #include "core/engine/engine.h"
+#include "core/engine/interventions.h"
 #include "core/figure/catalogue.h"
 #include "core/figure/prepared.h"
 #include "core/figure/token_quantities.h"
@@ -45,7 +46,16 @@ struct OpenModel {
 // How a text was or will be run.
 struct RunSettings {
   std::string text;
-  bool kappa = true, capacity = true, window = false;
+  std::vector<Intervention> interventions;
+  bool window = false;
+  std::string wrong;  // of the words for interventions; then nothing runs
+
+  // Takes the words that are right ("kappa-mul=2@3-5") in place of those there are, and says in
+  // `wrong` what the first wrong one should be.
+  void take(const std::vector<std::string>& words);
+  // "kappa=off" or "capacity=off", of all layers.
+  bool is_off(Edit edit) const;
+  void switch_off(Edit edit, bool off);
   bool operator==(const RunSettings&) const = default;
 };
 

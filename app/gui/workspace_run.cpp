@@ -27,14 +27,30 @@ TraceSettings trace_settings(const Model& model, const LoadOptions& load) {
   return settings;
 }
 
-std::vector<Intervention> interventions(const RunSettings& run) {
-  std::vector<Intervention> list;
-  if (!run.kappa) { list.push_back({.edit = Edit::kappa}); }
-  if (!run.capacity) { list.push_back({.edit = Edit::capacity}); }
-  return list;
+}  // namespace
+
+void RunSettings::take(const std::vector<std::string>& words) {
+  interventions.clear();
+  wrong.clear();
+  for (const std::string& word : words) {
+    try {
+      interventions.push_back(parse_intervention(word));
+    } catch (const Error& error) {
+      if (wrong.empty()) { wrong = error.what(); }
+    }
+  }
 }
 
-}  // namespace
+bool RunSettings::is_off(Edit edit) const {
+  return std::find(interventions.begin(), interventions.end(), Intervention{.edit = edit}) !=
+         interventions.end();
+}
+
+void RunSettings::switch_off(Edit edit, bool off) {
+  wrong.clear();
+  std::erase(interventions, Intervention{.edit = edit});
+  if (off) { interventions.push_back({.edit = edit}); }  // the last one of a kind acts
+}
 
 fs::path Workspace::scratch() {
   if (!scratch_.empty()) { return scratch_; }
@@ -56,6 +72,7 @@ bool Workspace::can_run() const {
 
 void Workspace::run() {
   if (!can_run()) { return; }
+  if (!next_run.wrong.empty()) { return say({ExitCode::usage, next_run.wrong}); }
   const OpenModel& open = *current_model();
   fs::path folder;
   try {
@@ -73,7 +90,7 @@ void Workspace::run() {
                folder](Progress& progress) mutable -> JobQueue::Finish {
     TokenizedText text = tokenize({"text", run.text}, *tokenizer, *model, 0);
     cut_into_chunks(text, model->architecture.context, run.window, "text");
-    const RunPlan plan = resolve(*model, interventions(run));
+    const RunPlan plan = resolve(*model, run.interventions);
     auto result = std::make_shared<Result>();
     // The weights refer to the model: it lives as long as they do.
     if (!loaded) {

@@ -199,7 +199,9 @@ TEST(ExportCommand, MakesTheTraceOfARunFirst) {
   window.settle();
   window.gui().exporting.formats = {FigureFormat::csv};
   for (const char* text : {"-it's \"$HOME\"\n`x` \\ %s κ 漢", "Once upon a time"}) {
-    workspace.next_run = {.text = text, .kappa = false, .capacity = false, .window = true};
+    workspace.next_run = {.text = text, .window = true};
+    workspace.next_run.take(
+        {"kappa-bias=-0.5@2", "capacity=off", "kappa-mul=2@3-5,7:*", "top-k=1"});
     workspace.run();
     window.settle();
     ASSERT_EQ(workspace.messages().size(), 0u) << workspace.messages()[0].text;
