@@ -191,15 +191,17 @@ std::string tensors_text(const ParameterCounts& parameters) {
   return text;
 }
 
+void warning_text(const Theme& theme, const std::string& text) {
+  ImGui::PushStyleColor(ImGuiCol_Text, theme.warning);
+  ImGui::TextWrapped("%s", plain_text(text).c_str());
+  ImGui::PopStyleColor();
+}
+
 void draw_about(Gui& gui, const OpenModel& open) {
   const Theme& theme = *gui.theme;
   const Model& model = *open.model;
   heading(gui.fonts.bold, plain_text(model.name()).c_str());
-  if (!open.warning.empty()) {
-    ImGui::PushStyleColor(ImGuiCol_Text, theme.warning);
-    ImGui::TextWrapped("%s", plain_text(open.warning).c_str());
-    ImGui::PopStyleColor();
-  }
+  if (!open.warning.empty()) { warning_text(theme, open.warning); }
   if (!begin_key_values("###about")) { return; }
   key_value(theme, "Family", model.architecture.family);
   key_value(theme, "File", plain_text(model.files.weights.string()));
@@ -220,7 +222,11 @@ void draw_about(Gui& gui, const OpenModel& open) {
                                                              "–" + std::to_string(range.last);
     key_value(theme, name.c_str(), range.text);
   }
+  for (const std::string& finding : model.findings) {
+    key_value(theme, &finding == &model.findings.front() ? "Layout" : "", plain_text(finding));
+  }
   ImGui::EndTable();
+  for (const std::string& warning : model.warnings) { warning_text(theme, warning); }
 }
 
 void draw_notes(Gui& gui, const OpenModel& open) {
