@@ -71,7 +71,7 @@ std::vector<std::string> parse_list(std::string_view option, std::string_view te
   for (const std::string_view part : split(text, ',')) {
     require(std::find(known.begin(), known.end(), part) != known.end(), ExitCode::usage, {}, option,
             ": expected words of ", CLI::detail::join(known, ","), ", found '", part, "'");
-    words.emplace_back(part);
+    if (std::find(words.begin(), words.end(), part) == words.end()) { words.emplace_back(part); }
   }
   return words;
 }

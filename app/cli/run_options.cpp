@@ -104,6 +104,8 @@ void RunOptions::check() {
       interventions.push_back(parse_intervention(name, value));
     }
   }
+  require(!no_capacity_ || edits_["capacity"].empty(), ExitCode::usage, {},
+          "--no-capacity is --capacity off: give one of the two");
   if (no_capacity_) { interventions.push_back({.edit = Edit::capacity}); }
   interventions = in_order(std::move(interventions));
   text.check();

@@ -136,10 +136,17 @@ std::string menu_of(FigureGroup group) {
   fail(ExitCode::internal, {}, "a group of figures without a menu");
 }
 
+// Whether the panel of that id is open in a tab that another one covers.
+bool is_behind(const std::string& id) {
+  const ImGuiWindow* window = ImGui::FindWindowByName(("###" + id).c_str());
+  return window != nullptr && window->DockNode != nullptr && !window->DockTabIsVisible;
+}
+
 void add_view_actions(Gui& gui, std::vector<Action>& all) {
   const auto show = [&gui](const std::string& id) {
     return [&gui, id] {
-      gui.shown[id] = !gui.shown[id];
+      // What is open behind another tab comes to the front; what is in sight is closed.
+      gui.shown[id] = !gui.shown[id] || is_behind(id);
       if (gui.shown[id]) { gui.focus = id; }
     };
   };

@@ -231,7 +231,9 @@ void load_layout(Gui& gui) {
 
 void draw_dockspace(Gui& gui) {
   const ImGuiID dockspace = gui.dockspace = ImGui::GetID("dockspace");
-  if (!gui.next_layout.empty()) {
+  // One of the user's, chosen in this frame's menu, is taken before the next one.
+  const bool own = gui.settings.layouts.count(gui.next_layout) != 0;
+  if (!gui.next_layout.empty() && !own) {
     build_layout(gui, std::exchange(gui.next_layout, std::string()), dockspace);
   }
   follow_size(gui, dockspace);

@@ -62,7 +62,7 @@ void draw_palette(PaletteState& state, const std::vector<Action>& all) {
   state.chosen = std::clamp(state.chosen, 0, std::max(0, count - 1));
   const bool entered = ImGui::IsKeyPressed(ImGuiKey_Enter);
   const Action* run = entered && count > 0 ? found[state.chosen] : nullptr;
-  ImGui::BeginChild("###found", {0, std::min(14.0f, float(count) + 0.5f) *
+  ImGui::BeginChild("###found", {0, std::min(14.0f, float(std::max(1, count)) + 0.5f) *
                                         ImGui::GetTextLineHeightWithSpacing()});
   for (int i = 0; i < count; ++i) {
     const Action& action = *found[i];

@@ -90,12 +90,19 @@ void parse_scope(const EditKind& kind, std::string_view word, std::string_view s
 
 void check_value(const EditKind& kind, std::string_view word, double value) {
   const bool integer = value == std::floor(value);
+  const float narrow = float(value);  // what kernels take
   switch (kind.edit) {
     case Edit::kappa_bias:
     case Edit::kappa_scale:
+      if (!std::isfinite(narrow)) { wrong(kind, word, "a number that float32 holds"); }
       return;
     case Edit::kappa_mul:
     case Edit::kappa:
+      if (value <= 0) { wrong(kind, word, "a number > 0"); }
+      if (!(narrow > 0) || !std::isfinite(narrow)) {
+        wrong(kind, word, "a number > 0 that float32 holds");
+      }
+      return;
     case Edit::capacity:
       if (value <= 0) { wrong(kind, word, "a number > 0"); }
       return;

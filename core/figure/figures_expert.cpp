@@ -67,8 +67,9 @@ TellingPairs telling_pairs(const Coactivation& all) {
 
 Figure expert_choice(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
-  const std::int64_t slot =
-      std::clamp<std::int64_t>(choices.slot, 0, std::max<std::int64_t>(1, trace.slots) - 1);
+  const std::int64_t slot = choices.slot;
+  require(slot >= 0 && slot < std::max<std::int64_t>(1, trace.slots), ExitCode::usage,
+          {trace.path.string()}, "slot ", slot, ": expected 0 to ", trace.slots - 1);
   Figure figure = start_figure(traces, "expert-choice", ", " + ordinal(slot) + " choice");
   LayerMap map;
   map.rows = trace.layers;

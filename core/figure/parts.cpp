@@ -210,13 +210,14 @@ FigureAxis expert_axis(const std::vector<std::int64_t>& experts) {
 }
 
 std::int64_t chosen_layer(const Trace& trace, const FigureChoices& choices) {
-  if (choices.layer < 0) { return middle_row(trace); }
+  if (choices.layer < 0 && choices.pass == 0) { return middle_row(trace); }
   for (std::int64_t row = 0; row < trace.layers; ++row) {
     const auto at = static_cast<std::size_t>(row);
-    if (trace.layer_index[at] == choices.layer && trace.pass_index[at] == choices.pass) {
-      return row;
-    }
+    const bool layer = choices.layer < 0 || trace.layer_index[at] == choices.layer;
+    if (layer && trace.pass_index[at] == choices.pass) { return row; }
   }
+  require(choices.layer >= 0, ExitCode::usage, {trace.path.string()}, "pass ", choices.pass,
+          ": none such was recorded");
   std::string recorded;
   for (std::int64_t row = 0; row < trace.layers; ++row) {
     recorded += (row ? "; " : "") + layer_label(trace, row);

@@ -92,6 +92,23 @@ TEST(Layouts, BaseAndSftSlots) {
   EXPECT_EQ(bias(Opened(spec, {.side = KappaSide::base}, "chatsft_checkpoints/d3")), first);
 }
 
+TEST(Layouts, SideOfTheRealFolderBehindALink) {
+  ModelSpec spec = with_slots(2);
+  spec.config = {{"separate_base_sft_kappa", true}};
+  const testing::TempFolder folder;
+  const std::filesystem::path real = folder.path() / "chatsft_checkpoints" / "d3";
+  write_model(real, spec);
+  const auto linked = [&](const std::filesystem::path& from) {
+    std::filesystem::create_directories(from.parent_path());
+    std::filesystem::create_directory_symlink(real, from);
+    return open_model(from);
+  };
+  EXPECT_EQ(linked(folder.path() / "here").architecture.kappa_slots.side, KappaSide::sft);
+  const Model both = linked(folder.path() / "base_checkpoints" / "d3");
+  EXPECT_EQ(both.architecture.kappa_slots.side, KappaSide::sft);
+  EXPECT_EQ(both.warnings.size(), 2u);  // of the link, and of the SFT slot
+}
+
 TEST(Layouts, SidesAreForCheckpointsThatHaveThem) {
   EXPECT_EQ(fault(with_slots(2), {.side = KappaSide::sft}).substr(0, 2), "2 ");
   ModelSpec three = with_slots(3);

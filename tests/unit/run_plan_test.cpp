@@ -32,10 +32,12 @@ TEST(Interventions, OneTextForOneEdit) {
 
 TEST(Interventions, WrongWordsAreUsageErrors) {
   for (const char* word :
-       {"kappa=0",        "kappa=-1",   "kappa=two", "kappa=",    "kappa=nan",   "kappa-mul=off",
-        "kappa-bias=inf", "capacity=0", "top-k=0",   "top-k=1.5", "top-k=2@3:1", "capacity=2@3:1",
-        "loop=0",         "loop=65",    "loop=2@1",  "kappa=2@",  "kappa=2@a",   "kappa=2@3-1",
-        "kappa=2@1:",     "kappa=2@1,", "ablat=3:1", "kappa"}) {
+       {"kappa=0",        "kappa=-1",    "kappa=two",      "kappa=",          "kappa=nan",
+        "kappa=1e39",     "kappa=1e-46", "kappa-mul=1e60", "kappa-bias=1e39", "kappa-mul=off",
+        "kappa-bias=inf", "capacity=0",  "top-k=0",        "top-k=1.5",       "top-k=2@3:1",
+        "capacity=2@3:1", "loop=0",      "loop=65",        "loop=2@1",        "kappa=2@",
+        "kappa=2@a",      "kappa=2@3-1", "kappa=2@1:",     "kappa=2@1,",      "ablat=3:1",
+        "kappa"}) {
     EXPECT_EQ(error_of([&] { parse_intervention(word); }).substr(0, 2), "2 ") << word;
   }
 }

@@ -41,6 +41,24 @@ LayerSpec layer_spec(const Config& config, KappaFormula formula, std::int64_t la
   return spec;
 }
 
+// "per-gate κ as the meta says, from layer 2 on; there kappa_bias [8,384], …"
+std::string granularity_finding(const Model& model, const Config& config) {
+  if (!config.use_kappa_swiglu) {
+    return config.use_kappa_swiglu_inferred
+               ? "no κ: the meta is silent and no tensor is named kappa_bias"
+               : "no κ: use_kappa_swiglu is false";
+  }
+  const std::int64_t layer = model.architecture.kappa_start();
+  if (layer < 0) {
+    return join_words("no κ: no layer at or above kappa_bias_start_layer ",
+                      config.kappa_bias_start_layer, " can have it");
+  }
+  return join_words(name(config.kappa_granularity), " κ ",
+                    config.kappa_granularity_given ? "as the meta says" : "by default",
+                    ", from layer ", layer, " on; there ", model.kappa[layer].origin,
+                    config.use_kappa_swiglu_inferred ? " (κ inferred from tensor names)" : "");
+}
+
 // Passes with a source when the tensor of its factors is there (SPEC-layouts §1.4a).
 RecurrenceSpec recurrence(Model& model, const Config& config, Faults& faults) {
   RecurrenceSpec spec;

@@ -110,8 +110,7 @@ struct SideFolder {
   KappaSide side = KappaSide::base;
   std::string folder;  // "" when none is marked
 };
-SideFolder side_by_folder(const CheckpointFiles& files) {
-  std::filesystem::path folder = std::filesystem::absolute(files.weights).parent_path();
+SideFolder side_above(std::filesystem::path folder) {
   for (int up = 0; up < 4; ++up, folder = folder.parent_path()) {
     const std::string name = folder.filename().string();
     if (name == "chatsft_checkpoints" || name == "chatrl_checkpoints") {
@@ -134,6 +133,24 @@ double cosine_of_parts(const std::vector<float>& both) {
     second += double(both[half + i]) * both[half + i];
   }
   return product / std::sqrt(first * second);
+}
+
+// By the folder as it is named and, where links lead elsewhere, by the real one, which counts: what
+// was trained is in the file.
+SideFolder side_by_folder(Model& model) {
+  const std::filesystem::path& weights = model.files.weights;
+  const SideFolder named = side_above(std::filesystem::absolute(weights).parent_path());
+  std::error_code gone;
+  const std::filesystem::path real = std::filesystem::canonical(weights, gone);
+  const SideFolder found = gone ? named : side_above(real.parent_path());
+  if (found.folder.empty()) { return named; }
+  if (!named.folder.empty() && named.side != found.side) {
+    model.warnings.push_back(describe(
+        {.file = weights.native()},
+        join_words("a link from ", named.folder, " to ", found.folder, ": the real folder counts, ",
+                   "--kappa-slot ", name(named.side), " is the other reading")));
+  }
+  return found;
 }
 
 void warn_of_sft(Model& model, const Config& config, SftKappa reading) {
@@ -216,7 +233,7 @@ KappaSlots kappa_slots(Model& model, const Config& config, const KappaChoices& c
     faults.add(ExitCode::damaged, "", "slots of κ: expected 1 or 2 with separate_base_sft_kappa, ",
                "found ", slots.count);
   }
-  const SideFolder folder = side_by_folder(model.files);
+  const SideFolder folder = side_by_folder(model);
   slots.side = choices.side.value_or(folder.side);
   slots.sft = choices.sft.value_or(SftKappa::residual);
   model.findings.push_back(
@@ -367,23 +384,6 @@ std::vector<std::string> layout_findings(const Model& model, const Config& confi
     findings.emplace_back("κ slots: 1, the same in every pass (κ tensors have an axis more)");
   }
   return findings;
-}
-
-std::string granularity_finding(const Model& model, const Config& config) {
-  if (!config.use_kappa_swiglu) {
-    return config.use_kappa_swiglu_inferred
-               ? "no κ: the meta is silent and no tensor is named kappa_bias"
-               : "no κ: use_kappa_swiglu is false";
-  }
-  const std::int64_t layer = model.architecture.kappa_start();
-  if (layer < 0) {
-    return join_words("no κ: no layer at or above kappa_bias_start_layer ",
-                      config.kappa_bias_start_layer, " can have it");
-  }
-  return join_words(name(config.kappa_granularity), " κ ",
-                    config.kappa_granularity_given ? "as the meta says" : "by default",
-                    ", from layer ", layer, " on; there ", model.kappa[layer].origin,
-                    config.use_kappa_swiglu_inferred ? " (κ inferred from tensor names)" : "");
 }
 
 }  // namespace kappascope::nanochat

@@ -39,7 +39,4 @@ void check_kappa_layout(const Model& model, const Config& config, Faults& faults
 // What else differs from the layout of SPEC §1, one line each with its mark.
 std::vector<std::string> layout_findings(const Model& model, const Config& config);
 
-// "per-gate κ as the meta says, from layer 2 on; there kappa_bias [8,384], …"
-std::string granularity_finding(const Model& model, const Config& config);
-
 }  // namespace kappascope::nanochat
