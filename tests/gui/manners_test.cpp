@@ -1,6 +1,8 @@
 // Palette, shortcuts, layouts, history, sizes.
 #include <imgui_internal.h>
 
+#include <algorithm>
+
 #include "app/gui/actions.h"
 #include "app/gui/help.h"
 #include "app/gui/layouts.h"
@@ -15,6 +17,18 @@ namespace {
 void open_demo(Driver& driver) {
   driver.workspace().open(source_folder() / "tests" / "figures" / "demo" / "trace.npz");
   IM_CHECK(driver.settle());
+}
+
+// As a person: opens the menu and clicks the action of that name.
+void click_in_menu(Driver& driver, const std::string& menu, const std::string& name) {
+  const std::vector<Action> all = actions(driver.gui());
+  const auto found = std::find_if(all.begin(), all.end(), [&](const Action& action) {
+    return action.menu == menu && action.name == name;
+  });
+  IM_CHECK(found != all.end());
+  driver.ctx->MenuClick(
+      ("//##MainMenuBar/" + menu + "/" + name + "##" + std::to_string(found - all.begin()))
+          .c_str());
 }
 
 }  // namespace
@@ -127,6 +141,11 @@ GUI_TEST(every_layout_shows_its_panels) {
   IM_CHECK(driver.settle());
   IM_CHECK(driver.gui().shown["messages"]);
   driver.gui().next_layout = "mine";
+  IM_CHECK(driver.settle());
+  IM_CHECK(!driver.gui().shown["messages"]);
+  driver.gui().next_layout = built_in_layouts().front();
+  IM_CHECK(driver.settle());
+  click_in_menu(driver, "Layout", "mine");
   IM_CHECK(driver.settle());
   IM_CHECK(!driver.gui().shown["messages"]);
 }
