@@ -5,7 +5,6 @@
 #include "core/forward/experts.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "core/forward/operations.h"
 #include "core/forward/workers.h"
@@ -13,7 +12,6 @@
 namespace kappascope {
 namespace {
 
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr std::int64_t kRows = 64;                // one pass of row_product over the weights
 constexpr std::int64_t kOutputFloats = 16 << 20;  // of expert outputs waiting to be combined
 constexpr std::int64_t kColumns = 256;            // least to share out by columns
@@ -74,7 +72,6 @@ class Experts {
   at::Tensor run();
 
  private:
-  void prepare_record();
   void run_whole(std::int64_t begin, std::int64_t end);
   void run_by_columns(std::int64_t begin, std::int64_t end);
   void swiglu(std::int64_t task, float* z, float* up);
@@ -121,41 +118,11 @@ Experts::Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
   bilinear_ = spec.activation == Activation::identity;
   scored_ = spec.score.has_value() && route_score(spec.score) != RouteScore::none;
   kappa_ = context.plan.kappa_of(layer, pass).view();
-  prepare_record();
-}
-
-// Only dropped cells keep their NaN, so only they are given one.
-void Experts::prepare_record() {
-  const std::int64_t tokens = context_.recorded(), slots = routing_.slots;
-  const auto cells = std::size_t(tokens * slots), experts = std::size_t(routing_.experts);
-  const std::int64_t skipped = context_.call.first_recorded * slots;
-  if (wants_.gate_stats || wants_.gates) {
-    for (const std::int64_t cell : sorted_.cell) { record_row_.push_back(cell - skipped); }
-  }
-  if (wants_.gate_stats) {
-    record_.gate_stats.assign(cells, {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN});
-    record_.kappa_stats.assign(cells, {kNaN, kNaN, kNaN, kNaN, kNaN});
-    record_.kappa_hist.assign(experts * kKappaBins, 0);
-    record_.gate_pre_hist.assign(experts * kGatePreBins, 0);
-    record_.effect.resize(experts);
-    record_.output_norm.assign(cells, kNaN);
-    counts_.resize(sorted_.tasks.size());
-  }
-  if (!wants_.gates) { return; }
-  at::Tensor own;
-  at::Tensor& memory = context_.gate_memory ? *context_.gate_memory : own;
-  if (!memory.defined()) { memory = at::empty({3, tokens, slots, gates_}); }
-  record_.kappa = memory[0];
-  record_.gate_pre = memory[1];
-  record_.gate_act = memory[2];
-  for (at::Tensor* values : {&record_.kappa, &record_.gate_pre, &record_.gate_act}) {
-    float* to = values->mutable_data_ptr<float>();
-    for (std::size_t cell = 0; cell < cells; ++cell) {
-      if (sorted_.position[cell + std::size_t(skipped)] < 0) {
-        std::fill_n(to + std::int64_t(cell) * gates_, gates_, kNaN);
-      }
-    }
-  }
+  record_.prepare(routing.from(context.call.first_recorded), gates_, wants, context.gate_memory);
+  if (wants.gate_stats) { counts_.resize(sorted_.tasks.size()); }
+  if (!wants.gate_stats && !wants.gates) { return; }
+  const std::int64_t skipped = context.call.first_recorded * routing.slots;
+  for (const std::int64_t cell : sorted_.cell) { record_row_.push_back(cell - skipped); }
 }
 
 void Experts::multiply(const float* x, const std::int64_t* x_rows, const at::Tensor& weight,

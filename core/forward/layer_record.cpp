@@ -1,6 +1,9 @@
 #include "core/forward/layer_record.h"
 
+#include <algorithm>
 #include <utility>
+
+#include "core/nan.h"
 
 namespace kappascope {
 namespace {
@@ -32,6 +35,37 @@ Routing::Routing(at::Tensor logits, std::int64_t slots, bool recorded)
   float* const numbers = numbers_.data();
   view.numbers = {numbers, numbers + view.tokens, numbers + 2 * view.tokens,
                   numbers + 3 * view.tokens, numbers + 4 * view.tokens};
+}
+
+void ExpertRecord::prepare(const RoutingView& recorded, std::int64_t gates, const ProbeWants& wants,
+                           at::Tensor* gate_memory) {
+  const auto cells = std::size_t(recorded.tokens * recorded.slots);
+  const auto experts = std::size_t(recorded.experts);
+  if (wants.gate_stats) {
+    gate_stats.assign(cells, {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN});
+    kappa_stats.assign(cells, {kNaN, kNaN, kNaN, kNaN, kNaN});
+    kappa_hist.assign(experts * kKappaBins, 0);
+    gate_pre_hist.assign(experts * kGatePreBins, 0);
+    effect.resize(experts);
+    output_norm.assign(cells, kNaN);
+  }
+  if (!wants.gates) { return; }
+  at::Tensor own;
+  at::Tensor& memory = gate_memory ? *gate_memory : own;
+  const std::int64_t each = std::int64_t(cells) * gates;
+  if (!memory.defined() || memory.numel() < 3 * each) { memory = at::empty({3 * each}); }
+  const auto third = [&](std::int64_t i) {
+    return memory.narrow(0, i * each, each).view({recorded.tokens, recorded.slots, gates});
+  };
+  kappa = third(0);
+  gate_pre = third(1);
+  gate_act = third(2);
+  for (at::Tensor* values : {&kappa, &gate_pre, &gate_act}) {
+    float* to = values->mutable_data_ptr<float>();
+    for (std::size_t cell = 0; cell < cells; ++cell) {
+      if (!recorded.cells.kept[cell]) { std::fill_n(to + std::int64_t(cell) * gates, gates, kNaN); }
+    }
+  }
 }
 
 void give_to_probe(const at::Tensor& x, const at::Tensor& output, const MoeWeights& weights,

@@ -35,6 +35,12 @@ struct ExpertRecord {
   std::vector<EffectSums> effect;                       // [E]
   std::vector<float> output_norm;                       // [T,K] NaN where dropped
   at::Tensor kappa, gate_pre, gate_act;                 // [T,K,I] NaN where dropped
+
+  // Makes room for what is wanted of the cells of `recorded`, whose `kept` is known: counts of 0,
+  // NaN; of the gate values only dropped cells are set, the others are written by whoever computes
+  // them. `gate_memory`: CallContext::gate_memory, or nullptr for memory of the record's own.
+  void prepare(const RoutingView& recorded, std::int64_t gates, const ProbeWants& wants,
+               at::Tensor* gate_memory);
 };
 
 // Gives the probe what was recorded of a layer; the view's memory is on the host.

@@ -192,26 +192,6 @@ void record_rows(const ExpertRows& rows, const LayerPlan& plan, const KappaPlan&
   }
 }
 
-ExpertRecord empty_record(const RoutingView& recorded, std::int64_t gates,
-                          const ProbeWants& wants) {
-  const std::int64_t cells = recorded.tokens * recorded.slots, experts = recorded.experts;
-  ExpertRecord record;
-  if (wants.gate_stats) {
-    record.gate_stats.assign(cells, {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN});
-    record.kappa_stats.assign(cells, {kNaN, kNaN, kNaN, kNaN, kNaN});
-    record.kappa_hist.assign(experts * kKappaBins, 0);
-    record.gate_pre_hist.assign(experts * kGatePreBins, 0);
-    record.effect.resize(experts);
-    record.output_norm.assign(cells, kNaN);
-  }
-  if (wants.gates) {
-    for (at::Tensor* values : {&record.kappa, &record.gate_pre, &record.gate_act}) {
-      *values = at::full({recorded.tokens, recorded.slots, gates}, kNaN);
-    }
-  }
-  return record;
-}
-
 at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
                      std::int64_t pass, const CallContext& context) {
   const LayerPlan& plan = context.plan.layers[layer];
@@ -222,8 +202,9 @@ at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_
   const Routing host(routing.logits.cpu().contiguous(), plan.slots, recorded);
   if (recorded) { fill_view(routing, routing.logits.cpu(), host.view); }
   const MoeSpec& spec = *plan.spec->moe();
-  ExpertRecord record =
-      empty_record(host.view.from(context.call.first_recorded), spec.gates, wants);
+  ExpertRecord record;
+  record.prepare(host.view.from(context.call.first_recorded), spec.gates, wants,
+                 context.gate_memory);
   at::Tensor output = at::zeros_like(x);
   const at::Tensor flat_index = routing.index.flatten(), flat_kept = routing.kept.flatten();
   for (std::int64_t e = 0; e < spec.router.experts; ++e) {
