@@ -104,7 +104,6 @@ class Resolver {
  public:
   explicit Resolver(const Model& model) : model_(model) {
     plan_.passes = model.architecture.recurrence.passes;
-    plan_.kappa_slots = model.architecture.kappa_slots;
     for (std::size_t i = 0; i < model.architecture.layers.size(); ++i) {
       plan_.layers.push_back(layer_plan(model, i));
     }

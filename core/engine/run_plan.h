@@ -47,8 +47,7 @@ struct RunPlan {
   std::int64_t passes = 1;
   std::vector<LayerPlan> layers;            // [L]
   std::vector<Intervention> interventions;  // in order of application
-  KappaSlots kappa_slots;
-  bool kappa = false;  // some layer's κ is learned and not fixed by the run
+  bool kappa = false;                       // some layer's κ is learned and not fixed by the run
   // One object for each resolved plan, so that what is made of a plan can be kept.
   std::shared_ptr<const char> identity;
 

@@ -56,10 +56,6 @@ bool LayerSpec::gated() const {
   return moe() != nullptr || dense()->gated();
 }
 
-std::int64_t KappaSlots::of_pass(std::int64_t pass) const {
-  return side || count <= 1 ? 0 : std::min(pass, count - 1);
-}
-
 bool Architecture::has_kappa() const {
   return kappa_start() >= 0;
 }

@@ -128,8 +128,6 @@ struct KappaSlots {
   // min(t, count − 1).
   std::optional<KappaSide> side;
   SftKappa sft = SftKappa::residual;
-
-  std::int64_t of_pass(std::int64_t pass) const;  // 0 with a side or without slots
 };
 
 struct Architecture {

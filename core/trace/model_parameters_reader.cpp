@@ -93,9 +93,7 @@ std::vector<std::int64_t> shape_of(const KappaArray& layout, std::int64_t layers
 
 // S of the document: 1 where it has none.
 std::int64_t slots_of(const Json& meta, Faults& faults) {
-  const Json* kappa = member(meta, "kappa");
   const Json* slots = member(meta, "kappa_slots");
-  if (slots == nullptr && kappa != nullptr) { slots = member(*kappa, "kappa_slots"); }
   if (slots == nullptr) { return 1; }
   const std::int64_t most = 64;  // passes of a model
   const std::int64_t count = slots->is_number_integer() ? slots->get<std::int64_t>() : 0;
