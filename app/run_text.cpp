@@ -105,9 +105,8 @@ void TokenProgress::begin_call(std::uint64_t tokens) {
   call_ = tokens;
 }
 
-bool TokenProgress::update(std::string_view stage, std::uint64_t done,
-                           std::uint64_t total) noexcept {
-  if (stage != "prefill" || total == 0) { return progress_.update(stage, done, total); }
+bool TokenProgress::update(Stage stage, std::uint64_t done, std::uint64_t total) noexcept {
+  if (stage != Stage::prefill || total == 0) { return progress_.update(stage, done, total); }
   const double share = std::min(1.0, double(done) / double(total));
   return progress_.update(stage, before_ + std::uint64_t(share * double(call_)), all_);
 }

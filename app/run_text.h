@@ -57,7 +57,7 @@ class TokenProgress final : public Progress {
  public:
   TokenProgress(Progress& progress, std::uint64_t all) : progress_(progress), all_(all) {}
   void begin_call(std::uint64_t tokens);
-  bool update(std::string_view stage, std::uint64_t done, std::uint64_t total) noexcept override;
+  bool update(Stage stage, std::uint64_t done, std::uint64_t total) noexcept override;
 
  private:
   Progress& progress_;

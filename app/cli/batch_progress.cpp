@@ -62,9 +62,8 @@ void BatchProgress::skip(std::uint64_t run_tokens) {
   tokens_ -= std::min(tokens_, run_tokens);
 }
 
-bool BatchProgress::update(std::string_view stage, std::uint64_t done,
-                           std::uint64_t total) noexcept {
-  if (stage == "prefill" && total > 0) {
+bool BatchProgress::update(Stage stage, std::uint64_t done, std::uint64_t total) noexcept {
+  if (stage == Stage::prefill && total > 0) {
     try {
       draw(done_ + done, false);
     } catch (...) {  // no memory for a line: the work goes on

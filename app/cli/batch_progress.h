@@ -26,7 +26,7 @@ class BatchProgress final : public Progress {
   void skip(std::uint64_t run_tokens);  // it failed: its tokens need no time
 
   // "prefill" says tokens of all texts. False once the user asked to stop.
-  bool update(std::string_view stage, std::uint64_t done, std::uint64_t total) noexcept override;
+  bool update(Stage stage, std::uint64_t done, std::uint64_t total) noexcept override;
 
   double seconds() const;  // since the beginning
 

@@ -138,7 +138,7 @@ std::vector<std::string> write_figures(const FigureOptions& options, Traces trac
   std::vector<std::string> names;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     for (const FigureChoices& choices : choices_of(options, *entries[i])) {
-      if (!progress.update("figures", i, entries.size())) {
+      if (!progress.update(Stage::figures, i, entries.size())) {
         throw Error(ExitCode::interrupted, "interrupted; nothing unfinished is left");
       }
       for (const Figure& figure : figures_of(options, *entries[i], traces, choices)) {

@@ -104,7 +104,9 @@ class Run {
     }
     tokenizer_ = options_.text.open_tokenizer(model_);
     for (Job& job : jobs_) {
-      if (batch()) { terminal_.update("read", std::uint64_t(&job - jobs_.data()), jobs_.size()); }
+      if (batch()) {
+        terminal_.update(Stage::read, std::uint64_t(&job - jobs_.data()), jobs_.size());
+      }
       attempt(job, [&] {
         TokenizedText text = read(job, &terminal_);
         job.tokens = std::int64_t(text.tokens.size());
@@ -248,7 +250,7 @@ class Run {
     Progress& sink = progress_ ? static_cast<Progress&>(*progress_) : terminal_;
     TokenProgress tokens(sink, job.tokens_to_run);
     record_trace(trace_path, model_, plan_, *loaded_, text, settings_, tokens);
-    sink.update("write", 0, 1);
+    sink.update(Stage::write, 0, 1);
     const Trace trace = open_with_parameters(folder, trace_path);
     const std::vector<LayerSummary> layers = summarise(trace);
     const Json summary = summary_json(trace, layers);

@@ -37,14 +37,6 @@ void write_line(std::string_view kind, std::string_view line) {
   (void)!write(STDERR_FILENO, text.data(), text.size());
 }
 
-const char* stage_title(std::string_view stage) {
-  if (stage == "load") { return "loading weights"; }
-  if (stage == "read") { return "reading texts"; }
-  if (stage == "prefill") { return "running"; }
-  require(stage == "write", ExitCode::internal, {}, "a stage without a title: ", stage);
-  return "writing";
-}
-
 }  // namespace
 
 void print(std::string_view text) {
@@ -79,16 +71,14 @@ void TalkOptions::add_to(CLI::App& app) {
 }
 
 Terminal::Terminal(Talk talk, const Interrupts& interrupts)
-    : talk_(talk), interrupts_(interrupts), shown_(talk != Talk::quiet && is_plain_terminal()) {
-  stage_.reserve(64);  // update() must not throw
-}
+    : talk_(talk), interrupts_(interrupts), shown_(talk != Talk::quiet && is_plain_terminal()) {}
 
-bool Terminal::update(std::string_view stage, std::uint64_t done, std::uint64_t total) noexcept {
+bool Terminal::update(Stage stage, std::uint64_t done, std::uint64_t total) noexcept {
   if (interrupts_.requested()) { return false; }
   if (!shown_ || total == 0) { return true; }
   const Clock::time_point now = Clock::now();
-  if (stage.substr(0, 64) != stage_) {
-    stage_.assign(stage.substr(0, 64));
+  if (stage != stage_) {
+    stage_ = stage;
     stage_start_ = now;
     stage_first_ = double(done);
   }
@@ -101,14 +91,14 @@ bool Terminal::update(std::string_view stage, std::uint64_t done, std::uint64_t 
   return true;
 }
 
-void Terminal::draw(std::string_view stage, double done, double total, double seconds) noexcept {
+void Terminal::draw(Stage stage, double done, double total, double seconds) noexcept {
   const double fraction = done / total;
   char bar[kBarWidth + 1] = {};
   for (int i = 0; i < kBarWidth; ++i) { bar[i] = i < fraction * kBarWidth ? '#' : '.'; }
   char rate[64] = "", left[64] = "";
   const double gained = done - stage_first_;
   if (seconds >= kSecondsBeforeForecast && gained > 0) {
-    if (stage == "prefill") {
+    if (stage == Stage::prefill) {
       std::snprintf(rate, sizeof rate, "  %.4g tokens/s", gained / seconds);
     }
     const double rest = std::min(seconds * (total - done) / gained, 1e8);

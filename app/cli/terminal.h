@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -45,7 +46,7 @@ class Terminal final : public Progress {
   ~Terminal() override { erase(); }
 
   // False once the user asked to stop.
-  bool update(std::string_view stage, std::uint64_t done, std::uint64_t total) noexcept override;
+  bool update(Stage stage, std::uint64_t done, std::uint64_t total) noexcept override;
 
   void error(std::string_view line);  // always
   void warn(std::string_view line);   // not when quiet
@@ -61,13 +62,13 @@ class Terminal final : public Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
-  void draw(std::string_view stage, double done, double total, double seconds) noexcept;
+  void draw(Stage stage, double done, double total, double seconds) noexcept;
 
   Talk talk_;
   const Interrupts& interrupts_;
   bool shown_ = false;      // a progress line may be shown at all
   bool line_open_ = false;  // one is on the terminal now
-  std::string stage_;
+  std::optional<Stage> stage_;
   double stage_first_ = 0;  // steps of the stage that were done when its clock started
   Clock::time_point stage_start_, last_drawn_;
 };

@@ -97,7 +97,7 @@ ExportOutcome write_export(const ExportOrder& order, Progress& progress) {
   const Staging staging(order.folder);
   TextMeter meter;
   const auto go_on = [&](std::size_t done) {
-    if (!progress.update("figures", done, order.views.size())) {
+    if (!progress.update(Stage::figures, done, order.views.size())) {
       throw Error(ExitCode::interrupted, "interrupted; nothing was written");
     }
   };

@@ -127,7 +127,7 @@ std::vector<std::uint32_t> common(const FcCharSet* set, const std::set<std::uint
 void take_fonts(const std::vector<FcPattern*>& fonts, const FreeType& freetype,
                 std::set<std::uint32_t>& wanted, FontsFound& found, Progress& progress) {
   std::set<const FcPattern*> tried;
-  while (!wanted.empty() && progress.update("fonts", tried.size(), fonts.size())) {
+  while (!wanted.empty() && progress.update(Stage::fonts, tried.size(), fonts.size())) {
     std::vector<std::vector<std::uint32_t>> has(fonts.size());
     std::size_t most = 0;
     for (std::size_t i = 0; i < fonts.size(); ++i) {

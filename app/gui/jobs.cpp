@@ -20,16 +20,15 @@ struct JobQueue::Job final : public Progress {
   std::atomic<bool> cancelled = false;
 
   mutable std::mutex progress_mutex;
-  std::string stage;
+  std::optional<Stage> stage;
   std::uint64_t done = 0, total = 0;
   Clock::time_point stage_start;
   std::uint64_t stage_first_done = 0;
 
-  bool update(std::string_view now, std::uint64_t done_now,
-              std::uint64_t total_now) noexcept override {
+  bool update(Stage now, std::uint64_t done_now, std::uint64_t total_now) noexcept override {
     const std::lock_guard lock(progress_mutex);
     if (stage != now) {
-      stage.assign(now.substr(0, 64));
+      stage = now;
       stage_start = Clock::now();
       stage_first_done = done_now;
     }
@@ -47,7 +46,7 @@ struct JobQueue::Job final : public Progress {
   JobStatus status(bool running) const {
     const std::lock_guard lock(progress_mutex);
     JobStatus now{id, title, stage, done, total, 0, -1, running, cancelled};
-    if (!running || stage.empty()) { return now; }
+    if (!running || !stage) { return now; }
     now.stage_seconds = std::chrono::duration<double>(Clock::now() - stage_start).count();
     const std::uint64_t steps = done - std::min(done, stage_first_done);
     if (steps > 0 && total >= done) {

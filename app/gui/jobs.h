@@ -10,6 +10,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -27,7 +28,7 @@ enum class Turn { last, next };  // after the waiting ones, or before them
 struct JobStatus {
   JobId id = 0;
   std::string title;
-  std::string stage;                  // "" while it is waiting
+  std::optional<Stage> stage;         // absent while it is waiting
   std::uint64_t done = 0, total = 0;  // steps of the stage
   double stage_seconds = 0;           // since the stage began
   double seconds_left = -1;           // of the stage; −1: not known yet

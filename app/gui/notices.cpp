@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <string_view>
 #include <utility>
 
 #include "app/gui/gui.h"
@@ -142,20 +141,9 @@ void draw_status(Gui& gui) {
 
 std::string job_text(const JobStatus& job) {
   if (job.cancelled) { return "stopping"; }
-  if (!job.running || job.stage.empty()) { return "waiting"; }
-  constexpr std::pair<std::string_view, const char*> kStages[] = {{"load", "loading the weights"},
-                                                                  {"prefill", "running"},
-                                                                  {"write", "writing the trace"},
-                                                                  {"open", "opening"},
-                                                                  {"read", "reading"},
-                                                                  {"copy", "copying"},
-                                                                  {"figures", "drawing figures"},
-                                                                  {"fonts", "looking for fonts"}};
-  std::string text = job.stage;  // of its own name, where it is none of these
-  for (const auto& [stage, words] : kStages) {
-    if (job.stage == stage) { text = words; }
-  }
-  if (job.stage == "prefill") {
+  if (!job.running || !job.stage) { return "waiting"; }
+  std::string text = stage_title(*job.stage);
+  if (job.stage == Stage::prefill) {
     text += " · " + count_text(std::int64_t(job.done)) + " of " +
             count_text(std::int64_t(job.total)) + " tokens";
   } else if (job.total > 1) {

@@ -265,7 +265,7 @@ void draw_text(Gui& gui) {
 
 void load_text(Gui& gui, const std::filesystem::path& path) {
   auto work = [&gui, path](Progress& progress) -> JobQueue::Finish {
-    progress.update("read", 0, 1);
+    progress.update(Stage::read, 0, 1);
     std::string text = read_text_file(path, kLongestText);
     require(is_utf8(text), ExitCode::damaged,
             {.file = path.native(), .offset = std::int64_t(utf8_error(text))}, "not valid UTF-8");

@@ -109,7 +109,7 @@ Workspace::~Workspace() {
 
 void Workspace::open(const fs::path& path, std::optional<std::int64_t> step) {
   auto work = [this, path, step](Progress& progress) -> JobQueue::Finish {
-    progress.update("open", 0, 1);
+    progress.update(Stage::open, 0, 1);
     auto opened = std::make_shared<Opened>(opened_at(path, step));
     return [this, path, opened] {
       if (opened->model) {

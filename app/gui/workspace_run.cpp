@@ -107,7 +107,7 @@ void Workspace::run() {
     fs::create_directories(folder);
     TokenProgress tokens(progress, tokens_to_run(text));
     record_trace(folder / kTraceFile, *model, plan, *loaded, text, settings, tokens);
-    progress.update("write", 0, 1);
+    progress.update(Stage::write, 0, 1);
     write_model_parameters(folder / kModelFile, *model);
     result->trace = opened_trace(folder / kTraceFile);
     result->trace.model = id;

@@ -30,7 +30,7 @@ struct CallContext {
   const Backend& backend;
   std::uint64_t done = 0, total = 0;  // layers × tokens
   DeviceState* state = nullptr;       // of the loaded model; nullptr on the CPU
-  // [3,T,K,I] of the call where κ, z and a of a layer are recorded on the CPU: the system gives new
+  // Room for κ, z and a of one layer, where they are recorded on the CPU: the system gives new
   // memory page by page, which costs as much as filling it, so layers take turns with this.
   at::Tensor* gate_memory = nullptr;
 
@@ -39,7 +39,7 @@ struct CallContext {
   std::int64_t first_token() const { return call.text_offset + call.first_recorded; }
   // Tells the progress; throws Stopped when it says so.
   void check() const {
-    if (!progress.update("prefill", done, total)) { throw Stopped{}; }
+    if (!progress.update(Stage::prefill, done, total)) { throw Stopped{}; }
   }
   static void require_going(bool going) {
     if (!going) { throw Stopped{}; }

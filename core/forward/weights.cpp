@@ -154,7 +154,7 @@ void Loader::count_nonfinite_weights() {
       const auto part = bytes.subspan(at, std::min(kPiece, bytes.size() - at));
       found += count_nonfinite(part, role.tensor->dtype);
       done += part.size();
-      if (!progress_.update("load", done, total)) {
+      if (!progress_.update(Stage::load, done, total)) {
         throw Error(ExitCode::interrupted, "interrupted while loading weights");
       }
     }

@@ -259,9 +259,7 @@ TEST_F(EngineTest, RefusesWhatItCannotRun) {
 class StopAt final : public Progress {
  public:
   explicit StopAt(int call) : left_(call) {}
-  bool update(std::string_view, std::uint64_t, std::uint64_t) noexcept override {
-    return --left_ > 0;
-  }
+  bool update(Stage, std::uint64_t, std::uint64_t) noexcept override { return --left_ > 0; }
 
  private:
   int left_;

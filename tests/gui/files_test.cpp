@@ -54,7 +54,7 @@ void start_long_run(Driver& driver) {
   for (;;) {
     const auto jobs = workspace.long_jobs().status();
     IM_CHECK(!jobs.empty());
-    if (jobs.front().stage == "prefill" && jobs.front().done > 0) { break; }
+    if (jobs.front().stage == Stage::prefill && jobs.front().done > 0) { break; }
     driver.ctx->Yield();
   }
 }

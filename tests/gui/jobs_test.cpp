@@ -32,7 +32,7 @@ void finish_all(JobQueue& queue) {
 
 // Works until it is told to stop.
 JobQueue::Finish endless(Progress& progress) {
-  for (std::uint64_t i = 0; progress.update("count", i, 1000000); ++i) {
+  for (std::uint64_t i = 0; progress.update(Stage::copy, i, 1000000); ++i) {
     std::this_thread::sleep_for(1ms);
   }
   throw Error(ExitCode::interrupted, "interrupted");
@@ -107,9 +107,9 @@ TEST(Jobs, ProgressTellsStageStepsAndForecast) {
   queue.add(
       "long",
       [&](Progress& progress) -> JobQueue::Finish {
-        progress.update("load", 0, 100);
+        progress.update(Stage::load, 0, 100);
         std::this_thread::sleep_for(5ms);
-        progress.update("load", 50, 100);
+        progress.update(Stage::load, 50, 100);
         while (!go_on) { std::this_thread::sleep_for(1ms); }
         return {};
       },
@@ -119,7 +119,7 @@ TEST(Jobs, ProgressTellsStageStepsAndForecast) {
     if (const auto all = queue.status(); !all.empty()) { status = all.front(); }
   }
   EXPECT_EQ(status.title, "long");
-  EXPECT_EQ(status.stage, "load");
+  EXPECT_EQ(status.stage, Stage::load);
   EXPECT_EQ(status.total, 100u);
   EXPECT_TRUE(status.running);
   EXPECT_GT(status.seconds_left, 0);

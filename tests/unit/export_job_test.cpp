@@ -36,9 +36,7 @@ Contents contents(const fs::path& folder) {
 class StopAfter final : public Progress {
  public:
   explicit StopAfter(int updates) : left_(updates) {}
-  bool update(std::string_view, std::uint64_t, std::uint64_t) noexcept override {
-    return left_-- > 0;
-  }
+  bool update(Stage, std::uint64_t, std::uint64_t) noexcept override { return left_-- > 0; }
 
  private:
   int left_;

@@ -1,0 +1,27 @@
+#include "core/engine/progress.h"
+
+namespace kappascope {
+
+const char* stage_title(Stage stage) {
+  switch (stage) {
+    case Stage::open:
+      return "opening";
+    case Stage::read:
+      return "reading";
+    case Stage::load:
+      return "loading weights";
+    case Stage::prefill:
+      return "running";
+    case Stage::write:
+      return "writing";
+    case Stage::copy:
+      return "copying";
+    case Stage::figures:
+      return "drawing figures";
+    case Stage::fonts:
+      return "looking for fonts";
+  }
+  return "working";  // no such stage; called where nothing may be thrown
+}
+
+}  // namespace kappascope
