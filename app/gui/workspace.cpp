@@ -350,7 +350,9 @@ void Workspace::look_at_files() {
     } catch (const Error& error) { say(error.failure()); }
   };
   for (const OpenTrace& open : traces_) { look(open.id, open.trace->file->file()); }
-  for (const OpenModel& open : models_) { look(open.id, open.model->tensors->file()); }
+  for (const OpenModel& open : models_) {
+    for (const InputFile& file : open.model->tensors->files()) { look(open.id, file); }
+  }
 }
 
 bool Workspace::take_over() {

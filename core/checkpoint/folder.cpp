@@ -7,6 +7,8 @@
 #include <string_view>
 #include <system_error>
 
+#include "core/checkpoint/hub.h"
+
 namespace kappascope {
 namespace {
 
@@ -157,9 +159,100 @@ fs::path folder_of(const fs::path& weights, std::int64_t step) {
   return elsewhere ? real.parent_path() : named;
 }
 
+constexpr std::string_view kHubConfig = "config.json";
+
+// Whether the file is there, perhaps as a link to one that is not.
+bool is_named(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(fs::symlink_status(path, ignored));
+}
+
+// Both without links.
+bool is_inside(const fs::path& file, const fs::path& folder) {
+  const auto [in_folder, in_file] =
+      std::mismatch(folder.begin(), folder.end(), file.begin(), file.end());
+  return !folder.empty() && in_folder == folder.end() && in_file != file.end();
+}
+
+bool is_hub_folder(const fs::path& folder) {
+  return is_named(folder / kHubConfig) ||
+         std::any_of(kHubWeights.begin(), kHubWeights.end(),
+                     [&](std::string_view name) { return is_named(folder / name); });
+}
+
+// `weights`: which of kHubWeights; "": the first that is there.
+CheckpointFiles hub_files(const fs::path& folder, std::optional<std::int64_t> step,
+                          std::string_view weights = "") {
+  const Place place{folder.native()};
+  require(!step, ExitCode::usage, place, "a Hugging Face folder has no steps; found --step ",
+          step.value_or(0));
+  for (const std::string_view name : kHubWeights) {
+    if (weights.empty() && is_named(folder / name)) { weights = name; }
+  }
+  std::string names;
+  for (const std::string_view name : kHubWeights) {
+    names += (names.empty() ? "" : ", ") + std::string(name);
+  }
+  require(!weights.empty(), ExitCode::io, place, "no weights beside ", kHubConfig,
+          "; expected one of ", names, hub_remedy(folder));
+  for (const std::string_view name : {kHubConfig, weights}) {
+    const Failure failure = check_hub_file(folder, std::string(name));
+    require(!failure, failure.code, Place{(folder / name).native()}, failure.message);
+  }
+  CheckpointFiles files;
+  files.kind = FolderKind::hugging_face;
+  files.weights = folder / weights;
+  files.meta = folder / kHubConfig;
+  return files;
+}
+
+// The folder that a file of it names.
+CheckpointFiles hub_files_of(const fs::path& file, std::optional<std::int64_t> step) {
+  const fs::path folder = file.has_parent_path() ? file.parent_path() : fs::path(".");
+  const std::string name = file.filename().string();
+  if (name == kHubConfig) { return hub_files(folder, step); }
+  const auto known = std::find(kHubWeights.begin(), kHubWeights.end(), name);
+  const bool shard = known == kHubWeights.end() && is_hub_folder(folder) &&
+                     (name.ends_with(".safetensors") || name.ends_with(".bin"));
+  require(!shard, ExitCode::unsupported, Place{file.native()},
+          "one of the files of a model; open its folder: ", folder.string());
+  require(known != kHubWeights.end(), ExitCode::unsupported, Place{file.native()},
+          "not a checkpoint; expected a folder, model_NNNNNN.pt or model.safetensors");
+  return hub_files(folder, step, *known);
+}
+
 }  // namespace
 
-CheckpointFiles find_checkpoint(const fs::path& path, std::optional<std::int64_t> step) {
+Failure check_hub_file(const fs::path& folder, const std::string& name) {
+  const fs::path relative = name;
+  const bool climbs = std::find(relative.begin(), relative.end(), "..") != relative.end();
+  if (name.empty() || relative.is_absolute() || climbs || !relative.has_filename()) {
+    return {ExitCode::damaged, "leads out of the folder; expected the name of a file in it"};
+  }
+  std::error_code error;
+  const fs::path real = fs::canonical(folder / relative, error);
+  if (error) {
+    const bool link = fs::is_symlink(folder / relative, error);
+    return {ExitCode::io,
+            (link ? "is a link to a file that is not there" : "is missing") + hub_remedy(folder)};
+  }
+  const fs::path base = fs::canonical(folder, error);
+  const auto snapshot = hub_snapshot(folder);
+  if (error || is_inside(real, base) || (snapshot && is_inside(real, snapshot->blobs))) {
+    return {};
+  }
+  return {ExitCode::damaged, "is a link out of the folder, to " + real.string() +
+                                 "; expected a file in it: copy it there"};
+}
+
+std::string hub_remedy(const fs::path& folder) {
+  const auto snapshot = hub_snapshot(folder);
+  if (!snapshot) { return ""; }
+  return "; fetch it: " + fetch_command({snapshot->repository, snapshot->revision});
+}
+
+CheckpointFiles find_checkpoint(const fs::path& word, std::optional<std::int64_t> step) {
+  const fs::path path = resolve_model(word);
   const Place place{path.native(), {}, -1};
   std::error_code error;
   const fs::file_status status = fs::status(path, error);
@@ -169,14 +262,16 @@ CheckpointFiles find_checkpoint(const fs::path& path, std::optional<std::int64_t
   if (!fs::is_directory(status)) {
     const std::string name = path.filename().string();
     const auto named = step_of(name, "model_", ".pt");
-    require(named.has_value(), ExitCode::unsupported, place,
-            "not a checkpoint; expected a folder or model_NNNNNN.pt");
+    if (!named) { return hub_files_of(path, step); }
     require(!step || *step == *named, ExitCode::usage, place, "the file is of step ", *named,
             ", not of the step asked for, ", step.value_or(*named));
     step = named;
     folder = folder_of(path, *named);
   }
   const Found found = list_steps(folder);
+  if (found.models.empty() && found.metas.empty() && is_hub_folder(folder)) {
+    return hub_files(folder, step);
+  }
   CheckpointFiles files;
   std::set_intersection(found.models.begin(), found.models.end(), found.metas.begin(),
                         found.metas.end(), std::back_inserter(files.steps));
@@ -185,7 +280,8 @@ CheckpointFiles find_checkpoint(const fs::path& path, std::optional<std::int64_t
     require(found.models.empty(), ExitCode::io, place,
             "no complete checkpoint: model_ files without their meta_NNNNNN.json, steps ",
             list_text(found.models));
-    fail(ExitCode::io, place, "no checkpoint; expected model_NNNNNN.pt and meta_NNNNNN.json");
+    fail(ExitCode::io, place, "no checkpoint; expected model_NNNNNN.pt and meta_NNNNNN.json, or ",
+         kHubConfig, " and model.safetensors");
   }
   files.step = step.value_or(files.steps.empty() ? 0 : files.steps.back());
   if (!step) { files.missing_of_newer = missing_halves(found, files.step); }

@@ -1,30 +1,55 @@
-// Finds the files of a model folder (SPEC §1.1).
+// Finds the files of a model folder: nanochat's (SPEC §1.1) or Hugging Face's (SPEC §2).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/error.h"
 
 namespace kappascope {
 
+enum class FolderKind : std::uint8_t {
+  nanochat,     // model_NNNNNN.pt and meta_NNNNNN.json
+  hugging_face  // config.json and one of kHubWeights
+};
+
+// Files with the weights of a Hugging Face folder, in the order in which they are looked for. The
+// indices name shards.
+inline constexpr std::array<std::string_view, 4> kHubWeights = {
+    "model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+    "pytorch_model.bin.index.json"};
+
 struct CheckpointFiles {
-  std::filesystem::path weights;  // model_NNNNNN.pt
-  std::filesystem::path meta;     // meta_NNNNNN.json
-  std::int64_t step = 0;
+  FolderKind kind = FolderKind::nanochat;
+  std::filesystem::path weights;    // model_NNNNNN.pt, or one of kHubWeights
+  std::filesystem::path meta;       // meta_NNNNNN.json, or config.json
+  std::int64_t step = 0;            // 0 in a Hugging Face folder, as are the lists below empty
   std::vector<std::int64_t> steps;  // every complete pair in the folder, ascending
   // Where the newest step was taken: names of files of newer ones whose other half is missing.
   std::vector<std::string> missing_of_newer;  // "meta_000240.json"
 };
 
-// `path` is a model folder or a model_NNNNNN.pt inside one (which then names the step), or a link
-// to either. Without `step` the newest complete pair. Missing folder or pair: io; a pair whose half
-// is absent is named in the error when it was asked for. optim_* shards are never looked at.
+// `path` is a model folder, a model_NNNNNN.pt inside one (which then names the step), one of
+// kHubWeights or the config.json of a Hugging Face folder, a link to any of these, or the name
+// org/name[@revision] of a folder in the hub cache. Without `step` the newest complete pair.
+// Missing folder, file or pair: io; a pair whose half is absent is named in the error when it was
+// asked for. A step of a Hugging Face folder: usage. optim_* shards are never looked at.
 CheckpointFiles find_checkpoint(const std::filesystem::path& path,
                                 std::optional<std::int64_t> step = std::nullopt);
+
+// Whether the file of a Hugging Face folder may be read: `name` leads to no other folder (damaged),
+// but for links into the blobs of the same repository in a hub cache, and the file is there (io).
+// The message is without the file's name.
+Failure check_hub_file(const std::filesystem::path& folder, const std::string& name);
+
+// How a Hugging Face folder is completed: "; fetch it: hf download org/name", "" where it is not of
+// a hub cache.
+std::string hub_remedy(const std::filesystem::path& folder);
 
 // The `tokenizer.pkl` of a model: in `override_folder` when given, else in tokenizer/ of the model
 // folder or of its three parents; where the folder or the weights in it are links, then of the

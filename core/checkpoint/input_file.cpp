@@ -147,6 +147,12 @@ void InputFile::release(std::uint64_t offset, std::uint64_t length) const {
   mapping->release(offset, std::min(length, size_ - offset));
 }
 
+void InputFile::prefetch(std::uint64_t offset, std::uint64_t length) const {
+  if (length == 0) { return; }
+  map(offset, length, "tensor data");
+  mapping_.load()->prefetch(offset, length);
+}
+
 std::string read_text_file(const std::filesystem::path& path, std::uint64_t limit) {
   return read_text(InputFile::open(path), limit);
 }

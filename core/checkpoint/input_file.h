@@ -50,8 +50,11 @@ class InputFile {
   // Throws when changed(): damaged, "changed while it was read"; io when the disk failed.
   void require_unchanged() const;
 
-  // Tells the kernel that the mapped range is not needed soon (its pages leave our resident size).
+  // Says to the kernel that the range is not needed soon (its pages leave our resident size), or
+  // that it is needed soon (its pages are read in the background). Without a mapping yet the first
+  // does nothing, the second makes it.
   void release(std::uint64_t offset, std::uint64_t length) const;
+  void prefetch(std::uint64_t offset, std::uint64_t length) const;
 
   // Bytes copied out by read() so far; mapping counts nothing until touched. Tests assert on it.
   std::uint64_t bytes_read() const { return bytes_read_; }

@@ -91,8 +91,13 @@ std::vector<NotFiniteWord> replace_not_finite(std::string& text) {
 // Builds the document from parser events; the parser itself does not recurse.
 class Builder : public nlohmann::json_sax<Json> {
  public:
-  Builder(std::string_view text, std::string_view file, std::vector<NotFiniteWord> words)
-      : file_(file), begin_(text.data()), furthest_(text.data()), words_(std::move(words)) {}
+  Builder(std::string_view text, std::string_view file, std::vector<NotFiniteWord> words,
+          std::size_t most_values)
+      : file_(file),
+        begin_(text.data()),
+        furthest_(text.data()),
+        words_(std::move(words)),
+        most_values_(most_values) {}
 
   const char** furthest() { return &furthest_; }
   Json take() { return std::move(root_); }
@@ -139,6 +144,8 @@ class Builder : public nlohmann::json_sax<Json> {
   }
 
   Json* add(Json value) {
+    require(++values_ <= most_values_, ExitCode::unsupported, here(), "JSON: more than ",
+            most_values_, " values");
     if (open_.empty()) {
       root_ = std::move(value);
       return &root_;
@@ -168,6 +175,7 @@ class Builder : public nlohmann::json_sax<Json> {
   const char* furthest_;
   std::vector<NotFiniteWord> words_;
   std::size_t next_word_ = 0;
+  std::size_t values_ = 0, most_values_;
   Json root_;
   std::vector<Json*> open_;  // containers from the root inwards; stable while they are open
   Json* slot_ = nullptr;     // value of the key read last
@@ -175,7 +183,8 @@ class Builder : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
-Json parse_json(std::string_view text, std::string_view file, NotFinite not_finite) {
+Json parse_json(std::string_view text, std::string_view file, NotFinite not_finite,
+                std::size_t most_values) {
   // The parser takes a NUL for the end of its input.
   const std::size_t nul = text.find('\0');
   require(nul == text.npos, ExitCode::damaged, {file, {}, static_cast<std::int64_t>(nul)},
@@ -187,7 +196,7 @@ Json parse_json(std::string_view text, std::string_view file, NotFinite not_fini
     words = replace_not_finite(replaced);
     text = replaced;
   }
-  Builder builder(text, file, std::move(words));
+  Builder builder(text, file, std::move(words), most_values);
   const CountingIterator begin(text.data(), builder.furthest());
   const CountingIterator end(text.data() + text.size(), builder.furthest());
   Json::sax_parse(begin, end, &builder);

@@ -18,8 +18,11 @@ enum class NotFinite : std::uint8_t { refused, numbers };
 
 // Parses one JSON text by SAX: nesting over 64, duplicate keys, NaN, numbers over the range of a
 // double, invalid UTF-8 and trailing text are refused (damaged) with `file` and the offset.
+// More than `most_values` values: unsupported. One takes about 100 bytes of memory.
+inline constexpr std::size_t kMostJsonValues = std::size_t{1} << 24;
 Json parse_json(std::string_view text, std::string_view file,
-                NotFinite not_finite = NotFinite::refused);
+                NotFinite not_finite = NotFinite::refused,
+                std::size_t most_values = kMostJsonValues);
 
 // A value as an error shows it: at most 40 bytes; a number that is not finite by its name.
 std::string found_text(const Json& value);

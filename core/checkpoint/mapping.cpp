@@ -93,9 +93,17 @@ Mapping::~Mapping() {
 }
 
 void Mapping::release(std::size_t offset, std::size_t length) const {
+  advise(offset, length, MADV_DONTNEED);
+}
+
+void Mapping::prefetch(std::size_t offset, std::size_t length) const {
+  advise(offset, length, MADV_WILLNEED);
+}
+
+void Mapping::advise(std::size_t offset, std::size_t length, int advice) const {
   const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   const std::size_t begin = offset / page * page;
-  ::madvise(const_cast<std::byte*>(data_) + begin, offset + length - begin, MADV_DONTNEED);
+  ::madvise(const_cast<std::byte*>(data_) + begin, offset + length - begin, advice);
 }
 
 }  // namespace kappascope

@@ -35,10 +35,13 @@ class Mapping {
   bool broken() const { return entry_->broken; }
   // Says that the range is not needed soon; its pages leave the resident size of the process.
   void release(std::size_t offset, std::size_t length) const;
+  // Says that the range is needed soon; the kernel reads it in the background.
+  void prefetch(std::size_t offset, std::size_t length) const;
 
  private:
   Mapping(const std::byte* data, std::size_t size, MappingEntry* entry)
       : data_(data), size_(size), entry_(entry) {}
+  void advise(std::size_t offset, std::size_t length, int advice) const;
   const std::byte* data_;
   std::size_t size_;
   MappingEntry* entry_;

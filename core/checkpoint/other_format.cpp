@@ -113,6 +113,10 @@ std::string known_format(std::string_view first, Expected expected, std::string_
   if (expected == Expected::torch_archive) {
     if (std::string found = torch_format(first, path); !found.empty()) { return found; }
   }
+  if (expected == Expected::safetensors && first.starts_with("PK\x03\x04")) {
+    return "an archive, perhaps of torch.save, not a safetensors file; a model saved by torch.save "
+           "is named pytorch_model.bin in its folder";
+  }
   for (const Magic& magic : kOthers) {
     if (first.starts_with(magic.bytes)) {
       return join_words(magic.what, ", not the file expected");

@@ -9,7 +9,7 @@
 
 namespace kappascope {
 
-enum class Expected : std::uint8_t { torch_archive, npz_archive, pickle, json };
+enum class Expected : std::uint8_t { torch_archive, npz_archive, pickle, json, safetensors };
 
 // Names the format of a file that is none of the expected one and says how to get from it to that:
 // Git LFS pointers, web pages, compressed files, formats of torch.save before its archives, …

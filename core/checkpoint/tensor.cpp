@@ -7,6 +7,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -22,14 +23,22 @@ struct DTypeRow {
 };
 
 const DTypeRow& row(DType dtype) {
-  static constexpr std::array<DTypeRow, 8> kRows = {{{"float32", 4},
-                                                     {"bfloat16", 2},
-                                                     {"float16", 2},
-                                                     {"int64", 8},
-                                                     {"int32", 4},
-                                                     {"uint8", 1},
-                                                     {"bool", 1},
-                                                     {"float64", 8}}};
+  static constexpr std::array<DTypeRow, 16> kRows = {{{"float32", 4},
+                                                      {"bfloat16", 2},
+                                                      {"float16", 2},
+                                                      {"int64", 8},
+                                                      {"int32", 4},
+                                                      {"uint8", 1},
+                                                      {"bool", 1},
+                                                      {"float64", 8},
+                                                      {"int8", 1},
+                                                      {"int16", 2},
+                                                      {"uint16", 2},
+                                                      {"uint32", 4},
+                                                      {"uint64", 8},
+                                                      {"float8_e4m3", 1},
+                                                      {"float8_e5m2", 1},
+                                                      {"float8_e8m0", 1}}};
   return kRows.at(static_cast<std::size_t>(dtype));
 }
 
@@ -191,13 +200,37 @@ struct TensorFile::Copies {
 TensorFile::TensorFile(InputFile file, std::vector<TensorInfo> tensors,
                        std::vector<PackedEntry> packed, std::vector<OtherMember> others,
                        std::set<std::string> wrappers)
-    : file_(std::move(file)),
-      tensors_(std::move(tensors)),
+    : tensors_(std::move(tensors)),
       packed_(std::move(packed)),
       others_(std::move(others)),
       wrappers_(std::move(wrappers)),
       copies_(std::make_unique<Copies>()) {
+  files_.push_back(std::move(file));
   sort();
+}
+
+TensorFile TensorFile::join(std::vector<TensorFile> shards) {
+  require(!shards.empty(), ExitCode::internal, {}, "no shards to join");
+  TensorFile all = std::move(shards.front());
+  for (std::size_t i = 1; i < shards.size(); ++i) {
+    TensorFile& shard = shards[i];
+    const auto file = static_cast<std::uint32_t>(all.files_.size());
+    const auto packed = static_cast<std::int32_t>(all.packed_.size());
+    for (TensorInfo& tensor : shard.tensors_) {
+      tensor.file += file;
+      if (tensor.packed >= 0) { tensor.packed += packed; }
+      all.tensors_.push_back(std::move(tensor));
+    }
+    for (PackedEntry& entry : shard.packed_) {
+      entry.file += file;
+      all.packed_.push_back(std::move(entry));
+    }
+    std::move(shard.files_.begin(), shard.files_.end(), std::back_inserter(all.files_));
+    std::move(shard.others_.begin(), shard.others_.end(), std::back_inserter(all.others_));
+    all.wrappers_.merge(shard.wrappers_);
+  }
+  all.sort();
+  return all;
 }
 
 TensorFile::TensorFile(TensorFile&&) noexcept = default;
@@ -207,11 +240,15 @@ TensorFile::~TensorFile() = default;
 void TensorFile::sort() {
   std::sort(tensors_.begin(), tensors_.end(),
             [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
-  Faults faults(file_.path());
+  Faults faults(file().path());
   for (std::size_t i = 1; i < tensors_.size(); ++i) {
     const bool is_first_twin = tensors_[i].name == tensors_[i - 1].name &&
                                (i == 1 || tensors_[i].name != tensors_[i - 2].name);
-    if (is_first_twin) { faults.add(ExitCode::damaged, tensors_[i].name, "occurs more than once"); }
+    if (!is_first_twin) { continue; }
+    const std::string &first = file_of(tensors_[i - 1]).path(),
+                      &second = file_of(tensors_[i]).path();
+    faults.add(ExitCode::damaged, tensors_[i].name, "occurs more than once",
+               first == second ? "" : join_words("; in ", first, " and in ", second));
   }
   faults.throw_if_any();
 }
@@ -245,13 +282,16 @@ const TensorInfo* TensorFile::find(std::string_view name) const {
 
 // The part of the file, or of a compressed entry's contents, that has the tensor. Under the lock.
 std::span<const std::byte> TensorFile::stored(const TensorInfo& tensor) const {
-  if (tensor.packed < 0) { return file_.map(tensor.offset, tensor.stored_bytes(), "tensor data"); }
+  if (tensor.packed < 0) {
+    return file_of(tensor).map(tensor.offset, tensor.stored_bytes(), "tensor data");
+  }
   const PackedEntry& from = packed_.at(static_cast<std::size_t>(tensor.packed));
   std::unique_ptr<std::byte[]>& contents = copies_->unpacked[tensor.packed];
   if (contents == nullptr) {
     auto made = std::make_unique_for_overwrite<std::byte[]>(from.entry.full_size);
-    inflate(file_, from.begin, from.entry, {made.get(), from.entry.full_size},
-            Place{file_.path(), tensor.name});
+    const InputFile& file = files_[from.file];
+    inflate(file, from.begin, from.entry, {made.get(), from.entry.full_size},
+            Place{file.path(), tensor.name});
     contents = std::move(made);
   }
   return {contents.get() + tensor.offset, tensor.stored_bytes()};
@@ -270,7 +310,7 @@ std::span<const std::byte> TensorFile::data(const TensorInfo& tensor) const {
 
 std::vector<float> TensorFile::floats(const TensorInfo& tensor, std::int64_t first,
                                       std::int64_t count) const {
-  const Place place{file_.path(), tensor.name, -1};
+  const Place place{file_of(tensor).path(), tensor.name, -1};
   require(is_float(tensor.dtype), ExitCode::damaged, place,
           "expected a floating-point dtype, found ", dtype_name(tensor.dtype));
   require(
@@ -292,7 +332,7 @@ std::vector<float> TensorFile::floats(const TensorInfo& tensor, std::int64_t fir
       values[i] = widen(load<std::uint16_t>(from + i * width));
     }
   }
-  file_.require_unchanged();
+  file_of(tensor).require_unchanged();
   return values;
 }
 
@@ -300,14 +340,35 @@ std::vector<float> TensorFile::floats(const TensorInfo& tensor) const {
   return floats(tensor, 0, tensor.elements());
 }
 
+std::uint64_t TensorFile::size() const {
+  std::uint64_t bytes = 0;
+  for (const InputFile& file : files_) { bytes += file.size(); }
+  return bytes;
+}
+
+void TensorFile::require_unchanged() const {
+  for (const InputFile& file : files_) { file.require_unchanged(); }
+}
+
+void TensorFile::prefetch(const TensorInfo& tensor, std::uint64_t first,
+                          std::uint64_t bytes) const {
+  if (copied(tensor) || first >= tensor.bytes) { return; }
+  file_of(tensor).prefetch(tensor.offset + first, std::min(bytes, tensor.bytes - first));
+}
+
+void TensorFile::release(const TensorInfo& tensor, std::uint64_t first, std::uint64_t bytes) const {
+  if (copied(tensor) || first >= tensor.bytes) { return; }
+  file_of(tensor).release(tensor.offset + first, std::min(bytes, tensor.bytes - first));
+}
+
 std::string TensorFile::directory_sha256() const {
   SHA2_CTX context;
   SHA256Init(&context);
   for (const TensorInfo& tensor : tensors_) {
-    update(context,
-           join_words(tensor.name, " ", dtype_name(tensor.dtype), " ", shape_text(tensor.shape),
-                      " ", tensor.offset,
-                      tensor.strides.empty() ? "" : " " + shape_text(tensor.strides), "\n"));
+    update(context, join_words(tensor.name, " ", dtype_name(tensor.dtype), " ",
+                               shape_text(tensor.shape), " ", tensor.offset,
+                               tensor.strides.empty() ? "" : " " + shape_text(tensor.strides),
+                               tensor.file == 0 ? "" : " " + std::to_string(tensor.file), "\n"));
   }
   return hex_digest(context);
 }

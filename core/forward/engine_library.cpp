@@ -41,7 +41,7 @@ Failure guarded(Work&& work) noexcept {
 template <typename Work>
 Failure guarded(const Model& model, Work&& work) noexcept {
   const Failure failure = guarded(work);
-  const Failure changed = guarded([&] { model.tensors->file().require_unchanged(); });
+  const Failure changed = guarded([&] { model.tensors->require_unchanged(); });
   return changed && failure.code != ExitCode::interrupted ? changed : failure;
 }
 

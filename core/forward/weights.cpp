@@ -29,6 +29,8 @@ at::ScalarType scalar_type(DType dtype) {
       return at::kBool;
     case DType::float64:
       return at::kDouble;
+    default:
+      break;  // no weight as it is
   }
   fail(ExitCode::internal, {}, "unknown tensor type");
 }
@@ -114,9 +116,7 @@ class Loader {
     if (raw.scalar_type() == type && result_.device.is_cpu()) { return raw; }
     at::Tensor converted = raw.to(result_.device).to(type);
     const TensorInfo* info = model_.weights.tensor(role, layer);
-    if (!model_.tensors->copied(*info)) {
-      model_.tensors->file().release(info->offset, info->bytes);
-    }
+    model_.tensors->release(*info);
     return converted;
   }
   at::Tensor matrix(Role role, std::int64_t layer = -1) { return as_type(role, layer, compute_); }

@@ -82,9 +82,7 @@ Alignment router_alignment(const Model& model, std::int64_t layer) {
         static_cast<float>(energy_scale == 0 ? kNaN : weighted / energy_scale));
 
     const auto bytes = static_cast<std::uint64_t>(block) * dtype_bytes(gate.dtype);
-    if (!file.copied(gate)) {
-      file.file().release(gate.offset + static_cast<std::uint64_t>(e) * bytes, bytes);
-    }
+    file.release(gate, static_cast<std::uint64_t>(e) * bytes, bytes);
   }
   return alignment;
 }

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "core/checkpoint/other_format.h"
-#include "core/checkpoint/torch_pt.h"
+#include "core/checkpoint/shards.h"
 #include "core/model/families/family.h"
 #include "core/model/reading.h"
 
@@ -30,7 +30,7 @@ Model open_model(const std::filesystem::path& path, const OpenOptions& options) 
   const Json meta = with_format(meta_input, Expected::json, [&] {
     return parse_json(read_text(meta_input, kMetaLimit), meta_file, NotFinite::numbers);
   });
-  model.tensors = std::make_unique<TensorFile>(read_torch_pt(model.files.weights));
+  model.tensors = std::make_unique<TensorFile>(read_weights(model.files));
   const auto claims = [&](const Family& family) { return family.claims(meta, *model.tensors); };
   const std::span<const Family> known = families();
   const auto family = std::find_if(known.begin(), known.end(), claims);

@@ -41,7 +41,7 @@ std::string strip_model_prefix(TensorFile& tensors, std::string_view anchor) {
 }
 
 std::string unreadable(const TensorFile& tensors, const TensorInfo& weight) {
-  const std::uint64_t limit = tensors.file().size() + kRepeatedBytes;
+  const std::uint64_t limit = tensors.size() + kRepeatedBytes;
   // What a compressed entry can stand for was checked when the file was opened.
   if (weight.bytes <= limit || (weight.packed >= 0 && weight.strides.empty())) { return ""; }
   return join_words("repeats ", weight.stored_bytes(),

@@ -62,7 +62,7 @@ TEST_F(Folder, NewestCompletePairIsTheDefault) {
   EXPECT_EQ(line(model_ / "model_000020.pt", 100),
             "2 the file is of step 20, not of the step asked for, 100");
   EXPECT_EQ(line(model_ / "meta_000020.json"),
-            "4 not a checkpoint; expected a folder or model_NNNNNN.pt");
+            "4 not a checkpoint; expected a folder, model_NNNNNN.pt or model.safetensors");
 }
 
 TEST_F(Folder, StepsOfMoreThanSixDigits) {
@@ -75,7 +75,9 @@ TEST_F(Folder, StepsOfMoreThanSixDigits) {
 
 TEST_F(Folder, NothingThere) {
   EXPECT_EQ(line(model_ / "absent"), "5 no such file or folder");
-  EXPECT_EQ(line(model_), "5 no checkpoint; expected model_NNNNNN.pt and meta_NNNNNN.json");
+  EXPECT_EQ(line(model_),
+            "5 no checkpoint; expected model_NNNNNN.pt and meta_NNNNNN.json, or "
+            "config.json and model.safetensors");
   touch(model_ / "model_000300.pt");
   EXPECT_EQ(line(model_),
             "5 no complete checkpoint: model_ files without their meta_NNNNNN.json, steps 300");
