@@ -19,7 +19,7 @@ program = build/release/kappascope
 demo = assets/d8-kappa -f assets/texts/prose.txt
 clang_format = build/deps/test-venv/bin/clang-format
 
-.PHONY: help demo test build asan fuzz figures bench gpu-check format lint clean
+.PHONY: help demo test build asan fuzz figures bench gpu-build gpu-check format lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /make \1\t/p' Makefile | expand -t 16
@@ -69,13 +69,16 @@ bench:  ## speed and memory beside peers, ratios only; ROWS=P1,P5 for some, KAPP
 	  LD_LIBRARY_PATH=$$(printf '%s:' "$$site"/nvidia/*/lib) \
 	  build/deps/bench-venv/bin/python -B tests/bench/bench.py build --rows="$(ROWS)"
 
-gpu-check:  ## all that wants a GPU: twins, goldens, compute-sanitizer, G rows (needs CUDA and Torch)
+gpu-build:  ## build/gpu: the CUDA engine and its checks alone, for the GPU of this machine
 	@cmake/setup.sh gpu
-	@$(cuda_compiler) cmake -S tests/gpu/machine -B build/gpu --log-level=NOTICE >build/configure-gpu.log 2>&1 \
+	@$(cuda_compiler) cmake -S tests/gpu/machine -B build/gpu $(if $(shell command -v ninja),-G Ninja) \
+	  --log-level=NOTICE >build/configure-gpu.log 2>&1 \
 	  -DKAPPASCOPE_TORCH_ROOT="$$(realpath "$$(cat build/deps/torch-root)")" \
 	  $(if $(CUDA_ARCHITECTURES),-DCMAKE_CUDA_ARCHITECTURES="$(CUDA_ARCHITECTURES)") \
 	  || { cat build/configure-gpu.log; exit 1; }
 	@cmake --build build/gpu
+
+gpu-check: gpu-build  ## all that wants a GPU: twins, goldens, G rows, compute-sanitizer (needs CUDA and Torch)
 	@python=build/deps/test-venv/bin/python; [ -x $$python ] || python=python3; \
 	  $$python -B tests/gpu/check.py build/gpu
 

@@ -17,10 +17,11 @@ elseif(NOT EXISTS "${torch_root}/lib/libtorch_cuda.so")
   set(cuda_missing "the Torch in ${torch_root} holds no lib/libtorch_cuda.so")
 else()
   # Machine code for these, and PTX of the last one for those to come: with AUTO, which tests build too,
-  # only for the GPUs of this machine, or for one where there is none.
+  # and for the checks on a GPU (KAPPASCOPE_CUDA_HERE) only for the GPUs of this machine, or for one
+  # where there is none.
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
     set(cuda_architectures 80 86 89 90 100)
-    if(KAPPASCOPE_CUDA STREQUAL AUTO)
+    if(KAPPASCOPE_CUDA STREQUAL AUTO OR KAPPASCOPE_CUDA_HERE)
       execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
                       OUTPUT_VARIABLE cuda_here RESULT_VARIABLE cuda_none ERROR_QUIET)
       string(REGEX MATCHALL "[0-9]+[.][0-9]+" cuda_here "${cuda_here}")

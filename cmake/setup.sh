@@ -308,7 +308,8 @@ case ${1:-} in
 esac
 choose_torch
 choose_cuda
-[[ ${KAPPASCOPE_GUI:-AUTO} == OFF ]] || window_sources
+# The checks of a GPU draw nothing, and must do without a network.
+[[ ${KAPPASCOPE_GUI:-AUTO} == OFF || $1 == gpu ]] || window_sources
 case $1 in
   test | lint) virtual_environment "$deps/test-venv" cmake/requirements-test.txt ;;
   bench) bench_environment ;;
