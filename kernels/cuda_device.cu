@@ -43,6 +43,9 @@ int cuda_record(CudaEvent event, CudaStream stream) {
 int cuda_wait(CudaEvent event) {
   return int(cudaEventSynchronize(event));
 }
+int cuda_wait_on(CudaStream stream, CudaEvent event) {
+  return int(cudaStreamWaitEvent(stream, event, 0));
+}
 void cuda_destroy(CudaEvent event) {
   (void)cudaEventDestroy(event);
 }

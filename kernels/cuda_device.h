@@ -30,6 +30,8 @@ using CudaEvent = CUevent_st*;
 int cuda_create(CudaEvent& event);
 int cuda_record(CudaEvent event, CudaStream stream);
 int cuda_wait(CudaEvent event);
+// What is started on the stream from now on waits for the event.
+int cuda_wait_on(CudaStream stream, CudaEvent event);
 void cuda_destroy(CudaEvent event);
 int cuda_milliseconds(CudaEvent from, CudaEvent to, float& milliseconds);
 

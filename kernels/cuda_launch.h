@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "kernels/device_ops.h"
 
@@ -67,21 +68,117 @@ __device__ void block_sums(const float (&values)[N], float* scratch, double* tot
   __syncthreads();
 }
 
-// N consecutive elements as float32; `from` is aligned to all of them.
+// N consecutive elements as one value.
 template <int N, typename T>
 struct alignas(N * sizeof(T)) Pack {
   T value[N];
 };
+
+// N consecutive elements in registers, as words: what is held as halves of words costs an
+// instruction for each use. N is 1, or the elements are whole 16 bytes and aligned to them.
 template <int N, typename T>
-__device__ void load_pack(const T* from, float (&to)[N]) {
-  const Pack<N, T> pack = *reinterpret_cast<const Pack<N, T>*>(from);
-  for (int n = 0; n < N; ++n) { to[n] = widen(pack.value[n]); }
+struct Chunk {
+  static constexpr int kWords = int((N * sizeof(T) + 3) / 4);
+  std::uint32_t word[kWords];
+};
+struct alignas(16) FourWords {
+  std::uint32_t word[4];
+};
+
+template <int N, typename T>
+__device__ Chunk<N, T> load_chunk(const T* from) {
+  static_assert(N == 1 || N * sizeof(T) % sizeof(FourWords) == 0);
+  Chunk<N, T> chunk{};
+  if constexpr (N == 1) {
+    memcpy(chunk.word, from, sizeof(T));
+  } else {
+#pragma unroll
+    for (int first = 0; first < chunk.kWords; first += 4) {
+      const FourWords four = reinterpret_cast<const FourWords*>(from)[first / 4];
+      memcpy(chunk.word + first, &four, sizeof four);
+    }
+  }
+  return chunk;
 }
 template <int N, typename T>
-__device__ void store_pack(const float (&from)[N], T* to) {
-  Pack<N, T> pack;
-  for (int n = 0; n < N; ++n) { narrow(from[n], pack.value[n]); }
-  *reinterpret_cast<Pack<N, T>*>(to) = pack;
+__device__ void store_chunk(const Chunk<N, T>& chunk, T* to) {
+  if constexpr (N == 1) {
+    memcpy(to, chunk.word, sizeof(T));
+  } else {
+#pragma unroll
+    for (int first = 0; first < chunk.kWords; first += 4) {
+      FourWords four;
+      memcpy(&four, chunk.word + first, sizeof four);
+      reinterpret_cast<FourWords*>(to)[first / 4] = four;
+    }
+  }
+}
+
+inline __device__ float float_of(std::uint32_t bits) {
+  float value;
+  memcpy(&value, &bits, sizeof value);
+  return value;
+}
+
+template <int N, typename T>
+__device__ void widen_chunk(const Chunk<N, T>& chunk, float (&to)[N]) {
+#pragma unroll
+  for (int n = 0; n < N; ++n) {
+    if constexpr (std::is_same_v<T, float>) {
+      to[n] = float_of(chunk.word[n]);
+    } else {
+      to[n] = float_of(n % 2 == 0 ? chunk.word[n / 2] << 16 : chunk.word[n / 2] & 0xffff0000u);
+    }
+  }
+}
+
+template <int N, typename T>
+__device__ Chunk<N, T> narrow_chunk(const float (&from)[N]) {
+  Chunk<N, T> chunk{};
+  if constexpr (std::is_same_v<T, float>) {
+    memcpy(chunk.word, from, sizeof from);
+  } else {
+#pragma unroll
+    for (int n = 0; n < N; n += 2) {
+      const float second = n + 1 < N ? from[n + 1 < N ? n + 1 : n] : 0;
+#ifdef __CUDA_ARCH__
+      // Two in one instruction instead of one in six; NaN becomes another NaN than on the CPU.
+      asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(chunk.word[n / 2]) : "f"(second), "f"(from[n]));
+#else
+      BFloat16 low, high;
+      narrow(from[n], low);
+      narrow(second, high);
+      chunk.word[n / 2] = low.bits | std::uint32_t(high.bits) << 16;
+#endif
+    }
+  }
+  return chunk;
+}
+
+template <int N, typename T>
+__device__ void load_values(const T* from, float (&to)[N]) {
+  widen_chunk<N, T>(load_chunk<N>(from), to);
+}
+template <int N, typename T>
+__device__ void store_values(const float (&from)[N], T* to) {
+  store_chunk<N, T>(narrow_chunk<N, T>(from), to);
+}
+
+// N elements of a product from `at` on, partial products added; T is float where there are any.
+template <int N, typename T>
+__device__ Chunk<N, T> fetch_product(const ProductView& view, std::int64_t at) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (view.partials > 0) {
+      float sum[N] = {};
+      for (std::int64_t part = 0; part < view.partials; ++part) {
+        float one[N];
+        load_values<N>(static_cast<const float*>(view.data) + part * view.partial_stride + at, one);
+        for (int n = 0; n < N; ++n) { sum[n] += one[n]; }
+      }
+      return narrow_chunk<N, float>(sum);
+    }
+  }
+  return load_chunk<N>(static_cast<const T*>(view.data) + at);
 }
 
 }  // namespace kappascope

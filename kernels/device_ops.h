@@ -40,6 +40,7 @@ struct GroupArgs {
 
   std::int32_t* row_start = nullptr;    // [E+1] rows of expert e: [row_start[e], row_start[e+1])
   std::int32_t* cell_row = nullptr;     // [T,K] −1 where dropped
+  std::int32_t* row_cell = nullptr;     // [T,K] the cell of each row; −1 past the last row
   std::int32_t* tile_expert = nullptr;  // [T,K] −1 past the last tile; nullptr: no tiles asked for
   std::int32_t* tile_row = nullptr;     // [T,K] its first row
   std::int32_t* tile_rows = nullptr;    // [T,K] 1 to kTileRows
@@ -81,24 +82,26 @@ KAPPASCOPE_HOST_DEVICE inline float product_value(const ProductView& view, std::
 // a = z·σ(κz), hidden = a ∘ up over the rows of all experts, and the statistics of each row:
 // kappa_swiglu_ref expert by expert.
 struct GroupedSwigluArgs {
-  std::int64_t tokens = 0, slots = 0, gates = 0;
+  std::int64_t gates = 0;
   const std::int32_t* expert_index = nullptr;  // [T,K]; nullptr: expert 0, a dense layer
-  const std::int32_t* cell_row = nullptr;      // [T,K]; nullptr: row = cell
-  std::int64_t first_row = 0, last_row = 0;
-  ProductView gate_pre;          // [piece,I] z
-  ProductView up;                // [piece,I]
-  const float* score = nullptr;  // [T,K] s; nullptr: score_constant
-  float score_constant = 1;      // with from_gate and no score: 0
-  KappaView kappa;               // of the layer
+  const std::int32_t* row_cell = nullptr;      // [all rows]; nullptr: row = cell
+  std::int64_t first_row = 0, last_row = 0;    // last_row: or less, as all_rows says
+  const std::int32_t* all_rows = nullptr;      // [1] rows of all pieces; nullptr: no less
+  ProductView gate_pre;                        // [piece,I] z
+  ProductView up;                              // [piece,I]
+  const float* score = nullptr;                // [T,K] s; nullptr: score_constant
+  float score_constant = 1;                    // with from_gate and no score: 0
+  KappaView kappa;                             // of the layer
   bool identity_gate = false;
   Element element = Element::float32;  // of hidden
   void* hidden = nullptr;              // [piece,I]; may be the memory of `up` when of one type
 
-  // Statistics of the cells from first_cell on; earlier ones only run (context of a window).
+  // Statistics of the cells from first_cell on; earlier ones only run (context of a window). What
+  // belongs to dropped cells stays as it is: the caller fills it with NaN.
   std::int64_t first_cell = 0;
   float active_threshold = 0.1f;
   std::int64_t top_gates = 16;
-  GateStats* stats = nullptr;              // [T·K − first_cell] NaN where dropped; nullptr: none
+  GateStats* stats = nullptr;              // [T·K − first_cell]; nullptr: none
   KappaStatistics* kappa_stats = nullptr;  // likewise; with stats
   std::int64_t* kappa_hist = nullptr;      // [E,kKappaBins] added to; with stats
   std::int64_t* gate_pre_hist = nullptr;   // [E,kGatePreBins] added to; with stats
@@ -109,7 +112,8 @@ struct GroupedSwigluArgs {
 };
 void grouped_swiglu_ref(const GroupedSwigluArgs& args);
 int grouped_swiglu_cuda(const GroupedSwigluArgs& args, CudaStream stream);
-// The most gate units that one block's memory holds; more: cudaErrorInvalidValue when recording.
+// The most gate units that one block's memory holds; more: cudaErrorInvalidValue where quantiles of
+// κ are recorded, or the share of more than 32 gates.
 inline constexpr std::int64_t kMostRecordedGates = 16384;
 
 // effect[e] = Σ row_effect over the rows of expert e.

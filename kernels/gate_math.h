@@ -1,6 +1,6 @@
 // One gate unit of κ-SwiGLU and what is counted of it, for the CPU and the GPU (SPEC §1.5, §5).
 //
-// On the GPU by its fast exponential and division: every value within 1e-6 of the exact one,
+// On the GPU by its fast exponential and reciprocal: every value within 1e-6 of the exact one,
 // absolute where it is below 1, else relative.
 #pragma once
 
@@ -11,38 +11,46 @@
 
 namespace kappascope {
 
-KAPPASCOPE_HOST_DEVICE inline float fast_exp(float x) {
+inline constexpr float kLog2E = 1.44269504f, kLn2 = 0.69314718f;
+
+// 2^x, 1/x and log₂ x: one instruction each on the GPU, where numbers too small for a normal float
+// count as 0.
+KAPPASCOPE_HOST_DEVICE inline float fast_exp2(float x) {
 #ifdef __CUDA_ARCH__
-  return __expf(x);
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
 #else
-  return std::exp(x);
+  return std::exp2(x);
 #endif
 }
-
-KAPPASCOPE_HOST_DEVICE inline float fast_log(float x) {
+KAPPASCOPE_HOST_DEVICE inline float fast_reciprocal(float x) {
 #ifdef __CUDA_ARCH__
-  return __logf(x);
+  float y;
+  asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
 #else
-  return std::log(x);
+  return 1 / x;
 #endif
 }
-
-KAPPASCOPE_HOST_DEVICE inline float fast_divide(float a, float b) {
+KAPPASCOPE_HOST_DEVICE inline float fast_log2(float x) {
 #ifdef __CUDA_ARCH__
-  return __fdividef(a, b);
+  float y;
+  asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
 #else
-  return a / b;
+  return std::log2(x);
 #endif
 }
 
 // 1 / (1 + e^−x); e^−x = ∞ gives 0.
 KAPPASCOPE_HOST_DEVICE inline float fast_sigmoid(float x) {
-  return fast_divide(1, 1 + fast_exp(-x));
+  return fast_reciprocal(1 + fast_exp2(-kLog2E * x));
 }
 
 // 1 − 2 / (1 + e^2x): −1 and 1 far out, the error absolute.
 KAPPASCOPE_HOST_DEVICE inline float fast_tanh(float x) {
-  return 1 - fast_divide(2, 1 + fast_exp(2 * x));
+  return 1 - 2 * fast_reciprocal(1 + fast_exp2(2 * kLog2E * x));
 }
 
 // Index of x among `bins` equal bins of [low, high], the last one closed on both sides.
@@ -57,93 +65,102 @@ KAPPASCOPE_HOST_DEVICE inline int gate_pre_bin(float z) {
   return z < -8 ? 0 : z > 8 ? kGatePreBins - 1 : 1 + equal_bin(z, -8, 8, kGatePreBins - 2);
 }
 
-// d / silu(z), the denominator pushed away from 0 to ±1e-6 (≥ 0: to +).
-KAPPASCOPE_HOST_DEVICE inline float relative_effect(float d, float silu) {
-  float denominator = silu;
-  if (fabsf(silu) < 1e-6f) { denominator = silu >= 0 ? 1e-6f : -1e-6f; }
-  return d / denominator;
-}
-
-// The sums over the gate units of one row, as floats so that one reduction takes them all: counts
-// of less than 2^24 units are exact.
+// The sums over the gate units of one row, and what is counted of them.
 enum GateSum : int {
-  kSumAbs,     // |a|
-  kSumAbsLog,  // |a| ln|a|
-  kActive,     // |a| > threshold
-  kSharpness,  // (κz)²
-  kLinear,     // |κz| < kLinearKz
-  kSaturated,  // |κz| > kSaturatedKz
-  kEffect,     // d = z·σ(κz) − z·σ(z), and so on as in EffectSums
+  kSumAbs,      // |a|
+  kSumAbsLog2,  // |a| log₂|a|
+  kSharpness,   // (κz)²
+  kEffect,      // d = z·σ(κz) − z·σ(z), and so on as in EffectSums
   kEffectAbs,
   kEffectSquare,
-  kEffectPositive,
   kRelative,
   kRelativeAbs,
   kRelativeSquare,
-  kRelativePositive,
   kSlopeSquare,
-  kEffectCount,
   kGateSums
+};
+enum GateCount : int {
+  kActive,     // |a| > threshold
+  kLinear,     // |κz| < kLinearKz
+  kSaturated,  // |κz| > kSaturatedKz
+  kEffectPositive,
+  kRelativePositive,
+  kEffectCount,
+  kGateCounts
+};
+template <typename Sum, typename Count>
+struct GateTotals {
+  Sum sum[kGateSums] = {};
+  Count count[kGateCounts] = {};
 };
 
 // Adds one gate unit: z, κ, a.
-KAPPASCOPE_HOST_DEVICE inline void add_gate(float* sums, float z, float kappa, float a,
-                                            float threshold) {
-  const float magnitude = fabsf(a), kz = kappa * z;
-  sums[kSumAbs] += magnitude;
-  if (magnitude > 0) { sums[kSumAbsLog] += magnitude * fast_log(magnitude); }
-  sums[kActive] += magnitude > threshold ? 1.0f : 0.0f;
-  sums[kSharpness] += kz * kz;
-  sums[kLinear] += fabsf(kz) < kLinearKz ? 1.0f : 0.0f;
-  sums[kSaturated] += fabsf(kz) > kSaturatedKz ? 1.0f : 0.0f;
+KAPPASCOPE_HOST_DEVICE inline void add_gate(GateTotals<float, int>& to, float z, float kappa,
+                                            float a, float threshold) {
+  constexpr float kLeast = 1e-37f;  // so that |a| = 0 adds 0
+  const float magnitude = fabsf(a), kz = fabsf(kappa * z);
+  to.sum[kSumAbs] += magnitude;
+  to.sum[kSumAbsLog2] += magnitude * fast_log2(fmaxf(magnitude, kLeast));
+  to.sum[kSharpness] += kz * kz;
+  to.count[kActive] += magnitude > threshold ? 1 : 0;
+  to.count[kLinear] += kz < kLinearKz ? 1 : 0;
+  to.count[kSaturated] += kz > kSaturatedKz ? 1 : 0;
 }
-// Adds its effect: z, a, and the argument u of its κ.
-KAPPASCOPE_HOST_DEVICE inline void add_gate_effect(float* sums, float z, float a, float u) {
-  const float silu = z * fast_sigmoid(z), d = a - silu;
+// Adds its effect: z, σ(κz), a, and the argument u of its κ. d / silu(z) = (σ(κz) − σ(z)) / σ(z)
+// without a division; where |silu(z)| < 1e-6 the denominator is ±1e-6 (≥ 0: +).
+KAPPASCOPE_HOST_DEVICE inline void add_gate_effect(GateTotals<float, int>& to, float z,
+                                                   float sigmoid, float a, float u) {
+  constexpr float kLeastSilu = 1e-6f;
+  const float inverse = 1 + fast_exp2(-kLog2E * z), plain = fast_reciprocal(inverse);
+  const float silu = z * plain, d = a - silu;
   if (d != d) { return; }
-  const float relative = relative_effect(d, silu);
-  sums[kEffect] += d;
-  sums[kEffectAbs] += fabsf(d);
-  sums[kEffectSquare] += d * d;
-  sums[kEffectPositive] += d > 0 ? 1.0f : 0.0f;
-  sums[kRelative] += relative;
-  sums[kRelativeAbs] += fabsf(relative);
-  sums[kRelativeSquare] += relative * relative;
-  sums[kRelativePositive] += relative > 0 ? 1.0f : 0.0f;
-  sums[kSlopeSquare] += u * u;
-  sums[kEffectCount] += 1;
+  const float ratio = (sigmoid - plain) * inverse;
+  const float pushed = silu >= 0 ? d / kLeastSilu : d / -kLeastSilu;
+  const float relative = fabsf(silu) < kLeastSilu ? pushed : ratio;
+  to.sum[kEffect] += d;
+  to.sum[kEffectAbs] += fabsf(d);
+  to.sum[kEffectSquare] += d * d;
+  to.sum[kRelative] += relative;
+  to.sum[kRelativeAbs] += fabsf(relative);
+  to.sum[kRelativeSquare] += relative * relative;
+  to.sum[kSlopeSquare] += u * u;
+  to.count[kEffectPositive] += d > 0 ? 1 : 0;
+  to.count[kRelativePositive] += relative > 0 ? 1 : 0;
+  to.count[kEffectCount] += 1;
 }
 
 // The statistics of a row of `gates` units, from its sums and that of its largest magnitudes. A
 // bilinear gate has no sigmoid: nothing is sharp, linear or saturated about it.
-KAPPASCOPE_HOST_DEVICE inline GateStats gate_stats_of(const double* sums, double top_sum,
-                                                      double gates, bool identity_gate) {
-  const double safe_sum = sums[kSumAbs] > 1e-8 ? sums[kSumAbs] : 1e-8;
+KAPPASCOPE_HOST_DEVICE inline GateStats gate_stats_of(const GateTotals<double, int>& of,
+                                                      double top_sum, double gates,
+                                                      bool identity_gate) {
+  const double* sum = of.sum;
+  const double safe_sum = sum[kSumAbs] > 1e-8 ? sum[kSumAbs] : 1e-8;
   GateStats stats{NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-  if (sums[kSumAbs] != sums[kSumAbs]) { return stats; }
-  stats.mean_abs = float(sums[kSumAbs] / gates);
-  stats.active_fraction = float(sums[kActive] / gates);
+  if (sum[kSumAbs] != sum[kSumAbs]) { return stats; }
+  stats.mean_abs = float(sum[kSumAbs] / gates);
+  stats.active_fraction = float(double(of.count[kActive]) / gates);
   stats.top_share = float(top_sum / safe_sum);
-  stats.entropy = float(log(safe_sum) - sums[kSumAbsLog] / safe_sum);
+  stats.entropy = float(log(safe_sum) - kLn2 * sum[kSumAbsLog2] / safe_sum);
   if (identity_gate) { return stats; }
-  stats.kz_rms = float(sqrt(sums[kSharpness] / gates));
-  stats.linear_fraction = float(sums[kLinear] / gates);
-  stats.saturated_fraction = float(sums[kSaturated] / gates);
+  stats.kz_rms = float(sqrt(sum[kSharpness] / gates));
+  stats.linear_fraction = float(double(of.count[kLinear]) / gates);
+  stats.saturated_fraction = float(double(of.count[kSaturated]) / gates);
   return stats;
 }
 
-KAPPASCOPE_HOST_DEVICE inline EffectSums effect_of(const double* sums) {
+KAPPASCOPE_HOST_DEVICE inline EffectSums effect_of(const GateTotals<double, int>& of) {
   EffectSums effect;
-  effect.sum = sums[kEffect];
-  effect.sum_abs = sums[kEffectAbs];
-  effect.sum_square = sums[kEffectSquare];
-  effect.positive = sums[kEffectPositive];
-  effect.rel_sum = sums[kRelative];
-  effect.rel_sum_abs = sums[kRelativeAbs];
-  effect.rel_sum_square = sums[kRelativeSquare];
-  effect.rel_positive = sums[kRelativePositive];
-  effect.slope_square = sums[kSlopeSquare];
-  effect.count = std::int64_t(sums[kEffectCount]);
+  effect.sum = of.sum[kEffect];
+  effect.sum_abs = of.sum[kEffectAbs];
+  effect.sum_square = of.sum[kEffectSquare];
+  effect.positive = of.count[kEffectPositive];
+  effect.rel_sum = of.sum[kRelative];
+  effect.rel_sum_abs = of.sum[kRelativeAbs];
+  effect.rel_sum_square = of.sum[kRelativeSquare];
+  effect.rel_positive = of.count[kRelativePositive];
+  effect.slope_square = of.sum[kSlopeSquare];
+  effect.count = of.count[kEffectCount];
   return effect;
 }
 

@@ -66,9 +66,12 @@ __global__ void group_kernel(GroupArgs args) {
 __global__ void cell_row_kernel(GroupArgs args) {
   const std::int64_t cell = std::int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (cell >= args.tokens * args.slots) { return; }
-  args.cell_row[cell] = args.expert_kept[cell]
-                            ? args.row_start[args.expert_index[cell]] + args.queue_position[cell]
-                            : -1;
+  const bool kept = args.expert_kept[cell];
+  const std::int32_t row =
+      kept ? args.row_start[args.expert_index[cell]] + args.queue_position[cell] : -1;
+  args.cell_row[cell] = row;
+  if (kept) { args.row_cell[row] = std::int32_t(cell); }
+  if (cell >= args.row_start[args.experts]) { args.row_cell[cell] = -1; }
 }
 
 }  // namespace

@@ -34,10 +34,13 @@ void group_ref(const GroupArgs& args) {
     }
   }
   if (args.tile_expert) { std::fill(args.tile_expert + tile, args.tile_expert + cells, -1); }
+  std::fill(args.row_cell, args.row_cell + cells, -1);
   for (std::int64_t cell = 0; cell < cells; ++cell) {
-    args.cell_row[cell] = args.expert_kept[cell]
-                              ? args.row_start[args.expert_index[cell]] + args.queue_position[cell]
-                              : -1;
+    const bool kept = args.expert_kept[cell];
+    const std::int32_t row =
+        kept ? args.row_start[args.expert_index[cell]] + args.queue_position[cell] : -1;
+    args.cell_row[cell] = row;
+    if (kept) { args.row_cell[row] = std::int32_t(cell); }
   }
 }
 

@@ -2,257 +2,227 @@
 //
 //   κ = factor · exp(ln U · tanh u),  a = z·σ(κz),  hidden = a ∘ up
 //
-// One block per cell. Without statistics it reads z and up and writes hidden, no more. With them it
-// sums over its gates, keeps |a| in shared memory for the largest of them, and counts the
-// histograms in shared memory before it adds them to its expert's; κ takes the place of |a| when
-// its quantiles are wanted.
-#include "kernels/block_quantile.h"
-#include "kernels/gate_math.h"
-#include "kernels/largest_sum.h"
+// The warps of a block take neighbouring rows, which are mostly of one expert: its α and b are then
+// read once for all of them. Without statistics the kernel reads z and up and writes hidden, no
+// more, and several warps may share a row. With them a warp has a row to itself, sums over its
+// gates, keeps the largest |a|, and counts its histograms in shared memory; the block adds those up
+// to its experts' at the end.
+//
+// What needs a whole row at once, quantiles of κ and many largest |a|, is a kernel of its own
+// (gate_order.h).
+#include "kernels/gate_order.h"
+#include "kernels/gate_row.h"
+#include "kernels/warp_largest.h"
 
 namespace kappascope {
 namespace {
 
-constexpr int kPack = 4;  // gate units that a thread takes at once
+constexpr int kBins = kKappaBins + kGatePreBins;
 
-// The row of a block.
-struct RowView {
-  std::int64_t cell, at;  // `at`: first element of the row in the piece
-  std::int64_t expert;
-  float score;
-  // Of the expert; what else κ is made of stays in the arguments, which take no registers.
-  const float *bias, *scale, *factor;
-};
-
-// z or up of `Width` gates from `at` on, partial products added.
-template <typename T, int Width>
-__device__ void load_product(const ProductView& view, std::int64_t at, float (&to)[Width]) {
-  if (view.partials == 0) { return load_pack<Width>(static_cast<const T*>(view.data) + at, to); }
-  for (int w = 0; w < Width; ++w) { to[w] = 0; }
-  for (std::int64_t part = 0; part < view.partials; ++part) {
-    float one[Width];
-    load_pack<Width>(static_cast<const float*>(view.data) + part * view.partial_stride + at, one);
-    for (int w = 0; w < Width; ++w) { to[w] += one[w]; }
-  }
-}
-
-// b or α of the gates i to i + Width; 0 where there is none.
-template <int Width>
-__device__ void load_parameter(const float* from, std::int64_t stride, std::int64_t i,
-                               float (&to)[Width]) {
-  if (from && stride == 1) { return load_pack<Width>(from + i, to); }
-  for (int w = 0; w < Width; ++w) { to[w] = from ? from[(i + w) * stride] : 0; }
-}
-
-// Whether κ is what training knows: then the kernels have no code for a factor, for κ from z, nor
-// for statistics of κ, which take registers even where they do nothing.
-bool is_plain(const GroupedSwigluArgs& args) {
-  return !args.kappa.from_gate && !args.kappa.factor && !args.kappa_stats;
-}
-
-// κ of the gates i to i + Width, its u (0 where κ is fixed), and ln κ / ln U.
-template <int Width>
-struct Kappas {
-  float u[Width], kappa[Width], position[Width];
-};
-template <int Width, bool Full>
-__device__ void load_kappa(const KappaView& view, const RowView& row, std::int64_t i,
-                           const float (&z)[Width], Kappas<Width>& to) {
-  const bool fixed = view.fixed();
-  float bias[Width], scale[Width];
-  load_parameter<Width>(row.bias, view.gate_stride, i, bias);
-  load_parameter<Width>(row.scale, view.scale_gate_stride, i, scale);
-  for (int w = 0; w < Width; ++w) {
-    to.u[w] = view.scale ? scale[w] * row.score + bias[w] : row.score * bias[w];
-    if (Full && view.from_gate) { to.u[w] = scale[w] * z[w] + (bias[w] + row.score); }
-    if (fixed) { to.u[w] = 0; }
-    const float tanh_u = fixed ? 0 : fast_tanh(to.u[w]);
-    to.kappa[w] = fixed ? 1 : fast_exp(view.log_bound * tanh_u);
-    to.position[w] = tanh_u;
-    if (Full && view.factor) {
-      to.kappa[w] *= *row.factor;
-      to.position[w] = kappa_position(view.log_bound, *row.factor, tanh_u);
-    }
-  }
-}
-
+// What the warps of a block count.
 struct RecordMemory {
-  int kappa_hist[kKappaBins], gate_pre_hist[kGatePreBins];
-  float scratch[kWarps * kGateSums];
-  double total[kGateSums];
-  LargestSumMemory largest;
-  float extremes[2 * kWarps];
+  int histogram[kWarps][kBins];  // of κ, then of z
+  float largest[kWarps][kWarpListed];
+  std::int32_t expert[kWarps];  // −1: the warp recorded nothing
 };
 
-// The row's gate units: writes hidden and, when asked for, κ, z and a; with Record adds to the sums
-// and histograms and keeps |a|.
-template <typename T, int Width, bool Record, bool Full>
-__device__ void run_gates(const GroupedSwigluArgs& args, const RowView& row, float* magnitude,
-                          float (&sums)[kGateSums], RecordMemory* memory) {
-  for (std::int64_t i = std::int64_t(threadIdx.x) * Width; i < args.gates; i += kThreads * Width) {
-    float z[Width], up[Width], a[Width], hidden[Width];
-    Kappas<Width> k;
-    load_product<T>(args.gate_pre, row.at + i, z);
-    load_product<T>(args.up, row.at + i, up);
-    load_kappa<Width, Full>(args.kappa, row, i, z, k);
-    for (int w = 0; w < Width; ++w) {
-      a[w] = args.identity_gate ? z[w] : z[w] * fast_sigmoid(k.kappa[w] * z[w]);
-      hidden[w] = a[w] * up[w];
-    }
-    if (args.element == Element::float32) {
-      store_pack<Width>(hidden, static_cast<float*>(args.hidden) + row.at + i);
-    } else {
-      store_pack<Width>(hidden, static_cast<BFloat16*>(args.hidden) + row.at + i);
-    }
-    if (args.kappa_out) {
-      store_pack<Width>(k.kappa, args.kappa_out + row.at + i);
-      store_pack<Width>(z, args.gate_pre_out + row.at + i);
-      store_pack<Width>(a, args.gate_act_out + row.at + i);
-    }
-    if constexpr (Record) {
-      for (int w = 0; w < Width; ++w) {
-        magnitude[i + w] = fabsf(a[w]);
-        const float position = k.position[w];
-        add_gate(sums, z[w], k.kappa[w], a[w], args.active_threshold);
-        if (!args.identity_gate) { add_gate_effect(sums, z[w], a[w], k.u[w]); }
-        if (position == position) { atomicAdd(&memory->kappa_hist[kappa_bin(position)], 1); }
-        if (z[w] == z[w]) { atomicAdd(&memory->gate_pre_hist[gate_pre_bin(z[w])], 1); }
-      }
-    }
+template <typename T, int Width>
+struct Units {
+  Chunk<Width, T> z, up;
+  __device__ void fetch(const GroupedSwigluArgs& args, std::int64_t at) {
+    z = fetch_product<Width, T>(args.gate_pre, at);
+    up = fetch_product<Width, T>(args.up, at);
+  }
+};
+
+template <typename T, int Width>
+__device__ void store_hidden(const GroupedSwigluArgs& args, std::int64_t at,
+                             const float (&hidden)[Width]) {
+  if (std::is_same_v<T, float> && args.element == Element::float32) {
+    store_values<Width>(hidden, static_cast<float*>(args.hidden) + at);
+  } else {
+    store_values<Width>(hidden, static_cast<BFloat16*>(args.hidden) + at);
   }
 }
 
-__device__ void clear_histograms(RecordMemory& memory) {
-  for (int bin = int(threadIdx.x); bin < kGatePreBins; bin += kThreads) {
-    if (bin < kKappaBins) { memory.kappa_hist[bin] = 0; }
-    memory.gate_pre_hist[bin] = 0;
+__device__ void count_bins(float z, float position, int* histogram) {
+  if (position == position) { atomicAdd(&histogram[kappa_bin(position)], 1); }
+  if (z == z) { atomicAdd(&histogram[kKappaBins + gate_pre_bin(z)], 1); }
+}
+
+// The warp's part of a row, packs `first`, first + step, … of the lanes: writes hidden and, when
+// asked for, κ, z and a; with Record adds to the totals, the histogram and the largest.
+template <typename T, int Width, KappaCase Case, bool Record>
+__device__ void run_gates(const GroupedSwigluArgs& args, const GateRow& row, int first, int step,
+                          GateTotals<float, int>& totals, WarpLargest* largest, int* histogram) {
+  Units<T, Width> next;
+  if (first < args.gates) { next.fetch(args, row.at + first); }
+  const int packs = int((args.gates + step - 1) / step);  // as many for every lane
+  for (int pack = 0, i = first; pack < packs; ++pack, i += step) {
+    const bool valid = i < args.gates;
+    float magnitude[Width] = {};
+    if (valid) {
+      const Units<T, Width> units = next;
+      const KappaLoads<Width, Case> loads(args.kappa, row, i);
+      if (i + step < args.gates) { next.fetch(args, row.at + i + step); }
+      float z_of[Width], up[Width], hidden[Width];
+      widen_chunk<Width, T>(units.z, z_of);
+      widen_chunk<Width, T>(units.up, up);
+#pragma unroll
+      for (int w = 0; w < Width; ++w) {
+        const float z = z_of[w];
+        const GateKappa k = gate_kappa<Case>(args.kappa, row, loads.bias[w], loads.scale[w], z);
+        const float sigmoid = fast_sigmoid(k.kappa * z);
+        const bool identity = Case == KappaCase::any && args.identity_gate;
+        const float a = identity ? z : z * sigmoid;
+        hidden[w] = a * up[w];
+        if (Case == KappaCase::any && args.kappa_out) {
+          args.kappa_out[row.at + i + w] = k.kappa;
+          args.gate_pre_out[row.at + i + w] = z;
+          args.gate_act_out[row.at + i + w] = a;
+        }
+        if constexpr (Record) {
+          magnitude[w] = fabsf(a);
+          add_gate(totals, z, k.kappa, a, args.active_threshold);
+          if (!identity) { add_gate_effect(totals, z, sigmoid, a, k.u); }
+          count_bins(z, k.position, histogram);
+        }
+      }
+      store_hidden<T>(args, row.at + i, hidden);
+    }
+    if constexpr (Record) { largest->offer(magnitude, valid); }
   }
-  __syncthreads();
+}
+
+// Σ over the lanes, in float64 and always in the same order.
+__device__ GateTotals<double, int> warp_totals(const GateTotals<float, int>& mine) {
+  GateTotals<double, int> total;
+  for (int n = 0; n < kGateSums; ++n) { total.sum[n] = warp_sum(double(mine.sum[n])); }
+  for (int n = 0; n < kGateCounts; ++n) { total.count[n] = warp_sum(mine.count[n]); }
+  return total;
 }
 
 __device__ void add_count(std::int64_t* to, int count) {
   if (count) { atomicAdd(reinterpret_cast<unsigned long long*>(to), (unsigned long long)count); }
 }
 
-__device__ void write_record(const GroupedSwigluArgs& args, const RowView& row,
-                             const float* magnitude, const float (&sums)[kGateSums],
-                             std::int64_t row_number, RecordMemory& memory) {
-  block_sums<kGateSums>(sums, memory.scratch, memory.total);
-  const std::int64_t top = args.top_gates < args.gates ? args.top_gates : args.gates;
-  const double top_sum = largest_sum(magnitude, int(args.gates), int(top), memory.largest);
-  if (threadIdx.x == 0) {
-    args.stats[row.cell - args.first_cell] =
-        gate_stats_of(memory.total, top_sum, double(args.gates), args.identity_gate);
-    if (args.row_effect) { args.row_effect[row_number] = effect_of(memory.total); }
-  }
-  for (int bin = int(threadIdx.x); bin < kGatePreBins; bin += kThreads) {
-    if (args.kappa_hist && bin < kKappaBins) {
-      add_count(args.kappa_hist + row.expert * kKappaBins + bin, memory.kappa_hist[bin]);
-    }
-    if (args.gate_pre_hist) {
-      add_count(args.gate_pre_hist + row.expert * kGatePreBins + bin, memory.gate_pre_hist[bin]);
-    }
+__device__ void add_bin(const GroupedSwigluArgs& args, std::int32_t expert, int bin, int count) {
+  if (expert < 0) { return; }
+  if (bin < kKappaBins) {
+    if (args.kappa_hist) { add_count(args.kappa_hist + expert * kKappaBins + bin, count); }
+  } else if (args.gate_pre_hist) {
+    add_count(args.gate_pre_hist + expert * kGatePreBins + bin - kKappaBins, count);
   }
 }
 
-// The row's κ once more, in place of |a|, and what is recorded of it.
-template <typename T, int Width>
-__device__ void write_kappa_stats(const GroupedSwigluArgs& args, const RowView& row, float* kappa,
-                                  RecordMemory& memory) {
-  float sum[1] = {};
-  for (std::int64_t i = std::int64_t(threadIdx.x) * Width; i < args.gates; i += kThreads * Width) {
-    float z[Width];
-    Kappas<Width> k;
-    load_product<T>(args.gate_pre, row.at + i, z);
-    load_kappa<Width, true>(args.kappa, row, i, z, k);
-    for (int w = 0; w < Width; ++w) {
-      kappa[i + w] = k.kappa[w];
-      sum[0] += k.kappa[w];
-    }
-  }
-  block_sums<1>(sum, memory.scratch, memory.total);
-  KappaStatistics stats{NAN, NAN, NAN, NAN, NAN};
-  const double total = memory.total[0];  // the same for the whole block
-  if (total == total) {
-    const int n = int(args.gates);
-    stats.mean = float(total / double(n));
-    block_extremes(kappa, n, -INFINITY, stats.minimum, stats.maximum, memory.extremes);
-    stats.p05 = block_quantile(kappa, n, 0.05, memory.largest, memory.extremes);
-    stats.p95 = block_quantile(kappa, n, 0.95, memory.largest, memory.extremes);
-  }
-  if (threadIdx.x == 0) { args.kappa_stats[row.cell - args.first_cell] = stats; }
-}
-
-// T: type of gate_pre and up where they are whole. Recording is bound by its arithmetic: three
-// blocks per multiprocessor are worth the few bytes that spill. 0: the compiler decides.
-template <typename T, int Width, bool Record, bool Full>
-__global__ void __launch_bounds__(kThreads, Record ? 3 : 0) swiglu_kernel(GroupedSwigluArgs args) {
-  const std::int64_t cell = blockIdx.x;
-  const std::int64_t row_number = args.cell_row ? args.cell_row[cell] : cell;
-  const bool recorded = Record && cell >= args.first_cell;
-  if (row_number < 0 && recorded && threadIdx.x == 0) {
-    args.stats[cell - args.first_cell] = {NAN, NAN, NAN, NAN, NAN, NAN, NAN};
-    if (Full && args.kappa_stats) {
-      args.kappa_stats[cell - args.first_cell] = {NAN, NAN, NAN, NAN, NAN};
-    }
-  }
-  if (row_number < args.first_row || row_number >= args.last_row) { return; }
-  const std::int64_t e = args.expert_index ? args.expert_index[cell] : 0;
-  const float score = args.score ? args.score[cell] : args.score_constant;
-  const KappaView kappa = args.kappa.at_expert(e);
-  const RowView row{
-      cell,        (row_number - args.first_row) * args.gates, e, score, kappa.bias, kappa.scale,
-      kappa.factor};
-  float sums[kGateSums] = {};
-  if constexpr (Record) {
-    KAPPASCOPE_DYNAMIC_SHARED(float, magnitude);  // [I] |a|
-    __shared__ RecordMemory memory;
-    if (recorded) {  // the same for the whole block
-      clear_histograms(memory);
-      run_gates<T, Width, true, Full>(args, row, magnitude, sums, &memory);
-      write_record(args, row, magnitude, sums, row_number, memory);
-      if constexpr (Full) {
-        if (args.kappa_stats) { write_kappa_stats<T, Width>(args, row, magnitude, memory); }
+// Adds the warps' histograms to those of their experts; neighbours are mostly of one.
+__device__ void add_histograms(const GroupedSwigluArgs& args, const RecordMemory& memory) {
+  for (int bin = int(threadIdx.x); bin < kBins; bin += kThreads) {
+    std::int32_t expert = memory.expert[0];
+    int count = 0;
+    for (int warp = 0; warp < kWarps; ++warp) {
+      if (memory.expert[warp] != expert) {
+        add_bin(args, expert, bin, count);
+        expert = memory.expert[warp];
+        count = 0;
       }
-      return;
+      count += memory.histogram[warp][bin];
     }
-    if (args.row_effect && threadIdx.x == 0) { args.row_effect[row_number] = EffectSums{}; }
+    add_bin(args, expert, bin, count);
   }
-  run_gates<T, Width, false, Full>(args, row, nullptr, sums, nullptr);
 }
 
-using Kernel = void (*)(GroupedSwigluArgs);
+// A row of which everything is recorded, by one warp.
+template <typename T, int Width, KappaCase Case>
+__device__ void record_row(const GroupedSwigluArgs& args, const GateRow& row, std::int64_t number,
+                           RecordMemory& memory) {
+  const int lane = int(threadIdx.x) % kWarp, warp = int(threadIdx.x) / kWarp;
+  const int most = kMostWarpLargest;
+  const int top = int(args.top_gates < args.gates ? args.top_gates : args.gates);
+  WarpLargest largest(memory.largest[warp], top < most ? top : most);
+  GateTotals<float, int> mine;
+  run_gates<T, Width, Case, true>(args, row, lane * Width, kWarp * Width, mine, &largest,
+                                  memory.histogram[warp]);
+  const GateTotals<double, int> total = warp_totals(mine);
+  const double top_sum = largest.sum();
+  if (lane != 0) { return; }
+  memory.expert[warp] = std::int32_t(row.expert);
+  args.stats[row.cell - args.first_cell] =
+      gate_stats_of(total, top_sum, double(args.gates), args.identity_gate);
+  if (args.row_effect) { args.row_effect[number] = effect_of(total); }
+}
 
-template <typename T, bool Full>
-Kernel pick_kernel(bool packs, bool record) {
-  if (packs) {
-    return record ? swiglu_kernel<T, kPack, true, Full> : swiglu_kernel<T, kPack, false, Full>;
+// T: type of gate_pre and up where they are whole. `sharing`: warps that share a row; 1 with
+// Record.
+template <typename T, int Width, KappaCase Case, bool Record>
+__global__ void __launch_bounds__(kThreads, Record ? 3 : 4)
+    swiglu_kernel(GroupedSwigluArgs args, int sharing) {
+  const int lane = int(threadIdx.x) % kWarp, warp = int(threadIdx.x) / kWarp;
+  const std::int64_t number =
+      args.first_row + std::int64_t(blockIdx.x) * (kWarps / sharing) + warp / sharing;
+  const bool has_row = number < last_row_of(args);
+  GateTotals<float, int> nothing;
+  if constexpr (Record) {
+    __shared__ RecordMemory memory;
+    for (int bin = lane; bin < kBins; bin += kWarp) { memory.histogram[warp][bin] = 0; }
+    if (lane == 0) { memory.expert[warp] = -1; }
+    __syncwarp();
+    if (has_row) {
+      const GateRow row = gate_row(args, number);
+      if (row.cell >= args.first_cell) {
+        record_row<T, Width, Case>(args, row, number, memory);
+      } else {
+        run_gates<T, Width, Case, false>(args, row, lane * Width, kWarp * Width, nothing, nullptr,
+                                         nullptr);
+        if (args.row_effect && lane == 0) { args.row_effect[number] = EffectSums{}; }
+      }
+    }
+    __syncthreads();
+    add_histograms(args, memory);
+  } else if (has_row) {
+    const GateRow row = gate_row(args, number);
+    const int first = (warp % sharing * kWarp + lane) * Width;
+    run_gates<T, Width, Case, false>(args, row, first, sharing * kWarp * Width, nothing, nullptr,
+                                     nullptr);
   }
-  return record ? swiglu_kernel<T, 1, true, Full> : swiglu_kernel<T, 1, false, Full>;
+}
+
+using Kernel = void (*)(GroupedSwigluArgs, int);
+
+template <typename T, bool Record>
+Kernel pick_kernel(const GroupedSwigluArgs& args) {
+  if (args.gates % kGatePack != 0) { return swiglu_kernel<T, 1, KappaCase::any, Record>; }
+  switch (kappa_case(args)) {
+    case KappaCase::fixed:
+      return swiglu_kernel<T, kGatePack, KappaCase::fixed, Record>;
+    case KappaCase::per_gate:
+      return swiglu_kernel<T, kGatePack, KappaCase::per_gate, Record>;
+    case KappaCase::any:
+      break;
+  }
+  return swiglu_kernel<T, kGatePack, KappaCase::any, Record>;
 }
 template <typename T>
-Kernel pick_kernel(const GroupedSwigluArgs& args, bool record) {
-  const bool packs = args.gates % kPack == 0;
-  return is_plain(args) ? pick_kernel<T, false>(packs, record)
-                        : pick_kernel<T, true>(packs, record);
+Kernel pick_kernel(const GroupedSwigluArgs& args) {
+  return args.stats ? pick_kernel<T, true>(args) : pick_kernel<T, false>(args);
+}
+
+// Warps that share a row, so that few rows keep the whole GPU busy.
+int sharing_of(const GroupedSwigluArgs& args, std::int64_t rows) {
+  constexpr std::int64_t kManyRows = 4096;
+  return args.stats || rows >= kManyRows ? 1 : kWarps;
 }
 
 }  // namespace
 
 int grouped_swiglu_cuda(const GroupedSwigluArgs& args, CudaStream stream) {
-  const bool record = args.stats != nullptr;
-  if (record && args.gates > kMostRecordedGates) { return int(cudaErrorInvalidValue); }
-  const Kernel kernel = args.gate_pre.element == Element::float32 || args.gate_pre.partials > 0
-                            ? pick_kernel<float>(args, record)
-                            : pick_kernel<BFloat16>(args, record);
-  const std::size_t shared = record ? std::size_t(args.gates) * sizeof(float) : 0;
-  if (record) {
-    const int most = int(kMostRecordedGates * sizeof(float));
-    const cudaError_t error =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most);
-    if (error != cudaSuccess) { return int(error); }
-  }
-  return launch(kernel, blocks_for(args.tokens * args.slots, 1), shared, stream, args);
+  const std::int64_t rows = args.last_row - args.first_row;
+  const bool narrow = args.gate_pre.element == Element::bfloat16 && args.gate_pre.partials == 0;
+  const Kernel kernel = narrow ? pick_kernel<BFloat16>(args) : pick_kernel<float>(args);
+  const int sharing = sharing_of(args, rows);
+  const int error = launch(kernel, blocks_for(rows, kWarps / sharing), 0, stream, args, sharing);
+  if (error || !needs_order(args)) { return error; }
+  return narrow ? launch_order<BFloat16>(args, stream) : launch_order<float>(args, stream);
 }
 
 }  // namespace kappascope

@@ -1,14 +1,11 @@
 // κ-SwiGLU over the rows of all experts, reference: kappa_swiglu_ref row by row.
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include "kernels/device_ops.h"
 
 namespace kappascope {
 namespace {
-
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 struct RowBuffers {
   std::vector<float> z, up, hidden;  // [I]
@@ -63,18 +60,10 @@ void grouped_swiglu_ref(const GroupedSwigluArgs& args) {
   const std::size_t gates = std::size_t(args.gates);
   RowBuffers buffers{std::vector<float>(gates), std::vector<float>(gates),
                      std::vector<float>(gates)};
-  for (std::int64_t cell = 0; cell < args.tokens * args.slots; ++cell) {
-    const std::int64_t row = args.cell_row ? args.cell_row[cell] : cell;
-    if (row < 0) {
-      if (args.stats && cell >= args.first_cell) {
-        args.stats[cell - args.first_cell] = {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN};
-        if (args.kappa_stats) {
-          args.kappa_stats[cell - args.first_cell] = {kNaN, kNaN, kNaN, kNaN, kNaN};
-        }
-      }
-    } else if (row >= args.first_row && row < args.last_row) {
-      run_row(args, cell, row, args.expert_index ? args.expert_index[cell] : 0, buffers);
-    }
+  const std::int64_t all = args.all_rows ? *args.all_rows : args.last_row;
+  for (std::int64_t row = args.first_row; row < std::min(all, args.last_row); ++row) {
+    const std::int64_t cell = args.row_cell ? args.row_cell[row] : row;
+    run_row(args, cell, row, args.expert_index ? args.expert_index[cell] : 0, buffers);
   }
 }
 

@@ -137,17 +137,24 @@ __global__ void count_kernel(RouteArgs args, std::int32_t* counts) {
   }
 }
 
-// One thread per expert: counts[c] becomes what the chunks before c gave it.
+// One warp per expert: counts[c] becomes what the chunks before c gave it.
 __global__ void scan_kernel(RouteArgs args, std::int32_t* counts, std::int64_t chunks) {
-  const std::int64_t e = std::int64_t(blockIdx.x) * kThreads + threadIdx.x;
+  const std::int64_t e = std::int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
   if (e >= args.routing.experts) { return; }
+  const int lane = int(threadIdx.x) % kWarp;
   std::int32_t total = 0;
-  for (std::int64_t c = 0; c < chunks; ++c) {
-    const std::int32_t here = counts[c * args.routing.experts + e];
-    counts[c * args.routing.experts + e] = total;
-    total += here;
+  for (std::int64_t first = 0; first < chunks; first += kWarp) {
+    const std::int64_t at = (first + lane) * args.routing.experts + e;
+    const std::int32_t here = first + lane < chunks ? counts[at] : 0;
+    std::int32_t through = here;
+    for (int reach = 1; reach < kWarp; reach *= 2) {
+      const std::int32_t left = __shfl_up_sync(kAllLanes, through, unsigned(reach));
+      if (lane >= reach) { through += left; }
+    }
+    if (first + lane < chunks) { counts[at] = total + through - here; }
+    total += __shfl_sync(kAllLanes, through, kWarp - 1);
   }
-  args.assigned[e] = total;
+  if (lane == 0) { args.assigned[e] = total; }
 }
 
 // One thread per cell: its place, whether it is kept, its weight and s.
@@ -182,7 +189,7 @@ int route_cuda(const RouteArgs& args, std::int32_t* memory, CudaStream stream) {
   int error = launch(choose_kernel, blocks_for(args.routing.tokens, kWarps), 0, stream, args);
   if (!error) { error = launch(count_kernel, blocks_for(chunks, kWarps), 0, stream, args, memory); }
   if (!error) {
-    error = launch(scan_kernel, blocks_for(args.routing.experts, kThreads), 0, stream, args, memory,
+    error = launch(scan_kernel, blocks_for(args.routing.experts, kWarps), 0, stream, args, memory,
                    chunks);
   }
   if (!error) {

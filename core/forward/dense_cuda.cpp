@@ -11,8 +11,7 @@ namespace {
 GroupedSwigluArgs dense_args(const at::Tensor& z, const at::Tensor& up, const KappaView& kappa,
                              const CallContext& context, std::int64_t layer) {
   GroupedSwigluArgs args;
-  args.tokens = args.last_row = z.size(0);
-  args.slots = 1;
+  args.last_row = z.size(0);
   args.gates = z.size(1);
   args.element = element_of(z);
   args.gate_pre = {z.const_data_ptr(), args.element, 0, 0};

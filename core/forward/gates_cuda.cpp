@@ -13,18 +13,15 @@ constexpr std::int64_t kBytesAtOnce = 128 << 20;
 
 }  // namespace
 
-at::Tensor pinned(std::int64_t bytes, const at::Device& device) {
-  return at::empty({bytes}, at::TensorOptions(at::kByte).pinned_memory(device.is_cuda()));
-}
-
 void GateValues::clear() {
   *this = {};
 }
 
 GateFetch::GateFetch(const at::Tensor& cell_row, std::int64_t first_cell, std::int64_t gates,
-                     GateValues& to)
+                     HostCopies& copies, GateValues& to)
     : first_cell_(first_cell),
       gates_(gates),
+      started_(copies),
       to_(to),
       row_cell_(std::size_t(cell_row.numel()), -1) {
   const at::Tensor host = cell_row.cpu();
@@ -50,9 +47,7 @@ void GateFetch::fetch(std::int64_t first, const at::Tensor& values) {
   copy.first = first;
   copy.rows = values.size(1);
   const at::Tensor from = values.view({-1}).view(at::kByte);
-  copy.host.narrow(0, 0, bytes).copy_(from, /*non_blocking=*/true);
-  if (!copy.done) { require_launched(cuda_create(copy.done), "event"); }
-  require_launched(cuda_record(copy.done, stream_of(values.device())), "event");
+  started_.start(from, copy.host.narrow(0, 0, bytes), copy.done);
   next_ = 1 - next_;
   place(copies_[next_]);
 }

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/forward/copies_cuda.h"
 #include "core/forward/feed_forward.h"
-#include "kernels/cuda_device.h"
 
 namespace kappascope {
 
@@ -17,9 +17,6 @@ template <typename T>
 T* part(const at::Tensor& block, std::int64_t offset) {
   return reinterpret_cast<T*>(static_cast<std::byte*>(block.mutable_data_ptr()) + offset);
 }
-
-// Memory of the host that a GPU copies to without waiting.
-at::Tensor pinned(std::int64_t bytes, const at::Device& device);
 
 // Gate values of a layer, [cells of the recorded tokens, I], NaN where dropped.
 struct GateValues {
@@ -31,7 +28,7 @@ class GateFetch {
  public:
   // cell_row [T,K] on the device; cells before first_cell are context. Fills `to` with NaN.
   GateFetch(const at::Tensor& cell_row, std::int64_t first_cell, std::int64_t gates,
-            GateValues& to);
+            HostCopies& copies, GateValues& to);
   // Starts the copy of κ, z and a, [3,n,I], of the rows from `first` on.
   void fetch(std::int64_t first, const at::Tensor& values);
   void finish();  // waits for what is on its way
@@ -53,6 +50,7 @@ class GateFetch {
   void place(Copy& copy);
 
   const std::int64_t first_cell_, gates_;
+  HostCopies& started_;
   GateValues& to_;
   std::vector<std::int32_t> row_cell_;  // the cell of each row, −1 past the last
   Copy copies_[2];

@@ -64,14 +64,14 @@ class MoeCall {
   const CudaStream stream_;
   const KappaView kappa_;
   const MoeLayout layout_;
-  const at::Tensor block_;                // bytes, as layout_ says
-  const RoutingView routing_;             // in block_
-  at::Tensor row_start_, cell_row_;       // [E+1], [T,K] int32
-  at::Tensor tiles_;                      // [3,T·K] int32 of a few rows
-  at::Tensor row_effect_;                 // [T·K] EffectSums as bytes
-  at::Tensor y_;                          // [T·K,H], or [parts,T·K,H] of a few rows
-  std::vector<std::int32_t> host_start_;  // [E+1]
-  std::optional<GateFetch> gate_fetch_;   // when wanted
+  const at::Tensor block_;                      // bytes, as layout_ says
+  const RoutingView routing_;                   // in block_
+  at::Tensor row_start_, cell_row_, row_cell_;  // [E+1], [T,K], [T·K] int32
+  at::Tensor tiles_;                            // [3,T·K] int32 of a few rows
+  at::Tensor row_effect_;                       // [T·K] EffectSums as bytes
+  at::Tensor y_;                                // [T·K,H], or [parts,T·K,H] of a few rows
+  std::vector<std::int32_t> host_start_;        // [E+1]
+  std::optional<GateFetch> gate_fetch_;         // when wanted
 };
 
 MoeCall::MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
@@ -99,6 +99,7 @@ MoeCall::MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
   const auto whole = x.options().dtype(at::kInt);
   row_start_ = at::empty({layout_.experts + 1}, whole);
   cell_row_ = at::empty({cells()}, whole);
+  row_cell_ = at::empty({cells()}, whole);
   if (few_) { tiles_ = at::empty({3, cells()}, whole); }
   if (told()) {
     row_effect_ = at::empty({cells() * std::int64_t(sizeof(EffectSums))}, block_.options());
@@ -140,6 +141,7 @@ void MoeCall::route() {
   group.expert_kept = routing_.cells.kept;
   group.row_start = row_start_.mutable_data_ptr<std::int32_t>();
   group.cell_row = cell_row_.mutable_data_ptr<std::int32_t>();
+  group.row_cell = row_cell_.mutable_data_ptr<std::int32_t>();
   if (few_) {
     group.tile_expert = tiles_.mutable_data_ptr<std::int32_t>();
     group.tile_row = group.tile_expert + cells();
@@ -156,7 +158,7 @@ void MoeCall::run_experts() {
   }
   GateValues& gates = state_.taps.next().gates;
   gates.clear();
-  if (wants_.gates) { gate_fetch_.emplace(cell_row_, first_cell(), gates_, gates); }
+  if (wants_.gates) { gate_fetch_.emplace(cell_row_, first_cell(), gates_, state_.copies, gates); }
   std::int64_t piece = state_.piece_rows > 0 ? std::min(state_.piece_rows, cells()) : cells();
   if (wants_.gates) { piece = std::min(piece, GateFetch::rows_at_once(gates_)); }
   for (;;) {
@@ -180,9 +182,12 @@ void MoeCall::fail_for_memory(std::int64_t piece_rows) const {
        " bytes, ", free, " of ", total, " are free");
 }
 
-// What the pieces add to.
+// What the pieces add to is 0, and NaN (bytes 0xff) what they leave out, which is that of dropped
+// cells.
 void MoeCall::clear_records() {
-  if (told()) { block_.narrow(0, layout_.kappa_hist, layout_.bytes - layout_.kappa_hist).zero_(); }
+  if (!told()) { return; }
+  block_.narrow(0, layout_.stats, layout_.kappa_hist - layout_.stats).fill_(0xff);
+  block_.narrow(0, layout_.kappa_hist, layout_.bytes - layout_.kappa_hist).zero_();
 }
 
 void MoeCall::run_pieces(std::int64_t piece_rows) {
@@ -230,8 +235,10 @@ void MoeCall::run_piece(Piece& piece) {
 
 RowGroups MoeCall::groups_of(std::int64_t first, std::int64_t last) const {
   RowGroups groups;
-  groups.ends =
-      (row_start_.narrow(0, 1, layout_.experts) - first).clamp(0, last - first).to(at::kInt);
+  groups.ends = row_start_.narrow(0, 1, layout_.experts);
+  if (first > 0 || last < cells()) {
+    groups.ends = (groups.ends - first).clamp(0, last - first).to(at::kInt);
+  }
   for (const std::int64_t row : host_start_) {
     groups.start.push_back(std::int32_t(std::clamp<std::int64_t>(row - first, 0, last - first)));
   }
@@ -277,13 +284,12 @@ void MoeCall::multiply_few(Piece& piece) {
 void MoeCall::swiglu(Piece& piece, float* gate_values) {
   const std::int64_t values = (piece.last - piece.first) * gates_;
   GroupedSwigluArgs args;
-  args.tokens = layout_.tokens;
-  args.slots = layout_.slots;
   args.gates = gates_;
   args.expert_index = routing_.cells.expert;
-  args.cell_row = cell_row_.const_data_ptr<std::int32_t>();
+  args.row_cell = row_cell_.const_data_ptr<std::int32_t>();
   args.first_row = piece.first;
   args.last_row = piece.last;
+  args.all_rows = row_start_.const_data_ptr<std::int32_t>() + layout_.experts;
   args.gate_pre = piece.gate_pre;
   args.up = piece.up;
   args.score = routing_.cells.score;

@@ -90,9 +90,7 @@ void TapQueue::send(const at::Tensor& block, const MoeLayout& layout, const Call
   if (!pending.block.defined() || pending.block.numel() != block.numel()) {
     pending.block = pinned(block.numel(), block.device());
   }
-  pending.block.copy_(block, /*non_blocking=*/true);
-  if (!pending.copied) { require_launched(cuda_create(pending.copied), "event"); }
-  require_launched(cuda_record(pending.copied, stream_of(block.device())), "event");
+  context.state->copies.start(block, pending.block, pending.copied);
   const std::int64_t first = context.call.first_recorded;
   MoeTap& tap = pending.tap;
   tap.first_token = context.first_token();

@@ -156,7 +156,7 @@ void compare_next_token(std::int64_t tokens, Check& check);
 // A routing of random logits, by the reference, for the rows that need one.
 struct Routed {
   std::int64_t tokens, slots, experts, capacity;
-  std::vector<std::int32_t> expert_index, queue_position, assigned, row_start, cell_row;
+  std::vector<std::int32_t> expert_index, queue_position, assigned, row_start, cell_row, row_cell;
   std::vector<std::int32_t> tile_expert, tile_row, tile_rows;
   std::vector<std::uint8_t> kept;
   std::vector<float> weight, score;

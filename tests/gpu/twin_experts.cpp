@@ -77,7 +77,14 @@ constexpr SwigluCase kSwigluCases[] = {
     {130, 0, true, true, false, false, true, 1, 200, 3},
     {64, 0, false, false, true, false, false, 0, 16, 2},
     {33, 0, true, true, false, false, false, 0, 300, 2},
+    // Every value equal: the bound is the value, and the list overflows where it is searched by
+    // bits.
     {1024, 0, true, true, false, false, false, 1, 16, 0},
+    {1024, 0, false, false, false, false, false, 0, 16, 0},
+    {1030, 0, false, false, false, false, false, 0, 700, 0},
+    {1032, 0, true, true, false, false, false, 1, 700, 3},
+    {520, 0, true, true, false, false, false, 1, 32, 3},
+    {24, 0, true, true, false, false, false, 1, 32, 3},
     {200, 0, true, false, false, true, false, 1, 16, 9},
     // A factor, beside each form of κ.
     {130, 0, true, true, false, false, true, 1, 16, 3, true},
@@ -105,7 +112,7 @@ struct SwigluBuffers {
   Random random{11};
   Values<T> z, up, hidden;
   Values<float> z_parts, up_parts, score, bias, scale, factor, kappa_out, z_out, a_out;
-  Values<std::int32_t> index, cell_row;
+  Values<std::int32_t> index, row_cell, all_rows;
   Values<float> stats, kappa_stats;
   Values<std::int64_t> kappa_hist, gate_pre_hist;
   Values<double> effect;
@@ -129,7 +136,8 @@ struct SwigluBuffers {
         z_out(std::size_t(rows * of.gates)),
         a_out(std::size_t(rows * of.gates)),
         index(routed.expert_index),
-        cell_row(routed.cell_row),
+        row_cell(routed.row_cell),
+        all_rows(std::vector<std::int32_t>{std::int32_t(rows)}),
         stats(std::size_t(cells - first_cell()) * 7),
         kappa_stats(std::size_t(cells - first_cell()) * 5),
         kappa_hist(std::vector<std::int64_t>(std::size_t(experts * kKappaBins), 5)),
@@ -154,16 +162,15 @@ struct SwigluBuffers {
       return device ? values.device() : values.host.data();
     };
     GroupedSwigluArgs result;
-    result.tokens = routed.tokens;
-    result.slots = routed.slots;
     result.gates = of.gates;
     if (!of.dense) {
       result.expert_index = at(index);
-      result.cell_row = at(cell_row);
+      result.row_cell = at(row_cell);
+      result.all_rows = at(all_rows);
       if (of.scored) { result.score = at(score); }
     }
     result.score_constant = of.scored ? 0.8f : 0;
-    result.last_row = rows;
+    result.last_row = of.dense ? rows : cells;  // all_rows says how many there are
     result.gate_pre = {at(z), element_of<T>(), 0, 0};
     result.up = {at(up), element_of<T>(), 0, 0};
     if (of.partials > 0) {
@@ -263,7 +270,7 @@ void compare_swiglu_case(const SwigluCase& of, std::int64_t tokens, Check& check
   move(second.kappa_out);
   move(second.gate_pre_out);
   move(second.gate_act_out);
-  if (skip % 4 == 0) {  // a piece starts at whole packs
+  if (skip % 8 == 0) {  // a piece starts at whole packs
     require_ok(grouped_swiglu_cuda(first, nullptr), "grouped_swiglu");
     require_ok(grouped_swiglu_cuda(second, nullptr), "grouped_swiglu");
   } else {

@@ -124,10 +124,11 @@ void compare_route(std::int64_t tokens, Check& check) {
 
 Routed make_routing(std::int64_t tokens, std::int64_t slots, std::int64_t experts,
                     std::int64_t capacity) {
-  Routed routed{tokens, slots, experts, capacity, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
+  Routed routed{tokens, slots, experts, capacity, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
   const auto cells = std::size_t(tokens * slots), rows = std::size_t(tokens);
-  for (auto* values : {&routed.expert_index, &routed.queue_position, &routed.cell_row,
-                       &routed.tile_expert, &routed.tile_row, &routed.tile_rows}) {
+  for (auto* values :
+       {&routed.expert_index, &routed.queue_position, &routed.cell_row, &routed.row_cell,
+        &routed.tile_expert, &routed.tile_row, &routed.tile_rows}) {
     values->assign(cells, -1);
   }
   routed.assigned.resize(std::size_t(experts));
@@ -155,8 +156,8 @@ Routed make_routing(std::int64_t tokens, std::int64_t slots, std::int64_t expert
   route_ref(args);
   group_ref({tokens, slots, experts, capacity, routed.assigned.data(), routed.expert_index.data(),
              routed.queue_position.data(), routed.kept.data(), routed.row_start.data(),
-             routed.cell_row.data(), routed.tile_expert.data(), routed.tile_row.data(),
-             routed.tile_rows.data()});
+             routed.cell_row.data(), routed.row_cell.data(), routed.tile_expert.data(),
+             routed.tile_row.data(), routed.tile_rows.data()});
   return routed;
 }
 
@@ -169,16 +170,19 @@ void compare_group(std::int64_t tokens, Check& check) {
     const auto cells = std::size_t(tokens * slots);
     Values<std::int32_t> assigned(routed.assigned), index(routed.expert_index);
     Values<std::int32_t> position(routed.queue_position), start(std::size_t(experts) + 1);
-    Values<std::int32_t> cell_row(cells), tile_expert(cells), tile_row(cells), tile_rows(cells);
+    Values<std::int32_t> cell_row(cells), row_cell(cells);
+    Values<std::int32_t> tile_expert(cells), tile_row(cells), tile_rows(cells);
     Values<std::uint8_t> kept(routed.kept);
-    require_ok(group_cuda({tokens, slots, experts, capacity, assigned.device(), index.device(),
-                           position.device(), kept.device(), start.device(), cell_row.device(),
-                           tile_expert.device(), tile_row.device(), tile_rows.device()},
-                          nullptr),
-               "group");
+    require_ok(
+        group_cuda({tokens, slots, experts, capacity, assigned.device(), index.device(),
+                    position.device(), kept.device(), start.device(), cell_row.device(),
+                    row_cell.device(), tile_expert.device(), tile_row.device(), tile_rows.device()},
+                   nullptr),
+        "group");
     require_ok(cuda_wait_all(), "group");
     check.equal("row_start", start.fetch(), routed.row_start);
     check.equal("cell_row", cell_row.fetch(), routed.cell_row);
+    check.equal("row_cell", row_cell.fetch(), routed.row_cell);
     check.equal("tile_expert", tile_expert.fetch(), routed.tile_expert);
     check.equal("tile_row", tile_row.fetch(), routed.tile_row);
     check.equal("tile_rows", tile_rows.fetch(), routed.tile_rows);

@@ -17,6 +17,7 @@
 #define __device__
 #define __host__
 #define __shared__ static
+#define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define KAPPASCOPE_DYNAMIC_SHARED(type, name) \
   type* name = static_cast<type*>(emulated::dynamic_shared())
@@ -54,8 +55,9 @@ inline dim3 thread_index, block_index;
 void run(const cudaLaunchConfig_t& config, const std::function<void()>& thread);
 void* dynamic_shared();
 void block_barrier();
-// Gives `value` (≤ 8 bytes) to the lanes of the warp and returns what `lane` gave.
-std::uint64_t exchange(std::uint64_t value, int lane);
+// Gives `value` (≤ 8 bytes) to the lanes of the warp and returns what each of the 32 gave, as long as
+// the lane does not exchange again.
+const std::uint64_t* exchange(std::uint64_t value);
 int lane();
 
 template <typename T>
@@ -63,7 +65,7 @@ T from_lane(T value, int lane) {
   static_assert(sizeof(T) <= 8);
   std::uint64_t bits = 0;
   std::memcpy(&bits, &value, sizeof value);
-  bits = exchange(bits, lane);
+  bits = exchange(bits)[lane & 31];
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
@@ -88,22 +90,39 @@ inline void __syncthreads() {
   emulated::block_barrier();
 }
 inline void __syncwarp() {
-  emulated::exchange(0, 0);
+  emulated::exchange(0);
 }
 template <typename T>
 T __shfl_xor_sync(unsigned, T value, int mask) {
   return emulated::from_lane(value, emulated::lane() ^ mask);
 }
+template <typename T>
+T __shfl_sync(unsigned, T value, int lane) {
+  return emulated::from_lane(value, lane);
+}
+template <typename T>
+T __shfl_up_sync(unsigned, T value, unsigned by) {
+  const int from = emulated::lane() - int(by);
+  return emulated::from_lane(value, from < 0 ? emulated::lane() : from);
+}
+inline unsigned __ballot_sync(unsigned, bool value) {
+  const std::uint64_t* given = emulated::exchange(value);
+  unsigned lanes = 0;
+  for (int lane = 0; lane < 32; ++lane) { lanes |= unsigned(given[lane]) << lane; }
+  return lanes;
+}
 inline unsigned __match_any_sync(unsigned, std::int32_t value) {
+  const std::uint64_t mine = std::uint32_t(value), *given = emulated::exchange(mine);
   unsigned same = 0;
-  for (int lane = 0; lane < 32; ++lane) {
-    same |= unsigned(emulated::from_lane(value, lane) == value) << lane;
-  }
+  for (int lane = 0; lane < 32; ++lane) { same |= unsigned(given[lane] == mine) << lane; }
   return same;
 }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
                                    cudaStream_t) {
   return std::memcpy(to, from, bytes), cudaSuccess;
+}
+inline int __ffs(int bits) {
+  return __builtin_ffs(bits);
 }
 inline int __popc(unsigned bits) {
   return __builtin_popcount(bits);
@@ -133,6 +152,9 @@ inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) {
   return cudaSuccess;
 }
 inline cudaError_t cudaEventSynchronize(cudaEvent_t) {
+  return cudaSuccess;
+}
+inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
   return cudaSuccess;
 }
 inline cudaError_t cudaEventDestroy(cudaEvent_t) {

@@ -182,13 +182,13 @@ int lane() {
   return block().running % kLanes;
 }
 
-std::uint64_t exchange(std::uint64_t value, int from) {
+const std::uint64_t* exchange(std::uint64_t value) {
   Thread& self = block().threads[block().running];
   Warp& warp = block().warps[block().running / kLanes];
   const int table = self.exchanges++ % 2;
   warp.given[table][lane()] = value;
   wait_as(State::in_warp);
-  return warp.given[table][from & (kLanes - 1)];
+  return warp.given[table];
 }
 
 }  // namespace emulated

@@ -1,0 +1,33 @@
+// Copies from the GPU to the host that run beside the computation.
+#pragma once
+
+#include <ATen/ATen.h>
+#include <c10/core/Stream.h>
+
+#include <optional>
+
+#include "kernels/cuda_device.h"
+
+namespace kappascope {
+
+// Memory of the host that a GPU copies to without waiting, in bytes.
+at::Tensor pinned(std::int64_t bytes, const at::Device& device);
+
+// A stream of its own, so that the next layer does not wait for the copy of the one before.
+class HostCopies {
+ public:
+  HostCopies() = default;
+  ~HostCopies();
+  HostCopies(const HostCopies&) = delete;
+  HostCopies& operator=(const HostCopies&) = delete;
+
+  // Starts the copy of `from` to `to`, of one size in bytes, `to` pinned, behind all that was
+  // started on the device so far; `done` is made at first use and marks its end.
+  void start(const at::Tensor& from, const at::Tensor& to, CudaEvent& done);
+
+ private:
+  std::optional<c10::Stream> stream_;
+  CudaEvent computed_ = nullptr;
+};
+
+}  // namespace kappascope
