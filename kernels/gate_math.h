@@ -53,16 +53,22 @@ KAPPASCOPE_HOST_DEVICE inline float fast_tanh(float x) {
   return 1 - 2 * fast_reciprocal(1 + fast_exp2(2 * kLog2E * x));
 }
 
-// Index of x among `bins` equal bins of [low, high], the last one closed on both sides.
-KAPPASCOPE_HOST_DEVICE inline int equal_bin(float x, float low, float high, int bins) {
-  const int bin = int((x - low) / (high - low) * float(bins));
-  return bin < 0 ? 0 : bin >= bins ? bins - 1 : bin;
-}
+// Bins of the two histograms without a branch; NaN has one of its own behind the others, which is
+// not added to any histogram. Each is the bin that x − low, over the width, is in; the last one is
+// closed on both sides.
+inline constexpr int kKappaNaN = kKappaBins, kGatePreNaN = kGatePreBins;
 KAPPASCOPE_HOST_DEVICE inline int kappa_bin(float position) {
-  return equal_bin(position, -1, 1, kKappaBins);
+  constexpr float kHalf = kKappaBins / 2;
+  const int bin = int(fminf(position * kHalf + kHalf, kKappaBins - 1));
+  return position == position ? bin : kKappaNaN;
 }
 KAPPASCOPE_HOST_DEVICE inline int gate_pre_bin(float z) {
-  return z < -8 ? 0 : z > 8 ? kGatePreBins - 1 : 1 + equal_bin(z, -8, 8, kGatePreBins - 2);
+  constexpr float kPerUnit = (kGatePreBins - 2) / 16.0f;  // bins of [−8,8]
+  const float within = fminf(fmaxf(z, -8), 8);
+  const int bin = int(fminf(within * kPerUnit + (8 * kPerUnit + 1), kGatePreBins - 2));
+  const int inside = z < -8 ? 0 : bin;
+  const int known = z > 8 ? kGatePreBins - 1 : inside;
+  return z == z ? known : kGatePreNaN;
 }
 
 // The sums over the gate units of one row, and what is counted of them.
@@ -107,26 +113,26 @@ KAPPASCOPE_HOST_DEVICE inline void add_gate(GateTotals<float, int>& to, float z,
   to.count[kSaturated] += kz > kSaturatedKz ? 1 : 0;
 }
 // Adds its effect: z, σ(κz), a, and the argument u of its κ. d / silu(z) = (σ(κz) − σ(z)) / σ(z)
-// without a division; where |silu(z)| < 1e-6 the denominator is ±1e-6 (≥ 0: +).
+// without a division; where |silu(z)| < 1e-6 the denominator is ±1e-6 (≥ 0: +). NaN adds nothing.
 KAPPASCOPE_HOST_DEVICE inline void add_gate_effect(GateTotals<float, int>& to, float z,
                                                    float sigmoid, float a, float u) {
-  constexpr float kLeastSilu = 1e-6f;
+  constexpr float kLeastSilu = 1e-6f, kInverse = 1e6f;
   const float inverse = 1 + fast_exp2(-kLog2E * z), plain = fast_reciprocal(inverse);
-  const float silu = z * plain, d = a - silu;
-  if (d != d) { return; }
-  const float ratio = (sigmoid - plain) * inverse;
-  const float pushed = silu >= 0 ? d / kLeastSilu : d / -kLeastSilu;
-  const float relative = fabsf(silu) < kLeastSilu ? pushed : ratio;
+  const float silu = z * plain, difference = a - silu;
+  const bool known = difference == difference;
+  const float pushed = difference * (silu >= 0 ? kInverse : -kInverse);
+  const float ratio = fabsf(silu) < kLeastSilu ? pushed : (sigmoid - plain) * inverse;
+  const float d = known ? difference : 0, relative = known ? ratio : 0, slope = known ? u : 0;
   to.sum[kEffect] += d;
   to.sum[kEffectAbs] += fabsf(d);
   to.sum[kEffectSquare] += d * d;
   to.sum[kRelative] += relative;
   to.sum[kRelativeAbs] += fabsf(relative);
   to.sum[kRelativeSquare] += relative * relative;
-  to.sum[kSlopeSquare] += u * u;
+  to.sum[kSlopeSquare] += slope * slope;
   to.count[kEffectPositive] += d > 0 ? 1 : 0;
   to.count[kRelativePositive] += relative > 0 ? 1 : 0;
-  to.count[kEffectCount] += 1;
+  to.count[kEffectCount] += known ? 1 : 0;
 }
 
 // The statistics of a row of `gates` units, from its sums and that of its largest magnitudes. A

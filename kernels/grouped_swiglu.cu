@@ -17,11 +17,12 @@
 namespace kappascope {
 namespace {
 
-constexpr int kBins = kKappaBins + kGatePreBins;
+// Of κ, then of z, each with one more for NaN.
+constexpr int kFirstGatePreBin = kKappaBins + 1, kBins = kFirstGatePreBin + kGatePreBins + 1;
 
 // What the warps of a block count.
 struct RecordMemory {
-  int histogram[kWarps][kBins];  // of κ, then of z
+  int histogram[kWarps][kBins];
   float largest[kWarps][kWarpListed];
   std::int32_t expert[kWarps];  // −1: the warp recorded nothing
 };
@@ -43,11 +44,6 @@ __device__ void store_hidden(const GroupedSwigluArgs& args, std::int64_t at,
   } else {
     store_values<Width>(hidden, static_cast<BFloat16*>(args.hidden) + at);
   }
-}
-
-__device__ void count_bins(float z, float position, int* histogram) {
-  if (position == position) { atomicAdd(&histogram[kappa_bin(position)], 1); }
-  if (z == z) { atomicAdd(&histogram[kKappaBins + gate_pre_bin(z)], 1); }
 }
 
 // The warp's part of a row, packs `first`, first + step, … of the lanes: writes hidden and, when
@@ -85,7 +81,8 @@ __device__ void run_gates(const GroupedSwigluArgs& args, const GateRow& row, int
           magnitude[w] = fabsf(a);
           add_gate(totals, z, k.kappa, a, args.active_threshold);
           if (!identity) { add_gate_effect(totals, z, sigmoid, a, k.u); }
-          count_bins(z, k.position, histogram);
+          atomicAdd(&histogram[kappa_bin(k.position)], 1);
+          atomicAdd(&histogram[kFirstGatePreBin + gate_pre_bin(z)], 1);
         }
       }
       store_hidden<T>(args, row.at + i, hidden);
@@ -108,10 +105,11 @@ __device__ void add_count(std::int64_t* to, int count) {
 
 __device__ void add_bin(const GroupedSwigluArgs& args, std::int32_t expert, int bin, int count) {
   if (expert < 0) { return; }
+  const int gate_pre = bin - kFirstGatePreBin;
   if (bin < kKappaBins) {
     if (args.kappa_hist) { add_count(args.kappa_hist + expert * kKappaBins + bin, count); }
-  } else if (args.gate_pre_hist) {
-    add_count(args.gate_pre_hist + expert * kGatePreBins + bin - kKappaBins, count);
+  } else if (gate_pre >= 0 && gate_pre < kGatePreBins && args.gate_pre_hist) {
+    add_count(args.gate_pre_hist + expert * kGatePreBins + gate_pre, count);
   }
 }
 
