@@ -12,7 +12,10 @@
 
 #include "kernels/device_ops.h"
 
-// Shared memory of the size that the launch gave.
+// A variable in shared memory, and memory there of the size that the launch gave.
+#ifndef KAPPASCOPE_SHARED
+#define KAPPASCOPE_SHARED(type, name) __shared__ type name
+#endif
 #ifndef KAPPASCOPE_DYNAMIC_SHARED
 #define KAPPASCOPE_DYNAMIC_SHARED(type, name) extern __shared__ type name[]
 #endif

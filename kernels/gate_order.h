@@ -71,7 +71,7 @@ __device__ void write_top_share(const GroupedSwigluArgs& args, const GateRow& ro
 template <typename T>
 __global__ void order_kernel(GroupedSwigluArgs args) {
   KAPPASCOPE_DYNAMIC_SHARED(float, values);  // [I]
-  __shared__ OrderMemory memory;
+  KAPPASCOPE_SHARED(OrderMemory, memory);
   const std::int64_t number = args.first_row + std::int64_t(blockIdx.x);
   if (number >= last_row_of(args)) { return; }
   const GateRow row = gate_row(args, number);

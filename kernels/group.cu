@@ -30,10 +30,14 @@ __device__ std::int32_t sum_before(std::int32_t value, std::int32_t* shared) {
   return shared[thread] - value;
 }
 
+struct GroupMemory {
+  std::int32_t sums[kThreads];
+  std::int32_t all_tiles;
+};
+
 // One block; each thread takes a range of experts.
 __global__ void group_kernel(GroupArgs args) {
-  __shared__ std::int32_t shared[kThreads];
-  __shared__ std::int32_t all_tiles;
+  KAPPASCOPE_SHARED(GroupMemory, memory);
   const std::int64_t share = (args.experts + kThreads - 1) / kThreads;
   const std::int64_t first = threadIdx.x * share;
   const std::int64_t last = first + share < args.experts ? first + share : args.experts;
@@ -42,7 +46,7 @@ __global__ void group_kernel(GroupArgs args) {
     rows += rows_of(args, e);
     tiles += tiles_of(rows_of(args, e));
   }
-  std::int32_t row = sum_before(rows, shared), tile = sum_before(tiles, shared);
+  std::int32_t row = sum_before(rows, memory.sums), tile = sum_before(tiles, memory.sums);
   if (threadIdx.x == 0) { args.row_start[0] = 0; }
   for (std::int64_t e = first; e < last; ++e) {
     const std::int32_t end = row + rows_of(args, e);
@@ -55,9 +59,10 @@ __global__ void group_kernel(GroupArgs args) {
     row = end;
   }
   if (!args.tile_expert) { return; }
-  if (int(threadIdx.x) == kThreads - 1) { all_tiles = tile; }
+  if (int(threadIdx.x) == kThreads - 1) { memory.all_tiles = tile; }
   __syncthreads();
-  for (std::int64_t at = all_tiles + threadIdx.x; at < args.tokens * args.slots; at += kThreads) {
+  for (std::int64_t at = memory.all_tiles + threadIdx.x; at < args.tokens * args.slots;
+       at += kThreads) {
     args.tile_expert[at] = -1;
   }
 }

@@ -152,8 +152,17 @@ __device__ void record_row(const GroupedSwigluArgs& args, const GateRow& row, st
 
 // T: type of gate_pre and up where they are whole. `sharing`: warps that share a row; 1 with
 // Record.
+// Blocks that a multiprocessor is meant to hold: as many as fit the registers without a spill.
 template <typename T, int Width, KappaCase Case, bool Record>
-__global__ void __launch_bounds__(kThreads, Record ? 3 : 4)
+constexpr int blocks_at_once() {
+  const bool lean = Width == 1 || (sizeof(T) == 2 && Case != KappaCase::any);
+  return Record ? (lean ? 3 : 2) : (lean ? 4 : 3);
+}
+
+// T: type of gate_pre and up where they are whole. `sharing`: warps that share a row; 1 with
+// Record.
+template <typename T, int Width, KappaCase Case, bool Record>
+__global__ void __launch_bounds__(kThreads, (blocks_at_once<T, Width, Case, Record>()))
     swiglu_kernel(GroupedSwigluArgs args, int sharing) {
   const int lane = int(threadIdx.x) % kWarp, warp = int(threadIdx.x) / kWarp;
   const std::int64_t number =
@@ -161,7 +170,7 @@ __global__ void __launch_bounds__(kThreads, Record ? 3 : 4)
   const bool has_row = number < last_row_of(args);
   GateTotals<float, int> nothing;
   if constexpr (Record) {
-    __shared__ RecordMemory memory;
+    KAPPASCOPE_SHARED(RecordMemory, memory);
     for (int bin = lane; bin < kBins; bin += kWarp) { memory.histogram[warp][bin] = 0; }
     if (lane == 0) { memory.expert[warp] = -1; }
     __syncwarp();

@@ -101,7 +101,7 @@ __device__ int rank_of(const float* logits, std::int64_t vocab, std::int32_t tar
 }
 
 __global__ void next_token_kernel(NextTokenArgs args) {
-  __shared__ RowMemory memory;
+  KAPPASCOPE_SHARED(RowMemory, memory);
   const std::int64_t r = blockIdx.x;
   const float* logits = args.logits + r * args.vocab;
   const double normaliser = log_sum_exp(logits, args.vocab, memory);

@@ -2,7 +2,9 @@
 // after another, each thread of a block on a stack of its own, switched at barriers and warp
 // operations. It finds wrong indices, wrong sums and barriers that not all threads reach (the
 // program stops); the order of threads between two barriers changes from block to block, so that a
-// missing barrier shows. It knows nothing of caches, alignment of loads apart, or speed.
+// missing barrier shows; shared memory holds NaN before each block. Built with -fsanitize=thread,
+// each thread of a block is one of ThreadSanitizer's, ordered by barriers alone, so that every
+// missing one is reported. It knows nothing of caches, alignment of loads apart, or speed.
 #pragma once
 
 #include <cmath>
@@ -19,6 +21,8 @@
 #define __shared__ static
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
+#define KAPPASCOPE_SHARED(type, name) \
+  static type& name = *static_cast<type*>(emulated::static_shared(sizeof(type)))
 #define KAPPASCOPE_DYNAMIC_SHARED(type, name) \
   type* name = static_cast<type*>(emulated::dynamic_shared())
 
@@ -54,9 +58,11 @@ inline dim3 thread_index, block_index;
 // Runs `thread` as every thread of every block.
 void run(const cudaLaunchConfig_t& config, const std::function<void()>& thread);
 void* dynamic_shared();
+void* static_shared(std::size_t bytes);  // one more variable
 void block_barrier();
-// Gives `value` (≤ 8 bytes) to the lanes of the warp and returns what each of the 32 gave, as long as
-// the lane does not exchange again.
+void warp_barrier();
+// Gives `value` (≤ 8 bytes) to the lanes of the warp and returns what each of the 32 gave, as long
+// as the lane does not exchange again.
 const std::uint64_t* exchange(std::uint64_t value);
 int lane();
 
@@ -90,7 +96,7 @@ inline void __syncthreads() {
   emulated::block_barrier();
 }
 inline void __syncwarp() {
-  emulated::exchange(0);
+  emulated::warp_barrier();
 }
 template <typename T>
 T __shfl_xor_sync(unsigned, T value, int mask) {
@@ -129,7 +135,7 @@ inline int __popc(unsigned bits) {
 }
 template <typename T>
 T atomicAdd(T* to, T value) {
-  return std::exchange(*to, *to + value);
+  return __atomic_fetch_add(to, value, __ATOMIC_RELAXED);
 }
 
 inline const char* cudaGetErrorString(cudaError_t) {

@@ -38,10 +38,52 @@ emulated_switch:
 .size emulated_switch, .-emulated_switch
 )");
 
+// What ThreadSanitizer is told: which thread runs, and what a barrier orders. Nothing else orders,
+// so that a missing barrier is a data race.
+#ifdef KAPPASCOPE_TSAN_FIBERS
+extern "C" {
+void* __tsan_get_current_fiber();
+void* __tsan_create_fiber(unsigned flags);
+void __tsan_switch_to_fiber(void* fiber, unsigned flags);
+void __tsan_acquire(void* token);
+void __tsan_release(void* token);
+}
+namespace {
+constexpr unsigned kWithoutOrder = 1;
+void* make_fiber() {
+  return __tsan_create_fiber(0);
+}
+void* this_fiber() {
+  return __tsan_get_current_fiber();
+}
+void switch_to_fiber(void* fiber) {
+  __tsan_switch_to_fiber(fiber, kWithoutOrder);
+}
+void acquire(char& token) {
+  __tsan_acquire(&token);
+}
+void release(char& token) {
+  __tsan_release(&token);
+}
+}  // namespace
+#else
+namespace {
+void* make_fiber() {
+  return nullptr;
+}
+void* this_fiber() {
+  return nullptr;
+}
+void switch_to_fiber(void*) {}
+void acquire(char&) {}
+void release(char&) {}
+}  // namespace
+#endif
+
 namespace emulated {
 namespace {
 
-constexpr std::size_t kStackBytes = 64 << 10;
+constexpr std::size_t kStackBytes = 256 << 10;
 constexpr int kLanes = 32;
 
 enum class State { ready, at_barrier, in_warp, done };
@@ -50,12 +92,14 @@ struct Thread {
   void* top = nullptr;
   std::unique_ptr<char[]> stack = std::make_unique<char[]>(kStackBytes);
   State state = State::done;
-  int exchanges = 0;
+  int exchanges = 0, barriers = 0, warp_barriers = 0;
+  void* fiber = make_fiber();
 };
 
 // The two tables of a warp: a lane can be one exchange ahead of the others, never two.
 struct Warp {
   std::uint64_t given[2][kLanes];
+  char barrier[2];
 };
 
 struct Block {
@@ -63,7 +107,10 @@ struct Block {
   std::vector<Warp> warps;
   std::vector<int> order;
   std::vector<char> shared;
+  std::vector<std::vector<std::uint64_t>> static_shared;
   void* scheduler = nullptr;
+  void* host = nullptr;  // the fiber of the scheduler
+  char started = 0, ended = 0, barrier[2] = {};
   const std::function<void()>* body = nullptr;
   int running = 0;
 };
@@ -73,6 +120,10 @@ Block& block() {
   return only;
 }
 
+void fill(std::vector<std::uint64_t>& variable) {
+  std::fill(variable.begin(), variable.end(), ~std::uint64_t(0));
+}
+
 [[noreturn]] void stop(const char* what) {
   const dim3 index = block_index;
   std::fprintf(stderr, "emulated CUDA: %s; block %u,%u,%u\n", what, index.x, index.y, index.z);
@@ -80,9 +131,12 @@ Block& block() {
 }
 
 void start() {
+  acquire(block().started);
   (*block().body)();
+  release(block().ended);
   Thread& self = block().threads[block().running];
   self.state = State::done;
+  switch_to_fiber(block().host);
   emulated_switch(&self.top, block().scheduler);  // for good
 }
 
@@ -94,12 +148,13 @@ void prepare(Thread& thread) {
   for (int saved = 0; saved < 6; ++saved) { *--top = nullptr; }
   thread.top = top;
   thread.state = State::ready;
-  thread.exchanges = 0;
+  thread.exchanges = thread.barriers = thread.warp_barriers = 0;
 }
 
 void wait_as(State state) {
   Thread& self = block().threads[block().running];
   self.state = state;
+  switch_to_fiber(block().host);
   emulated_switch(&self.top, block().scheduler);
 }
 
@@ -107,11 +162,12 @@ void resume(int thread) {
   Block& now = block();
   now.running = thread;
   thread_index = dim3(unsigned(thread), 0, 0);
+  switch_to_fiber(now.threads[thread].fiber);
   emulated_switch(&now.scheduler, now.threads[thread].top);
 }
 
 // Lets the threads [first, last) go on when all of them wait alike.
-bool release(std::size_t first, std::size_t last, State state) {
+bool let_go(std::size_t first, std::size_t last, State state) {
   auto& threads = block().threads;
   const auto waits = [&](const Thread& thread) { return thread.state == state; };
   const auto from = threads.begin() + std::ptrdiff_t(first);
@@ -130,9 +186,9 @@ void run_block(std::size_t size) {
     }
     bool moved = false;
     for (std::size_t first = 0; first < size; first += kLanes) {
-      moved |= release(first, first + kLanes, State::in_warp);
+      moved |= let_go(first, first + kLanes, State::in_warp);
     }
-    moved |= release(0, size, State::at_barrier);
+    moved |= let_go(0, size, State::at_barrier);
     if (moved) { continue; }
     const auto done = [](const Thread& thread) { return thread.state == State::done; };
     if (std::all_of(now.threads.begin(), now.threads.begin() + std::ptrdiff_t(size), done)) {
@@ -154,16 +210,20 @@ void run(const cudaLaunchConfig_t& config, const std::function<void()>& thread) 
   now.order.resize(size);
   std::iota(now.order.begin(), now.order.end(), 0);
   now.body = &thread;
+  now.host = this_fiber();
   std::uint32_t random = 1;
   for (unsigned z = 0; z < config.gridDim.z; ++z) {
     for (unsigned y = 0; y < config.gridDim.y; ++y) {
       for (unsigned x = 0; x < config.gridDim.x; ++x) {
         block_index = dim3(x, y, z);
         now.shared.assign(config.dynamicSmemBytes + 16, char(0xff));  // NaN as float
+        for (auto& variable : now.static_shared) { fill(variable); }
         random = random * 1664525u + 1013904223u;
         std::rotate(now.order.begin(), now.order.begin() + (random >> 16) % size, now.order.end());
         if (random >> 31) { std::reverse(now.order.begin(), now.order.end()); }
+        release(now.started);
         run_block(size);
+        acquire(now.ended);
       }
     }
   }
@@ -174,8 +234,26 @@ void* dynamic_shared() {
   return reinterpret_cast<void*>((address + 15) / 16 * 16);
 }
 
+void* static_shared(std::size_t bytes) {
+  auto& variable = block().static_shared.emplace_back(bytes / sizeof(std::uint64_t) + 1);
+  fill(variable);
+  return variable.data();
+}
+
 void block_barrier() {
+  Thread& self = block().threads[block().running];
+  char& token = block().barrier[self.barriers++ % 2];
+  release(token);
   wait_as(State::at_barrier);
+  acquire(token);
+}
+
+void warp_barrier() {
+  Thread& self = block().threads[block().running];
+  char& token = block().warps[block().running / kLanes].barrier[self.warp_barriers++ % 2];
+  release(token);
+  exchange(0);
+  acquire(token);
 }
 
 int lane() {
