@@ -17,13 +17,15 @@ namespace fs = std::filesystem;
 
 namespace {
 
-TraceSettings trace_settings(const Model& model, const LoadOptions& load) {
+TraceSettings trace_settings(const Model& model, const EngineModel& loaded,
+                             const LoadOptions& load) {
   TraceSettings settings;
   for (std::int64_t i = 0; i < model.architecture.depth(); ++i) { settings.layers.push_back(i); }
   settings.tool_version = KAPPASCOPE_VERSION;
   settings.threads = load.threads;
   settings.device = load.device == ComputeDevice::cuda ? "cuda" : "cpu";
   settings.torch_version = engine(load.device).torch_version();
+  settings.engine = loaded.description();
   return settings;
 }
 
@@ -103,7 +105,7 @@ void Workspace::run() {
     }
     result->loaded = loaded;
     result->load = load;
-    const TraceSettings settings = trace_settings(*model, load);
+    const TraceSettings settings = trace_settings(*model, *loaded, load);
     fs::create_directories(folder);
     TokenProgress tokens(progress, tokens_to_run(text));
     record_trace(folder / kTraceFile, *model, plan, *loaded, text, settings, tokens);
