@@ -17,7 +17,7 @@ namespace kappascope::gui {
 
 namespace {
 
-constexpr float kFigureWidth = 30, kFigureHeight = 22;  // em
+constexpr float kFigureWidth = 25, kFigureHeight = 22;  // em
 
 std::string times(double value) {
   return std::isnan(value) ? "–" : value_text(value) + " ×";
@@ -173,10 +173,10 @@ void draw_served_row(Gui& gui, const Trace& trace, const ExpertCard& card,
   draw_context(gui, trace, entry.token);
   number_cell(std::to_string(entry.token), theme.quiet_text);
   number_cell(std::to_string(entry.slot), theme.quiet_text);
-  number_cell(entry.kept ? fixed_text(entry.weight, 3) : "dropped",
+  number_cell(entry.kept ? value_text(entry.weight) : "dropped",
               entry.kept ? theme.text : theme.warning);
-  number_cell(fixed_text(entry.kappa_mean, 3));
-  number_cell(fixed_text(entry.sharpness, 3));
+  number_cell(value_text(entry.kappa_mean));
+  number_cell(value_text(entry.sharpness));
   ImGui::PopID();
 }
 
@@ -206,9 +206,9 @@ void draw_served(Gui& gui, const Trace& trace, const std::shared_ptr<const Exper
   const bool shown = begin_table(
       "###served",
       {{"in its text", 0, false, nullptr, ImGuiTableColumnFlags_NoSort},
-       {"token", 3, true, nullptr, kUp, id(ServedOrder::token)},
+       {"token", 3, true, nullptr, kUp, id(ServedOrder::token), 3},
        {"slot", 2, true, "0: it was the first choice", ImGuiTableColumnFlags_NoSort, 0, 1},
-       {"weight", 4, true, "Combine weight", kDown, id(ServedOrder::weight)},
+       {"weight", 4, true, "Combine weight", kDown, id(ServedOrder::weight), 4},
        {"κ", 3.2F, true, "Mean over its gate units", kDown, id(ServedOrder::kappa)},
        {"sharpness", 3.2F, true, "Effective sharpness: root mean square of κ·z", kDown,
         id(ServedOrder::sharpness), 2}},
@@ -250,12 +250,14 @@ void draw_figures(Gui& gui, const ExpertCard& card) {
   const ImVec2 room = ImGui::GetContentRegionAvail();
   const float gap = ImGui::GetStyle().ItemSpacing.x;
   const int across = std::clamp(int(room.x / (kFigureWidth * em())), 1, 3);
-  const ImVec2 size{(room.x - float(across - 1) * gap) / float(across), kFigureHeight * em()};
+  const float height = kFigureHeight * em();  // in one row they take what is left
+  const ImVec2 size{(room.x - float(across - 1) * gap) / float(across),
+                    across == 3 ? std::max(height, room.y) : height};
   draw_one_figure(gui, "kappa-distribution", alone, size);
   if (across > 1) { ImGui::SameLine(); }
   draw_one_figure(gui, "kappa-vs-score", choices, size);
   if (across > 2) { ImGui::SameLine(); }
-  draw_one_figure(gui, "silu-kappa", choices, size);
+  draw_one_figure(gui, "silu-kappa", choices, {across == 2 ? room.x : size.x, size.y});
 }
 
 }  // namespace

@@ -66,7 +66,7 @@ void draw_predictions(Gui& gui, const char* id, const char* title, const char* h
       gui.fonts.need(text);
       ImGui::TableNextRow();
       text_cell(text, prediction.id == actual ? theme.chosen : theme.text);
-      bar_cell(prediction.probability(), percent_text(prediction.probability()), bar);
+      bar_cell(prediction.probability(), percent_text(prediction.probability()), "100.0 %", bar);
     }
     ImGui::EndTable();
   }
@@ -118,47 +118,51 @@ void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::in
   if (slot.expert < 0 || !slot.kept) {
     number_cell(slot.expert < 0 ? "empty" : "dropped", theme.warning);
   } else {
-    bar_cell(slot.weight, fixed_text(slot.weight, 3), bar);
+    bar_cell(slot.weight, value_text(slot.weight), "0.00000", bar);
     if (!std::isnan(slot.contribution)) {
       explain(join_words("Times the norm of the expert's output, ", value_text(slot.output_norm),
                          ": ", value_text(slot.contribution))
                   .c_str());
     }
   }
-  number_cell(fixed_text(slot.kappa_mean, 3));
+  number_cell(value_text(slot.kappa_mean));
   const bool range = slot.kappa_p05 == slot.kappa_p05;
-  number_cell(range ? fixed_text(slot.kappa_p05, 3) + " … " + fixed_text(slot.kappa_p95, 3) : "–",
+  number_cell(range ? value_text(slot.kappa_p05) + " … " + value_text(slot.kappa_p95) : "–",
               theme.quiet_text);
-  number_cell(fixed_text(slot.sharpness, 3));
-  number_cell(k == 0 ? fixed_text(layer.margin, 3) : "",
-              layer.near_tie ? theme.warning : theme.text);
-  if (k == 0 && layer.near_tie) { explain("A near tie: below 0.001"); }
+  number_cell(value_text(slot.sharpness));
+  number_cell(k == 0 ? value_text(layer.margin) : "", layer.near_tie ? theme.warning : theme.text);
+  if (k == 0 && layer.near_tie) {
+    const double limit = gui.workspace.current_trace()->near_tie;
+    explain(("A near tie: below " + value_text(limit)).c_str());
+  }
   ImGui::PopID();
   ImGui::PopID();
 }
 
-void draw_layers(Gui& gui, const TokenCard& card, std::int64_t slots) {
+void draw_layers(Gui& gui, const Trace& trace, const TokenCard& card) {
+  const std::int64_t slots = trace.slots;
   heading(gui.fonts.bold, "Experts in every layer");
   if (card.layers.empty() || slots == 0) {
     return quiet_text(*gui.theme, "No MoE layer was recorded.");
   }
   const float height = std::max(8 * em(), ImGui::GetContentRegionAvail().y);
+  const std::string margin =
+      "In logits: lowest chosen selection score less the highest that was not chosen. Below " +
+      value_text(trace.near_tie) +
+      " it is a near tie (coloured), which another precision may decide otherwise.";
   const bool shown = begin_table(
       "###layers",
       {{"layer", 2.6F, true, "Number of the layer in the model; layer.pass where it runs again"},
        {"slot", 2, true, "0: the first choice"},
        {"expert", 3},
-       {"weight", 4, true, "Combine weight; of a dropped assignment it is 0"},
+       {"weight", 5.5F, true, "Combine weight; of a dropped assignment it is 0"},
        {"κ", 3.2F, true, "Mean over the gate units of the expert"},
        {.name = "κ 5–95 %", .width = 7.2F, .help = "Quantiles over the gate units", .spare = 1},
        {.name = "sharpness",
         .width = 3.2F,
         .help = "Effective sharpness: root mean square of κ·z over the gate units",
         .spare = 2},
-       {"margin", 3.4F, true,
-        "In logits: lowest chosen selection score less the highest that was not chosen. Below "
-        "0.001 "
-        "it is a near tie (coloured), which another precision may decide otherwise."}},
+       {.name = "margin", .width = 4, .help = margin.c_str(), .spare = 3}},
       {0, height});
   if (!shown) { return; }
   ImGuiListClipper clipper;
@@ -184,7 +188,7 @@ void draw_token_panel(Gui& gui) {
   if (!card) { return waiting_note(*gui.theme, "Collecting the numbers of this token"); }
   draw_header(gui, *trace, *card);
   draw_alternatives(gui, *trace, *card);
-  draw_layers(gui, *card, trace->slots);
+  draw_layers(gui, *trace, *card);
 }
 
 }  // namespace kappascope::gui

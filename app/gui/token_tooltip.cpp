@@ -61,7 +61,7 @@ void draw_rows(Gui& gui, const Trace& trace, std::int64_t t) {
     const double value = colours.of->values[i];
     const ColourScale& scale = colours.of->colours;
     const bool named = scale.kind == ColourKind::categorical;
-    std::string text = value_text(value, scale.unit);
+    std::string text = colour_value(scale, value);
     if (named && value >= 0) { text = scale.names[value]; }
     if (named && value < 0) { text = scale.rest; }
     row(theme, (scale.label.empty() ? colours.of->name : scale.label).c_str(), text);
@@ -90,10 +90,10 @@ void draw_layer(const Theme& theme, const Trace& trace, std::int64_t row_of_trac
     if (layer.expert(entry) < 0) { continue; }
     const bool kept = layer.kept(entry);
     number_cell(std::to_string(layer.expert(entry)));
-    number_cell(fixed_text(at(trace.expert_weight, i), 3));
-    number_cell(kept ? fixed_text(at(trace.kappa_mean, i), 3) : "dropped",
+    number_cell(value_text(at(trace.expert_weight, i)));
+    number_cell(kept ? value_text(at(trace.kappa_mean, i)) : "dropped",
                 kept ? theme.text : theme.warning);
-    number_cell(fixed_text(at(trace.gate_kz_rms, i), 3));
+    number_cell(value_text(at(trace.gate_kz_rms, i)));
   }
   ImGui::EndTable();
 }

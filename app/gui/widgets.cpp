@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/figure/readout.h"
 
 namespace kappascope::gui {
 
@@ -55,12 +56,15 @@ std::string fixed_text(double value, int decimals) {
 }
 
 std::string percent_text(double share) {
-  return std::isnan(share) ? "–" : fixed_text(100 * share, 1) + " %";
+  return value_text(100 * share, "%");
 }
 
-void next_item(float width) {
-  ImGui::SameLine();
-  if (ImGui::GetContentRegionAvail().x < width) { ImGui::NewLine(); }
+void next_item(float width, float gap) {
+  if (gap < 0) { gap = ImGui::GetStyle().ItemSpacing.x; }
+  // The cursor is at the start of the next line.
+  const float right = ImGui::GetCursorScreenPos().x + ImGui::GetContentRegionAvail().x;
+  const float last = ImGui::GetCurrentWindow()->DC.CursorPosPrevLine.x;
+  if (last + gap + width <= right) { ImGui::SameLine(0, gap); }
 }
 
 void elided_text(const std::string& text, float room, ImU32 colour) {
@@ -87,12 +91,16 @@ void quiet_text(const Theme& theme, const std::string& text) {
 }
 
 std::string parts_that_fit(const std::string& text, float room) {
-  const std::string_view gap = " · ";
+  const std::string_view all = text;
   std::string fitting;
-  for (std::size_t end = 0; end < text.size();) {
-    end = std::min(text.find(gap, end ? end + gap.size() : 0), text.size());
-    if (ImGui::CalcTextSize(text.data(), text.data() + end).x > room) { break; }
-    fitting = text.substr(0, end);
+  int open = 0;  // brackets
+  for (std::size_t at = 0; at <= all.size(); ++at) {
+    const std::string_view rest = all.substr(at);
+    open += int(rest.starts_with('(')) - int(rest.starts_with(')'));
+    const bool ends = rest.empty() || rest.starts_with(" · ") || rest.starts_with("; ");
+    if (!ends || (open > 0 && !rest.empty())) { continue; }
+    if (ImGui::CalcTextSize(all.data(), all.data() + at).x > room) { break; }
+    fitting = all.substr(0, at);
   }
   return fitting;
 }
@@ -168,8 +176,15 @@ void focus_field(const char* id, std::string& text, bool opened) {
 }
 
 bool single_button(const char* label, ImVec2 size) {
-  return ImGui::Button(label, size) && !(ImGui::IsMouseReleased(ImGuiMouseButton_Left) &&
-                                         ImGui::GetIO().MouseClickedLastCount[0] > 1);
+  if (!ImGui::Button(label, size)) { return false; }
+  const bool by_mouse = ImGui::IsMouseReleased(ImGuiMouseButton_Left);
+  if (by_mouse && ImGui::GetIO().MouseClickedLastCount[0] > 1) { return false; }
+  // Where frames are slow, both presses may have waited for them: then a frame each is between.
+  constexpr int kFramesOfAPress = 4;
+  int& last = *ImGui::GetStateStorage()->GetIntRef(ImGui::GetItemID(), -kFramesOfAPress);
+  const bool again = by_mouse && ImGui::GetFrameCount() - last < kFramesOfAPress;
+  last = ImGui::GetFrameCount();
+  return !again;
 }
 
 bool stepper(const char* id, const char* name, std::int64_t& value, std::int64_t count,
@@ -278,9 +293,7 @@ bool row_item(const char* id, bool chosen, int lines) {
 
 void number_here(const std::string& text, ImU32 colour) {
   move_right(ImGui::GetContentRegionAvail().x - ImGui::CalcTextSize(text.c_str()).x);
-  ImGui::PushStyleColor(ImGuiCol_Text, ink(colour));
-  ImGui::TextUnformatted(text.data(), text.data() + text.size());
-  ImGui::PopStyleColor();
+  elided_text(text, 0, colour);
 }
 
 void number_cell(const std::string& text, ImU32 colour) {
@@ -291,12 +304,14 @@ void text_cell(const std::string& text, ImU32 colour) {
   if (ImGui::TableNextColumn()) { elided_text(text, 0, colour); }
 }
 
-void bar_cell(double share, const std::string& text, ImU32 colour) {
+void bar_cell(double share, const std::string& text, const char* widest, ImU32 colour) {
   if (!ImGui::TableNextColumn()) { return; }
   const ImVec2 at = ImGui::GetCursorScreenPos();
   const float width = ImGui::GetContentRegionAvail().x, height = ImGui::GetTextLineHeight();
-  if (share > 0) {
-    const float end = at.x + width * float(std::min(share, 1.0));
+  // The number has room of its own: a bar of the whole ends before it.
+  const float most = width - ImGui::CalcTextSize(widest).x - 0.3F * em();
+  if (share > 0 && most > 0) {
+    const float end = at.x + most * float(std::min(share, 1.0));
     ImGui::GetWindowDrawList()->AddRectFilled({at.x, at.y + 0.06F * height},
                                               {end, at.y + 0.94F * height}, colour, 0.12F * height);
   }

@@ -18,11 +18,12 @@ std::string percent_text(double share);              // "12.5 %"; "–" for NaN
 
 // --- lines ---
 // Puts the next item beside the last one where `width` more fits, else below it.
-void next_item(float width);
+void next_item(float width, float gap = -1);  // −1: the gap between items
 // `text` cut with … at `room` (0: what is left of the line); when cut, the pointer shows all of it.
 void elided_text(const std::string& text, float room = 0, ImU32 colour = 0);
 void quiet_text(const Theme& theme, const std::string& text);
-// Of parts that `text` joins with " · ", the first ones that fit into `room` pixels whole.
+// Of parts that `text` joins with " · " or "; ", what is in brackets being one, the first ones that
+// fit into `room` pixels whole.
 std::string parts_that_fit(const std::string& text, float room);
 // Where there is nothing: what is missing and, below it in quiet ink, how to get it; in the middle.
 void empty_note(const Theme& theme, const char* what, const char* how);
@@ -66,8 +67,9 @@ bool row_item(const char* id, bool chosen, int lines = 1);
 void number_here(const std::string& text, ImU32 colour = 0);  // to the right
 void number_cell(const std::string& text, ImU32 colour = 0);
 void text_cell(const std::string& text, ImU32 colour = 0);  // cut where it does not fit
-// A bar over `share` (0 … 1) of the cell, the number on it.
-void bar_cell(double share, const std::string& text, ImU32 colour);
+// A bar over `share` (0 … 1) of the cell but for the number on its right; `widest`: what numbers of
+// this column need at most.
+void bar_cell(double share, const std::string& text, const char* widest, ImU32 colour);
 
 // Two columns: names in quiet ink, values.
 bool begin_key_values(const char* id);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <utility>
 
 #include "core/error.h"
 #include "core/figure/parts.h"
@@ -13,11 +15,16 @@ namespace {
 
 constexpr double kViolinHalf = 0.42;  // of a position, as drawn
 
+// Counts of an axis of whole numbers have no decimals.
+std::string axis_value(const FigureAxis& axis, double value) {
+  return axis.integer ? whole_text(value, axis.unit) : value_text(value, axis.unit);
+}
+
 std::string place_text(const FigureAxis& axis, double value) {
   if (axis.scale == Scale::category || axis.subject != AxisSubject::none) {
     return position_text(axis, std::llround(value));
   }
-  return named(axis.name, value_text(value, axis.unit));
+  return named(axis.name, axis_value(axis, value));
 }
 
 double finite_or(double value, double otherwise) {
@@ -153,7 +160,7 @@ class Reader {
     add_place(panel_.x, best->x[at]);
     add_y(best->y[at]);
     if (!best->value.empty()) {
-      add(named(best->colours.label, value_text(best->value[at], best->colours.unit)));
+      add(named(best->colours.label, colour_value(best->colours, best->value[at])));
     }
     return true;
   }
@@ -253,7 +260,7 @@ class Reader {
       if (!bins.name.empty()) { add(bins.name); }
       add(named(panel_.x.name, value_text(bins.edges[at]) + " to " +
                                    value_text(bins.edges[at + 1], panel_.x.unit)));
-      add_y(bins.counts[at]);
+      add(named(panel_.y.name, whole_text(bins.counts[at], panel_.y.unit)));
       return true;
     }
     return false;
@@ -335,9 +342,35 @@ std::int32_t& part_of(Subject& subject, AxisSubject kind) {
 }
 
 std::string value_text(double value, const std::string& unit) {
-  const bool large = value >= 1000 && value < 1e15;
-  const std::string text = large ? count_text(std::llround(value)) : number_text(value, 4);
-  return unit.empty() || std::isnan(value) ? text : text + " " + unit;
+  if (!std::isfinite(value)) { return number_text(value); }
+  // Three decimals, more below 0.1 and fewer from 10 on; shares in percent have one.
+  constexpr std::pair<double, int> kDecimals[] = {{99.995, 1},   {9.9995, 2},    {0.09995, 3},
+                                                  {0.009995, 4}, {0.0009995, 5}, {0.0001, 6}};
+  const double size = std::abs(value);
+  int decimals = unit == "%" && (size >= 0.05 || size == 0) ? 1 : size == 0 ? 3 : -1;
+  for (const auto& [from, many] : kDecimals) {
+    if (decimals < 0 && size >= from) { decimals = many; }
+  }
+  std::string text = number_text(value, 3);
+  if (size >= 999.95 && size < 1e15) {
+    text = (value < 0 ? "−" : "") + count_text(std::llround(size));
+  } else if (decimals >= 0 && size < 1e15) {
+    char digits[64];
+    std::snprintf(digits, sizeof digits, "%.*f", decimals, size);
+    text = (value < 0 ? "−" : "") + std::string(digits);
+  }
+  return unit.empty() ? text : text + " " + unit;
+}
+
+std::string whole_text(double value, const std::string& unit) {
+  const bool whole = std::abs(value) < 1e15 && value == std::round(value);
+  if (!whole) { return value_text(value, unit); }
+  const std::string text = (value < 0 ? "−" : "") + count_text(std::llround(std::abs(value)));
+  return unit.empty() ? text : text + " " + unit;
+}
+
+std::string colour_value(const ColourScale& colours, double value) {
+  return colours.integer ? whole_text(value, colours.unit) : value_text(value, colours.unit);
 }
 
 std::optional<Readout> readout(const Figure& figure, std::size_t panel, double x, double y,

@@ -40,8 +40,15 @@ struct CellBlock {
 std::optional<Readout> readout(const Figure& figure, std::size_t panel, double x, double y,
                                double reach_x, double reach_y, CellBlock block = {});
 
-// A number as a person reads it off, in figures and panels alike: four digits, from a thousand on
-// all digits before the point; "–" for NaN.
+// A number as a person reads it off, in figures and panels alike: three decimals, more where it is
+// small, four digits from ten on ("12.35"), from a thousand on all digits before the point; shares
+// in "%" with one decimal; "–" for NaN.
 std::string value_text(double value, const std::string& unit = "");
+
+// Of a quantity that is counted: whole numbers have no decimals.
+std::string whole_text(double value, const std::string& unit = "");
+
+// A value of the scale, as one of the two.
+std::string colour_value(const ColourScale& colours, double value);
 
 }  // namespace kappascope

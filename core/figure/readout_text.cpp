@@ -120,7 +120,7 @@ std::string cell_text(const ColourScale& colours, double value) {
     if (value < 0) { return colours.rest.empty() ? "other" : colours.rest; }
     return i < colours.names.size() ? colours.names[i] : value_text(value);
   }
-  const std::string text = value_text(value, colours.unit);
+  const std::string text = colour_value(colours, value);
   return colours.log && value <= 0 && !colours.under.empty() && colours.under != text
              ? text + " (" + colours.under + ")"
              : text;

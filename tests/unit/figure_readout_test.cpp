@@ -48,7 +48,7 @@ TEST(Readout, ACellNamesItsLayerItsTokenAndItsValue) {
   const auto found = readout(figure, 0, 1.4, 2.6, 0.1, 0.1);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->lines,
-            (Lines{"Pass 1, layer 6", "Token 1 '␣king'", "Largest routing probability: 0.5"}));
+            (Lines{"Pass 1, layer 6", "Token 1 '␣king'", "Largest routing probability: 0.500"}));
   EXPECT_EQ(found->subject.row, 3);
   EXPECT_EQ(found->subject.token, 1);
   EXPECT_EQ(found->subject.expert, -1);
@@ -65,8 +65,8 @@ TEST(Readout, ACellWithoutAValueSaysWhatThatMeans) {
   const Figure figure = sample.figure("router-margin");
   const std::string label = "Lowest chosen minus highest unchosen score: ";
   EXPECT_EQ(lines_at(figure, 0, 1, 1)[2], label + "all experts chosen");
-  EXPECT_EQ(lines_at(figure, 0, 1, 3)[2], label + "0 logits (tie)");
-  EXPECT_EQ(lines_at(figure, 0, 1, 2)[2], label + "0.5 logits");
+  EXPECT_EQ(lines_at(figure, 0, 1, 3)[2], label + "0.000 logits (tie)");
+  EXPECT_EQ(lines_at(figure, 0, 1, 2)[2], label + "0.500 logits");
 }
 
 TEST(Readout, ACellOfExpertsLeadsToTheExpert) {
@@ -115,7 +115,7 @@ TEST(Readout, ALineGivesItsNearestSampleAndItsBand) {
   const Figure figure = sample.figure("expert-budget");
   EXPECT_EQ(lines_at(figure, 0, 2.8, 1.3, 0.1, 0.1),
             (Lines{"mean, and 5–95 % of the tokens", "Pass 1, layer 6",
-                   "Experts run per token: 1.333", "Band: 1 to 1.9"}));
+                   "Experts run per token: 1.333", "Band: 1.000 to 1.900"}));
   EXPECT_EQ(lines_at(figure, 0, 2.8, 1.5, 0.1, 0.1), Lines{"nothing"});
   EXPECT_EQ(readout(figure, 0, 2.8, 1.3, 0.1, 0.1)->subject.row, 3);
 }
@@ -137,13 +137,13 @@ TEST(Readout, OfSeveralLinesTheNearest) {
     }
     panel.lines.push_back(line);
   }
-  EXPECT_EQ(lines_at(figure, 0, 7.2, 8, 1, 3), (Lines{"1", "Position: 7 mm", "κ: 1"}));
-  EXPECT_EQ(lines_at(figure, 0, 7.8, 12, 1, 3), (Lines{"100", "Position: 8 mm", "κ: 100"}));
+  EXPECT_EQ(lines_at(figure, 0, 7.2, 8, 1, 3), (Lines{"1.000", "Position: 7.000 mm", "κ: 1.000"}));
+  EXPECT_EQ(lines_at(figure, 0, 7.8, 12, 1, 3), (Lines{"100.0", "Position: 8.000 mm", "κ: 100.0"}));
   EXPECT_EQ(lines_at(figure, 0, 7.8, 10, 1, 2), Lines{"nothing"});
   EXPECT_EQ(lines_at(figure, 0, 500, 1, 0.5, 0.1), Lines{"nothing"});  // a gap
-  EXPECT_EQ(lines_at(figure, 0, 499.3, 1, 0.5, 0.1)[1], "Position: 499 mm");
-  EXPECT_EQ(lines_at(figure, 0, 500.7, 1, 0.5, 0.1)[1], "Position: 501 mm");
-  EXPECT_EQ(lines_at(figure, 0, 1000, 1, 2, 0.1)[1], "Position: 999 mm");
+  EXPECT_EQ(lines_at(figure, 0, 499.3, 1, 0.5, 0.1)[1], "Position: 499.0 mm");
+  EXPECT_EQ(lines_at(figure, 0, 500.7, 1, 0.5, 0.1)[1], "Position: 501.0 mm");
+  EXPECT_EQ(lines_at(figure, 0, 1000, 1, 2, 0.1)[1], "Position: 999.0 mm");
   EXPECT_EQ(lines_at(figure, 0, 5, -1, 1, 1), Lines{"nothing"});  // no place on a log axis
 }
 
@@ -157,8 +157,8 @@ TEST(Readout, OfSeveralPointsTheNearestAndWhatItIsAbout) {
   ASSERT_TRUE(found);
   EXPECT_EQ(
       found->lines,
-      (Lines{"Pass 1, layer 4", "Token 1", "Expert 1", "Probability of the chosen experts: 0.07",
-             "κ (mean over gates): 1.25", "Relative depth of the layer: 0.8462"}));
+      (Lines{"Pass 1, layer 4", "Token 1", "Expert 1", "Probability of the chosen experts: 0.0700",
+             "κ (mean over gates): 1.250", "Relative depth of the layer: 0.846"}));
   EXPECT_EQ(found->subject.row, 2);
   EXPECT_EQ(found->subject.token, 1);
   EXPECT_EQ(found->subject.expert, 1);
@@ -167,33 +167,43 @@ TEST(Readout, OfSeveralPointsTheNearestAndWhatItIsAbout) {
 TEST(Readout, BarsStacksAndBinsAreHitInside) {
   const Sample sample;
   const Figure drops = sample.figure("expert-drops");
-  EXPECT_EQ(lines_at(drops, 1, 0.05, 1.2), (Lines{"Pass 0, layer 6", "Drop rate: 0 %"}));
+  EXPECT_EQ(lines_at(drops, 1, 0.05, 1.2), (Lines{"Pass 0, layer 6", "Drop rate: 0.0 %"}));
   EXPECT_EQ(lines_at(drops, 1, 0.05, 1.45), Lines{"nothing"});  // between two bars
   EXPECT_EQ(lines_at(drops, 1, 0.5, 1), Lines{"nothing"});      // beyond its end
   const Figure marks = mark_figure();
-  EXPECT_EQ(lines_at(marks, 2, 11, 0.9), (Lines{"0.6", "Rate: 12 %"}));
-  EXPECT_EQ(lines_at(marks, 1, 0.3, 0.6), (Lines{"Layer 3", "knee", "Share of gate units: 0.3"}));
+  EXPECT_EQ(lines_at(marks, 2, 11, 0.9), (Lines{"0.600", "Rate: 12.0 %"}));
+  EXPECT_EQ(lines_at(marks, 1, 0.3, 0.6), (Lines{"Layer 3", "knee", "Share of gate units: 0.300"}));
   EXPECT_EQ(lines_at(marks, 1, 1, 0.6), Lines{"nothing"});  // above the second stack
   const Lines bin = lines_at(marks, 4, 0.2, 4);
-  EXPECT_EQ(bin, (Lines{"Layer: 0 to 0.5", "Count: 5"}));
+  EXPECT_EQ(bin, (Lines{"Layer: 0.000 to 0.500", "Count: 5"}));
   EXPECT_EQ(lines_at(marks, 4, 0.7, 4), Lines{"nothing"});
 }
 
 TEST(Readout, ViolinsGiveTheirQuantiles) {
   const Figure marks = mark_figure();
   EXPECT_EQ(lines_at(marks, 3, 0.7, 2),
-            (Lines{"Layer 1", "κ, 5 %: 0.6", "κ, median: 1", "κ, 95 %: 2"}));
+            (Lines{"Layer 1", "κ, 5 %: 0.600", "κ, median: 1.000", "κ, 95 %: 2.000"}));
   EXPECT_EQ(lines_at(marks, 3, 0.5, 2), Lines{"nothing"});
-  EXPECT_EQ(lines_at(marks, 3, 0.5, 1.05), (Lines{"κ: 1 (κ = 1)"}));
+  EXPECT_EQ(lines_at(marks, 3, 0.5, 1.05), (Lines{"κ: 1.000 (κ = 1)"}));
 }
 
 TEST(Readout, NumbersAsTheyAreReadOff) {
-  EXPECT_EQ(value_text(-0.000012345678), "−1.235×10⁻⁵");
+  EXPECT_EQ(value_text(-0.000012345678), "−1.23×10⁻⁵");
   EXPECT_EQ(value_text(25165824), "25,165,824");
   EXPECT_EQ(value_text(1234), "1,234");
   EXPECT_EQ(value_text(1234.5), "1,235");
-  EXPECT_EQ(value_text(999.96), "1000");
-  EXPECT_EQ(value_text(3.25, "nats"), "3.25 nats");
+  EXPECT_EQ(value_text(999.96), "1,000");
+  EXPECT_EQ(value_text(3.25, "nats"), "3.250 nats");
+  EXPECT_EQ(value_text(1), "1.000");
+  EXPECT_EQ(value_text(0), "0.000");
+  EXPECT_EQ(value_text(-0.0334449), "−0.0334");
+  EXPECT_EQ(value_text(0.00031), "0.000310");
+  EXPECT_EQ(value_text(12.3456), "12.35");
+  EXPECT_EQ(value_text(9.9999), "10.00");
+  EXPECT_EQ(value_text(-1234567), "−1,234,567");
+  EXPECT_EQ(value_text(100, "%"), "100.0 %");
+  EXPECT_EQ(whole_text(12), "12");
+  EXPECT_EQ(whole_text(2.5), "2.500");
   EXPECT_EQ(value_text(kNaN, "nats"), "–");
 }
 
