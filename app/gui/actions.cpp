@@ -30,9 +30,14 @@ void add_file_actions(Gui& gui, std::vector<Action>& all) {
   };
   all.push_back({"Open checkpoint or trace…", "File", ImGuiMod_Ctrl | ImGuiKey_O,
                  open_dialog(PathPurpose::open)});
-  for (const std::string& recent : gui.settings.recent) {
-    all.push_back(
-        {plain_text(recent), "File/Open recent", 0, [&gui, recent] { drop_path(gui, recent); }});
+  const std::vector<std::string> names = short_paths(gui.settings.recent);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const std::string& recent = gui.settings.recent[i];
+    all.push_back({.name = plain_text(names[i]),
+                   .menu = "File/Open recent",
+                   .run = [&gui, recent] { drop_path(gui, recent); },
+                   .help = plain_text(recent),
+                   .also = plain_text(recent)});
   }
   const OpenTrace* open = workspace.current_open_trace();
   all.push_back({"Save trace as…", "File", ImGuiMod_Ctrl | ImGuiKey_S,
@@ -158,8 +163,10 @@ void add_view_actions(Gui& gui, std::vector<Action>& all) {
     all.push_back({std::string(entry.title), menu_of(entry.group), 0, show(id), true, gui.shown[id],
                    false, id, std::string(entry.what)});
   }
-  all.push_back({"Dark", "View", 0, [&gui] { gui.settings.dark = !gui.settings.dark; }, true,
-                 gui.settings.dark});
+  for (const bool dark : {true, false}) {
+    all.push_back({dark ? "Dark theme" : "Light theme", "View", 0,
+                   [&gui, dark] { gui.settings.dark = dark; }, true, gui.settings.dark == dark});
+  }
   all.push_back({"Larger", "View", ImGuiMod_Ctrl | ImGuiKey_Equal,
                  [&gui] { set_scale(gui, gui.settings.scale * kScaleStep); }, true, false, true});
   all.push_back({"Smaller", "View", ImGuiMod_Ctrl | ImGuiKey_Minus,
@@ -220,10 +227,49 @@ bool draw_item(const Action& action, std::size_t number) {
   const std::string keys = action.shortcut ? shortcut_text(action.shortcut) : "";
   const std::string label = action.name + "##" + std::to_string(number);
   const bool chosen = ImGui::MenuItem(label.c_str(), keys.c_str(), action.checked, action.enabled);
-  if (!action.id.empty()) { explain((action.id + ": " + action.help).c_str()); }
+  const std::string help = action.id + (action.id.empty() ? "" : ": ") + action.help;
+  if (!help.empty()) { explain(help.c_str()); }
   if (!chosen) { return false; }
   action.run();
   return true;
+}
+
+// What people call things otherwise, by the name of the action.
+constexpr std::pair<std::string_view, std::string_view> kOtherWords[] = {
+    {"Open checkpoint or trace…", "load file folder model"},
+    {"Save trace as…", "write store run"},
+    {"Export view…", "figure picture image save svg pdf png csv"},
+    {"Export all views…", "figures pictures images save svg pdf png csv"},
+    {"Open session…", "load project workspace"},
+    {"Save session as…", "store project workspace"},
+    {"Restore last session", "recover reopen project workspace"},
+    {"Quit", "exit close window"},
+    {"Run the text", "start forward evaluate"},
+    {"Cancel the run", "stop abort"},
+    {"κ as learned (off: κ = 1)", "kappa switch intervention"},
+    {"Expert capacity", "drop dropped limit switch intervention"},
+    {"Run long texts in overlapping chunks", "window context"},
+    {"Dark theme", "mode colours colors appearance black night"},
+    {"Light theme", "mode colours colors appearance white bright day"},
+    {"Larger", "zoom in bigger font text size scale interface"},
+    {"Smaller", "zoom out font text size scale interface"},
+    {"Original size", "reset zoom font text scale interface"},
+    {"Save layout as…", "arrangement panels store"},
+    {"Reset layout", "arrangement panels default original"},
+    {"Back", "undo previous view selection"},
+    {"Forward", "redo next view selection"},
+    {"Find in the text", "search"},
+    {"Go to token…", "jump position number"},
+    {"Keyboard shortcuts", "keys hotkeys help"},
+    {"What the numbers mean", "metrics definitions formulas documentation help"},
+};
+
+void add_other_words(std::vector<Action>& all) {
+  for (Action& action : all) {
+    for (const auto& [name, words] : kOtherWords) {
+      if (action.name == name) { action.also = words; }
+    }
+  }
 }
 
 }  // namespace
@@ -243,6 +289,7 @@ std::vector<Action> actions(Gui& gui) {
   all.push_back({"Keyboard shortcuts", "Help", ImGuiKey_F1,
                  [&gui] { gui.palette.overlay = !gui.palette.overlay; }});
   all.push_back({"What the numbers mean", "Help", 0, [&gui] { gui.help = "router_top1_prob"; }});
+  add_other_words(all);
   return all;
 }
 

@@ -21,7 +21,8 @@ struct Action {
   bool checked = false;
   bool separated = false;  // a line above it in the menu
   std::string id;          // "kappa-tokens": what else it is called by; or ""
-  std::string help;
+  std::string help;        // shown by the pointer in the menu
+  std::string also;        // further words that the palette finds it by
 };
 
 // All actions as they are now, in the order of the menus.

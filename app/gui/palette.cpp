@@ -7,18 +7,20 @@
 #include <sstream>
 
 #include "app/gui/widgets.h"
+#include "core/error.h"
 
 namespace kappascope::gui {
 namespace {
 
-// Every word of the filter is somewhere in the menu, the name or the id of the action, in any order
-// and in either case.
+// Every word of the filter is somewhere in the menu, the name, the id or the further words of the
+// action, in any order and in either case.
 bool matches(const Action& action, const std::string& filter) {
   const auto lower = [](std::string text) {
     for (char& c : text) { c = c >= 'A' && c <= 'Z' ? char(c + 32) : c; }
     return text;
   };
-  const std::string all = lower(action.menu + " " + action.name + " " + action.id);
+  const std::string all =
+      lower(join_words(action.menu, ' ', action.name, ' ', action.id, ' ', action.also));
   std::istringstream words(lower(filter));
   for (std::string word; words >> word;) {
     if (all.find(word) == std::string::npos) { return false; }

@@ -222,9 +222,9 @@ bool draw_places(Gui& gui) {
   ImGui::Spacing();
   ImGui::TextDisabled("Recent");
   bool open = false;
-  for (const std::string& recent : gui.settings.recent) {
-    const fs::path path(recent);
-    const std::string name = (path.has_filename() ? path : path.parent_path()).filename().string();
+  const std::vector<std::string> names = short_paths(gui.settings.recent);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const std::string& recent = gui.settings.recent[i];
     ImGui::PushID(recent.c_str());
     constexpr auto kFlags =
         ImGuiSelectableFlags_NoAutoClosePopups | ImGuiSelectableFlags_AllowDoubleClick;
@@ -234,7 +234,7 @@ bool draw_places(Gui& gui) {
     }
     explain(plain_text(recent).c_str());
     ImGui::SameLine(0, 0);
-    elided_text(plain_text(name));
+    elided_text(plain_text(names[i]));
     ImGui::PopID();
   }
   return open;

@@ -9,6 +9,7 @@
 #include "core/checkpoint/input_file.h"
 #include "core/error.h"
 #include "core/trace/output_file.h"
+#include "core/trace/trace.h"
 
 namespace kappascope::gui {
 
@@ -128,11 +129,40 @@ void update_settings(Settings& settings, const fs::path& file, const SettingsCha
 }
 
 void remember_recent(Settings& settings, const fs::path& path) {
-  const std::string absolute = fs::absolute(path).lexically_normal().string();
+  std::error_code unreadable;
+  fs::path file = fs::absolute(path).lexically_normal();
+  if (!file.has_filename()) { file = file.parent_path(); }
+  if (fs::exists(file / kTraceFile, unreadable)) { file /= kTraceFile; }
+  const std::string absolute = file.string();
   auto& recent = settings.recent;
   recent.erase(std::remove(recent.begin(), recent.end(), absolute), recent.end());
   recent.insert(recent.begin(), absolute);
   recent.resize(std::min(recent.size(), kMostRecent));
+}
+
+std::vector<std::string> short_paths(const std::vector<std::string>& paths) {
+  // Its last parts; of a file within a run or a model at least the folder, too.
+  const auto end_of = [](const fs::path& path, int parts) {
+    fs::path end = path.filename(), rest = path.parent_path();
+    for (; parts > 1 && rest.has_filename(); --parts, rest = rest.parent_path()) {
+      end = rest.filename() / end;
+    }
+    return end.string();
+  };
+  std::vector<std::string> names;
+  for (const std::string& path : paths) {
+    const bool inner = fs::path(path).has_extension();
+    int parts = inner ? 2 : 1;
+    const auto clashes = [&](const std::string& other) {
+      return other != path && end_of(other, parts) == end_of(path, parts);
+    };
+    while (end_of(path, parts) != end_of(path, parts + 1) &&
+           std::any_of(paths.begin(), paths.end(), clashes)) {
+      ++parts;
+    }
+    names.push_back(end_of(path, parts));
+  }
+  return names;
 }
 
 std::string json_text(const Json& document) {

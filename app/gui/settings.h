@@ -43,7 +43,11 @@ using SettingsChange = std::function<void(Settings& kept)>;
 void update_settings(Settings& settings, const std::filesystem::path& file,
                      const SettingsChange& change);
 
+// A trace is remembered by its file, whether that or its folder was opened.
 void remember_recent(Settings& settings, const std::filesystem::path& path);
+
+// The shortest ends of paths that tell them apart: "d8-kappa", "run 2/trace.npz".
+std::vector<std::string> short_paths(const std::vector<std::string>& paths);
 
 Json layout_json(const Layout& layout);
 Layout layout_of(const Json& document);  // empty where the document is not of that form

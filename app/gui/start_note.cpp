@@ -17,8 +17,12 @@ namespace {
 void draw_recents(Gui& gui) {
   if (!ImGui::BeginPopup("###recents")) { return; }
   const std::vector<std::string> recents = gui.settings.recent;  // opening one changes the list
-  for (const std::string& recent : recents) {
-    if (ImGui::MenuItem(plain_text(recent).c_str())) { drop_path(gui, recent); }
+  const std::vector<std::string> names = short_paths(recents);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    ImGui::PushID(recents[i].c_str());
+    if (ImGui::MenuItem(plain_text(names[i]).c_str())) { drop_path(gui, recents[i]); }
+    explain(plain_text(recents[i]).c_str());
+    ImGui::PopID();
   }
   ImGui::EndPopup();
 }
@@ -36,16 +40,17 @@ void start_note(Gui& gui, const char* what, const char* how) {
                     (restore ? gap + width("Restore") : 0);
   const float room = ImGui::GetContentRegionAvail().x;
   ImGui::Dummy({0, 0.3f * em()});
+  // In the middle; below each other where they have no room beside each other.
   ImGui::SetCursorPosX(ImGui::GetCursorPosX() + std::max(0.0f, (room - all) / 2));
   if (ImGui::Button("Open…###open")) { open_path_dialog(gui, PathPurpose::open); }
   explain("A checkpoint, a trace or a session (Ctrl+O)");
   if (recent) {
-    ImGui::SameLine();
+    next_item(width("Recent"));
     if (ImGui::Button("Recent###recent")) { ImGui::OpenPopup("###recents"); }
     draw_recents(gui);
   }
   if (!restore) { return; }
-  ImGui::SameLine();
+  next_item(width("Restore"));
   if (ImGui::Button("Restore###restore")) { restore_session(gui, gui.last_session); }
   explain(("Last session: " + gui.session_offer).c_str());
 }

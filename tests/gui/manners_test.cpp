@@ -38,7 +38,7 @@ GUI_TEST(the_palette_runs_what_is_typed) {
   driver.ctx->KeyPress(ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_P);
   driver.ctx->Yield(2);
   IM_CHECK(driver.gui().palette.open);
-  driver.ctx->KeyChars("dark");
+  driver.ctx->KeyChars(dark ? "light theme" : "dark mode");  // another word for it
   driver.ctx->KeyPress(ImGuiKey_Enter);
   driver.ctx->Yield(2);
   IM_CHECK_NE(driver.gui().settings.dark, dark);
