@@ -15,10 +15,6 @@ float gap() {
   return 0.8f * em();
 }
 
-const HeatMap* cells_of(const Panel& panel) {
-  return panel.heat_map.empty() || panel.heat_map[0].cells.empty() ? nullptr : &panel.heat_map[0];
-}
-
 // Sizes of the plots of one group; the room that labels take decides them, and they decide which
 // labels there are, hence two rounds.
 class GroupLayout {
@@ -91,10 +87,6 @@ class GroupLayout {
         (place_.area.bottom - top_ - bottom_ - bar - static_cast<float>(rows) * gap()) / high;
     width = std::max(width, 2 * em());
     height = std::max(height, 2 * em());
-    const Panel& first = *group_.panels[0];
-    if (const HeatMap* map = cells_of(first)) {
-      height = std::min(height, std::max(5 * em(), 6 * em() * static_cast<float>(map->rows)));
-    }
     float x = place_.area.left + left_, y = top_;
     for (std::size_t i = 0; i < place_.panels.size(); ++i) {
       const auto share = static_cast<float>(group_.panels[i]->share);
@@ -225,15 +217,17 @@ std::vector<ScreenBox> arrange_groups(const PreparedFigure& figure, const Screen
   for (const PanelGroupPlan& group : figure.groups) {
     least = std::max(least, least_height(group));
   }
-  const auto n = static_cast<float>(columns), m = static_cast<float>(rows);
-  const float width = (area.width() - (n - 1) * between) / n;
+  const auto m = static_cast<float>(rows);
   const float height = std::max(least, (area.height() - (m - 1) * between) / m);
   std::vector<ScreenBox> boxes;
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t row = i / columns, column = i % columns;
-    const float x = area.left + static_cast<float>(column) * (width + between);
+    // The groups of a last row that is not full share its width.
+    const auto across = static_cast<float>(std::min(columns, count - row * columns));
+    const float share = (area.width() - (across - 1) * between) / across;
+    const float x = area.left + static_cast<float>(column) * (share + between);
     const float y = area.top + static_cast<float>(row) * (height + between);
-    boxes.push_back({x, y, x + width, y + height});
+    boxes.push_back({x, y, x + share, y + height});
   }
   return boxes;
 }

@@ -75,8 +75,8 @@ void draw_models(Gui& gui) {
   if (!begin_table("###models",
                    {{.name = "name", .width = 0, .number = false, .least = names},
                     {.name = "family", .width = 6.5F, .number = false, .spare = 1},
-                    {.name = "step", .width = 4.5F},
-                    {.name = "parameters", .width = 5},
+                    {.name = "step", .width = 4.5F, .spare = 3},
+                    {.name = "parameters", .width = 5, .spare = 2},
                     {.name = "", .width = 1.6F, .number = false}},
                    {0, table_height(workspace.models().size())})) {
     return;
@@ -131,7 +131,7 @@ void draw_traces(Gui& gui) {
   const Theme& theme = *gui.theme;
   heading(gui.fonts.bold, "Traces");
   if (workspace.traces().empty()) {
-    return quiet_text(theme, "None. Run a text, or open a trace.npz.");
+    return quiet_text(theme, "None. Run a text, or open a trace.");
   }
   float names = 0, settings = 0;
   for (const OpenTrace& open : workspace.traces()) {
@@ -141,9 +141,9 @@ void draw_traces(Gui& gui) {
   if (!begin_table(
           "###traces",
           {{.name = "model and text", .width = 0, .number = false, .least = names},
-           {.name = "tokens", .width = 3.5F},
+           {.name = "tokens", .width = 3.5F, .spare = 2},
            {.name = "settings", .width = settings, .number = false, .spare = 1},  // in the tooltip
-           {.name = "compare", .width = 4, .number = false, .help = kCompareHelp},
+           {.name = "compare", .width = 4, .number = false, .help = kCompareHelp, .spare = 3},
            {.name = "", .width = 1.6F, .number = false}},
           {0, table_height(workspace.traces().size(), 2)})) {
     return;

@@ -17,6 +17,7 @@ namespace {
 
 constexpr std::int64_t kTokensPerFrame = 8000;  // laid out; a few milliseconds
 constexpr float kLine = 1.6F, kBand = 1.3F;     // em: from line to line, height of a token's colour
+constexpr float kMargin = 0.6F;                 // em, beside the text
 constexpr float kCodeSize = 0.82F, kCodePadding = 0.25F;
 
 class FontMeasure final : public TextMeasure {
@@ -308,14 +309,17 @@ void draw_running_text(Gui& gui) {
   take_colours(gui);
   draw_token_legend(gui);
   ImGui::PushStyleColor(ImGuiCol_ChildBg, gui.theme->paper);
-  ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {0.6F * em(), 0.4F * em()});
+  ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, {kMargin * em(), 0.4F * em()});
   const bool open = ImGui::BeginChild(
       "###tokens", {0, 0}, ImGuiChildFlags_Borders | ImGuiChildFlags_AlwaysUseWindowPadding,
-      ImGuiWindowFlags_AlwaysVerticalScrollbar | ImGuiWindowFlags_NoNavInputs);
+      ImGuiWindowFlags_NoNavInputs);
   ImGui::PopStyleVar();
   ImGui::PopStyleColor();
   if (open) {
-    lay_out(gui, trace, std::max(8 * em(), ImGui::GetContentRegionAvail().x));
+    // As wide with a scrollbar as without: what the scrollbar takes is always left free.
+    const float room =
+        ImGui::GetWindowWidth() - ImGui::GetStyle().ScrollbarSize - 2 * kMargin * em();
+    lay_out(gui, trace, std::max(8 * em(), room));
     TextView(gui, trace).draw();
   }
   ImGui::EndChild();

@@ -26,7 +26,8 @@ namespace kappascope::gui {
 namespace {
 
 constexpr float kLeastLines = 2, kMostLines = 6;
-constexpr float kFieldWidth = 14;  // em, of the interventions
+constexpr float kInputShare = 0.16F;  // of the panel, beside tokens
+constexpr float kFieldWidth = 14;     // em, of the interventions
 constexpr std::uint64_t kLongestText = std::uint64_t{64} << 20;
 constexpr std::size_t kMostWrapped =
     20000;  // bytes; longer texts are not wrapped as they are typed
@@ -56,7 +57,11 @@ void draw_input(Gui& gui) {
     const float room = ImGui::GetContentRegionAvail().x - ImGui::GetStyle().ScrollbarSize - em();
     height = ImGui::CalcTextSize((text + "\n").c_str(), nullptr, false, room).y;
   }
-  height = std::clamp(height, kLeastLines * line, kMostLines * line);
+  // Where there is little room most of it is for the tokens below.
+  const float most = gui.workspace.current_trace() ? kInputShare * ImGui::GetContentRegionAvail().y
+                                                   : kMostLines * line;
+  height = std::clamp(height, kLeastLines * line,
+                      std::clamp(most, kLeastLines * line, kMostLines * line));
   const ImVec2 at = ImGui::GetCursorScreenPos();
   run_by_keypad(gui, ImGui::GetID("###input"));
   if (ImGui::InputTextMultiline("###input", &text, {-1, height + frame},
@@ -69,8 +74,9 @@ void draw_input(Gui& gui) {
     const ImVec2 padding = ImGui::GetStyle().FramePadding;
     ImDrawList* list = children.back()->DrawList;
     list->PushClipRect(ImGui::GetItemRectMin(), ImGui::GetItemRectMax());
-    list->AddText({at.x + padding.x, at.y + padding.y}, gui.theme->quiet_text,
-                  "Type or paste a text, or drop a file here");
+    list->AddText(nullptr, 0, {at.x + padding.x, at.y + padding.y}, gui.theme->quiet_text,
+                  "Type or paste a text, or drop a file here", nullptr,
+                  ImGui::GetItemRectSize().x - 2 * padding.x);
     list->PopClipRect();
   }
 }

@@ -12,7 +12,7 @@ namespace kappascope::gui {
 
 namespace {
 
-constexpr float kBarWidth = 9, kGap = 0.9F;  // em
+constexpr float kBarWidth = 9, kLeastBar = 3, kGap = 0.9F;  // em
 
 // Draws signs and words one after the other, in further lines where they do not fit.
 class LegendLine {
@@ -38,16 +38,27 @@ class LegendLine {
     elided_text(name, 0, theme_.quiet_text);
   }
 
-  // The colours between the words at its two ends, all on one line.
-  void bar(const std::string& low, const ColourMap& map, const std::string& high) {
-    const float words = ImGui::CalcTextSize((low + high).c_str()).x + 0.8F * em();
-    begin(words + kBarWidth * em(), kGap);
-    const float room = ImGui::GetContentRegionAvail().x - words;
+  // The colours between the numbers at its two ends and what these mean, all on one line; where
+  // that has no room, the numbers alone.
+  void bar(const ColourScale& scale, const ColourMap& map) {
+    std::string low = number_text(map.low()), high = number_text(map.high());
+    const auto width_of = [&](const std::string& first, const std::string& last) {
+      return ImGui::CalcTextSize((first + last).c_str()).x + 0.8F * em();
+    };
+    const std::string noted_low = scale.low_note + (scale.low_note.empty() ? "" : " ") + low;
+    const std::string noted_high = high + (scale.high_note.empty() ? "" : " ") + scale.high_note;
+    begin(width_of(noted_low, noted_high) + kBarWidth * em(), kGap);
+    const float all = ImGui::GetContentRegionAvail().x;
+    if (width_of(noted_low, noted_high) + kLeastBar * em() <= all) {
+      low = noted_low;
+      high = noted_high;
+    }
+    const float room = all - width_of(low, high);
     elided_text(low, 0, theme_.quiet_text);
     ImGui::SameLine(0, 0.35F * em());
     constexpr int kSteps = 48;
     const ImVec2 at = ImGui::GetCursorScreenPos();
-    const float width = std::clamp(room, 3 * em(), kBarWidth * em());
+    const float width = std::clamp(room, em(), kBarWidth * em());
     const float top = at.y + 0.15F * em(), bottom = at.y + 0.9F * em();
     for (int i = 0; i < kSteps; ++i) {
       const ImU32 colour = colour32(map.at((i + 0.5) / kSteps));
@@ -62,10 +73,7 @@ class LegendLine {
 
  private:
   void begin(float width, float gap) {
-    if (!first_) {
-      ImGui::SameLine(0, gap * em());
-      if (ImGui::GetContentRegionAvail().x < width) { ImGui::NewLine(); }
-    }
+    if (!first_) { next_item(width, gap * em()); }
     first_ = false;
   }
   const Theme& theme_;
@@ -120,9 +128,7 @@ void draw_token_legend(Gui& gui) {
     }
     if (map.any_under()) { line.swatch(colour32(map.under_colour()), scale.rest); }
   } else {
-    const std::string low = scale.low_note.empty() ? "" : scale.low_note + " ";
-    const std::string high = scale.high_note.empty() ? "" : " " + scale.high_note;
-    line.bar(low + number_text(map.low()), map, number_text(map.high()) + high);
+    line.bar(scale, map);
     if (map.any_under()) { line.swatch(colour32(map.under_colour()), scale.under); }
   }
   if (map.any_missing()) { line.swatch(0, scale.no_value.empty() ? "no value" : scale.no_value); }

@@ -253,6 +253,28 @@ GUI_TEST(an_export_asks_before_it_replaces) {
   driver.ctx->PopupCloseAll();
 }
 
+// The second press of a double click is not an answer to the question that the first one raised.
+GUI_TEST(a_double_click_on_export_replaces_nothing) {
+  open_demo(driver);
+  const fs::path folder = folder_with(driver, {"kappa-tokens.csv"});
+  const ExportState& state = driver.gui().exporting;
+  ask_for_export(driver, "kappa-tokens", FigureFormat::csv, folder);
+  driver.ctx->ItemDoubleClick("//$FOCUSED/###write");
+  IM_CHECK(driver.settle());
+  IM_CHECK_STR_EQ(state.in_the_way.c_str(), "kappa-tokens.csv");
+  IM_CHECK_STR_EQ(read_file(folder / "kappa-tokens.csv").c_str(), "mine");
+  driver.ctx->ItemClick("//$FOCUSED/###close");
+
+  const fs::path fresh = driver.folder / "fresh";
+  ask_for_export(driver, "kappa-tokens", FigureFormat::csv, fresh);
+  driver.ctx->SleepNoSkip(2 * ImGui::GetIO().MouseDoubleClickTime, 0.1f);
+  driver.ctx->ItemDoubleClick("//$FOCUSED/###write");
+  IM_CHECK(driver.settle());
+  IM_CHECK_STR_EQ(state.in_the_way.c_str(), "");
+  IM_CHECK(!state.failed && fs::exists(fresh / "kappa-tokens.csv"));
+  driver.ctx->PopupCloseAll();
+}
+
 GUI_TEST(values_and_commands_are_copied) {
   open_demo(driver);
   copy_values(driver.gui(), "kappa-tokens");
