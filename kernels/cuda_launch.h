@@ -37,7 +37,9 @@ int launch(void (*kernel)(Parameters...), dim3 grid, std::size_t shared_bytes, C
   config.blockDim = dim3(kThreads);
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
-  return int(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...));
+  const cudaError_t error = cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
+  if (error != cudaSuccess) { (void)cudaGetLastError(); }  // else Torch's next check finds it
+  return int(error);
 }
 
 inline dim3 blocks_for(std::int64_t items, std::int64_t per_block) {

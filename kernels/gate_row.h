@@ -6,7 +6,9 @@
 
 namespace kappascope {
 
-constexpr int kGatePack = 8;  // gate units that a thread takes at once, where rows are whole packs
+// Gate units that a thread takes at once, 16 bytes of z, where rows are whole packs.
+template <typename T>
+inline constexpr int kGatePack = 16 / int(sizeof(T));
 
 // What a kernel has code for: what is rare costs registers and instructions where it does nothing.
 enum class KappaCase {

@@ -51,16 +51,17 @@ __device__ void store_hidden(const GroupedSwigluArgs& args, std::int64_t at,
 template <typename T, int Width, KappaCase Case, bool Record>
 __device__ void run_gates(const GroupedSwigluArgs& args, const GateRow& row, int first, int step,
                           GateTotals<float, int>& totals, WarpLargest* largest, int* histogram) {
-  Units<T, Width> next;
-  if (first < args.gates) { next.fetch(args, row.at + first); }
+  Units<T, Width> next;  // a pack ahead; with Record there are no registers for it
+  if (!Record && first < args.gates) { next.fetch(args, row.at + first); }
   const int packs = int((args.gates + step - 1) / step);  // as many for every lane
   for (int pack = 0, i = first; pack < packs; ++pack, i += step) {
     const bool valid = i < args.gates;
     float magnitude[Width] = {};
     if (valid) {
+      if (Record) { next.fetch(args, row.at + i); }
       const Units<T, Width> units = next;
       const KappaLoads<Width, Case> loads(args.kappa, row, i);
-      if (i + step < args.gates) { next.fetch(args, row.at + i + step); }
+      if (!Record && i + step < args.gates) { next.fetch(args, row.at + i + step); }
       float z_of[Width], up[Width], hidden[Width];
       widen_chunk<Width, T>(units.z, z_of);
       widen_chunk<Width, T>(units.up, up);
@@ -152,6 +153,24 @@ __device__ void record_row(const GroupedSwigluArgs& args, const GateRow& row, st
 
 // T: type of gate_pre and up where they are whole. `sharing`: warps that share a row; 1 with
 // Record.
+// Blocks that a multiprocessor is meant to hold: as many as the registers allow.
+template <typename T, int Width, KappaCase Case, bool Record>
+constexpr int blocks_at_once() {
+  const bool lean = Width == 1 || (sizeof(T) == 2 && Case != KappaCase::any);
+  return Record ? (lean ? 3 : 2) : (lean ? 4 : 3);
+}
+
+// T: type of gate_pre and up where they are whole. `sharing`: warps that share a row; 1 with
+// Record.
+// Blocks that a multiprocessor is meant to hold: as many as fit the registers without a spill.
+template <int Width, KappaCase Case, bool Record>
+constexpr int blocks_at_once() {
+  const bool lean = Width < 8 || Case != KappaCase::any;
+  return Record ? (lean ? 3 : 2) : (lean ? 4 : 3);
+}
+
+// T: type of gate_pre and up where they are whole. `sharing`: warps that share a row; 1 with
+// Record.
 // Blocks that a multiprocessor is meant to hold: as many as fit the registers without a spill.
 template <typename T, int Width, KappaCase Case, bool Record>
 constexpr int blocks_at_once() {
@@ -198,16 +217,16 @@ using Kernel = void (*)(GroupedSwigluArgs, int);
 
 template <typename T, bool Record>
 Kernel pick_kernel(const GroupedSwigluArgs& args) {
-  if (args.gates % kGatePack != 0) { return swiglu_kernel<T, 1, KappaCase::any, Record>; }
+  if (args.gates % kGatePack<T> != 0) { return swiglu_kernel<T, 1, KappaCase::any, Record>; }
   switch (kappa_case(args)) {
     case KappaCase::fixed:
-      return swiglu_kernel<T, kGatePack, KappaCase::fixed, Record>;
+      return swiglu_kernel<T, kGatePack<T>, KappaCase::fixed, Record>;
     case KappaCase::per_gate:
-      return swiglu_kernel<T, kGatePack, KappaCase::per_gate, Record>;
+      return swiglu_kernel<T, kGatePack<T>, KappaCase::per_gate, Record>;
     case KappaCase::any:
       break;
   }
-  return swiglu_kernel<T, kGatePack, KappaCase::any, Record>;
+  return swiglu_kernel<T, kGatePack<T>, KappaCase::any, Record>;
 }
 template <typename T>
 Kernel pick_kernel(const GroupedSwigluArgs& args) {

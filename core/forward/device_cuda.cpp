@@ -8,11 +8,12 @@
 
 // Where the tensors are. The test that runs the kernels on the CPU says CPU, and takes both ways of
 // the products in turn.
+// It also says how many rows are in memory at once, and at which piece memory is first short.
 #ifdef KAPPASCOPE_DEVICE_TYPE
-#define KAPPASCOPE_TORCH_PRODUCTS std::getenv("EMULATED_TORCH_PRODUCTS")
+#define KAPPASCOPE_EMULATED(name) std::getenv(name)
 #else
 #define KAPPASCOPE_DEVICE_TYPE at::kCUDA
-#define KAPPASCOPE_TORCH_PRODUCTS false
+#define KAPPASCOPE_EMULATED(name) static_cast<const char*>(nullptr)
 #endif
 
 namespace kappascope {
@@ -110,6 +111,12 @@ std::string prepare_device(const Model& model, Weights& weights) {
   DeviceFacts facts;
   require_launched(cuda_describe(std::max<int>(0, weights.device.index()), facts), "device");
   state->multiprocessors = facts.multiprocessors;
+  if (const char* rows = KAPPASCOPE_EMULATED("EMULATED_PIECE_ROWS")) {
+    state->piece_rows = std::atoll(rows);
+  }
+  if (const char* piece = KAPPASCOPE_EMULATED("EMULATED_SHORT_PIECE")) {
+    state->short_piece = std::atoll(piece);
+  }
   std::string description =
       join_words(facts.name, ", compute capability ", facts.major, ".", facts.minor);
   bool chosen = false;
@@ -117,8 +124,9 @@ std::string prepare_device(const Model& model, Weights& weights) {
     state->layers.push_back(numbers_of(weights, layer));
     if (chosen || !model.architecture.layers[layer].moe()) { continue; }
     const at::Tensor& weight = weights.layers[layer].moe.gate_proj;
-    const ProductWay way =
-        KAPPASCOPE_TORCH_PRODUCTS ? ProductWay::torch : product_way(weight, facts);
+    const ProductWay way = KAPPASCOPE_EMULATED("EMULATED_TORCH_PRODUCTS")
+                               ? ProductWay::torch
+                               : product_way(weight, facts);
     description += "; " + state->products.open(way, weight);
     chosen = true;
   }

@@ -45,7 +45,8 @@ struct DeviceState {
   GroupedProducts products;
   HostCopies copies;
   TapQueue taps;
-  std::int64_t piece_rows = 0;  // rows in memory at once, since memory was short; 0: all
+  std::int64_t piece_rows = 0;    // rows in memory at once, since memory was short; 0: all
+  std::int64_t short_piece = -1;  // pieces until memory is short, for a test; −1: it is not
 };
 
 }  // namespace kappascope

@@ -211,6 +211,9 @@ void MoeCall::run_pieces(std::int64_t piece_rows) {
 }
 
 void MoeCall::run_piece(Piece& piece) {
+  if (state_.short_piece >= 0 && state_.short_piece-- == 0) {
+    TORCH_CHECK_WITH(OutOfMemoryError, false, "memory is short, for a test");
+  }
   const std::int64_t rows = piece.last - piece.first;
   const auto compute = weights_.gate_proj.options();
   piece.rows = at::empty({rows, width_}, compute);

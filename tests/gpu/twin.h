@@ -38,8 +38,18 @@ class Values {
   Values& operator=(const Values&) = delete;
 
   T* device() const { return static_cast<T*>(device_); }
-  // What the device holds now.
+  // What the device holds now. Ends the program when a kernel wrote behind it, where a device has
+  // memory all the same.
   std::vector<T> fetch() const {
+    std::vector<unsigned char> guard(kGuard);
+    const void* end = static_cast<const char*>(device_) + bytes();
+    require_ok(cuda_copy(guard.data(), end, kGuard), "copy from the device");
+    for (const unsigned char byte : guard) {
+      if (byte != kUntouched) {
+        std::printf("FAILED: a kernel wrote behind its memory\n");
+        std::exit(1);
+      }
+    }
     std::vector<T> values(count_);
     require_ok(cuda_copy(values.data(), device_, std::int64_t(bytes())), "copy from the device");
     return values;
@@ -47,9 +57,12 @@ class Values {
   std::vector<T> host;  // what the reference reads and writes
 
  private:
+  static constexpr std::int64_t kGuard = 256;  // bytes behind the values
+  static constexpr int kUntouched = 0xa5;
   std::size_t bytes() const { return count_ * sizeof(T); }
   void allocate() {
-    require_ok(cuda_allocate(&device_, std::int64_t(bytes() + 16)), "device memory");
+    require_ok(cuda_allocate(&device_, std::int64_t(bytes() + kGuard)), "device memory");
+    require_ok(cuda_fill(device_, kUntouched, std::int64_t(bytes() + kGuard)), "device memory");
     require_ok(cuda_copy(device_, host.data(), std::int64_t(bytes())), "copy to the device");
   }
   std::size_t count_;

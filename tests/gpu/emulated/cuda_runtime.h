@@ -138,6 +138,9 @@ T atomicAdd(T* to, T value) {
   return __atomic_fetch_add(to, value, __ATOMIC_RELAXED);
 }
 
+inline cudaError_t cudaGetLastError() {
+  return cudaSuccess;
+}
 inline const char* cudaGetErrorString(cudaError_t) {
   return "an error of the emulated runtime";
 }
