@@ -80,27 +80,32 @@ struct alignas(N * sizeof(T)) Pack {
 };
 
 // N consecutive elements in registers, as words: what is held as halves of words costs an
-// instruction for each use. N is 1, or the elements are whole 16 bytes and aligned to them.
+// instruction for each use. N is 1, or the elements are 8 bytes or whole 16, and aligned to them.
 template <int N, typename T>
 struct Chunk {
   static constexpr int kWords = int((N * sizeof(T) + 3) / 4);
   std::uint32_t word[kWords];
 };
-struct alignas(16) FourWords {
-  std::uint32_t word[4];
+// What one instruction moves of it.
+template <int N>
+struct alignas(4 * N) Words {
+  std::uint32_t word[N];
 };
+template <int N, typename T>
+using ChunkPart = Words<(Chunk<N, T>::kWords < 4 ? Chunk<N, T>::kWords : 4)>;
 
 template <int N, typename T>
 __device__ Chunk<N, T> load_chunk(const T* from) {
-  static_assert(N == 1 || N * sizeof(T) % sizeof(FourWords) == 0);
+  using Part = ChunkPart<N, T>;
+  static_assert(N == 1 || N * sizeof(T) % sizeof(Part) == 0);
   Chunk<N, T> chunk{};
   if constexpr (N == 1) {
     memcpy(chunk.word, from, sizeof(T));
   } else {
 #pragma unroll
-    for (int first = 0; first < chunk.kWords; first += 4) {
-      const FourWords four = reinterpret_cast<const FourWords*>(from)[first / 4];
-      memcpy(chunk.word + first, &four, sizeof four);
+    for (int n = 0; n < int(N * sizeof(T) / sizeof(Part)); ++n) {
+      const Part part = reinterpret_cast<const Part*>(from)[n];
+      memcpy(chunk.word + n * sizeof(Part) / 4, &part, sizeof part);
     }
   }
   return chunk;
@@ -110,11 +115,13 @@ __device__ void store_chunk(const Chunk<N, T>& chunk, T* to) {
   if constexpr (N == 1) {
     memcpy(to, chunk.word, sizeof(T));
   } else {
+    using Part = ChunkPart<N, T>;
+    static_assert(N * sizeof(T) % sizeof(Part) == 0);
 #pragma unroll
-    for (int first = 0; first < chunk.kWords; first += 4) {
-      FourWords four;
-      memcpy(&four, chunk.word + first, sizeof four);
-      reinterpret_cast<FourWords*>(to)[first / 4] = four;
+    for (int n = 0; n < int(N * sizeof(T) / sizeof(Part)); ++n) {
+      Part part;
+      memcpy(&part, chunk.word + n * sizeof(Part) / 4, sizeof part);
+      reinterpret_cast<Part*>(to)[n] = part;
     }
   }
 }

@@ -151,27 +151,7 @@ __device__ void record_row(const GroupedSwigluArgs& args, const GateRow& row, st
   if (args.row_effect) { args.row_effect[number] = effect_of(total); }
 }
 
-// T: type of gate_pre and up where they are whole. `sharing`: warps that share a row; 1 with
-// Record.
 // Blocks that a multiprocessor is meant to hold: as many as the registers allow.
-template <typename T, int Width, KappaCase Case, bool Record>
-constexpr int blocks_at_once() {
-  const bool lean = Width == 1 || (sizeof(T) == 2 && Case != KappaCase::any);
-  return Record ? (lean ? 3 : 2) : (lean ? 4 : 3);
-}
-
-// T: type of gate_pre and up where they are whole. `sharing`: warps that share a row; 1 with
-// Record.
-// Blocks that a multiprocessor is meant to hold: as many as fit the registers without a spill.
-template <int Width, KappaCase Case, bool Record>
-constexpr int blocks_at_once() {
-  const bool lean = Width < 8 || Case != KappaCase::any;
-  return Record ? (lean ? 3 : 2) : (lean ? 4 : 3);
-}
-
-// T: type of gate_pre and up where they are whole. `sharing`: warps that share a row; 1 with
-// Record.
-// Blocks that a multiprocessor is meant to hold: as many as fit the registers without a spill.
 template <typename T, int Width, KappaCase Case, bool Record>
 constexpr int blocks_at_once() {
   const bool lean = Width == 1 || (sizeof(T) == 2 && Case != KappaCase::any);

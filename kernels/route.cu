@@ -25,19 +25,48 @@ __device__ Candidate warp_best(Candidate mine) {
   return mine;
 }
 
+__device__ float selection_score(const RouteArgs& args, const float* logits, std::int64_t e) {
+  return logits[e] + (args.selection_bias ? args.selection_bias[e] : 0.0f);
+}
+
+// The scores of the experts lane, lane + 32, … in registers, Held of them; 0: read where they are
+// needed, for more experts than registers.
+template <int Held>
+struct HeldScores {
+  float score[Held > 0 ? Held : 1];
+  __device__ HeldScores(const RouteArgs& args, const float* logits, int lane) {
+#pragma unroll
+    for (int h = 0; h < Held; ++h) {
+      const std::int64_t e = h * kWarp + lane;
+      score[h] = e < args.routing.experts ? selection_score(args, logits, e) : 0;
+    }
+  }
+};
+
 // expert and margin of token t: the best of those that come after the last one found.
+template <int Held>
 __device__ void choose(const RouteArgs& args, std::int64_t t, int lane) {
   const RoutingView& routing = args.routing;
   const std::int64_t experts = routing.experts, slots = routing.slots;
   const float* logits = routing.logits + t * experts;
+  const HeldScores<Held> held(args, logits, lane);
   Candidate last{};
   float margin = NAN;
   for (std::int64_t k = 0; k <= slots && k < experts; ++k) {
     Candidate mine = kWorst;
-    for (std::int64_t e = lane; e < experts; e += kWarp) {
-      const float bias = args.selection_bias ? args.selection_bias[e] : 0.0f;
-      const Candidate other{logits[e] + bias, std::int32_t(e)};
+    const auto consider = [&](const Candidate& other) {
       if ((k == 0 || chosen_before(last, other)) && chosen_before(other, mine)) { mine = other; }
+    };
+    if constexpr (Held > 0) {
+#pragma unroll
+      for (int h = 0; h < Held; ++h) {
+        const int e = h * kWarp + lane;
+        if (e < experts) { consider({held.score[h], e}); }
+      }
+    } else {
+      for (std::int64_t e = lane; e < experts; e += kWarp) {
+        consider({selection_score(args, logits, e), std::int32_t(e)});
+      }
     }
     mine = warp_best(mine);
     if (k == slots) { margin = last.score - mine.score; }
@@ -100,11 +129,12 @@ __device__ void describe_router(const RoutingView& routing, std::int64_t t, int 
 }
 
 // One warp per token.
+template <int Held>
 __global__ void choose_kernel(RouteArgs args) {
   const int lane = int(threadIdx.x) % kWarp;
   const std::int64_t t = std::int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
   if (t >= args.routing.tokens) { return; }
-  choose(args, t, lane);
+  choose<Held>(args, t, lane);
   __syncwarp();
   if (lane == 0) { weigh(args, t); }
   describe_router(args.routing, t, lane);
@@ -186,7 +216,12 @@ std::int64_t route_memory(const RouteArgs& args) {
 
 int route_cuda(const RouteArgs& args, std::int32_t* memory, CudaStream stream) {
   const std::int64_t chunks = chunks_of(args), cells = args.routing.tokens * args.routing.slots;
-  int error = launch(choose_kernel, blocks_for(args.routing.tokens, kWarps), 0, stream, args);
+  const std::int64_t experts = args.routing.experts;
+  const auto choose = experts <= 2 * kWarp   ? choose_kernel<2>
+                      : experts <= 4 * kWarp ? choose_kernel<4>
+                      : experts <= 8 * kWarp ? choose_kernel<8>
+                                             : choose_kernel<0>;
+  int error = launch(choose, blocks_for(args.routing.tokens, kWarps), 0, stream, args);
   if (!error) { error = launch(count_kernel, blocks_for(chunks, kWarps), 0, stream, args, memory); }
   if (!error) {
     error = launch(scan_kernel, blocks_for(args.routing.experts, kWarps), 0, stream, args, memory,
