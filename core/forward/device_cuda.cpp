@@ -111,6 +111,7 @@ std::string prepare_device(const Model& model, Weights& weights) {
   DeviceFacts facts;
   require_launched(cuda_describe(std::max<int>(0, weights.device.index()), facts), "device");
   state->multiprocessors = facts.multiprocessors;
+  state->overlap = facts.major >= 9;
   if (const char* rows = KAPPASCOPE_EMULATED("EMULATED_PIECE_ROWS")) {
     state->piece_rows = std::atoll(rows);
   }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/forward/device.h"
+#include "core/forward/feed_forward.h"
 #include "core/forward/products_cuda.h"
 #include "core/forward/taps_cuda.h"
 #include "kernels/device_ops.h"
@@ -35,6 +36,8 @@ struct KappaNumbers {
 
 struct DeviceState {
   int multiprocessors = 1;
+  bool overlap = false;   // a kernel may start while the one before it ends
+  at::Tensor few_memory;  // of the layers of a few tokens, kept between them; bytes
   std::vector<LayerNumbers> layers;  // [L]
   at::Device device{at::kCPU};
   // Of the plan that ran last: [L][slots of κ].
@@ -48,5 +51,10 @@ struct DeviceState {
   std::int64_t piece_rows = 0;    // rows in memory at once, since memory was short; 0: all
   std::int64_t short_piece = -1;  // pieces until memory is short, for a test; −1: it is not
 };
+
+// The MoE layer of a few tokens that nothing is recorded of, in four launches: [T,H]. Undefined
+// where it is not for this call: moe_layer does it.
+at::Tensor few_moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+                         std::int64_t pass, const CallContext& context);
 
 }  // namespace kappascope

@@ -164,6 +164,9 @@ void compare_combine(std::int64_t tokens, Check& check);
 void compare_grouped_swiglu(std::int64_t tokens, Check& check);
 void compare_sum_effects(std::int64_t tokens, Check& check);
 void compare_few_rows(std::int64_t tokens, Check& check);
+void compare_few_route(std::int64_t tokens, Check& check);
+void compare_few_product(std::int64_t tokens, Check& check);
+void compare_few_combine(std::int64_t tokens, Check& check);
 void compare_next_token(std::int64_t tokens, Check& check);
 
 // A routing of random logits, by the reference, for the rows that need one.

@@ -15,6 +15,9 @@ constexpr Row kRows[] = {
     {"grouped_swiglu", compare_grouped_swiglu},
     {"sum_effects", compare_sum_effects},
     {"few_rows", compare_few_rows},
+    {"few_route", compare_few_route},
+    {"few_product", compare_few_product},
+    {"few_combine", compare_few_combine},
     {"combine", compare_combine},
     {"next_token", compare_next_token},
 };

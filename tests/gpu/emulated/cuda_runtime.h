@@ -38,12 +38,25 @@ using cudaStream_t = CUstream_st*;
 using cudaEvent_t = CUevent_st*;
 enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMemoryAllocation = 2 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDefault = 4 };
-enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
+enum cudaFuncAttribute {
+  cudaFuncAttributeMaxDynamicSharedMemorySize = 8,
+  cudaFuncAttributePreferredSharedMemoryCarveout = 9
+};
 
+// Launches follow one another whatever their attributes say.
+enum cudaLaunchAttributeID { cudaLaunchAttributeProgrammaticStreamSerialization = 6 };
+struct cudaLaunchAttribute {
+  cudaLaunchAttributeID id;
+  union {
+    int programmaticStreamSerializationAllowed;
+  } val;
+};
 struct cudaLaunchConfig_t {
   dim3 gridDim, blockDim;
   std::size_t dynamicSmemBytes = 0;
   cudaStream_t stream = nullptr;
+  cudaLaunchAttribute* attrs = nullptr;
+  unsigned numAttrs = 0;
 };
 struct cudaDeviceProp {
   char name[256];
@@ -54,6 +67,7 @@ namespace emulated {
 
 // Of the thread that runs.
 inline dim3 thread_index, block_index;
+inline std::int64_t launches = 0;  // so far
 
 // Runs `thread` as every thread of every block.
 void run(const cudaLaunchConfig_t& config, const std::function<void()>& thread);
@@ -84,6 +98,7 @@ T from_lane(T value, int lane) {
 template <typename... Parameters, typename... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
+  ++emulated::launches;
   emulated::run(*config, [&] { kernel(arguments...); });
   return cudaSuccess;
 }
@@ -95,6 +110,7 @@ cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int bytes) {
 inline void __syncthreads() {
   emulated::block_barrier();
 }
+inline void __threadfence() {}
 inline void __syncwarp() {
   emulated::warp_barrier();
 }

@@ -1,0 +1,45 @@
+// Outputs of a few tokens from the sums of the down product, on the GPU.
+//
+//   output[t] = Σ_k weight[t,k]·y[place of t,k]
+#include "kernels/few.h"
+#include "kernels/few_launch.h"
+
+namespace kappascope {
+namespace {
+
+struct CombineMemory {
+  float value[kWarps][kWarp], weight[kWarps];
+};
+
+// One block per token and kWarp columns; each warp fetches every kWarps-th slot.
+__global__ void few_combine_kernel(FewCombineArgs args) {
+  KAPPASCOPE_SHARED(CombineMemory, memory);
+  wait_for_previous();
+  const int lane = int(threadIdx.x) % kWarp, warp = int(threadIdx.x) / kWarp;
+  const int t = int(blockIdx.x), column = int(blockIdx.y) * kWarp + lane;
+  const int share = args.y.share(*args.places.tiles), slots = int(args.slots);
+  const bool inside = column < args.width;
+  float sum = 0;
+  for (int first = 0; first < slots; first += kWarps) {
+    const int k = first + warp, cell = t * slots + k;
+    const int place = k < slots ? args.places.cell_place[cell] : -1;
+    if (lane == 0) { memory.weight[warp] = place >= 0 ? args.weight[cell] : 0; }
+    memory.value[warp][lane] =
+        place >= 0 && inside ? few_value(args.y, share, place, 0, column) : 0;
+    __syncthreads();
+    for (int from = 0; warp == 0 && from < kWarps; ++from) {
+      sum += memory.weight[from] * memory.value[from][lane];
+    }
+    __syncthreads();
+  }
+  if (warp == 0 && inside) { args.output[t * args.width + column] = sum; }
+}
+
+}  // namespace
+
+int few_combine_cuda(const FewCombineArgs& args, CudaStream stream) {
+  const dim3 grid(unsigned(args.tokens), blocks_for(args.width, kWarp).x);
+  return launch_overlapping(args.overlap, few_combine_kernel, grid, 0, stream, args);
+}
+
+}  // namespace kappascope

@@ -1,0 +1,182 @@
+// Routing of a few tokens in one launch, on the GPU (SPEC §1.5).
+//
+//   logits = x·routerᵀ; chosen, weight, queue positions and κ's s as in route.cu; the places of
+//   few.h
+//
+// One warp per expert and group of tokens multiplies; the block that comes last does the rest.
+// There a cell counts the ones before it instead of keeping a queue for each expert: T·K is small.
+#include "kernels/few.h"
+#include "kernels/few_launch.h"
+#include "kernels/route_math.h"
+
+namespace kappascope {
+namespace {
+
+constexpr int kGroup = 4;  // tokens that a warp multiplies at once
+constexpr int kNoTile = INT32_MAX;
+
+// Logits of one expert and the tokens [first, first + kGroup).
+template <int Width>
+__device__ void multiply_router(const FewRouteArgs& args, std::int64_t expert, std::int64_t first,
+                                int lane) {
+  const std::int64_t tokens = args.route.routing.tokens;
+  const float* router = args.router + expert * args.width;
+  const float* x = args.x + first * args.width;
+  float sums[kGroup] = {};
+#pragma unroll 4
+  for (std::int64_t h = lane * Width; h < args.width; h += kWarp * Width) {
+    float weight[Width];
+    load_values<Width>(router + h, weight);
+#pragma unroll
+    for (int t = 0; t < kGroup; ++t) {
+      if (first + t >= tokens) { break; }
+      float value[Width];
+      load_values<Width>(x + t * args.width + h, value);
+      for (int w = 0; w < Width; ++w) { sums[t] += weight[w] * value[w]; }
+    }
+  }
+  for (int t = 0; t < kGroup && first + t < tokens; ++t) {
+    const float sum = warp_sum(sums[t]);
+    if (lane == 0) { args.logits[(first + t) * args.route.routing.experts + expert] = sum; }
+  }
+}
+
+// Whether this is the last block of the launch; then what the others wrote may be read.
+__device__ bool is_last_block(std::int32_t* arrived, int blocks) {
+  KAPPASCOPE_SHARED(int, last);
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    __threadfence();
+    last = atomicAdd(arrived, 1) == blocks - 1;
+    if (last) { *arrived = 0; }
+    __threadfence();
+  }
+  __syncthreads();
+  return last != 0;
+}
+
+// The experts of token t, by one warp: the best of those that come after the last one found.
+__device__ void choose(const RouteArgs& args, std::int64_t t, int lane, std::int32_t* by_turn) {
+  const RoutingView& routing = args.routing;
+  const float* logits = routing.logits + t * routing.experts;
+  Candidate last{};
+  for (std::int64_t k = 0; k < routing.slots; ++k) {
+    Candidate best{-INFINITY, INT32_MAX};
+    for (std::int64_t e = lane; e < routing.experts; e += kWarp) {
+      const float bias = args.selection_bias ? args.selection_bias[e] : 0.0f;
+      const Candidate other{logits[e] + bias, std::int32_t(e)};
+      if ((k == 0 || chosen_before(last, other)) && chosen_before(other, best)) { best = other; }
+    }
+    for (int offset = kWarp / 2; offset > 0; offset /= 2) {
+      const Candidate other{__shfl_xor_sync(kAllLanes, best.score, offset),
+                            __shfl_xor_sync(kAllLanes, best.expert, offset)};
+      if (chosen_before(other, best)) { best = other; }
+    }
+    if (lane == 0) {
+      routing.cells.expert[t * routing.slots + k] = best.expert;
+      by_turn[k * routing.tokens + t] = best.expert;
+    }
+    last = best;
+  }
+}
+
+struct PlaceMemory {
+  std::int32_t expert[kMostFewCells];    // by turn
+  std::int32_t position[kMostFewCells];  // in its queue
+  std::int32_t kept[kMostFewCells];      // how many the expert keeps
+  std::int32_t head[kMostFewCells];      // its expert where a tile starts; else kNoTile
+};
+
+// Positions in the queues, and which turns start a tile.
+__device__ void count_turns(const RouteArgs& args, int cells, PlaceMemory& memory) {
+  for (int turn = int(threadIdx.x); turn < cells; turn += kThreads) {
+    const std::int32_t e = memory.expert[turn];
+    std::int32_t before = 0, all = 0;
+    for (int other = 0; other < cells; ++other) {
+      const bool same = memory.expert[other] == e;
+      all += same;
+      before += same && other < turn;
+    }
+    const bool fits = args.capacity < 0 || all < args.capacity;
+    const std::int32_t kept = fits ? all : std::int32_t(args.capacity);
+    memory.position[turn] = before;
+    memory.kept[turn] = kept;
+    memory.head[turn] = before < kept && before % kTileRows == 0 ? e : kNoTile;
+  }
+}
+
+// The place of a kept cell in tile number `tile`.
+__device__ void write_place(const FewPlaces& places, std::int64_t cell, std::int32_t tile, int turn,
+                            const PlaceMemory& memory) {
+  const std::int32_t position = memory.position[turn], row = position % kTileRows;
+  places.cell_place[cell] = tile * kTileRows + row;
+  places.place_cell[tile * kTileRows + row] = std::int32_t(cell);
+  if (row != 0) { return; }
+  const std::int32_t rest = memory.kept[turn] - position;
+  places.tile_expert[tile] = memory.expert[turn];
+  places.tile_rows[tile] = rest < kTileRows ? rest : kTileRows;
+  for (int none = rest; none < kTileRows; ++none) {
+    places.place_cell[tile * kTileRows + none] = -1;
+  }
+}
+
+__device__ void place_turns(const FewRouteArgs& args, int cells, const PlaceMemory& memory) {
+  const RoutingView& routing = args.route.routing;
+  for (int turn = int(threadIdx.x); turn < cells; turn += kThreads) {
+    const std::int32_t e = memory.expert[turn];
+    std::int32_t before = 0, all = 0;
+    for (int other = 0; other < cells; ++other) {
+      before += memory.head[other] < e;
+      all += memory.head[other] != kNoTile;
+    }
+    if (turn == 0) { *args.places.tiles = all; }
+    const std::int64_t cell = cell_of_turn(turn, routing.tokens, routing.slots);
+    const std::int64_t t = cell / routing.slots;
+    const bool kept = memory.position[turn] < memory.kept[turn];
+    const Assignments& to = routing.cells;
+    to.kept[cell] = kept;
+    to.score[cell] = kept ? kappa_score(args.route, to.weight[cell], t, e) : NAN;
+    if (kept) {
+      write_place(args.places, cell, before + memory.position[turn] / kTileRows, turn, memory);
+    } else {
+      to.weight[cell] = 0;
+      args.places.cell_place[cell] = -1;
+    }
+  }
+}
+
+template <int Width>
+__global__ void few_route_kernel(FewRouteArgs args, int blocks) {
+  KAPPASCOPE_SHARED(PlaceMemory, memory);
+  const RoutingView& routing = args.route.routing;
+  const int lane = int(threadIdx.x) % kWarp, warp = int(threadIdx.x) / kWarp;
+  let_next_start();
+  if (args.x) {
+    const std::int64_t job = std::int64_t(blockIdx.x) * kWarps + warp;
+    const std::int64_t expert = job % routing.experts, first = job / routing.experts * kGroup;
+    if (first < routing.tokens) { multiply_router<Width>(args, expert, first, lane); }
+    if (!is_last_block(args.arrived, blocks)) { return; }
+  }
+  for (std::int64_t t = warp; t < routing.tokens; t += kWarps) {
+    choose(args.route, t, lane, memory.expert);
+    if (lane == 0) { weigh(args.route, t); }
+  }
+  __syncthreads();
+  const int cells = int(routing.tokens * routing.slots);
+  count_turns(args.route, cells, memory);
+  __syncthreads();
+  place_turns(args, cells, memory);
+}
+
+}  // namespace
+
+int few_route_cuda(const FewRouteArgs& args, CudaStream stream) {
+  const RoutingView& routing = args.route.routing;
+  if (routing.tokens * routing.slots > kMostFewCells) { return int(cudaErrorInvalidValue); }
+  const std::int64_t jobs = (routing.tokens + kGroup - 1) / kGroup * routing.experts;
+  const dim3 grid = args.x ? blocks_for(jobs, kWarps) : dim3(1);
+  return launch(args.width % 4 == 0 ? few_route_kernel<4> : few_route_kernel<1>, grid, 0, stream,
+                args, int(grid.x));
+}
+
+}  // namespace kappascope
