@@ -19,10 +19,11 @@ class FewCall {
           const CallContext& context);
   // Whether the call is one of few tokens that nothing is recorded of.
   bool fits() const;
+  // Gives each array its part of the state's memory, which grows when a call needs more.
+  void place_memory();
   at::Tensor run();
 
  private:
-  void place_memory();
   void route();
   void multiply();
   std::int64_t cells() const { return tokens_ * slots_; }
@@ -77,7 +78,6 @@ bool FewCall::fits() const {
   return units_fit(gate_up_) && units_fit(down_);
 }
 
-// Gives each array its part of the state's memory, which grows when a call needs more.
 void FewCall::place_memory() {
   constexpr std::int64_t kAligned = 256;
   std::int64_t bytes = 0;
@@ -182,7 +182,6 @@ void FewCall::multiply() {
 
 at::Tensor FewCall::run() {
   context_.check();
-  place_memory();
   route();
   multiply();
   at::Tensor output = at::empty({tokens_, width_}, x_.options());
@@ -198,7 +197,13 @@ at::Tensor FewCall::run() {
 at::Tensor few_moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
                          std::int64_t pass, const CallContext& context) {
   FewCall call(x, weights, layer, pass, context);
-  return call.fits() ? call.run() : at::Tensor();
+  if (!call.fits()) { return {}; }
+  try {
+    call.place_memory();
+  } catch (const c10::OutOfMemoryError&) {
+    return {};  // the other way needs less, or says what it needs
+  }
+  return call.run();
 }
 
 }  // namespace kappascope

@@ -29,7 +29,8 @@ struct Shape {
   std::int64_t hidden, gates, experts, slots;
   bool kappa;
 };
-constexpr Shape kShapes[] = {{200, 96, 64, 2, true}, {64, 300, 48, 8, true}, {33, 70, 32, 3, false}};
+constexpr Shape kShapes[] = {
+    {200, 96, 64, 2, true}, {64, 300, 48, 8, true}, {33, 70, 32, 3, false}};
 
 class Layer {
  public:
@@ -70,7 +71,15 @@ class Layer {
     NoProgress progress;
     const std::vector<std::int32_t> ids(std::size_t(x.size(0)));
     const ForwardCall call{.ids = ids};
-    CallContext context{model_, call, plan_, probe, progress, probe.wants(), native_backend(), 0, 0,
+    CallContext context{model_,
+                        call,
+                        plan_,
+                        probe,
+                        progress,
+                        probe.wants(),
+                        native_backend(),
+                        0,
+                        0,
                         weights_.state.get()};
     const std::int64_t before = emulated::launches;
     const at::Tensor output = moe_layer(x, weights_.layers[0].moe, 0, 0, context);
