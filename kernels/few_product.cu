@@ -94,22 +94,60 @@ __device__ void copy_weights(const FewProductArgs& args, const Unit& unit,
   }
 }
 
-// hidden of gate unit i at a place, as grouped_swiglu has it.
-__device__ float swiglu_value(const FewProductArgs& args, int share, int place, int expert,
-                              float score, int i) {
+// What hidden of one gate unit at a place is made of, on its way from memory: the first two sums of
+// z and of up, and the rest of them as its number.
+struct HiddenLoads {
+  const float *z = nullptr, *up = nullptr;  // of the first block that sums it
+  int blocks = 0, size = 0;
+  float first_z = 0, first_up = 0, second_z = 0, second_up = 0, bias = 0, scale = 0, score = 0;
+  float factor = 1;
+};
+
+__device__ void load_hidden(const FewProductArgs& args, int share, int place, int expert, int cell,
+                            int i, HiddenLoads& loads) {
+  const FewSums& sums = args.gate_up;
+  const int z_strip = sums.strip(place / kTileRows, 0, i), up_strip = z_strip + sums.strips;
+  const int at = place % kTileRows * sums.columns + i % sums.columns;
+  const int z_block = sums.first_block(z_strip, share),
+            up_block = sums.first_block(up_strip, share);
+  const int z_blocks = sums.last_block(z_strip, share) - z_block;
+  const int up_blocks = sums.last_block(up_strip, share) - up_block;
+  loads.size = kTileRows * sums.columns;
+  loads.z = sums.segment(z_block, z_strip) + at;
+  loads.up = sums.segment(up_block, up_strip) + at;
+  loads.blocks = z_blocks | up_blocks << 16;
+  loads.first_z = loads.z[0];
+  loads.first_up = loads.up[0];
+  if (z_blocks > 0) { loads.second_z = loads.z[loads.size]; }
+  if (up_blocks > 0) { loads.second_up = loads.up[loads.size]; }
   const KappaView kappa = args.kappa.at_expert(expert);
-  const float bias = kappa.bias ? kappa.bias[i * kappa.gate_stride] : 0;
-  const float scale = kappa.scale ? kappa.scale[i * kappa.scale_gate_stride] : 0;
-  const float z = few_value(args.gate_up, share, place, 0, i);
-  const float up = few_value(args.gate_up, share, place, 1, i);
+  if (kappa.bias) { loads.bias = kappa.bias[i * kappa.gate_stride]; }
+  if (kappa.scale) { loads.scale = kappa.scale[i * kappa.scale_gate_stride]; }
+  if (kappa.factor) { loads.factor = *kappa.factor; }
+  loads.score = args.score ? args.score[cell] : args.score_constant;
+}
+
+// Σ of a value's sums in their order, as few_value has it.
+__device__ float all_sums(float first, float second, const float* from, int blocks, int size) {
+  float sum = first;
+  if (blocks > 0) { sum += second; }
+  for (int block = 2; block <= blocks; ++block) { sum += from[std::int64_t(block) * size]; }
+  return sum;
+}
+
+// hidden, as grouped_swiglu has it.
+__device__ float swiglu_value(const FewProductArgs& args, const HiddenLoads& of) {
+  const KappaView& kappa = args.kappa;
+  const float z = all_sums(of.first_z, of.second_z, of.z, of.blocks & 0xffff, of.size);
+  const float up = all_sums(of.first_up, of.second_up, of.up, of.blocks >> 16, of.size);
   if (args.identity_gate) { return z * up; }
   float value = 1;
   if (!kappa.fixed()) {
-    float u = kappa.scale ? scale * score + bias : score * bias;
-    if (kappa.from_gate) { u = scale * z + (bias + score); }
+    float u = kappa.scale ? of.scale * of.score + of.bias : of.score * of.bias;
+    if (kappa.from_gate) { u = of.scale * z + (of.bias + of.score); }
     value = fast_exp2(kLog2E * kappa.log_bound * fast_tanh(u));
   }
-  if (kappa.factor) { value *= *kappa.factor; }
+  if (kappa.factor) { value *= of.factor; }
   return z * fast_sigmoid(value * z) * up;
 }
 
@@ -118,34 +156,49 @@ __device__ int padded_rows(int rows) {
   return rows <= 2 ? rows : kTileRows;
 }
 
-// x of a unit into shared memory.
+// x of a unit, on its way from memory while the unit before is multiplied; then in shared memory.
 template <typename T, bool Gated>
-__device__ void fetch_x(const FewProductArgs& args, int gate_up_share, const Unit& unit,
-                        float (*x)[kUnit]) {
-  const int column = int(threadIdx.x) % kUnit, i = unit.step * kUnit + column;
-  const int first = int(threadIdx.x) / kUnit;
-  float value[kRowsFetched] = {};
+struct Input {
+  HiddenLoads hidden[Gated ? kRowsFetched : 1];
+  float value[Gated ? 1 : kRowsFetched];
+
+  __device__ void load(const FewProductArgs& args, int gate_up_share, const Unit& unit) {
+    const int i = unit.step * kUnit + int(threadIdx.x) % kUnit;
+    const int first = unit.tile * kTileRows + int(threadIdx.x) / kUnit;
 #pragma unroll
-  for (int j = 0; j < kRowsFetched; ++j) {
-    const int r = first + j * kRowsApart, cell = unit.cell[j];
-    if (cell < 0 || i >= args.in) { continue; }
-    if constexpr (Gated) {
-      const float score = args.score ? args.score[cell] : args.score_constant;
-      value[j] =
-          swiglu_value(args, gate_up_share, unit.tile * kTileRows + r, unit.expert, score, i);
-    } else {
-      value[j] = args.x[unit.token[j] * args.in + i];
+    for (int j = 0; j < kRowsFetched; ++j) {
+      const int cell = unit.cell[j];
+      const bool inside = cell >= 0 && i < args.in;
+      if constexpr (Gated) {
+        hidden[j] = {};
+        if (inside) {
+          load_hidden(args, gate_up_share, first + j * kRowsApart, unit.expert, cell, i, hidden[j]);
+        }
+      } else {
+        value[j] = inside ? args.x[unit.token[j] * args.in + i] : 0;
+      }
     }
   }
+
+  // Rows and columns beyond the edges are 0.
+  __device__ void store(const FewProductArgs& args, int rows, float (*x)[kUnit]) const {
+    const int column = int(threadIdx.x) % kUnit, first = int(threadIdx.x) / kUnit;
 #pragma unroll
-  for (int j = 0; j < kRowsFetched; ++j) {
-    const int r = first + j * kRowsApart;
-    if (r >= padded_rows(unit.rows)) { break; }
-    T element;
-    narrow(value[j], element);
-    x[r][column] = widen(element);
+    for (int j = 0; j < kRowsFetched; ++j) {
+      const int r = first + j * kRowsApart;
+      if (r >= padded_rows(rows)) { break; }
+      float known = 0;
+      if constexpr (Gated) {
+        if (hidden[j].z) { known = swiglu_value(args, hidden[j]); }
+      } else {
+        known = value[j];
+      }
+      T element;
+      narrow(known, element);
+      x[r][column] = widen(element);
+    }
   }
-}
+};
 
 // sums[r][w] += x[r,i]·W[i,column + w] over the thread's rows of one unit; Rows ≥ the tile's.
 template <int Rows, typename T, int Width>
@@ -226,11 +279,18 @@ __device__ void multiply_units(const FewProductArgs& args, int tiles, int first,
   close_copies();
   if (Gated) { wait_for_previous(); }
   const int gate_up_share = Gated ? args.gate_up.share(tiles) : 0;
-  fetch_x<T, Gated>(args, gate_up_share, unit, input.x[0]);
+  Input<T, Gated> next;
+  next.load(args, gate_up_share, unit);
+  next.store(args, unit.rows, input.x[0]);
   __syncthreads();
   float sums[kTileRows][Width] = {};
   for (int index = first; index < last; ++index) {
     const int stage = (index - first) % kStages, number = unit.number, rows = unit.rows;
+    const bool more = index + 1 < last;
+    if (more) {
+      advance(args, unit);
+      next.load(args, gate_up_share, unit);
+    }
     wait_for_copies<kStages - 1>();
     add_unit(rows, input.x[stage], weights[stage], sums);
     if (index + kStages < last) {
@@ -238,11 +298,7 @@ __device__ void multiply_units(const FewProductArgs& args, int tiles, int first,
       copy_weights(args, ahead, weights[stage]);
     }
     close_copies();
-    const bool more = index + 1 < last;
-    if (more) {
-      advance(args, unit);
-      fetch_x<T, Gated>(args, gate_up_share, unit, input.x[1 - stage]);
-    }
+    if (more) { next.store(args, unit.rows, input.x[1 - stage]); }
     if (!more || unit.number != number) {
       write_sums(args.y.segment(int(blockIdx.x), number), rows, sums);
     }

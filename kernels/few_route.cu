@@ -3,7 +3,7 @@
 //   logits = x·routerᵀ; chosen, weight, queue positions and κ's s as in route.cu; the places of
 //   few.h
 //
-// One warp per expert and group of tokens multiplies; the block that comes last does the rest.
+// One block per expert and group of tokens multiplies; the one that comes last does the rest.
 // There a cell counts the ones before it instead of keeping a queue for each expert: T·K is small.
 #include "kernels/few.h"
 #include "kernels/few_launch.h"
@@ -12,33 +12,45 @@
 namespace kappascope {
 namespace {
 
-constexpr int kGroup = 4;  // tokens that a warp multiplies at once
+constexpr int kGroup = 4;  // tokens that a block multiplies at once
 constexpr int kNoTile = INT32_MAX;
 
-// Logits of one expert and the tokens [first, first + kGroup).
+struct RouterMemory {
+  float sum[kWarps][kGroup];
+};
+
+// Logits of one expert and the tokens [first, first + kGroup), by one block.
 template <int Width>
-__device__ void multiply_router(const FewRouteArgs& args, std::int64_t expert, std::int64_t first,
-                                int lane) {
+__device__ void multiply_router(const FewRouteArgs& args, std::int64_t expert, std::int64_t first) {
+  KAPPASCOPE_SHARED(RouterMemory, memory);
   const std::int64_t tokens = args.route.routing.tokens;
   const float* router = args.router + expert * args.width;
-  const float* x = args.x + first * args.width;
   float sums[kGroup] = {};
-#pragma unroll 4
-  for (std::int64_t h = lane * Width; h < args.width; h += kWarp * Width) {
-    float weight[Width];
+  for (std::int64_t h = threadIdx.x * Width; h < args.width; h += kThreads * Width) {
+    float weight[Width], value[kGroup][Width];
     load_values<Width>(router + h, weight);
 #pragma unroll
+    for (int t = 0; t < kGroup; ++t) {  // past the last token its values once more
+      const std::int64_t token = first + t < tokens ? first + t : tokens - 1;
+      load_values<Width>(args.x + token * args.width + h, value[t]);
+    }
+#pragma unroll
     for (int t = 0; t < kGroup; ++t) {
-      if (first + t >= tokens) { break; }
-      float value[Width];
-      load_values<Width>(x + t * args.width + h, value);
-      for (int w = 0; w < Width; ++w) { sums[t] += weight[w] * value[w]; }
+      for (int w = 0; w < Width; ++w) { sums[t] += weight[w] * value[t][w]; }
     }
   }
-  for (int t = 0; t < kGroup && first + t < tokens; ++t) {
+  const int lane = int(threadIdx.x) % kWarp, warp = int(threadIdx.x) / kWarp;
+#pragma unroll
+  for (int t = 0; t < kGroup; ++t) {
     const float sum = warp_sum(sums[t]);
-    if (lane == 0) { args.logits[(first + t) * args.route.routing.experts + expert] = sum; }
+    if (lane == 0) { memory.sum[warp][t] = sum; }
   }
+  __syncthreads();
+  const int t = int(threadIdx.x);
+  if (t >= kGroup || first + t >= tokens) { return; }
+  float sum = 0;
+  for (int part = 0; part < kWarps; ++part) { sum += memory.sum[part][t]; }
+  args.logits[(first + t) * args.route.routing.experts + expert] = sum;
 }
 
 // Whether this is the last block of the launch; then what the others wrote may be read.
@@ -152,9 +164,8 @@ __global__ void few_route_kernel(FewRouteArgs args, int blocks) {
   const int lane = int(threadIdx.x) % kWarp, warp = int(threadIdx.x) / kWarp;
   let_next_start();
   if (args.x) {
-    const std::int64_t job = std::int64_t(blockIdx.x) * kWarps + warp;
-    const std::int64_t expert = job % routing.experts, first = job / routing.experts * kGroup;
-    if (first < routing.tokens) { multiply_router<Width>(args, expert, first, lane); }
+    const std::int64_t job = blockIdx.x;
+    multiply_router<Width>(args, job % routing.experts, job / routing.experts * kGroup);
     if (!is_last_block(args.arrived, blocks)) { return; }
   }
   for (std::int64_t t = warp; t < routing.tokens; t += kWarps) {
@@ -174,7 +185,7 @@ int few_route_cuda(const FewRouteArgs& args, CudaStream stream) {
   const RoutingView& routing = args.route.routing;
   if (routing.tokens * routing.slots > kMostFewCells) { return int(cudaErrorInvalidValue); }
   const std::int64_t jobs = (routing.tokens + kGroup - 1) / kGroup * routing.experts;
-  const dim3 grid = args.x ? blocks_for(jobs, kWarps) : dim3(1);
+  const dim3 grid = args.x ? dim3(unsigned(jobs)) : dim3(1);
   return launch(args.width % 4 == 0 ? few_route_kernel<4> : few_route_kernel<1>, grid, 0, stream,
                 args, int(grid.x));
 }
