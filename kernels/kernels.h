@@ -72,7 +72,7 @@ enum class RouteScore : std::uint8_t {
 struct Assignments {
   const std::int64_t* row_start = nullptr;  // [T+1]; nullptr: row_start[t] = t·K
   std::int32_t* expert = nullptr;           // [cells] equal scores: lower expert first
-  float* weight = nullptr;                  // [cells] softmax over the chosen logits; 0 if dropped
+  float* weight = nullptr;                  // [cells] as RouteArgs says; 0 if dropped
   std::uint8_t* kept = nullptr;             // [cells]
   float* score = nullptr;                   // [cells] s; NaN where dropped or none
 };
@@ -129,6 +129,7 @@ struct RoutingView {
 struct RouteArgs {
   RoutingView routing;                    // sizes and logits are read, the rest is written
   const float* selection_bias = nullptr;  // [E] added for selection only; nullptr: none
+  bool weight_of_all = false;             // weight = softmax over all E logits, not the chosen
   std::int64_t capacity = 0;              // C assignments an expert; < 0: nothing is dropped
   RouteScore score = RouteScore::none;
   float score_factor = std::numeric_limits<float>::quiet_NaN();  // as RouteScore says

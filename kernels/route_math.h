@@ -23,9 +23,24 @@ KAPPASCOPE_HOST_DEVICE inline bool chosen_before(const Candidate& a, const Candi
   return a.expert < b.expert;
 }
 
-// expert_weight of token t: softmax over the logits of its chosen experts. Static, so that every
-// file of kernels/cpu has one for its own instruction set.
+// expert_weight of token t: softmax over the logits of its chosen experts, or over all of them.
+// Static, so that every file of kernels/cpu has one for its own instruction set.
+KAPPASCOPE_HOST_DEVICE static inline void weigh_of_all(const RouteArgs& args, std::int64_t t) {
+  const RoutingView& routing = args.routing;
+  const float* logits = routing.logits + t * routing.experts;
+  float highest = logits[0];
+  for (std::int64_t e = 1; e < routing.experts; ++e) {
+    if (highest < logits[e]) { highest = logits[e]; }
+  }
+  float sum = 0;
+  for (std::int64_t e = 0; e < routing.experts; ++e) { sum += std::exp(logits[e] - highest); }
+  for (std::int64_t k = 0; k < routing.slots; ++k) {
+    const std::int64_t cell = t * routing.slots + k;
+    routing.cells.weight[cell] = std::exp(logits[routing.cells.expert[cell]] - highest) / sum;
+  }
+}
 KAPPASCOPE_HOST_DEVICE static inline void weigh(const RouteArgs& args, std::int64_t t) {
+  if (args.weight_of_all) { return weigh_of_all(args, t); }
   const RoutingView& routing = args.routing;
   const std::int64_t slots = routing.slots;
   const float* logits = routing.logits + t * routing.experts;

@@ -1,7 +1,7 @@
 // Top-k routing with capacity, reference (SPEC §1.5, §5).
 //
 //   chosen = the K highest of logits + selection_bias     (equal scores: lower expert first)
-//   weight = softmax over the chosen *logits*
+//   weight = softmax over the chosen *logits*, or over all of them
 //   an expert's queue takes every token's 1st choice in token order, then every 2nd, …; what is
 //   at position C or later is dropped: its weight becomes 0, the others keep theirs
 #include <algorithm>

@@ -87,9 +87,10 @@ std::string readable(const Model& model, const std::optional<std::filesystem::pa
     parts += join_words("  ", part, ": ", count_text(elements), "\n");
   }
   return join_words(
-      bold(printable(model.name())), ", ", architecture.family, ", step ", model.files.step, "\n",
+      bold(printable(model.name())), ", ", architecture.family,
+      steps.empty() ? "" : join_words(", step ", model.files.step), "\n",
       "file:        ", printable(model.files.weights.string()), "\n",  //
-      "steps here: ", steps, "\n",                                     //
+      steps.empty() ? "" : "steps here: " + steps + "\n",              //
       "dtype:       ", dtypes, "\n",                                   //
       "tokenizer:   ", tokenizer ? printable(tokenizer->string()) : "not found", "\n",
       "width:       ", architecture.width, ", ", attention.heads, " heads, ", attention.kv_heads,
@@ -108,12 +109,13 @@ Json layers_json(const Model& model) {
   for (std::size_t i = 0; i < model.architecture.layers.size(); ++i) {
     const LayerSpec& layer = model.architecture.layers[i];
     const bool kappa = layer.kappa() != nullptr;
-    layers.push_back({{"layer", i},
-                      {"kind", layer.moe() ? "moe" : "dense"},
-                      {"kappa", kappa},
-                      {"kappa_tensors", kappa ? Json(model.kappa[i].origin) : Json()},
-                      {"window", layer.attention.window},
-                      {"value_embedding", layer.attention.value_embedding}});
+    layers.push_back(
+        {{"layer", i},
+         {"kind", layer.moe() ? "moe" : "dense"},
+         {"kappa", kappa},
+         {"kappa_tensors", kappa ? Json(model.kappa[i].origin) : Json()},
+         {"window", layer.attention.window < kNoWindow ? Json(layer.attention.window) : Json()},
+         {"value_embedding", layer.attention.value_embedding}});
   }
   return layers;
 }
@@ -147,7 +149,7 @@ Json document(const Model& model, const std::optional<std::filesystem::path>& to
   return {{"name", model.name()},
           {"family", architecture.family},
           {"path", model.files.weights.string()},
-          {"step", model.files.step},
+          {"step", model.files.steps.empty() ? Json() : Json(model.files.step)},
           {"steps", model.files.steps},
           {"tokenizer", tokenizer ? Json(tokenizer->string()) : Json()},
           {"kappa", kappa_json(model)},

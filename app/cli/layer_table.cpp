@@ -61,7 +61,7 @@ std::string headline(const Trace& trace, double mean_nll) {
   if (trace.step >= 0) { line += join_words(", step ", trace.step); }
   line += join_words(", ", trace.tokens, trace.tokens == 1 ? " token" : " tokens");
   line += ", mean NLL " + number(mean_nll, 4) + (std::isnan(mean_nll) ? "" : " nats");
-  if (!trace.kappa) { line += ", κ = 1"; }
+  if (!trace.kappa) { line += join_words(", κ = ", trace.kappa_constant); }
   return line + "\n";
 }
 

@@ -14,7 +14,8 @@ namespace kappascope {
 
 struct ProbeWants {
   bool routing = false;  // MoeTap without gate statistics
-  // MoeTap::{gate,kappa}_stats, histograms, effect, output_norm; DenseTap::gate_stats
+  // MoeTap::{gate,kappa}_stats, histograms, effect, output_norm, gate_clamped; SharedTap;
+  // DenseTap::gate_stats
   bool gate_stats = false;
   bool gates = false;       // MoeTap::{kappa,gate_pre,gate_act}
   bool hidden = false;      // HiddenTap, MoeTap::{router_input,output}
@@ -36,6 +37,16 @@ struct MoeTap {
   // [T,E] by which experts were chosen; nullptr: by the raw router logit.
   const float* selection_score = nullptr;
   const float* output_norm = nullptr;  // [T,K] of an expert's output, before its weight; likewise
+  // [T,K] share of gate units at the limit, NaN where dropped; nullptr: the layer has no limit.
+  const float* gate_clamped = nullptr;
+};
+
+struct SharedTap {  // the shared expert of an MoE layer
+  std::int64_t layer, pass;
+  std::int64_t first_token, tokens, gates;  // T, I
+  const float* weight;                      // [T] of its output in the layer's
+  const float* output_norm;                 // [T] before that weight
+  const GateStats* gate_stats;              // [T]
 };
 
 struct DenseTap {  // a dense layer with a gate (not relu²)
@@ -68,6 +79,7 @@ class Probe {
   virtual bool wants_layer(std::int64_t /*layer*/) const noexcept { return true; }
   virtual bool moe(const MoeTap&) noexcept { return true; }
   virtual bool dense(const DenseTap&) noexcept { return true; }
+  virtual bool shared(const SharedTap&) noexcept { return true; }
   virtual bool hidden(const HiddenTap&) noexcept { return true; }
   virtual bool next_token(const NextTokenTap&) noexcept { return true; }
 };

@@ -66,6 +66,10 @@ LayerPlan layer_plan(const Model& model, std::size_t layer) {
   const KappaSlots& rule = model.architecture.kappa_slots;
   if (spec == nullptr) {
     plan.kappa.emplace_back();
+    const MoeSpec* moe = plan.spec->moe();
+    if (moe != nullptr && moe->gate.kappa != 1) {
+      plan.kappa.back().factor.assign(std::size_t(moe->router.experts), float(moe->gate.kappa));
+    }
     return plan;
   }
   const KappaParameters& stored = model.kappa[layer];
@@ -144,7 +148,8 @@ class Resolver {
     plan_.identity = std::make_shared<const char>();
     for (const LayerPlan& layer : plan_.layers) {
       for (const KappaPlan& kappa : layer.kappa) {
-        plan_.kappa = plan_.kappa || !kappa.constant_one();
+        const bool learned = !kappa.bias.empty() || !kappa.scale.empty();
+        plan_.kappa = plan_.kappa || learned || (layer.factor_edited && !kappa.factor.empty());
       }
     }
     return std::move(plan_);
@@ -171,7 +176,7 @@ class Resolver {
       case Edit::kappa_mul:
       case Edit::kappa:
         if (kappa != nullptr) { return ""; }
-        if (moe && layer.moe()->activation == Activation::silu) { return ""; }
+        if (moe && layer.moe()->gate.activation == Activation::silu) { return ""; }
         return "the layer has no gate with κ";
       case Edit::top_k:
       case Edit::capacity:

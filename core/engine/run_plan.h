@@ -47,7 +47,7 @@ struct RunPlan {
   std::int64_t passes = 1;
   std::vector<LayerPlan> layers;            // [L]
   std::vector<Intervention> interventions;  // in order of application
-  bool kappa = false;                       // some layer's κ is learned and not fixed by the run
+  bool kappa = false;  // some layer's κ is learned, or an intervention's, and not 1
   // One object for each resolved plan, so that what is made of a plan can be kept.
   std::shared_ptr<const char> identity;
 

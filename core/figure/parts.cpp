@@ -41,7 +41,10 @@ std::string input_label(const Trace& trace, const Json& kappa) {
 
 std::string kappa_label(const Trace& trace) {
   const Json* kappa = member(trace.meta, "kappa");
-  if (lacks_kappa(trace)) { return "no κ"; }
+  if (lacks_kappa(trace)) {
+    const double constant = trace.kappa_constant;
+    return constant == 1 ? "no κ" : "κ = " + number_text(constant) + ", not learned";
+  }
   if (!kappa || !trace.kappa) { return trace.kappa ? "κ" : "κ off"; }
   if (is_without_kappa(*kappa)) { return "no learned κ"; }
   std::string text = "κ " + string_at(*kappa, "granularity");
@@ -262,7 +265,12 @@ bool has_kappa_router(const Trace& trace) {
 }
 
 std::string no_kappa_because(const Trace& trace) {
-  if (lacks_kappa(trace)) { return "nothing to show: this model has no κ"; }
+  if (lacks_kappa(trace)) {
+    const double constant = trace.kappa_constant;
+    return constant == 1
+               ? "nothing to show: this model has no κ"
+               : "nothing to show: κ of this model is the constant " + number_text(constant);
+  }
   return trace.kappa ? "" : "nothing to show: κ was turned off in this run";
 }
 

@@ -8,12 +8,20 @@
 namespace kappascope {
 namespace {
 
-// (x1, x2) → (x1 cos + x2 sin, −x1 sin + x2 cos) on the two halves of each head; x [T,heads,D].
-at::Tensor rotate(const at::Tensor& x, const Rotary& rotary) {
-  const auto half = x.size(2) / 2;
+// Turns the two halves of the first n of each head, one way or the other; x [T,heads,D].
+at::Tensor rotate(const at::Tensor& x, const Rotary& rotary, const RotarySpec& spec) {
+  const auto half = spec.width / 2, rest = x.size(2) - spec.width;
   const at::Tensor x1 = x.narrow(2, 0, half), x2 = x.narrow(2, half, half);
   const at::Tensor cos = rotary.cos.unsqueeze(1), sin = rotary.sin.unsqueeze(1);
-  return at::cat({x1 * cos + x2 * sin, x2 * cos - x1 * sin}, 2);
+  std::vector<at::Tensor> parts =
+      spec.nanochat ? std::vector<at::Tensor>{x1 * cos + x2 * sin, x2 * cos - x1 * sin}
+                    : std::vector<at::Tensor>{x1 * cos - x2 * sin, x2 * cos + x1 * sin};
+  if (rest > 0) { parts.push_back(x.narrow(2, spec.width, rest)); }
+  return at::cat(parts, 2);
+}
+
+at::Tensor with_bias(at::Tensor x, const at::Tensor& bias) {
+  return bias.defined() ? x + bias : x;
 }
 
 // v + 2σ(ve_gate · x[0:32]) · ve(id), per kv head; v [T,kv,D].
@@ -25,11 +33,13 @@ at::Tensor add_value_embedding(const at::Tensor& v, const at::Tensor& x, const a
   return v + gate.unsqueeze(2) * embedded.view(v.sizes());
 }
 
-// Rows [first, last) of softmax(q kᵀ/√D) v, all heads; q, k, v [heads,T,D] → [heads,rows,D].
+// Rows [first, last) of softmax(scale·q kᵀ) v, all heads; q, k, v [heads,T,D] → [heads,rows,D].
+// `sinks` [heads]: a further logit, without a value; undefined: none.
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t first,
-                  std::int64_t last, std::int64_t window) {
+                  std::int64_t last, const AttentionSpec& spec, const at::Tensor& sinks) {
+  const std::int64_t window = spec.window;
   const std::int64_t low = std::max<std::int64_t>(0, first - window), keys = last - low;
-  const at::Tensor queries = q.narrow(1, first, last - first) / std::sqrt(double(q.size(2)));
+  const at::Tensor queries = q.narrow(1, first, last - first) / (1 / spec.scale);
   at::Tensor scores = at::bmm(queries, k.narrow(1, low, keys).transpose(1, 2));
   if (last - first > 1) {
     const auto whole = at::TensorOptions(at::kLong).device(q.device());
@@ -37,30 +47,76 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
     const at::Tensor j = at::arange(low, last, whole);
     scores.masked_fill_((j > i).logical_or(i - j > window), -INFINITY);
   }
+  if (sinks.defined()) {
+    const at::Tensor sink = sinks.view({-1, 1, 1}).expand({q.size(0), last - first, 1});
+    return at::bmm(at::cat({scores, sink}, 2).softmax(-1).narrow(2, 0, keys),
+                   v.narrow(1, low, keys));
+  }
   return at::bmm(scores.softmax(-1), v.narrow(1, low, keys));
 }
 
 }  // namespace
 
-Rotary rotary_table(std::int64_t tokens, std::int64_t head_width, at::Device device) {
-  const at::Tensor channel = at::arange(0, head_width, 2, at::kFloat);
+Rotary rotary_table(std::int64_t tokens, const RotarySpec& spec, at::Device device) {
+  if (!spec.nanochat) {
+    std::vector<double> turns = rotary_frequencies(spec, tokens);
+    const at::Tensor angle =
+        at::outer(at::arange(tokens, at::kDouble), at::tensor(turns, at::kDouble));
+    return {(angle.cos() * spec.amplitude).to(at::kFloat).to(device),
+            (angle.sin() * spec.amplitude).to(at::kFloat).to(device)};
+  }
+  const at::Tensor channel = at::arange(0, spec.width, 2, at::kFloat);
   const at::Tensor frequency =
-      at::pow(at::scalar_tensor(10000.0f), channel / head_width).reciprocal();
+      at::pow(at::scalar_tensor(float(spec.base)), channel / spec.width).reciprocal();
   const at::Tensor angle = at::outer(at::arange(tokens, at::kFloat), frequency);
   return {angle.cos().to(at::kBFloat16).to(at::kFloat).to(device),
           angle.sin().to(at::kBFloat16).to(at::kFloat).to(device)};
+}
+
+RotaryTables::RotaryTables(const Architecture& architecture, std::int64_t tokens,
+                           at::Device device) {
+  for (const LayerSpec& layer : architecture.layers) {
+    const RotarySpec& spec = layer.attention.rotary;
+    const auto same = [&](const auto& table) { return table.first == spec; };
+    if (std::none_of(tables_.begin(), tables_.end(), same)) {
+      tables_.emplace_back(spec, rotary_table(tokens, spec, device));
+    }
+  }
+}
+
+const Rotary& RotaryTables::of(const RotarySpec& spec) const {
+  for (const auto& [known, table] : tables_) {
+    if (known == spec) { return table; }
+  }
+  fail(ExitCode::internal, {}, "a layer without a rotary table");
 }
 
 at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const AttentionWeights& weights,
                      const Rotary& rotary, const AttentionSpec& spec, std::int64_t rows_at_once) {
   const auto tokens = x.size(0), width = spec.head_width;
   const auto per_kv = spec.heads / spec.kv_heads;
-  at::Tensor q = project(x, weights.c_q).view({tokens, spec.heads, width});
-  at::Tensor k = project(x, weights.c_k).view({tokens, spec.kv_heads, width});
-  at::Tensor v = project(x, weights.c_v).view({tokens, spec.kv_heads, width});
+  const auto heads_of = [&](const at::Tensor& weight, const at::Tensor& bias,
+                            const at::Tensor& whole_norm, std::int64_t heads) {
+    at::Tensor all = with_bias(project(x, weight), bias);
+    if (whole_norm.defined()) { all = rms_norm(all, spec.norm_spec, whole_norm); }
+    if (spec.clip) { all = all.clamp(-*spec.clip, *spec.clip); }
+    return all.view({tokens, heads, width});
+  };
+  const auto turned = [&](const at::Tensor& all, const at::Tensor& head_norm) {
+    const bool before = spec.norm == QueryKeyNorm::per_head;
+    const at::Tensor result =
+        rotate(before ? rms_norm(all, spec.norm_spec, head_norm) : all, rotary, spec.rotary);
+    return spec.norm == QueryKeyNorm::after_rotary ? rms_norm(result, spec.norm_spec, {}) : result;
+  };
+  const bool whole = spec.norm == QueryKeyNorm::whole;
+  const at::Tensor none;
+  at::Tensor q = heads_of(weights.c_q, weights.q_bias, whole ? weights.q_norm : none, spec.heads);
+  at::Tensor k =
+      heads_of(weights.c_k, weights.k_bias, whole ? weights.k_norm : none, spec.kv_heads);
+  at::Tensor v = heads_of(weights.c_v, weights.v_bias, none, spec.kv_heads);
   if (weights.value_embed.defined()) { v = add_value_embedding(v, x, ids, weights); }
-  q = rms_norm(rotate(q, rotary)).transpose(0, 1).contiguous();
-  k = rms_norm(rotate(k, rotary)).transpose(0, 1).repeat_interleave(per_kv, 0);
+  q = turned(q, weights.q_norm).transpose(0, 1).contiguous();
+  k = turned(k, weights.k_norm).transpose(0, 1).repeat_interleave(per_kv, 0);
   v = v.transpose(0, 1).repeat_interleave(per_kv, 0);
 
   // In a block of rows a masked NaN would still reach rows that do not see it (0·NaN); row by row
@@ -70,9 +126,11 @@ at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const Attention
   at::Tensor mixed = at::empty({spec.heads, tokens, width}, x.options());
   for (std::int64_t first = 0; first < tokens; first += block) {
     const std::int64_t last = std::min(tokens, first + block);
-    mixed.narrow(1, first, last - first).copy_(attend(q, k, v, first, last, spec.window));
+    mixed.narrow(1, first, last - first).copy_(attend(q, k, v, first, last, spec, weights.sinks));
   }
-  return project(mixed.transpose(0, 1).reshape({tokens, spec.heads * width}), weights.c_proj);
+  return with_bias(
+      project(mixed.transpose(0, 1).reshape({tokens, spec.heads * width}), weights.c_proj),
+      weights.o_bias);
 }
 
 }  // namespace kappascope

@@ -1,19 +1,32 @@
-// Causal grouped-query attention with rotary positions, QK norm, window and value embeddings
-// (SPEC §1.4).
+// Causal grouped-query attention with rotary positions, QK norm, window, value embeddings, sinks
+// (SPEC §1.4, SPEC-families §0).
 #pragma once
 
 #include <ATen/ATen.h>
+
+#include <utility>
+#include <vector>
 
 #include "core/forward/weights.h"
 
 namespace kappascope {
 
-// cos and sin of the rotary angles, base 10000, rounded to bfloat16 as the reference keeps them.
+// cos and sin of the rotary angles.
 struct Rotary {
-  at::Tensor cos;  // [T, D/2] float32
-  at::Tensor sin;  // [T, D/2]
+  at::Tensor cos;  // [T, n/2] float32
+  at::Tensor sin;  // [T, n/2]
 };
-Rotary rotary_table(std::int64_t tokens, std::int64_t head_width, at::Device device);
+Rotary rotary_table(std::int64_t tokens, const RotarySpec& spec, at::Device device);
+
+// The tables of a call, one for layers whose positions are turned alike.
+class RotaryTables {
+ public:
+  RotaryTables(const Architecture& architecture, std::int64_t tokens, at::Device device);
+  const Rotary& of(const RotarySpec& spec) const;
+
+ private:
+  std::vector<std::pair<RotarySpec, Rotary>> tables_;
+};
 
 // x [T,H] (already normed), ids [T] int64 → [T,H]. Scores of `rows_at_once` queries are in memory
 // at once. A token whose numbers are NaN spoils only tokens that see it.

@@ -99,7 +99,32 @@ at::Device open_device(const LoadOptions& options) {
   return at::Device(type, at::DeviceIndex(options.device_index));
 }
 
+namespace {
+
+// What the kernels of the experts do not have; "" where they have all.
+const char* lacking(const LayerSpec& layer) {
+  const MoeSpec* moe = layer.moe();
+  if (moe == nullptr) { return ""; }
+  if (moe->shared) { return "shared experts"; }
+  if (moe->gate.bias || moe->gate.limit || moe->gate.up_offset != 0 || moe->router.logit_bias) {
+    return "experts with biases and a clamped gate";
+  }
+  return "";
+}
+
+void require_kernels(const Model& model) {
+  for (const LayerSpec& layer : model.architecture.layers) {
+    const std::string_view what = lacking(layer);
+    require(what.empty(), ExitCode::unsupported, {.file = model.files.weights.native()},
+            "--device cuda does not run ", what, " (", model.architecture.family,
+            "); run with --device cpu");
+  }
+}
+
+}  // namespace
+
 std::string prepare_device(const Model& model, Weights& weights) {
+  require_kernels(model);
   const Architecture& architecture = model.architecture;
   const std::int64_t gates =
       std::max(architecture.most_gates(true), architecture.most_gates(false));

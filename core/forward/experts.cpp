@@ -75,6 +75,8 @@ class Experts {
   void run_whole(std::int64_t begin, std::int64_t end);
   void run_by_columns(std::int64_t begin, std::int64_t end);
   void swiglu(std::int64_t task, float* z, float* up);
+  void prepare_gates(const Task& task, float* z, float* up);
+  void add_down_bias(const Task& task, float* y, std::int64_t column, std::int64_t columns) const;
   void combine(std::int64_t first, std::int64_t last);
   void collect();
   // y [rows,out] = x · weight[expert], columns [column, column + columns) of it. `x_rows`: which
@@ -90,6 +92,7 @@ class Experts {
   const ProbeWants wants_;
   ExpertRecord& record_;
   const std::int64_t width_, gates_;
+  const GateSpec& gate_;
   bool bilinear_, scored_;
   KappaView kappa_;
   Sorted sorted_;
@@ -112,14 +115,16 @@ Experts::Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
       record_(record),
       width_(x.size(1)),
       gates_(weights.gate_proj.size(2)),
+      gate_(context.plan.layers[layer].spec->moe()->gate),
       sorted_(routing),
       output_(at::zeros_like(x)) {
   const MoeSpec& spec = *context.plan.layers[layer].spec->moe();
-  bilinear_ = spec.activation == Activation::identity;
+  bilinear_ = gate_.activation == Activation::identity;
   scored_ = spec.score.has_value() && route_score(spec.score) != RouteScore::none;
   kappa_ = context.plan.kappa_of(layer, pass).view();
   record_.prepare(routing.from(context.call.first_recorded), gates_, wants, context.gate_memory);
   if (wants.gate_stats) { counts_.resize(sorted_.tasks.size()); }
+  if (wants.gate_stats && gate_.limit) { record_.prepare_clamped(); }
   if (!wants.gate_stats && !wants.gates) { return; }
   const std::int64_t skipped = context.call.first_recorded * routing.slots;
   for (const std::int64_t cell : sorted_.cell) { record_row_.push_back(cell - skipped); }
@@ -145,10 +150,51 @@ void Experts::multiply(const float* x, const std::int64_t* x_rows, const at::Ten
       .copy_(product(rows, weight.select(0, task.expert).narrow(1, column, columns)));
 }
 
+// What is done to z and up [rows,I] of a task before κ-SwiGLU: biases, the limit, the offset.
+void Experts::prepare_gates(const Task& task, float* z, float* up) {
+  const auto add = [&](const at::Tensor& bias, float* to) {
+    if (!bias.defined()) { return; }
+    const float* from = bias.const_data_ptr<float>() + task.expert * gates_;
+    for (std::int64_t i = 0; i < gates_; ++i) { to[i] += from[i]; }
+  };
+  const float limit = float(gate_.limit.value_or(0)), offset = float(gate_.up_offset);
+  for (std::int64_t r = 0; r < task.rows; ++r, z += gates_, up += gates_) {
+    add(weights_.gate_bias, z);
+    add(weights_.up_bias, up);
+    if (gate_.limit) {
+      std::int64_t clamped = 0;
+      for (std::int64_t i = 0; i < gates_; ++i) {
+        clamped += z[i] >= limit;
+        z[i] = z[i] > limit ? limit : z[i];  // NaN stays
+        up[i] = up[i] > limit ? limit : up[i] < -limit ? -limit : up[i];
+      }
+      const std::int64_t to = record_row_.empty() ? -1 : record_row_[task.first + r];
+      if (to >= 0 && !record_.gate_clamped.empty()) {
+        record_.gate_clamped[to] = float(double(clamped) / double(gates_));
+      }
+    }
+    if (offset != 0) {
+      for (std::int64_t i = 0; i < gates_; ++i) { up[i] += offset; }
+    }
+  }
+}
+
+// y [rows,H] of a task, columns [column, column + columns).
+void Experts::add_down_bias(const Task& task, float* y, std::int64_t column,
+                            std::int64_t columns) const {
+  if (!weights_.down_bias.defined()) { return; }
+  const float* bias = weights_.down_bias.const_data_ptr<float>() + task.expert * width_ + column;
+  for (std::int64_t r = 0; r < task.rows; ++r) {
+    float* to = y + r * width_ + column;
+    for (std::int64_t i = 0; i < columns; ++i) { to[i] += bias[i]; }
+  }
+}
+
 // z, up [rows,I] of a task → a ∘ up in place of up, and its statistics.
 void Experts::swiglu(std::int64_t number, float* z, float* up) {
   const Task& task = sorted_.tasks[number];
   const std::int64_t* token = sorted_.token.data() + task.first;
+  prepare_gates(task, z, up);
   KappaSwigluArgs args;
   args.rows = task.rows;
   args.gates = gates_;
@@ -191,6 +237,7 @@ void Experts::run_whole(std::int64_t begin, std::int64_t end) {
     multiply(x, token, weights_.c_fc, task, up, 0, gates_);
     swiglu(begin + i, z, up);
     multiply(up, nullptr, weights_.c_proj, task, y + (task.first - y_first_) * width_, 0, width_);
+    add_down_bias(task, y + (task.first - y_first_) * width_, 0, width_);
   });
 }
 
@@ -228,6 +275,8 @@ void Experts::run_by_columns(std::int64_t begin, std::int64_t end) {
     const std::int64_t at = i / outer.parts, part = i % outer.parts;
     multiply(up + row(at) * gates_, nullptr, weights_.c_proj, sorted_.tasks[begin + at],
              y + row(at) * width_, outer.first(part), outer.count(part));
+    add_down_bias(sorted_.tasks[begin + at], y + row(at) * width_, outer.first(part),
+                  outer.count(part));
   });
 }
 

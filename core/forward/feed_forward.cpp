@@ -18,6 +18,16 @@ RouteScore route_score(const std::optional<KappaScore>& score) {
   fail(ExitCode::internal, {}, "a κ input of no kind");
 }
 
+at::Tensor router_logits(const at::Tensor& x, const MoeWeights& weights) {
+  const at::Tensor logits = at::mm(x, weights.w_g.t());
+  return weights.router_bias.defined() ? logits + weights.router_bias : logits;
+}
+
+at::Tensor shared_weight(const at::Tensor& x, const MoeWeights& weights) {
+  if (!weights.shared_weight.defined()) { return {}; }
+  return at::mm(x, weights.shared_weight.t()).sigmoid();
+}
+
 at::Tensor selection_scores(const at::Tensor& logits, const MoeWeights& weights) {
   if (weights.expert_bias.empty()) { return {}; }
   return logits + at::tensor(weights.expert_bias, at::kFloat).to(logits.device());

@@ -49,6 +49,12 @@ struct CallContext {
 // What decides s of an MoE layer (SPEC §1.5).
 RouteScore route_score(const std::optional<KappaScore>& score);
 
+// Router logits: x [T,H] → [T,E].
+at::Tensor router_logits(const at::Tensor& x, const MoeWeights& weights);
+
+// What the shared expert's output is multiplied by, [T,1]; undefined: 1.
+at::Tensor shared_weight(const at::Tensor& x, const MoeWeights& weights);
+
 // Scores of the κ router: x [T,H] → [T,E] float32; undefined where the layer has none.
 at::Tensor kappa_router_scores(const at::Tensor& x, const MoeWeights& weights);
 

@@ -68,6 +68,29 @@ void ExpertRecord::prepare(const RoutingView& recorded, std::int64_t gates, cons
   }
 }
 
+void ExpertRecord::prepare_clamped() {
+  gate_clamped.assign(output_norm.size(), kNaN);
+}
+
+void give_shared_to_probe(const at::Tensor& y, const at::Tensor& weight,
+                          const std::vector<GateStats>& stats, std::int64_t layer,
+                          std::int64_t pass, const CallContext& context) {
+  const std::int64_t first = context.call.first_recorded, tokens = context.recorded();
+  const at::Tensor norm = y.square().sum(1).sqrt().to(at::kFloat).cpu().contiguous();
+  const at::Tensor factor = weight.defined() ? weight.to(at::kFloat).cpu().contiguous()
+                                             : at::ones({y.size(0), 1}, at::kFloat);
+  const std::int64_t gates = context.plan.layers[layer].spec->moe()->shared->gates;
+  const SharedTap tap{layer,
+                      pass,
+                      context.first_token(),
+                      tokens,
+                      gates,
+                      factor.const_data_ptr<float>() + first,
+                      norm.const_data_ptr<float>() + first,
+                      stats.data() + first};
+  CallContext::require_going(context.probe.shared(tap));
+}
+
 void give_to_probe(const at::Tensor& x, const at::Tensor& output, const MoeWeights& weights,
                    const RoutingView& routing, const ExpertRecord& record, std::int64_t layer,
                    std::int64_t pass, const CallContext& context) {
@@ -85,6 +108,7 @@ void give_to_probe(const at::Tensor& x, const at::Tensor& output, const MoeWeigh
   tap.gate_pre_hist = data_or_null(record.gate_pre_hist);
   tap.effect = data_or_null(record.effect);
   tap.output_norm = data_or_null(record.output_norm);
+  tap.gate_clamped = data_or_null(record.gate_clamped);
   tap.kappa = data_or_null(record.kappa);
   tap.gate_pre = data_or_null(record.gate_pre);
   tap.gate_act = data_or_null(record.gate_act);

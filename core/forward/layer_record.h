@@ -34,6 +34,7 @@ struct ExpertRecord {
   std::vector<std::int64_t> kappa_hist, gate_pre_hist;  // [E,bins]
   std::vector<EffectSums> effect;                       // [E]
   std::vector<float> output_norm;                       // [T,K] NaN where dropped
+  std::vector<float> gate_clamped;                      // [T,K] likewise; empty: no limit
   at::Tensor kappa, gate_pre, gate_act;                 // [T,K,I] NaN where dropped
 
   // Makes room for what is wanted of the cells of `recorded`, whose `kept` is known: counts of 0,
@@ -41,7 +42,14 @@ struct ExpertRecord {
   // them. `gate_memory`: CallContext::gate_memory, or nullptr for memory of the record's own.
   void prepare(const RoutingView& recorded, std::int64_t gates, const ProbeWants& wants,
                at::Tensor* gate_memory);
+  void prepare_clamped();  // room for gate_clamped, after prepare
 };
+
+// Gives the probe what a shared expert made: y [T,H], weight [T,1] or undefined (1), the statistics
+// of the call's tokens.
+void give_shared_to_probe(const at::Tensor& y, const at::Tensor& weight,
+                          const std::vector<GateStats>& stats, std::int64_t layer,
+                          std::int64_t pass, const CallContext& context);
 
 // Gives the probe what was recorded of a layer; the view's memory is on the host.
 void give_to_probe(const at::Tensor& x, const at::Tensor& output, const MoeWeights& weights,

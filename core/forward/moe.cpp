@@ -14,6 +14,7 @@ void route(const at::Tensor& x, const MoeWeights& weights, const LayerPlan& plan
   RouteArgs args;
   args.routing = routing;
   args.selection_bias = weights.expert_bias.empty() ? nullptr : weights.expert_bias.data();
+  args.weight_of_all = spec.router.weight == CombineWeight::softmax_of_all;
   args.capacity = plan.capacity_of_call(tokens);
   args.score = route_score(spec.score);
   if (spec.score) {
@@ -35,11 +36,14 @@ at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_
                      std::int64_t pass, const CallContext& context) {
   const bool recorded = context.wants.routing && context.probe.wants_layer(layer);
   const LayerPlan& plan = context.plan.layers[layer];
-  const Routing routing(at::mm(x, weights.w_g.t()), plan.slots, recorded);
+  const Routing routing(router_logits(x, weights), plan.slots, recorded);
   route(x, weights, plan, routing.view);
   ExpertRecord record;
-  const at::Tensor output = run_experts(x, weights, layer, pass, routing.view, context,
-                                        recorded ? context.wants : ProbeWants{}, record);
+  at::Tensor output = run_experts(x, weights, layer, pass, routing.view, context,
+                                  recorded ? context.wants : ProbeWants{}, record);
+  if (plan.spec->moe()->shared) {
+    output = output + shared_expert(x, weights, layer, pass, context);
+  }
   if (recorded) { give_to_probe(x, output, weights, routing.view, record, layer, pass, context); }
   return output;
 }

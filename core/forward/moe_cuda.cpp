@@ -86,7 +86,7 @@ MoeCall::MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
       recorded_(context.wants.routing && context.probe.wants_layer(layer)),
       wants_(recorded_ ? context.wants : ProbeWants{}),
       few_(x.size(0) <= kFewTokens && x.size(0) * plan_.slots <= kMostFewRows),
-      bilinear_(spec_.activation == Activation::identity),
+      bilinear_(spec_.gate.activation == Activation::identity),
       width_(x.size(1)),
       gates_(weights.gate_proj.size(2)),
       stream_(stream_of(x.device())),
@@ -119,6 +119,7 @@ void MoeCall::route() {
     args.selection_bias = numbers_.expert_bias.const_data_ptr<float>();
   }
   args.capacity = plan_.capacity_of_call(layout_.tokens);
+  args.weight_of_all = spec_.router.weight == CombineWeight::softmax_of_all;
   args.score = route_score(spec_.score);
   if (spec_.score) {
     args.score_factor = float(spec_.score->factor);

@@ -3,13 +3,14 @@
 
 #include <ATen/ATen.h>
 
-#include <limits>
+#include "core/model/architecture.h"
 
 namespace kappascope {
 
-// x / √(mean x² + ε) over the last dimension, no weights (SPEC §1.4).
-inline at::Tensor rms_norm(const at::Tensor& x) {
-  return x * (x.square().mean(-1, true) + std::numeric_limits<float>::epsilon()).rsqrt();
+// x / √(mean x² + ε)·w over the last dimension; `weight` undefined: w = 1.
+inline at::Tensor rms_norm(const at::Tensor& x, const NormSpec& spec, const at::Tensor& weight) {
+  const at::Tensor normed = x * (x.square().mean(-1, true) + spec.epsilon).rsqrt();
+  return weight.defined() ? weight * normed : normed;
 }
 
 // x [T,in] · weight [out,in]ᵀ → [T,out] float32; the product runs in the weight's type.

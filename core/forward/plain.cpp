@@ -55,14 +55,17 @@ at::Tensor scores_of(const PlainRouting& routing, const at::Tensor& x, const Moe
 PlainRouting route(const at::Tensor& x, const MoeWeights& weights, const LayerPlan& plan) {
   const MoeSpec& spec = *plan.spec->moe();
   PlainRouting routing;
-  routing.logits = at::mm(x, weights.w_g.t());
+  routing.logits = router_logits(x, weights);
   const at::Tensor selection = selection_scores(routing.logits, weights);
   const at::Tensor by = selection.defined() ? selection : routing.logits;
   const auto [sorted, order] = at::sort(by, /*stable=*/true, /*dim=*/1, /*descending=*/true);
   routing.index = order.narrow(1, 0, plan.slots).contiguous();
   const at::Tensor chosen = routing.logits.gather(1, routing.index);
   routing.kept = kept_within(routing.index, spec.router.experts, plan.capacity_of_call(x.size(0)));
-  routing.weight = chosen.softmax(1).masked_fill(routing.kept.logical_not(), 0);
+  const at::Tensor weight = spec.router.weight == CombineWeight::softmax_of_all
+                                ? routing.logits.softmax(1).gather(1, routing.index)
+                                : chosen.softmax(1);
+  routing.weight = weight.masked_fill(routing.kept.logical_not(), 0);
   routing.score =
       scores_of(routing, x, weights, spec.score).masked_fill(routing.kept.logical_not(), kNaN);
   routing.margin = plan.slots == spec.router.experts
@@ -135,8 +138,23 @@ struct ExpertRows {
   std::int64_t expert;
   at::Tensor cell;             // [rows] of [T·K], ascending
   at::Tensor z, up, kappa, a;  // [rows,I]
+  at::Tensor clamped;          // [rows]; undefined: the layer has no limit
   at::Tensor y;                // [rows,H]
 };
+
+// Biases, the limit and the offset of z and up.
+void prepare_gates(const GateSpec& spec, const MoeWeights& weights, ExpertRows& rows) {
+  if (weights.gate_bias.defined()) {
+    rows.z = rows.z + weights.gate_bias.select(0, rows.expert);
+    rows.up = rows.up + weights.up_bias.select(0, rows.expert);
+  }
+  if (spec.limit) {
+    rows.clamped = rows.z.ge(*spec.limit).to(at::kDouble).mean(1);
+    rows.z = rows.z.clamp_max(*spec.limit);
+    rows.up = rows.up.clamp(-*spec.limit, *spec.limit);
+  }
+  if (spec.up_offset != 0) { rows.up = rows.up + spec.up_offset; }
+}
 
 // Adds an expert's rows to the record, by the reference kernel.
 void record_rows(const ExpertRows& rows, const LayerPlan& plan, const KappaPlan& kappa,
@@ -163,7 +181,7 @@ void record_rows(const ExpertRows& rows, const LayerPlan& plan, const KappaPlan&
   args.up = args.hidden = up.mutable_data_ptr<float>();
   if (route_score(plan.spec->moe()->score) != RouteScore::none) { args.score = score.data(); }
   args.kappa = kappa.view().at_expert(rows.expert);
-  args.identity_gate = plan.spec->moe()->activation == Activation::identity;
+  args.identity_gate = plan.spec->moe()->gate.activation == Activation::identity;
   args.first_recorded = std::lower_bound(cell, cell + count, skipped) - cell;
   args.active_threshold = float(context.model.architecture.gate_threshold);
   args.top_gates = context.model.architecture.gate_top;
@@ -176,9 +194,12 @@ void record_rows(const ExpertRows& rows, const LayerPlan& plan, const KappaPlan&
     args.effect = &record.effect[rows.expert];
   }
   kappa_swiglu_ref(args);
+  const at::Tensor clamped =
+      rows.clamped.defined() && wants.gate_stats ? host(rows.clamped) : at::Tensor();
   const at::Tensor norm = host(rows.y.to(at::kFloat).square().sum(1).sqrt());
   for (std::int64_t r = args.first_recorded; r < count; ++r) {
     if (wants.gate_stats) { record.output_norm[out_row[r]] = norm.const_data_ptr<float>()[r]; }
+    if (clamped.defined()) { record.gate_clamped[out_row[r]] = clamped.const_data_ptr<float>()[r]; }
   }
   if (!wants.gates) { return; }
   const std::pair<const at::Tensor*, at::Tensor*> kept[] = {
@@ -190,6 +211,42 @@ void record_rows(const ExpertRows& rows, const LayerPlan& plan, const KappaPlan&
                   to->mutable_data_ptr<float>() + out_row[r] * gates);
     }
   }
+}
+
+// Of gates that every token runs, z and up [T,I]; by the reference kernel.
+std::vector<GateStats> plain_stats(const at::Tensor& z, const at::Tensor& up,
+                                   const KappaView& kappa, double score,
+                                   const CallContext& context) {
+  const at::Tensor host_z = z.cpu().contiguous();
+  at::Tensor hidden = up.cpu().clone();
+  const std::vector<float> scores(std::size_t(z.size(0)), float(score));
+  std::vector<GateStats> stats(std::size_t(z.size(0)));
+  KappaSwigluArgs args;
+  args.rows = z.size(0);
+  args.gates = z.size(1);
+  args.gate_pre = host_z.const_data_ptr<float>();
+  args.up = args.hidden = hidden.mutable_data_ptr<float>();
+  args.score = scores.data();
+  args.kappa = kappa;
+  args.active_threshold = float(context.model.architecture.gate_threshold);
+  args.top_gates = context.model.architecture.gate_top;
+  args.first_recorded = context.call.first_recorded;
+  args.stats = stats.data();
+  kappa_swiglu_ref(args);
+  return stats;
+}
+
+at::Tensor plain_shared(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+                        std::int64_t pass, const CallContext& context) {
+  const at::Tensor up = project(x, weights.shared.c_fc);
+  const at::Tensor z = project(x, weights.shared.gate_proj);
+  const at::Tensor y = project(z * z.sigmoid() * up, weights.shared.c_proj);
+  const at::Tensor weight = shared_weight(x, weights);
+  if (context.wants.gate_stats && context.probe.wants_layer(layer)) {
+    give_shared_to_probe(y, weight, plain_stats(z, up, KappaView{}, 1, context), layer, pass,
+                         context);
+  }
+  return weight.defined() ? y * weight : y;
 }
 
 at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
@@ -205,26 +262,31 @@ at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_
   ExpertRecord record;
   record.prepare(host.view.from(context.call.first_recorded), spec.gates, wants,
                  context.gate_memory);
+  if (wants.gate_stats && spec.gate.limit) { record.prepare_clamped(); }
   at::Tensor output = at::zeros_like(x);
   const at::Tensor flat_index = routing.index.flatten(), flat_kept = routing.kept.flatten();
   for (std::int64_t e = 0; e < spec.router.experts; ++e) {
     ExpertRows rows{
-        e, (flat_index == e).logical_and(flat_kept).nonzero().squeeze(1), {}, {}, {}, {}, {}};
+        e, (flat_index == e).logical_and(flat_kept).nonzero().squeeze(1), {}, {}, {}, {}, {}, {}};
     if (rows.cell.numel() == 0) { continue; }
     const at::Tensor token = rows.cell.div(plan.slots, "floor");
     const at::Tensor in = x.index_select(0, token);
     rows.z = product(in, weights.gate_proj.select(0, e));
     rows.up = product(in, weights.c_fc.select(0, e));
+    prepare_gates(spec.gate, weights, rows);
     rows.kappa = kappa_of(kappa, e, rows.z, routing.score.flatten().index_select(0, rows.cell));
-    rows.a =
-        spec.activation == Activation::identity ? rows.z : rows.z * (rows.kappa * rows.z).sigmoid();
+    rows.a = spec.gate.activation == Activation::identity
+                 ? rows.z
+                 : rows.z * (rows.kappa * rows.z).sigmoid();
     rows.y = product(rows.a * rows.up, weights.c_proj.select(0, e));
+    if (weights.down_bias.defined()) { rows.y = rows.y + weights.down_bias.select(0, e); }
     const at::Tensor weight = routing.weight.flatten().index_select(0, rows.cell);
     output = output.index_add(0, token, rows.y * weight.unsqueeze(1));
     if (wants.gate_stats || wants.gates) {
       record_rows(rows, plan, kappa, host.view, context, wants, record);
     }
   }
+  if (spec.shared) { output = output + plain_shared(x, weights, layer, pass, context); }
   if (recorded) { give_to_probe(x, output, weights, host.view, record, layer, pass, context); }
   return output;
 }
@@ -240,23 +302,9 @@ at::Tensor plain_dense(const at::Tensor& x, const DenseWeights& weights, std::in
   const at::Tensor kappa = kappa_of(plan, 0, z, score);
   const at::Tensor a = z * (kappa * z).sigmoid();
   if (context.wants.gate_stats && context.probe.wants_layer(layer)) {
-    const at::Tensor host_z = z.cpu().contiguous(),
-                     host_kappa = kappa.select(0, 0).cpu().contiguous();
-    at::Tensor hidden = up.cpu().clone();
-    const std::vector<float> scores(std::size_t(x.size(0)), float(spec.kappa_score));
-    std::vector<GateStats> stats(std::size_t(x.size(0)));
-    KappaSwigluArgs args;
-    args.rows = x.size(0);
-    args.gates = spec.gates;
-    args.gate_pre = host_z.const_data_ptr<float>();
-    args.up = args.hidden = hidden.mutable_data_ptr<float>();
-    args.score = scores.data();
-    args.kappa = plan.view().at_expert(0);
-    args.active_threshold = float(context.model.architecture.gate_threshold);
-    args.top_gates = context.model.architecture.gate_top;
-    args.first_recorded = context.call.first_recorded;
-    args.stats = stats.data();
-    kappa_swiglu_ref(args);
+    const at::Tensor host_kappa = kappa.select(0, 0).cpu().contiguous();
+    const std::vector<GateStats> stats =
+        plain_stats(z, up, plan.view().at_expert(0), spec.kappa_score, context);
     const DenseTap tap{layer,
                        pass,
                        context.first_token(),

@@ -10,7 +10,6 @@
 namespace kappascope {
 namespace {
 
-constexpr double kLogitCap = 15;                 // logits = 15·tanh(lm_head x / 15)
 constexpr std::int64_t kLogitsAtOnce = 8 << 20;  // floats of [rows,V] in memory
 
 void check_ids(const Architecture& architecture, const ForwardCall& call) {
@@ -24,8 +23,10 @@ void check_ids(const Architecture& architecture, const ForwardCall& call) {
   }
 }
 
-at::Tensor embed(const Weights& weights, const at::Tensor& ids) {
-  return rms_norm(weights.wte.index_select(0, ids).to(at::kFloat));
+at::Tensor embed(const Weights& weights, const at::Tensor& ids, const EmbeddingSpec& spec) {
+  at::Tensor x = weights.wte.index_select(0, ids).to(at::kFloat);
+  if (spec.multiplier != 1) { x = x * spec.multiplier; }
+  return spec.norm ? rms_norm(x, *spec.norm, {}) : x;
 }
 
 void tap_hidden(const at::Tensor& x, std::int64_t layer, std::int64_t pass,
@@ -46,20 +47,23 @@ void tap_hidden(const at::Tensor& x, std::int64_t layer, std::int64_t pass,
 // The stack over the tokens of one call, pass after pass.
 class Stack {
  public:
-  Stack(const at::Tensor& ids, const Weights& weights, const Rotary& rotary, CallContext& context)
+  Stack(const at::Tensor& ids, const Weights& weights, const RotaryTables& rotary,
+        CallContext& context)
       : ids_(ids),
         weights_(weights),
         rotary_(rotary),
         context_(context),
         recurrence_(context.model.architecture.recurrence),
-        x0_(embed(weights, ids)) {}
+        architecture_(context.model.architecture),
+        x0_(embed(weights, ids, architecture_.embedding)) {}
 
   // [T,H], normed.
   at::Tensor run() {
     at::Tensor x = x0_;
     for (std::int64_t pass = 0; pass < context_.plan.passes; ++pass) {
       // With a source only its output passes on; else the normed stream does.
-      x = rms_norm(run_pass(recurrence_.anchored ? x0_ : x, pass));
+      x = rms_norm(run_pass(recurrence_.anchored ? x0_ : x, pass), architecture_.output.norm,
+                   weights_.output_norm);
     }
     return x;
   }
@@ -72,16 +76,21 @@ class Stack {
     for (std::int64_t i = 0; i < std::ssize(layers); ++i) {
       const LayerWeights& layer = weights_.layers[i];
       context_.check();
-      x = layer.resid_lambda.of(pass) * x + layer.x0_lambda.of(pass) * x0_;
+      const LayerSpec& spec = layers[i];
+      if (architecture_.residual.lambdas) {
+        x = layer.resid_lambda.of(pass) * x + layer.x0_lambda.of(pass) * x0_;
+      }
       if (recurrence_.anchored && pass > 0 && i == recurrence_.destination) {
         x = x + weights_.source_lambda.of(pass) * before;
       }
-      x = x + attention(rms_norm(x), ids_, layer.attention, rotary_, layers[i].attention,
-                        context_.backend.attention_rows(x.device(), x.size(0),
-                                                        layers[i].attention.heads));
-      const at::Tensor normed = rms_norm(x).contiguous();
-      x = x + (layers[i].moe() ? context_.backend.moe(normed, layer.moe, i, pass, context_)
-                               : context_.backend.dense(normed, layer.dense, i, pass, context_));
+      x = added(x, attention(rms_norm(x, spec.attention_norm, layer.attention_norm), ids_,
+                             layer.attention, rotary_.of(spec.attention.rotary), spec.attention,
+                             context_.backend.attention_rows(x.device(), x.size(0),
+                                                             spec.attention.heads)));
+      const at::Tensor normed =
+          rms_norm(x, spec.feed_forward_norm, layer.feed_forward_norm).contiguous();
+      x = added(x, spec.moe() ? context_.backend.moe(normed, layer.moe, i, pass, context_)
+                              : context_.backend.dense(normed, layer.dense, i, pass, context_));
       if (i == recurrence_.source) { source_ = x; }
       tap_hidden(x, i, pass, context_);
       context_.done += std::uint64_t(context_.tokens());
@@ -89,14 +98,26 @@ class Stack {
     return x;
   }
 
+  at::Tensor added(const at::Tensor& x, const at::Tensor& branch) const {
+    const double multiplier = architecture_.residual.multiplier;
+    return multiplier == 1 ? x + branch : x + branch * multiplier;
+  }
+
   const at::Tensor& ids_;
   const Weights& weights_;
-  const Rotary& rotary_;
+  const RotaryTables& rotary_;
   CallContext& context_;
   const RecurrenceSpec& recurrence_;
+  const Architecture& architecture_;
   const at::Tensor x0_;  // [T,H] the normed embedding
   at::Tensor source_;    // [T,H] what layer `source` gave in the latest pass
 };
+
+at::Tensor capped(at::Tensor logits, const OutputSpec& spec) {
+  if (spec.divisor != 1) { logits.div_(spec.divisor); }
+  if (spec.cap) { logits.div_(*spec.cap).tanh_().mul_(*spec.cap); }
+  return logits;
+}
 
 // The recorded rows' next-token numbers, a block of rows at a time: [T,V] never exists whole.
 void predict(const at::Tensor& x, const Weights& weights, const CallContext& context) {
@@ -109,7 +130,7 @@ void predict(const at::Tensor& x, const Weights& weights, const CallContext& con
     context.check();
     const std::int64_t rows = std::min(block, tokens - first);
     const at::Tensor logits =
-        (project(x.narrow(0, first, rows), head).div_(kLogitCap).tanh_().mul_(kLogitCap))
+        capped(project(x.narrow(0, first, rows), head), context.model.architecture.output)
             .contiguous();
     target.assign(std::size_t(rows), call.next_id);
     for (std::int64_t r = 0; r < rows && first + r + 1 < tokens; ++r) {
@@ -153,8 +174,7 @@ void run_transformer(const Model& model, const Weights& weights, const ForwardCa
       at::from_blob(const_cast<std::int32_t*>(call.ids.data()), {tokens}, at::kInt)
           .to(at::kLong)
           .to(weights.device);
-  const Rotary rotary =
-      rotary_table(tokens, model.architecture.layers.front().attention.head_width, weights.device);
+  const RotaryTables rotary(model.architecture, tokens, weights.device);
   context.backend.begin_taps(context);
   const at::Tensor x = Stack(ids, weights, rotary, context).run();
   context.backend.finish_taps(context);

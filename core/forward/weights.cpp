@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 #include <optional>
+#include <set>
 
 namespace kappascope {
 namespace {
@@ -99,6 +100,24 @@ class Loader {
   // As stored, but float64 as float32; on the CPU a view of the file where it is there so.
   at::Tensor stored(Role role, std::int64_t layer = -1) { return as_type(role, layer, {}); }
 
+  // Of float32, each matrix put into the order of its role.
+  at::Tensor converted(const Stored& weight, at::ScalarType type) {
+    at::Tensor result = at::empty(weight.shape, at::TensorOptions(type));
+    const std::int64_t size = weight.shape.size() < 2
+                                  ? weight.elements()
+                                  : weight.shape.end()[-1] * weight.shape.end()[-2];
+    at::parallel_for(0, weight.elements() / size, 1, [&](std::int64_t first, std::int64_t last) {
+      const at::InferenceMode no_gradients;
+      for (std::int64_t i = first; i < last; ++i) {
+        const at::Tensor part = result.view({-1, size}).select(0, i);
+        const at::Tensor values = type == at::kFloat ? part : at::empty({size});
+        read_matrix(*model_.tensors, weight, i, values.mutable_data_ptr<float>());
+        if (type != at::kFloat) { part.copy_(values); }
+      }
+    });
+    return result;
+  }
+
   // A view of the file, or of the copy that tensors of other layouts need.
   at::Tensor mapped(Role role, std::int64_t layer) {
     const TensorInfo* info = model_.weights.tensor(role, layer);
@@ -110,6 +129,10 @@ class Loader {
   }
 
   at::Tensor as_type(Role role, std::int64_t layer, std::optional<at::ScalarType> wanted) {
+    const Stored* weight = model_.weights.find(role, layer);
+    if (weight != nullptr && weight->tensor != nullptr && !weight->as_it_is()) {
+      return converted(*weight, wanted.value_or(at::kFloat)).to(result_.device);
+    }
     const at::Tensor raw = mapped(role, layer);
     if (!raw.defined()) { return raw; }
     const at::ScalarType type = wanted.value_or(raw.scalar_type());
@@ -145,20 +168,28 @@ class Loader {
 void Loader::count_nonfinite_weights() {
   constexpr std::size_t kPiece = 16 << 20;
   std::uint64_t done = 0, total = 0;
-  for (const Stored& role : model_.weights.all()) { total += role.tensor ? role.tensor->bytes : 0; }
-  for (const Stored& role : model_.weights.all()) {
-    if (!role.tensor) { continue; }
-    const auto bytes = model_.tensors->data(*role.tensor);
+  // Gate and up may be one tensor.
+  std::vector<const TensorInfo*> tensors;
+  std::set<const TensorInfo*> seen;
+  for (const Stored& weight : model_.weights.all()) {
+    for (const TensorInfo* tensor : weight.tensors()) {
+      if (!seen.insert(tensor).second) { continue; }
+      tensors.push_back(tensor);
+      total += tensor->bytes;
+    }
+  }
+  for (const TensorInfo* tensor : tensors) {
+    const auto bytes = model_.tensors->data(*tensor);
     std::uint64_t found = 0;
     for (std::size_t at = 0; at < bytes.size(); at += kPiece) {
       const auto part = bytes.subspan(at, std::min(kPiece, bytes.size() - at));
-      found += count_nonfinite(part, role.tensor->dtype);
+      found += count_nonfinite(part, tensor->dtype);
       done += part.size();
       if (!progress_.update(Stage::load, done, total)) {
         throw Error(ExitCode::interrupted, "interrupted while loading weights");
       }
     }
-    if (found) { result_.nonfinite_in.push_back(role.tensor->name); }
+    if (found) { result_.nonfinite_in.push_back(tensor->name); }
     result_.nonfinite += found;
   }
 }
@@ -233,6 +264,13 @@ MoeWeights Loader::moe(std::int64_t layer, const MoeSpec& spec) {
   moe.gate_proj = matrix(Role::expert_gate, layer);
   moe.c_fc = matrix(Role::expert_up, layer);
   moe.c_proj = matrix(Role::expert_down, layer);
+  moe.router_bias = float32(Role::router_bias, layer);
+  moe.gate_bias = float32(Role::expert_gate_bias, layer);
+  moe.up_bias = float32(Role::expert_up_bias, layer);
+  moe.down_bias = float32(Role::expert_down_bias, layer);
+  moe.shared = {matrix(Role::shared_gate, layer), matrix(Role::shared_up, layer),
+                matrix(Role::shared_down, layer)};
+  moe.shared_weight = float32(Role::shared_weight, layer);
   return moe;
 }
 
@@ -242,6 +280,13 @@ AttentionWeights Loader::attention(std::int64_t layer) {
   attention.c_k = matrix(Role::attention_key, layer);
   attention.c_v = matrix(Role::attention_value, layer);
   attention.c_proj = matrix(Role::attention_output, layer);
+  attention.q_norm = float32(Role::query_norm, layer);
+  attention.k_norm = float32(Role::key_norm, layer);
+  attention.q_bias = float32(Role::query_bias, layer);
+  attention.k_bias = float32(Role::key_bias, layer);
+  attention.v_bias = float32(Role::value_bias, layer);
+  attention.o_bias = float32(Role::output_bias, layer);
+  attention.sinks = float32(Role::sinks, layer);
   if (model_.architecture.layers[layer].attention.value_embedding) {
     attention.ve_gate = float32(Role::value_gate, layer);
     attention.value_embed = stored(Role::value_embedding, layer);
@@ -263,12 +308,15 @@ Weights Loader::load() {
   count_nonfinite_weights();
   result_.wte = stored(Role::embedding);
   result_.lm_head = matrix(Role::head);
+  result_.output_norm = float32(Role::output_norm);
   result_.source_lambda = source_lambdas();
   const auto resid = lambdas(Role::resid_lambdas, 1), x0 = lambdas(Role::x0_lambdas, 0);
   for (std::int64_t i = 0; i < model_.architecture.depth(); ++i) {
     LayerWeights layer;
     layer.resid_lambda = resid[i];
     layer.x0_lambda = x0[i];
+    layer.attention_norm = float32(Role::attention_norm, i);
+    layer.feed_forward_norm = float32(Role::feed_forward_norm, i);
     layer.attention = attention(i);
     if (const MoeSpec* spec = model_.architecture.layers[i].moe()) {
       layer.moe = moe(i, *spec);

@@ -15,12 +15,15 @@
 namespace kappascope {
 
 struct AttentionWeights {
-  at::Tensor c_q;          // [n_head·D, H]
-  at::Tensor c_k;          // [n_kv_head·D, H]
-  at::Tensor c_v;          // [n_kv_head·D, H]
-  at::Tensor c_proj;       // [H, n_head·D]
-  at::Tensor ve_gate;      // [n_kv_head, 32], float32; undefined without value embedding
-  at::Tensor value_embed;  // [Vp, n_kv_head·D], stored type; undefined without
+  at::Tensor c_q;             // [n_head·D, H]
+  at::Tensor c_k;             // [n_kv_head·D, H]
+  at::Tensor c_v;             // [n_kv_head·D, H]
+  at::Tensor c_proj;          // [H, n_head·D]
+  at::Tensor ve_gate;         // [n_kv_head, 32], float32; undefined without value embedding
+  at::Tensor value_embed;     // [Vp, n_kv_head·D], stored type; undefined without
+  at::Tensor q_norm, k_norm;  // [D], or of the whole projection; undefined: none
+  at::Tensor q_bias, k_bias, v_bias, o_bias;  // [rows]; undefined: none
+  at::Tensor sinks;                           // [n_head]; undefined: none
 };
 
 struct DenseWeights {
@@ -35,9 +38,14 @@ struct MoeWeights {
   std::vector<float> score_norm;   // [E] √H · m_e^p · mean m^(1−p), m_e = √(‖w_g[e]‖² + 1e-4)
   at::Tensor kappa_router;         // [E, H] float32, of the side that is read; undefined: none
   at::Tensor kappa_router_bias;    // [E] float32; undefined: none
+  at::Tensor router_bias;          // [E] float32, of the logit; undefined: none
   at::Tensor gate_proj;            // [E, H, I]
   at::Tensor c_fc;                 // [E, H, I]
   at::Tensor c_proj;               // [E, I, H]
+  at::Tensor gate_bias, up_bias;   // [E, I] float32; undefined: none
+  at::Tensor down_bias;            // [E, H] float32; undefined: none
+  DenseWeights shared;             // of the shared expert; undefined: none
+  at::Tensor shared_weight;        // [1, H] float32; undefined: its output counts once
 };
 
 // A factor of every pass: the last one goes on for the passes that have none of their own.
@@ -50,6 +58,7 @@ struct PassFactors {
 
 struct LayerWeights {
   PassFactors resid_lambda, x0_lambda;
+  at::Tensor attention_norm, feed_forward_norm;  // [H] float32; undefined: none
   AttentionWeights attention;
   DenseWeights dense;  // of a dense layer
   MoeWeights moe;      // of an MoE layer
@@ -62,6 +71,7 @@ struct Weights {
   at::Device device{at::kCPU};  // where the tensors are
   at::Tensor wte;               // [Vp, H], stored type
   at::Tensor lm_head;           // [Vp, H]
+  at::Tensor output_norm;       // [H] float32; undefined: none
   PassFactors source_lambda;    // of a recurrence with a source
   std::vector<LayerWeights> layers;
   std::uint64_t nonfinite = 0;            // NaN and Inf among all values

@@ -89,6 +89,13 @@ std::int64_t Architecture::most_slots() const {
   }
   return most;
 }
+std::int64_t Architecture::most_shared_gates() const {
+  std::int64_t most = 0;
+  for (const LayerSpec& layer : layers) {
+    if (layer.moe() && layer.moe()->shared) { most = std::max(most, layer.moe()->shared->gates); }
+  }
+  return most;
+}
 std::int64_t Architecture::most_gates(bool moe) const {
   std::int64_t most = 0;
   for (const LayerSpec& layer : layers) {

@@ -62,13 +62,61 @@ enum class Activation : std::uint8_t {
   relu_squared  // no gate: hidden = relu(up)²
 };
 
+// x / √(mean x² + ε)·w over the last axis.
+struct NormSpec {
+  double epsilon = 1.1920928955078125e-7;  // ε > 0; that of float32 unless a family says otherwise
+  bool weight = false;                     // false: w = 1
+};
+
+enum class RotaryScaling : std::uint8_t {
+  none,
+  linear,   // frequency / factor
+  dynamic,  // the base grows with the tokens of a call beyond `context`
+  llama3,   // long wavelengths / factor, with a ramp between low_frequency and high_frequency
+  yarn      // ramp over the pairs between beta_fast and beta_slow; cos and sin × `amplitude`
+};
+// Positions of q and k: pair i of a head, (x[i], x[i + n/2]), is turned by token·frequency_i.
+struct RotarySpec {
+  std::int64_t width = 0;  // n ≤ D, even: the first n of a head are turned, the rest passes
+  double base = 10000;     // frequency_i = base^(−2i/n)
+  // (x1 cos + x2 sin, x2 cos − x1 sin), the angles in float32, cos and sin rounded to bfloat16.
+  bool nanochat = false;
+  RotaryScaling scaling = RotaryScaling::none;
+  double factor = 1;
+  double context = 0;                            // tokens that the model was first trained on
+  double low_frequency = 1, high_frequency = 4;  // llama3
+  double beta_fast = 32, beta_slow = 1;          // yarn, turns over `context`
+  bool truncate = true;                          // yarn: the ramp begins and ends at whole pairs
+  double amplitude = 1;
+
+  bool operator==(const RotarySpec&) const = default;
+};
+// Frequencies [n/2] of a call of `tokens`, in radians a token.
+std::vector<double> rotary_frequencies(const RotarySpec& spec, std::int64_t tokens);
+
+enum class QueryKeyNorm : std::uint8_t {
+  none,
+  after_rotary,  // of each head, after its rotation, without weights
+  per_head,      // of each head, before its rotation, weights [D]
+  whole          // of the whole projection, before heads are split, weights [heads·D], [kv_heads·D]
+};
+
 struct AttentionSpec {
   std::int64_t heads = 0, kv_heads = 0;  // kv_heads divides heads
   std::int64_t head_width = 0;           // D, even
   std::int64_t window = 0;               // W: key j is seen by query i iff 0 ≤ i−j ≤ W
   bool value_embedding = false;          // v += 2σ(gate·x[0:kValueGateInputs])·embedding(id)
+  double scale = 0;                      // of q·k before the softmax, > 0
+  RotarySpec rotary;
+  QueryKeyNorm norm = QueryKeyNorm::after_rotary;
+  NormSpec norm_spec;
+  std::optional<double> clip;  // q, k, v are within −clip … clip, after the norm
+  bool input_bias = false;     // added to q, k and v
+  bool output_bias = false;    //
+  bool sinks = false;          // a logit per head that takes part in the softmax
 };
 inline constexpr std::int64_t kValueGateInputs = 32;
+inline constexpr std::int64_t kNoWindow = std::int64_t{1} << 40;  // every earlier key is seen
 
 // C = floor(((K·factor)·T)/E), + 1 if odd, at least `minimum` (SPEC §1.5).
 struct CapacityRule {
@@ -79,11 +127,34 @@ struct CapacityRule {
 std::int64_t capacity_of(const CapacityRule& rule, std::int64_t slots, std::int64_t tokens,
                          std::int64_t experts);
 
-// Softmax router: the K best by logit (+ bias), weighted by softmax over the chosen logits.
+// What a chosen expert's output is multiplied by.
+enum class CombineWeight : std::uint8_t {
+  softmax_of_chosen,  // softmax over the logits of the chosen
+  softmax_of_all      // probability over all experts: the sum is below 1
+};
+
+// The K best by logit (+ bias for selection).
 struct RouterSpec {
-  std::int64_t experts = 0, slots = 0;   // E ≥ 2, 1 ≤ K ≤ E
+  std::int64_t experts = 0, slots = 0;   // E ≥ 1, 1 ≤ K ≤ E
   bool selection_bias = false;           // a bias for selection alone
   std::optional<CapacityRule> capacity;  // absent: nothing is dropped
+  bool logit_bias = false;               // a bias that is part of the logit
+  CombineWeight weight = CombineWeight::softmax_of_chosen;
+};
+
+// z = gate·x, up = up·x: what is done to both before hidden = a(z) ∘ up.
+struct GateSpec {
+  Activation activation = Activation::silu;
+  double kappa = 1;             // of a layer without learned κ; > 0
+  std::optional<double> limit;  // z ≤ limit, −limit ≤ up ≤ limit; > 0
+  double up_offset = 0;         // added to up, after the limit
+  bool bias = false;            // added to z, to up and to the expert's output
+};
+
+// An expert that every token runs, added to the layer's output.
+struct SharedSpec {
+  std::int64_t gates = 0;  // I of its own
+  bool weighted = false;   // × σ(w·x); false: × 1
 };
 
 struct DenseSpec {
@@ -96,14 +167,16 @@ struct DenseSpec {
 struct MoeSpec {
   RouterSpec router;
   std::int64_t gates = 0;  // I of one expert
-  Activation activation = Activation::silu;
+  GateSpec gate;
   std::optional<KappaScore> score;  // absent: the family has none
-  std::optional<KappaSpec> kappa;   // absent: κ = 1
+  std::optional<KappaSpec> kappa;   // absent: κ is gate.kappa
+  std::optional<SharedSpec> shared;
 };
 
 struct LayerSpec {
   AttentionSpec attention;
   std::variant<DenseSpec, MoeSpec> feed_forward;
+  NormSpec attention_norm, feed_forward_norm;  // of what each reads
 
   const MoeSpec* moe() const { return std::get_if<MoeSpec>(&feed_forward); }
   const DenseSpec* dense() const { return std::get_if<DenseSpec>(&feed_forward); }
@@ -130,12 +203,32 @@ struct KappaSlots {
   SftKappa sft = SftKappa::residual;
 };
 
+// x0 = embedding(id)·multiplier, normed where `norm`.
+struct EmbeddingSpec {
+  double multiplier = 1;
+  std::optional<NormSpec> norm;
+};
+// x + multiplier·f(norm x) for attention and feed forward.
+struct ResidualSpec {
+  double multiplier = 1;
+  bool lambdas = false;  // before each layer x ← λ·x + λ0·x0 (SPEC §1.4)
+};
+// logits = cap·tanh(head·norm(x) / divisor / cap).
+struct OutputSpec {
+  NormSpec norm;
+  double divisor = 1;
+  std::optional<double> cap;  // absent: no tanh
+};
+
 struct Architecture {
   std::string family;
   std::int64_t width = 0;         // H
   std::int64_t vocab = 0;         // V
   std::int64_t padded_vocab = 0;  // rows of the embedding and the head, ≥ V
   std::int64_t context = 0;       // longest call in tokens, and the rotary range
+  EmbeddingSpec embedding;
+  ResidualSpec residual;
+  OutputSpec output;
   std::vector<LayerSpec> layers;  // [L]
   RecurrenceSpec recurrence;
   KappaSlots kappa_slots;
@@ -151,6 +244,7 @@ struct Architecture {
   std::int64_t most_experts() const;             // over the layers; 0 without MoE layers
   std::int64_t most_slots() const;
   std::int64_t most_gates(bool moe) const;  // of experts, or of dense layers with a gate
+  std::int64_t most_shared_gates() const;   // 0: no layer has a shared expert
 };
 
 }  // namespace kappascope

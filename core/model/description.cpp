@@ -1,5 +1,6 @@
 #include "core/model/description.h"
 
+#include <set>
 #include <string_view>
 #include <utility>
 
@@ -13,6 +14,7 @@ std::string_view part_of(Role role) {
     case Role::embedding:
       return "embedding";
     case Role::head:
+    case Role::output_norm:
       return "output";
     case Role::value_embedding:
       return "values";
@@ -21,18 +23,35 @@ std::string_view part_of(Role role) {
     case Role::attention_key:
     case Role::attention_value:
     case Role::attention_output:
+    case Role::attention_norm:
+    case Role::query_norm:
+    case Role::key_norm:
+    case Role::query_bias:
+    case Role::key_bias:
+    case Role::value_bias:
+    case Role::output_bias:
+    case Role::sinks:
       return "attention";
     case Role::dense_gate:
     case Role::dense_up:
     case Role::dense_down:
       return "dense layers";
     case Role::router:
+    case Role::router_bias:
     case Role::selection_bias:
       return "router";
     case Role::expert_gate:
     case Role::expert_up:
     case Role::expert_down:
+    case Role::expert_gate_bias:
+    case Role::expert_up_bias:
+    case Role::expert_down_bias:
       return "experts";
+    case Role::shared_weight:
+    case Role::shared_gate:
+    case Role::shared_up:
+    case Role::shared_down:
+      return "shared experts";
     case Role::kappa_bias:
     case Role::kappa_scale:
     case Role::kappa_bias_expert:
@@ -44,6 +63,7 @@ std::string_view part_of(Role role) {
     case Role::resid_lambdas:
     case Role::x0_lambdas:
     case Role::ut_source_lambdas:
+    case Role::feed_forward_norm:
       return "other";
   }
   fail(ExitCode::internal, {}, "a weight of no part");
@@ -54,12 +74,17 @@ std::string layer_kind(const LayerSpec& layer) {
   if (const MoeSpec* moe = layer.moe()) {
     kind = join_words("MoE, ", moe->router.slots, " of ", moe->router.experts, " experts, ",
                       moe->gates, " gate units each");
+    if (moe->shared) {
+      kind += join_words(", a shared one of ", moe->shared->gates, " gate units");
+    }
   } else {
     kind = join_words(layer.gated() ? "dense, " : "dense, relu², ", layer.gates(),
                       layer.gated() ? " gate units" : " units");
   }
   const KappaSpec* kappa = layer.kappa();
-  if (kappa == nullptr) { return kind + ", κ = 1"; }
+  if (kappa == nullptr) {
+    return join_words(kind, ", κ = ", layer.moe() ? layer.moe()->gate.kappa : 1.0);
+  }
   return join_words(kind, ", κ within 1/", kappa->bound, " … ", kappa->bound);
 }
 
@@ -69,6 +94,9 @@ bool is_per_expert(const Stored& row, std::int64_t experts) {
     case Role::expert_gate:
     case Role::expert_up:
     case Role::expert_down:
+    case Role::expert_gate_bias:
+    case Role::expert_up_bias:
+    case Role::expert_down_bias:
       return true;
     case Role::kappa_bias:
     case Role::kappa_scale:
@@ -84,9 +112,10 @@ bool is_per_expert(const Stored& row, std::int64_t experts) {
 
 ParameterCounts count_parameters(const Model& model) {
   ParameterCounts counts;
+  std::set<const TensorInfo*> seen;  // gate and up may be one tensor
   for (const Stored& row : model.weights.all()) {
     if (row.tensor == nullptr) { continue; }
-    const std::int64_t elements = row.tensor->elements();
+    const std::int64_t elements = row.elements();
     const MoeSpec* moe = row.layer < 0 ? nullptr : model.architecture.layers[row.layer].moe();
     const bool shared_out = moe != nullptr && is_per_expert(row, moe->router.experts);
     counts.total += elements;
@@ -94,7 +123,11 @@ ParameterCounts count_parameters(const Model& model) {
         shared_out ? double(elements) * double(moe->router.slots) / double(moe->router.experts)
                    : double(elements);
     counts.parts[std::string(part_of(row.role))] += elements;
-    counts.tensors_of[std::string(dtype_name(row.tensor->dtype))] += 1;
+    for (const TensorInfo* tensor : row.tensors()) {
+      if (seen.insert(tensor).second) {
+        counts.tensors_of[std::string(dtype_name(tensor->dtype))] += 1;
+      }
+    }
   }
   return counts;
 }

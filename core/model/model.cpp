@@ -1,6 +1,5 @@
 #include "core/model/model.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "core/checkpoint/other_format.h"
@@ -30,15 +29,11 @@ Model open_model(const std::filesystem::path& path, const OpenOptions& options) 
   const Json meta = with_format(meta_input, Expected::json, [&] {
     return parse_json(read_text(meta_input, kMetaLimit), meta_file, NotFinite::numbers);
   });
+  const Family& family = family_of(meta, model.files);
   model.tensors = std::make_unique<TensorFile>(read_weights(model.files));
-  const auto claims = [&](const Family& family) { return family.claims(meta, *model.tensors); };
-  const std::span<const Family> known = families();
-  const auto family = std::find_if(known.begin(), known.end(), claims);
-  require(family != known.end(), ExitCode::unsupported, {.file = meta_file},
-          "a checkpoint of no known family");
-  const std::string prefix = strip_model_prefix(*model.tensors, family->anchor);
-  family->read(model, meta, options);
-  model.architecture.family = family->name;
+  const std::string prefix = strip_model_prefix(*model.tensors, family.anchor);
+  family.read(model, meta, options);
+  model.architecture.family = family.name;
   const std::vector<std::string> notes = reading_notes(model, prefix);
   model.notes.insert(model.notes.end(), notes.begin(), notes.end());
   model.config_sha256 = sha256_hex(model.document.dump());

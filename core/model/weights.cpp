@@ -6,6 +6,19 @@
 
 namespace kappascope {
 
+std::int64_t Stored::elements() const {
+  std::int64_t count = 1;
+  for (const std::int64_t extent : shape) { count *= extent; }
+  return count;
+}
+
+std::vector<const TensorInfo*> Stored::tensors() const {
+  std::vector<const TensorInfo*> all = experts;
+  if (experts.empty() && tensor != nullptr) { all.push_back(tensor); }
+  all.insert(all.end(), scales.begin(), scales.end());
+  return all;
+}
+
 std::int32_t& WeightTable::place(Role role, std::int64_t layer) {
   while (std::ssize(places_) < layer + 2) { places_.emplace_back().fill(-1); }
   return places_[layer + 1][std::size_t(role)];
@@ -19,6 +32,11 @@ void WeightTable::add(Stored stored) {
 void WeightTable::share(Role role, std::int64_t layer, std::int64_t of_layer) {
   const std::int32_t shared = place(role, of_layer);
   place(role, layer) = shared;
+}
+
+void WeightTable::tie(Role role, Role of) {
+  const std::int32_t shared = place(of, -1);
+  place(role, -1) = shared;
 }
 
 const Stored* WeightTable::find(Role role, std::int64_t layer) const {

@@ -14,6 +14,7 @@ namespace kappascope {
 // Shapes in symbols of architecture.h; Vp: padded vocabulary, D: head width.
 enum class Role : std::uint8_t {
   embedding,            // [Vp,H]
+  output_norm,          // [H]
   head,                 // [Vp,H]
   resid_lambdas,        // [L] or [passes,L]
   x0_lambdas,           // [L] or [passes,L]
@@ -24,14 +25,31 @@ enum class Role : std::uint8_t {
   attention_key,        // [kv_heads·D, H]
   attention_value,      // [kv_heads·D, H]
   attention_output,     // [H, heads·D]
+  attention_norm,       // [H] of what attention reads
+  query_norm,           // [D] or [heads·D]
+  key_norm,             // [D] or [kv_heads·D]
+  query_bias,           // [heads·D]
+  key_bias,             // [kv_heads·D]
+  value_bias,           // [kv_heads·D]
+  output_bias,          // [H]
+  sinks,                // [heads]
+  feed_forward_norm,    // [H] of what the feed forward part reads
   dense_gate,           // [I,H]
   dense_up,             // [I,H]
   dense_down,           // [H,I]
   router,               // [E,H]
+  router_bias,          // [E] part of the logit
   selection_bias,       // [E]
   expert_gate,          // [E,H,I]
   expert_up,            // [E,H,I]
   expert_down,          // [E,I,H]
+  expert_gate_bias,     // [E,I]
+  expert_up_bias,       // [E,I]
+  expert_down_bias,     // [E,H]
+  shared_weight,        // [1,H]
+  shared_gate,          // [Is,H]
+  shared_up,            // [Is,H]
+  shared_down,          // [H,Is]
   kappa_bias,           // b: of the granularity, a slot axis first where there are slots
   kappa_scale,          // α, likewise
   kappa_bias_expert,    // [E]   ⎫ b as the product of two, + a third: the older form
@@ -42,14 +60,48 @@ enum class Role : std::uint8_t {
 };
 inline constexpr std::size_t kRoles = std::size_t(Role::kappa_router_bias) + 1;
 
+// Which part of an axis of a tensor is a weight's: some files keep gate and up in one tensor.
+enum class Part : std::uint8_t { whole, first_half, second_half, even, odd };
+// How 8 or 4 bits a number are scaled.
+enum class Scaling : std::uint8_t {
+  none,
+  mxfp4,  // [..,n/32,16] bytes of two numbers, low half first; scales [..,n/32], 2^(byte − 127)
+  blocks  // float8 [rows,columns]; one scale each 128 × 128
+};
+
+// How a tensor holds the values that its role asks for.
+struct Layout {
+  bool transposed = false;  // the last two axes change places
+  Part part = Part::whole;
+  bool of_rows = false;  // the part is of the rows of the role's shape, else of its columns
+  Scaling scaling = Scaling::none;
+
+  bool operator==(const Layout&) const = default;
+  bool plain() const { return *this == Layout{}; }  // as the role says
+};
+
 // One weight and where it is.
 struct Stored {
   Role role = Role::embedding;
   std::int64_t layer = -1;             // −1: of the whole model
   std::string name;                    // as the family spells it
-  std::vector<std::int64_t> shape;     // as found, else as expected
+  std::vector<std::int64_t> shape;     // of the role: as found, else as expected
   const TensorInfo* tensor = nullptr;  // nullptr: absent, and the model does without
+  Layout layout = {};
+  // Where every expert has a tensor of its own, [E]; `tensor` is then the first. Else empty.
+  std::vector<const TensorInfo*> experts = {};
+  std::vector<const TensorInfo*> scales = {};  // as `experts`, or the one of `tensor`
+
+  // Whether its bytes are the values of its shape, row by row.
+  bool as_it_is() const { return layout.plain() && experts.empty(); }
+  std::int64_t elements() const;                   // of its shape
+  std::vector<const TensorInfo*> tensors() const;  // every tensor it is in, scales too
 };
+
+// Matrix `index` of a weight as float32, in the shape of its role: [rows, columns], the last two
+// axes of Stored::shape (of a vector: 1 × its length); `index` counts the axis before. `to` has
+// room for it. Safe from several threads.
+void read_matrix(const TensorFile& file, const Stored& weight, std::int64_t index, float* to);
 
 // Every weight of a model, each found in constant time.
 class WeightTable {
@@ -57,6 +109,8 @@ class WeightTable {
   // A tensor that several layers share is added once and then shared with each of them.
   void add(Stored stored);
   void share(Role role, std::int64_t layer, std::int64_t of_layer = -1);
+  // The whole model's `role` is that of `of`, as where head and embedding are one.
+  void tie(Role role, Role of);
 
   const std::vector<Stored>& all() const { return all_; }  // in running order
   // nullptr: no such weight in this model.

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
+#include <vector>
 
 #include "kernels/kernels.h"
 
@@ -31,5 +33,13 @@ inline constexpr std::array<KappaField, 5> kKappaFields{{{"kappa_mean", &KappaSt
                                                          {"kappa_max", &KappaStatistics::maximum},
                                                          {"kappa_p05", &KappaStatistics::p05},
                                                          {"kappa_p95", &KappaStatistics::p95}}};
+
+// One number of each of `count` rows.
+template <typename Row, typename Field>
+std::vector<float> column(const Row* rows, std::int64_t count, const Field& field) {
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (std::size_t i = 0; i < values.size(); ++i) { values[i] = rows[i].*field.value; }
+  return values;
+}
 
 }  // namespace kappascope

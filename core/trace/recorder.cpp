@@ -13,10 +13,6 @@
 namespace kappascope {
 namespace {
 
-std::size_t size_of(std::int64_t count) {
-  return static_cast<std::size_t>(count);
-}
-
 // The recorded layers of a kind, ascending.
 std::vector<std::int64_t> chosen_layers(const Architecture& architecture,
                                         const TraceSettings& settings, bool moe) {
@@ -37,12 +33,12 @@ struct TraceRecorder::State {
   const RunPlan& plan;
   const TokenizedText& text;
   TraceSettings settings;
-  std::vector<std::int64_t> moe_layers, dense_layers;  // recorded, ascending
+  std::vector<std::int64_t> moe_layers, dense_layers, shared_layers;  // recorded, ascending
   Extents extents;
   std::unique_ptr<NpzWriter> writer;
   RunningSums sums;
   ParametersInForce in_force;
-  bool selection_scores = false, learned_kappa = false;  // in a recorded layer
+  bool selection_scores = false, learned_kappa = false, clamped = false;  // in a recorded layer
   Failure failure;
 
   State(const std::filesystem::path& path, const Model& model_, const RunPlan& plan_,
@@ -51,6 +47,7 @@ struct TraceRecorder::State {
     set_extents(path);
     for (const std::int64_t layer : moe_layers) {
       selection_scores = selection_scores || has_selection_bias(layer);
+      clamped = clamped || model.architecture.layers[layer].moe()->gate.limit.has_value();
       const KappaPlan& kappa = plan.kappa_of(layer, 0);
       learned_kappa = learned_kappa || !kappa.bias.empty() || !kappa.scale.empty();
     }
@@ -68,6 +65,9 @@ struct TraceRecorder::State {
     }
     moe_layers = chosen_layers(architecture, settings, true);
     dense_layers = chosen_layers(architecture, settings, false);
+    for (const std::int64_t layer : moe_layers) {
+      if (architecture.layers[layer].moe()->shared) { shared_layers.push_back(layer); }
+    }
     const auto rows = [&](const auto& layers) {
       return static_cast<std::int64_t>(layers.size()) * plan.passes;
     };
@@ -80,13 +80,13 @@ struct TraceRecorder::State {
     extents[Axis::kappa_bin] = kKappaBins;
     extents[Axis::z_bin] = kGatePreBins;
     extents[Axis::dense_layer] = rows(dense_layers);
+    extents[Axis::shared_layer] = rows(shared_layers);
     extents[Axis::dense_gate] = architecture.most_gates(false);
     extents[Axis::vocabulary] = architecture.vocab;
-    const std::string name = path.string();
-    require(!text.tokens.empty() && text.bytes.size() == text.tokens.size(), ExitCode::internal,
-            Place{name}, "a text without tokens or without their bytes");
+    require(!text.tokens.empty() && text.bytes.size() == text.tokens.size(), ExitCode::internal, {},
+            "a text without tokens or without their bytes");
     require(moe_layers.empty() || extents[Axis::expert] <= kMostRecordedExperts,
-            ExitCode::unsupported, Place{name}, "experts of a layer; expected at most ",
+            ExitCode::unsupported, Place{path.native()}, "experts of a layer; expected at most ",
             kMostRecordedExperts, " for a trace, found ", extents[Axis::expert]);
   }
 
@@ -108,6 +108,7 @@ struct TraceRecorder::State {
     }
     if (moe_layers.empty()) { return 0; }
     if (schema.name == "expert_output_norm") { return schema.rank(); }
+    if (schema.name == "gate_clamped_fraction") { return clamped ? schema.rank() : 0; }
     if (schema.name == "selection_score") { return selection_scores ? schema.rank() : 0; }
     if (schema.name == "kappa_u_square") { return learned_kappa ? schema.rank() : 0; }
     return in_force.rank(schema.name);
@@ -121,6 +122,8 @@ struct TraceRecorder::State {
         return !moe_layers.empty();
       case ArrayGroup::dense:
         return !dense_layers.empty();
+      case ArrayGroup::shared:
+        return !shared_layers.empty();
       case ArrayGroup::gates:
         return !moe_layers.empty() && settings.record_gates;
       case ArrayGroup::logits:
@@ -140,8 +143,12 @@ struct TraceRecorder::State {
       if (rank == 0) { continue; }
       recorded.push_back({&schema, rank});
       arrays.push_back({std::string(schema.name), schema.type, schema.shape(extents, rank)});
-      if (schema.name == "token_text") { arrays.back().text_width = text_width(display_texts()); }
-      if (schema.name == "token_bytes_hex") { arrays.back().text_width = text_width(hex_texts()); }
+      if (schema.name == "token_text") {
+        arrays.back().text_width = text_width(texts_as(display_text));
+      }
+      if (schema.name == "token_bytes_hex") {
+        arrays.back().text_width = text_width(texts_as(hex_text));
+      }
     }
     const std::string document =
         meta_text(trace_meta(model, plan, text, settings, extents, recorded));
@@ -152,26 +159,20 @@ struct TraceRecorder::State {
     writer->write_text(kMetaArray, 0, std::span(&document, 1));
   }
 
-  std::vector<std::string> display_texts() const {
+  std::vector<std::string> texts_as(std::string (*shown)(std::string_view)) const {
     std::vector<std::string> texts;
-    for (const std::string& bytes : text.bytes) { texts.push_back(display_text(bytes)); }
-    return texts;
-  }
-
-  std::vector<std::string> hex_texts() const {
-    std::vector<std::string> texts;
-    for (const std::string& bytes : text.bytes) { texts.push_back(hex_text(bytes)); }
+    for (const std::string& bytes : text.bytes) { texts.push_back(shown(bytes)); }
     return texts;
   }
 
   template <typename T>
   void put(std::string_view array, std::int64_t first, const T* values, std::int64_t count) {
-    writer->write(array, first, std::as_bytes(std::span(values, size_of(count))));
+    writer->write(array, first, std::as_bytes(std::span(values, std::size_t(count))));
   }
 
   void write_text() {
-    writer->write_text("token_text", 0, display_texts());
-    writer->write_text("token_bytes_hex", 0, hex_texts());
+    writer->write_text("token_text", 0, texts_as(display_text));
+    writer->write_text("token_bytes_hex", 0, texts_as(hex_text));
     std::vector<std::int32_t> ids, starts, ends;
     for (const Token& token : text.tokens) {
       ids.push_back(token.id);
@@ -187,8 +188,7 @@ struct TraceRecorder::State {
   }
 
   void write_indices() {
-    const auto indices = [&](const std::vector<std::int64_t>& layers, const char* layer_array,
-                             const char* pass_array) {
+    const auto indices = [&](const auto& layers, const char* layer_array, const char* pass_array) {
       std::vector<std::int32_t> layer_index, pass_index;
       for (std::int64_t pass = 0; pass < plan.passes; ++pass) {
         for (const std::int64_t layer : layers) {
@@ -202,6 +202,7 @@ struct TraceRecorder::State {
     };
     indices(moe_layers, "layer_index", "pass_index");
     indices(dense_layers, "dense_layer_index", "dense_pass_index");
+    indices(shared_layers, "shared_layer_index", "shared_pass_index");
   }
 
   // Row of (layer, pass) among the recorded ones: passes outside, layers inside.
@@ -229,7 +230,7 @@ struct TraceRecorder::State {
     const std::int64_t slots = extents[Axis::slot], tokens = tap.routing.tokens;
     const std::int64_t first = (row * extents[Axis::token] + tap.first_token) * slots * width;
     if (tap.routing.slots == slots) { return put(array, first, values, tokens * slots * width); }
-    std::vector<T> padded(size_of(tokens * slots * width), empty);
+    std::vector<T> padded(std::size_t(tokens * slots * width), empty);
     for (std::int64_t t = 0; t < tokens; ++t) {
       std::copy_n(values + t * tap.routing.slots * width, tap.routing.slots * width,
                   padded.begin() + t * slots * width);
@@ -265,12 +266,12 @@ struct TraceRecorder::State {
     record_routing(tap, m);
     put_slots("expert_output_norm", tap, m, tap.output_norm, kNaN);
     record_kappa(tap, m);
-    std::vector<float> column(size_of(tap.routing.tokens * tap.routing.slots));
+    if (clamped && tap.gate_clamped) {
+      put_slots("gate_clamped_fraction", tap, m, tap.gate_clamped, kNaN);
+    }
     for (const GateField& field : kGateFields) {
-      for (std::size_t i = 0; i < column.size(); ++i) {
-        column[i] = tap.gate_stats[i].*field.value;
-      }
-      put_slots(field.name, tap, m, column.data(), kNaN);
+      put_slots(field.name, tap, m,
+                column(tap.gate_stats, tap.routing.tokens * tap.routing.slots, field).data(), kNaN);
     }
     if (settings.record_gates) {
       put_slots("kappa", tap, m, tap.kappa, kNaN, tap.gates);
@@ -284,16 +285,14 @@ struct TraceRecorder::State {
   void record_kappa(const MoeTap& tap, std::int64_t m) {
     LayerKappa kappa(plan.kappa_of(tap.layer, tap.pass).view(), tap.routing.experts, tap.gates);
     const Assignments& cells = tap.routing.cells;
-    std::vector<KappaStatistics> slots(size_of(tap.routing.tokens * tap.routing.slots),
+    std::vector<KappaStatistics> slots(std::size_t(tap.routing.tokens * tap.routing.slots),
                                        {kNaN, kNaN, kNaN, kNaN, kNaN});
     for (std::size_t i = 0; i < slots.size(); ++i) {
       if (!cells.kept[i]) { continue; }
       slots[i] = tap.kappa_stats ? tap.kappa_stats[i] : kappa.at(cells.expert[i], cells.score[i]);
     }
-    std::vector<float> column(slots.size());
     for (const KappaField& field : kKappaFields) {
-      for (std::size_t i = 0; i < column.size(); ++i) { column[i] = slots[i].*field.value; }
-      put_slots(field.name, tap, m, column.data(), kNaN);
+      put_slots(field.name, tap, m, column(slots.data(), std::ssize(slots), field).data(), kNaN);
     }
   }
 
@@ -304,20 +303,27 @@ struct TraceRecorder::State {
     const std::int64_t m = row(dense_layers, tap.layer, tap.pass);
     // The same in every chunk of a text.
     if (tap.first_token == 0) { put("dense_kappa", m * tap.gates, tap.kappa, tap.gates); }
-    std::vector<float> column(size_of(tap.tokens));
     for (const GateField& field : kGateFields) {
-      for (std::size_t i = 0; i < column.size(); ++i) {
-        column[i] = tap.gate_stats[i].*field.value;
-      }
-      put(field.dense_name, m * extents[Axis::token] + tap.first_token, column.data(), tap.tokens);
+      put(field.dense_name, m * extents[Axis::token] + tap.first_token,
+          column(tap.gate_stats, tap.tokens, field).data(), tap.tokens);
+    }
+  }
+
+  void record_shared(const SharedTap& tap) {
+    const std::int64_t first =
+        row(shared_layers, tap.layer, tap.pass) * extents[Axis::token] + tap.first_token;
+    put("shared_weight", first, tap.weight, tap.tokens);
+    put("shared_output_norm", first, tap.output_norm, tap.tokens);
+    for (const GateField& field : kGateFields) {
+      put(std::string("shared_") + field.name, first,
+          column(tap.gate_stats, tap.tokens, field).data(), tap.tokens);
     }
   }
 
   // Row r sits at token first_token + r and predicts the one after it, which the text's last token
   // does not have.
   void record_next_token(const NextTokenTap& tap) {
-    const std::int64_t tokens = extents[Axis::token];
-    const std::int64_t targets = std::min(tap.tokens, tokens - tap.first_token - 1);
+    const std::int64_t targets = std::min(tap.tokens, extents[Axis::token] - tap.first_token - 1);
     put("nll", tap.first_token + 1, tap.nll, targets);
     put("target_rank", tap.first_token + 1, tap.target_rank, targets);
     put("top_token_id", tap.first_token * kTopTokens, tap.top_id, tap.tokens * kTopTokens);
@@ -366,6 +372,10 @@ bool TraceRecorder::moe(const MoeTap& tap) noexcept {
 
 bool TraceRecorder::dense(const DenseTap& tap) noexcept {
   return state_->guarded([&] { state_->record_dense(tap); });
+}
+
+bool TraceRecorder::shared(const SharedTap& tap) noexcept {
+  return state_->guarded([&] { state_->record_shared(tap); });
 }
 
 bool TraceRecorder::next_token(const NextTokenTap& tap) noexcept {

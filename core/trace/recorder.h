@@ -62,6 +62,7 @@ class TraceRecorder final : public Probe {
   bool wants_layer(std::int64_t layer) const noexcept override;
   bool moe(const MoeTap& tap) noexcept override;
   bool dense(const DenseTap& tap) noexcept override;
+  bool shared(const SharedTap& tap) noexcept override;
   bool next_token(const NextTokenTap& tap) noexcept override;
 
   // Writes what is left and closes. Throws what a tap ran into (disk full …), if any did.

@@ -23,6 +23,7 @@ constexpr auto kMoeExpert = axes(Axis::moe_layer, Axis::expert);
 constexpr auto kMoeExpertGate = axes(Axis::moe_layer, Axis::expert, Axis::gate);
 constexpr auto kDense = axes(Axis::dense_layer);
 constexpr auto kDenseToken = axes(Axis::dense_layer, Axis::token);
+constexpr auto kSharedToken = axes(Axis::shared_layer, Axis::token);
 
 using enum NpyType;
 
@@ -100,6 +101,8 @@ constexpr ArraySchema kSchemas[] = {
      "scalars (kept token, gate) behind the effect"},
     {"expert_output_norm", float32, kMoeTokenSlot, ArrayGroup::moe_optional, "1",
      "Euclidean norm of the expert's output before its combine weight"},
+    {"gate_clamped_fraction", float32, kMoeTokenSlot, ArrayGroup::moe_optional, "1",
+     "share of gate units at the limit of z"},
     {"selection_score", float32, kMoeTokenExpert, ArrayGroup::moe_optional, "1",
      "score by which experts are chosen, where it is not the router logit"},
     {"kappa_u_square", float64, kMoeExpert, ArrayGroup::moe_optional, "1",
@@ -129,6 +132,28 @@ constexpr ArraySchema kSchemas[] = {
      "share of |kappa z| below 1"},
     {"dense_gate_saturated_fraction", float32, kDenseToken, ArrayGroup::dense, "1",
      "share of |kappa z| above 4"},
+    {"shared_layer_index", int32, axes(Axis::shared_layer), ArrayGroup::shared, "",
+     "layer of the model, from 0"},
+    {"shared_pass_index", int32, axes(Axis::shared_layer), ArrayGroup::shared, "",
+     "pass over the stack of layers, from 0"},
+    {"shared_weight", float32, kSharedToken, ArrayGroup::shared, "1",
+     "factor on the output of the shared expert"},
+    {"shared_output_norm", float32, kSharedToken, ArrayGroup::shared, "1",
+     "Euclidean norm of the shared expert's output before its factor"},
+    {"shared_gate_mean_abs", float32, kSharedToken, ArrayGroup::shared, "1",
+     "mean |a| of the gate activations a"},
+    {"shared_gate_active_fraction", float32, kSharedToken, ArrayGroup::shared, "1",
+     "share of |a| above the threshold"},
+    {"shared_gate_top16_share", float32, kSharedToken, ArrayGroup::shared, "1",
+     "share of the largest |a| in the sum of |a|"},
+    {"shared_gate_entropy", float32, kSharedToken, ArrayGroup::shared, "nat",
+     "entropy of |a| over the gate units"},
+    {"shared_gate_kz_rms", float32, kSharedToken, ArrayGroup::shared, "1",
+     "root mean square of kappa z, the effective sharpness"},
+    {"shared_gate_linear_fraction", float32, kSharedToken, ArrayGroup::shared, "1",
+     "share of |kappa z| below 1"},
+    {"shared_gate_saturated_fraction", float32, kSharedToken, ArrayGroup::shared, "1",
+     "share of |kappa z| above 4"},
     {"kappa", float32, kMoeTokenSlotGate, ArrayGroup::gates, "1", "kappa of every gate unit"},
     {"gate_pre", float32, kMoeTokenSlotGate, ArrayGroup::gates, "1", "gate pre-activation z"},
     {"gate_act", float32, kMoeTokenSlotGate, ArrayGroup::gates, "1", "gate activation a"},
@@ -137,8 +162,8 @@ constexpr ArraySchema kSchemas[] = {
 };
 
 constexpr std::array<std::string_view, kAxes> kAxisNames{
-    "token",     "top",          "moe_layer",   "expert",     "slot",      "gate",
-    "kappa_bin", "gate_pre_bin", "dense_layer", "dense_gate", "vocabulary"};
+    "token",     "top",          "moe_layer",   "expert",     "slot",       "gate",
+    "kappa_bin", "gate_pre_bin", "dense_layer", "dense_gate", "vocabulary", "shared_layer"};
 
 }  // namespace
 

@@ -16,17 +16,18 @@
 namespace kappascope {
 
 enum class Axis : std::uint8_t {
-  token,        // T
-  top,          // kTopTokens
-  moe_layer,    // M, recorded MoE layers × passes in running order
-  expert,       // E
-  slot,         // K
-  gate,         // I
-  kappa_bin,    // kKappaBins
-  z_bin,        // kGatePreBins
-  dense_layer,  // Md
-  dense_gate,   // Id
-  vocabulary,   // V
+  token,         // T
+  top,           // kTopTokens
+  moe_layer,     // M, recorded MoE layers × passes in running order
+  expert,        // E
+  slot,          // K
+  gate,          // I
+  kappa_bin,     // kKappaBins
+  z_bin,         // kGatePreBins
+  dense_layer,   // Md
+  dense_gate,    // Id
+  vocabulary,    // V
+  shared_layer,  // Ms
   none
 };
 inline constexpr std::size_t kAxes = static_cast<std::size_t>(Axis::none);
@@ -50,7 +51,7 @@ class Extents {
 };
 
 // Which arrays are recorded together; moe_optional: each by itself, beside those of `moe`.
-enum class ArrayGroup : std::uint8_t { tokens, moe, dense, gates, logits, moe_optional };
+enum class ArrayGroup : std::uint8_t { tokens, moe, dense, gates, logits, moe_optional, shared };
 
 struct ArraySchema {
   std::string_view name;

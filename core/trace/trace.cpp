@@ -33,6 +33,11 @@ class MetaReader {
     return false;
   }
 
+  bool is_null(const char* group, const char* key) const {
+    const Json* value = find(group, key);
+    return value != nullptr && value->is_null();
+  }
+
   std::int64_t integer(const char* group, const char* key, std::int64_t least,
                        std::int64_t most) const {
     const Json* value = find(group, key);
@@ -84,6 +89,8 @@ bool recorded(const NpzReader& file, ArrayGroup group) {
       return file.mentions("layer_index");
     case ArrayGroup::dense:
       return file.mentions("dense_layer_index");
+    case ArrayGroup::shared:
+      return file.mentions("shared_layer_index");
     case ArrayGroup::gates:
       return file.mentions("gate_pre");
     case ArrayGroup::logits:
@@ -196,6 +203,7 @@ void check_values(const Trace& trace, Faults& faults) {
   check_range("top_token_id", trace.top_token_id, -1, kMost, faults);
   check_range("layer_index", trace.layer_index, 0, trace.model_layers - 1, faults);
   check_range("pass_index", trace.pass_index, 0, kMost, faults);
+  check_range("shared_layer_index", trace.shared_layer_index, 0, trace.model_layers - 1, faults);
   check_range("dense_layer_index", trace.dense_layer_index, 0, trace.model_layers - 1, faults);
   check_range("dense_pass_index", trace.dense_pass_index, 0, kMost, faults);
   check_range("expert_index", trace.expert_index, -1, trace.experts - 1, faults);
@@ -275,6 +283,7 @@ void load_optional(Trace& trace, const NpzReader& file) {
   };
   floats("expert_output_norm", trace.expert_output_norm);
   floats("selection_score", trace.selection_score);
+  floats("gate_clamped_fraction", trace.gate_clamped_fraction);
   floats("kappa_bias_in_force", trace.kappa_bias_in_force);
   floats("kappa_scale_in_force", trace.kappa_scale_in_force);
   floats("kappa_factor", trace.kappa_factor);
@@ -302,6 +311,11 @@ void load_arrays(Trace& trace, const NpzReader& file) {
     load_optional(trace, file);
   }
   if (recorded(file, ArrayGroup::dense)) { load_dense(trace, file); }
+  if (recorded(file, ArrayGroup::shared)) {
+    trace.shared_layer_index = file.int32("shared_layer_index");
+    trace.shared_weight = file.float32("shared_weight");
+    trace.shared_output_norm = file.float32("shared_output_norm");
+  }
   if (recorded(file, ArrayGroup::gates)) {
     trace.kappa_values = file.float32("kappa");
     trace.gate_pre = file.float32("gate_pre");
@@ -328,9 +342,13 @@ void load_trace(Trace& trace) {
   const MetaReader meta(trace.meta, faults);
   trace.model_name = meta.text("model", "name");
   trace.family = meta.text("model", "family");
-  trace.step = meta.integer("model", "step", -1, std::numeric_limits<std::int64_t>::max());
+  // Null where the model has none.
+  if (!meta.is_null("model", "step")) {
+    trace.step = meta.integer("model", "step", -1, std::numeric_limits<std::int64_t>::max());
+  }
   trace.model_layers = meta.integer(nullptr, "n_layer", 1, kMostLayers);
   trace.kappa = meta.truth("kappa", "in_force");
+  trace.kappa_constant = meta.positive("kappa", "constant", 1);
   for (const char* group : {"thresholds", static_cast<const char*>(nullptr)}) {
     trace.near_tie = meta.positive(group, "near_tie", trace.near_tie);
   }

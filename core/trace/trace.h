@@ -70,7 +70,8 @@ struct Trace {
   std::int64_t dense_layers = 0, dense_gates = 0;                          // Md, Id
   std::int64_t model_layers = 0;                                           // n_layer
   double near_tie = kNearTieMargin;                                        // as the run had it
-  bool kappa = false;  // κ in force: the model has it and --kappa off was not given
+  bool kappa = false;         // κ in force: the model has it and --kappa off was not given
+  double kappa_constant = 1;  // κ in a model that has none learned
   std::string model_name, family;
   std::int64_t step = -1;
 
@@ -105,9 +106,13 @@ struct Trace {
       effect_rel_abs, effect_rel_rms, effect_rel_positive, effect_count;  // [M,E]
 
   // Not in every trace.
-  std::span<const float> expert_output_norm;  // [M,T,K] ‖E_e(x)‖₂ before the combine weight
-  std::span<const float> selection_score;     // [M,T,E] where it is not the router logit
-  std::span<const double> kappa_u_square;     // [M,E] mean of u², u = α·s + b
+  std::span<const float> expert_output_norm;     // [M,T,K] ‖E_e(x)‖₂ before the combine weight
+  std::span<const float> selection_score;        // [M,T,E] where it is not the router logit
+  std::span<const double> kappa_u_square;        // [M,E] mean of u², u = α·s + b
+  std::span<const float> gate_clamped_fraction;  // [M,T,K] share of gate units at the limit of z
+  // Shared experts: the factor on their output and its norm before that.
+  std::span<const std::int32_t> shared_layer_index;          // [Ms]
+  std::span<const float> shared_weight, shared_output_norm;  // [Ms,T]
   // α, b and the factor on κ as they acted, where an intervention changed them.
   std::span<const float> kappa_bias_in_force, kappa_scale_in_force;  // [M,E,I], [M,E] or [M]
   std::span<const float> kappa_factor;                               // [M,E]

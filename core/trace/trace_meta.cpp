@@ -10,7 +10,11 @@ namespace {
 
 Json kappa_meta(const Architecture& architecture) {
   Json kappa{{"model", architecture.has_kappa()}};
-  if (!architecture.has_kappa()) { return kappa; }
+  if (!architecture.has_kappa()) {
+    const LayerSpec* first = architecture.first_moe();
+    kappa["constant"] = first ? first->moe()->gate.kappa : 1.0;
+    return kappa;
+  }
   kappa["start_layer"] = architecture.kappa_start();
   if (const KappaSpec* experts = architecture.first_kappa(true)) {
     kappa["granularity"] = name(experts->granularity);
@@ -30,6 +34,16 @@ Json kappa_meta(const Architecture& architecture) {
   }
   if (architecture.kappa_slots.count > 0) { kappa["slots"] = architecture.kappa_slots.count; }
   return kappa;
+}
+
+// κ of a model without a learned one, that of its first MoE layer.
+double constant_in_force(const RunPlan& plan) {
+  for (const LayerPlan& layer : plan.layers) {
+    if (layer.spec->moe() == nullptr) { continue; }
+    const std::vector<float>& factor = layer.kappa.front().factor;
+    return factor.empty() ? 1 : double(factor.front());
+  }
+  return 1;
 }
 
 // How the checkpoint was read where it can be read in several ways.
@@ -84,10 +98,11 @@ Json document_meta(const TextDocument& document) {
 
 Json checkpoint_meta(const Model& model) {
   Json meta;
-  meta["model"] = {{"name", display_text(model.name())},
-                   {"family", model.architecture.family},
-                   {"step", model.files.step},
-                   {"path", display_text(model.files.weights.string())}};
+  meta["model"] = {
+      {"name", display_text(model.name())},
+      {"family", model.architecture.family},
+      {"step", model.files.kind == FolderKind::nanochat ? Json(model.files.step) : Json()},
+      {"path", display_text(model.files.weights.string())}};
   meta["model_config"] = model.document;
   meta["n_layer"] = model.architecture.depth();
   meta["config_sha256"] = model.config_sha256;
@@ -116,6 +131,7 @@ Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& te
                         {"gate_saturated", double(kSaturatedKz)},
                         {"near_tie", kNearTieMargin}};
   meta["kappa"]["in_force"] = plan.kappa;
+  if (!model.architecture.has_kappa()) { meta["kappa"]["constant"] = constant_in_force(plan); }
   put_reading(meta, model.architecture);
   meta["interventions"] = canonical_words(plan.interventions);
   meta["router_score"] = "softmax";

@@ -10,18 +10,20 @@
 namespace kappascope {
 
 struct Family {
-  const char* name;    // as Architecture::family
+  const char* name;        // as Architecture::family
+  const char* model_type;  // in config.json; nullptr: its configuration is no config.json
   const char* anchor;  // a tensor that each of its models has, for what precedes names in a file
-  // Whether a checkpoint is one of it.
-  bool (*claims)(const Json& meta, const TensorFile& tensors);
   // Fills the model whose files and tensors are set: architecture, weights, κ, findings, warnings.
   // All faults together: damaged, unsupported.
   void (*read)(Model& model, const Json& meta, const OpenOptions& options);
 };
 
-// Every family, in the order in which they are asked.
+// Every family.
 std::span<const Family> families();
 
-extern const Family kNanochat;
+// Whose a configuration is. None: unsupported, naming the nearest one.
+const Family& family_of(const Json& meta, const CheckpointFiles& files);
+
+extern const Family kNanochat, kMixtral, kQwen2Moe, kQwen3Moe, kOlmoe, kGptOss, kMellum;
 
 }  // namespace kappascope

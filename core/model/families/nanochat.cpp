@@ -1,4 +1,5 @@
 // nanochat with κ-SwiGLU experts (askerlee/kappa-swiglu), of every date (SPEC §1, SPEC-layouts).
+#include <cmath>
 #include <utility>
 
 #include "core/model/families/family.h"
@@ -10,15 +11,19 @@ namespace kappascope {
 namespace nanochat {
 namespace {
 
-// The one family whose files are model_NNNNNN.pt and meta_NNNNNN.json.
-bool claims(const Json& /*meta*/, const TensorFile& /*tensors*/) {
-  return true;
-}
+constexpr double kLogitCap = 15;  // logits = 15·tanh(lm_head x / 15)
 
 LayerSpec layer_spec(const Config& config, KappaFormula formula, std::int64_t layer) {
   LayerSpec spec;
-  spec.attention = {config.n_head, config.n_kv_head, config.head_width(), config.window(layer),
-                    config.has_value_embedding(layer)};
+  AttentionSpec& attention = spec.attention;
+  attention.heads = config.n_head;
+  attention.kv_heads = config.n_kv_head;
+  attention.head_width = config.head_width();
+  attention.window = config.window(layer);
+  attention.value_embedding = config.has_value_embedding(layer);
+  attention.scale = 1 / std::sqrt(double(config.head_width()));
+  attention.rotary.width = config.head_width();
+  attention.rotary.nanochat = true;
   const std::optional<KappaSpec> kappa = kappa_spec(config, formula, layer);
   if (!config.is_moe(layer)) {
     spec.feed_forward =
@@ -32,12 +37,16 @@ LayerSpec layer_spec(const Config& config, KappaFormula formula, std::int64_t la
   std::optional<KappaScore> score = kappa_score(config, formula);
   score->router = kappa && kappa->router;
   if (config.independent_kappa_router && !kappa) { score.reset(); }  // below the start layer
-  spec.feed_forward = MoeSpec{{config.n_exp, config.moe_top_k, config.use_aux_free_load_balancing,
-                               CapacityRule{config.eval_capacity, config.min_capacity}},
-                              config.gate_units(),
-                              bilinear ? Activation::identity : Activation::silu,
-                              score,
-                              kappa};
+  MoeSpec moe;
+  moe.router.experts = config.n_exp;
+  moe.router.slots = config.moe_top_k;
+  moe.router.selection_bias = config.use_aux_free_load_balancing;
+  moe.router.capacity = CapacityRule{config.eval_capacity, config.min_capacity};
+  moe.gates = config.gate_units();
+  moe.gate.activation = bilinear ? Activation::identity : Activation::silu;
+  moe.score = score;
+  moe.kappa = kappa;
+  spec.feed_forward = moe;
   return spec;
 }
 
@@ -122,6 +131,9 @@ void read(Model& model, const Json& meta, const OpenOptions& options) {
   architecture.vocab = config.vocab_size;
   architecture.padded_vocab = config.padded_vocab();
   architecture.context = config.sequence_len;
+  architecture.embedding.norm = NormSpec{};
+  architecture.residual.lambdas = true;
+  architecture.output.cap = kLogitCap;
   architecture.gate_threshold = config.gate_stats_threshold;
   architecture.gate_top = config.gate_stats_topk;
   architecture.kappa_formula = formula;
@@ -147,6 +159,6 @@ void read(Model& model, const Json& meta, const OpenOptions& options) {
 }  // namespace
 }  // namespace nanochat
 
-const Family kNanochat{"kappa-swiglu", "transformer.wte.weight", nanochat::claims, nanochat::read};
+const Family kNanochat{"kappa-swiglu", nullptr, "transformer.wte.weight", nanochat::read};
 
 }  // namespace kappascope

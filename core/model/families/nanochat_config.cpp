@@ -264,7 +264,7 @@ Config read_config(const Json& meta, const std::vector<TensorInfo>& tensors,
           "model_config has the wrong type; expected an object, found ", found_text(*document));
 
   Faults faults{std::string(file)};
-  Fields fields(*document, faults);
+  Fields fields(*document, faults, kFieldNames);
   Config config;
   config.document = *document;
   read_sizes(fields, config);

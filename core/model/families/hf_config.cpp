@@ -1,0 +1,239 @@
+#include "core/model/families/hf_config.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+namespace kappascope::hf {
+namespace {
+
+constexpr std::int64_t kMostLayers = 1024, kMostExperts = 65536, kMostOther = 1 << 24;
+
+// Two names of one field, the later ones of `transformers` 5 and those of the families.
+std::string canonical(std::string_view name) {
+  constexpr std::pair<std::string_view, const char*> kNames[] = {
+      {"n_routed_experts", "num_experts"},
+      {"num_local_experts", "num_experts"},
+      {"experts_per_token", "num_experts_per_tok"},
+      {"num_mtp_layers", "num_nextn_predict_layers"},
+      {"torch_dtype", "dtype"},
+  };
+  for (const auto& [from, to] : kNames) {
+    if (name == from) { return to; }
+  }
+  return std::string(name);
+}
+
+// Of training, of generation, of other programs: nothing in evaluation follows from them.
+bool ignored(std::string_view name) {
+  constexpr std::array<std::string_view, 34> kIgnored = {"architectures",
+                                                         "auto_map",
+                                                         "transformers_version",
+                                                         "_name_or_path",
+                                                         "dtype",
+                                                         "torch_dtype",
+                                                         "initializer_range",
+                                                         "attention_dropout",
+                                                         "hidden_dropout",
+                                                         "embd_pdrop",
+                                                         "resid_pdrop",
+                                                         "use_cache",
+                                                         "pretraining_tp",
+                                                         "output_router_logits",
+                                                         "router_aux_loss_coef",
+                                                         "router_jitter_noise",
+                                                         "aux_loss_alpha",
+                                                         "seq_aux",
+                                                         "ep_size",
+                                                         "scoring_func",
+                                                         "moe_layer_freq",
+                                                         "bos_token_id",
+                                                         "eos_token_id",
+                                                         "pad_token_id",
+                                                         "return_dict",
+                                                         "output_attentions",
+                                                         "output_hidden_states",
+                                                         "initial_context_length",
+                                                         "num_nextn_predict_layers",
+                                                         "mtp_layer_types",
+                                                         "mtp_mlp_layer_types",
+                                                         "_attn_implementation",
+                                                         "is_encoder_decoder",
+                                                         "use_return_dict"};
+  return std::find(kIgnored.begin(), kIgnored.end(), name) != kIgnored.end();
+}
+
+constexpr FieldNames kNames{"", canonical, ignored, nullptr, ExitCode::unsupported};
+
+}  // namespace
+
+Config::Config(const Json& document, const std::string& file)
+    : faults_(file), fields_(document, faults_, kNames) {}
+
+Sizes Config::sizes(Sizes sizes) {
+  fields_.integer("hidden_size", sizes.width, 1, kMostOther);
+  fields_.integer("num_hidden_layers", sizes.depth, 1, kMostLayers);
+  fields_.integer("num_attention_heads", sizes.heads, 1, kMostOther);
+  if (sizes.kv_heads == 0) { sizes.kv_heads = sizes.heads; }
+  fields_.integer("num_key_value_heads", sizes.kv_heads, 1, kMostOther);
+  fields_.integer("vocab_size", sizes.vocab, 1, kMostOther);
+  fields_.integer("max_position_embeddings", sizes.context, 1, kMostOther);
+  fields_.number("rms_norm_eps", sizes.epsilon, 0, true);
+  fields_.boolean("tie_word_embeddings", sizes.tied);
+  const bool own_width = fields_.find("head_dim") != nullptr;
+  if (sizes.head_width == 0 || (fields_.is_null("head_dim") && !own_width)) {
+    sizes.head_width = sizes.width / sizes.heads;
+  }
+  fields_.integer("head_dim", sizes.head_width, 2, kMostOther);
+  if (sizes.heads % sizes.kv_heads != 0) {
+    fields_.refuse("num_key_value_heads",
+                   join_words("a divisor of num_attention_heads = ", sizes.heads),
+                   Json(sizes.kv_heads));
+    sizes.kv_heads = sizes.heads;
+  }
+  if (sizes.head_width < 2 || sizes.head_width % 2 != 0 ||
+      sizes.heads * sizes.head_width > kMostOther) {
+    fields_.refuse("head_dim", "an even head width", Json(sizes.head_width));
+    sizes.head_width = 2;
+  }
+  return sizes;
+}
+
+std::int64_t Config::size(const char* field, std::int64_t absent, std::int64_t low) {
+  fields_.integer(field, absent, low, kMostOther);
+  return absent;
+}
+
+bool Config::flag(const char* field, bool absent) {
+  fields_.boolean(field, absent);
+  return absent;
+}
+
+double Config::number(const char* field, double absent) {
+  fields_.number(field, absent, 0, true);
+  return absent;
+}
+
+std::vector<std::string> Config::per_layer(const char* field, std::int64_t layers,
+                                           const std::vector<std::string>& known,
+                                           std::vector<std::string> absent) {
+  std::vector<std::string> words = std::move(absent);
+  if (const Json* found = fields_.find(field)) {
+    const auto is_known = [&](const Json& word) {
+      return word.is_string() && std::find(known.begin(), known.end(), word) != known.end();
+    };
+    std::string names;
+    for (const std::string& word : known) { names += (names.empty() ? "" : ", ") + word; }
+    if (!found->is_array() || std::ssize(*found) != layers) {
+      fields_.refuse(field, join_words("a list of ", layers, " words, one a layer"), *found);
+    } else if (const auto odd = std::find_if_not(found->begin(), found->end(), is_known);
+               odd != found->end()) {
+      fields_.refuse(field, "words of " + names, *odd);
+    } else {
+      words = found->get<std::vector<std::string>>();
+    }
+  }
+  fields_.record(field, words);
+  return words;
+}
+
+RouterSpec Config::router(std::int64_t experts, std::int64_t slots, CombineWeight weight) {
+  RouterSpec spec;
+  spec.experts = experts;
+  spec.slots = slots;
+  spec.weight = weight;
+  fields_.integer("num_experts", spec.experts, 0, kMostExperts);
+  fields_.integer("num_experts_per_tok", spec.slots, 1, kMostExperts);
+  if (spec.experts > 0 && spec.slots > spec.experts) {
+    fields_.refuse("num_experts_per_tok", join_words("at most num_experts = ", spec.experts),
+                   Json(spec.slots));
+    spec.slots = spec.experts;
+  }
+  return spec;
+}
+
+void Config::require_silu() {
+  const std::string act = fields_.text("hidden_act").value_or("silu");
+  // swish is another name of it.
+  if (act != "silu" && act != "swish") { fields_.refuse("hidden_act", "silu", Json(act)); }
+}
+
+void Config::require_quantization(std::string_view method) {
+  const Json* found = fields_.find("quantization_config");
+  if (found == nullptr) { return; }
+  const Json used = found->is_object() ? found->value("quant_method", Json()) : *found;
+  if (used == Json(method) && !method.empty()) { return; }
+  const std::string expected = method.empty() ? "none: float32, bfloat16 or float16 weights"
+                                              : std::string(method) + " or none";
+  faults_.add(ExitCode::unsupported, "",
+              "quantization_config.quant_method is not supported; expected ", expected, ", found ",
+              found_text(used));
+}
+
+std::int64_t Config::window(std::int64_t absent) {
+  const bool null = fields_.is_null("sliding_window");
+  std::int64_t keys = null ? 0 : absent;
+  fields_.integer("sliding_window", keys, 1, kNoWindow);
+  return keys == 0 ? kNoWindow : keys - 1;
+}
+
+LayerSpec Config::layer(const Sizes& sizes, const RotarySpec& rotary) const {
+  LayerSpec layer;
+  layer.attention_norm = layer.feed_forward_norm = {.epsilon = sizes.epsilon, .weight = true};
+  AttentionSpec& attention = layer.attention;
+  attention.heads = sizes.heads;
+  attention.kv_heads = sizes.kv_heads;
+  attention.head_width = sizes.head_width;
+  attention.window = kNoWindow;
+  attention.scale = 1 / std::sqrt(double(sizes.head_width));
+  attention.rotary = rotary;
+  attention.norm = QueryKeyNorm::none;
+  attention.norm_spec = layer.attention_norm;
+  return layer;
+}
+
+void Config::fill(Architecture& architecture, const Sizes& sizes,
+                  std::vector<LayerSpec> layers) const {
+  architecture.width = sizes.width;
+  architecture.vocab = architecture.padded_vocab = sizes.vocab;
+  architecture.context = sizes.context;
+  architecture.output.norm = {.epsilon = sizes.epsilon, .weight = true};
+  architecture.layers = std::move(layers);
+  // Angles grow slower than the text: no length is the last one.
+  const RotarySpec& rotary = architecture.layers.front().attention.rotary;
+  if (rotary.scaling == RotaryScaling::dynamic) {
+    architecture.context = std::min<std::int64_t>(
+        kMostOther, std::int64_t(double(sizes.context) * std::max(1.0, rotary.factor)));
+  }
+}
+
+std::vector<bool> sparse_layers(Config& config, std::int64_t layers) {
+  const std::int64_t step = config.size("decoder_sparse_step", 1);
+  std::vector<bool> sparse;
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    sparse.push_back((layer + 1) % step == 0);
+  }
+  const Json* dense = config.fields().find("mlp_only_layers");
+  std::vector<std::int64_t> found;
+  if (dense != nullptr && !dense->is_array()) {
+    config.fields().refuse("mlp_only_layers", "a list of layers", *dense);
+  } else if (dense != nullptr) {
+    for (const Json& layer : *dense) {
+      if (!layer.is_number_integer()) {
+        config.fields().refuse("mlp_only_layers", "a list of layers", layer);
+        break;
+      }
+      const auto at = layer.get<std::int64_t>();
+      if (at >= 0 && at < layers) { sparse[at] = false; }
+    }
+  }
+  for (std::int64_t layer = 0; layer < layers; ++layer) {
+    if (!sparse[layer]) { found.push_back(layer); }
+  }
+  config.fields().forget("decoder_sparse_step");
+  config.fields().record("mlp_only_layers", found);
+  return sparse;
+}
+
+}  // namespace kappascope::hf

@@ -1,0 +1,195 @@
+// RoPE of config.json: rope_parameters, or the older rope_theta and rope_scaling (SPEC-families
+// §0).
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include "core/model/families/hf_config.h"
+
+namespace kappascope::hf {
+namespace {
+
+std::string same(std::string_view name) {
+  return std::string(name);
+}
+bool never(std::string_view) {
+  return false;
+}
+
+// The canonical form of a configuration.
+Json described(const RotarySpec& spec) {
+  constexpr std::array<const char*, 5> kTypes = {"default", "linear", "dynamic", "llama3", "yarn"};
+  Json text{{"rope_type", kTypes[std::size_t(spec.scaling)]}, {"rope_theta", spec.base}};
+  if (spec.scaling == RotaryScaling::none) { return text; }
+  text["factor"] = spec.factor;
+  if (spec.scaling == RotaryScaling::linear || spec.scaling == RotaryScaling::dynamic) {
+    return text;
+  }
+  text["original_max_position_embeddings"] = spec.context;
+  if (spec.scaling == RotaryScaling::llama3) {
+    text["low_freq_factor"] = spec.low_frequency;
+    text["high_freq_factor"] = spec.high_frequency;
+  } else {
+    text["attention_factor"] = spec.amplitude;
+    text["beta_fast"] = spec.beta_fast;
+    text["beta_slow"] = spec.beta_slow;
+    text["truncate"] = spec.truncate;
+  }
+  return text;
+}
+
+// One object of RoPE parameters.
+class RotaryReader {
+ public:
+  // `prefix`: of its fields in messages. `root`: the configuration, where its fields count too.
+  RotaryReader(const Json& object, std::string prefix, const Sizes& sizes, Faults& faults)
+      : prefix_(std::move(prefix)),
+        names_{prefix_.c_str(), same, never, nullptr, ExitCode::damaged},
+        fields_(object, faults, names_),
+        faults_(faults),
+        sizes_(sizes) {}
+
+  // `base`, `share`, `context`: of the root, or what counts where nothing is said. Base 0: must be
+  // said. `context_first`: it beats the object's.
+  RotarySpec read(double base, double share, double context, bool context_first,
+                  const Json* truncate) {
+    RotarySpec spec;
+    spec.width = sizes_.head_width;
+    spec.base = base;
+    base == 0 ? needed("rope_theta", spec.base) : fields_.number("rope_theta", spec.base, 0, true);
+    fields_.number("partial_rotary_factor", share, 0, true);
+    if (share != 1) { fields_.refuse("partial_rotary_factor", "1", Json(share)); }
+    const bool newer = fields_.find("rope_type") != nullptr;
+    const std::string kind = fields_.text(newer ? "rope_type" : "type").value_or("default");
+    if (kind == "default") { return spec; }
+    spec.context = context;
+    if (kind == "linear" || kind == "dynamic") {
+      spec.scaling = kind == "linear" ? RotaryScaling::linear : RotaryScaling::dynamic;
+      needed("factor", spec.factor);
+      return spec;
+    }
+    if (kind != "llama3" && kind != "yarn") {
+      fields_.refuse(newer ? "rope_type" : "type", "one of default, linear, dynamic, llama3, yarn",
+                     Json(kind));
+      return spec;
+    }
+    if (!context_first) {
+      fields_.number("original_max_position_embeddings", spec.context, 0, true);
+    }
+    kind == "yarn" ? yarn(spec, truncate) : llama3(spec);
+    return spec;
+  }
+
+ private:
+  void needed(const char* field, double& value) {
+    if (fields_.find(field) == nullptr) {
+      faults_.add(ExitCode::damaged, "", prefix_, field, " is missing; expected a number");
+    }
+    fields_.number(field, value, 0, true);
+  }
+
+  void llama3(RotarySpec& spec) {
+    spec.scaling = RotaryScaling::llama3;
+    needed("factor", spec.factor);
+    needed("low_freq_factor", spec.low_frequency);
+    needed("high_freq_factor", spec.high_frequency);
+    if (spec.high_frequency <= spec.low_frequency) {
+      fields_.refuse("high_freq_factor", "more than low_freq_factor", Json(spec.high_frequency));
+    }
+  }
+
+  void yarn(RotarySpec& spec, const Json* truncate) {
+    spec.scaling = RotaryScaling::yarn;
+    if (fields_.is_null("factor")) {
+      spec.factor = double(sizes_.context) / spec.context;
+    } else {
+      needed("factor", spec.factor);
+    }
+    // 0 counts as absent.
+    double fast = 0, slow = 0, one = 0, all = 0;
+    fields_.number("beta_fast", fast, 0, false);
+    fields_.number("beta_slow", slow, 0, false);
+    fields_.number("mscale", one, 0, false);
+    fields_.number("mscale_all_dim", all, 0, false);
+    if (fast > 0) { spec.beta_fast = fast; }
+    if (slow > 0) { spec.beta_slow = slow; }
+    spec.amplitude = one > 0 && all > 0 ? grown(spec.factor, one) / grown(spec.factor, all)
+                                        : grown(spec.factor, 1);
+    fields_.number("attention_factor", spec.amplitude, 0, false);
+    if (truncate != nullptr && !truncate->is_boolean()) {
+      fields_.refuse("truncate", "true or false", *truncate);
+    } else if (truncate != nullptr) {
+      spec.truncate = truncate->get<bool>();
+    }
+    if (spec.base == 1) { fields_.refuse("rope_theta", "another base than 1", Json(spec.base)); }
+  }
+
+  static double grown(double factor, double scale) {
+    return factor <= 1 ? 1 : 0.1 * scale * std::log(factor) + 1;
+  }
+
+  const std::string prefix_;
+  const FieldNames names_;
+  Fields fields_;
+  Faults& faults_;
+  const Sizes& sizes_;
+};
+
+const Json* truncate_in(const Json& object) {
+  const auto found = object.find("truncate");
+  return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
+}  // namespace
+
+RotarySpec Config::rotary(const Sizes& sizes, const RotaryDefaults& defaults) {
+  double base = defaults.base, share = 1, context = double(sizes.context);
+  fields_.number("rope_theta", base, 0, true);
+  fields_.number("partial_rotary_factor", share, 0, true);
+  const bool own_context = fields_.find("original_max_position_embeddings") != nullptr;
+  fields_.number("original_max_position_embeddings", context, 0, true);
+  for (const char* said :
+       {"rope_theta", "partial_rotary_factor", "original_max_position_embeddings"}) {
+    fields_.forget(said);
+  }
+  const Json* scaling = fields_.find("rope_scaling");
+  const Json* parameters = fields_.find("rope_parameters");
+  const bool scaled = scaling != nullptr && !(scaling->is_object() && scaling->empty());
+  const Json& found = scaled ? *scaling : parameters != nullptr ? *parameters : defaults.parameters;
+  const char* name = scaled ? "rope_scaling" : "rope_parameters";
+  const Json none = Json::object();
+  if (!found.is_null() && !found.is_object()) { fields_.refuse(name, "an object", found); }
+  const Json& used = found.is_object() ? found : none;
+  RotarySpec spec = RotaryReader(used, join_words(name, "."), sizes, faults_)
+                        .read(base, share, context, own_context, truncate_in(used));
+  fields_.record("rope_parameters", described(spec));
+  return spec;
+}
+
+RotarySpec Config::rotary_of(const char* layer_type, const Sizes& sizes, double absent_base) {
+  const Json* parameters = fields_.find("rope_parameters");
+  const Json none = Json::object();
+  const Json* used = &none;
+  if (parameters != nullptr) {
+    const auto found = parameters->is_object() ? parameters->find(layer_type) : parameters->end();
+    if (!parameters->is_object() || found == parameters->end() || !found->is_object()) {
+      fields_.refuse("rope_parameters", join_words("an object with ", layer_type, " in it"),
+                     *parameters);
+    } else {
+      used = &*found;
+      absent_base = 0;
+    }
+  }
+  RotarySpec spec =
+      RotaryReader(*used, join_words("rope_parameters.", layer_type, "."), sizes, faults_)
+          .read(absent_base, 1, double(sizes.context), false,
+                // The reference looks for it in the outer object.
+                parameters != nullptr && parameters->is_object() ? truncate_in(*parameters)
+                                                                 : nullptr);
+  Json all = fields_.resolved().value("rope_parameters", Json::object());
+  all[layer_type] = described(spec);
+  fields_.record("rope_parameters", all);
+  return spec;
+}
+
+}  // namespace kappascope::hf

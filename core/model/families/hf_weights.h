@@ -1,0 +1,41 @@
+// The tensors of Hugging Face folders by their part in the model (SPEC-families §0): names that all
+// families share, and those of the experts that each has its own of.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/model/model.h"
+
+namespace kappascope::hf {
+
+// Names follow "model.layers.LAYER."; '#' stands for the number of an expert. nullptr: none such.
+struct ExpertNames {
+  const char* router;
+  const char* router_bias = nullptr;
+  // Experts apart: a tensor each, [I,H] and [H,I].
+  const char *gate = nullptr, *up = nullptr, *down = nullptr;
+  // All in one: [E,2I,H], gate rows first, and [E,H,I]. `router_beside`: its name in such a file,
+  // when another.
+  const char *packed = nullptr, *packed_down = nullptr, *router_beside = nullptr;
+  // All in one with gate and up in turn: [E,H,2I] and [E,I,H]; or _blocks and _scales (MXFP4).
+  const char *interleaved = nullptr, *interleaved_down = nullptr;
+  // The shared expert: [Is,H] twice and [H,Is]; or both in one, [2Is,H].
+  const char *shared_gate = nullptr, *shared_up = nullptr, *shared_down = nullptr;
+  const char* shared_packed = nullptr;
+  const char* shared_weight = nullptr;
+};
+
+// Finds every weight that the architecture has; what is missing or of a wrong shape or type is a
+// fault. `tied`: a missing head is the embedding. `eight_bits`: float8 weights with the scales of
+// their blocks are read.
+void assign_roles(Model& model, const ExpertNames& names, bool tied, bool eight_bits,
+                  Faults& faults);
+
+// Tensors that belong to no weight: those that evaluation leaves out by rule, and the rest.
+struct Leftovers {
+  std::vector<std::string> by_rule, unknown;
+};
+Leftovers leftovers(const Model& model);
+
+}  // namespace kappascope::hf
