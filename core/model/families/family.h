@@ -24,6 +24,7 @@ std::span<const Family> families();
 // Whose a configuration is. None: unsupported, naming the nearest one.
 const Family& family_of(const Json& meta, const CheckpointFiles& files);
 
-extern const Family kNanochat, kMixtral, kQwen2Moe, kQwen3Moe, kOlmoe, kGptOss, kMellum;
+extern const Family kNanochat, kMixtral, kQwen2Moe, kQwen3Moe, kOlmoe, kGptOss, kMellum,
+    kGraniteMoe, kGraniteMoeShared;
 
 }  // namespace kappascope
