@@ -23,20 +23,25 @@ struct ColumnSums {
   std::vector<double> square;  // [I] ‖cᵢ‖²
 };
 
-// `first`: element of `gate` where the expert's [H,I] block begins.
-ColumnSums sum_columns(const TensorFile& file, const TensorInfo& gate, std::int64_t first,
+// Expert `e` of `gate` [E,H,I].
+ColumnSums sum_columns(const TensorFile& file, const Stored& gate, std::int64_t e,
                        const std::vector<double>& router) {
   const std::int64_t hidden = gate.shape[1], gates = gate.shape[2];
+  std::vector<float> whole(gate.as_it_is() ? 0 : std::size_t(hidden * gates));
+  if (!whole.empty()) { read_matrix(file, gate, e, whole.data()); }
   ColumnSums sums{std::vector<double>(router.size()),
                   std::vector<double>(static_cast<std::size_t>(gates)),
                   std::vector<double>(static_cast<std::size_t>(gates))};
   const std::int64_t step = std::max<std::int64_t>(1, kBlock / gates);
   for (std::int64_t begin = 0; begin < hidden; begin += step) {
     const std::int64_t rows = std::min(step, hidden - begin);
-    const std::vector<float> block = file.floats(gate, first + begin * gates, rows * gates);
+    const std::vector<float> block =
+        whole.empty() ? file.floats(*gate.tensor, (e * hidden + begin) * gates, rows * gates)
+                      : std::vector<float>();
+    const float* values = whole.empty() ? block.data() : whole.data() + begin * gates;
     for (std::int64_t row = 0; row < rows; ++row) {
       const auto h = static_cast<std::size_t>(begin + row);
-      const float* weights = block.data() + row * gates;
+      const float* weights = values + row * gates;
       double total = 0;
       for (std::size_t i = 0; i < sums.square.size(); ++i) {
         const double weight = weights[i];
@@ -55,14 +60,14 @@ ColumnSums sum_columns(const TensorFile& file, const TensorInfo& gate, std::int6
 Alignment router_alignment(const Model& model, std::int64_t layer) {
   const TensorFile& file = *model.tensors;
   const TensorInfo& router = model.weights.required(Role::router, layer);
-  const TensorInfo& gate = model.weights.required(Role::expert_gate, layer);
+  const Stored& gate = *model.weights.find(Role::expert_gate, layer);
   const std::int64_t hidden = gate.shape[1], block = hidden * gate.shape[2];
 
   Alignment alignment;
   for (std::int64_t e = 0; e < gate.shape[0]; ++e) {
     const std::vector<float> stored = file.floats(router, e * hidden, hidden);
     const std::vector<double> weights(stored.begin(), stored.end());
-    const ColumnSums sums = sum_columns(file, gate, e * block, weights);
+    const ColumnSums sums = sum_columns(file, gate, e, weights);
 
     // cos(w, m), m the mean column
     const double norm = std::sqrt(dot(weights, weights));
@@ -81,8 +86,12 @@ Alignment router_alignment(const Model& model, std::int64_t layer) {
     alignment.energy.push_back(
         static_cast<float>(energy_scale == 0 ? kNaN : weighted / energy_scale));
 
-    const auto bytes = static_cast<std::uint64_t>(block) * dtype_bytes(gate.dtype);
-    file.release(gate, static_cast<std::uint64_t>(e) * bytes, bytes);
+    if (!gate.experts.empty()) {
+      file.release(*gate.experts[e]);
+    } else if (gate.as_it_is()) {
+      const auto bytes = static_cast<std::uint64_t>(block) * dtype_bytes(gate.tensor->dtype);
+      file.release(*gate.tensor, static_cast<std::uint64_t>(e) * bytes, bytes);
+    }
   }
   return alignment;
 }

@@ -17,6 +17,7 @@ except ImportError as reason:
     print(f'skipped: {reason}')
     sys.exit(77)
 
+transformers.utils.logging.disable_progress_bar()
 TOKENS = 70
 SMALL = dict(vocab_size=96, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2,
              max_position_embeddings=256, initializer_range=0.15)
@@ -45,7 +46,7 @@ CASES = {
         rope_type='llama3', rope_theta=10000.0, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
         original_max_position_embeddings=64)),
     'mixtral-all-experts': dict(MIXTRAL, num_experts_per_tok=4, num_key_value_heads=4),
-    'mixtral-dynamic': dict(MIXTRAL, max_position_embeddings=40, rope_parameters=dict(
+    'mixtral-dynamic': dict(MIXTRAL, max_position_embeddings=40, head_dim=8, rope_parameters=dict(
         rope_type='dynamic', rope_theta=10000.0, factor=4.0)),
     'qwen2': QWEN2,
     'qwen2-windows': dict(QWEN2, use_sliding_window=True, sliding_window=10, max_window_layers=2, qkv_bias=False,
@@ -100,7 +101,8 @@ def old_spelling(folder, to):
     elif rope:
         config['rope_theta'] = rope.pop('rope_theta')
         kind = rope.pop('rope_type')
-        config['rope_scaling'] = None if kind == 'default' else {'type': kind, **rope}
+        silent = kind == 'default' and config['model_type'] != 'gpt_oss'  # there silence means yarn
+        config['rope_scaling'] = None if silent else {'type': kind, **rope}
     if 'dtype' in config:
         config['torch_dtype'] = config.pop('dtype')
     if config['model_type'] in ('qwen3_moe', 'mellum', 'qwen2_moe', 'olmoe') and 'num_local_experts' in config:
@@ -152,6 +154,7 @@ def write_golden(folder, names):
 
 
 def run(programs, folder, ids, scratch, words):
+    (scratch / 'out.npz').unlink(missing_ok=True)
     (scratch / 'ids.txt').write_text('\n'.join(map(str, ids)))
     subprocess.run([programs / 'kappascope_dump_forward', folder, scratch / 'ids.txt', scratch / 'out.npz', *words],
                    check=True)
