@@ -22,6 +22,8 @@ TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const
                        std::int64_t max_tokens) {
   TokenizedText result =
       with_bytes(tokenizer.encode(text.text, text.source), &tokenizer, max_tokens);
+  require(!result.tokens.empty(), ExitCode::unsupported, {.file = text.source},
+          "the text has no tokens, and the tokenizer puts none in front of it; expected some text");
   for (std::size_t t = 0; t < result.tokens.size(); ++t) {
     check_id(result.tokens[t].id, t, model, text.source);
   }

@@ -35,6 +35,11 @@ inline CodePoint decode_utf8(std::string_view text, std::size_t at) {
   return {value, length};
 }
 
+// Whether a byte of valid UTF-8 starts a code point.
+inline bool starts_utf8(char byte) {
+  return (static_cast<std::uint8_t>(byte) & 0xC0) != 0x80;
+}
+
 // Offset of the first byte that is no UTF-8; text.size() when all of it is.
 inline std::size_t utf8_error(std::string_view text) {
   std::size_t at = 0;

@@ -183,7 +183,8 @@ int info_verb(const Arguments& arguments) {
   app.add_option("MODEL", path, "model folder or model_NNNNNN.pt")->required();
   app.add_option("--step", step, "training step; the newest unless given")
       ->check(CLI::NonNegativeNumber);
-  app.add_option("--tokenizer", tokenizer_folder, "folder of tokenizer.pkl");
+  app.add_option("--tokenizer", tokenizer_folder,
+                 "tokenizer.pkl, tokenizer.json or tokenizer.model, or the folder of one");
   reading.add_to(app);
   app.add_flag("--json", json, "print JSON");
   talk.add_to(app);

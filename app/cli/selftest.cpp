@@ -258,7 +258,7 @@ int selftest_verb(const Arguments& arguments) {
   const std::vector<fs::path> files = golden_files(assets_folder() / "selftest");
   const Model model = open_model(assets_folder() / "d8-kappa");
   const Tokenizer tokenizer =
-      Tokenizer::load_tiktoken_pickle(find_tokenizer(model.files.weights.parent_path()));
+      Tokenizer::load(find_tokenizer(model.files.weights.parent_path()));
   OutputFolder folder({}, false, interrupts);
   const LoadOptions load = compute.load_options();
   const std::unique_ptr<EngineModel> loaded = load_weights(model, load, terminal);

@@ -65,6 +65,11 @@ TokenizedText fed_ids(const std::vector<std::int64_t>& ids, const std::string& s
   return text;
 }
 
+void keep_if_read_once(TextItem& item) {
+  if (item.line || item.kept || is_regular_file(item.file)) { return; }
+  item.kept = std::make_shared<const std::string>(read_input(item.file));
+}
+
 // The bytes of an item: of the whole file or of its line.
 std::string bytes_of(const TextItem& item) {
   if (!item.line) { return item.kept ? *item.kept : read_input(item.file); }
@@ -118,7 +123,8 @@ void TextOptions::add_to(CLI::App& app) {
                  "each line is a text");
   app.add_option("--max-tokens", max_tokens, "use only the first N tokens of a text (BOS counted)")
       ->check(CLI::Range(std::int64_t(1), std::int64_t(1) << 31));
-  app.add_option("--tokenizer", tokenizer_folder, "folder of tokenizer.pkl");
+  app.add_option("--tokenizer", tokenizer_folder,
+                 "tokenizer.pkl, tokenizer.json or tokenizer.model, or the folder of one");
 }
 
 void TextOptions::take_model(std::string& model) {
@@ -156,7 +162,7 @@ std::optional<Tokenizer> TextOptions::open_tokenizer(const Model& model) const {
     path = tokenizer_if_any(model, tokenizer_folder);
   }
   if (!path) { return {}; }
-  return Tokenizer::load_tiktoken_pickle(*path);
+  return Tokenizer::load(*path);
 }
 
 bool TextOptions::has_lines(const std::string& file) const {
@@ -238,12 +244,18 @@ TokenizedText TextOptions::read_ids(TextItem& item, std::string_view bytes,
 
 TokenizedText TextOptions::read(TextItem& item, const Tokenizer* tokenizer, const Model& model,
                                 Terminal* terminal) const {
-  if (prompt) { return tokenize({"prompt", *prompt}, *tokenizer, model, max_tokens); }
-  if (!item.line && !item.kept && !is_regular_file(item.file)) {
-    item.kept = std::make_shared<const std::string>(read_input(item.file));
+  if (ids_files.empty()) {
+    return tokenize(read_text(item, *tokenizer, terminal), *tokenizer, model, max_tokens);
   }
+  keep_if_read_once(item);
+  return read_ids(item, bytes_of(item), tokenizer, model);
+}
+
+SourceText TextOptions::read_text(TextItem& item, const Tokenizer& tokenizer,
+                                  Terminal* terminal) const {
+  if (prompt) { return {"prompt", *prompt}; }
+  keep_if_read_once(item);
   std::string text = bytes_of(item);
-  if (!ids_files.empty()) { return read_ids(item, text, tokenizer, model); }
   if (item.line) {
     const Json document = parse_line(text, item);
     const bool found =
@@ -254,7 +266,7 @@ TokenizedText TextOptions::read(TextItem& item, const Tokenizer* tokenizer, cons
   }
   const std::string source = item.source();
   std::string_view rest = text;
-  if (terminal && text.empty()) {
+  if (terminal && text.empty() && !tokenizer.encode("").empty()) {
     terminal->warn(describe({.file = source}, "the text is empty: the model is fed BOS alone"));
   }
   if (terminal && take_byte_order_mark(rest)) {
@@ -262,7 +274,7 @@ TokenizedText TextOptions::read(TextItem& item, const Tokenizer* tokenizer, cons
                             "begins with a byte order mark, which the model is fed as text; "
                             "`sed '1s/^\\xEF\\xBB\\xBF//'` removes it"));
   }
-  return tokenize({source, std::move(text)}, *tokenizer, model, max_tokens);
+  return {source, std::move(text)};
 }
 
 }  // namespace kappascope

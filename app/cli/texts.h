@@ -63,6 +63,9 @@ struct TextOptions {
   TokenizedText read(TextItem& item, const Tokenizer* tokenizer, const Model& model,
                      Terminal* terminal) const;
 
+  // The text of an item, where ids are none; `tokenizer` is asked what an empty one is fed as.
+  SourceText read_text(TextItem& item, const Tokenizer& tokenizer, Terminal* terminal) const;
+
  private:
   bool has_lines(const std::string& file) const;  // is read as JSON Lines
   void add_items(const std::string& file, std::vector<TextItem>& items) const;

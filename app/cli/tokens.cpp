@@ -5,6 +5,7 @@
 #include "app/cli/terminal.h"
 #include "app/cli/texts.h"
 #include "app/cli/verbs.h"
+#include "core/checkpoint/folder.h"
 
 namespace kappascope {
 namespace {
@@ -38,6 +39,34 @@ std::string as_listing(const TokenizedText& text) {
   return listing;
 }
 
+TextItem only_item(const TextOptions& words, Terminal& terminal) {
+  std::vector<TextItem> items = words.list(terminal);
+  require(items.size() == 1, ExitCode::usage, {}, "tokens takes one text, found ", items.size());
+  return std::move(items.front());
+}
+
+TokenizedText tokens_of_model(const std::string& path, std::optional<std::int64_t> step,
+                              const TextOptions& words, Terminal& terminal) {
+  const Model model = open_model(path, {.step = step, .kappa_values = false});
+  say_unknown(model, terminal);
+  const std::optional<Tokenizer> tokenizer = words.open_tokenizer(model);
+  TextItem item = only_item(words, terminal);
+  return words.read(item, tokenizer ? &*tokenizer : nullptr, model, &terminal);
+}
+
+// What any model would be fed.
+TokenizedText tokens_of_tokenizer(const std::filesystem::path& file, const TextOptions& words,
+                                  Terminal& terminal) {
+  require(words.ids_files.empty(), ExitCode::usage, {}, "--ids: expected a model, found ",
+          file.string());
+  require(words.tokenizer_folder.empty(), ExitCode::usage, {}, "--tokenizer: ", file.string(),
+          " is a tokenizer; expected one of the two");
+  const Tokenizer tokenizer = Tokenizer::load(file);
+  TextItem item = only_item(words, terminal);
+  const SourceText text = words.read_text(item, tokenizer, &terminal);
+  return with_bytes(tokenizer.encode(text.text, text.source), &tokenizer, words.max_tokens);
+}
+
 }  // namespace
 
 int tokens_verb(const Arguments& arguments) {
@@ -49,7 +78,9 @@ int tokens_verb(const Arguments& arguments) {
   TextOptions words;
   TalkOptions talk;
   bool json = false;
-  app.add_option("MODEL", path, "model folder or model_NNNNNN.pt");
+  app.add_option("MODEL", path,
+                 "model folder or model_NNNNNN.pt; or a tokenizer alone: tokenizer.pkl, "
+                 "tokenizer.json or tokenizer.model, or a folder of one");
   words.add_to(app);
   app.add_option("--step", step, "training step; the newest unless given")
       ->check(CLI::NonNegativeNumber);
@@ -61,13 +92,9 @@ int tokens_verb(const Arguments& arguments) {
 
   Interrupts interrupts;
   Terminal terminal(talk.talk(), interrupts);
-  const Model model = open_model(path, {.step = step, .kappa_values = false});
-  say_unknown(model, terminal);
-  const std::optional<Tokenizer> tokenizer = words.open_tokenizer(model);
-  std::vector<TextItem> items = words.list(terminal);
-  require(items.size() == 1, ExitCode::usage, {}, "tokens takes one text, found ", items.size());
-  const TokenizedText text =
-      words.read(items.front(), tokenizer ? &*tokenizer : nullptr, model, &terminal);
+  const std::filesystem::path alone = find_tokenizer_alone(path);
+  const TokenizedText text = alone.empty() ? tokens_of_model(path, step, words, terminal)
+                                           : tokens_of_tokenizer(alone, words, terminal);
   print(json ? as_json(text) : as_listing(text));
   return int(ExitCode::ok);
 }

@@ -34,7 +34,7 @@ OpenModel opened_model(const fs::path& path, std::optional<std::int64_t> step) {
   opened.path = path;
   auto model = std::make_shared<const Model>(open_model(path, {.step = step}));
   if (const auto file = tokenizer_if_any(*model, "")) {
-    opened.tokenizer = std::make_shared<const Tokenizer>(Tokenizer::load_tiktoken_pickle(*file));
+    opened.tokenizer = std::make_shared<const Tokenizer>(Tokenizer::load(*file));
   }
   opened.parameters = count_parameters(*model);
   opened.layers = layer_ranges(*model);

@@ -1,6 +1,7 @@
 #include "core/checkpoint/folder.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <iterator>
 #include <string>
@@ -290,19 +291,48 @@ CheckpointFiles find_checkpoint(const fs::path& word, std::optional<std::int64_t
   return files;
 }
 
-fs::path find_tokenizer(const fs::path& model, const fs::path& override_folder) {
-  constexpr std::string_view kFileName = "tokenizer.pkl";
-  if (!override_folder.empty()) {
-    fs::path file = override_folder / kFileName;
-    require(is_there(file), ExitCode::io, Place{override_folder.native(), {}, -1},
-            "no tokenizer; expected ", kFileName, " in this folder");
+namespace {
+
+constexpr std::array<std::string_view, 3> kTokenizerFiles = {"tokenizer.pkl", "tokenizer.json",
+                                                             "tokenizer.model"};
+
+// "" when `folder` has none of them.
+fs::path tokenizer_in(const fs::path& folder) {
+  for (const std::string_view name : kTokenizerFiles) {
+    if (is_there(folder / name)) { return folder / name; }
+  }
+  return {};
+}
+
+// What to do about tokenizer files that are not read.
+std::string other_tokenizer_files(const fs::path& folder) {
+  const bool lists = is_there(folder / "vocab.json") && is_there(folder / "merges.txt");
+  if (!lists && !is_there(folder / "tiktoken.model")) { return {}; }
+  return join_words("; ", lists ? "vocab.json and merges.txt are" : "tiktoken.model is",
+                    " not read: `save_pretrained` of the tokenizer in transformers writes a "
+                    "tokenizer.json");
+}
+
+}  // namespace
+
+fs::path find_tokenizer(const fs::path& model, const fs::path& given) {
+  if (!given.empty()) {
+    if (is_there(given) && !is_folder(given)) { return given; }
+    fs::path file = tokenizer_in(given);
+    require(
+        !file.empty(), ExitCode::io, Place{given.native(), {}, -1},
+        "no tokenizer; expected tokenizer.pkl, tokenizer.json or tokenizer.model in this folder",
+        other_tokenizer_files(given));
     return file;
   }
   std::string tried;
+  std::string others;
   for (const fs::path& start : search_starts(model)) {
     fs::path folder = start;
+    if (fs::path file = tokenizer_in(folder); !file.empty()) { return file; }
+    if (others.empty()) { others = other_tokenizer_files(folder); }
     for (int i = 0; i < 4; ++i) {
-      fs::path file = folder / "tokenizer" / kFileName;
+      fs::path file = folder / "tokenizer" / kTokenizerFiles.front();
       if (is_there(file)) { return file; }
       const std::string place = (folder / "tokenizer").string();
       if (tried.find(place) == tried.npos) { tried += (tried.empty() ? "" : ", ") + place; }
@@ -310,8 +340,28 @@ fs::path find_tokenizer(const fs::path& model, const fs::path& override_folder) 
       folder = folder.parent_path();
     }
   }
-  fail(ExitCode::io, Place{model.native(), {}, -1}, "no tokenizer; expected ", kFileName,
-       " in one of ", tried);
+  fail(ExitCode::io, Place{model.native(), {}, -1},
+       "no tokenizer; expected tokenizer.json or tokenizer.model in it, or ",
+       kTokenizerFiles.front(), " in one of ", tried, others);
+}
+
+fs::path find_tokenizer_alone(const fs::path& path) {
+  const std::string name = path.filename().string();
+  if (!is_folder(path)) {
+    const bool named =
+        std::any_of(kTokenizerFiles.begin(), kTokenizerFiles.end(), [&](std::string_view file) {
+          return name.starts_with("tokenizer") && path.extension() == fs::path(file).extension();
+        });
+    return named ? path : fs::path();
+  }
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(path, ignored)) {
+    const std::string file = entry.path().filename().string();
+    if (file == "config.json" || file.starts_with("model") || file.starts_with("pytorch_model")) {
+      return {};
+    }
+  }
+  return tokenizer_in(path);
 }
 
 }  // namespace kappascope

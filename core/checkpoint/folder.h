@@ -51,10 +51,16 @@ Failure check_hub_file(const std::filesystem::path& folder, const std::string& n
 // a hub cache.
 std::string hub_remedy(const std::filesystem::path& folder);
 
-// The `tokenizer.pkl` of a model: in `override_folder` when given, else in tokenizer/ of the model
-// folder or of its three parents; where the folder or the weights in it are links, then of the
-// folders they lead to and of theirs. Missing: io, naming the places that were tried.
+// The file of a model's tokenizer. `given`, when not empty: that file, or in that folder
+// tokenizer.pkl, tokenizer.json or tokenizer.model, the first there is. Else tokenizer.json or
+// tokenizer.model in the model folder, or tokenizer/tokenizer.pkl in it or in one of its three
+// parents; where the folder or the weights in it are links, then of the folders they lead to and of
+// theirs. Missing: io, naming the places that were tried.
 std::filesystem::path find_tokenizer(const std::filesystem::path& model,
-                                     const std::filesystem::path& override_folder = {});
+                                     const std::filesystem::path& given = {});
+
+// The file of a tokenizer without a model: `path` itself when it has such a name, or the one in
+// that folder, unless a model may be in it, too. Nothing: "".
+std::filesystem::path find_tokenizer_alone(const std::filesystem::path& path);
 
 }  // namespace kappascope

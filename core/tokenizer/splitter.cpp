@@ -6,8 +6,6 @@
 #include <algorithm>
 #include <array>
 
-#include "core/tokenizer/pattern.h"
-
 namespace kappascope {
 namespace {
 
@@ -66,10 +64,10 @@ struct Splitter::State {
   Code code;
 };
 
-Splitter::Splitter(std::string_view pattern, std::string_view file)
+Splitter::Splitter(std::string_view pattern, PatternLanguage language, std::string_view file)
     : state_(std::make_unique<State>()) {
   state_->file = file;
-  const std::string translated = pcre2_pattern(pattern, file);
+  const std::string translated = pcre2_pattern(pattern, language, file);
   const CompileContext context(pcre2_compile_context_create(nullptr));
   if (context == nullptr) { throw std::bad_alloc(); }
   pcre2_set_newline(context.get(), PCRE2_NEWLINE_LF);
@@ -96,39 +94,53 @@ struct Splitter::Scan::State {
   std::string_view text;
   std::string source;
   std::size_t position = 0;
-  std::uint64_t budget = 0;  // bytes of window that may still be spent in vain
+  std::size_t last_end = std::string_view::npos;  // of the match before
+  std::uint64_t budget = kLeastBudget;            // bytes of window that may still be spent in vain
   MatchContext context{pcre2_match_context_create(nullptr)};
   MatchData data{pcre2_match_data_create(1, nullptr)};
   JitStack stack{pcre2_jit_stack_create(kFirstJitStack, kJitStackLimit, nullptr)};
 };
 
-Splitter::Scan::Scan(const Splitter& splitter, std::string_view text, std::string_view source)
+Splitter::Scan::Scan(const Splitter& splitter, std::string_view source)
     : state_(std::make_unique<State>()) {
   State& state = *state_;
   if (state.context == nullptr || state.data == nullptr) { throw std::bad_alloc(); }
   state.splitter = splitter.state_.get();
-  state.text = text;
   state.source = source;
-  state.budget = kLeastBudget + kBudgetPerByte * text.size();
   pcre2_set_heap_limit(state.context.get(), kHeapLimitKib);
   if (state.stack != nullptr) {
     pcre2_jit_stack_assign(state.context.get(), nullptr, state.stack.get());
   }
 }
 
+Splitter::Scan::Scan(Scan&&) noexcept = default;
 Splitter::Scan::~Scan() = default;
 
-bool Splitter::Scan::next(std::string_view& piece) {
+void Splitter::Scan::start(std::string_view text) {
+  state_->text = text;
+  state_->position = 0;
+  state_->last_end = text.npos;
+  state_->budget += kBudgetPerByte * text.size();
+}
+
+bool Splitter::Scan::find(std::string_view& match) {
   State& state = *state_;
   while (state.position < state.text.size()) {
     const std::size_t begin = state.position;
     const std::size_t end = match_end(begin);
-    if (end > begin) {
-      piece = state.text.substr(begin, end - begin);
-      state.position = end;
-      return true;
-    }
-    state.position = next_boundary(state.text, begin);
+    const bool found = end != state.text.npos && (end > begin || begin != state.last_end);
+    state.position = found && end > begin ? end : next_boundary(state.text, begin);
+    if (!found) { continue; }
+    state.last_end = end;
+    match = state.text.substr(begin, end - begin);
+    return true;
+  }
+  return false;
+}
+
+bool Splitter::Scan::next(std::string_view& piece) {
+  while (find(piece)) {
+    if (!piece.empty()) { return true; }
   }
   return false;
 }
@@ -148,7 +160,7 @@ std::size_t Splitter::Scan::match_end(std::size_t begin) {
         pcre2_match(state.splitter->code.get(), units(state.text), end, begin,
                     PCRE2_NO_UTF_CHECK | partial, state.data.get(), state.context.get());
     if (code >= 0) { return pcre2_get_ovector_pointer(state.data.get())[1]; }
-    if (code == PCRE2_ERROR_NOMATCH) { return begin; }
+    if (code == PCRE2_ERROR_NOMATCH) { return state.text.npos; }
     const bool again = code == PCRE2_ERROR_PARTIAL || code == PCRE2_ERROR_MATCHLIMIT;
     require(again && state.budget >= window, ExitCode::damaged, {state.splitter->file},
             "the pattern costs too much at byte ", begin, " of ", state.source,

@@ -10,40 +10,46 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/tokenizer/token.h"
 
 namespace kappascope {
-
-struct Token {
-  std::int32_t id = 0;
-  // Code points of the text, [begin, end): a token that holds part of a character spans that
-  // whole character; −1, −1 for the BOS and for ids that came without a text.
-  std::int32_t char_start = -1;
-  std::int32_t char_end = -1;
-};
 
 // A byte-pair tokenizer. Immutable after load; safe to use from several threads.
 class Tokenizer {
  public:
+  // By its name: tokenizer.json of Hugging Face or tokenizer.model of SentencePiece, each with a
+  // tokenizer_config.json beside it where there is one; any other is a tokenizer.pkl.
+  static Tokenizer load(const std::filesystem::path& path);
+
   // tokenizer.pkl: one pickled tiktoken Encoding. Damaged: malformed, duplicate ranks, a byte
   // without a token; unsupported: a pattern PCRE2 does not compile; no BOS is found at encode.
   static Tokenizer load_tiktoken_pickle(const std::filesystem::path& path);
+
+  // Damaged: malformed, or contradicts itself; unsupported, by name: a component or a model of
+  // another kind than byte-pair merges. `config`: tokenizer_config.json, may be missing or "".
+  static Tokenizer load_json(const std::filesystem::path& path,
+                             const std::filesystem::path& config = {});
+  static Tokenizer load_sentencepiece(const std::filesystem::path& path,
+                                      const std::filesystem::path& config = {});
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
   ~Tokenizer();
 
-  // The ids a model is fed: BOS, then the text, special tokens in it taken as plain text.
+  // The ids a model is fed. tiktoken: BOS, then the text, special tokens in it taken as plain text;
+  // the others: as the file's template says, special tokens in the text are found.
   // O(n log n) in the length of `text`, one piece or many. `text` that is no UTF-8: damaged, with
   // the offset, naming `source`. A pattern that runs into the match limit: damaged.
   std::vector<Token> encode(std::string_view text, std::string_view source = "text") const;
 
-  // The same without the BOS.
+  // The same without the BOS and what else is put in front or behind.
   std::vector<Token> encode_ordinary(std::string_view text, std::string_view source = "text") const;
 
-  // <|bos|>, or <|endoftext|> when there is none; neither: unsupported.
+  // What is put in front of a text; nothing: unsupported. tiktoken: <|bos|>, or <|endoftext|> when
+  // there is none.
   std::int32_t bos() const;
 
-  // The exact bytes of a token (a special token's name); an id without a token: empty.
+  // The exact bytes that a token stands for (a special token's name); an id without a token: empty.
   std::string_view bytes(std::int32_t id) const;
   bool is_special(std::int32_t id) const;
 

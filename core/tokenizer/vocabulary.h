@@ -29,8 +29,8 @@ class Vocabulary {
   using Index = std::uint32_t;
   static constexpr Index kNone = UINT32_MAX;
 
-  // `tokens` have unique ids and unique bytes, 1 to kLongestToken each, every single byte among
-  // them. Bytes that were chosen to defeat the hash table: damaged, naming `file`.
+  // `tokens` have unique ids and unique bytes, 1 to kLongestToken each. Bytes that were chosen to
+  // defeat the hash table: damaged, naming `file`.
   Vocabulary(std::vector<VocabularyToken> tokens, std::string_view file);
 
   // The token of exactly these bytes, or kNone.
@@ -38,6 +38,7 @@ class Vocabulary {
   Index find(std::string_view bytes, std::uint64_t hash_of_bytes) const;
   std::uint64_t hash(std::string_view bytes) const;
 
+  // kNone where the byte alone is no token.
   Index of_byte(unsigned char byte) const { return of_byte_[byte]; }
   std::int32_t id(Index index) const { return ids_[index]; }
   std::string_view bytes(Index index) const {

@@ -75,6 +75,60 @@ std::string tokenizer_pickle(const std::string& pattern) {
   return file(text("tiktoken.core") + "\x94" + text("Encoding") + "\x93)\x81" + state + "b", 4);
 }
 
+// A tokenizer.json with the components given.
+std::string tokenizer_json(const std::string& components, const std::string& model) {
+  return R"({"version":"1.0","added_tokens":[{"id":1,"content":"<|end|>","single_word":false,)"
+         R"("lstrip":true,"rstrip":false,"normalized":false,"special":true}],)" +
+         components + R"(,"model":{"type":"BPE",)" + model + "}}";
+}
+
+void write_tokenizer_json(const fs::path& folder) {
+  write(folder / "bytes",
+        tokenizer_json(
+            R"("normalizer":{"type":"NFC"},"pre_tokenizer":{"type":"Sequence","pretokenizers":[)"
+            R"({"type":"Split","pattern":{"Regex":"\\p{N}{1,3}|\\s+(?!\\S)"},"behavior":"Isolated",)"
+            R"("invert":false},{"type":"Digits","individual_digits":true},)"
+            R"({"type":"ByteLevel","add_prefix_space":true,"use_regex":true}]})",
+            R"("ignore_merges":true,"vocab":{"a":0,"<|end|>":1,"aa":2,"\u0120":3,"\u0120a":4},)"
+            R"("merges":[["a","a"],["\u0120","a"]])"));
+write(folder / "pieces",
+      tokenizer_json(
+          R"("normalizer":{"type":"Sequence","normalizers":[{"type":"Lowercase"},)"
+          R"({"type":"Prepend","prepend":"\u2581"},{"type":"Replace","pattern":{"String":" "},)"
+          R"("content":"\u2581"},{"type":"Strip","strip_left":true,"strip_right":true}]},)"
+          R"("post_processor":{"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"<s>",)"
+          R"("type_id":0}},{"Sequence":{"id":"A","type_id":0}}],)"
+          R"("special_tokens":{"<s>":{"id":"<s>","ids":[1],"tokens":["<s>"]}}})",
+          R"("unk_token":"?","fuse_unk":true,"byte_fallback":true,"vocab":{"?":0,"<|end|>":1,)"
+          R"("a":2,"\u2581":3,"\u2581a":4,"<0xE8>":5},"merges":["\u2581 a"])"));
+write(folder / "metaspace",
+      tokenizer_json(
+          R"("pre_tokenizer":{"type":"Metaspace","replacement":"\u2581","prepend_scheme":"first",)"
+          R"("split":true},"decoder":{"type":"Metaspace","replacement":"\u2581"})",
+          R"("vocab":{"a":0,"<|end|>":1,"\u2581":2},"merges":[])"));
+}
+
+// A field of wire type 2; `bytes` are shorter than 128.
+std::string sized_field(char number, const std::string& bytes) {
+  return std::string(1, static_cast<char>(number << 3 | 2)) + static_cast<char>(bytes.size()) +
+         bytes;
+}
+
+std::string sentencepiece() {
+  std::string model;
+  const auto piece = [&](const std::string& text, char type) {
+    model += sized_field(1, sized_field(1, text) + std::string("\x15\0\0\x80\xbf\x18", 6) + type);
+  };
+  piece("<unk>", 2);
+  piece("<s>", 3);
+  for (const char* text : {"a", "b", "\u2581", "ab", "\u2581ab"}) { piece(text, 1); }
+  piece("<0x0A>", 6);
+  piece("aaa", 4);
+  // model_type 2, byte_fallback; no extra spaces removed
+  return model + sized_field(2, std::string("\x18\x02\x98\x02\x01", 5)) +
+         sized_field(3, sized_field(1, "identity") + std::string("\x20\0", 2));
+}
+
 std::string meta_json(const std::string& more) {
   return R"({"step":120,"model_config":{"sequence_len":64,"vocab_size":2048,"n_layer":4,"n_head":4,)"
          R"("n_kv_head":2,"n_embd":32,"n_exp":8,"moe_top_k":2)" +
@@ -113,6 +167,8 @@ void write_all(const fs::path& root) {
   write(root / "tokenizer_pickle" / "gpt4",
         tokenizer_pickle(R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}{1,2}|)"
                          R"( ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)"));
+  write_tokenizer_json(root / "tokenizer_json");
+  write(root / "sentencepiece" / "bpe", sentencepiece());
   write(root / "meta_json" / "required", meta_json(""));
   write(root / "meta_json" / "not_finite",
         R"({"loss":NaN,"best":[-Infinity,Infinity],"s":"NaN",)" + meta_json("").substr(1));

@@ -101,7 +101,9 @@ TEST_F(Folder, RelativePathsWithoutAFolder) {
 TEST_F(Folder, TokenizerInTheFolderOrThreeParents) {
   touch(model_ / "model_000001.pt");
   EXPECT_EQ(error_of([&] { find_tokenizer(model_); }),
-            "5 " + model_.string() + ": no tokenizer; expected tokenizer.pkl in one of " +
+            "5 " + model_.string() +
+                ": no tokenizer; expected tokenizer.json or tokenizer.model in it, or "
+                "tokenizer.pkl in one of " +
                 (model_ / "tokenizer").string() + ", " +
                 (root_ / "a" / "b" / "tokenizer").string() + ", " +
                 (root_ / "a" / "tokenizer").string() + ", " + (root_ / "tokenizer").string());
@@ -113,12 +115,44 @@ TEST_F(Folder, TokenizerInTheFolderOrThreeParents) {
   EXPECT_EQ(find_tokenizer(model_ / "model_000001.pt"), model_ / "tokenizer" / "tokenizer.pkl");
 }
 
+TEST_F(Folder, TokenizerBesideTheWeightsComesFirst) {
+  touch(root_ / "tokenizer" / "tokenizer.pkl");
+  touch(model_ / "tokenizer.model");
+  EXPECT_EQ(find_tokenizer(model_), model_ / "tokenizer.model");
+  touch(model_ / "tokenizer.json");
+  EXPECT_EQ(find_tokenizer(model_), model_ / "tokenizer.json");
+}
+
+TEST_F(Folder, TokenizerAlone) {
+  touch(root_ / "tokenizer" / "tokenizer.pkl");
+  EXPECT_EQ(find_tokenizer_alone(root_ / "tokenizer"), root_ / "tokenizer" / "tokenizer.pkl");
+  touch(root_ / "a" / "tokenizer.json");
+  EXPECT_EQ(find_tokenizer_alone(root_ / "a"), root_ / "a" / "tokenizer.json");
+  EXPECT_EQ(find_tokenizer_alone(root_ / "a" / "tokenizer.json"), root_ / "a" / "tokenizer.json");
+  touch(root_ / "a" / "config.json");
+  EXPECT_EQ(find_tokenizer_alone(root_ / "a"), "");
+  touch(model_ / "model_000001.pt");
+  EXPECT_EQ(find_tokenizer_alone(model_), "");
+  EXPECT_EQ(find_tokenizer_alone(model_ / "model_000001.pt"), "");
+}
+
 TEST_F(Folder, TokenizerOverride) {
   touch(root_ / "tokenizer" / "tokenizer.pkl");
   EXPECT_EQ(find_tokenizer(model_, root_ / "tokenizer"), root_ / "tokenizer" / "tokenizer.pkl");
-  EXPECT_EQ(
-      error_of([&] { find_tokenizer(model_, root_ / "a"); }),
-      "5 " + (root_ / "a").string() + ": no tokenizer; expected tokenizer.pkl in this folder");
+  EXPECT_EQ(error_of([&] { find_tokenizer(model_, root_ / "a"); }),
+            "5 " + (root_ / "a").string() +
+                ": no tokenizer; expected tokenizer.pkl, tokenizer.json or tokenizer.model in this "
+                "folder");
+  touch(root_ / "a" / "vocab.json");
+  touch(root_ / "a" / "merges.txt");
+  EXPECT_NE(error_of([&] { find_tokenizer(model_, root_ / "a"); }).find("merges.txt are not read"),
+            std::string::npos);
+  touch(root_ / "a" / "tokenizer.model");
+  EXPECT_EQ(find_tokenizer(model_, root_ / "a"), root_ / "a" / "tokenizer.model");
+  touch(root_ / "a" / "tokenizer.json");
+  EXPECT_EQ(find_tokenizer(model_, root_ / "a"), root_ / "a" / "tokenizer.json");
+  touch(root_ / "a" / "other.json");
+  EXPECT_EQ(find_tokenizer(model_, root_ / "a" / "other.json"), root_ / "a" / "other.json");
 }
 
 }  // namespace

@@ -13,8 +13,9 @@ namespace {
 using Pieces = std::vector<std::string>;
 
 Pieces pieces_of(const std::string& pattern, const std::string& text) {
-  const Splitter splitter(pattern, "tok.pkl");
-  Splitter::Scan scan(splitter, text, "text");
+  const Splitter splitter(pattern, PatternLanguage::rust, "tok.pkl");
+  Splitter::Scan scan(splitter, "text");
+  scan.start(text);
   Pieces pieces;
   for (std::string_view piece; scan.next(piece);) { pieces.emplace_back(piece); }
   return pieces;
@@ -102,9 +103,10 @@ TEST(Pattern, KnownOnesAreKept) {
   for (const std::string same :
        {R"(a\p{L}\pN\P{Lu}[^\r\n\x{3042}\]\-]?+(?>b|c)(?=d)(?!e)(?<=f)(?<!g)(?:h)(i)++j{1,3}?$)",
         R"((?i:'s)(?s-i:.)(?m)^\A\z\d[]a-z][^]])"}) {
-    EXPECT_EQ(pcre2_pattern(same, "t"), same);
+    EXPECT_EQ(pcre2_pattern(same, PatternLanguage::rust, "t"), same);
   }
-  EXPECT_EQ(pcre2_pattern(R"(\s[^\S]\\s)", "t"), R"(\p{White_Space}[^\P{White_Space}]\\s)");
+  EXPECT_EQ(pcre2_pattern(R"(\s[^\S]\\s)", PatternLanguage::rust, "t"),
+            R"(\p{White_Space}[^\P{White_Space}]\\s)");
 }
 
 TEST(Pattern, WhatMeansSomethingElseInPcre2IsRefusedByName) {
