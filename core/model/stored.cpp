@@ -50,14 +50,14 @@ class Rows {
       : file_(file), columns_(columns), scaling_(weight.layout.scaling) {
     const bool apart = !weight.experts.empty();
     tensor_ = apart ? weight.experts[index] : weight.tensor;
-    if (scaling_ != Scaling::none) { scales_ = weight.scales[apart ? index : 0]; }
+    if (scaling_ != ValueScaling::none) { scales_ = weight.scales[apart ? index : 0]; }
     first_ = apart ? 0 : index * rows;
   }
 
   // [count, columns] from row `row` on.
   void read(std::int64_t row, std::int64_t count, float* to) const {
-    if (scaling_ == Scaling::mxfp4) { return read_mxfp4(row, count, to); }
-    if (scaling_ == Scaling::blocks) { return read_blocks(row, count, to); }
+    if (scaling_ == ValueScaling::mxfp4) { return read_mxfp4(row, count, to); }
+    if (scaling_ == ValueScaling::blocks) { return read_blocks(row, count, to); }
     const std::vector<float> values =
         file_.floats(*tensor_, (first_ + row) * columns_, count * columns_);
     std::memcpy(to, values.data(), values.size() * sizeof(float));
@@ -93,7 +93,7 @@ class Rows {
 
   const TensorFile& file_;
   std::int64_t columns_, first_ = 0;
-  Scaling scaling_;
+  ValueScaling scaling_;
   const TensorInfo* tensor_ = nullptr;
   const TensorInfo* scales_ = nullptr;
 };
@@ -103,17 +103,17 @@ struct Axis {
   std::int64_t stored, own, first, step;  // extents; entry i of ours is first + i·step
 };
 
-Axis axis_of(Part part, std::int64_t own) {
+Axis axis_of(AxisPart part, std::int64_t own) {
   switch (part) {
-    case Part::whole:
+    case AxisPart::whole:
       return {own, own, 0, 1};
-    case Part::first_half:
+    case AxisPart::first_half:
       return {2 * own, own, 0, 1};
-    case Part::second_half:
+    case AxisPart::second_half:
       return {2 * own, own, own, 1};
-    case Part::even:
+    case AxisPart::even:
       return {2 * own, own, 0, 2};
-    case Part::odd:
+    case AxisPart::odd:
       return {2 * own, own, 1, 2};
   }
   fail(ExitCode::internal, {}, "a part of no kind");
@@ -144,11 +144,11 @@ void put_rows(const float* block, const Axis& outer, const Axis& inner, std::int
 
 void read_matrix(const TensorFile& file, const Stored& weight, std::int64_t index, float* to) {
   const std::vector<std::int64_t>& shape = weight.shape;
-  const Layout& layout = weight.layout;
+  const TensorLayout& layout = weight.layout;
   const std::int64_t columns = shape.empty() ? 1 : shape.back();
   const std::int64_t rows = shape.size() < 2 ? 1 : shape[shape.size() - 2];
-  const Axis row_axis = axis_of(layout.of_rows ? layout.part : Part::whole, rows);
-  const Axis column_axis = axis_of(layout.of_rows ? Part::whole : layout.part, columns);
+  const Axis row_axis = axis_of(layout.of_rows ? layout.part : AxisPart::whole, rows);
+  const Axis column_axis = axis_of(layout.of_rows ? AxisPart::whole : layout.part, columns);
   const Axis& outer = layout.transposed ? column_axis : row_axis;
   const Axis& inner = layout.transposed ? row_axis : column_axis;
   if (rows == 0 || columns == 0) { return; }

@@ -61,23 +61,23 @@ enum class Role : std::uint8_t {
 inline constexpr std::size_t kRoles = std::size_t(Role::kappa_router_bias) + 1;
 
 // Which part of an axis of a tensor is a weight's: some files keep gate and up in one tensor.
-enum class Part : std::uint8_t { whole, first_half, second_half, even, odd };
+enum class AxisPart : std::uint8_t { whole, first_half, second_half, even, odd };
 // How 8 or 4 bits a number are scaled.
-enum class Scaling : std::uint8_t {
+enum class ValueScaling : std::uint8_t {
   none,
   mxfp4,  // [..,n/32,16] bytes of two numbers, low half first; scales [..,n/32], 2^(byte − 127)
   blocks  // float8 [rows,columns]; one scale each 128 × 128
 };
 
 // How a tensor holds the values that its role asks for.
-struct Layout {
+struct TensorLayout {
   bool transposed = false;  // the last two axes change places
-  Part part = Part::whole;
+  AxisPart part = AxisPart::whole;
   bool of_rows = false;  // the part is of the rows of the role's shape, else of its columns
-  Scaling scaling = Scaling::none;
+  ValueScaling scaling = ValueScaling::none;
 
-  bool operator==(const Layout&) const = default;
-  bool plain() const { return *this == Layout{}; }  // as the role says
+  bool operator==(const TensorLayout&) const = default;
+  bool plain() const { return *this == TensorLayout{}; }  // as the role says
 };
 
 // One weight and where it is.
@@ -87,7 +87,7 @@ struct Stored {
   std::string name;                    // as the family spells it
   std::vector<std::int64_t> shape;     // of the role: as found, else as expected
   const TensorInfo* tensor = nullptr;  // nullptr: absent, and the model does without
-  Layout layout = {};
+  TensorLayout layout = {};
   // Where every expert has a tensor of its own, [E]; `tensor` is then the first. Else empty.
   std::vector<const TensorInfo*> experts = {};
   std::vector<const TensorInfo*> scales = {};  // as `experts`, or the one of `tensor`

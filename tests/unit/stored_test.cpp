@@ -52,7 +52,7 @@ TEST(Stored, FourBitsAreTheSixteenCodePointsLowHalfFirst) {
                   ",\"s\":" + safetensors_entry("U8", "[1,1,1]", "[16,17]") + "}",
               bytes);
   Stored weight{Role::expert_down, 0, "b", {1, 32, 1}, file.find("b")};
-  weight.layout = {true, Part::whole, false, Scaling::mxfp4};
+  weight.layout = {true, AxisPart::whole, false, ValueScaling::mxfp4};
   weight.scales = {file.find("s")};
   const float points[16] = {0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0f, -0.5, -1, -1.5, -2, -3, -4, -6};
   const std::vector<float> values = read(file, weight, 0, 32);
@@ -72,10 +72,10 @@ TEST(Stored, FourBitsScaleByBlockAndTakeTurns) {
                   ",\"s\":" + safetensors_entry("U8", "[1,4,1]", "[64,68]") + "}",
               bytes);
   Stored weight{Role::expert_gate, 0, "b", {1, 32, 2}, file.find("b")};
-  weight.layout = {true, Part::even, false, Scaling::mxfp4};
+  weight.layout = {true, AxisPart::even, false, ValueScaling::mxfp4};
   weight.scales = {file.find("s")};
   const std::vector<float> gate = read(file, weight, 0, 64);
-  weight.layout.part = Part::odd;
+  weight.layout.part = AxisPart::odd;
   const std::vector<float> up = read(file, weight, 0, 64);
   for (std::size_t h = 0; h < 32; ++h) {
     EXPECT_EQ(gate[2 * h], 1.0f);
@@ -99,13 +99,13 @@ TEST(Stored, PartsAndTransposition) {
               floats_bytes(values));
   Stored weight{Role::expert_up, 0, "w", {2, 3, 2}, file.find("w")};
   // [E,2I,H], up rows last, as [H,I].
-  weight.layout = {true, Part::second_half};
+  weight.layout = {true, AxisPart::second_half};
   EXPECT_EQ(read(file, weight, 1, 6), (std::vector<float>{120, 130, 121, 131, 122, 132}));
-  weight.layout.part = Part::even;
+  weight.layout.part = AxisPart::even;
   EXPECT_EQ(read(file, weight, 0, 6), (std::vector<float>{0, 20, 1, 21, 2, 22}));
   // [2Is,H] rows, not transposed: the first expert's matrix as one of [2,3].
   weight.shape = {2, 2, 3};
-  weight.layout = {false, Part::odd, true};
+  weight.layout = {false, AxisPart::odd, true};
   EXPECT_EQ(read(file, weight, 0, 6), (std::vector<float>{10, 11, 12, 30, 31, 32}));
   // [E,H,2I], gate and up in turn.
   weight.shape = {2, 3, 2};
@@ -113,7 +113,7 @@ TEST(Stored, PartsAndTransposition) {
       file_of(folder, "{ \"w\":" + safetensors_entry("F32", "[2,3,4]", "[0,96]") + "}",
               floats_bytes(values));
   weight.tensor = wide.find("w");
-  weight.layout = {false, Part::odd};
+  weight.layout = {false, AxisPart::odd};
   EXPECT_EQ(read(wide, weight, 0, 6), (std::vector<float>{1, 10, 12, 21, 30, 32}));
 }
 
@@ -126,7 +126,7 @@ TEST(Stored, EightBitsWithAScaleEachBlock) {
                   ",\"w\":" + safetensors_entry("F8_E4M3", "[1,4]", "[4,8]") + "}",
               floats_bytes({0.5f}) + "\x3c\x81\x7e\x7f");
   Stored weight{Role::attention_query, 0, "w", {1, 4}, file.find("w")};
-  weight.layout.scaling = Scaling::blocks;
+  weight.layout.scaling = ValueScaling::blocks;
   weight.scales = {file.find("s")};
   const std::vector<float> values = read(file, weight, 0, 4);
   EXPECT_EQ(values[0], 0.75f);

@@ -24,9 +24,9 @@ bool is_eight_bits(DType dtype) {
 }
 
 // A tensor's shape where a role's is `shape` and its layout this.
-Shape stored_shape(Shape shape, const Layout& layout) {
+Shape stored_shape(Shape shape, const TensorLayout& layout) {
   if (shape.size() < 2) { return shape; }
-  if (layout.part != Part::whole) { shape[shape.size() - (layout.of_rows ? 2 : 1)] *= 2; }
+  if (layout.part != AxisPart::whole) { shape[shape.size() - (layout.of_rows ? 2 : 1)] *= 2; }
   if (layout.transposed) { std::swap(shape[shape.size() - 1], shape[shape.size() - 2]); }
   return shape;
 }
@@ -119,8 +119,8 @@ class RoleTable {
     if (names_.interleaved) {
       fill_interleaved(in, out, moe);
     } else if (packed && names_.packed) {
-      row(Role::expert_gate, names_.packed, in, {true, Part::first_half});
-      row(Role::expert_up, names_.packed, in, {true, Part::second_half});
+      row(Role::expert_gate, names_.packed, in, {true, AxisPart::first_half});
+      row(Role::expert_up, names_.packed, in, {true, AxisPart::second_half});
       row(Role::expert_down, names_.packed_down, out, {true});
     } else {
       add_apart(Role::expert_gate, names_.gate, in);
@@ -137,26 +137,26 @@ class RoleTable {
                   "_blocks; expected one of the two");
     }
     if (four_bits) {
-      add_mxfp4(Role::expert_gate, both, in, Part::even);
-      add_mxfp4(Role::expert_up, both, in, Part::odd);
-      add_mxfp4(Role::expert_down, down, out, Part::whole);
+      add_mxfp4(Role::expert_gate, both, in, AxisPart::even);
+      add_mxfp4(Role::expert_up, both, in, AxisPart::odd);
+      add_mxfp4(Role::expert_down, down, out, AxisPart::whole);
     } else {
-      row(Role::expert_gate, both.c_str(), in, {false, Part::even});
-      row(Role::expert_up, both.c_str(), in, {false, Part::odd});
+      row(Role::expert_gate, both.c_str(), in, {false, AxisPart::even});
+      row(Role::expert_up, both.c_str(), in, {false, AxisPart::odd});
       row(Role::expert_down, down.c_str(), out);
     }
     if (!moe.gate.bias) { return; }
     const Shape gates{in[0], in[2]};
-    row(Role::expert_gate_bias, (both + "_bias").c_str(), gates, {false, Part::even});
-    row(Role::expert_up_bias, (both + "_bias").c_str(), gates, {false, Part::odd});
+    row(Role::expert_gate_bias, (both + "_bias").c_str(), gates, {false, AxisPart::even});
+    row(Role::expert_up_bias, (both + "_bias").c_str(), gates, {false, AxisPart::odd});
     row(Role::expert_down_bias, (down + "_bias").c_str(), {out[0], out[2]});
   }
 
   void fill_shared(const SharedSpec& shared) {
     const Shape in{shared.gates, architecture_.width}, out{architecture_.width, shared.gates};
     if (names_.shared_packed) {
-      row(Role::shared_gate, names_.shared_packed, in, {false, Part::first_half, true});
-      row(Role::shared_up, names_.shared_packed, in, {false, Part::second_half, true});
+      row(Role::shared_gate, names_.shared_packed, in, {false, AxisPart::first_half, true});
+      row(Role::shared_up, names_.shared_packed, in, {false, AxisPart::second_half, true});
     } else {
       row(Role::shared_gate, names_.shared_gate, in);
       row(Role::shared_up, names_.shared_up, in);
@@ -176,13 +176,13 @@ class RoleTable {
            file_.find(full(names_.down, "0")) != nullptr;
   }
 
-  void row(Role role, const char* tail, Shape shape, Layout layout = {}) {
+  void row(Role role, const char* tail, Shape shape, TensorLayout layout = {}) {
     require(tail != nullptr, ExitCode::internal, {}, "a family without a name for weight ",
             int(role));
     add(role, full(tail), std::move(shape), layout);
   }
 
-  void add(Role role, std::string name, Shape shape, Layout layout = {}) {
+  void add(Role role, std::string name, Shape shape, TensorLayout layout = {}) {
     Stored weight{role, layer_, std::move(name), std::move(shape)};
     weight.layout = layout;
     weight.tensor = found(weight.name, stored_shape(weight.shape, layout));
@@ -202,7 +202,7 @@ class RoleTable {
       weight.experts.push_back(tensor);
       if (tensor != nullptr && is_eight_bits(tensor->dtype)) {
         add_block_scales(weight, name, *tensor);
-      } else if (tensor != nullptr && weight.layout.scaling != Scaling::none) {
+      } else if (tensor != nullptr && weight.layout.scaling != ValueScaling::none) {
         faults_.add(ExitCode::damaged, name, "wrong type; expected float8_e4m3 as the experts ",
                     "before, found ", dtype_name(tensor->dtype));
       }
@@ -212,15 +212,15 @@ class RoleTable {
   }
 
   void add_block_scales(Stored& weight, const std::string& name, const TensorInfo& tensor) {
-    weight.layout.scaling = Scaling::blocks;
+    weight.layout.scaling = ValueScaling::blocks;
     weight.scales.push_back(
         found(name + "_scale_inv", {blocks_of(tensor.shape[0]), blocks_of(tensor.shape[1])}));
   }
 
   // `shape` is the role's; blocks are of the inputs.
-  void add_mxfp4(Role role, const std::string& tail, const Shape& shape, Part part) {
+  void add_mxfp4(Role role, const std::string& tail, const Shape& shape, AxisPart part) {
     Stored weight{role, layer_, full(tail + "_blocks"), shape};
-    weight.layout = {true, part, false, Scaling::mxfp4};
+    weight.layout = {true, part, false, ValueScaling::mxfp4};
     Shape rows = stored_shape(shape, weight.layout);  // [E, outputs, inputs]
     if (rows[2] % kBlockOfFour != 0) {
       faults_.add(ExitCode::unsupported, weight.name, "rows of ", rows[2],
