@@ -1,0 +1,58 @@
+"""What of a Hugging Face configuration is not computed exactly is refused by name.
+
+check_hf_refusals.py PROGRAM MODEL_FOLDER...        small folders, as tests/golden/hf
+
+`kappascope info` of each folder with one field changed: exit code, and the words that must be in the one line.
+"""
+import json, pathlib, shutil, subprocess, sys, tempfile
+
+CASES = [  # folder, changed fields (None: taken out), code, words
+    ('mixtral-window', {}, 0, []),
+    ('mixtral-window', {'hidden_act': 'gelu'}, 4, ['hidden_act', 'silu', 'gelu']),
+    ('mixtral-window', {'rope_scaling': {'type': 'longrope', 'factor': 4.0}}, 4,
+     ['rope_scaling.type', 'default, linear, dynamic, llama3, yarn', 'longrope']),
+    ('mixtral-window', {'partial_rotary_factor': 0.5}, 4, ['partial_rotary_factor', '0.5']),
+    ('mixtral-window', {'quantization_config': {'quant_method': 'gptq'}}, 4, ['quant_method', 'gptq']),
+    ('mixtral-window', {'num_experts_per_tok': 5}, 4, ['num_experts_per_tok', 'at most num_experts = 4', '5']),
+    ('mixtral-window', {'num_experts': 3}, 4, ['num_experts', 'two names of one field']),
+    ('mixtral-window', {'sliding_window': 0}, 4, ['sliding_window', '0']),
+    ('mixtral-window', {'num_hidden_layers': 4}, 3, ['model.layers.3.', 'missing']),
+    ('mixtral-window', {'num_hidden_layers': 2}, 0, []),
+    ('mixtral-window', {'hidden_size': '32'}, 3, ['hidden_size', 'an integer']),
+    ('mixtral-window', {'model_type': None}, 3, ['no model_type']),
+    ('mixtral-window', {'model_type': 'deepseek_v3'}, 4, ['model_type', 'deepseek_v3', 'nearest', 'qwen2_moe']),
+    ('mixtral-window', {'model_type': 'mixtrals'}, 4, ['nearest of them is mixtral']),
+    ('olmoe-clip-bias', {'head_dim': 16}, 4, ['head_dim', 'hidden_size / num_attention_heads']),
+    ('olmoe-clip-bias', {'sliding_window': 16}, 4, ['sliding_window']),
+    ('qwen2-windows', {'use_sliding_window': False, 'layer_types': ['sliding_attention'] * 3}, 4, ['layer_types']),
+    ('mellum-mixed', {'layer_types': ['full_attention', 'chunked_attention', 'full_attention']}, 4,
+     ['layer_types', 'chunked_attention']),
+    ('mellum-mixed', {'mlp_layer_types': ['dense', 'sparse']}, 4, ['mlp_layer_types', '3 words']),
+    ('gpt-oss-alpha-limit', {'swiglu_limit': -1}, 4, ['swiglu_limit', '> 0']),
+]
+
+
+def main():
+    program, folders = sys.argv[1], {pathlib.Path(path).name: pathlib.Path(path) for path in sys.argv[2:]}
+    failures = []
+    with tempfile.TemporaryDirectory() as scratch:
+        for number, (name, fields, code, words) in enumerate(CASES):
+            to = pathlib.Path(scratch) / str(number)
+            shutil.copytree(folders[name], to)
+            config = {**json.loads((to / 'config.json').read_text()), **fields}
+            config = {field: value for field, value in config.items() if field not in fields or value is not None}
+            (to / 'config.json').write_text(json.dumps(config))
+            done = subprocess.run([program, 'info', to], capture_output=True, text=True)
+            missing = [word for word in words if word not in done.stderr]
+            lines = done.stderr.strip().count('\n') + 1 if done.stderr.strip() else 0
+            if done.returncode != code or missing or (code and lines != 1):
+                failures.append(f'{name} {fields}: code {done.returncode}, expected {code}; not said: {missing}; '
+                                f'found {done.stderr.strip()!r}')
+    for failure in failures:
+        print('FAILED', failure)
+    print(f'{len(CASES)} configurations')
+    return 1 if failures else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
