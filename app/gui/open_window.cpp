@@ -113,6 +113,7 @@ void open_asked(Gui& gui, const WindowWords& words, const std::string& text) {
   }
   if (text.empty()) { return; }
   gui.workspace.next_run.text = text;
+  gui.workspace.next_run.source = words.file == "-" ? "standard input" : words.file;
   gui.workspace.after_opening([&gui] { run_asked(gui); });
 }
 

@@ -51,6 +51,7 @@ std::vector<Json> list_field(const Json& object, const char* name) {
 
 Json run_json(const RunSettings& run) {
   return {{"text", run.text},
+          {"source", run.source},
           {"interventions", canonical_words(run.interventions)},
           {"window", run.window}};
 }
@@ -58,6 +59,7 @@ Json run_json(const RunSettings& run) {
 RunSettings run_of(const Json& document) {
   RunSettings run;
   run.text = string_field(document, "text");
+  run.source = string_field(document, "source");
   run.window = bool_field(document, "window", false);
   std::vector<std::string> words;
   for (const Json& word : list_field(document, "interventions")) {

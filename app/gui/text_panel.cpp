@@ -66,6 +66,7 @@ void draw_input(Gui& gui) {
   run_by_keypad(gui, ImGui::GetID("###input"));
   if (ImGui::InputTextMultiline("###input", &text, {-1, height + frame},
                                 wrapped ? ImGuiInputTextFlags_WordWrap : 0)) {
+    gui.workspace.next_run.source.clear();  // it is no longer what the file has
     gui.fonts.need(text);
   }
   // Into the list of the field's own child window, whose background covers what is drawn before.
@@ -275,9 +276,10 @@ void load_text(Gui& gui, const std::filesystem::path& path) {
     std::string text = read_text_file(path, kLongestText);
     require(is_utf8(text), ExitCode::damaged,
             {.file = path.native(), .offset = std::int64_t(utf8_error(text))}, "not valid UTF-8");
-    return [&gui, text = std::move(text)] {
+    return [&gui, path, text = std::move(text)] {
       gui.fonts.need(text);
       gui.workspace.next_run.text = text;
+      gui.workspace.next_run.source = path.string();
       gui.shown["text"] = true;
       gui.focus = "text";
     };

@@ -46,6 +46,7 @@ struct OpenModel {
 // How a text was or will be run.
 struct RunSettings {
   std::string text;
+  std::string source;  // what it was read from, "notes.txt" or "standard input"; "": typed
   std::vector<Intervention> interventions;
   bool window = false;
   std::string wrong;  // of the words for interventions; then nothing runs

@@ -90,7 +90,8 @@ void Workspace::run() {
                path = fs::absolute(open.path).lexically_normal(), model = open.model,
                tokenizer = open.tokenizer, loaded = open.loaded, load = open.loaded_as,
                folder](Progress& progress) mutable -> JobQueue::Finish {
-    TokenizedText text = tokenize({"text", run.text}, *tokenizer, *model, 0);
+    const std::string source = run.source.empty() ? "prompt" : run.source;
+    TokenizedText text = tokenize({source, run.text}, *tokenizer, *model, 0);
     cut_into_chunks(text, model->architecture.context, run.window, "text");
     const RunPlan plan = resolve(*model, run.interventions);
     auto result = std::make_shared<Result>();
