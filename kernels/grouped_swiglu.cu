@@ -92,10 +92,10 @@ __device__ void run_gates(const GroupedSwigluArgs& args, const GateRow& row, int
   }
 }
 
-// Σ over the lanes, in float64 and always in the same order.
+// Σ over the lanes, always in the same order.
 __device__ GateTotals<double, int> warp_totals(const GateTotals<float, int>& mine) {
   GateTotals<double, int> total;
-  for (int n = 0; n < kGateSums; ++n) { total.sum[n] = warp_sum(double(mine.sum[n])); }
+  for (int n = 0; n < kGateSums; ++n) { total.sum[n] = double(warp_sum(mine.sum[n])); }
   for (int n = 0; n < kGateCounts; ++n) { total.count[n] = warp_sum(mine.count[n]); }
   return total;
 }

@@ -95,7 +95,7 @@ class WarpLargest {
     for (int w = 0; w < Width; ++w) { highest = fmaxf(highest, values[w]); }
     if (!valid) { highest = -1; }
     highest_ = fmaxf(highest_, highest);
-    if ((batch_ & (batch_ - 1)) == 0) { raise_bound(); }  // after 1, 2, 4, 8, … packs
+    if ((batch_ & (batch_ - 1)) == 0 && (batch_ & kPowersOfFour)) { raise_bound(); }
     ++batch_;
     if (!__ballot_sync(kAllLanes, highest > bound_)) { return; }
 #pragma unroll
@@ -109,6 +109,8 @@ class WarpLargest {
   }
 
  private:
+  static constexpr unsigned kPowersOfFour = 0x55555555;
+
   // It never falls.
   __device__ void raise_bound() { bound_ = warp_ranked(highest_, wanted_); }
 
@@ -126,7 +128,8 @@ class WarpLargest {
 
   float* const list_;
   const int wanted_;
-  int batch_ = 1, listed_ = 0;
+  unsigned batch_ = 1;  // packs offered, this one included
+  int listed_ = 0;
   float highest_ = -1, bound_ = -1;
 };
 

@@ -153,7 +153,7 @@ std::string prepare_device(const Model& model, Weights& weights) {
     const ProductWay way = KAPPASCOPE_EMULATED("EMULATED_TORCH_PRODUCTS")
                                ? ProductWay::torch
                                : product_way(weight, facts);
-    description += "; " + state->products.open(way, weight);
+    description += "; " + state->products.open(way, weight, facts);
     chosen = true;
   }
   weights.state = std::move(state);

@@ -130,6 +130,7 @@ void FewCall::route() {
   rules.routing.cells = cells_;
   rules.selection_bias = data_or_null(numbers.expert_bias);
   rules.capacity = plan_.capacity_of_call(tokens_);
+  rules.weight_of_all = spec_.router.weight == CombineWeight::softmax_of_all;
   rules.score = route_score(spec_.score);
   if (spec_.score) {
     rules.score_factor = float(spec_.score->factor);
@@ -175,7 +176,7 @@ void FewCall::multiply() {
     down.score_constant = 0;
   }
   down.kappa = state_.kappa_of(context_.plan, layer_, pass_);
-  down.identity_gate = spec_.activation == Activation::identity;
+  down.identity_gate = spec_.gate.activation == Activation::identity;
   down.overlap = state_.overlap;
   require_launched(few_product_cuda(down, stream_), "down of few tokens");
 }

@@ -16,14 +16,18 @@ GroupedProducts::~GroupedProducts() {
 }
 
 ProductWay product_way(const at::Tensor& weight, const DeviceFacts& facts) {
-  const bool own_kernel = facts.major == 9 || facts.major == 10;
   const bool aligned = weight.size(1) % 8 == 0 && weight.size(2) % 8 == 0;
-  return weight.scalar_type() == at::kBFloat16 && own_kernel && aligned ? ProductWay::torch
-                                                                        : ProductWay::cublas;
+  if (weight.scalar_type() != at::kBFloat16 || !aligned) { return ProductWay::cublas; }
+  const bool has_wgmma = facts.major == 9 && facts.minor == 0 && has_wgmma_product();
+  if (has_wgmma && weight.size(0) <= kMostWgmmaExperts) { return ProductWay::wgmma; }
+  return facts.major == 9 || facts.major == 10 ? ProductWay::torch : ProductWay::cublas;
 }
 
-std::string GroupedProducts::open(ProductWay way, const at::Tensor& weight) {
+std::string GroupedProducts::open(ProductWay way, const at::Tensor& weight,
+                                  const DeviceFacts& facts) {
   way_ = way;
+  multiprocessors_ = facts.multiprocessors;
+  if (way == ProductWay::wgmma) { return "grouped products by wgmma"; }
   if (way == ProductWay::torch) { return "grouped products by at::_grouped_mm"; }
   require_product(create_products(library_));
   pointers_ = at::empty({3 * weight.size(0)}, weight.options().dtype(at::kLong));
@@ -33,7 +37,21 @@ std::string GroupedProducts::open(ProductWay way, const at::Tensor& weight) {
 at::Tensor GroupedProducts::run(const at::Tensor& x, const at::Tensor& weight,
                                 const RowGroups& groups) {
   if (way_ == ProductWay::cublas) { return run_cublas(x, weight, groups); }
+  if (way_ == ProductWay::wgmma) { return run_wgmma(x, weight, groups); }
   return at::_grouped_mm(x, weight, groups.ends);
+}
+
+at::Tensor GroupedProducts::run_wgmma(const at::Tensor& x, const at::Tensor& weight,
+                                      const RowGroups& groups) {
+  const at::Tensor y = at::empty({x.size(0), weight.size(2)}, x.options());
+  WgmmaProductArgs args{weight.size(0), weight.size(1), weight.size(2), x.size(0)};
+  args.x = x.const_data_ptr();
+  args.weight = weight.const_data_ptr();
+  args.y = y.mutable_data_ptr();
+  args.ends = groups.ends.const_data_ptr<std::int32_t>();
+  require_launched(wgmma_product_cuda(args, multiprocessors_, stream_of(x.device())),
+                   "grouped product");
+  return y;
 }
 
 at::Tensor GroupedProducts::run_cublas(const at::Tensor& x, const at::Tensor& weight,

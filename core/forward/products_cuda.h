@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/grouped_product.h"
+#include "kernels/wgmma_product.h"
 
 namespace kappascope {
 
@@ -17,12 +18,12 @@ struct RowGroups {
   std::vector<std::int32_t> start;  // [E+1] on the host; empty unless reads_host_counts
 };
 
-enum class ProductWay : std::uint8_t { cublas, torch };
+enum class ProductWay : std::uint8_t { cublas, torch, wgmma };
 
 // The faster way for a weight [E,in,out] on a GPU, by rule, so that the same model gives the same
-// numbers in every run: at::_grouped_mm where it has a kernel of its own, which is bfloat16 with
-// rows of whole 16 bytes at compute capability 9 and 10; elsewhere it runs one expert after
-// another, and cuBLAS is faster.
+// numbers in every run. In bfloat16 with rows of whole 16 bytes: wgmma_product at compute
+// capability 9.0, where this build has it, else at::_grouped_mm at 9 and 10, where it has a kernel
+// of its own; elsewhere that runs one expert after another, and cuBLAS is faster.
 ProductWay product_way(const at::Tensor& weight, const DeviceFacts& facts);
 
 class GroupedProducts {
@@ -34,16 +35,18 @@ class GroupedProducts {
 
   // Makes ready for weights like this one, [E,in,out]; returns what EngineModel::description says:
   // "grouped products by cuBLAS".
-  std::string open(ProductWay way, const at::Tensor& weight);
+  std::string open(ProductWay way, const at::Tensor& weight, const DeviceFacts& facts);
   // Whether run needs RowGroups::start, for which the host must wait for the routing.
   bool reads_host_counts() const { return way_ == ProductWay::cublas; }
   // x in the type of the weight. Rows past the last expert's are undefined.
   at::Tensor run(const at::Tensor& x, const at::Tensor& weight, const RowGroups& groups);
 
  private:
+  at::Tensor run_wgmma(const at::Tensor& x, const at::Tensor& weight, const RowGroups& groups);
   at::Tensor run_cublas(const at::Tensor& x, const at::Tensor& weight, const RowGroups& groups);
 
   ProductWay way_ = ProductWay::cublas;
+  int multiprocessors_ = 1;
   ProductLibrary library_ = nullptr;
   at::Tensor pointers_;  // [3·E] int64: scratch
 };

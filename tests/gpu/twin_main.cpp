@@ -20,6 +20,7 @@ constexpr Row kRows[] = {
     {"few_combine", compare_few_combine},
     {"combine", compare_combine},
     {"next_token", compare_next_token},
+    {"wgmma_product", compare_wgmma_product},
 };
 
 constexpr std::int64_t kTokens[] = {1, 7, 31, 33, 64, 130};

@@ -121,7 +121,8 @@ std::vector<std::string> Config::per_layer(const char* field, std::int64_t layer
   std::vector<std::string> words = std::move(absent);
   if (const Json* found = fields_.find(field)) {
     const auto is_known = [&](const Json& word) {
-      return word.is_string() && std::find(known.begin(), known.end(), word) != known.end();
+      return word.is_string() &&
+             std::find(known.begin(), known.end(), word.get<std::string>()) != known.end();
     };
     std::string names;
     for (const std::string& word : known) { names += (names.empty() ? "" : ", ") + word; }

@@ -21,6 +21,9 @@
 #define __shared__ static
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
+#ifndef __forceinline__
+#define __forceinline__ inline
+#endif
 #define KAPPASCOPE_SHARED(type, name) \
   static type& name = *static_cast<type*>(emulated::static_shared(sizeof(type)))
 #define KAPPASCOPE_DYNAMIC_SHARED(type, name) \
@@ -75,6 +78,7 @@ void* dynamic_shared();
 void* static_shared(std::size_t bytes);  // one more variable
 void block_barrier();
 void warp_barrier();
+void let_others();  // of a loop that waits for what another thread writes
 // Gives `value` (≤ 8 bytes) to the lanes of the warp and returns what each of the 32 gave, as long
 // as the lane does not exchange again.
 const std::uint64_t* exchange(std::uint64_t value);

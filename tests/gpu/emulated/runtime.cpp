@@ -85,8 +85,9 @@ namespace {
 
 constexpr std::size_t kStackBytes = 256 << 10;
 constexpr int kLanes = 32;
+constexpr int kMostPolls = 1000;  // in a row, nothing else happening
 
-enum class State { ready, at_barrier, in_warp, done };
+enum class State { ready, at_barrier, in_warp, polling, done };
 
 struct Thread {
   void* top = nullptr;
@@ -180,7 +181,7 @@ bool let_go(std::size_t first, std::size_t last, State state) {
 void run_block(std::size_t size) {
   Block& now = block();
   for (std::size_t i = 0; i < size; ++i) { prepare(now.threads[i]); }
-  for (;;) {
+  for (int polls = 0;;) {
     for (const int thread : now.order) {
       while (now.threads[thread].state == State::ready) { resume(thread); }
     }
@@ -189,6 +190,10 @@ void run_block(std::size_t size) {
       moved |= let_go(first, first + kLanes, State::in_warp);
     }
     moved |= let_go(0, size, State::at_barrier);
+    polls = moved ? 0 : polls + 1;
+    if (polls < kMostPolls) {
+      for (std::size_t i = 0; i < size; ++i) { moved |= let_go(i, i + 1, State::polling); }
+    }
     if (moved) { continue; }
     const auto done = [](const Thread& thread) { return thread.state == State::done; };
     if (std::all_of(now.threads.begin(), now.threads.begin() + std::ptrdiff_t(size), done)) {
@@ -246,6 +251,10 @@ void block_barrier() {
   release(token);
   wait_as(State::at_barrier);
   acquire(token);
+}
+
+void let_others() {
+  wait_as(State::polling);
 }
 
 void warp_barrier() {
