@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <fstream>
 #include <limits>
+#include <set>
 
 #include "core/model/families/nanochat_config.h"
 
@@ -167,34 +168,6 @@ void add_global_kappa(TensorList& list, const ModelSpec& spec, const nanochat::C
   }
 }
 
-// The tensor's values, a mebibyte at a time.
-void draw(const ModelSpec& spec, const ModelTensor& tensor,
-          const std::function<void(Bytes)>& sink) {
-  std::int64_t count = 1;
-  for (const std::int64_t extent : tensor.tensor.shape) { count *= extent; }
-  const auto& broken = spec.not_a_number;
-  const bool first_nan =
-      std::find(broken.begin(), broken.end(), tensor.tensor.name) != broken.end();
-  constexpr std::int64_t kPiece = 1 << 18;
-  const DrawnValues values(tensor, spec.seed);
-  std::vector<float> wide;
-  std::vector<std::uint16_t> narrow;
-  for (std::int64_t begin = 0; begin < count; begin += kPiece) {
-    wide.resize(static_cast<std::size_t>(std::min(kPiece, count - begin)));
-    for (std::size_t i = 0; i < wide.size(); ++i) {
-      wide[i] = values[static_cast<std::uint64_t>(begin) + i];
-    }
-    if (begin == 0 && first_nan) { wide[0] = std::numeric_limits<float>::quiet_NaN(); }
-    if (spec.dtype == DType::float32) {
-      sink(std::as_bytes(std::span(wide)));
-      continue;
-    }
-    narrow.resize(wide.size());
-    std::transform(wide.begin(), wide.end(), narrow.begin(), to_bfloat16);
-    sink(std::as_bytes(std::span(narrow)));
-  }
-}
-
 }  // namespace
 
 std::vector<ModelTensor> model_tensors(const ModelSpec& spec) {
@@ -261,6 +234,30 @@ float DrawnValues::operator[](std::uint64_t index) const {
   return static_cast<float>(mean_ + deviation_ * random_number(seed_, index));
 }
 
+void draw(const ModelTensor& tensor, std::uint64_t seed, const std::function<void(Bytes)>& sink,
+          bool first_nan) {
+  std::int64_t count = 1;
+  for (const std::int64_t extent : tensor.tensor.shape) { count *= extent; }
+  constexpr std::int64_t kPiece = 1 << 18;
+  const DrawnValues values(tensor, seed);
+  std::vector<float> wide;
+  std::vector<std::uint16_t> narrow;
+  for (std::int64_t begin = 0; begin < count; begin += kPiece) {
+    wide.resize(static_cast<std::size_t>(std::min(kPiece, count - begin)));
+    for (std::size_t i = 0; i < wide.size(); ++i) {
+      wide[i] = values[static_cast<std::uint64_t>(begin) + i];
+    }
+    if (begin == 0 && first_nan) { wide[0] = std::numeric_limits<float>::quiet_NaN(); }
+    if (tensor.tensor.dtype == DType::float32) {
+      sink(std::as_bytes(std::span(wide)));
+      continue;
+    }
+    narrow.resize(wide.size());
+    std::transform(wide.begin(), wide.end(), narrow.begin(), to_bfloat16);
+    sink(std::as_bytes(std::span(narrow)));
+  }
+}
+
 void write_model(const std::filesystem::path& folder, const ModelSpec& spec) {
   std::filesystem::create_directories(folder);
   char number[32];
@@ -272,9 +269,11 @@ void write_model(const std::filesystem::path& folder, const ModelSpec& spec) {
     listed.push_back(tensor.tensor);
     if (spec.compiled) { listed.back().name = "_orig_mod." + tensor.tensor.name; }
   }
+  const std::set<std::string> broken(spec.not_a_number.begin(), spec.not_a_number.end());
   std::size_t next = 0;  // storages are asked for in the order of the list
   TensorBytes bytes = [&](const TorchTensor&, const std::function<void(Bytes)>& sink) {
-    draw(spec, tensors[next++], sink);
+    const ModelTensor& tensor = tensors[next++];
+    draw(tensor, spec.seed, sink, broken.count(tensor.tensor.name) > 0);
   };
   if (spec.sparse) { bytes = nullptr; }
   write_torch_pt(folder / ("model_" + std::string(number) + ".pt"), listed, bytes);

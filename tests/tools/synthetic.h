@@ -83,6 +83,11 @@ class DrawnValues {
   std::uint64_t seed_;
 };
 
+// Gives the values of a tensor of float32 or bfloat16 to `sink`, a mebibyte at a time; the first is
+// NaN where `first_nan`.
+void draw(const ModelTensor& tensor, std::uint64_t seed, const std::function<void(Bytes)>& sink,
+          bool first_nan = false);
+
 // Makes `folder` when it is absent and writes model_NNNNNN.pt and meta_NNNNNN.json into it.
 void write_model(const std::filesystem::path& folder, const ModelSpec& spec);
 
