@@ -8,6 +8,7 @@
 #include "tests/tools/synthetic.h"
 #include "tests/tools/synthetic_trace.h"
 #include "tests/unit/tiny_pt.h"
+#include "tests/unit/tiny_safetensors.h"
 
 namespace kappascope::testing {
 namespace {
@@ -162,6 +163,11 @@ void write_all(const fs::path& root) {
     write(root / target / "protocol5", parameter_pickle(5));
     write(root / target / "strangers", strange_pickle());
   }
+  const std::string tensors = R"({"__metadata__":{"format":"pt"},"a":)" +
+                              safetensors_entry("BF16", "[2,3]", "[4,16]") +
+                              ",\"b\":" + safetensors_entry("F32", "[]", "[0,4]") + "}";
+  write(root / "safetensors" / "file", safetensors_of(tensors, 16));
+  write(root / "safetensors" / "header", tensors + "\n" + std::string(15, 'x'));
   write(root / "pickle" / "tokenizer", tokenizer_pickle("\\S+|\\s+"));
   write(root / "tokenizer_pickle" / "words", tokenizer_pickle("\\S+|\\s+"));
   write(root / "tokenizer_pickle" / "gpt4",
