@@ -51,6 +51,7 @@ constexpr Verb kVerbs[] = {
     {"info", "MODEL", "what a checkpoint is: layers, κ, parameters", info_verb},
     {"tokens", "MODEL -p TEXT", "the token ids that run would feed", tokens_verb},
     {"plot", "TRACE… -o DIR", "figures of traces as SVG, PDF, PNG and CSV", plot_verb},
+    {"models", "", "models on this machine that can be opened by name", models_verb},
     {"metrics", "[ID]", "what a number means", metrics_verb},
     {"selftest", "", "run the shipped checkpoint against shipped numbers", selftest_verb},
 };

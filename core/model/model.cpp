@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "core/checkpoint/hub.h"
 #include "core/checkpoint/other_format.h"
 #include "core/checkpoint/shards.h"
 #include "core/model/families/family.h"
@@ -16,6 +17,9 @@ constexpr std::uint64_t kMetaLimit = 16u << 20;  // bytes of a meta_*.json
 
 std::string Model::name() const {
   const std::filesystem::path folder = std::filesystem::absolute(files.weights).parent_path();
+  if (const auto snapshot = hub_snapshot(folder)) {
+    return std::filesystem::path(snapshot->repository).filename().string();
+  }
   std::error_code gone;
   const std::filesystem::path real = std::filesystem::canonical(folder, gone);
   return (gone ? folder.lexically_normal() : real).filename().string();

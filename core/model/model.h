@@ -62,7 +62,8 @@ struct Model {
   std::vector<std::string> warnings;  // what may have been read otherwise than it was trained
   std::vector<std::string> notes;     // what was done to read the file, for -v
 
-  std::string name() const;  // of the folder, without links; "" in the root folder
+  // Of the folder, without links; of the repository in a hub cache; "" in the root folder.
+  std::string name() const;
 };
 
 // Opens a folder or a model_NNNNNN.pt and checks every tensor against the configuration: all
