@@ -84,15 +84,17 @@ std::string tokenizer_json(const std::string& components, const std::string& mod
 }
 
 void write_tokenizer_json(const fs::path& folder) {
-  write(folder / "bytes",
-        tokenizer_json(
-            R"("normalizer":{"type":"NFC"},"pre_tokenizer":{"type":"Sequence","pretokenizers":[)"
-            R"({"type":"Split","pattern":{"Regex":"\\p{N}{1,3}|\\s+(?!\\S)"},"behavior":"Isolated",)"
-            R"("invert":false},{"type":"Digits","individual_digits":true},)"
-            R"({"type":"ByteLevel","add_prefix_space":true,"use_regex":true}]})",
-            R"("ignore_merges":true,"vocab":{"a":0,"<|end|>":1,"aa":2,"\u0120":3,"\u0120a":4},)"
-            R"("merges":[["a","a"],["\u0120","a"]])"));
-write(folder / "pieces",
+  write(
+      folder / "bytes",
+      tokenizer_json(
+          R"("normalizer":{"type":"NFC"},"pre_tokenizer":{"type":"Sequence","pretokenizers":[)"
+          R"~({"type":"Split","pattern":{"Regex":"\\p{N}{1,3}|\\s+(?!\\S)"},"behavior":"Isolated",)~"
+          R"("invert":false},{"type":"Digits","individual_digits":true},)"
+          R"({"type":"ByteLevel","add_prefix_space":true,"use_regex":true}]})",
+          R"("ignore_merges":true,"vocab":{"a":0,"<|end|>":1,"aa":2,"\u0120":3,"\u0120a":4},)"
+          R"("merges":[["a","a"],["\u0120","a"]])"));
+  write(
+      folder / "pieces",
       tokenizer_json(
           R"("normalizer":{"type":"Sequence","normalizers":[{"type":"Lowercase"},)"
           R"({"type":"Prepend","prepend":"\u2581"},{"type":"Replace","pattern":{"String":" "},)"
@@ -102,7 +104,8 @@ write(folder / "pieces",
           R"("special_tokens":{"<s>":{"id":"<s>","ids":[1],"tokens":["<s>"]}}})",
           R"("unk_token":"?","fuse_unk":true,"byte_fallback":true,"vocab":{"?":0,"<|end|>":1,)"
           R"("a":2,"\u2581":3,"\u2581a":4,"<0xE8>":5},"merges":["\u2581 a"])"));
-write(folder / "metaspace",
+  write(
+      folder / "metaspace",
       tokenizer_json(
           R"("pre_tokenizer":{"type":"Metaspace","replacement":"\u2581","prepend_scheme":"first",)"
           R"("split":true},"decoder":{"type":"Metaspace","replacement":"\u2581"})",
