@@ -6,7 +6,6 @@
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <latch>
 #include <sstream>
 #include <string>
@@ -14,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/cgroup.h"
 #include "core/error.h"
 
 namespace kappascope {
@@ -21,22 +21,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string contents(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  std::ostringstream text;
-  text << in.rdbuf();
-  return text.str();
-}
-
-std::optional<double> number(const fs::path& file) {
-  std::istringstream in(contents(file));
-  double value = 0;
-  return in >> value ? std::optional(value) : std::nullopt;
-}
-
 // cpu.max: "200000 100000", or "max 100000" without a quota.
 std::optional<double> quota_of_version_2(const fs::path& group) {
-  std::istringstream in(contents(group / "cpu.max"));
+  std::istringstream in(small_file(group / "cpu.max"));
   double quota = 0, period = 0;
   if (!(in >> quota >> period) || quota <= 0 || period <= 0) { return {}; }
   return quota / period;
@@ -44,23 +31,10 @@ std::optional<double> quota_of_version_2(const fs::path& group) {
 
 // cpu.cfs_quota_us is −1 without a quota.
 std::optional<double> quota_of_version_1(const fs::path& group) {
-  const std::optional<double> quota = number(group / "cpu.cfs_quota_us");
-  const std::optional<double> period = number(group / "cpu.cfs_period_us");
+  const std::optional<double> quota = number_in(group / "cpu.cfs_quota_us");
+  const std::optional<double> period = number_in(group / "cpu.cfs_period_us");
   if (!quota || !period || *quota <= 0 || *period <= 0) { return {}; }
   return *quota / *period;
-}
-
-// A container often sees its own group at the mount itself while /proc names its path outside:
-// every folder from the named one up to the mount is looked at, whether it exists or not.
-template <typename Quota>
-void take_least(std::optional<double>& least, const fs::path& mount, std::string_view path,
-                Quota&& quota) {
-  for (fs::path group = fs::path(path).relative_path();; group = group.parent_path()) {
-    if (const std::optional<double> found = quota(mount / group)) {
-      least = std::min(found.value(), least.value_or(*found));
-    }
-    if (group.empty()) { return; }
-  }
 }
 
 std::optional<int> affinity() {
@@ -79,7 +53,7 @@ std::optional<int> affinity() {
 
 int count_usable_threads() {
   int threads = affinity().value_or(int(std::thread::hardware_concurrency()));
-  if (const auto quota = cgroup_cpu_quota(contents("/proc/self/cgroup"), "/sys/fs/cgroup")) {
+  if (const auto quota = cgroup_cpu_quota(small_file("/proc/self/cgroup"), "/sys/fs/cgroup")) {
     threads = std::min(threads, int(std::ceil(std::min(*quota, 1e6))));
   }
   for (const char* name : {"OMP_NUM_THREADS", "OMP_THREAD_LIMIT"}) {
@@ -94,25 +68,7 @@ int count_usable_threads() {
 }  // namespace
 
 std::optional<double> cgroup_cpu_quota(std::string_view memberships, const fs::path& mount) {
-  std::optional<double> least;
-  std::istringstream lines{std::string(memberships)};
-  for (std::string line; std::getline(lines, line);) {
-    // "hierarchy:controllers:path"; version 2 has no controllers.
-    const std::size_t first = line.find(':'), second = line.find(':', first + 1);
-    if (first == std::string::npos || second == std::string::npos) { continue; }
-    const std::string controllers = line.substr(first + 1, second - first - 1);
-    const std::string path = line.substr(second + 1);
-    if (controllers.empty()) {
-      for (const char* folder : {"", "unified"}) {
-        take_least(least, mount / folder, path, quota_of_version_2);
-      }
-    } else if (("," + controllers + ",").find(",cpu,") != std::string::npos) {
-      for (const std::string& folder : {controllers, std::string("cpu")}) {
-        take_least(least, mount / folder, path, quota_of_version_1);
-      }
-    }
-  }
-  return least;
+  return least_group_limit(memberships, mount, "cpu", quota_of_version_1, quota_of_version_2);
 }
 
 std::optional<int> first_thread_count(std::string_view words) {

@@ -6,6 +6,7 @@
 
 #include "app/cli/terminal.h"
 #include "app/device.h"
+#include "core/memory.h"
 #include "core/threads.h"
 
 namespace kappascope {
@@ -86,6 +87,10 @@ void ComputeOptions::add_to(CLI::App& app) {
   app.add_option("--threads", threads,
                  "threads on the CPU; by default as many as this process may use")
       ->check(CLI::Range(1, kMostThreads));
+  app.add_option("--memory", memory,
+                 "bytes this process may take, as 8GB; a model that needs more is read from its "
+                 "file a layer at a time. By default what the machine has available")
+      ->option_text("SIZE");
 }
 
 void ReadingOptions::add_to(CLI::App& app) {
@@ -138,6 +143,12 @@ LoadOptions ComputeOptions::load_options() const {
     if (colon != std::string::npos) { options.device_index = std::stoi(device.substr(colon + 1)); }
   }
   options.threads = threads > 0 ? threads : usable_threads();
+  if (!memory.empty()) {
+    const std::optional<std::uint64_t> bytes = parse_bytes(memory);
+    require(bytes.has_value(), ExitCode::usage, {},
+            "--memory: expected a size as 8GB, 512MB or 6GiB, found '", memory, "'");
+    options.memory = *bytes;
+  }
   return options;
 }
 

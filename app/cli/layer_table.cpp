@@ -67,6 +67,11 @@ std::string headline(const Trace& trace, double mean_nll) {
 
 }  // namespace
 
+double mean_nll(const Json& summary) {
+  const Json& mean = summary.at("nll_mean");
+  return mean.is_number() ? mean.get<double>() : std::nan("");
+}
+
 std::string layer_table(const Trace& trace, const std::vector<LayerSummary>& layers,
                         double mean_nll) {
   std::string text = headline(trace, mean_nll);

@@ -8,6 +8,9 @@
 
 namespace kappascope {
 
+// Of a summary, in nats; NaN when there is none.
+double mean_nll(const Json& summary);
+
 // One line on the run, a header with units, one row per layer and pass. What a layer does not have
 // is "–". `mean_nll` in nats, NaN when there is none.
 std::string layer_table(const Trace& trace, const std::vector<LayerSummary>& layers,

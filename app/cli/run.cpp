@@ -16,6 +16,7 @@
 #include "app/cli/texts.h"
 #include "app/cli/verbs.h"
 #include "app/run_text.h"
+#include "core/engine/memory_plan.h"
 #include "core/stats/summary.h"
 #include "core/trace/npz.h"
 #include "core/trace/output_file.h"
@@ -37,11 +38,6 @@ struct Job {
   bool done = false, skipped = false;  // by this run, by an earlier one
   Failure failure;
 };
-
-double mean_nll(const Json& summary) {
-  const Json& mean = summary.at("nll_mean");
-  return mean.is_number() ? mean.get<double>() : std::nan("");
-}
 
 class Run {
  public:
@@ -206,6 +202,13 @@ class Run {
 
   void load() {
     LoadOptions load = options_.compute.load_options();
+    for (const Job& job : jobs_) { load.tokens = std::max(load.tokens, job.tokens); }
+    load.gates = settings_.record_gates;
+    if (load.device == ComputeDevice::cpu) {
+      const MemoryPlan plan = plan_memory(model_, load);
+      terminal_.debug(memory_text(plan));
+      load.memory = plan.bound;
+    }
     std::string note;
     loaded_ = options_.compute.automatic() ? load_weights_somewhere(model_, load, terminal_, note)
                                            : load_weights(model_, load, terminal_);

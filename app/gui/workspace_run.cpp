@@ -8,6 +8,7 @@
 #include "app/device.h"
 #include "app/gui/workspace.h"
 #include "app/run_text.h"
+#include "core/engine/memory_plan.h"
 #include "core/figure/text.h"
 #include "core/threads.h"
 
@@ -80,6 +81,11 @@ void Workspace::run() {
   try {
     folder = scratch() / std::to_string(++runs_);
   } catch (const Error& error) { return say(error.failure()); }
+  if (!open.loaded && automatic_device() == ComputeDevice::cpu) {
+    try {
+      say(false, memory_text(plan_memory(*open.model, {.threads = usable_threads()})));
+    } catch (const Error& error) { return say(error.failure()); }
+  }
   struct Result {
     std::shared_ptr<EngineModel> loaded;
     LoadOptions load;

@@ -148,9 +148,9 @@ void InputFile::release(std::uint64_t offset, std::uint64_t length) const {
 }
 
 void InputFile::prefetch(std::uint64_t offset, std::uint64_t length) const {
-  if (length == 0) { return; }
-  map(offset, length, "tensor data");
-  mapping_.load()->prefetch(offset, length);
+  if (offset >= size_) { return; }
+  ::posix_fadvise(descriptor_, off_t(offset), off_t(std::min(length, size_ - offset)),
+                  POSIX_FADV_WILLNEED);
 }
 
 std::string read_text_file(const std::filesystem::path& path, std::uint64_t limit) {

@@ -319,7 +319,16 @@ std::vector<float> TensorFile::floats(const TensorInfo& tensor, std::int64_t fir
   const std::size_t width = dtype_bytes(tensor.dtype);
   std::vector<float> values(static_cast<std::size_t>(count));
   if (values.empty()) { return values; }
-  const std::byte* from = data(tensor).data() + static_cast<std::size_t>(first) * width;
+  std::vector<std::byte> room;
+  const std::uint64_t begin = static_cast<std::uint64_t>(first) * width;
+  const std::byte* from = nullptr;
+  if (copied(tensor)) {
+    from = data(tensor).data() + begin;
+  } else {  // a few of many: the file need not be mapped for them
+    room.resize(values.size() * width);
+    file_of(tensor).read(tensor.offset + begin, room, "tensor data");
+    from = room.data();
+  }
   if (tensor.dtype == DType::float32) {
     std::memcpy(values.data(), from, values.size() * sizeof(float));
   } else if (tensor.dtype == DType::float64) {

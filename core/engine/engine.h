@@ -2,7 +2,9 @@
 // library of its own, opened at the first use and never closed. Failures cross as values.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <iterator>
 #include <memory>
 #include <span>
 #include <string>
@@ -24,14 +26,30 @@ struct LoadOptions {
   ComputeDevice device = ComputeDevice::cpu;
   int device_index = 0;  // which of the GPUs
   bool plain = false;    // Torch's own operations alone: slow, the judge of the kernels
+  // Bytes that the process may take, on the CPU: with more needed the layers stay in the file, and
+  // each is read when it runs (memory_plan.h). 0: what the machine, the control group and the
+  // limits of the process leave.
+  std::uint64_t memory = 0;
+  std::int64_t tokens = 0;  // of the longest call, for that plan; 0: not known yet
+  bool gates = false;       // every gate value will be recorded, likewise
 };
 
 // One call of the model. Rows before `first_recorded` are context: they run, no tap sees them.
 struct ForwardCall {
-  std::span<const std::int32_t> ids;  // the call's tokens, ≤ sequence_len
+  std::span<const std::int32_t> ids;  // the call's tokens; of one sequence ≤ sequence_len
   std::int64_t text_offset = 0;       // index of ids[0] in the whole text
   std::int64_t first_recorded = 0;    // in ids
   std::int32_t next_id = -1;          // token after the last one when the text goes on, for its NLL
+  // A batch: where each sequence begins in ids, ascending from 0; empty: one. Positions restart
+  // with a sequence, attention and targets stay within it; the capacity of experts is that of the
+  // call.
+  std::span<const std::int64_t> sequences = {};
+
+  std::int64_t sequence_count() const { return std::max<std::int64_t>(1, std::ssize(sequences)); }
+  std::int64_t sequence_begin(std::int64_t i) const { return sequences.empty() ? 0 : sequences[i]; }
+  std::int64_t sequence_end(std::int64_t i) const {
+    return i + 1 < sequence_count() ? sequences[i + 1] : std::ssize(ids);
+  }
 };
 
 // A loaded model. Not safe to use from several threads at once.
@@ -59,7 +77,7 @@ class Engine {
   virtual const char* torch_version() const noexcept = 0;
 };
 
-inline constexpr std::uint32_t kEngineVersion = 5;  // of this header
+inline constexpr std::uint32_t kEngineVersion = 6;  // of this header
 
 // The engine library of a device, beside the program, opened at the first call (thread-safe).
 // Throws Error naming the library when it is missing, does not open or is of another version:

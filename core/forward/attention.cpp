@@ -29,16 +29,17 @@ at::Tensor add_value_embedding(const at::Tensor& v, const at::Tensor& x, const a
                                const AttentionWeights& weights) {
   const at::Tensor gate =
       2 * at::sigmoid(at::mm(x.narrow(1, 0, kValueGateInputs), weights.ve_gate.t()));
-  const at::Tensor embedded = weights.value_embed.index_select(0, ids).to(at::kFloat);
+  const at::Tensor embedded = weights.value_embed.rows(ids);
   return v + gate.unsqueeze(2) * embedded.view(v.sizes());
 }
 
 // Rows [first, last) of softmax(scale·q kᵀ) v, all heads; q, k, v [heads,T,D] → [heads,rows,D].
-// `sinks` [heads]: a further logit, without a value; undefined: none.
-at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t first,
-                  std::int64_t last, const AttentionSpec& spec, const at::Tensor& sinks) {
+// `begin`: of their sequence. `sinks` [heads]: a further logit, without a value; undefined: none.
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t begin,
+                  std::int64_t first, std::int64_t last, const AttentionSpec& spec,
+                  const at::Tensor& sinks) {
   const std::int64_t window = spec.window;
-  const std::int64_t low = std::max<std::int64_t>(0, first - window), keys = last - low;
+  const std::int64_t low = std::max(begin, first - window), keys = last - low;
   const at::Tensor queries = q.narrow(1, first, last - first) / (1 / spec.scale);
   at::Tensor scores = at::bmm(queries, k.narrow(1, low, keys).transpose(1, 2));
   if (last - first > 1) {
@@ -73,14 +74,25 @@ Rotary rotary_table(std::int64_t tokens, const RotarySpec& spec, at::Device devi
           angle.sin().to(at::kBFloat16).to(at::kFloat).to(device)};
 }
 
-RotaryTables::RotaryTables(const Architecture& architecture, std::int64_t tokens,
+RotaryTables::RotaryTables(const Architecture& architecture, const ForwardCall& call,
                            at::Device device) {
+  std::int64_t longest = 0;
+  std::vector<at::Tensor> places;
+  for (std::int64_t i = 0; i < call.sequence_count(); ++i) {
+    const std::int64_t length = call.sequence_end(i) - call.sequence_begin(i);
+    longest = std::max(longest, length);
+    places.push_back(at::arange(length, at::kLong));
+  }
   for (const LayerSpec& layer : architecture.layers) {
     const RotarySpec& spec = layer.attention.rotary;
     const auto same = [&](const auto& table) { return table.first == spec; };
-    if (std::none_of(tables_.begin(), tables_.end(), same)) {
-      tables_.emplace_back(spec, rotary_table(tokens, spec, device));
+    if (std::any_of(tables_.begin(), tables_.end(), same)) { continue; }
+    Rotary table = rotary_table(longest, spec, device);
+    if (places.size() > 1) {
+      const at::Tensor place = at::cat(places).to(device);
+      table = {table.cos.index_select(0, place), table.sin.index_select(0, place)};
     }
+    tables_.emplace_back(spec, std::move(table));
   }
 }
 
@@ -92,7 +104,8 @@ const Rotary& RotaryTables::of(const RotarySpec& spec) const {
 }
 
 at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const AttentionWeights& weights,
-                     const Rotary& rotary, const AttentionSpec& spec, std::int64_t rows_at_once) {
+                     const Rotary& rotary, const AttentionSpec& spec, const ForwardCall& call,
+                     std::int64_t rows_at_once) {
   const auto tokens = x.size(0), width = spec.head_width;
   const auto per_kv = spec.heads / spec.kv_heads;
   const auto heads_of = [&](const at::Tensor& weight, const at::Tensor& bias,
@@ -124,9 +137,13 @@ at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const Attention
   const bool finite = at::stack({k.sum(), v.sum()}).isfinite().all().item<bool>();
   const std::int64_t block = finite ? rows_at_once : 1;
   at::Tensor mixed = at::empty({spec.heads, tokens, width}, x.options());
-  for (std::int64_t first = 0; first < tokens; first += block) {
-    const std::int64_t last = std::min(tokens, first + block);
-    mixed.narrow(1, first, last - first).copy_(attend(q, k, v, first, last, spec, weights.sinks));
+  for (std::int64_t i = 0; i < call.sequence_count(); ++i) {
+    const std::int64_t begin = call.sequence_begin(i), end = call.sequence_end(i);
+    for (std::int64_t first = begin; first < end; first += block) {
+      const std::int64_t last = std::min(end, first + block);
+      mixed.narrow(1, first, last - first)
+          .copy_(attend(q, k, v, begin, first, last, spec, weights.sinks));
+    }
   }
   return with_bias(
       project(mixed.transpose(0, 1).reshape({tokens, spec.heads * width}), weights.c_proj),

@@ -18,19 +18,22 @@ struct Rotary {
 };
 Rotary rotary_table(std::int64_t tokens, const RotarySpec& spec, at::Device device);
 
-// The tables of a call, one for layers whose positions are turned alike.
+// The tables of a call, one for layers whose positions are turned alike; rows are tokens, by their
+// place in their sequence.
 class RotaryTables {
  public:
-  RotaryTables(const Architecture& architecture, std::int64_t tokens, at::Device device);
+  RotaryTables(const Architecture& architecture, const ForwardCall& call, at::Device device);
   const Rotary& of(const RotarySpec& spec) const;
 
  private:
   std::vector<std::pair<RotarySpec, Rotary>> tables_;
 };
 
-// x [T,H] (already normed), ids [T] int64 → [T,H]. Scores of `rows_at_once` queries are in memory
-// at once. A token whose numbers are NaN spoils only tokens that see it.
+// x [T,H] (already normed), ids [T] int64 → [T,H]; a token sees those of its sequence. Scores of
+// `rows_at_once` queries are in memory at once. A token whose numbers are NaN spoils only tokens
+// that see it.
 at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const AttentionWeights& weights,
-                     const Rotary& rotary, const AttentionSpec& spec, std::int64_t rows_at_once);
+                     const Rotary& rotary, const AttentionSpec& spec, const ForwardCall& call,
+                     std::int64_t rows_at_once);
 
 }  // namespace kappascope

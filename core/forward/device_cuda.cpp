@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "core/forward/layer_source.h"
+
 // Where the tensors are. The test that runs the kernels on the CPU says CPU, and takes both ways of
 // the products in turn.
 // It also says how many rows are in memory at once, and at which piece memory is first short.
@@ -30,8 +32,8 @@ const float* data_or_null(const at::Tensor& values) {
   return values.defined() ? values.const_data_ptr<float>() : nullptr;
 }
 
-LayerNumbers numbers_of(const Weights& weights, std::size_t layer) {
-  const MoeWeights& moe = weights.layers[layer].moe;
+LayerNumbers numbers_of(const Weights& weights, std::int64_t layer) {
+  const MoeWeights& moe = weights.layers->layer(layer, 1).moe;
   const at::Device& device = weights.device;
   return {to_device(moe.expert_bias, device), to_device(moe.score_norm, device)};
 }
@@ -146,10 +148,10 @@ std::string prepare_device(const Model& model, Weights& weights) {
   std::string description =
       join_words(facts.name, ", compute capability ", facts.major, ".", facts.minor);
   bool chosen = false;
-  for (std::size_t layer = 0; layer < weights.layers.size(); ++layer) {
+  for (std::int64_t layer = 0; layer < architecture.depth(); ++layer) {
     state->layers.push_back(numbers_of(weights, layer));
     if (chosen || !model.architecture.layers[layer].moe()) { continue; }
-    const at::Tensor& weight = weights.layers[layer].moe.gate_proj;
+    const at::Tensor& weight = weights.layers->layer(layer, 1).moe.gate_proj;
     const ProductWay way = KAPPASCOPE_EMULATED("EMULATED_TORCH_PRODUCTS")
                                ? ProductWay::torch
                                : product_way(weight, facts);

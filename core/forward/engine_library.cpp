@@ -5,6 +5,7 @@
 #include <new>
 
 #include "core/engine/engine.h"
+#include "core/engine/memory_plan.h"
 #include "core/forward/device.h"
 #include "core/forward/transformer.h"
 
@@ -82,7 +83,8 @@ class TorchEngine final : public Engine {
       const at::InferenceMode no_gradients;
       const at::Device place = open_device(options);
       const c10::DeviceGuard device(place);
-      Weights weights = read_weights(model, options.dtype, place, progress);
+      Weights weights =
+          read_weights(model, options, place, plan_memory(model, options).streamed, progress);
       weights.backend = options.plain ? &plain_backend() : &native_backend();
       loaded = std::make_unique<LoadedModel>(model, std::move(weights));
     });

@@ -1,62 +1,21 @@
-// The order of the work: tokens are sorted by expert; a task is one expert and at most kRows of its
-// tokens. A thread takes a task through gate and up products, κ-SwiGLU with its statistics and down
-// product while the rows are in its cache. With too few tasks for the threads, as with one token,
-// each step is shared out by columns instead. Last, every token gathers its slots' outputs.
+// The order of the work: tokens are sorted by expert; a task is one expert and at most kTaskRows of
+// its tokens. A thread takes a task through gate and up products, κ-SwiGLU with its statistics and
+// down product while the rows are in its cache. With too few tasks for the threads, as with one
+// token, each step is shared out by columns instead. Last, every token gathers its slots' outputs.
 #include "core/forward/experts.h"
 
 #include <algorithm>
 
+#include "core/forward/expert_tasks.h"
 #include "core/forward/operations.h"
 #include "core/forward/workers.h"
 
 namespace kappascope {
 namespace {
 
-constexpr std::int64_t kRows = 64;                // one pass of row_product over the weights
 constexpr std::int64_t kOutputFloats = 16 << 20;  // of expert outputs waiting to be combined
 constexpr std::int64_t kColumns = 256;            // least to share out by columns
-
-struct Task {
-  std::int64_t expert, first, rows;  // rows of Sorted
-};
-
-// The kept assignments, by expert, then token, then slot.
-struct Sorted {
-  std::vector<std::int64_t> cell;      // index into [T,K]
-  std::vector<std::int64_t> token;     // cell / K
-  std::vector<std::int64_t> position;  // [T,K] where a cell stands here; −1: dropped
-  std::vector<float> score;            // s
-  std::vector<Task> tasks;
-
-  explicit Sorted(const RoutingView& routing);
-};
-
-Sorted::Sorted(const RoutingView& routing)
-    : position(std::size_t(routing.first_cell(routing.tokens)), -1) {
-  const Assignments& given = routing.cells;
-  std::vector<std::int64_t> begin(std::size_t(routing.experts) + 1);
-  const std::size_t cells = position.size();
-  for (std::size_t c = 0; c < cells; ++c) { begin[given.expert[c] + 1] += given.kept[c]; }
-  for (std::int64_t e = 0; e < routing.experts; ++e) {
-    std::int64_t first = begin[e];
-    const std::int64_t last = begin[e + 1] += first;
-    for (; first < last; first += kRows) {
-      tasks.push_back({e, first, std::min(kRows, last - first)});
-    }
-  }
-  const auto kept = std::size_t(begin.back());
-  cell.resize(kept);
-  token.resize(kept);
-  score.resize(kept);
-  for (std::size_t c = 0; c < cells; ++c) {
-    if (!given.kept[c]) { continue; }
-    const auto at = std::size_t(begin[given.expert[c]]++);
-    position[c] = std::int64_t(at);
-    cell[at] = std::int64_t(c);
-    token[at] = std::int64_t(c) / routing.slots;
-    score[at] = given.score[c];
-  }
-}
+constexpr std::int64_t kWideColumns = 128;        // widened at once, so that they stay in cache
 
 // What a task counts; summed over an expert's tasks in their order.
 struct TaskCounts {
@@ -74,15 +33,19 @@ class Experts {
  private:
   void run_whole(std::int64_t begin, std::int64_t end);
   void run_by_columns(std::int64_t begin, std::int64_t end);
+  void run_from_file(std::int64_t begin, std::int64_t end);
   void swiglu(std::int64_t task, float* z, float* up);
   void prepare_gates(const Task& task, float* z, float* up);
   void add_down_bias(const Task& task, float* y, std::int64_t column, std::int64_t columns) const;
   void combine(std::int64_t first, std::int64_t last);
   void collect();
-  // y [rows,out] = x · weight[expert], columns [column, column + columns) of it. `x_rows`: which
+  // y [rows,out] = x · matrix [in,out], columns [column, column + columns) of it. `x_rows`: which
   // rows of x, nullptr: the first ones.
-  void multiply(const float* x, const std::int64_t* x_rows, const at::Tensor& weight,
-                const Task& task, float* y, std::int64_t column, std::int64_t columns) const;
+  void multiply(const float* x, const std::int64_t* x_rows, const at::Tensor& matrix,
+                std::int64_t rows, float* y, std::int64_t column, std::int64_t columns) const;
+
+  void multiply_wide(const float* x, const std::int64_t* x_rows, const at::Tensor& matrix,
+                     std::int64_t rows, float* y, std::int64_t column, std::int64_t columns) const;
 
   const at::Tensor& x_;
   const MoeWeights& weights_;
@@ -114,7 +77,7 @@ Experts::Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
       wants_(wants),
       record_(record),
       width_(x.size(1)),
-      gates_(weights.gate_proj.size(2)),
+      gates_(context.plan.layers[layer].spec->gates()),
       gate_(context.plan.layers[layer].spec->moe()->gate),
       sorted_(routing),
       output_(at::zeros_like(x)) {
@@ -130,24 +93,40 @@ Experts::Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
   for (const std::int64_t cell : sorted_.cell) { record_row_.push_back(cell - skipped); }
 }
 
-void Experts::multiply(const float* x, const std::int64_t* x_rows, const at::Tensor& weight,
-                       const Task& task, float* y, std::int64_t column,
+// The same with bfloat16 weights, of which some columns at a time are widened.
+void Experts::multiply_wide(const float* x, const std::int64_t* x_rows, const at::Tensor& matrix,
+                            std::int64_t rows, float* y, std::int64_t column,
+                            std::int64_t columns) const {
+  const std::int64_t in = matrix.size(0), out = matrix.size(1);
+  const at::Tensor room = at::empty({in * std::min(columns, kWideColumns)});
+  const float* weight = room.const_data_ptr<float>();
+  for (std::int64_t c = column; c < column + columns; c += kWideColumns) {
+    const std::int64_t count = std::min(kWideColumns, column + columns - c);
+    room.narrow(0, 0, in * count).view({in, count}).copy_(matrix.narrow(1, c, count));
+    cpu_kernels().row_product({rows, in, count, x, in, x_rows, weight, count, y + c, out});
+  }
+}
+
+void Experts::multiply(const float* x, const std::int64_t* x_rows, const at::Tensor& matrix,
+                       std::int64_t rows, float* y, std::int64_t column,
                        std::int64_t columns) const {
-  const std::int64_t in = weight.size(1), out = weight.size(2);
-  if (weight.scalar_type() == at::kFloat) {
-    const float* matrix = weight.const_data_ptr<float>() + task.expert * in * out;
-    cpu_kernels().row_product(
-        {task.rows, in, columns, x, in, x_rows, matrix + column, out, y + column, out});
+  const std::int64_t in = matrix.size(0), out = matrix.size(1);
+  if (matrix.scalar_type() == at::kFloat) {
+    const float* weight = matrix.const_data_ptr<float>() + column;
+    cpu_kernels().row_product({rows, in, columns, x, in, x_rows, weight, out, y + column, out});
     return;
   }
-  at::Tensor rows = at::from_blob(const_cast<float*>(x), {x_rows ? x_.size(0) : task.rows, in});
-  if (x_rows) {
-    rows = rows.index_select(
-        0, at::from_blob(const_cast<std::int64_t*>(x_rows), {task.rows}, at::kLong));
+  if (weights_.compute == at::kFloat) {
+    return multiply_wide(x, x_rows, matrix, rows, y, column, columns);
   }
-  at::from_blob(y, {task.rows, out})
+  at::Tensor given = at::from_blob(const_cast<float*>(x), {x_rows ? x_.size(0) : rows, in});
+  if (x_rows) {
+    given =
+        given.index_select(0, at::from_blob(const_cast<std::int64_t*>(x_rows), {rows}, at::kLong));
+  }
+  at::from_blob(y, {rows, out})
       .narrow(1, column, columns)
-      .copy_(product(rows, weight.select(0, task.expert).narrow(1, column, columns)));
+      .copy_(product(given, matrix.narrow(1, column, columns)));
 }
 
 // What is done to z and up [rows,I] of a task before κ-SwiGLU: biases, the limit, the offset.
@@ -233,11 +212,51 @@ void Experts::run_whole(std::int64_t begin, std::int64_t end) {
     float* z = both.mutable_data_ptr<float>();
     float* up = z + task.rows * gates_;
     const std::int64_t* token = sorted_.token.data() + task.first;
-    multiply(x, token, weights_.gate_proj, task, z, 0, gates_);
-    multiply(x, token, weights_.c_fc, task, up, 0, gates_);
+    const auto matrix = [&](Role role) { return weights_.kept(role, task.expert); };
+    multiply(x, token, matrix(Role::expert_gate), task.rows, z, 0, gates_);
+    multiply(x, token, matrix(Role::expert_up), task.rows, up, 0, gates_);
     swiglu(begin + i, z, up);
-    multiply(up, nullptr, weights_.c_proj, task, y + (task.first - y_first_) * width_, 0, width_);
+    multiply(up, nullptr, matrix(Role::expert_down), task.rows,
+             y + (task.first - y_first_) * width_, 0, width_);
     add_down_bias(task, y + (task.first - y_first_) * width_, 0, width_);
+  });
+}
+
+// A thread takes all tasks of an expert, so that each matrix is read once.
+void Experts::run_from_file(std::int64_t begin, std::int64_t end) {
+  std::vector<std::int64_t> start;  // the first task of each expert, then the end
+  for (std::int64_t i = begin; i < end; ++i) {
+    const bool same = i > begin && sorted_.tasks[i].expert == sorted_.tasks[i - 1].expert;
+    if (!same) { start.push_back(i); }
+  }
+  start.push_back(end);
+  float* y = y_.mutable_data_ptr<float>();
+  const float* x = x_.const_data_ptr<float>();
+  share_out(std::ssize(start) - 1, context_, [&](std::int64_t i) {
+    const Task &first = sorted_.tasks[start[i]], &last = sorted_.tasks[start[i + 1] - 1];
+    const at::Tensor both = at::empty({2, last.first + last.rows - first.first, gates_});
+    float *z = both[0].mutable_data_ptr<float>(), *up = both[1].mutable_data_ptr<float>();
+    const auto for_tasks = [&](Role role, const auto& work) {
+      const at::Tensor matrix = weights_.kept(role, first.expert);
+      for (std::int64_t t = start[i]; t < start[i + 1]; ++t) {
+        work(matrix, t, (sorted_.tasks[t].first - first.first) * gates_);
+      }
+    };
+    const auto project_in = [&](float* to) {
+      return [&, to](const at::Tensor& matrix, std::int64_t t, std::int64_t at) {
+        const Task& task = sorted_.tasks[t];
+        multiply(x, sorted_.token.data() + task.first, matrix, task.rows, to + at, 0, gates_);
+      };
+    };
+    for_tasks(Role::expert_gate, project_in(z));
+    for_tasks(Role::expert_up, project_in(up));
+    for_tasks(Role::expert_down, [&](const at::Tensor& matrix, std::int64_t t, std::int64_t at) {
+      const Task& task = sorted_.tasks[t];
+      swiglu(t, z + at, up + at);
+      float* to = y + (task.first - y_first_) * width_;
+      multiply(up + at, nullptr, matrix, task.rows, to, 0, width_);
+      add_down_bias(task, to, 0, width_);
+    });
   });
 }
 
@@ -266,17 +285,19 @@ void Experts::run_by_columns(std::int64_t begin, std::int64_t end) {
     const std::int64_t at = i / inner.parts / 2, part = i % inner.parts;
     const bool gate = i / inner.parts % 2 == 0;
     const Task& task = sorted_.tasks[begin + at];
-    multiply(x, sorted_.token.data() + task.first, gate ? weights_.gate_proj : weights_.c_fc, task,
+    const at::Tensor matrix =
+        weights_.kept(gate ? Role::expert_gate : Role::expert_up, task.expert);
+    multiply(x, sorted_.token.data() + task.first, matrix, task.rows,
              (gate ? z : up) + row(at) * gates_, inner.first(part), inner.count(part));
   });
   share_out(tasks, context_,
             [&](std::int64_t i) { swiglu(begin + i, z + row(i) * gates_, up + row(i) * gates_); });
   share_out(tasks * outer.parts, context_, [&](std::int64_t i) {
     const std::int64_t at = i / outer.parts, part = i % outer.parts;
-    multiply(up + row(at) * gates_, nullptr, weights_.c_proj, sorted_.tasks[begin + at],
-             y + row(at) * width_, outer.first(part), outer.count(part));
-    add_down_bias(sorted_.tasks[begin + at], y + row(at) * width_, outer.first(part),
-                  outer.count(part));
+    const Task& task = sorted_.tasks[begin + at];
+    multiply(up + row(at) * gates_, nullptr, weights_.kept(Role::expert_down, task.expert),
+             task.rows, y + row(at) * width_, outer.first(part), outer.count(part));
+    add_down_bias(task, y + row(at) * width_, outer.first(part), outer.count(part));
   });
 }
 
@@ -318,7 +339,7 @@ void Experts::collect() {
 
 at::Tensor Experts::run() {
   const auto tasks = std::int64_t(sorted_.tasks.size());
-  const std::int64_t most = std::max(kRows, kOutputFloats / width_);
+  const std::int64_t most = std::max(kTaskRows, kOutputFloats / width_);
   for (std::int64_t begin = 0, end = 0; begin < tasks; begin = end) {
     y_first_ = sorted_.tasks[begin].first;
     std::int64_t last = y_first_;
@@ -329,7 +350,9 @@ at::Tensor Experts::run() {
     }
     y_ = at::empty({last - y_first_, width_});
     const std::int64_t threads = at::get_num_threads(), count = end - begin;
-    if (count < 2 * threads && count % threads != 0) {
+    if (weights_.in_file()) {
+      run_from_file(begin, end);
+    } else if (count < 2 * threads && count % threads != 0) {
       run_by_columns(begin, end);
     } else {
       run_whole(begin, end);

@@ -271,14 +271,14 @@ at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_
     if (rows.cell.numel() == 0) { continue; }
     const at::Tensor token = rows.cell.div(plan.slots, "floor");
     const at::Tensor in = x.index_select(0, token);
-    rows.z = product(in, weights.gate_proj.select(0, e));
-    rows.up = product(in, weights.c_fc.select(0, e));
+    rows.z = product(in, weights.matrix(Role::expert_gate, e));
+    rows.up = product(in, weights.matrix(Role::expert_up, e));
     prepare_gates(spec.gate, weights, rows);
     rows.kappa = kappa_of(kappa, e, rows.z, routing.score.flatten().index_select(0, rows.cell));
     rows.a = spec.gate.activation == Activation::identity
                  ? rows.z
                  : rows.z * (rows.kappa * rows.z).sigmoid();
-    rows.y = product(rows.a * rows.up, weights.c_proj.select(0, e));
+    rows.y = product(rows.a * rows.up, weights.matrix(Role::expert_down, e));
     if (weights.down_bias.defined()) { rows.y = rows.y + weights.down_bias.select(0, e); }
     const at::Tensor weight = routing.weight.flatten().index_select(0, rows.cell);
     output = output.index_add(0, token, rows.y * weight.unsqueeze(1));

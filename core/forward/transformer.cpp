@@ -5,6 +5,7 @@
 
 #include "core/forward/attention.h"
 #include "core/forward/backend.h"
+#include "core/forward/layer_source.h"
 #include "core/forward/operations.h"
 
 namespace kappascope {
@@ -15,8 +16,13 @@ constexpr std::int64_t kLogitsAtOnce = 8 << 20;  // floats of [rows,V] in memory
 void check_ids(const Architecture& architecture, const ForwardCall& call) {
   const auto tokens = std::int64_t(call.ids.size());
   require(tokens > 0, ExitCode::usage, {}, "no token to run");
-  require(tokens <= architecture.context, ExitCode::unsupported, {}, "the text has ", tokens,
-          " tokens; expected at most sequence_len = ", architecture.context);
+  for (std::int64_t i = 0; i < call.sequence_count(); ++i) {
+    const std::int64_t begin = call.sequence_begin(i), length = call.sequence_end(i) - begin;
+    require(length > 0 && (i > 0 || begin == 0), ExitCode::usage, {}, "sequence ", i,
+            " of the call is empty, or the first does not begin at 0");
+    require(length <= architecture.context, ExitCode::unsupported, {}, "the text has ", length,
+            " tokens; expected at most sequence_len = ", architecture.context);
+  }
   for (std::size_t t = 0; t < call.ids.size(); ++t) {
     require(call.ids[t] >= 0 && call.ids[t] < architecture.vocab, ExitCode::unsupported, {},
             "token ", t, " has id ", call.ids[t], "; expected 0 to ", architecture.vocab - 1);
@@ -24,7 +30,7 @@ void check_ids(const Architecture& architecture, const ForwardCall& call) {
 }
 
 at::Tensor embed(const Weights& weights, const at::Tensor& ids, const EmbeddingSpec& spec) {
-  at::Tensor x = weights.wte.index_select(0, ids).to(at::kFloat);
+  at::Tensor x = weights.wte.rows(ids);
   if (spec.multiplier != 1) { x = x * spec.multiplier; }
   return spec.norm ? rms_norm(x, *spec.norm, {}) : x;
 }
@@ -74,7 +80,7 @@ class Stack {
     const at::Tensor before = source_;  // of the pass before
     const std::vector<LayerSpec>& layers = context_.model.architecture.layers;
     for (std::int64_t i = 0; i < std::ssize(layers); ++i) {
-      const LayerWeights& layer = weights_.layers[i];
+      const LayerWeights& layer = weights_.layers->layer(i, context_.tokens());
       context_.check();
       const LayerSpec& spec = layers[i];
       if (architecture_.residual.lambdas) {
@@ -83,10 +89,11 @@ class Stack {
       if (recurrence_.anchored && pass > 0 && i == recurrence_.destination) {
         x = x + weights_.source_lambda.of(pass) * before;
       }
-      x = added(x, attention(rms_norm(x, spec.attention_norm, layer.attention_norm), ids_,
-                             layer.attention, rotary_.of(spec.attention.rotary), spec.attention,
-                             context_.backend.attention_rows(x.device(), x.size(0),
-                                                             spec.attention.heads)));
+      x = added(
+          x,
+          attention(rms_norm(x, spec.attention_norm, layer.attention_norm), ids_, layer.attention,
+                    rotary_.of(spec.attention.rotary), spec.attention, context_.call,
+                    context_.backend.attention_rows(x.device(), x.size(0), spec.attention.heads)));
       const at::Tensor normed =
           rms_norm(x, spec.feed_forward_norm, layer.feed_forward_norm).contiguous();
       x = added(x, spec.moe() ? context_.backend.moe(normed, layer.moe, i, pass, context_)
@@ -124,7 +131,7 @@ void predict(const at::Tensor& x, const Weights& weights, const CallContext& con
   const ForwardCall& call = context.call;
   const std::int64_t tokens = context.tokens(), vocab = context.model.architecture.vocab;
   const std::int64_t block = std::max<std::int64_t>(1, kLogitsAtOnce / vocab);
-  const at::Tensor head = weights.lm_head.narrow(0, 0, vocab);
+  const at::Tensor head = weights.layers->head().narrow(0, 0, vocab);
   std::vector<std::int32_t> target;
   for (std::int64_t first = call.first_recorded; first < tokens; first += block) {
     context.check();
@@ -135,6 +142,10 @@ void predict(const at::Tensor& x, const Weights& weights, const CallContext& con
     target.assign(std::size_t(rows), call.next_id);
     for (std::int64_t r = 0; r < rows && first + r + 1 < tokens; ++r) {
       target[r] = call.ids[first + r + 1];
+    }
+    for (std::int64_t i = 0; i + 1 < call.sequence_count(); ++i) {
+      const std::int64_t last = call.sequence_end(i) - 1;
+      if (last >= first && last < first + rows) { target[last - first] = -1; }
     }
     const NextTokens read = context.backend.next_tokens(logits, target);
     const at::Tensor host = context.wants.logits ? logits.cpu() : at::Tensor();
@@ -174,7 +185,7 @@ void run_transformer(const Model& model, const Weights& weights, const ForwardCa
       at::from_blob(const_cast<std::int32_t*>(call.ids.data()), {tokens}, at::kInt)
           .to(at::kLong)
           .to(weights.device);
-  const RotaryTables rotary(model.architecture, tokens, weights.device);
+  const RotaryTables rotary(model.architecture, call, weights.device);
   context.backend.begin_taps(context);
   const at::Tensor x = Stack(ids, weights, rotary, context).run();
   context.backend.finish_taps(context);

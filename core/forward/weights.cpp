@@ -9,163 +9,168 @@
 #include <optional>
 #include <set>
 
+#include "core/forward/layer_source.h"
+#include "core/forward/tensor_bytes.h"
+
 namespace kappascope {
 namespace {
 
-at::ScalarType scalar_type(DType dtype) {
-  switch (dtype) {
-    case DType::float32:
-      return at::kFloat;
-    case DType::bfloat16:
-      return at::kBFloat16;
-    case DType::float16:
-      return at::kHalf;
-    case DType::int64:
-      return at::kLong;
-    case DType::int32:
-      return at::kInt;
-    case DType::uint8:
-      return at::kByte;
-    case DType::boolean:
-      return at::kBool;
-    case DType::float64:
-      return at::kDouble;
-    default:
-      break;  // no weight as it is
-  }
-  fail(ExitCode::internal, {}, "unknown tensor type");
-}
-
-// A value is NaN or Inf when every bit of its exponent is set. Counted by all threads, in blocks
-// short enough for counters as wide as the values, which the compiler then adds side by side.
-template <typename Bits>
-std::uint64_t count_saturated(std::span<const std::byte> bytes, Bits exponent) {
-  constexpr std::int64_t kBlock = 4096;
-  const auto values = std::int64_t(bytes.size() / sizeof(Bits));
-  std::atomic<std::uint64_t> count = 0;
-  const auto work = [&](std::int64_t first, std::int64_t last) {
-    std::uint64_t found = 0;
-    for (; first < last; first += kBlock) {
-      const std::byte* from = bytes.data() + std::size_t(first) * sizeof(Bits);
-      const auto size = std::size_t(std::min(kBlock, last - first));
-      Bits here = 0;
-      for (std::size_t i = 0; i < size; ++i) {
-        Bits bits;
-        std::memcpy(&bits, from + i * sizeof(Bits), sizeof(Bits));
-        here = Bits(here + ((bits & exponent) == exponent));
-      }
-      found += here;
-    }
-    count += found;
-  };
-  at::parallel_for(0, values, 64 * kBlock, work);
-  return count;
-}
-
-// Of numbers that will be narrowed to float32.
-std::uint64_t count_over_float32(std::span<const std::byte> bytes) {
-  std::uint64_t count = 0;
-  for (std::size_t at = 0; at < bytes.size(); at += sizeof(double)) {
-    double value = 0;
-    std::memcpy(&value, bytes.data() + at, sizeof value);
-    count += std::isfinite(static_cast<float>(value)) ? 0 : 1;
-  }
-  return count;
-}
-
-std::uint64_t count_nonfinite(std::span<const std::byte> bytes, DType dtype) {
-  switch (dtype) {
-    case DType::float32:
-      return count_saturated<std::uint32_t>(bytes, 0x7f800000u);
-    case DType::bfloat16:
-      return count_saturated<std::uint16_t>(bytes, 0x7f80);
-    case DType::float16:
-      return count_saturated<std::uint16_t>(bytes, 0x7c00);
-    case DType::float64:
-      return count_over_float32(bytes);
-    default:
-      return 0;
-  }
-}
-
-class Loader {
+// Of one model; nothing in it changes once it is made.
+class Loader final : public WeightReader, public std::enable_shared_from_this<Loader> {
  public:
-  Loader(const Model& model, ComputeType dtype, at::Device device, Progress& progress)
+  Loader(const Model& model, const LoadOptions& options, at::Device device, bool streamed)
       : model_(model),
-        compute_(dtype == ComputeType::bfloat16 ? at::kBFloat16 : at::kFloat),
-        progress_(progress) {
-    result_.device = device;
-  }
+        compute_(options.dtype == ComputeType::bfloat16 ? at::kBFloat16 : at::kFloat),
+        by_cpu_(options.device == ComputeDevice::cpu),
+        device_(device),
+        streamed_(streamed),
+        resid_(lambdas(Role::resid_lambdas, 1)),
+        x0_(lambdas(Role::x0_lambdas, 0)) {}
 
-  // As stored, but float64 as float32; on the CPU a view of the file where it is there so.
-  at::Tensor stored(Role role, std::int64_t layer = -1) { return as_type(role, layer, {}); }
-
-  // Of float32, each matrix put into the order of its role.
-  at::Tensor converted(const Stored& weight, at::ScalarType type) {
-    at::Tensor result = at::empty(weight.shape, at::TensorOptions(type));
-    const std::int64_t size = weight.shape.size() < 2
-                                  ? weight.elements()
-                                  : weight.shape.end()[-1] * weight.shape.end()[-2];
-    at::parallel_for(0, weight.elements() / size, 1, [&](std::int64_t first, std::int64_t last) {
-      const at::InferenceMode no_gradients;
-      for (std::int64_t i = first; i < last; ++i) {
-        const at::Tensor part = result.view({-1, size}).select(0, i);
-        const at::Tensor values = type == at::kFloat ? part : at::empty({size});
-        read_matrix(*model_.tensors, weight, i, values.mutable_data_ptr<float>());
-        if (type != at::kFloat) { part.copy_(values); }
-      }
-    });
-    return result;
-  }
-
-  // A view of the file, or of the copy that tensors of other layouts need.
-  at::Tensor mapped(Role role, std::int64_t layer) {
-    const TensorInfo* info = model_.weights.tensor(role, layer);
-    if (!info) { return {}; }
-    const auto bytes = model_.tensors->data(*info);
-    const at::Tensor view = at::from_blob(const_cast<std::byte*>(bytes.data()), info->shape,
-                                          at::TensorOptions(scalar_type(info->dtype)));
-    return info->dtype == DType::float64 ? view.to(at::kFloat) : view;
-  }
-
-  at::Tensor as_type(Role role, std::int64_t layer, std::optional<at::ScalarType> wanted) {
-    const Stored* weight = model_.weights.find(role, layer);
-    if (weight != nullptr && weight->tensor != nullptr && !weight->as_it_is()) {
-      return converted(*weight, wanted.value_or(at::kFloat)).to(result_.device);
-    }
-    const at::Tensor raw = mapped(role, layer);
-    if (!raw.defined()) { return raw; }
-    const at::ScalarType type = wanted.value_or(raw.scalar_type());
-    if (raw.scalar_type() == type && result_.device.is_cpu()) { return raw; }
-    at::Tensor converted = raw.to(result_.device).to(type);
-    const TensorInfo* info = model_.weights.tensor(role, layer);
-    model_.tensors->release(*info);
-    return converted;
-  }
-  at::Tensor matrix(Role role, std::int64_t layer = -1) { return as_type(role, layer, compute_); }
-  at::Tensor float32(Role role, std::int64_t layer = -1) {
-    return as_type(role, layer, at::kFloat);
-  }
-
-  Weights load();
+  std::int64_t layers() const override { return model_.architecture.depth(); }
+  LayerWeights layer(std::int64_t layer) const override;
+  at::Tensor head() const override { return matrix(Role::head); }
+  void prefetch(std::int64_t layer, std::int64_t tokens) const override;
+  Weights load(Progress& progress) const;
 
  private:
-  void count_nonfinite_weights();
-  std::vector<PassFactors> lambdas(Role role, float absent);
-  PassFactors source_lambdas();
+  // As stored, but float64 as float32.
+  at::Tensor stored(Role role, std::int64_t layer = -1) const { return as_type(role, layer, {}); }
+  at::Tensor matrix(Role role, std::int64_t layer = -1) const {
+    return as_type(role, layer, compute_);
+  }
+  at::Tensor float32(Role role, std::int64_t layer = -1) const {
+    return as_type(role, layer, at::kFloat);
+  }
+  at::Tensor as_type(Role role, std::int64_t layer, std::optional<at::ScalarType> wanted) const;
+  at::Tensor raw(const TensorInfo& info) const;
+  at::Tensor part(const TensorInfo& info, std::int64_t first,
+                  std::vector<std::int64_t> shape) const;
+  at::Tensor converted(const Stored& weight, at::ScalarType type) const;
+  RowTable table(Role role, std::int64_t layer = -1) const;
+  at::ScalarType kept_type(const Stored& weight) const;
+  at::Tensor experts(Role role, std::int64_t layer) const;
+  at::Tensor expert_matrix(Role role, std::int64_t layer, std::int64_t expert) const;
+
+  void count_nonfinite_weights(Weights& result, Progress& progress) const;
+  std::vector<PassFactors> lambdas(Role role, float absent) const;
+  PassFactors source_lambdas() const;
   at::Tensor side_of(const at::Tensor& both, bool residual) const;
-  AttentionWeights attention(std::int64_t layer);
-  DenseWeights dense(std::int64_t layer);
-  MoeWeights moe(std::int64_t layer, const MoeSpec& spec);
+  AttentionWeights attention(std::int64_t layer) const;
+  DenseWeights dense(std::int64_t layer) const;
+  MoeWeights moe(std::int64_t layer, const MoeSpec& spec) const;
 
   const Model& model_;
-  at::ScalarType compute_;
-  Progress& progress_;
-  Weights result_;
+  const at::ScalarType compute_;
+  const bool by_cpu_;  // whose products widen as they go
+  const at::Device device_;
+  const bool streamed_;
+  const std::vector<PassFactors> resid_, x0_;  // [L]
 };
 
-// One pass over every byte, which also brings the file into memory.
-void Loader::count_nonfinite_weights() {
+// `shape` elements from `first` on of a tensor, in memory of their own. As stored, but float64 as
+// float32.
+at::Tensor Loader::part(const TensorInfo& info, std::int64_t first,
+                        std::vector<std::int64_t> shape) const {
+  const at::Tensor read = at::empty(shape, at::TensorOptions(scalar_type(info.dtype)));
+  read_bytes(*model_.tensors, info, std::uint64_t(first) * dtype_bytes(info.dtype),
+             {static_cast<std::byte*>(read.mutable_data_ptr()), read.nbytes()});
+  return info.dtype == DType::float64 ? read.to(at::kFloat) : read;
+}
+
+// A whole tensor: a view of the file, or of the copy that tensors of other layouts need.
+at::Tensor Loader::raw(const TensorInfo& info) const {
+  if (streamed_) { return part(info, 0, info.shape); }
+  const auto bytes = model_.tensors->data(info);
+  const at::Tensor view = at::from_blob(const_cast<std::byte*>(bytes.data()), info.shape,
+                                        at::TensorOptions(scalar_type(info.dtype)));
+  return info.dtype == DType::float64 ? view.to(at::kFloat) : view;
+}
+
+// Of float32, each matrix put into the order of its role.
+at::Tensor Loader::converted(const Stored& weight, at::ScalarType type) const {
+  at::Tensor result = at::empty(weight.shape, at::TensorOptions(type));
+  const std::int64_t size =
+      weight.shape.size() < 2 ? weight.elements() : weight.shape.end()[-1] * weight.shape.end()[-2];
+  at::parallel_for(0, weight.elements() / size, 1, [&](std::int64_t first, std::int64_t last) {
+    const at::InferenceMode no_gradients;
+    for (std::int64_t i = first; i < last; ++i) {
+      const at::Tensor part = result.view({-1, size}).select(0, i);
+      const at::Tensor values = type == at::kFloat ? part : at::empty({size});
+      read_matrix(*model_.tensors, weight, i, values.mutable_data_ptr<float>());
+      if (type != at::kFloat) { part.copy_(values); }
+    }
+  });
+  return result;
+}
+
+at::Tensor Loader::as_type(Role role, std::int64_t layer,
+                           std::optional<at::ScalarType> wanted) const {
+  const Stored* weight = model_.weights.find(role, layer);
+  const TensorInfo* info = weight == nullptr ? nullptr : weight->tensor;
+  if (!info) { return {}; }
+  if (!weight->as_it_is()) { return converted(*weight, wanted.value_or(at::kFloat)).to(device_); }
+  const at::Tensor whole = raw(*info);
+  const at::ScalarType type = wanted.value_or(whole.scalar_type());
+  if (whole.scalar_type() == type && device_.is_cpu()) { return whole; }
+  at::Tensor converted = whole.to(device_).to(type);
+  if (!streamed_) { model_.tensors->release(*info); }
+  return converted;
+}
+
+RowTable Loader::table(Role role, std::int64_t layer) const {
+  const Stored* weight = model_.weights.find(role, layer);
+  if (!streamed_ || weight == nullptr || !weight->as_it_is()) { return {stored(role, layer), {}}; }
+  return {{}, [self = shared_from_this(), role, layer](const at::Tensor& ids) {
+            const TensorInfo& info = self->model_.weights.required(role, layer);
+            const std::int64_t width = info.shape[1];
+            std::vector<at::Tensor> rows;
+            const at::Tensor host = ids.cpu().contiguous();
+            for (std::int64_t t = 0; t < host.numel(); ++t) {
+              const std::int64_t id = host.const_data_ptr<std::int64_t>()[t];
+              rows.push_back(self->part(info, id * width, {width}));
+            }
+            return at::stack(rows).to(self->device_);
+          }};
+}
+
+at::Tensor Loader::expert_matrix(Role role, std::int64_t layer, std::int64_t expert) const {
+  const Stored& weight = *model_.weights.find(role, layer);
+  const std::int64_t in = weight.shape[1], out = weight.shape[2];
+  if (!weight.as_it_is()) {
+    const at::Tensor values = at::empty({in, out});
+    read_matrix(*model_.tensors, weight, expert, values.mutable_data_ptr<float>());
+    return values.to(kept_type(weight));
+  }
+  return part(*weight.tensor, expert * in * out, {in, out}).to(kept_type(weight));
+}
+
+at::Tensor Loader::experts(Role role, std::int64_t layer) const {
+  const Stored* weight = model_.weights.find(role, layer);
+  return weight == nullptr ? at::Tensor() : as_type(role, layer, kept_type(*weight));
+}
+
+// Of the matrices of experts, which are nearly all of a model: on the CPU bfloat16 is widened a
+// tile at a time where float32 is multiplied.
+at::ScalarType Loader::kept_type(const Stored& weight) const {
+  const bool narrow = weight.tensor->dtype == DType::bfloat16 && by_cpu_;
+  return narrow ? at::kBFloat16 : compute_;
+}
+
+// The matrices of experts; with so few tokens that many experts have none, those of the chosen ones
+// are read when they are known.
+void Loader::prefetch(std::int64_t layer, std::int64_t tokens) const {
+  const MoeSpec* moe = model_.architecture.layers[layer].moe();
+  if (moe == nullptr || tokens * moe->router.slots < moe->router.experts) { return; }
+  for (const Role role : {Role::expert_gate, Role::expert_up, Role::expert_down}) {
+    for (const TensorInfo* tensor : model_.weights.find(role, layer)->tensors()) {
+      model_.tensors->prefetch(*tensor);
+    }
+  }
+}
+
+// One pass over every byte, which also brings the file into memory where it is to stay there.
+void Loader::count_nonfinite_weights(Weights& result, Progress& progress) const {
   constexpr std::size_t kPiece = 16 << 20;
   std::uint64_t done = 0, total = 0;
   // Gate and up may be one tensor.
@@ -178,19 +183,29 @@ void Loader::count_nonfinite_weights() {
       total += tensor->bytes;
     }
   }
+  std::vector<std::byte> room;
   for (const TensorInfo* tensor : tensors) {
-    const auto bytes = model_.tensors->data(*tensor);
+    const bool mapped = !streamed_ || model_.tensors->copied(*tensor);
+    const auto bytes = mapped ? model_.tensors->data(*tensor) : std::span<const std::byte>();
     std::uint64_t found = 0;
-    for (std::size_t at = 0; at < bytes.size(); at += kPiece) {
-      const auto part = bytes.subspan(at, std::min(kPiece, bytes.size() - at));
+    for (std::uint64_t at = 0; at < tensor->bytes; at += kPiece) {
+      const std::uint64_t size = std::min<std::uint64_t>(kPiece, tensor->bytes - at);
+      std::span<const std::byte> part;
+      if (mapped) {
+        part = bytes.subspan(at, size);
+      } else {
+        room.resize(size);
+        read_bytes(*model_.tensors, *tensor, at, room);
+        part = room;
+      }
       found += count_nonfinite(part, tensor->dtype);
       done += part.size();
-      if (!progress_.update(Stage::load, done, total)) {
+      if (!progress.update(Stage::load, done, total)) {
         throw Error(ExitCode::interrupted, "interrupted while loading weights");
       }
     }
-    if (found) { result_.nonfinite_in.push_back(tensor->name); }
-    result_.nonfinite += found;
+    if (found) { result.nonfinite_in.push_back(tensor->name); }
+    result.nonfinite += found;
   }
 }
 
@@ -201,7 +216,7 @@ std::vector<float> host_values(const at::Tensor& values) {
 
 // [L] of every pass alike, or [passes,L]: by pass where passes begin at the embedding, else their
 // mean, as the reference of those days loads them (SPEC-layouts §1.4a).
-std::vector<PassFactors> Loader::lambdas(Role role, float absent) {
+std::vector<PassFactors> Loader::lambdas(Role role, float absent) const {
   const std::int64_t layers = model_.architecture.depth();
   std::vector<PassFactors> result(std::size_t(layers), PassFactors{{absent}});
   at::Tensor values = float32(role);
@@ -216,7 +231,7 @@ std::vector<PassFactors> Loader::lambdas(Role role, float absent) {
   return result;
 }
 
-PassFactors Loader::source_lambdas() {
+PassFactors Loader::source_lambdas() const {
   const at::Tensor values = float32(Role::ut_source_lambdas);
   if (!values.defined()) { return {}; }
   const std::int64_t column = model_.architecture.recurrence.destination;
@@ -242,7 +257,7 @@ at::Tensor Loader::side_of(const at::Tensor& both, bool residual) const {
   return added ? both.narrow(0, 0, half) + second : second.contiguous();
 }
 
-MoeWeights Loader::moe(std::int64_t layer, const MoeSpec& spec) {
+MoeWeights Loader::moe(std::int64_t layer, const MoeSpec& spec) const {
   MoeWeights moe;
   moe.w_g = float32(Role::router, layer);
   const at::Tensor stored_bias = float32(Role::selection_bias, layer);
@@ -261,9 +276,6 @@ MoeWeights Loader::moe(std::int64_t layer, const MoeSpec& spec) {
       moe.kappa_router_bias = side_of(moe.kappa_router_bias, false);
     }
   }
-  moe.gate_proj = matrix(Role::expert_gate, layer);
-  moe.c_fc = matrix(Role::expert_up, layer);
-  moe.c_proj = matrix(Role::expert_down, layer);
   moe.router_bias = float32(Role::router_bias, layer);
   moe.gate_bias = float32(Role::expert_gate_bias, layer);
   moe.up_bias = float32(Role::expert_up_bias, layer);
@@ -271,10 +283,20 @@ MoeWeights Loader::moe(std::int64_t layer, const MoeSpec& spec) {
   moe.shared = {matrix(Role::shared_gate, layer), matrix(Role::shared_up, layer),
                 matrix(Role::shared_down, layer)};
   moe.shared_weight = float32(Role::shared_weight, layer);
+  moe.compute = compute_;
+  if (streamed_) {
+    moe.read = [self = shared_from_this(), layer](Role role, std::int64_t expert) {
+      return self->expert_matrix(role, layer, expert);
+    };
+    return moe;
+  }
+  moe.gate_proj = experts(Role::expert_gate, layer);
+  moe.c_fc = experts(Role::expert_up, layer);
+  moe.c_proj = experts(Role::expert_down, layer);
   return moe;
 }
 
-AttentionWeights Loader::attention(std::int64_t layer) {
+AttentionWeights Loader::attention(std::int64_t layer) const {
   AttentionWeights attention;
   attention.c_q = matrix(Role::attention_query, layer);
   attention.c_k = matrix(Role::attention_key, layer);
@@ -289,12 +311,12 @@ AttentionWeights Loader::attention(std::int64_t layer) {
   attention.sinks = float32(Role::sinks, layer);
   if (model_.architecture.layers[layer].attention.value_embedding) {
     attention.ve_gate = float32(Role::value_gate, layer);
-    attention.value_embed = stored(Role::value_embedding, layer);
+    attention.value_embed = table(Role::value_embedding, layer);
   }
   return attention;
 }
 
-DenseWeights Loader::dense(std::int64_t layer) {
+DenseWeights Loader::dense(std::int64_t layer) const {
   DenseWeights dense;
   if (model_.architecture.layers[layer].gated()) {
     dense.gate_proj = matrix(Role::dense_gate, layer);
@@ -304,34 +326,57 @@ DenseWeights Loader::dense(std::int64_t layer) {
   return dense;
 }
 
-Weights Loader::load() {
-  count_nonfinite_weights();
-  result_.wte = stored(Role::embedding);
-  result_.lm_head = matrix(Role::head);
-  result_.output_norm = float32(Role::output_norm);
-  result_.source_lambda = source_lambdas();
-  const auto resid = lambdas(Role::resid_lambdas, 1), x0 = lambdas(Role::x0_lambdas, 0);
-  for (std::int64_t i = 0; i < model_.architecture.depth(); ++i) {
-    LayerWeights layer;
-    layer.resid_lambda = resid[i];
-    layer.x0_lambda = x0[i];
-    layer.attention_norm = float32(Role::attention_norm, i);
-    layer.feed_forward_norm = float32(Role::feed_forward_norm, i);
-    layer.attention = attention(i);
-    if (const MoeSpec* spec = model_.architecture.layers[i].moe()) {
-      layer.moe = moe(i, *spec);
-    } else {
-      layer.dense = dense(i);
-    }
-    result_.layers.push_back(std::move(layer));
+LayerWeights Loader::layer(std::int64_t layer) const {
+  LayerWeights weights;
+  weights.resid_lambda = resid_[layer];
+  weights.x0_lambda = x0_[layer];
+  weights.attention_norm = float32(Role::attention_norm, layer);
+  weights.feed_forward_norm = float32(Role::feed_forward_norm, layer);
+  weights.attention = attention(layer);
+  if (const MoeSpec* spec = model_.architecture.layers[layer].moe()) {
+    weights.moe = moe(layer, *spec);
+  } else {
+    weights.dense = dense(layer);
   }
-  return std::move(result_);
+  return weights;
+}
+
+Weights Loader::load(Progress& progress) const {
+  Weights result;
+  result.device = device_;
+  count_nonfinite_weights(result, progress);
+  result.wte = table(Role::embedding);
+  result.output_norm = float32(Role::output_norm);
+  result.source_lambda = source_lambdas();
+  if (streamed_) {
+    result.layers = streamed_layers(shared_from_this());
+    return result;
+  }
+  std::vector<LayerWeights> all;
+  for (std::int64_t i = 0; i < layers(); ++i) { all.push_back(layer(i)); }
+  result.layers = resident_layers(std::move(all), head());
+  return result;
 }
 
 }  // namespace
 
-Weights read_weights(const Model& model, ComputeType dtype, at::Device device, Progress& progress) {
-  return Loader(model, dtype, device, progress).load();
+at::Tensor MoeWeights::kept(Role role, std::int64_t expert) const {
+  if (read) { return read(role, expert); }
+  switch (role) {
+    case Role::expert_gate:
+      return gate_proj.select(0, expert);
+    case Role::expert_up:
+      return c_fc.select(0, expert);
+    case Role::expert_down:
+      return c_proj.select(0, expert);
+    default:
+      fail(ExitCode::internal, {}, "weight ", int(role), " is no matrix of an expert");
+  }
+}
+
+Weights read_weights(const Model& model, const LoadOptions& options, at::Device device,
+                     bool streamed, Progress& progress) {
+  return std::make_shared<const Loader>(model, options, device, streamed)->load(progress);
 }
 
 }  // namespace kappascope

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,13 +15,25 @@
 
 namespace kappascope {
 
+// A table of which a call reads the rows of its tokens.
+struct RowTable {
+  at::Tensor all;                                          // [Vp,width]; undefined: in the file
+  std::function<at::Tensor(const at::Tensor& ids)> fetch;  // then reads them
+
+  bool defined() const { return all.defined() || fetch; }
+  // ids [T] int64 → [T,width] float32.
+  at::Tensor rows(const at::Tensor& ids) const {
+    return (fetch ? fetch(ids) : all.index_select(0, ids)).to(at::kFloat);
+  }
+};
+
 struct AttentionWeights {
   at::Tensor c_q;             // [n_head·D, H]
   at::Tensor c_k;             // [n_kv_head·D, H]
   at::Tensor c_v;             // [n_kv_head·D, H]
   at::Tensor c_proj;          // [H, n_head·D]
   at::Tensor ve_gate;         // [n_kv_head, 32], float32; undefined without value embedding
-  at::Tensor value_embed;     // [Vp, n_kv_head·D], stored type; undefined without
+  RowTable value_embed;       // [Vp, n_kv_head·D], stored type; undefined without
   at::Tensor q_norm, k_norm;  // [D], or of the whole projection; undefined: none
   at::Tensor q_bias, k_bias, v_bias, o_bias;  // [rows]; undefined: none
   at::Tensor sinks;                           // [n_head]; undefined: none
@@ -39,13 +52,21 @@ struct MoeWeights {
   at::Tensor kappa_router;         // [E, H] float32, of the side that is read; undefined: none
   at::Tensor kappa_router_bias;    // [E] float32; undefined: none
   at::Tensor router_bias;          // [E] float32, of the logit; undefined: none
-  at::Tensor gate_proj;            // [E, H, I]
+  at::Tensor gate_proj;            // [E, H, I]; undefined: those of the experts are in the file
   at::Tensor c_fc;                 // [E, H, I]
   at::Tensor c_proj;               // [E, I, H]
   at::Tensor gate_bias, up_bias;   // [E, I] float32; undefined: none
   at::Tensor down_bias;            // [E, H] float32; undefined: none
   DenseWeights shared;             // of the shared expert; undefined: none
   at::Tensor shared_weight;        // [1, H] float32; undefined: its output counts once
+  // Reads a matrix of one expert from the file. Safe from several threads.
+  std::function<at::Tensor(Role role, std::int64_t expert)> read;
+  at::ScalarType compute = at::kFloat;  // of the products; bfloat16 weights may be kept for float32
+
+  bool in_file() const { return bool(read); }
+  // expert_gate, expert_up or expert_down of one expert, [in,out]: as it is kept, or as multiplied.
+  at::Tensor kept(Role role, std::int64_t expert) const;
+  at::Tensor matrix(Role role, std::int64_t expert) const { return kept(role, expert).to(compute); }
 };
 
 // A factor of every pass: the last one goes on for the passes that have none of their own.
@@ -66,14 +87,14 @@ struct LayerWeights {
 
 struct Backend;      // core/forward/backend.h
 struct DeviceState;  // core/forward/device_cuda.h
+class LayerSource;   // core/forward/layer_source.h
 
 struct Weights {
   at::Device device{at::kCPU};  // where the tensors are
-  at::Tensor wte;               // [Vp, H], stored type
-  at::Tensor lm_head;           // [Vp, H]
+  RowTable wte;                 // [Vp, H], stored type
   at::Tensor output_norm;       // [H] float32; undefined: none
   PassFactors source_lambda;    // of a recurrence with a source
-  std::vector<LayerWeights> layers;
+  std::shared_ptr<LayerSource> layers;
   std::uint64_t nonfinite = 0;            // NaN and Inf among all values
   std::vector<std::string> nonfinite_in;  // tensors that hold them
   const Backend* backend = nullptr;       // that runs them
@@ -81,8 +102,10 @@ struct Weights {
 };
 
 // Reads every weight once: counts what is not finite, widens what must be. Matrices of the layers
-// come as `dtype`; on the CPU those stored so stay in the mapped file. Throws Error (interrupted)
-// when the progress says stop.
-Weights read_weights(const Model& model, ComputeType dtype, at::Device device, Progress& progress);
+// come as options.dtype; on the CPU those stored so stay in the mapped file. With `streamed` the
+// layers stay in the file, and each is read when it runs. Throws Error (interrupted) when the
+// progress says stop.
+Weights read_weights(const Model& model, const LoadOptions& options, at::Device device,
+                     bool streamed, Progress& progress);
 
 }  // namespace kappascope

@@ -11,6 +11,7 @@
 #include "core/checkpoint/input_file.h"
 #include "core/forward/device.h"
 #include "core/forward/experts.h"
+#include "core/forward/layer_source.h"
 #include "tests/bench/works.h"
 
 namespace kappascope::bench {
@@ -32,11 +33,11 @@ struct LoadedLayer {
 
   explicit LoadedLayer(const Json& arguments)
       : model(open_model(arguments.at("model").get<std::string>())),
-        weights(read_weights(model, ComputeType::float32, at::kCPU, progress)),
+        weights(read_weights(model, {}, at::kCPU, false, progress)),
         plan(resolve(model, {})) {
     at::set_num_threads(arguments.value("threads", 1));
   }
-  const MoeWeights& layer() const { return weights.layers[0].moe; }
+  const MoeWeights& layer() const { return weights.layers->layer(0, 1).moe; }
 
   // Runs `body` with the context of a call of so many tokens.
   template <typename Body>

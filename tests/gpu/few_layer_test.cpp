@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/forward/device_cuda.h"
+#include "core/forward/layer_source.h"
 #include "tests/gpu/emulated/cuda_runtime.h"
 
 namespace kappascope {
@@ -56,12 +57,13 @@ class Layer {
       kappa.gate_stride = 1;
     }
     plan_ = resolve(model_, {});
-    weights_.layers.resize(1);
-    MoeWeights& to = weights_.layers[0].moe;
+    std::vector<LayerWeights> layers(1);
+    MoeWeights& to = layers[0].moe;
     to.w_g = at::randn({of.experts, of.hidden}) * scale;
     to.gate_proj = (at::randn({of.experts, of.hidden, of.gates}) * scale).to(type);
     to.c_fc = (at::randn({of.experts, of.hidden, of.gates}) * scale).to(type);
     to.c_proj = (at::randn({of.experts, of.gates, of.hidden}) * scale).to(type);
+    weights_.layers = resident_layers(std::move(layers), {});
     prepare_device(model_, weights_);
   }
 
@@ -82,7 +84,7 @@ class Layer {
                         0,
                         weights_.state.get()};
     const std::int64_t before = emulated::launches;
-    const at::Tensor output = moe_layer(x, weights_.layers[0].moe, 0, 0, context);
+    const at::Tensor output = moe_layer(x, weights_.layers->layer(0, 1).moe, 0, 0, context);
     launches = emulated::launches - before;
     finish_taps(context);
     return output;

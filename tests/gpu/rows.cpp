@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "core/forward/device_cuda.h"
+#include "core/forward/layer_source.h"
 
 namespace kappascope {
 namespace {
@@ -70,12 +71,13 @@ class Layer {
     plans_[0] = resolve(model_, {{.edit = Edit::kappa}});
     plans_[1] = resolve(model_, {});
     weights_.device = device;
-    weights_.layers.resize(1);
-    MoeWeights& moe = weights_.layers[0].moe;
+    std::vector<LayerWeights> layers(1);
+    MoeWeights& moe = layers[0].moe;
     moe.w_g = at::randn({of.experts, of.hidden}, half.dtype(at::kFloat)) * scale;
     moe.gate_proj = at::randn({of.experts, of.hidden, of.gates}, half) * scale;
     moe.c_fc = at::randn({of.experts, of.hidden, of.gates}, half) * scale;
     moe.c_proj = at::randn({of.experts, of.gates, of.hidden}, half) * scale;
+    weights_.layers = resident_layers(std::move(layers), {});
     description = prepare_device(model_, weights_);
     kappa_bias = at::tensor(kappa.bias).view({of.experts, of.gates}).to(device);
     kappa_scale = at::tensor(kappa.scale).view({of.experts, of.gates}).to(device);
@@ -95,7 +97,7 @@ class Layer {
     finish_taps(context);
     return output;
   }
-  const MoeWeights& moe() const { return weights_.layers[0].moe; }
+  const MoeWeights& moe() const { return weights_.layers->layer(0, 1).moe; }
 
   const Shape shape;
   std::string description;

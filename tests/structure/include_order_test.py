@@ -16,7 +16,7 @@ LEAF = "core/forward"
 LEAF_INCLUDES = ORDER[:ORDER.index("core/engine") + 1]
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 CUDA = re.compile(r"^(cuda|cublas|cooperative_groups)\w*(\.h|/)")
-CUDA_FILE = re.compile(r"^kernels/(\w+\.cu|cuda_launch\.h)$")
+CUDA_FILE = re.compile(r"^kernels/(\w+\.cu|cuda_launch\.h|wgmma\.h)$")
 TORCH = re.compile(r"^(torch|ATen|c10|caffe2)/")
 
 

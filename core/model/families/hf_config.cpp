@@ -27,12 +27,13 @@ std::string canonical(std::string_view name) {
 
 // Of training, of generation, of other programs: nothing in evaluation follows from them.
 bool ignored(std::string_view name) {
-  constexpr std::array<std::string_view, 34> kIgnored = {"architectures",
+  constexpr std::array<std::string_view, 35> kIgnored = {"architectures",
                                                          "auto_map",
                                                          "transformers_version",
                                                          "_name_or_path",
                                                          "dtype",
                                                          "torch_dtype",
+                                                         "model_type",
                                                          "initializer_range",
                                                          "attention_dropout",
                                                          "hidden_dropout",

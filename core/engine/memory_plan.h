@@ -1,0 +1,27 @@
+// How the weights of a model come into memory, decided from sizes alone before one is read.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/engine/engine.h"
+
+namespace kappascope {
+
+struct MemoryPlan {
+  std::uint64_t weights = 0;   // bytes of all weights, as they are multiplied
+  std::uint64_t resident = 0;  // bytes of weights in memory at once
+  std::uint64_t work = 0;      // bytes of all else: the program, and what a call computes
+  std::uint64_t bound = 0;     // bytes that the process may take
+  bool streamed = false;       // layers stay in the file, and each is read when it runs
+};
+
+// On the CPU: resident where the weights and the work fit into the bound, else streamed. The bound
+// is options.memory, or what the process has and may still take. Throws (memory) naming the bytes
+// needed when not even one layer fits. On a GPU: all of it, and no bound.
+MemoryPlan plan_memory(const Model& model, const LoadOptions& options);
+
+// "weights 31.2 GB, streamed a layer at a time; 1.3 GB resident", "weights 98.5 MB, all resident".
+std::string memory_text(const MemoryPlan& plan);
+
+}  // namespace kappascope

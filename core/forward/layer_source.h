@@ -1,0 +1,42 @@
+// Where the weights of a layer come from when the stack reaches it: memory that holds all of them,
+// or the file, a layer at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "core/forward/weights.h"
+
+namespace kappascope {
+
+class LayerSource {
+ public:
+  virtual ~LayerSource() = default;
+  // For a call of so many tokens; valid until the next call of this object. Layers are asked for in
+  // running order, the first again after the last. Throws Error (io, damaged, memory) where the
+  // file cannot be read.
+  virtual const LayerWeights& layer(std::int64_t layer, std::int64_t tokens) = 0;
+  // [Vp,H], once the layers of a call have run. Valid until the next call of layer().
+  virtual const at::Tensor& head() = 0;
+};
+
+// All in memory.
+std::shared_ptr<LayerSource> resident_layers(std::vector<LayerWeights> layers, at::Tensor head);
+
+// What reads the weights of one model; safe from two threads.
+class WeightReader {
+ public:
+  virtual ~WeightReader() = default;
+  virtual std::int64_t layers() const = 0;
+  // All of a layer but the matrices of its experts, which MoeWeights::matrix reads.
+  virtual LayerWeights layer(std::int64_t layer) const = 0;
+  virtual at::Tensor head() const = 0;
+  // Lets the system fetch what the experts of a layer will read in a call of so many tokens.
+  virtual void prefetch(std::int64_t layer, std::int64_t tokens) const = 0;
+};
+
+// One layer in memory, the next one read meanwhile by a thread of its own.
+std::shared_ptr<LayerSource> streamed_layers(std::shared_ptr<const WeightReader> reader);
+
+}  // namespace kappascope

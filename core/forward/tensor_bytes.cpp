@@ -1,0 +1,100 @@
+#include "core/forward/tensor_bytes.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+
+namespace kappascope {
+namespace {
+
+// A value is NaN or Inf when every bit of its exponent is set. Counted by all threads, in blocks
+// short enough for counters as wide as the values, which the compiler then adds side by side.
+template <typename Bits>
+std::uint64_t count_saturated(std::span<const std::byte> bytes, Bits exponent) {
+  constexpr std::int64_t kBlock = 4096;
+  const auto values = std::int64_t(bytes.size() / sizeof(Bits));
+  std::atomic<std::uint64_t> count = 0;
+  const auto work = [&](std::int64_t first, std::int64_t last) {
+    std::uint64_t found = 0;
+    for (; first < last; first += kBlock) {
+      const std::byte* from = bytes.data() + std::size_t(first) * sizeof(Bits);
+      const auto size = std::size_t(std::min(kBlock, last - first));
+      Bits here = 0;
+      for (std::size_t i = 0; i < size; ++i) {
+        Bits bits;
+        std::memcpy(&bits, from + i * sizeof(Bits), sizeof(Bits));
+        here = Bits(here + ((bits & exponent) == exponent));
+      }
+      found += here;
+    }
+    count += found;
+  };
+  at::parallel_for(0, values, 64 * kBlock, work);
+  return count;
+}
+
+// Of numbers that will be narrowed to float32.
+std::uint64_t count_over_float32(std::span<const std::byte> bytes) {
+  std::uint64_t count = 0;
+  for (std::size_t at = 0; at < bytes.size(); at += sizeof(double)) {
+    double value = 0;
+    std::memcpy(&value, bytes.data() + at, sizeof value);
+    count += std::isfinite(static_cast<float>(value)) ? 0 : 1;
+  }
+  return count;
+}
+
+}  // namespace
+
+std::uint64_t count_nonfinite(std::span<const std::byte> bytes, DType dtype) {
+  switch (dtype) {
+    case DType::float32:
+      return count_saturated<std::uint32_t>(bytes, 0x7f800000u);
+    case DType::bfloat16:
+      return count_saturated<std::uint16_t>(bytes, 0x7f80);
+    case DType::float16:
+      return count_saturated<std::uint16_t>(bytes, 0x7c00);
+    case DType::float64:
+      return count_over_float32(bytes);
+    default:
+      return 0;
+  }
+}
+
+at::ScalarType scalar_type(DType dtype) {
+  switch (dtype) {
+    case DType::float32:
+      return at::kFloat;
+    case DType::bfloat16:
+      return at::kBFloat16;
+    case DType::float16:
+      return at::kHalf;
+    case DType::int64:
+      return at::kLong;
+    case DType::int32:
+      return at::kInt;
+    case DType::uint8:
+      return at::kByte;
+    case DType::boolean:
+      return at::kBool;
+    case DType::float64:
+      return at::kDouble;
+    default:
+      break;  // no weight as it is
+  }
+  fail(ExitCode::internal, {}, "unknown tensor type");
+}
+
+void read_bytes(const TensorFile& tensors, const TensorInfo& tensor, std::uint64_t first,
+                std::span<std::byte> into) {
+  if (tensors.copied(tensor)) {
+    std::memcpy(into.data(), tensors.data(tensor).data() + first, into.size());
+  } else if (!into.empty()) {
+    tensors.file_of(tensor).read(tensor.offset + first, into, "tensor data");
+  }
+}
+
+}  // namespace kappascope
