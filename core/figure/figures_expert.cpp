@@ -150,14 +150,20 @@ Figure expert_drops(Traces traces, const FigureChoices&) {
     if (rates.back() > highest) { highest = rates.back(); }
   }
   if (highest == 0) { side.x.high = 1; }
-  side.empty = nothing_because(trace);
+  side.empty = no_drops_because(trace);
   side.bars.push_back(std::move(bars));
   Table table;
   table.rows = trace.layers;
   table.columns = layer_columns(trace, 1);
   table.columns.push_back({"drop_rate", std::move(rates)});
   figure.tables.push_back(std::move(table));
-  figure.panels.push_back(std::move(side));
+  if (side.empty.empty()) {
+    figure.panels.push_back(std::move(side));
+  } else {
+    Panel nothing;
+    nothing.empty = side.empty;
+    figure.panels.assign(1, std::move(nothing));
+  }
   return figure;
 }
 

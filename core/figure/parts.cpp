@@ -43,7 +43,7 @@ std::string kappa_label(const Trace& trace) {
   const Json* kappa = member(trace.meta, "kappa");
   if (lacks_kappa(trace)) {
     const double constant = trace.kappa_constant;
-    return constant == 1 ? "no κ" : "κ = " + number_text(constant) + ", not learned";
+    return constant == 1 ? "no κ" : join_words("κ = ", constant, ", not learned");
   }
   if (!kappa || !trace.kappa) { return trace.kappa ? "κ" : "κ off"; }
   if (is_without_kappa(*kappa)) { return "no learned κ"; }
@@ -57,11 +57,13 @@ std::string kappa_label(const Trace& trace) {
   return reading.empty() ? text : text + ", " + reading;
 }
 
+constexpr const char* kNoCapacity = "no capacity limit";
+
 std::string capacity_label(const Trace& trace) {
   const Json* capacity = member(trace.meta, "capacity");
   const Json* in_force = capacity ? member(*capacity, "in_force") : nullptr;
   if (!in_force || !in_force->is_boolean()) { return ""; }
-  if (!in_force->get<bool>()) { return "no capacity limit"; }
+  if (!in_force->get<bool>()) { return kNoCapacity; }
   return "capacity factor " + number_text(number_at(*capacity, "factor"));
 }
 
@@ -264,12 +266,18 @@ bool has_kappa_router(const Trace& trace) {
   return router && router->is_boolean() && router->get<bool>();
 }
 
+std::string no_drops_because(const Trace& trace) {
+  return capacity_label(trace) == kNoCapacity
+             ? "nothing to show: without a capacity limit no assignment is dropped"
+             : nothing_because(trace);
+}
+
 std::string no_kappa_because(const Trace& trace) {
   if (lacks_kappa(trace)) {
     const double constant = trace.kappa_constant;
     return constant == 1
                ? "nothing to show: this model has no κ"
-               : "nothing to show: κ of this model is the constant " + number_text(constant);
+               : join_words("nothing to show: κ of this model is the constant ", constant);
   }
   return trace.kappa ? "" : "nothing to show: κ was turned off in this run";
 }

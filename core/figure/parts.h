@@ -44,6 +44,9 @@ std::string nothing_because(const Trace& trace);
 
 bool lacks_kappa(const Trace& trace);  // the model has no κ and the run set none
 
+// Why there are no drops to show: nothing_because, or there is no capacity limit.
+std::string no_drops_because(const Trace& trace);
+
 // Why there is no κ to show: the model has none, or the run had it turned off; "" otherwise.
 std::string no_kappa_because(const Trace& trace);
 
