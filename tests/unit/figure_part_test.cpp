@@ -70,7 +70,7 @@ TEST(TokenRange, LeavesOfCellsAndLinesWhatLiesInIt) {
   const auto found = readout(figure, 0, 1, 1, 0.1, 0.1);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->subject.token, 4);
-  EXPECT_EQ(found->lines, (Lines{"Layer 5", "Token 4 't4'", "Value: 14"}));
+  EXPECT_EQ(found->lines, (Lines{"Layer 5", "Token 4 't4'", "Value: 14.00"}));
   const Line& line = figure.panels[1].lines[0];
   EXPECT_EQ(line.x, (std::vector<double>{3, 4, 5, 6}));
   EXPECT_EQ(line.y, (std::vector<double>{9, 16, 25, 36}));
@@ -109,11 +109,11 @@ TEST(Blocks, SayTheMeanThatTheirColourShows) {
   const Figure figure = sample();
   const auto found = readout(figure, 0, 5, 1, 0.1, 0.1, {1, 4});
   ASSERT_TRUE(found);
-  EXPECT_EQ(found->lines, (Lines{"Layer 5", "Tokens 4 to 7", "Value: 15.5 (mean of 4 cells)",
-                                 "Here:", "Layer 5", "Token 5 't5'", "Value: 15"}));
+  EXPECT_EQ(found->lines, (Lines{"Layer 5", "Tokens 4 to 7", "Value: 15.50 (mean of 4 cells)",
+                                 "Here:", "Layer 5", "Token 5 't5'", "Value: 15.00"}));
   EXPECT_EQ(found->subject.token, 5);
   // The last block is what is left; a row of blocks is both layers.
-  EXPECT_EQ(readout(figure, 0, 9, 0, 0.1, 0.1, {2, 8})->lines[2], "Value: 13.5 (mean of 4 cells)");
+  EXPECT_EQ(readout(figure, 0, 9, 0, 0.1, 0.1, {2, 8})->lines[2], "Value: 13.50 (mean of 4 cells)");
   EXPECT_EQ(readout(figure, 0, 9, 0, 0.1, 0.1, {2, 8})->lines[0], "Layers 4 to 5");
   EXPECT_EQ(zoomed_out_note(figure.panels[0], {1, 4}), "Zoomed out: mean of 4 tokens a column.");
   EXPECT_EQ(zoomed_out_note(figure.panels[0], {1, 1}), "");
@@ -128,7 +128,7 @@ TEST(Blocks, LeaveOutWhatHasNoValue) {
   cells[2] = 4;
   cells[3] = 16;
   EXPECT_EQ(readout(figure, 0, 0, 0, 0.1, 0.1, {1, 4})->lines[2],
-            "Value: 8 (geometric mean of 2 of 4 cells)");
+            "Value: 8.000 (geometric mean of 2 of 4 cells)");
   ColourScale names;
   names.kind = ColourKind::categorical;
   names.names = {"a", "b"};

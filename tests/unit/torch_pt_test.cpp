@@ -300,12 +300,13 @@ TEST(TorchPt, OpensSparseGigabytesByTheirDirectory) {
   const TensorFile file = read_torch_pt(memory.path());
   EXPECT_EQ(file.find("w")->bytes, std::uint64_t{60} << 30);
   EXPECT_EQ(file.floats(*file.find("v")), (std::vector<float>(4, 0)));
-  // End records, directory, pickle, byte order and the local headers of these two and data/0.
+  // End records, directory, pickle, byte order, the local headers of these two and data/0, and the
+  // four numbers.
   const std::uint64_t directory = zip.size - 22 - 20 - 56 - zip.directory_offset;
   const std::uint64_t headers =
       3 * 30 + std::string("tiny/data.pkltiny/byteordertiny/data/0").size();
   EXPECT_EQ(file.file().bytes_read(),
-            22 + 20 + 56 + directory + entries[0].data.size() + 6 + headers);
+            22 + 20 + 56 + directory + entries[0].data.size() + 6 + headers + 4 * sizeof(float));
 }
 
 TEST(TorchPt, EveryPrefixFails) {
