@@ -83,7 +83,8 @@ void Workspace::run() {
   } catch (const Error& error) { return say(error.failure()); }
   if (!open.loaded && automatic_device() == ComputeDevice::cpu) {
     try {
-      say(false, memory_text(plan_memory(*open.model, {.threads = usable_threads()})));
+      const MemoryPlan plan = plan_memory(*open.model, {.threads = usable_threads()});
+      if (plan.streamed) { say(false, memory_text(plan)); }
     } catch (const Error& error) { return say(error.failure()); }
   }
   struct Result {

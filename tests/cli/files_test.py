@@ -333,6 +333,16 @@ class PlaceTest(FileCase):
 class ChangedTest(FileCase):
     """Files that are written anew in place: one line and code 3, where it used to be a bus error."""
 
+    @staticmethod
+    def open_files(process):
+        names = []
+        for file in pathlib.Path(f'/proc/{process.pid}/fd').iterdir():
+            try:
+                names.append(os.path.basename(os.readlink(file)))
+            except FileNotFoundError:  # closed meanwhile
+                pass
+        return names
+
     def test_weights_during_a_run(self):
         whole = (MODEL / WEIGHTS).read_bytes()
         for data in (b'', whole[:1000], whole[:-5000], b'x' * len(whole)):
@@ -340,9 +350,8 @@ class ChangedTest(FileCase):
                 folder = self.model('changed')
                 out = self.folder / 'out'
                 process = self.start('run', folder, '-f', '-', '-o', out, stdin=-1)
-                maps = pathlib.Path(f'/proc/{process.pid}/maps')
-                self.wait_for(lambda: WEIGHTS in maps.read_text())  # the model is open; the text is waited for
-                time.sleep(0.02)  # the clock of file times is coarse
+                self.wait_for(lambda: WEIGHTS in self.open_files(process))
+                time.sleep(0.3)  # the header is read, the text is waited for; the clock of file times is coarse
                 (folder / WEIGHTS).write_bytes(data)
                 err = process.communicate(b'Once upon a time', timeout=120)[1].decode()
                 self.assertEqual(process.returncode, 3, err)
