@@ -27,7 +27,17 @@ constexpr int kWarp = 32;
 constexpr int kWarps = kThreads / kWarp;
 constexpr unsigned kAllLanes = 0xffffffffu;
 
-// Starts `kernel` on blocks of kThreads; 0 or the CUDA error. No block: nothing to do.
+// 0 or the CUDA error, which is then no longer the runtime's last one: Torch's next check would
+// find it.
+template <typename... Parameters, typename... Arguments>
+int launch(const cudaLaunchConfig_t& config, void (*kernel)(Parameters...),
+           const Arguments&... arguments) {
+  const cudaError_t error = cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
+  if (error != cudaSuccess) { (void)cudaGetLastError(); }
+  return int(error);
+}
+
+// Starts `kernel` on blocks of kThreads. No block: nothing to do.
 template <typename... Parameters, typename... Arguments>
 int launch(void (*kernel)(Parameters...), dim3 grid, std::size_t shared_bytes, CudaStream stream,
            const Arguments&... arguments) {
@@ -37,9 +47,7 @@ int launch(void (*kernel)(Parameters...), dim3 grid, std::size_t shared_bytes, C
   config.blockDim = dim3(kThreads);
   config.dynamicSmemBytes = shared_bytes;
   config.stream = stream;
-  const cudaError_t error = cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
-  if (error != cudaSuccess) { (void)cudaGetLastError(); }  // else Torch's next check finds it
-  return int(error);
+  return launch(config, kernel, arguments...);
 }
 
 inline dim3 blocks_for(std::int64_t items, std::int64_t per_block) {

@@ -64,7 +64,7 @@ int launch_overlapping(bool overlap, void (*kernel)(Parameters...), dim3 grid,
   config.stream = stream;
   config.attrs = &attribute;
   config.numAttrs = overlap ? 1 : 0;
-  return int(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...));
+  return launch(config, kernel, arguments...);
 }
 
 }  // namespace kappascope

@@ -7,7 +7,7 @@
 // There a cell counts the ones before it instead of keeping a queue for each expert: T·K is small.
 #include "kernels/few.h"
 #include "kernels/few_launch.h"
-#include "kernels/route_math.h"
+#include "kernels/route_warp.h"
 
 namespace kappascope {
 namespace {
@@ -67,28 +67,15 @@ __device__ bool is_last_block(std::int32_t* arrived, int blocks) {
   return last != 0;
 }
 
-// The experts of token t, by one warp: the best of those that come after the last one found.
+// The experts of token t, by one warp.
 __device__ void choose(const RouteArgs& args, std::int64_t t, int lane, std::int32_t* by_turn) {
   const RoutingView& routing = args.routing;
-  const float* logits = routing.logits + t * routing.experts;
-  Candidate last{};
+  Choice<0> choice(args, t, lane);
   for (std::int64_t k = 0; k < routing.slots; ++k) {
-    Candidate best{-INFINITY, INT32_MAX};
-    for (std::int64_t e = lane; e < routing.experts; e += kWarp) {
-      const float bias = args.selection_bias ? args.selection_bias[e] : 0.0f;
-      const Candidate other{logits[e] + bias, std::int32_t(e)};
-      if ((k == 0 || chosen_before(last, other)) && chosen_before(other, best)) { best = other; }
-    }
-    for (int offset = kWarp / 2; offset > 0; offset /= 2) {
-      const Candidate other{__shfl_xor_sync(kAllLanes, best.score, offset),
-                            __shfl_xor_sync(kAllLanes, best.expert, offset)};
-      if (chosen_before(other, best)) { best = other; }
-    }
-    if (lane == 0) {
-      routing.cells.expert[t * routing.slots + k] = best.expert;
-      by_turn[k * routing.tokens + t] = best.expert;
-    }
-    last = best;
+    const std::int32_t expert = choice.next().expert;
+    if (lane != 0) { continue; }
+    routing.cells.expert[t * routing.slots + k] = expert;
+    by_turn[k * routing.tokens + t] = expert;
   }
 }
 

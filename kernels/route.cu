@@ -7,71 +7,26 @@
 //
 // The positions take three steps, O(K·T + E·chunks): one warp per chunk of turns counts it alone,
 // the counts of earlier chunks are summed for each expert, and both are added.
-#include "kernels/cuda_launch.h"
-#include "kernels/route_math.h"
+#include "kernels/route_warp.h"
 
 namespace kappascope {
 namespace {
 
 constexpr std::int64_t kChunk = 256;  // turns that one warp counts
-constexpr Candidate kWorst{-INFINITY, INT32_MAX};
 
-__device__ Candidate warp_best(Candidate mine) {
-  for (int offset = kWarp / 2; offset > 0; offset /= 2) {
-    const Candidate other{__shfl_xor_sync(kAllLanes, mine.score, offset),
-                          __shfl_xor_sync(kAllLanes, mine.expert, offset)};
-    if (chosen_before(other, mine)) { mine = other; }
-  }
-  return mine;
-}
-
-__device__ float selection_score(const RouteArgs& args, const float* logits, std::int64_t e) {
-  return logits[e] + (args.selection_bias ? args.selection_bias[e] : 0.0f);
-}
-
-// The scores of the experts lane, lane + 32, … in registers, Held of them; 0: read where they are
-// needed, for more experts than registers.
-template <int Held>
-struct HeldScores {
-  float score[Held > 0 ? Held : 1];
-  __device__ HeldScores(const RouteArgs& args, const float* logits, int lane) {
-#pragma unroll
-    for (int h = 0; h < Held; ++h) {
-      const std::int64_t e = h * kWarp + lane;
-      score[h] = e < args.routing.experts ? selection_score(args, logits, e) : 0;
-    }
-  }
-};
-
-// expert and margin of token t: the best of those that come after the last one found.
+// expert and margin of token t.
 template <int Held>
 __device__ void choose(const RouteArgs& args, std::int64_t t, int lane) {
   const RoutingView& routing = args.routing;
   const std::int64_t experts = routing.experts, slots = routing.slots;
-  const float* logits = routing.logits + t * experts;
-  const HeldScores<Held> held(args, logits, lane);
+  Choice<Held> choice(args, t, lane);
   Candidate last{};
   float margin = NAN;
   for (std::int64_t k = 0; k <= slots && k < experts; ++k) {
-    Candidate mine = kWorst;
-    const auto consider = [&](const Candidate& other) {
-      if ((k == 0 || chosen_before(last, other)) && chosen_before(other, mine)) { mine = other; }
-    };
-    if constexpr (Held > 0) {
-#pragma unroll
-      for (int h = 0; h < Held; ++h) {
-        const int e = h * kWarp + lane;
-        if (e < experts) { consider({held.score[h], e}); }
-      }
-    } else {
-      for (std::int64_t e = lane; e < experts; e += kWarp) {
-        consider({selection_score(args, logits, e), std::int32_t(e)});
-      }
-    }
-    mine = warp_best(mine);
-    if (k == slots) { margin = last.score - mine.score; }
-    if (k < slots && lane == 0) { routing.cells.expert[t * slots + k] = mine.expert; }
-    last = mine;
+    const Candidate next = choice.next();
+    if (k == slots) { margin = last.score - next.score; }
+    if (k < slots && lane == 0) { routing.cells.expert[t * slots + k] = next.expert; }
+    last = next;
   }
   if (lane == 0) { routing.numbers.margin[t] = margin; }
 }

@@ -7,6 +7,8 @@
 // four both work on every tile, which reads less and pays where sums are long.
 #include "kernels/wgmma_product.h"
 
+#include <utility>
+
 #include "kernels/wgmma_tiles.h"
 
 #ifdef KAPPASCOPE_WGMMA  // compiled for 9.0 alone, or on the CPU for the tests
@@ -195,6 +197,19 @@ __device__ __forceinline__ void multiply_tile(Memory& memory, const Parameters& 
   }
 }
 
+// The kernel has code for every size of wgmma_tiles.h.
+constexpr auto kAllSizes = std::make_integer_sequence<int, kTileSizes>();
+
+template <class Memory, int... Index>
+__device__ __forceinline__ void multiply_tile_of(Memory& memory, const Parameters& p,
+                                                 const ProductTile& tile, int a0, int a1,
+                                                 Ring<Memory::Stages>& ring, std::uint32_t& turn,
+                                                 std::integer_sequence<int, Index...>) {
+  (void)((tile.size == tile_size_at(Index) &&
+          (multiply_tile<tile_size_at(Index)>(memory, p, tile, a0, a1, ring, turn), true)) ||
+         ...);
+}
+
 template <class Memory>
 __device__ __forceinline__ void multiply_tiles(Memory& memory, const Parameters& p, int group) {
   constexpr bool Turns = Memory::Turns;
@@ -208,26 +223,7 @@ __device__ __forceinline__ void multiply_tiles(Memory& memory, const Parameters&
   if (Turns && group == 1) { ring.skip(steps); }
   for (int number = int(blockIdx.x) + (Turns ? group * p.blocks : 0);
        walk.find(number, starts, tile); number += (Turns ? 2 : 1) * p.blocks) {
-    switch (tile.size) {
-      case 32:
-        multiply_tile<32>(memory, p, tile, a0, a1, ring, turn);
-        break;
-      case 64:
-        multiply_tile<64>(memory, p, tile, a0, a1, ring, turn);
-        break;
-      case 96:
-        multiply_tile<96>(memory, p, tile, a0, a1, ring, turn);
-        break;
-      case 112:
-        multiply_tile<112>(memory, p, tile, a0, a1, ring, turn);
-        break;
-      case 128:
-        multiply_tile<128>(memory, p, tile, a0, a1, ring, turn);
-        break;
-      case 144:
-        multiply_tile<144>(memory, p, tile, a0, a1, ring, turn);
-        break;
-    }
+    multiply_tile_of(memory, p, tile, a0, a1, ring, turn, kAllSizes);
     if (Turns) { ring.skip(steps); }
     turn ^= 1;
   }
@@ -295,7 +291,7 @@ int launch_product(const WgmmaProductArgs& args, int multiprocessors, CudaStream
   config.blockDim = dim3(kBlock);
   config.dynamicSmemBytes = kBytes;
   config.stream = stream;
-  return int(cudaLaunchKernelEx(&config, kernel, p, maps));
+  return launch(config, kernel, p, maps);
 }
 
 }  // namespace

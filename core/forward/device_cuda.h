@@ -36,8 +36,8 @@ struct KappaNumbers {
 
 struct DeviceState {
   int multiprocessors = 1;
-  bool overlap = false;   // a kernel may start while the one before it ends
-  at::Tensor few_memory;  // of the layers of a few tokens, kept between them; bytes
+  bool overlap = false;              // a kernel may start while the one before it ends
+  at::Tensor few_memory;             // of the layers of a few tokens, kept between them; bytes
   std::vector<LayerNumbers> layers;  // [L]
   at::Device device{at::kCPU};
   // Of the plan that ran last: [L][slots of κ].

@@ -18,6 +18,19 @@ RouteScore route_score(const std::optional<KappaScore>& score) {
   fail(ExitCode::internal, {}, "a κ input of no kind");
 }
 
+RouteArgs route_rules(const LayerPlan& plan, std::int64_t tokens) {
+  const MoeSpec& spec = *plan.spec->moe();
+  RouteArgs rules;
+  rules.weight_of_all = spec.router.weight == CombineWeight::softmax_of_all;
+  rules.capacity = plan.capacity_of_call(tokens);
+  rules.score = route_score(spec.score);
+  if (spec.score) {
+    rules.score_factor = float(spec.score->factor);
+    rules.score_constant = float(spec.score->constant);
+  }
+  return rules;
+}
+
 at::Tensor router_logits(const at::Tensor& x, const MoeWeights& weights) {
   const at::Tensor logits = at::mm(x, weights.w_g.t());
   return weights.router_bias.defined() ? logits + weights.router_bias : logits;

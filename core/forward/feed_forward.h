@@ -46,8 +46,12 @@ struct CallContext {
   }
 };
 
-// What decides s of an MoE layer (SPEC §1.5).
+// What decides s of an MoE layer (SPEC §1.5); part of route_rules.
 RouteScore route_score(const std::optional<KappaScore>& score);
+
+// The rules of a layer's router for a call of so many tokens; where logits, biases and results are
+// is added by whoever routes.
+RouteArgs route_rules(const LayerPlan& plan, std::int64_t tokens);
 
 // Router logits: x [T,H] → [T,E].
 at::Tensor router_logits(const at::Tensor& x, const MoeWeights& weights);

@@ -9,18 +9,10 @@ namespace {
 
 void route(const at::Tensor& x, const MoeWeights& weights, const LayerPlan& plan,
            const RoutingView& routing) {
-  const MoeSpec& spec = *plan.spec->moe();
   const std::int64_t tokens = x.size(0);
-  RouteArgs args;
+  RouteArgs args = route_rules(plan, tokens);
   args.routing = routing;
   args.selection_bias = weights.expert_bias.empty() ? nullptr : weights.expert_bias.data();
-  args.weight_of_all = spec.router.weight == CombineWeight::softmax_of_all;
-  args.capacity = plan.capacity_of_call(tokens);
-  args.score = route_score(spec.score);
-  if (spec.score) {
-    args.score_factor = float(spec.score->factor);
-    args.score_constant = float(spec.score->constant);
-  }
   const at::Tensor kappa_scores = kappa_router_scores(x, weights);
   if (kappa_scores.defined()) { args.given_score = kappa_scores.const_data_ptr<float>(); }
   args.score_norm = weights.score_norm.data();

@@ -113,17 +113,10 @@ void MoeCall::route() {
                           .view({layout_.tokens, layout_.experts});
   at::mm_out(logits, x_, weights_.w_g.t());
   const at::Tensor queues = at::empty({cells() + layout_.experts}, row_start_.options());
-  RouteArgs args;
+  RouteArgs args = route_rules(plan_, layout_.tokens);
   args.routing = routing_;
   if (numbers_.expert_bias.defined()) {
     args.selection_bias = numbers_.expert_bias.const_data_ptr<float>();
-  }
-  args.capacity = plan_.capacity_of_call(layout_.tokens);
-  args.weight_of_all = spec_.router.weight == CombineWeight::softmax_of_all;
-  args.score = route_score(spec_.score);
-  if (spec_.score) {
-    args.score_factor = float(spec_.score->factor);
-    args.score_constant = float(spec_.score->constant);
   }
   const at::Tensor kappa_scores = kappa_router_scores(x_, weights_);
   if (kappa_scores.defined()) { args.given_score = kappa_scores.const_data_ptr<float>(); }

@@ -122,6 +122,7 @@ void FewCall::route() {
   };
   const at::Tensor kappa_scores = kappa_router_scores(x_, weights_);
   FewRouteArgs args;
+  args.route = route_rules(plan_, tokens_);
   RouteArgs& rules = args.route;
   rules.routing.tokens = tokens_;
   rules.routing.experts = experts_;
@@ -129,13 +130,6 @@ void FewCall::route() {
   rules.routing.logits = logits_;
   rules.routing.cells = cells_;
   rules.selection_bias = data_or_null(numbers.expert_bias);
-  rules.capacity = plan_.capacity_of_call(tokens_);
-  rules.weight_of_all = spec_.router.weight == CombineWeight::softmax_of_all;
-  rules.score = route_score(spec_.score);
-  if (spec_.score) {
-    rules.score_factor = float(spec_.score->factor);
-    rules.score_constant = float(spec_.score->constant);
-  }
   rules.score_norm = data_or_null(numbers.score_norm);
   rules.given_score = data_or_null(kappa_scores);
   args.width = width_;

@@ -1,0 +1,67 @@
+// The choice of a token's experts by one warp. For .cu files only.
+#pragma once
+
+#include "kernels/cuda_launch.h"
+#include "kernels/route_math.h"
+
+namespace kappascope {
+
+inline __device__ Candidate warp_best(Candidate mine) {
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) {
+    const Candidate other{__shfl_xor_sync(kAllLanes, mine.score, offset),
+                          __shfl_xor_sync(kAllLanes, mine.expert, offset)};
+    if (chosen_before(other, mine)) { mine = other; }
+  }
+  return mine;
+}
+
+// The experts of a token, best first, one a call: the best of those that come after the last one.
+// Scores are in registers, Held of them in each lane, of the experts lane, lane + 32, …; 0: they
+// are read where they are needed, for more experts than registers.
+template <int Held>
+class Choice {
+ public:
+  __device__ Choice(const RouteArgs& args, std::int64_t t, int lane)
+      : args_(args), logits_(args.routing.logits + t * args.routing.experts), lane_(lane) {
+#pragma unroll
+    for (int h = 0; h < Held; ++h) {
+      const std::int64_t e = h * kWarp + lane;
+      held_[h] = e < args.routing.experts ? score(e) : 0;
+    }
+  }
+
+  // The same in every lane; as often as there are experts.
+  __device__ Candidate next() {
+    Candidate mine{-INFINITY, INT32_MAX};
+    const auto consider = [&](const Candidate& other) {
+      if ((first_ || chosen_before(last_, other)) && chosen_before(other, mine)) { mine = other; }
+    };
+    if constexpr (Held > 0) {
+#pragma unroll
+      for (int h = 0; h < Held; ++h) {
+        const int e = h * kWarp + lane_;
+        if (e < args_.routing.experts) { consider({held_[h], e}); }
+      }
+    } else {
+      for (std::int64_t e = lane_; e < args_.routing.experts; e += kWarp) {
+        consider({score(e), std::int32_t(e)});
+      }
+    }
+    first_ = false;
+    return last_ = warp_best(mine);
+  }
+
+ private:
+  __device__ float score(std::int64_t e) const {
+    return logits_[e] + (args_.selection_bias ? args_.selection_bias[e] : 0.0f);
+  }
+
+  const RouteArgs& args_;
+  const float* const logits_;
+  const int lane_;
+  bool first_ = true;
+  Candidate last_{};
+  float held_[Held > 0 ? Held : 1];
+};
+
+}  // namespace kappascope
