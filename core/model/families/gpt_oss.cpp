@@ -44,16 +44,13 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
   moe.gate.bias = true;
   layer.feed_forward = moe;
 
-  std::vector<std::string> types;
-  for (std::int64_t i = 0; i < sizes.depth; ++i) {
-    types.push_back(i % 2 == 0 ? "sliding_attention" : "full_attention");
-  }
-  types =
-      config.per_layer("layer_types", sizes.depth, {"full_attention", "sliding_attention"}, types);
+  std::vector<bool> alternating;
+  for (std::int64_t i = 0; i < sizes.depth; ++i) { alternating.push_back(i % 2 == 0); }
+  const std::vector<bool> sliding_layers = config.sliding_layers(alternating);
   const std::int64_t window = config.window(128);
   std::vector<LayerSpec> layers;
-  for (const std::string& type : types) {
-    layer.attention.window = type == "sliding_attention" ? window : kNoWindow;
+  for (const bool slides : sliding_layers) {
+    layer.attention.window = slides ? window : kNoWindow;
     layers.push_back(layer);
   }
   hf::finish(model, config, sizes, std::move(layers), kNames);

@@ -155,6 +155,23 @@ RouterSpec Config::router(std::int64_t experts, std::int64_t slots, CombineWeigh
   return spec;
 }
 
+RouterSpec Config::normalising_router(std::int64_t experts, std::int64_t slots, bool absent) {
+  return router(experts, slots,
+                flag("norm_topk_prob", absent) ? CombineWeight::softmax_of_chosen
+                                               : CombineWeight::softmax_of_all);
+}
+
+std::vector<bool> Config::sliding_layers(const std::vector<bool>& absent) {
+  std::vector<std::string> words;
+  for (const bool slides : absent) { words.emplace_back(slides ? kSliding : kFull); }
+  std::vector<bool> result;
+  for (const std::string& word :
+       per_layer("layer_types", std::ssize(absent), {kFull, kSliding}, std::move(words))) {
+    result.push_back(word == kSliding);
+  }
+  return result;
+}
+
 void Config::require_silu() {
   const std::string act = fields_.text("hidden_act").value_or("silu");
   // swish is another name of it.

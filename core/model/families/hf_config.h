@@ -50,6 +50,11 @@ class Config {
   RotarySpec rotary_of(const char* layer_type, const Sizes& sizes, double absent_base);
   // Experts and slots, and how the slots are weighted.
   RouterSpec router(std::int64_t experts, std::int64_t slots, CombineWeight weight);
+  // Likewise, where norm_topk_prob says whether weights are normalised over the chosen; `absent`:
+  // when it does not.
+  RouterSpec normalising_router(std::int64_t experts, std::int64_t slots, bool absent);
+  // layer_types: which layers slide; `absent`: when it does not say.
+  std::vector<bool> sliding_layers(const std::vector<bool>& absent);
   // hidden_act: silu.
   void require_silu();
   // quantization_config: absent, or of this method ("" : always absent).
@@ -66,6 +71,9 @@ class Config {
   Faults faults_;
   Fields fields_;
 };
+
+// Words of layer_types.
+inline constexpr const char kFull[] = "full_attention", kSliding[] = "sliding_attention";
 
 // Which layers have experts: `decoder_sparse_step` and `mlp_only_layers` of Qwen.
 std::vector<bool> sparse_layers(Config& config, std::int64_t layers);

@@ -26,6 +26,14 @@ struct ExpertNames {
   const char* shared_weight = nullptr;
 };
 
+// Those of most families.
+inline constexpr ExpertNames kMlpExperts{.router = "mlp.gate.weight",
+                                         .gate = "mlp.experts.#.gate_proj.weight",
+                                         .up = "mlp.experts.#.up_proj.weight",
+                                         .down = "mlp.experts.#.down_proj.weight",
+                                         .packed = "mlp.experts.gate_up_proj",
+                                         .packed_down = "mlp.experts.down_proj"};
+
 // Finds every weight that the architecture has; what is missing or of a wrong shape or type is a
 // fault. `tied`: a missing head is the embedding. `eight_bits`: float8 weights with the scales of
 // their blocks are read.

@@ -5,15 +5,6 @@
 namespace kappascope {
 namespace {
 
-constexpr hf::ExpertNames kNames{.router = "mlp.gate.weight",
-                                 .gate = "mlp.experts.#.gate_proj.weight",
-                                 .up = "mlp.experts.#.up_proj.weight",
-                                 .down = "mlp.experts.#.down_proj.weight",
-                                 .packed = "mlp.experts.gate_up_proj",
-                                 .packed_down = "mlp.experts.down_proj"};
-
-constexpr const char kFull[] = "full_attention", kSliding[] = "sliding_attention";
-
 void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
   hf::Config config(document, model.files.meta.string());
   const hf::Sizes sizes = config.sizes({.width = 2304,
@@ -26,9 +17,8 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
                                         .epsilon = 1e-6});
   config.require_silu();
   config.require_quantization("");
-  const std::vector<std::string> attentions =
-      config.per_layer("layer_types", sizes.depth, {kFull, kSliding},
-                       std::vector<std::string>(std::size_t(sizes.depth), kFull));
+  const std::vector<bool> sliding_layers =
+      config.sliding_layers(std::vector<bool>(std::size_t(sizes.depth)));
   const std::vector<std::string> kinds =
       config.per_layer("mlp_layer_types", sizes.depth, {"dense", "sparse"},
                        std::vector<std::string>(std::size_t(sizes.depth), "sparse"));
@@ -39,19 +29,17 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
   const bool input_bias = config.flag("attention_bias", false);
 
   MoeSpec moe;
-  moe.router = config.router(64, 8,
-                             config.flag("norm_topk_prob", true) ? CombineWeight::softmax_of_chosen
-                                                                 : CombineWeight::softmax_of_all);
+  moe.router = config.normalising_router(64, 8, true);
   moe.gates = config.size("moe_intermediate_size", 896);
   DenseSpec dense;
   dense.gates = config.size("intermediate_size", 7168);
   std::optional<RotarySpec> full, sliding;
   std::vector<LayerSpec> layers;
-  for (std::size_t i = 0; i < attentions.size(); ++i) {
-    const bool slides = attentions[i] == kSliding;
+  for (std::size_t i = 0; i < sliding_layers.size(); ++i) {
+    const bool slides = sliding_layers[i];
     std::optional<RotarySpec>& rotary = slides ? sliding : full;
     if (!rotary) {
-      rotary = config.rotary_of(attentions[i].c_str(), sizes, slides ? 10000 : 500000);
+      rotary = config.rotary_of(slides ? hf::kSliding : hf::kFull, sizes, slides ? 10000 : 500000);
     }
     LayerSpec layer = config.layer(sizes, *rotary);
     layer.attention.window = slides ? window : kNoWindow;
@@ -61,7 +49,7 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
     if (kinds[i] == "sparse") { layer.feed_forward = moe; }
     layers.push_back(layer);
   }
-  hf::finish(model, config, sizes, std::move(layers), kNames);
+  hf::finish(model, config, sizes, std::move(layers), hf::kMlpExperts);
 }
 
 }  // namespace

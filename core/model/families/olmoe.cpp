@@ -5,13 +5,6 @@
 namespace kappascope {
 namespace {
 
-constexpr hf::ExpertNames kNames{.router = "mlp.gate.weight",
-                                 .gate = "mlp.experts.#.gate_proj.weight",
-                                 .up = "mlp.experts.#.up_proj.weight",
-                                 .down = "mlp.experts.#.down_proj.weight",
-                                 .packed = "mlp.experts.gate_up_proj",
-                                 .packed_down = "mlp.experts.down_proj"};
-
 void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
   hf::Config config(document, model.files.meta.string());
   const hf::Sizes sizes = config.sizes({.width = 2048,
@@ -38,12 +31,10 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
     attention.clip = config.number("clip_qkv", 1);
   }
   MoeSpec moe;
-  moe.router = config.router(64, 8,
-                             config.flag("norm_topk_prob", false) ? CombineWeight::softmax_of_chosen
-                                                                  : CombineWeight::softmax_of_all);
+  moe.router = config.normalising_router(64, 8, false);
   moe.gates = config.size("intermediate_size", 2048);
   layer.feed_forward = moe;
-  hf::finish(model, config, sizes, std::vector(std::size_t(sizes.depth), layer), kNames);
+  hf::finish(model, config, sizes, std::vector(std::size_t(sizes.depth), layer), hf::kMlpExperts);
 }
 
 }  // namespace

@@ -4,16 +4,14 @@
 namespace kappascope {
 namespace {
 
-constexpr hf::ExpertNames kNames{.router = "mlp.gate.weight",
-                                 .gate = "mlp.experts.#.gate_proj.weight",
-                                 .up = "mlp.experts.#.up_proj.weight",
-                                 .down = "mlp.experts.#.down_proj.weight",
-                                 .packed = "mlp.experts.gate_up_proj",
-                                 .packed_down = "mlp.experts.down_proj",
-                                 .shared_gate = "mlp.shared_expert.gate_proj.weight",
-                                 .shared_up = "mlp.shared_expert.up_proj.weight",
-                                 .shared_down = "mlp.shared_expert.down_proj.weight",
-                                 .shared_weight = "mlp.shared_expert_gate.weight"};
+constexpr hf::ExpertNames names() {
+  hf::ExpertNames names = hf::kMlpExperts;
+  names.shared_gate = "mlp.shared_expert.gate_proj.weight";
+  names.shared_up = "mlp.shared_expert.up_proj.weight";
+  names.shared_down = "mlp.shared_expert.down_proj.weight";
+  names.shared_weight = "mlp.shared_expert_gate.weight";
+  return names;
+}
 
 // Windows: of the layers that layer_types names, else of the even ones below max_window_layers.
 std::vector<std::int64_t> windows(hf::Config& config, std::int64_t layers) {
@@ -21,22 +19,20 @@ std::vector<std::int64_t> windows(hf::Config& config, std::int64_t layers) {
   config.fields().find("sliding_window");  // means nothing otherwise
   const std::int64_t window = slides ? config.window(4096) : kNoWindow;
   const std::int64_t below = config.size("max_window_layers", 28, 0);
-  std::vector<std::string> types;
+  std::vector<bool> even;
   for (std::int64_t layer = 0; layer < layers; ++layer) {
-    types.push_back(slides && layer % 2 == 0 && layer < below ? "sliding_attention"
-                                                              : "full_attention");
+    even.push_back(slides && layer % 2 == 0 && layer < below);
   }
-  types = config.per_layer("layer_types", layers, {"full_attention", "sliding_attention"}, types);
   std::vector<std::int64_t> result;
   bool sliding = false;
-  for (const std::string& type : types) {
-    sliding = sliding || type == "sliding_attention";
-    result.push_back(type == "sliding_attention" ? window : kNoWindow);
+  for (const bool layer_slides : config.sliding_layers(even)) {
+    sliding = sliding || layer_slides;
+    result.push_back(layer_slides ? window : kNoWindow);
   }
   if (sliding && (!slides || window == kNoWindow)) {
     config.fields().refuse("layer_types",
                            "full_attention alone without use_sliding_window and sliding_window",
-                           Json("sliding_attention"));
+                           Json(hf::kSliding));
   }
   if (!sliding) { config.fields().forget("sliding_window"); }
   for (const char* said : {"use_sliding_window", "max_window_layers"}) {
@@ -61,9 +57,7 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
   layer.attention.input_bias = config.flag("qkv_bias", true);
 
   MoeSpec moe;
-  moe.router = config.router(60, 4,
-                             config.flag("norm_topk_prob", false) ? CombineWeight::softmax_of_chosen
-                                                                  : CombineWeight::softmax_of_all);
+  moe.router = config.normalising_router(60, 4, false);
   moe.gates = config.size("moe_intermediate_size", 1408);
   moe.shared = SharedSpec{config.size("shared_expert_intermediate_size", 5632), true};
   DenseSpec dense;
@@ -77,7 +71,7 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
     if (sparse[i] && moe.router.experts > 0) { layer.feed_forward = moe; }
     layers.push_back(layer);
   }
-  hf::finish(model, config, sizes, std::move(layers), kNames);
+  hf::finish(model, config, sizes, std::move(layers), names());
 }
 
 }  // namespace

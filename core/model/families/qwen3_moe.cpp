@@ -4,13 +4,6 @@
 namespace kappascope {
 namespace {
 
-constexpr hf::ExpertNames kNames{.router = "mlp.gate.weight",
-                                 .gate = "mlp.experts.#.gate_proj.weight",
-                                 .up = "mlp.experts.#.up_proj.weight",
-                                 .down = "mlp.experts.#.down_proj.weight",
-                                 .packed = "mlp.experts.gate_up_proj",
-                                 .packed_down = "mlp.experts.down_proj"};
-
 void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
   hf::Config config(document, model.files.meta.string());
   const hf::Sizes sizes = config.sizes({.width = 2048,
@@ -34,9 +27,7 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
   config.fields().find("max_window_layers");
 
   MoeSpec moe;
-  moe.router = config.router(128, 8,
-                             config.flag("norm_topk_prob", false) ? CombineWeight::softmax_of_chosen
-                                                                  : CombineWeight::softmax_of_all);
+  moe.router = config.normalising_router(128, 8, false);
   moe.gates = config.size("moe_intermediate_size", 768);
   DenseSpec dense;
   dense.gates = config.size("intermediate_size", 6144);
@@ -46,7 +37,7 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
     if (sparse && moe.router.experts > 0) { layer.feed_forward = moe; }
     layers.push_back(layer);
   }
-  hf::finish(model, config, sizes, std::move(layers), kNames, true);
+  hf::finish(model, config, sizes, std::move(layers), hf::kMlpExperts, true);
 }
 
 }  // namespace
