@@ -105,19 +105,7 @@ fs::path nanochat_folder() {
 }
 
 void add_stage(ModelPlace& place, const std::string& stage) {
-  std::error_code error;
-  const fs::path folder = place.folder / stage;
-  if (!fs::exists(folder, error)) { return; }
-  std::vector<fs::path> found;
-  for (fs::directory_iterator at(folder, error); !error && at != fs::directory_iterator();
-       at.increment(error)) {
-    std::error_code gone;
-    if (at->is_directory(gone)) { found.push_back(at->path()); }
-  }
-  require(!error, ExitCode::io, Place{folder.native()},
-          "the folder cannot be read: ", error.message());
-  std::sort(found.begin(), found.end());
-  for (const fs::path& path : found) {
+  for (const fs::path& path : folders_in(place.folder / stage)) {
     ListedModel& model = place.models.emplace_back();
     model.name = stage + "/" + path.filename().string();
     model.open_as = path.string();

@@ -78,22 +78,6 @@ fs::path referred(const fs::path& repository, const std::string& ref) {
   return repository / "snapshots" / revision;
 }
 
-// Folders in a folder, ascending; none where it is absent.
-std::vector<fs::path> folders_in(const fs::path& folder) {
-  std::vector<fs::path> found;
-  if (!is_there(folder)) { return found; }
-  std::error_code error;
-  for (fs::directory_iterator at(folder, error); !error && at != fs::directory_iterator();
-       at.increment(error)) {
-    std::error_code gone;
-    if (at->is_directory(gone)) { found.push_back(at->path()); }
-  }
-  require(!error, ExitCode::io, Place{folder.native()},
-          "the folder cannot be read: ", error.message());
-  std::sort(found.begin(), found.end());
-  return found;
-}
-
 fs::path find_snapshot(const fs::path& repository, const HubName& name) {
   const std::string cure = "; fetch it: " + fetch_command(name);
   const std::string place = name.repository + (name.revision.empty() ? "" : "@" + name.revision);
@@ -119,6 +103,21 @@ fs::path find_snapshot(const fs::path& repository, const HubName& name) {
 }
 
 }  // namespace
+
+std::vector<fs::path> folders_in(const fs::path& folder) {
+  std::vector<fs::path> found;
+  if (!is_there(folder)) { return found; }
+  std::error_code error;
+  for (fs::directory_iterator at(folder, error); !error && at != fs::directory_iterator();
+       at.increment(error)) {
+    std::error_code gone;
+    if (at->is_directory(gone)) { found.push_back(at->path()); }
+  }
+  require(!error, ExitCode::io, Place{folder.native()},
+          "the folder cannot be read: ", error.message());
+  std::sort(found.begin(), found.end());
+  return found;
+}
 
 fs::path hub_cache() {
   for (const char* name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"}) {

@@ -40,6 +40,9 @@ std::string fetch_command(const HubName& name);
 // else the snapshot of the hub cache. Absent: io, with the command that would fetch it.
 std::filesystem::path resolve_model(const std::filesystem::path& word);
 
+// Folders in a folder, ascending; none where it is absent. Unreadable: io.
+std::vector<std::filesystem::path> folders_in(const std::filesystem::path& folder);
+
 // Repositories of a cache, "org/name" ascending, with their snapshots: that of refs/main first, the
 // others by name. A cache that is absent has none; one that cannot be read: io.
 struct HubRepository {
