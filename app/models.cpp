@@ -76,7 +76,7 @@ void examine(ListedModel& model) {
     model.family = opened.architecture.family;
     model.experts = opened.architecture.first_moe() != nullptr;
     model.bytes = opened.tensors->size();
-    if (opened.files.kind == FolderKind::nanochat) { model.step = opened.files.step; }
+    model.step = opened.files.step;
   } catch (...) {
     model.refusal = without_folder(failure_in_flight().message, model.folder);
     model.bytes = weight_bytes(model.folder);

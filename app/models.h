@@ -4,20 +4,21 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace kappascope {
 
 struct ListedModel {
-  std::string name;              // "org/name", "org/name@REVISION", "base_checkpoints/d20"
-  std::string open_as;           // what opens it: that name, or the folder of a nanochat model
-  std::filesystem::path folder;  // where its files are
-  std::string family;            // as Architecture::family, else model_type; "": not known
-  bool experts = false;          // it has MoE layers
-  std::uint64_t bytes = 0;       // of its weights: all shards, of nanochat's the newest step
-  std::int64_t step = -1;        // the newest of a nanochat folder; −1: it has none
-  std::string refusal;           // one line: why it cannot be opened; "": it can
+  std::string name;                  // "org/name", "org/name@REVISION", "base_checkpoints/d20"
+  std::string open_as;               // what opens it: that name, or the folder of a nanochat model
+  std::filesystem::path folder;      // where its files are
+  std::string family;                // as Architecture::family, else model_type; "": not known
+  bool experts = false;              // it has MoE layers
+  std::uint64_t bytes = 0;           // of its weights: all shards, of nanochat's the newest step
+  std::optional<std::int64_t> step;  // the newest of a nanochat folder
+  std::string refusal;               // one line: why it cannot be opened; "": it can
 };
 
 // Models that one folder holds.

@@ -88,7 +88,7 @@ std::string readable(const Model& model, const std::optional<std::filesystem::pa
   }
   return join_words(
       bold(printable(model.name())), ", ", architecture.family,
-      steps.empty() ? "" : join_words(", step ", model.files.step), "\n",
+      model.files.step ? join_words(", step ", *model.files.step) : "", "\n",
       "file:        ", printable(model.files.weights.string()), "\n",  //
       steps.empty() ? "" : "steps here: " + steps + "\n",              //
       "dtype:       ", dtypes, "\n",                                   //
@@ -149,7 +149,7 @@ Json document(const Model& model, const std::optional<std::filesystem::path>& to
   return {{"name", model.name()},
           {"family", architecture.family},
           {"path", model.files.weights.string()},
-          {"step", model.files.steps.empty() ? Json() : Json(model.files.step)},
+          {"step", json_of(model.files.step)},
           {"steps", model.files.steps},
           {"tokenizer", tokenizer ? Json(tokenizer->string()) : Json()},
           {"kappa", kappa_json(model)},

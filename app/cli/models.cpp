@@ -41,7 +41,7 @@ std::string rows_of(const ModelPlace& place) {
         padded(printable(model.family), family_width), "  ",
         std::string(std::size_t(bytes_width - display_width(bytes)), ' '), bytes, "  ",
         model.refusal.empty() ? "supported" : "not supported: " + printable(model.refusal),
-        model.step < 0 ? "" : join_words(", step ", model.step), "\n");
+        model.step ? join_words(", step ", *model.step) : "", "\n");
   }
   return rows;
 }
@@ -71,7 +71,7 @@ Json document(const std::vector<ModelPlace>& places) {
                       {"family", model.family.empty() ? Json() : Json(model.family)},
                       {"mixture_of_experts", model.experts},
                       {"bytes", model.bytes},
-                      {"step", model.step < 0 ? Json() : Json(model.step)},
+                      {"step", json_of(model.step)},
                       {"supported", model.refusal.empty()},
                       {"reason", model.refusal.empty() ? Json() : Json(model.refusal)}});
     }

@@ -149,7 +149,7 @@ Json RunOptions::identity(const Model& of) const {
   return {
       {"config_sha256", of.config_sha256},
       {"tensor_directory_sha256", of.directory_sha256},
-      {"step", of.files.step},
+      {"step", json_of(of.files.step)},
       {"layers", trace_settings(of).layers},
       {"record", record},
       {"logits", logits},

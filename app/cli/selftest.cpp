@@ -257,8 +257,7 @@ int selftest_verb(const Arguments& arguments) {
   Terminal terminal(Talk::normal, interrupts);
   const std::vector<fs::path> files = golden_files(assets_folder() / "selftest");
   const Model model = open_model(assets_folder() / "d8-kappa");
-  const Tokenizer tokenizer =
-      Tokenizer::load(find_tokenizer(model.files.weights.parent_path()));
+  const Tokenizer tokenizer = Tokenizer::load(find_tokenizer(model.files.weights.parent_path()));
   OutputFolder folder({}, false, interrupts);
   const LoadOptions load = compute.load_options();
   const std::unique_ptr<EngineModel> loaded = load_weights(model, load, terminal);

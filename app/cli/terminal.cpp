@@ -163,7 +163,7 @@ void say_unknown(const Model& model, Terminal& terminal) {
   for (const std::string& missing : model.files.missing_of_newer) {
     terminal.warn(describe(
         {.file = (model.files.weights.parent_path() / missing).native()},
-        join_words("is missing: its step is left out, step ", model.files.step, " is used")));
+        join_words("is missing: its step is left out, step ", *model.files.step, " is used")));
   }
   for (const std::string& warning : model.warnings) { terminal.warn(warning); }
   for (const std::string& finding : model.findings) { terminal.debug(finding); }

@@ -44,7 +44,7 @@ bool close_cell() {
 
 void choose_step(Gui& gui, const OpenModel& open) {
   const CheckpointFiles& files = open.model->files;
-  const std::string shown = count_text(files.step);
+  const std::string shown = files.step ? count_text(*files.step) : "";
   if (files.steps.size() < 2) { return number_here(shown); }
   ImGui::SetNextItemWidth(-1);
   ImGui::PushStyleVar(ImGuiStyleVar_FramePadding, {ImGui::GetStyle().FramePadding.x, 0});

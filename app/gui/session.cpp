@@ -141,7 +141,7 @@ bool begin_entry(Workspace& workspace, SessionRestore& restore) {
   }
   for (const OpenModel& open : workspace.models()) {
     const bool same =
-        in_full(open.path) == entry.path && (!entry.step || open.model->files.step == *entry.step);
+        in_full(open.path) == entry.path && (!entry.step || open.model->files.step == entry.step);
     if (!same) { continue; }
     workspace.use_model(open.id);
     const RunSettings typed = std::exchange(workspace.next_run, *entry.run);
@@ -162,7 +162,8 @@ std::string session_text(const Gui& gui, const fs::path& file) {
   const fs::path folder = fs::absolute(file).parent_path().lexically_normal();
   Json models = Json::array(), traces = Json::array();
   for (const OpenModel& open : workspace.models()) {
-    models.push_back({{"path", relative_to(folder, open.path)}, {"step", open.model->files.step}});
+    models.push_back(
+        {{"path", relative_to(folder, open.path)}, {"step", json_of(open.model->files.step)}});
   }
   // Traces are in the order of the window; runs name the model that makes them again.
   for (const OpenTrace& open : workspace.traces()) {
@@ -170,7 +171,7 @@ std::string session_text(const Gui& gui, const fs::path& file) {
     if (is_unsaved(open)) {
       entry["run"] = run_json(*open.run);
       entry["run"]["model"] = relative_to(folder, open.model_path);
-      entry["run"]["step"] = open.model_step;
+      entry["run"]["step"] = json_of(open.model_step);
     } else {
       entry["path"] = relative_to(folder, open.saved.empty() ? open.path : open.saved);
     }

@@ -190,8 +190,9 @@ void draw_options(Gui& gui) {
   draw_interventions(gui);
   const bool typing = ImGui::IsItemActive();
   if (const OpenModel* model = gui.workspace.current_model()) {
+    const CheckpointFiles& files = model->model->files;
     const std::string name =
-        plain_text(model->model->name()) + ", step " + count_text(model->model->files.step);
+        plain_text(model->model->name()) + (files.step ? ", step " + count_text(*files.step) : "");
     const float width = ImGui::CalcTextSize(name.c_str()).x;
     next_item(width);  // else on a line of its own
     const float room = ImGui::GetContentRegionAvail().x;

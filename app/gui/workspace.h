@@ -68,7 +68,7 @@ struct OpenTrace {
   DocumentId model = -1;           // of the open model that made it; −1: opened from a file
   std::optional<RunSettings> run;  // how it was made here, and by which model
   std::filesystem::path model_path;
-  std::int64_t model_step = -1;
+  std::optional<std::int64_t> model_step;
   std::filesystem::path saved;  // where a run was saved; empty: nowhere yet
   bool asked = false;           // a run that the command line asked for and makes again
   bool compared = false;        // overlaid in figures of several traces

@@ -284,10 +284,11 @@ CheckpointFiles find_checkpoint(const fs::path& word, std::optional<std::int64_t
     fail(ExitCode::io, place, "no checkpoint; expected model_NNNNNN.pt and meta_NNNNNN.json, or ",
          kHubConfig, " and model.safetensors");
   }
-  files.step = step.value_or(files.steps.empty() ? 0 : files.steps.back());
-  if (!step) { files.missing_of_newer = missing_halves(found, files.step); }
-  files.weights = folder / numbered("model_", files.step, ".pt");
-  files.meta = folder / numbered("meta_", files.step, ".json");
+  const std::int64_t taken = step ? *step : files.steps.back();
+  if (!step) { files.missing_of_newer = missing_halves(found, taken); }
+  files.step = taken;
+  files.weights = folder / numbered("model_", taken, ".pt");
+  files.meta = folder / numbered("meta_", taken, ".json");
   return files;
 }
 

@@ -26,10 +26,10 @@ inline constexpr std::array<std::string_view, 4> kHubWeights = {
 
 struct CheckpointFiles {
   FolderKind kind = FolderKind::nanochat;
-  std::filesystem::path weights;    // model_NNNNNN.pt, or one of kHubWeights
-  std::filesystem::path meta;       // meta_NNNNNN.json, or config.json
-  std::int64_t step = 0;            // 0 in a Hugging Face folder, as are the lists below empty
-  std::vector<std::int64_t> steps;  // every complete pair in the folder, ascending
+  std::filesystem::path weights;     // model_NNNNNN.pt, or one of kHubWeights
+  std::filesystem::path meta;        // meta_NNNNNN.json, or config.json
+  std::optional<std::int64_t> step;  // none in a Hugging Face folder, and the lists below empty
+  std::vector<std::int64_t> steps;   // every complete pair in the folder, ascending
   // Where the newest step was taken: names of files of newer ones whose other half is missing.
   std::vector<std::string> missing_of_newer;  // "meta_000240.json"
 };

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -23,6 +24,11 @@ inline constexpr std::size_t kMostJsonValues = std::size_t{1} << 24;
 Json parse_json(std::string_view text, std::string_view file,
                 NotFinite not_finite = NotFinite::refused,
                 std::size_t most_values = kMostJsonValues);
+
+// null where there is none.
+inline Json json_of(const std::optional<std::int64_t>& number) {
+  return number ? Json(*number) : Json();
+}
 
 // A value as an error shows it: at most 40 bytes; a number that is not finite by its name.
 std::string found_text(const Json& value);

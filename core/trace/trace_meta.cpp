@@ -98,11 +98,10 @@ Json document_meta(const TextDocument& document) {
 
 Json checkpoint_meta(const Model& model) {
   Json meta;
-  meta["model"] = {
-      {"name", display_text(model.name())},
-      {"family", model.architecture.family},
-      {"step", model.files.kind == FolderKind::nanochat ? Json(model.files.step) : Json()},
-      {"path", display_text(model.files.weights.string())}};
+  meta["model"] = {{"name", display_text(model.name())},
+                   {"family", model.architecture.family},
+                   {"step", json_of(model.files.step)},
+                   {"path", display_text(model.files.weights.string())}};
   meta["model_config"] = model.document;
   meta["n_layer"] = model.architecture.depth();
   meta["config_sha256"] = model.config_sha256;
