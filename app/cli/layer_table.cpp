@@ -11,6 +11,7 @@ namespace kappascope {
 namespace {
 
 constexpr const char* kNothing = "–";
+constexpr const char* kAbout = "≈ ";
 constexpr std::size_t kGap = 2;  // columns between two cells
 
 struct Column {
@@ -31,6 +32,13 @@ std::string band(const Band& of) {
   return number(of.p05, 3) + "–" + number(of.p95, 3);
 }
 
+// Exact, or as kappa-depth draws it.
+std::string kappa_band_of(const LayerSummary& layer) {
+  if (std::isfinite(layer.kappa.p05)) { return band(layer.kappa); }
+  const std::string read_off = band(layer.kappa_read_off);
+  return read_off == kNothing ? read_off : kAbout + read_off;
+}
+
 const std::array<Column, 9> kColumns = {{
     {"layer", "", [](const LayerSummary& l) { return std::to_string(l.layer); }},
     {"pass", "", [](const LayerSummary& l) { return std::to_string(l.pass); }},
@@ -38,7 +46,7 @@ const std::array<Column, 9> kColumns = {{
     {"drops", "%", [](const LayerSummary& l) { return number(100 * l.drop_rate, 1); }},
     {"confidence", "mean max p", [](const LayerSummary& l) { return number(l.confidence, 3); }},
     {"κ mean", "", [](const LayerSummary& l) { return number(l.kappa.mean, 3); }},
-    {"κ 5–95 %", "", [](const LayerSummary& l) { return band(l.kappa); }},
+    {"κ 5–95 %", "", kappa_band_of},
     {"sharpness", "rms κz", [](const LayerSummary& l) { return number(l.gate_kz_rms, 3); }},
     {"active", "% of gates",
      [](const LayerSummary& l) { return number(100 * l.gate_active_fraction, 1); }},
@@ -96,6 +104,9 @@ std::string layer_table(const Trace& trace, const std::vector<LayerSummary>& lay
   for (std::size_t r = 0; r < rows.size(); ++r) {
     const std::string line = aligned(rows[r], widths);
     text += (r == 0 ? bold(line) : line) + "\n";
+  }
+  if (text.find(kAbout) != text.npos) {
+    text += "≈ read off 64 bins of ln κ: of single gate units κ is not known from the score\n";
   }
   return text;
 }

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/figure/figures.h"
+#include "core/figure/marks.h"
 #include "core/figure/parts.h"
 #include "core/figure/runs.h"
 
@@ -117,12 +118,22 @@ void complete(Table& table, const std::string& run, const Trace& trace,
 // Why a trace has no part in a figure: it shows the κ of a model, which some models do not have
 // (silu-kappa shows their gate, too), or one line a trace and this one has none; else "".
 std::string left_out_because(const FigureEntry& entry, const Trace& trace) {
-  if (entry.of_kappa && lacks_kappa(trace)) { return "the model has no κ"; }
+  if (entry.of_kappa && lacks_kappa(trace)) { return lacks_kappa_because(trace); }
   if (!entry.several) { return ""; }
   if (entry.of_kappa && trace.layers == 0) { return "no MoE layer was recorded"; }
   const bool any = std::any_of(trace.nll.begin(), trace.nll.end(),
                                [](float value) { return std::isfinite(value); });
   return entry.of_kappa || any ? "" : "no token has a predecessor";
+}
+
+// A panel without a value says why and nothing else: no legend, no line at a value.
+void clear_empty_panels(Figure& figure) {
+  for (Panel& panel : figure.panels) {
+    if (!is_empty(panel)) { continue; }
+    panel.references.clear();
+    panel.lines.clear();
+    panel.points.clear();
+  }
 }
 
 void make_empty(Figure& figure, const std::string& why) {
@@ -180,6 +191,7 @@ Figure FigureEntry::make(Traces traces, const FigureChoices& chosen,
   if (none && of_kappa && lacks_kappa(*shown[0])) {
     make_empty(figure, no_kappa_because(*shown[0]));
   }
+  clear_empty_panels(figure);
   if (!none) { figure.notes.insert(figure.notes.end(), left_out.begin(), left_out.end()); }
   const bool overlay = traces.size() > 1;  // then one table for each trace
   const std::vector<std::string> words = file_words(names);

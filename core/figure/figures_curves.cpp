@@ -1,6 +1,7 @@
-// κ of learned parameters: as functions of the score and of the gate.
+// κ of parameters in force: as functions of the score and of the gate.
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
@@ -12,24 +13,6 @@ namespace kappascope::figures {
 namespace {
 
 constexpr std::int64_t kCurvePoints = 201, kScoreBins = 40;
-constexpr const char* kLinearScore = "nothing to show: α = 1, the κ router's score enters as it is";
-
-std::string no_parameters_because(const Trace& trace) {
-  const std::string why = no_kappa_because(trace);
-  if (!why.empty()) { return why; }
-  return trace.model || !trace.kappa_bias_in_force.empty()
-             ? "nothing to show: κ has no learned parameters here"
-             : "nothing to show: model.npz, which holds the parameters of κ, is not beside "
-               "the trace";
-}
-
-// Why κ is not drawn as a function of the score; "" where it is one.
-std::string no_score_because(const Trace& trace) {
-  return kappa_follows_gate(trace)
-             ? "nothing to show: κ follows from the gates' own pre-activations z, not from a score"
-             : "";
-}
-
 // Layer and expert of a figure about one expert; expert −1 when none has a token.
 struct OneExpert {
   TraceLayer layer;
@@ -58,76 +41,6 @@ Figure nothing(Figure figure, const std::string& why, std::vector<Table> tables)
   figure.panels.push_back(std::move(panel));
   figure.tables = std::move(tables);
   return figure;
-}
-
-Violin box_of(const Spread& spread, double position, int colour) {
-  Violin box;
-  box.position = position;
-  box.low = spread.p05;
-  box.quarter = spread.p25;
-  box.middle = spread.p50;
-  box.three_quarters = spread.p75;
-  box.high = spread.p95;
-  box.colour = colour;
-  if (std::isfinite(spread.p50)) { box.value = {spread.p05, spread.p95}; }
-  return box;
-}
-
-void add_spread(Table& table, const std::string& name, const std::vector<Spread>& spreads) {
-  using Member = double Spread::*;
-  const std::pair<const char*, Member> members[] = {
-      {"_min", &Spread::least}, {"_p05", &Spread::p05},  {"_p25", &Spread::p25},
-      {"_p50", &Spread::p50},   {"_p75", &Spread::p75},  {"_p95", &Spread::p95},
-      {"_max", &Spread::most},  {"_mean", &Spread::mean}};
-  for (const auto& [suffix, member] : members) {
-    std::vector<double> values;
-    values.reserve(spreads.size());
-    for (const Spread& spread : spreads) { values.push_back(spread.*member); }
-    table.columns.push_back({name + suffix, std::move(values)});
-  }
-}
-
-// Distributions of α, b and κ at the median score over layers or over the experts of a layer.
-struct ParameterRows {
-  FigureAxis axis;
-  std::vector<ParameterSpread> rows;
-  Table table;
-};
-
-ParameterRows parameter_rows(const Trace& trace, const FigureChoices& choices) {
-  ParameterRows result;
-  if (choices.by_expert && trace.layers > 0) {
-    const TraceLayer layer(trace, chosen_layer(trace, choices));
-    const KappaFunction kappa = kappa_function(layer);
-    result.axis = expert_axis(layer.experts);
-    result.table.columns = {index_column("expert", layer.experts)};
-    for (std::int64_t e = 0; e < layer.experts; ++e) {
-      result.rows.push_back(kappa_parameters(layer, kappa, e));
-    }
-  } else {
-    result.axis = layer_axis(trace);
-    result.table.columns = choices.by_expert ? std::vector<Column>{index_column("expert", 0)}
-                                             : layer_columns(trace, 1);
-    for (std::int64_t row = 0; row < trace.layers; ++row) {
-      const TraceLayer layer(trace, row);
-      result.rows.push_back(kappa_parameters(layer, kappa_function(layer)));
-    }
-  }
-  result.table.rows = std::ssize(result.rows);
-  return result;
-}
-
-Panel parameter_panel(const ParameterRows& rows, const std::string& title, const std::string& name,
-                      Spread ParameterSpread::* member, int colour, const std::string& empty) {
-  Panel panel;
-  panel.title = title;
-  panel.x = rows.axis;
-  panel.y.name = name;
-  panel.empty = empty;
-  for (std::size_t i = 0; i < rows.rows.size(); ++i) {
-    panel.violins.push_back(box_of(rows.rows[i].*member, static_cast<double>(i), colour));
-  }
-  return panel;
 }
 
 Line curve(std::vector<double> x, std::vector<double> y) {
@@ -176,9 +89,13 @@ Table counts_table(const std::string& name, const std::vector<double>& edges,
   return table;
 }
 
-// Which gate units are drawn, and what multiplies their κ.
-std::string gates_note(const KappaView& view, const KappaCurves& curves,
+// Which gate units are drawn, and what multiplies their κ or sets it.
+std::string gates_note(const OneExpert& one, const KappaView& view, const KappaCurves& curves,
                        const FigureChoices& choices) {
+  if (const std::optional<double> set = kappa_set_by_run(one.layer, one.expert)) {
+    return "The run set κ of every gate unit of the expert to " + number_text(*set) +
+           ", whatever the score.";
+  }
   const bool by_scale = view.scale != nullptr && view.scale_gate_stride != 0;
   std::string note = curves.gates.size() > 1 ? std::to_string(curves.gates.size()) +
                                                    " gate units spread over the quantiles of " +
@@ -191,63 +108,51 @@ std::string gates_note(const KappaView& view, const KappaCurves& curves,
   return note;
 }
 
-}  // namespace
-
-Figure kappa_parameters(Traces traces, const FigureChoices& choices) {
-  const Trace& trace = *traces[0];
-  ParameterRows rows = parameter_rows(trace, choices);
-  const bool by_expert = choices.by_expert && trace.layers > 0;
-  Figure figure = start_figure(traces, "kappa-parameters");
-  if (by_expert) {
-    figure.row = chosen_layer(trace, choices);
-    figure.title += " in " + layer_label(trace, figure.row);
-  }
-  std::vector<Spread> scale, bias, kappa;
-  std::vector<double> score, lower, upper;
-  for (const ParameterSpread& row : rows.rows) {
-    scale.push_back(row.scale);
-    bias.push_back(row.bias);
-    kappa.push_back(row.kappa);
-    score.push_back(row.median_score);
-    lower.push_back(row.lower);
-    upper.push_back(row.upper);
-  }
-  add_spread(rows.table, "kappa_scale", scale);
-  add_spread(rows.table, "kappa_bias", bias);
-  add_spread(rows.table, "kappa_at_median_input", kappa);
-  rows.table.columns.push_back({"kappa_input_p50", std::move(score)});
-  rows.table.columns.push_back({"kappa_lower_bound", lower});
-  rows.table.columns.push_back({"kappa_upper_bound", upper});
-  const std::string empty = no_parameters_because(trace), no_score = no_score_because(trace);
-  const bool router = has_kappa_router(trace) && no_score.empty();
-  figure.panels = {parameter_panel(rows, "Scale α", "α", &ParameterSpread::scale, 0,
-                                   router ? kLinearScore : empty),
-                   parameter_panel(rows, "Bias b", "b", &ParameterSpread::bias, 0, empty),
-                   parameter_panel(rows, "κ at the median score", "κ", &ParameterSpread::kappa, 1,
-                                   no_score.empty() ? empty : no_score)};
-  if (router) { figure.panels[0].violins.clear(); }
-  if (!router) { figure.panels[0].references.push_back({0, false, ""}); }
-  figure.panels[1].references.push_back({0, false, ""});
-  Panel& last = figure.panels[2];
-  last.y.scale = Scale::log;
-  if (no_score.empty()) { last.references.push_back({1, false, "κ = 1"}); }
-  for (const std::vector<double>* values : {&upper, &lower}) {
-    if (!no_score.empty()) { continue; }
-    Line bound;
-    bound.weight = Line::Weight::thin;
-    bound.colour = -1;
-    bound.dash = 2;
-    bound.name = values == &lower             ? ""
-                 : trace.kappa_factor.empty() ? "bounds 1/U and U"
-                                              : "bounds of κ with the factors of the run";
-    for (std::size_t i = 0; i < values->size(); ++i) { bound.x.push_back(static_cast<double>(i)); }
-    bound.y = *values;
-    last.lines.push_back(std::move(bound));
-  }
-  figure.tables.push_back(std::move(rows.table));
-  figure.notes.push_back("Over gate units: dot median, bar 25–75 %, line 5–95 %.");
-  return figure;
+// What a silu curve is of: "κ = 1.5", or with κ from z "of α: gate 7, α = 0.5".
+std::string silu_curve_name(const SiluCurves& curves, std::size_t i) {
+  return curves.unit[i] < 0
+             ? "κ = " + number_text(curves.kappa[i])
+             : "gate " + std::to_string(curves.unit[i]) + ", α = " + number_text(curves.scale[i]);
 }
+
+// Curves at the three quantiles, those that are one and the same drawn once.
+std::vector<Line> silu_lines(const SiluCurves& curves) {
+  const char* names[] = {"5 %", "50 %", "95 %"};
+  std::vector<Line> lines;
+  for (std::size_t i = 0; i < 3; ++i) {
+    const bool again = i > 0 && curves.value[i] == curves.value[i - 1];
+    if (!again) {
+      lines.push_back(curve(curves.z, curves.value[i]));
+      lines.back().weight = Line::Weight::normal;
+      lines.back().colour = i == 0 ? 0 : i == 1 ? 5 : 1;
+      lines.back().dash = i == 1 ? 0 : i == 0 ? 1 : 2;
+    }
+    const bool last = i == 2 || curves.value[i] != curves.value[i + 1];
+    std::string& name = lines.back().name;
+    name += (again ? ", " : "") + std::string(names[i]);
+    if (last) { name += (curves.unit[i] < 0 ? ": " : " of α: ") + silu_curve_name(curves, i); }
+  }
+  if (lines.size() == 1) {
+    const bool of_all = curves.unit[0] >= 0;  // and not of one gate unit
+    lines[0].name =
+        of_all ? "α = " + number_text(curves.scale[0]) : "κ = " + number_text(curves.kappa[0], 4);
+    lines[0].dash = 0;
+  }
+  return lines;
+}
+
+std::string silu_note(const SiluCurves& curves, std::size_t lines) {
+  if (lines == 1) {
+    return curves.unit[0] < 0 ? "One curve: κ is the same at the 5, 50 and 95 % quantile of the "
+                                "expert's κ."
+                              : "One curve: α and b are the same at the 5, 50 and 95 % quantile of "
+                                "α.";
+  }
+  return curves.unit[0] < 0 ? "Curves at the 5, 50 and 95 % quantile of the expert's κ."
+                            : "Curves of the gate units at the 5, 50 and 95 % quantile of α.";
+}
+
+}  // namespace
 
 Figure kappa_vs_score(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
@@ -296,7 +201,7 @@ Figure kappa_vs_score(Traces traces, const FigureChoices& choices) {
   figure.panels.push_back(std::move(panel));
   figure.panels.push_back(counts_below(edges, counts, x, "Kept tokens"));
   figure.tables = {std::move(table), counts_table("kappa_input", edges, counts)};
-  figure.notes.push_back(gates_note(kappa.experts[one.expert], curves, choices));
+  figure.notes.push_back(gates_note(one, kappa.experts[one.expert], curves, choices));
   return figure;
 }
 
@@ -321,20 +226,10 @@ Figure silu_kappa(Traces traces, const FigureChoices& choices) {
   Table table;
   table.rows = std::ssize(curves.z);
   table.columns = {{"z", curves.z}};
-  const char* names[] = {"5 %", "50 %", "95 %"};
   const char* columns[] = {"silu_at_p05", "silu_at_p50", "silu_at_p95"};
-  for (std::size_t i = 0; i < 3; ++i) {
-    Line line = curve(curves.z, curves.value[i]);
-    line.weight = Line::Weight::normal;
-    line.colour = i == 0 ? 0 : i == 1 ? 5 : 1;
-    line.dash = i == 1 ? 0 : i == 0 ? 1 : 2;
-    line.name = std::string(names[i]) + (curves.unit[i] < 0
-                                             ? ": κ = " + number_text(curves.kappa[i])
-                                             : " of α: gate " + std::to_string(curves.unit[i]) +
-                                                   ", α = " + number_text(curves.scale[i]));
-    table.columns.push_back({columns[i], line.y});
-    panel.lines.push_back(std::move(line));
-  }
+  for (std::size_t i = 0; i < 3; ++i) { table.columns.push_back({columns[i], curves.value[i]}); }
+  panel.lines = silu_lines(curves);
+  const std::size_t lines = panel.lines.size();
   const char* quantiles[] = {"kappa_p05", "kappa_p50", "kappa_p95"};
   for (std::size_t i = 0; i < 3; ++i) {
     table.columns.push_back({quantiles[i], std::vector<double>{curves.kappa[i]}});
@@ -345,12 +240,9 @@ Figure silu_kappa(Traces traces, const FigureChoices& choices) {
   figure.panels.push_back(std::move(panel));
   figure.panels.push_back(counts_below(edges, counts, x, "Gate values"));
   figure.tables = {std::move(table), counts_table("z", edges, counts)};
-  figure.notes.push_back(
-      std::string(curves.unit[0] < 0
-                      ? "Curves at the 5, 50 and 95 % quantile of the expert's κ."
-                      : "Curves of the gate units at the 5, 50 and 95 % quantile of α.") +
-      " Outside [−8, 8]: " + count_text(curves.counts.front()) + " values below, " +
-      count_text(curves.counts.back()) + " above.");
+  figure.notes.push_back(silu_note(curves, lines) +
+                         " Outside [−8, 8]: " + count_text(curves.counts.front()) +
+                         " values below, " + count_text(curves.counts.back()) + " above.");
   return figure;
 }
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "core/figure/colour.h"
 #include "core/figure/figures.h"
@@ -33,6 +34,13 @@ ColourScale even_share(const std::string& label, double most) {
   colours.under = "none";
   colours.no_value = "no such expert";
   return colours;
+}
+
+// K of a layer, whose part of the arrays may be wider.
+double choices_per_token(const ExpertLoads& loads) {
+  const std::int64_t all =
+      std::accumulate(loads.assigned.begin(), loads.assigned.end(), std::int64_t{0});
+  return loads.tokens > 0 ? static_cast<double>(all) / static_cast<double>(loads.tokens) : 0;
 }
 
 // Ratios of pairs that are expected often enough to say something; the others NaN and counted.
@@ -99,11 +107,16 @@ Figure expert_load(Traces traces, const FigureChoices&) {
   Figure figure = start_figure(traces, "expert-load");
   const LayerMap mass = relative_gate_mass(trace);
   double chosen_by_all = 1, all_mass = 1;  // of an expert: over the even share, over the mean
+  std::int64_t unused = 0;
+  double by_chance = 0;
   for (std::int64_t row = 0; row < trace.layers; ++row) {
-    const TraceLayer layer(trace, row);
-    const auto experts = static_cast<double>(layer.experts);
-    chosen_by_all = std::max(chosen_by_all, experts / static_cast<double>(layer.slots));
+    const ExpertLoads loads = expert_loads(TraceLayer(trace, row));
+    const auto experts = static_cast<double>(loads.load.size());
+    const double choices = choices_per_token(loads);
+    if (choices > 0) { chosen_by_all = std::max(chosen_by_all, experts / choices); }
     all_mass = std::max(all_mass, experts);
+    unused += loads.unused;
+    by_chance += loads.unused_by_chance;
   }
   add_layer_experts(figure, trace, relative_load(trace),
                     even_share("Share of assignments over 1/E", chosen_by_all), "load_over_even");
@@ -114,13 +127,6 @@ Figure expert_load(Traces traces, const FigureChoices&) {
   panel.title = "Gate mass";
   panel.empty = nothing_because(trace);
   figure.panels.push_back(std::move(panel));
-  std::int64_t unused = 0;
-  double by_chance = 0;
-  for (std::int64_t row = 0; row < trace.layers; ++row) {
-    const ExpertLoads loads = expert_loads(TraceLayer(trace, row));
-    unused += loads.unused;
-    by_chance += loads.unused_by_chance;
-  }
   figure.notes.push_back("Experts without a token: " + count_text(unused) + " over all layers; " +
                          number_text(std::round(10 * by_chance) / 10) +
                          " are expected by chance under even routing.");
@@ -177,11 +183,14 @@ Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
   colours.no_value = "same expert, or fewer than 5 tokens by chance";
   FigureAxis axis = expert_axis(std::vector<std::int64_t>{});
   LayerMap map;
+  bool one_choice = trace.slots < 2;
   if (trace.layers > 0) {
     const TraceLayer layer(trace, chosen_layer(trace, choices));
     figure.title += ", " + layer_label(trace, layer.row);
     figure.row = layer.row;
-    std::vector<std::int64_t> shown = most_loaded_experts(expert_loads(layer), kMostPairs);
+    const ExpertLoads loads = expert_loads(layer);
+    one_choice = choices_per_token(loads) <= 1;
+    std::vector<std::int64_t> shown = most_loaded_experts(loads, kMostPairs);
     std::sort(shown.begin(), shown.end());
     const Coactivation pairs = coactivation(layer, shown);
     axis = expert_axis(shown);
@@ -212,7 +221,7 @@ Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
   Panel panel = cell_panel(axis, axis, std::move(map), std::move(colours));
   panel.square = true;
   panel.empty = trace.layers == 0 || trace.tokens == 0 ? nothing_because(trace)
-                : trace.slots < 2
+                : one_choice
                     ? "nothing to show: every token has one expert"
                     : "nothing to show: too few tokens to expect any two experts together 5 times";
   figure.panels.push_back(std::move(panel));

@@ -25,7 +25,8 @@ std::string approximate_because(const Trace& trace) {
 
 std::string mean_not_exact(const Trace& trace) {
   return approximate_because(trace) +
-         "so κ is the mean over gates that was recorded, never below the mean of ln κ.";
+         "so the recorded mean of κ over gates takes the place of their geometric mean, which is "
+         "never larger.";
 }
 
 std::string band_not_exact(const Trace& trace) {
@@ -34,24 +35,6 @@ std::string band_not_exact(const Trace& trace) {
 
 void add_kappa_one(Panel& panel) {
   panel.references.push_back({1, false, "κ = 1: SiLU"});
-}
-
-// Of layers whose κ an intervention multiplied the bounds are named by what they are.
-void add_bounds(Panel& panel, const KappaBounds& bounds, bool factors) {
-  if (!(bounds.upper > 0) || bounds.upper == bounds.lower) { return; }
-  panel.references.push_back({bounds.upper, false, factors ? "largest κ" : "U"});
-  panel.references.push_back({bounds.lower, false, factors ? "smallest κ" : "1/U"});
-}
-
-// The widest bounds of the recorded layers; NaN without κ.
-KappaBounds widest_bounds(const Trace& trace) {
-  KappaBounds widest;
-  for (std::int64_t row = 0; row < trace.layers; ++row) {
-    const KappaBounds here = kappa_bounds(TraceLayer(trace, row));
-    widest.lower = std::fmin(widest.lower, here.lower);
-    widest.upper = std::fmax(widest.upper, here.upper);
-  }
-  return widest;
 }
 
 // κ of every recorded layer as a line with its band.
@@ -122,6 +105,10 @@ struct Distributions {
     const KappaBand band = kappa_band(layer, kappa, expert);
     exact = exact && band.exact;
     panel.violins.push_back(violin_of(density, band, std::ssize(panel.violins)));
+    if (band.exact && band.band.p05 == band.band.p95 && kappa_set_by_run(layer, expert)) {
+      panel.violins.back().value.clear();  // a bin is wide, one number is not
+      panel.violins.back().density.clear();
+    }
     low.push_back(band.band.p05);
     middle.push_back(band.band.p50);
     high.push_back(band.band.p95);
@@ -166,8 +153,7 @@ Figure kappa_tokens(Traces traces, const FigureChoices&) {
   Figure figure = start_figure(traces, "kappa-tokens");
   LayerMap map = layer_token_kappa(*traces[0]);
   if (!map.exact) { figure.notes.push_back(mean_not_exact(*traces[0])); }
-  ColourScale colours = kappa_colours("κ (weighted geometric mean)");
-  colours.no_value = "dropped";
+  ColourScale colours = token_kappa_colours(map.exact);
   add_layer_tokens(figure, *traces[0], std::move(map), colours, "kappa_geometric_mean");
   return figure;
 }
@@ -176,7 +162,9 @@ Figure kappa_experts(Traces traces, const FigureChoices&) {
   Figure figure = start_figure(traces, "kappa-experts");
   LayerMap map = layer_expert_kappa(*traces[0]);
   if (!map.exact) { figure.notes.push_back(mean_not_exact(*traces[0])); }
-  ColourScale colours = kappa_colours("κ (geometric mean over tokens and gates)");
+  ColourScale colours =
+      kappa_colours(map.exact ? "κ (geometric mean over tokens and gates)"
+                              : "κ (geometric mean over tokens of the mean over gates)");
   colours.no_value = "no kept token";
   add_layer_experts(figure, *traces[0], std::move(map), colours, "kappa_geometric_mean");
   return figure;
@@ -219,6 +207,7 @@ Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
   panel.empty = nothing_because(trace);
   add_kappa_one(panel);
   Distributions rows;
+  std::vector<KappaBounds> bounds;  // at each position
   if (choices.by_expert && trace.layers > 0) {
     const TraceLayer layer(trace, chosen_layer(trace, choices));
     const std::vector<std::int64_t> experts = shown_experts(layer, choices);
@@ -228,21 +217,24 @@ Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
         (choices.expert < 0 ? " of each expert, " : ", ") + layer_label(trace, layer.row);
     if (choices.expert >= 0) { figure.title += ", expert " + std::to_string(choices.expert); }
     panel.x = choices.expert < 0 ? expert_axis(layer.experts) : expert_axis(experts);
-    add_bounds(panel, kappa_bounds(layer, choices.expert), !trace.kappa_factor.empty());
-    for (const std::int64_t e : experts) { rows.add(panel, layer, kappa_function(layer), e); }
+    for (const std::int64_t e : experts) {
+      rows.add(panel, layer, kappa_function(layer), e);
+      bounds.push_back(kappa_bounds(layer, e));
+    }
     rows.add_tables(figure, {{"expert", experts, 64}}, {{"expert", experts, 1}});
   } else {
     figure.title += " in each layer";
     panel.x = layer_axis(trace);
-    add_bounds(panel, widest_bounds(trace), !trace.kappa_factor.empty());
     for (std::int64_t row = 0; row < trace.layers; ++row) {
       const TraceLayer layer(trace, row);
       rows.add(panel, layer, kappa_function(layer));
+      bounds.push_back(kappa_bounds(layer));
     }
     const std::vector<Column> expert = {index_column("expert", 0)};
     rows.add_tables(figure, choices.by_expert ? expert : layer_columns(trace, 64),
                     choices.by_expert ? expert : layer_columns(trace, 1));
   }
+  add_bounds(panel, bounds);
   figure.panels.push_back(std::move(panel));
   figure.notes.push_back("Of all kept (token, slot, gate); dot: median, line: 5–95 %.");
   if (!rows.exact) { figure.notes.push_back(band_not_exact(trace)); }

@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "core/figure/runs.h"
 #include "core/figure/text.h"
 #include "core/stats/router.h"
 
@@ -21,56 +22,6 @@ std::string string_at(const Json& object, const char* key) {
   return value && value->is_string() ? value->get<std::string>() : "";
 }
 
-double number_at(const Json& object, const char* key) {
-  const Json* value = member(object, key);
-  return value && value->is_number() ? value->get<double>() : kNaN;
-}
-
-// The model has learned no κ, as the meta says.
-bool is_without_kappa(const Json& kappa) {
-  const Json* has = member(kappa, "model");
-  return has && has->is_boolean() && !has->get<bool>();
-}
-
-// What κ follows: "router probs", "z", "its own router".
-std::string input_label(const Trace& trace, const Json& kappa) {
-  const bool router = has_kappa_router(trace);
-  if (kappa_follows_gate(trace)) { return router ? "z and its own router" : "z"; }
-  return router ? "its own router" : string_at(kappa, "input");
-}
-
-std::string kappa_label(const Trace& trace) {
-  const Json* kappa = member(trace.meta, "kappa");
-  if (lacks_kappa(trace)) {
-    const double constant = trace.kappa_constant;
-    return constant == 1 ? "no κ" : join_words("κ = ", constant, ", not learned");
-  }
-  if (!kappa || !trace.kappa) { return trace.kappa ? "κ" : "κ off"; }
-  if (is_without_kappa(*kappa)) { return "no learned κ"; }
-  std::string text = "κ " + string_at(*kappa, "granularity");
-  const std::string input = input_label(trace, *kappa);
-  if (!input.empty()) { text += " from " + input; }
-  const double bound = number_at(*kappa, "bound_moe");
-  if (bound == bound) { text += ", U = " + number_text(bound); }
-  std::replace(text.begin(), text.end(), '_', ' ');
-  const std::string reading = reading_label(trace);
-  return reading.empty() ? text : text + ", " + reading;
-}
-
-constexpr const char* kNoCapacity = "no capacity limit";
-
-std::string capacity_label(const Trace& trace) {
-  const Json* capacity = member(trace.meta, "capacity");
-  const Json* in_force = capacity ? member(*capacity, "in_force") : nullptr;
-  if (!in_force || !in_force->is_boolean()) { return ""; }
-  if (!in_force->get<bool>()) { return kNoCapacity; }
-  return "capacity factor " + number_text(number_at(*capacity, "factor"));
-}
-
-void add_word(std::string& text, const std::string& word) {
-  if (!word.empty()) { text += (text.empty() ? "" : " · ") + word; }
-}
-
 bool several_passes(const Trace& trace) {
   return std::any_of(trace.pass_index.begin(), trace.pass_index.end(),
                      [](std::int32_t pass) { return pass > 0; });
@@ -85,44 +36,6 @@ Table cell_table(std::vector<Column> columns, const LayerMap& map, const std::st
 }
 
 }  // namespace
-
-std::string reading_label(const Trace& trace) {
-  const std::string slot = string_at(trace.meta, "kappa_slot");
-  const std::string formula = string_at(trace.meta, "kappa_formula");
-  std::string text;
-  if (slot == "base") { text = "base slot"; }
-  if (slot == "sft") { text = "SFT slot (" + string_at(trace.meta, "sft_kappa") + ")"; }
-  if (!formula.empty() && formula != "2026-06") {
-    text += (text.empty() ? "" : ", ") + ("formula " + formula);
-  }
-  return text;
-}
-
-std::string intervention_label(const Trace& trace) {
-  const Json* words = member(trace.meta, "interventions");
-  std::string text;
-  if (!words || !words->is_array()) { return text; }
-  for (const Json& word : *words) {
-    if (!word.is_string() || word == "kappa=off" || word == "capacity=off") { continue; }
-    text += (text.empty() ? "" : ", ") + plain_text(word.get<std::string>());
-  }
-  return text;
-}
-
-std::string model_label(const Trace& trace) {
-  const std::string name = trace.model_name.empty() ? "unnamed model" : trace.model_name;
-  return trace.step < 0 ? name : name + ", step " + count_text(trace.step);
-}
-
-std::string settings_label(const Trace& trace) {
-  std::string text;
-  add_word(text, kappa_label(trace));
-  add_word(text, capacity_label(trace));
-  add_word(text, intervention_label(trace));
-  add_word(text, string_at(trace.meta, "dtype"));
-  add_word(text, count_text(trace.tokens) + (trace.tokens == 1 ? " token" : " tokens"));
-  return text;
-}
 
 std::string layer_label(const Trace& trace, std::int64_t row) {
   const auto at = static_cast<std::size_t>(row);
@@ -154,16 +67,10 @@ Figure start_figure(Traces traces, std::string_view id, const std::string& about
   Figure figure;
   figure.id = id;
   figure.title = std::string(entry.title) + about;
+  const std::vector<std::string> unnamed(1);
+  figure.subtitle = caption(traces, traces.size() > 1 ? run_names(traces) : unnamed);
   for (std::size_t i = 0; i < traces.size(); ++i) {
-    const Trace& trace = *traces[i];
-    if (traces.size() == 1) {
-      add_word(figure.subtitle, model_label(trace));
-      add_word(figure.subtitle, settings_label(trace));
-    } else {
-      figure.subtitle += (figure.subtitle.empty() ? "" : "; ") + model_label(trace) + " (" +
-                         settings_label(trace) + ")";
-    }
-    add_provenance(figure, trace, traces.size() == 1 ? "" : " " + std::to_string(i + 1));
+    add_provenance(figure, *traces[i], traces.size() == 1 ? "" : " " + std::to_string(i + 1));
   }
   return figure;
 }
@@ -250,36 +157,10 @@ std::string nothing_because(const Trace& trace) {
   return any ? "" : "nothing to show: every assignment was dropped";
 }
 
-bool lacks_kappa(const Trace& trace) {
-  const Json* kappa = member(trace.meta, "kappa");
-  return kappa && is_without_kappa(*kappa) && trace.kappa_factor.empty();
-}
-
-bool kappa_follows_gate(const Trace& trace) {
-  const Json* kappa = member(trace.meta, "kappa");
-  return kappa && string_at(*kappa, "input") == "gate_proj";
-}
-
-bool has_kappa_router(const Trace& trace) {
-  const Json* kappa = member(trace.meta, "kappa");
-  const Json* router = kappa ? member(*kappa, "router") : nullptr;
-  return router && router->is_boolean() && router->get<bool>();
-}
-
 std::string no_drops_because(const Trace& trace) {
-  return capacity_label(trace) == kNoCapacity
+  return without_capacity(trace)
              ? "nothing to show: without a capacity limit no assignment is dropped"
              : nothing_because(trace);
-}
-
-std::string no_kappa_because(const Trace& trace) {
-  if (lacks_kappa(trace)) {
-    const double constant = trace.kappa_constant;
-    return constant == 1
-               ? "nothing to show: this model has no κ"
-               : join_words("nothing to show: κ of this model is the constant ", constant);
-  }
-  return trace.kappa ? "" : "nothing to show: κ was turned off in this run";
 }
 
 std::vector<Column> layer_columns(const Trace& trace, std::int64_t repeat) {
@@ -304,6 +185,52 @@ Table empty_table(std::initializer_list<const char*> columns) {
   Table table;
   for (const char* name : columns) { table.columns.push_back({name, std::vector<double>{}}); }
   return table;
+}
+
+Line bound_line(const std::vector<KappaBounds>& bounds, bool upper, bool steps,
+                const std::string& name) {
+  Line line;
+  line.weight = Line::Weight::thin;
+  line.colour = -1;
+  line.dash = 2;
+  line.name = name;
+  for (std::size_t i = 0; i < bounds.size(); ++i) {
+    const auto at = static_cast<double>(i);
+    const double value = upper ? bounds[i].upper : bounds[i].lower;
+    if (!steps) {
+      line.x.push_back(at);
+      line.y.push_back(value);
+      continue;
+    }
+    line.x.insert(line.x.end(), {at - 0.45, at + 0.45, at + 0.5});
+    line.y.insert(line.y.end(), {value, value, kNaN});
+  }
+  return line;
+}
+
+void add_bounds(Panel& panel, const std::vector<KappaBounds>& bounds) {
+  const auto same = [&](const KappaBounds& other) {
+    return other.lower == bounds[0].lower && other.upper == bounds[0].upper;
+  };
+  const auto any = [](const KappaBounds& one) { return one.any(); };
+  if (std::none_of(bounds.begin(), bounds.end(), any)) { return; }
+  if (std::all_of(bounds.begin(), bounds.end(), same)) {
+    const double factor = bounds[0].factor;
+    const std::string times = number_text(factor);
+    const char* most = "κ at most";
+    const char* least = "κ at least";
+    panel.references.push_back({bounds[0].upper, false,
+                                factor == 1          ? "U"
+                                : std::isnan(factor) ? most
+                                                     : times + "·U"});
+    panel.references.push_back({bounds[0].lower, false,
+                                factor == 1          ? "1/U"
+                                : std::isnan(factor) ? least
+                                                     : times + "/U"});
+    return;
+  }
+  panel.lines.push_back(bound_line(bounds, true, true, "bounds of κ in force"));
+  panel.lines.push_back(bound_line(bounds, false, true, ""));
 }
 
 Panel cell_panel(FigureAxis x, FigureAxis y, LayerMap map, ColourScale colours) {

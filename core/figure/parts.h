@@ -6,25 +6,20 @@
 #include <string>
 #include <vector>
 
+#include "core/figure/caption.h"
 #include "core/figure/catalogue.h"
 #include "core/figure/figure.h"
+#include "core/stats/kappa.h"
 #include "core/stats/layer.h"
 #include "core/stats/maps.h"
 #include "core/trace/trace.h"
 
 namespace kappascope {
 
-std::string model_label(const Trace& trace);     // "d8-kappa, step 4,000"
-std::string settings_label(const Trace& trace);  // κ, capacity, dtype, tokens
-// Which of several readings of the checkpoint was run: "SFT slot (residual), formula 2026-05".
-std::string reading_label(const Trace& trace);
-// What interventions changed, as words: "kappa-mul=2@3:1, top-k=1"; not κ or capacity off, of which
-// the settings speak.
-std::string intervention_label(const Trace& trace);
 std::string layer_label(const Trace& trace, std::int64_t row);  // "layer 5", "layer 5, pass 1"
 
-// Id, the catalogue's title and `about` behind it (", layer 5"), "model · settings", provenance. A
-// figure of one trace names the first trace alone.
+// Id, the catalogue's title and `about` behind it (", layer 5"), caption, provenance. A figure of
+// one trace names the first trace alone.
 Figure start_figure(Traces traces, std::string_view id, const std::string& about = "");
 
 FigureAxis layer_axis(const Trace& trace);
@@ -42,18 +37,8 @@ std::int64_t chosen_expert(const TraceLayer& layer, const FigureChoices& choices
 // otherwise.
 std::string nothing_because(const Trace& trace);
 
-bool lacks_kappa(const Trace& trace);  // the model has no κ and the run set none
-
 // Why there are no drops to show: nothing_because, or there is no capacity limit.
 std::string no_drops_because(const Trace& trace);
-
-// Why there is no κ to show: the model has none, or the run had it turned off; "" otherwise.
-std::string no_kappa_because(const Trace& trace);
-
-// κ follows from the gates' own pre-activations z, not from a score (kappa_input "gate_proj").
-bool kappa_follows_gate(const Trace& trace);
-// The score of κ comes from a linear router of its own, with α = 1.
-bool has_kappa_router(const Trace& trace);
 
 // Columns "layer", "pass" of a table whose rows run over recorded layers, each `repeat` times.
 std::vector<Column> layer_columns(const Trace& trace, std::int64_t repeat);
@@ -63,6 +48,13 @@ Column index_column(std::string name, std::int64_t size, std::int64_t repeat = 1
 // A table without rows, so that a figure that has nothing to show has the columns that it always
 // has.
 Table empty_table(std::initializer_list<const char*> columns);
+
+// What κ can be at each position of the x axis, as dashed lines: across where it is the same
+// everywhere, else at each position, none where nothing bounds it.
+void add_bounds(Panel& panel, const std::vector<KappaBounds>& bounds);
+// The upper or the lower ones as a line through the positions, or in steps of their own.
+Line bound_line(const std::vector<KappaBounds>& bounds, bool upper, bool steps,
+                const std::string& name);
 
 // A panel of rows × columns cells.
 Panel cell_panel(FigureAxis x, FigureAxis y, LayerMap map, ColourScale colours);

@@ -63,6 +63,13 @@ ColourScale kappa_colours(const std::string& label) {
   return colours;
 }
 
+ColourScale token_kappa_colours(bool exact) {
+  ColourScale colours = kappa_colours(exact ? "κ (weighted geometric mean)"
+                                            : "κ (weighted geometric mean of the mean over gates)");
+  colours.no_value = "dropped";
+  return colours;
+}
+
 ColourScale sharpness_colours() {
   return sequential("Root mean square of κz over gates", "nearly linear", "nearly a switch");
 }

@@ -15,6 +15,8 @@ ColourScale confidence_colours();
 ColourScale margin_colours(const Trace& trace);
 ColourScale entropy_colours();
 ColourScale kappa_colours(const std::string& label);
+// Of tokens; exact: as LayerMap says, else of means over gates.
+ColourScale token_kappa_colours(bool exact);
 ColourScale sharpness_colours();
 ColourScale dropped_colours(double most);  // most: assignments that may be dropped
 

@@ -45,8 +45,7 @@ void fill_entropy(TokenColouring& result, const Trace& trace, std::int64_t row, 
 void fill_kappa(TokenColouring& result, const Trace& trace, std::int64_t row, std::int64_t) {
   LayerMap map = layer_token_kappa(trace, row);
   result.exact = map.exact;
-  result.colours = kappa_colours("κ (weighted geometric mean)");
-  result.colours.no_value = "dropped";
+  result.colours = token_kappa_colours(map.exact);
   result.values = in_one_row(std::move(map), OverLayers::geometric_mean);
 }
 

@@ -32,7 +32,7 @@ struct ExpertCard {
   double saliency = kNaN, contribution = kNaN;    // see ExpertImportance
   double slope_square = kNaN;                     // mean u²
   KappaBand kappa;                                // over kept (token, gate)
-  double kappa_lower = kNaN, kappa_upper = kNaN;  // 1/U and U; NaN without κ
+  double kappa_lower = kNaN, kappa_upper = kNaN;  // as kappa_bounds() has them
   GateMeans gates;                                // over kept tokens
   EffectSummary effect, effect_relative;
   double alignment_mean = kNaN, alignment_energy = kNaN;

@@ -86,6 +86,30 @@ double sqrt_n_mean(const TraceLayer& layer, const KappaPopulation& population) {
   return roots > 0 ? sum / roots : kNaN;
 }
 
+// The number to which the run set κ of one expert: it has no α and b, or they are 0 in the trace.
+std::optional<double> set_of_expert(const TraceLayer& layer, std::int64_t e) {
+  const Trace& trace = layer.trace;
+  const bool edited = !trace.kappa_bias_in_force.empty() || !trace.kappa_scale_in_force.empty();
+  if (trace.kappa_factor.empty() || !trace.kappa_in_force) { return std::nullopt; }
+  const double factor = trace.kappa_factor[layer.row * trace.experts + e];
+  const KappaSource source = trace.kappa_in_force->source(layer.row);
+  if (source == KappaSource::fixed) { return factor; }  // nothing learned acts
+  if (source == KappaSource::unknown || !edited) { return std::nullopt; }
+  // There the score of a κ router is added to α·z + b.
+  if (source == KappaSource::gate_pre && trace.kappa_in_force->router()) { return std::nullopt; }
+  const KappaView view = trace.kappa_view(layer.row, e);
+  const auto zero = [&](const float* values, std::int64_t stride) {
+    for (std::int64_t i = 0; values != nullptr && i < (stride == 0 ? 1 : layer.gates); ++i) {
+      if (values[i * stride] != 0) { return false; }
+    }
+    return true;
+  };
+  if (!zero(view.bias, view.gate_stride) || !zero(view.scale, view.scale_gate_stride)) {
+    return std::nullopt;
+  }
+  return factor;
+}
+
 }  // namespace
 
 KappaFunction kappa_function(const TraceLayer& layer) {
@@ -117,19 +141,36 @@ double kappa_at(const KappaView& view, std::int64_t i, double s, double z) {
   return factor * std::exp(static_cast<double>(view.log_bound) * std::tanh(u));
 }
 
-FactorRange factor_range(const TraceLayer& layer, std::int64_t expert) {
-  const std::span<const float> factors = layer.part(layer.trace.kappa_factor, layer.trace.experts);
-  if (factors.empty()) { return {}; }
-  const auto own = expert < 0 ? factors.first(layer.experts) : factors.subspan(expert, 1);
-  const auto [least, most] = std::minmax_element(own.begin(), own.end());
-  if (std::isnan(*least) || std::isnan(*most)) { return {}; }
-  return {*least, *most};
+std::optional<double> kappa_set_by_run(const TraceLayer& layer, std::int64_t expert) {
+  const std::int64_t first = std::max<std::int64_t>(0, expert);
+  const std::int64_t end = expert < 0 ? layer.experts : expert + 1;
+  std::optional<double> common;
+  for (std::int64_t e = first; e < end; ++e) {
+    const std::optional<double> own = set_of_expert(layer, e);
+    if (!own || (common && *common != *own)) { return std::nullopt; }
+    common = own;
+  }
+  return common;
 }
 
 KappaBounds kappa_bounds(const TraceLayer& layer, std::int64_t expert) {
   const double bound = kappa_bound(layer);
-  const FactorRange factors = factor_range(layer, expert);
-  return {std::min(bound, 1 / bound) * factors.least, std::max(bound, 1 / bound) * factors.most};
+  const std::span<const float> factors = layer.part(layer.trace.kappa_factor, layer.trace.experts);
+  const std::int64_t first = std::max<std::int64_t>(0, expert);
+  const std::int64_t end = expert < 0 ? layer.experts : expert + 1;
+  KappaBounds bounds;
+  bool any = false, one_factor = true;
+  for (std::int64_t e = first; e < end && std::isfinite(bound); ++e) {
+    const std::optional<double> set = set_of_expert(layer, e);
+    const double factor = factors.empty() || std::isnan(factors[e]) ? 1 : factors[e];
+    one_factor = one_factor && !set && (e == first || factor == bounds.factor);
+    any = any || !set;
+    bounds.factor = factor;
+    bounds.lower = std::fmin(bounds.lower, set.value_or(std::min(bound, 1 / bound) * factor));
+    bounds.upper = std::fmax(bounds.upper, set.value_or(std::max(bound, 1 / bound) * factor));
+  }
+  if (!one_factor) { bounds.factor = kNaN; }
+  return any ? bounds : KappaBounds{};
 }
 
 KappaValues::KappaValues(const TraceLayer& layer, const KappaFunction& kappa)
@@ -192,7 +233,10 @@ KappaSummary kappa_summary(const TraceLayer& layer, const KappaFunction& kappa) 
   summary.sqrt_n_mean = sqrt_n_mean(layer, population);
   const KappaBand band = kappa_band(layer, kappa);
   summary.band.mean = band.band.mean;
-  if (!band.exact) { return summary; }
+  if (!band.exact) {
+    summary.read_off = band.band;
+    return summary;
+  }
   summary.band = band.band;
   summary.log_mean = band.log_mean;
   Mean top, bottom;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "core/stats/layer.h"
@@ -36,17 +37,18 @@ KappaFunction kappa_function(const TraceLayer& layer);
 // κ of gate unit i of one expert at score s (and pre-activation z), in double.
 double kappa_at(const KappaView& view, std::int64_t i, double s, double z = 0);
 
-// The smallest and the largest factor on κ of the experts of a layer, or of one of them; 1 where no
-// intervention multiplied κ.
-struct FactorRange {
-  double least = 1, most = 1;
-};
-FactorRange factor_range(const TraceLayer& layer, std::int64_t expert = -1);
+// The number to which an intervention set κ of every gate unit of expert `expert`, or of all
+// experts of the layer: neither α, b nor U acts there. Nothing where κ follows from any of them.
+std::optional<double> kappa_set_by_run(const TraceLayer& layer, std::int64_t expert = -1);
 
 // The smallest and the largest κ that the experts of a layer, or one of them, can have: 1/U and U
-// times their factors. NaN where the layer has no κ or κ is off.
+// times their factors, or the number to which the run set it. NaN where that holds for all of them,
+// where the layer has no learned κ and where κ is off: then nothing bounds κ.
 struct KappaBounds {
   double lower = kNaN, upper = kNaN;
+  double factor = kNaN;  // the bounds are factor/U and factor·U; NaN: they are not of one factor
+
+  bool any() const { return lower < upper; }
 };
 KappaBounds kappa_bounds(const TraceLayer& layer, std::int64_t expert = -1);
 
@@ -129,6 +131,7 @@ KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::i
 // The same with the tails; what would not be exact is NaN.
 struct KappaSummary {
   Band band;
+  Band read_off;  // as kappa_band() has it where the quantiles would not be exact
   double log_mean = kNaN;
   double top5_mean = kNaN;     // mean over experts of the mean of their ⌈5 %⌉ largest κ
   double bottom5_mean = kNaN;  // and smallest

@@ -202,10 +202,7 @@ ParameterSpread kappa_parameters(const TraceLayer& layer, const KappaFunction& k
       });
     });
   }
-  const double log_bound = std::abs(static_cast<double>(one.log_bound));
-  const FactorRange factors = factor_range(layer, expert);
-  result.lower = std::exp(-log_bound) * factors.least;
-  result.upper = std::exp(log_bound) * factors.most;
+  result.bounds = kappa_bounds(layer, expert);
   return result;
 }
 

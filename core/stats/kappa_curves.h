@@ -58,10 +58,10 @@ struct Spread {
          mean = kNaN;
 };
 struct ParameterSpread {
-  Spread scale, bias;                 // α and b
-  double median_score = kNaN;         // of the kept s of the layer (or the expert)
-  Spread kappa;                       // κ of every gate unit at that s
-  double lower = kNaN, upper = kNaN;  // κ's bounds: 1/U and U times the factors in force
+  Spread scale, bias;          // α and b
+  double median_score = kNaN;  // of the kept s of the layer (or the expert)
+  Spread kappa;                // κ of every gate unit at that s
+  KappaBounds bounds;
 };
 ParameterSpread kappa_parameters(const TraceLayer& layer, const KappaFunction& kappa,
                                  std::int64_t expert = -1);

@@ -45,6 +45,7 @@ void set_router(LayerSummary& summary, const TraceLayer& layer) {
 void set_kappa(LayerSummary& summary, const TraceLayer& layer) {
   const KappaSummary kappa = kappa_summary(layer, kappa_function(layer));
   summary.kappa = kappa.band;
+  summary.kappa_read_off = kappa.read_off;
   summary.kappa_log_mean = kappa.log_mean;
   summary.kappa_top5_mean = kappa.top5_mean;
   summary.kappa_bottom5_mean = kappa.bottom5_mean;

@@ -41,6 +41,7 @@ struct LayerSummary : GateMeans {
   std::int64_t near_ties = 0;  // tokens with margin < trace.near_tie
   // κ
   Band kappa;                    // over kept (token, slot, gate)
+  Band kappa_read_off;           // of 64 bins of ln κ, where that has no exact quantiles
   double kappa_log_mean = kNaN;  // mean of ln κ
   double kappa_top5_mean = kNaN, kappa_bottom5_mean = kNaN, kappa_sqrt_n_mean = kNaN;
   EffectSummary effect, effect_relative;

@@ -43,6 +43,15 @@ std::int64_t layer_of(const Trace& trace, std::int64_t row) {
   return trace.layer_index.empty() ? -1 : trace.layer_index[row];
 }
 
+// Some intervention sets κ itself.
+bool sets_kappa(const Trace& trace) {
+  const Json* words = member(trace.meta, "interventions");
+  return words != nullptr && words->is_array() &&
+         std::any_of(words->begin(), words->end(), [](const Json& word) {
+           return word.is_string() && word.get_ref<const std::string&>().starts_with("kappa=");
+         });
+}
+
 // U of a layer: from model.npz, else from the trace's meta; NaN where the layer has no κ.
 double bound_of(const Trace& trace, std::int64_t layer) {
   if (const ModelParameters* model = trace.model.get()) {
@@ -160,8 +169,9 @@ KappaInForce::Row KappaInForce::resolve(const Trace& trace, std::int64_t row) {
   } else if (scale.values == nullptr && model != nullptr) {
     scale = stored(trace, model->scale, row);
   }
-  // κ := V: neither z nor a score acts.
-  if (from_gate_ && !trace.kappa_scale_in_force.empty() && is_zero(scale) && is_zero(bias)) {
+  // κ := V: neither z nor a score acts. (Where α and b alone are 0 a κ router's score does.)
+  if (from_gate_ && (!router_ || sets_kappa(trace)) && !trace.kappa_scale_in_force.empty() &&
+      is_zero(scale) && is_zero(bias)) {
     return result;
   }
   const bool without_scale = constant_ || (model != nullptr && !from_gate_);

@@ -32,6 +32,7 @@ class KappaInForce {
   // be there where it is gate_pre.
   const KappaView& view(std::int64_t row) const { return rows_[row].view; }
   double bound(std::int64_t row) const { return rows_[row].bound; }  // U; NaN without κ
+  bool router() const { return router_; }  // the score is that of a router of κ's own
 
  private:
   struct Row {

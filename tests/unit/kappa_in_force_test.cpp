@@ -180,7 +180,7 @@ TEST(KappaInForce, FactorsAreInEveryStatistic) {
   EXPECT_EQ(counted, 30);
   EXPECT_EQ(above, std::count_if(all.begin(), all.end(), [](double k) { return k > kU; }));
   const ParameterSpread spread = kappa_parameters(layer, kappa);
-  EXPECT_NEAR(spread.upper, 4 * kU, 1e-5);
+  EXPECT_NEAR(spread.bounds.upper, 4 * kU, 1e-5);
   EXPECT_NEAR(spread.kappa.most, all.back(), 1e-5);
   in.set_factors({1, -4, 1, 1});
   EXPECT_THROW(in.function(0), Error);

@@ -290,6 +290,8 @@ TEST(StatsKappaCurves, SiluAtFixedKappa) {
 TEST(StatsKappaCurves, ParametersAndTheBoundsTheyImply) {
   HandTrace hand(1, 3, 1, 1, 3);
   for (std::int64_t t = 0; t < 3; ++t) { hand.keep(0, t, 0, 0, 1, 1, static_cast<float>(t)); }
+  hand.trace.kappa = true;
+  hand.trace.meta["kappa"] = {{"bound_moe", 3}, {"start_layer", -1}};
   const HandKappa kappa(1, 3, 3.0f, {1, 2, 3}, {0, 0, -3});
   const ParameterSpread found = kappa_parameters(TraceLayer(hand.trace, 0), kappa.kappa);
   EXPECT_EQ(found.median_score, 1);
@@ -299,8 +301,8 @@ TEST(StatsKappaCurves, ParametersAndTheBoundsTheyImply) {
   EXPECT_DOUBLE_EQ(found.bias.mean, -1);
   EXPECT_NEAR(found.kappa.most, std::pow(3.0, std::tanh(2.0)), 1e-6);
   EXPECT_NEAR(found.kappa.least, 1, 1e-6);
-  EXPECT_NEAR(found.upper, 3, 1e-6);
-  EXPECT_NEAR(found.lower, 1 / 3.0, 1e-6);
+  EXPECT_NEAR(found.bounds.upper, 3, 1e-6);
+  EXPECT_NEAR(found.bounds.lower, 1 / 3.0, 1e-6);
 }
 
 TEST(StatsKappaCurves, HistogramOfScores) {

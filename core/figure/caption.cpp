@@ -1,0 +1,266 @@
+#include "core/figure/caption.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "core/figure/text.h"
+#include "core/stats/kappa.h"
+
+namespace kappascope {
+namespace {
+
+constexpr int kConstantDigits = 6;  // of a κ that a model has: 1.702
+
+const Json* member(const Json& object, const char* key) {
+  if (!object.is_object()) { return nullptr; }
+  const auto found = object.find(key);
+  return found == object.end() ? nullptr : &*found;
+}
+
+const Json* member(const Trace& trace, const char* key, const char* inner) {
+  const Json* object = member(trace.meta, key);
+  return object ? member(*object, inner) : nullptr;
+}
+
+std::string string_at(const Json* value) {
+  return value && value->is_string() ? value->get<std::string>() : "";
+}
+
+double number_at(const Json* value) {
+  return value && value->is_number() ? value->get<double>() : kNaN;
+}
+
+bool is(const Json* value, bool truth) {
+  return value && value->is_boolean() && value->get<bool>() == truth;
+}
+
+std::vector<std::string> interventions(const Trace& trace) {
+  std::vector<std::string> words;
+  const Json* list = member(trace.meta, "interventions");
+  if (!list || !list->is_array()) { return words; }
+  for (const Json& word : *list) {
+    if (word.is_string()) { words.push_back(plain_text(word.get<std::string>())); }
+  }
+  return words;
+}
+
+bool of_whole_model(const std::string& word) {
+  return word.find('@') == word.npos;
+}
+
+// What κ follows: "router probs", "z", "its own router".
+std::string input_label(const Trace& trace) {
+  const bool router = has_kappa_router(trace);
+  if (kappa_follows_gate(trace)) { return router ? "z and its own router" : "z"; }
+  return router ? "its own router" : string_at(member(trace, "kappa", "input"));
+}
+
+// The one number that κ is in all that was recorded, as the run set it.
+std::optional<double> set_everywhere(const Trace& trace) {
+  std::optional<double> common;
+  for (std::int64_t row = 0; row < trace.layers && trace.kappa; ++row) {
+    const std::optional<double> own = kappa_set_by_run(TraceLayer(trace, row));
+    if (!own || (common && *common != *own)) { return std::nullopt; }
+    common = own;
+  }
+  return common;
+}
+
+std::string kappa_label(const Trace& trace) {
+  if (lacks_kappa(trace)) {
+    const std::optional<double> constant = kappa_constant(trace);
+    return constant ? "κ = " + number_text(*constant, kConstantDigits) + ", constant" : "no κ";
+  }
+  if (!trace.kappa) { return "κ off"; }
+  if (const std::optional<double> set = set_everywhere(trace)) {
+    return "κ = " + number_text(*set, kConstantDigits);
+  }
+  if (!member(trace.meta, "kappa")) { return "κ"; }
+  if (is(member(trace, "kappa", "model"), false)) { return "no learned κ"; }
+  std::string text = "κ " + string_at(member(trace, "kappa", "granularity"));
+  const std::string input = input_label(trace);
+  if (!input.empty()) { text += " from " + input; }
+  const double bound = number_at(member(trace, "kappa", "bound_moe"));
+  if (bound == bound) { text += ", U = " + number_text(bound); }
+  std::replace(text.begin(), text.end(), '_', ' ');
+  const std::string reading = reading_label(trace);
+  return reading.empty() ? text : text + ", " + reading;
+}
+
+// "capacity factor 3", and in which layers it is another: "… except capacity=0.5@2". A model
+// without a capacity has nothing to say.
+std::string capacity_label(const Trace& trace) {
+  const Json* in_force = member(trace, "capacity", "in_force");
+  const double factor = number_at(member(trace, "capacity", "factor"));
+  if (is(in_force, false) == is(in_force, true) || std::isnan(factor)) { return ""; }
+  const bool limited = is(in_force, true);
+  const std::string own = limited ? number_text(factor) : "off";
+  std::string others;
+  for (const std::string& word : interventions(trace)) {
+    const bool of_layers = word.starts_with("capacity=") && !of_whole_model(word);
+    if (!of_layers || word.starts_with("capacity=" + own + "@")) { continue; }
+    others += (others.empty() ? " except " : ", ") + word;
+  }
+  return (limited ? "capacity factor " + own : "no capacity limit") + others;
+}
+
+// The interventions of which κ's and the capacity's label do not speak.
+std::string other_interventions(const Trace& trace) {
+  const std::optional<double> set = set_everywhere(trace);
+  const bool capacity = !capacity_label(trace).empty();
+  std::string text;
+  for (const std::string& word : interventions(trace)) {
+    const bool said = (word == "kappa=off" && !trace.kappa) ||
+                      (set && word == "kappa=" + number_text(*set, kConstantDigits)) ||
+                      (capacity && word.starts_with("capacity="));
+    if (!said) { text += (text.empty() ? "" : ", ") + word; }
+  }
+  return text;
+}
+
+std::string tokens_label(std::int64_t least, std::int64_t most) {
+  const std::string range = least < most ? count_text(least) + "–" : "";
+  return range + count_text(most) + (most == 1 ? " token" : " tokens");
+}
+
+// What a run is, in the order of captions; the number of tokens is the last.
+std::vector<std::string> items_of(const Trace& trace) {
+  return {model_label(trace), kappa_label(trace), capacity_label(trace), other_interventions(trace),
+          string_at(member(trace.meta, "dtype"))};
+}
+
+void add_item(std::string& text, const std::string& item, const char* gap) {
+  if (!item.empty()) { text += (text.empty() ? "" : gap) + item; }
+}
+
+// The items that not all runs share, without what the name says: "step 100, κ off".
+std::string own_items(const Trace& trace, const std::string& name,
+                      const std::vector<std::string>& items, const std::vector<bool>& common) {
+  std::string own;
+  for (std::size_t k = 0; k < items.size(); ++k) {
+    std::string item = common[k] ? "" : items[k];
+    if (k == 0 && !common[k]) {  // the name begins with the model's
+      const bool said = trace.step < 0 || name.find("step ") != name.npos;
+      item = said ? "" : "step " + count_text(trace.step);
+    }
+    if (name.find(item) == name.npos) { add_item(own, item, ", "); }
+  }
+  return own;
+}
+
+}  // namespace
+
+std::string reading_label(const Trace& trace) {
+  const std::string slot = string_at(member(trace.meta, "kappa_slot"));
+  const std::string formula = string_at(member(trace.meta, "kappa_formula"));
+  std::string text;
+  if (slot == "base") { text = "base slot"; }
+  if (slot == "sft") { text = "SFT slot (" + string_at(member(trace.meta, "sft_kappa")) + ")"; }
+  if (!formula.empty() && formula != "2026-06") {
+    text += (text.empty() ? "" : ", ") + ("formula " + formula);
+  }
+  return text;
+}
+
+std::string intervention_label(const Trace& trace) {
+  const bool no_capacity = is(member(trace, "capacity", "in_force"), false);
+  std::string text;
+  for (const std::string& word : interventions(trace)) {
+    const bool off =
+        (word == "kappa=off" && !trace.kappa) || (word == "capacity=off" && no_capacity);
+    if (!off) { text += (text.empty() ? "" : ", ") + word; }
+  }
+  return text;
+}
+
+std::string model_label(const Trace& trace) {
+  const std::string name = trace.model_name.empty() ? "unnamed model" : trace.model_name;
+  return trace.step < 0 ? name : name + ", step " + count_text(trace.step);
+}
+
+std::string caption(Traces traces, const std::vector<std::string>& names) {
+  std::vector<std::vector<std::string>> items;
+  std::int64_t least = traces[0]->tokens, most = least;
+  for (const Trace* trace : traces) {
+    items.push_back(items_of(*trace));
+    least = std::min(least, trace->tokens);
+    most = std::max(most, trace->tokens);
+  }
+  std::string text;
+  std::vector<bool> common;
+  for (std::size_t k = 0; k < items[0].size(); ++k) {
+    common.push_back(std::all_of(items.begin(), items.end(),
+                                 [&](const auto& other) { return other[k] == items[0][k]; }));
+    if (common[k]) { add_item(text, items[0][k], " · "); }
+  }
+  add_item(text, tokens_label(least, most), " · ");
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    const std::string own = own_items(*traces[i], names[i], items[i], common);
+    if (!own.empty()) { add_item(text, names[i] + ": " + own, " · "); }
+  }
+  return text;
+}
+
+bool without_capacity(const Trace& trace) {
+  const std::vector<std::string> words = interventions(trace);
+  return is(member(trace, "capacity", "in_force"), false) &&
+         std::none_of(words.begin(), words.end(), [](const std::string& word) {
+           return word.starts_with("capacity=") && !word.starts_with("capacity=off");
+         });
+}
+
+bool lacks_kappa(const Trace& trace) {
+  return is(member(trace, "kappa", "model"), false) && trace.kappa_factor.empty();
+}
+
+bool kappa_follows_gate(const Trace& trace) {
+  return string_at(member(trace, "kappa", "input")) == "gate_proj";
+}
+
+bool has_kappa_router(const Trace& trace) {
+  return is(member(trace, "kappa", "router"), true);
+}
+
+bool parameters_changed(const Trace& trace) {
+  return !trace.kappa_bias_in_force.empty() || !trace.kappa_scale_in_force.empty();
+}
+
+std::optional<double> kappa_constant(const Trace& trace) {
+  const double constant = number_at(member(trace, "kappa", "constant"));
+  return std::isnan(constant) ? std::nullopt : std::optional(constant);
+}
+
+std::string lacks_kappa_because(const Trace& trace) {
+  if (!lacks_kappa(trace)) { return ""; }
+  const std::optional<double> constant = kappa_constant(trace);
+  if (!constant) { return "this model has no κ"; }
+  return *constant == 1
+             ? "this model has no κ: it is 1 in every gate"
+             : "κ of this model is the constant " + number_text(*constant, kConstantDigits);
+}
+
+std::string no_kappa_because(const Trace& trace) {
+  if (lacks_kappa(trace)) { return "nothing to show: " + lacks_kappa_because(trace); }
+  return trace.kappa ? "" : "nothing to show: κ was turned off in this run";
+}
+
+std::string no_parameters_because(const Trace& trace) {
+  const std::string why = no_kappa_because(trace);
+  if (!why.empty()) { return why; }
+  if (const std::optional<double> set = set_everywhere(trace)) {
+    return "nothing to show: the run set κ to " + number_text(*set, kConstantDigits);
+  }
+  return trace.model || !trace.kappa_bias_in_force.empty()
+             ? "nothing to show: κ has no learned parameters here"
+             : "nothing to show: model.npz, which holds the parameters of κ, is not beside "
+               "the trace";
+}
+
+std::string no_score_because(const Trace& trace) {
+  return kappa_follows_gate(trace) && !set_everywhere(trace)
+             ? "nothing to show: κ follows from the gates' own pre-activations z, not from a score"
+             : "";
+}
+
+}  // namespace kappascope
