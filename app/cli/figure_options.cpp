@@ -1,6 +1,7 @@
 #include "app/cli/figure_options.h"
 
 #include "app/cli/command_line.h"
+#include "core/figure/caption.h"
 #include "core/figure/runs.h"
 #include "core/figure/side_by_side.h"
 #include "core/figure/text.h"
@@ -112,7 +113,8 @@ std::vector<Figure> figures_of(const FigureOptions& options, const FigureEntry& 
     if (!options.panels) { figures.back().run = words[i]; }
   }
   if (!options.panels) { return figures; }
-  Figure all = side_by_side(std::move(figures), runs, std::string(entry.title));
+  Figure all =
+      side_by_side(std::move(figures), runs, std::string(entry.title), caption(traces, runs));
   figures.clear();
   figures.push_back(std::move(all));
   return figures;

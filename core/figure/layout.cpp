@@ -65,10 +65,30 @@ class Layout {
     }
   }
 
+  // Of a caption that is too long for its lines the first items, never a part of one (unless the
+  // first alone is too long).
+  std::string whole_items(const std::string& caption, double size) {
+    constexpr std::string_view kGap = " · ";
+    const auto fits = [&](const std::string& text) {
+      return meter_.wrap(plain_text(text), room(), size, false, kMostLines + 1).size() <=
+             kMostLines;
+    };
+    std::string shown = caption;
+    std::size_t end = caption.size(), left_out = 0;
+    while (end != 0 && !fits(shown)) {
+      const std::size_t gap = end < kGap.size() ? caption.npos : caption.rfind(kGap, end - 1);
+      if (gap == caption.npos) { return caption; }
+      end = gap;
+      shown = caption.substr(0, end) + std::string(kGap) + "… (" + std::to_string(++left_out) +
+              " more)";
+    }
+    return shown;
+  }
+
   void head() {
     paragraph(head_, figure_.title, {font_ + 1, Anchor::start, true}, kMostLines);
-    paragraph(head_, figure_.subtitle, {font_ - 1, Anchor::start, false, false, kQuietInk},
-              kMostLines);
+    paragraph(head_, whole_items(figure_.subtitle, font_ - 1),
+              {font_ - 1, Anchor::start, false, false, kQuietInk}, kMostLines);
     for (const TextLine& line : head_) { head_height_ += line.step; }
     head_height_ += depth_ + 0.9 * font_;
   }

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <set>
 
-#include "core/figure/parts.h"
+#include "core/checkpoint/tensor.h"
+#include "core/figure/caption.h"
 #include "core/figure/text.h"
 
 namespace kappascope {
@@ -15,6 +17,7 @@ namespace {
 
 constexpr std::size_t kMostOpening = 24;    // bytes of a text that name it
 constexpr std::size_t kMostFileBytes = 80;  // of a name within a file's name
+constexpr std::size_t kHashLetters = 6;     // of names that would be one file's
 
 using Group = std::vector<std::size_t>;  // indices of traces
 using Words = std::vector<std::string>;  // one for each trace; "" says nothing
@@ -81,10 +84,21 @@ std::filesystem::path without_home(const std::filesystem::path& path) {
   return rest;
 }
 
+// Of a relative path only the names that it says: "." and ".." are none, and "x/." is "x".
+std::filesystem::path named_part(const std::filesystem::path& path) {
+  const std::filesystem::path normal = path.lexically_normal();
+  if (normal.is_absolute()) { return without_home(normal); }
+  std::filesystem::path named;
+  for (const std::filesystem::path& part : normal) {
+    if (part != "." && part != ".." && !part.empty()) { named /= part; }
+  }
+  return named;
+}
+
 // The shortest ends of the paths of `group` that differ wherever the paths do. A relative path that
-// is the end of another one is taken for the same.
+// is the end of another one is taken for the same, so that one without any name is.
 Words tails(std::vector<std::filesystem::path> paths, const Group& group) {
-  for (auto& path : paths) { path = without_home(path.lexically_normal()); }
+  for (auto& path : paths) { path = named_part(path); }
   for (const std::size_t i : group) {
     for (const std::size_t k : group) {
       const auto parts = static_cast<std::size_t>(std::distance(paths[i].begin(), paths[i].end()));
@@ -110,6 +124,8 @@ std::string kappa_word(const Trace& trace) {
 
 std::string capacity_word(const Trace& trace) {
   if (!at(trace, "capacity", "in_force")) { return ""; }
+  const Json* factor = at(trace, "capacity", "factor");
+  if (factor && factor->is_null()) { return ""; }  // the model has none
   return flag_at(trace, "capacity", "in_force") ? "capacity on" : "capacity off";
 }
 
@@ -290,32 +306,62 @@ std::string run_text(const Trace& trace, std::size_t bytes) {
   return plain_text(text.substr(0, end)) + (end < text.size() ? "…" : "");
 }
 
+namespace {
+
+// What a character of a name is in a file's name, after `word` and before `rest`. The signs of an
+// intervention and of numbers get words, so that "2@3", "2.3" and "-2" stay three things.
+std::string file_part(std::int32_t code, std::string_view letters, const std::string& word,
+                      std::string_view rest) {
+  const auto category = code < 0 ? UTF8PROC_CATEGORY_CN : utf8proc_category(code);
+  const bool letter = category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NO;
+  if (letter || code == '_') { return code == 0x3BA ? "kappa" : std::string(letters); }  // κ
+  const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+  const bool number_before = !word.empty() && digit(word.back());
+  const bool number_behind = !rest.empty() && digit(rest.front());
+  if (code == '@') { return "-at-"; }
+  if (code == '*' && word.ends_with("-at-")) { return "all"; }
+  if (code == ':' && word.find("-at-") != word.npos) { return "-expert"; }
+  if (code == '.' && number_before && number_behind) { return "p"; }
+  if (code == ',' && number_before && number_behind) { return "_"; }
+  if (code == '+' && number_behind) { return ""; }  // 1e+20
+  if (code == '-' && number_behind && word.ends_with('-')) { return "minus"; }
+  return "-";
+}
+
+// Names of files that some systems take for one are alike.
+std::string folded(const std::string& word) {
+  std::string result = word;
+  for (char& c : result) { c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+  return result;
+}
+
+}  // namespace
+
 std::string file_word(std::string_view name) {
   std::string word;
   while (!name.empty()) {
     const auto [code, length] = next_code(name);
-    const auto category = code < 0 ? UTF8PROC_CATEGORY_CN : utf8proc_category(code);
-    const bool letter =
-        (category >= UTF8PROC_CATEGORY_LU && category <= UTF8PROC_CATEGORY_NO) || code == '_';
-    const std::string next = code == 0x3BA ? "kappa"  // κ
-                             : letter      ? std::string(name.substr(0, length))
-                                           : "-";
+    const std::string_view letters = name.substr(0, length);
     name.remove_prefix(length);
+    std::string next = file_part(code, letters, word, name);
+    if (next.starts_with('-') && (word.empty() || word.ends_with('-'))) { next.erase(0, 1); }
     if (word.size() + next.size() > kMostFileBytes) { break; }
-    if (next != "-" || !(word.empty() || word.ends_with('-'))) { word += next; }
+    word += next;
   }
-  if (word.ends_with('-')) { word.pop_back(); }
+  while (word.ends_with('-')) { word.pop_back(); }
   return word.empty() ? "run" : word;
 }
 
 std::vector<std::string> file_words(const std::vector<std::string>& names) {
+  std::map<std::string, std::set<std::string>> named;  // names by their word
+  for (const std::string& name : names) { named[folded(file_word(name))].insert(name); }
+  std::map<std::string, int> times;
   std::vector<std::string> words;
-  std::set<std::string> taken;
   for (const std::string& name : names) {
-    const std::string word = file_word(name);
-    std::string free = word;
-    for (int n = 2; !taken.insert(free).second; ++n) { free = word + "-" + std::to_string(n); }
-    words.push_back(free);
+    std::string word = file_word(name);
+    if (named[folded(word)].size() > 1) { word += "-" + sha256_hex(name).substr(0, kHashLetters); }
+    const int again = ++times[word];
+    words.push_back(again == 1 ? word : word + "-" + std::to_string(again));
   }
   return words;
 }

@@ -23,11 +23,15 @@ std::vector<std::string> run_settings(const Trace& trace);
 // How its text begins, on one line of about `bytes`.
 std::string run_text(const Trace& trace, std::size_t bytes);
 
-// `name` as part of a file's name: letters, digits, '_' and single '-' ("κ" is "kappa"; a dot would
-// be taken for the start of an ending), at most 80 bytes, never empty.
+// `name` as part of a file's name: letters, digits, '_' and single '-', at most 80 bytes, never
+// empty. "κ" is "kappa"; of interventions and numbers "@" is "at", ":" "expert", "." "p", "," "_"
+// and
+// "-" "minus": "kappa-mul=2.5@3:1" is "kappa-mul-2p5-at-3-expert1". (A dot would be taken for the
+// start of an ending.)
 std::string file_word(std::string_view name);
 
-// The same for several names: those that would be one file get "-2", "-3" …
+// The same for several names, no two alike: those that would be one file end in a hash of the name,
+// the same in whatever company.
 std::vector<std::string> file_words(const std::vector<std::string>& names);
 
 }  // namespace kappascope

@@ -68,7 +68,7 @@ void add_notes(Figure& all, const std::vector<Figure>& figures,
 }  // namespace
 
 Figure side_by_side(std::vector<Figure> figures, const std::vector<std::string>& runs,
-                    const std::string& title) {
+                    const std::string& title, const std::string& subtitle) {
   for (std::size_t panel = 0; panel < figures[0].panels.size(); ++panel) {
     share_colours(figures, panel);
   }
@@ -76,12 +76,12 @@ Figure side_by_side(std::vector<Figure> figures, const std::vector<std::string>&
   all.id = figures[0].id;
   all.name = figures[0].name;
   all.title = title;
+  all.subtitle = subtitle;
   const std::vector<std::string> words = file_words(runs);
   for (std::size_t i = 0; i < figures.size(); ++i) {
     Figure& figure = figures[i];
     const std::string beyond =
         figure.title.starts_with(title) ? figure.title.substr(title.size()) : "";
-    all.subtitle += (i ? "; " : "") + figure.subtitle;
     for (Panel& panel : figure.panels) {
       if (!panel.beside && !panel.below) { head(panel, runs[i], beyond); }
       all.panels.push_back(std::move(panel));

@@ -9,10 +9,10 @@
 namespace kappascope {
 
 // One figure with the panels of all: each group of panels is headed by the run's name, colours mean
-// the same in all, notes are named where they differ. `title`: above all; what a figure's own says
-// beyond it goes to its panels. Figures of one catalogue entry, at least one, `runs` of the same
-// number.
+// the same in all, notes are named where they differ. `title` and `subtitle`: above all; what a
+// figure's own title says beyond it goes to its panels. Figures of one catalogue entry, at least
+// one, `runs` of the same number.
 Figure side_by_side(std::vector<Figure> figures, const std::vector<std::string>& runs,
-                    const std::string& title);
+                    const std::string& title, const std::string& subtitle);
 
 }  // namespace kappascope

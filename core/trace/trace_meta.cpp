@@ -1,6 +1,7 @@
 #include "core/trace/trace_meta.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "core/tokenizer/tokenizer.h"
 #include "core/trace/trace.h"
@@ -55,13 +56,30 @@ void put_reading(Json& meta, const Architecture& architecture) {
   meta["sft_kappa"] = slots.side == KappaSide::sft ? Json(name(slots.sft)) : Json();
 }
 
-// The rule of the first MoE layer stands for the model's.
+// The layer whose rule stands for the model's: the first MoE layer that no intervention on the
+// capacity of single layers names; else the first one.
+std::int64_t layer_of_capacity(const Architecture& architecture, const RunPlan& plan) {
+  std::int64_t first = -1;
+  for (std::int64_t layer = 0; layer < std::ssize(architecture.layers); ++layer) {
+    if (architecture.layers[layer].moe() == nullptr) { continue; }
+    if (first < 0) { first = layer; }
+    const bool named = std::any_of(
+        plan.interventions.begin(), plan.interventions.end(), [&](const Intervention& edit) {
+          return edit.edit == Edit::capacity &&
+                 std::find(edit.layers.begin(), edit.layers.end(), layer) != edit.layers.end();
+        });
+    if (!named) { return layer; }
+  }
+  return first;
+}
+
 Json capacity_meta(const Model& model, const RunPlan& plan) {
   Json meta{{"in_force", false}, {"factor", nullptr}, {"minimum", nullptr}};
-  const LayerSpec* first = model.architecture.first_moe();
-  if (first == nullptr) { return meta; }
-  const LayerPlan& planned = plan.layers[first - model.architecture.layers.data()];
-  const auto& rule = planned.capacity ? planned.capacity : first->moe()->router.capacity;
+  const std::int64_t layer = layer_of_capacity(model.architecture, plan);
+  if (layer < 0) { return meta; }
+  const LayerPlan& planned = plan.layers[layer];
+  const auto& rule =
+      planned.capacity ? planned.capacity : model.architecture.layers[layer].moe()->router.capacity;
   meta["in_force"] = planned.capacity.has_value();
   if (rule) {
     meta["factor"] = rule->factor;
@@ -88,6 +106,15 @@ Json chunks_meta(const std::vector<TextChunk>& chunks) {
   return list;
 }
 
+// In its real folder, from which Model::name() is, too: names of runs tell folders apart by it,
+// wherever and through whatever link the model was opened.
+std::string real_path(const std::filesystem::path& file) {
+  std::error_code gone;
+  const std::filesystem::path whole = std::filesystem::absolute(file).lexically_normal();
+  const std::filesystem::path folder = std::filesystem::canonical(whole.parent_path(), gone);
+  return gone ? whole.string() : (folder / whole.filename()).string();
+}
+
 Json document_meta(const TextDocument& document) {
   return {{"source", display_text(document.source)},
           {"index", document.index},
@@ -101,7 +128,7 @@ Json checkpoint_meta(const Model& model) {
   meta["model"] = {{"name", display_text(model.name())},
                    {"family", model.architecture.family},
                    {"step", json_of(model.files.step)},
-                   {"path", display_text(model.files.weights.string())}};
+                   {"path", display_text(real_path(model.files.weights))}};
   meta["model_config"] = model.document;
   meta["n_layer"] = model.architecture.depth();
   meta["config_sha256"] = model.config_sha256;

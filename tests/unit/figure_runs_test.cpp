@@ -85,7 +85,14 @@ TEST(FileWords, AreSafeAndDifferent) {
   EXPECT_EQ(file_word("\x1b\xff"), "run");
   EXPECT_EQ(file_word("модель 1"), "модель-1");
   EXPECT_LE(file_word(std::string(1000, 'x')).size(), 80u);
-  EXPECT_EQ(file_words({"a b", "a/b"}), (Names{"a-b", "a-b-2"}));
+  EXPECT_EQ(file_word("kappa-mul=2.5@3,5-7:1"), "kappa-mul-2p5-at-3_5-7-expert1");
+  EXPECT_EQ(file_word("kappa-bias=-1@*:0"), "kappa-bias-minus1-at-all-expert0");
+  const Names alike = file_words({"a b", "a/b", "c"}), other = file_words({"c", "a/b", "a b"});
+  EXPECT_TRUE(alike[0].starts_with("a-b-") && alike[1].starts_with("a-b-"));
+  EXPECT_NE(alike[0], alike[1]);
+  EXPECT_EQ(alike[2], "c");
+  EXPECT_EQ(alike, (Names{other[2], other[1], other[0]}));  // whatever their order
+  EXPECT_NE(file_words({"Run", "run"})[0], "Run");          // one file where case does not count
 }
 
 TEST(FileNames, CarryTheChoice) {
