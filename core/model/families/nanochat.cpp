@@ -62,9 +62,22 @@ std::string granularity_finding(const Model& model, const Config& config) {
     return join_words("no κ: no layer at or above kappa_bias_start_layer ",
                       config.kappa_bias_start_layer, " can have it");
   }
+  const auto& layers = model.architecture.layers;
+  std::int64_t experts = layer;  // the first layer whose experts have κ
+  while (experts < std::ssize(layers) && !(layers[experts].moe() && layers[experts].kappa())) {
+    ++experts;
+  }
+  const bool dense_alone = experts == std::ssize(layers);
+  const std::string places =
+      experts == layer
+          ? join_words("there ", model.kappa[layer].origin)
+          : join_words(dense_alone ? ""
+                                   : join_words("in the experts of layer ", experts, " ",
+                                                model.kappa[experts].origin, "; "),
+                       "in the dense layer ", layer, " ", model.kappa[layer].origin);
   return join_words(name(config.kappa_granularity), " κ ",
                     config.kappa_granularity_given ? "as the meta says" : "by default",
-                    ", from layer ", layer, " on; there ", model.kappa[layer].origin,
+                    ", from layer ", layer, " on; ", places,
                     config.use_kappa_swiglu_inferred ? " (κ inferred from tensor names)" : "");
 }
 

@@ -105,6 +105,18 @@ void refuse_mixed(const Config& config, KappaFormula formula, Faults& faults) {
   }
 }
 
+// Fields of two dates that each say how the logit is divided by norms: no code ever wrote both.
+void refuse_two_norms(const Config& config, Faults& faults) {
+  const double older = config.top_logit_norm_exponent, own = config.kappa_input_logit_norm_exponent;
+  const bool other = older > 0 && older != own;
+  if (!config.use_kappa_swiglu || (!config.normalize_top_logits && !other)) { return; }
+  faults.add(ExitCode::unsupported, "", "two rules for the norms of the logit: model_config.",
+             other ? join_words("top_logit_norm_exponent is ", older)
+                   : std::string("normalize_top_logits is true"),
+             " beside kappa_input_logit_norm_exponent ", own,
+             "; expected one of them, or --kappa-formula 2026-06, which reads the latter");
+}
+
 // The marked folder that is nearest: of the model folder and its three parents.
 struct SideFolder {
   KappaSide side = KappaSide::base;
@@ -184,12 +196,11 @@ KappaFormula kappa_formula(Model& model, const Config& config, const KappaChoice
     model.findings.push_back(join_words("κ formula ", name(*choices.formula), ", as asked for"));
     return *choices.formula;
   }
-  if (certain) {
-    if (config.use_kappa_swiglu) {
-      model.findings.push_back("κ formula 2026-06: kappa_input_logit_norm_exponent is given");
-    }
-    return KappaFormula::v2026_06;
+  if (certain) { refuse_two_norms(config, faults); }
+  if (certain && config.use_kappa_swiglu) {
+    model.findings.push_back("κ formula 2026-06: kappa_input_logit_norm_exponent is given");
   }
+  if (certain) { return KappaFormula::v2026_06; }
   refuse_undated(model, config, faults);
   const DatedFormula found = dated_formula(model, config);
   refuse_mixed(config, found.formula, faults);
@@ -242,7 +253,7 @@ KappaSlots kappa_slots(Model& model, const Config& config, const KappaChoices& c
                  : folder.folder.empty() ? "no folder is marked as SFT"
                                          : "the folder is in " + folder.folder,
                  *slots.side == KappaSide::sft ? join_words(", read as ", name(slots.sft)) : ""));
-  if (*slots.side == KappaSide::sft) { warn_of_sft(model, config, slots.sft); }
+  if (*slots.side == KappaSide::sft && !choices.sft) { warn_of_sft(model, config, slots.sft); }
   if (*slots.side == KappaSide::base && config.sft_only_kappa) {
     model.warnings.push_back(describe(
         {.file = model.files.meta.native()},
