@@ -57,16 +57,18 @@ class Run {
             kMostRecordedExperts, " experts in a trace, found ", experts);
     say_unknown(model_, terminal_);
     prepare_jobs();
-    if (all([](const Job& job) { return bool(job.failure); })) { return finish(); }
+    const bool indexed = batch() && !options_.output.empty();  // even when no text can be read
+    if (!indexed && all([](const Job& job) { return bool(job.failure); })) { return finish(); }
     OutputFolder folder(options_.output, options_.force, interrupts_);
     begin_index(folder);
     for (Job& job : jobs_) {
       attempt(job, [&] { folder.check_places(job.subfolder, options_.file_names()); });
     }
-    if (options_.writes("npz")) { folder.check_places({}, {kModelFile}); }
+    const bool any = !all([](const Job& job) { return job.skipped || job.failure; });
+    if (any && options_.writes("npz")) { folder.check_places({}, {kModelFile}); }
     if (index_) { folder.check_places({}, {kIndexFile, kBatchFile}); }
     save_index();
-    if (!all([](const Job& job) { return job.skipped || job.failure; })) { run_in(folder); }
+    if (any) { run_in(folder); }
     return finish();
   }
 

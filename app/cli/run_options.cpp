@@ -87,7 +87,8 @@ void RunOptions::add_to(CLI::App& app) {
 // Each may be given several times; what is of one kind applies as given.
 void RunOptions::add_interventions(CLI::App& app) {
   for (const EditKind& kind : edit_kinds()) {
-    app.add_option(std::string("--") + kind.name, edits_[kind.name], kind.help)
+    const char* on = kind.edit == Edit::kappa ? "; on: as the model has it" : "";
+    app.add_option(std::string("--") + kind.name, edits_[kind.name], std::string(kind.help) + on)
         ->type_name(std::string(kind.value) + (kind.layers ? "[@LAYERS" : "") +
                     (kind.experts ? "[:EXPERTS]" : "") + (kind.layers ? "]" : ""))
         ->expected(1)
@@ -146,22 +147,23 @@ TraceSettings RunOptions::trace_settings(const Model& of) const {
 }
 
 Json RunOptions::identity(const Model& of) const {
-  return {
-      {"config_sha256", of.config_sha256},
-      {"tensor_directory_sha256", of.directory_sha256},
-      {"step", json_of(of.files.step)},
-      {"layers", trace_settings(of).layers},
-      {"record", record},
-      {"logits", logits},
-      {"interventions", canonical_words(interventions)},
-      {"kappa_formula", name(of.architecture.kappa_formula)},
-      {"kappa_slot",
-       of.architecture.kappa_slots.side ? Json(name(*of.architecture.kappa_slots.side)) : Json()},
-      {"sft_kappa", name(of.architecture.kappa_slots.sft)},
-      {"window", window},
-      {"max_tokens", text.max_tokens},
-      {"tokenizer", display_text(text.tokenizer_folder)},
-      {"dtype", compute.dtype}};
+  const KappaSlots& slots = of.architecture.kappa_slots;
+  Json settings{{"config_sha256", of.config_sha256},
+                {"tensor_directory_sha256", of.directory_sha256},
+                {"step", json_of(of.files.step)},
+                {"layers", trace_settings(of).layers},
+                {"record", record},
+                {"logits", logits},
+                {"interventions", canonical_words(interventions)},
+                {"kappa_formula", name(of.architecture.kappa_formula)},
+                {"kappa_slot", slots.side ? Json(name(*slots.side)) : Json()},
+                {"window", window},
+                {"max_tokens", text.max_tokens},
+                {"tokenizer", display_text(text.tokenizer_folder)},
+                {"dtype", compute.dtype}};
+  // Without an SFT slot there is nothing that could be read in two ways.
+  if (slots.side == KappaSide::sft) { settings["sft_kappa"] = name(slots.sft); }
+  return settings;
 }
 
 std::string RunOptions::command_of(const TextItem& item, const std::string& folder) const {

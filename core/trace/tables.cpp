@@ -1,5 +1,7 @@
 #include "core/trace/tables.h"
 
+#include <vector>
+
 #include "core/trace/csv_rows.h"
 
 namespace kappascope {
@@ -26,6 +28,7 @@ constexpr Column kSlotColumns[] = {
     {"gate_kz_rms", &Trace::gate_kz_rms},
     {"gate_linear_fraction", &Trace::gate_linear_fraction},
     {"gate_saturated_fraction", &Trace::gate_saturated_fraction},
+    {"expert_output_norm", &Trace::expert_output_norm},  // not in every trace
 };
 
 // [M,T]
@@ -41,10 +44,19 @@ void put_names(CsvFile& csv, std::initializer_list<std::string_view> names) {
   for (const std::string_view name : names) { csv.text(name); }
 }
 
-void put_routing_header(CsvFile& csv) {
+// The columns of which the trace has numbers.
+std::vector<Column> recorded(std::span<const Column> columns, const Trace& trace) {
+  std::vector<Column> found;
+  for (const Column& column : columns) {
+    if (!(trace.*column.values).empty() || trace.expert_index.empty()) { found.push_back(column); }
+  }
+  return found;
+}
+
+void put_routing_header(CsvFile& csv, std::span<const Column> of_slots) {
   put_names(csv,
             {"document", "layer", "pass", "token", "slot", "token_id", "expert", "expert_kept"});
-  for (const Column& column : kSlotColumns) { csv.text(column.name); }
+  for (const Column& column : of_slots) { csv.text(column.name); }
   for (const Column& column : kRouterColumns) { csv.text(column.name); }
   csv.end_row();
 }
@@ -97,8 +109,9 @@ void write_routing_csv(const std::filesystem::path& path, const Trace& trace) {
   const auto tokens = static_cast<std::size_t>(trace.tokens);
   const auto slots = static_cast<std::size_t>(trace.slots);
   const std::string document = document_source(trace);
+  const std::vector<Column> of_slots = recorded(kSlotColumns, trace);
   CsvFile csv(path);
-  put_routing_header(csv);
+  put_routing_header(csv, of_slots);
   for (std::size_t entry = 0; entry < trace.layer_index.size() * tokens * slots; ++entry) {
     const std::size_t cell = entry / slots, row = cell / tokens, t = cell % tokens;
     csv.text(document);
@@ -109,7 +122,7 @@ void write_routing_csv(const std::filesystem::path& path, const Trace& trace) {
     csv.integer(trace.token_id[t]);
     csv.index(trace.expert_index[entry]);
     csv.truth(trace.expert_kept[entry] != 0);
-    for (const Column& column : kSlotColumns) { csv.number((trace.*column.values)[entry]); }
+    for (const Column& column : of_slots) { csv.number((trace.*column.values)[entry]); }
     for (const Column& column : kRouterColumns) { csv.number((trace.*column.values)[cell]); }
     csv.end_row();
   }

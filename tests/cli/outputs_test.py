@@ -150,7 +150,7 @@ class FilesTest(Case):
         self.assertEqual(files_under(out), sorted(
             ['batch.json', 'index.csv', 'model.npz'] + [f'{folder}/{name}' for folder in folders for name in ALL if name != 'model.npz']))
         self.run_into(self.folder / 'none', '-f', missing, '-f', missing, code=8)
-        self.assertFalse((self.folder / 'none').exists())
+        self.assertEqual(files_under(self.folder / 'none'), ['batch.json', 'index.csv'])
         summaries = json.loads(self.run_into(self.folder / 'two', '-f', odd, '-f', odd, '--json')[0])
         self.assertEqual([summary['document']['index'] for summary in summaries], [0, 1])
 
