@@ -30,6 +30,10 @@ void add_file_actions(Gui& gui, std::vector<Action>& all) {
   };
   all.push_back({"Open checkpoint or trace…", "File", ImGuiMod_Ctrl | ImGuiKey_O,
                  open_dialog(PathPurpose::open)});
+  all.push_back({"Open from hub cache…", "File", 0, [&gui] {
+                   open_path_dialog(gui, PathPurpose::open);
+                   show_model_list(gui);
+                 }});
   const std::vector<std::string> names = short_paths(gui.settings.recent);
   for (std::size_t i = 0; i < names.size(); ++i) {
     const std::string& recent = gui.settings.recent[i];
@@ -237,6 +241,7 @@ bool draw_item(const Action& action, std::size_t number) {
 // What people call things otherwise, by the name of the action.
 constexpr std::pair<std::string_view, std::string_view> kOtherWords[] = {
     {"Open checkpoint or trace…", "load file folder model"},
+    {"Open from hub cache…", "load hugging face model huggingface nanochat"},
     {"Save trace as…", "write store run"},
     {"Export view…", "figure picture image save svg pdf png csv"},
     {"Export all views…", "figures pictures images save svg pdf png csv"},

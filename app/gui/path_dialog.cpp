@@ -12,6 +12,7 @@
 #include "app/gui/save_runs.h"
 #include "app/gui/session.h"
 #include "app/gui/widgets.h"
+#include "core/checkpoint/hub.h"
 #include "core/figure/text.h"
 
 namespace kappascope::gui {
@@ -71,12 +72,6 @@ void typed_changed(PathDialogState& state) {
   if (listed) { state.found = narrowed(*state.listing, typed_name(state.typed)); }
 }
 
-void type(PathDialogState& state, std::string text) {
-  state.typed = std::move(text);
-  state.refocus = true;
-  typed_changed(state);
-}
-
 std::string path_of(const PathDialogState& state, std::size_t place) {
   const FolderListing::Entry& entry = state.listing->entries[place];
   const bool goes_into = entry.folder && entry.kind == EntryKind::folder;
@@ -93,6 +88,13 @@ int on_key(ImGuiInputTextCallbackData* data) {
     state.at_end = std::max(0, state.at_end - 1);
     return 0;
   }
+  const int by = data->EventKey == ImGuiKey_DownArrow ? 1 : -1;
+  if (state.models.shown && data->EventFlag == ImGuiInputTextFlags_CallbackHistory) {
+    const int count = int(models_to_open(state.models).size());
+    state.models.chosen = std::clamp(state.models.chosen + by, -1, count - 1);
+    state.follow_chosen = true;
+    return 0;
+  }
   const std::string typed(data->Buf, std::size_t(data->BufTextLen));
   const bool listed = state.listing && state.listing->folder == typed_folder(typed);
   if (!listed) { return 0; }
@@ -102,7 +104,7 @@ int on_key(ImGuiInputTextCallbackData* data) {
     data->InsertChars(data->BufTextLen, full.c_str());
     return 0;
   }
-  const int count = int(state.found.size()), by = data->EventKey == ImGuiKey_DownArrow ? 1 : -1;
+  const int count = int(state.found.size());
   if (count > 0) { state.chosen = std::clamp(state.chosen + by, 0, count - 1); }
   state.follow_chosen = true;
   return 0;
@@ -164,23 +166,37 @@ void carry_out(Gui& gui, const fs::path& path) {
   }
 }
 
+// The path that was typed; of "org/name" the snapshot in the hub cache. A problem is said.
+fs::path meant_by(PathDialogState& state) {
+  const fs::path typed = without_tilde(state.typed);
+  state.problem.clear();
+  if (state.purpose != PathPurpose::open) { return typed; }
+  try {
+    return resolve_model(typed);
+  } catch (const Error& error) { state.problem = plain_text(error.what()); }
+  return typed;
+}
+
 // True: it was done and the dialog ends.
 bool confirm(Gui& gui) {
   PathDialogState& state = gui.path_dialog;
   const bool saves = words(state.purpose).saves;
   state.refocus = true;
-  if (state.chosen >= 0 && state.chosen < int(state.found.size())) {
-    type(state, path_of(state, state.found[state.chosen]));
+  if (state.models.shown && state.models.chosen >= 0) {
+    state.typed = models_to_open(state.models).at(std::size_t(state.models.chosen)).string();
+  } else if (state.chosen >= 0 && state.chosen < int(state.found.size())) {
+    type_path(state, path_of(state, state.found[state.chosen]));
     if (saves || state.typed.ends_with('/')) { return false; }
   }
   if (state.typed.empty()) { return false; }
-  const fs::path path = without_tilde(state.typed);
+  const fs::path path = meant_by(state);
+  if (!state.problem.empty()) { return false; }
   state.problem = saves ? cannot_save(gui, path) : cannot_open(path, state.purpose);
   std::error_code error;
   if (!state.problem.empty()) {
     // A plain folder: its contents are listed, the reason stays.
     const bool enters = !saves && fs::is_directory(path, error) && !state.typed.ends_with('/');
-    if (enters) { type(state, state.typed + "/"); }
+    if (enters) { type_path(state, state.typed + "/"); }
     return false;
   }
   const bool asks = state.purpose == PathPurpose::save_session && state.replace != state.typed &&
@@ -191,53 +207,6 @@ bool confirm(Gui& gui) {
   }
   carry_out(gui, path);
   return true;
-}
-
-struct PlaceToGo {
-  std::string name, path;
-};
-
-std::vector<PlaceToGo> places() {
-  std::vector<PlaceToGo> all;
-  std::error_code error;
-  const fs::path here = fs::current_path(error);
-  if (!error) { all.push_back({"Started in", (here / "").string()}); }
-  const char* home = std::getenv("HOME");
-  if (home && fs::is_directory(home, error)) { all.push_back({"Home", std::string(home) + "/"}); }
-  all.push_back({"/", "/"});
-  return all;
-}
-
-// Places and what was opened last; true: something recent is to be opened at once.
-bool draw_places(Gui& gui) {
-  PathDialogState& state = gui.path_dialog;
-  ImGui::TextDisabled("Places");
-  for (const PlaceToGo& place : places()) {
-    if (ImGui::Selectable(place.name.c_str(), false, ImGuiSelectableFlags_NoAutoClosePopups)) {
-      type(state, place.path);
-    }
-    explain(plain_text(place.path).c_str());
-  }
-  if (words(state.purpose).saves || gui.settings.recent.empty()) { return false; }
-  ImGui::Spacing();
-  ImGui::TextDisabled("Recent");
-  bool open = false;
-  const std::vector<std::string> names = short_paths(gui.settings.recent);
-  for (std::size_t i = 0; i < names.size(); ++i) {
-    const std::string& recent = gui.settings.recent[i];
-    ImGui::PushID(recent.c_str());
-    constexpr auto kFlags =
-        ImGuiSelectableFlags_NoAutoClosePopups | ImGuiSelectableFlags_AllowDoubleClick;
-    if (ImGui::Selectable("###recent", false, kFlags)) {
-      type(state, recent);
-      open |= ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left);
-    }
-    explain(plain_text(recent).c_str());
-    ImGui::SameLine(0, 0);
-    elided_text(plain_text(names[i]));
-    ImGui::PopID();
-  }
-  return open;
 }
 
 // One row of the list; true: it was double-clicked and can be opened.
@@ -266,19 +235,28 @@ bool draw_entry(Gui& gui, int row) {
   if (!clicked) { return false; }
   const bool twice = ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left) && openable;
   // A model's own folder can be entered, too: the second click into a plain folder is one too many.
-  type(state, path_of(state, place));
+  type_path(state, path_of(state, place));
   return twice;
 }
 
 // The contents of the folder that what is typed leaves; true: one was double-clicked.
 bool draw_listing(Gui& gui) {
   PathDialogState& state = gui.path_dialog;
+  if (state.models.shown) {
+    fs::path picked;
+    const bool twice = draw_model_list(gui, picked);
+    if (!picked.empty()) {
+      state.typed = picked.string();
+      typed_changed(state);
+    }
+    return twice;
+  }
   const fs::path folder = typed_folder(state.typed);
   ask_for_listing(gui, folder);
   if (ImGui::Selectable("..", false, ImGuiSelectableFlags_NoAutoClosePopups)) {
     std::error_code error;
     const fs::path up = (fs::absolute(folder, error) / "..").lexically_normal();
-    type(state, up.string() + (up.string().ends_with('/') ? "" : "/"));
+    type_path(state, up.string() + (up.string().ends_with('/') ? "" : "/"));
     return false;
   }
   if (!state.listing || state.listing->folder != folder) { return false; }
@@ -318,7 +296,10 @@ bool draw_input(PathDialogState& state, const char* hint) {
   focus_field("###typed", state.typed, std::exchange(state.wanted, false));
   const bool entered =
       ImGui::InputTextWithHint("###typed", hint, &state.typed, kFlags, on_key, &state);
-  if (state.typed != before) { typed_changed(state); }
+  if (state.typed != before) {
+    state.models.shown = false;
+    typed_changed(state);
+  }
   return entered;
 }
 
@@ -349,10 +330,18 @@ bool draw_buttons(Gui& gui, const Words& say, bool& cancelled) {
 
 }  // namespace
 
+void type_path(PathDialogState& state, std::string text) {
+  state.typed = std::move(text);
+  state.refocus = true;
+  state.models.shown = false;
+  typed_changed(state);
+}
+
 void open_path_dialog(Gui& gui, PathPurpose purpose) {
   PathDialogState& state = gui.path_dialog;
   leave_fields();
   state.wanted = state.open = true;
+  state.models.shown = false;
   state.purpose = purpose;
   state.listing_asked.clear();
   if (state.typed.empty()) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "app/gui/path_listing.h"
+#include "app/gui/path_places.h"
 
 namespace kappascope::gui {
 
@@ -27,9 +28,13 @@ struct PathDialogState {
   bool follow_chosen = false;      // scroll to it
   bool refocus = false;            // the text field takes the keys again
   int at_end = 0;                  // frames in which its cursor is put at the end
+  ModelListState models;           // shown in the place of the listing
   std::string problem;             // why what was typed cannot be opened or written
   std::string replace;             // file that the next confirmation replaces
 };
+
+// As if `text` had been typed.
+void type_path(PathDialogState& state, std::string text);
 
 void open_path_dialog(Gui& gui, PathPurpose purpose);
 void draw_path_dialog(Gui& gui);

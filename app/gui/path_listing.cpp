@@ -69,13 +69,17 @@ void mark_folder(const fs::path& path, Entry& entry) {
   }
   long newest = -1;
   std::size_t seen = 0;
+  bool config = false, weights = false;  // of the Hugging Face layout
   for (fs::directory_iterator at(path, error), end; !error && at != end && ++seen < kMostInside;
        at.increment(error)) {
-    newest = std::max(newest, step_of(at->path().filename().string()).value_or(-1));
+    const std::string name = at->path().filename().string();
+    newest = std::max(newest, step_of(name).value_or(-1));
+    config |= name == "config.json";
+    weights |= name.ends_with(".safetensors") || name.ends_with(".bin");
   }
-  if (newest < 0) { return; }
+  if (newest < 0 && !(config && weights)) { return; }
   entry.kind = EntryKind::model;
-  entry.mark = model_mark(newest);
+  entry.mark = newest < 0 ? "model" : model_mark(newest);
 }
 
 void mark_file(const fs::path& path, Entry& entry) {

@@ -41,6 +41,18 @@ std::vector<std::string> strings_of(const Json& list) {
   return strings;
 }
 
+// "org/name" of "…/models--org--name/snapshots/HASH", by its names alone; "" of other paths.
+std::string hub_name_of(const fs::path& path) {
+  const std::string folder = path.parent_path().parent_path().filename().string();
+  if (path.parent_path().filename() != "snapshots" || !folder.starts_with("models--")) {
+    return "";
+  }
+  std::string name = folder.substr(std::string_view("models--").size());
+  const std::size_t gap = name.find("--");
+  if (gap != std::string::npos) { name.replace(gap, 2, "/"); }
+  return name;
+}
+
 }  // namespace
 
 Json layout_json(const Layout& layout) {
@@ -151,6 +163,10 @@ std::vector<std::string> short_paths(const std::vector<std::string>& paths) {
   };
   std::vector<std::string> names;
   for (const std::string& path : paths) {
+    if (std::string name = hub_name_of(path); !name.empty()) {
+      names.push_back(std::move(name));
+      continue;
+    }
     const bool inner = fs::path(path).has_extension();
     int parts = inner ? 2 : 1;
     const auto clashes = [&](const std::string& other) {
