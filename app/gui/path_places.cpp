@@ -66,7 +66,7 @@ bool draw_model(Gui& gui, const ListedModel& model, bool chosen, bool follow) {
   ImGui::SetCursorPosX(left + room - width);
   elided_text(size, width + 1, refused ? theme.quiet_text : theme.text);
   std::string about = plain_text(model.family);
-  if (model.step >= 0) { about += ", step " + count_text(model.step); }
+  if (model.step) { about += ", step " + count_text(*model.step); }
   if (refused) { about += (about.empty() ? "" : ": ") + plain_text(model.refusal); }
   elided_text(about, 0, theme.quiet_text);
   ImGui::PopStyleVar();
