@@ -14,12 +14,14 @@ namespace kappascope {
 inline constexpr float kLog2E = 1.44269504f, kLn2 = 0.69314718f;
 
 // 2^x, 1/x and log₂ x: one instruction each on the GPU, where numbers too small for a normal float
-// count as 0.
+// count as 0. The emulation has a model of them.
 KAPPASCOPE_HOST_DEVICE inline float fast_exp2(float x) {
 #ifdef __CUDA_ARCH__
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
+#elif defined(KAPPASCOPE_EMULATED_MATH)
+  return emulated::exp2_approx(x);
 #else
   return std::exp2(x);
 #endif
@@ -29,6 +31,8 @@ KAPPASCOPE_HOST_DEVICE inline float fast_reciprocal(float x) {
   float y;
   asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
+#elif defined(KAPPASCOPE_EMULATED_MATH)
+  return emulated::reciprocal_approx(x);
 #else
   return 1 / x;
 #endif
@@ -38,6 +42,8 @@ KAPPASCOPE_HOST_DEVICE inline float fast_log2(float x) {
   float y;
   asm("lg2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
   return y;
+#elif defined(KAPPASCOPE_EMULATED_MATH)
+  return emulated::log2_approx(x);
 #else
   return std::log2(x);
 #endif

@@ -4,7 +4,8 @@
 // program stops); the order of threads between two barriers changes from block to block, so that a
 // missing barrier shows; shared memory holds NaN before each block. Built with -fsanitize=thread,
 // each thread of a block is one of ThreadSanitizer's, ordered by barriers alone, so that every
-// missing one is reported. It knows nothing of caches, alignment of loads apart, or speed.
+// missing one is reported. EMULATED_MATH_ERROR=1 gives the fast functions the errors of the
+// machine's (fast_math.h). It knows nothing of caches, alignment of loads apart, or speed.
 #pragma once
 
 #include <cmath>
@@ -15,6 +16,9 @@
 #include <limits>
 #include <utility>
 
+#include "tests/gpu/emulated/fast_math.h"
+
+#define KAPPASCOPE_EMULATED_MATH
 #define __global__
 #define __device__
 #define __host__
