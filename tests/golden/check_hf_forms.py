@@ -1,0 +1,313 @@
+"""One model of a Hugging Face family, written in other ways, gives the same trace.
+
+check_hf_forms.py PROGRAM MODEL_FOLDER...           small folders, as tests/golden/hf
+check_hf_forms.py PROGRAM --oracle PATTERN...       folders of $KAPPASCOPE_ORACLE; 77 when unset
+
+config.json in the nested spelling of transformers 5 and in the flat one before it, with every type of RoPE
+for the first folder: the files are equal byte for byte. Weights as one file, as shards, as pytorch_model.bin with and without
+shards; bfloat16 and the float32 of the same values, MXFP4 and the float32 of what its sixteen code points stand for:
+every array is equal bit for bit, so that the golden numbers of a folder hold for each of its forms.
+"""
+import json, os, pathlib, shutil, struct, subprocess, sys, tempfile
+import numpy as np
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'cli'))
+import torch_files
+
+NUMPY = {'F32': '<f4', 'F16': '<f2', 'BF16': '<u2', 'U8': 'u1'}
+STORAGES = {'F32': 'FloatStorage', 'F16': 'HalfStorage', 'BF16': 'BFloat16Storage', 'U8': 'ByteStorage'}
+ROPES = [  # what config.json says beside rope_theta, each a case of its own; the first is the folder's
+    None,
+    {'rope_type': 'default'},
+    {'rope_type': 'linear', 'factor': 2.5},
+    {'rope_type': 'dynamic', 'factor': 2.0},
+    {'rope_type': 'yarn', 'factor': 4.0, 'original_max_position_embeddings': 32, 'beta_fast': 24.0, 'truncate': False},
+    {'rope_type': 'llama3', 'factor': 4.0, 'low_freq_factor': 1.0, 'high_freq_factor': 3.0,
+     'original_max_position_embeddings': 32},
+]
+
+
+# config.json ------------------------------------------------------------------------------------
+
+
+def nested(config):
+    """As transformers 5 writes it."""
+    config = dict(config)
+    if 'rope_parameters' not in config:
+        config['rope_parameters'] = {'rope_type': 'default', **(config.pop('rope_scaling', None) or {})}
+        if 'rope_theta' in config:
+            config['rope_parameters']['rope_theta'] = config.pop('rope_theta')
+    config.pop('rope_scaling', None)
+    if 'torch_dtype' in config:
+        config['dtype'] = config.pop('torch_dtype')
+    if config['model_type'] in ('qwen3_moe', 'mellum') and 'num_experts' in config:
+        config['num_local_experts'] = config.pop('num_experts')
+    return config
+
+
+def flat(config, type_name):
+    """As repositories before it have it; `type_name`: of the type of RoPE, rope_type or type."""
+    config = nested(config)
+    if config['model_type'] != 'mellum':  # whose two kinds of layers have no flat spelling
+        rope = config.pop('rope_parameters')
+        kind = rope.pop('rope_type')
+        if 'rope_theta' in rope:
+            config['rope_theta'] = rope.pop('rope_theta')
+        silent = kind == 'default' and config['model_type'] != 'gpt_oss'  # there silence means yarn
+        config['rope_scaling'] = None if silent else {type_name: kind, **rope}
+    config['torch_dtype'] = config.pop('dtype', 'float32')
+    if 'num_local_experts' in config and config['model_type'] in ('qwen3_moe', 'mellum'):
+        config['num_experts'] = config.pop('num_local_experts')
+    for field in ('head_dim', 'sliding_window', 'clip_qkv'):  # null is as good as nothing
+        if field in config and config[field] is None:
+            del config[field]
+    return config
+
+
+def with_rope(config, rope):
+    if rope is None:
+        return config
+    config = nested(config)
+    theta = config['rope_parameters'].get('rope_theta', 10000.0)
+    return {**config, 'rope_parameters': {'rope_theta': theta, **rope}}
+
+
+# Weights ----------------------------------------------------------------------------------------
+
+
+def read_weights(folder):
+    """{name: (type as in safetensors, array)} of all files of a folder."""
+    tensors = {}
+    for path in sorted(folder.glob('*.safetensors')):
+        data = path.read_bytes()
+        length = struct.unpack('<Q', data[:8])[0]
+        for name, entry in json.loads(data[8:8 + length]).items():
+            if name != '__metadata__':
+                begin, end = (8 + length + offset for offset in entry['data_offsets'])
+                array = np.frombuffer(data[begin:end], NUMPY[entry['dtype']]).reshape(entry['shape'])
+                tensors[name] = entry['dtype'], array
+    return tensors
+
+
+def write_safetensors(path, tensors):
+    header, offset = {'__metadata__': {'format': 'pt'}}, 0
+    for name, (kind, array) in tensors.items():
+        header[name] = {'dtype': kind, 'shape': list(array.shape), 'data_offsets': [offset, offset + array.nbytes]}
+        offset += array.nbytes
+    text = json.dumps(header).encode()
+    text += b' ' * (-len(text) % 8)
+    path.write_bytes(struct.pack('<Q', len(text)) + text + b''.join(array.tobytes() for _, array in tensors.values()))
+
+
+def write_bin(path, tensors):
+    state = {}
+    for name, (kind, array) in tensors.items():
+        array = np.ascontiguousarray(array)
+        steps = [stride // array.itemsize for stride in array.strides]
+        state[name] = torch_files.tensor(torch_files.Storage(array, STORAGES[kind]), 0, array.shape, steps)
+    torch_files.save(path, state)
+
+
+def write_weights(folder, tensors, shards, stem, suffix, write):
+    names = list(tensors)
+    if shards == 1:
+        return write(folder / (stem + suffix), tensors)
+    weight_map = {}
+    for shard in range(shards):
+        name = f'{stem}-{shard + 1:05}-of-{shards:05}{suffix}'
+        part = names[shard::shards]
+        write(folder / name, {tensor: tensors[tensor] for tensor in part})
+        weight_map |= {tensor: name for tensor in part}
+    index = {'metadata': {'total_size': sum(array.nbytes for _, array in tensors.values())}, 'weight_map': weight_map}
+    (folder / f'{stem}{suffix}.index.json').write_text(json.dumps(index))
+
+
+FORMS = {'one file': (1, 'model', '.safetensors', write_safetensors),
+         'three shards': (3, 'model', '.safetensors', write_safetensors),
+         'one .bin': (1, 'pytorch_model', '.bin', write_bin),
+         'two .bin shards': (2, 'pytorch_model', '.bin', write_bin)}
+
+
+def rounded(tensors):
+    """Of float32 the nearest bfloat16, ties to even; other types as they are."""
+    result = {}
+    for name, (kind, array) in tensors.items():
+        if kind == 'F32':
+            bits = array.view('<u4').astype(np.uint64)
+            kind, array = 'BF16', ((bits + 0x7fff + (bits >> 16 & 1)) >> 16).astype('<u2')
+        result[name] = kind, array
+    return result
+
+
+def widened(tensors):
+    return {name: ('F32', (array.astype('<u4') << 16).view('<f4')) if kind == 'BF16' else (kind, array)
+            for name, (kind, array) in tensors.items()}
+
+
+CODE_POINTS = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6], np.float32)
+
+
+def decoded(tensors):
+    """MXFP4 as the float32 tensors that a folder without it has: [E,inputs,outputs]."""
+    result = {}
+    for name, (kind, array) in tensors.items():
+        if name.endswith('_blocks'):  # [E,outputs,inputs/32,16]: the low half is the earlier number
+            scale = tensors[name.replace('_blocks', '_scales')][1].astype(np.float64) - 127
+            pairs = np.stack([CODE_POINTS[array & 15], CODE_POINTS[array >> 4]], axis=-1)
+            values = pairs.reshape(*array.shape[:3], 32) * np.exp2(scale)[..., None]
+            experts, outputs = array.shape[:2]
+            values = values.reshape(experts, outputs, -1).transpose(0, 2, 1)
+            result[name[:-len('_blocks')]] = 'F32', np.ascontiguousarray(values, np.float32)
+        elif not name.endswith('_scales'):
+            result[name] = kind, array
+    return result
+
+
+def with_mxfp4(config, tensors, gates=64):
+    """A gpt-oss folder with experts of `gates` gate units in random MXFP4: two blocks a row of down_proj."""
+    random = np.random.default_rng(5)
+    result = {name: value for name, value in tensors.items() if '.mlp.experts.' not in name}
+    experts, width = config['num_local_experts'], config['hidden_size']
+    for layer in range(config['num_hidden_layers']):
+        front = f'model.layers.{layer}.mlp.experts.'
+        for name, outputs, inputs in (('gate_up_proj', 2 * gates, width), ('down_proj', width, gates)):
+            blocks = random.integers(0, 256, (experts, outputs, inputs // 32, 16), np.uint8)
+            scales = random.integers(120, 127, (experts, outputs, inputs // 32), np.uint8)
+            bias = random.normal(0, 0.2, (experts, outputs)).astype(np.float32)
+            result |= {f'{front}{name}_blocks': ('U8', blocks), f'{front}{name}_scales': ('U8', scales),
+                       f'{front}{name}_bias': ('F32', bias)}
+    return {**config, 'intermediate_size': gates, 'quantization_config': {'quant_method': 'mxfp4'}}, result
+
+
+# Runs -------------------------------------------------------------------------------------------
+
+
+class Forms:
+    def __init__(self, program, scratch):
+        self.program, self.scratch, self.failures, self.runs = program, scratch, [], 0
+
+    def folder_of(self, model, config, tensors=None, form=None):
+        """The model in the one folder that every form has in turn: the trace names its path."""
+        folder = self.scratch / 'model'
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for path in model.iterdir():
+            weights = path.name.startswith(('model', 'pytorch_model'))
+            if path.is_file() and path.name != 'config.json' and not (weights and form):
+                shutil.copyfile(path, folder / path.name)  # links out of a folder are refused
+        if form:
+            write_weights(folder, tensors, *FORMS[form])
+        (folder / 'config.json').write_text(json.dumps(config))
+        return folder
+
+    def trace(self, where, folder):
+        vocab = json.loads((folder / 'config.json').read_text())['vocab_size']
+        ids, out = self.scratch / 'ids.json', self.scratch / 'out'
+        ids.write_text(str([(t * 37 + 11) % vocab for t in range(48)]))
+        shutil.rmtree(out, ignore_errors=True)
+        command = [self.program, 'run', folder, '--ids', ids, '-o', out, '--record', 'gates', '--logits',
+                   '--figures', 'none', '--format', 'npz', '-q']
+        done = subprocess.run(command, capture_output=True, text=True)
+        self.runs += 1
+        if done.returncode:
+            self.failures.append(f'{where}: code {done.returncode}, {done.stderr.strip()}')
+            return None
+        return out / 'trace.npz'
+
+    def bytes_of(self, where, folder):
+        path = self.trace(where, folder)
+        return None if path is None else path.read_bytes()
+
+    def arrays_of(self, where, folder):
+        path = self.trace(where, folder)
+        if path is None:
+            return None
+        with np.load(path) as arrays:
+            found = {name: arrays[name] for name in arrays.files}
+        meta = json.loads(str(found.pop('kappascope_meta')))
+        meta.pop('tensor_directory_sha256')  # of names, types and places: another in each form
+        meta['model'].pop('path')
+        return found, meta
+
+    def spellings(self, model, ropes):
+        config = json.loads((model / 'config.json').read_text())
+        for rope in ropes:
+            if rope is not None and config['model_type'] == 'mellum':
+                continue
+            given = with_rope(config, rope)
+            where = f'{model.name}, {rope["rope_type"] if rope else "its own"} RoPE'
+            first = self.bytes_of(f'{where}, nested', self.folder_of(model, nested(given)))
+            type_name = 'rope_type' if rope is None else 'type'
+            second = self.bytes_of(f'{where}, flat', self.folder_of(model, flat(given, type_name)))
+            if first != second:
+                self.failures.append(f'{where}: the two spellings give different bytes')
+
+    def same(self, where, ours, theirs):
+        if ours is None or theirs is None:
+            return
+        (arrays, meta), (others, other_meta) = ours, theirs
+        if arrays.keys() != others.keys():
+            self.failures.append(f'{where}: other arrays, {sorted(arrays.keys() ^ others.keys())}')
+        for key in sorted(meta.keys() | other_meta.keys()):
+            if meta.get(key) != other_meta.get(key):
+                self.failures.append(f'{where}: {key} of the meta, {meta.get(key)} and {other_meta.get(key)}')
+        for name in arrays.keys() & others.keys():
+            if arrays[name].dtype != others[name].dtype or arrays[name].tobytes() != others[name].tobytes():
+                self.failures.append(f'{where}: {name} differs')
+
+    def weights(self, model):
+        config = json.loads((model / 'config.json').read_text())
+        tensors = read_weights(model)
+        given = self.arrays_of(f'{model.name} as it is', self.folder_of(model, config))
+        for form in FORMS:
+            if form == 'one file' and (model / 'model.safetensors').exists():
+                continue
+            folder = self.folder_of(model, config, tensors, form)
+            self.same(f'{model.name} as {form}', self.arrays_of(f'{model.name} as {form}', folder), given)
+        narrow, of_narrow = rounded(tensors), given
+        if any(kind == 'F32' for kind, _ in tensors.values()):
+            folder = self.folder_of(model, config, narrow, 'one file')
+            of_narrow = self.arrays_of(f'{model.name} in bfloat16', folder)
+        folder = self.folder_of(model, config, widened(narrow), 'three shards')
+        of_wide = self.arrays_of(f'{model.name} in float32', folder)
+        self.same(f'{model.name}, bfloat16 and float32', of_narrow, of_wide)
+
+    def four_bits(self, model):
+        config = json.loads((model / 'config.json').read_text())
+        tensors = read_weights(model)
+        if config['model_type'] != 'gpt_oss':
+            return
+        if 'quantization_config' not in config:
+            config, tensors = with_mxfp4(config, tensors)
+        folder = self.folder_of(model, config, tensors, 'two .bin shards')
+        given = self.arrays_of(f'{model.name} in MXFP4', folder)
+        config.pop('quantization_config')
+        folder = self.folder_of(model, config, decoded(tensors), 'one file')
+        self.same(f'{model.name}, MXFP4 and float32', given, self.arrays_of(f'{model.name}, decoded', folder))
+
+
+def main():
+    program, words = sys.argv[1], sys.argv[2:]
+    if words[0] == '--oracle':
+        if not os.environ.get('KAPPASCOPE_ORACLE'):
+            print('skipped: KAPPASCOPE_ORACLE is not set')
+            return 77
+        oracle = pathlib.Path(os.environ['KAPPASCOPE_ORACLE'])
+        models = sorted(path for pattern in words[1:] for path in oracle.glob(pattern))
+    else:
+        models = [pathlib.Path(word) for word in words]
+    with tempfile.TemporaryDirectory() as scratch:
+        forms = Forms(program, pathlib.Path(scratch))
+        for number, model in enumerate(models):
+            # The families share one reader of RoPE.
+            forms.spellings(model, ROPES if number == 0 else ROPES[:1])
+            forms.weights(model)
+            forms.four_bits(model)
+    for failure in forms.failures:
+        print('FAILED', failure)
+    print(f'{len(models)} models, {forms.runs} runs')
+    return 1 if forms.failures else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
