@@ -8,6 +8,7 @@ if(NOT KAPPASCOPE_CUDA MATCHES "^(AUTO|ON|OFF)$")
   message(FATAL_ERROR "KAPPASCOPE_CUDA='${KAPPASCOPE_CUDA}'; expected AUTO, ON or OFF")
 endif()
 set(KAPPASCOPE_HAS_CUDA OFF)
+set(KAPPASCOPE_CUDA_ALL 80 86 89 90 100)
 set(cuda_missing "")
 if(KAPPASCOPE_CUDA STREQUAL OFF)
   set(cuda_missing "KAPPASCOPE_CUDA is OFF")
@@ -20,7 +21,7 @@ else()
   # and for the checks on a GPU (KAPPASCOPE_CUDA_HERE) only for the GPUs of this machine, or for one
   # where there is none.
   if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-    set(cuda_architectures 80 86 89 90 100)
+    set(cuda_architectures ${KAPPASCOPE_CUDA_ALL})
     if(KAPPASCOPE_CUDA STREQUAL AUTO OR KAPPASCOPE_CUDA_HERE)
       execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
                       OUTPUT_VARIABLE cuda_here RESULT_VARIABLE cuda_none ERROR_QUIET)

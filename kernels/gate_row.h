@@ -34,9 +34,14 @@ struct GateRow {
   const float *bias, *scale, *factor;
 };
 
+// The cell of row number `row`.
+inline __device__ std::int64_t cell_of(const GroupedSwigluArgs& args, std::int64_t row) {
+  return args.row_cell ? args.row_cell[row] : row;
+}
+
 // Row number `row`, which is within the piece.
 inline __device__ GateRow gate_row(const GroupedSwigluArgs& args, std::int64_t row) {
-  const std::int64_t cell = args.row_cell ? args.row_cell[row] : row;
+  const std::int64_t cell = cell_of(args, row);
   const std::int64_t e = args.expert_index ? args.expert_index[cell] : 0;
   const KappaView kappa = args.kappa.at_expert(e);
   return {cell,        (row - args.first_row) * args.gates,

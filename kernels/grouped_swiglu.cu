@@ -82,7 +82,7 @@ __device__ void run_gates(const GroupedSwigluArgs& args, const GateRow& row, int
           magnitude[w] = fabsf(a);
           add_gate(totals, z, k.kappa, a, args.active_threshold);
           if (!identity) { add_gate_effect(totals, z, sigmoid, a, k.u); }
-          atomicAdd(&histogram[kappa_bin(k.position)], 1);
+          if (Case != KappaCase::fixed) { atomicAdd(&histogram[kappa_bin(k.position)], 1); }
           atomicAdd(&histogram[kFirstGatePreBin + gate_pre_bin(z)], 1);
         }
       }
@@ -140,13 +140,15 @@ __device__ void record_row(const GroupedSwigluArgs& args, const GateRow& row, st
   const int top = int(args.top_gates < args.gates ? args.top_gates : args.gates);
   WarpLargest largest(memory.largest[warp], top < most ? top : most);
   GateTotals<float, int> mine;
+  if (lane == 0) { memory.expert[warp] = std::int32_t(row.expert); }
   run_gates<T, Width, Case, true>(args, row, lane * Width, kWarp * Width, mine, &largest,
                                   memory.histogram[warp]);
   const GateTotals<double, int> total = warp_totals(mine);
   const double top_sum = largest.sum();
   if (lane != 0) { return; }
-  memory.expert[warp] = std::int32_t(row.expert);
-  args.stats[row.cell - args.first_cell] =
+  if (Case == KappaCase::fixed) { memory.histogram[warp][kappa_bin(0)] = int(args.gates); }
+  const std::int64_t cell = cell_of(args, number);  // read again: the loop has no register for it
+  args.stats[cell - args.first_cell] =
       gate_stats_of(total, top_sum, double(args.gates), args.identity_gate);
   if (args.row_effect) { args.row_effect[number] = effect_of(total); }
 }
@@ -158,11 +160,12 @@ constexpr int blocks_at_once() {
   return Record ? (lean ? 3 : 2) : (lean ? 4 : 3);
 }
 
-// T: type of gate_pre and up where they are whole. `sharing`: warps that share a row; 1 with
+// T: type of gate_pre and up where they are whole. `sharing_`: warps that share a row; 1 with
 // Record.
 template <typename T, int Width, KappaCase Case, bool Record>
 __global__ void __launch_bounds__(kThreads, (blocks_at_once<T, Width, Case, Record>()))
-    swiglu_kernel(GroupedSwigluArgs args, int sharing) {
+    swiglu_kernel(GroupedSwigluArgs args, int sharing_) {
+  const int sharing = Record ? 1 : sharing_;
   const int lane = int(threadIdx.x) % kWarp, warp = int(threadIdx.x) / kWarp;
   const std::int64_t number =
       args.first_row + std::int64_t(blockIdx.x) * (kWarps / sharing) + warp / sharing;

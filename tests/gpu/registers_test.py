@@ -1,0 +1,102 @@
+"""The machine code of every kernel: no stack, no spill, and registers that leave room for as many blocks as wanted.
+
+registers_test.py NVCC ARCHITECTURE...     compiles kernels/*.cu for each; 0: all hold, 1: one does not
+"""
+import concurrent.futures, os, pathlib, re, subprocess, sys, tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FLAGS = ['-std=c++17', '-O3', '-DNDEBUG', '-I', ROOT, '-Xptxas', '-v', '-cubin']
+REGISTERS = 65536  # of a multiprocessor
+
+# (kernel, threads of a block, blocks that a multiprocessor is to hold at once, why). What moves data wants many, to
+# have many loads on their way; what computes has as many as its __launch_bounds__ ask for.
+FAMILIES = [
+    (r'swiglu_kernel<BFloat16, 8, \(KappaCase\)2, true>', 256, 2, 'all statistics, rare forms of κ'),
+    (r'swiglu_kernel<BFloat16, 8, \(KappaCase\)2, false>', 256, 3, 'rare forms of κ'),
+    (r'swiglu_kernel<float, 4, .*, true>', 256, 2, 'all statistics of four float32 units at once'),
+    (r'swiglu_kernel<float, 4, .*, false>', 256, 3, 'bound by memory, a pack of float32 ahead'),
+    (r'swiglu_kernel<.*, true>', 256, 3, 'all statistics'),
+    (r'swiglu_kernel<.*, false>', 256, 4, 'bound by memory'),
+    (r'order_kernel', 256, 4, 'no more fit beside its shared memory'),
+    (r'few_product_kernel|few_rows_kernel', 256, 2, 'weights on their way and the sums of four rows'),
+    (r'few_route_kernel', 256, 3, 'a block a token'),
+    (r'few_combine_kernel|combine_kernel|norm_kernel|dispatch_kernel', 256, 4, 'bound by memory'),
+    (r'choose_kernel', 256, 4, 'the logits of a token in registers'),
+    (r'group_kernel', 256, 4, 'one block, or one for 256 cells'),
+    (r'count_kernel|scan_kernel|place_kernel|cell_row_kernel', 256, 8, 'wait for memory'),
+    (r'effect_kernel|next_token_kernel', 256, 4, 'sums in float64'),
+    (r'product_kernel<Memory', 384, 1, 'sums of 128 columns by 144 rows in two groups of four warps'),
+]
+
+USED = re.compile(r"Compiling entry function '(\S+)' for '\S+'\n.*?(\d+) bytes stack frame, (\d+) bytes spill stores, "
+                  r'(\d+) bytes spill loads\n.*?Used (\d+) registers', re.DOTALL)
+
+
+def readable(symbol):
+    name = subprocess.run(['c++filt', symbol], capture_output=True, text=True, check=True).stdout.strip()
+    name = re.sub(r'kappascope::|\(anonymous namespace\)::|^void ', '', name)
+    return name[:name.rindex('(')] if name.endswith(')') else name
+
+
+def budget(name):
+    """(the most registers, why); None: not stated."""
+    for pattern, threads, blocks, why in FAMILIES:
+        if re.match(pattern, name):
+            return REGISTERS // threads // blocks // 8 * 8, f'{blocks} blocks: {why}'
+    return None
+
+
+def faults_of(log, name_of=readable):
+    """The kernels of a compiler's output: (how many, what is wrong with them)."""
+    kernels, faults = USED.findall(log), []
+    for symbol, *numbers in kernels:
+        name, (stack, stores, loads, registers) = name_of(symbol), map(int, numbers)
+        allowed = budget(name)
+        if stack or stores or loads:
+            faults.append(f'{name}: {stack} bytes of stack, {stores} and {loads} of spills')
+        if allowed is None:
+            faults.append(f'{name}: no budget is stated for it')
+        elif registers > allowed[0]:
+            faults.append(f'{name}: {registers} registers; at most {allowed[0]}, for {allowed[1]}')
+    return len(kernels), faults
+
+
+def check_itself():
+    line = ("ptxas info    : Compiling entry function '{}' for 'sm_90'\nptxas info    : Function properties for x\n"
+            '    {} bytes stack frame, {} bytes spill stores, 0 bytes spill loads\nptxas info    : Used {} registers, …\n')
+    for values, wrong in ((('scan_kernel', 0, 0, 32), 0), (('scan_kernel', 8, 4, 32), 1), (('scan_kernel', 0, 0, 33), 1),
+                          (('unknown_kernel', 0, 0, 8), 1)):
+        assert [len(part) if isinstance(part, list) else part for part in faults_of(line.format(*values), str)] == [1, wrong]
+
+
+def compile_one(nvcc, source, architecture, folder):
+    flags = [f'-arch=sm_{architecture}']
+    if source.stem == 'wgmma_product':
+        flags = ['-arch=sm_90a', '-DKAPPASCOPE_WGMMA']
+    command = [nvcc, *FLAGS, *flags, '-o', folder / f'{source.stem}.{architecture}', source]
+    done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        return 0, [f'{source.name}, {architecture}: nvcc fails\n{done.stdout}']
+    count, faults = faults_of(done.stdout)
+    return count, [f'{source.name}, {architecture}: {fault}' for fault in faults]
+
+
+def main():
+    check_itself()
+    nvcc = sys.argv[1]
+    known = subprocess.run([nvcc, '--list-gpu-code'], capture_output=True, text=True, check=True).stdout.split()
+    architectures = [architecture for architecture in sys.argv[2:] if f'sm_{architecture}' in known]
+    sources = [path for path in (ROOT / 'kernels').glob('*.cu') if '__global__' in path.read_text()]
+    jobs = [(source, architecture) for source in sorted(sources, key=lambda path: -path.stat().st_size)
+            for architecture in architectures if source.stem != 'wgmma_product' or architecture == '90']
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(lambda job: compile_one(nvcc, *job, pathlib.Path(folder)), jobs))
+    faults = [fault for _, found in results for fault in found]
+    print(f'{sum(count for count, _ in results)} kernels for {", ".join(architectures)}, {len(faults)} faults')
+    for fault in faults:
+        print('FAILED', fault)
+    return 1 if faults or not results else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
