@@ -148,7 +148,7 @@ TraceSettings RunOptions::trace_settings(const Model& of) const {
 
 Json RunOptions::identity(const Model& of) const {
   const KappaSlots& slots = of.architecture.kappa_slots;
-  Json settings{{"config_sha256", of.config_sha256},
+  Json decisive{{"config_sha256", of.config_sha256},
                 {"tensor_directory_sha256", of.directory_sha256},
                 {"step", json_of(of.files.step)},
                 {"layers", trace_settings(of).layers},
@@ -162,8 +162,8 @@ Json RunOptions::identity(const Model& of) const {
                 {"tokenizer", display_text(text.tokenizer_folder)},
                 {"dtype", compute.dtype}};
   // Without an SFT slot there is nothing that could be read in two ways.
-  if (slots.side == KappaSide::sft) { settings["sft_kappa"] = name(slots.sft); }
-  return settings;
+  if (slots.side == KappaSide::sft) { decisive["sft_kappa"] = name(slots.sft); }
+  return decisive;
 }
 
 std::string RunOptions::command_of(const TextItem& item, const std::string& folder) const {
