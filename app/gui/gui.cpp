@@ -132,11 +132,12 @@ bool Gui::wants_frame() const {
          (messages_shown_since >= 0 && messages_seen < workspace.messages_said());
 }
 
-void prepare_frame(Gui& gui) {
-  gui.workspace.take_over();
+bool prepare_frame(Gui& gui) {
+  const bool anything = gui.workspace.take_over();
   gui.new_glyphs = gui.fonts.update(gui.workspace.quick_jobs());
   continue_restore(gui);
   load_layout(gui);
+  return anything;
 }
 
 void draw_frame(Gui& gui) {

@@ -81,8 +81,9 @@ struct DockPanel {
   void (*draw)(Gui& gui);  // inside Begin/End
 };
 
-// Before ImGui::NewFrame(): what jobs made becomes part of the interface, fonts included.
-void prepare_frame(Gui& gui);
+// Before ImGui::NewFrame(): what jobs made becomes part of the interface, fonts included. True when
+// there was anything.
+bool prepare_frame(Gui& gui);
 
 // One frame of everything.
 void draw_frame(Gui& gui);

@@ -31,7 +31,7 @@ Examples:
   kappascope --screenshot window.png --view kappa-tokens -p "Once upon a time" assets/d8-kappa)";
 
 constexpr std::uint64_t kLongestText = std::uint64_t(64) << 20;
-constexpr int kFramesAfterInput = 3;        // hover and layout settle over frames
+constexpr int kFramesToSettle = 3;          // hover, layout, a new figure and its header
 constexpr double kSecondsAfterInput = 0.6;  // tooltips appear late
 constexpr double kFrameWhileMoving = 0.05;  // seconds: progress bars, tooltips
 constexpr double kFrameWhileMaking = 0.15;  // what is made wakes the window when it is there
@@ -203,7 +203,7 @@ class OpenWindow {
   void loop(Window& window, Gui& gui, SessionKeeper& keeper) {
     Workspace& workspace = gui.workspace;
     bool shown = false;
-    int frames_left = kFramesAfterInput;
+    int frames_left = kFramesToSettle;
     double last_input = 0;
     while (!gui.quit && !interrupts_.requested()) {
       const double now = ImGui::GetTime();
@@ -216,7 +216,7 @@ class OpenWindow {
                                                           : kLongestSleep;
       const bool input = window.wait(sleep);
       if (input) {
-        frames_left = kFramesAfterInput;
+        frames_left = kFramesToSettle;
         last_input = now;
       }
       keeper.keep(gui, seconds_now());
@@ -226,7 +226,7 @@ class OpenWindow {
       gui.monitor_scale = window.content_scale();
       for (const fs::path& path : window.take_dropped()) { drop_path(gui, path); }
       if (window.take_close_request()) { ask_to_quit(gui); }
-      prepare_frame(gui);
+      if (prepare_frame(gui) || gui.wants_frame()) { frames_left = kFramesToSettle; }
       window.frame([&] { draw_frame(gui); });
       if (!std::exchange(shown, true)) { show_view(gui, words_.view); }
     }

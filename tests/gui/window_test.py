@@ -1,6 +1,7 @@
 """The window as its users meet it: real processes, a real settings file, real keys.
 
 Called with the build folder on a display of its own (with_display.py)."""
+import ctypes
 import fcntl
 import json
 import os
@@ -25,6 +26,29 @@ def xdo(*words, display=None):
     environment = dict(os.environ, DISPLAY=display) if display else None
     return subprocess.run(['xdotool', *map(str, words)], env=environment, check=False,
                           capture_output=True, text=True).stdout.split()
+
+
+class Picture(ctypes.Structure):
+    """The first fields of Xlib's XImage."""
+    _fields_ = [(name, ctypes.c_int) for name in ('width', 'height', 'xoffset', 'format')]
+    _fields_ += [('data', ctypes.c_void_p)]
+    _fields_ += [(name, ctypes.c_int) for name in ('byte_order', 'bitmap_unit', 'bitmap_bit_order', 'bitmap_pad',
+                                                   'depth', 'bytes_per_line')]
+
+
+def picture_of(window):
+    """What is on the screen there, as bytes."""
+    xlib = ctypes.CDLL('libX11.so.6')
+    xlib.XOpenDisplay.restype = ctypes.c_void_p
+    xlib.XGetImage.restype = ctypes.POINTER(Picture)
+    display = ctypes.c_void_p(xlib.XOpenDisplay(None))
+    width, height = map(int, re.findall(r'Geometry: (\d+)x(\d+)', subprocess.run(
+        ['xdotool', 'getwindowgeometry', window], capture_output=True, text=True).stdout)[0])
+    every_plane, z_pixmap = ctypes.c_ulong(0xFFFFFFFF), 2
+    image = xlib.XGetImage(display, ctypes.c_ulong(int(window)), 0, 0, width, height, every_plane, z_pixmap)
+    bytes_read = ctypes.string_at(image.contents.data, image.contents.bytes_per_line * height)
+    xlib.XCloseDisplay(display)
+    return bytes_read
 
 
 def docking(ini):
@@ -189,6 +213,21 @@ class Layouts(WindowCase):
                 before = shares.setdefault(name, share)
                 self.assertAlmostEqual(share[0], before[0], delta=0.02, msg=f'{name} at {width}')
                 self.assertAlmostEqual(share[1], before[1], delta=0.06, msg=f'{name} at {height}')
+
+    def test_at_rest_all_is_drawn(self):
+        xdo('mousemove', 2559, 1599)  # over nothing
+        for look in (True, False):
+            self.settings_file.parent.mkdir(parents=True, exist_ok=True)
+            self.settings_file.write_text(json.dumps({'schema': 'kappascope.settings/1', 'dark': look,
+                                                      'width': 1024, 'height': 640}))
+            process = self.open(MODEL, '-p', 'Once upon a time')
+            rested = picture_of(process.window)
+            for modifier in ('keydown', 'keyup'):  # a few frames more
+                self.focus(process)
+                xdo(modifier, 'shift')
+            self.rest(process)
+            self.assertTrue(rested == picture_of(process.window), 'there was something left to draw')
+            self.end_by_signal(process)
 
     def test_the_built_in_layout_follows_the_size(self):
         process = self.open(TRACE)
