@@ -3,6 +3,8 @@
 #include <vector>
 
 #include "core/trace/csv_rows.h"
+#include "core/trace/npz.h"
+#include "core/trace/schema.h"
 
 namespace kappascope {
 namespace {
@@ -10,6 +12,7 @@ namespace {
 struct Column {
   std::string_view name;
   std::span<const float> Trace::* values;
+  bool optional = false;  // not every model has it
 };
 
 // [M,T,K]
@@ -28,7 +31,8 @@ constexpr Column kSlotColumns[] = {
     {"gate_kz_rms", &Trace::gate_kz_rms},
     {"gate_linear_fraction", &Trace::gate_linear_fraction},
     {"gate_saturated_fraction", &Trace::gate_saturated_fraction},
-    {"expert_output_norm", &Trace::expert_output_norm},  // not in every trace
+    {"gate_clamped_fraction", &Trace::gate_clamped_fraction, true},
+    {"expert_output_norm", &Trace::expert_output_norm, true},
 };
 
 // [M,T]
@@ -48,16 +52,61 @@ void put_names(CsvFile& csv, std::initializer_list<std::string_view> names) {
 std::vector<Column> recorded(std::span<const Column> columns, const Trace& trace) {
   std::vector<Column> found;
   for (const Column& column : columns) {
-    if (!(trace.*column.values).empty() || trace.expert_index.empty()) { found.push_back(column); }
+    const bool header_alone = trace.expert_index.empty() && !column.optional;
+    if (!(trace.*column.values).empty() || header_alone) { found.push_back(column); }
   }
   return found;
 }
 
-void put_routing_header(CsvFile& csv, std::span<const Column> of_slots) {
+// [Ms,T], what layers with a shared expert have: the same in every slot of a token.
+class SharedColumns {
+ public:
+  explicit SharedColumns(const Trace& trace) : trace_(trace) {
+    if (trace.shared_layer_index.empty()) { return; }
+    passes_ = trace.file->int32("shared_pass_index");
+    for (const ArraySchema& schema : array_schemas()) {
+      if (schema.group == ArrayGroup::shared && schema.type == NpyType::float32) {
+        names_.push_back(schema.name);
+        values_.push_back(trace.file->float32(schema.name));
+      }
+    }
+  }
+
+  void put_header(CsvFile& csv) const {
+    for (const std::string_view name : names_) { csv.text(name); }
+  }
+
+  // Of a token in a row of the trace; empty fields where its layer has no shared expert.
+  void put(CsvFile& csv, std::size_t row, std::size_t token) const {
+    const auto& layers = trace_.shared_layer_index;
+    std::size_t at = 0;
+    while (at < layers.size() &&
+           (layers[at] != trace_.layer_index[row] || passes_[at] != trace_.pass_index[row])) {
+      ++at;
+    }
+    for (const std::span<const float> values : values_) {
+      if (at == layers.size()) {
+        csv.absent();
+      } else {
+        csv.number(values[at * static_cast<std::size_t>(trace_.tokens) + token]);
+      }
+    }
+  }
+
+ private:
+  const Trace& trace_;
+  std::span<const std::int32_t> passes_;
+  std::vector<std::string_view> names_;
+  std::vector<std::span<const float>> values_;
+};
+
+void put_routing_header(CsvFile& csv, std::span<const Column> of_slots,
+                        const SharedColumns& shared) {
   put_names(csv,
             {"document", "layer", "pass", "token", "slot", "token_id", "expert", "expert_kept"});
   for (const Column& column : of_slots) { csv.text(column.name); }
   for (const Column& column : kRouterColumns) { csv.text(column.name); }
+  shared.put_header(csv);
   csv.end_row();
 }
 
@@ -110,8 +159,9 @@ void write_routing_csv(const std::filesystem::path& path, const Trace& trace) {
   const auto slots = static_cast<std::size_t>(trace.slots);
   const std::string document = document_source(trace);
   const std::vector<Column> of_slots = recorded(kSlotColumns, trace);
+  const SharedColumns shared(trace);
   CsvFile csv(path);
-  put_routing_header(csv, of_slots);
+  put_routing_header(csv, of_slots, shared);
   for (std::size_t entry = 0; entry < trace.layer_index.size() * tokens * slots; ++entry) {
     const std::size_t cell = entry / slots, row = cell / tokens, t = cell % tokens;
     csv.text(document);
@@ -124,6 +174,7 @@ void write_routing_csv(const std::filesystem::path& path, const Trace& trace) {
     csv.truth(trace.expert_kept[entry] != 0);
     for (const Column& column : of_slots) { csv.number((trace.*column.values)[entry]); }
     for (const Column& column : kRouterColumns) { csv.number((trace.*column.values)[cell]); }
+    shared.put(csv, row, t);
     csv.end_row();
   }
   csv.finish();

@@ -28,36 +28,44 @@ def in_code(markdown):
     return set(re.findall(r'`([^`]+)`', markdown))
 
 
+def names_in(out):
+    """Names by the file below `out` that has them."""
+    names = {}
+    for path in sorted(out.rglob('*')):
+        if path.suffix == '.csv':
+            with open(path, newline='', encoding='utf-8') as file:
+                names[path] = next(csv.reader(file))
+        elif path.suffix == '.json':
+            names[path] = list(keys_of(json.loads(path.read_text())))
+        elif path.suffix == '.npz':
+            archive = np.load(path, allow_pickle=False)
+            names[path] = archive.files + list(keys_of(json.loads(str(archive['kappascope_meta']))))
+    return names
+
+
 class NamesTest(Case):
     def outputs(self):
-        """Names by the file that has them."""
         out = self.folder / 'out'
         text = self.folder / 'text.txt'
         text.write_text('The tide came in and the tide went out again.')
         self.run_program('run', MODEL, '-f', text, text, '-o', out, '-q', '--record', 'gates', '--logits', '--figures',
                          'all', '--figure-format', 'csv')
         self.run_program('plot', out / '001-text', '--by-expert', '--figure-format', 'csv', '-o', out / 'by-expert')
-        names = {}
-        for path in sorted(out.rglob('*')):
-            if path.suffix == '.csv':
-                with open(path, newline='', encoding='utf-8') as file:
-                    names[path] = next(csv.reader(file))
-            elif path.suffix == '.json':
-                names[path] = list(keys_of(json.loads(path.read_text())))
-            elif path.suffix == '.npz':
-                archive = np.load(path, allow_pickle=False)
-                names[path] = archive.files + list(keys_of(json.loads(str(archive['kappascope_meta']))))
+        names = names_in(out)
         names[out / 'info.json'] = list(keys_of(json.loads(self.run_program('info', MODEL, '--json')[0])))
         return names
 
     def test_all_are_documented(self):
+        outputs = self.outputs()
+        self.assertLess(25, len(outputs))
+        self.check_documented(outputs)
+
+    def check_documented(self, outputs):
         known = self.run_program('metrics')[0].split('\n')
         self.assertEqual(len(known), len(set(known)))
         files = in_code((SOURCE / 'docs' / 'files.md').read_text())
         spread = {f'kappa_{of}_{part}' for of in ('scale', 'bias', 'at_median_input')
                   for part in ('min', 'p05', 'p25', 'p50', 'p75', 'p95', 'max', 'mean')}
-        outputs = self.outputs()
-        self.assertLess(25, len(outputs))
         for path, names in outputs.items():
             with self.subTest(file=path.name):
                 self.assertEqual(set(names) - set(known), set())
@@ -65,6 +73,33 @@ class NamesTest(Case):
                     names = np.load(path).files
                 if path.name != 'batch.json':
                     self.assertEqual(set(names) - files - spread, set())
+
+    def test_what_only_some_families_have(self):
+        ids = self.folder / 'ids.txt'
+        ids.write_text('1\n2\n3\n4\n5\n')
+        for family, own in (('granitemoeshared', 'shared_'), ('gpt-oss-alpha-limit', 'gate_clamped_fraction')):
+            model, out = SOURCE / 'tests' / 'golden' / 'hf' / family, self.folder / family
+            self.run_program('run', model, '--ids', ids, '-o', out, '-q', '--record', 'gates', '--figures', 'all',
+                             '--figure-format', 'csv')
+            (out / 'info.json').write_text(self.run_program('info', model, '--json')[0])
+            self.check_documented(names_in(out))
+            self.check_columns(out, own)
+
+    def check_columns(self, out, own):
+        """Each array whose name begins with `own` is a column of routing.csv, the same in all slots of a token
+        where the array has no slots."""
+        trace = np.load(out / 'trace.npz')
+        with open(out / 'routing.csv', newline='', encoding='utf-8') as file:
+            rows = list(csv.DictReader(file))
+        names = [name for name in trace.files if name.startswith(own) and not name.endswith('_index')]
+        self.assertTrue(names)
+        slots = trace['expert_index'].shape[2]
+        for name in names:
+            of_slots = trace[name] if trace[name].ndim == 3 else np.repeat(trace[name][:, :, None], slots, 2)
+            layers = trace['shared_layer_index'] if trace[name].ndim == 2 else trace['layer_index']
+            written = [row[name] for row in rows if int(row['layer']) in layers]
+            np.testing.assert_array_equal(np.array([text or 'nan' for text in written], np.float32), of_slots.ravel(), name)
+            self.assertEqual({row[name] for row in rows if int(row['layer']) not in layers} - {''}, set())
 
     def test_metrics_prints_text(self):
         for name in self.run_program('metrics')[0].split():
