@@ -247,6 +247,7 @@ bool draw_listing(Gui& gui) {
     const bool twice = draw_model_list(gui, picked);
     if (!picked.empty()) {
       state.typed = picked.string();
+      state.refocus = true;
       typed_changed(state);
     }
     return twice;

@@ -137,6 +137,7 @@ void show_model_list(Gui& gui) {
   ModelListState& state = gui.path_dialog.models;
   state.shown = true;
   state.chosen = -1;
+  gui.path_dialog.refocus = true;  // the arrow keys choose from there
   if (!state.asked) { read_models(gui); }
 }
 
