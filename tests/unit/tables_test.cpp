@@ -85,7 +85,7 @@ TEST(Tables, RoutingReadsBackToTheSameFloats) {
   };
   for (std::size_t i = 0; i + 1 < rows.size(); ++i) {
     const auto field = [&](std::string_view name) { return rows[i + 1][column(rows[0], name)]; };
-    ASSERT_EQ(rows[i + 1].size(), 27u);
+    ASSERT_EQ(rows[i + 1].size(), 28u);
     EXPECT_EQ(field("layer"), std::to_string(trace.layer_index[i / 10]));
     EXPECT_EQ(field("pass"), std::to_string(trace.pass_index[i / 10]));
     EXPECT_EQ(field("token"), std::to_string(i / 2 % 5));
@@ -97,6 +97,7 @@ TEST(Tables, RoutingReadsBackToTheSameFloats) {
     EXPECT_TRUE(same(field("kappa_input"), trace.kappa_input[i]));
     EXPECT_TRUE(same(field("kappa_p95"), trace.kappa_p95[i]));
     EXPECT_TRUE(same(field("gate_saturated_fraction"), trace.gate_saturated_fraction[i]));
+    EXPECT_TRUE(same(field("expert_output_norm"), trace.expert_output_norm[i]));
     EXPECT_TRUE(same(field("router_entropy"), trace.router_entropy[i / 2]));
   }
 }
