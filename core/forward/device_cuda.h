@@ -55,6 +55,9 @@ struct DeviceState {
 // The MoE layer of a few tokens that nothing is recorded of, in four launches: [T,H]. Undefined
 // where it is not for this call: moe_layer does it.
 at::Tensor few_moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+// Whether a call has so few rows an expert that the time is that of reading the weights.
+bool few_rows_an_expert(std::int64_t tokens, std::int64_t slots, std::int64_t experts);
+
                          std::int64_t pass, const CallContext& context);
 
 }  // namespace kappascope

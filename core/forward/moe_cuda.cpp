@@ -11,9 +11,6 @@
 namespace kappascope {
 namespace {
 
-// Up to so many tokens an expert has few rows: the time is that of reading its weights.
-constexpr std::int64_t kFewTokens = 32;
-constexpr std::int64_t kMostFewRows = 1024;
 constexpr std::int64_t kLeastPieceRows = 64;  // below it halving saves nothing worth having
 
 class MoeCall {
@@ -85,7 +82,7 @@ MoeCall::MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
       numbers_(context.state->layers[layer]),
       recorded_(context.wants.routing && context.probe.wants_layer(layer)),
       wants_(recorded_ ? context.wants : ProbeWants{}),
-      few_(x.size(0) <= kFewTokens && x.size(0) * plan_.slots <= kMostFewRows),
+      few_(few_rows_an_expert(x.size(0), plan_.slots, spec_.router.experts)),
       bilinear_(spec_.gate.activation == Activation::identity),
       width_(x.size(1)),
       gates_(weights.gate_proj.size(2)),

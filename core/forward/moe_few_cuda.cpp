@@ -67,9 +67,7 @@ FewCall::FewCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
 
 bool FewCall::fits() const {
   if (context_.wants.routing && context_.probe.wants_layer(layer_)) { return false; }
-  if (tokens_ > kFewTokens || cells() > std::min(kMostFewCells, kFewRowsAnExpert * experts_)) {
-    return false;
-  }
+  if (!few_rows_an_expert(tokens_, slots_, experts_)) { return false; }
   // Units are counted in int32.
   const auto units_fit = [&](const FewSums& y) {
     return std::int64_t(y.matrices) * y.strips * y.units * most_few_tiles(cells(), experts_) <
@@ -196,6 +194,11 @@ at::Tensor few_moe_layer(const at::Tensor& x, const MoeWeights& weights, std::in
   try {
     call.place_memory();
   } catch (const c10::OutOfMemoryError&) {
+bool few_rows_an_expert(std::int64_t tokens, std::int64_t slots, std::int64_t experts) {
+  return tokens <= kFewTokens &&
+         tokens * slots <= std::min(kMostFewCells, kFewRowsAnExpert * experts);
+}
+
     return {};  // the other way needs less, or says what it needs
   }
   return call.run();

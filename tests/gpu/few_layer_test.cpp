@@ -131,10 +131,27 @@ int main() {
   using namespace kappascope;
   const at::InferenceMode no_gradients;
   at::manual_seed(5);
-  bool passed = true;
+  bool passed = compare_rule();
   for (const Shape& of : kShapes) {
     passed &= compare(of, at::kFloat, 2e-6);
     passed &= compare(of, at::kBFloat16, 1e-2);
   }
   return passed ? 0 : 1;
 }
+// Of few tokens with many rows an expert each weight would be read several times.
+bool compare_rule() {
+  const Shape of{32, 64, 2, 2, false};  // 6 rows an expert are few
+  Layer layer(of, at::kFloat);
+  const at::Tensor x = at::randn({kManyTokens, of.hidden});
+  std::int64_t many = 0, launches = 0, recorded_few = 0, recorded = 0;
+  layer.run(x, true, many);
+  layer.run(x.narrow(0, 0, 6).contiguous(), false, launches);
+  layer.run(x.narrow(0, 0, 6).contiguous(), true, recorded_few);
+  bool passed = holds(launches <= kMostLaunches, "6 rows an expert are few");
+  passed &= holds(recorded_few != many, "recorded, too");
+  layer.run(x.narrow(0, 0, 7).contiguous(), false, launches);
+  layer.run(x.narrow(0, 0, 7).contiguous(), true, recorded);
+  passed &= holds(launches > kMostLaunches, "7 rows an expert are many");
+  return passed & holds(recorded == many, "recorded, too");
+}
+
