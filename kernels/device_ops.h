@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "kernels/element.h"
+#include "kernels/gate_rules.h"
 #include "kernels/kernels.h"
 
 struct CUstream_st;
@@ -79,8 +80,8 @@ KAPPASCOPE_HOST_DEVICE inline float product_value(const ProductView& view, std::
   return sum;
 }
 
-// a = z·σ(κz), hidden = a ∘ up over the rows of all experts, and the statistics of each row:
-// kappa_swiglu_ref expert by expert.
+// a = z·σ(κz), hidden = a ∘ up over the rows of all experts, z and up as the rules leave them, and
+// the statistics of each row: kappa_swiglu_ref expert by expert.
 struct GroupedSwigluArgs {
   std::int64_t gates = 0;
   const std::int32_t* expert_index = nullptr;  // [T,K]; nullptr: expert 0, a dense layer
@@ -93,6 +94,7 @@ struct GroupedSwigluArgs {
   float score_constant = 1;                    // with from_gate and no score: 0
   KappaView kappa;                             // of the layer
   bool identity_gate = false;
+  GateRules rules;                     // of the layer
   Element element = Element::float32;  // of hidden
   void* hidden = nullptr;              // [piece,I]; may be the memory of `up` when of one type
 
@@ -106,9 +108,10 @@ struct GroupedSwigluArgs {
   std::int64_t* kappa_hist = nullptr;      // [E,kKappaBins] added to; with stats
   std::int64_t* gate_pre_hist = nullptr;   // [E,kGatePreBins] added to; with stats
   EffectSums* row_effect = nullptr;        // [all rows] of each row, 0 in context rows; with stats
-  float* kappa_out = nullptr;              // [piece,I] κ, when asked for; then these two as well
-  float* gate_pre_out = nullptr;           // [piece,I] z
-  float* gate_act_out = nullptr;           // [piece,I] a
+  float* clamped = nullptr;       // as stats: share of z at the limit; with stats and rules
+  float* kappa_out = nullptr;     // [piece,I] κ, when asked for; then these two as well
+  float* gate_pre_out = nullptr;  // [piece,I] z, after the rules
+  float* gate_act_out = nullptr;  // [piece,I] a
 };
 void grouped_swiglu_ref(const GroupedSwigluArgs& args);
 int grouped_swiglu_cuda(const GroupedSwigluArgs& args, CudaStream stream);
@@ -126,14 +129,17 @@ struct EffectArgs {
 void sum_effects_ref(const EffectArgs& args);
 int sum_effects_cuda(const EffectArgs& args, CudaStream stream);
 
-// output[t] = Σ_k weight[t,k]·y[row of t,k] over the kept cells, in the order of the slots.
+// output[t] = Σ_k weight[t,k]·(y[row of t,k] + bias) over the kept cells, in the order of the
+// slots.
 struct CombineArgs {
   std::int64_t tokens = 0, slots = 0, width = 0;
   ProductView y;                           // [all rows,H]
   const std::int32_t* cell_row = nullptr;  // [T,K]
   const float* weight = nullptr;           // [T,K]
   float* output = nullptr;                 // [T,H]
-  float* output_norm = nullptr;            // [T,K] ‖y‖₂, NaN where dropped; nullptr: none
+  float* output_norm = nullptr;            // [T,K] ‖y + bias‖₂, NaN where dropped; nullptr: none
+  const float* bias = nullptr;             // [E,H] of the expert; nullptr: 0
+  const std::int32_t* expert_index = nullptr;  // [T,K] with bias
 };
 void combine_ref(const CombineArgs& args);
 int combine_cuda(const CombineArgs& args, CudaStream stream);

@@ -28,14 +28,15 @@ constexpr std::int64_t most_few_tiles(std::int64_t cells, std::int64_t experts) 
   return (cells + (kTileRows - 1) * (experts < cells ? experts : cells)) / kTileRows;
 }
 
-// logits = x·routerᵀ, then route_ref and group_ref: expert, weight, kept and score of the cells,
-// and their places.
+// logits = x·routerᵀ + bias, then route_ref and group_ref: expert, weight, kept and score of the
+// cells, and their places.
 struct FewRouteArgs {
   RouteArgs route;  // numbers, queue_position and assigned are not written
   std::int64_t width = 0;
-  const float* x = nullptr;       // [T,H]; nullptr: route.routing.logits are there already
-  const float* router = nullptr;  // [E,H]
-  float* logits = nullptr;        // [T,E] with x: route.routing.logits
+  const float* x = nullptr;            // [T,H]; nullptr: route.routing.logits are there already
+  const float* router = nullptr;       // [E,H]
+  const float* router_bias = nullptr;  // [E] added to the logits; nullptr: none
+  float* logits = nullptr;             // [T,E] with x: route.routing.logits
   FewPlaces places;
   std::int32_t* arrived = nullptr;  // [1] 0 before the first call, and again after each
 };
@@ -116,6 +117,7 @@ struct FewProductArgs {
   float score_constant = 1;
   KappaView kappa;  // of the layer
   bool identity_gate = false;
+  GateRules rules;       // of the layer
   bool overlap = false;  // starts while the launch before it ends (compute capability 9.0)
 };
 void few_product_ref(const FewProductArgs& args);
@@ -127,14 +129,17 @@ int few_product_prepare();
 FewSums few_sums(std::int64_t matrices, std::int64_t in, std::int64_t out, Element element,
                  int multiprocessors);
 
-// output[t] = Σ_k weight[t,k]·y[place of t,k] over the kept cells, in the order of the slots.
+// output[t] = Σ_k weight[t,k]·(y[place of t,k] + bias) over the kept cells, in the order of the
+// slots.
 struct FewCombineArgs {
   std::int64_t tokens = 0, slots = 0, width = 0;
   FewPlaces places;
   FewSums y;
-  const float* weight = nullptr;  // [T,K]
-  float* output = nullptr;        // [T,H]
-  bool overlap = false;           // as above
+  const float* weight = nullptr;         // [T,K]
+  float* output = nullptr;               // [T,H]
+  bool overlap = false;                  // as above
+  const float* bias = nullptr;           // [E,H] of the expert; nullptr: 0
+  const std::int32_t* expert = nullptr;  // [T,K] with bias
 };
 void few_combine_ref(const FewCombineArgs& args);
 int few_combine_cuda(const FewCombineArgs& args, CudaStream stream);

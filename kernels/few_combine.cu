@@ -1,6 +1,6 @@
 // Outputs of a few tokens from the sums of the down product, on the GPU.
 //
-//   output[t] = Σ_k weight[t,k]·y[place of t,k]
+//   output[t] = Σ_k weight[t,k]·(y[place of t,k] + bias)
 #include "kernels/few.h"
 #include "kernels/few_launch.h"
 
@@ -11,7 +11,9 @@ struct CombineMemory {
   float value[kWarps][kWarp], weight[kWarps];
 };
 
-// One block per token and kWarp columns; each warp fetches every kWarps-th slot.
+// One block per token and kWarp columns; each warp fetches every kWarps-th slot. Biased: whether
+// there is a bias.
+template <bool Biased>
 __global__ void few_combine_kernel(FewCombineArgs args) {
   KAPPASCOPE_SHARED(CombineMemory, memory);
   wait_for_previous();
@@ -24,8 +26,11 @@ __global__ void few_combine_kernel(FewCombineArgs args) {
     const int k = first + warp, cell = t * slots + k;
     const int place = k < slots ? args.places.cell_place[cell] : -1;
     if (lane == 0) { memory.weight[warp] = place >= 0 ? args.weight[cell] : 0; }
-    memory.value[warp][lane] =
-        place >= 0 && inside ? few_value(args.y, share, place, 0, column) : 0;
+    float value = place >= 0 && inside ? few_value(args.y, share, place, 0, column) : 0;
+    if (Biased && place >= 0 && inside) {
+      value += args.bias[args.expert[cell] * args.width + column];
+    }
+    memory.value[warp][lane] = value;
     __syncthreads();
     for (int from = 0; warp == 0 && from < kWarps; ++from) {
       sum += memory.weight[from] * memory.value[from][lane];
@@ -39,7 +44,8 @@ __global__ void few_combine_kernel(FewCombineArgs args) {
 
 int few_combine_cuda(const FewCombineArgs& args, CudaStream stream) {
   const dim3 grid(unsigned(args.tokens), blocks_for(args.width, kWarp).x);
-  return launch_overlapping(args.overlap, few_combine_kernel, grid, 0, stream, args);
+  const auto kernel = args.bias ? few_combine_kernel<true> : few_combine_kernel<false>;
+  return launch_overlapping(args.overlap, kernel, grid, 0, stream, args);
 }
 
 }  // namespace kappascope

@@ -19,6 +19,13 @@ constexpr int kSteps = kUnit / kDepth;     // rows of a unit that a thread takes
 constexpr int kRowsApart = kThreads / kUnit;
 constexpr int kRowsFetched = kTileRows / kRowsApart;  // rows of x that a thread fetches
 
+// Where x comes from. What is rare is a case of its own, so that it costs the others no registers.
+enum class Input {
+  tokens,  // of the tokens
+  gated,   // κ-SwiGLU of the product before
+  ruled    // likewise, with GateRules
+};
+
 constexpr int kStages = 2;  // units of weights in shared memory
 
 // The weights of a unit, each thread's for itself.
@@ -101,8 +108,10 @@ struct HiddenLoads {
   int blocks = 0, size = 0;
   float first_z = 0, first_up = 0, second_z = 0, second_up = 0, bias = 0, scale = 0, score = 0;
   float factor = 1;
+  float gate_bias = 0, up_bias = 0;  // of GateRules
 };
 
+template <Input From>
 __device__ void load_hidden(const FewProductArgs& args, int share, int place, int expert, int cell,
                             int i, HiddenLoads& loads) {
   const FewSums& sums = args.gate_up;
@@ -125,6 +134,11 @@ __device__ void load_hidden(const FewProductArgs& args, int share, int place, in
   if (kappa.scale) { loads.scale = kappa.scale[i * kappa.scale_gate_stride]; }
   if (kappa.factor) { loads.factor = *kappa.factor; }
   loads.score = args.score ? args.score[cell] : args.score_constant;
+  if constexpr (From == Input::ruled) {
+    const std::int64_t of_all = std::int64_t(expert) * args.in + i;
+    if (args.rules.gate_bias) { loads.gate_bias = args.rules.gate_bias[of_all]; }
+    if (args.rules.up_bias) { loads.up_bias = args.rules.up_bias[of_all]; }
+  }
 }
 
 // Σ of a value's sums in their order, as few_value has it.
@@ -136,10 +150,12 @@ __device__ float all_sums(float first, float second, const float* from, int bloc
 }
 
 // hidden, as grouped_swiglu has it.
+template <Input From>
 __device__ float swiglu_value(const FewProductArgs& args, const HiddenLoads& of) {
   const KappaView& kappa = args.kappa;
-  const float z = all_sums(of.first_z, of.second_z, of.z, of.blocks & 0xffff, of.size);
-  const float up = all_sums(of.first_up, of.second_up, of.up, of.blocks >> 16, of.size);
+  float z = all_sums(of.first_z, of.second_z, of.z, of.blocks & 0xffff, of.size);
+  float up = all_sums(of.first_up, of.second_up, of.up, of.blocks >> 16, of.size);
+  if constexpr (From == Input::ruled) { apply_rules(args.rules, of.gate_bias, of.up_bias, z, up); }
   if (args.identity_gate) { return z * up; }
   float value = 1;
   if (!kappa.fixed()) {
@@ -157,10 +173,11 @@ __device__ int padded_rows(int rows) {
 }
 
 // x of a unit, on its way from memory while the unit before is multiplied; then in shared memory.
-template <typename T, bool Gated>
-struct Input {
-  HiddenLoads hidden[Gated ? kRowsFetched : 1];
-  float value[Gated ? 1 : kRowsFetched];
+template <typename T, Input From>
+struct UnitInput {
+  static constexpr bool kGated = From != Input::tokens;
+  HiddenLoads hidden[kGated ? kRowsFetched : 1];
+  float value[kGated ? 1 : kRowsFetched];
 
   __device__ void load(const FewProductArgs& args, int gate_up_share, const Unit& unit) {
     const int i = unit.step * kUnit + int(threadIdx.x) % kUnit;
@@ -169,10 +186,11 @@ struct Input {
     for (int j = 0; j < kRowsFetched; ++j) {
       const int cell = unit.cell[j];
       const bool inside = cell >= 0 && i < args.in;
-      if constexpr (Gated) {
+      if constexpr (kGated) {
         hidden[j] = {};
         if (inside) {
-          load_hidden(args, gate_up_share, first + j * kRowsApart, unit.expert, cell, i, hidden[j]);
+          load_hidden<From>(args, gate_up_share, first + j * kRowsApart, unit.expert, cell, i,
+                            hidden[j]);
         }
       } else {
         value[j] = inside ? args.x[unit.token[j] * args.in + i] : 0;
@@ -188,8 +206,8 @@ struct Input {
       const int r = first + j * kRowsApart;
       if (r >= padded_rows(rows)) { break; }
       float known = 0;
-      if constexpr (Gated) {
-        if (hidden[j].z) { known = swiglu_value(args, hidden[j]); }
+      if constexpr (kGated) {
+        if (hidden[j].z) { known = swiglu_value<From>(args, hidden[j]); }
       } else {
         known = value[j];
       }
@@ -265,9 +283,10 @@ struct InputMemory {
 };
 
 // The share [first, last) of a block.
-template <typename T, int Width, bool Gated>
+template <typename T, int Width, Input From>
 __device__ void multiply_units(const FewProductArgs& args, int tiles, int first, int last,
                                UnitWeights<T, Width>* weights) {
+  constexpr bool kGated = From != Input::tokens;
   KAPPASCOPE_SHARED(InputMemory, input);
   Unit ahead = unit_at(args, first), unit = ahead;  // what is copied, and what x is fetched for
   copy_weights(args, ahead, weights[0]);
@@ -277,9 +296,9 @@ __device__ void multiply_units(const FewProductArgs& args, int tiles, int first,
     copy_weights(args, ahead, weights[1]);
   }
   close_copies();
-  if (Gated) { wait_for_previous(); }
-  const int gate_up_share = Gated ? args.gate_up.share(tiles) : 0;
-  Input<T, Gated> next;
+  if (kGated) { wait_for_previous(); }
+  const int gate_up_share = kGated ? args.gate_up.share(tiles) : 0;
+  UnitInput<T, From> next;
   next.load(args, gate_up_share, unit);
   next.store(args, unit.rows, input.x[0]);
   __syncthreads();
@@ -306,23 +325,24 @@ __device__ void multiply_units(const FewProductArgs& args, int tiles, int first,
   }
 }
 
-template <typename T, int Width, bool Gated>
+template <typename T, int Width, Input From>
 __global__ void __launch_bounds__(kThreads, 2) few_product_kernel(FewProductArgs args) {
   static_assert(kStages == 2, "x and weights take turns alike");
+  constexpr bool kGated = From != Input::tokens;
   KAPPASCOPE_DYNAMIC_SHARED(UnitMemory, memory);  // kStages of UnitWeights
   // The product of gate and up started after the routing was done, and this one after it started:
   // only z and up are to be waited for, which the first weights do not need.
-  if (!Gated) { wait_for_previous(); }
+  if (!kGated) { wait_for_previous(); }
   let_next_start();
   const int tiles = *args.places.tiles;
   const int share = args.y.share(tiles), all = args.y.all_units(tiles);
   const int first = int(blockIdx.x) * share;
   if (first >= all) {
-    if (Gated) { wait_for_previous(); }
+    if (kGated) { wait_for_previous(); }
     return;
   }
-  multiply_units<T, Width, Gated>(args, tiles, first, first + share < all ? first + share : all,
-                                  reinterpret_cast<UnitWeights<T, Width>*>(memory));
+  multiply_units<T, Width, From>(args, tiles, first, first + share < all ? first + share : all,
+                                 reinterpret_cast<UnitWeights<T, Width>*>(memory));
 }
 
 template <typename T, int Width>
@@ -330,8 +350,9 @@ constexpr std::size_t kSharedBytes = kStages * sizeof(UnitWeights<T, Width>);
 
 template <typename T, int Width>
 int launch_product(const FewProductArgs& args, CudaStream stream) {
-  const auto kernel =
-      args.x ? few_product_kernel<T, Width, false> : few_product_kernel<T, Width, true>;
+  const auto kernel = args.x             ? few_product_kernel<T, Width, Input::tokens>
+                      : args.rules.any() ? few_product_kernel<T, Width, Input::ruled>
+                                         : few_product_kernel<T, Width, Input::gated>;
   return launch_overlapping(args.overlap, kernel, dim3(unsigned(args.y.blocks)),
                             kSharedBytes<T, Width>, stream, args);
 }
@@ -347,7 +368,8 @@ int launch_product_of(const FewProductArgs& args, CudaStream stream) {
 template <typename T, int Width>
 int prepare_product() {
   for (const auto kernel :
-       {few_product_kernel<T, Width, false>, few_product_kernel<T, Width, true>}) {
+       {few_product_kernel<T, Width, Input::tokens>, few_product_kernel<T, Width, Input::gated>,
+        few_product_kernel<T, Width, Input::ruled>}) {
     cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
                                              int(kSharedBytes<T, Width>));
     if (error == cudaSuccess) {

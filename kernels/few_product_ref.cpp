@@ -21,6 +21,8 @@ std::vector<float> row_of(const FewProductArgs& args, std::int32_t tile, std::in
       z[i] = few_value(args.gate_up, share, place, 0, i);
       up[i] = few_value(args.gate_up, share, place, 1, i);
     }
+    const std::int32_t expert = args.places.tile_expert[tile];
+    apply_rules(args.rules, expert, args.in, z.data(), up.data());
     const float score = args.score ? args.score[cell] : args.score_constant;
     KappaSwigluArgs swiglu;
     swiglu.rows = 1;
@@ -28,7 +30,7 @@ std::vector<float> row_of(const FewProductArgs& args, std::int32_t tile, std::in
     swiglu.gate_pre = z.data();
     swiglu.up = up.data();
     swiglu.score = &score;
-    swiglu.kappa = args.kappa.at_expert(args.places.tile_expert[tile]);
+    swiglu.kappa = args.kappa.at_expert(expert);
     swiglu.identity_gate = args.identity_gate;
     swiglu.hidden = x.data();
     kappa_swiglu_ref(swiglu);

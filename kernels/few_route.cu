@@ -1,7 +1,7 @@
 // Routing of a few tokens in one launch, on the GPU (SPEC §1.5).
 //
-//   logits = x·routerᵀ; chosen, weight, queue positions and κ's s as in route.cu; the places of
-//   few.h
+//   logits = x·routerᵀ + bias; chosen, weight, queue positions and κ's s as in route.cu; the places
+//   of few.h
 //
 // One block per expert and group of tokens multiplies; the one that comes last does the rest.
 // There a cell counts the ones before it instead of keeping a queue for each expert: T·K is small.
@@ -50,6 +50,7 @@ __device__ void multiply_router(const FewRouteArgs& args, std::int64_t expert, s
   if (t >= kGroup || first + t >= tokens) { return; }
   float sum = 0;
   for (int part = 0; part < kWarps; ++part) { sum += memory.sum[part][t]; }
+  if (args.router_bias) { sum += args.router_bias[expert]; }
   args.logits[(first + t) * args.route.routing.experts + expert] = sum;
 }
 

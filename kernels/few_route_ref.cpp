@@ -15,7 +15,8 @@ void multiply_router(const FewRouteArgs& args) {
       for (std::int64_t h = 0; h < args.width; ++h) {
         sum += double(args.x[t * args.width + h]) * args.router[e * args.width + h];
       }
-      args.logits[t * routing.experts + e] = float(sum);
+      args.logits[t * routing.experts + e] =
+          float(sum) + (args.router_bias ? args.router_bias[e] : 0);
     }
   }
 }

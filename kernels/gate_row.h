@@ -14,10 +14,14 @@ inline constexpr int kGatePack = 16 / int(sizeof(T));
 enum class KappaCase {
   fixed,     // κ = 1
   per_gate,  // α and b of each gate unit, as training knows it
-  any        // also a bilinear gate, and κ, z and a written out
+  any,       // also a bilinear gate, and κ, z and a written out
+  ruled      // also GateRules
 };
+template <KappaCase Case>
+inline constexpr bool kAnyKappa = Case == KappaCase::any || Case == KappaCase::ruled;
 inline KappaCase kappa_case(const GroupedSwigluArgs& args) {
   const KappaView& kappa = args.kappa;
+  if (args.rules.any()) { return KappaCase::ruled; }
   if (args.identity_gate || args.kappa_out) { return KappaCase::any; }
   if (kappa.from_gate || kappa.factor) { return KappaCase::any; }
   if (kappa.fixed()) { return KappaCase::fixed; }
@@ -67,6 +71,23 @@ __device__ void load_parameter(const float* from, std::int64_t stride, std::int6
   }
 }
 
+// Applies the rules to the gates i to i + Width of a row, which are within it; returns how many z
+// are at the limit.
+template <int Width>
+__device__ int apply_rules_of(const GroupedSwigluArgs& args, const GateRow& row, std::int64_t i,
+                              float (&z)[Width], float (&up)[Width]) {
+  float gate_bias[Width] = {}, up_bias[Width] = {};
+  const std::int64_t at = row.expert * args.gates + i;
+  if (args.rules.gate_bias) { load_values<Width>(args.rules.gate_bias + at, gate_bias); }
+  if (args.rules.up_bias) { load_values<Width>(args.rules.up_bias + at, up_bias); }
+  int at_limit = 0;
+#pragma unroll
+  for (int w = 0; w < Width; ++w) {
+    at_limit += apply_rules(args.rules, gate_bias[w], up_bias[w], z[w], up[w]);
+  }
+  return at_limit;
+}
+
 // u of a gate unit (0 where κ is fixed), its κ, and ln κ / ln U.
 struct GateKappa {
   float u = 0, kappa = 1, position = 0;
@@ -91,7 +112,7 @@ __device__ GateKappa gate_kappa(const KappaView& view, const GateRow& row, float
                                 float z) {
   GateKappa of;
   if constexpr (Case == KappaCase::fixed) { return of; }
-  const bool any = Case == KappaCase::any;
+  const bool any = kAnyKappa<Case>;
   if (any && view.fixed()) {
     // κ = 1, u = 0
   } else {

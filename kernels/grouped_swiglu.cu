@@ -1,6 +1,6 @@
 // κ-SwiGLU over the rows of all experts with its gate statistics, on the GPU (SPEC §1.5, §5).
 //
-//   κ = factor · exp(ln U · tanh u),  a = z·σ(κz),  hidden = a ∘ up
+//   κ = factor · exp(ln U · tanh u),  a = z·σ(κz),  hidden = a ∘ up;  z and up after GateRules
 //
 // The warps of a block take neighbouring rows, which are mostly of one expert: its α and b are then
 // read once for all of them. Without statistics the kernel reads z and up and writes hidden, no
@@ -46,11 +46,16 @@ __device__ void store_hidden(const GroupedSwigluArgs& args, std::int64_t at,
   }
 }
 
+// Of the part of a row that a lane takes.
+struct LaneTotals : GateTotals<float, int> {
+  int at_limit = 0;
+};
+
 // The warp's part of a row, packs `first`, first + step, … of the lanes: writes hidden and, when
 // asked for, κ, z and a; with Record adds to the totals, the histogram and the largest.
 template <typename T, int Width, KappaCase Case, bool Record>
 __device__ void run_gates(const GroupedSwigluArgs& args, const GateRow& row, int first, int step,
-                          GateTotals<float, int>& totals, WarpLargest* largest, int* histogram) {
+                          LaneTotals& totals, WarpLargest* largest, int* histogram) {
   Units<T, Width> next;  // a pack ahead; with Record there are no registers for it
   if (!Record && first < args.gates) { next.fetch(args, row.at + first); }
   const int packs = int((args.gates + step - 1) / step);  // as many for every lane
@@ -65,15 +70,18 @@ __device__ void run_gates(const GroupedSwigluArgs& args, const GateRow& row, int
       float z_of[Width], up[Width], hidden[Width];
       widen_chunk<Width, T>(units.z, z_of);
       widen_chunk<Width, T>(units.up, up);
+      if constexpr (Case == KappaCase::ruled) {
+        totals.at_limit += apply_rules_of<Width>(args, row, i, z_of, up);
+      }
 #pragma unroll
       for (int w = 0; w < Width; ++w) {
         const float z = z_of[w];
         const GateKappa k = gate_kappa<Case>(args.kappa, row, loads.bias[w], loads.scale[w], z);
         const float sigmoid = fast_sigmoid(k.kappa * z);
-        const bool identity = Case == KappaCase::any && args.identity_gate;
+        const bool identity = kAnyKappa<Case> && args.identity_gate;
         const float a = identity ? z : z * sigmoid;
         hidden[w] = a * up[w];
-        if (Case == KappaCase::any && args.kappa_out) {
+        if (kAnyKappa<Case> && args.kappa_out) {
           args.kappa_out[row.at + i + w] = k.kappa;
           args.gate_pre_out[row.at + i + w] = z;
           args.gate_act_out[row.at + i + w] = a;
@@ -139,24 +147,28 @@ __device__ void record_row(const GroupedSwigluArgs& args, const GateRow& row, st
   const int most = kMostWarpLargest;
   const int top = int(args.top_gates < args.gates ? args.top_gates : args.gates);
   WarpLargest largest(memory.largest[warp], top < most ? top : most);
-  GateTotals<float, int> mine;
+  LaneTotals mine;
   if (lane == 0) { memory.expert[warp] = std::int32_t(row.expert); }
   run_gates<T, Width, Case, true>(args, row, lane * Width, kWarp * Width, mine, &largest,
                                   memory.histogram[warp]);
   const GateTotals<double, int> total = warp_totals(mine);
   const double top_sum = largest.sum();
+  const int at_limit = Case == KappaCase::ruled ? warp_sum(mine.at_limit) : 0;
   if (lane != 0) { return; }
   if (Case == KappaCase::fixed) { memory.histogram[warp][kappa_bin(0)] = int(args.gates); }
   const std::int64_t cell = cell_of(args, number);  // read again: the loop has no register for it
   args.stats[cell - args.first_cell] =
       gate_stats_of(total, top_sum, double(args.gates), args.identity_gate);
+  if (Case == KappaCase::ruled && args.clamped) {
+    args.clamped[cell - args.first_cell] = float(double(at_limit) / double(args.gates));
+  }
   if (args.row_effect) { args.row_effect[number] = effect_of(total); }
 }
 
 // Blocks that a multiprocessor is meant to hold: as many as the registers allow.
 template <typename T, int Width, KappaCase Case, bool Record>
 constexpr int blocks_at_once() {
-  const bool lean = Width == 1 || (sizeof(T) == 2 && Case != KappaCase::any);
+  const bool lean = Width == 1 || (sizeof(T) == 2 && !kAnyKappa<Case>);
   return Record ? (lean ? 3 : 2) : (lean ? 4 : 3);
 }
 
@@ -170,7 +182,7 @@ __global__ void __launch_bounds__(kThreads, (blocks_at_once<T, Width, Case, Reco
   const std::int64_t number =
       args.first_row + std::int64_t(blockIdx.x) * (kWarps / sharing) + warp / sharing;
   const bool has_row = number < last_row_of(args);
-  GateTotals<float, int> nothing;
+  LaneTotals nothing;
   if constexpr (Record) {
     KAPPASCOPE_SHARED(RecordMemory, memory);
     for (int bin = lane; bin < kBins; bin += kWarp) { memory.histogram[warp][bin] = 0; }
@@ -200,12 +212,18 @@ using Kernel = void (*)(GroupedSwigluArgs, int);
 
 template <typename T, bool Record>
 Kernel pick_kernel(const GroupedSwigluArgs& args) {
-  if (args.gates % kGatePack<T> != 0) { return swiglu_kernel<T, 1, KappaCase::any, Record>; }
-  switch (kappa_case(args)) {
+  const KappaCase of = kappa_case(args);
+  if (args.gates % kGatePack<T> != 0) {
+    return of == KappaCase::ruled ? swiglu_kernel<T, 1, KappaCase::ruled, Record>
+                                  : swiglu_kernel<T, 1, KappaCase::any, Record>;
+  }
+  switch (of) {
     case KappaCase::fixed:
       return swiglu_kernel<T, kGatePack<T>, KappaCase::fixed, Record>;
     case KappaCase::per_gate:
       return swiglu_kernel<T, kGatePack<T>, KappaCase::per_gate, Record>;
+    case KappaCase::ruled:
+      return swiglu_kernel<T, kGatePack<T>, KappaCase::ruled, Record>;
     case KappaCase::any:
       break;
   }

@@ -19,6 +19,8 @@ void run_row(const GroupedSwigluArgs& args, std::int64_t cell, std::int64_t row,
     buffers.z[i] = product_value(args.gate_pre, at + i);
     buffers.up[i] = product_value(args.up, at + i);
   }
+  const std::int64_t at_limit =
+      apply_rules(args.rules, e, gates, buffers.z.data(), buffers.up.data());
   const float score = args.score ? args.score[cell] : args.score_constant;
   KappaSwigluArgs one;
   one.rows = 1;
@@ -38,6 +40,9 @@ void run_row(const GroupedSwigluArgs& args, std::int64_t cell, std::int64_t row,
     one.kappa_hist = args.kappa_hist ? args.kappa_hist + e * kKappaBins : nullptr;
     one.gate_pre_hist = args.gate_pre_hist ? args.gate_pre_hist + e * kGatePreBins : nullptr;
     one.effect = args.row_effect ? args.row_effect + row : nullptr;
+    if (args.clamped) {
+      args.clamped[cell - args.first_cell] = float(double(at_limit) / double(gates));
+    }
   }
   if (args.kappa_out) {
     one.kappa_out = args.kappa_out + at;

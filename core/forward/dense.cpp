@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/forward/device.h"
+#include "core/forward/experts.h"
 #include "core/forward/layer_record.h"
 #include "core/forward/operations.h"
 #include "kernels/kappa_math.h"

@@ -6,10 +6,9 @@
 namespace kappascope {
 namespace {
 
-// z, up [T,I] → a ∘ up in place of up, as rows of one expert; with `stats`, those of the recorded
-// tokens.
+// z, up [T,I] → a ∘ up in place of up, as rows of one expert with the score `score`.
 GroupedSwigluArgs dense_args(const at::Tensor& z, const at::Tensor& up, const KappaView& kappa,
-                             const CallContext& context, std::int64_t layer) {
+                             double score, const CallContext& context) {
   GroupedSwigluArgs args;
   args.last_row = z.size(0);
   args.gates = z.size(1);
@@ -17,21 +16,20 @@ GroupedSwigluArgs dense_args(const at::Tensor& z, const at::Tensor& up, const Ka
   args.gate_pre = {z.const_data_ptr(), args.element, 0, 0};
   args.up = {up.const_data_ptr(), args.element, 0, 0};
   args.hidden = up.mutable_data_ptr();
-  const Architecture& architecture = context.model.architecture;
-  args.score_constant = float(architecture.layers[layer].dense()->kappa_score);
+  args.score_constant = float(score);
   args.kappa = kappa;
-  args.active_threshold = float(architecture.gate_threshold);
-  args.top_gates = architecture.gate_top;
+  args.active_threshold = float(context.model.architecture.gate_threshold);
+  args.top_gates = context.model.architecture.gate_top;
   return args;
 }
 
 // κ [I], the same for every token: that of one row.
-std::vector<float> dense_kappa(const KappaView& kappa, const CallContext& context,
-                               std::int64_t layer, const at::Tensor& like) {
+std::vector<float> dense_kappa(const KappaView& kappa, double score, const CallContext& context,
+                               const at::Tensor& like) {
   const std::int64_t gates = like.size(1);
   const at::Tensor z = at::zeros({1, gates}, like.options());
   const at::Tensor values = at::empty({3, gates}, like.options().dtype(at::kFloat));
-  GroupedSwigluArgs args = dense_args(z, z, kappa, context, layer);
+  GroupedSwigluArgs args = dense_args(z, z, kappa, score, context);
   args.kappa_out = values.mutable_data_ptr<float>();
   args.gate_pre_out = args.kappa_out + gates;
   args.gate_act_out = args.gate_pre_out + gates;
@@ -40,24 +38,30 @@ std::vector<float> dense_kappa(const KappaView& kappa, const CallContext& contex
   return {host.const_data_ptr<float>(), host.const_data_ptr<float>() + gates};
 }
 
+// Starts κ-SwiGLU; `stats`, of the recorded tokens, may be nullptr.
+void activate(const at::Tensor& z, const at::Tensor& up, const KappaView& kappa, double score,
+              const CallContext& context, GateStats* stats) {
+  GroupedSwigluArgs args = dense_args(z, up, kappa, score, context);
+  args.first_cell = context.call.first_recorded;
+  args.stats = stats;
+  require_launched(grouped_swiglu_cuda(args, stream_of(z.device())), "κ-SwiGLU");
+}
+
 void gated(const at::Tensor& z, const at::Tensor& up, std::int64_t layer, std::int64_t pass,
            const CallContext& context) {
   const std::int64_t told = context.recorded();
-  const bool recorded = context.wants.gate_stats && context.probe.wants_layer(layer);
   const KappaView kappa = context.state->kappa_of(context.plan, layer, pass);
-  GroupedSwigluArgs args = dense_args(z, up, kappa, context, layer);
-  at::Tensor stats;
-  if (recorded) {
-    const std::int64_t fields = sizeof(GateStats) / sizeof(float);
-    stats = at::empty({told, fields}, z.options().dtype(at::kFloat));
-    args.first_cell = context.call.first_recorded;
-    args.stats = reinterpret_cast<GateStats*>(stats.mutable_data_ptr<float>());
+  const double score = context.model.architecture.layers[layer].dense()->kappa_score;
+  if (!context.wants.gate_stats || !context.probe.wants_layer(layer)) {
+    return activate(z, up, kappa, score, context, nullptr);
   }
-  require_launched(grouped_swiglu_cuda(args, stream_of(z.device())), "κ-SwiGLU");
-  if (!recorded) { return; }
+  const std::int64_t fields = sizeof(GateStats) / sizeof(float);
+  const at::Tensor stats = at::empty({told, fields}, z.options().dtype(at::kFloat));
+  activate(z, up, kappa, score, context,
+           reinterpret_cast<GateStats*>(stats.mutable_data_ptr<float>()));
   finish_taps(context);  // those of the layers before
   const at::Tensor host = stats.cpu();
-  const std::vector<float> values = dense_kappa(kappa, context, layer, z);
+  const std::vector<float> values = dense_kappa(kappa, score, context, z);
   const DenseTap tap{layer,
                      pass,
                      context.first_token(),
@@ -66,6 +70,11 @@ void gated(const at::Tensor& z, const at::Tensor& up, std::int64_t layer, std::i
                      values.data(),
                      reinterpret_cast<const GateStats*>(host.const_data_ptr<float>())};
   CallContext::require_going(context.probe.dense(tap));
+}
+
+// Values [T] into memory of the device at `to`.
+void keep(const at::Tensor& values, float* to) {
+  at::from_blob(to, {values.numel()}, values.options()).copy_(values);
 }
 
 }  // namespace
@@ -79,6 +88,21 @@ at::Tensor dense_layer(const at::Tensor& x, const DenseWeights& weights, std::in
     return project(hidden, weights.c_proj);
   }
   return project(hidden.to(at::kFloat).relu_().square_(), weights.c_proj);
+}
+
+at::Tensor shared_output(const at::Tensor& x, const MoeWeights& weights, const CallContext& context,
+                         const SharedRecord& record) {
+  const at::Tensor in = x.to(weights.shared.c_fc.scalar_type());
+  const at::Tensor z = at::mm(in, weights.shared.gate_proj.t());
+  const at::Tensor hidden = at::mm(in, weights.shared.c_fc.t());
+  activate(z, hidden, KappaView{}, 1, context, record.stats);
+  const at::Tensor y = project(hidden, weights.shared.c_proj);
+  const at::Tensor weight = shared_weight(x, weights);
+  if (record.norm) {
+    keep(y.square().sum(1).sqrt(), record.norm);
+    keep(weight.defined() ? weight.squeeze(1) : at::ones({x.size(0)}, x.options()), record.weight);
+  }
+  return weight.defined() ? y * weight : y;
 }
 
 }  // namespace kappascope

@@ -21,9 +21,6 @@ at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_
                      std::int64_t pass, const CallContext& context);
 at::Tensor dense_layer(const at::Tensor& x, const DenseWeights& weights, std::int64_t layer,
                        std::int64_t pass, const CallContext& context);
-// The shared expert's part of an MoE layer's output: x [T,H] → [T,H].
-at::Tensor shared_expert(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
-                         std::int64_t pass, const CallContext& context);
 void finish_taps(const CallContext& context);
 
 }  // namespace kappascope

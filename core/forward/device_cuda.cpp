@@ -44,6 +44,13 @@ void require_launched(int error, const char* what) {
   require(error == 0, ExitCode::gpu, {}, "CUDA: ", what, ": ", cuda_error_text(error));
 }
 
+void fail_for_device_memory(const std::string& what, std::int64_t needed) {
+  std::int64_t free = 0, total = 0;
+  require_launched(cuda_memory(free, total), "memory");
+  fail(ExitCode::memory, {}, "GPU memory: ", what, " ", needed, " bytes, ", free, " of ", total,
+       " are free");
+}
+
 CudaStream stream_of(const at::Device& device) {
   if (!device.is_cuda()) { return nullptr; }
   const c10::impl::VirtualGuardImpl guard(device.type());
@@ -101,35 +108,11 @@ at::Device open_device(const LoadOptions& options) {
   return at::Device(type, at::DeviceIndex(options.device_index));
 }
 
-namespace {
-
-// What the kernels of the experts do not have; "" where they have all.
-const char* lacking(const LayerSpec& layer) {
-  const MoeSpec* moe = layer.moe();
-  if (moe == nullptr) { return ""; }
-  if (moe->shared) { return "shared experts"; }
-  if (moe->gate.bias || moe->gate.limit || moe->gate.up_offset != 0 || moe->router.logit_bias) {
-    return "experts with biases and a clamped gate";
-  }
-  return "";
-}
-
-void require_kernels(const Model& model) {
-  for (const LayerSpec& layer : model.architecture.layers) {
-    const std::string_view what = lacking(layer);
-    require(what.empty(), ExitCode::unsupported, {.file = model.files.weights.native()},
-            "--device cuda does not run ", what, " (", model.architecture.family,
-            "); run with --device cpu");
-  }
-}
-
-}  // namespace
-
 std::string prepare_device(const Model& model, Weights& weights) {
-  require_kernels(model);
   const Architecture& architecture = model.architecture;
   const std::int64_t gates =
-      std::max(architecture.most_gates(true), architecture.most_gates(false));
+      std::max({architecture.most_gates(true), architecture.most_gates(false),
+                architecture.most_shared_gates()});
   require(gates <= kMostRecordedGates, ExitCode::unsupported, {},
           "gate units of a layer: expected at most ", kMostRecordedGates, " on a GPU, found ",
           gates);

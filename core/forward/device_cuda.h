@@ -18,6 +18,9 @@ namespace kappascope {
 // Throws Error (gpu) when `error`, as returned by kernels/, is not 0.
 void require_launched(int error, const char* what);
 
+// Throws Error (memory): "GPU memory: WHAT N bytes, F of T are free".
+[[noreturn]] void fail_for_device_memory(const std::string& what, std::int64_t needed);
+
 // The stream that Torch's own work on the device goes through.
 CudaStream stream_of(const at::Device& device);
 
@@ -52,12 +55,22 @@ struct DeviceState {
   std::int64_t short_piece = -1;  // pieces until memory is short, for a test; −1: it is not
 };
 
-// The MoE layer of a few tokens that nothing is recorded of, in four launches: [T,H]. Undefined
-// where it is not for this call: moe_layer does it.
-at::Tensor few_moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
 // Whether a call has so few rows an expert that the time is that of reading the weights.
 bool few_rows_an_expert(std::int64_t tokens, std::int64_t slots, std::int64_t experts);
 
+// What is recorded of a shared expert, in memory of the device; nullptr, all three: nothing.
+struct SharedRecord {
+  GateStats* stats = nullptr;  // [recorded tokens]
+  float* norm = nullptr;       // [T] of its output before the weight
+  float* weight = nullptr;     // [T]
+};
+// The shared expert's part of a layer's output: x [T,H] → [T,H].
+at::Tensor shared_output(const at::Tensor& x, const MoeWeights& weights, const CallContext& context,
+                         const SharedRecord& record);
+
+// The MoE layer of a few tokens that nothing is recorded of, in four launches: [T,H]. Undefined
+// where it is not for this call: moe_layer does it.
+at::Tensor few_moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
                          std::int64_t pass, const CallContext& context);
 
 }  // namespace kappascope

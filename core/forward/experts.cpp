@@ -55,7 +55,7 @@ class Experts {
   const ProbeWants wants_;
   ExpertRecord& record_;
   const std::int64_t width_, gates_;
-  const GateSpec& gate_;
+  const GateRules rules_;
   bool bilinear_, scored_;
   KappaView kappa_;
   Sorted sorted_;
@@ -78,16 +78,16 @@ Experts::Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
       record_(record),
       width_(x.size(1)),
       gates_(context.plan.layers[layer].spec->gates()),
-      gate_(context.plan.layers[layer].spec->moe()->gate),
+      rules_(gate_rules(context.plan.layers[layer].spec->moe()->gate, weights)),
       sorted_(routing),
       output_(at::zeros_like(x)) {
   const MoeSpec& spec = *context.plan.layers[layer].spec->moe();
-  bilinear_ = gate_.activation == Activation::identity;
+  bilinear_ = spec.gate.activation == Activation::identity;
   scored_ = spec.score.has_value() && route_score(spec.score) != RouteScore::none;
   kappa_ = context.plan.kappa_of(layer, pass).view();
   record_.prepare(routing.from(context.call.first_recorded), gates_, wants, context.gate_memory);
   if (wants.gate_stats) { counts_.resize(sorted_.tasks.size()); }
-  if (wants.gate_stats && gate_.limit) { record_.prepare_clamped(); }
+  if (wants.gate_stats && rules_.limited()) { record_.prepare_clamped(); }
   if (!wants.gate_stats && !wants.gates) { return; }
   const std::int64_t skipped = context.call.first_recorded * routing.slots;
   for (const std::int64_t cell : sorted_.cell) { record_row_.push_back(cell - skipped); }
@@ -129,31 +129,14 @@ void Experts::multiply(const float* x, const std::int64_t* x_rows, const at::Ten
       .copy_(product(given, matrix.narrow(1, column, columns)));
 }
 
-// What is done to z and up [rows,I] of a task before κ-SwiGLU: biases, the limit, the offset.
+// The rules of the layer, to z and up [rows,I] of a task.
 void Experts::prepare_gates(const Task& task, float* z, float* up) {
-  const auto add = [&](const at::Tensor& bias, float* to) {
-    if (!bias.defined()) { return; }
-    const float* from = bias.const_data_ptr<float>() + task.expert * gates_;
-    for (std::int64_t i = 0; i < gates_; ++i) { to[i] += from[i]; }
-  };
-  const float limit = float(gate_.limit.value_or(0)), offset = float(gate_.up_offset);
+  if (!rules_.any()) { return; }
   for (std::int64_t r = 0; r < task.rows; ++r, z += gates_, up += gates_) {
-    add(weights_.gate_bias, z);
-    add(weights_.up_bias, up);
-    if (gate_.limit) {
-      std::int64_t clamped = 0;
-      for (std::int64_t i = 0; i < gates_; ++i) {
-        clamped += z[i] >= limit;
-        z[i] = z[i] > limit ? limit : z[i];  // NaN stays
-        up[i] = up[i] > limit ? limit : up[i] < -limit ? -limit : up[i];
-      }
-      const std::int64_t to = record_row_.empty() ? -1 : record_row_[task.first + r];
-      if (to >= 0 && !record_.gate_clamped.empty()) {
-        record_.gate_clamped[to] = float(double(clamped) / double(gates_));
-      }
-    }
-    if (offset != 0) {
-      for (std::int64_t i = 0; i < gates_; ++i) { up[i] += offset; }
+    const std::int64_t at_limit = apply_rules(rules_, task.expert, gates_, z, up);
+    const std::int64_t to = record_row_.empty() ? -1 : record_row_[task.first + r];
+    if (to >= 0 && !record_.gate_clamped.empty()) {
+      record_.gate_clamped[to] = float(double(at_limit) / double(gates_));
     }
   }
 }

@@ -14,5 +14,8 @@ namespace kappascope {
 at::Tensor run_experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
                        std::int64_t pass, const RoutingView& routing, const CallContext& context,
                        const ProbeWants& wants, ExpertRecord& record);
+// The shared expert's part of the layer's output: x [T,H] → [T,H]; the probe is given its own.
+at::Tensor shared_expert(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+                         std::int64_t pass, const CallContext& context);
 
 }  // namespace kappascope

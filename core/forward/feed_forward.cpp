@@ -31,6 +31,15 @@ RouteArgs route_rules(const LayerPlan& plan, std::int64_t tokens) {
   return rules;
 }
 
+GateRules gate_rules(const GateSpec& spec, const MoeWeights& weights) {
+  GateRules rules;
+  if (weights.gate_bias.defined()) { rules.gate_bias = weights.gate_bias.const_data_ptr<float>(); }
+  if (weights.up_bias.defined()) { rules.up_bias = weights.up_bias.const_data_ptr<float>(); }
+  if (spec.limit) { rules.limit = float(*spec.limit); }
+  rules.up_offset = float(spec.up_offset);
+  return rules;
+}
+
 at::Tensor router_logits(const at::Tensor& x, const MoeWeights& weights) {
   const at::Tensor logits = at::mm(x, weights.w_g.t());
   return weights.router_bias.defined() ? logits + weights.router_bias : logits;

@@ -10,6 +10,7 @@
 #include "core/engine/engine.h"
 #include "core/engine/probe.h"
 #include "core/forward/weights.h"
+#include "kernels/gate_rules.h"
 
 namespace kappascope {
 
@@ -52,6 +53,9 @@ RouteScore route_score(const std::optional<KappaScore>& score);
 // The rules of a layer's router for a call of so many tokens; where logits, biases and results are
 // is added by whoever routes.
 RouteArgs route_rules(const LayerPlan& plan, std::int64_t tokens);
+
+// What is done to z and up of a layer before κ-SwiGLU; its pointers are into the weights.
+GateRules gate_rules(const GateSpec& spec, const MoeWeights& weights);
 
 // Router logits: x [T,H] → [T,E].
 at::Tensor router_logits(const at::Tensor& x, const MoeWeights& weights);

@@ -19,6 +19,7 @@ class MoeCall {
           const CallContext& context);
   void route();
   void run_experts();
+  void add_shared();
   void tell(std::int64_t layer, std::int64_t pass);
   at::Tensor output;  // [T,H]
 
@@ -56,7 +57,7 @@ class MoeCall {
   const LayerNumbers& numbers_;
   const bool recorded_;
   const ProbeWants wants_;
-  const bool few_, bilinear_;
+  const bool few_;
   const std::int64_t width_, gates_;
   const CudaStream stream_;
   const KappaView kappa_;
@@ -83,14 +84,13 @@ MoeCall::MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
       recorded_(context.wants.routing && context.probe.wants_layer(layer)),
       wants_(recorded_ ? context.wants : ProbeWants{}),
       few_(few_rows_an_expert(x.size(0), plan_.slots, spec_.router.experts)),
-      bilinear_(spec_.gate.activation == Activation::identity),
       width_(x.size(1)),
       gates_(weights.gate_proj.size(2)),
       stream_(stream_of(x.device())),
       kappa_(state_.kappa_of(context.plan, layer, pass)),
       layout_(x.size(0), spec_.router.experts, plan_.slots,
               wants_.gate_stats ? context.recorded() * plan_.slots : 0,
-              wants_.gate_stats && kappa_.from_gate),
+              {kappa_.from_gate, spec_.gate.limit.has_value(), spec_.shared.has_value()}),
       block_(at::empty({layout_.bytes}, x.options().dtype(at::kByte))),
       routing_(layout_.routing(block_)) {
   const auto whole = x.options().dtype(at::kInt);
@@ -108,7 +108,11 @@ void MoeCall::route() {
   at::Tensor logits = block_.narrow(0, layout_.logits, layout_.tokens * layout_.experts * 4)
                           .view(at::kFloat)
                           .view({layout_.tokens, layout_.experts});
-  at::mm_out(logits, x_, weights_.w_g.t());
+  if (weights_.router_bias.defined()) {
+    at::addmm_out(logits, weights_.router_bias, x_, weights_.w_g.t());
+  } else {
+    at::mm_out(logits, x_, weights_.w_g.t());
+  }
   const at::Tensor queues = at::empty({cells() + layout_.experts}, row_start_.options());
   RouteArgs args = route_rules(plan_, layout_.tokens);
   args.routing = routing_;
@@ -167,10 +171,7 @@ void MoeCall::fail_for_memory(std::int64_t piece_rows) const {
   const std::int64_t bytes = element_bytes(element_of(weights_.gate_proj));
   const std::int64_t needed =
       bytes * (piece_rows * (width_ + 3 * gates_) + (cells() + piece_rows) * width_);
-  std::int64_t free = 0, total = 0;
-  require_launched(cuda_memory(free, total), "memory");
-  fail(ExitCode::memory, {}, "GPU memory: ", piece_rows, " rows of the experts need ", needed,
-       " bytes, ", free, " of ", total, " are free");
+  fail_for_device_memory(join_words(piece_rows, " rows of the experts need"), needed);
 }
 
 // What the pieces add to is 0, and NaN (bytes 0xff) what they leave out, which is that of dropped
@@ -292,7 +293,8 @@ void MoeCall::swiglu(Piece& piece, float* gate_values) {
     args.score_constant = 0;
   }
   args.kappa = kappa_;
-  args.identity_gate = bilinear_;
+  args.identity_gate = spec_.gate.activation == Activation::identity;
+  args.rules = gate_rules(spec_.gate, weights_);
   args.element = element_of(piece.up_or_hidden);
   args.hidden = piece.up_or_hidden.mutable_data_ptr();
   args.first_cell = first_cell();
@@ -300,9 +302,10 @@ void MoeCall::swiglu(Piece& piece, float* gate_values) {
   args.top_gates = context_.model.architecture.gate_top;
   if (told()) {
     args.stats = part<GateStats>(block_, layout_.stats);
-    if (layout_.told_kappa) {
+    if (layout_.further.kappa) {
       args.kappa_stats = part<KappaStatistics>(block_, layout_.kappa_stats);
     }
+    if (layout_.further.clamped) { args.clamped = part<float>(block_, layout_.clamped); }
     args.kappa_hist = part<std::int64_t>(block_, layout_.kappa_hist);
     args.gate_pre_hist = part<std::int64_t>(block_, layout_.gate_pre_hist);
     args.row_effect = part<EffectSums>(row_effect_, 0);
@@ -342,7 +345,21 @@ void MoeCall::combine(const ProductView& y) {
   args.weight = routing_.cells.weight;
   args.output = output.mutable_data_ptr<float>();
   if (told()) { args.output_norm = part<float>(block_, layout_.output_norm); }
+  if (weights_.down_bias.defined()) {
+    args.bias = weights_.down_bias.const_data_ptr<float>();
+    args.expert_index = routing_.cells.expert;
+  }
   require_launched(combine_cuda(args, stream_), "combine");
+}
+
+void MoeCall::add_shared() {
+  if (!spec_.shared) { return; }
+  SharedRecord record;
+  if (layout_.further.shared) {
+    record = {part<GateStats>(block_, layout_.shared_stats),
+              part<float>(block_, layout_.shared_norm), part<float>(block_, layout_.shared_weight)};
+  }
+  output.add_(shared_output(x_, weights_, context_, record));
 }
 
 void MoeCall::tell(std::int64_t layer, std::int64_t pass) {
@@ -353,6 +370,13 @@ void MoeCall::tell(std::int64_t layer, std::int64_t pass) {
   place.tap.pass = pass;
   place.tap.gates = gates_;
   place.tap.width = width_;
+  place.selection_bias = weights_.expert_bias;
+  place.shared.reset();
+  if (layout_.further.shared) {
+    place.shared = SharedTap{
+        layer,   pass,   context_.first_token(), context_.recorded(), spec_.shared->gates, nullptr,
+        nullptr, nullptr};
+  }
   place.router_input = context_.wants.hidden ? x_.cpu() : at::Tensor();
   place.output = context_.wants.hidden ? output.cpu() : at::Tensor();
   state_.taps.send(block_, layout_, context_);
@@ -367,6 +391,7 @@ at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_
   MoeCall call(x, weights, layer, pass, context);
   call.route();
   call.run_experts();
+  call.add_shared();
   call.tell(layer, pass);
   return call.output;
 }

@@ -133,6 +133,7 @@ void FewCall::route() {
   args.width = width_;
   args.x = x_.const_data_ptr<float>();
   args.router = weights_.w_g.const_data_ptr<float>();
+  args.router_bias = data_or_null(weights_.router_bias);
   args.logits = logits_;
   args.places = places_;
   args.arrived = arrived_;
@@ -169,6 +170,7 @@ void FewCall::multiply() {
   }
   down.kappa = state_.kappa_of(context_.plan, layer_, pass_);
   down.identity_gate = spec_.gate.activation == Activation::identity;
+  down.rules = gate_rules(spec_.gate, weights_);
   down.overlap = state_.overlap;
   require_launched(few_product_cuda(down, stream_), "down of few tokens");
 }
@@ -181,11 +183,21 @@ at::Tensor FewCall::run() {
   FewCombineArgs args{tokens_, slots_, width_, places_, down_, cells_.weight};
   args.output = output.mutable_data_ptr<float>();
   args.overlap = state_.overlap;
+  if (weights_.down_bias.defined()) {
+    args.bias = weights_.down_bias.const_data_ptr<float>();
+    args.expert = cells_.expert;
+  }
   require_launched(few_combine_cuda(args, stream_), "combine of few tokens");
+  if (spec_.shared) { output.add_(shared_output(x_, weights_, context_, {})); }
   return output;
 }
 
 }  // namespace
+
+bool few_rows_an_expert(std::int64_t tokens, std::int64_t slots, std::int64_t experts) {
+  return tokens <= kFewTokens &&
+         tokens * slots <= std::min(kMostFewCells, kFewRowsAnExpert * experts);
+}
 
 at::Tensor few_moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
                          std::int64_t pass, const CallContext& context) {
@@ -194,11 +206,6 @@ at::Tensor few_moe_layer(const at::Tensor& x, const MoeWeights& weights, std::in
   try {
     call.place_memory();
   } catch (const c10::OutOfMemoryError&) {
-bool few_rows_an_expert(std::int64_t tokens, std::int64_t slots, std::int64_t experts) {
-  return tokens <= kFewTokens &&
-         tokens * slots <= std::min(kMostFewCells, kFewRowsAnExpert * experts);
-}
-
     return {};  // the other way needs less, or says what it needs
   }
   return call.run();

@@ -16,7 +16,26 @@ void point_at(MoeTap& tap, const at::Tensor& block, const MoeLayout& layout, std
   tap.gate_pre_hist = part<std::int64_t>(block, layout.gate_pre_hist);
   tap.effect = part<EffectSums>(block, layout.effect);
   tap.output_norm = part<float>(block, layout.output_norm) + first * layout.slots;
-  if (layout.told_kappa) { tap.kappa_stats = part<KappaStatistics>(block, layout.kappa_stats); }
+  if (layout.further.kappa) { tap.kappa_stats = part<KappaStatistics>(block, layout.kappa_stats); }
+  if (layout.further.clamped) { tap.gate_clamped = part<float>(block, layout.clamped); }
+}
+
+void point_at(SharedTap& tap, const at::Tensor& block, const MoeLayout& layout,
+              std::int64_t first) {
+  tap.gate_stats = part<GateStats>(block, layout.shared_stats);
+  tap.output_norm = part<float>(block, layout.shared_norm) + first;
+  tap.weight = part<float>(block, layout.shared_weight) + first;
+}
+
+// Logit and bias of selection, once the logits are on the host.
+void add_selection_scores(PendingTap& pending) {
+  const RoutingView& routing = pending.tap.routing;
+  if (pending.selection_bias.empty()) { return; }
+  pending.selection_score.assign(routing.logits, routing.logits + routing.tokens * routing.experts);
+  for (std::size_t i = 0; i < pending.selection_score.size(); ++i) {
+    pending.selection_score[i] += pending.selection_bias[i % std::size_t(routing.experts)];
+  }
+  pending.tap.selection_score = pending.selection_score.data();
 }
 
 const float* data_or_null(const std::vector<float>& values) {
@@ -30,12 +49,12 @@ const float* rows_from(const at::Tensor& host, std::int64_t first) {
 }  // namespace
 
 MoeLayout::MoeLayout(std::int64_t tokens_, std::int64_t experts_, std::int64_t slots_,
-                     std::int64_t told_cells_, bool told_kappa_)
+                     std::int64_t told_cells_, Further further_)
     : tokens(tokens_),
       experts(experts_),
       slots(slots_),
       told_cells(told_cells_),
-      told_kappa(told_kappa_) {
+      further(told_cells_ > 0 ? further_ : Further{}) {
   const std::int64_t cells = tokens * slots, bins = told_cells > 0 ? experts : 0;
   bytes = 0;
   const auto take = [this](std::int64_t& offset, std::int64_t size) {
@@ -51,8 +70,13 @@ MoeLayout::MoeLayout(std::int64_t tokens_, std::int64_t experts_, std::int64_t s
     take(*offset, tokens * 4);
   }
   take(stats, told_cells * std::int64_t(sizeof(GateStats)));
-  take(kappa_stats, told_kappa ? told_cells * std::int64_t(sizeof(KappaStatistics)) : 0);
+  take(kappa_stats, further.kappa ? told_cells * std::int64_t(sizeof(KappaStatistics)) : 0);
+  take(clamped, further.clamped ? told_cells * 4 : 0);
   take(output_norm, told_cells > 0 ? cells * 4 : 0);
+  const std::int64_t shared = further.shared ? 1 : 0;
+  take(shared_stats, shared * told_cells / slots * std::int64_t(sizeof(GateStats)));
+  take(shared_norm, shared * tokens * 4);
+  take(shared_weight, shared * tokens * 4);
   take(kappa_hist, bins * kKappaBins * 8);
   take(gate_pre_hist, bins * kGatePreBins * 8);
   take(effect, bins * std::int64_t(sizeof(EffectSums)));
@@ -100,6 +124,7 @@ void TapQueue::send(const at::Tensor& block, const MoeLayout& layout, const Call
   tap.gate_act = data_or_null(pending.gates.gate_act);
   tap.router_input = rows_from(pending.router_input, first);
   tap.output = rows_from(pending.output, first);
+  if (pending.shared) { point_at(*pending.shared, pending.block, layout, first); }
   pending.waiting = true;
   next_ = 1 - next_;
   tell(places_[next_], context);
@@ -114,6 +139,8 @@ void TapQueue::tell(PendingTap& pending, const CallContext& context) {
   if (!pending.waiting) { return; }
   require_launched(cuda_wait(pending.copied), "recording");
   pending.waiting = false;
+  if (pending.shared) { CallContext::require_going(context.probe.shared(*pending.shared)); }
+  add_selection_scores(pending);
   CallContext::require_going(context.probe.moe(pending.tap));
 }
 

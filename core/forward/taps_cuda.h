@@ -5,6 +5,7 @@
 #include <ATen/ATen.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/forward/gates_cuda.h"
@@ -14,16 +15,24 @@ namespace kappascope {
 // The numbers of one layer in one block of memory, laid out alike on the device and on the host:
 // one copy takes them all.
 struct MoeLayout {
+  // Which statistics there are beside those of the gates.
+  struct Further {
+    bool kappa = false;    // κ follows from z, so its statistics come from the device as well
+    bool clamped = false;  // the layer's z has a limit
+    bool shared = false;   // the layer has a shared expert
+  };
+
   std::int64_t tokens, experts, slots;  // all of the call, context too
-  std::int64_t told_cells;              // of the recorded tokens; 0: no gate statistics
-  bool told_kappa;                      // κ statistics as well
+  std::int64_t told_cells;              // of the recorded tokens; 0: no statistics at all
+  Further further;
   // Bytes from the block's start.
   std::int64_t logits, index, weight, kept, input, top1, mass, margin, gap, entropy;
-  std::int64_t stats, kappa_stats, output_norm, kappa_hist, gate_pre_hist, effect, bytes;
+  std::int64_t stats, kappa_stats, clamped, output_norm;
+  std::int64_t shared_stats, shared_norm, shared_weight;  // [T] of the recorded tokens, all, all
+  std::int64_t kappa_hist, gate_pre_hist, effect, bytes;
 
-  // `told_kappa`: κ follows from z, so its statistics come from the device as well.
   MoeLayout(std::int64_t tokens, std::int64_t experts, std::int64_t slots, std::int64_t told_cells,
-            bool told_kappa);
+            Further further);
   // The routing of all tokens in that block.
   RoutingView routing(const at::Tensor& block) const;
 };
@@ -34,7 +43,9 @@ struct PendingTap {
   MoeTap tap{};
   at::Tensor block;  // pinned
   GateValues gates;
-  at::Tensor router_input, output;  // on the host, when wanted
+  at::Tensor router_input, output;                     // on the host, when wanted
+  std::vector<float> selection_bias, selection_score;  // [E], [T,E]; empty: by the logit
+  std::optional<SharedTap> shared;
   CudaEvent copied = nullptr;
 };
 

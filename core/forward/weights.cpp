@@ -3,9 +3,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <cstring>
 #include <optional>
 #include <set>
 
@@ -112,8 +110,11 @@ at::Tensor Loader::as_type(Role role, std::int64_t layer,
   if (!weight->as_it_is()) { return converted(*weight, wanted.value_or(at::kFloat)).to(device_); }
   const at::Tensor whole = raw(*info);
   const at::ScalarType type = wanted.value_or(whole.scalar_type());
-  if (whole.scalar_type() == type && device_.is_cpu()) { return whole; }
-  at::Tensor converted = whole.to(device_).to(type);
+  if (whole.scalar_type() == type && by_cpu_) { return whole; }
+  // A GPU has memory of its own, aligned as its kernels need it, also the emulated one.
+  const at::Tensor there =
+      by_cpu_ ? whole : whole.to(device_, whole.scalar_type(), false, /*copy=*/true);
+  at::Tensor converted = there.to(type);
   if (!streamed_) { model_.tensors->release(*info); }
   return converted;
 }

@@ -11,8 +11,8 @@ REGISTERS = 65536  # of a multiprocessor
 # (kernel, threads of a block, blocks that a multiprocessor is to hold at once, why). What moves data wants many, to
 # have many loads on their way; what computes has as many as its __launch_bounds__ ask for.
 FAMILIES = [
-    (r'swiglu_kernel<BFloat16, 8, \(KappaCase\)2, true>', 256, 2, 'all statistics, rare forms of κ'),
-    (r'swiglu_kernel<BFloat16, 8, \(KappaCase\)2, false>', 256, 3, 'rare forms of κ'),
+    (r'swiglu_kernel<BFloat16, 8, \(KappaCase\)[23], true>', 256, 2, 'all statistics, rare forms of κ'),
+    (r'swiglu_kernel<BFloat16, 8, \(KappaCase\)[23], false>', 256, 3, 'rare forms of κ'),
     (r'swiglu_kernel<float, 4, .*, true>', 256, 2, 'all statistics of four float32 units at once'),
     (r'swiglu_kernel<float, 4, .*, false>', 256, 3, 'bound by memory, a pack of float32 ahead'),
     (r'swiglu_kernel<.*, true>', 256, 3, 'all statistics'),

@@ -35,7 +35,7 @@ void compare_dispatch_as(std::int64_t tokens, std::int64_t width, Check& check) 
 }
 
 template <typename T>
-void compare_combine_as(std::int64_t tokens, std::int64_t width, std::int64_t partials,
+void compare_combine_as(std::int64_t tokens, std::int64_t width, std::int64_t partials, bool biased,
                         Check& check) {
   const Routed routed = make_routing(tokens, 3, 6, tokens);
   Random random(4);
@@ -44,17 +44,22 @@ void compare_combine_as(std::int64_t tokens, std::int64_t width, std::int64_t pa
   Values<T> y(as_elements<T>(random.normals(copies * rows * width)));
   Values<std::int32_t> cell_row(routed.cell_row);
   Values<float> weight(routed.weight), output(std::size_t(tokens * width));
-  Values<float> norm(std::size_t(tokens * 3));
+  Values<float> norm(std::size_t(tokens * 3)), bias(random.normals(6 * width));
+  Values<std::int32_t> expert(routed.expert_index);
   CombineArgs args{tokens, 3, width, {}, routed.cell_row.data(), weight.host.data()};
   args.y = {y.host.data(), element_of<T>(), partials, rows * width};
   args.output = output.host.data();
   args.output_norm = norm.host.data();
+  if (biased) { args.bias = bias.host.data(); }
+  args.expert_index = expert.host.data();
   combine_ref(args);
   args.y.data = y.device();
   args.cell_row = cell_row.device();
   args.weight = weight.device();
   args.output = output.device();
   args.output_norm = norm.device();
+  if (biased) { args.bias = bias.device(); }
+  args.expert_index = expert.device();
   require_ok(combine_cuda(args, nullptr), "combine");
   require_ok(cuda_wait_all(), "combine");
   check.close("output", output.fetch(), output.host, 1e-6);
@@ -109,9 +114,11 @@ void compare_dispatch(std::int64_t tokens, Check& check) {
 void compare_combine(std::int64_t tokens, Check& check) {
   for (const std::int64_t width : {32, 300}) {
     check.begin(title("combine", tokens, width));
-    compare_combine_as<float>(tokens, width, 0, check);
-    compare_combine_as<BFloat16>(tokens, width, 0, check);
-    compare_combine_as<float>(tokens, width, 3, check);
+    for (const bool biased : {false, true}) {
+      compare_combine_as<float>(tokens, width, 0, biased, check);
+      compare_combine_as<BFloat16>(tokens, width, 0, biased, check);
+      compare_combine_as<float>(tokens, width, 3, biased, check);
+    }
   }
 }
 

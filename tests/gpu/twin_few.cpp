@@ -15,6 +15,7 @@ struct RouteCase {
   std::int64_t experts, slots, capacity, width;
   RouteScore score;
   bool biased, ties, hostile;  // hostile: logits as given, no product
+  bool logit_bias = false;
 };
 constexpr RouteCase kRouteCases[] = {
     {4, 2, -1, 64, RouteScore::router_probs, false, false, false},
@@ -26,6 +27,8 @@ constexpr RouteCase kRouteCases[] = {
     {33, 4, 6, 0, RouteScore::scaled_logit, false, true, true},
     {40, 32, 2, 16, RouteScore::given, true, false, false},
     {8, 2, 0, 16, RouteScore::router_probs, false, false, false},
+    {32, 4, -1, 200, RouteScore::none, false, false, false, true},
+    {5, 2, 6, 33, RouteScore::none, true, true, false, true},
 };
 
 // A routing of few tokens and all that it writes.
@@ -33,7 +36,7 @@ struct Routing {
   const RouteCase& of;
   std::int64_t tokens, cells;
   Random random;
-  Values<float> x, router, logits, bias, norm, given, weight, score;
+  Values<float> x, router, router_bias, logits, bias, norm, given, weight, score;
   Values<std::int32_t> expert, tiles, tile_expert, tile_rows, place_cell, cell_place, arrived;
   Values<std::uint8_t> kept;
 
@@ -44,6 +47,7 @@ struct Routing {
         random(std::uint64_t(tokens * 100 + of.experts)),
         x(draw(tokens * of.width)),
         router(draw(of.experts * of.width)),
+        router_bias(draw(of.experts)),
         logits(draw_logits()),
         bias(random.normals(of.experts)),
         norm(random.normals(of.experts, 0.1f)),
@@ -103,6 +107,7 @@ struct Routing {
     if (!of.hostile) {
       result.x = at(x);
       result.router = at(router);
+      if (of.logit_bias) { result.router_bias = at(router_bias); }
       result.logits = at(logits);
     }
     result.places = places(device);
@@ -154,6 +159,7 @@ struct ProductCase {
   bool bias, scale;
   std::int64_t gate_stride, scale_gate_stride;
   bool scored = true, factor = false, from_gate = false, identity = false, per_layer = false;
+  bool ruled = false;
 };
 constexpr ProductCase kProductCases[] = {
     {128, 256, 1, true, true, 1, 1},
@@ -168,6 +174,9 @@ constexpr ProductCase kProductCases[] = {
     {40, 96, 4, true, true, 0, 0, true, true, true},
     {64, 64, 1, false, true, 1, 0, true, false, true, false, true},
     {64, 130, 9, true, true, 1, 0, true, false, false, false, true},
+    {96, 128, 5, false, false, 0, 0, false, true, false, false, false, true},
+    {130, 33, 3, false, false, 0, 0, false, true, false, false, false, true},
+    {64, 72, 40, true, true, 1, 1, true, false, true, false, false, true},
 };
 constexpr RouteCase kPlaced{6, 2, 20, 0, RouteScore::router_probs, false, false, true};
 
@@ -176,7 +185,7 @@ template <typename T>
 struct Products {
   const ProductCase& of;
   Routing routing;
-  Values<float> x, bias, scale, factor;
+  Values<float> x, bias, scale, factor, gate_bias, up_bias;
   Values<T> gate, up, down;
   FewSums gate_up_cut, down_cut;
   Values<float> gate_up_sums, down_sums;
@@ -188,6 +197,8 @@ struct Products {
         bias(routing.random.normals(kPlaced.experts * of.gates)),
         scale(routing.random.normals(kPlaced.experts * of.gates)),
         factor(std::vector<float>{1.5f, 0.5f, 1, 2, 0.25f, 3}),
+        gate_bias(routing.random.normals(kPlaced.experts * of.gates)),
+        up_bias(routing.random.normals(kPlaced.experts * of.gates)),
         gate(weights(of.in * of.gates)),
         up(weights(of.in * of.gates)),
         down(weights(of.in * of.gates)),
@@ -235,6 +246,7 @@ struct Products {
     kappa.log_bound = 1.1f;
     kappa.from_gate = of.from_gate;
     result.identity_gate = of.identity;
+    if (of.ruled) { result.rules = {at(gate_bias), at(up_bias), 1.2f, 1}; }
     return result;
   }
 
@@ -307,15 +319,24 @@ void compare_few_combine(std::int64_t tokens, Check& check) {
       FewSums y = few_sums(1, 700, width, Element::bfloat16, 5);
       Values<float> sums(routing.random.normals(y.floats(routing.most_tiles())));
       Values<float> output(std::size_t(tokens * width));
+      Values<float> bias(routing.random.normals(of.experts * width));
       FewCombineArgs args{
           tokens, of.slots, width, routing.places(false), y, routing.weight.host.data()};
       args.y.data = sums.host.data();
       args.output = output.host.data();
+      if (of.logit_bias) {  // such models have this one too
+        args.bias = bias.host.data();
+        args.expert = routing.expert.host.data();
+      }
       few_combine_ref(args);
       args.places = routing.places(true);
       args.y.data = sums.device();
       args.weight = routing.weight.device();
       args.output = output.device();
+      if (args.bias) {
+        args.bias = bias.device();
+        args.expert = routing.expert.device();
+      }
       require_ok(few_combine_cuda(args, nullptr), "few_combine");
       require_ok(cuda_wait_all(), "few_combine");
       check.close("output", output.fetch(), output.host, 1e-5);

@@ -10,6 +10,8 @@ namespace {
 constexpr std::int64_t kEffectFields = sizeof(EffectSums) / 8;
 constexpr std::int64_t kCountField = kEffectFields - 1;
 
+constexpr float kNoLimit = std::numeric_limits<float>::infinity();
+
 struct SwigluCase {
   std::int64_t gates, partials;
   bool kappa, scale, identity, dense, gates_out;
@@ -18,6 +20,8 @@ struct SwigluCase {
   bool factor = false, from_gate = false, scored = true;
   std::int64_t scale_gate_stride = -1;  // −1: as that of b
   bool per_layer = false;               // α is one value for all experts
+  bool biases = false;                  // of z and up
+  float limit = kNoLimit, up_offset = 0;
 };
 constexpr SwigluCase kSwigluCases[] = {
     {128, 0, true, true, false, false, false, 1, 16, 3},
@@ -50,6 +54,19 @@ constexpr SwigluCase kSwigluCases[] = {
     // The α = 1 of a κ router, and α alone.
     {64, 0, true, true, false, false, true, 1, 16, 3, false, false, true, 0, true},
     {33, 0, false, true, false, false, true, 1, 16, 3},
+    // Biases, a limit and an offset, with the factor that such models have, and with κ; a limit
+    // that every z is at, and many largest.
+    {128, 0, false, false, false, false, true, 0, 16, 3, true, false, false, -1, false, true, 2, 1},
+    {96, 3, false, false, false, false, false, 0, 16, 3, true, false, false, -1, false, true, 7, 1},
+    {33, 0, false, false, false, false, true, 0, 16, 3, true, false, false, -1, false, true, 1.5f},
+    {1032, 0, false, false, false, false, false, 0, 700, 3, true, false, false, -1, false, true, 2,
+     1},
+    {64, 0, false, false, false, true, false, 0, 16, 0, false, false, true, -1, false, false,
+     0.75f},
+    {130, 0, true, true, false, false, true, 1, 16, 3, false, true, true, -1, false, true, 2, 1},
+    {40, 0, true, true, false, false, false, 1, 16, 3, false, false, true, -1, false, true},
+    {64, 0, false, false, true, false, true, 0, 16, 2, false, false, true, -1, false, false, 1,
+     0.5f},
 };
 
 // All that the κ-SwiGLU of a case reads and writes, on both sides.
@@ -60,7 +77,8 @@ struct SwigluBuffers {
   std::int64_t cells, rows, experts;
   Random random{11};
   Values<T> z, up, hidden;
-  Values<float> z_parts, up_parts, score, bias, scale, factor, kappa_out, z_out, a_out;
+  Values<float> z_parts, up_parts, score, bias, scale, factor, gate_bias, up_bias;
+  Values<float> kappa_out, z_out, a_out, clamped;
   Values<std::int32_t> index, row_cell, all_rows;
   Values<float> stats, kappa_stats;
   Values<std::int64_t> kappa_hist, gate_pre_hist;
@@ -81,9 +99,12 @@ struct SwigluBuffers {
         bias(random.normals(experts * of.gates)),
         scale(random.normals(experts * of.gates)),
         factor(draw_factors()),
+        gate_bias(random.normals(experts * of.gates, 0.5f)),
+        up_bias(random.normals(experts * of.gates, 0.5f)),
         kappa_out(std::size_t(rows * of.gates)),
         z_out(std::size_t(rows * of.gates)),
         a_out(std::size_t(rows * of.gates)),
+        clamped(std::size_t(cells - first_cell())),
         index(routed.expert_index),
         row_cell(routed.row_cell),
         all_rows(std::vector<std::int32_t>{std::int32_t(rows)}),
@@ -139,6 +160,13 @@ struct SwigluBuffers {
         of.per_layer ? 0 : expert_stride(result.kappa.scale_gate_stride);
     result.kappa.log_bound = 1.1f;
     result.identity_gate = of.identity;
+    if (of.biases) {
+      result.rules.gate_bias = at(gate_bias);
+      result.rules.up_bias = at(up_bias);
+    }
+    result.rules.limit = of.limit;
+    result.rules.up_offset = of.up_offset;
+    if (result.rules.limited()) { result.clamped = at(clamped); }
     result.element = element_of<T>();
     result.hidden = at(hidden);
     result.first_cell = first_cell();
@@ -179,6 +207,7 @@ void compare_statistics(const SwigluBuffers<T>& buffers, Check& check) {
     check.close_value("stats", i, double(stats[i]), double(buffers.stats.host[i]),
                       share ? unit : 1e-5, 1);
   }
+  check.close("clamped", buffers.clamped.fetch(), buffers.clamped.host, 0);
   check.close("kappa_stats", buffers.kappa_stats.fetch(), buffers.kappa_stats.host, 2e-6);
   compare_histograms("kappa_hist", buffers.kappa_hist.fetch(), buffers.kappa_hist.host, check);
   compare_histograms("gate_pre_hist", buffers.gate_pre_hist.fetch(), buffers.gate_pre_hist.host,
