@@ -5,6 +5,8 @@ check_golden.py BUILD_FOLDER --oracle GROUP...      every model of $KAPPASCOPE_O
                                                     may have wildcards; 77 when unset
 check_golden.py BUILD_FOLDER --forward DEVICE ...   the forward pass alone, of the golden token ids, by
                                                     kappascope_dump_forward; 77 without that device
+check_golden.py BUILD_FOLDER --forward DEVICE --first N [--stream] ...    of the first N tokens; of the residual
+                                                    stream alone, so that nothing of the experts is recorded
 
 Each MODEL_FOLDER holds a checkpoint and golden/NAME.{txt,npz}; other golden-* folders need the words that
 index.json beside the model names for them (golden-kappa-off: --kappa off). Token ids
@@ -120,9 +122,25 @@ def dump_forward(programs, model, golden, scratch, words):
     return dict(np.load(dumped))
 
 
-def compare_forward(result, programs, model, golden_file, words, device, scratch):
+class Beginning(dict):
+    """The first tokens of a golden file: what a text begins with does not depend on its end."""
+
+    def __init__(self, golden, first):
+        tokens = golden['token_ids'].size
+        for name in golden.files:
+            values = golden[name]
+            by_token = values.reshape(tokens, -1) if values.shape[:1] == (1,) and values.size >= tokens else values
+            self[name] = values.ravel()[:first - 1] if name == 'nll' else by_token[:first]
+        self.files = golden.files
+
+
+def compare_forward(result, programs, model, golden_file, words, device, scratch, first, stream):
     """Everything of a golden file, from its token ids on."""
     where, golden = ' '.join([f'{model.name}/{golden_file.stem}', *words]), np.load(golden_file)
+    if first:
+        golden = Beginning(golden, first)
+    if stream:
+        words = ['--wants', 'stream', *words]
     ours = dump_forward(programs, model, golden, scratch, [*(['--backend', 'plain'] if device == 'plain' else ['--device', device]), *words])
     rows = np.ones(len(ours['logits']), bool)
     names = {'expert_kept': 'kept'}
@@ -144,7 +162,7 @@ def compare_hidden(result, ours, where, golden, rows):
         # The reference's own rounding exceeds the tolerance there: its stream has values up to 156.
         if where.startswith('gpt-oss-mxfp4/') and name.endswith('.hidden'):
             continue
-        if name.rsplit('.', 1)[-1] in ('hidden', 'router_input', 'moe_output'):
+        if name in ours and name.rsplit('.', 1)[-1] in ('hidden', 'router_input', 'moe_output'):
             result.floats(where, name.rsplit('.', 1)[-1], ours[name], golden[name].reshape(len(rows), -1), rows)
 
 
@@ -167,7 +185,8 @@ def compare_models(result, arguments, tokenizer):
                     continue
                 words, place = words_for(model, golden_file.parent.name), pathlib.Path(scratch)
                 if arguments.forward:
-                    compare_forward(result, arguments.programs, model, golden_file, words, arguments.forward, place)
+                    compare_forward(result, arguments.programs, model, golden_file, words, arguments.forward, place,
+                                    arguments.first, arguments.stream)
                 else:
                     compare_prompt(result, arguments.programs, model, golden_file.with_suffix('.txt'), golden_file,
                                    words, tokenizer, place)
@@ -182,6 +201,8 @@ def main():
     parser.add_argument('--oracle', nargs='+', default=[])
     parser.add_argument('--tokenizer', type=pathlib.Path)
     parser.add_argument('--forward')
+    parser.add_argument('--first', type=int)
+    parser.add_argument('--stream', action='store_true')
     arguments = parser.parse_intermixed_args()
     if arguments.oracle:
         if not os.environ.get('KAPPASCOPE_ORACLE'):

@@ -1,9 +1,10 @@
 // kappascope_dump_forward MODEL IDS OUT.npz [--device cpu|cuda[:N]] [--dtype bfloat16]
-// [--backend plain]
+// [--backend plain] [--wants stream]
 // [--kappa-slot SIDE] [--sft-kappa READING] [--kappa-formula NAME] [--INTERVENTION VALUE …]: runs
 // token ids and writes all that the forward pass tells, under the names of the
 // golden files: layerL.{router_logits,…,gate_act,router_input,moe_output,hidden} ("utP." in front
-// with several passes), logits, nll. Without a GPU, 77.
+// with several passes), logits, nll; --wants stream: hidden, logits and nll alone. Without a
+// GPU, 77.
 #include <fstream>
 #include <initializer_list>
 #include <iostream>
@@ -23,11 +24,14 @@ constexpr ProbeWants kEverything{.routing = true,
                                  .next_token = true,
                                  .logits = true};
 
+// Nothing of the experts, which then may take their fastest way.
+constexpr ProbeWants kStream{.hidden = true, .next_token = true, .logits = true};
+
 class GoldenProbe final : public Probe {
  public:
-  GoldenProbe(const Architecture& architecture, const RunPlan& plan)
-      : vocab_(architecture.vocab), passes_(plan.passes) {}
-  ProbeWants wants() const noexcept override { return kEverything; }
+  GoldenProbe(const Architecture& architecture, const RunPlan& plan, const ProbeWants& wants)
+      : vocab_(architecture.vocab), passes_(plan.passes), wants_(wants) {}
+  ProbeWants wants() const noexcept override { return wants_; }
   bool moe(const MoeTap& tap) noexcept override {
     const std::string front = front_of(tap.layer, tap.pass);
     const std::int64_t tokens = tap.routing.tokens, slots = tap.routing.slots;
@@ -40,6 +44,10 @@ class GoldenProbe final : public Probe {
     keep(front + "kappa_input", tap.routing.cells.score, {tokens, slots});
     keep(front + "gate_stats", &tap.gate_stats->mean_abs, {tokens, slots, 7});
     keep(front + "output_norm", tap.output_norm, {tokens, slots});
+    if (tap.gate_clamped) { keep(front + "gate_clamped", tap.gate_clamped, {tokens, slots}); }
+    if (tap.selection_score) {
+      keep(front + "selection_score", tap.selection_score, {tokens, experts});
+    }
     keep(front + "kappa_hist", tap.kappa_hist, {experts, kKappaBins});
     keep(front + "gate_pre_hist", tap.gate_pre_hist, {experts, kGatePreBins});
     keep(front + "kappa", tap.kappa, {tokens, slots, tap.gates});
@@ -53,6 +61,13 @@ class GoldenProbe final : public Probe {
     const std::string front = front_of(tap.layer, tap.pass);
     keep(front + "dense_kappa", tap.kappa, {tap.gates});
     keep(front + "dense_stats", &tap.gate_stats->mean_abs, {tap.tokens, 7});
+    return true;
+  }
+  bool shared(const SharedTap& tap) noexcept override {
+    const std::string front = front_of(tap.layer, tap.pass) + "shared_";
+    keep(front + "weight", tap.weight, {tap.tokens});
+    keep(front + "output_norm", tap.output_norm, {tap.tokens});
+    keep(front + "stats", &tap.gate_stats->mean_abs, {tap.tokens, 7});
     return true;
   }
   bool hidden(const HiddenTap& tap) noexcept override {
@@ -96,6 +111,7 @@ class GoldenProbe final : public Probe {
   }
 
   std::int64_t vocab_, passes_;
+  ProbeWants wants_;
   std::map<std::string, Array> arrays_;
   std::vector<float> nll_, logits_;
 };
@@ -105,6 +121,7 @@ struct Words {
   LoadOptions load;
   KappaChoices choices;
   std::vector<Intervention> interventions;
+  bool stream = false;
 };
 
 template <typename Enum>
@@ -116,11 +133,13 @@ std::optional<Enum> chosen(const std::string& word, std::initializer_list<Enum> 
 }
 
 Words read_words(int argc, char** argv) {
-  Words words{argv[1], argv[2], argv[3], {}, {}, {}};
+  Words words{argv[1], argv[2], argv[3], {}, {}, {}, false};
   for (int i = 4; i + 1 < argc; i += 2) {
     const std::string word = argv[i], value = argv[i + 1];
     if (word == "--backend") {
       words.load.plain = value == "plain";
+    } else if (word == "--wants") {
+      words.stream = value == "stream";
     } else if (word == "--device") {
       if (value == "cpu") { continue; }
       words.load.device = ComputeDevice::cuda;
@@ -152,7 +171,7 @@ void dump(const Words& words) {
   Failure failure = engine(words.load.device).load(model, words.load, progress, loaded);
   if (failure) { throw Error(failure); }
   std::cerr << loaded->description();
-  GoldenProbe probe(model.architecture, plan);
+  GoldenProbe probe(model.architecture, plan, words.stream ? kStream : kEverything);
   failure = loaded->forward({.ids = ids}, plan, probe, progress);
   if (failure) { throw Error(failure); }
   probe.write(words.output);

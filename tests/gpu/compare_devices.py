@@ -6,7 +6,7 @@ compare_devices.py PROGRAM DEVICE PROGRAM DEVICE MODEL_FOLDER...    two kappasco
 Every number of every tap must lie within 1e-4 + 1e-4·|the first's|, shares of gate units within one unit,
 histograms within one count in a thousand.
 """
-import pathlib, subprocess, sys, tempfile
+import json, pathlib, subprocess, sys, tempfile
 import numpy as np
 
 LENGTHS = (1, 2, 5, 20, 40)  # up to 32 take the path of few rows
@@ -53,15 +53,18 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         for model in models:
             for length in LENGTHS:
-                ids = [(37 * t + 11) % 2000 for t in range(length)]
+                ids = [(37 * t + 11) % 90 for t in range(length)]
                 ours, theirs = (dump(*which, model, ids, pathlib.Path(scratch)) for which in (first, second))
                 where = f'{pathlib.Path(model).name}, {length} tokens, '
                 gates = next((a.shape[-1] for n, a in ours.items() if n.endswith('.kappa')), 1)
+                shared = json.loads((pathlib.Path(model) / 'config.json').read_text()) if any(
+                    '.shared_' in name for name in ours) else {}
+                shared = shared.get('shared_expert_intermediate_size', shared.get('shared_intermediate_size', 1))
                 if ours.keys() != theirs.keys():
                     faults.append(where + 'other arrays')
                 for name in ours.keys() & theirs.keys():
                     compared += ours[name].size
-                    faults += [where + fault for fault in faults_of(name, ours[name], theirs[name], gates)]
+                    faults += [where + fault for fault in faults_of(name, ours[name], theirs[name], shared if ".shared_" in name else gates)]
     print(f'{compared} values compared, {len(faults)} faults')
     for fault in faults[:40]:
         print('FAILED', fault)
