@@ -35,30 +35,20 @@ struct GroupMemory {
   std::int32_t all_tiles;
 };
 
-// One block; each thread takes a range of experts.
-__global__ void group_kernel(GroupArgs args) {
-  KAPPASCOPE_SHARED(GroupMemory, memory);
-  const std::int64_t share = (args.experts + kThreads - 1) / kThreads;
-  const std::int64_t first = threadIdx.x * share;
-  const std::int64_t last = first + share < args.experts ? first + share : args.experts;
-  std::int32_t rows = 0, tiles = 0;
+// The tiles of the experts [first, last), which have that many rows; by all threads of one block.
+__device__ void list_tiles(const GroupArgs& args, std::int64_t first, std::int64_t last,
+                           GroupMemory& memory) {
+  std::int32_t tiles = 0;
+  for (std::int64_t e = first; e < last; ++e) { tiles += tiles_of(rows_of(args, e)); }
+  std::int32_t tile = sum_before(tiles, memory.sums);
   for (std::int64_t e = first; e < last; ++e) {
-    rows += rows_of(args, e);
-    tiles += tiles_of(rows_of(args, e));
-  }
-  std::int32_t row = sum_before(rows, memory.sums), tile = sum_before(tiles, memory.sums);
-  if (threadIdx.x == 0) { args.row_start[0] = 0; }
-  for (std::int64_t e = first; e < last; ++e) {
-    const std::int32_t end = row + rows_of(args, e);
-    args.row_start[e + 1] = end;
-    for (; args.tile_expert && row < end; row += kTileRows, ++tile) {
+    const std::int32_t end = args.row_start[e + 1];
+    for (std::int32_t row = args.row_start[e]; row < end; row += kTileRows, ++tile) {
       args.tile_expert[tile] = std::int32_t(e);
       args.tile_row[tile] = row;
       args.tile_rows[tile] = end - row < kTileRows ? end - row : kTileRows;
     }
-    row = end;
   }
-  if (!args.tile_expert) { return; }
   if (int(threadIdx.x) == kThreads - 1) { memory.all_tiles = tile; }
   __syncthreads();
   for (std::int64_t at = memory.all_tiles + threadIdx.x; at < args.tokens * args.slots;
@@ -67,8 +57,21 @@ __global__ void group_kernel(GroupArgs args) {
   }
 }
 
-// One thread per cell.
-__global__ void cell_row_kernel(GroupArgs args) {
+// One thread per cell. Every block finds where the experts' rows start, each thread for a range of
+// experts: they write the same values to the same places, and none waits for another block.
+__global__ void group_kernel(GroupArgs args) {
+  KAPPASCOPE_SHARED(GroupMemory, memory);
+  const std::int64_t share = (args.experts + kThreads - 1) / kThreads;
+  const std::int64_t first = threadIdx.x * share;
+  const std::int64_t last = first + share < args.experts ? first + share : args.experts;
+  std::int32_t rows = 0;
+  for (std::int64_t e = first; e < last; ++e) { rows += rows_of(args, e); }
+  std::int32_t start = sum_before(rows, memory.sums);
+  if (threadIdx.x == 0) { args.row_start[0] = 0; }
+  for (std::int64_t e = first; e < last; ++e) { args.row_start[e + 1] = start += rows_of(args, e); }
+  __syncthreads();
+  if (args.tile_expert && blockIdx.x == 0) { list_tiles(args, first, last, memory); }
+
   const std::int64_t cell = std::int64_t(blockIdx.x) * kThreads + threadIdx.x;
   if (cell >= args.tokens * args.slots) { return; }
   const bool kept = args.expert_kept[cell];
@@ -82,9 +85,7 @@ __global__ void cell_row_kernel(GroupArgs args) {
 }  // namespace
 
 int group_cuda(const GroupArgs& args, CudaStream stream) {
-  const int error = launch(group_kernel, dim3(1), 0, stream, args);
-  const std::int64_t cells = args.tokens * args.slots;
-  return error ? error : launch(cell_row_kernel, blocks_for(cells, kThreads), 0, stream, args);
+  return launch(group_kernel, blocks_for(args.tokens * args.slots, kThreads), 0, stream, args);
 }
 
 }  // namespace kappascope
