@@ -2,9 +2,22 @@
 
 #include <cuda_runtime.h>
 
-#include <cstdio>
+#include "kernels/cuda_launch.h"
 
 namespace kappascope {
+namespace {
+
+// The driver's codes are the runtime's.
+int read_name(int device, DeviceFacts& facts) {
+  int (*get_device)(int*, int) = nullptr;
+  int (*get_name)(char*, int, int) = nullptr;
+  int handle = 0, error = driver_function("cuDeviceGet", get_device);
+  if (!error) { error = driver_function("cuDeviceGetName", get_name); }
+  if (!error) { error = get_device(&handle, device); }
+  return error ? error : get_name(facts.name, int(sizeof facts.name), handle);
+}
+
+}  // namespace
 
 const char* cuda_error_text(int error) {
   return cudaGetErrorString(cudaError_t(error));
@@ -16,14 +29,14 @@ int cuda_device_count(int& count) {
 }
 
 int cuda_describe(int device, DeviceFacts& facts) {
-  cudaDeviceProp properties;
-  const cudaError_t error = cudaGetDeviceProperties(&properties, device);
-  if (error != cudaSuccess) { return int(error); }
-  std::snprintf(facts.name, sizeof facts.name, "%s", properties.name);
-  facts.major = properties.major;
-  facts.minor = properties.minor;
-  facts.multiprocessors = properties.multiProcessorCount;
-  return 0;
+  // Not cudaGetDeviceProperties, which is another symbol in every major version of CUDA.
+  const auto read = [device](cudaDeviceAttr attribute, int& to) {
+    return int(cudaDeviceGetAttribute(&to, attribute, device));
+  };
+  int error = read(cudaDevAttrComputeCapabilityMajor, facts.major);
+  if (!error) { error = read(cudaDevAttrComputeCapabilityMinor, facts.minor); }
+  if (!error) { error = read(cudaDevAttrMultiProcessorCount, facts.multiprocessors); }
+  return error ? error : read_name(device, facts);
 }
 
 int cuda_memory(std::int64_t& free, std::int64_t& total) {

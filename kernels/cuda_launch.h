@@ -50,6 +50,19 @@ int launch(void (*kernel)(Parameters...), dim3 grid, std::size_t shared_bytes, C
   return launch(config, kernel, arguments...);
 }
 
+// Finds a function of the driver, with which nothing here is linked. 0 or a CUDA error.
+template <typename Function>
+int driver_function(const char* name, Function& function) {
+  void* found = nullptr;
+  cudaDriverEntryPointQueryResult result{};
+  const cudaError_t error =
+      cudaGetDriverEntryPointByVersion(name, &found, 12000, cudaEnableDefault, &result);
+  if (error != cudaSuccess) { return int(error); }
+  if (result != cudaDriverEntryPointSuccess) { return int(cudaErrorNotSupported); }
+  function = reinterpret_cast<Function>(found);
+  return 0;
+}
+
 inline dim3 blocks_for(std::int64_t items, std::int64_t per_block) {
   return dim3(unsigned((items + per_block - 1) / per_block));
 }

@@ -251,13 +251,8 @@ inline int make_map(TensorMap& map, const void* data, std::uint64_t s0, std::uin
   using Encode = decltype(&cuTensorMapEncodeTiled);
   static Encode encode = nullptr;
   if (!encode) {
-    void* found = nullptr;
-    cudaDriverEntryPointQueryResult result{};
-    const cudaError_t error = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &found,
-                                                               12000, cudaEnableDefault, &result);
-    if (error != cudaSuccess) { return int(error); }
-    if (result != cudaDriverEntryPointSuccess) { return int(cudaErrorNotSupported); }
-    encode = reinterpret_cast<Encode>(found);
+    const int error = driver_function("cuTensorMapEncodeTiled", encode);
+    if (error) { return error; }
   }
   const cuuint64_t sizes[] = {s0, s1, s2}, strides[] = {2 * s0, 2 * s0 * s1};
   const cuuint32_t boxes[] = {64, cuuint32_t(box), 1}, ones[] = {1, 1, 1};

@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
@@ -43,7 +44,12 @@ struct CUstream_st;
 struct CUevent_st;
 using cudaStream_t = CUstream_st*;
 using cudaEvent_t = CUevent_st*;
-enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMemoryAllocation = 2 };
+enum cudaError_t {
+  cudaSuccess = 0,
+  cudaErrorInvalidValue = 1,
+  cudaErrorMemoryAllocation = 2,
+  cudaErrorNotSupported = 801
+};
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDefault = 4 };
 enum cudaFuncAttribute {
   cudaFuncAttributeMaxDynamicSharedMemorySize = 8,
@@ -65,10 +71,16 @@ struct cudaLaunchConfig_t {
   cudaLaunchAttribute* attrs = nullptr;
   unsigned numAttrs = 0;
 };
-struct cudaDeviceProp {
-  char name[256];
-  int major, minor, multiProcessorCount;
+enum cudaDeviceAttr {
+  cudaDevAttrMultiProcessorCount = 16,
+  cudaDevAttrComputeCapabilityMajor = 75,
+  cudaDevAttrComputeCapabilityMinor = 76
 };
+enum cudaDriverEntryPointQueryResult {
+  cudaDriverEntryPointSuccess = 0,
+  cudaDriverEntryPointSymbolNotFound = 1
+};
+inline constexpr unsigned long long cudaEnableDefault = 0;
 
 namespace emulated {
 
@@ -83,6 +95,16 @@ void* static_shared(std::size_t bytes);  // one more variable
 void block_barrier();
 void warp_barrier();
 void let_others();  // of a loop that waits for what another thread writes
+// For ThreadSanitizer: what a thread has done before it releases a token, those that acquire it
+// afterwards find done.
+void release(char& token);
+void acquire(char& token);
+// Of what waits and counts in place of the machine, which orders nothing by itself.
+#if defined(__SANITIZE_THREAD__)
+#define EMULATED_UNSEEN __attribute__((noinline, no_sanitize("thread")))
+#else
+#define EMULATED_UNSEEN
+#endif
 // Gives `value` (≤ 8 bytes) to the lanes of the warp and returns what each of the 32 gave, as long
 // as the lane does not exchange again.
 const std::uint64_t* exchange(std::uint64_t value);
@@ -171,8 +193,29 @@ inline const char* cudaGetErrorString(cudaError_t) {
 inline cudaError_t cudaGetDeviceCount(int* count) {
   return *count = 1, cudaSuccess;
 }
-inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-  *properties = {"CPU", 9, 0, 132};
+inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
+  *value = attribute == cudaDevAttrMultiProcessorCount      ? 132
+           : attribute == cudaDevAttrComputeCapabilityMajor ? 9
+                                                            : 0;
+  return cudaSuccess;
+}
+namespace emulated {
+inline int get_device(int* handle, int ordinal) {
+  return *handle = ordinal, 0;
+}
+inline int get_name(char* name, int size, int) {
+  return std::snprintf(name, std::size_t(size), "CPU"), 0;
+}
+}  // namespace emulated
+// The two functions of the driver that are asked for.
+inline cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned,
+                                                    unsigned long long,
+                                                    cudaDriverEntryPointQueryResult* result) {
+  *function = std::strcmp(name, "cuDeviceGet") == 0 ? reinterpret_cast<void*>(&emulated::get_device)
+              : std::strcmp(name, "cuDeviceGetName") == 0
+                  ? reinterpret_cast<void*>(&emulated::get_name)
+                  : nullptr;
+  *result = *function ? cudaDriverEntryPointSuccess : cudaDriverEntryPointSymbolNotFound;
   return cudaSuccess;
 }
 inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {

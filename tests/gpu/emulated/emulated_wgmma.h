@@ -1,6 +1,8 @@
 // kernels/wgmma.h on the CPU: copies and products are done when they are issued, in the
-// layout that the machine's have in shared memory. What it cannot find: a tile that is copied over
-// while a product still reads it.
+// layout that the machine's have in shared memory. Under ThreadSanitizer the arrivals at a barrier
+// come before the end of the wait for its phase, and nothing else is ordered: a tile that is copied
+// over before all threads of a group are done with it is reported. What it cannot find: a product
+// that is issued and not waited for.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -29,41 +31,53 @@ inline unsigned char* swizzled(unsigned char* address) {
 class Barrier {
  public:
   void init(std::uint32_t arrivals) {
-    arrivals_ = pending_ = int(arrivals);
-    bytes_ = 0;
-    parity_ = 0;
+    known_ = 1;
+    set(int(arrivals));
   }
   void arrive() {
-    --pending_;
-    turn();
+    (void)known_;
+    count(1, 0);
   }
   void arrive_for(std::uint32_t bytes) {
-    bytes_ += int(bytes);
-    arrive();
+    (void)known_;
+    count(1, int(bytes));
   }
-  void copied(int bytes) {
-    bytes_ -= bytes;
-    turn();
-  }
-  void wait(std::uint32_t parity) const {
-    while (parity_ == parity) { emulated::let_others(); }
+  EMULATED_UNSEEN void copied(int bytes) { count(0, -bytes); }
+  void wait(std::uint32_t parity) {
+    (void)known_;
+    wait_for(parity);
   }
 
  private:
-  void turn() {
+  EMULATED_UNSEEN void set(int arrivals) {
+    arrivals_ = pending_ = arrivals;
+    bytes_ = 0;
+    parity_ = 0;
+  }
+  EMULATED_UNSEEN void count(int arrivals, int bytes) {
+    emulated::release(token_[parity_]);
+    pending_ -= arrivals;
+    bytes_ += bytes;
     if (pending_ < 0 || bytes_ < 0) { std::abort(); }  // more than the phase expects
     if (pending_ > 0 || bytes_ > 0) { return; }
     pending_ = arrivals_;
     parity_ ^= 1;
   }
+  EMULATED_UNSEEN void wait_for(std::uint32_t parity) {
+    while (parity_ == parity) { emulated::let_others(); }
+    emulated::acquire(token_[parity]);
+  }
+
+  volatile char known_;  // read by all: whether init comes before their use of the barrier
   int arrivals_, pending_, bytes_;
   std::uint32_t parity_;  // of the phase that goes on
+  char token_[2];
 };
 
 inline void publish_barriers() {}
 
 // A copy takes a while, and not the same: those who wait see every state of a barrier.
-inline void let_time_pass() {
+EMULATED_UNSEEN inline void let_time_pass() {
   static unsigned copies = 0;
   const unsigned rounds = ++copies * 7 % 5;
   for (unsigned i = 0; i < rounds; ++i) { emulated::let_others(); }
@@ -104,17 +118,20 @@ class Operand {
 
 // Products are the work of four warps at once: none begins before all are there, and what one has
 // waited for is done for all.
-inline void group_barrier() {
+EMULATED_UNSEEN inline void group_barrier() {
   static struct {
     int arrived = 0, passed = 0;
+    char token[2];
   } groups[8];
   auto& group = groups[threadIdx.x / 128];
   const int passed = group.passed;
+  emulated::release(group.token[passed % 2]);
   if (++group.arrived == 128) {
     group.arrived = 0;
     ++group.passed;
   }
   while (group.passed == passed) { emulated::let_others(); }
+  emulated::acquire(group.token[passed % 2]);
 }
 inline void begin_products() {
   group_barrier();

@@ -59,13 +59,13 @@ void* this_fiber() {
 void switch_to_fiber(void* fiber) {
   __tsan_switch_to_fiber(fiber, kWithoutOrder);
 }
-void acquire(char& token) {
+}  // namespace
+void emulated::acquire(char& token) {
   __tsan_acquire(&token);
 }
-void release(char& token) {
+void emulated::release(char& token) {
   __tsan_release(&token);
 }
-}  // namespace
 #else
 namespace {
 void* make_fiber() {
@@ -75,9 +75,9 @@ void* this_fiber() {
   return nullptr;
 }
 void switch_to_fiber(void*) {}
-void acquire(char&) {}
-void release(char&) {}
 }  // namespace
+void emulated::acquire(char&) {}
+void emulated::release(char&) {}
 #endif
 
 namespace emulated {
