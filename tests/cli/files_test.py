@@ -4,65 +4,19 @@ import gzip
 import json
 import os
 import pathlib
-import resource
 import shutil
 import signal
-import subprocess
 import time
-import unittest
 import zipfile
 
 import numpy as np
 
 import torch_files
-from harness import PROGRAM, SOURCE, Case, main
-from torch_files import Call, Storage, plain, save, tensor, torch_name, view
+from file_case import META, MODEL, WEIGHTS, FileCase
+from harness import SOURCE, main
+from torch_files import Call, Storage, save, tensor, torch_name, view
 
-MODEL = SOURCE / 'assets' / 'd4-kappa'
-WEIGHTS, META = 'model_003490.pt', 'meta_003490.json'
 CHANGED = 'changed while it was read'
-
-
-class FileCase(Case):
-    @classmethod
-    def setUpClass(cls):
-        cls.state = torch_files.load(MODEL / WEIGHTS)
-
-    def model(self, name, state=None, parent=None, **options):
-        """A model folder of that name with these weights; the shipped ones unless given."""
-        folder = (parent or self.folder) / name
-        folder.mkdir(parents=True)
-        shutil.copy(MODEL / META, folder)
-        if state is None:
-            shutil.copy(MODEL / WEIGHTS, folder)
-        else:
-            save(folder / WEIGHTS, state, **options)
-        if not (self.folder / 'tokenizer').exists():
-            (self.folder / 'tokenizer').symlink_to(SOURCE / 'assets' / 'tokenizer')
-        return folder
-
-    def run_of(self, model, *words):
-        """(arrays of the trace, what was said)"""
-        out = self.folder / f'out-{len(list(self.folder.iterdir()))}'
-        err = self.run_program('run', model, '-p', 'Once upon a time', '-o', out, '--figures', 'none', '-v', *words)[1]
-        with np.load(out / 'trace.npz') as trace:
-            return {name: trace[name] for name in trace.files if name != 'kappascope_meta'}, err
-
-    def assert_same_run(self, model, *says):
-        """The numbers of the shipped model."""
-        arrays, err = self.run_of(model)
-        for name, expected in self.expected().items():
-            np.testing.assert_array_equal(arrays[name], expected, name)
-        for word in says:
-            self.assertIn(word, err)
-
-    def expected(self):
-        if not hasattr(type(self), 'arrays'):
-            type(self).arrays = self.run_of(MODEL)[0]
-        return self.arrays
-
-    def refused(self, code, model, *says):
-        return self.assert_refused(code, 'info', model, says=says)
 
 
 class LayoutTest(FileCase):
@@ -415,53 +369,6 @@ class TraceTest(FileCase):
         path = folder / 'model.npz'
         path.write_bytes(path.read_bytes()[:-100])
         self.assertIn('model.npz', self.plotted(folder)[1])
-
-
-class LimitTest(FileCase):
-    def limited(self, *limits):
-        def apply():
-            for kind, value in limits:
-                resource.setrlimit(kind, (value, value))
-        return apply
-
-    def test_temporary_folder(self):
-        env = os.environ | {'TMPDIR': '/no/such/folder'}
-        self.assert_refused(5, 'run', MODEL, '-p', 'a', env=env, says=('TMPDIR', '/no/such/folder'))
-
-    def test_file_size(self):
-        err = self.assert_refused(5, 'run', MODEL, '-p', 'a', '-o', self.folder / 'out',
-                                  preexec_fn=self.limited((resource.RLIMIT_FSIZE, 2000)), says='ulimit -f')
-        self.assertNotIn('found', err)
-
-    def test_memory(self):
-        for megabytes in (200, 300, 500):
-            with self.subTest(megabytes=megabytes):
-                limit = self.limited((resource.RLIMIT_AS, megabytes << 20))
-                process = self.start('run', MODEL, '-p', 'a', '-o', self.folder / 'out', preexec_fn=limit)
-                err = process.communicate(timeout=120)[1].decode()
-                self.assertEqual(process.returncode, 6, err)
-                self.assertEqual(err.count('\n'), 1, err)
-
-    @unittest.skipUnless(os.geteuid() == 0, 'only root can become another user, whose threads are counted')
-    def test_threads(self):
-        """A limit of threads ends a run with a sentence, not Torch's or Pango's abort."""
-        def become_another():
-            os.setgroups([])
-            os.setgid(61235)
-            os.setuid(61235)
-        if subprocess.run(['test', '-x', PROGRAM], preexec_fn=become_another).returncode:
-            self.skipTest(f'another user may not run {PROGRAM}: a folder above it is private')
-        for threads in (2, 3, 4, 5):
-            with self.subTest(threads=threads):
-                def apply():
-                    resource.setrlimit(resource.RLIMIT_NPROC, (threads, threads))
-                    become_another()
-                process = self.start('run', MODEL, '-p', 'a', '--threads', 4, preexec_fn=apply,
-                                     env=os.environ | {'HOME': '/nonexistent'})
-                err = process.communicate(timeout=120)[1].decode()
-                self.assertEqual(process.returncode, 6, err)
-                self.assertIn('--threads', err)
-                self.assertEqual(err.count('\n'), 1, err)
 
 
 if __name__ == '__main__':
