@@ -20,10 +20,10 @@ def tracked_files():
     return sorted(name for name in names if (ROOT / name).is_file())
 
 
-def sources(folders=("app", "core", "kernels", "tests")):
-    """{path: text} of the C++ and CUDA files."""
+def sources(folders=("app", "core", "kernels", "tests"), endings=(".h", ".cpp", ".cu")):
+    """{path: text} of files of these kinds, C++ and CUDA unless given; in any folder with None."""
     return {name: (ROOT / name).read_text(encoding="utf-8") for name in tracked_files()
-            if name.split("/")[0] in folders and name.endswith((".h", ".cpp", ".cu"))}
+            if (folders is None or name.split("/")[0] in folders) and name.endswith(endings)}
 
 
 def report(rule, faults, checked):
