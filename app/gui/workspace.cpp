@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "app/run_text.h"
+#include "core/checkpoint/hub.h"
 #include "core/figure/parts.h"
 #include "core/figure/runs.h"
 #include "core/figure/text.h"
@@ -110,14 +111,16 @@ Workspace::~Workspace() {
 void Workspace::open(const fs::path& path, std::optional<std::int64_t> step) {
   auto work = [this, path, step](Progress& progress) -> JobQueue::Finish {
     progress.update(Stage::open, 0, 1);
-    auto opened = std::make_shared<Opened>(opened_at(path, step));
-    return [this, path, opened] {
+    // A session and the list of recent files name the folder: "org/name" would be a path there.
+    const fs::path there = is_trace(path) ? path : resolve_model(path);
+    auto opened = std::make_shared<Opened>(opened_at(there, step));
+    return [this, there, opened] {
       if (opened->model) {
         add_model(std::move(*opened->model));
       } else {
         add_trace(std::move(*opened->trace));
       }
-      if (on_opened) { on_opened(path); }
+      if (on_opened) { on_opened(there); }
     };
   };
   long_jobs_.add("Open " + plain_text(path.filename().string()), std::move(work),

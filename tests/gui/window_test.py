@@ -199,6 +199,22 @@ class Leaving(WindowCase):
         self.assertEqual([trace['compared'] for trace in again['traces']], [True, False])
         self.assertIn('run', again['traces'][1])
 
+    def test_a_session_finds_a_model_of_the_hub_cache(self):
+        repository = self.folder / 'cache' / 'hub' / 'models--lab--tiny'
+        (repository / 'snapshots').mkdir(parents=True)
+        (repository / 'refs').mkdir()
+        (repository / 'refs' / 'main').write_text('0123abcd')
+        (repository / 'snapshots' / '0123abcd').symlink_to(SOURCE / 'tests' / 'golden' / 'hf' / 'mixtral-window')
+        cache = {'HF_HOME': self.folder / 'cache'}
+        recent = self.end_by_signal(self.open('lab/tiny', **cache))['recent']
+        self.assertEqual([pathlib.Path(path).exists() for path in recent], [True])
+        first = json.loads(self.last_session.read_text())['models']
+        self.assertEqual([model['step'] for model in first], [None])
+        file = self.last_session.parent / 'study.json'
+        self.last_session.rename(file)
+        self.end_by_signal(self.open(file, **cache))
+        self.assertEqual(json.loads(self.last_session.read_text())['models'], first)
+
 
 class Folders(WindowCase):
     def test_two_windows_keep_both_of_their_recent_files(self):
