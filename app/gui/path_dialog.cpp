@@ -342,6 +342,8 @@ void open_path_dialog(Gui& gui, PathPurpose purpose) {
   PathDialogState& state = gui.path_dialog;
   leave_fields();
   state.wanted = state.open = true;
+  state.refocus = false;  // of the last time: what is typed takes the place of what it left
+  state.at_end = 0;
   state.models.shown = false;
   state.purpose = purpose;
   state.listing_asked.clear();

@@ -7,6 +7,7 @@
 #include <optional>
 #include <system_error>
 
+#include "core/figure/text.h"
 #include "core/trace/trace.h"
 
 namespace kappascope::gui {
@@ -43,8 +44,14 @@ std::optional<long> step_of(const std::string& name) {
   return std::atol(digits.c_str());
 }
 
+// Beside model_NNNNNN.pt, without which its step is left out.
+bool has_meta(const fs::path& folder, const std::string& model) {
+  std::error_code error;
+  return fs::exists(folder / ("meta_" + model.substr(6, model.size() - 9) + ".json"), error);
+}
+
 std::string model_mark(long step) {
-  return "model, step " + std::to_string(step);
+  return "model, step " + count_text(step);
 }
 
 // A session names its schema, before its traces.
@@ -69,15 +76,18 @@ void mark_folder(const fs::path& path, Entry& entry) {
   }
   long newest = -1;
   std::size_t seen = 0;
+  bool alone = false;                    // weights of a step, perhaps without their meta
   bool config = false, weights = false;  // of the Hugging Face layout
   for (fs::directory_iterator at(path, error), end; !error && at != end && ++seen < kMostInside;
        at.increment(error)) {
     const std::string name = at->path().filename().string();
-    newest = std::max(newest, step_of(name).value_or(-1));
+    const auto step = step_of(name);
+    if (step && *step > newest && has_meta(path, name)) { newest = *step; }
+    alone |= step.has_value();
     config |= name == "config.json";
     weights |= name.ends_with(".safetensors") || name.ends_with(".bin");
   }
-  if (newest < 0 && !(config && weights)) { return; }
+  if (!alone && !(config && weights)) { return; }
   entry.kind = EntryKind::model;
   entry.mark = newest < 0 ? "model" : model_mark(newest);
 }

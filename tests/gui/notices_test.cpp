@@ -121,7 +121,7 @@ GUI_TEST(models_and_traces_are_marked) {
   int models = 0;
   for (const FolderListing::Entry& entry : listing.entries) {
     if (entry.kind == EntryKind::model) { ++models; }
-    if (entry.name == "d8-kappa") { IM_CHECK_STR_EQ(entry.mark.c_str(), "model, step 3600"); }
+    if (entry.name == "d8-kappa") { IM_CHECK_STR_EQ(entry.mark.c_str(), "model, step 3,600"); }
     if (entry.name == "tokenizer") { IM_CHECK(entry.kind == EntryKind::folder); }
   }
   IM_CHECK_GE(models, 2);
@@ -130,6 +130,14 @@ GUI_TEST(models_and_traces_are_marked) {
     if (entry.name == "demo") { IM_CHECK(entry.kind == EntryKind::trace); }
   }
   IM_CHECK(!list_folder(driver.folder / "missing").problem.empty());
+
+  // A newer step without its meta is not the one that opens.
+  const fs::path copied = driver.folder / "models" / "d4";
+  fs::create_directories(copied.parent_path());
+  fs::copy(source_folder() / "assets" / "d4-kappa", copied);
+  std::ofstream(copied / "model_009999.pt") << "half";
+  IM_CHECK_STR_EQ(list_folder(copied.parent_path()).entries.at(0).mark.c_str(),
+                  "model, step 3,490");
 }
 
 GUI_TEST(too_long_a_text_is_not_given_to_the_clipboard) {
