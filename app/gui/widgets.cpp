@@ -76,8 +76,10 @@ void elided_text(const std::string& text, float room, ImU32 colour) {
   at.y += down;
   if (!ImGui::IsItemVisible()) { return; }
   ImGui::PushStyleColor(ImGuiCol_Text, ink(colour));
-  ImGui::RenderTextEllipsis(ImGui::GetWindowDrawList(), at, {at.x + room, at.y + size.y},
-                            at.x + room, text.data(), text.data() + text.size(), &size);
+  // Underscores and the ends of g and p are below the line that text is measured by.
+  const ImVec2 end(at.x + room, at.y + 1.25F * size.y);
+  ImGui::RenderTextEllipsis(ImGui::GetWindowDrawList(), at, end, end.x, text.data(),
+                            text.data() + text.size(), &size);
   ImGui::PopStyleColor();
   if (size.x > room) { explain(text.c_str()); }
 }
