@@ -162,6 +162,11 @@ void draw_interventions(Gui& gui) {
   state.words_wrong = next.wrong;
 }
 
+bool has_capacity(const Architecture& architecture) {
+  return std::any_of(architecture.layers.begin(), architecture.layers.end(),
+                     [](const auto& layer) { return layer.moe() && layer.moe()->router.capacity; });
+}
+
 // Off is an intervention like any other.
 void draw_switch(RunSettings& next, const char* label, Edit edit, const char* help) {
   next_item(checkbox_width(label));
@@ -178,10 +183,12 @@ void draw_options(Gui& gui) {
         next, "κ###kappa", Edit::kappa,
         "On: κ as learned. Off: κ = 1 everywhere, which is plain SwiGLU with the same weights.");
   }
-  draw_switch(
-      next, "Capacity###capacity", Edit::capacity,
-      "On: an expert takes at most its capacity of tokens and the rest is dropped, as in the "
-      "checkpoint's own evaluation. Off: nothing is dropped.");
+  if (!of || has_capacity(of->model->architecture)) {
+    draw_switch(
+        next, "Capacity###capacity", Edit::capacity,
+        "On: an expert takes at most its capacity of tokens and the rest is dropped, as in the "
+        "checkpoint's own evaluation. Off: nothing is dropped.");
+  }
   next_item(checkbox_width("Window"));
   ImGui::Checkbox("Window###window", &next.window);
   explain(

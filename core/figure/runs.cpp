@@ -286,8 +286,10 @@ std::vector<std::string> run_names(std::span<const Trace* const> traces) {
 std::vector<std::string> run_settings(const Trace& trace) {
   const Json* kappa = at(trace, "kappa", "model");
   const bool without = kappa && kappa->is_boolean() && !kappa->get<bool>();
+  const std::optional<double> constant = kappa_constant(trace);
+  const std::string fixed = constant ? "κ = " + number_text(*constant, 6) : "no κ";
   std::vector<std::string> settings;
-  for (const std::string& word : {without ? "no κ" : kappa_word(trace), reading_label(trace),
+  for (const std::string& word : {without ? fixed : kappa_word(trace), reading_label(trace),
                                   capacity_word(trace), intervention_label(trace)}) {
     if (!word.empty()) { settings.push_back(word); }
   }
