@@ -34,11 +34,15 @@ def steps(build, logs):
     twins, rows = build / 'kappascope_twins', build / 'kappascope_gpu_rows'
     sanitizer, profiler = shutil.which('compute-sanitizer'), shutil.which('ncu')
     python = [sys.executable, '-B']
+    families = sorted((ROOT / 'tests/golden/hf').iterdir())
     all_steps = {
         'facts': (['nvidia-smi', f'--query-gpu={FACTS}', '--format=csv'], 20),
         'twins': ([twins], 60),
         'goldens': ([*python, ROOT / 'tests/golden/check_golden.py', build, '--forward', 'cuda',
                      *golden_models()], 240),
+        'families': ([*python, ROOT / 'tests/golden/check_golden.py', build, '--forward', 'cuda', *families], 120),
+        'few': ([*python, ROOT / 'tests/golden/check_golden.py', build, '--forward', 'cuda', '--first', '12', '--stream',
+                 *families], 120),
         'rows': ([rows, logs / 'rows.json'], 120),
         'torch': ([*python, ROOT / 'tests/gpu/torch_rows.py'], 120),
         'profile': ([profiler, '--clock-control', 'none', *(word for name in SECTIONS for word in ('--section', name)),
