@@ -54,8 +54,10 @@ void page_bar(ImGuiDockNode& node, ImGuiTabBar& bar) {
   const std::vector<float> widths = widths_of(bar);
   const Page all = page_with(0, widths, 1e9F);
   const bool fits = bar.Tabs.Size < 2 || all.width <= whole_room(node);
+  // Each tab has its own cross: the room of another one is for titles.
   constexpr ImGuiDockNodeFlags kNoList = ImGuiDockNodeFlags_NoWindowMenuButton;
-  node.SetLocalFlags(fits ? node.LocalFlags | kNoList : node.LocalFlags & ~kNoList);
+  const ImGuiDockNodeFlags flags = node.LocalFlags | ImGuiDockNodeFlags_NoCloseButton;
+  node.SetLocalFlags(fits ? flags | kNoList : flags & ~kNoList);
   if (fits) { return; }
   int selected = 0;
   const ImGuiID id = bar.NextSelectedTabId ? bar.NextSelectedTabId : bar.SelectedTabId;
