@@ -67,6 +67,15 @@ inline dim3 blocks_for(std::int64_t items, std::int64_t per_block) {
   return dim3(unsigned((items + per_block - 1) / per_block));
 }
 
+// Asks for the line of the cache that holds `from`.
+inline __device__ void prefetch_line(const void* from) {
+#ifdef __CUDA_ARCH__
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(from));
+#else
+  (void)from;
+#endif
+}
+
 // Σ over the lanes of a warp, the same in every lane.
 template <typename T>
 __device__ T warp_sum(T value) {

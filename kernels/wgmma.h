@@ -104,6 +104,11 @@ class Operand {
   std::uint64_t bits_;
 };
 
+// Of this group of four warps alone.
+__device__ __forceinline__ void group_barrier() {
+  asm volatile("bar.sync %0, 128;" ::"r"(int(threadIdx.x) / 128 + 1) : "memory");
+}
+
 __device__ __forceinline__ void begin_products() {
   asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
 }

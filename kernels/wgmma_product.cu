@@ -9,14 +9,13 @@
 
 #include <utility>
 
-#include "kernels/wgmma_tiles.h"
-
 #ifdef KAPPASCOPE_WGMMA  // compiled for 9.0 alone, or on the CPU for the tests
 #ifdef __CUDACC__
 #include "kernels/wgmma.h"
 #else
 #include <emulated_wgmma.h>
 #endif
+#include "kernels/wgmma_finish.h"
 
 namespace kappascope {
 namespace {
@@ -24,17 +23,12 @@ namespace {
 using wgmma::Barrier;
 
 constexpr int kDepth = 64;         // of a stage
-constexpr int kAtom = 64;          // columns
 constexpr int kLine = 2 * kDepth;  // bytes of a row in a stage, and of a line of an atom
 constexpr int kAtomBytes = kDepth * kLine;
-constexpr int kGroup = 128;  // threads
 constexpr int kBlock = 3 * kGroup;
-constexpr int kPatchLine = 48;  // bytes; 32 used, so that 8 lines are in different banks
-constexpr int kPatchRows = 16;
 
 struct Parameters {
   const std::int32_t* ends;
-  std::uint16_t* y;
   int experts, in, out, columns, blocks;  // columns: in tiles
 };
 
@@ -43,13 +37,13 @@ struct Maps {
   wgmma::TensorMap weight, x[kTileSizes];
 };
 
-template <int Atoms_, int Stages_>
+template <int Atoms_, int Stages_, class Finish>
 struct alignas(1024) Memory {
   static constexpr int Atoms = Atoms_, Stages = Stages_, Width = Atoms * kAtom;
   static constexpr bool Turns = Atoms == 2;
   unsigned char weight[Stages][Atoms * kAtomBytes];
   unsigned char x[Stages][kMostTileRows * kLine];
-  alignas(16) unsigned char patch[2 * kGroup / kWarp][2][kPatchRows * kPatchLine];
+  typename Finish::Room room[2];
   Barrier full[Stages], empty[Stages], turn[2];  // turn: that group may multiply
   int tile_start[kMostWgmmaExperts + 1], row_start[kMostWgmmaExperts + 1];
 
@@ -123,36 +117,15 @@ __device__ void copy_tiles(Memory& memory, const Parameters& p, const Maps& maps
   }
 }
 
-using RowPart = Pack<8, BFloat16>;
-
-// Writes 16 rows × 16 columns of a warp, of the sums from element `at` on.
-template <int N>
-__device__ __forceinline__ void write_patch(const float (&sum)[N], int at, unsigned char* patch,
-                                            const Parameters& p, int first_row, int last_row,
-                                            int column) {
-  std::uint32_t words[4];  // pairs of rows of (rows 0–7, columns 0–7), (0–7, 8–15), (8–15, 0–7), …
-#pragma unroll
-  for (int i = 0; i < 4; ++i) {
-    const float pair[2] = {sum[at + 2 * i], sum[at + 2 * i + 1]};
-    words[i] = narrow_chunk<2, BFloat16>(pair).word[0];
-  }
-  const int lane = int(threadIdx.x) % kWarp, block = lane / 8;
-  wgmma::store_blocks(patch + (block / 2 * 8 + lane % 8) * kPatchLine + block % 2 * 16, words);
-  __syncwarp();
-  const int line = lane / 2, half = lane % 2, row = first_row + line, first = column + 8 * half;
-  if (row < last_row && first < p.out) {
-    *reinterpret_cast<RowPart*>(p.y + std::int64_t(row) * p.out + first) =
-        *reinterpret_cast<const RowPart*>(patch + line * kPatchLine + half * 16);
-  }
-}
-
 // One tile of a group that multiplies: atoms `atom0` and `atom1` of each stage.
-template <int N, class Memory>
+template <int N, class Memory, class Finish>
 __device__ __forceinline__ void multiply_tile(Memory& memory, const Parameters& p,
-                                              const ProductTile& tile, int atom0, int atom1,
-                                              Ring<Memory::Stages>& ring, std::uint32_t turn) {
+                                              const Finish& finish, const ProductTile& tile,
+                                              int atom0, int atom1, Ring<Memory::Stages>& ring,
+                                              std::uint32_t turn) {
   const int thread = int(threadIdx.x) % kGroup, group = int(threadIdx.x) / kGroup - 1;
-  const int steps = (p.in + kDepth - 1) / kDepth;
+  const int steps = (p.in + kDepth - 1) / kDepth, column = tile.column * Memory::Width;
+  finish.begin(tile, memory.room[group], column, turn);
   float sum0[N / 2], sum1[N / 2];
 #pragma unroll
   for (int i = 0; i < N / 2; ++i) { sum0[i] = sum1[i] = 0; }
@@ -186,32 +159,28 @@ __device__ __forceinline__ void multiply_tile(Memory& memory, const Parameters& 
   wgmma::hold(sum1);
   if (thread == 0) { memory.empty[before].arrive(); }
 
-  auto& patch = memory.patch[int(threadIdx.x) / kWarp - kGroup / kWarp];
-  const int last = tile.first + tile.rows;
-  const int column = tile.column * Memory::Width + thread / kWarp * 16;
-#pragma unroll
-  for (int j = 0; j < N / 16; ++j) {
-    const int row = tile.first + 16 * j;
-    write_patch(sum0, 8 * j, patch[0], p, row, last, column + atom0 * kAtom);
-    write_patch(sum1, 8 * j, patch[1], p, row, last, column + atom1 * kAtom);
-  }
+  finish.write(tile, memory.room[group], sum0, sum1, column + atom0 * kAtom, column + atom1 * kAtom,
+               turn);
 }
 
 // The kernel has code for every size of wgmma_tiles.h.
 constexpr auto kAllSizes = std::make_integer_sequence<int, kTileSizes>();
 
-template <class Memory, int... Index>
+template <class Memory, class Finish, int... Index>
 __device__ __forceinline__ void multiply_tile_of(Memory& memory, const Parameters& p,
-                                                 const ProductTile& tile, int a0, int a1,
-                                                 Ring<Memory::Stages>& ring, std::uint32_t& turn,
+                                                 const Finish& finish, const ProductTile& tile,
+                                                 int a0, int a1, Ring<Memory::Stages>& ring,
+                                                 std::uint32_t& turn,
                                                  std::integer_sequence<int, Index...>) {
   (void)((tile.size == tile_size_at(Index) &&
-          (multiply_tile<tile_size_at(Index)>(memory, p, tile, a0, a1, ring, turn), true)) ||
+          (multiply_tile<tile_size_at(Index)>(memory, p, finish, tile, a0, a1, ring, turn),
+           true)) ||
          ...);
 }
 
-template <class Memory>
-__device__ __forceinline__ void multiply_tiles(Memory& memory, const Parameters& p, int group) {
+template <class Memory, class Finish>
+__device__ __forceinline__ void multiply_tiles(Memory& memory, const Parameters& p,
+                                               const Finish& finish, int group) {
   constexpr bool Turns = Memory::Turns;
   const TileStarts starts = memory.starts(p);
   const int steps = (p.in + kDepth - 1) / kDepth;
@@ -223,22 +192,24 @@ __device__ __forceinline__ void multiply_tiles(Memory& memory, const Parameters&
   if (Turns && group == 1) { ring.skip(steps); }
   for (int number = int(blockIdx.x) + (Turns ? group * p.blocks : 0);
        walk.find(number, starts, tile); number += (Turns ? 2 : 1) * p.blocks) {
-    multiply_tile_of(memory, p, tile, a0, a1, ring, turn, kAllSizes);
+    multiply_tile_of(memory, p, finish, tile, a0, a1, ring, turn, kAllSizes);
     if (Turns) { ring.skip(steps); }
     turn ^= 1;
   }
 }
 
-template <class Memory>
+template <int Atoms, int Stages, class Finish>
 __global__ void __launch_bounds__(kBlock, 1)
-    product_kernel(const Parameters p, const KAPPASCOPE_GRID_CONSTANT Maps maps) {
+    product_kernel(const Parameters p, const KAPPASCOPE_GRID_CONSTANT Finish finish,
+                   const KAPPASCOPE_GRID_CONSTANT Maps maps) {
   KAPPASCOPE_DYNAMIC_SHARED(unsigned char, shared);
+  using OfBlock = Memory<Atoms, Stages, Finish>;
   auto& memory =
-      *reinterpret_cast<Memory*>((reinterpret_cast<std::uintptr_t>(shared) + 1023) / 1024 * 1024);
+      *reinterpret_cast<OfBlock*>((reinterpret_cast<std::uintptr_t>(shared) + 1023) / 1024 * 1024);
   if (int(threadIdx.x) == kWarp) {
-    for (int s = 0; s < Memory::Stages; ++s) {
+    for (int s = 0; s < Stages; ++s) {
       memory.full[s].init(1);
-      memory.empty[s].init(Memory::Turns ? 1 : 2);
+      memory.empty[s].init(OfBlock::Turns ? 1 : 2);
     }
     memory.turn[0].init(1);
     memory.turn[1].init(1);
@@ -252,7 +223,7 @@ __global__ void __launch_bounds__(kBlock, 1)
     if (threadIdx.x == 0) { copy_tiles(memory, p, maps); }
   } else {
     wgmma::take_registers();
-    multiply_tiles(memory, p, group - 1);
+    multiply_tiles(memory, p, finish, group - 1);
   }
 }
 
@@ -266,24 +237,21 @@ int make_maps(const WgmmaProductArgs& args, Maps& maps) {
   return error;
 }
 
-template <class Memory>
-int launch_product(const WgmmaProductArgs& args, int multiprocessors, CudaStream stream) {
-  constexpr int kBytes = int(sizeof(Memory)) + 1024;  // to begin at a multiple of 1,024
+template <int Atoms, int Stages, class Finish>
+int launch_product(const WgmmaProductArgs& args, const Finish& finish, int multiprocessors,
+                   CudaStream stream) {
+  using OfBlock = Memory<Atoms, Stages, Finish>;
+  constexpr int kBytes = int(sizeof(OfBlock)) + 1024;  // to begin at a multiple of 1,024
   static_assert(kBytes <= 227 * 1024);
   Maps maps;
   int error = make_maps(args, maps);
   if (error) { return error; }
-  const std::int64_t columns = (args.out + Memory::Width - 1) / Memory::Width;
+  const std::int64_t columns = (args.out + OfBlock::Width - 1) / OfBlock::Width;
   const std::int64_t most = columns * (args.rows / kMostTileRows + args.experts);  // tiles
   const int blocks = int(most < multiprocessors ? most : multiprocessors);
-  const Parameters p{args.ends,
-                     static_cast<std::uint16_t*>(args.y),
-                     int(args.experts),
-                     int(args.in),
-                     int(args.out),
-                     int(columns),
-                     blocks};
-  const auto kernel = product_kernel<Memory>;
+  const Parameters p{args.ends,     int(args.experts), int(args.in),
+                     int(args.out), int(columns),      blocks};
+  const auto kernel = product_kernel<Atoms, Stages, Finish>;
   error = wgmma::allow_shared(kernel, kBytes);
   if (error) { return error; }
   cudaLaunchConfig_t config{};
@@ -291,7 +259,18 @@ int launch_product(const WgmmaProductArgs& args, int multiprocessors, CudaStream
   config.blockDim = dim3(kBlock);
   config.dynamicSmemBytes = kBytes;
   config.stream = stream;
-  return launch(config, kernel, p, maps);
+  return launch(config, kernel, p, finish, maps);
+}
+
+bool fits(const WgmmaProductArgs& args) {
+  return args.experts <= kMostWgmmaExperts && args.in % 8 == 0 && args.out % 8 == 0;
+}
+
+// One group finishes a tile while the other multiplies.
+template <KappaCase Case>
+int launch_swiglu(const WgmmaProductArgs& args, const GroupedSwigluArgs& swiglu,
+                  int multiprocessors, CudaStream stream) {
+  return launch_product<2, 4>(args, SwigluFinish<Case>{swiglu}, multiprocessors, stream);
 }
 
 }  // namespace
@@ -301,12 +280,27 @@ bool has_wgmma_product() {
 }
 
 int wgmma_product_cuda(const WgmmaProductArgs& args, int multiprocessors, CudaStream stream) {
-  if (args.experts > kMostWgmmaExperts || args.in % 8 != 0 || args.out % 8 != 0) {
-    return int(cudaErrorInvalidValue);
-  }
+  if (!fits(args)) { return int(cudaErrorInvalidValue); }
   if (args.rows == 0) { return 0; }
-  return args.out > args.in ? launch_product<Memory<2, 6>>(args, multiprocessors, stream)
-                            : launch_product<Memory<4, 4>>(args, multiprocessors, stream);
+  const ProductFinish finish{static_cast<BFloat16*>(args.y), int(args.out)};
+  return args.out > args.in ? launch_product<2, 6>(args, finish, multiprocessors, stream)
+                            : launch_product<4, 4>(args, finish, multiprocessors, stream);
+}
+
+bool wgmma_swiglu_takes(const GroupedSwigluArgs& swiglu) {
+  const ProductView& z = swiglu.gate_pre;
+  const KappaCase of = kappa_case(swiglu);
+  return !swiglu.stats && (of == KappaCase::fixed || of == KappaCase::per_gate) &&
+         z.partials == 0 && z.element == Element::bfloat16 && swiglu.element == Element::bfloat16;
+}
+
+int wgmma_swiglu_cuda(const WgmmaProductArgs& args, const GroupedSwigluArgs& swiglu,
+                      int multiprocessors, CudaStream stream) {
+  if (!fits(args) || !wgmma_swiglu_takes(swiglu)) { return int(cudaErrorInvalidValue); }
+  if (args.rows == 0) { return 0; }
+  return kappa_case(swiglu) == KappaCase::fixed
+             ? launch_swiglu<KappaCase::fixed>(args, swiglu, multiprocessors, stream)
+             : launch_swiglu<KappaCase::per_gate>(args, swiglu, multiprocessors, stream);
 }
 
 }  // namespace kappascope
@@ -320,6 +314,12 @@ bool has_wgmma_product() {
 }
 int wgmma_product_cuda(const WgmmaProductArgs&, int, CudaStream) {
   return 1;  // an invalid value: nobody calls it
+}
+bool wgmma_swiglu_takes(const GroupedSwigluArgs&) {
+  return false;
+}
+int wgmma_swiglu_cuda(const WgmmaProductArgs&, const GroupedSwigluArgs&, int, CudaStream) {
+  return 1;
 }
 
 }  // namespace kappascope

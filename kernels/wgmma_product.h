@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "kernels/cuda_device.h"
+#include "kernels/device_ops.h"
 
 namespace kappascope {
 
@@ -24,5 +24,14 @@ bool has_wgmma_product();
 
 void wgmma_product_ref(const WgmmaProductArgs& args);
 int wgmma_product_cuda(const WgmmaProductArgs& args, int multiprocessors, CudaStream stream);
+
+// κ-SwiGLU with the product of `up` in one kernel: swiglu.hidden = z·σ(κz) ∘ (x·W[e]), bit for bit
+// what wgmma_product and grouped_swiglu make of it one after the other. up.y and swiglu.up are not
+// used. It records nothing, and takes what wgmma_swiglu_takes says: bfloat16, and κ = 1 or a κ of
+// each gate unit.
+bool wgmma_swiglu_takes(const GroupedSwigluArgs& swiglu);
+void wgmma_swiglu_ref(const WgmmaProductArgs& up, const GroupedSwigluArgs& swiglu);
+int wgmma_swiglu_cuda(const WgmmaProductArgs& up, const GroupedSwigluArgs& swiglu,
+                      int multiprocessors, CudaStream stream);
 
 }  // namespace kappascope

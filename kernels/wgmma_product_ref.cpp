@@ -1,4 +1,6 @@
 // The products of all experts over their rows, reference: sums in float64.
+#include <vector>
+
 #include "kernels/element.h"
 #include "kernels/wgmma_product.h"
 
@@ -24,6 +26,16 @@ void wgmma_product_ref(const WgmmaProductArgs& args) {
   for (std::int64_t e = 0; e < args.experts; ++e) {
     for (; row < args.ends[e]; ++row) { multiply_row(args, e, row); }
   }
+}
+
+void wgmma_swiglu_ref(const WgmmaProductArgs& up, const GroupedSwigluArgs& swiglu) {
+  std::vector<BFloat16> values(static_cast<std::size_t>(up.rows * up.out));
+  WgmmaProductArgs product = up;
+  product.y = values.data();
+  wgmma_product_ref(product);
+  GroupedSwigluArgs rest = swiglu;
+  rest.up = {values.data(), Element::bfloat16, 0, 0};
+  grouped_swiglu_ref(rest);
 }
 
 }  // namespace kappascope

@@ -49,6 +49,7 @@ struct DeviceState {
   // The layer's κ with pointers to the device; brings a new plan's there first.
   KappaView kappa_of(const RunPlan& plan, std::int64_t layer, std::int64_t pass);
   GroupedProducts products;
+  bool fuses_swiglu = true;  // where products can; not, to compare the kernel with its parts
   HostCopies copies;
   TapQueue taps;
   std::int64_t piece_rows = 0;    // rows in memory at once, since memory was short; 0: all

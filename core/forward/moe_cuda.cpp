@@ -36,11 +36,13 @@ class MoeCall {
   bool told() const { return layout_.told_cells > 0; }
   std::int64_t cells() const { return layout_.tokens * layout_.slots; }
   std::int64_t first_cell() const { return context_.call.first_recorded * layout_.slots; }
+  void allocate();
   void clear_records();
   void run_pieces(std::int64_t piece_rows);
   void run_piece(Piece& piece);
   void multiply(Piece& piece);
   void multiply_few(Piece& piece);
+  GroupedSwigluArgs swiglu_args(const Piece& piece, float* gate_values) const;
   void swiglu(Piece& piece, float* gate_values);
   ProductView project_down(Piece& piece);
   FewRowsArgs few_rows(const at::Tensor& x, std::int64_t in, std::int64_t out) const;
@@ -92,8 +94,10 @@ MoeCall::MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
               wants_.gate_stats ? context.recorded() * plan_.slots : 0,
               {kappa_.from_gate, spec_.gate.limit.has_value(), spec_.shared.has_value()}),
       block_(at::empty({layout_.bytes}, x.options().dtype(at::kByte))),
-      routing_(layout_.routing(block_)) {
-  const auto whole = x.options().dtype(at::kInt);
+      routing_(layout_.routing(block_)) {}
+
+void MoeCall::allocate() {
+  const auto whole = x_.options().dtype(at::kInt);
   row_start_ = at::empty({layout_.experts + 1}, whole);
   cell_row_ = at::empty({cells()}, whole);
   row_cell_ = at::empty({cells()}, whole);
@@ -101,7 +105,7 @@ MoeCall::MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
   if (told()) {
     row_effect_ = at::empty({cells() * std::int64_t(sizeof(EffectSums))}, block_.options());
   }
-  output = at::empty_like(x);
+  output = at::empty_like(x_);
 }
 
 void MoeCall::route() {
@@ -113,6 +117,7 @@ void MoeCall::route() {
   } else {
     at::mm_out(logits, x_, weights_.w_g.t());
   }
+  allocate();  // while the GPU multiplies
   const at::Tensor queues = at::empty({cells() + layout_.experts}, row_start_.options());
   RouteArgs args = route_rules(plan_, layout_.tokens);
   args.routing = routing_;
@@ -243,9 +248,7 @@ RowGroups MoeCall::groups_of(std::int64_t first, std::int64_t last) const {
 void MoeCall::multiply(Piece& piece) {
   piece.groups = groups_of(piece.first, piece.last);
   piece.z = state_.products.run(piece.rows, weights_.gate_proj, piece.groups);
-  piece.up_or_hidden = state_.products.run(piece.rows, weights_.c_fc, piece.groups);
   piece.gate_pre = {piece.z.const_data_ptr(), element_of(piece.z), 0, 0};
-  piece.up = {piece.up_or_hidden.const_data_ptr(), element_of(piece.up_or_hidden), 0, 0};
 }
 
 FewRowsArgs MoeCall::few_rows(const at::Tensor& x, std::int64_t in, std::int64_t out) const {
@@ -276,7 +279,24 @@ void MoeCall::multiply_few(Piece& piece) {
   piece.up_or_hidden = at::empty({cells(), gates_}, piece.rows.options());
 }
 
+// Of a few rows `up` is there, of many it is what is left to multiply.
 void MoeCall::swiglu(Piece& piece, float* gate_values) {
+  GroupedSwigluArgs args = swiglu_args(piece, gate_values);
+  if (!few_) {
+    if (state_.fuses_swiglu && state_.products.fuses(args)) {
+      piece.up_or_hidden = at::empty_like(piece.z);
+      args.hidden = piece.up_or_hidden.mutable_data_ptr();
+      return state_.products.run_swiglu(piece.rows, weights_.c_fc, piece.groups, args);
+    }
+    piece.up_or_hidden = state_.products.run(piece.rows, weights_.c_fc, piece.groups);
+    args.up = {piece.up_or_hidden.const_data_ptr(), args.element, 0, 0};
+  }
+  args.hidden = piece.up_or_hidden.mutable_data_ptr();
+  require_launched(grouped_swiglu_cuda(args, stream_), "κ-SwiGLU");
+}
+
+// All but hidden, and `up` of many rows.
+GroupedSwigluArgs MoeCall::swiglu_args(const Piece& piece, float* gate_values) const {
   const std::int64_t values = (piece.last - piece.first) * gates_;
   GroupedSwigluArgs args;
   args.gates = gates_;
@@ -295,8 +315,7 @@ void MoeCall::swiglu(Piece& piece, float* gate_values) {
   args.kappa = kappa_;
   args.identity_gate = spec_.gate.activation == Activation::identity;
   args.rules = gate_rules(spec_.gate, weights_);
-  args.element = element_of(piece.up_or_hidden);
-  args.hidden = piece.up_or_hidden.mutable_data_ptr();
+  args.element = element_of(piece.rows);
   args.first_cell = first_cell();
   args.active_threshold = float(context_.model.architecture.gate_threshold);
   args.top_gates = context_.model.architecture.gate_top;
@@ -315,7 +334,7 @@ void MoeCall::swiglu(Piece& piece, float* gate_values) {
     args.gate_pre_out = gate_values + values;
     args.gate_act_out = gate_values + 2 * values;
   }
-  require_launched(grouped_swiglu_cuda(args, stream_), "κ-SwiGLU");
+  return args;
 }
 
 // Adds the piece's y to y_ and returns what combine reads once all pieces are there.

@@ -9,6 +9,16 @@ void require_product(int error) {
   require(error == 0, ExitCode::gpu, {}, "CUDA: grouped product: ", product_error_text(error));
 }
 
+// All but y.
+WgmmaProductArgs wgmma_args(const at::Tensor& x, const at::Tensor& weight,
+                            const RowGroups& groups) {
+  WgmmaProductArgs args{weight.size(0), weight.size(1), weight.size(2), x.size(0)};
+  args.x = x.const_data_ptr();
+  args.weight = weight.const_data_ptr();
+  args.ends = groups.ends.const_data_ptr<std::int32_t>();
+  return args;
+}
+
 }  // namespace
 
 GroupedProducts::~GroupedProducts() {
@@ -44,14 +54,18 @@ at::Tensor GroupedProducts::run(const at::Tensor& x, const at::Tensor& weight,
 at::Tensor GroupedProducts::run_wgmma(const at::Tensor& x, const at::Tensor& weight,
                                       const RowGroups& groups) {
   const at::Tensor y = at::empty({x.size(0), weight.size(2)}, x.options());
-  WgmmaProductArgs args{weight.size(0), weight.size(1), weight.size(2), x.size(0)};
-  args.x = x.const_data_ptr();
-  args.weight = weight.const_data_ptr();
+  WgmmaProductArgs args = wgmma_args(x, weight, groups);
   args.y = y.mutable_data_ptr();
-  args.ends = groups.ends.const_data_ptr<std::int32_t>();
   require_launched(wgmma_product_cuda(args, multiprocessors_, stream_of(x.device())),
                    "grouped product");
   return y;
+}
+
+void GroupedProducts::run_swiglu(const at::Tensor& x, const at::Tensor& weight,
+                                 const RowGroups& groups, const GroupedSwigluArgs& swiglu) {
+  require_launched(wgmma_swiglu_cuda(wgmma_args(x, weight, groups), swiglu, multiprocessors_,
+                                     stream_of(x.device())),
+                   "κ-SwiGLU with its product");
 }
 
 at::Tensor GroupedProducts::run_cublas(const at::Tensor& x, const at::Tensor& weight,

@@ -40,6 +40,13 @@ class GroupedProducts {
   bool reads_host_counts() const { return way_ == ProductWay::cublas; }
   // x in the type of the weight. Rows past the last expert's are undefined.
   at::Tensor run(const at::Tensor& x, const at::Tensor& weight, const RowGroups& groups);
+  // Whether run_swiglu takes this: then the product of `up` and κ-SwiGLU are one kernel.
+  bool fuses(const GroupedSwigluArgs& swiglu) const {
+    return way_ == ProductWay::wgmma && wgmma_swiglu_takes(swiglu);
+  }
+  // hidden of κ-SwiGLU with up = x·weight, to where `swiglu` says.
+  void run_swiglu(const at::Tensor& x, const at::Tensor& weight, const RowGroups& groups,
+                  const GroupedSwigluArgs& swiglu);
 
  private:
   at::Tensor run_wgmma(const at::Tensor& x, const at::Tensor& weight, const RowGroups& groups);

@@ -20,12 +20,12 @@ FAMILIES = [
     (r'order_kernel', 256, 4, 'no more fit beside its shared memory'),
     (r'few_product_kernel|few_rows_kernel', 256, 2, 'weights on their way and the sums of four rows'),
     (r'few_route_kernel', 256, 3, 'a block a token'),
-    (r'few_combine_kernel|combine_kernel|norm_kernel|dispatch_kernel', 256, 4, 'bound by memory'),
+    (r'few_combine_kernel|combine_kernel|combine_norms_kernel|dispatch_kernel', 256, 4, 'bound by memory'),
     (r'choose_kernel', 256, 4, 'the logits of a token in registers'),
     (r'group_kernel', 256, 4, 'waits for memory; a block in four'),
     (r'count_kernel|scan_kernel|place_kernel', 256, 8, 'wait for memory'),
     (r'effect_kernel|next_token_kernel', 256, 4, 'sums in float64'),
-    (r'product_kernel<Memory', 384, 1, 'sums of 128 columns by 144 rows in two groups of four warps'),
+    (r'product_kernel<', 384, 1, 'sums of 128 columns by 144 rows in two groups of four warps'),
 ]
 
 USED = re.compile(r"Compiling entry function '(\S+)' for '\S+'\n.*?(\d+) bytes stack frame, (\d+) bytes spill stores, "

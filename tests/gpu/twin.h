@@ -169,6 +169,7 @@ void compare_few_product(std::int64_t tokens, Check& check);
 void compare_few_combine(std::int64_t tokens, Check& check);
 void compare_next_token(std::int64_t tokens, Check& check);
 void compare_wgmma_product(std::int64_t tokens, Check& check);
+void compare_wgmma_swiglu(std::int64_t tokens, Check& check);
 
 // A routing of random logits, by the reference, for the rows that need one.
 struct Routed {

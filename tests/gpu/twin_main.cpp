@@ -21,6 +21,7 @@ constexpr Row kRows[] = {
     {"combine", compare_combine},
     {"next_token", compare_next_token},
     {"wgmma_product", compare_wgmma_product},
+    {"wgmma_swiglu", compare_wgmma_swiglu},
 };
 
 constexpr std::int64_t kTokens[] = {1, 7, 31, 33, 64, 130};
