@@ -203,10 +203,12 @@ void draw_served(Gui& gui, const Trace& trace, const std::shared_ptr<const Exper
   const float row = ImGui::GetTextLineHeight() + 2 * ImGui::GetStyle().CellPadding.y;
   const float height =
       row * float(std::min<std::size_t>(card->served.size(), 10) + 1) + 0.6F * em();
+  const std::string last = std::to_string(trace.tokens - 1);
+  const float token = std::max(3.0F, ImGui::CalcTextSize(last.c_str()).x / em() + 0.1F);
   const bool shown = begin_table(
       "###served",
       {{"in its text", 0, false, nullptr, ImGuiTableColumnFlags_NoSort},
-       {"token", 3, true, nullptr, kUp, id(ServedOrder::token), 3},
+       {"token", token, true, nullptr, kUp, id(ServedOrder::token), 3},
        {"slot", 2, true, "0: it was the first choice", ImGuiTableColumnFlags_NoSort, 0, 1},
        {"weight", 4, true, "Combine weight", kDown, id(ServedOrder::weight), 4},
        {"κ", 3.2F, true, "Mean over its gate units", kDown, id(ServedOrder::kappa)},

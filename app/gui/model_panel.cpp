@@ -67,15 +67,16 @@ void draw_models(Gui& gui) {
   if (workspace.models().empty()) {
     return quiet_text(theme, "None. Drop a model folder here or open one from the menu File.");
   }
-  float names = 0;
+  float names = 0, steps = 4.5F;
   for (const OpenModel& open : workspace.models()) {
     names = std::max(names, name_width(plain_text(open.model->name())));
+    steps = std::max(steps, name_width(count_text(open.model->files.step.value_or(0))));
   }
   // In a narrow panel the family is below, in what is said of the model in use.
   if (!begin_table("###models",
                    {{.name = "name", .width = 0, .number = false, .least = names},
                     {.name = "family", .width = 6.5F, .number = false, .spare = 1},
-                    {.name = "step", .width = 4.5F, .spare = 3},
+                    {.name = "step", .width = steps, .spare = 3},
                     {.name = "parameters", .width = 5, .spare = 2},
                     {.name = "", .width = 1.6F, .number = false}},
                    {0, table_height(workspace.models().size())})) {
@@ -133,15 +134,16 @@ void draw_traces(Gui& gui) {
   if (workspace.traces().empty()) {
     return quiet_text(theme, "None. Run a text, or open a trace.");
   }
-  float names = 0, settings = 0;
+  float names = 0, settings = 0, tokens = 3.5F;
   for (const OpenTrace& open : workspace.traces()) {
+    tokens = std::max(tokens, name_width(count_text(open.trace->tokens)));
     names = std::max(names, name_width(label_parts(open).first));
     settings = std::max(settings, name_width(settings_text(*open.trace)));
   }
   if (!begin_table(
           "###traces",
           {{.name = "model and text", .width = 0, .number = false, .least = names},
-           {.name = "tokens", .width = 3.5F, .spare = 2},
+           {.name = "tokens", .width = tokens, .spare = 2},
            {.name = "settings", .width = settings, .number = false, .spare = 1},  // in the tooltip
            {.name = "compare", .width = 4, .number = false, .help = kCompareHelp, .spare = 3},
            {.name = "", .width = 1.6F, .number = false}},

@@ -1,5 +1,6 @@
 #include "core/error.h"
 #include "core/figure/render.h"
+#include "core/figure/text.h"
 #include "core/trace/csv_rows.h"
 
 namespace kappascope {
@@ -54,8 +55,8 @@ std::string tab_separated(const Table& table, std::size_t most) {
   for (std::int64_t row = 0; row < table.rows; ++row) {
     put_row(rows, table, row);
     rows.end_row();
-    require(rows.written().size() <= most, ExitCode::usage, {}, "the table of ", table.rows,
-            " rows is too large to copy; export it as CSV");
+    require(rows.written().size() <= most, ExitCode::usage, {}, "the table of ",
+            count_text(table.rows), " rows is too large to copy; export it as CSV");
   }
   return std::move(rows.written());
 }

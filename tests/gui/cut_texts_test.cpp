@@ -102,6 +102,21 @@ TEST(CutTexts, NoneOfManyExperts) {
   expect_whole_at_every_size(window, "64 experts");
 }
 
+// Numbers of six digits have their room.
+TEST(CutTexts, NoneOfManyTokens) {
+  NullWindow window;
+  const std::filesystem::path folder = window.folder() / "long";
+  synthetic::write_model(folder / "model", {.layers = 2, .experts = 2, .slots = 1});
+  synthetic::write_trace(folder / "run", open_model(folder / "model"), {.tokens = 120000});
+  window.workspace().open(folder / "run");
+  window.settle();
+  ASSERT_EQ(window.workspace().traces().size(), 1u);
+  for (const char* panel : {"model", "token", "expert"}) {
+    window.gui().focus = panel;
+    expect_whole(window, panel);
+  }
+}
+
 // All figures open in one place: tabs that do not fit whole are not shown, and a list names them.
 TEST(CutTexts, NoneOfManyTabs) {
   NullWindow window({1024, 640});
