@@ -86,10 +86,15 @@ std::uint64_t available_memory() {
   for (const std::optional<double>& left :
        {machine ? std::optional(1024 * *machine) : machine,
         cgroup_memory_left(small_file("/proc/self/cgroup"), "/sys/fs/cgroup"),
-        left_of_process(RLIMIT_AS, "VmSize:"), left_of_process(RLIMIT_DATA, "VmData:")}) {
+        std::optional(double(available_address_space())),
+        left_of_process(RLIMIT_DATA, "VmData:")}) {
     if (left) { least = std::min(*left, least.value_or(*left)); }
   }
   return std::uint64_t(least.value_or(0x1p62));
+}
+
+std::uint64_t available_address_space() {
+  return std::uint64_t(left_of_process(RLIMIT_AS, "VmSize:").value_or(0x1p62));
 }
 
 std::uint64_t resident_memory() {

@@ -13,6 +13,8 @@ namespace kappascope {
 // what the control groups leave and what the limits of the process (ulimit -v, -d) leave. Pages of
 // files that can be dropped count as available.
 std::uint64_t available_memory();
+// Bytes that this process may map beyond what it has (ulimit -v).
+std::uint64_t available_address_space();
 // Bytes of memory that this process has now.
 std::uint64_t resident_memory();
 

@@ -308,6 +308,13 @@ std::span<const std::byte> TensorFile::data(const TensorInfo& tensor) const {
   return {copy.get(), tensor.bytes};
 }
 
+void TensorFile::read(const TensorInfo& tensor, std::uint64_t first,
+                      std::span<std::byte> into) const {
+  if (into.empty()) { return; }
+  if (readable(tensor)) { return file_of(tensor).read(tensor.offset + first, into, "tensor data"); }
+  std::memcpy(into.data(), data(tensor).data() + first, into.size());
+}
+
 std::vector<float> TensorFile::floats(const TensorInfo& tensor, std::int64_t first,
                                       std::int64_t count) const {
   const Place place{file_of(tensor).path(), tensor.name, -1};
@@ -319,16 +326,9 @@ std::vector<float> TensorFile::floats(const TensorInfo& tensor, std::int64_t fir
   const std::size_t width = dtype_bytes(tensor.dtype);
   std::vector<float> values(static_cast<std::size_t>(count));
   if (values.empty()) { return values; }
-  std::vector<std::byte> room;
-  const std::uint64_t begin = static_cast<std::uint64_t>(first) * width;
-  const std::byte* from = nullptr;
-  if (copied(tensor)) {
-    from = data(tensor).data() + begin;
-  } else {  // a few of many: the file need not be mapped for them
-    room.resize(values.size() * width);
-    file_of(tensor).read(tensor.offset + begin, room, "tensor data");
-    from = room.data();
-  }
+  std::vector<std::byte> room(values.size() * width);
+  read(tensor, static_cast<std::uint64_t>(first) * width, room);
+  const std::byte* from = room.data();
   if (tensor.dtype == DType::float32) {
     std::memcpy(values.data(), from, values.size() * sizeof(float));
   } else if (tensor.dtype == DType::float64) {
@@ -361,12 +361,12 @@ void TensorFile::require_unchanged() const {
 
 void TensorFile::prefetch(const TensorInfo& tensor, std::uint64_t first,
                           std::uint64_t bytes) const {
-  if (copied(tensor) || first >= tensor.bytes) { return; }
+  if (!readable(tensor) || first >= tensor.bytes) { return; }
   file_of(tensor).prefetch(tensor.offset + first, std::min(bytes, tensor.bytes - first));
 }
 
 void TensorFile::release(const TensorInfo& tensor, std::uint64_t first, std::uint64_t bytes) const {
-  if (copied(tensor) || first >= tensor.bytes) { return; }
+  if (!readable(tensor) || first >= tensor.bytes) { return; }
   file_of(tensor).release(tensor.offset + first, std::min(bytes, tensor.bytes - first));
 }
 

@@ -111,6 +111,10 @@ class TensorFile {
   // asks has checked the shape: a copy takes `tensor.bytes` of memory.
   std::span<const std::byte> data(const TensorInfo& tensor) const;
 
+  // Copies `into.size()` bytes of the tensor from byte `first` on. The file is mapped only where
+  // data() is a copy.
+  void read(const TensorInfo& tensor, std::uint64_t first, std::span<std::byte> into) const;
+
   // The values of a floating-point tensor as float32, widened or narrowed, e.g. for small
   // parameters. `first` and `count` are in elements.
   std::vector<float> floats(const TensorInfo& tensor, std::int64_t first, std::int64_t count) const;
@@ -135,6 +139,10 @@ class TensorFile {
  private:
   struct Copies;
   void sort();
+  // Whether the tensor's bytes are in the file row by row, aligned or not.
+  static bool readable(const TensorInfo& tensor) {
+    return tensor.packed < 0 && tensor.strides.empty();
+  }
   std::span<const std::byte> stored(const TensorInfo& tensor) const;
 
   std::vector<InputFile> files_;

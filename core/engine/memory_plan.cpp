@@ -26,7 +26,9 @@ bool looked_up(Role role) {
 // Bytes that a weight takes as it is multiplied.
 std::uint64_t bytes_of(const Stored& weight, ComputeType compute) {
   if (looked_up(weight.role) && weight.as_it_is()) { return weight.tensor->bytes; }
-  if (of_experts(weight.role) && weight.tensor->dtype == DType::bfloat16) {
+  const auto narrow = [](const TensorInfo* tensor) { return tensor->dtype == DType::bfloat16; };
+  if (of_experts(weight.role) && narrow(weight.tensor) &&
+      std::all_of(weight.experts.begin(), weight.experts.end(), narrow)) {
     return std::uint64_t(weight.elements()) * 2;
   }
   return std::uint64_t(weight.elements()) * (compute == ComputeType::bfloat16 ? 2 : 4);
@@ -112,7 +114,10 @@ MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
       std::min(options.tokens > 0 ? options.tokens : kUnknownTokens, model.architecture.context);
   plan.work = kProgram + call_bytes(model.architecture, tokens, options.gates);
   plan.bound = options.memory > 0 ? options.memory : resident_memory() + available_memory();
-  plan.streamed = plan.weights + plan.work > plan.bound;
+  // Weights in memory have the mapped files beside them.
+  const std::uint64_t resident = plan.weights + plan.work;
+  plan.streamed =
+      resident > plan.bound || resident + model.tensors->size() > available_address_space();
   if (!plan.streamed) { return plan; }
   const int threads = options.threads > 0 ? options.threads : usable_threads();
   plan.resident = std::min(plan.weights, streamed_bytes(sizes, std::uint64_t(threads)));

@@ -93,6 +93,26 @@ Experts::Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
   for (const std::int64_t cell : sorted_.cell) { record_row_.push_back(cell - skipped); }
 }
 
+// Columns [column, column + count) of bfloat16 weights, as float32 [in,count].
+void widen(const at::Tensor& matrix, std::int64_t column, std::int64_t count,
+           const at::Tensor& to) {
+  constexpr std::int64_t kLine = 32;  // numbers in a line of the cache
+  const std::int64_t in = matrix.size(0);
+  if (matrix.stride(0) != 1) {
+    to.copy_(matrix.narrow(1, column, count));
+    return;
+  }
+  // As many files have them, [out,in]: turned a line at a time.
+  const std::int64_t step = matrix.stride(1);
+  const at::BFloat16* from = matrix.const_data_ptr<at::BFloat16>() + column * step;
+  float* row = to.mutable_data_ptr<float>();
+  for (std::int64_t first = 0; first < in; first += kLine) {
+    for (std::int64_t i = first; i < std::min(first + kLine, in); ++i, row += count) {
+      for (std::int64_t c = 0; c < count; ++c) { row[c] = float(from[c * step + i]); }
+    }
+  }
+}
+
 // The same with bfloat16 weights, of which some columns at a time are widened.
 void Experts::multiply_wide(const float* x, const std::int64_t* x_rows, const at::Tensor& matrix,
                             std::int64_t rows, float* y, std::int64_t column,
@@ -102,7 +122,7 @@ void Experts::multiply_wide(const float* x, const std::int64_t* x_rows, const at
   const float* weight = room.const_data_ptr<float>();
   for (std::int64_t c = column; c < column + columns; c += kWideColumns) {
     const std::int64_t count = std::min(kWideColumns, column + columns - c);
-    room.narrow(0, 0, in * count).view({in, count}).copy_(matrix.narrow(1, c, count));
+    widen(matrix, c, count, room.narrow(0, 0, in * count).view({in, count}));
     cpu_kernels().row_product({rows, in, count, x, in, x_rows, weight, count, y + c, out});
   }
 }

@@ -1,5 +1,6 @@
 #include "core/forward/tensor_bytes.h"
 
+#include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
 #include <algorithm>
@@ -88,13 +89,21 @@ at::ScalarType scalar_type(DType dtype) {
   fail(ExitCode::internal, {}, "unknown tensor type");
 }
 
-void read_bytes(const TensorFile& tensors, const TensorInfo& tensor, std::uint64_t first,
-                std::span<std::byte> into) {
-  if (tensors.copied(tensor)) {
-    std::memcpy(into.data(), tensors.data(tensor).data() + first, into.size());
-  } else if (!into.empty()) {
-    tensors.file_of(tensor).read(tensor.offset + first, into, "tensor data");
+at::Tensor read_part(const TensorFile& tensors, const TensorInfo& info, std::int64_t first,
+                     const std::vector<std::int64_t>& shape, std::optional<at::ScalarType> wanted) {
+  constexpr std::int64_t kPieceValues = 4 << 20;  // converted at once
+  const at::ScalarType stored = scalar_type(info.dtype);
+  const at::ScalarType type = wanted.value_or(stored == at::kDouble ? at::kFloat : stored);
+  const at::Tensor result = at::empty(shape, at::TensorOptions(type));
+  const std::int64_t piece = type == stored ? result.numel() : kPieceValues;
+  for (std::int64_t done = 0; done < result.numel(); done += piece) {
+    const at::Tensor to = result.view({-1}).slice(0, done, done + piece);
+    const at::Tensor read = type == stored ? to : at::empty_like(to, stored);
+    tensors.read(info, std::uint64_t(first + done) * dtype_bytes(info.dtype),
+                 {static_cast<std::byte*>(read.mutable_data_ptr()), read.nbytes()});
+    if (type != stored) { to.copy_(read); }
   }
+  return result;
 }
 
 }  // namespace kappascope

@@ -5,7 +5,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <vector>
 
 #include "core/checkpoint/tensor.h"
 
@@ -18,8 +20,10 @@ at::ScalarType scalar_type(DType dtype);
 // have none.
 std::uint64_t count_nonfinite(std::span<const std::byte> bytes, DType dtype);
 
-// Copies a part of a tensor, from byte `first` on, without mapping the file.
-void read_bytes(const TensorFile& tensors, const TensorInfo& tensor, std::uint64_t first,
-                std::span<std::byte> into);
+// `shape` elements of a tensor from element `first` on, in memory of their own: as stored, but
+// float64 as float32, unless `wanted` says another type. The file is not mapped for them.
+at::Tensor read_part(const TensorFile& tensors, const TensorInfo& info, std::int64_t first,
+                     const std::vector<std::int64_t>& shape,
+                     std::optional<at::ScalarType> wanted = {});
 
 }  // namespace kappascope

@@ -42,8 +42,6 @@ class Loader final : public WeightReader, public std::enable_shared_from_this<Lo
   }
   at::Tensor as_type(Role role, std::int64_t layer, std::optional<at::ScalarType> wanted) const;
   at::Tensor raw(const TensorInfo& info) const;
-  at::Tensor part(const TensorInfo& info, std::int64_t first,
-                  std::vector<std::int64_t> shape) const;
   at::Tensor converted(const Stored& weight, at::ScalarType type) const;
   RowTable table(Role role, std::int64_t layer = -1) const;
   at::ScalarType kept_type(const Stored& weight) const;
@@ -66,19 +64,8 @@ class Loader final : public WeightReader, public std::enable_shared_from_this<Lo
   const std::vector<PassFactors> resid_, x0_;  // [L]
 };
 
-// `shape` elements from `first` on of a tensor, in memory of their own. As stored, but float64 as
-// float32.
-at::Tensor Loader::part(const TensorInfo& info, std::int64_t first,
-                        std::vector<std::int64_t> shape) const {
-  const at::Tensor read = at::empty(shape, at::TensorOptions(scalar_type(info.dtype)));
-  read_bytes(*model_.tensors, info, std::uint64_t(first) * dtype_bytes(info.dtype),
-             {static_cast<std::byte*>(read.mutable_data_ptr()), read.nbytes()});
-  return info.dtype == DType::float64 ? read.to(at::kFloat) : read;
-}
-
 // A whole tensor: a view of the file, or of the copy that tensors of other layouts need.
 at::Tensor Loader::raw(const TensorInfo& info) const {
-  if (streamed_) { return part(info, 0, info.shape); }
   const auto bytes = model_.tensors->data(info);
   const at::Tensor view = at::from_blob(const_cast<std::byte*>(bytes.data()), info.shape,
                                         at::TensorOptions(scalar_type(info.dtype)));
@@ -108,6 +95,7 @@ at::Tensor Loader::as_type(Role role, std::int64_t layer,
   const TensorInfo* info = weight == nullptr ? nullptr : weight->tensor;
   if (!info) { return {}; }
   if (!weight->as_it_is()) { return converted(*weight, wanted.value_or(at::kFloat)).to(device_); }
+  if (streamed_) { return read_part(*model_.tensors, *info, 0, info->shape, wanted); }
   const at::Tensor whole = raw(*info);
   const at::ScalarType type = wanted.value_or(whole.scalar_type());
   if (whole.scalar_type() == type && by_cpu_) { return whole; }
@@ -115,7 +103,7 @@ at::Tensor Loader::as_type(Role role, std::int64_t layer,
   const at::Tensor there =
       by_cpu_ ? whole : whole.to(device_, whole.scalar_type(), false, /*copy=*/true);
   at::Tensor converted = there.to(type);
-  if (!streamed_) { model_.tensors->release(*info); }
+  model_.tensors->release(*info);
   return converted;
 }
 
@@ -129,21 +117,38 @@ RowTable Loader::table(Role role, std::int64_t layer) const {
             const at::Tensor host = ids.cpu().contiguous();
             for (std::int64_t t = 0; t < host.numel(); ++t) {
               const std::int64_t id = host.const_data_ptr<std::int64_t>()[t];
-              rows.push_back(self->part(info, id * width, {width}));
+              rows.push_back(read_part(*self->model_.tensors, info, id * width, {width}));
             }
             return at::stack(rows).to(self->device_);
           }};
 }
 
+// Whether a matrix is stored [out,in], its rows together: it is then turned as it is widened.
+bool rows_are_outputs(const Stored& weight) {
+  const TensorLayout& layout = weight.layout;
+  return layout.transposed && !layout.of_rows && layout.scaling == ValueScaling::none &&
+         (layout.part == AxisPart::whole || layout.part == AxisPart::first_half ||
+          layout.part == AxisPart::second_half);
+}
+
 at::Tensor Loader::expert_matrix(Role role, std::int64_t layer, std::int64_t expert) const {
   const Stored& weight = *model_.weights.find(role, layer);
   const std::int64_t in = weight.shape[1], out = weight.shape[2];
+  if (compute_ == at::kFloat && kept_type(weight) == at::kBFloat16 && rows_are_outputs(weight)) {
+    const bool apart = !weight.experts.empty();
+    const std::int64_t rows = weight.layout.part == AxisPart::whole ? out : 2 * out;
+    const std::int64_t first = weight.layout.part == AxisPart::second_half ? out : 0;
+    const TensorInfo& tensor = apart ? *weight.experts[expert] : *weight.tensor;
+    return read_part(*model_.tensors, tensor, ((apart ? 0 : expert * rows) + first) * in, {out, in})
+        .t();
+  }
   if (!weight.as_it_is()) {
     const at::Tensor values = at::empty({in, out});
     read_matrix(*model_.tensors, weight, expert, values.mutable_data_ptr<float>());
     return values.to(kept_type(weight));
   }
-  return part(*weight.tensor, expert * in * out, {in, out}).to(kept_type(weight));
+  return read_part(*model_.tensors, *weight.tensor, expert * in * out, {in, out},
+                   kept_type(weight));
 }
 
 at::Tensor Loader::experts(Role role, std::int64_t layer) const {
@@ -154,8 +159,10 @@ at::Tensor Loader::experts(Role role, std::int64_t layer) const {
 // Of the matrices of experts, which are nearly all of a model: on the CPU bfloat16 is widened a
 // tile at a time where float32 is multiplied.
 at::ScalarType Loader::kept_type(const Stored& weight) const {
-  const bool narrow = weight.tensor->dtype == DType::bfloat16 && by_cpu_;
-  return narrow ? at::kBFloat16 : compute_;
+  const auto narrow = [](const TensorInfo* tensor) { return tensor->dtype == DType::bfloat16; };
+  const bool all =
+      narrow(weight.tensor) && std::all_of(weight.experts.begin(), weight.experts.end(), narrow);
+  return all && by_cpu_ ? at::kBFloat16 : compute_;
 }
 
 // The matrices of experts; with so few tokens that many experts have none, those of the chosen ones
@@ -172,21 +179,21 @@ void Loader::prefetch(std::int64_t layer, std::int64_t tokens) const {
 
 // One pass over every byte, which also brings the file into memory where it is to stay there.
 void Loader::count_nonfinite_weights(Weights& result, Progress& progress) const {
-  constexpr std::size_t kPiece = 16 << 20;
+  constexpr std::size_t kPiece = 16 << 20;  // bytes
   std::uint64_t done = 0, total = 0;
-  // Gate and up may be one tensor.
-  std::vector<const TensorInfo*> tensors;
+  // Mapped where they will be used so, else read: no page of the file then stays with us. Gate and
+  // up may be one tensor.
+  std::vector<std::pair<const TensorInfo*, bool>> tensors;
   std::set<const TensorInfo*> seen;
   for (const Stored& weight : model_.weights.all()) {
     for (const TensorInfo* tensor : weight.tensors()) {
       if (!seen.insert(tensor).second) { continue; }
-      tensors.push_back(tensor);
+      tensors.emplace_back(tensor, !streamed_ && weight.as_it_is());
       total += tensor->bytes;
     }
   }
   std::vector<std::byte> room;
-  for (const TensorInfo* tensor : tensors) {
-    const bool mapped = !streamed_ || model_.tensors->copied(*tensor);
+  for (const auto& [tensor, mapped] : tensors) {
     const auto bytes = mapped ? model_.tensors->data(*tensor) : std::span<const std::byte>();
     std::uint64_t found = 0;
     for (std::uint64_t at = 0; at < tensor->bytes; at += kPiece) {
@@ -196,7 +203,7 @@ void Loader::count_nonfinite_weights(Weights& result, Progress& progress) const 
         part = bytes.subspan(at, size);
       } else {
         room.resize(size);
-        read_bytes(*model_.tensors, *tensor, at, room);
+        model_.tensors->read(*tensor, at, room);
         part = room;
       }
       found += count_nonfinite(part, tensor->dtype);

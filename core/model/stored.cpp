@@ -64,14 +64,24 @@ class Rows {
   }
 
  private:
+  // `count` bytes of a tensor from `first` on.
+  std::vector<std::byte> bytes(const TensorInfo& tensor, std::int64_t first,
+                               std::int64_t count) const {
+    std::vector<std::byte> result(static_cast<std::size_t>(count));
+    file_.read(tensor, std::uint64_t(first), result);
+    return result;
+  }
+
   void read_mxfp4(std::int64_t row, std::int64_t count, float* to) const {
+    constexpr std::int64_t kPairs = kBlockOfFour / 2;
     const std::int64_t blocks = columns_ / kBlockOfFour, begin = (first_ + row) * blocks;
-    const std::byte* bytes = file_.data(*tensor_).data() + begin * (kBlockOfFour / 2);
-    const std::byte* scale = file_.data(*scales_).data() + begin;
-    for (std::int64_t block = 0; block < count * blocks; ++block) {
-      const float factor = power_of_two(std::to_integer<std::uint8_t>(scale[block]));
-      for (std::int64_t i = 0; i < kBlockOfFour / 2; ++i) {
-        const auto pair = std::to_integer<std::uint8_t>(*bytes++);
+    const auto pairs = bytes(*tensor_, begin * kPairs, count * blocks * kPairs);
+    const auto scales = bytes(*scales_, begin, count * blocks);
+    const std::byte* from = pairs.data();
+    for (const std::byte scale : scales) {
+      const float factor = power_of_two(std::to_integer<std::uint8_t>(scale));
+      for (std::int64_t i = 0; i < kPairs; ++i) {
+        const auto pair = std::to_integer<std::uint8_t>(*from++);
         *to++ = kFourBits[pair & 15] * factor;
         *to++ = kFourBits[pair >> 4] * factor;
       }
@@ -81,12 +91,15 @@ class Rows {
   void read_blocks(std::int64_t row, std::int64_t count, float* to) const {
     static const std::array<float, 256> kValues = eight_bits();
     const std::int64_t wide = (columns_ + kBlockOfEight - 1) / kBlockOfEight;
-    const std::byte* bytes = file_.data(*tensor_).data() + (first_ + row) * columns_;
-    for (std::int64_t r = 0; r < count; ++r) {
-      const std::vector<float> scale =
-          file_.floats(*scales_, (first_ + row + r) / kBlockOfEight * wide, wide);
+    const std::int64_t begin = first_ + row, first = begin / kBlockOfEight;
+    const std::int64_t last = (begin + count - 1) / kBlockOfEight;
+    const auto values = bytes(*tensor_, begin * columns_, count * columns_);
+    const auto scales = file_.floats(*scales_, first * wide, (last - first + 1) * wide);
+    const std::byte* from = values.data();
+    for (std::int64_t r = begin; r < begin + count; ++r) {
+      const float* scale = scales.data() + (r / kBlockOfEight - first) * wide;
       for (std::int64_t c = 0; c < columns_; ++c) {
-        *to++ = kValues[std::to_integer<std::uint8_t>(*bytes++)] * scale[c / kBlockOfEight];
+        *to++ = kValues[std::to_integer<std::uint8_t>(*from++)] * scale[c / kBlockOfEight];
       }
     }
   }
