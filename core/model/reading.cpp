@@ -11,7 +11,8 @@ namespace {
 // A copy of shared elements may be so much longer than the file.
 constexpr std::uint64_t kRepeatedBytes = std::uint64_t{64} << 20;
 
-// "a, b, c and 4 more"
+}  // namespace
+
 std::string listed(const std::vector<std::string>& names) {
   constexpr std::size_t kMost = 8;
   std::string text;
@@ -20,8 +21,6 @@ std::string listed(const std::vector<std::string>& names) {
   }
   return names.size() > kMost ? join_words(text, " and ", names.size() - kMost, " more") : text;
 }
-
-}  // namespace
 
 std::string strip_model_prefix(TensorFile& tensors, std::string_view anchor) {
   if (tensors.find(anchor) != nullptr) { return ""; }

@@ -19,6 +19,9 @@ std::string unreadable(const TensorFile& tensors, const TensorInfo& weight);
 // The line that turns weights of a type that is not read into float32. `what`: of an OtherMember.
 std::string conversion(const TensorFile& tensors, std::string_view what);
 
+// "a, b, c and 4 more": the first eight.
+std::string listed(const std::vector<std::string>& names);
+
 // What was done to read the weights: parts left out of names, copies, narrowed types, strangers.
 std::vector<std::string> reading_notes(const Model& model, const std::string& prefix);
 

@@ -8,7 +8,7 @@ import json, pathlib, shutil, subprocess, sys, tempfile
 
 CASES = [  # folder, changed fields (None: taken out), code, words
     ('mixtral-window', {}, 0, []),
-    ('mixtral-window', {'hidden_act': 'gelu'}, 4, ['hidden_act', 'silu', 'gelu']),
+    ('mixtral-window', {'hidden_act': 'gelu'}, 4, ['hidden_act', 'mixtral', 'silu', 'gelu']),
     ('mixtral-window', {'rope_scaling': {'type': 'longrope', 'factor': 4.0}}, 4,
      ['rope_scaling.type', 'default, linear, dynamic, llama3, yarn', 'longrope']),
     ('mixtral-window', {'partial_rotary_factor': 0.5}, 4, ['partial_rotary_factor', '0.5']),
@@ -28,7 +28,17 @@ CASES = [  # folder, changed fields (None: taken out), code, words
     ('mellum-mixed', {'layer_types': ['full_attention', 'chunked_attention', 'full_attention']}, 4,
      ['layer_types', 'chunked_attention']),
     ('mellum-mixed', {'mlp_layer_types': ['dense', 'sparse']}, 4, ['mlp_layer_types', '3 words']),
+    ('mellum-mixed', {'rope_scaling': {'type': 'yarn', 'factor': 4.0}}, 4, ['rope_scaling', 'mellum']),
+    ('mellum-mixed', {'rope_scaling': {}, 'rope_theta': 5.0}, 0, []),
     ('gpt-oss-alpha-limit', {'swiglu_limit': -1}, 4, ['swiglu_limit', '> 0']),
+    ('gpt-oss-alpha-limit', {'quantization_config': {'quant_method': 'bitsandbytes'}}, 4,
+     ['quant_method', 'gpt_oss', 'mxfp4 or none', 'bitsandbytes']),
+    ('qwen3-dense-yarn', {'quantization_config': {'quant_method': 'fp8', 'weight_block_size': [128, 128]}}, 0, []),
+    ('qwen3-dense-yarn', {'quantization_config': {'quant_method': 'fp8', 'weight_block_size': [64, 64]}}, 4,
+     ['weight_block_size', 'qwen3_moe', '[128,128]', '[64,64]']),
+    ('qwen3-dense-yarn', {'quantization_config': {'quant_method': 'fp8', 'fmt': 'e5m2'}}, 4, ['fmt', 'e4m3', 'e5m2']),
+    ('granitemoe-bias-tied', {'rope_scaling': {'rope_type': 'ntk'}}, 4,
+     ['rope_scaling.rope_type', 'granitemoe', 'ntk']),
 ]
 
 

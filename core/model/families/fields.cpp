@@ -101,8 +101,9 @@ std::optional<std::string> Fields::text(const char* field) {
 }
 
 void Fields::refuse(const char* field, std::string_view expected, const Json& found) {
-  faults_.add(ExitCode::unsupported, "", names_.prefix, spelled(field),
-              " is not supported; expected ", expected, ", found ", found_text(found));
+  faults_.add(ExitCode::unsupported, "", names_.prefix, spelled(field), " is not supported",
+              names_.family.empty() ? "" : " in ", names_.family, "; expected ", expected,
+              ", found ", found_text(found));
 }
 
 std::vector<std::string> Fields::unknown() const {

@@ -28,7 +28,8 @@ struct FieldNames {
   bool (*ignored)(std::string_view name);
   // Whether a name is one of a time before; nullptr: there is no such time.
   bool (*old)(std::string_view name);
-  ExitCode two_values;  // where two names of one field have different values
+  ExitCode two_values;           // where two names of one field have different values
+  std::string_view family = {};  // what does not support a value, in messages; "": left out
 };
 
 // Reads fields and collects what is wrong with them. A field that is null counts as absent and

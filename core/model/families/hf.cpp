@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "core/model/reading.h"
+
 namespace kappascope::hf {
 
 void finish(Model& model, Config& config, const Sizes& sizes, std::vector<LayerSpec> layers,
@@ -19,8 +21,8 @@ void finish(Model& model, Config& config, const Sizes& sizes, std::vector<LayerS
   model.unknown_fields = config.fields().unknown();
   Leftovers left = leftovers(model);
   model.unknown_tensors = std::move(left.unknown);
-  for (const std::string& name : left.by_rule) {
-    model.notes.push_back("left out, as evaluation does not use it: " + name);
+  for (const auto& [kind, names] : left.by_rule) {
+    model.notes.push_back("left out, " + kind + ": " + listed(names));
   }
 }
 

@@ -65,12 +65,20 @@ bool ignored(std::string_view name) {
   return std::find(kIgnored.begin(), kIgnored.end(), name) != kIgnored.end();
 }
 
-constexpr FieldNames kNames{"", canonical, ignored, nullptr, ExitCode::unsupported};
+// model_type was found when the family was chosen.
+FieldNames names_of(const Json& document) {
+  return {"",
+          canonical,
+          ignored,
+          nullptr,
+          ExitCode::unsupported,
+          document.at("model_type").get_ref<const std::string&>()};
+}
 
 }  // namespace
 
 Config::Config(const Json& document, const std::string& file)
-    : faults_(file), fields_(document, faults_, kNames) {}
+    : faults_(file), names_(names_of(document)), fields_(document, faults_, names_) {}
 
 Sizes Config::sizes(Sizes sizes) {
   fields_.integer("hidden_size", sizes.width, 1, kMostOther);
@@ -182,12 +190,24 @@ void Config::require_quantization(std::string_view method) {
   const Json* found = fields_.find("quantization_config");
   if (found == nullptr) { return; }
   const Json used = found->is_object() ? found->value("quant_method", Json()) : *found;
-  if (used == Json(method) && !method.empty()) { return; }
+  if (used == Json(method) && !method.empty()) { return require_blocks(*found); }
   const std::string expected = method.empty() ? "none: float32, bfloat16 or float16 weights"
                                               : std::string(method) + " or none";
-  faults_.add(ExitCode::unsupported, "",
-              "quantization_config.quant_method is not supported; expected ", expected, ", found ",
-              found_text(used));
+  faults_.add(ExitCode::unsupported, "", "quantization_config.quant_method is not supported in ",
+              names_.family, "; expected ", expected, ", found ", found_text(used));
+}
+
+// Of the object whose method is read: how numbers of eight bits are scaled.
+void Config::require_blocks(const Json& used) {
+  const auto require_value = [&](const char* field, const Json& value) {
+    const auto found = used.find(field);
+    if (found == used.end() || *found == value) { return; }
+    faults_.add(ExitCode::unsupported, "", "quantization_config.", field, " is not supported in ",
+                names_.family, "; expected ", value.dump(), ", found ", found_text(*found));
+  };
+  if (used.value("quant_method", "") != "fp8") { return; }
+  require_value("weight_block_size", Json{128, 128});
+  require_value("fmt", "e4m3");
 }
 
 std::int64_t Config::window(std::int64_t absent) {

@@ -68,7 +68,10 @@ class Config {
   void fill(Architecture& architecture, const Sizes& sizes, std::vector<LayerSpec> layers) const;
 
  private:
+  void require_blocks(const Json& used);
+
   Faults faults_;
+  const FieldNames names_;
   Fields fields_;
 };
 

@@ -42,9 +42,10 @@ Json described(const RotarySpec& spec) {
 class RotaryReader {
  public:
   // `prefix`: of its fields in messages. `root`: the configuration, where its fields count too.
-  RotaryReader(const Json& object, std::string prefix, const Sizes& sizes, Faults& faults)
+  RotaryReader(const Json& object, std::string prefix, const Sizes& sizes, Faults& faults,
+               std::string_view family)
       : prefix_(std::move(prefix)),
-        names_{prefix_.c_str(), same, never, nullptr, ExitCode::damaged},
+        names_{prefix_.c_str(), same, never, nullptr, ExitCode::damaged, family},
         fields_(object, faults, names_),
         faults_(faults),
         sizes_(sizes) {}
@@ -160,7 +161,7 @@ RotarySpec Config::rotary(const Sizes& sizes, const RotaryDefaults& defaults) {
   const Json none = Json::object();
   if (!found.is_null() && !found.is_object()) { fields_.refuse(name, "an object", found); }
   const Json& used = found.is_object() ? found : none;
-  RotarySpec spec = RotaryReader(used, join_words(name, "."), sizes, faults_)
+  RotarySpec spec = RotaryReader(used, join_words(name, "."), sizes, faults_, names_.family)
                         .read(base, share, context, own_context, truncate_in(used));
   fields_.record("rope_parameters", described(spec));
   return spec;
@@ -181,7 +182,8 @@ RotarySpec Config::rotary_of(const char* layer_type, const Sizes& sizes, double 
     }
   }
   RotarySpec spec =
-      RotaryReader(*used, join_words("rope_parameters.", layer_type, "."), sizes, faults_)
+      RotaryReader(*used, join_words("rope_parameters.", layer_type, "."), sizes, faults_,
+                   names_.family)
           .read(absent_base, 1, double(sizes.context), false,
                 // The reference looks for it in the outer object.
                 parameters != nullptr && parameters->is_object() ? truncate_in(*parameters)

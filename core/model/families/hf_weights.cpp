@@ -279,6 +279,21 @@ std::int64_t layer_of(std::string_view name) {
   return layer;
 }
 
+constexpr char kFurtherTokens[] = "heads for further tokens";
+
+// What a tensor is that evaluation leaves out by its name; nullptr: none of these.
+const char* kind_of_leftover(std::string_view name) {
+  constexpr std::array<std::string_view, 3> kFronts = {"mtp.", "model.mtp.", "model.mtp_"};
+  constexpr std::array<std::string_view, 6> kScales = {
+      "_scale_inv", ".input_scale", ".weight_scale", ".k_scale", ".v_scale", ".activation_scale"};
+  const auto begins = [&](std::string_view front) { return name.starts_with(front); };
+  const auto ends = [&](std::string_view tail) { return name.ends_with(tail); };
+  if (std::any_of(kFronts.begin(), kFronts.end(), begins)) { return kFurtherTokens; }
+  if (ends(".rotary_emb.inv_freq")) { return "tables that are computed"; }
+  if (std::any_of(kScales.begin(), kScales.end(), ends)) { return "scales of no weight"; }
+  return nullptr;
+}
+
 }  // namespace
 
 void assign_roles(Model& model, const ExpertNames& names, bool tied, bool eight_bits,
@@ -287,11 +302,6 @@ void assign_roles(Model& model, const ExpertNames& names, bool tied, bool eight_
 }
 
 Leftovers leftovers(const Model& model) {
-  // Heads that predict further tokens, tables that are computed, scales of quantisers.
-  constexpr std::array<std::string_view, 3> kFronts = {"mtp.", "model.mtp.", "model.mtp_"};
-  constexpr std::array<std::string_view, 7> kTails = {
-      ".rotary_emb.inv_freq", "_scale_inv", ".input_scale", ".weight_scale", ".k_scale", ".v_scale",
-      ".activation_scale"};
   std::set<const TensorInfo*> used;
   for (const Stored& weight : model.weights.all()) {
     for (const TensorInfo* tensor : weight.tensors()) { used.insert(tensor); }
@@ -299,12 +309,10 @@ Leftovers leftovers(const Model& model) {
   Leftovers result;
   for (const TensorInfo& tensor : model.tensors->tensors()) {
     if (used.count(&tensor) != 0) { continue; }
-    const std::string& name = tensor.name;
-    const bool by_rule =
-        std::any_of(kFronts.begin(), kFronts.end(), [&](auto f) { return name.starts_with(f); }) ||
-        std::any_of(kTails.begin(), kTails.end(), [&](auto t) { return name.ends_with(t); }) ||
-        layer_of(name) >= model.architecture.depth();
-    (by_rule ? result.by_rule : result.unknown).push_back(name);
+    const char* kind = layer_of(tensor.name) >= model.architecture.depth()
+                           ? kFurtherTokens
+                           : kind_of_leftover(tensor.name);
+    (kind == nullptr ? result.unknown : result.by_rule[kind]).push_back(tensor.name);
   }
   return result;
 }

@@ -2,6 +2,7 @@
 // families share, and those of the experts that each has its own of.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,8 @@ void assign_roles(Model& model, const ExpertNames& names, bool tied, bool eight_
 
 // Tensors that belong to no weight: those that evaluation leaves out by rule, and the rest.
 struct Leftovers {
-  std::vector<std::string> by_rule, unknown;
+  std::map<std::string, std::vector<std::string>> by_rule;  // what they are → names
+  std::vector<std::string> unknown;
 };
 Leftovers leftovers(const Model& model);
 

@@ -26,6 +26,12 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
   // layer_types alone says which layers slide.
   config.fields().find("use_sliding_window");
   config.fields().find("max_window_layers");
+  // The flat fields of RoPE cannot say two kinds.
+  config.fields().find("rope_theta");
+  const Json* scaling = config.fields().find("rope_scaling");
+  if (scaling != nullptr && !scaling->empty()) {
+    config.fields().refuse("rope_scaling", "null beside rope_parameters", *scaling);
+  }
   const bool input_bias = config.flag("attention_bias", false);
 
   MoeSpec moe;
