@@ -35,13 +35,15 @@ class Watcher final : public Probe {
 };
 
 // "prefill": `tokens` made-up ids to logits. "mode": none, routing, standard or gates; the last two
-// write a whole trace to "trace". Mode write only writes "bytes" there.
+// write a whole trace to "trace". Mode write only writes "bytes" there. "memory": the bound of its
+// bytes, for layers that come from the file.
 class PrefillWork final : public Work {
  public:
   explicit PrefillWork(const Json& arguments)
       : model_(open_model(arguments.at("model").get<std::string>())), plan_(resolve(model_, {})) {
-    const Failure failure =
-        engine().load(model_, {.threads = arguments.value("threads", 2)}, progress_, loaded_);
+    const LoadOptions options{.threads = arguments.value("threads", 2),
+                              .memory = arguments.value("memory", std::uint64_t{0})};
+    const Failure failure = engine().load(model_, options, progress_, loaded_);
     if (failure) { throw Error(failure); }
   }
 

@@ -14,12 +14,11 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 class Program:
     """A program of works (work.h): make one, then run it once a round."""
 
-    def __init__(self, path, environment=None):
-        self.path = path
-        environment = {**os.environ, **(environment or {})}
-        environment.pop("LD_LIBRARY_PATH", None)
-        self.process = subprocess.Popen([path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        text=True, env=environment)
+    def __init__(self, *command, environment=None):
+        self.path = " ".join(command)
+        ours = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True, env={**ours, **(environment or {})})
 
     def ask(self, command):
         self.process.stdin.write(json.dumps(command) + "\n")
@@ -69,7 +68,7 @@ class Bench:
         self.rows, self.failed = {}, False
 
     def program(self, name="kappascope_bench", environment=None):
-        return Program(str(self.build / "release" / name), environment)
+        return Program(str(self.build / "release" / name), environment=environment)
 
     def model(self, name, **words):
         """A synthetic model; made once."""

@@ -1,0 +1,75 @@
+"""Rows of Hugging Face families: beside the transformers package, and larger than memory."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+from rounds import ROOT, Program, quartiles
+
+
+def transformers_peer():
+    """The transformers package in a process of its own: in this Python, or in the one that
+    KAPPASCOPE_PEER_PYTHON names. None: it is in neither."""
+    python = os.environ.get("KAPPASCOPE_PEER_PYTHON", sys.executable)
+    found = subprocess.run([python, "-c", "import transformers"], stderr=subprocess.DEVNULL)
+    if found.returncode:
+        return None
+    return Program(python, "-B", str(ROOT / "tests/bench/transformers_peer.py"),
+                   environment={"LD_LIBRARY_PATH": os.environ.get("LD_LIBRARY_PATH", "")})
+
+
+def p3(bench):
+    """Whole float32 prefill of random Hugging Face models against the transformers package."""
+    goals = (("eager", 1.5), ("grouped_mm", 1.15))
+    for family in ("qwen3_moe", "olmoe"):
+        peer = transformers_peer()
+        if peer is None:
+            for kind, goal in goals:
+                bench.put(f"P3_{family}_{kind}", {
+                    "ratio": None, "peer": "peer absent: transformers, or KAPPASCOPE_PEER_PYTHON",
+                    "goal": goal, "holds": None, "note": "not run"})
+            continue
+        folder = bench.folder / family
+        peer.make(family, folder=folder, threads=bench.threads)
+        ours = bench.program().make("prefill", model=folder, threads=bench.threads)
+        nll = ours.run(tokens=512)["nll"]
+        times = bench.interleave(lambda _: ours.seconds(tokens=512),
+                                 *[lambda _, kind=kind: peer.seconds(tokens=512, experts=kind)
+                                   for kind, _ in goals])
+        for (kind, goal), other in zip(goals, times[1:]):
+            theirs = peer.run(tokens=512, experts=kind)["nll"]
+            if abs(nll - theirs) > 1e-4 * abs(theirs):
+                bench.differ(f"P3_{family}_{kind}", f"summed loss {nll}, transformers {theirs}")
+                continue
+            bench.add(f"P3_{family}_{kind}", [b / a for a, b in zip(times[0], other)], goal,
+                      f"transformers, {kind}")
+        ours.close()
+        peer.close()
+        shutil.rmtree(folder)
+
+
+def p14(bench):
+    """A prefill whose layers come from the file, which is in the system's cache: against the longer
+    of a plain read of it and the same prefill with resident weights."""
+    folder = bench.folder / "hub"
+    words = {"hidden": 1024, "layers": 8, "heads": 8, "kv-heads": 4, "gates": 512}
+    subprocess.run([bench.build / "release/kappascope_make_hub_model", folder,
+                    *[str(word) for name, value in words.items() for word in (f"--{name}", value)]],
+                   check=True)
+    size = (folder / "model.safetensors").stat().st_size
+    read = bench.program().make("read", model=folder, threads=2, bytes=size)
+    resident = bench.program().make("prefill", model=folder, threads=bench.threads)
+    streamed = bench.program().make("prefill", model=folder, threads=bench.threads,
+                                    memory=int(0.6 * size))
+    nll = [side.run(tokens=256)["nll"] for side in (resident, streamed)]
+    if nll[0] != nll[1]:
+        return bench.differ("P14", f"summed loss {nll[1]} streamed, {nll[0]} resident")
+    times = bench.interleave(lambda _: read.seconds(), lambda _: resident.seconds(tokens=256),
+                             lambda _: streamed.seconds(tokens=256))
+    bench.add("P14", [max(a, b) / c for a, b, c in zip(*times)], 0.85,
+              f"the longer of a plain read of {size / 1e9:.1f} GB by two threads and the products; the read "
+              f"alone {quartiles([a / c for a, c in zip(times[0], times[2])])[1]:.2f}")
+    for side in (read, resident, streamed):
+        side.close()
+    shutil.rmtree(folder)

@@ -1,0 +1,58 @@
+"""The transformers package as a program of works (work.h): random models of the families, saved for
+the other side, and their prefill.
+
+{"make": FAMILY, "folder": F, "threads": N} → {}
+{"run": {"tokens": T, "experts": "eager" or "grouped_mm"}} → {"seconds": S, "nll": summed loss}
+"""
+import json
+import sys
+import time
+
+import torch
+import transformers
+
+COMMON = dict(vocab_size=2048, hidden_size=512, num_hidden_layers=4, num_attention_heads=8,
+              num_experts=64, num_experts_per_tok=8, max_position_embeddings=4096,
+              initializer_range=0.05)
+FAMILIES = {
+    "qwen3_moe": dict(COMMON, num_key_value_heads=4, head_dim=64, moe_intermediate_size=512,
+                      intermediate_size=512, norm_topk_prob=True),
+    "olmoe": dict(COMMON, num_key_value_heads=8, intermediate_size=512),
+}
+
+
+def make(work, folder, threads):
+    torch.set_num_threads(threads)
+    torch.manual_seed(1)
+    config = transformers.AutoConfig.for_model(work, **FAMILIES[work])
+    model = transformers.AutoModelForCausalLM.from_config(config).eval().float()
+    model.save_pretrained(folder)
+    return model
+
+
+def prefill(model, tokens, experts):
+    model.set_experts_implementation(experts)
+    ids = torch.tensor([[(t * 7919 + t // 3) % model.config.vocab_size for t in range(tokens)]])
+    with torch.no_grad():
+        begin = time.perf_counter()
+        logits = model(ids, use_cache=False).logits
+        seconds = time.perf_counter() - begin
+    logs = torch.log_softmax(logits[0, :-1].double(), 1)
+    return {"seconds": seconds, "nll": float(-logs[range(tokens - 1), ids[0, 1:]].sum())}
+
+
+def main():
+    transformers.utils.logging.disable_progress_bar()
+    model = None
+    for line in sys.stdin:
+        command = json.loads(line)
+        answer = {}
+        if "make" in command:
+            model = make(command.pop("make"), **command)
+        else:
+            answer = prefill(model, **command["run"])
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()
