@@ -6,7 +6,8 @@ check_hf_forms.py PROGRAM --oracle PATTERN...       folders of $KAPPASCOPE_ORACL
 config.json in the nested spelling of transformers 5 and in the flat one before it, with every type of RoPE
 for the first folder: the files are equal byte for byte. Weights as one file, as shards, as pytorch_model.bin with and without
 shards; bfloat16 and the float32 of the same values, MXFP4 and the float32 of what its sixteen code points stand for:
-every array is equal bit for bit, so that the golden numbers of a folder hold for each of its forms.
+every array is equal bit for bit, so that the golden numbers of a folder hold for each of its forms. Likewise
+one expert of float32 among bfloat16 ones.
 """
 import json, os, pathlib, shutil, struct, subprocess, sys, tempfile
 import numpy as np
@@ -272,6 +273,21 @@ class Forms:
         of_wide = self.arrays_of(f'{model.name} in float32', folder)
         self.same(f'{model.name}, bfloat16 and float32', of_narrow, of_wide)
 
+    def types_side_by_side(self, model):
+        """One expert of float32 among bfloat16 ones keeps its numbers."""
+        config = json.loads((model / 'config.json').read_text())
+        narrow = rounded(read_weights(model))
+        apart = [name for name in narrow if '.experts.1.' in name]
+        if not apart:
+            return
+        wide = widened(narrow)
+        for name in apart:
+            wide[name] = 'F32', (wide[name][1] * np.float32(1.001)).astype('<f4')
+        mixed = narrow | {name: wide[name] for name in apart}
+        ours = self.arrays_of(f'{model.name} in two types', self.folder_of(model, config, mixed, 'one file'))
+        theirs = self.arrays_of(f'{model.name} in one type', self.folder_of(model, config, wide, 'one file'))
+        self.same(f'{model.name}, two types and one', ours, theirs)
+
     def four_bits(self, model):
         config = json.loads((model / 'config.json').read_text())
         tensors = read_weights(model)
@@ -303,6 +319,7 @@ def main():
             forms.spellings(model, ROPES if number == 0 else ROPES[:1])
             forms.weights(model)
             forms.four_bits(model)
+            forms.types_side_by_side(model)
     for failure in forms.failures:
         print('FAILED', failure)
     print(f'{len(models)} models, {forms.runs} runs')
