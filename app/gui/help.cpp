@@ -52,7 +52,7 @@ void draw_words(const Gui& gui, const HelpBlock& block, float left) {
 }
 
 void draw_block(const Gui& gui, const HelpBlock& block) {
-  const float left = ImGui::GetCursorPosX(), indent = 1.2F * em();
+  const float left = ImGui::GetCursorPosX(), indent = 1.7F * em();
   if (block.kind == Kind::item) {
     ImGui::Bullet();
     ImGui::SameLine(left + indent);
