@@ -25,13 +25,13 @@ const char* cuda_error_text(int error) {
 
 int cuda_device_count(int& count) {
   count = 0;
-  return int(cudaGetDeviceCount(&count));
+  return reported(cudaGetDeviceCount(&count));
 }
 
 int cuda_describe(int device, DeviceFacts& facts) {
   // Not cudaGetDeviceProperties, which is another symbol in every major version of CUDA.
   const auto read = [device](cudaDeviceAttr attribute, int& to) {
-    return int(cudaDeviceGetAttribute(&to, attribute, device));
+    return reported(cudaDeviceGetAttribute(&to, attribute, device));
   };
   int error = read(cudaDevAttrComputeCapabilityMajor, facts.major);
   if (!error) { error = read(cudaDevAttrComputeCapabilityMinor, facts.minor); }
@@ -44,42 +44,42 @@ int cuda_memory(std::int64_t& free, std::int64_t& total) {
   const cudaError_t error = cudaMemGetInfo(&free_bytes, &total_bytes);
   free = std::int64_t(free_bytes);
   total = std::int64_t(total_bytes);
-  return int(error);
+  return reported(error);
 }
 
 int cuda_create(CudaEvent& event) {
-  return int(cudaEventCreate(&event));
+  return reported(cudaEventCreate(&event));
 }
 int cuda_record(CudaEvent event, CudaStream stream) {
-  return int(cudaEventRecord(event, stream));
+  return reported(cudaEventRecord(event, stream));
 }
 int cuda_wait(CudaEvent event) {
-  return int(cudaEventSynchronize(event));
+  return reported(cudaEventSynchronize(event));
 }
 int cuda_wait_on(CudaStream stream, CudaEvent event) {
-  return int(cudaStreamWaitEvent(stream, event, 0));
+  return reported(cudaStreamWaitEvent(stream, event, 0));
 }
 void cuda_destroy(CudaEvent event) {
   (void)cudaEventDestroy(event);
 }
 int cuda_milliseconds(CudaEvent from, CudaEvent to, float& milliseconds) {
-  return int(cudaEventElapsedTime(&milliseconds, from, to));
+  return reported(cudaEventElapsedTime(&milliseconds, from, to));
 }
 
 int cuda_allocate(void** memory, std::int64_t bytes) {
-  return int(cudaMalloc(memory, std::size_t(bytes)));
+  return reported(cudaMalloc(memory, std::size_t(bytes)));
 }
 void cuda_release(void* memory) {
   (void)cudaFree(memory);
 }
 int cuda_copy(void* to, const void* from, std::int64_t bytes) {
-  return int(cudaMemcpy(to, from, std::size_t(bytes), cudaMemcpyDefault));
+  return reported(cudaMemcpy(to, from, std::size_t(bytes), cudaMemcpyDefault));
 }
 int cuda_fill(void* memory, int byte, std::int64_t bytes) {
-  return int(cudaMemset(memory, byte, std::size_t(bytes)));
+  return reported(cudaMemset(memory, byte, std::size_t(bytes)));
 }
 int cuda_wait_all() {
-  return int(cudaDeviceSynchronize());
+  return reported(cudaDeviceSynchronize());
 }
 
 }  // namespace kappascope

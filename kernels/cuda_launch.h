@@ -29,12 +29,15 @@ constexpr unsigned kAllLanes = 0xffffffffu;
 
 // 0 or the CUDA error, which is then no longer the runtime's last one: Torch's next check would
 // find it.
+inline int reported(cudaError_t error) {
+  if (error != cudaSuccess) { (void)cudaGetLastError(); }
+  return int(error);
+}
+
 template <typename... Parameters, typename... Arguments>
 int launch(const cudaLaunchConfig_t& config, void (*kernel)(Parameters...),
            const Arguments&... arguments) {
-  const cudaError_t error = cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...);
-  if (error != cudaSuccess) { (void)cudaGetLastError(); }
-  return int(error);
+  return reported(cudaLaunchKernelEx(&config, kernel, Parameters(arguments)...));
 }
 
 // Starts `kernel` on blocks of kThreads. No block: nothing to do.
@@ -55,9 +58,9 @@ template <typename Function>
 int driver_function(const char* name, Function& function) {
   void* found = nullptr;
   cudaDriverEntryPointQueryResult result{};
-  const cudaError_t error =
-      cudaGetDriverEntryPointByVersion(name, &found, 12000, cudaEnableDefault, &result);
-  if (error != cudaSuccess) { return int(error); }
+  const int error =
+      reported(cudaGetDriverEntryPointByVersion(name, &found, 12000, cudaEnableDefault, &result));
+  if (error) { return error; }
   if (result != cudaDriverEntryPointSuccess) { return int(cudaErrorNotSupported); }
   function = reinterpret_cast<Function>(found);
   return 0;

@@ -375,7 +375,7 @@ int prepare_product() {
     if (error == cudaSuccess) {
       error = cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, 100);
     }
-    if (error != cudaSuccess) { return int(error); }
+    if (error != cudaSuccess) { return reported(error); }
   }
   return 0;
 }

@@ -92,7 +92,7 @@ int launch_order(const GroupedSwigluArgs& args, CudaStream stream) {
       args.rules.any() ? order_kernel<T, KappaCase::ruled> : order_kernel<T, KappaCase::any>;
   const cudaError_t error =
       cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, most);
-  if (error != cudaSuccess) { return int(error); }
+  if (error != cudaSuccess) { return reported(error); }
   return launch(kernel, blocks_for(args.last_row - args.first_row, 1),
                 std::size_t(args.gates) * sizeof(float), stream, args);
 }

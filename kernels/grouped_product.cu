@@ -23,8 +23,7 @@ int product_error(cublasStatus_t status) {
 // One entry of each for every expert that has rows.
 struct Problems {
   std::vector<int> rows, columns, depth, ones;
-  std::vector<const void*> weight, x;
-  std::vector<void*> y;
+  std::vector<const void*> weight, x, y;
   std::vector<cublasOperation_t> as_is;
   std::vector<float> alpha, beta;
 };
@@ -51,17 +50,14 @@ Problems problems_of(const GroupedProductArgs& args) {
   return problems;
 }
 
-// The pointers of `problems` into args.pointers, [3,count]; they may leave the host's vectors at
+// The pointers of `problems` into args.pointers, [3,count]; they may leave the host's memory at
 // once, because a copy from pageable memory has read them when it returns.
 int upload(const Problems& problems, void** pointers, cudaStream_t stream) {
-  const std::size_t count = problems.rows.size(), bytes = count * sizeof(void*);
-  const void* const sources[] = {problems.weight.data(), problems.x.data(), problems.y.data()};
-  for (std::size_t i = 0; i < 3; ++i) {
-    const cudaError_t error =
-        cudaMemcpyAsync(pointers + i * count, sources[i], bytes, cudaMemcpyHostToDevice, stream);
-    if (error != cudaSuccess) { return int(error); }
-  }
-  return 0;
+  std::vector<const void*> all = problems.weight;
+  all.insert(all.end(), problems.x.begin(), problems.x.end());
+  all.insert(all.end(), problems.y.begin(), problems.y.end());
+  return int(cudaMemcpyAsync(pointers, all.data(), all.size() * sizeof(void*),
+                             cudaMemcpyHostToDevice, stream));
 }
 
 }  // namespace

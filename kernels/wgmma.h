@@ -271,7 +271,7 @@ inline int make_map(TensorMap& map, const void* data, std::uint64_t s0, std::uin
 // Lets `kernel` be launched with so much shared memory, which no other architecture may have.
 template <typename Kernel>
 int allow_shared(Kernel kernel, int bytes) {
-  return int(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
+  return reported(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes));
 }
 
 }  // namespace kappascope::wgmma

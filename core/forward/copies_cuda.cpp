@@ -38,4 +38,10 @@ void HostCopies::start(const at::Tensor& from, const at::Tensor& to, CudaEvent& 
   require_launched(cuda_record(done, native), "event");
 }
 
+at::Tensor HostCopies::start(const at::Tensor& from, CudaEvent& done) {
+  const at::Tensor to = pinned(from.numel() * 4, from.device()).view(at::kFloat).view(from.sizes());
+  start(from, to, done);
+  return to;
+}
+
 }  // namespace kappascope

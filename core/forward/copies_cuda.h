@@ -24,6 +24,8 @@ class HostCopies {
   // Starts the copy of `from` to `to`, of one size in bytes, `to` pinned, behind all that was
   // started on the device so far; `done` is made at first use and marks its end.
   void start(const at::Tensor& from, const at::Tensor& to, CudaEvent& done);
+  // The same to new memory, of the shape of `from`, which is float32.
+  at::Tensor start(const at::Tensor& from, CudaEvent& done);
 
  private:
   std::optional<c10::Stream> stream_;

@@ -12,16 +12,6 @@
 namespace kappascope {
 namespace {
 
-// κ = factor · exp(ln U · tanh(b · constant)), the same for every token.
-std::vector<float> dense_kappa(const KappaView& view, std::int64_t gates, float constant) {
-  std::vector<float> kappa(std::size_t(gates), 1.0f);
-  for (std::int64_t i = 0; i < gates; ++i) {
-    if (!view.fixed()) { kappa[i] = kappa_value(view.log_bound, view.argument(i, constant, 0)); }
-    kappa[i] *= view.factor_value();
-  }
-  return kappa;
-}
-
 // z, up [T,I] → a ∘ up in place of up, κ from `constant`. Statistics of the recorded rows; empty
 // where they are not wanted.
 std::vector<GateStats> activate(const at::Tensor& z, at::Tensor& up, const KappaView& kappa,

@@ -1,6 +1,7 @@
 #include <vector>
 
 #include "core/forward/device_cuda.h"
+#include "core/forward/layer_record.h"
 #include "core/forward/operations.h"
 
 namespace kappascope {
@@ -23,21 +24,6 @@ GroupedSwigluArgs dense_args(const at::Tensor& z, const at::Tensor& up, const Ka
   return args;
 }
 
-// κ [I], the same for every token: that of one row.
-std::vector<float> dense_kappa(const KappaView& kappa, double score, const CallContext& context,
-                               const at::Tensor& like) {
-  const std::int64_t gates = like.size(1);
-  const at::Tensor z = at::zeros({1, gates}, like.options());
-  const at::Tensor values = at::empty({3, gates}, like.options().dtype(at::kFloat));
-  GroupedSwigluArgs args = dense_args(z, z, kappa, score, context);
-  args.kappa_out = values.mutable_data_ptr<float>();
-  args.gate_pre_out = args.kappa_out + gates;
-  args.gate_act_out = args.gate_pre_out + gates;
-  require_launched(grouped_swiglu_cuda(args, stream_of(like.device())), "κ of a dense layer");
-  const at::Tensor host = values.cpu();
-  return {host.const_data_ptr<float>(), host.const_data_ptr<float>() + gates};
-}
-
 // Starts κ-SwiGLU; `stats`, of the recorded tokens, may be nullptr.
 void activate(const at::Tensor& z, const at::Tensor& up, const KappaView& kappa, double score,
               const CallContext& context, GateStats* stats) {
@@ -55,21 +41,12 @@ void gated(const at::Tensor& z, const at::Tensor& up, std::int64_t layer, std::i
   if (!context.wants.gate_stats || !context.probe.wants_layer(layer)) {
     return activate(z, up, kappa, score, context, nullptr);
   }
-  const std::int64_t fields = sizeof(GateStats) / sizeof(float);
-  const at::Tensor stats = at::empty({told, fields}, z.options().dtype(at::kFloat));
-  activate(z, up, kappa, score, context,
-           reinterpret_cast<GateStats*>(stats.mutable_data_ptr<float>()));
-  finish_taps(context);  // those of the layers before
-  const at::Tensor host = stats.cpu();
-  const std::vector<float> values = dense_kappa(kappa, score, context, z);
-  const DenseTap tap{layer,
-                     pass,
-                     context.first_token(),
-                     told,
-                     z.size(1),
-                     values.data(),
-                     reinterpret_cast<const GateStats*>(host.const_data_ptr<float>())};
-  CallContext::require_going(context.probe.dense(tap));
+  const at::Tensor stats =
+      at::empty({told * std::int64_t(sizeof(GateStats))}, z.options().dtype(at::kByte));
+  activate(z, up, kappa, score, context, part<GateStats>(stats, 0));
+  const KappaView on_host = context.plan.kappa_of(layer, pass).view();
+  const DenseTap tap{layer, pass, context.first_token(), told, z.size(1), nullptr, nullptr};
+  context.state->taps.send(stats, tap, dense_kappa(on_host, z.size(1), float(score)), context);
 }
 
 // Values [T] into memory of the device at `to`.

@@ -23,14 +23,23 @@ GateFetch::GateFetch(const at::Tensor& cell_row, std::int64_t first_cell, std::i
       gates_(gates),
       started_(copies),
       to_(to),
-      row_cell_(std::size_t(cell_row.numel()), -1) {
-  const at::Tensor host = cell_row.cpu();
-  const std::int32_t* rows = host.const_data_ptr<std::int32_t>();
-  for (std::int64_t cell = 0; cell < cell_row.numel(); ++cell) {
-    if (rows[cell] >= 0) { row_cell_[rows[cell]] = std::int32_t(cell); }
-  }
+      cell_row_(pinned(cell_row.numel() * 4, cell_row.device()).view(at::kInt)) {
+  started_.start(cell_row, cell_row_, rows_copied_);
   const auto values = std::size_t((cell_row.numel() - first_cell) * gates);
   for (auto* all : {&to_.kappa, &to_.gate_pre, &to_.gate_act}) { all->assign(values, kNaN); }
+}
+
+GateFetch::~GateFetch() {
+  if (rows_copied_) { cuda_destroy(rows_copied_); }
+}
+
+void GateFetch::read_rows() {
+  require_launched(cuda_wait(rows_copied_), "recording of gates");
+  row_cell_.assign(std::size_t(cell_row_.numel()), -1);
+  const std::int32_t* rows = cell_row_.const_data_ptr<std::int32_t>();
+  for (std::int64_t cell = 0; cell < cell_row_.numel(); ++cell) {
+    if (rows[cell] >= 0) { row_cell_[rows[cell]] = std::int32_t(cell); }
+  }
 }
 
 std::int64_t GateFetch::rows_at_once(std::int64_t gates) {
@@ -59,6 +68,7 @@ void GateFetch::finish() {
 
 void GateFetch::place(Copy& copy) {
   if (copy.rows == 0) { return; }
+  if (row_cell_.empty()) { read_rows(); }
   require_launched(cuda_wait(copy.done), "recording of gates");
   float* const to[] = {to_.kappa.data(), to_.gate_pre.data(), to_.gate_act.data()};
   const float* from = part<float>(copy.host, 0);

@@ -29,6 +29,9 @@ class GateFetch {
   // cell_row [T,K] on the device; cells before first_cell are context. Fills `to` with NaN.
   GateFetch(const at::Tensor& cell_row, std::int64_t first_cell, std::int64_t gates,
             HostCopies& copies, GateValues& to);
+  ~GateFetch();
+  GateFetch(const GateFetch&) = delete;
+  GateFetch& operator=(const GateFetch&) = delete;
   // Starts the copy of κ, z and a, [3,n,I], of the rows from `first` on.
   void fetch(std::int64_t first, const at::Tensor& values);
   void finish();  // waits for what is on its way
@@ -48,11 +51,14 @@ class GateFetch {
     Copy& operator=(const Copy&) = delete;
   };
   void place(Copy& copy);
+  void read_rows();  // once they are on the host
 
   const std::int64_t first_cell_, gates_;
   HostCopies& started_;
   GateValues& to_;
-  std::vector<std::int32_t> row_cell_;  // the cell of each row, −1 past the last
+  at::Tensor cell_row_;  // [T,K] on its way to the host
+  CudaEvent rows_copied_ = nullptr;
+  std::vector<std::int32_t> row_cell_;  // the cell of each row, −1 past the last; empty: not yet
   Copy copies_[2];
   int next_ = 0;
 };

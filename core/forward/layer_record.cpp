@@ -72,6 +72,15 @@ void ExpertRecord::prepare_clamped() {
   gate_clamped.assign(output_norm.size(), kNaN);
 }
 
+std::vector<float> dense_kappa(const KappaView& view, std::int64_t gates, float score) {
+  std::vector<float> kappa(std::size_t(gates), 1.0f);
+  for (std::int64_t i = 0; i < gates; ++i) {
+    if (!view.fixed()) { kappa[i] = kappa_value(view.log_bound, view.argument(i, score, 0)); }
+    kappa[i] *= view.factor_value();
+  }
+  return kappa;
+}
+
 void give_shared_to_probe(const at::Tensor& y, const at::Tensor& weight,
                           const std::vector<GateStats>& stats, std::int64_t layer,
                           std::int64_t pass, const CallContext& context) {

@@ -45,6 +45,9 @@ struct ExpertRecord {
   void prepare_clamped();  // room for gate_clamped, after prepare
 };
 
+// κ [I] of a dense layer, the same for every token; `score` in place of the router's.
+std::vector<float> dense_kappa(const KappaView& view, std::int64_t gates, float score);
+
 // Gives the probe what a shared expert made: y [T,H], weight [T,1] or undefined (1), the statistics
 // of the call's tokens.
 void give_shared_to_probe(const at::Tensor& y, const at::Tensor& weight,

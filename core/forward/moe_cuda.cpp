@@ -396,8 +396,9 @@ void MoeCall::tell(std::int64_t layer, std::int64_t pass) {
         layer,   pass,   context_.first_token(), context_.recorded(), spec_.shared->gates, nullptr,
         nullptr, nullptr};
   }
-  place.router_input = context_.wants.hidden ? x_.cpu() : at::Tensor();
-  place.output = context_.wants.hidden ? output.cpu() : at::Tensor();
+  const bool hidden = context_.wants.hidden;
+  place.router_input = hidden ? state_.copies.start(x_, place.copied) : at::Tensor();
+  place.output = hidden ? state_.copies.start(output, place.copied) : at::Tensor();
   state_.taps.send(block_, layout_, context_);
 }
 

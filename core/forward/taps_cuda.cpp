@@ -109,12 +109,34 @@ PendingTap& TapQueue::next() {
   return places_[next_];
 }
 
-void TapQueue::send(const at::Tensor& block, const MoeLayout& layout, const CallContext& context) {
+PendingTap& TapQueue::start(const at::Tensor& block, const CallContext& context) {
   PendingTap& pending = places_[next_];
-  if (!pending.block.defined() || pending.block.numel() != block.numel()) {
+  if (!pending.block.defined() || pending.block.numel() < block.numel()) {
     pending.block = pinned(block.numel(), block.device());
   }
-  context.state->copies.start(block, pending.block, pending.copied);
+  context.state->copies.start(block, pending.block.narrow(0, 0, block.numel()), pending.copied);
+  return pending;
+}
+
+void TapQueue::started(PendingTap& pending, const CallContext& context) {
+  pending.waiting = true;
+  next_ = 1 - next_;
+  tell(places_[next_], context);
+}
+
+void TapQueue::send(const at::Tensor& stats, DenseTap tap, std::vector<float> kappa,
+                    const CallContext& context) {
+  PendingTap& pending = start(stats, context);
+  pending.kappa = std::move(kappa);
+  tap.kappa = pending.kappa.data();
+  tap.gate_stats = part<GateStats>(pending.block, 0);
+  pending.dense = tap;
+  started(pending, context);
+}
+
+void TapQueue::send(const at::Tensor& block, const MoeLayout& layout, const CallContext& context) {
+  PendingTap& pending = start(block, context);
+  pending.dense.reset();
   const std::int64_t first = context.call.first_recorded;
   MoeTap& tap = pending.tap;
   tap.first_token = context.first_token();
@@ -125,9 +147,7 @@ void TapQueue::send(const at::Tensor& block, const MoeLayout& layout, const Call
   tap.router_input = rows_from(pending.router_input, first);
   tap.output = rows_from(pending.output, first);
   if (pending.shared) { point_at(*pending.shared, pending.block, layout, first); }
-  pending.waiting = true;
-  next_ = 1 - next_;
-  tell(places_[next_], context);
+  started(pending, context);
 }
 
 void TapQueue::deliver(const CallContext& context) {
@@ -139,6 +159,7 @@ void TapQueue::tell(PendingTap& pending, const CallContext& context) {
   if (!pending.waiting) { return; }
   require_launched(cuda_wait(pending.copied), "recording");
   pending.waiting = false;
+  if (pending.dense) { return CallContext::require_going(context.probe.dense(*pending.dense)); }
   if (pending.shared) { CallContext::require_going(context.probe.shared(*pending.shared)); }
   add_selection_scores(pending);
   CallContext::require_going(context.probe.moe(pending.tap));

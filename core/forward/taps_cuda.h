@@ -1,4 +1,4 @@
-// What an MoE layer tells, on its way from the GPU to the probe: the copy of one layer runs while
+// What a layer tells, on its way from the GPU to the probe: the copy of one layer runs while
 // the next is computed, then the probe is told.
 #pragma once
 
@@ -46,6 +46,8 @@ struct PendingTap {
   at::Tensor router_input, output;                     // on the host, when wanted
   std::vector<float> selection_bias, selection_score;  // [E], [T,E]; empty: by the logit
   std::optional<SharedTap> shared;
+  std::optional<DenseTap> dense;  // in place of `tap`
+  std::vector<float> kappa;       // [I] of a dense layer
   CudaEvent copied = nullptr;
 };
 
@@ -61,9 +63,15 @@ class TapQueue {
   PendingTap& next();
   // Starts the copy of `block` to `next()`; then delivers the tap before it.
   void send(const at::Tensor& block, const MoeLayout& layout, const CallContext& context);
+  // The same of a dense layer: the bytes of its [T] statistics, and κ [I]; `tap` says the rest.
+  void send(const at::Tensor& stats, DenseTap tap, std::vector<float> kappa,
+            const CallContext& context);
   void deliver(const CallContext& context);  // all that waits
 
  private:
+  // Starts the copy of a block to the next place.
+  PendingTap& start(const at::Tensor& block, const CallContext& context);
+  void started(PendingTap& pending, const CallContext& context);
   static void tell(PendingTap& pending, const CallContext& context);
   PendingTap places_[2];
   int next_ = 0;

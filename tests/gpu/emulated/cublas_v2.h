@@ -53,6 +53,7 @@ inline cublasStatus_t cublasGemmGroupedBatchedEx(
     const int* k, const void* alpha, const void* const* a, cudaDataType_t type, const int* lda,
     const void* const* b, cudaDataType_t, const int* ldb, const void* beta, void* const* c,
     cudaDataType_t, const int* ldc, int groups, const int* sizes, cublasComputeType_t) {
+  ++emulated::launches;
   int problem = 0;
   for (int group = 0; group < groups; ++group) {
     for (int i = 0; i < sizes[group]; ++i, ++problem) {

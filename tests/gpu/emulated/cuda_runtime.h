@@ -41,13 +41,16 @@ struct dim3 {
 };
 
 struct CUstream_st;
-struct CUevent_st;
+struct CUevent_st {
+  std::int64_t launches;  // so far when it was recorded
+};
 using cudaStream_t = CUstream_st*;
 using cudaEvent_t = CUevent_st*;
 enum cudaError_t {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
+  cudaErrorInvalidConfiguration = 9,
   cudaErrorNotSupported = 801
 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDefault = 4 };
@@ -84,9 +87,12 @@ inline constexpr unsigned long long cudaEnableDefault = 0;
 
 namespace emulated {
 
+inline cudaError_t last_error = cudaSuccess;
+
 // Of the thread that runs.
 inline dim3 thread_index, block_index;
 inline std::int64_t launches = 0;  // so far
+inline std::int64_t waits = 0;     // of the host for what nothing had been started behind
 
 // Runs `thread` as every thread of every block.
 void run(const cudaLaunchConfig_t& config, const std::function<void()>& thread);
@@ -125,16 +131,24 @@ T from_lane(T value, int lane) {
 #define threadIdx emulated::thread_index
 #define blockIdx emulated::block_index
 
+// `error`, which the runtime also keeps until it is asked for.
+inline cudaError_t emulated_error(cudaError_t error) {
+  return emulated::last_error = error;
+}
+
 template <typename... Parameters, typename... Arguments>
 cudaError_t cudaLaunchKernelEx(const cudaLaunchConfig_t* config, void (*kernel)(Parameters...),
                                Arguments&&... arguments) {
+  if (config->gridDim.y > 65535 || config->gridDim.z > 65535) {
+    return emulated_error(cudaErrorInvalidConfiguration);
+  }
   ++emulated::launches;
   emulated::run(*config, [&] { kernel(arguments...); });
   return cudaSuccess;
 }
 template <typename Kernel>
 cudaError_t cudaFuncSetAttribute(Kernel, cudaFuncAttribute, int bytes) {
-  return bytes <= 99 * 1024 ? cudaSuccess : cudaErrorInvalidValue;
+  return bytes <= 99 * 1024 ? cudaSuccess : emulated_error(cudaErrorInvalidValue);
 }
 
 inline void __syncthreads() {
@@ -171,6 +185,7 @@ inline unsigned __match_any_sync(unsigned, std::int32_t value) {
 }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind,
                                    cudaStream_t) {
+  ++emulated::launches;
   return std::memcpy(to, from, bytes), cudaSuccess;
 }
 inline int __ffs(int bits) {
@@ -185,7 +200,7 @@ T atomicAdd(T* to, T value) {
 }
 
 inline cudaError_t cudaGetLastError() {
-  return cudaSuccess;
+  return std::exchange(emulated::last_error, cudaSuccess);
 }
 inline const char* cudaGetErrorString(cudaError_t) {
   return "an error of the emulated runtime";
@@ -222,19 +237,20 @@ inline cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
   return *free = *total = std::size_t(1) << 34, cudaSuccess;
 }
 inline cudaError_t cudaEventCreate(cudaEvent_t* event) {
-  return *event = nullptr, cudaSuccess;
+  return *event = new CUevent_st{}, cudaSuccess;
 }
-inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) {
-  return cudaSuccess;
+inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
+  return event->launches = emulated::launches, cudaSuccess;
 }
-inline cudaError_t cudaEventSynchronize(cudaEvent_t) {
+inline cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  emulated::waits += event->launches == emulated::launches;
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {
   return cudaSuccess;
 }
-inline cudaError_t cudaEventDestroy(cudaEvent_t) {
-  return cudaSuccess;
+inline cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  return delete event, cudaSuccess;
 }
 inline cudaError_t cudaEventElapsedTime(float* time, cudaEvent_t, cudaEvent_t) {
   return *time = 1, cudaSuccess;

@@ -209,7 +209,6 @@ void run(const cudaLaunchConfig_t& config, const std::function<void()>& thread) 
   Block& now = block();
   const std::size_t size = config.blockDim.x;
   if (size == 0 || size % kLanes != 0 || size > 1024) { stop("the block is not of whole warps"); }
-  if (config.gridDim.y > 65535 || config.gridDim.z > 65535) { stop("the grid is too large"); }
   while (now.threads.size() < size) { now.threads.emplace_back(); }
   now.warps.resize(size / kLanes);
   now.order.resize(size);
