@@ -8,9 +8,8 @@
 
 #include "core/forward/layer_source.h"
 
-// Where the tensors are. The test that runs the kernels on the CPU says CPU, and takes both ways of
-// the products in turn.
-// It also says how many rows are in memory at once, and at which piece memory is first short.
+// Where the tensors are. The test that runs the kernels on the CPU says CPU. It also says how many
+// rows are in memory at once, and at which piece memory is first short.
 #ifdef KAPPASCOPE_DEVICE_TYPE
 #define KAPPASCOPE_EMULATED(name) std::getenv(name)
 #else
@@ -135,10 +134,7 @@ std::string prepare_device(const Model& model, Weights& weights) {
     state->layers.push_back(numbers_of(weights, layer));
     if (chosen || !model.architecture.layers[layer].moe()) { continue; }
     const at::Tensor& weight = weights.layers->layer(layer, 1).moe.gate_proj;
-    const ProductWay way = KAPPASCOPE_EMULATED("EMULATED_TORCH_PRODUCTS")
-                               ? ProductWay::torch
-                               : product_way(weight, facts);
-    description += "; " + state->products.open(way, weight, facts);
+    description += "; " + state->products.open(product_way(weight, facts), weight, facts);
     chosen = true;
   }
   weights.state = std::move(state);

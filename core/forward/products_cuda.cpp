@@ -1,5 +1,8 @@
 #include "core/forward/products_cuda.h"
 
+#include <cstdlib>
+#include <string_view>
+
 #include "core/forward/device_cuda.h"
 
 namespace kappascope {
@@ -27,9 +30,19 @@ GroupedProducts::~GroupedProducts() {
 
 ProductWay product_way(const at::Tensor& weight, const DeviceFacts& facts) {
   const bool aligned = weight.size(1) % 8 == 0 && weight.size(2) % 8 == 0;
-  if (weight.scalar_type() != at::kBFloat16 || !aligned) { return ProductWay::cublas; }
-  const bool has_wgmma = facts.major == 9 && facts.minor == 0 && has_wgmma_product();
-  if (has_wgmma && weight.size(0) <= kMostWgmmaExperts) { return ProductWay::wgmma; }
+  const bool fast = weight.scalar_type() == at::kBFloat16 && aligned;
+  const bool has_wgmma = fast && facts.major == 9 && facts.minor == 0 && has_wgmma_product() &&
+                         weight.size(0) <= kMostWgmmaExperts;
+  if (const char* asked = std::getenv("KAPPASCOPE_GPU_PRODUCTS"); asked && *asked) {
+    const std::string_view way = asked;
+    if (way == "cublas") { return ProductWay::cublas; }
+    if (way == "torch") { return ProductWay::torch; }
+    require(way == "wgmma" && has_wgmma, ExitCode::usage, {}, "KAPPASCOPE_GPU_PRODUCTS=", way,
+            "; expected cublas, torch", has_wgmma ? " or wgmma" : "; this weight is not for wgmma");
+    return ProductWay::wgmma;
+  }
+  if (!fast) { return ProductWay::cublas; }
+  if (has_wgmma) { return ProductWay::wgmma; }
   return facts.major == 9 || facts.major == 10 ? ProductWay::torch : ProductWay::cublas;
 }
 

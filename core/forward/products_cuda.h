@@ -24,6 +24,8 @@ enum class ProductWay : std::uint8_t { cublas, torch, wgmma };
 // numbers in every run. In bfloat16 with rows of whole 16 bytes: wgmma_product at compute
 // capability 9.0, where this build has it, else at::_grouped_mm at 9 and 10, where it has a kernel
 // of its own; elsewhere that runs one expert after another, and cuBLAS is faster.
+// KAPPASCOPE_GPU_PRODUCTS=wgmma|torch|cublas chooses another. Throws Error (usage) for what is none
+// of these, or cannot multiply this weight.
 ProductWay product_way(const at::Tensor& weight, const DeviceFacts& facts);
 
 class GroupedProducts {
