@@ -69,8 +69,11 @@ bench:  ## speed and memory beside peers, ratios only; ROWS=P1,P5 for some, KAPP
 	  LD_LIBRARY_PATH=$$(printf '%s:' "$$site"/nvidia/*/lib) \
 	  build/deps/bench-venv/bin/python -B tests/bench/bench.py build --rows="$(ROWS)"
 
+# The one header that such machines lack goes along with build/deps/include.
 gpu-build:  ## build/gpu: the CUDA engine and its checks alone, for the GPU of this machine
 	@cmake/setup.sh gpu
+	@[ -e build/deps/include/nlohmann ] || [ ! -e /usr/include/nlohmann ] || \
+	  { mkdir -p build/deps/include && cp -r /usr/include/nlohmann build/deps/include; }
 	@$(cuda_compiler) cmake -S tests/gpu/machine -B build/gpu $(if $(shell command -v ninja),-G Ninja) \
 	  --log-level=NOTICE >build/configure-gpu.log 2>&1 \
 	  -DKAPPASCOPE_TORCH_ROOT="$$(realpath "$$(cat build/deps/torch-root)")" \

@@ -1,6 +1,6 @@
 """Everything that wants a GPU, one line a check: `make gpu-check`.
 
-check.py BUILD_FOLDER [STEP…]    as tests/gpu/machine made it; without steps, all but `torch` and `profile`.
+check.py BUILD_FOLDER [STEP…]    as tests/gpu/machine made it; without steps, all but those of EXTRA.
                                  0: all passed, 1: one failed, 77: one or more were skipped, because there
                                  is no device, and none failed
 
@@ -18,6 +18,7 @@ SMALL = ['all', '1', '33']  # sizes of tokens for compute-sanitizer, which takes
 TOOLS = ['memcheck', 'racecheck', 'initcheck', 'synccheck']
 FACTS = ('name,driver_version,clocks.sm,clocks.max.sm,clocks.mem,power.limit,temperature.gpu,'
          'clocks_throttle_reasons.active')
+EXTRA = ('torch', 'profile', 'memcheck_golden')
 SECTIONS = ('SpeedOfLight', 'LaunchStats', 'Occupancy', 'WarpStateStats')
 
 
@@ -49,6 +50,11 @@ def steps(build, logs):
                      '-k', 'regex:kappascope', '--csv', '--page', 'details', rows, logs / 'profiled.json', '1']
                     if profiler else None, 200),
     }
+    # The engine as a whole, on a text of 40 ids.
+    (logs / 'ids.txt').write_text('\n'.join(str(37 * t % 2000) for t in range(40)))
+    golden = [sanitizer, '--tool', 'memcheck', '--error-exitcode', '1', build / 'kappascope_dump_forward',
+              ROOT / 'tests/golden/data/drops-auxfree', logs / 'ids.txt', logs / 'forward.npz', '--device', 'cuda']
+    all_steps['memcheck_golden'] = (golden if sanitizer else None, 150)
     for tool in TOOLS:
         command = [sanitizer, '--tool', tool, '--error-exitcode', '1', twins, *SMALL]
         all_steps[tool] = (command if sanitizer else None, 150)
@@ -80,7 +86,7 @@ def main():
     logs = pathlib.Path(os.environ.get('KAPPASCOPE_GPU_LOGS') or build / 'logs')
     logs.mkdir(parents=True, exist_ok=True)
     all_steps, device, results = steps(build, logs), has_device(build), {}
-    for name in sys.argv[2:] or [name for name in all_steps if name not in ('torch', 'profile')]:
+    for name in sys.argv[2:] or [name for name in all_steps if name not in EXTRA]:
         command, seconds = all_steps[name]
         begin = time.monotonic()
         print(f'--- {name}', flush=True)
