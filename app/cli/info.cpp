@@ -30,17 +30,17 @@ std::string layer_lines(const Model& model) {
 
 // What s of MoE layers follows; "" where the model has no κ.
 std::string kappa_input_line(const Architecture& architecture) {
-  const LayerSpec* first = architecture.first_moe();
-  if (!architecture.has_kappa() || first == nullptr || !first->moe()->score) { return ""; }
-  const KappaScore& score = *first->moe()->score;
-  std::string line = join_words("κ input:     ", name(score.input));
-  if (architecture.first_kappa(true) && architecture.first_kappa(true)->router) {
+  const KappaSpec* kappa = architecture.first_kappa(true);
+  const KappaScore* score = first_score(architecture);
+  if (!kappa || !score) { return ""; }
+  std::string line = join_words("κ input:     ", name(score->input));
+  if (kappa->router) {
     line = "κ input:     κ router";
-    if (score.input == KappaInput::gate_proj) { line += " and gate_proj"; }
-  } else if (score.input == KappaInput::top_logits) {
-    line += join_words(", norm exponent ", score.norm_exponent);
-  } else if (score.input == KappaInput::constant) {
-    line += join_words(" ", score.constant);
+    if (score->input == KappaInput::gate_proj) { line += " and gate_proj"; }
+  } else if (score->input == KappaInput::top_logits) {
+    line += join_words(", norm exponent ", score->norm_exponent);
+  } else if (score->input == KappaInput::constant) {
+    line += join_words(" ", score->constant);
   }
   return line + "\n";
 }
@@ -124,15 +124,14 @@ Json kappa_json(const Model& model) {
   const Architecture& architecture = model.architecture;
   const KappaSpec* experts = architecture.first_kappa(true);
   const KappaSpec* dense = architecture.first_kappa(false);
-  const LayerSpec* first = architecture.first_moe();
-  const bool scored = first != nullptr && first->moe()->score.has_value();
+  const KappaScore* score = first_score(architecture);
   const KappaSlots& slots = architecture.kappa_slots;
   return {{"used", architecture.has_kappa()},
           {"granularity", experts ? Json(name(experts->granularity)) : Json()},
           {"reason", model.findings.front()},
           {"findings", model.findings},
           {"warnings", model.warnings},
-          {"input", scored ? Json(name(first->moe()->score->input)) : Json()},
+          {"input", score ? Json(name(score->input)) : Json()},
           {"router", experts != nullptr && experts->router},
           {"start_layer", architecture.has_kappa() ? Json(architecture.kappa_start()) : Json()},
           {"moe_bound", experts ? Json(experts->bound) : Json()},

@@ -143,4 +143,11 @@ std::vector<LayerRange> layer_ranges(const Model& model) {
   return ranges;
 }
 
+const KappaScore* first_score(const Architecture& architecture) {
+  for (const LayerSpec& layer : architecture.layers) {
+    if (layer.moe() && layer.moe()->score) { return &*layer.moe()->score; }
+  }
+  return nullptr;
+}
+
 }  // namespace kappascope

@@ -26,4 +26,8 @@ struct LayerRange {
 };
 std::vector<LayerRange> layer_ranges(const Model& model);
 
+// What s is, in the first MoE layer that has one (below the start of κ a κ router has none);
+// nullptr: no layer has.
+const KappaScore* first_score(const Architecture& architecture);
+
 }  // namespace kappascope

@@ -95,7 +95,7 @@ std::vector<std::int64_t> shape_of(const KappaArray& layout, std::int64_t layers
 std::int64_t slots_of(const Json& meta, Faults& faults) {
   const Json* slots = member(meta, "kappa_slots");
   if (slots == nullptr) { return 1; }
-  const std::int64_t most = 64;  // passes of a model
+  const std::int64_t most = 1 << 16;  // a checkpoint may have more than passes
   const std::int64_t count = slots->is_number_integer() ? slots->get<std::int64_t>() : 0;
   if (count >= 1 && count <= most) { return count; }
   faults.add(ExitCode::damaged, kMetaArray, "kappa_slots; expected 1 to ", most);

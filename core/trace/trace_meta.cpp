@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "core/model/description.h"
 #include "core/tokenizer/tokenizer.h"
 #include "core/trace/trace.h"
 
@@ -27,11 +28,10 @@ Json kappa_meta(const Architecture& architecture) {
   if (const KappaSpec* dense = architecture.first_kappa(false)) {
     kappa["bound_dense"] = dense->bound;
   }
-  if (architecture.first_moe() != nullptr && architecture.first_moe()->moe()->score) {
-    const KappaScore& score = *architecture.first_moe()->moe()->score;
-    kappa["input"] = name(score.input);
-    kappa["input_constant"] = score.constant;
-    kappa["input_logit_norm_exponent"] = score.norm_exponent;
+  if (const KappaScore* score = first_score(architecture)) {
+    kappa["input"] = name(score->input);
+    kappa["input_constant"] = score->constant;
+    kappa["input_logit_norm_exponent"] = score->norm_exponent;
   }
   if (architecture.kappa_slots.count > 0) { kappa["slots"] = architecture.kappa_slots.count; }
   return kappa;

@@ -116,11 +116,11 @@ RecurrenceSpec recurrence(Model& model, const Config& config, Faults& faults) {
     return lambdas != nullptr && lambdas->shape.size() == 2;
   };
   if (spec.passes > 1) {
-    model.findings.push_back("each pass goes on from the one before (no ut_source_lambdas)");
+    model.findings.push_back("each pass continues from the one before (no ut_source_lambdas)");
     if (rows(Role::resid_lambdas) || rows(Role::x0_lambdas)) {
       model.warnings.push_back(describe(
           place,
-          "resid_lambdas and x0_lambdas with one row a pass, without ut_source_lambdas: averaged "
+          "resid_lambdas and x0_lambdas with one row per pass, without ut_source_lambdas: averaged "
           "over the passes, as the reference's loader of 2026-08-22 does; the code that wrote such "
           "files ran them by pass"));
     }

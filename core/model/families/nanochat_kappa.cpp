@@ -230,13 +230,15 @@ KappaSlots kappa_slots(Model& model, const Config& config, const KappaChoices& c
             "with base and SFT slots; separate_base_sft_kappa is not true here");
     const std::int64_t passes = config.total_ut_steps;
     if (slots.count > 1) {
-      model.findings.push_back(join_words("κ slots: ", slots.count, ", one a pass"));
+      model.findings.push_back(join_words("κ slots: ", slots.count, ", one per pass"));
     }
     if (slots.count > passes || (slots.count > 1 && slots.count < passes)) {
       model.warnings.push_back(
           describe({.file = model.files.weights.native()},
                    join_words(slots.count, " slots of κ for ", passes,
-                              " passes: pass t uses slot min(t, ", slots.count - 1, ")")));
+                              (passes == 1 ? " pass: pass t uses slot min(t, "
+                                           : " passes: pass t uses slot min(t, "),
+                              slots.count - 1, ")")));
     }
     return slots;
   }

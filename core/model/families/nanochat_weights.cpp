@@ -127,8 +127,8 @@ class RoleTable {
   // How a found shape may differ from the expected one.
   enum class Shape : std::uint8_t {
     exact,
-    lambdas,  // also one row a pass
-    passes,   // of any length; also one row a pass, one column a layer
+    lambdas,  // also one row per pass
+    passes,   // of any length; also one row per pass, one column per layer
     kappa,    // also one entry a slot
     sides     // also twice as long: one part for base and one for chat training
   };
@@ -301,7 +301,7 @@ class RoleTable {
     return "";
   }
 
-  // Where the κ bias of another granularity lies, for the error when this one's is missing.
+  // Where the κ bias of another granularity is, for the error when this one's is missing.
   std::string found_instead(std::int64_t layer) const {
     const TensorFile& file = *model_.tensors;
     const std::string head = layer_name(layer, "mlp.experts.kappa_bias");
