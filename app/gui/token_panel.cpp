@@ -9,6 +9,7 @@
 #include "app/gui/token_tooltip.h"
 #include "app/gui/widgets.h"
 #include "core/figure/readout.h"
+#include "core/figure/scales.h"
 #include "core/figure/text.h"
 
 namespace kappascope::gui {
@@ -89,6 +90,16 @@ std::string layer_name(const TokenLayer& layer) {
   return layer.pass > 0 ? name + "." + std::to_string(layer.pass) : name;
 }
 
+// What a click does, and by what the expert was chosen.
+std::string slot_scores(const TokenSlot& slot) {
+  std::string text = "Show this expert";
+  if (!std::isnan(slot.logit)) { text += "\nRouter logit " + value_text(slot.logit); }
+  if (!std::isnan(slot.selection_score)) {
+    text += "\nChosen by its selection score " + value_text(slot.selection_score);
+  }
+  return text;
+}
+
 void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::int64_t k) {
   const Theme& theme = *gui.theme;
   Workspace& workspace = gui.workspace;
@@ -112,7 +123,7 @@ void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::in
       gui.shown["expert"] = true;
       gui.focus = "expert";
     }
-    explain("Show this expert");
+    explain(slot_scores(slot).c_str());
   }
   const ImU32 bar = (theme.accent & ~IM_COL32_A_MASK) | (ImU32{90} << IM_COL32_A_SHIFT);
   if (slot.expert < 0 || !slot.kept) {
@@ -146,10 +157,10 @@ void draw_layers(Gui& gui, const Trace& trace, const TokenCard& card) {
     return quiet_text(*gui.theme, "No MoE layer was recorded.");
   }
   const float height = std::max(8 * em(), ImGui::GetContentRegionAvail().y);
+  const ColourScale scale = margin_colours(trace);
   const std::string margin =
-      "In logits: lowest chosen selection score less the highest that was not chosen. Below " +
-      value_text(trace.near_tie) +
-      " it is a near tie (coloured), which another precision may decide otherwise.";
+      join_words(scale.label, ", in ", scale.unit, ". Below ", value_text(trace.near_tie),
+                 " it is a near tie (coloured), which another precision may decide otherwise.");
   const bool shown = begin_table(
       "###layers",
       {{"layer", 2.6F, true, "Number of the layer in the model; layer.pass where it runs again"},
