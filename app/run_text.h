@@ -52,7 +52,7 @@ std::unique_ptr<EngineModel> load_weights_somewhere(const Model& model, LoadOpti
 // One line that counts the NaN and infinite weights and names their tensors; "" without any.
 std::string nonfinite_weights(const Model& model, const EngineModel& loaded);
 
-// Turns what "prefill" tells of one call of the model into tokens done of all that will be run.
+// Turns the progress "prefill" of one call of the model into tokens done of all that will be run.
 class TokenProgress final : public Progress {
  public:
   TokenProgress(Progress& progress, std::uint64_t all) : progress_(progress), all_(all) {}

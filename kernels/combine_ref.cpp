@@ -2,7 +2,6 @@
 //
 //   output[t] = Σ_k weight[t,k]·(y[row of t,k] + bias),  output_norm[t,k] = ‖y[row of t,k] + bias‖₂
 #include <cmath>
-#include <limits>
 
 #include "kernels/device_ops.h"
 
@@ -15,7 +14,7 @@ float output_value(const CombineArgs& args, std::int64_t cell, std::int64_t row,
 }
 
 float row_norm(const CombineArgs& args, std::int64_t cell, std::int64_t row) {
-  if (row < 0) { return std::numeric_limits<float>::quiet_NaN(); }
+  if (row < 0) { return NAN; }
   double sum = 0;
   for (std::int64_t h = 0; h < args.width; ++h) {
     const double value = output_value(args, cell, row, h);

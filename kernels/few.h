@@ -49,9 +49,10 @@ inline constexpr std::int64_t kFewUnit = 128;
 inline constexpr std::int64_t kFewLanes = 16;  // threads over the columns of a strip
 
 // How y = x·W[e] of the tiles is cut and where its sums are. W has `strips` of `columns`, each of
-// `units` units; the units of all tiles, matrices and strips stand in a line, and each block takes
-// an equal share of it. A strip's part that one block sums is a *segment*, [kTileRows,columns]; the
-// segment of block b and strip s (counted over tiles and matrices) is number b + s.
+// `units` units; the units of all tiles, matrices and strips form one sequence, and each block
+// takes an equal share of it. A strip's part that one block sums is a *segment*,
+// [kTileRows,columns]; the segment of block b and strip s (counted over tiles and matrices) is
+// number b + s.
 struct FewSums {
   float* data = nullptr;
   std::int32_t matrices = 1, strips = 1, units = 1, columns = 1;

@@ -3,7 +3,7 @@
 //   logits = x·routerᵀ + bias; chosen, weight, queue positions and κ's s as in route.cu; the places
 //   of few.h
 //
-// One block per expert and group of tokens multiplies; the one that comes last does the rest.
+// One block per expert and group of tokens multiplies; the one that ends last does the rest.
 // There a cell counts the ones before it instead of keeping a queue for each expert: T·K is small.
 #include "kernels/few.h"
 #include "kernels/few_launch.h"

@@ -1,7 +1,6 @@
 // κ over the gate units of one expert at one score, reference (SPEC §4).
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
 #include "kernels/kappa_math.h"
@@ -9,8 +8,6 @@
 
 namespace kappascope {
 namespace {
-
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 // NumPy's default: between the order statistics around q·(n − 1). Reorders `values`.
 float quantile(float* values, std::int64_t size, double q) {
@@ -39,7 +36,7 @@ void kappa_statistics_ref(const KappaStatisticsArgs& args) {
     values[i] = factor * kappa_value(view.log_bound, view.argument(i, args.score, z));
     sum += values[i];
   }
-  *args.result = {kNaN, kNaN, kNaN, kNaN, kNaN};
+  *args.result = {NAN, NAN, NAN, NAN, NAN};
   if (std::isnan(sum)) { return; }
   const auto [minimum, maximum] = std::minmax_element(values, values + gates);
   args.result->mean = float(sum / double(gates));

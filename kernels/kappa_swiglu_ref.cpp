@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
-#include <limits>
 #include <vector>
 
 #include "kernels/kappa_math.h"
@@ -12,8 +11,6 @@
 
 namespace kappascope {
 namespace {
-
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 // Index of x among `bins` equal bins of [low, high], the last one closed on both sides.
 int bin_of(float x, float low, float high, int bins) {
@@ -59,7 +56,7 @@ GateStats describe_gates(const KappaSwigluArgs& args, const float* z, Row& row) 
     saturated += std::fabs(kz) > kSaturatedKz;
   }
   const double n = double(gates), safe_sum = std::max(sum, 1e-8);
-  if (std::isnan(sum)) { return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN}; }
+  if (std::isnan(sum)) { return {NAN, NAN, NAN, NAN, NAN, NAN, NAN}; }
   const auto top = std::min(args.top_gates, gates);
   std::nth_element(row.magnitude.begin(), row.magnitude.begin() + (top - 1), row.magnitude.end(),
                    std::greater<>());
@@ -71,9 +68,9 @@ GateStats describe_gates(const KappaSwigluArgs& args, const float* z, Row& row) 
   stats.top_share = float(top_sum / safe_sum);
   stats.entropy = float(std::log(safe_sum) - x_log_x / safe_sum);
   // A bilinear expert has no sigmoid: nothing is sharp, linear or saturated about it.
-  stats.kz_rms = args.identity_gate ? kNaN : float(std::sqrt(sharpness / n));
-  stats.linear_fraction = args.identity_gate ? kNaN : float(double(linear) / n);
-  stats.saturated_fraction = args.identity_gate ? kNaN : float(double(saturated) / n);
+  stats.kz_rms = args.identity_gate ? NAN : float(std::sqrt(sharpness / n));
+  stats.linear_fraction = args.identity_gate ? NAN : float(double(linear) / n);
+  stats.saturated_fraction = args.identity_gate ? NAN : float(double(saturated) / n);
   return stats;
 }
 

@@ -3,7 +3,6 @@
 //   ln p(v) = logit_v − ln Σ exp(logit);  nll = −ln p(target)
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numeric>
 #include <vector>
 
@@ -11,8 +10,6 @@
 
 namespace kappascope {
 namespace {
-
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 double log_sum_exp(const float* logits, std::int64_t vocab) {
   const float highest = *std::max_element(logits, logits + vocab);
@@ -37,7 +34,7 @@ std::int64_t top_tokens(const float* logits, std::int64_t vocab, std::int32_t* i
 void describe_target(const NextTokenArgs& args, std::int64_t r, double normaliser) {
   const float* logits = args.logits + r * args.vocab;
   const std::int32_t target = args.target[r];
-  args.nll[r] = kNaN;
+  args.nll[r] = NAN;
   args.target_rank[r] = -1;
   if (target < 0) { return; }
   args.nll[r] = float(normaliser - logits[target]);
@@ -60,7 +57,7 @@ void next_token_ref(const NextTokenArgs& args) {
     const std::int64_t found = top_tokens(logits, args.vocab, ids);
     for (std::int64_t k = 0; k < kTopTokens; ++k) {
       if (k >= found) { ids[k] = -1; }
-      args.top_logprob[r * kTopTokens + k] = k < found ? float(logits[ids[k]] - normaliser) : kNaN;
+      args.top_logprob[r * kTopTokens + k] = k < found ? float(logits[ids[k]] - normaliser) : NAN;
     }
   }
 }

@@ -16,8 +16,6 @@
 namespace kappascope {
 namespace {
 
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
-
 struct BetterScore {
   const float* scores;
   bool operator()(std::int32_t a, std::int32_t b) const {
@@ -39,7 +37,7 @@ void choose(const RouteArgs& args, std::int64_t t, std::vector<float>& scores,
   std::partial_sort(order.begin(), order.begin() + ranked, order.end(), BetterScore{scores.data()});
   std::copy_n(order.begin(), slots, routing.cells.expert + t * slots);
   routing.numbers.margin[t] =
-      slots < experts ? scores[order[slots - 1]] - scores[order[slots]] : kNaN;
+      slots < experts ? scores[order[slots - 1]] - scores[order[slots]] : NAN;
 }
 
 }  // namespace
@@ -56,7 +54,7 @@ void route_capacity(const RouteArgs& args) {
       if (args.queue_position) { args.queue_position[at] = std::int32_t(queued[e]); }
       ++queued[e];
       cells.kept[at] = kept;
-      cells.score[at] = kept ? kappa_score(args, cells.weight[at], t, e) : kNaN;
+      cells.score[at] = kept ? kappa_score(args, cells.weight[at], t, e) : NAN;
       if (!kept) { cells.weight[at] = 0; }
     }
   }
@@ -92,10 +90,10 @@ void describe_router(const RoutingView& routing, std::int64_t t, std::vector<dou
   }
   const bool valid = !std::isnan(sum);
   const RouterNumbers& numbers = routing.numbers;
-  numbers.top1_prob[t] = valid ? float(highest) : kNaN;
-  numbers.selected_mass[t] = valid ? float(selected) : kNaN;
-  numbers.top_gap[t] = valid && experts > 1 ? best - second : kNaN;
-  numbers.entropy[t] = valid ? (experts > 1 ? float(entropy / std::log(experts)) : 0) : kNaN;
+  numbers.top1_prob[t] = valid ? float(highest) : NAN;
+  numbers.selected_mass[t] = valid ? float(selected) : NAN;
+  numbers.top_gap[t] = valid && experts > 1 ? best - second : NAN;
+  numbers.entropy[t] = valid ? (experts > 1 ? float(entropy / std::log(experts)) : 0) : NAN;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 // The machine's own parts of wgmma_product, for compute capability 9.0: barriers in shared
-// memory, copies of tiles into it, and products by a group of four warps. Tiles lie in shared
+// memory, copies of tiles into it, and products by a group of four warps. Tiles are in shared
 // memory in blocks of 8 lines of 128 bytes, the 16-byte chunks of a line exchanged (128-byte
 // swizzle). tests/gpu/emulated/emulated_wgmma.h is the same for the CPU.
 #pragma once

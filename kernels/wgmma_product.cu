@@ -130,8 +130,8 @@ __device__ __forceinline__ void multiply_tile(Memory& memory, const Parameters& 
 #pragma unroll
   for (int i = 0; i < N / 2; ++i) { sum0[i] = sum1[i] = 0; }
   int before = 0;
-  // A parity tells a round of the ring from the one before only to who has seen that one filled:
-  // here the other group has.
+  // A parity distinguishes a round of the ring from the one before only for who has seen that
+  // filled: here the other group has.
   if (Memory::Turns) { memory.turn[group].wait(turn); }
   for (int k = 0; k < steps; ++k, ring.next()) {
     memory.full[ring.stage].wait(ring.parity);

@@ -23,9 +23,6 @@ struct IndexRow {
   std::string error;  // one line
 };
 
-inline constexpr const char* kIndexFile = "index.csv";
-inline constexpr const char* kBatchFile = "batch.json";
-
 class BatchIndex {
  public:
   // Reads what an earlier batch left in the folder. `identity`: what decides about the numbers.

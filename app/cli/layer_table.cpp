@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "app/cli/terminal.h"
+#include "core/nan.h"
 
 namespace kappascope {
 namespace {
@@ -77,7 +78,7 @@ std::string headline(const Trace& trace, double mean_nll) {
 
 double mean_nll(const Json& summary) {
   const Json& mean = summary.at("nll_mean");
-  return mean.is_number() ? mean.get<double>() : std::nan("");
+  return mean.is_number() ? mean.get<double>() : kNaN;
 }
 
 std::string layer_table(const Trace& trace, const std::vector<LayerSummary>& layers,

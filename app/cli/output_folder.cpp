@@ -72,8 +72,8 @@ bool is_ours(const fs::path& path, const fs::path& staged) {
   if (name == kTokensFile) { return ends_hold(path, "token_id"); }
   if (name == kRoutingFile) { return ends_hold(path, "expert_kept"); }
   if (name == kSummaryFile) { return ends_hold(path, kSummarySchema); }
-  if (name == "batch.json") { return ends_hold(path, kBatchSchema); }
-  if (name == "index.csv") { return first_line(path).starts_with(kIndexHeader); }
+  if (name == kBatchFile) { return ends_hold(path, kBatchSchema); }
+  if (name == kIndexFile) { return first_line(path).starts_with(kIndexHeader); }
   // A figure says who made it; its numbers have the columns that we are about to write.
   if (path.extension() == ".csv") { return first_line(path) == first_line(staged); }
   return ends_hold(path, "kappascope");

@@ -60,7 +60,9 @@ class OutputFolder {
 inline constexpr const char* kTokensFile = "tokens.csv";
 inline constexpr const char* kRoutingFile = "routing.csv";
 inline constexpr const char* kSummaryFile = "summary.json";
-inline constexpr const char* kIndexHeader = "folder,source,tokens,hash,status,error";  // index.csv
-inline constexpr const char* kBatchSchema = "kappascope.batch/1";                      // batch.json
+inline constexpr const char* kIndexFile = "index.csv";
+inline constexpr const char* kBatchFile = "batch.json";
+inline constexpr const char* kIndexHeader = "folder,source,tokens,hash,status,error";
+inline constexpr const char* kBatchSchema = "kappascope.batch/1";
 
 }  // namespace kappascope

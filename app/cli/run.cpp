@@ -195,7 +195,7 @@ class Run {
     } catch (const Error& error) {
       save_index();
       if (index_ && error.code() == ExitCode::interrupted) {
-        terminal_.say(tally() + "; the same command with --skip-done goes on");
+        terminal_.say(tally() + "; the same command with --skip-done continues");
       }
       throw;
     }

@@ -41,7 +41,7 @@ struct RunOptions {
 
   TraceSettings trace_settings(const Model& of) const;
 
-  // What decides about the numbers of every text: a batch goes on only where it is the same.
+  // What decides about the numbers of every text: a batch continues only where it is the same.
   Json identity(const Model& of) const;
 
   // The command for the file of `item` alone, into `folder` of the output folder.

@@ -12,7 +12,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// A hidden folder inside the target, gone in the end with all that is still in it.
+// A hidden folder inside the target, removed in the end with all that is still in it.
 class Staging {
  public:
   explicit Staging(const fs::path& folder) {

@@ -184,7 +184,7 @@ void add_dashed(ImDrawList& list, const std::vector<ImVec2>& points, ImU32 colou
   }
   constexpr std::array<std::array<float, 4>, 3> kPatterns{
       {{4, 2.5f, 4, 2.5f}, {1, 1.8f, 1, 1.8f}, {4, 2, 1, 2}}};
-  const auto& pattern = kPatterns[static_cast<std::size_t>(dash - 1) % kPatterns.size()];
+  const auto& pattern = kPatterns[(dash - 1) % kPatterns.size()];
   std::size_t part = 0;
   float left = pattern[0] * width;  // of this part
   for (std::size_t i = 1; i < points.size(); ++i) {

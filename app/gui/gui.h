@@ -39,7 +39,7 @@ struct Gui {
 
   std::map<std::string, bool> shown;  // panels and figures by id
   std::string focus;                  // panel to bring to the front in this frame
-  std::vector<std::string> raise;     // likewise, in turn, once a new layout stands
+  std::vector<std::string> raise;     // likewise, in turn, once a new layout is built
   int frames_raising = 0;
   std::string next_layout;               // name of the layout to take in the next frame
   std::optional<Layout> layout_to_load;  // before the next frame

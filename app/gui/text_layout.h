@@ -82,7 +82,7 @@ class TextLayout {
   float width_ = 0;
   bool raw_ = false;
   std::int64_t next_ = 0;  // token
-  std::size_t owed_ = 0;   // bytes at the start of token next_ that stand in one before
+  std::size_t owed_ = 0;   // bytes at the start of token next_ that are on a line before
   bool owed_wide_ = false;
   std::string joined_;
   std::string characters_;

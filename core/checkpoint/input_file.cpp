@@ -31,7 +31,7 @@ void require_inside(const InputFile& file, std::uint64_t offset, std::uint64_t l
   if (offset <= file.size() && length <= file.size() - offset) { return; }
   const std::uint64_t left = offset <= file.size() ? file.size() - offset : 0;
   const auto at = static_cast<std::int64_t>(std::min<std::uint64_t>(offset, INT64_MAX));
-  fail(ExitCode::damaged, Place{file.path(), {}, at}, what, " lies outside the file; expected ",
+  fail(ExitCode::damaged, Place{file.path(), {}, at}, what, " is outside the file; expected ",
        length, " bytes, found ", left);
 }
 

@@ -120,7 +120,7 @@ class Builder : public nlohmann::json_sax<Json> {
   bool end_array() override { return close(); }
 
   bool key(string_t& name) override {
-    require(word_here() == nullptr, ExitCode::damaged, here(), "a key that is no text");
+    require(word_here() == nullptr, ExitCode::damaged, here(), "a key that is not text");
     const auto [place, is_new] = open_.back()->get_ref<Json::object_t&>().emplace(name, nullptr);
     require(is_new, ExitCode::damaged, here(), "duplicate key '", name, "'");
     slot_ = &place->second;

@@ -90,7 +90,7 @@ class Reader {
     const std::uint64_t length =
         ByteCursor(length_bytes, file_.path(), 0, "length of the header").number(kLengthBytes);
     require(length <= kMaxHeaderBytes, ExitCode::damaged, place(0),
-            "the length of the header is no length; expected at most ", kMaxHeaderBytes,
+            "the length of the header is too large; expected at most ", kMaxHeaderBytes,
             " bytes, found ", length, ": no safetensors file, or damaged: download it again");
     const std::uint64_t left = file_.size() - kLengthBytes;
     require(length <= left, ExitCode::damaged, place(kLengthBytes),
@@ -193,7 +193,7 @@ class Reader {
     if (!elements || bits % 8 != 0 || bits / 8 != end - begin) {
       return faults_.add(ExitCode::damaged, name, row.name, " of shape ", shape_text(shape),
                          !elements       ? std::string(" is too large")
-                         : bits % 8 != 0 ? std::string(" is no whole number of bytes")
+                         : bits % 8 != 0 ? std::string(" is not a whole number of bytes")
                                          : join_words(" takes ", bits / 8, " bytes"),
                          "; found data_offsets [", begin, ", ", end, "], ", end - begin, " bytes");
     }

@@ -141,7 +141,7 @@ class Reader {
 
   void read_root(const PickleValue& root) {
     const bool dict = root.kind == Kind::dict;
-    require(dict, ExitCode::unsupported, place(), "the checkpoint is no dict of tensors; found ",
+    require(dict, ExitCode::unsupported, place(), "the checkpoint is not a dict of tensors; found ",
             description(root), "; save model.state_dict() instead");
     read_dict(root, "", 0);
   }

@@ -46,10 +46,10 @@ Engine* open_engine(const EngineLibrary& of) {
 
 Engine& engine(ComputeDevice device) {
   if (device == ComputeDevice::cuda) {
-    static Engine* cuda = open_engine(kCuda);
+    static Engine* const cuda = open_engine(kCuda);
     return *cuda;
   }
-  static Engine* cpu = open_engine(kCpu);
+  static Engine* const cpu = open_engine(kCpu);
   return *cpu;
 }
 

@@ -118,7 +118,7 @@ std::string draw_picture(Painter& painter, const Panel& panel, const ColourMap& 
   const double column_width =
       plot.width / (static_cast<double>(map.columns) / static_cast<double>(blocks.columns));
   const PixelSource source(map, indexer, blocks);
-  // The last block may be cut: the picture then hangs over the top and right edges of the plot.
+  // The last block may be cut: the picture then extends past the top and right edges of the plot.
   const int clip = painter.clip(plot);
   const double top = plot.bottom() - row_height * static_cast<double>(source.rows());
   for (Tile& tile : tiles) {

@@ -135,7 +135,7 @@ std::int64_t chosen_layer(const Trace& trace, const FigureChoices& choices) {
     recorded += (row ? "; " : "") + layer_label(trace, row);
   }
   fail(ExitCode::usage, {trace.path.string()}, "layer ", choices.layer, ", pass ", choices.pass,
-       ", is no recorded MoE layer; expected one of ", recorded);
+       ", is not a recorded MoE layer; expected one of ", recorded);
 }
 
 std::int64_t chosen_expert(const TraceLayer& layer, const FigureChoices& choices) {

@@ -338,7 +338,7 @@ std::int32_t& part_of(Subject& subject, AxisSubject kind) {
     case AxisSubject::none:
       break;
   }
-  fail(ExitCode::internal, {}, "an axis that stands for nothing has no part of a trace");
+  fail(ExitCode::internal, {}, "an axis without a subject has no part of a trace");
 }
 
 std::string value_text(double value, const std::string& unit) {

@@ -13,7 +13,7 @@ namespace kappascope {
 // The device asked for, ready to use. Throws Error (gpu) when there is none such.
 at::Device open_device(const LoadOptions& options);
 
-// Sets weights.state, once the weights are there; returns what EngineModel::description tells.
+// Sets weights.state, once the weights are there; returns the text of EngineModel::description.
 std::string prepare_device(const Model& model, Weights& weights);
 
 // The members of native_backend().

@@ -1,14 +1,13 @@
 #include "core/forward/gates_cuda.h"
 
 #include <algorithm>
-#include <limits>
 
 #include "core/forward/device_cuda.h"
+#include "core/nan.h"
 
 namespace kappascope {
 namespace {
 
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr std::int64_t kBytesAtOnce = 128 << 20;
 
 }  // namespace

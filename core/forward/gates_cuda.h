@@ -34,7 +34,7 @@ class GateFetch {
   GateFetch& operator=(const GateFetch&) = delete;
   // Starts the copy of κ, z and a, [3,n,I], of the rows from `first` on.
   void fetch(std::int64_t first, const at::Tensor& values);
-  void finish();  // waits for what is on its way
+  void finish();  // waits until the copies under way have arrived
   // Rows whose values fill the memory meant for a piece, a multiple of 4.
   static std::int64_t rows_at_once(std::int64_t gates);
 

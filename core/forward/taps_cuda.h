@@ -1,5 +1,5 @@
-// What a layer tells, on its way from the GPU to the probe: the copy of one layer runs while
-// the next is computed, then the probe is told.
+// What a layer records, copied from the GPU to the probe: the copy of one layer runs while
+// the next is computed, then the probe is called.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -66,7 +66,7 @@ class TapQueue {
   // The same of a dense layer: the bytes of its [T] statistics, and κ [I]; `tap` says the rest.
   void send(const at::Tensor& stats, DenseTap tap, std::vector<float> kappa,
             const CallContext& context);
-  void deliver(const CallContext& context);  // all that waits
+  void deliver(const CallContext& context);  // all that is pending
 
  private:
   // Starts the copy of a block to the next place.

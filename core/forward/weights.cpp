@@ -378,7 +378,7 @@ at::Tensor MoeWeights::kept(Role role, std::int64_t expert) const {
     case Role::expert_down:
       return c_proj.select(0, expert);
     default:
-      fail(ExitCode::internal, {}, "weight ", int(role), " is no matrix of an expert");
+      fail(ExitCode::internal, {}, "weight ", int(role), " is not a matrix of an expert");
   }
 }
 

@@ -8,7 +8,7 @@
 
 namespace kappascope {
 
-// Takes off what stands in front of every name of the model, as "model." of {"model": state}, and
+// Takes off the prefix of every name of the model, as "model." of {"model": state}, and
 // gives it back. Several models in one file: unsupported, naming them. `anchor`: a name that every
 // model has.
 std::string strip_model_prefix(TensorFile& tensors, std::string_view anchor);

@@ -93,9 +93,7 @@ Coactivation coactivation(const TraceLayer& layer, const std::vector<std::int64_
       if (row < 0) { continue; }
       for (const std::int64_t b : chosen) {
         const std::int64_t column = place[b];
-        if (column >= 0) {
-          ++result.count[static_cast<std::size_t>(row) * n + static_cast<std::size_t>(column)];
-        }
+        if (column >= 0) { ++result.count[row * n + column]; }
       }
     }
   }

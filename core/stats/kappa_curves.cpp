@@ -137,7 +137,7 @@ void set_unit_curves(SiluCurves& result, const TraceLayer& layer, const KappaFun
   const std::vector<std::int64_t> order = gates_by_parameter(view, kappa.gates);
   for (std::size_t q = 0; q < 3; ++q) {
     const double place = kSiluQuantiles[q] * static_cast<double>(order.size() - 1);
-    const std::int64_t unit = order[static_cast<std::size_t>(std::llround(place))];
+    const std::int64_t unit = order[std::llround(place)];
     result.unit[q] = unit;
     result.scale[q] = scale_of(view, unit);
     for (const double z : result.z) {

@@ -140,8 +140,7 @@ std::vector<float> router_probability(const TraceLayer& layer) {
     double sum = 0;
     for (std::size_t e = 0; e < power.size(); ++e) { sum += power[e] = std::exp(row[e] - best); }
     for (std::size_t e = 0; e < power.size(); ++e) {
-      result[e * static_cast<std::size_t>(layer.tokens) + static_cast<std::size_t>(t)] =
-          static_cast<float>(power[e] / sum);
+      result[e * layer.tokens + t] = static_cast<float>(power[e] / sum);
     }
   }
   return result;

@@ -101,7 +101,7 @@ void SubwordModel::Merging::add_symbols(std::string_view piece) {
   flush_unknown();
 }
 
-// The library leaves a pending unknown token pending here: it then comes after these bytes.
+// The library leaves a pending unknown token pending here: it then follows these bytes.
 bool SubwordModel::Merging::add_bytes(std::string_view character, std::uint32_t begin) {
   const auto fallback = [&](char byte) {
     return model_.fallback_[static_cast<unsigned char>(byte)];

@@ -18,7 +18,7 @@ using Entries = std::vector<std::pair<std::string, std::int32_t>>;
 constexpr std::string_view kEncodingClass = "tiktoken.core Encoding";
 constexpr std::uint64_t kLongestFile = std::uint64_t{256} << 20;  // bytes; known ones have 4 MB
 
-// The members of the Encoding's state; null: absent or of another kind, and told as a fault.
+// The members of the Encoding's state; null: absent or of another kind, and reported as a fault.
 struct State {
   const PickleValue* name = nullptr;
   const PickleValue* pattern = nullptr;
@@ -81,7 +81,7 @@ State find_members(const Pickle& pickle, const PickleValue& dict, Faults& faults
   return state;
 }
 
-// A dict of `key_kind` → id. Each sort of fault is told once, with its first place.
+// A dict of `key_kind` → id. Each kind of fault is reported once, with its first place.
 Entries read_entries(const Pickle& pickle, const PickleValue& dict, Kind key_kind,
                      std::string_view member, Faults& faults) {
   Entries entries;
@@ -111,7 +111,7 @@ Entries read_entries(const Pickle& pickle, const PickleValue& dict, Kind key_kin
   return entries;
 }
 
-// Tells the first value that stands twice in `values`, if any. Sorts them.
+// Reports the first value that `values` holds twice, if any. Sorts them.
 template <typename T>
 void check_unique(std::vector<T> values, std::string_view what, Faults& faults) {
   std::sort(values.begin(), values.end());

@@ -22,7 +22,7 @@ struct TiktokenEncoding {
 };
 
 // Anything but a pickled Encoding: damaged. One that refers to an encoding of tiktoken by name
-// only, or has members that tiktoken's do not have: unsupported. All faults are told together.
+// only, or has members that tiktoken's do not have: unsupported. All faults are reported together.
 TiktokenEncoding read_tiktoken_pickle(const std::filesystem::path& path);
 
 }  // namespace kappascope

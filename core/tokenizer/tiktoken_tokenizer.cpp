@@ -26,7 +26,7 @@ class Encoder {
         merger_(vocabulary),
         earlier_(std::bit_ceil(std::clamp<std::size_t>(text.size() / 16, 16, 16384))) {}
 
-  // `piece` lies in the text, after the pieces before it.
+  // `piece` is part of the text, after the pieces before it.
   void add(std::string_view piece) {
     const auto begin = static_cast<std::size_t>(piece.data() - text_.data());
     characters_ += count_characters(text_.substr(position_, begin - position_));
@@ -43,7 +43,7 @@ class Encoder {
   std::vector<Token> take() { return std::move(tokens_); }
 
  private:
-  // A piece that was merged before: a word that comes again costs one look-up. The table is
+  // A piece that was merged before: a repeated word costs one look-up. The table is
   // direct-mapped: bounded, and no choice of words makes it slow.
   struct Earlier {
     std::uint32_t begin = 0, length = 0;       // bytes of the text; length 0: empty

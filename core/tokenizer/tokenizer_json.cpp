@@ -68,7 +68,7 @@ std::vector<MergeTable::Merge> read_merges(const Json& list, const TokenBook& bo
     for (const std::string_view spelling : {left, right, std::string_view(joined)}) {
       const auto index = book.find(spelling);
       require(index.has_value(), ExitCode::damaged, {file}, "model.merges[", i, "]: \"", spelling,
-              "\" is no token of model.vocab");
+              "\" is not a token of model.vocab");
       found[next++] = static_cast<std::uint32_t>(*index);
     }
     merges.push_back({found[0], found[1], found[2]});
@@ -96,7 +96,7 @@ void read_unknown(const Component& model, const TokenBook& book, SubwordSpec& sp
   const std::string& unknown = model.text("unk_token");
   const auto index = book.find(unknown);
   require(index.has_value(), ExitCode::damaged, {model.file()}, "model.unk_token \"", unknown,
-          "\" is no token of model.vocab");
+          "\" is not a token of model.vocab");
   spec.unknown = *index;
 }
 

@@ -1,4 +1,4 @@
-// Unicode's normalization forms, keeping where every byte comes from.
+// Unicode's normalization forms, keeping the origin of every byte.
 #pragma once
 
 #include <cstdint>

@@ -8,7 +8,7 @@ namespace kappascope {
 namespace {
 
 // A look-up ends after this many slots, found or not. In a table that is half full no cluster of
-// honest tokens comes near it.
+// honest tokens is near that long.
 constexpr std::size_t kMaxProbes = 128;
 constexpr std::uint64_t kSeedsTried = 8;
 

@@ -11,7 +11,7 @@
 
 namespace kappascope {
 
-// Ids, and so merge ranks, lie in [0, kTokenIdLimit).
+// Ids, and so merge ranks, are in [0, kTokenIdLimit).
 inline constexpr std::int64_t kTokenIdLimit = std::int64_t{1} << 24;
 // A token is at most this many bytes (those of known tokenizers: 128); the cost of one look-up.
 inline constexpr std::size_t kLongestToken = 4096;
@@ -23,7 +23,7 @@ struct VocabularyToken {
 
 // Immutable. Tokens are known by their index in the order of ids: of two tokens the one with the
 // lower index has the lower merge rank. Memory is a small multiple of the tokens' bytes and number,
-// however far the ids lie apart.
+// however far apart the ids are.
 class Vocabulary {
  public:
   using Index = std::uint32_t;
@@ -55,7 +55,7 @@ class Vocabulary {
     std::uint32_t tag = 0;  // upper half of the hash
     Index index = kNone;    // kNone: empty
   };
-  bool build_table();  // false: some token would lie too many probes away
+  bool build_table();  // false: some token would be too many probes away
 
   std::string text_;                   // all tokens, one after another
   std::vector<std::uint32_t> starts_;  // [tokens + 1] into text_

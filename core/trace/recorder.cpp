@@ -182,7 +182,7 @@ struct TraceRecorder::State {
     writer->write("token_id", ids);
     writer->write("char_start", starts);
     writer->write("char_end", ends);
-    // No token stands before the first one.
+    // Nothing precedes the first token.
     writer->write("nll", std::vector<float>{kNaN});
     writer->write("target_rank", std::vector<std::int32_t>{-1});
   }
@@ -320,8 +320,8 @@ struct TraceRecorder::State {
     }
   }
 
-  // Row r sits at token first_token + r and predicts the one after it, which the text's last token
-  // does not have.
+  // Row r is that of token first_token + r and predicts the one after it, which the text's last
+  // token does not have.
   void record_next_token(const NextTokenTap& tap) {
     const std::int64_t targets = std::min(tap.tokens, extents[Axis::token] - tap.first_token - 1);
     put("nll", tap.first_token + 1, tap.nll, targets);

@@ -169,7 +169,7 @@ constexpr std::array<std::string_view, kAxes> kAxisNames{
 
 std::string_view axis_name(Axis axis) {
   require(axis < Axis::none, ExitCode::internal, Place{}, "name of an unknown axis");
-  return kAxisNames[static_cast<std::size_t>(axis)];
+  return kAxisNames[int(axis)];
 }
 
 std::size_t ArraySchema::rank() const {

@@ -88,7 +88,7 @@ class SharedColumns {
       if (at == layers.size()) {
         csv.absent();
       } else {
-        csv.number(values[at * static_cast<std::size_t>(trace_.tokens) + token]);
+        csv.number(values[at * trace_.tokens + token]);
       }
     }
   }

@@ -201,9 +201,8 @@ static inline float kappa_quantile(const KappaRow& row, bool rises, double q) {
 
 // Sets `counts` and, when asked for, `statistics`.
 static inline void describe_kappa(KappaRow& row, float log_bound, bool with_statistics) {
-  constexpr float kNone = std::numeric_limits<float>::quiet_NaN();
   const KappaBounds bounds = count_kappa(row);
-  row.statistics = {kNone, kNone, kNone, kNone, kNone};
+  row.statistics = {NAN, NAN, NAN, NAN, NAN};
   if (!with_statistics || bounds.sum != bounds.sum) { return; }
   const bool rises = log_bound >= 0;
   row.statistics = {static_cast<float>(bounds.sum / static_cast<double>(row.gates)), bounds.minimum,

@@ -6,15 +6,12 @@
 // A row is taken in blocks that fit the first cache: activation, then what is recorded of it. Sums
 // are float within a block and double over blocks.
 #include <cmath>
-#include <limits>
 
 #include "kernels/cpu/kappa_row.h"
 #include "kernels/cpu/scratch.h"
 
 namespace kappascope::KAPPASCOPE_ISA {
 namespace {
-
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 
 // One call: its scratch, and the sums over its recorded rows.
 struct Call {
@@ -188,7 +185,7 @@ double top_sum(const Call& call, std::int64_t groups, std::int64_t top) {
 GateStats describe_gates(const Call& call, const RowSums& sums) {
   const KappaSwigluArgs& args = call.args;
   const double all = sum(sums.magnitude), n = static_cast<double>(args.gates);
-  if (all != all) { return {kNaN, kNaN, kNaN, kNaN, kNaN, kNaN, kNaN}; }
+  if (all != all) { return {NAN, NAN, NAN, NAN, NAN, NAN, NAN}; }
   const double safe = all > 1e-8 ? all : 1e-8;
   const std::int64_t top = args.top_gates < args.gates ? args.top_gates : args.gates;
   const auto share = [n](IVec counts) {
@@ -200,9 +197,9 @@ GateStats describe_gates(const Call& call, const RowSums& sums) {
   stats.top_share = static_cast<float>(top_sum(call, sums.groups, top) / safe);
   stats.entropy = static_cast<float>(std::log(safe) - sum(sums.x_log_x) / safe);
   // A bilinear expert has no sigmoid: nothing is sharp, linear or saturated about it.
-  stats.kz_rms = args.identity_gate ? kNaN : static_cast<float>(std::sqrt(sum(sums.square) / n));
-  stats.linear_fraction = args.identity_gate ? kNaN : share(sums.linear);
-  stats.saturated_fraction = args.identity_gate ? kNaN : share(sums.saturated);
+  stats.kz_rms = args.identity_gate ? NAN : static_cast<float>(std::sqrt(sum(sums.square) / n));
+  stats.linear_fraction = args.identity_gate ? NAN : share(sums.linear);
+  stats.saturated_fraction = args.identity_gate ? NAN : share(sums.saturated);
   return stats;
 }
 

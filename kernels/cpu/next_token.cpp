@@ -10,7 +10,6 @@
 namespace kappascope::KAPPASCOPE_ISA {
 namespace {
 
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Five highest, best first, equal ones lower id first; NaN is never among them.
@@ -82,15 +81,15 @@ void next_token(const NextTokenArgs& args) {
   for (std::int64_t r = 0; r < args.rows; ++r) {
     const float* logits = args.logits + r * args.vocab;
     const Top top = top_tokens(logits, args.vocab);
-    const double normaliser = log_sum_exp(logits, args.vocab, top.found > 0 ? top.logit[0] : kNaN);
+    const double normaliser = log_sum_exp(logits, args.vocab, top.found > 0 ? top.logit[0] : NAN);
     const std::int32_t target = args.target[r];
-    args.nll[r] = target < 0 ? kNaN : static_cast<float>(normaliser - logits[target]);
+    args.nll[r] = target < 0 ? NAN : static_cast<float>(normaliser - logits[target]);
     const bool ranked = target >= 0 && args.nll[r] == args.nll[r];
     args.target_rank[r] = ranked ? rank_of(logits, args.vocab, target) : -1;
     for (std::int64_t k = 0; k < kTopTokens; ++k) {
       args.top_id[r * kTopTokens + k] = k < top.found ? top.id[k] : -1;
       args.top_logprob[r * kTopTokens + k] =
-          k < top.found ? static_cast<float>(top.logit[k] - normaliser) : kNaN;
+          k < top.found ? static_cast<float>(top.logit[k] - normaliser) : NAN;
     }
   }
 }

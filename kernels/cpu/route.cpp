@@ -13,7 +13,6 @@
 namespace kappascope::KAPPASCOPE_ISA {
 namespace {
 
-constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // NaN comes first, as in torch.topk; of equal scores the one met first stays ahead.
@@ -40,7 +39,7 @@ void choose(const RouteArgs& args, std::int64_t t, float* scores, std::int32_t* 
   for (std::int64_t k = 0; k < slots; ++k) { routing.cells.expert[t * slots + k] = best[k]; }
   if (routing.numbers.margin) {
     routing.numbers.margin[t] =
-        slots < experts ? scores[best[slots - 1]] - scores[best[slots]] : kNaN;
+        slots < experts ? scores[best[slots - 1]] - scores[best[slots]] : NAN;
   }
 }
 
@@ -73,10 +72,10 @@ void describe(const RoutingView& routing, std::int64_t t, float* powers) {
   const bool valid = all == all;
   const double entropy = experts > 1 ? (std::log(all) - sum(weighted) / all) / std::log(n) : 0;
   const RouterNumbers& numbers = routing.numbers;
-  numbers.top1_prob[t] = valid ? static_cast<float>(1 / all) : kNaN;
-  numbers.selected_mass[t] = valid ? static_cast<float>(selected / all) : kNaN;
-  numbers.top_gap[t] = valid && experts > 1 ? best - second : kNaN;
-  numbers.entropy[t] = valid ? static_cast<float>(entropy) : kNaN;
+  numbers.top1_prob[t] = valid ? static_cast<float>(1 / all) : NAN;
+  numbers.selected_mass[t] = valid ? static_cast<float>(selected / all) : NAN;
+  numbers.top_gap[t] = valid && experts > 1 ? best - second : NAN;
+  numbers.entropy[t] = valid ? static_cast<float>(entropy) : NAN;
 }
 
 }  // namespace

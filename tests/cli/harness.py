@@ -90,7 +90,7 @@ class Case(unittest.TestCase):
         return folder
 
     def copy_model(self, name='model'):
-        """A model folder of its own, to be damaged; its tokenizer lies beside it."""
+        """A model folder of its own, to be damaged; its tokenizer is beside it."""
         folder = self.folder / name
         shutil.copytree(MODEL, folder)
         if not (self.folder / 'tokenizer').exists():

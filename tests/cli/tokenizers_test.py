@@ -164,14 +164,14 @@ class Tokenizers(TokenizerCase):
                 (with_model(end_of_word_suffix='</w>'), 4,
                  'model.end_of_word_suffix; expected null or "", found "</w>"'),
                 (with_model(merges=[['q', 'qq']]), 3,
-                 'model.merges[0]: "qq" is no token of model.vocab'),
+                 'model.merges[0]: "qq" is not a token of model.vocab'),
                 (with_model(merges=['a b c']), 3, 'model.merges[0]; expected "LEFT RIGHT" or '
                  '["LEFT", "RIGHT"], found "a b c"'),
                 (with_model(vocab={'a': 1, 'b': 1}), 3, 'model.vocab: two tokens have the id 1'),
                 (with_model(vocab={'a': -1}), 3, 'model.vocab, token "a"; expected an id from 0 to '
                  '16777215, found -1'),
                 (with_model(unk_token='<none>'), 3,
-                 'model.unk_token "<none>" is no token of model.vocab'),
+                 'model.unk_token "<none>" is not a token of model.vocab'),
                 (good | {'version': '2.0'}, 4, 'version; expected "1.0", found "2.0"'),
                 (good | {'normalizer': {'type': 'Precompiled', 'precompiled_charsmap': ''}}, 4,
                  'normalizer.type; expected one of NFC, NFD, NFKC, NFKD, Lowercase, Nmt, Prepend, '

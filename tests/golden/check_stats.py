@@ -3,7 +3,7 @@
 
     check_stats.py RUN_DIRECTORY
 
-The directory holds trace.npz and summary.json; model.npz lies there or one folder up. Written from
+The directory holds trace.npz and summary.json; model.npz is there or one folder up. Written from
 the definitions in docs/metrics.md alone. Prints the largest difference of every quantity; exits
 with 1 when one is beyond its tolerance.
 """

@@ -1,4 +1,4 @@
-"""A folder includes only itself and what stands to its left:
+"""A folder includes only itself and what is to its left:
 
 kernels, core | checkpoint, tokenizer, model, engine, trace, stats, figure | app
 
@@ -37,11 +37,11 @@ def own_include_faults(path, target):
         yield f"{path}: kernels include nothing but kernels, found {target}"
     elif place(path) == LEAF:
         if place(target) not in (*LEAF_INCLUDES, LEAF):
-            yield f"{path}: includes {target}, which stands to its right"
+            yield f"{path}: includes {target}, which is to its right"
     elif place(target) == LEAF:
         yield f"{path}: includes {target}; nobody but {LEAF} itself does"
     elif ORDER.index(place(target)) > ORDER.index(place(path)):
-        yield f"{path}: includes {target}, which stands to its right"
+        yield f"{path}: includes {target}, which is to its right"
 
 
 def faults_of(files):

@@ -138,7 +138,7 @@ class MoeRows {
     pre_.assign(count, kNaN);
     act_.assign(count, kNaN);
     for (std::size_t i = 0; i < count; ++i) {
-      if (kept_[i / static_cast<std::size_t>(tap.gates)] == 0) { continue; }
+      if (kept_[i / tap.gates] == 0) { continue; }
       kappa_[i] = 0.5f + stream_.unit();
       pre_[i] = stream_.normal();
       act_[i] = std::max(pre_[i], -0.2f);

@@ -41,9 +41,7 @@ inline Figure cell_figure(std::int64_t rows, std::int64_t columns, ColourKind ki
   panel.x.number_when_crowded = true;
   panel.y.name = "Layer";
   const auto words = hostile_words();
-  for (std::int64_t i = 0; i < columns; ++i) {
-    panel.x.names.push_back(words[static_cast<std::size_t>(i) % words.size()]);
-  }
+  for (std::int64_t i = 0; i < columns; ++i) { panel.x.names.push_back(words[i % words.size()]); }
   for (std::int64_t i = 0; i < rows; ++i) { panel.y.names.push_back(std::to_string(i)); }
   HeatMap map;
   map.rows = rows;

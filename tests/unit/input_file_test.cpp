@@ -85,7 +85,7 @@ TEST(InputFile, RefusesRangesOutside) {
     return error_of([&] { file.read(offset, length, "part"); });
   };
   EXPECT_EQ(line(8, 3), "3 " + memory.path() +
-                            ": offset 8: part lies outside the file; expected 3 bytes, found 2");
+                            ": offset 8: part is outside the file; expected 3 bytes, found 2");
   for (const std::uint64_t huge : {std::uint64_t{11}, std::uint64_t{1} << 63, ~std::uint64_t{0}}) {
     EXPECT_NE(line(huge, 1), "no error");
     EXPECT_NE(line(1, huge), "no error");

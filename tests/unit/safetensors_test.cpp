@@ -103,11 +103,11 @@ TEST(Safetensors, RefusesBrokenHeaders) {
             "3 offset 8: truncated inside the header; expected " + std::to_string(kHeader.size()) +
                 " bytes, found 12" + again);
   EXPECT_EQ(line(std::string("\x01\xe1\xf5\x05\0\0\0\0", 8) + "{}"),
-            "3 offset 0: the length of the header is no length; expected at most 100000000 bytes, "
+            "3 offset 0: the length of the header is too large; expected at most 100000000 bytes, "
             "found 100000001: no safetensors file, or damaged" +
                 again);
   EXPECT_EQ(line(std::string(8, '\xff') + "{}").substr(0, 50),
-            "3 offset 0: the length of the header is no length;");
+            "3 offset 0: the length of the header is too large;");
   EXPECT_EQ(line(safetensors_of(R"({"a":1,"a":2})", 0)), "3 offset 17: duplicate key 'a'");
   EXPECT_EQ(line(safetensors_of(R"({"a":{"dtype":"F32","dtype":"F32"}})", 0)),
             "3 offset 34: duplicate key 'dtype'");
@@ -149,9 +149,10 @@ TEST(Safetensors, RefusesBrokenEntries) {
   }
   EXPECT_EQ(w(safetensors_entry("F32", "[2]", "[0,4]")),
             "3 tensor w: F32 of shape [2] takes 8 bytes; found data_offsets [0, 4], 4 bytes");
-  EXPECT_EQ(w(safetensors_entry("F4", "[3]", "[0,1]")),
-            "3 tensor w: F4 of shape [3] is no whole number of bytes; found data_offsets [0, 1], 1 "
-            "bytes");
+  EXPECT_EQ(
+      w(safetensors_entry("F4", "[3]", "[0,1]")),
+      "3 tensor w: F4 of shape [3] is not a whole number of bytes; found data_offsets [0, 1], 1 "
+      "bytes");
   for (const char* huge : {"[4611686018427387904,4]", "[4294967296,4294967296]",
                            "[9223372036854775807,9223372036854775807]"}) {
     EXPECT_NE(

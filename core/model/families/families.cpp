@@ -22,7 +22,7 @@ std::size_t distance(std::string_view from, std::string_view to) {
   return row.back();
 }
 
-// What stands beside its neighbours by what it computes rather than by its name.
+// Types that are like a family by what they compute, though not by their names.
 constexpr std::pair<std::string_view, const char*> kAkin[] = {
     {"deepseek", "qwen2_moe"}, {"glm4", "qwen3_moe"},  {"ernie4", "qwen2_moe"},
     {"flex_olmo", "olmoe"},    {"phimoe", "mixtral"},  {"lfm2", "qwen3_moe"},
@@ -56,7 +56,8 @@ const Family& family_of(const Json& meta, const CheckpointFiles& files) {
   if (files.kind == FolderKind::nanochat) { return kNanochat; }
   const std::string file = files.meta.string();
   const Place place{file};
-  require(meta.is_object(), ExitCode::damaged, place, "the top level is no object; expected {…}");
+  require(meta.is_object(), ExitCode::damaged, place,
+          "the top level is not an object; expected {…}");
   const auto type = meta.find("model_type");
   require(type != meta.end(), ExitCode::damaged, place, "no model_type; expected a string");
   require(type->is_string(), ExitCode::damaged, place,

@@ -257,7 +257,8 @@ std::string old_tensor_name(std::string_view name) {
 Config read_config(const Json& meta, const std::vector<TensorInfo>& tensors,
                    std::string_view file) {
   const Place place{file, {}, -1};
-  require(meta.is_object(), ExitCode::damaged, place, "the top level is no object; expected {…}");
+  require(meta.is_object(), ExitCode::damaged, place,
+          "the top level is not an object; expected {…}");
   const auto document = meta.find("model_config");
   require(document != meta.end(), ExitCode::damaged, place, "no model_config; expected an object");
   require(document->is_object(), ExitCode::damaged, place,

@@ -233,12 +233,10 @@ KappaSlots kappa_slots(Model& model, const Config& config, const KappaChoices& c
       model.findings.push_back(join_words("κ slots: ", slots.count, ", one per pass"));
     }
     if (slots.count > passes || (slots.count > 1 && slots.count < passes)) {
-      model.warnings.push_back(
-          describe({.file = model.files.weights.native()},
-                   join_words(slots.count, " slots of κ for ", passes,
-                              (passes == 1 ? " pass: pass t uses slot min(t, "
-                                           : " passes: pass t uses slot min(t, "),
-                              slots.count - 1, ")")));
+      model.warnings.push_back(describe(
+          {.file = model.files.weights.native()},
+          join_words(slots.count, " slots of κ for ", passes, passes == 1 ? " pass" : " passes",
+                     ": pass t uses slot min(t, ", slots.count - 1, ")")));
     }
     return slots;
   }
