@@ -145,7 +145,7 @@ class PickleMachine {
   bool push_text(Kind kind, std::uint64_t length) {
     const std::string_view taken = input_.take(length);
     if (kind == Kind::text && !is_utf8(taken)) {
-      check(any_class_, "text that is no UTF-8");
+      check(any_class_, "text that is not valid UTF-8");
       kind = Kind::bytes;
     }
     stack_.push(kind).text = taken;

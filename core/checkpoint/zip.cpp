@@ -169,7 +169,7 @@ ZipEntry read_entry(ByteCursor& in, const InputFile& file) {
   in.take(comment_length);
   read_extra(ByteCursor(extra, file.path(), extra_at, "zip: extra field"), place, full_size,
              entry.size, entry.header_offset);
-  check(!entry.name.empty() && is_utf8(entry.name), place, "an entry name that is no UTF-8");
+  check(!entry.name.empty() && is_utf8(entry.name), place, "an entry name that is not valid UTF-8");
   check((flags & kFlagsRefused) == 0 && disk == 0, place, "entry '", entry.name,
         "' is encrypted or on another disk");
   entry.full_size = full_size;

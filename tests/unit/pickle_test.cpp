@@ -76,7 +76,7 @@ TEST(Pickle, OtherConstantsAndTexts) {
   EXPECT_EQ(item(7).text, "\xff");
   EXPECT_EQ(item(8).text, "\xfe");
   EXPECT_EQ(item(9).text, "\xfd");
-  EXPECT_EQ(line("X" + number(1, 4) + "\xff"), refused(2, "text that is no UTF-8"));
+  EXPECT_EQ(line("X" + number(1, 4) + "\xff"), refused(2, "text that is not valid UTF-8"));
 }
 
 TEST(Pickle, ContainersMemoAndCalls) {

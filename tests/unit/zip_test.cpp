@@ -102,8 +102,8 @@ TEST(Zip, RefusesCompressedAndEncryptedEntries) {
     encrypted.flags = static_cast<std::uint16_t>(1U << flag);
     EXPECT_EQ(line({encrypted}), "3 offset 68: zip: entry 'a' is encrypted or on another disk");
   }
-  EXPECT_EQ(line({entry("a\xff", "1")}), "3 offset 65: zip: an entry name that is no UTF-8");
-  EXPECT_EQ(line({entry("", "1")}), "3 offset 65: zip: an entry name that is no UTF-8");
+  EXPECT_EQ(line({entry("a\xff", "1")}), "3 offset 65: zip: an entry name that is not valid UTF-8");
+  EXPECT_EQ(line({entry("", "1")}), "3 offset 65: zip: an entry name that is not valid UTF-8");
 }
 
 TEST(Zip, RefusesOtherFiles) {
