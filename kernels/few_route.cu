@@ -73,7 +73,7 @@ __device__ void choose(const RouteArgs& args, std::int64_t t, int lane, std::int
   const RoutingView& routing = args.routing;
   Choice<0> choice(args, t, lane);
   for (std::int64_t k = 0; k < routing.slots; ++k) {
-    const std::int32_t expert = choice.next().expert;
+    const std::int32_t expert = choice.next().index;
     if (lane != 0) { continue; }
     routing.cells.expert[t * routing.slots + k] = expert;
     by_turn[k * routing.tokens + t] = expert;

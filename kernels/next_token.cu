@@ -49,7 +49,7 @@ struct RowMemory {
 __device__ Candidate block_best(Candidate mine, RowMemory& memory) {
   for (int offset = kWarp / 2; offset > 0; offset /= 2) {
     mine = better(mine, {__shfl_xor_sync(kAllLanes, mine.score, offset),
-                         __shfl_xor_sync(kAllLanes, mine.expert, offset)});
+                         __shfl_xor_sync(kAllLanes, mine.index, offset)});
   }
   __syncthreads();
   if (int(threadIdx.x) % kWarp == 0) { memory.heads[threadIdx.x / kWarp] = mine; }
@@ -119,10 +119,10 @@ __global__ void next_token_kernel(NextTokenArgs args) {
   }
   for (int k = 0; k < kTopTokens; ++k) {
     const Candidate best = block_best(list.best[0], memory);
-    const bool found = best.expert != kNone.expert;
-    if (found && best.expert == list.best[0].expert) { drop_head(list); }
+    const bool found = best.index != kNone.index;
+    if (found && best.index == list.best[0].index) { drop_head(list); }
     if (threadIdx.x != 0) { continue; }
-    args.top_id[r * kTopTokens + k] = found ? best.expert : -1;
+    args.top_id[r * kTopTokens + k] = found ? best.index : -1;
     args.top_logprob[r * kTopTokens + k] = found ? float(double(best.score) - normaliser) : NAN;
   }
   if (threadIdx.x != 0) { return; }

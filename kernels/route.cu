@@ -25,7 +25,7 @@ __device__ void choose(const RouteArgs& args, std::int64_t t, int lane) {
   for (std::int64_t k = 0; k <= slots && k < experts; ++k) {
     const Candidate next = choice.next();
     if (k == slots) { margin = last.score - next.score; }
-    if (k < slots && lane == 0) { routing.cells.expert[t * slots + k] = next.expert; }
+    if (k < slots && lane == 0) { routing.cells.expert[t * slots + k] = next.index; }
     last = next;
   }
   if (lane == 0) { routing.numbers.margin[t] = margin; }

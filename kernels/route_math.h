@@ -8,19 +8,19 @@
 
 namespace kappascope {
 
-// An expert and its selection score.
+// An expert and its selection score, or a token and its logit.
 struct Candidate {
   float score;
-  std::int32_t expert;
+  std::int32_t index;
 };
 
-// Whether `a` is chosen before `b`: the higher score, of equal ones the lower expert. A strict
+// Whether `a` is chosen before `b`: the higher score, of equal ones the lower index. A strict
 // order also when scores are NaN (they come first, as in torch.topk).
 KAPPASCOPE_HOST_DEVICE inline bool chosen_before(const Candidate& a, const Candidate& b) {
   const bool a_nan = a.score != a.score, b_nan = b.score != b.score;
   if (a_nan != b_nan) { return a_nan; }
   if (!a_nan && a.score != b.score) { return a.score > b.score; }
-  return a.expert < b.expert;
+  return a.index < b.index;
 }
 
 // expert_weight of token t: softmax over the logits of its chosen experts, or over all of them.

@@ -9,7 +9,7 @@ namespace kappascope {
 inline __device__ Candidate warp_best(Candidate mine) {
   for (int offset = kWarp / 2; offset > 0; offset /= 2) {
     const Candidate other{__shfl_xor_sync(kAllLanes, mine.score, offset),
-                          __shfl_xor_sync(kAllLanes, mine.expert, offset)};
+                          __shfl_xor_sync(kAllLanes, mine.index, offset)};
     if (chosen_before(other, mine)) { mine = other; }
   }
   return mine;
