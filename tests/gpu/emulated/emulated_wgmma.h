@@ -150,16 +150,19 @@ inline float value_at(std::uint64_t address) {
   return widen(value);
 }
 
+// Each value is read once by a thread.
 template <int N>
 void multiply_add(float (&sum)[N / 2], std::uint64_t w, std::uint64_t x) {
   const int thread = int(threadIdx.x) % 128, lane = thread % 32;
-  for (int at = 0; at < N / 2; ++at) {
-    const int column = 16 * (thread / 32) + lane / 4 + at / 2 % 2 * 8;
-    const int row = at / 4 * 8 + 2 * (lane % 4) + at % 2;
-    for (int k = 0; k < 16; ++k) {
-      const std::uint64_t of_w = w + std::uint64_t(k / 8 * 1024 + k % 8 * 128 + column * 2);
-      const std::uint64_t of_x = x + std::uint64_t(row / 8 * 1024 + row % 8 * 128 + k * 2);
-      sum[at] += value_at(of_w) * value_at(of_x);
+  const int column = 16 * (thread / 32) + lane / 4;
+  for (int k = 0; k < 16; ++k) {
+    const std::uint64_t of_w = w + std::uint64_t(k / 8 * 1024 + k % 8 * 128 + column * 2);
+    const float weight[2] = {value_at(of_w), value_at(of_w + 8 * 2)};
+    for (int at = 0; at < N / 4; ++at) {
+      const int row = at / 2 * 8 + 2 * (lane % 4) + at % 2;
+      const float value = value_at(x + std::uint64_t(row / 8 * 1024 + row % 8 * 128 + k * 2));
+      sum[at / 2 * 4 + at % 2] += weight[0] * value;
+      sum[at / 2 * 4 + at % 2 + 2] += weight[1] * value;
     }
   }
 }
