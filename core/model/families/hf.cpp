@@ -21,8 +21,8 @@ void finish(Model& model, Config& config, const Sizes& sizes, std::vector<LayerS
   model.unknown_fields = config.fields().unknown();
   Leftovers left = leftovers(model);
   model.unknown_tensors = std::move(left.unknown);
-  for (const auto& [kind, names] : left.by_rule) {
-    model.notes.push_back("left out, " + kind + ": " + listed(names));
+  for (const auto& [kind, tensors] : left.by_rule) {
+    model.notes.push_back("left out, " + kind + ": " + listed(tensors));
   }
 }
 
