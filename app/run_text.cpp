@@ -97,9 +97,9 @@ std::unique_ptr<EngineModel> load_weights_somewhere(const Model& model, LoadOpti
 std::string nonfinite_weights(const Model& model, const EngineModel& loaded) {
   const std::uint64_t nonfinite = loaded.nonfinite_weights();
   if (nonfinite == 0) { return ""; }
-  return describe(
-      {.file = model.files.weights.native()},
-      join_words(nonfinite, " weights are NaN or infinite, in ", loaded.nonfinite_tensors()));
+  return describe({.file = model.files.weights.native()},
+                  join_words(nonfinite, nonfinite == 1 ? " weight is" : " weights are",
+                             " NaN or infinite, in ", loaded.nonfinite_tensors()));
 }
 
 void TokenProgress::begin_call(std::uint64_t tokens) {

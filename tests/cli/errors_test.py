@@ -179,7 +179,7 @@ class CheckpointTest(Case):
         words = ('run', folder, '--ids', self.folder / 'ids')
         self.assert_refused(3, *words, '--strict', says='gate_proj')
         out, err = self.run_program(*words)
-        self.assertIn('1 weights are NaN', err)
+        self.assertIn('1 weight is NaN', err)
         self.assertEqual(self.run_program(*words, '-q')[1], '')
 
 
