@@ -77,6 +77,19 @@ std::vector<std::string> parse_list(std::string_view option, std::string_view te
   return words;
 }
 
+namespace {
+
+// Bytes of a size; 0: none was given.
+std::uint64_t size_of(const char* option, const std::string& words) {
+  if (words.empty()) { return 0; }
+  const std::optional<std::uint64_t> bytes = parse_bytes(words);
+  require(bytes.has_value(), ExitCode::usage, {}, option,
+          ": expected a size as 8GB, 512MB or 6GiB, found '", words, "'");
+  return *bytes;
+}
+
+}  // namespace
+
 void ComputeOptions::add_to(CLI::App& app) {
   app.add_option("--device", device,
                  "where to run: cpu, cuda, cuda:N, or auto: a GPU if it can be used")
@@ -90,6 +103,10 @@ void ComputeOptions::add_to(CLI::App& app) {
   app.add_option("--memory", memory,
                  "bytes this process may take, as 8GB; a model that needs more is read from its "
                  "file a layer at a time. By default what the machine has available")
+      ->option_text("SIZE");
+  app.add_option("--gpu-memory", gpu_memory,
+                 "bytes of the GPU's memory that the model may take, as 16GB; one that needs more "
+                 "goes through it a layer at a time. By default all of its weights are there")
       ->option_text("SIZE");
 }
 
@@ -143,12 +160,8 @@ LoadOptions ComputeOptions::load_options() const {
     if (colon != std::string::npos) { options.device_index = std::stoi(device.substr(colon + 1)); }
   }
   options.threads = threads > 0 ? threads : usable_threads();
-  if (!memory.empty()) {
-    const std::optional<std::uint64_t> bytes = parse_bytes(memory);
-    require(bytes.has_value(), ExitCode::usage, {},
-            "--memory: expected a size as 8GB, 512MB or 6GiB, found '", memory, "'");
-    options.memory = *bytes;
-  }
+  options.memory = size_of("--memory", memory);
+  options.gpu_memory = size_of("--gpu-memory", gpu_memory);
   return options;
 }
 

@@ -27,14 +27,15 @@ std::vector<std::string> parse_list(std::string_view option, std::string_view te
 struct ComputeOptions {
   std::string device = "auto";  // cuda where automatic_device() says so, else cpu
   std::string dtype = "float32";
-  int threads = 0;     // 0: usable_threads()
-  std::string memory;  // "8GB"; "": what there is
+  int threads = 0;         // 0: usable_threads()
+  std::string memory;      // "8GB"; "": what there is
+  std::string gpu_memory;  // "": all weights are there
 
   void add_to(CLI::App& app);
   // Unknown device: usage; a GPU where this build knows none: gpu.
   void check_device() const;
   bool automatic() const { return device == "auto"; }
-  LoadOptions load_options() const;  // --memory that is no size: usage
+  LoadOptions load_options() const;  // a size that is none: usage
   // The device as the trace records it: "cpu", "cuda", "cuda:1".
   std::string name_of(const LoadOptions& loaded) const;
 };

@@ -1,6 +1,5 @@
 // `kappascope run`: texts through a model into traces, tables and a summary.
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <utility>
@@ -206,16 +205,17 @@ class Run {
     LoadOptions load = options_.compute.load_options();
     for (const Job& job : jobs_) { load.tokens = std::max(load.tokens, job.tokens); }
     load.gates = settings_.record_gates;
-    if (load.device == ComputeDevice::cpu) {
-      const MemoryPlan plan = plan_memory(model_, load);
-      terminal_.debug(memory_text(plan));
-      load.memory = plan.bound;
-    }
+    const MemoryPlan plan = plan_memory(model_, load);
+    terminal_.debug(memory_text(plan));
+    if (!plan.gpu) { load.memory = plan.bound; }
     std::string note;
     loaded_ = options_.compute.automatic() ? load_weights_somewhere(model_, load, terminal_, note)
                                            : load_weights(model_, load, terminal_);
     terminal_.erase();
-    if (!note.empty()) { terminal_.warn(note); }
+    if (!note.empty()) {
+      terminal_.warn(note);
+      terminal_.debug(memory_text(plan_memory(model_, load)));
+    }
     settings_.device = options_.compute.name_of(load);
     const std::string nonfinite = nonfinite_weights(model_, *loaded_);
     if (options_.strict && !nonfinite.empty()) { throw Error(ExitCode::damaged, nonfinite); }

@@ -30,6 +30,8 @@ struct LoadOptions {
   // each is read when it runs (memory_plan.h). 0: what the machine, the control group and the
   // limits of the process leave.
   std::uint64_t memory = 0;
+  // Bytes of a GPU's memory that the model may take, likewise; 0: all weights are there.
+  std::uint64_t gpu_memory = 0;
   std::int64_t tokens = 0;  // of the longest call, for that plan; 0: not known yet
   bool gates = false;       // every gate value will be recorded, likewise
 };
@@ -77,7 +79,7 @@ class Engine {
   virtual const char* torch_version() const noexcept = 0;
 };
 
-inline constexpr std::uint32_t kEngineVersion = 6;  // of this header
+inline constexpr std::uint32_t kEngineVersion = 7;  // of this header
 
 // The engine library of a device, beside the program, opened at the first call (thread-safe).
 // Throws Error naming the library when it is missing, does not open or is of another version:

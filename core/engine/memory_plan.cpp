@@ -14,6 +14,8 @@ constexpr std::int64_t kUnknownTokens = 1024;     // of a call, where that is no
 constexpr std::int64_t kLogitFloats = 8 << 20;    // of a block of rows, twice in memory
 constexpr std::int64_t kOutputFloats = 16 << 20;  // of the experts' outputs in memory
 constexpr std::int64_t kScoreRows = 128;          // of attention at once
+constexpr std::int64_t kGpuScores = 64 << 20;     // floats of attention scores at once, on a GPU
+constexpr std::uint64_t kGateBytes = 128 << 20;   // of gate values on their way from a GPU
 
 bool of_experts(Role role) {
   return role == Role::expert_gate || role == Role::expert_up || role == Role::expert_down;
@@ -23,55 +25,71 @@ bool looked_up(Role role) {
   return role == Role::embedding || role == Role::value_embedding;
 }
 
-// Bytes that a weight takes as it is multiplied.
-std::uint64_t bytes_of(const Stored& weight, ComputeType compute) {
+// Bytes that a weight takes as it is multiplied; on the CPU those of experts are widened by parts.
+std::uint64_t bytes_of(const Stored& weight, const LoadOptions& options) {
   if (looked_up(weight.role) && weight.as_it_is()) { return weight.tensor->bytes; }
   const auto narrow = [](const TensorInfo* tensor) { return tensor->dtype == DType::bfloat16; };
-  if (of_experts(weight.role) && narrow(weight.tensor) &&
+  const bool by_parts = of_experts(weight.role) && options.device == ComputeDevice::cpu;
+  if (by_parts && narrow(weight.tensor) &&
       std::all_of(weight.experts.begin(), weight.experts.end(), narrow)) {
     return std::uint64_t(weight.elements()) * 2;
   }
-  return std::uint64_t(weight.elements()) * (compute == ComputeType::bfloat16 ? 2 : 4);
+  return std::uint64_t(weight.elements()) * (options.dtype == ComputeType::bfloat16 ? 2 : 4);
 }
 
 struct Sizes {
   std::uint64_t all = 0;
   std::uint64_t head = 0;
   std::uint64_t expert = 0;           // a matrix of the largest expert
+  std::uint64_t experts = 0;          // of the matrices of experts of one layer the largest
   std::vector<std::uint64_t> layers;  // but for experts and tables
+  std::vector<std::uint64_t> whole;   // but for tables
 };
 
-Sizes sizes_of(const Model& model, ComputeType compute) {
+Sizes sizes_of(const Model& model, const LoadOptions& options) {
   Sizes sizes;
   sizes.layers.resize(std::size_t(model.architecture.depth()));
+  sizes.whole.resize(sizes.layers.size());
   for (const Stored& weight : model.weights.all()) {
     if (weight.tensor == nullptr) { continue; }
-    const std::uint64_t bytes = bytes_of(weight, compute);
+    const std::uint64_t bytes = bytes_of(weight, options);
     sizes.all += bytes;
+    if (weight.layer >= 0 && !looked_up(weight.role)) { sizes.whole[weight.layer] += bytes; }
     if (weight.role == Role::head) {
       sizes.head = bytes;
     } else if (of_experts(weight.role)) {
       sizes.expert = std::max(sizes.expert, bytes / std::uint64_t(weight.shape[0]));
+      sizes.experts = std::max({sizes.experts, bytes, weight.tensor->bytes});
     } else if (weight.layer >= 0 && !looked_up(weight.role)) {
       sizes.layers[weight.layer] += bytes;
     }
   }
   const Stored* head = model.weights.find(Role::head);
   if (head != nullptr && head->role != Role::head) {  // the embedding, multiplied
-    sizes.head = std::uint64_t(head->elements()) * (compute == ComputeType::bfloat16 ? 2 : 4);
+    sizes.head = std::uint64_t(head->elements()) * (options.dtype == ComputeType::bfloat16 ? 2 : 4);
     sizes.all += sizes.head;
   }
   return sizes;
 }
 
+// A layer and the next one, the largest two.
+std::uint64_t most_of_two(const std::vector<std::uint64_t>& layers) {
+  std::uint64_t most = 0;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    most = std::max(most, layers[i] + layers[(i + 1) % layers.size()]);
+  }
+  return most;
+}
+
 // One layer, the next one, and an expert's matrix for each thread, as stored and as multiplied.
 std::uint64_t streamed_bytes(const Sizes& sizes, std::uint64_t threads) {
-  std::uint64_t most = 0;
-  const std::size_t count = sizes.layers.size();
-  for (std::size_t i = 0; i < count; ++i) {
-    most = std::max(most, sizes.layers[i] + sizes.layers[(i + 1) % count]);
-  }
-  return std::max(most + 2 * threads * sizes.expert, sizes.head + sizes.layers.front());
+  return std::max(most_of_two(sizes.layers) + 2 * threads * sizes.expert,
+                  sizes.head + sizes.layers.front());
+}
+
+// On a GPU: one layer and the next one, of which a tensor is there as it is stored, too.
+std::uint64_t streamed_gpu_bytes(const Sizes& sizes) {
+  return std::max(most_of_two(sizes.whole), sizes.head + sizes.whole.front()) + sizes.experts;
 }
 
 // What a call of so many tokens computes, at its largest.
@@ -92,6 +110,35 @@ std::uint64_t call_bytes(const Architecture& architecture, std::int64_t tokens, 
   return 4 * std::uint64_t(std::max(stream + std::max(attention, experts), stream + logits));
 }
 
+// The same on a GPU, where pieces of the experts' rows may be smaller when memory is short.
+std::uint64_t gpu_call_bytes(const Architecture& architecture, std::int64_t tokens, bool gates) {
+  std::int64_t attention = 0, experts = 0;
+  for (const LayerSpec& layer : architecture.layers) {
+    const AttentionSpec& a = layer.attention;
+    const std::int64_t all = tokens * tokens * a.heads;
+    const std::int64_t scores = std::max(tokens * kScoreRows * a.heads, kGpuScores);
+    attention =
+        std::max(attention, 6 * tokens * a.heads * a.head_width + 3 * std::min(all, scores));
+    const MoeSpec* moe = layer.moe();
+    const std::int64_t rows = tokens * (moe ? moe->router.slots : 1);
+    experts = std::max(experts, rows * (2 * architecture.width + 3 * layer.gates()));
+  }
+  const std::int64_t stream = 8 * tokens * architecture.width;
+  const std::int64_t logits = 2 * std::min(tokens * architecture.vocab, kLogitFloats);
+  const auto floats = std::uint64_t(stream + std::max({attention, experts, logits}));
+  return 4 * floats + (gates ? kGateBytes : 0);
+}
+
+[[noreturn]] void too_little_on_gpu(const Model& model, const MemoryPlan& plan) {
+  fail(
+      ExitCode::memory, {.file = model.files.weights.native()}, "GPU memory; expected at least ",
+      plan.resident + plan.work, " bytes (", bytes_text(plan.resident),
+      " of weights, one layer at a time, and ", bytes_text(plan.work), " to compute), found ",
+      plan.bound,
+      " (--gpu-memory); give --gpu-memory more, run fewer tokens at once (--max-tokens, --window), "
+      "or run with --device cpu");
+}
+
 [[noreturn]] void too_little(const Model& model, const MemoryPlan& plan,
                              const LoadOptions& options) {
   const std::uint64_t needed = plan.resident + plan.work;
@@ -106,12 +153,21 @@ std::uint64_t call_bytes(const Architecture& architecture, std::int64_t tokens, 
 }  // namespace
 
 MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
-  const Sizes sizes = sizes_of(model, options.dtype);
+  const Sizes sizes = sizes_of(model, options);
   MemoryPlan plan;
   plan.weights = plan.resident = sizes.all;
-  if (options.device != ComputeDevice::cpu) { return plan; }
   const std::int64_t tokens =
       std::min(options.tokens > 0 ? options.tokens : kUnknownTokens, model.architecture.context);
+  plan.gpu = options.device != ComputeDevice::cpu;
+  if (plan.gpu) {
+    plan.work = gpu_call_bytes(model.architecture, tokens, options.gates);
+    plan.bound = options.gpu_memory;
+    plan.streamed = plan.bound > 0 && plan.weights + plan.work > plan.bound;
+    if (!plan.streamed) { return plan; }
+    plan.resident = std::min(plan.weights, streamed_gpu_bytes(sizes));
+    if (plan.resident + plan.work > plan.bound) { too_little_on_gpu(model, plan); }
+    return plan;
+  }
   plan.work = kProgram + call_bytes(model.architecture, tokens, options.gates);
   plan.bound = options.memory > 0 ? options.memory : resident_memory() + available_memory();
   // Weights in memory have the mapped files beside them.
@@ -127,9 +183,9 @@ MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
 
 std::string memory_text(const MemoryPlan& plan) {
   const std::string weights = "weights " + bytes_text(plan.weights);
-  if (!plan.streamed) { return weights + ", all resident"; }
+  if (!plan.streamed) { return weights + (plan.gpu ? ", all in GPU memory" : ", all resident"); }
   return join_words(weights, ", streamed a layer at a time; ", bytes_text(plan.resident),
-                    " resident");
+                    plan.gpu ? " in GPU memory" : " resident");
 }
 
 }  // namespace kappascope

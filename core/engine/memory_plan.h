@@ -14,14 +14,22 @@ struct MemoryPlan {
   std::uint64_t work = 0;      // bytes of all else: the program, and what a call computes
   std::uint64_t bound = 0;     // bytes that the process may take
   bool streamed = false;       // layers stay in the file, and each is read when it runs
+  bool gpu = false;            // all of this is about a GPU's memory
 };
 
 // On the CPU: resident where the weights and the work fit into the bound, else streamed. The bound
 // is options.memory, or what the process has and may still take. Throws (memory) naming the bytes
-// needed when not even one layer fits. On a GPU: all of it, and no bound.
+// needed when not even one layer fits. On a GPU likewise with options.gpu_memory, without it
+// resident.
 MemoryPlan plan_memory(const Model& model, const LoadOptions& options);
 
-// "weights 31.2 GB, streamed a layer at a time; 1.3 GB resident", "weights 98.5 MB, all resident".
+// "weights 31.2 GB, streamed a layer at a time; 1.3 GB resident", "weights 98.5 MB, all resident";
+// of a GPU "weights 98.5 MB, all in GPU memory".
 std::string memory_text(const MemoryPlan& plan);
+
+// The end of an error that says that a GPU's memory is too little.
+inline constexpr const char* kGpuMemoryRemedy =
+    "; give --gpu-memory SIZE, through which layers are then read one at a time, or run with "
+    "--device cpu";
 
 }  // namespace kappascope

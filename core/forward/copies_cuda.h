@@ -1,4 +1,4 @@
-// Copies from the GPU to the host that run beside the computation.
+// Copies between host and GPU that run beside the computation.
 #pragma once
 
 #include <ATen/ATen.h>
@@ -6,6 +6,7 @@
 
 #include <optional>
 
+#include "core/forward/layer_source.h"
 #include "kernels/cuda_device.h"
 
 namespace kappascope {
@@ -30,6 +31,23 @@ class HostCopies {
  private:
   std::optional<c10::Stream> stream_;
   CudaEvent computed_ = nullptr;
+};
+
+// Layers are copied by a stream of its own; their memory belongs to it.
+class CopyLane final : public LayerLane {
+ public:
+  explicit CopyLane(const at::Device& device);
+  ~CopyLane() override;
+  CopyLane(const CopyLane&) = delete;
+  CopyLane& operator=(const CopyLane&) = delete;
+  void mark_used() override;
+  void read(const std::function<void()>& work) override;
+  void await() override;
+
+ private:
+  const at::Device device_;
+  const c10::Stream stream_;
+  CudaEvent used_ = nullptr, copied_ = nullptr;
 };
 
 }  // namespace kappascope

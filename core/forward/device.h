@@ -4,14 +4,23 @@
 
 #include <ATen/ATen.h>
 
+#include <memory>
 #include <string>
 
+#include "core/engine/memory_plan.h"
 #include "core/forward/backend.h"
+#include "core/forward/layer_source.h"
 
 namespace kappascope {
 
 // The device asked for, ready to use. Throws Error (gpu) when there is none such.
 at::Device open_device(const LoadOptions& options);
+
+// Throws Error (memory) where the device does not have what the plan takes, naming both.
+void require_memory(const Model& model, const MemoryPlan& plan, const at::Device& device);
+
+// How layers come to the device while it computes.
+std::unique_ptr<LayerLane> layer_lane(const at::Device& device);
 
 // Sets weights.state, once the weights are there; returns the text of EngineModel::description.
 std::string prepare_device(const Model& model, Weights& weights);

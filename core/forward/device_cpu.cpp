@@ -12,6 +12,12 @@ at::Device open_device(const LoadOptions& options) {
   return at::kCPU;
 }
 
+void require_memory(const Model&, const MemoryPlan&, const at::Device&) {}
+
+std::unique_ptr<LayerLane> layer_lane(const at::Device&) {
+  return std::make_unique<LayerLane>();
+}
+
 std::string prepare_device(const Model&, Weights&) {
   return {};
 }

@@ -31,12 +31,6 @@ const float* data_or_null(const at::Tensor& values) {
   return values.defined() ? values.const_data_ptr<float>() : nullptr;
 }
 
-LayerNumbers numbers_of(const Weights& weights, std::int64_t layer) {
-  const MoeWeights& moe = weights.layers->layer(layer, 1).moe;
-  const at::Device& device = weights.device;
-  return {to_device(moe.expert_bias, device), to_device(moe.score_norm, device)};
-}
-
 }  // namespace
 
 void require_launched(int error, const char* what) {
@@ -47,7 +41,7 @@ void fail_for_device_memory(const std::string& what, std::int64_t needed) {
   std::int64_t free = 0, total = 0;
   require_launched(cuda_memory(free, total), "memory");
   fail(ExitCode::memory, {}, "GPU memory: ", what, " ", needed, " bytes, ", free, " of ", total,
-       " are free");
+       " are free", kGpuMemoryRemedy);
 }
 
 CudaStream stream_of(const at::Device& device) {
@@ -66,6 +60,14 @@ Element element_of(const at::Tensor& tensor) {
       fail(ExitCode::internal, {}, "a tensor of type ", at::toString(tensor.scalar_type()),
            "; expected float32 or bfloat16");
   }
+}
+
+const LayerNumbers& DeviceState::numbers_of(std::int64_t layer, const MoeWeights& weights) {
+  std::optional<LayerNumbers>& numbers = layers[layer];
+  if (!numbers) {
+    numbers = {to_device(weights.expert_bias, device), to_device(weights.score_norm, device)};
+  }
+  return *numbers;
 }
 
 KappaView DeviceState::kappa_of(const RunPlan& plan, std::int64_t layer, std::int64_t pass) {
@@ -107,6 +109,21 @@ at::Device open_device(const LoadOptions& options) {
   return at::Device(type, at::DeviceIndex(options.device_index));
 }
 
+void require_memory(const Model& model, const MemoryPlan& plan, const at::Device& device) {
+  if (device.is_cuda()) { at::getDeviceAllocator(device.type())->emptyCache(); }
+  std::int64_t free = 0, total = 0;
+  require_launched(cuda_memory(free, total), "memory");
+  if (const char* emulated = KAPPASCOPE_EMULATED("EMULATED_FREE")) { free = std::atoll(emulated); }
+  require(std::int64_t(plan.resident) <= free, ExitCode::memory,
+          {.file = model.files.weights.native()}, "GPU memory; expected at least ", plan.resident,
+          " bytes for the weights, found ", free, " of ", total, " free", kGpuMemoryRemedy);
+}
+
+std::unique_ptr<LayerLane> layer_lane(const at::Device& device) {
+  if (!device.is_cuda()) { return std::make_unique<LayerLane>(); }
+  return std::make_unique<CopyLane>(device);
+}
+
 std::string prepare_device(const Model& model, Weights& weights) {
   const Architecture& architecture = model.architecture;
   const std::int64_t gates =
@@ -129,13 +146,12 @@ std::string prepare_device(const Model& model, Weights& weights) {
   }
   std::string description =
       join_words(facts.name, ", compute capability ", facts.major, ".", facts.minor);
-  bool chosen = false;
-  for (std::int64_t layer = 0; layer < architecture.depth(); ++layer) {
-    state->layers.push_back(numbers_of(weights, layer));
-    if (chosen || !model.architecture.layers[layer].moe()) { continue; }
-    const at::Tensor& weight = weights.layers->layer(layer, 1).moe.gate_proj;
-    description += "; " + state->products.open(product_way(weight, facts), weight, facts);
-    chosen = true;
+  state->layers.resize(architecture.layers.size());
+  if (const LayerSpec* layer = architecture.first_moe()) {
+    const std::int64_t experts = layer->moe()->router.experts;
+    const ProductShape weight{experts, architecture.width, layer->gates(), weights.compute};
+    description +=
+        "; " + state->products.open(product_way(weight, facts), experts, facts, weights.device);
   }
   weights.state = std::move(state);
   return description;

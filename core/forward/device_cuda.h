@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,7 +19,7 @@ namespace kappascope {
 // Throws Error (gpu) when `error`, as returned by kernels/, is not 0.
 void require_launched(int error, const char* what);
 
-// Throws Error (memory): "GPU memory: WHAT N bytes, F of T are free".
+// Throws Error (memory): "GPU memory: WHAT N bytes, F of T are free" and what helps.
 [[noreturn]] void fail_for_device_memory(const std::string& what, std::int64_t needed);
 
 // The stream that Torch's own work on the device goes through.
@@ -39,15 +40,16 @@ struct KappaNumbers {
 
 struct DeviceState {
   int multiprocessors = 1;
-  bool overlap = false;              // a kernel may start while the one before it ends
-  at::Tensor few_memory;             // of the layers of a few tokens, kept between them; bytes
-  std::vector<LayerNumbers> layers;  // [L]
+  bool overlap = false;   // a kernel may start while the one before it ends
+  at::Tensor few_memory;  // of the layers of a few tokens, kept between them; bytes
+  std::vector<std::optional<LayerNumbers>> layers;  // [L] of those that ran
   at::Device device{at::kCPU};
   // Of the plan that ran last: [L][slots of κ].
   std::vector<std::vector<KappaNumbers>> kappa;
   std::shared_ptr<const char> kappa_plan;
   // The layer's κ with pointers to the device; brings a new plan's there first.
   KappaView kappa_of(const RunPlan& plan, std::int64_t layer, std::int64_t pass);
+  const LayerNumbers& numbers_of(std::int64_t layer, const MoeWeights& weights);
   GroupedProducts products;
   bool fuses_swiglu = true;  // where products can; not, to compare the kernel with its parts
   HostCopies copies;

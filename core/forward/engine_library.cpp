@@ -27,7 +27,7 @@ Failure guarded(Work&& work) noexcept {
   } catch (const Stopped&) {
     return {ExitCode::interrupted, "interrupted"};
   } catch (const c10::OutOfMemoryError& error) {  // says how much, and how much is free
-    return {ExitCode::memory, first_line(error)};
+    return {ExitCode::memory, first_line(error) + std::string(kGpuMemoryRemedy)};
   } catch (const c10::AcceleratorError& error) {
     return {ExitCode::gpu, first_line(error)};
   } catch (const c10::Error& error) {
@@ -83,8 +83,9 @@ class TorchEngine final : public Engine {
       const at::InferenceMode no_gradients;
       const at::Device place = open_device(options);
       const c10::DeviceGuard device(place);
-      Weights weights =
-          read_weights(model, options, place, plan_memory(model, options).streamed, progress);
+      const MemoryPlan plan = plan_memory(model, options);
+      require_memory(model, plan, place);
+      Weights weights = read_weights(model, options, place, plan.streamed, progress);
       weights.backend = options.plain ? &plain_backend() : &native_backend();
       loaded = std::make_unique<LoadedModel>(model, std::move(weights));
     });

@@ -26,44 +26,73 @@ class ResidentLayers final : public LayerSource {
 
 class StreamedLayers final : public LayerSource {
  public:
-  explicit StreamedLayers(std::shared_ptr<const WeightReader> reader)
-      : reader_(std::move(reader)) {}
+  StreamedLayers(std::shared_ptr<const WeightReader> reader, std::unique_ptr<LayerLane> lane)
+      : reader_(std::move(reader)), lane_(std::move(lane)) {}
 
   const LayerWeights& layer(std::int64_t layer, std::int64_t tokens) override {
-    head_ = at::Tensor();
-    here_ = LayerWeights();  // its memory is free before the next but one is read
-    here_ = ahead_ == layer ? take() : reader_->layer(layer);
-    read_ahead((layer + 1) % reader_->layers(), tokens);
-    return here_;
+    Used before = take_used();
+    if (ahead_ == layer) {
+      here_.layer = take();
+    } else {
+      if (ahead_ >= 0) { take(); }  // of a call that was stopped
+      lane_->read([&] {
+        before = {};
+        here_.layer = reader_->layer(layer);
+      });
+    }
+    lane_->await();
+    read_ahead((layer + 1) % reader_->layers(), tokens, std::move(before));
+    return here_.layer;
   }
 
   const at::Tensor& head() override {
-    here_ = LayerWeights();
-    if (!head_.defined()) { head_ = reader_->head(); }
-    return head_;
+    if (here_.head.defined()) { return here_.head; }
+    Used before = take_used();
+    lane_->read([&] {
+      before = {};
+      here_.head = reader_->head();
+    });
+    lane_->await();
+    return here_.head;
   }
 
  private:
+  struct Used {
+    LayerWeights layer;
+    at::Tensor head;
+  };
+
+  // What the device may still read: it is to be dropped in the lane.
+  Used take_used() {
+    lane_->mark_used();
+    return std::exchange(here_, {});
+  }
+
   LayerWeights take() {
     ahead_ = -1;
     return coming_.get();
   }
 
-  void read_ahead(std::int64_t layer, std::int64_t tokens) {
-    if (ahead_ == layer) { return; }
-    if (ahead_ >= 0) { coming_.wait(); }
-    coming_ = std::async(std::launch::async, [reader = reader_, layer, tokens] {
-      omp_set_num_threads(1);  // of this thread: the others belong to the layer that runs
-      const at::InferenceMode no_gradients;
-      reader->prefetch(layer, tokens);
-      return reader->layer(layer);
-    });
+  // `before` is dropped first, so that its memory is there for the layer.
+  void read_ahead(std::int64_t layer, std::int64_t tokens, Used before) {
+    coming_ =
+        std::async(std::launch::async, [this, layer, tokens, before = std::move(before)]() mutable {
+          omp_set_num_threads(1);  // of this thread: the others belong to the layer that runs
+          const at::InferenceMode no_gradients;
+          LayerWeights read;
+          lane_->read([&] {
+            before = {};
+            reader_->prefetch(layer, tokens);
+            read = reader_->layer(layer);
+          });
+          return read;
+        });
     ahead_ = layer;
   }
 
-  std::shared_ptr<const WeightReader> reader_;
-  LayerWeights here_;
-  at::Tensor head_;
+  const std::shared_ptr<const WeightReader> reader_;
+  const std::unique_ptr<LayerLane> lane_;
+  Used here_;
   std::int64_t ahead_ = -1;           // the layer that is coming
   std::future<LayerWeights> coming_;  // last: its thread ends before the rest is gone
 };
@@ -74,8 +103,9 @@ std::shared_ptr<LayerSource> resident_layers(std::vector<LayerWeights> layers, a
   return std::make_shared<ResidentLayers>(std::move(layers), std::move(head));
 }
 
-std::shared_ptr<LayerSource> streamed_layers(std::shared_ptr<const WeightReader> reader) {
-  return std::make_shared<StreamedLayers>(std::move(reader));
+std::shared_ptr<LayerSource> streamed_layers(std::shared_ptr<const WeightReader> reader,
+                                             std::unique_ptr<LayerLane> lane) {
+  return std::make_shared<StreamedLayers>(std::move(reader), std::move(lane));
 }
 
 }  // namespace kappascope

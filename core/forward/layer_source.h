@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -29,14 +30,28 @@ class WeightReader {
  public:
   virtual ~WeightReader() = default;
   virtual std::int64_t layers() const = 0;
-  // All of a layer but the matrices of its experts, which MoeWeights::matrix reads.
+  // All of a layer; on the CPU but the matrices of its experts, which MoeWeights::matrix reads.
   virtual LayerWeights layer(std::int64_t layer) const = 0;
   virtual at::Tensor head() const = 0;
   // Lets the system fetch what the experts of a layer will read in a call of so many tokens.
   virtual void prefetch(std::int64_t layer, std::int64_t tokens) const = 0;
 };
 
+// How layers come to a device beside the computation there. This one is the CPU's, where what was
+// started is done.
+class LayerLane {
+ public:
+  virtual ~LayerLane() = default;
+  // On the thread that computes: what it has started so far uses what it was given.
+  virtual void mark_used() {}
+  // On any thread: after what was last marked, beside what was started since.
+  virtual void read(const std::function<void()>& work) { work(); }
+  // On the thread that computes: what it starts from now on comes after what was read.
+  virtual void await() {}
+};
+
 // One layer in memory, the next one read meanwhile by a thread of its own.
-std::shared_ptr<LayerSource> streamed_layers(std::shared_ptr<const WeightReader> reader);
+std::shared_ptr<LayerSource> streamed_layers(std::shared_ptr<const WeightReader> reader,
+                                             std::unique_ptr<LayerLane> lane);
 
 }  // namespace kappascope

@@ -82,7 +82,7 @@ MoeCall::MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
       plan_(context.plan.layers[layer]),
       spec_(*plan_.spec->moe()),
       state_(*context.state),
-      numbers_(context.state->layers[layer]),
+      numbers_(context.state->numbers_of(layer, weights)),
       recorded_(context.wants.routing && context.probe.wants_layer(layer)),
       wants_(recorded_ ? context.wants : ProbeWants{}),
       few_(few_rows_an_expert(x.size(0), plan_.slots, spec_.router.experts)),

@@ -114,7 +114,7 @@ void FewCall::place_memory() {
 }
 
 void FewCall::route() {
-  const LayerNumbers& numbers = state_.layers[layer_];
+  const LayerNumbers& numbers = state_.numbers_of(layer_, weights_);
   const auto data_or_null = [](const at::Tensor& values) {
     return values.defined() ? values.const_data_ptr<float>() : nullptr;
   };

@@ -28,11 +28,11 @@ GroupedProducts::~GroupedProducts() {
   if (library_) { destroy_products(library_); }
 }
 
-ProductWay product_way(const at::Tensor& weight, const DeviceFacts& facts) {
-  const bool aligned = weight.size(1) % 8 == 0 && weight.size(2) % 8 == 0;
-  const bool fast = weight.scalar_type() == at::kBFloat16 && aligned;
+ProductWay product_way(const ProductShape& weight, const DeviceFacts& facts) {
+  const bool aligned = weight.in % 8 == 0 && weight.out % 8 == 0;
+  const bool fast = weight.type == at::kBFloat16 && aligned;
   const bool has_wgmma = fast && facts.major == 9 && facts.minor == 0 && has_wgmma_product() &&
-                         weight.size(0) <= kMostWgmmaExperts;
+                         weight.experts <= kMostWgmmaExperts;
   if (const char* asked = std::getenv("KAPPASCOPE_GPU_PRODUCTS"); asked && *asked) {
     const std::string_view way = asked;
     if (way == "cublas") { return ProductWay::cublas; }
@@ -46,14 +46,14 @@ ProductWay product_way(const at::Tensor& weight, const DeviceFacts& facts) {
   return facts.major == 9 || facts.major == 10 ? ProductWay::torch : ProductWay::cublas;
 }
 
-std::string GroupedProducts::open(ProductWay way, const at::Tensor& weight,
-                                  const DeviceFacts& facts) {
+std::string GroupedProducts::open(ProductWay way, std::int64_t experts, const DeviceFacts& facts,
+                                  const at::Device& device) {
   way_ = way;
   multiprocessors_ = facts.multiprocessors;
   if (way == ProductWay::wgmma) { return "grouped products by wgmma"; }
   if (way == ProductWay::torch) { return "grouped products by at::_grouped_mm"; }
   require_product(create_products(library_));
-  pointers_ = at::empty({3 * weight.size(0)}, weight.options().dtype(at::kLong));
+  pointers_ = at::empty({3 * experts}, at::TensorOptions(at::kLong).device(device));
   return "grouped products by cuBLAS";
 }
 

@@ -20,13 +20,19 @@ struct RowGroups {
 
 enum class ProductWay : std::uint8_t { cublas, torch, wgmma };
 
-// The faster way for a weight [E,in,out] on a GPU, by rule, so that the same model gives the same
+// Of a weight [E,in,out].
+struct ProductShape {
+  std::int64_t experts = 0, in = 0, out = 0;
+  at::ScalarType type = at::kFloat;
+};
+
+// The faster way for such a weight on a GPU, by rule, so that the same model gives the same
 // numbers in every run. In bfloat16 with rows of whole 16 bytes: wgmma_product at compute
 // capability 9.0, where this build has it, else at::_grouped_mm at 9 and 10, where it has a kernel
 // of its own; elsewhere that runs one expert after another, and cuBLAS is faster.
 // KAPPASCOPE_GPU_PRODUCTS=wgmma|torch|cublas chooses another. Throws Error (usage) for what is none
 // of these, or cannot multiply this weight.
-ProductWay product_way(const at::Tensor& weight, const DeviceFacts& facts);
+ProductWay product_way(const ProductShape& weight, const DeviceFacts& facts);
 
 class GroupedProducts {
  public:
@@ -35,9 +41,10 @@ class GroupedProducts {
   GroupedProducts(const GroupedProducts&) = delete;
   GroupedProducts& operator=(const GroupedProducts&) = delete;
 
-  // Makes ready for weights like this one, [E,in,out]; returns what EngineModel::description says:
+  // Makes ready for such weights; returns what EngineModel::description says:
   // "grouped products by cuBLAS".
-  std::string open(ProductWay way, const at::Tensor& weight, const DeviceFacts& facts);
+  std::string open(ProductWay way, std::int64_t experts, const DeviceFacts& facts,
+                   const at::Device& device);
   // Whether run needs RowGroups::start, for which the host must wait for the routing.
   bool reads_host_counts() const { return way_ == ProductWay::cublas; }
   // x in the type of the weight. Rows past the last expert's are undefined.

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "core/forward/device.h"
 #include "core/forward/layer_source.h"
 #include "core/forward/tensor_bytes.h"
 
@@ -22,6 +23,7 @@ class Loader final : public WeightReader, public std::enable_shared_from_this<Lo
         by_cpu_(options.device == ComputeDevice::cpu),
         device_(device),
         streamed_(streamed),
+        on_demand_(streamed && by_cpu_),
         resid_(lambdas(Role::resid_lambdas, 1)),
         x0_(lambdas(Role::x0_lambdas, 0)) {}
 
@@ -60,7 +62,8 @@ class Loader final : public WeightReader, public std::enable_shared_from_this<Lo
   const at::ScalarType compute_;
   const bool by_cpu_;  // whose products widen as they go
   const at::Device device_;
-  const bool streamed_;
+  const bool streamed_;                        // layers stay in the file
+  const bool on_demand_;                       // and of experts each matrix, until it is multiplied
   const std::vector<PassFactors> resid_, x0_;  // [L]
 };
 
@@ -95,7 +98,7 @@ at::Tensor Loader::as_type(Role role, std::int64_t layer,
   const TensorInfo* info = weight == nullptr ? nullptr : weight->tensor;
   if (!info) { return {}; }
   if (!weight->as_it_is()) { return converted(*weight, wanted.value_or(at::kFloat)).to(device_); }
-  if (streamed_) { return read_part(*model_.tensors, *info, 0, info->shape, wanted); }
+  if (on_demand_) { return read_part(*model_.tensors, *info, 0, info->shape, wanted); }
   const at::Tensor whole = raw(*info);
   const at::ScalarType type = wanted.value_or(whole.scalar_type());
   if (whole.scalar_type() == type && by_cpu_) { return whole; }
@@ -292,7 +295,7 @@ MoeWeights Loader::moe(std::int64_t layer, const MoeSpec& spec) const {
                 matrix(Role::shared_down, layer)};
   moe.shared_weight = float32(Role::shared_weight, layer);
   moe.compute = compute_;
-  if (streamed_) {
+  if (on_demand_) {
     moe.read = [self = shared_from_this(), layer](Role role, std::int64_t expert) {
       return self->expert_matrix(role, layer, expert);
     };
@@ -352,12 +355,13 @@ LayerWeights Loader::layer(std::int64_t layer) const {
 Weights Loader::load(Progress& progress) const {
   Weights result;
   result.device = device_;
+  result.compute = compute_;
   count_nonfinite_weights(result, progress);
   result.wte = table(Role::embedding);
   result.output_norm = float32(Role::output_norm);
   result.source_lambda = source_lambdas();
   if (streamed_) {
-    result.layers = streamed_layers(shared_from_this());
+    result.layers = streamed_layers(shared_from_this(), layer_lane(device_));
     return result;
   }
   std::vector<LayerWeights> all;

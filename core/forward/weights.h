@@ -95,6 +95,7 @@ struct Weights {
   at::Tensor output_norm;       // [H] float32; undefined: none
   PassFactors source_lambda;    // of a recurrence with a source
   std::shared_ptr<LayerSource> layers;
+  at::ScalarType compute = at::kFloat;    // of the products
   std::uint64_t nonfinite = 0;            // NaN and Inf among all values
   std::vector<std::string> nonfinite_in;  // tensors that hold them
   const Backend* backend = nullptr;       // that runs them

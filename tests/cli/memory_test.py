@@ -83,9 +83,10 @@ class MemoryTest(Case):
                          '--memory', needed)
 
     def test_a_size_is_a_number_and_a_unit(self):
-        for words in ('8 G', 'lots', '0', '-1GB'):
-            self.assert_refused(2, 'run', MODEL, '-p', 'a', '-o', self.folder / 'out', f'--memory={words}',
-                                says='--memory: expected a size as 8GB')
+        for option in ('--memory', '--gpu-memory'):
+            for words in ('8 G', 'lots', '0', '-1GB'):
+                self.assert_refused(2, 'run', MODEL, '-p', 'a', '-o', self.folder / 'out', f'{option}={words}',
+                                    says=f'{option}: expected a size as 8GB')
 
 
 if __name__ == '__main__':

@@ -1,5 +1,5 @@
 // kappascope_dump_forward MODEL IDS OUT.npz [--device cpu|cuda[:N]] [--dtype bfloat16]
-// [--backend plain] [--wants stream]
+// [--backend plain] [--wants stream] [--gpu-memory SIZE]
 // [--kappa-slot SIDE] [--sft-kappa READING] [--kappa-formula NAME] [--INTERVENTION VALUE …]: runs
 // token ids and writes all that the forward pass tells, under the names of the
 // golden files: layerL.{router_logits,…,gate_act,router_input,moe_output,hidden} ("utP." in front
@@ -12,6 +12,7 @@
 #include <optional>
 
 #include "core/engine/engine.h"
+#include "core/engine/memory_plan.h"
 #include "core/trace/npz.h"
 
 namespace kappascope {
@@ -140,6 +141,8 @@ Words read_words(int argc, char** argv) {
       words.load.plain = value == "plain";
     } else if (word == "--wants") {
       words.stream = value == "stream";
+    } else if (word == "--gpu-memory") {
+      words.load.gpu_memory = std::stoull(value);
     } else if (word == "--device") {
       if (value == "cpu") { continue; }
       words.load.device = ComputeDevice::cuda;
@@ -168,7 +171,11 @@ void dump(const Words& words) {
   const RunPlan plan = resolve(model, words.interventions);
   NoProgress progress;
   std::unique_ptr<EngineModel> loaded;
-  Failure failure = engine(words.load.device).load(model, words.load, progress, loaded);
+  LoadOptions load = words.load;
+  load.tokens = std::ssize(ids);
+  const MemoryPlan memory = plan_memory(model, load);
+  if (memory.streamed) { std::cerr << memory_text(memory) << '\n'; }
+  Failure failure = engine(load.device).load(model, load, progress, loaded);
   if (failure) { throw Error(failure); }
   std::cerr << loaded->description();
   GoldenProbe probe(model.architecture, plan, words.stream ? kStream : kEverything);

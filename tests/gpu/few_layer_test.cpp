@@ -139,6 +139,7 @@ class Layer {
                    random(of.hidden, of.gates)};
       to.shared_weight = at::randn({1, of.hidden}) * scale;
     }
+    weights_.compute = type;
     weights_.layers = resident_layers(std::move(layers), {});
     prepare_device(model_, weights_);
   }
