@@ -61,12 +61,6 @@ struct DeviceState {
 // Whether a call has so few rows an expert that the time is that of reading the weights.
 bool few_rows_an_expert(std::int64_t tokens, std::int64_t slots, std::int64_t experts);
 
-// What is recorded of a shared expert, in memory of the device; nullptr, all three: nothing.
-struct SharedRecord {
-  GateStats* stats = nullptr;  // [recorded tokens]
-  float* norm = nullptr;       // [T] of its output before the weight
-  float* weight = nullptr;     // [T]
-};
 // The shared expert's part of a layer's output: x [T,H] → [T,H].
 at::Tensor shared_output(const at::Tensor& x, const MoeWeights& weights, const CallContext& context,
                          const SharedRecord& record);

@@ -37,7 +37,6 @@ class MoeCall {
   std::int64_t cells() const { return layout_.tokens * layout_.slots; }
   std::int64_t first_cell() const { return context_.call.first_recorded * layout_.slots; }
   void allocate();
-  void clear_records();
   void run_pieces(std::int64_t piece_rows);
   void run_piece(Piece& piece);
   void multiply(Piece& piece);
@@ -179,16 +178,8 @@ void MoeCall::fail_for_memory(std::int64_t piece_rows) const {
   fail_for_device_memory(join_words(piece_rows, " rows of the experts need"), needed);
 }
 
-// What the pieces add to is 0, and NaN (bytes 0xff) what they leave out, which is that of dropped
-// cells.
-void MoeCall::clear_records() {
-  if (!told()) { return; }
-  block_.narrow(0, layout_.stats, layout_.kappa_hist - layout_.stats).fill_(0xff);
-  block_.narrow(0, layout_.kappa_hist, layout_.bytes - layout_.kappa_hist).zero_();
-}
-
 void MoeCall::run_pieces(std::int64_t piece_rows) {
-  clear_records();
+  layout_.clear(block_);
   y_ = at::Tensor();
   ProductView y;
   for (std::int64_t first = 0; first < cells(); first += piece_rows) {
@@ -320,13 +311,7 @@ GroupedSwigluArgs MoeCall::swiglu_args(const Piece& piece, float* gate_values) c
   args.active_threshold = float(context_.model.architecture.gate_threshold);
   args.top_gates = context_.model.architecture.gate_top;
   if (told()) {
-    args.stats = part<GateStats>(block_, layout_.stats);
-    if (layout_.further.kappa) {
-      args.kappa_stats = part<KappaStatistics>(block_, layout_.kappa_stats);
-    }
-    if (layout_.further.clamped) { args.clamped = part<float>(block_, layout_.clamped); }
-    args.kappa_hist = part<std::int64_t>(block_, layout_.kappa_hist);
-    args.gate_pre_hist = part<std::int64_t>(block_, layout_.gate_pre_hist);
+    layout_.record(block_, args);
     args.row_effect = part<EffectSums>(row_effect_, 0);
   }
   if (gate_values) {
@@ -373,12 +358,7 @@ void MoeCall::combine(const ProductView& y) {
 
 void MoeCall::add_shared() {
   if (!spec_.shared) { return; }
-  SharedRecord record;
-  if (layout_.further.shared) {
-    record = {part<GateStats>(block_, layout_.shared_stats),
-              part<float>(block_, layout_.shared_norm), part<float>(block_, layout_.shared_weight)};
-  }
-  output.add_(shared_output(x_, weights_, context_, record));
+  output.add_(shared_output(x_, weights_, context_, layout_.shared_record(block_)));
 }
 
 void MoeCall::tell(std::int64_t layer, std::int64_t pass) {

@@ -95,6 +95,26 @@ RoutingView MoeLayout::routing(const at::Tensor& block) const {
   return view;
 }
 
+void MoeLayout::clear(const at::Tensor& block) const {
+  if (told_cells == 0) { return; }
+  block.narrow(0, stats, kappa_hist - stats).fill_(0xff);
+  block.narrow(0, kappa_hist, bytes - kappa_hist).zero_();
+}
+
+void MoeLayout::record(const at::Tensor& block, GroupedSwigluArgs& args) const {
+  args.stats = part<GateStats>(block, stats);
+  if (further.kappa) { args.kappa_stats = part<KappaStatistics>(block, kappa_stats); }
+  if (further.clamped) { args.clamped = part<float>(block, clamped); }
+  args.kappa_hist = part<std::int64_t>(block, kappa_hist);
+  args.gate_pre_hist = part<std::int64_t>(block, gate_pre_hist);
+}
+
+SharedRecord MoeLayout::shared_record(const at::Tensor& block) const {
+  if (!further.shared) { return {}; }
+  return {part<GateStats>(block, shared_stats), part<float>(block, shared_norm),
+          part<float>(block, shared_weight)};
+}
+
 TapQueue::~TapQueue() {
   for (PendingTap& place : places_) {
     if (place.copied) { cuda_destroy(place.copied); }

@@ -12,6 +12,13 @@
 
 namespace kappascope {
 
+// What is recorded of a shared expert, in memory of the device; nullptr, all three: nothing.
+struct SharedRecord {
+  GateStats* stats = nullptr;  // [recorded tokens]
+  float* norm = nullptr;       // [T] of its output before the weight
+  float* weight = nullptr;     // [T]
+};
+
 // The numbers of one layer in one block of memory, laid out alike on the device and on the host:
 // one copy takes them all.
 struct MoeLayout {
@@ -35,6 +42,12 @@ struct MoeLayout {
             Further further);
   // The routing of all tokens in that block.
   RoutingView routing(const at::Tensor& block) const;
+  // Before the first piece: what pieces add to is 0, and NaN what they leave out, which is that of
+  // dropped cells.
+  void clear(const at::Tensor& block) const;
+  // Statistics that κ-SwiGLU writes there.
+  void record(const at::Tensor& block, GroupedSwigluArgs& args) const;
+  SharedRecord shared_record(const at::Tensor& block) const;
 };
 
 // A layer's numbers on the host, or on their way there.
