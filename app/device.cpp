@@ -76,10 +76,16 @@ ComputeDevice automatic_device() {
   return kBuiltWithCuda && !visible_gpus().empty() ? ComputeDevice::cuda : ComputeDevice::cpu;
 }
 
+std::string unused_gpu(const fs::path& root) {
+  const std::vector<std::string> gpus = visible_gpus(root);
+  if (gpus.empty() || kBuiltWithCuda) { return ""; }
+  return "built without CUDA; " + gpus.front() + " is not used";
+}
+
 std::string automatic_device_text() {
   const std::vector<std::string> gpus = visible_gpus();
   if (gpus.empty()) { return "cpu (no NVIDIA GPU is visible)"; }
-  if (!kBuiltWithCuda) { return "cpu (built without CUDA; " + gpus.front() + " is not used)"; }
+  if (!kBuiltWithCuda) { return "cpu (" + unused_gpu() + ")"; }
   return "cuda (" + gpus.front() + ")";
 }
 

@@ -17,6 +17,10 @@ std::vector<std::string> visible_gpus(const std::filesystem::path& root = "/");
 // cuda where this kappascope is built with CUDA and a GPU is visible, else cpu.
 ComputeDevice automatic_device();
 
+// Why automatic_device() is the CPU although a GPU is visible: "built without CUDA; NVIDIA H100 is
+// not used"; "" where none is, or it is used.
+std::string unused_gpu(const std::filesystem::path& root = "/");
+
 // The same in words with the reason, as `--version` prints it: "cuda (NVIDIA H100 80GB HBM3)",
 // "cpu (no NVIDIA GPU is visible)".
 std::string automatic_device_text();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/device.h"
 #include "core/checkpoint/folder.h"
 #include "core/checkpoint/tensor.h"
 #include "core/tokenizer/tokenizer.h"
@@ -77,16 +78,20 @@ std::unique_ptr<EngineModel> load_weights(const Model& model, const LoadOptions&
 }
 
 std::unique_ptr<EngineModel> load_weights_somewhere(const Model& model, LoadOptions& options,
-                                                    Progress& progress, std::string& note) {
-  note.clear();
+                                                    Progress& progress, std::string& note,
+                                                    bool smaller) {
+  const std::string unused = options.device == ComputeDevice::cpu ? unused_gpu() : "";
+  note = unused.empty() ? "" : "running on the CPU: " + unused;
   if (options.device != ComputeDevice::cpu) {
     try {
       return load_weights(model, options, progress);
     } catch (const Error& error) {
-      if (error.code() != ExitCode::gpu && error.code() != ExitCode::memory) { throw; }
+      const bool too_small = smaller && error.code() == ExitCode::memory;
+      if (error.code() != ExitCode::gpu && !too_small) { throw; }
       std::string reason = error.what();  // without what to do: that is done here
-      reason = reason.substr(0, std::min(reason.find("; run with --device cpu"),
-                                         reason.find("; or run with --device cpu")));
+      reason = reason.substr(0, std::min({reason.find("; run with --device cpu"),
+                                          reason.find("; or run with --device cpu"),
+                                          reason.find("; give --gpu-memory")}));
       note = join_words("running on the CPU: ", reason);
       options.device = ComputeDevice::cpu;
     }

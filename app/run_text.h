@@ -44,10 +44,11 @@ void cut_into_chunks(TokenizedText& text, std::int64_t sequence_len, bool window
 std::unique_ptr<EngineModel> load_weights(const Model& model, const LoadOptions& options,
                                           Progress& progress);
 
-// As load_weights; where a GPU cannot be used (gpu, memory), on the CPU instead: `options` then
-// says so, and `note` is one line with the reason, else "".
+// As load_weights; where a GPU cannot be used, or with `smaller` its memory is too little, on the
+// CPU instead: `options` then says so, and `note` is one line with the reason, else "".
 std::unique_ptr<EngineModel> load_weights_somewhere(const Model& model, LoadOptions& options,
-                                                    Progress& progress, std::string& note);
+                                                    Progress& progress, std::string& note,
+                                                    bool smaller = true);
 
 // One line that counts the NaN and infinite weights and names their tensors; "" without any.
 std::string nonfinite_weights(const Model& model, const EngineModel& loaded);

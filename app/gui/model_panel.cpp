@@ -218,6 +218,8 @@ void draw_about(Gui& gui, const OpenModel& open) {
             open.tokenizer ? plain_text(std::string(open.tokenizer->name())) + ", " +
                                  count_text(open.tokenizer->size()) + " tokens"
                            : "none found: texts cannot be run");
+  key_value(theme, "Runs on", plain_text(open.device));
+  key_value(theme, "Memory", plain_text(open.memory));
   for (const LayerRange& range : open.layers) {
     const std::string name = range.first == range.last ? "Layer " + std::to_string(range.first)
                                                        : "Layers " + std::to_string(range.first) +

@@ -5,6 +5,7 @@
 
 #include "app/run_text.h"
 #include "core/checkpoint/hub.h"
+#include "core/engine/memory_plan.h"
 #include "core/figure/parts.h"
 #include "core/figure/runs.h"
 #include "core/figure/text.h"
@@ -40,6 +41,7 @@ OpenModel opened_model(const fs::path& path, std::optional<std::int64_t> step) {
   opened.parameters = count_parameters(*model);
   opened.layers = layer_ranges(*model);
   opened.model = std::move(model);
+  describe_place(opened);
   return opened;
 }
 
@@ -70,6 +72,7 @@ constexpr std::pair<std::string_view, std::string_view> kWords[] = {
      "shorten it, or tick Window below it: then it is run in overlapping chunks"},
     {"--step", "the step in the panel Model"},
     {"--window", "Window"},
+    {kGpuMemoryRemedy, ""},
 };
 
 std::string in_window_words(std::string text) {
@@ -321,9 +324,10 @@ void Workspace::say(bool error, std::string text) {
   if (messages_.size() > kMostMessages) { messages_.pop_front(); }
 }
 
-void Workspace::say(const Failure& failure) {
+void Workspace::say(const Failure& failure, DocumentId model) {
   say(true, in_window_words(failure.message));
   messages_.back().code = failure.code;
+  if (failure.message.ends_with(kGpuMemoryRemedy)) { messages_.back().too_large = model; }
 }
 
 void Workspace::after_opening(std::function<void()> then) {

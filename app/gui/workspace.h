@@ -40,6 +40,8 @@ struct OpenModel {
   std::vector<LayerRange> layers;
   std::shared_ptr<EngineModel> loaded;  // null until the first run
   LoadOptions loaded_as;                // where it runs, once it is loaded
+  std::string device, memory;           // where it runs or will run, and the bytes of its weights
+  bool on_cpu = false;                  // as was asked for, whatever GPU there is
   std::string warning;                  // NaN weights …
 };
 
@@ -79,6 +81,9 @@ inline bool is_unsaved(const OpenTrace& open) {
   return open.run && open.saved.empty();
 }
 
+// Fills device and memory of a model.
+void describe_place(OpenModel& open);
+
 // A trace.npz, opened; not part of a workspace yet.
 OpenTrace opened_trace(const std::filesystem::path& path);
 
@@ -99,6 +104,7 @@ struct Message {
   bool error = true;
   std::string text;  // one line, as the command line would say it
   ExitCode code = ExitCode::ok;
+  DocumentId too_large = -1;  // the model that did not fit into a GPU: the CPU is offered
 };
 
 struct WorkspaceOptions {
@@ -135,6 +141,7 @@ class Workspace {
   bool can_run() const;
   // Runs next_run through the current model; the trace it makes becomes current.
   void run();
+  void run_on_cpu(DocumentId model);
   JobId run_job() const { return run_job_; }  // 0: none runs
   void cancel(JobId id);                      // of a long job
 
@@ -172,7 +179,7 @@ class Workspace {
   const std::deque<Message>& messages() const { return messages_; }
   std::size_t messages_said() const { return messages_said_; }  // since the window opened
   void say(bool error, std::string text);
-  void say(const Failure& failure);
+  void say(const Failure& failure, DocumentId model = -1);  // of a run of that model
   void clear_messages() { messages_.clear(); }
   bool busy() const;     // anything is waiting, running or to be taken over
   bool loading() const;  // a long job does

@@ -32,6 +32,21 @@ TraceSettings trace_settings(const Model& model, const EngineModel& loaded,
 
 }  // namespace
 
+void describe_place(OpenModel& open) {
+  LoadOptions load{.threads = usable_threads()};
+  if (!open.on_cpu) { load.device = automatic_device(); }
+  open.device = open.on_cpu ? "cpu" : automatic_device_text();
+  if (open.loaded) {
+    load = open.loaded_as;
+    const std::string how = open.loaded->description();
+    open.device = load.device == ComputeDevice::cpu ? "cpu" : "cuda (" + how + ")";
+  }
+  open.memory.clear();
+  try {
+    open.memory = memory_text(plan_memory(*open.model, load));
+  } catch (const Error& error) { open.memory = error.what(); }
+}
+
 void RunSettings::take(const std::vector<std::string>& words) {
   interventions.clear();
   wrong.clear();
@@ -81,9 +96,11 @@ void Workspace::run() {
   try {
     folder = scratch() / std::to_string(++runs_);
   } catch (const Error& error) { return say(error.failure()); }
-  if (!open.loaded && automatic_device() == ComputeDevice::cpu) {
+  LoadOptions wanted{.threads = usable_threads()};
+  if (!open.on_cpu) { wanted.device = automatic_device(); }
+  if (!open.loaded) {
     try {
-      const MemoryPlan plan = plan_memory(*open.model, {.threads = usable_threads()});
+      const MemoryPlan plan = plan_memory(*open.model, wanted);
       if (plan.streamed) { say(false, memory_text(plan)); }
     } catch (const Error& error) { return say(error.failure()); }
   }
@@ -95,7 +112,8 @@ void Workspace::run() {
   };
   auto work = [this, run = next_run, id = open.id,
                path = fs::absolute(open.path).lexically_normal(), model = open.model,
-               tokenizer = open.tokenizer, loaded = open.loaded, load = open.loaded_as,
+               tokenizer = open.tokenizer, loaded = open.loaded,
+               load = open.loaded ? open.loaded_as : wanted,
                folder](Progress& progress) mutable -> JobQueue::Finish {
     const std::string source = run.source.empty() ? "prompt" : run.source;
     TokenizedText text = tokenize({source, run.text}, *tokenizer, *model, 0);
@@ -104,9 +122,8 @@ void Workspace::run() {
     auto result = std::make_shared<Result>();
     // The weights refer to the model: it lives as long as they do.
     if (!loaded) {
-      load = {.threads = usable_threads(), .device = automatic_device()};
       std::unique_ptr<EngineModel> fresh =
-          load_weights_somewhere(*model, load, progress, result->note);
+          load_weights_somewhere(*model, load, progress, result->note, /*smaller=*/false);
       result->warning = nonfinite_weights(*model, *fresh);
       loaded = std::shared_ptr<EngineModel>(
           fresh.release(), [model](EngineModel* engine_model) { delete engine_model; });
@@ -129,6 +146,7 @@ void Workspace::run() {
       if (OpenModel* of = this->model(id)) {
         of->loaded = result->loaded;
         of->loaded_as = result->load;
+        describe_place(*of);
         if (!result->warning.empty()) { of->warning = result->warning; }
       }
       for (const std::string& line : {result->warning, result->note}) {
@@ -138,12 +156,22 @@ void Workspace::run() {
     };
   };
   run_job_ = long_jobs_.add("Run " + plain_text(open.model->name()), std::move(work),
-                            [this, folder](const Failure& failure) {
+                            [this, folder, id = open.id](const Failure& failure) {
                               run_job_ = 0;
                               std::error_code ignored;
                               fs::remove_all(folder, ignored);
-                              say(failure);
+                              say(failure, id);
                             });
+}
+
+void Workspace::run_on_cpu(DocumentId id) {
+  OpenModel* open = model(id);
+  if (!open) { return; }
+  open->on_cpu = true;
+  open->loaded.reset();
+  describe_place(*open);
+  use_model(id);
+  run();
 }
 
 void Workspace::cancel(JobId id) {

@@ -5,6 +5,7 @@
 
 #include "app/gui/path_dialog.h"
 #include "app/gui/picture_clipboard.h"
+#include "core/engine/memory_plan.h"
 #include "tests/gui/gui_test.h"
 
 namespace kappascope::gui::test {
@@ -64,6 +65,31 @@ GUI_TEST(errors_speak_the_words_of_the_window) {
   const std::string& said = workspace.messages().back().text;
   IM_CHECK_STR_EQ(said.find("--") == std::string::npos ? "" : said.c_str(), "");
   IM_CHECK(said.find("tick Window") != std::string::npos);
+}
+
+GUI_TEST(a_model_too_large_for_a_gpu_is_offered_the_cpu) {
+  Workspace& workspace = driver.workspace();
+  workspace.open(source_folder() / "assets" / "d4-kappa");
+  IM_CHECK(driver.settle());
+  OpenModel& open = *workspace.current_model();
+  IM_CHECK(!open.device.empty());
+  IM_CHECK(open.memory.starts_with("weights "));
+  workspace.next_run = {.text = "Once upon a time"};
+  // As the engine says it where there is such a GPU.
+  workspace.say({ExitCode::memory, std::string("GPU memory: too little") + kGpuMemoryRemedy},
+                open.id);
+  driver.ctx->Yield(3);
+  IM_CHECK_STR_EQ(workspace.messages().back().text.c_str(), "GPU memory: too little");
+  driver.ctx->ItemClick("//###errors/###cpu");
+  IM_CHECK(driver.settle());
+  IM_CHECK(workspace.current_trace() != nullptr);
+  IM_CHECK(open.loaded_as.device == ComputeDevice::cpu);
+  IM_CHECK_STR_EQ(open.device.c_str(), "cpu");
+  IM_CHECK(!is_shown(driver, "//###errors"));
+  workspace.say({ExitCode::memory, "memory: too little"}, open.id);
+  driver.ctx->Yield(3);
+  IM_CHECK(is_shown(driver, "//###errors"));
+  IM_CHECK(!driver.ctx->ItemExists("//###errors/###cpu"));
 }
 
 GUI_TEST(tab_completes_a_path_and_typing_narrows) {

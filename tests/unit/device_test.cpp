@@ -55,5 +55,13 @@ TEST_F(Device, ContainerWithOneOfTwo) {
   EXPECT_EQ(visible_gpus(folder.path()), Names());
 }
 
+TEST_F(Device, AGpuThatIsNotUsedIsNamed) {
+  EXPECT_EQ(unused_gpu(folder.path()), "");
+  write("dev/nvidia0", "");
+  write("proc/driver/nvidia/gpus/0000:65:00.0/information", "Model: NVIDIA H100\n");
+  const std::string unused = unused_gpu(folder.path());  // a build with CUDA uses it
+  EXPECT_TRUE(unused.empty() || unused == "built without CUDA; NVIDIA H100 is not used") << unused;
+}
+
 }  // namespace
 }  // namespace kappascope
