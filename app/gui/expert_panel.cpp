@@ -9,6 +9,7 @@
 #include "app/gui/panels.h"
 #include "app/gui/start_note.h"
 #include "app/gui/widgets.h"
+#include "core/figure/caption.h"
 #include "core/figure/readout.h"
 #include "core/figure/text.h"
 #include "core/stats/layer.h"
@@ -40,7 +41,7 @@ void draw_steppers(Gui& gui, const Trace& trace, const ExpertCard& card) {
   elided_text("of " + std::to_string(card.experts), 0, gui.theme->quiet_text);
 }
 
-void draw_load(const Theme& theme, const ExpertCard& card) {
+void draw_load(const Theme& theme, const ExpertCard& card, bool can_drop) {
   key_value(theme, "Load",
             percent_text(card.load) + ", " + times(card.load_over_even) + " the even share",
             "Share of all assignments of this layer, kept and dropped, that name this expert; the "
@@ -50,9 +51,10 @@ void draw_load(const Theme& theme, const ExpertCard& card) {
       card.load_rank < 0 ? "–" : count_text(card.load_rank) + " of " + count_text(card.experts));
   key_value(theme, "Gate mass", value_text(card.gate_mass),
             "Sum of its combine weights, divided by the number of tokens");
-  key_value(theme, "Assignments",
-            count_text(card.assigned) + ": " + count_text(card.kept) + " kept, " +
-                count_text(card.dropped) + " dropped");
+  const std::string kept = ": " + count_text(card.kept) + " kept, ";
+  key_value(
+      theme, "Assignments",
+      count_text(card.assigned) + (can_drop ? kept + count_text(card.dropped) + " dropped" : ""));
 }
 
 void draw_kappa(const Theme& theme, const ExpertCard& card) {
@@ -115,12 +117,12 @@ void draw_importance(const Theme& theme, const ExpertCard& card) {
               "κ = U^tanh u: how far κ's argument is from 0, where κ is 1");
 }
 
-void draw_numbers(const Theme& theme, const ExpertCard& card) {
+void draw_numbers(const Theme& theme, const ExpertCard& card, bool can_drop) {
   const bool two = ImGui::GetContentRegionAvail().x > 46 * em();
   if (two && !ImGui::BeginTable("###numbers", 2, ImGuiTableFlags_SizingStretchSame)) { return; }
   if (two) { ImGui::TableNextColumn(); }
   if (begin_key_values("###left")) {
-    draw_load(theme, card);
+    draw_load(theme, card, can_drop);
     draw_kappa(theme, card);
     ImGui::EndTable();
   }
@@ -278,7 +280,7 @@ void draw_expert_panel(Gui& gui) {
   }
   draw_steppers(gui, *trace, *card);
   if (!ImGui::BeginChild("###card")) { return ImGui::EndChild(); }
-  draw_numbers(*gui.theme, *card);
+  draw_numbers(*gui.theme, *card, !without_capacity(*trace));
   heading(gui.fonts.bold, "Tokens it served");
   draw_served(gui, *trace, card);
   heading(gui.fonts.bold, "κ and gates");
