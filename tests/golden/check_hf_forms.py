@@ -294,6 +294,8 @@ class Forms:
         if config['model_type'] != 'gpt_oss':
             return
         if 'quantization_config' not in config:
+            if config['hidden_size'] % 32:  # numbers of a block
+                return
             config, tensors = with_mxfp4(config, tensors)
         folder = self.folder_of(model, config, tensors, 'two .bin shards')
         given = self.arrays_of(f'{model.name} in MXFP4', folder)
