@@ -79,7 +79,7 @@ void draw_errors(Gui& gui) {
   const auto more = std::count_if(first + 1, waiting.end(), is_error);
   const std::string all =
       more > 0 ? join_words("All messages (", more + 1, ")###all") : "Messages###all";
-  constexpr const char* kOnCpu = "Run on the CPU";
+  constexpr const char* kOnCpu = "Run on the CPU###cpu";
   const DocumentId too_large = gui.workspace.can_run() ? (*first)->too_large : -1;
   const bool offered = too_large >= 0 && gui.workspace.model(too_large) != nullptr;
   const float gap = ImGui::GetStyle().ItemSpacing.x;
@@ -87,7 +87,7 @@ void draw_errors(Gui& gui) {
                       (offered ? button_width(kOnCpu) + gap : 0);
   const std::size_t seen = gui.workspace.messages_said() - std::size_t(waiting.end() - first) + 1;
   draw_bar("###errors", (*first)->text, gui.theme->error, width, [&] {
-    if (offered && ImGui::Button("Run on the CPU###cpu")) {
+    if (offered && ImGui::Button(kOnCpu)) {
       gui.messages_seen = seen;
       return gui.workspace.run_on_cpu(too_large);
     }
