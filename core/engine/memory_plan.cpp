@@ -28,12 +28,8 @@ bool looked_up(Role role) {
 // Bytes that a weight takes as it is multiplied; on the CPU those of experts are widened by parts.
 std::uint64_t bytes_of(const Stored& weight, const LoadOptions& options) {
   if (looked_up(weight.role) && weight.as_it_is()) { return weight.tensor->bytes; }
-  const auto narrow = [](const TensorInfo* tensor) { return tensor->dtype == DType::bfloat16; };
   const bool by_parts = of_experts(weight.role) && options.device == ComputeDevice::cpu;
-  if (by_parts && narrow(weight.tensor) &&
-      std::all_of(weight.experts.begin(), weight.experts.end(), narrow)) {
-    return std::uint64_t(weight.elements()) * 2;
-  }
+  if (by_parts && weight.is_bfloat16()) { return std::uint64_t(weight.elements()) * 2; }
   return std::uint64_t(weight.elements()) * (options.dtype == ComputeType::bfloat16 ? 2 : 4);
 }
 

@@ -162,10 +162,7 @@ at::Tensor Loader::experts(Role role, std::int64_t layer) const {
 // Of the matrices of experts, which are nearly all of a model: on the CPU bfloat16 is widened a
 // tile at a time where float32 is multiplied.
 at::ScalarType Loader::kept_type(const Stored& weight) const {
-  const auto narrow = [](const TensorInfo* tensor) { return tensor->dtype == DType::bfloat16; };
-  const bool all =
-      narrow(weight.tensor) && std::all_of(weight.experts.begin(), weight.experts.end(), narrow);
-  return all && by_cpu_ ? at::kBFloat16 : compute_;
+  return weight.is_bfloat16() && by_cpu_ ? at::kBFloat16 : compute_;
 }
 
 // The matrices of experts; with so few tokens that many experts have none, those of the chosen ones

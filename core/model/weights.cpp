@@ -1,10 +1,16 @@
 #include "core/model/weights.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/error.h"
 
 namespace kappascope {
+
+bool Stored::is_bfloat16() const {
+  const auto narrow = [](const TensorInfo* one) { return one->dtype == DType::bfloat16; };
+  return narrow(tensor) && std::all_of(experts.begin(), experts.end(), narrow);
+}
 
 std::int64_t Stored::elements() const {
   std::int64_t count = 1;

@@ -94,6 +94,8 @@ struct Stored {
 
   // Whether its bytes are the values of its shape, row by row.
   bool as_it_is() const { return layout.plain() && experts.empty(); }
+  // Whether every tensor of its values is bfloat16.
+  bool is_bfloat16() const;
   std::int64_t elements() const;                   // of its shape
   std::vector<const TensorInfo*> tensors() const;  // every tensor it is in, scales too
 };
