@@ -122,7 +122,7 @@ TEST(Panels, StepsThatFollowEachOtherAreOneForBack) {
   window.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
   window.settle();
   Workspace& workspace = window.workspace();
-  const auto step_to = [&](std::int64_t token) {
+  const auto step_to = [&](std::int32_t token) {
     workspace.pick({.token = token}, Move::step);
     return workspace.selection().token;
   };
