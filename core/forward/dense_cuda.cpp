@@ -35,17 +35,17 @@ void activate(const at::Tensor& z, const at::Tensor& up, const KappaView& kappa,
 
 void gated(const at::Tensor& z, const at::Tensor& up, std::int64_t layer, std::int64_t pass,
            const CallContext& context) {
-  const std::int64_t told = context.recorded();
+  const std::int64_t recorded = context.recorded();
   const KappaView kappa = context.state->kappa_of(context.plan, layer, pass);
   const double score = context.model.architecture.layers[layer].dense()->kappa_score;
   if (!context.wants.gate_stats || !context.probe.wants_layer(layer)) {
     return activate(z, up, kappa, score, context, nullptr);
   }
   const at::Tensor stats =
-      at::empty({told * std::int64_t(sizeof(GateStats))}, z.options().dtype(at::kByte));
+      at::empty({recorded * std::int64_t(sizeof(GateStats))}, z.options().dtype(at::kByte));
   activate(z, up, kappa, score, context, part<GateStats>(stats, 0));
   const KappaView on_host = context.plan.kappa_of(layer, pass).view();
-  const DenseTap tap{layer, pass, context.first_token(), told, z.size(1), nullptr, nullptr};
+  const DenseTap tap{layer, pass, context.first_token(), recorded, z.size(1), nullptr, nullptr};
   context.state->taps.send(stats, tap, dense_kappa(on_host, z.size(1), float(score)), context);
 }
 

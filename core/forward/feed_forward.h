@@ -38,7 +38,7 @@ struct CallContext {
   std::int64_t tokens() const { return std::int64_t(call.ids.size()); }
   std::int64_t recorded() const { return tokens() - call.first_recorded; }
   std::int64_t first_token() const { return call.text_offset + call.first_recorded; }
-  // Tells the progress; throws Stopped when it says so.
+  // Reports progress; throws Stopped when it says so.
   void check() const {
     if (!progress.update(Stage::prefill, done, total)) { throw Stopped{}; }
   }

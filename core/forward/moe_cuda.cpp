@@ -20,7 +20,7 @@ class MoeCall {
   void route();
   void run_experts();
   void add_shared();
-  void tell(std::int64_t layer, std::int64_t pass);
+  void send_tap(std::int64_t layer, std::int64_t pass);
   at::Tensor output;  // [T,H]
 
  private:
@@ -33,7 +33,7 @@ class MoeCall {
     at::Tensor partials;         // of a few rows: [2,parts,n,I] float32
     RowGroups groups;
   };
-  bool told() const { return layout_.told_cells > 0; }
+  bool has_statistics() const { return layout_.recorded_cells > 0; }
   std::int64_t cells() const { return layout_.tokens * layout_.slots; }
   std::int64_t first_cell() const { return context_.call.first_recorded * layout_.slots; }
   void allocate();
@@ -101,7 +101,7 @@ void MoeCall::allocate() {
   cell_row_ = at::empty({cells()}, whole);
   row_cell_ = at::empty({cells()}, whole);
   if (few_) { tiles_ = at::empty({3, cells()}, whole); }
-  if (told()) {
+  if (has_statistics()) {
     row_effect_ = at::empty({cells() * std::int64_t(sizeof(EffectSums))}, block_.options());
   }
   output = at::empty_like(x_);
@@ -190,7 +190,7 @@ void MoeCall::run_pieces(std::int64_t piece_rows) {
   }
   if (gate_fetch_) { gate_fetch_->finish(); }
   combine(y);
-  if (!told()) { return; }
+  if (!has_statistics()) { return; }
   require_launched(
       sum_effects_cuda({layout_.experts, row_start_.const_data_ptr<std::int32_t>(),
                         part<EffectSums>(row_effect_, 0), part<EffectSums>(block_, layout_.effect)},
@@ -310,7 +310,7 @@ GroupedSwigluArgs MoeCall::swiglu_args(const Piece& piece, float* gate_values) c
   args.first_cell = first_cell();
   args.active_threshold = float(context_.model.architecture.gate_threshold);
   args.top_gates = context_.model.architecture.gate_top;
-  if (told()) {
+  if (has_statistics()) {
     layout_.record(block_, args);
     args.row_effect = part<EffectSums>(row_effect_, 0);
   }
@@ -348,7 +348,7 @@ void MoeCall::combine(const ProductView& y) {
   args.cell_row = cell_row_.const_data_ptr<std::int32_t>();
   args.weight = routing_.cells.weight;
   args.output = output.mutable_data_ptr<float>();
-  if (told()) { args.output_norm = part<float>(block_, layout_.output_norm); }
+  if (has_statistics()) { args.output_norm = part<float>(block_, layout_.output_norm); }
   if (weights_.down_bias.defined()) {
     args.bias = weights_.down_bias.const_data_ptr<float>();
     args.expert_index = routing_.cells.expert;
@@ -361,7 +361,7 @@ void MoeCall::add_shared() {
   output.add_(shared_output(x_, weights_, context_, layout_.shared_record(block_)));
 }
 
-void MoeCall::tell(std::int64_t layer, std::int64_t pass) {
+void MoeCall::send_tap(std::int64_t layer, std::int64_t pass) {
   if (!recorded_) { return; }
   PendingTap& place = state_.taps.next();
   place.tap = {};
@@ -392,7 +392,7 @@ at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_
   call.route();
   call.run_experts();
   call.add_shared();
-  call.tell(layer, pass);
+  call.send_tap(layer, pass);
   return call.output;
 }
 

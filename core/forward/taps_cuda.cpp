@@ -10,7 +10,7 @@ constexpr std::int64_t kAlignment = 256;  // bytes; what any kernel or copy asks
 // Points the tap at the numbers of the recorded tokens.
 void point_at(MoeTap& tap, const at::Tensor& block, const MoeLayout& layout, std::int64_t first) {
   tap.routing = layout.routing(block).from(first);
-  if (layout.told_cells == 0) { return; }
+  if (layout.recorded_cells == 0) { return; }
   tap.gate_stats = part<GateStats>(block, layout.stats);
   tap.kappa_hist = part<std::int64_t>(block, layout.kappa_hist);
   tap.gate_pre_hist = part<std::int64_t>(block, layout.gate_pre_hist);
@@ -49,13 +49,13 @@ const float* rows_from(const at::Tensor& host, std::int64_t first) {
 }  // namespace
 
 MoeLayout::MoeLayout(std::int64_t tokens_, std::int64_t experts_, std::int64_t slots_,
-                     std::int64_t told_cells_, Further further_)
+                     std::int64_t recorded_cells_, Further further_)
     : tokens(tokens_),
       experts(experts_),
       slots(slots_),
-      told_cells(told_cells_),
-      further(told_cells_ > 0 ? further_ : Further{}) {
-  const std::int64_t cells = tokens * slots, bins = told_cells > 0 ? experts : 0;
+      recorded_cells(recorded_cells_),
+      further(recorded_cells_ > 0 ? further_ : Further{}) {
+  const std::int64_t cells = tokens * slots, bins = recorded_cells > 0 ? experts : 0;
   bytes = 0;
   const auto take = [this](std::int64_t& offset, std::int64_t size) {
     offset = bytes;
@@ -69,12 +69,12 @@ MoeLayout::MoeLayout(std::int64_t tokens_, std::int64_t experts_, std::int64_t s
   for (std::int64_t* offset : {&top1, &mass, &margin, &gap, &entropy}) {
     take(*offset, tokens * 4);
   }
-  take(stats, told_cells * std::int64_t(sizeof(GateStats)));
-  take(kappa_stats, further.kappa ? told_cells * std::int64_t(sizeof(KappaStatistics)) : 0);
-  take(clamped, further.clamped ? told_cells * 4 : 0);
-  take(output_norm, told_cells > 0 ? cells * 4 : 0);
+  take(stats, recorded_cells * std::int64_t(sizeof(GateStats)));
+  take(kappa_stats, further.kappa ? recorded_cells * std::int64_t(sizeof(KappaStatistics)) : 0);
+  take(clamped, further.clamped ? recorded_cells * 4 : 0);
+  take(output_norm, recorded_cells > 0 ? cells * 4 : 0);
   const std::int64_t shared = further.shared ? 1 : 0;
-  take(shared_stats, shared * told_cells / slots * std::int64_t(sizeof(GateStats)));
+  take(shared_stats, shared * recorded_cells / slots * std::int64_t(sizeof(GateStats)));
   take(shared_norm, shared * tokens * 4);
   take(shared_weight, shared * tokens * 4);
   take(kappa_hist, bins * kKappaBins * 8);
@@ -96,7 +96,7 @@ RoutingView MoeLayout::routing(const at::Tensor& block) const {
 }
 
 void MoeLayout::clear(const at::Tensor& block) const {
-  if (told_cells == 0) { return; }
+  if (recorded_cells == 0) { return; }
   block.narrow(0, stats, kappa_hist - stats).fill_(0xff);
   block.narrow(0, kappa_hist, bytes - kappa_hist).zero_();
 }
@@ -141,7 +141,7 @@ PendingTap& TapQueue::start(const at::Tensor& block, const CallContext& context)
 void TapQueue::started(PendingTap& pending, const CallContext& context) {
   pending.waiting = true;
   next_ = 1 - next_;
-  tell(places_[next_], context);
+  hand_over(places_[next_], context);
 }
 
 void TapQueue::send(const at::Tensor& stats, DenseTap tap, std::vector<float> kappa,
@@ -171,11 +171,11 @@ void TapQueue::send(const at::Tensor& block, const MoeLayout& layout, const Call
 }
 
 void TapQueue::deliver(const CallContext& context) {
-  tell(places_[next_], context);  // the older one
-  tell(places_[1 - next_], context);
+  hand_over(places_[next_], context);  // the older one
+  hand_over(places_[1 - next_], context);
 }
 
-void TapQueue::tell(PendingTap& pending, const CallContext& context) {
+void TapQueue::hand_over(PendingTap& pending, const CallContext& context) {
   if (!pending.waiting) { return; }
   require_launched(cuda_wait(pending.copied), "recording");
   pending.waiting = false;

@@ -30,7 +30,7 @@ struct MoeLayout {
   };
 
   std::int64_t tokens, experts, slots;  // all of the call, context too
-  std::int64_t told_cells;              // of the recorded tokens; 0: no statistics at all
+  std::int64_t recorded_cells;          // of the recorded tokens; 0: no statistics at all
   Further further;
   // Bytes from the block's start.
   std::int64_t logits, index, weight, kept, input, top1, mass, margin, gap, entropy;
@@ -38,8 +38,8 @@ struct MoeLayout {
   std::int64_t shared_stats, shared_norm, shared_weight;  // [T] of the recorded tokens, all, all
   std::int64_t kappa_hist, gate_pre_hist, effect, bytes;
 
-  MoeLayout(std::int64_t tokens, std::int64_t experts, std::int64_t slots, std::int64_t told_cells,
-            Further further);
+  MoeLayout(std::int64_t tokens, std::int64_t experts, std::int64_t slots,
+            std::int64_t recorded_cells, Further further);
   // The routing of all tokens in that block.
   RoutingView routing(const at::Tensor& block) const;
   // Before the first piece: what pieces add to is 0, and NaN what they leave out, which is that of
@@ -85,7 +85,7 @@ class TapQueue {
   // Starts the copy of a block to the next place.
   PendingTap& start(const at::Tensor& block, const CallContext& context);
   void started(PendingTap& pending, const CallContext& context);
-  static void tell(PendingTap& pending, const CallContext& context);
+  static void hand_over(PendingTap& pending, const CallContext& context);
   PendingTap places_[2];
   int next_ = 0;
 };
