@@ -2,19 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "tests/unit/temp_folder.h"
 
 namespace kappascope {
 namespace {
-
-namespace fs = std::filesystem;
-
-void write(const fs::path& file, const char* text) {
-  fs::create_directories(file.parent_path());
-  std::ofstream(file) << text;
-}
 
 TEST(Memory, SizesAsPeopleWriteThem) {
   EXPECT_EQ(parse_bytes("8GB"), 8'000'000'000);
@@ -39,16 +30,16 @@ TEST(Memory, BytesInOneText) {
 
 TEST(Memory, WhatAControlGroupLeavesCountsPagesOfFilesAsFree) {
   const testing::TempFolder folder;
-  write(folder.path() / "job/memory.max", "1000\n");
-  write(folder.path() / "job/memory.current", "900\n");
-  write(folder.path() / "job/memory.stat", "anon 100\ninactive_file 500\nactive_file 200\n");
+  folder.write("job/memory.max", "1000\n");
+  folder.write("job/memory.current", "900\n");
+  folder.write("job/memory.stat", "anon 100\ninactive_file 500\nactive_file 200\n");
   EXPECT_EQ(cgroup_memory_left("0::/job\n", folder.path()), 800);
-  write(folder.path() / "job/memory.max", "max\n");
+  folder.write("job/memory.max", "max\n");
   EXPECT_EQ(cgroup_memory_left("0::/job\n", folder.path()), std::nullopt);
-  write(folder.path() / "memory/job/memory.limit_in_bytes", "5000\n");
-  write(folder.path() / "memory/job/memory.usage_in_bytes", "1000\n");
+  folder.write("memory/job/memory.limit_in_bytes", "5000\n");
+  folder.write("memory/job/memory.usage_in_bytes", "1000\n");
   EXPECT_EQ(cgroup_memory_left("4:memory:/job\n", folder.path()), 4000);
-  write(folder.path() / "memory/job/memory.limit_in_bytes", "9223372036854771712\n");
+  folder.write("memory/job/memory.limit_in_bytes", "9223372036854771712\n");
   EXPECT_EQ(cgroup_memory_left("4:memory:/job\n", folder.path()), std::nullopt);
 }
 

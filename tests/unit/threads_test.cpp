@@ -2,49 +2,40 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "tests/unit/temp_folder.h"
 
 namespace kappascope {
 namespace {
 
-namespace fs = std::filesystem;
-
-void write(const fs::path& file, const char* text) {
-  fs::create_directories(file.parent_path());
-  std::ofstream(file) << text;
-}
-
 TEST(Threads, QuotaOfVersion2IsTheLeastOfTheGroupAndItsParents) {
   const testing::TempFolder folder;
-  write(folder.path() / "a/b/cpu.max", "350000 100000\n");
-  write(folder.path() / "a/cpu.max", "250000 100000\n");
+  folder.write("a/b/cpu.max", "350000 100000\n");
+  folder.write("a/cpu.max", "250000 100000\n");
   EXPECT_EQ(cgroup_cpu_quota("0::/a/b\n", folder.path()), 2.5);
-  write(folder.path() / "a/cpu.max", "max 100000\n");
+  folder.write("a/cpu.max", "max 100000\n");
   EXPECT_EQ(cgroup_cpu_quota("0::/a/b\n", folder.path()), 3.5);
 }
 
 TEST(Threads, ContainerSeesItsGroupAtTheMount) {
   const testing::TempFolder folder;
-  write(folder.path() / "cpu.max", "150000 100000\n");
+  folder.write("cpu.max", "150000 100000\n");
   EXPECT_EQ(cgroup_cpu_quota("0::/docker/123\n", folder.path()), 1.5);
 }
 
 TEST(Threads, QuotaOfVersion1) {
   const testing::TempFolder folder;
-  write(folder.path() / "cpu,cpuacct/job/cpu.cfs_quota_us", "400000\n");
-  write(folder.path() / "cpu,cpuacct/job/cpu.cfs_period_us", "100000\n");
+  folder.write("cpu,cpuacct/job/cpu.cfs_quota_us", "400000\n");
+  folder.write("cpu,cpuacct/job/cpu.cfs_period_us", "100000\n");
   const char* memberships = "9:name=systemd:/\n5:cpuset:/job\n4:cpu,cpuacct:/job\n0::/\n";
   EXPECT_EQ(cgroup_cpu_quota(memberships, folder.path()), 4.0);
-  write(folder.path() / "cpu,cpuacct/job/cpu.cfs_quota_us", "-1\n");
+  folder.write("cpu,cpuacct/job/cpu.cfs_quota_us", "-1\n");
   EXPECT_EQ(cgroup_cpu_quota(memberships, folder.path()), std::nullopt);
 }
 
 TEST(Threads, NoQuotaWhereNoneIsWritten) {
   const testing::TempFolder folder;
   EXPECT_EQ(cgroup_cpu_quota("0::/a\nnonsense\n", folder.path()), std::nullopt);
-  write(folder.path() / "a/cpu.max", "garbage");
+  folder.write("a/cpu.max", "garbage");
   EXPECT_EQ(cgroup_cpu_quota("0::/a\n", folder.path()), std::nullopt);
 }
 
