@@ -136,6 +136,8 @@ KappaChoices ReadingOptions::choices() const {
 }
 
 void ComputeOptions::check_device() const {
+  require(gpu_memory.empty() || device != "cpu", ExitCode::usage, {},
+          "--gpu-memory: expected a GPU (--device cuda), found --device cpu");
   require(std::regex_match(device, std::regex("auto|cpu|cuda(:[0-9]{1,3})?")), ExitCode::usage, {},
           "--device: expected auto, cpu, cuda or cuda:N, found '", device, "'");
 #ifndef KAPPASCOPE_CUDA_TEXT

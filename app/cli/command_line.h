@@ -32,7 +32,7 @@ struct ComputeOptions {
   std::string gpu_memory;  // "": all weights are there
 
   void add_to(CLI::App& app);
-  // Unknown device: usage; a GPU where this build knows none: gpu.
+  // Unknown device, or --gpu-memory with the CPU: usage; a GPU where this build knows none: gpu.
   void check_device() const;
   bool automatic() const { return device == "auto"; }
   LoadOptions load_options() const;  // a size that is none: usage

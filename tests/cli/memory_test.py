@@ -88,6 +88,10 @@ class MemoryTest(Case):
                 self.assert_refused(2, 'run', MODEL, '-p', 'a', '-o', self.folder / 'out', f'{option}={words}',
                                     says=f'{option}: expected a size as 8GB')
 
+    def test_a_bound_of_gpu_memory_on_the_cpu_is_refused_not_ignored(self):
+        self.assert_refused(2, 'run', MODEL, '-p', 'a', '-o', self.folder / 'out', '--device', 'cpu',
+                            '--gpu-memory', '1GB', says='--gpu-memory: expected a GPU')
+
 
 if __name__ == '__main__':
     main()
