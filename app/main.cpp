@@ -132,7 +132,7 @@ int main(int count, char** words) {
     return dispatch(count, words);
   } catch (...) {
     const Failure failure = failure_in_flight();
-    std::fprintf(stderr, "kappascope: %s\n", failure.message.c_str());
+    std::fprintf(stderr, "kappascope: %s\n", failure.line().c_str());
     return int(failure.code);
   }
 }

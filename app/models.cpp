@@ -78,7 +78,7 @@ void examine(ListedModel& model) {
     model.bytes = opened.tensors->size();
     model.step = opened.files.step;
   } catch (...) {
-    model.refusal = without_folder(failure_in_flight().message, model.folder);
+    model.refusal = without_folder(failure_in_flight().line(), model.folder);
     model.bytes = weight_bytes(model.folder);
     describe_by_config(model);
   }

@@ -35,9 +35,9 @@ TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const
 void cut_into_chunks(TokenizedText& text, std::int64_t sequence_len, bool window,
                      const std::string& source) {
   const std::int64_t tokens = std::int64_t(text.tokens.size());
-  require(window || tokens <= sequence_len, ExitCode::unsupported, {.file = source},
-          "text too long; expected at most ", sequence_len, " tokens (sequence_len), found ",
-          tokens, "; --max-tokens N cuts it, --window runs it in overlapping chunks");
+  require(window || tokens <= sequence_len, ExitCode::unsupported, Remedy::cut_text,
+          {.file = source}, "text too long; expected at most ", sequence_len,
+          " tokens (sequence_len), found ", tokens);
   text.chunks.clear();
   for (std::int64_t recorded = 0; recorded < tokens;) {
     TextChunk chunk;
@@ -88,11 +88,7 @@ std::unique_ptr<EngineModel> load_weights_somewhere(const Model& model, LoadOpti
     } catch (const Error& error) {
       const bool too_small = smaller && error.code() == ExitCode::memory;
       if (error.code() != ExitCode::gpu && !too_small) { throw; }
-      std::string reason = error.what();  // without what to do: that is done here
-      reason = reason.substr(0, std::min({reason.find("; run with --device cpu"),
-                                          reason.find("; or run with --device cpu"),
-                                          reason.find("; give --gpu-memory")}));
-      note = join_words("running on the CPU: ", reason);
+      note = join_words("running on the CPU: ", error.failure().message);
       options.device = ComputeDevice::cpu;
     }
   }

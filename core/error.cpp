@@ -70,6 +70,35 @@ std::string describe(const Place& place, std::string_view what) {
   return line + printable_part(what);
 }
 
+std::string_view option_words(Remedy remedy) {
+  switch (remedy) {
+    case Remedy::none:
+      return "";
+    case Remedy::use_cpu:
+      return "run with --device cpu";
+    case Remedy::stream_or_use_cpu:
+      return "give --gpu-memory SIZE, through which layers are then read one at a time, or run "
+             "with "
+             "--device cpu";
+    case Remedy::more_gpu_memory:
+      return "give --gpu-memory more, run fewer tokens at once (--max-tokens, --window), or run "
+             "with "
+             "--device cpu";
+    case Remedy::more_memory:
+      return "give --memory more, or run fewer tokens at once (--max-tokens, --window)";
+    case Remedy::end_programs:
+      return "end other programs, or run fewer tokens at once (--max-tokens, --window)";
+    case Remedy::cut_text:
+      return "--max-tokens N cuts it, --window runs it in overlapping chunks";
+  }
+  return "";
+}
+
+std::string Failure::line() const {
+  const std::string_view words = option_words(remedy);
+  return words.empty() ? message : join_words(message, "; ", words);
+}
+
 Failure failure_in_flight() noexcept {
   try {
     throw;

@@ -43,24 +43,41 @@ std::string printable(std::string_view text);
 // "FILE: [tensor NAME: ][offset N: ]what", every part printable.
 std::string describe(const Place& place, std::string_view what);
 
+// What a person can do about a failure, where the command line says it otherwise than the window.
+enum class Remedy : std::uint8_t {
+  none,  // or the message itself says it
+  use_cpu,
+  stream_or_use_cpu,  // the weights do not fit into a GPU's memory
+  more_gpu_memory,    // than --gpu-memory allows
+  more_memory,        // than --memory allows
+  end_programs,       // that take the memory
+  cut_text
+};
+
+// What the options of the command line do about it: "run with --device cpu"; "" for none.
+std::string_view option_words(Remedy remedy);
+
 // What went wrong, as a value: code ok means nothing did.
 struct Failure {
   ExitCode code = ExitCode::ok;
   std::string message;  // one line, without the "kappascope: " in front
+  Remedy remedy = Remedy::none;
 
+  std::string line() const;  // of the command line: the message, "; " and the remedy
   explicit operator bool() const { return code != ExitCode::ok; }
 };
 
 class Error : public std::exception {
  public:
-  Error(ExitCode code, std::string message) : failure_{code, std::move(message)} {}
-  explicit Error(Failure failure) : failure_(std::move(failure)) {}
-  const char* what() const noexcept override { return failure_.message.c_str(); }
+  Error(ExitCode code, std::string message) : Error(Failure{code, std::move(message)}) {}
+  explicit Error(Failure failure) : failure_(std::move(failure)), line_(failure_.line()) {}
+  const char* what() const noexcept override { return line_.c_str(); }
   ExitCode code() const { return failure_.code; }
   const Failure& failure() const { return failure_; }
 
  private:
   Failure failure_;
+  std::string line_;
 };
 
 // Of the exception in flight, to be called in a catch block: an Error's own; memory, io (file
@@ -79,11 +96,19 @@ template <typename... Parts>
 [[noreturn]] void fail(ExitCode code, const Place& place, const Parts&... what) {
   throw Error(code, describe(place, join_words(what...)));
 }
+template <typename... Parts>
+[[noreturn]] void fail(ExitCode code, Remedy remedy, const Place& place, const Parts&... what) {
+  throw Error({code, describe(place, join_words(what...)), remedy});
+}
 
 // Throws Error(code, …) unless `holds`. The words are put together only when it does not.
 template <typename... Parts>
 void require(bool holds, ExitCode code, const Place& place, const Parts&... what) {
   if (!holds) { fail(code, place, what...); }
+}
+template <typename... Parts>
+void require(bool holds, ExitCode code, Remedy remedy, const Place& place, const Parts&... what) {
+  if (!holds) { fail(code, remedy, place, what...); }
 }
 
 // Collects every fault of a file, so that a user mends it in one round, and throws them as one

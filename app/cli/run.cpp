@@ -142,7 +142,7 @@ class Run {
     for (const Job& job : jobs_) {
       rows.push_back({job.stem, display_text(job.item.source()), job.tokens, job.hash,
                       job.failure ? TextStatus::failed : TextStatus::pending,
-                      printable(job.failure.message)});
+                      printable(job.failure.line())});
     }
     if (folder.temporary()) {
       for (std::size_t i = 0; i < jobs_.size(); ++i) {
@@ -179,7 +179,7 @@ class Run {
     if (!index_) { return; }
     IndexRow& row = index_->rows()[&job - jobs_.data()];
     row.status = status;
-    row.error = printable(job.failure.message);
+    row.error = printable(job.failure.line());
   }
 
   void save_index() {

@@ -5,7 +5,6 @@
 
 #include "app/run_text.h"
 #include "core/checkpoint/hub.h"
-#include "core/engine/memory_plan.h"
 #include "core/figure/parts.h"
 #include "core/figure/runs.h"
 #include "core/figure/text.h"
@@ -66,23 +65,22 @@ std::string label_of(const OpenTrace& opened) {
   return label + " · " + run_text(trace, kLabelBytes);
 }
 
-// What to do, as the command line says it, and in the words of the window.
-constexpr std::pair<std::string_view, std::string_view> kWords[] = {
-    {"--max-tokens N cuts it, --window runs it in overlapping chunks",
-     "shorten it, or tick Window below it: then it is run in overlapping chunks"},
-    {"--step", "the step in the panel Model"},
-    {"--window", "Window"},
-    {kGpuMemoryRemedy, ""},
-};
-
-std::string in_window_words(std::string text) {
-  for (const auto& [command, window] : kWords) {
-    for (std::size_t at = text.find(command); at != std::string::npos;
-         at = text.find(command, at + window.size())) {
-      text.replace(at, command.size(), window);
-    }
+// What the window's own controls do about it; "" where a button beside the message does it.
+std::string_view control_words(Remedy remedy) {
+  switch (remedy) {
+    case Remedy::none:
+    case Remedy::use_cpu:
+    case Remedy::stream_or_use_cpu:
+      return "";
+    case Remedy::more_gpu_memory:
+    case Remedy::more_memory:
+    case Remedy::end_programs:
+      return "; end other programs, or tick Window below the text: then it is run in overlapping "
+             "chunks";
+    case Remedy::cut_text:
+      return "; shorten it, or tick Window below it: then it is run in overlapping chunks";
   }
-  return text;
+  return "";
 }
 
 }  // namespace
@@ -325,9 +323,9 @@ void Workspace::say(bool error, std::string text) {
 }
 
 void Workspace::say(const Failure& failure, DocumentId model) {
-  say(true, in_window_words(failure.message));
+  say(true, join_words(failure.message, control_words(failure.remedy)));
   messages_.back().code = failure.code;
-  if (failure.message.ends_with(kGpuMemoryRemedy)) { messages_.back().too_large = model; }
+  if (failure.remedy == Remedy::stream_or_use_cpu) { messages_.back().too_large = model; }
 }
 
 void Workspace::after_opening(std::function<void()> then) {

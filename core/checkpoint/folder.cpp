@@ -185,7 +185,7 @@ bool is_hub_folder(const fs::path& folder) {
 CheckpointFiles hub_files(const fs::path& folder, std::optional<std::int64_t> step,
                           std::string_view weights = "") {
   const Place place{folder.native()};
-  require(!step, ExitCode::usage, place, "a Hugging Face folder has no steps; found --step ",
+  require(!step, ExitCode::usage, place, "a Hugging Face folder has no training steps; found step ",
           step.value_or(0));
   for (const std::string_view name : kHubWeights) {
     if (weights.empty() && is_named(folder / name)) { weights = name; }

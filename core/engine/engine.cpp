@@ -13,12 +13,12 @@ namespace fs = std::filesystem;
 struct EngineLibrary {
   const char* name;
   ExitCode code;  // when it does not open
-  const char* advice;
+  Remedy remedy;
+  const char* needs;
 };
-constexpr EngineLibrary kCpu{"libkappascope_engine.so", ExitCode::internal, ""};
-constexpr EngineLibrary kCuda{
-    "libkappascope_cuda.so", ExitCode::gpu,
-    "; it needs the CUDA libraries that this Torch was built with; or run with --device cpu"};
+constexpr EngineLibrary kCpu{"libkappascope_engine.so", ExitCode::internal, Remedy::none, ""};
+constexpr EngineLibrary kCuda{"libkappascope_cuda.so", ExitCode::gpu, Remedy::use_cpu,
+                              "; it needs the CUDA libraries that this Torch was built with"};
 
 Engine* open_engine(const EngineLibrary& of) {
   const fs::path path = fs::read_symlink("/proc/self/exe").parent_path() / of.name;
@@ -32,7 +32,8 @@ Engine* open_engine(const EngineLibrary& of) {
                         reason.find("cannot map") != reason.npos;
     require(!memory, ExitCode::memory, {.file = file}, "no memory for the engine library (", reason,
             "); raise the limit of this process (ulimit -v)");
-    fail(of.code, {.file = file}, "the engine library does not open: ", reason, of.advice);
+    fail(of.code, of.remedy, {.file = file}, "the engine library does not open: ", reason,
+         of.needs);
   }
   using Factory = decltype(&kappascope_engine);
   auto factory = reinterpret_cast<Factory>(dlsym(library, "kappascope_engine"));

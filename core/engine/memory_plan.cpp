@@ -126,24 +126,19 @@ std::uint64_t gpu_call_bytes(const Architecture& architecture, std::int64_t toke
 }
 
 [[noreturn]] void too_little_on_gpu(const Model& model, const MemoryPlan& plan) {
-  fail(
-      ExitCode::memory, {.file = model.files.weights.native()}, "GPU memory; expected at least ",
-      plan.resident + plan.work, " bytes (", bytes_text(plan.resident),
-      " of weights, one layer at a time, and ", bytes_text(plan.work), " to compute), found ",
-      plan.bound,
-      " (--gpu-memory); give --gpu-memory more, run fewer tokens at once (--max-tokens, --window), "
-      "or run with --device cpu");
+  fail(ExitCode::memory, Remedy::more_gpu_memory, {.file = model.files.weights.native()},
+       "GPU memory; expected at least ", plan.resident + plan.work, " bytes (",
+       bytes_text(plan.resident), " of weights, one layer at a time, and ", bytes_text(plan.work),
+       " to compute), found ", plan.bound, " (--gpu-memory)");
 }
 
 [[noreturn]] void too_little(const Model& model, const MemoryPlan& plan,
                              const LoadOptions& options) {
   const std::uint64_t needed = plan.resident + plan.work;
-  fail(ExitCode::memory, {.file = model.files.weights.native()}, "memory; expected at least ",
-       needed, " bytes (", bytes_text(plan.resident), " of weights, one layer at a time, and ",
-       bytes_text(plan.work), " to compute), found ", plan.bound,
-       options.memory ? " (--memory)" : " available", "; ",
-       options.memory ? "give --memory more" : "end other programs",
-       ", or run fewer tokens at once (--max-tokens, --window)");
+  fail(ExitCode::memory, options.memory ? Remedy::more_memory : Remedy::end_programs,
+       {.file = model.files.weights.native()}, "memory; expected at least ", needed, " bytes (",
+       bytes_text(plan.resident), " of weights, one layer at a time, and ", bytes_text(plan.work),
+       " to compute), found ", plan.bound, options.memory ? " (--memory)" : " available");
 }
 
 }  // namespace

@@ -27,9 +27,4 @@ MemoryPlan plan_memory(const Model& model, const LoadOptions& options);
 // of a GPU "weights 98.5 MB, all in GPU memory".
 std::string memory_text(const MemoryPlan& plan);
 
-// The end of an error that says that a GPU's memory is too little.
-inline constexpr const char* kGpuMemoryRemedy =
-    "; give --gpu-memory SIZE, through which layers are then read one at a time, or run with "
-    "--device cpu";
-
 }  // namespace kappascope

@@ -40,8 +40,8 @@ void require_launched(int error, const char* what) {
 void fail_for_device_memory(const std::string& what, std::int64_t needed) {
   std::int64_t free = 0, total = 0;
   require_launched(cuda_memory(free, total), "memory");
-  fail(ExitCode::memory, {}, "GPU memory: ", what, " ", needed, " bytes, ", free, " of ", total,
-       " are free", kGpuMemoryRemedy);
+  fail(ExitCode::memory, Remedy::stream_or_use_cpu, {}, "GPU memory: ", what, " ", needed,
+       " bytes, ", free, " of ", total, " are free");
 }
 
 CudaStream stream_of(const at::Device& device) {
@@ -94,9 +94,8 @@ KappaView DeviceState::kappa_of(const RunPlan& plan, std::int64_t layer, std::in
 at::Device open_device(const LoadOptions& options) {
   int count = 0;
   const int error = cuda_device_count(count);
-  require(error == 0 && count > 0, ExitCode::gpu, {},
-          "--device cuda: no GPU is usable: ", error ? cuda_error_text(error) : "CUDA finds none",
-          "; run with --device cpu");
+  require(error == 0 && count > 0, ExitCode::gpu, Remedy::use_cpu, {},
+          "--device cuda: no GPU is usable: ", error ? cuda_error_text(error) : "CUDA finds none");
   require(options.device_index < count, ExitCode::gpu, {}, "--device cuda:", options.device_index,
           "; expected cuda:0 to cuda:", count - 1);
   DeviceFacts facts;
@@ -114,9 +113,9 @@ void require_memory(const Model& model, const MemoryPlan& plan, const at::Device
   std::int64_t free = 0, total = 0;
   require_launched(cuda_memory(free, total), "memory");
   if (const char* emulated = KAPPASCOPE_EMULATED("EMULATED_FREE")) { free = std::atoll(emulated); }
-  require(std::int64_t(plan.resident) <= free, ExitCode::memory,
+  require(std::int64_t(plan.resident) <= free, ExitCode::memory, Remedy::stream_or_use_cpu,
           {.file = model.files.weights.native()}, "GPU memory; expected at least ", plan.resident,
-          " bytes for the weights, found ", free, " of ", total, " free", kGpuMemoryRemedy);
+          " bytes for the weights, found ", free, " of ", total, " free");
 }
 
 std::unique_ptr<LayerLane> layer_lane(const at::Device& device) {

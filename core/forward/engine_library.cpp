@@ -27,7 +27,7 @@ Failure guarded(Work&& work) noexcept {
   } catch (const Stopped&) {
     return {ExitCode::interrupted, "interrupted"};
   } catch (const c10::OutOfMemoryError& error) {  // says how much, and how much is free
-    return {ExitCode::memory, first_line(error) + std::string(kGpuMemoryRemedy)};
+    return {ExitCode::memory, first_line(error), Remedy::stream_or_use_cpu};
   } catch (const c10::AcceleratorError& error) {
     return {ExitCode::gpu, first_line(error)};
   } catch (const c10::Error& error) {

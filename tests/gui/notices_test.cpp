@@ -76,8 +76,7 @@ GUI_TEST(a_model_too_large_for_a_gpu_is_offered_the_cpu) {
   IM_CHECK(open.memory.starts_with("weights "));
   workspace.next_run = {.text = "Once upon a time"};
   // As the engine says it where there is such a GPU.
-  workspace.say({ExitCode::memory, std::string("GPU memory: too little") + kGpuMemoryRemedy},
-                open.id);
+  workspace.say({ExitCode::memory, "GPU memory: too little", Remedy::stream_or_use_cpu}, open.id);
   driver.ctx->Yield(3);
   IM_CHECK_STR_EQ(workspace.messages().back().text.c_str(), "GPU memory: too little");
   driver.ctx->ItemClick("//###errors/###cpu");

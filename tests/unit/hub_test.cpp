@@ -101,7 +101,7 @@ TEST_F(Hub, FilesOfAFolder) {
   EXPECT_EQ(line(model_ / "one.safetensors"),
             "4 model/one.safetensors: one of the files of a model; open its folder: model");
   EXPECT_EQ(error_of([&] { find_checkpoint(model_, 3); }),
-            "2 " + model_.string() + ": a Hugging Face folder has no steps; found --step 3");
+            "2 " + model_.string() + ": a Hugging Face folder has no training steps; found step 3");
   fs::remove(model_ / "config.json");
   EXPECT_EQ(line(), "5 model/config.json: is missing");
 }
