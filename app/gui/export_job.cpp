@@ -95,7 +95,7 @@ ExportOutcome write_export(const ExportOrder& order, Progress& progress) {
   if (!order.replace) { outcome.in_the_way = those_in(order.folder, expected_names(order)); }
   if (!outcome.in_the_way.empty()) { return outcome; }
   const Staging staging(order.folder);
-  TextMeter meter;
+  FileTextMeter meter;
   const auto go_on = [&](std::size_t done) {
     if (!progress.update(Stage::figures, done, order.views.size())) {
       throw Error(ExitCode::interrupted, "interrupted; nothing was written");

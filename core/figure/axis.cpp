@@ -242,7 +242,7 @@ void plan_horizontal(AxisPlan& plan, const FigureAxis& axis, double length, doub
   }
   if (!plan.upright) {
     for (const Tick& tick : plan.ticks) {
-      const Box ink = meter.extent(tick.label, tick_size(font)).ink;
+      const Box ink = meter.extent(tick.label, tick_size(font), false).ink;
       plan.extent = std::max(plan.extent, ink.bottom() + 0.76 * tick_size(font));
     }
   }

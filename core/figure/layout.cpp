@@ -261,7 +261,7 @@ Scene lay_out(const Figure& figure, const FigureStyle& style, const Outlet& outl
     meter->forget_missing();
     return Layout(figure, style, outlet, *meter).run();
   }
-  TextMeter own;
+  FileTextMeter own;
   return Layout(figure, style, outlet, own).run();
 }
 

@@ -228,7 +228,7 @@ std::string xml_escaped(std::string_view text) {
 }
 
 // The characters for which fontconfig finds any font.
-struct TextMeter::Fonts {
+struct FileTextMeter::Fonts {
   FcCharSet* covered = nullptr;
 
   Fonts() {
@@ -249,7 +249,7 @@ struct TextMeter::Fonts {
 };
 
 void require_fonts() {
-  const TextMeter::Fonts fonts;
+  const FileTextMeter::Fonts fonts;
   // Some systems then measure nothing, others characters that are metres wide.
   const double advance = measured("figure", false).advance / kReferenceSize;
   require(fonts.has('f') && fonts.has('0') && advance > 0.5 && advance < 12, ExitCode::io, {},
@@ -257,10 +257,10 @@ void require_fonts() {
           "one, for example the package fonts-dejavu-core");
 }
 
-TextMeter::TextMeter() : fonts_(std::make_unique<Fonts>()) {}
-TextMeter::~TextMeter() = default;
+FileTextMeter::FileTextMeter() : fonts_(std::make_unique<Fonts>()) {}
+FileTextMeter::~FileTextMeter() = default;
 
-void TextMeter::note_missing(const std::string& text) {
+void FileTextMeter::note_missing(const std::string& text) {
   std::string_view rest = text;
   while (!rest.empty()) {
     const auto [code, length] = next_code(rest);
@@ -272,7 +272,7 @@ void TextMeter::note_missing(const std::string& text) {
   }
 }
 
-TextExtent TextMeter::extent(const std::string& text, double size, bool bold) {
+TextExtent FileTextMeter::extent(const std::string& text, double size, bool bold) {
   auto [entry, is_new] = known_.try_emplace({bold, text});
   if (is_new) { entry->second = measured(text, bold); }
   note_missing(text);

@@ -46,17 +46,15 @@ std::string count_text(std::int64_t n);  // "12,345"
 
 std::string superscript(int power);  // "⁻³"
 
-// Measures text as librsvg will draw it: same fonts, fallback, kerning and shaping. That takes
-// about a millisecond, so it remembers: one object for many figures, used by one thread.
+// Measures text with the engine that draws it, and cuts and wraps it by that.
 class TextMeter {
  public:
-  TextMeter();
-  ~TextMeter();
+  virtual ~TextMeter() = default;
   TextMeter(const TextMeter&) = delete;
   TextMeter& operator=(const TextMeter&) = delete;
 
   // `text` (plain) starting at (0, 0) on the baseline, in the unit of `size`.
-  TextExtent extent(const std::string& text, double size, bool bold = false);
+  virtual TextExtent extent(const std::string& text, double size, bool bold) = 0;
   double width(const std::string& text, double size, bool bold = false);  // ink and advance
 
   // `text`, or its ends with … between them when it is wider than `room`. "" when nothing fits.
@@ -71,6 +69,20 @@ class TextMeter {
   const std::set<std::uint32_t>& missing() const { return missing_; }
   void forget_missing() { missing_.clear(); }
 
+ protected:
+  TextMeter() = default;
+  std::set<std::uint32_t> missing_;
+};
+
+// As librsvg draws text in files: same fonts, fallback, kerning and shaping. That takes about a
+// millisecond, so it remembers: one object for many figures, used by one thread.
+class FileTextMeter final : public TextMeter {
+ public:
+  FileTextMeter();
+  ~FileTextMeter() override;
+
+  TextExtent extent(const std::string& text, double size, bool bold) override;
+
  private:
   friend void require_fonts();
   struct Fonts;
@@ -78,7 +90,6 @@ class TextMeter {
 
   std::unique_ptr<Fonts> fonts_;
   std::map<std::pair<bool, std::string>, TextExtent> known_;  // at size 100
-  std::set<std::uint32_t> missing_;
 };
 
 // Nothing can be drawn or measured without a font: io, naming what to install.

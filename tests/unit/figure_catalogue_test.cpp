@@ -66,7 +66,7 @@ void expect_good(const Figure& figure, const std::string& what, TextMeter& meter
 }
 
 void expect_all_good(const Trace& trace, const std::string& what) {
-  TextMeter meter;
+  FileTextMeter meter;
   const std::array<const Trace*, 1> one = {&trace};
   const std::array<const Trace*, 3> three = {&trace, &trace, &trace};
   for (const FigureEntry& entry : figure_catalogue()) {
@@ -186,7 +186,7 @@ TEST(Catalogue, ManyExpertsHaveColoursOfTheirOwn) {
   for (const float value : map.cells) { seen.insert(hex(colours.colour(value))); }
   EXPECT_GT(seen.size(), 120u);
   EXPECT_FALSE(seen.contains(hex(palette_colour(-1))));
-  TextMeter meter;
+  FileTextMeter meter;
   expect_good(figure, "128 experts", meter);
 }
 

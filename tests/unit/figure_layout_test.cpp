@@ -40,7 +40,7 @@ void expect_tidy(const Scene& scene, const std::string& what) {
 }
 
 TEST(Layout, TextsKeepClearOfEachOtherAtEverySize) {
-  TextMeter meter;
+  FileTextMeter meter;
   for (const double width : {50.0, 85.0, 178.0, 400.0}) {
     FigureStyle style;
     style.width_mm = width;

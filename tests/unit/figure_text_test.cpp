@@ -40,16 +40,16 @@ TEST(NumberText, MinusAndPowers) {
 }
 
 TEST(TextMeter, KerningAndSizesAreTheRenderers) {
-  TextMeter meter;
-  const double pair = meter.extent("AV", 10).advance;
-  EXPECT_LT(pair, meter.extent("A", 10).advance + meter.extent("V", 10).advance);
+  FileTextMeter meter;
+  const double pair = meter.extent("AV", 10, false).advance;
+  EXPECT_LT(pair, meter.extent("A", 10, false).advance + meter.extent("V", 10, false).advance);
   EXPECT_NEAR(meter.width("Token", 20), 2 * meter.width("Token", 10), 1e-9);
   EXPECT_GT(meter.width("Token", 10, true), meter.width("Token", 10));
   EXPECT_EQ(meter.width("", 10), 0);
 }
 
 TEST(TextMeter, ElidedTextFitsAndKeepsBothEnds) {
-  TextMeter meter;
+  FileTextMeter meter;
   const std::string name = "a-model-of-a-very-long-name-step-123";
   const std::string cut = meter.elide(name, 60, 7);
   EXPECT_LE(meter.width(cut, 7), 60);
@@ -61,7 +61,7 @@ TEST(TextMeter, ElidedTextFitsAndKeepsBothEnds) {
 }
 
 TEST(TextMeter, WrappedLinesFitAndLoseNothing) {
-  TextMeter meter;
+  FileTextMeter meter;
   std::string joined;
   const std::string text = "one two three four five six seven eight nine ten";
   for (const std::string& line : meter.wrap(text, 60, 7, false, 20)) {
@@ -74,7 +74,7 @@ TEST(TextMeter, WrappedLinesFitAndLoseNothing) {
 }
 
 TEST(TextMeter, MissingGlyphsAreNoted) {
-  TextMeter meter;
+  FileTextMeter meter;
   meter.width("plain text", 7);
   EXPECT_TRUE(meter.missing().empty());
   meter.width("\U000F1234", 7);  // private use: no font has it
