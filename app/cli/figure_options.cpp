@@ -1,10 +1,7 @@
 #include "app/cli/figure_options.h"
 
 #include "app/cli/command_line.h"
-#include "core/figure/caption.h"
-#include "core/figure/runs.h"
-#include "core/figure/side_by_side.h"
-#include "core/figure/text.h"
+#include "core/error.h"
 
 namespace kappascope {
 namespace {
@@ -99,27 +96,6 @@ std::vector<FigureChoices> choices_of(const FigureOptions& options, const Figure
   return all;
 }
 
-// One figure, or one for each trace.
-std::vector<Figure> figures_of(const FigureOptions& options, const FigureEntry& entry,
-                               Traces traces, const FigureChoices& choices) {
-  std::vector<Figure> figures;
-  if (entry.several || traces.size() == 1) {
-    figures.push_back(entry.make(traces, choices));
-    return figures;
-  }
-  const std::vector<std::string> runs = run_names(traces), words = file_words(runs);
-  for (std::size_t i = 0; i < traces.size(); ++i) {
-    figures.push_back(entry.make(traces.subspan(i, 1), choices, {runs[i]}));
-    if (!options.panels) { figures.back().run = words[i]; }
-  }
-  if (!options.panels) { return figures; }
-  Figure all =
-      side_by_side(std::move(figures), runs, std::string(entry.title), caption(traces, runs));
-  figures.clear();
-  figures.push_back(std::move(all));
-  return figures;
-}
-
 }  // namespace
 
 void FigureOptions::check() const {
@@ -143,7 +119,10 @@ std::vector<std::string> write_figures(const FigureOptions& options, Traces trac
       if (!progress.update(Stage::figures, i, entries.size())) {
         throw Error(ExitCode::interrupted, "interrupted; nothing unfinished is left");
       }
-      for (const Figure& figure : figures_of(options, *entries[i], traces, choices)) {
+      const auto figures = entries[i]->make_all(traces, choices, options.panels);
+      require(!figures.empty() || options.ids == "all", ExitCode::usage, {}, "figure ",
+              entries[i]->id, ": compares traces; expected a second one");
+      for (const Figure& figure : figures) {
         for (const auto& file : write_figure(figure, style, formats, folder)) {
           names.push_back(file.filename().string());
         }

@@ -19,12 +19,27 @@ Examples:
   kappascope plot a/trace.npz b/trace.npz --figures kappa-tokens --panels -o figures
   kappascope plot out/trace.npz --figures kappa-vs-score --layer 5 --expert 3 -o figures)";
 
+// " *" and the like: what a figure makes of several traces.
+const char* mark_of(Several several) {
+  switch (several) {
+    case Several::one_each:
+      return "";
+    case Several::overlay:
+    case Several::small_multiples:
+      return " *";
+    case Several::difference:
+      return " −";
+  }
+  fail(ExitCode::internal, {}, "a figure of no kind");
+}
+
 // "ID  what it shows", one a line.
 std::string list_of_figures() {
   std::string text =
-      "\nFigures (* overlays several traces; of the others each trace makes a file):\n";
+      "\nFigures (* shows all traces in one file, − what each changes from the first; of the "
+      "others each trace makes a file, or a panel with --panels):\n";
   for (const FigureEntry& entry : figure_catalogue()) {
-    std::string id = join_words("  ", entry.id, entry.several ? " *" : "");
+    std::string id = join_words("  ", entry.id, mark_of(entry.several));
     id.resize(std::max<std::size_t>(id.size() + 1, 24), ' ');
     text += join_words(id, entry.what, "\n");
   }

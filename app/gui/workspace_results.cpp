@@ -74,7 +74,7 @@ std::vector<const OpenTrace*> Workspace::figure_documents(const FigureEntry& ent
   const OpenTrace* current = current_open_trace();
   if (!current) { return shown; }
   shown.push_back(current);
-  if (!entry.several) { return shown; }
+  if (!entry.shows_all()) { return shown; }
   for (const OpenTrace& other : traces_) {
     if (other.compared && other.id != current->id) { shown.push_back(&other); }
   }

@@ -134,19 +134,35 @@ void add_item(std::string& text, const std::string& item, const char* gap) {
   if (!item.empty()) { text += (text.empty() ? "" : gap) + item; }
 }
 
+// Item `k` of a run without what its name says; the name begins with the model's, the first item.
+std::string beyond_name(const Trace& trace, const std::string& name, std::string item,
+                        std::size_t k) {
+  if (k == 0) {
+    const bool said = trace.step < 0 || name.find("step ") != name.npos;
+    item = said ? "" : "step " + count_text(trace.step);
+  }
+  return name.find(item) == name.npos ? item : "";
+}
+
 // The items that not all runs share, without what the name says: "step 100, κ off".
 std::string own_items(const Trace& trace, const std::string& name,
                       const std::vector<std::string>& items, const std::vector<bool>& common) {
   std::string own;
   for (std::size_t k = 0; k < items.size(); ++k) {
-    std::string item = common[k] ? "" : items[k];
-    if (k == 0 && !common[k]) {  // the name begins with the model's
-      const bool said = trace.step < 0 || name.find("step ") != name.npos;
-      item = said ? "" : "step " + count_text(trace.step);
-    }
-    if (name.find(item) == name.npos) { add_item(own, item, ", "); }
+    if (!common[k]) { add_item(own, beyond_name(trace, name, items[k], k), ", "); }
   }
   return own;
+}
+
+// Of one run that is one of several: its name, then what this does not say.
+std::string caption_of_one(const Trace& trace, const std::string& name) {
+  std::string text = name;
+  const std::vector<std::string> items = items_of(trace);
+  for (std::size_t k = 0; k < items.size(); ++k) {
+    add_item(text, beyond_name(trace, name, items[k], k), " · ");
+  }
+  add_item(text, tokens_label(trace.tokens, trace.tokens), " · ");
+  return text;
 }
 
 }  // namespace
@@ -180,6 +196,7 @@ std::string model_label(const Trace& trace) {
 }
 
 std::string caption(Traces traces, const std::vector<std::string>& names) {
+  if (traces.size() == 1 && !names[0].empty()) { return caption_of_one(*traces[0], names[0]); }
   std::vector<std::vector<std::string>> items;
   std::int64_t least = traces[0]->tokens, most = least;
   for (const Trace* trace : traces) {

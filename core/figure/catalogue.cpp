@@ -1,6 +1,7 @@
 #include "core/figure/catalogue.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <iterator>
 
@@ -9,71 +10,79 @@
 #include "core/figure/marks.h"
 #include "core/figure/parts.h"
 #include "core/figure/runs.h"
+#include "core/figure/side_by_side.h"
 
 namespace kappascope {
 namespace {
 
 constexpr FigureEntry kCatalogue[] = {
     {"loss", "Loss along the text", "negative log-likelihood of each token and its running mean",
-     FigureGroup::router, true, "nll", kTokensChoice, figures::loss},
+     FigureGroup::router, Several::overlay, "nll", kTokensChoice, figures::loss},
     {"router-confidence", "Confidence of the router", "largest routing probability, layer × token",
-     FigureGroup::router, false, "router_top1_prob", kTokensChoice, figures::router_confidence},
+     FigureGroup::router, Several::one_each, "router_top1_prob", kTokensChoice,
+     figures::router_confidence},
     {"router-margin", "Margin of the choice of experts",
-     "how far the choice of experts is from another, layer × token", FigureGroup::router, false,
-     "router_margin", kTokensChoice, figures::router_margin},
+     "how far the choice of experts is from another, layer × token", FigureGroup::router,
+     Several::one_each, "router_margin", kTokensChoice, figures::router_margin},
     {"router-entropy", "Entropy of the router",
-     "how spread the routing probability is, layer × token", FigureGroup::router, false,
+     "how spread the routing probability is, layer × token", FigureGroup::router, Several::one_each,
      "router_entropy", kTokensChoice, figures::router_entropy},
     {"router-probability", "Routing probability",
-     "routing probability in one layer, expert × token", FigureGroup::router, false,
+     "routing probability in one layer, expert × token", FigureGroup::router, Several::one_each,
      "router_top1_prob", kLayerChoice | kTokensChoice, figures::router_probability},
     {"expert-choice", "Expert of each token", "which expert each token chose, layer × token",
-     FigureGroup::experts, false, "load", kSlotChoice | kTokensChoice, figures::expert_choice},
+     FigureGroup::experts, Several::one_each, "load", kSlotChoice | kTokensChoice,
+     figures::expert_choice},
     {"expert-load", "Load of the experts", "load and gate mass of each expert over its even share",
-     FigureGroup::experts, false, "load", kNoChoice, figures::expert_load},
+     FigureGroup::experts, Several::one_each, "load", kNoChoice, figures::expert_load},
     {"expert-drops", "Assignments dropped over capacity",
-     "assignments over capacity, layer × token, and rate per layer", FigureGroup::experts, false,
-     "drop_rate", kTokensChoice, figures::expert_drops},
+     "assignments over capacity, layer × token, and rate per layer", FigureGroup::experts,
+     Several::one_each, "drop_rate", kTokensChoice, figures::expert_drops},
     {"expert-coactivation", "Experts chosen together",
-     "experts chosen together in one layer, over chance", FigureGroup::experts, false,
+     "experts chosen together in one layer, over chance", FigureGroup::experts, Several::one_each,
      "coactivation", kLayerChoice, figures::expert_coactivation},
     {"expert-budget", "Experts run per token", "experts run per token in each layer",
-     FigureGroup::experts, false, "experts_run", kNoChoice, figures::expert_budget},
+     FigureGroup::experts, Several::one_each, "experts_run", kNoChoice, figures::expert_budget},
     {"expert-importance", "Importance and load of each expert",
      "what each expert adds to the stream over how many assignments it gets", FigureGroup::experts,
-     false, "saliency", kNoChoice, figures::expert_importance},
+     Several::one_each, "saliency", kNoChoice, figures::expert_importance},
     {"kappa-tokens", "Sharpness κ of each token", "κ of each token, layer × token",
-     FigureGroup::kappa, false, "kappa_log_mean", kTokensChoice, figures::kappa_tokens, true},
+     FigureGroup::kappa, Several::one_each, "kappa_log_mean", kTokensChoice, figures::kappa_tokens,
+     true},
     {"kappa-experts", "Sharpness κ of each expert", "κ of each expert, layer × expert",
-     FigureGroup::kappa, false, "kappa_log_mean", kNoChoice, figures::kappa_experts, true},
+     FigureGroup::kappa, Several::one_each, "kappa_log_mean", kNoChoice, figures::kappa_experts,
+     true},
     {"kappa-depth", "Sharpness κ over depth", "κ over relative depth, one line a model",
-     FigureGroup::kappa, true, "kappa", kNoChoice, figures::kappa_depth, true},
+     FigureGroup::kappa, Several::overlay, "kappa", kNoChoice, figures::kappa_depth, true},
     {"kappa-distribution", "Distribution of κ",
-     "distribution of κ in each layer, or of each expert of one", FigureGroup::kappa, false,
-     "kappa", kByExpertChoice | kLayerIfByExpert, figures::kappa_distribution, true},
+     "distribution of κ in each layer, or of each expert of one", FigureGroup::kappa,
+     Several::one_each, "kappa", kByExpertChoice | kLayerIfByExpert, figures::kappa_distribution,
+     true},
     {"kappa-parameters", "Learned parameters of κ",
-     "α and b of κ = U^tanh(α·s + b) and the bounds they imply", FigureGroup::kappa, false,
-     "kappa_scale", kByExpertChoice | kLayerIfByExpert, figures::kappa_parameters, true},
+     "α and b of κ = U^tanh(α·s + b) and the bounds they imply", FigureGroup::kappa,
+     Several::one_each, "kappa_scale", kByExpertChoice | kLayerIfByExpert,
+     figures::kappa_parameters, true},
     {"kappa-vs-score", "κ as a function of the score",
-     "κ of gate units as a function of the router's score", FigureGroup::kappa, false, "kappa",
-     kLayerChoice | kExpertChoice | kGatesChoice, figures::kappa_vs_score, true},
+     "κ of gate units as a function of the router's score", FigureGroup::kappa, Several::one_each,
+     "kappa", kLayerChoice | kExpertChoice | kGatesChoice, figures::kappa_vs_score, true},
     {"silu-kappa", "The gate at the expert's κ", "the gate z·σ(κz) at the κ of one expert",
-     FigureGroup::kappa, false, "kappa", kLayerChoice | kExpertChoice, figures::silu_kappa},
+     FigureGroup::kappa, Several::one_each, "kappa", kLayerChoice | kExpertChoice,
+     figures::silu_kappa},
     {"kappa-confidence", "κ against the router's confidence",
-     "κ against the router's confidence, with rank correlations", FigureGroup::kappa, false,
-     "kappa_confidence", kNoChoice, figures::kappa_confidence, true},
+     "κ against the router's confidence, with rank correlations", FigureGroup::kappa,
+     Several::one_each, "kappa_confidence", kNoChoice, figures::kappa_confidence, true},
     {"gate-sharpness", "Effective sharpness of the gates",
-     "effective sharpness of the gates, layer × token", FigureGroup::gates, false, "gate_kz_rms",
-     kByExpertChoice | kTokensChoice, figures::gate_sharpness},
+     "effective sharpness of the gates, layer × token", FigureGroup::gates, Several::one_each,
+     "gate_kz_rms", kByExpertChoice | kTokensChoice, figures::gate_sharpness},
     {"gate-active", "Active gate units", "share of active gate units, layer × token",
-     FigureGroup::gates, false, "gate_active_fraction", kByExpertChoice | kTokensChoice,
+     FigureGroup::gates, Several::one_each, "gate_active_fraction", kByExpertChoice | kTokensChoice,
      figures::gate_active},
     {"gate-top16", "Concentration of the gates",
-     "share of the largest gate units in the activation, layer × token", FigureGroup::gates, false,
-     "gate_top16_share", kByExpertChoice | kTokensChoice, figures::gate_top16},
+     "share of the largest gate units in the activation, layer × token", FigureGroup::gates,
+     Several::one_each, "gate_top16_share", kByExpertChoice | kTokensChoice, figures::gate_top16},
     {"gate-saturation", "Where the gates work",
-     "linear, knee and saturated share of gate units per layer", FigureGroup::gates, false,
-     "gate_saturated_fraction", kNoChoice, figures::gate_saturation},
+     "linear, knee and saturated share of gate units per layer", FigureGroup::gates,
+     Several::one_each, "gate_saturated_fraction", kNoChoice, figures::gate_saturation},
 };
 
 bool has_column(const Table& table, std::string_view name) {
@@ -119,11 +128,19 @@ void complete(Table& table, const std::string& run, const Trace& trace,
 // (silu-kappa shows their gate, too), or one line a trace and this one has none; else "".
 std::string left_out_because(const FigureEntry& entry, const Trace& trace) {
   if (entry.of_kappa && lacks_kappa(trace)) { return lacks_kappa_because(trace); }
-  if (!entry.several) { return ""; }
+  if (entry.several != Several::overlay) { return ""; }
   if (entry.of_kappa && trace.layers == 0) { return "no MoE layer was recorded"; }
   const bool any = std::any_of(trace.nll.begin(), trace.nll.end(),
                                [](float value) { return std::isfinite(value); });
   return entry.of_kappa || any ? "" : "no token has a predecessor";
+}
+
+// A figure is never given what it does not show.
+void check_number(const FigureEntry& entry, std::size_t traces) {
+  const bool right = entry.several == Several::one_each     ? traces == 1
+                     : entry.several == Several::difference ? traces == 2
+                                                            : traces >= 1;
+  require(right, ExitCode::internal, {}, entry.id, ": a figure of ", traces, " traces");
 }
 
 // A panel without a value says why and nothing else: no legend, no line at a value.
@@ -174,8 +191,8 @@ std::string FigureEntry::file_name(const FigureChoices& chosen) const {
 
 Figure FigureEntry::make(Traces traces, const FigureChoices& chosen,
                          const std::vector<std::string>& runs) const {
+  check_number(*this, traces.size());
   std::vector<std::string> names = runs.empty() ? run_names(traces) : runs;
-  if (!several) { traces = traces.first(1); }
   std::vector<const Trace*> shown;
   std::vector<std::string> left_out;
   for (std::size_t i = 0; i < traces.size(); ++i) {
@@ -183,26 +200,52 @@ Figure FigureEntry::make(Traces traces, const FigureChoices& chosen,
     if (!why.empty()) { left_out.push_back(names[i] + " is not drawn: " + why + "."); }
     if (why.empty()) { shown.push_back(traces[i]); }
   }
-  const bool none = shown.empty();
+  const bool none = shown.size() < (several == Several::difference ? 2U : 1U);
   if (none) { shown.assign(traces.begin(), traces.end()); }
-  if (!left_out.empty() && several) { names = run_names(shown); }
+  if (!left_out.empty() && several == Several::overlay) { names = run_names(shown); }
   Figure figure = draw(shown, chosen);
+  if (!runs.empty()) { figure.subtitle = caption(shown, names); }
   figure.name = file_name(chosen);
-  if (none && of_kappa && lacks_kappa(*shown[0])) {
-    make_empty(figure, no_kappa_because(*shown[0]));
+  const auto without = std::find_if(shown.begin(), shown.end(),
+                                    [](const Trace* trace) { return lacks_kappa(*trace); });
+  if (none && of_kappa && without != shown.end()) {
+    make_empty(figure, no_kappa_because(**without));
   }
   clear_empty_panels(figure);
   if (!none) { figure.notes.insert(figure.notes.end(), left_out.begin(), left_out.end()); }
-  const bool overlay = traces.size() > 1;  // then one table for each trace
+  const bool overlay = shows_all() && traces.size() > 1;  // then one table for each trace
   const std::vector<std::string> words = file_words(names);
   for (std::size_t i = 0; i < figure.tables.size(); ++i) {
-    const std::size_t of = several ? std::min(i, shown.size() - 1) : 0;
+    const std::size_t of = shows_all() ? std::min(i, shown.size() - 1) : shown.size() - 1;
     complete(figure.tables[i], names[of], *shown[of],
              common_columns(figure, *this, *shown[of], chosen));
     if (overlay) { figure.tables[i].run = words[of]; }
   }
   if (heeded(chosen) & kTokensChoice) { keep_tokens(figure, chosen.tokens); }
   return figure;
+}
+
+std::vector<Figure> FigureEntry::make_all(Traces traces, const FigureChoices& chosen,
+                                          bool panels) const {
+  const std::size_t first = several == Several::difference ? 1 : 0;
+  std::vector<Figure> figures;
+  if (shows_all() || (traces.size() == 1 && first == 0)) {
+    figures.push_back(make(traces, chosen));
+    return figures;
+  }
+  const std::vector<std::string> runs = run_names(traces), words = file_words(runs);
+  for (std::size_t i = first; i < traces.size(); ++i) {
+    const std::array<const Trace*, 2> pair = {traces[0], traces[i]};
+    figures.push_back(first == 0 ? make(traces.subspan(i, 1), chosen, {runs[i]})
+                                 : make(pair, chosen, {runs[0], runs[i]}));
+    if (!panels && traces.size() > first + 1) { figures.back().run = words[i]; }
+  }
+  if (!panels || figures.size() < 2) { return figures; }
+  Figure all = side_by_side(std::move(figures), {runs.begin() + std::ptrdiff_t(first), runs.end()},
+                            std::string(title), caption(traces, runs));
+  figures.clear();
+  figures.push_back(std::move(all));
+  return figures;
 }
 
 std::span<const FigureEntry> figure_catalogue() {

@@ -26,6 +26,7 @@ struct FigureChoices {
   // is chosen, too, is shown alone.
   bool by_expert = false;
   TokenRange tokens;  // of figures along tokens
+  auto operator<=>(const FigureChoices&) const = default;
 };
 
 // Which of the choices a figure heeds, as a set.
@@ -42,6 +43,14 @@ enum ChoiceSet : unsigned {
 
 using Traces = std::span<const Trace* const>;  // one or more
 
+// What a figure makes of several traces.
+enum class Several : std::uint8_t {
+  one_each,         // it shows one: each has a figure of its own, or a panel beside the others'
+  overlay,          // all of them between the same axes
+  small_multiples,  // all of them, each in panels of its own that the figure arranges itself
+  difference        // what each of them changes from the first: a figure for each but the first
+};
+
 enum class FigureGroup : std::uint8_t { router, experts, kappa, gates };  // where menus list it
 
 struct FigureEntry {
@@ -49,7 +58,7 @@ struct FigureEntry {
   std::string_view title;  // what a person calls it, and the heading of the figure
   std::string_view what;   // one line for a person
   FigureGroup group;
-  bool several;             // overlays several traces; the others show the first
+  Several several;
   std::string_view metric;  // section of docs/metrics.md that defines what is shown
   unsigned choices;         // ChoiceSet
   Figure (*draw)(Traces traces, const FigureChoices& choices);
@@ -62,11 +71,23 @@ struct FigureEntry {
   // ("router-probability-layer3"), so that one choice never takes the place of another.
   std::string file_name(const FigureChoices& chosen) const;
 
+  // All traces of a call are in one picture.
+  bool shows_all() const {
+    return several == Several::overlay || several == Several::small_multiples;
+  }
+
   // The figure with the name of its files, and with the columns in all its tables that say whose
-  // numbers these are: run, model, and layer, pass, expert and slot where one was chosen. `runs`:
-  // names of the traces where more are plotted than these; empty: run_names(traces).
+  // numbers these are: run, model, and layer, pass, expert and slot where one was chosen. Every
+  // trace given is in it, or a note says why it is not: one trace for one_each, two for difference.
+  // `runs`: names of the traces where more are plotted than these, which the figure then is headed
+  // by; empty: run_names(traces).
   Figure make(Traces traces, const FigureChoices& chosen,
               const std::vector<std::string>& runs = {}) const;
+
+  // What it makes of any number of traces, at least one: one figure of them all, or one for each
+  // with the run's name behind its own; `panels`: these side by side in one. A difference of one
+  // trace alone: nothing.
+  std::vector<Figure> make_all(Traces traces, const FigureChoices& chosen, bool panels) const;
 };
 
 std::span<const FigureEntry> figure_catalogue();

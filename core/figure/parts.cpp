@@ -63,7 +63,6 @@ void add_provenance(Figure& figure, const Trace& trace, const std::string& numbe
 
 Figure start_figure(Traces traces, std::string_view id, const std::string& about) {
   const FigureEntry& entry = figure_entry(id);
-  if (!entry.several) { traces = traces.first(1); }
   Figure figure;
   figure.id = id;
   figure.title = std::string(entry.title) + about;

@@ -1,6 +1,7 @@
 // A part of a figure along tokens: what was zoomed into, as a picture of its own.
 #pragma once
 
+#include <compare>
 #include <cstdint>
 #include <string>
 
@@ -12,7 +13,7 @@ namespace kappascope {
 struct TokenRange {
   std::int64_t first = 0, last = -1;
   bool all() const { return last < 0; }
-  bool operator==(const TokenRange&) const = default;
+  auto operator<=>(const TokenRange&) const = default;
 };
 
 // "12-87", or "12" for one. Errors: usage.

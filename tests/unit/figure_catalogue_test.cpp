@@ -76,7 +76,7 @@ void expect_all_good(const Trace& trace, const std::string& what) {
     EXPECT_FALSE(figure.title.empty()) << where;
     EXPECT_FALSE(figure.tables.empty()) << where;
     expect_good(figure, where, meter);
-    if (entry.several) { expect_good(entry.make(three, {}), where + " of three", meter); }
+    if (entry.shows_all()) { expect_good(entry.make(three, {}), where + " of three", meter); }
     FigureChoices by_expert;
     by_expert.by_expert = true;
     expect_good(entry.make(one, by_expert), where + " by expert", meter);
