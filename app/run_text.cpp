@@ -114,31 +114,49 @@ bool TokenProgress::update(Stage stage, std::uint64_t done, std::uint64_t total)
   return progress_.update(stage, before_ + std::uint64_t(share * double(call_)), all_);
 }
 
+std::vector<std::int32_t> ids_of(const TokenizedText& text) {
+  std::vector<std::int32_t> ids;
+  for (const Token& token : text.tokens) { ids.push_back(token.id); }
+  return ids;
+}
+
 std::uint64_t tokens_to_run(const TokenizedText& text) {
   std::uint64_t tokens = 0;
   for (const TextChunk& chunk : text.chunks) { tokens += std::uint64_t(chunk.end - chunk.begin); }
   return tokens;
 }
 
-void record_trace(const std::filesystem::path& path, const Model& model, const RunPlan& plan,
-                  EngineModel& loaded, const TokenizedText& text, const TraceSettings& settings,
-                  TokenProgress& progress) {
-  std::vector<std::int32_t> ids;
-  for (const Token& token : text.tokens) { ids.push_back(token.id); }
+Failure run_chunks(const RunPlan& plan, EngineModel& loaded, const TokenizedText& text,
+                   Probe& probe, TokenProgress& progress, SharedStart* shared) {
+  const std::vector<std::int32_t> ids = ids_of(text);
   const std::int64_t tokens = std::int64_t(ids.size());
-  TraceRecorder recorder(path, model, plan, text, settings);
-  for (const TextChunk& chunk : text.chunks) {
+  if (shared) { shared->kept.assign(text.chunks.size(), {shared->keep_layer, nullptr}); }
+  for (std::size_t i = 0; i < text.chunks.size(); ++i) {
+    const TextChunk& chunk = text.chunks[i];
     progress.begin_call(std::uint64_t(chunk.end - chunk.begin));
     ForwardCall call;
     call.ids =
         std::span(ids).subspan(std::size_t(chunk.begin), std::size_t(chunk.end - chunk.begin));
     call.text_offset = chunk.begin;
     call.first_recorded = chunk.first_recorded - chunk.begin;
+    call.text_tokens = tokens;
     call.next_id = chunk.end < tokens ? ids[chunk.end] : -1;
-    const Failure failure = loaded.forward(call, plan, recorder, progress);
-    if (recorder.failure()) { throw Error(recorder.failure()); }
-    if (failure) { throw Error(failure); }
+    if (shared && !shared->from.empty()) { call.from = shared->from[i]; }
+    if (shared && shared->keep_layer >= 0) { call.keep = &shared->kept[i]; }
+    const Failure failure = loaded.forward(call, plan, probe, progress);
+    if (failure) { return failure; }
   }
+  return {};
+}
+
+void record_trace(const std::filesystem::path& path, const Model& model, const RunPlan& plan,
+                  EngineModel& loaded, const TokenizedText& text, const TraceSettings& settings,
+                  TokenProgress& progress) {
+  plan.check_text(ids_of(text));
+  TraceRecorder recorder(path, model, plan, text, settings);
+  const Failure failure = run_chunks(plan, loaded, text, recorder, progress);
+  if (recorder.failure()) { throw Error(recorder.failure()); }
+  if (failure) { throw Error(failure); }
   recorder.finish();
 }
 

@@ -82,7 +82,7 @@ struct Assignments {
 struct RouterNumbers {
   float* top1_prob = nullptr;
   float* selected_mass = nullptr;
-  float* margin = nullptr;   // NaN when K = E
+  float* margin = nullptr;   // NaN when no other expert could be chosen; < 0 where one was given
   float* top_gap = nullptr;  // NaN when E = 1
   float* entropy = nullptr;
 };
@@ -128,9 +128,12 @@ struct RoutingView {
 // Top-k routing with capacity (SPEC §1.5).
 struct RouteArgs {
   RoutingView routing;                    // sizes and logits are read, the rest is written
-  const float* selection_bias = nullptr;  // [E] added for selection only; nullptr: none
-  bool weight_of_all = false;             // weight = softmax over all E logits, not the chosen
-  std::int64_t capacity = 0;              // C assignments an expert; < 0: nothing is dropped
+  const float* selection_bias = nullptr;  // [E] added for selection only, −∞: never; nullptr: none
+  // [T,K] an expert that takes the slot whatever its score, no other slot of the token having it;
+  // −1: the best one left takes it. nullptr: none is given.
+  const std::int32_t* given_expert = nullptr;
+  bool weight_of_all = false;  // weight = softmax over all E logits, not the chosen
+  std::int64_t capacity = 0;   // C assignments an expert; < 0: nothing is dropped
   RouteScore score = RouteScore::none;
   float score_factor = std::numeric_limits<float>::quiet_NaN();  // as RouteScore says
   const float* score_norm = nullptr;                             // [E] √H · m_e^p · mean m^(1−p)

@@ -1,6 +1,7 @@
 // Top-k routing with capacity on the GPU (SPEC §1.5, §5).
 //
-//   chosen = the K highest of logits + selection_bias     (equal scores: lower expert first)
+//   chosen = the K highest of logits + selection_bias     (equal scores: lower expert first);
+//            a given expert takes its slot, the best ones left take the others
 //   weight = softmax over the chosen *logits*
 //   queue_position = assignments of the same expert before this one, counted over every token's 1st
 //   choice in token order, then every 2nd, …; at C or later it is dropped
@@ -24,7 +25,7 @@ __device__ void choose(const RouteArgs& args, std::int64_t t, int lane) {
   float margin = NAN;
   for (std::int64_t k = 0; k <= slots && k < experts; ++k) {
     const Candidate next = choice.next();
-    if (k == slots) { margin = last.score - next.score; }
+    if (k == slots) { margin = margin_of(last.score, next.score); }
     if (k < slots && lane == 0) { routing.cells.expert[t * slots + k] = next.index; }
     last = next;
   }
@@ -92,6 +93,18 @@ __global__ void choose_kernel(RouteArgs args) {
   choose<Held>(args, t, lane);
   __syncwarp();
   if (lane == 0) { weigh(args, t); }
+  describe_router(args.routing, t, lane);
+}
+
+// The same where experts are given.
+__global__ void given_kernel(RouteArgs args) {
+  const int lane = int(threadIdx.x) % kWarp;
+  const std::int64_t t = std::int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
+  if (t >= args.routing.tokens) { return; }
+  if (lane == 0) {
+    args.routing.numbers.margin[t] = choose_given(args, t);
+    weigh(args, t);
+  }
   describe_router(args.routing, t, lane);
 }
 
@@ -172,7 +185,8 @@ std::int64_t route_memory(const RouteArgs& args) {
 int route_cuda(const RouteArgs& args, std::int32_t* memory, CudaStream stream) {
   const std::int64_t chunks = chunks_of(args), cells = args.routing.tokens * args.routing.slots;
   const std::int64_t experts = args.routing.experts;
-  const auto choose = experts <= 2 * kWarp   ? choose_kernel<2>
+  const auto choose = args.given_expert    ? given_kernel
+                      : experts <= 2 * kWarp   ? choose_kernel<2>
                       : experts <= 4 * kWarp ? choose_kernel<4>
                       : experts <= 8 * kWarp ? choose_kernel<8>
                                              : choose_kernel<0>;

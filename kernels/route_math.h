@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cmath>
+#include <cstdint>
 
 #include "kernels/kappa_math.h"
 #include "kernels/kernels.h"
@@ -21,6 +22,42 @@ KAPPASCOPE_HOST_DEVICE inline bool chosen_before(const Candidate& a, const Candi
   if (a_nan != b_nan) { return a_nan; }
   if (!a_nan && a.score != b.score) { return a.score > b.score; }
   return a.index < b.index;
+}
+
+// What decides the choice. Static like the functions below.
+KAPPASCOPE_HOST_DEVICE static inline float selection_score(const RouteArgs& args, std::int64_t t,
+                                                           std::int64_t e) {
+  return args.routing.logits[t * args.routing.experts + e] +
+         (args.selection_bias ? args.selection_bias[e] : 0.0f);
+}
+
+// router_margin, of the lowest chosen score and the highest other one.
+KAPPASCOPE_HOST_DEVICE static inline float margin_of(float chosen, float other) {
+  return other == -INFINITY ? NAN : chosen - other;
+}
+
+// The experts of token t where some may be given; returns the margin.
+KAPPASCOPE_HOST_DEVICE static inline float choose_given(const RouteArgs& args, std::int64_t t) {
+  const std::int64_t experts = args.routing.experts, slots = args.routing.slots;
+  std::int32_t* chosen = args.routing.cells.expert + t * slots;
+  for (std::int64_t k = 0; k < slots; ++k) { chosen[k] = args.given_expert[t * slots + k]; }
+  const auto best_left = [&] {
+    Candidate best{-INFINITY, INT32_MAX};
+    for (std::int64_t e = 0; e < experts; ++e) {
+      bool taken = false;
+      for (std::int64_t k = 0; k < slots; ++k) { taken = taken || chosen[k] == e; }
+      const Candidate here{taken ? 0 : selection_score(args, t, e), std::int32_t(e)};
+      if (!taken && chosen_before(here, best)) { best = here; }
+    }
+    return best;
+  };
+  Candidate last{INFINITY, -1};
+  for (std::int64_t k = 0; k < slots; ++k) {
+    if (chosen[k] < 0) { chosen[k] = best_left().index; }
+    const Candidate here{selection_score(args, t, chosen[k]), chosen[k]};
+    if (k == 0 || chosen_before(last, here)) { last = here; }
+  }
+  return slots < experts ? margin_of(last.score, best_left().score) : NAN;
 }
 
 // expert_weight of token t: softmax over the logits of its chosen experts, or over all of them.

@@ -1,6 +1,7 @@
 // Top-k routing with capacity, reference (SPEC §1.5, §5).
 //
-//   chosen = the K highest of logits + selection_bias     (equal scores: lower expert first)
+//   chosen = the K highest of logits + selection_bias     (equal scores: lower expert first);
+//            a given expert takes its slot, the best ones left take the others
 //   weight = softmax over the chosen *logits*, or over all of them
 //   an expert's queue takes every token's 1st choice in token order, then every 2nd, …; what is
 //   at position C or later is dropped: its weight becomes 0, the others keep theirs
@@ -23,6 +24,26 @@ struct BetterScore {
   }
 };
 
+// The same with given experts: `order` is all experts, best first.
+void choose_beside_given(const RouteArgs& args, std::int64_t t, const std::vector<float>& scores,
+                         const std::vector<std::int32_t>& order) {
+  const std::int64_t slots = args.routing.slots;
+  const std::int32_t* given = args.given_expert + t * slots;
+  std::vector<std::int32_t> left;
+  for (const std::int32_t e : order) {
+    if (std::find(given, given + slots, e) == given + slots) { left.push_back(e); }
+  }
+  std::size_t next = 0;
+  std::int64_t last = -1;  // place in `order` of the chosen one that comes last there
+  for (std::int64_t k = 0; k < slots; ++k) {
+    const std::int32_t e = given[k] < 0 ? left[next++] : given[k];
+    args.routing.cells.expert[t * slots + k] = e;
+    last = std::max<std::int64_t>(last, std::find(order.begin(), order.end(), e) - order.begin());
+  }
+  args.routing.numbers.margin[t] =
+      next < left.size() ? margin_of(scores[order[last]], scores[left[next]]) : NAN;
+}
+
 void choose(const RouteArgs& args, std::int64_t t, std::vector<float>& scores,
             std::vector<std::int32_t>& order) {
   const RoutingView& routing = args.routing;
@@ -33,11 +54,12 @@ void choose(const RouteArgs& args, std::int64_t t, std::vector<float>& scores,
   }
   std::iota(order.begin(), order.end(), 0);
   // One more than K, for the margin.
-  const auto ranked = std::min(slots + 1, experts);
+  const auto ranked = args.given_expert ? experts : std::min(slots + 1, experts);
   std::partial_sort(order.begin(), order.begin() + ranked, order.end(), BetterScore{scores.data()});
+  if (args.given_expert) { return choose_beside_given(args, t, scores, order); }
   std::copy_n(order.begin(), slots, routing.cells.expert + t * slots);
   routing.numbers.margin[t] =
-      slots < experts ? scores[order[slots - 1]] - scores[order[slots]] : NAN;
+      slots < experts ? margin_of(scores[order[slots - 1]], scores[order[slots]]) : NAN;
 }
 
 }  // namespace

@@ -74,6 +74,22 @@ std::string headline(const Trace& trace, double mean_nll) {
   return line + "\n";
 }
 
+// Right-aligned columns; the first row is the header.
+std::string table_text(const std::vector<Row>& rows) {
+  std::vector<std::size_t> widths(rows[0].size(), 0);
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], std::size_t(display_width(row[i])));
+    }
+  }
+  std::string text;
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    const std::string line = aligned(rows[r], widths);
+    text += (r == 0 ? bold(line) : line) + "\n";
+  }
+  return text;
+}
+
 }  // namespace
 
 double mean_nll(const Json& summary) {
@@ -96,20 +112,24 @@ std::string layer_table(const Trace& trace, const std::vector<LayerSummary>& lay
       rows[2 + i].push_back(column.cell(layers[i]));
     }
   }
-  std::vector<std::size_t> widths(rows[0].size(), 0);
-  for (const Row& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      widths[i] = std::max(widths[i], std::size_t(display_width(row[i])));
-    }
-  }
-  for (std::size_t r = 0; r < rows.size(); ++r) {
-    const std::string line = aligned(rows[r], widths);
-    text += (r == 0 ? bold(line) : line) + "\n";
-  }
+  text += table_text(rows);
   if (text.find(kAbout) != text.npos) {
     text += "≈ read off 64 bins of ln κ: of single gate units κ is not known from the score\n";
   }
   return text;
+}
+
+std::string route_table(const std::vector<RouteMatch>& matches, const GivenRoutes& routes) {
+  std::vector<Row> rows{{"layer", "pass", "tokens", "otherwise", "near ties", "share"}};
+  for (const RouteMatch& match : matches) {
+    const double share =
+        match.compared > 0 ? double(match.otherwise) / double(match.compared) : kNaN;
+    rows.push_back({std::to_string(match.layer), std::to_string(match.pass),
+                    std::to_string(match.compared), std::to_string(match.otherwise),
+                    std::to_string(match.near_ties), number(share, 4)});
+  }
+  return join_words("tokens that the router sends to other experts than ", printable(routes.file),
+                    ":\n", table_text(rows));
 }
 
 }  // namespace kappascope

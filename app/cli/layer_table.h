@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/stats/route_match.h"
 #include "core/stats/summary.h"
 
 namespace kappascope {
@@ -15,5 +16,8 @@ double mean_nll(const Json& summary);
 // is "–". `mean_nll` in nats, NaN when there is none.
 std::string layer_table(const Trace& trace, const std::vector<LayerSummary>& layers,
                         double mean_nll);
+
+// What the router does otherwise than a file has it: one row per layer and pass.
+std::string route_table(const std::vector<RouteMatch>& matches, const GivenRoutes& routes);
 
 }  // namespace kappascope

@@ -9,6 +9,7 @@
 #include "app/cli/interrupts.h"
 #include "app/cli/layer_table.h"
 #include "app/cli/output_folder.h"
+#include "app/cli/run_files.h"
 #include "app/cli/run_options.h"
 #include "app/cli/run_warnings.h"
 #include "app/cli/terminal.h"
@@ -16,15 +17,14 @@
 #include "app/cli/verbs.h"
 #include "app/run_text.h"
 #include "core/engine/memory_plan.h"
+#include "core/engine/routing_plan.h"
+#include "core/stats/route_match.h"
 #include "core/stats/summary.h"
+#include "core/trace/given_routes.h"
 #include "core/trace/npz.h"
-#include "core/trace/output_file.h"
-#include "core/trace/tables.h"
 
 namespace kappascope {
 namespace {
-
-constexpr const char* kFiguresFolder = "figures";
 
 // One text of the command line, or what kept it from being run.
 struct Job {
@@ -46,8 +46,14 @@ class Run {
         terminal_(options_.talk.talk(), interrupts_),
         model_(open_model(options_.model,
                           {.step = options_.step, .kappa = options_.reading.choices()})),
-        plan_(resolve(model_, options_.interventions)),
-        settings_(options_.trace_settings(model_)) {}
+        plan_(resolve_run(model_, options_.interventions)),
+        settings_(options_.trace_settings(model_)),
+        compared_(options_.compare_routes.empty() ? plan_.routes
+                                                  : read_routes(options_.compare_routes)) {
+    if (options_.compare_routes.empty()) { return; }
+    const std::string problem = problem_of(plan_, *compared_, false);
+    require(problem.empty(), ExitCode::unsupported, {.file = compared_->file}, problem);
+  }
 
   int run() {
     const std::int64_t experts = model_.architecture.most_experts();
@@ -254,17 +260,23 @@ class Run {
     settings_.command = batch() ? options_.command_of(job.item, job.subfolder) : command_;
     Progress& sink = progress_ ? static_cast<Progress&>(*progress_) : terminal_;
     TokenProgress tokens(sink, job.tokens_to_run);
+    if (compared_) { check_tokens(*compared_, ids_of(text)); }
     record_trace(trace_path, model_, plan_, *loaded_, text, settings_, tokens);
     sink.update(Stage::write, 0, 1);
-    const Trace trace = open_with_parameters(folder, trace_path);
+    const Trace trace = open_with_parameters(folder, trace_path, model_, options_);
     const std::vector<LayerSummary> layers = summarise(trace);
-    const Json summary = summary_json(trace, layers);
-    write_tables(folder, trace, summary);
+    Json summary = summary_json(trace, layers);
+    std::vector<RouteMatch> matches;
+    if (compared_) {
+      matches = match_routes(trace, plan_, *compared_);
+      summary["routes"] = json_of(matches, *compared_);
+    }
+    write_tables(folder, trace, summary, options_);
     std::vector<std::string> files = options_.file_names();
     if (options_.writes("npz") && std::filesystem::exists(folder.staged(kModelFile))) {
       files.insert(files.begin(), kModelFile);
     }
-    const std::vector<std::string> pictures = write_pictures(folder, trace, sink);
+    const std::vector<std::string> pictures = write_pictures(folder, trace, options_, sink);
     folder.check_places(job.subfolder, pictures);
     files.insert(files.end(), pictures.begin(), pictures.end());
     if (options_.compress) { compress_npz(trace_path); }
@@ -282,60 +294,17 @@ class Run {
          trace_warnings(trace, layers, loaded_->nonfinite_weights() == 0)) {
       terminal_.warn(describe({.file = job.item.source()}, warning));
     }
-    report(job, trace, layers, summary);
-  }
-
-  // The trace with the parameters beside it, which are written when the folder has none of them or
-  // those of another model.
-  Trace open_with_parameters(const OutputFolder& folder, const std::filesystem::path& path) {
-    const std::filesystem::path model_path = folder.staged(kModelFile);
-    const auto write = [&] {
-      write_model_parameters(model_path, model_);
-      if (options_.compress) { compress_npz(model_path); }
-    };
-    if (options_.force && !std::filesystem::exists(model_path)) { write(); }
-    Trace trace = open_trace(path);
-    if (!trace.model) {
-      write();
-      find_parameters(trace);
-    }
-    return trace;
-  }
-
-  void write_tables(const OutputFolder& folder, const Trace& trace, const Json& summary) {
-    if (folder.temporary()) { return; }
-    if (options_.writes("csv")) {
-      write_tokens_csv(folder.staged(kTokensFile), trace);
-      write_routing_csv(folder.staged(kRoutingFile), trace);
-    }
-    if (options_.writes("json")) {
-      OutputFile file(folder.staged(kSummaryFile));
-      const std::string text = json_text(summary);
-      file.write_at(0, std::as_bytes(std::span(text)));
-      file.finish();
-    }
-  }
-
-  std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace& trace,
-                                          Progress& progress) {
-    std::vector<std::string> names;
-    if (folder.temporary() || options_.figures.ids == "none") { return names; }
-    const std::filesystem::path place = folder.staged(kFiguresFolder);
-    std::filesystem::create_directory(place);
-    const Trace* const traces[] = {&trace};
-    for (const std::string& name : write_figures(options_.figures, traces, place, progress)) {
-      names.push_back(join_words(kFiguresFolder, "/", name));
-    }
-    return names;
+    report(job, trace, layers, summary, matches);
   }
 
   void report(const Job& job, const Trace& trace, const std::vector<LayerSummary>& layers,
-              const Json& summary) {
+              const Json& summary, const std::vector<RouteMatch>& matches) {
     if (options_.json) {
       summaries_.push_back(summary);
     } else if (!options_.talk.quiet) {
       const std::string title = batch() ? job.subfolder + "\n" : "";
       print(title + layer_table(trace, layers, mean_nll(summary)));
+      if (compared_) { print(route_table(matches, *compared_)); }
     }
   }
 
@@ -379,6 +348,7 @@ class Run {
   Model model_;
   RunPlan plan_;
   TraceSettings settings_;
+  std::shared_ptr<const GivenRoutes> compared_;  // nullptr: none to compare the routing with
   std::optional<Tokenizer> tokenizer_;
   std::vector<Job> jobs_;
   std::optional<TokenizedText> only_;      // the text, where there is one

@@ -96,6 +96,21 @@ void RunOptions::add_interventions(CLI::App& app) {
         ->group("Interventions");
   }
   app.add_flag("--no-capacity", no_capacity_, "--capacity off")->group("Interventions");
+  app.add_option("--compare-routes", compare_routes,
+                 "per layer, how many tokens the router sends elsewhere than this file has it (as "
+                 "--routes)")
+      ->type_name("FILE")
+      ->group("Interventions");
+}
+
+void RunOptions::check_comparisons() {
+  const auto replays = [](const std::vector<Intervention>& list) {
+    return std::any_of(list.begin(), list.end(),
+                       [](const Intervention& edit) { return edit.edit == Edit::routes; });
+  };
+  const bool one_text = replays(interventions) || !compare_routes.empty();
+  require(!one_text || !text.names_several(), ExitCode::usage, {},
+          "--routes and --compare-routes are of one text: give one with -p, -f or --ids");
 }
 
 void RunOptions::check() {
@@ -109,6 +124,7 @@ void RunOptions::check() {
           "--no-capacity is --capacity off: give one of the two");
   if (no_capacity_) { interventions.push_back({.edit = Edit::capacity}); }
   interventions = in_order(std::move(interventions));
+  check_comparisons();
   text.check();
   figures.check();
   formats = parse_list("--format", format, {"npz", "csv", "json"});

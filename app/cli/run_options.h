@@ -16,7 +16,7 @@
 namespace kappascope {
 
 struct RunOptions {
-  std::string model, output, layers, record = "summary", format = "npz,csv,json";
+  std::string model, output, layers, compare_routes, record = "summary", format = "npz,csv,json";
   std::optional<std::int64_t> step;
   TextOptions text;
   ComputeOptions compute;
@@ -51,6 +51,7 @@ struct RunOptions {
   void add_to(CLI::App& app);
   void add_interventions(CLI::App& app);
   void check();
+  void check_comparisons();
 
   // Words of --kappa-mul and the like as they were given, by kind.
   std::map<std::string, std::vector<std::string>> edits_;

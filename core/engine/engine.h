@@ -36,16 +36,30 @@ struct LoadOptions {
   bool gates = false;       // every gate value will be recorded, likewise
 };
 
+// What a call has computed when it reaches a layer of the first pass; the engine knows what it is.
+struct StackState {
+  virtual ~StackState() = default;
+};
+struct StackPlace {
+  std::int64_t layer = 0;
+  std::shared_ptr<const StackState> state;
+};
+
 // One call of the model. Rows before `first_recorded` are context: they run, no tap sees them.
 struct ForwardCall {
   std::span<const std::int32_t> ids;  // the call's tokens; of one sequence ≤ sequence_len
   std::int64_t text_offset = 0;       // index of ids[0] in the whole text
   std::int64_t first_recorded = 0;    // in ids
   std::int32_t next_id = -1;          // token after the last one when the text goes on, for its NLL
+  std::int64_t text_tokens = 0;       // of the whole text; 0: the call's are all
   // A batch: where each sequence begins in ids, ascending from 0; empty: one. Positions restart
   // with a sequence, attention and targets stay within it; the capacity of experts is that of the
   // call.
   std::span<const std::int64_t> sequences = {};
+  // Of several calls with the same ids whose plans differ from some layer on: the first keeps what
+  // it has before keep->layer, the others go on from there. Layers before it give no taps then.
+  StackPlace from = {};
+  StackPlace* keep = nullptr;
 
   std::int64_t sequence_count() const { return std::max<std::int64_t>(1, std::ssize(sequences)); }
   std::int64_t sequence_begin(std::int64_t i) const { return sequences.empty() ? 0 : sequences[i]; }

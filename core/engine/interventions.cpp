@@ -9,7 +9,8 @@
 namespace kappascope {
 namespace {
 
-constexpr std::int64_t kHighest = 1'000'000;  // number of a layer or an expert in a scope
+constexpr std::int64_t kHighest = 1 << 24;  // number of a layer, an expert or a token
+constexpr std::int64_t kLongestRange = 1 << 20;
 constexpr std::int64_t kMostPasses = 64;
 
 constexpr EditKind kKinds[] = {
@@ -21,7 +22,30 @@ constexpr EditKind kKinds[] = {
     {Edit::capacity, "capacity", "F", "capacity factor; off: no expert drops tokens", true, false,
      true},
     {Edit::loop, "loop", "N", "passes over the stack", false, false, false},
+    {Edit::ablate, "ablate", "LAYER:EXPERTS[:MODE]",
+     "experts without their output; MODE: zero, reroute (not chosen) or mean (its mean output)",
+     false, false, false},
+    {Edit::routes, "routes", "FILE",
+     "experts of every token from an integer array [tokens, MoE layers, K] (.npy) or a trace",
+     false, false, false},
+    {Edit::route, "route", "LAYER:TOKENS:EXPERTS", "the tokens' first slots go to these experts",
+     false, false, false},
+    {Edit::gate_keep, "gate-keep", "Q", "share of Σ|a| of the gate activations that stay", false,
+     true, true},
 };
+constexpr const char* kAblationNames[] = {"zero", "reroute", "mean"};
+
+// What a list in the value of an edit is expected to be.
+const char* form_of(const EditKind& kind) {
+  switch (kind.edit) {
+    case Edit::ablate:
+      return "LAYER:EXPERTS[:zero|reroute|mean], such as 3:1, 3:0,4-6 or 3:1:mean";
+    case Edit::route:
+      return "LAYER:TOKENS:EXPERTS, such as 3:7:0 or 3:0-9:5,2";
+    default:
+      return "a scope such as 3, 2-5,7, *:0-3 or 4:1";
+  }
+}
 
 std::string number_text(double value) {
   char text[32];
@@ -42,6 +66,19 @@ std::string ranges_text(const std::vector<std::int64_t>& list) {
   return text;
 }
 
+std::string all_or(const std::vector<std::int64_t>& list) {
+  return list.empty() ? "*" : ranges_text(list);
+}
+
+// NAME=VALUE[@SCOPE]
+std::string scoped_text(const Intervention& edit) {
+  std::string word =
+      join_words(kind_of(edit.edit).name, "=", edit.value ? number_text(*edit.value) : "off");
+  if (edit.layers.empty() && edit.experts.empty()) { return word; }
+  word += "@" + all_or(edit.layers);
+  return edit.experts.empty() ? word : word + ":" + ranges_text(edit.experts);
+}
+
 [[noreturn]] void wrong(const EditKind& kind, std::string_view value, std::string_view expected) {
   fail(ExitCode::usage, {}, kind.name, "=", value, ": expected ", expected);
 }
@@ -50,29 +87,36 @@ std::int64_t whole(const EditKind& kind, std::string_view word, std::string_view
   std::int64_t value = -1;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < 0 || value > kHighest) {
-    wrong(kind, word, "a scope such as 3, 2-5,7, *:0-3 or 4:1");
+    wrong(kind, word, form_of(kind));
   }
   return value;
 }
 
-// Of "2-5,7" or "*"; empty: all.
-std::vector<std::int64_t> parse_ranges(const EditKind& kind, std::string_view word,
-                                       std::string_view text) {
+// Of "2-5,7", in the order given.
+std::vector<std::int64_t> parse_list(const EditKind& kind, std::string_view word,
+                                     std::string_view text) {
   std::vector<std::int64_t> list;
-  if (text == "*") { return list; }
   while (true) {
     const std::size_t comma = text.find(',');
     const std::string_view part = text.substr(0, comma);
     const std::size_t dash = part.find('-');
     const std::int64_t first = whole(kind, word, part.substr(0, dash));
     const std::int64_t last = dash == part.npos ? first : whole(kind, word, part.substr(dash + 1));
-    if (last < first || last - first > 65535) {
-      wrong(kind, word, "ranges from low to high in its scope");
+    if (last < first || last - first >= kLongestRange) {
+      wrong(kind, word, "ranges from low to high");
     }
     for (std::int64_t i = first; i <= last; ++i) { list.push_back(i); }
     if (comma == text.npos) { break; }
     text.remove_prefix(comma + 1);
   }
+  return list;
+}
+
+// The same, ascending and each once; of "*" empty: all.
+std::vector<std::int64_t> parse_ranges(const EditKind& kind, std::string_view word,
+                                       std::string_view text) {
+  if (text == "*") { return {}; }
+  std::vector<std::int64_t> list = parse_list(kind, word, text);
   std::sort(list.begin(), list.end());
   list.erase(std::unique(list.begin(), list.end()), list.end());
   return list;
@@ -86,6 +130,52 @@ void parse_scope(const EditKind& kind, std::string_view word, std::string_view s
   if (colon == scope.npos) { return; }
   if (!kind.experts) { wrong(kind, word, "layers alone in its scope, no experts"); }
   edit.experts = parse_ranges(kind, word, scope.substr(colon + 1));
+}
+
+// The parts between colons.
+std::vector<std::string_view> parts_of(std::string_view text) {
+  std::vector<std::string_view> parts;
+  while (true) {
+    const std::size_t colon = text.find(':');
+    parts.push_back(text.substr(0, colon));
+    if (colon == text.npos) { return parts; }
+    text.remove_prefix(colon + 1);
+  }
+}
+
+Intervention parse_ablate(const EditKind& kind, std::string_view value) {
+  const std::vector<std::string_view> parts = parts_of(value);
+  if (parts.size() < 2 || parts.size() > 3) { wrong(kind, value, form_of(kind)); }
+  Intervention edit{.edit = kind.edit};
+  edit.layers = parse_ranges(kind, value, parts[0]);
+  edit.experts = parse_ranges(kind, value, parts[1]);
+  if (parts.size() == 2) { return edit; }
+  const auto mode = std::find(std::begin(kAblationNames), std::end(kAblationNames), parts[2]);
+  if (mode == std::end(kAblationNames)) { wrong(kind, value, form_of(kind)); }
+  edit.ablation = Ablation(mode - std::begin(kAblationNames));
+  return edit;
+}
+
+Intervention parse_route(const EditKind& kind, std::string_view value) {
+  const std::vector<std::string_view> parts = parts_of(value);
+  if (parts.size() != 3) { wrong(kind, value, form_of(kind)); }
+  Intervention edit{.edit = kind.edit};
+  edit.layers = parse_ranges(kind, value, parts[0]);
+  edit.tokens = parse_ranges(kind, value, parts[1]);
+  edit.experts = parse_list(kind, value, parts[2]);
+  std::vector<std::int64_t> each = edit.experts;
+  std::sort(each.begin(), each.end());
+  if (std::adjacent_find(each.begin(), each.end()) != each.end()) {
+    wrong(kind, value, "each expert once");
+  }
+  return edit;
+}
+
+Intervention parse_routes(const EditKind& kind, std::string_view value) {
+  if (value.empty()) { wrong(kind, value, "a file"); }
+  Intervention edit{.edit = kind.edit};
+  edit.file = value;
+  return edit;
 }
 
 void check_value(const EditKind& kind, std::string_view word, double value) {
@@ -114,8 +204,36 @@ void check_value(const EditKind& kind, std::string_view word, double value) {
         wrong(kind, word, join_words("a whole number from 1 to ", kMostPasses));
       }
       return;
+    case Edit::gate_keep:
+      if (value <= 0 || value > 1) { wrong(kind, word, "a number over 0, at most 1"); }
+      return;
+    case Edit::ablate:
+    case Edit::routes:
+    case Edit::route:
+      break;  // have no number
   }
   fail(ExitCode::internal, {}, "an edit of no kind");
+}
+
+// NAME=VALUE[@SCOPE]
+Intervention parse_scoped(const EditKind& kind, std::string_view value) {
+  Intervention edit;
+  edit.edit = kind.edit;
+  const std::size_t at = value.find('@');
+  const std::string_view number = value.substr(0, at);
+  if (number != "off" || !kind.off) {
+    double parsed = 0;
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), parsed);
+    if (error != std::errc() || end != number.data() + number.size() || !std::isfinite(parsed)) {
+      wrong(kind, value, kind.off ? "a number or off" : "a number");
+    }
+    check_value(kind, value, parsed);
+    edit.value = parsed;
+  }
+  // One text for one edit.
+  if (edit.edit == Edit::kappa && edit.value == 1.0) { edit.value.reset(); }
+  if (at != value.npos) { parse_scope(kind, value, value.substr(at + 1), edit); }
+  return edit;
 }
 
 }  // namespace
@@ -132,10 +250,19 @@ const EditKind& kind_of(Edit edit) {
 }
 
 std::string Intervention::text() const {
-  std::string word = join_words(kind_of(edit).name, "=", value ? number_text(*value) : "off");
-  if (layers.empty() && experts.empty()) { return word; }
-  word += "@" + (layers.empty() ? "*" : ranges_text(layers));
-  return experts.empty() ? word : word + ":" + ranges_text(experts);
+  const char* const name = kind_of(edit).name;
+  switch (edit) {
+    case Edit::ablate:
+      return join_words(name, "=", all_or(layers), ":", all_or(experts),
+                        ablation == Ablation::zero ? "" : ":",
+                        ablation == Ablation::zero ? "" : kAblationNames[int(ablation)]);
+    case Edit::route:
+      return join_words(name, "=", all_or(layers), ":", all_or(tokens), ":", all_or(experts));
+    case Edit::routes:
+      return join_words(name, "=", file);
+    default:
+      return scoped_text(*this);
+  }
 }
 
 Intervention parse_intervention(std::string_view name, std::string_view value) {
@@ -148,23 +275,16 @@ Intervention parse_intervention(std::string_view name, std::string_view value) {
     }
     fail(ExitCode::usage, {}, "intervention ", name, ": expected one of ", names);
   }
-  Intervention edit;
-  edit.edit = kind->edit;
-  const std::size_t at = value.find('@');
-  const std::string_view number = value.substr(0, at);
-  if (number != "off" || !kind->off) {
-    double parsed = 0;
-    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), parsed);
-    if (error != std::errc() || end != number.data() + number.size() || !std::isfinite(parsed)) {
-      wrong(*kind, value, kind->off ? "a number or off" : "a number");
-    }
-    check_value(*kind, value, parsed);
-    edit.value = parsed;
+  switch (kind->edit) {
+    case Edit::ablate:
+      return parse_ablate(*kind, value);
+    case Edit::route:
+      return parse_route(*kind, value);
+    case Edit::routes:
+      return parse_routes(*kind, value);
+    default:
+      return parse_scoped(*kind, value);
   }
-  // One text for one edit.
-  if (edit.edit == Edit::kappa && edit.value == 1.0) { edit.value.reset(); }
-  if (at != value.npos) { parse_scope(*kind, value, value.substr(at + 1), edit); }
-  return edit;
 }
 
 Intervention parse_intervention(std::string_view word) {

@@ -2,6 +2,7 @@
 // session, captions and a trace's meta (SPEC §9).
 //
 //   NAME=VALUE[@SCOPE]     SCOPE = LAYERS[:EXPERTS], e.g. kappa-mul=2@3-5,7:0   kappa=off@*:1
+//   ablate=LAYER:EXPERTS[:zero|reroute|mean]     route=LAYER:TOKENS:EXPERTS     routes=FILE
 #pragma once
 
 #include <cstdint>
@@ -21,14 +22,27 @@ enum class Edit : std::uint8_t {
   kappa,        // κ := value; "off" is 1
   top_k,        // experts a token
   capacity,     // the factor; "off": nothing is dropped
-  loop          // passes over the stack
+  loop,         // passes over the stack
+  ablate,       // experts without their own output
+  routes,       // the experts of every token are those of a file
+  route,        // some tokens' first slots go to these experts
+  gate_keep     // only the largest gate activations of a (token, expert) act
+};
+
+enum class Ablation : std::uint8_t {
+  zero,     // the output is 0; routing and weights stay
+  reroute,  // the selection score is −∞
+  mean      // the output is its mean over the tokens of the call that it runs for
 };
 
 struct Intervention {
   Edit edit = Edit::kappa;
   std::optional<double> value;        // nothing: "off"
   std::vector<std::int64_t> layers;   // of the model, ascending; empty: all
-  std::vector<std::int64_t> experts;  // ascending; empty: all
+  std::vector<std::int64_t> experts;  // ascending, of route in the order of slots; empty: all
+  std::vector<std::int64_t> tokens;   // of route: of the text, ascending; empty: all
+  Ablation ablation = Ablation::zero;
+  std::string file;  // of routes, as given
 
   std::string text() const;  // canonical
   bool operator==(const Intervention&) const = default;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
+#include "core/engine/routing_plan.h"
 #include "core/error.h"
 
 namespace kappascope {
@@ -106,7 +108,8 @@ void set_parameter(std::vector<float>& values, std::int64_t& expert_stride,
 
 class Resolver {
  public:
-  explicit Resolver(const Model& model) : model_(model) {
+  Resolver(const Model& model, std::shared_ptr<const GivenRoutes> routes)
+      : model_(model), routes_(std::move(routes)) {
     plan_.passes = model.architecture.recurrence.passes;
     for (std::size_t i = 0; i < model.architecture.layers.size(); ++i) {
       plan_.layers.push_back(layer_plan(model, i));
@@ -118,6 +121,7 @@ class Resolver {
       plan_.passes = std::int64_t(*edit.value);
       return;
     }
+    if (edit.edit == Edit::routes) { return apply_routes(edit); }
     bool acted = false;
     std::string why = "no layer of its scope";
     const auto act_in = [&](std::int64_t layer) {
@@ -129,6 +133,7 @@ class Resolver {
       }
       check_experts(edit, plan, layer);
       act(edit, plan);
+      check_choice(edit, plan, layer);
       acted = true;
     };
     for (const std::int64_t layer : edit.layers) {
@@ -180,8 +185,13 @@ class Resolver {
         return "the layer has no gate with κ";
       case Edit::top_k:
       case Edit::capacity:
+      case Edit::route:
         return moe ? "" : "the layer has no router";
+      case Edit::ablate:
+      case Edit::gate_keep:
+        return moe ? "" : "the layer has no experts";
       case Edit::loop:
+      case Edit::routes:
         return "";
     }
     fail(ExitCode::internal, {}, "an edit of no kind");
@@ -191,9 +201,10 @@ class Resolver {
     const MoeSpec* moe = plan.spec->moe();
     if (moe == nullptr) { return; }
     const std::int64_t experts = moe->router.experts;
-    if (!edit.experts.empty() && edit.experts.back() >= experts) {
-      refuse(edit, join_words("expert ", edit.experts.back(), " of layer ", layer,
-                              ": expected 0 to ", experts - 1));
+    const auto highest = std::max_element(edit.experts.begin(), edit.experts.end());
+    if (highest != edit.experts.end() && *highest >= experts) {
+      refuse(edit,
+             join_words("expert ", *highest, " of layer ", layer, ": expected 0 to ", experts - 1));
     }
     if (edit.edit == Edit::top_k && *edit.value > double(experts)) {
       refuse(edit, join_words("layer ", layer, " has ", experts, " experts"));
@@ -204,6 +215,59 @@ class Resolver {
       refuse(edit,
              "where κ follows from z and a κ router it is set for all experts of a layer only");
     }
+  }
+
+  void apply_routes(const Intervention& edit) {
+    if (plan_.most_slots() == 0) { refuse(edit, "it cannot act: no layer has a router"); }
+    require(routes_ != nullptr, ExitCode::internal, {}, edit.text(), ": the file was not read");
+    plan_.routes = routes_;
+    const std::string problem = place_routes(plan_);
+    require(problem.empty(), ExitCode::unsupported, {.file = routes_->file}, "routes: ", problem);
+  }
+
+  // After it acted: whether every slot still has an expert, and no given one is out of the choice.
+  void check_choice(const Intervention& edit, const LayerPlan& plan, std::int64_t layer) const {
+    if (edit.edit == Edit::ablate) {
+      const std::int64_t left =
+          plan.spec->moe()->router.experts -
+          std::count(plan.modes.begin(), plan.modes.end(), ExpertMode::reroute);
+      if (left < plan.slots) {
+        refuse(edit, join_words("layer ", layer, " chooses ", plan.slots, " experts a token, ",
+                                left, left == 1 ? " is" : " are", " left"));
+      }
+    }
+    if (edit.edit != Edit::route) { return; }
+    if (std::ssize(edit.experts) > plan.slots) {
+      refuse(edit, join_words(edit.experts.size(), " experts: layer ", layer, " has ", plan.slots,
+                              plan.slots == 1 ? " slot" : " slots", " a token"));
+    }
+    for (const std::int64_t e : edit.experts) {
+      if (plan.mode(e) == ExpertMode::reroute) {
+        refuse(edit, join_words("expert ", e, " of layer ", layer,
+                                ": ablate takes it out of the choice"));
+      }
+    }
+  }
+
+  // Sets the values of the experts that an edit names (none: of all).
+  template <typename T>
+  static void set_experts(const Intervention& edit, const LayerPlan& plan, std::vector<T>& values,
+                          T before, T value) {
+    values.resize(std::size_t(plan.spec->moe()->router.experts), before);
+    for (const std::int64_t e : edit.experts) { values[e] = value; }
+    if (edit.experts.empty()) { std::fill(values.begin(), values.end(), value); }
+  }
+
+  static ExpertMode mode_of(Ablation ablation) {
+    switch (ablation) {
+      case Ablation::zero:
+        return ExpertMode::zero;
+      case Ablation::reroute:
+        return ExpertMode::reroute;
+      case Ablation::mean:
+        return ExpertMode::mean;
+    }
+    fail(ExitCode::internal, {}, "an ablation of no kind");
   }
 
   static void act(const Intervention& edit, LayerPlan& plan) {
@@ -221,6 +285,14 @@ class Resolver {
         }
         return;
       case Edit::loop:
+      case Edit::routes:
+        return;
+      case Edit::ablate:
+        return set_experts(edit, plan, plan.modes, ExpertMode::runs, mode_of(edit.ablation));
+      case Edit::gate_keep:
+        return set_experts(edit, plan, plan.gate_keep, 1.0, *edit.value);
+      case Edit::route:
+        plan.given.push_back({edit.tokens, {edit.experts.begin(), edit.experts.end()}});
         return;
       default:
         for (KappaPlan& kappa : plan.kappa) { edit_kappa(edit, plan, kappa); }
@@ -266,6 +338,7 @@ class Resolver {
   }
 
   const Model& model_;
+  const std::shared_ptr<const GivenRoutes> routes_;
   RunPlan plan_;
 };
 
@@ -301,8 +374,9 @@ std::int64_t RunPlan::most_slots() const {
   return most;
 }
 
-RunPlan resolve(const Model& model, const std::vector<Intervention>& interventions) {
-  Resolver resolver(model);
+RunPlan resolve(const Model& model, const std::vector<Intervention>& interventions,
+                std::shared_ptr<const GivenRoutes> routes) {
+  Resolver resolver(model, std::move(routes));
   const std::vector<Intervention> ordered = in_order(interventions);
   for (const Intervention& edit : ordered) { resolver.apply(edit); }
   return resolver.finish(ordered);

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
 #include "core/engine/interventions.h"
@@ -30,6 +32,30 @@ struct KappaPlan {
   KappaView view() const;
 };
 
+// What an expert gives.
+enum class ExpertMode : std::uint8_t {
+  runs,
+  zero,     // its output is 0
+  reroute,  // it is chosen for no token
+  mean      // its output is its mean over the tokens of the call that it runs for
+};
+
+// The experts of some tokens' first slots, whatever the router says.
+struct GivenExperts {
+  std::vector<std::int64_t> tokens;   // of the text, ascending; empty: all
+  std::vector<std::int32_t> experts;  // in the order of the slots
+};
+
+// Routing that was recorded elsewhere: the experts of every token in every row.
+struct GivenRoutes {
+  std::string file;
+  std::int64_t rows = 0, tokens = 0, slots = 0;  // R, T or T − 1, K
+  // [R] layer of the model and pass; empty: the rows are the MoE layers in order, pass after pass.
+  std::vector<std::int32_t> layer, pass;
+  std::vector<std::int32_t> expert;    // [R,T,K] −1: the router's own choice
+  std::vector<std::int32_t> token_id;  // [T] of the text it was recorded of; empty: not known
+};
+
 struct LayerPlan {
   const LayerSpec* spec = nullptr;
   // MoE layers
@@ -39,7 +65,19 @@ struct LayerPlan {
   std::vector<KappaPlan> kappa;
   // What an intervention changed: α, b and factor of the trace then are these (SPEC §9).
   bool bias_edited = false, scale_edited = false, factor_edited = false;
+  std::vector<ExpertMode> modes;    // [E]; empty: every expert runs
+  std::vector<double> gate_keep;    // [E] share Q of Σ|a| that acts; empty: all of it
+  std::vector<GivenExperts> given;  // later ones win
+  // [passes] a row of RunPlan::routes, which comes before `given`; −1 or empty: none.
+  std::vector<std::int64_t> routes_row;
 
+  bool has(ExpertMode mode) const;
+  bool gives_experts() const { return !given.empty() || !routes_row.empty(); }
+  ExpertMode mode(std::int64_t expert) const {
+    return modes.empty() ? ExpertMode::runs : modes[expert];
+  }
+  // Σ|a| that acts; 1: all of it.
+  double share_kept(std::int64_t expert) const { return gate_keep.empty() ? 1 : gate_keep[expert]; }
   std::int64_t capacity_of_call(std::int64_t tokens) const;  // −1: nothing is dropped
 };
 
@@ -50,13 +88,23 @@ struct RunPlan {
   bool kappa = false;  // some layer's κ is learned, or an intervention's, and not 1
   // One object for each resolved plan, so that what is made of a plan can be kept.
   std::shared_ptr<const char> identity;
+  std::shared_ptr<const GivenRoutes> routes;  // nullptr: none
 
+  // The experts given to the tokens [first, first + count) of a text of `text_tokens`, [count,K] in
+  // the order of the slots; −1: the router's choice. Empty: none is given in this layer.
+  std::vector<std::int32_t> given_experts(std::int64_t layer, std::int64_t pass, std::int64_t first,
+                                          std::int64_t count, std::int64_t text_tokens) const;
+  // Errors: unsupported, when an intervention names a token that this text does not have, or
+  // routing of another text.
+  void check_text(std::span<const std::int32_t> ids) const;
   const KappaPlan& kappa_of(std::int64_t layer, std::int64_t pass) const;
   std::int64_t most_slots() const;  // K over the MoE layers; 0 without any
 };
 
 // Errors: unsupported, when an intervention names a layer, expert or parameter that is not there,
-// or cannot act in any layer of its scope. `model` must outlive the plan.
-RunPlan resolve(const Model& model, const std::vector<Intervention>& interventions);
+// or cannot act in any layer of its scope. `model` must outlive the plan. `routes`: what the last
+// of the interventions `routes` names (core/trace/given_routes.h reads it).
+RunPlan resolve(const Model& model, const std::vector<Intervention>& interventions,
+                std::shared_ptr<const GivenRoutes> routes = nullptr);
 
 }  // namespace kappascope

@@ -78,7 +78,7 @@ Figure router_margin(Traces traces, const FigureChoices&) {
   const Trace& trace = *traces[0];
   Figure figure = start_figure(traces, "router-margin");
   std::int64_t ties = 0;
-  for (const float margin : trace.router_margin) { ties += margin < trace.near_tie; }
+  for (const float margin : trace.router_margin) { ties += trace.is_near_tie(margin); }
   add_layer_tokens(figure, trace, layer_token_values(trace, trace.router_margin),
                    margin_colours(trace), "router_margin");
   figure.notes.push_back(count_text(ties) + " of " + count_text(std::ssize(trace.router_margin)) +

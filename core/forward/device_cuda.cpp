@@ -27,10 +27,6 @@ at::Tensor to_device(const std::vector<float>& values, const at::Device& device)
   return at::tensor(values, at::TensorOptions(at::kFloat)).to(device);
 }
 
-const float* data_or_null(const at::Tensor& values) {
-  return values.defined() ? values.const_data_ptr<float>() : nullptr;
-}
-
 }  // namespace
 
 void require_launched(int error, const char* what) {
@@ -68,6 +64,18 @@ const LayerNumbers& DeviceState::numbers_of(std::int64_t layer, const MoeWeights
     numbers = {to_device(weights.expert_bias, device), to_device(weights.score_norm, device)};
   }
   return *numbers;
+}
+
+at::Tensor DeviceState::selection_bias(std::int64_t layer, const MoeWeights& weights,
+                                       const LayerPlan& plan) {
+  if (!plan.has(ExpertMode::reroute)) { return numbers_of(layer, weights).expert_bias; }
+  return to_device(kappascope::selection_bias(weights, plan), device);
+}
+
+at::Tensor device_given_experts(std::int64_t layer, std::int64_t pass, const CallContext& context) {
+  const std::vector<std::int32_t> given = given_experts(layer, pass, context);
+  if (given.empty()) { return {}; }
+  return at::tensor(given, at::TensorOptions(at::kInt)).to(context.state->device);
 }
 
 KappaView DeviceState::kappa_of(const RunPlan& plan, std::int64_t layer, std::int64_t pass) {
@@ -163,6 +171,10 @@ std::int64_t attention_rows(const at::Device&, std::int64_t tokens, std::int64_t
 }
 
 void begin_taps(const CallContext& context) {
+  for (const LayerPlan& layer : context.plan.layers) {
+    require(layer.gate_keep.empty(), ExitCode::unsupported, {},
+            "gate-keep: it does not act on a GPU; run with --device cpu");
+  }
   context.state->taps.begin();
 }
 

@@ -27,6 +27,10 @@ CudaStream stream_of(const at::Device& device);
 
 Element element_of(const at::Tensor& tensor);
 
+inline const float* data_or_null(const at::Tensor& values) {
+  return values.defined() ? values.const_data_ptr<float>() : nullptr;
+}
+
 // What kernels read of a layer that the CPU engine keeps on the host.
 struct LayerNumbers {
   at::Tensor expert_bias;  // [E]; undefined: none
@@ -50,6 +54,8 @@ struct DeviceState {
   // The layer's κ with pointers to the device; brings a new plan's there first.
   KappaView kappa_of(const RunPlan& plan, std::int64_t layer, std::int64_t pass);
   const LayerNumbers& numbers_of(std::int64_t layer, const MoeWeights& weights);
+  // What is added to the logits for the choice, [E]; undefined: nothing.
+  at::Tensor selection_bias(std::int64_t layer, const MoeWeights& weights, const LayerPlan& plan);
   GroupedProducts products;
   bool fuses_swiglu = true;  // where products can; not, to compare the kernel with its parts
   HostCopies copies;
@@ -57,6 +63,9 @@ struct DeviceState {
   std::int64_t piece_rows = 0;    // rows in memory at once, since memory was short; 0: all
   std::int64_t short_piece = -1;  // pieces until memory is short, for a test; −1: it is not
 };
+
+// RouteArgs::given_expert of a call, [T,K] int32; undefined: none is given.
+at::Tensor device_given_experts(std::int64_t layer, std::int64_t pass, const CallContext& context);
 
 // Whether a call has so few rows an expert that the time is that of reading the weights.
 bool few_rows_an_expert(std::int64_t tokens, std::int64_t slots, std::int64_t experts);

@@ -6,7 +6,9 @@
 
 #include <algorithm>
 
+#include "core/forward/expert_means.h"
 #include "core/forward/expert_tasks.h"
+#include "core/forward/gate_keep.h"
 #include "core/forward/operations.h"
 #include "core/forward/workers.h"
 
@@ -14,7 +16,6 @@ namespace kappascope {
 namespace {
 
 constexpr std::int64_t kOutputFloats = 16 << 20;  // of expert outputs waiting to be combined
-constexpr std::int64_t kColumns = 256;            // least to share out by columns
 constexpr std::int64_t kWideColumns = 128;        // widened at once, so that they stay in cache
 
 // What a task counts; summed over an expert's tasks in their order.
@@ -38,6 +39,8 @@ class Experts {
   void prepare_gates(const Task& task, float* z, float* up);
   void add_down_bias(const Task& task, float* y, std::int64_t column, std::int64_t columns) const;
   void combine(std::int64_t first, std::int64_t last);
+  void add_cell(std::int64_t at, float weight, const float* from, float* to);
+  void add_means();
   void collect();
   // y [rows,out] = x · matrix [in,out], columns [column, column + columns) of it. `x_rows`: which
   // rows of x, nullptr: the first ones.
@@ -64,6 +67,8 @@ class Experts {
   at::Tensor y_;                          // [rows,H] outputs of the tasks in work
   std::int64_t y_first_ = 0;              // sorted row of its first
   at::Tensor output_;                     // [T,H]
+  const LayerPlan& plan_;
+  ExpertMeans means_;
 };
 
 Experts::Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
@@ -80,7 +85,9 @@ Experts::Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
       gates_(context.plan.layers[layer].spec->gates()),
       rules_(gate_rules(context.plan.layers[layer].spec->moe()->gate, weights)),
       sorted_(routing),
-      output_(at::zeros_like(x)) {
+      output_(at::zeros_like(x)),
+      plan_(context.plan.layers[layer]),
+      means_(plan_, width_) {
   const MoeSpec& spec = *context.plan.layers[layer].spec->moe();
   bilinear_ = spec.gate.activation == Activation::identity;
   scored_ = spec.score.has_value() && route_score(spec.score) != RouteScore::none;
@@ -203,7 +210,9 @@ void Experts::swiglu(std::int64_t number, float* z, float* up) {
     args.gate_pre_out = record_.gate_pre.mutable_data_ptr<float>();
     args.gate_act_out = record_.gate_act.mutable_data_ptr<float>();
   }
-  cpu_kernels().kappa_swiglu(args);
+  const double share = plan_.share_kept(task.expert);
+  if (share == 1) { return cpu_kernels().kappa_swiglu(args); }
+  kappa_swiglu_of_largest(args, share);
 }
 
 void Experts::run_whole(std::int64_t begin, std::int64_t end) {
@@ -263,17 +272,6 @@ void Experts::run_from_file(std::int64_t begin, std::int64_t end) {
   });
 }
 
-// Equal parts of a matrix's columns, a multiple of kColumns but the last.
-struct Columns {
-  std::int64_t all, parts, each;
-  Columns(std::int64_t columns, std::int64_t wanted)
-      : all(columns),
-        parts(std::clamp<std::int64_t>(wanted, 1, (columns + kColumns - 1) / kColumns)),
-        each((columns + parts * kColumns - 1) / (parts * kColumns) * kColumns) {}
-  std::int64_t first(std::int64_t part) const { return std::min(all, part * each); }
-  std::int64_t count(std::int64_t part) const { return first(part + 1) - first(part); }
-};
-
 void Experts::run_by_columns(std::int64_t begin, std::int64_t end) {
   const std::int64_t tasks = end - begin, threads = at::get_num_threads();
   const at::Tensor both = at::empty({2, y_.size(0), gates_});
@@ -315,16 +313,36 @@ void Experts::combine(std::int64_t first, std::int64_t last) {
         const auto cell = std::size_t(t * routing_.slots + k);
         const std::int64_t at = sorted_.position[cell];
         if (at < first || at >= last) { continue; }
-        const float weight = routing_.cells.weight[cell];
-        const float* from = y + (at - first) * width_;
-        if (wants_.gate_stats && record_row_[at] >= 0) {
-          record_.output_norm[record_row_[at]] = cpu_kernels().norm(from, width_);
-        }
-        float* to = output + t * width_;
-        for (std::int64_t h = 0; h < width_; ++h) { to[h] += weight * from[h]; }
+        const ExpertMode mode = plan_.mode(routing_.cells.expert[cell]);
+        if (mode == ExpertMode::mean) { continue; }  // once all of its outputs are known
+        add_cell(at, routing_.cells.weight[cell],
+                 mode == ExpertMode::zero ? nullptr : y + (at - first) * width_,
+                 output + t * width_);
       }
     }
   });
+}
+
+// Adds the output of sorted row `at`, nullptr: 0, to its token's.
+void Experts::add_cell(std::int64_t at, float weight, const float* from, float* to) {
+  if (wants_.gate_stats && record_row_[at] >= 0) {
+    record_.output_norm[record_row_[at]] = from ? cpu_kernels().norm(from, width_) : 0;
+  }
+  if (from == nullptr) { return; }
+  for (std::int64_t h = 0; h < width_; ++h) { to[h] += weight * from[h]; }
+}
+
+// The tokens of experts whose output is its mean over all of them.
+void Experts::add_means() {
+  if (!means_.any()) { return; }
+  float* output = output_.mutable_data_ptr<float>();
+  for (std::size_t at = 0; at < sorted_.cell.size(); ++at) {
+    const std::int64_t cell = sorted_.cell[at];
+    const float* mean = means_.of(routing_.cells.expert[cell]);
+    if (mean == nullptr) { continue; }
+    add_cell(std::int64_t(at), routing_.cells.weight[cell], mean,
+             output + sorted_.token[at] * width_);
+  }
 }
 
 void Experts::collect() {
@@ -361,7 +379,12 @@ at::Tensor Experts::run() {
       run_whole(begin, end);
     }
     combine(y_first_, last);
+    for (std::int64_t at = y_first_; means_.any() && at < last; ++at) {
+      means_.add(routing_.cells.expert[sorted_.cell[at]],
+                 y_.const_data_ptr<float>() + (at - y_first_) * width_);
+    }
   }
+  add_means();
   collect();
   return output_;
 }

@@ -1,6 +1,13 @@
 #include "core/forward/feed_forward.h"
 
+#include <limits>
+
 namespace kappascope {
+namespace {
+
+constexpr float kInfinity = std::numeric_limits<float>::infinity();
+
+}  // namespace
 
 RouteScore route_score(const std::optional<KappaScore>& score) {
   if (!score) { return RouteScore::none; }
@@ -50,9 +57,25 @@ at::Tensor shared_weight(const at::Tensor& x, const MoeWeights& weights) {
   return at::mm(x, weights.shared_weight.t()).sigmoid();
 }
 
-at::Tensor selection_scores(const at::Tensor& logits, const MoeWeights& weights) {
-  if (weights.expert_bias.empty()) { return {}; }
-  return logits + at::tensor(weights.expert_bias, at::kFloat).to(logits.device());
+std::vector<float> selection_bias(const MoeWeights& weights, const LayerPlan& plan) {
+  std::vector<float> bias = weights.expert_bias;
+  if (!plan.has(ExpertMode::reroute)) { return bias; }
+  bias.resize(plan.modes.size());
+  for (std::size_t e = 0; e < bias.size(); ++e) {
+    if (plan.modes[e] == ExpertMode::reroute) { bias[e] = -kInfinity; }
+  }
+  return bias;
+}
+
+at::Tensor selection_scores(const at::Tensor& logits, const std::vector<float>& bias) {
+  if (bias.empty()) { return {}; }
+  return logits + at::tensor(bias, at::kFloat).to(logits.device());
+}
+
+std::vector<std::int32_t> given_experts(std::int64_t layer, std::int64_t pass,
+                                        const CallContext& context) {
+  return context.plan.given_experts(layer, pass, context.call.text_offset, context.tokens(),
+                                    context.text_tokens());
 }
 
 at::Tensor kappa_router_scores(const at::Tensor& x, const MoeWeights& weights) {

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "core/engine/engine.h"
 #include "core/engine/probe.h"
@@ -38,6 +39,9 @@ struct CallContext {
   std::int64_t tokens() const { return std::int64_t(call.ids.size()); }
   std::int64_t recorded() const { return tokens() - call.first_recorded; }
   std::int64_t first_token() const { return call.text_offset + call.first_recorded; }
+  std::int64_t text_tokens() const {
+    return call.text_tokens > 0 ? call.text_tokens : call.text_offset + tokens();
+  }
   // Reports progress; throws Stopped when it says so.
   void check() const {
     if (!progress.update(Stage::prefill, done, total)) { throw Stopped{}; }
@@ -66,8 +70,16 @@ at::Tensor shared_weight(const at::Tensor& x, const MoeWeights& weights);
 // Scores of the κ router: x [T,H] → [T,E] float32; undefined where the layer has none.
 at::Tensor kappa_router_scores(const at::Tensor& x, const MoeWeights& weights);
 
-// What decides the choice of experts, where it is not the raw logit: logits [T,E] plus the bias of
-// selection. Undefined: the logit.
-at::Tensor selection_scores(const at::Tensor& logits, const MoeWeights& weights);
+// What is added to the logits for the choice of experts, [E]: the bias of selection, −∞ for an
+// expert that an intervention takes out of it. Empty: nothing.
+std::vector<float> selection_bias(const MoeWeights& weights, const LayerPlan& plan);
+
+// What decides the choice of experts, where it is not the raw logit: logits [T,E] plus that bias.
+// Undefined: the logit.
+at::Tensor selection_scores(const at::Tensor& logits, const std::vector<float>& bias);
+
+// RouteArgs::given_expert of a call, [T,K]; empty: none is given.
+std::vector<std::int32_t> given_experts(std::int64_t layer, std::int64_t pass,
+                                        const CallContext& context);
 
 }  // namespace kappascope

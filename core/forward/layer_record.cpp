@@ -126,7 +126,7 @@ void give_to_probe(const at::Tensor& x, const at::Tensor& output, const MoeWeigh
   const at::Tensor scores =
       selection_scores(at::from_blob(const_cast<float*>(tap.routing.logits),
                                      {tap.routing.tokens, tap.routing.experts}),
-                       weights);
+                       selection_bias(weights, context.plan.layers[layer]));
   tap.selection_score = data_or_null(scores);
   CallContext::require_going(context.probe.moe(tap));
 }

@@ -7,12 +7,16 @@ namespace kappascope {
 
 namespace {
 
-void route(const at::Tensor& x, const MoeWeights& weights, const LayerPlan& plan,
-           const RoutingView& routing) {
+void route(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer, std::int64_t pass,
+           const CallContext& context, const RoutingView& routing) {
+  const LayerPlan& plan = context.plan.layers[layer];
   const std::int64_t tokens = x.size(0);
   RouteArgs args = route_rules(plan, tokens);
   args.routing = routing;
-  args.selection_bias = weights.expert_bias.empty() ? nullptr : weights.expert_bias.data();
+  const std::vector<float> bias = selection_bias(weights, plan);
+  const std::vector<std::int32_t> given = given_experts(layer, pass, context);
+  args.selection_bias = bias.empty() ? nullptr : bias.data();
+  args.given_expert = given.empty() ? nullptr : given.data();
   const at::Tensor kappa_scores = kappa_router_scores(x, weights);
   if (kappa_scores.defined()) { args.given_score = kappa_scores.const_data_ptr<float>(); }
   args.score_norm = weights.score_norm.data();
@@ -29,7 +33,7 @@ at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_
   const bool recorded = context.wants.routing && context.probe.wants_layer(layer);
   const LayerPlan& plan = context.plan.layers[layer];
   const Routing routing(router_logits(x, weights), plan.slots, recorded);
-  route(x, weights, plan, routing.view);
+  route(x, weights, layer, pass, context, routing.view);
   ExpertRecord record;
   at::Tensor output = run_experts(x, weights, layer, pass, routing.view, context,
                                   recorded ? context.wants : ProbeWants{}, record);

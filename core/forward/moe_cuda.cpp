@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/forward/ablate_cuda.h"
 #include "core/forward/device_cuda.h"
 #include "core/forward/gates_cuda.h"
 #include "core/forward/operations.h"
@@ -20,7 +21,7 @@ class MoeCall {
   void route();
   void run_experts();
   void add_shared();
-  void send_tap(std::int64_t layer, std::int64_t pass);
+  void send_tap();
   at::Tensor output;  // [T,H]
 
  private:
@@ -46,12 +47,12 @@ class MoeCall {
   ProductView project_down(Piece& piece);
   FewRowsArgs few_rows(const at::Tensor& x, std::int64_t in, std::int64_t out) const;
   void combine(const ProductView& y);
-  RowGroups groups_of(std::int64_t first, std::int64_t last) const;
   [[noreturn]] void fail_for_memory(std::int64_t piece_rows) const;
 
   const at::Tensor& x_;
   const MoeWeights& weights_;
   const CallContext& context_;
+  const std::int64_t layer_, pass_;
   const LayerPlan& plan_;
   const MoeSpec& spec_;
   DeviceState& state_;
@@ -78,13 +79,16 @@ MoeCall::MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
     : x_(x),
       weights_(weights),
       context_(context),
+      layer_(layer),
+      pass_(pass),
       plan_(context.plan.layers[layer]),
       spec_(*plan_.spec->moe()),
       state_(*context.state),
       numbers_(context.state->numbers_of(layer, weights)),
       recorded_(context.wants.routing && context.probe.wants_layer(layer)),
       wants_(recorded_ ? context.wants : ProbeWants{}),
-      few_(few_rows_an_expert(x.size(0), plan_.slots, spec_.router.experts)),
+      few_(few_rows_an_expert(x.size(0), plan_.slots, spec_.router.experts) &&
+           !plan_.has(ExpertMode::mean)),
       width_(x.size(1)),
       gates_(weights.gate_proj.size(2)),
       stream_(stream_of(x.device())),
@@ -120,14 +124,13 @@ void MoeCall::route() {
   const at::Tensor queues = at::empty({cells() + layout_.experts}, row_start_.options());
   RouteArgs args = route_rules(plan_, layout_.tokens);
   args.routing = routing_;
-  if (numbers_.expert_bias.defined()) {
-    args.selection_bias = numbers_.expert_bias.const_data_ptr<float>();
-  }
+  const at::Tensor bias = state_.selection_bias(layer_, weights_, plan_);
+  const at::Tensor given = device_given_experts(layer_, pass_, context_);
+  args.selection_bias = data_or_null(bias);
+  args.given_expert = given.defined() ? given.const_data_ptr<std::int32_t>() : nullptr;
   const at::Tensor kappa_scores = kappa_router_scores(x_, weights_);
-  if (kappa_scores.defined()) { args.given_score = kappa_scores.const_data_ptr<float>(); }
-  if (numbers_.score_norm.defined()) {
-    args.score_norm = numbers_.score_norm.const_data_ptr<float>();
-  }
+  args.given_score = data_or_null(kappa_scores);
+  args.score_norm = data_or_null(numbers_.score_norm);
   args.queue_position = queues.mutable_data_ptr<std::int32_t>();
   args.assigned = args.queue_position + cells();
   const at::Tensor memory = at::empty({route_memory(args)}, row_start_.options());
@@ -189,6 +192,7 @@ void MoeCall::run_pieces(std::int64_t piece_rows) {
     y = project_down(piece);
   }
   if (gate_fetch_) { gate_fetch_->finish(); }
+  put_means(y_, row_start_, plan_);
   combine(y);
   if (!has_statistics()) { return; }
   require_launched(
@@ -224,20 +228,8 @@ void MoeCall::run_piece(Piece& piece) {
   if (wants_.gates) { gate_fetch_->fetch(piece.first, values); }
 }
 
-RowGroups MoeCall::groups_of(std::int64_t first, std::int64_t last) const {
-  RowGroups groups;
-  groups.ends = row_start_.narrow(0, 1, layout_.experts);
-  if (first > 0 || last < cells()) {
-    groups.ends = (groups.ends - first).clamp(0, last - first).to(at::kInt);
-  }
-  for (const std::int64_t row : host_start_) {
-    groups.start.push_back(std::int32_t(std::clamp<std::int64_t>(row - first, 0, last - first)));
-  }
-  return groups;
-}
-
 void MoeCall::multiply(Piece& piece) {
-  piece.groups = groups_of(piece.first, piece.last);
+  piece.groups = groups_of_piece(row_start_, host_start_, piece.first, piece.last, cells());
   piece.z = state_.products.run(piece.rows, weights_.gate_proj, piece.groups);
   piece.gate_pre = {piece.z.const_data_ptr(), element_of(piece.z), 0, 0};
 }
@@ -345,7 +337,11 @@ ProductView MoeCall::project_down(Piece& piece) {
 
 void MoeCall::combine(const ProductView& y) {
   CombineArgs args{layout_.tokens, layout_.slots, width_, y};
-  args.cell_row = cell_row_.const_data_ptr<std::int32_t>();
+  const auto cells_at = [this](std::int64_t offset, at::ScalarType type) {
+    return block_.narrow(0, offset, cells() * 4).view(type);
+  };
+  const ActingRows acting(cell_row_, cells_at(layout_.index, at::kInt), plan_);
+  args.cell_row = acting.cell_row();
   args.weight = routing_.cells.weight;
   args.output = output.mutable_data_ptr<float>();
   if (has_statistics()) { args.output_norm = part<float>(block_, layout_.output_norm); }
@@ -354,6 +350,7 @@ void MoeCall::combine(const ProductView& y) {
     args.expert_index = routing_.cells.expert;
   }
   require_launched(combine_cuda(args, stream_), "combine");
+  if (has_statistics()) { acting.put_norms(cells_at(layout_.output_norm, at::kFloat)); }
 }
 
 void MoeCall::add_shared() {
@@ -361,19 +358,19 @@ void MoeCall::add_shared() {
   output.add_(shared_output(x_, weights_, context_, layout_.shared_record(block_)));
 }
 
-void MoeCall::send_tap(std::int64_t layer, std::int64_t pass) {
+void MoeCall::send_tap() {
   if (!recorded_) { return; }
   PendingTap& place = state_.taps.next();
   place.tap = {};
-  place.tap.layer = layer;
-  place.tap.pass = pass;
+  place.tap.layer = layer_;
+  place.tap.pass = pass_;
   place.tap.gates = gates_;
   place.tap.width = width_;
-  place.selection_bias = weights_.expert_bias;
+  place.selection_bias = selection_bias(weights_, plan_);
   place.shared.reset();
   if (layout_.further.shared) {
     place.shared = SharedTap{
-        layer,   pass,   context_.first_token(), context_.recorded(), spec_.shared->gates, nullptr,
+        layer_,  pass_,  context_.first_token(), context_.recorded(), spec_.shared->gates, nullptr,
         nullptr, nullptr};
   }
   const bool hidden = context_.wants.hidden;
@@ -392,7 +389,7 @@ at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_
   call.route();
   call.run_experts();
   call.add_shared();
-  call.send_tap(layer, pass);
+  call.send_tap();
   return call.output;
 }
 

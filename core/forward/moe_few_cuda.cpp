@@ -67,6 +67,7 @@ FewCall::FewCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
 
 bool FewCall::fits() const {
   if (context_.wants.routing && context_.probe.wants_layer(layer_)) { return false; }
+  if (!plan_.modes.empty() || plan_.gives_experts()) { return false; }
   if (!few_rows_an_expert(tokens_, slots_, experts_)) { return false; }
   // Units are counted in int32.
   const auto units_fit = [&](const FewSums& y) {
@@ -115,9 +116,6 @@ void FewCall::place_memory() {
 
 void FewCall::route() {
   const LayerNumbers& numbers = state_.numbers_of(layer_, weights_);
-  const auto data_or_null = [](const at::Tensor& values) {
-    return values.defined() ? values.const_data_ptr<float>() : nullptr;
-  };
   const at::Tensor kappa_scores = kappa_router_scores(x_, weights_);
   FewRouteArgs args;
   args.route = route_rules(plan_, tokens_);

@@ -1,8 +1,13 @@
 // The MLPs in Torch's own operations, as the formulas are written (SPEC §1.5): differentiable, on
 // any device, and the judge of the other two backends. Statistics are those of the reference
 // kernels.
+#include <limits>
+#include <tuple>
+#include <utility>
+
 #include "core/forward/backend.h"
 #include "core/forward/experts.h"
+#include "core/forward/gate_keep.h"
 #include "core/forward/operations.h"
 #include "core/nan.h"
 
@@ -52,14 +57,46 @@ at::Tensor scores_of(const PlainRouting& routing, const at::Tensor& x, const Moe
   fail(ExitCode::internal, {}, "a score of no kind");
 }
 
-PlainRouting route(const at::Tensor& x, const MoeWeights& weights, const LayerPlan& plan) {
+// [T,K] and the margin, of what experts are chosen by [T,E] and those given [T,K] or undefined. A
+// given expert is put in front of the others in the order of the slots, then into its own slot.
+std::pair<at::Tensor, at::Tensor> choose(const at::Tensor& by, const at::Tensor& given,
+                                         std::int64_t slots) {
+  const std::int64_t tokens = by.size(0), experts = by.size(1);
+  const auto [sorted, order] = at::sort(by, /*stable=*/true, /*dim=*/1, /*descending=*/true);
+  at::Tensor index = order.narrow(1, 0, slots).contiguous();
+  at::Tensor last = sorted.select(1, slots - 1), next;
+  if (slots < experts) { next = sorted.select(1, slots); }
+  if (given.defined()) {
+    at::Tensor taken = at::zeros({tokens, experts + 1}, by.options().dtype(at::kBool));
+    taken = taken.scatter(1, at::where(given < 0, experts, given), true).narrow(1, 0, experts);
+    // Those left, best first: the stable sort keeps the order of `order`.
+    const at::Tensor left =
+        order.gather(1, std::get<1>(at::sort(taken.gather(1, order).to(at::kInt), true, 1, false)));
+    const at::Tensor own = given < 0;
+    const at::Tensor turn = (own.cumsum(1) - 1).clamp_min(0);
+    index = at::where(own, left.gather(1, turn), given);
+    last = std::get<0>(by.gather(1, index).min(1));
+    const at::Tensor first_left = own.sum(1, /*keepdim=*/true).clamp_max(experts - 1);
+    next = by.gather(1, left.gather(1, first_left)).squeeze(1);
+  }
+  if (slots == experts) { return {index, at::full({tokens}, kNaN, by.options())}; }
+  return {index, at::where(next == -std::numeric_limits<double>::infinity(), kNaN, last - next)};
+}
+
+PlainRouting route(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+                   std::int64_t pass, const CallContext& context) {
+  const LayerPlan& plan = context.plan.layers[layer];
   const MoeSpec& spec = *plan.spec->moe();
   PlainRouting routing;
   routing.logits = router_logits(x, weights);
-  const at::Tensor selection = selection_scores(routing.logits, weights);
-  const at::Tensor by = selection.defined() ? selection : routing.logits;
-  const auto [sorted, order] = at::sort(by, /*stable=*/true, /*dim=*/1, /*descending=*/true);
-  routing.index = order.narrow(1, 0, plan.slots).contiguous();
+  const at::Tensor selection = selection_scores(routing.logits, selection_bias(weights, plan));
+  const std::vector<std::int32_t> experts = given_experts(layer, pass, context);
+  at::Tensor given;
+  if (!experts.empty()) {
+    given = at::tensor(experts, at::kLong).view({x.size(0), plan.slots}).to(x.device());
+  }
+  std::tie(routing.index, routing.margin) =
+      choose(selection.defined() ? selection : routing.logits, given, plan.slots);
   const at::Tensor chosen = routing.logits.gather(1, routing.index);
   routing.kept = kept_within(routing.index, spec.router.experts, plan.capacity_of_call(x.size(0)));
   const at::Tensor weight = spec.router.weight == CombineWeight::softmax_of_all
@@ -68,9 +105,6 @@ PlainRouting route(const at::Tensor& x, const MoeWeights& weights, const LayerPl
   routing.weight = weight.masked_fill(routing.kept.logical_not(), 0);
   routing.score =
       scores_of(routing, x, weights, spec.score).masked_fill(routing.kept.logical_not(), kNaN);
-  routing.margin = plan.slots == spec.router.experts
-                       ? at::full({x.size(0)}, kNaN, x.options())
-                       : sorted.select(1, plan.slots - 1) - sorted.select(1, plan.slots);
   return routing;
 }
 
@@ -156,6 +190,17 @@ void prepare_gates(const GateSpec& spec, const MoeWeights& weights, ExpertRows& 
   if (spec.up_offset != 0) { rows.up = rows.up + spec.up_offset; }
 }
 
+// a [rows,I] without what is not among the largest (gate_keep.h).
+at::Tensor largest_of(const at::Tensor& a, double share) {
+  const at::Tensor magnitude = a.abs().to(at::kDouble);
+  const auto [sorted, order] = at::sort(magnitude, /*stable=*/true, 1, /*descending=*/true);
+  const at::Tensor before = sorted.cumsum(1) - sorted;  // taken before each
+  const at::Tensor stays = before < share * magnitude.sum(1, true);
+  const at::Tensor acts = at::zeros_like(stays).scatter(1, order, stays);
+  return a.masked_fill(acts.logical_not().logical_and(magnitude.sum(1, true).isnan().logical_not()),
+                       0);
+}
+
 // Adds an expert's rows to the record, by the reference kernel.
 void record_rows(const ExpertRows& rows, const LayerPlan& plan, const KappaPlan& kappa,
                  const RoutingView& routing, const CallContext& context, const ProbeWants& wants,
@@ -194,6 +239,12 @@ void record_rows(const ExpertRows& rows, const LayerPlan& plan, const KappaPlan&
     args.effect = &record.effect[rows.expert];
   }
   kappa_swiglu_ref(args);
+  const bool part_acts = plan.share_kept(rows.expert) < 1;
+  const at::Tensor acting = part_acts ? host(rows.a) : at::Tensor();
+  for (std::int64_t r = args.first_recorded; part_acts && wants.gate_stats && r < count; ++r) {
+    GateStats& stats = record.gate_stats[out_row[r]];
+    stats = stats_of_kept(stats, acting.const_data_ptr<float>() + r * gates, args);
+  }
   const at::Tensor clamped =
       rows.clamped.defined() && wants.gate_stats ? host(rows.clamped) : at::Tensor();
   const at::Tensor norm = host(rows.y.to(at::kFloat).square().sum(1).sqrt());
@@ -255,7 +306,7 @@ at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_
   const KappaPlan& kappa = context.plan.kappa_of(layer, pass);
   const bool recorded = context.wants.routing && context.probe.wants_layer(layer);
   const ProbeWants wants = recorded ? context.wants : ProbeWants{};
-  const PlainRouting routing = route(x, weights, plan);
+  const PlainRouting routing = route(x, weights, layer, pass, context);
   const Routing host(routing.logits.cpu().contiguous(), plan.slots, recorded);
   if (recorded) { fill_view(routing, routing.logits.cpu(), host.view); }
   const MoeSpec& spec = *plan.spec->moe();
@@ -278,8 +329,11 @@ at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_
     rows.a = spec.gate.activation == Activation::identity
                  ? rows.z
                  : rows.z * (rows.kappa * rows.z).sigmoid();
+    if (plan.share_kept(e) < 1) { rows.a = largest_of(rows.a, plan.share_kept(e)); }
     rows.y = product(rows.a * rows.up, weights.matrix(Role::expert_down, e));
     if (weights.down_bias.defined()) { rows.y = rows.y + weights.down_bias.select(0, e); }
+    if (plan.mode(e) == ExpertMode::zero) { rows.y = at::zeros_like(rows.y); }
+    if (plan.mode(e) == ExpertMode::mean) { rows.y = rows.y.mean(0, true).expand_as(rows.y); }
     const at::Tensor weight = routing.weight.flatten().index_select(0, rows.cell);
     output = output.index_add(0, token, rows.y * weight.unsqueeze(1));
     if (wants.gate_stats || wants.gates) {

@@ -1,5 +1,6 @@
 #include "core/forward/products_cuda.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <string_view>
 
@@ -23,6 +24,19 @@ WgmmaProductArgs wgmma_args(const at::Tensor& x, const at::Tensor& weight,
 }
 
 }  // namespace
+
+RowGroups groups_of_piece(const at::Tensor& row_start, const std::vector<std::int32_t>& host_start,
+                          std::int64_t first, std::int64_t last, std::int64_t rows) {
+  RowGroups groups;
+  groups.ends = row_start.narrow(0, 1, row_start.size(0) - 1);
+  if (first > 0 || last < rows) {
+    groups.ends = (groups.ends - first).clamp(0, last - first).to(at::kInt);
+  }
+  for (const std::int64_t row : host_start) {
+    groups.start.push_back(std::int32_t(std::clamp<std::int64_t>(row - first, 0, last - first)));
+  }
+  return groups;
+}
 
 GroupedProducts::~GroupedProducts() {
   if (library_) { destroy_products(library_); }

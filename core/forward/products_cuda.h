@@ -18,6 +18,10 @@ struct RowGroups {
   std::vector<std::int32_t> start;  // [E+1] on the host; empty unless reads_host_counts
 };
 
+// Of the rows [first, last) of `rows`; row_start [E+1] on the device, and on the host or empty.
+RowGroups groups_of_piece(const at::Tensor& row_start, const std::vector<std::int32_t>& host_start,
+                          std::int64_t first, std::int64_t last, std::int64_t rows);
+
 enum class ProductWay : std::uint8_t { cublas, torch, wgmma };
 
 // Of a weight [E,in,out].

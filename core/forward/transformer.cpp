@@ -1,6 +1,8 @@
 #include "core/forward/transformer.h"
 
 #include <algorithm>
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "core/forward/attention.h"
@@ -65,21 +67,35 @@ class Stack {
 
   // [T,H], normed.
   at::Tensor run() {
-    at::Tensor x = x0_;
+    const auto* before = static_cast<const State*>(context_.call.from.state.get());
+    at::Tensor x = before ? before->x : x0_;
+    if (before) { source_ = before->source; }
     for (std::int64_t pass = 0; pass < context_.plan.passes; ++pass) {
       // With a source only its output passes on; else the normed stream does.
-      x = rms_norm(run_pass(recurrence_.anchored ? x0_ : x, pass), architecture_.output.norm,
-                   weights_.output_norm);
+      x = rms_norm(run_pass(recurrence_.anchored && pass > 0 ? x0_ : x, pass),
+                   architecture_.output.norm, weights_.output_norm);
     }
     return x;
   }
 
  private:
+  struct State final : StackState {
+    at::Tensor x, source;
+    State(at::Tensor x_, at::Tensor source_) : x(std::move(x_)), source(std::move(source_)) {}
+  };
+
   // SPEC §1.4, SPEC-layouts §1.4a.
   at::Tensor run_pass(at::Tensor x, std::int64_t pass) {
     const at::Tensor before = source_;  // of the pass before
     const std::vector<LayerSpec>& layers = context_.model.architecture.layers;
-    for (std::int64_t i = 0; i < std::ssize(layers); ++i) {
+    const StackPlace& from = context_.call.from;
+    StackPlace* const keep = context_.call.keep;
+    const std::int64_t first = pass == 0 && from.state ? from.layer : 0;
+    context_.done += std::uint64_t(first * context_.tokens());
+    for (std::int64_t i = first; i < std::ssize(layers); ++i) {
+      if (keep && pass == 0 && i == keep->layer) {
+        keep->state = std::make_shared<const State>(x, source_);
+      }
       const LayerWeights& layer = weights_.layers->layer(i, context_.tokens());
       context_.check();
       const LayerSpec& spec = layers[i];
@@ -166,6 +182,10 @@ void predict(const at::Tensor& x, const Weights& weights, const CallContext& con
 void run_transformer(const Model& model, const Weights& weights, const ForwardCall& call,
                      const RunPlan& plan, Probe& probe, Progress& progress) {
   check_ids(model.architecture, call);
+  require(call.sequence_count() == 1 ||
+              std::none_of(plan.layers.begin(), plan.layers.end(),
+                           [](const LayerPlan& layer) { return layer.gives_experts(); }),
+          ExitCode::usage, {}, "route and routes are of one text, the call has several");
   const at::InferenceMode no_gradients;
   const auto tokens = std::int64_t(call.ids.size());
   at::Tensor gate_memory;

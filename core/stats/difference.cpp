@@ -215,7 +215,7 @@ RoutingDifference routing_difference(const Trace& a, const Trace& b, RowPair row
     }
     sorted_experts(of_a, t, chosen_a);
     sorted_experts(of_b, t, chosen_b);
-    const bool tie = !margins.empty() && margins[t] < b.near_tie;
+    const bool tie = !margins.empty() && b.is_near_tie(margins[t]);
     result.tokens.push_back(chosen_a == chosen_b ? Routed::same
                             : tie                ? Routed::near_tie
                                                  : Routed::otherwise);

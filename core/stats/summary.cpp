@@ -35,7 +35,7 @@ void set_router(LayerSummary& summary, const TraceLayer& layer) {
   summary.selected_mass = mean_of(layer.token_part(trace.router_selected_mass)).value();
   summary.margin = mean_of(margins).value();
   summary.near_ties = std::count_if(margins.begin(), margins.end(),
-                                    [&](float margin) { return margin < trace.near_tie; });
+                                    [&](float margin) { return trace.is_near_tie(margin); });
   summary.top_gap = mean_of(layer.token_part(trace.router_top_gap)).value();
   summary.router_entropy = mean_of(layer.token_part(trace.router_entropy)).value();
   summary.router_entropy_nats =

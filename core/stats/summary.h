@@ -38,7 +38,7 @@ struct LayerSummary : GateMeans {
   double margin = kNaN;         // mean over tokens that have one
   double top_gap = kNaN;
   double router_entropy = kNaN, router_entropy_nats = kNaN;
-  std::int64_t near_ties = 0;  // tokens with margin < trace.near_tie
+  std::int64_t near_ties = 0;  // tokens for which Trace::is_near_tie
   // κ
   Band kappa;                    // over kept (token, slot, gate)
   Band kappa_read_off;           // of 64 bins of ln κ, where that has no exact quantiles

@@ -87,7 +87,7 @@ TokenLayer layer_of(const Trace& trace, std::int64_t row, std::int64_t t) {
   result.selected_mass = number(trace.router_selected_mass);
   result.margin = number(trace.router_margin);
   result.entropy = number(trace.router_entropy);
-  result.near_tie = result.margin < trace.near_tie;
+  result.near_tie = trace.is_near_tie(result.margin);
   for (std::int64_t k = 0; k < layer.slots; ++k) {
     result.slots.push_back(slot_of(layer, t * layer.slots + k));
   }

@@ -37,7 +37,7 @@ struct TokenLayer {
   std::int64_t row = -1, layer = -1, pass = -1;
   double top1_prob = kNaN, selected_mass = kNaN, margin = kNaN, entropy = kNaN;
   bool without_expert = false;   // no expert ran for the token
-  bool near_tie = false;         // margin < trace.near_tie
+  bool near_tie = false;         // Trace::is_near_tie
   std::vector<TokenSlot> slots;  // [K]
 };
 

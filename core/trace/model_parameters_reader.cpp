@@ -206,11 +206,14 @@ bool belongs(const ModelParameters& model, const Trace& trace) {
          (trace.layers == 0 || (model.experts == trace.experts && model.gates == trace.gates));
 }
 
-// model.npz of the same checkpoint, in the trace's folder or the one above. A file of that name
-// that is not it, or cannot be read, is named in `problem`.
+// model.npz of the same checkpoint, in the trace's folder or the one above; for the other trace of
+// `run --against` also above that one. A file of that name that is not it, or cannot be read, is
+// named in `problem`.
 std::shared_ptr<const ModelParameters> find_model(const Trace& trace, std::string& problem) {
   const std::filesystem::path folder = std::filesystem::absolute(trace.path).parent_path();
-  for (const std::filesystem::path& place : {folder, folder.parent_path()}) {
+  std::vector<std::filesystem::path> places{folder, folder.parent_path()};
+  if (folder.filename() == kAgainstFolder) { places.push_back(places.back().parent_path()); }
+  for (const std::filesystem::path& place : places) {
     const std::filesystem::path path = place / kModelFile;
     std::error_code ignored;
     if (!std::filesystem::exists(path, ignored)) { continue; }

@@ -222,15 +222,20 @@ NpyPreamble parse_npy_preamble(std::string_view bytes, const Place& place) {
   return {12, byte(8) | byte(9) << 8 | byte(10) << 16 | byte(11) << 24};
 }
 
-NpyArray parse_npy_dict(std::string_view text, std::string_view name, const Place& place) {
+NpyDict parse_npy_text(std::string_view text, const Place& place) {
   DictParser dict(text, place);
   dict.parse();
+  return {std::move(*dict.descr), *dict.fortran, std::move(*dict.shape)};
+}
+
+NpyArray parse_npy_dict(std::string_view text, std::string_view name, const Place& place) {
+  NpyDict dict = parse_npy_text(text, place);
   NpyArray array;
   array.name = name;
-  array.shape = std::move(*dict.shape);
-  set_type(array, *dict.descr, place);
+  array.shape = std::move(dict.shape);
+  set_type(array, dict.descr, place);
   require(fits(array), ExitCode::damaged, place, "broken .npy header: array over 2^63 bytes");
-  require(!*dict.fortran, ExitCode::unsupported, place, "array in Fortran order");
+  require(!dict.fortran, ExitCode::unsupported, place, "array in Fortran order");
   return array;
 }
 

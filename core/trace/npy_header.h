@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/trace/npz.h"
 
@@ -21,6 +22,14 @@ struct NpyPreamble {
   std::uint64_t text_length = 0;  // of the dict, padding included
 };
 NpyPreamble parse_npy_preamble(std::string_view bytes, const Place& place);
+
+// What the dict's text says, whatever the type. Malformed, or an extent over 2^63: damaged.
+struct NpyDict {
+  std::string descr;  // "<i4"
+  bool fortran = false;
+  std::vector<std::int64_t> shape;
+};
+NpyDict parse_npy_text(std::string_view text, const Place& place);
 
 // Type, shape and text width from the dict's text. Malformed, an extent over 2^63 or a product of
 // extents over it: damaged; other types, Fortran order, big endian: unsupported.

@@ -5,29 +5,13 @@
 #include "core/nan.h"
 #include "core/trace/in_force.h"
 #include "core/trace/kappa_statistics.h"
+#include "core/trace/logits_file.h"
 #include "core/trace/recorded_fields.h"
 #include "core/trace/running_sums.h"
 #include "core/trace/schema.h"
 #include "core/trace/trace_meta.h"
 
 namespace kappascope {
-namespace {
-
-// The recorded layers of a kind, ascending.
-std::vector<std::int64_t> chosen_layers(const Architecture& architecture,
-                                        const TraceSettings& settings, bool moe) {
-  std::vector<std::int64_t> layers;
-  for (const std::int64_t layer : settings.layers) {
-    require(layer >= 0 && layer < architecture.depth(), ExitCode::internal, Place{},
-            "recorded layer out of range");
-    const LayerSpec& spec = architecture.layers[layer];
-    if (spec.gated() && (spec.moe() != nullptr) == moe) { layers.push_back(layer); }
-  }
-  return layers;
-}
-
-}  // namespace
-
 struct TraceRecorder::State {
   const Model& model;
   const RunPlan& plan;
@@ -63,8 +47,8 @@ struct TraceRecorder::State {
     if (settings.layers.empty()) {
       for (std::int64_t i = 0; i < architecture.depth(); ++i) { settings.layers.push_back(i); }
     }
-    moe_layers = chosen_layers(architecture, settings, true);
-    dense_layers = chosen_layers(architecture, settings, false);
+    moe_layers = settings.layers_of(architecture, true);
+    dense_layers = settings.layers_of(architecture, false);
     for (const std::int64_t layer : moe_layers) {
       if (architecture.layers[layer].moe()->shared) { shared_layers.push_back(layer); }
     }
@@ -90,13 +74,8 @@ struct TraceRecorder::State {
             kMostRecordedExperts, " for a trace, found ", extents[Axis::expert]);
   }
 
-  // The formula's, that u carries in the sums.
-  double multiplier() const {
-    const KappaSpec* kappa = model.architecture.first_kappa(true);
-    return kappa == nullptr ? 1 : kappa->multiplier;
-  }
-
   bool has_selection_bias(std::int64_t layer) const {
+    if (plan.layers[layer].has(ExpertMode::reroute)) { return true; }
     return model.architecture.layers[layer].moe()->router.selection_bias &&
            model.weights.tensor(Role::selection_bias, layer) != nullptr;
   }
@@ -110,6 +89,7 @@ struct TraceRecorder::State {
     if (schema.name == "expert_output_norm") { return schema.rank(); }
     if (schema.name == "gate_clamped_fraction") { return clamped ? schema.rank() : 0; }
     if (schema.name == "selection_score") { return selection_scores ? schema.rank() : 0; }
+    if (schema.name == "ablation_nll") { return settings.ablation ? schema.rank() : 0; }
     if (schema.name == "kappa_u_square") { return learned_kappa ? schema.rank() : 0; }
     return in_force.rank(schema.name);
   }
@@ -128,6 +108,8 @@ struct TraceRecorder::State {
         return !moe_layers.empty() && settings.record_gates;
       case ArrayGroup::logits:
         return settings.record_logits;
+      case ArrayGroup::against:
+        return settings.against_logits != nullptr;
       case ArrayGroup::moe_optional:
         break;
     }
@@ -214,12 +196,15 @@ struct TraceRecorder::State {
     return pass * static_cast<std::int64_t>(layers.size()) + (found - layers.begin());
   }
 
+  static void require_sizes(bool agree) {
+    require(agree, ExitCode::internal, {}, "a tap whose sizes are not the model's");
+  }
+
   void check_moe(const MoeTap& tap) const {
     const RoutingView& routing = tap.routing;
-    const bool agrees = tap.pass >= 0 && tap.pass < plan.passes && !routing.cells.row_start &&
-                        routing.experts == extents[Axis::expert] &&
-                        routing.slots <= extents[Axis::slot] && tap.gates == extents[Axis::gate];
-    require(agrees, ExitCode::internal, Place{}, "a tap whose sizes are not the model's");
+    require_sizes(tap.pass >= 0 && tap.pass < plan.passes && !routing.cells.row_start &&
+                  routing.experts == extents[Axis::expert] &&
+                  routing.slots <= extents[Axis::slot] && tap.gates == extents[Axis::gate]);
   }
 
   // Values of the slots of the tap's tokens, `width` each; a layer with fewer slots than the arrays
@@ -297,9 +282,8 @@ struct TraceRecorder::State {
   }
 
   void record_dense(const DenseTap& tap) {
-    const bool agrees =
-        tap.pass >= 0 && tap.pass < plan.passes && tap.gates == extents[Axis::dense_gate];
-    require(agrees, ExitCode::internal, Place{}, "a tap whose sizes are not the model's");
+    require_sizes(tap.pass >= 0 && tap.pass < plan.passes &&
+                  tap.gates == extents[Axis::dense_gate]);
     const std::int64_t m = row(dense_layers, tap.layer, tap.pass);
     // The same in every chunk of a text.
     if (tap.first_token == 0) { put("dense_kappa", m * tap.gates, tap.kappa, tap.gates); }
@@ -329,9 +313,13 @@ struct TraceRecorder::State {
     put("top_token_id", tap.first_token * kTopTokens, tap.top_id, tap.tokens * kTopTokens);
     put("top_token_logprob", tap.first_token * kTopTokens, tap.top_logprob,
         tap.tokens * kTopTokens);
+    if (settings.keep_logits) { settings.keep_logits->keep(tap); }
+    if (settings.against_logits) {
+      const std::vector<float> divergence = settings.against_logits->divergence(tap);
+      put("kl_against", tap.first_token, divergence.data(), std::ssize(divergence));
+    }
     if (!settings.record_logits) { return; }
-    require(tap.vocab == extents[Axis::vocabulary], ExitCode::internal, Place{},
-            "a tap whose sizes are not the model's");
+    require_sizes(tap.vocab == extents[Axis::vocabulary]);
     put("logits", tap.first_token * tap.vocab, tap.logits, tap.tokens * tap.vocab);
   }
 
@@ -354,10 +342,11 @@ TraceRecorder::TraceRecorder(const std::filesystem::path& path, const Model& mod
 TraceRecorder::~TraceRecorder() = default;
 
 ProbeWants TraceRecorder::wants() const noexcept {
+  const TraceSettings& settings = state_->settings;
   ProbeWants wants;
   wants.routing = wants.gate_stats = wants.next_token = true;
-  wants.gates = state_->settings.record_gates;
-  wants.logits = state_->settings.record_logits;
+  wants.gates = settings.record_gates;
+  wants.logits = settings.record_logits || settings.keep_logits || settings.against_logits;
   return wants;
 }
 
@@ -382,12 +371,23 @@ bool TraceRecorder::next_token(const NextTokenTap& tap) noexcept {
   return state_->guarded([&] { state_->record_next_token(tap); });
 }
 
+void TraceRecorder::set_ablation(std::int64_t layer, const std::vector<double>& change) {
+  for (std::int64_t pass = 0; pass < state_->plan.passes; ++pass) {
+    const std::int64_t first =
+        State::row(state_->moe_layers, layer, pass) * state_->extents[Axis::expert];
+    state_->put("ablation_nll", first, change.data(), std::ssize(change));
+  }
+}
+
 void TraceRecorder::finish() {
   State& state = *state_;
   if (state.failure) { throw Error(state.failure); }
   if (!state.moe_layers.empty()) {
     state.sums.write(*state.writer);
-    if (state.learned_kappa) { state.sums.write_u_square(*state.writer, state.multiplier()); }
+    if (state.learned_kappa) {  // u carries the formula's multiplier
+      const KappaSpec* kappa = state.model.architecture.first_kappa(true);
+      state.sums.write_u_square(*state.writer, kappa ? kappa->multiplier : 1);
+    }
     state.in_force.write(*state.writer);
   }
   state.writer->finish();

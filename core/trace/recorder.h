@@ -15,6 +15,8 @@
 
 namespace kappascope {
 
+class LogitsFile;
+
 // expert_index is int16 in a trace.
 inline constexpr std::int64_t kMostRecordedExperts = 32767;
 
@@ -48,6 +50,16 @@ struct TraceSettings {
   std::string engine;  // EngineModel::description(); "" on the CPU
   std::string dtype = "float32", device = "cpu";
   int threads = 1;
+  // Of a comparison of two runs of the text: where the one's logits are kept, and what the other
+  // compares its own with; nullptr: neither. `against`: the interventions of the kept ones, for the
+  // meta.
+  LogitsFile* keep_logits = nullptr;
+  const LogitsFile* against_logits = nullptr;
+  std::vector<std::string> against;
+  bool ablation = false;  // there will be an ablation_nll
+
+  // The recorded layers of a kind, ascending.
+  std::vector<std::int64_t> layers_of(const Architecture& architecture, bool moe) const;
 };
 
 class TraceRecorder final : public Probe {
@@ -64,6 +76,9 @@ class TraceRecorder final : public Probe {
   bool dense(const DenseTap& tap) noexcept override;
   bool shared(const SharedTap& tap) noexcept override;
   bool next_token(const NextTokenTap& tap) noexcept override;
+
+  // ablation_nll of the experts of a layer, in every pass; before finish(). NaN: not tried.
+  void set_ablation(std::int64_t layer, const std::vector<double>& change);
 
   // Writes what is left and closes. Throws what a tap ran into (disk full …), if any did.
   void finish();

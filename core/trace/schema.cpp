@@ -159,6 +159,10 @@ constexpr ArraySchema kSchemas[] = {
     {"gate_act", float32, kMoeTokenSlotGate, ArrayGroup::gates, "1", "gate activation a"},
     {"logits", float32, axes(Axis::token, Axis::vocabulary), ArrayGroup::logits, "logit",
      "output logits after the token"},
+    {"kl_against", float32, kToken, ArrayGroup::against, "nat",
+     "KL(p of the run compared with || p) of the prediction after the token"},
+    {"ablation_nll", float64, kMoeExpert, ArrayGroup::moe_optional, "nat",
+     "change of the mean NLL without the expert"},
 };
 
 constexpr std::array<std::string_view, kAxes> kAxisNames{

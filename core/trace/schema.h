@@ -51,7 +51,16 @@ class Extents {
 };
 
 // Which arrays are recorded together; moe_optional: each by itself, beside those of `moe`.
-enum class ArrayGroup : std::uint8_t { tokens, moe, dense, gates, logits, moe_optional, shared };
+enum class ArrayGroup : std::uint8_t {
+  tokens,
+  moe,
+  dense,
+  gates,
+  logits,
+  moe_optional,
+  shared,
+  against
+};
 
 struct ArraySchema {
   std::string_view name;

@@ -95,6 +95,8 @@ bool recorded(const NpzReader& file, ArrayGroup group) {
       return file.mentions("gate_pre");
     case ArrayGroup::logits:
       return file.mentions("logits");
+    case ArrayGroup::against:
+      return file.mentions("kl_against");
     case ArrayGroup::moe_optional:
       return false;
   }
@@ -287,6 +289,7 @@ void load_optional(Trace& trace, const NpzReader& file) {
   floats("kappa_bias_in_force", trace.kappa_bias_in_force);
   floats("kappa_scale_in_force", trace.kappa_scale_in_force);
   floats("kappa_factor", trace.kappa_factor);
+  if (file.mentions("ablation_nll")) { trace.ablation_nll = file.float64("ablation_nll"); }
   if (file.mentions("kappa_u_square")) { trace.kappa_u_square = file.float64("kappa_u_square"); }
 }
 
@@ -322,6 +325,7 @@ void load_arrays(Trace& trace, const NpzReader& file) {
     trace.gate_act = file.float32("gate_act");
   }
   if (recorded(file, ArrayGroup::logits)) { trace.logits = file.float32("logits"); }
+  if (recorded(file, ArrayGroup::against)) { trace.kl_against = file.float32("kl_against"); }
 }
 
 void set_extents(Trace& trace, const Extents& extents) {

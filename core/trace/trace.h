@@ -29,6 +29,7 @@ inline constexpr const char* kModelSchema = "kappascope.model/1";
 // The files of a run, beside each other or model.npz in the folder above.
 inline constexpr const char* kTraceFile = "trace.npz";
 inline constexpr const char* kModelFile = "model.npz";
+inline constexpr const char* kAgainstFolder = "against";  // of the run it is compared with
 
 // Learned α or b of κ as model.npz stores it: values[slot·slot_stride + layer·layer_stride +
 // expert·expert_stride + gate·gate_stride]; a stride of 0: one value for all.
@@ -70,6 +71,8 @@ struct Trace {
   std::int64_t dense_layers = 0, dense_gates = 0;                          // Md, Id
   std::int64_t model_layers = 0;                                           // n_layer
   double near_tie = kNearTieMargin;                                        // as the run had it
+  // A choice that may flip with precision; below 0 the experts were given to the token.
+  bool is_near_tie(double margin) const { return margin >= 0 && margin < near_tie; }
   bool kappa = false;         // κ in force: the model has it and --kappa off was not given
   double kappa_constant = 1;  // κ in a model that has none learned
   std::string model_name, family;
@@ -119,6 +122,11 @@ struct Trace {
 
   std::span<const float> kappa_values, gate_pre, gate_act;  // [M,T,K,I], with --record gates
   std::span<const float> logits;                            // [T,V], with --logits
+  // Of a run compared with another of the same text: KL(p of that one ‖ p) after each token, nats.
+  std::span<const float> kl_against;  // [T]
+  // Of `ablate`: what the mean NLL of the text gains, in nats, where the expert has no output, is
+  // not chosen, or gives its mean; NaN where it was not tried.
+  std::span<const double> ablation_nll;  // [M,E]
 
   // κ of expert `expert` of a row, as it acted: what an intervention changed, else model.npz. The
   // only place from which statistics and figures take α, b and U.

@@ -123,6 +123,18 @@ Json document_meta(const TextDocument& document) {
 
 }  // namespace
 
+std::vector<std::int64_t> TraceSettings::layers_of(const Architecture& architecture,
+                                                   bool moe) const {
+  std::vector<std::int64_t> chosen;
+  for (const std::int64_t layer : layers) {
+    require(layer >= 0 && layer < architecture.depth(), ExitCode::internal, {},
+            "recorded layer out of range");
+    const LayerSpec& spec = architecture.layers[layer];
+    if (spec.gated() && (spec.moe() != nullptr) == moe) { chosen.push_back(layer); }
+  }
+  return chosen;
+}
+
 Json checkpoint_meta(const Model& model) {
   Json meta;
   meta["model"] = {{"name", display_text(model.name())},
@@ -160,6 +172,7 @@ Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& te
   if (!model.architecture.has_kappa()) { meta["kappa"]["constant"] = constant_in_force(plan); }
   put_reading(meta, model.architecture);
   meta["interventions"] = canonical_words(plan.interventions);
+  if (settings.against_logits) { meta["against"] = settings.against; }
   meta["router_score"] = "softmax";
   meta["router_margin_unit"] = "logit";
   meta["near_tie"] = kNearTieMargin;

@@ -16,6 +16,7 @@
 //   kappa_formula, kappa_slot, sft_kappa: how a checkpoint that can be read in several ways was
 //     read; null where there is nothing to choose
 //   interventions: [words of SPEC §9, in order of application]
+//   against: [words of the run that kl_against compares this one with]; absent without it
 //   router_score, router_margin_unit, near_tie
 //   capacity {in_force, factor, minimum}; factor and minimum null where it never held
 //   window {sequence_len, chunks: [{begin, first_recorded, end}]}

@@ -39,7 +39,7 @@ void choose(const RouteArgs& args, std::int64_t t, float* scores, std::int32_t* 
   for (std::int64_t k = 0; k < slots; ++k) { routing.cells.expert[t * slots + k] = best[k]; }
   if (routing.numbers.margin) {
     routing.numbers.margin[t] =
-        slots < experts ? scores[best[slots - 1]] - scores[best[slots]] : NAN;
+        slots < experts ? margin_of(scores[best[slots - 1]], scores[best[slots]]) : NAN;
   }
 }
 
@@ -87,7 +87,12 @@ void route_tokens(const RouteArgs& args, std::int64_t first, std::int64_t last) 
   float* scores = powers + experts + kVector;
   auto* best = reinterpret_cast<std::int32_t*>(scores + experts);
   for (std::int64_t t = first; t < last; ++t) {
-    choose(args, t, scores, best);
+    if (args.given_expert) {
+      const float margin = choose_given(args, t);
+      if (args.routing.numbers.margin) { args.routing.numbers.margin[t] = margin; }
+    } else {
+      choose(args, t, scores, best);
+    }
     weigh(args, t);
     if (args.routing.numbers.top1_prob) { describe(args.routing, t, powers); }
   }

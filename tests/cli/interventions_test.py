@@ -124,12 +124,115 @@ class InterventionTest(Case):
         self.assertTrue((off['kappa'][off['expert_kept']] == 1).all())
         self.assertFalse(np.isnan(off['kappa_input'][off['expert_kept']]).any())
 
+    def test_own_routing_replayed_is_the_run_bit_for_bit(self):
+        """From the trace and from an array as serving engines return it; also in passes that drop assignments."""
+        for words in ((), ('--loop', '2', '--capacity', '0.6')):
+            base = self.trace('base' + words[-1] if words else 'base', '--logits', *words)
+            trace = self.folder / ('base' + words[-1] if words else 'base') / 'trace.npz'
+            served = self.folder / 'served.npy'
+            index = base['expert_index'].transpose(1, 0, 2)
+            for name, routes in (('trace', None), ('whole', index.astype(np.int32)), ('later', index[1:].astype(np.uint8))):
+                if routes is not None:
+                    np.save(served, routes)
+                file = trace if routes is None else served
+                ours = self.trace(f'{name}-{len(words)}', '--logits', '--routes', file, *words)
+                self.assertEqual(ours['meta']['interventions'][-1], f'routes={file}')
+                self.assert_same(ours, base, sorted(set(base) - {'meta', 'summary'}))
+                self.assertEqual([row['otherwise'] for row in ours['summary']['routes']['layers']], [0] * len(base['layer_index']))
+
+    def test_other_routing_is_replayed_and_compared(self):
+        base = self.trace('base')
+        index, experts = base['expert_index'].transpose(1, 0, 2).astype(np.int64), base['router_logits'].shape[2]
+        served = self.folder / 'served.npy'
+        index[3] = (index[3] + 1) % experts
+        index[5] = -1
+        np.save(served, index)
+        compared = self.trace('compared', '--compare-routes', served)
+        self.assert_same(compared, base, sorted(set(base) - {'meta', 'summary'}))
+        self.assertEqual(compared['meta']['interventions'], [])
+        for row in compared['summary']['routes']['layers']:
+            self.assertEqual((row['compared'], row['otherwise']), (len(index) - 1, 1))
+        out = self.run_program('run', MODEL, '-p', TEXT, '--compare-routes', served)[0]
+        self.assertIn('otherwise', out)
+        ours = self.trace('ours', '--routes', served)
+        np.testing.assert_array_equal(ours['expert_index'][:, 3], index[3])
+        np.testing.assert_array_equal(ours['expert_index'][0, 5], base['expert_index'][0, 5])
+        logits = np.take_along_axis(ours['router_logits'][:, 3], index[3], 1)
+        weight = np.exp(logits - logits.max(1, keepdims=True))
+        weight /= weight.sum(1, keepdims=True)
+        kept = ours['expert_kept'][:, 3]
+        np.testing.assert_allclose(ours['expert_weight'][:, 3][kept], weight[kept], rtol=1e-5)
+        self.assertEqual(ours['summary']['routes']['layers'][0]['otherwise'], 1)
+        self.assertLess(ours['router_margin'][0, 3], 0)
+
+    def test_broken_routes_are_precise_errors(self):
+        base = self.trace('base')
+        index = base['expert_index'].transpose(1, 0, 2)
+        served = self.folder / 'served.npy'
+        rows, slots = index.shape[1], index.shape[2]
+        for values, code, says in ((index[:, :-1], 4, f'expected {rows}, found {rows - 1}'),
+                                   (np.repeat(index, 2, 2), 4, f'expected K = {slots}, found {2 * slots}'),
+                                   (index[:5], 4, 'routing of tokens; expected'),
+                                   (index.astype(np.float32), 4, 'expected a little-endian integer, found <f4'),
+                                   (index.astype('>i4'), 4, 'found >i4'), (index[0], 4, 'shape; expected (tokens'),
+                                   (np.asfortranarray(index), 4, 'Fortran order'),
+                                   (np.where(index == index[2, 1, 0], 9999, index), 4, 'expected -1 to'),
+                                   (np.where(index == index[2, 1, 0], -2, index), 4, 'found -2'),
+                                   (np.repeat(index[:, :, :1], slots, 2), 4, 'is there twice')):
+            np.save(served, values)
+            err = self.run_program('run', MODEL, '-p', TEXT, '--routes', served, code=code)[1]
+            self.assertIn(says, err)
+            self.assertIn('served.npy', err)
+            self.assertEqual(err.count('\n'), 1, err)
+        np.save(served, index)
+        whole = served.read_bytes()
+        for length in (0, 5, 9, 60, 127, 129, len(whole) - 1):
+            served.write_bytes(whole[:length])
+            self.run_program('run', MODEL, '-p', TEXT, '--routes', served, code=3)
+        served.write_bytes(whole + b'0')
+        self.run_program('run', MODEL, '-p', TEXT, '--routes', served, code=3)
+        self.run_program('run', MODEL, '-p', TEXT, '--routes', self.folder / 'none.npy', code=5)
+        self.run_program('run', MODEL, '-p', 'Another text', '--routes', self.folder / 'base', code=4)
+        self.run_program('run', MODEL, '-f', SOURCE / 'assets' / 'texts', '--routes', served, code=2)
+
+    def test_ablated_experts_and_given_ones(self):
+        base = self.trace('base')
+        layer = int(base['layer_index'][-1])
+        busy = int(np.bincount(base['expert_index'][-1][base['expert_kept'][-1]]).argmax())
+        hit = (base['expert_index'][-1] == busy) & base['expert_kept'][-1]
+        routing = ['router_logits', 'expert_index', 'expert_weight', 'expert_kept', 'kappa_input', 'gate_act', 'kappa_hist']
+        zero = self.trace('zero', '--ablate', f'{layer}:{busy}')
+        self.assertEqual(zero['meta']['interventions'], [f'ablate={layer}:{busy}'])
+        self.assert_same(zero, base, routing)  # of the last layer, and of all before
+        self.assertTrue((zero['expert_output_norm'][-1][hit] == 0).all())
+        np.testing.assert_array_equal(zero['expert_output_norm'][-1][~hit], base['expert_output_norm'][-1][~hit])
+        self.assertFalse(np.array_equal(zero['nll'], base['nll'], equal_nan=True))
+        mean = self.trace('mean', '--ablate', f'{layer}:{busy}:mean')
+        self.assert_same(mean, base, routing)
+        self.assertEqual(len(np.unique(mean['expert_output_norm'][-1][hit])), 1)
+        away = self.trace('away', '--ablate', f'{layer}:{busy}:reroute')
+        self.assertTrue((away['expert_index'][-1] != busy).all())
+        self.assertTrue(np.isneginf(away['selection_score'][-1][:, busy]).all())
+        np.testing.assert_array_equal(away['selection_score'][0], away['router_logits'][0])
+        given = self.trace('given', '--route', f'{layer}:2,4-5:{busy}')
+        self.assertTrue((given['expert_index'][-1][[2, 4, 5], 0] == busy).all())
+        kept = self.trace('kept', '--gate-keep', '0.5')
+        a = np.abs(base['gate_act'][0][base['expert_kept'][0]].astype(np.float64))
+        acts = np.abs(kept['gate_act'][0][base['expert_kept'][0]].astype(np.float64))
+        self.assertTrue((acts.sum(1) >= 0.5 * a.sum(1)).all() and ((acts > 0).sum(1) < (a > 0).sum(1)).all())
+        np.testing.assert_allclose(kept['gate_mean_abs'][0][base['expert_kept'][0]], acts.mean(1), rtol=1e-5)
+        np.testing.assert_array_equal(kept['kappa_hist'][0], base['kappa_hist'][0])
+
     def test_errors(self):
         for code, words, says in ((2, ('--kappa', '0'), 'a number > 0'), (2, ('--kappa-mul', 'off'), 'a number'),
                                   (2, ('--top-k', '2@3:1'), 'no experts'), (2, ('--loop', '0'), 'from 1 to 64'),
                                   (2, ('--kappa', '2@x'), 'a scope such as'),
                                   (4, ('--kappa-mul', '2@99'), 'layer 99: expected 0 to 3'),
                                   (4, ('--kappa-mul', '2@3:99'), 'expert 99 of layer 3'),
+                                  (2, ('--ablate', '3'), 'LAYER:EXPERTS'), (2, ('--gate-keep', '1.1'), 'at most 1'),
+                                  (4, ('--ablate', '0:0'), 'no experts'), (4, ('--ablate', '3:99'), 'expert 99 of layer 3'),
+                                  (4, ('--route', '3:99:0'), 'token 99: expected 0 to'),
+                                  (4, ('--route', '3:0:99'), 'expert 99 of layer 3'),
                                   (4, ('--top-k', '2@0'), 'cannot act'), (2, ('--kappa-slot', 'sft'), '--kappa-slot')):
             err = self.run_program('run', MODEL, '-p', 'a', *words, code=code)[1]
             self.assertIn(says, err)

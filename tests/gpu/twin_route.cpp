@@ -14,6 +14,7 @@ struct RouteCase {
   std::int64_t experts, slots, capacity;
   RouteScore score;
   bool biased, ties, hostile;
+  bool given = false;  // some slots have their expert; with `biased` the last one is never chosen
 };
 
 constexpr RouteCase kRouteCases[] = {
@@ -25,7 +26,24 @@ constexpr RouteCase kRouteCases[] = {
     {5, 5, 9, RouteScore::router_probs, false, true, false},
     {33, 4, 6, RouteScore::scaled_logit, false, true, true},
     {64, 3, 5, RouteScore::given, true, false, false},
+    {6, 3, 4, RouteScore::router_probs, true, true, false, true},
+    {130, 8, 9, RouteScore::scaled_logit, false, false, false, true},
+    {5, 5, -1, RouteScore::raw_logit, false, true, false, true},
 };
+
+// For each slot an expert or −1; no expert twice in a token.
+std::vector<std::int32_t> make_given(const RouteCase& of, std::int64_t tokens) {
+  Random random(11);
+  std::vector<std::int32_t> given;
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    const std::uint32_t first = random.bits();
+    for (std::int64_t k = 0; k < of.slots; ++k) {
+      const bool left = random.bits() % 2 == 0 || t % 4 == 0;
+      given.push_back(left ? -1 : std::int32_t((first + std::uint32_t(k)) % of.experts));
+    }
+  }
+  return given;
+}
 
 std::vector<float> make_logits(const RouteCase& of, std::int64_t tokens) {
   Random random(std::uint64_t(tokens * 100 + of.experts));
@@ -71,7 +89,9 @@ void compare_case(const RouteCase& of, std::int64_t tokens, Check& check) {
   const auto cells = std::size_t(tokens * of.slots);
   Random random(7);
   Values<float> logits(make_logits(of, tokens));
-  Values<float> bias(random.normals(of.experts)), norm(random.normals(of.experts, 0.1f));
+  std::vector<float> added = random.normals(of.experts);
+  if (of.given) { added.back() = -kInf; }
+  Values<float> bias(added), norm(random.normals(of.experts, 0.1f));
   Values<float> given(random.normals(tokens * of.experts));
   RouteArgs args;
   args.routing.tokens = tokens;
@@ -92,6 +112,11 @@ void compare_case(const RouteCase& of, std::int64_t tokens, Check& check) {
   if (of.biased) {
     host.selection_bias = bias.host.data();
     device.selection_bias = bias.device();
+  }
+  Values<std::int32_t> experts(make_given(of, tokens));
+  if (of.given) {
+    host.given_expert = experts.host.data();
+    device.given_expert = experts.device();
   }
   out.put(host, false);
   out.put(device, true);

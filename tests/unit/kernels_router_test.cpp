@@ -39,6 +39,32 @@ void expect_all_near(const std::vector<float>& actual, const std::vector<float>&
   }
 }
 
+// Of every third token all slots but the first have their expert, no two the same.
+std::vector<std::int32_t> given_experts(std::int64_t tokens, std::int64_t slots,
+                                        std::int64_t experts) {
+  std::vector<std::int32_t> given(std::size_t(tokens * slots), -1);
+  for (std::int64_t t = 0; t < tokens; t += 3) {
+    for (std::int64_t k = slots > 1 ? 1 : 0; k < slots; ++k) {
+      given[t * slots + k] = std::int32_t((t + k) % experts);
+    }
+  }
+  return given;
+}
+
+TEST(Route, GivenExpertsTakeTheirSlotsAndTheBestOnesLeftTheOthers) {
+  const float logits[] = {1, 3, 2, 4, 1, 3, 2, 4}, bias[] = {0, 0, 0, -kInfinity};
+  const std::int32_t given[] = {-1, 0, -1, -1};
+  RouteArgs args;
+  args.routing = {2, 4, 2, logits, {}, {}};
+  args.capacity = -1;
+  args.given_expert = given;
+  args.selection_bias = bias;
+  const RouteResult out = route(args, route_ref);
+  EXPECT_EQ(out.index, (std::vector<std::int32_t>{1, 0, 1, 2}));
+  EXPECT_FLOAT_EQ(out.weight[0], 1 / (1 + std::exp(-2.0f)));
+  EXPECT_EQ(out.margin, (std::vector<float>{-1, 1}));
+}
+
 TEST(CpuRoute, ChoosesAsTheReferenceAlsoAmongTiesAndNaN) {
   for (const std::int64_t experts : {1, 2, 7, 33, 64, 130}) {
     for (const std::int64_t slots : {1, 2, 8}) {
@@ -60,6 +86,8 @@ TEST(CpuRoute, ChoosesAsTheReferenceAlsoAmongTiesAndNaN) {
       args.score = slots == 2 ? RouteScore::given : RouteScore::router_probs;
       args.score_factor = 1.5f;
       args.given_score = given.data();
+      const auto experts_given = given_experts(tokens, slots, experts);
+      if (experts % 2 == 1) { args.given_expert = experts_given.data(); }
       const RouteResult expected = route(args, route_ref);
       for_each_kernels([&](const CpuKernels& kernels) {
         const RouteResult actual = route(args, [&](const RouteArgs& a) {

@@ -28,6 +28,13 @@ TEST(Interventions, OneTextForOneEdit) {
   EXPECT_EQ(canonical("top-k=1@5"), "top-k=1@5");
   EXPECT_EQ(canonical("capacity=off"), "capacity=off");
   EXPECT_EQ(canonical("loop=3"), "loop=3");
+  EXPECT_EQ(canonical("ablate=3:6,4,5,4:zero"), "ablate=3:4-6");
+  EXPECT_EQ(canonical("ablate=2-4:*:mean"), "ablate=2-4:*:mean");
+  EXPECT_EQ(canonical("ablate=*:0:reroute"), "ablate=*:0:reroute");
+  EXPECT_EQ(canonical("route=3:9,1-2:5,2"), "route=3:1,2,9:5,2");
+  EXPECT_EQ(canonical("route=3:*:0-2"), "route=3:*:0-2");
+  EXPECT_EQ(canonical("routes=a@1:b=c.npy"), "routes=a@1:b=c.npy");
+  EXPECT_EQ(canonical("gate-keep=0.50@*:1"), "gate-keep=0.5@*:1");
 }
 
 TEST(Interventions, WrongWordsAreUsageErrors) {
@@ -37,7 +44,10 @@ TEST(Interventions, WrongWordsAreUsageErrors) {
         "kappa-bias=inf", "capacity=0",  "top-k=0",        "top-k=1.5",       "top-k=2@3:1",
         "capacity=2@3:1", "loop=0",      "loop=65",        "loop=2@1",        "kappa=2@",
         "kappa=2@a",      "kappa=2@3-1", "kappa=2@1:",     "kappa=2@1,",      "ablat=3:1",
-        "kappa"}) {
+        "kappa",          "ablate=3",    "ablate=3:",      "ablate=3:1:off",  "ablate=3:1@2",
+        "ablate=:1",      "route=3:1",   "route=3:1:*",    "route=3:1:2,2",   "route=3:x:2",
+        "route=3:1:2:3",  "routes=",     "gate-keep=0",    "gate-keep=1.5",   "gate-keep=off",
+        "gate-keep=-1",   "route=3:1:-1"}) {
     EXPECT_EQ(error_of([&] { parse_intervention(word); }).substr(0, 2), "2 ") << word;
   }
 }
@@ -133,6 +143,100 @@ TEST(RunPlan, RefusesWhatCannotAct) {
     EXPECT_EQ(error_of([&] { planned(model, {word}); }).substr(0, 2), "4 ") << word;
   }
   EXPECT_EQ(error_of([&] { planned(constant, {"kappa-scale=1"}); }).substr(0, 2), "4 ");
+}
+
+using Experts = std::vector<std::int32_t>;
+
+TEST(RunPlan, AblatedExpertsLaterWordsWin) {
+  const Model model = make_model();
+  const RunPlan plan = planned(
+      model, {"ablate=2:0,1", "ablate=2:1:mean", "ablate=*:2:reroute", "gate-keep=0.5@2:1"});
+  EXPECT_EQ(plan.layers[2].modes,
+            (std::vector<ExpertMode>{ExpertMode::zero, ExpertMode::mean, ExpertMode::reroute}));
+  EXPECT_EQ(plan.layers[3].mode(0), ExpertMode::runs);
+  EXPECT_EQ(plan.layers[3].mode(2), ExpertMode::reroute);
+  EXPECT_TRUE(plan.layers[0].modes.empty());  // dense
+  EXPECT_EQ(plan.layers[2].gate_keep, (std::vector<double>{1, 0.5, 1}));
+  EXPECT_TRUE(plan.layers[3].gate_keep.empty());
+}
+
+TEST(RunPlan, GivesExpertsToTokens) {
+  const Model model = make_model();
+  const RunPlan plan = planned(model, {"route=2:1-3:2", "route=2:3:0,1", "route=3:*:1"});
+  EXPECT_EQ(plan.given_experts(2, 0, 1, 3, 6), (Experts{2, -1, 2, -1, 0, 1}));
+  EXPECT_EQ(plan.given_experts(2, 1, 3, 2, 6), (Experts{0, 1, -1, -1}));  // a window, every pass
+  EXPECT_EQ(plan.given_experts(3, 0, 0, 2, 2), (Experts{1, -1, 1, -1}));
+  EXPECT_TRUE(plan.given_experts(1, 0, 0, 4, 4).empty());
+  const std::vector<std::int32_t> four(4), three(3);
+  plan.check_text(four);
+  EXPECT_NE(error_of([&] { plan.check_text(three); }).find("token 3: expected 0 to 2"),
+            std::string::npos);
+}
+
+// Rows of the model's three layers with experts in both passes, 4 tokens, 2 slots.
+std::shared_ptr<GivenRoutes> make_routes(std::int64_t rows = 6, std::int64_t tokens = 4,
+                                         std::int64_t slots = 2) {
+  auto routes = std::make_shared<GivenRoutes>();
+  routes->file = "routes.npy";
+  routes->rows = rows;
+  routes->tokens = tokens;
+  routes->slots = slots;
+  for (std::int64_t i = 0; i < rows * tokens; ++i) {
+    for (std::int64_t k = 0; k < slots; ++k) { routes->expert.push_back(std::int32_t(i + k) % 3); }
+  }
+  return routes;
+}
+
+RunPlan replayed(const Model& model, std::shared_ptr<const GivenRoutes> routes,
+                 std::vector<std::string_view> words = {}) {
+  std::vector<Intervention> list{parse_intervention("routes=routes.npy")};
+  for (const std::string_view word : words) { list.push_back(parse_intervention(word)); }
+  return resolve(model, list, std::move(routes));
+}
+
+TEST(RunPlan, ReplaysRoutes) {
+  const Model model = make_model();
+  const RunPlan plan = replayed(model, make_routes(), {"route=2:1:2"});
+  EXPECT_EQ(plan.given_experts(1, 0, 0, 4, 4), (Experts{0, 1, 1, 2, 2, 0, 0, 1}));
+  EXPECT_EQ(plan.given_experts(2, 0, 0, 2, 4), (Experts{1, 2, 2, -1}));  // route comes after routes
+  EXPECT_EQ(plan.given_experts(1, 0, 0, 3, 5), (Experts{-1, -1, 0, 1, 1, 2}));  // T − 1 rows
+  const std::vector<std::int32_t> four(4), five(5), six(6);
+  plan.check_text(four);
+  plan.check_text(five);
+  EXPECT_NE(error_of([&] { plan.check_text(six); }).find("expected 6 or 5"), std::string::npos);
+}
+
+TEST(RunPlan, RefusesRoutesThatDoNotFit) {
+  const Model model = make_model();
+  const auto problem = [&](std::shared_ptr<GivenRoutes> routes,
+                           std::vector<std::string_view> words = {}) {
+    return error_of([&] { replayed(model, routes, words); });
+  };
+  const auto expect = [](const std::string& error, const std::string& says) {
+    EXPECT_EQ(error.substr(0, 2), "4 ");
+    EXPECT_NE(error.find(says), std::string::npos) << error;
+  };
+  expect(problem(make_routes(3)), "expected 6, found 3");
+  expect(problem(make_routes(6, 4, 3)), "expected K = 2, found 3");
+  auto routes = make_routes();
+  routes->expert[9] = 3;
+  expect(problem(routes), "row 1 (layer 2), token 0: slot 1 has expert 3; expected -1 to 2");
+  routes->expert[9] = routes->expert[8];
+  expect(problem(routes), "expert 1 is there twice");
+  expect(problem(make_routes(), {"ablate=2:2:reroute"}), "which ablate takes out of the choice");
+  expect(problem(make_routes(), {"top-k=1@2"}), "expected -1: the layer has 1 slot");
+  expect(problem(make_routes(6), {"loop=1"}), "expected 3, found 6");
+}
+
+TEST(RunPlan, RefusesExpertsThatAreNotThere) {
+  const Model model = make_model();
+  for (const char* word :
+       {"ablate=0:0", "ablate=4:0", "ablate=2:3", "ablate=2:0,1:reroute", "route=2:0:3",
+        "route=2:0:0,1,2", "route=0:0:0", "gate-keep=0.5@0", "gate-keep=0.5@2:3"}) {
+    EXPECT_EQ(error_of([&] { planned(model, {word}); }).substr(0, 2), "4 ") << word;
+  }
+  EXPECT_EQ(error_of([&] { planned(model, {"ablate=2:1:reroute", "route=2:0:1"}); }).substr(0, 2),
+            "4 ");
 }
 
 }  // namespace

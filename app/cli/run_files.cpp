@@ -1,0 +1,61 @@
+#include "app/cli/run_files.h"
+
+#include <span>
+
+#include "core/trace/npz.h"
+#include "core/trace/output_file.h"
+#include "core/trace/recorder.h"
+#include "core/trace/tables.h"
+
+namespace kappascope {
+namespace {
+
+constexpr const char* kFiguresFolder = "figures";
+
+}  // namespace
+
+Trace open_with_parameters(const OutputFolder& folder, const std::filesystem::path& path,
+                           const Model& model, const RunOptions& options) {
+  const std::filesystem::path model_path = folder.staged(kModelFile);
+  const auto write = [&] {
+    write_model_parameters(model_path, model);
+    if (options.compress) { compress_npz(model_path); }
+  };
+  if (options.force && !std::filesystem::exists(model_path)) { write(); }
+  Trace trace = open_trace(path);
+  if (!trace.model) {
+    write();
+    find_parameters(trace);
+  }
+  return trace;
+}
+
+void write_tables(const OutputFolder& folder, const Trace& trace, const Json& summary,
+                  const RunOptions& options) {
+  if (folder.temporary()) { return; }
+  if (options.writes("csv")) {
+    write_tokens_csv(folder.staged(kTokensFile), trace);
+    write_routing_csv(folder.staged(kRoutingFile), trace);
+  }
+  if (options.writes("json")) {
+    OutputFile file(folder.staged(kSummaryFile));
+    const std::string text = json_text(summary);
+    file.write_at(0, std::as_bytes(std::span(text)));
+    file.finish();
+  }
+}
+
+std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace& trace,
+                                        const RunOptions& options, Progress& progress) {
+  std::vector<std::string> names;
+  if (folder.temporary() || options.figures.ids == "none") { return names; }
+  const std::filesystem::path place = folder.staged(kFiguresFolder);
+  std::filesystem::create_directory(place);
+  const Trace* const traces[] = {&trace};
+  for (const std::string& name : write_figures(options.figures, traces, place, progress)) {
+    names.push_back(join_words(kFiguresFolder, "/", name));
+  }
+  return names;
+}
+
+}  // namespace kappascope

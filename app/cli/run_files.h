@@ -1,0 +1,28 @@
+// The files that a run writes for one text.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "app/cli/output_folder.h"
+#include "app/cli/run_options.h"
+#include "core/model/model.h"
+#include "core/trace/trace.h"
+
+namespace kappascope {
+
+// The trace with the parameters beside it, which are written when the folder has none of them or
+// those of another model.
+Trace open_with_parameters(const OutputFolder& folder, const std::filesystem::path& path,
+                           const Model& model, const RunOptions& options);
+
+// tokens.csv, routing.csv and summary.json, as asked for.
+void write_tables(const OutputFolder& folder, const Trace& trace, const Json& summary,
+                  const RunOptions& options);
+
+// The figures asked for; returns their names in the folder.
+std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace& trace,
+                                        const RunOptions& options, Progress& progress);
+
+}  // namespace kappascope
