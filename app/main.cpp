@@ -50,6 +50,7 @@ constexpr Verb kVerbs[] = {
     {"run", "MODEL -p TEXT -o DIR", "run texts through a model; write traces and tables", run_verb},
     {"info", "MODEL", "what a checkpoint is: layers, κ, parameters", info_verb},
     {"tokens", "MODEL -p TEXT", "the token ids that run would feed", tokens_verb},
+    {"ablate", "MODEL -f FILE -o DIR", "what a text loses without each expert", ablate_verb},
     {"plot", "TRACE… -o DIR", "figures of traces as SVG, PDF, PNG and CSV", plot_verb},
     {"models", "", "models on this machine that can be opened by name", models_verb},
     {"metrics", "[ID]", "what a number means", metrics_verb},

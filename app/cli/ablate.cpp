@@ -1,0 +1,368 @@
+// `kappascope ablate`: what a text loses without each expert.
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "app/cli/ablation.h"
+#include "app/cli/ablation_log.h"
+#include "app/cli/command_line.h"
+#include "app/cli/figure_options.h"
+#include "app/cli/interrupts.h"
+#include "app/cli/output_folder.h"
+#include "app/cli/terminal.h"
+#include "app/cli/texts.h"
+#include "app/cli/verbs.h"
+#include "app/run_text.h"
+#include "core/engine/memory_plan.h"
+#include "core/nan.h"
+#include "core/trace/output_file.h"
+#include "core/trace/trace.h"
+
+namespace kappascope {
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  kappascope ablate assets/d4-kappa -f assets/texts/prose.txt -o out
+  kappascope ablate MODEL -f text.txt -o out --layers 3-5 --mode reroute --top 20
+  kappascope ablate MODEL -f text.txt -o out --resume)";
+
+struct AblateOptions {
+  std::string model, output, layers, mode = "zero";
+  std::optional<std::int64_t> step;
+  TextOptions text;
+  ComputeOptions compute;
+  ReadingOptions reading;
+  FigureOptions figures;
+  TalkOptions talk;
+  std::int64_t top = 20;
+  bool window = false, resume = false, force = false, json = false;
+
+  bool parse(const std::vector<std::string>& words);
+};
+
+bool AblateOptions::parse(const std::vector<std::string>& words) {
+  CLI::App app("What a text loses without each expert: every expert of the layers in turn",
+               "kappascope ablate");
+  app.footer(kExamples);
+  app.add_option("MODEL", model, "model folder or model_NNNNNN.pt");
+  text.add_to(app);
+  app.add_flag("--window", window, "run a text longer than sequence_len in overlapping chunks");
+  app.add_option("-o,--output", output, "folder to write to")->required();
+  app.add_option("--layers", layers, "experts of these layers, e.g. 3-5,7; unless given of all");
+  app.add_option("--mode", mode, "what an expert becomes, as --ablate of run")
+      ->check(CLI::IsMember({"zero", "reroute", "mean"}))
+      ->capture_default_str();
+  app.add_option("--top", top, "how many experts the table shows; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_flag("--resume", resume, "go on with the sweep of this folder");
+  figures.ids = "expert-importance";
+  figures.add_to(app);
+  reading.add_to(app);
+  app.add_option("--step", step, "training step; the newest unless given")
+      ->check(CLI::NonNegativeNumber);
+  compute.add_to(app);
+  app.add_flag("--json", json, "print ablation.json instead of the table");
+  app.add_flag("--force", force, "start again in a folder with results of a sweep");
+  talk.add_to(app);
+  if (!parse_words(app, words)) { return false; }
+  text.take_model(model);
+  text.check();
+  require(!text.names_several(), ExitCode::usage, {},
+          "ablate takes one text: give it with -p, with -f of one file, or with --ids");
+  require(!resume || !force, ExitCode::usage, {},
+          "--resume goes on and --force starts again: give one of the two");
+  figures.check();
+  compute.check_device();
+  return true;
+}
+
+// Σ nll of the recorded tokens.
+class Loss final : public Probe {
+ public:
+  ProbeWants wants() const noexcept override { return {.next_token = true}; }
+  bool next_token(const NextTokenTap& tap) noexcept override {
+    for (std::int64_t r = 0; r < tap.tokens; ++r) {
+      if (!std::isfinite(tap.nll[r])) { continue; }
+      sum += tap.nll[r];
+      ++count;
+    }
+    return true;
+  }
+  double sum = 0;
+  std::int64_t count = 0;
+};
+
+// The run of the whole model: its trace, its loss, and how often each expert was chosen.
+class BaseRun final : public Probe {
+ public:
+  BaseRun(TraceRecorder& recorder, std::vector<AblatedExpert>& experts)
+      : recorder_(recorder), experts_(experts) {}
+  ProbeWants wants() const noexcept override { return recorder_.wants(); }
+  bool wants_layer(std::int64_t layer) const noexcept override {
+    return recorder_.wants_layer(layer);
+  }
+  bool moe(const MoeTap& tap) noexcept override {
+    const RoutingView& routing = tap.routing;
+    for (AblatedExpert& of : experts_) {
+      if (of.layer != tap.layer) { continue; }
+      for (std::int64_t cell = 0; cell < routing.tokens * routing.slots; ++cell) {
+        if (routing.cells.expert[cell] != of.expert) { continue; }
+        ++of.assigned;
+        of.kept += routing.cells.kept[cell] ? 1 : 0;
+      }
+    }
+    return recorder_.moe(tap);
+  }
+  bool dense(const DenseTap& tap) noexcept override { return recorder_.dense(tap); }
+  bool shared(const SharedTap& tap) noexcept override { return recorder_.shared(tap); }
+  bool next_token(const NextTokenTap& tap) noexcept override {
+    loss.next_token(tap);
+    return recorder_.next_token(tap);
+  }
+  Loss loss;
+
+ private:
+  TraceRecorder& recorder_;
+  std::vector<AblatedExpert>& experts_;
+};
+
+class Sweep {
+ public:
+  Sweep(AblateOptions options, std::string command)
+      : options_(std::move(options)),
+        terminal_(options_.talk.talk(), interrupts_),
+        model_(open_model(options_.model,
+                          {.step = options_.step, .kappa = options_.reading.choices()})),
+        plan_(resolve(model_, {})) {
+    settings_.tool_version = kToolVersion;
+    settings_.command = found_.command = std::move(command);
+    found_.mode = options_.mode;
+    settings_.dtype = options_.compute.dtype;
+    settings_.threads = options_.compute.load_options().threads;
+    settings_.ablation = true;
+  }
+
+  int run() {
+    say_unknown(model_, terminal_);
+    list_experts();
+    read_text();
+    OutputFolder folder(options_.output, options_.force, interrupts_);
+    folder.check_places({}, {kTraceFile, kModelFile, kAblationJson});
+    found_.settings = identity();
+    log_.emplace(folder.path(), found_.settings, options_.resume, options_.force);
+    load();
+    TraceRecorder recorder(folder.staged(kTraceFile), model_, plan_, text_, settings_);
+    try {
+      run_base(recorder);
+      for (AblatedExpert& expert : found_.experts) { measure(expert); }
+    } catch (const Error& error) {
+      if (error.code() == ExitCode::interrupted) {
+        terminal_.say(join_words(log_->results().size(), " of ", found_.experts.size(),
+                                 " experts done; the same command with --resume goes on"));
+      }
+      throw;
+    }
+    write_ablation(recorder);
+    recorder.finish();
+    publish(folder);
+    return int(ExitCode::ok);
+  }
+
+ private:
+  void list_experts() {
+    const std::int64_t depth = model_.architecture.depth();
+    const std::string all = join_words("0-", depth - 1);
+    for (const std::int64_t layer :
+         parse_layers(options_.layers.empty() ? all : options_.layers, depth)) {
+      const MoeSpec* moe = plan_.layers[layer].spec->moe();
+      require(moe || options_.layers.empty(), ExitCode::unsupported,
+              {.file = model_.files.weights.native()}, "--layers: layer ", layer,
+              " has no experts");
+      for (std::int64_t e = 0; moe && e < moe->router.experts; ++e) {
+        found_.experts.push_back({.layer = layer, .expert = e});
+      }
+    }
+    require(!found_.experts.empty(), ExitCode::unsupported, {.file = model_.files.weights.native()},
+            "no layer of the model has experts");
+    for (std::size_t i = 0; i < found_.experts.size(); ++i) {  // before anything runs
+      const bool first = i == 0 || found_.experts[i].layer != found_.experts[i - 1].layer;
+      if (first) { resolve(model_, {word_of(found_.experts[i])}); }
+    }
+  }
+
+  Intervention word_of(const AblatedExpert& expert) const {
+    return parse_intervention(
+        join_words("ablate=", expert.layer, ":", expert.expert, ":", options_.mode));
+  }
+
+  void read_text() {
+    std::vector<TextItem> items = options_.text.list(terminal_);
+    const std::optional<Tokenizer> tokenizer = options_.text.open_tokenizer(model_);
+    TextItem& item = items.front();
+    text_ = options_.text.read(item, tokenizer ? &*tokenizer : nullptr, model_, &terminal_);
+    cut_into_chunks(text_, model_.architecture.context, options_.window, item.source());
+    require(text_.tokens.size() > 1, ExitCode::unsupported, {.file = item.source()},
+            "one token has no loss; expected a longer text");
+  }
+
+  Json identity() const {
+    const KappaSlots& slots = model_.architecture.kappa_slots;
+    return {{"config_sha256", model_.config_sha256},
+            {"tensor_directory_sha256", model_.directory_sha256},
+            {"step", json_of(model_.files.step)},
+            {"text_sha256", text_.document.sha256},
+            {"tokens", text_.tokens.size()},
+            {"mode", options_.mode},
+            {"kappa_formula", name(model_.architecture.kappa_formula)},
+            {"kappa_slot", slots.side ? Json(name(*slots.side)) : Json()},
+            {"sft_kappa", slots.side == KappaSide::sft ? Json(name(slots.sft)) : Json()},
+            {"window", options_.window},
+            {"dtype", options_.compute.dtype}};
+  }
+
+  void load() {
+    LoadOptions load = options_.compute.load_options();
+    load.tokens = std::ssize(text_.tokens);
+    const MemoryPlan plan = plan_memory(model_, load);
+    if (!plan.gpu) { load.memory = plan.bound; }
+    std::string note;
+    loaded_ = options_.compute.automatic() ? load_weights_somewhere(model_, load, terminal_, note)
+                                           : load_weights(model_, load, terminal_);
+    terminal_.erase();
+    if (!note.empty()) { terminal_.warn(note); }
+    const std::string nonfinite = nonfinite_weights(model_, *loaded_);
+    if (!nonfinite.empty()) { terminal_.warn(nonfinite); }
+    settings_.device = options_.compute.name_of(load);
+    settings_.torch_version = engine(load.device).torch_version();
+    settings_.engine = loaded_->description();
+  }
+
+  bool tried(const AblatedExpert& expert) const {
+    return log_->results().count({expert.layer, expert.expert}) > 0;
+  }
+
+  void run_base(TraceRecorder& recorder) {
+    const auto waiting =
+        std::uint64_t(std::count_if(found_.experts.begin(), found_.experts.end(),
+                                    [&](const AblatedExpert& of) { return !tried(of); }));
+    progress_.emplace(terminal_, (1 + waiting) * tokens_to_run(text_));
+    BaseRun base(recorder, found_.experts);
+    const Failure failure = run_chunks(plan_, *loaded_, text_, base, *progress_);
+    if (recorder.failure()) { throw Error(recorder.failure()); }
+    if (failure) { throw Error(failure); }
+    found_.nll_sum = base.loss.sum;
+    found_.nll_count = base.loss.count;
+  }
+
+  // An expert that no token runs changes nothing; one that is chosen and always dropped does when
+  // its tokens go to others.
+  bool changes_nothing(const AblatedExpert& of) const {
+    if (text_.chunks.size() > 1) { return false; }  // of their context nothing was counted
+    return options_.mode == "reroute" ? of.assigned == 0 : of.kept == 0;
+  }
+
+  void measure(AblatedExpert& expert) {
+    const auto known = log_->results().find({expert.layer, expert.expert});
+    if (known != log_->results().end()) {
+      expert.nll = known->second;
+      return;
+    }
+    if (changes_nothing(expert)) {
+      expert.nll = found_.nll_sum;
+      for (const TextChunk& chunk : text_.chunks) {
+        progress_->begin_call(std::uint64_t(chunk.end - chunk.begin));
+      }
+    } else {
+      expert.nll = loss_without(expert);
+    }
+    log_->add({expert.layer, expert.expert}, expert.nll);
+    interrupts_.check();
+  }
+
+  // All layers before the expert's give what they give in the whole model: they run once for it.
+  double loss_without(const AblatedExpert& expert) {
+    const bool here = start_layer_ == expert.layer;
+    shared_.keep_layer = here ? -1 : expert.layer;
+    Loss loss;
+    const Failure failure =
+        run_chunks(resolve(model_, {word_of(expert)}), *loaded_, text_, loss, *progress_, &shared_);
+    if (failure) { throw Error(failure); }
+    if (!here) { shared_.from = std::move(shared_.kept); }
+    start_layer_ = expert.layer;
+    return loss.sum;
+  }
+
+  void write_ablation(TraceRecorder& recorder) {
+    const auto most = std::size_t(model_.architecture.most_experts());
+    for (std::int64_t layer = 0; layer < model_.architecture.depth(); ++layer) {
+      if (!plan_.layers[layer].spec->moe()) { continue; }
+      std::vector<double> changes(most, kNaN);
+      for (const AblatedExpert& expert : found_.experts) {
+        if (expert.layer == layer) { changes[expert.expert] = found_.change(expert); }
+      }
+      recorder.set_ablation(layer, changes);
+    }
+  }
+
+  void publish(OutputFolder& folder) {
+    terminal_.update(Stage::write, 0, 1);
+    Trace trace = open_trace(folder.staged(kTraceFile));
+    std::vector<std::string> files{kTraceFile, kAblationCsv, kAblationJson};
+    if (!trace.model) {
+      write_model_parameters(folder.staged(kModelFile), model_);
+      find_parameters(trace);
+      files.insert(files.begin(), kModelFile);
+    }
+    found_.finish(trace);
+    found_.write_csv(folder.staged(kAblationCsv));
+    const std::string document = json_text(found_.json(trace));
+    OutputFile file(folder.staged(kAblationJson));
+    file.write_at(0, std::as_bytes(std::span(document)));
+    file.finish();
+    folder.check_places({}, {kAblationCsv});
+    if (options_.figures.ids != "none") {
+      std::filesystem::create_directory(folder.staged("figures"));
+      const Trace* const traces[] = {&trace};
+      for (const std::string& name :
+           write_figures(options_.figures, traces, folder.staged("figures"), terminal_)) {
+        files.push_back("figures/" + name);
+      }
+    }
+    folder.check_places({}, files);
+    terminal_.erase();
+    folder.publish({}, files);
+    if (options_.json) {
+      print(document);
+    } else if (!options_.talk.quiet) {
+      print(found_.table(std::size_t(options_.top)));
+    }
+  }
+
+  AblateOptions options_;
+  Interrupts interrupts_;  // before all that takes long or starts threads
+  Terminal terminal_;
+  Model model_;
+  RunPlan plan_;
+  TraceSettings settings_;
+  TokenizedText text_;
+  AblationFindings found_;
+  std::optional<AblationLog> log_;
+  std::unique_ptr<EngineModel> loaded_;  // after model_, which it refers to
+  std::optional<TokenProgress> progress_;
+  SharedStart shared_;
+  std::int64_t start_layer_ = -1;  // where shared_ starts
+};
+
+}  // namespace
+
+int ablate_verb(const Arguments& arguments) {
+  AblateOptions options;
+  if (!options.parse(arguments.words)) { return int(ExitCode::ok); }
+  return Sweep(std::move(options), arguments.command).run();
+}
+
+}  // namespace kappascope

@@ -1,0 +1,90 @@
+#include "app/cli/ablation_log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string_view>
+#include <system_error>
+
+#include "core/checkpoint/input_file.h"
+#include "core/error.h"
+
+namespace kappascope {
+namespace {
+
+constexpr std::uint64_t kLongestLog = std::uint64_t{1} << 30;
+constexpr const char* kLogSchema = "kappascope.ablation-log/1";
+
+[[noreturn]] void fail_io(const std::string& path, std::string_view what) {
+  fail(ExitCode::io, {.file = path}, what, ": ", std::generic_category().message(errno));
+}
+
+// A line of the log; a null where it was cut off when the process ended.
+Json json_of_line(std::string_view line) {
+  return Json::parse(line, nullptr, /*allow_exceptions=*/false);
+}
+
+}  // namespace
+
+AblationLog::AblationLog(const std::filesystem::path& folder, const Json& identity, bool resume,
+                         bool force)
+    : path_((folder / kAblationLog).native()) {
+  const bool there = std::filesystem::exists(path_);
+  require(!there || resume || force, ExitCode::io, {.file = path_},
+          "results of a sweep are here; --resume goes on with it, --force starts again");
+  if (there && resume) { read(read_text_file(path_, kLongestLog), identity); }
+  const int begin = there && resume ? 0 : O_TRUNC;
+  descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | begin, 0666);
+  if (descriptor_ < 0) { fail_io(path_, "cannot be written"); }
+  if (begin != 0) { append({{"schema", kLogSchema}, {"settings", identity}}); }
+}
+
+AblationLog::~AblationLog() {
+  close(descriptor_);
+}
+
+void AblationLog::read(const std::string& text, const Json& identity) {
+  std::string_view left = text;
+  const auto next_line = [&] {
+    const std::size_t end = left.find('\n');
+    const std::string_view line = left.substr(0, end);
+    left.remove_prefix(end == left.npos ? left.size() : end + 1);
+    return line;
+  };
+  const Json head = json_of_line(next_line());
+  require(head.is_object() && head.value("schema", "") == kLogSchema, ExitCode::io, {.file = path_},
+          "not the log of a sweep; choose another folder, or --force replaces it");
+  const Json& earlier = head.contains("settings") ? head["settings"] : Json();
+  for (const auto& [key, value] : identity.items()) {
+    const Json before = earlier.is_object() && earlier.contains(key) ? earlier[key] : Json();
+    require(before == value, ExitCode::io, {.file = path_},
+            "results of another sweep are here: ", key, " was ", before.dump(), ", now ",
+            value.dump(), "; choose another folder, or --force replaces them");
+  }
+  while (!left.empty()) {
+    const bool whole = left.find('\n') != left.npos;
+    const Json line = json_of_line(next_line());
+    const bool ours = whole && line.is_object() && line.contains("nll") &&
+                      line["nll"].is_number() && line.value("layer", Json()).is_number_integer() &&
+                      line.value("expert", Json()).is_number_integer();
+    if (!ours) { continue; }
+    results_[{line["layer"].get<std::int64_t>(), line["expert"].get<std::int64_t>()}] =
+        line["nll"].get<double>();
+  }
+}
+
+// In one call of the system, so that a line is there whole or, where the process ends in it, cut.
+void AblationLog::append(const Json& line) {
+  const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  const ssize_t written = write(descriptor_, text.data(), text.size());
+  if (written < 0) { fail_io(path_, "cannot be written"); }
+  require(written == ssize_t(text.size()), ExitCode::io, {.file = path_}, "cannot be written");
+}
+
+void AblationLog::add(Expert expert, double nll) {
+  results_[expert] = nll;
+  append({{"layer", expert.first}, {"expert", expert.second}, {"nll", nll}});
+}
+
+}  // namespace kappascope
