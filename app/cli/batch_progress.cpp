@@ -82,4 +82,16 @@ void BatchProgress::draw(std::uint64_t done, bool at_once) {
                  at_once);
 }
 
+std::string Tally::text() const {
+  std::string text = join_words(done, " of ", texts, " texts done");
+  if (skipped > 0) { text += join_words(", ", skipped, " of them before"); }
+  if (failed > 0) { text += join_words("; ", failed, " failed", indexed ? ", see index.csv" : ""); }
+  if (seconds > 0 && tokens > 0) {
+    char time[32];
+    std::snprintf(time, sizeof time, "%.1f s", seconds);
+    text += join_words("; ", tokens, " tokens in ", time, ", ", rate_text(double(tokens), seconds));
+  }
+  return text;
+}
+
 }  // namespace kappascope

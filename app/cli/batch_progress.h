@@ -41,4 +41,14 @@ class BatchProgress final : public Progress {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+// How far a batch came.
+struct Tally {
+  std::size_t texts = 0, done = 0, failed = 0, skipped = 0;  // skipped ones are done, too
+  std::int64_t tokens = 0;                                   // of those that this run did
+  double seconds = 0;                                        // 0: not known
+  bool indexed = false;                                      // index.csv says which
+  // "298 of 300 texts done, 40 of them before; 2 failed; 81234 tokens in 63.0 s, 1289 tokens/s"
+  std::string text() const;
+};
+
 }  // namespace kappascope

@@ -1,6 +1,5 @@
 // `kappascope run`: texts through a model into traces, tables and a summary.
 #include <algorithm>
-#include <cstdio>
 #include <memory>
 #include <utility>
 
@@ -21,6 +20,7 @@
 #include "core/stats/route_match.h"
 #include "core/stats/summary.h"
 #include "core/trace/given_routes.h"
+#include "core/trace/logits_file.h"
 #include "core/trace/npz.h"
 
 namespace kappascope {
@@ -48,6 +48,8 @@ class Run {
                           {.step = options_.step, .kappa = options_.reading.choices()})),
         plan_(resolve_run(model_, options_.interventions)),
         settings_(options_.trace_settings(model_)),
+        against_(options_.against ? std::optional(resolve_run(model_, *options_.against))
+                                  : std::nullopt),
         compared_(options_.compare_routes.empty() ? plan_.routes
                                                   : read_routes(options_.compare_routes)) {
     if (options_.compare_routes.empty()) { return; }
@@ -113,7 +115,7 @@ class Run {
       attempt(job, [&] {
         TokenizedText text = read(job, &terminal_);
         job.tokens = std::int64_t(text.tokens.size());
-        job.tokens_to_run = tokens_to_run(text);
+        job.tokens_to_run = tokens_to_run(text) * (against_ ? 2 : 1);
         job.hash = text.document.sha256;
         if (!batch()) { only_ = std::move(text); }
       });
@@ -261,7 +263,13 @@ class Run {
     Progress& sink = progress_ ? static_cast<Progress&>(*progress_) : terminal_;
     TokenProgress tokens(sink, job.tokens_to_run);
     if (compared_) { check_tokens(*compared_, ids_of(text)); }
-    record_trace(trace_path, model_, plan_, *loaded_, text, settings_, tokens);
+    TraceSettings settings = settings_;
+    const std::unique_ptr<LogitsFile> logits = run_against(text, folder, tokens);
+    if (logits) {
+      settings.against_logits = logits.get();
+      settings.against = canonical_words(*options_.against);
+    }
+    record_trace(trace_path, model_, plan_, *loaded_, text, settings, tokens);
     sink.update(Stage::write, 0, 1);
     const Trace trace = open_with_parameters(folder, trace_path, model_, options_);
     const std::vector<LayerSummary> layers = summarise(trace);
@@ -276,9 +284,13 @@ class Run {
     if (options_.writes("npz") && std::filesystem::exists(folder.staged(kModelFile))) {
       files.insert(files.begin(), kModelFile);
     }
+    std::vector<std::string> made;  // places that are known only now
+    std::string effect;
+    if (against_) { effect = write_effect(folder, trace, layers, model_, options_, made); }
     const std::vector<std::string> pictures = write_pictures(folder, trace, options_, sink);
-    folder.check_places(job.subfolder, pictures);
-    files.insert(files.end(), pictures.begin(), pictures.end());
+    made.insert(made.end(), pictures.begin(), pictures.end());
+    folder.check_places(job.subfolder, made);
+    files.insert(files.end(), made.begin(), made.end());
     if (options_.compress) { compress_npz(trace_path); }
     if (!progress_) { terminal_.erase(); }
     folder.publish(job.subfolder, files);
@@ -295,6 +307,22 @@ class Run {
       terminal_.warn(describe({.file = job.item.source()}, warning));
     }
     report(job, trace, layers, summary, matches);
+    if (!effect.empty() && !options_.json && !options_.talk.quiet) { print(effect); }
+  }
+
+  // Runs the text with the interventions of --against; its logits are there for the run that
+  // follows. Null without --against.
+  std::unique_ptr<LogitsFile> run_against(const TokenizedText& text, const OutputFolder& folder,
+                                          TokenProgress& progress) {
+    if (!against_) { return nullptr; }
+    const std::filesystem::path place = folder.staged(kAgainstFolder);
+    std::filesystem::create_directory(place);
+    auto logits =
+        std::make_unique<LogitsFile>(place, std::ssize(text.tokens), model_.architecture.vocab);
+    TraceSettings settings = settings_;
+    settings.keep_logits = logits.get();
+    record_trace(place / kTraceFile, model_, *against_, *loaded_, text, settings, progress);
+    return logits;
   }
 
   void report(const Job& job, const Trace& trace, const std::vector<LayerSummary>& layers,
@@ -317,28 +345,16 @@ class Run {
     return int(failed ? ExitCode::some_failed : ExitCode::ok);
   }
 
-  // "298 of 300 texts done, 40 of them before; 2 failed; 81234 tokens in 63.0 s, 1289 tokens/s"
   std::string tally() const {
-    std::size_t done = 0, failed = 0, skipped = 0;
-    std::int64_t tokens = 0;
+    Tally tally{.texts = jobs_.size(), .indexed = index_.has_value()};
     for (const Job& job : jobs_) {
-      failed += job.failure ? 1 : 0;
-      skipped += job.skipped ? 1 : 0;
-      done += job.done || job.skipped ? 1 : 0;
-      if (job.done) { tokens += job.tokens; }
+      tally.failed += job.failure ? 1 : 0;
+      tally.skipped += job.skipped ? 1 : 0;
+      tally.done += job.done || job.skipped ? 1 : 0;
+      if (job.done) { tally.tokens += job.tokens; }
     }
-    std::string text = join_words(done, " of ", jobs_.size(), " texts done");
-    if (skipped > 0) { text += join_words(", ", skipped, " of them before"); }
-    if (failed > 0) {
-      text += join_words("; ", failed, " failed", index_ ? ", see index.csv" : "");
-    }
-    if (progress_ && tokens > 0) {
-      char seconds[32];
-      std::snprintf(seconds, sizeof seconds, "%.1f s", progress_->seconds());
-      text += join_words("; ", tokens, " tokens in ", seconds, ", ",
-                         rate_text(double(tokens), progress_->seconds()));
-    }
-    return text;
+    if (progress_) { tally.seconds = progress_->seconds(); }
+    return tally.text();
   }
 
   RunOptions options_;
@@ -348,6 +364,7 @@ class Run {
   Model model_;
   RunPlan plan_;
   TraceSettings settings_;
+  std::optional<RunPlan> against_;               // of the run to compare each with
   std::shared_ptr<const GivenRoutes> compared_;  // nullptr: none to compare the routing with
   std::optional<Tokenizer> tokenizer_;
   std::vector<Job> jobs_;

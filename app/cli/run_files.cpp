@@ -2,6 +2,7 @@
 
 #include <span>
 
+#include "app/cli/effect.h"
 #include "core/trace/npz.h"
 #include "core/trace/output_file.h"
 #include "core/trace/recorder.h"
@@ -37,12 +38,14 @@ void write_tables(const OutputFolder& folder, const Trace& trace, const Json& su
     write_tokens_csv(folder.staged(kTokensFile), trace);
     write_routing_csv(folder.staged(kRoutingFile), trace);
   }
-  if (options.writes("json")) {
-    OutputFile file(folder.staged(kSummaryFile));
-    const std::string text = json_text(summary);
-    file.write_at(0, std::as_bytes(std::span(text)));
-    file.finish();
-  }
+  if (options.writes("json")) { write_json(folder.staged(kSummaryFile), summary); }
+}
+
+void write_json(const std::filesystem::path& path, const Json& document) {
+  OutputFile file(path);
+  const std::string text = json_text(document);
+  file.write_at(0, std::as_bytes(std::span(text)));
+  file.finish();
 }
 
 std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace& trace,
@@ -56,6 +59,22 @@ std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace&
     names.push_back(join_words(kFiguresFolder, "/", name));
   }
   return names;
+}
+
+std::string write_effect(const OutputFolder& folder, const Trace& trace,
+                         const std::vector<LayerSummary>& layers, const Model& model,
+                         const RunOptions& options, std::vector<std::string>& files) {
+  const std::filesystem::path other_path = folder.staged(kAgainstFolder) / kTraceFile;
+  const Trace other = open_with_parameters(folder, other_path, model, options);
+  const Effect effect = effect_of(trace, layers, other, summarise(other));
+  if (folder.temporary()) { return effect.words; }
+  if (options.writes("json")) { write_json(folder.staged(kEffectJson), effect.document); }
+  if (options.writes("csv")) {
+    write_effect_csv(folder.staged(kEffectCsv), trace, other);
+    files.push_back(kEffectCsv);
+  }
+  if (options.compress) { compress_npz(other_path); }
+  return effect.words;
 }
 
 }  // namespace kappascope

@@ -8,6 +8,7 @@
 #include "app/cli/output_folder.h"
 #include "app/cli/run_options.h"
 #include "core/model/model.h"
+#include "core/stats/summary.h"
 #include "core/trace/trace.h"
 
 namespace kappascope {
@@ -21,8 +22,17 @@ Trace open_with_parameters(const OutputFolder& folder, const std::filesystem::pa
 void write_tables(const OutputFolder& folder, const Trace& trace, const Json& summary,
                   const RunOptions& options);
 
+// A document as a file.
+void write_json(const std::filesystem::path& path, const Json& document);
+
 // The figures asked for; returns their names in the folder.
 std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace& trace,
                                         const RunOptions& options, Progress& progress);
+
+// The effect of the run against the one that --against asked for: adds the names of the files that
+// are not among RunOptions::file_names(), and returns it in words.
+std::string write_effect(const OutputFolder& folder, const Trace& trace,
+                         const std::vector<LayerSummary>& layers, const Model& model,
+                         const RunOptions& options, std::vector<std::string>& files);
 
 }  // namespace kappascope

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <sstream>
 
+#include "app/cli/effect.h"
 #include "app/cli/output_folder.h"
 #include "app/cli/verbs.h"
 #include "app/shell_words.h"
@@ -38,6 +40,19 @@ std::vector<std::string> settings_of(const CLI::App& app) {
     }
   }
   return words;
+}
+
+// Of the words of --against; "off" is kappa=off, "none" no word.
+std::vector<Intervention> parse_against(const std::vector<std::string>& given) {
+  std::vector<Intervention> list;
+  for (const std::string& words : given) {
+    std::istringstream in(words);
+    for (std::string word; in >> word;) {
+      if (word == "none") { continue; }
+      list.push_back(parse_intervention(word == "off" ? "kappa=off" : word));
+    }
+  }
+  return in_order(std::move(list));
 }
 
 }  // namespace
@@ -96,6 +111,13 @@ void RunOptions::add_interventions(CLI::App& app) {
         ->group("Interventions");
   }
   app.add_flag("--no-capacity", no_capacity_, "--capacity off")->group("Interventions");
+  app.add_option("--against", against_,
+                 "run the text also with these words, such as \"kappa=2@3 top-k=1\", and write the "
+                 "difference; off: kappa=off, none: the model as it is")
+      ->type_name("WORDS")
+      ->expected(1)
+      ->take_all()
+      ->group("Interventions");
   app.add_option("--compare-routes", compare_routes,
                  "per layer, how many tokens the router sends elsewhere than this file has it (as "
                  "--routes)")
@@ -104,11 +126,18 @@ void RunOptions::add_interventions(CLI::App& app) {
 }
 
 void RunOptions::check_comparisons() {
+  if (!against_.empty()) {
+    against = parse_against(against_);
+    require(*against != interventions, ExitCode::usage, {}, "--against: both runs are of ",
+            interventions.empty() ? "the model as it is" : "the same interventions",
+            "; give other words, or none for the model as it is");
+  }
   const auto replays = [](const std::vector<Intervention>& list) {
     return std::any_of(list.begin(), list.end(),
                        [](const Intervention& edit) { return edit.edit == Edit::routes; });
   };
-  const bool one_text = replays(interventions) || !compare_routes.empty();
+  const bool one_text =
+      replays(interventions) || (against && replays(*against)) || !compare_routes.empty();
   require(!one_text || !text.names_several(), ExitCode::usage, {},
           "--routes and --compare-routes are of one text: give one with -p, -f or --ids");
 }
@@ -147,6 +176,8 @@ std::vector<std::string> RunOptions::file_names() const {
   if (writes("npz")) { names.push_back(kTraceFile); }
   if (writes("csv")) { names.insert(names.end(), {kTokensFile, kRoutingFile}); }
   if (writes("json")) { names.push_back(kSummaryFile); }
+  if (against && writes("npz")) { names.push_back(join_words(kAgainstFolder, "/", kTraceFile)); }
+  if (against && writes("json")) { names.push_back(kEffectJson); }
   return names;
 }
 
@@ -179,6 +210,7 @@ Json RunOptions::identity(const Model& of) const {
                 {"dtype", compute.dtype}};
   // Without an SFT slot there is nothing that could be read in two ways.
   if (slots.side == KappaSide::sft) { decisive["sft_kappa"] = name(slots.sft); }
+  if (against) { decisive["against"] = canonical_words(*against); }
   return decisive;
 }
 

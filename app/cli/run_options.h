@@ -28,6 +28,8 @@ struct RunOptions {
 
   std::vector<std::string> formats;         // of `format`
   std::vector<Intervention> interventions;  // in order of application
+  // Of the run that this one is compared with; absent: with none.
+  std::optional<std::vector<Intervention>> against;
   std::vector<std::string> settings;  // the words given but those of texts and of the output folder
 
   // Parses; false when help was asked for and printed. Wrong words, or some that do not go
@@ -56,6 +58,7 @@ struct RunOptions {
   // Words of --kappa-mul and the like as they were given, by kind.
   std::map<std::string, std::vector<std::string>> edits_;
   bool no_capacity_ = false;
+  std::vector<std::string> against_;
 };
 
 }  // namespace kappascope
