@@ -10,12 +10,12 @@
 #include "app/cli/command_line.h"
 #include "app/cli/figure_options.h"
 #include "app/cli/interrupts.h"
+#include "app/cli/load_model.h"
 #include "app/cli/output_folder.h"
 #include "app/cli/terminal.h"
 #include "app/cli/texts.h"
 #include "app/cli/verbs.h"
 #include "app/run_text.h"
-#include "core/engine/memory_plan.h"
 #include "core/nan.h"
 #include "core/trace/output_file.h"
 #include "core/trace/trace.h"
@@ -154,7 +154,8 @@ class Sweep {
     folder.check_places({}, {kTraceFile, kModelFile, kAblationJson});
     found_.settings = identity();
     log_.emplace(folder.path(), found_.settings, options_.resume, options_.force);
-    load();
+    loaded_ = load_model(model_, options_.compute, {&plan_}, std::ssize(text_.tokens),
+                         /*strict=*/false, terminal_, settings_);
     TraceRecorder recorder(folder.staged(kTraceFile), model_, plan_, text_, settings_);
     try {
       run_base(recorder);
@@ -222,23 +223,6 @@ class Sweep {
             {"sft_kappa", slots.side == KappaSide::sft ? Json(name(slots.sft)) : Json()},
             {"window", options_.window},
             {"dtype", options_.compute.dtype}};
-  }
-
-  void load() {
-    LoadOptions load = options_.compute.load_options();
-    load.tokens = std::ssize(text_.tokens);
-    const MemoryPlan plan = plan_memory(model_, load);
-    if (!plan.gpu) { load.memory = plan.bound; }
-    std::string note;
-    loaded_ = options_.compute.automatic() ? load_weights_somewhere(model_, load, terminal_, note)
-                                           : load_weights(model_, load, terminal_);
-    terminal_.erase();
-    if (!note.empty()) { terminal_.warn(note); }
-    const std::string nonfinite = nonfinite_weights(model_, *loaded_);
-    if (!nonfinite.empty()) { terminal_.warn(nonfinite); }
-    settings_.device = options_.compute.name_of(load);
-    settings_.torch_version = engine(load.device).torch_version();
-    settings_.engine = loaded_->description();
   }
 
   bool tried(const AblatedExpert& expert) const {

@@ -7,6 +7,7 @@
 #include "app/cli/batch_progress.h"
 #include "app/cli/interrupts.h"
 #include "app/cli/layer_table.h"
+#include "app/cli/load_model.h"
 #include "app/cli/output_folder.h"
 #include "app/cli/run_files.h"
 #include "app/cli/run_options.h"
@@ -15,7 +16,6 @@
 #include "app/cli/texts.h"
 #include "app/cli/verbs.h"
 #include "app/run_text.h"
-#include "core/engine/memory_plan.h"
 #include "core/engine/routing_plan.h"
 #include "core/stats/route_match.h"
 #include "core/stats/summary.h"
@@ -210,28 +210,12 @@ class Run {
   }
 
   void load() {
-    LoadOptions load = options_.compute.load_options();
-    for (const Job& job : jobs_) { load.tokens = std::max(load.tokens, job.tokens); }
-    load.gates = settings_.record_gates;
-    const MemoryPlan plan = plan_memory(model_, load);
-    terminal_.debug(memory_text(plan));
-    if (!plan.gpu) { load.memory = plan.bound; }
-    std::string note;
-    loaded_ = options_.compute.automatic() ? load_weights_somewhere(model_, load, terminal_, note)
-                                           : load_weights(model_, load, terminal_);
-    terminal_.erase();
-    if (!note.empty()) {
-      terminal_.warn(note);
-      terminal_.debug(memory_text(plan_memory(model_, load)));
-    }
-    settings_.device = options_.compute.name_of(load);
-    const std::string nonfinite = nonfinite_weights(model_, *loaded_);
-    if (options_.strict && !nonfinite.empty()) { throw Error(ExitCode::damaged, nonfinite); }
-    if (!nonfinite.empty()) { terminal_.warn(nonfinite); }
-    if (*loaded_->description()) { terminal_.debug(loaded_->description()); }
-    settings_.torch_version = engine(load.device).torch_version();
-    settings_.engine = loaded_->description();
-    terminal_.debug(join_words("Torch ", settings_.torch_version, ", ", load.threads, " threads"));
+    std::int64_t tokens = 0;
+    for (const Job& job : jobs_) { tokens = std::max(tokens, job.tokens); }
+    std::vector<const RunPlan*> plans{&plan_};
+    if (against_) { plans.push_back(&*against_); }
+    loaded_ =
+        load_model(model_, options_.compute, plans, tokens, options_.strict, terminal_, settings_);
   }
 
   void run_jobs(OutputFolder& folder) {

@@ -107,15 +107,14 @@ bool LayerPlan::has(ExpertMode mode) const {
 }
 
 std::vector<std::int32_t> RunPlan::given_experts(std::int64_t layer, std::int64_t pass,
-                                                 std::int64_t first, std::int64_t count,
-                                                 std::int64_t text_tokens) const {
+                                                 const CallTokens& call) const {
   const LayerPlan& plan = layers[layer];
   const std::int64_t row = plan.routes_row.empty() ? -1 : plan.routes_row[pass];
   if (row < 0 && plan.given.empty()) { return {}; }
-  std::vector<std::int32_t> experts(std::size_t(count * plan.slots), -1);
-  const std::int64_t ungiven = row < 0 ? 0 : text_tokens - routes->tokens;  // 0 or the first token
-  for (std::int64_t t = row < 0 ? first + count : std::max(first, ungiven); t < first + count;
-       ++t) {
+  const std::int64_t first = call.first, end = call.first + call.count;
+  std::vector<std::int32_t> experts(std::size_t(call.count * plan.slots), -1);
+  const std::int64_t ungiven = row < 0 ? end : call.text - routes->tokens;  // 0 or the first token
+  for (std::int64_t t = std::max(call.recorded, ungiven); t < end; ++t) {
     const std::int32_t* from =
         routes->expert.data() + (row * routes->tokens + t - ungiven) * routes->slots;
     std::copy_n(from, plan.slots, experts.begin() + (t - first) * plan.slots);
@@ -127,9 +126,9 @@ std::vector<std::int32_t> RunPlan::given_experts(std::int64_t layer, std::int64_
   };
   for (const GivenExperts& given : plan.given) {
     for (const std::int64_t t : given.tokens) {
-      if (t >= first && t < first + count) { give(given, t); }
+      if (t >= first && t < end) { give(given, t); }
     }
-    for (std::int64_t t = first; given.tokens.empty() && t < first + count; ++t) { give(given, t); }
+    for (std::int64_t t = first; given.tokens.empty() && t < end; ++t) { give(given, t); }
   }
   return experts;
 }

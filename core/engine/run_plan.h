@@ -81,6 +81,13 @@ struct LayerPlan {
   std::int64_t capacity_of_call(std::int64_t tokens) const;  // −1: nothing is dropped
 };
 
+// The tokens of a call in their text.
+struct CallTokens {
+  std::int64_t first = 0, count = 0;
+  std::int64_t recorded = 0;  // the first that the call records; those before it are context
+  std::int64_t text = 0;      // tokens of the text
+};
+
 struct RunPlan {
   std::int64_t passes = 1;
   std::vector<LayerPlan> layers;            // [L]
@@ -90,10 +97,11 @@ struct RunPlan {
   std::shared_ptr<const char> identity;
   std::shared_ptr<const GivenRoutes> routes;  // nullptr: none
 
-  // The experts given to the tokens [first, first + count) of a text of `text_tokens`, [count,K] in
-  // the order of the slots; −1: the router's choice. Empty: none is given in this layer.
-  std::vector<std::int32_t> given_experts(std::int64_t layer, std::int64_t pass, std::int64_t first,
-                                          std::int64_t count, std::int64_t text_tokens) const;
+  // The experts given to the tokens of a call, [count,K] in the order of the slots; −1: the
+  // router's choice. Empty: none is given in this layer. `routes` are of recorded tokens: what a
+  // token chose as context of a later call was not recorded.
+  std::vector<std::int32_t> given_experts(std::int64_t layer, std::int64_t pass,
+                                          const CallTokens& call) const;
   // Errors: unsupported, when an intervention names a token that this text does not have, or
   // routing of another text.
   void check_text(std::span<const std::int32_t> ids) const;

@@ -74,8 +74,9 @@ at::Tensor selection_scores(const at::Tensor& logits, const std::vector<float>& 
 
 std::vector<std::int32_t> given_experts(std::int64_t layer, std::int64_t pass,
                                         const CallContext& context) {
-  return context.plan.given_experts(layer, pass, context.call.text_offset, context.tokens(),
-                                    context.text_tokens());
+  return context.plan.given_experts(
+      layer, pass,
+      {context.call.text_offset, context.tokens(), context.first_token(), context.text_tokens()});
 }
 
 at::Tensor kappa_router_scores(const at::Tensor& x, const MoeWeights& weights) {

@@ -14,8 +14,8 @@ TEXT = 'The tide came in, and the tide went out again before the moon rose over 
 
 class InterventionTest(Case):
     def trace(self, name, *words, model=MODEL, figures='none'):
-        out = self.folder / name
-        self.run_program('run', model, '-p', TEXT, '-o', out, '--record', 'gates', '-q', '--figures', figures,
+        out, text = self.folder / name, () if '-p' in words else ('-p', TEXT)
+        self.run_program('run', model, *text, '-o', out, '--record', 'gates', '-q', '--figures', figures,
                          '--figure-format', 'csv', *words)
         arrays = dict(np.load(out / 'trace.npz', allow_pickle=False))
         arrays['meta'] = json.loads(str(arrays.pop('kappascope_meta')))
@@ -125,10 +125,10 @@ class InterventionTest(Case):
         self.assertFalse(np.isnan(off['kappa_input'][off['expert_kept']]).any())
 
     def test_own_routing_replayed_is_the_run_bit_for_bit(self):
-        """From the trace and from an array as serving engines return it; also in passes that drop assignments."""
-        for words in ((), ('--loop', '2', '--capacity', '0.6')):
-            base = self.trace('base' + words[-1] if words else 'base', '--logits', *words)
-            trace = self.folder / ('base' + words[-1] if words else 'base') / 'trace.npz'
+        """From the trace and from an array as serving engines return it; in passes that drop assignments, in chunks."""
+        for words in ((), ('--loop', '2', '--capacity', '0.6'), ('-p', 12 * TEXT, '--window')):
+            base = self.trace(f'base-{len(words)}', '--logits', *words)
+            trace = self.folder / f'base-{len(words)}' / 'trace.npz'
             served = self.folder / 'served.npy'
             index = base['expert_index'].transpose(1, 0, 2)
             for name, routes in (('trace', None), ('whole', index.astype(np.int32)), ('later', index[1:].astype(np.uint8))):

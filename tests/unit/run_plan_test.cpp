@@ -163,10 +163,11 @@ TEST(RunPlan, AblatedExpertsLaterWordsWin) {
 TEST(RunPlan, GivesExpertsToTokens) {
   const Model model = make_model();
   const RunPlan plan = planned(model, {"route=2:1-3:2", "route=2:3:0,1", "route=3:*:1"});
-  EXPECT_EQ(plan.given_experts(2, 0, 1, 3, 6), (Experts{2, -1, 2, -1, 0, 1}));
-  EXPECT_EQ(plan.given_experts(2, 1, 3, 2, 6), (Experts{0, 1, -1, -1}));  // a window, every pass
-  EXPECT_EQ(plan.given_experts(3, 0, 0, 2, 2), (Experts{1, -1, 1, -1}));
-  EXPECT_TRUE(plan.given_experts(1, 0, 0, 4, 4).empty());
+  EXPECT_EQ(plan.given_experts(2, 0, {1, 3, 1, 6}), (Experts{2, -1, 2, -1, 0, 1}));
+  EXPECT_EQ(plan.given_experts(2, 1, {3, 2, 3, 6}),
+            (Experts{0, 1, -1, -1}));  // a window, every pass
+  EXPECT_EQ(plan.given_experts(3, 0, {0, 2, 0, 2}), (Experts{1, -1, 1, -1}));
+  EXPECT_TRUE(plan.given_experts(1, 0, {0, 4, 0, 4}).empty());
   const std::vector<std::int32_t> four(4), three(3);
   plan.check_text(four);
   EXPECT_NE(error_of([&] { plan.check_text(three); }).find("token 3: expected 0 to 2"),
@@ -197,9 +198,12 @@ RunPlan replayed(const Model& model, std::shared_ptr<const GivenRoutes> routes,
 TEST(RunPlan, ReplaysRoutes) {
   const Model model = make_model();
   const RunPlan plan = replayed(model, make_routes(), {"route=2:1:2"});
-  EXPECT_EQ(plan.given_experts(1, 0, 0, 4, 4), (Experts{0, 1, 1, 2, 2, 0, 0, 1}));
-  EXPECT_EQ(plan.given_experts(2, 0, 0, 2, 4), (Experts{1, 2, 2, -1}));  // route comes after routes
-  EXPECT_EQ(plan.given_experts(1, 0, 0, 3, 5), (Experts{-1, -1, 0, 1, 1, 2}));  // T − 1 rows
+  EXPECT_EQ(plan.given_experts(1, 0, {0, 4, 0, 4}), (Experts{0, 1, 1, 2, 2, 0, 0, 1}));
+  EXPECT_EQ(plan.given_experts(2, 0, {0, 2, 0, 4}),
+            (Experts{1, 2, 2, -1}));  // route comes after routes
+  EXPECT_EQ(plan.given_experts(1, 0, {0, 3, 0, 5}), (Experts{-1, -1, 0, 1, 1, 2}));  // T − 1 rows
+  // As context of a later call the router chooses, but for what is named.
+  EXPECT_EQ(plan.given_experts(2, 0, {0, 3, 2, 4}), (Experts{-1, -1, 2, -1, 0, 1}));
   const std::vector<std::int32_t> four(4), five(5), six(6);
   plan.check_text(four);
   plan.check_text(five);
