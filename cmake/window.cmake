@@ -1,5 +1,6 @@
-# Dear ImGui, ImPlot and GLFW for the window: the sources of the pinned package imgui-bundle, which
-# `make` unpacks into build/deps. Sets KAPPASCOPE_WINDOW to whether the window can be built.
+# Dear ImGui and GLFW for the window, ImPlot for its benchmark: the sources of the pinned package
+# imgui-bundle, which `make` unpacks into build/deps. Sets KAPPASCOPE_WINDOW to whether the window can
+# be built.
 set(KAPPASCOPE_GUI AUTO CACHE STRING "Build the window: AUTO (when its sources and GLFW are there), ON, OFF")
 set_property(CACHE KAPPASCOPE_GUI PROPERTY STRINGS AUTO ON OFF)
 set(KAPPASCOPE_WINDOW OFF)
@@ -20,6 +21,7 @@ if(NOT EXISTS "${bundle}/complete" OR NOT GLFW_FOUND OR NOT FREETYPE_FOUND)
   return()
 endif()
 set(KAPPASCOPE_WINDOW ON)
+set(KAPPASCOPE_IMPLOT "${bundle}/implot/implot")
 set(KAPPASCOPE_IMGUI_NULL "${imgui}/backends/imgui_impl_null.cpp")  # draws nothing: for tests
 
 # kappascope_add_imgui(NAME SOURCES…): the library as `NAME`, with further sources.
@@ -28,11 +30,9 @@ function(kappascope_add_imgui name)
     ${imgui}/imgui.cpp ${imgui}/imgui_draw.cpp ${imgui}/imgui_stacklayout.cpp
     ${imgui}/imgui_tables.cpp ${imgui}/imgui_widgets.cpp ${imgui}/misc/freetype/imgui_freetype.cpp
     ${imgui}/misc/cpp/imgui_stdlib.cpp
-    ${imgui}/backends/imgui_impl_glfw.cpp ${imgui}/backends/imgui_impl_opengl3.cpp
-    ${bundle}/implot/implot/implot.cpp ${bundle}/implot/implot/implot_items.cpp ${ARGN})
+    ${imgui}/backends/imgui_impl_glfw.cpp ${imgui}/backends/imgui_impl_opengl3.cpp ${ARGN})
   target_include_directories(${name} SYSTEM PUBLIC "${imgui}" "${imgui}/backends"
-                             "${imgui}/misc/cpp" "${imgui}/misc/freetype"
-                             "${bundle}/implot/implot")
+                             "${imgui}/misc/cpp" "${imgui}/misc/freetype")
   target_compile_definitions(${name} PUBLIC IMGUI_USE_WCHAR32 IMGUI_ENABLE_FREETYPE
                              IMGUI_DISABLE_OBSOLETE_FUNCTIONS IMGUI_DISABLE_DEMO_WINDOWS
                              IMGUI_DISABLE_DEFAULT_FONT_BITMAP)

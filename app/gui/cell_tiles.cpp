@@ -34,7 +34,7 @@ int level_for(double cell_pixels, int levels) {
 
 }  // namespace
 
-void release_tiles() {
+FigureTextures::~FigureTextures() {
   ImVector<ImTextureData*>& all = ImGui::GetCurrentContext()->UserTextures;
   while (!all.empty()) {
     ImTextureData* texture = all.back();

@@ -79,7 +79,13 @@ class CellTiles {
   std::int64_t tiles_made_ = 0, texels_made_ = 0;
 };
 
-// Ends what the backend of the current context has not let go of yet: there is no further frame.
-void release_tiles();
+// The textures of figures; one while figures are drawn, in the context of Dear ImGui that is
+// current when it ends.
+struct FigureTextures {
+  FigureTextures() = default;
+  ~FigureTextures();  // ends what the backend has not let go of yet: there is no further frame
+  FigureTextures(const FigureTextures&) = delete;
+  FigureTextures& operator=(const FigureTextures&) = delete;
+};
 
 }  // namespace kappascope::gui

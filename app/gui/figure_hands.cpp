@@ -9,7 +9,54 @@ namespace {
 constexpr double kDeepestZoom = 1e5;  // of the whole axis
 constexpr double kKeyZoom = 1.5;      // a press of + or −
 
+// Position of subject `number` on the axis; −1: it is not there.
+std::int64_t position_of(const FigureAxis& axis, AxisSubject subject, std::int64_t number) {
+  if (axis.subject != subject || number < 0) { return -1; }
+  if (axis.subjects.empty()) { return number; }
+  const auto found = std::find(axis.subjects.begin(), axis.subjects.end(), number);
+  return found == axis.subjects.end() ? -1 : found - axis.subjects.begin();
+}
+
 }  // namespace
+
+double AxisHand::place(double value) const {
+  return log ? std::log(value) : value;
+}
+
+// Of the same size where that is possible.
+void AxisHand::set(double low, double high) {
+  const double floor = place(whole.low), ceiling = place(whole.high);
+  const double size = std::clamp(high - low, std::min(least, ceiling - floor), ceiling - floor);
+  if (size >= ceiling - floor) { return reset(); }
+  low = std::clamp((low + high - size) / 2, floor, ceiling - size);
+  const auto value = [&](double at) { return log ? std::exp(at) : at; };
+  span = {value(low), value(low + size)};
+}
+
+void AxisHand::zoom(double factor, double share) {
+  const double low = place(span.low), high = place(span.high), fixed = low + share * (high - low);
+  set(fixed - (fixed - low) * factor, fixed + (high - fixed) * factor);
+}
+
+void AxisHand::pan(double share) {
+  const double low = place(span.low), high = place(span.high);
+  set(low + share * (high - low), high + share * (high - low));
+}
+
+std::int64_t selected_position(const Figure& figure, const FigureAxis& axis,
+                               const Subject& selection) {
+  switch (axis.subject) {
+    case AxisSubject::token:
+      return position_of(axis, axis.subject, selection.token);
+    case AxisSubject::recorded_layer:
+      return position_of(axis, axis.subject, selection.row);
+    case AxisSubject::expert:
+      if (figure.row >= 0 && figure.row != selection.row) { return -1; }
+      return position_of(axis, axis.subject, selection.expert);
+    default:
+      return -1;
+  }
+}
 
 FigureHands::FigureHands(const PreparedFigure& figure, FigureViewState& state)
     : figure_(figure), state_(state) {

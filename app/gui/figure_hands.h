@@ -8,6 +8,27 @@
 
 namespace kappascope::gui {
 
+// One axis of a panel in the hand of the user: what is in sight never leaves `whole`.
+struct AxisHand {
+  AxisSpan& span;
+  AxisSpan whole;
+  bool log;
+  double least;  // smallest size in sight; logarithmic: of ln
+
+  AxisSpan sight() const { return {span.low, span.high, log}; }
+  void zoom(double factor, double share);  // about the place `share` of the way
+  void pan(double share);                  // of what is in sight
+  void reset() { span = whole; }
+
+ private:
+  double place(double value) const;
+  void set(double low, double high);
+};
+
+// Position on the axis of what is selected; −1: none.
+std::int64_t selected_position(const Figure& figure, const FigureAxis& axis,
+                               const Subject& selection);
+
 class FigureHands {
  public:
   // Takes the shared zoom along tokens into the view.

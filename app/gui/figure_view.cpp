@@ -1,15 +1,12 @@
 #include "app/gui/figure_view.h"
 
-#include <implot.h>
-
 #include <algorithm>
 #include <cmath>
 
 #include "app/gui/figure_hands.h"
-#include "app/gui/figure_keys.h"
-#include "app/gui/figure_layout.h"
+#include "app/gui/scene_drawer.h"
 #include "core/figure/readout.h"
-#include "core/figure/text.h"
+#include "core/figure/screen_layout.h"
 
 namespace kappascope::gui {
 namespace {
@@ -17,103 +14,126 @@ namespace {
 constexpr double kZoomStep = 1.15;  // a notch of the wheel
 constexpr float kDragPixels = 4;    // less is a click
 
-bool is_category(const FigureAxis& axis) {
-  return axis.scale == Scale::category;
+// One axis of a panel on the screen.
+struct AxisPixels {
+  AxisSpan span;
+  float begin = 0, end = 1;  // vertical: begin is below
+
+  // Values far outside stop a plot's size away, so that coordinates stay small.
+  float pixel(double value) const {
+    const double share = std::clamp(span.share(value), -1.0, 2.0);
+    return static_cast<float>(begin + share * (static_cast<double>(end) - begin));
+  }
+  double value(float pixel) const {
+    return span.value((static_cast<double>(pixel) - begin) / (static_cast<double>(end) - begin));
+  }
+};
+
+// A panel on the screen.
+struct PanelPixels {
+  const Panel& panel;
+  ScreenBox box;
+  AxisPixels x, y;
+
+  bool has_cells() const { return !panel.heat_map.empty(); }
+  ScreenBox cell(double row, double column) const {
+    return {x.pixel(column - 0.5), y.pixel(row + 0.5), x.pixel(column + 0.5), y.pixel(row - 0.5)};
+  }
+};
+
+bool is_chosen(const Subject& point, const Subject& selection) {
+  return selection.token >= 0 && point.token == selection.token &&
+         (point.row < 0 || selection.row < 0 || point.row == selection.row);
+}
+
+// Half a finger's width about `pixel` as readout() wants it: of logarithms on a logarithmic axis,
+// however it is drawn.
+double reach(const FigureAxis& axis, const AxisPixels& at, float pixel, float finger) {
+  const auto [low, high] = std::minmax({at.value(pixel - finger), at.value(pixel + finger)});
+  if (axis.scale != Scale::log) { return (high - low) / 2; }
+  return low > 0 ? std::log(high / low) / 2 : 1;
 }
 
 class View {
  public:
-  View(const Subject& selection, const Theme& theme, FigureViewState& state)
+  View(const Subject& selection, const Theme& theme, FigureViewState& state, const ScreenBox& area)
       : figure_(*state.shown),
         selection_(selection),
         theme_(theme),
         state_(state),
-        hands_(figure_, state) {
-    light_.paper = IM_COL32(236, 238, 241, 255);
-  }
+        hands_(figure_, state),
+        area_(area),
+        place_{{area.left, area.top}, point_pixels()} {}
 
-  std::optional<Subject> draw(const ScreenBox& area) {
-    if (std::find(figure_.empty.begin(), figure_.empty.end(), false) == figure_.empty.end()) {
-      draw_reason(list(), *figure_.groups[0].panels[0], area, theme_);  // no axes without values
-      return {};
-    }
+  std::optional<Subject> draw() {
     click_ = hands_.follow(state_.keys, selection_);
-    const std::vector<ScreenBox> boxes = arrange_groups(figure_, area);
-    for (std::size_t g = 0; g < boxes.size(); ++g) { draw_group(g, boxes[g]); }
-    if (!boxes.empty()) {  // the extent, for scrolling
-      ImGui::SetCursorScreenPos({area.left, boxes.back().bottom});
-      ImGui::Dummy({1, 0});
+    lay_out();
+    std::size_t panel = 0;
+    bool moved = false;
+    for (const PanelGroupPlan& group : figure_.groups) {
+      for (std::size_t i = 0; i < group.panels.size(); ++i) { moved |= handle(group, i, panel++); }
     }
+    if (moved) { lay_out(); }
+    choose_points();
+    draw_scene(list(), scene(), place_, state_.tiles);
+    for (panel = 0; panel < scene().panels.size(); ++panel) { draw_over(panel); }
+    // The extent, for scrolling.
+    ImGui::SetCursorScreenPos({area_.left, area_.top + float(scene().height) * place_.scale});
+    ImGui::Dummy({1, 0});
     hands_.share();
     return click_;
   }
 
  private:
-  std::size_t index_of(const Panel& panel) const {
-    return static_cast<std::size_t>(&panel - figure_.figure.panels.data());
-  }
-  AxisHand hand(const PanelGroupPlan& group, std::size_t i, bool horizontal) {
-    return hands_.hand(group, i, horizontal);
-  }
-
-  AxisView sight(const AxisHand& hand) const { return {hand.span.low, hand.span.high, hand.log}; }
-
-  void draw_group(std::size_t g, const ScreenBox& area) {
-    const PanelGroupPlan& group = figure_.groups[g];
-    std::vector<PanelSight> sights;
-    for (std::size_t i = 0; i < group.panels.size(); ++i) {
-      sights.push_back({sight(hand(group, i, true)), sight(hand(group, i, false))});
-    }
-    GroupPlace place = lay_out_group(figure_, g, area, sights);
-    // What the user does changes what is in sight, and with it the ticks.
-    bool moved = false;
-    for (std::size_t i = 0; i < group.panels.size(); ++i) {
-      moved |= handle(group, i, place.panels[i]);
-    }
-    if (moved) {
-      for (std::size_t i = 0; i < group.panels.size(); ++i) {
-        sights[i] = {sight(hand(group, i, true)), sight(hand(group, i, false))};
-      }
-      place = lay_out_group(figure_, g, area, sights);
-    }
-    draw_head(g, place);
-    for (std::size_t i = 0; i < group.panels.size(); ++i) { draw_panel(group, place.panels[i]); }
-    if (place.bar.height() > 0) {
-      draw_colour_bar(list(), *group.scale, *group.colours, place.bar, place.area, place.brief,
-                      theme_);
-    }
-  }
-
   static ImDrawList& list() { return *ImGui::GetWindowDrawList(); }
+  const Scene& scene() const { return state_.laid_out.scene; }
 
-  void draw_head(std::size_t g, const GroupPlace& place) {
-    const PanelGroupPlan& group = figure_.groups[g];
-    const float left = place.panels[0].plot.box.left, width = place.area.right - left;
-    const std::string& title = group.panels[0]->title;
-    if (!title.empty()) {
-      float top = place.title_top;
-      for (const std::string& line : wrapped(plain_text(title), width, em())) {
-        add_text(list(), {left, top}, em(), theme_.text, line);
-        top += 1.15f * em();
+  void lay_out() {
+    LaidOutFigure wanted;
+    for (const PanelGroupPlan& group : figure_.groups) {
+      for (std::size_t i = 0; i < group.panels.size(); ++i) {
+        wanted.sights.push_back(
+            {hands_.hand(group, i, true).sight(), hands_.hand(group, i, false).sight()});
       }
     }
-    const bool cells = std::any_of(group.panels.begin(), group.panels.end(),
-                                   [](const Panel* panel) { return !panel->heat_map.empty(); });
-    draw_legend(list(), figure_.keys[g], {left, place.legend_top}, width, cells, theme_);
+    wanted.scale = place_.scale;
+    wanted.width = area_.width() / wanted.scale;
+    wanted.height = area_.height() / wanted.scale;
+    wanted.theme = &theme_;
+    wanted.fonts = ImGui::GetIO().Fonts->Sources.Size;
+    const LaidOutFigure& kept = state_.laid_out;
+    if (wanted.sights == kept.sights && wanted.scale == kept.scale && wanted.width == kept.width &&
+        wanted.height == kept.height && wanted.theme == kept.theme && wanted.fonts == kept.fonts) {
+      return;
+    }
+    ScreenTextMeter meter(wanted.scale);
+    const Outlet outlet{.pixel = 1 / wanted.scale, .paper = paper_of(theme_)};
+    wanted.scene =
+        lay_out_screen(figure_, wanted.sights, wanted.width, wanted.height, outlet, meter);
+    state_.laid_out = std::move(wanted);
+  }
+
+  PanelPixels pixels(std::size_t panel) const {
+    const ScenePanel& at = scene().panels[panel];
+    const ScreenBox box = place_.box(at.plot);
+    return {figure_.figure.panels[panel],
+            box,
+            {at.x, box.left, box.right},
+            {at.y, box.bottom, box.top}};
   }
 
   // Wheel, drag and double click over a plot or the text of an axis. True when something moved.
-  bool handle(const PanelGroupPlan& group, std::size_t i, const PanelPlace& place) {
-    bool moved = false;
-    const std::size_t panel = index_of(*group.panels[i]);
-    moved |= handle_box(group, i, place.plot.box, "plot", panel, true, true);
-    if (place.x_named) { moved |= handle_box(group, i, place.x_strip, "x", panel, true, false); }
-    if (place.y_named) { moved |= handle_box(group, i, place.y_strip, "y", panel, false, true); }
+  bool handle(const PanelGroupPlan& group, std::size_t i, std::size_t panel) {
+    const ScenePanel& at = scene().panels[panel];
+    bool moved = handle_box(group, i, at.plot, "plot", panel, true, true);
+    moved |= handle_box(group, i, at.x_labels, "x", panel, true, false);
+    moved |= handle_box(group, i, at.y_labels, "y", panel, false, true);
     return moved;
   }
 
-  bool handle_box(const PanelGroupPlan& group, std::size_t i, const ScreenBox& box,
-                  const char* name, std::size_t panel, bool along_x, bool along_y) {
+  bool handle_box(const PanelGroupPlan& group, std::size_t i, const Box& where, const char* name,
+                  std::size_t panel, bool along_x, bool along_y) {
+    const ScreenBox box = place_.box(where);
     if (box.width() < 1 || box.height() < 1) { return false; }
     ImGui::SetCursorScreenPos({box.left, box.top});
     const std::string id = std::string("###") + name + std::to_string(panel);
@@ -128,8 +148,8 @@ class View {
       if (released && still) { clicked_ = panel; }
     }
     if (hovered && ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left)) {
-      if (along_x) { hand(group, i, true).reset(); }
-      if (along_y) { hand(group, i, false).reset(); }
+      if (along_x) { hands_.hand(group, i, true).reset(); }
+      if (along_y) { hands_.hand(group, i, false).reset(); }
       return true;
     }
     bool moved = false;
@@ -137,175 +157,146 @@ class View {
     const double up = (box.bottom - io.MousePos.y) / box.height();
     if (hovered && io.MouseWheel != 0) {
       const double factor = std::pow(kZoomStep, -static_cast<double>(io.MouseWheel));
-      if (along_x) { hand(group, i, true).zoom(factor, across); }
-      if (along_y) { hand(group, i, false).zoom(factor, up); }
+      if (along_x) { hands_.hand(group, i, true).zoom(factor, across); }
+      if (along_y) { hands_.hand(group, i, false).zoom(factor, up); }
       moved = true;
     }
     if (hovered && along_x && io.MouseWheelH != 0) {
-      hand(group, i, true).pan(-0.08 * io.MouseWheelH);
+      hands_.hand(group, i, true).pan(-0.08 * io.MouseWheelH);
       moved = true;
     }
     if (held && ImGui::IsMouseDragging(ImGuiMouseButton_Left, kDragPixels)) {
       if (along_x) {
-        hand(group, i, true).pan(-io.MouseDelta.x / static_cast<double>(box.width()));
+        hands_.hand(group, i, true).pan(-io.MouseDelta.x / static_cast<double>(box.width()));
       }
       if (along_y) {
-        hand(group, i, false).pan(io.MouseDelta.y / static_cast<double>(box.height()));
+        hands_.hand(group, i, false).pan(io.MouseDelta.y / static_cast<double>(box.height()));
       }
       moved = io.MouseDelta.x != 0 || io.MouseDelta.y != 0;
     }
     return moved;
   }
 
-  void draw_panel(const PanelGroupPlan& group, PanelPlace& place) {
-    const Panel& panel = *place.plot.panel;
-    const std::size_t index = index_of(panel);
-    const ScreenBox& box = place.plot.box;
-    ImGui::SetCursorScreenPos({box.left, box.top});
-    ImPlot::PushStyleVar(ImPlotStyleVar_PlotPadding, ImVec2(0, 0));
-    ImPlot::PushStyleVar(ImPlotStyleVar_PlotBorderSize, 0.0f);
-    ImPlot::PushStyleVar(ImPlotStyleVar_PlotMinSize, ImVec2(1, 1));
-    const Theme& inside = theme_inside(panel);
-    ImPlot::PushStyleColor(ImPlotCol_PlotBg, inside.paper);
-    constexpr ImPlotFlags kFlags =
-        ImPlotFlags_CanvasOnly | ImPlotFlags_NoInputs | ImPlotFlags_NoFrame;
-    const std::string id = "##canvas" + std::to_string(index);
-    if (ImPlot::BeginPlot(id.c_str(), {box.width(), box.height()}, kFlags)) {
-      set_up_axis(ImAxis_X1, place.plot.x);
-      set_up_axis(ImAxis_Y1, place.plot.y);
-      ImPlot::SetupFinish();
-      ImPlot::PushPlotClipRect();
-      draw_inside(group, place, index, inside);
-      ImPlot::PopPlotClipRect();
-      ImPlot::EndPlot();
-    }
-    ImPlot::PopStyleColor();
-    ImPlot::PopStyleVar(3);
-    draw_frame(panel, place);
-    if (hovered_ == index || clicked_ == index) { point_at(place.plot, index); }
-  }
-
-  static void set_up_axis(ImAxis axis, const AxisView& view) {
-    constexpr ImPlotAxisFlags kFlags = ImPlotAxisFlags_NoDecorations | ImPlotAxisFlags_NoMenus |
-                                       ImPlotAxisFlags_NoHighlight | ImPlotAxisFlags_NoInitialFit;
-    ImPlot::SetupAxis(axis, nullptr, kFlags);
-    if (view.log) { ImPlot::SetupAxisScale(axis, ImPlotScale_Log10); }
-    ImPlot::SetupAxisLimits(axis, view.low, view.high, ImPlotCond_Always);
-  }
-
-  // Colours of values are made for light paper, of cells and dots alike.
-  const Theme& theme_inside(const Panel& panel) const {
-    const bool coloured = std::any_of(panel.points.begin(), panel.points.end(),
-                                      [](const Points& points) { return !points.value.empty(); });
-    return coloured && theme_.dark ? light_ : theme_;
-  }
-
-  void draw_inside(const PanelGroupPlan& group, const PanelPlace& place, std::size_t index,
-                   const Theme& inside) {
-    const PlotPlace& plot = place.plot;
-    const Panel& panel = *plot.panel;
-    ImDrawList& to = *ImPlot::GetPlotDrawList();
-    if (figure_.empty[index]) { return draw_reason(to, panel, plot.box, theme_); }
-    if (panel.heat_map.empty()) {
-      draw_grid(to, place, inside);
-      draw_selection(to, figure_.figure, plot, selection_, inside);
-    }
-    if (state_.tiles[index]) {
-      const double width = plot.x.position_pixels(), height = plot.y.position_pixels();
-      const CellPlace cells{plot.box.left - (plot.x.low + 0.5) * width,
-                            plot.box.bottom + (plot.y.low + 0.5) * height, width, height};
-      state_.tiles[index]->draw(to, cells, plot.box);
-      draw_cell_marks(to, plot, panel.heat_map[0], *group.colours);
-    }
-    draw_marks(to, plot, group.colours.get(), selection_, inside, state_.clouds[index]);
-    if (!panel.heat_map.empty()) { draw_selection(to, figure_.figure, plot, selection_, inside); }
-  }
-
-  void draw_grid(ImDrawList& to, const PanelPlace& place, const Theme& inside) const {
-    const ScreenBox& box = place.plot.box;
-    const ImU32 faint = (inside.line & ~IM_COL32_A_MASK) | (110u << IM_COL32_A_SHIFT);
-    for (const Tick& tick : place.y_ticks.ticks) {
-      const float y = std::round(place.plot.y.pixel(tick.value));
-      to.AddLine({box.left, y}, {box.right, y}, faint);
-    }
-    if (is_category(place.plot.panel->x)) { return; }
-    for (const Tick& tick : place.x_ticks.ticks) {
-      const float x = std::round(place.plot.x.pixel(tick.value));
-      to.AddLine({x, box.top}, {x, box.bottom}, faint);
+  // The points of the selection, found again when it or the scene has changed.
+  void choose_points() {
+    LaidOutFigure& laid = state_.laid_out;
+    if (laid.chosen.size() == scene().panels.size() && laid.selection == selection_) { return; }
+    laid.selection = selection_;
+    laid.chosen.assign(scene().panels.size(), {});
+    for (std::size_t panel = 0; panel < laid.chosen.size(); ++panel) {
+      const ScenePanel& at = scene().panels[panel];
+      for (const Points& points : figure_.figure.panels[panel].points) {
+        for (std::size_t i = 0; i < points.subjects.size(); ++i) {
+          if (!is_chosen(points.subjects[i], selection_)) { continue; }
+          const double x = at.x.share(points.x[i]), y = at.y.share(points.y[i]);
+          if (!(x >= 0 && x <= 1 && y >= 0 && y <= 1)) { continue; }
+          laid.chosen[panel].push_back(
+              {at.plot.x + x * at.plot.width, at.plot.bottom() - y * at.plot.height});
+        }
+      }
     }
   }
 
-  void draw_frame(const Panel& panel, const PanelPlace& place) {
-    ImDrawList& to = list();
-    const ScreenBox& box = place.plot.box;
-    if (!panel.heat_map.empty() || figure_.empty[index_of(panel)]) {
-      to.AddRect({box.left - 1, box.top - 1}, {box.right + 1, box.bottom + 1}, theme_.line);
-    } else {
-      to.AddLine({box.left, box.top}, {box.left, box.bottom}, theme_.quiet_text);
-      to.AddLine({box.left, box.bottom}, {box.right, box.bottom}, theme_.quiet_text);
+  // What is selected and what is under the pointer.
+  void draw_over(std::size_t index) {
+    if (scene().panels[index].empty) { return; }
+    const PanelPixels panel = pixels(index);
+    list().PushClipRect({panel.box.left, panel.box.top}, {panel.box.right, panel.box.bottom}, true);
+    for (const Point& point : state_.laid_out.chosen[index]) {
+      list().AddCircleFilled(place_.at(point), 0.2f * em(), theme_.chosen);
+      list().AddCircle(place_.at(point), 0.32f * em(), theme_.text, 0, 1);
     }
-    draw_reference_labels(to, place.plot, theme_);
-    if (place.x_named) {
-      draw_axis_x(to, panel.x, place.plot.x, place.x_ticks, box, place.x_name, theme_);
+    draw_selection(panel);
+    if (hovered_ == index || clicked_ == index) { point_at(panel, index); }
+    list().PopClipRect();
+  }
+
+  // The selected layer, token and expert where they are on an axis: along one axis a pair of
+  // hairlines (a pale band where there are no cells); where both are selected, the cell.
+  void draw_selection(const PanelPixels& on) {
+    const std::int64_t column = selected_position(figure_.figure, on.panel.x, selection_);
+    const std::int64_t row = selected_position(figure_.figure, on.panel.y, selection_);
+    ScreenBox box = on.box;
+    const auto frame = [](const FigureAxis& axis, const AxisPixels& along, std::int64_t at,
+                          float& begin, float& end) {
+      if (at < 0) { return; }
+      const auto centre = static_cast<double>(at);
+      const double half = axis.scale == Scale::category ? 0.5 : 0;
+      begin = along.pixel(centre - half);
+      end = along.pixel(centre + half);
+      if (begin > end) { std::swap(begin, end); }
+    };
+    frame(on.panel.x, on.x, column, box.left, box.right);
+    frame(on.panel.y, on.y, row, box.top, box.bottom);
+    const auto faded = [this](std::uint32_t alpha) {
+      return (theme_.chosen & ~IM_COL32_A_MASK) | (alpha << IM_COL32_A_SHIFT);
+    };
+    const float width = std::max(1.0f, 0.09f * em());
+    if (!on.has_cells() && (column >= 0 || row >= 0) && box.width() > width &&
+        box.height() > width) {
+      return list().AddRectFilled({box.left, box.top}, {box.right, box.bottom}, faded(40));
     }
-    if (place.y_named) {
-      draw_axis_y(to, panel.y, place.plot.y, place.y_ticks, box, place.y_strip.left, place.y_name,
-                  theme_);
+    if (column >= 0) {
+      for (const float x : {box.left, box.right}) {
+        list().AddLine({x, on.box.top}, {x, on.box.bottom}, faded(150), width);
+      }
     }
+    if (row >= 0) {
+      for (const float y : {box.top, box.bottom}) {
+        list().AddLine({on.box.left, y}, {on.box.right, y}, faded(150), width);
+      }
+    }
+    if (column >= 0 && row >= 0) { mark(box); }
+  }
+
+  // A frame that is seen on light and dark cells.
+  void mark(const ScreenBox& box) {
+    const float width = std::max(1.5f, 0.13f * em());
+    list().AddRect({box.left - width, box.top - width}, {box.right + width, box.bottom + width},
+                   IM_COL32(0, 0, 0, 110), 0, width);
+    list().AddRect({box.left, box.top}, {box.right, box.bottom}, theme_.chosen, 0, width);
   }
 
   // What is under the pointer: words, a crosshair over cells, and the choice of a click.
-  void point_at(const PlotPlace& plot, std::size_t index) {
+  void point_at(const PanelPixels& on, std::size_t index) {
     const ImVec2 mouse = ImGui::GetIO().MousePos;
-    if (!plot.box.contains(mouse) || figure_.empty[index]) { return; }
+    if (!on.box.contains(mouse)) { return; }
     const float finger = 0.45f * em();
-    const double x = plot.x.at_pixel(mouse.x), y = plot.y.at_pixel(mouse.y);
+    const double x = on.x.value(mouse.x), y = on.y.value(mouse.y);
     const CellBlock block = state_.tiles[index] ? state_.tiles[index]->block() : CellBlock{};
     const std::optional<Readout> found =
-        readout(figure_.figure, index, x, y, reach(plot.panel->x, plot.x, mouse.x, finger),
-                reach(plot.panel->y, plot.y, mouse.y, finger), block);
+        readout(figure_.figure, index, x, y, reach(on.panel.x, on.x, mouse.x, finger),
+                reach(on.panel.y, on.y, mouse.y, finger), block);
     if (!found) { return; }
-    if (!plot.panel->heat_map.empty()) { draw_crosshair(plot, x, y); }
+    if (on.has_cells()) { draw_crosshair(on, on.cell(std::floor(y + 0.5), std::floor(x + 0.5))); }
     if (clicked_ == index && found->subject.any()) { click_ = found->subject; }
     if (hovered_ != index || !ImGui::BeginTooltip()) { return; }
     for (const std::string& line : found->lines) { ImGui::TextUnformatted(line.c_str()); }
     ImGui::EndTooltip();
   }
 
-  // readout() takes logarithms on a logarithmic axis, however it is drawn.
-  static double reach(const FigureAxis& axis, AxisView view, float pixel, float finger) {
-    if (axis.scale != Scale::log) { return view.reach(pixel, finger); }
-    const double low = std::min(view.at_pixel(pixel - finger), view.at_pixel(pixel + finger));
-    const double high = std::max(view.at_pixel(pixel - finger), view.at_pixel(pixel + finger));
-    return low > 0 ? std::log(high / low) / 2 : 1;
-  }
-
-  void draw_crosshair(const PlotPlace& plot, double x, double y) {
-    const double column = std::floor(x + 0.5), row = std::floor(y + 0.5);
-    const ScreenBox cell{plot.x.pixel(column - 0.5), plot.y.pixel(row + 0.5),
-                         plot.x.pixel(column + 0.5), plot.y.pixel(row - 0.5)};
+  static void draw_crosshair(const PanelPixels& on, const ScreenBox& cell) {
     ImDrawList& to = list();
-    to.PushClipRect({plot.box.left, plot.box.top}, {plot.box.right, plot.box.bottom}, true);
     const float cx = std::round((cell.left + cell.right) / 2);
     const float cy = std::round((cell.top + cell.bottom) / 2);
     for (const auto& [dark, shift] :
          {std::pair{IM_COL32(0, 0, 0, 90), 1.0f}, std::pair{IM_COL32(255, 255, 255, 150), 0.0f}}) {
-      to.AddLine({plot.box.left, cy + shift}, {cell.left, cy + shift}, dark);
-      to.AddLine({cell.right, cy + shift}, {plot.box.right, cy + shift}, dark);
-      to.AddLine({cx + shift, plot.box.top}, {cx + shift, cell.top}, dark);
-      to.AddLine({cx + shift, cell.bottom}, {cx + shift, plot.box.bottom}, dark);
+      to.AddLine({on.box.left, cy + shift}, {cell.left, cy + shift}, dark);
+      to.AddLine({cell.right, cy + shift}, {on.box.right, cy + shift}, dark);
+      to.AddLine({cx + shift, on.box.top}, {cx + shift, cell.top}, dark);
+      to.AddLine({cx + shift, cell.bottom}, {cx + shift, on.box.bottom}, dark);
       to.AddRect({cell.left - shift, cell.top - shift}, {cell.right + shift, cell.bottom + shift},
                  dark);
     }
-    to.PopClipRect();
   }
 
   const PreparedFigure& figure_;
   const Subject& selection_;
   const Theme& theme_;
-  Theme light_ = gui::theme(false);
   FigureViewState& state_;
   FigureHands hands_;
+  const ScreenBox area_;
+  const ScenePlace place_;
   static constexpr std::size_t kNone = static_cast<std::size_t>(-1);
   std::size_t hovered_ = kNone, clicked_ = kNone;
   std::optional<Subject> click_;
@@ -331,7 +322,7 @@ bool same_axes(const PreparedFigure& a, const PreparedFigure& b) {
 void take(FigureViewState& state, const std::shared_ptr<const PreparedFigure>& figure) {
   state.fit = state.fit || !state.shown || !same_axes(*state.shown, *figure);
   state.shown = figure;
-  state.clouds.assign(figure->figure.panels.size(), {});
+  state.laid_out = {};
   state.tiles.clear();
   for (const auto& cells : figure->cells) {
     state.tiles.push_back(cells ? std::make_unique<CellTiles>(cells) : nullptr);
@@ -372,19 +363,10 @@ std::optional<Subject> draw_figure(const char* id,
   const ImVec2 corner = ImGui::GetCursorScreenPos(), room = ImGui::GetContentRegionAvail();
   if (seen && room.x > 4 * em() && room.y > 2 * em()) {
     const ScreenBox area{corner.x, corner.y, corner.x + room.x, corner.y + room.y};
-    click = View(selection, theme, state).draw(area);
+    click = View(selection, theme, state, area).draw();
   }
   ImGui::EndChild();
   return click;
-}
-
-PlotContext::PlotContext() {
-  ImPlot::CreateContext();
-}
-
-PlotContext::~PlotContext() {
-  release_tiles();
-  ImPlot::DestroyContext();
 }
 
 }  // namespace kappascope::gui

@@ -1,5 +1,6 @@
-// Draws a Figure into the window: the one place that calls ImPlot. Nothing is computed here: what
-// is under the pointer is core's readout(), cells are core's CellPyramid.
+// A Figure in the window: laid out by core for its size and what is in sight, drawn, and in the
+// hand of the user. Nothing is computed here: what is under the pointer is core's readout(), cells
+// are core's CellPyramid.
 #pragma once
 
 #include <imgui.h>
@@ -10,21 +11,12 @@
 #include <vector>
 
 #include "app/gui/cell_tiles.h"
-#include "app/gui/figure_marks.h"
 #include "app/gui/theme.h"
 #include "app/gui/workspace.h"
+#include "core/figure/prepared.h"
+#include "core/figure/scene.h"
 
 namespace kappascope::gui {
-
-// ImPlot's state and the textures of figures; one while figures are drawn, in the context of Dear
-// ImGui that is current when it is made.
-class PlotContext {
- public:
-  PlotContext();
-  ~PlotContext();
-  PlotContext(const PlotContext&) = delete;
-  PlotContext& operator=(const PlotContext&) = delete;
-};
 
 // What keys ask of a figure: steps of the selected cell, zoom in (> 0) and out, all of it.
 struct FigureKeys {
@@ -32,13 +24,26 @@ struct FigureKeys {
   bool all = false;
 };
 
+// The scene of a figure and what it was laid out for: as long as that is the same, so is the scene.
+struct LaidOutFigure {
+  Scene scene;
+  std::vector<PanelSight> sights;
+  double width = 0, height = 0;
+  float scale = 0;  // pixels of a point
+  const Theme* theme = nullptr;
+  int fonts = 0;  // in the atlas: more glyphs have other widths
+  // The points of the selection, in each panel.
+  Subject selection;
+  std::vector<std::vector<Point>> chosen;
+};
+
 // What one view keeps from frame to frame.
 struct FigureViewState {
   std::shared_ptr<const PreparedFigure> shown;    // the last one that was ready
   std::vector<std::unique_ptr<CellTiles>> tiles;  // of each panel
-  std::vector<DotCloud> clouds;                   // of each panel
-  std::vector<AxisSpan> x,
-      y;                // of each panel, in sight; shared ones are at the first of the group
+  LaidOutFigure laid_out;
+  // Of each panel, in sight; shared ones are at the first of the group.
+  std::vector<AxisSpan> x, y;
   bool fit = true;      // next frame: axes as the figure has them
   bool linear = false;  // logarithmic axes drawn linear
   // Zoom along tokens that it shares with other views (nothing: all tokens); null: its own.

@@ -33,7 +33,7 @@ struct Gui {
 
   Workspace& workspace;
   Settings& settings;
-  PlotContext plots;
+  FigureTextures textures;
   Fonts fonts;
   const Theme* theme = nullptr;  // in force
 

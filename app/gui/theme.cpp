@@ -128,13 +128,4 @@ void apply_theme(const Theme& theme, ImGuiStyle& style) {
   set({ImGuiCol_ModalWindowDimBg}, ImVec4(0, 0, 0, theme.dark ? 0.45f : 0.25f));
 }
 
-ImU32 on_paper(const Theme& theme, Colour colour, int alpha) {
-  if (!theme.dark) { return colour32(colour, alpha); }
-  Oklab lab = to_oklab(colour);
-  // Ink turns over; colours that are dark for white paper become lighter with the same hue.
-  const bool ink = std::abs(lab.a) + std::abs(lab.b) < 0.03;
-  lab.lightness = ink ? 1.02 - 0.9 * lab.lightness : std::max(lab.lightness, 0.68);
-  return colour32(from_oklab(lab), alpha);
-}
-
 }  // namespace kappascope::gui

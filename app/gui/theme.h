@@ -26,9 +26,6 @@ void apply_theme(const Theme& theme, ImGuiStyle& style);
 inline ImU32 colour32(Colour colour, int alpha = 255) {
   return IM_COL32(colour.red, colour.green, colour.blue, alpha);
 }
-// A colour of figures (kInk, palette_colour …) as it is read on `theme.paper`: dark ink becomes
-// light on dark paper, colours keep their hue and gain contrast.
-ImU32 on_paper(const Theme& theme, Colour colour, int alpha = 255);
 
 // Width of the letter m at the size in force: all distances are multiples of it.
 inline float em() {

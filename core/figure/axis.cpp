@@ -10,9 +10,7 @@ namespace kappascope {
 namespace {
 
 constexpr double kLargest = 1e300;       // keeps differences finite
-constexpr double kLongestUpright = 62;   // points of an upright category name
 constexpr double kLongestSideways = 90;  // points of a name beside a vertical axis
-constexpr std::size_t kTitleLines = 3;
 constexpr int kMostTicks = 11;
 
 // The values an axis has to show.
@@ -102,21 +100,34 @@ void widen(AxisPlan& plan, const Reach& reach, double share) {
   plan.high = plan.log ? std::exp(high) : high;
 }
 
-bool as_numbers_short(const std::vector<std::string>& names, double font, TextMeter& meter) {
-  return std::all_of(names.begin(), names.end(), [&](const std::string& name) {
-    return name.size() < 16 && meter.width(plain_text(name), tick_size(font)) < 3 * font;
-  });
+// Positions of a category axis whose place is in sight.
+struct Positions {
+  long long first = 0, last = -1;
+  long long count() const { return last - first + 1; }
+};
+
+Positions in_sight(const AxisPlan& plan, const FigureAxis& axis) {
+  const auto size = static_cast<long long>(axis.names.size());
+  return {std::max(0LL, static_cast<long long>(std::ceil(plan.low))),
+          std::min(size - 1, static_cast<long long>(std::floor(plan.high)))};
+}
+
+bool as_numbers_short(const FigureAxis& axis, Positions seen, double font, TextMeter& meter) {
+  return std::all_of(axis.names.begin() + seen.first, axis.names.begin() + seen.last + 1,
+                     [&](const std::string& name) {
+                       return name.size() < 16 &&
+                              meter.width(plain_text(name), tick_size(font)) < 3 * font;
+                     });
 }
 
 // Every n-th name, or the positions as numbers.
-void thin_out(AxisPlan& plan, const FigureAxis& axis, long long most) {
-  const long long count = static_cast<long long>(axis.names.size());
-  const long long step = round_step(count, most);
+void thin_out(AxisPlan& plan, const FigureAxis& axis, Positions seen, long long most) {
+  const long long step = round_step(seen.count(), most);
   plan.ticks.clear();
-  // Numbers are round themselves (10, 20 …), names are counted from the first.
-  long long first = 0;
-  if (axis.number_when_crowded) { first = ((-axis.first_number) % step + step) % step; }
-  for (long long i = first; i < count; i += step) {
+  // Numbers are round themselves (10, 20 …), names are counted from the first of the axis.
+  const long long offset = axis.number_when_crowded ? axis.first_number : 0;
+  const long long past = (seen.first + offset) % step;
+  for (long long i = seen.first + ((-past) % step + step) % step; i <= seen.last; i += step) {
     const auto at = static_cast<std::size_t>(i);
     plan.ticks.push_back({static_cast<double>(i), axis.number_when_crowded
                                                       ? count_text(axis.first_number + i)
@@ -124,9 +135,10 @@ void thin_out(AxisPlan& plan, const FigureAxis& axis, long long most) {
   }
 }
 
-void all_names(AxisPlan& plan, const FigureAxis& axis, double room, double font, TextMeter& meter) {
+void all_names(AxisPlan& plan, const FigureAxis& axis, Positions seen, double room, double font,
+               TextMeter& meter) {
   plan.ticks.clear();
-  for (std::size_t i = 0; i < axis.names.size(); ++i) {
+  for (long long i = seen.first; i <= seen.last; ++i) {
     plan.ticks.push_back(
         {static_cast<double>(i), meter.elide(plain_text(axis.names[i]), room, tick_size(font))});
   }
@@ -146,28 +158,31 @@ std::vector<Tick> number_ticks(const AxisPlan& plan, const FigureAxis& axis, int
 }
 
 // Names are horizontal when all fit, upright when their lines fit, thinned out otherwise.
-void horizontal_names(AxisPlan& plan, const FigureAxis& axis, double length, double font,
+void horizontal_names(AxisPlan& plan, const FigureAxis& axis, const AxisRoom& room, double font,
                       TextMeter& meter) {
-  const double cell = length / static_cast<double>(axis.names.size());
+  const Positions seen = in_sight(plan, axis);
+  if (seen.count() < 1) { return; }
+  const double cell = room.length / (plan.high - plan.low);
   const double gap = 0.5 * font, line = 1.12 * tick_size(font);
   const bool may_turn = cell >= line;
   if (may_turn) {
-    all_names(plan, axis, kLongestUpright, font, meter);
-    const double width = widest(plan.ticks, font, meter);
+    all_names(plan, axis, seen, std::max(room.upright, cell - gap), font, meter);
+    double width = widest(plan.ticks, font, meter);
     if (width + gap <= cell) { return; }
-    if (!as_numbers_short(axis.names, font, meter)) {
+    if (room.upright > 2 * font && !as_numbers_short(axis, seen, font, meter)) {
+      all_names(plan, axis, seen, room.upright, font, meter);
       plan.upright = true;
-      plan.extent = width;
+      plan.extent = widest(plan.ticks, font, meter);
       return;
     }
   }
   for (long long most =
-           std::min<long long>(2 * kMostTicks, static_cast<long long>(length / (1.5 * font)));
+           std::min<long long>(2 * kMostTicks, static_cast<long long>(room.length / (1.5 * font)));
        most >= 1; most /= 2) {
-    thin_out(plan, axis, most);
+    thin_out(plan, axis, seen, most);
     const double width = widest(plan.ticks, font, meter);
     const double step =
-        plan.ticks.size() < 2 ? length : cell * (plan.ticks[1].value - plan.ticks[0].value);
+        plan.ticks.size() < 2 ? room.length : cell * (plan.ticks[1].value - plan.ticks[0].value);
     if (width + gap <= step) { return; }
   }
   plan.ticks.clear();
@@ -182,17 +197,18 @@ double least_gap(const AxisPlan& plan) {
   return least;
 }
 
-std::vector<std::string> title_lines(const FigureAxis& axis, double length, double font,
+std::vector<std::string> title_lines(const FigureAxis& axis, const AxisRoom& room, double font,
                                      TextMeter& meter) {
   const std::string title = name_with_unit(plain_text(axis.name), plain_text(axis.unit));
-  return meter.wrap(title, std::max(length, 2 * font), font, false, kTitleLines);
+  const double length = room.before + room.length + room.after;
+  return meter.wrap(title, std::max(length, 2 * font), font, false, room.most_lines);
 }
 
 }  // namespace
 
-double AxisPlan::share(double value) const {
-  if (log) { return value > 0 ? std::log(value / low) / std::log(high / low) : kNaN; }
-  return (value / 2 - low / 2) / (high / 2 - low / 2);
+double AxisRoom::inside(double middle, double width) const {
+  const double first = -before + width / 2, last = length + after - width / 2;
+  return first > last ? middle : std::clamp(middle, first, last);
 }
 
 std::string name_with_unit(const std::string& name, const std::string& unit) {
@@ -225,17 +241,18 @@ void set_range(AxisPlan& plan, const Panel& panel, bool horizontal) {
   if (!(plan.low < plan.high)) { plan.high = plan.log ? plan.low * 2 : plan.low + 1; }
 }
 
-void plan_horizontal(AxisPlan& plan, const FigureAxis& axis, double length, double font,
+void plan_horizontal(AxisPlan& plan, const FigureAxis& axis, const AxisRoom& room, double font,
                      TextMeter& meter) {
   plan.ticks.clear();
   plan.upright = false;
-  plan.title = title_lines(axis, length, font, meter);
+  plan.title = title_lines(axis, room, font, meter);
   plan.extent = 0.76 * tick_size(font);
   if (axis.scale == Scale::category) {
-    if (!axis.names.empty()) { horizontal_names(plan, axis, length, font, meter); }
+    if (!axis.names.empty()) { horizontal_names(plan, axis, room, font, meter); }
   } else {
-    const int room = std::clamp(static_cast<int>(length / (2.8 * font)), 2, kMostTicks);
-    for (int most = room; most >= 1; --most) {
+    const double length = room.length;
+    for (int most = std::clamp(static_cast<int>(length / (2.8 * font)), 2, kMostTicks); most >= 1;
+         --most) {
       plan.ticks = number_ticks(plan, axis, most);
       if (widest(plan.ticks, font, meter) + 0.6 * font <= length * least_gap(plan)) { break; }
     }
@@ -248,20 +265,21 @@ void plan_horizontal(AxisPlan& plan, const FigureAxis& axis, double length, doub
   }
 }
 
-void plan_vertical(AxisPlan& plan, const FigureAxis& axis, double length, double font,
+void plan_vertical(AxisPlan& plan, const FigureAxis& axis, const AxisRoom& room, double font,
                    TextMeter& meter) {
   plan.ticks.clear();
-  plan.title = title_lines(axis, length, font, meter);
-  const double line = 1.12 * tick_size(font);
+  plan.title = title_lines(axis, room, font, meter);
+  const double length = room.length, line = 1.12 * tick_size(font);
   if (axis.scale != Scale::category) {
-    plan.ticks =
-        number_ticks(plan, axis, std::clamp(static_cast<int>(length / (1.7 * font)), 2, 7));
-  } else if (!axis.names.empty()) {
-    const double cell = length / static_cast<double>(axis.names.size());
-    if (cell >= line) {
-      all_names(plan, axis, kLongestSideways, font, meter);
+    const int most = std::clamp(static_cast<int>(length / (1.7 * font)), 2, 7);
+    for (int more = 0; more <= 2 && plan.ticks.size() < 2; ++more) {
+      plan.ticks = number_ticks(plan, axis, most + more);
+    }
+  } else if (const Positions seen = in_sight(plan, axis); seen.count() > 0) {
+    if (length / (plan.high - plan.low) >= line) {
+      all_names(plan, axis, seen, kLongestSideways, font, meter);
     } else {
-      thin_out(plan, axis, static_cast<long long>(length / (1.8 * tick_size(font))));
+      thin_out(plan, axis, seen, static_cast<long long>(length / (1.8 * tick_size(font))));
     }
   }
   plan.extent = widest(plan.ticks, font, meter);
@@ -279,8 +297,8 @@ double horizontal_room(const AxisPlan& plan, double font) {
   return labels + (plan.title.empty() ? 0 : 0.5 * font + lines * 1.2 * font);
 }
 
-void draw_vertical(Painter& painter, const AxisPlan& plan, const Box& plot, double font,
-                   double title_right) {
+void draw_vertical(Painter& painter, const AxisPlan& plan, const Box& plot, const AxisRoom& room,
+                   double font, double title_right) {
   const double size = tick_size(font);
   for (const Tick& tick : plan.ticks) {
     const double y = plot.bottom() - plan.share(tick.value) * plot.height;
@@ -291,12 +309,14 @@ void draw_vertical(Painter& painter, const AxisPlan& plan, const Box& plot, doub
   TextLook look{font, Anchor::middle, false, true};
   double x = title_right - 0.25 * font - 1.2 * font * (static_cast<double>(plan.title.size()) - 1);
   for (const std::string& line : plan.title) {
-    painter.text(line, {x, plot.y + plot.height / 2}, look);
+    const double middle = room.inside(plot.height / 2, painter.meter().width(line, font));
+    painter.text(line, {x, plot.y + middle}, look);
     x += 1.2 * font;
   }
 }
 
-void draw_horizontal(Painter& painter, const AxisPlan& plan, const Box& plot, double font) {
+void draw_horizontal(Painter& painter, const AxisPlan& plan, const Box& plot, const AxisRoom& room,
+                     double font) {
   const double size = tick_size(font), top = plot.bottom() + kTickLength + kTickGap;
   for (const Tick& tick : plan.ticks) {
     const double x = plot.x + plan.share(tick.value) * plot.width;
@@ -309,7 +329,8 @@ void draw_horizontal(Painter& painter, const AxisPlan& plan, const Box& plot, do
              1.2 * font * static_cast<double>(plan.title.size());
   for (const std::string& line : plan.title) {
     y += 1.2 * font;
-    painter.text(line, {plot.x + plot.width / 2, y - 0.27 * font}, {font, Anchor::middle});
+    const double middle = room.inside(plot.width / 2, painter.meter().width(line, font));
+    painter.text(line, {plot.x + middle, y - 0.27 * font}, {font, Anchor::middle});
   }
 }
 

@@ -10,15 +10,22 @@
 
 namespace kappascope {
 
-struct AxisPlan {
-  double low = 0, high = 1;
-  bool log = false;
+struct AxisPlan : AxisSpan {
   std::vector<Tick> ticks;
   bool upright = false;            // labels of a horizontal axis turned by −90°
   double extent = 0;               // of the labels, away from the axis
   std::vector<std::string> title;  // name and unit, in lines
+};
 
-  double share(double value) const;  // 0 at low … 1 at high; NaN where the axis has no place
+// What an axis may take, in points.
+struct AxisRoom {
+  double length = 0;             // of the axis
+  double before = 0, after = 0;  // that its title may extend beyond its ends (left, above; right …)
+  double upright = 62;           // of upright names
+  std::size_t most_lines = 3;    // of the title
+
+  // A text `width` long about `middle` (from the begin of the axis), moved inside.
+  double inside(double middle, double width) const;
 };
 
 // "name (unit)"
@@ -30,10 +37,10 @@ bool has_log_axis(const Figure& figure);
 // Ends of the axis: as given, else of the marks, widened where there is no or one value.
 void set_range(AxisPlan& plan, const Panel& panel, bool horizontal);
 
-// Chooses ticks and title lines for an axis `length` points long; `font` in points.
-void plan_horizontal(AxisPlan& plan, const FigureAxis& axis, double length, double font,
+// Chooses ticks among what is in sight and title lines; `font` in points.
+void plan_horizontal(AxisPlan& plan, const FigureAxis& axis, const AxisRoom& room, double font,
                      TextMeter& meter);
-void plan_vertical(AxisPlan& plan, const FigureAxis& axis, double length, double font,
+void plan_vertical(AxisPlan& plan, const FigureAxis& axis, const AxisRoom& room, double font,
                    TextMeter& meter);
 
 inline double tick_size(double font) {
@@ -47,8 +54,9 @@ double horizontal_room(const AxisPlan& plan, double font);
 
 // Draws ticks, labels and title of an axis at the left (bottom) of `plot`. `title_right`: x of the
 // right edge of the upright title block, so that titles of panels below each other align.
-void draw_vertical(Painter& painter, const AxisPlan& plan, const Box& plot, double font,
-                   double title_right);
-void draw_horizontal(Painter& painter, const AxisPlan& plan, const Box& plot, double font);
+void draw_vertical(Painter& painter, const AxisPlan& plan, const Box& plot, const AxisRoom& room,
+                   double font, double title_right);
+void draw_horizontal(Painter& painter, const AxisPlan& plan, const Box& plot, const AxisRoom& room,
+                     double font);
 
 }  // namespace kappascope

@@ -7,8 +7,8 @@
 
 #include "core/error.h"
 #include "core/figure/figures.h"
-#include "core/figure/marks.h"
 #include "core/figure/parts.h"
+#include "core/figure/prepared.h"
 #include "core/figure/runs.h"
 #include "core/figure/side_by_side.h"
 

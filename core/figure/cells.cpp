@@ -14,6 +14,7 @@ constexpr std::int64_t kTile = 8192;
 constexpr std::int64_t kMostStarts = 1 << 16;
 constexpr double kOverlap = 0.3;  // points under the next cell, so that no seam shines through
 constexpr std::int64_t kMostNames = 2000;
+constexpr double kLeastMarked = 3;  // pixels of a cell that carries a mark
 
 struct Blocks {
   std::int64_t rows = 1, columns = 1;  // cells in a pixel
@@ -130,13 +131,6 @@ std::string draw_picture(Painter& painter, const Panel& panel, const ColourMap& 
   }
   const std::string note = zoomed_out_note(panel, {blocks.rows, blocks.columns});
   return note.empty() ? note : note + " The CSV has every value.";
-}
-
-Box cell_box(const HeatMap& map, const Box& plot, std::int64_t row, std::int64_t column) {
-  const double width = plot.width / static_cast<double>(map.columns);
-  const double height = plot.height / static_cast<double>(map.rows);
-  return {plot.x + width * static_cast<double>(column),
-          plot.bottom() - height * static_cast<double>(row + 1), width, height};
 }
 
 }  // namespace
@@ -279,48 +273,109 @@ ColourIndexer::ColourIndexer(const ColourMap& colours)
   }
 }
 
+CellField::CellField(const HeatMap& cells, const Box& area, const AxisSpan& along_x,
+                     const AxisSpan& along_y)
+    : map(cells), plot(area), x(along_x), y(along_y) {
+  const auto first = [](double low) {
+    return std::max<std::int64_t>(0, static_cast<std::int64_t>(std::floor(low + 0.5)));
+  };
+  const auto end = [](double high, std::int64_t size) {
+    return std::min(size, static_cast<std::int64_t>(std::ceil(high + 0.5)));
+  };
+  first_row = first(y.low);
+  end_row = end(y.high, map.rows);
+  first_column = first(x.low);
+  end_column = end(x.high, map.columns);
+}
+
+Box CellField::box(std::int64_t row, std::int64_t column) const {
+  const double width = plot.width / (x.high - x.low), height = plot.height / (y.high - y.low);
+  return {plot.x + width * (static_cast<double>(column) - 0.5 - x.low),
+          plot.bottom() - height * (static_cast<double>(row) + 0.5 - y.low), width, height};
+}
+
+namespace {
+
+// Where cells are too small to see it, a stroke across those without a value would only be noise.
+void hatch_missing(Painter& painter, const CellField& field) {
+  const Box one = field.box(0, 0);
+  if (std::min(one.width, one.height) < kLeastMarked * painter.outlet().pixel) { return; }
+  for (std::int64_t row = field.first_row; row < field.end_row; ++row) {
+    for (std::int64_t column = field.first_column; column < field.end_column; ++column) {
+      if (std::isfinite(field.map.cells[row * field.map.columns + column])) { continue; }
+      ScenePath path = hatch(field.box(row, column));
+      path.clip = painter.last_clip();
+      painter.add_as_is(std::move(path));
+    }
+  }
+}
+
+}  // namespace
+
 std::string draw_cells(Painter& painter, const Panel& panel, const ColourMap& colours,
-                       const Box& plot, double finest, std::size_t most_bytes) {
-  const HeatMap& map = panel.heat_map[0];
+                       const CellField& field, std::size_t most_bytes) {
+  const HeatMap& map = field.map;
+  if (painter.outlet().screen()) {
+    painter.add(SceneCells{field.box(0, 0), painter.panels(), painter.clip(field.plot)});
+    hatch_missing(painter, field);
+    return "";
+  }
   if (map.rows * map.columns > kMostVectorCells) {
-    return draw_picture(painter, panel, colours, plot, finest, most_bytes);
+    return draw_picture(painter, panel, colours, field.plot, painter.outlet().finest, most_bytes);
   }
   for (std::int64_t row = map.rows - 1; row >= 0; --row) {
     for (std::int64_t column = 0; column < map.columns; ++column) {
       const float value = map.cells[row * map.columns + column];
-      Box box = cell_box(map, plot, row, column);
+      const Box cell = field.box(row, column);
+      Box box = cell;
       box.width += column + 1 < map.columns ? kOverlap : 0;
       box.height += row > 0 ? kOverlap : 0;
-      painter.add(SceneRect{box, colours.colour(value)});
-      if (!std::isfinite(value)) { painter.add(hatch(cell_box(map, plot, row, column))); }
+      painter.add_as_is(SceneRect{box, colours.colour(value)});
+      if (!std::isfinite(value)) { painter.add_as_is(hatch(cell)); }
     }
   }
   return "";
 }
 
-void draw_outlines(Painter& painter, const HeatMap& map, const Box& plot) {
+void draw_outlines(Painter& painter, const CellField& field) {
+  const HeatMap& map = field.map;
   for (const std::uint32_t at : map.outlined) {
-    Box box = cell_box(map, plot, at / map.columns, at % map.columns);
+    const std::int64_t row = at / map.columns, column = at % map.columns;
+    if (row < field.first_row || row >= field.end_row || column < field.first_column ||
+        column >= field.end_column) {
+      continue;
+    }
+    Box box = field.box(row, column);
+    if (std::min(box.width, box.height) < kLeastMarked * painter.outlet().pixel) { return; }
     const double inset = std::min({0.35, box.width / 6, box.height / 6});
     box = {box.x + inset, box.y + inset, box.width - 2 * inset, box.height - 2 * inset};
-    painter.frame(box, kInk, std::clamp(std::min(box.width, box.height) / 8, 0.15, 0.7));
+    ScenePath path = frame_of(box);
+    path.stroke = kInk;
+    path.width = std::clamp(std::min(box.width, box.height) / 8, 0.15, 0.7);
+    path.clip = painter.outlet().screen() ? painter.last_clip() : -1;
+    painter.add_as_is(std::move(path));
   }
 }
 
-void draw_cell_names(Painter& painter, const HeatMap& map, const ColourMap& colours,
-                     const Box& plot, double size) {
-  if (!map.number_cells || map.rows * map.columns > kMostNames) { return; }
-  for (std::int64_t row = 0; row < map.rows; ++row) {
-    for (std::int64_t column = 0; column < map.columns; ++column) {
+void draw_cell_names(Painter& painter, const CellField& field, const ColourMap& colours,
+                     double size) {
+  const HeatMap& map = field.map;
+  const Box one = field.box(0, 0);
+  const std::int64_t seen =
+      (field.end_row - field.first_row) * (field.end_column - field.first_column);
+  if (!map.number_cells || seen > kMostNames || 1.1 * size >= one.height) { return; }
+  for (std::int64_t row = field.first_row; row < field.end_row; ++row) {
+    for (std::int64_t column = field.first_column; column < field.end_column; ++column) {
       const float value = map.cells[row * map.columns + column];
       if (!(value >= 0) || value >= static_cast<float>(map.colours.names.size())) { continue; }
       const std::string name = plain_text(map.colours.names[value]);
-      const Box box = cell_box(map, plot, row, column);
+      const Box box = field.box(row, column);
       TextLook look{size, Anchor::middle};
       look.colour = ink_on(colours.colour(value));
       const Point at{box.x + box.width / 2, box.y + box.height / 2 + 0.365 * size};
       const Box bounds = painter.text_bounds(name, at, look);
-      if (bounds.width + 1 < box.width && 1.1 * size < box.height) { painter.text(name, at, look); }
+      if (name.empty() || bounds.width + 1 >= box.width || !field.plot.holds(bounds)) { continue; }
+      painter.add_as_is(SceneText{name, at, look, bounds});
     }
   }
 }

@@ -151,16 +151,28 @@ static_assert(kPaletteSize + 2 <= 16);
 // The white stroke that distinguishes a cell without a value from a grey one.
 ScenePath hatch(const Box& box);
 
-// Draws the cells of the panel's heat map into `plot`. Above kMostVectorCells they are pictures of
-// one pixel a cell; where these would not fit into `most_bytes`, or would be finer than `finest`
-// cells a point (0: any), blocks of whole cells become one pixel: their mean (categorical: the most
-// frequent). Returns what was done beyond one pixel a cell, in words; "" for nothing.
+// A heat map in a panel: where its cells are, and which of them are in sight.
+struct CellField {
+  const HeatMap& map;
+  Box plot;
+  AxisSpan x, y;
+  std::int64_t first_row = 0, end_row = 0, first_column = 0, end_column = 0;
+
+  CellField(const HeatMap& map, const Box& plot, const AxisSpan& x, const AxisSpan& y);
+  Box box(std::int64_t row, std::int64_t column) const;
+};
+
+// Draws the cells of the panel's heat map. In a file, above kMostVectorCells, they are pictures of
+// one pixel a cell; where these would not fit into `most_bytes`, or would be finer than the
+// outlet's `finest`, blocks of whole cells become one pixel: their mean (categorical: the most
+// frequent). Returns what was done beyond one pixel a cell, in words; "" for nothing. For a window:
+// SceneCells.
 std::string draw_cells(Painter& painter, const Panel& panel, const ColourMap& colours,
-                       const Box& plot, double finest, std::size_t most_bytes);
+                       const CellField& field, std::size_t most_bytes);
 
 // Frames around the chosen cells and names in large ones.
-void draw_outlines(Painter& painter, const HeatMap& map, const Box& plot);
-void draw_cell_names(Painter& painter, const HeatMap& map, const ColourMap& colours,
-                     const Box& plot, double size);
+void draw_outlines(Painter& painter, const CellField& field);
+void draw_cell_names(Painter& painter, const CellField& field, const ColourMap& colours,
+                     double size);
 
 }  // namespace kappascope

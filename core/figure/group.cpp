@@ -7,10 +7,14 @@ namespace kappascope {
 namespace {
 
 constexpr double kMm = 72 / 25.4;
-constexpr double kGap = 8;         // points between panels that share an axis
-constexpr double kBarGap = 5;      // above the colour bar
-constexpr double kRight = 5;       // at the right of the plots at least
-constexpr double kLeastPlot = 30;  // points of a plot's height
+constexpr double kGap = 8;             // points between panels that share an axis
+constexpr double kBarGap = 5;          // above the colour bar
+constexpr double kRight = 5;           // at the right of the plots at least
+constexpr double kLeastPlot = 30;      // points of a plot's height
+constexpr double kBrief = 130;         // points of a group's height under which words are few
+constexpr double kMostUpright = 0.24;  // of that, for upright names
+// Under coloured points on dark paper: their colours are made for light paper.
+constexpr Paper kUnderValues{.paper = {236, 238, 241}};
 
 const HeatMap* cells_of(const Panel& panel) {
   return panel.heat_map.empty() || panel.heat_map[0].cells.empty() ? nullptr : &panel.heat_map[0];
@@ -30,15 +34,51 @@ double cells_height(const HeatMap& map, double plot_width) {
   return std::clamp(rows * row, 42.0, std::max(60.0, std::min(0.9 * plot_width, 260.0)));
 }
 
+// What a window has under the marks: paper, and lines at the ticks.
+void draw_ground(Painter& painter, const PlacedPanel& placed) {
+  const Box& plot = placed.plot;
+  painter.add_as_is(SceneRect{plot, painter.paper().paper});
+  if (placed.empty || cells_of(*placed.panel)) { return; }
+  const auto line = [&](Point from, Point to) {
+    ScenePath path;
+    path.points = {from, to};
+    path.stroke = painter.paper().grid;
+    painter.add_as_is(std::move(path));
+  };
+  for (const Tick& tick : placed.y.ticks) {
+    const double y = plot.bottom() - placed.y.share(tick.value) * plot.height;
+    line({plot.x, y}, {plot.right(), y});
+  }
+  if (placed.panel->x.scale == Scale::category) { return; }
+  for (const Tick& tick : placed.x.ticks) {
+    const double x = plot.x + placed.x.share(tick.value) * plot.width;
+    line({x, plot.y}, {x, plot.bottom()});
+  }
+}
+
+bool has_coloured_points(const Panel& panel) {
+  return std::any_of(panel.points.begin(), panel.points.end(),
+                     [](const Points& points) { return !points.value.empty(); });
+}
+
+// The edges of a plot in a window are between pixels.
+Box on_pixels(const Box& box, double pixel) {
+  const auto near = [&](double at) { return std::round(at / pixel) * pixel; };
+  const double x = near(box.x), y = near(box.y);
+  return {x, y, near(box.right()) - x, near(box.bottom()) - y};
+}
+
 }  // namespace
 
-PanelGroup::PanelGroup(const PanelGroupPlan& plan, double font, TextMeter& meter)
-    : colours_(plan.colours), scale_(plan.scale), font_(font), meter_(meter) {
+PanelGroup::PanelGroup(const PanelGroupPlan& plan, const PanelSight* sights, double font,
+                       TextMeter& meter, const Outlet& outlet)
+    : group_(plan), font_(font), meter_(meter), outlet_(outlet) {
   for (std::size_t i = 0; i < plan.panels.size(); ++i) {
     PlacedPanel placed;
     placed.panel = plan.panels[i];
-    placed.x = plan.x[i];
-    placed.y = plan.y[i];
+    placed.empty = plan.empty[i];
+    static_cast<AxisSpan&>(placed.x) = sights ? sights[i].x : plan.x[i];
+    static_cast<AxisSpan&>(placed.y) = sights ? sights[i].y : plan.y[i];
     placed_.push_back(std::move(placed));
   }
 }
@@ -49,6 +89,10 @@ std::size_t PanelGroup::pictures() const {
         const HeatMap* map = cells_of(*placed.panel);
         return map && map->rows * map->columns > kMostVectorCells;
       }));
+}
+
+bool PanelGroup::is_square() const {
+  return placed_[0].panel->square && !outlet_.screen();
 }
 
 double PanelGroup::beside_share() const {
@@ -70,7 +114,7 @@ double PanelGroup::natural_height(double plot_width) const {
 
 // Room that labels need to the right of the last plot.
 double PanelGroup::overhang() const {
-  double edge = 0, result = scale_ ? 1.3 * font_ : kRight;
+  double edge = 0, result = group_.scale ? 1.3 * font_ : kRight;
   for (const PlacedPanel& placed : placed_) { edge = std::max(edge, placed.plot.right()); }
   for (const PlacedPanel& placed : placed_) {
     for (const Tick& tick : placed.x.ticks) {
@@ -82,11 +126,11 @@ double PanelGroup::overhang() const {
   for (const PlacedPanel& placed : placed_) {
     for (const ReferenceLine& line : placed.panel->references) {
       if (line.vertical || line.label.empty() || placed.plot.right() < edge) { continue; }
-      const double label = meter_.width(reference_text(line, font_, meter_), tick_size(font_));
-      result = std::max(result, kReferenceGap + label + 1);
+      const std::string label = reference_text(line, font_, meter_, outlet_.screen());
+      result = std::max(result, kReferenceGap + meter_.width(label, tick_size(font_)) + 1);
     }
   }
-  return std::min(result, 0.2 * width_);
+  return std::min(result, (outlet_.screen() ? 0.5 : 0.2) * width_);
 }
 
 // Widths of the plots and their horizontal axes.
@@ -97,15 +141,17 @@ void PanelGroup::plan_columns(double width) {
                                    placed_.begin(), placed_.end(),
                                    [](const PlacedPanel& p) { return p.panel->beside; }));
     double main = std::max(10.0, (width - left_ - right - gaps) / (1 + beside_share()));
-    if (placed_[0].panel->square) { main = std::min(main, placed_[0].plot.height); }
+    if (is_square()) { main = std::min(main, placed_[0].plot.height); }
     double x = 0;
-    for (PlacedPanel& placed : placed_) {
+    for (std::size_t i = 0; i < placed_.size(); ++i) {
+      PlacedPanel& placed = placed_[i];
       const bool beside = placed.panel->beside;
       placed.plot.x = beside ? x + kGap : 0;
       placed.plot.width = beside ? main * placed.panel->share : main;
       x = std::max(x, placed.plot.right());
-      plan_horizontal(placed.x, placed.panel->x, placed.plot.width, font_, meter_);
-      if (is_empty(*placed.panel)) { leave_out(placed.x); }
+      plan_axis_rooms(i);
+      plan_horizontal(placed.x, placed.panel->x, placed.x_room, font_, meter_);
+      if (placed.empty) { leave_out(placed.x); }
     }
     right = overhang();
   }
@@ -121,44 +167,86 @@ void PanelGroup::plan_columns(double width) {
   }
 }
 
+// In a window the title of an axis may extend as far as the next plot or the edge of the group.
+void PanelGroup::plan_axis_rooms(std::size_t at) {
+  PlacedPanel& placed = placed_[at];
+  placed.x_room = {.length = placed.plot.width,
+                   .upright = upright_,
+                   .most_lines = outlet_.most_lines(placed.x_room.most_lines)};
+  placed.y_room = {.length = placed.plot.height,
+                   .most_lines = outlet_.most_lines(placed.y_room.most_lines)};
+  if (!outlet_.screen()) { return; }
+  const bool more_beside = at + 1 < placed_.size() && placed_[at + 1].panel->beside;
+  placed.x_room.before = placed.panel->beside ? kGap / 2 : left_;
+  placed.x_room.after =
+      more_beside ? kGap / 2 : std::max(0.0, width_ - left_ - placed.plot.right());
+  placed.y_room.before = placed.panel->below ? kGap / 2 : top_;
+}
+
 void PanelGroup::plan_bottom() {
   bottom_ = 0;
   for (const PlacedPanel& placed : placed_) {
     const double hidden = plots_height_ - placed.plot.bottom();
     bottom_ = std::max(bottom_, horizontal_room(placed.x, font_) - hidden);
   }
-  has_bar_ = scale_ && scale_->has_bar() && colours_->any_value();
+  has_bar_ = group_.scale && group_.scale->has_bar() && group_.colours->any_value();
   if (!has_bar_) { return; }
-  bar_ = plan_bar(*scale_, *colours_, placed_[0].plot.width, font_, meter_);
+  BarRoom room{.width = placed_[0].plot.width, .notes = !brief_};
+  room.most_lines = outlet_.most_lines(room.most_lines);
+  if (outlet_.screen()) {
+    room.before = left_;
+    room.after = std::max(0.0, width_ - left_ - room.width);
+  }
+  bar_ = plan_bar(*group_.scale, *group_.colours, room, font_, meter_);
   bottom_ += kBarGap + bar_.height(font_);
 }
 
 void PanelGroup::plan(double width, double stretch) {
+  settle(width, std::max(kLeastPlot / 2, natural_height(width - 6 * font_) * stretch));
+}
+
+void PanelGroup::fit(double width, double height) {
+  brief_ = height < kBrief;
+  upright_ = std::min(AxisRoom().upright, kMostUpright * height);
+  double shares = 1, gaps = 0;
+  for (const PlacedPanel& placed : placed_) {
+    if (!placed.panel->below) { continue; }
+    shares += placed.panel->share;
+    gaps += kGap;
+  }
+  double first = height / (2 * shares);
+  for (int round = 0; round < 3; ++round) {
+    settle(width, first);
+    first = std::max(kLeastPlot, (height - top_ - bottom_ - gaps) / shares);
+  }
+}
+
+void PanelGroup::settle(double width, double first_height) {
   width_ = width;
-  const double natural = std::max(kLeastPlot / 2, natural_height(width - 6 * font_) * stretch);
   double y = 0;
   for (PlacedPanel& placed : placed_) {
-    placed.plot.height = placed.panel->below ? natural * placed.panel->share : natural;
+    placed.plot.height = placed.panel->below ? first_height * placed.panel->share : first_height;
     if (placed.panel->below) { y += kGap; }
     placed.plot.y = placed.panel->beside ? 0 : y;
     y = std::max(y, placed.plot.bottom());
   }
   plots_height_ = y;
-  left_ = 0;
-  for (PlacedPanel& placed : placed_) {
-    plan_vertical(placed.y, placed.panel->y, placed.plot.height, font_, meter_);
-    if (is_empty(*placed.panel)) { leave_out(placed.y); }
-    if (!placed.panel->beside) { left_ = std::max(left_, vertical_room(placed.y, font_)); }
+  double left = 0;
+  for (std::size_t i = 0; i < placed_.size(); ++i) {
+    PlacedPanel& placed = placed_[i];
+    plan_axis_rooms(i);
+    plan_vertical(placed.y, placed.panel->y, placed.y_room, font_, meter_);
+    if (placed.empty) { leave_out(placed.y); }
+    if (!placed.panel->beside) { left = std::max(left, vertical_room(placed.y, font_)); }
     if (placed.panel->beside) { placed.y.ticks.clear(); }
   }
-  left_ = std::min(left_, 0.5 * width);
+  left_ = std::min(left, 0.5 * width);
   plan_columns(width);
-  if (placed_[0].panel->square) { plots_height_ = placed_[0].plot.height = placed_[0].plot.width; }
+  if (is_square()) { plots_height_ = placed_[0].plot.height = placed_[0].plot.width; }
   plan_bottom();
-  std::vector<const Panel*> panels;
-  for (const PlacedPanel& placed : placed_) { panels.push_back(placed.panel); }
-  legend_ = plan_legend(keys_of(panels, colours_.get()), width - left_, font_, meter_);
-  title_ = meter_.wrap(plain_text(panels[0]->title), width - left_, font_, false, 2);
+  legend_ = plan_legend(group_.keys, width - left_, font_, meter_, outlet_.most_lines(1));
+  title_ = meter_.wrap(plain_text(placed_[0].panel->title), width - left_, font_, false,
+                       outlet_.most_lines(2));
   top_ = 1.3 * font_ * static_cast<double>(title_.size()) + legend_.height(font_) + 0.5 * font_;
 }
 
@@ -174,13 +262,17 @@ void PanelGroup::draw_head(Painter& painter, Point corner) {
   painter.close();
 }
 
-void PanelGroup::draw_panel(Painter& painter, PlacedPanel& placed, std::vector<std::string>& notes,
-                            double finest, std::size_t picture_bytes) {
+void PanelGroup::draw_panel(Painter& painter, const PlacedPanel& placed,
+                            std::vector<std::string>& notes, std::size_t picture_bytes) {
   const Panel& panel = *placed.panel;
   const Box& plot = placed.plot;
-  if (is_empty(panel)) {
+  const bool light = outlet_.screen() && outlet_.paper.dark && has_coloured_points(panel);
+  painter.use(light ? kUnderValues : outlet_.paper);
+  if (outlet_.screen()) { draw_ground(painter, placed); }
+  if (placed.empty) {
     const std::string why = panel.empty.empty() ? "nothing to show: no value" : panel.empty;
-    const auto lines = meter_.wrap(plain_text(why), plot.width - font_, font_, false, 3);
+    const auto lines =
+        meter_.wrap(plain_text(why), plot.width - font_, font_, false, outlet_.most_lines(3));
     double y = plot.y + plot.height / 2 - 0.6 * font_ * static_cast<double>(lines.size());
     for (const std::string& line : lines) {
       y += 1.2 * font_;
@@ -189,25 +281,40 @@ void PanelGroup::draw_panel(Painter& painter, PlacedPanel& placed, std::vector<s
     }
   } else if (const HeatMap* map = cells_of(panel)) {
     painter.open("cells");
-    const std::string done = draw_cells(painter, panel, *colours_, plot, finest, picture_bytes);
+    const CellField field(*map, plot, placed.x, placed.y);
+    const std::string done = draw_cells(painter, panel, *group_.colours, field, picture_bytes);
     if (!done.empty()) { notes.push_back(done); }
-    draw_outlines(painter, *map, plot);
-    draw_cell_names(painter, *map, *colours_, plot, font_ - 2);
+    draw_outlines(painter, field);
+    draw_cell_names(painter, field, *group_.colours, font_ - 2);
     painter.close();
   }
-  draw_marks(painter, placed, colours_.get(), font_);
+  draw_marks(painter, placed, group_.colours.get(), font_);
+  painter.use(outlet_.paper);
   painter.open("frame");
-  if (cells_of(panel) && !is_empty(panel)) {
+  if (cells_of(panel) && !placed.empty) {
     painter.frame(plot, kInk, 0.5);
-  } else if (!is_empty(panel)) {
+  } else if (!placed.empty) {
     painter.line({plot.x, plot.y}, {plot.x, plot.bottom()}, kInk, 0.5);
     painter.line({plot.x, plot.bottom()}, {plot.right(), plot.bottom()}, kInk, 0.5);
   }
   painter.close();
 }
 
+// `left`: of the labels of the vertical axis.
+ScenePanel PanelGroup::axes_of(const PlacedPanel& placed, double left) const {
+  const Box& plot = placed.plot;
+  ScenePanel axes{plot, placed.x, placed.y, {}, {}, placed.empty};
+  if (!placed.x.ticks.empty() || !placed.x.title.empty()) {
+    axes.x_labels = {plot.x, plot.bottom(), plot.width, horizontal_room(placed.x, font_)};
+  }
+  if (!placed.y.ticks.empty() || !placed.y.title.empty()) {
+    axes.y_labels = {left, plot.y, plot.x - left, plot.height};
+  }
+  return axes;
+}
+
 std::vector<std::string> PanelGroup::draw(Painter& painter, Point corner, const std::string& letter,
-                                          double finest, std::size_t picture_bytes) {
+                                          std::size_t picture_bytes) {
   std::vector<std::string> notes;
   const Point origin{corner.x + left_, corner.y + top_};
   if (!letter.empty()) {
@@ -218,22 +325,24 @@ std::vector<std::string> PanelGroup::draw(Painter& painter, Point corner, const 
   for (PlacedPanel& placed : placed_) {
     placed.plot.x += origin.x;
     placed.plot.y += origin.y;
+    if (outlet_.screen()) { placed.plot = on_pixels(placed.plot, outlet_.pixel); }
     painter.open("plot-area", ++number);
-    draw_panel(painter, placed, notes, finest, picture_bytes);
+    draw_panel(painter, placed, notes, picture_bytes);
     painter.open("y-axis");
-    draw_vertical(painter, placed.y, placed.plot, font_,
+    draw_vertical(painter, placed.y, placed.plot, placed.y_room, font_,
                   corner.x + 1.2 * font_ * static_cast<double>(placed.y.title.size()));
     painter.close();
     painter.open("x-axis");
-    draw_horizontal(painter, placed.x, placed.plot, font_);
+    draw_horizontal(painter, placed.x, placed.plot, placed.x_room, font_);
     painter.close();
     painter.close();
+    painter.add_panel(axes_of(placed, corner.x));
   }
   if (has_bar_) {
     painter.open("colour-bar");
     const Box& plot = placed_[0].plot;
     const double y = origin.y + plots_height_ + bottom_ - bar_.height(font_);
-    draw_bar(painter, bar_, *colours_, {plot.x + plot.width / 2, y}, font_);
+    draw_bar(painter, bar_, *group_.colours, {plot.x + plot.width / 2, y}, font_);
     painter.close();
   }
   return notes;

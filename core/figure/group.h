@@ -17,10 +17,14 @@ namespace kappascope {
 // decides which labels are drawn there.
 class PanelGroup {
  public:
-  PanelGroup(const PanelGroupPlan& plan, double font, TextMeter& meter);
+  // `sights`: what is in sight of each of its panels; null: everything. All are kept.
+  PanelGroup(const PanelGroupPlan& plan, const PanelSight* sights, double font, TextMeter& meter,
+             const Outlet& outlet);
 
   // Settles sizes for a width in points; heights of axes are multiplied by `stretch`.
   void plan(double width, double stretch);
+  // Settles sizes so that all of it is `height` points high, if that leaves room for its axes.
+  void fit(double width, double height);
 
   double plot_height() const { return plots_height_; }  // all axes from top to bottom
   double top() const { return top_; }                   // title and legend
@@ -29,30 +33,35 @@ class PanelGroup {
 
   // Draws with the top left corner at `corner`; `letter` "" for none. Returns notes.
   std::vector<std::string> draw(Painter& painter, Point corner, const std::string& letter,
-                                double finest, std::size_t picture_bytes);
+                                std::size_t picture_bytes);
 
   std::size_t pictures() const;  // panels whose cells become pictures
 
  private:
   double natural_height(double plot_width) const;
+  void settle(double width, double first_height);
   void plan_columns(double width);
+  void plan_axis_rooms(std::size_t at);
   void plan_bottom();
   double overhang() const;
   double beside_share() const;
-  void draw_panel(Painter& painter, PlacedPanel& placed, std::vector<std::string>& notes,
-                  double finest, std::size_t picture_bytes);
+  bool is_square() const;  // a window is filled
+  void draw_panel(Painter& painter, const PlacedPanel& placed, std::vector<std::string>& notes,
+                  std::size_t picture_bytes);
   void draw_head(Painter& painter, Point corner);
+  ScenePanel axes_of(const PlacedPanel& placed, double left) const;
 
+  const PanelGroupPlan& group_;
   std::vector<PlacedPanel> placed_;  // boxes relative to the left end and the top of the plots
-  std::shared_ptr<const ColourMap> colours_;
-  const ColourScale* scale_ = nullptr;
   double font_;
   TextMeter& meter_;
+  const Outlet& outlet_;
 
   double width_ = 0, left_ = 0, top_ = 0, plots_height_ = 0, bottom_ = 0;
+  double upright_ = AxisRoom().upright;
   std::vector<std::string> title_;
   LegendPlan legend_;
-  bool has_bar_ = false;
+  bool has_bar_ = false, brief_ = false;  // brief: without words at the ends of the bar
   BarPlan bar_;
 };
 

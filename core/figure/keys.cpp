@@ -22,23 +22,24 @@ void add_key(std::vector<Key>& keys, Key key) {
 }
 
 void add_heat_map(std::vector<Key>& keys, const HeatMap& map, const ColourMap& colours) {
+  const auto add = [&](Key::Sign sign, Colour colour, const std::string& name) {
+    add_key(keys, {sign, colour, 0, name, true});
+  };
   const ColourScale& scale = map.colours;
   for (std::size_t i = 0; i < scale.names.size() && !scale.has_bar(); ++i) {
-    add_key(keys, {Key::Sign::area, palette_colour(static_cast<int>(i)), 0, scale.names[i]});
+    add(Key::Sign::area, palette_colour(static_cast<int>(i)), scale.names[i]);
   }
   if (scale.kind == ColourKind::categorical && colours.any_under()) {
-    add_key(keys, {Key::Sign::area, colours.under_colour(), 0, scale.rest});
+    add(Key::Sign::area, colours.under_colour(), scale.rest);
   }
   if (scale.log && colours.any_under()) {
-    add_key(keys, {Key::Sign::area, colours.under_colour(), 0, scale.under});
+    add(Key::Sign::area, colours.under_colour(), scale.under);
   }
   if (colours.any_missing()) {
     const std::string name = scale.no_value.empty() ? "no value" : scale.no_value;
-    add_key(keys, {Key::Sign::hatched, kNoValueColour, 0, name});
+    add(Key::Sign::hatched, kNoValueColour, name);
   }
-  if (!map.outlined.empty()) {
-    add_key(keys, {Key::Sign::framed, {255, 255, 255}, 0, map.outline_name});
-  }
+  if (!map.outlined.empty()) { add(Key::Sign::framed, {255, 255, 255}, map.outline_name); }
 }
 
 void add_panel(std::vector<Key>& keys, const Panel& panel) {
@@ -80,14 +81,41 @@ void draw_sign(Painter& painter, const Key& key, Point left_middle, double font)
       break;
     case Key::Sign::area:
     case Key::Sign::hatched:
-      painter.add(SceneRect{box, key.colour});
-      if (key.sign == Key::Sign::hatched) { painter.add(hatch(box)); }
+      if (key.of_cells) {
+        painter.add_as_is(SceneRect{box, key.colour});
+      } else {
+        painter.add(SceneRect{box, key.colour});
+      }
+      if (key.sign == Key::Sign::hatched) { painter.add_as_is(hatch(box)); }
       if (to_oklab(key.colour).lightness > 0.95) { painter.frame(box, kInk, 0.35); }
       break;
     case Key::Sign::framed:
       painter.frame(box, kInk, 0.7);
       break;
   }
+}
+
+// What the ends of the bar mean: beside the label where that leaves room, else below it.
+void plan_notes(BarPlan& plan, const ColourScale& scale, const BarRoom& room, double font,
+                TextMeter& meter) {
+  if (!room.notes) { return; }
+  const double size = tick_size(font);
+  const bool any_note = !scale.low_note.empty() || !scale.high_note.empty();
+  if (!scale.low_note.empty()) { plan.low_note = "← " + plain_text(scale.low_note); }
+  if (!scale.high_note.empty()) { plan.high_note = plain_text(scale.high_note) + " →"; }
+  const double widest =
+      std::max(meter.width(plan.low_note, size), meter.width(plan.high_note, size));
+  const double label_width = plan.label.empty() ? 0 : meter.width(plan.label[0], font);
+  plan.notes_apart =
+      any_note && (plan.label.size() > 1 || label_width + 2 * widest + 2 * font > plan.width);
+  const double half = plan.width / 2 - font;
+  if (room.most_lines > 3 && widest > half) {
+    plan.low_note.clear();
+    plan.high_note.clear();
+    plan.notes_apart = false;
+  }
+  plan.low_note = meter.elide(plan.low_note, half, size);
+  plan.high_note = meter.elide(plan.high_note, half, size);
 }
 
 }  // namespace
@@ -103,18 +131,28 @@ std::vector<Key> keys_of(const std::vector<const Panel*>& panels, const ColourMa
   return keys;
 }
 
-LegendPlan plan_legend(std::vector<Key> keys, double width, double font, TextMeter& meter) {
+LegendPlan plan_legend(const std::vector<Key>& keys, double width, double font, TextMeter& meter,
+                       std::size_t most_lines) {
   LegendPlan plan;
+  const double size = tick_size(font);
   double x = 0;
-  for (Key& key : keys) {
-    key.name = meter.elide(key.name, width - sign_room(key), tick_size(font));
-    const double needed = sign_room(key) + meter.width(key.name, tick_size(font));
-    if (plan.rows == 0) { plan.rows = 1; }
-    if (x > 0 && x + needed > width) {
-      ++plan.rows;
-      x = 0;
+  int row = 0;
+  for (const Key& key : keys) {
+    LegendPlan::Entry entry{key,
+                            meter.wrap(key.name, width - sign_room(key), size, false, most_lines)};
+    double needed = 0;
+    for (const std::string& line : entry.lines) {
+      needed = std::max(needed, meter.width(line, size));
     }
-    plan.entries.push_back({std::move(key), x, plan.rows - 1});
+    needed += sign_room(key);
+    if (x > 0 && x + needed > width) {
+      x = 0;
+      row = plan.rows;
+    }
+    entry.x = x;
+    entry.row = row;
+    plan.rows = std::max(plan.rows, row + std::max(1, static_cast<int>(entry.lines.size())));
+    plan.entries.push_back(std::move(entry));
     x += needed + kEntryGap;
   }
   return plan;
@@ -123,10 +161,13 @@ LegendPlan plan_legend(std::vector<Key> keys, double width, double font, TextMet
 void draw_legend(Painter& painter, const LegendPlan& plan, Point top_left, double font) {
   for (const LegendPlan::Entry& entry : plan.entries) {
     const double x = top_left.x + entry.x;
-    const double middle = top_left.y + (entry.row + 0.5) * 1.35 * font;
+    double middle = top_left.y + (entry.row + 0.5) * 1.35 * font;
     draw_sign(painter, entry.key, {x, middle}, font);
-    painter.text(entry.key.name, {x + sign_room(entry.key), middle + 0.365 * tick_size(font)},
-                 {tick_size(font)});
+    for (const std::string& line : entry.lines) {
+      painter.text(line, {x + sign_room(entry.key), middle + 0.365 * tick_size(font)},
+                   {tick_size(font)});
+      middle += 1.35 * font;
+    }
   }
 }
 
@@ -136,10 +177,10 @@ double BarPlan::height(double font) const {
          lines * 1.2 * font;
 }
 
-BarPlan plan_bar(const ColourScale& scale, const ColourMap& colours, double room, double font,
-                 TextMeter& meter) {
+BarPlan plan_bar(const ColourScale& scale, const ColourMap& colours, const BarRoom& room,
+                 double font, TextMeter& meter) {
   BarPlan plan;
-  plan.width = std::min(room, kWidestBar);
+  plan.width = std::min(room.width, kWidestBar);
   AxisPlan axis;
   axis.low = colours.low();
   axis.high = colours.high();
@@ -147,26 +188,23 @@ BarPlan plan_bar(const ColourScale& scale, const ColourMap& colours, double room
   FigureAxis words;
   words.integer = scale.integer;
   words.scale = colours.log() ? Scale::log : Scale::linear;
-  plan_horizontal(axis, words, plan.width, font, meter);
+  plan_horizontal(axis, words, {.length = plan.width}, font, meter);
   plan.ticks = axis.ticks;
   double half = 0;  // of the widest label: beside the bar there is room for 1.3 × font
   for (const Tick& tick : plan.ticks) {
     half = std::max(half, meter.width(tick.label, tick_size(font)) / 2);
   }
-  plan.width = std::min(plan.width, room - 2 * std::max(0.0, half - 1.2 * font));
+  plan.width = std::min(plan.width, room.width - 2 * std::max(0.0, half - 1.2 * font));
   const std::string label = name_with_unit(plain_text(scale.label), plain_text(scale.unit));
-  plan.label = meter.wrap(label, room, font, false, 3);
-  const double size = tick_size(font);
-  const bool any_note = !scale.low_note.empty() || !scale.high_note.empty();
-  if (!scale.low_note.empty()) { plan.low_note = "← " + plain_text(scale.low_note); }
-  if (!scale.high_note.empty()) { plan.high_note = plain_text(scale.high_note) + " →"; }
-  const double widest =
-      std::max(meter.width(plan.low_note, size), meter.width(plan.high_note, size));
-  const double label_width = plan.label.empty() ? 0 : meter.width(plan.label[0], font);
-  plan.notes_apart =
-      any_note && (plan.label.size() > 1 || label_width + 2 * widest + 2 * font > plan.width);
-  plan.low_note = meter.elide(plan.low_note, plan.width / 2 - font, size);
-  plan.high_note = meter.elide(plan.high_note, plan.width / 2 - font, size);
+  plan.label =
+      meter.wrap(label, room.before + room.width + room.after, font, false, room.most_lines);
+  double label_width = 0;
+  for (const std::string& line : plan.label) {
+    label_width = std::max(label_width, meter.width(line, font));
+  }
+  plan.shift = AxisRoom{room.width, room.before, room.after}.inside(room.width / 2, label_width) -
+               room.width / 2;
+  plan_notes(plan, scale, room, font, meter);
   return plan;
 }
 
@@ -176,8 +214,8 @@ void draw_bar(Painter& painter, const BarPlan& plan, const ColourMap& colours, P
   const double step = bar.width / kBarSteps;
   for (int i = 0; i < kBarSteps; ++i) {
     const double overlap = i + 1 < kBarSteps ? step : 0;
-    painter.add(SceneRect{{bar.x + i * step, bar.y, step + overlap, bar.height},
-                          colours.at((i + 0.5) / kBarSteps)});
+    painter.add_as_is(SceneRect{{bar.x + i * step, bar.y, step + overlap, bar.height},
+                                colours.at((i + 0.5) / kBarSteps)});
   }
   painter.frame(bar, kInk, 0.4);
   const double size = tick_size(font);
@@ -193,7 +231,7 @@ void draw_bar(Painter& painter, const BarPlan& plan, const ColourMap& colours, P
   painter.text(plan.high_note, {bar.right(), notes}, {size, Anchor::end, false, false, kQuietInk});
   if (plan.notes_apart) { y += 1.32 * font; }
   for (const std::string& line : plan.label) {
-    painter.text(line, {top_middle.x, y + 0.93 * font}, {font, Anchor::middle});
+    painter.text(line, {top_middle.x + plan.shift, y + 0.93 * font}, {font, Anchor::middle});
     y += 1.2 * font;
   }
 }

@@ -30,7 +30,7 @@ class Layout {
         style_(style),
         outlet_(outlet),
         meter_(meter),
-        painter_(scene_, meter_),
+        painter_(scene_, meter_, outlet),
         font_(style.font_pt) {
     scene_.width_mm = style.width_mm;
     scene_.width = style.width_mm * kPointsPerMm;
@@ -95,8 +95,8 @@ class Layout {
 
   // Groups of panels side by side where each has room.
   void arrange() {
-    for (const PanelGroupPlan& group : plan_groups(figure_)) {
-      groups_.push_back(std::make_unique<PanelGroup>(group, font_, meter_));
+    for (const PanelGroupPlan& group : plans_) {
+      groups_.push_back(std::make_unique<PanelGroup>(group, nullptr, font_, meter_, outlet_));
     }
     const auto fitting = static_cast<std::size_t>(
         std::max(1.0, std::floor((room() + kColumnGap) / (kLeastGroup + kColumnGap))));
@@ -200,7 +200,7 @@ class Layout {
                                      ? std::string(1, static_cast<char>('a' + i % 26))
                                      : "";
       painter_.open("panel", i + 1);
-      for (std::string& note : groups_[i]->draw(painter_, {x, y}, letter, outlet_.finest, bytes)) {
+      for (std::string& note : groups_[i]->draw(painter_, {x, y}, letter, bytes)) {
         if (std::find(found_.begin(), found_.end(), note) == found_.end()) {
           found_.push_back(note);
         }
@@ -243,6 +243,7 @@ class Layout {
 
   std::vector<TextLine> head_;
   double head_height_ = 0, depth_ = 0;  // depth_: of the ink below the last baseline
+  const std::vector<PanelGroupPlan> plans_ = plan_groups(figure_);
   std::vector<std::unique_ptr<PanelGroup>> groups_;
   std::size_t columns_ = 1;
   std::vector<double> rows_;

@@ -6,13 +6,6 @@
 
 namespace kappascope {
 
-// The outlet decides how fine its cells may be.
-struct Outlet {
-  double finest = 0;  // cells a point; 0: as many as there are (vector outlets)
-  // For all pictures of cells together: base64 makes them a third longer, and a file stays ≤ 5 MB.
-  std::size_t most_picture_bytes = 3600000;
-};
-
 // Throws usage for a width under 40 or over 2,000 mm, a font under 3 or over 40 points, or a height
 // that leaves no room for the axes.
 // `meter` remembers texts from figure to figure; nullptr: one for this figure alone.

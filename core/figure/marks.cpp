@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include "core/error.h"
-#include "core/figure/png.h"
+#include "core/figure/points.h"
 
 namespace kappascope {
 namespace {
 
-constexpr double kDotRadius = 1.0;
-constexpr double kPicturePixels = 600 / 72.0;  // pixels a point in pictures of point clouds
-constexpr double kPale = 0.22;                 // opacity of bands and violins
+constexpr double kPale = 0.22;  // opacity of bands and violins
 
 class Marks {
  public:
@@ -21,7 +18,9 @@ class Marks {
         plot_(placed.plot),
         colours_(colours),
         font_(font),
-        clip_(painter.clip(placed.plot)) {}
+        clip_(painter.clip(placed.plot)),
+        screen_(painter.outlet().screen()),
+        pixel_(painter.outlet().pixel) {}
 
   void draw() {
     const Panel& panel = *placed_.panel;
@@ -29,7 +28,9 @@ class Marks {
     group("stacks", panel.stacks, [this](const StackedBars& s) { stack(s); });
     group("bars", panel.bars, [this](const Bars& b) { bars(b); });
     group("distributions", panel.violins, [this](const Violin& v) { violin(v); });
-    group("points", panel.points, [this](const Points& p) { points(p); });
+    group("points", panel.points, [this](const Points& p) {
+      draw_points(painter_, p, {plot_, placed_.x, placed_.y, clip_}, colours_);
+    });
     group("references", panel.references, [this](const ReferenceLine& r) { reference(r); });
     group("bands", panel.lines, [this](const Line& l) { band(l); });
     curves();
@@ -81,6 +82,8 @@ class Marks {
   }
 
   void box(double x0, double x1, double y0, double y1, int colour) {
+    // Bars thinner than a pixel would vanish between two.
+    if (std::abs(x1 - x0) < pixel_) { x1 = x0 + pixel_; }
     painter_.add(area({{x0, y0}, {x1, y0}, {x1, y1}, {x0, y1}}, colour, 1));
   }
 
@@ -94,9 +97,10 @@ class Marks {
                                    {x(h.edges[i + 1]), top},
                                    {x(h.edges[i + 1]), zero}});
     }
-    if (!points.empty()) {
-      painter_.add(area(std::move(points), h.colour, h.colour < 0 ? 0.6 : 0.8));
-    }
+    if (points.empty()) { return; }
+    ScenePath bins = area(std::move(points), h.colour, h.colour < 0 ? 0.6 : 0.8);
+    bins.filling = Filling::quads;
+    painter_.add(std::move(bins));
   }
 
   void stack(const StackedBars& s) {
@@ -125,100 +129,62 @@ class Marks {
   }
 
   void violin(const Violin& v) {
-    const double most =
-        v.density.empty() ? 0 : *std::max_element(v.density.begin(), v.density.end());
     const double middle = x(v.position);
-    if (most > 0 && std::isfinite(most)) {
-      const double half = 0.42 * plot_.width / (placed_.x.high - placed_.x.low);
-      std::vector<Point> points;
-      for (std::size_t i = 0; i < v.value.size(); ++i) {
-        points.push_back({middle + half * v.density[i] / most, y(v.value[i])});
-      }
-      for (std::size_t i = v.value.size(); i-- > 0;) {
-        points.push_back({middle - half * v.density[i] / most, y(v.value[i])});
-      }
-      ScenePath outline = area(std::move(points), v.colour, 1);
-      const Colour colour = palette_colour(v.colour);
-      const Oklab lab = to_oklab(colour);
-      outline.fill =
-          from_oklab({1 - (1 - lab.lightness) * kPale * 1.6, lab.a * 0.35, lab.b * 0.35});
-      outline.stroke = colour;
-      outline.width = 0.4;
-      painter_.add(std::move(outline));
+    if (screen_ && (middle < plot_.x - plot_.width || middle > plot_.right() + plot_.width)) {
+      return;
     }
+    const double cell = plot_.width / (placed_.x.high - placed_.x.low);
+    violin_body(v, middle, 0.42 * cell);
     if (std::isfinite(v.low) && std::isfinite(v.high)) {
       stroke({{middle, y(v.low)}, {middle, y(v.high)}}, kInk, 0.8, 0);
     }
     if (std::isfinite(v.quarter) && std::isfinite(v.three_quarters)) {
-      stroke({{middle, y(v.quarter)}, {middle, y(v.three_quarters)}}, palette_colour(v.colour), 3,
-             0);
+      stroke({{middle, y(v.quarter)}, {middle, y(v.three_quarters)}}, palette_colour(v.colour),
+             std::min(3.0, 0.6 * cell), 0);
     }
     if (std::isfinite(v.middle)) {
-      painter_.add(SceneDots{{{middle, y(v.middle)}}, {{255, 255, 255}}, 1.5, 1, clip_});
-      painter_.add(SceneDots{{{middle, y(v.middle)}}, {kInk}, 1.1, 1, clip_});
+      const double size = std::min(1.0, 0.27 * cell);
+      const auto dot = [&](Colour colour, double radius) {
+        painter_.add(SceneDots{{{middle, y(v.middle)}}, {colour}, radius * size, 1, clip_});
+      };
+      dot({255, 255, 255}, 1.5);
+      dot(kInk, 1.1);
     }
   }
 
+  void violin_body(const Violin& v, double middle, double half) {
+    const double most =
+        v.density.empty() ? 0 : *std::max_element(v.density.begin(), v.density.end());
+    if (!(most > 0) || !std::isfinite(most)) { return; }
+    std::vector<Point> points;
+    for (std::size_t i = 0; i < v.value.size(); ++i) {
+      points.push_back({middle + half * v.density[i] / most, y(v.value[i])});
+    }
+    for (std::size_t i = v.value.size(); i-- > 0;) {
+      points.push_back({middle - half * v.density[i] / most, y(v.value[i])});
+    }
+    ScenePath outline = area(std::move(points), v.colour, 1);
+    const Paper& paper = painter_.paper();
+    const Colour colour = palette_colour(v.colour);
+    outline.fill = paper.faded(colour, kPale * 1.6, 0.35);
+    outline.stroke = paper.seen(colour);
+    outline.filling = Filling::strip;
+    outline.width = 0.4;
+    painter_.add_as_is(std::move(outline));
+  }
+
   void stroke(std::vector<Point> points, Colour colour, double width, int dash) {
+    painter_.add(stroked(std::move(points), colour, width, dash));
+  }
+
+  ScenePath stroked(std::vector<Point> points, Colour colour, double width, int dash) const {
     ScenePath path;
     path.points = std::move(points);
     path.stroke = colour;
     path.width = width;
     path.dash = dash;
     path.clip = clip_;
-    painter_.add(std::move(path));
-  }
-
-  void points(const Points& p) {
-    const bool coloured = colours_ && !p.value.empty();
-    std::vector<Point> places;
-    std::vector<Colour> colours;
-    std::vector<std::uint8_t> indices;  // of the colours in the palette of a picture
-    if (!coloured) { colours.push_back(palette_colour(p.colour)); }
-    for (std::size_t i = 0; i < p.x.size(); ++i) {
-      const Point at{x(p.x[i]), y(p.y[i])};
-      if (!std::isfinite(at.x) || !std::isfinite(at.y)) { continue; }
-      if (coloured && !std::isfinite(p.value[i])) { continue; }
-      places.push_back(at);
-      indices.push_back(coloured ? colours_->index(p.value[i]) : 1);
-      if (coloured) { colours.push_back(colours_->colour(p.value[i])); }
-    }
-    if (places.size() > kMostVectorPoints) {
-      std::vector<Colour> palette =
-          coloured ? colours_->palette() : std::vector<Colour>(2, colours[0]);
-      palette[0] = {255, 255, 255};
-      return picture(places, indices, palette);
-    }
-    const double opacity = places.size() > 2000 ? 0.5 : 0.75;
-    painter_.add(SceneDots{std::move(places), std::move(colours), kDotRadius, opacity, clip_});
-  }
-
-  // Discs stamped into an indexed picture at 600 dpi: later points cover earlier ones.
-  void picture(const std::vector<Point>& places, const std::vector<std::uint8_t>& indices,
-               const std::vector<Colour>& palette) {
-    const auto width = static_cast<std::int64_t>(std::ceil(plot_.width * kPicturePixels));
-    const auto height = static_cast<std::int64_t>(std::ceil(plot_.height * kPicturePixels));
-    std::vector<std::uint8_t> pixels(static_cast<std::size_t>(width * height), 0);
-    const double scale_x = static_cast<double>(width) / plot_.width;
-    const double scale_y = static_cast<double>(height) / plot_.height;
-    const auto radius = static_cast<std::int64_t>(0.6 * kPicturePixels);
-    for (std::size_t i = 0; i < places.size(); ++i) {
-      const auto cx = static_cast<std::int64_t>((places[i].x - plot_.x) * scale_x);
-      const auto cy = static_cast<std::int64_t>((places[i].y - plot_.y) * scale_y);
-      for (std::int64_t v = -radius; v <= radius; ++v) {
-        for (std::int64_t u = -radius; u <= radius; ++u) {
-          const std::int64_t px = cx + u, py = cy + v;
-          if (u * u + v * v > radius * radius || px < 0 || py < 0 || px >= width || py >= height) {
-            continue;
-          }
-          pixels[py * width + px] = indices[i];
-        }
-      }
-    }
-    const auto row = [&](std::int64_t at, std::span<std::uint8_t> line) {
-      std::copy_n(pixels.begin() + at * width, width, line.begin());
-    };
-    painter_.add(SceneImage{plot_, palette_png(width, height, palette, row, SIZE_MAX), clip_});
+    return path;
   }
 
   void reference(const ReferenceLine& r) {
@@ -234,7 +200,11 @@ class Marks {
     if (r.label.empty()) { return; }
     const double size = tick_size(font_), at = r.vertical ? x(r.value) : y(r.value);
     if (!std::isfinite(at)) { return; }
-    const std::string label = reference_text(r, font_, painter_.meter());
+    if (screen_ && !(at >= (r.vertical ? plot_.x : plot_.y) &&
+                     at <= (r.vertical ? plot_.right() : plot_.bottom()))) {
+      return;
+    }
+    const std::string label = reference_text(r, font_, painter_.meter(), screen_);
     std::vector<std::pair<Point, Anchor>> places;
     for (const double lines : {0.0, -1.0, 1.0}) {
       const double middle = std::clamp(at + lines * size, plot_.y, plot_.bottom());
@@ -250,16 +220,30 @@ class Marks {
       const TextLook look{size, anchor, false, false, kQuietInk};
       const Box bounds = painter_.text_bounds(label, point, look);
       if (!painter_.is_free(bounds) || painter_.covered(bounds, clip_) > 0) { continue; }
+      const Paper& inside = painter_.paper();
+      if (!r.vertical) { painter_.use(painter_.outlet().paper); }
       painter_.text(label, point, look);
+      painter_.use(inside);
       return;
     }
   }
 
+  // Samples of a line from the last one before the plot to the first one behind it; of a file all.
+  std::pair<std::size_t, std::size_t> in_sight(const Line& l) const {
+    if (!screen_) { return {0, l.x.size()}; }
+    const auto first = std::lower_bound(l.x.begin(), l.x.end(), placed_.x.low) - l.x.begin();
+    const auto last = std::upper_bound(l.x.begin(), l.x.end(), placed_.x.high) - l.x.begin();
+    return {static_cast<std::size_t>(std::max<std::ptrdiff_t>(0, first - 1)),
+            std::min(l.x.size(), static_cast<std::size_t>(last + 1))};
+  }
+
   void band(const Line& l) {
+    if (l.low.empty()) { return; }
+    const auto [begin, stop] = in_sight(l);
     // Runs of finite bounds, each an area of its own.
-    for (std::size_t start = 0; start < l.low.size();) {
+    for (std::size_t start = begin; start < stop;) {
       std::size_t end = start;
-      while (end < l.low.size() && std::isfinite(x(l.x[end])) && std::isfinite(y(l.low[end])) &&
+      while (end < stop && std::isfinite(x(l.x[end])) && std::isfinite(y(l.low[end])) &&
              std::isfinite(y(l.high[end]))) {
         ++end;
       }
@@ -267,7 +251,9 @@ class Marks {
       for (std::size_t i = start; i < end; ++i) { points.push_back({x(l.x[i]), y(l.high[i])}); }
       for (std::size_t i = end; i-- > start;) { points.push_back({x(l.x[i]), y(l.low[i])}); }
       if (end - start > 1) {
-        painter_.add(area(std::move(points), l.colour, kPale));
+        ScenePath between = area(std::move(points), l.colour, kPale);
+        between.filling = Filling::strip;
+        painter_.add(std::move(between));
       } else if (end - start == 1) {
         stroke(std::move(points), palette_colour(l.colour), 0.6, 0);
       }
@@ -278,25 +264,43 @@ class Marks {
   void line(const Line& l) {
     std::vector<Point> points, dots;
     bool alone = true;  // a point between gaps would be invisible as a line
-    for (std::size_t i = 0; i < l.x.size(); ++i) {
+    const auto [begin, end] = in_sight(l);
+    for (std::size_t i = begin; i < end; ++i) {
       const Point at{x(l.x[i]), y(l.y[i])};
       const bool drawn = std::isfinite(at.x) && std::isfinite(at.y);
-      points.push_back(drawn ? at : Point{kNaN, kNaN});
-      const bool next = i + 1 < l.x.size() && std::isfinite(y(l.y[i + 1]));
+      if (!screen_ || !merged(points, at, drawn)) {
+        points.push_back(drawn ? at : Point{kNaN, kNaN});
+      }
+      const bool next = i + 1 < end && std::isfinite(y(l.y[i + 1]));
       if (drawn && (l.marker || (alone && !next))) { dots.push_back(at); }
       alone = !drawn;
     }
-    Colour colour = palette_colour(l.colour);
+    const Paper& paper = painter_.paper();
+    Colour colour = paper.seen(palette_colour(l.colour));
     const bool faint = l.weight == Line::Weight::faint;
-    if (faint) {
-      const Oklab lab = to_oklab(colour);
-      colour = from_oklab({1 - (1 - lab.lightness) * 0.4, lab.a * 0.45, lab.b * 0.45});
-    }
+    if (faint) { colour = paper.faded(palette_colour(l.colour), 0.4, 0.45); }
     const double width = faint ? 0.5 : l.weight == Line::Weight::thin ? 0.6 : 1.1;
-    stroke(std::move(points), colour, width, l.dash);
+    ScenePath path = stroked(std::move(points), colour, width, l.dash);
+    painter_.add_as_is(std::move(path));
     if (!dots.empty()) {
-      painter_.add(SceneDots{std::move(dots), {colour}, 0.3 + width, 1, clip_});
+      painter_.add_as_is(SceneDots{std::move(dots), {colour}, 0.3 + width, 1, clip_});
     }
+  }
+
+  // Within a column of pixels only the first, lowest, highest and last point matter: takes `at`
+  // into the last four where they are in its column.
+  bool merged(std::vector<Point>& points, Point at, bool drawn) const {
+    const std::size_t n = points.size();
+    if (!drawn || n < 4) { return false; }
+    const auto column = [this](Point p) { return std::floor(p.x / pixel_); };
+    for (std::size_t i = n - 4; i < n; ++i) {
+      if (!(column(points[i]) == column(at))) { return false; }
+    }
+    const auto [low, high] = std::minmax({points[n - 3].y, points[n - 2].y, points[n - 1].y, at.y});
+    points[n - 3].y = low;
+    points[n - 2].y = high;
+    points[n - 1] = at;
+    return true;
   }
 
   Painter& painter_;
@@ -305,74 +309,20 @@ class Marks {
   const ColourMap* colours_;
   double font_;
   int clip_;
+  bool screen_;
+  double pixel_;
 };
-
-bool any_finite(const std::vector<double>& values) {
-  return std::any_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
-}
 
 }  // namespace
 
-std::string reference_text(const ReferenceLine& line, double font, TextMeter& meter) {
-  return meter.elide(plain_text(line.label), 6 * font, tick_size(font));
+std::string reference_text(const ReferenceLine& line, double font, TextMeter& meter, bool whole) {
+  const std::string text = plain_text(line.label);
+  return whole ? text : meter.elide(text, 6 * font, tick_size(font));
 }
 
 void draw_marks(Painter& painter, const PlacedPanel& placed, const ColourMap* colours,
                 double font) {
   Marks(painter, placed, colours, font).draw();
-}
-
-void require_consistent(const Panel& panel) {
-  bool good = true;
-  const auto same = [&](std::size_t a, std::size_t b) { good = good && a == b; };
-  for (const HeatMap& m : panel.heat_map) {
-    same(m.cells.size(), static_cast<std::size_t>(m.rows * m.columns));
-    good = good && (m.experts.empty() || m.experts.size() == m.cells.size());
-    for (const std::uint32_t at : m.outlined) { good = good && at < m.cells.size(); }
-  }
-  for (const Line& l : panel.lines) {
-    same(l.x.size(), l.y.size());
-    same(l.low.size(), l.high.size());
-    good = good && (l.low.empty() || l.low.size() == l.x.size());
-  }
-  for (const Points& p : panel.points) {
-    same(p.x.size(), p.y.size());
-    good = good && (p.value.empty() || p.value.size() == p.x.size());
-    good = good && (p.subjects.empty() || p.subjects.size() == p.x.size());
-  }
-  for (const Bars& b : panel.bars) { same(b.position.size(), b.value.size()); }
-  for (const StackedBars& s : panel.stacks) {
-    same(s.names.size(), s.values.size());
-    same(s.colours.size(), s.values.size());
-    for (const auto& part : s.values) { same(part.size(), s.position.size()); }
-  }
-  for (const Violin& v : panel.violins) {
-    good = good && (v.density.empty() || v.density.size() == v.value.size());
-  }
-  for (const Bins& b : panel.bins) {
-    good = good && (b.counts.empty() || b.edges.size() == b.counts.size() + 1);
-  }
-  require(good, ExitCode::internal, {}, "panel '", panel.title,
-          "': parts of a mark differ in size");
-}
-
-bool is_empty(const Panel& panel) {
-  const auto shows = [](const auto& marks, const auto& test) {
-    return std::any_of(marks.begin(), marks.end(), test);
-  };
-  const auto stacked = [](const StackedBars& s) {
-    return std::any_of(s.values.begin(), s.values.end(), any_finite);
-  };
-  const auto cells = [](const HeatMap& m) {
-    return std::any_of(m.cells.begin(), m.cells.end(), [](float v) { return std::isfinite(v); });
-  };
-  return !shows(panel.heat_map, cells) && !shows(panel.stacks, stacked) &&
-         !shows(panel.lines, [](const Line& l) { return any_finite(l.y); }) &&
-         !shows(panel.points, [](const Points& p) { return any_finite(p.y); }) &&
-         !shows(panel.bars, [](const Bars& b) { return any_finite(b.value); }) &&
-         !shows(panel.violins,
-                [](const Violin& v) { return any_finite(v.value) || std::isfinite(v.middle); }) &&
-         !shows(panel.bins, [](const Bins& h) { return any_finite(h.counts); });
 }
 
 }  // namespace kappascope

@@ -1,9 +1,49 @@
 #include "core/figure/prepared.h"
 
-#include "core/figure/marks.h"
+#include <algorithm>
+#include <cmath>
 
 namespace kappascope {
 namespace {
+
+bool any_finite(const std::vector<double>& values) {
+  return std::any_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
+}
+
+// Throws internal unless the parts of every mark have the sizes that belong together.
+void require_consistent(const Panel& panel) {
+  bool good = true;
+  const auto same = [&](std::size_t a, std::size_t b) { good = good && a == b; };
+  for (const HeatMap& m : panel.heat_map) {
+    same(m.cells.size(), static_cast<std::size_t>(m.rows * m.columns));
+    good = good && (m.experts.empty() || m.experts.size() == m.cells.size());
+    for (const std::uint32_t at : m.outlined) { good = good && at < m.cells.size(); }
+  }
+  for (const Line& l : panel.lines) {
+    same(l.x.size(), l.y.size());
+    same(l.low.size(), l.high.size());
+    good = good && (l.low.empty() || l.low.size() == l.x.size());
+  }
+  for (const Points& p : panel.points) {
+    same(p.x.size(), p.y.size());
+    good = good && (p.value.empty() || p.value.size() == p.x.size());
+    good = good && (p.subjects.empty() || p.subjects.size() == p.x.size());
+  }
+  for (const Bars& b : panel.bars) { same(b.position.size(), b.value.size()); }
+  for (const StackedBars& s : panel.stacks) {
+    same(s.names.size(), s.values.size());
+    same(s.colours.size(), s.values.size());
+    for (const auto& part : s.values) { same(part.size(), s.position.size()); }
+  }
+  for (const Violin& v : panel.violins) {
+    good = good && (v.density.empty() || v.density.size() == v.value.size());
+  }
+  for (const Bins& b : panel.bins) {
+    good = good && (b.counts.empty() || b.edges.size() == b.counts.size() + 1);
+  }
+  require(good, ExitCode::internal, {}, "panel '", panel.title,
+          "': parts of a mark differ in size");
+}
 
 void settle_colours(PanelGroupPlan& group, const Panel& panel) {
   if (group.scale) { return; }
@@ -31,10 +71,30 @@ void add_panel(PanelGroupPlan& group, const Panel& panel) {
   group.panels.push_back(&panel);
   group.x.push_back(std::move(x));
   group.y.push_back(std::move(y));
+  group.empty.push_back(is_empty(panel));
   settle_colours(group, panel);
 }
 
 }  // namespace
+
+bool is_empty(const Panel& panel) {
+  const auto shows = [](const auto& marks, const auto& test) {
+    return std::any_of(marks.begin(), marks.end(), test);
+  };
+  const auto stacked = [](const StackedBars& s) {
+    return std::any_of(s.values.begin(), s.values.end(), any_finite);
+  };
+  const auto cells = [](const HeatMap& m) {
+    return std::any_of(m.cells.begin(), m.cells.end(), [](float v) { return std::isfinite(v); });
+  };
+  return !shows(panel.heat_map, cells) && !shows(panel.stacks, stacked) &&
+         !shows(panel.lines, [](const Line& l) { return any_finite(l.y); }) &&
+         !shows(panel.points, [](const Points& p) { return any_finite(p.y); }) &&
+         !shows(panel.bars, [](const Bars& b) { return any_finite(b.value); }) &&
+         !shows(panel.violins,
+                [](const Violin& v) { return any_finite(v.value) || std::isfinite(v.middle); }) &&
+         !shows(panel.bins, [](const Bins& h) { return any_finite(h.counts); });
+}
 
 std::vector<PanelGroupPlan> plan_groups(const Figure& figure) {
   std::vector<PanelGroupPlan> groups;
@@ -43,6 +103,7 @@ std::vector<PanelGroupPlan> plan_groups(const Figure& figure) {
     if (groups.empty() || !(panel.beside || panel.below)) { groups.emplace_back(); }
     add_panel(groups.back(), panel);
   }
+  for (PanelGroupPlan& group : groups) { group.keys = keys_of(group.panels, group.colours.get()); }
   return groups;
 }
 
@@ -50,10 +111,6 @@ PreparedFigure::PreparedFigure(Figure made) : figure(std::move(made)), groups(pl
   for (const Panel& panel : figure.panels) {
     const bool map = !panel.heat_map.empty() && !panel.heat_map[0].cells.empty();
     cells.push_back(map ? std::make_shared<const CellPyramid>(panel.heat_map[0]) : nullptr);
-    empty.push_back(is_empty(panel));
-  }
-  for (const PanelGroupPlan& group : groups) {
-    keys.push_back(keys_of(group.panels, group.colours.get()));
   }
 }
 

@@ -20,11 +20,22 @@ struct PanelGroupPlan {
   std::vector<AxisPlan> x, y;          // of each panel: the ends; ticks are not planned yet
   const ColourScale* scale = nullptr;  // of the cells or coloured points; null: there are none
   std::shared_ptr<const ColourMap> colours;  // null where `scale` is
+  std::vector<bool> empty;                   // of each panel: no value to show
+  std::vector<Key> keys;                     // of the legend
 };
+
+// True when no mark of the panel has anything to show.
+bool is_empty(const Panel& panel);
 
 // In the order of figure.panels, to which they point. Parts of a mark that differ in size:
 // internal.
 std::vector<PanelGroupPlan> plan_groups(const Figure& figure);
+
+// What is in sight of the axes of a panel.
+struct PanelSight {
+  AxisSpan x, y;
+  bool operator==(const PanelSight&) const = default;
+};
 
 // Moved, never copied: its parts point to each other.
 struct PreparedFigure {
@@ -35,10 +46,8 @@ struct PreparedFigure {
 
   Figure figure;
   std::vector<std::shared_ptr<const CellPyramid>> cells;  // of each panel; null: no heat map
-  std::vector<bool> empty;                                // of each panel: no value to show
   std::vector<PanelGroupPlan> groups;
-  std::vector<std::vector<Key>> keys;  // legend of each group
-  Failure failure;                     // why there is no figure
+  Failure failure;  // why there is no figure
 };
 
 }  // namespace kappascope

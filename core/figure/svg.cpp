@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/checkpoint/tensor.h"
+#include "core/error.h"
 #include "core/figure/png.h"
 
 namespace kappascope {
@@ -148,8 +149,11 @@ class Writer {
   }
 
   void dashes(const ScenePath& path) {
-    static constexpr const char* kDashes[] = {"", "3.2 1.6", "0.9 1.4", "4 1.4 0.9 1.4"};
-    if (path.dash > 0) { attribute("stroke-dasharray", kDashes[path.dash % 4]); }
+    std::string lengths;
+    for (const double length : dash_pattern(path.dash)) {
+      lengths += (lengths.empty() ? "" : " ") + number(length);
+    }
+    if (!lengths.empty()) { attribute("stroke-dasharray", lengths); }
   }
 
   void put(const SceneDots& dots) {
@@ -179,6 +183,10 @@ class Writer {
         "style=\"image-rendering:pixelated\" xlink:href=\"data:image/png;base64,";
     out_ += base64(image.png);
     out_ += "\"/></g>\n";
+  }
+
+  void put(const SceneCells&) {
+    fail(ExitCode::internal, {}, "cells of a window are in a scene for a file");
   }
 
   void put(const SceneText& text) {

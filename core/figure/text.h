@@ -17,6 +17,9 @@ struct Box {
 
   double right() const { return x + width; }
   double bottom() const { return y + height; }
+  bool holds(const Box& other) const {
+    return other.x >= x && other.y >= y && other.right() <= right() && other.bottom() <= bottom();
+  }
   bool overlaps(const Box& other) const {
     return x < other.right() && other.x < right() && y < other.bottom() && other.y < bottom();
   }

@@ -94,7 +94,10 @@ class ImPlotWork final : public FrameWork {
  public:
   explicit ImPlotWork(const Json& arguments)
       : side_(int(std::sqrt(arguments.at("cells").get<double>()))),
-        cells_(noise(std::int64_t(side_) * side_)) {}
+        cells_(noise(std::int64_t(side_) * side_)) {
+    ImPlot::CreateContext();
+  }
+  ~ImPlotWork() override { ImPlot::DestroyContext(); }
 
  private:
   void draw() override {

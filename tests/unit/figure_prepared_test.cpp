@@ -129,12 +129,12 @@ TEST(PreparedFigure, PartsGoOnPointingToItselfWhenItMoves) {
     for (const Panel* panel : group.panels) { EXPECT_EQ(panel, &moved.figure.panels[next++]); }
   }
   EXPECT_EQ(next, 7u);
-  EXPECT_EQ(moved.keys.size(), moved.groups.size());
-  EXPECT_EQ(moved.empty, (std::vector<bool>{false, false, false, false, false, false, true}));
+  EXPECT_EQ(moved.groups[3].empty, std::vector<bool>{false});
+  EXPECT_EQ(moved.groups[4].empty, std::vector<bool>{true});
   for (std::size_t i = 0; i < 7; ++i) { EXPECT_EQ(moved.cells[i] != nullptr, i == 5) << i; }
   EXPECT_EQ(moved.groups[3].scale, &moved.figure.panels[5].heat_map[0].colours);
-  ASSERT_FALSE(moved.keys[3].empty());
-  EXPECT_EQ(moved.keys[3].back().name, "dropped");
+  ASSERT_FALSE(moved.groups[3].keys.empty());
+  EXPECT_EQ(moved.groups[3].keys.back().name, "dropped");
   EXPECT_FALSE(moved.failure);
 }
 
