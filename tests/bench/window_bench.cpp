@@ -76,6 +76,10 @@ class HeatMapWork final : public FrameWork {
     HeatMap map;
     map.rows = map.columns = side;
     map.cells = noise(side * side);
+    for (FigureAxis* axis : {&panel.x, &panel.y}) {
+      axis->low = -0.5;
+      axis->high = double(side) - 0.5;
+    }
     panel.heat_map.push_back(std::move(map));
     figure.panels.push_back(std::move(panel));
     figure_ = std::make_shared<const PreparedFigure>(std::move(figure));

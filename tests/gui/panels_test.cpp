@@ -184,6 +184,9 @@ std::shared_ptr<const PreparedFigure> cells(std::int64_t rows, std::int64_t colu
   map.columns = columns;
   for (std::int64_t i = 0; i < rows * columns; ++i) { map.cells.push_back(float(i % 977)); }
   panel.x.scale = panel.y.scale = Scale::linear;
+  panel.x.low = panel.y.low = -0.5;
+  panel.x.high = double(columns) - 0.5;
+  panel.y.high = double(rows) - 0.5;
   panel.heat_map.push_back(std::move(map));
   figure.panels.push_back(std::move(panel));
   return std::make_shared<const PreparedFigure>(std::move(figure));
