@@ -1,4 +1,5 @@
-// What experts add to the stream, over how often they are chosen.
+// What experts add to the stream, over how often they are chosen; after `kappascope ablate`, what
+// the text loses without them, over both.
 #include <cmath>
 
 #include "core/figure/figures.h"
@@ -14,6 +15,7 @@ namespace {
 struct ExpertRows {
   std::vector<std::int64_t> layer, pass, expert;
   std::vector<double> load, saliency, contribution, depth;
+  std::vector<double> ablation;  // NaN where it was not tried
   std::vector<Subject> subjects;
   std::int64_t unused = 0;  // without a kept token
 
@@ -28,25 +30,65 @@ struct ExpertRows {
       saliency.push_back(importance.saliency[e]);
       contribution.push_back(importance.contribution[e]);
       depth.push_back(relative_depth);
+      ablation.push_back(of.trace.ablation_nll.empty()
+                             ? kNaN
+                             : of.trace.ablation_nll[of.row * of.trace.experts + std::int64_t(e)]);
       subjects.push_back({.row = int(of.row), .expert = int(e)});
       if (std::isnan(importance.saliency[e])) { ++unused; }
     }
   }
 };
 
-Points points_of(const ExpertRows& rows) {
+// Of the experts that have a place on a log axis of x, and on that of y where it is one.
+Points points_of(const ExpertRows& rows, const std::vector<double>& x, const std::vector<double>& y,
+                 bool log_y) {
   Points points;
   points.colours.label = "Relative depth of the layer";
   points.colours.low = 0;
   points.colours.high = 1;
   for (std::size_t i = 0; i < rows.saliency.size(); ++i) {
-    if (!(rows.load[i] > 0) || !(rows.saliency[i] > 0)) { continue; }  // not on a log axis
-    points.x.push_back(rows.load[i]);
-    points.y.push_back(rows.saliency[i]);
+    if (!(x[i] > 0) || std::isnan(y[i]) || (log_y && !(y[i] > 0))) { continue; }
+    points.x.push_back(x[i]);
+    points.y.push_back(y[i]);
     points.value.push_back(static_cast<float>(rows.depth[i]));
     points.subjects.push_back(rows.subjects[i]);
   }
   return points;
+}
+
+constexpr const char* kLoad = "Load: share of assignments over 1/E (1: even)";
+constexpr const char* kSaliency = "Saliency: mean of weight × output norm";
+
+Panel saliency_panel(const Trace& trace, const ExpertRows& rows) {
+  Panel panel;
+  panel.x.name = kLoad;
+  panel.x.scale = Scale::log;
+  panel.y.name = kSaliency;
+  panel.y.scale = Scale::log;
+  panel.references.push_back({1, true, ""});
+  panel.empty = nothing_because(trace);
+  if (panel.empty.empty() && trace.expert_output_norm.empty()) {
+    panel.empty = "nothing to show: the norms of the experts' outputs were not recorded";
+  }
+  panel.points.push_back(points_of(rows, rows.load, rows.saliency, true));
+  return panel;
+}
+
+// ΔNLL over load and, beside it, over saliency.
+std::vector<Panel> ablation_panels(const ExpertRows& rows) {
+  std::vector<Panel> panels(2);
+  const std::vector<double>* x[] = {&rows.load, &rows.saliency};
+  for (std::size_t i = 0; i < panels.size(); ++i) {
+    Panel& panel = panels[i];
+    panel.x.name = i == 0 ? kLoad : kSaliency;
+    panel.x.scale = Scale::log;
+    panel.y.name = "ΔNLL without the expert (nats per token)";
+    panel.references.push_back({0, false, ""});
+    if (i == 0) { panel.references.push_back({1, true, ""}); }
+    panel.points.push_back(points_of(rows, *x[i], rows.ablation, false));
+    panel.beside = i == 1;
+  }
+  return panels;
 }
 
 }  // namespace
@@ -59,24 +101,20 @@ Figure expert_importance(Traces traces, const FigureChoices&) {
   for (std::int64_t row = 0; row < trace.layers; ++row) {
     rows.add(TraceLayer(trace, row), depth[row]);
   }
-  Panel panel;
-  panel.x.name = "Load: share of assignments over 1/E (1: even)";
-  panel.x.scale = Scale::log;
-  panel.y.name = "Saliency: mean of weight × output norm";
-  panel.y.scale = Scale::log;
-  panel.references.push_back({1, true, ""});
-  panel.empty = nothing_because(trace);
-  if (panel.empty.empty() && trace.expert_output_norm.empty()) {
-    panel.empty = "nothing to show: the norms of the experts' outputs were not recorded";
+  if (trace.layers > 0 && !trace.ablation_nll.empty()) {
+    figure.panels = ablation_panels(rows);
+  } else {
+    figure.panels.push_back(saliency_panel(trace, rows));
   }
-  panel.points.push_back(points_of(rows));
-  figure.panels.push_back(std::move(panel));
   Table table;
   table.rows = std::ssize(rows.expert);
   table.columns = {
       {"layer", std::move(rows.layer)},       {"pass", std::move(rows.pass)},
       {"expert", std::move(rows.expert)},     {"load_over_even", std::move(rows.load)},
       {"saliency", std::move(rows.saliency)}, {"contribution", std::move(rows.contribution)}};
+  if (!trace.ablation_nll.empty()) {
+    table.columns.push_back({"ablation_nll", std::move(rows.ablation)});
+  }
   figure.tables.push_back(std::move(table));
   figure.notes.push_back(
       std::string("One point per expert and layer, over its kept tokens. ") +

@@ -145,6 +145,17 @@ class AblateTest(Case):
         self.assertEqual(ours['experts'], theirs['experts'])
         self.ablate('killed', *words, '--resume')
 
+    def test_picture(self):
+        """ΔNLL over load and saliency; the run of the whole model is drawn without its model, too."""
+        out = self.ablate('out', '--layers', '3', '-q')
+        self.run_program('plot', out, '--figures', 'expert-importance', '--figure-format', 'csv,svg', '-o', out / 'drawn', '-q')
+        with open(out / 'drawn' / 'expert-importance.csv', newline='') as file:
+            rows = list(csv.DictReader(file))
+        trace = arrays_of(out / 'trace.npz')
+        self.assertEqual([float(row['ablation_nll']) if row['ablation_nll'] else None for row in rows],
+                         [None if np.isnan(change) else change for change in trace['ablation_nll'].ravel()])
+        self.assertIn('ΔNLL', (out / 'drawn' / 'expert-importance.svg').read_text())
+
     def test_errors(self):
         for code, words in ((2, ('--mode', 'half')), (2, ('--layers', '9')), (4, ('--layers', '0')),
                             (2, ('--resume', '--force'))):
