@@ -100,9 +100,9 @@ GivenRoutes of_array(const InputFile& file) {
   for (const std::int64_t extent : dict.shape) {
     fits = fits && !__builtin_mul_overflow(bytes, extent, &bytes);
   }
-  require(fits && std::uint64_t(bytes) == file.size() - begin, ExitCode::damaged, place,
-          "values of shape ", shape_text(dict.shape), "; expected ", fits ? bytes : -1,
-          " bytes, found ", file.size() - begin);
+  require(fits, ExitCode::damaged, place, "broken .npy header: array over 2^63 bytes");
+  require(std::uint64_t(bytes) == file.size() - begin, ExitCode::damaged, place, "values of shape ",
+          shape_text(dict.shape), "; expected ", bytes, " bytes, found ", file.size() - begin);
   GivenRoutes routes;
   routes.tokens = dict.shape[0];
   routes.rows = dict.shape[1];
