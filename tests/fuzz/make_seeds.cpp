@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "core/model/model.h"
+#include "core/trace/npy_header.h"
 #include "core/trace/npz.h"
 #include "tests/tools/synthetic.h"
 #include "tests/tools/synthetic_trace.h"
@@ -150,6 +151,8 @@ void write_traces(const fs::path& root) {
   synthetic::write_model(root / "model", model);
   synthetic::write_trace(root / "npz", open_model(root / "model"), trace);
   compress_npz(root / "npz" / "trace.npz", root / "npz" / "compressed.npz");
+  const std::string experts(std::size_t{3} * 2 * 2 * 2, '\0');  // [T,R,K]
+  write(root / "npz" / "routes.npy", npy_header({"", NpyType::int16, {3, 2, 2}}) + experts);
 }
 
 void write_all(const fs::path& root) {

@@ -1,11 +1,12 @@
-// Any bytes as an .npz archive, a trace and a file of model parameters: they open, or fail with the
-// code of a damaged or unsupported file.
+// Any bytes as an .npz archive, a trace, a file of model parameters and a .npy array of routing:
+// they open, or fail with the code of a damaged or unsupported file.
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <string>
 
+#include "core/trace/given_routes.h"
 #include "core/trace/npz.h"
 #include "core/trace/trace.h"
 
@@ -39,6 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   });
   expect_file_error([&] { kappascope::open_trace(path); });
   expect_file_error([&] { kappascope::open_model_parameters(path); });
+  expect_file_error([&] { kappascope::read_routes(path); });
   close(descriptor);
   return 0;
 }
