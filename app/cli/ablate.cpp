@@ -16,6 +16,7 @@
 #include "app/cli/texts.h"
 #include "app/cli/verbs.h"
 #include "app/run_text.h"
+#include "core/checkpoint/tensor.h"
 #include "core/nan.h"
 #include "core/trace/output_file.h"
 #include "core/trace/trace.h"
@@ -211,12 +212,14 @@ class Sweep {
   }
 
   Json identity() const {
+    std::string ids;
+    for (const Token& token : text_.tokens) { ids += join_words(token.id, " "); }
     const KappaSlots& slots = model_.architecture.kappa_slots;
     return {{"config_sha256", model_.config_sha256},
             {"tensor_directory_sha256", model_.directory_sha256},
             {"step", json_of(model_.files.step)},
             {"text_sha256", text_.document.sha256},
-            {"tokens", text_.tokens.size()},
+            {"token_ids_sha256", sha256_hex(ids)},
             {"mode", options_.mode},
             {"kappa_formula", name(model_.architecture.kappa_formula)},
             {"kappa_slot", slots.side ? Json(name(*slots.side)) : Json()},

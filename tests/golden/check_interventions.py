@@ -146,9 +146,8 @@ class Model:
     def check_routes(self):
         own = np.stack([self.base[row + 'expert_index'] for row in self.rows], 1)
         file = self.folder / 'routes.npy'
-        for dtype in (np.int32, np.uint8, np.int64):
-            np.save(file, own.astype(dtype))
-            self.expect(same(self.run(f'routes={file}'), self.base), f'routes of its own as {dtype.__name__}')
+        np.save(file, own.astype(np.uint8))
+        self.expect(same(self.run(f'routes={file}'), self.base), 'routes of its own')
         np.save(file, own[1:].astype(np.int16))
         self.expect(same(self.run(f'routes={file}'), self.base), 'routes without the first token')
         shifted = (own + 1) % self.experts
