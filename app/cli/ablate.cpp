@@ -52,7 +52,7 @@ bool AblateOptions::parse(const std::vector<std::string>& words) {
   text.add_to(app);
   app.add_flag("--window", window, "run a text longer than sequence_len in overlapping chunks");
   app.add_option("-o,--output", output, "folder to write to")->required();
-  app.add_option("--layers", layers, "experts of these layers, e.g. 3-5,7; unless given of all");
+  app.add_option("--layers", layers, "experts of these layers, e.g. 3-5,7; of all unless given");
   app.add_option("--mode", mode, "what an expert becomes, as --ablate of run")
       ->check(CLI::IsMember({"zero", "reroute", "mean"}))
       ->capture_default_str();

@@ -25,23 +25,35 @@ Json json_of_line(std::string_view line) {
   return Json::parse(line, nullptr, /*allow_exceptions=*/false);
 }
 
+std::string json_line(const Json& document) {
+  return document.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 }  // namespace
 
 AblationLog::AblationLog(const std::filesystem::path& folder, const Json& identity, bool resume,
                          bool force)
-    : path_((folder / kAblationLog).native()) {
+    : path_((folder / kAblationLog).native()), identity_(identity) {
   const bool there = std::filesystem::exists(path_);
   require(!there || resume || force, ExitCode::io, {.file = path_},
           "results of a sweep are here; --resume goes on with it, --force starts again");
-  if (there && resume) { read(read_text_file(path_, kLongestLog), identity); }
-  const int begin = there && resume ? 0 : O_TRUNC;
-  descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | begin, 0666);
-  if (descriptor_ < 0) { fail_io(path_, "cannot be written"); }
-  if (begin != 0) { append({{"schema", kLogSchema}, {"settings", identity}}); }
+  if (!there || !resume) { return; }
+  const std::string text = read_text_file(path_, kLongestLog);
+  continued_ = !text.empty();
+  cut_off_ = continued_ && text.back() != '\n';
+  if (continued_) { read(text, identity); }
 }
 
 AblationLog::~AblationLog() {
-  close(descriptor_);
+  if (descriptor_ >= 0) { close(descriptor_); }
+}
+
+void AblationLog::open_file() {
+  const int begin = continued_ ? 0 : O_TRUNC;
+  descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | begin, 0666);
+  if (descriptor_ < 0) { fail_io(path_, "cannot be written"); }
+  if (!continued_) { append(json_line({{"schema", kLogSchema}, {"settings", identity_}})); }
+  if (cut_off_) { append("\n"); }  // that line is no result
 }
 
 void AblationLog::read(const std::string& text, const Json& identity) {
@@ -53,8 +65,8 @@ void AblationLog::read(const std::string& text, const Json& identity) {
     return line;
   };
   const Json head = json_of_line(next_line());
-  require(head.is_object() && head.value("schema", "") == kLogSchema, ExitCode::io, {.file = path_},
-          "not the log of a sweep; choose another folder, or --force replaces it");
+  require(head.is_object() && head.value("schema", Json()) == kLogSchema, ExitCode::io,
+          {.file = path_}, "not the log of a sweep; choose another folder, or --force replaces it");
   const Json& earlier = head.contains("settings") ? head["settings"] : Json();
   for (const auto& [key, value] : identity.items()) {
     const Json before = earlier.is_object() && earlier.contains(key) ? earlier[key] : Json();
@@ -75,8 +87,7 @@ void AblationLog::read(const std::string& text, const Json& identity) {
 }
 
 // In one call of the system, so that a line is there whole or, where the process ends in it, cut.
-void AblationLog::append(const Json& line) {
-  const std::string text = line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+void AblationLog::append(const std::string& text) {
   const ssize_t written = write(descriptor_, text.data(), text.size());
   if (written < 0) { fail_io(path_, "cannot be written"); }
   require(written == ssize_t(text.size()), ExitCode::io, {.file = path_}, "cannot be written");
@@ -84,7 +95,8 @@ void AblationLog::append(const Json& line) {
 
 void AblationLog::add(Expert expert, double nll) {
   results_[expert] = nll;
-  append({{"layer", expert.first}, {"expert", expert.second}, {"nll", nll}});
+  if (descriptor_ < 0) { open_file(); }
+  append(json_line({{"layer", expert.first}, {"expert", expert.second}, {"nll", nll}}));
 }
 
 }  // namespace kappascope

@@ -19,7 +19,8 @@ class AblationLog {
   using Expert = std::pair<std::int64_t, std::int64_t>;  // layer, expert
 
   // `identity`: what decides about the numbers. A log that is there: with `resume` its results are
-  // taken where it is of the same sweep, else io; without, io, unless `force`.
+  // taken where it is of the same sweep, else io; without, io, unless `force`. The file is made, or
+  // begun again, with the first result.
   AblationLog(const std::filesystem::path& folder, const Json& identity, bool resume, bool force);
   ~AblationLog();
   AblationLog(const AblationLog&) = delete;
@@ -31,9 +32,13 @@ class AblationLog {
 
  private:
   void read(const std::string& text, const Json& identity);
-  void append(const Json& line);
+  void append(const std::string& text);
+  void open_file();
 
   std::string path_;
+  Json identity_;
+  bool continued_ = false;  // the file has the results of an earlier process
+  bool cut_off_ = false;    // and its last line no end
   std::map<Expert, double> results_;
   int descriptor_ = -1;
 };

@@ -139,11 +139,22 @@ class AblateTest(Case):
         before = [line for line in log.read_text().splitlines()]
         self.ablate('killed', *words, code=5)
         self.ablate('killed', *words, '--resume', '--mode', 'mean', code=5)
+        self.ablate('killed', *words, '--resume', '--layers', '3')
         self.ablate('killed', *words, '--resume')
+        self.assertEqual(sum('nll' in line for line in log.read_text().splitlines()), len(json.loads(
+            (whole / 'ablation.json').read_text())['experts']))
         self.assertEqual(log.read_text().splitlines()[:len(before) - 1], before[:-1])
         ours, theirs = (json.loads((folder / 'ablation.json').read_text()) for folder in (out, whole))
         self.assertEqual(ours['experts'], theirs['experts'])
         self.ablate('killed', *words, '--resume')
+
+    def test_what_fails_before_the_first_result_leaves_nothing(self):
+        out = self.ablate('out', '--memory', '1MB', code=6)
+        self.assertFalse(out.exists())
+        self.ablate('out', '--layers', '3', '-q')
+        (out / 'ablation.jsonl').write_text('{"schema": 7}\n')
+        self.ablate('out', '--layers', '3', '--resume', code=5)
+        self.ablate('out', '--layers', '3', '--force', '-q')
 
     def test_picture(self):
         """ΔNLL over load and saliency; the run of the whole model is drawn without its model, too."""
