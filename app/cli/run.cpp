@@ -269,7 +269,7 @@ class Run {
       files.insert(files.begin(), kModelFile);
     }
     std::vector<std::string> made;  // places that are known only now
-    std::string effect;
+    Effect effect;
     if (against_) { effect = write_effect(folder, trace, layers, model_, options_, made); }
     const std::vector<std::string> pictures = write_pictures(folder, trace, options_, sink);
     made.insert(made.end(), pictures.begin(), pictures.end());
@@ -290,8 +290,9 @@ class Run {
          trace_warnings(trace, layers, loaded_->nonfinite_weights() == 0)) {
       terminal_.warn(describe({.file = job.item.source()}, warning));
     }
+    if (against_) { summary["effect"] = std::move(effect.document); }  // of what is printed
     report(job, trace, layers, summary, matches);
-    if (!effect.empty() && !options_.json && !options_.talk.quiet) { print(effect); }
+    if (against_ && !options_.json && !options_.talk.quiet) { print(effect.words); }
   }
 
   // Runs the text with the interventions of --against; its logits are there for the run that

@@ -2,7 +2,6 @@
 
 #include <span>
 
-#include "app/cli/effect.h"
 #include "core/trace/npz.h"
 #include "core/trace/output_file.h"
 #include "core/trace/recorder.h"
@@ -61,20 +60,20 @@ std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace&
   return names;
 }
 
-std::string write_effect(const OutputFolder& folder, const Trace& trace,
-                         const std::vector<LayerSummary>& layers, const Model& model,
-                         const RunOptions& options, std::vector<std::string>& files) {
+Effect write_effect(const OutputFolder& folder, const Trace& trace,
+                    const std::vector<LayerSummary>& layers, const Model& model,
+                    const RunOptions& options, std::vector<std::string>& files) {
   const std::filesystem::path other_path = folder.staged(kAgainstFolder) / kTraceFile;
   const Trace other = open_with_parameters(folder, other_path, model, options);
-  const Effect effect = effect_of(trace, layers, other, summarise(other));
-  if (folder.temporary()) { return effect.words; }
+  Effect effect = effect_of(trace, layers, other, summarise(other));
+  if (folder.temporary()) { return effect; }
   if (options.writes("json")) { write_json(folder.staged(kEffectJson), effect.document); }
   if (options.writes("csv")) {
     write_effect_csv(folder.staged(kEffectCsv), trace, other);
     files.push_back(kEffectCsv);
   }
   if (options.compress) { compress_npz(other_path); }
-  return effect.words;
+  return effect;
 }
 
 }  // namespace kappascope

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "app/cli/effect.h"
 #include "app/cli/output_folder.h"
 #include "app/cli/run_options.h"
 #include "core/model/model.h"
@@ -30,9 +31,9 @@ std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace&
                                         const RunOptions& options, Progress& progress);
 
 // The effect of the run against the one that --against asked for: adds the names of the files that
-// are not among RunOptions::file_names(), and returns it in words.
-std::string write_effect(const OutputFolder& folder, const Trace& trace,
-                         const std::vector<LayerSummary>& layers, const Model& model,
-                         const RunOptions& options, std::vector<std::string>& files);
+// are not among RunOptions::file_names(), and returns it.
+Effect write_effect(const OutputFolder& folder, const Trace& trace,
+                    const std::vector<LayerSummary>& layers, const Model& model,
+                    const RunOptions& options, std::vector<std::string>& files);
 
 }  // namespace kappascope

@@ -79,6 +79,10 @@ class AgainstTest(Case):
         printed = self.run_program('run', MODEL, '-p', TEXT, '--against', 'kappa=2@3 top-k=1')[0]
         self.assertIn('against kappa=2@3 top-k=1: ΔNLL', printed.replace('top-k=1 kappa=2@3', 'kappa=2@3 top-k=1'))
 
+    def test_printed_as_json(self):
+        printed = json.loads(self.run_program('run', MODEL, '-p', TEXT, '--against', 'off', '--json')[0])
+        self.assertGreater(printed[0]['effect']['kl']['mean'], 0)
+
     def test_errors(self):
         for code, words, says in ((2, ('--against', 'none'), 'the model as it is'), (2, ('--against', 'kapa=1'), 'kapa'),
                                   (2, ('--kappa', 'off', '--against', 'off'), 'the same interventions'),
