@@ -34,7 +34,8 @@ double kl_divergence(const float* p_logits, const float* q_logits, std::int64_t 
   double divergence = 0;
   for (std::int64_t v = 0; v < vocab; ++v) {
     const double p = double(p_logits[v]) - p_sum, q = double(q_logits[v]) - q_sum;
-    divergence += std::exp(p) * (p - q);
+    const double share = std::exp(p);
+    if (share != 0) { divergence += share * (p - q); }  // 0·ln 0 = 0
   }
   return divergence < 0 ? 0 : divergence;  // by rounding
 }
