@@ -12,11 +12,13 @@ pkg_check_modules(CAIRO REQUIRED IMPORTED_TARGET cairo)
 pkg_check_modules(RSVG REQUIRED IMPORTED_TARGET librsvg-2.0)
 pkg_check_modules(FONTCONFIG REQUIRED IMPORTED_TARGET fontconfig)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
+pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
 
 add_library(kappascope_libraries INTERFACE)
 target_link_libraries(kappascope_libraries INTERFACE nlohmann_json::nlohmann_json CLI11::CLI11
                       PkgConfig::PCRE2 PkgConfig::LIBMD PkgConfig::CAIRO PkgConfig::RSVG
-                      PkgConfig::FONTCONFIG PkgConfig::UTF8PROC ZLIB::ZLIB Threads::Threads)
+                      PkgConfig::FONTCONFIG PkgConfig::UTF8PROC PkgConfig::TOMLPLUSPLUS ZLIB::ZLIB
+                      Threads::Threads)
 # Whoever uses none of a library's functions does not load it.
 target_link_options(kappascope_libraries INTERFACE -Wl,--as-needed)
 

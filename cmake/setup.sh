@@ -55,6 +55,7 @@ libcairo2-dev has_library cairo
 librsvg2-dev has_library librsvg-2.0
 libfontconfig-dev has_library fontconfig
 libutf8proc-dev has_library libutf8proc
+libtomlplusplus-dev has_library tomlplusplus
 libgtest-dev has_library gtest
 fonts-dejavu-core test -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf'
 packages_window='

@@ -314,8 +314,9 @@ class Sweep {
     if (options_.figures.ids != "none") {
       std::filesystem::create_directory(folder.staged("figures"));
       const Trace* const traces[] = {&trace};
+      const auto say = [this](const std::string& line) { terminal_.warn_once(line); };
       for (const std::string& name :
-           write_figures(options_.figures, traces, folder.staged("figures"), terminal_)) {
+           write_figures(options_.figures, traces, folder.staged("figures"), terminal_, say)) {
         files.push_back("figures/" + name);
       }
     }

@@ -1,7 +1,13 @@
 #include "app/cli/figure_options.h"
 
+#include <algorithm>
+
+#include "app/acting.h"
 #include "app/cli/command_line.h"
 #include "core/error.h"
+#include "core/figure/restyle.h"
+#include "core/figure/shared_ends.h"
+#include "core/figure/text.h"
 
 namespace kappascope {
 namespace {
@@ -15,7 +21,7 @@ std::vector<std::string> figure_ids() {
 std::vector<FigureFormat> parsed_formats(const std::string& text) {
   std::vector<FigureFormat> formats;
   for (const std::string& word :
-       parse_list("--figure-format", text, {"svg", "pdf", "png", "csv"})) {
+       parse_list("--figure-format", text, {"svg", "pdf", "eps", "png", "csv"})) {
     formats.push_back(*figure_format(word));
   }
   return formats;
@@ -28,9 +34,27 @@ void FigureOptions::add_to(CLI::App& app) {
          "--figures", ids,
          "all, none, or ids of figures: loss,kappa-depth; none for several texts unless given")
       ->capture_default_str();
-  app.add_option("--figure-format", formats, "any of svg, pdf, png, csv")->capture_default_str();
-  app.add_flag("--no-metadata", no_metadata,
-               "figures without title, model, text, hashes and version inside their files");
+  app.add_option("--figure-format", formats, "any of svg, pdf, eps, png, csv")
+      ->capture_default_str();
+  app.add_option("--tokens", tokens, "first and last token of the figures along tokens: 12:87");
+  const char* const group = "Look of figures";
+  for (const StyleSetting& setting : style_settings()) {
+    const std::string name(setting.name), help(setting.help);
+    if (setting.kind == StyleSetting::Kind::toggle) {
+      app.add_flag("--" + name, toggles_[name], help)->group(group);
+      continue;
+    }
+    CLI::Option* option = app.add_option("--" + name, words_[name], help);
+    option->type_name(std::string(setting.value))->expected(1)->group(group);
+    if (setting.kind == StyleSetting::Kind::list) {
+      option->take_all();
+    } else {
+      option->take_last();
+    }
+  }
+  app.add_option("--style", style_file, "such settings from a file: width = 85, bare = true, …")
+      ->type_name("FILE")
+      ->group(group);
 }
 
 void FigureOptions::add_choices_to(CLI::App& app) {
@@ -48,19 +72,8 @@ void FigureOptions::add_choices_to(CLI::App& app) {
   app.add_flag("--by-expert", choices.by_expert,
                "experts instead of tokens in gate-*, and instead of layers in kappa-parameters and "
                "kappa-distribution (with --expert that one alone)");
-  app.add_option("--tokens", tokens, "first and last token of the figures along tokens: 12-87");
-  app.add_option("--width", style.width_mm, "in mm: 85 is a single column, 178 a double one")
-      ->check(CLI::Range(20.0, 2000.0))
-      ->capture_default_str();
-  app.add_option("--height", style.height_mm, "in mm; as the contents need")
-      ->check(CLI::Range(10.0, 2000.0));
-  app.add_option("--font-size", style.font_pt, "of axis names, in points")
-      ->check(CLI::Range(3.0, 72.0))
-      ->capture_default_str();
-  app.add_option("--dpi", style.dpi, "of PNG")
-      ->check(CLI::Range(10.0, 2400.0))
-      ->capture_default_str();
-  app.add_flag("--panel-letters", style.panel_letters, "a, b, … at the panels");
+  app.add_option("--layers", kept_layers,
+                 "layers that are shown of the figures along layers: 0-3,7; all");
   app.add_flag("--panels", panels,
                "of several traces: figures of one trace side by side in one file, not a file each");
 }
@@ -82,10 +95,17 @@ namespace {
 
 constexpr std::int64_t kMostLayers = 1 << 16;
 
+bool is_picture(FigureFormat format) {
+  return format != FigureFormat::csv;
+}
+
 // Of every layer asked for, where the figure heeds it.
 std::vector<FigureChoices> choices_of(const FigureOptions& options, const FigureEntry& entry) {
   FigureChoices chosen = options.choices;
   if (!options.tokens.empty()) { chosen.tokens = token_range(options.tokens); }
+  if (!options.kept_layers.empty()) {
+    chosen.layers = parse_layers(options.kept_layers, kMostLayers);
+  }
   const bool of_layer = entry.heeded(options.choices) & kLayerChoice;
   if (!of_layer || options.layers.empty()) { return {chosen}; }
   std::vector<FigureChoices> all;
@@ -96,38 +116,129 @@ std::vector<FigureChoices> choices_of(const FigureOptions& options, const Figure
   return all;
 }
 
-}  // namespace
-
-void FigureOptions::check() const {
-  const bool any = !entries().empty();
-  bool text = false;
-  for (const FigureFormat format : parsed_formats(formats)) { text |= format != FigureFormat::csv; }
-  if (!layers.empty()) { parse_layers(layers, kMostLayers); }
-  if (!tokens.empty()) { token_range(tokens); }
-  if (any && text) { require_fonts(); }
+// Words about what is shown that the figure, a file of this entry, does not heed.
+void note_choices(const FigureOptions& options, const FigureEntry& entry, const Figure& figure,
+                  Acting& acting) {
+  const FigureChoices usual;
+  const FigureChoices& chosen = options.choices;
+  const unsigned heeded = entry.heeded(chosen);
+  const std::string id(entry.id);
+  acting.drawn(id);
+  const auto note = [&](bool given, unsigned choice, const char* word, const char* why) {
+    if (given && !(heeded & choice)) { acting.idle(word, id, why); }
+  };
+  const bool one = chosen.by_expert && (entry.choices & kByExpertChoice);
+  note(!options.layers.empty(), kLayerChoice, "--layer", "it is not of one layer");
+  note(chosen.pass != usual.pass, kLayerChoice, "--pass", "it is not of one layer");
+  note(chosen.expert != usual.expert && !one, kExpertChoice, "--expert", "it is not of one expert");
+  note(chosen.slot != usual.slot, kSlotChoice, "--slot", "it is not of one choice of the token");
+  note(chosen.gates != usual.gates, kGatesChoice, "--gates", "it has no curves of gate units");
+  note(chosen.by_expert, kByExpertChoice, "--by-expert", "it has one form alone");
+  note(!options.tokens.empty(), kTokensChoice, "--tokens", "no axis of it has tokens");
+  if (!options.kept_layers.empty() && !figure.part_of_layers) {
+    acting.idle("--layers", id, "it does not run along layers");
+  }
 }
 
-std::vector<std::string> write_figures(const FigureOptions& options, Traces traces,
-                                       const std::filesystem::path& folder, Progress& progress) {
+template <typename Use>
+void for_each_figure(const FigureOptions& options, Traces traces, Progress& progress,
+                     Acting& acting, const Use& use) {
   const std::vector<const FigureEntry*> entries = options.entries();
-  const std::vector<FigureFormat> formats = parsed_formats(options.formats);
-  FigureStyle style = options.style;
-  style.metadata = !options.no_metadata;
-  std::vector<std::string> names;
   for (std::size_t i = 0; i < entries.size(); ++i) {
     for (const FigureChoices& choices : choices_of(options, *entries[i])) {
       if (!progress.update(Stage::figures, i, entries.size())) {
         throw Error(ExitCode::interrupted, "interrupted; nothing unfinished is left");
       }
-      const auto figures = entries[i]->make_all(traces, choices, options.panels);
+      std::vector<Figure> figures = entries[i]->make_all(traces, choices, options.panels);
       require(!figures.empty() || options.ids == "all", ExitCode::usage, {}, "figure ",
               entries[i]->id, ": compares traces; expected a second one");
-      for (const Figure& figure : figures) {
-        for (const auto& file : write_figure(figure, style, formats, folder)) {
-          names.push_back(file.filename().string());
-        }
+      for (Figure& figure : figures) {
+        note_choices(options, *entries[i], figure, acting);
+        use(figure);
       }
     }
+  }
+}
+
+}  // namespace
+
+std::vector<StyleWords> FigureOptions::given_settings() const {
+  std::vector<StyleWords> given;
+  for (const auto& [name, words] : words_) {
+    if (!words.empty()) { given.push_back({name, words}); }
+  }
+  for (const auto& [name, is_given] : toggles_) {
+    if (is_given) { given.push_back({name, {"true"}}); }
+  }
+  return given;
+}
+
+FigureStyle FigureOptions::style() const {
+  const bool file = !style_file.empty();
+  return style_of(file ? read_style(style_file) : std::vector<StyleWords>(), given_settings());
+}
+
+void FigureOptions::check() const {
+  const bool any = !entries().empty();
+  bool text = false, png = false;
+  for (const FigureFormat format : parsed_formats(formats)) {
+    text |= is_picture(format);
+    png |= format == FigureFormat::png;
+  }
+  if (!layers.empty()) { parse_layers(layers, kMostLayers); }
+  if (!kept_layers.empty()) { parse_layers(kept_layers, kMostLayers); }
+  if (!tokens.empty()) { token_range(tokens); }
+  for (const StyleWords& one : given_settings()) {
+    require(any, ExitCode::usage, {}, "--", one.name,
+            " changes figures, and none are drawn; --figures asks for them");
+    require(text, ExitCode::usage, {}, "--", one.name,
+            " changes pictures, and --figure-format asks for csv alone");
+    require(one.name != "dpi" || png, ExitCode::usage, {},
+            "--dpi is of PNG, for which --figure-format does not ask");
+  }
+  require(any || style_file.empty(), ExitCode::usage, {},
+          "--style changes figures, and none are drawn; --figures asks for them");
+  style();
+  if (any && text) { require_fonts(); }
+}
+
+std::vector<std::string> write_figures(const FigureOptions& options, Traces traces,
+                                       const std::filesystem::path& folder, Progress& progress,
+                                       const std::function<void(const std::string&)>& say) {
+  const std::vector<FigureFormat> formats = parsed_formats(options.formats);
+  const FigureStyle style = options.style();
+  SharedEnds shared;
+  if (style.same_scale) {
+    Acting ignored;
+    for_each_figure(options, traces, progress, ignored, [&](Figure& one) { shared.see(one); });
+  }
+  Acting acting;
+  if (!options.style_file.empty()) {
+    for (const StyleWords& one : read_style(options.style_file)) {
+      acting.in_file("--" + one.name);
+    }
+  }
+  for (const StyleWords& one : options.given_settings()) { acting.given("--" + one.name); }
+  std::vector<std::string> names;
+  FileTextMeter meter(style.font);
+  for_each_figure(options, traces, progress, acting, [&](Figure& figure) {
+    if (style.same_scale && !shared.any()) {
+      acting.idle("--same-scale", figure.id, "no two figures share an axis or a colour bar");
+    }
+    shared.apply(figure);
+    for (const NotActing& one : restyle(figure, style)) {
+      acting.idle(one.setting, figure.id, one.why);
+    }
+    std::vector<std::string> demands;
+    for (const auto& file : write_figure(figure, style, formats, folder, &meter, &demands)) {
+      names.push_back(file.filename().string());
+    }
+    for (const std::string& demand : demands) {
+      acting.not_kept(style.preset + ": " + demand, figure.id);
+    }
+  });
+  for (const std::string& line : acting.lines()) {
+    if (say) { say(line); }
   }
   return names;
 }

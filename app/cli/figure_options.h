@@ -1,38 +1,52 @@
-// Words about figures, shared by `run` and `plot`, and the files they ask for.
+// Words about figures, shared by the verbs that draw them, and the files they ask for.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
 #include "core/engine/progress.h"
 #include "core/figure/catalogue.h"
 #include "core/figure/render.h"
+#include "core/figure/style.h"
 
 namespace kappascope {
 
 struct FigureOptions {
   std::string ids = "all";      // all, none, or ID,…
-  std::string formats = "svg";  // svg,pdf,png,csv
+  std::string formats = "svg";  // svg,pdf,eps,png,csv
   std::string layers;           // "3", "2,4-6"; "": the usual one
+  std::string kept_layers;      // the same form; "": all
   bool panels = false;          // figures of one trace, given several: side by side in one file
-  bool no_metadata = false;
-  FigureChoices choices;  // all but the layer
-  FigureStyle style;
-  std::string tokens;  // "12-87"; "" all
+  FigureChoices choices;        // all but the layer
+  std::string tokens;           // "12:87"; "" all
+  std::string style_file;       // "": none
 
-  void add_to(CLI::App& app);          // --figures, --figure-format, --no-metadata
-  void add_choices_to(CLI::App& app);  // what is shown, and how large
+  void add_to(CLI::App& app);  // --figures, --figure-format, --tokens and the settings of the style
+  void add_choices_to(CLI::App& app);  // what is shown
   // The figures asked for, in the catalogue's order; unknown ids and formats, sizes that no figure
   // fits in: usage. No font where text is to be drawn: io.
   std::vector<const FigureEntry*> entries() const;
   void check() const;
+  // The settings given, before those of the style file, before those of a preset. Errors: those of
+  // read_style.
+  FigureStyle style() const;
+  std::vector<StyleWords> given_settings() const;
+
+ private:
+  std::map<std::string, std::vector<std::string>> words_;  // of settings with a value, by name
+  std::map<std::string, bool> toggles_;
 };
 
 // Makes the figures of `traces` in `folder`, which must exist; returns the files' names. A figure
-// of one trace is made of each of several. Throws Error (interrupted) when the progress says stop.
+// of one trace is made of each of several. Words that can act on none of the figures: usage;
+// `say` gets a line for each word that acts on some alone and for what a preset asks for and is
+// not kept. Throws Error (interrupted) when the progress says stop.
 std::vector<std::string> write_figures(const FigureOptions& options, Traces traces,
-                                       const std::filesystem::path& folder, Progress& progress);
+                                       const std::filesystem::path& folder, Progress& progress,
+                                       const std::function<void(const std::string&)>& say = {});
 
 }  // namespace kappascope

@@ -16,6 +16,7 @@ Examples:
   kappascope plot out/trace.npz -o figures
   kappascope plot out/trace.npz --figures kappa-tokens --figure-format pdf --width 85 -o figures
   kappascope plot a/trace.npz b/trace.npz --figures loss,kappa-depth -o figures
+  kappascope plot out/trace.npz --figures kappa-depth --preset nature --bare --label d8-kappa=ours -o figures
   kappascope plot a/trace.npz b/trace.npz --figures kappa-tokens --panels -o figures
   kappascope plot out/trace.npz --figures kappa-vs-score --layer 5 --expert 3 -o figures)";
 
@@ -91,12 +92,15 @@ int plot_verb(const Arguments& arguments) {
   for (const Trace& trace : opened) {
     if (!trace.model_problem.empty()) { terminal.warn(trace.model_problem); }
   }
+  std::vector<std::string> said;
   const std::vector<std::string> names =
-      write_figures(options, traces, folder.staged(""), terminal);
+      write_figures(options, traces, folder.staged(""), terminal,
+                    [&](const std::string& line) { said.push_back(line); });
   for (const Trace& trace : opened) { require_unchanged(trace); }
   folder.check_places({}, names);
   terminal.erase();
   folder.publish({}, names);
+  for (const std::string& line : said) { terminal.warn(line); }
   if (!talk.quiet) {
     for (const std::string& name : names) { print((folder.path() / name).string() + "\n"); }
   }

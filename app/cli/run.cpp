@@ -271,7 +271,7 @@ class Run {
     std::vector<std::string> made;  // places that are known only now
     Effect effect;
     if (against_) { effect = write_effect(folder, trace, layers, model_, options_, made); }
-    const std::vector<std::string> pictures = write_pictures(folder, trace, options_, sink);
+    const std::vector<std::string> pictures = write_pictures(folder, trace, options_, sink, terminal_);
     made.insert(made.end(), pictures.begin(), pictures.end());
     folder.check_places(job.subfolder, made);
     files.insert(files.end(), made.begin(), made.end());

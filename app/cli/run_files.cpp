@@ -48,13 +48,15 @@ void write_json(const std::filesystem::path& path, const Json& document) {
 }
 
 std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace& trace,
-                                        const RunOptions& options, Progress& progress) {
+                                        const RunOptions& options, Progress& progress,
+                                        Terminal& terminal) {
   std::vector<std::string> names;
   if (folder.temporary() || options.figures.ids == "none") { return names; }
   const std::filesystem::path place = folder.staged(kFiguresFolder);
   std::filesystem::create_directory(place);
   const Trace* const traces[] = {&trace};
-  for (const std::string& name : write_figures(options.figures, traces, place, progress)) {
+  const auto say = [&](const std::string& line) { terminal.warn_once(line); };
+  for (const std::string& name : write_figures(options.figures, traces, place, progress, say)) {
     names.push_back(join_words(kFiguresFolder, "/", name));
   }
   return names;

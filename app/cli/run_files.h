@@ -28,7 +28,8 @@ void write_json(const std::filesystem::path& path, const Json& document);
 
 // The figures asked for; returns their names in the folder.
 std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace& trace,
-                                        const RunOptions& options, Progress& progress);
+                                        const RunOptions& options, Progress& progress,
+                                        Terminal& terminal);
 
 // The effect of the run against the one that --against asked for: adds the names of the files that
 // are not among RunOptions::file_names(), and returns it.

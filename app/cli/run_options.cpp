@@ -156,6 +156,8 @@ void RunOptions::check() {
   check_comparisons();
   text.check();
   figures.check();
+  require(!output.empty() || figures.given_settings().empty(), ExitCode::usage, {},
+          "the look of figures acts on files: give a folder for them with -o DIR");
   formats = parse_list("--format", format, {"npz", "csv", "json"});
   const bool npz_only = record == "gates" || logits || compress;
   require(!output.empty() || !npz_only, ExitCode::usage, {},

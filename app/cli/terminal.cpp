@@ -152,6 +152,10 @@ void Terminal::say(std::string_view line) {
   write_line("", line);
 }
 
+void Terminal::warn_once(const std::string& line) {
+  if (warned_.insert(line).second) { warn(line); }
+}
+
 void Terminal::debug(std::string_view line) {
   if (talk_ != Talk::verbose) { return; }
   erase();

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -48,10 +49,11 @@ class Terminal final : public Progress {
   // False once the user asked to stop.
   bool update(Stage stage, std::uint64_t done, std::uint64_t total) noexcept override;
 
-  void error(std::string_view line);  // always
-  void warn(std::string_view line);   // not when quiet
-  void debug(std::string_view line);  // when verbose
-  void say(std::string_view line);    // what a run did, not when quiet
+  void error(std::string_view line);        // always
+  void warn(std::string_view line);         // not when quiet
+  void warn_once(const std::string& line);  // of what is the same for many texts
+  void debug(std::string_view line);        // when verbose
+  void say(std::string_view line);          // what a run did, not when quiet
   void erase() noexcept;
 
   bool asked_to_stop() const noexcept { return interrupts_.requested(); }
@@ -68,6 +70,7 @@ class Terminal final : public Progress {
   const Interrupts& interrupts_;
   bool shown_ = false;      // a progress line may be shown at all
   bool line_open_ = false;  // one is on the terminal now
+  std::set<std::string> warned_;
   std::optional<Stage> stage_;
   double stage_first_ = 0;  // steps of the stage that were done when its clock started
   Clock::time_point stage_start_, last_drawn_;

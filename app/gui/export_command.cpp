@@ -1,5 +1,4 @@
 // The command line that writes the files of an export.
-#include <charconv>
 #include <map>
 
 #include "app/gui/export_dialog.h"
@@ -10,47 +9,36 @@
 namespace kappascope::gui {
 namespace {
 
-std::string number_word(double value) {
-  char text[32];  // the shortest that reads back to the same
-  return {text, std::to_chars(text, text + sizeof text, value).ptr};
-}
-
 std::string choice_words(const FigureEntry& entry, const FigureChoices& choices) {
   const FigureChoices usual;
+  const unsigned heeded = entry.heeded(choices);
+  const bool one = choices.by_expert && (entry.choices & kByExpertChoice);
   std::string words;
-  const auto add = [&](const char* name, std::int64_t value, std::int64_t otherwise) {
-    if (value != otherwise) { words += " " + std::string(name) + " " + std::to_string(value); }
+  const auto add = [&](bool heeds, const char* name, std::int64_t value, std::int64_t otherwise) {
+    if (heeds && value != otherwise) {
+      words += " " + std::string(name) + " " + std::to_string(value);
+    }
   };
-  add("--layer", choices.layer, usual.layer);
-  add("--pass", choices.pass, usual.pass);
-  add("--expert", choices.expert, usual.expert);
-  add("--slot", choices.slot, usual.slot);
-  add("--gates", choices.gates, usual.gates);
-  if (choices.by_expert) { words += " --by-expert"; }
-  if ((entry.heeded(choices) & kTokensChoice) && !choices.tokens.all()) {
-    words += " --tokens " + std::to_string(choices.tokens.first) + "-" +
+  add(heeded & kLayerChoice, "--layer", choices.layer, usual.layer);
+  add(heeded & kLayerChoice, "--pass", choices.pass, usual.pass);
+  add(one || (heeded & kExpertChoice), "--expert", choices.expert, usual.expert);
+  add(heeded & kSlotChoice, "--slot", choices.slot, usual.slot);
+  add(heeded & kGatesChoice, "--gates", choices.gates, usual.gates);
+  if (one) { words += " --by-expert"; }
+  if ((heeded & kTokensChoice) && !choices.tokens.all()) {
+    words += " --tokens " + std::to_string(choices.tokens.first) + ":" +
              std::to_string(choices.tokens.last);
   }
   return words;
 }
 
 std::string style_words(const ExportState& state) {
-  const FigureStyle usual;
-  const FigureStyle& style = state.style;
   std::string words;
   for (const FigureFormat format : state.formats) {
-    words += (words.empty() ? " --figure-format " : ",") + std::string(format_word(format));
+    words += (words.empty() ? " --figure-format " : ",") + std::string(figure_extension(format));
   }
   if (state.formats == std::set{FigureFormat::csv}) { return words; }
-  words += " --width " + number_word(style.width_mm);
-  if (style.height_mm > 0) { words += " --height " + number_word(style.height_mm); }
-  if (style.font_pt != usual.font_pt) { words += " --font-size " + number_word(style.font_pt); }
-  if (state.formats.count(FigureFormat::png) && style.dpi != usual.dpi) {
-    words += " --dpi " + number_word(style.dpi);
-  }
-  if (style.panel_letters) { words += " --panel-letters"; }
-  if (!style.metadata) { words += " --no-metadata"; }
-  return words;
+  return words + style_options(state.style, state.formats.count(FigureFormat::png) > 0);
 }
 
 // Commands that make the traces that were made here, and where each trace is then.

@@ -9,6 +9,7 @@
 #include "app/gui/gui.h"
 #include "app/gui/picture_clipboard.h"
 #include "app/gui/widgets.h"
+#include "core/figure/restyle.h"
 
 namespace kappascope::gui {
 
@@ -61,6 +62,7 @@ void take_outcome(Gui& gui, const ExportOutcome& outcome, const std::string& fol
     return;
   }
   for (const std::string& one : outcome.left_out) { gui.workspace.say(true, one); }
+  for (const std::string& one : outcome.said) { gui.workspace.say(false, one); }
   state.said = listed(outcome.written) + " written to " + folder;
   gui.workspace.say(false, state.said);
 }
@@ -96,6 +98,7 @@ void draw_formats(ExportState& state) {
   row("Formats");
   const std::pair<const char*, FigureFormat> formats[] = {{"SVG###svg", FigureFormat::svg},
                                                           {"PDF###pdf", FigureFormat::pdf},
+                                                          {"EPS###eps", FigureFormat::eps},
                                                           {"PNG###png", FigureFormat::png},
                                                           {"CSV###csv", FigureFormat::csv}};
   bool first = true;
@@ -250,7 +253,10 @@ void draw_export_dialog(Gui& gui) {
   ImGui::Separator();
   draw_formats(state);
   draw_range(gui);
-  if (state.formats != std::set{FigureFormat::csv}) { draw_size(state); }
+  if (state.formats != std::set{FigureFormat::csv}) {
+    draw_size(state);
+    draw_style(state.typed, state.style);
+  }
   row("Folder");
   ImGui::SetNextItemWidth(-1);
   if (ImGui::InputText("###folder", &state.folder)) { state.in_the_way.clear(); }
@@ -293,7 +299,9 @@ void copy_figure_picture(Gui& gui, const std::string& figure) {
   gui.workspace.long_jobs().add(
       "Copy picture of " + figure_title(figure),
       [&gui, view, style = gui.exporting.style](Progress&) -> JobQueue::Finish {
-        copy_picture(render_png(make_view(view), style));
+        Figure made = make_view(view);
+        restyle(made, style);
+        copy_picture(render_png(made, style));
         return [&gui, name = std::string(view.entry->title)] {
           gui.workspace.say(false, "Picture copied: " + name);
         };

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "app/gui/export_style.h"
 #include "app/gui/jobs.h"
 #include "core/figure/catalogue.h"
 #include "core/figure/render.h"
@@ -19,6 +20,7 @@ struct ExportState {
   std::set<FigureFormat> formats = {FigureFormat::svg};
   bool in_sight = false;  // only the tokens that are zoomed into
   FigureStyle style;
+  TypedStyle typed;        // into the fields that make the style
   std::string folder;      // as typed
   std::string in_the_way;  // files that the next confirmation replaces
   std::string said;        // what the last export did, or why it did not

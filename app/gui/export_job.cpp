@@ -2,9 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <system_error>
 
+#include "app/acting.h"
 #include "core/error.h"
+#include "core/figure/restyle.h"
+#include "core/figure/shared_ends.h"
 
 namespace kappascope::gui {
 
@@ -58,7 +62,7 @@ std::vector<std::string> expected_names(const ExportOrder& order) {
   std::vector<std::string> names;
   for (const ExportView& view : order.views) {
     for (const FigureFormat format : order.formats) {
-      names.push_back(view.entry->file_name(view.choices) + "." + format_word(format));
+      names.push_back(view.entry->file_name(view.choices) + "." + figure_extension(format));
     }
   }
   return names;
@@ -79,23 +83,65 @@ void move_all(const fs::path& from, const fs::path& to, const std::vector<std::s
 
 }  // namespace
 
-const char* format_word(FigureFormat format) {
-  constexpr const char* kWords[] = {"svg", "pdf", "png", "csv"};
-  return kWords[static_cast<int>(format)];
-}
-
 Figure make_view(const ExportView& view) {
   std::vector<const Trace*> traces;
   for (const auto& trace : view.traces) { traces.push_back(trace.get()); }
   return view.entry->make(traces, view.choices);
 }
 
+namespace {
+
+bool has_picture(const ExportOrder& order) {
+  return std::any_of(order.formats.begin(), order.formats.end(),
+                     [](FigureFormat format) { return format != FigureFormat::csv; });
+}
+
+// Of all views, where the style asks for one scale.
+SharedEnds ends_of(const ExportOrder& order) {
+  SharedEnds shared;
+  for (const ExportView& view : order.views) {
+    if (!order.style.same_scale || !has_picture(order)) { break; }
+    Figure figure = make_view(view);
+    shared.see(figure);
+  }
+  return shared;
+}
+
+void write_view(const ExportOrder& order, const ExportView& view, const fs::path& folder,
+                const SharedEnds& shared, TextMeter& meter, Acting& acting,
+                ExportOutcome& outcome) {
+  Figure figure = make_view(view);
+  const std::string id(view.entry->id);
+  acting.drawn(id);
+  if (has_picture(order)) {
+    if (order.style.same_scale && !shared.any()) {
+      acting.idle("--same-scale", id, "no two figures share an axis or a colour bar");
+    }
+    shared.apply(figure);
+    for (const NotActing& one : restyle(figure, order.style)) {
+      acting.idle(one.setting, id, one.why);
+    }
+  }
+  std::vector<std::string> demands;
+  for (const auto& file :
+       write_figure(figure, order.style, order.formats, folder, &meter, &demands)) {
+    outcome.written.push_back(file.filename().string());
+  }
+  for (const std::string& demand : demands) {
+    acting.not_kept(order.style.preset + ": " + demand, id);
+  }
+}
+
+}  // namespace
+
 ExportOutcome write_export(const ExportOrder& order, Progress& progress) {
   ExportOutcome outcome;
   if (!order.replace) { outcome.in_the_way = those_in(order.folder, expected_names(order)); }
   if (!outcome.in_the_way.empty()) { return outcome; }
   const Staging staging(order.folder);
-  FileTextMeter meter;
+  FileTextMeter meter(order.style.font);
+  const SharedEnds shared = ends_of(order);
+  Acting acting;
   const auto go_on = [&](std::size_t done) {
     if (!progress.update(Stage::figures, done, order.views.size())) {
       throw Error(ExitCode::interrupted, "interrupted; nothing was written");
@@ -105,16 +151,13 @@ ExportOutcome write_export(const ExportOrder& order, Progress& progress) {
     go_on(i);
     const ExportView& view = order.views[i];
     try {
-      const Figure figure = make_view(view);
-      for (const auto& file :
-           write_figure(figure, order.style, order.formats, staging.path(), &meter)) {
-        outcome.written.push_back(file.filename().string());
-      }
+      write_view(order, view, staging.path(), shared, meter, acting, outcome);
     } catch (const Error& error) {
       if (order.views.size() == 1 || error.code() != ExitCode::usage) { throw; }
       outcome.left_out.push_back(std::string(view.entry->id) + ": " + error.what());
     }
   }
+  outcome.said = acting.lines();
   if (!order.replace) { outcome.in_the_way = those_in(order.folder, outcome.written); }
   if (!outcome.in_the_way.empty()) { return outcome; }
   go_on(order.views.size());

@@ -30,6 +30,8 @@ struct ExportOutcome {
   std::vector<std::string> written;     // names in the folder
   std::vector<std::string> in_the_way;  // files that are there: then nothing was written
   std::vector<std::string> left_out;    // views that this trace does not have, and why
+  std::vector<std::string> said;        // settings that act on some views alone, and what a preset
+                                        // asks for and is not kept
 };
 
 Figure make_view(const ExportView& view);
@@ -37,7 +39,5 @@ Figure make_view(const ExportView& view);
 // Files are made in a hidden folder beside their place and moved when all are whole. Errors: io,
 // those of a single view, interrupted.
 ExportOutcome write_export(const ExportOrder& order, Progress& progress);
-
-const char* format_word(FigureFormat format);  // "svg"
 
 }  // namespace kappascope::gui

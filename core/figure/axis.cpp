@@ -157,6 +157,20 @@ std::vector<Tick> number_ticks(const AxisPlan& plan, const FigureAxis& axis, int
                   : linear_ticks(plan.low, plan.high, most, axis.integer);
 }
 
+void add_minor_ticks(AxisPlan& plan, double length) {
+  plan.minor.clear();
+  if (!plan.log) { return; }
+  const std::vector<double> minor =
+      minor_log_ticks(plan.low, plan.high, plan.ticks, static_cast<int>(length / kMinorGap));
+  double last = -1;  // near the upper end of a decade they would touch
+  for (const double value : minor) {
+    const double at = plan.share(value) * length;
+    if (last >= 0 && at - last < 0.5 * kMinorGap) { continue; }
+    plan.minor.push_back(value);
+    last = at;
+  }
+}
+
 // Names are horizontal when all fit, upright when their lines fit, thinned out otherwise.
 void horizontal_names(AxisPlan& plan, const FigureAxis& axis, const AxisRoom& room, double font,
                       TextMeter& meter) {
@@ -256,6 +270,7 @@ void plan_horizontal(AxisPlan& plan, const FigureAxis& axis, const AxisRoom& roo
       plan.ticks = number_ticks(plan, axis, most);
       if (widest(plan.ticks, font, meter) + 0.6 * font <= length * least_gap(plan)) { break; }
     }
+    add_minor_ticks(plan, length);
   }
   if (!plan.upright) {
     for (const Tick& tick : plan.ticks) {
@@ -275,6 +290,7 @@ void plan_vertical(AxisPlan& plan, const FigureAxis& axis, const AxisRoom& room,
     for (int more = 0; more <= 2 && plan.ticks.size() < 2; ++more) {
       plan.ticks = number_ticks(plan, axis, most + more);
     }
+    add_minor_ticks(plan, length);
   } else if (const Positions seen = in_sight(plan, axis); seen.count() > 0) {
     if (length / (plan.high - plan.low) >= line) {
       all_names(plan, axis, seen, kLongestSideways, font, meter);
@@ -306,6 +322,10 @@ void draw_vertical(Painter& painter, const AxisPlan& plan, const Box& plot, cons
     TextLook look{size, Anchor::end};
     painter.text(tick.label, {plot.x - kTickLength - kTickGap, y + 0.365 * size}, look);
   }
+  for (const double value : plan.minor) {
+    const double y = plot.bottom() - plan.share(value) * plot.height;
+    painter.line({plot.x - kMinorLength, y}, {plot.x, y}, kInk, kMinorStroke);
+  }
   TextLook look{font, Anchor::middle, false, true};
   double x = title_right - 0.25 * font - 1.2 * font * (static_cast<double>(plan.title.size()) - 1);
   for (const std::string& line : plan.title) {
@@ -324,6 +344,10 @@ void draw_horizontal(Painter& painter, const AxisPlan& plan, const Box& plot, co
     TextLook look{size, plan.upright ? Anchor::end : Anchor::middle, false, plan.upright};
     const Point at = plan.upright ? Point{x + 0.365 * size, top} : Point{x, top + 0.76 * size};
     painter.text(tick.label, at, look);
+  }
+  for (const double value : plan.minor) {
+    const double x = plot.x + plan.share(value) * plot.width;
+    painter.line({x, plot.bottom()}, {x, plot.bottom() + kMinorLength}, kInk, kMinorStroke);
   }
   double y = plot.bottom() + horizontal_room(plan, font) -
              1.2 * font * static_cast<double>(plan.title.size());

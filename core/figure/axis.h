@@ -12,6 +12,7 @@ namespace kappascope {
 
 struct AxisPlan : AxisSpan {
   std::vector<Tick> ticks;
+  std::vector<double> minor;       // ticks without a label, of a log axis
   bool upright = false;            // labels of a horizontal axis turned by −90°
   double extent = 0;               // of the labels, away from the axis
   std::vector<std::string> title;  // name and unit, in lines
@@ -47,6 +48,8 @@ inline double tick_size(double font) {
   return font - 1;
 }
 inline constexpr double kTickLength = 2, kTickGap = 1.8;  // points
+inline constexpr double kMinorLength = 1.2, kMinorStroke = 0.35;
+inline constexpr double kMinorGap = 2.2;  // between such ticks at least
 
 // Room to the left of (below) the plot that the planned axis takes, in points.
 double vertical_room(const AxisPlan& plan, double font);

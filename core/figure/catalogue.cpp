@@ -7,8 +7,10 @@
 
 #include "core/error.h"
 #include "core/figure/figures.h"
+#include "core/figure/layer_range.h"
 #include "core/figure/parts.h"
 #include "core/figure/prepared.h"
+#include "core/figure/restyle.h"
 #include "core/figure/runs.h"
 #include "core/figure/side_by_side.h"
 
@@ -160,6 +162,18 @@ void make_empty(Figure& figure, const std::string& why) {
   for (Table& table : figure.tables) { table.rows = 0; }
 }
 
+// "0-3_7"
+std::string list_word(const std::vector<std::int64_t>& numbers) {
+  std::string word;
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    const std::size_t first = i;
+    while (i + 1 < numbers.size() && numbers[i + 1] == numbers[i] + 1) { ++i; }
+    word += (word.empty() ? "" : "_") + std::to_string(numbers[first]);
+    if (i > first) { word += "-" + std::to_string(numbers[i]); }
+  }
+  return word;
+}
+
 }  // namespace
 
 unsigned FigureEntry::heeded(const FigureChoices& chosen) const {
@@ -212,6 +226,7 @@ Figure FigureEntry::make(Traces traces, const FigureChoices& chosen,
     make_empty(figure, no_kappa_because(**without));
   }
   clear_empty_panels(figure);
+  bands_to_lines(figure);
   if (!none) { figure.notes.insert(figure.notes.end(), left_out.begin(), left_out.end()); }
   const bool overlay = shows_all() && traces.size() > 1;  // then one table for each trace
   const std::vector<std::string> words = file_words(names);
@@ -222,6 +237,10 @@ Figure FigureEntry::make(Traces traces, const FigureChoices& chosen,
     if (overlay) { figure.tables[i].run = words[of]; }
   }
   if (heeded(chosen) & kTokensChoice) { keep_tokens(figure, chosen.tokens); }
+  if (!chosen.layers.empty() && !(heeded(chosen) & kLayerChoice)) {
+    figure.part_of_layers = keep_layers(figure, chosen.layers, shown[0]->layer_index);
+  }
+  if (figure.part_of_layers) { figure.name += "-layers" + list_word(chosen.layers); }
   return figure;
 }
 

@@ -25,7 +25,8 @@ struct FigureChoices {
   // layer × expert instead of layer × token, experts of the layer instead of layers; an expert that
   // is chosen, too, is shown alone.
   bool by_expert = false;
-  TokenRange tokens;  // of figures along tokens
+  TokenRange tokens;                      // of figures along tokens
+  std::vector<std::int64_t> layers = {};  // of figures along layers, ascending; empty: all
   auto operator<=>(const FigureChoices&) const = default;
 };
 

@@ -62,13 +62,35 @@ Colour sequential_colour(double t) {
 
 Colour diverging_colour(double t) {
   t = std::clamp(t, -1.0, 1.0);
-  const double strength = std::abs(t);
-  const double chroma = 0.135 * std::pow(strength, 0.8);
-  return from_lightness_chroma_hue(0.975 - 0.535 * strength, chroma, t < 0 ? 255 : 50);
+  const double strength = std::abs(t), chroma = 0.135 * std::pow(strength, 0.8);
+  return t < 0 ? from_lightness_chroma_hue(0.975 - 0.635 * strength, chroma, 255)
+               : from_lightness_chroma_hue(0.975 - 0.315 * strength, 1.1 * chroma, 55);
 }
 
 Colour palette_colour(int i) {
   return i < 0 ? kGrey : kPalette[i % kPaletteSize];
+}
+
+Colour on_dark(Colour colour) {
+  Oklab lab = to_oklab(colour);
+  lab.lightness = 1.02 - 0.82 * lab.lightness;
+  return from_oklab(lab);
+}
+
+Colour in_grey(Colour colour) {
+  static constexpr double kGreys[kPaletteSize] = {0.22, 0.62, 0.42, 0.80, 0.52, 0.32,
+                                                  0.71, 0.47, 0.27, 0.37, 0.88, 0.57};
+  for (int i = 0; i < kPaletteSize; ++i) {
+    if (colour == kPalette[i]) { return from_oklab({kGreys[i], 0, 0}); }
+  }
+  return from_oklab({to_oklab(colour).lightness, 0, 0});
+}
+
+Colour on_white(Colour colour, double opacity) {
+  const auto channel = [&](std::uint8_t value) {
+    return static_cast<std::uint8_t>(std::lround(255 + (value - 255.0) * opacity));
+  };
+  return {channel(colour.red), channel(colour.green), channel(colour.blue)};
 }
 
 std::string hex(Colour colour) {

@@ -51,6 +51,7 @@ struct ColourScale {
   bool integer = false;             // whole numbers: no ticks between them
   bool log = false;                 // even steps of ln value; a value ≤ 0 is `under`
   std::string low_note, high_note;  // what the ends mean: "softer gate", "sharper gate"
+  bool arrows = true;               // beside these
   std::string no_value = {};        // what a NaN cell means: "dropped"
   std::string under = {};           // log: what a cell ≤ 0 means: "no token"
   // Categorical: value i has colour i of the palette; more than its kPaletteSize colours: of the
@@ -83,6 +84,9 @@ struct Line {
   bool marker = false;  // a dot at each point
   enum class Weight : std::uint8_t { normal, thin, faint };
   Weight weight = Weight::normal;  // thin: one of many; faint: pale, behind the others
+  bool of_band = false;            // an end of another line's band
+  std::vector<std::int32_t> layers =
+      {};  // of the model, at each point, where the axis is of something else; or empty
 };
 
 // A part of a trace: what a place in a picture stands for, and what is selected. −1: none. (32
@@ -190,18 +194,43 @@ struct Figure {
   std::vector<Table> tables = {};       // usually one; further ones become NAME-2.csv, …
   // The one row of the trace and the one expert that everything here is about; −1: several.
   std::int64_t row = -1, expert = -1;
+  bool part_of_layers = false;  // some recorded layers alone
   // Kept inside SVG, PDF and PNG, not shown: model, text, hashes, version. Key, value; names and
   // hashes, never a path.
   std::vector<std::pair<std::string, std::string>> provenance = {};
 };
 
+enum class FigureTheme : std::uint8_t { print, grey, dark };
+
+struct AxisEnds {
+  double low = kNaN, high = kNaN;  // NaN: as the figure has it
+  bool operator==(const AxisEnds&) const = default;
+};
+
+// How a figure becomes a picture. style.h has the names of all that a person can set.
 struct FigureStyle {
   double width_mm = 178;  // 85 is a single column, 178 a double one
-  double height_mm = 0;   // 0: as the contents need
+  double height_mm = 0;   // 0: as the contents need, at most most_height_mm
   double font_pt = 7;     // of axis names; ticks 1 pt less, titles 1 pt more
   bool panel_letters = false;
   bool metadata = true;  // title, description and provenance inside the files
   double dpi = 300;      // of a PNG
+
+  std::string preset = {};    // whose demands are checked: "nature"; "": none
+  double most_height_mm = 0;  // 0: 170 at 85 mm of width and less, then up to a page's 247
+  bool bare = false;          // no title, caption and notes in the picture: they are its caption
+  bool words = false;         // "kappa" instead of "κ"
+  bool bands = true;          // around lines
+  bool transparent = false;   // no background
+  bool same_scale = false;    // of all figures that are written together
+  FigureTheme theme = FigureTheme::print;
+  std::string font = {};                 // a family that is installed; "": kUsualFont
+  std::string title = {};                // "": the figure's
+  std::vector<std::string> labels = {};  // "NAME=TEXT" of legend entries
+  std::vector<std::string> x_labels = {}, y_labels = {};  // of each differing axis, in order
+  AxisEnds values = {};                                   // of colour bars
+  std::vector<AxisEnds> x_ends = {}, y_ends = {};         // as the labels
+  bool operator==(const FigureStyle&) const = default;
 };
 
 }  // namespace kappascope

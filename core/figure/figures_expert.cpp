@@ -238,7 +238,7 @@ Figure expert_budget(Traces traces, const FigureChoices&) {
   panel.empty = nothing_because(trace);
   Line line;
   line.marker = true;
-  line.name = "mean, and 5–95 % of the tokens";
+  line.name = "mean";
   for (std::int64_t row = 0; row < trace.layers; ++row) {
     const Band band = experts_run(TraceLayer(trace, row));
     line.x.push_back(static_cast<double>(row));
@@ -255,6 +255,7 @@ Figure expert_budget(Traces traces, const FigureChoices&) {
   figure.tables.push_back(std::move(table));
   panel.lines.push_back(std::move(line));
   figure.panels.push_back(std::move(panel));
+  figure.notes.push_back("Band: 5–95 % of the tokens.");
   return figure;
 }
 

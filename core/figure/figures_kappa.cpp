@@ -174,13 +174,12 @@ Figure kappa_depth(Traces traces, const FigureChoices&) {
   Figure figure = start_figure(traces, "kappa-depth");
   Panel panel;
   panel.x.name = "Relative depth";
-  panel.x.low = -0.02;
-  panel.x.high = 1.02;
   panel.y.name = "κ (geometric mean)";
   panel.y.scale = Scale::log;
   panel.empty = nothing_because(*traces[0]);
   add_kappa_one(panel);
   const Trace* inexact = nullptr;
+  double first = 1;
   const std::vector<std::string> runs = run_names(traces);
   for (std::size_t i = 0; i < traces.size(); ++i) {
     DepthLine depth = depth_line(*traces[i]);
@@ -188,12 +187,16 @@ Figure kappa_depth(Traces traces, const FigureChoices&) {
     figure.tables.push_back(depth_table(*traces[i], depth.line));
     depth.line.colour = depth.line.dash = static_cast<int>(i);
     depth.line.marker = true;
+    depth.line.layers = {traces[i]->layer_index.begin(), traces[i]->layer_index.end()};
     depth.line.name = runs[i];
+    for (const double x : depth.line.x) { first = std::min(first, x); }
     panel.lines.push_back(std::move(depth.line));
   }
+  panel.x.low = first - 0.02;  // layers before the first one with κ would be a blank
+  panel.x.high = 1.02;
   figure.panels.push_back(std::move(panel));
-  figure.notes.push_back(
-      "Depth 0: first layer, 1: last. Band: 5–95 % of κ over kept (token, slot, gate).");
+  figure.notes.push_back("Depth 0: first layer, 1: last.");
+  figure.notes.push_back("Band: 5–95 % of κ over kept (token, slot, gate).");
   if (inexact) { figure.notes.push_back(band_not_exact(*inexact)); }
   return figure;
 }

@@ -23,6 +23,7 @@ const HeatMap* cells_of(const Panel& panel) {
 // Where nothing is to be seen an axis would only seem to say something.
 void leave_out(AxisPlan& axis) {
   axis.ticks.clear();
+  axis.minor.clear();
   axis.title.clear();
   axis.extent = 0;
 }
@@ -107,7 +108,7 @@ double PanelGroup::natural_height(double plot_width) const {
   const Panel& panel = *placed_[0].panel;
   if (panel.height_mm > 0) { return panel.height_mm * kMm; }
   const HeatMap* map = cells_of(panel);
-  if (map && panel.square) { return std::min(plot_width, 230.0); }
+  if (map && panel.square) { return std::min(plot_width, std::max(230.0, 0.66 * plot_width)); }
   if (map) { return cells_height(*map, plot_width); }
   return std::clamp(0.62 * plot_width, 80.0, 150.0);
 }
@@ -161,6 +162,7 @@ void PanelGroup::plan_columns(double width) {
                     [](const PlacedPanel& p) { return p.panel->below; });
     if (covered && !placed_[i].panel->beside) {
       placed_[i].x.ticks.clear();
+      placed_[i].x.minor.clear();
       placed_[i].x.title.clear();
     }
     if (placed_[i].panel->beside) { placed_[i].y.title.clear(); }
@@ -238,7 +240,10 @@ void PanelGroup::settle(double width, double first_height) {
     plan_vertical(placed.y, placed.panel->y, placed.y_room, font_, meter_);
     if (placed.empty) { leave_out(placed.y); }
     if (!placed.panel->beside) { left = std::max(left, vertical_room(placed.y, font_)); }
-    if (placed.panel->beside) { placed.y.ticks.clear(); }
+    if (placed.panel->beside) {
+      placed.y.ticks.clear();
+      placed.y.minor.clear();
+    }
   }
   left_ = std::min(left, 0.5 * width);
   plan_columns(width);

@@ -101,8 +101,12 @@ void plan_notes(BarPlan& plan, const ColourScale& scale, const BarRoom& room, do
   if (!room.notes) { return; }
   const double size = tick_size(font);
   const bool any_note = !scale.low_note.empty() || !scale.high_note.empty();
-  if (!scale.low_note.empty()) { plan.low_note = "← " + plain_text(scale.low_note); }
-  if (!scale.high_note.empty()) { plan.high_note = plain_text(scale.high_note) + " →"; }
+  if (!scale.low_note.empty()) {
+    plan.low_note = (scale.arrows ? "← " : "") + plain_text(scale.low_note);
+  }
+  if (!scale.high_note.empty()) {
+    plan.high_note = plain_text(scale.high_note) + (scale.arrows ? " →" : "");
+  }
   const double widest =
       std::max(meter.width(plan.low_note, size), meter.width(plan.high_note, size));
   const double label_width = plan.label.empty() ? 0 : meter.width(plan.label[0], font);
@@ -190,6 +194,7 @@ BarPlan plan_bar(const ColourScale& scale, const ColourMap& colours, const BarRo
   words.scale = colours.log() ? Scale::log : Scale::linear;
   plan_horizontal(axis, words, {.length = plan.width}, font, meter);
   plan.ticks = axis.ticks;
+  plan.minor = axis.minor;
   double half = 0;  // of the widest label: beside the bar there is room for 1.3 × font
   for (const Tick& tick : plan.ticks) {
     half = std::max(half, meter.width(tick.label, tick_size(font)) / 2);
@@ -224,6 +229,10 @@ void draw_bar(Painter& painter, const BarPlan& plan, const ColourMap& colours, P
     const double x = bar.x + colours.share(tick.value) * bar.width;
     painter.line({x, bar.bottom()}, {x, bar.bottom() + kTickLength}, kInk, 0.5);
     painter.text(tick.label, {x, baseline}, {size, Anchor::middle});
+  }
+  for (const double value : plan.minor) {
+    const double x = bar.x + colours.share(value) * bar.width;
+    painter.line({x, bar.bottom()}, {x, bar.bottom() + kMinorLength}, kInk, kMinorStroke);
   }
   double y = bar.bottom() + kTickLength + kTickGap + 0.9 * size + 0.4 * font;
   const double notes = y + (plan.notes_apart ? 0.75 : 0.93) * font;

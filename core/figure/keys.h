@@ -47,6 +47,7 @@ void draw_legend(Painter& painter, const LegendPlan& plan, Point top_left, doubl
 struct BarPlan {
   double width = 0;  // of the bar
   std::vector<Tick> ticks;
+  std::vector<double> minor;       // of a logarithmic bar
   std::vector<std::string> label;  // lines
   std::string low_note, high_note;
   bool notes_apart = false;  // on a line of their own

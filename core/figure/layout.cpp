@@ -7,13 +7,16 @@
 
 #include "core/error.h"
 #include "core/figure/group.h"
+#include "core/figure/style.h"
 
 namespace kappascope {
 namespace {
 
 constexpr double kMargin = 4;  // points around everything
 constexpr double kColumnGap = 14, kRowGap = 10;
-constexpr double kLeastGroup = 150;  // points of width under which groups go below each other
+constexpr double kLeastGroup = 150;     // points of width under which groups go below each other
+constexpr double kHeightSlack = 0.5;    // mm: heights are rounded up
+constexpr double kNarrowestGroup = 90;  // the same where the height is too small for that
 constexpr std::size_t kMostColumns = 3, kMostLines = 5;
 constexpr std::size_t kMostMissing = 6;  // characters without a glyph that are named
 
@@ -34,6 +37,7 @@ class Layout {
         font_(style.font_pt) {
     scene_.width_mm = style.width_mm;
     scene_.width = style.width_mm * kPointsPerMm;
+    scene_.font = style.font;
     if (style.metadata) {
       scene_.title = plain_text(figure.title);
       scene_.description = plain_text(figure.subtitle);
@@ -86,6 +90,10 @@ class Layout {
   }
 
   void head() {
+    for (const std::string& text : {figure_.title, figure_.subtitle}) {
+      if (!text.empty()) { scene_.caption.push_back(plain_text(text)); }
+    }
+    if (style_.bare) { return; }
     paragraph(head_, figure_.title, {font_ + 1, Anchor::start, true}, kMostLines);
     paragraph(head_, whole_items(figure_.subtitle, font_ - 1),
               {font_ - 1, Anchor::start, false, false, kQuietInk}, kMostLines);
@@ -102,6 +110,15 @@ class Layout {
         std::max(1.0, std::floor((room() + kColumnGap) / (kLeastGroup + kColumnGap))));
     columns_ = std::max<std::size_t>(1, std::min({fitting, kMostColumns, groups_.size()}));
     if (groups_.size() == 4 && columns_ == 3) { columns_ = 2; }
+  }
+
+  // More groups side by side, as narrow as they may be at most.
+  bool add_column() {
+    const auto n = static_cast<double>(columns_ + 1);
+    const double width = (room() - (n - 1) * kColumnGap) / n;
+    if (columns_ >= groups_.size() || width < kNarrowestGroup) { return false; }
+    ++columns_;
+    return true;
   }
 
   // Heights of the rows for plots stretched so much.
@@ -128,10 +145,14 @@ class Layout {
   }
 
   void fit_height() {
+    const double height =
+        style_.height_mm > 0 ? style_.height_mm : most_height_mm(style_) - kHeightSlack;
+    const double wanted = height * kPointsPerMm - head_height_ - 2 * kMargin - notes_room();
     double panels = plan(1);
-    if (style_.height_mm <= 0) { return; }
-    const double wanted =
-        style_.height_mm * kPointsPerMm - head_height_ - 2 * kMargin - notes_room();
+    if (style_.height_mm <= 0) {
+      while (panels > wanted && add_column()) { panels = plan(1); }
+      if (panels <= wanted) { return; }
+    }
     double stretch = 1;
     for (int round = 0; round < 12 && std::abs(panels - wanted) > 0.05; ++round) {
       double plots = 0;
@@ -142,7 +163,8 @@ class Layout {
       panels = plan(stretch);
     }
     require(panels <= wanted + 1, ExitCode::usage, {}, "figure ", figure_.id, ": a height of ",
-            style_.height_mm, " mm leaves no room for its axes");
+            number_text(height), " mm leaves no room for its axes",
+            style_.height_mm > 0 ? "" : "; --height asks for more, --width for more side by side");
   }
 
   std::vector<TextLine> note_lines(const std::vector<std::string>& notes) {
@@ -161,11 +183,15 @@ class Layout {
   }
 
   double notes_room() {
-    return figure_.notes.empty() ? 0 : height_of(note_lines(figure_.notes)) + 0.6 * font_ + depth_;
+    return figure_.notes.empty() || style_.bare
+               ? 0
+               : height_of(note_lines(figure_.notes)) + 0.6 * font_ + depth_;
   }
 
   void paint() {
-    painter_.add(SceneRect{{0, 0, 0, 0}, {255, 255, 255}});  // background, sized at the end
+    if (!style_.transparent) {
+      painter_.add(SceneRect{{0, 0, 0, 0}, {255, 255, 255}});  // background, sized at the end
+    }
     double y = kMargin;
     painter_.open("caption");
     for (const TextLine& line : head_) {
@@ -177,6 +203,8 @@ class Layout {
     std::vector<std::string> notes = figure_.notes;
     notes.insert(notes.end(), found_.begin(), found_.end());
     if (!meter_.missing().empty()) { notes.push_back(missing_note()); }
+    for (const std::string& note : notes) { scene_.caption.push_back(plain_text(note)); }
+    if (style_.bare) { return finish(y + kMargin); }
     const std::vector<TextLine> lines = note_lines(notes);
     if (!lines.empty()) { y += 0.6 * font_; }
     painter_.open("notes");
@@ -230,7 +258,9 @@ class Layout {
     scene_.height_mm =
         style_.height_mm > 0 ? style_.height_mm : std::ceil(height / kPointsPerMm * 10) / 10;
     scene_.height = scene_.height_mm * kPointsPerMm;
-    std::get<SceneRect>(scene_.items[0]).box = {0, 0, scene_.width, scene_.height};
+    if (!style_.transparent) {
+      std::get<SceneRect>(scene_.items[0]).box = {0, 0, scene_.width, scene_.height};
+    }
   }
 
   const Figure& figure_;
@@ -258,11 +288,11 @@ Scene lay_out(const Figure& figure, const FigureStyle& style, const Outlet& outl
           style.width_mm, " mm; expected 40 to 2000");
   require(style.font_pt >= 3 && style.font_pt <= 40, ExitCode::usage, {}, "figure font ",
           style.font_pt, " pt; expected 3 to 40");
-  if (meter) {
+  if (meter && meter->family() == style.font) {
     meter->forget_missing();
     return Layout(figure, style, outlet, *meter).run();
   }
-  FileTextMeter own;
+  FileTextMeter own(style.font);
   return Layout(figure, style, outlet, own).run();
 }
 

@@ -11,6 +11,8 @@
 namespace kappascope {
 namespace {
 
+constexpr const char* kPalette = "PLTE";
+
 void put_u32(std::string& out, std::uint32_t value) {
   for (int shift = 24; shift >= 0; shift -= 8) { out += static_cast<char>(value >> shift & 0xFF); }
 }
@@ -75,7 +77,7 @@ std::uint8_t paeth(int left, int up, int corner) {
 }  // namespace
 
 std::string palette_png(std::int64_t width, std::int64_t height, std::span<const Colour> palette,
-                        const PngRow& row, std::size_t most) {
+                        const PngRow& row, std::size_t most, bool first_clear) {
   std::string colours;
   for (const Colour c : palette) {
     colours += {static_cast<char>(c.red), static_cast<char>(c.green), static_cast<char>(c.blue)};
@@ -87,28 +89,50 @@ std::string palette_png(std::int64_t width, std::int64_t height, std::span<const
     if (!deflater.add(line, y + 1 == height)) { return ""; }
   }
   std::string out = png_start(width, height, 3);
-  put_chunk(out, "PLTE", colours);
+  put_chunk(out, kPalette, colours);
+  if (first_clear) { put_chunk(out, "tRNS", std::string(1, '\0')); }
   put_chunk(out, "IDAT", deflater.out());
   put_chunk(out, "IEND", "");
   return out;
 }
 
+void recolour(std::string& png, const std::function<Colour(Colour)>& other) {
+  const std::size_t at = png.find(kPalette), data = at + 4;
+  if (at == std::string::npos) { return; }
+  const auto byte = [&](std::size_t i) -> std::uint8_t {
+    return static_cast<std::uint8_t>(png[i]);
+  };
+  std::size_t size = 0;
+  for (std::size_t i = at - 4; i < at; ++i) { size = size << 8 | byte(i); }
+  std::string colours;
+  for (std::size_t i = data; i < data + size; i += 3) {
+    const Colour colour = other({byte(i), byte(i + 1), byte(i + 2)});
+    colours += {static_cast<char>(colour.red), static_cast<char>(colour.green),
+                static_cast<char>(colour.blue)};
+  }
+  std::string chunk;
+  put_chunk(chunk, kPalette, colours);
+  png.replace(at - 4, chunk.size(), chunk);
+}
+
 std::string rgb_png(std::int64_t width, std::int64_t height, double dpi,
-                    std::span<const std::pair<std::string, std::string>> texts, const PngRow& row) {
-  const std::size_t bytes = static_cast<std::size_t>(width) * 3;
+                    std::span<const std::pair<std::string, std::string>> texts, const PngRow& row,
+                    bool alpha) {
+  const std::size_t channels = alpha ? 4 : 3, bytes = static_cast<std::size_t>(width) * channels;
   std::vector<std::uint8_t> before(bytes), now(bytes), line(bytes + 1);
   Deflater deflater(6, SIZE_MAX);
   for (std::int64_t y = 0; y < height; ++y) {
     row(y, now);
     line[0] = 4;
     for (std::size_t i = 0; i < bytes; ++i) {
-      const int left = i < 3 ? 0 : now[i - 3], corner = i < 3 ? 0 : before[i - 3];
+      const int left = i < channels ? 0 : now[i - channels];
+      const int corner = i < channels ? 0 : before[i - channels];
       line[i + 1] = static_cast<std::uint8_t>(now[i] - paeth(left, before[i], corner));
     }
     deflater.add(line, y + 1 == height);
     before.swap(now);
   }
-  std::string out = png_start(width, height, 2);
+  std::string out = png_start(width, height, alpha ? 6 : 2);
   const auto per_metre = static_cast<std::uint32_t>(std::lround(dpi / 0.0254));
   std::string resolution;
   put_u32(resolution, per_metre);

@@ -57,7 +57,7 @@ SceneImage picture(const std::vector<Point>& places, const std::vector<std::uint
   const auto row = [&](std::int64_t at, std::span<std::uint8_t> line) {
     std::copy_n(pixels.begin() + at * width, width, line.begin());
   };
-  return {plot, palette_png(width, height, palette, row, SIZE_MAX), place.clip};
+  return {plot, palette_png(width, height, palette, row, SIZE_MAX, true), place.clip};
 }
 
 // Later dots cover earlier ones: of many only the last in each square of two pixels is drawn.

@@ -1,19 +1,21 @@
 #include "core/figure/render.h"
 
 #include <cairo-pdf.h>
+#include <cairo-ps.h>
 #include <cairo.h>
 #include <librsvg/rsvg.h>
 
+#include <algorithm>
 #include <cmath>
-#include <map>
 #include <memory>
+#include <numbers>
 #include <span>
 
 #include "core/error.h"
 #include "core/figure/layout.h"
 #include "core/figure/png.h"
 #include "core/figure/svg.h"
-#include "core/trace/output_file.h"
+#include "core/figure/theme.h"
 
 namespace kappascope {
 namespace {
@@ -80,18 +82,62 @@ void draw_picture(const SceneImage& image, cairo_t* cairo, const Scene& scene) {
   cairo_restore(cairo);
 }
 
+// With letters of the font itself; false where it lacks one, and nothing is drawn.
+bool draw_text(const SceneText& text, cairo_t* cairo, const std::string& family) {
+  const TextLook& look = text.look;
+  cairo_select_font_face(cairo, family.empty() ? kUsualFont : family.c_str(),
+                         CAIRO_FONT_SLANT_NORMAL,
+                         look.bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
+  cairo_set_font_size(cairo, look.size);
+  cairo_glyph_t* glyphs = nullptr;
+  int count = 0;
+  const cairo_status_t status = cairo_scaled_font_text_to_glyphs(
+      cairo_get_scaled_font(cairo), 0, 0, text.text.data(), static_cast<int>(text.text.size()),
+      &glyphs, &count, nullptr, nullptr, nullptr);
+  const bool all = status == CAIRO_STATUS_SUCCESS &&
+                   std::none_of(glyphs, glyphs + count, [](const auto& g) { return g.index == 0; });
+  cairo_glyph_free(glyphs);
+  if (!all) { return false; }
+  cairo_text_extents_t extents;
+  cairo_text_extents(cairo, text.text.c_str(), &extents);
+  // Kerning makes the text that was measured a little shorter: its ink has to end where that ends.
+  const double length = look.upright ? text.bounds.height : text.bounds.width;
+  const double stretch = extents.width > 0 && length > 0 ? length / extents.width : 1;
+  const double share = look.anchor == Anchor::start ? 0 : look.anchor == Anchor::middle ? 0.5 : 1;
+  cairo_save(cairo);
+  cairo_translate(cairo, text.at.x, text.at.y);
+  if (look.upright) { cairo_rotate(cairo, -std::numbers::pi / 2); }
+  cairo_scale(cairo, stretch, 1);
+  cairo_set_source_rgb(cairo, look.colour.red / 255.0, look.colour.green / 255.0,
+                       look.colour.blue / 255.0);
+  cairo_move_to(cairo, -share * extents.x_advance, 0);
+  cairo_show_text(cairo, text.text.c_str());
+  cairo_restore(cairo);
+  return true;
+}
+
 // Pictures of cells go to cairo itself: librsvg (2.54) smooths them whatever image-rendering says.
-void draw(const Scene& scene, cairo_surface_t* surface, double scale_x, double scale_y) {
+// So do texts where `texts` is true: for PostScript librsvg draws outlines.
+void draw(const Scene& scene, cairo_surface_t* surface, double scale_x, double scale_y,
+          bool texts = false) {
   const Context context(cairo_create(surface));
   cairo_scale(context.get(), scale_x, scale_y);
   std::size_t begin = 0;
-  for (std::size_t i = 0; i <= scene.items.size(); ++i) {
-    const auto* image = i < scene.items.size() ? std::get_if<SceneImage>(&scene.items[i]) : nullptr;
-    if (!image && i < scene.items.size()) { continue; }
-    if (begin < i) { draw_svg(to_svg(scene, begin, i), context.get(), scene); }
-    if (image) { draw_picture(*image, context.get(), scene); }
-    begin = i + 1;
+  const auto flush = [&](std::size_t end) {
+    if (begin < end) { draw_svg(to_svg(scene, begin, end), context.get(), scene); }
+    begin = end;
+  };
+  for (std::size_t i = 0; i < scene.items.size(); ++i) {
+    if (const auto* image = std::get_if<SceneImage>(&scene.items[i])) {
+      flush(i);
+      draw_picture(*image, context.get(), scene);
+      begin = i + 1;
+    } else if (const auto* text = std::get_if<SceneText>(&scene.items[i]); text && texts) {
+      flush(i);
+      if (draw_text(*text, context.get(), scene.font)) { begin = i + 1; }
+    }
   }
+  flush(scene.items.size());
 }
 
 cairo_status_t append(void* out, const unsigned char* data, unsigned length) {
@@ -113,9 +159,15 @@ void drop_page_groups(std::string& pdf) {
 }
 
 // A comment behind all that has an offset: who may replace the file.
-void sign(std::string& pdf) {
-  const std::size_t end = pdf.rfind("startxref");
-  if (end != std::string::npos) { pdf.insert(end, "% kappascope\n"); }
+void sign(std::string& file, std::string_view end_mark) {
+  const std::size_t end = file.rfind(end_mark);
+  if (end != std::string::npos) { file.insert(end, "% kappascope\n"); }
+}
+
+// cairo (1.16) writes the time of day.
+void drop_date(std::string& eps) {
+  const std::size_t date = eps.find("%%CreationDate:");
+  if (date != std::string::npos) { eps.erase(date, eps.find('\n', date) + 1 - date); }
 }
 
 std::string provenance_text(const Scene& scene) {
@@ -127,27 +179,13 @@ std::string provenance_text(const Scene& scene) {
   return text;
 }
 
-constexpr const char* kExtensions[] = {"svg", "pdf", "png", "csv"};
-
-void write_bytes(const std::filesystem::path& path, const std::string& bytes) {
-  OutputFile file(path);
-  file.write_at(0, std::as_bytes(std::span(bytes)));
-  file.finish();
-}
-
-// Writes beside the final place and moves there.
-template <typename Write>
-void replace_file(const std::filesystem::path& path, Write&& write) {
-  std::filesystem::path part = path;
-  part += ".part";
-  std::error_code error;
-  std::filesystem::remove(part, error);
-  write(part);
-  std::filesystem::rename(part, path, error);
-  require(!error, ExitCode::io, {path.string()}, "cannot be replaced: ", error.message());
-}
+constexpr const char* kExtensions[] = {"svg", "pdf", "eps", "png", "csv"};
 
 }  // namespace
+
+const char* figure_extension(FigureFormat format) {
+  return kExtensions[static_cast<int>(format)];
+}
 
 std::optional<FigureFormat> figure_format(std::string_view name) {
   for (std::size_t i = 0; i < std::size(kExtensions); ++i) {
@@ -156,12 +194,9 @@ std::optional<FigureFormat> figure_format(std::string_view name) {
   return std::nullopt;
 }
 
-std::string render_svg(const Figure& figure, const FigureStyle& style, TextMeter* meter) {
-  return to_svg(lay_out(figure, style, {}, meter));
-}
+namespace {
 
-std::string render_pdf(const Figure& figure, const FigureStyle& style, TextMeter* meter) {
-  const Scene scene = lay_out(figure, style, {}, meter);
+std::string pdf_of(const Scene& scene, const FigureStyle& style) {
   std::string bytes;
   {
     const Surface surface(
@@ -184,33 +219,60 @@ std::string render_pdf(const Figure& figure, const FigureStyle& style, TextMeter
     check(surface.get(), "PDF");
   }
   drop_page_groups(bytes);
-  sign(bytes);
+  sign(bytes, "startxref");
   return bytes;
 }
 
-std::string render_png(const Figure& figure, const FigureStyle& style, TextMeter* meter) {
-  const Scene scene = lay_out(figure, style, {.finest = style.dpi / 72}, meter);
+// One page that other documents take in. PostScript knows no opacity: cairo would make pictures of
+// what has one.
+std::string eps_of(const Scene& scene) {
+  std::string bytes;
+  {
+    const Surface surface(
+        cairo_ps_surface_create_for_stream(append, &bytes, scene.width, scene.height));
+    check(surface.get(), "EPS");
+    cairo_ps_surface_set_eps(surface.get(), 1);
+    draw(scene, surface.get(), 1, 1, true);
+    cairo_surface_finish(surface.get());
+    check(surface.get(), "EPS");
+  }
+  drop_date(bytes);
+  sign(bytes, "%%EOF");
+  return bytes;
+}
+
+// A row of cairo's pixels, 0xAARRGGBB with colours times opacity, as a PNG has them.
+void take_row(const unsigned char* data, std::span<std::uint8_t> line, std::size_t channels) {
+  const auto* from = reinterpret_cast<const std::uint32_t*>(data);
+  for (std::size_t x = 0; x < line.size() / channels; ++x) {
+    const std::uint32_t opacity = channels == 4 ? from[x] >> 24 : 255;
+    for (std::size_t c = 0; c < 3; ++c) {
+      const std::uint32_t value = from[x] >> (16 - 8 * c) & 255;
+      line[channels * x + c] =
+          static_cast<std::uint8_t>(opacity == 0 ? 0 : (value * 255 + opacity / 2) / opacity);
+    }
+    if (channels == 4) { line[channels * x + 3] = static_cast<std::uint8_t>(opacity); }
+  }
+}
+
+std::string png_of(const Scene& scene, const FigureStyle& style, const std::string& id) {
   const double pixels_a_mm = style.dpi / 25.4;
   const double width = std::round(scene.width_mm * pixels_a_mm);
   const double height = std::round(scene.height_mm * pixels_a_mm);
   require(
       style.dpi >= 10 && width >= 1 && height >= 1 && width <= kMostPixels && height <= kMostPixels,
-      ExitCode::usage, {}, "figure ", figure.id, ": ", width, " × ", height,
-      " pixels; expected at most ", kMostPixels, " a side and at least 10 dpi");
-  const Surface surface(cairo_image_surface_create(CAIRO_FORMAT_RGB24, static_cast<int>(width),
-                                                   static_cast<int>(height)));
+      ExitCode::usage, {}, "figure ", id, ": ", width, " × ", height, " pixels; expected at most ",
+      kMostPixels, " a side and at least 10 dpi");
+  const Surface surface(
+      cairo_image_surface_create(style.transparent ? CAIRO_FORMAT_ARGB32 : CAIRO_FORMAT_RGB24,
+                                 static_cast<int>(width), static_cast<int>(height)));
   check(surface.get(), "PNG");
   draw(scene, surface.get(), width / scene.width, height / scene.height);
   cairo_surface_flush(surface.get());
   const unsigned char* data = cairo_image_surface_get_data(surface.get());
   const int stride = cairo_image_surface_get_stride(surface.get());
   const auto row = [&](std::int64_t y, std::span<std::uint8_t> line) {
-    const auto* from = reinterpret_cast<const std::uint32_t*>(data + y * stride);  // 0x00RRGGBB
-    for (std::size_t x = 0; x < line.size() / 3; ++x) {
-      line[3 * x] = static_cast<std::uint8_t>(from[x] >> 16);
-      line[3 * x + 1] = static_cast<std::uint8_t>(from[x] >> 8);
-      line[3 * x + 2] = static_cast<std::uint8_t>(from[x]);
-    }
+    take_row(data + y * stride, line, style.transparent ? 4 : 3);
   };
   std::vector<std::pair<std::string, std::string>> texts;
   if (style.metadata) {
@@ -219,37 +281,56 @@ std::string render_png(const Figure& figure, const FigureStyle& style, TextMeter
     texts.insert(texts.end(), scene.provenance.begin(), scene.provenance.end());
   }
   return rgb_png(static_cast<std::int64_t>(width), static_cast<std::int64_t>(height), style.dpi,
-                 texts, row);
+                 texts, row, style.transparent);
 }
 
-std::vector<std::filesystem::path> write_figure(const Figure& figure, const FigureStyle& style,
-                                                const std::vector<FigureFormat>& formats,
-                                                const std::filesystem::path& folder,
-                                                TextMeter* meter) {
-  std::vector<std::filesystem::path> written;
-  for (const FigureFormat format : formats) {
-    const std::string extension = std::string(".") + kExtensions[static_cast<int>(format)];
-    const std::string stem = figure.name.empty() ? figure.id : figure.name;
-    const auto behind = [](const std::string& run) { return run.empty() ? run : "-" + run; };
-    if (format == FigureFormat::csv) {
-      std::map<std::string, int> tables;  // of each run so far
-      for (std::size_t i = 0; i < figure.tables.size(); ++i) {
-        const Table& table = figure.tables[i];
-        const std::string& run = table.run.empty() ? figure.run : table.run;
-        const int number = ++tables[run];
-        const std::string name = number == 1 ? stem : stem + "-" + std::to_string(number);
-        written.push_back(folder / (name + behind(run) + extension));
-        replace_file(written.back(), [&](const auto& part) { write_csv(figure.tables[i], part); });
-      }
-      continue;
-    }
-    const std::string bytes = format == FigureFormat::svg   ? render_svg(figure, style, meter)
-                              : format == FigureFormat::pdf ? render_pdf(figure, style, meter)
-                                                            : render_png(figure, style, meter);
-    written.push_back(folder / (stem + behind(figure.run) + extension));
-    replace_file(written.back(), [&](const auto& part) { write_bytes(part, bytes); });
+}  // namespace
+
+Scene draw_figure(const Figure& figure, const FigureStyle& style, FigureFormat format,
+                  TextMeter* meter) {
+  const Outlet outlet{.finest = format == FigureFormat::png ? style.dpi / 72 : 0};
+  Scene scene = lay_out(figure, style, outlet, meter);
+  if (format == FigureFormat::eps) { make_opaque(scene); }
+  apply_theme(scene, style.theme);
+  return scene;
+}
+
+std::string picture_bytes(const Scene& scene, const FigureStyle& style, FigureFormat format,
+                          const std::string& id) {
+  switch (format) {
+    case FigureFormat::svg:
+      return to_svg(scene);
+    case FigureFormat::pdf:
+      return pdf_of(scene, style);
+    case FigureFormat::eps:
+      return eps_of(scene);
+    case FigureFormat::png:
+      return png_of(scene, style, id);
+    case FigureFormat::csv:
+      break;
   }
-  return written;
+  fail(ExitCode::internal, {}, "figure ", id, ": no picture has this format");
+}
+
+namespace {
+
+std::string render(const Figure& figure, const FigureStyle& style, FigureFormat format,
+                   TextMeter* meter) {
+  return picture_bytes(draw_figure(figure, style, format, meter), style, format, figure.id);
+}
+
+}  // namespace
+
+std::string render_svg(const Figure& figure, const FigureStyle& style, TextMeter* meter) {
+  return render(figure, style, FigureFormat::svg, meter);
+}
+
+std::string render_pdf(const Figure& figure, const FigureStyle& style, TextMeter* meter) {
+  return render(figure, style, FigureFormat::pdf, meter);
+}
+
+std::string render_png(const Figure& figure, const FigureStyle& style, TextMeter* meter) {
+  return render(figure, style, FigureFormat::png, meter);
 }
 
 }  // namespace kappascope

@@ -136,6 +136,8 @@ struct Scene {
   double width_mm = 0, height_mm = 0;
   std::string title, description;
   std::vector<std::pair<std::string, std::string>> provenance;
+  std::string font;                  // family; "": the usual one
+  std::vector<std::string> caption;  // title, settings, notes: what a bare picture leaves out
   std::vector<Box> clips;
   std::vector<SceneItem> items;    // from behind to the front
   std::vector<ScenePanel> panels;  // as in the figure

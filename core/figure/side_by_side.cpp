@@ -76,6 +76,7 @@ Figure side_by_side(std::vector<Figure> figures, const std::vector<std::string>&
   all.id = figures[0].id;
   all.name = figures[0].name;
   all.title = title;
+  all.part_of_layers = figures[0].part_of_layers;
   all.subtitle = subtitle;
   const std::vector<std::string> words = file_words(runs);
   for (std::size_t i = 0; i < figures.size(); ++i) {

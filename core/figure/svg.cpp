@@ -6,6 +6,7 @@
 #include "core/checkpoint/tensor.h"
 #include "core/error.h"
 #include "core/figure/png.h"
+#include "core/figure/text.h"
 
 namespace kappascope {
 namespace {
@@ -80,7 +81,7 @@ class Writer {
         "xmlns:xlink=\"http://www.w3.org/1999/xlink\" version=\"1.1\" width=\"" +
         number(scene_.width_mm) + "mm\" height=\"" + number(scene_.height_mm) +
         "mm\" viewBox=\"0 0 " + number(scene_.width) + " " + number(scene_.height) +
-        "\" font-family=\"" + kFontFamilies + "\" xml:space=\"preserve\">\n";
+        "\" font-family=\"" + font_families(scene_.font) + "\" xml:space=\"preserve\">\n";
     if (!scene_.title.empty()) { out_ += "<title>" + xml_escaped(scene_.title) + "</title>\n"; }
     if (!scene_.description.empty()) {
       out_ += "<desc>" + xml_escaped(scene_.description) + "</desc>\n";

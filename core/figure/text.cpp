@@ -103,7 +103,7 @@ Box ink_of(RsvgHandle* handle, const char* id) {
 }
 
 // librsvg reports only where ink is; the same text set from its end shows how far it advances.
-TextExtent measured(const std::string& text, bool bold) {
+TextExtent measured(const std::string& text, bool bold, const std::string& family) {
   // Pango starts two threads at its first text and ends the process when it cannot.
   [[maybe_unused]] static const bool threads = (require_threads(3), true);
   const std::string words = xml_escaped(text) + "</text>";
@@ -111,8 +111,8 @@ TextExtent measured(const std::string& text, bool bold) {
       std::string(
           "<svg xmlns=\"http://www.w3.org/2000/svg\" xml:space=\"preserve\" width=\"100\" "
           "height=\"100\" font-size=\"100\" font-family=\"") +
-      kFontFamilies + "\" font-weight=\"" + (bold ? "bold" : "normal") + "\"><text id=\"s\">" +
-      words + "<text id=\"e\" text-anchor=\"end\">" + words + "</svg>";
+      font_families(family) + "\" font-weight=\"" + (bold ? "bold" : "normal") +
+      "\"><text id=\"s\">" + words + "<text id=\"e\" text-anchor=\"end\">" + words + "</svg>";
   RsvgHandle* handle =
       rsvg_handle_new_from_data(reinterpret_cast<const guint8*>(svg.data()), svg.size(), nullptr);
   require(handle != nullptr, ExitCode::internal, {}, "text could not be measured");
@@ -231,8 +231,12 @@ std::string xml_escaped(std::string_view text) {
 struct FileTextMeter::Fonts {
   FcCharSet* covered = nullptr;
 
-  Fonts() {
-    FcPattern* wanted = FcNameParse(reinterpret_cast<const FcChar8*>("DejaVu Sans"));
+  explicit Fonts(const std::string& family) {
+    FcPattern* wanted = FcPatternCreate();
+    for (const std::string& name : {family, std::string(kUsualFont)}) {
+      if (name.empty()) { continue; }
+      FcPatternAddString(wanted, FC_FAMILY, reinterpret_cast<const FcChar8*>(name.c_str()));
+    }
     FcConfigSubstitute(nullptr, wanted, FcMatchPattern);
     FcDefaultSubstitute(wanted);
     FcResult result = FcResultMatch;
@@ -249,15 +253,34 @@ struct FileTextMeter::Fonts {
 };
 
 void require_fonts() {
-  const FileTextMeter::Fonts fonts;
+  const FileTextMeter::Fonts fonts("");
   // Some systems then measure nothing, others characters that are metres wide.
-  const double advance = measured("figure", false).advance / kReferenceSize;
+  const double advance = measured("figure", false, "").advance / kReferenceSize;
   require(fonts.has('f') && fonts.has('0') && advance > 0.5 && advance < 12, ExitCode::io, {},
           "no font is installed that has letters and digits, figures cannot hold text; install "
           "one, for example the package fonts-dejavu-core");
 }
 
-FileTextMeter::FileTextMeter() : fonts_(std::make_unique<Fonts>()) {}
+bool has_font(const std::string& family) {
+  if (family.find_first_of("'\"\\,") != family.npos) { return false; }  // no name has these
+  FcPattern* wanted = FcPatternCreate();
+  FcPatternAddString(wanted, FC_FAMILY, reinterpret_cast<const FcChar8*>(family.c_str()));
+  FcObjectSet* asked = FcObjectSetBuild(FC_FAMILY, nullptr);
+  FcFontSet* found = FcFontList(nullptr, wanted, asked);
+  const bool any = found && found->nfont > 0;
+  if (found) { FcFontSetDestroy(found); }
+  FcObjectSetDestroy(asked);
+  FcPatternDestroy(wanted);
+  return any;
+}
+
+std::string font_families(const std::string& family) {
+  const std::string usual = std::string("'") + kUsualFont + "', sans-serif";
+  return family.empty() ? usual : "'" + xml_escaped(family) + "', " + usual;
+}
+
+FileTextMeter::FileTextMeter(const std::string& family)
+    : TextMeter(family), fonts_(std::make_unique<Fonts>(family)) {}
 FileTextMeter::~FileTextMeter() = default;
 
 void FileTextMeter::note_missing(const std::string& text) {
@@ -274,7 +297,7 @@ void FileTextMeter::note_missing(const std::string& text) {
 
 TextExtent FileTextMeter::extent(const std::string& text, double size, bool bold) {
   auto [entry, is_new] = known_.try_emplace({bold, text});
-  if (is_new) { entry->second = measured(text, bold); }
+  if (is_new) { entry->second = measured(text, bold, family()); }
   note_missing(text);
   // Shaping is unhinted: boxes scale with the size.
   const double scale = size / kReferenceSize;

@@ -68,20 +68,26 @@ class TextMeter {
   std::vector<std::string> wrap(const std::string& text, double room, double size, bool bold,
                                 std::size_t most);
 
+  const std::string& family() const { return family_; }  // "": the usual one
+
   // Characters met since forget_missing() for which no installed font has a glyph.
   const std::set<std::uint32_t>& missing() const { return missing_; }
   void forget_missing() { missing_.clear(); }
 
  protected:
-  TextMeter() = default;
+  explicit TextMeter(std::string family = "") : family_(std::move(family)) {}
   std::set<std::uint32_t> missing_;
+
+ private:
+  std::string family_;
 };
 
 // As librsvg draws text in files: same fonts, fallback, kerning and shaping. That takes about a
 // millisecond, so it remembers: one object for many figures, used by one thread.
 class FileTextMeter final : public TextMeter {
  public:
-  FileTextMeter();
+  // `family`: an installed font that comes first; "": the usual one.
+  explicit FileTextMeter(const std::string& family = "");
   ~FileTextMeter() override;
 
   TextExtent extent(const std::string& text, double size, bool bold) override;
@@ -101,6 +107,10 @@ void require_fonts();
 // Markup characters of `text` as entities, for an XML text or attribute.
 std::string xml_escaped(std::string_view text);
 
-inline constexpr const char* kFontFamilies = "'DejaVu Sans', sans-serif";
+inline constexpr const char* kUsualFont = "DejaVu Sans";
+// Whether a font of exactly this family is installed (capitals do not matter).
+bool has_font(const std::string& family);
+// As SVG names it: the family, if any, then what takes its place for letters that it lacks.
+std::string font_families(const std::string& family);
 
 }  // namespace kappascope

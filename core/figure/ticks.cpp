@@ -108,6 +108,58 @@ std::vector<Tick> log_ticks(double low, double high, int most) {
   }
 }
 
+namespace {
+
+bool is_tick(const std::vector<Tick>& ticks, double value) {
+  return std::any_of(ticks.begin(), ticks.end(), [&](const Tick& tick) {
+    return std::abs(tick.value - value) <= 1e-9 * std::abs(value);
+  });
+}
+
+// Parts of the gaps of evenly spaced ticks, continued to both ends of the axis.
+std::vector<double> even_parts(double low, double high, const std::vector<Tick>& ticks, int parts) {
+  if (ticks.size() < 2) { return {}; }
+  const double step = (ticks[1].value - ticks[0].value) / parts;
+  const double first = std::ceil((low - ticks[0].value) / step - 1e-9);
+  const double last = std::floor((high - ticks[0].value) / step + 1e-9);
+  std::vector<double> minor;
+  for (double i = first; i <= last && last - first < 1000; ++i) {
+    const double value = ticks[0].value + i * step;
+    if (value > 0 && !is_tick(ticks, value)) { minor.push_back(value); }
+  }
+  return minor;
+}
+
+}  // namespace
+
+std::vector<double> minor_log_ticks(double low, double high, const std::vector<Tick>& ticks,
+                                    int most) {
+  if (!(low > 0) || !(low < high) || !std::isfinite(high)) { return {}; }
+  const int first = static_cast<int>(std::floor(std::log10(low)));
+  const int last = static_cast<int>(std::ceil(std::log10(high)));
+  const auto fits = [&](const std::vector<double>& minor) {
+    return !minor.empty() && minor.size() <= static_cast<std::size_t>(std::max(0, most));
+  };
+  for (const auto& mantissas :
+       {std::initializer_list<int>{1, 2, 3, 4, 5, 6, 7, 8, 9}, {1, 2, 5}, {1}}) {
+    std::vector<double> minor;
+    for (int power = first; power <= last; ++power) {
+      for (const int m : mantissas) {
+        const double value = m * std::pow(10.0, power);
+        if (value >= low && value <= high && !is_tick(ticks, value)) { minor.push_back(value); }
+      }
+    }
+    if (fits(minor)) { return minor; }
+  }
+  const bool even = ticks.size() < 3 || std::abs(ticks[2].value - 2 * ticks[1].value +
+                                                 ticks[0].value) < 1e-9 * ticks[2].value;
+  for (const int parts : {5, 2}) {
+    std::vector<double> minor = even_parts(low, high, ticks, parts);
+    if (even && fits(minor)) { return minor; }
+  }
+  return {};
+}
+
 long long round_step(long long count, long long most) {
   most = std::max(1LL, most);
   for (long long base = 1;; base *= 10) {

@@ -117,39 +117,6 @@ void cut_panel(Panel& panel, TokenRange range) {
   for (Line& line : panel.lines) { cut_marks(line.x, keep, shift, line.y, line.low, line.high); }
 }
 
-void cut_table(Table& table, TokenRange range) {
-  const std::vector<std::int64_t>* tokens = nullptr;
-  std::int64_t repeat = 1;
-  for (const Column& column : table.columns) {
-    if (column.name != "token") { continue; }
-    tokens = std::get_if<std::vector<std::int64_t>>(&column.values);
-    repeat = column.repeat;
-  }
-  if (!tokens || tokens->empty()) { return; }
-  const auto at = [](std::int64_t row, std::int64_t every, std::size_t size) {
-    return static_cast<std::size_t>(row / every) % size;
-  };
-  std::vector<std::int64_t> rows;
-  for (std::int64_t row = 0; row < table.rows; ++row) {
-    const std::int64_t token = (*tokens)[at(row, repeat, tokens->size())];
-    if (token >= range.first && token <= range.last) { rows.push_back(row); }
-  }
-  for (Column& column : table.columns) {
-    std::visit(
-        [&](auto& values) {
-          std::decay_t<decltype(values)> kept;
-          kept.reserve(rows.size());
-          for (const std::int64_t row : rows) {
-            kept.push_back(values[at(row, column.repeat, values.size())]);
-          }
-          values = std::move(kept);
-        },
-        column.values);
-    column.repeat = 1;
-  }
-  table.rows = static_cast<std::int64_t>(rows.size());
-}
-
 }  // namespace
 
 TokenRange token_range(const std::string& text) {
@@ -159,12 +126,12 @@ TokenRange token_range(const std::string& text) {
   bool good = read.ec == std::errc() && range.first >= 0;
   range.last = range.first;
   if (good && read.ptr != end) {
-    good = *read.ptr == '-';
+    good = *read.ptr == '-' || *read.ptr == ':';
     read = std::from_chars(read.ptr + 1, end, range.last);
     good = good && read.ec == std::errc() && range.last >= range.first;
   }
   require(good && read.ptr == end, ExitCode::usage, {},
-          "a range of tokens: expected FIRST-LAST such as 12-87, found '", text, "'");
+          "a range of tokens: expected FIRST:LAST such as 12:87, found '", text, "'");
   return range;
 }
 
@@ -179,7 +146,44 @@ void keep_tokens(Figure& figure, TokenRange range) {
   for (Panel& panel : figure.panels) {
     if (panel.x.subject == AxisSubject::token) { cut_panel(panel, range); }
   }
-  for (Table& table : figure.tables) { cut_table(table, range); }
+  for (Table& table : figure.tables) {
+    keep_rows(table, "token",
+              [&](std::int64_t token) { return token >= range.first && token <= range.last; });
+  }
+}
+
+bool keep_rows(Table& table, std::string_view column,
+               const std::function<bool(std::int64_t)>& kept) {
+  const std::vector<std::int64_t>* numbers = nullptr;
+  std::int64_t repeat = 1;
+  for (const Column& one : table.columns) {
+    if (one.name != column) { continue; }
+    numbers = std::get_if<std::vector<std::int64_t>>(&one.values);
+    repeat = one.repeat;
+  }
+  if (!numbers || numbers->empty()) { return false; }
+  const auto at = [](std::int64_t row, std::int64_t every, std::size_t size) {
+    return static_cast<std::size_t>(row / every) % size;
+  };
+  std::vector<std::int64_t> rows;
+  for (std::int64_t row = 0; row < table.rows; ++row) {
+    if (kept((*numbers)[at(row, repeat, numbers->size())])) { rows.push_back(row); }
+  }
+  for (Column& one : table.columns) {
+    std::visit(
+        [&](auto& values) {
+          std::decay_t<decltype(values)> left;
+          left.reserve(rows.size());
+          for (const std::int64_t row : rows) {
+            left.push_back(values[at(row, one.repeat, values.size())]);
+          }
+          values = std::move(left);
+        },
+        one.values);
+    one.repeat = 1;
+  }
+  table.rows = static_cast<std::int64_t>(rows.size());
+  return true;
 }
 
 }  // namespace kappascope

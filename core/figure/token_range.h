@@ -3,7 +3,9 @@
 
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
 
 #include "core/figure/figure.h"
 
@@ -16,7 +18,7 @@ struct TokenRange {
   auto operator<=>(const TokenRange&) const = default;
 };
 
-// "12-87", or "12" for one. Errors: usage.
+// "12-87" or "12:87", or "12" for one. Errors: usage.
 TokenRange token_range(const std::string& text);
 
 // Whether any panel has tokens along an axis.
@@ -26,5 +28,10 @@ bool has_token_axis(const Figure& figure);
 // the range; colours and all other panels stay as they are. A figure without tokens is not changed.
 // Errors: usage, when the range holds none of its tokens.
 void keep_tokens(Figure& figure, TokenRange range);
+
+// Keeps the rows of a table whose whole number in a column is to be kept; false: it has no such
+// column, and stays as it is.
+bool keep_rows(Table& table, std::string_view column,
+               const std::function<bool(std::int64_t)>& kept);
 
 }  // namespace kappascope

@@ -161,6 +161,54 @@ TEST(ExportCommand, WritesTheFileOfTheExport) {
   }
 }
 
+TEST(ExportCommand, WritesTheLookOfTheExport) {
+  const TempFolder temp;
+  NullWindow window;
+  open_demo(window);
+  ExportState& state = window.gui().exporting;
+  state.folder = (temp.path() / "look").string();
+  state.formats = {FigureFormat::svg, FigureFormat::eps};
+  state.style = style_of({}, {{"preset", {"neurips"}},
+                              {"bare", {"true"}},
+                              {"title", {"-it's \"$HOME\""}},
+                              {"label", {"d8-kappa=ours \\ `x`"}},
+                              {"ylim", {"0.25:8"}},
+                              {"theme", {"grey"}},
+                              {"no-band", {"true"}}});
+  const std::string command = export_command(window.gui(), "kappa-depth");
+  EXPECT_NE(command.find(" --preset neurips --bare "), std::string::npos) << command;
+  expect_same_files(window.gui(), "kappa-depth");
+}
+
+TEST(ExportCommand, AStyleFileIsReadAsItWasWritten) {
+  const TempFolder temp;
+  TypedStyle typed;
+  typed.file = (temp.path() / "style.toml").string();
+  const FigureStyle style = style_of({}, {{"preset", {"acl"}},
+                                          {"width", {"100"}},
+                                          {"label", {"a=b \"c\"", "d=e\\"}},
+                                          {"xlim", {"0:1", ":2"}},
+                                          {"vmax", {"-0.5"}},
+                                          {"no-metadata", {"true"}}});
+  write_style_file(typed, style);
+  EXPECT_EQ(typed.problem, "");
+  FigureStyle read;
+  read_style_file(typed, read);
+  EXPECT_EQ(typed.problem, "");
+  EXPECT_EQ(words_of(read).size(), 6u);
+  EXPECT_EQ(style_text(read), style_text(style));
+  EXPECT_EQ(typed.text.at("label"), "a=b \"c\"\nd=e\\");
+  EXPECT_EQ(typed.text.count("width"), 0u);  // it has a field of its own
+  write_style_file(typed, read);             // its own file, which it replaces
+  EXPECT_EQ(typed.problem, "");
+  std::ofstream(typed.file) << "width = 85\nheight = \"x\"\n";
+  read_style_file(typed, read);
+  EXPECT_NE(typed.problem.find("line 2, column 10"), std::string::npos) << typed.problem;
+  EXPECT_EQ(read.width_mm, 100);
+  write_style_file(typed, read);  // of another hand
+  EXPECT_NE(typed.problem.find("is there"), std::string::npos) << typed.problem;
+}
+
 TEST(ExportCommand, WritesSeveralFormatsOfTheTokensInSight) {
   const TempFolder temp;
   NullWindow window;
@@ -172,7 +220,7 @@ TEST(ExportCommand, WritesSeveralFormatsOfTheTokensInSight) {
   gui.exporting.in_sight = true;
   EXPECT_EQ(tokens_in_sight(gui, "kappa-tokens"), (TokenRange{10, 20}));
   const std::string command = export_command(gui, "kappa-tokens");
-  EXPECT_NE(command.find(" --tokens 10-20 "), std::string::npos) << command;
+  EXPECT_NE(command.find(" --tokens 10:20 "), std::string::npos) << command;
   EXPECT_NE(command.find(" --figure-format svg,csv "), std::string::npos) << command;
   for (const char* figure : {"kappa-tokens", "kappa-depth"}) { expect_same_files(gui, figure); }
 }

@@ -85,8 +85,8 @@ TEST_F(ExportJob, WritesEachFormat) {
         {FigureFormat::pdf, "%PDF-"},
         {FigureFormat::png, "\x89PNG"},
         {FigureFormat::csv, "run,model,layer"}}) {
-    const std::string extension = std::string(".") + format_word(format);
-    EXPECT_EQ(figure_format(format_word(format)), format);
+    const std::string extension = std::string(".") + figure_extension(format);
+    EXPECT_EQ(figure_format(figure_extension(format)), format);
     order_.formats = {format};
     const ExportOutcome outcome = write();
     EXPECT_EQ(outcome.written, (std::vector<std::string>{"router-confidence" + extension,

@@ -65,11 +65,12 @@ TEST(SequentialColours, DarkenEvenly) {
   }
 }
 
-TEST(DivergingColours, AreEquallyDarkOnBothSidesOfALightCentre) {
+TEST(DivergingColours, PartOnBothSidesOfALightCentre) {
   EXPECT_GT(to_oklab(diverging_colour(0)).lightness, 0.96);
   for (double t = 0.1; t <= 1; t += 0.1) {
-    EXPECT_NEAR(to_oklab(diverging_colour(t)).lightness, to_oklab(diverging_colour(-t)).lightness,
-                0.01);
+    // In grey, too, they are not the same.
+    EXPECT_GT(to_oklab(diverging_colour(t)).lightness,
+              to_oklab(diverging_colour(-t)).lightness + 0.3 * t);
     for (const Matrix& sight : kSights) {  // the sides stay apart without any one cone
       EXPECT_GT(distance(seen(sight, diverging_colour(t)), seen(sight, diverging_colour(-t))),
                 0.09 * t + 0.005);
