@@ -75,7 +75,7 @@ class View {
     }
     if (moved) { lay_out(); }
     choose_points();
-    draw_scene(list(), scene(), place_, state_.tiles);
+    draw_items();
     for (panel = 0; panel < scene().panels.size(); ++panel) { draw_over(panel); }
     // The extent, for scrolling.
     ImGui::SetCursorScreenPos({area_.left, area_.top + float(scene().height) * place_.scale});
@@ -111,6 +111,23 @@ class View {
     wanted.scene =
         lay_out_screen(figure_, wanted.sights, wanted.width, wanted.height, outlet, meter);
     state_.laid_out = std::move(wanted);
+  }
+
+  // What is selected is under curves and bars, and over cells.
+  void draw_items() {
+    std::size_t begin = 0;
+    for (std::size_t panel = 0; panel < scene().panels.size(); ++panel) {
+      const ScenePanel& at = scene().panels[panel];
+      draw_scene(list(), scene(), begin, at.first_mark, place_, state_.tiles);
+      if (!at.empty && !pixels(panel).has_cells()) {
+        const ScreenBox box = place_.box(at.plot);
+        list().PushClipRect({box.left, box.top}, {box.right, box.bottom}, true);
+        draw_selection(panel);
+        list().PopClipRect();
+      }
+      begin = at.first_mark;
+    }
+    draw_scene(list(), scene(), begin, scene().items.size(), place_, state_.tiles);
   }
 
   PanelPixels pixels(std::size_t panel) const {
@@ -206,14 +223,15 @@ class View {
       list().AddCircleFilled(place_.at(point), 0.2f * em(), theme_.chosen);
       list().AddCircle(place_.at(point), 0.32f * em(), theme_.text, 0, 1);
     }
-    draw_selection(panel);
+    if (panel.has_cells()) { draw_selection(index); }
     if (hovered_ == index || clicked_ == index) { point_at(panel, index); }
     list().PopClipRect();
   }
 
   // The selected layer, token and expert where they are on an axis: along one axis a pair of
   // hairlines (a pale band where there are no cells); where both are selected, the cell.
-  void draw_selection(const PanelPixels& on) {
+  void draw_selection(std::size_t index) {
+    const PanelPixels on = pixels(index);
     const std::int64_t column = selected_position(figure_.figure, on.panel.x, selection_);
     const std::int64_t row = selected_position(figure_.figure, on.panel.y, selection_);
     ScreenBox box = on.box;

@@ -44,8 +44,8 @@ class Drawer {
          const std::vector<std::unique_ptr<CellTiles>>& tiles)
       : list_(list), scene_(scene), place_(place), tiles_(tiles) {}
 
-  void draw() {
-    for (const SceneItem& item : scene_.items) {
+  void draw(std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
       std::visit(
           [this](const auto& one) {
             if constexpr (requires { one.clip; }) {
@@ -55,7 +55,7 @@ class Drawer {
             }
             put(one);
           },
-          item);
+          scene_.items[i]);
     }
     clip(-1);
   }
@@ -278,9 +278,9 @@ TextExtent ScreenTextMeter::extent(const std::string& text, double size, bool) {
   return {{0, -kAscent * height, width, (kAscent + kDepth) * height}, width};
 }
 
-void draw_scene(ImDrawList& list, const Scene& scene, const ScenePlace& place,
-                const std::vector<std::unique_ptr<CellTiles>>& tiles) {
-  Drawer(list, scene, place, tiles).draw();
+void draw_scene(ImDrawList& list, const Scene& scene, std::size_t begin, std::size_t end,
+                const ScenePlace& place, const std::vector<std::unique_ptr<CellTiles>>& tiles) {
+  Drawer(list, scene, place, tiles).draw(begin, end);
 }
 
 }  // namespace kappascope::gui

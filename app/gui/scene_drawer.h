@@ -41,8 +41,8 @@ struct ScenePlace {
   }
 };
 
-// `tiles`: of the cells of each panel.
-void draw_scene(ImDrawList& list, const Scene& scene, const ScenePlace& place,
-                const std::vector<std::unique_ptr<CellTiles>>& tiles);
+// Items from `begin` up to `end`. `tiles`: of the cells of each panel.
+void draw_scene(ImDrawList& list, const Scene& scene, std::size_t begin, std::size_t end,
+                const ScenePlace& place, const std::vector<std::unique_ptr<CellTiles>>& tiles);
 
 }  // namespace kappascope::gui

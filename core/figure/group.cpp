@@ -267,13 +267,14 @@ void PanelGroup::draw_head(Painter& painter, Point corner) {
   painter.close();
 }
 
-void PanelGroup::draw_panel(Painter& painter, const PlacedPanel& placed,
-                            std::vector<std::string>& notes, std::size_t picture_bytes) {
+std::size_t PanelGroup::draw_panel(Painter& painter, const PlacedPanel& placed,
+                                   std::vector<std::string>& notes, std::size_t picture_bytes) {
   const Panel& panel = *placed.panel;
   const Box& plot = placed.plot;
   const bool light = outlet_.screen() && outlet_.paper.dark && has_coloured_points(panel);
   painter.use(light ? kUnderValues : outlet_.paper);
   if (outlet_.screen()) { draw_ground(painter, placed); }
+  const std::size_t first_mark = painter.items();
   if (placed.empty) {
     const std::string why = panel.empty.empty() ? "nothing to show: no value" : panel.empty;
     const auto lines =
@@ -303,6 +304,7 @@ void PanelGroup::draw_panel(Painter& painter, const PlacedPanel& placed,
     painter.line({plot.x, plot.bottom()}, {plot.right(), plot.bottom()}, kInk, 0.5);
   }
   painter.close();
+  return first_mark;
 }
 
 // `left`: of the labels of the vertical axis.
@@ -332,7 +334,8 @@ std::vector<std::string> PanelGroup::draw(Painter& painter, Point corner, const 
     placed.plot.y += origin.y;
     if (outlet_.screen()) { placed.plot = on_pixels(placed.plot, outlet_.pixel); }
     painter.open("plot-area", ++number);
-    draw_panel(painter, placed, notes, picture_bytes);
+    ScenePanel axes = axes_of(placed, corner.x);
+    axes.first_mark = draw_panel(painter, placed, notes, picture_bytes);
     painter.open("y-axis");
     draw_vertical(painter, placed.y, placed.plot, placed.y_room, font_,
                   corner.x + 1.2 * font_ * static_cast<double>(placed.y.title.size()));
@@ -341,7 +344,7 @@ std::vector<std::string> PanelGroup::draw(Painter& painter, Point corner, const 
     draw_horizontal(painter, placed.x, placed.plot, placed.x_room, font_);
     painter.close();
     painter.close();
-    painter.add_panel(axes_of(placed, corner.x));
+    painter.add_panel(axes);
   }
   if (has_bar_) {
     painter.open("colour-bar");

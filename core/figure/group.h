@@ -46,8 +46,9 @@ class PanelGroup {
   double overhang() const;
   double beside_share() const;
   bool is_square() const;  // a window is filled
-  void draw_panel(Painter& painter, const PlacedPanel& placed, std::vector<std::string>& notes,
-                  std::size_t picture_bytes);
+  // Returns the index of the item that is the first on the ground.
+  std::size_t draw_panel(Painter& painter, const PlacedPanel& placed,
+                         std::vector<std::string>& notes, std::size_t picture_bytes);
   void draw_head(Painter& painter, Point corner);
   ScenePanel axes_of(const PlacedPanel& placed, double left) const;
 

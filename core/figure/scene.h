@@ -126,9 +126,10 @@ using SceneItem =
 // Where the axes of a panel are: for who points at its marks.
 struct ScenePanel {
   Box plot;
-  AxisSpan x, y;           // from left to right, from below to the top
-  Box x_labels, y_labels;  // of no size where the axis has no labels
-  bool empty = false;      // words instead of marks
+  AxisSpan x, y;               // from left to right, from below to the top
+  Box x_labels, y_labels;      // of no size where the axis has no labels
+  bool empty = false;          // words instead of marks
+  std::size_t first_mark = 0;  // of the scene's items; those before it are under the marks
 };
 
 struct Scene {
@@ -169,6 +170,7 @@ class Painter {
   void add_as_is(SceneItem item) { scene_.items.push_back(std::move(item)); }
   void add_panel(ScenePanel panel) { scene_.panels.push_back(std::move(panel)); }
   std::size_t panels() const { return scene_.panels.size(); }
+  std::size_t items() const { return scene_.items.size(); }
   TextMeter& meter() { return meter_; }
   const Outlet& outlet() const { return outlet_; }
   const Paper& paper() const { return *paper_; }
