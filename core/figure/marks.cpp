@@ -317,7 +317,7 @@ class Marks {
 
 std::string reference_text(const ReferenceLine& line, double font, TextMeter& meter, bool whole) {
   const std::string text = plain_text(line.label);
-  return whole ? text : meter.elide(text, 6 * font, tick_size(font));
+  return whole ? text : meter.elide(text, 8 * font, tick_size(font));
 }
 
 void draw_marks(Painter& painter, const PlacedPanel& placed, const ColourMap* colours,

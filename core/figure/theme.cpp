@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <iterator>
+#include <map>
 #include <utility>
 
 #include "core/figure/png.h"
@@ -42,6 +43,12 @@ ScenePath outline_of(const ScenePath& area) {
   return outline;
 }
 
+int clip_of(const SceneItem& item) {
+  if (const auto* path = std::get_if<ScenePath>(&item)) { return path->clip; }
+  if (const auto* dots = std::get_if<SceneDots>(&item)) { return dots->clip; }
+  return -1;
+}
+
 }  // namespace
 
 void apply_theme(Scene& scene, FigureTheme theme) {
@@ -51,24 +58,37 @@ void apply_theme(Scene& scene, FigureTheme theme) {
 }
 
 void make_opaque(Scene& scene) {
+  std::map<int, std::vector<SceneItem>> behind;  // by clip: areas, then their outlines
+  std::map<int, std::vector<SceneItem>> outlines;
   std::vector<SceneItem> items;
-  std::vector<ScenePath> outlines;
   for (SceneItem& item : scene.items) {
-    auto* path = std::get_if<ScenePath>(&item);
-    const bool pale = path && path->fill && path->opacity < 1;
-    if (!pale) {  // the areas are drawn one after the other
-      std::move(outlines.begin(), outlines.end(), std::back_inserter(items));
-      outlines.clear();
-    }
     if (auto* dots = std::get_if<SceneDots>(&item)) { dots->opacity = 1; }
-    if (pale) {
-      outlines.push_back(outline_of(*path));
+    auto* path = std::get_if<ScenePath>(&item);
+    if (path && path->fill && path->opacity < 1) {
+      outlines[path->clip].push_back(outline_of(*path));
       path->fill = on_white(*path->fill, path->opacity);
       path->opacity = 1;
+      behind[path->clip].push_back(std::move(item));
+    } else {
+      items.push_back(std::move(item));
     }
-    items.push_back(std::move(item));
   }
-  scene.items = std::move(items);
+  scene.items.clear();
+  for (SceneItem& item : items) {
+    const int clip = clip_of(item);
+    for (auto* areas : {&behind, &outlines}) {
+      std::vector<SceneItem>& first = (*areas)[clip];  // nothing with this clip was drawn before
+      if (clip < 0) { continue; }
+      std::move(first.begin(), first.end(), std::back_inserter(scene.items));
+      first.clear();
+    }
+    scene.items.push_back(std::move(item));
+  }
+  for (auto* areas : {&behind, &outlines}) {  // of a plot without anything else
+    for (auto& [clip, left] : *areas) {
+      std::move(left.begin(), left.end(), std::back_inserter(scene.items));
+    }
+  }
 }
 
 }  // namespace kappascope
