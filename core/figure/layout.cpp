@@ -149,10 +149,24 @@ class Layout {
         style_.height_mm > 0 ? style_.height_mm : most_height_mm(style_) - kHeightSlack;
     const double wanted = height * kPointsPerMm - head_height_ - 2 * kMargin - notes_room();
     double panels = plan(1);
-    if (style_.height_mm <= 0) {
-      while (panels > wanted && add_column()) { panels = plan(1); }
-      if (panels <= wanted) { return; }
-    }
+    const bool asked = style_.height_mm > 0;
+    // Large letters on a narrow page have the height that they need.
+    if (!asked && (panels <= wanted || font_ > 10 || style_.width_mm < 8 * font_)) { return; }
+    const std::size_t columns = columns_;
+    while (!asked && panels > wanted && add_column()) { panels = plan(1); }
+    if (!asked && panels <= wanted) { return; }
+    panels = stretch_to(panels, wanted);
+    if (panels <= wanted + 1) { return; }
+    require(!asked && (style_.width_mm < 85 || style_.most_height_mm > 0), ExitCode::usage, {},
+            "figure ", figure_.id, ": a height of ", number_text(height),
+            " mm leaves no room for its axes",
+            asked ? "" : "; --height asks for more, --width for more side by side");
+    columns_ = columns;  // a preset says what is not kept
+    plan(1);
+  }
+
+  // Heights of the rows for plots that fill what is wanted, as far as they can.
+  double stretch_to(double panels, double wanted) {
     double stretch = 1;
     for (int round = 0; round < 12 && std::abs(panels - wanted) > 0.05; ++round) {
       double plots = 0;
@@ -162,9 +176,7 @@ class Layout {
       stretch *= std::max(0.01, (plots + wanted - panels) / std::max(1.0, plots));
       panels = plan(stretch);
     }
-    require(panels <= wanted + 1, ExitCode::usage, {}, "figure ", figure_.id, ": a height of ",
-            number_text(height), " mm leaves no room for its axes",
-            style_.height_mm > 0 ? "" : "; --height asks for more, --width for more side by side");
+    return panels;
   }
 
   std::vector<TextLine> note_lines(const std::vector<std::string>& notes) {
