@@ -41,6 +41,15 @@ std::string style_words(const ExportState& state) {
   return words + style_options(state.style, state.formats.count(FigureFormat::png) > 0);
 }
 
+// How a checkpoint was asked to be read.
+std::string reading_words(const KappaChoices& reading) {
+  std::string words;
+  if (reading.side) { words += " --kappa-slot " + std::string(name(*reading.side)); }
+  if (reading.sft) { words += " --sft-kappa " + std::string(name(*reading.sft)); }
+  if (reading.formula) { words += " --kappa-formula " + std::string(name(*reading.formula)); }
+  return words;
+}
+
 // Commands that make the traces that were made here, and where each trace is then.
 class NamedTraces {
  public:
@@ -48,10 +57,11 @@ class NamedTraces {
 
   std::string word(const Trace* trace) {
     for (const OpenTrace& open : gui_.workspace.traces()) {
-      if (open.trace.get() != trace) { continue; }
+      const bool unedited = open.unedited.trace.get() == trace;  // made with a run
+      if (open.trace.get() != trace && !unedited) { continue; }
       if (!open.run) { return quote_word(std::filesystem::absolute(open.path).string()); }
       std::string& place = places_[trace];
-      if (place.empty()) { place = run(open); }
+      if (place.empty()) { place = run(open, unedited); }
       return quote_word(place + "/trace.npz");
     }
     return quote_word(trace->path.string());
@@ -60,7 +70,7 @@ class NamedTraces {
   const std::string& commands() const { return commands_; }
 
  private:
-  std::string run(const OpenTrace& open) {
+  std::string run(const OpenTrace& open, bool unedited) {
     const std::string number = places_.size() > 1 ? "-" + std::to_string(places_.size()) : "";
     std::string folder = (export_folder(gui_.exporting) / ("run" + number)).string();
     const OpenModel* model = gui_.workspace.model(open.model);
@@ -71,7 +81,9 @@ class NamedTraces {
     commands_ += "kappascope run " + quote_word(weights);
     commands_ += run.text.starts_with('-') ? " " + quote_word("--prompt=" + run.text)
                                            : " -p " + quote_word(run.text);
-    for (const std::string& word : canonical_words(run.interventions)) {
+    commands_ += reading_words(open.model_reading);
+    for (const std::string& word :
+         canonical_words(unedited ? std::vector<Intervention>() : run.interventions)) {
       const std::size_t equals = word.find('=');
       commands_ += " --" + word.substr(0, equals) + " " + quote_word(word.substr(equals + 1));
     }
@@ -93,10 +105,11 @@ std::string export_command(const Gui& gui, const std::string& figure) {
   for (const FigureEntry& entry : figure_catalogue()) {
     const std::string id(entry.id);
     if (!figure.empty() && figure != id) { continue; }
+    const auto shown = gui.workspace.figure_traces(id);
+    if (shown.empty()) { continue; }  // a difference of one trace alone
     std::string words;
-    for (const auto& trace : gui.workspace.figure_traces(id)) {
-      words += " " + traces.word(trace.get());
-    }
+    for (const auto& trace : shown) { words += " " + traces.word(trace.get()); }
+    if (entry.several == Several::one_each && shown.size() > 1) { words += " --panels"; }
     words += choice_words(entry, exported_choices(gui, id));
     std::string& list = ids[words];
     list += (list.empty() ? "" : ",") + id;

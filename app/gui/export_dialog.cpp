@@ -30,9 +30,10 @@ std::vector<ExportView> views_of(const Gui& gui, const std::string& figure) {
   std::vector<ExportView> views;
   for (const FigureEntry& entry : figure_catalogue()) {
     const std::string id(entry.id);
-    if (figure.empty() || figure == id) {
-      views.push_back({&entry, exported_choices(gui, id), gui.workspace.figure_traces(id)});
-    }
+    if (!figure.empty() && figure != id) { continue; }
+    auto traces = gui.workspace.figure_traces(id);
+    if (traces.empty()) { continue; }  // a difference of one trace alone
+    views.push_back({&entry, exported_choices(gui, id), std::move(traces)});
   }
   return views;
 }

@@ -86,7 +86,9 @@ void move_all(const fs::path& from, const fs::path& to, const std::vector<std::s
 Figure make_view(const ExportView& view) {
   std::vector<const Trace*> traces;
   for (const auto& trace : view.traces) { traces.push_back(trace.get()); }
-  return view.entry->make(traces, view.choices);
+  std::vector<Figure> figures = view.entry->make_all(traces, view.choices, /*panels=*/true);
+  require(!figures.empty(), ExitCode::usage, {}, "it compares traces; expected a second one");
+  return std::move(figures.front());
 }
 
 namespace {

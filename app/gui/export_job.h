@@ -34,6 +34,7 @@ struct ExportOutcome {
                                         // asks for and is not kept
 };
 
+// Several traces of a figure of one are side by side.
 Figure make_view(const ExportView& view);
 
 // Files are made in a hidden folder beside their place and moved when all are whole. Errors: io,

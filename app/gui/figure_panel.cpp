@@ -6,19 +6,17 @@
 #include <cmath>
 
 #include "app/gui/export_dialog.h"
+#include "app/gui/figure_panes.h"
 #include "app/gui/gui.h"
 #include "app/gui/panels.h"
 #include "app/gui/start_note.h"
 #include "app/gui/widgets.h"
 #include "core/figure/axis.h"
-#include "core/figure/readout_text.h"
 #include "core/figure/text.h"
 #include "core/figure/token_range.h"
 
 namespace kappascope::gui {
 namespace {
-
-constexpr double kPatience = 0.15;  // seconds before an older figure is said to be old
 
 std::string layer_name(const Trace& trace, std::int64_t row) {
   std::string name = "layer " + std::to_string(trace.layer_index[row]);
@@ -178,14 +176,17 @@ void draw_header(Gui& gui, const FigureEntry& entry, FigurePanelState& state) {
                         (linkable ? width("Link") + style.ItemSpacing.x : 0);
   const float start = ImGui::GetCursorPosX(), room = ImGui::GetContentRegionAvail().x;
   ImGui::AlignTextToFramePadding();
-  const std::string title = shown ? plain_text(shown->figure.title) : std::string(entry.title);
+  const bool one = shown && !shown->figure.title.empty();
+  const std::string title = one ? plain_text(shown->figure.title) : std::string(entry.title);
   const float rest = room - buttons - 1.5f * em() - ImGui::CalcTextSize(title.c_str()).x;
   ImGui::BeginGroup();
   ImGui::PushTextWrapPos();
   ImGui::TextUnformatted(title.c_str());
   ImGui::PopTextWrapPos();
   explain((std::string(entry.id) + ": " + std::string(entry.what)).c_str());
-  if (shown && rest > 0) { draw_subtitle(*gui.theme, plain_text(shown->figure.subtitle), rest); }
+  if (shown && rest > 0 && state.panes < 2) {
+    draw_subtitle(*gui.theme, plain_text(shown->figure.subtitle), rest);
+  }
   ImGui::EndGroup();
   if (rest > 0) { ImGui::SameLine(); }
   ImGui::SetCursorPosX(start + std::max(0.0f, room - buttons));
@@ -194,110 +195,6 @@ void draw_header(Gui& gui, const FigureEntry& entry, FigurePanelState& state) {
   ImGui::SetItemTooltip("What it means");
   ImGui::SameLine();
   if (ImGui::Button("Export…###export")) { open_export_dialog(gui, std::string(entry.id)); }
-}
-
-// Keys that mean the figure of this window: arrows, + and −, 0.
-FigureKeys keys_for_figure() {
-  FigureKeys keys;
-  if (!ImGui::IsWindowFocused(ImGuiFocusedFlags_RootAndChildWindows) ||
-      ImGui::GetIO().WantTextInput || ImGui::IsAnyItemActive() ||
-      ImGui::IsPopupOpen(nullptr, ImGuiPopupFlags_AnyPopupId | ImGuiPopupFlags_AnyPopupLevel)) {
-    return keys;
-  }
-  const auto pressed = [](ImGuiKey key) {
-    return int(ImGui::Shortcut(key, ImGuiInputFlags_Repeat));  // not for moving between buttons
-  };
-  keys.right = pressed(ImGuiKey_RightArrow) - pressed(ImGuiKey_LeftArrow);
-  keys.up = pressed(ImGuiKey_UpArrow) - pressed(ImGuiKey_DownArrow);
-  for (const ImWchar sign : ImGui::GetIO().InputQueueCharacters) {  // on any keyboard
-    keys.zoom += int(sign == '+') - int(sign == '-');
-    keys.all |= sign == '0';
-  }
-  return keys;
-}
-
-// Small print under the figure; its height is known before.
-struct Notes {
-  std::string text;
-  float height = 0;
-};
-
-Notes notes_of(const FigurePanelState& state) {
-  Notes notes;
-  if (!state.view.shown) { return notes; }
-  std::vector<std::string> lines;
-  for (const std::string& note : state.view.shown->figure.notes) {
-    lines.push_back(plain_text(note));
-  }
-  for (std::size_t i = 0; i < state.view.tiles.size(); ++i) {
-    if (!state.view.tiles[i]) { continue; }
-    std::string note =
-        zoomed_out_note(state.view.shown->figure.panels[i], state.view.tiles[i]->block());
-    if (!note.empty() && (lines.empty() || lines.back() != note)) {
-      lines.push_back(std::move(note));
-    }
-  }
-  for (const std::string& line : lines) { notes.text += (notes.text.empty() ? "" : "\n") + line; }
-  if (notes.text.empty()) { return notes; }
-  const ImVec2 size =
-      ImGui::CalcTextSize(notes.text.c_str(), nullptr, false, ImGui::GetContentRegionAvail().x);
-  notes.height = std::min(size.y, 4.2f * em()) + ImGui::GetStyle().ItemSpacing.y;
-  return notes;
-}
-
-void draw_body(Gui& gui, const std::string& id, FigurePanelState& state,
-               const std::shared_ptr<const PreparedFigure>& figure, bool old) {
-  ImGui::PushFont(nullptr, 0.88f * ImGui::GetStyle().FontSizeBase);
-  const Notes notes = notes_of(state);
-  ImGui::PopFont();
-  const ImVec2 room = ImGui::GetContentRegionAvail();
-  const ImVec2 corner = ImGui::GetCursorScreenPos();
-  const ImVec2 size(room.x, std::max(6 * em(), room.y - notes.height));
-  state.view.keys = keys_for_figure();
-  state.view.tokens = state.parted ? nullptr : &gui.tokens_in_sight[gui.workspace.view().trace];
-  const auto click =
-      draw_figure("###figure", figure, gui.workspace.selection(), *gui.theme, state.view, size);
-  if (click) {
-    const bool by_key = state.view.keys.right != 0 || state.view.keys.up != 0;
-    gui.workspace.pick(*click, by_key ? Move::step : Move::jump);
-  }
-  const bool inside =
-      ImGui::IsWindowHovered(ImGuiHoveredFlags_ChildWindows) &&
-      ImGui::IsMouseHoveringRect(corner, ImVec2(corner.x + size.x, corner.y + size.y));
-  if (inside && ImGui::IsMouseReleased(ImGuiMouseButton_Right)) { ImGui::OpenPopup("###menu"); }
-  if (old) {
-    const ImU32 veil = (gui.theme->panel & ~IM_COL32_A_MASK) | (130u << IM_COL32_A_SHIFT);
-    ImGui::GetWindowDrawList()->AddRectFilled(corner, ImVec2(corner.x + size.x, corner.y + size.y),
-                                              veil);
-  }
-  if (ImGui::BeginPopup("###menu")) {
-    if (ImGui::MenuItem("Show all###fit")) { state.view.fit = true; }
-    ImGui::Separator();
-    draw_copy_items(gui, id);
-    if (ImGui::MenuItem("Export…###export")) { open_export_dialog(gui, id); }
-    ImGui::EndPopup();
-  }
-  if (notes.text.empty()) { return; }
-  ImGui::PushFont(nullptr, 0.88f * ImGui::GetStyle().FontSizeBase);
-  ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->quiet_text);
-  ImGui::PushTextWrapPos();
-  ImGui::TextUnformatted(notes.text.c_str());
-  ImGui::PopTextWrapPos();
-  ImGui::PopStyleColor();
-  ImGui::PopFont();
-}
-
-// Letters of a new figure that the fonts did not need before.
-void need_fonts(Gui& gui, const Figure& figure) {
-  gui.fonts.need(figure.title);
-  gui.fonts.need(figure.subtitle);
-  for (const Panel& panel : figure.panels) {
-    for (const FigureAxis* axis : {&panel.x, &panel.y}) {
-      gui.fonts.need(axis->name);
-      for (const std::string& name : axis->names) { gui.fonts.need(name); }
-    }
-    for (const Line& line : panel.lines) { gui.fonts.need(line.name); }
-  }
 }
 
 // The figure that was looked at last is what "export" and the history mean.
@@ -371,28 +268,13 @@ void draw_figure_panel(Gui& gui, const std::string& id) {
   const Trace* trace = gui.workspace.current_trace();
   if (!trace) {
     state.view = {};
+    state.beside = {};
     return start_note(gui, std::string(entry.title).c_str(),
                       "Open a trace, or run a text through a checkpoint.");
   }
-  if (state.trace != trace) { state.view.fit = true; }
-  state.trace = trace;
   draw_header(gui, entry, state);
   draw_choices(gui, entry, *trace, state);
-  const auto figure = gui.workspace.figure(id, figure_choices(gui, id), Turn::next);
-  if (figure && figure->failure) {
-    ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->error);
-    ImGui::TextWrapped("%s", figure->failure.message.c_str());
-    ImGui::PopStyleColor();
-    return;
-  }
-  if (figure && figure != state.view.shown) { need_fonts(gui, figure->figure); }
-  if (figure) { state.waiting_since = -1; }
-  if (!figure && state.waiting_since < 0) { state.waiting_since = ImGui::GetTime(); }
-  const bool old = !figure && ImGui::GetTime() - state.waiting_since > kPatience;
-  if (!figure && !state.view.shown) {
-    return waiting_note(*gui.theme, "The figure is being made.");
-  }
-  draw_body(gui, id, state, figure, old);
+  draw_panes(gui, id, state);
 }
 
 }  // namespace kappascope::gui

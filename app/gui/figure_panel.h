@@ -1,6 +1,7 @@
 // A figure of the catalogue as a panel: title, choices, the figure, its notes.
 #pragma once
 
+#include <array>
 #include <string>
 
 #include "app/gui/figure_view.h"
@@ -13,10 +14,12 @@ struct Gui;
 struct FigurePanelState {
   FigureChoices chosen;  // here; what follows the selection is taken from there
   bool follow_layer = true, follow_expert = true, follow_slot = true;
-  bool parted = false;  // zooms along tokens by itself
-  FigureViewState view;
-  const void* trace = nullptr;  // whose figure is shown
-  double waiting_since = -1;    // of a newer figure
+  bool parted = false;                                 // zooms along tokens by itself
+  FigureViewState view;                                // of the current trace, or of all
+  std::array<FigureViewState, kMostLanes - 1> beside;  // of the traces beside it
+  std::array<DocumentId, kMostLanes> traces = {};      // whose figures are shown
+  std::size_t panes = 0;
+  double waiting_since = -1;  // of newer figures
   bool focused = false;
 };
 

@@ -123,12 +123,16 @@ void change_settings(Gui& gui, const SettingsChange& change) {
 }
 
 bool Gui::wants_frame() const {
-  const auto incomplete = [](const auto& figure) { return is_incomplete(figure.second.view); };
+  const auto incomplete = [](const auto& figure) {
+    const FigurePanelState& panel = figure.second;
+    return is_incomplete(panel.view) ||
+           std::any_of(panel.beside.begin(), panel.beside.end(), is_incomplete);
+  };
   const auto drawn_on_card = [](const auto& figure) { return is_incomplete(figure.second); };
   return std::any_of(figures.begin(), figures.end(), incomplete) ||
          std::any_of(expert.figures.begin(), expert.figures.end(), drawn_on_card) || new_glyphs ||
          !raise.empty() || !next_layout.empty() || layout_to_load.has_value() ||
-         !tab_order.places.empty() || restore.going ||
+         !tab_order.places.empty() || restore.going || interventions.changed_at >= 0 ||
          (messages_shown_since >= 0 && messages_seen < workspace.messages_said());
 }
 

@@ -1,8 +1,10 @@
 #include "app/gui/session.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
+#include "app/cli/command_line.h"
 #include "app/gui/gui.h"
 #include "app/gui/layouts.h"
 #include "core/checkpoint/input_file.h"
@@ -54,6 +56,20 @@ Json run_json(const RunSettings& run) {
           {"source", run.source},
           {"interventions", canonical_words(run.interventions)},
           {"window", run.window}};
+}
+
+void put_reading(Json& entry, const KappaChoices& reading) {
+  if (reading.side) { entry["kappa_slot"] = name(*reading.side); }
+  if (reading.sft) { entry["sft_kappa"] = name(*reading.sft); }
+  if (reading.formula) { entry["kappa_formula"] = name(*reading.formula); }
+}
+
+KappaChoices reading_of(const Json& entry) {
+  ReadingOptions words;
+  words.slot = string_field(entry, "kappa_slot");
+  words.sft = string_field(entry, "sft_kappa");
+  words.formula = string_field(entry, "kappa_formula");
+  return words.choices();
 }
 
 RunSettings run_of(const Json& document) {
@@ -132,6 +148,12 @@ fs::path in_full(const fs::path& path) {
   return fs::absolute(path).lexically_normal();
 }
 
+bool is_model(const OpenModel& open, const SessionRestore::Model& model) {
+  return in_full(open.path) == model.path &&
+         (!model.step || open.model->files.step == model.step) &&
+         same_reading(open.reading, model.reading);
+}
+
 // Begins to open or run the next trace of the session; false: it cannot be, and nothing began.
 bool begin_entry(Workspace& workspace, SessionRestore& restore) {
   SessionRestore::Entry& entry = restore.entries[restore.at];
@@ -140,9 +162,7 @@ bool begin_entry(Workspace& workspace, SessionRestore& restore) {
     return true;
   }
   for (const OpenModel& open : workspace.models()) {
-    const bool same =
-        in_full(open.path) == entry.path && (!entry.step || open.model->files.step == entry.step);
-    if (!same) { continue; }
+    if (!is_model(open, entry.model())) { continue; }
     workspace.use_model(open.id);
     const RunSettings typed = std::exchange(workspace.next_run, *entry.run);
     workspace.run();
@@ -150,9 +170,30 @@ bool begin_entry(Workspace& workspace, SessionRestore& restore) {
     return workspace.run_job() != 0;
   }
   if (std::exchange(entry.model_asked, true)) { return false; }
-  workspace.open(entry.path, entry.step);
+  workspace.open(entry.path, entry.step, entry.reading);
   restore.opening_model = true;
   return true;
+}
+
+// Models whose place the model of a run took: another step, or read otherwise. False: there is
+// none.
+bool reopen_models(Workspace& workspace, SessionRestore& restore) {
+  bool any = false;
+  for (const SessionRestore::Model& model : std::exchange(restore.models, {})) {
+    const bool taken = std::any_of(
+        workspace.models().begin(), workspace.models().end(), [&](const OpenModel& open) {
+          return in_full(open.path) == model.path && !is_model(open, model);
+        });
+    if (taken) { workspace.open(model.path, model.step, model.reading); }
+    any |= taken;
+  }
+  return any;
+}
+
+void use_model(Workspace& workspace, const SessionRestore& restore) {
+  for (const OpenModel& open : workspace.models()) {
+    if (restore.used && is_model(open, *restore.used)) { return workspace.use_model(open.id); }
+  }
 }
 
 }  // namespace
@@ -164,6 +205,10 @@ std::string session_text(const Gui& gui, const fs::path& file) {
   for (const OpenModel& open : workspace.models()) {
     models.push_back(
         {{"path", relative_to(folder, open.path)}, {"step", json_of(open.model->files.step)}});
+    put_reading(models.back(), open.reading);
+    if (const OpenModel* used = gui.workspace.current_model(); used && used->id == open.id) {
+      models.back()["used"] = true;
+    }
   }
   // Traces are in the order of the window; runs name the model that makes them again.
   for (const OpenTrace& open : workspace.traces()) {
@@ -172,6 +217,8 @@ std::string session_text(const Gui& gui, const fs::path& file) {
       entry["run"] = run_json(*open.run);
       entry["run"]["model"] = relative_to(folder, open.model_path);
       entry["run"]["step"] = json_of(open.model_step);
+      put_reading(entry["run"], open.model_reading);
+      if (open.live) { entry["live"] = true; }
     } else {
       entry["path"] = relative_to(folder, open.saved.empty() ? open.path : open.saved);
     }
@@ -231,13 +278,19 @@ void restore_session(Gui& gui, const fs::path& file) {
   SessionRestore restore;
   restore.going = true;
   for (const Json& model : list_field(document, "models")) {
-    workspace.open(resolved(folder, model, "path"), step_field(model));
+    restore.models.push_back(
+        {resolved(folder, model, "path"), step_field(model), reading_of(model)});
+    const SessionRestore::Model& last = restore.models.back();
+    if (bool_field(model, "used", false)) { restore.used = last; }
+    workspace.open(last.path, last.step, last.reading);
   }
   for (const Json& trace : list_field(document, "traces")) {
     SessionRestore::Entry entry;
     const Json* run = field(trace, "run");
     entry.path = run ? resolved(folder, *run, "model") : resolved(folder, trace, "path");
     if (run) { entry.step = step_field(*run); }
+    if (run) { entry.reading = reading_of(*run); }
+    entry.live = bool_field(trace, "live", false);
     if (run) { entry.run = run_of(*run); }
     entry.compared = bool_field(trace, "compared", false);
     restore.entries.push_back(std::move(entry));
@@ -258,7 +311,10 @@ void continue_restore(Gui& gui) {
     if (!workspace.traces().empty() && workspace.traces().back().id > restore.newest_before) {
       made = workspace.traces().back().id;
     }
-    if (made >= 0) { workspace.trace(made)->compared = restore.entries[restore.at].compared; }
+    if (made >= 0) {
+      workspace.trace(made)->compared = restore.entries[restore.at].compared;
+      workspace.trace(made)->live = restore.entries[restore.at].live;
+    }
     restore.restored.push_back(made);
     ++restore.at;
   }
@@ -269,6 +325,8 @@ void continue_restore(Gui& gui) {
     if (restore.began) { return; }
     restore.restored.push_back(-1);
   }
+  if (reopen_models(workspace, restore)) { return; }
+  use_model(workspace, restore);
   apply_view(workspace, restore.view, restore.restored);
   restore = {};
 }

@@ -33,14 +33,24 @@ void restore_session(Gui& gui, const std::filesystem::path& file);
 
 // What is left to restore, one trace after the other; continued once a frame.
 struct SessionRestore {
+  struct Model {
+    std::filesystem::path path;
+    std::optional<std::int64_t> step;
+    KappaChoices reading;
+  };
   struct Entry {
     std::filesystem::path path;        // of the trace; of a run: of its model
     std::optional<std::int64_t> step;  // of that model
+    KappaChoices reading;              // of that model
     std::optional<RunSettings> run;
     bool compared = false;
+    bool live = false;
     bool model_asked = false;  // to be opened for this entry
+    Model model() const { return {path, step, reading}; }
   };
   bool going = false;
+  std::vector<Model> models;  // as they are to be in the end
+  std::optional<Model> used;  // the one in use
   std::vector<Entry> entries;
   std::size_t at = 0;  // entry that is opened or run now, once `began`
   bool began = false;

@@ -11,6 +11,7 @@
 #include "core/figure/readout.h"
 #include "core/figure/scales.h"
 #include "core/figure/text.h"
+#include "core/stats/layer.h"
 
 namespace kappascope::gui {
 
@@ -186,6 +187,52 @@ void draw_layers(Gui& gui, const Trace& trace, const TokenCard& card) {
   ImGui::EndTable();
 }
 
+// The experts that a token chose, by their numbers.
+std::string experts_of(const Trace& trace, const Subject& at) {
+  if (at.row < 0 || at.token < 0) { return "–"; }
+  const TraceLayer layer(trace, at.row);
+  std::string text;
+  for (std::int64_t k = 0; k < trace.slots; ++k) {
+    const std::int64_t expert = layer.expert(at.token * trace.slots + k);
+    text += (text.empty() ? "" : ", ") + (expert < 0 ? "–" : std::to_string(expert));
+  }
+  return text;
+}
+
+// The token's counterparts in the traces beside this one.
+void draw_beside(Gui& gui, const std::vector<ShownTrace>& shown) {
+  Workspace& workspace = gui.workspace;
+  const Theme& theme = *gui.theme;
+  heading(gui.fonts.bold, "In each run");
+  const auto names = workspace.names();
+  const float line = ImGui::GetTextLineHeight() + 2 * ImGui::GetStyle().CellPadding.y;
+  const bool open = begin_table(
+      "###beside",
+      {{.name = "run", .width = 0, .number = false, .least = 8},
+       {.name = "NLL", .width = 4, .help = "−ln p(this token | those before it), nats"},
+       {.name = "rank", .width = 3.5F, .help = "Among all tokens by probability", .spare = 1},
+       {.name = "experts", .width = 5, .help = "Of the selected layer, first choice first"}},
+      {0, line * float(std::min<std::size_t>(shown.size(), 6) + 1) + 0.6F * em()});
+  if (!open) { return; }
+  DocumentId chosen = -1;
+  for (std::size_t i = 0; i < shown.size(); ++i) {
+    const Trace& trace = *shown[i].trace;
+    const Subject at = workspace.selection_in(shown[i]);
+    const bool known = at.token >= 0 && at.token < std::ssize(trace.nll);
+    ImGui::PushID(int(shown[i].id));
+    if (row_item("###run", i == 0)) { chosen = shown[i].id; }
+    elided_text(names ? (*names)[i] : "…");
+    number_cell(known ? value_text(trace.nll[at.token]) : "–");
+    const bool ranked = known && at.token < std::ssize(trace.target_rank);
+    const std::int64_t rank = ranked ? trace.target_rank[at.token] : -1;
+    number_cell(rank < 0 ? "–" : count_text(rank), theme.quiet_text);
+    number_cell(experts_of(trace, at));
+    ImGui::PopID();
+  }
+  ImGui::EndTable();
+  if (chosen >= 0) { workspace.show_trace(chosen); }
+}
+
 }  // namespace
 
 void draw_token_panel(Gui& gui) {
@@ -198,6 +245,8 @@ void draw_token_panel(Gui& gui) {
   const auto card = gui.workspace.token_card();
   if (!card) { return waiting_note(*gui.theme, "Collecting the numbers of this token"); }
   draw_header(gui, *trace, *card);
+  const std::vector<ShownTrace> shown = workspace.shown();
+  if (shown.size() > 1) { draw_beside(gui, shown); }
   draw_alternatives(gui, *trace, *card);
   draw_layers(gui, *trace, *card);
 }

@@ -3,12 +3,8 @@
 #include <algorithm>
 #include <utility>
 
-#include "app/run_text.h"
 #include "core/checkpoint/hub.h"
-#include "core/figure/parts.h"
-#include "core/figure/runs.h"
 #include "core/figure/text.h"
-#include "core/stats/layer.h"
 
 namespace kappascope::gui {
 
@@ -16,10 +12,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t kMostMessages = 200, kMostHistory = 200;
-constexpr std::size_t kLabelBytes = 40;
+constexpr std::size_t kMostMessages = 200;
 
-// What is at `path`, opened: one of the two.
+// What is at a path, opened: one of the two.
 struct Opened {
   std::optional<OpenModel> model;
   std::optional<OpenTrace> trace;
@@ -28,41 +23,6 @@ struct Opened {
 bool is_trace(const fs::path& path) {
   std::error_code unreadable;
   return path.extension() == ".npz" || fs::exists(path / kTraceFile, unreadable);
-}
-
-OpenModel opened_model(const fs::path& path, std::optional<std::int64_t> step) {
-  OpenModel opened;
-  opened.path = path;
-  auto model = std::make_shared<const Model>(open_model(path, {.step = step}));
-  if (const auto file = tokenizer_if_any(*model, "")) {
-    opened.tokenizer = std::make_shared<const Tokenizer>(Tokenizer::load(*file));
-  }
-  opened.parameters = count_parameters(*model);
-  opened.layers = layer_ranges(*model);
-  opened.model = std::move(model);
-  describe_place(opened);
-  return opened;
-}
-
-Opened opened_at(const fs::path& path, std::optional<std::int64_t> step) {
-  if (!is_trace(path)) { return {opened_model(path, step), {}}; }
-  std::error_code unreadable;
-  return {{}, opened_trace(fs::is_directory(path, unreadable) ? path / kTraceFile : path)};
-}
-
-// "d8-kappa, κ off · prose · Once upon a time…"
-std::string label_of(const OpenTrace& opened) {
-  const Trace& trace = *opened.trace;
-  std::string label = trace.model_name.empty() ? "unnamed model" : trace.model_name;
-  for (const std::string& word : run_settings(trace)) {
-    if (word.ends_with(" off")) { label += ", " + word; }
-  }
-  const std::string edits = intervention_label(trace);
-  if (!edits.empty()) { label += ", " + edits; }
-  if (!opened.run) {
-    label += " · " + plain_text(fs::absolute(opened.path).parent_path().filename().string());
-  }
-  return label + " · " + run_text(trace, kLabelBytes);
 }
 
 // What the window's own controls do about it; "" where a button beside the message does it.
@@ -83,38 +43,50 @@ std::string_view control_words(Remedy remedy) {
   return "";
 }
 
+void remove_run(const fs::path& trace) {
+  std::error_code ignored;
+  fs::remove_all(trace.parent_path(), ignored);
+}
+
 }  // namespace
 
-OpenTrace opened_trace(const fs::path& path) {
-  OpenTrace opened;
-  opened.path = path;
-  opened.trace = std::make_shared<const Trace>(open_trace(path));
-  return opened;
-}
-
 Workspace::Workspace(WorkspaceOptions options)
-    : options_(std::move(options)), long_jobs_(options_.wake), quick_jobs_(options_.wake) {
-  history_.push_back(view_);
-}
+    : options_(std::move(options)),
+      history_([this](DocumentId id) {
+        const OpenTrace* open = std::as_const(documents_).trace(id);
+        return open ? open->trace.get() : nullptr;
+      }),
+      results_(quick_jobs_, [this](const Failure& failure) { say(failure); }),
+      runner_(documents_, long_jobs_, options_.scratch_parent,
+              {.add = [this](OpenTrace made) { add_trace(std::move(made)); },
+               .say = [this](bool error, const std::string& text) { say(error, text); },
+               .fail = [this](const Failure& failure, DocumentId id) { say(failure, id); }}),
+      long_jobs_(options_.wake),
+      quick_jobs_(options_.wake) {}
 
 Workspace::~Workspace() {
   long_jobs_.cancel_all();
   quick_jobs_.cancel_all();
   long_jobs_.wait();
   quick_jobs_.wait();
-  traces_.clear();
-  std::error_code ignored;
-  if (!scratch_.empty()) { fs::remove_all(scratch_, ignored); }
 }
 
 // --- what is open ------------------------------------------------------------------------------
 
-void Workspace::open(const fs::path& path, std::optional<std::int64_t> step) {
-  auto work = [this, path, step](Progress& progress) -> JobQueue::Finish {
+void Workspace::open(const fs::path& path, std::optional<std::int64_t> step,
+                     const KappaChoices& reading) {
+  auto work = [this, path, step, reading](Progress& progress) -> JobQueue::Finish {
     progress.update(Stage::open, 0, 1);
-    // A session and the list of recent files name the folder: "org/name" would be a path there.
-    const fs::path there = is_trace(path) ? path : resolve_model(path);
-    auto opened = std::make_shared<Opened>(opened_at(there, step));
+    auto opened = std::make_shared<Opened>();
+    fs::path there = path;
+    if (is_trace(path)) {
+      std::error_code unreadable;
+      opened->trace = opened_trace(fs::is_directory(path, unreadable) ? path / kTraceFile : path);
+    } else {
+      // A session and the list of recent files name the folder: "org/name" would be a path there.
+      there = resolve_model(path);
+      opened->model = opened_model(there, step, reading);
+    }
     return [this, there, opened] {
       if (opened->model) {
         add_model(std::move(*opened->model));
@@ -129,189 +101,232 @@ void Workspace::open(const fs::path& path, std::optional<std::int64_t> step) {
 }
 
 void Workspace::add_model(OpenModel opened) {
-  // The same checkpoint again, or another step of it, takes its place.
-  const auto same = std::find_if(models_.begin(), models_.end(), [&](const OpenModel& other) {
-    return other.model->files.weights.parent_path() == opened.model->files.weights.parent_path();
-  });
-  if (same != models_.end() && same->model->files.step == opened.model->files.step) {
-    model_in_use_ = same->id;
-    return;
-  }
-  opened.id = ++last_id_;
-  model_in_use_ = opened.id;
-  for (const std::string& warning : opened.model->warnings) { say(false, warning); }
-  if (same != models_.end()) {
-    *same = std::move(opened);
-  } else {
-    models_.push_back(std::move(opened));
-  }
+  const std::shared_ptr<const Model> model = opened.model;
+  if (!documents_.add(std::move(opened))) { return; }
+  for (const std::string& warning : model->warnings) { say(false, warning); }
 }
 
 void Workspace::add_trace(OpenTrace opened) {
-  opened.id = ++last_id_;
-  opened.label = label_of(opened);
   if (!opened.trace->model_problem.empty()) { say(false, opened.trace->model_problem); }
-  traces_.push_back(std::move(opened));
-  show_trace(last_id_);
-  const std::int32_t middle = std::int32_t(traces_.back().trace->tokens / 2);
-  const bool fits = view_.selection.token >= 0;
+  const std::int32_t middle = std::int32_t(opened.trace->tokens / 2);
+  DocumentId replaced = -1;
+  for (const OpenTrace& other : traces()) {
+    if (opened.live && other.live && is_unsaved(other)) { replaced = other.id; }
+  }
+  if (const OpenTrace* old = trace(replaced)) { opened.compared = old->compared; }
+  show_trace(documents_.add(std::move(opened)));
+  const bool fits = selection().token >= 0;
   pick({.token = fits ? -1 : middle});  // something on the cards from the start
+  close_trace(replaced);
 }
 
 void Workspace::close_trace(DocumentId id) {
-  const auto found = std::find_if(traces_.begin(), traces_.end(),
-                                  [id](const OpenTrace& trace) { return trace.id == id; });
-  if (found == traces_.end()) { return; }
-  if (found->run) {  // its folder in the scratch folder; the map stays valid
-    std::error_code ignored;
-    fs::remove_all(found->path.parent_path(), ignored);
-  }
-  traces_.erase(found);
-  forget(id);
+  const OpenTrace* found = trace(id);
+  if (!found) { return; }
+  const OpenTrace closed = *found;
+  documents_.remove_trace(id);
+  results_.forget(id);
+  history_.forget(id, traces().empty() ? -1 : traces().back().id);
+  if (closed.run) { remove_run(closed.path); }  // the map stays valid
+  if (closed.unedited.trace) { hand_on(closed); }
 }
 
-// Nothing made of a closed trace is kept, and back does not lead to it.
-void Workspace::forget(DocumentId trace) {
-  const std::string mark = join_words('#', trace, '#');
-  const auto forget_in = [&](auto& store) {
-    for (auto entry = store.entries.begin(); entry != store.entries.end();) {
-      if (entry->first.find(mark) == std::string::npos) {
-        ++entry;
-        continue;
-      }
-      quick_jobs_.cancel(entry->second.job);
-      entry = store.entries.erase(entry);
-    }
-  };
-  forget_in(figures_);
-  forget_in(colourings_);
-  forget_in(token_cards_);
-  forget_in(expert_cards_);
-  const auto of_it = [trace](const ViewState& view) { return view.trace == trace; };
-  history_.erase(std::remove_if(history_.begin(), history_.end(), of_it), history_.end());
-  if (history_.empty()) { history_.push_back({}); }
-  history_at_ = history_.size() - 1;
-  stepping_ = false;
-  if (view_.trace != trace) { return; }
-  view_.trace = traces_.empty() ? -1 : traces_.back().id;
-  view_.selection = {};
-  settle_selection();
-  history_[history_at_] = view_;
+// The unedited run that was made with a trace goes to another one that is compared with it; where
+// none is, it is closed, too.
+void Workspace::hand_on(const OpenTrace& closed) {
+  const Trace& unedited = *closed.unedited.trace;
+  bool listed = false;
+  for (const OpenTrace& other : traces()) {
+    listed |= other.path == unedited.path;
+    if (other.unedited.trace || !is_unedited_run(*other.trace, unedited)) { continue; }
+    trace(other.id)->unedited = closed.unedited;
+    return;
+  }
+  results_.forget(closed.unedited.id);
+  if (!listed) { remove_run(unedited.path); }
 }
 
 void Workspace::close_model(DocumentId id) {
-  const auto found = std::find_if(models_.begin(), models_.end(),
-                                  [id](const OpenModel& model) { return model.id == id; });
-  if (found == models_.end()) { return; }
-  models_.erase(found);
-  if (model_in_use_ == id) { model_in_use_ = models_.empty() ? -1 : models_.back().id; }
-}
-
-OpenTrace* Workspace::trace(DocumentId id) {
-  for (OpenTrace& trace : traces_) {
-    if (trace.id == id) { return &trace; }
-  }
-  return nullptr;
-}
-
-OpenModel* Workspace::model(DocumentId id) {
-  for (OpenModel& model : models_) {
-    if (model.id == id) { return &model; }
-  }
-  return nullptr;
+  documents_.remove_model(id);
 }
 
 const OpenTrace* Workspace::current_open_trace() const {
-  for (const OpenTrace& trace : traces_) {
-    if (trace.id == view_.trace) { return &trace; }
-  }
-  return nullptr;
+  return documents_.trace(view().trace);
 }
 
 const Trace* Workspace::current_trace() const {
+  return current().trace.get();
+}
+
+ShownTrace Workspace::current() const {
   const OpenTrace* open = current_open_trace();
-  return open ? open->trace.get() : nullptr;
+  return open ? ShownTrace{open->id, open->trace} : ShownTrace{};
 }
 
-OpenModel* Workspace::current_model() {
-  return model(model_in_use_);
+// --- running -----------------------------------------------------------------------------------
+
+void Workspace::run(bool live) {
+  if (live) { runner_.stop(); }
+  runner_.run(next_run, live);
 }
 
-void Workspace::use_model(DocumentId id) {
-  if (model(id)) { model_in_use_ = id; }
+void Workspace::run_on_cpu(DocumentId id) {
+  OpenModel* open = model(id);
+  if (!open) { return; }
+  open->on_cpu = true;
+  open->loaded.reset();
+  describe_place(*open);
+  use_model(id);
+  run();
+}
+
+void Workspace::cancel(JobId id) {
+  if (!runner_.stopped(id)) { return long_jobs_.cancel(id); }
+  long_jobs_.cancel(id);
 }
 
 // --- view --------------------------------------------------------------------------------------
 
-// Leaves of the selection what the trace has; a row is always selected where there is one.
-void Workspace::settle_selection() {
-  Subject& selection = view_.selection;
-  const Trace* trace = current_trace();
-  if (!trace) {
-    selection = {};
-    return;
-  }
-  if (selection.row < 0 || selection.row >= trace->layers) {
-    selection.row = trace->layers > 0 ? std::int32_t(middle_row(*trace)) : -1;
-  }
-  if (selection.token >= trace->tokens) { selection.token = -1; }
-  if (selection.slot < 0 || selection.slot >= trace->slots) { selection.slot = 0; }
-  const bool no_expert = selection.row < 0 || selection.expert < 0 ||  // of a file that changed
-                         selection.expert >= TraceLayer(*trace, selection.row).experts;
-  if (no_expert) { selection.expert = -1; }
-}
-
-void Workspace::set_view(ViewState view, Move move) {
-  if (view == view_) { return; }
-  view_ = std::move(view);
-  settle_selection();
-  const bool goes_on = move == Move::step && stepping_;  // in place of the step before
-  history_.resize(history_at_ + (goes_on ? 0 : 1));
-  const bool returned = history_.back() == view_;
-  stepping_ = move == Move::step && !returned;
-  if (!returned) { history_.push_back(view_); }
-  if (history_.size() > kMostHistory) { history_.erase(history_.begin()); }
-  history_at_ = history_.size() - 1;
-}
-
-void Workspace::pick(const Subject& named, Move move) {
-  const Trace* trace = current_trace();
-  if (!trace) { return; }
-  ViewState view = view_;
-  Subject& selection = view.selection;
-  if (named.row >= 0) { selection.row = named.row; }
-  if (named.token >= 0) { selection.token = named.token; }
-  if (named.slot >= 0) { selection.slot = named.slot; }
-  const bool inside = selection.row >= 0 && selection.row < trace->layers && selection.token >= 0 &&
-                      selection.token < trace->tokens && selection.slot >= 0 &&
-                      selection.slot < trace->slots;
-  if (named.expert >= 0) {
-    selection.expert = named.expert;
-  } else if (inside) {
-    selection.expert =
-        TraceLayer(*trace, selection.row).expert(selection.token * trace->slots + selection.slot);
-  }
-  set_view(std::move(view), move);
-}
-
 void Workspace::show_trace(DocumentId id) {
-  ViewState view = view_;
+  ViewState view = this->view();
   view.trace = id;
   set_view(std::move(view));
 }
 
-void Workspace::go_back() {
-  if (!can_go_back()) { return; }
-  stepping_ = false;
-  view_ = history_[--history_at_];
-  settle_selection();
+std::shared_ptr<const Counterparts> Workspace::counterparts(const ShownTrace& of) {
+  const ShownTrace from = current();
+  return from.trace && of.trace ? results_.counterparts(from, of) : nullptr;
 }
 
-void Workspace::go_forward() {
-  if (!can_go_forward()) { return; }
-  stepping_ = false;
-  view_ = history_[++history_at_];
-  settle_selection();
+Subject Workspace::selection_in(const ShownTrace& of) {
+  if (of.id == view().trace) { return selection(); }
+  const auto parts = counterparts(of);
+  return parts ? parts->there(selection()) : Subject{};
+}
+
+void Workspace::pick_in(const ShownTrace& of, const Subject& named, Move move) {
+  if (of.id == view().trace) { return pick(named, move); }
+  const auto parts = counterparts(of);
+  if (!parts) { return; }
+  const Subject here = parts->back(named);
+  if (here.any()) { pick(here, move); }
+}
+
+// --- what panels show --------------------------------------------------------------------------
+
+std::vector<ShownTrace> Workspace::shown_in(const FigureEntry& entry) const {
+  std::vector<ShownTrace> all = shown();
+  if (all.empty() || entry.shows_all()) { return all; }
+  if (entry.several == Several::difference) {
+    ShownTrace from = unedited();
+    if (!from.trace && all.size() > 1) { from = all[1]; }
+    return from.trace ? std::vector<ShownTrace>{from, all[0]} : std::vector<ShownTrace>{};
+  }
+  all.resize(std::min(all.size(), kMostLanes));
+  return all;
+}
+
+std::vector<std::shared_ptr<const Trace>> Workspace::figure_traces(const std::string& id) const {
+  std::vector<std::shared_ptr<const Trace>> traces;
+  for (const ShownTrace& one : shown_in(figure_entry(id))) { traces.push_back(one.trace); }
+  return traces;
+}
+
+std::shared_ptr<const PreparedFigure> Workspace::figure(const std::string& id,
+                                                        const FigureChoices& choices, Turn turn) {
+  const FigureEntry& entry = figure_entry(id);
+  std::vector<ShownTrace> shown = shown_in(entry);
+  if (shown.empty()) { return nullptr; }
+  if (entry.several == Several::one_each) { shown.resize(1); }
+  return results_.figure(entry, shown, choices, turn);
+}
+
+std::shared_ptr<const LaneFigures> Workspace::lanes(const std::string& id,
+                                                    const FigureChoices& choices, Turn turn) {
+  const FigureEntry& entry = figure_entry(id);
+  const std::vector<ShownTrace> shown = shown_in(entry);
+  return shown.empty() ? nullptr : results_.lanes(entry, shown, choices, turn);
+}
+
+ShownTrace Workspace::unedited() const {
+  const OpenTrace* open = current_open_trace();
+  if (!open) { return {}; }
+  if (found_.of != open->id || found_.changes != documents_.changes()) {
+    found_ = {open->id, documents_.changes(), documents_.unedited(*open)};
+  }
+  return found_.unedited;
+}
+
+std::shared_ptr<const EffectCard> Workspace::effect() {
+  const ShownTrace from = unedited();
+  return from.trace ? results_.effect(current(), from) : nullptr;
+}
+
+void Workspace::show_unedited() {
+  const ShownTrace from = unedited();
+  if (!from.trace) { return; }
+  if (OpenTrace* open = trace(from.id)) {
+    open->compared = true;
+    return;
+  }
+  const auto made_with = std::find_if(traces().begin(), traces().end(), [&](const OpenTrace& one) {
+    return one.unedited.id == from.id;
+  });
+  OpenTrace opened = *made_with;
+  opened.path = from.trace->path;
+  opened.trace = from.trace;
+  opened.unedited = {};
+  opened.run->interventions.clear();
+  opened.saved.clear();
+  opened.asked = opened.live = false;
+  opened.compared = true;
+  documents_.add(std::move(opened));
+}
+
+std::shared_ptr<const TokenColouring> Workspace::token_colouring() {
+  const ShownTrace of = current();
+  if (!of.trace) { return nullptr; }
+  const std::string& id = view().token_colour;
+  std::int64_t row = -1, slot = 0;
+  for (const TokenQuantity& quantity : token_quantities()) {
+    if (quantity.id != id) { continue; }
+    const bool one = quantity.layers == TokenQuantity::Layers::one;
+    const bool chosen = quantity.layers == TokenQuantity::Layers::either && view().colour_by_layer;
+    if (one || chosen) { row = selection().row; }
+    if (quantity.slots) { slot = selection().slot; }
+    if (one && row < 0) { return nullptr; }
+  }
+  return results_.token_colouring(of, id, row, slot);
+}
+
+std::shared_ptr<const TokenCard> Workspace::token_card() {
+  const ShownTrace of = current();
+  const std::int64_t token = selection().token;
+  return of.trace && token >= 0 ? results_.token_card(of, token) : nullptr;
+}
+
+std::shared_ptr<const ExpertCard> Workspace::expert_card() {
+  const ShownTrace of = current();
+  const Subject& at = selection();
+  return of.trace && at.row >= 0 ? results_.expert_card(of, at.row, at.expert) : nullptr;
+}
+
+std::string Workspace::token_text(std::int32_t id) const {
+  const OpenTrace* open = current_open_trace();
+  const OpenModel* used = documents_.model_in_use();
+  const DocumentId maker = open && open->model >= 0 ? open->model : used ? used->id : -1;
+  for (const OpenModel& model : models()) {
+    if (model.id != maker || !model.tokenizer) { continue; }
+    // Only of the same model: another one's tokens have other ids.
+    if (open && open->trace->model_name != model.model->name()) { continue; }
+    return token_label(display_text(model.tokenizer->bytes(id)));
+  }
+  if (open) {
+    const auto& ids = open->trace->token_id;
+    const auto found = std::find(ids.begin(), ids.end(), id);
+    if (found != ids.end()) { return token_label(open->trace->token_text[found - ids.begin()]); }
+  }
+  return join_words('#', id);
 }
 
 // --- jobs and messages -------------------------------------------------------------------------
@@ -354,8 +369,8 @@ void Workspace::look_at_files() {
       file.require_unchanged();
     } catch (const Error& error) { say(error.failure()); }
   };
-  for (const OpenTrace& open : traces_) { look(open.id, open.trace->file->file()); }
-  for (const OpenModel& open : models_) {
+  for (const OpenTrace& open : traces()) { look(open.id, open.trace->file->file()); }
+  for (const OpenModel& open : models()) {
     for (const InputFile& file : open.model->tensors->files()) { look(open.id, file); }
   }
 }

@@ -1,104 +1,24 @@
-// All that the window knows: what is open, what is selected, what is being made. Panels are
-// functions of it; work is done by its two job queues and taken over on the UI thread.
+// All that the window knows: documents, history, results and the runner, and what is said. Panels
+// are functions of it; work is done by its two job queues and taken over on the UI thread.
 #pragma once
 
 #include <cstdint>
 #include <deque>
 #include <filesystem>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "app/gui/documents.h"
+#include "app/gui/history.h"
 #include "app/gui/jobs.h"
-#include "core/engine/engine.h"
-#include "core/engine/interventions.h"
-#include "core/figure/catalogue.h"
-#include "core/figure/prepared.h"
-#include "core/figure/token_quantities.h"
-#include "core/model/description.h"
-#include "core/model/model.h"
-#include "core/stats/expert_card.h"
-#include "core/stats/token_card.h"
-#include "core/tokenizer/tokenizer.h"
-#include "core/trace/trace.h"
+#include "app/gui/results.h"
+#include "app/gui/runner.h"
 
 namespace kappascope::gui {
-
-using DocumentId = std::int64_t;  // −1: none
-
-// A checkpoint that is open. Shared with the jobs that use it.
-struct OpenModel {
-  DocumentId id = -1;
-  std::filesystem::path path;  // as it was opened
-  std::shared_ptr<const Model> model;
-  std::shared_ptr<const Tokenizer> tokenizer;  // null: none was found
-  ParameterCounts parameters;
-  std::vector<LayerRange> layers;
-  std::shared_ptr<EngineModel> loaded;  // null until the first run
-  LoadOptions loaded_as;                // where it runs, once it is loaded
-  std::string device, memory;           // where it runs or will run, and the bytes of its weights
-  bool on_cpu = false;                  // as was asked for, whatever GPU there is
-  std::string warning;                  // NaN weights …
-};
-
-// How a text was or will be run.
-struct RunSettings {
-  std::string text;
-  std::string source;  // what it was read from, "notes.txt" or "standard input"; "": typed
-  std::vector<Intervention> interventions;
-  bool window = false;
-  std::string wrong;  // of the words for interventions; then nothing runs
-
-  // Takes the words that are right ("kappa-mul=2@3-5") in place of those there are, and says in
-  // `wrong` what the first wrong one should be.
-  void take(const std::vector<std::string>& words);
-  // "kappa=off" or "capacity=off", of all layers.
-  bool is_off(Edit edit) const;
-  void switch_off(Edit edit, bool off);
-  bool operator==(const RunSettings&) const = default;
-};
-
-struct OpenTrace {
-  DocumentId id = -1;
-  std::filesystem::path path;
-  std::shared_ptr<const Trace> trace;
-  std::string label;               // "d8-kappa · Once upon a time…"
-  DocumentId model = -1;           // of the open model that made it; −1: opened from a file
-  std::optional<RunSettings> run;  // how it was made here, and by which model
-  std::filesystem::path model_path;
-  std::optional<std::int64_t> model_step;
-  std::filesystem::path saved;  // where a run was saved; empty: nowhere yet
-  bool asked = false;           // a run that the command line asked for and makes again
-  bool compared = false;        // overlaid in figures of several traces
-};
-
-// A run of which nothing is left once it is closed.
-inline bool is_unsaved(const OpenTrace& open) {
-  return open.run && open.saved.empty();
-}
-
-// Fills device and memory of a model.
-void describe_place(OpenModel& open);
-
-// A trace.npz, opened; not part of a workspace yet.
-OpenTrace opened_trace(const std::filesystem::path& path);
-
-// How a view is reached. Steps to a neighbour that follow each other are one for back().
-enum class Move { jump, step };
-
-// What back and forward step through.
-struct ViewState {
-  DocumentId trace = -1;                // the current one
-  Subject selection;                    // of it, one for all views
-  std::string token_colour = "nll";     // id of a token quantity
-  bool colour_by_layer = false;         // of the selected layer instead of over all
-  std::string figure = "kappa-tokens";  // the figure that was looked at last
-  bool operator==(const ViewState&) const = default;
-};
 
 struct Message {
   bool error = true;
@@ -112,6 +32,9 @@ struct WorkspaceOptions {
   std::filesystem::path scratch_parent;  // where traces of runs are kept until the window closes
 };
 
+// Figures of one trace are side by side for so many.
+inline constexpr std::size_t kMostLanes = 4;
+
 class Workspace {
  public:
   explicit Workspace(WorkspaceOptions options);
@@ -122,56 +45,76 @@ class Workspace {
   // --- what is open ---
   // A model folder, a model_NNNNNN.pt, a trace.npz or the folder of a run. A failure leaves what
   // is open as it is and says one line in messages().
-  void open(const std::filesystem::path& path, std::optional<std::int64_t> step = {});
+  void open(const std::filesystem::path& path, std::optional<std::int64_t> step = {},
+            const KappaChoices& reading = {});
   // Runs `then` on the UI thread when all that was asked to be opened before is open.
   void after_opening(std::function<void()> then);
   void close_trace(DocumentId id);
   void close_model(DocumentId id);
-  const std::vector<OpenModel>& models() const { return models_; }
-  const std::vector<OpenTrace>& traces() const { return traces_; }
-  OpenTrace* trace(DocumentId id);
-  OpenModel* model(DocumentId id);
+  const std::vector<OpenModel>& models() const { return documents_.models(); }
+  const std::vector<OpenTrace>& traces() const { return documents_.traces(); }
+  OpenTrace* trace(DocumentId id) { return documents_.trace(id); }
+  OpenModel* model(DocumentId id) { return documents_.model(id); }
   const OpenTrace* current_open_trace() const;  // null: none
   const Trace* current_trace() const;
-  OpenModel* current_model();  // that Run uses; null: none
-  void use_model(DocumentId id);
+  OpenModel* current_model() { return documents_.model_in_use(); }  // that Run uses; null: none
+  void use_model(DocumentId id) { documents_.use_model(id); }
 
   // --- running ---
   RunSettings next_run;  // what is typed and chosen
-  bool can_run() const;
-  // Runs next_run through the current model; the trace it makes becomes current.
-  void run();
+  bool can_run() const { return runner_.can_run(); }
+  // Runs next_run through the current model; the trace it makes becomes current. `live`: it takes
+  // the place of the last one that was made so, and a run that is going on is cancelled.
+  void run(bool live = false);
   void run_on_cpu(DocumentId model);
-  JobId run_job() const { return run_job_; }  // 0: none runs
-  void cancel(JobId id);                      // of a long job
+  JobId run_job() const { return runner_.job(); }  // 0: none runs
+  void cancel(JobId id);                           // of a long job
 
   // --- view ---
-  const ViewState& view() const { return view_; }
-  const Subject& selection() const { return view_.selection; }
-  // Selects what a click or a key named; the rest of the selection stays where it still fits (an
-  // expert of the row, a token of the text). The expert follows: where none was named it is that of
-  // the token's slot in the row. The state before is remembered for back().
-  void pick(const Subject& named, Move move = Move::jump);
-  void show_trace(DocumentId id);  // the selection stays, likewise
-  void set_view(ViewState view, Move move = Move::jump);
-  bool can_go_back() const { return history_at_ > 0; }
-  bool can_go_forward() const { return history_at_ + 1 < history_.size(); }
-  void go_back();
-  void go_forward();
+  const ViewState& view() const { return history_.view(); }
+  const Subject& selection() const { return history_.view().selection; }
+  // As History::pick(); of a part of the trace `of`, which is beside the current one, its
+  // counterpart in that.
+  void pick(const Subject& named, Move move = Move::jump) { history_.pick(named, move); }
+  void pick_in(const ShownTrace& of, const Subject& named, Move move = Move::jump);
+  // What is selected, in a trace beside the current one; nothing while it is found out.
+  Subject selection_in(const ShownTrace& of);
+  // How tokens of that trace go with those of the current one; null while it is found out.
+  std::shared_ptr<const Counterparts> counterparts(const ShownTrace& of);
+  void show_trace(DocumentId id);  // the selection stays where it fits
+  void set_view(ViewState view, Move move = Move::jump) { history_.set(std::move(view), move); }
+  bool can_go_back() const { return history_.can_go_back(); }
+  bool can_go_forward() const { return history_.can_go_forward(); }
+  void go_back() { history_.go_back(); }
+  void go_forward() { history_.go_forward(); }
 
   // --- what panels show; null while it is being made (then job queues are busy) ---
-  // Of the current trace, and the compared ones where the figure takes several. `turn`: `next` for
-  // what the user looks at, so that it is made before what is beside it.
+  // The current trace first, then those that are compared with it.
+  std::vector<ShownTrace> shown() const { return documents_.shown(view().trace); }
+  // What the figure is given of them: all, the first few, or for a difference what was changed from
+  // and the current one. Empty: it has nothing to show.
+  std::vector<ShownTrace> shown_in(const FigureEntry& entry) const;
+  // Of the current trace, and the compared ones where the figure shows all. `turn`: `next` for what
+  // the user looks at, so that it is made before what is beside it.
   std::shared_ptr<const PreparedFigure> figure(const std::string& id, const FigureChoices& choices,
                                                Turn turn = Turn::last);
+  // The traces of shown_in().
+  std::vector<std::shared_ptr<const Trace>> figure_traces(const std::string& id) const;
+  // Of a figure of one trace: one for each of shown_in().
+  std::shared_ptr<const LaneFigures> lanes(const std::string& id, const FigureChoices& choices,
+                                           Turn turn = Turn::last);
+  // What the traces of shown() are called among each other.
+  std::shared_ptr<const std::vector<std::string>> names() { return results_.names(shown()); }
+  // The run without interventions that the current trace is compared with; none: its trace is null.
+  ShownTrace unedited() const;
+  std::shared_ptr<const EffectCard> effect();  // of the current trace against unedited()
+  // Makes the unedited run that was made with the current trace one of the documents, compared.
+  void show_unedited();
   std::shared_ptr<const TokenColouring> token_colouring();
   std::shared_ptr<const TokenCard> token_card();
   std::shared_ptr<const ExpertCard> expert_card();
   // Text of a token id: of the model's tokenizer, else as the trace knows it, else "#id".
   std::string token_text(std::int32_t id) const;
-
-  // Traces that a figure shows: the current one first.
-  std::vector<std::shared_ptr<const Trace>> figure_traces(const std::string& id) const;
 
   // --- jobs and messages ---
   JobQueue& long_jobs() { return long_jobs_; }    // opening, running, exporting
@@ -190,47 +133,28 @@ class Workspace {
   std::function<void(const std::filesystem::path&)> on_opened;  // for the list of recent files
 
  private:
-  // A result made by a job, by its key; the newest few are kept.
-  template <typename T>
-  struct Made {
-    struct Entry {
-      std::shared_ptr<const T> value;
-      JobId job = 0;
-      std::uint64_t used = 0;
-    };
-    std::map<std::string, Entry> entries;
-  };
-  template <typename T>
-  std::shared_ptr<const T> made(Made<T>& store, const std::string& key, std::size_t most,
-                                const std::string& title, std::function<T(Progress&)> make,
-                                Turn turn = Turn::last);
   void add_model(OpenModel opened);
   void add_trace(OpenTrace opened);
-  void settle_selection();
-  void forget(DocumentId trace);
+  void hand_on(const OpenTrace& closed);
   void look_at_files();
-  std::vector<const OpenTrace*> figure_documents(const FigureEntry& entry) const;
-  std::filesystem::path scratch();
+  ShownTrace current() const;
 
-  WorkspaceOptions options_;
-  std::vector<OpenModel> models_;
-  std::vector<OpenTrace> traces_;
-  DocumentId last_id_ = 0, model_in_use_ = -1;
-  JobId run_job_ = 0;
-  std::int64_t runs_ = 0;
-  ViewState view_;
-  std::vector<ViewState> history_;
-  std::size_t history_at_ = 0;
-  bool stepping_ = false;  // the newest entry of history_ is of steps, and another may follow
+  // unedited() as it was found, and for what; panels ask in every frame.
+  struct Found {
+    DocumentId of = -1;
+    std::uint64_t changes = 0;
+    ShownTrace unedited;
+  };
+
+  const WorkspaceOptions options_;
+  Documents documents_;
+  History history_;
+  mutable Found found_;
   std::deque<Message> messages_;
   std::size_t messages_said_ = 0;
   std::set<DocumentId> changed_;  // whose file another program has written since it was opened
-  std::filesystem::path scratch_;
-  Made<PreparedFigure> figures_;
-  Made<TokenColouring> colourings_;
-  Made<TokenCard> token_cards_;
-  Made<ExpertCard> expert_cards_;
-  std::uint64_t clock_ = 0;
+  Results results_;
+  Runner runner_;
   JobQueue long_jobs_, quick_jobs_;
 };
 

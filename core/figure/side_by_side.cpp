@@ -30,7 +30,7 @@ std::vector<Coloured> coloured(std::vector<Figure>& figures, std::size_t panel) 
 }
 
 // The widest ends that any of them has by itself become those of all.
-void share_colours(std::vector<Figure>& figures, std::size_t panel) {
+void share_panel(std::vector<Figure>& figures, std::size_t panel) {
   const std::vector<Coloured> all = coloured(figures, panel);
   double low = kNaN, high = kNaN;
   for (const auto& [scale, values] : all) {
@@ -67,11 +67,15 @@ void add_notes(Figure& all, const std::vector<Figure>& figures,
 
 }  // namespace
 
+void share_colours(std::vector<Figure>& figures) {
+  std::size_t panels = 0;
+  for (const Figure& figure : figures) { panels = std::max(panels, figure.panels.size()); }
+  for (std::size_t panel = 0; panel < panels; ++panel) { share_panel(figures, panel); }
+}
+
 Figure side_by_side(std::vector<Figure> figures, const std::vector<std::string>& runs,
                     const std::string& title, const std::string& subtitle) {
-  for (std::size_t panel = 0; panel < figures[0].panels.size(); ++panel) {
-    share_colours(figures, panel);
-  }
+  share_colours(figures);
   Figure all;
   all.id = figures[0].id;
   all.name = figures[0].name;

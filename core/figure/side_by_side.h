@@ -8,6 +8,10 @@
 
 namespace kappascope {
 
+// Gives colours the same meaning in all: the ends of each panel's scale become the widest that any
+// of the figures has. Figures of one catalogue entry, any number.
+void share_colours(std::vector<Figure>& figures);
+
 // One figure with the panels of all: each group of panels is headed by the run's name, colours mean
 // the same in all, notes are named where they differ. `title` and `subtitle`: above all; what a
 // figure's own title says beyond it goes to its panels. Figures of one catalogue entry, at least

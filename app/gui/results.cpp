@@ -1,0 +1,223 @@
+#include "app/gui/results.h"
+
+#include <algorithm>
+
+#include "core/figure/runs.h"
+#include "core/figure/side_by_side.h"
+#include "core/stats/layer.h"
+#include "core/stats/router.h"
+#include "core/stats/summary.h"
+
+namespace kappascope::gui {
+
+namespace {
+
+constexpr std::size_t kMostFigures = 48, kMostLanes = 24, kMostColourings = 24, kMostCards = 64;
+
+std::vector<const Trace*> plain(const std::vector<ShownTrace>& shown) {
+  std::vector<const Trace*> traces;
+  for (const ShownTrace& one : shown) { traces.push_back(one.trace.get()); }
+  return traces;
+}
+
+std::vector<DocumentId> ids(const std::vector<ShownTrace>& shown) {
+  std::vector<DocumentId> ids;
+  for (const ShownTrace& one : shown) { ids.push_back(one.id); }
+  return ids;
+}
+
+// What was computed from a trace, when its file is still the one that was opened.
+template <typename T>
+T unchanged(const Trace& trace, T value) {
+  require_unchanged(trace);
+  return value;
+}
+
+PreparedFigure failed() {
+  PreparedFigure none;
+  none.failure = failure_in_flight();
+  return none;
+}
+
+PreparedFigure prepared(const FigureEntry& entry, const std::vector<ShownTrace>& shown,
+                        const FigureChoices& choices) {
+  try {
+    PreparedFigure figure(entry.make(plain(shown), choices));
+    for (const ShownTrace& one : shown) { require_unchanged(*one.trace); }
+    return figure;
+  } catch (...) { return failed(); }  // shown in the figure's place: another choice may do
+}
+
+LaneFigures prepared_lanes(const FigureEntry& entry, const std::vector<ShownTrace>& shown,
+                           const FigureChoices& choices) {
+  const std::vector<const Trace*> traces = plain(shown);
+  const std::vector<std::string> names = run_names(traces);
+  std::vector<Figure> figures;
+  std::vector<PreparedFigure> failures(shown.size());
+  std::vector<std::size_t> whose;
+  for (std::size_t i = 0; i < shown.size(); ++i) {
+    try {
+      figures.push_back(entry.make(Traces(traces).subspan(i, 1), choices, {names[i]}));
+      require_unchanged(*traces[i]);
+      whose.push_back(i);
+    } catch (...) {
+      figures.resize(whose.size());
+      failures[i] = failed();
+    }
+  }
+  share_colours(figures);
+  LaneFigures result;
+  for (std::size_t i = 0; i < shown.size(); ++i) {
+    const auto found = std::find(whose.begin(), whose.end(), i);
+    PreparedFigure figure =
+        found == whose.end()
+            ? std::move(failures[i])
+            : PreparedFigure(std::move(figures[std::size_t(std::distance(whose.begin(), found))]));
+    result.lanes.push_back(
+        {shown[i].id, names[i], std::make_shared<const PreparedFigure>(std::move(figure))});
+  }
+  return result;
+}
+
+EffectCard effect_of(const Trace& edited, const Trace& unedited) {
+  EffectCard card;
+  card.loss = loss_difference(edited, unedited);
+  const bool same_tokens = tokens_differ_because(edited, unedited).empty();
+  const std::vector<LayerSummary> of = summarise(edited), from = summarise(unedited);
+  for (const RowPair& rows : common_rows(edited, unedited)) {
+    EffectCard::Layer layer;
+    layer.row = rows.a;
+    layer.layer = edited.layer_index[std::size_t(rows.a)];
+    layer.pass = edited.pass_index[std::size_t(rows.a)];
+    if (same_tokens) { layer.routing = routing_difference(edited, unedited, rows); }
+    layer.statistics = statistic_differences(of[std::size_t(rows.a)], from[std::size_t(rows.b)]);
+    card.layers.push_back(std::move(layer));
+  }
+  return card;
+}
+
+}  // namespace
+
+Results::Results(JobQueue& jobs, std::function<void(const Failure&)> say)
+    : jobs_(jobs), say_(std::move(say)) {}
+
+template <typename T>
+std::shared_ptr<const T> Results::made(Made<T>& store, const ResultKey& key, std::size_t most,
+                                       const std::string& title, std::function<T()> make,
+                                       Turn turn) {
+  auto [found, fresh] = store.entries.try_emplace(key);
+  found->second.used = ++clock_;
+  if (!fresh) { return found->second.value; }
+  auto work = [&store, key, make = std::move(make)](Progress&) -> JobQueue::Finish {
+    auto value = std::make_shared<const T>(make());
+    return [&store, key, value] {
+      const auto entry = store.entries.find(key);
+      if (entry != store.entries.end()) { entry->second.value = value; }
+    };
+  };
+  found->second.job = jobs_.add(title, std::move(work), say_, turn);
+  if (store.entries.size() > most) {
+    const auto oldest = std::min_element(
+        store.entries.begin(), store.entries.end(),
+        [](const auto& a, const auto& b) { return a.second.used < b.second.used; });
+    jobs_.cancel(oldest->second.job);
+    store.entries.erase(oldest);
+  }
+  return nullptr;
+}
+
+template <typename T>
+void Results::forget_in(Made<T>& store, DocumentId trace) {
+  for (auto entry = store.entries.begin(); entry != store.entries.end();) {
+    const auto& of = entry->first.traces;
+    if (std::find(of.begin(), of.end(), trace) == of.end()) {
+      ++entry;
+      continue;
+    }
+    jobs_.cancel(entry->second.job);
+    entry = store.entries.erase(entry);
+  }
+}
+
+void Results::forget(DocumentId trace) {
+  forget_in(figures_, trace);
+  forget_in(lanes_, trace);
+  forget_in(names_, trace);
+  forget_in(counterparts_, trace);
+  forget_in(effects_, trace);
+  forget_in(colourings_, trace);
+  forget_in(token_cards_, trace);
+  forget_in(expert_cards_, trace);
+}
+
+std::shared_ptr<const PreparedFigure> Results::figure(const FigureEntry& entry,
+                                                      const std::vector<ShownTrace>& shown,
+                                                      const FigureChoices& choices, Turn turn) {
+  const std::string id(entry.id);
+  return made<PreparedFigure>(
+      figures_, {.what = id, .traces = ids(shown), .choices = choices}, kMostFigures,
+      "Figure " + id, [&entry, shown, choices] { return prepared(entry, shown, choices); }, turn);
+}
+
+std::shared_ptr<const LaneFigures> Results::lanes(const FigureEntry& entry,
+                                                  const std::vector<ShownTrace>& shown,
+                                                  const FigureChoices& choices, Turn turn) {
+  const std::string id(entry.id);
+  return made<LaneFigures>(
+      lanes_, {.what = id, .traces = ids(shown), .choices = choices}, kMostLanes, "Figures " + id,
+      [&entry, shown, choices] { return prepared_lanes(entry, shown, choices); }, turn);
+}
+
+std::shared_ptr<const std::vector<std::string>> Results::names(
+    const std::vector<ShownTrace>& shown) {
+  return made<std::vector<std::string>>(names_, {.traces = ids(shown)}, kMostCards, "Names of runs",
+                                        [shown] { return run_names(plain(shown)); });
+}
+
+std::shared_ptr<const Counterparts> Results::counterparts(const ShownTrace& from,
+                                                          const ShownTrace& to) {
+  return made<Counterparts>(counterparts_, {.traces = {from.id, to.id}}, kMostCards,
+                            "Tokens of two traces",
+                            [from, to] { return Counterparts(*from.trace, *to.trace); });
+}
+
+std::shared_ptr<const EffectCard> Results::effect(const ShownTrace& edited,
+                                                  const ShownTrace& unedited) {
+  return made<EffectCard>(effects_, {.traces = {edited.id, unedited.id}}, kMostCards, "Effect",
+                          [edited, unedited] {
+                            EffectCard card = effect_of(*edited.trace, *unedited.trace);
+                            require_unchanged(*edited.trace);
+                            return unchanged(*unedited.trace, std::move(card));
+                          });
+}
+
+std::shared_ptr<const TokenColouring> Results::token_colouring(const ShownTrace& of,
+                                                               const std::string& id,
+                                                               std::int64_t row,
+                                                               std::int64_t slot) {
+  return made<TokenColouring>(
+      colourings_, {.what = id, .traces = {of.id}, .place = {row, slot, 0}}, kMostColourings,
+      "Colours of tokens", [trace = of.trace, id, row, slot] {
+        return unchanged(*trace, kappascope::token_colouring(*trace, id, row, slot));
+      });
+}
+
+std::shared_ptr<const TokenCard> Results::token_card(const ShownTrace& of, std::int64_t token) {
+  return made<TokenCard>(token_cards_, {.traces = {of.id}, .place = {0, token, 0}}, kMostCards,
+                         "Token", [trace = of.trace, token] {
+                           return unchanged(*trace, kappascope::token_card(*trace, token));
+                         });
+}
+
+std::shared_ptr<const ExpertCard> Results::expert_card(const ShownTrace& of, std::int64_t row,
+                                                       std::int64_t expert) {
+  return made<ExpertCard>(
+      expert_cards_, {.traces = {of.id}, .place = {row, 0, expert}}, kMostCards, "Expert",
+      [trace = of.trace, row, expert] {
+        if (expert >= 0) { return unchanged(*trace, kappascope::expert_card(*trace, row, expert)); }
+        const auto most = most_loaded_experts(expert_loads(TraceLayer(*trace, row)), 1);
+        return unchanged(*trace, kappascope::expert_card(*trace, row, most.at(0)));
+      });
+}
+
+}  // namespace kappascope::gui

@@ -1,0 +1,200 @@
+#include "app/gui/runner.h"
+
+#include <stdlib.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "app/device.h"
+#include "app/run_text.h"
+#include "core/engine/memory_plan.h"
+#include "core/figure/text.h"
+#include "core/threads.h"
+
+namespace kappascope::gui {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+TraceSettings trace_settings(const Model& model, const EngineModel& loaded,
+                             const LoadOptions& load) {
+  TraceSettings settings;
+  for (std::int64_t i = 0; i < model.architecture.depth(); ++i) { settings.layers.push_back(i); }
+  settings.tool_version = KAPPASCOPE_VERSION;
+  settings.threads = load.threads;
+  settings.device = load.device == ComputeDevice::cuda ? "cuda" : "cpu";
+  settings.torch_version = engine(load.device).torch_version();
+  settings.engine = loaded.description();
+  return settings;
+}
+
+}  // namespace
+
+// What a job needs of a run.
+struct Runner::Order {
+  RunSettings run;
+  std::shared_ptr<const Model> model;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::shared_ptr<EngineModel> loaded;  // null: to be loaded
+  LoadOptions load;
+  fs::path folder;
+  std::vector<std::shared_ptr<const Trace>> there;  // that could be the unedited run
+};
+
+struct Runner::Result {
+  std::shared_ptr<EngineModel> loaded;
+  LoadOptions load;
+  std::string warning, note;
+  OpenTrace trace;
+};
+
+Runner::Runner(Documents& documents, JobQueue& jobs, fs::path scratch_parent, RunnerCalls calls)
+    : documents_(documents),
+      jobs_(jobs),
+      scratch_parent_(std::move(scratch_parent)),
+      calls_(std::move(calls)) {}
+
+Runner::~Runner() {
+  std::error_code ignored;
+  if (!scratch_.empty()) { fs::remove_all(scratch_, ignored); }
+}
+
+fs::path Runner::scratch() {
+  if (!scratch_.empty()) { return scratch_; }
+  std::string pattern = (scratch_parent_ / "kappascope-XXXXXX").string();
+  std::error_code error;
+  fs::create_directories(scratch_parent_, error);
+  require(mkdtemp(pattern.data()) != nullptr, ExitCode::io, {.file = scratch_parent_.native()},
+          "no folder for the traces of runs: ", std::generic_category().message(errno));
+  return scratch_ = pattern;
+}
+
+bool Runner::can_run() const {
+  const OpenModel* open = std::as_const(documents_).model_in_use();
+  return job_ == 0 && open && open->tokenizer;
+}
+
+// Where a model that is not loaded yet will run; false: nowhere, and why was said.
+bool Runner::place(LoadOptions& wanted, const OpenModel& open) const {
+  if (!open.on_cpu) { wanted.device = automatic_device(); }
+  if (open.loaded) { return true; }
+  try {
+    const MemoryPlan plan = plan_memory(*open.model, wanted);
+    if (plan.streamed) { calls_.say(false, memory_text(plan)); }
+    return true;
+  } catch (const Error& error) {
+    calls_.fail(error.failure(), -1);
+    return false;
+  }
+}
+
+void Runner::run(const RunSettings& settings, bool live) {
+  if (!can_run()) { return; }
+  if (!settings.wrong.empty()) { return calls_.fail({ExitCode::usage, settings.wrong}, -1); }
+  const OpenModel& open = *documents_.model_in_use();
+  auto order = std::make_shared<Order>();
+  try {
+    order->folder = scratch() / std::to_string(++runs_);
+  } catch (const Error& error) { return calls_.fail(error.failure(), -1); }
+  LoadOptions wanted{.threads = usable_threads()};
+  if (!place(wanted, open)) { return; }
+  order->run = settings;
+  order->model = open.model;
+  order->tokenizer = open.tokenizer;
+  order->loaded = open.loaded;
+  order->load = open.loaded ? open.loaded_as : wanted;
+  for (const OpenTrace& there : documents_.traces()) {
+    order->there.push_back(there.trace);
+    if (there.unedited.trace) { order->there.push_back(there.unedited.trace); }
+  }
+  OpenTrace as;
+  as.model = open.id;
+  as.run = settings;
+  as.model_path = fs::absolute(open.path).lexically_normal();
+  as.model_step = open.model->files.step;
+  as.model_reading = open.reading;
+  as.live = live;
+  auto work = [this, order, as = std::move(as)](Progress& progress) -> JobQueue::Finish {
+    auto result = std::make_shared<Result>();
+    make(*order, *result, progress);
+    OpenTrace made = std::move(result->trace);
+    result->trace = as;
+    result->trace.path = made.path;
+    result->trace.trace = made.trace;
+    result->trace.unedited = made.unedited;
+    return [this, result, id = as.model] { take(*result, id); };
+  };
+  job_ = jobs_.add("Run " + plain_text(open.model->name()), std::move(work),
+                   [this, folder = order->folder, id = open.id](const Failure& failure) {
+                     job_ = 0;
+                     std::error_code ignored;
+                     fs::remove_all(folder, ignored);
+                     fs::remove_all(folder.native() + "-unedited", ignored);
+                     calls_.fail(failure, id);
+                   });
+}
+
+// On the worker: the trace, and the one of the unedited run where none is there.
+void Runner::make(Order& order, Result& result, Progress& progress) {
+  const RunSettings& run = order.run;
+  const Model& model = *order.model;
+  const std::string source = run.source.empty() ? "prompt" : run.source;
+  TokenizedText text = tokenize({source, run.text}, *order.tokenizer, model, 0);
+  cut_into_chunks(text, model.architecture.context, run.window, "text");
+  const RunPlan plan = resolve(model, run.interventions);
+  // The weights refer to the model: it lives as long as they do.
+  if (!order.loaded) {
+    std::unique_ptr<EngineModel> fresh =
+        load_weights_somewhere(model, order.load, progress, result.note, /*smaller=*/false);
+    result.warning = nonfinite_weights(model, *fresh);
+    order.loaded = std::shared_ptr<EngineModel>(
+        fresh.release(), [kept = order.model](EngineModel* engine_model) { delete engine_model; });
+  }
+  result.loaded = order.loaded;
+  result.load = order.load;
+  const TraceSettings settings = trace_settings(model, *order.loaded, order.load);
+  const auto record = [&](const fs::path& folder, const RunPlan& as) {
+    fs::create_directories(folder);
+    TokenProgress tokens(progress, tokens_to_run(text));
+    record_trace(folder / kTraceFile, model, as, *order.loaded, text, settings, tokens);
+    progress.update(Stage::write, 0, 1);
+    write_model_parameters(folder / kModelFile, model);
+    return opened_trace(folder / kTraceFile);
+  };
+  result.trace = record(order.folder, plan);
+  if (run.interventions.empty()) { return; }
+  for (const auto& there : order.there) {
+    if (is_unedited_run(*result.trace.trace, *there)) { return; }
+  }
+  const fs::path beside = order.folder.native() + "-unedited";
+  result.trace.unedited = {-1, record(beside, resolve(model, {})).trace};
+}
+
+void Runner::take(Result& result, DocumentId model) {
+  job_ = 0;
+  if (OpenModel* of = documents_.model(model)) {
+    of->loaded = result.loaded;
+    of->loaded_as = result.load;
+    describe_place(*of);
+    if (!result.warning.empty()) { of->warning = result.warning; }
+  }
+  for (const std::string& line : {result.warning, result.note}) {
+    if (!line.empty()) { calls_.say(false, line); }
+  }
+  if (result.trace.unedited.trace) { result.trace.unedited.id = documents_.new_id(); }
+  calls_.add(std::move(result.trace));
+}
+
+void Runner::stop() {
+  if (job_ != 0) { jobs_.cancel(std::exchange(job_, 0)); }
+}
+
+bool Runner::stopped(JobId id) {
+  if (id != job_) { return false; }
+  job_ = 0;
+  return true;
+}
+
+}  // namespace kappascope::gui
