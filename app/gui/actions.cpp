@@ -82,6 +82,12 @@ void add_run_actions(Gui& gui, std::vector<Action>& all) {
       {"Expert capacity", "Run", 0, toggle(Edit::capacity), true, !next.is_off(Edit::capacity)});
   all.push_back({"Run long texts in overlapping chunks", "Run", 0,
                  [&next] { next.window = !next.window; }, true, next.window});
+  all.push_back({"Run again as interventions change", "Run", 0,
+                 [&gui] { gui.interventions.live = !gui.interventions.live; }, true,
+                 gui.interventions.live, true});
+  all.push_back({"Show the unedited run beside", "Run", 0,
+                 [&workspace] { workspace.show_unedited(); },
+                 workspace.unedited().trace != nullptr});
 }
 
 // Moves a part of the selection within what there is.
@@ -254,6 +260,8 @@ constexpr std::pair<std::string_view, std::string_view> kOtherWords[] = {
     {"κ as learned (off: κ = 1)", "kappa switch intervention"},
     {"Expert capacity", "drop dropped limit switch intervention"},
     {"Run long texts in overlapping chunks", "window context"},
+    {"Run again as interventions change", "live ablate"},
+    {"Show the unedited run beside", "baseline compare effect difference"},
     {"Dark theme", "mode colours colors appearance black night"},
     {"Light theme", "mode colours colors appearance white bright day"},
     {"Larger", "zoom in bigger font text size scale interface"},

@@ -64,6 +64,8 @@ void RunSettings::take(const std::vector<std::string>& words) {
   for (const std::string& word : words) {
     try {
       interventions.push_back(parse_intervention(word));
+      std::string& file = interventions.back().file;  // a session is opened from other folders
+      if (!file.empty()) { file = fs::absolute(file).lexically_normal().string(); }
     } catch (const Error& error) {
       if (wrong.empty()) { wrong = error.what(); }
     }

@@ -152,6 +152,7 @@ void draw_frame(Gui& gui) {
   draw_notices(gui);
   draw_dockspace(gui);
   draw_windows(gui);
+  run_when_due(gui);
   draw_palette(gui.palette, all);
   draw_shortcut_overlay(gui.palette, all);
   draw_path_dialog(gui);

@@ -13,6 +13,7 @@
 #include "app/gui/figure_panel.h"
 #include "app/gui/figure_view.h"
 #include "app/gui/fonts.h"
+#include "app/gui/interventions_panel.h"
 #include "app/gui/layouts.h"
 #include "app/gui/leaving.h"
 #include "app/gui/model_panel.h"
@@ -50,6 +51,7 @@ struct Gui {
   TextPanelState text;
   ModelPanelState model;
   ExpertPanelState expert;
+  InterventionsState interventions;
   std::map<std::string, FigurePanelState> figures;  // by figure id; and those of the expert card
   ExportState exporting;
   PathDialogState path_dialog;

@@ -94,6 +94,7 @@ void split(ImGuiID& centre, bool narrow) {
   }
   dock("text", left);
   dock("model", left_lower);
+  dock("interventions", narrow ? left : left_lower);
   dock("messages", left_lower);
   dock("token", right);
   dock("expert", right_lower);

@@ -5,6 +5,9 @@
 #include <imgui_stdlib.h>
 
 #include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -100,7 +103,8 @@ void draw_models(Gui& gui) {
 }
 
 constexpr const char* kCompareHelp =
-    "Draw it in the figures that show several traces: Loss along the text, Sharpness κ over depth";
+    "Show it beside the current one: between the same axes where a figure takes several traces, "
+    "else side by side, the first four";
 
 std::string settings_text(const Trace& trace) {
   std::string text;
@@ -199,10 +203,68 @@ void warning_text(const Theme& theme, const std::string& text) {
   ImGui::PopStyleColor();
 }
 
+// A choice of how the checkpoint is read; another one reads it again.
+template <typename Value>
+void choose_reading(Gui& gui, const OpenModel& open, const char* label, const char* help,
+                    std::string now, std::optional<Value> KappaChoices::* part,
+                    std::initializer_list<Value> values) {
+  const bool asked = (open.reading.*part).has_value();
+  if (!asked) { now += ", as found"; }
+  const float width = ImGui::CalcTextSize((now + "  ").c_str()).x + 2 * ImGui::GetFrameHeight();
+  next_item(width + ImGui::CalcTextSize(label, nullptr, true).x + em());
+  ImGui::AlignTextToFramePadding();
+  ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->quiet_text);
+  ImGui::TextUnformatted(label, std::strstr(label, "###"));
+  ImGui::PopStyleColor();
+  ImGui::SameLine();
+  ImGui::SetNextItemWidth(std::min(width, ImGui::GetContentRegionAvail().x));
+  std::optional<std::optional<Value>> chosen;
+  if (ImGui::BeginCombo(std::strstr(label, "###"), now.c_str())) {
+    if (ImGui::Selectable("as found###auto", !asked)) { chosen.emplace(); }
+    for (const Value value : values) {
+      const bool is_it = asked && open.reading.*part == value;
+      if (ImGui::Selectable(std::string(name(value)).c_str(), is_it)) { chosen.emplace(value); }
+    }
+    ImGui::EndCombo();
+  }
+  explain(help);
+  if (!chosen || *chosen == open.reading.*part) { return; }
+  KappaChoices reading = open.reading;
+  reading.*part = *chosen;
+  const bool folder = std::filesystem::is_directory(open.path);
+  gui.workspace.open(open.path, folder ? open.model->files.step : std::nullopt, reading);
+}
+
+// Where a checkpoint can be read in several ways.
+void draw_reading(Gui& gui, const OpenModel& open) {
+  const Architecture& architecture = open.model->architecture;
+  if (!architecture.has_kappa()) { return; }
+  const KappaSlots& slots = architecture.kappa_slots;
+  ImGui::Dummy({0, 0});
+  if (slots.side) {
+    choose_reading(gui, open, "κ slot###kappa_slot",
+                   "Which κ of a checkpoint that has one of base and one of chat training",
+                   std::string(name(*slots.side)), &KappaChoices::side,
+                   {KappaSide::base, KappaSide::sft});
+  }
+  if (slots.side == KappaSide::sft) {
+    choose_reading(gui, open, "SFT κ###sft_kappa",
+                   "What the SFT slot of κ holds: what is added to the base's, or all of it",
+                   std::string(name(slots.sft)), &KappaChoices::sft,
+                   {SftKappa::residual, SftKappa::independent});
+  }
+  choose_reading(gui, open, "κ formula###kappa_formula",
+                 "The formula of κ that the weights were trained with, by its date",
+                 std::string(name(architecture.kappa_formula)), &KappaChoices::formula,
+                 {KappaFormula::v2026_06, KappaFormula::v2026_05_31, KappaFormula::v2026_05,
+                  KappaFormula::v2026_05_20});
+}
+
 void draw_about(Gui& gui, const OpenModel& open) {
   const Theme& theme = *gui.theme;
   const Model& model = *open.model;
   heading(gui.fonts.bold, plain_text(model.name()).c_str());
+  draw_reading(gui, open);
   if (!open.warning.empty()) { warning_text(theme, open.warning); }
   if (!begin_key_values("###about")) { return; }
   key_value(theme, "Family", model.architecture.family);

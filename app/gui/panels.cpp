@@ -11,6 +11,7 @@ constexpr DockPanel kPanels[] = {
     {"model", "Model", draw_model_panel},
     {"token", "Token", draw_token_panel},
     {"expert", "Expert", draw_expert_panel},
+    {"interventions", "Interventions", draw_interventions_panel},
     {"messages", "Messages", draw_messages_panel},
 };
 

@@ -11,11 +11,12 @@ struct DockPanel;
 
 std::span<const DockPanel> panels();
 
-void draw_text_panel(Gui& gui);      // what to run, and the tokens as coloured text
-void draw_model_panel(Gui& gui);     // checkpoints and traces, configuration, layers
-void draw_token_panel(Gui& gui);     // the selected token
-void draw_expert_panel(Gui& gui);    // the selected expert
-void draw_messages_panel(Gui& gui);  // jobs and messages
+void draw_text_panel(Gui& gui);           // what to run, and the tokens as coloured text
+void draw_model_panel(Gui& gui);          // checkpoints and traces, configuration, layers
+void draw_token_panel(Gui& gui);          // the selected token
+void draw_expert_panel(Gui& gui);         // the selected expert
+void draw_interventions_panel(Gui& gui);  // what a run changes, and its effect
+void draw_messages_panel(Gui& gui);       // jobs and messages
 void draw_figure_panel(Gui& gui, const std::string& id);  // one figure of the catalogue
 
 }  // namespace kappascope::gui

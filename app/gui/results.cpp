@@ -5,6 +5,7 @@
 #include "core/figure/runs.h"
 #include "core/figure/side_by_side.h"
 #include "core/stats/layer.h"
+#include "core/stats/mean.h"
 #include "core/stats/router.h"
 #include "core/stats/summary.h"
 
@@ -82,6 +83,10 @@ LaneFigures prepared_lanes(const FigureEntry& entry, const std::vector<ShownTrac
 EffectCard effect_of(const Trace& edited, const Trace& unedited) {
   EffectCard card;
   card.loss = loss_difference(edited, unedited);
+  const auto against = edited.meta.find("against");  // other interventions, perhaps
+  if (against != edited.meta.end() && against->empty()) {
+    card.divergence = mean_of(edited.kl_against).value();
+  }
   const bool same_tokens = tokens_differ_because(edited, unedited).empty();
   const std::vector<LayerSummary> of = summarise(edited), from = summarise(unedited);
   for (const RowPair& rows : common_rows(edited, unedited)) {

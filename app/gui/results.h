@@ -49,6 +49,7 @@ struct EffectCard {
     std::int64_t layer = -1, pass = -1, row = -1;  // `row`: of the run
   };
   LossDifference loss;
+  double divergence = kNaN;  // mean KL(unedited ‖ this run) of the predictions, nats; NaN: unknown
   std::vector<Layer> layers;
 };
 

@@ -11,12 +11,15 @@
 #include "core/engine/memory_plan.h"
 #include "core/figure/text.h"
 #include "core/threads.h"
+#include "core/trace/given_routes.h"
 
 namespace kappascope::gui {
 
 namespace fs = std::filesystem;
 
 namespace {
+
+constexpr std::uint64_t kMostLogits = std::uint64_t{1} << 26;  // 256 MB in a file
 
 TraceSettings trace_settings(const Model& model, const EngineModel& loaded,
                              const LoadOptions& load) {
@@ -41,6 +44,7 @@ struct Runner::Order {
   LoadOptions load;
   fs::path folder;
   std::vector<std::shared_ptr<const Trace>> there;  // that could be the unedited run
+  KeptLogits kept;
 };
 
 struct Runner::Result {
@@ -48,6 +52,7 @@ struct Runner::Result {
   LoadOptions load;
   std::string warning, note;
   OpenTrace trace;
+  KeptLogits kept;
 };
 
 Runner::Runner(Documents& documents, JobQueue& jobs, fs::path scratch_parent, RunnerCalls calls)
@@ -105,6 +110,7 @@ void Runner::run(const RunSettings& settings, bool live) {
   order->tokenizer = open.tokenizer;
   order->loaded = open.loaded;
   order->load = open.loaded ? open.loaded_as : wanted;
+  order->kept = kept_;
   for (const OpenTrace& there : documents_.traces()) {
     order->there.push_back(there.trace);
     if (there.unedited.trace) { order->there.push_back(there.unedited.trace); }
@@ -143,7 +149,7 @@ void Runner::make(Order& order, Result& result, Progress& progress) {
   const std::string source = run.source.empty() ? "prompt" : run.source;
   TokenizedText text = tokenize({source, run.text}, *order.tokenizer, model, 0);
   cut_into_chunks(text, model.architecture.context, run.window, "text");
-  const RunPlan plan = resolve(model, run.interventions);
+  const RunPlan plan = resolve_run(model, run.interventions);
   // The weights refer to the model: it lives as long as they do.
   if (!order.loaded) {
     std::unique_ptr<EngineModel> fresh =
@@ -155,21 +161,50 @@ void Runner::make(Order& order, Result& result, Progress& progress) {
   result.loaded = order.loaded;
   result.load = order.load;
   const TraceSettings settings = trace_settings(model, *order.loaded, order.load);
-  const auto record = [&](const fs::path& folder, const RunPlan& as) {
+  const auto record = [&](const fs::path& folder, const RunPlan& as, const TraceSettings& how) {
     fs::create_directories(folder);
     TokenProgress tokens(progress, tokens_to_run(text));
-    record_trace(folder / kTraceFile, model, as, *order.loaded, text, settings, tokens);
+    record_trace(folder / kTraceFile, model, as, *order.loaded, text, how, tokens);
     progress.update(Stage::write, 0, 1);
     write_model_parameters(folder / kModelFile, model);
     return opened_trace(folder / kTraceFile);
   };
-  result.trace = record(order.folder, plan);
-  if (run.interventions.empty()) { return; }
-  for (const auto& there : order.there) {
-    if (is_unedited_run(*result.trace.trace, *there)) { return; }
+  // Where its logits are not too many they are kept for the KL of later runs of the text.
+  const auto record_unedited = [&](const fs::path& folder) {
+    TraceSettings how = settings;
+    std::shared_ptr<LogitsFile> logits;
+    const auto count =
+        std::uint64_t(std::ssize(text.tokens)) * std::uint64_t(model.architecture.vocab);
+    if (count <= kMostLogits) {
+      fs::create_directories(folder);
+      logits =
+          std::make_shared<LogitsFile>(folder, std::ssize(text.tokens), model.architecture.vocab);
+      how.keep_logits = logits.get();
+    }
+    OpenTrace made = record(folder, resolve(model, {}), how);
+    result.kept = {order.model, ids_of(text), run.window, std::move(logits)};
+    return made;
+  };
+  if (run.interventions.empty()) {
+    result.trace = record_unedited(order.folder);
+    return;
   }
+  const bool kept = order.kept.file && order.kept.model == order.model &&
+                    order.kept.window == run.window && order.kept.ids == ids_of(text);
   const fs::path beside = order.folder.native() + "-unedited";
-  result.trace.unedited = {-1, record(beside, resolve(model, {})).trace};
+  OpenTrace unedited;
+  if (!kept) { unedited = record_unedited(beside); }
+  TraceSettings how = settings;
+  how.against_logits = kept ? order.kept.file.get() : result.kept.file.get();
+  result.trace = record(order.folder, plan, how);
+  for (const auto& there : order.there) {
+    if (!is_unedited_run(*result.trace.trace, *there)) { continue; }
+    std::error_code ignored;
+    fs::remove_all(beside, ignored);
+    return;
+  }
+  if (kept) { unedited = record(beside, resolve(model, {}), settings); }
+  result.trace.unedited = {-1, unedited.trace};
 }
 
 void Runner::take(Result& result, DocumentId model) {
@@ -183,6 +218,7 @@ void Runner::take(Result& result, DocumentId model) {
   for (const std::string& line : {result.warning, result.note}) {
     if (!line.empty()) { calls_.say(false, line); }
   }
+  if (result.kept.file) { kept_ = std::move(result.kept); }
   if (result.trace.unedited.trace) { result.trace.unedited.id = documents_.new_id(); }
   calls_.add(std::move(result.trace));
 }

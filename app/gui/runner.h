@@ -4,10 +4,13 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "app/gui/documents.h"
 #include "app/gui/jobs.h"
+#include "core/trace/logits_file.h"
 
 namespace kappascope::gui {
 
@@ -38,6 +41,13 @@ class Runner {
  private:
   struct Order;
   struct Result;
+  // The output logits of the last run without interventions, for the KL of runs that have some.
+  struct KeptLogits {
+    std::shared_ptr<const Model> model;
+    std::vector<std::int32_t> ids;
+    bool window = false;
+    std::shared_ptr<const LogitsFile> file;  // null: none
+  };
   std::filesystem::path scratch();
   bool place(LoadOptions& wanted, const OpenModel& open) const;
   static void make(Order& order, Result& result, Progress& progress);
@@ -50,6 +60,7 @@ class Runner {
   std::filesystem::path scratch_;
   JobId job_ = 0;
   std::int64_t runs_ = 0;
+  KeptLogits kept_;
 };
 
 }  // namespace kappascope::gui

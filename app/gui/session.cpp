@@ -4,7 +4,6 @@
 #include <optional>
 #include <utility>
 
-#include "app/cli/command_line.h"
 #include "app/gui/gui.h"
 #include "app/gui/layouts.h"
 #include "core/checkpoint/input_file.h"
@@ -64,12 +63,24 @@ void put_reading(Json& entry, const KappaChoices& reading) {
   if (reading.formula) { entry["kappa_formula"] = name(*reading.formula); }
 }
 
+// The value that is called `word`; nothing where none is.
+template <typename Value>
+std::optional<Value> called(const std::string& word, std::initializer_list<Value> values) {
+  for (const Value value : values) {
+    if (word == name(value)) { return value; }
+  }
+  return std::nullopt;
+}
+
 KappaChoices reading_of(const Json& entry) {
-  ReadingOptions words;
-  words.slot = string_field(entry, "kappa_slot");
-  words.sft = string_field(entry, "sft_kappa");
-  words.formula = string_field(entry, "kappa_formula");
-  return words.choices();
+  KappaChoices reading;
+  reading.side = called(string_field(entry, "kappa_slot"), {KappaSide::base, KappaSide::sft});
+  reading.sft =
+      called(string_field(entry, "sft_kappa"), {SftKappa::residual, SftKappa::independent});
+  reading.formula = called(string_field(entry, "kappa_formula"),
+                           {KappaFormula::v2026_06, KappaFormula::v2026_05_31,
+                            KappaFormula::v2026_05, KappaFormula::v2026_05_20});
+  return reading;
 }
 
 RunSettings run_of(const Json& document) {

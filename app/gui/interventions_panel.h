@@ -1,0 +1,29 @@
+// What the panel "Interventions" keeps from frame to frame.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/engine/interventions.h"
+
+namespace kappascope::gui {
+
+struct InterventionsState {
+  // An edit of the next run as it is typed.
+  struct Row {
+    std::string name, value, scope;  // "kappa-mul", "2", "3-5"
+    std::string wrong;               // what it should be; "" where it is right
+  };
+  std::vector<Row> rows;
+  std::vector<Intervention> taken;  // what `rows` stand for
+  bool live = false;                // runs again as they change
+  double changed_at = -1;           // when they did, and a run is due; −1: none is
+  int statistic = -1;               // of the layers' table; −1: the share routed otherwise
+};
+
+struct Gui;
+
+// Once a frame, wherever the panel is: what was changed is run when it is live.
+void run_when_due(Gui& gui);
+
+}  // namespace kappascope::gui
