@@ -85,6 +85,21 @@ constexpr FigureEntry kCatalogue[] = {
     {"gate-saturation", "Where the gates work",
      "linear, knee and saturated share of gate units per layer", FigureGroup::gates,
      Several::one_each, "gate_saturated_fraction", kNoChoice, figures::gate_saturation},
+    {"effect", "What κ changes in the gates", "what κ adds to the gate in each layer",
+     FigureGroup::kappa, Several::one_each, "effect", kNoChoice, figures::effect},
+    {"sharpness-by-confidence", "The gate as the score grows",
+     "the gate of one gate unit at a low, the median and a high score", FigureGroup::kappa,
+     Several::one_each, "kappa_input", kLayerChoice | kExpertChoice,
+     figures::sharpness_by_confidence, true},
+    {"statistics-depth", "Statistics over depth",
+     "κ, load, confidence and gates over relative depth, one line a model", FigureGroup::router,
+     Several::overlay, "relative_depth", kNoChoice, figures::statistics_depth},
+    {"routing-change", "Tokens routed otherwise", "tokens that chose other experts, layer × token",
+     FigureGroup::experts, Several::difference, "routed_otherwise", kTokensChoice,
+     figures::routing_change},
+    {"step-series", "Steps of training", "κ, load and router saturation over the steps of a model",
+     FigureGroup::router, Several::overlay, "router_saturation", kNoChoice, figures::step_series,
+     false, true},
 };
 
 bool has_column(const Table& table, std::string_view name) {
@@ -131,10 +146,11 @@ void complete(Table& table, const std::string& run, const Trace& trace,
 std::string left_out_because(const FigureEntry& entry, const Trace& trace) {
   if (entry.of_kappa && lacks_kappa(trace)) { return lacks_kappa_because(trace); }
   if (entry.several != Several::overlay) { return ""; }
-  if (entry.of_kappa && trace.layers == 0) { return "no MoE layer was recorded"; }
+  const bool of_loss = entry.metric == "nll";
+  if (!of_loss) { return trace.layers == 0 ? "no MoE layer was recorded" : ""; }
   const bool any = std::any_of(trace.nll.begin(), trace.nll.end(),
                                [](float value) { return std::isfinite(value); });
-  return entry.of_kappa || any ? "" : "no token has a predecessor";
+  return any ? "" : "no token has a predecessor";
 }
 
 // A figure is never given what it does not show.
@@ -248,6 +264,7 @@ std::vector<Figure> FigureEntry::make_all(Traces traces, const FigureChoices& ch
                                           bool panels) const {
   const std::size_t first = several == Several::difference ? 1 : 0;
   std::vector<Figure> figures;
+  if (series && traces.size() < 2) { return figures; }
   if (shows_all() || (traces.size() == 1 && first == 0)) {
     figures.push_back(make(traces, chosen));
     return figures;

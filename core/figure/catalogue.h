@@ -64,6 +64,7 @@ struct FigureEntry {
   unsigned choices;         // ChoiceSet
   Figure (*draw)(Traces traces, const FigureChoices& choices);
   bool of_kappa = false;  // nothing to show of a model without κ
+  bool series = false;    // of two traces or more
 
   // The choices that are heeded beside `chosen`: `choices`, or more by expert.
   unsigned heeded(const FigureChoices& chosen) const;
@@ -86,8 +87,8 @@ struct FigureEntry {
               const std::vector<std::string>& runs = {}) const;
 
   // What it makes of any number of traces, at least one: one figure of them all, or one for each
-  // with the run's name behind its own; `panels`: these side by side in one. A difference of one
-  // trace alone: nothing.
+  // with the run's name behind its own; `panels`: these side by side in one. A difference or a
+  // series of one trace alone: nothing.
   std::vector<Figure> make_all(Traces traces, const FigureChoices& chosen, bool panels) const;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/figure/catalogue.h"
+#include "core/stats/expert_similarity.h"
 
 namespace kappascope::figures {
 
@@ -28,5 +29,13 @@ Figure gate_sharpness(Traces traces, const FigureChoices& choices);
 Figure gate_active(Traces traces, const FigureChoices& choices);
 Figure gate_top16(Traces traces, const FigureChoices& choices);
 Figure gate_saturation(Traces traces, const FigureChoices& choices);
+Figure effect(Traces traces, const FigureChoices& choices);
+Figure sharpness_by_confidence(Traces traces, const FigureChoices& choices);
+Figure statistics_depth(Traces traces, const FigureChoices& choices);
+Figure step_series(Traces traces, const FigureChoices& choices);
+Figure routing_change(Traces traces, const FigureChoices& choices);  // of two
+
+// Of weights, without a trace. `model`: its name, as the line under the title.
+Figure similarity(const ExpertSimilarity& similarity, const std::string& model);
 
 }  // namespace kappascope::figures

@@ -1,8 +1,9 @@
 // Router–expert alignment from the weights alone (SPEC §5).
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
-#include "core/model/model.h"
+#include "core/model/alignment.h"
 #include "core/nan.h"
 
 namespace kappascope {
@@ -22,6 +23,17 @@ struct ColumnSums {
   std::vector<double> router;  // [I] Σₕ w_g[h]·W[h,i]
   std::vector<double> square;  // [I] ‖cᵢ‖²
 };
+
+// Mean of the ⌈5 %⌉ smallest of some cosines, or with `largest` of the largest; NaN without any.
+float tail_mean(std::vector<double> cosines, bool largest) {
+  if (cosines.empty()) { return kNaN; }
+  const std::size_t count = (cosines.size() + 19) / 20;
+  std::sort(cosines.begin(), cosines.end());
+  if (largest) { std::reverse(cosines.begin(), cosines.end()); }
+  double sum = 0;
+  for (std::size_t i = 0; i < count; ++i) { sum += cosines[i]; }
+  return static_cast<float>(sum / static_cast<double>(count));
+}
 
 // Expert `e` of `gate` [E,H,I].
 ColumnSums sum_columns(const TensorFile& file, const Stored& gate, std::int64_t e,
@@ -57,13 +69,13 @@ ColumnSums sum_columns(const TensorFile& file, const Stored& gate, std::int64_t 
 
 }  // namespace
 
-Alignment router_alignment(const Model& model, std::int64_t layer) {
+UnitAlignment unit_alignment(const Model& model, std::int64_t layer) {
   const TensorFile& file = *model.tensors;
   const TensorInfo& router = model.weights.required(Role::router, layer);
   const Stored& gate = *model.weights.find(Role::expert_gate, layer);
   const std::int64_t hidden = gate.shape[1], block = hidden * gate.shape[2];
 
-  Alignment alignment;
+  UnitAlignment alignment;
   for (std::int64_t e = 0; e < gate.shape[0]; ++e) {
     const std::vector<float> stored = file.floats(router, e * hidden, hidden);
     const std::vector<double> weights(stored.begin(), stored.end());
@@ -86,6 +98,14 @@ Alignment router_alignment(const Model& model, std::int64_t layer) {
     alignment.energy.push_back(
         static_cast<float>(energy_scale == 0 ? kNaN : weighted / energy_scale));
 
+    std::vector<double> cosines;
+    for (std::size_t i = 0; i < sums.square.size(); ++i) {
+      const double cosine = sums.router[i] / (norm * std::sqrt(sums.square[i]));
+      if (std::isfinite(cosine)) { cosines.push_back(cosine); }
+    }
+    alignment.top5.push_back(tail_mean(cosines, true));
+    alignment.bottom5.push_back(tail_mean(std::move(cosines), false));
+
     if (!gate.experts.empty()) {
       file.release(*gate.experts[e]);
     } else if (gate.as_it_is()) {
@@ -94,6 +114,10 @@ Alignment router_alignment(const Model& model, std::int64_t layer) {
     }
   }
   return alignment;
+}
+
+Alignment router_alignment(const Model& model, std::int64_t layer) {
+  return unit_alignment(model, layer);
 }
 
 }  // namespace kappascope

@@ -39,23 +39,58 @@ float effect_of(double z, double kappa, EffectKind kind) {
   return static_cast<float>(d / base);
 }
 
-// visit(value) for every finite effect of the recorded gates of all layers.
+// visit(value) for every finite effect of the recorded gates of one layer, or of all.
+template <typename Visit>
+void each_effect(const TraceLayer& layer, EffectKind kind, Visit&& visit) {
+  const Trace& trace = layer.trace;
+  const std::int64_t entries = layer.tokens * layer.slots;
+  const auto kappa = layer.part(trace.kappa_values, entries * trace.gates);
+  const auto pre = layer.part(trace.gate_pre, entries * trace.gates);
+  for (std::int64_t entry = 0; entry < entries; ++entry) {
+    if (!layer.kept(entry)) { continue; }
+    for (std::int64_t i = 0; i < layer.gates; ++i) {
+      const auto at = static_cast<std::size_t>(entry * trace.gates + i);
+      const float value = effect_of(pre[at], kappa[at], kind);
+      if (std::isfinite(value)) { visit(value); }
+    }
+  }
+}
+
 template <typename Visit>
 void each_effect(const Trace& trace, EffectKind kind, Visit&& visit) {
   for (std::int64_t row = 0; row < trace.layers; ++row) {
-    const TraceLayer layer(trace, row);
-    const std::int64_t entries = layer.tokens * layer.slots;
-    const auto kappa = layer.part(trace.kappa_values, entries * trace.gates);
-    const auto pre = layer.part(trace.gate_pre, entries * trace.gates);
-    for (std::int64_t entry = 0; entry < entries; ++entry) {
-      if (!layer.kept(entry)) { continue; }
-      for (std::int64_t i = 0; i < layer.gates; ++i) {
-        const auto at = static_cast<std::size_t>(entry * trace.gates + i);
-        const float value = effect_of(pre[at], kappa[at], kind);
-        if (std::isfinite(value)) { visit(value); }
-      }
-    }
+    each_effect(TraceLayer(trace, row), kind, visit);
   }
+}
+
+// Of a trace or of one of its layers.
+template <typename Population>
+std::vector<EffectTail> tails_of(const Population& population, EffectKind kind,
+                                 const std::vector<double>& quantiles) {
+  std::int64_t count = 0;
+  each_effect(population, kind, [&](float) { ++count; });
+  if (count == 0) { return {}; }
+  std::vector<std::int64_t> ranks;
+  for (const double q : quantiles) {
+    const QuantilePlace place(count, q);
+    ranks.insert(ranks.end(), {place.lower, place.upper});
+  }
+  const std::vector<float> values = order_statistics(ranks, [&](auto&& visit) {
+    each_effect(population, kind, [&](float value) { visit(value, 1); });
+  });
+  std::vector<EffectTail> tails;
+  for (std::size_t j = 0; j < quantiles.size(); ++j) {
+    const QuantilePlace place(count, quantiles[j]);
+    tails.push_back({quantiles[j], place.between(values[2 * j], values[2 * j + 1]), {}});
+  }
+  std::vector<EffectTotal> totals(tails.size());
+  each_effect(population, kind, [&](float value) {
+    for (std::size_t j = 0; j < tails.size(); ++j) {
+      if (value >= tails[j].threshold) { totals[j].add(value); }
+    }
+  });
+  for (std::size_t j = 0; j < tails.size(); ++j) { tails[j].effect = totals[j].summary(); }
+  return tails;
 }
 
 }  // namespace
@@ -127,30 +162,13 @@ EffectSummary layer_effect(const TraceLayer& layer, EffectKind kind) {
 std::vector<EffectTail> effect_tails(const Trace& trace, EffectKind kind,
                                      const std::vector<double>& quantiles) {
   if (trace.kappa_values.empty() || trace.gate_pre.empty()) { return {}; }
-  std::int64_t count = 0;
-  each_effect(trace, kind, [&](float) { ++count; });
-  if (count == 0) { return {}; }
-  std::vector<std::int64_t> ranks;
-  for (const double q : quantiles) {
-    const QuantilePlace place(count, q);
-    ranks.insert(ranks.end(), {place.lower, place.upper});
-  }
-  const std::vector<float> values = order_statistics(ranks, [&](auto&& visit) {
-    each_effect(trace, kind, [&](float value) { visit(value, 1); });
-  });
-  std::vector<EffectTail> tails;
-  for (std::size_t j = 0; j < quantiles.size(); ++j) {
-    const QuantilePlace place(count, quantiles[j]);
-    tails.push_back({quantiles[j], place.between(values[2 * j], values[2 * j + 1]), {}});
-  }
-  std::vector<EffectTotal> totals(tails.size());
-  each_effect(trace, kind, [&](float value) {
-    for (std::size_t j = 0; j < tails.size(); ++j) {
-      if (value >= tails[j].threshold) { totals[j].add(value); }
-    }
-  });
-  for (std::size_t j = 0; j < tails.size(); ++j) { tails[j].effect = totals[j].summary(); }
-  return tails;
+  return tails_of(trace, kind, quantiles);
+}
+
+std::vector<EffectTail> effect_tails(const TraceLayer& layer, EffectKind kind,
+                                     const std::vector<double>& quantiles) {
+  if (layer.trace.kappa_values.empty() || layer.trace.gate_pre.empty()) { return {}; }
+  return tails_of(layer, kind, quantiles);
 }
 
 }  // namespace kappascope

@@ -49,5 +49,8 @@ struct EffectTail {
 };
 std::vector<EffectTail> effect_tails(const Trace& trace, EffectKind kind,
                                      const std::vector<double>& quantiles);
+// The same of one layer, at its own quantiles.
+std::vector<EffectTail> effect_tails(const TraceLayer& layer, EffectKind kind,
+                                     const std::vector<double>& quantiles);
 
 }  // namespace kappascope

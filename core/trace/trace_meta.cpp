@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "core/model/description.h"
+#include "core/model/schedule.h"
 #include "core/tokenizer/tokenizer.h"
 #include "core/trace/trace.h"
 
@@ -146,6 +147,7 @@ Json checkpoint_meta(const Model& model) {
   meta["config_sha256"] = model.config_sha256;
   meta["tensor_directory_sha256"] = model.directory_sha256;
   meta["kappa"] = kappa_meta(model.architecture);
+  if (const auto end = warm_up_end(model)) { meta["kappa"]["warm_up_end"] = *end; }
   return meta;
 }
 

@@ -1,0 +1,318 @@
+// Runs of the same text beside each other: statistics over depth, routing, steps of training.
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "core/figure/figures.h"
+#include "core/figure/parts.h"
+#include "core/figure/runs.h"
+#include "core/figure/text.h"
+#include "core/stats/bands.h"
+#include "core/stats/difference.h"
+#include "core/stats/router.h"
+
+namespace kappascope::figures {
+namespace {
+
+// One panel of statistics-depth.
+struct DepthStatistic {
+  const char* title;
+  const char* name;    // of the y axis
+  const char* column;  // of the table
+  const char* band;    // of the ends of the band, with _p05 and _p95 behind it; nullptr: no band
+  bool log;
+  Band (*of)(const TraceLayer& layer);
+};
+
+Band load_entropy_of(const TraceLayer& layer) {
+  Band band;
+  band.mean = expert_loads(layer).entropy;
+  return band;
+}
+
+constexpr DepthStatistic kDepthStatistics[] = {
+    {"Sharpness κ", "κ (geometric mean)", "kappa_geometric_mean", "kappa", true,
+     kappa_over_entries},
+    {"Load", "Entropy of the load (1: even)", "load_entropy", nullptr, false, load_entropy_of},
+    {"Confidence", "Largest routing probability", "router_top1_prob", "router_top1_prob", false,
+     [](const TraceLayer& l) { return over_tokens(l, l.trace.router_top1_prob); }},
+    {"Entropy of the router", "Entropy over ln E", "router_entropy", "router_entropy", false,
+     [](const TraceLayer& l) { return over_tokens(l, l.trace.router_entropy); }},
+    {"Effective sharpness", "rms of κz", "gate_kz_rms", "gate_kz_rms", false,
+     [](const TraceLayer& l) { return over_entries(l, l.trace.gate_kz_rms); }},
+    {"Active gate units", "Share of gate units", "gate_active_fraction", "gate_active_fraction",
+     false, [](const TraceLayer& l) { return over_entries(l, l.trace.gate_active_fraction); }},
+};
+
+// A line of one run in the panel of a statistic, and its columns.
+Line depth_line(const Trace& trace, const DepthStatistic& statistic, Table& table) {
+  Line line;
+  line.marker = true;
+  line.x = relative_depth(trace);
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    const Band band = statistic.of(TraceLayer(trace, row));
+    line.y.push_back(band.mean);
+    line.low.push_back(band.p05);
+    line.high.push_back(band.p95);
+  }
+  table.columns.push_back({statistic.column, line.y});
+  if (statistic.band == nullptr) { return line; }
+  table.columns.push_back({statistic.band + std::string("_p05"), line.low});
+  table.columns.push_back({statistic.band + std::string("_p95"), line.high});
+  return line;
+}
+
+constexpr const char* kTokensDiffer = "nothing to show: the two runs are not of the same tokens";
+
+// In the map −1 the same experts, 0 others, 1 others by a near tie; NaN: not known. In `routed` one
+// more.
+struct RoutingMap {
+  LayerMap map;
+  std::vector<float> routed;
+  std::vector<double> share, near_ties;  // of each row, in %
+};
+
+RoutingMap routing_map(const Trace& reference, const Trace& trace,
+                       const std::vector<RowPair>& rows) {
+  RoutingMap result;
+  result.map.rows = trace.layers;
+  result.map.columns = trace.tokens;
+  result.map.values.assign(static_cast<std::size_t>(trace.layers * trace.tokens), kNaN);
+  result.share.assign(static_cast<std::size_t>(trace.layers), kNaN);
+  result.near_ties = result.share;
+  for (const RowPair pair : rows) {
+    const RoutingDifference found = routing_difference(trace, reference, pair);
+    for (std::int64_t t = 0; t < std::ssize(found.tokens); ++t) {
+      const Routed routed = found.tokens[t];
+      if (routed == Routed::unknown) { continue; }
+      result.map.values[pair.a * trace.tokens + t] = static_cast<float>(routed) - 1;
+    }
+    result.share[pair.a] = found.share();
+    if (found.compared > 0) {
+      result.near_ties[pair.a] =
+          static_cast<double>(found.near_ties) / static_cast<double>(found.compared);
+    }
+  }
+  for (const float value : result.map.values) { result.routed.push_back(value + 1); }
+  return result;
+}
+
+Panel share_panel(const RoutingMap& routing, const FigureAxis& layers) {
+  Panel panel;
+  panel.beside = true;
+  panel.share = 0.22;
+  panel.x.name = "Routed otherwise";
+  panel.x.unit = "%";
+  panel.x.low = 0;
+  panel.y = layers;
+  Bars bars;
+  bars.horizontal = true;
+  bars.colour = 0;
+  double highest = 0;
+  for (std::size_t row = 0; row < routing.share.size(); ++row) {
+    bars.position.push_back(static_cast<double>(row));
+    bars.value.push_back(100 * routing.share[row]);
+    if (routing.share[row] > highest) { highest = routing.share[row]; }
+  }
+  if (highest == 0) { panel.x.high = 1; }
+  panel.bars.push_back(std::move(bars));
+  return panel;
+}
+
+// Of one quantity at the steps of a series: the mean over layers between the lowest and the
+// highest.
+struct StepLine {
+  std::vector<std::vector<double>> of_layer;  // [steps][M]
+
+  Line drawn(const std::vector<double>& steps, bool log, int colour) const {
+    Line line;
+    line.x = steps;
+    line.marker = true;
+    line.colour = colour;
+    for (const std::vector<double>& layers : of_layer) {
+      Mean mean;
+      double low = kNaN, high = kNaN;
+      for (const double value : layers) {
+        mean.add(log ? std::log(value) : value);
+        if (!std::isfinite(value)) { continue; }
+        low = std::isnan(low) ? value : std::min(low, value);
+        high = std::isnan(high) ? value : std::max(high, value);
+      }
+      line.y.push_back(log ? std::exp(mean.value()) : mean.value());
+      line.low.push_back(low);
+      line.high.push_back(high);
+    }
+    return line;
+  }
+};
+
+// The last step that is inside the warm-up of U, as the traces say; −1: they do not.
+std::int64_t warm_up_end(const Trace& trace) {
+  const auto kappa = trace.meta.is_object() ? trace.meta.find("kappa") : trace.meta.end();
+  if (!trace.meta.is_object() || kappa == trace.meta.end() || !kappa->is_object()) { return -1; }
+  const auto end = kappa->find("warm_up_end");
+  return end != kappa->end() && end->is_number_integer() ? end->get<std::int64_t>() : -1;
+}
+
+// Places of the traces in the order of their steps.
+std::vector<std::size_t> by_step(Traces traces) {
+  std::vector<std::size_t> order(traces.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return traces[a]->step < traces[b]->step; });
+  return order;
+}
+
+Panel step_panel(const char* title, const char* name, Line line) {
+  Panel panel;
+  panel.title = title;
+  panel.x.name = "Training step";
+  panel.x.integer = true;
+  panel.y.name = name;
+  panel.lines.push_back(std::move(line));
+  return panel;
+}
+
+// What a series shows of one step, by recorded layer.
+struct StepNumbers {
+  std::vector<double> kappa, load, saturation;
+};
+
+StepNumbers step_numbers(const Trace& trace, const Trace& last) {
+  StepNumbers numbers;
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    const TraceLayer layer(trace, row);
+    numbers.kappa.push_back(kappa_over_entries(layer).mean);
+    numbers.load.push_back(expert_loads(layer).entropy);
+    numbers.saturation.push_back(kNaN);
+  }
+  if (!tokens_differ_because(trace, last).empty()) { return numbers; }
+  for (const RowPair pair : common_rows(trace, last)) {
+    numbers.saturation[pair.a] = router_saturation(trace, last, pair);
+  }
+  return numbers;
+}
+
+Table step_table(const Trace& trace, const StepNumbers& numbers, std::int64_t warm_up) {
+  Table table;
+  table.rows = trace.layers;
+  table.columns = {{"step", std::vector<std::int64_t>{trace.step}}};
+  for (Column& column : layer_columns(trace, 1)) { table.columns.push_back(std::move(column)); }
+  table.columns.push_back({"kappa_geometric_mean", numbers.kappa});
+  table.columns.push_back({"load_entropy", numbers.load});
+  table.columns.push_back({"router_saturation", numbers.saturation});
+  const std::string inside = warm_up < 0 ? "" : trace.step < warm_up ? "true" : "false";
+  table.columns.push_back({"in_warm_up", std::vector<std::string>{inside}});
+  return table;
+}
+
+}  // namespace
+
+Figure statistics_depth(Traces traces, const FigureChoices&) {
+  Figure figure = start_figure(traces, "statistics-depth");
+  const std::vector<std::string> runs = run_names(traces);
+  for (const Trace* trace : traces) {
+    Table table;
+    table.rows = trace->layers;
+    table.columns = layer_columns(*trace, 1);
+    table.columns.push_back({"relative_depth", relative_depth(*trace)});
+    figure.tables.push_back(std::move(table));
+  }
+  for (const DepthStatistic& statistic : kDepthStatistics) {
+    Panel panel;
+    panel.title = statistic.title;
+    panel.x.name = "Relative depth";
+    panel.x.low = -0.02;
+    panel.x.high = 1.02;
+    panel.y.name = statistic.name;
+    if (statistic.log) { panel.y.scale = Scale::log; }
+    panel.empty = nothing_because(*traces[0]);
+    for (std::size_t i = 0; i < traces.size(); ++i) {
+      Line line = depth_line(*traces[i], statistic, figure.tables[i]);
+      line.colour = line.dash = static_cast<int>(i);
+      line.name = runs[i];
+      panel.lines.push_back(std::move(line));
+    }
+    figure.panels.push_back(std::move(panel));
+  }
+  figure.notes.push_back(
+      "Depth 0: first layer, 1: last. Band: 5–95 % of the tokens, of κ and the gates of kept "
+      "(token, "
+      "slot) and gate units; the load of a layer is one number.");
+  return figure;
+}
+
+Figure routing_change(Traces traces, const FigureChoices&) {
+  const Trace &reference = *traces.front(), &trace = *traces.back();
+  Figure figure = start_figure(traces, "routing-change");
+  const std::string differ = tokens_differ_because(trace, reference);
+  const std::vector<RowPair> rows =
+      differ.empty() ? common_rows(trace, reference) : std::vector<RowPair>{};
+  RoutingMap routing = routing_map(reference, trace, rows);
+  ColourScale colours;
+  colours.kind = ColourKind::categorical;
+  colours.names = {"other experts", "other experts, by a near tie"};
+  colours.rest = "the same experts";
+  colours.no_value = "not known";
+  Panel side = share_panel(routing, layer_axis(trace));
+  Table table;
+  table.rows = trace.layers;
+  table.columns = layer_columns(trace, 1);
+  table.columns.push_back({"routed_otherwise_share", routing.share});
+  table.columns.push_back({"routed_otherwise_near_tie_share", routing.near_ties});
+  add_layer_tokens(figure, trace, std::move(routing.map), std::move(colours), "routed");
+  figure.tables[0].columns.back().values = std::move(routing.routed);
+  figure.tables.push_back(std::move(table));
+  if (!differ.empty()) {
+    figure.panels.assign(1, Panel{});
+    figure.panels[0].empty = join_words(kTokensDiffer, " (", differ, ")");
+    return figure;
+  }
+  if (figure.panels[0].empty.empty()) { figure.panels.push_back(std::move(side)); }
+  figure.notes.push_back(
+      "A token is routed otherwise where the set of experts that it chose is not that of the first "
+      "run. By a near tie: there the first run's margin was so small that rounding may flip it.");
+  return figure;
+}
+
+Figure step_series(Traces traces, const FigureChoices&) {
+  const std::vector<std::size_t> order = by_step(traces);
+  Figure figure = start_figure(traces, "step-series");
+  figure.tables.resize(traces.size());
+  std::vector<double> steps;
+  StepLine kappa, load, saturation;
+  std::int64_t warm_up = -1, inside = 0;
+  for (const Trace* trace : traces) { warm_up = std::max(warm_up, warm_up_end(*trace)); }
+  for (const std::size_t i : order) {
+    const Trace& trace = *traces[i];
+    StepNumbers numbers = step_numbers(trace, *traces[order.back()]);
+    figure.tables[i] = step_table(trace, numbers, warm_up);
+    steps.push_back(static_cast<double>(trace.step));
+    inside += trace.step < warm_up;
+    kappa.of_layer.push_back(std::move(numbers.kappa));
+    load.of_layer.push_back(std::move(numbers.load));
+    saturation.of_layer.push_back(std::move(numbers.saturation));
+  }
+  figure.panels = {step_panel("Sharpness κ", "κ (geometric mean)", kappa.drawn(steps, true, 0)),
+                   step_panel("Load", "Entropy of the load (1: even)", load.drawn(steps, false, 1)),
+                   step_panel("Router saturation", "Share of the last step's choices",
+                              saturation.drawn(steps, false, 2))};
+  figure.panels[0].y.scale = Scale::log;
+  figure.panels[0].references.push_back({1, false, "κ = 1"});
+  for (Panel& panel : figure.panels) {
+    panel.empty = steps.front() < 0 ? "nothing to show: a model has no training step"
+                                    : nothing_because(*traces[0]);
+    if (steps.front() < 0) { panel.lines.clear(); }
+    if (warm_up < 0) { continue; }
+    panel.references.push_back({static_cast<double>(warm_up), true, "U is reached"});
+  }
+  figure.notes.push_back("Line: mean over the layers; band: the lowest and the highest layer.");
+  if (inside > 0) {
+    figure.notes.push_back(count_text(inside) + (inside == 1 ? " step is" : " steps are") +
+                           " inside the warm-up of U, which ends at step " + count_text(warm_up) +
+                           ": the final U, with which κ is computed, never acted there.");
+  }
+  return figure;
+}
+
+}  // namespace kappascope::figures

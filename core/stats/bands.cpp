@@ -1,0 +1,54 @@
+#include "core/stats/bands.h"
+
+#include <cmath>
+
+#include "core/stats/kappa.h"
+#include "core/stats/select.h"
+
+namespace kappascope {
+namespace {
+
+// Of the values that each(visit) visits, those that are finite.
+template <typename Each>
+Band band_of(Each&& each) {
+  const auto finite = [&](auto&& visit) {
+    each([&](float value) {
+      if (std::isfinite(value)) { visit(value, 1); }
+    });
+  };
+  Mean mean;
+  finite([&](float value, std::int64_t) { mean.add(value); });
+  if (mean.count == 0) { return {}; }
+  const QuantilePlace low(mean.count, 0.05), middle(mean.count, 0.5), high(mean.count, 0.95);
+  const std::vector<float> values = order_statistics(
+      {low.lower, low.upper, middle.lower, middle.upper, high.lower, high.upper}, finite);
+  return {mean.value(), low.between(values[0], values[1]), middle.between(values[2], values[3]),
+          high.between(values[4], values[5])};
+}
+
+}  // namespace
+
+Band over_tokens(const TraceLayer& layer, std::span<const float> array) {
+  const std::span<const float> values = layer.token_part(array);
+  return band_of([&](auto&& visit) {
+    for (const float value : values) { visit(value); }
+  });
+}
+
+Band over_entries(const TraceLayer& layer, std::span<const float> array) {
+  const std::span<const float> values = layer.slot_part(array);
+  return band_of([&](auto&& visit) {
+    for (std::int64_t entry = 0; entry < std::ssize(values); ++entry) {
+      if (layer.kept(entry)) { visit(values[entry]); }
+    }
+  });
+}
+
+Band kappa_over_entries(const TraceLayer& layer) {
+  const KappaBand kappa = kappa_band(layer, kappa_function(layer));
+  Band band = kappa.band;
+  band.mean = std::exp(kappa.log_mean);
+  return band;
+}
+
+}  // namespace kappascope

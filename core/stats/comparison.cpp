@@ -1,0 +1,255 @@
+#include "core/stats/comparison.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "core/error.h"
+#include "core/stats/layer_statistics.h"
+#include "core/stats/mean.h"
+
+namespace kappascope {
+namespace {
+
+// What says most of a model, first.
+constexpr const char* kFirstFields[] = {"n_layer",
+                                        "num_hidden_layers",
+                                        "n_embd",
+                                        "hidden_size",
+                                        "n_exp",
+                                        "num_experts",
+                                        "num_local_experts",
+                                        "moe_top_k",
+                                        "num_experts_per_tok",
+                                        "use_kappa_swiglu",
+                                        "kappa_input",
+                                        "moe_kappa_slope_max_scale"};
+constexpr std::size_t kLabelBytes = 60;
+
+void flatten(const Json& json, const std::string& name, std::map<std::string, std::string>& into) {
+  if (!json.is_object()) {
+    into[name] = json.dump(-1, ' ', false, Json::error_handler_t::replace);
+    return;
+  }
+  for (const auto& [key, value] : json.items()) {
+    flatten(value, name.empty() ? key : name + "." + key, into);
+  }
+}
+
+std::size_t rank_of(const std::string& name) {
+  return static_cast<std::size_t>(
+      std::find(std::begin(kFirstFields), std::end(kFirstFields), name) - std::begin(kFirstFields));
+}
+
+// The mean over the runs of a side of number(run); NaN as soon as one has none.
+template <typename Number>
+double side_mean(const std::vector<std::size_t>& side, Number&& number) {
+  double sum = 0;
+  for (const std::size_t run : side) { sum += number(run); }
+  return sum / static_cast<double>(side.size());
+}
+
+void test(PairedStatistic& statistic, const Resamples& resamples) {
+  Mean mean;
+  for (const double value : statistic.of_text) { mean.add(value); }
+  statistic.mean = mean.value();
+  statistic.interval = resamples.interval(statistic.of_text);
+  statistic.sign = sign_test(statistic.of_text);
+  statistic.wilcoxon = wilcoxon_test(statistic.of_text);
+}
+
+// Σ of a numerator over Σ of a denominator; `of_text` are their ratios.
+void test_ratio(PairedStatistic& statistic, const std::vector<double>& above,
+                const std::vector<double>& below, const Resamples& resamples) {
+  double sum = 0, size = 0;
+  for (std::size_t d = 0; d < above.size(); ++d) {
+    statistic.of_text.push_back(below[d] > 0 ? above[d] / below[d] : kNaN);
+    if (!std::isfinite(above[d]) || !(below[d] > 0)) { continue; }
+    sum += above[d];
+    size += below[d];
+  }
+  statistic.mean = size > 0 ? sum / size : kNaN;
+  statistic.interval = resamples.interval(above, below);
+  statistic.sign = sign_test(statistic.of_text);
+  statistic.wilcoxon = wilcoxon_test(statistic.of_text);
+}
+
+// Losses of every pair of runs of both sides, text by text.
+class Losses {
+ public:
+  Losses(std::span<const RunOfTexts> runs, const std::vector<std::size_t>& a,
+         const std::vector<std::size_t>& b) {
+    for (std::size_t d = 0; d < runs[a[0]].texts.size(); ++d) {
+      double sum = 0, text = 0, tokens = 0, bytes = 0;
+      bool known = true;
+      for (const std::size_t i : a) {
+        for (const std::size_t j : b) {
+          const LossDifference loss = loss_difference(*runs[i].texts[d], *runs[j].texts[d]);
+          sum += loss.sum;
+          tokens += static_cast<double>(loss.tokens);
+          known &= loss.bytes > 0;
+          text += loss.bits_per_byte * static_cast<double>(loss.bytes);
+          bytes += static_cast<double>(loss.bytes);
+        }
+      }
+      const auto pairs = static_cast<double>(a.size() * b.size());
+      nats.push_back(sum / pairs);
+      tokens_of.push_back(tokens / pairs);
+      bits.push_back(known ? text / pairs : kNaN);
+      bytes_of.push_back(known ? bytes / pairs : kNaN);
+    }
+  }
+  std::vector<double> nats, tokens_of, bits, bytes_of;  // [D]
+};
+
+double finite_sum(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) { sum += std::isfinite(value) ? value : 0; }
+  return sum;
+}
+
+void compare_losses(SideComparison& result, std::span<const RunOfTexts> runs,
+                    const Resamples& resamples) {
+  const Losses all(runs, result.a, result.b);
+  test_ratio(result.nll, all.nats, all.tokens_of, resamples);
+  result.tokens = std::llround(finite_sum(all.tokens_of));
+  result.bytes = std::llround(finite_sum(all.bytes_of));
+  if (result.bytes > 0) { test_ratio(result.bits_per_byte, all.bits, all.bytes_of, resamples); }
+  result.nll.name = "nll";
+  result.bits_per_byte.name = "bits_per_byte";
+  result.nll_of_pairs.name = "nll_of_pairs";
+  if (result.a.size() != result.b.size() || result.a.size() < 2) { return; }
+  std::vector<double> above, below;
+  for (std::size_t k = 0; k < result.a.size(); ++k) {
+    const Losses one(runs, {result.a[k]}, {result.b[k]});
+    above.push_back(finite_sum(one.nats));
+    below.push_back(finite_sum(one.tokens_of));
+  }
+  const Resamples of_pairs(std::ssize(above), resamples.count(), 0);
+  test_ratio(result.nll_of_pairs, above, below, of_pairs);
+}
+
+void compare_layer(PairedLayer& layer, std::int64_t row, const SideComparison& sides,
+                   std::span<const RunOfTexts> runs, const Resamples& resamples) {
+  const std::size_t texts = runs[sides.a[0]].texts.size();
+  for (const LayerStatistic& statistic : layer_statistics()) {
+    PairedStatistic one;
+    one.name = statistic.name;
+    for (std::size_t d = 0; d < texts; ++d) {
+      const auto number = [&](std::size_t run) { return statistic.of(runs[run].layers[d][row]); };
+      one.of_text.push_back(side_mean(sides.a, number) - side_mean(sides.b, number));
+    }
+    const bool any = std::any_of(one.of_text.begin(), one.of_text.end(),
+                                 [](double value) { return std::isfinite(value); });
+    if (!any) { continue; }
+    test(one, resamples);
+    layer.statistics.push_back(std::move(one));
+  }
+  for (std::size_t d = 0; d < texts && sides.same_tokens; ++d) {
+    for (const std::size_t i : sides.a) {
+      for (const std::size_t j : sides.b) {
+        const RoutingDifference found =
+            routing_difference(*runs[i].texts[d], *runs[j].texts[d], {row, row});
+        layer.compared += found.compared;
+        layer.otherwise += found.otherwise;
+        layer.near_ties += found.near_ties;
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<DifferentField> different_fields(std::span<const Trace* const> traces) {
+  std::vector<std::map<std::string, std::string>> configs(traces.size());
+  std::map<std::string, DifferentField> fields;
+  for (std::size_t i = 0; i < traces.size(); ++i) {
+    const Json& meta = traces[i]->meta;
+    if (!meta.is_object() || !meta.contains("model_config")) { continue; }
+    flatten(meta["model_config"], "", configs[i]);
+    for (const auto& [name, value] : configs[i]) { fields[name].name = name; }
+  }
+  std::vector<DifferentField> different;
+  for (auto& [name, field] : fields) {
+    for (const auto& config : configs) {
+      const auto found = config.find(name);
+      field.values.push_back(found == config.end() ? "" : found->second);
+    }
+    const bool same = std::all_of(field.values.begin(), field.values.end(),
+                                  [&](const auto& value) { return value == field.values[0]; });
+    if (!same) { different.push_back(std::move(field)); }
+  }
+  std::stable_sort(different.begin(), different.end(),
+                   [](const auto& a, const auto& b) { return rank_of(a.name) < rank_of(b.name); });
+  std::vector<DifferentField> kept;
+  for (DifferentField& field : different) {
+    const bool again = std::any_of(kept.begin(), kept.end(), [&](const DifferentField& before) {
+      return before.values == field.values;
+    });
+    if (!again) { kept.push_back(std::move(field)); }
+  }
+  return kept;
+}
+
+std::vector<std::string> field_labels(const std::vector<DifferentField>& fields,
+                                      std::size_t traces) {
+  std::vector<std::string> labels(traces);
+  for (const DifferentField& field : fields) {
+    std::vector<std::string> longer = labels;
+    std::size_t most = 0;
+    for (std::size_t i = 0; i < traces; ++i) {
+      std::string value = field.values[i].empty() ? "absent" : field.values[i];
+      std::erase(value, '"');
+      longer[i] += (longer[i].empty() ? "" : ", ") + field.name + " " + value;
+      most = std::max(most, longer[i].size());
+    }
+    if (most > kLabelBytes && !labels[0].empty()) { break; }
+    labels = std::move(longer);
+  }
+  return labels;
+}
+
+std::string rows_differ_because(const Trace& a, const Trace& b) {
+  if (a.model_layers != b.model_layers) {
+    return join_words("they have ", a.model_layers, " and ", b.model_layers, " layers");
+  }
+  if (a.experts != b.experts) {
+    return join_words("they have ", a.experts, " and ", b.experts, " experts");
+  }
+  const bool same = std::equal(a.layer_index.begin(), a.layer_index.end(), b.layer_index.begin(),
+                               b.layer_index.end()) &&
+                    std::equal(a.pass_index.begin(), a.pass_index.end(), b.pass_index.begin(),
+                               b.pass_index.end());
+  return same ? "" : "their recorded layers are not the same";
+}
+
+SideComparison compare_sides(std::span<const RunOfTexts> runs, std::vector<std::size_t> a,
+                             std::vector<std::size_t> b, const Resamples& resamples) {
+  SideComparison result;
+  result.a = std::move(a);
+  result.b = std::move(b);
+  result.same_tokens = true;
+  const RunOfTexts& first = runs[result.a[0]];
+  for (const std::vector<std::size_t>* side : {&result.a, &result.b}) {
+    for (const std::size_t run : *side) {
+      if (result.rows_differ.empty()) {
+        result.rows_differ = rows_differ_because(*first.texts[0], *runs[run].texts[0]);
+      }
+      for (std::size_t d = 0; d < first.texts.size(); ++d) {
+        result.same_tokens &= tokens_differ_because(*first.texts[d], *runs[run].texts[d]).empty();
+      }
+    }
+  }
+  compare_losses(result, runs, resamples);
+  if (!result.rows_differ.empty()) { return result; }
+  for (std::int64_t row = 0; row < first.texts[0]->layers; ++row) {
+    PairedLayer layer;
+    layer.layer = first.layers[0][row].layer;
+    layer.pass = first.layers[0][row].pass;
+    compare_layer(layer, row, result, runs, resamples);
+    result.layers.push_back(std::move(layer));
+  }
+  return result;
+}
+
+}  // namespace kappascope
