@@ -243,4 +243,17 @@ std::vector<std::string> write_figures(const FigureOptions& options, Traces trac
   return names;
 }
 
+std::vector<std::string> write_figure_files(const FigureOptions& options, Figure figure,
+                                            const std::filesystem::path& folder) {
+  const FigureStyle style = options.style();
+  restyle(figure, style);
+  FileTextMeter meter(style.font);
+  std::vector<std::string> names;
+  for (const auto& file :
+       write_figure(figure, style, parsed_formats(options.formats), folder, &meter)) {
+    names.push_back(file.filename().string());
+  }
+  return names;
+}
+
 }  // namespace kappascope

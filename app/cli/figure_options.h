@@ -49,4 +49,9 @@ std::vector<std::string> write_figures(const FigureOptions& options, Traces trac
                                        const std::filesystem::path& folder, Progress& progress,
                                        const std::function<void(const std::string&)>& say = {});
 
+// The files of one figure that is made already, styled as asked where that can act on it; returns
+// their names.
+std::vector<std::string> write_figure_files(const FigureOptions& options, Figure figure,
+                                            const std::filesystem::path& folder);
+
 }  // namespace kappascope

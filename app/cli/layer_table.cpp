@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "app/cli/terminal.h"
+#include "app/cli/text_table.h"
 #include "core/nan.h"
 
 namespace kappascope {
@@ -13,7 +14,6 @@ namespace {
 
 constexpr const char* kNothing = "–";
 constexpr const char* kAbout = "≈ ";
-constexpr std::size_t kGap = 2;  // columns between two cells
 
 struct Column {
   const char* title;
@@ -53,18 +53,6 @@ const std::array<Column, 9> kColumns = {{
      [](const LayerSummary& l) { return number(100 * l.gate_active_fraction, 1); }},
 }};
 
-using Row = std::vector<std::string>;
-
-std::string aligned(const Row& row, const std::vector<std::size_t>& widths) {
-  std::string line;
-  for (std::size_t i = 0; i < row.size(); ++i) {
-    const std::size_t gap = i == 0 ? 0 : kGap;
-    line.append(gap + widths[i] - std::size_t(display_width(row[i])), ' ');
-    line += row[i];
-  }
-  return line;
-}
-
 std::string headline(const Trace& trace, double mean_nll) {
   std::string line = printable(trace.model_name);
   if (trace.step >= 0) { line += join_words(", step ", trace.step); }
@@ -72,22 +60,6 @@ std::string headline(const Trace& trace, double mean_nll) {
   line += ", mean NLL " + number(mean_nll, 4) + (std::isnan(mean_nll) ? "" : " nats");
   if (!trace.kappa) { line += join_words(", κ = ", trace.kappa_constant); }
   return line + "\n";
-}
-
-// Right-aligned columns; the first row is the header.
-std::string table_text(const std::vector<Row>& rows) {
-  std::vector<std::size_t> widths(rows[0].size(), 0);
-  for (const Row& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      widths[i] = std::max(widths[i], std::size_t(display_width(row[i])));
-    }
-  }
-  std::string text;
-  for (std::size_t r = 0; r < rows.size(); ++r) {
-    const std::string line = aligned(rows[r], widths);
-    text += (r == 0 ? bold(line) : line) + "\n";
-  }
-  return text;
 }
 
 }  // namespace
@@ -103,7 +75,7 @@ std::string layer_table(const Trace& trace, const std::vector<LayerSummary>& lay
   if (layers.empty()) { return text + "no MoE layer was recorded\n"; }
   const bool passes = std::any_of(layers.begin(), layers.end(),
                                   [](const LayerSummary& layer) { return layer.pass > 0; });
-  std::vector<Row> rows(2 + layers.size());
+  std::vector<TextRow> rows(2 + layers.size());
   for (const Column& column : kColumns) {
     if (!passes && std::string_view(column.title) == "pass") { continue; }
     rows[0].push_back(column.title);
@@ -112,7 +84,7 @@ std::string layer_table(const Trace& trace, const std::vector<LayerSummary>& lay
       rows[2 + i].push_back(column.cell(layers[i]));
     }
   }
-  text += table_text(rows);
+  text += text_table(rows);
   if (text.find(kAbout) != text.npos) {
     text += "≈ read off 64 bins of ln κ: of single gate units κ is not known from the score\n";
   }
@@ -120,7 +92,7 @@ std::string layer_table(const Trace& trace, const std::vector<LayerSummary>& lay
 }
 
 std::string route_table(const std::vector<RouteMatch>& matches, const GivenRoutes& routes) {
-  std::vector<Row> rows{{"layer", "pass", "tokens", "otherwise", "near ties", "share"}};
+  std::vector<TextRow> rows{{"layer", "pass", "tokens", "otherwise", "near ties", "share"}};
   for (const RouteMatch& match : matches) {
     const double share =
         match.compared > 0 ? double(match.otherwise) / double(match.compared) : kNaN;
@@ -129,7 +101,7 @@ std::string route_table(const std::vector<RouteMatch>& matches, const GivenRoute
                     std::to_string(match.near_ties), number(share, 4)});
   }
   return join_words("tokens that the router sends to other experts than ", printable(routes.file),
-                    ":\n", table_text(rows));
+                    ":\n", text_table(rows));
 }
 
 }  // namespace kappascope

@@ -312,6 +312,7 @@ class Run {
 
   void report(const Job& job, const Trace& trace, const std::vector<LayerSummary>& layers,
               const Json& summary, const std::vector<RouteMatch>& matches) {
+    check_thresholds(options_.thresholds, layers, summary, printable(job.item.source()));
     if (options_.json) {
       summaries_.push_back(summary);
     } else if (!options_.talk.quiet) {
@@ -327,7 +328,10 @@ class Run {
     if (batch() && !ties_.text().empty()) { terminal_.warn(ties_.text()); }
     if (batch()) { terminal_.say(tally()); }
     const bool failed = !all([](const Job& job) { return !job.failure; });
-    return int(failed ? ExitCode::some_failed : ExitCode::ok);
+    const std::string passed = options_.thresholds.failures();
+    if (!passed.empty()) { terminal_.error(passed); }
+    if (failed) { return int(ExitCode::some_failed); }
+    return int(passed.empty() ? ExitCode::ok : ExitCode::internal);
   }
 
   std::string tally() const {

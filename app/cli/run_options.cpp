@@ -6,6 +6,7 @@
 
 #include "app/cli/effect.h"
 #include "app/cli/output_folder.h"
+#include "app/cli/run_warnings.h"
 #include "app/cli/verbs.h"
 #include "app/shell_words.h"
 
@@ -95,6 +96,7 @@ void RunOptions::add_to(CLI::App& app) {
                "go on with a batch: texts that its index.csv says are done are left as they are");
   app.add_flag("--force", force,
                "replace files that kappascope has not written, or another batch's");
+  thresholds.add_to(app, "load_cv>2, nll_mean>4, kappa.mean<0.5");
   app.add_flag("--strict", strict, "refuse NaN and infinite weights");
   talk.add_to(app);
 }
@@ -154,6 +156,7 @@ void RunOptions::check() {
   if (no_capacity_) { interventions.push_back({.edit = Edit::capacity}); }
   interventions = in_order(std::move(interventions));
   check_comparisons();
+  thresholds.parse(run_threshold_names());
   text.check();
   figures.check();
   require(!output.empty() || figures.given_settings().empty(), ExitCode::usage, {},

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "app/cli/command_line.h"
+#include "app/cli/fail_if.h"
 #include "app/cli/figure_options.h"
 #include "app/cli/terminal.h"
 #include "app/cli/texts.h"
@@ -24,6 +25,7 @@ struct RunOptions {
   ReadingOptions reading;
   bool logits = false, window = false, json = false, compress = false;
   TalkOptions talk;
+  Thresholds thresholds;
   bool force = false, strict = false, skip_done = false;
 
   std::vector<std::string> formats;         // of `format`

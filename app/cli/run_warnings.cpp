@@ -7,9 +7,12 @@
 
 #include "app/cli/output_folder.h"
 #include "core/error.h"
+#include "core/stats/layer_statistics.h"
 
 namespace kappascope {
 namespace {
+
+constexpr const char* kTextNumbers[] = {"bits_per_byte", "nll_mean"};
 
 // Where a run of finite weights overflows: the first recorded layer, pass by pass, with a number
 // that is not finite. "" when all are finite.
@@ -81,6 +84,31 @@ std::string older_files(const std::filesystem::path& folder,
     }
   }
   return older.empty() ? "" : older + " there: of an earlier run";
+}
+
+std::vector<std::string> run_threshold_names() {
+  std::vector<std::string> names(std::begin(kTextNumbers), std::end(kTextNumbers));
+  for (const LayerStatistic& statistic : layer_statistics()) { names.emplace_back(statistic.name); }
+  return names;
+}
+
+void check_thresholds(Thresholds& thresholds, const std::vector<LayerSummary>& layers,
+                      const Json& summary, const std::string& source) {
+  for (const char* name : kTextNumbers) {
+    const auto found = summary.find(name);
+    if (found != summary.end() && found->is_number()) {
+      thresholds.check(name, found->get<double>(), source);
+    }
+  }
+  const bool passes = std::any_of(layers.begin(), layers.end(),
+                                  [](const LayerSummary& layer) { return layer.pass > 0; });
+  for (const LayerSummary& layer : layers) {
+    const std::string where =
+        join_words(source, " layer ", layer.layer, passes ? join_words(", pass ", layer.pass) : "");
+    for (const LayerStatistic& statistic : layer_statistics()) {
+      thresholds.check(statistic.name, statistic.of(layer), where);
+    }
+  }
 }
 
 }  // namespace kappascope

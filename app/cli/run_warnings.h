@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "app/cli/fail_if.h"
 #include "core/stats/layer.h"
 #include "core/stats/summary.h"
 
@@ -29,5 +30,10 @@ std::vector<std::string> trace_warnings(const Trace& trace, const std::vector<La
 // this one: they are of another text. "" when there are none.
 std::string older_files(const std::filesystem::path& folder,
                         const std::vector<std::string>& written);
+
+// Numbers of a run that --fail-if knows: of its text, and of each layer as in summary.json.
+std::vector<std::string> run_threshold_names();
+void check_thresholds(Thresholds& thresholds, const std::vector<LayerSummary>& layers,
+                      const Json& summary, const std::string& source);
 
 }  // namespace kappascope

@@ -1,0 +1,290 @@
+// `kappascope compare`: the same texts on several models, or traces of them, side by side.
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "app/cli/command_line.h"
+#include "app/cli/compare_report.h"
+#include "app/cli/compare_weights.h"
+#include "app/cli/compared_runs.h"
+#include "app/cli/figure_options.h"
+#include "app/cli/output_folder.h"
+#include "app/cli/terminal.h"
+#include "app/cli/verbs.h"
+#include "core/figure/map_difference.h"
+#include "core/figure/rename_runs.h"
+#include "core/figure/runs.h"
+#include "core/stats/comparison.h"
+#include "core/trace/output_file.h"
+
+namespace kappascope {
+namespace {
+
+constexpr const char* kExamples = R"(
+Examples:
+  kappascope compare assets/d8-kappa assets/d4-kappa -p "Once upon a time" -o out
+  kappascope compare assets/d8-kappa assets/d4-kappa -f assets/texts -o out
+  kappascope compare on/trace.npz off/trace.npz -o out
+  kappascope compare MODEL --step all -f corpus.txt -o steps
+  kappascope compare A1 A2 A3 --against B1 B2 B3 -f texts -o out
+  kappascope compare --weights A B -o out
+
+The first run is what the others are compared with; with --against the first side is compared with
+the second.)";
+
+constexpr const char* kCompareFile = "compare.json";
+constexpr const char* kValuesFile = "compare.csv";
+constexpr const char* kDifferencesFile = "compare-differences.csv";
+constexpr const char* kFiguresFolder = "figures";
+constexpr std::int64_t kResamples = 2000;
+// Maps that are drawn as differences, too.
+constexpr const char* kMaps[] = {"kappa-tokens", "kappa-experts", "expert-load"};
+
+class Compare {
+ public:
+  int run(const Arguments& arguments) {
+    words_.command = arguments.command;
+    if (!parse(arguments.words)) { return int(ExitCode::ok); }
+    Interrupts interrupts;
+    Terminal terminal(talk_.talk(), interrupts);
+    OutputFolder folder(output_, force_, interrupts);
+    if (weights_) {
+      return compare_weights(runs_, words_.reading, {json_, talk_.quiet}, folder, terminal);
+    }
+    folder.check_places({}, {kCompareFile});
+    open_runs(runs_, words_, folder, terminal);
+    const ComparedResult result = compare(terminal);
+    const std::vector<std::string> files = write(result, folder, terminal);
+    for (const ComparedRun& one : runs_) {
+      for (const Trace& trace : one.texts) { require_unchanged(trace); }
+    }
+    folder.publish({}, files);
+    terminal.erase();
+    print(json_ ? json_text(comparison_json(result)) : talk_.quiet ? "" : comparison_text(result));
+    return int(ExitCode::ok);
+  }
+
+ private:
+  bool parse(const std::vector<std::string>& words) {
+    CLI::App app("Run the same texts on several models, or take traces, and compare them",
+                 "kappascope compare");
+    app.footer(kExamples);
+    std::vector<std::string> paths, against;
+    std::string steps;
+    app.add_option("RUN", paths, "model folders, trace.npz files or the folders of runs");
+    app.add_option("--against", against, "the second side: the same number of seeds, or any")
+        ->take_all();
+    app.add_flag("--weights", weights_, "compare the weights of two checkpoints, without a text");
+    app.add_option("--step", steps, "steps of each model folder: all, or 1000,2000; the newest");
+    words_.text.add_to(app);
+    app.add_flag("--window", words_.window,
+                 "run a text longer than sequence_len in overlapping chunks");
+    app.add_option("-o,--output", output_, "folder to write to")->required();
+    app.add_flag("--json", json_, "print JSON instead of the tables");
+    app.add_option("--seed", seed_, "of the resamples of the intervals")->capture_default_str();
+    figures_.ids = "";
+    figures_.add_to(app);
+    words_.reading.add_to(app);
+    words_.compute.add_to(app);
+    app.add_flag("--force", force_, "replace files that kappascope has not written");
+    talk_.add_to(app);
+    if (!parse_words(app, words)) { return false; }
+    name_runs(paths, against, steps);
+    check_words();
+    return true;
+  }
+
+  void name_runs(const std::vector<std::string>& paths, const std::vector<std::string>& against,
+                 const std::string& steps) {
+    for (const std::vector<std::string>* side : {&paths, &against}) {
+      for (const std::string& path : *side) {
+        for (const std::optional<std::int64_t> step : steps_of(path, steps)) {
+          runs_.push_back({.path = path, .step = step, .against = side == &against});
+        }
+      }
+    }
+    require(paths.empty() == runs_.empty(), ExitCode::usage, {},
+            "--against: expected runs before it, too");
+    require(runs_.size() >= 2, ExitCode::usage, {}, "compare: expected two runs or more, found ",
+            runs_.size(), runs_.size() == 1 && !steps.empty() ? " step" : "");
+    series_ = !steps.empty() && paths.size() == 1 && against.empty();
+  }
+
+  // Nothing: what is there without a choice.
+  static std::vector<std::optional<std::int64_t>> steps_of(const std::string& path,
+                                                           const std::string& steps) {
+    if (steps.empty()) { return {std::nullopt}; }
+    std::vector<std::optional<std::int64_t>> list;
+    if (steps == "all") {
+      for (const std::int64_t step : find_checkpoint(path).steps) { list.emplace_back(step); }
+      require(!list.empty(), ExitCode::usage, {.file = path}, "--step all: no folder of steps");
+      return list;
+    }
+    for (std::size_t first = 0; first <= steps.size();) {
+      const std::size_t end = std::min(steps.find(',', first), steps.size());
+      std::int64_t step = -1;
+      const char* last = steps.data() + end;
+      const auto [rest, error] = std::from_chars(steps.data() + first, last, step);
+      require(error == std::errc() && rest == last && step >= 0, ExitCode::usage, {},
+              "--step: expected all or a list like 1000,2000; found '", steps, "'");
+      list.emplace_back(step);
+      first = end + 1;
+    }
+    return list;
+  }
+
+  void check_words() {
+    const bool models = std::any_of(runs_.begin(), runs_.end(), [](const ComparedRun& run) {
+      return run.step || trace_files(run.path).empty();
+    });
+    const bool texts = words_.text.prompt || !words_.text.files.empty() ||
+                       !words_.text.list_file.empty() || !words_.text.ids_files.empty();
+    require(!weights_ || runs_.size() == 2, ExitCode::usage, {},
+            "--weights compares two checkpoints; found ", runs_.size());
+    require(!weights_ || !texts, ExitCode::usage, {}, "--weights needs no text");
+    if (weights_) { return; }
+    require(models || !texts, ExitCode::usage, {},
+            "traces are of their own texts: -p, -f and --ids are for models");
+    if (models) { words_.text.check(); }
+    words_.compute.check_device();
+    const bool several = words_.text.names_several();
+    if (figures_.ids.empty()) {
+      figures_.ids = several ? "kappa-depth,statistics-depth"
+                             : "loss,kappa-depth,statistics-depth,routing-change";
+      if (series_) { figures_.ids += ",step-series"; }
+    }
+    figures_.check();
+  }
+
+  ComparedResult compare(Terminal& terminal) {
+    ComparedResult result{runs_};
+    std::vector<const Trace*> wholes;
+    for (const ComparedRun& run : runs_) { wholes.push_back(&run.whole()); }
+    result.fields = different_fields(wholes);
+    result.names = run_names(wholes);
+    const std::vector<std::string> labels = field_labels(result.fields, wholes.size());
+    for (std::size_t r = 0; r < runs_.size(); ++r) {
+      if (!labels[r].empty()) { result.names[r] += " (" + labels[r] + ")"; }
+    }
+    std::vector<RunOfTexts> runs;
+    for (std::size_t r = 0; r < runs_.size(); ++r) {
+      RunOfTexts run{result.names[r], {}, {}};
+      for (const Trace& text : runs_[r].texts) {
+        if (!terminal.update(Stage::read, runs.size(), runs_.size())) { stop(); }
+        run.texts.push_back(&text);
+        run.layers.push_back(summarise(text));
+      }
+      result.whole.push_back(runs_[r].joined ? summarise(*runs_[r].joined) : run.layers[0]);
+      runs.push_back(std::move(run));
+    }
+    result.resamples = kResamples;
+    result.seed = seed_;
+    const Resamples resamples(std::ssize(runs_[0].texts), kResamples, seed_);
+    for (const auto& [a, b] : sides()) {
+      if (!terminal.update(Stage::read, result.sides.size(), runs_.size())) { stop(); }
+      result.sides.push_back(compare_sides(runs, a, b, resamples));
+    }
+    return result;
+  }
+
+  using Side = std::vector<std::size_t>;
+  std::vector<std::pair<Side, Side>> sides() const {
+    Side first, second;
+    for (std::size_t r = 0; r < runs_.size(); ++r) {
+      (runs_[r].against ? second : first).push_back(r);
+    }
+    if (!second.empty()) { return {{first, second}}; }
+    std::vector<std::pair<Side, Side>> pairs;
+    for (std::size_t r = 1; r < runs_.size(); ++r) { pairs.push_back({{r}, {0}}); }
+    return pairs;
+  }
+
+  std::vector<std::string> write(const ComparedResult& result, OutputFolder& folder,
+                                 Terminal& terminal) {
+    std::vector<std::string> files = {kCompareFile, kValuesFile, kDifferencesFile};
+    OutputFile file(folder.staged(kCompareFile));
+    const std::string text = json_text(comparison_json(result));
+    file.write_at(0, std::as_bytes(std::span(text)));
+    file.finish();
+    write_csv(value_table(result), folder.staged(kValuesFile));
+    write_csv(difference_table(result), folder.staged(kDifferencesFile));
+    if (figures_.ids != "none") {
+      std::filesystem::create_directory(folder.staged(kFiguresFolder));
+      for (const std::string& name : write_pictures(result, folder, terminal)) {
+        files.push_back(join_words(kFiguresFolder, "/", name));
+      }
+    }
+    folder.check_places({}, files);
+    return files;
+  }
+
+  std::vector<std::string> write_pictures(const ComparedResult& result, OutputFolder& folder,
+                                          Terminal& terminal) {
+    std::vector<const Trace*> traces;
+    for (const ComparedRun& run : runs_) { traces.push_back(&run.whole()); }
+    const std::filesystem::path place = folder.staged(kFiguresFolder);
+    std::vector<std::string> names = write_catalogue(result, traces, place, terminal);
+    const std::vector<std::string> words = file_words(result.names);
+    for (const SideComparison& side : result.sides) {
+      if (!side.rows_differ.empty() || side.a.size() > 1 || side.b.size() > 1) { continue; }
+      const Trace* const of[] = {traces[side.a[0]]};
+      const Trace* const against[] = {traces[side.b[0]]};
+      for (const char* id : kMaps) {
+        const bool tokens = std::string_view(id) == "kappa-tokens";
+        if (tokens && (!side.same_tokens || result.runs[0].texts.size() > 1)) { continue; }
+        if (!terminal.update(Stage::figures, 0, 1)) { stop(); }
+        const FigureEntry& entry = figure_entry(id);
+        std::optional<Figure> figure =
+            map_difference(entry.make(of, {}), entry.make(against, {}), result.names[side.a[0]],
+                           result.names[side.b[0]]);
+        if (!figure) { continue; }
+        if (result.sides.size() > 1) { figure->run = words[side.a[0]]; }
+        for (const std::string& name : write_figure_files(figures_, *figure, place)) {
+          names.push_back(name);
+        }
+      }
+    }
+    return names;
+  }
+
+  // The figures asked for, with the runs called as in the report.
+  std::vector<std::string> write_catalogue(const ComparedResult& result, Traces traces,
+                                           const std::filesystem::path& place, Terminal& terminal) {
+    const std::vector<std::string> runs = run_names(traces);
+    const std::vector<const FigureEntry*> entries = figures_.entries();
+    FigureChoices choices;
+    if (!figures_.tokens.empty()) { choices.tokens = token_range(figures_.tokens); }
+    std::vector<std::string> names;
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      if (!terminal.update(Stage::figures, i, entries.size())) { stop(); }
+      for (Figure& figure : entries[i]->make_all(traces, choices, false)) {
+        rename_runs(figure, runs, result.names);
+        for (std::string& name : write_figure_files(figures_, std::move(figure), place)) {
+          names.push_back(std::move(name));
+        }
+      }
+    }
+    return names;
+  }
+
+  [[noreturn]] static void stop() {
+    throw Error(ExitCode::interrupted, "interrupted; nothing unfinished is left");
+  }
+
+  std::vector<ComparedRun> runs_;
+  RecordingWords words_;
+  FigureOptions figures_;
+  TalkOptions talk_;
+  std::string output_;
+  std::uint64_t seed_ = 0;
+  bool weights_ = false, json_ = false, force_ = false;
+  bool series_ = false;  // the steps of one folder
+};
+
+}  // namespace
+
+int compare_verb(const Arguments& arguments) {
+  return Compare().run(arguments);
+}
+
+}  // namespace kappascope

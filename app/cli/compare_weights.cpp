@@ -1,0 +1,171 @@
+#include "app/cli/compare_weights.h"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "app/cli/text_table.h"
+#include "app/cli/verbs.h"
+#include "core/figure/render.h"
+#include "core/stats/tensor_numbers.h"
+#include "core/trace/output_file.h"
+
+namespace kappascope {
+namespace {
+
+constexpr const char* kWeightsFile = "weights.json";
+constexpr const char* kWeightsTable = "weights.csv";
+constexpr const char* kWeightsSchema = "kappascope.weights/1";
+constexpr std::size_t kMostShown = 20;  // rows of the printed table
+
+Json number(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+
+Json sides_json(const TensorChange& change) {
+  Json json{{"tensor", display_text(change.name)}, {"presence", name(change.status)}};
+  const auto side = [&](const char* key, const TensorInfo* tensor) {
+    if (tensor == nullptr) { return; }
+    json[join_words("shape_", key)] = tensor->shape;
+    json[join_words("dtype_", key)] = dtype_name(tensor->dtype);
+  };
+  side("a", change.a);
+  side("b", change.b);
+  return json;
+}
+
+void put_numbers(Json& json, const TensorChange& change) {
+  json["elements"] = change.elements;
+  json["cosine"] = number(change.cosine);
+  json["relative_change"] = number(change.relative_change);
+  json["sign_flips"] = change.sign_flips;
+  json["most_change"] = number(change.most_change);
+}
+
+Json model_json(const Model& model) {
+  return {{"model", display_text(model.name())},
+          {"step", json_of(model.files.step)},
+          {"tensor_directory_sha256", model.directory_sha256}};
+}
+
+Json document(const Model& a, const Model& b, const WeightChange& change) {
+  Json json{{"schema", kWeightsSchema},
+            {"a", model_json(a)},
+            {"b", model_json(b)},
+            {"tensors", Json::array()},
+            {"written_by", join_words("kappascope ", kToolVersion)}};
+  put_numbers(json["whole"], change.whole);
+  for (const TensorChange& one : change.tensors) {
+    Json row = sides_json(one);
+    if (one.status == TensorStatus::both) { put_numbers(row, one); }
+    json["tensors"].push_back(std::move(row));
+  }
+  return json;
+}
+
+std::string shape_cell(const TensorInfo* tensor) {
+  std::string text;
+  if (tensor == nullptr) { return text; }
+  for (const std::int64_t extent : tensor->shape) {
+    text += (text.empty() ? "" : " ") + std::to_string(extent);
+  }
+  return text;
+}
+
+Table table_of(const WeightChange& change) {
+  std::vector<std::string> names, statuses, shape_a, shape_b, dtype_a, dtype_b;
+  std::vector<double> elements, cosine, relative, flips, most;
+  for (const TensorChange& one : change.tensors) {
+    const bool both = one.status == TensorStatus::both;
+    names.push_back(one.name);
+    statuses.emplace_back(name(one.status));
+    shape_a.push_back(shape_cell(one.a));
+    shape_b.push_back(shape_cell(one.b));
+    dtype_a.emplace_back(one.a ? dtype_name(one.a->dtype) : "");
+    dtype_b.emplace_back(one.b ? dtype_name(one.b->dtype) : "");
+    elements.push_back(both ? double(one.elements) : kNaN);
+    cosine.push_back(one.cosine);
+    relative.push_back(one.relative_change);
+    flips.push_back(both ? double(one.sign_flips) : kNaN);
+    most.push_back(one.most_change);
+  }
+  Table table;
+  table.rows = std::ssize(names);
+  table.columns = {{"tensor", std::move(names)},
+                   {"presence", std::move(statuses)},
+                   {"shape_a", std::move(shape_a)},
+                   {"shape_b", std::move(shape_b)},
+                   {"dtype_a", std::move(dtype_a)},
+                   {"dtype_b", std::move(dtype_b)},
+                   {"elements", std::move(elements)},
+                   {"cosine", std::move(cosine)},
+                   {"relative_change", std::move(relative)},
+                   {"sign_flips", std::move(flips)},
+                   {"most_change", std::move(most)}};
+  return table;
+}
+
+TextRow row_of(const std::string& name, const TensorChange& change) {
+  return {name,
+          std::to_string(change.elements),
+          cell(change.cosine, 6),
+          cell(change.relative_change),
+          std::to_string(change.sign_flips),
+          cell(change.most_change)};
+}
+
+// Those that changed most, and what could not be compared.
+std::string text_of(const WeightChange& change) {
+  std::vector<const TensorChange*> changed;
+  std::map<std::string, std::string> others;  // names by status
+  for (const TensorChange& one : change.tensors) {
+    if (one.status == TensorStatus::both) {
+      changed.push_back(&one);
+      continue;
+    }
+    std::string& names = others[name(one.status)];
+    names += (names.empty() ? "" : ", ") + printable(one.name);
+  }
+  std::stable_sort(changed.begin(), changed.end(), [](const auto* a, const auto* b) {
+    return a->relative_change > b->relative_change;
+  });
+  std::vector<TextRow> rows = {
+      {"tensor", "elements", "cosine", "relative change", "sign flips", "largest change"}};
+  rows.push_back(row_of("all compared", change.whole));
+  for (std::size_t i = 0; i < std::min(changed.size(), kMostShown); ++i) {
+    rows.push_back(row_of(printable(changed[i]->name), *changed[i]));
+  }
+  std::string text = text_table(rows, 1);
+  if (changed.size() > kMostShown) {
+    text += join_words("the ", kMostShown, " that changed most of ", changed.size(), "; ",
+                       kWeightsTable, " has all\n");
+  }
+  for (const auto& [status, names] : others) { text += join_words(status, ": ", names, "\n"); }
+  return text;
+}
+
+}  // namespace
+
+int compare_weights(const std::vector<ComparedRun>& runs, const ReadingOptions& reading,
+                    WeightsTalk talk, OutputFolder& folder, Terminal& terminal) {
+  folder.check_places({}, {kWeightsFile});
+  const auto open = [&](const ComparedRun& run) {
+    return open_model(run.path,
+                      {.step = run.step, .kappa = reading.choices(), .kappa_values = false});
+  };
+  const Model a = open(runs[0]), b = open(runs[1]);
+  const WeightChange change = weight_change(*a.tensors, *b.tensors, terminal);
+  const Json json = document(a, b, change);
+  OutputFile file(folder.staged(kWeightsFile));
+  const std::string text = json_text(json);
+  file.write_at(0, std::as_bytes(std::span(text)));
+  file.finish();
+  write_csv(table_of(change), folder.staged(kWeightsTable));
+  folder.check_places({}, {kWeightsFile, kWeightsTable});
+  folder.publish({}, {kWeightsFile, kWeightsTable});
+  terminal.erase();
+  print(talk.json ? text : talk.quiet ? "" : text_of(change));
+  return int(ExitCode::ok);
+}
+
+}  // namespace kappascope

@@ -1,0 +1,202 @@
+#include "app/cli/compared_runs.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+
+#include "app/cli/verbs.h"
+#include "app/run_text.h"
+#include "core/engine/memory_plan.h"
+#include "core/trace/joined.h"
+#include "core/trace/kappa_in_force.h"
+
+namespace kappascope {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool is_folder(const fs::path& path) {
+  std::error_code unreadable;
+  return fs::is_directory(path, unreadable);
+}
+
+bool is_there(const fs::path& path) {
+  std::error_code unreadable;
+  return fs::exists(path, unreadable);
+}
+
+// Traces of a batch: those of the folders in it.
+std::vector<fs::path> traces_below(const fs::path& folder) {
+  std::vector<fs::path> files;
+  std::error_code unreadable;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder, unreadable)) {
+    if (is_there(entry.path() / kTraceFile)) { files.push_back(entry.path() / kTraceFile); }
+  }
+  require(!unreadable, ExitCode::io, {.file = folder.native()},
+          "cannot be read: ", unreadable.message());
+  require(!files.empty(), ExitCode::io, {.file = folder.native()},
+          "the results of a batch, of which no text has a trace.npz");
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+// What tells texts apart: their hash; of traces that were written before it was recorded, that of
+// their tokens.
+std::string text_key(const Trace& trace) {
+  const auto document = trace.meta.is_object() ? trace.meta.find("document") : trace.meta.end();
+  if (trace.meta.is_object() && document != trace.meta.end() && document->is_object()) {
+    const auto hash = document->find("sha256");
+    if (hash != document->end() && hash->is_string()) { return hash->get<std::string>(); }
+  }
+  std::string bytes;
+  for (const std::string& token : trace.token_bytes_hex) { bytes += token; }
+  return sha256_hex(bytes);
+}
+
+// Puts the texts of a run into the order of the first run's.
+void put_in_order(ComparedRun& run, const ComparedRun& first) {
+  std::multimap<std::string, std::size_t> places;
+  for (std::size_t d = 0; d < run.texts.size(); ++d) { places.emplace(text_key(run.texts[d]), d); }
+  require(run.texts.size() == first.texts.size(), ExitCode::usage, {.file = run.path},
+          run.texts.size(), " texts, but ", first.texts.size(), " in ", first.path,
+          "; expected the same texts in every run");
+  std::vector<Trace> ordered;
+  for (const Trace& text : first.texts) {
+    const auto found = places.find(text_key(text));
+    require(found != places.end(), ExitCode::usage, {.file = run.path}, "no trace of the text of ",
+            text.path.native(), "; expected the same texts in every run");
+    ordered.push_back(std::move(run.texts[found->second]));
+    places.erase(found);
+  }
+  run.texts = std::move(ordered);
+}
+
+// One model and all texts.
+class Recording {
+ public:
+  Recording(const ComparedRun& run, RecordingWords& words, Terminal& terminal)
+      : words_(words),
+        terminal_(terminal),
+        model_(open_model(run.path, {.step = run.step, .kappa = words.reading.choices()})),
+        plan_(resolve(model_, {})) {
+    const std::int64_t experts = model_.architecture.most_experts();
+    require(experts <= kMostRecordedExperts, ExitCode::unsupported,
+            {.file = model_.files.meta.native()}, "model_config.n_exp: expected at most ",
+            kMostRecordedExperts, " experts in a trace, found ", experts);
+  }
+
+  // `first`: of the runs, for warnings that would be the same again.
+  void read_texts(std::vector<TextItem>& items, bool first) {
+    say_unknown(model_, terminal_);
+    const std::optional<Tokenizer> tokenizer = words_.text.open_tokenizer(model_);
+    for (std::size_t d = 0; d < items.size(); ++d) {
+      if (!terminal_.update(Stage::read, d, items.size())) { stop(); }
+      texts_.push_back(words_.text.read(items[d], tokenizer ? &*tokenizer : nullptr, model_,
+                                        first ? &terminal_ : nullptr));
+      texts_.back().document.index = static_cast<std::int64_t>(d);
+      cut_into_chunks(texts_.back(), model_.architecture.context, words_.window, items[d].source());
+    }
+  }
+
+  void load() {
+    LoadOptions load = words_.compute.load_options();
+    for (const TokenizedText& text : texts_) {
+      load.tokens = std::max(load.tokens, std::int64_t(text.tokens.size()));
+    }
+    const MemoryPlan memory = plan_memory(model_, load);
+    if (!memory.gpu) { load.memory = memory.bound; }
+    std::string note;
+    loaded_ = words_.compute.automatic() ? load_weights_somewhere(model_, load, terminal_, note)
+                                         : load_weights(model_, load, terminal_);
+    terminal_.erase();
+    if (!note.empty()) { terminal_.warn(note); }
+    const std::string nonfinite = nonfinite_weights(model_, *loaded_);
+    if (!nonfinite.empty()) { terminal_.warn(nonfinite); }
+    settings_.tool_version = kToolVersion;
+    settings_.command = words_.command;
+    settings_.dtype = words_.compute.dtype;
+    settings_.threads = load.threads;
+    settings_.device = words_.compute.name_of(load);
+    settings_.torch_version = engine(load.device).torch_version();
+    settings_.engine = loaded_->description();
+  }
+
+  // Traces in folders of their own below `folder`, with the model's parameters there.
+  std::vector<Trace> record(const fs::path& folder) {
+    std::vector<fs::path> files;
+    for (std::size_t d = 0; d < texts_.size(); ++d) {
+      files.push_back(folder / std::to_string(d) / kTraceFile);
+      fs::create_directories(files.back().parent_path());
+      TokenProgress tokens(terminal_, tokens_to_run(texts_[d]));
+      record_trace(files.back(), model_, plan_, *loaded_, texts_[d], settings_, tokens);
+    }
+    write_model_parameters(folder / kModelFile, model_);
+    std::vector<Trace> traces;
+    for (const fs::path& file : files) { traces.push_back(open_trace(file)); }
+    return traces;
+  }
+
+ private:
+  [[noreturn]] static void stop() {
+    throw Error(ExitCode::interrupted, "interrupted; nothing unfinished is left");
+  }
+
+  RecordingWords& words_;
+  Terminal& terminal_;
+  Model model_;
+  RunPlan plan_;
+  TraceSettings settings_;
+  std::vector<TokenizedText> texts_;
+  std::unique_ptr<EngineModel> loaded_;  // after model_, which it refers to
+};
+
+void join_texts(ComparedRun& run, const fs::path& folder) {
+  if (run.texts.size() < 2) { return; }
+  std::vector<const Trace*> texts;
+  for (const Trace& text : run.texts) { texts.push_back(&text); }
+  fs::create_directories(folder);
+  write_joined_trace(folder / kTraceFile, texts, join_words(texts.size(), " texts"));
+  run.joined = open_trace(folder / kTraceFile);
+  if (run.joined->model == nullptr) {  // beside the traces it was given as
+    run.joined->model = run.texts[0].model;
+    run.joined->kappa_in_force = std::make_shared<KappaInForce>(*run.joined);
+  }
+}
+
+}  // namespace
+
+std::vector<fs::path> trace_files(const std::string& path) {
+  const fs::path at(path);
+  if (!is_folder(at)) {
+    return at.extension() == ".npz" ? std::vector<fs::path>{at} : std::vector<fs::path>{};
+  }
+  if (is_there(at / kTraceFile)) { return {at / kTraceFile}; }
+  return is_there(at / kIndexFile) ? traces_below(at) : std::vector<fs::path>{};
+}
+
+void open_runs(std::vector<ComparedRun>& runs, RecordingWords& words, OutputFolder& folder,
+               Terminal& terminal) {
+  std::vector<TextItem> items;
+  bool first = true;
+  for (std::size_t r = 0; r < runs.size(); ++r) {
+    ComparedRun& run = runs[r];
+    const fs::path place = folder.staged("runs") / std::to_string(r);
+    const std::vector<fs::path> files = run.step ? std::vector<fs::path>{} : trace_files(run.path);
+    for (const fs::path& file : files) { run.texts.push_back(open_trace(file)); }
+    if (files.empty()) {
+      if (items.empty()) { items = words.text.list(terminal); }
+      Recording recording(run, words, terminal);
+      recording.read_texts(items, first);
+      recording.load();
+      run.texts = recording.record(place);
+      first = false;
+    }
+    for (const Trace& trace : run.texts) {
+      if (!trace.model_problem.empty()) { terminal.warn(trace.model_problem); }
+    }
+    if (r > 0) { put_in_order(run, runs[0]); }
+    join_texts(run, place / "joined");
+  }
+}
+
+}  // namespace kappascope

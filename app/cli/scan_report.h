@@ -1,0 +1,39 @@
+// What `kappascope scan` found, as text, JSON and a table.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "app/cli/fail_if.h"
+#include "core/figure/figure.h"
+#include "core/model/alignment.h"
+#include "core/stats/expert_similarity.h"
+#include "core/stats/learned_kappa.h"
+#include "core/stats/tensor_numbers.h"
+
+namespace kappascope {
+
+struct LayerAlignment {
+  std::int64_t layer = -1;
+  UnitAlignment of;
+};
+
+struct ScanResult {
+  const Model& model;
+  OutlierLimits limits;
+  std::vector<TensorNumbers> numbers = {};  // beside the model's tensors
+  std::vector<LearnedKappa> kappa = {};
+  std::vector<LayerAlignment> alignments = {};
+  std::vector<ExpertSimilarity> similarities = {};
+};
+
+// Names that --fail-if knows: of numbers of a tensor, and of means over the experts of a layer.
+std::vector<std::string> scan_names();
+void check_thresholds(const ScanResult& scan, Thresholds& thresholds);
+
+Json scan_json(const ScanResult& scan);
+Table scan_table(const ScanResult& scan);       // one row a tensor
+std::string scan_text(const ScanResult& scan);  // tables for people
+
+}  // namespace kappascope
