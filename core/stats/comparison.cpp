@@ -170,9 +170,10 @@ std::vector<DifferentField> different_fields(std::span<const Trace* const> trace
     for (const auto& [name, value] : configs[i]) { fields[name].name = name; }
   }
   std::vector<DifferentField> different;
-  for (auto& [name, field] : fields) {
+  for (auto& entry : fields) {
+    DifferentField& field = entry.second;
     for (const auto& config : configs) {
-      const auto found = config.find(name);
+      const auto found = config.find(entry.first);
       field.values.push_back(found == config.end() ? "" : found->second);
     }
     const bool same = std::all_of(field.values.begin(), field.values.end(),
