@@ -220,7 +220,7 @@ TEST(Catalogue, AModelWithoutKappaSaysSo) {
   EXPECT_EQ(both.panels[0].lines[0].name, "kappa");
   EXPECT_EQ(both.subtitle.find("base"), std::string::npos);
   EXPECT_NE(both.notes.back().find("base is not drawn"), std::string::npos);
-  const Figure none = figure_entry("kappa-tokens").make(traces, {});
+  const Figure none = figure_entry("kappa-tokens").make(Traces(traces).first(1), {});
   EXPECT_EQ(none.panels[0].empty, "nothing to show: this model has no κ");
   EXPECT_EQ(none.tables[0].rows, 0);
   EXPECT_EQ(none.subtitle.find("κ on"), std::string::npos);
