@@ -9,10 +9,12 @@ from rounds import ROOT, Program, quartiles
 
 
 def transformers_peer():
-    """The transformers package in a process of its own: in this Python, or in the one that
-    KAPPASCOPE_PEER_PYTHON names. None: it is in neither."""
+    """The transformers package, 5 or newer, whose experts have a choice of implementation, in a
+    process of its own: in this Python, or in the one that KAPPASCOPE_PEER_PYTHON names. None: it is
+    in neither."""
     python = os.environ.get("KAPPASCOPE_PEER_PYTHON", sys.executable)
-    found = subprocess.run([python, "-c", "import transformers"], stderr=subprocess.DEVNULL)
+    needed = "import transformers; transformers.PreTrainedModel.set_experts_implementation"
+    found = subprocess.run([python, "-c", needed], stderr=subprocess.DEVNULL)
     if found.returncode:
         return None
     return Program(python, "-B", str(ROOT / "tests/bench/transformers_peer.py"),
@@ -27,7 +29,7 @@ def p3(bench):
         if peer is None:
             for kind, goal in goals:
                 bench.put(f"P3_{family}_{kind}", {
-                    "ratio": None, "peer": "peer absent: transformers, or KAPPASCOPE_PEER_PYTHON",
+                    "ratio": None, "peer": "peer absent: transformers 5, or KAPPASCOPE_PEER_PYTHON",
                     "goal": goal, "holds": None, "note": "not run"})
             continue
         folder = bench.folder / family
