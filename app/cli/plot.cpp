@@ -34,15 +34,17 @@ const char* mark_of(Several several) {
   fail(ExitCode::internal, {}, "a figure of no kind");
 }
 
+constexpr std::int64_t kIdWidth = 27;  // of the longest id, its mark and what parts them
+
 // "ID  what it shows", one a line.
 std::string list_of_figures() {
   std::string text =
       "\nFigures (* shows all traces in one file, − what each changes from the first; of the "
       "others each trace makes a file, or a panel with --panels):\n";
   for (const FigureEntry& entry : figure_catalogue()) {
-    std::string id = join_words("  ", entry.id, mark_of(entry.several));
-    id.resize(std::max<std::size_t>(id.size() + 1, 24), ' ');
-    text += join_words(id, entry.what, "\n");
+    const std::string id = join_words("  ", entry.id, mark_of(entry.several));
+    const std::int64_t rest = std::max<std::int64_t>(2, kIdWidth - display_width(id));
+    text += join_words(id, std::string(std::size_t(rest), ' '), entry.what, "\n");
   }
   return text;
 }

@@ -154,7 +154,7 @@ class FolderTest(HubCase):
 
     def test_folders_without_a_half(self):
         folder = self.make_folder('model')
-        self.assert_refused(2, 'info', folder, '--step', 3, says='has no steps')
+        self.assert_refused(2, 'info', folder, '--step', 3, says='has no training steps')
         (folder / WEIGHTS).rename(folder / 'weights')
         self.assert_refused(5, 'info', folder, says=('no weights beside config.json', 'pytorch_model.bin'))
         (folder / 'weights').rename(folder / WEIGHTS)

@@ -86,7 +86,7 @@ class Papers(unittest.TestCase):
             captions = " ".join(texts_of(path))
             for run in ("d8-kappa", "d9"):
                 self.assertEqual(run in captions, not one or one == [run], f"{name}: {captions[:200]}")
-        self.assertEqual(len(files), 2 * 21 + 2)
+        self.assertEqual(len(files), 2 * 23 + 4 + 1)  # one each, overlays, a difference
         side = self.plot(a, b, "--panels", "--figures", "kappa-tokens,expert-load", into="side")
         self.assertEqual(set(side), {"kappa-tokens.svg", "expert-load.svg"})
         texts = texts_of(side["kappa-tokens.svg"])

