@@ -6,9 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "core/figure/figure.h"
+#include "core/figure/catalogue.h"
 
 namespace kappascope {
+
+// The figure of one trace; a difference is that of the trace from itself.
+inline Figure figure_of(const FigureEntry& entry, const Trace& trace,
+                        const FigureChoices& choices = {}) {
+  const Trace* const twice[] = {&trace, &trace};
+  return entry.make(Traces(twice).first(entry.several == Several::difference ? 2 : 1), choices);
+}
 
 inline std::vector<std::string> hostile_words() {
   return {"<script>alert(1)</script>",

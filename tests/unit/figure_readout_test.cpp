@@ -211,7 +211,7 @@ TEST(Readout, NumbersAsTheyAreReadOff) {
 TEST(Readout, LinesOfTheCatalogueAscend) {
   const Sample sample;
   for (const FigureEntry& entry : figure_catalogue()) {
-    const Figure figure = entry.make(sample.traces, {});
+    const Figure figure = figure_of(entry, *sample.traces[0]);
     for (const Panel& panel : figure.panels) {
       for (const Line& line : panel.lines) {
         EXPECT_TRUE(std::is_sorted(line.x.begin(), line.x.end())) << entry.id;

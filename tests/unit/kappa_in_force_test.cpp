@@ -14,6 +14,7 @@
 #include "core/stats/kappa_histogram.h"
 #include "core/stats/maps.h"
 #include "core/stats/summary.h"
+#include "tests/unit/figure_fixture.h"
 #include "tests/unit/stats_fixture.h"
 
 namespace kappascope {
@@ -113,8 +114,8 @@ TEST(KappaInForce, RouterIsALinearScore) {
   EXPECT_TRUE(std::isnan(curves.bias[0]));
   EXPECT_EQ(curves.scale[0], 1);
   for (const FigureEntry& entry : figure_catalogue()) {
-    const std::array<const Trace*, 1> traces = {&in.hand.trace};
-    EXPECT_FALSE(render_svg(entry.make(traces, {.layer = 0}), {}).empty()) << entry.id;
+    const Figure figure = figure_of(entry, in.hand.trace, {.layer = 0});
+    EXPECT_FALSE(render_svg(figure, {}).empty()) << entry.id;
   }
 }
 

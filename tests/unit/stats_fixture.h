@@ -13,14 +13,14 @@ namespace kappascope {
 
 struct HandTrace {
   Trace trace;
-  std::vector<std::int32_t> layer_index, pass_index;
+  std::vector<std::int32_t> token_id, layer_index, pass_index;
   std::vector<std::int16_t> expert_index;
   std::vector<std::uint8_t> expert_kept;
   std::vector<float> router_logits, expert_weight, kappa_input, kappa_mean, kappa_min, kappa_max,
       gate, entropy, top1, mass, margin, gap;
   std::vector<std::int64_t> kappa_hist, gate_pre_hist;
 
-  // Nothing chosen, κ = 1 off, router numbers 0.5, gate statistics 0 where something is kept.
+  // Token t has id t; nothing chosen, κ = 1 off, router numbers 0.5, gate statistics 0 where something is kept.
   HandTrace(std::int64_t layers, std::int64_t tokens, std::int64_t experts, std::int64_t slots,
             std::int64_t gates = 1) {
     trace.layers = layers;
@@ -45,6 +45,8 @@ struct HandTrace {
     router_logits.assign(rows * static_cast<std::size_t>(experts), 0);
     kappa_hist.assign(static_cast<std::size_t>(layers * experts * kKappaBins), 0);
     gate_pre_hist.assign(static_cast<std::size_t>(layers * experts * kGatePreBins), 0);
+    for (std::int64_t t = 0; t < tokens; ++t) { token_id.push_back(std::int32_t(t)); }
+    trace.token_id = token_id;
     attach();
   }
   HandTrace(const HandTrace&) = delete;
