@@ -10,6 +10,7 @@ namespace kappascope {
 namespace {
 
 constexpr double kLargest = 1e300;       // keeps differences finite
+constexpr double kRounding = 1e-12;      // share of a value that is no difference
 constexpr double kLongestSideways = 90;  // points of a name beside a vertical axis
 constexpr int kMostTicks = 11;
 
@@ -88,12 +89,16 @@ Reach reach_of(const Panel& panel, bool horizontal, bool log) {
   return reach;
 }
 
-// Space around the marks; a single value gets a range of its own size.
+// Space around the marks; a single value gets a range of its own size, and so do values that differ
+// by rounding alone.
 void widen(AxisPlan& plan, const Reach& reach, double share) {
   double low = plan.log ? std::log(reach.low) : reach.low;
   double high = plan.log ? std::log(reach.high) : reach.high;
   double space = (high / 2 - low / 2) * 2 * share;
-  if (low == high) { space = plan.log ? std::log(2.0) : std::max(std::abs(low) * 0.1, 0.5); }
+  const double size = std::max(std::abs(reach.low), std::abs(reach.high));
+  if (reach.high - reach.low <= kRounding * size) {
+    space = plan.log ? std::log(2.0) : std::max(std::abs(low) * 0.1, 0.5);
+  }
   if (!(reach.from_zero && low == 0)) { low -= space; }
   if (!(reach.from_zero && high == 0)) { high += space; }
   plan.low = plan.log ? std::exp(low) : low;

@@ -70,10 +70,6 @@ void expect_all_good(const Trace& trace, const std::string& what) {
   FileTextMeter meter;
   const std::array<const Trace*, 3> three = {&trace, &trace, &trace};
   for (const FigureEntry& entry : figure_catalogue()) {
-    const bool of_two = entry.several == Several::difference || entry.series;
-    const bool compares = entry.id == "effect" || entry.id == "sharpness-by-confidence" ||
-                          entry.id == "statistics-depth";
-    if (what == "nothing" && (of_two || compares)) { continue; }
     const std::string where = what + " " + std::string(entry.id);
     const Figure figure = figure_of(entry, trace);
     EXPECT_EQ(figure.id, entry.id);

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <random>
+#include <utility>
 
 namespace kappascope {
 namespace {
@@ -12,6 +13,18 @@ std::string labels(const std::vector<Tick>& ticks) {
   std::string text;
   for (const Tick& tick : ticks) { text += (text.empty() ? "" : " ") + tick.label; }
   return text;
+}
+
+TEST(LinearTicks, ARangeFinerThanItsNumbersEnds) {
+  const std::pair<double, double> ranges[] = {{1, std::nextafter(1, 2)},
+                                              {1e17, 1e17 + 64},
+                                              {-1e300, -1e300 * (1 - 1e-15)},
+                                              {0.1, 0.1 + 1e-16}};
+  for (const auto& [low, high] : ranges) {
+    for (int most = 1; most <= 11; ++most) {
+      EXPECT_LE(linear_ticks(low, high, most).size(), std::size_t(most)) << low;
+    }
+  }
 }
 
 TEST(LinearTicks, RoundNumbersOfEqualDecimals) {

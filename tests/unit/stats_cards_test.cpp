@@ -100,6 +100,7 @@ TEST(TokenCard, WhatItsExpertsDid) {
 
 TEST(TokenCard, ATraceOfNothingElse) {
   HandTrace hand(0, 1, 0, 0);
+  hand.trace.token_id = {};
   const TokenCard card = token_card(hand.trace, 0);
   EXPECT_EQ(card.id, -1);
   EXPECT_TRUE(std::isnan(card.nll));
