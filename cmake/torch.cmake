@@ -34,3 +34,8 @@ if(torch_inside)
   cmake_path(RELATIVE_PATH KAPPASCOPE_TORCH_RPATH BASE_DIRECTORY "${CMAKE_BINARY_DIR}")
   string(PREPEND KAPPASCOPE_TORCH_RPATH "$ORIGIN/")
 endif()
+
+# What the engine library of every device is made of, files of core/forward; the MLPs and the device
+# are each library's own.
+set(KAPPASCOPE_FORWARD_PARTS attention engine_library feed_forward gate_keep layer_record
+    layer_source plain tensor_bytes transformer weights)

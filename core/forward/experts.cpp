@@ -212,7 +212,7 @@ void Experts::swiglu(std::int64_t number, float* z, float* up) {
   }
   const double share = plan_.share_kept(task.expert);
   if (share == 1) { return cpu_kernels().kappa_swiglu(args); }
-  kappa_swiglu_of_largest(args, share);
+  kappa_swiglu_of_largest(cpu_kernels(), args, share);
 }
 
 void Experts::run_whole(std::int64_t begin, std::int64_t end) {

@@ -50,10 +50,10 @@ GateStats stats_of_kept(GateStats stats, const float* a, const KappaSwigluArgs& 
   return stats;
 }
 
-void kappa_swiglu_of_largest(const KappaSwigluArgs& args, double share) {
+void kappa_swiglu_of_largest(const CpuKernels& kernels, const KappaSwigluArgs& args, double share) {
   const std::int64_t gates = args.gates;
   std::vector<float> a(std::size_t(args.rows * gates)), up(args.up, args.up + args.rows * gates);
-  cpu_kernels().kappa_swiglu(args);
+  kernels.kappa_swiglu(args);
   // a of all rows, and of nothing else.
   KappaSwigluArgs plain = args;
   plain.first_recorded = 0;
@@ -65,7 +65,7 @@ void kappa_swiglu_of_largest(const KappaSwigluArgs& args, double share) {
   plain.out_row = nullptr;
   plain.up = up.data();
   plain.gate_act_out = a.data();
-  cpu_kernels().kappa_swiglu(plain);
+  kernels.kappa_swiglu(plain);
   for (std::int64_t r = 0; r < args.rows; ++r) {
     float* acting = a.data() + r * gates;
     keep_largest(acting, gates, share);

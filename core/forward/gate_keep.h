@@ -13,8 +13,8 @@ void keep_largest(float* a, std::int64_t gates, double share);
 // `stats` with those of its numbers that follow from a alone computed of this a [I].
 GateStats stats_of_kept(GateStats stats, const float* a, const KappaSwigluArgs& args);
 
-// cpu_kernels().kappa_swiglu where a share of each row's activations acts: hidden, gate statistics
+// kernels.kappa_swiglu where a share of each row's activations acts: hidden, gate statistics
 // and gate_act_out are of those; κ, z, their counts and the effect of κ are of all.
-void kappa_swiglu_of_largest(const KappaSwigluArgs& args, double share);
+void kappa_swiglu_of_largest(const CpuKernels& kernels, const KappaSwigluArgs& args, double share);
 
 }  // namespace kappascope

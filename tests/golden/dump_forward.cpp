@@ -13,7 +13,6 @@
 
 #include "core/engine/engine.h"
 #include "core/engine/memory_plan.h"
-#include "core/trace/given_routes.h"
 #include "core/trace/npz.h"
 
 namespace kappascope {
@@ -169,7 +168,7 @@ void dump(const Words& words) {
   std::ifstream in(words.ids);
   for (std::int32_t id; in >> id;) { ids.push_back(id); }
   const Model model = open_model(words.model, {.kappa = words.choices});
-  const RunPlan plan = resolve_run(model, words.interventions);
+  const RunPlan plan = resolve(model, words.interventions);
   NoProgress progress;
   std::unique_ptr<EngineModel> loaded;
   LoadOptions load = words.load;
