@@ -11,6 +11,7 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <functional>
@@ -71,6 +72,7 @@ class Layer {
     plans_[0] = resolve(model_, {{.edit = Edit::kappa}});
     plans_[1] = resolve(model_, {});
     weights_.device = device;
+    weights_.compute = at::kBFloat16;
     std::vector<LayerWeights> layers(1);
     MoeWeights& moe = layers[0].moe;
     moe.w_g = at::randn({of.experts, of.hidden}, half.dtype(at::kFloat)) * scale;
@@ -154,9 +156,11 @@ struct Rounds {
 };
 
 // Milliseconds of the device for one call of each, interleaved; medians. Each round begins with
-// another: what comes after long work finds a warmer GPU.
+// another: what comes after long work finds a warmer GPU. The device is idle before each call, so
+// that the time holds what the host does before its first launch; or, with `before`, it is busy
+// with that while the host prepares the call, as it is in the middle of a model.
 std::vector<double> times_of(const std::vector<Work>& works, const at::Device& device,
-                             Rounds rounds) {
+                             Rounds rounds, const Work& before = {}) {
   CudaEvent from = nullptr, to = nullptr;
   require_launched(cuda_create(from), "event");
   require_launched(cuda_create(to), "event");
@@ -164,6 +168,7 @@ std::vector<double> times_of(const std::vector<Work>& works, const at::Device& d
   for (int round = 0; round < rounds.all(); ++round) {
     for (std::size_t turn = 0; turn < works.size(); ++turn) {
       const std::size_t i = (turn + std::size_t(round)) % works.size();
+      if (before) { before(); }
       require_launched(cuda_record(from, stream_of(device)), "event");
       works[i]();
       require_launched(cuda_record(to, stream_of(device)), "event");
@@ -194,6 +199,12 @@ class Report {
   void longer(const std::string& name, double ours, double peer, double goal, const char* what) {
     add(name, ours / peer, ours, peer, goal, false, what);
   }
+  // How often as fast as the peer; no goal.
+  void beside(const std::string& name, double ours, double peer, const char* what) {
+    std::printf("%-14s %7.3f                     %9.4f ms, peer %9.4f ms: %s\n", name.c_str(),
+                peer / ours, ours, peer, what);
+    put(name, peer / ours, ours, peer, what, "}");
+  }
   bool write(const char* path) const {
     std::FILE* file = std::fopen(path, "w");
     if (!file) { return false; }
@@ -208,10 +219,15 @@ class Report {
     const bool holds = least ? ratio >= goal : ratio <= goal;
     std::printf("%-14s %7.3f  goal %s %.2f  %-6s  %9.4f ms, peer %9.4f ms: %s\n", name.c_str(),
                 ratio, least ? "≥" : "≤", goal, holds ? "holds" : "MISSED", ours, peer, what);
+    put(name, ratio, ours, peer, what,
+        join_words(", \"goal\": ", goal, ", \"holds\": ", holds ? "true" : "false", "}"));
+    all_ = all_ && holds;
+  }
+  void put(const std::string& name, double ratio, double ours, double peer, const char* what,
+           const std::string& rest) {
     json_ += join_words(json_.empty() ? "" : ",\n", "  \"", name, "\": {\"ratio\": ", ratio,
                         ", \"ours_ms\": ", ours, ", \"peer_ms\": ", peer, ", \"peer\": \"", what,
-                        "\", \"goal\": ", goal, ", \"holds\": ", holds ? "true" : "false", "}");
-    all_ = all_ && holds;
+                        "\"", rest);
   }
   std::string json_;
   bool all_ = true;
@@ -276,17 +292,28 @@ void measure_few(Layer& layer, std::int64_t tokens, double rate, Rounds rounds, 
   compare_outputs(layer, inputs[0], routings[0]);
   Listener nobody(false);
   std::size_t ours = 0, theirs = 0;
-  const std::vector<double> time =
-      times_of({[&] { layer.run(inputs[ours++ % inputs.size()], true, nobody); },
-                [&] {
-                  const std::size_t i = theirs++ % inputs.size();
-                  run_peer(layer, inputs[i], routings[i]);
-                }},
-               layer.moe().w_g.device(), rounds);
+  const std::vector<Work> works = {[&] { layer.run(inputs[ours++ % inputs.size()], true, nobody); },
+                                   [&] {
+                                     const std::size_t i = theirs++ % inputs.size();
+                                     run_peer(layer, inputs[i], routings[i]);
+                                   }};
   const double bytes = hit * 3 * double(of.hidden * of.gates) * 2;
   const std::string name = std::string("G2_") + of.name + "_" + std::to_string(tokens);
-  if (tokens <= 4) { report.faster(name, time[0], time[1], 3.5, "at::_grouped_mm + eager κ"); }
-  report.faster(name + "_bytes", time[0], bytes / rate, 0.75, "a copy of the weights read");
+  const at::Device device = layer.moe().w_g.device();
+  const char* const eager = "at::_grouped_mm + eager κ";
+  const char* const copy = "a copy of the weights read";
+  const std::vector<double> alone = times_of(works, device, rounds);
+  if (tokens <= 4) { report.faster(name, alone[0], alone[1], 3.5, eager); }
+  report.faster(name + "_bytes", alone[0], bytes / rate, 0.75, copy);
+  const at::Tensor busy = at::empty({std::int64_t(1) << 29}, options);
+  const std::vector<double> queued = times_of(works, device, rounds, [&] { busy.zero_(); });
+  report.beside(name + "_queued", queued[0], queued[1], eager);
+  report.beside(name + "_queued_bytes", queued[0], bytes / rate, copy);
+  const auto begin = std::chrono::steady_clock::now();
+  busy.zero_();
+  for (int i = 0; i < 32; ++i) { works[0](); }
+  const std::chrono::duration<double, std::micro> host = std::chrono::steady_clock::now() - begin;
+  std::printf("%s: the host takes %.1f µs a call\n", name.c_str(), host.count() / 32);
 }
 
 int measure(const char* path, Rounds rounds) {
