@@ -95,11 +95,16 @@ KAPPASCOPE_HOST_DEVICE inline float few_value(const FewSums& y, std::int32_t sha
   const std::int32_t first = y.first_block(strip, share), last = y.last_block(strip, share);
   const std::int32_t size = kTileRows * y.columns;
   const float* at = y.segment(first, strip) + place % kTileRows * y.columns + column % y.columns;
+  constexpr std::int32_t kAtOnce = 8;  // on their way together: the time is that of the latency
   float sum = at[0];
-  const float second = first < last ? at[size] : 0.0f;  // on its way while the first is
-  if (first < last) { sum += second; }
-  for (std::int32_t block = first + 2; block <= last; ++block) {
-    sum += at[std::int64_t(block - first) * size];
+  for (std::int32_t block = first + 1; block <= last; block += kAtOnce) {
+    float more[kAtOnce];
+    for (std::int32_t n = 0; n < kAtOnce; ++n) {
+      more[n] = block + n <= last ? at[std::int64_t(block + n - first) * size] : 0.0f;
+    }
+    for (std::int32_t n = 0; n < kAtOnce; ++n) {
+      if (block + n <= last) { sum += more[n]; }
+    }
   }
   return sum;
 }

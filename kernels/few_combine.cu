@@ -25,7 +25,8 @@ __global__ void few_combine_kernel(FewCombineArgs args) {
   for (int first = 0; first < slots; first += kWarps) {
     const int k = first + warp, cell = t * slots + k;
     const int place = k < slots ? args.places.cell_place[cell] : -1;
-    if (lane == 0) { memory.weight[warp] = place >= 0 ? args.weight[cell] : 0; }
+    const float weight = k < slots ? args.weight[cell] : 0;  // on its way beside the place
+    if (lane == 0) { memory.weight[warp] = place >= 0 ? weight : 0; }
     float value = place >= 0 && inside ? few_value(args.y, share, place, 0, column) : 0;
     if (Biased && place >= 0 && inside) {
       value += args.bias[args.expert[cell] * args.width + column];

@@ -141,20 +141,29 @@ __device__ void load_hidden(const FewProductArgs& args, int share, int place, in
   }
 }
 
-// Σ of a value's sums in their order, as few_value has it.
-__device__ float all_sums(float first, float second, const float* from, int blocks, int size) {
-  float sum = first;
-  if (blocks > 0) { sum += second; }
-  for (int block = 2; block <= blocks; ++block) { sum += from[std::int64_t(block) * size]; }
-  return sum;
+// Σ of the sums of z and of up in their order, as few_value has it; those of both are on their way
+// together.
+__device__ void add_sums(const HiddenLoads& of, float& z, float& up) {
+  const int z_blocks = of.blocks & 0xffff, up_blocks = of.blocks >> 16;
+  z = of.first_z;
+  up = of.first_up;
+  if (z_blocks > 0) { z += of.second_z; }
+  if (up_blocks > 0) { up += of.second_up; }
+  for (int block = 2; block <= z_blocks || block <= up_blocks; ++block) {
+    const std::int64_t at = std::int64_t(block) * of.size;
+    const float more_z = block <= z_blocks ? of.z[at] : 0;
+    const float more_up = block <= up_blocks ? of.up[at] : 0;
+    if (block <= z_blocks) { z += more_z; }
+    if (block <= up_blocks) { up += more_up; }
+  }
 }
 
 // hidden, as grouped_swiglu has it.
 template <Input From>
 __device__ float swiglu_value(const FewProductArgs& args, const HiddenLoads& of) {
   const KappaView& kappa = args.kappa;
-  float z = all_sums(of.first_z, of.second_z, of.z, of.blocks & 0xffff, of.size);
-  float up = all_sums(of.first_up, of.second_up, of.up, of.blocks >> 16, of.size);
+  float z = 0, up = 0;
+  add_sums(of, z, up);
   if constexpr (From == Input::ruled) { apply_rules(args.rules, of.gate_bias, of.up_bias, z, up); }
   if (args.identity_gate) { return z * up; }
   float value = 1;

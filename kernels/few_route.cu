@@ -68,24 +68,32 @@ __device__ bool is_last_block(std::int32_t* arrived, int blocks) {
   return last != 0;
 }
 
-// The experts of token t, by one warp.
-__device__ void choose(const RouteArgs& args, std::int64_t t, int lane, std::int32_t* by_turn) {
-  const RoutingView& routing = args.routing;
-  Choice<0> choice(args, t, lane);
-  for (std::int64_t k = 0; k < routing.slots; ++k) {
-    const std::int32_t expert = choice.next().index;
-    if (lane != 0) { continue; }
-    routing.cells.expert[t * routing.slots + k] = expert;
-    by_turn[k * routing.tokens + t] = expert;
-  }
-}
-
 struct PlaceMemory {
   std::int32_t expert[kMostFewCells];    // by turn
+  float weight[kMostFewCells];           // likewise
   std::int32_t position[kMostFewCells];  // in its queue
   std::int32_t kept[kMostFewCells];      // how many the expert keeps
   std::int32_t head[kMostFewCells];      // its expert where a tile starts; else kNoTile
 };
+
+// Experts and weights of token t, by one warp.
+template <int Held>
+__device__ void choose(const RouteArgs& args, std::int64_t t, int lane, PlaceMemory& memory) {
+  const std::int64_t tokens = args.routing.tokens, slots = args.routing.slots;
+  Choice<Held> choice(args, t, lane);
+  std::int32_t mine = 0;
+  for (std::int64_t k = 0; k < slots; ++k) {
+    const std::int32_t expert = choice.next().index;
+    if (lane == k) { mine = expert; }
+    if (lane != 0) { continue; }
+    args.routing.cells.expert[t * slots + k] = expert;
+    memory.expert[k * tokens + t] = expert;
+  }
+  weigh_warp(args, t, lane, mine);
+  for (std::int64_t k = lane; k < slots; k += kWarp) {
+    memory.weight[k * tokens + t] = args.routing.cells.weight[t * slots + k];
+  }
+}
 
 // Positions in the queues, and which turns start a tile.
 __device__ void count_turns(const RouteArgs& args, int cells, PlaceMemory& memory) {
@@ -135,7 +143,7 @@ __device__ void place_turns(const FewRouteArgs& args, int cells, const PlaceMemo
     const bool kept = memory.position[turn] < memory.kept[turn];
     const Assignments& to = routing.cells;
     to.kept[cell] = kept;
-    to.score[cell] = kept ? kappa_score(args.route, to.weight[cell], t, e) : NAN;
+    to.score[cell] = kept ? kappa_score(args.route, memory.weight[turn], t, e) : NAN;
     if (kept) {
       write_place(args.places, cell, before + memory.position[turn] / kTileRows, turn, memory);
     } else {
@@ -145,7 +153,7 @@ __device__ void place_turns(const FewRouteArgs& args, int cells, const PlaceMemo
   }
 }
 
-template <int Width>
+template <int Width, int Held>
 __global__ void few_route_kernel(FewRouteArgs args, int blocks) {
   KAPPASCOPE_SHARED(PlaceMemory, memory);
   const RoutingView& routing = args.route.routing;
@@ -157,14 +165,22 @@ __global__ void few_route_kernel(FewRouteArgs args, int blocks) {
     if (!is_last_block(args.arrived, blocks)) { return; }
   }
   for (std::int64_t t = warp; t < routing.tokens; t += kWarps) {
-    choose(args.route, t, lane, memory.expert);
-    if (lane == 0) { weigh(args.route, t); }
+    choose<Held>(args.route, t, lane, memory);
   }
   __syncthreads();
   const int cells = int(routing.tokens * routing.slots);
   count_turns(args.route, cells, memory);
   __syncthreads();
   place_turns(args, cells, memory);
+}
+
+// Scores are held in registers where there are few enough experts: each choice looks at all.
+template <int Width>
+auto kernel_for(std::int64_t experts) {
+  return experts <= 2 * kWarp   ? few_route_kernel<Width, 2>
+         : experts <= 4 * kWarp ? few_route_kernel<Width, 4>
+         : experts <= 8 * kWarp ? few_route_kernel<Width, 8>
+                                : few_route_kernel<Width, 0>;
 }
 
 }  // namespace
@@ -174,8 +190,9 @@ int few_route_cuda(const FewRouteArgs& args, CudaStream stream) {
   if (routing.tokens * routing.slots > kMostFewCells) { return int(cudaErrorInvalidValue); }
   const std::int64_t jobs = (routing.tokens + kGroup - 1) / kGroup * routing.experts;
   const dim3 grid = args.x ? dim3(unsigned(jobs)) : dim3(1);
-  return launch(args.width % 4 == 0 ? few_route_kernel<4> : few_route_kernel<1>, grid, 0, stream,
-                args, int(grid.x));
+  const auto kernel =
+      args.width % 4 == 0 ? kernel_for<4>(routing.experts) : kernel_for<1>(routing.experts);
+  return launch(kernel, grid, 0, stream, args, int(grid.x));
 }
 
 }  // namespace kappascope

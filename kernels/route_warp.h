@@ -64,4 +64,26 @@ class Choice {
   float held_[Held > 0 ? Held : 1];
 };
 
+// `weigh` of token t by one warp. `mine`: the expert of slot number lane.
+inline __device__ void weigh_warp(const RouteArgs& args, std::int64_t t, int lane,
+                                  std::int32_t mine) {
+  const int slots = int(args.routing.slots);
+  if (args.weight_of_all || slots > kWarp) {
+    __syncwarp();  // lane 0 reads its experts where they are written
+    if (lane == 0) { weigh(args, t); }
+    __syncwarp();
+    return;
+  }
+  const bool inside = lane < slots;
+  const float logit = inside ? args.routing.logits[t * args.routing.experts + mine] : -INFINITY;
+  float highest = logit;
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) {
+    highest = fmaxf(highest, __shfl_xor_sync(kAllLanes, highest, offset));
+  }
+  const float part = inside ? std::exp(logit - highest) : 0;
+  float sum = 0;
+  for (int k = 0; k < slots; ++k) { sum += __shfl_sync(kAllLanes, part, k); }
+  if (inside) { args.routing.cells.weight[t * slots + lane] = part / sum; }
+}
+
 }  // namespace kappascope
