@@ -13,22 +13,25 @@
 namespace kappascope {
 namespace {
 
-constexpr std::int64_t kChunk = 256;  // turns that one warp counts
+constexpr int kChunk = 256;  // turns that one warp counts
+constexpr int kSteps = kChunk / kWarp;
 
-// expert and margin of token t.
+// expert and weight of token t, and its margin where that is wanted.
 template <int Held>
 __device__ void choose(const RouteArgs& args, std::int64_t t, int lane) {
   const RoutingView& routing = args.routing;
   const std::int64_t experts = routing.experts, slots = routing.slots;
   Choice<Held> choice(args, t, lane);
   Candidate last{};
-  float margin = NAN;
-  for (std::int64_t k = 0; k <= slots && k < experts; ++k) {
-    const Candidate next = choice.next();
-    if (k == slots) { margin = margin_of(last.score, next.score); }
-    if (k < slots && lane == 0) { routing.cells.expert[t * slots + k] = next.index; }
-    last = next;
+  std::int32_t mine = 0;
+  for (std::int64_t k = 0; k < slots; ++k) {
+    last = choice.next();
+    if (lane == k) { mine = last.index; }
+    if (lane == 0) { routing.cells.expert[t * slots + k] = last.index; }
   }
+  weigh_warp(args, t, lane, mine);
+  if (!routing.numbers.margin) { return; }
+  const float margin = slots < experts ? margin_of(last.score, choice.next().score) : NAN;
   if (lane == 0) { routing.numbers.margin[t] = margin; }
 }
 
@@ -91,9 +94,7 @@ __global__ void choose_kernel(RouteArgs args) {
   const std::int64_t t = std::int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
   if (t >= args.routing.tokens) { return; }
   choose<Held>(args, t, lane);
-  __syncwarp();
-  if (lane == 0) { weigh(args, t); }
-  describe_router(args.routing, t, lane);
+  if (args.routing.numbers.margin) { describe_router(args.routing, t, lane); }
 }
 
 // The same where experts are given.
@@ -101,34 +102,42 @@ __global__ void given_kernel(RouteArgs args) {
   const int lane = int(threadIdx.x) % kWarp;
   const std::int64_t t = std::int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
   if (t >= args.routing.tokens) { return; }
+  float* const margins = args.routing.numbers.margin;
   if (lane == 0) {
-    args.routing.numbers.margin[t] = choose_given(args, t);
+    const float margin = choose_given(args, t);
+    if (margins) { margins[t] = margin; }
     weigh(args, t);
   }
-  describe_router(args.routing, t, lane);
+  if (margins) { describe_router(args.routing, t, lane); }
 }
 
 // One warp per chunk: positions counted within it, and how many each expert got, counts [chunks,E].
 __global__ void count_kernel(RouteArgs args, std::int32_t* counts) {
   const int lane = int(threadIdx.x) % kWarp;
-  const std::int64_t chunk = std::int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
-  const std::int64_t turns = args.routing.tokens * args.routing.slots;
+  const int chunk = int(blockIdx.x) * kWarps + int(threadIdx.x) / kWarp;
+  const int tokens = int(args.routing.tokens), slots = int(args.routing.slots);
+  const int turns = tokens * slots, begin = chunk * kChunk + lane;
   if (chunk * kChunk >= turns) { return; }
+  const auto cell_at = [&](int turn) { return turn % tokens * slots + turn / tokens; };
   std::int32_t* mine = counts + chunk * args.routing.experts;
   for (std::int64_t e = lane; e < args.routing.experts; e += kWarp) { mine[e] = 0; }
+  std::int32_t expert[kSteps];  // all on their way together; −1: past the end
+#pragma unroll
+  for (int step = 0; step < kSteps; ++step) {
+    const int turn = begin + step * kWarp;
+    expert[step] = turn < turns ? args.routing.cells.expert[cell_at(turn)] : -1;
+  }
   __syncwarp();
-  for (std::int64_t first = chunk * kChunk; first < (chunk + 1) * kChunk; first += kWarp) {
-    const std::int64_t turn = first + lane;
-    const bool valid = turn < turns;
-    const std::int64_t cell =
-        valid ? cell_of_turn(turn, args.routing.tokens, args.routing.slots) : 0;
-    const std::int32_t e = valid ? args.routing.cells.expert[cell] : -1;
+#pragma unroll
+  for (int step = 0; step < kSteps; ++step) {
+    const std::int32_t e = expert[step];
+    const bool valid = e >= 0;
     const unsigned same = __match_any_sync(kAllLanes, e);
     const int before = __popc(same & ((1u << lane) - 1));
     const std::int32_t counted = valid ? mine[e] : 0;
     __syncwarp();  // all have read before the first of each expert writes
     if (valid) {
-      args.queue_position[cell] = counted + before;
+      args.queue_position[cell_at(begin + step * kWarp)] = counted + before;
       if (before == 0) { mine[e] = counted + __popc(same); }
     }
     __syncwarp();
@@ -185,8 +194,8 @@ std::int64_t route_memory(const RouteArgs& args) {
 int route_cuda(const RouteArgs& args, std::int32_t* memory, CudaStream stream) {
   const std::int64_t chunks = chunks_of(args), cells = args.routing.tokens * args.routing.slots;
   const std::int64_t experts = args.routing.experts;
-  const auto choose = args.given_expert    ? given_kernel
-                      : experts <= 2 * kWarp   ? choose_kernel<2>
+  const auto choose = args.given_expert      ? given_kernel
+                      : experts <= 2 * kWarp ? choose_kernel<2>
                       : experts <= 4 * kWarp ? choose_kernel<4>
                       : experts <= 8 * kWarp ? choose_kernel<8>
                                              : choose_kernel<0>;

@@ -124,6 +124,7 @@ void MoeCall::route() {
   const at::Tensor queues = at::empty({cells() + layout_.experts}, row_start_.options());
   RouteArgs args = route_rules(plan_, layout_.tokens);
   args.routing = routing_;
+  if (!recorded_) { args.routing.numbers = {}; }
   const at::Tensor bias = state_.selection_bias(layer_, weights_, plan_);
   const at::Tensor given = device_given_experts(layer_, pass_, context_);
   args.selection_bias = data_or_null(bias);

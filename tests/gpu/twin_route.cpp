@@ -122,8 +122,18 @@ void compare_case(const RouteCase& of, std::int64_t tokens, Check& check) {
   out.put(device, true);
   Values<std::int32_t> memory(std::size_t(route_memory(args)));
   route_ref(host);
+  RouteArgs without_numbers = device;
+  without_numbers.routing.numbers = {};
+  require_ok(route_cuda(without_numbers, memory.device(), nullptr), "route");
+  require_ok(cuda_wait_all(), "route");
+  const std::vector<std::int32_t> index = out.index.fetch(), position = out.position.fetch();
+  const std::vector<float> weight = out.weight.fetch(), input = out.input.fetch();
   require_ok(route_cuda(device, memory.device(), nullptr), "route");
   require_ok(cuda_wait_all(), "route");
+  check.equal("expert_index without numbers", index, out.index.fetch());
+  check.equal("queue_position without numbers", position, out.position.fetch());
+  check.close("expert_weight without numbers", weight, out.weight.fetch(), 0);
+  check.close("kappa_input without numbers", input, out.input.fetch(), 0);
   check.equal("expert_index", out.index.fetch(), out.index.host);
   check.equal("queue_position", out.position.fetch(), out.position.host);
   check.equal("assigned", out.assigned.fetch(), out.assigned.host);
