@@ -1,17 +1,20 @@
-#include "kernels/kernels.h"
+#include "kernels/training_ops.h"
 
 namespace kappascope {
 
 namespace generic {
 extern const CpuKernels kernels;
-}
+void kappa_swiglu_backward(const KappaSwigluBackwardArgs& args);
+}  // namespace generic
 #ifdef __x86_64__
 namespace avx2 {
 extern const CpuKernels kernels;
-}
+void kappa_swiglu_backward(const KappaSwigluBackwardArgs& args);
+}  // namespace avx2
 namespace avx512 {
 extern const CpuKernels kernels;
-}
+void kappa_swiglu_backward(const KappaSwigluBackwardArgs& args);
+}  // namespace avx512
 #endif
 
 const CpuKernels* const* usable_cpu_kernels() {
@@ -29,6 +32,14 @@ const CpuKernels* const* usable_cpu_kernels() {
     return found;
   }();
   return usable;
+}
+
+KappaSwigluBackward kappa_swiglu_backward_of(const CpuKernels& kernels) {
+#ifdef __x86_64__
+  if (&kernels == &avx512::kernels) { return avx512::kappa_swiglu_backward; }
+  if (&kernels == &avx2::kernels) { return avx2::kappa_swiglu_backward; }
+#endif
+  return generic::kappa_swiglu_backward;
 }
 
 }  // namespace kappascope

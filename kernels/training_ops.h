@@ -1,0 +1,32 @@
+// The operations that training needs beside those of kernels.h.
+#pragma once
+
+#include "kernels/kernels.h"
+
+namespace kappascope {
+
+// The derivatives of a loss by what kappa_swiglu_ref read, from those by the hidden units that it
+// gave, over the rows of one expert (kappa_gradient.h).
+struct KappaSwigluBackwardArgs {
+  std::int64_t rows = 0, gates = 0;
+  const float* gate_pre = nullptr;     // [rows,I] z
+  const float* up = nullptr;           // [rows,I]
+  const float* score = nullptr;        // [rows] s; nullptr: none
+  KappaView kappa;                     // of this expert
+  bool identity_gate = false;          // bilinear experts: hidden = z ∘ up
+  const float* grad_hidden = nullptr;  // [rows,I]
+
+  float* grad_gate_pre = nullptr;  // [rows,I] may be the same memory as grad_hidden
+  float* grad_up = nullptr;        // [rows,I]
+  float* grad_score = nullptr;     // [rows]; nullptr: not wanted
+  // Added to, where kappa.bias and kappa.scale have their values; nullptr: not wanted.
+  float* grad_bias = nullptr;
+  float* grad_scale = nullptr;
+};
+void kappa_swiglu_backward_ref(const KappaSwigluBackwardArgs& args);
+
+// Its twin among the kernels of an instruction set (usable_cpu_kernels).
+using KappaSwigluBackward = void (*)(const KappaSwigluBackwardArgs& args);
+KappaSwigluBackward kappa_swiglu_backward_of(const CpuKernels& kernels);
+
+}  // namespace kappascope
