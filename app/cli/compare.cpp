@@ -12,7 +12,6 @@
 #include "app/cli/terminal.h"
 #include "app/cli/verbs.h"
 #include "core/figure/map_difference.h"
-#include "core/figure/rename_runs.h"
 #include "core/figure/runs.h"
 #include "core/stats/comparison.h"
 #include "core/trace/output_file.h"
@@ -250,15 +249,14 @@ class Compare {
   // The figures asked for, with the runs called as in the report.
   std::vector<std::string> write_catalogue(const ComparedResult& result, Traces traces,
                                            const std::filesystem::path& place, Terminal& terminal) {
-    const std::vector<std::string> runs = run_names(traces);
     const std::vector<const FigureEntry*> entries = figures_.entries();
     FigureChoices choices;
+    choices.runs = result.names;
     if (!figures_.tokens.empty()) { choices.tokens = token_range(figures_.tokens); }
     std::vector<std::string> names;
     for (std::size_t i = 0; i < entries.size(); ++i) {
       if (!terminal.update(Stage::figures, i, entries.size())) { stop(); }
       for (Figure& figure : entries[i]->make_all(traces, choices, false)) {
-        rename_runs(figure, runs, result.names);
         for (std::string& name : write_figure_files(figures_, std::move(figure), place)) {
           names.push_back(std::move(name));
         }

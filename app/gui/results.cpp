@@ -58,7 +58,9 @@ LaneFigures prepared_lanes(const FigureEntry& entry, const std::vector<ShownTrac
   std::vector<std::size_t> whose;
   for (std::size_t i = 0; i < shown.size(); ++i) {
     try {
-      figures.push_back(entry.make(Traces(traces).subspan(i, 1), choices, {names[i]}));
+      FigureChoices own = choices;
+      own.runs = {names[i]};
+      figures.push_back(entry.make(Traces(traces).subspan(i, 1), own));
       require_unchanged(*traces[i]);
       whose.push_back(i);
     } catch (...) {

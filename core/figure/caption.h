@@ -20,7 +20,7 @@ std::string intervention_label(const Trace& trace);
 
 // The line under a title: "model · κ · capacity · interventions · type of numbers · tokens". Of
 // several runs what is common is said once and first, then behind each run's name what else it is;
-// `names` are those of run_names(). Of one run that has a name among others: the name, then what
+// `names` are those of the runs. Of one run that has a name among others: the name, then what
 // else it is.
 std::string caption(Traces traces, const std::vector<std::string>& names);
 

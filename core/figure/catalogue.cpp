@@ -219,22 +219,30 @@ std::string FigureEntry::file_name(const FigureChoices& chosen) const {
   return name;
 }
 
-Figure FigureEntry::make(Traces traces, const FigureChoices& chosen,
-                         const std::vector<std::string>& runs) const {
+Figure FigureEntry::make(Traces traces, const FigureChoices& chosen) const {
   check_number(*this, traces.size());
-  std::vector<std::string> names = runs.empty() ? run_names(traces) : runs;
+  const bool given = !chosen.runs.empty();
+  const std::vector<std::string> all = given ? chosen.runs : run_names(traces);
   std::vector<const Trace*> shown;
-  std::vector<std::string> left_out;
+  std::vector<std::string> left_out, names;
   for (std::size_t i = 0; i < traces.size(); ++i) {
     const std::string why = left_out_because(*this, *traces[i]);
-    if (!why.empty()) { left_out.push_back(names[i] + " is not drawn: " + why + "."); }
-    if (why.empty()) { shown.push_back(traces[i]); }
+    if (!why.empty()) { left_out.push_back(all[i] + " is not drawn: " + why + "."); }
+    if (!why.empty()) { continue; }
+    shown.push_back(traces[i]);
+    names.push_back(all[i]);
   }
   const bool none = shown.size() < (several == Several::difference ? 2U : 1U);
-  if (none) { shown.assign(traces.begin(), traces.end()); }
-  if (!left_out.empty() && several == Several::overlay) { names = run_names(shown); }
-  Figure figure = draw(shown, chosen);
-  if (!runs.empty()) { figure.subtitle = caption(shown, names); }
+  if (none) {
+    shown.assign(traces.begin(), traces.end());
+    names = all;
+  }
+  const std::vector<std::string> usual = run_names(shown), unnamed(1);
+  if (!given) { names = usual; }
+  FigureChoices named = chosen;
+  named.runs = names;
+  Figure figure = draw(shown, named);
+  figure.subtitle = caption(shown, given || shown.size() > 1 ? names : unnamed);
   figure.name = file_name(chosen);
   const auto without = std::find_if(shown.begin(), shown.end(),
                                     [](const Trace* trace) { return lacks_kappa(*trace); });
@@ -245,7 +253,7 @@ Figure FigureEntry::make(Traces traces, const FigureChoices& chosen,
   bands_to_lines(figure);
   if (!none) { figure.notes.insert(figure.notes.end(), left_out.begin(), left_out.end()); }
   const bool overlay = shows_all() && traces.size() > 1;  // then one table for each trace
-  const std::vector<std::string> words = file_words(names);
+  const std::vector<std::string> words = file_words(usual);
   for (std::size_t i = 0; i < figure.tables.size(); ++i) {
     const std::size_t of = shows_all() ? std::min(i, shown.size() - 1) : shown.size() - 1;
     complete(figure.tables[i], names[of], *shown[of],
@@ -269,11 +277,13 @@ std::vector<Figure> FigureEntry::make_all(Traces traces, const FigureChoices& ch
     figures.push_back(make(traces, chosen));
     return figures;
   }
-  const std::vector<std::string> runs = run_names(traces), words = file_words(runs);
+  const std::vector<std::string> usual = run_names(traces), words = file_words(usual);
+  const std::vector<std::string>& runs = chosen.runs.empty() ? usual : chosen.runs;
   for (std::size_t i = first; i < traces.size(); ++i) {
     const std::array<const Trace*, 2> pair = {traces[0], traces[i]};
-    figures.push_back(first == 0 ? make(traces.subspan(i, 1), chosen, {runs[i]})
-                                 : make(pair, chosen, {runs[0], runs[i]}));
+    FigureChoices own = chosen;
+    own.runs = first == 0 ? std::vector{runs[i]} : std::vector{runs[0], runs[i]};
+    figures.push_back(make(first == 0 ? traces.subspan(i, 1) : Traces(pair), own));
     if (!panels && traces.size() > first + 1) { figures.back().run = words[i]; }
   }
   if (!panels || figures.size() < 2) { return figures; }

@@ -27,6 +27,9 @@ struct FigureChoices {
   bool by_expert = false;
   TokenRange tokens;                      // of figures along tokens
   std::vector<std::int64_t> layers = {};  // of figures along layers, ascending; empty: all
+  // What the traces are called, one name for each, where it is not what run_names() calls them or
+  // where more are plotted than these; a figure of one trace is then headed by its name.
+  std::vector<std::string> runs = {};
   auto operator<=>(const FigureChoices&) const = default;
 };
 
@@ -62,7 +65,7 @@ struct FigureEntry {
   Several several;
   std::string_view metric;  // section of docs/metrics.md that defines what is shown
   unsigned choices;         // ChoiceSet
-  Figure (*draw)(Traces traces, const FigureChoices& choices);
+  Figure (*draw)(Traces traces, const FigureChoices& choices);  // which name the runs
   bool of_kappa = false;  // nothing to show of a model without κ
   bool series = false;    // of two traces or more
 
@@ -81,10 +84,7 @@ struct FigureEntry {
   // The figure with the name of its files, and with the columns in all its tables that say whose
   // numbers these are: run, model, and layer, pass, expert and slot where one was chosen. Every
   // trace given is in it, or a note says why it is not: one trace for one_each, two for difference.
-  // `runs`: names of the traces where more are plotted than these, which the figure then is headed
-  // by; empty: run_names(traces).
-  Figure make(Traces traces, const FigureChoices& chosen,
-              const std::vector<std::string>& runs = {}) const;
+  Figure make(Traces traces, const FigureChoices& chosen) const;
 
   // What it makes of any number of traces, at least one: one figure of them all, or one for each
   // with the run's name behind its own; `panels`: these side by side in one. A difference or a

@@ -5,7 +5,6 @@
 
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
-#include "core/figure/runs.h"
 #include "core/figure/text.h"
 #include "core/stats/bands.h"
 #include "core/stats/difference.h"
@@ -208,9 +207,8 @@ Table step_table(const Trace& trace, const StepNumbers& numbers, std::int64_t wa
 
 }  // namespace
 
-Figure statistics_depth(Traces traces, const FigureChoices&) {
+Figure statistics_depth(Traces traces, const FigureChoices& choices) {
   Figure figure = start_figure(traces, "statistics-depth");
-  const std::vector<std::string> runs = run_names(traces);
   for (const Trace* trace : traces) {
     Table table;
     table.rows = trace->layers;
@@ -230,7 +228,7 @@ Figure statistics_depth(Traces traces, const FigureChoices&) {
     for (std::size_t i = 0; i < traces.size(); ++i) {
       Line line = depth_line(*traces[i], statistic, figure.tables[i]);
       line.colour = line.dash = static_cast<int>(i);
-      line.name = runs[i];
+      line.name = choices.runs[i];
       panel.lines.push_back(std::move(line));
     }
     figure.panels.push_back(std::move(panel));

@@ -4,7 +4,6 @@
 
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
-#include "core/figure/runs.h"
 #include "core/figure/scales.h"
 #include "core/figure/text.h"
 #include "core/stats/correlation.h"
@@ -170,7 +169,7 @@ Figure kappa_experts(Traces traces, const FigureChoices&) {
   return figure;
 }
 
-Figure kappa_depth(Traces traces, const FigureChoices&) {
+Figure kappa_depth(Traces traces, const FigureChoices& choices) {
   Figure figure = start_figure(traces, "kappa-depth");
   Panel panel;
   panel.x.name = "Relative depth";
@@ -180,7 +179,6 @@ Figure kappa_depth(Traces traces, const FigureChoices&) {
   add_kappa_one(panel);
   const Trace* inexact = nullptr;
   double first = 1;
-  const std::vector<std::string> runs = run_names(traces);
   for (std::size_t i = 0; i < traces.size(); ++i) {
     DepthLine depth = depth_line(*traces[i]);
     if (!depth.exact && inexact == nullptr) { inexact = traces[i]; }
@@ -188,7 +186,7 @@ Figure kappa_depth(Traces traces, const FigureChoices&) {
     depth.line.colour = depth.line.dash = static_cast<int>(i);
     depth.line.marker = true;
     depth.line.layers = {traces[i]->layer_index.begin(), traces[i]->layer_index.end()};
-    depth.line.name = runs[i];
+    depth.line.name = choices.runs[i];
     for (const double x : depth.line.x) { first = std::min(first, x); }
     panel.lines.push_back(std::move(depth.line));
   }

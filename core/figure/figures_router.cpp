@@ -3,7 +3,6 @@
 
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
-#include "core/figure/runs.h"
 #include "core/figure/scales.h"
 #include "core/figure/text.h"
 #include "core/stats/layer.h"
@@ -22,7 +21,7 @@ std::string with_mean_loss(const std::string& run, const Trace& trace) {
 
 }  // namespace
 
-Figure loss(Traces traces, const FigureChoices&) {
+Figure loss(Traces traces, const FigureChoices& choices) {
   std::int64_t longest = 0;
   for (const Trace* trace : traces) { longest = std::max(longest, trace->tokens); }
   const std::int64_t window = std::clamp<std::int64_t>(longest / 20, 5, 101) | 1;
@@ -38,14 +37,13 @@ Figure loss(Traces traces, const FigureChoices&) {
   panel.y.name = "Negative log-likelihood";
   panel.y.unit = "nats";
   panel.empty = "nothing to show: no token has a predecessor";
-  const std::vector<std::string> runs = run_names(traces);
   for (std::size_t i = 0; i < traces.size(); ++i) {
     const Trace& trace = *traces[i];
     Line each, mean;
     each.colour = mean.colour = static_cast<int>(i);
     mean.dash = static_cast<int>(i);
     each.weight = Line::Weight::faint;
-    mean.name = with_mean_loss(runs[i], trace);
+    mean.name = with_mean_loss(choices.runs[i], trace);
     for (std::int64_t t = 0; t < trace.tokens; ++t) { each.x.push_back(static_cast<double>(t)); }
     mean.x = each.x;
     each.y.assign(trace.nll.begin(), trace.nll.end());

@@ -4,7 +4,6 @@
 #include <filesystem>
 
 #include "core/error.h"
-#include "core/figure/runs.h"
 #include "core/figure/text.h"
 #include "core/stats/router.h"
 
@@ -66,8 +65,6 @@ Figure start_figure(Traces traces, std::string_view id, const std::string& about
   Figure figure;
   figure.id = id;
   figure.title = std::string(entry.title) + about;
-  const std::vector<std::string> unnamed(1);
-  figure.subtitle = caption(traces, traces.size() > 1 ? run_names(traces) : unnamed);
   for (std::size_t i = 0; i < traces.size(); ++i) {
     add_provenance(figure, *traces[i], traces.size() == 1 ? "" : " " + std::to_string(i + 1));
   }

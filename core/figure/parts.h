@@ -18,8 +18,8 @@ namespace kappascope {
 
 std::string layer_label(const Trace& trace, std::int64_t row);  // "layer 5", "layer 5, pass 1"
 
-// Id, the catalogue's title and `about` behind it (", layer 5"), caption, provenance. A figure of
-// one trace names the first trace alone.
+// Id, the catalogue's title and `about` behind it (", layer 5"), provenance. A figure of one trace
+// names the first trace alone.
 Figure start_figure(Traces traces, std::string_view id, const std::string& about = "");
 
 FigureAxis layer_axis(const Trace& trace);
