@@ -13,6 +13,11 @@
 namespace kappascope::figures {
 namespace {
 
+struct DepthBand {
+  Band band;
+  bool exact = true;
+};
+
 // One panel of statistics-depth.
 struct DepthStatistic {
   const char* title;
@@ -20,39 +25,48 @@ struct DepthStatistic {
   const char* column;  // of the table
   const char* band;    // of the ends of the band, with _p05 and _p95 behind it; nullptr: no band
   bool log;
-  Band (*of)(const TraceLayer& layer);
+  DepthBand (*of)(const TraceLayer& layer);
 };
 
-Band load_entropy_of(const TraceLayer& layer) {
-  Band band;
-  band.mean = expert_loads(layer).entropy;
-  return band;
+DepthBand kappa_of(const TraceLayer& layer) {
+  const KappaBand kappa = kappa_over_entries(layer);
+  return {kappa.band, kappa.exact};
+}
+
+DepthBand load_entropy_of(const TraceLayer& layer) {
+  DepthBand load;
+  load.band.mean = expert_loads(layer).entropy;
+  return load;
 }
 
 constexpr DepthStatistic kDepthStatistics[] = {
-    {"Sharpness κ", "κ (geometric mean)", "kappa_geometric_mean", "kappa", true,
-     kappa_over_entries},
+    {"Sharpness κ", "κ (geometric mean)", "kappa_geometric_mean", "kappa", true, kappa_of},
     {"Load", "Entropy of the load (1: even)", "load_entropy", nullptr, false, load_entropy_of},
     {"Confidence", "Largest routing probability", "router_top1_prob", "router_top1_prob", false,
-     [](const TraceLayer& l) { return over_tokens(l, l.trace.router_top1_prob); }},
+     [](const TraceLayer& l) { return DepthBand{over_tokens(l, l.trace.router_top1_prob)}; }},
     {"Entropy of the router", "Entropy over ln E", "router_entropy", "router_entropy", false,
-     [](const TraceLayer& l) { return over_tokens(l, l.trace.router_entropy); }},
+     [](const TraceLayer& l) { return DepthBand{over_tokens(l, l.trace.router_entropy)}; }},
     {"Effective sharpness", "rms of κz", "gate_kz_rms", "gate_kz_rms", false,
-     [](const TraceLayer& l) { return over_entries(l, l.trace.gate_kz_rms); }},
+     [](const TraceLayer& l) { return DepthBand{over_entries(l, l.trace.gate_kz_rms)}; }},
     {"Active gate units", "Share of gate units", "gate_active_fraction", "gate_active_fraction",
-     false, [](const TraceLayer& l) { return over_entries(l, l.trace.gate_active_fraction); }},
+     false,
+     [](const TraceLayer& l) { return DepthBand{over_entries(l, l.trace.gate_active_fraction)}; }},
 };
 
-// A line of one run in the panel of a statistic, and its columns.
-Line depth_line(const Trace& trace, const DepthStatistic& statistic, Table& table) {
+// A line of one run in the panel of a statistic, and its columns. `exact` is false when a number
+// of it is not.
+Line depth_line(const Trace& trace, const DepthStatistic& statistic, Table& table, bool& exact) {
   Line line;
   line.marker = true;
   line.x = relative_depth(trace);
+  line.layers = {trace.layer_index.begin(), trace.layer_index.end()};
   for (std::int64_t row = 0; row < trace.layers; ++row) {
-    const Band band = statistic.of(TraceLayer(trace, row));
-    line.y.push_back(band.mean);
-    line.low.push_back(band.p05);
-    line.high.push_back(band.p95);
+    const DepthBand found = statistic.of(TraceLayer(trace, row));
+    exact = exact && found.exact;
+    line.y.push_back(found.band.mean);
+    if (statistic.band == nullptr) { continue; }
+    line.low.push_back(found.band.p05);
+    line.high.push_back(found.band.p95);
   }
   table.columns.push_back({statistic.column, line.y});
   if (statistic.band == nullptr) { return line; }
@@ -175,13 +189,16 @@ Panel step_panel(const char* title, const char* name, Line line) {
 // What a series shows of one step, by recorded layer.
 struct StepNumbers {
   std::vector<double> kappa, load, saturation;
+  bool exact = true;  // κ
 };
 
 StepNumbers step_numbers(const Trace& trace, const Trace& last) {
   StepNumbers numbers;
   for (std::int64_t row = 0; row < trace.layers; ++row) {
     const TraceLayer layer(trace, row);
-    numbers.kappa.push_back(kappa_over_entries(layer).mean);
+    const KappaBand kappa = kappa_over_entries(layer);
+    numbers.kappa.push_back(kappa.band.mean);
+    numbers.exact = numbers.exact && kappa.exact;
     numbers.load.push_back(expert_loads(layer).entropy);
     numbers.saturation.push_back(kNaN);
   }
@@ -216,6 +233,7 @@ Figure statistics_depth(Traces traces, const FigureChoices& choices) {
     table.columns.push_back({"relative_depth", relative_depth(*trace)});
     figure.tables.push_back(std::move(table));
   }
+  const Trace* inexact = nullptr;
   for (const DepthStatistic& statistic : kDepthStatistics) {
     Panel panel;
     panel.title = statistic.title;
@@ -226,17 +244,19 @@ Figure statistics_depth(Traces traces, const FigureChoices& choices) {
     if (statistic.log) { panel.y.scale = Scale::log; }
     panel.empty = nothing_because(*traces[0]);
     for (std::size_t i = 0; i < traces.size(); ++i) {
-      Line line = depth_line(*traces[i], statistic, figure.tables[i]);
+      bool exact = true;
+      Line line = depth_line(*traces[i], statistic, figure.tables[i], exact);
+      if (!exact && inexact == nullptr) { inexact = traces[i]; }
       line.colour = line.dash = static_cast<int>(i);
       line.name = choices.runs[i];
       panel.lines.push_back(std::move(line));
     }
     figure.panels.push_back(std::move(panel));
   }
+  figure.notes.push_back("Depth 0: first layer, 1: last. The load of a layer is one number.");
   figure.notes.push_back(
-      "Depth 0: first layer, 1: last. Band: 5–95 % of the tokens, of κ and the gates of kept "
-      "(token, "
-      "slot) and gate units; the load of a layer is one number.");
+      "Band: 5–95 % of the tokens, of κ and the gates of kept (token, slot) and gate units.");
+  if (inexact != nullptr) { figure.notes.push_back(band_not_exact(*inexact)); }
   return figure;
 }
 
@@ -280,6 +300,7 @@ Figure step_series(Traces traces, const FigureChoices&) {
   std::vector<double> steps;
   StepLine kappa, load, saturation;
   std::int64_t warm_up = -1, inside = 0;
+  const Trace* inexact = nullptr;
   for (const Trace* trace : traces) { warm_up = std::max(warm_up, warm_up_end(*trace)); }
   for (const std::size_t i : order) {
     const Trace& trace = *traces[i];
@@ -287,6 +308,7 @@ Figure step_series(Traces traces, const FigureChoices&) {
     figure.tables[i] = step_table(trace, numbers, warm_up);
     steps.push_back(static_cast<double>(trace.step));
     inside += trace.step < warm_up;
+    if (!numbers.exact && inexact == nullptr) { inexact = &trace; }
     kappa.of_layer.push_back(std::move(numbers.kappa));
     load.of_layer.push_back(std::move(numbers.load));
     saturation.of_layer.push_back(std::move(numbers.saturation));
@@ -304,7 +326,9 @@ Figure step_series(Traces traces, const FigureChoices&) {
     if (warm_up < 0) { continue; }
     panel.references.push_back({static_cast<double>(warm_up), true, "U is reached"});
   }
-  figure.notes.push_back("Line: mean over the layers; band: the lowest and the highest layer.");
+  figure.notes.push_back("Line: mean over the layers.");
+  figure.notes.push_back("Band: the lowest and the highest layer.");
+  if (inexact != nullptr) { figure.notes.push_back(band_not_exact(*inexact)); }
   if (inside > 0) {
     figure.notes.push_back(count_text(inside) + (inside == 1 ? " step is" : " steps are") +
                            " inside the warm-up of U, which ends at step " + count_text(warm_up) +

@@ -6,6 +6,7 @@
 #include "core/figure/parts.h"
 #include "core/figure/scales.h"
 #include "core/figure/text.h"
+#include "core/stats/bands.h"
 #include "core/stats/correlation.h"
 #include "core/stats/kappa.h"
 #include "core/stats/kappa_curves.h"
@@ -15,21 +16,10 @@
 namespace kappascope::figures {
 namespace {
 
-// Why the κ of single gate units is not known, as notes begin.
-std::string approximate_because(const Trace& trace) {
-  return kappa_follows_gate(trace)
-             ? "Approximate: κ follows from the gates' own pre-activations z, "
-             : "Approximate: model.npz is not beside the trace, ";
-}
-
 std::string mean_not_exact(const Trace& trace) {
   return approximate_because(trace) +
          "so the recorded mean of κ over gates takes the place of their geometric mean, which is "
          "never larger.";
-}
-
-std::string band_not_exact(const Trace& trace) {
-  return approximate_because(trace) + "so band and mean are read off 64 bins of ln κ.";
 }
 
 void add_kappa_one(Panel& panel) {
@@ -46,10 +36,8 @@ DepthLine depth_line(const Trace& trace) {
   DepthLine result;
   result.line.x = relative_depth(trace);
   for (std::int64_t row = 0; row < trace.layers; ++row) {
-    const TraceLayer layer(trace, row);
-    const KappaFunction kappa = kappa_function(layer);
-    const KappaBand band = kappa_band(layer, kappa);
-    result.line.y.push_back(std::exp(band.log_mean));
+    const KappaBand band = kappa_over_entries(TraceLayer(trace, row));
+    result.line.y.push_back(band.band.mean);
     result.line.low.push_back(band.band.p05);
     result.line.high.push_back(band.band.p95);
     result.exact = result.exact && band.exact;

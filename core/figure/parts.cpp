@@ -183,6 +183,16 @@ Table empty_table(std::initializer_list<const char*> columns) {
   return table;
 }
 
+std::string approximate_because(const Trace& trace) {
+  return kappa_follows_gate(trace)
+             ? "Approximate: κ follows from the gates' own pre-activations z, "
+             : "Approximate: model.npz is not beside the trace, ";
+}
+
+std::string band_not_exact(const Trace& trace) {
+  return approximate_because(trace) + "so band and mean are read off 64 bins of ln κ.";
+}
+
 Line bound_line(const std::vector<KappaBounds>& bounds, bool upper, bool steps,
                 const std::string& name) {
   Line line;

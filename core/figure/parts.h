@@ -56,6 +56,11 @@ void add_bounds(Panel& panel, const std::vector<KappaBounds>& bounds);
 Line bound_line(const std::vector<KappaBounds>& bounds, bool upper, bool steps,
                 const std::string& name);
 
+// Why the κ of single gate units is not known, as notes begin.
+std::string approximate_because(const Trace& trace);
+// The note of a figure whose κ is not exact: of a KappaBand.
+std::string band_not_exact(const Trace& trace);
+
 // A panel of rows × columns cells.
 Panel cell_panel(FigureAxis x, FigureAxis y, LayerMap map, ColourScale colours);
 

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "core/stats/kappa.h"
 #include "core/stats/select.h"
 
 namespace kappascope {
@@ -44,11 +43,10 @@ Band over_entries(const TraceLayer& layer, std::span<const float> array) {
   });
 }
 
-Band kappa_over_entries(const TraceLayer& layer) {
-  const KappaBand kappa = kappa_band(layer, kappa_function(layer));
-  Band band = kappa.band;
-  band.mean = std::exp(kappa.log_mean);
-  return band;
+KappaBand kappa_over_entries(const TraceLayer& layer) {
+  KappaBand kappa = kappa_band(layer, kappa_function(layer));
+  kappa.band.mean = std::exp(kappa.log_mean);
+  return kappa;
 }
 
 }  // namespace kappascope

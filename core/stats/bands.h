@@ -3,6 +3,7 @@
 
 #include <span>
 
+#include "core/stats/kappa.h"
 #include "core/stats/layer.h"
 #include "core/stats/mean.h"
 
@@ -14,8 +15,8 @@ Band over_tokens(const TraceLayer& layer, std::span<const float> array);
 // Of an array [M,T,K] over the kept assignments.
 Band over_entries(const TraceLayer& layer, std::span<const float> array);
 
-// κ over kept (token, slot, gate): `mean` is the geometric mean. As figure kappa-depth draws it,
-// read off its histogram where single gate units are not known.
-Band kappa_over_entries(const TraceLayer& layer);
+// κ over kept (token, slot, gate) as figures draw it over depth: kappa_band() with the geometric
+// mean as `mean`.
+KappaBand kappa_over_entries(const TraceLayer& layer);
 
 }  // namespace kappascope
