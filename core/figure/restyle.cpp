@@ -288,16 +288,18 @@ void use_words(Figure& figure) {
 
 }  // namespace
 
-std::vector<Coloured> colour_bars(Figure& figure) {
-  std::vector<Coloured> bars;
+void add_colour_bars(std::vector<Coloured>& bars, Panel& panel) {
   const auto add = [&](ColourScale& scale, const std::vector<float>& values) {
     if (scale.kind == ColourKind::categorical || values.empty()) { return; }
     if (ColourMap(scale, values).any_value()) { bars.push_back({&scale, &values}); }
   };
-  for (Panel& panel : figure.panels) {
-    for (HeatMap& map : panel.heat_map) { add(map.colours, map.cells); }
-    for (Points& points : panel.points) { add(points.colours, points.value); }
-  }
+  for (HeatMap& map : panel.heat_map) { add(map.colours, map.cells); }
+  for (Points& points : panel.points) { add(points.colours, points.value); }
+}
+
+std::vector<Coloured> colour_bars(Figure& figure) {
+  std::vector<Coloured> bars;
+  for (Panel& panel : figure.panels) { add_colour_bars(bars, panel); }
   return bars;
 }
 

@@ -25,7 +25,8 @@ struct Coloured {
   ColourScale* scale;
   const std::vector<float>* values;
 };
-// Every scale of the figure that becomes a bar, with what it colours.
+// Every scale of the panel, of the figure, that becomes a bar, with what it colours.
+void add_colour_bars(std::vector<Coloured>& bars, Panel& panel);
 std::vector<Coloured> colour_bars(Figure& figure);
 
 }  // namespace kappascope

@@ -4,39 +4,21 @@
 #include <cmath>
 
 #include "core/figure/cells.h"
+#include "core/figure/restyle.h"
 #include "core/figure/runs.h"
 
 namespace kappascope {
 namespace {
 
-// Colour scales of all marks of the figures, with the values that they colour.
-struct Coloured {
-  ColourScale* scale;
-  const std::vector<float>* values;
-};
-
-std::vector<Coloured> coloured(std::vector<Figure>& figures, std::size_t panel) {
-  std::vector<Coloured> all;
-  for (Figure& figure : figures) {
-    if (panel >= figure.panels.size()) { continue; }
-    for (HeatMap& map : figure.panels[panel].heat_map) {
-      all.push_back({&map.colours, &map.cells});
-    }
-    for (Points& points : figure.panels[panel].points) {
-      if (!points.value.empty()) { all.push_back({&points.colours, &points.value}); }
-    }
-  }
-  return all;
-}
-
 // The widest ends that any of them has by itself become those of all.
 void share_panel(std::vector<Figure>& figures, std::size_t panel) {
-  const std::vector<Coloured> all = coloured(figures, panel);
+  std::vector<Coloured> all;
+  for (Figure& figure : figures) {
+    if (panel < figure.panels.size()) { add_colour_bars(all, figure.panels[panel]); }
+  }
   double low = kNaN, high = kNaN;
   for (const auto& [scale, values] : all) {
-    if (scale->kind == ColourKind::categorical) { return; }
     const ColourMap map(*scale, *values);
-    if (!map.any_value()) { continue; }
     low = std::isfinite(low) ? std::min(low, map.low()) : map.low();
     high = std::isfinite(high) ? std::max(high, map.high()) : map.high();
   }
@@ -52,25 +34,27 @@ void head(Panel& panel, const std::string& run, const std::string& beyond) {
   if (!own.empty()) { panel.title += ": " + own; }
 }
 
-void add_notes(Figure& all, const std::vector<Figure>& figures,
-               const std::vector<std::string>& runs) {
-  for (std::size_t i = 0; i < figures.size(); ++i) {
-    for (const std::string& note : figures[i].notes) {
-      const bool of_all = std::all_of(figures.begin(), figures.end(), [&](const Figure& other) {
-        return std::find(other.notes.begin(), other.notes.end(), note) != other.notes.end();
-      });
-      if (of_all && i > 0) { continue; }
-      all.notes.push_back(of_all ? note : runs[i] + ": " + note);
-    }
-  }
-}
-
 }  // namespace
 
 void share_colours(std::vector<Figure>& figures) {
   std::size_t panels = 0;
   for (const Figure& figure : figures) { panels = std::max(panels, figure.panels.size()); }
   for (std::size_t panel = 0; panel < panels; ++panel) { share_panel(figures, panel); }
+}
+
+std::vector<std::string> notes_of_runs(std::span<const Figure* const> figures,
+                                       std::span<const std::string> runs) {
+  std::vector<std::string> notes;
+  for (std::size_t i = 0; i < figures.size(); ++i) {
+    for (const std::string& note : figures[i]->notes) {
+      const bool of_all = std::all_of(figures.begin(), figures.end(), [&](const Figure* other) {
+        return std::find(other->notes.begin(), other->notes.end(), note) != other->notes.end();
+      });
+      if (of_all && i > 0) { continue; }
+      notes.push_back(of_all ? note : runs[i] + ": " + note);
+    }
+  }
+  return notes;
 }
 
 Figure side_by_side(std::vector<Figure> figures, const std::vector<std::string>& runs,
@@ -99,7 +83,9 @@ Figure side_by_side(std::vector<Figure> figures, const std::vector<std::string>&
       all.provenance.emplace_back(key + " " + std::to_string(i + 1), std::move(value));
     }
   }
-  add_notes(all, figures, runs);
+  std::vector<const Figure*> of_each;
+  for (const Figure& figure : figures) { of_each.push_back(&figure); }
+  all.notes = notes_of_runs(of_each, runs);
   return all;
 }
 

@@ -1,6 +1,7 @@
 // Figures of one trace beside each other, for comparison.
 #pragma once
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,10 @@ namespace kappascope {
 // Gives colours the same meaning in all: the ends of each panel's scale become the widest that any
 // of the figures has. Figures of one catalogue entry, any number.
 void share_colours(std::vector<Figure>& figures);
+
+// The notes of figures of several runs: those of all once, the others named by their run.
+std::vector<std::string> notes_of_runs(std::span<const Figure* const> figures,
+                                       std::span<const std::string> runs);
 
 // One figure with the panels of all: each group of panels is headed by the run's name, colours mean
 // the same in all, notes are named where they differ. `title` and `subtitle`: above all; what a
