@@ -249,7 +249,9 @@ void PanelGroup::settle(double width, double first_height) {
   plan_columns(width);
   if (is_square()) { plots_height_ = placed_[0].plot.height = placed_[0].plot.width; }
   plan_bottom();
-  legend_ = plan_legend(group_.keys, width - left_, font_, meter_, outlet_.most_lines(1));
+  if (!group_.shares_keys) {
+    legend_ = plan_legend(group_.keys, width - left_, font_, meter_, outlet_.most_lines(1));
+  }
   title_ = meter_.wrap(plain_text(placed_[0].panel->title), width - left_, font_, false,
                        outlet_.most_lines(2));
   top_ = 1.3 * font_ * static_cast<double>(title_.size()) + legend_.height(font_) + 0.5 * font_;

@@ -19,6 +19,7 @@ struct Key {
   int dash = 0;
   std::string name;
   bool of_cells = false;  // the colour means a value
+  bool operator==(const Key&) const = default;
 };
 
 // Entries of all marks of `panels` that have a name, each name once. `colours`: of the panel with

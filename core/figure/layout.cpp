@@ -110,6 +110,8 @@ class Layout {
         std::max(1.0, std::floor((room() + kColumnGap) / (kLeastGroup + kColumnGap))));
     columns_ = std::max<std::size_t>(1, std::min({fitting, kMostColumns, groups_.size()}));
     if (groups_.size() == 4 && columns_ == 3) { columns_ = 2; }
+    legend_ = plan_legend(shared_keys(plans_), room(), font_, meter_, outlet_.most_lines(1));
+    legend_height_ = legend_.rows > 0 ? legend_.height(font_) + 0.5 * font_ : 0;
   }
 
   // More groups side by side, as narrow as they may be at most.
@@ -147,7 +149,8 @@ class Layout {
   void fit_height() {
     const double height =
         style_.height_mm > 0 ? style_.height_mm : most_height_mm(style_) - kHeightSlack;
-    const double wanted = height * kPointsPerMm - head_height_ - 2 * kMargin - notes_room();
+    const double wanted =
+        height * kPointsPerMm - head_height_ - legend_height_ - 2 * kMargin - notes_room();
     double panels = plan(1);
     const bool asked = style_.height_mm > 0;
     // Large letters on a narrow page have the height that they need.
@@ -211,7 +214,10 @@ class Layout {
       painter_.text(line.text, {kMargin, y}, line.look);
     }
     painter_.close();
-    y = paint_panels(kMargin + head_height_);
+    painter_.open("legend");
+    draw_legend(painter_, legend_, {kMargin, kMargin + head_height_}, font_);
+    painter_.close();
+    y = paint_panels(kMargin + head_height_ + legend_height_);
     std::vector<std::string> notes = figure_.notes;
     notes.insert(notes.end(), found_.begin(), found_.end());
     if (!meter_.missing().empty()) { notes.push_back(missing_note()); }
@@ -287,6 +293,8 @@ class Layout {
   double head_height_ = 0, depth_ = 0;  // depth_: of the ink below the last baseline
   const std::vector<PanelGroupPlan> plans_ = plan_groups(figure_);
   std::vector<std::unique_ptr<PanelGroup>> groups_;
+  LegendPlan legend_;  // of all groups
+  double legend_height_ = 0;
   std::size_t columns_ = 1;
   std::vector<double> rows_;
   std::vector<std::string> found_;  // notes that drawing came upon

@@ -75,6 +75,18 @@ void add_panel(PanelGroupPlan& group, const Panel& panel) {
   settle_colours(group, panel);
 }
 
+// The same legend above each of several groups is one above them all.
+void share_keys(std::vector<PanelGroupPlan>& groups) {
+  std::vector<const PanelGroupPlan*> keyed;
+  for (const PanelGroupPlan& group : groups) {
+    if (!group.keys.empty()) { keyed.push_back(&group); }
+  }
+  const bool same = std::all_of(keyed.begin(), keyed.end(), [&](const PanelGroupPlan* group) {
+    return group->keys == keyed[0]->keys;
+  });
+  for (PanelGroupPlan& group : groups) { group.shares_keys = same && keyed.size() > 1; }
+}
+
 }  // namespace
 
 bool is_empty(const Panel& panel) {
@@ -104,7 +116,15 @@ std::vector<PanelGroupPlan> plan_groups(const Figure& figure) {
     add_panel(groups.back(), panel);
   }
   for (PanelGroupPlan& group : groups) { group.keys = keys_of(group.panels, group.colours.get()); }
+  share_keys(groups);
   return groups;
+}
+
+std::vector<Key> shared_keys(const std::vector<PanelGroupPlan>& groups) {
+  for (const PanelGroupPlan& group : groups) {
+    if (group.shares_keys && !group.keys.empty()) { return group.keys; }
+  }
+  return {};
 }
 
 PreparedFigure::PreparedFigure(Figure made) : figure(std::move(made)), groups(plan_groups(figure)) {

@@ -22,6 +22,7 @@ struct PanelGroupPlan {
   std::shared_ptr<const ColourMap> colours;  // null where `scale` is
   std::vector<bool> empty;                   // of each panel: no value to show
   std::vector<Key> keys;                     // of the legend
+  bool shares_keys = false;  // with all others that have any: the figure has one legend for them
 };
 
 // True when no mark of the panel has anything to show.
@@ -30,6 +31,8 @@ bool is_empty(const Panel& panel);
 // In the order of figure.panels, to which they point. Parts of a mark that differ in size:
 // internal.
 std::vector<PanelGroupPlan> plan_groups(const Figure& figure);
+// The keys that groups share; empty: each has its own.
+std::vector<Key> shared_keys(const std::vector<PanelGroupPlan>& groups);
 
 // What is in sight of the axes of a panel.
 struct PanelSight {

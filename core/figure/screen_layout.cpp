@@ -56,15 +56,19 @@ Scene lay_out_screen(const PreparedFigure& figure, const std::vector<PanelSight>
   Scene scene;
   scene.width = width;
   Painter painter(scene, meter, outlet);
-  const Grid grid = grid_for(figure, width, height);
-  const double high = std::max(grid.least, Grid::part(height, grid.rows));
+  const LegendPlan legend =
+      plan_legend(shared_keys(figure.groups), width, kFont, meter, outlet.most_lines(1));
+  const double top = legend.rows > 0 ? legend.height(kFont) + kBetween / 2 : 0;
+  draw_legend(painter, legend, {0, 0}, kFont);
+  const Grid grid = grid_for(figure, width, height - top);
+  const double high = std::max(grid.least, Grid::part(height - top, grid.rows));
   const std::size_t count = figure.groups.size();
   for (std::size_t i = 0; i < count; ++i) {
     const std::size_t row = i / grid.columns, column = i % grid.columns;
     // The groups of a last row that is not full share its width.
     const double share = Grid::part(width, std::min(grid.columns, count - row * grid.columns));
     const Point corner{static_cast<double>(column) * (share + kBetween),
-                       static_cast<double>(row) * (high + kBetween)};
+                       top + static_cast<double>(row) * (high + kBetween)};
     PanelGroup group(figure.groups[i], &sights[painter.panels()], kFont, meter, outlet);
     group.fit(share, high);
     group.draw(painter, corner, "", 0);

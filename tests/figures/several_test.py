@@ -5,7 +5,6 @@ several_test.py PROGRAM
 """
 import csv
 import html
-import json
 import pathlib
 import re
 import shutil
@@ -16,26 +15,16 @@ import unittest
 
 import numpy as np
 
-DEMO = pathlib.Path(__file__).resolve().parent / "demo"
+from runs import make_run
+
 PROGRAM = pathlib.Path(sys.argv.pop(1)).resolve()
 SERIES = {"step-series"}  # of two runs or more
 NAMES = ["alder", "birch", "cedar", "downy-oak", "larch"]
 
 
-def make_run(folder, name, loss=True):
-    """The demo's trace under another model's name; without `loss` no token of it was predicted."""
-    folder.mkdir()
-    with np.load(DEMO / "trace.npz", allow_pickle=False) as trace:
-        arrays = dict(trace)
-    meta = json.loads(str(arrays["kappascope_meta"]))
-    meta["model"]["name"] = name
-    meta["command"] = ""
-    if not loss:
-        arrays["nll"] = np.full_like(arrays["nll"], np.nan)
-    arrays["kappascope_meta"] = np.array(json.dumps(meta))
-    np.savez(folder / "trace.npz", **arrays)
-    shutil.copy(DEMO / "model.npz", folder)
-    return folder
+def lose(arrays):
+    """No token was predicted."""
+    arrays["nll"] = np.full_like(arrays["nll"], np.nan)
 
 
 def named_in(text):
@@ -48,7 +37,7 @@ class Several(unittest.TestCase):
         cls.scratch = tempfile.TemporaryDirectory()
         cls.addClassCleanup(cls.scratch.cleanup)
         cls.folder = pathlib.Path(cls.scratch.name)
-        cls.runs = [make_run(cls.folder / name, name) for name in NAMES]
+        cls.runs = [make_run(cls.folder / name, name, command="") for name in NAMES]
         text = subprocess.run([PROGRAM, "plot", "--help"], capture_output=True, text=True, check=True).stdout
         lines = re.findall(r"^  ([a-z0-9-]+)( [*−])?  ", text[text.index("\nFigures ("):], re.M)
         cls.marks = {figure: mark.strip() for figure, mark in lines}
@@ -112,7 +101,7 @@ class Several(unittest.TestCase):
                 self.check(file, set(NAMES[:count]))
 
     def test_a_run_that_is_not_drawn_is_in_no_caption(self):
-        short = make_run(self.folder / "short", "fir", loss=False)
+        short = make_run(self.folder / "short", "fir", lose, command="")
         files = {file.name: file for file in self.plot(*self.runs[:2], short, "--figures", "loss", "--figure-format",
                                                        "svg,csv")}
         self.assertEqual(set(files), {"loss.svg", "loss-alder.csv", "loss-birch.csv"})
