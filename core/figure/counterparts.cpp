@@ -3,12 +3,13 @@
 #include "core/figure/text.h"
 #include "core/stats/difference.h"
 #include "core/stats/layer.h"
+#include "core/trace/meta.h"
 
 namespace kappascope {
 namespace {
 
 // What the tokens spell, without those that are not part of the text.
-std::string text_of(const Trace& trace) {
+std::string words_of(const Trace& trace) {
   std::string text;
   for (std::size_t t = 0; t < trace.token_text.size(); ++t) {
     const bool counted = trace.char_start.size() == trace.token_text.size();
@@ -18,17 +19,13 @@ std::string text_of(const Trace& trace) {
 }
 
 std::string document_hash(const Trace& trace) {
-  if (!trace.meta.is_object()) { return ""; }
-  const auto document = trace.meta.find("document");
-  if (document == trace.meta.end() || !document->is_object()) { return ""; }
-  const auto hash = document->find("sha256");
-  return hash != document->end() && hash->is_string() ? hash->get<std::string>() : "";
+  return text_of(meta_at(trace, "document", "sha256"));
 }
 
 // Of one text, the one perhaps cut shorter than the other.
 bool same_text(const Trace& a, const Trace& b) {
   const std::string of_a = document_hash(a), of_b = document_hash(b);
-  return !of_a.empty() && !of_b.empty() ? of_a == of_b : text_of(a) == text_of(b);
+  return !of_a.empty() && !of_b.empty() ? of_a == of_b : words_of(a) == words_of(b);
 }
 
 std::vector<std::int32_t> experts_of(const Trace& trace) {
@@ -72,7 +69,9 @@ Counterparts::Counterparts(const Trace& from, const Trace& to) {
       back_.tokens[std::size_t(t)] = std::int32_t(stretch.first_a);
     }
   }
-  note_ = count_text(to.tokens) + " tokens instead of " + count_text(from.tokens) +
+  note_ = (to.tokens == from.tokens
+               ? "other tokens"
+               : count_text(to.tokens) + " tokens instead of " + count_text(from.tokens)) +
           " of this text: the selection follows its characters";
 }
 

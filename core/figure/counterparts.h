@@ -23,8 +23,8 @@ class Counterparts {
   Subject back(const Subject& subject) const;
 
   bool same_tokens() const { return same_tokens_; }
-  // Why tokens do not go with each other one by one: "90 tokens of the same text instead of 88: …",
-  // "another text: …"; "" where they do.
+  // Why tokens do not go with each other one by one: "90 tokens instead of 88 of this text: …",
+  // "other tokens of this text: …", "another text: …"; "" where they do.
   const std::string& note() const { return note_; }
 
  private:

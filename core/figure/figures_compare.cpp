@@ -9,6 +9,7 @@
 #include "core/stats/bands.h"
 #include "core/stats/difference.h"
 #include "core/stats/router.h"
+#include "core/trace/meta.h"
 
 namespace kappascope::figures {
 namespace {
@@ -76,13 +77,15 @@ Line depth_line(const Trace& trace, const DepthStatistic& statistic, Table& tabl
 }
 
 constexpr const char* kTokensDiffer = "nothing to show: the two runs are not of the same tokens";
+constexpr const char* kNoCommonLayer =
+    "nothing to show: no layer with experts was recorded in both runs";
 
-// In the map −1 the same experts, 0 others, 1 others by a near tie; NaN: not known. In `routed` one
-// more.
+// In the map −1: the same experts, 0: others, 1: others by a near tie; NaN: not known, or a layer
+// that the reference has not recorded.
 struct RoutingMap {
   LayerMap map;
-  std::vector<float> routed;
-  std::vector<double> share, near_ties;  // of each row, in %
+  std::vector<float> routed;             // the same as 0, 1 and 2, as tables have it
+  std::vector<double> share, near_ties;  // of the tokens of each row, 0 … 1
 };
 
 RoutingMap routing_map(const Trace& reference, const Trace& trace,
@@ -108,28 +111,6 @@ RoutingMap routing_map(const Trace& reference, const Trace& trace,
   }
   for (const float value : result.map.values) { result.routed.push_back(value + 1); }
   return result;
-}
-
-Panel share_panel(const RoutingMap& routing, const FigureAxis& layers) {
-  Panel panel;
-  panel.beside = true;
-  panel.share = 0.22;
-  panel.x.name = "Routed otherwise";
-  panel.x.unit = "%";
-  panel.x.low = 0;
-  panel.y = layers;
-  Bars bars;
-  bars.horizontal = true;
-  bars.colour = 0;
-  double highest = 0;
-  for (std::size_t row = 0; row < routing.share.size(); ++row) {
-    bars.position.push_back(static_cast<double>(row));
-    bars.value.push_back(100 * routing.share[row]);
-    if (routing.share[row] > highest) { highest = routing.share[row]; }
-  }
-  if (highest == 0) { panel.x.high = 1; }
-  panel.bars.push_back(std::move(bars));
-  return panel;
 }
 
 // Of one quantity at the steps of a series: the mean over layers between the lowest and the
@@ -161,10 +142,8 @@ struct StepLine {
 
 // The last step that is inside the warm-up of U, as the traces say; −1: they do not.
 std::int64_t warm_up_end(const Trace& trace) {
-  const auto kappa = trace.meta.is_object() ? trace.meta.find("kappa") : trace.meta.end();
-  if (!trace.meta.is_object() || kappa == trace.meta.end() || !kappa->is_object()) { return -1; }
-  const auto end = kappa->find("warm_up_end");
-  return end != kappa->end() && end->is_number_integer() ? end->get<std::int64_t>() : -1;
+  const Json* end = meta_at(trace, "kappa", "warm_up_end");
+  return end != nullptr && end->is_number_integer() ? end->get<std::int64_t>() : -1;
 }
 
 // Places of the traces in the order of their steps.
@@ -174,6 +153,17 @@ std::vector<std::size_t> by_step(Traces traces) {
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return traces[a]->step < traces[b]->step; });
   return order;
+}
+
+// Why the traces are no series; "" where they are.
+std::string no_series_because(Traces traces) {
+  for (const Trace* trace : traces) {
+    if (trace->step < 0) { return "nothing to show: a model has no training step"; }
+    if (trace->model_name != traces[0]->model_name) {
+      return "nothing to show: these are steps of several models";
+    }
+  }
+  return "";
 }
 
 Panel step_panel(const char* title, const char* name, Line line) {
@@ -271,8 +261,9 @@ Figure routing_change(Traces traces, const FigureChoices&) {
   colours.kind = ColourKind::categorical;
   colours.names = {"other experts", "other experts, by a near tie"};
   colours.rest = "the same experts";
-  colours.no_value = "not known";
-  Panel side = share_panel(routing, layer_axis(trace));
+  const bool all_common = std::ssize(rows) == trace.layers;
+  colours.no_value = all_common ? "not known" : "not known, or no such layer in the first run";
+  Panel side = rate_panel("Routed otherwise", routing.share, layer_axis(trace));
   Table table;
   table.rows = trace.layers;
   table.columns = layer_columns(trace, 1);
@@ -281,9 +272,11 @@ Figure routing_change(Traces traces, const FigureChoices&) {
   add_layer_tokens(figure, trace, std::move(routing.map), std::move(colours), "routed");
   figure.tables[0].columns.back().values = std::move(routing.routed);
   figure.tables.push_back(std::move(table));
-  if (!differ.empty()) {
+  const std::string nothing = nothing_because(trace);
+  if (!differ.empty() || (nothing.empty() && rows.empty())) {
     figure.panels.assign(1, Panel{});
-    figure.panels[0].empty = join_words(kTokensDiffer, " (", differ, ")");
+    figure.panels[0].empty =
+        differ.empty() ? kNoCommonLayer : join_words(kTokensDiffer, " (", differ, ")");
     return figure;
   }
   if (figure.panels[0].empty.empty()) { figure.panels.push_back(std::move(side)); }
@@ -313,6 +306,12 @@ Figure step_series(Traces traces, const FigureChoices&) {
     load.of_layer.push_back(std::move(numbers.load));
     saturation.of_layer.push_back(std::move(numbers.saturation));
   }
+  const std::string no_series = no_series_because(traces);
+  if (!no_series.empty()) {
+    figure.panels.assign(1, Panel{});
+    figure.panels[0].empty = no_series;
+    return figure;
+  }
   figure.panels = {step_panel("Sharpness κ", "κ (geometric mean)", kappa.drawn(steps, true, 0)),
                    step_panel("Load", "Entropy of the load (1: even)", load.drawn(steps, false, 1)),
                    step_panel("Router saturation", "Share of the last step's choices",
@@ -320,9 +319,7 @@ Figure step_series(Traces traces, const FigureChoices&) {
   figure.panels[0].y.scale = Scale::log;
   figure.panels[0].references.push_back({1, false, "κ = 1"});
   for (Panel& panel : figure.panels) {
-    panel.empty = steps.front() < 0 ? "nothing to show: a model has no training step"
-                                    : nothing_because(*traces[0]);
-    if (steps.front() < 0) { panel.lines.clear(); }
+    panel.empty = nothing_because(*traces[0]);
     if (warm_up < 0) { continue; }
     panel.references.push_back({static_cast<double>(warm_up), true, "U is reached"});
   }

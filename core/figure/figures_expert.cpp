@@ -138,37 +138,22 @@ Figure expert_drops(Traces traces, const FigureChoices&) {
   Figure figure = start_figure(traces, "expert-drops");
   add_layer_tokens(figure, trace, dropped_slots(trace),
                    dropped_colours(static_cast<double>(trace.slots)), "dropped");
-  Panel side;
-  side.beside = true;
-  side.share = 0.22;
-  side.x.name = "Drop rate";
-  side.x.unit = "%";
-  side.x.low = 0;
-  side.y = figure.panels[0].y;
-  Bars bars;
-  bars.horizontal = true;
   std::vector<double> rates;
-  double highest = 0;
   for (std::int64_t row = 0; row < trace.layers; ++row) {
-    bars.position.push_back(static_cast<double>(row));
     rates.push_back(drop_rates(TraceLayer(trace, row)).all);
-    bars.value.push_back(100 * rates.back());
-    if (rates.back() > highest) { highest = rates.back(); }
   }
-  if (highest == 0) { side.x.high = 1; }
-  side.empty = no_drops_because(trace);
-  side.bars.push_back(std::move(bars));
+  Panel side = rate_panel("Drop rate", rates, figure.panels[0].y);
+  const std::string no_drops = no_drops_because(trace);
   Table table;
   table.rows = trace.layers;
   table.columns = layer_columns(trace, 1);
   table.columns.push_back({"drop_rate", std::move(rates)});
   figure.tables.push_back(std::move(table));
-  if (side.empty.empty()) {
+  if (no_drops.empty()) {
     figure.panels.push_back(std::move(side));
   } else {
-    Panel nothing;
-    nothing.empty = side.empty;
-    figure.panels.assign(1, std::move(nothing));
+    figure.panels.assign(1, Panel{});
+    figure.panels[0].empty = no_drops;
   }
   return figure;
 }

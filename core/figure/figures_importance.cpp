@@ -17,25 +17,40 @@ struct ExpertRows {
   std::vector<double> load, saliency, contribution, depth;
   std::vector<double> ablation;  // NaN where it was not tried
   std::vector<Subject> subjects;
-  std::int64_t unused = 0;  // without a kept token
+  std::int64_t unchosen = 0, dropped = 0;  // by any token; chosen, and every time over capacity
+  std::int64_t untried = 0;                // chosen ones
 
   void add(const TraceLayer& of, double relative_depth) {
     const ExpertImportance importance = expert_importance(of);
     const ExpertLoads loads = expert_loads(of);
-    for (std::size_t e = 0; e < importance.saliency.size(); ++e) {
+    const std::vector<bool> kept = kept_experts(of);
+    for (std::size_t e = 0; e < loads.load.size(); ++e) {
       layer.push_back(of.layer);
       pass.push_back(of.pass);
       expert.push_back(static_cast<std::int64_t>(e));
       load.push_back(loads.load[e] * static_cast<double>(of.experts));
-      saliency.push_back(importance.saliency[e]);
-      contribution.push_back(importance.contribution[e]);
+      saliency.push_back(importance.saliency.empty() ? kNaN : importance.saliency[e]);
+      contribution.push_back(importance.contribution.empty() ? kNaN : importance.contribution[e]);
       depth.push_back(relative_depth);
       ablation.push_back(of.trace.ablation_nll.empty()
                              ? kNaN
                              : of.trace.ablation_nll[of.row * of.trace.experts + std::int64_t(e)]);
       subjects.push_back({.row = int(of.row), .expert = int(e)});
-      if (std::isnan(importance.saliency[e])) { ++unused; }
+      const bool chosen = load.back() > 0;
+      unchosen += !chosen;
+      dropped += chosen && !kept[e];
+      untried += chosen && std::isnan(ablation.back());
     }
+  }
+
+ private:
+  // [E] whether the expert has a kept token whose router numbers are finite.
+  static std::vector<bool> kept_experts(const TraceLayer& of) {
+    std::vector<bool> kept(static_cast<std::size_t>(of.experts), false);
+    for (std::int64_t entry = 0; entry < of.tokens * of.slots; ++entry) {
+      if (of.kept(entry) && of.router_finite(entry / of.slots)) { kept[of.expert(entry)] = true; }
+    }
+    return kept;
   }
 };
 
@@ -59,6 +74,13 @@ Points points_of(const ExpertRows& rows, const std::vector<double>& x, const std
 constexpr const char* kLoad = "Load: share of assignments over 1/E (1: even)";
 constexpr const char* kSaliency = "Saliency: mean of weight × output norm";
 
+// Why there is no saliency; "" where there is.
+std::string no_saliency_because(const Trace& trace) {
+  const std::string nothing = nothing_because(trace);
+  if (!nothing.empty() || !trace.expert_output_norm.empty()) { return nothing; }
+  return "nothing to show: the norms of the experts' outputs were not recorded";
+}
+
 Panel saliency_panel(const Trace& trace, const ExpertRows& rows) {
   Panel panel;
   panel.x.name = kLoad;
@@ -66,29 +88,50 @@ Panel saliency_panel(const Trace& trace, const ExpertRows& rows) {
   panel.y.name = kSaliency;
   panel.y.scale = Scale::log;
   panel.references.push_back({1, true, ""});
-  panel.empty = nothing_because(trace);
-  if (panel.empty.empty() && trace.expert_output_norm.empty()) {
-    panel.empty = "nothing to show: the norms of the experts' outputs were not recorded";
-  }
+  panel.empty = no_saliency_because(trace);
   panel.points.push_back(points_of(rows, rows.load, rows.saliency, true));
   return panel;
 }
 
 // ΔNLL over load and, beside it, over saliency.
-std::vector<Panel> ablation_panels(const ExpertRows& rows) {
+std::vector<Panel> ablation_panels(const Trace& trace, const ExpertRows& rows) {
   std::vector<Panel> panels(2);
   const std::vector<double>* x[] = {&rows.load, &rows.saliency};
   for (std::size_t i = 0; i < panels.size(); ++i) {
     Panel& panel = panels[i];
     panel.x.name = i == 0 ? kLoad : kSaliency;
     panel.x.scale = Scale::log;
-    panel.y.name = "ΔNLL without the expert (nats per token)";
+    panel.y.name = "ΔNLL without the expert";
+    panel.y.unit = "nats per token";
+    panel.empty = i == 0 ? nothing_because(trace) : no_saliency_because(trace);
+    if (panel.empty.empty()) { panel.empty = "nothing to show: no expert was tried"; }
     panel.references.push_back({0, false, ""});
     if (i == 0) { panel.references.push_back({1, true, ""}); }
     panel.points.push_back(points_of(rows, *x[i], rows.ablation, false));
     panel.beside = i == 1;
   }
   return panels;
+}
+
+std::string experts_text(std::int64_t count) {
+  return count_text(count) + (count == 1 ? " expert" : " experts");
+}
+
+// Which experts have no point, and why.
+std::string points_note(const ExpertRows& rows, bool ablation) {
+  const std::string head = "One point per expert and layer";
+  if (!ablation) {
+    return head + ", over its kept tokens. Without a kept token, and so without a point: " +
+           experts_text(rows.unchosen + rows.dropped) + " over all layers.";
+  }
+  std::string without;
+  const auto add = [&](std::int64_t count, const char* why) {
+    if (count > 0) { without += (without.empty() ? "" : ", ") + experts_text(count) + why; }
+  };
+  add(rows.unchosen, " that no token chose");
+  add(rows.untried, " not tried");
+  add(rows.dropped, " whose tokens were all dropped, over saliency");
+  return without.empty() ? head + "." : head + ". Without a point: " + without + ".";
 }
 
 }  // namespace
@@ -102,7 +145,7 @@ Figure expert_importance(Traces traces, const FigureChoices&) {
     rows.add(TraceLayer(trace, row), depth[row]);
   }
   if (trace.layers > 0 && !trace.ablation_nll.empty()) {
-    figure.panels = ablation_panels(rows);
+    figure.panels = ablation_panels(trace, rows);
   } else {
     figure.panels.push_back(saliency_panel(trace, rows));
   }
@@ -116,10 +159,7 @@ Figure expert_importance(Traces traces, const FigureChoices&) {
     table.columns.push_back({"ablation_nll", std::move(rows.ablation)});
   }
   figure.tables.push_back(std::move(table));
-  figure.notes.push_back(
-      std::string("One point per expert and layer, over its kept tokens. ") +
-      "Without a kept token, and so without a point: " + count_text(rows.unused) +
-      (rows.unused == 1 ? " expert" : " experts") + " over all layers.");
+  figure.notes.push_back(points_note(rows, !trace.ablation_nll.empty()));
   return figure;
 }
 

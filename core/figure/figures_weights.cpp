@@ -1,4 +1,6 @@
 // Figures of weights alone: of a checkpoint, without a text.
+#include <cmath>
+
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
 #include "core/stats/expert_similarity.h"
@@ -10,8 +12,10 @@ Panel cosine_panel(const ExpertSimilarity& similarity, const std::vector<double>
                    const std::string& title) {
   const std::int64_t n = similarity.experts;
   LayerMap map{n, n, {}, true};
+  bool all_known = true;  // no vector is 0 or not finite
   for (const std::int64_t i : similarity.order) {
     for (const std::int64_t j : similarity.order) {
+      all_known = all_known && std::isfinite(cosines[i * n + j]);
       map.values.push_back(i == j ? kNaN : static_cast<float>(cosines[i * n + j]));
     }
   }
@@ -22,12 +26,14 @@ Panel cosine_panel(const ExpertSimilarity& similarity, const std::vector<double>
   colours.most = 1;
   colours.low_note = "opposite";
   colours.high_note = "alike";
-  colours.no_value = "the same expert";
+  colours.no_value =
+      all_known ? "the same expert" : "the same expert, or weights that are 0 or not finite";
   const FigureAxis axis = expert_axis(similarity.order);
   Panel panel = cell_panel(axis, axis, std::move(map), std::move(colours));
   panel.title = title;
   panel.square = true;
-  if (n < 2) { panel.empty = "nothing to show: the layer has one expert"; }
+  panel.empty = n < 2 ? "nothing to show: the layer has one expert"
+                      : "nothing to show: all weights are 0 or not finite";
   return panel;
 }
 

@@ -6,20 +6,10 @@
 #include "core/error.h"
 #include "core/figure/text.h"
 #include "core/stats/router.h"
+#include "core/trace/meta.h"
 
 namespace kappascope {
 namespace {
-
-const Json* member(const Json& object, const char* key) {
-  if (!object.is_object()) { return nullptr; }
-  const auto found = object.find(key);
-  return found == object.end() ? nullptr : &*found;
-}
-
-std::string string_at(const Json& object, const char* key) {
-  const Json* value = member(object, key);
-  return value && value->is_string() ? value->get<std::string>() : "";
-}
 
 bool several_passes(const Trace& trace) {
   return std::any_of(trace.pass_index.begin(), trace.pass_index.end(),
@@ -49,12 +39,11 @@ void add_provenance(Figure& figure, const Trace& trace, const std::string& numbe
     if (!value.empty()) { figure.provenance.emplace_back(key + number, value); }
   };
   add("model", model_label(trace));
-  if (const Json* document = member(trace.meta, "document")) {
-    add("text", std::filesystem::path(string_at(*document, "source")).filename().string());
-    add("text_sha256", string_at(*document, "sha256"));
-  }
+  const std::filesystem::path text = text_of(meta_at(trace, "document", "source"));
+  add("text", text.filename().string());
+  add("text_sha256", text_of(meta_at(trace, "document", "sha256")));
   for (const char* key : {"tool_version", "config_sha256", "tensor_directory_sha256"}) {
-    add(key, string_at(trace.meta, key));
+    add(key, text_of(meta_at(trace, key)));
   }
 }
 
@@ -249,6 +238,28 @@ Panel cell_panel(FigureAxis x, FigureAxis y, LayerMap map, ColourScale colours) 
   cells.cells = std::move(map.values);
   cells.colours = std::move(colours);
   panel.heat_map.push_back(std::move(cells));
+  return panel;
+}
+
+Panel rate_panel(const std::string& name, const std::vector<double>& shares,
+                 const FigureAxis& layers) {
+  Panel panel;
+  panel.beside = true;
+  panel.share = 0.22;
+  panel.x.name = name;
+  panel.x.unit = "%";
+  panel.x.low = 0;
+  panel.y = layers;
+  Bars bars;
+  bars.horizontal = true;
+  bool any = false;
+  for (std::size_t row = 0; row < shares.size(); ++row) {
+    bars.position.push_back(static_cast<double>(row));
+    bars.value.push_back(100 * shares[row]);
+    any = any || shares[row] > 0;
+  }
+  if (!any) { panel.x.high = 1; }
+  panel.bars.push_back(std::move(bars));
   return panel;
 }
 

@@ -64,6 +64,10 @@ std::string band_not_exact(const Trace& trace);
 // A panel of rows × columns cells.
 Panel cell_panel(FigureAxis x, FigureAxis y, LayerMap map, ColourScale colours);
 
+// A narrow panel beside one whose y axis has layers: a share of each in %, called `name`.
+Panel rate_panel(const std::string& name, const std::vector<double>& shares,
+                 const FigureAxis& layers);
+
 // Adds a panel layer × token (layer × expert) and the table behind it, whose value column is called
 // `value`.
 void add_layer_tokens(Figure& figure, const Trace& trace, LayerMap map, ColourScale colours,

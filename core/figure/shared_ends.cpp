@@ -10,13 +10,19 @@
 namespace kappascope {
 namespace {
 
-std::string key_of(const char* what, const std::string& name, const std::string& unit, bool log) {
-  return std::string(what) + (log ? "log:" : ":") + name + '\x01' + unit;
+std::string key_of(const std::string& what, const std::string& name, const std::string& unit,
+                   bool log) {
+  return what + (log ? " log:" : ":") + name + '\x01' + unit;
 }
 
 std::string key_of(const FigureAxis& axis) {
   if (axis.scale == Scale::category || axis.name.empty()) { return ""; }
   return key_of("axis", axis.name, axis.unit, axis.scale == Scale::log);
+}
+
+std::string key_of(const ColourScale& scale) {
+  const char* what = scale.kind == ColourKind::diverging ? "diverging bar" : "bar";
+  return key_of(what, scale.label, scale.unit, scale.log);
 }
 
 }  // namespace
@@ -35,12 +41,13 @@ void SharedEnds::see(Figure& figure) {
     AxisPlan x, y;
     set_range(x, panel, true);
     set_range(y, panel, false);
-    add(key_of(panel.x), x.low, x.high);
-    add(key_of(panel.y), y.low, y.high);
+    // An axis that a panel shares with the one before is that one's.
+    if (!panel.below) { add(key_of(panel.x), x.low, x.high); }
+    if (!panel.beside) { add(key_of(panel.y), y.low, y.high); }
   }
   for (const auto& [scale, values] : colour_bars(figure)) {
     const ColourMap own(*scale, *values);
-    add(key_of("bar", scale->label, scale->unit, scale->log), own.low(), own.high());
+    add(key_of(*scale), own.low(), own.high());
   }
 }
 
@@ -56,7 +63,7 @@ void SharedEnds::apply(Figure& figure) const {
     for (FigureAxis* axis : {&panel.x, &panel.y}) { take(key_of(*axis), axis->low, axis->high); }
   }
   for (const auto& [scale, values] : colour_bars(figure)) {
-    take(key_of("bar", scale->label, scale->unit, scale->log), scale->low, scale->high);
+    take(key_of(*scale), scale->low, scale->high);
   }
 }
 

@@ -14,7 +14,7 @@ class SharedEnds {
  public:
   void see(Figure& figure);  // changes nothing
   void apply(Figure& figure) const;
-  bool any() const;  // something was seen more than once
+  bool any() const;  // two axes or two colour bars share their ends
 
  private:
   struct Ends {

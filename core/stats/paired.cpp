@@ -67,6 +67,7 @@ double tie_sum(std::vector<double> ranks) {
 SignTest sign_test(std::span<const double> differences) {
   SignTest result;
   for (const double d : differences) {
+    if (!std::isfinite(d)) { continue; }
     result.positive += d > 0;
     result.negative += d < 0;
     result.zero += d == 0;

@@ -52,6 +52,12 @@ TEST(Counterparts, OfOtherTokensFollowTheCharacters) {
   EXPECT_EQ(parts.there({.row = 0, .expert = 1}).expert, 1);
 }
 
+TEST(Counterparts, OfAsManyOtherTokensSayNoNumber) {
+  const Worded a({"ab", "c"}), b({"a", "bc"});
+  EXPECT_EQ(Counterparts(a.trace(), b.trace()).note(),
+            "other tokens of this text: the selection follows its characters");
+}
+
 TEST(Counterparts, OfAnotherTextHaveNoToken) {
   const Worded a({"ab", "c"}), b({"xy", "z"});
   const Counterparts parts(a.trace(), b.trace());

@@ -9,7 +9,7 @@ namespace kappascope {
 namespace {
 
 TEST(StatsPaired, Sign) {
-  const std::vector<double> d = {1, 2, -1, 3, 0, 0.5, kNaN};
+  const std::vector<double> d = {1, 2, -1, 3, 0, 0.5, kNaN, INFINITY, -INFINITY};
   const SignTest test = sign_test(d);
   EXPECT_EQ(test.positive, 4);
   EXPECT_EQ(test.negative, 1);

@@ -1,0 +1,36 @@
+// What the meta of a trace says, at a key of it or of an object inside it.
+#pragma once
+
+#include <string>
+
+#include "core/checkpoint/json.h"
+#include "core/nan.h"
+#include "core/trace/trace.h"
+
+namespace kappascope {
+
+// nullptr where `object` is none or has no such key; the same of nullptr.
+inline const Json* member(const Json* object, const char* key) {
+  if (object == nullptr || !object->is_object()) { return nullptr; }
+  const auto found = object->find(key);
+  return found == object->end() ? nullptr : &*found;
+}
+inline const Json* meta_at(const Trace& trace, const char* key) {
+  return member(&trace.meta, key);
+}
+inline const Json* meta_at(const Trace& trace, const char* key, const char* inner) {
+  return member(member(&trace.meta, key), inner);
+}
+
+// "" or NaN where the value is of another kind, or nullptr.
+inline std::string text_of(const Json* value) {
+  return value != nullptr && value->is_string() ? value->get<std::string>() : "";
+}
+inline double number_of(const Json* value) {
+  return value != nullptr && value->is_number() ? value->get<double>() : kNaN;
+}
+inline bool flag_is(const Json* value, bool truth) {
+  return value != nullptr && value->is_boolean() && value->get<bool>() == truth;
+}
+
+}  // namespace kappascope
