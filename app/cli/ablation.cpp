@@ -10,14 +10,6 @@
 #include "core/trace/csv_rows.h"
 
 namespace kappascope {
-namespace {
-
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
-}
-
-}  // namespace
-
 void AblationFindings::finish(const Trace& trace) {
   const std::vector<LayerSummary> layers = summarise(trace);
   for (AblatedExpert& of : experts) {
@@ -70,22 +62,22 @@ Json AblationFindings::json(const Trace& trace) const {
     const double per_byte = bits.bytes > 0 ? sum / (std::log(2.0) * double(bits.bytes)) : kNaN;
     list.push_back({{"layer", of.layer},
                     {"expert", of.expert},
-                    {"delta_nll", number(change(of))},
-                    {"delta_nll_sum", number(sum)},
-                    {"delta_bits_per_byte", number(per_byte)},
+                    {"delta_nll", number_json(change(of))},
+                    {"delta_nll_sum", number_json(sum)},
+                    {"delta_bits_per_byte", number_json(per_byte)},
                     {"assigned", of.assigned},
                     {"kept", of.kept},
-                    {"load", number(of.load)},
-                    {"gate_mass", number(of.gate_mass)},
-                    {"saliency", number(of.saliency)}});
+                    {"load", number_json(of.load)},
+                    {"gate_mass", number_json(of.gate_mass)},
+                    {"saliency", number_json(of.saliency)}});
   }
   return {{"schema", kAblationSchema},
           {"command", printable(command)},
           {"settings", settings},
-          {"nll_sum", number(nll_sum)},
+          {"nll_sum", number_json(nll_sum)},
           {"nll_count", nll_count},
-          {"nll_mean", number(nll_sum / double(nll_count))},
-          {"bits_per_byte", number(bits.value)},
+          {"nll_mean", number_json(nll_sum / double(nll_count))},
+          {"bits_per_byte", number_json(bits.value)},
           {"experts", std::move(list)}};
 }
 

@@ -8,35 +8,20 @@
 #include "core/stats/layer.h"
 #include "core/stats/layer_statistics.h"
 #include "core/stats/mean.h"
+#include "core/trace/meta.h"
 
 namespace kappascope {
 namespace {
 
 constexpr const char* kCompareSchema = "kappascope.compare/1";
 
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
-}
-
-Json numbers(const std::vector<double>& values) {
-  Json list = Json::array();
-  for (const double value : values) { list.push_back(number(value)); }
-  return list;
-}
-
-std::string member(const Trace& trace, const char* group, const char* key) {
-  if (!trace.meta.is_object() || !trace.meta.contains(group)) { return ""; }
-  const Json& object = trace.meta[group];
-  const bool there = object.is_object() && object.contains(key) && object[key].is_string();
-  return there ? object[key].get<std::string>() : "";
-}
-
 Json losses_json(const Trace& trace) {
   const Mean nll = mean_of(trace.nll);
-  Json json{{"nll_mean", number(nll.value())}, {"nll_tokens", nll.count}, {"tokens", trace.tokens}};
+  Json json{
+      {"nll_mean", number_json(nll.value())}, {"nll_tokens", nll.count}, {"tokens", trace.tokens}};
   const BitsPerByte bits = bits_per_byte(trace);
   if (bits.bytes > 0) {
-    json["bits_per_byte"] = number(bits.value);
+    json["bits_per_byte"] = number_json(bits.value);
     json["bytes_counted"] = bits.bytes;
   }
   return json;
@@ -53,8 +38,8 @@ Json run_json(const ComparedResult& result, std::size_t r) {
   if (trace.step >= 0) { json["step"] = trace.step; }
   for (const Trace& text : run.texts) {
     Json one = losses_json(text);
-    one["source"] = member(text, "document", "source");
-    one["sha256"] = member(text, "document", "sha256");
+    one["source"] = text_of(meta_at(text, "document", "source"));
+    one["sha256"] = text_of(meta_at(text, "document", "sha256"));
     json["texts"].push_back(std::move(one));
   }
   json["layers"] = Json::array();
@@ -75,20 +60,20 @@ Json run_json(const ComparedResult& result, std::size_t r) {
 }
 
 Json paired_json(const PairedStatistic& one) {
-  return {{"mean", number(one.mean)},
-          {"low", number(one.interval.low)},
-          {"high", number(one.interval.high)},
-          {"of_text", numbers(one.of_text)},
+  return {{"mean", number_json(one.mean)},
+          {"low", number_json(one.interval.low)},
+          {"high", number_json(one.interval.high)},
+          {"of_text", numbers_json(one.of_text)},
           {"sign",
            {{"positive", one.sign.positive},
             {"negative", one.sign.negative},
             {"zero", one.sign.zero},
-            {"p", number(one.sign.p)}}},
+            {"p", number_json(one.sign.p)}}},
           {"wilcoxon",
-           {{"rank_sum", number(one.wilcoxon.statistic)},
+           {{"rank_sum", number_json(one.wilcoxon.statistic)},
             {"pairs", one.wilcoxon.pairs},
             {"exact", one.wilcoxon.exact},
-            {"p", number(one.wilcoxon.p)}}}};
+            {"p", number_json(one.wilcoxon.p)}}}};
 }
 
 Json names_json(const ComparedResult& result, const std::vector<std::size_t>& runs) {

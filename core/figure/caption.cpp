@@ -6,38 +6,16 @@
 
 #include "core/figure/text.h"
 #include "core/stats/kappa.h"
+#include "core/trace/meta.h"
 
 namespace kappascope {
 namespace {
 
 constexpr int kConstantDigits = 6;  // of a κ that a model has: 1.702
 
-const Json* member(const Json& object, const char* key) {
-  if (!object.is_object()) { return nullptr; }
-  const auto found = object.find(key);
-  return found == object.end() ? nullptr : &*found;
-}
-
-const Json* member(const Trace& trace, const char* key, const char* inner) {
-  const Json* object = member(trace.meta, key);
-  return object ? member(*object, inner) : nullptr;
-}
-
-std::string string_at(const Json* value) {
-  return value && value->is_string() ? value->get<std::string>() : "";
-}
-
-double number_at(const Json* value) {
-  return value && value->is_number() ? value->get<double>() : kNaN;
-}
-
-bool is(const Json* value, bool truth) {
-  return value && value->is_boolean() && value->get<bool>() == truth;
-}
-
 std::vector<std::string> interventions(const Trace& trace) {
   std::vector<std::string> words;
-  const Json* list = member(trace.meta, "interventions");
+  const Json* list = meta_at(trace, "interventions");
   if (!list || !list->is_array()) { return words; }
   for (const Json& word : *list) {
     if (word.is_string()) { words.push_back(plain_text(word.get<std::string>())); }
@@ -53,7 +31,7 @@ bool of_whole_model(const std::string& word) {
 std::string input_label(const Trace& trace) {
   const bool router = has_kappa_router(trace);
   if (kappa_follows_gate(trace)) { return router ? "z and its own router" : "z"; }
-  return router ? "its own router" : string_at(member(trace, "kappa", "input"));
+  return router ? "its own router" : text_of(meta_at(trace, "kappa", "input"));
 }
 
 // The one number that κ is in all that was recorded, as the run set it.
@@ -76,12 +54,12 @@ std::string kappa_label(const Trace& trace) {
   if (const std::optional<double> set = set_everywhere(trace)) {
     return "κ = " + number_text(*set, kConstantDigits);
   }
-  if (!member(trace.meta, "kappa")) { return "κ"; }
-  if (is(member(trace, "kappa", "model"), false)) { return "no learned κ"; }
-  std::string text = "κ " + string_at(member(trace, "kappa", "granularity"));
+  if (!meta_at(trace, "kappa")) { return "κ"; }
+  if (flag_is(meta_at(trace, "kappa", "model"), false)) { return "no learned κ"; }
+  std::string text = "κ " + text_of(meta_at(trace, "kappa", "granularity"));
   const std::string input = input_label(trace);
   if (!input.empty()) { text += " from " + input; }
-  const double bound = number_at(member(trace, "kappa", "bound_moe"));
+  const double bound = number_of(meta_at(trace, "kappa", "bound_moe"));
   if (bound == bound) { text += ", U = " + number_text(bound); }
   std::replace(text.begin(), text.end(), '_', ' ');
   const std::string reading = reading_label(trace);
@@ -91,10 +69,10 @@ std::string kappa_label(const Trace& trace) {
 // "capacity factor 3", and in which layers it is another: "… except capacity=0.5@2". A model
 // without a capacity has nothing to say.
 std::string capacity_label(const Trace& trace) {
-  const Json* in_force = member(trace, "capacity", "in_force");
-  const double factor = number_at(member(trace, "capacity", "factor"));
-  if (is(in_force, false) == is(in_force, true) || std::isnan(factor)) { return ""; }
-  const bool limited = is(in_force, true);
+  const Json* in_force = meta_at(trace, "capacity", "in_force");
+  const double factor = number_of(meta_at(trace, "capacity", "factor"));
+  if (flag_is(in_force, false) == flag_is(in_force, true) || std::isnan(factor)) { return ""; }
+  const bool limited = flag_is(in_force, true);
   const std::string own = limited ? number_text(factor) : "off";
   std::string others;
   for (const std::string& word : interventions(trace)) {
@@ -127,7 +105,7 @@ std::string tokens_label(std::int64_t least, std::int64_t most) {
 // What a run is, in the order of captions; the number of tokens is the last.
 std::vector<std::string> items_of(const Trace& trace) {
   return {model_label(trace), kappa_label(trace), capacity_label(trace), other_interventions(trace),
-          string_at(member(trace.meta, "dtype"))};
+          text_of(meta_at(trace, "dtype"))};
 }
 
 void add_item(std::string& text, const std::string& item, const char* gap) {
@@ -168,11 +146,11 @@ std::string caption_of_one(const Trace& trace, const std::string& name) {
 }  // namespace
 
 std::string reading_label(const Trace& trace) {
-  const std::string slot = string_at(member(trace.meta, "kappa_slot"));
-  const std::string formula = string_at(member(trace.meta, "kappa_formula"));
+  const std::string slot = text_of(meta_at(trace, "kappa_slot"));
+  const std::string formula = text_of(meta_at(trace, "kappa_formula"));
   std::string text;
   if (slot == "base") { text = "base slot"; }
-  if (slot == "sft") { text = "SFT slot (" + string_at(member(trace.meta, "sft_kappa")) + ")"; }
+  if (slot == "sft") { text = "SFT slot (" + text_of(meta_at(trace, "sft_kappa")) + ")"; }
   if (!formula.empty() && formula != "2026-06") {
     text += (text.empty() ? "" : ", ") + ("formula " + formula);
   }
@@ -180,7 +158,7 @@ std::string reading_label(const Trace& trace) {
 }
 
 std::string intervention_label(const Trace& trace) {
-  const bool no_capacity = is(member(trace, "capacity", "in_force"), false);
+  const bool no_capacity = flag_is(meta_at(trace, "capacity", "in_force"), false);
   std::string text;
   for (const std::string& word : interventions(trace)) {
     const bool off =
@@ -221,22 +199,22 @@ std::string caption(Traces traces, const std::vector<std::string>& names) {
 
 bool without_capacity(const Trace& trace) {
   const std::vector<std::string> words = interventions(trace);
-  return is(member(trace, "capacity", "in_force"), false) &&
+  return flag_is(meta_at(trace, "capacity", "in_force"), false) &&
          std::none_of(words.begin(), words.end(), [](const std::string& word) {
            return word.starts_with("capacity=") && !word.starts_with("capacity=off");
          });
 }
 
 bool lacks_kappa(const Trace& trace) {
-  return is(member(trace, "kappa", "model"), false) && trace.kappa_factor.empty();
+  return flag_is(meta_at(trace, "kappa", "model"), false) && trace.kappa_factor.empty();
 }
 
 bool kappa_follows_gate(const Trace& trace) {
-  return string_at(member(trace, "kappa", "input")) == "gate_proj";
+  return text_of(meta_at(trace, "kappa", "input")) == "gate_proj";
 }
 
 bool has_kappa_router(const Trace& trace) {
-  return is(member(trace, "kappa", "router"), true);
+  return flag_is(meta_at(trace, "kappa", "router"), true);
 }
 
 bool parameters_changed(const Trace& trace) {
@@ -244,7 +222,7 @@ bool parameters_changed(const Trace& trace) {
 }
 
 std::optional<double> kappa_constant(const Trace& trace) {
-  const double constant = number_at(member(trace, "kappa", "constant"));
+  const double constant = number_of(meta_at(trace, "kappa", "constant"));
   return std::isnan(constant) ? std::nullopt : std::optional(constant);
 }
 

@@ -12,12 +12,11 @@ namespace kappascope::figures {
 namespace {
 
 constexpr std::int64_t kCurvePoints = 201;
-constexpr double kTails[] = {0.90, 0.98};  // quantiles whose tops are shown
 
 // The effect of each recorded layer, with its tops where gates were recorded.
 struct EffectRows {
   std::vector<double> mean, mean_abs, rms, positive;
-  std::vector<double> top[std::size(kTails)];
+  std::vector<double> top[kEffectTops.size()];
   std::vector<std::int64_t> count;
 
   EffectRows(const Trace& trace, EffectKind kind) {
@@ -29,8 +28,8 @@ struct EffectRows {
       rms.push_back(effect.rms);
       positive.push_back(effect.positive_share);
       count.push_back(effect.count);
-      const auto tails = effect_tails(layer, kind, {std::begin(kTails), std::end(kTails)});
-      for (std::size_t k = 0; k < std::size(kTails); ++k) {
+      const auto tails = effect_tails(layer, kind, kEffectTops);
+      for (std::size_t k = 0; k < kEffectTops.size(); ++k) {
         top[k].push_back(tails.empty() ? kNaN : tails[k].effect.mean);
       }
     }
@@ -122,9 +121,7 @@ GateAtScores gate_at_scores(const TraceLayer& layer, const KappaFunction& kappa,
   for (std::size_t q = 0; q < 3; ++q) {
     result.score[q] = sorted_quantile(scores, kSiluQuantiles[q]);
     result.kappa[q] = kappa_at(view, result.gate, result.score[q]);
-    for (const double z : result.z) {
-      result.value[q].push_back(z / (1 + std::exp(-result.kappa[q] * z)));
-    }
+    for (const double z : result.z) { result.value[q].push_back(silu(z, result.kappa[q])); }
   }
   return result;
 }

@@ -1,9 +1,12 @@
+#include <cmath>
+
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
 #include "core/figure/scales.h"
 #include "core/figure/text.h"
 #include "core/stats/gates.h"
 #include "core/stats/maps.h"
+#include "core/trace/meta.h"
 
 namespace kappascope::figures {
 namespace {
@@ -24,10 +27,8 @@ Figure gate_map(Traces traces, const FigureChoices& choices, std::string_view id
 }
 
 double threshold(const Trace& trace, const char* name, double otherwise) {
-  const auto all = trace.meta.find("thresholds");
-  if (all == trace.meta.end() || !all->is_object()) { return otherwise; }
-  const auto found = all->find(name);
-  return found != all->end() && found->is_number() ? found->get<double>() : otherwise;
+  const double value = number_of(meta_at(trace, "thresholds", name));
+  return std::isnan(value) ? otherwise : value;
 }
 
 }  // namespace

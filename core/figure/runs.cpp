@@ -11,6 +11,7 @@
 #include "core/checkpoint/tensor.h"
 #include "core/figure/caption.h"
 #include "core/figure/text.h"
+#include "core/trace/meta.h"
 
 namespace kappascope {
 namespace {
@@ -21,27 +22,6 @@ constexpr std::size_t kHashLetters = 6;     // of names that would be one file's
 
 using Group = std::vector<std::size_t>;  // indices of traces
 using Words = std::vector<std::string>;  // one for each trace; "" says nothing
-
-const Json* at(const Json& object, const char* key) {
-  if (!object.is_object()) { return nullptr; }
-  const auto found = object.find(key);
-  return found == object.end() ? nullptr : &*found;
-}
-
-const Json* at(const Trace& trace, const char* key, const char* inner) {
-  const Json* object = at(trace.meta, key);
-  return object ? at(*object, inner) : nullptr;
-}
-
-std::string text_at(const Trace& trace, const char* key, const char* inner = nullptr) {
-  const Json* value = inner ? at(trace, key, inner) : at(trace.meta, key);
-  return value && value->is_string() ? value->get<std::string>() : "";
-}
-
-bool flag_at(const Trace& trace, const char* key, const char* inner) {
-  const Json* value = at(trace, key, inner);
-  return value && value->is_boolean() && value->get<bool>();
-}
 
 bool differs(const Words& words, const Group& group) {
   return std::any_of(group.begin(), group.end(),
@@ -118,26 +98,26 @@ Words tails(std::vector<std::filesystem::path> paths, const Group& group) {
 
 // "on" or "off" where the model has such a thing at all.
 std::string kappa_word(const Trace& trace) {
-  if (!flag_at(trace, "kappa", "model")) { return ""; }
+  if (!flag_is(meta_at(trace, "kappa", "model"), true)) { return ""; }
   return trace.kappa ? "κ on" : "κ off";
 }
 
 std::string capacity_word(const Trace& trace) {
-  if (!at(trace, "capacity", "in_force")) { return ""; }
-  const Json* factor = at(trace, "capacity", "factor");
+  if (!meta_at(trace, "capacity", "in_force")) { return ""; }
+  const Json* factor = meta_at(trace, "capacity", "factor");
   if (factor && factor->is_null()) { return ""; }  // the model has none
-  return flag_at(trace, "capacity", "in_force") ? "capacity on" : "capacity off";
+  return flag_is(meta_at(trace, "capacity", "in_force"), true) ? "capacity on" : "capacity off";
 }
 
 std::string window_word(const Trace& trace) {
-  const Json* length = at(trace, "window", "sequence_len");
+  const Json* length = meta_at(trace, "window", "sequence_len");
   return length && length->is_number_integer()
              ? "window " + std::to_string(length->get<std::int64_t>())
              : "";
 }
 
 // The text without tokens that are not part of it (the one that begins a document).
-std::string text_of(const Trace& trace, std::size_t most) {
+std::string words_of(const Trace& trace, std::size_t most) {
   std::string text;
   for (std::size_t t = 0; t < trace.token_text.size() && text.size() < most; ++t) {
     const bool counted = trace.char_start.size() == trace.token_text.size();
@@ -157,15 +137,16 @@ Words text_words(std::span<const Trace* const> traces, const Group& all) {
   std::vector<std::filesystem::path> paths;
   bool hashed = true, files = true;
   for (const Trace* trace : traces) {
-    hashed = hashed && !text_at(*trace, "document", "sha256").empty();
-    paths.emplace_back(text_at(*trace, "document", "source"));
+    hashed = hashed && !text_of(meta_at(*trace, "document", "sha256")).empty();
+    paths.emplace_back(text_of(meta_at(*trace, "document", "source")));
     files = files && !paths.back().empty() && paths.back() != "prompt" &&
             paths.back() != "standard input";
   }
   for (const Trace* trace : traces) {
-    keys.push_back(hashed ? text_at(*trace, "document", "sha256") : text_of(*trace, SIZE_MAX));
+    keys.push_back(hashed ? text_of(meta_at(*trace, "document", "sha256"))
+                          : words_of(*trace, SIZE_MAX));
     openings.push_back(opening(*trace));
-    const Json* place = at(*trace, "document", "index");
+    const Json* place = meta_at(*trace, "document", "index");
     places.push_back(place && place->is_number_integer()
                          ? "text " + std::to_string(place->get<std::int64_t>() + 1)
                          : "");
@@ -192,8 +173,8 @@ class Namer {
     choices(reading_label, "");
     choices([](const Trace& trace) { return capacity_word(trace); }, "capacity on");
     choices(intervention_label, "");
-    choices([](const Trace& trace) { return text_at(trace, "dtype"); }, "");
-    choices([](const Trace& trace) { return text_at(trace, "device"); }, "");
+    choices([](const Trace& trace) { return text_of(meta_at(trace, "dtype")); }, "");
+    choices([](const Trace& trace) { return text_of(meta_at(trace, "device")); }, "");
     of_one_model(window_word);
     add(text_words(traces_, all_), all_);
     last_resort();
@@ -222,7 +203,8 @@ class Namer {
     }
     std::vector<std::filesystem::path> folders;
     for (const Trace* trace : traces_) {
-      folders.push_back(std::filesystem::path(text_at(*trace, "model", "path")).parent_path());
+      folders.push_back(
+          std::filesystem::path(text_of(meta_at(*trace, "model", "path"))).parent_path());
     }
     const Words plain = names_;
     for (const Group& group : groups_of(plain, all_)) {
@@ -284,7 +266,7 @@ std::vector<std::string> run_names(std::span<const Trace* const> traces) {
 }
 
 std::vector<std::string> run_settings(const Trace& trace) {
-  const Json* kappa = at(trace, "kappa", "model");
+  const Json* kappa = meta_at(trace, "kappa", "model");
   const bool without = kappa && kappa->is_boolean() && !kappa->get<bool>();
   const std::optional<double> constant = kappa_constant(trace);
   const std::string fixed = constant ? "κ = " + number_text(*constant, 6) : "no κ";
@@ -293,7 +275,7 @@ std::vector<std::string> run_settings(const Trace& trace) {
                                   capacity_word(trace), intervention_label(trace)}) {
     if (!word.empty()) { settings.push_back(word); }
   }
-  const Json* chunks = at(trace, "window", "chunks");
+  const Json* chunks = meta_at(trace, "window", "chunks");
   if (chunks && chunks->is_array()) {
     settings.push_back(std::to_string(chunks->size()) +
                        (chunks->size() == 1 ? " chunk" : " chunks"));
@@ -302,7 +284,7 @@ std::vector<std::string> run_settings(const Trace& trace) {
 }
 
 std::string run_text(const Trace& trace, std::size_t bytes) {
-  const std::string text = text_of(trace, bytes + 1);
+  const std::string text = words_of(trace, bytes + 1);
   std::size_t end = std::min(text.size(), bytes);
   while (end > 0 && end < text.size() && (text[end] & 0xC0) == 0x80) { --end; }
   return plain_text(text.substr(0, end)) + (end < text.size() ? "…" : "");

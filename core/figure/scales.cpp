@@ -3,14 +3,13 @@
 #include <algorithm>
 
 #include "core/stats/summary.h"
+#include "core/trace/meta.h"
 
 namespace kappascope {
 namespace {
 
 bool soft_routing(const Trace& trace) {
-  const auto config = trace.meta.find("model_config");
-  return config != trace.meta.end() && config->is_object() &&
-         config->value("router_type", Json()) == Json("lapsum");
+  return text_of(meta_at(trace, "model_config", "router_type")) == "lapsum";
 }
 
 ColourScale sequential(std::string label, std::string low_note, std::string high_note) {
@@ -40,8 +39,7 @@ ColourScale margin_colours(const Trace& trace) {
   ColourScale colours = sequential(soft ? "Distance of the nearest weight from the threshold"
                                         : "Lowest chosen minus highest unchosen score",
                                    "near tie", "clear choice");
-  const auto unit = trace.meta.find("router_margin_unit");
-  const bool score = unit != trace.meta.end() && *unit == "score";
+  const bool score = text_of(meta_at(trace, "router_margin_unit")) == "score";
   colours.unit = soft ? "weight" : score ? "score" : "logits";
   colours.log = true;
   colours.low = trace.near_tie;

@@ -24,11 +24,6 @@ double number_of(std::string_view text, std::string_view name, double low, doubl
   return value;
 }
 
-std::string number_word(double value) {
-  char text[32];  // the shortest that reads back to the same
-  return {text, std::to_chars(text, text + sizeof text, value).ptr};
-}
-
 // "A:B"; an end that is left out stays as the figure has it.
 AxisEnds ends_of(std::string_view text, std::string_view name) {
   const std::size_t colon = text.find(':');
@@ -101,6 +96,8 @@ void set_labels(FigureStyle& style, const Words& words) {
   }
   style.labels = words;
 }
+
+FigureStyle preset_style(std::string_view name);
 
 constexpr const char* kThemes[] = {"print", "grey", "dark"};
 
@@ -226,6 +223,25 @@ const StylePreset* preset_called(std::string_view name) {
   return nullptr;
 }
 
+// A style with what the preset called `name` sets; "": the usual style. Unknown: usage.
+FigureStyle preset_style(std::string_view name) {
+  FigureStyle style;
+  if (name.empty()) { return style; }
+  const StylePreset* preset = preset_called(name);
+  require(preset != nullptr, ExitCode::usage, {}, "--preset ", printable(name),
+          ": expected nature, ieee, acl or neurips");
+  style.preset = name;
+  style.width_mm = preset->single_mm;
+  style.most_height_mm = preset->most_height_mm;
+  style.font_pt = preset->font_pt;
+  style.words = true;
+  for (const std::string_view family : preset->fonts) {
+    if (!style.font.empty() || !has_font(std::string(family))) { continue; }
+    style.font = family;
+  }
+  return style;
+}
+
 bool is_symbol(std::int32_t code) {
   const bool greek = code >= 0x370 && code < 0x400, arrow = code >= 0x2190 && code < 0x2300;
   return greek || (arrow && code != 0x2212) || code == 0x2423;  // a minus is none; ␣ is
@@ -254,6 +270,11 @@ struct TextFacts {
 
 }  // namespace
 
+std::string number_word(double value) {
+  char text[32];
+  return {text, std::to_chars(text, text + sizeof text, value).ptr};
+}
+
 std::span<const StyleSetting> style_settings() {
   return kSettings;
 }
@@ -267,24 +288,6 @@ const StyleSetting* style_setting(std::string_view name) {
 
 std::span<const StylePreset> style_presets() {
   return kPresets;
-}
-
-FigureStyle preset_style(std::string_view name) {
-  FigureStyle style;
-  if (name.empty()) { return style; }
-  const StylePreset* preset = preset_called(name);
-  require(preset != nullptr, ExitCode::usage, {}, "--preset ", printable(name),
-          ": expected nature, ieee, acl or neurips");
-  style.preset = name;
-  style.width_mm = preset->single_mm;
-  style.most_height_mm = preset->most_height_mm;
-  style.font_pt = preset->font_pt;
-  style.words = true;
-  for (const std::string_view family : preset->fonts) {
-    if (!style.font.empty() || !has_font(std::string(family))) { continue; }
-    style.font = family;
-  }
-  return style;
 }
 
 FigureStyle style_of(const std::vector<StyleWords>& file, const std::vector<StyleWords>& given) {

@@ -40,8 +40,8 @@ struct StylePreset {
 };
 
 std::span<const StylePreset> style_presets();
-// A style with what the preset called `name` sets; "": the usual style. Unknown: usage.
-FigureStyle preset_style(std::string_view name);
+// The number as a setting's word: the shortest that reads back to the same.
+std::string number_word(double value);
 
 // Sets in the order of precedence: preset, then the other settings, each once. Errors: usage.
 struct StyleWords {

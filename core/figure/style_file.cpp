@@ -34,17 +34,11 @@ std::string contents(const fs::path& path) {
   return text;
 }
 
-std::string number_word(const toml::node& node) {
-  if (const auto whole = node.value_exact<std::int64_t>()) { return std::to_string(*whole); }
-  char text[40];
-  std::snprintf(text, sizeof text, "%.17g", node.value<double>().value_or(kNaN));
-  return text;
-}
-
 // The words of one key; empty where the value is not what the setting takes.
 std::vector<std::string> words_at(const toml::node& node, Kind kind) {
   if (kind == Kind::number) {
-    return node.is_number() ? std::vector{number_word(node)} : std::vector<std::string>();
+    return node.is_number() ? std::vector{number_word(node.value<double>().value_or(kNaN))}
+                            : std::vector<std::string>();
   }
   if (node.is_string()) { return {node.value<std::string>().value()}; }
   std::vector<std::string> words;

@@ -18,11 +18,8 @@ Band band_of(Each&& each) {
   Mean mean;
   finite([&](float value, std::int64_t) { mean.add(value); });
   if (mean.count == 0) { return {}; }
-  const QuantilePlace low(mean.count, 0.05), middle(mean.count, 0.5), high(mean.count, 0.95);
-  const std::vector<float> values = order_statistics(
-      {low.lower, low.upper, middle.lower, middle.upper, high.lower, high.upper}, finite);
-  return {mean.value(), low.between(values[0], values[1]), middle.between(values[2], values[3]),
-          high.between(values[4], values[5])};
+  const std::vector<double> values = quantiles_of(mean.count, kBandQuantiles, finite);
+  return {mean.value(), values[0], values[1], values[2]};
 }
 
 }  // namespace

@@ -74,17 +74,26 @@ void test_ratio(PairedStatistic& statistic, const std::vector<double>& above,
   statistic.wilcoxon = wilcoxon_test(statistic.of_text);
 }
 
+double finite_sum(const std::vector<double>& values) {
+  double sum = 0;
+  for (const double value : values) { sum += std::isfinite(value) ? value : 0; }
+  return sum;
+}
+
 // Losses of every pair of runs of both sides, text by text.
 class Losses {
  public:
   Losses(std::span<const RunOfTexts> runs, const std::vector<std::size_t>& a,
-         const std::vector<std::size_t>& b) {
+         const std::vector<std::size_t>& b)
+      : pair_nats(std::min(a.size(), b.size()), 0), pair_tokens(pair_nats) {
     for (std::size_t d = 0; d < runs[a[0]].texts.size(); ++d) {
       double sum = 0, text = 0, tokens = 0, bytes = 0;
       bool known = true;
-      for (const std::size_t i : a) {
-        for (const std::size_t j : b) {
-          const LossDifference loss = loss_difference(*runs[i].texts[d], *runs[j].texts[d]);
+      for (std::size_t i = 0; i < a.size(); ++i) {
+        for (std::size_t j = 0; j < b.size(); ++j) {
+          const LossDifference loss = loss_difference(*runs[a[i]].texts[d], *runs[b[j]].texts[d]);
+          if (i == j && std::isfinite(loss.sum)) { pair_nats[i] += loss.sum; }
+          if (i == j) { pair_tokens[i] += static_cast<double>(loss.tokens); }
           sum += loss.sum;
           tokens += static_cast<double>(loss.tokens);
           known &= loss.bytes > 0;
@@ -100,13 +109,9 @@ class Losses {
     }
   }
   std::vector<double> nats, tokens_of, bits, bytes_of;  // [D]
+  // Over all texts, of the first run of A with the first of B, and so on.
+  std::vector<double> pair_nats, pair_tokens;
 };
-
-double finite_sum(const std::vector<double>& values) {
-  double sum = 0;
-  for (const double value : values) { sum += std::isfinite(value) ? value : 0; }
-  return sum;
-}
 
 void compare_losses(SideComparison& result, std::span<const RunOfTexts> runs,
                     const Resamples& resamples) {
@@ -119,14 +124,8 @@ void compare_losses(SideComparison& result, std::span<const RunOfTexts> runs,
   result.bits_per_byte.name = "bits_per_byte";
   result.nll_of_pairs.name = "nll_of_pairs";
   if (result.a.size() != result.b.size() || result.a.size() < 2) { return; }
-  std::vector<double> above, below;
-  for (std::size_t k = 0; k < result.a.size(); ++k) {
-    const Losses one(runs, {result.a[k]}, {result.b[k]});
-    above.push_back(finite_sum(one.nats));
-    below.push_back(finite_sum(one.tokens_of));
-  }
-  const Resamples of_pairs(std::ssize(above), resamples.count(), 0);
-  test_ratio(result.nll_of_pairs, above, below, of_pairs);
+  const Resamples of_pairs(std::ssize(result.a), resamples.count(), 0);
+  test_ratio(result.nll_of_pairs, all.pair_nats, all.pair_tokens, of_pairs);
 }
 
 void compare_layer(PairedLayer& layer, std::int64_t row, const SideComparison& sides,

@@ -7,6 +7,7 @@
 #include "core/stats/importance.h"
 #include "core/stats/layer.h"
 #include "core/stats/layer_statistics.h"
+#include "core/trace/meta.h"
 
 namespace kappascope {
 namespace {
@@ -51,25 +52,21 @@ void sorted_experts(const TraceLayer& layer, std::int64_t token, std::vector<std
   std::sort(into.begin(), into.end());
 }
 
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
-}
-
 // A − B of each expert; nothing where their numbers differ.
 void put_experts(Json& json, const char* key, const std::vector<double>& a,
                  const std::vector<double>& b) {
   if (a.empty() || a.size() != b.size()) { return; }
   Json list = Json::array();
-  for (std::size_t e = 0; e < a.size(); ++e) { list.push_back(number(a[e] - b[e])); }
+  for (std::size_t e = 0; e < a.size(); ++e) { list.push_back(number_json(a[e] - b[e])); }
   json[key] = std::move(list);
 }
 
 Json loss_json(const LossDifference& loss) {
-  Json json{{"nll_difference_sum", number(loss.sum)},
-            {"nll_difference_mean", number(loss.mean)},
+  Json json{{"nll_difference_sum", number_json(loss.sum)},
+            {"nll_difference_mean", number_json(loss.mean)},
             {"nll_tokens", loss.tokens}};
   if (loss.bytes > 0) {
-    json["bits_per_byte_difference"] = number(loss.bits_per_byte);
+    json["bits_per_byte_difference"] = number_json(loss.bits_per_byte);
     json["bytes_counted"] = loss.bytes;
   }
   return json;
@@ -86,7 +83,7 @@ Json layer_json(const Trace& a, const LayerSummary& of_a, const Trace& b, const 
     const RoutingDifference routing = routing_difference(a, b, rows);
     json["routing_compared"] = routing.compared;
     json["routed_otherwise"] = routing.otherwise;
-    json["routed_otherwise_share"] = number(routing.share());
+    json["routed_otherwise_share"] = number_json(routing.share());
     json["routed_otherwise_near_ties"] = routing.near_ties;
   }
   Json statistics = Json::object();
@@ -106,8 +103,7 @@ Json layer_json(const Trace& a, const LayerSummary& of_a, const Trace& b, const 
 Json run_json(const Trace& trace) {
   Json json{{"model", trace.model_name}};
   if (trace.step >= 0) { json["step"] = trace.step; }
-  const auto words = trace.meta.is_object() ? trace.meta.find("interventions") : trace.meta.end();
-  if (trace.meta.is_object() && words != trace.meta.end()) { json["interventions"] = *words; }
+  if (const Json* words = meta_at(trace, "interventions")) { json["interventions"] = *words; }
   return json;
 }
 

@@ -53,8 +53,7 @@ void step(Progress& progress, std::uint64_t done, std::uint64_t total) {
   }
 }
 
-}  // namespace
-
+// Of a matrix [n,n] of cosines; NaN counts as 0.
 std::vector<std::int64_t> cluster_order(const std::vector<double>& cosines, std::int64_t n) {
   std::vector<std::vector<std::int64_t>> clusters;
   std::vector<double> distance(cosines.size());
@@ -89,6 +88,8 @@ std::vector<std::int64_t> cluster_order(const std::vector<double>& cosines, std:
   }
   return n > 0 ? clusters[live[0]] : std::vector<std::int64_t>{};
 }
+
+}  // namespace
 
 ExpertSimilarity expert_similarity(const Model& model, std::int64_t layer, Progress& progress) {
   const MoeSpec* moe = model.architecture.layers[layer].moe();

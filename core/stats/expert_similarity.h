@@ -23,7 +23,4 @@ struct ExpertSimilarity {
 // layer as float32. Stage::read, in matrices.
 ExpertSimilarity expert_similarity(const Model& model, std::int64_t layer, Progress& progress);
 
-// The order of above for any matrix [n,n] of cosines; NaN counts as 0.
-std::vector<std::int64_t> cluster_order(const std::vector<double>& cosines, std::int64_t n);
-
 }  // namespace kappascope

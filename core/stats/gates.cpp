@@ -27,10 +27,6 @@ struct EffectTotal {
   }
 };
 
-double silu(double z, double kappa) {
-  return z / (1 + std::exp(-kappa * z));
-}
-
 float effect_of(double z, double kappa, EffectKind kind) {
   const double plain = silu(z, 1);
   const double d = silu(z, kappa) - plain;
@@ -66,22 +62,16 @@ void each_effect(const Trace& trace, EffectKind kind, Visit&& visit) {
 // Of a trace or of one of its layers.
 template <typename Population>
 std::vector<EffectTail> tails_of(const Population& population, EffectKind kind,
-                                 const std::vector<double>& quantiles) {
+                                 std::span<const double> quantiles) {
   std::int64_t count = 0;
   each_effect(population, kind, [&](float) { ++count; });
   if (count == 0) { return {}; }
-  std::vector<std::int64_t> ranks;
-  for (const double q : quantiles) {
-    const QuantilePlace place(count, q);
-    ranks.insert(ranks.end(), {place.lower, place.upper});
-  }
-  const std::vector<float> values = order_statistics(ranks, [&](auto&& visit) {
+  const std::vector<double> thresholds = quantiles_of(count, quantiles, [&](auto&& visit) {
     each_effect(population, kind, [&](float value) { visit(value, 1); });
   });
   std::vector<EffectTail> tails;
   for (std::size_t j = 0; j < quantiles.size(); ++j) {
-    const QuantilePlace place(count, quantiles[j]);
-    tails.push_back({quantiles[j], place.between(values[2 * j], values[2 * j + 1]), {}});
+    tails.push_back({quantiles[j], thresholds[j], {}});
   }
   std::vector<EffectTotal> totals(tails.size());
   each_effect(population, kind, [&](float value) {
@@ -160,13 +150,13 @@ EffectSummary layer_effect(const TraceLayer& layer, EffectKind kind) {
 }
 
 std::vector<EffectTail> effect_tails(const Trace& trace, EffectKind kind,
-                                     const std::vector<double>& quantiles) {
+                                     std::span<const double> quantiles) {
   if (trace.kappa_values.empty() || trace.gate_pre.empty()) { return {}; }
   return tails_of(trace, kind, quantiles);
 }
 
 std::vector<EffectTail> effect_tails(const TraceLayer& layer, EffectKind kind,
-                                     const std::vector<double>& quantiles) {
+                                     std::span<const double> quantiles) {
   if (layer.trace.kappa_values.empty() || layer.trace.gate_pre.empty()) { return {}; }
   return tails_of(layer, kind, quantiles);
 }

@@ -1,6 +1,8 @@
 // Statistics of gate activations: means over entries, saturation, and the κ effect (SPEC §5).
 #pragma once
 
+#include <array>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -11,6 +13,11 @@ namespace kappascope {
 
 // Mean over the kept entries of one layer, or of one expert of it, of an array [M,T,K].
 double slot_mean(const TraceLayer& layer, std::span<const float> array, std::int64_t expert = -1);
+
+// The gate SiLU_κ(z) = z·σ(κz).
+inline double silu(double z, double kappa) {
+  return z / (1 + std::exp(-kappa * z));
+}
 
 // Means of gate statistics over kept (token, slot), or over the tokens of a dense layer.
 struct GateMeans {
@@ -40,6 +47,9 @@ EffectSummary layer_effect(const TraceLayer& layer, EffectKind kind);
 // The same of one expert; nothing where its sums are spoilt.
 EffectSummary expert_effect(const TraceLayer& layer, EffectKind kind, std::int64_t expert);
 
+// Quantiles whose tops are shown: the largest 10 and 2 %.
+inline constexpr std::array<double, 2> kEffectTops = {0.90, 0.98};
+
 // The values at or above their own `quantile` (of the signed values, over all layers). Exact, in
 // four passes over the recorded gates; empty where the trace has none.
 struct EffectTail {
@@ -48,9 +58,9 @@ struct EffectTail {
   EffectSummary effect;
 };
 std::vector<EffectTail> effect_tails(const Trace& trace, EffectKind kind,
-                                     const std::vector<double>& quantiles);
+                                     std::span<const double> quantiles);
 // The same of one layer, at its own quantiles.
 std::vector<EffectTail> effect_tails(const TraceLayer& layer, EffectKind kind,
-                                     const std::vector<double>& quantiles);
+                                     std::span<const double> quantiles);
 
 }  // namespace kappascope

@@ -3,24 +3,10 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/trace/meta.h"
+
 namespace kappascope {
 namespace {
-
-const Json* member(const Json* object, const char* key) {
-  if (object == nullptr || !object->is_object()) { return nullptr; }
-  const auto found = object->find(key);
-  return found == object->end() ? nullptr : &*found;
-}
-
-double number_at(const Json* object, const char* key) {
-  const Json* value = member(object, key);
-  return value && value->is_number() ? value->get<double>() : kNaN;
-}
-
-std::string text_at(const Json* object, const char* key) {
-  const Json* value = member(object, key);
-  return value && value->is_string() ? value->get<std::string>() : "";
-}
 
 // C of a call of `tokens` tokens (SPEC §1.5).
 double call_capacity(double factor, double minimum, double tokens, double slots, double experts) {
@@ -32,7 +18,7 @@ double call_capacity(double factor, double minimum, double tokens, double slots,
 // Whether test(word) holds of an intervention of the run.
 template <typename Test>
 bool any_intervention(const Trace& trace, Test&& test) {
-  const Json* words = member(&trace.meta, "interventions");
+  const Json* words = meta_at(trace, "interventions");
   if (words == nullptr || !words->is_array()) { return false; }
   return std::any_of(words->begin(), words->end(), [&](const Json& word) {
     return word.is_string() && test(word.get_ref<const std::string&>());
@@ -59,7 +45,7 @@ std::int64_t slots_in_use(const TraceLayer& layer) {
 
 // m of u' = m·b·c in dense layers, by the formula (SPEC-layouts §1.5f).
 double dense_multiplier(const Trace& trace) {
-  const std::string formula = text_at(&trace.meta, "kappa_formula");
+  const std::string formula = text_of(meta_at(trace, "kappa_formula"));
   return formula == "2026-05" ? 2 : formula == "2026-05-20" ? -2 : 1;
 }
 
@@ -99,20 +85,20 @@ std::vector<double> mean_selected_logit(const TraceLayer& layer) {
 }
 
 std::optional<double> run_capacity(const TraceLayer& layer) {
-  const Json* rule = member(&layer.trace.meta, "capacity");
-  const Json* in_force = member(rule, "in_force");
-  if (!in_force || !in_force->is_boolean() || !in_force->get<bool>()) { return std::nullopt; }
+  const Json* rule = meta_at(layer.trace, "capacity");
+  if (!flag_is(member(rule, "in_force"), true)) { return std::nullopt; }
   if (any_intervention(layer.trace, sets_capacity_of_layers)) { return std::nullopt; }
-  const double factor = number_at(rule, "factor"), minimum = number_at(rule, "minimum");
+  const double factor = number_of(member(rule, "factor")),
+               minimum = number_of(member(rule, "minimum"));
   if (!(factor > 0) || !(minimum >= 0)) { return std::nullopt; }
-  const Json* chunks = member(member(&layer.trace.meta, "window"), "chunks");
+  const Json* chunks = meta_at(layer.trace, "window", "chunks");
   const auto slots = static_cast<double>(slots_in_use(layer));
   const auto experts = static_cast<double>(layer.experts);
   double sum = 0, recorded = 0;
   for (std::size_t i = 0; chunks && chunks->is_array() && i < chunks->size(); ++i) {
     const Json* chunk = &(*chunks)[i];
-    const double begin = number_at(chunk, "begin"), end = number_at(chunk, "end");
-    if (begin != number_at(chunk, "first_recorded")) { return std::nullopt; }
+    const double begin = number_of(member(chunk, "begin")), end = number_of(member(chunk, "end"));
+    if (begin != number_of(member(chunk, "first_recorded"))) { return std::nullopt; }
     sum += call_capacity(factor, minimum, end - begin, slots, experts);
     recorded += end - begin;
   }
@@ -163,7 +149,7 @@ double dense_slope_square(const Trace& trace, std::int64_t row) {
   if (!trace.kappa || any_intervention(trace, sets_kappa)) { return kNaN; }
   if (!known && std::all_of(kappa.begin(), kappa.end(), is_one)) { return kNaN; }
   const double bound = known ? static_cast<double>(trace.model->kappa_u[layer])
-                             : number_at(member(&trace.meta, "kappa"), "bound_dense");
+                             : number_of(meta_at(trace, "kappa", "bound_dense"));
   const double log_bound = std::log(bound), multiplier = dense_multiplier(trace);
   if (!std::isfinite(log_bound) || log_bound == 0) { return kNaN; }
   Mean mean;

@@ -50,17 +50,11 @@ template <typename Enumerate>
 void set_quantiles(Band& band, const KappaPopulation& population, std::int64_t n,
                    Enumerate&& enumerate) {
   if (n == 0) { return; }
-  const QuantilePlace places[3] = {{n, 0.05}, {n, 0.5}, {n, 0.95}};
-  std::vector<std::int64_t> ranks;
-  for (const QuantilePlace& place : places) {
-    ranks.push_back(place.lower);
-    ranks.push_back(place.upper);
-  }
-  const std::vector<float> u = order_statistics(ranks, enumerate);
-  double* const targets[3] = {&band.p05, &band.p50, &band.p95};
-  for (std::size_t q = 0; q < 3; ++q) {
-    *targets[q] = places[q].between(population.kappa(u[2 * q]), population.kappa(u[2 * q + 1]));
-  }
+  const std::vector<double> values = quantiles_of(
+      n, kBandQuantiles, enumerate, [&](float u) -> double { return population.kappa(u); });
+  band.p05 = values[0];
+  band.p50 = values[1];
+  band.p95 = values[2];
 }
 
 // κ̄_e of one expert from the recorded means of its entries.

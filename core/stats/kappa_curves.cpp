@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/stats/gates.h"
 #include "core/stats/select.h"
 
 namespace kappascope {
@@ -33,15 +34,8 @@ Spread spread_of(Enumerate&& enumerate) {
   const double quantiles[] = {0, 0.05, 0.25, 0.5, 0.75, 0.95, 1};
   double* const targets[] = {&spread.least, &spread.p05, &spread.p25, &spread.p50,
                              &spread.p75,   &spread.p95, &spread.most};
-  std::vector<std::int64_t> ranks;
-  for (const double q : quantiles) {
-    const QuantilePlace place(mean.count, q);
-    ranks.insert(ranks.end(), {place.lower, place.upper});
-  }
-  const std::vector<float> values = order_statistics(ranks, finite);
-  for (std::size_t j = 0; j < std::size(quantiles); ++j) {
-    *targets[j] = QuantilePlace(mean.count, quantiles[j]).between(values[2 * j], values[2 * j + 1]);
-  }
+  const std::vector<double> values = quantiles_of(mean.count, quantiles, finite);
+  for (std::size_t j = 0; j < std::size(quantiles); ++j) { *targets[j] = values[j]; }
   return spread;
 }
 
@@ -141,7 +135,7 @@ void set_unit_curves(SiluCurves& result, const TraceLayer& layer, const KappaFun
     result.unit[q] = unit;
     result.scale[q] = scale_of(view, unit);
     for (const double z : result.z) {
-      result.value[q].push_back(z / (1 + std::exp(-kappa_at(view, unit, s, z) * z)));
+      result.value[q].push_back(silu(z, kappa_at(view, unit, s, z)));
     }
   }
 }
@@ -158,9 +152,7 @@ SiluCurves silu_curves(const TraceLayer& layer, const KappaFunction& kappa, std:
   const bool by_unit = kappa.source == KappaFunction::Source::gate_pre;
   if (by_unit) { set_unit_curves(result, layer, kappa, expert); }
   for (std::size_t q = 0; q < 3 && !by_unit; ++q) {
-    for (const double z : result.z) {
-      result.value[q].push_back(z / (1 + std::exp(-result.kappa[q] * z)));
-    }
+    for (const double z : result.z) { result.value[q].push_back(silu(z, result.kappa[q])); }
   }
   const std::span<const std::int64_t> all =
       layer.part(layer.trace.gate_pre_hist, layer.trace.experts * kGatePreBins);

@@ -59,11 +59,4 @@ std::span<const LayerStatistic> layer_statistics() {
   return kStatistics;
 }
 
-const LayerStatistic* layer_statistic(std::string_view name) {
-  for (const LayerStatistic& statistic : kStatistics) {
-    if (statistic.name == name) { return &statistic; }
-  }
-  return nullptr;
-}
-
 }  // namespace kappascope

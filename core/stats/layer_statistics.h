@@ -14,7 +14,4 @@ struct LayerStatistic {
 };
 std::span<const LayerStatistic> layer_statistics();  // sorted by name
 
-// nullptr: none is called `name`.
-const LayerStatistic* layer_statistic(std::string_view name);
-
 }  // namespace kappascope

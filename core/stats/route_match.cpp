@@ -10,12 +10,16 @@
 namespace kappascope {
 namespace {
 
-// The experts of one token by falling score; equal scores: the lower expert first.
-std::vector<std::int32_t> ranked(std::span<const float> scores) {
+// The `most` experts of one token with the highest scores, by falling score; equal scores: the
+// lower expert first.
+std::vector<std::int32_t> ranked(std::span<const float> scores, std::int64_t most) {
   std::vector<std::int32_t> order(scores.size(), 0);
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(),
-                   [&](std::int32_t a, std::int32_t b) { return scores[a] > scores[b]; });
+  const auto end = order.begin() + std::min(most, std::ssize(order));
+  std::partial_sort(order.begin(), end, order.end(), [&](std::int32_t a, std::int32_t b) {
+    return scores[a] > scores[b] || (scores[a] == scores[b] && a < b);
+  });
+  order.erase(end, order.end());
   return order;
 }
 
@@ -26,7 +30,7 @@ void compare_token(const TraceLayer& layer, std::span<const float> scores, std::
   if (!any || std::any_of(scores.begin(), scores.end(), [](float s) { return std::isnan(s); })) {
     return;
   }
-  const std::vector<std::int32_t> order = ranked(scores);
+  const std::vector<std::int32_t> order = ranked(scores, slots + 1);  // and the next one
   const auto last = order.begin() + slots;
   ++match.compared;
   const bool same = std::all_of(given.begin(), given.end(), [&](std::int32_t e) {

@@ -6,7 +6,10 @@
 #include <array>
 #include <bit>
 #include <cstdint>
+#include <span>
 #include <vector>
+
+#include "core/stats/mean.h"
 
 namespace kappascope {
 
@@ -108,5 +111,31 @@ std::vector<float> order_statistics(const std::vector<std::int64_t>& ranks, Enum
   for (std::size_t j = 0; j < ranks.size(); ++j) { values.push_back(selector.value(j)); }
   return values;
 }
+
+// Quantiles `q` of the n ≥ 1 values that enumerate(visit) visits in the same way, each between two
+// of them as `value` has these.
+template <typename Enumerate, typename Value>
+std::vector<double> quantiles_of(std::int64_t n, std::span<const double> q, Enumerate&& enumerate,
+                                 Value&& value) {
+  std::vector<std::int64_t> ranks;
+  for (const double one : q) {
+    const QuantilePlace place(n, one);
+    ranks.insert(ranks.end(), {place.lower, place.upper});
+  }
+  const std::vector<float> found = order_statistics(ranks, enumerate);
+  std::vector<double> quantiles;
+  for (std::size_t j = 0; j < q.size(); ++j) {
+    quantiles.push_back(
+        QuantilePlace(n, q[j]).between(value(found[2 * j]), value(found[2 * j + 1])));
+  }
+  return quantiles;
+}
+
+template <typename Enumerate>
+std::vector<double> quantiles_of(std::int64_t n, std::span<const double> q, Enumerate&& enumerate) {
+  return quantiles_of(n, q, enumerate, [](float value) { return static_cast<double>(value); });
+}
+
+inline constexpr std::array<double, 3> kBandQuantiles = {0.05, 0.5, 0.95};
 
 }  // namespace kappascope

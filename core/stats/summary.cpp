@@ -98,87 +98,77 @@ void put_known(Json& json, const char* key, double value) {
   if (std::isfinite(value)) { json[key] = value; }
 }
 
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
-}
-
-Json numbers(const std::vector<double>& values) {
-  Json list = Json::array();
-  for (const double value : values) { list.push_back(number(value)); }
-  return list;
-}
-
 void put_known(Json& json, const char* key, const std::vector<double>& values) {
-  if (!values.empty()) { json[key] = numbers(values); }
+  if (!values.empty()) { json[key] = numbers_json(values); }
 }
 
 Json band_json(const Band& band) {
-  return {{"mean", number(band.mean)},
-          {"p05", number(band.p05)},
-          {"p50", number(band.p50)},
-          {"p95", number(band.p95)}};
+  return {{"mean", number_json(band.mean)},
+          {"p05", number_json(band.p05)},
+          {"p50", number_json(band.p50)},
+          {"p95", number_json(band.p95)}};
 }
 
 Json effect_json(const EffectSummary& effect) {
-  return {{"mean", number(effect.mean)},
-          {"mean_abs", number(effect.mean_abs)},
-          {"rms", number(effect.rms)},
-          {"positive_share", number(effect.positive_share)},
+  return {{"mean", number_json(effect.mean)},
+          {"mean_abs", number_json(effect.mean_abs)},
+          {"rms", number_json(effect.rms)},
+          {"positive_share", number_json(effect.positive_share)},
           {"count", effect.count}};
 }
 
 Json gates_json(const GateMeans& means) {
-  return {{"gate_mean_abs", number(means.gate_mean_abs)},
-          {"gate_active_fraction", number(means.gate_active_fraction)},
-          {"gate_top16_share", number(means.gate_top16_share)},
-          {"gate_entropy", number(means.gate_entropy)},
-          {"gate_kz_rms", number(means.gate_kz_rms)},
-          {"gate_linear_fraction", number(means.gate_linear_fraction)},
-          {"gate_saturated_fraction", number(means.gate_saturated_fraction)}};
+  return {{"gate_mean_abs", number_json(means.gate_mean_abs)},
+          {"gate_active_fraction", number_json(means.gate_active_fraction)},
+          {"gate_top16_share", number_json(means.gate_top16_share)},
+          {"gate_entropy", number_json(means.gate_entropy)},
+          {"gate_kz_rms", number_json(means.gate_kz_rms)},
+          {"gate_linear_fraction", number_json(means.gate_linear_fraction)},
+          {"gate_saturated_fraction", number_json(means.gate_saturated_fraction)}};
 }
 
 // The reference's trainer averages over all seats of the experts, the empty ones with gates of 0.
 // Their share of kept tokens is the mean utility.
 Json as_logged_json(const LayerSummary& s) {
-  return {{"occupancy", number(s.utility_mean)},
-          {"gate_mean_abs", number(s.gate_mean_abs * s.utility_mean)},
-          {"gate_active_fraction", number(s.gate_active_fraction * s.utility_mean)},
-          {"gate_top16_share", number(s.gate_top16_share * s.utility_mean)}};
+  return {{"occupancy", number_json(s.utility_mean)},
+          {"gate_mean_abs", number_json(s.gate_mean_abs * s.utility_mean)},
+          {"gate_active_fraction", number_json(s.gate_active_fraction * s.utility_mean)},
+          {"gate_top16_share", number_json(s.gate_top16_share * s.utility_mean)}};
 }
 
 Json layer_json(const LayerSummary& s) {
   Json json = gates_json(s);
   json.update({{"layer", s.layer},
                {"pass", s.pass},
-               {"load", numbers(s.load)},
-               {"gate_mass", numbers(s.gate_mass)},
-               {"load_entropy", number(s.load_entropy)},
-               {"load_cv", number(s.load_cv)},
+               {"load", numbers_json(s.load)},
+               {"gate_mass", numbers_json(s.gate_mass)},
+               {"load_entropy", number_json(s.load_entropy)},
+               {"load_cv", number_json(s.load_cv)},
                {"unused_experts", s.unused_experts},
-               {"unused_by_chance", number(s.unused_by_chance)},
-               {"drop_rate_by_slot", numbers(s.drop_rate_by_slot)},
-               {"drop_rate", number(s.drop_rate)},
-               {"confidence", number(s.confidence)},
-               {"selected_mass", number(s.selected_mass)},
-               {"margin", number(s.margin)},
-               {"top_gap", number(s.top_gap)},
-               {"router_entropy", number(s.router_entropy)},
-               {"router_entropy_nats", number(s.router_entropy_nats)},
+               {"unused_by_chance", number_json(s.unused_by_chance)},
+               {"drop_rate_by_slot", numbers_json(s.drop_rate_by_slot)},
+               {"drop_rate", number_json(s.drop_rate)},
+               {"confidence", number_json(s.confidence)},
+               {"selected_mass", number_json(s.selected_mass)},
+               {"margin", number_json(s.margin)},
+               {"top_gap", number_json(s.top_gap)},
+               {"router_entropy", number_json(s.router_entropy)},
+               {"router_entropy_nats", number_json(s.router_entropy_nats)},
                {"near_ties", s.near_ties},
                {"kappa", band_json(s.kappa)},
-               {"kappa_log_mean", number(s.kappa_log_mean)},
-               {"kappa_top5_mean", number(s.kappa_top5_mean)},
-               {"kappa_bottom5_mean", number(s.kappa_bottom5_mean)},
-               {"kappa_sqrt_n_mean", number(s.kappa_sqrt_n_mean)},
+               {"kappa_log_mean", number_json(s.kappa_log_mean)},
+               {"kappa_top5_mean", number_json(s.kappa_top5_mean)},
+               {"kappa_bottom5_mean", number_json(s.kappa_bottom5_mean)},
+               {"kappa_sqrt_n_mean", number_json(s.kappa_sqrt_n_mean)},
                {"effect", effect_json(s.effect)},
                {"effect_relative", effect_json(s.effect_relative)},
-               {"alignment_mean", number(s.alignment_mean)},
-               {"alignment_energy", number(s.alignment_energy)},
+               {"alignment_mean", number_json(s.alignment_mean)},
+               {"alignment_energy", number_json(s.alignment_energy)},
                {"nonfinite_tokens", s.nonfinite_tokens},
-               {"no_expert_rate", number(s.no_expert_rate)},
-               {"effective_experts", number(s.effective_experts)},
-               {"effective_experts_share", number(s.effective_experts_share)},
-               {"max_vio", number(s.max_vio)}});
+               {"no_expert_rate", number_json(s.no_expert_rate)},
+               {"effective_experts", number_json(s.effective_experts)},
+               {"effective_experts_share", number_json(s.effective_experts_share)},
+               {"max_vio", number_json(s.max_vio)}});
   put_known(json, "saliency", s.saliency);
   put_known(json, "contribution", s.contribution);
   put_known(json, "mean_selected_logit", s.mean_selected_logit);
@@ -198,15 +188,26 @@ Json dense_json(const DenseSummary& s) {
 
 Json tails_json(const Trace& trace, EffectKind kind) {
   Json list = Json::array();
-  for (const EffectTail& tail : effect_tails(trace, kind, {0.90, 0.98})) {
+  for (const EffectTail& tail : effect_tails(trace, kind, kEffectTops)) {
     Json json = effect_json(tail.effect);
-    json.update({{"quantile", number(tail.quantile)}, {"threshold", number(tail.threshold)}});
+    json.update(
+        {{"quantile", number_json(tail.quantile)}, {"threshold", number_json(tail.threshold)}});
     list.push_back(std::move(json));
   }
   return list;
 }
 
 }  // namespace
+
+Json number_json(double value) {
+  return std::isfinite(value) ? Json(value) : Json(nullptr);
+}
+
+Json numbers_json(const std::vector<double>& values) {
+  Json list = Json::array();
+  for (const double value : values) { list.push_back(number_json(value)); }
+  return list;
+}
 
 std::vector<LayerSummary> summarise(const Trace& trace) {
   std::vector<LayerSummary> layers;
@@ -272,7 +273,7 @@ Json summary_json(const Trace& trace, const std::vector<LayerSummary>& layers) {
   if (trace.step >= 0) { json["step"] = trace.step; }
   if (trace.meta.contains("document")) { json["document"] = trace.meta["document"]; }
   const Mean nll = mean_of(trace.nll);
-  json["nll_mean"] = number(nll.value());
+  json["nll_mean"] = number_json(nll.value());
   json["nll_tokens"] = nll.count;
   const BitsPerByte bits = bits_per_byte(trace);
   put_known(json, "bits_per_byte", bits.value);

@@ -64,4 +64,8 @@ std::vector<DenseSummary> summarise_dense(const Trace& trace);  // [Md] dense ga
 // own 90 % and 98 % quantile. Sorted keys; NaN is null; what the trace lacks as a whole is absent.
 Json summary_json(const Trace& trace, const std::vector<LayerSummary>& layers);
 
+// null where a value is not finite.
+Json number_json(double value);
+Json numbers_json(const std::vector<double>& values);
+
 }  // namespace kappascope

@@ -5,6 +5,7 @@
 #include "core/checkpoint/tensor.h"
 #include "core/nan.h"
 #include "core/trace/kappa_in_force.h"
+#include "core/trace/meta.h"
 #include "core/trace/schema.h"
 #include "core/trace/trace.h"
 
@@ -48,18 +49,10 @@ std::int64_t check_sizes(std::string_view name, std::span<const std::int32_t> va
   return most;
 }
 
-const Json* member(const Json& object, const char* key) {
-  if (!object.is_object()) { return nullptr; }
-  const auto found = object.find(key);
-  return found == object.end() ? nullptr : &*found;
-}
-
 // How α and b are stored for a granularity of the document; no values per layer: it is unknown.
 KappaArray parameter_layout(const Json& meta, std::int64_t layers, std::int64_t experts,
                             std::int64_t gates) {
-  const Json* kappa = member(meta, "kappa");
-  const Json* named = kappa ? member(*kappa, "granularity") : nullptr;
-  const std::string granularity = named && named->is_string() ? named->get<std::string>() : "";
+  const std::string granularity = text_of(member(member(&meta, "kappa"), "granularity"));
   KappaArray layout;
   if (granularity == "per-gate") {
     layout.layer_size = experts * gates;
@@ -93,7 +86,7 @@ std::vector<std::int64_t> shape_of(const KappaArray& layout, std::int64_t layers
 
 // S of the document: 1 where it has none.
 std::int64_t slots_of(const Json& meta, Faults& faults) {
-  const Json* slots = member(meta, "kappa_slots");
+  const Json* slots = member(&meta, "kappa_slots");
   if (slots == nullptr) { return 1; }
   const std::int64_t most = 1 << 16;  // a checkpoint may have more than passes
   const std::int64_t count = slots->is_number_integer() ? slots->get<std::int64_t>() : 0;
@@ -115,7 +108,7 @@ void load_kappa(ModelParameters& model, Faults& faults) {
     return;
   }
   layout.slots = slots_of(model.meta, faults);
-  const Json* has_bias = member(model.meta["kappa"], "bias");
+  const Json* has_bias = member(&model.meta["kappa"], "bias");
   const bool without_bias = has_bias && has_bias->is_boolean() && !has_bias->get<bool>();
   for (const auto& [name, there, array] :
        {std::tuple{"kappa_bias", bias || !without_bias, &model.bias},

@@ -110,7 +110,7 @@ TEST(StatsEffect, TailsOverAllLayers) {
   for (const EffectKind kind : {EffectKind::absolute, EffectKind::relative}) {
     const std::vector<double> all = gates.effects(kind == EffectKind::relative);
     ASSERT_EQ(all.size(), 2u * 5 * 9 - 1);
-    const std::vector<EffectTail> tails = effect_tails(gates.hand.trace, kind, {0.9, 0.98});
+    const std::vector<EffectTail> tails = effect_tails(gates.hand.trace, kind, kEffectTops);
     ASSERT_EQ(tails.size(), 2u);
     for (const EffectTail& tail : tails) {
       const QuantilePlace place(std::ssize(all), tail.quantile);
@@ -131,7 +131,7 @@ TEST(StatsEffect, TailsOverAllLayers) {
 
 TEST(StatsEffect, NoTailsWithoutGates) {
   HandTrace hand(1, 1, 1, 1);
-  EXPECT_TRUE(effect_tails(hand.trace, EffectKind::absolute, {0.9}).empty());
+  EXPECT_TRUE(effect_tails(hand.trace, EffectKind::absolute, kEffectTops).empty());
 }
 
 }  // namespace
