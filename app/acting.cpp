@@ -19,9 +19,9 @@ std::string listed(const std::vector<std::string>& names) {
 }  // namespace
 
 void Acting::idle(const std::string& word, const std::string& figure, const std::string& why) {
-  Idle& idle = idle_[word];
-  if (idle.figures.empty()) { idle.why = why; }
-  ++idle.figures[figure];
+  Idle& idle = idle_[word][figure];
+  if (idle.times == 0) { idle.why = why; }
+  ++idle.times;
 }
 
 void Acting::not_kept(const std::string& demand, const std::string& figure) {
@@ -31,20 +31,39 @@ void Acting::not_kept(const std::string& demand, const std::string& figure) {
   }
 }
 
-std::vector<std::string> Acting::lines() const {
+// Of a word that acts on no figure, with each reason and the figures that it holds for.
+std::string Acting::nowhere(const std::string& word,
+                            const std::map<std::string, Idle>& figures) const {
+  std::map<std::string, std::vector<std::string>> by_reason;
+  for (const auto& [figure, idle] : figures) { by_reason[idle.why].push_back(figure); }
+  std::string text = word;
+  if (figures.size() == 1) {
+    text += " cannot act on ";
+  } else {
+    text += by_reason.size() == 1 ? " can act on none of " : " can act on none: ";
+  }
+  bool first = true;
+  for (const auto& [why, names] : by_reason) {
+    text += join_words(first ? "" : "; ", listed(names), ": ", why);
+    first = false;
+  }
+  return text;
+}
+
+std::vector<std::string> Acting::lines(bool refuse) const {
   std::vector<std::string> lines;
   std::string said;
   for (const auto& [word, idle] : idle_) {
     std::vector<std::string> figures;
-    for (const auto& [figure, times] : idle.figures) {
-      if (times >= drawn_.at(figure)) { figures.push_back(figure); }
+    for (const auto& [figure, one] : idle) {
+      if (one.times >= drawn_.at(figure)) { figures.push_back(figure); }
     }
-    const bool nowhere = figures.size() == drawn_.size();
-    require(!nowhere || in_file_.count(word.substr(0, word.find(' '))) > 0, ExitCode::usage, {},
-            word, drawn_.size() == 1 ? " cannot act on " : " can act on none of ", listed(figures),
-            ": ", idle.why);
-    if (figures.empty()) { continue; }
-    said += (said.empty() ? "" : "; ") + word + " does not act on " + listed(figures);
+    if (figures.size() == drawn_.size() && in_file_.count(word.substr(0, word.find(' '))) == 0) {
+      require(!refuse, ExitCode::usage, {}, nowhere(word, idle));
+      lines.push_back(nowhere(word, idle));
+    } else if (!figures.empty()) {
+      said += (said.empty() ? "" : "; ") + word + " does not act on " + listed(figures);
+    }
   }
   if (!said.empty()) { lines.push_back(said); }
   for (const auto& [demand, figures] : not_kept_) {

@@ -21,16 +21,17 @@ class Acting {
   void not_kept(const std::string& demand, const std::string& figure);
 
   // What is to be said, a line for the words and one for each demand. A word that acted nowhere:
-  // usage.
-  std::vector<std::string> lines() const;
+  // usage where `refuse` says so, else a line of its own.
+  std::vector<std::string> lines(bool refuse) const;
 
  private:
   struct Idle {
-    std::map<std::string, int> figures;  // how often
-    std::string why;                     // the first time
+    int times = 0;
+    std::string why;  // the first time
   };
   std::map<std::string, int> drawn_;
-  std::map<std::string, Idle> idle_;
+  std::string nowhere(const std::string& word, const std::map<std::string, Idle>& figures) const;
+  std::map<std::string, std::map<std::string, Idle>> idle_;  // by word and figure
   std::map<std::string, std::vector<std::string>> not_kept_;
   std::set<std::string> in_file_;
 };

@@ -18,7 +18,6 @@
 #include "app/run_text.h"
 #include "core/checkpoint/tensor.h"
 #include "core/nan.h"
-#include "core/trace/output_file.h"
 #include "core/trace/trace.h"
 
 namespace kappascope {
@@ -163,7 +162,9 @@ class Sweep {
       for (AblatedExpert& expert : found_.experts) { measure(expert); }
     } catch (const Error& error) {
       if (error.code() == ExitCode::interrupted) {
-        terminal_.say(join_words(log_->results().size(), " of ", found_.experts.size(),
+        const auto done = std::count_if(found_.experts.begin(), found_.experts.end(),
+                                        [&](const AblatedExpert& of) { return tried(of); });
+        terminal_.say(join_words(done, " of ", found_.experts.size(),
                                  " experts done; the same command with --resume goes on"));
       }
       throw;
@@ -209,6 +210,7 @@ class Sweep {
     cut_into_chunks(text_, model_.architecture.context, options_.window, item.source());
     require(text_.tokens.size() > 1, ExitCode::unsupported, {.file = item.source()},
             "one token has no loss; expected a longer text");
+    options_.figures.check_tokens(std::ssize(text_.tokens), item.source());
   }
 
   Json identity() const {
@@ -280,7 +282,8 @@ class Sweep {
     if (failure) { throw Error(failure); }
     if (!here) { shared_.from = std::move(shared_.kept); }
     start_layer_ = expert.layer;
-    return loss.sum;
+    // Of other tokens than the whole model's the sum says nothing.
+    return loss.count == found_.nll_count ? loss.sum : kNaN;
   }
 
   void write_ablation(TraceRecorder& recorder) {
@@ -307,16 +310,15 @@ class Sweep {
     found_.finish(trace);
     found_.write_csv(folder.staged(kAblationCsv));
     const std::string document = json_text(found_.json(trace));
-    OutputFile file(folder.staged(kAblationJson));
-    file.write_at(0, std::as_bytes(std::span(document)));
-    file.finish();
+    write_file(folder.staged(kAblationJson), document);
     folder.check_places({}, {kAblationCsv});
     if (options_.figures.ids != "none") {
       std::filesystem::create_directory(folder.staged("figures"));
       const Trace* const traces[] = {&trace};
-      const auto say = [this](const std::string& line) { terminal_.warn_once(line); };
+      const FigureHooks hooks{.say = [this](const std::string& line) { terminal_.warn_once(line); },
+                              .refuse = false};
       for (const std::string& name :
-           write_figures(options_.figures, traces, folder.staged("figures"), terminal_, say)) {
+           write_figures(options_.figures, traces, folder.staged("figures"), terminal_, hooks)) {
         files.push_back("figures/" + name);
       }
     }

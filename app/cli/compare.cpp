@@ -14,7 +14,6 @@
 #include "core/figure/map_difference.h"
 #include "core/figure/runs.h"
 #include "core/stats/comparison.h"
-#include "core/trace/output_file.h"
 
 namespace kappascope {
 namespace {
@@ -141,18 +140,30 @@ class Compare {
     require(!weights_ || runs_.size() == 2, ExitCode::usage, {},
             "--weights compares two checkpoints; found ", runs_.size());
     require(!weights_ || !texts, ExitCode::usage, {}, "--weights needs no text");
-    if (weights_) { return; }
+    if (weights_) { return check_no_figures(); }
     require(models || !texts, ExitCode::usage, {},
             "traces are of their own texts: -p, -f and --ids are for models");
     if (models) { words_.text.check(); }
     words_.compute.check_device();
-    const bool several = words_.text.names_several();
+    const bool several = words_.text.names_several() ||
+                         std::any_of(runs_.begin(), runs_.end(), [](const ComparedRun& run) {
+                           return !run.step && trace_files(run.path).size() > 1;
+                         });
     if (figures_.ids.empty()) {
       figures_.ids = several ? "kappa-depth,statistics-depth"
                              : "loss,kappa-depth,statistics-depth,routing-change";
       if (series_) { figures_.ids += ",step-series"; }
     }
     figures_.check();
+  }
+
+  // Nothing is run and nothing drawn with --weights.
+  void check_no_figures() const {
+    const bool figures = !figures_.ids.empty() || figures_.formats != FigureOptions().formats ||
+                         !figures_.tokens.empty() || !figures_.style_file.empty() ||
+                         !figures_.given_settings().empty();
+    require(!figures, ExitCode::usage, {}, "--weights draws no figures");
+    require(!words_.window, ExitCode::usage, {}, "--window is for texts, and --weights needs none");
   }
 
   ComparedResult compare(Terminal& terminal) {
@@ -201,10 +212,7 @@ class Compare {
   std::vector<std::string> write(const ComparedResult& result, OutputFolder& folder,
                                  Terminal& terminal) {
     std::vector<std::string> files = {kCompareFile, kValuesFile, kDifferencesFile};
-    OutputFile file(folder.staged(kCompareFile));
-    const std::string text = json_text(comparison_json(result));
-    file.write_at(0, std::as_bytes(std::span(text)));
-    file.finish();
+    write_file(folder.staged(kCompareFile), json_text(comparison_json(result)));
     write_csv(value_table(result), folder.staged(kValuesFile));
     write_csv(difference_table(result), folder.staged(kDifferencesFile));
     if (figures_.ids != "none") {
@@ -222,7 +230,11 @@ class Compare {
     std::vector<const Trace*> traces;
     for (const ComparedRun& run : runs_) { traces.push_back(&run.whole()); }
     const std::filesystem::path place = folder.staged(kFiguresFolder);
-    std::vector<std::string> names = write_catalogue(result, traces, place, terminal);
+    FigureOptions named = figures_;
+    named.choices.runs = result.names;  // as the report calls them
+    const FigureHooks hooks{.say = [&](const std::string& line) { terminal.warn_once(line); },
+                            .refuse = false};
+    std::vector<std::string> names = write_figures(named, traces, place, terminal, hooks);
     const std::vector<std::string> words = file_words(result.names);
     for (const SideComparison& side : result.sides) {
       if (!side.rows_differ.empty() || side.a.size() > 1 || side.b.size() > 1) { continue; }
@@ -240,25 +252,6 @@ class Compare {
         if (result.sides.size() > 1) { figure->run = words[side.a[0]]; }
         for (const std::string& name : write_figure_files(figures_, *figure, place)) {
           names.push_back(name);
-        }
-      }
-    }
-    return names;
-  }
-
-  // The figures asked for, with the runs called as in the report.
-  std::vector<std::string> write_catalogue(const ComparedResult& result, Traces traces,
-                                           const std::filesystem::path& place, Terminal& terminal) {
-    const std::vector<const FigureEntry*> entries = figures_.entries();
-    FigureChoices choices;
-    choices.runs = result.names;
-    if (!figures_.tokens.empty()) { choices.tokens = token_range(figures_.tokens); }
-    std::vector<std::string> names;
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      if (!terminal.update(Stage::figures, i, entries.size())) { stop(); }
-      for (Figure& figure : entries[i]->make_all(traces, choices, false)) {
-        for (std::string& name : write_figure_files(figures_, std::move(figure), place)) {
-          names.push_back(std::move(name));
         }
       }
     }

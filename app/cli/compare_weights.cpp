@@ -8,7 +8,6 @@
 #include "app/cli/verbs.h"
 #include "core/figure/render.h"
 #include "core/stats/tensor_numbers.h"
-#include "core/trace/output_file.h"
 
 namespace kappascope {
 namespace {
@@ -156,10 +155,8 @@ int compare_weights(const std::vector<ComparedRun>& runs, const ReadingOptions& 
   const Model a = open(runs[0]), b = open(runs[1]);
   const WeightChange change = weight_change(*a.tensors, *b.tensors, terminal);
   const Json json = document(a, b, change);
-  OutputFile file(folder.staged(kWeightsFile));
   const std::string text = json_text(json);
-  file.write_at(0, std::as_bytes(std::span(text)));
-  file.finish();
+  write_file(folder.staged(kWeightsFile), text);
   write_csv(table_of(change), folder.staged(kWeightsTable));
   folder.check_places({}, {kWeightsFile, kWeightsTable});
   folder.publish({}, {kWeightsFile, kWeightsTable});

@@ -4,9 +4,9 @@
 #include <map>
 #include <memory>
 
+#include "app/cli/load_model.h"
 #include "app/cli/verbs.h"
 #include "app/run_text.h"
-#include "core/engine/memory_plan.h"
 #include "core/trace/joined.h"
 #include "core/trace/kappa_in_force.h"
 
@@ -99,26 +99,16 @@ class Recording {
   }
 
   void load() {
-    LoadOptions load = words_.compute.load_options();
+    std::int64_t tokens = 0;
     for (const TokenizedText& text : texts_) {
-      load.tokens = std::max(load.tokens, std::int64_t(text.tokens.size()));
+      tokens = std::max(tokens, std::int64_t(text.tokens.size()));
     }
-    const MemoryPlan memory = plan_memory(model_, load);
-    if (!memory.gpu) { load.memory = memory.bound; }
-    std::string note;
-    loaded_ = words_.compute.automatic() ? load_weights_somewhere(model_, load, terminal_, note)
-                                         : load_weights(model_, load, terminal_);
-    terminal_.erase();
-    if (!note.empty()) { terminal_.warn(note); }
-    const std::string nonfinite = nonfinite_weights(model_, *loaded_);
-    if (!nonfinite.empty()) { terminal_.warn(nonfinite); }
     settings_.tool_version = kToolVersion;
     settings_.command = words_.command;
     settings_.dtype = words_.compute.dtype;
-    settings_.threads = load.threads;
-    settings_.device = words_.compute.name_of(load);
-    settings_.torch_version = engine(load.device).torch_version();
-    settings_.engine = loaded_->description();
+    settings_.threads = words_.compute.load_options().threads;
+    loaded_ = load_model(model_, words_.compute, {&plan_}, tokens, /*strict=*/false, terminal_,
+                         settings_);
   }
 
   // Traces in folders of their own below `folder`, with the model's parameters there.

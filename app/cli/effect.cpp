@@ -14,16 +14,13 @@ namespace {
 
 // Of the positions whose divergence is a number.
 Json divergence_json(const Trace& a) {
-  double sum = 0, most = 0;
-  std::int64_t count = 0;
+  const Mean mean = mean_of(a.kl_against);
+  if (mean.count == 0) { return {{"mean", nullptr}, {"max", nullptr}, {"positions", 0}}; }
+  double most = 0;
   for (const float divergence : a.kl_against) {
-    if (!std::isfinite(divergence)) { continue; }
-    sum += divergence;
-    most = std::max(most, double(divergence));
-    ++count;
+    if (std::isfinite(divergence)) { most = std::max(most, double(divergence)); }
   }
-  if (count == 0) { return {{"mean", nullptr}, {"max", nullptr}, {"positions", 0}}; }
-  return {{"mean", sum / double(count)}, {"max", most}, {"positions", count}};
+  return {{"mean", mean.value()}, {"max", most}, {"positions", mean.count}};
 }
 
 std::string joined(const Json& words) {
@@ -65,11 +62,10 @@ Effect effect_of(const Trace& a, const std::vector<LayerSummary>& layers_a, cons
   Effect effect{difference_json(a, layers_a, b, layers_b), {}};
   effect.document["kl"] = divergence_json(a);
   std::int64_t otherwise = 0, near_ties = 0, compared = 0;
-  for (const RowPair rows : common_rows(a, b)) {
-    const RoutingDifference routing = routing_difference(a, b, rows);
-    otherwise += routing.otherwise;
-    near_ties += routing.near_ties;
-    compared += routing.compared;
+  for (const Json& layer : effect.document["layers"]) {
+    otherwise += layer.value("routed_otherwise", std::int64_t{0});
+    near_ties += layer.value("routed_otherwise_near_ties", std::int64_t{0});
+    compared += layer.value("routing_compared", std::int64_t{0});
   }
   effect.words =
       words_of(a, loss_difference(a, b), effect.document["kl"], otherwise, near_ties, compared);

@@ -23,7 +23,6 @@ class Thresholds {
 
   // Not of that form, or a name that is not among `known`: usage.
   void parse(const std::vector<std::string>& known);
-  bool any() const { return !list_.empty(); }
 
   // A number and where it is of: "layer 5".
   void check(std::string_view name, double number, const std::string& where);

@@ -179,7 +179,8 @@ FigureStyle FigureOptions::style() const {
 }
 
 void FigureOptions::check() const {
-  const bool any = !entries().empty();
+  const std::vector<const FigureEntry*> asked = entries();
+  const bool any = !asked.empty();
   bool text = false, png = false;
   for (const FigureFormat format : parsed_formats(formats)) {
     text |= is_picture(format);
@@ -187,7 +188,18 @@ void FigureOptions::check() const {
   }
   if (!layers.empty()) { parse_layers(layers, kMostLayers); }
   if (!kept_layers.empty()) { parse_layers(kept_layers, kMostLayers); }
-  if (!tokens.empty()) { token_range(tokens); }
+  if (!tokens.empty()) {
+    token_range(tokens);
+    const bool along = std::any_of(asked.begin(), asked.end(), [&](const FigureEntry* entry) {
+      return (entry->heeded(choices) & kTokensChoice) != 0;
+    });
+    std::string names;
+    for (const FigureEntry* entry : asked) {
+      names += (names.empty() ? "" : ", ") + std::string(entry->id);
+    }
+    require(along || !any, ExitCode::usage, {}, "--tokens cannot act on ", names,
+            ": no axis of tokens there");
+  }
   for (const StyleWords& one : given_settings()) {
     require(any, ExitCode::usage, {}, "--", one.name,
             " changes figures, and none are drawn; --figures asks for them");
@@ -202,9 +214,15 @@ void FigureOptions::check() const {
   if (any && text) { require_fonts(); }
 }
 
+void FigureOptions::check_tokens(std::int64_t count, const std::string& source) const {
+  if (tokens.empty() || entries().empty()) { return; }
+  require(token_range(tokens).first < count, ExitCode::usage, {.file = source}, "--tokens ", tokens,
+          ": the text has ", count, " tokens");
+}
+
 std::vector<std::string> write_figures(const FigureOptions& options, Traces traces,
                                        const std::filesystem::path& folder, Progress& progress,
-                                       const std::function<void(const std::string&)>& say) {
+                                       const FigureHooks& hooks) {
   const std::vector<FigureFormat> formats = parsed_formats(options.formats);
   const FigureStyle style = options.style();
   SharedEnds shared;
@@ -237,8 +255,8 @@ std::vector<std::string> write_figures(const FigureOptions& options, Traces trac
       acting.not_kept(style.preset + ": " + demand, figure.id);
     }
   });
-  for (const std::string& line : acting.lines()) {
-    if (say) { say(line); }
+  for (const std::string& line : acting.lines(hooks.refuse)) {
+    if (hooks.say) { hooks.say(line); }
   }
   return names;
 }

@@ -31,6 +31,8 @@ struct FigureOptions {
   // fits in: usage. No font where text is to be drawn: io.
   std::vector<const FigureEntry*> entries() const;
   void check() const;
+  // Before a text of so many tokens is run: --tokens names none of them: usage.
+  void check_tokens(std::int64_t count, const std::string& source) const;
   // The settings given, before those of the style file, before those of a preset. Errors: those of
   // read_style.
   FigureStyle style() const;
@@ -41,13 +43,20 @@ struct FigureOptions {
   std::map<std::string, bool> toggles_;
 };
 
+struct FigureHooks {
+  // Gets a line for each word that acts on some figures alone and for what a preset asks for and is
+  // not kept.
+  std::function<void(const std::string&)> say;
+  // A word that can act on none of the figures is an error (usage); false, where more than figures
+  // would be lost by it: a line, too.
+  bool refuse = true;
+};
+
 // Makes the figures of `traces` in `folder`, which must exist; returns the files' names. A figure
-// of one trace is made of each of several. Words that can act on none of the figures: usage;
-// `say` gets a line for each word that acts on some alone and for what a preset asks for and is
-// not kept. Throws Error (interrupted) when the progress says stop.
+// of one trace is made of each of several. Throws Error (interrupted) when the progress says stop.
 std::vector<std::string> write_figures(const FigureOptions& options, Traces traces,
                                        const std::filesystem::path& folder, Progress& progress,
-                                       const std::function<void(const std::string&)>& say = {});
+                                       const FigureHooks& hooks);
 
 // The files of one figure that is made already, styled as asked where that can act on it; returns
 // their names.

@@ -191,15 +191,19 @@ void OutputFolder::publish(const fs::path& subfolder, const std::vector<std::str
   clear();
 }
 
+void write_file(const fs::path& path, const std::string& text) {
+  OutputFile file(path);
+  file.write_at(0, std::as_bytes(std::span(text)));
+  file.finish();
+}
+
 void OutputFolder::put(const std::string& name, const std::string& text) {
   if (temporary_) { return; }
   const auto held = interrupts_.hold();
   const fs::path unfinished = staged(name);
   std::error_code ignored;
   fs::remove(unfinished, ignored);
-  OutputFile file(unfinished);
-  file.write_at(0, std::as_bytes(std::span(text)));
-  file.finish();
+  write_file(unfinished, text);
   if (rename(unfinished.c_str(), (folder_ / name).c_str()) != 0) {
     fail_io(folder_ / name, "cannot put the finished file in its place", errno);
   }

@@ -97,7 +97,7 @@ int plot_verb(const Arguments& arguments) {
   std::vector<std::string> said;
   const std::vector<std::string> names =
       write_figures(options, traces, folder.staged(""), terminal,
-                    [&](const std::string& line) { said.push_back(line); });
+                    {.say = [&](const std::string& line) { said.push_back(line); }});
   for (const Trace& trace : opened) { require_unchanged(trace); }
   folder.check_places({}, names);
   terminal.erase();

@@ -246,7 +246,11 @@ class Run {
     settings_.command = batch() ? options_.command_of(job.item, job.subfolder) : command_;
     Progress& sink = progress_ ? static_cast<Progress&>(*progress_) : terminal_;
     TokenProgress tokens(sink, job.tokens_to_run);
-    if (compared_) { check_tokens(*compared_, ids_of(text)); }
+    const std::vector<std::int32_t> ids = ids_of(text);
+    if (compared_) { check_tokens(*compared_, ids); }
+    plan_.check_text(ids);  // before the other run
+    if (against_) { against_->check_text(ids); }
+    options_.figures.check_tokens(job.tokens, job.item.source());
     TraceSettings settings = settings_;
     const std::unique_ptr<LogitsFile> logits = run_against(text, folder, tokens);
     if (logits) {
@@ -271,7 +275,8 @@ class Run {
     std::vector<std::string> made;  // places that are known only now
     Effect effect;
     if (against_) { effect = write_effect(folder, trace, layers, model_, options_, made); }
-    const std::vector<std::string> pictures = write_pictures(folder, trace, options_, sink, terminal_);
+    const std::vector<std::string> pictures =
+        write_pictures(folder, trace, options_, sink, terminal_);
     made.insert(made.end(), pictures.begin(), pictures.end());
     folder.check_places(job.subfolder, made);
     files.insert(files.end(), made.begin(), made.end());

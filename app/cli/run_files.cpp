@@ -1,9 +1,6 @@
 #include "app/cli/run_files.h"
 
-#include <span>
-
 #include "core/trace/npz.h"
-#include "core/trace/output_file.h"
 #include "core/trace/recorder.h"
 #include "core/trace/tables.h"
 
@@ -37,14 +34,7 @@ void write_tables(const OutputFolder& folder, const Trace& trace, const Json& su
     write_tokens_csv(folder.staged(kTokensFile), trace);
     write_routing_csv(folder.staged(kRoutingFile), trace);
   }
-  if (options.writes("json")) { write_json(folder.staged(kSummaryFile), summary); }
-}
-
-void write_json(const std::filesystem::path& path, const Json& document) {
-  OutputFile file(path);
-  const std::string text = json_text(document);
-  file.write_at(0, std::as_bytes(std::span(text)));
-  file.finish();
+  if (options.writes("json")) { write_file(folder.staged(kSummaryFile), json_text(summary)); }
 }
 
 std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace& trace,
@@ -55,8 +45,9 @@ std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace&
   const std::filesystem::path place = folder.staged(kFiguresFolder);
   std::filesystem::create_directory(place);
   const Trace* const traces[] = {&trace};
-  const auto say = [&](const std::string& line) { terminal.warn_once(line); };
-  for (const std::string& name : write_figures(options.figures, traces, place, progress, say)) {
+  const FigureHooks hooks{.say = [&](const std::string& line) { terminal.warn_once(line); },
+                          .refuse = false};
+  for (const std::string& name : write_figures(options.figures, traces, place, progress, hooks)) {
     names.push_back(join_words(kFiguresFolder, "/", name));
   }
   return names;
@@ -69,7 +60,9 @@ Effect write_effect(const OutputFolder& folder, const Trace& trace,
   const Trace other = open_with_parameters(folder, other_path, model, options);
   Effect effect = effect_of(trace, layers, other, summarise(other));
   if (folder.temporary()) { return effect; }
-  if (options.writes("json")) { write_json(folder.staged(kEffectJson), effect.document); }
+  if (options.writes("json")) {
+    write_file(folder.staged(kEffectJson), json_text(effect.document));
+  }
   if (options.writes("csv")) {
     write_effect_csv(folder.staged(kEffectCsv), trace, other);
     files.push_back(kEffectCsv);

@@ -23,9 +23,6 @@ Trace open_with_parameters(const OutputFolder& folder, const std::filesystem::pa
 void write_tables(const OutputFolder& folder, const Trace& trace, const Json& summary,
                   const RunOptions& options);
 
-// A document as a file.
-void write_json(const std::filesystem::path& path, const Json& document);
-
 // The figures asked for; returns their names in the folder.
 std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace& trace,
                                         const RunOptions& options, Progress& progress,

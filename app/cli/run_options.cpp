@@ -159,7 +159,9 @@ void RunOptions::check() {
   thresholds.parse(run_threshold_names());
   text.check();
   figures.check();
-  require(!output.empty() || figures.given_settings().empty(), ExitCode::usage, {},
+  const bool look =
+      !figures.given_settings().empty() || !figures.style_file.empty() || !figures.tokens.empty();
+  require(!output.empty() || !look, ExitCode::usage, {},
           "the look of figures acts on files: give a folder for them with -o DIR");
   formats = parse_list("--format", format, {"npz", "csv", "json"});
   const bool npz_only = record == "gates" || logits || compress;

@@ -10,7 +10,6 @@
 #include "app/cli/verbs.h"
 #include "core/figure/figures.h"
 #include "core/tokenizer/tokenizer.h"
-#include "core/trace/output_file.h"
 
 namespace kappascope {
 namespace {
@@ -75,14 +74,17 @@ class Scan {
     app.add_option("--layer", layers_,
                    "layers whose experts are compared with each other: 3 or 2,4-6; the middle MoE "
                    "one");
-    app.add_option("--figure-format", figures_.formats, "any of svg, pdf, png, csv")
+    app.add_option("--figure-format", figures_.formats, "any of svg, pdf, eps, png, csv")
         ->capture_default_str();
     app.add_flag("--force", force_, "replace files that kappascope has not written");
     talk_.add_to(app);
     if (!parse_words(app, arguments.words)) { return false; }
-    thresholds_.parse(scan_names());
+    thresholds_.parse(scan_names(limits_));
     require(layers_.empty() || !output_.empty(), ExitCode::usage, {},
             "--layer is for the similarity of experts: give a folder for it with -o DIR");
+    require(!output_.empty() || (figures_.formats == FigureOptions().formats && !force_),
+            ExitCode::usage, {},
+            "--figure-format and --force are for files: give a folder with -o DIR");
     if (!output_.empty()) { figures_.check(); }
     return true;
   }
@@ -119,10 +121,7 @@ class Scan {
 
   void write(const ScanResult& scan, OutputFolder& folder, Progress& progress) {
     std::vector<std::string> files = {kScanFile, kScanTable};
-    OutputFile file(folder.staged(kScanFile));
-    const std::string text = json_text(scan_json(scan));
-    file.write_at(0, std::as_bytes(std::span(text)));
-    file.finish();
+    write_file(folder.staged(kScanFile), json_text(scan_json(scan)));
     write_csv(scan_table(scan), folder.staged(kScanTable));
     const std::string model =
         display_text(model_->name()) +

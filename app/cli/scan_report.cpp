@@ -29,6 +29,17 @@ constexpr TensorColumn kColumns[] = {
     {"z_max", [](const TensorNumbers& n) { return n.z_max; }},
     {"z_outliers", [](const TensorNumbers& n) { return double(n.z_outliers); }},
 };
+// Those there are: outliers by size need a limit.
+std::vector<TensorColumn> columns_of(const OutlierLimits& limits) {
+  std::vector<TensorColumn> columns(std::begin(kColumns), std::end(kColumns));
+  if (!limits.abs) {
+    std::erase_if(columns, [](const TensorColumn& column) {
+      return std::string_view(column.name) == "abs_outliers";
+    });
+  }
+  return columns;
+}
+
 // Means over the experts of a layer.
 constexpr const char* kAlignmentNames[] = {"alignment_mean", "alignment_energy", "alignment_top5",
                                            "alignment_bottom5"};
@@ -50,6 +61,7 @@ std::vector<const std::vector<float>*> parts_of(const UnitAlignment& alignment) 
 
 Json tensors_json(const ScanResult& scan) {
   Json list = Json::array();
+  const std::vector<TensorColumn> columns = columns_of(scan.limits);
   const std::vector<TensorInfo>& tensors = scan.model.tensors->tensors();
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     Json json{{"tensor", display_text(tensors[i].name)},
@@ -57,9 +69,8 @@ Json tensors_json(const ScanResult& scan) {
               {"shape", tensors[i].shape},
               {"elements", scan.numbers[i].elements},
               {"abs_max_index", scan.numbers[i].abs_max_index}};
-    for (const TensorColumn& column : kColumns) {
-      const bool counted = std::string_view(column.name) != "abs_outliers" || scan.limits.abs;
-      if (counted) { json[column.name] = number(column.of(scan.numbers[i])); }
+    for (const TensorColumn& column : columns) {
+      json[column.name] = number(column.of(scan.numbers[i]));
     }
     list.push_back(std::move(json));
   }
@@ -141,17 +152,18 @@ std::vector<TextRow> alignment_rows(const ScanResult& scan) {
 
 }  // namespace
 
-std::vector<std::string> scan_names() {
+std::vector<std::string> scan_names(const OutlierLimits& limits) {
   std::vector<std::string> names;
-  for (const TensorColumn& column : kColumns) { names.emplace_back(column.name); }
+  for (const TensorColumn& column : columns_of(limits)) { names.emplace_back(column.name); }
   names.insert(names.end(), std::begin(kAlignmentNames), std::end(kAlignmentNames));
   return names;
 }
 
 void check_thresholds(const ScanResult& scan, Thresholds& thresholds) {
   const std::vector<TensorInfo>& tensors = scan.model.tensors->tensors();
+  const std::vector<TensorColumn> columns = columns_of(scan.limits);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
-    for (const TensorColumn& column : kColumns) {
+    for (const TensorColumn& column : columns) {
       thresholds.check(column.name, column.of(scan.numbers[i]), printable(tensors[i].name));
     }
   }
@@ -209,7 +221,7 @@ Table scan_table(const ScanResult& scan) {
                    {"dtype", std::move(dtypes)},
                    {"shape", std::move(shapes)},
                    {"elements", std::move(elements)}};
-  for (const TensorColumn& column : kColumns) {
+  for (const TensorColumn& column : columns_of(scan.limits)) {
     std::vector<double> values;
     for (const TensorNumbers& one : scan.numbers) { values.push_back(column.of(one)); }
     table.columns.push_back({column.name, std::move(values)});

@@ -29,7 +29,7 @@ struct ScanResult {
 };
 
 // Names that --fail-if knows: of numbers of a tensor, and of means over the experts of a layer.
-std::vector<std::string> scan_names();
+std::vector<std::string> scan_names(const OutlierLimits& limits);
 void check_thresholds(const ScanResult& scan, Thresholds& thresholds);
 
 Json scan_json(const ScanResult& scan);

@@ -159,7 +159,7 @@ ExportOutcome write_export(const ExportOrder& order, Progress& progress) {
       outcome.left_out.push_back(std::string(view.entry->id) + ": " + error.what());
     }
   }
-  outcome.said = acting.lines();
+  outcome.said = acting.lines(/*refuse=*/true);
   if (!order.replace) { outcome.in_the_way = those_in(order.folder, outcome.written); }
   if (!outcome.in_the_way.empty()) { return outcome; }
   go_on(order.views.size());

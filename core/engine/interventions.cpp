@@ -10,7 +10,7 @@ namespace kappascope {
 namespace {
 
 constexpr std::int64_t kHighest = 1 << 24;  // number of a layer, an expert or a token
-constexpr std::int64_t kLongestRange = 1 << 20;
+constexpr std::int64_t kLongestList = 1 << 20;
 constexpr std::int64_t kMostPasses = 64;
 
 constexpr EditKind kKinds[] = {
@@ -102,8 +102,9 @@ std::vector<std::int64_t> parse_list(const EditKind& kind, std::string_view word
     const std::size_t dash = part.find('-');
     const std::int64_t first = whole(kind, word, part.substr(0, dash));
     const std::int64_t last = dash == part.npos ? first : whole(kind, word, part.substr(dash + 1));
-    if (last < first || last - first >= kLongestRange) {
-      wrong(kind, word, "ranges from low to high");
+    if (last < first) { wrong(kind, word, "ranges from low to high"); }
+    if (std::ssize(list) + last - first >= kLongestList) {
+      wrong(kind, word, join_words("at most ", kLongestList, " numbers"));
     }
     for (std::int64_t i = first; i <= last; ++i) { list.push_back(i); }
     if (comma == text.npos) { break; }

@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "core/nan.h"
+#include "core/trace/output_file.h"
 
 namespace kappascope {
 namespace {
@@ -46,8 +47,8 @@ LogitsFile::LogitsFile(const std::filesystem::path& folder, std::int64_t tokens,
   descriptor_ = mkostemp(name.data(), O_CLOEXEC);
   if (descriptor_ < 0) { fail_io(folder_, "cannot make a file for the logits"); }
   unlink(name.c_str());
-  const int error = posix_fallocate(descriptor_, 0, off_t(tokens * vocab * 4));
-  if (error != ENOSPC) { return; }  // where the file system takes no room ahead, writes tell
+  const int error = reserve_room(descriptor_, std::uint64_t(tokens * vocab * 4));
+  if (error == 0) { return; }
   close(descriptor_);
   errno = error;
   fail_io(folder_, join_words("no room for ", tokens * vocab * 4, " bytes of logits"));

@@ -64,16 +64,19 @@ OutputFile::~OutputFile() {
   ::unlink(path_.c_str());
 }
 
-void OutputFile::reserve(std::uint64_t size) {
-  if (size == 0) { return; }
+int reserve_room(int descriptor, std::uint64_t size) {
+  if (size == 0) { return 0; }
   int status = 0;
   // fallocate, not posix_fallocate: where the file system cannot, the latter writes every block.
   do {
-    status = ::fallocate(descriptor_, 0, 0, static_cast<off_t>(size));
+    status = ::fallocate(descriptor, 0, 0, static_cast<off_t>(size));
   } while (status != 0 && errno == EINTR);
-  if (status != 0 && is_full(errno)) {
-    fail(ExitCode::io, Place{path_}, "cannot write: ", reason(path_, errno, size));
-  }
+  return status != 0 && is_full(errno) ? errno : 0;
+}
+
+void OutputFile::reserve(std::uint64_t size) {
+  const int code = reserve_room(descriptor_, size);
+  if (code != 0) { fail(ExitCode::io, Place{path_}, "cannot write: ", reason(path_, code, size)); }
 }
 
 void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> data) {

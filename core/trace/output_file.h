@@ -13,6 +13,10 @@ namespace kappascope {
 // variable.
 std::filesystem::path temporary_folder();
 
+// Takes `size` bytes of disk for an open file where the file system can; 0, or the error (errno) of
+// a disk or a quota that has not so many. Elsewhere a full disk shows at the write.
+int reserve_room(int descriptor, std::uint64_t size);
+
 class OutputFile {
  public:
   // Creates `path`, which must not exist (io).
