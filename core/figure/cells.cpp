@@ -206,7 +206,9 @@ double ColourMap::share(double value) const {
 }
 
 Colour ColourMap::at(double share) const {
-  if (scale_.kind != ColourKind::diverging) { return sequential_colour(share); }
+  if (scale_.kind != ColourKind::diverging) {
+    return sequential_colour(scale_.palest + (1 - scale_.palest) * std::clamp(share, 0.0, 1.0));
+  }
   const double at = place(low_) + share * (place(high_) - place(low_));
   return diverging_colour((at - place(scale_.centre)) / reach_);
 }

@@ -48,6 +48,7 @@ struct ColourScale {
   double high = kNaN;
   double centre = 0;                // diverging: the value that is neither (1 for κ)
   double most = kNaN;               // diverging: values cannot be larger; the bar ends there
+  double palest = 0;                // sequential: place of the low end among the colours, 0 … 1
   bool integer = false;             // whole numbers: no ticks between them
   bool log = false;                 // even steps of ln value; a value ≤ 0 is `under`
   std::string low_note, high_note;  // what the ends mean: "softer gate", "sharper gate"

@@ -4,6 +4,7 @@
 
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
+#include "core/figure/scales.h"
 #include "core/figure/text.h"
 #include "core/stats/importance.h"
 #include "core/stats/router.h"
@@ -58,9 +59,7 @@ struct ExpertRows {
 Points points_of(const ExpertRows& rows, const std::vector<double>& x, const std::vector<double>& y,
                  bool log_y) {
   Points points;
-  points.colours.label = "Relative depth of the layer";
-  points.colours.low = 0;
-  points.colours.high = 1;
+  points.colours = depth_colours();
   for (std::size_t i = 0; i < rows.saliency.size(); ++i) {
     if (!(x[i] > 0) || std::isnan(y[i]) || (log_y && !(y[i] > 0))) { continue; }
     points.x.push_back(x[i]);

@@ -237,9 +237,7 @@ Figure kappa_confidence(Traces traces, const FigureChoices&) {
   const Trace& trace = *traces[0];
   Figure figure = start_figure(traces, "kappa-confidence");
   Points points;
-  points.colours.label = "Relative depth of the layer";
-  points.colours.low = 0;
-  points.colours.high = 1;
+  points.colours = depth_colours();
   Line all, within;
   all.name = "all points";
   within.name = "within experts";

@@ -48,6 +48,15 @@ ColourScale margin_colours(const Trace& trace) {
   return colours;
 }
 
+ColourScale depth_colours() {
+  ColourScale colours;
+  colours.label = "Relative depth of the layer";
+  colours.low = 0;
+  colours.high = 1;
+  colours.palest = 0.25;
+  return colours;
+}
+
 ColourScale entropy_colours() {
   return sequential("Entropy of the routing probabilities over ln E", "one expert", "all alike");
 }

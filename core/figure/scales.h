@@ -18,6 +18,8 @@ ColourScale kappa_colours(const std::string& label);
 // Of tokens; exact: as LayerMap says, else of means over gates.
 ColourScale token_kappa_colours(bool exact);
 ColourScale sharpness_colours();
+// Of points by the relative depth of their layer: without the colours that paper hides.
+ColourScale depth_colours();
 ColourScale dropped_colours(double most);  // most: assignments that may be dropped
 
 // Colours of the experts by their numbers, in any picture of this trace: of the palette when it

@@ -133,5 +133,19 @@ class Compared(unittest.TestCase):
             self.assertEqual(said.count(name), 1)
         self.assertEqual(words_of(out / "effect.svg").count("root mean square"), 1)
 
+    def test_points_are_seen_on_paper_and_words_are_whole(self):
+        def first(arrays):
+            arrays["layer_index"] = arrays["layer_index"] - 2
+        runs = [self.run_of(name, first, n_layer=6) for name in ("alder", "birch", "cedar")]
+        for run in runs:
+            (run / "model.npz").unlink()
+        out = self.run_program("plot", *runs, "--panels", "--width", "139.7", "--figures",
+                               "expert-importance,routing-change")
+        for circle in re.findall(r"<circle [^>]*>", (out / "expert-importance.svg").read_text(encoding="utf-8")):
+            [colour] = re.findall(r'fill="#([0-9a-f]{6})"', circle)
+            red, green, blue = bytes.fromhex(colour)
+            self.assertLess(0.3 * red + 0.6 * green + 0.1 * blue, 215, colour)
+        self.assertIn("otherwise", words_of(out / "routing-change.svg").split())
+
 
 unittest.main()
