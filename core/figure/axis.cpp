@@ -216,11 +216,24 @@ double least_gap(const AxisPlan& plan) {
   return least;
 }
 
+// A word that is not much longer than the axis is not broken: it extends beyond both ends, where
+// nothing else is.
+double room_for_words(const std::string& title, double length, double font, TextMeter& meter) {
+  double longest = 0;
+  for (std::size_t first = 0; first < title.size();) {
+    const std::size_t end = std::min(title.find(' ', first), title.size());
+    longest = std::max(longest, meter.width(title.substr(first, end - first), font));
+    first = end + 1;
+  }
+  return longest <= length + 4 * font ? std::max(length, longest) : length;
+}
+
 std::vector<std::string> title_lines(const FigureAxis& axis, const AxisRoom& room, double font,
                                      TextMeter& meter) {
   const std::string title = name_with_unit(plain_text(axis.name), plain_text(axis.unit));
-  const double length = room.before + room.length + room.after;
-  return meter.wrap(title, std::max(length, 2 * font), font, false, room.most_lines);
+  const double length = std::max(room.before + room.length + room.after, 2 * font);
+  return meter.wrap(title, room_for_words(title, length, font, meter), font, false,
+                    room.most_lines);
 }
 
 }  // namespace

@@ -41,16 +41,15 @@ DepthBand load_entropy_of(const TraceLayer& layer) {
 }
 
 constexpr DepthStatistic kDepthStatistics[] = {
-    {"Sharpness κ", "κ (geometric mean)", "kappa_geometric_mean", "kappa", true, kappa_of},
-    {"Load", "Entropy of the load (1: even)", "load_entropy", nullptr, false, load_entropy_of},
-    {"Confidence", "Largest routing probability", "router_top1_prob", "router_top1_prob", false,
+    {"Sharpness κ", "κ", "kappa_geometric_mean", "kappa", true, kappa_of},
+    {"Entropy of the load", "Share of ln E", "load_entropy", nullptr, false, load_entropy_of},
+    {"Confidence", "Probability", "router_top1_prob", "router_top1_prob", false,
      [](const TraceLayer& l) { return DepthBand{over_tokens(l, l.trace.router_top1_prob)}; }},
-    {"Entropy of the router", "Entropy over ln E", "router_entropy", "router_entropy", false,
+    {"Entropy of the router", "Share of ln E", "router_entropy", "router_entropy", false,
      [](const TraceLayer& l) { return DepthBand{over_tokens(l, l.trace.router_entropy)}; }},
     {"Effective sharpness", "rms of κz", "gate_kz_rms", "gate_kz_rms", false,
      [](const TraceLayer& l) { return DepthBand{over_entries(l, l.trace.gate_kz_rms)}; }},
-    {"Active gate units", "Share of gate units", "gate_active_fraction", "gate_active_fraction",
-     false,
+    {"Active gate units", "Share", "gate_active_fraction", "gate_active_fraction", false,
      [](const TraceLayer& l) { return DepthBand{over_entries(l, l.trace.gate_active_fraction)}; }},
 };
 
@@ -243,7 +242,8 @@ Figure statistics_depth(Traces traces, const FigureChoices& choices) {
     }
     figure.panels.push_back(std::move(panel));
   }
-  figure.notes.push_back("Depth 0: first layer, 1: last. The load of a layer is one number.");
+  figure.notes.push_back(
+      "Depth 0: first layer, 1: last. κ: geometric mean; confidence: largest routing probability.");
   figure.notes.push_back(
       "Band: 5–95 % of the tokens, of κ and the gates of kept (token, slot) and gate units.");
   if (inexact != nullptr) { figure.notes.push_back(band_not_exact(*inexact)); }
@@ -312,10 +312,10 @@ Figure step_series(Traces traces, const FigureChoices&) {
     figure.panels[0].empty = no_series;
     return figure;
   }
-  figure.panels = {step_panel("Sharpness κ", "κ (geometric mean)", kappa.drawn(steps, true, 0)),
-                   step_panel("Load", "Entropy of the load (1: even)", load.drawn(steps, false, 1)),
-                   step_panel("Router saturation", "Share of the last step's choices",
-                              saturation.drawn(steps, false, 2))};
+  figure.panels = {
+      step_panel("Sharpness κ", "κ", kappa.drawn(steps, true, 0)),
+      step_panel("Entropy of the load", "Share of ln E", load.drawn(steps, false, 1)),
+      step_panel("Router saturation", "Share of choices", saturation.drawn(steps, false, 2))};
   figure.panels[0].y.scale = Scale::log;
   figure.panels[0].references.push_back({1, false, "κ = 1"});
   for (Panel& panel : figure.panels) {
@@ -323,8 +323,10 @@ Figure step_series(Traces traces, const FigureChoices&) {
     if (warm_up < 0) { continue; }
     panel.references.push_back({static_cast<double>(warm_up), true, "U is reached"});
   }
-  figure.notes.push_back("Line: mean over the layers.");
+  figure.notes.push_back("Line: mean over the layers, of κ the geometric mean.");
   figure.notes.push_back("Band: the lowest and the highest layer.");
+  figure.notes.push_back(
+      "Router saturation: share of the last step's choices of experts that a step makes already.");
   if (inexact != nullptr) { figure.notes.push_back(band_not_exact(*inexact)); }
   if (inside > 0) {
     figure.notes.push_back(count_text(inside) + (inside == 1 ? " step is" : " steps are") +

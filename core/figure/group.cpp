@@ -125,6 +125,11 @@ double PanelGroup::overhang() const {
     }
   }
   for (const PlacedPanel& placed : placed_) {
+    for (const std::string& line : placed.x.title) {  // a word may be wider than the plot
+      const double half = (meter_.width(line, font_) - placed.plot.width) / 2;
+      if (outlet_.screen()) { break; }
+      result = std::max(result, placed.plot.right() + half + 1 - edge);
+    }
     for (const ReferenceLine& line : placed.panel->references) {
       if (line.vertical || line.label.empty() || placed.plot.right() < edge) { continue; }
       const std::string label = reference_text(line, font_, meter_, outlet_.screen());

@@ -16,7 +16,7 @@ constexpr double kMargin = 4;  // points around everything
 constexpr double kColumnGap = 14, kRowGap = 10;
 constexpr double kLeastGroup = 150;     // points of width under which groups go below each other
 constexpr double kHeightSlack = 0.5;    // mm: heights are rounded up
-constexpr double kNarrowestGroup = 90;  // the same where the height is too small for that
+constexpr double kNarrowestGroup = 72;  // the same where the height is too small for that
 constexpr std::size_t kMostColumns = 3, kMostLines = 5;
 constexpr std::size_t kMostMissing = 6;  // characters without a glyph that are named
 
