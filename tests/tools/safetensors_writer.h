@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <vector>
 
-#include "tests/tools/torch_writer.h"
+#include "core/checkpoint/torch_writer.h"
 
 namespace kappascope::synthetic {
 

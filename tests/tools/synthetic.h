@@ -10,8 +10,8 @@
 
 #include "core/checkpoint/json.h"
 #include "core/checkpoint/tensor.h"
+#include "core/checkpoint/torch_writer.h"
 #include "core/model/architecture.h"
-#include "tests/tools/torch_writer.h"
 
 namespace kappascope::synthetic {
 

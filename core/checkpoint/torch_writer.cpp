@@ -1,5 +1,6 @@
-#include "tests/tools/torch_writer.h"
+#include "core/checkpoint/torch_writer.h"
 
+#include <unistd.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -8,7 +9,7 @@
 #include <map>
 #include <memory>
 
-namespace kappascope::synthetic {
+namespace kappascope {
 namespace {
 
 constexpr std::uint64_t kFull32 = 0xffffffff;
@@ -115,7 +116,9 @@ class Archive {
     end.u32(0x06054b50).u16(0).u16(0).u16(short_count).u16(short_count);
     end.u32(std::min(size, kFull32)).u32(std::min(directory, kFull32)).u16(0);
     write(end.bytes());
-    if (std::fflush(file_.get()) != 0) { io_error("cannot be written"); }
+    if (std::fflush(file_.get()) != 0 || ::fsync(::fileno(file_.get())) != 0) {
+      io_error("cannot be written");
+    }
   }
 
  private:
@@ -229,8 +232,13 @@ const char* storage_class(DType dtype) {
       return "BoolStorage";
     case DType::float64:
       return "DoubleStorage";
+    case DType::int8:
+      return "CharStorage";
+    case DType::int16:
+      return "ShortStorage";
+    default:
+      fail(ExitCode::internal, {}, dtype_name(dtype), ": no storage of torch.save");
   }
-  return "";
 }
 
 std::int64_t elements(const TorchTensor& tensor) {
@@ -261,24 +269,11 @@ void pickle_tensor(Pickler& pickler, const TorchTensor& tensor, std::size_t key)
   pickler.out.text(")RtR");
 }
 
-}  // namespace
-
-std::string torch_pickle(const std::vector<TorchTensor>& tensors) {
-  Pickler pickler;
-  pickler.out.text("\x80\x02}(");
-  for (std::size_t key = 0; key < tensors.size(); ++key) {
-    pickler.text(tensors[key].name);
-    pickle_tensor(pickler, tensors[key], key);
-  }
-  pickler.out.text("u.");
-  return pickler.out.bytes();
-}
-
-void write_torch_pt(const std::filesystem::path& path, const std::vector<TorchTensor>& tensors,
-                    const TensorBytes& bytes) {
+void write_archive(const std::filesystem::path& path, const std::string& pickle,
+                   const std::vector<TorchTensor>& tensors, const TensorBytes& bytes) {
   Archive archive(path);
   const std::string head = path.stem().string() + "/";
-  archive.whole(head + "data.pkl", torch_pickle(tensors));
+  archive.whole(head + "data.pkl", pickle);
   archive.whole(head + ".format_version", "1");
   archive.whole(head + ".storage_alignment", "64");
   archive.whole(head + "byteorder", "little");
@@ -298,4 +293,31 @@ void write_torch_pt(const std::filesystem::path& path, const std::vector<TorchTe
   archive.finish();
 }
 
-}  // namespace kappascope::synthetic
+}  // namespace
+
+std::string torch_pickle(const std::vector<TorchTensor>& tensors) {
+  Pickler pickler;
+  pickler.out.text("\x80\x02}(");
+  for (std::size_t key = 0; key < tensors.size(); ++key) {
+    pickler.text(tensors[key].name);
+    pickle_tensor(pickler, tensors[key], key);
+  }
+  pickler.out.text("u.");
+  return pickler.out.bytes();
+}
+
+void write_torch_pt(const std::filesystem::path& path, const std::vector<TorchTensor>& tensors,
+                    const TensorBytes& bytes) {
+  write_archive(path, torch_pickle(tensors), tensors, bytes);
+}
+
+void write_torch_tensor(const std::filesystem::path& path, const TorchTensor& tensor,
+                        const TensorBytes& bytes) {
+  Pickler pickler;
+  pickler.out.text("\x80\x02");
+  pickle_tensor(pickler, tensor, 0);
+  pickler.op('.');
+  write_archive(path, pickler.out.bytes(), {tensor}, bytes);
+}
+
+}  // namespace kappascope
