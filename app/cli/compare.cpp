@@ -8,6 +8,7 @@
 #include "app/cli/compare_weights.h"
 #include "app/cli/compared_runs.h"
 #include "app/cli/figure_options.h"
+#include "app/cli/interrupts.h"
 #include "app/cli/output_folder.h"
 #include "app/cli/terminal.h"
 #include "app/cli/verbs.h"
@@ -180,7 +181,7 @@ class Compare {
     for (std::size_t r = 0; r < runs_.size(); ++r) {
       RunOfTexts run{result.names[r], {}, {}};
       for (const Trace& text : runs_[r].texts) {
-        if (!terminal.update(Stage::read, runs.size(), runs_.size())) { stop(); }
+        go_on(terminal, Stage::read, runs.size(), runs_.size());
         run.texts.push_back(&text);
         run.layers.push_back(summarise(text));
       }
@@ -191,7 +192,7 @@ class Compare {
     result.seed = seed_;
     const Resamples resamples(std::ssize(runs_[0].texts), kResamples, seed_);
     for (const auto& [a, b] : sides()) {
-      if (!terminal.update(Stage::read, result.sides.size(), runs_.size())) { stop(); }
+      go_on(terminal, Stage::read, result.sides.size(), runs_.size());
       result.sides.push_back(compare_sides(runs, a, b, resamples));
     }
     return result;
@@ -243,7 +244,7 @@ class Compare {
       for (const char* id : kMaps) {
         const bool tokens = std::string_view(id) == "kappa-tokens";
         if (tokens && (!side.same_tokens || result.runs[0].texts.size() > 1)) { continue; }
-        if (!terminal.update(Stage::figures, 0, 1)) { stop(); }
+        go_on(terminal, Stage::figures, 0, 1);
         const FigureEntry& entry = figure_entry(id);
         std::optional<Figure> figure =
             map_difference(entry.make(of, {}), entry.make(against, {}), result.names[side.a[0]],
@@ -256,10 +257,6 @@ class Compare {
       }
     }
     return names;
-  }
-
-  [[noreturn]] static void stop() {
-    throw Error(ExitCode::interrupted, "interrupted; nothing unfinished is left");
   }
 
   std::vector<ComparedRun> runs_;

@@ -7,6 +7,7 @@
 #include "app/cli/text_table.h"
 #include "app/cli/verbs.h"
 #include "core/figure/render.h"
+#include "core/stats/summary.h"
 #include "core/stats/tensor_numbers.h"
 
 namespace kappascope {
@@ -16,10 +17,6 @@ constexpr const char* kWeightsFile = "weights.json";
 constexpr const char* kWeightsTable = "weights.csv";
 constexpr const char* kWeightsSchema = "kappascope.weights/1";
 constexpr std::size_t kMostShown = 20;  // rows of the printed table
-
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
-}
 
 Json sides_json(const TensorChange& change) {
   Json json{{"tensor", display_text(change.name)}, {"presence", name(change.status)}};
@@ -35,10 +32,10 @@ Json sides_json(const TensorChange& change) {
 
 void put_numbers(Json& json, const TensorChange& change) {
   json["elements"] = change.elements;
-  json["cosine"] = number(change.cosine);
-  json["relative_change"] = number(change.relative_change);
+  json["cosine"] = number_json(change.cosine);
+  json["relative_change"] = number_json(change.relative_change);
   json["sign_flips"] = change.sign_flips;
-  json["most_change"] = number(change.most_change);
+  json["most_change"] = number_json(change.most_change);
 }
 
 Json model_json(const Model& model) {

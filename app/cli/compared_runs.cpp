@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 
+#include "app/cli/interrupts.h"
 #include "app/cli/load_model.h"
 #include "app/cli/verbs.h"
 #include "app/run_text.h"
@@ -90,7 +91,7 @@ class Recording {
     say_unknown(model_, terminal_);
     const std::optional<Tokenizer> tokenizer = words_.text.open_tokenizer(model_);
     for (std::size_t d = 0; d < items.size(); ++d) {
-      if (!terminal_.update(Stage::read, d, items.size())) { stop(); }
+      go_on(terminal_, Stage::read, d, items.size());
       texts_.push_back(words_.text.read(items[d], tokenizer ? &*tokenizer : nullptr, model_,
                                         first ? &terminal_ : nullptr));
       texts_.back().document.index = static_cast<std::int64_t>(d);
@@ -127,10 +128,6 @@ class Recording {
   }
 
  private:
-  [[noreturn]] static void stop() {
-    throw Error(ExitCode::interrupted, "interrupted; nothing unfinished is left");
-  }
-
   RecordingWords& words_;
   Terminal& terminal_;
   Model model_;

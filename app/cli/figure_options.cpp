@@ -4,6 +4,7 @@
 
 #include "app/acting.h"
 #include "app/cli/command_line.h"
+#include "app/cli/interrupts.h"
 #include "core/error.h"
 #include "core/figure/restyle.h"
 #include "core/figure/shared_ends.h"
@@ -146,9 +147,7 @@ void for_each_figure(const FigureOptions& options, Traces traces, Progress& prog
   const std::vector<const FigureEntry*> entries = options.entries();
   for (std::size_t i = 0; i < entries.size(); ++i) {
     for (const FigureChoices& choices : choices_of(options, *entries[i])) {
-      if (!progress.update(Stage::figures, i, entries.size())) {
-        throw Error(ExitCode::interrupted, "interrupted; nothing unfinished is left");
-      }
+      go_on(progress, Stage::figures, i, entries.size());
       std::vector<Figure> figures = entries[i]->make_all(traces, choices, options.panels);
       require(!figures.empty() || options.ids == "all", ExitCode::usage, {}, "figure ",
               entries[i]->id, ": compares traces; expected a second one");

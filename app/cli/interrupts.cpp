@@ -14,6 +14,8 @@
 namespace kappascope {
 namespace {
 
+constexpr const char* kInterrupted = "interrupted; nothing unfinished is left";
+
 constexpr int kPatienceMs = 700;
 
 // The signals we take; those our parent had us ignore (nohup, a shell's background job) stay so.
@@ -70,7 +72,11 @@ Interrupts::~Interrupts() {
 }
 
 void Interrupts::check() const {
-  require(!requested_, ExitCode::interrupted, {}, "interrupted; nothing unfinished is left");
+  require(!requested_, ExitCode::interrupted, {}, kInterrupted);
+}
+
+void go_on(Progress& progress, Stage stage, std::uint64_t done, std::uint64_t total) {
+  require(progress.update(stage, done, total), ExitCode::interrupted, {}, kInterrupted);
 }
 
 void Interrupts::protect(std::filesystem::path unfinished,

@@ -7,6 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include "core/engine/progress.h"
+
 namespace kappascope {
 
 // While one exists, SIGINT, SIGTERM and SIGHUP set requested() instead of ending the process. When
@@ -43,6 +45,9 @@ class Interrupts {
   int stop_descriptor_ = -1;
   std::thread watcher_;
 };
+
+// Reports progress; throws Error (interrupted) when the work should stop.
+void go_on(Progress& progress, Stage stage, std::uint64_t done, std::uint64_t total);
 
 // Removes `unfinished` with all in it, then those folders of `made` that are empty.
 void remove_unfinished(const std::filesystem::path& unfinished,

@@ -4,6 +4,7 @@
 
 #include "app/cli/command_line.h"
 #include "app/cli/figure_options.h"
+#include "app/cli/interrupts.h"
 #include "app/cli/output_folder.h"
 #include "app/cli/scan_report.h"
 #include "app/cli/terminal.h"
@@ -112,9 +113,7 @@ class Scan {
   void align(ScanResult& scan, Progress& progress) {
     const std::vector<std::int64_t> layers = moe_layers();
     for (std::size_t i = 0; i < layers.size(); ++i) {
-      if (!progress.update(Stage::read, i, layers.size())) {
-        throw Error(ExitCode::interrupted, "interrupted; nothing unfinished is left");
-      }
+      go_on(progress, Stage::read, i, layers.size());
       scan.alignments.push_back({layers[i], unit_alignment(*model_, layers[i])});
     }
   }
@@ -127,9 +126,7 @@ class Scan {
         display_text(model_->name()) +
         (model_->files.step ? join_words(", step ", *model_->files.step) : "");
     for (const ExpertSimilarity& similarity : scan.similarities) {
-      if (!progress.update(Stage::figures, 0, scan.similarities.size())) {
-        throw Error(ExitCode::interrupted, "interrupted; nothing unfinished is left");
-      }
+      go_on(progress, Stage::figures, 0, scan.similarities.size());
       for (const std::string& name : write_figure_files(
                figures_, figures::similarity(similarity, model), folder.staged(""))) {
         files.push_back(name);

@@ -6,6 +6,7 @@
 #include "app/cli/text_table.h"
 #include "app/cli/verbs.h"
 #include "core/stats/mean.h"
+#include "core/stats/summary.h"
 #include "core/tokenizer/tokenizer.h"
 
 namespace kappascope {
@@ -44,13 +45,9 @@ std::vector<TensorColumn> columns_of(const OutlierLimits& limits) {
 constexpr const char* kAlignmentNames[] = {"alignment_mean", "alignment_energy", "alignment_top5",
                                            "alignment_bottom5"};
 
-Json number(double value) {
-  return std::isfinite(value) ? Json(value) : Json(nullptr);
-}
-
 Json list_of(const std::vector<float>& values) {
   Json list = Json::array();
-  for (const float value : values) { list.push_back(number(value)); }
+  for (const float value : values) { list.push_back(number_json(value)); }
   return list;
 }
 
@@ -70,7 +67,7 @@ Json tensors_json(const ScanResult& scan) {
               {"elements", scan.numbers[i].elements},
               {"abs_max_index", scan.numbers[i].abs_max_index}};
     for (const TensorColumn& column : columns) {
-      json[column.name] = number(column.of(scan.numbers[i]));
+      json[column.name] = number_json(column.of(scan.numbers[i]));
     }
     list.push_back(std::move(json));
   }
@@ -78,12 +75,12 @@ Json tensors_json(const ScanResult& scan) {
 }
 
 Json parameter_json(const ParameterNumbers& numbers) {
-  return {{"mean", number(numbers.mean)},
-          {"std", number(numbers.std)},
-          {"min", number(numbers.least)},
-          {"max", number(numbers.most)},
-          {"std_across_experts", number(numbers.std_across_experts)},
-          {"std_across_gates", number(numbers.std_across_gates)}};
+  return {{"mean", number_json(numbers.mean)},
+          {"std", number_json(numbers.std)},
+          {"min", number_json(numbers.least)},
+          {"max", number_json(numbers.most)},
+          {"std_across_experts", number_json(numbers.std_across_experts)},
+          {"std_across_gates", number_json(numbers.std_across_gates)}};
 }
 
 Json kappa_json(const ScanResult& scan) {
@@ -94,10 +91,10 @@ Json kappa_json(const ScanResult& scan) {
                     {"kind", one.moe ? "moe" : "dense"},
                     {"kappa_scale", parameter_json(one.scale)},
                     {"kappa_bias", parameter_json(one.bias)},
-                    {"pearson", number(one.pearson)},
-                    {"slope", number(one.slope)},
-                    {"residual", number(one.residual)},
-                    {"residual_share", number(one.residual_share)}});
+                    {"pearson", number_json(one.pearson)},
+                    {"slope", number_json(one.slope)},
+                    {"residual", number_json(one.residual)},
+                    {"residual_share", number_json(one.residual_share)}});
   }
   return list;
 }
@@ -108,7 +105,7 @@ Json alignment_json(const ScanResult& scan) {
     Json json{{"layer", alignment.layer}}, experts;
     const auto parts = parts_of(alignment.of);
     for (std::size_t k = 0; k < parts.size(); ++k) {
-      json[kAlignmentNames[k]] = number(mean_of(*parts[k]).value());
+      json[kAlignmentNames[k]] = number_json(mean_of(*parts[k]).value());
       experts[kAlignmentNames[k]] = list_of(*parts[k]);
     }
     json["experts"] = std::move(experts);
@@ -191,7 +188,7 @@ Json scan_json(const ScanResult& scan) {
     for (std::int64_t i = 0; i < similarity.experts; ++i) {
       Json row = Json::array();
       for (std::int64_t j = 0; j < similarity.experts; ++j) {
-        row.push_back(number(similarity.weights[i * similarity.experts + j]));
+        row.push_back(number_json(similarity.weights[i * similarity.experts + j]));
       }
       rows.push_back(std::move(row));
     }
