@@ -51,10 +51,6 @@ std::string wrong_with(const std::string& name, const std::string& value) {
   } catch (const Error& error) { return error.what(); }
 }
 
-bool takes(const EditKind& kind, const std::string& value) {
-  return wrong_with(kind.name, value).empty();
-}
-
 std::optional<double> number_in(const std::string& text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -66,12 +62,13 @@ std::optional<double> number_in(const std::string& text) {
 void follow_next_run(Gui& gui) {
   InterventionsState& state = gui.interventions;
   const RunSettings& next = gui.workspace.next_run;
-  if (state.taken == next.interventions) { return; }
+  if (state.taken == next.interventions && state.taken_wrong == next.wrong) { return; }
   state.rows.clear();
   for (const Intervention& edit : in_order(next.interventions)) {
     state.rows.push_back(row_of(edit));
   }
   state.taken = next.interventions;
+  state.taken_wrong = next.wrong;
 }
 
 void take_rows(Gui& gui) {
@@ -84,38 +81,36 @@ void take_rows(Gui& gui) {
   }
   next.take(words);
   state.taken = next.interventions;
-  if (state.live && state.changed_at < 0) { state.changed_at = ImGui::GetTime(); }
+  state.taken_wrong = next.wrong;
 }
 
-bool is_number(const EditKind& kind) {
-  return !takes(kind, "x") && (takes(kind, "1") || takes(kind, "0.5"));
+const char* first_number(const EditKind& kind) {
+  return kind.takes == EditValue::count ? "1" : "0.5";
 }
 
-// A value that a new edit of this kind may begin with: the first that it takes, of a number or of
-// what is selected; "" where it can be anything.
+// A value that a new edit of this kind may begin with: a number, or what is selected; "" where it
+// can be anything.
 std::string first_value(Gui& gui, const EditKind& kind) {
   if (kind.off) { return "off"; }
-  if (takes(kind, "x")) { return ""; }
+  if (kind.takes != EditValue::text) { return first_number(kind); }
   const Subject& at = gui.workspace.selection();
   const Trace* trace = gui.workspace.current_trace();
   const bool selected = trace && at.row >= 0 && at.row < trace->layers;
   const std::string layer = join_words(selected ? trace->layer_index[at.row] : 0, ':');
   const std::string expert = join_words(std::max(0, at.expert));
-  for (const std::string& value : {std::string("0.5"), std::string("1"), layer + expert,
-                                   layer + join_words(std::max(0, at.token), ':') + expert}) {
-    if (takes(kind, value)) { return value; }
-  }
+  if (kind.edit == Edit::ablate) { return layer + expert; }
+  if (kind.edit == Edit::route) { return layer + join_words(std::max(0, at.token), ':') + expert; }
   return "";
 }
 
 // A number is dragged, or typed after a double click; anything else is typed.
 bool draw_value(const EditKind& kind, Row& row) {
-  const bool numeric = is_number(kind);
+  const bool numeric = kind.takes != EditValue::text;
   bool changed = false;
   if (kind.off && numeric) {
     bool off = row.value == "off";
     if (ImGui::Checkbox("off###off", &off)) {
-      row.value = off ? "off" : takes(kind, "0.5") ? "0.5" : "1";
+      row.value = off ? "off" : first_number(kind);
       changed = true;
     }
     explain("Turned off");
@@ -128,7 +123,7 @@ bool draw_value(const EditKind& kind, Row& row) {
   ImGui::SetNextItemWidth(kValueWidth * em());
   const std::optional<double> number = number_in(row.value);
   if (numeric && number) {
-    const bool fractions = takes(kind, "1.5") || takes(kind, "0.25");
+    const bool fractions = kind.takes == EditValue::fraction;
     double value = *number;
     const float speed = fractions ? 0.01F * float(std::max(0.1, std::abs(value))) : 0.05F;
     if (ImGui::DragScalar("###value", ImGuiDataType_Double, &value, speed, nullptr, nullptr,
@@ -226,13 +221,23 @@ void draw_controls(Gui& gui) {
   ImGui::EndDisabled();
 }
 
+// Whoever changed them: the rows, the text panel, an action.
+void note_change(InterventionsState& state, const RunSettings& next) {
+  if (!next.wrong.empty() || state.noticed == next.interventions) { return; }
+  state.noticed = next.interventions;
+  if (state.live && state.changed_at < 0) { state.changed_at = ImGui::GetTime(); }
+}
+
 }  // namespace
 
 void run_when_due(Gui& gui) {
   InterventionsState& state = gui.interventions;
-  if (state.changed_at < 0) { return; }
   Workspace& workspace = gui.workspace;
+  note_change(state, workspace.next_run);
+  if (state.changed_at < 0 || gui.restore.going) { return; }
   const bool going = workspace.run_job() != 0;
+  const OpenModel* model = workspace.current_model();
+  if (going && model && !model->loaded) { return; }  // its weights would be read anew
   if (ImGui::GetTime() - state.changed_at < (going ? kPatience : kPause)) { return; }
   state.changed_at = -1;
   const bool worth = state.live && workspace.next_run.wrong.empty() &&

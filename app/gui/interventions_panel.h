@@ -15,10 +15,12 @@ struct InterventionsState {
     std::string wrong;               // what it should be; "" where it is right
   };
   std::vector<Row> rows;
-  std::vector<Intervention> taken;  // what `rows` stand for
-  bool live = false;                // runs again as they change
-  double changed_at = -1;           // when they did, and a run is due; −1: none is
-  int statistic = -1;               // of the layers' table; −1: the share routed otherwise
+  std::vector<Intervention> taken;    // what `rows` stand for,
+  std::string taken_wrong;            // and what is wrong with them
+  bool live = false;                  // runs again as the interventions change
+  std::vector<Intervention> noticed;  // those when they were last right
+  double changed_at = -1;             // when they did, and a run is due; −1: none is
+  int statistic = -1;  // place of the one whose change is in the layers' table; −1: kappa.mean
 };
 
 struct Gui;

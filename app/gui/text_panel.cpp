@@ -299,7 +299,8 @@ void load_text(Gui& gui, const std::filesystem::path& path) {
 void draw_text_panel(Gui& gui) {
   draw_input(gui);
   draw_run_button(gui);
-  if (gui.workspace.run_job() != 0) {
+  // The bar at the bottom shows live runs: what is typed here begins them, and goes on meanwhile.
+  if (gui.workspace.run_job() != 0 && !gui.interventions.live) {
     ImGui::SameLine();  // not in its place, where a second click would cancel
     draw_progress(gui);
   } else {

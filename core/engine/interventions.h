@@ -48,6 +48,13 @@ struct Intervention {
   bool operator==(const Intervention&) const = default;
 };
 
+// What the value of an edit is.
+enum class EditValue : std::uint8_t {
+  fraction,  // any number
+  count,     // a whole number
+  text       // a list or the name of a file
+};
+
 // One kind of edit, for help and parsing.
 struct EditKind {
   Edit edit;
@@ -57,6 +64,7 @@ struct EditKind {
   bool off;           // "off" is a value
   bool experts;       // a scope may name experts
   bool layers;        // a scope may name layers
+  EditValue takes;    // beside "off"
 };
 std::span<const EditKind> edit_kinds();
 const EditKind& kind_of(Edit edit);
