@@ -47,7 +47,27 @@ struct Runner::Order {
   KeptLogits kept;
 };
 
+// Where a run and the unedited one beside it are written: removed with this, unless they are kept.
+struct RunFolders {
+  explicit RunFolders(const fs::path& folder)
+      : run(folder), unedited(folder.native() + "-unedited") {}
+  ~RunFolders() {
+    if (keep) { return; }
+    std::error_code ignored;
+    fs::remove_all(run, ignored);
+    fs::remove_all(unedited, ignored);
+  }
+  RunFolders(const RunFolders&) = delete;
+  RunFolders& operator=(const RunFolders&) = delete;
+
+  const fs::path run, unedited;
+  bool keep = false;
+};
+
 struct Runner::Result {
+  explicit Result(const fs::path& folder) : folders(folder) {}
+
+  RunFolders folders;
   std::shared_ptr<EngineModel> loaded;
   LoadOptions load;
   std::string warning, note;
@@ -123,7 +143,7 @@ void Runner::run(const RunSettings& settings, bool live) {
   as.model_reading = open.reading;
   as.live = live;
   auto work = [this, order, as = std::move(as)](Progress& progress) -> JobQueue::Finish {
-    auto result = std::make_shared<Result>();
+    auto result = std::make_shared<Result>(order->folder);
     make(*order, *result, progress);
     OpenTrace made = std::move(result->trace);
     result->trace = as;
@@ -133,11 +153,8 @@ void Runner::run(const RunSettings& settings, bool live) {
     return [this, result, id = as.model] { take(*result, id); };
   };
   job_ = jobs_.add("Run " + plain_text(open.model->name()), std::move(work),
-                   [this, folder = order->folder, id = open.id](const Failure& failure) {
+                   [this, id = open.id](const Failure& failure) {
                      job_ = 0;
-                     std::error_code ignored;
-                     fs::remove_all(folder, ignored);
-                     fs::remove_all(folder.native() + "-unedited", ignored);
                      calls_.fail(failure, id);
                    });
 }
@@ -170,45 +187,47 @@ void Runner::make(Order& order, Result& result, Progress& progress) {
     return opened_trace(folder / kTraceFile);
   };
   // Where its logits are not too many they are kept for the KL of later runs of the text.
+  const auto logits_count =
+      std::uint64_t(std::ssize(text.tokens)) * std::uint64_t(model.architecture.vocab);
+  const bool keepable = logits_count <= kMostLogits;
   const auto record_unedited = [&](const fs::path& folder) {
     TraceSettings how = settings;
     std::shared_ptr<LogitsFile> logits;
-    const auto count =
-        std::uint64_t(std::ssize(text.tokens)) * std::uint64_t(model.architecture.vocab);
-    if (count <= kMostLogits) {
+    if (keepable) {
       fs::create_directories(folder);
       logits =
           std::make_shared<LogitsFile>(folder, std::ssize(text.tokens), model.architecture.vocab);
       how.keep_logits = logits.get();
     }
     OpenTrace made = record(folder, resolve(model, {}), how);
-    result.kept = {order.model, ids_of(text), run.window, std::move(logits)};
+    result.kept = {order.loaded, ids_of(text), run.window, std::move(logits)};
     return made;
   };
   if (run.interventions.empty()) {
-    result.trace = record_unedited(order.folder);
+    result.trace = record_unedited(result.folders.run);
     return;
   }
-  const bool kept = order.kept.file && order.kept.model == order.model &&
+  const bool kept = order.kept.file && order.kept.by.lock() == order.loaded &&
                     order.kept.window == run.window && order.kept.ids == ids_of(text);
-  const fs::path beside = order.folder.native() + "-unedited";
+  const fs::path& beside = result.folders.unedited;
   OpenTrace unedited;
-  if (!kept) { unedited = record_unedited(beside); }
+  if (!kept && keepable) { unedited = record_unedited(beside); }
   TraceSettings how = settings;
   how.against_logits = kept ? order.kept.file.get() : result.kept.file.get();
-  result.trace = record(order.folder, plan, how);
+  result.trace = record(result.folders.run, plan, how);
   for (const auto& there : order.there) {
     if (!is_unedited_run(*result.trace.trace, *there)) { continue; }
     std::error_code ignored;
     fs::remove_all(beside, ignored);
     return;
   }
-  if (kept) { unedited = record(beside, resolve(model, {}), settings); }
+  if (!unedited.trace) { unedited = record(beside, resolve(model, {}), settings); }
   result.trace.unedited = {-1, unedited.trace};
 }
 
 void Runner::take(Result& result, DocumentId model) {
   job_ = 0;
+  result.folders.keep = true;
   if (OpenModel* of = documents_.model(model)) {
     of->loaded = result.loaded;
     of->loaded_as = result.load;
@@ -227,10 +246,8 @@ void Runner::stop() {
   if (job_ != 0) { jobs_.cancel(std::exchange(job_, 0)); }
 }
 
-bool Runner::stopped(JobId id) {
-  if (id != job_) { return false; }
-  job_ = 0;
-  return true;
+void Runner::stopped(JobId id) {
+  if (id == job_) { job_ = 0; }
 }
 
 }  // namespace kappascope::gui

@@ -36,14 +36,14 @@ class Runner {
   void run(const RunSettings& settings, bool live);
   JobId job() const { return job_; }  // 0: none runs
   void stop();                        // the running job
-  bool stopped(JobId id);             // it was cancelled; true when it was the run
+  void stopped(JobId id);             // that job was cancelled
 
  private:
   struct Order;
   struct Result;
   // The output logits of the last run without interventions, for the KL of runs that have some.
   struct KeptLogits {
-    std::shared_ptr<const Model> model;
+    std::weak_ptr<const EngineModel> by;  // another device rounds otherwise
     std::vector<std::int32_t> ids;
     bool window = false;
     std::shared_ptr<const LogitsFile> file;  // null: none

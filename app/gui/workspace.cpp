@@ -181,7 +181,7 @@ void Workspace::run_on_cpu(DocumentId id) {
 }
 
 void Workspace::cancel(JobId id) {
-  if (!runner_.stopped(id)) { return long_jobs_.cancel(id); }
+  runner_.stopped(id);
   long_jobs_.cancel(id);
 }
 
