@@ -46,7 +46,7 @@ bool same_but_for_interventions(const Trace& a, const Trace& b) {
     const bool none = of_a == a.meta.end() && of_b == b.meta.end();
     if (!none && (of_a == a.meta.end() || of_b == b.meta.end() || *of_a != *of_b)) { return false; }
   }
-  return std::equal(a.token_id.begin(), a.token_id.end(), b.token_id.begin(), b.token_id.end());
+  return same_tokens(a, b);
 }
 
 template <typename Document>
@@ -81,6 +81,10 @@ void RunSettings::switch_off(Edit edit, bool off) {
   wrong.clear();
   std::erase(interventions, Intervention{.edit = edit});
   if (off) { interventions.push_back({.edit = edit}); }  // the last one of a kind acts
+}
+
+bool same_tokens(const Trace& a, const Trace& b) {
+  return std::equal(a.token_id.begin(), a.token_id.end(), b.token_id.begin(), b.token_id.end());
 }
 
 bool is_unedited_run(const Trace& edited, const Trace& other) {
@@ -164,6 +168,10 @@ bool Documents::add(OpenModel opened) {
     return false;
   }
   opened.id = in_use_ = new_id();
+  if (same != models_.end() && same->on_cpu) {  // so was asked for
+    opened.on_cpu = true;
+    describe_place(opened);
+  }
   if (same != models_.end()) {
     *same = std::move(opened);
   } else {
@@ -178,6 +186,28 @@ DocumentId Documents::add(OpenTrace opened) {
   traces_.push_back(std::move(opened));
   ++changes_;
   return last_id_;
+}
+
+OpenTrace Documents::replace(DocumentId id, OpenTrace opened) {
+  OpenTrace* const there = trace(id);
+  require(there != nullptr, ExitCode::internal, {}, "no trace to be replaced");
+  opened.id = id;
+  opened.label = label_of(opened);
+  ++changes_;
+  return std::exchange(*there, std::move(opened));
+}
+
+const OpenTrace* Documents::live_run() const {
+  const auto found = std::find_if(traces_.rbegin(), traces_.rend(), [](const OpenTrace& open) {
+    return open.live && is_unsaved(open);
+  });
+  return found == traces_.rend() ? nullptr : &*found;
+}
+
+bool Documents::use(const fs::path& trace) const {
+  return std::any_of(traces_.begin(), traces_.end(), [&](const OpenTrace& open) {
+    return open.path == trace || (open.unedited.trace && open.unedited.trace->path == trace);
+  });
 }
 
 void Documents::remove_model(DocumentId id) {

@@ -84,6 +84,8 @@ inline bool is_unsaved(const OpenTrace& open) {
 // the interventions that `edited` has.
 bool is_unedited_run(const Trace& edited, const Trace& other);
 
+bool same_tokens(const Trace& a, const Trace& b);
+
 bool same_reading(const KappaChoices& a, const KappaChoices& b);
 
 // Fills device and memory of a model.
@@ -109,7 +111,11 @@ class Documents {
   // it is in use. False: this very one was open already.
   bool add(OpenModel opened);
   DocumentId add(OpenTrace opened);
+  // Puts it in the place of the trace `id`, with that number; returns the one before.
+  OpenTrace replace(DocumentId id, OpenTrace opened);
   DocumentId new_id() { return ++last_id_; }  // of what is not listed
+  const OpenTrace* live_run() const;          // whose place the next live run takes; null: none
+  bool use(const std::filesystem::path& trace) const;  // an open one is of that file, or needs it
   void remove_model(DocumentId id);
   void remove_trace(DocumentId id);
 

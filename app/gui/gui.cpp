@@ -111,6 +111,16 @@ void draw_layout_naming(Gui& gui) {
   ImGui::EndPopup();
 }
 
+// What was in sight of traces that are closed. Views get theirs anew when they are drawn.
+void forget_closed(Gui& gui) {
+  const auto closed = [&](const auto& one) { return !gui.workspace.trace(one.first); };
+  if (std::erase_if(gui.tokens_in_sight, closed) == 0) { return; }
+  for (auto& [id, panel] : gui.figures) {
+    panel.view.tokens = nullptr;
+    for (FigureViewState& view : panel.beside) { view.tokens = nullptr; }
+  }
+}
+
 }  // namespace
 
 void change_settings(Gui& gui, const SettingsChange& change) {
@@ -138,6 +148,7 @@ bool Gui::wants_frame() const {
 
 bool prepare_frame(Gui& gui) {
   const bool anything = gui.workspace.take_over();
+  forget_closed(gui);
   gui.new_glyphs = gui.fonts.update(gui.workspace.quick_jobs());
   continue_restore(gui);
   load_layout(gui);

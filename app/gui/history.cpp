@@ -37,7 +37,8 @@ void History::set(ViewState view, Move move) {
   settle();
   const bool goes_on = move == Move::step && stepping_;  // in place of the step before
   past_.resize(at_ + (goes_on ? 0 : 1));
-  const bool returned = past_.back() == view_;
+  if (past_.back().trace < 0) { past_.pop_back(); }  // nothing was open: no way leads back there
+  const bool returned = !past_.empty() && past_.back() == view_;
   stepping_ = move == Move::step && !returned;
   if (!returned) { past_.push_back(view_); }
   if (past_.size() > kMost) { past_.erase(past_.begin()); }
@@ -79,13 +80,25 @@ void History::go_forward() {
 }
 
 void History::forget(DocumentId trace, DocumentId instead) {
-  std::erase_if(past_, [trace](const ViewState& view) { return view.trace == trace; });
-  if (past_.empty()) { past_.push_back({}); }
-  at_ = past_.size() - 1;
   stepping_ = false;
-  if (view_.trace != trace) { return; }
-  view_.trace = instead;
-  view_.selection = {};
+  if (view_.trace == trace) {
+    view_.trace = instead;
+    view_.selection = {};
+    settle();
+    past_[at_] = view_;
+  }
+  std::vector<ViewState> kept;
+  std::size_t at = 0;
+  for (std::size_t i = 0; i < past_.size(); ++i) {
+    const bool again = !kept.empty() && kept.back() == past_[i];
+    if (past_[i].trace != trace && !again) { kept.push_back(past_[i]); }
+    if (i == at_) { at = kept.size() - 1; }
+  }
+  past_ = std::move(kept);
+  at_ = at;
+}
+
+void History::refit() {
   settle();
   past_[at_] = view_;
 }

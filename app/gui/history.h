@@ -41,8 +41,10 @@ class History {
   bool can_go_forward() const { return at_ + 1 < past_.size(); }
   void go_back();
   void go_forward();
-  // Back does not lead to `trace`, which is closed; `instead` is current where that was.
+  // Neither back nor forward leads to `trace`, which is closed; `instead` is current where that
+  // was.
   void forget(DocumentId trace, DocumentId instead);
+  void refit();  // the current trace was replaced by another one of its number
 
  private:
   void settle();

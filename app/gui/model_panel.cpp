@@ -54,7 +54,7 @@ void choose_step(Gui& gui, const OpenModel& open) {
   if (ImGui::BeginCombo("###step", shown.c_str())) {
     for (const std::int64_t step : files.steps) {
       if (ImGui::Selectable(count_text(step).c_str(), step == files.step) && step != files.step) {
-        gui.workspace.open(files.weights.parent_path(), step);
+        gui.workspace.open(files.weights.parent_path(), step, open.reading);
       }
     }
     ImGui::EndCombo();

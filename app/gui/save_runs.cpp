@@ -71,7 +71,9 @@ void save_runs(Gui& gui, const std::vector<DocumentId>& runs, const fs::path& fo
         }
         return [&workspace, copies, folder] {
           for (const Copy& copy : copies) {
-            if (OpenTrace* open = workspace.trace(copy.id)) { open->saved = copy.to / kTraceFile; }
+            OpenTrace* open = workspace.trace(copy.id);
+            const bool same = open && open->path.parent_path() == copy.from;  // no later live run
+            if (same) { open->saved = copy.to / kTraceFile; }
           }
           workspace.say(false, "saved " + plain_text(folder.string()));
         };

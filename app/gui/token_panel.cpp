@@ -221,6 +221,7 @@ void draw_beside(Gui& gui, const std::vector<ShownTrace>& shown) {
     const bool known = at.token >= 0 && at.token < std::ssize(trace.nll);
     ImGui::PushID(int(shown[i].id));
     if (row_item("###run", i == 0)) { chosen = shown[i].id; }
+    if (names) { gui.fonts.need((*names)[i]); }
     elided_text(names ? (*names)[i] : "…");
     number_cell(known ? value_text(trace.nll[at.token]) : "–");
     const bool ranked = known && at.token < std::ssize(trace.target_rank);

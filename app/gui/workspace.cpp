@@ -109,15 +109,25 @@ void Workspace::add_model(OpenModel opened) {
 void Workspace::add_trace(OpenTrace opened) {
   if (!opened.trace->model_problem.empty()) { say(false, opened.trace->model_problem); }
   const std::int32_t middle = std::int32_t(opened.trace->tokens / 2);
-  DocumentId replaced = -1;
-  for (const OpenTrace& other : traces()) {
-    if (opened.live && other.live && is_unsaved(other)) { replaced = other.id; }
-  }
-  if (const OpenTrace* old = trace(replaced)) { opened.compared = old->compared; }
-  show_trace(documents_.add(std::move(opened)));
+  const OpenTrace* old = opened.live ? documents_.live_run() : nullptr;
+  const DocumentId replaced = old ? old->id : -1;
+  if (old) { opened.compared = old->compared; }
+  const bool stays = old && same_tokens(*old->trace, *opened.trace);
+  show_trace(stays ? replace_trace(replaced, std::move(opened))
+                   : documents_.add(std::move(opened)));
   const bool fits = selection().token >= 0;
   pick({.token = fits ? -1 : middle});  // something on the cards from the start
-  close_trace(replaced);
+  if (!stays) { close_trace(replaced); }
+}
+
+// What is in sight of its figures and what is selected stay.
+DocumentId Workspace::replace_trace(DocumentId id, OpenTrace opened) {
+  const OpenTrace closed = documents_.replace(id, std::move(opened));
+  results_.forget(id);
+  changed_.erase(id);
+  if (view().trace == id) { history_.refit(); }
+  let_go(closed);
+  return id;
 }
 
 void Workspace::close_trace(DocumentId id) {
@@ -127,7 +137,12 @@ void Workspace::close_trace(DocumentId id) {
   documents_.remove_trace(id);
   results_.forget(id);
   history_.forget(id, traces().empty() ? -1 : traces().back().id);
-  if (closed.run) { remove_run(closed.path); }  // the map stays valid
+  let_go(closed);
+}
+
+// The files of a run go with the last trace that needs them; what is mapped of them stays valid.
+void Workspace::let_go(const OpenTrace& closed) {
+  if (closed.run && !documents_.use(closed.path)) { remove_run(closed.path); }
   if (closed.unedited.trace) { hand_on(closed); }
 }
 
@@ -135,15 +150,13 @@ void Workspace::close_trace(DocumentId id) {
 // none is, it is closed, too.
 void Workspace::hand_on(const OpenTrace& closed) {
   const Trace& unedited = *closed.unedited.trace;
-  bool listed = false;
   for (const OpenTrace& other : traces()) {
-    listed |= other.path == unedited.path;
     if (other.unedited.trace || !is_unedited_run(*other.trace, unedited)) { continue; }
     trace(other.id)->unedited = closed.unedited;
     return;
   }
   results_.forget(closed.unedited.id);
-  if (!listed) { remove_run(unedited.path); }
+  if (!documents_.use(unedited.path)) { remove_run(unedited.path); }
 }
 
 void Workspace::close_model(DocumentId id) {

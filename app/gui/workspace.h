@@ -135,6 +135,8 @@ class Workspace {
  private:
   void add_model(OpenModel opened);
   void add_trace(OpenTrace opened);
+  DocumentId replace_trace(DocumentId id, OpenTrace opened);
+  void let_go(const OpenTrace& closed);
   void hand_on(const OpenTrace& closed);
   void look_at_files();
   ShownTrace current() const;

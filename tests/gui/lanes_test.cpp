@@ -1,32 +1,16 @@
 // Several traces beside each other: one figure each, one selection, and what the second start has
 // of it. Interventions by their controls, live, and their effect against the same run without them.
-#include <imgui_internal.h>
-
 #include <algorithm>
 
 #include "app/gui/export_dialog.h"
 #include "app/gui/session.h"
 #include "core/figure/parts.h"
-#include "tests/gui/gui_test.h"
+#include "tests/gui/runs.h"
 #include "tests/tools/synthetic.h"
 
 namespace kappascope::gui::test {
 
 namespace {
-
-using Words = std::vector<std::string>;
-
-void open_model(Driver& driver, const char* name) {
-  driver.workspace().open(source_folder() / "assets" / name);
-  IM_CHECK(driver.settle());
-}
-
-void run(Driver& driver, const char* text, const Words& words = {}) {
-  driver.workspace().next_run.text = text;
-  driver.workspace().next_run.take(words);
-  driver.workspace().run();
-  IM_CHECK(driver.settle());
-}
 
 void compare_all(Driver& driver) {
   for (const OpenTrace& open : driver.workspace().traces()) {
@@ -53,40 +37,6 @@ void expect_panes(Driver& driver, std::size_t count) {
       if (view.shown) { IM_CHECK_STR_EQ(view.shown->failure.message.c_str(), ""); }
     }
   }
-}
-
-// The item with that id in any window that is shown: some have no label that the test engine could
-// find them by.
-template <typename IdIn>
-void click(Driver& driver, const char* what, const IdIn& id_in) {
-  for (ImGuiWindow* window : ImGui::GetCurrentContext()->Windows) {
-    const ImGuiID id = id_in(*window);
-    if (!window->WasActive || !driver.ctx->ItemExists(id)) { continue; }
-    driver.ctx->ItemClick(id);
-    driver.ctx->Yield(2);
-    return;
-  }
-  IM_ERRORF("%s is not shown", what);
-}
-
-// An item of a combo box.
-void choose(Driver& driver, const char* combo, const char* item) {
-  click(driver, combo, [&](ImGuiWindow& window) { return window.GetID(combo); });
-  driver.ctx->ItemClick((std::string("//$FOCUSED/") + item).c_str());
-  driver.ctx->Yield(2);
-}
-
-void show_controls(Driver& driver) {
-  driver.gui().shown["interventions"] = true;
-  driver.ctx->Yield(2);
-  driver.gui().focus = "interventions";
-  IM_CHECK(driver.settle());
-}
-
-// Lets the window wait as long as a change is held back, and then finish.
-void wait_for_live(Driver& driver) {
-  driver.ctx->SleepNoSkip(0.4F, 0.05F);
-  IM_CHECK(driver.settle());
 }
 
 }  // namespace
