@@ -1,4 +1,6 @@
 // The command line that writes the files of an export.
+#include <imgui.h>
+
 #include <map>
 
 #include "app/gui/export_dialog.h"
@@ -32,13 +34,21 @@ std::string choice_words(const FigureEntry& entry, const FigureChoices& choices)
   return words;
 }
 
-std::string style_words(const ExportState& state) {
+std::string style_words(const std::set<FigureFormat>& formats, const FigureStyle& style) {
   std::string words;
-  for (const FigureFormat format : state.formats) {
+  for (const FigureFormat format : formats) {
     words += (words.empty() ? " --figure-format " : ",") + std::string(figure_extension(format));
   }
-  if (state.formats == std::set{FigureFormat::csv}) { return words; }
-  return words + style_options(state.style, state.formats.count(FigureFormat::png) > 0);
+  if (formats == std::set{FigureFormat::csv}) { return words; }
+  return words + style_options(style, formats.count(FigureFormat::png) > 0);
+}
+
+// Settings that act on some figures alone.
+bool may_be_idle(const FigureStyle& style) {
+  const FigureStyle usual;
+  return style.same_scale || !style.bands || !style.labels.empty() || !style.x_labels.empty() ||
+         !style.y_labels.empty() || !style.x_ends.empty() || !style.y_ends.empty() ||
+         !(style.values == usual.values);
 }
 
 // How a checkpoint was asked to be read.
@@ -97,30 +107,78 @@ class NamedTraces {
   std::string commands_;
 };
 
+// One `kappascope plot` after the commands that make its traces.
+struct PlotCommand {
+  std::string words;  // traces and what is shown of them
+  std::vector<ExportView> views;
+};
+struct ExportCommand {
+  std::string runs;  // commands, each with " && " behind it
+  std::vector<PlotCommand> plots;
+  std::set<FigureFormat> formats;
+  FigureStyle style;
+  std::string folder;
+  bool all = false;  // views; else one alone
+};
+
+ExportCommand command_of(const Gui& gui, const std::string& figure) {
+  NamedTraces traces(gui);
+  std::map<std::string, std::vector<ExportView>> plots;
+  for (const ExportView& view : export_views(gui, figure)) {
+    std::string words;
+    for (const auto& trace : view.traces) { words += " " + traces.word(trace.get()); }
+    plots[words + plot_words(view)].push_back(view);
+  }
+  ExportCommand command{.runs = traces.commands(),
+                        .formats = gui.exporting.formats,
+                        .style = gui.exporting.style,
+                        .folder = export_folder(gui.exporting).string(),
+                        .all = figure.empty()};
+  for (auto& [words, views] : plots) { command.plots.push_back({words, std::move(views)}); }
+  return command;
+}
+
+// As a line for a shell. Where a setting may act on none of the figures of a command, which refuses
+// it then, they are made to see: for a job.
+std::string line_of(const ExportCommand& command) {
+  std::string line;
+  for (const PlotCommand& plot : command.plots) {
+    std::vector<ExportView> views = plot.views;
+    FigureStyle style = command.style;
+    if (command.all || may_be_idle(style)) { style = acting_style(style, views); }
+    if (views.empty()) { continue; }
+    std::string ids;
+    for (const ExportView& view : views) {
+      ids += (ids.empty() ? "" : ",") + std::string(view.entry->id);
+    }
+    line += (line.empty() ? "kappascope plot" : " && kappascope plot") + plot.words +
+            " --figures " + ids + style_words(command.formats, style) + " -o " +
+            quote_word(command.folder);
+  }
+  return line.empty() ? line : command.runs + line;
+}
+
 }  // namespace
 
+std::string plot_words(const ExportView& view) {
+  const bool panels = view.entry->several == Several::one_each && view.traces.size() > 1;
+  return (panels ? " --panels" : "") + choice_words(*view.entry, view.choices);
+}
+
 std::string export_command(const Gui& gui, const std::string& figure) {
-  NamedTraces traces(gui);
-  std::map<std::string, std::string> ids;  // by the words that differ between figures
-  for (const FigureEntry& entry : figure_catalogue()) {
-    const std::string id(entry.id);
-    if (!figure.empty() && figure != id) { continue; }
-    const auto shown = gui.workspace.figure_traces(id);
-    if (shown.empty()) { continue; }  // a difference of one trace alone
-    std::string words;
-    for (const auto& trace : shown) { words += " " + traces.word(trace.get()); }
-    if (entry.several == Several::one_each && shown.size() > 1) { words += " --panels"; }
-    words += choice_words(entry, exported_choices(gui, id));
-    std::string& list = ids[words];
-    list += (list.empty() ? "" : ",") + id;
-  }
-  std::string line = traces.commands();
-  for (auto one = ids.begin(); one != ids.end(); ++one) {
-    line += (one == ids.begin() ? "kappascope plot" : " && kappascope plot") + one->first;
-    line += " --figures " + one->second + style_words(gui.exporting) + " -o " +
-            quote_word(export_folder(gui.exporting).string());
-  }
-  return line;
+  return line_of(command_of(gui, figure));
+}
+
+void copy_command(Gui& gui, const std::string& figure) {
+  gui.workspace.long_jobs().add(
+      "Copy command",
+      [&gui, command = command_of(gui, figure)](Progress&) -> JobQueue::Finish {
+        return [&gui, line = line_of(command)] {
+          ImGui::SetClipboardText(line.c_str());
+          gui.workspace.say(false, "Command copied");
+        };
+      },
+      [&gui](const Failure& failure) { gui.workspace.say(failure); });
 }
 
 }  // namespace kappascope::gui

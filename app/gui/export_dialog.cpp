@@ -7,6 +7,7 @@
 
 #include "app/gui/export_job.h"
 #include "app/gui/gui.h"
+#include "app/gui/path_listing.h"
 #include "app/gui/picture_clipboard.h"
 #include "app/gui/widgets.h"
 #include "core/figure/restyle.h"
@@ -24,18 +25,6 @@ void row(const char* name) {
   ImGui::AlignTextToFramePadding();
   ImGui::TextUnformatted(name);
   ImGui::SameLine(7 * em());
-}
-
-std::vector<ExportView> views_of(const Gui& gui, const std::string& figure) {
-  std::vector<ExportView> views;
-  for (const FigureEntry& entry : figure_catalogue()) {
-    const std::string id(entry.id);
-    if (!figure.empty() && figure != id) { continue; }
-    auto traces = gui.workspace.figure_traces(id);
-    if (traces.empty()) { continue; }  // a difference of one trace alone
-    views.push_back({&entry, exported_choices(gui, id), std::move(traces)});
-  }
-  return views;
 }
 
 std::string suggested_folder(const Gui& gui) {
@@ -71,7 +60,7 @@ void take_outcome(Gui& gui, const ExportOutcome& outcome, const std::string& fol
 void start(Gui& gui, bool replace) {
   ExportState& state = gui.exporting;
   ExportOrder order;
-  order.views = views_of(gui, state.figure);
+  order.views = export_views(gui, state.figure);
   order.formats.assign(state.formats.begin(), state.formats.end());
   order.style = state.style;
   order.folder = export_folder(state);
@@ -169,18 +158,18 @@ void draw_size(ExportState& state) {
   number_field("###dpi", style.dpi, 10, 2400, "%.4g dpi");
 }
 
-void draw_copies(Gui& gui) {
+void draw_copies(Gui& gui, bool any) {
   ExportState& state = gui.exporting;
   row("Copy");
+  ImGui::BeginDisabled(!any);
   if (!state.figure.empty()) {
     if (ImGui::Button("values###copy_values")) { copy_values(gui, state.figure); }
     ImGui::SameLine();
     if (ImGui::Button("picture###copy_picture")) { copy_figure_picture(gui, state.figure); }
     ImGui::SameLine();
   }
-  if (ImGui::Button("command###copy_command")) {
-    ImGui::SetClipboardText(export_command(gui, state.figure).c_str());
-  }
+  if (ImGui::Button("command###copy_command")) { copy_command(gui, state.figure); }
+  ImGui::EndDisabled();
   explain("The command line that writes the same files");
 }
 
@@ -214,19 +203,26 @@ void draw_outcome(Gui& gui) {
 }  // namespace
 
 fs::path export_folder(const ExportState& state) {
-  const std::string& typed = state.folder;
-  if (typed.empty()) { return "figures"; }
-  const char* home = std::getenv("HOME");
-  if (home && (typed == "~" || typed.starts_with("~/"))) {
-    return fs::path(home + typed.substr(1));
-  }
-  return fs::absolute(typed);
+  if (state.folder.empty()) { return "figures"; }
+  return fs::absolute(without_tilde(state.folder));
 }
 
 FigureChoices exported_choices(const Gui& gui, const std::string& figure) {
   FigureChoices choices = figure_choices(gui, figure);
   if (gui.exporting.in_sight) { choices.tokens = tokens_in_sight(gui, figure); }
   return choices;
+}
+
+std::vector<ExportView> export_views(const Gui& gui, const std::string& figure) {
+  std::vector<ExportView> views;
+  for (const FigureEntry& entry : figure_catalogue()) {
+    const std::string id(entry.id);
+    if (!figure.empty() && figure != id) { continue; }
+    auto traces = gui.workspace.figure_traces(id);
+    if (traces.empty()) { continue; }  // it compares traces, and there is one alone
+    views.push_back({&entry, exported_choices(gui, id), std::move(traces)});
+  }
+  return views;
 }
 
 void open_export_dialog(Gui& gui, const std::string& figure) {
@@ -261,23 +257,26 @@ void draw_export_dialog(Gui& gui) {
   row("Folder");
   ImGui::SetNextItemWidth(-1);
   if (ImGui::InputText("###folder", &state.folder)) { state.in_the_way.clear(); }
-  draw_copies(gui);
+  const bool any = !export_views(gui, state.figure).empty();
+  draw_copies(gui, any);
   ImGui::Separator();
   const bool replacing = !state.in_the_way.empty();
-  ImGui::BeginDisabled(state.job != 0 || state.folder.empty() || state.formats.empty() ||
-                       !gui.workspace.current_trace());
+  ImGui::BeginDisabled(state.job != 0 || state.folder.empty() || state.formats.empty() || !any);
   if (single_button(replacing ? "Replace###write" : "Export###write")) { start(gui, replacing); }
   ImGui::EndDisabled();
   ImGui::SameLine();
   if (ImGui::Button("Close###close") || ImGui::IsKeyPressed(ImGuiKey_Escape)) {
     ImGui::CloseCurrentPopup();
   }
+  if (!any && gui.workspace.current_trace()) { quiet_text(*gui.theme, "Nothing to compare"); }
   draw_outcome(gui);  // below, so that no button moves away under the pointer
   ImGui::EndPopup();
 }
 
 void copy_values(Gui& gui, const std::string& figure) {
-  const ExportView view = views_of(gui, figure).at(0);
+  const std::vector<ExportView> views = export_views(gui, figure);
+  if (views.empty()) { return; }
+  const ExportView& view = views.front();
   gui.workspace.long_jobs().add(
       "Copy values of " + figure_title(figure),
       [&gui, view](Progress&) -> JobQueue::Finish {
@@ -296,7 +295,9 @@ void copy_values(Gui& gui, const std::string& figure) {
 }
 
 void copy_figure_picture(Gui& gui, const std::string& figure) {
-  const ExportView view = views_of(gui, figure).at(0);
+  const std::vector<ExportView> views = export_views(gui, figure);
+  if (views.empty()) { return; }
+  const ExportView& view = views.front();
   gui.workspace.long_jobs().add(
       "Copy picture of " + figure_title(figure),
       [&gui, view, style = gui.exporting.style](Progress&) -> JobQueue::Finish {
@@ -314,7 +315,7 @@ void draw_copy_items(Gui& gui, const std::string& figure) {
   if (ImGui::MenuItem("Copy values###copy_values")) { copy_values(gui, figure); }
   if (ImGui::MenuItem("Copy picture###copy_picture")) { copy_figure_picture(gui, figure); }
   if (ImGui::MenuItem("Copy the command that makes this file###copy_command")) {
-    ImGui::SetClipboardText(export_command(gui, figure).c_str());
+    copy_command(gui, figure);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "app/gui/export_style.h"
 #include "app/gui/jobs.h"
@@ -41,8 +42,14 @@ void draw_export_dialog(Gui& gui);
 // The figure's numbers as tab-separated text, its picture, and the command that makes its file.
 void copy_values(Gui& gui, const std::string& figure);
 void copy_figure_picture(Gui& gui, const std::string& figure);
-// One line for a shell, which writes the same file; a trace that was made here is made first.
+void copy_command(Gui& gui, const std::string& figure);
+// One line for a shell, which writes the same files; a trace that was made here is made first. ""
+// where there is nothing to show. May make the figures.
 std::string export_command(const Gui& gui, const std::string& figure);
+
+struct ExportView;
+// What there is to export of the view called `figure`; "": of all.
+std::vector<ExportView> export_views(const Gui& gui, const std::string& figure);
 // The three as menu items.
 void draw_copy_items(Gui& gui, const std::string& figure);
 

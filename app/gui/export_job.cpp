@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <map>
 #include <system_error>
+#include <utility>
 
 #include "app/acting.h"
 #include "core/error.h"
@@ -93,18 +95,35 @@ Figure make_view(const ExportView& view) {
 
 namespace {
 
+// False: the traces do not have what it shows.
+bool made(const ExportView& view, Figure& figure) {
+  try {
+    figure = make_view(view);
+    return true;
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::usage) { throw; }
+    return false;
+  }
+}
+
 bool has_picture(const ExportOrder& order) {
   return std::any_of(order.formats.begin(), order.formats.end(),
                      [](FigureFormat format) { return format != FigureFormat::csv; });
 }
 
-// Of all views, where the style asks for one scale.
-SharedEnds ends_of(const ExportOrder& order) {
-  SharedEnds shared;
+// Views that one command makes.
+using Together = std::pair<std::vector<std::shared_ptr<const Trace>>, std::string>;
+Together together(const ExportView& view) {
+  return {view.traces, plot_words(view)};
+}
+
+// Where the style asks for one scale: of the views that one command makes.
+std::map<Together, SharedEnds> ends_of(const ExportOrder& order) {
+  std::map<Together, SharedEnds> shared;
   for (const ExportView& view : order.views) {
     if (!order.style.same_scale || !has_picture(order)) { break; }
-    Figure figure = make_view(view);
-    shared.see(figure);
+    Figure figure;
+    if (made(view, figure)) { shared[together(view)].see(figure); }
   }
   return shared;
 }
@@ -136,13 +155,51 @@ void write_view(const ExportOrder& order, const ExportView& view, const fs::path
 
 }  // namespace
 
+namespace {
+
+// Leaves `setting`, as NotActing has it, out of the style.
+void leave_out(FigureStyle& style, const std::string& setting) {
+  const FigureStyle usual;
+  if (setting == "--same-scale") { style.same_scale = false; }
+  if (setting == "--no-band") { style.bands = true; }
+  if (setting == "--xlim") { style.x_ends.clear(); }
+  if (setting == "--ylim") { style.y_ends.clear(); }
+  if (setting == "--xlabel") { style.x_labels.clear(); }
+  if (setting == "--ylabel") { style.y_labels.clear(); }
+  if (setting.starts_with("--vmin") || setting == "--vmax") { style.values = usual.values; }
+  std::erase_if(style.labels,
+                [&](const std::string& label) { return setting == "--label " + label; });
+}
+
+}  // namespace
+
+FigureStyle acting_style(const FigureStyle& style, std::vector<ExportView>& views) {
+  SharedEnds shared;
+  std::map<std::string, std::size_t> idle;
+  std::vector<ExportView> possible;
+  for (const ExportView& view : views) {
+    Figure figure;
+    if (!made(view, figure)) { continue; }
+    possible.push_back(view);
+    shared.see(figure);
+    for (const NotActing& one : restyle(figure, style)) { ++idle[one.setting]; }
+  }
+  views = std::move(possible);
+  FigureStyle acting = style;
+  if (!shared.any()) { leave_out(acting, "--same-scale"); }
+  for (const auto& [setting, times] : idle) {
+    if (times >= views.size()) { leave_out(acting, setting); }
+  }
+  return acting;
+}
+
 ExportOutcome write_export(const ExportOrder& order, Progress& progress) {
   ExportOutcome outcome;
   if (!order.replace) { outcome.in_the_way = those_in(order.folder, expected_names(order)); }
   if (!outcome.in_the_way.empty()) { return outcome; }
   const Staging staging(order.folder);
   FileTextMeter meter(order.style.font);
-  const SharedEnds shared = ends_of(order);
+  const std::map<Together, SharedEnds> shared = ends_of(order);
   Acting acting;
   const auto go_on = [&](std::size_t done) {
     if (!progress.update(Stage::figures, done, order.views.size())) {
@@ -153,7 +210,9 @@ ExportOutcome write_export(const ExportOrder& order, Progress& progress) {
     go_on(i);
     const ExportView& view = order.views[i];
     try {
-      write_view(order, view, staging.path(), shared, meter, acting, outcome);
+      const auto ends = shared.find(together(view));
+      write_view(order, view, staging.path(), ends == shared.end() ? SharedEnds() : ends->second,
+                 meter, acting, outcome);
     } catch (const Error& error) {
       if (order.views.size() == 1 || error.code() != ExitCode::usage) { throw; }
       outcome.left_out.push_back(std::string(view.entry->id) + ": " + error.what());

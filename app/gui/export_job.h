@@ -37,6 +37,14 @@ struct ExportOutcome {
 // Several traces of a figure of one are side by side.
 Figure make_view(const ExportView& view);
 
+// The options of `kappascope plot` that say what the view shows, each with a blank in front. Views
+// of the same traces and options are made by one command; they alone share a scale.
+std::string plot_words(const ExportView& view);
+
+// What of the style acts on any of these views, which one command makes. Views that cannot be made
+// are taken out.
+FigureStyle acting_style(const FigureStyle& style, std::vector<ExportView>& views);
+
 // Files are made in a hidden folder beside their place and moved when all are whole. Errors: io,
 // those of a single view, interrupted.
 ExportOutcome write_export(const ExportOrder& order, Progress& progress);

@@ -4,15 +4,14 @@
 #include <imgui_stdlib.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <fstream>
-#include <span>
 
+#include "app/gui/path_listing.h"
+#include "app/gui/settings.h"
 #include "app/gui/theme.h"
 #include "app/gui/widgets.h"
 #include "app/shell_words.h"
 #include "core/error.h"
-#include "core/trace/output_file.h"
 
 namespace kappascope::gui {
 namespace {
@@ -76,9 +75,7 @@ void type(TypedStyle& typed, const FigureStyle& style) {
 }
 
 fs::path place_of(const std::string& typed) {
-  const char* home = std::getenv("HOME");
-  if (home && typed.starts_with("~/")) { return fs::path(home + typed.substr(1)); }
-  return fs::absolute(typed);
+  return fs::absolute(without_tilde(typed));
 }
 
 bool draw_choice(std::string& text, const std::string& id,
@@ -161,21 +158,12 @@ void write_style_file(TypedStyle& typed, const FigureStyle& style) {
   typed.problem.clear();
   typed.said.clear();
   const fs::path place = place_of(typed.file);
-  fs::path part = place;
-  part += ".part";
   try {
     std::ifstream there(place, std::ios::binary);
     std::string first;
     require(!there || (std::getline(there, first) && first.starts_with(kFirstLine)), ExitCode::io,
             {place.string()}, "is there and was not written here: choose another name");
-    const std::string text = style_text(style);
-    std::error_code error;
-    fs::remove(part, error);
-    OutputFile file(part);
-    file.write_at(0, std::as_bytes(std::span(text)));
-    file.finish();
-    fs::rename(part, place, error);
-    require(!error, ExitCode::io, {place.string()}, "cannot be replaced: ", error.message());
+    write_text_file(place, style_text(style));
     typed.said = "Written.";
   } catch (const Error& error) { typed.problem = error.what(); }
 }

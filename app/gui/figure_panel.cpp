@@ -217,7 +217,7 @@ std::string figure_title(const std::string& id) {
 FigureChoices figure_choices(const Gui& gui, const std::string& id) {
   const FigureEntry& entry = figure_entry(id);
   const auto found = gui.figures.find(id);
-  const FigurePanelState fresh;
+  static const FigurePanelState fresh;
   const FigurePanelState& state = found == gui.figures.end() ? fresh : found->second;
   const Trace* trace = gui.workspace.current_trace();
   const Subject& selection = gui.workspace.selection();

@@ -174,9 +174,17 @@ void draw_menu(Gui& gui, const std::string& id, FigurePanelState& state) {
   ImGui::EndPopup();
 }
 
+// Nothing is shown: the header and the notes are of no figure.
+void show_none(FigureViewState& view) {
+  view.shown = nullptr;
+  view.tiles.clear();
+  view.laid_out = {};
+}
+
 void draw_pane(Gui& gui, FigurePanelState& state, const Pane& pane, ImVec2 size, bool old) {
   const ImVec2 corner = ImGui::GetCursorScreenPos();
   if (pane.figure && pane.figure->failure) {
+    show_none(*pane.view);
     ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->error);
     ImGui::TextWrapped("%s", pane.figure->failure.message.c_str());
     ImGui::PopStyleColor();
@@ -223,6 +231,7 @@ void draw_grid(Gui& gui, FigurePanelState& state, const std::vector<Pane>& panes
 void draw_panes(Gui& gui, const std::string& id, FigurePanelState& state) {
   const std::vector<Pane> panes = panes_of(gui, id, state);
   if (!panes.front().of.trace) {
+    show_none(state.view);
     return empty_note(*gui.theme, "Nothing to compare",
                       "Run a text with an intervention, or tick a second trace in the panel Model");
   }

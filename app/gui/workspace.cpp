@@ -229,6 +229,7 @@ void Workspace::pick_in(const ShownTrace& of, const Subject& named, Move move) {
 
 std::vector<ShownTrace> Workspace::shown_in(const FigureEntry& entry) const {
   std::vector<ShownTrace> all = shown();
+  if (entry.series && all.size() < 2) { return {}; }
   if (all.empty() || entry.shows_all()) { return all; }
   if (entry.several == Several::difference) {
     ShownTrace from = unedited();

@@ -92,7 +92,7 @@ class Workspace {
   // The current trace first, then those that are compared with it.
   std::vector<ShownTrace> shown() const { return documents_.shown(view().trace); }
   // What the figure is given of them: all, the first few, or for a difference what was changed from
-  // and the current one. Empty: it has nothing to show.
+  // and the current one. Empty: it has nothing to show, such as a series of one trace alone.
   std::vector<ShownTrace> shown_in(const FigureEntry& entry) const;
   // Of the current trace, and the compared ones where the figure shows all. `turn`: `next` for what
   // the user looks at, so that it is made before what is beside it.

@@ -1,6 +1,7 @@
 // The command that an export names: what a shell makes of it, and that it writes the same files.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -56,12 +57,7 @@ int run_in_shell(const std::string& command) {
 // The files of an export and what they hold, as the dialog orders it.
 std::map<std::string, std::string> exported(const Gui& gui, const std::string& figure) {
   ExportOrder order;
-  for (const FigureEntry& entry : figure_catalogue()) {
-    const std::string id(entry.id);
-    if (figure.empty() || figure == id) {
-      order.views.push_back({&entry, exported_choices(gui, id), gui.workspace.figure_traces(id)});
-    }
-  }
+  order.views = export_views(gui, figure);
   order.formats.assign(gui.exporting.formats.begin(), gui.exporting.formats.end());
   order.style = gui.exporting.style;
   order.folder = export_folder(gui.exporting);
@@ -236,6 +232,26 @@ TEST(ExportCommand, WritesAllViewsOfSeveralTraces) {
   window.gui().figures["gate-active"].chosen.by_expert = true;
   window.gui().exporting.folder = (temp.path() / "all").string();
   window.gui().exporting.formats = {FigureFormat::csv};
+  expect_same_files(window.gui(), "");
+}
+
+// Each command has the settings that act on its figures, and shares a scale among them alone.
+TEST(ExportCommand, WritesAllViewsInALookThatSomeDoNotTake) {
+  const TempFolder temp;
+  NullWindow window;
+  open_demo(window);
+  choose(window.gui());
+  ExportState& state = window.gui().exporting;
+  state.folder = (temp.path() / "scale").string();
+  state.style = style_of({}, {{"same-scale", {"true"}}, {"vmin", {"0.5"}}, {"no-band", {"true"}}});
+  const auto commands = words_of(export_command(window.gui(), ""));
+  ASSERT_GT(commands.size(), 2u);
+  std::size_t with_scale = 0;
+  for (const Words& words : commands) {
+    with_scale += std::size_t(std::count(words.begin(), words.end(), "--same-scale"));
+  }
+  EXPECT_GT(with_scale, 0u);
+  EXPECT_LT(with_scale, commands.size());
   expect_same_files(window.gui(), "");
 }
 

@@ -73,7 +73,7 @@ TEST(Scene, TextsKeepClearOfEachOtherAtEverySize) {
   NullWindow window;
   open_demo(window);
   for (const FigureEntry& entry : figure_catalogue()) {
-    if (entry.several == Several::difference) { continue; }  // of one trace there is none
+    if (entry.several == Several::difference || entry.series) { continue; }  // of one trace: none
     const Prepared figure = figure_of(window, entry.id);
     window.frame([&] {
       const float scale = point_pixels();
@@ -92,7 +92,7 @@ TEST(Scene, AWindowSaysWhatAFileSays) {
   NullWindow window;
   open_demo(window);
   for (const FigureEntry& entry : figure_catalogue()) {
-    if (entry.several == Several::difference) { continue; }  // of one trace there is none
+    if (entry.several == Several::difference || entry.series) { continue; }  // of one trace: none
     const Prepared figure = figure_of(window, entry.id);
     std::string said;
     window.frame([&] {

@@ -79,7 +79,8 @@ GUI_TEST(every_view_can_be_shown) {
     IM_CHECK(window != nullptr);
     IM_CHECK_SILENT(window->Active && !window->Hidden);
     const FigurePanelState& state = driver.gui().figures[id];
-    if (entry.several == Several::difference) {  // of one trace: it says what is needed
+    if (entry.several == Several::difference ||
+        entry.series) {  // of one trace: it says what is needed
       IM_CHECK(state.view.shown == nullptr);
       continue;
     }
