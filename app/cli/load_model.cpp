@@ -18,8 +18,8 @@ void leave_gpu(const std::vector<const RunPlan*>& plans, const ComputeOptions& c
   if (std::none_of(plans.begin(), plans.end(), keeps_gates) || load.device == ComputeDevice::cpu) {
     return;
   }
-  require(compute.automatic(), ExitCode::unsupported, {},
-          "gate-keep: it does not act on a GPU; run with --device cpu");
+  require(compute.automatic(), ExitCode::unsupported, Remedy::use_cpu, {},
+          "gate-keep: it does not act on a GPU");
   load.device = ComputeDevice::cpu;
   note = "running on the CPU: gate-keep does not act on a GPU";
 }

@@ -80,8 +80,8 @@ void draw_errors(Gui& gui) {
   const std::string all =
       more > 0 ? join_words("All messages (", more + 1, ")###all") : "Messages###all";
   constexpr const char* kOnCpu = "Run on the CPU###cpu";
-  const DocumentId too_large = gui.workspace.can_run() ? (*first)->too_large : -1;
-  const bool offered = too_large >= 0 && gui.workspace.model(too_large) != nullptr;
+  const DocumentId for_cpu = gui.workspace.can_run() ? (*first)->on_cpu : -1;
+  const bool offered = for_cpu >= 0 && gui.workspace.model(for_cpu) != nullptr;
   const float gap = ImGui::GetStyle().ItemSpacing.x;
   const float width = button_width(all.c_str()) + button_width("Close") + gap +
                       (offered ? button_width(kOnCpu) + gap : 0);
@@ -89,7 +89,7 @@ void draw_errors(Gui& gui) {
   draw_bar("###errors", (*first)->text, gui.theme->error, width, [&] {
     if (offered && ImGui::Button(kOnCpu)) {
       gui.messages_seen = seen;
-      return gui.workspace.run_on_cpu(too_large);
+      return gui.workspace.run_on_cpu(for_cpu);
     }
     if (offered) { ImGui::SameLine(); }
     if (ImGui::Button(all.c_str())) { show_messages(gui); }

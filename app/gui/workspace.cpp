@@ -28,10 +28,6 @@ bool is_trace(const fs::path& path) {
 // What the window's own controls do about it; "" where a button beside the message does it.
 std::string_view control_words(Remedy remedy) {
   switch (remedy) {
-    case Remedy::none:
-    case Remedy::use_cpu:
-    case Remedy::stream_or_use_cpu:
-      return "";
     case Remedy::more_gpu_memory:
     case Remedy::more_memory:
     case Remedy::end_programs:
@@ -39,8 +35,9 @@ std::string_view control_words(Remedy remedy) {
              "chunks";
     case Remedy::cut_text:
       return "; shorten it, or tick Window below it: then it is run in overlapping chunks";
+    default:
+      return "";
   }
-  return "";
 }
 
 void remove_run(const fs::path& trace) {
@@ -354,7 +351,9 @@ void Workspace::say(bool error, std::string text) {
 void Workspace::say(const Failure& failure, DocumentId model) {
   say(true, join_words(failure.message, control_words(failure.remedy)));
   messages_.back().code = failure.code;
-  if (failure.remedy == Remedy::stream_or_use_cpu) { messages_.back().too_large = model; }
+  if (failure.remedy == Remedy::stream_or_use_cpu || failure.remedy == Remedy::use_cpu) {
+    messages_.back().on_cpu = model;
+  }
 }
 
 void Workspace::after_opening(std::function<void()> then) {

@@ -24,7 +24,7 @@ struct Message {
   bool error = true;
   std::string text;  // one line, as the command line would say it
   ExitCode code = ExitCode::ok;
-  DocumentId too_large = -1;  // the model that did not fit into a GPU: the CPU is offered
+  DocumentId on_cpu = -1;  // a model whose run a GPU cannot do: the CPU is offered
 };
 
 struct WorkspaceOptions {

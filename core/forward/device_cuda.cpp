@@ -172,8 +172,8 @@ std::int64_t attention_rows(const at::Device&, std::int64_t tokens, std::int64_t
 
 void begin_taps(const CallContext& context) {
   for (const LayerPlan& layer : context.plan.layers) {
-    require(layer.gate_keep.empty(), ExitCode::unsupported, {},
-            "gate-keep: it does not act on a GPU; run with --device cpu");
+    require(layer.gate_keep.empty(), ExitCode::unsupported, Remedy::use_cpu, {},
+            "gate-keep: it does not act on a GPU");
   }
   context.state->taps.begin();
 }

@@ -67,7 +67,7 @@ GUI_TEST(errors_speak_the_words_of_the_window) {
   IM_CHECK(said.find("tick Window") != std::string::npos);
 }
 
-GUI_TEST(a_model_too_large_for_a_gpu_is_offered_the_cpu) {
+GUI_TEST(what_a_gpu_cannot_do_is_offered_the_cpu) {
   Workspace& workspace = driver.workspace();
   workspace.open(source_folder() / "assets" / "d4-kappa");
   IM_CHECK(driver.settle());
@@ -85,6 +85,11 @@ GUI_TEST(a_model_too_large_for_a_gpu_is_offered_the_cpu) {
   IM_CHECK(open.loaded_as.device == ComputeDevice::cpu);
   IM_CHECK_STR_EQ(open.device.c_str(), "cpu");
   IM_CHECK(!is_shown(driver, "//###errors"));
+  workspace.say({ExitCode::unsupported, "gate-keep: it does not act on a GPU", Remedy::use_cpu},
+                open.id);
+  driver.ctx->Yield(3);
+  IM_CHECK(driver.ctx->ItemExists("//###errors/###cpu"));
+  driver.ctx->ItemClick("//###errors/###close");
   workspace.say({ExitCode::memory, "memory: too little"}, open.id);
   driver.ctx->Yield(3);
   IM_CHECK(is_shown(driver, "//###errors"));
