@@ -21,13 +21,13 @@ std::string change_text(double value, const std::string& unit = "") {
   return (value > 0 ? "+" : "") + value_text(value, unit);
 }
 
-std::string layer_name(const EffectCard::Layer& layer) {
+std::string layer_name(const LayerDifference& layer) {
   const std::string name = std::to_string(layer.layer);
   return layer.pass > 0 ? name + "." + std::to_string(layer.pass) : name;
 }
 
-void draw_loss(const Theme& theme, const EffectCard& card) {
-  const LossDifference& loss = card.loss;
+void draw_loss(const Theme& theme, const RunDifference& effect) {
+  const LossDifference& loss = effect.loss;
   if (!begin_key_values("###loss")) { return; }
   key_value(theme, "ΔNLL", change_text(loss.mean, "nats a token"),
             "Mean negative log-likelihood of this run less that of the unedited one");
@@ -37,15 +37,15 @@ void draw_loss(const Theme& theme, const EffectCard& card) {
     key_value(theme, "   per byte", change_text(loss.bits_per_byte, "bits"),
               "ΔNLL / (ln 2 · bytes of the text)");
   }
-  if (!std::isnan(card.divergence)) {
-    key_value(theme, "KL", value_text(card.divergence, "nats a token"),
+  if (!std::isnan(effect.divergence)) {
+    key_value(theme, "KL", value_text(effect.divergence, "nats a token"),
               "Mean KL divergence of this run's predictions from those of the unedited one");
   }
   ImGui::EndTable();
 }
 
-void choose_statistic(const EffectCard& card, int& chosen) {
-  const auto& names = card.layers.front().statistics;
+void choose_statistic(const RunDifference& effect, int& chosen) {
+  const auto& names = effect.layers.front().statistics;
   if (chosen >= int(names.size())) { chosen = -1; }
   const std::string shown =
       chosen < 0 ? "kappa.mean" : std::string(names[std::size_t(chosen)].name);
@@ -61,7 +61,7 @@ void choose_statistic(const EffectCard& card, int& chosen) {
   explain("The statistic whose change is shown for each layer");
 }
 
-const StatisticDifference* statistic_of(const EffectCard::Layer& layer, int chosen) {
+const StatisticDifference* statistic_of(const LayerDifference& layer, int chosen) {
   if (chosen >= 0 && chosen < int(layer.statistics.size())) {
     return &layer.statistics[std::size_t(chosen)];
   }
@@ -70,11 +70,11 @@ const StatisticDifference* statistic_of(const EffectCard::Layer& layer, int chos
   return found == layer.statistics.end() ? nullptr : &*found;
 }
 
-void draw_layer(Gui& gui, const EffectCard::Layer& layer, int statistic) {
+void draw_layer(Gui& gui, const LayerDifference& layer, int statistic) {
   const Theme& theme = *gui.theme;
-  ImGui::PushID(int(layer.row));
-  if (row_item("###layer", gui.workspace.selection().row == layer.row)) {
-    gui.workspace.pick({.row = int(layer.row)});
+  ImGui::PushID(int(layer.rows.a));
+  if (row_item("###layer", gui.workspace.selection().row == layer.rows.a)) {
+    gui.workspace.pick({.row = int(layer.rows.a)});
   }
   number_here(layer_name(layer));
   const double share = layer.routing.layer < 0 ? kNaN : layer.routing.share();
@@ -91,10 +91,10 @@ float height_of(std::size_t rows, std::size_t most) {
   return line * float(std::min(rows, most) + 1) + 0.6F * em();
 }
 
-void draw_layers(Gui& gui, const EffectCard& card) {
+void draw_layers(Gui& gui, const RunDifference& effect) {
   heading(gui.fonts.bold, "By layer");
   int& statistic = gui.interventions.statistic;
-  choose_statistic(card, statistic);
+  choose_statistic(effect, statistic);
   const bool shown = begin_table(
       "###layers",
       {{"layer", 3, true, "Number of the layer in the model; layer.pass where it runs again"},
@@ -102,19 +102,53 @@ void draw_layers(Gui& gui, const EffectCard& card) {
         "Share of tokens whose set of chosen experts is another one than in the unedited run"},
        {"near ties", 4.5F, true, "Of these, tokens whose choice was a near tie", 0, 0, 1},
        {"Δ", 5, true, "This run's value of the statistic less that of the unedited one"}},
-      {0, height_of(card.layers.size(), 12)});
+      {0, height_of(effect.layers.size(), 12)});
   if (!shown) { return; }
-  for (const EffectCard::Layer& layer : card.layers) { draw_layer(gui, layer, statistic); }
+  for (const LayerDifference& layer : effect.layers) { draw_layer(gui, layer, statistic); }
+  ImGui::EndTable();
+}
+
+// What became of the experts of a layer.
+void draw_experts(Gui& gui, const LayerDifference& layer) {
+  if (layer.experts.empty()) { return; }
+  const bool shown = begin_table(
+      "###experts",
+      {{"expert", 3, true, "Those whose load changed most first"},
+       {"Δ load", 4.5F, true, "Change of its share of the layer's assignments"},
+       {"Δ gate mass", 4.5F, true, "Change of the sum of its combine weights over tokens", 0, 0, 3},
+       {"Δ κ effect", 4.5F, true, "Change of the mean of z·σ(κz) − z·σ(z)"},
+       {"Δ relative", 4.5F, true, "The same over silu(z)", 0, 0, 2},
+       {"Δ saliency", 4.5F, true, "Change of the mean of weight × norm of its output", 0, 0, 1}},
+      {0, height_of(layer.experts.size(), 10)});
+  if (!shown) { return; }
+  ImGuiListClipper clipper;
+  clipper.Begin(int(layer.experts.size()));
+  while (clipper.Step()) {
+    for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i) {
+      const ExpertDifference& one = layer.experts[std::size_t(i)];
+      ImGui::PushID(int(one.expert));
+      if (row_item("###expert", gui.workspace.selection().expert == one.expert)) {
+        gui.workspace.pick({.row = int(layer.rows.a), .expert = int(one.expert)});
+      }
+      number_here(std::to_string(one.expert));
+      for (const double value :
+           {one.load, one.gate_mass, one.effect, one.effect_relative, one.saliency}) {
+        number_cell(change_text(value));
+      }
+      ImGui::PopID();
+    }
+  }
   ImGui::EndTable();
 }
 
 // Every statistic of the selected layer.
-void draw_statistics(Gui& gui, const EffectCard& card) {
-  const auto found = std::find_if(card.layers.begin(), card.layers.end(), [&](const auto& layer) {
-    return layer.row == gui.workspace.selection().row;
-  });
-  if (found == card.layers.end()) { return; }
+void draw_statistics(Gui& gui, const RunDifference& effect) {
+  const auto found = std::find_if(
+      effect.layers.begin(), effect.layers.end(),
+      [&](const auto& layer) { return layer.rows.a == gui.workspace.selection().row; });
+  if (found == effect.layers.end()) { return; }
   heading(gui.fonts.bold, ("Layer " + layer_name(*found)).c_str());
+  draw_experts(gui, *found);
   std::vector<const StatisticDifference*> known;
   for (const StatisticDifference& one : found->statistics) {
     if (!std::isnan(one.a) || !std::isnan(one.b)) { known.push_back(&one); }
@@ -169,12 +203,12 @@ void draw_effect(Gui& gui) {
   ImGui::BeginDisabled(beside && beside->compared);
   if (ImGui::Button("Show the unedited run beside###beside")) { workspace.show_unedited(); }
   ImGui::EndDisabled();
-  const auto card = workspace.effect();
-  if (!card) { return quiet_text(theme, "…"); }
-  draw_loss(theme, *card);
-  if (card->layers.empty()) { return; }
-  draw_layers(gui, *card);
-  draw_statistics(gui, *card);
+  const auto effect = workspace.effect();
+  if (!effect) { return quiet_text(theme, "…"); }
+  draw_loss(theme, *effect);
+  if (effect->layers.empty()) { return; }
+  draw_layers(gui, *effect);
+  draw_statistics(gui, *effect);
 }
 
 }  // namespace kappascope::gui

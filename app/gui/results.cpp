@@ -5,15 +5,14 @@
 #include "core/figure/runs.h"
 #include "core/figure/side_by_side.h"
 #include "core/stats/layer.h"
-#include "core/stats/mean.h"
 #include "core/stats/router.h"
-#include "core/stats/summary.h"
 
 namespace kappascope::gui {
 
 namespace {
 
-constexpr std::size_t kMostFigures = 48, kMostLanes = 24, kMostColourings = 24, kMostCards = 64;
+constexpr std::size_t kMostFigures = 48, kMostLaneFigures = 24, kMostColourings = 24,
+                      kMostCards = 64;
 
 std::vector<const Trace*> plain(const std::vector<ShownTrace>& shown) {
   std::vector<const Trace*> traces;
@@ -80,27 +79,6 @@ LaneFigures prepared_lanes(const FigureEntry& entry, const std::vector<ShownTrac
         {shown[i].id, names[i], std::make_shared<const PreparedFigure>(std::move(figure))});
   }
   return result;
-}
-
-EffectCard effect_of(const Trace& edited, const Trace& unedited) {
-  EffectCard card;
-  card.loss = loss_difference(edited, unedited);
-  const auto against = edited.meta.find("against");  // other interventions, perhaps
-  if (against != edited.meta.end() && against->empty()) {
-    card.divergence = mean_of(edited.kl_against).value();
-  }
-  const bool same_tokens = tokens_differ_because(edited, unedited).empty();
-  const std::vector<LayerSummary> of = summarise(edited), from = summarise(unedited);
-  for (const RowPair& rows : common_rows(edited, unedited)) {
-    EffectCard::Layer layer;
-    layer.row = rows.a;
-    layer.layer = edited.layer_index[std::size_t(rows.a)];
-    layer.pass = edited.pass_index[std::size_t(rows.a)];
-    if (same_tokens) { layer.routing = routing_difference(edited, unedited, rows); }
-    layer.statistics = statistic_differences(of[std::size_t(rows.a)], from[std::size_t(rows.b)]);
-    card.layers.push_back(std::move(layer));
-  }
-  return card;
 }
 
 }  // namespace
@@ -171,8 +149,9 @@ std::shared_ptr<const LaneFigures> Results::lanes(const FigureEntry& entry,
                                                   const FigureChoices& choices, Turn turn) {
   const std::string id(entry.id);
   return made<LaneFigures>(
-      lanes_, {.what = id, .traces = ids(shown), .choices = choices}, kMostLanes, "Figures " + id,
-      [&entry, shown, choices] { return prepared_lanes(entry, shown, choices); }, turn);
+      lanes_, {.what = id, .traces = ids(shown), .choices = choices}, kMostLaneFigures,
+      "Figures " + id, [&entry, shown, choices] { return prepared_lanes(entry, shown, choices); },
+      turn);
 }
 
 std::shared_ptr<const std::vector<std::string>> Results::names(
@@ -188,14 +167,14 @@ std::shared_ptr<const Counterparts> Results::counterparts(const ShownTrace& from
                             [from, to] { return Counterparts(*from.trace, *to.trace); });
 }
 
-std::shared_ptr<const EffectCard> Results::effect(const ShownTrace& edited,
-                                                  const ShownTrace& unedited) {
-  return made<EffectCard>(effects_, {.traces = {edited.id, unedited.id}}, kMostCards, "Effect",
-                          [edited, unedited] {
-                            EffectCard card = effect_of(*edited.trace, *unedited.trace);
-                            require_unchanged(*edited.trace);
-                            return unchanged(*unedited.trace, std::move(card));
-                          });
+std::shared_ptr<const RunDifference> Results::effect(const ShownTrace& edited,
+                                                     const ShownTrace& unedited) {
+  return made<RunDifference>(
+      effects_, {.traces = {edited.id, unedited.id}}, kMostCards, "Effect", [edited, unedited] {
+        RunDifference effect = run_difference(*edited.trace, *unedited.trace);
+        require_unchanged(*edited.trace);
+        return unchanged(*unedited.trace, std::move(effect));
+      });
 }
 
 std::shared_ptr<const TokenColouring> Results::token_colouring(const ShownTrace& of,

@@ -41,18 +41,6 @@ struct LaneFigures {
   std::vector<Lane> lanes;
 };
 
-// What a run changes from another one of the same text, as core computes it.
-struct EffectCard {
-  struct Layer {
-    RoutingDifference routing;  // its `layer` is −1 where the runs have other tokens
-    std::vector<StatisticDifference> statistics;
-    std::int64_t layer = -1, pass = -1, row = -1;  // `row`: of the run
-  };
-  LossDifference loss;
-  double divergence = kNaN;  // mean KL(unedited ‖ this run) of the predictions, nats; NaN: unknown
-  std::vector<Layer> layers;
-};
-
 class Results {
  public:
   // Jobs go to `jobs`; why one failed goes to `say`, on the UI thread.
@@ -69,7 +57,7 @@ class Results {
                                            const FigureChoices& choices, Turn turn);
   std::shared_ptr<const std::vector<std::string>> names(const std::vector<ShownTrace>& shown);
   std::shared_ptr<const Counterparts> counterparts(const ShownTrace& from, const ShownTrace& to);
-  std::shared_ptr<const EffectCard> effect(const ShownTrace& edited, const ShownTrace& unedited);
+  std::shared_ptr<const RunDifference> effect(const ShownTrace& edited, const ShownTrace& unedited);
   // `row`: of one layer; −1: over all.
   std::shared_ptr<const TokenColouring> token_colouring(const ShownTrace& of, const std::string& id,
                                                         std::int64_t row, std::int64_t slot);
@@ -103,7 +91,7 @@ class Results {
   Made<LaneFigures> lanes_;
   Made<std::vector<std::string>> names_;
   Made<Counterparts> counterparts_;
-  Made<EffectCard> effects_;
+  Made<RunDifference> effects_;
   Made<TokenColouring> colourings_;
   Made<TokenCard> token_cards_;
   Made<ExpertCard> expert_cards_;

@@ -268,7 +268,7 @@ ShownTrace Workspace::unedited() const {
   return found_.unedited;
 }
 
-std::shared_ptr<const EffectCard> Workspace::effect() {
+std::shared_ptr<const RunDifference> Workspace::effect() {
   const ShownTrace from = unedited();
   return from.trace ? results_.effect(current(), from) : nullptr;
 }

@@ -107,7 +107,7 @@ class Workspace {
   std::shared_ptr<const std::vector<std::string>> names() { return results_.names(shown()); }
   // The run without interventions that the current trace is compared with; none: its trace is null.
   ShownTrace unedited() const;
-  std::shared_ptr<const EffectCard> effect();  // of the current trace against unedited()
+  std::shared_ptr<const RunDifference> effect();  // of the current trace against unedited()
   // Makes the unedited run that was made with the current trace one of the documents, compared.
   void show_unedited();
   std::shared_ptr<const TokenColouring> token_colouring();

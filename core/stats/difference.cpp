@@ -4,9 +4,11 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/stats/gates.h"
 #include "core/stats/importance.h"
 #include "core/stats/layer.h"
 #include "core/stats/layer_statistics.h"
+#include "core/stats/mean.h"
 #include "core/trace/meta.h"
 
 namespace kappascope {
@@ -245,6 +247,64 @@ std::vector<StatisticDifference> statistic_differences(const LayerSummary& a,
     list.push_back({statistic.name, statistic.of(a), statistic.of(b)});
   }
   return list;
+}
+
+namespace {
+
+// NaN where either list has no such number.
+double difference_at(const std::vector<double>& a, const std::vector<double>& b, std::size_t e) {
+  return e < a.size() && e < b.size() ? a[e] - b[e] : kNaN;
+}
+
+std::vector<ExpertDifference> expert_differences(const TraceLayer& a, const LayerSummary& of_a,
+                                                 const TraceLayer& b, const LayerSummary& of_b) {
+  std::vector<ExpertDifference> list;
+  if (a.experts != b.experts) { return list; }
+  for (std::int64_t e = 0; e < a.experts; ++e) {
+    const auto at = static_cast<std::size_t>(e);
+    const auto effect = [&](EffectKind kind) {
+      return expert_effect(a, kind, e).mean - expert_effect(b, kind, e).mean;
+    };
+    list.push_back({.expert = e,
+                    .load = difference_at(of_a.load, of_b.load, at),
+                    .gate_mass = difference_at(of_a.gate_mass, of_b.gate_mass, at),
+                    .saliency = difference_at(of_a.saliency, of_b.saliency, at),
+                    .effect = effect(EffectKind::absolute),
+                    .effect_relative = effect(EffectKind::relative)});
+  }
+  const auto size = [](const ExpertDifference& one) {
+    return std::isfinite(one.load) ? std::abs(one.load) : -1;
+  };
+  std::stable_sort(list.begin(), list.end(),
+                   [&](const auto& one, const auto& other) { return size(one) > size(other); });
+  return list;
+}
+
+}  // namespace
+
+RunDifference run_difference(const Trace& a, const Trace& b) {
+  RunDifference difference;
+  difference.loss = loss_difference(a, b);
+  const auto against = a.meta.find("against");
+  const auto edits = b.meta.find("interventions");
+  const Json none = Json::array();
+  if (against != a.meta.end() && *against == (edits == b.meta.end() ? none : *edits)) {
+    difference.divergence = mean_of(a.kl_against).value();
+  }
+  const bool same_tokens = tokens_differ_because(a, b).empty();
+  const std::vector<LayerSummary> of_a = summarise(a), of_b = summarise(b);
+  for (const RowPair rows : common_rows(a, b)) {
+    LayerDifference layer;
+    layer.rows = rows;
+    layer.layer = a.layer_index[rows.a];
+    layer.pass = a.pass_index[rows.a];
+    if (same_tokens) { layer.routing = routing_difference(a, b, rows); }
+    layer.statistics = statistic_differences(of_a[rows.a], of_b[rows.b]);
+    layer.experts = expert_differences(TraceLayer(a, rows.a), of_a[rows.a], TraceLayer(b, rows.b),
+                                       of_b[rows.b]);
+    difference.layers.push_back(std::move(layer));
+  }
+  return difference;
 }
 
 Json difference_json(const Trace& a, const std::vector<LayerSummary>& layers_a, const Trace& b,

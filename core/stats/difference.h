@@ -75,6 +75,30 @@ struct StatisticDifference {
 std::vector<StatisticDifference> statistic_differences(const LayerSummary& a,
                                                        const LayerSummary& b);
 
+// Of one expert: A's number − B's, as in LayerSummary; the κ effect is the mean of d and of d/silu.
+struct ExpertDifference {
+  std::int64_t expert = -1;
+  double load = kNaN, gate_mass = kNaN, saliency = kNaN, effect = kNaN, effect_relative = kNaN;
+};
+
+// One layer and pass that both runs have.
+struct LayerDifference {
+  RowPair rows;
+  std::int64_t layer = -1, pass = -1;
+  RoutingDifference routing;  // its `layer` is −1 where the runs have other tokens
+  std::vector<StatisticDifference> statistics;
+  // Those whose load changed most first; empty where the layers have other numbers of experts.
+  std::vector<ExpertDifference> experts;
+};
+
+// All of the above, and how far A's predictions are from those that B's run kept for it.
+struct RunDifference {
+  LossDifference loss;
+  double divergence = kNaN;  // mean KL(B ‖ A) in nats; NaN: not recorded against a run like B
+  std::vector<LayerDifference> layers;
+};
+RunDifference run_difference(const Trace& a, const Trace& b);
+
 // All of the above as difference.json: names of both runs, losses, per layer what was routed
 // otherwise and Δ of every statistic that both have, per expert too. Sorted keys; NaN is null.
 Json difference_json(const Trace& a, const std::vector<LayerSummary>& layers_a, const Trace& b,

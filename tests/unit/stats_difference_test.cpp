@@ -129,6 +129,35 @@ TEST(StatsDifference, RouterSaturation) {
   EXPECT_TRUE(std::isnan(router_saturation(runs.a.trace, runs.b.trace, {0, 0})));
 }
 
+// All in one, with the divergence where the predictions were compared with those of such a run.
+TEST(StatsDifference, OfTwoRuns) {
+  TwoRuns runs;
+  const std::vector<float> divergence = {kNaN, 0.5f, 1.5f, kNaN};
+  runs.a.trace.kl_against = divergence;
+  runs.a.trace.meta = {{"against", Json::array({"top-k=1"})}};
+  RunDifference found = run_difference(runs.a.trace, runs.b.trace);
+  EXPECT_TRUE(std::isnan(found.divergence));  // B has no interventions
+  runs.b.trace.meta = {{"interventions", Json::array({"top-k=1"})}};
+  found = run_difference(runs.a.trace, runs.b.trace);
+  EXPECT_EQ(found.divergence, 1);
+  EXPECT_EQ(found.loss.sum, 0.25);
+  ASSERT_EQ(found.layers.size(), 1u);
+  EXPECT_EQ(found.layers[0].routing.otherwise, 2);
+  const auto& statistics = found.layers[0].statistics;
+  const auto load = std::find_if(statistics.begin(), statistics.end(),
+                                 [](const auto& one) { return one.name == "load_cv"; });
+  ASSERT_NE(load, statistics.end());
+  const auto& experts = found.layers[0].experts;
+  ASSERT_EQ(experts.size(), 4u);
+  const auto of_a = summarise(runs.a.trace), of_b = summarise(runs.b.trace);
+  for (const ExpertDifference& one : experts) {
+    EXPECT_EQ(one.load, of_a[0].load[one.expert] - of_b[0].load[one.expert]);
+    EXPECT_GE(std::abs(experts[0].load), std::abs(one.load));
+  }
+  EXPECT_EQ(load->difference(),
+            summarise(runs.a.trace)[0].load_cv - summarise(runs.b.trace)[0].load_cv);
+}
+
 TEST(StatsDifference, EveryStatisticOfALayer) {
   const TwoRuns runs;
   const auto a = summarise(runs.a.trace), b = summarise(runs.b.trace);
