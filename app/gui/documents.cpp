@@ -4,6 +4,7 @@
 
 #include "app/device.h"
 #include "app/run_text.h"
+#include "core/checkpoint/hub.h"
 #include "core/engine/memory_plan.h"
 #include "core/figure/caption.h"
 #include "core/figure/runs.h"
@@ -131,6 +132,23 @@ OpenTrace opened_trace(const fs::path& path) {
   OpenTrace opened;
   opened.path = path;
   opened.trace = std::make_shared<const Trace>(open_trace(path));
+  return opened;
+}
+
+Opened opened_at(const fs::path& path, std::optional<std::int64_t> step,
+                 const KappaChoices& reading) {
+  Opened opened{.path = path};
+  std::error_code unreadable;
+  const bool run = fs::exists(path / kTraceFile, unreadable);
+  if (!run && path.extension() != ".npz") {
+    // A session and the list of recent files name the folder: "org/name" would be a path there.
+    opened.path = resolve_model(path);
+    opened.model = opened_model(opened.path, step, reading);
+    return opened;
+  }
+  opened.trace = opened_trace(run ? path / kTraceFile : path);
+  const fs::path against = path / kAgainstFolder / kTraceFile;
+  if (run && fs::exists(against, unreadable)) { opened.against = opened_trace(against); }
   return opened;
 }
 

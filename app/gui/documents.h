@@ -96,6 +96,16 @@ OpenModel opened_model(const std::filesystem::path& path, std::optional<std::int
                        const KappaChoices& reading);
 OpenTrace opened_trace(const std::filesystem::path& path);
 
+// What is at a path: a model or a trace.
+struct Opened {
+  std::filesystem::path path;  // of a model of the hub cache: its folder there
+  std::optional<OpenModel> model;
+  std::optional<OpenTrace> trace;
+  std::optional<OpenTrace> against;  // of the folder of a run: the one that it is compared with
+};
+Opened opened_at(const std::filesystem::path& path, std::optional<std::int64_t> step,
+                 const KappaChoices& reading);
+
 class Documents {
  public:
   const std::vector<OpenModel>& models() const { return models_; }

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "core/checkpoint/hub.h"
 #include "core/figure/text.h"
 
 namespace kappascope::gui {
@@ -13,17 +12,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kMostMessages = 200;
-
-// What is at a path, opened: one of the two.
-struct Opened {
-  std::optional<OpenModel> model;
-  std::optional<OpenTrace> trace;
-};
-
-bool is_trace(const fs::path& path) {
-  std::error_code unreadable;
-  return path.extension() == ".npz" || fs::exists(path / kTraceFile, unreadable);
-}
 
 // What the window's own controls do about it; "" where a button beside the message does it.
 std::string_view control_words(Remedy remedy) {
@@ -74,23 +62,18 @@ void Workspace::open(const fs::path& path, std::optional<std::int64_t> step,
                      const KappaChoices& reading) {
   auto work = [this, path, step, reading](Progress& progress) -> JobQueue::Finish {
     progress.update(Stage::open, 0, 1);
-    auto opened = std::make_shared<Opened>();
-    fs::path there = path;
-    if (is_trace(path)) {
-      std::error_code unreadable;
-      opened->trace = opened_trace(fs::is_directory(path, unreadable) ? path / kTraceFile : path);
-    } else {
-      // A session and the list of recent files name the folder: "org/name" would be a path there.
-      there = resolve_model(path);
-      opened->model = opened_model(there, step, reading);
-    }
-    return [this, there, opened] {
+    auto opened = std::make_shared<Opened>(opened_at(path, step, reading));
+    return [this, opened] {
       if (opened->model) {
         add_model(std::move(*opened->model));
       } else {
         add_trace(std::move(*opened->trace));
       }
-      if (on_opened) { on_opened(there); }
+      if (opened->against) {
+        opened->against->compared = true;
+        documents_.add(std::move(*opened->against));
+      }
+      if (on_opened) { on_opened(opened->path); }
     };
   };
   long_jobs_.add("Open " + plain_text(path.filename().string()), std::move(work),

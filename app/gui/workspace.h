@@ -43,8 +43,8 @@ class Workspace {
   Workspace& operator=(const Workspace&) = delete;
 
   // --- what is open ---
-  // A model folder, a model_NNNNNN.pt, a trace.npz or the folder of a run. A failure leaves what
-  // is open as it is and says one line in messages().
+  // A model folder, a model_NNNNNN.pt, a trace.npz or the folder of a run, with the run beside that
+  // it is compared with. A failure leaves what is open as it is and says one line in messages().
   void open(const std::filesystem::path& path, std::optional<std::int64_t> step = {},
             const KappaChoices& reading = {});
   // Runs `then` on the UI thread when all that was asked to be opened before is open.

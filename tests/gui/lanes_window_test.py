@@ -32,6 +32,17 @@ class Lanes(WindowCase):
             for part in ('models', 'traces', 'next_run', 'view'):
                 self.assertEqual(again[part], first[part], part)
 
+    def test_the_folder_of_a_run_against_another_one_opens_both(self):
+        run = self.folder / 'run'
+        self.run_program('run', MODEL, '-p', 'Once upon a time', '--kappa-mul', '2', '--against', 'off', '-o', run,
+                         '-q', '--figures', 'none')
+        self.end_by_signal(self.open(run))
+        first = self.session()
+        self.assertEqual([trace['compared'] for trace in first['traces']], [False, True])
+        self.assertEqual(first['view']['trace'], 0)
+        self.end_by_signal(self.open(self.last_session))
+        self.assertEqual(self.session()['traces'], first['traces'])
+
     def test_what_cannot_be_restored_leaves_the_rest(self):
         process = self.open(MODEL, '-p', 'Once upon a time')
         self.end_by_signal(process)
