@@ -262,6 +262,7 @@ constexpr std::pair<std::string_view, std::string_view> kOtherWords[] = {
     {"Run long texts in overlapping chunks", "window context"},
     {"Run again as interventions change", "live ablate"},
     {"Show the unedited run beside", "baseline compare effect difference"},
+    {"Weights", "scan tensors parameters compare change outliers"},
     {"Dark theme", "mode colours colors appearance black night"},
     {"Light theme", "mode colours colors appearance white bright day"},
     {"Larger", "zoom in bigger font text size scale interface"},

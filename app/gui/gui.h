@@ -23,6 +23,7 @@
 #include "app/gui/settings.h"
 #include "app/gui/text_panel.h"
 #include "app/gui/theme.h"
+#include "app/gui/weights_panel.h"
 #include "app/gui/workspace.h"
 
 namespace kappascope::gui {
@@ -52,6 +53,7 @@ struct Gui {
   ModelPanelState model;
   ExpertPanelState expert;
   InterventionsState interventions;
+  WeightsPanelState weights;
   std::map<std::string, FigurePanelState> figures;  // by figure id; and those of the expert card
   ExportState exporting;
   PathDialogState path_dialog;
@@ -81,6 +83,7 @@ struct DockPanel {
   const char* id;          // "text"
   const char* title;       // "Text"
   void (*draw)(Gui& gui);  // inside Begin/End
+  bool usual = true;       // the built-in layouts show it
 };
 
 // Before ImGui::NewFrame(): what jobs made becomes part of the interface, fonts included. True when

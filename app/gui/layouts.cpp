@@ -104,7 +104,7 @@ void build_layout(Gui& gui, const std::string& name, ImGuiID dockspace) {
   const Middle figures = middle(name);
   const SizeClass size = size_class();
   gui.shown.clear();
-  for (const DockPanel& panel : panels()) { gui.shown[panel.id] = true; }
+  for (const DockPanel& panel : panels()) { gui.shown[panel.id] = panel.usual; }
   for (const auto& stack : {figures.upper, figures.lower}) {
     for (const std::string& id : stack) { gui.shown[id] = true; }
   }

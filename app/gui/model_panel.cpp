@@ -264,6 +264,12 @@ void draw_about(Gui& gui, const OpenModel& open) {
   const Theme& theme = *gui.theme;
   const Model& model = *open.model;
   heading(gui.fonts.bold, plain_text(model.name()).c_str());
+  next_item(ImGui::CalcTextSize("Weights").x + 2 * ImGui::GetStyle().FramePadding.x, em());
+  if (ImGui::SmallButton("Weights###weights")) {
+    gui.shown["weights"] = true;
+    gui.focus = "weights";
+  }
+  explain("Tables of its tensors, and of what changed from another open model");
   draw_reading(gui, open);
   if (!open.warning.empty()) { warning_text(theme, open.warning); }
   if (!begin_key_values("###about")) { return; }

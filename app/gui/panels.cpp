@@ -13,6 +13,7 @@ constexpr DockPanel kPanels[] = {
     {"expert", "Expert", draw_expert_panel},
     {"interventions", "Interventions", draw_interventions_panel},
     {"messages", "Messages", draw_messages_panel},
+    {"weights", "Weights", draw_weights_panel, false},
 };
 
 }  // namespace

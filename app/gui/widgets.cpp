@@ -23,7 +23,7 @@ void move_right(float room) {
   if (room > 0) { ImGui::SetCursorPosX(ImGui::GetCursorPosX() + room); }
 }
 
-void draw_header(std::initializer_list<TableColumn> columns) {
+void draw_header(std::span<const TableColumn> columns) {
   ImGui::TableNextRow(ImGuiTableRowFlags_Headers);
   ImGui::PushID("columns");  // rows are called by numbers, too
   int i = 0;
@@ -251,8 +251,7 @@ std::vector<bool> columns_with_room(std::span<const TableColumn> columns, int fl
 
 }  // namespace
 
-bool begin_table(const char* id, std::initializer_list<TableColumn> columns, ImVec2 size,
-                 int flags) {
+bool begin_table(const char* id, std::span<const TableColumn> columns, ImVec2 size, int flags) {
   constexpr ImGuiTableFlags kFlags = ImGuiTableFlags_RowBg | ImGuiTableFlags_ScrollY |
                                      ImGuiTableFlags_BordersOuter | ImGuiTableFlags_Resizable |
                                      ImGuiTableFlags_NoBordersInBody;
@@ -273,12 +272,14 @@ bool begin_table(const char* id, std::initializer_list<TableColumn> columns, ImV
     ImGui::TableSetupColumn(
         column.name,
         column.flags |
-            (shown[std::size_t(&column - columns.begin())] ? 0 : ImGuiTableColumnFlags_Disabled) |
+            (shown[std::size_t(&column - columns.data())] ? 0 : ImGuiTableColumnFlags_Disabled) |
             (stretches ? ImGuiTableColumnFlags_WidthStretch : ImGuiTableColumnFlags_WidthFixed),
         stretches ? 1 : (column.width > 0 ? least : std::max(least, kRoomy * em())),
         ImGuiID(column.id));
   }
-  ImGui::TableSetupScrollFreeze(0, 1);
+  // What a row is of stays in sight where the rest scrolls sideways.
+  const bool named = scrolls && 2 * least_width(columns[0], flags) < room;
+  ImGui::TableSetupScrollFreeze(named ? 1 : 0, 1);
   draw_header(columns);
   return true;
 }

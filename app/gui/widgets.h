@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <initializer_list>
+#include <span>
 #include <string>
 
 #include "app/gui/theme.h"
@@ -59,8 +60,11 @@ struct TableColumn {
 // Begins a table with a header that stays; true when it is shown (then: ImGui::EndTable()). No
 // column is narrower than its contents need: spare ones are left out, and where that is not enough
 // the table scrolls.
-bool begin_table(const char* id, std::initializer_list<TableColumn> columns, ImVec2 size,
-                 int flags = 0);
+bool begin_table(const char* id, std::span<const TableColumn> columns, ImVec2 size, int flags = 0);
+inline bool begin_table(const char* id, std::initializer_list<TableColumn> columns, ImVec2 size,
+                        int flags = 0) {
+  return begin_table(id, std::span(columns.begin(), columns.size()), size, flags);
+}
 // Begins a row of `lines` lines with an item over all of it; true when it was clicked. Call
 // `…_here` for its first cell, `…_cell` for the others.
 bool row_item(const char* id, bool chosen, int lines = 1);
