@@ -173,6 +173,14 @@ void draw_copies(Gui& gui, bool any) {
   explain("The command line that writes the same files");
 }
 
+// A dialog that has grown downwards goes up, so that its buttons stay in sight.
+void keep_inside() {
+  const ImGuiViewport& all = *ImGui::GetMainViewport();
+  const ImVec2 at = ImGui::GetWindowPos();
+  const float lowest = all.WorkPos.y + all.WorkSize.y - ImGui::GetWindowSize().y;
+  if (at.y > lowest) { ImGui::SetWindowPos({at.x, std::max(all.WorkPos.y, lowest)}); }
+}
+
 // The running export, files that are there already, or the outcome.
 void draw_outcome(Gui& gui) {
   ExportState& state = gui.exporting;
@@ -239,9 +247,12 @@ void draw_export_dialog(Gui& gui) {
   if (state.wanted) { ImGui::OpenPopup(kTitle); }
   state.wanted = false;
   ImGui::SetNextWindowPos(ImGui::GetMainViewport()->GetCenter(), ImGuiCond_Appearing, {0.5f, 0.5f});
-  ImGui::SetNextWindowSize({std::min(38 * em(), ImGui::GetMainViewport()->WorkSize.x), 0});
+  const ImVec2 room = ImGui::GetMainViewport()->WorkSize;
+  ImGui::SetNextWindowSize({std::min(38 * em(), room.x), 0});
+  ImGui::SetNextWindowSizeConstraints({0, 0}, room);  // what is more is scrolled to
   bool open = true;
   if (!ImGui::BeginPopupModal(kTitle, &open, ImGuiWindowFlags_NoSavedSettings)) { return; }
+  keep_inside();
   elided_text(state.figure.empty() ? "All " + std::to_string(figure_catalogue().size()) + " figures"
                                    : figure_title(state.figure));
   if (!state.figure.empty()) {
