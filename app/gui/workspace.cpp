@@ -182,6 +182,10 @@ void Workspace::cancel(JobId id) {
 
 void Workspace::show_trace(DocumentId id) {
   ViewState view = this->view();
+  // Of those beside each other another one is current: the former one stays beside it.
+  const OpenTrace* next = trace(id);
+  OpenTrace* former = trace(view.trace);
+  if (former && next && former != next && next->compared) { former->compared = true; }
   view.trace = id;
   set_view(std::move(view));
 }
@@ -308,11 +312,10 @@ std::shared_ptr<const ExpertCard> Workspace::expert_card() {
 std::string Workspace::token_text(std::int32_t id) const {
   const OpenTrace* open = current_open_trace();
   const OpenModel* used = documents_.model_in_use();
-  const DocumentId maker = open && open->model >= 0 ? open->model : used ? used->id : -1;
   for (const OpenModel& model : models()) {
-    if (model.id != maker || !model.tokenizer) { continue; }
     // Only of the same model: another one's tokens have other ids.
-    if (open && open->trace->model_name != model.model->name()) { continue; }
+    const bool maker = open ? open->trace->model_name == model.model->name() : used == &model;
+    if (!maker || !model.tokenizer) { continue; }
     return token_label(display_text(model.tokenizer->bytes(id)));
   }
   if (open) {
