@@ -215,13 +215,14 @@ Colour ColourMap::at(double share) const {
 
 Colour ColourMap::colour(double value) const {
   if (!std::isfinite(value)) { return kNoValueColour; }
-  if (categorical() && !many()) { return palette_colour(static_cast<int>(value)); }
-  return under(value) ? under_colour() : at(share(value));
+  if (under(value)) { return under_colour(); }
+  return categorical() && !many() ? palette_colour(static_cast<int>(value)) : at(share(value));
 }
 
-// Further than the low end of the bar: darker than the blue end, paler than the pale end.
+// Further than the low end of the bar: darker than the blue end, paler than the pale end. Beside
+// categories: paler than their greys, too.
 Colour ColourMap::under_colour() const {
-  if (categorical()) { return palette_colour(-1); }
+  if (categorical()) { return {228, 228, 228}; }
   return scale_.kind == ColourKind::diverging ? Colour{10, 22, 46} : Colour{255, 255, 255};
 }
 

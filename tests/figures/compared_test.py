@@ -81,6 +81,23 @@ class Compared(unittest.TestCase):
         said = words_of(self.run_program("compare", *runs) / "figures" / "routing-change.svg")
         self.assertIn("By a near tie: there the first run's margin was so small", said)
 
+    def test_near_ties_differ_from_the_same_in_grey(self):
+        def others(arrays):
+            arrays["expert_index"] = np.where(np.arange(48)[:, None] % 2, (arrays["expert_index"] + 1) % 8,
+                                              arrays["expert_index"]).astype(np.int16)
+        tie = np.where(np.arange(48) % 4 == 1, 0, 1)
+
+        def tied(arrays):
+            arrays["router_margin"] = (arrays["router_margin"] * tie).astype(np.float32)
+        runs = [self.run_of("first", tied), self.run_of("second", others)]
+        for theme in ("print", "grey"):
+            out = self.run_program("plot", *runs, "--figures", "routing-change", "--theme", theme)
+            text = (out / "routing-change.svg").read_text(encoding="utf-8")
+            legend = text[text.index('class="legend"'):]
+            colours = [bytes.fromhex(colour) for colour in re.findall(r'<rect [^>]*fill="#([0-9a-f]{6})"', legend)[:3]]
+            greys = sorted(0.3 * red + 0.6 * green + 0.1 * blue for red, green, blue in colours)
+            self.assertTrue(np.all(np.diff(greys) > 40), (theme, greys))
+
     def test_routing_of_other_layers(self):
         def later(arrays):
             arrays["layer_index"] = arrays["layer_index"] + np.int32(by)
