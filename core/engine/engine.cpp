@@ -5,6 +5,8 @@
 
 #include <filesystem>
 
+#include "core/engine/training.h"
+
 namespace kappascope {
 namespace {
 
@@ -20,9 +22,12 @@ constexpr EngineLibrary kCpu{"libkappascope_engine.so", ExitCode::internal, Reme
 constexpr EngineLibrary kCuda{"libkappascope_cuda.so", ExitCode::gpu, Remedy::use_cpu,
                               "; it needs the CUDA libraries that this Torch was built with"};
 
-Engine* open_engine(const EngineLibrary& of) {
-  const fs::path path = fs::read_symlink("/proc/self/exe").parent_path() / of.name;
-  const std::string file = path.string();
+std::string file_of(const EngineLibrary& of) {
+  return (fs::read_symlink("/proc/self/exe").parent_path() / of.name).string();
+}
+
+void* open_library(const EngineLibrary& of) {
+  const std::string file = file_of(of);
   void* library = dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (!library) {
     const char* given = dlerror();
@@ -35,11 +40,21 @@ Engine* open_engine(const EngineLibrary& of) {
     fail(of.code, of.remedy, {.file = file}, "the engine library does not open: ", reason,
          of.needs);
   }
+  return library;
+}
+
+[[noreturn]] void refuse_version(const EngineLibrary& of, std::uint32_t expected) {
+  const std::string file = file_of(of);
+  fail(ExitCode::internal, {.file = file}, "engine version; expected ", expected,
+       ", found another: build it again");
+}
+
+Engine* open_engine(const EngineLibrary& of) {
+  void* const library = open_library(of);
   using Factory = decltype(&kappascope_engine);
   auto factory = reinterpret_cast<Factory>(dlsym(library, "kappascope_engine"));
   Engine* opened = factory ? factory(kEngineVersion) : nullptr;
-  require(opened, ExitCode::internal, {.file = file}, "engine version; expected ", kEngineVersion,
-          ", found another: build it again");
+  if (!opened) { refuse_version(of, kEngineVersion); }
   return opened;
 }
 
@@ -52,6 +67,20 @@ Engine& engine(ComputeDevice device) {
   }
   static Engine* const cpu = open_engine(kCpu);
   return *cpu;
+}
+
+std::unique_ptr<Trainer> start_training(const Model& model, const TrainingRules& rules,
+                                        Progress& progress) {
+  static void* const library = open_library(kCpu);
+  using Start = decltype(&kappascope_training);
+  const auto start = reinterpret_cast<Start>(dlsym(library, "kappascope_training"));
+  std::unique_ptr<Trainer> trainer;
+  Failure failure;
+  if (!start || !start(kTrainingVersion, &model, &rules, &progress, &trainer, &failure)) {
+    refuse_version(kCpu, kTrainingVersion);
+  }
+  if (failure) { throw Error(failure); }
+  return trainer;
 }
 
 }  // namespace kappascope

@@ -136,18 +136,17 @@ at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const Attention
   // it cannot, because a row's keys are then exactly those it sees.
   const bool finite = at::stack({k.sum(), v.sum()}).isfinite().all().item<bool>();
   const std::int64_t block = finite ? rows_at_once : 1;
-  at::Tensor mixed = at::empty({spec.heads, tokens, width}, x.options());
+  std::vector<at::Tensor> mixed;  // [heads,rows,D]
   for (std::int64_t i = 0; i < call.sequence_count(); ++i) {
     const std::int64_t begin = call.sequence_begin(i), end = call.sequence_end(i);
     for (std::int64_t first = begin; first < end; first += block) {
       const std::int64_t last = std::min(end, first + block);
-      mixed.narrow(1, first, last - first)
-          .copy_(attend(q, k, v, begin, first, last, spec, weights.sinks));
+      mixed.push_back(attend(q, k, v, begin, first, last, spec, weights.sinks));
     }
   }
-  return with_bias(
-      project(mixed.transpose(0, 1).reshape({tokens, spec.heads * width}), weights.c_proj),
-      weights.o_bias);
+  return with_bias(project(at::cat(mixed, 1).transpose(0, 1).reshape({tokens, spec.heads * width}),
+                           weights.c_proj),
+                   weights.o_bias);
 }
 
 }  // namespace kappascope

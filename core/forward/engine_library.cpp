@@ -2,45 +2,18 @@
 #include <c10/core/DeviceGuard.h>
 #include <torch/version.h>
 
-#include <new>
-
 #include "core/engine/engine.h"
 #include "core/engine/memory_plan.h"
 #include "core/forward/device.h"
+#include "core/forward/guarded.h"
 #include "core/forward/transformer.h"
 
 namespace kappascope {
 namespace {
 
-// Torch adds lines of advice for Python.
-std::string first_line(const c10::Error& error) {
-  const std::string all = error.what_without_backtrace();
-  return printable(all.substr(0, all.find('\n')));
-}
-
-// Runs `work` and turns whatever it throws into a Failure.
+// What came of a file that changed meanwhile is not to be believed, success or failure.
 template <typename Work>
-Failure guarded(Work&& work) noexcept {
-  try {
-    work();
-    return {};
-  } catch (const Stopped&) {
-    return {ExitCode::interrupted, "interrupted"};
-  } catch (const c10::OutOfMemoryError& error) {  // says how much, and how much is free
-    return {ExitCode::memory, first_line(error), Remedy::stream_or_use_cpu};
-  } catch (const c10::AcceleratorError& error) {
-    return {ExitCode::gpu, first_line(error)};
-  } catch (const c10::Error& error) {
-    const std::string reason = first_line(error);
-    const bool memory = reason.find("allocate memory") != std::string::npos;
-    const bool cuda = reason.find("CUDA") != std::string::npos;
-    return {memory ? ExitCode::memory : cuda ? ExitCode::gpu : ExitCode::internal, reason};
-  } catch (...) { return failure_in_flight(); }
-}
-
-// The same; what came of a file that changed meanwhile is not to be believed, success or failure.
-template <typename Work>
-Failure guarded(const Model& model, Work&& work) noexcept {
+Failure guarded_reading(const Model& model, Work&& work) noexcept {
   const Failure failure = guarded(work);
   const Failure changed = guarded([&] { model.tensors->require_unchanged(); });
   return changed && failure.code != ExitCode::interrupted ? changed : failure;
@@ -63,7 +36,8 @@ class LoadedModel final : public EngineModel {
       const c10::DeviceGuard device(weights_.device);
       run_transformer(model_, weights_, call, plan, probe, progress);
     };
-    return weights_.device.is_cpu() ? guarded(model_, work) : guarded(work);  // views of the file
+    return weights_.device.is_cpu() ? guarded_reading(model_, work)
+                                    : guarded(work);  // views of the file
   }
   std::uint64_t nonfinite_weights() const noexcept override { return weights_.nonfinite; }
   const char* nonfinite_tensors() const noexcept override { return nonfinite_tensors_.c_str(); }
@@ -79,7 +53,7 @@ class TorchEngine final : public Engine {
  public:
   Failure load(const Model& model, const LoadOptions& options, Progress& progress,
                std::unique_ptr<EngineModel>& loaded) noexcept override {
-    return guarded(model, [&] {
+    return guarded_reading(model, [&] {
       const at::InferenceMode no_gradients;
       const at::Device place = open_device(options);
       const c10::DeviceGuard device(place);

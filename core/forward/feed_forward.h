@@ -20,6 +20,7 @@ namespace kappascope {
 struct Stopped {};
 
 struct Backend;  // backend.h
+class Learning;  // learning.h
 
 // What a call of the model carries from layer to layer.
 struct CallContext {
@@ -35,6 +36,7 @@ struct CallContext {
   // Room for κ, z and a of one layer, where they are recorded on the CPU: the system gives new
   // memory page by page, which costs as much as filling it, so layers take turns with this.
   at::Tensor* gate_memory = nullptr;
+  Learning* learning = nullptr;  // of a call that trains; the plain backend on the CPU alone
 
   std::int64_t tokens() const { return std::int64_t(call.ids.size()); }
   std::int64_t recorded() const { return tokens() - call.first_recorded; }

@@ -8,7 +8,9 @@
 #include "core/forward/backend.h"
 #include "core/forward/experts.h"
 #include "core/forward/gate_keep.h"
+#include "core/forward/learning.h"
 #include "core/forward/operations.h"
+#include "core/forward/plain_gates.h"
 #include "core/nan.h"
 
 namespace kappascope {
@@ -201,6 +203,18 @@ at::Tensor largest_of(const at::Tensor& a, double share) {
                        0);
 }
 
+// a ∘ up [rows,I].
+at::Tensor gated(const LayerPlan& plan, const KappaPlan& kappa, const at::Tensor& score,
+                 ExpertRows& rows) {
+  rows.kappa = kappa_of(kappa, rows.expert, rows.z, score);
+  rows.a = plan.spec->moe()->gate.activation == Activation::identity
+               ? rows.z
+               : rows.z * (rows.kappa * rows.z).sigmoid();
+  const double share = plan.share_kept(rows.expert);
+  if (share < 1) { rows.a = largest_of(rows.a, share); }
+  return rows.a * rows.up;
+}
+
 // Adds an expert's rows to the record, by the reference kernel.
 void record_rows(const ExpertRows& rows, const LayerPlan& plan, const KappaPlan& kappa,
                  const RoutingView& routing, const CallContext& context, const ProbeWants& wants,
@@ -264,50 +278,17 @@ void record_rows(const ExpertRows& rows, const LayerPlan& plan, const KappaPlan&
   }
 }
 
-// Of gates that every token runs, z and up [T,I]; by the reference kernel.
-std::vector<GateStats> plain_stats(const at::Tensor& z, const at::Tensor& up,
-                                   const KappaView& kappa, double score,
-                                   const CallContext& context) {
-  const at::Tensor host_z = z.cpu().contiguous();
-  at::Tensor hidden = up.cpu().clone();
-  const std::vector<float> scores(std::size_t(z.size(0)), float(score));
-  std::vector<GateStats> stats(std::size_t(z.size(0)));
-  KappaSwigluArgs args;
-  args.rows = z.size(0);
-  args.gates = z.size(1);
-  args.gate_pre = host_z.const_data_ptr<float>();
-  args.up = args.hidden = hidden.mutable_data_ptr<float>();
-  args.score = scores.data();
-  args.kappa = kappa;
-  args.active_threshold = float(context.model.architecture.gate_threshold);
-  args.top_gates = context.model.architecture.gate_top;
-  args.first_recorded = context.call.first_recorded;
-  args.stats = stats.data();
-  kappa_swiglu_ref(args);
-  return stats;
-}
-
-at::Tensor plain_shared(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
-                        std::int64_t pass, const CallContext& context) {
-  const at::Tensor up = project(x, weights.shared.c_fc);
-  const at::Tensor z = project(x, weights.shared.gate_proj);
-  const at::Tensor y = project(z * z.sigmoid() * up, weights.shared.c_proj);
-  const at::Tensor weight = shared_weight(x, weights);
-  if (context.wants.gate_stats && context.probe.wants_layer(layer)) {
-    give_shared_to_probe(y, weight, plain_stats(z, up, KappaView{}, 1, context), layer, pass,
-                         context);
-  }
-  return weight.defined() ? y * weight : y;
-}
-
 at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
                      std::int64_t pass, const CallContext& context) {
   const LayerPlan& plan = context.plan.layers[layer];
   const KappaPlan& kappa = context.plan.kappa_of(layer, pass);
   const bool recorded = context.wants.routing && context.probe.wants_layer(layer);
   const ProbeWants wants = recorded ? context.wants : ProbeWants{};
-  const PlainRouting routing = route(x, weights, layer, pass, context);
-  const Routing host(routing.logits.cpu().contiguous(), plan.slots, recorded);
+  PlainRouting routing = route(x, weights, layer, pass, context);
+  if (context.learning) {
+    context.learning->routed(layer, x, weights, routing.logits, routing.index, routing.score);
+  }
+  const Routing host(routing.logits.detach().cpu().contiguous(), plan.slots, recorded);
   if (recorded) { fill_view(routing, routing.logits.cpu(), host.view); }
   const MoeSpec& spec = *plan.spec->moe();
   ExpertRecord record;
@@ -325,12 +306,11 @@ at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_
     rows.z = product(in, weights.matrix(Role::expert_gate, e));
     rows.up = product(in, weights.matrix(Role::expert_up, e));
     prepare_gates(spec.gate, weights, rows);
-    rows.kappa = kappa_of(kappa, e, rows.z, routing.score.flatten().index_select(0, rows.cell));
-    rows.a = spec.gate.activation == Activation::identity
-                 ? rows.z
-                 : rows.z * (rows.kappa * rows.z).sigmoid();
-    if (plan.share_kept(e) < 1) { rows.a = largest_of(rows.a, plan.share_kept(e)); }
-    rows.y = product(rows.a * rows.up, weights.matrix(Role::expert_down, e));
+    const at::Tensor score = routing.score.flatten().index_select(0, rows.cell);
+    const at::Tensor hidden =
+        context.learning ? context.learning->hidden(layer, e, kappa, rows.z, rows.up, score)
+                         : gated(plan, kappa, score, rows);
+    rows.y = product(hidden, weights.matrix(Role::expert_down, e));
     if (weights.down_bias.defined()) { rows.y = rows.y + weights.down_bias.select(0, e); }
     if (plan.mode(e) == ExpertMode::zero) { rows.y = at::zeros_like(rows.y); }
     if (plan.mode(e) == ExpertMode::mean) { rows.y = rows.y.mean(0, true).expand_as(rows.y); }
@@ -352,6 +332,7 @@ at::Tensor plain_dense(const at::Tensor& x, const DenseWeights& weights, std::in
   if (!spec.gated()) { return project(up.relu().square(), weights.c_proj); }
   const KappaPlan& plan = context.plan.kappa_of(layer, pass);
   const at::Tensor z = project(x, weights.gate_proj);
+  if (context.learning) { return project(context.learning->dense_hidden(z, up), weights.c_proj); }
   const at::Tensor score = at::full({x.size(0)}, spec.kappa_score, z.options());
   const at::Tensor kappa = kappa_of(plan, 0, z, score);
   const at::Tensor a = z * (kappa * z).sigmoid();

@@ -8,6 +8,7 @@
 #include "core/forward/attention.h"
 #include "core/forward/backend.h"
 #include "core/forward/layer_source.h"
+#include "core/forward/learning.h"
 #include "core/forward/operations.h"
 
 namespace kappascope {
@@ -99,9 +100,7 @@ class Stack {
       const LayerWeights& layer = weights_.layers->layer(i, context_.tokens());
       context_.check();
       const LayerSpec& spec = layers[i];
-      if (architecture_.residual.lambdas) {
-        x = layer.resid_lambda.of(pass) * x + layer.x0_lambda.of(pass) * x0_;
-      }
+      if (architecture_.residual.lambdas) { x = with_embedding(x, layer, i, pass); }
       if (recurrence_.anchored && pass > 0 && i == recurrence_.destination) {
         x = x + weights_.source_lambda.of(pass) * before;
       }
@@ -121,6 +120,13 @@ class Stack {
     return x;
   }
 
+  // λ·x + λ0·x0
+  at::Tensor with_embedding(const at::Tensor& x, const LayerWeights& weights, std::int64_t layer,
+                            std::int64_t pass) const {
+    if (context_.learning) { return context_.learning->with_embedding(x, x0_, layer); }
+    return weights.resid_lambda.of(pass) * x + weights.x0_lambda.of(pass) * x0_;
+  }
+
   at::Tensor added(const at::Tensor& x, const at::Tensor& branch) const {
     const double multiplier = architecture_.residual.multiplier;
     return multiplier == 1 ? x + branch : x + branch * multiplier;
@@ -137,24 +143,50 @@ class Stack {
 };
 
 at::Tensor capped(at::Tensor logits, const OutputSpec& spec) {
+  if (logits.requires_grad()) {
+    logits = logits / spec.divisor;
+    return spec.cap ? (logits / *spec.cap).tanh() * *spec.cap : logits;
+  }
   if (spec.divisor != 1) { logits.div_(spec.divisor); }
   if (spec.cap) { logits.div_(*spec.cap).tanh_().mul_(*spec.cap); }
   return logits;
 }
+
+}  // namespace
+
+at::Tensor output_logits(const at::Tensor& x, const Weights& weights,
+                         const Architecture& architecture) {
+  const at::Tensor head = weights.layers->head().narrow(0, 0, architecture.vocab);
+  return capped(project(x, head), architecture.output).contiguous();
+}
+
+at::Tensor run_stack(const Weights& weights, CallContext& context) {
+  const ForwardCall& call = context.call;
+  check_ids(context.model.architecture, call);
+  const at::Tensor ids =
+      at::from_blob(const_cast<std::int32_t*>(call.ids.data()), {context.tokens()}, at::kInt)
+          .to(at::kLong)
+          .to(weights.device);
+  const RotaryTables rotary(context.model.architecture, call, weights.device);
+  context.backend.begin_taps(context);
+  const at::Tensor x = Stack(ids, weights, rotary, context).run();
+  context.backend.finish_taps(context);
+  return x;
+}
+
+namespace {
 
 // The recorded rows' next-token numbers, a block of rows at a time: [T,V] never exists whole.
 void predict(const at::Tensor& x, const Weights& weights, const CallContext& context) {
   const ForwardCall& call = context.call;
   const std::int64_t tokens = context.tokens(), vocab = context.model.architecture.vocab;
   const std::int64_t block = std::max<std::int64_t>(1, kLogitsAtOnce / vocab);
-  const at::Tensor head = weights.layers->head().narrow(0, 0, vocab);
   std::vector<std::int32_t> target;
   for (std::int64_t first = call.first_recorded; first < tokens; first += block) {
     context.check();
     const std::int64_t rows = std::min(block, tokens - first);
     const at::Tensor logits =
-        capped(project(x.narrow(0, first, rows), head), context.model.architecture.output)
-            .contiguous();
+        output_logits(x.narrow(0, first, rows), weights, context.model.architecture);
     target.assign(std::size_t(rows), call.next_id);
     for (std::int64_t r = 0; r < rows && first + r + 1 < tokens; ++r) {
       target[r] = call.ids[first + r + 1];
@@ -181,7 +213,6 @@ void predict(const at::Tensor& x, const Weights& weights, const CallContext& con
 
 void run_transformer(const Model& model, const Weights& weights, const ForwardCall& call,
                      const RunPlan& plan, Probe& probe, Progress& progress) {
-  check_ids(model.architecture, call);
   require(call.sequence_count() == 1 ||
               std::none_of(plan.layers.begin(), plan.layers.end(),
                            [](const LayerPlan& layer) { return layer.gives_experts(); }),
@@ -201,14 +232,7 @@ void run_transformer(const Model& model, const Weights& weights, const ForwardCa
                       weights.state.get(),
                       &gate_memory};
   context.total = std::uint64_t(tokens * model.architecture.depth() * plan.passes);
-  const at::Tensor ids =
-      at::from_blob(const_cast<std::int32_t*>(call.ids.data()), {tokens}, at::kInt)
-          .to(at::kLong)
-          .to(weights.device);
-  const RotaryTables rotary(model.architecture, call, weights.device);
-  context.backend.begin_taps(context);
-  const at::Tensor x = Stack(ids, weights, rotary, context).run();
-  context.backend.finish_taps(context);
+  const at::Tensor x = run_stack(weights, context);
   if (context.wants.next_token || context.wants.logits) { predict(x, weights, context); }
   context.check();
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/engine/engine.h"
+#include "core/forward/feed_forward.h"
 #include "core/forward/weights.h"
 
 namespace kappascope {
@@ -9,5 +10,11 @@ namespace kappascope {
 // Runs one call and gives the probe what it wants. Throws Stopped (feed_forward.h) or Error.
 void run_transformer(const Model& model, const Weights& weights, const ForwardCall& call,
                      const RunPlan& plan, Probe& probe, Progress& progress);
+
+// Its parts, for training. The stack over the tokens of the call, [T,H], normed; logits [T,V] of
+// rows of that.
+at::Tensor run_stack(const Weights& weights, CallContext& context);
+at::Tensor output_logits(const at::Tensor& x, const Weights& weights,
+                         const Architecture& architecture);
 
 }  // namespace kappascope

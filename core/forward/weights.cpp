@@ -246,15 +246,6 @@ PassFactors Loader::source_lambdas() const {
   return {host_values(values.dim() == 2 ? values.select(1, column) : values)};
 }
 
-// score_norm: SPEC §1.5, in float32 as the reference computes it.
-std::vector<float> score_norms(const at::Tensor& w_g, double exponent) {
-  const double root_width = std::sqrt(double(w_g.size(1)));
-  const at::Tensor m = (w_g.square().sum(1) + 1e-4).sqrt();
-  const at::Tensor norm = root_width * m.pow(exponent) * m.pow(1 - exponent).mean();
-  const at::Tensor flat = norm.contiguous();
-  return {flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel()};
-}
-
 // The part of [2·E,…] that is read: the first, or the second, alone or added to the first.
 at::Tensor Loader::side_of(const at::Tensor& both, bool residual) const {
   const KappaSlots& slots = model_.architecture.kappa_slots;
@@ -368,6 +359,14 @@ Weights Loader::load(Progress& progress) const {
 }
 
 }  // namespace
+
+std::vector<float> score_norms(const at::Tensor& w_g, double exponent) {
+  const double root_width = std::sqrt(double(w_g.size(1)));
+  const at::Tensor m = (w_g.square().sum(1) + 1e-4).sqrt();
+  const at::Tensor norm = root_width * m.pow(exponent) * m.pow(1 - exponent).mean();
+  const at::Tensor flat = norm.contiguous();
+  return {flat.data_ptr<float>(), flat.data_ptr<float>() + flat.numel()};
+}
 
 at::Tensor MoeWeights::kept(Role role, std::int64_t expert) const {
   if (read) { return read(role, expert); }

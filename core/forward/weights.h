@@ -102,6 +102,10 @@ struct Weights {
   std::shared_ptr<DeviceState> state;     // what a GPU keeps beside them; nullptr on the CPU
 };
 
+// MoeWeights::score_norm of a router w_g [E,H], in float32 as the reference computes it (SPEC
+// §1.5).
+std::vector<float> score_norms(const at::Tensor& w_g, double exponent);
+
 // Reads every weight once: counts what is not finite, widens what must be. Matrices of the layers
 // come as options.dtype; on the CPU those stored so stay in the mapped file. With `streamed` the
 // layers stay in the file, and each is read when it runs. Throws Error (interrupted) when the

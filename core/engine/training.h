@@ -1,0 +1,108 @@
+// Training as the app sees it: one optimiser step at a time, through the forward pass of the engine
+// library. What is learned, how fast and on which tokens is decided outside (core/train).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/engine/progress.h"
+#include "core/error.h"
+#include "core/model/model.h"
+
+namespace kappascope {
+
+// What does not change from step to step.
+struct TrainingRules {
+  int threads = 0;                       // 0: usable_threads()
+  double capacity = 1.25;                // factor of the capacity of experts while training
+  double score_gradient = 0.1;           // of the derivative by s, into the router
+  double router_z_input_gradient = 0.1;  // of the derivative of the router z-loss by its input
+  double beta1 = 0.8, beta2 = 0.95;      // AdamW
+  double input_beta1 = 0.96;             // of x0_lambdas
+  double epsilon = 1e-10;
+};
+
+// Sequences of one length, one after another: B·C ids, and the token that follows each.
+struct TrainingBatch {
+  std::span<const std::int32_t> ids;      // [B·C]
+  std::span<const std::int32_t> targets;  // [B·C] −1: none, it is not counted
+  std::int64_t length = 0;                // C ≤ the model's context
+};
+
+// Learning rates of AdamW by what a tensor is.
+struct TrainingRates {
+  double matrices = 0;   // of attention, experts, dense layers and routers
+  double decay = 0;      // weight decay, of those alone
+  double embedding = 0;  // of the token and the value embeddings
+  double head = 0;       // of lm_head
+  double residual = 0;   // resid_lambdas
+  double input = 0;      // x0_lambdas
+  double kappa = 0;      // α, b and the κ router
+};
+
+struct TrainingStep {
+  TrainingRates rates;
+  double bound = 1;  // U in force
+  // loss = next token + balance·… + router_z·… + kappa_l2·…
+  double balance = 0, router_z = 0, kappa_l2 = 0;
+  bool describe = false;  // fills StepReport::layers
+};
+
+struct LayerReport {
+  std::int64_t layer = 0;
+  std::vector<double> load;  // [E] share of the assignments, kept and dropped
+  // κ over tokens, experts and gate units; NaN where the layer has no learned κ.
+  double kappa_mean = 0, kappa_spread = 0;
+};
+
+struct StepReport {
+  double loss = 0;                  // mean of −ln p of the targets, in nats
+  double balance = 0;               // sums over the MoE layers, before their weights
+  double router_z = 0;              //
+  double kappa_l2 = 0;              // Σ mean b² + mean α²
+  double gradient = 0;              // ‖derivatives of all parameters‖₂
+  std::vector<LayerReport> layers;  // MoE layers, where asked for
+};
+
+// A tensor that is learned, with the moments of AdamW beside it; row by row, float32.
+struct LearnedTensor {
+  std::string name;
+  std::vector<std::int64_t> shape;
+  std::span<float> values, mean, square;
+};
+
+// A model in training. Not safe to use from several threads at once.
+class Trainer {
+ public:
+  virtual ~Trainer() = default;
+  // One step of AdamW. Nothing has changed when it fails: interrupted (the progress said stop),
+  // memory, internal (also a loss or a derivative that is not a number, naming it).
+  virtual Failure step(const TrainingBatch& batch, const TrainingStep& step, Progress& progress,
+                       StepReport& report) noexcept = 0;
+  // −ln p of every target, NaN where there is none; the capacity of experts is the model's own.
+  virtual Failure evaluate(const TrainingBatch& batch, double bound, Progress& progress,
+                           std::vector<float>& nll) noexcept = 0;
+  // In running order; the memory is the trainer's and may be written to between steps.
+  virtual std::span<const LearnedTensor> tensors() noexcept = 0;
+  // How many steps the moments have seen.
+  virtual void set_steps(std::int64_t steps) noexcept = 0;
+};
+
+inline constexpr std::uint32_t kTrainingVersion = 1;  // of this header
+
+// Loads the weights of `model`, which must outlive the result, and starts on the CPU. Throws Error:
+// unsupported, by name, where a part of the model cannot be trained.
+std::unique_ptr<Trainer> start_training(const Model& model, const TrainingRules& rules,
+                                        Progress& progress);
+
+}  // namespace kappascope
+
+// The engine library's second symbol. False where `version` is not its own.
+extern "C" bool kappascope_training(std::uint32_t version, const kappascope::Model* model,
+                                    const kappascope::TrainingRules* rules,
+                                    kappascope::Progress* progress,
+                                    std::unique_ptr<kappascope::Trainer>* trainer,
+                                    kappascope::Failure* failure);

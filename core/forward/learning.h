@@ -1,0 +1,30 @@
+// What training puts into a call of the model: parameters that are learned where a plan has
+// numbers, and losses of the routers. Of the plain backend on the CPU.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+
+#include "core/engine/run_plan.h"
+#include "core/forward/weights.h"
+
+namespace kappascope {
+
+class Learning {
+ public:
+  virtual ~Learning() = default;
+  // λ·x + λ0·x0 in front of a layer.
+  virtual at::Tensor with_embedding(const at::Tensor& x, const at::Tensor& x0,
+                                    std::int64_t layer) = 0;
+  // After an MoE layer of input x [T,H] was routed: logits [T,E], chosen experts [T,K]; s [T,K] of
+  // a κ router is put in place of `score`.
+  virtual void routed(std::int64_t layer, const at::Tensor& x, const MoeWeights& weights,
+                      const at::Tensor& logits, const at::Tensor& index, at::Tensor& score) = 0;
+  // a ∘ up of the rows of an expert, `score` [rows]; and of a dense layer, whose κ is 1.
+  virtual at::Tensor hidden(std::int64_t layer, std::int64_t expert, const KappaPlan& plan,
+                            const at::Tensor& z, const at::Tensor& up, const at::Tensor& score) = 0;
+  virtual at::Tensor dense_hidden(const at::Tensor& z, const at::Tensor& up) = 0;
+};
+
+}  // namespace kappascope

@@ -1,0 +1,58 @@
+// A call that trains or evaluates a model in training: what it reads, and what comes of it beside
+// the output.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "core/engine/training.h"
+#include "core/forward/kappa_function.h"
+#include "core/forward/learning.h"
+
+namespace kappascope {
+
+// b and α of the experts of a layer, [I] or [1] each; undefined: none.
+struct LearnedKappa {
+  std::vector<at::Tensor> bias, scale;  // [E]; empty: none
+  double score_gradient = 1;            // of the derivative by s
+};
+
+class LearningCall final : public Learning {
+ public:
+  // Without `losses` the call only evaluates; `describe` fills layers().
+  LearningCall(const TrainingRules& rules, bool losses, bool describe)
+      : rules_(rules), losses_(losses), describe_(describe) {}
+
+  // Set before the call (LearnedWeights::prepare).
+  std::vector<LearnedKappa> kappa;       // [L]
+  at::Tensor resid_lambdas, x0_lambdas;  // [L]
+
+  // Sums over the MoE layers (arXiv 2101.03961 (4), 2202.08906 (5) with the mean of the logits
+  // apart):
+  //   balance   E·Σ_e (mean p_e)·(assignments of e / T)
+  //   router z  mean over tokens of logsumexp(r − r̄)² + r̄²
+  const at::Tensor& balance() const { return balance_; }
+  const at::Tensor& router_z() const { return router_z_; }
+  // MoE layers, in order.
+  std::vector<LayerReport> layers() const;
+
+  const TrainingRules& rules() const { return rules_; }
+
+  at::Tensor with_embedding(const at::Tensor& x, const at::Tensor& x0, std::int64_t layer) override;
+  void routed(std::int64_t layer, const at::Tensor& x, const MoeWeights& weights,
+              const at::Tensor& logits, const at::Tensor& index, at::Tensor& score) override;
+  at::Tensor hidden(std::int64_t layer, std::int64_t expert, const KappaPlan& plan,
+                    const at::Tensor& z, const at::Tensor& up, const at::Tensor& score) override;
+  at::Tensor dense_hidden(const at::Tensor& z, const at::Tensor& up) override;
+
+ private:
+  const TrainingRules& rules_;
+  const bool losses_, describe_;
+  at::Tensor balance_ = at::zeros({}), router_z_ = at::zeros({});
+  std::vector<LayerReport> layers_;
+  std::vector<KappaSums> sums_;  // beside layers_
+};
+
+}  // namespace kappascope

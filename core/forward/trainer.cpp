@@ -1,0 +1,224 @@
+// Training steps in Torch: the plain backend's forward pass, its derivatives, LibTorch's AdamW.
+#include <torch/optim/adamw.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <utility>
+
+#include "core/engine/run_plan.h"
+#include "core/forward/backend.h"
+#include "core/forward/device.h"
+#include "core/forward/guarded.h"
+#include "core/forward/learned_weights.h"
+#include "core/forward/transformer.h"
+#include "core/nan.h"
+
+namespace kappascope {
+namespace {
+
+using torch::optim::AdamW;
+using torch::optim::AdamWOptions;
+using torch::optim::AdamWParamState;
+
+class NoProbe final : public Probe {
+ public:
+  ProbeWants wants() const noexcept override { return {}; }
+};
+
+std::vector<std::int64_t> starts_of(const TrainingBatch& batch) {
+  std::vector<std::int64_t> starts;
+  for (std::int64_t at = 0; at < std::ssize(batch.ids); at += batch.length) {
+    starts.push_back(at);
+  }
+  return starts;
+}
+
+double rate_of(const TrainingRates& rates, LearnedKind kind) {
+  switch (kind) {
+    case LearnedKind::matrix:
+      return rates.matrices;
+    case LearnedKind::embedding:
+      return rates.embedding;
+    case LearnedKind::head:
+      return rates.head;
+    case LearnedKind::residual:
+      return rates.residual;
+    case LearnedKind::input:
+      return rates.input;
+    case LearnedKind::kappa:
+      return rates.kappa;
+  }
+  fail(ExitCode::internal, {}, "a learned tensor of no kind");
+}
+
+// One group of parameters for each tensor: their rates differ.
+std::unique_ptr<AdamW> make_optimizer(const std::vector<Leaf>& leaves, const TrainingRules& rules) {
+  std::vector<torch::optim::OptimizerParamGroup> groups;
+  for (const Leaf& leaf : leaves) {
+    AdamWOptions options(0);
+    const double beta1 = leaf.kind == LearnedKind::input ? rules.input_beta1 : rules.beta1;
+    options.betas({beta1, rules.beta2}).eps(rules.epsilon).weight_decay(0);
+    groups.emplace_back(std::vector<at::Tensor>{leaf.values},
+                        std::make_unique<AdamWOptions>(options));
+  }
+  auto optimizer = std::make_unique<AdamW>(groups, AdamWOptions(0));
+  for (const Leaf& leaf : leaves) {  // as its first step would make them
+    auto state = std::make_unique<AdamWParamState>();
+    state->step(0);
+    state->exp_avg(at::zeros_like(leaf.values));
+    state->exp_avg_sq(at::zeros_like(leaf.values));
+    optimizer->state()[leaf.values.unsafeGetTensorImpl()] = std::move(state);
+  }
+  return optimizer;
+}
+
+class TorchTrainer final : public Trainer {
+ public:
+  TorchTrainer(const Model& model, const TrainingRules& rules, Progress& progress)
+      : model_(model),
+        rules_(rules),
+        weights_(model, progress),
+        optimizer_(make_optimizer(weights_.leaves(), rules_)),
+        training_plan_(resolve(model, {})),
+        plan_(resolve(model, {})) {
+    for (LayerPlan& layer : training_plan_.layers) {
+      if (layer.capacity) { layer.capacity->factor = rules.capacity; }
+    }
+    for (const Leaf& leaf : weights_.leaves()) {
+      AdamWParamState& state = state_of(leaf);
+      tensors_.push_back({leaf.name, leaf.values.sizes().vec(), span_of(leaf.values),
+                          span_of(state.exp_avg()), span_of(state.exp_avg_sq())});
+    }
+  }
+
+  Failure step(const TrainingBatch& batch, const TrainingStep& step, Progress& progress,
+               StepReport& report) noexcept override {
+    const Failure failure = guarded([&] {
+      const at::AutoGradMode gradients(true);
+      run_step(batch, step, progress, report);
+    });
+    optimizer_->zero_grad();
+    return failure;
+  }
+
+  Failure evaluate(const TrainingBatch& batch, double bound, Progress& progress,
+                   std::vector<float>& nll) noexcept override {
+    return guarded([&] {
+      const at::NoGradGuard no_gradients;
+      LearningCall learning(rules_, /*losses=*/false, /*describe=*/false);
+      const at::Tensor values = losses_of(batch, plan_, bound, progress, learning).contiguous();
+      const float* first = values.const_data_ptr<float>();
+      nll.assign(first, first + values.numel());
+      for (std::size_t i = 0; i < nll.size(); ++i) {
+        if (batch.targets[i] < 0) { nll[i] = kNaN; }
+      }
+    });
+  }
+
+  std::span<const LearnedTensor> tensors() noexcept override { return tensors_; }
+
+  void set_steps(std::int64_t steps) noexcept override {
+    for (const Leaf& leaf : weights_.leaves()) { state_of(leaf).step(steps); }
+  }
+
+ private:
+  AdamWParamState& state_of(const Leaf& leaf) {
+    return static_cast<AdamWParamState&>(
+        *optimizer_->state().at(leaf.values.unsafeGetTensorImpl()));
+  }
+
+  static std::span<float> span_of(const at::Tensor& values) {
+    return {values.mutable_data_ptr<float>(), std::size_t(values.numel())};
+  }
+
+  // −ln p of the targets [T], 0 where there is none.
+  at::Tensor losses_of(const TrainingBatch& batch, RunPlan& plan, double bound, Progress& progress,
+                       LearningCall& learning) {
+    for (LayerPlan& layer : plan.layers) {
+      for (KappaPlan& kappa : layer.kappa) { kappa.bound = bound; }
+    }
+    weights_.prepare(learning);
+    const std::vector<std::int64_t> starts = starts_of(batch);
+    const ForwardCall call{.ids = batch.ids, .sequences = starts};
+    NoProbe probe;
+    CallContext context{model_, call, plan, probe, progress, {}, plain_backend()};
+    context.learning = &learning;
+    context.total = std::uint64_t(context.tokens() * model_.architecture.depth());
+    const at::Tensor x = run_stack(weights_.weights(), context);
+    const at::Tensor logits = output_logits(x, weights_.weights(), model_.architecture);
+    const at::Tensor targets =
+        at::from_blob(const_cast<std::int32_t*>(batch.targets.data()), {context.tokens()}, at::kInt)
+            .to(at::kLong);
+    return at::cross_entropy_loss(logits, targets, {}, at::Reduction::None, -1);
+  }
+
+  void run_step(const TrainingBatch& batch, const TrainingStep& step, Progress& progress,
+                StepReport& report) {
+    LearningCall learning(rules_, /*losses=*/true, step.describe);
+    const at::Tensor each = losses_of(batch, training_plan_, step.bound, progress, learning);
+    const auto counted = double(
+        std::count_if(batch.targets.begin(), batch.targets.end(), [](int id) { return id >= 0; }));
+    const at::Tensor loss = each.sum() / std::max(1.0, counted);
+    const at::Tensor kappa_l2 = weights_.kappa_l2();
+    const at::Tensor total = loss + step.balance * learning.balance() +
+                             step.router_z * learning.router_z() + step.kappa_l2 * kappa_l2;
+    report.loss = loss.item<double>();
+    report.balance = learning.balance().item<double>();
+    report.router_z = learning.router_z().item<double>();
+    report.kappa_l2 = kappa_l2.item<double>();
+    report.layers = learning.layers();
+    require(std::isfinite(total.item<double>()), ExitCode::internal, {},
+            "the loss is not a finite number; a lower --lr keeps training stable");
+    total.backward();
+    report.gradient = check_gradients();
+    set_rates(step.rates);
+    optimizer_->step();
+  }
+
+  // The norm of all derivatives; those that no token reached are 0, as AdamW then counts the step.
+  double check_gradients() {
+    double square = 0;
+    for (const Leaf& leaf : weights_.leaves()) {
+      at::Tensor values = leaf.values;
+      if (!values.grad().defined()) { values.mutable_grad() = at::zeros_like(values); }
+      const double part = values.grad().square().sum(at::kDouble).item<double>();
+      require(std::isfinite(part), ExitCode::internal, {.tensor = leaf.name},
+              "a derivative is not a finite number; a lower --lr keeps training stable");
+      square += part;
+    }
+    return std::sqrt(square);
+  }
+
+  void set_rates(const TrainingRates& rates) {
+    const std::vector<Leaf>& leaves = weights_.leaves();
+    for (std::size_t i = 0; i < leaves.size(); ++i) {
+      auto& options = static_cast<AdamWOptions&>(optimizer_->param_groups()[i].options());
+      options.lr(rate_of(rates, leaves[i].kind));
+      options.weight_decay(leaves[i].kind == LearnedKind::matrix ? rates.decay : 0);
+    }
+  }
+
+  const Model& model_;
+  const TrainingRules rules_;
+  LearnedWeights weights_;
+  std::unique_ptr<AdamW> optimizer_;
+  RunPlan training_plan_, plan_;  // with the capacity of training, and the model's own
+  std::vector<LearnedTensor> tensors_;
+};
+
+}  // namespace
+}  // namespace kappascope
+
+extern "C" __attribute__((visibility("default"))) bool kappascope_training(
+    std::uint32_t version, const kappascope::Model* model, const kappascope::TrainingRules* rules,
+    kappascope::Progress* progress, std::unique_ptr<kappascope::Trainer>* trainer,
+    kappascope::Failure* failure) {
+  using namespace kappascope;
+  if (version != kTrainingVersion) { return false; }
+  *failure = guarded([&] {
+    open_device({.threads = rules->threads});
+    *trainer = std::make_unique<TorchTrainer>(*model, *rules, *progress);
+  });
+  return true;
+}
