@@ -12,7 +12,8 @@
 //   kappa {model: has it, in_force: κ differs from 1 somewhere, start_layer, input, input_constant,
 //     input_logit_norm_exponent, granularity, bound_moe, bound_dense, multiplier: m of
 //     u = m·(α·s + b), router: s is a κ router's, bias: there is a b, slots: length of the slot
-//     axis}; settings absent without κ, bound_dense without dense layers that have it
+//     axis, warm_up_end: first step at which U is the configured one; absent where the files do not
+//     say}; settings absent without κ, bound_dense without dense layers that have it
 //   kappa_formula, kappa_slot, sft_kappa: how a checkpoint that can be read in several ways was
 //     read; null where there is nothing to choose
 //   interventions: [words of SPEC §9, in order of application]
