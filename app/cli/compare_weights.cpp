@@ -6,6 +6,7 @@
 
 #include "app/cli/text_table.h"
 #include "app/cli/verbs.h"
+#include "app/weights_tables.h"
 #include "core/figure/render.h"
 #include "core/stats/summary.h"
 #include "core/stats/tensor_numbers.h"
@@ -57,48 +58,6 @@ Json document(const Model& a, const Model& b, const WeightChange& change) {
     json["tensors"].push_back(std::move(row));
   }
   return json;
-}
-
-std::string shape_cell(const TensorInfo* tensor) {
-  std::string text;
-  if (tensor == nullptr) { return text; }
-  for (const std::int64_t extent : tensor->shape) {
-    text += (text.empty() ? "" : " ") + std::to_string(extent);
-  }
-  return text;
-}
-
-Table table_of(const WeightChange& change) {
-  std::vector<std::string> names, statuses, shape_a, shape_b, dtype_a, dtype_b;
-  std::vector<double> elements, cosine, relative, flips, most;
-  for (const TensorChange& one : change.tensors) {
-    const bool both = one.status == TensorStatus::both;
-    names.push_back(one.name);
-    statuses.emplace_back(name(one.status));
-    shape_a.push_back(shape_cell(one.a));
-    shape_b.push_back(shape_cell(one.b));
-    dtype_a.emplace_back(one.a ? dtype_name(one.a->dtype) : "");
-    dtype_b.emplace_back(one.b ? dtype_name(one.b->dtype) : "");
-    elements.push_back(both ? double(one.elements) : kNaN);
-    cosine.push_back(one.cosine);
-    relative.push_back(one.relative_change);
-    flips.push_back(both ? double(one.sign_flips) : kNaN);
-    most.push_back(one.most_change);
-  }
-  Table table;
-  table.rows = std::ssize(names);
-  table.columns = {{"tensor", std::move(names)},
-                   {"presence", std::move(statuses)},
-                   {"shape_a", std::move(shape_a)},
-                   {"shape_b", std::move(shape_b)},
-                   {"dtype_a", std::move(dtype_a)},
-                   {"dtype_b", std::move(dtype_b)},
-                   {"elements", std::move(elements)},
-                   {"cosine", std::move(cosine)},
-                   {"relative_change", std::move(relative)},
-                   {"sign_flips", std::move(flips)},
-                   {"most_change", std::move(most)}};
-  return table;
 }
 
 TextRow row_of(const std::string& name, const TensorChange& change) {
@@ -154,7 +113,7 @@ int compare_weights(const std::vector<ComparedRun>& runs, const ReadingOptions& 
   const Json json = document(a, b, change);
   const std::string text = json_text(json);
   write_file(folder.staged(kWeightsFile), text);
-  write_csv(table_of(change), folder.staged(kWeightsTable));
+  write_csv(changes_table(change), folder.staged(kWeightsTable));
   folder.check_places({}, {kWeightsFile, kWeightsTable});
   folder.publish({}, {kWeightsFile, kWeightsTable});
   terminal.erase();

@@ -121,7 +121,8 @@ class Scan {
   void write(const ScanResult& scan, OutputFolder& folder, Progress& progress) {
     std::vector<std::string> files = {kScanFile, kScanTable};
     write_file(folder.staged(kScanFile), json_text(scan_json(scan)));
-    write_csv(scan_table(scan), folder.staged(kScanTable));
+    write_csv(tensors_table(*model_->tensors, scan.numbers, scan.limits),
+              folder.staged(kScanTable));
     const std::string model =
         display_text(model_->name()) +
         (model_->files.step ? join_words(", step ", *model_->files.step) : "");

@@ -12,35 +12,6 @@
 namespace kappascope {
 namespace {
 
-// A number of a tensor by the name that --fail-if knows.
-struct TensorColumn {
-  const char* name;
-  double (*of)(const TensorNumbers& numbers);
-};
-constexpr TensorColumn kColumns[] = {
-    {"abs_max", [](const TensorNumbers& n) { return n.abs_max; }},
-    {"abs_outliers", [](const TensorNumbers& n) { return double(n.abs_outliers); }},
-    {"inf", [](const TensorNumbers& n) { return double(n.inf); }},
-    {"max", [](const TensorNumbers& n) { return n.most; }},
-    {"mean", [](const TensorNumbers& n) { return n.mean; }},
-    {"min", [](const TensorNumbers& n) { return n.least; }},
-    {"nan", [](const TensorNumbers& n) { return double(n.nan); }},
-    {"nonfinite", [](const TensorNumbers& n) { return double(n.nan + n.inf); }},
-    {"std", [](const TensorNumbers& n) { return n.std; }},
-    {"z_max", [](const TensorNumbers& n) { return n.z_max; }},
-    {"z_outliers", [](const TensorNumbers& n) { return double(n.z_outliers); }},
-};
-// Those there are: outliers by size need a limit.
-std::vector<TensorColumn> columns_of(const OutlierLimits& limits) {
-  std::vector<TensorColumn> columns(std::begin(kColumns), std::end(kColumns));
-  if (!limits.abs) {
-    std::erase_if(columns, [](const TensorColumn& column) {
-      return std::string_view(column.name) == "abs_outliers";
-    });
-  }
-  return columns;
-}
-
 // Means over the experts of a layer.
 constexpr const char* kAlignmentNames[] = {"alignment_mean", "alignment_energy", "alignment_top5",
                                            "alignment_bottom5"};
@@ -58,7 +29,7 @@ std::vector<const std::vector<float>*> parts_of(const UnitAlignment& alignment) 
 
 Json tensors_json(const ScanResult& scan) {
   Json list = Json::array();
-  const std::vector<TensorColumn> columns = columns_of(scan.limits);
+  const std::vector<TensorColumn> columns = tensor_columns(scan.limits);
   const std::vector<TensorInfo>& tensors = scan.model.tensors->tensors();
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     Json json{{"tensor", display_text(tensors[i].name)},
@@ -151,14 +122,14 @@ std::vector<TextRow> alignment_rows(const ScanResult& scan) {
 
 std::vector<std::string> scan_names(const OutlierLimits& limits) {
   std::vector<std::string> names;
-  for (const TensorColumn& column : columns_of(limits)) { names.emplace_back(column.name); }
+  for (const TensorColumn& column : tensor_columns(limits)) { names.emplace_back(column.name); }
   names.insert(names.end(), std::begin(kAlignmentNames), std::end(kAlignmentNames));
   return names;
 }
 
 void check_thresholds(const ScanResult& scan, Thresholds& thresholds) {
   const std::vector<TensorInfo>& tensors = scan.model.tensors->tensors();
-  const std::vector<TensorColumn> columns = columns_of(scan.limits);
+  const std::vector<TensorColumn> columns = tensor_columns(scan.limits);
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     for (const TensorColumn& column : columns) {
       thresholds.check(column.name, column.of(scan.numbers[i]), printable(tensors[i].name));
@@ -196,34 +167,6 @@ Json scan_json(const ScanResult& scan) {
         {{"layer", similarity.layer}, {"order", similarity.order}, {"weights_cosine", rows}});
   }
   return json;
-}
-
-Table scan_table(const ScanResult& scan) {
-  const std::vector<TensorInfo>& tensors = scan.model.tensors->tensors();
-  std::vector<std::string> names, dtypes, shapes;
-  std::vector<std::int64_t> elements;
-  for (const TensorInfo& tensor : tensors) {
-    names.push_back(tensor.name);
-    dtypes.emplace_back(dtype_name(tensor.dtype));
-    std::string shape;
-    for (const std::int64_t extent : tensor.shape) {
-      shape += (shape.empty() ? "" : " ") + std::to_string(extent);
-    }
-    shapes.push_back(shape);
-    elements.push_back(tensor.elements());
-  }
-  Table table;
-  table.rows = std::ssize(tensors);
-  table.columns = {{"tensor", std::move(names)},
-                   {"dtype", std::move(dtypes)},
-                   {"shape", std::move(shapes)},
-                   {"elements", std::move(elements)}};
-  for (const TensorColumn& column : columns_of(scan.limits)) {
-    std::vector<double> values;
-    for (const TensorNumbers& one : scan.numbers) { values.push_back(column.of(one)); }
-    table.columns.push_back({column.name, std::move(values)});
-  }
-  return table;
 }
 
 std::string scan_text(const ScanResult& scan) {

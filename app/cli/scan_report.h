@@ -6,18 +6,10 @@
 #include <vector>
 
 #include "app/cli/fail_if.h"
-#include "core/figure/figure.h"
-#include "core/model/alignment.h"
+#include "app/weights_tables.h"
 #include "core/stats/expert_similarity.h"
-#include "core/stats/learned_kappa.h"
-#include "core/stats/tensor_numbers.h"
 
 namespace kappascope {
-
-struct LayerAlignment {
-  std::int64_t layer = -1;
-  UnitAlignment of;
-};
 
 struct ScanResult {
   const Model& model;
@@ -33,7 +25,6 @@ std::vector<std::string> scan_names(const OutlierLimits& limits);
 void check_thresholds(const ScanResult& scan, Thresholds& thresholds);
 
 Json scan_json(const ScanResult& scan);
-Table scan_table(const ScanResult& scan);       // one row a tensor
 std::string scan_text(const ScanResult& scan);  // tables for people
 
 }  // namespace kappascope
