@@ -93,6 +93,7 @@ struct RoutingView {
   const float* logits = nullptr;                    // [T,E] raw router logits
   Assignments cells;
   RouterNumbers numbers;
+  float* soft_weight = nullptr;  // [T,E] p before the threshold; soft routing, when asked for
 
   KAPPASCOPE_INLINED std::int64_t first_cell(std::int64_t token) const {
     return cells.row_start ? cells.row_start[token] : token * slots;
@@ -109,6 +110,7 @@ struct RoutingView {
     RoutingView rest = *this;
     rest.tokens -= token;
     move(rest.logits, token * experts);
+    move(rest.soft_weight, token * experts);
     if (cells.row_start) {
       rest.cells.row_start += token;
     } else {
@@ -142,11 +144,37 @@ struct RouteArgs {
   // For the ops of device_ops.h, when asked for.
   std::int32_t* queue_position = nullptr;  // [T,K] place in its expert's queue
   std::int32_t* assigned = nullptr;        // [E] assignments, kept and dropped
+  // cells.kept says already which run (soft routing): the others are in no queue, their position is
+  // 0, and `capacity` is not read.
+  bool kept_is_given = false;
 };
 void route_ref(const RouteArgs& args);
 // Its second half, the same for every twin: fills kept and score and sets the weights of what is
 // dropped to 0, from expert and weight.
 void route_capacity(const RouteArgs& args);
+
+// Soft routing (SPEC §3, SPEC-layouts §3a): pᵢ = F(rᵢ/T − x*) with Σ p = k.
+struct SoftRule {
+  double budget = 1;       // k, 0 < k < E
+  double temperature = 1;  // T
+  double threshold = 0;    // τ: p > τ runs
+  double relative = -1;    // t ≥ 0: p ≥ t·k/E runs instead, and always the best one; < 0: τ
+  std::int64_t most = 0;   // c: only the c largest p run, and their equals; 0: no cap
+};
+// The threshold before it is clamped to the cap and to the best p.
+KAPPASCOPE_INLINED double soft_threshold(const SoftRule& rule, std::int64_t experts) {
+  return rule.relative >= 0 ? rule.relative * rule.budget / double(experts) : rule.threshold;
+}
+// The cells of a token are all of its experts, K = E: by falling p, equal p: lower expert first.
+// Those that do not run have kept = 0, weight 0 and no score. `margin` is the distance of the
+// nearest p from the threshold. A logit that is not finite makes all p NaN; NaN runs.
+struct SoftRouteArgs {
+  RouteArgs route;  // its capacity, selection_bias and given_expert are not read
+  SoftRule rule;
+};
+void soft_route_ref(const SoftRouteArgs& args);
+// Tokens [first, last) of it.
+void soft_route_ref(const SoftRouteArgs& args, std::int64_t first, std::int64_t last);
 
 // Gate statistics of one (token, expert) row (SPEC §5).
 struct GateStats {

@@ -116,6 +116,10 @@ KAPPASCOPE_HOST_DEVICE inline float kappa_score(const RouteArgs& args, float wei
   return NAN;
 }
 
+// Of the reference twins: p = softmax over all E logits of token t: its maximum, its sum over the
+// first `chosen` cells, its entropy / ln E; and the gap between the two highest logits.
+void describe_router(const RoutingView& routing, std::int64_t t, std::int64_t chosen);
+
 // Queues are filled by every token's 1st choice in token order, then every 2nd, …: assignment
 // number `turn` of T tokens and K slots is that of this cell of [T,K].
 KAPPASCOPE_HOST_DEVICE inline std::int64_t cell_of_turn(std::int64_t turn, std::int64_t tokens,

@@ -72,9 +72,10 @@ void route_capacity(const RouteArgs& args) {
     for (std::int64_t t = 0; t < routing.tokens; ++t) {
       const std::int64_t at = t * routing.slots + k;
       const std::int32_t e = cells.expert[at];
-      const bool kept = args.capacity < 0 || queued[e] < args.capacity;
-      if (args.queue_position) { args.queue_position[at] = std::int32_t(queued[e]); }
-      ++queued[e];
+      const bool waits = !args.kept_is_given || cells.kept[at];
+      const bool kept = args.kept_is_given ? waits : args.capacity < 0 || queued[e] < args.capacity;
+      if (args.queue_position) { args.queue_position[at] = waits ? std::int32_t(queued[e]) : 0; }
+      queued[e] += waits;
       cells.kept[at] = kept;
       cells.score[at] = kept ? kappa_score(args, cells.weight[at], t, e) : NAN;
       if (!kept) { cells.weight[at] = 0; }
@@ -83,11 +84,7 @@ void route_capacity(const RouteArgs& args) {
   if (args.assigned) { std::copy(queued.begin(), queued.end(), args.assigned); }
 }
 
-namespace {
-
-// p = softmax over all E: its maximum, its sum over the chosen, its entropy / ln E; and the gap
-// between the two highest logits.
-void describe_router(const RoutingView& routing, std::int64_t t, std::vector<double>& p) {
+void describe_router(const RoutingView& routing, std::int64_t t, std::int64_t chosen) {
   const std::int64_t experts = routing.experts;
   const float* logits = routing.logits + t * experts;
   float best = -std::numeric_limits<float>::infinity(), second = best;
@@ -99,16 +96,17 @@ void describe_router(const RoutingView& routing, std::int64_t t, std::vector<dou
       second = std::max(second, logits[e]);
     }
   }
+  const auto unscaled = [&](std::int64_t e) { return std::exp(double(logits[e]) - best); };
   double sum = 0;
-  for (std::int64_t e = 0; e < experts; ++e) { sum += p[e] = std::exp(double(logits[e]) - best); }
+  for (std::int64_t e = 0; e < experts; ++e) { sum += unscaled(e); }
   double highest = 0, entropy = 0, selected = 0;
   for (std::int64_t e = 0; e < experts; ++e) {
-    p[e] /= sum;
-    highest = std::max(highest, p[e]);
-    if (p[e] != 0) { entropy -= p[e] * std::log(p[e]); }
+    const double p = unscaled(e) / sum;
+    highest = std::max(highest, p);
+    if (p != 0) { entropy -= p * std::log(p); }
   }
-  for (std::int64_t k = 0; k < routing.slots; ++k) {
-    selected += p[routing.cells.expert[t * routing.slots + k]];
+  for (std::int64_t k = 0; k < chosen; ++k) {
+    selected += unscaled(routing.cells.expert[t * routing.slots + k]) / sum;
   }
   const bool valid = !std::isnan(sum);
   const RouterNumbers& numbers = routing.numbers;
@@ -118,16 +116,13 @@ void describe_router(const RoutingView& routing, std::int64_t t, std::vector<dou
   numbers.entropy[t] = valid ? (experts > 1 ? float(entropy / std::log(experts)) : 0) : NAN;
 }
 
-}  // namespace
-
 void route_ref(const RouteArgs& args) {
   std::vector<float> scores(args.routing.experts);
   std::vector<std::int32_t> order(args.routing.experts);
-  std::vector<double> probabilities(args.routing.experts);
   for (std::int64_t t = 0; t < args.routing.tokens; ++t) {
     choose(args, t, scores, order);
     weigh(args, t);
-    describe_router(args.routing, t, probabilities);
+    describe_router(args.routing, t, args.routing.slots);
   }
   route_capacity(args);
 }
