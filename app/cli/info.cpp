@@ -45,10 +45,28 @@ std::string kappa_input_line(const Architecture& architecture) {
   return line + "\n";
 }
 
+double total_budget(const Architecture& architecture) {
+  double total = 0;
+  for (const LayerSpec& layer : architecture.layers) {
+    if (layer.moe() && layer.moe()->router.soft) { total += layer.moe()->router.soft->budget; }
+  }
+  return total;
+}
+
+std::string soft_line(const Architecture& architecture, const SoftSpec& soft) {
+  std::string line = join_words("routing:     soft, total budget ", total_budget(architecture));
+  line += soft.relative ? join_words("; weights of ", *soft.relative, "·budget/experts or more run")
+                        : join_words("; weights above ", soft.threshold, " run");
+  if (soft.expansion) { line += join_words(", at most ⌈", *soft.expansion, "·budget⌉ per token"); }
+  if (soft.temperature != 1) { line += join_words("; temperature ", soft.temperature); }
+  return line + "\n";
+}
+
 std::string router_line(const Architecture& architecture) {
   const LayerSpec* first = architecture.first_moe();
   if (first == nullptr) { return ""; }
   const RouterSpec& router = first->moe()->router;
+  if (router.soft) { return soft_line(architecture, *router.soft); }
   std::string line = "capacity:    none";
   if (router.capacity) {
     line = join_words("capacity:    ", router.capacity->factor, ", at least ",
@@ -109,6 +127,7 @@ Json layers_json(const Model& model) {
   for (std::size_t i = 0; i < model.architecture.layers.size(); ++i) {
     const LayerSpec& layer = model.architecture.layers[i];
     const bool kappa = layer.kappa() != nullptr;
+    const bool soft = layer.moe() != nullptr && layer.moe()->router.soft.has_value();
     layers.push_back(
         {{"layer", i},
          {"kind", layer.moe() ? "moe" : "dense"},
@@ -116,6 +135,7 @@ Json layers_json(const Model& model) {
          {"kappa_tensors", kappa ? Json(model.kappa[i].origin) : Json()},
          {"window", layer.attention.window < kNoWindow ? Json(layer.attention.window) : Json()},
          {"value_embedding", layer.attention.value_embedding}});
+    if (soft) { layers.back()["budget"] = layer.moe()->router.soft->budget; }
   }
   return layers;
 }
@@ -142,9 +162,22 @@ Json kappa_json(const Model& model) {
           {"sft", slots.side == KappaSide::sft ? Json(name(slots.sft)) : Json()}};
 }
 
+// null: top-k routing.
+Json soft_json(const Architecture& architecture) {
+  const LayerSpec* first = architecture.first_moe();
+  if (first == nullptr || !first->moe()->router.soft) { return {}; }
+  const SoftSpec& soft = *first->moe()->router.soft;
+  return {{"budget_total", total_budget(architecture)},
+          {"temperature", soft.temperature},
+          {"weight_threshold", soft.relative ? Json() : Json(soft.threshold)},
+          {"threshold_scale", soft.relative ? Json(*soft.relative) : Json()},
+          {"expansion", soft.expansion ? Json(*soft.expansion) : Json()}};
+}
+
 Json document(const Model& model, const std::optional<std::filesystem::path>& tokenizer) {
   const Architecture& architecture = model.architecture;
   const ParameterCounts counts = count_parameters(model);
+  const Json soft = soft_json(architecture);
   return {{"name", model.name()},
           {"family", architecture.family},
           {"path", model.files.weights.string()},
@@ -155,7 +188,9 @@ Json document(const Model& model, const std::optional<std::filesystem::path>& to
           {"passes", architecture.recurrence.passes},
           {"layers", layers_json(model)},
           {"experts", architecture.most_experts()},
-          {"experts_per_token", architecture.most_slots()},
+          {"experts_per_token",
+           soft.is_null() ? Json(architecture.most_slots()) : Json()},  // as the text decides
+          {"soft_routing", soft},
           {"gate_units", architecture.layers.back().gates()},
           {"parameters",
            {{"total", counts.total},

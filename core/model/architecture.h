@@ -133,13 +133,25 @@ enum class CombineWeight : std::uint8_t {
   softmax_of_all      // probability over all experts: the sum is below 1
 };
 
-// The K best by logit (+ bias for selection).
+// Soft routing (SoftMoE, arXiv 2606.17952; SPEC §3, SPEC-layouts §3a): expert i weighs
+// pᵢ = F(rᵢ/T − x*), F the Laplace distribution function, x* such that Σ p = k, and runs where pᵢ
+// passes a threshold.
+struct SoftSpec {
+  double budget = 1;                // k, 0 < k < E
+  double temperature = 1;           // T > 0
+  double threshold = 0;             // τ ≥ 0: p > τ runs
+  std::optional<double> relative;   // t ≥ 0: p ≥ t·k/E runs instead, and always the best one
+  std::optional<double> expansion;  // α > 0: at most ⌈k·α⌉ of a token; absent: no cap
+};
+
+// The K best by logit (+ bias for selection), or by soft routing.
 struct RouterSpec {
-  std::int64_t experts = 0, slots = 0;   // E ≥ 1, 1 ≤ K ≤ E
+  std::int64_t experts = 0, slots = 0;   // E ≥ 1, 1 ≤ K ≤ E; soft: K = E
   bool selection_bias = false;           // a bias for selection alone
   std::optional<CapacityRule> capacity;  // absent: nothing is dropped
   bool logit_bias = false;               // a bias that is part of the logit
   CombineWeight weight = CombineWeight::softmax_of_chosen;
+  std::optional<SoftSpec> soft = {};  // the weights are its p, and nothing is dropped
 };
 
 // z = gate·x, up = up·x: what is done to both before hidden = a(z) ∘ up.

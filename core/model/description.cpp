@@ -39,6 +39,7 @@ std::string_view part_of(Role role) {
     case Role::router:
     case Role::router_bias:
     case Role::selection_bias:
+    case Role::soft_budgets:
       return "router";
     case Role::expert_gate:
     case Role::expert_up:
@@ -72,8 +73,9 @@ std::string_view part_of(Role role) {
 std::string layer_kind(const LayerSpec& layer) {
   std::string kind;
   if (const MoeSpec* moe = layer.moe()) {
-    kind = join_words("MoE, ", moe->router.slots, " of ", moe->router.experts, " experts, ",
-                      moe->gates, " gate units each");
+    kind = moe->router.soft ? join_words("MoE, soft routing with budget ", moe->router.soft->budget)
+                            : join_words("MoE, ", moe->router.slots);
+    kind += join_words(" of ", moe->router.experts, " experts, ", moe->gates, " gate units each");
     if (moe->shared) {
       kind += join_words(", a shared one of ", moe->shared->gates, " gate units");
     }
@@ -112,6 +114,7 @@ bool is_per_expert(const Stored& row, std::int64_t experts) {
 
 ParameterCounts count_parameters(const Model& model) {
   ParameterCounts counts;
+  counts.per_expert.resize(model.architecture.layers.size());
   std::set<const TensorInfo*> seen;  // gate and up may be one tensor
   for (const Stored& row : model.weights.all()) {
     if (row.tensor == nullptr) { continue; }
@@ -119,9 +122,15 @@ ParameterCounts count_parameters(const Model& model) {
     const MoeSpec* moe = row.layer < 0 ? nullptr : model.architecture.layers[row.layer].moe();
     const bool shared_out = moe != nullptr && is_per_expert(row, moe->router.experts);
     counts.total += elements;
-    counts.active +=
-        shared_out ? double(elements) * double(moe->router.slots) / double(moe->router.experts)
-                   : double(elements);
+    if (shared_out) {
+      const double one = double(elements) / double(moe->router.experts);
+      counts.per_expert[row.layer] += one;
+      counts.active +=
+          one * (moe->router.soft ? moe->router.soft->budget : double(moe->router.slots));
+    } else {
+      counts.always += double(elements);
+      counts.active += double(elements);
+    }
     counts.parts[std::string(part_of(row.role))] += elements;
     for (const TensorInfo* tensor : row.tensors()) {
       if (seen.insert(tensor).second) {

@@ -13,7 +13,11 @@ namespace kappascope {
 // Counted from the tensor directory; tables with their padding rows.
 struct ParameterCounts {
   std::int64_t total = 0;
-  double active = 0;  // per token: K of E of what every expert has its own of, all else in full
+  // Per token: K of E of what every expert has its own of, all else in full; of soft routing, where
+  // the text decides how many experts run, as many as the budget k says.
+  double active = 0;
+  double always = 0;                               // parameters that no expert has for itself
+  std::vector<double> per_expert;                  // [L] of one expert; 0 in dense layers
   std::map<std::string, std::int64_t> parts;       // "experts", "attention" … → parameters
   std::map<std::string, std::int64_t> tensors_of;  // dtype → tensors
 };

@@ -19,6 +19,7 @@ enum class Role : std::uint8_t {
   resid_lambdas,        // [L] or [passes,L]
   x0_lambdas,           // [L] or [passes,L]
   ut_source_lambdas,    // [passes] or [passes,L]
+  soft_budgets,         // [MoE layers] η: softmax(η) shares the total budget of soft routing
   value_embedding,      // [Vp, kv_heads·D]
   value_gate,           // [kv_heads, kValueGateInputs]
   attention_query,      // [heads·D, H]

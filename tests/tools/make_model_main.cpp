@@ -66,6 +66,12 @@ void add_kinds(CLI::App& app, ModelSpec& spec) {
   app.add_flag("--lambda-steps", spec.lambda_steps, "lambdas of two passes");
   app.add_option("--window", spec.window, "window_pattern");
   app.add_option("--eval-capacity", spec.eval_capacity, "eval_capacity");
+  app.add_option("--soft-budget", spec.soft_budget, "soft routing with this lapsum_budget_total");
+  app.add_option_function<std::string>(
+         "--config",
+         [&spec](const std::string& text) { spec.config = kappascope::Json::parse(text); },
+         "fields of model_config, over those that follow from the options")
+      ->option_text("JSON");
   app.add_option("--dtype", spec.dtype, "float32, bfloat16")
       ->transform(CLI::CheckedTransformer(dtypes))
       ->option_text("TYPE");

@@ -179,6 +179,7 @@ std::vector<ModelTensor> model_tensors(const ModelSpec& spec) {
   add_global_kappa(list, spec, layout);
   list.add("resid_lambdas", lambdas, 1, kLambdaDeviation);
   list.add("x0_lambdas", lambdas, 0, kLambdaDeviation);
+  if (spec.soft_budget > 0) { list.add("softmoe_eta", {layout.moe_layers()}, 0, kKappaDeviation); }
   list.add("transformer.wte.weight", {vocab, hidden}, 0, 1);
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
     add_layer(list, spec, layout, layer);
@@ -223,6 +224,11 @@ Json model_config(const ModelSpec& spec) {
       {"min_capacity", 4},
       {"total_ut_steps", spec.passes},
   };
+  if (spec.soft_budget > 0) {
+    config.update({{"router_type", "lapsum"},
+                   {"lapsum_budget_total", spec.soft_budget},
+                   {"lapsum_threshold", 0.2}});
+  }
   config.merge_patch(spec.config);
   return config;
 }

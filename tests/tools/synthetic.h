@@ -41,6 +41,7 @@ struct ModelSpec {
   bool lambda_steps = false;  // lambdas of two passes, [2,L]
   std::string window = "SL";
   double eval_capacity = 3.0;
+  double soft_budget = 0;  // lapsum_budget_total of soft routing; 0: top-k routing
 
   DType dtype = DType::float32;  // or bfloat16
   std::uint64_t seed = 1;

@@ -150,15 +150,36 @@ TEST(Config, OutOfRangeIsUnsupported) {
       {"gate_stats_threshold", -1},
       {"kappa_input", "softmax"},
       {"global_kappa_bias_granularity", "per_gate"},
-      {"router_type", "lapsum"},
+      {"router_type", "softmax"},
       {"use_qwen3_moe_mlp", false}};
   for (const auto& [field, value] : cases) {
     const std::string error = error_with(field, value);
     EXPECT_EQ(error.substr(0, 2), "4 ") << field << " " << value << ": " << error;
   }
-  EXPECT_EQ(error_with("router_type", "lapsum"),
-            "4 meta.json: model_config.router_type is not supported; expected \"topk\", found "
-            "\"lapsum\"");
+  EXPECT_EQ(error_with("router_type", "softmax"),
+            "4 meta.json: model_config.router_type is not supported; expected \"topk\" or "
+            "\"lapsum\", found \"softmax\"");
+}
+
+TEST(Config, SoftRoutingHasABudgetAndAThreshold) {
+  Json config = with("router_type", "lapsum");
+  EXPECT_EQ(error_of([&] { read(config); }).substr(0, 2), "3 ");
+  const auto layers = double(moe_layers(read(smallest())).size());
+  config["lapsum_budget_total"] = 1.5 * layers;
+  config["lapsum_threshold"] = 0.1;
+  EXPECT_EQ(read(config).soft->threshold, 0.1);
+  EXPECT_EQ(read(config).soft->temperature, 1);
+  EXPECT_FALSE(read(config).soft->relative || read(config).soft->expansion);
+  for (const double total : {layers - 0.1, layers + 63, -1.0}) {  // of 64 experts
+    config["lapsum_budget_total"] = total;
+    EXPECT_EQ(error_of([&] { read(config); }).substr(0, 2), "4 ") << total;
+  }
+  config["lapsum_budget_total"] = layers;
+  config["lapsum_threshold_scale"] = 1.8;
+  config.erase("lapsum_threshold");  // is not read then
+  config["lapsum_expansion"] = 2;
+  EXPECT_EQ(read(config).soft->relative, 1.8);
+  EXPECT_EQ(read(config).soft->expansion, 2);
 }
 
 TEST(Config, LimitsThemselvesAreFine) {

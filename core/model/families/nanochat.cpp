@@ -1,4 +1,5 @@
 // nanochat with κ-SwiGLU experts (askerlee/kappa-swiglu), of every date (SPEC §1, SPEC-layouts).
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -13,7 +14,27 @@ namespace {
 
 constexpr double kLogitCap = 15;  // logits = 15·tanh(lm_head x / 15)
 
-LayerSpec layer_spec(const Config& config, KappaFormula formula, std::int64_t layer) {
+// Budgets of the MoE layers in turn: k_l = softmax(η)_l·(Kt − Lm) + 1 (SPEC §3).
+std::vector<double> soft_budgets(const Model& model, const Config& config) {
+  const TensorInfo* eta = model.weights.tensor(Role::soft_budgets);
+  if (eta == nullptr) { return {}; }
+  std::vector<double> shares;
+  for (const float value : model.tensors->floats(*eta)) { shares.push_back(value); }
+  const double highest = *std::max_element(shares.begin(), shares.end());
+  double sum = 0;
+  for (double& share : shares) { sum += share = std::exp(share - highest); }
+  require(std::isfinite(sum), ExitCode::unsupported,
+          {.file = model.files.weights.native(), .tensor = eta->name},
+          "a budget that is not finite; expected finite numbers");
+  for (double& share : shares) {
+    share = share / sum * (config.soft_total - double(shares.size())) + 1;
+  }
+  return shares;
+}
+
+// `budget`: of soft routing, where the model has it.
+LayerSpec layer_spec(const Config& config, KappaFormula formula, std::int64_t layer,
+                     double budget) {
   LayerSpec spec;
   AttentionSpec& attention = spec.attention;
   attention.heads = config.n_head;
@@ -41,7 +62,13 @@ LayerSpec layer_spec(const Config& config, KappaFormula formula, std::int64_t la
   moe.router.experts = config.n_exp;
   moe.router.slots = config.moe_top_k;
   moe.router.selection_bias = config.use_aux_free_load_balancing;
-  moe.router.capacity = CapacityRule{config.eval_capacity, config.min_capacity};
+  if (config.soft) {
+    moe.router.slots = config.n_exp;
+    moe.router.soft = config.soft;
+    moe.router.soft->budget = budget;
+  } else {
+    moe.router.capacity = CapacityRule{config.eval_capacity, config.min_capacity};
+  }
   moe.gates = config.gate_units();
   moe.gate.activation = bilinear ? Activation::identity : Activation::silu;
   moe.score = score;
@@ -150,8 +177,11 @@ void read(Model& model, const Json& meta, const OpenOptions& options) {
   architecture.gate_threshold = config.gate_stats_threshold;
   architecture.gate_top = config.gate_stats_topk;
   architecture.kappa_formula = formula;
+  const std::vector<double> budgets = soft_budgets(model, config);
+  auto budget = budgets.begin();
   for (std::int64_t layer = 0; layer < config.n_layer; ++layer) {
-    architecture.layers.push_back(layer_spec(config, formula, layer));
+    const bool soft = config.is_moe(layer) && budget != budgets.end();
+    architecture.layers.push_back(layer_spec(config, formula, layer, soft ? *budget++ : 0));
     model.kappa.push_back(architecture.layers.back().kappa()
                               ? kappa_parameters(model, config, layer, options.kappa_values)
                               : KappaParameters{});

@@ -118,7 +118,52 @@ void read_experts(Fields& fields, Config& config) {
     fields.refuse("use_qwen3_moe_mlp", "true: experts without a gate have no κ", Json(false));
   }
   const std::optional<std::string> router = fields.text("router_type");
-  if (router && *router != "topk") { fields.refuse("router_type", "\"topk\"", Json(*router)); }
+  if (router && *router == "lapsum") {
+    config.soft.emplace();
+  } else if (router && *router != "topk") {
+    fields.refuse("router_type", "\"topk\" or \"lapsum\"", Json(*router));
+  }
+}
+
+// A finite number ≥ `low` (`open`: > low) that may be absent.
+void optional_number(Fields& fields, const char* field, double low, bool open,
+                     std::optional<double>& value) {
+  double given = 1;
+  if (fields.find(field) == nullptr) { return; }
+  fields.number(field, given, low, open);
+  value = given;
+}
+
+void read_soft_routing(Fields& fields, Faults& faults, Config& config) {
+  if (!config.soft) { return; }
+  SoftSpec& soft = *config.soft;
+  fields.number("lapsum_temperature", soft.temperature, 0, true);
+  optional_number(fields, "lapsum_expansion", 0, true, soft.expansion);
+  optional_number(fields, "lapsum_threshold_scale", 0, false, soft.relative);
+  const bool budget = fields.find("lapsum_budget_total") != nullptr;
+  if (!budget) {
+    faults.add(ExitCode::damaged, "", "missing field ", fields.spelled("lapsum_budget_total"));
+  }
+  fields.number("lapsum_budget_total", config.soft_total, 0, true);
+  if (!soft.relative) {
+    if (fields.find("lapsum_threshold") == nullptr) {
+      faults.add(ExitCode::damaged, "", "missing field ", fields.spelled("lapsum_threshold"));
+    }
+    fields.number("lapsum_threshold", soft.threshold, 0, false);
+  }
+  if (config.use_aux_free_load_balancing) {
+    fields.refuse("use_aux_free_load_balancing", "false where router_type is \"lapsum\"",
+                  Json(true));
+  }
+  const std::int64_t layers = config.n_layer < 1 ? 0 : config.moe_layers();
+  if (!budget || layers == 0 || config.soft_total <= 0) { return; }
+  const double rest = config.soft_total - double(layers);  // each layer has at least 1
+  if (rest < 0 || rest + 1 >= double(config.n_exp)) {
+    fields.refuse("lapsum_budget_total",
+                  join_words("at least ", layers, ", one for each MoE layer, and less than ",
+                             layers + config.n_exp - 1, ", so that no layer's is all experts"),
+                  config.soft_total);
+  }
 }
 
 void read_kappa(Fields& fields, const std::vector<TensorInfo>& tensors, Config& config) {
@@ -225,6 +270,12 @@ bool Config::is_moe(std::int64_t layer) const {
   return num_moe_layers < 0 || rank <= num_moe_layers;
 }
 
+std::int64_t Config::moe_layers() const {
+  std::int64_t count = 0;
+  for (std::int64_t layer = 0; layer < n_layer; ++layer) { count += is_moe(layer); }
+  return count;
+}
+
 bool Config::has_kappa(std::int64_t layer) const {
   if (!use_kappa_swiglu || layer < kappa_bias_start_layer) { return false; }
   if (is_moe(layer)) { return true; }
@@ -272,6 +323,7 @@ Config read_config(const Json& meta, const std::vector<TensorInfo>& tensors,
   read_experts(fields, config);
   read_kappa(fields, tensors, config);
   read_other_layouts(fields, config);
+  read_soft_routing(fields, faults, config);
   read_recurrence(fields, config);
   read_rest(fields, config);
   const auto user = meta.find("user_config");

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -54,6 +55,11 @@ struct Config {
   bool normalisation_given = false;    // one of the fields of those days
   bool normalize_top_logits = false;   // of those days, too
 
+  // Soft routing (SPEC §3, SPEC-layouts §3a); the budget of a layer is not here, but follows from
+  // soft_total and the tensor softmoe_eta.
+  std::optional<SoftSpec> soft;
+  double soft_total = 0;  // Kt: sum of the layers' budgets
+
   bool use_aux_free_load_balancing = false;  // selection by logits + expert_bias
   bool use_qwen3_dense_mlp = true;           // absent: inferred; false: c_proj(relu(c_fc x)²)
   bool bilinear_mlp_moe = false;             // expert gate activation is the identity
@@ -71,6 +77,7 @@ struct Config {
   std::int64_t head_width() const { return n_embd / n_head; }  // D
   std::int64_t padded_vocab() const { return (vocab_size + 63) / 64 * 64; }  // Vp
   bool is_moe(std::int64_t layer) const;
+  std::int64_t moe_layers() const;           // how many
   bool has_kappa(std::int64_t layer) const;  // MoE or dense, by start layer and settings
   bool has_value_embedding(std::int64_t layer) const { return layer % 2 == (n_layer - 1) % 2; }
   // Attention reach W of a layer: key j is seen by query i iff 0 ≤ i−j ≤ W.

@@ -11,11 +11,11 @@ namespace kappascope::nanochat {
 namespace {
 
 // When a weight belongs to the model.
-enum class When : std::uint8_t { always, value_embedding, dense, gated_dense, moe };
+enum class When : std::uint8_t { always, value_embedding, dense, gated_dense, moe, soft };
 
 // One row of the table of weights. `name` follows "transformer.h.LAYER." in the rows of a layer.
 // `axes`, one letter each: V padded vocabulary, H hidden, G gate units (4H), E experts, L layers,
-// U passes, M kv heads, W their width together, C inputs of the value-embedding gate.
+// U passes, B MoE layers, M kv heads, W their width together, C inputs of the value-embedding gate.
 struct WeightRow {
   Role role;
   std::string_view name;
@@ -25,11 +25,12 @@ struct WeightRow {
 };
 
 // κ parameters follow the granularity and are added by add_kappa.
-constexpr std::array<WeightRow, 4> kHeadRows = {
+constexpr std::array<WeightRow, 5> kHeadRows = {
     {{Role::embedding, "transformer.wte.weight", "VH"},
      {Role::resid_lambdas, "resid_lambdas", "L", When::always, true},
      {Role::x0_lambdas, "x0_lambdas", "L", When::always, true},
-     {Role::ut_source_lambdas, "ut_source_lambdas", "U", When::always, true}}};
+     {Role::ut_source_lambdas, "ut_source_lambdas", "U", When::always, true},
+     {Role::soft_budgets, "softmoe_eta", "B", When::soft}}};
 constexpr std::array<WeightRow, 13> kLayerRows = {
     {{Role::attention_query, "attn.c_q.weight", "HH"},
      {Role::attention_key, "attn.c_k.weight", "WH"},
@@ -59,6 +60,8 @@ std::int64_t extent(char axis, const Config& config) {
       return config.n_layer;
     case 'U':
       return config.total_ut_steps;
+    case 'B':
+      return config.moe_layers();
     case 'M':
       return config.n_kv_head;
     case 'W':
@@ -102,6 +105,7 @@ class RoleTable {
 
   void fill() {
     for (const WeightRow& row : kHeadRows) {
+      if (!holds(row.when, -1)) { continue; }
       add({row.role, -1, std::string(row.name), shape_of(row.axes, config_)}, row.optional,
           row.axes == "L"   ? Shape::lambdas
           : row.axes == "U" ? Shape::passes
@@ -145,6 +149,8 @@ class RoleTable {
         return !config_.is_moe(layer) && config_.use_qwen3_dense_mlp;
       case When::moe:
         return config_.is_moe(layer);
+      case When::soft:
+        return config_.soft.has_value() && config_.moe_layers() > 0;
     }
     fail(ExitCode::internal, {}, "a weight that belongs to no kind of layer");
   }
