@@ -38,4 +38,4 @@ endif()
 # What the engine library of every device is made of, files of core/forward; the MLPs and the device
 # are each library's own.
 set(KAPPASCOPE_FORWARD_PARTS attention engine_library feed_forward gate_keep layer_record
-    layer_source plain plain_gates tensor_bytes transformer weights)
+    layer_source plain plain_gates plain_route tensor_bytes transformer weights)

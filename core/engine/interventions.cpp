@@ -37,6 +37,12 @@ constexpr EditKind kKinds[] = {
      false, false, false, EditValue::text},
     {Edit::gate_keep, "gate-keep", "Q", "share of Σ|a| of the gate activations that stay", false,
      true, true, EditValue::fraction},
+    {Edit::budget, "budget", "K", "soft routing: sum of a token's weights in a layer", false, false,
+     true, EditValue::fraction},
+    {Edit::threshold, "threshold", "P", "soft routing: experts whose weight is above P run", false,
+     false, true, EditValue::fraction},
+    {Edit::temperature, "temperature", "T", "soft routing: temperature of the router logits", false,
+     false, true, EditValue::fraction},
 };
 constexpr const char* kAblationNames[] = {"zero", "reroute", "mean"};
 
@@ -212,6 +218,13 @@ void check_value(const EditKind& kind, std::string_view word, double value) {
       return;
     case Edit::gate_keep:
       if (value <= 0 || value > 1) { wrong(kind, word, "a number over 0, at most 1"); }
+      return;
+    case Edit::budget:
+    case Edit::temperature:
+      if (value <= 0) { wrong(kind, word, "a number > 0"); }
+      return;
+    case Edit::threshold:
+      if (value < 0 || value >= 1) { wrong(kind, word, "a number from 0 to below 1"); }
       return;
     case Edit::ablate:
     case Edit::routes:

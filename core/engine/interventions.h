@@ -26,7 +26,10 @@ enum class Edit : std::uint8_t {
   ablate,       // experts without their own output
   routes,       // the experts of every token are those of a file
   route,        // some tokens' first slots go to these experts
-  gate_keep     // only the largest gate activations of a (token, expert) act
+  gate_keep,    // only the largest gate activations of a (token, expert) act
+  budget,       // soft routing: Σ of a token's weights in a layer
+  threshold,    // soft routing: an expert runs where its weight is above it
+  temperature   // soft routing: of the logits
 };
 
 enum class Ablation : std::uint8_t {

@@ -49,6 +49,9 @@ std::string problem_of(const LayerPlan& plan, const std::int32_t* experts, std::
 }  // namespace
 
 std::string problem_of(const RunPlan& plan, const GivenRoutes& routes, bool replayed) {
+  for (const LayerPlan& layer : plan.layers) {
+    if (layer.soft) { return "soft routing has no number of experts that every token chooses"; }
+  }
   const std::vector<LayerAndPass> rows = rows_of(plan, routes);
   if (std::ssize(rows) != routes.rows) {
     return join_words("rows (MoE layers × passes); expected ", rows.size(), ", found ",

@@ -1,7 +1,6 @@
 #include "core/engine/run_plan.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "core/engine/routing_plan.h"
@@ -9,78 +8,6 @@
 
 namespace kappascope {
 namespace {
-
-// The slot `slot` of parameters stored one slot after the other; the last one repeats.
-std::vector<float> slot_of(const std::vector<float>& values, std::int64_t slots,
-                           std::int64_t slot) {
-  const std::size_t size = values.size() / std::size_t(slots);
-  const auto first = values.begin() + std::int64_t(size) * std::min(slot, slots - 1);
-  return {first, first + std::int64_t(size)};
-}
-
-// The parameters of one slot of a pass, or of the side that is read (SPEC-layouts §1.5b).
-std::vector<float> picked(const std::vector<float>& values, std::int64_t slots, std::int64_t slot,
-                          const KappaSlots& rule) {
-  if (values.empty()) { return {}; }
-  if (rule.side != KappaSide::sft || slots < 2) { return slot_of(values, slots, slot); }
-  std::vector<float> result = slot_of(values, slots, 1);
-  if (rule.sft == SftKappa::independent) { return result; }
-  for (std::size_t i = 0; i < result.size(); ++i) { result[i] += values[i]; }
-  return result;
-}
-
-void multiply(std::vector<float>& values, double by) {
-  if (by == 1) { return; }
-  for (float& value : values) { value = float(by * value); }
-}
-
-KappaPlan kappa_plan(const KappaSpec& spec, const KappaParameters& stored, std::int64_t slot,
-                     const KappaSlots& rule) {
-  KappaPlan plan;
-  plan.bound = spec.bound;
-  plan.multiplier = spec.multiplier;
-  plan.from_gate = spec.from_gate;
-  if (spec.bias) {
-    plan.bias = picked(stored.bias, stored.bias_slots, slot, rule);
-    plan.expert_stride = stored.expert_stride;
-    plan.gate_stride = stored.gate_stride;
-    multiply(plan.bias, spec.multiplier);
-  }
-  if (spec.scale) {
-    plan.scale = picked(stored.scale, stored.scale_slots, slot, rule);
-    plan.scale_expert_stride = stored.expert_stride;
-    plan.scale_gate_stride = stored.gate_stride;
-    multiply(plan.scale, spec.multiplier);
-  } else if (spec.router) {
-    plan.scale = {1};  // u = b + s, which is α = 1
-  }
-  return plan;
-}
-
-LayerPlan layer_plan(const Model& model, std::size_t layer) {
-  LayerPlan plan;
-  plan.spec = &model.architecture.layers[layer];
-  if (const MoeSpec* moe = plan.spec->moe()) {
-    plan.slots = moe->router.slots;
-    plan.capacity = moe->router.capacity;
-  }
-  const KappaSpec* spec = plan.spec->kappa();
-  const KappaSlots& rule = model.architecture.kappa_slots;
-  if (spec == nullptr) {
-    plan.kappa.emplace_back();
-    const MoeSpec* moe = plan.spec->moe();
-    if (moe != nullptr && moe->gate.kappa != 1) {
-      plan.kappa.back().factor.assign(std::size_t(moe->router.experts), float(moe->gate.kappa));
-    }
-    return plan;
-  }
-  const KappaParameters& stored = model.kappa[layer];
-  const std::int64_t slots = rule.side ? 1 : std::max(stored.bias_slots, stored.scale_slots);
-  for (std::int64_t slot = 0; slot < slots; ++slot) {
-    plan.kappa.push_back(kappa_plan(*spec, stored, slot, rule));
-  }
-  return plan;
-}
 
 // Sets the parameters of some experts (none named: of all) to `value`.
 void set_parameter(std::vector<float>& values, std::int64_t& expert_stride,
@@ -186,10 +113,19 @@ class Resolver {
       case Edit::top_k:
       case Edit::capacity:
       case Edit::route:
+        if (plan.soft) { return "with soft routing each token runs as many experts as it needs"; }
         return moe ? "" : "the layer has no router";
       case Edit::ablate:
+        if (plan.soft && edit.ablation == Ablation::reroute) {
+          return "soft routing puts no other expert in the place of one (zero and mean act)";
+        }
+        return moe ? "" : "the layer has no experts";
       case Edit::gate_keep:
         return moe ? "" : "the layer has no experts";
+      case Edit::budget:
+      case Edit::threshold:
+      case Edit::temperature:
+        return plan.soft ? "" : "the layer has no soft routing";
       case Edit::loop:
       case Edit::routes:
         return "";
@@ -209,6 +145,10 @@ class Resolver {
     if (edit.edit == Edit::top_k && *edit.value > double(experts)) {
       refuse(edit, join_words("layer ", layer, " has ", experts, " experts"));
     }
+    if (edit.edit == Edit::budget && *edit.value >= double(experts)) {
+      refuse(edit,
+             join_words("layer ", layer, " has ", experts, " experts: expected less than that"));
+    }
     const KappaSpec* kappa = moe->kappa ? &*moe->kappa : nullptr;
     if (edit.edit == Edit::kappa && !edit.experts.empty() && kappa && kappa->from_gate &&
         kappa->router) {
@@ -219,6 +159,11 @@ class Resolver {
 
   void apply_routes(const Intervention& edit) {
     if (plan_.most_slots() == 0) { refuse(edit, "it cannot act: no layer has a router"); }
+    const auto soft = std::find_if(plan_.layers.begin(), plan_.layers.end(),
+                                   [](const LayerPlan& layer) { return layer.soft.has_value(); });
+    if (soft != plan_.layers.end()) {
+      refuse(edit, "it cannot act: soft routing has no slots to give");
+    }
     require(routes_ != nullptr, ExitCode::internal, {}, edit.text(), ": the file was not read");
     plan_.routes = routes_;
     const std::string problem = place_routes(plan_);
@@ -294,6 +239,16 @@ class Resolver {
       case Edit::route:
         plan.given.push_back({edit.tokens, {edit.experts.begin(), edit.experts.end()}});
         return;
+      case Edit::budget:
+        plan.soft->budget = *edit.value;
+        return;
+      case Edit::threshold:
+        plan.soft->threshold = *edit.value;
+        plan.soft->relative.reset();
+        return;
+      case Edit::temperature:
+        plan.soft->temperature = *edit.value;
+        return;
       default:
         for (KappaPlan& kappa : plan.kappa) { edit_kappa(edit, plan, kappa); }
     }
@@ -343,25 +298,6 @@ class Resolver {
 };
 
 }  // namespace
-
-KappaView KappaPlan::view() const {
-  KappaView result;
-  result.bias = bias.empty() ? nullptr : bias.data();
-  result.scale = scale.empty() ? nullptr : scale.data();
-  result.factor = factor.empty() ? nullptr : factor.data();
-  result.expert_stride = expert_stride;
-  result.gate_stride = gate_stride;
-  result.scale_expert_stride = scale_expert_stride;
-  result.scale_gate_stride = scale_gate_stride;
-  result.log_bound = static_cast<float>(std::log(bound));
-  // Without α nothing follows from z.
-  result.from_gate = from_gate && result.scale != nullptr;
-  return result;
-}
-
-std::int64_t LayerPlan::capacity_of_call(std::int64_t tokens) const {
-  return capacity ? capacity_of(*capacity, slots, tokens, spec->moe()->router.experts) : -1;
-}
 
 const KappaPlan& RunPlan::kappa_of(std::int64_t layer, std::int64_t pass) const {
   const std::vector<KappaPlan>& slots = layers[layer].kappa;

@@ -61,6 +61,7 @@ struct LayerPlan {
   // MoE layers
   std::int64_t slots = 0;                // K
   std::optional<CapacityRule> capacity;  // absent: nothing is dropped
+  std::optional<SoftSpec> soft;          // soft routing; K = E
   // One for each slot of κ that a pass can have, at least one; κ of every gate of the layer.
   std::vector<KappaPlan> kappa;
   // What an intervention changed: α, b and factor of the trace then are these (SPEC §9).
@@ -79,7 +80,11 @@ struct LayerPlan {
   // Σ|a| that acts; 1: all of it.
   double share_kept(std::int64_t expert) const { return gate_keep.empty() ? 1 : gate_keep[expert]; }
   std::int64_t capacity_of_call(std::int64_t tokens) const;  // −1: nothing is dropped
+  SoftRule soft_rule() const;                                // of a layer with soft routing
 };
+
+// What the layer does without interventions. `model` must outlive the plan.
+LayerPlan layer_plan(const Model& model, std::size_t layer);
 
 // The tokens of a call in their text.
 struct CallTokens {

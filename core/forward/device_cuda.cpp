@@ -139,6 +139,9 @@ std::string prepare_device(const Model& model, Weights& weights) {
   require(gates <= kMostRecordedGates, ExitCode::unsupported, {},
           "gate units of a layer: expected at most ", kMostRecordedGates, " on a GPU, found ",
           gates);
+  const LayerSpec* moe = architecture.first_moe();
+  require(moe == nullptr || !moe->moe()->router.soft, ExitCode::gpu, Remedy::use_cpu, {},
+          "soft routing (router_type lapsum) is not computed on a GPU");
   auto state = std::make_shared<DeviceState>();
   state->device = weights.device;
   DeviceFacts facts;

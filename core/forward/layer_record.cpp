@@ -19,17 +19,19 @@ const float* data_or_null(const at::Tensor& values) {
 
 }  // namespace
 
-Routing::Routing(at::Tensor logits, std::int64_t slots, bool recorded)
+Routing::Routing(at::Tensor logits, std::int64_t slots, bool recorded, bool soft)
     : logits_(std::move(logits)),
       expert_(std::size_t(logits_.size(0) * slots)),
       weight_(expert_.size()),
       score_(expert_.size()),
       kept_(expert_.size()),
+      soft_weight_(soft ? std::size_t(logits_.numel()) : 0),
       numbers_(recorded ? std::size_t(5 * logits_.size(0)) : 0) {
   view.tokens = logits_.size(0);
   view.experts = logits_.size(1);
   view.slots = slots;
   view.logits = logits_.const_data_ptr<float>();
+  view.soft_weight = soft ? soft_weight_.data() : nullptr;
   view.cells = {nullptr, expert_.data(), weight_.data(), kept_.data(), score_.data()};
   if (!recorded) { return; }
   float* const numbers = numbers_.data();

@@ -13,8 +13,9 @@ namespace kappascope {
 // The memory of a call's routing.
 class Routing {
  public:
-  // logits [T,E]; with `recorded` also the router's numbers of each token.
-  Routing(at::Tensor logits, std::int64_t slots, bool recorded);
+  // logits [T,E]; with `recorded` also the router's numbers of each token, with `soft` the weights
+  // of all experts.
+  Routing(at::Tensor logits, std::int64_t slots, bool recorded, bool soft);
   Routing(const Routing&) = delete;
   Routing& operator=(const Routing&) = delete;
   RoutingView view;
@@ -24,7 +25,8 @@ class Routing {
   std::vector<std::int32_t> expert_;
   std::vector<float> weight_, score_;
   std::vector<std::uint8_t> kept_;
-  std::vector<float> numbers_;  // [5,T] or empty
+  std::vector<float> soft_weight_;  // [T,E] or empty
+  std::vector<float> numbers_;      // [5,T] or empty
 };
 
 // What the taps are given beyond the routing, over the recorded tokens T. Empty: not wanted.

@@ -20,6 +20,12 @@ void route(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer, s
   const at::Tensor kappa_scores = kappa_router_scores(x, weights);
   if (kappa_scores.defined()) { args.given_score = kappa_scores.const_data_ptr<float>(); }
   args.score_norm = weights.score_norm.data();
+  if (plan.soft) {
+    const SoftRouteArgs soft{args, plan.soft_rule()};
+    return at::parallel_for(0, tokens, 64, [&](std::int64_t first, std::int64_t last) {
+      soft_route_ref(soft, first, last);
+    });
+  }
   at::parallel_for(0, tokens, 256, [&](std::int64_t first, std::int64_t last) {
     cpu_kernels().route_tokens(args, first, last);
   });
@@ -32,7 +38,7 @@ at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_
                      std::int64_t pass, const CallContext& context) {
   const bool recorded = context.wants.routing && context.probe.wants_layer(layer);
   const LayerPlan& plan = context.plan.layers[layer];
-  const Routing routing(router_logits(x, weights), plan.slots, recorded);
+  const Routing routing(router_logits(x, weights), plan.slots, recorded, plan.soft.has_value());
   route(x, weights, layer, pass, context, routing.view);
   ExpertRecord record;
   at::Tensor output = run_experts(x, weights, layer, pass, routing.view, context,

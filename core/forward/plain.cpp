@@ -1,8 +1,6 @@
 // The MLPs in Torch's own operations, as the formulas are written (SPEC §1.5): differentiable, on
 // any device, and the judge of the other two backends. Statistics are those of the reference
 // kernels.
-#include <limits>
-#include <tuple>
 #include <utility>
 
 #include "core/forward/backend.h"
@@ -11,104 +9,11 @@
 #include "core/forward/learning.h"
 #include "core/forward/operations.h"
 #include "core/forward/plain_gates.h"
+#include "core/forward/plain_route.h"
 #include "core/nan.h"
 
 namespace kappascope {
 namespace {
-
-// The routing of a call.
-struct PlainRouting {
-  at::Tensor logits;  // [T,E]
-  at::Tensor index;   // [T,K] int64, best first; equal scores: lower expert first
-  at::Tensor weight;  // [T,K] 0 where dropped
-  at::Tensor kept;    // [T,K] bool
-  at::Tensor score;   // [T,K] s; NaN where dropped or none
-  at::Tensor margin;  // [T] NaN when K = E
-};
-
-// Assignments take their place in an expert's queue: all first choices by token, then all second.
-at::Tensor kept_within(const at::Tensor& index, std::int64_t experts, std::int64_t capacity) {
-  if (capacity < 0) { return at::ones_like(index, at::kBool); }
-  const at::Tensor queue = index.t().flatten();  // [K·T]
-  const at::Tensor hits = at::one_hot(queue, experts);
-  const at::Tensor place = hits.cumsum(0).gather(1, queue.unsqueeze(1)).squeeze(1) - 1;
-  return (place < capacity).view({index.size(1), index.size(0)}).t();
-}
-
-at::Tensor scores_of(const PlainRouting& routing, const at::Tensor& x, const MoeWeights& weights,
-                     const std::optional<KappaScore>& rule) {
-  const at::Tensor none = at::full_like(routing.weight, kNaN);
-  const at::Tensor chosen = routing.logits.gather(1, routing.index);
-  const double factor = rule ? rule->factor : 1;
-  switch (route_score(rule)) {
-    case RouteScore::router_probs:
-      return factor * routing.weight;
-    case RouteScore::raw_logit:
-      return factor * chosen;
-    case RouteScore::scaled_logit: {
-      const at::Tensor norm = at::tensor(weights.score_norm, at::kFloat).to(x.device());
-      return factor * chosen / norm.index({routing.index});
-    }
-    case RouteScore::constant:
-      return at::full_like(routing.weight, rule->constant);
-    case RouteScore::given:
-      return kappa_router_scores(x, weights).gather(1, routing.index);
-    case RouteScore::none:
-      return none;
-  }
-  fail(ExitCode::internal, {}, "a score of no kind");
-}
-
-// [T,K] and the margin, of what experts are chosen by [T,E] and those given [T,K] or undefined. A
-// given expert is put in front of the others in the order of the slots, then into its own slot.
-std::pair<at::Tensor, at::Tensor> choose(const at::Tensor& by, const at::Tensor& given,
-                                         std::int64_t slots) {
-  const std::int64_t tokens = by.size(0), experts = by.size(1);
-  const auto [sorted, order] = at::sort(by, /*stable=*/true, /*dim=*/1, /*descending=*/true);
-  at::Tensor index = order.narrow(1, 0, slots).contiguous();
-  at::Tensor last = sorted.select(1, slots - 1), next;
-  if (slots < experts) { next = sorted.select(1, slots); }
-  if (given.defined()) {
-    at::Tensor taken = at::zeros({tokens, experts + 1}, by.options().dtype(at::kBool));
-    taken = taken.scatter(1, at::where(given < 0, experts, given), true).narrow(1, 0, experts);
-    // Those left, best first: the stable sort keeps the order of `order`.
-    const at::Tensor left =
-        order.gather(1, std::get<1>(at::sort(taken.gather(1, order).to(at::kInt), true, 1, false)));
-    const at::Tensor own = given < 0;
-    const at::Tensor turn = (own.cumsum(1) - 1).clamp_min(0);
-    index = at::where(own, left.gather(1, turn), given);
-    last = std::get<0>(by.gather(1, index).min(1));
-    const at::Tensor first_left = own.sum(1, /*keepdim=*/true).clamp_max(experts - 1);
-    next = by.gather(1, left.gather(1, first_left)).squeeze(1);
-  }
-  if (slots == experts) { return {index, at::full({tokens}, kNaN, by.options())}; }
-  return {index, at::where(next == -std::numeric_limits<double>::infinity(), kNaN, last - next)};
-}
-
-PlainRouting route(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
-                   std::int64_t pass, const CallContext& context) {
-  const LayerPlan& plan = context.plan.layers[layer];
-  const MoeSpec& spec = *plan.spec->moe();
-  PlainRouting routing;
-  routing.logits = router_logits(x, weights);
-  const at::Tensor selection = selection_scores(routing.logits, selection_bias(weights, plan));
-  const std::vector<std::int32_t> experts = given_experts(layer, pass, context);
-  at::Tensor given;
-  if (!experts.empty()) {
-    given = at::tensor(experts, at::kLong).view({x.size(0), plan.slots}).to(x.device());
-  }
-  std::tie(routing.index, routing.margin) =
-      choose(selection.defined() ? selection : routing.logits, given, plan.slots);
-  const at::Tensor chosen = routing.logits.gather(1, routing.index);
-  routing.kept = kept_within(routing.index, spec.router.experts, plan.capacity_of_call(x.size(0)));
-  const at::Tensor weight = spec.router.weight == CombineWeight::softmax_of_all
-                                ? routing.logits.softmax(1).gather(1, routing.index)
-                                : chosen.softmax(1);
-  routing.weight = weight.masked_fill(routing.kept.logical_not(), 0);
-  routing.score =
-      scores_of(routing, x, weights, spec.score).masked_fill(routing.kept.logical_not(), kNaN);
-  return routing;
-}
 
 // α or b of one expert, [I] or [1]; undefined: none.
 at::Tensor parameters_of(const std::vector<float>& values, std::int64_t expert_stride,
@@ -142,31 +47,6 @@ at::Tensor kappa_of(const KappaPlan& plan, std::int64_t expert, const at::Tensor
   }
   if (scale.defined() && bias.defined()) { u = u + bias; }
   return (factor * (std::log(plan.bound) * u.tanh()).exp()).expand_as(z);
-}
-
-// The host's copy of a routing, as the probe reads it.
-void fill_view(const PlainRouting& routing, const at::Tensor& logits, const RoutingView& view) {
-  const auto copy = [](const at::Tensor& from, auto* to) {
-    using T = std::remove_pointer_t<decltype(to)>;
-    const at::Tensor host = from.to(c10::CppTypeToScalarType<T>::value).cpu().contiguous();
-    std::copy_n(host.template const_data_ptr<T>(), host.numel(), to);
-  };
-  copy(routing.index, view.cells.expert);
-  copy(routing.weight, view.cells.weight);
-  copy(routing.kept, view.cells.kept);
-  copy(routing.score, view.cells.score);
-  if (!view.numbers.top1_prob) { return; }
-  const at::Tensor p = logits.softmax(1);
-  const at::Tensor best = std::get<0>(at::sort(logits, 1, true));
-  copy(std::get<0>(p.max(1)), view.numbers.top1_prob);
-  copy(p.gather(1, routing.index.to(p.device())).sum(1), view.numbers.selected_mass);
-  copy(routing.margin, view.numbers.margin);
-  copy(logits.size(1) == 1 ? at::full({logits.size(0)}, kNaN)
-                           : best.select(1, 0) - best.select(1, 1),
-       view.numbers.top_gap);
-  copy(logits.size(1) == 1 ? at::zeros({logits.size(0)})
-                           : at::special_entr(p).sum(1) / std::log(double(logits.size(1))),
-       view.numbers.entropy);
 }
 
 // One expert's kept cells, and what it makes of them.
@@ -284,12 +164,13 @@ at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_
   const KappaPlan& kappa = context.plan.kappa_of(layer, pass);
   const bool recorded = context.wants.routing && context.probe.wants_layer(layer);
   const ProbeWants wants = recorded ? context.wants : ProbeWants{};
-  PlainRouting routing = route(x, weights, layer, pass, context);
+  PlainRouting routing = plain_route(x, weights, layer, pass, context);
   if (context.learning) {
     context.learning->routed(layer, x, weights, routing.logits, routing.index, routing.score);
   }
-  const Routing host(routing.logits.detach().cpu().contiguous(), plan.slots, recorded);
-  if (recorded) { fill_view(routing, routing.logits.cpu(), host.view); }
+  const Routing host(routing.logits.detach().cpu().contiguous(), plan.slots, recorded,
+                     plan.soft.has_value());
+  if (recorded) { fill_view(routing, host.view); }
   const MoeSpec& spec = *plan.spec->moe();
   ExpertRecord record;
   record.prepare(host.view.from(context.call.first_recorded), spec.gates, wants,

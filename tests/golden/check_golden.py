@@ -58,10 +58,39 @@ def near_ties(golden_logits, margin, slots):
     return in_set, in_set | (gaps < TIE).any(axis=1)
 
 
+def soft_near_ties(golden_weight, margin):
+    """The same of soft routing, whose margin is that of the weights and the threshold."""
+    in_set = margin < TIE
+    return in_set, in_set | ((-np.diff(golden_weight) < TIE) & (golden_weight[:, 1:] > 0)).any(axis=1)
+
+
+EMPTY = {'expert_index': -1, 'expert_weight': 0}
+
+
+def with_slots(golden, front, slots):
+    """A layer of a golden file, its slots as many as those of the trace, which has the most of any layer."""
+    layer = {name: golden[name] for name in golden.files if name.startswith(front)}
+    for name, values in layer.items():
+        part = name[len(front):]
+        if part in ('expert_index', 'expert_weight', 'kappa', 'gate_pre', 'gate_act'):
+            more = [(0, 0), (0, max(0, slots - values.shape[1]))] + [(0, 0)] * (values.ndim - 2)
+            layer[name] = np.pad(values, more, constant_values=EMPTY.get(part, np.nan))[:, :slots]
+    return layer
+
+
 def compare_routing(result, where, trace, m, golden, front, rows, gates):
     index, kept = trace['expert_index'][m], trace['expert_kept'][m]
+    soft = front + 'soft_weight' in golden
+    if soft:
+        index = np.where(kept, index, -1)
+        golden = with_slots(golden, front, index.shape[1])
+        result.floats(where, 'soft_weight', trace['soft_weight'][m], golden[front + 'soft_weight'], rows)
+        if 'layer_budget' in trace:
+            result.floats(where, 'budget', trace['layer_budget'][m], golden[front + 'budget'])
+        set_tied, order_tied = soft_near_ties(golden[front + 'expert_weight'], trace['router_margin'][m])
+    else:
+        set_tied, order_tied = near_ties(golden[front + 'router_logits'], trace['router_margin'][m], index.shape[1])
     expected = golden[front + 'expert_index']
-    set_tied, order_tied = near_ties(golden[front + 'router_logits'], trace['router_margin'][m], index.shape[1])
     other_order = rows & (index != expected).any(axis=1)
     other_set = rows & (np.sort(index, axis=1) != np.sort(expected, axis=1)).any(axis=1)
     for t in np.flatnonzero(other_order & ~order_tied | other_set & ~set_tied):
@@ -76,7 +105,7 @@ def compare_routing(result, where, trace, m, golden, front, rows, gates):
     both = rows[:, None] & kept
     if front + 'kappa_input' in golden:
         result.floats(where, 'kappa_input', trace['kappa_input'][m], golden[front + 'kappa_input'], both)
-    elif not np.isnan(trace['kappa_input'][m]).all():
+    elif not soft and not np.isnan(trace['kappa_input'][m]).all():
         result.failures.append(f'{where} {front}kappa_input: a number, where the family has none')
     for name in ('kappa', 'gate_pre', 'gate_act') if gates else ():
         if front + name in golden:
@@ -150,6 +179,8 @@ def compare_forward(result, programs, model, golden_file, words, device, scratch
         trace = {key: ours[front + names.get(key, key)][None] for key in (
             'router_logits', 'router_margin', 'expert_index', 'expert_weight', 'expert_kept', 'kappa_input',
             'kappa', 'gate_pre', 'gate_act')}
+        if front + 'soft_weight' in ours:
+            trace['soft_weight'] = ours[front + 'soft_weight'][None]
         rows = compare_routing(result, where, trace, 0, golden, front, rows, True)
     result.floats(where, 'logits', ours['logits'][:, ::8], golden['logits_every8'].reshape(len(rows), -1), rows)
     result.floats(where, 'nll', ours['nll'], golden['nll'].ravel(), rows[:-1])

@@ -38,6 +38,9 @@ class GoldenProbe final : public Probe {
     const std::int64_t tokens = tap.routing.tokens, slots = tap.routing.slots;
     const std::int64_t experts = tap.routing.experts;
     keep(front + "router_logits", tap.routing.logits, {tokens, experts});
+    if (tap.routing.soft_weight) {
+      keep(front + "soft_weight", tap.routing.soft_weight, {tokens, experts});
+    }
     keep(front + "router_margin", tap.routing.numbers.margin, {tokens});
     keep(front + "expert_index", tap.routing.cells.expert, {tokens, slots});
     keep(front + "expert_weight", tap.routing.cells.weight, {tokens, slots});

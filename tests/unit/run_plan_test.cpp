@@ -35,19 +35,23 @@ TEST(Interventions, OneTextForOneEdit) {
   EXPECT_EQ(canonical("route=3:*:0-2"), "route=3:*:0-2");
   EXPECT_EQ(canonical("routes=a@1:b=c.npy"), "routes=a@1:b=c.npy");
   EXPECT_EQ(canonical("gate-keep=0.50@*:1"), "gate-keep=0.5@*:1");
+  EXPECT_EQ(canonical("budget=2.50@3"), "budget=2.5@3");
+  EXPECT_EQ(canonical("threshold=0"), "threshold=0");
+  EXPECT_EQ(canonical("temperature=1.5"), "temperature=1.5");
 }
 
 TEST(Interventions, WrongWordsAreUsageErrors) {
   for (const char* word :
-       {"kappa=0",        "kappa=-1",    "kappa=two",      "kappa=",          "kappa=nan",
-        "kappa=1e39",     "kappa=1e-46", "kappa-mul=1e60", "kappa-bias=1e39", "kappa-mul=off",
-        "kappa-bias=inf", "capacity=0",  "top-k=0",        "top-k=1.5",       "top-k=2@3:1",
-        "capacity=2@3:1", "loop=0",      "loop=65",        "loop=2@1",        "kappa=2@",
-        "kappa=2@a",      "kappa=2@3-1", "kappa=2@1:",     "kappa=2@1,",      "ablat=3:1",
-        "kappa",          "ablate=3",    "ablate=3:",      "ablate=3:1:off",  "ablate=3:1@2",
-        "ablate=:1",      "route=3:1",   "route=3:1:*",    "route=3:1:2,2",   "route=3:x:2",
-        "route=3:1:2:3",  "routes=",     "gate-keep=0",    "gate-keep=1.5",   "gate-keep=off",
-        "gate-keep=-1",   "route=3:1:-1"}) {
+       {"kappa=0",        "kappa=-1",     "kappa=two",      "kappa=",          "kappa=nan",
+        "kappa=1e39",     "kappa=1e-46",  "kappa-mul=1e60", "kappa-bias=1e39", "kappa-mul=off",
+        "kappa-bias=inf", "capacity=0",   "top-k=0",        "top-k=1.5",       "top-k=2@3:1",
+        "capacity=2@3:1", "loop=0",       "loop=65",        "loop=2@1",        "kappa=2@",
+        "kappa=2@a",      "kappa=2@3-1",  "kappa=2@1:",     "kappa=2@1,",      "ablat=3:1",
+        "kappa",          "ablate=3",     "ablate=3:",      "ablate=3:1:off",  "ablate=3:1@2",
+        "ablate=:1",      "route=3:1",    "route=3:1:*",    "route=3:1:2,2",   "route=3:x:2",
+        "route=3:1:2:3",  "routes=",      "gate-keep=0",    "gate-keep=1.5",   "gate-keep=off",
+        "gate-keep=-1",   "route=3:1:-1", "budget=0",       "threshold=1",     "temperature=0",
+        "budget=2@3:1"}) {
     EXPECT_EQ(error_of([&] { parse_intervention(word); }).substr(0, 2), "2 ") << word;
   }
 }
