@@ -3,125 +3,54 @@
 #include <algorithm>
 
 #include "core/nan.h"
-#include "core/trace/in_force.h"
 #include "core/trace/kappa_statistics.h"
 #include "core/trace/logits_file.h"
+#include "core/trace/recorded_arrays.h"
 #include "core/trace/recorded_fields.h"
 #include "core/trace/running_sums.h"
 #include "core/trace/schema.h"
+#include "core/trace/slots_in_use.h"
 #include "core/trace/trace_meta.h"
 
 namespace kappascope {
-struct TraceRecorder::State {
+struct TraceRecorder::State : RecordedArrays {
   const Model& model;
   const RunPlan& plan;
   const TokenizedText& text;
-  TraceSettings settings;
-  std::vector<std::int64_t> moe_layers, dense_layers, shared_layers;  // recorded, ascending
-  Extents extents;
+  const TraceSettings settings;
+  const std::filesystem::path path;
   std::unique_ptr<NpzWriter> writer;
   RunningSums sums;
-  ParametersInForce in_force;
-  bool selection_scores = false, learned_kappa = false, clamped = false;  // in a recorded layer
+  // With soft routing K is the largest number of experts that a token runs, known at the end: until
+  // then the arrays have room for all, in a file beside.
+  std::int64_t most_run = 1;
   Failure failure;
 
-  State(const std::filesystem::path& path, const Model& model_, const RunPlan& plan_,
+  State(const std::filesystem::path& path_, const Model& model_, const RunPlan& plan_,
         const TokenizedText& text_, const TraceSettings& settings_)
-      : model(model_), plan(plan_), text(text_), settings(settings_) {
-    set_extents(path);
-    for (const std::int64_t layer : moe_layers) {
-      selection_scores = selection_scores || has_selection_bias(layer);
-      clamped = clamped || model.architecture.layers[layer].moe()->gate.limit.has_value();
-      const KappaPlan& kappa = plan.kappa_of(layer, 0);
-      learned_kappa = learned_kappa || !kappa.bias.empty() || !kappa.scale.empty();
-    }
-    in_force = ParametersInForce(model, plan, moe_layers);
-    open(path);
+      : RecordedArrays(model_, plan_, text_, settings_),
+        model(model_),
+        plan(plan_),
+        text(text_),
+        settings(with_layers(settings_, model_)),
+        path(path_) {
+    require(moe_layers.empty() || extents[Axis::expert] <= kMostRecordedExperts,
+            ExitCode::unsupported, Place{path.native()}, "experts of a layer; expected at most ",
+            kMostRecordedExperts, " for a trace, found ", extents[Axis::expert]);
+    open(soft ? wide_path() : path);
     sums = RunningSums(extents[Axis::moe_layer], extents[Axis::expert]);
     write_text();
     write_indices();
   }
 
-  void set_extents(const std::filesystem::path& path) {
-    const Architecture& architecture = model.architecture;
-    if (settings.layers.empty()) {
-      for (std::int64_t i = 0; i < architecture.depth(); ++i) { settings.layers.push_back(i); }
-    }
-    moe_layers = settings.layers_of(architecture, true);
-    dense_layers = settings.layers_of(architecture, false);
-    for (const std::int64_t layer : moe_layers) {
-      if (architecture.layers[layer].moe()->shared) { shared_layers.push_back(layer); }
-    }
-    const auto rows = [&](const auto& layers) {
-      return static_cast<std::int64_t>(layers.size()) * plan.passes;
-    };
-    extents[Axis::token] = static_cast<std::int64_t>(text.tokens.size());
-    extents[Axis::top] = kTopTokens;
-    extents[Axis::moe_layer] = rows(moe_layers);
-    extents[Axis::expert] = architecture.most_experts();
-    extents[Axis::slot] = plan.most_slots();
-    extents[Axis::gate] = std::max<std::int64_t>(1, architecture.most_gates(true));
-    extents[Axis::kappa_bin] = kKappaBins;
-    extents[Axis::z_bin] = kGatePreBins;
-    extents[Axis::dense_layer] = rows(dense_layers);
-    extents[Axis::shared_layer] = rows(shared_layers);
-    extents[Axis::dense_gate] = architecture.most_gates(false);
-    extents[Axis::vocabulary] = architecture.vocab;
-    require(!text.tokens.empty() && text.bytes.size() == text.tokens.size(), ExitCode::internal, {},
-            "a text without tokens or without their bytes");
-    require(moe_layers.empty() || extents[Axis::expert] <= kMostRecordedExperts,
-            ExitCode::unsupported, Place{path.native()}, "experts of a layer; expected at most ",
-            kMostRecordedExperts, " for a trace, found ", extents[Axis::expert]);
-  }
-
-  bool has_selection_bias(std::int64_t layer) const {
-    if (plan.layers[layer].has(ExpertMode::reroute)) { return true; }
-    return model.architecture.layers[layer].moe()->router.selection_bias &&
-           model.weights.tensor(Role::selection_bias, layer) != nullptr;
-  }
-
-  // How many of an array's axes are recorded; 0: it is not.
-  std::size_t recorded_rank(const ArraySchema& schema) const {
-    if (schema.group != ArrayGroup::moe_optional) {
-      return records(schema.group) ? schema.rank() : 0;
-    }
-    if (moe_layers.empty()) { return 0; }
-    if (schema.name == "expert_output_norm") { return schema.rank(); }
-    if (schema.name == "gate_clamped_fraction") { return clamped ? schema.rank() : 0; }
-    if (schema.name == "selection_score") { return selection_scores ? schema.rank() : 0; }
-    if (schema.name == "ablation_nll") { return settings.ablation ? schema.rank() : 0; }
-    if (schema.name == "kappa_u_square") { return learned_kappa ? schema.rank() : 0; }
-    return in_force.rank(schema.name);
-  }
-
-  bool records(ArrayGroup group) const {
-    switch (group) {
-      case ArrayGroup::tokens:
-        return true;
-      case ArrayGroup::moe:
-        return !moe_layers.empty();
-      case ArrayGroup::dense:
-        return !dense_layers.empty();
-      case ArrayGroup::shared:
-        return !shared_layers.empty();
-      case ArrayGroup::gates:
-        return !moe_layers.empty() && settings.record_gates;
-      case ArrayGroup::logits:
-        return settings.record_logits;
-      case ArrayGroup::against:
-        return settings.against_logits != nullptr;
-      case ArrayGroup::moe_optional:
-        break;
-    }
-    fail(ExitCode::internal, {}, "a group of arrays without a rule");
-  }
+  std::filesystem::path wide_path() const { return path.native() + ".all-experts"; }
 
   // Announces every array, sorted by name, and the document about them.
-  void open(const std::filesystem::path& path) {
+  void open(const std::filesystem::path& to) {
     std::vector<RecordedArray> recorded;
     std::vector<NpyArray> arrays;
     for (const ArraySchema& schema : array_schemas()) {
-      const std::size_t rank = recorded_rank(schema);
+      const std::size_t rank = axes_of(schema);
       if (rank == 0) { continue; }
       recorded.push_back({&schema, rank});
       arrays.push_back({std::string(schema.name), schema.type, schema.shape(extents, rank)});
@@ -137,7 +66,7 @@ struct TraceRecorder::State {
     arrays.push_back(meta_array(document));
     std::sort(arrays.begin(), arrays.end(),
               [](const NpyArray& a, const NpyArray& b) { return a.name < b.name; });
-    writer = std::make_unique<NpzWriter>(path, std::move(arrays));
+    writer = std::make_unique<NpzWriter>(to, std::move(arrays));
     writer->write_text(kMetaArray, 0, std::span(&document, 1));
   }
 
@@ -185,6 +114,20 @@ struct TraceRecorder::State {
     indices(moe_layers, "layer_index", "pass_index");
     indices(dense_layers, "dense_layer_index", "dense_pass_index");
     indices(shared_layers, "shared_layer_index", "shared_pass_index");
+    if (!soft) { return; }
+    std::vector<float> budgets, thresholds;
+    std::vector<std::int32_t> caps;
+    for (std::int64_t pass = 0; pass < plan.passes; ++pass) {
+      for (const std::int64_t layer : moe_layers) {
+        const SoftRule rule = plan.layers[layer].soft_rule();
+        budgets.push_back(float(rule.budget));
+        thresholds.push_back(float(soft_threshold(rule, model.architecture.most_experts())));
+        caps.push_back(std::int32_t(rule.most));
+      }
+    }
+    writer->write("layer_budget", budgets);
+    writer->write("layer_threshold", thresholds);
+    writer->write("layer_cap", caps);
   }
 
   // Row of (layer, pass) among the recorded ones: passes outside, layers inside.
@@ -238,11 +181,39 @@ struct TraceRecorder::State {
           tap.selection_score ? tap.selection_score : routing.logits, tokens * experts);
     }
     const Assignments& cells = routing.cells;
-    const std::vector<std::int16_t> chosen(cells.expert, cells.expert + tokens * routing.slots);
+    std::vector<std::int16_t> chosen(cells.expert, cells.expert + tokens * routing.slots);
+    if (soft) { record_soft(routing, first, chosen); }
     put_slots<std::int16_t>("expert_index", tap, row, chosen.data(), -1);
     put_slots<float>("expert_weight", tap, row, cells.weight, 0);
     put_slots<std::uint8_t>("expert_kept", tap, row, cells.kept, 0);
     put_slots<float>("kappa_input", tap, row, cells.score, kNaN);
+  }
+
+  // What does not run has no slot.
+  void record_soft(const RoutingView& routing, std::int64_t first,
+                   std::vector<std::int16_t>& chosen) {
+    put("soft_weight", first * routing.experts, routing.soft_weight,
+        routing.tokens * routing.experts);
+    for (std::int64_t t = 0; t < routing.tokens; ++t) {
+      const std::uint8_t* kept = routing.cells.kept + t * routing.slots;
+      const std::int64_t run = std::count(kept, kept + routing.slots, 1);  // they come first
+      most_run = std::max(most_run, run);
+      const auto row = chosen.begin() + t * routing.slots;
+      std::fill(row + run, row + routing.slots, std::int16_t{-1});
+    }
+  }
+
+  // Writes the trace with the slots that are used.
+  void narrow() {
+    writer->finish();
+    const RemovedAtEnd remove{wide_path()};
+    const NpzReader wide(wide_path());
+    const std::int64_t before = extents[Axis::slot];
+    extents[Axis::slot] = most_run;
+    open(path);
+    for (const NpyArray& array : wide.arrays()) {
+      if (array.name != kMetaArray) { copy_slots(wide, array, before, most_run, *writer); }
+    }
   }
 
   void record_moe(const MoeTap& tap) {
@@ -390,6 +361,7 @@ void TraceRecorder::finish() {
     }
     state.in_force.write(*state.writer);
   }
+  if (state.soft) { state.narrow(); }
   state.writer->finish();
 }
 

@@ -289,8 +289,12 @@ void load_optional(Trace& trace, const NpzReader& file) {
   floats("kappa_bias_in_force", trace.kappa_bias_in_force);
   floats("kappa_scale_in_force", trace.kappa_scale_in_force);
   floats("kappa_factor", trace.kappa_factor);
+  floats("soft_weight", trace.soft_weight);
+  floats("layer_budget", trace.layer_budget);
+  floats("layer_threshold", trace.layer_threshold);
   if (file.mentions("ablation_nll")) { trace.ablation_nll = file.float64("ablation_nll"); }
   if (file.mentions("kappa_u_square")) { trace.kappa_u_square = file.float64("kappa_u_square"); }
+  if (file.mentions("layer_cap")) { trace.layer_cap = file.int32("layer_cap"); }
 }
 
 void load_dense(Trace& trace, const NpzReader& file) {

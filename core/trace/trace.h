@@ -109,9 +109,13 @@ struct Trace {
       effect_rel_abs, effect_rel_rms, effect_rel_positive, effect_count;  // [M,E]
 
   // Not in every trace.
-  std::span<const float> expert_output_norm;     // [M,T,K] ‖E_e(x)‖₂ before the combine weight
-  std::span<const float> selection_score;        // [M,T,E] where it is not the router logit
-  std::span<const double> kappa_u_square;        // [M,E] mean of u², u = α·s + b
+  std::span<const float> expert_output_norm;  // [M,T,K] ‖E_e(x)‖₂ before the combine weight
+  std::span<const float> selection_score;     // [M,T,E] where it is not the router logit
+  // Of soft routing: p before the threshold; k, the threshold, the cap (0: none) of each row.
+  std::span<const float> soft_weight;                    // [M,T,E]
+  std::span<const float> layer_budget, layer_threshold;  // [M]
+  std::span<const std::int32_t> layer_cap;               // [M]
+  std::span<const double> kappa_u_square;                // [M,E] mean of u², u = α·s + b
   std::span<const float> gate_clamped_fraction;  // [M,T,K] share of gate units at the limit of z
   // Shared experts: the factor on their output and its norm before that.
   std::span<const std::int32_t> shared_layer_index;          // [Ms]

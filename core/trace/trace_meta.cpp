@@ -175,9 +175,15 @@ Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& te
   put_reading(meta, model.architecture);
   meta["interventions"] = canonical_words(plan.interventions);
   if (settings.against_logits) { meta["against"] = settings.against; }
-  meta["router_score"] = "softmax";
-  meta["router_margin_unit"] = "logit";
+  const LayerSpec* moe = model.architecture.first_moe();
+  const bool soft = moe != nullptr && moe->moe()->router.soft.has_value();
+  meta["router_score"] = soft ? "lapsum" : "softmax";
+  meta["router_margin_unit"] = soft ? "weight" : "logit";
   meta["near_tie"] = kNearTieMargin;
+  if (soft) {
+    const ParameterCounts counts = count_parameters(model);
+    meta["parameters"] = {{"always", counts.always}, {"per_expert", counts.per_expert}};
+  }
   meta["capacity"] = capacity_meta(model, plan);
   meta["window"] = {{"sequence_len", model.architecture.context},
                     {"chunks", chunks_meta(text.chunks)}};
@@ -186,6 +192,11 @@ Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& te
                       {"logits", settings.record_logits}};
   for (const RecordedArray& array : arrays) {
     meta["arrays"][std::string(array.schema->name)] = describe_array(*array.schema, array.rank);
+  }
+  const auto margin = meta["arrays"].find("router_margin");
+  if (soft && margin != meta["arrays"].end()) {
+    (*margin)["unit"] = "weight";
+    (*margin)["long_name"] = "distance of the nearest weight from the threshold";
   }
   return meta;
 }

@@ -1,0 +1,22 @@
+// A trace whose number of slots is known only at its end is written with room for every expert
+// first, and then anew with the slots that tokens use.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "core/trace/npz.h"
+
+namespace kappascope {
+
+// Copies an array; of one with an axis "slot", whose length is `before`, the first `slots` of it.
+void copy_slots(const NpzReader& from, const NpyArray& array, std::int64_t before,
+                std::int64_t slots, NpzWriter& to);
+
+// The file is removed at the end of a scope.
+struct RemovedAtEnd {
+  std::filesystem::path file;
+  ~RemovedAtEnd();
+};
+
+}  // namespace kappascope
