@@ -7,6 +7,7 @@
 #include "core/stats/kappa.h"
 #include "core/stats/layer.h"
 #include "core/stats/router.h"
+#include "core/stats/soft_routing.h"
 
 namespace kappascope {
 namespace {
@@ -52,6 +53,13 @@ void set_kappa(LayerSummary& summary, const TraceLayer& layer) {
   summary.kappa_sqrt_n_mean = kappa.sqrt_n_mean;
   summary.effect = layer_effect(layer, EffectKind::absolute);
   summary.effect_relative = layer_effect(layer, EffectKind::relative);
+}
+
+void set_soft_routing(LayerSummary& summary, const TraceLayer& layer) {
+  if (layer.trace.layer_budget.empty()) { return; }
+  summary.budget = layer.trace.layer_budget[layer.row];
+  summary.experts_run = experts_run(layer);
+  summary.tokens_at_cap = tokens_at_cap(layer);
 }
 
 void set_importance(LayerSummary& summary, const TraceLayer& layer) {
@@ -176,6 +184,11 @@ Json layer_json(const LayerSummary& s) {
   put_known(json, "utility_mean", s.utility_mean);
   put_known(json, "kappa_slope_l2", s.kappa_slope_l2);
   if (std::isfinite(s.utility_mean)) { json["as_logged"] = as_logged_json(s); }
+  if (std::isfinite(s.budget)) {
+    json.update({{"budget", s.budget},
+                 {"experts_run", band_json(s.experts_run)},
+                 {"tokens_at_cap", s.tokens_at_cap}});
+  }
   return json;
 }
 
@@ -220,6 +233,7 @@ std::vector<LayerSummary> summarise(const Trace& trace) {
     set_router(summary, layer);
     set_kappa(summary, layer);
     set_importance(summary, layer);
+    set_soft_routing(summary, layer);
     static_cast<GateMeans&>(summary) = gate_means(layer);
     if (trace.model != nullptr) {
       summary.alignment_mean = alignment_of(layer, trace.model->alignment_mean);
@@ -278,6 +292,11 @@ Json summary_json(const Trace& trace, const std::vector<LayerSummary>& layers) {
   const BitsPerByte bits = bits_per_byte(trace);
   put_known(json, "bits_per_byte", bits.value);
   if (bits.bytes > 0) { json["bytes_counted"] = bits.bytes; }
+  const BudgetSummary budgets = budget_summary(trace);
+  put_known(json, "budget_total", budgets.total);
+  put_known(json, "budget_last_third", budgets.last_third);
+  put_known(json, "experts_run_mean", budgets.experts_run);
+  put_known(json, "active_parameters", budgets.active_parameters);
   json["layers"] = Json::array();
   for (const LayerSummary& layer : layers) { json["layers"].push_back(layer_json(layer)); }
   for (const DenseSummary& layer : summarise_dense(trace)) {

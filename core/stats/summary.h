@@ -49,6 +49,10 @@ struct LayerSummary : GateMeans {
   // alignment, means over experts
   double alignment_mean = kNaN, alignment_energy = kNaN;
   std::int64_t nonfinite_tokens = 0;  // tokens whose numbers NaN or Inf weights spoilt
+  // soft routing
+  double budget = kNaN;            // Σ of a token's weights; NaN: top-k routing
+  Band experts_run;                // of a token
+  std::int64_t tokens_at_cap = 0;  // with an expert that only the cap left out
 };
 
 struct DenseSummary : GateMeans {
