@@ -128,7 +128,8 @@ void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::in
   }
   const ImU32 bar = (theme.accent & ~IM_COL32_A_MASK) | (ImU32{90} << IM_COL32_A_SHIFT);
   if (slot.expert < 0 || !slot.kept) {
-    number_cell(slot.expert < 0 ? "empty" : "dropped", theme.warning);
+    const bool empty = slot.expert < 0;  // of soft routing
+    number_cell(empty ? "empty" : "dropped", empty ? theme.quiet_text : theme.warning);
   } else {
     bar_cell(slot.weight, value_text(slot.weight), "0.00000", bar);
     if (!std::isnan(slot.contribution)) {

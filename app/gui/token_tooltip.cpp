@@ -7,6 +7,7 @@
 #include "app/gui/text_layout.h"
 #include "app/gui/widgets.h"
 #include "core/figure/readout.h"
+#include "core/figure/scales.h"
 #include "core/figure/text.h"
 #include "core/stats/layer.h"
 #include "core/utf8.h"
@@ -77,7 +78,7 @@ void draw_layer(const Theme& theme, const Trace& trace, std::int64_t row_of_trac
   ImGui::TextUnformatted(title.c_str());
   if (ImGui::BeginTable("router", 2, ImGuiTableFlags_SizingFixedFit)) {
     row(theme, "confidence", value_text(at(trace.router_top1_prob, cell)));
-    row(theme, "margin", value_text(at(trace.router_margin, cell), "logits"));
+    row(theme, "margin", value_text(at(trace.router_margin, cell), margin_colours(trace).unit));
     row(theme, "entropy", value_text(at(trace.router_entropy, cell)));
     ImGui::EndTable();
   }

@@ -16,6 +16,7 @@ Figure expert_load(Traces traces, const FigureChoices& choices);
 Figure expert_drops(Traces traces, const FigureChoices& choices);
 Figure expert_coactivation(Traces traces, const FigureChoices& choices);
 Figure expert_budget(Traces traces, const FigureChoices& choices);
+Figure soft_weight(Traces traces, const FigureChoices& choices);
 Figure expert_importance(Traces traces, const FigureChoices& choices);
 Figure kappa_tokens(Traces traces, const FigureChoices& choices);
 Figure kappa_experts(Traces traces, const FigureChoices& choices);

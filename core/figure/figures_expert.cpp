@@ -213,35 +213,4 @@ Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
   return figure;
 }
 
-Figure expert_budget(Traces traces, const FigureChoices&) {
-  const Trace& trace = *traces[0];
-  Figure figure = start_figure(traces, "expert-budget");
-  Panel panel;
-  panel.x = layer_axis(trace);
-  panel.y.name = "Experts run per token";
-  panel.y.low = 0;
-  panel.empty = nothing_because(trace);
-  Line line;
-  line.marker = true;
-  line.name = "mean";
-  for (std::int64_t row = 0; row < trace.layers; ++row) {
-    const Band band = experts_run(TraceLayer(trace, row));
-    line.x.push_back(static_cast<double>(row));
-    line.y.push_back(band.mean);
-    line.low.push_back(band.p05);
-    line.high.push_back(band.p95);
-  }
-  Table table;
-  table.rows = trace.layers;
-  table.columns = layer_columns(trace, 1);
-  table.columns.push_back({"experts_run_mean", line.y});
-  table.columns.push_back({"experts_run_p05", line.low});
-  table.columns.push_back({"experts_run_p95", line.high});
-  figure.tables.push_back(std::move(table));
-  panel.lines.push_back(std::move(line));
-  figure.panels.push_back(std::move(panel));
-  figure.notes.push_back("Band: 5–95 % of the tokens.");
-  return figure;
-}
-
 }  // namespace kappascope::figures

@@ -8,10 +8,6 @@
 namespace kappascope {
 namespace {
 
-bool soft_routing(const Trace& trace) {
-  return text_of(meta_at(trace, "model_config", "router_type")) == "lapsum";
-}
-
 ColourScale sequential(std::string label, std::string low_note, std::string high_note) {
   ColourScale colours;
   colours.label = std::move(label);
@@ -35,12 +31,12 @@ ColourScale confidence_colours() {
 }
 
 ColourScale margin_colours(const Trace& trace) {
-  const bool soft = soft_routing(trace);
-  ColourScale colours = sequential(soft ? "Distance of the nearest weight from the threshold"
-                                        : "Lowest chosen minus highest unchosen score",
-                                   "near tie", "clear choice");
-  const bool score = text_of(meta_at(trace, "router_margin_unit")) == "score";
-  colours.unit = soft ? "weight" : score ? "score" : "logits";
+  const std::string unit = text_of(meta_at(trace, "router_margin_unit"));
+  ColourScale colours =
+      sequential(unit == "weight" ? "Distance of the nearest weight from the threshold"
+                                  : "Lowest chosen minus highest unchosen score",
+                 "near tie", "clear choice");
+  colours.unit = unit == "weight" || unit == "score" ? unit : "logits";
   colours.log = true;
   colours.low = trace.near_tie;
   colours.under = "tie";

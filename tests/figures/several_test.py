@@ -61,6 +61,9 @@ class Several(unittest.TestCase):
             self.assertEqual(named_in(described), expected, file.name)
         else:
             rows = list(csv.DictReader(text.splitlines()))
+            if file.name.startswith('soft-weight'):  # the models have no soft routing
+                self.assertEqual(rows, [], file.name)
+                return
             self.assertTrue(rows, file.name)
             for column in ("run", "model"):
                 self.assertEqual({row[column] for row in rows}, expected, file.name)

@@ -113,11 +113,11 @@ TEST(Readout, PositionsOfSomeExpertsAreNotTheirNumbers) {
 TEST(Readout, ALineGivesItsNearestSampleAndItsBand) {
   const Sample sample;
   const Figure figure = sample.figure("expert-budget");
-  EXPECT_EQ(
-      lines_at(figure, 0, 2.8, 1.3, 0.1, 0.1),
-      (Lines{"mean", "Pass 1, layer 6", "Experts run per token: 1.333", "Band: 1.000 to 1.900"}));
-  EXPECT_EQ(lines_at(figure, 0, 2.8, 1.5, 0.1, 0.1), Lines{"nothing"});
-  EXPECT_EQ(readout(figure, 0, 2.8, 1.3, 0.1, 0.1)->subject.row, 3);
+  const double depth = figure.panels[0].lines[0].x[3];  // pass 1, layer 6
+  EXPECT_EQ(lines_at(figure, 0, depth + 0.01, 1.3, 0.1, 0.1),
+            (Lines{"experts run, mean", "Relative depth: 1.000", "Experts run per token: 1.333",
+                   "Band: 1.000 to 1.900"}));
+  EXPECT_EQ(lines_at(figure, 0, depth, 1.5, 0.1, 0.1), Lines{"nothing"});
 }
 
 TEST(Readout, OfSeveralLinesTheNearest) {
