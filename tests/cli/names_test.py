@@ -85,6 +85,13 @@ class NamesTest(Case):
             self.check_documented(names_in(out))
             self.check_columns(out, own)
 
+    def test_of_soft_routing(self):
+        model, out = SOURCE / 'tests' / 'golden' / 'data' / 'softmoe-temperature-cap', self.folder / 'soft'
+        self.run_program('run', model, '-p', 'The tide came in.', '--tokenizer', SOURCE / 'assets' / 'tokenizer', '-o', out,
+                         '-q', '--figures', 'all', '--figure-format', 'csv', '--threshold', '0.1')
+        (out / 'info.json').write_text(self.run_program('info', model, '--json')[0])
+        self.check_documented(names_in(out))
+
     def check_columns(self, out, own):
         """Each array whose name begins with `own` is a column of routing.csv, the same in all slots of a token
         where the array has no slots."""
