@@ -27,6 +27,11 @@ using CudaStream = CUstream_st*;
 std::int64_t route_memory(const RouteArgs& args);
 int route_cuda(const RouteArgs& args, std::int32_t* memory, CudaStream stream);
 
+// SoftRouteArgs with queue_position and assigned, at most kMostSoftExperts experts; `memory` as
+// above.
+inline constexpr std::int64_t kMostSoftExperts = 512;
+int soft_route_cuda(const SoftRouteArgs& args, std::int32_t* memory, CudaStream stream);
+
 // Rows of one expert that few_rows takes at once.
 inline constexpr int kTileRows = 4;
 

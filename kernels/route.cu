@@ -35,58 +35,6 @@ __device__ void choose(const RouteArgs& args, std::int64_t t, int lane) {
   if (lane == 0) { routing.numbers.margin[t] = margin; }
 }
 
-struct TopTwo {
-  float best = -INFINITY, second = -INFINITY;
-};
-
-__device__ TopTwo top_two(const float* logits, std::int64_t experts, int lane) {
-  TopTwo two;
-  for (std::int64_t e = lane; e < experts; e += kWarp) {
-    const float logit = logits[e];
-    if (logit > two.best) {
-      two.second = two.best;
-      two.best = logit;
-    } else if (logit > two.second) {
-      two.second = logit;
-    }
-  }
-  for (int offset = kWarp / 2; offset > 0; offset /= 2) {
-    const float best = __shfl_xor_sync(kAllLanes, two.best, offset);
-    const float second = __shfl_xor_sync(kAllLanes, two.second, offset);
-    two.second = fmaxf(fminf(two.best, best), fmaxf(two.second, second));
-    two.best = fmaxf(two.best, best);
-  }
-  return two;
-}
-
-// p = softmax over all E: its maximum, its sum over the chosen, its entropy / ln E with
-// −Σ p ln p = ln Σ eˣ − Σ p·x, x = logit − highest; and the gap between the two highest logits.
-__device__ void describe_router(const RoutingView& routing, std::int64_t t, int lane) {
-  const float* logits = routing.logits + t * routing.experts;
-  const TopTwo two = top_two(logits, routing.experts, lane);
-  float sum = 0, weighted = 0;
-  for (std::int64_t e = lane; e < routing.experts; e += kWarp) {
-    const float x = logits[e] - two.best, p = expf(x);
-    sum += p;
-    if (p != 0) { weighted += p * x; }
-  }
-  sum = warp_sum(sum);
-  weighted = warp_sum(weighted);
-  if (lane != 0) { return; }
-  float selected = 0;
-  for (std::int64_t k = 0; k < routing.slots; ++k) {
-    selected += expf(logits[routing.cells.expert[t * routing.slots + k]] - two.best);
-  }
-  const bool valid = sum == sum;
-  const float entropy =
-      routing.experts > 1 ? (logf(sum) - weighted / sum) / logf(float(routing.experts)) : 0;
-  const RouterNumbers& numbers = routing.numbers;
-  numbers.top1_prob[t] = valid ? 1 / sum : NAN;
-  numbers.selected_mass[t] = valid ? selected / sum : NAN;
-  numbers.top_gap[t] = valid && routing.experts > 1 ? two.best - two.second : NAN;
-  numbers.entropy[t] = valid ? entropy : NAN;
-}
-
 // One warp per token.
 template <int Held>
 __global__ void choose_kernel(RouteArgs args) {
@@ -94,7 +42,7 @@ __global__ void choose_kernel(RouteArgs args) {
   const std::int64_t t = std::int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
   if (t >= args.routing.tokens) { return; }
   choose<Held>(args, t, lane);
-  if (args.routing.numbers.margin) { describe_router(args.routing, t, lane); }
+  if (args.routing.numbers.margin) { describe_router(args.routing, t, args.routing.slots, lane); }
 }
 
 // The same where experts are given.
@@ -108,7 +56,7 @@ __global__ void given_kernel(RouteArgs args) {
     if (margins) { margins[t] = margin; }
     weigh(args, t);
   }
-  if (margins) { describe_router(args.routing, t, lane); }
+  if (margins) { describe_router(args.routing, t, args.routing.slots, lane); }
 }
 
 // One warp per chunk: positions counted within it, and how many each expert got, counts [chunks,E].
@@ -121,11 +69,13 @@ __global__ void count_kernel(RouteArgs args, std::int32_t* counts) {
   const auto cell_at = [&](int turn) { return turn % tokens * slots + turn / tokens; };
   std::int32_t* mine = counts + chunk * args.routing.experts;
   for (std::int64_t e = lane; e < args.routing.experts; e += kWarp) { mine[e] = 0; }
-  std::int32_t expert[kSteps];  // all on their way together; −1: past the end
+  std::int32_t expert[kSteps];  // all on their way together; −1: none
 #pragma unroll
   for (int step = 0; step < kSteps; ++step) {
     const int turn = begin + step * kWarp;
-    expert[step] = turn < turns ? args.routing.cells.expert[cell_at(turn)] : -1;
+    const int cell = turn < turns ? cell_at(turn) : 0;
+    const bool waits = turn < turns && (!args.kept_is_given || args.routing.cells.kept[cell]);
+    expert[step] = waits ? args.routing.cells.expert[cell] : -1;
   }
   __syncwarp();
 #pragma unroll
@@ -172,8 +122,10 @@ __global__ void place_kernel(RouteArgs args, const std::int32_t* counts) {
   if (cell >= routing.tokens * routing.slots) { return; }
   const std::int32_t e = cells.expert[cell];
   const std::int64_t chunk = turn_of_cell(cell, routing.tokens, routing.slots) / kChunk;
-  const std::int32_t position = args.queue_position[cell] + counts[chunk * routing.experts + e];
-  const bool kept = args.capacity < 0 || position < args.capacity;
+  const bool waits = !args.kept_is_given || cells.kept[cell];
+  const std::int32_t position =
+      waits ? args.queue_position[cell] + counts[chunk * routing.experts + e] : 0;
+  const bool kept = args.kept_is_given ? waits : args.capacity < 0 || position < args.capacity;
   const std::int64_t t = cell / routing.slots;
   args.queue_position[cell] = position;
   cells.kept[cell] = kept;
@@ -191,16 +143,9 @@ std::int64_t route_memory(const RouteArgs& args) {
   return chunks_of(args) * args.routing.experts;
 }
 
-int route_cuda(const RouteArgs& args, std::int32_t* memory, CudaStream stream) {
+int place_in_queues(const RouteArgs& args, std::int32_t* memory, CudaStream stream) {
   const std::int64_t chunks = chunks_of(args), cells = args.routing.tokens * args.routing.slots;
-  const std::int64_t experts = args.routing.experts;
-  const auto choose = args.given_expert      ? given_kernel
-                      : experts <= 2 * kWarp ? choose_kernel<2>
-                      : experts <= 4 * kWarp ? choose_kernel<4>
-                      : experts <= 8 * kWarp ? choose_kernel<8>
-                                             : choose_kernel<0>;
-  int error = launch(choose, blocks_for(args.routing.tokens, kWarps), 0, stream, args);
-  if (!error) { error = launch(count_kernel, blocks_for(chunks, kWarps), 0, stream, args, memory); }
+  int error = launch(count_kernel, blocks_for(chunks, kWarps), 0, stream, args, memory);
   if (!error) {
     error = launch(scan_kernel, blocks_for(args.routing.experts, kWarps), 0, stream, args, memory,
                    chunks);
@@ -209,6 +154,17 @@ int route_cuda(const RouteArgs& args, std::int32_t* memory, CudaStream stream) {
     error = launch(place_kernel, blocks_for(cells, kThreads), 0, stream, args, memory);
   }
   return error;
+}
+
+int route_cuda(const RouteArgs& args, std::int32_t* memory, CudaStream stream) {
+  const std::int64_t experts = args.routing.experts;
+  const auto choose = args.given_expert      ? given_kernel
+                      : experts <= 2 * kWarp ? choose_kernel<2>
+                      : experts <= 4 * kWarp ? choose_kernel<4>
+                      : experts <= 8 * kWarp ? choose_kernel<8>
+                                             : choose_kernel<0>;
+  const int error = launch(choose, blocks_for(args.routing.tokens, kWarps), 0, stream, args);
+  return error ? error : place_in_queues(args, memory, stream);
 }
 
 }  // namespace kappascope

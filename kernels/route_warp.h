@@ -1,4 +1,5 @@
-// The choice of a token's experts by one warp. For .cu files only.
+// The choice of a token's experts by one warp, and what the router's numbers say of the token. For
+// .cu files only.
 #pragma once
 
 #include "kernels/cuda_launch.h"
@@ -85,5 +86,63 @@ inline __device__ void weigh_warp(const RouteArgs& args, std::int64_t t, int lan
   for (int k = 0; k < slots; ++k) { sum += __shfl_sync(kAllLanes, part, k); }
   if (inside) { args.routing.cells.weight[t * slots + lane] = part / sum; }
 }
+
+struct TopTwo {
+  float best = -INFINITY, second = -INFINITY;
+};
+
+inline __device__ TopTwo top_two(const float* logits, std::int64_t experts, int lane) {
+  TopTwo two;
+  for (std::int64_t e = lane; e < experts; e += kWarp) {
+    const float logit = logits[e];
+    if (logit > two.best) {
+      two.second = two.best;
+      two.best = logit;
+    } else if (logit > two.second) {
+      two.second = logit;
+    }
+  }
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) {
+    const float best = __shfl_xor_sync(kAllLanes, two.best, offset);
+    const float second = __shfl_xor_sync(kAllLanes, two.second, offset);
+    two.second = fmaxf(fminf(two.best, best), fmaxf(two.second, second));
+    two.best = fmaxf(two.best, best);
+  }
+  return two;
+}
+
+// p = softmax over all E: its maximum, its sum over the first `chosen` cells, its entropy / ln E
+// with −Σ p ln p = ln Σ eˣ − Σ p·x, x = logit − highest; and the gap between the two highest
+// logits.
+inline __device__ void describe_router(const RoutingView& routing, std::int64_t t,
+                                       std::int64_t chosen, int lane) {
+  const float* logits = routing.logits + t * routing.experts;
+  const TopTwo two = top_two(logits, routing.experts, lane);
+  float sum = 0, weighted = 0;
+  for (std::int64_t e = lane; e < routing.experts; e += kWarp) {
+    const float x = logits[e] - two.best, p = expf(x);
+    sum += p;
+    if (p != 0) { weighted += p * x; }
+  }
+  sum = warp_sum(sum);
+  weighted = warp_sum(weighted);
+  if (lane != 0) { return; }
+  float selected = 0;
+  for (std::int64_t k = 0; k < chosen; ++k) {
+    selected += expf(logits[routing.cells.expert[t * routing.slots + k]] - two.best);
+  }
+  const bool valid = sum == sum;
+  const float entropy =
+      routing.experts > 1 ? (logf(sum) - weighted / sum) / logf(float(routing.experts)) : 0;
+  const RouterNumbers& numbers = routing.numbers;
+  numbers.top1_prob[t] = valid ? 1 / sum : NAN;
+  numbers.selected_mass[t] = valid ? selected / sum : NAN;
+  numbers.top_gap[t] = valid && routing.experts > 1 ? two.best - two.second : NAN;
+  numbers.entropy[t] = valid ? entropy : NAN;
+}
+
+// Of route_cuda and soft_route_cuda: starts what fills kept, score, queue_position and assigned
+// from expert and weight, as route_capacity does. `memory` as theirs; 0 or a CUDA error.
+int place_in_queues(const RouteArgs& args, std::int32_t* memory, CudaStream stream);
 
 }  // namespace kappascope

@@ -140,8 +140,10 @@ std::string prepare_device(const Model& model, Weights& weights) {
           "gate units of a layer: expected at most ", kMostRecordedGates, " on a GPU, found ",
           gates);
   const LayerSpec* moe = architecture.first_moe();
-  require(moe == nullptr || !moe->moe()->router.soft, ExitCode::gpu, Remedy::use_cpu, {},
-          "soft routing (router_type lapsum) is not computed on a GPU");
+  const bool soft = moe != nullptr && moe->moe()->router.soft.has_value();
+  require(!soft || architecture.most_experts() <= kMostSoftExperts, ExitCode::unsupported,
+          Remedy::use_cpu, {}, "experts of a layer with soft routing: expected at most ",
+          kMostSoftExperts, " on a GPU, found ", architecture.most_experts());
   auto state = std::make_shared<DeviceState>();
   state->device = weights.device;
   DeviceFacts facts;

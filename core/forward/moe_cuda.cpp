@@ -1,5 +1,5 @@
 // The MoE layer on a GPU: routing, dispatch, products, κ-SwiGLU and combine without waiting for the
-// host, but where cuBLAS wants the row counts.
+// host, but where cuBLAS wants the row counts, or soft routing decides how many rows there are.
 #include <algorithm>
 #include <optional>
 #include <vector>
@@ -36,6 +36,8 @@ class MoeCall {
   };
   bool has_statistics() const { return layout_.recorded_cells > 0; }
   std::int64_t cells() const { return layout_.tokens * layout_.slots; }
+  // Rows of the experts, at most; with soft routing, whose cells are mostly empty, exactly.
+  std::int64_t rows() const { return plan_.soft && !few_ ? host_start_.back() : cells(); }
   std::int64_t first_cell() const { return context_.call.first_recorded * layout_.slots; }
   void allocate();
   void run_pieces(std::int64_t piece_rows);
@@ -95,7 +97,7 @@ MoeCall::MoeCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
       kappa_(state_.kappa_of(context.plan, layer, pass)),
       layout_(x.size(0), spec_.router.experts, plan_.slots,
               wants_.gate_stats ? context.recorded() * plan_.slots : 0,
-              {kappa_.from_gate, spec_.gate.limit.has_value(), spec_.shared.has_value()}),
+              {kappa_.from_gate, bool(spec_.gate.limit), bool(spec_.shared), bool(plan_.soft)}),
       block_(at::empty({layout_.bytes}, x.options().dtype(at::kByte))),
       routing_(layout_.routing(block_)) {}
 
@@ -135,8 +137,10 @@ void MoeCall::route() {
   args.queue_position = queues.mutable_data_ptr<std::int32_t>();
   args.assigned = args.queue_position + cells();
   const at::Tensor memory = at::empty({route_memory(args)}, row_start_.options());
-  require_launched(route_cuda(args, memory.mutable_data_ptr<std::int32_t>(), stream_), "routing");
-
+  auto* scratch = memory.mutable_data_ptr<std::int32_t>();
+  require_launched(plan_.soft ? soft_route_cuda({args, plan_.soft_rule()}, scratch, stream_)
+                              : route_cuda(args, scratch, stream_),
+                   "routing");
   GroupArgs group{layout_.tokens, layout_.slots, layout_.experts, args.capacity};
   group.assigned = args.assigned;
   group.expert_index = routing_.cells.expert;
@@ -154,15 +158,15 @@ void MoeCall::route() {
 }
 
 void MoeCall::run_experts() {
-  if (!few_ && state_.products.reads_host_counts()) {
+  if (!few_ && (plan_.soft || state_.products.reads_host_counts())) {
     const at::Tensor host = row_start_.cpu();
-    host_start_.assign(host.const_data_ptr<std::int32_t>(),
-                       host.const_data_ptr<std::int32_t>() + host.numel());
+    const auto* counts = host.const_data_ptr<std::int32_t>();
+    host_start_.assign(counts, counts + host.numel());
   }
   GateValues& gates = state_.taps.next().gates;
   gates.clear();
   if (wants_.gates) { gate_fetch_.emplace(cell_row_, first_cell(), gates_, state_.copies, gates); }
-  std::int64_t piece = state_.piece_rows > 0 ? std::min(state_.piece_rows, cells()) : cells();
+  std::int64_t piece = state_.piece_rows > 0 ? std::min(state_.piece_rows, rows()) : rows();
   if (wants_.gates) { piece = std::min(piece, GateFetch::rows_at_once(gates_)); }
   for (;;) {
     try {
@@ -178,7 +182,7 @@ void MoeCall::run_experts() {
 void MoeCall::fail_for_memory(std::int64_t piece_rows) const {
   const std::int64_t bytes = element_bytes(element_of(weights_.gate_proj));
   const std::int64_t needed =
-      bytes * (piece_rows * (width_ + 3 * gates_) + (cells() + piece_rows) * width_);
+      bytes * (piece_rows * (width_ + 3 * gates_) + (rows() + piece_rows) * width_);
   fail_for_device_memory(join_words(piece_rows, " rows of the experts need"), needed);
 }
 
@@ -186,9 +190,9 @@ void MoeCall::run_pieces(std::int64_t piece_rows) {
   layout_.clear(block_);
   y_ = at::Tensor();
   ProductView y;
-  for (std::int64_t first = 0; first < cells(); first += piece_rows) {
+  for (std::int64_t first = 0; first < rows(); first += piece_rows) {
     context_.check();
-    Piece piece{first, std::min(cells(), first + piece_rows), {}, {}, {}, {}, {}, {}, {}};
+    Piece piece{first, std::min(rows(), first + piece_rows), {}, {}, {}, {}, {}, {}, {}};
     run_piece(piece);
     y = project_down(piece);
   }
@@ -208,8 +212,7 @@ void MoeCall::run_piece(Piece& piece) {
     TORCH_CHECK_WITH(OutOfMemoryError, false, "memory is short, for a test");
   }
   const std::int64_t rows = piece.last - piece.first;
-  const auto compute = weights_.gate_proj.options();
-  piece.rows = at::empty({rows, width_}, compute);
+  piece.rows = at::empty({rows, width_}, weights_.gate_proj.options());
   DispatchArgs args{layout_.tokens, layout_.slots, width_};
   args.x = x_.const_data_ptr<float>();
   args.cell_row = cell_row_.const_data_ptr<std::int32_t>();
@@ -230,7 +233,7 @@ void MoeCall::run_piece(Piece& piece) {
 }
 
 void MoeCall::multiply(Piece& piece) {
-  piece.groups = groups_of_piece(row_start_, host_start_, piece.first, piece.last, cells());
+  piece.groups = groups_of_piece(row_start_, host_start_, piece.first, piece.last, rows());
   piece.z = state_.products.run(piece.rows, weights_.gate_proj, piece.groups);
   piece.gate_pre = {piece.z.const_data_ptr(), element_of(piece.z), 0, 0};
 }
@@ -327,10 +330,10 @@ ProductView MoeCall::project_down(Piece& piece) {
     return {args.y[0], Element::float32, args.partials, cells() * width_};
   }
   const at::Tensor y = state_.products.run(piece.up_or_hidden, weights_.c_proj, piece.groups);
-  if (piece.first == 0 && piece.last == cells()) {
+  if (piece.first == 0 && piece.last == rows()) {
     y_ = y;
   } else {
-    if (!y_.defined()) { y_ = at::empty({cells(), width_}, y.options()); }
+    if (!y_.defined()) { y_ = at::empty({rows(), width_}, y.options()); }
     y_.narrow(0, piece.first, piece.last - piece.first).copy_(y);
   }
   return {y_.const_data_ptr(), element_of(y_), 0, 0};

@@ -61,7 +61,9 @@ MoeLayout::MoeLayout(std::int64_t tokens_, std::int64_t experts_, std::int64_t s
     offset = bytes;
     bytes += (size + kAlignment - 1) / kAlignment * kAlignment;
   };
+  further.soft = further_.soft;
   take(logits, tokens * experts * 4);
+  take(soft_weight, further.soft ? tokens * experts * 4 : 0);
   take(index, cells * 4);
   take(weight, cells * 4);
   take(kept, cells);
@@ -92,6 +94,7 @@ RoutingView MoeLayout::routing(const at::Tensor& block) const {
                 part<std::uint8_t>(block, kept), part<float>(block, input)};
   view.numbers = {part<float>(block, top1), part<float>(block, mass), part<float>(block, margin),
                   part<float>(block, gap), part<float>(block, entropy)};
+  if (further.soft) { view.soft_weight = part<float>(block, soft_weight); }
   return view;
 }
 

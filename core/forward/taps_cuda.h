@@ -27,13 +27,14 @@ struct MoeLayout {
     bool kappa = false;    // κ follows from z, so its statistics come from the device as well
     bool clamped = false;  // the layer's z has a limit
     bool shared = false;   // the layer has a shared expert
+    bool soft = false;     // soft routing: p of every expert, also without statistics
   };
 
   std::int64_t tokens, experts, slots;  // all of the call, context too
   std::int64_t recorded_cells;          // of the recorded tokens; 0: no statistics at all
   Further further;
   // Bytes from the block's start.
-  std::int64_t logits, index, weight, kept, input, top1, mass, margin, gap, entropy;
+  std::int64_t logits, soft_weight, index, weight, kept, input, top1, mass, margin, gap, entropy;
   std::int64_t stats, kappa_stats, clamped, output_norm;
   std::int64_t shared_stats, shared_norm, shared_weight;  // [T] of the recorded tokens, all, all
   std::int64_t kappa_hist, gate_pre_hist, effect, bytes;

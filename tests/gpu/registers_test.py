@@ -23,6 +23,7 @@ FAMILIES = [
     (r'combine_norms_kernel', 256, 3, 'squares of eight rows in float64'),
     (r'few_combine_kernel|combine_kernel|dispatch_kernel', 256, 4, 'bound by memory'),
     (r'choose_kernel', 256, 4, 'the logits of a token in registers'),
+    (r'soft_route_kernel', 256, 4, 'exponentials in float64'),
     (r'given_kernel', 256, 4, 'one lane chooses'),
     (r'group_kernel', 256, 4, 'waits for memory; a block in four'),
     (r'count_kernel|scan_kernel|place_kernel', 256, 8, 'wait for memory'),

@@ -158,6 +158,7 @@ struct Row {
 };
 
 void compare_route(std::int64_t tokens, Check& check);
+void compare_soft_route(std::int64_t tokens, Check& check);
 void compare_group(std::int64_t tokens, Check& check);
 void compare_dispatch(std::int64_t tokens, Check& check);
 void compare_combine(std::int64_t tokens, Check& check);

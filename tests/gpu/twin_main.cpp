@@ -10,6 +10,7 @@ namespace {
 
 constexpr Row kRows[] = {
     {"route", compare_route},
+    {"soft_route", compare_soft_route},
     {"group", compare_group},
     {"dispatch", compare_dispatch},
     {"grouped_swiglu", compare_grouped_swiglu},
