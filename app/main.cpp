@@ -55,6 +55,8 @@ constexpr Verb kVerbs[] = {
     {"compare", "A B… -p TEXT -o DIR", "the same texts on several models, or traces, side by side",
      compare_verb},
     {"scan", "MODEL", "look at weights: every tensor, κ, routers and experts", scan_verb},
+    {"train", "--text FILE… --tokenizer DIR -o DIR", "train a small model, or a pair to compare",
+     train_verb},
     {"models", "", "models on this machine that can be opened by name", models_verb},
     {"metrics", "[ID]", "what a number means", metrics_verb},
     {"selftest", "", "run the shipped checkpoint against shipped numbers", selftest_verb},

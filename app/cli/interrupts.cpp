@@ -16,8 +16,6 @@ namespace {
 
 constexpr const char* kInterrupted = "interrupted; nothing unfinished is left";
 
-constexpr int kPatienceMs = 700;
-
 // The signals we take; those our parent had us ignore (nohup, a shell's background job) stay so.
 sigset_t taken_signals() {
   sigset_t set;
@@ -50,7 +48,7 @@ void remove_unfinished(const std::filesystem::path& unfinished,
   for (const std::filesystem::path& folder : made) { rmdir(folder.c_str()); }
 }
 
-Interrupts::Interrupts() {
+Interrupts::Interrupts(int patience_ms) : patience_ms_(patience_ms) {
   const sigset_t set = taken_signals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal_descriptor_ = signalfd(-1, &set, SFD_CLOEXEC);
@@ -91,7 +89,7 @@ void Interrupts::watch() {
   signalfd_siginfo info;
   (void)!read(signal_descriptor_, &info, sizeof info);
   requested_ = true;
-  if (wait_readable(stop_descriptor_, signal_descriptor_, kPatienceMs) == stop_descriptor_) {
+  if (wait_readable(stop_descriptor_, signal_descriptor_, patience_ms_) == stop_descriptor_) {
     return;
   }
   end_process();

@@ -12,12 +12,13 @@
 namespace kappascope {
 
 // While one exists, SIGINT, SIGTERM and SIGHUP set requested() instead of ending the process. When
-// the owner has not come back 0.7 s later (a long matrix product), or at a second signal, the
-// process removes what was protected and ends with 130 on the spot. Make it before any other
+// the owner has not come back in time (a long matrix product), or at a second signal, the process
+// removes what was protected and ends with 130 on the spot. Make it before any other
 // thread: they inherit its signal mask.
 class Interrupts {
  public:
-  Interrupts();
+  // `patience_ms`: how long the owner may take to come back after a signal.
+  explicit Interrupts(int patience_ms = kPatienceMs);
   ~Interrupts();
   Interrupts(const Interrupts&) = delete;
   Interrupts& operator=(const Interrupts&) = delete;
@@ -34,9 +35,11 @@ class Interrupts {
   std::unique_lock<std::mutex> hold() { return std::unique_lock(mutex_); }
 
  private:
+  static constexpr int kPatienceMs = 700;
   void watch();
   void end_process();
 
+  const int patience_ms_;
   std::atomic<bool> requested_ = false;
   std::mutex mutex_;  // of the two below, and of hold()
   std::filesystem::path unfinished_;

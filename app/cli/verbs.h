@@ -23,6 +23,7 @@ int compare_verb(const Arguments& arguments);
 int scan_verb(const Arguments& arguments);
 int models_verb(const Arguments& arguments);
 int metrics_verb(const Arguments& arguments);
+int train_verb(const Arguments& arguments);
 int selftest_verb(const Arguments& arguments);
 
 // Version as `--version` and the traces tell it.

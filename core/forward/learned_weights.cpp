@@ -27,7 +27,7 @@ void check(const Model& model) {
   refuse(architecture.family != "kappa-swiglu", "another family than kappa-swiglu");
   refuse(architecture.recurrence.passes > 1, "total_ut_steps above 1");
   refuse(architecture.kappa_slots.count > 0, "several slots of κ");
-  bool gates = true, biased = false, dense_kappa = false, multiplied = false;
+  bool gates = true, biased = false, dense_kappa = false, multiplied = false, soft = false;
   for (const LayerSpec& layer : architecture.layers) {
     const KappaSpec* kappa = layer.kappa();
     dense_kappa = dense_kappa || (layer.dense() && kappa);
@@ -35,8 +35,10 @@ void check(const Model& model) {
     if (!layer.moe()) { continue; }
     gates = gates && layer.moe()->gate.activation == Activation::silu;
     biased = biased || layer.moe()->router.selection_bias;
+    soft = soft || layer.moe()->router.soft.has_value();
   }
   refuse(!gates, "bilinear experts");
+  refuse(soft, "soft routing");
   refuse(biased, "use_aux_free_load_balancing");
   refuse(dense_kappa, "κ of dense layers");
   refuse(multiplied, "κ by an older formula");

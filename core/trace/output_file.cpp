@@ -94,6 +94,12 @@ void OutputFile::write_at(std::uint64_t offset, std::span<const std::byte> data)
   }
 }
 
+void OutputFile::sync() {
+  if (::fsync(descriptor_) != 0) {
+    fail(ExitCode::io, Place{path_}, "cannot write: ", reason(path_, errno, 0));
+  }
+}
+
 void OutputFile::finish() {
   const int descriptor = descriptor_;
   descriptor_ = -1;

@@ -34,6 +34,9 @@ class OutputFile {
   // Puts `data` at byte `offset`. Errors: io, with file and offset.
   void write_at(std::uint64_t offset, std::span<const std::byte> data);
 
+  // Returns when what was written is on the disk.
+  void sync();
+
   // Closes; from here on the file stays.
   void finish();
 

@@ -1,6 +1,6 @@
 """A folder includes only itself and what is to its left:
 
-kernels, core | checkpoint, tokenizer, model, engine, trace, stats, figure | app
+kernels, core | checkpoint, tokenizer, model, engine, trace, train, stats, figure | app
 
 core/forward, the engine library, is a leaf with Torch: nobody else includes it.
 """
@@ -11,7 +11,7 @@ from sources import report, sources
 
 # Kernels stand alone, by a rule of their own.
 ORDER = ["kernels", "core", "core/checkpoint", "core/tokenizer", "core/model", "core/engine",
-         "core/trace", "core/stats", "core/figure", "app"]
+         "core/trace", "core/train", "core/stats", "core/figure", "app"]
 LEAF = "core/forward"
 LEAF_INCLUDES = ORDER[:ORDER.index("core/engine") + 1]
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)

@@ -340,6 +340,15 @@ void assign_roles(Model& model, const Config& config, Faults& faults) {
   RoleTable(model, config, faults).fill();
 }
 
+std::vector<Stored> expected_weights(const Json& meta, const std::filesystem::path& file) {
+  const Config config = read_config(meta, {}, file.string());
+  Model model;
+  model.tensors = std::make_unique<TensorFile>(InputFile::open(file), std::vector<TensorInfo>());
+  Faults missing(file.string());  // that no tensor is there is no fault here
+  assign_roles(model, config, missing);
+  return model.weights.all();
+}
+
 std::vector<std::string> unknown_tensors(const Model& model, const Config& config) {
   // Parts of names that training leaves in a checkpoint and that evaluation does not need.
   constexpr std::array<std::string_view, 10> kLeftovers = {

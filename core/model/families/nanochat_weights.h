@@ -20,4 +20,8 @@ void assign_roles(Model& model, const Config& config, Faults& faults);
 // Tensors that neither the model needs nor training is known to leave.
 std::vector<std::string> unknown_tensors(const Model& model, const Config& config);
 
+// The weights that a checkpoint of this configuration has, in running order, with their shapes; no
+// tensor is looked for. `file` is the meta, for messages, and must be there. Errors as read_config.
+std::vector<Stored> expected_weights(const Json& meta, const std::filesystem::path& file);
+
 }  // namespace kappascope::nanochat

@@ -1,0 +1,229 @@
+// `kappascope train`: small models for comparisons, trained on the user's texts.
+#include <algorithm>
+#include <filesystem>
+#include <utility>
+
+#include "app/cli/interrupts.h"
+#include "app/cli/output_folder.h"
+#include "app/cli/train_options.h"
+#include "app/cli/train_texts.h"
+#include "app/cli/training_run.h"
+#include "app/cli/verbs.h"
+#include "core/checkpoint/folder.h"
+#include "core/checkpoint/torch_writer.h"
+#include "core/tokenizer/bpe_trainer.h"
+#include "core/tokenizer/tokenizer.h"
+#include "core/trace/output_file.h"
+
+namespace kappascope {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int kPatienceMs = 60000;  // a step and the files of a checkpoint
+constexpr const char* kTokenizerFile = "tokenizer.pkl";
+constexpr const char* kTokenBytesFile = "token_bytes.pt";
+constexpr const char* kTokenizerFolder = "tokenizer";
+// Where there are two models.
+constexpr const char* kTwins[] = {"kappa", "kappa-off"};
+
+void write_file(const fs::path& path, std::string_view bytes) {
+  OutputFile file(path);
+  file.write_at(0, std::as_bytes(std::span(bytes)));
+  file.sync();
+  file.finish();
+}
+
+class Training {
+ public:
+  explicit Training(TrainOptions options)
+      : options_(std::move(options)),
+        interrupts_(kPatienceMs),
+        terminal_(options_.talk.talk(), interrupts_),
+        path_(options_.resume.empty() ? options_.output : options_.resume) {}
+
+  int run() {
+    if (options_.resume.empty()) { check_place(); }
+    check_resumable();
+    OutputFolder folder(path_, options_.force, interrupts_);
+    if (options_.resume.empty()) {
+      begin(folder);
+    } else {
+      open_run();
+    }
+    TrainingPlace place{folder, interrupts_, terminal_, *corpus_, token_bytes(), options_.threads};
+    bool any = false;
+    for (const auto& [model, label] : models_) {
+      TrainingRun run(place, model, label);
+      if (run.done()) { continue; }
+      if (!std::exchange(any, true)) { terminal_.say(summary_); }
+      run.run();
+      terminal_.say(join_words(label, "done: ", model.string()));
+    }
+    if (!any) { terminal_.say("nothing is left to do: the run has reached its last step"); }
+    return int(ExitCode::ok);
+  }
+
+ private:
+  struct Trained {
+    fs::path folder;
+    std::string label;
+  };
+
+  // The folders of a run that is there; empty: none.
+  std::vector<Trained> found_models() const {
+    if (newest_resumable(path_)) { return {{path_, ""}}; }
+    std::vector<Trained> found;
+    for (const char* twin : kTwins) {
+      if (newest_resumable(path_ / twin)) {
+        found.push_back({path_ / twin, join_words(twin, ": ")});
+      }
+    }
+    return found;
+  }
+
+  void check_resumable() {
+    if (options_.resume.empty()) { return; }
+    models_ = found_models();
+    require(!models_.empty(), ExitCode::io, {.file = options_.resume},
+            "no training to go on with: expected model_NNNNNN.pt, meta_NNNNNN.json and "
+            "optim_NNNNNN_rank0.pt of one step");
+  }
+
+  // Nothing of a run is replaced unless asked for.
+  void check_place() const {
+    const std::vector<fs::path> there = files_of_run();
+    require(options_.force || there.empty(), ExitCode::io,
+            {.file = there.empty() ? "" : there.front().native()},
+            "a training run is here; --resume goes on with it, --force replaces it");
+  }
+
+  std::vector<fs::path> files_of_run() const {
+    std::vector<fs::path> found;
+    std::error_code absent;
+    for (const fs::path& folder : {path_, path_ / kTwins[0], path_ / kTwins[1]}) {
+      for (const auto& entry : fs::directory_iterator(folder, absent)) {
+        if (is_of_run(entry.path())) { found.push_back(entry.path()); }
+      }
+    }
+    return found;
+  }
+
+  static bool is_of_run(const fs::path& path) {
+    const std::string name = path.filename().string();
+    const auto begins = [&](std::string_view head) { return name.starts_with(head); };
+    const std::string end = path.extension().string();
+    return name == kTrainLog || ((begins("model_") || begins("optim_")) && end == ".pt") ||
+           (begins("meta_") && end == ".json");
+  }
+
+  void begin(OutputFolder& folder) {
+    TrainSettings& settings = options_.settings;
+    settings.texts = training_files(options_.texts);
+    make_tokenizer(folder);
+    settings.vocab = tokenizer_->size();
+    read_corpus(settings);
+    settings.stream_sha256 = corpus_->sha256();
+    remove_old();
+    put_in_place(folder, interrupts_, path_ / kTokenizerFolder, {kTokenizerFile, kTokenBytesFile});
+    models_ = {{options_.twin ? path_ / kTwins[0] : path_, options_.twin ? "kappa: " : ""}};
+    start_model(folder, models_[0].folder, settings);
+    if (!options_.twin) { return; }
+    TrainSettings without = settings;
+    without.kappa = "off";
+    without.kappa_router = false;
+    models_.push_back({path_ / kTwins[1], "kappa-off: "});
+    start_model(folder, models_[1].folder, without);
+  }
+
+  void start_model(OutputFolder& folder, const fs::path& place, const TrainSettings& settings) {
+    interrupts_.check();
+    const CheckpointNames names(0);
+    write_start(folder.staged(names.model).parent_path(), settings);
+    put_in_place(folder, interrupts_, place, names.all());
+  }
+
+  void remove_old() const {
+    std::error_code ignored;
+    for (const fs::path& file : files_of_run()) { fs::remove(file, ignored); }
+  }
+
+  // Stages the tokenizer of the run and opens it.
+  void make_tokenizer(OutputFolder& folder) {
+    const fs::path staged = folder.staged(kTokenizerFile);
+    if (options_.tokenizer.empty()) {
+      BpeTrainer trainer;
+      read_documents(options_.settings.texts, options_.settings.text_field,
+                     [&](std::string_view text, const std::string& source) {
+                       interrupts_.check();
+                       trainer.add(text, source);
+                     });
+      write_file(staged, tiktoken_pickle(trainer.train(options_.vocab)));
+    } else {
+      const fs::path given = find_tokenizer({}, options_.tokenizer);
+      require(given.extension() == ".pkl", ExitCode::unsupported, {.file = given.native()},
+              "expected a tokenizer.pkl of tiktoken, which a model of this layout has");
+      Tokenizer::load(given);  // before it is copied
+      const InputFile file = InputFile::open(given);
+      const auto bytes = file.read(0, file.size(), "tokenizer");
+      write_file(staged, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    }
+    tokenizer_ = Tokenizer::load(staged);
+    const std::vector<std::int32_t> lengths = token_bytes();
+    write_torch_tensor(folder.staged(kTokenBytesFile), {"", DType::int32, {std::ssize(lengths)}},
+                       [&](const TorchTensor&, const std::function<void(Bytes)>& sink) {
+                         sink(std::as_bytes(std::span(lengths)));
+                       });
+  }
+
+  // Bytes of every token; 0 of special ones.
+  std::vector<std::int32_t> token_bytes() const {
+    std::vector<std::int32_t> lengths;
+    for (std::int32_t id = 0; id < tokenizer_->size(); ++id) {
+      lengths.push_back(tokenizer_->is_special(id) ? 0
+                                                   : std::int32_t(tokenizer_->bytes(id).size()));
+    }
+    return lengths;
+  }
+
+  void read_corpus(const TrainSettings& settings) {
+    std::vector<std::int32_t> stream;
+    read_documents(settings.texts, settings.text_field,
+                   [&](std::string_view text, const std::string& source) {
+                     interrupts_.check();
+                     for (const Token& token : tokenizer_->encode(text, source)) {
+                       stream.push_back(token.id);
+                     }
+                   });
+    corpus_.emplace(std::move(stream), settings.context, settings.seed);
+    summary_ = join_words(corpus_->training_rows(), " sequences of ", settings.context,
+                          " tokens to train on, ", corpus_->held_out_rows(), " held out; ",
+                          settings.steps(), " steps");
+  }
+
+  void open_run() {
+    const fs::path& first = models_.front().folder;
+    const TrainSettings settings = settings_of(first, *newest_resumable(first));
+    tokenizer_ = Tokenizer::load(find_tokenizer(first));
+    read_corpus(settings);
+  }
+
+  TrainOptions options_;
+  Interrupts interrupts_;  // before all that takes long or starts threads
+  Terminal terminal_;
+  fs::path path_;
+  std::optional<Tokenizer> tokenizer_;
+  std::optional<Corpus> corpus_;
+  std::string summary_;  // of the corpus
+  std::vector<Trained> models_;
+};
+
+}  // namespace
+
+int train_verb(const Arguments& arguments) {
+  TrainOptions options;
+  if (!options.parse(arguments.words)) { return int(ExitCode::ok); }
+  return Training(std::move(options)).run();
+}
+
+}  // namespace kappascope

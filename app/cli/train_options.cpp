@@ -1,0 +1,145 @@
+#include "app/cli/train_options.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+
+#include "app/cli/command_line.h"
+
+namespace kappascope {
+namespace {
+
+constexpr const char* kFooter = R"(
+The output folder has the tokenizer, train.jsonl with a line for every step, and checkpoints
+(model_NNNNNN.pt, meta_NNNNNN.json) that every other verb and the window open. Ctrl-C saves the step
+that was reached; --resume goes on from the newest one. One step in twenty sequences is held out.
+The same words give the same weights on one thread.
+
+Examples:
+  kappascope train --text book.txt --tokenizer assets/tokenizer --tokens 500000 -o book
+  kappascope train --text a.txt b.jsonl --vocab 2048 --layers 4 --experts 8 --twin kappa=off -o pair
+  kappascope train --resume pair)";
+
+// What only a new run can be asked for.
+void add_model_options(CLI::App& app, TrainSettings& settings) {
+  const auto count = CLI::Range(std::int64_t{1}, std::int64_t{1} << 40);
+  app.add_option("--layers", settings.layers, "layers; from the third on, experts")
+      ->check(CLI::Range(1, 1024))
+      ->capture_default_str();
+  app.add_option("--width", settings.width, "hidden width; 4 times as many gate units")
+      ->check(CLI::Range(32, 65536))
+      ->capture_default_str();
+  app.add_option("--heads", settings.heads, "attention heads; by default one for 32 of the width")
+      ->check(count);
+  app.add_option("--kv-heads", settings.kv_heads, "of keys and values; by default as many")
+      ->check(count);
+  app.add_option("--experts", settings.experts, "of a layer")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str();
+  app.add_option("--top-k", settings.top_k, "experts that a token is given to")
+      ->check(count)
+      ->capture_default_str();
+  app.add_option("--context", settings.context, "tokens of a sequence")
+      ->check(CLI::Range(2, 1 << 24))
+      ->capture_default_str();
+  app.add_option("--window", settings.window,
+                 "S and L, tiled over the layers: attention to half of the context, or to all")
+      ->capture_default_str();
+  app.add_option("--kappa", settings.kappa, "what κ follows, or off")
+      ->check(CLI::IsMember({"top_logits", "router_probs", "constant", "gate_proj", "off"}))
+      ->capture_default_str();
+  app.add_option("--granularity", settings.granularity, "of κ's parameters")
+      ->check(CLI::IsMember({"per-gate", "per-expert", "per-layer", "global"}))
+      ->capture_default_str();
+  app.add_option("--bound", settings.bound, "U: κ is within 1/U and U, after its warm-up")
+      ->capture_default_str();
+  app.add_flag("--kappa-router", settings.kappa_router, "κ follows a linear score of its own");
+}
+
+void add_course_options(CLI::App& app, TrainSettings& settings) {
+  const auto count = CLI::Range(std::int64_t{1}, std::int64_t{1} << 40);
+  const auto share = CLI::NonNegativeNumber;
+  app.add_option("--text-field", settings.text_field, "of a line of a .jsonl file")
+      ->capture_default_str();
+  app.add_option("--tokens", settings.tokens, "to train on")->check(count)->capture_default_str();
+  app.add_option("--batch", settings.batch, "sequences of a step")
+      ->check(count)
+      ->capture_default_str();
+  app.add_option("--seed", settings.seed, "of the first weights and of the order of the text")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--lr", settings.rate,
+                 "learning rate of the matrices, the others in proportion; by default by batch and "
+                 "width")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--weight-decay", settings.decay, "of the matrices, at 12 layers")
+      ->check(share)
+      ->capture_default_str();
+  app.add_option("--kappa-l2", settings.kappa_l2, "weight of the L2 loss of κ's parameters")
+      ->check(share)
+      ->capture_default_str();
+  app.add_option("--kappa-delay", settings.kappa_delay,
+                 "steps before κ is learned; by default 5 %, at least 200")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--kappa-warmup", settings.kappa_warmup,
+                 "steps over which its learning rate rises")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--save-every", settings.save_every, "steps between checkpoints")
+      ->check(count)
+      ->capture_default_str();
+  app.add_option("--eval-every", settings.evaluate_every,
+                 "steps between evaluations on what is held out")
+      ->check(count)
+      ->capture_default_str();
+}
+
+}  // namespace
+
+bool TrainOptions::parse(const std::vector<std::string>& words) {
+  CLI::App app("Train a small model on texts, or a pair that differs in κ alone",
+               "kappascope train");
+  std::string twin_word;
+  app.add_option("--text", texts, "UTF-8 texts, .jsonl files with a text a line, folders of them");
+  app.add_option("--tokenizer", tokenizer, "folder with the tokenizer.pkl to use");
+  app.add_option("--vocab", vocab, "or the size of one that is learned from the texts")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20));
+  add_model_options(app, settings);
+  app.add_option("--router", router, "topk, or softmoe")
+      ->check(CLI::IsMember({"topk", "softmoe"}))
+      ->capture_default_str();
+  add_course_options(app, settings);
+  app.add_option("--twin", twin_word, "kappa=off: also the same model without κ")
+      ->check(CLI::IsMember({"kappa=off"}));
+  app.add_option("-o,--output", output, "folder to write");
+  app.add_option("--resume", resume, "go on with the run in this folder");
+  app.add_option("--threads", threads,
+                 "threads on the CPU; by default as many as this process may use")
+      ->check(CLI::Range(1, 1024));
+  app.add_flag("--force", force, "replace the run that is in the output folder");
+  talk.add_to(app);
+  app.footer(kFooter);
+  if (!parse_words(app, words)) { return false; }
+  twin = !twin_word.empty();
+  if (!resume.empty()) {
+    for (const CLI::Option* option : app.get_options()) {
+      const std::string name = option->get_name();
+      const bool allowed = name == "--resume" || name == "--threads" || name == "-q,--quiet" ||
+                           name == "-v,--verbose" || name == "--quiet" || name == "--verbose";
+      require(option->count() == 0 || allowed, ExitCode::usage, {}, name,
+              ": a run that goes on keeps what it was started with; expected --resume alone");
+    }
+    return true;
+  }
+  require(!output.empty() && !texts.empty(), ExitCode::usage, {},
+          "expected --text FILE… and -o DIR, or --resume DIR; see `kappascope train --help`");
+  require(tokenizer.empty() != (vocab == 0), ExitCode::usage, {},
+          "expected either --tokenizer DIR or --vocab N");
+  require(router == "topk", ExitCode::unsupported, {},
+          "--router softmoe: soft routing is not trained; expected topk");
+  require(!twin || settings.has_kappa(), ExitCode::usage, {},
+          "--twin kappa=off: expected a model with κ, found --kappa off");
+  check_settings(settings);
+  return true;
+}
+
+}  // namespace kappascope

@@ -1,0 +1,66 @@
+// One model in training: its folder, its steps, what is written and shown.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/cli/interrupts.h"
+#include "app/cli/output_folder.h"
+#include "app/cli/terminal.h"
+#include "core/engine/training.h"
+#include "core/model/model.h"
+#include "core/train/checkpoint.h"
+#include "core/train/corpus.h"
+#include "core/train/train_log.h"
+
+namespace kappascope {
+
+// What all models of a run share.
+struct TrainingPlace {
+  OutputFolder& folder;  // of the run
+  Interrupts& interrupts;
+  Terminal& terminal;
+  Corpus& corpus;
+  std::vector<std::int32_t> token_bytes;  // [V] bytes of a token; 0: special, it is not counted
+  int threads = 0;
+};
+
+// Renames staged files into `folder`, in this order, also when the user asked to stop.
+void put_in_place(OutputFolder& staging, Interrupts& interrupts,
+                  const std::filesystem::path& folder, const std::vector<std::string>& names);
+
+class TrainingRun {
+ public:
+  // `folder`: of this model, with a checkpoint that a run can go on from.
+  TrainingRun(TrainingPlace& place, std::filesystem::path folder, std::string label);
+
+  bool done() const { return step_ == settings_.steps(); }
+  // To the end. Throws Error, interrupted too, after what was reached has been saved.
+  void run();
+
+ private:
+  void take_step();
+  void evaluate();
+  void save();
+  void show();
+  std::string pace() const;  // tokens a second, and the time that is left
+
+  TrainingPlace& place_;
+  std::filesystem::path folder_;
+  std::string label_;  // in front of messages
+  std::int64_t step_;  // steps done
+  TrainSettings settings_;
+  Model model_;
+  std::unique_ptr<Trainer> trainer_;
+  std::optional<TrainLog> log_;
+  std::int64_t saved_ = 0;  // the step that is on the disk
+  std::int64_t began_ = 0;  // the step that this process began with
+  std::chrono::steady_clock::time_point start_;
+  Progressed progressed_;
+};
+
+}  // namespace kappascope

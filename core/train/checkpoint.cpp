@@ -1,0 +1,157 @@
+#include "core/train/checkpoint.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <map>
+#include <string_view>
+#include <utility>
+
+#include "core/checkpoint/folder.h"
+#include "core/checkpoint/input_file.h"
+#include "core/checkpoint/torch_pt.h"
+#include "core/checkpoint/torch_writer.h"
+#include "core/trace/output_file.h"
+
+namespace kappascope {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kMean = "exp_avg.", kSquare = "exp_avg_sq.";
+constexpr std::uint64_t kLongestMeta = 1 << 20;
+
+std::string numbered(const char* head, std::int64_t step, const char* tail) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%s_%06lld%s", head, static_cast<long long>(step), tail);
+  return text;
+}
+
+// A tensor and where its values are.
+struct Source {
+  TorchTensor tensor;
+  Bytes bytes;
+};
+
+void write_all(const fs::path& path, const std::vector<Source>& sources) {
+  std::vector<TorchTensor> listed;
+  for (const Source& source : sources) { listed.push_back(source.tensor); }
+  std::size_t next = 0;
+  write_torch_pt(path, listed, [&](const TorchTensor&, const std::function<void(Bytes)>& sink) {
+    sink(sources[next++].bytes);
+  });
+}
+
+template <typename Values>
+Source source_of(std::string name, const std::vector<std::int64_t>& shape, const Values& values) {
+  return {{std::move(name), DType::float32, shape}, std::as_bytes(std::span(values))};
+}
+
+void write_meta(const fs::path& path, const Json& meta) {
+  const std::string text = meta.dump(2) + "\n";
+  OutputFile file(path);
+  file.write_at(0, std::as_bytes(std::span(text)));
+  file.sync();
+  file.finish();
+}
+
+}  // namespace
+
+CheckpointNames::CheckpointNames(std::int64_t step)
+    : model(numbered("model", step, ".pt")),
+      meta(numbered("meta", step, ".json")),
+      moments(numbered("optim", step, "_rank0.pt")) {}
+
+void write_start(const fs::path& folder, const TrainSettings& settings) {
+  const CheckpointNames names(0);
+  const Json meta = meta_json(settings, 0);
+  write_meta(folder / names.meta, meta);
+  const std::vector<NamedValues> weights =
+      initial_weights(meta, folder / names.meta, settings.seed);
+  std::vector<Source> model, moments;
+  std::size_t most = 0;
+  for (const NamedValues& weight : weights) { most = std::max(most, weight.values.size()); }
+  const std::vector<float> zeros(most, 0.0f);
+  for (const NamedValues& weight : weights) {
+    model.push_back(source_of(weight.name, weight.shape, weight.values));
+    const std::span none(zeros.data(), weight.values.size());
+    moments.push_back(source_of(join_words(kMean, weight.name), weight.shape, none));
+    moments.push_back(source_of(join_words(kSquare, weight.name), weight.shape, none));
+  }
+  write_all(folder / names.model, model);
+  write_all(folder / names.moments, moments);
+}
+
+void write_step(const fs::path& folder, const TrainSettings& settings, std::int64_t step,
+                const Progressed& progressed, const Model& model,
+                std::span<const LearnedTensor> tensors) {
+  const CheckpointNames names(step);
+  std::map<std::string_view, const LearnedTensor*> learned;
+  for (const LearnedTensor& tensor : tensors) { learned[tensor.name] = &tensor; }
+  std::vector<Source> weights, moments;
+  for (const TensorInfo& info : model.tensors->tensors()) {
+    const auto found = learned.find(info.name);
+    if (found == learned.end()) {
+      weights.push_back({{info.name, info.dtype, info.shape}, model.tensors->data(info)});
+      continue;
+    }
+    const LearnedTensor& tensor = *found->second;
+    weights.push_back(source_of(tensor.name, tensor.shape, tensor.values));
+    moments.push_back(source_of(join_words(kMean, tensor.name), tensor.shape, tensor.mean));
+    moments.push_back(source_of(join_words(kSquare, tensor.name), tensor.shape, tensor.square));
+  }
+  write_all(folder / names.model, weights);
+  write_all(folder / names.moments, moments);
+  Json meta = meta_json(settings, step);
+  meta["train_loss"] = progressed.train_loss;
+  meta["val_bpb"] = progressed.bits_per_byte ? Json(*progressed.bits_per_byte) : Json();
+  write_meta(folder / names.meta, meta);
+}
+
+std::optional<std::int64_t> newest_resumable(const fs::path& folder) {
+  std::error_code absent;
+  std::vector<std::int64_t> steps;
+  try {
+    steps = find_checkpoint(folder).steps;
+  } catch (const Error& error) {
+    if (error.code() != ExitCode::io) { throw; }
+  }
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    if (fs::exists(folder / CheckpointNames(*step).moments, absent)) { return *step; }
+  }
+  return {};
+}
+
+TrainSettings settings_of(const fs::path& folder, std::int64_t step) {
+  const fs::path path = folder / CheckpointNames(step).meta;
+  const std::string file = path.string();
+  const Json meta = parse_json(read_text_file(path, kLongestMeta), file);
+  const Json::json_pointer place("/user_config/kappascope_train");
+  require(meta.is_object() && meta.contains(place), ExitCode::unsupported, {.file = file},
+          "user_config.kappascope_train is absent: this model was not trained by kappascope");
+  return read_settings(meta.at(place), file);
+}
+
+void read_moments(const fs::path& folder, std::int64_t step,
+                  std::span<const LearnedTensor> tensors) {
+  const fs::path path = folder / CheckpointNames(step).moments;
+  const TensorFile file = read_torch_pt(path);
+  Faults faults(path.string());
+  const auto read = [&](const std::string& name, const LearnedTensor& tensor,
+                        std::span<float> into) {
+    const TensorInfo* info = file.find(name);
+    if (!info || info->shape != tensor.shape || info->dtype != DType::float32) {
+      faults.add(ExitCode::damaged, name, "expected float32 ", shape_text(tensor.shape), ", found ",
+                 info ? join_words(dtype_name(info->dtype), " ", shape_text(info->shape)) : "none");
+      return;
+    }
+    const std::vector<float> values = file.floats(*info);
+    std::copy(values.begin(), values.end(), into.begin());
+  };
+  for (const LearnedTensor& tensor : tensors) {
+    read(join_words(kMean, tensor.name), tensor, tensor.mean);
+    read(join_words(kSquare, tensor.name), tensor, tensor.square);
+  }
+  faults.throw_if_any();
+}
+
+}  // namespace kappascope

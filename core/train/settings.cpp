@@ -1,0 +1,220 @@
+#include "core/train/settings.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+
+namespace kappascope {
+namespace {
+
+// A file of settings is read and written by the same list of members.
+template <typename Settings, typename Visit>
+void visit_members(Settings& settings, Visit&& visit) {
+  visit("layers", settings.layers);
+  visit("width", settings.width);
+  visit("heads", settings.heads);
+  visit("kv_heads", settings.kv_heads);
+  visit("experts", settings.experts);
+  visit("top_k", settings.top_k);
+  visit("context", settings.context);
+  visit("vocab", settings.vocab);
+  visit("window", settings.window);
+  visit("kappa", settings.kappa);
+  visit("granularity", settings.granularity);
+  visit("bound", settings.bound);
+  visit("kappa_router", settings.kappa_router);
+  visit("texts", settings.texts);
+  visit("text_field", settings.text_field);
+  visit("tokens", settings.tokens);
+  visit("batch", settings.batch);
+  visit("seed", settings.seed);
+  visit("stream_sha256", settings.stream_sha256);
+  visit("rate", settings.rate);
+  visit("decay", settings.decay);
+  visit("kappa_l2", settings.kappa_l2);
+  visit("kappa_delay", settings.kappa_delay);
+  visit("kappa_warmup", settings.kappa_warmup);
+  visit("save_every", settings.save_every);
+  visit("evaluate_every", settings.evaluate_every);
+  visit("describe_every", settings.describe_every);
+  visit("evaluate_rows", settings.evaluate_rows);
+}
+
+constexpr double kFinalKappaRate = 0.5;  // of the κ rate, at the end
+constexpr double kBoundWarmup = 0.15;    // share of the steps
+constexpr double kWarmdown = 0.5;        // share of the steps at the end, down to a rate of 0
+constexpr double kBalance = 1e-3;        // twice that at the start
+constexpr double kBalanceSteps = 500;    //
+constexpr double kRouterZ = 1e-5;
+constexpr double kTrainCapacity = 1.25;
+
+std::int64_t kappa_delay(const TrainSettings& settings) {
+  if (settings.kappa_delay >= 0) { return settings.kappa_delay; }
+  const double share = std::ceil(0.05 * double(settings.steps()));
+  return std::max<std::int64_t>(200, std::int64_t(share));
+}
+
+// 0 during the delay, up to 1, then down to kFinalKappaRate.
+double kappa_rate(const TrainSettings& settings, std::int64_t step) {
+  const std::int64_t steps = settings.steps();
+  const std::int64_t delay = std::min(kappa_delay(settings), steps);
+  const std::int64_t warmup = std::min(settings.kappa_warmup, steps - delay);
+  if (step < delay) { return 0; }
+  if (step - delay < warmup) { return double(step - delay) / double(warmup); }
+  const std::int64_t rest = steps - delay - warmup;
+  if (rest <= 0) { return 1; }
+  return 1 + (kFinalKappaRate - 1) * double(step - delay - warmup) / double(rest);
+}
+
+// U in force: 1 during the delay, then up to settings.bound.
+double bound_at(const TrainSettings& settings, std::int64_t step) {
+  const std::int64_t delay = kappa_delay(settings);
+  const double warmup = std::ceil(double(settings.steps()) * kBoundWarmup);
+  if (step < delay) { return 1; }
+  const double progress = warmup <= 0 ? 1 : std::min(1.0, double(step - delay) / warmup);
+  return 1 + (settings.bound - 1) * progress;
+}
+
+// 1, then down to 0 over the last half.
+double warmdown(const TrainSettings& settings, std::int64_t step) {
+  const auto steps = double(settings.steps()), last = std::round(kWarmdown * steps);
+  return double(step) <= steps - last ? 1 : (steps - double(step)) / last;
+}
+
+}  // namespace
+
+std::int64_t TrainSettings::steps() const {
+  const std::int64_t a_step = batch * context;
+  return (tokens + a_step - 1) / a_step;
+}
+
+Json settings_json(const TrainSettings& settings) {
+  Json document = Json::object();
+  visit_members(settings, [&](const char* name, const auto& value) { document[name] = value; });
+  return document;
+}
+
+TrainSettings read_settings(const Json& document, const std::string& file) {
+  TrainSettings settings;
+  Faults faults(file);
+  visit_members(settings, [&](const char* name, auto& value) {
+    using Value = std::remove_cvref_t<decltype(value)>;
+    try {
+      value = document.at(name).get<Value>();
+    } catch (const Json::exception&) {
+      faults.add(ExitCode::damaged, {}, "training settings: ", name, " is missing or no value of ",
+                 "its kind");
+    }
+  });
+  faults.throw_if_any();
+  return settings;
+}
+
+Json meta_json(const TrainSettings& settings, std::int64_t step) {
+  const std::int64_t heads = settings.head_count(), start = settings.first_moe_layer();
+  const bool kappa = settings.has_kappa();
+  Json config = {{"sequence_len", settings.context},
+                 {"vocab_size", settings.vocab},
+                 {"n_layer", settings.layers},
+                 {"n_head", heads},
+                 {"n_kv_head", settings.kv_heads > 0 ? settings.kv_heads : heads},
+                 {"n_embd", settings.width},
+                 {"n_exp", settings.experts},
+                 {"moe_top_k", settings.top_k},
+                 {"moe_start_layer", start},
+                 {"moe_layer_stride", 1},
+                 {"num_moe_layers", -1},
+                 {"use_aux_loss", true},
+                 {"use_aux_free_load_balancing", false},
+                 {"aux_loss_weight", kBalance},
+                 {"use_router_z_loss", true},
+                 {"z_loss_demean_logits", true},
+                 {"z_loss_penalize_mean_logits", true},
+                 {"router_z_loss_weight", kRouterZ},
+                 {"router_z_loss_input_grad_scale", 0.1},
+                 {"use_kappa_swiglu", kappa},
+                 {"kappa_input", kappa ? settings.kappa : "top_logits"},
+                 {"kappa_input_constant", 1.0},
+                 {"kappa_input_logit_norm_exponent", 0.5},
+                 {"moe_kappa_slope_max_scale", settings.bound},
+                 {"constant_kappa_bias_dense_layers", false},
+                 {"global_kappa_bias_granularity", settings.granularity},
+                 {"kappa_bias_start_layer", start},
+                 {"train_capacity", kTrainCapacity},
+                 {"eval_capacity", 3.0},
+                 {"min_capacity", 4},
+                 {"use_qwen3_moe_mlp", true},
+                 {"use_qwen3_dense_mlp", true},
+                 {"bilinear_mlp_moe", false},
+                 {"window_pattern", settings.window},
+                 {"total_ut_steps", 1},
+                 {"gate_stats_threshold", 0.1},
+                 {"gate_stats_topk", 16}};
+  if (settings.kappa_router) { config["independent_kappa_router"] = true; }
+  // What says from which step on U is the final one (core/model/schedule.h), and all the rest.
+  Json user = {{"num_iterations", settings.steps()},
+               {"kappa_delay_start_min_iterations", kappa_delay(settings)},
+               {"kappa_slope_max_scale_warmup_iteration_frac", kBoundWarmup},
+               {"kappa_lr_warmup_iterations", settings.kappa_warmup},
+               {"kappascope_train", settings_json(settings)}};
+  return {{"step", step},
+          {"model_config", std::move(config)},
+          {"user_config", std::move(user)},
+          {"device_batch_size", settings.batch},
+          {"max_seq_len", settings.context}};
+}
+
+void check_settings(const TrainSettings& settings) {
+  std::string faults;
+  const auto expect = [&](bool holds, const auto&... what) {
+    if (!holds) { faults += (faults.empty() ? "" : "; ") + join_words(what...); }
+  };
+  const std::int64_t heads = settings.head_count();
+  const std::int64_t kv_heads = settings.kv_heads > 0 ? settings.kv_heads : heads;
+  expect(settings.width >= 32, "--width: expected at least 32, found ", settings.width);
+  expect(settings.heads > 0 || settings.width % 32 == 0,
+         "--width: expected a multiple of 32, or --heads, found ", settings.width);
+  if (heads > 0) {
+    expect(settings.width % heads == 0 && settings.width / heads % 2 == 0,
+           "--heads: expected heads of one even width in ", settings.width, ", found ", heads);
+    expect(heads % kv_heads == 0, "--kv-heads: expected a divisor of ", heads, ", found ",
+           kv_heads);
+  }
+  expect(settings.experts >= 2, "--experts: expected at least 2, found ", settings.experts);
+  expect(settings.top_k <= settings.experts, "--top-k: expected at most ", settings.experts,
+         ", found ", settings.top_k);
+  expect(settings.bound > 0 && std::isfinite(settings.bound),
+         "--bound: expected a number above 0, found ", settings.bound);
+  expect(settings.window.find_first_not_of("SL") == std::string::npos && !settings.window.empty(),
+         "--window: expected letters S and L, found '", settings.window, "'");
+  expect(!settings.kappa_router || (settings.has_kappa() && settings.kappa != "constant"),
+         "--kappa-router: expected an input of κ that is not constant, found --kappa ",
+         settings.kappa);
+  require(faults.empty(), ExitCode::usage, {}, faults);
+}
+
+TrainingStep training_step(const TrainSettings& settings, std::int64_t step) {
+  // Rates were tuned at 2¹⁹ tokens a step and a width of 768.
+  const double batch_scale = std::sqrt(double(settings.batch * settings.context) / double(1 << 19));
+  const double width_scale = std::sqrt(768.0 / double(settings.width));
+  const double matrices = settings.rate > 0 ? settings.rate : 0.01 * batch_scale * width_scale;
+  const double scale = settings.rate > 0 ? matrices / (0.01 * width_scale) : batch_scale;
+  const double now = warmdown(settings, step);
+  const auto layers = double(settings.layers), share = double(step) / double(settings.steps());
+  TrainingStep result;
+  result.rates.matrices = matrices * now;
+  result.rates.decay = settings.decay * (12 / layers) * (12 / layers) * (1 - share);
+  result.rates.embedding = 0.3 * scale * width_scale * now;
+  result.rates.head = 0.004 * scale * width_scale * now;
+  result.rates.residual = 0.005 * scale * now;
+  result.rates.input = 0.5 * scale * now;
+  result.rates.kappa = 0.3 * scale * width_scale * now * kappa_rate(settings, step);
+  result.bound = bound_at(settings, step);
+  result.balance = kBalance * (2 - std::min(1.0, double(step) / kBalanceSteps));
+  result.router_z = kRouterZ;
+  result.kappa_l2 = settings.kappa_l2;
+  result.describe = settings.describe_every > 0 && step % settings.describe_every == 0;
+  return result;
+}
+
+}  // namespace kappascope

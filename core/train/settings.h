@@ -1,0 +1,69 @@
+// What a training run is: the model, the data, rates and losses. Written into every checkpoint, so
+// that the run can go on from it.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/checkpoint/json.h"
+#include "core/engine/training.h"
+
+namespace kappascope {
+
+struct TrainSettings {
+  // The model
+  std::int64_t layers = 8;
+  std::int64_t width = 96;    // H; an expert and a dense layer have 4H gate units
+  std::int64_t heads = 0;     // 0: one for 32 of the width
+  std::int64_t kv_heads = 0;  // 0: as many as heads
+  std::int64_t experts = 8, top_k = 2;
+  std::int64_t context = 256;
+  std::int64_t vocab = 0;  // of the tokenizer
+  std::string window = "L";
+  std::string kappa = "top_logits";  // also router_probs, constant, gate_proj, off
+  std::string granularity = "per-gate";
+  double bound = 4;  // U, at the end of its warm-up
+  bool kappa_router = false;
+
+  // The data
+  std::vector<std::string> texts;  // absolute paths
+  std::string text_field = "text";
+  std::int64_t tokens = 2 << 20;  // to train on
+  std::int64_t batch = 8;         // sequences a step
+  std::int64_t seed = 26;
+  std::string stream_sha256;  // of the token ids, when the run began
+
+  // The course. A rate of 0: by the rule of rates_of.
+  double rate = 0;
+  double decay = 0.05;
+  double kappa_l2 = 0.01;
+  std::int64_t kappa_delay = -1;     // steps; −1: the larger of 200 and 5 %
+  std::int64_t kappa_warmup = 1000;  // steps
+  std::int64_t save_every = 500, evaluate_every = 100, describe_every = 20;
+  std::int64_t evaluate_rows = 64;  // sequences held out that an evaluation runs, at most
+
+  bool has_kappa() const { return kappa != "off"; }
+  std::int64_t head_count() const { return heads > 0 ? heads : width / 32; }
+  std::int64_t steps() const;  // that see `tokens`
+  std::int64_t first_moe_layer() const { return std::min<std::int64_t>(2, layers / 2); }
+};
+
+// Every member, for checkpoints and the log; and back: damaged where one is missing or of another
+// type, naming `file`.
+Json settings_json(const TrainSettings& settings);
+TrainSettings read_settings(const Json& document, const std::string& file);
+
+// The meta_*.json of a checkpoint, as the reference implementation writes it: U is that of the end,
+// whatever is in force at the step.
+Json meta_json(const TrainSettings& settings, std::int64_t step);
+
+// Refuses (usage) what no run can be, all at once.
+void check_settings(const TrainSettings& settings);
+
+// Step `step` of the run, from 0: rates and warm-ups of the reference implementation, with AdamW
+// for every tensor (README, "Train").
+TrainingStep training_step(const TrainSettings& settings, std::int64_t step);
+
+}  // namespace kappascope

@@ -1,0 +1,316 @@
+"""kappascope train: real runs of a tiny model, ended in every way, and what others read of them."""
+import io
+import json
+import os
+import pathlib
+import pickle
+import random
+import shutil
+import signal
+import subprocess
+import time
+import unittest
+import zipfile
+
+import numpy as np
+
+from harness import Case, SOURCE, files_under, main
+
+TEXT = SOURCE / 'docs' / 'metrics.md'
+TOKENIZER = SOURCE / 'assets' / 'tokenizer'
+SMALL = ['--layers', 4, '--width', 32, '--experts', 4, '--context', 32, '--threads', 1, '--kappa-delay', 2,
+         '--kappa-warmup', 3, '--lr', 0.01]
+TINY = [*SMALL, '--batch', 4]
+
+
+REFERENCE = os.environ.get('KAPPASCOPE_REFERENCE')
+
+
+
+BENCH = SOURCE / 'build' / 'deps' / 'bench-venv'  # `make bench` installs it
+
+
+def run_torch(*words):
+    """Runs the Python of the benchmark's peers, and gives what it prints."""
+    python = os.environ.get('KAPPASCOPE_PEER_PYTHON', BENCH / 'bin' / 'python')
+    libraries = ':'.join(map(str, BENCH.glob('lib/python3*/site-packages/nvidia/*/lib')))
+    found = subprocess.run([python, *map(str, words)], capture_output=True, text=True,
+                           env=os.environ | {'LD_LIBRARY_PATH': libraries})
+    if found.returncode:
+        raise RuntimeError(found.stderr)
+    return found.stdout
+
+
+def has_torch():
+    try:
+        return bool(run_torch('-c', 'import torch; print(1)'))
+    except (OSError, RuntimeError):
+        return False
+
+
+TORCH = has_torch()
+# Run by it: `python -c … FOLDER STEP` prints the number of tensors.
+LOAD = '''
+import pathlib, sys
+import torch
+folder, step = pathlib.Path(sys.argv[1]), int(sys.argv[2])
+state = torch.load(folder / f'model_{step:06d}.pt', weights_only=True)
+torch.load(folder / f'optim_{step:06d}_rank0.pt', weights_only=True)
+assert all(torch.isfinite(tensor).all() for tensor in state.values())
+print('tensors', len(state))
+'''
+
+
+def steps_of(folder):
+    lines = [json.loads(line) for line in (folder / 'train.jsonl').read_text().splitlines()]
+    assert lines[0]['schema'] == 'kappascope.train/1', lines[0]
+    return ([line for line in lines[1:] if 'loss' in line],
+            [line for line in lines[1:] if 'held_out_loss' in line])
+
+
+def tensors(path):
+    """Names and bytes of a file of torch.save, read without Torch."""
+    class Reader(pickle.Unpickler):
+        def find_class(self, module, name):
+            return lambda *values: (module + '.' + name, values)
+
+        def persistent_load(self, key):
+            return key[2]
+
+    with zipfile.ZipFile(path) as archive:
+        assert archive.testzip() is None
+        head = archive.namelist()[0].split('/')[0]
+        root = Reader(io.BytesIO(archive.read(head + '/data.pkl'))).load()
+        return {name: archive.read(f'{head}/data/{value[1][0]}') for name, value in root.items()}
+
+
+class Train(Case):
+    def train(self, out, *words, steps=12, **options):
+        return self.run_program('train', '--text', TEXT, '--tokenizer', TOKENIZER, *TINY, '--tokens',
+                                steps * 128, '-o', out, *words, **options)
+
+    def test_the_loss_falls_and_the_model_opens(self):
+        out = self.folder / 'out'
+        self.train(out, '--eval-every', 40, '--save-every', 40, steps=80)
+        steps, evaluations = steps_of(out)
+        self.assertEqual([line['step'] for line in steps], list(range(1, 81)))
+        losses = [line['loss'] for line in steps]
+        self.assertAlmostEqual(losses[0], np.log(2048), delta=0.05)  # nothing is known yet
+        self.assertLess(np.mean(losses[-10:]), np.mean(losses[:10]) - 1)
+        self.assertLess(evaluations[-1]['held_out_loss'], evaluations[0]['held_out_loss'])
+        self.assertLess(evaluations[-1]['held_out_bits_per_byte'], 3.5)
+        layers = [layer for line in steps if 'layers' in line for layer in line['layers']]
+        self.assertEqual({layer['layer'] for layer in layers}, {2, 3})
+        for layer in layers:
+            self.assertAlmostEqual(sum(layer['load']), 1, places=6)
+        self.assertEqual(layers[0]['kappa_mean'], 1)
+        self.assertGreater(layers[-1]['kappa_sd'], 0)
+        self.assertEqual([name for name in files_under(out) if name.startswith('m')],
+                         ['meta_000000.json', 'meta_000040.json', 'meta_000080.json',
+                          'model_000000.pt', 'model_000040.pt', 'model_000080.pt'])
+        told, _ = self.run_program('info', out)
+        self.assertIn('top_logits', told)
+        self.run_program('run', out, '-f', SOURCE / 'assets' / 'texts' / 'prose.txt', '-o',
+                         self.folder / 'run', '--figures', 'none', '--window')
+        with np.load(self.folder / 'run' / 'trace.npz') as trace:
+            self.assertGreater(np.nanstd(trace['kappa_mean']), 0)
+
+    def test_what_is_logged_is_what_the_forward_pass_computes(self):
+        """The held-out loss against the verb that runs texts, token for token."""
+        out = self.folder / 'out'
+        text = self.folder / 'text.txt'
+        text.write_text(TEXT.read_text()[:2000])
+        self.run_program('train', '--text', text, '--tokenizer', TOKENIZER, *TINY, '--tokens', 1280, '-o',
+                         out, '--eval-every', 10)
+        _, evaluations = steps_of(out)
+        self.run_program('run', out, '-f', text, '-o', self.folder / 'run', '--figures', 'none',
+                         '--window')
+        with np.load(self.folder / 'run' / 'trace.npz') as trace:
+            ids = trace['token_id']
+        rows = (len(ids) - 1) // 32
+        held = [rows - 1] if rows < 20 else [row for row in range(rows) if row % 20 == 19]
+        losses = []
+        for row in held:
+            part = self.folder / f'ids{row}.json'
+            part.write_text(json.dumps(ids[row * 32:row * 32 + 33].tolist()[:32]))
+            following = int(ids[row * 32 + 32])
+            place = self.folder / f'row{row}'
+            self.run_program('run', out, '--ids', part, '-o', place, '--figures', 'none',
+                             '--logits')
+            with np.load(place / 'trace.npz') as trace:
+                logits = trace['logits'][-1].astype(np.float64)
+                losses += trace['nll'][1:].tolist()
+            losses.append(float(np.log(np.exp(logits - logits.max()).sum()) + logits.max() - logits[following]))
+        # A batch has one capacity of experts, a single sequence its own: both keep every token here.
+        self.assertAlmostEqual(np.mean(losses), evaluations[-1]['held_out_loss'], delta=2e-4)
+
+    def test_the_same_words_give_the_same_files(self):
+        for name in ('a', 'b'):
+            self.train(self.folder / name, '--save-every', 6)
+        self.assertEqual(files_under(self.folder / 'a'), files_under(self.folder / 'b'))
+        for name in files_under(self.folder / 'a'):
+            self.assertEqual((self.folder / 'a' / name).read_bytes(),
+                             (self.folder / 'b' / name).read_bytes(), name)
+        self.train(self.folder / 'c', '--seed', 27)
+        self.assertNotEqual((self.folder / 'a' / 'model_000012.pt').read_bytes(),
+                            (self.folder / 'c' / 'model_000012.pt').read_bytes())
+
+    def test_killed_anywhere_and_resumed_it_ends_with_the_same_weights(self):
+        whole, cut = self.folder / 'whole', self.folder / 'cut'
+        words = ['--save-every', 7]
+        self.train(whole, *words, steps=60)
+        draw = random.Random(3)
+        process = self.start('train', '--text', TEXT, '--tokenizer', TOKENIZER, *TINY, '--tokens',
+                             60 * 128, '-o', cut, *words)
+        self.wait_for(lambda: (cut / 'meta_000000.json').exists())
+        for turn in range(5):
+            before = len(steps_of_partial(cut))
+            self.wait_for(lambda: process.poll() is not None or
+                          len(steps_of_partial(cut)) > before)
+            time.sleep(draw.random() * 0.2)
+            process.send_signal(signal.SIGINT if turn % 2 else signal.SIGKILL)
+            process.wait()
+            process = self.start('train', '--resume', cut, '--threads', 1)
+        self.assertEqual(process.wait(), 0, process.stderr.read())
+        for name in ('model_000060.pt', 'optim_000060_rank0.pt'):
+            self.assertEqual((whole / name).read_bytes(), (cut / name).read_bytes(), name)
+        self.assertEqual(steps_of(whole)[0], steps_of(cut)[0])
+
+    def test_an_interrupt_saves_the_step_that_was_reached(self):
+        out = self.folder / 'out'
+        process = self.start('train', '--text', TEXT, '--tokenizer', TOKENIZER, *TINY, '--tokens',
+                             1 << 24, '-o', out)
+        self.wait_for(lambda: len(steps_of_partial(out)) > 3)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, err)
+        reached = len(steps_of(out)[0])
+        self.assertTrue((out / f'model_{reached:06d}.pt').exists(), files_under(out))
+        self.assertIn(f'--resume {out}', err.decode())
+        self.assertEqual([name for name in files_under(out) if '.kappascope' in name], [])
+
+    def test_twins_start_alike_and_both_open(self):
+        out = self.folder / 'pair'
+        self.train(out, '--twin', 'kappa=off')
+        first, second = (tensors(out / name / 'model_000000.pt') for name in ('kappa', 'kappa-off'))
+        self.assertEqual({name for name in set(first) - set(second)},
+                         {f'transformer.h.{layer}.mlp.experts.kappa_{part}' for layer in (2, 3)
+                          for part in ('bias', 'scale')})
+        for name in second:
+            self.assertEqual(first[name], second[name], name)
+        self.run_program('compare', out / 'kappa', out / 'kappa-off', '-f',
+                         SOURCE / 'assets' / 'texts' / 'prose.txt', '-o', self.folder / 'compared',
+                         '--figures', 'none', '--window')
+        _, err = self.run_program('train', '--resume', out)
+        self.assertIn('nothing is left to do', err)
+
+    def test_every_form_of_kappa_is_trained(self):
+        for words in (['--kappa', 'router_probs', '--granularity', 'per-expert'],
+                      ['--kappa', 'constant', '--granularity', 'per-layer'],
+                      ['--kappa', 'gate_proj'],
+                      ['--kappa-router'],
+                      ['--kappa', 'gate_proj', '--kappa-router'],
+                      ['--granularity', 'global'],
+                      ['--kappa', 'off']):
+            with self.subTest(words=words):
+                out = self.folder / '-'.join(words)
+                self.train(out, *words, steps=10)
+                start, end = (tensors(out / f'model_{step:06d}.pt') for step in (0, 10))
+                kappa = [name for name in start if 'kappa' in name]
+                self.assertEqual(bool(kappa), words[-1] != 'off')
+                for name in kappa:
+                    self.assertNotEqual(start[name], end[name], name)
+                self.run_program('run', out, '-p', 'A short text.', '-o', out / 'run', '--figures',
+                                 'none', '-q')
+
+    def test_a_tokenizer_is_learned(self):
+        out = self.folder / 'out'
+        self.run_program('train', '--text', TEXT, SOURCE / 'docs' / 'figures.md', '--vocab', 400, *TINY,
+                         '--tokens', 256, '-o', out)
+        self.assertEqual(json.loads((out / 'meta_000002.json').read_text())['model_config']['vocab_size'], 400)
+        told, _ = self.run_program('tokens', out, '-p', 'mean of the tokens, größer')
+        self.assertLess(len(told.splitlines()), 26)
+        shutil.rmtree(out)
+        self.assert_refused(4, 'train', '--text', SOURCE / 'assets' / 'texts' / 'code.txt', '--vocab',
+                            40000, *TINY, '-o', out, says='expected at most')
+
+    def test_documents_of_json_lines(self):
+        lines = self.folder / 'texts.jsonl'
+        text = TEXT.read_text()
+        lines.write_text(''.join(json.dumps({'text': text[at:at + 500]}) + '\n'
+                                 for at in range(0, 8000, 500)))
+        self.run_program('train', '--text', lines, '--tokenizer', TOKENIZER, *TINY, '--tokens', 256, '-o',
+                         self.folder / 'model')
+        lines.write_text('{"txt": "a"}\n')
+        self.assert_refused(3, 'train', '--text', lines, '--tokenizer', TOKENIZER, *TINY, '-o',
+                            self.folder / 'out', says=['texts.jsonl:1', '"text"'])
+
+    def test_refusals(self):
+        base = ['train', '--text', TEXT, '--tokenizer', TOKENIZER]
+        out = self.folder / 'out'
+        for code, words, says in (
+                (2, ['train', '-o', out], 'expected --text'),
+                (2, ['train', '--text', TEXT, '-o', out], '--tokenizer DIR or --vocab N'),
+                (2, [*base, '-o', out, '--top-k', 9], '--top-k: expected at most 8'),
+                (2, [*base, '-o', out, '--width', 40], '--width'),
+                (2, [*base, '-o', out, '--kappa', 'off', '--twin', 'kappa=off'], '--twin'),
+                (4, [*base, '-o', out, '--router', 'softmoe'], '--router softmoe'),
+                (4, [*base, '-o', out, '--context', 1000000], 'expected at least'),
+                (5, ['train', '--text', self.folder / 'none.txt', '--tokenizer', TOKENIZER, '-o', out],
+                 'none.txt'),
+                (5, ['train', '--resume', self.folder / 'none'], 'no training to go on with')):
+            with self.subTest(words=words):
+                self.assert_refused(code, *words, says=says)
+
+    def test_a_run_is_not_replaced_and_keeps_its_texts(self):
+        out, text = self.folder / 'there', self.folder / 'text.txt'
+        text.write_text(TEXT.read_text())
+        words = ['train', '--text', text, '--tokenizer', TOKENIZER, *TINY, '--tokens', 256, '-o', out]
+        self.run_program(*words)
+        before = files_under(out)
+        self.assert_refused(5, *words, says=['--resume', '--force'])
+        self.assertEqual(files_under(out), before)
+        self.run_program(*words, '--force')
+        text.write_text('Another text. ' * 2000)
+        self.assert_refused(4, 'train', '--resume', out, says='not those that this run was started with')
+
+    @unittest.skipIf(not TORCH, 'no Python with Torch')
+    def test_torch_opens_the_files(self):
+        out = self.folder / 'out'
+        self.train(out)
+        found = run_torch('-c', LOAD, out, 12)
+        self.assertEqual(found.split()[-1], str(len(tensors(out / 'model_000012.pt'))))
+
+    @unittest.skipIf(not TORCH or not REFERENCE, 'no KAPPASCOPE_REFERENCE, or no Python with Torch')
+    def test_the_reference_computes_the_same(self):
+        """Logits of what we wrote, and the losses and derivatives of the step that came after."""
+        text = self.folder / 'text.txt'
+        text.write_text(TEXT.read_text()[:180])
+        for kappa in ('top_logits', 'router_probs', 'constant', 'off'):
+            with self.subTest(kappa=kappa):
+                out = self.folder / kappa
+                words = [*SMALL, '--batch', 1, '--tokens', 40 * 32, '--save-every', 30, '--kappa', kappa]
+                _, err = self.run_program('train', '--text', text, '--tokenizer', TOKENIZER, *words, '-o', out)
+                self.assertIn('1 sequences of 32 tokens to train on', err)  # the first one
+                self.run_program('run', out, '--step', 30, '-f', text, '--max-tokens', 33, '--window', '-o',
+                                 out / 'run', '--figures', 'none', '--logits')
+                with np.load(out / 'run' / 'trace.npz') as trace:
+                    ids, logits = trace['token_id'].tolist(), trace['logits'][31]
+                ours = steps_of(out)[0][30]
+                (out / 'ids.json').write_text(json.dumps(ids))
+                found = run_torch(pathlib.Path(__file__).with_name('reference_model.py'), REFERENCE, out,
+                                  30, out / 'ids.json', ours['bound'])
+                theirs = json.loads(found.splitlines()[-1])
+                np.testing.assert_allclose(logits, theirs['logits'], rtol=1e-4, atol=1e-4)
+                for name in ('loss', 'balance', 'router_z', 'kappa_l2', 'gradient'):
+                    np.testing.assert_allclose(ours[name], theirs[name], rtol=2e-4, err_msg=name)
+
+
+def steps_of_partial(folder):
+    try:
+        return [line for line in (folder / 'train.jsonl').read_text().splitlines() if '"loss"' in line]
+    except OSError:
+        return []
+
+
+main()
