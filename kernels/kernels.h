@@ -282,6 +282,9 @@ struct CpuKernels {
   void (*row_product)(const RowProductArgs& args);
   void (*kappa_swiglu)(const KappaSwigluArgs& args);
   void (*kappa_statistics)(const KappaStatisticsArgs& args);
+  // The bfloat16 matrix [count,in], rows of `stride`, as float32 [in,count].
+  void (*widen_turned)(const std::uint16_t* from, std::int64_t stride, std::int64_t in,
+                       std::int64_t count, float* to);
   float (*norm)(const float* x, std::int64_t size);  // ‖x‖₂, summed in float64
   void (*next_token)(const NextTokenArgs& args);
   // y[i] = f(x[i]): at most 2 ulp or 1e-6 wrong wherever the result is a normal number.

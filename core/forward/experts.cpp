@@ -103,21 +103,15 @@ Experts::Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
 // Columns [column, column + count) of bfloat16 weights, as float32 [in,count].
 void widen(const at::Tensor& matrix, std::int64_t column, std::int64_t count,
            const at::Tensor& to) {
-  constexpr std::int64_t kLine = 32;  // numbers in a line of the cache
-  const std::int64_t in = matrix.size(0);
   if (matrix.stride(0) != 1) {
     to.copy_(matrix.narrow(1, column, count));
     return;
   }
-  // As many files have them, [out,in]: turned a line at a time.
+  // As many files have them, [out,in].
   const std::int64_t step = matrix.stride(1);
-  const at::BFloat16* from = matrix.const_data_ptr<at::BFloat16>() + column * step;
-  float* row = to.mutable_data_ptr<float>();
-  for (std::int64_t first = 0; first < in; first += kLine) {
-    for (std::int64_t i = first; i < std::min(first + kLine, in); ++i, row += count) {
-      for (std::int64_t c = 0; c < count; ++c) { row[c] = float(from[c * step + i]); }
-    }
-  }
+  const auto* from = static_cast<const std::uint16_t*>(matrix.const_data_ptr());
+  cpu_kernels().widen_turned(from + column * step, step, matrix.size(0), count,
+                             to.mutable_data_ptr<float>());
 }
 
 // The same with bfloat16 weights, of which some columns at a time are widened.

@@ -8,6 +8,8 @@ void route_tokens(const RouteArgs& args, std::int64_t first, std::int64_t last);
 void row_product(const RowProductArgs& args);
 void kappa_swiglu(const KappaSwigluArgs& args);
 void kappa_statistics(const KappaStatisticsArgs& args);
+void widen_turned(const std::uint16_t* from, std::int64_t stride, std::int64_t in,
+                  std::int64_t count, float* to);
 float norm(const float* x, std::int64_t size);
 void next_token(const NextTokenArgs& args);
 
@@ -32,6 +34,7 @@ const CpuKernels kernels = {KAPPASCOPE_TEXT(KAPPASCOPE_ISA),
                             row_product,
                             kappa_swiglu,
                             kappa_statistics,
+                            widen_turned,
                             norm,
                             next_token,
                             KAPPASCOPE_OVER_ARRAY(exp),

@@ -100,6 +100,27 @@ TEST(CpuRowProduct, ARowDoesNotDependOnItsCompany) {
   });
 }
 
+TEST(CpuWidenTurned, EveryBitIsInItsPlace) {
+  for_each_kernels([](const CpuKernels& kernels) {
+    for (const std::int64_t in : {1, 7, 16, 33, 64}) {
+      for (const std::int64_t count : {1, 8, 15, 16, 50, 128}) {
+        const std::int64_t stride = in + 3;
+        std::vector<std::uint16_t> from(std::size_t(count * stride), 0);
+        for (std::size_t i = 0; i < from.size(); ++i) { from[i] = std::uint16_t(i * 40503); }
+        std::vector<std::uint32_t> to(std::size_t(in * count + 1), 7);
+        kernels.widen_turned(from.data(), stride, in, count, reinterpret_cast<float*>(to.data()));
+        for (std::int64_t i = 0; i < in; ++i) {
+          for (std::int64_t c = 0; c < count; ++c) {
+            ASSERT_EQ(to[i * count + c], std::uint32_t(from[c * stride + i]) << 16)
+                << kernels.name << ' ' << in << ' ' << count;
+          }
+        }
+        EXPECT_EQ(to.back(), 7U);
+      }
+    }
+  });
+}
+
 struct SwigluCase {
   std::int64_t rows = 5, gates = 64, first_recorded = 0;
   bool kappa = true, scale = true, identity = false;
