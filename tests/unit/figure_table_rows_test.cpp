@@ -41,7 +41,7 @@ TEST(FigureTableRows, AreThoseOfAName) {
 TEST(FigureTableRows, AreTextsForPeople) {
   const Table all = table();
   EXPECT_EQ(field_text(all.columns[0], 0), "b.Bias");
-  EXPECT_EQ(field_text(all.columns[1], 2), "−1.25");
+  EXPECT_EQ(field_text(all.columns[1], 2), "−1.250");
   EXPECT_EQ(field_text(all.columns[1], 1), "–");
   EXPECT_EQ(field_text(all.columns[2], 3), "2");
   EXPECT_EQ(field_text(all.columns[3], 0), "12,345");
