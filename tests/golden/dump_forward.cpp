@@ -13,10 +13,20 @@
 
 #include "core/engine/engine.h"
 #include "core/engine/memory_plan.h"
+#ifndef KAPPASCOPE_WITHOUT_TRACES
+#include "core/trace/given_routes.h"
+#endif
 #include "core/trace/npz.h"
 
 namespace kappascope {
 namespace {
+
+// gpu-check has no reader of traces: it replays no routing.
+#ifdef KAPPASCOPE_WITHOUT_TRACES
+RunPlan resolve_run(const Model& model, const std::vector<Intervention>& interventions) {
+  return resolve(model, interventions);
+}
+#endif
 
 constexpr ProbeWants kEverything{.routing = true,
                                  .gate_stats = true,
@@ -171,7 +181,7 @@ void dump(const Words& words) {
   std::ifstream in(words.ids);
   for (std::int32_t id; in >> id;) { ids.push_back(id); }
   const Model model = open_model(words.model, {.kappa = words.choices});
-  const RunPlan plan = resolve(model, words.interventions);
+  const RunPlan plan = resolve_run(model, words.interventions);
   NoProgress progress;
   std::unique_ptr<EngineModel> loaded;
   LoadOptions load = words.load;
