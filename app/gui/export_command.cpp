@@ -11,29 +11,6 @@
 namespace kappascope::gui {
 namespace {
 
-std::string choice_words(const FigureEntry& entry, const FigureChoices& choices) {
-  const FigureChoices usual;
-  const unsigned heeded = entry.heeded(choices);
-  const bool one = choices.by_expert && (entry.choices & kByExpertChoice);
-  std::string words;
-  const auto add = [&](bool heeds, const char* name, std::int64_t value, std::int64_t otherwise) {
-    if (heeds && value != otherwise) {
-      words += " " + std::string(name) + " " + std::to_string(value);
-    }
-  };
-  add(heeded & kLayerChoice, "--layer", choices.layer, usual.layer);
-  add(heeded & kLayerChoice, "--pass", choices.pass, usual.pass);
-  add(one || (heeded & kExpertChoice), "--expert", choices.expert, usual.expert);
-  add(heeded & kSlotChoice, "--slot", choices.slot, usual.slot);
-  add(heeded & kGatesChoice, "--gates", choices.gates, usual.gates);
-  if (one) { words += " --by-expert"; }
-  if ((heeded & kTokensChoice) && !choices.tokens.all()) {
-    words += " --tokens " + std::to_string(choices.tokens.first) + ":" +
-             std::to_string(choices.tokens.last);
-  }
-  return words;
-}
-
 std::string style_words(const std::set<FigureFormat>& formats, const FigureStyle& style) {
   std::string words;
   for (const FigureFormat format : formats) {
@@ -159,11 +136,6 @@ std::string line_of(const ExportCommand& command) {
 }
 
 }  // namespace
-
-std::string plot_words(const ExportView& view) {
-  const bool panels = view.entry->several == Several::one_each && view.traces.size() > 1;
-  return (panels ? " --panels" : "") + choice_words(*view.entry, view.choices);
-}
 
 std::string export_command(const Gui& gui, const std::string& figure) {
   return line_of(command_of(gui, figure));

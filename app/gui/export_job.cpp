@@ -83,7 +83,35 @@ void move_all(const fs::path& from, const fs::path& to, const std::vector<std::s
   }
 }
 
+std::string choice_words(const FigureEntry& entry, const FigureChoices& choices) {
+  const FigureChoices usual;
+  const unsigned heeded = entry.heeded(choices);
+  const bool one = choices.by_expert && (entry.choices & kByExpertChoice);
+  std::string words;
+  const auto add = [&](bool heeds, const char* name, std::int64_t value, std::int64_t otherwise) {
+    if (heeds && value != otherwise) {
+      words += " " + std::string(name) + " " + std::to_string(value);
+    }
+  };
+  add(heeded & kLayerChoice, "--layer", choices.layer, usual.layer);
+  add(heeded & kLayerChoice, "--pass", choices.pass, usual.pass);
+  add(one || (heeded & kExpertChoice), "--expert", choices.expert, usual.expert);
+  add(heeded & kSlotChoice, "--slot", choices.slot, usual.slot);
+  add(heeded & kGatesChoice, "--gates", choices.gates, usual.gates);
+  if (one) { words += " --by-expert"; }
+  if ((heeded & kTokensChoice) && !choices.tokens.all()) {
+    words += " --tokens " + std::to_string(choices.tokens.first) + ":" +
+             std::to_string(choices.tokens.last);
+  }
+  return words;
+}
+
 }  // namespace
+
+std::string plot_words(const ExportView& view) {
+  const bool panels = view.entry->several == Several::one_each && view.traces.size() > 1;
+  return (panels ? " --panels" : "") + choice_words(*view.entry, view.choices);
+}
 
 Figure make_view(const ExportView& view) {
   std::vector<const Trace*> traces;
