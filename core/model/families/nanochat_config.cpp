@@ -145,8 +145,9 @@ void read_soft_routing(Fields& fields, Faults& faults, Config& config) {
     faults.add(ExitCode::damaged, "", "missing field ", fields.spelled("lapsum_budget_total"));
   }
   fields.number("lapsum_budget_total", config.soft_total, 0, true);
+  const bool absolute = fields.find("lapsum_threshold") != nullptr;  // known, too, where unread
   if (!soft.relative) {
-    if (fields.find("lapsum_threshold") == nullptr) {
+    if (!absolute) {
       faults.add(ExitCode::damaged, "", "missing field ", fields.spelled("lapsum_threshold"));
     }
     fields.number("lapsum_threshold", soft.threshold, 0, false);
