@@ -110,6 +110,7 @@ __device__ void weigh_softly(const SoftRouteArgs& args, int lane, const SoftToke
   bool sorted = true;
   for (int i = lane; i + 1 < experts; i += kWarp) { sorted = sorted && token.by_weight(i, i + 1); }
   if (__ballot_sync(kAllLanes, !sorted) == 0) { return; }
+  __syncwarp();  // all have compared before any exchanges
   sort_token(token, lane, [&](int a, int b) { return token.by_weight(a, b); });
 }
 
