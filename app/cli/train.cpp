@@ -96,6 +96,32 @@ class Training {
     require(options_.force || there.empty(), ExitCode::io,
             {.file = there.empty() ? "" : there.front().native()},
             "a training run is here; --resume goes on with it, --force replaces it");
+    std::error_code absent;
+    for (const char* name : {kTokenizerFile, kTokenBytesFile}) {
+      const fs::path file = path_ / kTokenizerFolder / name;
+      require(options_.force || keeps_tokenizer() || !fs::exists(file, absent), ExitCode::io,
+              {.file = file.native()},
+              "another tokenizer is here; expected an output folder without one, or --tokenizer ",
+              (path_ / kTokenizerFolder).native(), "; --force replaces it");
+    }
+  }
+
+  // The tokenizer of the run is the one that is in the output folder.
+  bool keeps_tokenizer() const {
+    if (options_.tokenizer.empty()) { return false; }
+    std::error_code absent;
+    const fs::path given = find_tokenizer({}, options_.tokenizer);
+    return fs::equivalent(given, path_ / kTokenizerFolder / kTokenizerFile, absent);
+  }
+
+  void put_tokenizer(OutputFolder& folder) {
+    std::error_code absent;
+    const fs::path place = path_ / kTokenizerFolder;
+    std::vector<std::string> names;
+    for (const char* name : {kTokenizerFile, kTokenBytesFile}) {
+      if (!keeps_tokenizer() || !fs::exists(place / name, absent)) { names.push_back(name); }
+    }
+    put_in_place(folder, interrupts_, place, names);
   }
 
   std::vector<fs::path> files_of_run() const {
@@ -125,7 +151,7 @@ class Training {
     read_corpus(settings);
     settings.stream_sha256 = corpus_->sha256();
     remove_old();
-    put_in_place(folder, interrupts_, path_ / kTokenizerFolder, {kTokenizerFile, kTokenBytesFile});
+    put_tokenizer(folder);
     models_ = {{options_.twin ? path_ / kTwins[0] : path_, options_.twin ? "kappa: " : ""}};
     start_model(folder, models_[0].folder, settings);
     if (!options_.twin) { return; }
