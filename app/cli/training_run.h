@@ -38,7 +38,7 @@ class TrainingRun {
   // `folder`: of this model, with a checkpoint that a run can go on from.
   TrainingRun(TrainingPlace& place, std::filesystem::path folder, std::string label);
 
-  bool done() const { return step_ == settings_.steps(); }
+  bool done() const { return step_ >= settings_.steps(); }
   // To the end. Throws Error, interrupted too, after what was reached has been saved.
   void run();
 

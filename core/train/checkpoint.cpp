@@ -54,6 +54,27 @@ void write_meta(const fs::path& path, const Json& meta) {
   file.finish();
 }
 
+// Faults where `found` is not what the training settings say.
+void add_differences(const std::string& name, const Json& expected, const Json& found,
+                     Faults& faults) {
+  if (expected == found) { return; }
+  if (!expected.is_object() || !found.is_object()) {
+    faults.add(ExitCode::damaged, {}, name, " and user_config.kappascope_train disagree; expected ",
+               expected.dump(), ", found ", found.dump());
+    return;
+  }
+  for (const auto& [member, value] : expected.items()) {
+    add_differences(join_words(name, ".", member), value,
+                    found.contains(member) ? found.at(member) : Json(), faults);
+  }
+  for (const auto& [member, value] : found.items()) {
+    if (!expected.contains(member)) {
+      faults.add(ExitCode::damaged, {}, name, ".", member,
+                 " is no member that this training writes");
+    }
+  }
+}
+
 }  // namespace
 
 CheckpointNames::CheckpointNames(std::int64_t step)
@@ -128,7 +149,15 @@ TrainSettings settings_of(const fs::path& folder, std::int64_t step) {
   const Json::json_pointer place("/user_config/kappascope_train");
   require(meta.is_object() && meta.contains(place), ExitCode::unsupported, {.file = file},
           "user_config.kappascope_train is absent: this model was not trained by kappascope");
-  return read_settings(meta.at(place), file);
+  const TrainSettings settings = read_settings(meta.at(place), file);
+  // The same numbers are in several places of the file; a run goes on with what all of them say.
+  Faults faults(file);
+  const Json written = meta_json(settings, step);
+  for (const auto& [name, expected] : written.items()) {
+    add_differences(name, expected, meta.contains(name) ? meta.at(name) : Json(), faults);
+  }
+  faults.throw_if_any();
+  return settings;
 }
 
 void read_moments(const fs::path& folder, std::int64_t step,

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <initializer_list>
+#include <type_traits>
 
 namespace kappascope {
 namespace {
@@ -44,7 +46,7 @@ constexpr double kFinalKappaRate = 0.5;  // of the κ rate, at the end
 constexpr double kBoundWarmup = 0.15;    // share of the steps
 constexpr double kWarmdown = 0.5;        // share of the steps at the end, down to a rate of 0
 constexpr double kBalance = 1e-3;        // twice that at the start
-constexpr double kBalanceSteps = 500;    //
+constexpr double kBalanceSteps = 500;    // down to kBalance
 constexpr double kRouterZ = 1e-5;
 constexpr double kTrainCapacity = 1.25;
 
@@ -81,6 +83,100 @@ double warmdown(const TrainSettings& settings, std::int64_t step) {
   return double(step) <= steps - last ? 1 : (steps - double(step)) / last;
 }
 
+// What a value of a member may be in a file: numbers of counts are whole.
+template <typename Value>
+bool is_of_kind(const Json& value) {
+  if constexpr (std::is_same_v<Value, std::int64_t>) { return value.is_number_integer(); }
+  if constexpr (std::is_same_v<Value, double>) { return value.is_number(); }
+  return true;
+}
+
+// Collects what is wrong with settings.
+class Expectations {
+ public:
+  template <typename... Parts>
+  void expect(bool holds, const Parts&... what) {
+    if (!holds) { faults_ += (faults_.empty() ? "" : "; ") + join_words(what...); }
+  }
+  void in_range(const char* option, std::int64_t value, std::int64_t least, std::int64_t most) {
+    if (most == kMost) {
+      expect(value >= least && value <= most, option, ": expected at least ", least, ", found ",
+             value);
+    } else {
+      expect(value >= least && value <= most, option, ": expected ", least, " to ", most,
+             ", found ", value);
+    }
+  }
+  void not_negative(const char* option, double value) {
+    expect(value >= 0 && std::isfinite(value), option,
+           ": expected a finite number from 0 up, found ", value);
+  }
+  void one_of(const char* option, const std::string& value,
+              std::initializer_list<const char*> known) {
+    expect(std::find(known.begin(), known.end(), value) != known.end(), option, ": unknown value '",
+           value, "'");
+  }
+  const std::string& faults() const { return faults_; }
+
+  static constexpr std::int64_t kMost = std::int64_t{1} << 40;
+
+ private:
+  std::string faults_;
+};
+
+void expect_model(const TrainSettings& settings, Expectations& is) {
+  is.in_range("--layers", settings.layers, 1, 1024);
+  is.in_range("--width", settings.width, 32, 65536);
+  is.in_range("--heads", settings.heads, 0, 65536);
+  is.in_range("--kv-heads", settings.kv_heads, 0, 65536);
+  is.expect(settings.heads > 0 || settings.width % 32 == 0,
+            "--width: expected a multiple of 32, or --heads, found ", settings.width);
+  const std::int64_t heads = settings.head_count();
+  const std::int64_t kv_heads = settings.kv_heads > 0 ? settings.kv_heads : heads;
+  if (heads > 0) {
+    is.expect(settings.width % heads == 0 && settings.width / heads % 2 == 0,
+              "--heads: expected heads of one even width in ", settings.width, ", found ", heads);
+    is.expect(heads % kv_heads == 0, "--kv-heads: expected a divisor of ", heads, ", found ",
+              kv_heads);
+  }
+  is.in_range("--experts", settings.experts, 2, 65536);
+  is.expect(settings.top_k >= 1 && settings.top_k <= settings.experts, "--top-k: expected at most ",
+            settings.experts, " and at least 1, found ", settings.top_k);
+  is.one_of("--kappa", settings.kappa,
+            {"top_logits", "router_probs", "constant", "gate_proj", "off"});
+  is.one_of("--granularity", settings.granularity,
+            {"per-gate", "per-expert", "per-layer", "global"});
+  is.expect(settings.bound > 0 && std::isfinite(settings.bound),
+            "--bound: expected a number above 0, found ", settings.bound);
+  is.expect(
+      settings.window.find_first_not_of("SL") == std::string::npos && !settings.window.empty(),
+      "--window: expected letters S and L, found '", settings.window, "'");
+  is.expect(!settings.kappa_router || (settings.has_kappa() && settings.kappa != "constant"),
+            "--kappa-router: expected an input of κ that is not constant, found --kappa ",
+            settings.kappa);
+}
+
+void expect_course(const TrainSettings& settings, Expectations& is) {
+  constexpr std::int64_t kMost = Expectations::kMost;
+  constexpr std::int64_t kTokensOfStep = 1 << 28;  // at most: ids and losses of a step fit memory
+  is.in_range("--context", settings.context, 2, 1 << 24);
+  if (settings.context >= 2) {
+    is.in_range("--batch", settings.batch, 1,
+                std::max<std::int64_t>(1, kTokensOfStep / settings.context));
+  }
+  is.in_range("--tokens", settings.tokens, 1, kMost);
+  is.in_range("--save-every", settings.save_every, 1, kMost);
+  is.in_range("--eval-every", settings.evaluate_every, 1, kMost);
+  is.in_range("evaluate_rows", settings.evaluate_rows, 1, kMost);
+  is.in_range("describe_every", settings.describe_every, 0, kMost);
+  is.expect(settings.seed >= 0, "--seed: expected at least 0, found ", settings.seed);
+  is.in_range("--kappa-delay", settings.kappa_delay, -1, 1 << 30);
+  is.in_range("--kappa-warmup", settings.kappa_warmup, 0, kMost);
+  is.not_negative("--lr", settings.rate);
+  is.not_negative("--weight-decay", settings.decay);
+  is.not_negative("--kappa-l2", settings.kappa_l2);
+}
+
 }  // namespace
 
 std::int64_t TrainSettings::steps() const {
@@ -100,12 +196,18 @@ TrainSettings read_settings(const Json& document, const std::string& file) {
   visit_members(settings, [&](const char* name, auto& value) {
     using Value = std::remove_cvref_t<decltype(value)>;
     try {
-      value = document.at(name).get<Value>();
-    } catch (const Json::exception&) {
-      faults.add(ExitCode::damaged, {}, "training settings: ", name, " is missing or no value of ",
-                 "its kind");
-    }
+      const Json& member = document.at(name);
+      if (is_of_kind<Value>(member)) {
+        value = member.get<Value>();
+        return;
+      }
+    } catch (const Json::exception&) {}
+    faults.add(ExitCode::damaged, {}, "training settings: ", name, " is missing or no value of ",
+               "its kind");
   });
+  faults.throw_if_any();
+  const std::string impossible = settings_faults(settings);
+  if (!impossible.empty()) { faults.add(ExitCode::damaged, {}, "training settings: ", impossible); }
   faults.throw_if_any();
   return settings;
 }
@@ -164,32 +266,15 @@ Json meta_json(const TrainSettings& settings, std::int64_t step) {
           {"max_seq_len", settings.context}};
 }
 
+std::string settings_faults(const TrainSettings& settings) {
+  Expectations is;
+  expect_model(settings, is);
+  expect_course(settings, is);
+  return is.faults();
+}
+
 void check_settings(const TrainSettings& settings) {
-  std::string faults;
-  const auto expect = [&](bool holds, const auto&... what) {
-    if (!holds) { faults += (faults.empty() ? "" : "; ") + join_words(what...); }
-  };
-  const std::int64_t heads = settings.head_count();
-  const std::int64_t kv_heads = settings.kv_heads > 0 ? settings.kv_heads : heads;
-  expect(settings.width >= 32, "--width: expected at least 32, found ", settings.width);
-  expect(settings.heads > 0 || settings.width % 32 == 0,
-         "--width: expected a multiple of 32, or --heads, found ", settings.width);
-  if (heads > 0) {
-    expect(settings.width % heads == 0 && settings.width / heads % 2 == 0,
-           "--heads: expected heads of one even width in ", settings.width, ", found ", heads);
-    expect(heads % kv_heads == 0, "--kv-heads: expected a divisor of ", heads, ", found ",
-           kv_heads);
-  }
-  expect(settings.experts >= 2, "--experts: expected at least 2, found ", settings.experts);
-  expect(settings.top_k <= settings.experts, "--top-k: expected at most ", settings.experts,
-         ", found ", settings.top_k);
-  expect(settings.bound > 0 && std::isfinite(settings.bound),
-         "--bound: expected a number above 0, found ", settings.bound);
-  expect(settings.window.find_first_not_of("SL") == std::string::npos && !settings.window.empty(),
-         "--window: expected letters S and L, found '", settings.window, "'");
-  expect(!settings.kappa_router || (settings.has_kappa() && settings.kappa != "constant"),
-         "--kappa-router: expected an input of κ that is not constant, found --kappa ",
-         settings.kappa);
+  const std::string faults = settings_faults(settings);
   require(faults.empty(), ExitCode::usage, {}, faults);
 }
 

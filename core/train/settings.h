@@ -35,7 +35,7 @@ struct TrainSettings {
   std::int64_t seed = 26;
   std::string stream_sha256;  // of the token ids, when the run began
 
-  // The course. A rate of 0: by the rule of rates_of.
+  // The course. A rate of 0: by the rule of training_step.
   double rate = 0;
   double decay = 0.05;
   double kappa_l2 = 0.01;
@@ -50,8 +50,8 @@ struct TrainSettings {
   std::int64_t first_moe_layer() const { return std::min<std::int64_t>(2, layers / 2); }
 };
 
-// Every member, for checkpoints and the log; and back: damaged where one is missing or of another
-// type, naming `file`.
+// Every member, for checkpoints and the log; and back: damaged where one is missing, of another
+// type or a value that no run can have, naming `file`.
 Json settings_json(const TrainSettings& settings);
 TrainSettings read_settings(const Json& document, const std::string& file);
 
@@ -59,11 +59,13 @@ TrainSettings read_settings(const Json& document, const std::string& file);
 // whatever is in force at the step.
 Json meta_json(const TrainSettings& settings, std::int64_t step);
 
-// Refuses (usage) what no run can be, all at once.
+// What no run can be, all at once, in words of the options; "": nothing.
+std::string settings_faults(const TrainSettings& settings);
+// Refuses them (usage).
 void check_settings(const TrainSettings& settings);
 
 // Step `step` of the run, from 0: rates and warm-ups of the reference implementation, with AdamW
-// for every tensor (README, "Train").
+// for every tensor (README, "Training a pair").
 TrainingStep training_step(const TrainSettings& settings, std::int64_t step);
 
 }  // namespace kappascope
