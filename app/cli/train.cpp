@@ -1,5 +1,6 @@
 // `kappascope train`: small models for comparisons, trained on the user's texts.
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <utility>
 
@@ -150,6 +151,7 @@ class Training {
     settings.vocab = tokenizer_->size();
     read_corpus(settings);
     settings.stream_sha256 = corpus_->sha256();
+    warn_of_bound(settings);
     remove_old();
     put_tokenizer(folder);
     models_ = {{options_.twin ? path_ / kTwins[0] : path_, options_.twin ? "kappa: " : ""}};
@@ -160,6 +162,16 @@ class Training {
     without.kappa_router = false;
     models_.push_back({path_ / kTwins[1], "kappa-off: "});
     start_model(folder, models_[1].folder, without);
+  }
+
+  void warn_of_bound(const TrainSettings& settings) {
+    const double reached = training_step(settings, settings.steps()).bound;
+    if (!settings.has_kappa() || std::abs(reached - settings.bound) <= 1e-9 * settings.bound) {
+      return;
+    }
+    terminal_.warn(join_words("κ's bound U ends its warm-up at ", reached, " instead of ",
+                              settings.bound, ", as the run has ", settings.steps(),
+                              " steps; a lower --kappa-delay or more --tokens let it rise"));
   }
 
   void start_model(OutputFolder& folder, const fs::path& place, const TrainSettings& settings) {

@@ -15,7 +15,8 @@ that was reached; --resume goes on from the newest one. One step in twenty seque
 The same words give the same weights on one thread.
 
 Examples:
-  kappascope train --text book.txt --tokenizer assets/tokenizer --tokens 500000 -o book
+  kappascope train --text book.txt --tokenizer assets/tokenizer --tokens 500000 \
+      --kappa-delay 20 --kappa-warmup 50 -o book
   kappascope train --text a.txt b.jsonl --vocab 2048 --layers 4 --experts 8 --twin kappa=off -o pair
   kappascope train --resume pair)";
 
@@ -77,8 +78,9 @@ void add_course_options(CLI::App& app, TrainSettings& settings) {
   app.add_option("--kappa-l2", settings.kappa_l2, "weight of the L2 loss of κ's parameters")
       ->check(share)
       ->capture_default_str();
-  app.add_option("--kappa-delay", settings.kappa_delay,
-                 "steps before κ is learned; by default 5 %, at least 200")
+  app.add_option(
+         "--kappa-delay", settings.kappa_delay,
+         "steps before κ is learned; by default 5 %, at least 200, which a short run does not have")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--kappa-warmup", settings.kappa_warmup,
                  "steps over which its learning rate rises")

@@ -276,6 +276,11 @@ std::string settings_faults(const TrainSettings& settings) {
 void check_settings(const TrainSettings& settings) {
   const std::string faults = settings_faults(settings);
   require(faults.empty(), ExitCode::usage, {}, faults);
+  const std::int64_t delay = kappa_delay(settings), steps = settings.steps();
+  require(!settings.has_kappa() || delay < steps, ExitCode::usage, {},
+          "--kappa-delay: κ is learned after ", delay, " steps, and this run has ", steps,
+          "; give --kappa-delay ", steps / 20, ", or more --tokens than ",
+          delay * settings.batch * settings.context);
 }
 
 TrainingStep training_step(const TrainSettings& settings, std::int64_t step) {

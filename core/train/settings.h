@@ -61,7 +61,7 @@ Json meta_json(const TrainSettings& settings, std::int64_t step);
 
 // What no run can be, all at once, in words of the options; "": nothing.
 std::string settings_faults(const TrainSettings& settings);
-// Refuses them (usage).
+// Refuses them (usage), and a run that ends before κ is learned.
 void check_settings(const TrainSettings& settings);
 
 // Step `step` of the run, from 0: rates and warm-ups of the reference implementation, with AdamW
