@@ -128,6 +128,7 @@ void TrainingRun::take_step() {
   }
   throw_if(failure);
   ++step_;
+  progressed_.bits_per_byte.reset();  // that of an earlier step
   progressed_.train_loss = report.loss;
   log_->add_step(step_, settings_, step, report);
 }
