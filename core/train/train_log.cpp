@@ -21,16 +21,29 @@ Json number_json(double value) {
   return std::isfinite(value) ? Json(value) : Json();
 }
 
-// The whole lines of a log up to `step`.
+// The whole lines of a log up to `step`; "" where there is none.
 std::string lines_up_to(const fs::path& path, std::int64_t step) {
+  std::error_code absent;
+  if (!fs::exists(path, absent) && !absent) { return ""; }
+  errno = 0;
   std::ifstream in(path, std::ios::binary);
+  require(in.is_open(), ExitCode::io, {.file = path.native()},
+          "cannot open: ", std::strerror(errno));
   std::string kept, line;
-  while (std::getline(in, line) && !in.eof()) {
+  for (std::int64_t number = 1; std::getline(in, line) && !in.eof(); ++number) {
     const Json document = Json::parse(line, nullptr, /*allow_exceptions=*/false);
-    if (!document.is_object()) { break; }
-    if (document.value("step", std::int64_t{0}) > step) { break; }
-    kept += line + "\n";
+    const bool head = number == 1;
+    const char* const member = head ? "schema" : "step";
+    const bool found = document.is_object() && document.contains(member);
+    require(
+        found && (head ? document[member] == kTrainSchema : document[member].is_number_integer()),
+        ExitCode::damaged, {.file = join_words(path.native(), ":", number)}, "expected ",
+        head ? join_words("an object with the schema \"", kTrainSchema, "\"")
+             : "an object with a whole \"step\"",
+        ", found none; mend the line, or move the file away: the run goes on with a new one");
+    if (head || document[member] <= step) { kept += line + "\n"; }
   }
+  require(!in.bad(), ExitCode::io, {.file = path.native()}, "cannot be read");
   return kept;
 }
 

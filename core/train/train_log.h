@@ -18,7 +18,7 @@ class TrainLog {
  public:
   // Makes `folder`/train.jsonl, or goes on with the one that is there: its lines of steps after
   // `step`, and a last one that is not whole, are taken off. `unfinished` is a name in the same
-  // file system that may be used meanwhile. Errors: io.
+  // file system that may be used meanwhile. Errors: io; damaged, naming the line.
   TrainLog(const std::filesystem::path& folder, const std::filesystem::path& unfinished,
            const TrainSettings& settings, std::int64_t step);
   ~TrainLog();
