@@ -1,7 +1,9 @@
 #include "core/train/checkpoint.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <limits>
 #include <map>
 #include <string_view>
 #include <utility>
@@ -165,8 +167,8 @@ void read_moments(const fs::path& folder, std::int64_t step,
   const fs::path path = folder / CheckpointNames(step).moments;
   const TensorFile file = read_torch_pt(path);
   Faults faults(path.string());
-  const auto read = [&](const std::string& name, const LearnedTensor& tensor,
-                        std::span<float> into) {
+  const auto read = [&](const std::string& name, const LearnedTensor& tensor, std::span<float> into,
+                        float least) {
     const TensorInfo* info = file.find(name);
     if (!info || info->shape != tensor.shape || info->dtype != DType::float32) {
       faults.add(ExitCode::damaged, name, "expected float32 ", shape_text(tensor.shape), ", found ",
@@ -174,11 +176,18 @@ void read_moments(const fs::path& folder, std::int64_t step,
       return;
     }
     const std::vector<float> values = file.floats(*info);
+    const auto wrong = std::find_if_not(values.begin(), values.end(), [&](float value) {
+      return std::isfinite(value) && value >= least;
+    });
+    if (wrong != values.end()) {
+      faults.add(ExitCode::damaged, name, "expected finite numbers", least == 0 ? " from 0 up" : "",
+                 ", found ", *wrong, " as value ", wrong - values.begin());
+    }
     std::copy(values.begin(), values.end(), into.begin());
   };
   for (const LearnedTensor& tensor : tensors) {
-    read(join_words(kMean, tensor.name), tensor, tensor.mean);
-    read(join_words(kSquare, tensor.name), tensor, tensor.square);
+    read(join_words(kMean, tensor.name), tensor, tensor.mean, std::numeric_limits<float>::lowest());
+    read(join_words(kSquare, tensor.name), tensor, tensor.square, 0);
   }
   faults.throw_if_any();
 }
