@@ -147,6 +147,13 @@ class Training {
   void begin(OutputFolder& folder) {
     TrainSettings& settings = options_.settings;
     settings.texts = training_files(options_.texts);
+    require(!options_.text_field_given ||
+                std::any_of(settings.texts.begin(), settings.texts.end(), has_lines),
+            ExitCode::usage, {},
+            "--text-field: expected a .jsonl file among the texts, found none");
+    if (!options_.without_effect.empty()) {
+      terminal_.warn(join_words(options_.without_effect, ": no effect with --kappa off"));
+    }
     make_tokenizer(folder);
     settings.vocab = tokenizer_->size();
     read_corpus(settings);

@@ -11,7 +11,8 @@ namespace {
 constexpr const char* kFooter = R"(
 The output folder has the tokenizer, train.jsonl with a line for every step, and checkpoints
 (model_NNNNNN.pt, meta_NNNNNN.json) that every other verb and the window open. Ctrl-C saves the step
-that was reached; --resume goes on from the newest one. One step in twenty sequences is held out.
+that was reached; --resume goes on from the newest one. One sequence in twenty is held out; the first
+64 of them are evaluated.
 The same words give the same weights on one thread.
 
 Examples:
@@ -23,7 +24,8 @@ Examples:
 // What only a new run can be asked for.
 void add_model_options(CLI::App& app, TrainSettings& settings) {
   const auto count = CLI::Range(std::int64_t{1}, std::int64_t{1} << 40);
-  app.add_option("--layers", settings.layers, "layers; from the third on, experts")
+  app.add_option("--layers", settings.layers,
+                 "layers; all but the first two have experts, of fewer than four the later half")
       ->check(CLI::Range(1, 1024))
       ->capture_default_str();
   app.add_option("--width", settings.width, "hidden width; 4 times as many gate units")
@@ -95,6 +97,16 @@ void add_course_options(CLI::App& app, TrainSettings& settings) {
       ->capture_default_str();
 }
 
+// The options that were given and that a model without κ has no use for; "": none.
+std::string given_for_kappa(const CLI::App& app) {
+  std::string given;
+  for (const char* name :
+       {"--granularity", "--bound", "--kappa-l2", "--kappa-delay", "--kappa-warmup"}) {
+    if (app.get_option(name)->count() > 0) { given += join_words(given.empty() ? "" : ", ", name); }
+  }
+  return given;
+}
+
 }  // namespace
 
 bool TrainOptions::parse(const std::vector<std::string>& words) {
@@ -128,7 +140,8 @@ bool TrainOptions::parse(const std::vector<std::string>& words) {
       const bool allowed = name == "--resume" || name == "--threads" || name == "-q,--quiet" ||
                            name == "-v,--verbose" || name == "--quiet" || name == "--verbose";
       require(option->count() == 0 || allowed, ExitCode::usage, {}, name,
-              ": a run that goes on keeps what it was started with; expected --resume alone");
+              ": a run that goes on keeps what it was started with; expected nothing "
+              "beside --resume but --threads, -q and -v");
     }
     return true;
   }
@@ -140,6 +153,8 @@ bool TrainOptions::parse(const std::vector<std::string>& words) {
           "--router softmoe: soft routing is not trained; expected topk");
   require(!twin || settings.has_kappa(), ExitCode::usage, {},
           "--twin kappa=off: expected a model with κ, found --kappa off");
+  if (!settings.has_kappa()) { without_effect = given_for_kappa(app); }
+  text_field_given = app.get_option("--text-field")->count() > 0;
   check_settings(settings);
   return true;
 }

@@ -15,7 +15,9 @@ struct TrainOptions {
   std::string tokenizer;           // a folder or a tokenizer.pkl; "": one is learned
   std::int64_t vocab = 0;          // of the tokenizer that is learned
   std::string router = "topk";
-  bool twin = false;  // a second model, with κ off
+  bool text_field_given = false;
+  std::string without_effect;  // options of κ that were given for a model without
+  bool twin = false;           // a second model, with κ off
   std::string output, resume;
   int threads = 0;
   bool force = false;

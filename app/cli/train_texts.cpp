@@ -12,10 +12,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool has_lines(const std::string& file) {
-  return file.ends_with(".jsonl") || file.ends_with(".ndjson");
-}
-
 void take_checked(std::string_view text, const std::string& source, const TakeDocument& take) {
   const std::size_t valid = utf8_error(text);
   require(valid == text.size(), ExitCode::damaged,
@@ -26,6 +22,10 @@ void take_checked(std::string_view text, const std::string& source, const TakeDo
 }
 
 }  // namespace
+
+bool has_lines(const std::string& file) {
+  return file.ends_with(".jsonl") || file.ends_with(".ndjson");
+}
 
 std::vector<std::string> training_files(const std::vector<std::string>& given) {
   std::vector<std::string> files;
