@@ -68,6 +68,8 @@ void put_in_place(OutputFolder& staging, Interrupts& interrupts, const fs::path&
   for (const std::string& name : names) {
     std::error_code error;
     fs::create_directories((folder / name).parent_path(), error);
+    require(!error, ExitCode::io, {.file = (folder / name).parent_path().native()},
+            "cannot make the folder: ", error.message());
     fs::rename(staging.staged(fs::path(name).filename().string()), folder / name, error);
     require(!error, ExitCode::io, {.file = (folder / name).native()},
             "cannot put the finished file in its place: ", error.message());
@@ -83,9 +85,14 @@ TrainingRun::TrainingRun(TrainingPlace& place, fs::path folder, std::string labe
       model_(open_model(folder_, {.step = step_})),
       saved_(step_),
       began_(step_) {
-  require(settings_.stream_sha256 == place_.corpus.sha256(), ExitCode::unsupported,
-          {.file = folder_.native()},
-          "the texts or the tokenizer are not those that this run was started with");
+  require(
+      settings_.stream_sha256 == place_.corpus.sha256(), ExitCode::unsupported,
+      {.file = (folder_ / CheckpointNames(step_).meta).native()},
+      "the texts or the tokenizer are not those that this run was started with; expected tokens "
+      "of SHA-256 ",
+      settings_.stream_sha256, ", found ", place_.corpus.sha256(),
+      "; put the files of user_config.kappascope_train.texts back as they were, or start "
+      "another run with --text and -o");
 }
 
 void TrainingRun::run() {
@@ -108,10 +115,12 @@ void TrainingRun::run() {
     if (error.code() != ExitCode::interrupted) { throw; }
     save();
     place_.terminal.erase();
-    throw Error(ExitCode::interrupted,
-                join_words("interrupted at step ", step_, " of ", settings_.steps(),
-                           ", which is saved; `kappascope train --resume ",
-                           place_.folder.path().string(), "` goes on"));
+    throw Error(
+        ExitCode::interrupted,
+        join_words("interrupted at step ", step_, " of ", settings_.steps(),
+                   ", which is saved; `kappascope train --resume ", place_.folder.path().string(),
+                   place_.threads > 0 ? join_words(" --threads ", place_.threads) : "",
+                   "` goes on"));
   }
   place_.terminal.erase();
 }
