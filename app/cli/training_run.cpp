@@ -103,6 +103,7 @@ void TrainingRun::run() {
   read_moments(folder_, step_, trainer_->tensors());
   trainer_->set_steps(step_);
   log_.emplace(folder_, place_.folder.staged(kTrainLog), settings_, step_);
+  remove_old_moments();  // that a run which was killed has left
   start_ = std::chrono::steady_clock::now();
   try {
     while (!done()) {
@@ -180,10 +181,22 @@ void TrainingRun::save() {
   write_step(place_.folder.staged(names.model).parent_path(), settings_, step_, progressed_, model_,
              trainer_->tensors());
   put_in_place(place_.folder, place_.interrupts, folder_, names.all());
-  // The moments of older steps have done their work, and are twice as large as the model.
-  std::error_code ignored;
-  fs::remove(folder_ / CheckpointNames(saved_).moments, ignored);
   saved_ = step_;
+  remove_old_moments();
+}
+
+// The moments of other steps have done their work, and are twice as large as the model.
+void TrainingRun::remove_old_moments() const {
+  std::error_code ignored;
+  std::vector<fs::path> old;
+  for (const auto& entry : fs::directory_iterator(folder_, ignored)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("optim_") && name.ends_with("_rank0.pt") &&
+        name != CheckpointNames(saved_).moments) {
+      old.push_back(entry.path());
+    }
+  }
+  for (const fs::path& file : old) { fs::remove(file, ignored); }
 }
 
 std::string TrainingRun::pace() const {

@@ -47,6 +47,7 @@ class TrainingRun {
   void evaluate();
   void save();
   void show();
+  void remove_old_moments() const;
   std::string pace() const;  // tokens a second, and the time that is left
 
   TrainingPlace& place_;
