@@ -50,7 +50,7 @@ class Training {
     if (options_.resume.empty()) {
       begin(folder);
     } else {
-      open_run();
+      open_run(folder);
     }
     TrainingPlace place{folder, interrupts_, terminal_, *corpus_, token_bytes(), options_.threads};
     bool any = false;
@@ -164,11 +164,16 @@ class Training {
     models_ = {{options_.twin ? path_ / kTwins[0] : path_, options_.twin ? "kappa: " : ""}};
     start_model(folder, models_[0].folder, settings);
     if (!options_.twin) { return; }
+    start_twin(folder, settings);
+  }
+
+  // The model without κ of a pair whose other model has `settings`.
+  void start_twin(OutputFolder& folder, const TrainSettings& settings) {
     TrainSettings without = settings;
     without.kappa = "off";
     without.kappa_router = false;
-    models_.push_back({path_ / kTwins[1], "kappa-off: "});
-    start_model(folder, models_[1].folder, without);
+    models_.push_back({path_ / kTwins[1], join_words(kTwins[1], ": ")});
+    start_model(folder, models_.back().folder, without);
   }
 
   void warn_of_bound(const TrainSettings& settings) {
@@ -246,11 +251,22 @@ class Training {
                           settings.steps(), " steps");
   }
 
-  void open_run() {
-    const fs::path& first = models_.front().folder;
+  // What a pair lacks when it was ended between the starts of its models is made now.
+  void open_run(OutputFolder& folder) {
+    const fs::path first = models_.front().folder;
     const TrainSettings settings = settings_of(first, *newest_resumable(first));
     tokenizer_ = Tokenizer::load(find_tokenizer(first));
     read_corpus(settings);
+    if (models_.size() == 1 && first == path_ / kTwins[0]) {
+      for (const fs::path& file : files_of_run()) {
+        require(file.parent_path() != path_ / kTwins[1] || file.extension() != ".json",
+                ExitCode::io, {.file = file.native()},
+                "expected optim_NNNNNN_rank0.pt of its step, ",
+                "found none: this model of the pair cannot go on; --resume ", first.native(),
+                " goes on with the other alone");
+      }
+      start_twin(folder, settings);
+    }
   }
 
   TrainOptions options_;
