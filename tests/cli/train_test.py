@@ -21,12 +21,7 @@ TOKENIZER = SOURCE / 'assets' / 'tokenizer'
 SMALL = ['--layers', 4, '--width', 32, '--experts', 4, '--context', 32, '--threads', 1, '--kappa-delay', 2,
          '--kappa-warmup', 3, '--lr', 0.01]
 TINY = [*SMALL, '--batch', 4]
-
-
 REFERENCE = os.environ.get('KAPPASCOPE_REFERENCE')
-
-
-
 BENCH = SOURCE / 'build' / 'deps' / 'bench-venv'  # `make bench` installs it
 
 
@@ -88,6 +83,17 @@ class Train(Case):
     def train(self, out, *words, steps=12, **options):
         return self.run_program('train', '--text', TEXT, '--tokenizer', TOKENIZER, *TINY, '--tokens',
                                 steps * 128, '-o', out, *words, **options)
+
+    def interrupted(self):
+        """A run that was interrupted after some steps: its folder, the step and what was shown."""
+        out = self.folder / 'there'
+        process = self.start('train', '--text', TEXT, '--tokenizer', TOKENIZER, *TINY, '--tokens',
+                             1 << 24, '-o', out)
+        self.wait_for(lambda: len(steps_of_partial(out)) > 3)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130, err)
+        return out, len(steps_of(out)[0]), err.decode()
 
     def test_the_loss_falls_and_the_model_opens(self):
         out = self.folder / 'out'
@@ -177,16 +183,9 @@ class Train(Case):
         self.assertEqual(steps_of(whole)[0], steps_of(cut)[0])
 
     def test_an_interrupt_saves_the_step_that_was_reached(self):
-        out = self.folder / 'out'
-        process = self.start('train', '--text', TEXT, '--tokenizer', TOKENIZER, *TINY, '--tokens',
-                             1 << 24, '-o', out)
-        self.wait_for(lambda: len(steps_of_partial(out)) > 3)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-        self.assertEqual(process.returncode, 130, err)
-        reached = len(steps_of(out)[0])
+        out, reached, err = self.interrupted()
         self.assertTrue((out / f'model_{reached:06d}.pt').exists(), files_under(out))
-        self.assertIn(f'--resume {out}', err.decode())
+        self.assertIn(f'--resume {out} --threads 1', err)
         self.assertEqual([name for name in files_under(out) if '.kappascope' in name], [])
 
     def test_twins_start_alike_and_both_open(self):
@@ -214,7 +213,8 @@ class Train(Case):
                       ['--kappa', 'off']):
             with self.subTest(words=words):
                 out = self.folder / '-'.join(words)
-                self.train(out, *words, steps=10)
+                _, err = self.train(out, *words, steps=10)
+                self.assertEqual('--kappa-delay, --kappa-warmup: no effect' in err, words[-1] == 'off')
                 start, end = (tensors(out / f'model_{step:06d}.pt') for step in (0, 10))
                 kappa = [name for name in start if 'kappa' in name]
                 self.assertEqual(bool(kappa), words[-1] != 'off')
@@ -226,8 +226,8 @@ class Train(Case):
     def test_a_tokenizer_is_learned(self):
         out = self.folder / 'out'
         self.run_program('train', '--text', TEXT, SOURCE / 'docs' / 'figures.md', '--vocab', 400, *TINY,
-                         '--tokens', 256, '-o', out)
-        self.assertEqual(json.loads((out / 'meta_000002.json').read_text())['model_config']['vocab_size'], 400)
+                         '--tokens', 512, '-o', out)
+        self.assertEqual(json.loads((out / 'meta_000004.json').read_text())['model_config']['vocab_size'], 400)
         told, _ = self.run_program('tokens', out, '-p', 'mean of the tokens, größer')
         self.assertLess(len(told.splitlines()), 26)
         shutil.rmtree(out)
@@ -239,7 +239,7 @@ class Train(Case):
         text = TEXT.read_text()
         lines.write_text(''.join(json.dumps({'text': text[at:at + 500]}) + '\n'
                                  for at in range(0, 8000, 500)))
-        self.run_program('train', '--text', lines, '--tokenizer', TOKENIZER, *TINY, '--tokens', 256, '-o',
+        self.run_program('train', '--text', lines, '--tokenizer', TOKENIZER, *TINY, '--tokens', 512, '-o',
                          self.folder / 'model')
         lines.write_text('{"txt": "a"}\n')
         self.assert_refused(3, 'train', '--text', lines, '--tokenizer', TOKENIZER, *TINY, '-o',
@@ -255,7 +255,10 @@ class Train(Case):
                 (2, [*base, '-o', out, '--width', 40], '--width'),
                 (2, [*base, '-o', out, '--kappa', 'off', '--twin', 'kappa=off'], '--twin'),
                 (4, [*base, '-o', out, '--router', 'softmoe'], '--router softmoe'),
-                (4, [*base, '-o', out, '--context', 1000000], 'expected at least'),
+                (4, [*base, '-o', out, '--context', 1000000, '--kappa', 'off'], 'expected at least'),
+                (2, [*base, '-o', out, '--batch', 1 << 40], '--batch: expected 1 to'),
+                (2, [*base, '-o', out, '--tokens', 20480], '--kappa-delay 0, or more --tokens than 409600'),
+                (2, [*base, '-o', out, '--text-field', 'body'], '--text-field: expected a .jsonl'),
                 (5, ['train', '--text', self.folder / 'none.txt', '--tokenizer', TOKENIZER, '-o', out],
                  'none.txt'),
                 (5, ['train', '--resume', self.folder / 'none'], 'no training to go on with')):
@@ -265,14 +268,93 @@ class Train(Case):
     def test_a_run_is_not_replaced_and_keeps_its_texts(self):
         out, text = self.folder / 'there', self.folder / 'text.txt'
         text.write_text(TEXT.read_text())
-        words = ['train', '--text', text, '--tokenizer', TOKENIZER, *TINY, '--tokens', 256, '-o', out]
+        words = ['train', '--text', text, '--tokenizer', TOKENIZER, *TINY, '--tokens', 512, '-o', out]
         self.run_program(*words)
         before = files_under(out)
         self.assert_refused(5, *words, says=['--resume', '--force'])
         self.assertEqual(files_under(out), before)
         self.run_program(*words, '--force')
         text.write_text('Another text. ' * 2000)
-        self.assert_refused(4, 'train', '--resume', out, says='not those that this run was started with')
+        self.assert_refused(4, 'train', '--resume', out, 
+                            says=['meta_000004.json', 'not those that this run was started with', 'SHA-256'])
+
+    def test_another_tokenizer_is_not_replaced(self):
+        place = self.folder / 'there'
+        shutil.copytree(TOKENIZER, place / 'tokenizer')
+        before = {name: (place / name).read_bytes() for name in files_under(place)}
+        learned = ['train', '--text', TEXT, '--vocab', 400, *TINY, '--tokens', 512, '-o', place]
+        self.assert_refused(5, *learned, says=['tokenizer.pkl', '--force'])
+        self.assertEqual({name: (place / name).read_bytes() for name in files_under(place)}, before)
+        self.run_program('train', '--text', TEXT, '--tokenizer', place / 'tokenizer', *TINY, '--tokens', 512,
+                         '-o', place)
+        for name, content in before.items():
+            self.assertEqual((place / name).read_bytes(), content, name)
+        self.run_program(*learned, '--force')
+        self.assertNotEqual((place / 'tokenizer' / 'tokenizer.pkl').read_bytes(),
+                            before['tokenizer/tokenizer.pkl'])
+
+    def test_damaged_settings_are_refused(self):
+        out = self.folder / 'there'
+        self.train(out, steps=4)
+        path = out / 'meta_000004.json'
+        sound = path.read_text()
+        for name, value in (('context', 0), ('batch', 0), ('save_every', 0), ('evaluate_every', 0),
+                            ('evaluate_rows', 0), ('layers', 0), ('top_k', 0), ('tokens', 0),
+                            ('tokens', 1e300), ('tokens', 256), ('batch', 1 << 40), ('seed', True),
+                            ('seed', -1), ('bound', 'x'), ('kappa', 'none'), ('rate', -1), ('experts', 6)):
+            with self.subTest(name=name, value=value):
+                meta = json.loads(sound)
+                meta['user_config']['kappascope_train'][name] = value
+                path.write_text(json.dumps(meta))
+                self.assert_refused(3, 'train', '--resume', out, says='meta_000004.json')
+        meta = json.loads(sound)
+        meta['model_config']['moe_kappa_slope_max_scale'] = 5.0
+        path.write_text(json.dumps(meta))
+        self.assert_refused(3, 'train', '--resume', out, says='model_config.moe_kappa_slope_max_scale')
+
+    def test_a_damaged_log_is_named(self):
+        out, _, _ = self.interrupted()
+        path = out / 'train.jsonl'
+        lines = path.read_text().splitlines()
+        for number, line in ((1, '{}'), (1, 'x'), (2, '{"step": "x"}'), (2, '[]'), (2, '{"step": 1.5}'),
+                             (2, '{"loss"')):
+            with self.subTest(number=number, line=line):
+                damaged = '\n'.join([*lines[:number - 1], line, *lines[number:]]) + '\n'
+                path.write_text(damaged)
+                self.assert_refused(3, 'train', '--resume', out, '-q', says=f'train.jsonl:{number}')
+                self.assertEqual(path.read_text(), damaged)
+
+    def test_damaged_moments_are_named(self):
+        out, step, _ = self.interrupted()
+        path = out / f'optim_{step:06d}_rank0.pt'
+        name = 'exp_avg_sq.transformer.wte.weight'
+        bad = np.frombuffer(tensors(path)[name], np.float32).copy()
+        bad[5] = -1
+        with zipfile.ZipFile(path) as archive:
+            files = {info.filename: archive.read(info) for info in archive.infolist()}
+        for key, content in files.items():
+            if content == tensors(path)[name]:
+                files[key] = bad.tobytes()
+        with zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as archive:
+            for key, content in files.items():
+                archive.writestr(key, content)
+        self.assert_refused(3, 'train', '--resume', out, '-q', says=[path.name, name, 'found -1 as value 5'])
+
+    def test_an_evaluation_is_of_its_own_step(self):
+        out = self.folder / 'there'
+        self.train(out, '--save-every', 3, '--eval-every', 2, steps=6)
+        found = [json.loads((out / f'meta_{step:06d}.json').read_text())['val_bpb'] for step in (3, 6)]
+        self.assertIsNone(found[0])
+        self.assertGreater(found[1], 0)
+
+    def test_a_missing_twin_is_started(self):
+        whole, cut = self.folder / 'whole', self.folder / 'cut'
+        self.train(whole, '--twin', 'kappa=off', steps=4)
+        shutil.copytree(whole, cut)
+        shutil.rmtree(cut / 'kappa-off')
+        self.run_program('train', '--resume', cut, '--threads', 1)
+        for name in files_under(whole):
+            self.assertEqual((whole / name).read_bytes(), (cut / name).read_bytes(), name)
 
     @unittest.skipIf(not TORCH, 'no Python with Torch')
     def test_torch_opens_the_files(self):
