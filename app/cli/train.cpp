@@ -158,7 +158,7 @@ class Training {
     settings.vocab = tokenizer_->size();
     read_corpus(settings);
     settings.stream_sha256 = corpus_->sha256();
-    warn_of_bound(settings);
+    warn_of_kappa(settings);
     remove_old();
     put_tokenizer(folder);
     models_ = {{options_.twin ? path_ / kTwins[0] : path_, options_.twin ? "kappa: " : ""}};
@@ -176,11 +176,17 @@ class Training {
     start_model(folder, models_.back().folder, without);
   }
 
-  void warn_of_bound(const TrainSettings& settings) {
-    const double reached = training_step(settings, settings.steps()).bound;
-    if (!settings.has_kappa() || std::abs(reached - settings.bound) <= 1e-9 * settings.bound) {
-      return;
+  void warn_of_kappa(const TrainSettings& settings) {
+    if (!settings.has_kappa()) { return; }
+    const std::int64_t delay = kappa_delay(settings), steps = settings.steps();
+    if (delay >= steps) {
+      return terminal_.warn(join_words("κ is not learned in this run: that begins after ", delay,
+                                       " steps, and the run has ", steps, "; give --kappa-delay ",
+                                       steps / 20, ", or more --tokens than ",
+                                       delay * settings.batch * settings.context));
     }
+    const double reached = training_step(settings, steps).bound;
+    if (std::abs(reached - settings.bound) <= 1e-9 * settings.bound) { return; }
     terminal_.warn(join_words("κ's bound U ends its warm-up at ", reached, " instead of ",
                               settings.bound, ", as the run has ", settings.steps(),
                               " steps; a lower --kappa-delay or more --tokens let it rise"));

@@ -50,12 +50,6 @@ constexpr double kBalanceSteps = 500;    // down to kBalance
 constexpr double kRouterZ = 1e-5;
 constexpr double kTrainCapacity = 1.25;
 
-std::int64_t kappa_delay(const TrainSettings& settings) {
-  if (settings.kappa_delay >= 0) { return settings.kappa_delay; }
-  const double share = std::ceil(0.05 * double(settings.steps()));
-  return std::max<std::int64_t>(200, std::int64_t(share));
-}
-
 // 0 during the delay, up to 1, then down to kFinalKappaRate.
 double kappa_rate(const TrainSettings& settings, std::int64_t step) {
   const std::int64_t steps = settings.steps();
@@ -273,14 +267,15 @@ std::string settings_faults(const TrainSettings& settings) {
   return is.faults();
 }
 
+std::int64_t kappa_delay(const TrainSettings& settings) {
+  if (settings.kappa_delay >= 0) { return settings.kappa_delay; }
+  const double share = std::ceil(0.05 * double(settings.steps()));
+  return std::max<std::int64_t>(200, std::int64_t(share));
+}
+
 void check_settings(const TrainSettings& settings) {
   const std::string faults = settings_faults(settings);
   require(faults.empty(), ExitCode::usage, {}, faults);
-  const std::int64_t delay = kappa_delay(settings), steps = settings.steps();
-  require(!settings.has_kappa() || delay < steps, ExitCode::usage, {},
-          "--kappa-delay: κ is learned after ", delay, " steps, and this run has ", steps,
-          "; give --kappa-delay ", steps / 20, ", or more --tokens than ",
-          delay * settings.batch * settings.context);
 }
 
 TrainingStep training_step(const TrainSettings& settings, std::int64_t step) {

@@ -59,9 +59,12 @@ TrainSettings read_settings(const Json& document, const std::string& file);
 // whatever is in force at the step.
 Json meta_json(const TrainSettings& settings, std::int64_t step);
 
+// Steps before κ is learned and its bound rises: as set, or by the reference's rule.
+std::int64_t kappa_delay(const TrainSettings& settings);
+
 // What no run can be, all at once, in words of the options; "": nothing.
 std::string settings_faults(const TrainSettings& settings);
-// Refuses them (usage), and a run that ends before κ is learned.
+// Refuses them (usage).
 void check_settings(const TrainSettings& settings);
 
 // Step `step` of the run, from 0: rates and warm-ups of the reference implementation, with AdamW

@@ -81,8 +81,8 @@ def tensors(path):
 
 class Train(Case):
     def train(self, out, *words, steps=12, **options):
-        return self.run_program('train', '--text', TEXT, '--tokenizer', TOKENIZER, *TINY, '--tokens',
-                                steps * 128, '-o', out, *words, **options)
+        words = [*TINY, '--tokens', steps * 128, '-o', out, *words]
+        return self.run_program('train', '--text', TEXT, '--tokenizer', TOKENIZER, *words, **options)
 
     def interrupted(self):
         """A run that was interrupted after some steps: its folder, the step and what was shown."""
@@ -203,6 +203,11 @@ class Train(Case):
         _, err = self.run_program('train', '--resume', out)
         self.assertIn('nothing is left to do', err)
 
+    def test_a_run_too_short_for_kappa_says_so(self):
+        for steps in (2, 12):
+            err = self.train(self.folder / str(steps), steps=steps)[1]
+            self.assertEqual('κ is not learned in this run: that begins after 2 steps' in err, steps == 2)
+
     def test_every_form_of_kappa_is_trained(self):
         for words in (['--kappa', 'router_probs', '--granularity', 'per-expert'],
                       ['--kappa', 'constant', '--granularity', 'per-layer'],
@@ -257,10 +262,8 @@ class Train(Case):
                 (4, [*base, '-o', out, '--router', 'softmoe'], '--router softmoe'),
                 (4, [*base, '-o', out, '--context', 1000000, '--kappa', 'off'], 'expected at least'),
                 (2, [*base, '-o', out, '--batch', 1 << 40], '--batch: expected 1 to'),
-                (2, [*base, '-o', out, '--tokens', 20480], '--kappa-delay 0, or more --tokens than 409600'),
                 (2, [*base, '-o', out, '--text-field', 'body'], '--text-field: expected a .jsonl'),
-                (5, ['train', '--text', self.folder / 'none.txt', '--tokenizer', TOKENIZER, '-o', out],
-                 'none.txt'),
+                (5, ['train', '--text', self.folder / 'none.txt', *base[3:], '-o', out], 'none.txt'),
                 (5, ['train', '--resume', self.folder / 'none'], 'no training to go on with')):
             with self.subTest(words=words):
                 self.assert_refused(code, *words, says=says)
@@ -285,8 +288,7 @@ class Train(Case):
         learned = ['train', '--text', TEXT, '--vocab', 400, *TINY, '--tokens', 512, '-o', place]
         self.assert_refused(5, *learned, says=['tokenizer.pkl', '--force'])
         self.assertEqual({name: (place / name).read_bytes() for name in files_under(place)}, before)
-        self.run_program('train', '--text', TEXT, '--tokenizer', place / 'tokenizer', *TINY, '--tokens', 512,
-                         '-o', place)
+        self.run_program(*learned[:3], '--tokenizer', place / 'tokenizer', *learned[5:])
         for name, content in before.items():
             self.assertEqual((place / name).read_bytes(), content, name)
         self.run_program(*learned, '--force')
