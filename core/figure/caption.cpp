@@ -112,6 +112,16 @@ void add_item(std::string& text, const std::string& item, const char* gap) {
   if (!item.empty()) { text += (text.empty() ? "" : gap) + item; }
 }
 
+// A run's name inside a caption, whose items are apart by " · ": where room is short whole items
+// are left out, and half a name would be that of another run.
+std::string as_one_item(std::string name) {
+  constexpr std::string_view kGap = " · ";
+  for (std::size_t at = 0; (at = name.find(kGap, at)) != name.npos;) {
+    name.replace(at, kGap.size(), ", ");
+  }
+  return name;
+}
+
 // Item `k` of a run without what its name says; the name begins with the model's, the first item.
 std::string beyond_name(const Trace& trace, const std::string& name, std::string item,
                         std::size_t k) {
@@ -192,7 +202,7 @@ std::string caption(Traces traces, const std::vector<std::string>& names) {
   add_item(text, tokens_label(least, most), " · ");
   for (std::size_t i = 0; i < traces.size(); ++i) {
     const std::string own = own_items(*traces[i], names[i], items[i], common);
-    if (!own.empty()) { add_item(text, names[i] + ": " + own, " · "); }
+    if (!own.empty()) { add_item(text, as_one_item(names[i]) + ": " + own, " · "); }
   }
   return text;
 }
