@@ -178,11 +178,13 @@ Panel step_panel(const char* title, const char* name, Line line) {
 // What a series shows of one step, by recorded layer.
 struct StepNumbers {
   std::vector<double> kappa, load, saturation;
-  bool exact = true;  // κ
+  std::vector<double> budget;  // of soft routing; else empty
+  bool exact = true;           // κ
 };
 
 StepNumbers step_numbers(const Trace& trace, const Trace& last) {
   StepNumbers numbers;
+  numbers.budget.assign(trace.layer_budget.begin(), trace.layer_budget.end());
   for (std::int64_t row = 0; row < trace.layers; ++row) {
     const TraceLayer layer(trace, row);
     const KappaBand kappa = kappa_over_entries(layer);
@@ -206,6 +208,7 @@ Table step_table(const Trace& trace, const StepNumbers& numbers, std::int64_t wa
   table.columns.push_back({"kappa_geometric_mean", numbers.kappa});
   table.columns.push_back({"load_entropy", numbers.load});
   table.columns.push_back({"router_saturation", numbers.saturation});
+  if (!numbers.budget.empty()) { table.columns.push_back({"budget", numbers.budget}); }
   const std::string inside = warm_up < 0 ? "" : trace.step < warm_up ? "true" : "false";
   table.columns.push_back({"in_warm_up", std::vector<std::string>{inside}});
   return table;
@@ -291,7 +294,7 @@ Figure step_series(Traces traces, const FigureChoices&) {
   Figure figure = start_figure(traces, "step-series");
   figure.tables.resize(traces.size());
   std::vector<double> steps;
-  StepLine kappa, load, saturation;
+  StepLine kappa, load, saturation, budget;
   std::int64_t warm_up = -1, inside = 0;
   const Trace* inexact = nullptr;
   for (const Trace* trace : traces) { warm_up = std::max(warm_up, warm_up_end(*trace)); }
@@ -305,6 +308,7 @@ Figure step_series(Traces traces, const FigureChoices&) {
     kappa.of_layer.push_back(std::move(numbers.kappa));
     load.of_layer.push_back(std::move(numbers.load));
     saturation.of_layer.push_back(std::move(numbers.saturation));
+    budget.of_layer.push_back(std::move(numbers.budget));
   }
   const std::string no_series = no_series_because(traces);
   if (!no_series.empty()) {
@@ -316,6 +320,10 @@ Figure step_series(Traces traces, const FigureChoices&) {
       step_panel("Sharpness κ", "κ", kappa.drawn(steps, true, 0)),
       step_panel("Entropy of the load", "Share of ln E", load.drawn(steps, false, 1)),
       step_panel("Router saturation", "Share of choices", saturation.drawn(steps, false, 2))};
+  if (!traces[0]->layer_budget.empty()) {
+    figure.panels.push_back(
+        step_panel("Budget of soft routing", "Budget of a layer", budget.drawn(steps, false, 3)));
+  }
   figure.panels[0].y.scale = Scale::log;
   figure.panels[0].references.push_back({1, false, "κ = 1"});
   for (Panel& panel : figure.panels) {

@@ -137,6 +137,22 @@ class SoftTest(Case):
                          '--budget', '1', '--against', 'none')
         self.assertIn('budget', json.loads((effect / 'effect.json').read_text())['layers'][0]['statistics_difference'])
 
+    def test_budgets_are_shown_over_steps(self):
+        steps = self.folder / 'steps'
+        shutil.copytree(MODEL, steps)
+        weights, meta = sorted(steps.glob('model_*.pt'))[0], sorted(steps.glob('meta_*.json'))[0]
+        shutil.copy(weights, steps / 'model_000007.pt')
+        shutil.copy(meta, steps / 'meta_000007.json')
+        out = self.folder / 'series'
+        self.run_program('compare', steps, '--step', 'all', '-p', TEXT, '--tokenizer', TOKENIZER, '-o', out, '-q',
+                         '--figures', 'step-series', '--figure-format', 'csv')
+        tables = sorted((out / 'figures').glob('step-series-*.csv'))
+        self.assertEqual(len(tables), 2)
+        total = json.loads(meta.read_text())['model_config']['lapsum_budget_total']
+        for table in tables:
+            with open(table, newline='') as file:
+                self.assertAlmostEqual(sum(float(row['budget']) for row in csv.DictReader(file)), total, places=4)
+
     def test_what_soft_routing_has_not_is_refused(self):
         text = ('-p', TEXT, '-o', self.folder / 'out', '--tokenizer', TOKENIZER)
         np.save(self.folder / 'routes.npy', np.zeros((27, 3, 2), np.int32))
