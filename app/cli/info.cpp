@@ -55,7 +55,8 @@ double total_budget(const Architecture& architecture) {
 
 std::string soft_line(const Architecture& architecture, const SoftSpec& soft) {
   std::string line = join_words("routing:     soft, total budget ", total_budget(architecture));
-  line += soft.relative ? join_words("; weights of ", *soft.relative, "·budget/experts or more run")
+  line += soft.relative ? join_words("; the best expert runs, and weights of ", *soft.relative,
+                                     "·budget/experts or more")
                         : join_words("; weights above ", soft.threshold, " run");
   if (soft.expansion) { line += join_words(", at most ⌈", *soft.expansion, "·budget⌉ per token"); }
   if (soft.temperature != 1) { line += join_words("; temperature ", soft.temperature); }

@@ -8,6 +8,7 @@
 #include "core/figure/text.h"
 #include "core/stats/layer.h"
 #include "core/stats/router.h"
+#include "core/trace/meta.h"
 
 namespace kappascope::figures {
 namespace {
@@ -49,13 +50,26 @@ Table budget_table(const Trace& trace, const std::vector<Line>& lines) {
   return table;
 }
 
-// "The weights of a token add up to 1.7. Those above 0.05 run, at most 4 (and their equals)."
+// Whether the threshold is a share of the budget, which the best expert of a token always passes.
+bool has_relative_threshold(const Trace& trace) {
+  const Json* words = meta_at(trace, "interventions");
+  const auto sets_threshold = [](const Json& word) {
+    return text_of(&word).starts_with("threshold=");
+  };
+  return meta_at(trace, "model_config", "lapsum_threshold_scale") != nullptr &&
+         !(words != nullptr && std::any_of(words->begin(), words->end(), sets_threshold));
+}
+
+// "The weights of a token add up to 1.7. Those above 0.05 run, at most 4 of a token."
 std::string rule_note(const Trace& trace, std::int64_t row) {
   const auto number = [row](std::span<const float> values) {
     return values.empty() ? std::string("?") : number_text(values[row]);
   };
-  std::string note = "The weights of a token add up to " + number(trace.layer_budget) +
-                     ". Those above " + number(trace.layer_threshold) + " run";
+  std::string note =
+      "The weights of a token add up to " + number(trace.layer_budget) +
+      (has_relative_threshold(trace)
+           ? ". The best one runs, and those from " + number(trace.layer_threshold) + " on"
+           : ". Those above " + number(trace.layer_threshold) + " run");
   const std::int64_t cap = trace.layer_cap.empty() ? 0 : trace.layer_cap[row];
   return note + (cap > 0 ? ", at most " + std::to_string(cap) + " of a token." : ".");
 }
