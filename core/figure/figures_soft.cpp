@@ -52,12 +52,9 @@ Table budget_table(const Trace& trace, const std::vector<Line>& lines) {
 
 // Whether the threshold is a share of the budget, which the best expert of a token always passes.
 bool has_relative_threshold(const Trace& trace) {
-  const Json* words = meta_at(trace, "interventions");
-  const auto sets_threshold = [](const Json& word) {
-    return text_of(&word).starts_with("threshold=");
-  };
   return meta_at(trace, "model_config", "lapsum_threshold_scale") != nullptr &&
-         !(words != nullptr && std::any_of(words->begin(), words->end(), sets_threshold));
+         !any_intervention(trace,
+                           [](const std::string& word) { return word.starts_with("threshold="); });
 }
 
 // "The weights of a token add up to 1.7. Those above 0.05 run, at most 4 of a token."

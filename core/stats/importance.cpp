@@ -15,16 +15,6 @@ double call_capacity(double factor, double minimum, double tokens, double slots,
   return std::max(capacity, minimum);
 }
 
-// Whether test(word) holds of an intervention of the run.
-template <typename Test>
-bool any_intervention(const Trace& trace, Test&& test) {
-  const Json* words = meta_at(trace, "interventions");
-  if (words == nullptr || !words->is_array()) { return false; }
-  return std::any_of(words->begin(), words->end(), [&](const Json& word) {
-    return word.is_string() && test(word.get_ref<const std::string&>());
-  });
-}
-
 bool sets_kappa(std::string_view word) {
   return word.starts_with("kappa=") || word.starts_with("kappa-mul=");
 }

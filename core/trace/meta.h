@@ -1,6 +1,7 @@
 // What the meta of a trace says, at a key of it or of an object inside it.
 #pragma once
 
+#include <algorithm>
 #include <string>
 
 #include "core/checkpoint/json.h"
@@ -31,6 +32,16 @@ inline double number_of(const Json* value) {
 }
 inline bool flag_is(const Json* value, bool truth) {
   return value != nullptr && value->is_boolean() && value->get<bool>() == truth;
+}
+
+// Whether test(word) holds of an intervention of the run.
+template <typename Test>
+bool any_intervention(const Trace& trace, Test&& test) {
+  const Json* words = meta_at(trace, "interventions");
+  if (words == nullptr || !words->is_array()) { return false; }
+  return std::any_of(words->begin(), words->end(), [&](const Json& word) {
+    return word.is_string() && test(word.get_ref<const std::string&>());
+  });
 }
 
 }  // namespace kappascope
