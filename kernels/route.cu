@@ -23,16 +23,22 @@ __device__ void choose(const RouteArgs& args, std::int64_t t, int lane) {
   const std::int64_t experts = routing.experts, slots = routing.slots;
   Choice<Held> choice(args, t, lane);
   Candidate last{};
+  float margin = NAN;
   std::int32_t mine = 0;
-  for (std::int64_t k = 0; k < slots; ++k) {
-    last = choice.next();
-    if (lane == k) { mine = last.index; }
-    if (lane == 0) { routing.cells.expert[t * slots + k] = last.index; }
+  // One past the chosen ones, where the margin is wanted.
+  const std::int64_t picks = routing.numbers.margin && slots < experts ? slots + 1 : slots;
+  for (std::int64_t k = 0; k < picks; ++k) {
+    const Candidate best = choice.next();
+    if (k == slots) {
+      margin = margin_of(last.score, best.score);
+      break;
+    }
+    last = best;
+    if (lane == k) { mine = best.index; }
+    if (lane == 0) { routing.cells.expert[t * slots + k] = best.index; }
   }
   weigh_warp(args, t, lane, mine);
-  if (!routing.numbers.margin) { return; }
-  const float margin = slots < experts ? margin_of(last.score, choice.next().score) : NAN;
-  if (lane == 0) { routing.numbers.margin[t] = margin; }
+  if (lane == 0 && routing.numbers.margin) { routing.numbers.margin[t] = margin; }
 }
 
 // One warp per token.
