@@ -7,6 +7,7 @@ import concurrent.futures, os, pathlib, re, subprocess, sys, tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLAGS = ['-std=c++17', '-O3', '-DNDEBUG', '-I', ROOT, '-Xptxas', '-v', '-cubin']
 REGISTERS = 65536  # of a multiprocessor
+THREADS = {'86': 1536, '89': 1536}  # that a multiprocessor holds; elsewhere 2048
 
 # (kernel, threads of a block, blocks that a multiprocessor is to hold at once, why). What moves data wants many, to
 # have many loads on their way; what computes has as many as its __launch_bounds__ ask for.
@@ -41,20 +42,21 @@ def readable(symbol):
     return name[:name.rindex('(')] if name.endswith(')') else name
 
 
-def budget(name):
+def budget(name, architecture):
     """(the most registers, why); None: not stated."""
     for pattern, threads, blocks, why in FAMILIES:
         if re.match(pattern, name):
+            blocks = min(blocks, THREADS.get(architecture, 2048) // threads)
             return REGISTERS // threads // blocks // 8 * 8, f'{blocks} blocks: {why}'
     return None
 
 
-def faults_of(log, name_of=readable):
+def faults_of(log, architecture, name_of=readable):
     """The kernels of a compiler's output: (how many, what is wrong with them)."""
     kernels, faults = USED.findall(log), []
     for symbol, *numbers in kernels:
         name, (stack, stores, loads, registers) = name_of(symbol), map(int, numbers)
-        allowed = budget(name)
+        allowed = budget(name, architecture)
         if stack or stores or loads:
             faults.append(f'{name}: {stack} bytes of stack, {stores} and {loads} of spills')
         if allowed is None:
@@ -69,7 +71,7 @@ def check_itself():
             '    {} bytes stack frame, {} bytes spill stores, 0 bytes spill loads\nptxas info    : Used {} registers, …\n')
     for values, wrong in ((('scan_kernel', 0, 0, 32), 0), (('scan_kernel', 8, 4, 32), 1), (('scan_kernel', 0, 0, 33), 1),
                           (('unknown_kernel', 0, 0, 8), 1)):
-        assert [len(part) if isinstance(part, list) else part for part in faults_of(line.format(*values), str)] == [1, wrong]
+        assert [len(part) if isinstance(part, list) else part for part in faults_of(line.format(*values), '90', str)] == [1, wrong]
 
 
 def compile_one(nvcc, source, architecture, folder):
@@ -80,7 +82,7 @@ def compile_one(nvcc, source, architecture, folder):
     done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         return 0, [f'{source.name}, {architecture}: nvcc fails\n{done.stdout}']
-    count, faults = faults_of(done.stdout)
+    count, faults = faults_of(done.stdout, architecture)
     return count, [f'{source.name}, {architecture}: {fault}' for fault in faults]
 
 
