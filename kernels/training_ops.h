@@ -1,6 +1,7 @@
 // The operations that training needs beside those of kernels.h.
 #pragma once
 
+#include "kernels/device_ops.h"
 #include "kernels/kernels.h"
 
 namespace kappascope {
@@ -24,6 +25,12 @@ struct KappaSwigluBackwardArgs {
   float* grad_scale = nullptr;
 };
 void kappa_swiglu_backward_ref(const KappaSwigluBackwardArgs& args);
+
+// On a GPU: `memory` is kappa_swiglu_backward_memory(args) floats of scratch there. The same input
+// gives the same bits. 0 or a CUDA error.
+std::int64_t kappa_swiglu_backward_memory(const KappaSwigluBackwardArgs& args);
+int kappa_swiglu_backward_cuda(const KappaSwigluBackwardArgs& args, float* memory,
+                               CudaStream stream);
 
 // Its twin among the kernels of an instruction set (usable_cpu_kernels).
 using KappaSwigluBackward = void (*)(const KappaSwigluBackwardArgs& args);

@@ -18,6 +18,8 @@ FAMILIES = [
     (r'swiglu_kernel<float, 4, .*, false>', 256, 3, 'bound by memory, a pack of float32 ahead'),
     (r'swiglu_kernel<.*, true>', 256, 3, 'all statistics'),
     (r'swiglu_kernel<.*, false>', 256, 4, 'bound by memory'),
+    (r'gradient_kernel<.*>', 256, 3, 'bound by memory, a pack of a row ahead'),
+    (r'sum_kernel<.*>', 256, 4, 'sums in float64'),
     (r'order_kernel', 256, 4, 'no more fit beside its shared memory'),
     (r'few_product_kernel|few_rows_kernel', 256, 2, 'weights on their way and the sums of four rows'),
     (r'few_route_kernel', 256, 3, 'a block a token'),

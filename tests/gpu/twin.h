@@ -163,6 +163,7 @@ void compare_group(std::int64_t tokens, Check& check);
 void compare_dispatch(std::int64_t tokens, Check& check);
 void compare_combine(std::int64_t tokens, Check& check);
 void compare_grouped_swiglu(std::int64_t tokens, Check& check);
+void compare_kappa_swiglu_backward(std::int64_t tokens, Check& check);
 void compare_sum_effects(std::int64_t tokens, Check& check);
 void compare_few_rows(std::int64_t tokens, Check& check);
 void compare_few_route(std::int64_t tokens, Check& check);

@@ -14,6 +14,7 @@ constexpr Row kRows[] = {
     {"group", compare_group},
     {"dispatch", compare_dispatch},
     {"grouped_swiglu", compare_grouped_swiglu},
+    {"kappa_swiglu_backward", compare_kappa_swiglu_backward},
     {"sum_effects", compare_sum_effects},
     {"few_rows", compare_few_rows},
     {"few_route", compare_few_route},
@@ -43,13 +44,13 @@ int main(int argc, char** argv) {
     if (only && std::strcmp(only, row.name) != 0) { continue; }
     found = true;
     if (error || devices == 0) {
-      std::printf("%-16s skipped: no device (%s)\n", row.name,
+      std::printf("%-21s skipped: no device (%s)\n", row.name,
                   error ? cuda_error_text(error) : "none found");
       continue;
     }
     twin::Check check;
     for (const std::int64_t tokens : sizes) { row.compare(tokens, check); }
-    std::printf("%-16s %s: %s\n", row.name, check.passed() ? "agrees" : "FAILED",
+    std::printf("%-21s %s: %s\n", row.name, check.passed() ? "agrees" : "FAILED",
                 check.report().c_str());
     passed = passed && check.passed();
   }
