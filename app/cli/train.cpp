@@ -52,7 +52,8 @@ class Training {
     } else {
       open_run(folder);
     }
-    TrainingPlace place{folder, interrupts_, terminal_, *corpus_, token_bytes(), options_.threads};
+    TrainingPlace place{folder,        interrupts_,     terminal_,       *corpus_,
+                        token_bytes(), options_.device, options_.threads};
     bool any = false;
     for (const auto& [model, label] : models_) {
       TrainingRun run(place, model, label);

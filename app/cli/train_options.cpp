@@ -126,6 +126,9 @@ bool TrainOptions::parse(const std::vector<std::string>& words) {
       ->check(CLI::IsMember({"kappa=off"}));
   app.add_option("-o,--output", output, "folder to write");
   app.add_option("--resume", resume, "go on with the run in this folder");
+  app.add_option("--device", device,
+                 "where to train: cpu, cuda, cuda:N, or auto: a GPU if it can be used")
+      ->capture_default_str();
   app.add_option("--threads", threads,
                  "threads on the CPU; by default as many as this process may use")
       ->check(CLI::Range(1, 1024));
@@ -133,15 +136,17 @@ bool TrainOptions::parse(const std::vector<std::string>& words) {
   talk.add_to(app);
   app.footer(kFooter);
   if (!parse_words(app, words)) { return false; }
+  ComputeOptions{.device = device}.check_device();
   twin = !twin_word.empty();
   if (!resume.empty()) {
     for (const CLI::Option* option : app.get_options()) {
       const std::string name = option->get_name();
-      const bool allowed = name == "--resume" || name == "--threads" || name == "-q,--quiet" ||
-                           name == "-v,--verbose" || name == "--quiet" || name == "--verbose";
+      const bool allowed = name == "--resume" || name == "--device" || name == "--threads" ||
+                           name == "-q,--quiet" || name == "-v,--verbose" || name == "--quiet" ||
+                           name == "--verbose";
       require(option->count() == 0 || allowed, ExitCode::usage, {}, name,
               ": a run that goes on keeps what it was started with; expected nothing "
-              "beside --resume but --threads, -q and -v");
+              "beside --resume but --device, --threads, -q and -v");
     }
     return true;
   }

@@ -19,6 +19,7 @@ struct TrainOptions {
   std::string without_effect;  // options of κ that were given for a model without
   bool twin = false;           // a second model, with κ off
   std::string output, resume;
+  std::string device = "auto";  // as ComputeOptions::device
   int threads = 0;
   bool force = false;
   TalkOptions talk;

@@ -8,6 +8,9 @@
 #include <system_error>
 #include <utility>
 
+#include "app/cli/command_line.h"
+#include "app/device.h"
+
 namespace kappascope {
 namespace {
 
@@ -97,9 +100,7 @@ TrainingRun::TrainingRun(TrainingPlace& place, fs::path folder, std::string labe
 
 void TrainingRun::run() {
   StopWhenAsked progress(place_.interrupts);
-  TrainingRules rules;
-  rules.threads = place_.threads;
-  trainer_ = start_training(model_, rules, progress);
+  trainer_ = start(progress);
   read_moments(folder_, step_, trainer_->tensors());
   trainer_->set_steps(step_);
   log_.emplace(folder_, place_.folder.staged(kTrainLog), settings_, step_);
@@ -120,10 +121,36 @@ void TrainingRun::run() {
         ExitCode::interrupted,
         join_words("interrupted at step ", step_, " of ", settings_.steps(),
                    ", which is saved; `kappascope train --resume ", place_.folder.path().string(),
+                   place_.device != "auto" ? " --device " + place_.device : "",
                    place_.threads > 0 ? join_words(" --threads ", place_.threads) : "",
                    "` goes on"));
   }
   place_.terminal.erase();
+}
+
+// Where no device was named, the CPU serves when the GPU does not, and a line says why.
+std::unique_ptr<Trainer> TrainingRun::start(Progress& progress) {
+  const ComputeOptions compute{.device = place_.device, .threads = place_.threads};
+  const LoadOptions load = compute.load_options();
+  TrainingRules rules;
+  rules.threads = place_.threads;
+  rules.device = load.device;
+  rules.device_index = load.device_index;
+  std::string reason = compute.automatic() ? unused_gpu() : "";
+  if (compute.automatic() && load.device != ComputeDevice::cpu) {
+    try {
+      return start_training(model_, rules, progress);
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::gpu) { throw; }
+      reason = error.failure().message;
+      rules.device = ComputeDevice::cpu;
+    }
+  }
+  if (!reason.empty()) {
+    place_.terminal.warn("training on the CPU: " + reason);
+    place_.device = "cpu";
+  }
+  return start_training(model_, rules, progress);
 }
 
 void TrainingRun::take_step() {

@@ -26,6 +26,7 @@ struct TrainingPlace {
   Terminal& terminal;
   Corpus& corpus;
   std::vector<std::int32_t> token_bytes;  // [V] bytes of a token; 0: special, it is not counted
+  std::string device;                     // as asked for; "cpu" once auto has come to that
   int threads = 0;
 };
 
@@ -43,6 +44,7 @@ class TrainingRun {
   void run();
 
  private:
+  std::unique_ptr<Trainer> start(Progress& progress);
   void take_step();
   void evaluate();
   void save();

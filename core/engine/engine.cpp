@@ -71,13 +71,14 @@ Engine& engine(ComputeDevice device) {
 
 std::unique_ptr<Trainer> start_training(const Model& model, const TrainingRules& rules,
                                         Progress& progress) {
-  static void* const library = open_library(kCpu);
+  const EngineLibrary& of = rules.device == ComputeDevice::cuda ? kCuda : kCpu;
+  void* const library = open_library(of);  // that it is open already costs nothing
   using Start = decltype(&kappascope_training);
   const auto start = reinterpret_cast<Start>(dlsym(library, "kappascope_training"));
   std::unique_ptr<Trainer> trainer;
   Failure failure;
   if (!start || !start(kTrainingVersion, &model, &rules, &progress, &trainer, &failure)) {
-    refuse_version(kCpu, kTrainingVersion);
+    refuse_version(of, kTrainingVersion);
   }
   if (failure) { throw Error(failure); }
   return trainer;

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/engine/engine.h"
 #include "core/engine/progress.h"
 #include "core/error.h"
 #include "core/model/model.h"
@@ -16,7 +17,9 @@ namespace kappascope {
 
 // What does not change from step to step.
 struct TrainingRules {
-  int threads = 0;                       // 0: usable_threads()
+  int threads = 0;  // 0: usable_threads()
+  ComputeDevice device = ComputeDevice::cpu;
+  int device_index = 0;                  // which of the GPUs
   double capacity = 1.25;                // factor of the capacity of experts while training
   double score_gradient = 0.1;           // of the derivative by s, into the router
   double router_z_input_gradient = 0.1;  // of the derivative of the router z-loss by its input
@@ -85,22 +88,24 @@ class Trainer {
   // −ln p of every target, NaN where there is none; the capacity of experts is the model's own.
   virtual Failure evaluate(const TrainingBatch& batch, double bound, Progress& progress,
                            std::vector<float>& nll) noexcept = 0;
-  // In running order; the memory is the trainer's and may be written to between steps.
+  // In running order; the memory is the trainer's and may be written to before the next step. On a
+  // GPU it is a copy, made by this call.
   virtual std::span<const LearnedTensor> tensors() noexcept = 0;
   // How many steps the moments have seen.
   virtual void set_steps(std::int64_t steps) noexcept = 0;
 };
 
-inline constexpr std::uint32_t kTrainingVersion = 1;  // of this header
+inline constexpr std::uint32_t kTrainingVersion = 2;  // of this header
 
-// Loads the weights of `model`, which must outlive the result, and starts on the CPU. Throws Error:
-// unsupported, by name, where a part of the model cannot be trained.
+// Loads the weights of `model`, which must outlive the result, in the engine library of the device.
+// Throws Error: unsupported, by name, where a part of the model cannot be trained; gpu where there
+// is none such.
 std::unique_ptr<Trainer> start_training(const Model& model, const TrainingRules& rules,
                                         Progress& progress);
 
 }  // namespace kappascope
 
-// The engine library's second symbol. False where `version` is not its own.
+// The second symbol of each engine library. False where `version` is not its own.
 extern "C" bool kappascope_training(std::uint32_t version, const kappascope::Model* model,
                                     const kappascope::TrainingRules* rules,
                                     kappascope::Progress* progress,

@@ -13,7 +13,8 @@ struct KappaSums {
   std::int64_t count = 0;
 };
 
-// The rows of one expert: a ∘ up [rows,I], of z and up [rows,I] float32 on the CPU.
+// The rows of one expert: a ∘ up [rows,I], of z and up [rows,I] float32 on the device
+// of the engine library.
 //   score        s [rows]; undefined: none
 //   bias, scale  b and α, [I] or [1]; undefined: none. Without both κ = 1.
 //   log_bound    ln U

@@ -57,10 +57,11 @@ std::vector<at::Tensor> of_experts(const at::Tensor& values, std::int64_t expert
 
 }  // namespace
 
-LearnedWeights::LearnedWeights(const Model& model, Progress& progress)
+LearnedWeights::LearnedWeights(const Model& model, at::Device device, Progress& progress)
     : model_(model), layers_(std::make_shared<Layers>()) {
   check(model);
-  weights_ = read_weights(model, {}, at::kCPU, /*streamed=*/false, progress);
+  const ComputeDevice kind = device.is_cpu() ? ComputeDevice::cpu : ComputeDevice::cuda;
+  weights_ = read_weights(model, {.device = kind}, device, /*streamed=*/false, progress);
   learn(weights_.wte.all, Role::embedding, -1, LearnedKind::embedding);
   for (std::int64_t i = 0; i < model.architecture.depth(); ++i) {
     LayerWeights layer = weights_.layers->layer(i, 1);
@@ -83,7 +84,9 @@ at::Tensor LearnedWeights::leaf(Role role, std::int64_t layer, LearnedKind kind)
   const auto [place, fresh] = places_.emplace(stored->name, leaves_.size());
   if (fresh) {
     const std::vector<float> values = model_.tensors->floats(*stored->tensor);
-    at::Tensor tensor = at::tensor(values, at::kFloat).view(stored->shape).clone();
+    at::Tensor tensor = at::tensor(values, at::kFloat)
+                            .view(stored->shape)
+                            .to(weights_.device, at::kFloat, /*non_blocking=*/false, /*copy=*/true);
     leaves_.push_back({stored->name, kind, tensor.set_requires_grad(true)});
   }
   return leaves_[place->second].values;
@@ -118,7 +121,9 @@ void LearnedWeights::learn_layer(LayerWeights& weights, std::int64_t layer) {
   if (const KappaSpec* kappa = model_.architecture.layers[layer].kappa()) {
     if (kappa->bias) { experts.bias = leaf(Role::kappa_bias, layer, kKappa); }
     if (kappa->scale) { experts.scale = leaf(Role::kappa_scale, layer, kKappa); }
-    if (kappa->router && !kappa->scale) { experts.scale = at::ones({1}); }  // u = b + s
+    if (kappa->router && !kappa->scale) {
+      experts.scale = at::ones({1}, weights_.device);
+    }  // u = b + s
   }
   experts_.push_back(std::move(experts));
 }
@@ -133,7 +138,7 @@ void LearnedWeights::prepare(LearningCall& call) {
     const Experts& from = experts_[i];
     MoeWeights& moe = layers_->all[i].moe;
     if (!moe.score_norm.empty()) {
-      moe.score_norm = score_norms(moe.w_g.detach(), spec->score->norm_exponent);
+      moe.score_norm = score_norms(moe.w_g.detach().cpu(), spec->score->norm_exponent);
     }
     // All experts at once: the derivative of each alone would be as large as that of all.
     const std::vector<at::Tensor> gate = from.gate.unbind(0), up = from.up.unbind(0),

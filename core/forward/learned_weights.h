@@ -28,7 +28,7 @@ struct Leaf {
 class LearnedWeights {
  public:
   // Throws Error: unsupported, by name, where a part of the model cannot be trained.
-  LearnedWeights(const Model& model, Progress& progress);
+  LearnedWeights(const Model& model, at::Device device, Progress& progress);
 
   const std::vector<Leaf>& leaves() const { return leaves_; }
   const Weights& weights() const { return weights_; }

@@ -1,5 +1,5 @@
 // What training puts into a call of the model: parameters that are learned where a plan has
-// numbers, and losses of the routers. Of the plain backend on the CPU.
+// numbers, and losses of the routers. Of the plain backend, on any device.
 #pragma once
 
 #include <ATen/ATen.h>

@@ -19,7 +19,7 @@ at::Tensor with_gradient(const at::Tensor& x, double share) {
 LayerReport report_of(std::int64_t layer, const at::Tensor& assignments) {
   LayerReport report;
   report.layer = layer;
-  const at::Tensor share = (assignments / assignments.sum()).to(at::kDouble).contiguous();
+  const at::Tensor share = (assignments / assignments.sum()).to(at::kDouble).cpu().contiguous();
   const double* first = share.const_data_ptr<double>();
   report.load.assign(first, first + share.numel());
   return report;

@@ -1,8 +1,11 @@
 // Training steps in Torch: the plain backend's forward pass, its derivatives, LibTorch's AdamW.
+#include <ATen/Context.h>
+#include <c10/core/DeviceGuard.h>
 #include <torch/optim/adamw.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <iterator>
 #include <utility>
 
@@ -73,12 +76,22 @@ std::unique_ptr<AdamW> make_optimizer(const std::vector<Leaf>& leaves, const Tra
   return optimizer;
 }
 
+// The same steps give the same numbers where Torch has an operation that does; it says which have
+// none. cuBLAS reads its part before its first use.
+void repeat_exactly() {
+  ::setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", /*overwrite=*/0);
+  at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
+  at::globalContext().setDeterministicFillUninitializedMemory(false);
+}
+
 class TorchTrainer final : public Trainer {
  public:
-  TorchTrainer(const Model& model, const TrainingRules& rules, Progress& progress)
+  TorchTrainer(const Model& model, const TrainingRules& rules, at::Device device,
+               Progress& progress)
       : model_(model),
         rules_(rules),
-        weights_(model, progress),
+        device_(device),
+        weights_(model, device, progress),
         optimizer_(make_optimizer(weights_.leaves(), rules_)),
         training_plan_(resolve(model, {})),
         plan_(resolve(model, {})) {
@@ -87,14 +100,17 @@ class TorchTrainer final : public Trainer {
     }
     for (const Leaf& leaf : weights_.leaves()) {
       AdamWParamState& state = state_of(leaf);
-      tensors_.push_back({leaf.name, leaf.values.sizes().vec(), span_of(leaf.values),
-                          span_of(state.exp_avg()), span_of(state.exp_avg_sq())});
+      tensors_.push_back({leaf.name, leaf.values.sizes().vec(), shown(leaf.values.detach()),
+                          shown(state.exp_avg()), shown(state.exp_avg_sq())});
     }
+    if (rules.device != ComputeDevice::cpu) { repeat_exactly(); }
   }
 
   Failure step(const TrainingBatch& batch, const TrainingStep& step, Progress& progress,
                StepReport& report) noexcept override {
     const Failure failure = guarded([&] {
+      const c10::DeviceGuard device(device_);
+      take_back();
       const at::AutoGradMode gradients(true);
       run_step(batch, step, progress, report);
     });
@@ -105,9 +121,12 @@ class TorchTrainer final : public Trainer {
   Failure evaluate(const TrainingBatch& batch, double bound, Progress& progress,
                    std::vector<float>& nll) noexcept override {
     return guarded([&] {
+      const c10::DeviceGuard device(device_);
+      take_back();
       const at::NoGradGuard no_gradients;
       LearningCall learning(rules_, /*losses=*/false, /*describe=*/false);
-      const at::Tensor values = losses_of(batch, plan_, bound, progress, learning).contiguous();
+      const at::Tensor values =
+          losses_of(batch, plan_, bound, progress, learning).cpu().contiguous();
       const float* first = values.const_data_ptr<float>();
       nll.assign(first, first + values.numel());
       for (std::size_t i = 0; i < nll.size(); ++i) {
@@ -116,7 +135,11 @@ class TorchTrainer final : public Trainer {
     });
   }
 
-  std::span<const LearnedTensor> tensors() noexcept override { return tensors_; }
+  std::span<const LearnedTensor> tensors() noexcept override {
+    for (const Copied& of : copied_) { of.host.copy_(of.values); }
+    given_out_ = true;
+    return tensors_;
+  }
 
   void set_steps(std::int64_t steps) noexcept override {
     for (const Leaf& leaf : weights_.leaves()) { state_of(leaf).step(steps); }
@@ -128,8 +151,25 @@ class TorchTrainer final : public Trainer {
         *optimizer_->state().at(leaf.values.unsafeGetTensorImpl()));
   }
 
-  static std::span<float> span_of(const at::Tensor& values) {
-    return {values.mutable_data_ptr<float>(), std::size_t(values.numel())};
+  // A tensor on a GPU, and the memory that tensors() gives of it.
+  struct Copied {
+    at::Tensor values, host;
+  };
+
+  std::span<float> shown(const at::Tensor& values) {
+    at::Tensor host = values;
+    if (rules_.device != ComputeDevice::cpu) {
+      host = values.to(at::kCPU, at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+      copied_.push_back({values, host});
+    }
+    return {host.mutable_data_ptr<float>(), std::size_t(host.numel())};
+  }
+
+  // What was written to the copies since they were given out.
+  void take_back() {
+    if (!std::exchange(given_out_, false)) { return; }
+    const at::NoGradGuard no_gradients;
+    for (const Copied& of : copied_) { of.values.copy_(of.host); }
   }
 
   // −ln p of the targets [T], 0 where there is none.
@@ -149,7 +189,8 @@ class TorchTrainer final : public Trainer {
     const at::Tensor logits = output_logits(x, weights_.weights(), model_.architecture);
     const at::Tensor targets =
         at::from_blob(const_cast<std::int32_t*>(batch.targets.data()), {context.tokens()}, at::kInt)
-            .to(at::kLong);
+            .to(at::kLong)
+            .to(device_);
     return at::cross_entropy_loss(logits, targets, {}, at::Reduction::None, -1);
   }
 
@@ -201,10 +242,13 @@ class TorchTrainer final : public Trainer {
 
   const Model& model_;
   const TrainingRules rules_;
+  const at::Device device_;
   LearnedWeights weights_;
   std::unique_ptr<AdamW> optimizer_;
   RunPlan training_plan_, plan_;  // with the capacity of training, and the model's own
   std::vector<LearnedTensor> tensors_;
+  std::vector<Copied> copied_;  // of all that tensors_ show; on the CPU none
+  bool given_out_ = false;
 };
 
 }  // namespace
@@ -217,8 +261,10 @@ extern "C" __attribute__((visibility("default"))) bool kappascope_training(
   using namespace kappascope;
   if (version != kTrainingVersion) { return false; }
   *failure = guarded([&] {
-    open_device({.threads = rules->threads});
-    *trainer = std::make_unique<TorchTrainer>(*model, *rules, *progress);
+    const at::Device place = open_device(
+        {.threads = rules->threads, .device = rules->device, .device_index = rules->device_index});
+    const c10::DeviceGuard device(place);
+    *trainer = std::make_unique<TorchTrainer>(*model, *rules, place, *progress);
   });
   return true;
 }

@@ -35,6 +35,7 @@ def steps(build, logs):
     twins, rows = build / 'kappascope_twins', build / 'kappascope_gpu_rows'
     sanitizer, profiler = shutil.which('compute-sanitizer'), shutil.which('ncu')
     python = [sys.executable, '-B']
+    trainer = build / 'kappascope_train_steps'
     families = sorted((ROOT / 'tests/golden/hf').iterdir())
     all_steps = {
         'facts': (['nvidia-smi', f'--query-gpu={FACTS}', '--format=csv'], 20),
@@ -42,6 +43,9 @@ def steps(build, logs):
         'goldens': ([*python, ROOT / 'tests/golden/check_golden.py', build, '--forward', 'cuda',
                      *golden_models()], 240),
         'families': ([*python, ROOT / 'tests/golden/check_golden.py', build, '--forward', 'cuda', *families], 120),
+        # Twice: the same bits.
+        'training': ([*python, ROOT / 'tests/gpu/compare_training.py', trainer, 'cuda', trainer, 'cuda',
+                      ROOT / 'tests/golden/data/top-logits-p05'], 120),
         'few': ([*python, ROOT / 'tests/golden/check_golden.py', build, '--forward', 'cuda', '--first', '12', '--stream',
                  *families], 120),
         'rows': ([rows, logs / 'rows.json'], 120),

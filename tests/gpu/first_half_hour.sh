@@ -27,7 +27,7 @@ fi
 [[ $# -gt 0 ]] || set -- numbers sanitizers profile variants
 for part; do
   case $part in
-    numbers) check facts twins goldens rows torch facts ;;
+    numbers) check facts twins goldens training rows torch facts ;;
     sanitizers) # two at a time
       check memcheck racecheck &
       check synccheck initcheck memcheck_golden

@@ -1,6 +1,7 @@
 // The G rows of the benchmark: one MoE layer in bfloat16 on a GPU. Ours is the whole layer with its
 // routing; the peer is handed the routing, sorted, and does the rest by Torch's own operations:
-// at::_grouped_mm three times and κ-SwiGLU as written.
+// at::_grouped_mm three times and κ-SwiGLU as written. And κ-SwiGLU of one expert in training,
+// forward and backward in float32; the peer's derivatives are those that Torch derives.
 //
 // A library, so that a machine without CUDA's libraries is told apart from one that fails:
 // kappascope_gpu_rows(path, rounds) writes {"G1_a": {"ratio":…, "ours_ms":…, "peer_ms":…, "goal":…,
@@ -9,6 +10,7 @@
 #include <ATen/ATen.h>
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/InferenceMode.h>
+#include <torch/csrc/autograd/autograd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -19,6 +21,7 @@
 #include <vector>
 
 #include "core/forward/device_cuda.h"
+#include "core/forward/kappa_function.h"
 #include "core/forward/layer_source.h"
 
 namespace kappascope {
@@ -316,6 +319,44 @@ void measure_few(Layer& layer, std::int64_t tokens, double rate, Rounds rounds, 
   std::printf("%s: the host takes %.1f µs a call\n", name.c_str(), host.count() / 32);
 }
 
+// κ-SwiGLU of one expert in training: what it reads, and the derivative by what it gives.
+struct TrainedGates {
+  at::Tensor z, up, score, bias, scale, grad;
+
+  TrainedGates(const Shape& of, std::int64_t rows, const at::Device& device) {
+    const auto options = at::TensorOptions(at::kFloat).device(device);
+    for (at::Tensor* matrix : {&z, &up, &grad}) { *matrix = at::randn({rows, of.gates}, options); }
+    score = at::randn({rows}, options);
+    for (at::Tensor* column : {&bias, &scale}) { *column = at::randn({of.gates}, options); }
+    for (at::Tensor* input : {&z, &up, &score, &bias, &scale}) { input->set_requires_grad(true); }
+  }
+  at::Tensor ours() const { return kappa_swiglu(z, up, score, bias, scale, kLogBound, false); }
+  at::Tensor eager() const {
+    const at::Tensor kappa = (kLogBound * (scale * score.unsqueeze(1) + bias).tanh()).exp();
+    return z * (kappa * z).sigmoid() * up;
+  }
+  std::vector<at::Tensor> derivatives(const at::Tensor& hidden) const {
+    return torch::autograd::grad({hidden}, {z, up, score, bias, scale}, {grad});
+  }
+};
+
+void measure_training(const Shape& of, const at::Device& device, Rounds rounds, Report& report) {
+  constexpr std::int64_t kRows = 4096;
+  const c10::InferenceMode with_gradients(false);
+  const TrainedGates gates(of, kRows, device);
+  const auto ours = gates.derivatives(gates.ours()), theirs = gates.derivatives(gates.eager());
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    const double error = ((ours[i] - theirs[i]).norm() / theirs[i].norm()).item<double>();
+    std::printf("%s: derivative %zu, relative difference to the peer %.2e\n", of.name, i, error);
+    require(error < 1e-5, ExitCode::internal, {}, "a derivative is not the peer's");
+  }
+  const std::vector<double> time = times_of(
+      {[&] { gates.derivatives(gates.ours()); }, [&] { gates.derivatives(gates.eager()); }}, device,
+      rounds);
+  report.faster(std::string("T_") + of.name, time[0], time[1], 2,
+                "κ-SwiGLU as written, and its derivatives by Torch");
+}
+
 int measure(const char* path, Rounds rounds) {
   int count = 0;
   if (cuda_device_count(count) != 0 || count == 0) { return 77; }
@@ -329,6 +370,7 @@ int measure(const char* path, Rounds rounds) {
     Layer layer(shape, device);
     std::printf("%s\n", layer.description.c_str());
     measure_many(layer, shape.slots == 2 ? 8192 : 4096, rounds, report);
+    measure_training(shape, device, rounds, report);
     for (const std::int64_t tokens : {1, 4, 16}) {
       measure_few(layer, tokens, rate, rounds, report);
     }
