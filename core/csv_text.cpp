@@ -50,4 +50,26 @@ void put_csv_text(std::string& out, std::string_view text) {
   }
 }
 
+std::vector<std::vector<std::string>> csv_rows(std::string_view text) {
+  std::vector<std::vector<std::string>> rows{{""}};
+  bool inside = false;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const char unit = text[at];
+    if (unit == '"' && inside && text.substr(at + 1, 1) == "\"") {
+      rows.back().back() += text[++at];
+    } else if (unit == '"') {
+      inside = !inside;
+    } else if (inside || (unit != ',' && unit != '\r' && unit != '\n')) {
+      rows.back().back() += unit;
+    } else if (unit == ',') {
+      rows.back().emplace_back();
+    } else if (unit == '\n') {
+      rows.push_back({""});
+    }
+  }
+  const std::vector<std::string>& last = rows.back();
+  if (last.size() == 1 && last[0].empty()) { rows.pop_back(); }
+  return rows;
+}
+
 }  // namespace kappascope

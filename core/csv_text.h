@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace kappascope {
 
@@ -10,5 +11,8 @@ namespace kappascope {
 // comma or character with a meaning in TeX, so that every reader finds the same fields. Bytes that
 // are no UTF-8 become U+FFFD.
 void put_csv_text(std::string& out, std::string_view text);
+
+// The fields of a CSV file (RFC 4180), row by row; what follows the last line break is a row, too.
+std::vector<std::vector<std::string>> csv_rows(std::string_view text);
 
 }  // namespace kappascope

@@ -9,6 +9,7 @@
 
 #include "app/cli/output_folder.h"
 #include "app/cli/terminal.h"
+#include "core/csv_text.h"
 #include "core/tokenizer/tokenizer.h"
 #include "core/trace/trace.h"
 #include "core/utf8.h"
@@ -41,34 +42,12 @@ std::string csv_of(const std::vector<IndexRow>& rows) {
   return text;
 }
 
-// The fields of RFC 4180, row by row.
-std::vector<std::vector<std::string>> fields_of(std::string_view text) {
-  std::vector<std::vector<std::string>> rows{{""}};
-  bool inside = false;
-  for (std::size_t at = 0; at < text.size(); ++at) {
-    const char unit = text[at];
-    if (unit == '"' && inside && text.substr(at + 1, 1) == "\"") {
-      rows.back().back() += text[++at];
-    } else if (unit == '"') {
-      inside = !inside;
-    } else if (inside || (unit != ',' && unit != '\r' && unit != '\n')) {
-      rows.back().back() += unit;
-    } else if (unit == ',') {
-      rows.back().emplace_back();
-    } else if (unit == '\n') {
-      rows.push_back({""});
-    }
-  }
-  rows.pop_back();  // what follows the last line break
-  return rows;
-}
-
 std::vector<IndexRow> rows_of(const std::string& text) {
   std::vector<IndexRow> rows;
   if (!text.starts_with(kIndexHeader)) {
     return rows;  // not ours: check_places says so
   }
-  for (const std::vector<std::string>& fields : fields_of(text)) {
+  for (const std::vector<std::string>& fields : csv_rows(text)) {
     if (fields.size() != 6) { continue; }
     const auto status = std::find(kStatusNames.begin(), kStatusNames.end(), fields[4]);
     if (status == kStatusNames.end()) {

@@ -46,10 +46,11 @@ class Run {
         terminal_(options_.talk.talk(), interrupts_),
         model_(open_model(options_.model,
                           {.step = options_.step, .kappa = options_.reading.choices()})),
-        plan_(resolve_run(model_, options_.interventions)),
+        plan_(resolve_run(model_, options_.changes.list)),
         settings_(options_.trace_settings(model_)),
-        against_(options_.against ? std::optional(resolve_run(model_, *options_.against))
-                                  : std::nullopt),
+        against_(options_.changes.against
+                     ? std::optional(resolve_run(model_, *options_.changes.against))
+                     : std::nullopt),
         compared_(options_.compare_routes.empty() ? plan_.routes
                                                   : read_routes(options_.compare_routes)) {
     if (options_.compare_routes.empty()) { return; }
@@ -255,7 +256,7 @@ class Run {
     const std::unique_ptr<LogitsFile> logits = run_against(text, folder, tokens);
     if (logits) {
       settings.against_logits = logits.get();
-      settings.against = canonical_words(*options_.against);
+      settings.against = canonical_words(*options_.changes.against);
     }
     record_trace(trace_path, model_, plan_, *loaded_, text, settings, tokens);
     sink.update(Stage::write, 0, 1);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <sstream>
 
 #include "app/cli/effect.h"
 #include "app/cli/output_folder.h"
@@ -41,19 +40,6 @@ std::vector<std::string> settings_of(const CLI::App& app) {
     }
   }
   return words;
-}
-
-// Of the words of --against; "off" is kappa=off, "none" no word.
-std::vector<Intervention> parse_against(const std::vector<std::string>& given) {
-  std::vector<Intervention> list;
-  for (const std::string& words : given) {
-    std::istringstream in(words);
-    for (std::string word; in >> word;) {
-      if (word == "none") { continue; }
-      list.push_back(parse_intervention(word == "off" ? "kappa=off" : word));
-    }
-  }
-  return in_order(std::move(list));
 }
 
 }  // namespace
@@ -101,25 +87,10 @@ void RunOptions::add_to(CLI::App& app) {
   talk.add_to(app);
 }
 
-// Each may be given several times; what is of one kind applies as given.
 void RunOptions::add_interventions(CLI::App& app) {
-  for (const EditKind& kind : edit_kinds()) {
-    const char* on = kind.edit == Edit::kappa ? "; on: as the model has it" : "";
-    app.add_option(std::string("--") + kind.name, edits_[kind.name], std::string(kind.help) + on)
-        ->type_name(std::string(kind.value) + (kind.layers ? "[@LAYERS" : "") +
-                    (kind.experts ? "[:EXPERTS]" : "") + (kind.layers ? "]" : ""))
-        ->expected(1)
-        ->take_all()
-        ->group("Interventions");
-  }
-  app.add_flag("--no-capacity", no_capacity_, "--capacity off")->group("Interventions");
-  app.add_option("--against", against_,
+  changes.add_to(app,
                  "run the text also with these words, such as \"kappa=2@3 top-k=1\", and write the "
-                 "difference; off: kappa=off, none: the model as it is")
-      ->type_name("WORDS")
-      ->expected(1)
-      ->take_all()
-      ->group("Interventions");
+                 "difference; off: kappa=off, none: the model as it is");
   app.add_option("--compare-routes", compare_routes,
                  "per layer, how many tokens the router sends elsewhere than this file has it (as "
                  "--routes)")
@@ -127,35 +98,12 @@ void RunOptions::add_interventions(CLI::App& app) {
       ->group("Interventions");
 }
 
-void RunOptions::check_comparisons() {
-  if (!against_.empty()) {
-    against = parse_against(against_);
-    require(*against != interventions, ExitCode::usage, {}, "--against: both runs are of ",
-            interventions.empty() ? "the model as it is" : "the same interventions",
-            "; give other words, or none for the model as it is");
-  }
-  const auto replays = [](const std::vector<Intervention>& list) {
-    return std::any_of(list.begin(), list.end(),
-                       [](const Intervention& edit) { return edit.edit == Edit::routes; });
-  };
-  const bool one_text =
-      replays(interventions) || (against && replays(*against)) || !compare_routes.empty();
+void RunOptions::check() {
+  changes.parse();
+  changes.check_runs_differ();
+  const bool one_text = changes.names({Edit::routes}) || !compare_routes.empty();
   require(!one_text || !text.names_several(), ExitCode::usage, {},
           "--routes and --compare-routes are of one text: give one with -p, -f or --ids");
-}
-
-void RunOptions::check() {
-  for (const auto& [name, values] : edits_) {
-    for (const std::string& value : values) {
-      if (name == "kappa" && value == "on") { continue; }  // as the model has it
-      interventions.push_back(parse_intervention(name, value));
-    }
-  }
-  require(!no_capacity_ || edits_["capacity"].empty(), ExitCode::usage, {},
-          "--no-capacity is --capacity off: give one of the two");
-  if (no_capacity_) { interventions.push_back({.edit = Edit::capacity}); }
-  interventions = in_order(std::move(interventions));
-  check_comparisons();
   thresholds.parse(run_threshold_names());
   text.check();
   figures.check();
@@ -183,8 +131,10 @@ std::vector<std::string> RunOptions::file_names() const {
   if (writes("npz")) { names.push_back(kTraceFile); }
   if (writes("csv")) { names.insert(names.end(), {kTokensFile, kRoutingFile}); }
   if (writes("json")) { names.push_back(kSummaryFile); }
-  if (against && writes("npz")) { names.push_back(join_words(kAgainstFolder, "/", kTraceFile)); }
-  if (against && writes("json")) { names.push_back(kEffectJson); }
+  if (changes.against && writes("npz")) {
+    names.push_back(join_words(kAgainstFolder, "/", kTraceFile));
+  }
+  if (changes.against && writes("json")) { names.push_back(kEffectJson); }
   return names;
 }
 
@@ -208,7 +158,7 @@ Json RunOptions::identity(const Model& of) const {
                 {"layers", trace_settings(of).layers},
                 {"record", record},
                 {"logits", logits},
-                {"interventions", canonical_words(interventions)},
+                {"interventions", canonical_words(changes.list)},
                 {"kappa_formula", name(of.architecture.kappa_formula)},
                 {"kappa_slot", slots.side ? Json(name(*slots.side)) : Json()},
                 {"window", window},
@@ -217,7 +167,7 @@ Json RunOptions::identity(const Model& of) const {
                 {"dtype", compute.dtype}};
   // Without an SFT slot there is nothing that could be read in two ways.
   if (slots.side == KappaSide::sft) { decisive["sft_kappa"] = name(slots.sft); }
-  if (against) { decisive["against"] = canonical_words(*against); }
+  if (changes.against) { decisive["against"] = canonical_words(*changes.against); }
   return decisive;
 }
 

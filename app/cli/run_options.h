@@ -1,7 +1,6 @@
 // The words of `kappascope run`.
 #pragma once
 
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,9 +8,9 @@
 #include "app/cli/command_line.h"
 #include "app/cli/fail_if.h"
 #include "app/cli/figure_options.h"
+#include "app/cli/intervention_options.h"
 #include "app/cli/terminal.h"
 #include "app/cli/texts.h"
-#include "core/engine/interventions.h"
 #include "core/trace/recorder.h"
 
 namespace kappascope {
@@ -28,10 +27,9 @@ struct RunOptions {
   Thresholds thresholds;
   bool force = false, strict = false, skip_done = false;
 
-  std::vector<std::string> formats;         // of `format`
-  std::vector<Intervention> interventions;  // in order of application
-  // Of the run that this one is compared with; absent: with none.
-  std::optional<std::vector<Intervention>> against;
+  InterventionOptions changes;
+
+  std::vector<std::string> formats;   // of `format`
   std::vector<std::string> settings;  // the words given but those of texts and of the output folder
 
   // Parses; false when help was asked for and printed. Wrong words, or some that do not go
@@ -55,12 +53,6 @@ struct RunOptions {
   void add_to(CLI::App& app);
   void add_interventions(CLI::App& app);
   void check();
-  void check_comparisons();
-
-  // Words of --kappa-mul and the like as they were given, by kind.
-  std::map<std::string, std::vector<std::string>> edits_;
-  bool no_capacity_ = false;
-  std::vector<std::string> against_;
 };
 
 }  // namespace kappascope
