@@ -54,6 +54,8 @@ constexpr Verb kVerbs[] = {
     {"plot", "TRACE… -o DIR", "figures of traces as SVG, PDF, PNG and CSV", plot_verb},
     {"compare", "A B… -p TEXT -o DIR", "the same texts on several models, or traces, side by side",
      compare_verb},
+    {"score", "MODEL --tasks FILE…", "answer tasks of the CORE kind: accuracy above chance",
+     score_verb},
     {"scan", "MODEL", "look at weights: every tensor, κ, routers and experts", scan_verb},
     {"train", "--text FILE… --tokenizer DIR -o DIR", "train a small model, or a pair to compare",
      train_verb},

@@ -20,6 +20,7 @@ int tokens_verb(const Arguments& arguments);
 int plot_verb(const Arguments& arguments);
 int ablate_verb(const Arguments& arguments);
 int compare_verb(const Arguments& arguments);
+int score_verb(const Arguments& arguments);
 int scan_verb(const Arguments& arguments);
 int models_verb(const Arguments& arguments);
 int metrics_verb(const Arguments& arguments);

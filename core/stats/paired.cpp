@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/error.h"
 #include "core/stats/correlation.h"
@@ -11,7 +12,6 @@ namespace kappascope {
 namespace {
 
 constexpr std::int64_t kMostExact = 50;
-constexpr std::int64_t kMostDocuments = 65535;  // of a resample: each is counted in 16 bits
 
 // Next number of splitmix64.
 std::uint64_t next(std::uint64_t& state) {
@@ -108,10 +108,22 @@ WilcoxonTest wilcoxon_test(std::span<const double> differences) {
   return result;
 }
 
+Interval interval_of(std::vector<double> values) {
+  const bool finite =
+      std::all_of(values.begin(), values.end(), [](double value) { return std::isfinite(value); });
+  if (values.empty() || !finite) { return {}; }
+  std::sort(values.begin(), values.end());
+  const auto quantile = [&](double q) {
+    const QuantilePlace place(std::ssize(values), q);
+    return place.between(values[place.lower], values[place.upper]);
+  };
+  return {quantile(0.025), quantile(0.975)};
+}
+
 Resamples::Resamples(std::int64_t documents, std::int64_t count, std::uint64_t seed)
     : documents_(documents), count_(count) {
-  require(documents <= kMostDocuments, ExitCode::unsupported, {}, "resampling of ", documents,
-          " documents; expected at most ", kMostDocuments);
+  require(documents <= kMostResampled, ExitCode::unsupported, {}, "resampling of ", documents,
+          " documents; expected at most ", kMostResampled);
   if (documents < 2) { return; }
   times_.assign(static_cast<std::size_t>(documents * count), 0);
   for (std::int64_t b = 0; b < count; ++b) {
@@ -135,13 +147,22 @@ Interval Resamples::interval(std::span<const double> numerators,
     }
     if (below > 0) { ratios.push_back(above / below); }
   }
-  if (ratios.empty()) { return {}; }
-  std::sort(ratios.begin(), ratios.end());
-  const auto quantile = [&](double q) {
-    const QuantilePlace place(std::ssize(ratios), q);
-    return place.between(ratios[place.lower], ratios[place.upper]);
-  };
-  return {quantile(0.025), quantile(0.975)};
+  return interval_of(std::move(ratios));
+}
+
+std::vector<double> Resamples::means(std::span<const double> values) const {
+  std::vector<double> means;
+  for (std::int64_t b = 0; b < count_ && documents_ > 1; ++b) {
+    double sum = 0, count = 0;
+    for (std::int64_t i = 0; i < documents_; ++i) {
+      if (!std::isfinite(values[i])) { continue; }
+      const auto times = static_cast<double>(times_[b * documents_ + i]);
+      sum += times * values[i];
+      count += times;
+    }
+    means.push_back(count > 0 ? sum / count : kNaN);
+  }
+  return means;
 }
 
 Interval Resamples::interval(std::span<const double> values) const {

@@ -34,6 +34,11 @@ struct Interval {
   double low = kNaN, high = kNaN;
 };
 
+// Of these values, in any order; none of no value, or where one is not finite.
+Interval interval_of(std::vector<double> values);
+
+inline constexpr std::int64_t kMostResampled = 65535;  // documents
+
 // Which documents are drawn how often in each of `count` resamples of `documents` of them with
 // replacement: by splitmix64 from `seed`, the same on every machine.
 class Resamples {
@@ -46,6 +51,9 @@ class Resamples {
   Interval interval(std::span<const double> numerators, std::span<const double> denominators) const;
   // Of the mean.
   Interval interval(std::span<const double> values) const;
+  // [count] the mean of each resample, likewise; NaN of one that drew no finite value. Empty with
+  // fewer than two documents.
+  std::vector<double> means(std::span<const double> values) const;
 
  private:
   std::int64_t documents_, count_;

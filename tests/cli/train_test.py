@@ -7,7 +7,6 @@ import pickle
 import random
 import shutil
 import signal
-import subprocess
 import time
 import unittest
 import zipfile
@@ -15,6 +14,7 @@ import zipfile
 import numpy as np
 
 from harness import Case, SOURCE, files_under, main
+from peer_python import has_torch, run_torch
 
 TEXT = SOURCE / 'docs' / 'metrics.md'
 TOKENIZER = SOURCE / 'assets' / 'tokenizer'
@@ -22,27 +22,6 @@ SMALL = ['--layers', 4, '--width', 32, '--experts', 4, '--context', 32, '--threa
          '--kappa-warmup', 3, '--lr', 0.01]
 TINY = [*SMALL, '--batch', 4]
 REFERENCE = os.environ.get('KAPPASCOPE_REFERENCE')
-BENCH = SOURCE / 'build' / 'deps' / 'bench-venv'  # `make bench` installs it
-
-
-def run_torch(*words):
-    """Runs the Python of the benchmark's peers, and gives what it prints."""
-    python = os.environ.get('KAPPASCOPE_PEER_PYTHON', BENCH / 'bin' / 'python')
-    libraries = ':'.join(map(str, BENCH.glob('lib/python3*/site-packages/nvidia/*/lib')))
-    found = subprocess.run([python, *map(str, words)], capture_output=True, text=True,
-                           env=os.environ | {'LD_LIBRARY_PATH': libraries})
-    if found.returncode:
-        raise RuntimeError(found.stderr)
-    return found.stdout
-
-
-def has_torch():
-    try:
-        return bool(run_torch('-c', 'import torch; print(1)'))
-    except (OSError, RuntimeError):
-        return False
-
-
 TORCH = has_torch()
 # Run by it: `python -c … FOLDER STEP` prints the number of tensors.
 LOAD = '''

@@ -190,6 +190,13 @@ void write_all(const fs::path& root) {
                   R"("global_kappa_bias_granularity":"per-expert","total_ut_steps":2)") +
             '\0' +
             "transformer.h.2.mlp.experts.kappa_bias\ntransformer.h.3.mlp.experts.kappa_scale");
+  write(root / "tasks" / "choice", R"(0{"query":"q","choices":["a","b"],"gold":1})");
+  write(root / "tasks" / "schema", R"(0{"context_options":["a"],"continuation":"b","gold":0})");
+  write(root / "tasks" / "continuation", R"(0{"context":"a","continuation":"b"})");
+  write(root / "tasks" / "bundle",
+        "1icl_tasks:\n-\n  label: a\n  dataset_uri: 'b'\n  num_fewshot: [0]\n"
+        "  icl_task_type: schema\n  continuation_delimiter: \"\\n\"\n");
+  write(root / "tasks" / "baselines", "2Eval Task,Random baseline\na,25\n\"b, c\",0.5\n");
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 """A folder includes only itself and what is to its left:
 
-kernels, core | checkpoint, tokenizer, model, engine, trace, train, stats, figure | app
+kernels, core | checkpoint, tokenizer, tasks, model, engine, trace, train, stats, figure | app
 
 core/forward, the engine library, is a leaf with Torch: nobody else includes it.
 """
@@ -10,7 +10,7 @@ import re
 from sources import report, sources
 
 # Kernels stand alone, by a rule of their own.
-ORDER = ["kernels", "core", "core/checkpoint", "core/tokenizer", "core/model", "core/engine",
+ORDER = ["kernels", "core", "core/checkpoint", "core/tokenizer", "core/tasks", "core/model", "core/engine",
          "core/trace", "core/train", "core/stats", "core/figure", "app"]
 LEAF = "core/forward"
 LEAF_INCLUDES = ORDER[:ORDER.index("core/engine") + 1]

@@ -1,0 +1,25 @@
+"""The Python of the benchmark's peers, which has Torch: for tests that ask Torch or the reference implementation."""
+import os
+import subprocess
+
+from harness import SOURCE
+
+VENV = SOURCE / 'build' / 'deps' / 'bench-venv'  # `make bench` installs it
+
+
+def run_torch(*words):
+    """Runs it, and gives what it prints."""
+    python = os.environ.get('KAPPASCOPE_PEER_PYTHON', VENV / 'bin' / 'python')
+    libraries = ':'.join(map(str, VENV.glob('lib/python3*/site-packages/nvidia/*/lib')))
+    found = subprocess.run([python, *map(str, words)], capture_output=True, text=True,
+                           env=os.environ | {'LD_LIBRARY_PATH': libraries})
+    if found.returncode:
+        raise RuntimeError(found.stderr)
+    return found.stdout
+
+
+def has_torch():
+    try:
+        return bool(run_torch('-c', 'import torch; print(1)'))
+    except (OSError, RuntimeError):
+        return False
