@@ -113,7 +113,8 @@ class FfnWork final : public Work {
     up_ = at::empty({most, gates});
     y_ = at::empty({most, width});
     gathered_ = at::randn({most, width});
-    routing_.emplace(at::zeros({tokens, router.experts}), router.slots, false);
+    routing_.emplace(at::zeros({tokens, router.experts}), router.slots, /*recorded=*/false,
+                     /*soft=*/false);
     const Assignments& cells = routing_->view.cells;
     for (std::int64_t cell = 0; cell < tokens * router.slots; ++cell) {
       cells.expert[cell] = std::int32_t(cell * 7 % router.experts);
