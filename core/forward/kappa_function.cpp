@@ -111,7 +111,8 @@ class KappaSwiglu final : public torch::autograd::Function<KappaSwiglu> {
   static std::pair<at::Tensor, at::Tensor> run_backward(const KappaSwigluBackwardArgs& args,
                                                         std::int64_t rows, const at::Tensor& bias,
                                                         const at::Tensor& scale) {
-    const auto parts = std::size_t(std::max(1, at::get_num_threads()));
+    const auto parts =
+        std::size_t(at::in_parallel_region() ? 1 : std::max(1, at::get_num_threads()));
     std::vector<at::Tensor> grad_bias(parts), grad_scale(parts);
     const KappaSwigluBackward backward = kappa_swiglu_backward_of(cpu_kernels());
     for (std::size_t i = 0; i < parts; ++i) {

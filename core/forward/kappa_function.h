@@ -11,6 +11,12 @@ namespace kappascope {
 struct KappaSums {
   double sum = 0, square = 0;
   std::int64_t count = 0;
+
+  void add(const KappaSums& more) {
+    sum += more.sum;
+    square += more.square;
+    count += more.count;
+  }
 };
 
 // The rows of one expert: a ∘ up [rows,I], of z and up [rows,I] float32 on the device

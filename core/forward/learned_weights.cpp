@@ -131,7 +131,7 @@ void LearnedWeights::learn_layer(LayerWeights& weights, std::int64_t layer) {
 void LearnedWeights::prepare(LearningCall& call) {
   call.resid_lambdas = resid_lambdas_;
   call.x0_lambdas = x0_lambdas_;
-  call.kappa.assign(experts_.size(), {});
+  call.parameters.assign(experts_.size(), {});
   for (std::size_t i = 0; i < experts_.size(); ++i) {
     const MoeSpec* spec = model_.architecture.layers[i].moe();
     if (!spec) { continue; }
@@ -140,18 +140,13 @@ void LearnedWeights::prepare(LearningCall& call) {
     if (!moe.score_norm.empty()) {
       moe.score_norm = score_norms(moe.w_g.detach().cpu(), spec->score->norm_exponent);
     }
-    // All experts at once: the derivative of each alone would be as large as that of all.
-    const std::vector<at::Tensor> gate = from.gate.unbind(0), up = from.up.unbind(0),
-                                  down = from.down.unbind(0);
-    moe.read = [gate, up, down](Role role, std::int64_t expert) {
-      return role == Role::expert_gate ? gate[expert]
-             : role == Role::expert_up ? up[expert]
-                                       : down[expert];
-    };
     const std::int64_t experts = spec->router.experts;
     // The κ router keeps its own derivative; that by its input is cut where it is computed.
-    call.kappa[i] = {of_experts(from.bias, experts), of_experts(from.scale, experts),
-                     moe.kappa_router.defined() ? 1 : call.rules().score_gradient};
+    call.parameters[i] = {from.gate,
+                          from.up,
+                          from.down,
+                          {of_experts(from.bias, experts), of_experts(from.scale, experts),
+                           moe.kappa_router.defined() ? 1 : call.rules().score_gradient}};
   }
 }
 

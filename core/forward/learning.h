@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "core/engine/run_plan.h"
+#include "core/forward/plain_route.h"
 #include "core/forward/weights.h"
 
 namespace kappascope {
@@ -21,9 +22,10 @@ class Learning {
   // a κ router is put in place of `score`.
   virtual void routed(std::int64_t layer, const at::Tensor& x, const MoeWeights& weights,
                       const at::Tensor& logits, const at::Tensor& index, at::Tensor& score) = 0;
-  // a ∘ up of the rows of an expert, `score` [rows]; and of a dense layer, whose κ is 1.
-  virtual at::Tensor hidden(std::int64_t layer, std::int64_t expert, const KappaPlan& plan,
-                            const at::Tensor& z, const at::Tensor& up, const at::Tensor& score) = 0;
+  // The output [T,H] of an MoE layer of input x [T,H], routed as given.
+  virtual at::Tensor experts(std::int64_t layer, const at::Tensor& x, const PlainRouting& routing,
+                             const KappaPlan& plan, const CallContext& context) = 0;
+  // a ∘ up of a dense layer, whose κ is 1.
   virtual at::Tensor dense_hidden(const at::Tensor& z, const at::Tensor& up) = 0;
 };
 

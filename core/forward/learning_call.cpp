@@ -52,18 +52,16 @@ void LearningCall::routed(std::int64_t layer, const at::Tensor& x, const MoeWeig
   router_z_ = router_z_ + ((r - mean).logsumexp(1).square() + mean.squeeze(1).square()).mean();
 }
 
-at::Tensor LearningCall::hidden(std::int64_t layer, std::int64_t expert, const KappaPlan& plan,
-                                const at::Tensor& z, const at::Tensor& up,
-                                const at::Tensor& score) {
-  const LearnedKappa& learned = kappa[layer];
-  const at::Tensor none;
-  const at::Tensor& bias = learned.bias.empty() ? none : learned.bias[expert];
-  const at::Tensor& scale = learned.scale.empty() ? none : learned.scale[expert];
-  if (!bias.defined() && !scale.defined()) { return dense_hidden(z, up); }
+at::Tensor LearningCall::experts(std::int64_t layer, const at::Tensor& x,
+                                 const PlainRouting& routing, const KappaPlan& plan,
+                                 const CallContext& context) {
+  const LearnedExperts& learned = parameters[layer];
   // Of a κ that follows z alone the score is NaN.
-  const at::Tensor s = plan.from_gate ? score.nan_to_num(0) : score;
-  return kappa_swiglu(z, up, with_gradient(s, learned.score_gradient), bias, scale,
-                      std::log(plan.bound), plan.from_gate, describe_ ? &sums_.back() : nullptr);
+  const at::Tensor s = plan.from_gate ? routing.score.nan_to_num(0) : routing.score;
+  const LearnedRouting from{routing.index, routing.kept, routing.weight,
+                            with_gradient(s, learned.kappa.score_gradient)};
+  return learned_experts(
+      x, from, learned, plan, [&] { context.check(); }, describe_ ? &sums_.back() : nullptr);
 }
 
 at::Tensor LearningCall::dense_hidden(const at::Tensor& z, const at::Tensor& up) {

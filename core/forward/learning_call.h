@@ -8,16 +8,10 @@
 #include <vector>
 
 #include "core/engine/training.h"
-#include "core/forward/kappa_function.h"
+#include "core/forward/learned_experts.h"
 #include "core/forward/learning.h"
 
 namespace kappascope {
-
-// b and α of the experts of a layer, [I] or [1] each; undefined: none.
-struct LearnedKappa {
-  std::vector<at::Tensor> bias, scale;  // [E]; empty: none
-  double score_gradient = 1;            // of the derivative by s
-};
 
 class LearningCall final : public Learning {
  public:
@@ -26,7 +20,7 @@ class LearningCall final : public Learning {
       : rules_(rules), losses_(losses), describe_(describe) {}
 
   // Set before the call (LearnedWeights::prepare).
-  std::vector<LearnedKappa> kappa;       // [L]
+  std::vector<LearnedExperts> parameters;  // [L]
   at::Tensor resid_lambdas, x0_lambdas;  // [L]
 
   // Sums over the MoE layers (arXiv 2101.03961 (4), 2202.08906 (5) with the mean of the logits
@@ -43,8 +37,8 @@ class LearningCall final : public Learning {
   at::Tensor with_embedding(const at::Tensor& x, const at::Tensor& x0, std::int64_t layer) override;
   void routed(std::int64_t layer, const at::Tensor& x, const MoeWeights& weights,
               const at::Tensor& logits, const at::Tensor& index, at::Tensor& score) override;
-  at::Tensor hidden(std::int64_t layer, std::int64_t expert, const KappaPlan& plan,
-                    const at::Tensor& z, const at::Tensor& up, const at::Tensor& score) override;
+  at::Tensor experts(std::int64_t layer, const at::Tensor& x, const PlainRouting& routing,
+                     const KappaPlan& plan, const CallContext& context) override;
   at::Tensor dense_hidden(const at::Tensor& z, const at::Tensor& up) override;
 
  private:

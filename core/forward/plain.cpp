@@ -167,8 +167,9 @@ at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_
   PlainRouting routing = plain_route(x, weights, layer, pass, context);
   if (context.learning) {
     context.learning->routed(layer, x, weights, routing.logits, routing.index, routing.score);
+    return context.learning->experts(layer, x, routing, kappa, context);
   }
-  const Routing host(routing.logits.detach().cpu().contiguous(), plan.slots, recorded,
+  const Routing host(routing.logits.cpu().contiguous(), plan.slots, recorded,
                      plan.soft.has_value());
   if (recorded) { fill_view(routing, host.view); }
   const MoeSpec& spec = *plan.spec->moe();
@@ -188,10 +189,7 @@ at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_
     rows.up = product(in, weights.matrix(Role::expert_up, e));
     prepare_gates(spec.gate, weights, rows);
     const at::Tensor score = routing.score.flatten().index_select(0, rows.cell);
-    const at::Tensor hidden =
-        context.learning ? context.learning->hidden(layer, e, kappa, rows.z, rows.up, score)
-                         : gated(plan, kappa, score, rows);
-    rows.y = product(hidden, weights.matrix(Role::expert_down, e));
+    rows.y = product(gated(plan, kappa, score, rows), weights.matrix(Role::expert_down, e));
     if (weights.down_bias.defined()) { rows.y = rows.y + weights.down_bias.select(0, e); }
     if (plan.mode(e) == ExpertMode::zero) { rows.y = at::zeros_like(rows.y); }
     if (plan.mode(e) == ExpertMode::mean) { rows.y = rows.y.mean(0, true).expand_as(rows.y); }

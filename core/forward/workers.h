@@ -3,6 +3,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/core/GradMode.h>
 
 #include <atomic>
 #include <cstdint>
@@ -15,19 +16,27 @@
 
 namespace kappascope {
 
-// Calls item(0) … item(items − 1), each once, on Torch's threads, whoever is free taking the next.
-// Only the calling thread asks the progress; what an item or the progress throws comes out here,
-// after the items under way.
-template <typename Item>
-void share_out(std::int64_t items, const CallContext& context, const Item& item) {
-  context.check();
+// What an item is computed under: without a graph, or with one of its own.
+struct Inferring {
+  at::InferenceMode mode;
+};
+struct Differentiating {
+  c10::AutoGradMode mode{true};
+};
+
+// Calls item(0) … item(items − 1), each once, on Torch's threads unless `alone`, whoever is free
+// taking the next. Only the calling thread calls check(); what an item or check() throws comes out
+// here, after the items under way.
+template <typename Mode, typename Check, typename Item>
+void share_out(std::int64_t items, bool alone, const Check& check, const Item& item) {
+  check();
   std::atomic<std::int64_t> next{0};
   const auto work = [&](std::int64_t, std::int64_t) {
-    const at::InferenceMode no_gradients;
+    const Mode mode;
     const bool caller = at::get_thread_num() == 0;
     try {
       for (std::int64_t i = next++; i < items; i = next++) {
-        if (caller) { context.check(); }
+        if (caller) { check(); }
         item(i);
       }
     } catch (...) {
@@ -36,11 +45,17 @@ void share_out(std::int64_t items, const CallContext& context, const Item& item)
     }
   };
   const auto threads = std::min<std::int64_t>(at::get_num_threads(), items);
-  if (threads < 2 || at::in_parallel_region()) {
+  if (threads < 2 || alone || at::in_parallel_region()) {
     work(0, 1);
   } else {
     at::parallel_for(0, threads, 1, work);
   }
+}
+
+// The same with the progress of a call that runs texts.
+template <typename Item>
+void share_out(std::int64_t items, const CallContext& context, const Item& item) {
+  share_out<Inferring>(items, /*alone=*/false, [&] { context.check(); }, item);
 }
 
 }  // namespace kappascope
