@@ -74,6 +74,7 @@ bool is_ours(const fs::path& path, const fs::path& staged) {
   if (name == kSummaryFile) { return ends_hold(path, kSummarySchema); }
   if (name == kBatchFile) { return ends_hold(path, kBatchSchema); }
   if (name == kIndexFile) { return first_line(path).starts_with(kIndexHeader); }
+  if (name == kScoreCsv) { return first_line(path).starts_with(kScoreHeader); }
   // A figure says who made it; its numbers have the columns that we are about to write.
   if (path.extension() == ".csv") { return first_line(path) == first_line(staged); }
   return ends_hold(path, "kappascope");

@@ -63,6 +63,8 @@ void write_file(const std::filesystem::path& path, const std::string& text);
 inline constexpr const char* kTokensFile = "tokens.csv";
 inline constexpr const char* kRoutingFile = "routing.csv";
 inline constexpr const char* kSummaryFile = "summary.json";
+inline constexpr const char* kScoreCsv = "score.csv";
+inline constexpr const char* kScoreHeader = "task,example,line,gold,";  // then columns of options
 inline constexpr const char* kIndexFile = "index.csv";
 inline constexpr const char* kBatchFile = "batch.json";
 inline constexpr const char* kIndexHeader = "folder,source,tokens,hash,status,error";

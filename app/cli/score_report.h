@@ -14,7 +14,6 @@
 namespace kappascope {
 
 inline constexpr const char* kScoreJson = "score.json";
-inline constexpr const char* kScoreCsv = "score.csv";
 
 // One run over all tasks: a model with its interventions.
 struct ScoredRun {

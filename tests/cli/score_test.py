@@ -202,6 +202,21 @@ class Score(Case):
         self.assertLessEqual(overall['low'], overall['mean'])
         self.assertGreaterEqual(overall['high'], overall['mean'])
 
+    def test_results_are_replaced_and_nothing_else_is(self):
+        task = BUNDLE / 'eval_data' / 'words' / 'next.jsonl'
+        before = self.score('--tasks', task)
+        self.assertEqual(self.score('--tasks', task), before)
+        compared, _ = self.score('--tasks', task, '--against', 'off')  # with other columns
+        self.assertEqual(len(compared['runs']), 2)
+        for name in ('score.json', 'score.csv'):
+            path = self.folder / 'out' / name
+            written = path.read_bytes()
+            path.write_text('a letter\n')
+            words = ['score', MODEL, '--tasks', task, '-o', self.folder / 'out']
+            self.assertIn(name, self.run_program(*words, code=5)[1])
+            self.assertEqual(path.read_text(), 'a letter\n')
+            path.write_bytes(written)
+
     def test_two_models_side_by_side(self):
         other = SOURCE / 'assets' / 'd8-kappa'
         task = BUNDLE / 'eval_data' / 'words' / 'who.jsonl'
