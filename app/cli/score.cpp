@@ -159,7 +159,8 @@ class Score {
     for (const ScoredRun& run : result_.runs) {
       for (std::size_t t = 0; t < result_.tasks.size(); ++t) {
         warn_of(t, run.cropped[t], "are longer than sequence_len and were cut in front");
-        warn_of(t, run.summaries[t].unknown, "have a loss that is not finite and count as neither");
+        warn_of(t, run.summaries[t].unknown,
+                "have an option without a finite loss of its own and count as neither");
       }
     }
   }

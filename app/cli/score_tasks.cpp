@@ -32,13 +32,13 @@ std::string read_text(const fs::path& path) {
 }
 
 struct Bundle {
-  fs::path folder;
+  fs::path file, folder;
   std::vector<BundleTask> tasks;
   std::optional<std::map<std::string, double>> baselines;  // absent: the bundle has no such file
 };
 
 Bundle open_bundle(const fs::path& file) {
-  Bundle bundle{file.parent_path(), parse_bundle(read_text(file), file.native()), {}};
+  Bundle bundle{file, file.parent_path(), parse_bundle(read_text(file), file.native()), {}};
   const fs::path baselines = bundle.folder / kBaselineFile;
   std::error_code ignored;
   if (fs::exists(baselines, ignored)) {
@@ -114,7 +114,12 @@ class TaskReader {
   }
 
   void add(const BundleTask& of, const Bundle& bundle, const std::string& file) {
-    ScoreTask task = lines(file, of.type);
+    const std::optional<TaskType> type = task_type_of(of.type);
+    require(type.has_value(), ExitCode::unsupported,
+            {.file = join_words(bundle.file.native(), ":", of.line)},
+            "icl_task_type: expected multiple_choice, schema or language_modeling, found '",
+            of.type.substr(0, 40), "'");
+    ScoreTask task = lines(file, type);
     task.name = of.label;
     task.shots = options_.shots.value_or(of.shots);
     task.delimiter = options_.delimiter ? unescaped(*options_.delimiter) : of.delimiter;

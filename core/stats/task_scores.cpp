@@ -57,7 +57,7 @@ CentredAccuracy centred(std::span<const double> right, double baseline, double l
 ExampleScore score_example(std::vector<OptionLoss> options, std::int64_t gold, Answer answer) {
   ExampleScore score{std::move(options), gold};
   const bool finite = std::all_of(score.options.begin(), score.options.end(),
-                                  [](const OptionLoss& one) { return std::isfinite(one.sum); });
+                                  [](const OptionLoss& one) { return std::isfinite(one.mean()); });
   if (!finite) { return score; }
   if (answer == Answer::likeliest) {
     score.right = score.options[gold].likeliest ? 1 : 0;

@@ -14,7 +14,7 @@ namespace kappascope {
 // The loss of one option's tokens.
 struct OptionLoss {
   double sum = kNaN;        // nats
-  std::int64_t tokens = 0;  // > 0
+  std::int64_t tokens = 0;  // 0: nothing tells it from the others, it has no mean
   bool likeliest = false;   // each of them is the likeliest next token
   double mean() const { return sum / static_cast<double>(tokens); }
 };
@@ -28,8 +28,8 @@ enum class Answer : std::uint8_t {
 struct ExampleScore {
   std::vector<OptionLoss> options;
   std::int64_t gold = 0;     // the right one
-  std::int64_t chosen = -1;  // by lowest_loss; −1: none, some loss is not finite
-  double right = kNaN;       // 1, 0; NaN: not known, some loss is not finite
+  std::int64_t chosen = -1;  // by lowest_loss; −1: none, some mean is not finite
+  double right = kNaN;       // 1, 0; NaN: not known, some mean is not finite
 
   double gold_nll() const { return options[gold].mean(); }  // nats a token
 };
@@ -48,7 +48,7 @@ struct TaskSummary {
   Interval interval;       // 95 %
   CentredAccuracy centred;
   double gold_nll = kNaN;    // mean over examples, nats a token
-  std::int64_t unknown = 0;  // examples with a loss that is not finite
+  std::int64_t unknown = 0;  // examples with a mean that is not finite
 };
 TaskSummary summarise_task(std::span<const ExampleScore> scores, double baseline,
                            const Resamples& resamples);

@@ -149,13 +149,7 @@ class BundleReader {
     } else if (key == "continuation_delimiter") {
       task_->delimiter = first_value(value, place_);
     } else if (key == "icl_task_type") {
-      const std::string type = first_value(value, place_);
-      const std::optional<TaskType> known = task_type_of(type);
-      require(known.has_value(), ExitCode::unsupported, {.file = place_},
-              "icl_task_type: expected multiple_choice, schema or language_modeling, found '",
-              type.substr(0, 40), "'");
-      task_->type = *known;
-      any_type_ = true;
+      task_->type = first_value(value, place_);
     }
   }
 
@@ -165,7 +159,7 @@ class BundleReader {
     const std::string place = join_words(file_, ":", task_->line);
     const char* missing = task_->label.empty()  ? "label"
                           : task_->data.empty() ? "dataset_uri"
-                          : !any_type_          ? "icl_task_type"
+                          : task_->type.empty() ? "icl_task_type"
                           : !any_shots_         ? "num_fewshot"
                                                 : nullptr;
     require(missing == nullptr, ExitCode::damaged, {.file = place}, "a task without ",
@@ -179,7 +173,7 @@ class BundleReader {
             "'");
     tasks_.push_back(std::move(*task_));
     task_.reset();
-    any_type_ = any_shots_ = false;
+    any_shots_ = false;
     open_key_.clear();
   }
 
@@ -189,7 +183,7 @@ class BundleReader {
   std::optional<BundleTask> task_;  // the one that is being read
   std::string open_key_;            // whose value is on lines of its own
   std::int64_t item_indent_ = -1;   // of the dashes of tasks; −1: not known yet
-  bool inside_ = false, any_type_ = false, any_shots_ = false;
+  bool inside_ = false, any_shots_ = false;
 };
 
 std::size_t column_of(const std::vector<std::string>& header, const char* name,

@@ -15,8 +15,8 @@ namespace kappascope {
 // An entry of `icl_tasks` in core.yaml.
 struct BundleTask {
   std::string label;
-  std::string data;  // dataset_uri: a path below the folder eval_data
-  TaskType type = TaskType::multiple_choice;
+  std::string data;        // dataset_uri: a path below the folder eval_data
+  std::string type;        // icl_task_type, of which task_type_of() may know nothing
   std::int64_t shots = 0;  // the first of num_fewshot
   std::string delimiter = " ";
   std::int64_t line = 0;  // of core.yaml, from 1
@@ -24,7 +24,7 @@ struct BundleTask {
 
 // Reads the part of YAML that such files are written in: a list of mappings whose values are plain
 // or quoted on one line, or lists of such. Other sections and keys are passed over. Errors, naming
-// the line: damaged; unsupported for a kind of task that is not known.
+// the line: damaged.
 std::vector<BundleTask> parse_bundle(std::string_view text, const std::string& file);
 
 // "Random baseline" of each "Eval Task" of eval_meta_data.csv, per cent. Errors: damaged.

@@ -141,11 +141,13 @@ std::vector<Prompt> make_prompts(const ScoreTask& task, std::size_t example,
   } else {
     mark_options(task, prompts);
   }
+  const bool any = std::any_of(prompts.begin(), prompts.end(),
+                               [](const Prompt& prompt) { return prompt.begin < prompt.end; });
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     Prompt& prompt = prompts[i];
-    require(prompt.begin < prompt.end, ExitCode::unsupported, {.file = place}, "option ", i,
-            " has no token of its own; expected options of which none is empty or the beginning "
-            "of another");
+    require(prompt.begin < prompt.end || (any && !of.options[i].empty()), ExitCode::unsupported,
+            {.file = place}, "option ", i,
+            " has no token of its own; expected options that are not empty and differ");
     require(prompt.begin > 0, ExitCode::unsupported, {.file = place}, "option ", i,
             " has no token before its answer, and the model predicts no first one; expected "
             "options that differ, and a text before them");

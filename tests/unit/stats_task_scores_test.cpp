@@ -21,6 +21,7 @@ TEST(TaskScores, TheLowestMeanIsChosen) {
   const ExampleScore unknown = scored(kNaN, 1, 1);
   EXPECT_EQ(unknown.chosen, -1);
   EXPECT_TRUE(std::isnan(unknown.right));
+  EXPECT_TRUE(std::isnan(score_example({{0, 0, true}, {1, 1}}, 0, Answer::lowest_loss).right));
   EXPECT_EQ(score_example({{9, 3, true}}, 0, Answer::likeliest).right, 1);
   EXPECT_EQ(score_example({{9, 3, false}}, 0, Answer::likeliest).right, 0);
   EXPECT_EQ(score_example({{9, 3, true}}, 0, Answer::likeliest).chosen, -1);

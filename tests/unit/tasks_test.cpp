@@ -89,7 +89,7 @@ TEST(Bundle, ReadsBothWaysOfWritingALists) {
   EXPECT_EQ(tasks[0].label, "one");
   EXPECT_EQ(tasks[0].data, "a/b.jsonl");
   EXPECT_EQ(tasks[0].shots, 0);
-  EXPECT_EQ(tasks[0].type, TaskType::schema);
+  EXPECT_EQ(tasks[0].type, "schema");
   EXPECT_EQ(tasks[0].delimiter, " ");
   EXPECT_EQ(tasks[1].label, "two");
   EXPECT_EQ(tasks[1].data, "c #1.jsonl");
@@ -115,8 +115,6 @@ TEST(Bundle, RefusesByLine) {
             "3 core.yaml:6: num_fewshot: expected 0 to 1000, found '-1'");
   EXPECT_EQ(line(task + "  dataset_uri: ../b\n"),
             "3 core.yaml:2: dataset_uri: expected a path below eval_data, found '../b'");
-  EXPECT_EQ(line(task + "  icl_task_type: generation\n").substr(0, 29),
-            "4 core.yaml:6: icl_task_type:");
   EXPECT_EQ(line(task + "\tb: c\n"),
             "3 core.yaml:6: expected blanks in front of a line, found a tab");
   EXPECT_EQ(line(task + "  words\n"), "3 core.yaml:6: expected 'key: value', found 'words'");
