@@ -4,6 +4,7 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -35,6 +36,12 @@ struct Backend {
   // Rows of queries whose attention scores are in memory at once, of `tokens` and that many heads.
   std::int64_t (*attention_rows)(const at::Device& device, std::int64_t tokens, std::int64_t heads);
 };
+
+// attention_rows of a GPU, which a few rows do not keep busy: scores of 256 MB.
+inline std::int64_t many_attention_rows(std::int64_t tokens, std::int64_t heads) {
+  constexpr std::int64_t kScoresAtOnce = 64 << 20;
+  return std::max<std::int64_t>(128, kScoresAtOnce / (tokens * heads));
+}
 
 // Of this library's device.
 const Backend& native_backend();

@@ -20,8 +20,6 @@
 namespace kappascope {
 namespace {
 
-constexpr std::int64_t kScoresAtOnce = 64 << 20;  // floats of attention scores in memory
-
 at::Tensor to_device(const std::vector<float>& values, const at::Device& device) {
   if (values.empty()) { return {}; }
   return at::tensor(values, at::TensorOptions(at::kFloat)).to(device);
@@ -172,7 +170,7 @@ std::string prepare_device(const Model& model, Weights& weights) {
 namespace {
 
 std::int64_t attention_rows(const at::Device&, std::int64_t tokens, std::int64_t heads) {
-  return std::max<std::int64_t>(128, kScoresAtOnce / (tokens * heads));
+  return many_attention_rows(tokens, heads);
 }
 
 void begin_taps(const CallContext& context) {

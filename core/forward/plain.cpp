@@ -248,7 +248,9 @@ const Backend& plain_backend() {
       plain_next_tokens,
       [](const CallContext&) {},
       [](const CallContext&) {},
-      [](const at::Device&, std::int64_t, std::int64_t) { return std::int64_t{128}; }};
+      [](const at::Device& device, std::int64_t tokens, std::int64_t heads) {
+        return device.is_cpu() ? std::int64_t{128} : many_attention_rows(tokens, heads);
+      }};
   return kBackend;
 }
 
