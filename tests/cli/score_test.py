@@ -19,7 +19,8 @@ from peer_python import has_torch, run_torch
 MODEL = SOURCE / 'assets' / 'd4-kappa'
 TOKENIZER = SOURCE / 'assets' / 'tokenizer' / 'tokenizer.pkl'
 BUNDLE = SOURCE / 'tests' / 'cli' / 'core'
-CONTEXT = 256
+STEP = int(next(MODEL.glob('model_*.pt')).stem.split('_')[1])
+CONTEXT = json.loads((MODEL / f'meta_{STEP:06d}.json').read_text())['model_config']['sequence_len']
 REFERENCE = os.environ.get('KAPPASCOPE_REFERENCE')
 TORCH = bool(REFERENCE) and has_torch()
 # Of core.yaml: label, file, shots, delimiter, per cent by chance.
@@ -139,10 +140,35 @@ class Score(Case):
             found = [[next(losses) for _ in example] for example in examples]
             centred.append(self.check(task, document, rows[task[0]], found))
         self.assertAlmostEqual(document['runs'][0]['centred_accuracy']['mean'], np.mean(centred), places=12)
-        for task in document['tasks']:  # neither all nor none, so that the test sees a difference
-            self.assertTrue(0 < task['runs'][0]['accuracy']['mean'] < 1, task)
-        self.assertEqual([task['runs'][0]['cropped_examples'] > 0 for task in document['tasks']],
-                         [False, True, False, False])
+        cropped = [any(len(ids) == CONTEXT for example in task for ids, _ in example) for task in prompts]
+        self.assertIn(True, cropped)
+        self.assertEqual([task['runs'][0]['cropped_examples'] > 0 for task in document['tasks']], cropped)
+
+    def test_a_continuation_is_right_where_every_token_is_the_likeliest(self):
+        """Continuations of two tokens that the model itself writes, and the same with another second token."""
+        made, items = Prompts(), []
+        for context in ('In the morning he went down', 'She said that he had', 'On the other side', 'It was one',
+                        'They went out of', 'He was not able', 'There was nothing in', 'The boat went up and'):
+            ids = made.encode(context)
+            for _ in range(2):
+                path, out = self.folder / 'ids.json', self.folder / 'run'
+                path.write_text(json.dumps(ids))
+                self.run_program('run', MODEL, '--ids', path, '-o', out, '-q', '--format', 'npz', '--figures', 'none')
+                with np.load(out / 'trace.npz') as trace:
+                    likely = trace['top_token_id'][-1]
+                ids = [*ids, int(likely[0])]
+                shutil.rmtree(out)
+            for right, two in ((True, ids), (False, [*ids[:-1], int(likely[1])])):
+                text = made.encoding.decode(two[1:])
+                if text[len(context):].startswith(' ') and made.encode(text) == two:  # read as it was written
+                    items.append((right, {'context': context, 'continuation': text[len(context) + 1:]}))
+        self.assertEqual({right for right, _ in items}, {False, True})
+        path = self.folder / 't.jsonl'
+        path.write_text('\n'.join(json.dumps(item) for _, item in items))
+        rows = self.score('--tasks', path)[1]['t']
+        self.assertEqual([row['right'] == 'true' for row in sorted(rows, key=lambda row: int(row['line']))],
+                         [right for right, _ in items])
+        self.assertEqual({row['tokens_0'] for row in rows}, {'2'})
 
     def test_the_capacity_is_that_of_the_call(self):
         """One prompt an example: the call is that of run."""
@@ -157,7 +183,7 @@ class Score(Case):
     @unittest.skipIf(not TORCH, 'no KAPPASCOPE_REFERENCE, or no Python with Torch')
     def test_the_reference_answers_the_same(self):
         document, rows = self.score('--tasks', BUNDLE)
-        found = run_torch(pathlib.Path(__file__).with_name('reference_scores.py'), REFERENCE, MODEL, 3490, TOKENIZER,
+        found = run_torch(pathlib.Path(__file__).with_name('reference_scores.py'), REFERENCE, MODEL, STEP, TOKENIZER,
                           BUNDLE)
         for task, of in zip(json.loads(found.splitlines()[-1]), document['tasks'], strict=True):
             self.assertEqual(task['label'], of['task'])
@@ -245,8 +271,8 @@ class Score(Case):
         task = BUNDLE / 'eval_data' / 'words' / 'next.jsonl'
         words = ['score', MODEL, '--tasks', task, '--against', 'top-k=1']
         out, err = self.run_program(*words)
-        self.assertIn('d4-kappa, step 3490\n', out)
-        self.assertIn('less d4-kappa, step 3490 (top-k=1)', out)
+        self.assertIn(f'd4-kappa, step {STEP}\n', out)
+        self.assertIn(f'less d4-kappa, step {STEP} (top-k=1)', out)
         self.assertIn('1 of 2: next, d4-kappa', err)
         self.assertIn('left', self.run_on_terminal(*words))
         document = json.loads(self.run_program(*words, '--json', '-q')[0])
