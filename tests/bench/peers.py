@@ -197,6 +197,29 @@ def prefill(model, tokens, hooks=None, trace=None):
     return seconds, float(-logs[range(tokens - 1), ids[0, 1:]].sum())
 
 
+class ReferenceTraining:
+    """Steps of the reference's model on the made-up ids of our work "train"."""
+
+    def __init__(self, folder, step, batch, length):
+        self.model = load_reference(folder, step)
+        self.model.train()
+        for value in self.model.parameters():
+            value.requires_grad_(True)
+        numbers = torch.arange(batch * length + 1)
+        ids = (numbers * 7919 + numbers // 3) % self.model.config.vocab_size
+        self.ids, self.targets = ids[:-1].view(batch, length), ids[1:].view(batch, length)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-5)
+
+    def step(self):
+        """The loss of the next token before the step."""
+        self.optimizer.zero_grad()
+        loss, losses = self.model(self.ids, self.targets)
+        kappa = losses["kappa_bias_l2_loss"] + losses["kappa_scale_l2_loss"]
+        (loss + 1e-3 * losses["aux_loss"] + 0.01 * kappa).backward()
+        self.optimizer.step()
+        return float(losses["ntp_loss"])
+
+
 def torch_load_sum(folder, step=100):
     """torch.load with a memory map, every byte touched in the cheapest way Torch has: a sum."""
     def work():

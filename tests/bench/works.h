@@ -5,7 +5,8 @@
 
 namespace kappascope::bench {
 
-void add_layer_works(std::map<std::string, Maker>& makers);  // layer_works.cpp
-void add_model_works(std::map<std::string, Maker>& makers);  // model_works.cpp
+void add_layer_works(std::map<std::string, Maker>& makers);     // layer_works.cpp
+void add_model_works(std::map<std::string, Maker>& makers);     // model_works.cpp
+void add_training_works(std::map<std::string, Maker>& makers);  // training_works.cpp
 
 }  // namespace kappascope::bench
