@@ -12,7 +12,7 @@ from harness import Case, main  # reads the first argument
 STEPS = 8
 RUN = ['train', '--text', SOURCE / 'docs' / 'metrics.md', '--tokenizer', SOURCE / 'assets' / 'tokenizer', '--layers', 3,
        '--width', 32, '--experts', 4, '--context', 32, '--batch', 4, '--tokens', STEPS * 128, '--threads', 1,
-       '--kappa-delay', 2, '--kappa-warmup', 3, '--lr', 0.01, '-q']
+       '--kappa', 'gate_proj', '--kappa-delay', 2, '--kappa-warmup', 3, '--lr', 0.01, '-q']
 
 
 def losses(out):
