@@ -45,16 +45,22 @@ std::string kappa_input_line(const Architecture& architecture) {
   return line + "\n";
 }
 
-double total_budget(const Architecture& architecture) {
-  double total = 0;
+// Budgets of the MoE layers.
+struct Budgets {
+  double total = 0, layers = 0;
+};
+Budgets budgets_of(const Architecture& architecture) {
+  Budgets budgets;
   for (const LayerSpec& layer : architecture.layers) {
-    if (layer.moe() && layer.moe()->router.soft) { total += layer.moe()->router.soft->budget; }
+    if (!layer.moe() || !layer.moe()->router.soft) { continue; }
+    budgets.total += layer.moe()->router.soft->budget;
+    ++budgets.layers;
   }
-  return total;
+  return budgets;
 }
 
 std::string soft_line(const Architecture& architecture, const SoftSpec& soft) {
-  std::string line = join_words("routing:     soft, total budget ", total_budget(architecture));
+  std::string line = join_words("routing:     soft, total budget ", budgets_of(architecture).total);
   line += soft.relative ? join_words("; the best expert runs, and weights of ", *soft.relative,
                                      "·budget/experts or more")
                         : join_words("; weights above ", soft.threshold, " run");
@@ -120,7 +126,7 @@ std::string readable(const Model& model, const std::optional<std::filesystem::pa
       router_line(architecture), kappa_input_line(architecture), finding_lines(model),  //
       "layers:      ", architecture.depth(), "\n", layer_lines(model),
       "parameters:  ", count_text(counts.total), ", active per token ",
-      count_text(std::int64_t(counts.active)), "\n", parts);
+      count_text(std::int64_t(counts.active)), active_condition(counts), "\n", parts);
 }
 
 Json layers_json(const Model& model) {
@@ -168,7 +174,9 @@ Json soft_json(const Architecture& architecture) {
   const LayerSpec* first = architecture.first_moe();
   if (first == nullptr || !first->moe()->router.soft) { return {}; }
   const SoftSpec& soft = *first->moe()->router.soft;
-  return {{"budget_total", total_budget(architecture)},
+  const Budgets budgets = budgets_of(architecture);
+  return {{"budget_total", budgets.total},
+          {"budget_mean", budgets.total / budgets.layers},
           {"temperature", soft.temperature},
           {"weight_threshold", soft.relative ? Json() : Json(soft.threshold)},
           {"threshold_scale", soft.relative ? Json(*soft.relative) : Json()},

@@ -125,6 +125,7 @@ ParameterCounts count_parameters(const Model& model) {
     if (shared_out) {
       const double one = double(elements) / double(moe->router.experts);
       counts.per_expert[row.layer] += one;
+      counts.of_budgets = counts.of_budgets || moe->router.soft;
       counts.active +=
           one * (moe->router.soft ? moe->router.soft->budget : double(moe->router.slots));
     } else {
@@ -139,6 +140,10 @@ ParameterCounts count_parameters(const Model& model) {
     }
   }
   return counts;
+}
+
+std::string active_condition(const ParameterCounts& counts) {
+  return counts.of_budgets ? " with as many experts as the budgets say" : "";
 }
 
 std::vector<LayerRange> layer_ranges(const Model& model) {

@@ -16,12 +16,15 @@ struct ParameterCounts {
   // Per token: K of E of what every expert has its own of, all else in full; of soft routing, where
   // the text decides how many experts run, as many as the budget k says.
   double active = 0;
+  bool of_budgets = false;                         // `active` follows from budgets
   double always = 0;                               // parameters that no expert has for itself
   std::vector<double> per_expert;                  // [L] of one expert; 0 in dense layers
   std::map<std::string, std::int64_t> parts;       // "experts", "attention" … → parameters
   std::map<std::string, std::int64_t> tensors_of;  // dtype → tensors
 };
 ParameterCounts count_parameters(const Model& model);
+// What is assumed of `active`: "", or " with as many experts as the budgets say".
+std::string active_condition(const ParameterCounts& counts);
 
 // A run of layers alike.
 struct LayerRange {
