@@ -25,8 +25,25 @@ constexpr int kPatienceMs = 60000;  // a step and the files of a checkpoint
 constexpr const char* kTokenizerFile = "tokenizer.pkl";
 constexpr const char* kTokenBytesFile = "token_bytes.pt";
 constexpr const char* kTokenizerFolder = "tokenizer";
-// Where there are two models.
-constexpr const char* kTwins[] = {"kappa", "kappa-off"};
+// Folders where there are two models; the first is started first.
+struct Pair {
+  Twin differs = Twin::none;
+  const char *first = "", *second = "";
+};
+constexpr Pair kOfKappa{Twin::kappa, "kappa", "kappa-off"};
+constexpr Pair kOfRouters{Twin::router, "topk", "softmoe"};
+constexpr Pair kPairs[] = {kOfKappa, kOfRouters};
+
+// Of the second model of a pair whose first has `settings`.
+TrainSettings second_of(const Pair& pair, TrainSettings settings) {
+  if (pair.differs == Twin::router) {
+    settings.router = "softmoe";
+    return settings;
+  }
+  settings.kappa = "off";
+  settings.kappa_router = false;
+  return settings;
+}
 
 void write_file(const fs::path& path, std::string_view bytes) {
   OutputFile file(path);
@@ -76,13 +93,16 @@ class Training {
   std::vector<Trained> found_models() const {
     if (newest_resumable(path_)) { return {{path_, ""}}; }
     std::vector<Trained> found;
-    for (const char* twin : kTwins) {
-      if (newest_resumable(path_ / twin)) {
-        found.push_back({path_ / twin, join_words(twin, ": ")});
+    for (const Pair& pair : kPairs) {
+      for (const char* name : {pair.first, pair.second}) {
+        if (newest_resumable(path_ / name)) { found.push_back(model_of(name)); }
       }
     }
     return found;
   }
+
+  // One of two.
+  Trained model_of(const char* name) const { return {path_ / name, join_words(name, ": ")}; }
 
   void check_resumable() {
     if (options_.resume.empty()) { return; }
@@ -129,7 +149,11 @@ class Training {
   std::vector<fs::path> files_of_run() const {
     std::vector<fs::path> found;
     std::error_code absent;
-    for (const fs::path& folder : {path_, path_ / kTwins[0], path_ / kTwins[1]}) {
+    std::vector<fs::path> folders{path_};
+    for (const Pair& pair : kPairs) {
+      folders.insert(folders.end(), {path_ / pair.first, path_ / pair.second});
+    }
+    for (const fs::path& folder : folders) {
       for (const auto& entry : fs::directory_iterator(folder, absent)) {
         if (is_of_run(entry.path())) { found.push_back(entry.path()); }
       }
@@ -160,21 +184,31 @@ class Training {
     read_corpus(settings);
     settings.stream_sha256 = corpus_->sha256();
     warn_of_kappa(settings);
+    warn_of_threshold(settings);
     remove_old();
     put_tokenizer(folder);
-    models_ = {{options_.twin ? path_ / kTwins[0] : path_, options_.twin ? "kappa: " : ""}};
+    if (options_.twin == Twin::none) {
+      models_ = {{path_, ""}};
+      return start_model(folder, path_, settings);
+    }
+    const Pair& pair = options_.twin == Twin::router ? kOfRouters : kOfKappa;
+    models_ = {model_of(pair.first)};
     start_model(folder, models_[0].folder, settings);
-    if (!options_.twin) { return; }
-    start_twin(folder, settings);
+    start_second(folder, pair, settings);
   }
 
-  // The model without κ of a pair whose other model has `settings`.
-  void start_twin(OutputFolder& folder, const TrainSettings& settings) {
-    TrainSettings without = settings;
-    without.kappa = "off";
-    without.kappa_router = false;
-    models_.push_back({path_ / kTwins[1], join_words(kTwins[1], ": ")});
-    start_model(folder, models_.back().folder, without);
+  void start_second(OutputFolder& folder, const Pair& pair, const TrainSettings& of_first) {
+    models_.push_back(model_of(pair.second));
+    start_model(folder, models_.back().folder, second_of(pair, of_first));
+  }
+
+  // Of weights that are alike at the start a threshold above them lets no expert run.
+  void warn_of_threshold(const TrainSettings& settings) {
+    const double alike = settings.mean_budget() / double(settings.experts);
+    if (!options_.has_soft() || settings.threshold < alike) { return; }
+    terminal_.warn(join_words("--threshold ", settings.threshold, ": at the start the weights of ",
+                              "all experts are about ", alike, " (budget/experts), so that few ",
+                              "run or none; a lower one, or --threshold-scale, lets them learn"));
   }
 
   void warn_of_kappa(const TrainSettings& settings) {
@@ -264,16 +298,20 @@ class Training {
     const TrainSettings settings = settings_of(first, *newest_resumable(first));
     tokenizer_ = Tokenizer::load(find_tokenizer(first));
     read_corpus(settings);
-    if (models_.size() == 1 && first == path_ / kTwins[0]) {
-      for (const fs::path& file : files_of_run()) {
-        require(file.parent_path() != path_ / kTwins[1] || file.extension() != ".json",
-                ExitCode::io, {.file = file.native()},
-                "expected optim_NNNNNN_rank0.pt of its step, ",
-                "found none: this model of the pair cannot go on; --resume ", first.native(),
-                " goes on with the other alone");
-      }
-      start_twin(folder, settings);
+    if (models_.size() > 1) { return; }
+    for (const Pair& pair : kPairs) {
+      if (first == path_ / pair.first) { make_second(folder, pair, settings); }
     }
+  }
+
+  void make_second(OutputFolder& folder, const Pair& pair, const TrainSettings& of_first) {
+    for (const fs::path& file : files_of_run()) {
+      require(file.parent_path() != path_ / pair.second || file.extension() != ".json",
+              ExitCode::io, {.file = file.native()}, "expected optim_NNNNNN_rank0.pt of its step, ",
+              "found none: this model of the pair cannot go on; --resume ",
+              (path_ / pair.first).native(), " goes on with the other alone");
+    }
+    start_second(folder, pair, of_first);
   }
 
   TrainOptions options_;

@@ -19,6 +19,7 @@ Examples:
   kappascope train --text book.txt --tokenizer assets/tokenizer --tokens 500000 \
       --kappa-delay 20 --kappa-warmup 50 -o book
   kappascope train --text a.txt b.jsonl --vocab 2048 --layers 4 --experts 8 --twin kappa=off -o pair
+  kappascope train --text book.txt --vocab 2048 --router softmoe --twin router=topk -o routers
   kappascope train --resume pair)";
 
 // What only a new run can be asked for.
@@ -38,7 +39,8 @@ void add_model_options(CLI::App& app, TrainSettings& settings) {
   app.add_option("--experts", settings.experts, "of a layer")
       ->check(CLI::Range(1, 65536))
       ->capture_default_str();
-  app.add_option("--top-k", settings.top_k, "experts that a token is given to")
+  app.add_option("--top-k", settings.top_k,
+                 "experts that a token is given to; with soft routing the mean, k")
       ->check(count)
       ->capture_default_str();
   app.add_option("--context", settings.context, "tokens of a sequence")
@@ -56,6 +58,59 @@ void add_model_options(CLI::App& app, TrainSettings& settings) {
   app.add_option("--bound", settings.bound, "U: κ is within 1/U and U, after its warm-up")
       ->capture_default_str();
   app.add_flag("--kappa-router", settings.kappa_router, "κ follows a linear score of its own");
+}
+
+constexpr const char* kOfSoftRouting[] = {"--budget",    "--threshold",   "--threshold-scale",
+                                          "--expansion", "--temperature", "--temperature-start"};
+
+void add_router_options(CLI::App& app, TrainSettings& settings) {
+  const auto positive = CLI::PositiveNumber;
+  const std::string group = "With --router softmoe";
+  app.add_option("--router", settings.router,
+                 "topk, or softmoe: as many experts as a token needs, the budgets of the layers "
+                 "learned")
+      ->check(CLI::IsMember({"topk", "softmoe"}))
+      ->capture_default_str();
+  app.add_option("--budget", settings.budget,
+                 "k, the sum of a token's weights, in the mean over the layers; by default --top-k")
+      ->check(positive)
+      ->group(group);
+  app.add_option("--threshold", settings.threshold, "experts with a weight above it run")
+      ->check(CLI::NonNegativeNumber)
+      ->group(group);
+  app.add_option("--threshold-scale", settings.threshold_scale,
+                 "or experts with at least this many k/experts, and always the best one")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--expansion", settings.expansion,
+                 "at most ⌈this·k⌉ experts of a token run; 0: as many as may")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--temperature", settings.temperature, "of the router logits, at the end")
+      ->check(positive)
+      ->capture_default_str()
+      ->group(group);
+  app.add_option("--temperature-start", settings.temperature_start, "and at the start")
+      ->check(positive)
+      ->capture_default_str()
+      ->group(group);
+}
+
+// Words of soft routing for a run without, and two for one thing.
+void check_router_words(const CLI::App& app, const TrainOptions& options) {
+  const auto given = [&](const char* name) { return app.get_option(name)->count() > 0; };
+  for (const char* name : kOfSoftRouting) {
+    require(options.has_soft() || !given(name), ExitCode::usage, {}, name,
+            ": of soft routing; expected --router softmoe with it");
+  }
+  require(!given("--threshold") || !given("--threshold-scale"), ExitCode::usage, {},
+          "--threshold-scale: expected one of it and --threshold, found both");
+  require(!given("--top-k") || !given("--budget") || options.twin == Twin::router, ExitCode::usage,
+          {},
+          "--top-k: with soft routing it is the budget; expected one of it and --budget, found "
+          "both");
 }
 
 void add_course_options(CLI::App& app, TrainSettings& settings) {
@@ -110,7 +165,7 @@ std::string given_for_kappa(const CLI::App& app) {
 }  // namespace
 
 bool TrainOptions::parse(const std::vector<std::string>& words) {
-  CLI::App app("Train a small model on texts, or a pair that differs in κ alone",
+  CLI::App app("Train a small model on texts, or a pair that differs in κ or in the router alone",
                "kappascope train");
   std::string twin_word;
   app.add_option("--text", texts, "UTF-8 texts, .jsonl files with a text a line, folders of them");
@@ -118,12 +173,11 @@ bool TrainOptions::parse(const std::vector<std::string>& words) {
   app.add_option("--vocab", vocab, "or the size of one that is learned from the texts")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20));
   add_model_options(app, settings);
-  app.add_option("--router", router, "topk, or softmoe")
-      ->check(CLI::IsMember({"topk", "softmoe"}))
-      ->capture_default_str();
+  add_router_options(app, settings);
   add_course_options(app, settings);
-  app.add_option("--twin", twin_word, "kappa=off: also the same model without κ")
-      ->check(CLI::IsMember({"kappa=off"}));
+  app.add_option("--twin", twin_word,
+                 "kappa=off, router=softmoe or router=topk: also the same model with that")
+      ->check(CLI::IsMember({"kappa=off", "router=softmoe", "router=topk"}));
   app.add_option("-o,--output", output, "folder to write");
   app.add_option("--resume", resume, "go on with the run in this folder");
   app.add_option("--device", device,
@@ -137,7 +191,7 @@ bool TrainOptions::parse(const std::vector<std::string>& words) {
   app.footer(kFooter);
   if (!parse_words(app, words)) { return false; }
   ComputeOptions{.device = device}.check_device();
-  twin = !twin_word.empty();
+  twin = twin_word.empty() ? Twin::none : twin_word == "kappa=off" ? Twin::kappa : Twin::router;
   if (!resume.empty()) {
     for (const CLI::Option* option : app.get_options()) {
       const std::string name = option->get_name();
@@ -154,13 +208,19 @@ bool TrainOptions::parse(const std::vector<std::string>& words) {
           "expected --text FILE… and -o DIR, or --resume DIR; see `kappascope train --help`");
   require(tokenizer.empty() != (vocab == 0), ExitCode::usage, {},
           "expected either --tokenizer DIR or --vocab N");
-  require(router == "topk", ExitCode::unsupported, {},
-          "--router softmoe: soft routing is not trained; expected topk");
-  require(!twin || settings.has_kappa(), ExitCode::usage, {},
+  require(twin != Twin::kappa || settings.has_kappa(), ExitCode::usage, {},
           "--twin kappa=off: expected a model with κ, found --kappa off");
   if (!settings.has_kappa()) { without_effect = given_for_kappa(app); }
   text_field_given = app.get_option("--text-field")->count() > 0;
+  require(twin != Twin::router || twin_word != "router=" + settings.router, ExitCode::usage, {},
+          "--twin ", twin_word, ": expected another router than the model's own");
+  check_router_words(app, *this);
   check_settings(settings);
+  if (twin == Twin::router) {
+    settings.router = settings.is_soft() ? "topk" : "softmoe";
+    check_settings(settings);
+    settings.router = "topk";  // the first of the pair
+  }
   return true;
 }
 

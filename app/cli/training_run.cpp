@@ -134,6 +134,7 @@ std::unique_ptr<Trainer> TrainingRun::start(Progress& progress) {
   const LoadOptions load = compute.load_options();
   TrainingRules rules;
   rules.threads = place_.threads;
+  rules.total_budget = settings_.total_budget();
   rules.device = load.device;
   rules.device_index = load.device_index;
   std::string reason = compute.automatic() ? unused_gpu() : "";
@@ -174,14 +175,14 @@ void TrainingRun::evaluate() {
   StopWhenAsked progress(place_.interrupts);
   const Corpus& corpus = place_.corpus;
   const std::int64_t rows = std::min(corpus.held_out_rows(), settings_.evaluate_rows);
-  const double bound = training_step(settings_, step_).bound;
+  const TrainingStep step = training_step(settings_, step_);
   double nats = 0, counted_nats = 0;
   std::int64_t tokens = 0, bytes = 0;
   std::vector<float> nll;
   for (std::int64_t first = 0; first < rows; first += kRowsAtOnce) {
     const Sequences batch = corpus.held_out_batch(first, std::min(kRowsAtOnce, rows - first));
     throw_if(
-        trainer_->evaluate({batch.ids, batch.targets, settings_.context}, bound, progress, nll));
+        trainer_->evaluate({batch.ids, batch.targets, settings_.context}, step, progress, nll));
     for (std::size_t i = 0; i < nll.size(); ++i) {
       const std::int32_t length = place_.token_bytes[batch.targets[i]];
       nats += nll[i];

@@ -12,6 +12,7 @@
 #include "core/engine/progress.h"
 #include "core/error.h"
 #include "core/model/model.h"
+#include "core/nan.h"
 
 namespace kappascope {
 
@@ -26,6 +27,9 @@ struct TrainingRules {
   double beta1 = 0.8, beta2 = 0.95;      // AdamW
   double input_beta1 = 0.96;             // of x0_lambdas
   double epsilon = 1e-10;
+  // Of soft routing: what the MoE layers share; 0: the sum of the model's budgets, which is the
+  // same but for its last bits.
+  double total_budget = 0;
 };
 
 // Sequences of one length, one after another: B·C ids, and the token that follows each.
@@ -37,8 +41,8 @@ struct TrainingBatch {
 
 // Learning rates of AdamW by what a tensor is.
 struct TrainingRates {
-  double matrices = 0;   // of attention, experts, dense layers and routers
-  double decay = 0;      // weight decay, of those alone
+  double matrices = 0;   // of attention, experts, dense layers, routers and budgets
+  double decay = 0;      // weight decay, of those alone but for the budgets
   double embedding = 0;  // of the token and the value embeddings
   double head = 0;       // of lm_head
   double residual = 0;   // resid_lambdas
@@ -48,7 +52,8 @@ struct TrainingRates {
 
 struct TrainingStep {
   TrainingRates rates;
-  double bound = 1;  // U in force
+  double bound = 1;        // U in force
+  double temperature = 1;  // T in force, of soft routing
   // loss = next token + balance·… + router_z·… + kappa_l2·…
   double balance = 0, router_z = 0, kappa_l2 = 0;
   bool describe = false;  // fills StepReport::layers
@@ -59,6 +64,8 @@ struct LayerReport {
   std::vector<double> load;  // [E] share of the assignments, kept and dropped
   // κ over tokens, experts and gate units; NaN where the layer has no learned κ.
   double kappa_mean = 0, kappa_spread = 0;
+  // Of soft routing, else NaN: k, and how many experts ran for a token in the mean.
+  double budget = kNaN, experts_run = kNaN;
 };
 
 struct StepReport {
@@ -85,8 +92,9 @@ class Trainer {
   // memory, internal (also a loss or a derivative that is not a number, naming it).
   virtual Failure step(const TrainingBatch& batch, const TrainingStep& step, Progress& progress,
                        StepReport& report) noexcept = 0;
-  // −ln p of every target, NaN where there is none; the capacity of experts is the model's own.
-  virtual Failure evaluate(const TrainingBatch& batch, double bound, Progress& progress,
+  // −ln p of every target, NaN where there is none, with U and T of the step; the capacity of
+  // experts is the model's own.
+  virtual Failure evaluate(const TrainingBatch& batch, const TrainingStep& step, Progress& progress,
                            std::vector<float>& nll) noexcept = 0;
   // In running order; the memory is the trainer's and may be written to before the next step. On a
   // GPU it is a copy, made by this call.

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "core/forward/plain_route.h"
+
 namespace kappascope {
 
 class LearnedWeights::Layers final : public LayerSource {
@@ -27,7 +29,7 @@ void check(const Model& model) {
   refuse(architecture.family != "kappa-swiglu", "another family than kappa-swiglu");
   refuse(architecture.recurrence.passes > 1, "total_ut_steps above 1");
   refuse(architecture.kappa_slots.count > 0, "several slots of κ");
-  bool gates = true, biased = false, dense_kappa = false, multiplied = false, soft = false;
+  bool gates = true, biased = false, dense_kappa = false, multiplied = false;
   for (const LayerSpec& layer : architecture.layers) {
     const KappaSpec* kappa = layer.kappa();
     dense_kappa = dense_kappa || (layer.dense() && kappa);
@@ -35,10 +37,8 @@ void check(const Model& model) {
     if (!layer.moe()) { continue; }
     gates = gates && layer.moe()->gate.activation == Activation::silu;
     biased = biased || layer.moe()->router.selection_bias;
-    soft = soft || layer.moe()->router.soft.has_value();
   }
   refuse(!gates, "bilinear experts");
-  refuse(soft, "soft routing");
   refuse(biased, "use_aux_free_load_balancing");
   refuse(dense_kappa, "κ of dense layers");
   refuse(multiplied, "κ by an older formula");
@@ -72,6 +72,8 @@ LearnedWeights::LearnedWeights(const Model& model, at::Device device, Progress& 
   learn(layers_->output, Role::head, -1, LearnedKind::head);
   resid_lambdas_ = leaf(Role::resid_lambdas, -1, LearnedKind::residual);
   x0_lambdas_ = leaf(Role::x0_lambdas, -1, LearnedKind::input);
+  const LayerSpec* moe = model.architecture.first_moe();
+  if (moe && moe->moe()->router.soft) { eta_ = leaf(Role::soft_budgets, -1, LearnedKind::budget); }
   weights_.layers = layers_;
 }
 
@@ -128,13 +130,27 @@ void LearnedWeights::learn_layer(LayerWeights& weights, std::int64_t layer) {
   experts_.push_back(std::move(experts));
 }
 
+double LearnedWeights::total_budget(const LearningCall& call) const {
+  if (call.rules().total_budget > 0) { return call.rules().total_budget; }
+  double total = 0;
+  for (const LayerSpec& layer : model_.architecture.layers) {
+    if (layer.moe()) { total += layer.moe()->router.soft->budget; }
+  }
+  return total;
+}
+
 void LearnedWeights::prepare(LearningCall& call) {
   call.resid_lambdas = resid_lambdas_;
   call.x0_lambdas = x0_lambdas_;
   call.parameters.assign(experts_.size(), {});
+  call.budgets.assign(experts_.size(), {});
+  std::vector<at::Tensor> budgets;  // of the MoE layers, in turn
+  if (eta_.defined()) { budgets = soft_budgets(eta_, total_budget(call)).unbind(0); }
+  auto budget = budgets.begin();
   for (std::size_t i = 0; i < experts_.size(); ++i) {
     const MoeSpec* spec = model_.architecture.layers[i].moe();
     if (!spec) { continue; }
+    if (budget != budgets.end()) { call.budgets[i] = *budget++; }
     const Experts& from = experts_[i];
     MoeWeights& moe = layers_->all[i].moe;
     if (!moe.score_norm.empty()) {

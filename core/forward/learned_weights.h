@@ -17,7 +17,7 @@
 namespace kappascope {
 
 // By what its learning rate follows.
-enum class LearnedKind : std::uint8_t { matrix, embedding, head, residual, input, kappa };
+enum class LearnedKind : std::uint8_t { matrix, embedding, head, residual, input, kappa, budget };
 
 struct Leaf {
   std::string name;  // in the checkpoint
@@ -44,6 +44,7 @@ class LearnedWeights {
   void learn(at::Tensor& place, Role role, std::int64_t layer, LearnedKind kind);
   at::Tensor leaf(Role role, std::int64_t layer, LearnedKind kind);
   void learn_layer(LayerWeights& weights, std::int64_t layer);
+  double total_budget(const LearningCall& call) const;  // of soft routing
 
   // Of the experts of a layer; undefined: no such parameter.
   struct Experts {
@@ -57,6 +58,7 @@ class LearnedWeights {
   std::map<std::string, std::size_t, std::less<>> places_;  // in leaves_, by name
   std::vector<Experts> experts_;                            // [L]
   at::Tensor resid_lambdas_, x0_lambdas_;                   // [L]
+  at::Tensor eta_;                                          // [MoE layers]; undefined: top-k
   std::shared_ptr<Layers> layers_;
 };
 

@@ -18,10 +18,11 @@ class Learning {
   // λ·x + λ0·x0 in front of a layer.
   virtual at::Tensor with_embedding(const at::Tensor& x, const at::Tensor& x0,
                                     std::int64_t layer) = 0;
-  // After an MoE layer of input x [T,H] was routed: logits [T,E], chosen experts [T,K]; s [T,K] of
-  // a κ router is put in place of `score`.
+  // The budget k of soft routing, a float64 number.
+  virtual at::Tensor budget(std::int64_t layer) = 0;
+  // After an MoE layer of input x [T,H] was routed: s [T,K] of a κ router is put in its place.
   virtual void routed(std::int64_t layer, const at::Tensor& x, const MoeWeights& weights,
-                      const at::Tensor& logits, const at::Tensor& index, at::Tensor& score) = 0;
+                      PlainRouting& routing) = 0;
   // The output [T,H] of an MoE layer of input x [T,H], routed as given.
   virtual at::Tensor experts(std::int64_t layer, const at::Tensor& x, const PlainRouting& routing,
                              const KappaPlan& plan, const CallContext& context) = 0;

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/forward/feed_forward.h"
+#include "core/forward/plain_route.h"
 #include "core/nan.h"
 
 namespace kappascope {
@@ -33,15 +34,23 @@ at::Tensor LearningCall::with_embedding(const at::Tensor& x, const at::Tensor& x
 }
 
 void LearningCall::routed(std::int64_t layer, const at::Tensor& x, const MoeWeights& weights,
-                          const at::Tensor& logits, const at::Tensor& index, at::Tensor& score) {
+                          PlainRouting& routing) {
+  const at::Tensor& logits = routing.logits;
   if (weights.kappa_router.defined()) {
     const at::Tensor input = with_gradient(x, rules_.score_gradient);
-    score = kappa_router_scores(input, weights).gather(1, index);
+    routing.score = kappa_router_scores(input, weights).gather(1, routing.index);
   }
   const double tokens = double(logits.size(0)), experts = double(logits.size(1));
-  const at::Tensor assignments = at::bincount(index.flatten(), {}, logits.size(1)).to(at::kFloat);
+  const bool soft = budgets[layer].defined();
+  const at::Tensor assigned = soft ? routing.index.masked_select(routing.kept) : routing.index;
+  const at::Tensor assignments =
+      at::bincount(assigned.flatten(), {}, logits.size(1)).to(at::kFloat);
   if (describe_) {
     layers_.push_back(report_of(layer, assignments));
+    if (soft) {
+      layers_.back().budget = budgets[layer].item<double>();
+      layers_.back().experts_run = double(assigned.numel()) / tokens;
+    }
     sums_.emplace_back();
   }
   if (!losses_) { return; }

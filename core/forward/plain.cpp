@@ -166,7 +166,7 @@ at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_
   const ProbeWants wants = recorded ? context.wants : ProbeWants{};
   PlainRouting routing = plain_route(x, weights, layer, pass, context);
   if (context.learning) {
-    context.learning->routed(layer, x, weights, routing.logits, routing.index, routing.score);
+    context.learning->routed(layer, x, weights, routing);
     return context.learning->experts(layer, x, routing, kappa, context);
   }
   const Routing host(routing.logits.cpu().contiguous(), plan.slots, recorded,

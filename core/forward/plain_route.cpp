@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/forward/learning.h"
 #include "core/nan.h"
 
 namespace kappascope {
@@ -85,18 +86,23 @@ at::Tensor bisected_root(const at::Tensor& r, const at::Tensor& budget) {
   for (int i = 0; i < 200; ++i) {
     const at::Tensor middle = (low + high) / 2;
     const at::Tensor right = laplace(r - middle).sum(1, true) > budget;
-    low = at::where(right, middle, low);
-    high = at::where(right, high, middle);
+    const at::Tensor above = at::where(right, middle, low), below = at::where(right, high, middle);
+    const bool still = above.equal(low) && below.equal(high);
+    low = above;
+    high = below;
+    if (still) { break; }  // there is no number between them
   }
   return (low + high) / 2;
 }
 
 // Soft routing (SPEC §3, SPEC-layouts §3a).
-void route_softly(const at::Tensor& x, const MoeWeights& weights, const LayerPlan& plan,
-                  PlainRouting& routing) {
+void route_softly(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
+                  const CallContext& context, PlainRouting& routing) {
+  const LayerPlan& plan = context.plan.layers[layer];
   const SoftRule rule = plan.soft_rule();
-  const at::Tensor all =
-      soft_weights(routing.logits, at::scalar_tensor(rule.budget, at::kDouble), rule.temperature);
+  const at::Tensor budget = context.learning ? context.learning->budget(layer)
+                                             : at::scalar_tensor(rule.budget, at::kDouble);
+  const at::Tensor all = soft_weights(routing.logits, budget, rule.temperature);
   const auto [p, order] = at::sort(all, /*stable=*/true, /*dim=*/1, /*descending=*/true);
   routing.soft = all;
   routing.index = order.contiguous();
@@ -124,6 +130,11 @@ void route_softly(const at::Tensor& x, const MoeWeights& weights, const LayerPla
 
 }  // namespace
 
+at::Tensor soft_budgets(const at::Tensor& eta, double total) {
+  const at::Tensor share = eta.to(at::kDouble).softmax(0);
+  return share * (total - double(eta.size(0))) + 1;
+}
+
 at::Tensor soft_weights(const at::Tensor& logits, const at::Tensor& budget, double temperature) {
   const at::Tensor r = logits.to(at::kDouble) / temperature;
   const at::Tensor root = bisected_root(r, budget.detach());
@@ -141,7 +152,7 @@ PlainRouting plain_route(const at::Tensor& x, const MoeWeights& weights, std::in
   PlainRouting routing;
   routing.logits = router_logits(x, weights);
   if (plan.soft) {
-    route_softly(x, weights, plan, routing);
+    route_softly(x, weights, layer, context, routing);
     return routing;
   }
   const at::Tensor selection = selection_scores(routing.logits, selection_bias(weights, plan));

@@ -18,6 +18,9 @@ struct PlainRouting {
   at::Tensor soft;    // [T,E] p of soft routing before the threshold; else undefined
 };
 
+// Budgets [Lm] float64 of the layers with soft routing: softmax(eta)·(total − Lm) + 1 (SPEC §3).
+at::Tensor soft_budgets(const at::Tensor& eta, double total);
+
 // p [T,E] float64 of soft routing: F(logits/T − x*), Σ p = budget (a float64 number, 0 < budget <
 // E), x* by bisection. Its derivatives by logits and budget are those of SPEC §3.
 at::Tensor soft_weights(const at::Tensor& logits, const at::Tensor& budget, double temperature);

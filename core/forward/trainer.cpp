@@ -40,6 +40,7 @@ std::vector<std::int64_t> starts_of(const TrainingBatch& batch) {
 double rate_of(const TrainingRates& rates, LearnedKind kind) {
   switch (kind) {
     case LearnedKind::matrix:
+    case LearnedKind::budget:
       return rates.matrices;
     case LearnedKind::embedding:
       return rates.embedding;
@@ -118,7 +119,7 @@ class TorchTrainer final : public Trainer {
     return failure;
   }
 
-  Failure evaluate(const TrainingBatch& batch, double bound, Progress& progress,
+  Failure evaluate(const TrainingBatch& batch, const TrainingStep& step, Progress& progress,
                    std::vector<float>& nll) noexcept override {
     return guarded([&] {
       const c10::DeviceGuard device(device_);
@@ -126,7 +127,7 @@ class TorchTrainer final : public Trainer {
       const at::NoGradGuard no_gradients;
       LearningCall learning(rules_, /*losses=*/false, /*describe=*/false);
       const at::Tensor values =
-          losses_of(batch, plan_, bound, progress, learning).cpu().contiguous();
+          losses_of(batch, plan_, step, progress, learning).cpu().contiguous();
       const float* first = values.const_data_ptr<float>();
       nll.assign(first, first + values.numel());
       for (std::size_t i = 0; i < nll.size(); ++i) {
@@ -173,12 +174,16 @@ class TorchTrainer final : public Trainer {
   }
 
   // −ln p of the targets [T], 0 where there is none.
-  at::Tensor losses_of(const TrainingBatch& batch, RunPlan& plan, double bound, Progress& progress,
-                       LearningCall& learning) {
-    for (LayerPlan& layer : plan.layers) {
-      for (KappaPlan& kappa : layer.kappa) { kappa.bound = bound; }
-    }
+  at::Tensor losses_of(const TrainingBatch& batch, RunPlan& plan, const TrainingStep& step,
+                       Progress& progress, LearningCall& learning) {
     weights_.prepare(learning);
+    for (std::size_t i = 0; i < plan.layers.size(); ++i) {
+      LayerPlan& layer = plan.layers[i];
+      for (KappaPlan& kappa : layer.kappa) { kappa.bound = step.bound; }
+      if (!layer.soft) { continue; }
+      layer.soft->budget = learning.budgets[i].item<double>();
+      layer.soft->temperature = step.temperature;
+    }
     const std::vector<std::int64_t> starts = starts_of(batch);
     const ForwardCall call{.ids = batch.ids, .sequences = starts};
     NoProbe probe;
@@ -197,7 +202,7 @@ class TorchTrainer final : public Trainer {
   void run_step(const TrainingBatch& batch, const TrainingStep& step, Progress& progress,
                 StepReport& report) {
     LearningCall learning(rules_, /*losses=*/true, step.describe);
-    const at::Tensor each = losses_of(batch, training_plan_, step.bound, progress, learning);
+    const at::Tensor each = losses_of(batch, training_plan_, step, progress, learning);
     const auto counted = double(
         std::count_if(batch.targets.begin(), batch.targets.end(), [](int id) { return id >= 0; }));
     const at::Tensor loss = each.sum() / std::max(1.0, counted);

@@ -37,6 +37,7 @@ Rule rule_of(Role role, double width) {
     case Role::resid_lambdas:
       return {Rule::Kind::constant, 1};
     case Role::x0_lambdas:
+    case Role::soft_budgets:
     case Role::value_gate:
     case Role::attention_output:
     case Role::dense_down:

@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <initializer_list>
+#include <numbers>
 #include <type_traits>
 
 namespace kappascope {
@@ -25,6 +26,13 @@ void visit_members(Settings& settings, Visit&& visit) {
   visit("granularity", settings.granularity);
   visit("bound", settings.bound);
   visit("kappa_router", settings.kappa_router);
+  visit("router", settings.router);
+  visit("budget", settings.budget);
+  visit("threshold", settings.threshold);
+  visit("threshold_scale", settings.threshold_scale);
+  visit("expansion", settings.expansion);
+  visit("temperature", settings.temperature);
+  visit("temperature_start", settings.temperature_start);
   visit("texts", settings.texts);
   visit("text_field", settings.text_field);
   visit("tokens", settings.tokens);
@@ -49,6 +57,7 @@ constexpr double kBalance = 1e-3;        // twice that at the start
 constexpr double kBalanceSteps = 500;    // down to kBalance
 constexpr double kRouterZ = 1e-5;
 constexpr double kTrainCapacity = 1.25;
+constexpr double kTemperatureUnits = 1 << 20;  // of 1: a cosine's last bits differ by machine
 
 // 0 during the delay, up to 1, then down to kFinalKappaRate.
 double kappa_rate(const TrainSettings& settings, std::int64_t step) {
@@ -75,6 +84,30 @@ double bound_at(const TrainSettings& settings, std::int64_t step) {
 double warmdown(const TrainSettings& settings, std::int64_t step) {
   const auto steps = double(settings.steps()), last = std::round(kWarmdown * steps);
   return double(step) <= steps - last ? 1 : (steps - double(step)) / last;
+}
+
+// T in force: from settings.temperature_start to settings.temperature at the last step.
+double temperature_at(const TrainSettings& settings, std::int64_t step) {
+  if (!settings.is_soft()) { return 1; }
+  if (step >= settings.steps()) { return settings.temperature; }
+  const double share = double(step) / double(settings.steps());
+  const double rest = 0.5 * (1 + std::cos(std::numbers::pi * share));
+  const double now =
+      settings.temperature + (settings.temperature_start - settings.temperature) * rest;
+  return std::max(1.0, std::round(now * kTemperatureUnits)) / kTemperatureUnits;
+}
+
+// The fields of soft routing (SPEC §3, SPEC-layouts §3a).
+void add_soft_routing(const TrainSettings& settings, std::int64_t step, Json& config) {
+  config["router_type"] = "lapsum";
+  config["lapsum_budget_total"] = settings.total_budget();
+  config["lapsum_temperature"] = temperature_at(settings, step);
+  if (settings.expansion > 0) { config["lapsum_expansion"] = settings.expansion; }
+  if (settings.threshold >= 0) {
+    config["lapsum_threshold"] = settings.threshold;
+  } else {
+    config["lapsum_threshold_scale"] = settings.threshold_scale;
+  }
 }
 
 // What a value of a member may be in a file: numbers of counts are whole.
@@ -148,6 +181,30 @@ void expect_model(const TrainSettings& settings, Expectations& is) {
   is.expect(!settings.kappa_router || (settings.has_kappa() && settings.kappa != "constant"),
             "--kappa-router: expected an input of κ that is not constant, found --kappa ",
             settings.kappa);
+}
+
+void expect_soft_routing(const TrainSettings& settings, Expectations& is) {
+  is.one_of("--router", settings.router, {"topk", "softmoe"});
+  is.not_negative("--threshold-scale", settings.threshold_scale);
+  is.not_negative("--expansion", settings.expansion);
+  for (const auto& [option, value] :
+       {std::pair{"--temperature", settings.temperature},
+        std::pair{"--temperature-start", settings.temperature_start}}) {
+    is.expect(value > 0 && std::isfinite(value), option,
+              ": expected a finite number above 0, found ", value);
+  }
+  is.expect(settings.threshold < 1, "--threshold: expected a number from 0 to below 1, found ",
+            settings.threshold);
+  is.expect(settings.budget == 0 || settings.budget >= 1,
+            "--budget: expected at least 1 for each layer with experts, found ", settings.budget);
+  if (!settings.is_soft() || settings.layers < 1 || settings.experts < 1) { return; }
+  // One layer may come to have all that is above 1 in every other.
+  const auto layers = double(settings.moe_layers());
+  is.expect((settings.mean_budget() - 1) * layers + 1 < double(settings.experts),
+            settings.budget > 0 ? "--budget" : "--top-k", ": expected less than ",
+            1 + double(settings.experts - 1) / layers, " with ", settings.experts, " experts in ",
+            layers, " layers, so that no layer can come to need all of them, found ",
+            settings.mean_budget(), "; more --experts allow more");
 }
 
 void expect_course(const TrainSettings& settings, Expectations& is) {
@@ -247,6 +304,7 @@ Json meta_json(const TrainSettings& settings, std::int64_t step) {
                  {"gate_stats_threshold", 0.1},
                  {"gate_stats_topk", 16}};
   if (settings.kappa_router) { config["independent_kappa_router"] = true; }
+  if (settings.is_soft()) { add_soft_routing(settings, step, config); }
   // What says from which step on U is the final one (core/model/schedule.h), and all the rest.
   Json user = {{"num_iterations", settings.steps()},
                {"kappa_delay_start_min_iterations", kappa_delay(settings)},
@@ -263,6 +321,7 @@ Json meta_json(const TrainSettings& settings, std::int64_t step) {
 std::string settings_faults(const TrainSettings& settings) {
   Expectations is;
   expect_model(settings, is);
+  expect_soft_routing(settings, is);
   expect_course(settings, is);
   return is.faults();
 }
@@ -295,6 +354,7 @@ TrainingStep training_step(const TrainSettings& settings, std::int64_t step) {
   result.rates.input = 0.5 * scale * now;
   result.rates.kappa = 0.3 * scale * width_scale * now * kappa_rate(settings, step);
   result.bound = bound_at(settings, step);
+  result.temperature = temperature_at(settings, step);
   result.balance = kBalance * (2 - std::min(1.0, double(step) / kBalanceSteps));
   result.router_z = kRouterZ;
   result.kappa_l2 = settings.kappa_l2;

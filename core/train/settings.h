@@ -26,6 +26,13 @@ struct TrainSettings {
   std::string granularity = "per-gate";
   double bound = 4;  // U, at the end of its warm-up
   bool kappa_router = false;
+  std::string router = "topk";   // or softmoe, with these:
+  double budget = 0;             // mean of k over the MoE layers; 0: top_k
+  double threshold = -1;         // τ: p > τ runs; below 0: by threshold_scale
+  double threshold_scale = 1.8;  // t: p ≥ t·k/E runs, and always the best one
+  double expansion = 2;          // α: at most ⌈k·α⌉ of a token run; 0: no cap
+  double temperature = 1;        // T at the end
+  double temperature_start = 5;  // T at the start, down to `temperature` by half a cosine
 
   // The data
   std::vector<std::string> texts;  // absolute paths
@@ -42,12 +49,16 @@ struct TrainSettings {
   std::int64_t kappa_delay = -1;     // steps; −1: the larger of 200 and 5 %
   std::int64_t kappa_warmup = 1000;  // steps
   std::int64_t save_every = 500, evaluate_every = 100, describe_every = 20;
-  std::int64_t evaluate_rows = 64;  // sequences held out that an evaluation runs, at most
+  std::int64_t evaluate_rows = 64;     // sequences held out that an evaluation runs, at most
 
   bool has_kappa() const { return kappa != "off"; }
+  bool is_soft() const { return router == "softmoe"; }
+  double mean_budget() const { return budget > 0 ? budget : double(top_k); }
   std::int64_t head_count() const { return heads > 0 ? heads : width / 32; }
   std::int64_t steps() const;  // that see `tokens`
   std::int64_t first_moe_layer() const { return std::min<std::int64_t>(2, layers / 2); }
+  std::int64_t moe_layers() const { return layers - first_moe_layer(); }
+  double total_budget() const { return is_soft() ? mean_budget() * double(moe_layers()) : 0; }
 };
 
 // Every member, for checkpoints and the log; and back: damaged where one is missing, of another
@@ -56,7 +67,7 @@ Json settings_json(const TrainSettings& settings);
 TrainSettings read_settings(const Json& document, const std::string& file);
 
 // The meta_*.json of a checkpoint, as the reference implementation writes it: U is that of the end,
-// whatever is in force at the step.
+// whatever is in force at the step; the temperature of soft routing is that of the step.
 Json meta_json(const TrainSettings& settings, std::int64_t step);
 
 // Steps before κ is learned and its bound rises: as set, or by the reference's rule.

@@ -55,6 +55,10 @@ Json layer_json(const LayerReport& layer) {
     document["kappa_mean"] = layer.kappa_mean;
     document["kappa_sd"] = layer.kappa_spread;
   }
+  if (!std::isnan(layer.budget)) {
+    document["budget"] = layer.budget;
+    document["experts_run"] = layer.experts_run;
+  }
   return document;
 }
 
@@ -105,6 +109,7 @@ void TrainLog::add_step(std::int64_t step, const TrainSettings& settings, const 
                    {"rate", with.rates.matrices},
                    {"kappa_rate", with.rates.kappa},
                    {"bound", with.bound}};
+  if (settings.is_soft()) { document["temperature"] = with.temperature; }
   if (!report.layers.empty()) {
     Json layers = Json::array();
     for (const LayerReport& layer : report.layers) { layers.push_back(layer_json(layer)); }

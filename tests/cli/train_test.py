@@ -238,7 +238,6 @@ class Train(Case):
                 (2, [*base, '-o', out, '--top-k', 9], '--top-k: expected at most 8'),
                 (2, [*base, '-o', out, '--width', 40], '--width'),
                 (2, [*base, '-o', out, '--kappa', 'off', '--twin', 'kappa=off'], '--twin'),
-                (4, [*base, '-o', out, '--router', 'softmoe'], '--router softmoe'),
                 (4, [*base, '-o', out, '--context', 1000000, '--kappa', 'off'], 'expected at least'),
                 (2, [*base, '-o', out, '--batch', 1 << 40], '--batch: expected 1 to'),
                 (2, [*base, '-o', out, '--text-field', 'body'], '--text-field: expected a .jsonl'),

@@ -52,6 +52,32 @@ TEST(SoftWeights, GradientsAreThoseOfFiniteDifferences) {
   }
 }
 
+TEST(SoftWeights, GradientsReachWhatSharesTheBudget) {
+  constexpr double kTotal = 7.3;
+  const at::Tensor logits = at::arange(24, at::kDouble).mul(0.9).sin().view({3, 8});
+  const at::Tensor factor = at::arange(24, at::kDouble).cos().view({3, 8});
+  // A layer each with its own sign, so that their parts do not cancel.
+  const auto sum = [&](const at::Tensor& eta) {
+    const at::Tensor budgets = soft_budgets(eta, kTotal);
+    at::Tensor total = at::zeros({}, at::kDouble);
+    for (std::int64_t i = 0; i < budgets.size(0); ++i) {
+      total = total + (factor * soft_weights((1 + double(i)) * logits, budgets[i], 1.5)).sum();
+    }
+    return total;
+  };
+  const at::Tensor eta = at::tensor({0.3, -1.1, 0.0, 0.8}, at::kDouble);
+  EXPECT_NEAR(soft_budgets(eta, kTotal).sum().item<double>(), kTotal, 1e-12);
+  const at::Tensor given = eta.clone().requires_grad_(true);
+  const at::Tensor gradient = torch::autograd::grad({sum(given)}, {given})[0];
+  for (std::int64_t i = 0; i < eta.numel(); ++i) {
+    at::Tensor up = eta.clone(), down = eta.clone();
+    up[i] += kStep;
+    down[i] -= kStep;
+    const double slope = ((sum(up) - sum(down)) / (2 * kStep)).item<double>();
+    EXPECT_NEAR(gradient[i].item<double>(), slope, 1e-6 * gradient.abs().max().item<double>());
+  }
+}
+
 TEST(SoftWeights, AGradientOfHugeLogitsIsFinite) {
   const at::Tensor logits = at::tensor({1e6, -1e6, 3e5, 0.0}, at::kDouble).view({1, 4});
   const at::Tensor given = logits.clone().requires_grad_(true);

@@ -83,6 +83,27 @@ class Training : public EngineTest {
       EXPECT_NEAR(found, expected, 0.02 * expected + 2e-6 / step);
     }
   }
+
+  // Losses of a trainer are those of the model that `run` has of the same file.
+  void expect_as_texts(const synthetic::ModelSpec& spec, double temperature) {
+    EngineModel& model = load(spec);
+    const auto text = ids(30);
+    Capture run_as_text(kLogitsOnly);
+    ASSERT_FALSE(run(model, {.ids = text}, run_as_text));
+    NoProgress progress;
+    const auto trainer = start_training(*model_, {.threads = 1}, progress);
+    std::vector<std::int32_t> targets(text.begin() + 1, text.end());
+    targets.push_back(-1);
+    std::vector<float> nll;
+    const TrainingStep step{.bound = model_->architecture.first_kappa(true)->bound,
+                            .temperature = temperature};
+    ASSERT_FALSE(trainer->evaluate({text, targets, std::ssize(text)}, step, progress, nll));
+    ASSERT_EQ(nll.size(), text.size());
+    for (std::size_t t = 0; t + 1 < nll.size(); ++t) {
+      EXPECT_NEAR(nll[t], run_as_text.nll[t], 1e-4 + 1e-4 * run_as_text.nll[t]) << "token " << t;
+    }
+    EXPECT_TRUE(std::isnan(nll.back()));
+  }
 };
 
 TEST_F(Training, DerivativesAreDifferencesOfTheLoss) {
@@ -96,23 +117,25 @@ TEST_F(Training, DerivativesAreDifferencesOfTheLoss) {
   expect_derivatives({.kappa = false});
 }
 
-TEST_F(Training, EvaluatesAsTextsAreRun) {
-  EngineModel& model = load({.kappa_input = KappaInput::top_logits});
-  const auto text = ids(30);
-  Capture run_as_text(kLogitsOnly);
-  ASSERT_FALSE(run(model, {.ids = text}, run_as_text));
-  NoProgress progress;
-  const auto trainer = start_training(*model_, {.threads = 1}, progress);
-  std::vector<std::int32_t> targets(text.begin() + 1, text.end());
-  targets.push_back(-1);
-  std::vector<float> nll;
-  const double bound = model_->architecture.first_kappa(true)->bound;
-  ASSERT_FALSE(trainer->evaluate({text, targets, std::ssize(text)}, bound, progress, nll));
-  ASSERT_EQ(nll.size(), text.size());
-  for (std::size_t t = 0; t + 1 < nll.size(); ++t) {
-    EXPECT_NEAR(nll[t], run_as_text.nll[t], 1e-4 + 1e-4 * run_as_text.nll[t]) << "token " << t;
+TEST_F(Training, DerivativesOfSoftRoutingAreDifferencesOfTheLoss) {
+  // Every expert runs: a small step would let another one begin to, and the loss would jump.
+  const Json all = {{"lapsum_threshold", 0.0}};
+  for (const KappaInput input : {KappaInput::top_logits, KappaInput::router_probs}) {
+    SCOPED_TRACE(name(input));
+    expect_derivatives(
+        {.kappa_input = input, .kappa_exponent = 0, .soft_budget = 3.4, .config = all});
   }
-  EXPECT_TRUE(std::isnan(nll.back()));
+  expect_derivatives({.kappa = false, .soft_budget = 4.5, .config = all});
+}
+
+TEST_F(Training, EvaluatesAsTextsAreRun) {
+  expect_as_texts({.kappa_input = KappaInput::top_logits}, 1);
+  for (const Json& config :
+       {Json{{"lapsum_temperature", 1.5}, {"lapsum_expansion", 1.2}, {"lapsum_threshold", 0.1}},
+        Json{{"lapsum_temperature", 1.5}, {"lapsum_threshold_scale", 1.2}}}) {
+    SCOPED_TRACE(config.dump());
+    expect_as_texts({.soft_budget = 3.4, .config = config}, 1.5);
+  }
 }
 
 TEST_F(Training, RefusesByNameWhatItCannotTrain) {

@@ -100,7 +100,7 @@ void train(const Model& model, const TrainingRules& rules, const std::string& pa
   }
   arrays.keep("loss", {kSteps}, losses);
   std::vector<float> nll;
-  throw_if(trainer->evaluate(drawn.batch(), 3, progress, nll));
+  throw_if(trainer->evaluate(drawn.batch(), {.bound = 3}, progress, nll));
   arrays.keep("nll", {std::ssize(nll)}, nll);
   for (const LearnedTensor& tensor : trainer->tensors()) {
     arrays.keep(tensor.name, tensor.shape, {tensor.values.begin(), tensor.values.end()});
