@@ -146,6 +146,10 @@ void add_course_options(CLI::App& app, TrainSettings& settings) {
   app.add_option("--save-every", settings.save_every, "steps between checkpoints")
       ->check(count)
       ->capture_default_str();
+  app.add_option("--save-dtype", settings.save_dtype,
+                 "float32, or bfloat16: of the last checkpoint, at half the size")
+      ->check(CLI::IsMember({"float32", "bfloat16"}))
+      ->capture_default_str();
   app.add_option("--eval-every", settings.evaluate_every,
                  "steps between evaluations on what is held out")
       ->check(count)

@@ -166,6 +166,7 @@ void TrainingRun::take_step() {
   }
   throw_if(failure);
   ++step_;
+  if (settings_.saves_bfloat16(step_)) { round_to_bfloat16(trainer_->tensors()); }
   progressed_.bits_per_byte.reset();  // that of an earlier step
   progressed_.train_loss = report.loss;
   log_->add_step(step_, settings_, step, report);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <deque>
 #include <limits>
 #include <map>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "core/checkpoint/torch_pt.h"
 #include "core/checkpoint/torch_writer.h"
 #include "core/trace/output_file.h"
+#include "kernels/element.h"
 
 namespace kappascope {
 namespace {
@@ -46,6 +48,14 @@ void write_all(const fs::path& path, const std::vector<Source>& sources) {
 template <typename Values>
 Source source_of(std::string name, const std::vector<std::int64_t>& shape, const Values& values) {
   return {{std::move(name), DType::float32, shape}, std::as_bytes(std::span(values))};
+}
+
+// A copy of the values in bfloat16, in `room`, which is to last as long as the source.
+Source narrowed(std::string name, const std::vector<std::int64_t>& shape,
+                std::span<const float> values, std::deque<std::vector<BFloat16>>& room) {
+  std::vector<BFloat16>& copy = room.emplace_back(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i) { narrow(values[i], copy[i]); }
+  return {{std::move(name), DType::bfloat16, shape}, std::as_bytes(std::span(copy))};
 }
 
 void write_meta(const fs::path& path, const Json& meta) {
@@ -104,6 +114,16 @@ void write_start(const fs::path& folder, const TrainSettings& settings) {
   write_all(folder / names.moments, moments);
 }
 
+void round_to_bfloat16(std::span<const LearnedTensor> tensors) {
+  for (const LearnedTensor& tensor : tensors) {
+    for (float& value : tensor.values) {
+      BFloat16 half;
+      narrow(value, half);
+      value = widen(half);
+    }
+  }
+}
+
 void write_step(const fs::path& folder, const TrainSettings& settings, std::int64_t step,
                 const Progressed& progressed, const Model& model,
                 std::span<const LearnedTensor> tensors) {
@@ -111,14 +131,19 @@ void write_step(const fs::path& folder, const TrainSettings& settings, std::int6
   std::map<std::string_view, const LearnedTensor*> learned;
   for (const LearnedTensor& tensor : tensors) { learned[tensor.name] = &tensor; }
   std::vector<Source> weights, moments;
+  std::deque<std::vector<BFloat16>> room;
+  const bool half = settings.saves_bfloat16(step);
   for (const TensorInfo& info : model.tensors->tensors()) {
     const auto found = learned.find(info.name);
     if (found == learned.end()) {
-      weights.push_back({{info.name, info.dtype, info.shape}, model.tensors->data(info)});
+      weights.push_back(
+          half ? narrowed(info.name, info.shape, model.tensors->floats(info), room)
+               : Source{{info.name, info.dtype, info.shape}, model.tensors->data(info)});
       continue;
     }
     const LearnedTensor& tensor = *found->second;
-    weights.push_back(source_of(tensor.name, tensor.shape, tensor.values));
+    weights.push_back(half ? narrowed(tensor.name, tensor.shape, tensor.values, room)
+                           : source_of(tensor.name, tensor.shape, tensor.values));
     moments.push_back(source_of(join_words(kMean, tensor.name), tensor.shape, tensor.mean));
     moments.push_back(source_of(join_words(kSquare, tensor.name), tensor.shape, tensor.square));
   }

@@ -34,6 +34,9 @@ struct Progressed {
   double train_loss = 0;                // of the last step, nats a token
   std::optional<double> bits_per_byte;  // held out, where evaluated
 };
+// Rounds the weights to what write_step writes of them at the last step of a run that saves
+// bfloat16, so that what is evaluated is what is saved.
+void round_to_bfloat16(std::span<const LearnedTensor> tensors);
 // `model`: the one in training, which has the tensors that are not learned.
 void write_step(const std::filesystem::path& folder, const TrainSettings& settings,
                 std::int64_t step, const Progressed& progressed, const Model& model,

@@ -48,6 +48,7 @@ void visit_members(Settings& settings, Visit&& visit) {
   visit("evaluate_every", settings.evaluate_every);
   visit("describe_every", settings.describe_every);
   visit("evaluate_rows", settings.evaluate_rows);
+  visit("save_dtype", settings.save_dtype);
 }
 
 constexpr double kFinalKappaRate = 0.5;  // of the κ rate, at the end
@@ -216,6 +217,7 @@ void expect_course(const TrainSettings& settings, Expectations& is) {
                 std::max<std::int64_t>(1, kTokensOfStep / settings.context));
   }
   is.in_range("--tokens", settings.tokens, 1, kMost);
+  is.one_of("--save-dtype", settings.save_dtype, {"float32", "bfloat16"});
   is.in_range("--save-every", settings.save_every, 1, kMost);
   is.in_range("--eval-every", settings.evaluate_every, 1, kMost);
   is.in_range("evaluate_rows", settings.evaluate_rows, 1, kMost);

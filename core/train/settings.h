@@ -49,6 +49,7 @@ struct TrainSettings {
   std::int64_t kappa_delay = -1;     // steps; −1: the larger of 200 and 5 %
   std::int64_t kappa_warmup = 1000;  // steps
   std::int64_t save_every = 500, evaluate_every = 100, describe_every = 20;
+  std::string save_dtype = "float32";  // or bfloat16: of the weights of the last step
   std::int64_t evaluate_rows = 64;     // sequences held out that an evaluation runs, at most
 
   bool has_kappa() const { return kappa != "off"; }
@@ -56,6 +57,9 @@ struct TrainSettings {
   double mean_budget() const { return budget > 0 ? budget : double(top_k); }
   std::int64_t head_count() const { return heads > 0 ? heads : width / 32; }
   std::int64_t steps() const;  // that see `tokens`
+  bool saves_bfloat16(std::int64_t step) const {
+    return save_dtype == "bfloat16" && step >= steps();
+  }
   std::int64_t first_moe_layer() const { return std::min<std::int64_t>(2, layers / 2); }
   std::int64_t moe_layers() const { return layers - first_moe_layer(); }
   double total_budget() const { return is_soft() ? mean_budget() * double(moe_layers()) : 0; }

@@ -4,18 +4,27 @@ import random
 import shutil
 import signal
 import time
+import unittest
 
 import numpy as np
 
 import numpy_soft_model
 import torch_files
 from harness import SOURCE, Case, files_under, main
+from peer_python import has_torch, run_torch
 
 TEXT = SOURCE / 'docs' / 'metrics.md'
 TOKENIZER = SOURCE / 'assets' / 'tokenizer'
 SMALL = ['--layers', 4, '--width', 32, '--experts', 6, '--context', 32, '--batch', 4, '--threads', 1, '--kappa-delay',
          2, '--kappa-warmup', 3, '--lr', 0.01, '--window', 'L']
 SOFT = ['--router', 'softmoe', '--budget', 2.2]
+LOAD = '''
+import pathlib, sys
+import torch
+for name in sys.argv[1:]:
+    state = torch.load(name, weights_only=True)
+    print(*sorted({str(tensor.dtype) for tensor in state.values()}))
+'''
 
 
 def lines_of(folder):
@@ -181,11 +190,36 @@ class TrainSoft(Case):
         path = out / 'meta_000002.json'
         sound = path.read_text()
         for name, value in (('router', 'lapsum'), ('budget', 0.5), ('temperature', 0), ('threshold', 2),
-                            ('expansion', -1)):
+                            ('expansion', -1), ('save_dtype', 'float16')):
             meta = json.loads(sound)
             meta['user_config']['kappascope_train'][name] = value
             path.write_text(json.dumps(meta))
             self.assert_refused(3, 'train', '--resume', out, says=path.name)
+
+    def test_the_last_step_is_saved_as_bfloat16(self):
+        words = ['--save-every', 5, '--eval-every', 10]
+        whole, _ = self.train('whole', *words)
+        half, _ = self.train('half', *words, '--save-dtype', 'bfloat16')
+        expected, found = (torch_files.load(folder / 'model_000010.pt') for folder in (whole, half))
+        self.assertEqual(list(expected), list(found))
+        for name in expected:
+            np.testing.assert_array_equal(numpy_soft_model.as_bfloat16(expected[name]), found[name], name)
+        self.assertEqual((whole / 'model_000005.pt').read_bytes(), (half / 'model_000005.pt').read_bytes())
+        sizes = [(folder / 'model_000010.pt').stat().st_size for folder in (whole, half)]
+        self.assertLess(sizes[1], 0.52 * sizes[0])
+        info = json.loads(self.run_program('info', half, '--json')[0])
+        self.assertEqual(list(info['tensors_of_dtype']), ['bfloat16'])
+        trace = self.assert_same_logits(half, 10, TEXT)
+        self.assertTrue(np.isfinite(trace['nll'][1:]).all())
+        # What was evaluated is what was saved.
+        self.assertNotEqual(*(lines_of(folder)[1][-1]['held_out_loss'] for folder in (whole, half)))
+        self.assertIn('nothing is left to do', self.run_program('train', '--resume', half)[1])
+
+    @unittest.skipIf(not has_torch(), 'no Python with Torch')
+    def test_torch_opens_the_files(self):
+        out, _ = self.train('out', '--save-every', 5, '--save-dtype', 'bfloat16')
+        found = run_torch('-c', LOAD, out / 'model_000005.pt', out / 'model_000010.pt', out / 'optim_000010_rank0.pt')
+        self.assertEqual(found.split('\n')[:3], ['torch.float32', 'torch.bfloat16', 'torch.float32'])
 
 
 main()
