@@ -12,7 +12,7 @@ import numpy as np
 
 DERIVATIVES, WEIGHTS = 1e-4, 1e-3
 MADE = [['--kappa-input', 'constant'], ['--kappa-input', 'router_probs', '--granularity', 'per-expert'],
-        ['--granularity', 'global'], ['--no-kappa']]
+        ['--granularity', 'global'], ['--no-kappa'], ['--soft-budget', '4']]
 
 
 def steps(program, device, model, scratch):
