@@ -13,9 +13,10 @@
 namespace kappascope {
 namespace {
 
-std::vector<std::string> figure_ids() {
+template <typename Entries>
+std::vector<std::string> ids_of(const Entries& entries) {
   std::vector<std::string> ids;
-  for (const FigureEntry& entry : figure_catalogue()) { ids.emplace_back(entry.id); }
+  for (const auto& entry : entries) { ids.emplace_back(entry.id); }
   return ids;
 }
 
@@ -86,10 +87,30 @@ std::vector<const FigureEntry*> FigureOptions::entries() const {
     for (const FigureEntry& entry : figure_catalogue()) { entries.push_back(&entry); }
     return entries;
   }
-  for (const std::string& id : parse_list("--figures", ids, figure_ids())) {
+  for (const std::string& id : parse_list("--figures", ids, ids_of(figure_catalogue()))) {
     entries.push_back(&figure_entry(id));
   }
   return entries;
+}
+
+std::vector<const TrainingFigure*> FigureOptions::training_entries() const {
+  std::vector<const TrainingFigure*> entries;
+  const std::vector<std::string> known = ids_of(training_figures());
+  if (ids == "none") { return entries; }
+  for (const std::string& id : ids == "all" ? known : parse_list("--figures", ids, known)) {
+    entries.push_back(training_figure(id));
+  }
+  return entries;
+}
+
+std::vector<std::string> FigureOptions::asked() const {
+  std::vector<std::string> asked;
+  if (of_training) {
+    for (const TrainingFigure* entry : training_entries()) { asked.emplace_back(entry->id); }
+  } else {
+    for (const FigureEntry* entry : entries()) { asked.emplace_back(entry->id); }
+  }
+  return asked;
 }
 
 namespace {
@@ -117,18 +138,17 @@ std::vector<FigureChoices> choices_of(const FigureOptions& options, const Figure
   return all;
 }
 
-// Words about what is shown that the figure, a file of this entry, does not heed.
-void note_choices(const FigureOptions& options, const FigureEntry& entry, const Figure& figure,
-                  Acting& acting) {
+// Words about what is shown that the figure does not heed: of all `choices` it may, it heeds some.
+void note_choices(const FigureOptions& options, unsigned heeded, unsigned choices,
+                  const Figure& figure, Acting& acting) {
   const FigureChoices usual;
   const FigureChoices& chosen = options.choices;
-  const unsigned heeded = entry.heeded(chosen);
-  const std::string id(entry.id);
+  const std::string& id = figure.id;
   acting.drawn(id);
   const auto note = [&](bool given, unsigned choice, const char* word, const char* why) {
     if (given && !(heeded & choice)) { acting.idle(word, id, why); }
   };
-  const bool one = chosen.by_expert && (entry.choices & kByExpertChoice);
+  const bool one = chosen.by_expert && (choices & kByExpertChoice);
   note(!options.layers.empty(), kLayerChoice, "--layer", "it is not of one layer");
   note(chosen.pass != usual.pass, kLayerChoice, "--pass", "it is not of one layer");
   note(chosen.expert != usual.expert && !one, kExpertChoice, "--expert", "it is not of one expert");
@@ -152,7 +172,8 @@ void for_each_figure(const FigureOptions& options, Traces traces, Progress& prog
       require(!figures.empty() || options.ids == "all", ExitCode::usage, {}, "figure ",
               entries[i]->id, ": compares traces; expected a second one");
       for (Figure& figure : figures) {
-        note_choices(options, *entries[i], figure, acting);
+        const FigureEntry& entry = *entries[i];
+        note_choices(options, entry.heeded(options.choices), entry.choices, figure, acting);
         use(figure);
       }
     }
@@ -178,8 +199,8 @@ FigureStyle FigureOptions::style() const {
 }
 
 void FigureOptions::check() const {
-  const std::vector<const FigureEntry*> asked = entries();
-  const bool any = !asked.empty();
+  const std::vector<std::string> drawn = asked();
+  const bool any = !drawn.empty();
   bool text = false, png = false;
   for (const FigureFormat format : parsed_formats(formats)) {
     text |= is_picture(format);
@@ -189,13 +210,12 @@ void FigureOptions::check() const {
   if (!kept_layers.empty()) { parse_layers(kept_layers, kMostLayers); }
   if (!tokens.empty()) {
     token_range(tokens);
-    const bool along = std::any_of(asked.begin(), asked.end(), [&](const FigureEntry* entry) {
-      return (entry->heeded(choices) & kTokensChoice) != 0;
-    });
+    const bool along =
+        !of_training && std::any_of(drawn.begin(), drawn.end(), [&](const std::string& id) {
+          return (figure_entry(id).heeded(choices) & kTokensChoice) != 0;
+        });
     std::string names;
-    for (const FigureEntry* entry : asked) {
-      names += (names.empty() ? "" : ", ") + std::string(entry->id);
-    }
+    for (const std::string& id : drawn) { names += (names.empty() ? "" : ", ") + id; }
     require(along || !any, ExitCode::usage, {}, "--tokens cannot act on ", names,
             ": no axis of tokens there");
   }
@@ -219,15 +239,18 @@ void FigureOptions::check_tokens(std::int64_t count, const std::string& source) 
           ": the text has ", count, " tokens");
 }
 
-std::vector<std::string> write_figures(const FigureOptions& options, Traces traces,
-                                       const std::filesystem::path& folder, Progress& progress,
-                                       const FigureHooks& hooks) {
+namespace {
+
+// Writes what `make_each(acting, use)` makes, which gives each figure to `use`.
+template <typename MakeEach>
+std::vector<std::string> write_each(const FigureOptions& options, const MakeEach& make_each,
+                                    const std::filesystem::path& folder, const FigureHooks& hooks) {
   const std::vector<FigureFormat> formats = parsed_formats(options.formats);
   const FigureStyle style = options.style();
   SharedEnds shared;
   if (style.same_scale) {
     Acting ignored;
-    for_each_figure(options, traces, progress, ignored, [&](Figure& one) { shared.see(one); });
+    make_each(ignored, [&](Figure& one) { shared.see(one); });
   }
   Acting acting;
   if (!options.style_file.empty()) {
@@ -238,7 +261,7 @@ std::vector<std::string> write_figures(const FigureOptions& options, Traces trac
   for (const StyleWords& one : options.given_settings()) { acting.given("--" + one.name); }
   std::vector<std::string> names;
   FileTextMeter meter(style.font);
-  for_each_figure(options, traces, progress, acting, [&](Figure& figure) {
+  make_each(acting, [&](Figure& figure) {
     if (style.same_scale && !shared.any()) {
       acting.idle("--same-scale", figure.id, "no two figures share an axis or a colour bar");
     }
@@ -258,6 +281,34 @@ std::vector<std::string> write_figures(const FigureOptions& options, Traces trac
     if (hooks.say) { hooks.say(line); }
   }
   return names;
+}
+
+}  // namespace
+
+std::vector<std::string> write_figures(const FigureOptions& options, Traces traces,
+                                       const std::filesystem::path& folder, Progress& progress,
+                                       const FigureHooks& hooks) {
+  const auto make_each = [&](Acting& acting, const auto& use) {
+    for_each_figure(options, traces, progress, acting, use);
+  };
+  return write_each(options, make_each, folder, hooks);
+}
+
+std::vector<std::string> write_training_figures(const FigureOptions& options, LoggedRuns runs,
+                                                const std::filesystem::path& folder,
+                                                Progress& progress, const FigureHooks& hooks) {
+  const std::vector<const TrainingFigure*> entries = options.training_entries();
+  const auto make_each = [&](Acting& acting, const auto& use) {
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      go_on(progress, Stage::figures, i, entries.size());
+      const auto shows = [&](const LoggedRun* run) { return entries[i]->shows(*run); };
+      if (options.ids == "all" && std::none_of(runs.begin(), runs.end(), shows)) { continue; }
+      Figure figure = entries[i]->make(runs);
+      note_choices(options, kNoChoice, kNoChoice, figure, acting);
+      use(figure);
+    }
+  };
+  return write_each(options, make_each, folder, hooks);
 }
 
 std::vector<std::string> write_figure_files(const FigureOptions& options, Figure figure,

@@ -12,6 +12,7 @@
 #include "core/figure/catalogue.h"
 #include "core/figure/render.h"
 #include "core/figure/style.h"
+#include "core/figure/training_figures.h"
 
 namespace kappascope {
 
@@ -21,6 +22,7 @@ struct FigureOptions {
   std::string layers;           // "3", "2,4-6"; "": the usual one
   std::string kept_layers;      // the same form; "": all
   bool panels = false;          // figures of one trace, given several: side by side in one file
+  bool of_training = false;     // ids are those of figures of training runs
   FigureChoices choices;        // all but the layer
   std::string tokens;           // "12:87"; "" all
   std::string style_file;       // "": none
@@ -30,6 +32,7 @@ struct FigureOptions {
   // The figures asked for, in the catalogue's order; unknown ids and formats, sizes that no figure
   // fits in: usage. No font where text is to be drawn: io.
   std::vector<const FigureEntry*> entries() const;
+  std::vector<const TrainingFigure*> training_entries() const;  // likewise, of training runs
   void check() const;
   // Before a text of so many tokens is run: --tokens names none of them: usage.
   void check_tokens(std::int64_t count, const std::string& source) const;
@@ -39,6 +42,8 @@ struct FigureOptions {
   std::vector<StyleWords> given_settings() const;
 
  private:
+  std::vector<std::string> asked() const;  // ids of what is to be drawn
+
   std::map<std::string, std::vector<std::string>> words_;  // of settings with a value, by name
   std::map<std::string, bool> toggles_;
 };
@@ -57,6 +62,11 @@ struct FigureHooks {
 std::vector<std::string> write_figures(const FigureOptions& options, Traces traces,
                                        const std::filesystem::path& folder, Progress& progress,
                                        const FigureHooks& hooks);
+
+// The same of training runs.
+std::vector<std::string> write_training_figures(const FigureOptions& options, LoggedRuns runs,
+                                                const std::filesystem::path& folder,
+                                                Progress& progress, const FigureHooks& hooks);
 
 // The files of one figure that is made already, styled as asked where that can act on it; returns
 // their names.

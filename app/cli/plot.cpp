@@ -1,4 +1,4 @@
-// `kappascope plot`: figures of traces, without model or Torch.
+// `kappascope plot`: figures of traces and of training runs, without model or Torch.
 #include "app/cli/batch_index.h"
 #include "app/cli/command_line.h"
 #include "app/cli/figure_options.h"
@@ -18,7 +18,8 @@ Examples:
   kappascope plot a/trace.npz b/trace.npz --figures loss,kappa-depth -o figures
   kappascope plot out/trace.npz --figures kappa-depth --preset nature --bare --label d8-kappa=ours -o figures
   kappascope plot a/trace.npz b/trace.npz --figures kappa-tokens --panels -o figures
-  kappascope plot out/trace.npz --figures kappa-vs-score --layer 5 --expert 3 -o figures)";
+  kappascope plot out/trace.npz --figures kappa-vs-score --layer 5 --expert 3 -o figures
+  kappascope plot pair --figures train-loss,train-kappa --figure-format svg,csv -o figures)";
 
 // " *" and the like: what a figure makes of several traces.
 const char* mark_of(Several several) {
@@ -46,6 +47,12 @@ std::string list_of_figures() {
     const std::int64_t rest = std::max<std::int64_t>(2, kIdWidth - display_width(id));
     text += join_words(id, std::string(std::size_t(rest), ' '), entry.what, "\n");
   }
+  text += "\nOf training runs (all in one file):\n";
+  for (const TrainingFigure& entry : training_figures()) {
+    const std::string id = join_words("  ", entry.id);
+    const std::int64_t rest = kIdWidth - display_width(id);
+    text += join_words(id, std::string(std::size_t(rest), ' '), entry.what, "\n");
+  }
   return text;
 }
 
@@ -62,51 +69,96 @@ std::filesystem::path trace_file(const std::string& path) {
   return folder ? std::filesystem::path(path) / kTraceFile : std::filesystem::path(path);
 }
 
+// Logs of training runs that the paths stand for; empty: they are traces.
+std::vector<std::filesystem::path> logs_of(const std::vector<std::string>& paths) {
+  std::vector<std::filesystem::path> logs;
+  std::string trace, run;  // one of each kind
+  for (const std::string& path : paths) {
+    std::error_code unreadable;
+    const bool recorded =
+        std::filesystem::exists(std::filesystem::path(path) / kTraceFile, unreadable);
+    const auto found = recorded ? std::vector<std::filesystem::path>() : training_logs(path);
+    (found.empty() ? trace : run) = path;
+    logs.insert(logs.end(), found.begin(), found.end());
+  }
+  require(trace.empty() || run.empty(), ExitCode::usage, {}, trace, " is a trace and ", run,
+          " a training run; their figures are drawn by a command each");
+  return logs;
+}
+
+class Plot {
+ public:
+  int run(const Arguments& arguments) {
+    CLI::App app("Figures of traces and training runs as files, without model or Torch",
+                 "kappascope plot");
+    app.footer(kExamples + std::string("\n") + list_of_figures());
+    std::vector<std::string> paths;
+    bool force = false;
+    app.add_option(
+           "PATH", paths,
+           "trace.npz files, or the folders of runs; or train.jsonl, or folders of training runs")
+        ->required();
+    options_.add_to(app);
+    options_.add_choices_to(app);
+    app.add_option("-o,--output", output_, "folder to write to")->required();
+    app.add_flag("--force", force, "replace files that kappascope has not written");
+    talk_.add_to(app);
+    if (!parse_words(app, arguments.words)) { return int(ExitCode::ok); }
+    const std::vector<std::filesystem::path> logs = logs_of(paths);
+    options_.of_training = !logs.empty();
+    options_.check();
+    require(options_.ids != "none", ExitCode::usage, {}, "--figures none leaves nothing to plot");
+    for (const auto& log : logs) { runs_.push_back(read_training_log(log)); }
+    for (std::size_t i = 0; i < paths.size() && logs.empty(); ++i) {
+      traces_.push_back(open_trace(trace_file(paths[i])));
+    }
+    write(force);
+    return int(ExitCode::ok);
+  }
+
+ private:
+  void write(bool force) {
+    Interrupts interrupts;
+    Terminal terminal(talk_.talk(), interrupts);
+    OutputFolder folder(output_, force, interrupts);
+    for (const Trace& trace : traces_) {
+      if (!trace.model_problem.empty()) { terminal.warn(trace.model_problem); }
+    }
+    std::vector<std::string> said;
+    const FigureHooks hooks{.say = [&](const std::string& line) { said.push_back(line); }};
+    const std::vector<std::string> names = draw(folder.staged(""), terminal, hooks);
+    for (const Trace& trace : traces_) { require_unchanged(trace); }
+    folder.check_places({}, names);
+    terminal.erase();
+    folder.publish({}, names);
+    for (const std::string& line : said) { terminal.warn(line); }
+    if (talk_.quiet) { return; }
+    for (const std::string& name : names) { print((folder.path() / name).string() + "\n"); }
+  }
+
+  std::vector<std::string> draw(const std::filesystem::path& folder, Progress& progress,
+                                const FigureHooks& hooks) const {
+    if (options_.of_training) {
+      std::vector<const LoggedRun*> runs;
+      for (const LoggedRun& run : runs_) { runs.push_back(&run); }
+      return write_training_figures(options_, runs, folder, progress, hooks);
+    }
+    std::vector<const Trace*> traces;
+    for (const Trace& trace : traces_) { traces.push_back(&trace); }
+    return write_figures(options_, traces, folder, progress, hooks);
+  }
+
+  std::string output_;
+  FigureOptions options_;
+  TalkOptions talk_;
+  std::vector<Trace> traces_;
+  std::vector<LoggedRun> runs_;
+};
+
 }  // namespace
 
 int plot_verb(const Arguments& arguments) {
-  CLI::App app("Figures of traces as files, without model or Torch", "kappascope plot");
-  app.footer(kExamples + std::string("\n") + list_of_figures());
-  std::vector<std::string> paths;
-  std::string output;
-  FigureOptions options;
-  TalkOptions talk;
-  bool force = false;
-  app.add_option("TRACE", paths, "trace.npz files, or the folders of runs")->required();
-  options.add_to(app);
-  options.add_choices_to(app);
-  app.add_option("-o,--output", output, "folder to write to")->required();
-  app.add_flag("--force", force, "replace files that kappascope has not written");
-  talk.add_to(app);
-  if (!parse_words(app, arguments.words)) { return int(ExitCode::ok); }
-  options.check();
-  require(options.ids != "none", ExitCode::usage, {}, "--figures none leaves nothing to plot");
-
-  std::vector<Trace> opened;
-  opened.reserve(paths.size());
-  for (const std::string& path : paths) { opened.push_back(open_trace(trace_file(path))); }
-  std::vector<const Trace*> traces;
-  traces.reserve(opened.size());
-  for (const Trace& trace : opened) { traces.push_back(&trace); }
-  Interrupts interrupts;
-  Terminal terminal(talk.talk(), interrupts);
-  OutputFolder folder(output, force, interrupts);
-  for (const Trace& trace : opened) {
-    if (!trace.model_problem.empty()) { terminal.warn(trace.model_problem); }
-  }
-  std::vector<std::string> said;
-  const std::vector<std::string> names =
-      write_figures(options, traces, folder.staged(""), terminal,
-                    {.say = [&](const std::string& line) { said.push_back(line); }});
-  for (const Trace& trace : opened) { require_unchanged(trace); }
-  folder.check_places({}, names);
-  terminal.erase();
-  folder.publish({}, names);
-  for (const std::string& line : said) { terminal.warn(line); }
-  if (!talk.quiet) {
-    for (const std::string& name : names) { print((folder.path() / name).string() + "\n"); }
-  }
-  return int(ExitCode::ok);
+  return Plot().run(arguments);
 }
 
 }  // namespace kappascope

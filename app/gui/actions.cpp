@@ -52,7 +52,8 @@ void add_file_actions(Gui& gui, std::vector<Action>& all) {
                  [&gui] { open_export_dialog(gui, gui.workspace.view().figure); }, open != nullptr,
                  false, true});
   all.push_back({"Export all views…", "File", ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_E,
-                 [&gui] { open_export_dialog(gui, ""); }, open != nullptr});
+                 [&gui] { open_export_dialog(gui, ""); },
+                 open != nullptr || !workspace.training()->figures.empty()});
   all.push_back(
       {"Open session…", "File", 0, open_dialog(PathPurpose::open_session), true, false, true});
   all.push_back({"Save session as…", "File", ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_S,
@@ -263,6 +264,7 @@ constexpr std::pair<std::string_view, std::string_view> kOtherWords[] = {
     {"Run again as interventions change", "live ablate"},
     {"Show the unedited run beside", "baseline compare effect difference"},
     {"Weights", "scan tensors parameters compare change outliers"},
+    {"Training", "train runs live watch loss curve log steps"},
     {"Dark theme", "mode colours colors appearance black night"},
     {"Light theme", "mode colours colors appearance white bright day"},
     {"Larger", "zoom in bigger font text size scale interface"},

@@ -4,12 +4,15 @@
 
 #include "app/device.h"
 #include "app/run_text.h"
+#include "core/checkpoint/folder.h"
 #include "core/checkpoint/hub.h"
 #include "core/engine/memory_plan.h"
 #include "core/figure/caption.h"
 #include "core/figure/runs.h"
 #include "core/figure/text.h"
 #include "core/threads.h"
+#include "core/train/log_reader.h"
+#include "core/train/train_log.h"
 
 namespace kappascope::gui {
 
@@ -121,6 +124,7 @@ OpenModel opened_model(const fs::path& path, std::optional<std::int64_t> step,
   if (const auto file = tokenizer_if_any(*model, "")) {
     opened.tokenizer = std::make_shared<const Tokenizer>(Tokenizer::load(*file));
   }
+  opened.steps = model->files.steps;
   opened.parameters = count_parameters(*model);
   opened.layers = layer_ranges(*model);
   opened.model = std::move(model);
@@ -135,15 +139,47 @@ OpenTrace opened_trace(const fs::path& path) {
   return opened;
 }
 
+namespace {
+
+bool has_checkpoint(const fs::path& folder) {
+  try {
+    find_checkpoint(folder);
+    return true;
+  } catch (const Error&) { return false; }
+}
+
+// Of the folder of a training run the step that was asked for, else the newest once there is one.
+void add_models(Opened& opened, const std::vector<fs::path>& logs, std::optional<std::int64_t> step,
+                const KappaChoices& reading) {
+  for (const fs::path& log : logs) {
+    if (!step && !has_checkpoint(log.parent_path())) { continue; }
+    opened.models.push_back(opened_model(log.parent_path(), step, reading));
+  }
+}
+
+}  // namespace
+
 Opened opened_at(const fs::path& path, std::optional<std::int64_t> step,
                  const KappaChoices& reading) {
   Opened opened{.path = path};
   std::error_code unreadable;
   const bool run = fs::exists(path / kTraceFile, unreadable);
   if (!run && path.extension() != ".npz") {
+    fs::path whole = fs::absolute(path).lexically_normal();
+    if (!whole.has_filename()) { whole = whole.parent_path(); }
+    const bool trains = path.filename() == kTrainLog || fs::exists(path / kTrainLog, unreadable);
+    const bool pair = !trains && fs::is_directory(path, unreadable) && !has_checkpoint(whole);
+    const auto logs = trains || pair ? training_logs(whole) : std::vector<fs::path>();
+    if (!logs.empty()) {
+      opened.training = whole;
+      add_models(opened, logs, step, reading);
+      return opened;
+    }
     // A session and the list of recent files name the folder: "org/name" would be a path there.
     opened.path = resolve_model(path);
-    opened.model = opened_model(opened.path, step, reading);
+    opened.models.push_back(opened_model(opened.path, step, reading));
+    const fs::path log = fs::absolute(opened.path).lexically_normal().parent_path() / kTrainLog;
+    if (fs::is_regular_file(log, unreadable)) { opened.training = log; }  // of a model_NNNNNN.pt
     return opened;
   }
   opened.trace = opened_trace(run ? path / kTraceFile : path);

@@ -33,6 +33,7 @@ struct OpenModel {
   std::string device, memory;           // where it runs or will run, and the bytes of its weights
   bool on_cpu = false;                  // as was asked for, whatever GPU there is
   std::string warning;                  // NaN weights …
+  std::vector<std::int64_t> steps;      // in its folder now, ascending; of no steps: empty
 };
 
 // How a text was or will be run.
@@ -96,10 +97,11 @@ OpenModel opened_model(const std::filesystem::path& path, std::optional<std::int
                        const KappaChoices& reading);
 OpenTrace opened_trace(const std::filesystem::path& path);
 
-// What is at a path: a model or a trace.
+// What is at a path: models or a trace; in the folder of a training run its log, too.
 struct Opened {
-  std::filesystem::path path;  // of a model of the hub cache: its folder there
-  std::optional<OpenModel> model;
+  std::filesystem::path path;      // of a model of the hub cache: its folder there
+  std::vector<OpenModel> models;   // several of a pair of runs
+  std::filesystem::path training;  // what leads to its log, or its logs; empty: none
   std::optional<OpenTrace> trace;
   std::optional<OpenTrace> against;  // of the folder of a run: the one that it is compared with
 };

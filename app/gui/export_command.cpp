@@ -104,6 +104,9 @@ ExportCommand command_of(const Gui& gui, const std::string& figure) {
   for (const ExportView& view : export_views(gui, figure)) {
     std::string words;
     for (const auto& trace : view.traces) { words += " " + traces.word(trace.get()); }
+    for (const auto& log : view.logs) {
+      words += " " + quote_word(std::filesystem::absolute(log).string());
+    }
     plots[words + plot_words(view)].push_back(view);
   }
   ExportCommand command{.runs = traces.commands(),
@@ -125,9 +128,7 @@ std::string line_of(const ExportCommand& command) {
     if (command.all || may_be_idle(style)) { style = acting_style(style, views); }
     if (views.empty()) { continue; }
     std::string ids;
-    for (const ExportView& view : views) {
-      ids += (ids.empty() ? "" : ",") + std::string(view.entry->id);
-    }
+    for (const ExportView& view : views) { ids += (ids.empty() ? "" : ",") + view.id(); }
     line += (line.empty() ? "kappascope plot" : " && kappascope plot") + plot.words +
             " --figures " + ids + style_words(command.formats, style) + " -o " +
             quote_word(command.folder);

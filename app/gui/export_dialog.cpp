@@ -28,6 +28,10 @@ void row(const char* name) {
 }
 
 std::string suggested_folder(const Gui& gui) {
+  const std::vector<WatchedRun>& runs = gui.workspace.training()->runs;
+  if (gui.workspace.traces().empty() && !runs.empty()) {
+    return (fs::absolute(runs.front().log).parent_path() / "figures").string();
+  }
   for (const OpenTrace& open : gui.workspace.traces()) {
     if (open.id != gui.workspace.view().trace || open.run) { continue; }
     return (fs::absolute(open.path).parent_path() / "figures").string();
@@ -110,7 +114,7 @@ void draw_formats(ExportState& state) {
 void draw_range(Gui& gui) {
   ExportState& state = gui.exporting;
   const TokenRange seen = tokens_in_sight(gui, state.figure);
-  if (seen.all()) { return; }
+  if (seen.all() || training_figure(state.figure)) { return; }
   row("Tokens");
   if (ImGui::RadioButton("all###all_tokens", !state.in_sight)) { state.in_sight = false; }
   ImGui::SameLine();
@@ -221,6 +225,35 @@ FigureChoices exported_choices(const Gui& gui, const std::string& figure) {
   return choices;
 }
 
+namespace {
+
+void add_training_views(const Gui& gui, const std::string& figure, std::vector<ExportView>& views) {
+  ExportView view;
+  for (const WatchedRun& watched : gui.workspace.training()->runs) {
+    if (!watched.run) { continue; }
+    view.runs.push_back(watched.run);
+    view.logs.push_back(watched.log);
+  }
+  for (const TrainingFigure& entry : training_figures()) {
+    const bool shown = std::any_of(view.runs.begin(), view.runs.end(),
+                                   [&](const auto& run) { return entry.shows(*run); });
+    if (!shown || (!figure.empty() && figure != entry.id)) { continue; }
+    view.training = &entry;
+    views.push_back(view);
+  }
+}
+
+// "All 29 figures": those of traces, of training runs, or both, as there are.
+std::string all_text(const std::vector<ExportView>& views) {
+  std::size_t count = figure_catalogue().size();
+  const auto of_training =
+      std::count_if(views.begin(), views.end(), [](const ExportView& view) { return !view.entry; });
+  if (of_training == std::ssize(views) && of_training > 0) { count = 0; }
+  return "All " + std::to_string(count + std::size_t(of_training)) + " figures";
+}
+
+}  // namespace
+
 std::vector<ExportView> export_views(const Gui& gui, const std::string& figure) {
   std::vector<ExportView> views;
   for (const FigureEntry& entry : figure_catalogue()) {
@@ -228,8 +261,9 @@ std::vector<ExportView> export_views(const Gui& gui, const std::string& figure) 
     if (!figure.empty() && figure != id) { continue; }
     auto traces = gui.workspace.figure_traces(id);
     if (traces.empty()) { continue; }  // it compares traces, and there is one alone
-    views.push_back({&entry, exported_choices(gui, id), std::move(traces)});
+    views.push_back({&entry, exported_choices(gui, id), std::move(traces), nullptr, {}, {}});
   }
+  add_training_views(gui, figure, views);
   return views;
 }
 
@@ -253,11 +287,9 @@ void draw_export_dialog(Gui& gui) {
   bool open = true;
   if (!ImGui::BeginPopupModal(kTitle, &open, ImGuiWindowFlags_NoSavedSettings)) { return; }
   keep_inside();
-  elided_text(state.figure.empty() ? "All " + std::to_string(figure_catalogue().size()) + " figures"
-                                   : figure_title(state.figure));
-  if (!state.figure.empty()) {
-    explain((state.figure + ": " + std::string(figure_entry(state.figure).what)).c_str());
-  }
+  const std::vector<ExportView> views = export_views(gui, state.figure);
+  elided_text(state.figure.empty() ? all_text(views) : figure_title(state.figure));
+  if (!state.figure.empty()) { explain((state.figure + ": " + figure_help(state.figure)).c_str()); }
   ImGui::Separator();
   draw_formats(state);
   draw_range(gui);
@@ -268,7 +300,7 @@ void draw_export_dialog(Gui& gui) {
   row("Folder");
   ImGui::SetNextItemWidth(-1);
   if (ImGui::InputText("###folder", &state.folder)) { state.in_the_way.clear(); }
-  const bool any = !export_views(gui, state.figure).empty();
+  const bool any = !views.empty();
   draw_copies(gui, any);
   ImGui::Separator();
   const bool replacing = !state.in_the_way.empty();
@@ -315,7 +347,7 @@ void copy_figure_picture(Gui& gui, const std::string& figure) {
         Figure made = make_view(view);
         restyle(made, style);
         copy_picture(render_png(made, style));
-        return [&gui, name = std::string(view.entry->title)] {
+        return [&gui, name = figure_title(view.id())] {
           gui.workspace.say(false, "Picture copied: " + name);
         };
       },

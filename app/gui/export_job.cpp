@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 #include "app/acting.h"
@@ -64,7 +65,7 @@ std::vector<std::string> expected_names(const ExportOrder& order) {
   std::vector<std::string> names;
   for (const ExportView& view : order.views) {
     for (const FigureFormat format : order.formats) {
-      names.push_back(view.entry->file_name(view.choices) + "." + figure_extension(format));
+      names.push_back(view.file_name() + "." + figure_extension(format));
     }
   }
   return names;
@@ -109,11 +110,17 @@ std::string choice_words(const FigureEntry& entry, const FigureChoices& choices)
 }  // namespace
 
 std::string plot_words(const ExportView& view) {
+  if (!view.entry) { return ""; }
   const bool panels = view.entry->several == Several::one_each && view.traces.size() > 1;
   return (panels ? " --panels" : "") + choice_words(*view.entry, view.choices);
 }
 
 Figure make_view(const ExportView& view) {
+  if (!view.entry) {
+    std::vector<const LoggedRun*> runs;
+    for (const auto& run : view.runs) { runs.push_back(run.get()); }
+    return view.training->make(runs);
+  }
   std::vector<const Trace*> traces;
   for (const auto& trace : view.traces) { traces.push_back(trace.get()); }
   std::vector<Figure> figures = view.entry->make_all(traces, view.choices, /*panels=*/true);
@@ -140,9 +147,10 @@ bool has_picture(const ExportOrder& order) {
 }
 
 // Views that one command makes.
-using Together = std::pair<std::vector<std::shared_ptr<const Trace>>, std::string>;
+using Together = std::tuple<std::vector<std::shared_ptr<const Trace>>,
+                            std::vector<std::shared_ptr<const LoggedRun>>, std::string>;
 Together together(const ExportView& view) {
-  return {view.traces, plot_words(view)};
+  return {view.traces, view.runs, plot_words(view)};
 }
 
 // Where the style asks for one scale: of the views that one command makes.
@@ -160,7 +168,7 @@ void write_view(const ExportOrder& order, const ExportView& view, const fs::path
                 const SharedEnds& shared, TextMeter& meter, Acting& acting,
                 ExportOutcome& outcome) {
   Figure figure = make_view(view);
-  const std::string id(view.entry->id);
+  const std::string id = view.id();
   acting.drawn(id);
   if (has_picture(order)) {
     if (order.style.same_scale && !shared.any()) {
@@ -243,7 +251,7 @@ ExportOutcome write_export(const ExportOrder& order, Progress& progress) {
                  meter, acting, outcome);
     } catch (const Error& error) {
       if (order.views.size() == 1 || error.code() != ExitCode::usage) { throw; }
-      outcome.left_out.push_back(std::string(view.entry->id) + ": " + error.what());
+      outcome.left_out.push_back(view.id() + ": " + error.what());
     }
   }
   outcome.said = acting.lines(/*refuse=*/true);

@@ -9,13 +9,20 @@
 #include "core/engine/progress.h"
 #include "core/figure/catalogue.h"
 #include "core/figure/render.h"
+#include "core/figure/training_figures.h"
 
 namespace kappascope::gui {
 
 struct ExportView {
-  const FigureEntry* entry = nullptr;
+  const FigureEntry* entry = nullptr;  // null: of training runs
   FigureChoices choices;
   std::vector<std::shared_ptr<const Trace>> traces;
+  const TrainingFigure* training = nullptr;
+  std::vector<std::shared_ptr<const LoggedRun>> runs;
+  std::vector<std::filesystem::path> logs;  // of the runs
+
+  std::string id() const { return std::string(entry ? entry->id : training->id); }
+  std::string file_name() const { return entry ? entry->file_name(choices) : id(); }
 };
 
 struct ExportOrder {

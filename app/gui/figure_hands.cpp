@@ -174,6 +174,71 @@ void FigureHands::share() {
   }
 }
 
+namespace {
+
+// The same panels with the same ends: what was zoomed into stays in sight.
+bool same_axes(const PreparedFigure& a, const PreparedFigure& b) {
+  if (a.groups.size() != b.groups.size() || a.figure.id != b.figure.id) { return false; }
+  const auto same = [](const std::vector<AxisPlan>& p, const std::vector<AxisPlan>& q) {
+    return std::equal(p.begin(), p.end(), q.begin(), q.end(),
+                      [](const AxisPlan& one, const AxisPlan& other) {
+                        return one.low == other.low && one.high == other.high;
+                      });
+  };
+  for (std::size_t g = 0; g < a.groups.size(); ++g) {
+    if (!same(a.groups[g].x, b.groups[g].x) || !same(a.groups[g].y, b.groups[g].y)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+// The ends of the axes of all panels.
+void whole_axes(const PreparedFigure& figure, std::vector<AxisSpan>& x, std::vector<AxisSpan>& y) {
+  for (const PanelGroupPlan& group : figure.groups) {
+    for (std::size_t i = 0; i < group.panels.size(); ++i) {
+      x.push_back({group.x[i].low, group.x[i].high});
+      y.push_back({group.y[i].low, group.y[i].high});
+    }
+  }
+}
+
+// Of an axis that showed all of the former figure, all of the next one.
+void grow(std::vector<AxisSpan>& in_sight, const std::vector<AxisSpan>& former,
+          const std::vector<AxisSpan>& next) {
+  for (std::size_t i = 0; i < in_sight.size(); ++i) {
+    if (in_sight[i] == former[i]) { in_sight[i] = next[i]; }
+  }
+}
+
+}  // namespace
+
+void take_figure(FigureViewState& state, const std::shared_ptr<const PreparedFigure>& figure) {
+  std::vector<AxisSpan> former_x, former_y, x, y;
+  if (state.shown && state.grows) { whole_axes(*state.shown, former_x, former_y); }
+  whole_axes(*figure, x, y);
+  const bool grown = state.shown && state.grows && former_x.size() == x.size() &&
+                     state.x.size() == x.size() && state.y.size() == y.size();
+  if (grown) {
+    grow(state.x, former_x, x);
+    grow(state.y, former_y, y);
+  }
+  state.fit = state.fit || !state.shown || !(grown || same_axes(*state.shown, *figure));
+  state.shown = figure;
+  state.laid_out = {};
+  state.tiles.clear();
+  for (const auto& cells : figure->cells) {
+    state.tiles.push_back(cells ? std::make_unique<CellTiles>(cells) : nullptr);
+  }
+}
+
+void fit_figure(FigureViewState& state) {
+  state.x.clear();
+  state.y.clear();
+  whole_axes(*state.shown, state.x, state.y);
+  state.fit = false;
+}
+
 std::optional<AxisSpan> span_of_tokens(const FigureViewState& state) {
   std::size_t at = 0;
   for (const PanelGroupPlan& group : state.shown->groups) {

@@ -14,6 +14,7 @@
 #include "core/figure/axis.h"
 #include "core/figure/text.h"
 #include "core/figure/token_range.h"
+#include "core/figure/training_figures.h"
 
 namespace kappascope::gui {
 namespace {
@@ -211,7 +212,13 @@ void note_focus(Gui& gui, const std::string& id, FigurePanelState& state) {
 }  // namespace
 
 std::string figure_title(const std::string& id) {
-  return std::string(figure_entry(id).title);
+  const TrainingFigure* training = training_figure(id);
+  return std::string(training ? training->title : figure_entry(id).title);
+}
+
+std::string figure_help(const std::string& id) {
+  const TrainingFigure* training = training_figure(id);
+  return std::string(training ? training->what : figure_entry(id).what);
 }
 
 FigureChoices figure_choices(const Gui& gui, const std::string& id) {

@@ -23,8 +23,10 @@ struct FigurePanelState {
   bool focused = false;
 };
 
-// "Sharpness κ of each token": the one name of the figure called `id` in the window.
+// "Sharpness κ of each token": the one name of the figure called `id`, of traces or training runs,
+// in the window.
 std::string figure_title(const std::string& id);
+std::string figure_help(const std::string& id);  // one line: what it shows
 
 // What the figure called `id` shows now, with what follows the selection filled in.
 FigureChoices figure_choices(const Gui& gui, const std::string& id);

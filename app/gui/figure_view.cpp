@@ -320,45 +320,6 @@ class View {
   std::optional<Subject> click_;
 };
 
-// The same panels with the same ends: what was zoomed into stays in sight.
-bool same_axes(const PreparedFigure& a, const PreparedFigure& b) {
-  if (a.groups.size() != b.groups.size() || a.figure.id != b.figure.id) { return false; }
-  const auto same = [](const std::vector<AxisPlan>& p, const std::vector<AxisPlan>& q) {
-    return std::equal(p.begin(), p.end(), q.begin(), q.end(),
-                      [](const AxisPlan& one, const AxisPlan& other) {
-                        return one.low == other.low && one.high == other.high;
-                      });
-  };
-  for (std::size_t g = 0; g < a.groups.size(); ++g) {
-    if (!same(a.groups[g].x, b.groups[g].x) || !same(a.groups[g].y, b.groups[g].y)) {
-      return false;
-    }
-  }
-  return true;
-}
-
-void take(FigureViewState& state, const std::shared_ptr<const PreparedFigure>& figure) {
-  state.fit = state.fit || !state.shown || !same_axes(*state.shown, *figure);
-  state.shown = figure;
-  state.laid_out = {};
-  state.tiles.clear();
-  for (const auto& cells : figure->cells) {
-    state.tiles.push_back(cells ? std::make_unique<CellTiles>(cells) : nullptr);
-  }
-}
-
-void fit(FigureViewState& state) {
-  state.x.clear();
-  state.y.clear();
-  for (const PanelGroupPlan& group : state.shown->groups) {
-    for (std::size_t i = 0; i < group.panels.size(); ++i) {
-      state.x.push_back({group.x[i].low, group.x[i].high});
-      state.y.push_back({group.y[i].low, group.y[i].high});
-    }
-  }
-  state.fit = false;
-}
-
 }  // namespace
 
 bool is_incomplete(const FigureViewState& state) {
@@ -370,9 +331,9 @@ std::optional<Subject> draw_figure(const char* id,
                                    const std::shared_ptr<const PreparedFigure>& figure,
                                    const Subject& selection, const Theme& theme,
                                    FigureViewState& state, ImVec2 size) {
-  if (figure && figure != state.shown && !figure->groups.empty()) { take(state, figure); }
+  if (figure && figure != state.shown && !figure->groups.empty()) { take_figure(state, figure); }
   if (!state.shown) { return {}; }
-  if (state.fit) { fit(state); }
+  if (state.fit) { fit_figure(state); }
   std::optional<Subject> click;
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(0, 0));
   const bool seen = ImGui::BeginChild(id, size, ImGuiChildFlags_None,

@@ -46,6 +46,7 @@ struct FigureViewState {
   std::vector<AxisSpan> x, y;
   bool fit = true;      // next frame: axes as the figure has them
   bool linear = false;  // logarithmic axes drawn linear
+  bool grows = false;   // figures follow each other as data arrives: what was zoomed into stays
   // Zoom along tokens that it shares with other views (nothing: all tokens); null: its own.
   std::optional<AxisSpan>* tokens = nullptr;
   FigureKeys keys;  // pressed for it in this frame
@@ -53,6 +54,13 @@ struct FigureViewState {
 
 // Something of it was missing in the last frame: another frame is needed.
 bool is_incomplete(const FigureViewState& state);
+
+// Takes another figure in the place of the one shown; the axes show all of it, but those that were
+// zoomed where its axes are the same, or where figures grow.
+void take_figure(FigureViewState& state, const std::shared_ptr<const PreparedFigure>& figure);
+
+// The axes as the figure has them.
+void fit_figure(FigureViewState& state);
 
 // What is in sight of its token axis; nothing: all, or no such axis.
 std::optional<AxisSpan> span_of_tokens(const FigureViewState& state);

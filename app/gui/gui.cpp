@@ -14,6 +14,7 @@
 #include "app/gui/notices.h"
 #include "app/gui/panels.h"
 #include "app/gui/widgets.h"
+#include "core/train/train_log.h"
 
 namespace kappascope::gui {
 
@@ -149,6 +150,7 @@ bool Gui::wants_frame() const {
 bool prepare_frame(Gui& gui) {
   const bool anything = gui.workspace.take_over();
   forget_closed(gui);
+  show_new_training(gui);
   gui.new_glyphs = gui.fonts.update(gui.workspace.quick_jobs());
   continue_restore(gui);
   load_layout(gui);
@@ -177,7 +179,7 @@ void drop_path(Gui& gui, const fs::path& path, std::optional<std::int64_t> step)
   const std::string name = path.filename().string();
   std::error_code unreadable;
   const bool text = fs::is_regular_file(path, unreadable) && !name.ends_with(".npz") &&
-                    !name.ends_with(".pt") && !name.ends_with(".json");
+                    !name.ends_with(".pt") && !name.ends_with(".json") && name != kTrainLog;
   if (text) { return load_text(gui, path); }
   if (!name.ends_with(".json")) { return gui.workspace.open(path, step); }
   restore_session(gui, path);

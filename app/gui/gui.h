@@ -23,6 +23,7 @@
 #include "app/gui/settings.h"
 #include "app/gui/text_panel.h"
 #include "app/gui/theme.h"
+#include "app/gui/training_panel.h"
 #include "app/gui/weights_panel.h"
 #include "app/gui/workspace.h"
 
@@ -54,6 +55,7 @@ struct Gui {
   ExpertPanelState expert;
   InterventionsState interventions;
   WeightsPanelState weights;
+  TrainingPanelState training;
   std::map<std::string, FigurePanelState> figures;  // by figure id; and those of the expert card
   ExportState exporting;
   PathDialogState path_dialog;

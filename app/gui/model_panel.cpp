@@ -48,11 +48,11 @@ bool close_cell() {
 void choose_step(Gui& gui, const OpenModel& open) {
   const CheckpointFiles& files = open.model->files;
   const std::string shown = files.step ? count_text(*files.step) : "";
-  if (files.steps.size() < 2) { return number_here(shown); }
+  if (open.steps.size() < 2) { return number_here(shown); }
   ImGui::SetNextItemWidth(-1);
   ImGui::PushStyleVar(ImGuiStyleVar_FramePadding, {ImGui::GetStyle().FramePadding.x, 0});
   if (ImGui::BeginCombo("###step", shown.c_str())) {
-    for (const std::int64_t step : files.steps) {
+    for (const std::int64_t step : open.steps) {
       if (ImGui::Selectable(count_text(step).c_str(), step == files.step) && step != files.step) {
         gui.workspace.open(files.weights.parent_path(), step, open.reading);
       }

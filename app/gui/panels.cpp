@@ -14,6 +14,7 @@ constexpr DockPanel kPanels[] = {
     {"interventions", "Interventions", draw_interventions_panel},
     {"messages", "Messages", draw_messages_panel},
     {"weights", "Weights", draw_weights_panel, false},
+    {"training", "Training", draw_training_panel, false},
 };
 
 }  // namespace

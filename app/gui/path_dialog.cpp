@@ -41,7 +41,8 @@ Words words(PathPurpose purpose) {
     case PathPurpose::open:
       break;
   }
-  return {"Open###path", "model folder, model_NNNNNN.pt, trace.npz, folder of a run, or session",
+  return {"Open###path",
+          "model folder, model_NNNNNN.pt, trace.npz, folder of a run or of training, or session",
           "Open", false};
 }
 
@@ -129,7 +130,9 @@ std::string cannot_open(const fs::path& path, PathPurpose purpose) {
     return is_session(path) ? "" : "This is not a session of kappascope.";
   }
   const FolderListing::Entry entry = entry_at(path);
-  if (entry.kind == EntryKind::folder) { return "Neither a model nor a trace is in this folder."; }
+  if (entry.kind == EntryKind::folder) {
+    return "Neither a model, a trace nor a training run is in this folder.";
+  }
   const bool other = entry.kind == EntryKind::other && !entry.name.ends_with(".json");
   return other ? "This is neither a model, a trace nor a session." : "";
 }

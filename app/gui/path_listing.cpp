@@ -9,6 +9,7 @@
 
 #include "core/figure/text.h"
 #include "core/trace/trace.h"
+#include "core/train/train_log.h"
 
 namespace kappascope::gui {
 
@@ -78,6 +79,7 @@ void mark_folder(const fs::path& path, Entry& entry) {
   std::size_t seen = 0;
   bool alone = false;                    // weights of a step, perhaps without their meta
   bool config = false, weights = false;  // of the Hugging Face layout
+  std::size_t runs = 0;                  // of training, here or each in a folder of it
   for (fs::directory_iterator at(path, error), end; !error && at != end && ++seen < kMostInside;
        at.increment(error)) {
     const std::string name = at->path().filename().string();
@@ -86,8 +88,17 @@ void mark_folder(const fs::path& path, Entry& entry) {
     alone |= step.has_value();
     config |= name == "config.json";
     weights |= name.ends_with(".safetensors") || name.ends_with(".bin");
+    std::error_code unreadable;
+    const bool inside =
+        at->is_directory(unreadable) && fs::exists(at->path() / kTrainLog, unreadable);
+    runs += inside || name == kTrainLog ? 1 : 0;
   }
-  if (!alone && !(config && weights)) { return; }
+  if (!alone && !(config && weights)) {
+    if (runs == 0) { return; }
+    entry.kind = EntryKind::training;
+    entry.mark = runs == 1 ? "training run" : std::to_string(runs) + " training runs";
+    return;
+  }
   entry.kind = EntryKind::model;
   entry.mark = newest < 0 ? "model" : model_mark(newest);
 }
@@ -103,6 +114,8 @@ void mark_file(const fs::path& path, Entry& entry) {
     is(EntryKind::model, model_mark(*step));
   } else if (entry.name.ends_with(".pt")) {
     is(EntryKind::model, "model");
+  } else if (entry.name == kTrainLog) {
+    is(EntryKind::training, "training run");
   } else if (entry.name.ends_with(".json") && holds_schema(path)) {
     is(EntryKind::session, "session");
   }

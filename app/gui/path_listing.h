@@ -9,7 +9,7 @@
 
 namespace kappascope::gui {
 
-enum class EntryKind : std::uint8_t { folder, model, trace, session, other };
+enum class EntryKind : std::uint8_t { folder, model, trace, training, session, other };
 
 struct FolderListing {
   std::filesystem::path folder;

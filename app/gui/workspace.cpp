@@ -47,7 +47,8 @@ Workspace::Workspace(WorkspaceOptions options)
                .say = [this](bool error, const std::string& text) { say(error, text); },
                .fail = [this](const Failure& failure, DocumentId id) { say(failure, id); }}),
       long_jobs_(options_.wake),
-      quick_jobs_(options_.wake) {}
+      quick_jobs_(options_.wake),
+      watch_(options_.wake) {}
 
 Workspace::~Workspace() {
   long_jobs_.cancel_all();
@@ -63,12 +64,10 @@ void Workspace::open(const fs::path& path, std::optional<std::int64_t> step,
   auto work = [this, path, step, reading](Progress& progress) -> JobQueue::Finish {
     progress.update(Stage::open, 0, 1);
     auto opened = std::make_shared<Opened>(opened_at(path, step, reading));
-    return [this, opened] {
-      if (opened->model) {
-        add_model(std::move(*opened->model));
-      } else {
-        add_trace(std::move(*opened->trace));
-      }
+    return [this, opened, again = step.has_value()] {
+      add_models(std::move(opened->models));
+      if (opened->trace) { add_trace(std::move(*opened->trace)); }
+      follow_training(opened->training, again);
       if (opened->against) {
         opened->against->compared = true;
         documents_.add(std::move(*opened->against));
@@ -80,10 +79,18 @@ void Workspace::open(const fs::path& path, std::optional<std::int64_t> step,
                  [this](const Failure& failure) { say(failure); });
 }
 
-void Workspace::add_model(OpenModel opened) {
-  const std::shared_ptr<const Model> model = opened.model;
-  if (!documents_.add(std::move(opened))) { return; }
-  for (const std::string& warning : model->warnings) { say(false, warning); }
+// The first of them is in use then.
+void Workspace::add_models(std::vector<OpenModel> opened) {
+  DocumentId first = -1;
+  for (OpenModel& one : opened) {
+    const std::shared_ptr<const Model> model = one.model;
+    const bool fresh = documents_.add(std::move(one));
+    if (first < 0) { first = documents_.model_in_use()->id; }
+    if (!fresh) { continue; }
+    for (const std::string& warning : model->warnings) { say(false, warning); }
+  }
+  use_model(first);
+  watch_models();
 }
 
 void Workspace::add_trace(OpenTrace opened) {
@@ -141,6 +148,7 @@ void Workspace::hand_on(const OpenTrace& closed) {
 
 void Workspace::close_model(DocumentId id) {
   documents_.remove_model(id);
+  watch_models();
 }
 
 const OpenTrace* Workspace::current_open_trace() const {
@@ -349,11 +357,11 @@ void Workspace::after_opening(std::function<void()> then) {
 }
 
 bool Workspace::nothing_to_take_over() const {
-  return long_jobs_.nothing_done() && quick_jobs_.nothing_done();
+  return long_jobs_.nothing_done() && quick_jobs_.nothing_done() && watch_.nothing_new();
 }
 
 bool Workspace::busy() const {
-  return loading() || !quick_jobs_.idle();
+  return loading() || !quick_jobs_.idle() || !watch_.settled();
 }
 
 bool Workspace::loading() const {
@@ -378,7 +386,10 @@ bool Workspace::take_over() {
   look_at_files();
   const bool any_long = long_jobs_.finish_done();
   const bool any_quick = quick_jobs_.finish_done();
-  return any_long || any_quick;
+  std::shared_ptr<const TrainingState> seen = watch_.take();
+  if (!seen) { return any_long || any_quick; }
+  take_training(std::move(seen));
+  return true;
 }
 
 }  // namespace kappascope::gui

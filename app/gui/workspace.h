@@ -17,6 +17,7 @@
 #include "app/gui/jobs.h"
 #include "app/gui/results.h"
 #include "app/gui/runner.h"
+#include "app/gui/training_watch.h"
 
 namespace kappascope::gui {
 
@@ -44,7 +45,9 @@ class Workspace {
 
   // --- what is open ---
   // A model folder, a model_NNNNNN.pt, a trace.npz or the folder of a run, with the run beside that
-  // it is compared with. A failure leaves what is open as it is and says one line in messages().
+  // it is compared with; of a folder in which a training run writes, or of a pair of these, the
+  // models and their logs, which are followed from then on. A failure leaves what is open as it is
+  // and says one line in messages().
   void open(const std::filesystem::path& path, std::optional<std::int64_t> step = {},
             const KappaChoices& reading = {});
   // Runs `then` on the UI thread when all that was asked to be opened before is open.
@@ -59,6 +62,12 @@ class Workspace {
   const Trace* current_trace() const;
   OpenModel* current_model() { return documents_.model_in_use(); }  // that Run uses; null: none
   void use_model(DocumentId id) { documents_.use_model(id); }
+
+  // --- training runs ---
+  // As they were last seen; never null.
+  const std::shared_ptr<const TrainingState>& training() const { return training_; }
+  std::uint64_t training_opened() const { return training_opened_; }  // so many so far
+  void close_training(const std::filesystem::path& log) { watch_.leave(log); }
 
   // --- running ---
   RunSettings next_run;  // what is typed and chosen
@@ -133,12 +142,16 @@ class Workspace {
   std::function<void(const std::filesystem::path&)> on_opened;  // for the list of recent files
 
  private:
-  void add_model(OpenModel opened);
+  void add_models(std::vector<OpenModel> opened);
   void add_trace(OpenTrace opened);
   DocumentId replace_trace(DocumentId id, OpenTrace opened);
   void let_go(const OpenTrace& closed);
   void hand_on(const OpenTrace& closed);
   void look_at_files();
+  void watch_models();
+  void follow_training(const std::filesystem::path& root, bool again);
+  void open_found(const std::filesystem::path& folder);
+  void take_training(std::shared_ptr<const TrainingState> state);
   ShownTrace current() const;
 
   // unedited() as it was found, and for what; panels ask in every frame.
@@ -157,7 +170,13 @@ class Workspace {
   std::set<DocumentId> changed_;  // whose file another program has written since it was opened
   Results results_;
   Runner runner_;
+  std::shared_ptr<const TrainingState> training_ = std::make_shared<const TrainingState>();
+  std::set<std::string> training_said_;             // what cannot be read of logs
+  std::set<std::filesystem::path> training_roots_;  // that were followed
+  std::set<std::filesystem::path> training_found_;  // logs that began later
+  std::uint64_t training_opened_ = 0;
   JobQueue long_jobs_, quick_jobs_;
+  TrainingWatch watch_;
 };
 
 }  // namespace kappascope::gui

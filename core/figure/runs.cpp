@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <numeric>
 #include <set>
 
 #include "core/checkpoint/tensor.h"
@@ -320,6 +321,19 @@ std::string folded(const std::string& word) {
 }
 
 }  // namespace
+
+std::vector<std::string> folder_names(const std::vector<std::filesystem::path>& folders) {
+  Group all(folders.size());
+  std::iota(all.begin(), all.end(), std::size_t{0});
+  Words names = tails(folders, all);
+  std::map<std::string, int> times;
+  for (std::string& name : names) {
+    if (name.empty()) { name = "run"; }
+    const int again = ++times[name];
+    if (again > 1) { name += " (" + std::to_string(again) + ")"; }
+  }
+  return names;
+}
 
 std::string file_word(std::string_view name) {
   std::string word;

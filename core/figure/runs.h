@@ -1,6 +1,7 @@
 // What several runs are called side by side: in legends, CSV columns, file names and the window.
 #pragma once
 
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,10 @@ namespace kappascope {
 // last resort the folder of the trace or a number. A trace alone has the model's name. A model
 // without κ is never "κ on".
 std::vector<std::string> run_names(std::span<const Trace* const> traces);
+
+// One name for each folder, no two alike: the shortest ends of their paths that differ; of one that
+// is given again with a number.
+std::vector<std::string> folder_names(const std::vector<std::filesystem::path>& folders);
 
 // How a trace was made, as far as it says: "κ on", "capacity off", "3 chunks". A model without κ
 // has "no κ".

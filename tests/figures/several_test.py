@@ -39,7 +39,7 @@ class Several(unittest.TestCase):
         cls.folder = pathlib.Path(cls.scratch.name)
         cls.runs = [make_run(cls.folder / name, name, command="") for name in NAMES]
         text = subprocess.run([PROGRAM, "plot", "--help"], capture_output=True, text=True, check=True).stdout
-        lines = re.findall(r"^  ([a-z0-9-]+)( [*−])?  ", text[text.index("\nFigures ("):], re.M)
+        lines = re.findall(r"^  ([a-z0-9-]+)( [*−])?  ", text[text.index("\nFigures ("):text.index("\nOf training")], re.M)
         cls.marks = {figure: mark.strip() for figure, mark in lines}
         assert len(cls.marks) > 20 and "*" in cls.marks.values(), cls.marks
 

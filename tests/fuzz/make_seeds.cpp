@@ -197,6 +197,16 @@ void write_all(const fs::path& root) {
         "1icl_tasks:\n-\n  label: a\n  dataset_uri: 'b'\n  num_fewshot: [0]\n"
         "  icl_task_type: schema\n  continuation_delimiter: \"\\n\"\n");
   write(root / "tasks" / "baselines", "2Eval Task,Random baseline\na,25\n\"b, c\",0.5\n");
+  write(root / "train_log" / "soft",
+        R"({"schema":"kappascope.train/1","settings":{"tokens":640,"batch":2,"context":32,"bound":4}})"
+        "\n"
+        R"({"step":1,"loss":7.5,"kappa_rate":0,"bound":1,"layers":[{"layer":2,"load":[0.5,0.25,0.25],)"
+        R"("kappa_mean":1,"kappa_sd":0,"budget":2.5,"experts_run":2.25}]})"
+        "\n"
+        R"({"step":1,"held_out_loss":7.25,"held_out_bits_per_byte":2.5})"
+        "\n"
+        R"({"step":2,"loss":null,"kappa_rate":1e-3,"bound":4})"
+        "\n");
 }
 
 }  // namespace
