@@ -64,7 +64,6 @@ constexpr const char* kOfSoftRouting[] = {"--budget",    "--threshold",   "--thr
                                           "--expansion", "--temperature", "--temperature-start"};
 
 void add_router_options(CLI::App& app, TrainSettings& settings) {
-  const auto positive = CLI::PositiveNumber;
   const std::string group = "With --router softmoe";
   app.add_option("--router", settings.router,
                  "topk, or softmoe: as many experts as a token needs, the budgets of the layers "
@@ -73,27 +72,21 @@ void add_router_options(CLI::App& app, TrainSettings& settings) {
       ->capture_default_str();
   app.add_option("--budget", settings.budget,
                  "k, the sum of a token's weights, in the mean over the layers; by default --top-k")
-      ->check(positive)
       ->group(group);
   app.add_option("--threshold", settings.threshold, "experts with a weight above it run")
-      ->check(CLI::NonNegativeNumber)
       ->group(group);
   app.add_option("--threshold-scale", settings.threshold_scale,
                  "or experts with at least this many k/experts, and always the best one")
-      ->check(CLI::NonNegativeNumber)
       ->capture_default_str()
       ->group(group);
   app.add_option("--expansion", settings.expansion,
                  "at most ⌈this·k⌉ experts of a token run; 0: as many as may")
-      ->check(CLI::NonNegativeNumber)
       ->capture_default_str()
       ->group(group);
   app.add_option("--temperature", settings.temperature, "of the router logits, at the end")
-      ->check(positive)
       ->capture_default_str()
       ->group(group);
   app.add_option("--temperature-start", settings.temperature_start, "and at the start")
-      ->check(positive)
       ->capture_default_str()
       ->group(group);
 }
@@ -105,6 +98,11 @@ void check_router_words(const CLI::App& app, const TrainOptions& options) {
     require(options.has_soft() || !given(name), ExitCode::usage, {}, name,
             ": of soft routing; expected --router softmoe with it");
   }
+  // What stands for another number in the settings.
+  require(!given("--budget") || options.settings.budget != 0, ExitCode::usage, {},
+          "--budget: expected at least 1 for each layer with experts, found 0");
+  require(!given("--threshold") || !(options.settings.threshold < 0), ExitCode::usage, {},
+          "--threshold: expected a number from 0 to below 1, found ", options.settings.threshold);
   require(!given("--threshold") || !given("--threshold-scale"), ExitCode::usage, {},
           "--threshold-scale: expected one of it and --threshold, found both");
   require(!given("--top-k") || !given("--budget") || options.twin == Twin::router, ExitCode::usage,
