@@ -69,8 +69,9 @@ at::Tensor LearningCall::experts(std::int64_t layer, const at::Tensor& x,
   const at::Tensor s = plan.from_gate ? routing.score.nan_to_num(0) : routing.score;
   const LearnedRouting from{routing.index, routing.kept, routing.weight,
                             with_gradient(s, learned.kappa.score_gradient)};
-  return learned_experts(
-      x, from, learned, plan, [&] { context.check(); }, describe_ ? &sums_.back() : nullptr);
+  const bool kappa = !learned.kappa.bias.empty() || !learned.kappa.scale.empty();
+  KappaSums* const sums = describe_ && kappa ? &sums_.back() : nullptr;  // else 1 everywhere
+  return learned_experts(x, from, learned, plan, [&] { context.check(); }, sums);
 }
 
 at::Tensor LearningCall::dense_hidden(const at::Tensor& z, const at::Tensor& up) {

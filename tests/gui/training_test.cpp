@@ -204,6 +204,8 @@ GUI_TEST(a_pair_of_training_runs_is_drawn_together) {
   IM_CHECK_EQ(shown->figure.panels.at(0).lines.size(), std::size_t(2));
   IM_CHECK_STR_EQ(shown->figure.panels[0].lines[1].name.c_str(), "kappa-off");
   IM_CHECK(run_of(driver)->finished());
+  IM_CHECK(run_of(driver)->has_kappa());
+  IM_CHECK(!run_of(driver, 1)->has_kappa());
   IM_CHECK_EQ(driver.gui().training.views.count("train-budget"), std::size_t(0));
   for (const std::string& text : driver.cut_texts()) { IM_ERRORF("%s", text.c_str()); }
   const std::string command = export_command(driver.gui(), "train-load");
