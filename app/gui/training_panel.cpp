@@ -63,7 +63,10 @@ void draw_runs(Gui& gui, const TrainingState& training) {
       width = std::max(width, std::min(most, ImGui::CalcTextSize(text.c_str()).x / em() + 0.1F));
     };
     wider(names, watched.name, 14);
-    if (watched.run) { wider(steps, step_text(*watched.run), 16); }
+    if (!watched.run) { continue; }
+    LoggedRun last = {.steps = watched.run->steps};  // what the column will need
+    last.step = {std::max(last.steps, watched.run->last_step())};
+    wider(steps, step_text(last), 16);
   }
   const float line = ImGui::GetTextLineHeight() + 2 * ImGui::GetStyle().CellPadding.y;
   const auto rows = float(std::min<std::size_t>(training.runs.size(), 4));
