@@ -92,6 +92,16 @@ class NamesTest(Case):
         (out / 'info.json').write_text(self.run_program('info', model, '--json')[0])
         self.check_documented(names_in(out))
 
+    def test_of_training_runs(self):
+        out = self.folder / 'training'
+        for log in ('demo-training', 'demo-soft'):
+            self.run_program('plot', SOURCE / 'tests' / 'figures' / log, '-o', out / log, '-q', '--figure-format', 'csv')
+        self.check_documented(names_in(out))
+        page = (SOURCE / 'docs' / 'figures.md').read_text()
+        columns = in_code('\n'.join(line.split('|')[1] for line in page.splitlines() if line.startswith('|')))
+        for path, names in names_in(out).items():
+            self.assertEqual(set(names) - columns, set(), path.name)
+
     def check_columns(self, out, own):
         """Each array whose name begins with `own` is a column of routing.csv, the same in all slots of a token
         where the array has no slots."""
