@@ -18,6 +18,7 @@
 #include "app/run_text.h"
 #include "core/checkpoint/tensor.h"
 #include "core/nan.h"
+#include "core/trace/output_file.h"
 #include "core/trace/trace.h"
 
 namespace kappascope {

@@ -15,6 +15,7 @@
 #include "core/figure/map_difference.h"
 #include "core/figure/runs.h"
 #include "core/stats/comparison.h"
+#include "core/trace/output_file.h"
 
 namespace kappascope {
 namespace {

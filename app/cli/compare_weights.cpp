@@ -10,6 +10,7 @@
 #include "core/figure/render.h"
 #include "core/stats/summary.h"
 #include "core/stats/tensor_numbers.h"
+#include "core/trace/output_file.h"
 
 namespace kappascope {
 namespace {

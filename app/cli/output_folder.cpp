@@ -192,12 +192,6 @@ void OutputFolder::publish(const fs::path& subfolder, const std::vector<std::str
   clear();
 }
 
-void write_file(const fs::path& path, const std::string& text) {
-  OutputFile file(path);
-  file.write_at(0, std::as_bytes(std::span(text)));
-  file.finish();
-}
-
 void OutputFolder::put(const std::string& name, const std::string& text) {
   if (temporary_) { return; }
   const auto held = interrupts_.hold();

@@ -57,9 +57,6 @@ class OutputFolder {
   bool locked_ = false;                      // false: the file system knows no locks
 };
 
-// A new file of that text, whole or not at all.
-void write_file(const std::filesystem::path& path, const std::string& text);
-
 inline constexpr const char* kTokensFile = "tokens.csv";
 inline constexpr const char* kRoutingFile = "routing.csv";
 inline constexpr const char* kSummaryFile = "summary.json";

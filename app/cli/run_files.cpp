@@ -1,6 +1,7 @@
 #include "app/cli/run_files.h"
 
 #include "core/trace/npz.h"
+#include "core/trace/output_file.h"
 #include "core/trace/recorder.h"
 #include "core/trace/tables.h"
 

@@ -11,6 +11,7 @@
 #include "app/cli/verbs.h"
 #include "core/figure/figures.h"
 #include "core/tokenizer/tokenizer.h"
+#include "core/trace/output_file.h"
 
 namespace kappascope {
 namespace {

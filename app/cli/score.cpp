@@ -14,6 +14,7 @@
 #include "app/cli/terminal.h"
 #include "app/cli/verbs.h"
 #include "core/checkpoint/folder.h"
+#include "core/trace/output_file.h"
 
 namespace kappascope {
 namespace {

@@ -45,13 +45,6 @@ TrainSettings second_of(const Pair& pair, TrainSettings settings) {
   return settings;
 }
 
-void write_file(const fs::path& path, std::string_view bytes) {
-  OutputFile file(path);
-  file.write_at(0, std::as_bytes(std::span(bytes)));
-  file.sync();
-  file.finish();
-}
-
 class Training {
  public:
   explicit Training(TrainOptions options)
@@ -249,7 +242,7 @@ class Training {
                        interrupts_.check();
                        trainer.add(text, source);
                      });
-      write_file(staged, tiktoken_pickle(trainer.train(options_.vocab)));
+      write_file(staged, tiktoken_pickle(trainer.train(options_.vocab)), /*sync=*/true);
     } else {
       const fs::path given = find_tokenizer({}, options_.tokenizer);
       require(given.extension() == ".pkl", ExitCode::unsupported, {.file = given.native()},
@@ -257,7 +250,8 @@ class Training {
       Tokenizer::load(given);  // before it is copied
       const InputFile file = InputFile::open(given);
       const auto bytes = file.read(0, file.size(), "tokenizer");
-      write_file(staged, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+      write_file(staged, {reinterpret_cast<const char*>(bytes.data()), bytes.size()},
+                 /*sync=*/true);
     }
     tokenizer_ = Tokenizer::load(staged);
     const std::vector<std::int32_t> lengths = token_bytes();

@@ -35,12 +35,6 @@ std::optional<std::int64_t> step_of(std::string_view name, std::string_view pref
   return is_number ? std::optional(step) : std::nullopt;
 }
 
-std::string numbered(std::string_view prefix, std::int64_t step, std::string_view suffix) {
-  const std::string digits = std::to_string(step);
-  const std::string zeros(digits.size() < 6 ? 6 - digits.size() : 0, '0');
-  return std::string(prefix) + zeros + digits + std::string(suffix);
-}
-
 // Steps of which the folder holds a model_ file, and a meta_ file; each ascending.
 struct Found {
   std::vector<std::int64_t> models, metas;
@@ -223,6 +217,12 @@ CheckpointFiles hub_files_of(const fs::path& file, std::optional<std::int64_t> s
 }
 
 }  // namespace
+
+std::string numbered(std::string_view prefix, std::int64_t step, std::string_view suffix) {
+  const std::string digits = std::to_string(step);
+  const std::string zeros(digits.size() < 6 ? 6 - digits.size() : 0, '0');
+  return std::string(prefix) + zeros + digits + std::string(suffix);
+}
 
 Failure check_hub_file(const fs::path& folder, const std::string& name) {
   const fs::path relative = name;

@@ -34,6 +34,9 @@ struct CheckpointFiles {
   std::vector<std::string> missing_of_newer;  // "meta_000240.json"
 };
 
+// "model_", 240, ".pt" → "model_000240.pt"
+std::string numbered(std::string_view prefix, std::int64_t step, std::string_view suffix);
+
 // `path` is a model folder, a model_NNNNNN.pt inside one (which then names the step), one of
 // kHubWeights or the config.json of a Hugging Face folder, a link to any of these, or the name
 // org/name[@revision] of a folder in the hub cache. Without `step` the newest complete pair.

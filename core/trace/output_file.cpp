@@ -109,4 +109,11 @@ void OutputFile::finish() {
   fail(ExitCode::io, Place{path_}, "cannot write: ", reason(path_, code, 0));
 }
 
+void write_file(const std::filesystem::path& path, std::string_view bytes, bool sync) {
+  OutputFile file(path);
+  file.write_at(0, std::as_bytes(std::span(bytes)));
+  if (sync) { file.sync(); }
+  file.finish();
+}
+
 }  // namespace kappascope

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace kappascope {
 
@@ -44,5 +45,9 @@ class OutputFile {
   std::string path_;
   int descriptor_ = -1;
 };
+
+// A new file of these bytes, whole or not at all; with `sync` they are on the disk when it returns.
+// Errors: io.
+void write_file(const std::filesystem::path& path, std::string_view bytes, bool sync = false);
 
 }  // namespace kappascope

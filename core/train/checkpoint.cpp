@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <deque>
 #include <limits>
 #include <map>
@@ -23,12 +22,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kMean = "exp_avg.", kSquare = "exp_avg_sq.";
 constexpr std::uint64_t kLongestMeta = 1 << 20;
-
-std::string numbered(const char* head, std::int64_t step, const char* tail) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%s_%06lld%s", head, static_cast<long long>(step), tail);
-  return text;
-}
 
 // A tensor and where its values are.
 struct Source {
@@ -59,11 +52,7 @@ Source narrowed(std::string name, const std::vector<std::int64_t>& shape,
 }
 
 void write_meta(const fs::path& path, const Json& meta) {
-  const std::string text = meta.dump(2) + "\n";
-  OutputFile file(path);
-  file.write_at(0, std::as_bytes(std::span(text)));
-  file.sync();
-  file.finish();
+  write_file(path, meta.dump(2) + "\n", /*sync=*/true);
 }
 
 // Faults where `found` is not what the training settings say.
@@ -90,9 +79,9 @@ void add_differences(const std::string& name, const Json& expected, const Json& 
 }  // namespace
 
 CheckpointNames::CheckpointNames(std::int64_t step)
-    : model(numbered("model", step, ".pt")),
-      meta(numbered("meta", step, ".json")),
-      moments(numbered("optim", step, "_rank0.pt")) {}
+    : model(numbered("model_", step, ".pt")),
+      meta(numbered("meta_", step, ".json")),
+      moments(numbered("optim_", step, "_rank0.pt")) {}
 
 void write_start(const fs::path& folder, const TrainSettings& settings) {
   const CheckpointNames names(0);
