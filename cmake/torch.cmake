@@ -16,6 +16,14 @@ target_include_directories(kappascope_torch SYSTEM INTERFACE
                            "${torch_root}/include" "${torch_root}/include/torch/csrc/api/include")
 target_link_libraries(kappascope_torch INTERFACE "${torch_root}/lib/libtorch_cpu.so"
                       "${torch_root}/lib/libc10.so")
+# Torch's header of its Gloo group includes headers of Gloo that the package leaves out; what it needs
+# of them are names of types.
+if(NOT EXISTS "${torch_root}/include/gloo/context.h")
+  foreach(header algorithm common/error context rendezvous/store transport/device)
+    file(CONFIGURE OUTPUT generated/gloo/gloo/${header}.h CONTENT "#include \"core/forward/gloo_names.h\"\n")
+  endforeach()
+  target_include_directories(kappascope_torch SYSTEM INTERFACE "${CMAKE_BINARY_DIR}/generated/gloo")
+endif()
 # at::parallel_for is compiled where it is called, and without OpenMP it is a plain loop. GCC's is
 # the runtime that Torch brings along, so that both share one set of threads.
 find_package(OpenMP REQUIRED COMPONENTS CXX)

@@ -3,8 +3,10 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 
+#include "core/engine/ranks.h"
 #include "core/engine/training.h"
 
 namespace kappascope {
@@ -82,6 +84,21 @@ std::unique_ptr<Trainer> start_training(const Model& model, const TrainingRules&
   }
   if (failure) { throw Error(failure); }
   return trainer;
+}
+
+std::unique_ptr<Ranks> join_ranks(const RankPlace& place, Progress& progress) {
+  // Torch warns at every try to reach a store that is not there yet; it reads this once.
+  setenv("TORCH_CPP_LOG_LEVEL", "ERROR", /*overwrite=*/0);
+  static void* const library = open_library(kCpu);
+  using Join = decltype(&kappascope_ranks);
+  const auto join = reinterpret_cast<Join>(dlsym(library, "kappascope_ranks"));
+  std::unique_ptr<Ranks> ranks;
+  Failure failure;
+  if (!join || !join(kRanksVersion, &place, &progress, &ranks, &failure)) {
+    refuse_version(kCpu, kRanksVersion);
+  }
+  if (failure) { throw Error(failure); }
+  return ranks;
 }
 
 }  // namespace kappascope
