@@ -12,6 +12,8 @@
 #include "app/cli/verbs.h"
 #include "core/checkpoint/folder.h"
 #include "core/checkpoint/torch_writer.h"
+#include "core/engine/ranks.h"
+#include "core/threads.h"
 #include "core/tokenizer/bpe_trainer.h"
 #include "core/tokenizer/tokenizer.h"
 #include "core/trace/output_file.h"
@@ -47,23 +49,72 @@ TrainSettings second_of(const Pair& pair, TrainSettings settings) {
 
 class Training {
  public:
-  explicit Training(TrainOptions options)
+  // `place`: among the ranks of the run, of which the first writes and speaks.
+  Training(TrainOptions options, const std::optional<RankPlace>& place)
       : options_(std::move(options)),
+        place_(place),
         interrupts_(kPatienceMs),
-        terminal_(options_.talk.talk(), interrupts_),
-        path_(options_.resume.empty() ? options_.output : options_.resume) {}
+        terminal_(is_first() ? options_.talk.talk() : Talk::quiet, interrupts_),
+        path_(options_.resume.empty() ? options_.output : options_.resume) {
+    if (place_ && place_->size_here > 1 && options_.threads == 0) {
+      options_.threads = std::max(1, usable_threads() / place_->size_here);
+    }
+    if (place_ && options_.device == "cuda") {
+      options_.device = join_words("cuda:", place_->rank_here);
+    }
+  }
 
   int run() {
-    if (options_.resume.empty()) { check_place(); }
-    check_resumable();
-    OutputFolder folder(path_, options_.force, interrupts_);
-    if (options_.resume.empty()) {
-      begin(folder);
-    } else {
-      open_run(folder);
+    if (place_) { ranks_ = join_ranks(*place_, terminal_); }
+    try {
+      work();
+    } catch (...) {
+      const Failure failure = failure_in_flight();
+      if (!ranks_ || ranks_->leave(failure)) { throw; }
+      return int(failure.code);
     }
-    TrainingPlace place{folder,        interrupts_,     terminal_,       *corpus_,
-                        token_bytes(), options_.device, options_.threads};
+    return int(ExitCode::ok);
+  }
+
+ private:
+  struct Trained {
+    fs::path folder;
+    std::string label;
+  };
+
+  bool is_first() const { return !place_ || place_->rank == 0; }
+
+  void work() {
+    std::optional<OutputFolder> folder;
+    if (is_first()) {
+      if (options_.resume.empty()) { check_place(); }
+      check_resumable();
+      folder.emplace(path_, options_.force, interrupts_);
+      if (options_.resume.empty()) {
+        begin(*folder);
+      } else {
+        open_run();
+        complete_pair(*folder);
+      }
+    }
+    meet();
+    if (!is_first()) {
+      models_ = found_models();
+      require(!models_.empty(), ExitCode::io, {.file = path_.native()},
+              "the run that rank 0 has begun is not here; expected a folder that all ranks share");
+      open_run();
+    }
+    run_models(folder ? &*folder : nullptr);
+    meet();
+  }
+
+  void meet() {
+    if (ranks_) { require_exchanged(ranks_->wait()); }
+  }
+
+  void run_models(OutputFolder* folder) {
+    TrainingPlace place{folder,   path_,         ranks_.get(),    interrupts_,     terminal_,
+                        *corpus_, token_bytes(), options_.device, options_.threads};
     bool any = false;
     for (const auto& [model, label] : models_) {
       TrainingRun run(place, model, label);
@@ -73,14 +124,7 @@ class Training {
       terminal_.say(join_words(label, "done: ", model.string()));
     }
     if (!any) { terminal_.say("nothing is left to do: the run has reached its last step"); }
-    return int(ExitCode::ok);
   }
-
- private:
-  struct Trained {
-    fs::path folder;
-    std::string label;
-  };
 
   // The folders of a run that is there; empty: none.
   std::vector<Trained> found_models() const {
@@ -164,6 +208,7 @@ class Training {
 
   void begin(OutputFolder& folder) {
     TrainSettings& settings = options_.settings;
+    check_shares(settings);
     settings.texts = training_files(options_.texts);
     require(!options_.text_field_given ||
                 std::any_of(settings.texts.begin(), settings.texts.end(), has_lines),
@@ -286,15 +331,30 @@ class Training {
                           settings.steps(), " steps");
   }
 
-  // What a pair lacks when it was ended between the starts of its models is made now.
-  void open_run(OutputFolder& folder) {
+  // Every rank has as many sequences of a call.
+  void check_shares(const TrainSettings& settings) const {
+    const std::int64_t ranks = place_ ? place_->size : 1;
+    require(settings.call() % ranks == 0, ExitCode::usage, {}, "--",
+            settings.micro_batch > 0 ? "micro-batch" : "batch",
+            ": expected a multiple of the number of ranks, ", ranks, " (WORLD_SIZE), found ",
+            settings.call());
+  }
+
+  void open_run() {
     const fs::path first = models_.front().folder;
     const TrainSettings settings = settings_of(first, *newest_resumable(first));
+    check_shares(settings);
     tokenizer_ = Tokenizer::load(find_tokenizer(first));
     read_corpus(settings);
+    options_.settings = settings;
+  }
+
+  // What a pair lacks when it was ended between the starts of its models is made now.
+  void complete_pair(OutputFolder& folder) {
     if (models_.size() > 1) { return; }
+    const fs::path first = models_.front().folder;
     for (const Pair& pair : kPairs) {
-      if (first == path_ / pair.first) { make_second(folder, pair, settings); }
+      if (first == path_ / pair.first) { make_second(folder, pair, options_.settings); }
     }
   }
 
@@ -309,6 +369,7 @@ class Training {
   }
 
   TrainOptions options_;
+  const std::optional<RankPlace> place_;
   Interrupts interrupts_;  // before all that takes long or starts threads
   Terminal terminal_;
   fs::path path_;
@@ -316,14 +377,21 @@ class Training {
   std::optional<Corpus> corpus_;
   std::string summary_;  // of the corpus
   std::vector<Trained> models_;
+  std::unique_ptr<Ranks> ranks_;  // nullptr: this process is alone
 };
 
 }  // namespace
 
 int train_verb(const Arguments& arguments) {
+  const std::optional<RankPlace> place = rank_place();
   TrainOptions options;
-  if (!options.parse(arguments.words)) { return int(ExitCode::ok); }
-  return Training(std::move(options)).run();
+  try {
+    if (!options.parse(arguments.words)) { return int(ExitCode::ok); }
+  } catch (const Error& error) {
+    if (!place || place->rank == 0) { throw; }
+    return int(error.code());  // rank 0 has the same words, and says what is wrong with them
+  }
+  return Training(std::move(options), place).run();
 }
 
 }  // namespace kappascope

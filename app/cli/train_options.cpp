@@ -14,13 +14,15 @@ The output folder has the tokenizer, train.jsonl with a line for every step, and
 that was reached; --resume goes on from the newest one. One sequence in twenty is held out; the first
 64 of them are evaluated.
 The same words give the same weights on one thread.
+Started by torchrun or srun as several ranks, they share the sequences of every step (README).
 
 Examples:
   kappascope train --text book.txt --tokenizer assets/tokenizer --tokens 500000 \
       --kappa-delay 20 --kappa-warmup 50 -o book
   kappascope train --text a.txt b.jsonl --vocab 2048 --layers 4 --experts 8 --twin kappa=off -o pair
   kappascope train --text book.txt --vocab 2048 --router softmoe --twin router=topk -o routers
-  kappascope train --resume pair)";
+  kappascope train --resume pair
+  torchrun --no-python --nproc-per-node 2 kappascope train --text book.txt --vocab 2048 -o book)";
 
 // What only a new run can be asked for.
 void add_model_options(CLI::App& app, TrainSettings& settings) {
@@ -120,6 +122,10 @@ void add_course_options(CLI::App& app, TrainSettings& settings) {
   app.add_option("--batch", settings.batch, "sequences of a step")
       ->check(count)
       ->capture_default_str();
+  app.add_option("--micro-batch", settings.micro_batch,
+                 "of these so many at once, on all ranks together: it takes less memory, and the "
+                 "capacity of experts and load balancing count within them; by default all")
+      ->check(count);
   app.add_option("--seed", settings.seed, "of the first weights and of the order of the text")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -87,7 +87,9 @@ TrainingRun::TrainingRun(TrainingPlace& place, fs::path folder, std::string labe
       settings_(settings_of(folder_, step_)),
       model_(open_model(folder_, {.step = step_})),
       saved_(step_),
-      began_(step_) {
+      evaluated_(last_evaluation(folder_, step_)),
+      began_(step_),
+      progressed_(progress_of(folder_, step_)) {
   require(
       settings_.stream_sha256 == place_.corpus.sha256(), ExitCode::unsupported,
       {.file = (folder_ / CheckpointNames(step_).meta).native()},
@@ -98,32 +100,28 @@ TrainingRun::TrainingRun(TrainingPlace& place, fs::path folder, std::string labe
       "another run with --text and -o");
 }
 
+bool TrainingRun::owes_evaluation() const {
+  return step_ > 0 && evaluated_ < step_ && (step_ % settings_.evaluate_every == 0 || at_end());
+}
+
 void TrainingRun::run() {
-  StopWhenAsked progress(place_.interrupts);
-  trainer_ = start(progress);
-  read_moments(folder_, step_, trainer_->tensors());
-  trainer_->set_steps(step_);
-  log_.emplace(folder_, place_.folder.staged(kTrainLog), settings_, step_);
-  remove_old_moments();  // that a run which was killed has left
-  start_ = std::chrono::steady_clock::now();
+  begin();
   try {
-    while (!done()) {
-      take_step();
-      if (step_ % settings_.evaluate_every == 0 || done()) { evaluate(); }
-      if (step_ % settings_.save_every == 0 || done()) { save(); }
-      show();
-    }
+    run_steps();
   } catch (const Error& error) {
-    if (error.code() != ExitCode::interrupted) { throw; }
+    const bool lost = place_.ranks && place_.ranks->lost_another();
+    if (error.code() != ExitCode::interrupted && !lost) { throw; }
     save();
     place_.terminal.erase();
-    throw Error(
-        ExitCode::interrupted,
-        join_words("interrupted at step ", step_, " of ", settings_.steps(),
-                   ", which is saved; `kappascope train --resume ", place_.folder.path().string(),
-                   place_.device != "auto" ? " --device " + place_.device : "",
-                   place_.threads > 0 ? join_words(" --threads ", place_.threads) : "",
-                   "` goes on"));
+    const std::string reached = join_words("step ", step_, " of ", settings_.steps());
+    throw Error(error.code(),
+                join_words(!lost ? join_words("interrupted at ", reached, ", which is saved")
+                           : place_.folder ? join_words(error.what(), "; ", reached, " is saved")
+                                           : error.what(),
+                           "; `kappascope train --resume ", place_.path.string(),
+                           place_.device != "auto" ? " --device " + place_.device : "",
+                           place_.threads > 0 ? join_words(" --threads ", place_.threads) : "",
+                           "` goes on"));
   }
   place_.terminal.erase();
 }
@@ -135,6 +133,7 @@ std::unique_ptr<Trainer> TrainingRun::start(Progress& progress) {
   TrainingRules rules;
   rules.threads = place_.threads;
   rules.total_budget = settings_.total_budget();
+  rules.ranks = place_.ranks;
   rules.device = load.device;
   rules.device_index = load.device_index;
   std::string reason = compute.automatic() ? unused_gpu() : "";
@@ -154,14 +153,70 @@ std::unique_ptr<Trainer> TrainingRun::start(Progress& progress) {
   return start_training(model_, rules, progress);
 }
 
-void TrainingRun::take_step() {
+void TrainingRun::begin() {
   StopWhenAsked progress(place_.interrupts);
-  const Sequences batch = place_.corpus.training_batch(step_, settings_.batch);
+  trainer_ = start(progress);
+  read_moments(folder_, step_, trainer_->tensors());
+  trainer_->set_steps(step_);
+  require_one_step();
+  if (place_.folder) {
+    log_.emplace(folder_, place_.folder->staged(kTrainLog), settings_, step_);
+    remove_old_moments();  // that a run which was killed has left
+  }
+  start_ = std::chrono::steady_clock::now();
+}
+
+// Every rank reads the files of the run.
+void TrainingRun::require_one_step() const {
+  if (!place_.ranks) { return; }
+  std::vector<std::int64_t> steps(std::size_t(place_.ranks->size()));
+  steps[std::size_t(place_.ranks->rank())] = step_;
+  throw_if(place_.ranks->sum(std::span(steps)));
+  for (std::size_t rank = 0; rank < steps.size(); ++rank) {
+    require(steps[rank] == steps[0], ExitCode::io, {.file = folder_.native()},
+            "expected one folder that all ranks share; rank 0 finds step ", steps[0],
+            " in it, rank ", rank, " step ", steps[rank]);
+  }
+}
+
+void TrainingRun::run_steps() {
+  while (!done()) {
+    if (owes_evaluation()) {
+      evaluate();
+      saved_ = saved_ == step_ ? -1 : saved_;  // its meta says what was found
+    } else {
+      take_step();
+      if (owes_evaluation()) { evaluate(); }
+    }
+    if (step_ % settings_.save_every == 0 || at_end() || saved_ < 0) { save(); }
+    show();
+  }
+}
+
+// Ranks stop together, between two steps: what one of them was asked all of them do.
+void TrainingRun::stop_when_any_was_asked() const {
+  if (!place_.ranks) { return; }
+  std::int64_t asked = place_.interrupts.requested() ? 1 : 0;
+  throw_if(place_.ranks->sum(std::span(&asked, 1)));
+  require(asked == 0, ExitCode::interrupted, {}, "interrupted");
+}
+
+void TrainingRun::take_step() {
+  stop_when_any_was_asked();
+  StopWhenAsked stop(place_.interrupts);
+  NoProgress go;
+  Progress& progress = place_.ranks ? static_cast<Progress&>(go) : stop;
+  const Ranks* const ranks = place_.ranks;
+  const Sequences batch =
+      place_.corpus.training_batch(step_, settings_.batch, settings_.call(),
+                                   ranks ? ranks->rank() : 0, ranks ? ranks->size() : 1);
   const TrainingStep step = training_step(settings_, step_);
+  const std::int64_t calls = settings_.batch / settings_.call();
   StepReport report;
   Failure failure =
-      trainer_->step({batch.ids, batch.targets, settings_.context}, step, progress, report);
-  if (failure && failure.code != ExitCode::interrupted) {
+      trainer_->step({batch.ids, batch.targets, settings_.context, calls}, step, progress, report);
+  const bool lost = ranks && ranks->lost_another();
+  if (failure && failure.code != ExitCode::interrupted && !lost) {
     failure.message = join_words("step ", step_ + 1, ": ", failure.message);
   }
   throw_if(failure);
@@ -169,49 +224,64 @@ void TrainingRun::take_step() {
   if (settings_.saves_bfloat16(step_)) { round_to_bfloat16(trainer_->tensors()); }
   progressed_.bits_per_byte.reset();  // that of an earlier step
   progressed_.train_loss = report.loss;
-  log_->add_step(step_, settings_, step, report);
+  if (log_) { log_->add_step(step_, settings_, step, report); }
+}
+
+// −ln p of every target of the first rows that are held out; ranks take turns with the calls.
+std::vector<float> TrainingRun::held_out_losses(std::int64_t rows) {
+  StopWhenAsked stop(place_.interrupts);
+  NoProgress go;
+  Progress& progress = place_.ranks ? static_cast<Progress&>(go) : stop;
+  const TrainingStep step = training_step(settings_, step_);
+  std::vector<float> all(std::size_t(rows * settings_.context)), nll;
+  for (std::int64_t first = 0; first < rows; first += kRowsAtOnce) {
+    const std::int64_t call = first / kRowsAtOnce;
+    if (place_.ranks && call % place_.ranks->size() != place_.ranks->rank()) { continue; }
+    const Sequences batch =
+        place_.corpus.held_out_batch(first, std::min(kRowsAtOnce, rows - first));
+    throw_if(
+        trainer_->evaluate({batch.ids, batch.targets, settings_.context}, step, progress, nll));
+    std::copy(nll.begin(), nll.end(), all.begin() + first * settings_.context);
+  }
+  if (place_.ranks) { throw_if(place_.ranks->sum(std::span(all))); }
+  return all;
 }
 
 void TrainingRun::evaluate() {
-  StopWhenAsked progress(place_.interrupts);
-  const Corpus& corpus = place_.corpus;
-  const std::int64_t rows = std::min(corpus.held_out_rows(), settings_.evaluate_rows);
-  const TrainingStep step = training_step(settings_, step_);
+  const std::int64_t rows = std::min(place_.corpus.held_out_rows(), settings_.evaluate_rows);
+  const std::vector<float> nll = held_out_losses(rows);
+  const std::vector<std::int32_t> targets = place_.corpus.held_out_batch(0, rows).targets;
   double nats = 0, counted_nats = 0;
-  std::int64_t tokens = 0, bytes = 0;
-  std::vector<float> nll;
-  for (std::int64_t first = 0; first < rows; first += kRowsAtOnce) {
-    const Sequences batch = corpus.held_out_batch(first, std::min(kRowsAtOnce, rows - first));
-    throw_if(
-        trainer_->evaluate({batch.ids, batch.targets, settings_.context}, step, progress, nll));
-    for (std::size_t i = 0; i < nll.size(); ++i) {
-      const std::int32_t length = place_.token_bytes[batch.targets[i]];
-      nats += nll[i];
-      counted_nats += length > 0 ? nll[i] : 0;
-      bytes += length;
-    }
-    tokens += std::ssize(nll);
+  std::int64_t bytes = 0;
+  for (std::size_t i = 0; i < nll.size(); ++i) {
+    const std::int32_t length = place_.token_bytes[targets[i]];
+    nats += nll[i];
+    counted_nats += length > 0 ? nll[i] : 0;
+    bytes += length;
   }
-  const double loss = nats / double(tokens);
+  const double loss = nats / double(nll.size());
   const double bits = counted_nats / (std::numbers::ln2 * double(std::max<std::int64_t>(1, bytes)));
   progressed_.bits_per_byte = bits;
-  log_->add_evaluation(step_, loss, bits);
+  evaluated_ = step_;
+  if (log_) { log_->add_evaluation(step_, loss, bits); }
   place_.terminal.say(
       join_words(label_, "step ", step_, " of ", settings_.steps(),
-                 formatted(": loss %.3f, held out %.3f nats a token, %.3f bits a byte, ",
+                 formatted(": loss %.3f, held out %.3f nats a token, %.3f bits a byte",
                            progressed_.train_loss, loss, bits),
                  pace()));
 }
 
 void TrainingRun::save() {
   if (saved_ == step_) { return; }
-  const CheckpointNames names(step_);
-  place_.folder.clear();
-  write_step(place_.folder.staged(names.model).parent_path(), settings_, step_, progressed_, model_,
-             trainer_->tensors());
-  put_in_place(place_.folder, place_.interrupts, folder_, names.all());
+  if (place_.folder) {
+    const CheckpointNames names(step_);
+    place_.folder->clear();
+    write_step(place_.folder->staged(names.model).parent_path(), settings_, step_, progressed_,
+               model_, trainer_->tensors());
+    put_in_place(*place_.folder, place_.interrupts, folder_, names.all());
+  }
   saved_ = step_;
-  remove_old_moments();
+  if (place_.folder) { remove_old_moments(); }
 }
 
 // The moments of other steps have done their work, and are twice as large as the model.
@@ -232,15 +302,16 @@ std::string TrainingRun::pace() const {
   using Seconds = std::chrono::duration<double>;
   const double seconds = Seconds(std::chrono::steady_clock::now() - start_).count();
   const double steps = double(step_ - began_);
+  if (steps <= 0) { return ""; }
   const double tokens = steps * double(settings_.batch * settings_.context);
   const double left = seconds / steps * double(settings_.steps() - step_);
-  return join_words(formatted("%.0f tokens/s, ", tokens / std::max(seconds, 1e-9)),
+  return join_words(formatted(", %.0f tokens/s, ", tokens / std::max(seconds, 1e-9)),
                     clock_text(left), " left");
 }
 
 void TrainingRun::show() {
   place_.terminal.show(join_words(label_, "step ", step_, " of ", settings_.steps(),
-                                  formatted(": loss %.3f, ", progressed_.train_loss), pace()),
+                                  formatted(": loss %.3f", progressed_.train_loss), pace()),
                        false);
 }
 

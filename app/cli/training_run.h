@@ -11,6 +11,7 @@
 #include "app/cli/interrupts.h"
 #include "app/cli/output_folder.h"
 #include "app/cli/terminal.h"
+#include "core/engine/ranks.h"
 #include "core/engine/training.h"
 #include "core/model/model.h"
 #include "core/train/checkpoint.h"
@@ -21,7 +22,9 @@ namespace kappascope {
 
 // What all models of a run share.
 struct TrainingPlace {
-  OutputFolder& folder;  // of the run
+  OutputFolder* folder;        // of the run; nullptr: rank 0 writes
+  std::filesystem::path path;  // that folder
+  Ranks* ranks;                // nullptr: this process is alone
   Interrupts& interrupts;
   Terminal& terminal;
   Corpus& corpus;
@@ -39,18 +42,27 @@ class TrainingRun {
   // `folder`: of this model, with a checkpoint that a run can go on from.
   TrainingRun(TrainingPlace& place, std::filesystem::path folder, std::string label);
 
-  bool done() const { return step_ >= settings_.steps(); }
-  // To the end. Throws Error, interrupted too, after what was reached has been saved.
+  bool done() const { return at_end() && !owes_evaluation(); }
+  // To the end. Throws Error; when the run was interrupted or another rank has ended, after what
+  // was reached has been saved.
   void run();
 
  private:
   std::unique_ptr<Trainer> start(Progress& progress);
+  bool at_end() const { return step_ >= settings_.steps(); }
+  // An evaluation of the step that was reached is due, and the log has none.
+  bool owes_evaluation() const;
+  void begin();
+  void run_steps();
+  void require_one_step() const;
+  void stop_when_any_was_asked() const;
   void take_step();
   void evaluate();
+  std::vector<float> held_out_losses(std::int64_t rows);
   void save();
   void show();
   void remove_old_moments() const;
-  std::string pace() const;  // tokens a second, and the time that is left
+  std::string pace() const;  // ", " and tokens a second, and the time that is left; "" at first
 
   TrainingPlace& place_;
   std::filesystem::path folder_;
@@ -60,8 +72,9 @@ class TrainingRun {
   Model model_;
   std::unique_ptr<Trainer> trainer_;
   std::optional<TrainLog> log_;
-  std::int64_t saved_ = 0;  // the step that is on the disk
-  std::int64_t began_ = 0;  // the step that this process began with
+  std::int64_t saved_ = 0;      // the step that is on the disk
+  std::int64_t evaluated_ = 0;  // the newest step that the log has an evaluation of
+  std::int64_t began_ = 0;      // the step that this process began with
   std::chrono::steady_clock::time_point start_;
   Progressed progressed_;
 };

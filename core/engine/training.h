@@ -10,6 +10,7 @@
 
 #include "core/engine/engine.h"
 #include "core/engine/progress.h"
+#include "core/engine/ranks.h"
 #include "core/error.h"
 #include "core/model/model.h"
 #include "core/nan.h"
@@ -30,13 +31,19 @@ struct TrainingRules {
   // Of soft routing: what the MoE layers share; 0: the sum of the model's budgets, which is the
   // same but for its last bits.
   double total_budget = 0;
+  // Who share every call of a step, each with as many of its sequences; nullptr: none but this
+  // process. They must outlive the trainer. A progress must not stop the steps of one rank alone.
+  Ranks* ranks = nullptr;
 };
 
-// Sequences of one length, one after another: B·C ids, and the token that follows each.
+// Sequences of one length, one after another: B·C ids, and the token that follows each. A step runs
+// them in `calls` of the model, as many in each: within a call the capacity of experts and load
+// balancing count, the sequences of all ranks together, in the order of the ranks.
 struct TrainingBatch {
-  std::span<const std::int32_t> ids;      // [B·C]
+  std::span<const std::int32_t> ids;      // [B·C] of this rank
   std::span<const std::int32_t> targets;  // [B·C] −1: none, it is not counted
   std::int64_t length = 0;                // C ≤ the model's context
+  std::int64_t calls = 1;                 // divides B
 };
 
 // Learning rates of AdamW by what a tensor is.
@@ -70,8 +77,8 @@ struct LayerReport {
 
 struct StepReport {
   double loss = 0;                  // mean of −ln p of the targets, in nats
-  double balance = 0;               // sums over the MoE layers, before their weights
-  double router_z = 0;              //
+  double balance = 0;               // sums over the MoE layers, before their weights, and
+  double router_z = 0;              // means over the calls
   double kappa_l2 = 0;              // Σ mean b² + mean α²
   double gradient = 0;              // ‖derivatives of all parameters‖₂
   std::vector<LayerReport> layers;  // MoE layers, where asked for
@@ -88,12 +95,13 @@ struct LearnedTensor {
 class Trainer {
  public:
   virtual ~Trainer() = default;
-  // One step of AdamW. Nothing has changed when it fails: interrupted (the progress said stop),
-  // memory, internal (also a loss or a derivative that is not a number, naming it).
+  // One step of AdamW, with the mean of the losses of its calls. Nothing has changed when it fails:
+  // interrupted (the progress said stop), memory, internal (also a loss or a derivative that is not
+  // a number, naming it), and what Ranks fail with. All ranks report the same.
   virtual Failure step(const TrainingBatch& batch, const TrainingStep& step, Progress& progress,
                        StepReport& report) noexcept = 0;
   // −ln p of every target, NaN where there is none, with U and T of the step; the capacity of
-  // experts is the model's own.
+  // experts is the model's own. One call, of this rank alone.
   virtual Failure evaluate(const TrainingBatch& batch, const TrainingStep& step, Progress& progress,
                            std::vector<float>& nll) noexcept = 0;
   // In running order; the memory is the trainer's and may be written to before the next step. On a
@@ -103,7 +111,7 @@ class Trainer {
   virtual void set_steps(std::int64_t steps) noexcept = 0;
 };
 
-inline constexpr std::uint32_t kTrainingVersion = 2;  // of this header
+inline constexpr std::uint32_t kTrainingVersion = 4;  // of this header
 
 // Loads the weights of `model`, which must outlive the result, in the engine library of the device.
 // Throws Error: unsupported, by name, where a part of the model cannot be trained; gpu where there

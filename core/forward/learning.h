@@ -20,6 +20,11 @@ class Learning {
                                     std::int64_t layer) = 0;
   // The budget k of soft routing, a float64 number.
   virtual at::Tensor budget(std::int64_t layer) = 0;
+  // Of a call of which this process has `tokens`, how many all ranks have.
+  virtual std::int64_t tokens_of_call(std::int64_t tokens) const = 0;
+  // How many assignments of other ranks are before this rank's in an expert's queue, [K,E] of its
+  // own counts [K,E] by slot; undefined where there are no others.
+  virtual at::Tensor queued_before(const at::Tensor& counts) = 0;
   // After an MoE layer of input x [T,H] was routed: s [T,K] of a κ router is put in its place.
   virtual void routed(std::int64_t layer, const at::Tensor& x, const MoeWeights& weights,
                       PlainRouting& routing) = 0;

@@ -17,7 +17,7 @@ at::Tensor with_gradient(const at::Tensor& x, double share) {
   return fixed + share * (x - fixed);
 }
 
-LayerReport report_of(std::int64_t layer, const at::Tensor& assignments) {
+LayerReport load_of(std::int64_t layer, const at::Tensor& assignments) {
   LayerReport report;
   report.layer = layer;
   const at::Tensor share = (assignments / assignments.sum()).to(at::kDouble).cpu().contiguous();
@@ -27,6 +27,40 @@ LayerReport report_of(std::int64_t layer, const at::Tensor& assignments) {
 }
 
 }  // namespace
+
+void LearningCall::begin() {
+  balance_ = at::zeros({});
+  router_z_ = at::zeros({});
+  at_ = 0;
+}
+
+at::Tensor LearningCall::over_ranks(const at::Tensor& part) const {
+  if (!ranks_) { return part; }
+  const at::Tensor own = part.detach();
+  at::Tensor sum = own.cpu().clone().contiguous();
+  require_exchanged(
+      ranks_->sum(std::span(sum.mutable_data_ptr<float>(), std::size_t(sum.numel()))));
+  return part + (sum.to(own.device()) - own);
+}
+
+at::Tensor LearningCall::mean_over_ranks(const at::Tensor& mean) const {
+  return ranks_ ? over_ranks(mean / double(ranks_->size())) : mean;
+}
+
+std::int64_t LearningCall::tokens_of_call(std::int64_t tokens) const {
+  return ranks_ ? tokens * ranks_->size() : tokens;
+}
+
+at::Tensor LearningCall::queued_before(const at::Tensor& counts) {
+  if (!ranks_) { return {}; }
+  at::Tensor all = at::zeros({ranks_->size(), counts.size(0), counts.size(1)}, at::kLong);
+  all.select(0, ranks_->rank()).copy_(counts);
+  require_exchanged(
+      ranks_->sum(std::span(all.mutable_data_ptr<std::int64_t>(), std::size_t(all.numel()))));
+  // Of earlier slots those of all others, of the same slot those of the ranks before this one.
+  const at::Tensor others = all.sum(0) - all.select(0, ranks_->rank());
+  return (others.cumsum(0) - others + all.narrow(0, 0, ranks_->rank()).sum(0)).to(counts.device());
+}
 
 at::Tensor LearningCall::with_embedding(const at::Tensor& x, const at::Tensor& x0,
                                         std::int64_t layer) {
@@ -40,25 +74,25 @@ void LearningCall::routed(std::int64_t layer, const at::Tensor& x, const MoeWeig
     const at::Tensor input = with_gradient(x, rules_.score_gradient);
     routing.score = kappa_router_scores(input, weights).gather(1, routing.index);
   }
-  const double tokens = double(logits.size(0)), experts = double(logits.size(1));
+  const double tokens = double(tokens_of_call(logits.size(0))), experts = double(logits.size(1));
   const bool soft = budgets[layer].defined();
   const at::Tensor assigned = soft ? routing.index.masked_select(routing.kept) : routing.index;
   const at::Tensor assignments =
-      at::bincount(assigned.flatten(), {}, logits.size(1)).to(at::kFloat);
+      over_ranks(at::bincount(assigned.flatten(), {}, logits.size(1)).to(at::kFloat));
   if (describe_) {
-    layers_.push_back(report_of(layer, assignments));
-    if (soft) {
-      layers_.back().budget = budgets[layer].item<double>();
-      layers_.back().experts_run = double(assigned.numel()) / tokens;
-    }
-    sums_.emplace_back();
+    if (at_ == described_.size()) { described_.push_back({layer, at::zeros_like(assignments)}); }
+    Described& described = described_[at_++];
+    described.assignments = described.assignments + assignments;
+    described.tokens += tokens;
+    described.budget = soft ? budgets[layer].item<double>() : kNaN;
   }
   if (!losses_) { return; }
-  const at::Tensor probability = logits.softmax(1).mean(0);
+  const at::Tensor probability = mean_over_ranks(logits.softmax(1).mean(0));
   balance_ = balance_ + experts * (probability * (assignments / tokens)).sum();
   const at::Tensor r = router_logits(with_gradient(x, rules_.router_z_input_gradient), weights);
   const at::Tensor mean = r.mean(1, true);
-  router_z_ = router_z_ + ((r - mean).logsumexp(1).square() + mean.squeeze(1).square()).mean();
+  router_z_ = router_z_ +
+              mean_over_ranks(((r - mean).logsumexp(1).square() + mean.squeeze(1).square()).mean());
 }
 
 at::Tensor LearningCall::experts(std::int64_t layer, const at::Tensor& x,
@@ -70,7 +104,7 @@ at::Tensor LearningCall::experts(std::int64_t layer, const at::Tensor& x,
   const LearnedRouting from{routing.index, routing.kept, routing.weight,
                             with_gradient(s, learned.kappa.score_gradient)};
   const bool kappa = !learned.kappa.bias.empty() || !learned.kappa.scale.empty();
-  KappaSums* const sums = describe_ && kappa ? &sums_.back() : nullptr;  // else 1 everywhere
+  KappaSums* const sums = describe_ && kappa ? &described_[at_ - 1].kappa : nullptr;  // else 1
   return learned_experts(x, from, learned, plan, [&] { context.check(); }, sums);
 }
 
@@ -79,12 +113,23 @@ at::Tensor LearningCall::dense_hidden(const at::Tensor& z, const at::Tensor& up)
 }
 
 std::vector<LayerReport> LearningCall::layers() const {
-  std::vector<LayerReport> result = layers_;
-  for (std::size_t i = 0; i < result.size(); ++i) {
-    const double count = double(sums_[i].count), mean = sums_[i].sum / count;
-    const double variance = sums_[i].square / count - mean * mean;
-    result[i].kappa_mean = count > 0 ? mean : kNaN;
-    result[i].kappa_spread = count > 0 ? std::sqrt(std::max(0.0, variance)) : kNaN;
+  std::vector<double> sums;
+  for (const Described& of : described_) {
+    sums.insert(sums.end(), {double(of.kappa.count), of.kappa.sum, of.kappa.square});
+  }
+  if (ranks_ && !sums.empty()) { require_exchanged(ranks_->sum(std::span(sums))); }
+  std::vector<LayerReport> result;
+  for (std::size_t i = 0; i < described_.size(); ++i) {
+    const double count = sums[3 * i], mean = sums[3 * i + 1] / count;
+    const double variance = sums[3 * i + 2] / count - mean * mean;
+    const Described& of = described_[i];
+    result.push_back(load_of(of.layer, of.assignments));
+    if (!std::isnan(of.budget)) {
+      result.back().budget = of.budget;
+      result.back().experts_run = of.assignments.sum(at::kDouble).item<double>() / of.tokens;
+    }
+    result.back().kappa_mean = count > 0 ? mean : kNaN;
+    result.back().kappa_spread = count > 0 ? std::sqrt(std::max(0.0, variance)) : kNaN;
   }
   return result;
 }

@@ -15,9 +15,15 @@ namespace kappascope {
 
 class LearningCall final : public Learning {
  public:
-  // Without `losses` the call only evaluates; `describe` fills layers().
+  // Without `losses` the call only evaluates, of this process alone; `describe` fills layers().
   LearningCall(const TrainingRules& rules, bool losses, bool describe)
-      : rules_(rules), losses_(losses), describe_(describe) {}
+      : rules_(rules),
+        losses_(losses),
+        describe_(describe),
+        ranks_(losses ? rules.ranks : nullptr) {}
+
+  // The next call of a step; layers() goes on counting.
+  void begin();
 
   // Set before the call (LearnedWeights::prepare).
   std::vector<LearnedExperts> parameters;  // [L]
@@ -31,13 +37,21 @@ class LearningCall final : public Learning {
   //   router z  mean over tokens of logsumexp(r − r̄)² + r̄²
   const at::Tensor& balance() const { return balance_; }
   const at::Tensor& router_z() const { return router_z_; }
-  // MoE layers, in order.
+  // MoE layers, in order, over all calls and ranks.
   std::vector<LayerReport> layers() const;
+
+  // A sum over the ranks, each with its part; its derivative is that of this rank's part, so that
+  // those of all ranks add up to that of the sum.
+  at::Tensor over_ranks(const at::Tensor& part) const;
+  // The mean over the ranks of what is a mean over this rank's tokens, likewise.
+  at::Tensor mean_over_ranks(const at::Tensor& mean) const;
 
   const TrainingRules& rules() const { return rules_; }
 
   at::Tensor with_embedding(const at::Tensor& x, const at::Tensor& x0, std::int64_t layer) override;
   at::Tensor budget(std::int64_t layer) override { return budgets[layer]; }
+  std::int64_t tokens_of_call(std::int64_t tokens) const override;
+  at::Tensor queued_before(const at::Tensor& counts) override;
   void routed(std::int64_t layer, const at::Tensor& x, const MoeWeights& weights,
               PlainRouting& routing) override;
   at::Tensor experts(std::int64_t layer, const at::Tensor& x, const PlainRouting& routing,
@@ -46,10 +60,20 @@ class LearningCall final : public Learning {
 
  private:
   const TrainingRules& rules_;
+  // Of an MoE layer.
+  struct Described {
+    std::int64_t layer = 0;
+    at::Tensor assignments = {};  // [E] float32
+    double tokens = 0;
+    double budget = kNaN;  // of soft routing
+    KappaSums kappa = {};
+  };
+
   const bool losses_, describe_;
+  Ranks* const ranks_;
   at::Tensor balance_ = at::zeros({}), router_z_ = at::zeros({});
-  std::vector<LayerReport> layers_;
-  std::vector<KappaSums> sums_;  // beside layers_
+  std::vector<Described> described_;
+  std::size_t at_ = 0;  // the layer that was routed last, in described_, plus 1
 };
 
 }  // namespace kappascope

@@ -15,11 +15,20 @@ namespace kappascope {
 namespace {
 
 // Assignments take their place in an expert's queue: all first choices by token, then all second.
-at::Tensor kept_within(const at::Tensor& index, std::int64_t experts, std::int64_t capacity) {
+at::Tensor kept_within(const at::Tensor& index, std::int64_t experts, std::int64_t capacity,
+                       Learning* learning) {
   if (capacity < 0) { return at::ones_like(index, at::kBool); }
   const at::Tensor queue = index.t().flatten();  // [K·T]
   const at::Tensor hits = at::one_hot(queue, experts);
-  const at::Tensor place = hits.cumsum(0).gather(1, queue.unsqueeze(1)).squeeze(1) - 1;
+  at::Tensor place = hits.cumsum(0).gather(1, queue.unsqueeze(1)).squeeze(1) - 1;
+  if (learning) {
+    const at::Tensor counts = hits.view({index.size(1), index.size(0), experts}).sum(1);
+    const at::Tensor before = learning->queued_before(counts);
+    if (before.defined()) {
+      const at::Tensor of_slot = before.repeat_interleave(index.size(0), 0);  // [K·T,E]
+      place = place + of_slot.gather(1, queue.unsqueeze(1)).squeeze(1);
+    }
+  }
   return (place < capacity).view({index.size(1), index.size(0)}).t();
 }
 
@@ -164,7 +173,10 @@ PlainRouting plain_route(const at::Tensor& x, const MoeWeights& weights, std::in
   std::tie(routing.index, routing.margin) =
       choose(selection.defined() ? selection : routing.logits, given, plan.slots);
   const at::Tensor chosen = routing.logits.gather(1, routing.index);
-  routing.kept = kept_within(routing.index, spec.router.experts, plan.capacity_of_call(x.size(0)));
+  const std::int64_t tokens =
+      context.learning ? context.learning->tokens_of_call(x.size(0)) : x.size(0);
+  routing.kept = kept_within(routing.index, spec.router.experts, plan.capacity_of_call(tokens),
+                             context.learning);
   const at::Tensor weight = spec.router.weight == CombineWeight::softmax_of_all
                                 ? routing.logits.softmax(1).gather(1, routing.index)
                                 : chosen.softmax(1);

@@ -25,6 +25,9 @@ using torch::optim::AdamW;
 using torch::optim::AdamWOptions;
 using torch::optim::AdamWParamState;
 
+// A run that goes on keeps its rates.
+constexpr const char* kStable = "another run with a lower --lr is more stable";
+
 class NoProbe final : public Probe {
  public:
   ProbeWants wants() const noexcept override { return {}; }
@@ -210,36 +213,89 @@ class TorchTrainer final : public Trainer {
 
   void run_step(const TrainingBatch& batch, const TrainingStep& step, Progress& progress,
                 StepReport& report) {
+    report = {};
     LearningCall learning(rules_, /*losses=*/true, step.describe);
-    const at::Tensor each = losses_of(batch, training_plan_, step, progress, learning);
-    const auto counted = double(
-        std::count_if(batch.targets.begin(), batch.targets.end(), [](int id) { return id >= 0; }));
-    const at::Tensor loss = each.sum() / std::max(1.0, counted);
-    const at::Tensor kappa_l2 = weights_.kappa_l2();
-    const at::Tensor total = loss + step.balance * learning.balance() +
-                             step.router_z * learning.router_z() + step.kappa_l2 * kappa_l2;
-    report.loss = loss.item<double>();
-    report.balance = learning.balance().item<double>();
-    report.router_z = learning.router_z().item<double>();
-    report.kappa_l2 = kappa_l2.item<double>();
+    const std::size_t tokens = batch.ids.size() / std::size_t(batch.calls);
+    for (std::int64_t i = 0; i < batch.calls; ++i) {
+      const std::size_t first = std::size_t(i) * tokens;
+      learning.begin();
+      run_call(
+          {batch.ids.subspan(first, tokens), batch.targets.subspan(first, tokens), batch.length},
+          step, 1 / double(batch.calls), progress, learning, report);
+    }
     report.layers = learning.layers();
-    require(std::isfinite(total.item<double>()), ExitCode::internal, {},
-            "the loss is not a finite number; a lower --lr keeps training stable");
-    total.backward();
+    sum_gradients();
     report.gradient = check_gradients();
     set_rates(step.rates);
     optimizer_->step();
   }
 
-  // The norm of all derivatives; those that no token reached are 0, as AdamW then counts the step.
-  double check_gradients() {
-    double square = 0;
+  // Adds `share` of a call's losses to the report and of their derivatives to the leaves.
+  void run_call(const TrainingBatch& batch, const TrainingStep& step, double share,
+                Progress& progress, LearningCall& learning, StepReport& report) {
+    const at::Tensor each = losses_of(batch, training_plan_, step, progress, learning);
+    const at::Tensor loss =
+        learning.over_ranks(each.sum() / std::max(1.0, double(counted(batch.targets))));
+    at::Tensor kappa_l2 = weights_.kappa_l2();
+    if (rules_.ranks && rules_.ranks->rank() > 0) { kappa_l2 = kappa_l2.detach(); }  // once in all
+    at::Tensor total = loss + step.balance * learning.balance() +
+                       step.router_z * learning.router_z() + step.kappa_l2 * kappa_l2;
+    report.loss += share * loss.item<double>();
+    report.balance += share * learning.balance().item<double>();
+    report.router_z += share * learning.router_z().item<double>();
+    report.kappa_l2 += share * kappa_l2.item<double>();
+    require(std::isfinite(total.item<double>()), ExitCode::internal, {},
+            "the loss is not a finite number; ", kStable);
+    if (share != 1) { total = share * total; }
+    total.backward();
+  }
+
+  // Targets of a call, on all ranks.
+  std::int64_t counted(std::span<const std::int32_t> targets) const {
+    std::int64_t count =
+        std::count_if(targets.begin(), targets.end(), [](int id) { return id >= 0; });
+    if (rules_.ranks) { require_exchanged(rules_.ranks->sum(std::span(&count, 1))); }
+    return count;
+  }
+
+  // The derivatives of every leaf, summed over the ranks; those that no token reached are 0, as
+  // AdamW then counts the step.
+  void sum_gradients() {
+    constexpr std::int64_t kAtOnce = 1 << 22;  // values
+    std::vector<at::Tensor> some;
+    std::int64_t size = 0;
+    const auto exchange = [&] {
+      if (some.empty()) { return; }
+      const at::Tensor flat = at::cat(some).cpu();
+      require_exchanged(
+          rules_.ranks->sum(std::span(flat.mutable_data_ptr<float>(), std::size_t(flat.numel()))));
+      std::int64_t first = 0;
+      for (at::Tensor& part : some) {
+        part.copy_(flat.narrow(0, first, part.numel()));
+        first += part.numel();
+      }
+      some.clear();
+      size = 0;
+    };
     for (const Leaf& leaf : weights_.leaves()) {
       at::Tensor values = leaf.values;
       if (!values.grad().defined()) { values.mutable_grad() = at::zeros_like(values); }
-      const double part = values.grad().square().sum(at::kDouble).item<double>();
+      if (!rules_.ranks) { continue; }
+      values.mutable_grad() = values.grad().contiguous();
+      some.push_back(values.grad().view(-1));
+      size += values.numel();
+      if (size >= kAtOnce) { exchange(); }
+    }
+    exchange();
+  }
+
+  // The norm of all derivatives.
+  double check_gradients() {
+    double square = 0;
+    for (const Leaf& leaf : weights_.leaves()) {
+      const double part = leaf.values.grad().square().sum(at::kDouble).item<double>();
       require(std::isfinite(part), ExitCode::internal, {.tensor = leaf.name},
-              "a derivative is not a finite number; a lower --lr keeps training stable");
+              "a derivative is not a finite number; ", kStable);
       square += part;
     }
     return std::sqrt(square);

@@ -55,6 +55,11 @@ void write_meta(const fs::path& path, const Json& meta) {
   write_file(path, meta.dump(2) + "\n", /*sync=*/true);
 }
 
+Json meta_of(const fs::path& folder, std::int64_t step) {
+  const fs::path path = folder / CheckpointNames(step).meta;
+  return parse_json(read_text_file(path, kLongestMeta), path.string());
+}
+
 // Faults where `found` is not what the training settings say.
 void add_differences(const std::string& name, const Json& expected, const Json& found,
                      Faults& faults) {
@@ -158,10 +163,22 @@ std::optional<std::int64_t> newest_resumable(const fs::path& folder) {
   return {};
 }
 
+Progressed progress_of(const fs::path& folder, std::int64_t step) {
+  const Json meta = meta_of(folder, step);
+  Progressed progressed;
+  const auto number = [&](const char* name) {
+    return meta.contains(name) && meta.at(name).is_number()
+               ? std::optional(meta.at(name).get<double>())
+               : std::nullopt;
+  };
+  progressed.train_loss = number("train_loss").value_or(0);
+  progressed.bits_per_byte = number("val_bpb");
+  return progressed;
+}
+
 TrainSettings settings_of(const fs::path& folder, std::int64_t step) {
-  const fs::path path = folder / CheckpointNames(step).meta;
-  const std::string file = path.string();
-  const Json meta = parse_json(read_text_file(path, kLongestMeta), file);
+  const std::string file = (folder / CheckpointNames(step).meta).string();
+  const Json meta = meta_of(folder, step);
   const Json::json_pointer place("/user_config/kappascope_train");
   require(meta.is_object() && meta.contains(place), ExitCode::unsupported, {.file = file},
           "user_config.kappascope_train is absent: this model was not trained by kappascope");

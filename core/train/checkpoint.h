@@ -46,6 +46,8 @@ void write_step(const std::filesystem::path& folder, const TrainSettings& settin
 std::optional<std::int64_t> newest_resumable(const std::filesystem::path& folder);
 // The settings in its meta. Errors: damaged, unsupported (no training of ours).
 TrainSettings settings_of(const std::filesystem::path& folder, std::int64_t step);
+// What its meta says of the run's course.
+Progressed progress_of(const std::filesystem::path& folder, std::int64_t step);
 // Puts the moments of a step where the trainer has them. Damaged where they do not fit or
 // are not finite, or squares below 0.
 void read_moments(const std::filesystem::path& folder, std::int64_t step,

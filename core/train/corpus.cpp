@@ -27,8 +27,14 @@ Corpus::Corpus(std::vector<std::int32_t> stream, std::int64_t context, std::int6
 }
 
 Sequences Corpus::training_batch(std::int64_t step, std::int64_t count) {
+  return training_batch(step, count, count, 0, 1);
+}
+
+Sequences Corpus::training_batch(std::int64_t step, std::int64_t count, std::int64_t call, int rank,
+                                 int ranks) {
   Sequences result;
   for (std::int64_t i = 0; i < count; ++i) {
+    if (i % call * ranks / call != rank) { continue; }
     const std::int64_t place = step * count + i, epoch = place / training_rows();
     if (epoch != epoch_) {
       order_ = training_;

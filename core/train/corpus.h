@@ -25,8 +25,11 @@ class Corpus {
   const std::string& sha256() const { return sha256_; }  // of the stream
 
   // The `count` rows of step `step`: every row once before one comes again, each time in another
-  // order of the seed.
+  // order of the seed. Of several ranks the rows of one: of every `call` rows, which the ranks
+  // share, its part.
   Sequences training_batch(std::int64_t step, std::int64_t count);
+  Sequences training_batch(std::int64_t step, std::int64_t count, std::int64_t call, int rank,
+                           int ranks);
   Sequences held_out_batch(std::int64_t first, std::int64_t count) const;
 
  private:

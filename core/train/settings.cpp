@@ -10,6 +10,8 @@
 namespace kappascope {
 namespace {
 
+constexpr const char* kOptional = "micro_batch";
+
 // A file of settings is read and written by the same list of members.
 template <typename Settings, typename Visit>
 void visit_members(Settings& settings, Visit&& visit) {
@@ -49,6 +51,7 @@ void visit_members(Settings& settings, Visit&& visit) {
   visit("describe_every", settings.describe_every);
   visit("evaluate_rows", settings.evaluate_rows);
   visit("save_dtype", settings.save_dtype);
+  visit(kOptional, settings.micro_batch);  // absent: 0
 }
 
 constexpr double kFinalKappaRate = 0.5;  // of the κ rate, at the end
@@ -216,6 +219,10 @@ void expect_course(const TrainSettings& settings, Expectations& is) {
     is.in_range("--batch", settings.batch, 1,
                 std::max<std::int64_t>(1, kTokensOfStep / settings.context));
   }
+  is.expect(settings.micro_batch == 0 ||
+                (settings.micro_batch > 0 && settings.batch % settings.micro_batch == 0),
+            "--micro-batch: expected a divisor of --batch ", settings.batch, ", found ",
+            settings.micro_batch);
   is.in_range("--tokens", settings.tokens, 1, kMost);
   is.one_of("--save-dtype", settings.save_dtype, {"float32", "bfloat16"});
   is.in_range("--save-every", settings.save_every, 1, kMost);
@@ -240,6 +247,7 @@ std::int64_t TrainSettings::steps() const {
 Json settings_json(const TrainSettings& settings) {
   Json document = Json::object();
   visit_members(settings, [&](const char* name, const auto& value) { document[name] = value; });
+  if (settings.micro_batch == 0) { document.erase(kOptional); }
   return document;
 }
 
@@ -248,6 +256,7 @@ TrainSettings read_settings(const Json& document, const std::string& file) {
   Faults faults(file);
   visit_members(settings, [&](const char* name, auto& value) {
     using Value = std::remove_cvref_t<decltype(value)>;
+    if (name == kOptional && document.is_object() && !document.contains(name)) { return; }
     try {
       const Json& member = document.at(name);
       if (is_of_kind<Value>(member)) {
@@ -316,7 +325,7 @@ Json meta_json(const TrainSettings& settings, std::int64_t step) {
   return {{"step", step},
           {"model_config", std::move(config)},
           {"user_config", std::move(user)},
-          {"device_batch_size", settings.batch},
+          {"device_batch_size", settings.call()},
           {"max_seq_len", settings.context}};
 }
 

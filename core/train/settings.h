@@ -39,6 +39,9 @@ struct TrainSettings {
   std::string text_field = "text";
   std::int64_t tokens = 2 << 20;  // to train on
   std::int64_t batch = 8;         // sequences a step
+  // Sequences of a call, of all ranks together, in which the capacity of experts and load balancing
+  // count: a divisor of batch; 0: the whole batch.
+  std::int64_t micro_batch = 0;
   std::int64_t seed = 26;
   std::string stream_sha256;  // of the token ids, when the run began
 
@@ -60,6 +63,7 @@ struct TrainSettings {
   bool saves_bfloat16(std::int64_t step) const {
     return save_dtype == "bfloat16" && step >= steps();
   }
+  std::int64_t call() const { return micro_batch > 0 ? micro_batch : batch; }
   std::int64_t first_moe_layer() const { return std::min<std::int64_t>(2, layers / 2); }
   std::int64_t moe_layers() const { return layers - first_moe_layer(); }
   double total_budget() const { return is_soft() ? mean_budget() * double(moe_layers()) : 0; }

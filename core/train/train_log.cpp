@@ -16,20 +16,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// A number, or null where there is none: JSON has no NaN.
-Json number_json(double value) {
-  return std::isfinite(value) ? Json(value) : Json();
-}
-
-// The whole lines of a log up to `step`; "" where there is none.
-std::string lines_up_to(const fs::path& path, std::int64_t step) {
+// Gives `take` the whole lines of a log up to `step`, the first with the schema; none where there
+// is no log.
+template <typename Take>
+void read_lines(const fs::path& path, std::int64_t step, Take&& take) {
   std::error_code absent;
-  if (!fs::exists(path, absent) && !absent) { return ""; }
+  if (!fs::exists(path, absent) && !absent) { return; }
   errno = 0;
   std::ifstream in(path, std::ios::binary);
   require(in.is_open(), ExitCode::io, {.file = path.native()},
           "cannot open: ", std::strerror(errno));
-  std::string kept, line;
+  std::string line;
   for (std::int64_t number = 1; std::getline(in, line) && !in.eof(); ++number) {
     const Json document = Json::parse(line, nullptr, /*allow_exceptions=*/false);
     const bool head = number == 1;
@@ -41,15 +38,14 @@ std::string lines_up_to(const fs::path& path, std::int64_t step) {
         head ? join_words("an object with the schema \"", kTrainSchema, "\"")
              : "an object with a whole \"step\"",
         ", found none; mend the line, or move the file away: the run goes on with a new one");
-    if (head || document[member] <= step) { kept += line + "\n"; }
+    if (head || document[member] <= step) { take(line, document); }
   }
   require(!in.bad(), ExitCode::io, {.file = path.native()}, "cannot be read");
-  return kept;
 }
 
 Json layer_json(const LayerReport& layer) {
   Json load = Json::array();
-  for (const double share : layer.load) { load.push_back(number_json(share)); }
+  for (const double share : layer.load) { load.push_back(share); }
   Json document = {{"layer", layer.layer}, {"load", std::move(load)}};
   if (!std::isnan(layer.kappa_mean)) {
     document["kappa_mean"] = layer.kappa_mean;
@@ -64,17 +60,26 @@ Json layer_json(const LayerReport& layer) {
 
 }  // namespace
 
+std::int64_t last_evaluation(const fs::path& folder, std::int64_t step) {
+  std::int64_t last = 0;
+  if (step == 0) { return last; }  // what is there is of another run
+  read_lines(folder / kTrainLog, step, [&](const std::string&, const Json& document) {
+    if (document.contains("held_out_loss")) { last = document["step"].get<std::int64_t>(); }
+  });
+  return last;
+}
+
 TrainLog::TrainLog(const fs::path& folder, const fs::path& unfinished,
                    const TrainSettings& settings, std::int64_t step)
     : path_((folder / kTrainLog).string()) {
-  std::string kept = step > 0 ? lines_up_to(path_, step) : "";
+  std::string kept;
+  if (step > 0) {
+    read_lines(path_, step, [&](const std::string& line, const Json&) { kept += line + "\n"; });
+  }
   if (kept.empty()) {
     kept = Json({{"schema", kTrainSchema}, {"settings", settings_json(settings)}}).dump() + "\n";
   }
-  OutputFile file(unfinished);
-  file.write_at(0, std::as_bytes(std::span(kept)));
-  file.sync();
-  file.finish();
+  write_file(unfinished, kept, /*sync=*/true);
   std::error_code error;
   fs::rename(unfinished, path_, error);
   require(!error, ExitCode::io, {.file = path_}, "cannot be put in its place: ", error.message());
@@ -101,11 +106,11 @@ void TrainLog::add_step(std::int64_t step, const TrainSettings& settings, const 
                         const StepReport& report) {
   Json document = {{"step", step},
                    {"tokens", step * settings.batch * settings.context},
-                   {"loss", number_json(report.loss)},
-                   {"balance", number_json(report.balance)},
-                   {"router_z", number_json(report.router_z)},
-                   {"kappa_l2", number_json(report.kappa_l2)},
-                   {"gradient", number_json(report.gradient)},
+                   {"loss", report.loss},
+                   {"balance", report.balance},
+                   {"router_z", report.router_z},
+                   {"kappa_l2", report.kappa_l2},
+                   {"gradient", report.gradient},
                    {"rate", with.rates.matrices},
                    {"kappa_rate", with.rates.kappa},
                    {"bound", with.bound}};
@@ -119,9 +124,7 @@ void TrainLog::add_step(std::int64_t step, const TrainSettings& settings, const 
 }
 
 void TrainLog::add_evaluation(std::int64_t step, double loss, double bits_per_byte) {
-  add({{"step", step},
-       {"held_out_loss", number_json(loss)},
-       {"held_out_bits_per_byte", number_json(bits_per_byte)}});
+  add({{"step", step}, {"held_out_loss", loss}, {"held_out_bits_per_byte", bits_per_byte}});
 }
 
 }  // namespace kappascope

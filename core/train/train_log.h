@@ -2,6 +2,7 @@
 //   {"schema": "kappascope.train/1", "settings": {…}}
 //   {"step": 1, "tokens": …, "loss": …, …}                       after every step
 //   {"step": 100, "held_out_loss": …, "held_out_bits_per_byte": …}   after an evaluation
+// docs/files.md has every member. A number that is not finite is null.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,10 @@ namespace kappascope {
 
 inline constexpr const char* kTrainLog = "train.jsonl";
 inline constexpr const char* kTrainSchema = "kappascope.train/1";
+
+// The newest step up to `step` that the log in `folder` has an evaluation of; 0: none. Errors: as
+// of TrainLog.
+std::int64_t last_evaluation(const std::filesystem::path& folder, std::int64_t step);
 
 class TrainLog {
  public:

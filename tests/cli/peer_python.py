@@ -7,12 +7,17 @@ from harness import SOURCE
 VENV = SOURCE / 'build' / 'deps' / 'bench-venv'  # `make bench` installs it
 
 
-def run_torch(*words):
-    """Runs it, and gives what it prints."""
+def start_words(*words):
+    """(its command with these words, the environment that it needs)"""
     python = os.environ.get('KAPPASCOPE_PEER_PYTHON', VENV / 'bin' / 'python')
     libraries = ':'.join(map(str, VENV.glob('lib/python3*/site-packages/nvidia/*/lib')))
-    found = subprocess.run([python, *map(str, words)], capture_output=True, text=True,
-                           env=os.environ | {'LD_LIBRARY_PATH': libraries})
+    return [str(word) for word in (python, *words)], os.environ | {'LD_LIBRARY_PATH': libraries}
+
+
+def run_torch(*words):
+    """Runs it, and gives what it prints."""
+    command, environment = start_words(*words)
+    found = subprocess.run(command, capture_output=True, text=True, env=environment)
     if found.returncode:
         raise RuntimeError(found.stderr)
     return found.stdout

@@ -1,26 +1,18 @@
 """kappascope train: real runs of a tiny model, ended in every way, and what others read of them."""
-import io
 import json
 import os
 import pathlib
-import pickle
-import random
 import shutil
 import signal
-import time
 import unittest
 import zipfile
 
 import numpy as np
 
-from harness import Case, SOURCE, files_under, main
+from harness import SOURCE, files_under, main
 from peer_python import has_torch, run_torch
+from train_case import SMALL, TEXT, TINY, TOKENIZER, TrainCase, steps_of, steps_of_partial, tensors
 
-TEXT = SOURCE / 'docs' / 'metrics.md'
-TOKENIZER = SOURCE / 'assets' / 'tokenizer'
-SMALL = ['--layers', 4, '--width', 32, '--experts', 4, '--context', 32, '--threads', 1, '--kappa-delay', 2,
-         '--kappa-warmup', 3, '--lr', 0.01]
-TINY = [*SMALL, '--batch', 4]
 REFERENCE = os.environ.get('KAPPASCOPE_REFERENCE')
 TORCH = has_torch()
 # Run by it: `python -c … FOLDER STEP` prints the number of tensors.
@@ -35,34 +27,7 @@ print('tensors', len(state))
 '''
 
 
-def steps_of(folder):
-    lines = [json.loads(line) for line in (folder / 'train.jsonl').read_text().splitlines()]
-    assert lines[0]['schema'] == 'kappascope.train/1', lines[0]
-    return ([line for line in lines[1:] if 'loss' in line],
-            [line for line in lines[1:] if 'held_out_loss' in line])
-
-
-def tensors(path):
-    """Names and bytes of a file of torch.save, read without Torch."""
-    class Reader(pickle.Unpickler):
-        def find_class(self, module, name):
-            return lambda *values: (module + '.' + name, values)
-
-        def persistent_load(self, key):
-            return key[2]
-
-    with zipfile.ZipFile(path) as archive:
-        assert archive.testzip() is None
-        head = archive.namelist()[0].split('/')[0]
-        root = Reader(io.BytesIO(archive.read(head + '/data.pkl'))).load()
-        return {name: archive.read(f'{head}/data/{value[1][0]}') for name, value in root.items()}
-
-
-class Train(Case):
-    def train(self, out, *words, steps=12, **options):
-        words = [*TINY, '--tokens', steps * 128, '-o', out, *words]
-        return self.run_program('train', '--text', TEXT, '--tokenizer', TOKENIZER, *words, **options)
-
+class Train(TrainCase):
     def interrupted(self):
         """A run that was interrupted after some steps: its folder, the step and what was shown."""
         out = self.folder / 'there'
@@ -139,27 +104,6 @@ class Train(Case):
         self.train(self.folder / 'c', '--seed', 27)
         self.assertNotEqual((self.folder / 'a' / 'model_000012.pt').read_bytes(),
                             (self.folder / 'c' / 'model_000012.pt').read_bytes())
-
-    def test_killed_anywhere_and_resumed_it_ends_with_the_same_weights(self):
-        whole, cut = self.folder / 'whole', self.folder / 'cut'
-        words = ['--save-every', 7]
-        self.train(whole, *words, steps=60)
-        draw = random.Random(3)
-        process = self.start('train', '--text', TEXT, '--tokenizer', TOKENIZER, *TINY, '--tokens',
-                             60 * 128, '-o', cut, *words)
-        self.wait_for(lambda: (cut / 'meta_000000.json').exists())
-        for turn in range(5):
-            before = len(steps_of_partial(cut))
-            self.wait_for(lambda: process.poll() is not None or
-                          len(steps_of_partial(cut)) > before)
-            time.sleep(draw.random() * 0.2)
-            process.send_signal(signal.SIGINT if turn % 2 else signal.SIGKILL)
-            process.wait()
-            process = self.start('train', '--resume', cut, '--threads', 1)
-        self.assertEqual(process.wait(), 0, process.stderr.read())
-        for name in ('model_000060.pt', 'optim_000060_rank0.pt'):
-            self.assertEqual((whole / name).read_bytes(), (cut / name).read_bytes(), name)
-        self.assertEqual(steps_of(whole)[0], steps_of(cut)[0])
 
     def test_an_interrupt_saves_the_step_that_was_reached(self):
         out, reached, err = self.interrupted()
@@ -366,13 +310,6 @@ class Train(Case):
                 np.testing.assert_allclose(logits, theirs['logits'], rtol=1e-4, atol=1e-4)
                 for name in ('loss', 'balance', 'router_z', 'kappa_l2', 'gradient'):
                     np.testing.assert_allclose(ours[name], theirs[name], rtol=2e-4, err_msg=name)
-
-
-def steps_of_partial(folder):
-    try:
-        return [line for line in (folder / 'train.jsonl').read_text().splitlines() if '"loss"' in line]
-    except OSError:
-        return []
 
 
 main()
