@@ -169,12 +169,13 @@ class GlooRanks final : public Ranks {
   bool lost_another() const noexcept override { return lost_.code != ExitCode::ok; }
 
   bool leave(const Failure& failure) noexcept override {
-    if (lost_another()) { return speaks_; }
-    lost_ = failure;
-    speaks_ = rank() == 0;
     try {
-      store_->set(key_of("ended", rank()), join_words(int(failure.code), " ", failure.line()));
-      group_.reset();  // what the others wait for fails, and they look into the store
+      if (!lost_another()) {
+        lost_ = failure;
+        speaks_ = rank() == 0;
+        store_->set(key_of("ended", rank()), join_words(int(failure.code), " ", failure.line()));
+        group_.reset();  // what the others wait for fails, and they look into the store
+      }
       if (rank() == 0 && !place_.store_is_there) { linger(); }
     } catch (const std::exception&) {}
     return speaks_;
@@ -215,6 +216,7 @@ class GlooRanks final : public Ranks {
       here[rank()] = true;
       store_->set(key_of("here", rank()), "1");
       found = look_around(here);
+      store_->add("looked", 1);
     } catch (const std::exception&) {  // the store is gone with its owner
       if (place_.store_is_there) {
         speaks_ = rank() == 0;
@@ -254,17 +256,16 @@ class GlooRanks final : public Ranks {
 
   Failure word_of(int other, std::vector<bool>& here) {
     const std::string word = store_->get_to_str(key_of("ended", other));
-    store_->add("read", 1);
     here[0] = true;  // it has said so itself, or is here and will
     const auto code = ExitCode(std::atoi(word.c_str()));
     return {code, join_words("rank ", other, ": ",
                              word.substr(std::min(word.size(), word.find(' ') + 1)))};
   }
 
-  // The store ends with this process: the others must have read the last word.
+  // The store ends with this process: all but the rank that ended first must have looked into it.
   void linger() {
     for (const auto end = Clock::now() + kLastWord; Clock::now() < end;) {
-      if (store_->add("read", 0) >= size() - 1) { return; }
+      if (store_->add("looked", 0) >= size() - 1) { return; }
       std::this_thread::sleep_for(kPause / 2);
     }
   }
