@@ -87,7 +87,7 @@ std::string settings_faults(const TrainSettings& settings);
 void check_settings(const TrainSettings& settings);
 
 // Step `step` of the run, from 0: rates and warm-ups of the reference implementation, with AdamW
-// for every tensor (README, "Training a pair").
+// for every tensor (docs/training.md).
 TrainingStep training_step(const TrainSettings& settings, std::int64_t step);
 
 }  // namespace kappascope
