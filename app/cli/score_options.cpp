@@ -36,8 +36,9 @@ void ScoreOptions::add_to(CLI::App& app) {
   changes.add_to(app,
                  "answer with these words, too, such as \"kappa=2@3 top-k=1\", and compare; off: "
                  "kappa=off, none: the model as it is");
-  app.add_option("--against-model", against_model,
-                 "another model to compare with, with the same words or those of --against");
+  app.add_option(
+      "--against-model", against_model,
+      "another model to compare with, its newest step, with the same words or those of --against");
   app.add_option("--seed", seed, "of the resamples of the intervals")->capture_default_str();
   reading.add_to(app);
   app.add_option("--step", step, "training step; the newest unless given")

@@ -59,9 +59,6 @@ class Training {
     if (place_ && place_->size_here > 1 && options_.threads == 0) {
       options_.threads = std::max(1, usable_threads() / place_->size_here);
     }
-    if (place_ && options_.device == "cuda") {
-      options_.device = join_words("cuda:", place_->rank_here);
-    }
   }
 
   int run() {
@@ -113,8 +110,10 @@ class Training {
   }
 
   void run_models(OutputFolder* folder) {
-    TrainingPlace place{folder,   path_,         ranks_.get(),    interrupts_,     terminal_,
-                        *corpus_, token_bytes(), options_.device, options_.threads};
+    TrainingPlace place{
+        folder,          path_,           ranks_.get(), place_ ? place_->rank_here : 0,
+        interrupts_,     terminal_,       *corpus_,     token_bytes(),
+        options_.device, options_.threads};
     bool any = false;
     for (const auto& [model, label] : models_) {
       TrainingRun run(place, model, label);
@@ -354,7 +353,9 @@ class Training {
     if (models_.size() > 1) { return; }
     const fs::path first = models_.front().folder;
     for (const Pair& pair : kPairs) {
-      if (first == path_ / pair.first) { make_second(folder, pair, options_.settings); }
+      if (first != path_ / pair.first) { continue; }
+      terminal_.say(join_words("the pair lacks ", pair.second, ": it is started now"));
+      make_second(folder, pair, options_.settings);
     }
   }
 

@@ -14,7 +14,7 @@ The output folder has the tokenizer, train.jsonl with a line for every step, and
 that was reached; --resume goes on from the newest one. One sequence in twenty is held out; the first
 64 of them are evaluated.
 The same words give the same weights on one thread.
-Started by torchrun or srun as several ranks, they share the sequences of every step (README).
+Started by torchrun or srun as several ranks, they share the sequences of every step.
 
 Examples:
   kappascope train --text book.txt --tokenizer assets/tokenizer --tokens 500000 \

@@ -30,7 +30,9 @@ class StopWhenAsked final : public Progress {
   const Interrupts& interrupts_;
 };
 
-void throw_if(const Failure& failure) {
+// Layers of a model in training do not take turns in the GPU's memory.
+void throw_if(Failure failure) {
+  if (failure.remedy == Remedy::stream_or_use_cpu) { failure.remedy = Remedy::use_cpu; }
   if (failure) { throw Error(failure); }
 }
 
@@ -121,7 +123,7 @@ void TrainingRun::run() {
                            "; `kappascope train --resume ", place_.path.string(),
                            place_.device != "auto" ? " --device " + place_.device : "",
                            place_.threads > 0 ? join_words(" --threads ", place_.threads) : "",
-                           "` goes on"));
+                           place_.ranks ? "` under torchrun or srun goes on" : "` goes on"));
   }
   place_.terminal.erase();
 }
@@ -135,13 +137,16 @@ std::unique_ptr<Trainer> TrainingRun::start(Progress& progress) {
   rules.total_budget = settings_.total_budget();
   rules.ranks = place_.ranks;
   rules.device = load.device;
-  rules.device_index = load.device_index;
+  const bool numbered = place_.device.find(':') != std::string::npos;
+  rules.device_index =
+      numbered || load.device == ComputeDevice::cpu ? load.device_index : place_.rank_here;
   std::string reason = compute.automatic() ? unused_gpu() : "";
   if (compute.automatic() && load.device != ComputeDevice::cpu) {
     try {
       return start_training(model_, rules, progress);
     } catch (const Error& error) {
-      if (error.code() != ExitCode::gpu) { throw; }
+      // Ranks on different kinds of device would wait for the slowest without a word.
+      if (error.code() != ExitCode::gpu || place_.ranks) { throw; }
       reason = error.failure().message;
       rules.device = ComputeDevice::cpu;
     }

@@ -25,6 +25,7 @@ struct TrainingPlace {
   OutputFolder* folder;        // of the run; nullptr: rank 0 writes
   std::filesystem::path path;  // that folder
   Ranks* ranks;                // nullptr: this process is alone
+  int rank_here;               // of those on this machine
   Interrupts& interrupts;
   Terminal& terminal;
   Corpus& corpus;

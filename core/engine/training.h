@@ -70,7 +70,7 @@ struct LayerReport {
   std::int64_t layer = 0;
   std::vector<double> load;  // [E] share of the assignments, kept and dropped
   // κ over tokens, experts and gate units; NaN where the layer has no learned κ.
-  double kappa_mean = 0, kappa_spread = 0;
+  double kappa_mean = kNaN, kappa_spread = kNaN;
   // Of soft routing, else NaN: k, and how many experts ran for a token in the mean.
   double budget = kNaN, experts_run = kNaN;
 };

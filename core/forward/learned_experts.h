@@ -36,7 +36,8 @@ struct LearnedRouting {
 // Σ_k weight·down(κ-SwiGLU(gate(x), up(x))) [T,H] of x [T,H] over the kept experts of each token.
 // Derivatives by x, weight, score and all parameters; second derivatives are refused. What one
 // expert computes does not depend on the number of threads. κ is added to `sums` unless that is
-// nullptr. The calling thread calls check() before every expert; what that throws comes out here.
+// nullptr. The calling thread calls check() before each expert that it takes; what that
+// throws comes out here.
 at::Tensor learned_experts(const at::Tensor& x, const LearnedRouting& routing,
                            const LearnedExperts& experts, const KappaPlan& plan,
                            const std::function<void()>& check, KappaSums* sums);

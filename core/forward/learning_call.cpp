@@ -40,7 +40,7 @@ at::Tensor LearningCall::over_ranks(const at::Tensor& part) const {
   at::Tensor sum = own.cpu().clone().contiguous();
   require_exchanged(
       ranks_->sum(std::span(sum.mutable_data_ptr<float>(), std::size_t(sum.numel()))));
-  return part + (sum.to(own.device()) - own);
+  return sum.to(own.device()) + (part - own);  // the sum; its derivative is that of the part
 }
 
 at::Tensor LearningCall::mean_over_ranks(const at::Tensor& mean) const {

@@ -23,7 +23,6 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 using StorePlace = c10::intrusive_ptr<c10d::Store>;
-using WorkPlace = c10::intrusive_ptr<c10d::Work>;
 
 constexpr auto kArrival = 300s;    // until all ranks must have started
 constexpr auto kOneTry = 2s;       // of reaching the store
@@ -174,6 +173,7 @@ class GlooRanks final : public Ranks {
         lost_ = failure;
         speaks_ = rank() == 0;
         store_->set(key_of("ended", rank()), join_words(int(failure.code), " ", failure.line()));
+        if (rank() > 0) { store_->add("looked", 1); }  // it will not look
         group_.reset();  // what the others wait for fails, and they look into the store
       }
       if (rank() == 0 && !place_.store_is_there) { linger(); }
@@ -262,7 +262,7 @@ class GlooRanks final : public Ranks {
                              word.substr(std::min(word.size(), word.find(' ') + 1)))};
   }
 
-  // The store ends with this process: all but the rank that ended first must have looked into it.
+  // The store ends with this process: all others must have looked into it, or have left word.
   void linger() {
     for (const auto end = Clock::now() + kLastWord; Clock::now() < end;) {
       if (store_->add("looked", 0) >= size() - 1) { return; }

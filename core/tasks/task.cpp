@@ -10,6 +10,7 @@
 namespace kappascope {
 namespace {
 
+constexpr std::size_t kMostOptions = 1000;  // each is a column of score.csv
 constexpr std::uint32_t kOrderSeed = 1337;  // of the reference implementation
 
 struct TypeKeys {
@@ -53,6 +54,8 @@ std::vector<std::string> options_of(const Json& list, const char* key, const std
   require(list.is_array() && !list.empty(), ExitCode::damaged, {.file = place}, "\"", key,
           "\": expected a list of texts, found ",
           list.is_array() ? "an empty one" : found_text(list));
+  require(list.size() <= kMostOptions, ExitCode::unsupported, {.file = place}, "\"", key,
+          "\": expected at most ", kMostOptions, " texts, found ", list.size());
   std::vector<std::string> options;
   for (const Json& option : list) { options.push_back(text_of(option, key, place)); }
   return options;

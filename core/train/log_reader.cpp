@@ -25,7 +25,7 @@ constexpr std::size_t kChunk = 1 << 20, kLongestLine = 1 << 20;
 constexpr std::int64_t kMostAtOnce = 64 << 20;
 constexpr std::size_t kTail = 256;            // bytes by which a rewritten file is noticed
 constexpr std::size_t kMostValues = 1 << 16;  // of a line
-constexpr std::size_t kMostSteps = std::size_t{1} << 22, kMostLoads = std::size_t{1} << 26;
+constexpr std::size_t kMostSteps = std::size_t{1} << 22, kMostNumbers = std::size_t{1} << 26;
 constexpr std::size_t kMostLayers = 1024, kMostFolders = 2000, kMostLogs = 16;
 
 // Closes it.
@@ -239,7 +239,7 @@ void LogReader::begin_again() {
   run_.folder = fs::absolute(file_, error).lexically_normal().parent_path();
   bound_ = kNaN;
   line_ = offset_ = 0;
-  loads_ = 0;
+  numbers_ = 0;
   tail_.clear();
 }
 
@@ -325,15 +325,17 @@ void LogReader::take_line(std::string_view text) {
   const double held_out = line.number(document, "held_out_loss");
   const double bits = line.number(document, "held_out_bits_per_byte");
   const std::vector<Described> layers = trained ? layers_of(run_, line) : std::vector<Described>();
-  for (const Described& layer : layers) { loads_ += layer.load.size(); }
-  require(loads_ <= kMostLoads, ExitCode::unsupported, {.file = line.place()}, "more than ",
-          kMostLoads, " numbers of the load of experts");
+  std::size_t more = 0;
+  for (const Described& layer : layers) { more += layer.load.size() + 5; }  // and its own numbers
+  require(numbers_ + more <= kMostNumbers, ExitCode::unsupported, {.file = line.place()},
+          "more than ", kMostNumbers, " numbers of layers");
   if (evaluated) {
     run_.evaluated.push_back(step);
     run_.held_out.push_back(held_out);
     run_.held_out_bits.push_back(bits);
   }
   if (!trained) { return; }
+  numbers_ += more;
   for (const Described& layer : layers) { add_layer(run_, step, layer); }
   if (run_.kappa_learned < 0 && rate > 0) { run_.kappa_learned = step; }
   if (run_.bound_reached < 0 && bound_ > 1 && bound >= bound_) { run_.bound_reached = step; }

@@ -65,7 +65,7 @@ class LogReader {
   LoggedRun run_;
   double bound_ = kNaN;                 // that U reaches, as the settings say
   std::int64_t line_ = 0, offset_ = 0;  // whole lines that were read, and their bytes
-  std::size_t loads_ = 0;               // numbers in all layers' load
+  std::size_t numbers_ = 0;             // of layers that are kept
   std::string tail_;                    // what is before `offset_`
   bool any_ = false, more_ = false;
   dev_t device_ = 0;
