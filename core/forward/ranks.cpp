@@ -173,7 +173,6 @@ class GlooRanks final : public Ranks {
         lost_ = failure;
         speaks_ = rank() == 0;
         store_->set(key_of("ended", rank()), join_words(int(failure.code), " ", failure.line()));
-        if (rank() > 0) { store_->add("looked", 1); }  // it will not look
         group_.reset();  // what the others wait for fails, and they look into the store
       }
       if (rank() == 0 && !place_.store_is_there) { linger(); }
@@ -262,7 +261,7 @@ class GlooRanks final : public Ranks {
                              word.substr(std::min(word.size(), word.find(' ') + 1)))};
   }
 
-  // The store ends with this process: all others must have looked into it, or have left word.
+  // The store ends with this process: all but the rank that ended first must have looked into it.
   void linger() {
     for (const auto end = Clock::now() + kLastWord; Clock::now() < end;) {
       if (store_->add("looked", 0) >= size() - 1) { return; }
