@@ -66,16 +66,13 @@ StorePlace open_store(const RankPlace& place, Progress& progress) {
   }
 }
 
-// Comes back when every rank is there.
-void meet(const RankPlace& place, c10d::Store& store, Progress& progress) {
-  require(store.add(key_of("came", place.rank), 1) == 1, ExitCode::usage, {}, "RANK ", place.rank,
-          " is there already; expected a number of its own for every rank, and MASTER_PORT ",
-          place.port, " for no other run");
+// Comes back when every rank has left word of `what`.
+void await_all(const char* what, const RankPlace& place, c10d::Store& store, Progress& progress) {
   std::vector<int> missing;
   for (const auto end = Clock::now() + kArrival;;) {
     missing.clear();
     for (int rank = 0; rank < place.size; ++rank) {
-      if (!store.check({key_of("came", rank)})) { missing.push_back(rank); }
+      if (!store.check({key_of(what, rank)})) { missing.push_back(rank); }
     }
     if (missing.empty()) { return; }
     require_going(progress, place.size - int(missing.size()), place.size);
@@ -86,6 +83,14 @@ void meet(const RankPlace& place, c10d::Store& store, Progress& progress) {
   for (const int rank : missing) { names += join_words(names.empty() ? "" : ", ", rank); }
   fail(ExitCode::io, {}, "expected ", place.size, " ranks within ", kArrival.count(),
        " seconds; missing: ", names);
+}
+
+// Comes back when every rank is there.
+void meet(const RankPlace& place, c10d::Store& store, Progress& progress) {
+  require(store.add(key_of("came", place.rank), 1) == 1, ExitCode::usage, {}, "RANK ", place.rank,
+          " is there already; expected a number of its own for every rank, and MASTER_PORT ",
+          place.port, " for no other run");
+  await_all("came", place, store, progress);
 }
 
 c10::intrusive_ptr<c10d::ProcessGroupGloo> open_group(const RankPlace& place,
@@ -118,6 +123,9 @@ class GlooRanks final : public Ranks {
         join_words("kappascope/attempt_", place.attempt), all);
     meet(place, *store_, progress);
     group_ = open_group(place, store_);
+    // One that left now would break the connections that others are still making.
+    store_->set(key_of("connected", place.rank), "1");
+    await_all("connected", place, *store_, progress);
   }
 
   int rank() const noexcept override { return place_.rank; }
