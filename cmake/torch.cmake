@@ -45,6 +45,6 @@ endif()
 
 # What the engine library of every device is made of, files of core/forward; the MLPs and the device
 # are each library's own.
-set(KAPPASCOPE_FORWARD_PARTS attention engine_library feed_forward gate_keep layer_record layer_source
-    learned_experts learned_weights learning_call plain plain_gates plain_route tensor_bytes trainer
+set(KAPPASCOPE_FORWARD_PARTS attention engine_library feed_forward gate_keep kappa_function layer_record
+    layer_source learned_experts learned_weights learning_call plain plain_gates plain_route tensor_bytes trainer
     transformer weights)

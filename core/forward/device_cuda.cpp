@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "core/forward/layer_source.h"
+#include "core/forward/operations.h"
 
 // Where the tensors are. The test that runs the kernels on the CPU says CPU. It also says how many
 // rows are in memory at once, and at which piece memory is first short.

@@ -27,10 +27,6 @@ CudaStream stream_of(const at::Device& device);
 
 Element element_of(const at::Tensor& tensor);
 
-inline const float* data_or_null(const at::Tensor& values) {
-  return values.defined() ? values.const_data_ptr<float>() : nullptr;
-}
-
 // What kernels read of a layer that the CPU engine keeps on the host.
 struct LayerNumbers {
   at::Tensor expert_bias;  // [E]; undefined: none

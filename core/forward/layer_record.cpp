@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/forward/operations.h"
 #include "core/nan.h"
 
 namespace kappascope {
@@ -11,10 +12,6 @@ namespace {
 template <typename T>
 const T* data_or_null(const std::vector<T>& values) {
   return values.empty() ? nullptr : values.data();
-}
-
-const float* data_or_null(const at::Tensor& values) {
-  return values.defined() ? values.const_data_ptr<float>() : nullptr;
 }
 
 }  // namespace

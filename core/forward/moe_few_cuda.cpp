@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "core/forward/device_cuda.h"
+#include "core/forward/operations.h"
 #include "kernels/few.h"
 
 namespace kappascope {

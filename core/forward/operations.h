@@ -7,6 +7,14 @@
 
 namespace kappascope {
 
+inline const float* data_or_null(const at::Tensor& values) {
+  return values.defined() ? values.const_data_ptr<float>() : nullptr;
+}
+
+inline float* written(const at::Tensor& values) {
+  return values.defined() ? values.mutable_data_ptr<float>() : nullptr;
+}
+
 // x / √(mean x² + ε)·w over the last dimension; `weight` undefined: w = 1.
 inline at::Tensor rms_norm(const at::Tensor& x, const NormSpec& spec, const at::Tensor& weight) {
   const at::Tensor normed = x * (x.square().mean(-1, true) + spec.epsilon).rsqrt();

@@ -1,0 +1,31 @@
+// The kernels of κ-SwiGLU in training, each engine library's own: kappa_kernels.cpp for the CPU,
+// kappa_kernels_cuda.cpp for a GPU.
+#pragma once
+
+#include <ATen/ATen.h>
+
+#include "core/forward/kappa_function.h"
+#include "kernels/kernels.h"
+
+namespace kappascope {
+
+// The rows of one expert, contiguous float32 on the device.
+struct KappaRows {
+  at::Tensor z, up;  // [rows,I]
+  at::Tensor score;  // [rows]; undefined: none
+  KappaView kappa;   // of tensors that outlive the call
+};
+
+// a ∘ up [rows,I]; κ is added to `sums` unless that is nullptr.
+at::Tensor kappa_swiglu_forward(const KappaRows& rows, KappaSums* sums);
+
+// Derivatives by each of the five; undefined: not wanted. The first three are written, those by b
+// and α [I] or [1] are added to.
+struct KappaGradients {
+  at::Tensor z, up, score, bias, scale;
+};
+// `grad` [rows,I]: those by what the forward gave.
+void kappa_swiglu_backward(const KappaRows& rows, const at::Tensor& grad,
+                           const KappaGradients& result);
+
+}  // namespace kappascope
