@@ -8,7 +8,6 @@
 #include <system_error>
 #include <utility>
 
-#include "app/cli/command_line.h"
 #include "app/device.h"
 
 namespace kappascope {
@@ -81,6 +80,13 @@ void put_in_place(OutputFolder& staging, Interrupts& interrupts, const fs::path&
   }
 }
 
+LoadOptions training_device(const ComputeOptions& compute, int rank_here) {
+  LoadOptions options = compute.load_options();
+  const bool numbered = compute.device.find(':') != std::string::npos;
+  if (options.device != ComputeDevice::cpu && !numbered) { options.device_index = rank_here; }
+  return options;
+}
+
 TrainingRun::TrainingRun(TrainingPlace& place, fs::path folder, std::string label)
     : place_(place),
       folder_(std::move(folder)),
@@ -131,15 +137,13 @@ void TrainingRun::run() {
 // Where no device was named, the CPU serves when the GPU does not, and a line says why.
 std::unique_ptr<Trainer> TrainingRun::start(Progress& progress) {
   const ComputeOptions compute{.device = place_.device, .threads = place_.threads};
-  const LoadOptions load = compute.load_options();
+  const LoadOptions load = training_device(compute, place_.rank_here);
   TrainingRules rules;
   rules.threads = place_.threads;
   rules.total_budget = settings_.total_budget();
   rules.ranks = place_.ranks;
   rules.device = load.device;
-  const bool numbered = place_.device.find(':') != std::string::npos;
-  rules.device_index =
-      numbered || load.device == ComputeDevice::cpu ? load.device_index : place_.rank_here;
+  rules.device_index = load.device_index;
   std::string reason = compute.automatic() ? unused_gpu() : "";
   if (compute.automatic() && load.device != ComputeDevice::cpu) {
     try {
@@ -176,7 +180,7 @@ void TrainingRun::require_one_step() const {
   if (!place_.ranks) { return; }
   std::vector<std::int64_t> steps(std::size_t(place_.ranks->size()));
   steps[std::size_t(place_.ranks->rank())] = step_;
-  throw_if(place_.ranks->sum(std::span(steps)));
+  require_exchanged(place_.ranks->sum(std::span(steps)));
   for (std::size_t rank = 0; rank < steps.size(); ++rank) {
     require(steps[rank] == steps[0], ExitCode::io, {.file = folder_.native()},
             "expected one folder that all ranks share; rank 0 finds step ", steps[0],
@@ -202,7 +206,7 @@ void TrainingRun::run_steps() {
 void TrainingRun::stop_when_any_was_asked() const {
   if (!place_.ranks) { return; }
   std::int64_t asked = place_.interrupts.requested() ? 1 : 0;
-  throw_if(place_.ranks->sum(std::span(&asked, 1)));
+  require_exchanged(place_.ranks->sum(std::span(&asked, 1)));
   require(asked == 0, ExitCode::interrupted, {}, "interrupted");
 }
 
@@ -248,7 +252,7 @@ std::vector<float> TrainingRun::held_out_losses(std::int64_t rows) {
         trainer_->evaluate({batch.ids, batch.targets, settings_.context}, step, progress, nll));
     std::copy(nll.begin(), nll.end(), all.begin() + first * settings_.context);
   }
-  if (place_.ranks) { throw_if(place_.ranks->sum(std::span(all))); }
+  if (place_.ranks) { require_exchanged(place_.ranks->sum(std::span(all))); }
   return all;
 }
 

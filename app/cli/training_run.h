@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "app/cli/command_line.h"
 #include "app/cli/interrupts.h"
 #include "app/cli/output_folder.h"
 #include "app/cli/terminal.h"
@@ -33,6 +34,9 @@ struct TrainingPlace {
   std::string device;                     // as asked for; "cpu" once auto has come to that
   int threads = 0;
 };
+
+// The device asked for; where only a kind is, of several ranks of a machine each has its own GPU.
+LoadOptions training_device(const ComputeOptions& compute, int rank_here);
 
 // Renames staged files into `folder`, in this order, also when the user asked to stop.
 void put_in_place(OutputFolder& staging, Interrupts& interrupts,

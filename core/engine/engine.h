@@ -90,10 +90,12 @@ class Engine {
   // Steps of the progress "load" are bytes. `model` must outlive the result.
   virtual Failure load(const Model& model, const LoadOptions& options, Progress& progress,
                        std::unique_ptr<EngineModel>& loaded) noexcept = 0;
+  // Whether the device of `options` can be used: gpu where there is none such.
+  virtual Failure check_device(const LoadOptions& options) noexcept = 0;
   virtual const char* torch_version() const noexcept = 0;
 };
 
-inline constexpr std::uint32_t kEngineVersion = 8;  // of this header
+inline constexpr std::uint32_t kEngineVersion = 9;  // of this header
 
 // The engine library of a device, beside the program, opened at the first call (thread-safe).
 // Throws Error naming the library when it is missing, does not open or is of another version:

@@ -64,6 +64,9 @@ class TorchEngine final : public Engine {
       loaded = std::make_unique<LoadedModel>(model, std::move(weights));
     });
   }
+  Failure check_device(const LoadOptions& options) noexcept override {
+    return guarded([&] { open_device(options); });
+  }
   const char* torch_version() const noexcept override { return TORCH_VERSION; }
 };
 

@@ -32,6 +32,7 @@ class TrainDevice(Case):
     def test_what_is_no_device_is_refused(self):
         self.assert_refused(2, *RUN, '-o', self.folder / 'out', '--tokens', 512, '--device', 'tpu', says='tpu')
         self.assert_refused(7, *RUN, '-o', self.folder / 'gpu', '--tokens', 512, '--device', 'cuda:999', says='cuda')
+        self.assertFalse((self.folder / 'gpu').exists())
 
 
 if __name__ == '__main__':
