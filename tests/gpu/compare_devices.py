@@ -6,8 +6,9 @@ compare_devices.py PROGRAM DEVICE PROGRAM DEVICE MODEL_FOLDER...    two kappasco
 Every number of every tap must lie within 1e-4 + 1e-4·|the first's|, shares of gate units within one unit,
 histograms within one count in a thousand.
 """
-import json, pathlib, subprocess, sys, tempfile
+import json, pathlib, sys, tempfile
 import numpy as np
+from comparing import arrays_of, verdict, worst
 
 LENGTHS = (1, 2, 5, 20, 40)  # up to 32 take the path of few rows
 SHARES = (1, 5, 6)           # of gate statistics: active, linear, saturated
@@ -16,14 +17,7 @@ SHARES = (1, 5, 6)           # of gate statistics: active, linear, saturated
 def dump(program, device, model, ids, scratch):
     listed, dumped = scratch / 'ids.txt', scratch / 'forward.npz'
     listed.write_text('\n'.join(map(str, ids)))
-    dumped.unlink(missing_ok=True)
-    done = subprocess.run([program, model, listed, dumped, '--device', device], stderr=subprocess.PIPE, text=True)
-    if done.returncode == 77:
-        print(f'skipped: no device ({done.stderr.strip()})')
-        sys.exit(77)
-    if done.returncode:
-        sys.exit(done.stderr)
-    return dict(np.load(dumped))
+    return arrays_of([program, model, listed, dumped, '--device', device], dumped)
 
 
 def faults_of(name, ours, theirs, gates):
@@ -41,10 +35,9 @@ def faults_of(name, ours, theirs, gates):
         allowed = 1e-4 + 1e-4 * np.abs(ours)
         if name.endswith('_stats'):
             allowed[..., SHARES] += 1.01 / gates
-        excess = np.nan_to_num(np.abs(ours - theirs) / allowed, nan=0.0)
-        if excess.size and excess.max() > 1:
-            at = np.unravel_index(excess.argmax(), excess.shape)
-            yield f'{name}{list(map(int, at))}: {theirs[at]:.7g}, expected {ours[at]:.7g}'
+        fault = worst(name, ours, theirs, np.nan_to_num(np.abs(ours - theirs) / allowed, nan=0.0))
+        if fault:
+            yield fault
 
 
 def main():
@@ -65,10 +58,7 @@ def main():
                 for name in ours.keys() & theirs.keys():
                     compared += ours[name].size
                     faults += [where + fault for fault in faults_of(name, ours[name], theirs[name], shared if ".shared_" in name else gates)]
-    print(f'{compared} values compared, {len(faults)} faults')
-    for fault in faults[:40]:
-        print('FAILED', fault)
-    return 1 if faults or not compared else 0
+    return verdict(compared, faults)
 
 
 if __name__ == '__main__':

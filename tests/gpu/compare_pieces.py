@@ -3,8 +3,8 @@ time give the same bits.
 
 compare_pieces.py PROGRAM MODEL_FOLDER...    PROGRAM: kappascope_dump_forward with the emulated kernels
 """
-import os, pathlib, re, subprocess, sys, tempfile
-import numpy as np
+import os, pathlib, re, sys, tempfile
+from comparing import run, verdict
 
 TOKENS = 120  # above those that take the path of few rows; 240 rows with two slots
 WAYS = {'two pieces': {'EMULATED_PIECE_ROWS': '120'}, 'seven pieces': {'EMULATED_PIECE_ROWS': '36'},
@@ -16,10 +16,7 @@ def dump(program, model, scratch, environment, *words):
     """The arrays, and what was said; without arrays, what was wrong."""
     ids, dumped = scratch / 'ids.txt', scratch / 'forward.npz'
     ids.write_text('\n'.join(str((37 * t + 11) % 90) for t in range(TOKENS)))
-    dumped.unlink(missing_ok=True)
-    done = subprocess.run([program, model, ids, dumped, '--device', 'cuda', *words], stderr=subprocess.PIPE, text=True,
-                          env={**os.environ, **environment})
-    return None if done.returncode else dict(np.load(dumped)), done.stderr
+    return run([program, model, ids, dumped, '--device', 'cuda', *words], dumped, env={**os.environ, **environment})
 
 
 def read_by_layer(program, model, scratch):
@@ -60,10 +57,7 @@ def main():
                     compared += whole[name].size
                     if whole[name].tobytes() != pieces[name].tobytes():
                         faults.append(f'{pathlib.Path(model).name}, {way}: {name} differs')
-    print(f'{compared} values compared, {len(faults)} faults')
-    for fault in faults[:40]:
-        print('FAILED', fault)
-    return 1 if faults or not compared else 0
+    return verdict(compared, faults)
 
 
 if __name__ == '__main__':

@@ -9,21 +9,11 @@ are the same program on the same device, every bit must.
 """
 import pathlib, subprocess, sys, tempfile
 import numpy as np
+from comparing import arrays_of, verdict, worst
 
 DERIVATIVES, WEIGHTS = 1e-4, 1e-3
 MADE = [['--kappa-input', 'constant'], ['--kappa-input', 'router_probs', '--granularity', 'per-expert'],
         ['--granularity', 'global'], ['--no-kappa'], ['--soft-budget', '4']]
-
-
-def steps(program, device, model, scratch):
-    (scratch / 'steps.npz').unlink(missing_ok=True)
-    done = subprocess.run([program, model, scratch / 'steps.npz', device], stderr=subprocess.PIPE, text=True)
-    if done.returncode == 77:
-        print(f'skipped: no device ({done.stderr.strip()})')
-        sys.exit(77)
-    if done.returncode:
-        sys.exit(done.stderr)
-    return dict(np.load(scratch / 'steps.npz'))
 
 
 def folders_of(model, scratch):
@@ -44,11 +34,7 @@ def faults_of(name, ours, theirs, exact):
         return f'{name}: NaN on one side only'
     tolerance = DERIVATIVES if name.startswith(('first', 'grad.')) else WEIGHTS
     ours, theirs = np.nan_to_num(ours), np.nan_to_num(theirs)
-    excess = np.abs(ours - theirs) / (tolerance * np.abs(ours).max() + 1e-9)
-    if excess.max() <= 1:
-        return ''
-    at = np.unravel_index(excess.argmax(), excess.shape)
-    return f'{name}{list(map(int, at))}: {theirs[at]:.7g}, expected {ours[at]:.7g}'
+    return worst(name, ours, theirs, np.abs(ours - theirs) / (tolerance * np.abs(ours).max() + 1e-9))
 
 
 def main():
@@ -56,7 +42,9 @@ def main():
     faults, compared = [], 0
     with tempfile.TemporaryDirectory() as scratch:
         for model in (folder for model in models for folder in folders_of(model, pathlib.Path(scratch))):
-            ours, theirs = (steps(*which, model, pathlib.Path(scratch)) for which in (first, second))
+            written = pathlib.Path(scratch) / 'steps.npz'
+            ours, theirs = (arrays_of([program, model, written, device], written)
+                            for program, device in (first, second))
             where = pathlib.Path(model).name + ', '
             if ours.keys() != theirs.keys():
                 faults.append(where + 'other arrays')
@@ -67,10 +55,7 @@ def main():
             compared += sum(array.size for array in ours.values())
             found = (faults_of(name, ours[name], theirs[name], first == second) for name in ours.keys() & theirs.keys())
             faults += [where + fault for fault in found if fault]
-    print(f'{compared} values compared, {len(faults)} faults')
-    for fault in faults[:40]:
-        print('FAILED', fault)
-    return 1 if faults or not compared else 0
+    return verdict(compared, faults)
 
 
 if __name__ == '__main__':
