@@ -20,7 +20,7 @@ def load(reference, folder, step):
     model = GPT(GPTConfig(**meta['model_config']))
     model.init_weights()
     state = torch.load(folder / f'model_{step:06d}.pt', weights_only=True)
-    model.load_state_dict(state, strict=True)
+    model.load_state_dict({name: value.float() for name, value in state.items()}, strict=True)
     return model
 
 
@@ -45,4 +45,5 @@ def main():
                       'kappa_l2': float(kappa_l2), 'gradient': square ** 0.5}))
 
 
-main()
+if __name__ == '__main__':
+    main()

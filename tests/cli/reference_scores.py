@@ -12,8 +12,8 @@ import pickle
 import random
 import sys
 
-import torch
 import yaml
+from reference_model import load
 
 
 class Tokenizer:
@@ -29,22 +29,10 @@ class Tokenizer:
         return [[prepend, *self.encoding.encode_ordinary(text)] for text in texts]
 
 
-def load(reference, folder, step):
-    sys.path.insert(0, reference)
-    from nanochat.configuration_nanomoe_gpt import GPTConfig
-    from nanochat.gpt import GPT
-    meta = json.loads((folder / f'meta_{step:06d}.json').read_text())
-    model = GPT(GPTConfig(**meta['model_config']))
-    model.init_weights()
-    state = torch.load(folder / f'model_{step:06d}.pt', weights_only=True)
-    model.load_state_dict({name: value.float() for name, value in state.items()}, strict=True)
-    model.max_seq_len = meta['model_config']['sequence_len']  # longer prompts are cropped to it
-    return model.eval()
-
-
 def main():
     reference, folder, step, tokenizer, bundle = sys.argv[1:]
-    model = load(reference, pathlib.Path(folder), int(step))
+    model = load(reference, pathlib.Path(folder), int(step)).eval()
+    model.max_seq_len = model.config.sequence_len  # longer prompts are cropped to it
     from nanochat import core_eval
     tokenizer = Tokenizer(pathlib.Path(tokenizer))
     bundle = pathlib.Path(bundle)
