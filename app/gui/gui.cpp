@@ -150,7 +150,6 @@ bool Gui::wants_frame() const {
 bool prepare_frame(Gui& gui) {
   const bool anything = gui.workspace.take_over();
   forget_closed(gui);
-  show_new_training(gui);
   gui.new_glyphs = gui.fonts.update(gui.workspace.quick_jobs());
   continue_restore(gui);
   load_layout(gui);
@@ -164,6 +163,7 @@ void draw_frame(Gui& gui) {
   draw_menus(all);
   draw_notices(gui);
   draw_dockspace(gui);
+  show_new_training(gui);  // a layout, which has been laid out by now, would hide it again
   draw_windows(gui);
   run_when_due(gui);
   draw_palette(gui.palette, all);

@@ -76,6 +76,25 @@ TEST(Panels, DrawAfterAnError) {
   draw_each(window);
 }
 
+// On a slow display the first layout is laid out after the run has been found.
+TEST(Panels, ATrainingRunFoundBeforeTheFirstFrameIsShown) {
+  NullWindow window;
+  const fs::path folder = window.folder() / "run";
+  fs::create_directory(folder);
+  std::ofstream(folder / "train.jsonl")
+      << R"({"schema":"kappascope.train/1","settings":{"tokens":100,"batch":2,"context":10,"bound":4}})"
+      << "\n"
+      << R"({"step":1,"loss":7,"kappa_rate":0,"bound":1})"
+      << "\n";
+  window.workspace().open(folder);
+  while (window.workspace().training_opened() == 0 || window.workspace().busy()) {
+    window.workspace().take_over();
+  }
+  window.settle();
+  EXPECT_TRUE(window.gui().shown["training"]);
+  ASSERT_EQ(window.workspace().training()->runs.size(), 1u);
+}
+
 TEST(Panels, DrawEverythingOfARun) {
   NullWindow window;
   for (const bool dark : {true, false}) {
