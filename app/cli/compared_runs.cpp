@@ -8,6 +8,7 @@
 #include "app/cli/load_model.h"
 #include "app/cli/verbs.h"
 #include "app/run_text.h"
+#include "core/checkpoint/folder.h"
 #include "core/trace/joined.h"
 #include "core/trace/kappa_in_force.h"
 
@@ -19,11 +20,6 @@ namespace fs = std::filesystem;
 bool is_folder(const fs::path& path) {
   std::error_code unreadable;
   return fs::is_directory(path, unreadable);
-}
-
-bool is_there(const fs::path& path) {
-  std::error_code unreadable;
-  return fs::exists(path, unreadable);
 }
 
 // Traces of a batch: those of the folders in it.

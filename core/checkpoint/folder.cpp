@@ -97,11 +97,6 @@ std::vector<std::string> missing_halves(const Found& found, std::int64_t step) {
   return missing;
 }
 
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
 bool is_folder(const fs::path& path) {
   std::error_code ignored;
   return fs::is_directory(path, ignored);
@@ -217,6 +212,11 @@ CheckpointFiles hub_files_of(const fs::path& file, std::optional<std::int64_t> s
 }
 
 }  // namespace
+
+bool is_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
 
 std::string numbered(std::string_view prefix, std::int64_t step, std::string_view suffix) {
   const std::string digits = std::to_string(step);

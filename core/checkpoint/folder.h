@@ -34,6 +34,9 @@ struct CheckpointFiles {
   std::vector<std::string> missing_of_newer;  // "meta_000240.json"
 };
 
+// Also of what may not be looked at: false.
+bool is_there(const std::filesystem::path& path);
+
 // "model_", 240, ".pt" → "model_000240.pt"
 std::string numbered(std::string_view prefix, std::int64_t step, std::string_view suffix);
 

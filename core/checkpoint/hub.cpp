@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <system_error>
 
+#include "core/checkpoint/folder.h"
 #include "core/checkpoint/input_file.h"
 #include "core/checkpoint/other_format.h"
 #include "core/error.h"
@@ -15,11 +16,6 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kRepositoryPrefix = "models--";
 constexpr std::uint64_t kMaxRefBytes = 4096;
-
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
 
 // A path of an environment variable; "~" is the home folder, as huggingface_hub reads it.
 fs::path from_environment(const char* name) {

@@ -25,6 +25,12 @@ Json parse_json(std::string_view text, std::string_view file,
                 NotFinite not_finite = NotFinite::refused,
                 std::size_t most_values = kMostJsonValues);
 
+// What the object has there; nullptr where it has none or null, and of what is no object.
+inline const Json* value_at(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found == object.end() || found->is_null() ? nullptr : &*found;
+}
+
 // null where there is none.
 inline Json json_of(const std::optional<std::int64_t>& number) {
   return number ? Json(*number) : Json();

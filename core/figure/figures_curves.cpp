@@ -12,7 +12,7 @@
 namespace kappascope::figures {
 namespace {
 
-constexpr std::int64_t kCurvePoints = 201, kScoreBins = 40;
+constexpr std::int64_t kScoreBins = 40;
 // Layer and expert of a figure about one expert; expert −1 when none has a token.
 struct OneExpert {
   TraceLayer layer;

@@ -11,8 +11,6 @@
 namespace kappascope::figures {
 namespace {
 
-constexpr std::int64_t kCurvePoints = 201;
-
 // The effect of each recorded layer, with its tops where gates were recorded.
 struct EffectRows {
   std::vector<double> mean, mean_abs, rms, positive;

@@ -13,8 +13,6 @@
 namespace kappascope::figures {
 namespace {
 
-constexpr std::size_t kMostOutlines = 20000;
-
 std::string with_mean_loss(const std::string& run, const Trace& trace) {
   return run + " (mean " + number_text(mean_of(trace.nll).value()) + " nats)";
 }

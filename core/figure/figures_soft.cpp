@@ -13,8 +13,6 @@
 namespace kappascope::figures {
 namespace {
 
-constexpr std::size_t kMostOutlines = 20000;
-
 // Experts run over depth: their mean with its band, then the budget, NaN where there is none.
 std::vector<Line> budget_lines(const Trace& trace, int number, const std::string& run) {
   Line mean;

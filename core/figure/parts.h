@@ -16,6 +16,9 @@
 
 namespace kappascope {
 
+inline constexpr std::int64_t kCurvePoints = 201;    // of a smooth curve
+inline constexpr std::size_t kMostOutlines = 20000;  // of cells; more are not marked
+
 std::string layer_label(const Trace& trace, std::int64_t row);  // "layer 5", "layer 5, pass 1"
 
 // Id, the catalogue's title and `about` behind it (", layer 5"), provenance. A figure of one trace

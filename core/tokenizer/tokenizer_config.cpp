@@ -11,17 +11,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kLongestFile = std::uint64_t{64} << 20;  // bytes
+constexpr std::uint64_t kLongestConfig = std::uint64_t{64} << 20;  // bytes
 
 // The names of the special tokens, in the order in which they are added.
 constexpr std::array<const char*, 7> kNamedTokens = {
     "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
-
-// nullptr when it is absent or null.
-const Json* member(const Json& object, const char* name) {
-  const auto at = object.find(name);
-  return at == object.end() || at->is_null() ? nullptr : &*at;
-}
 
 class ConfigReader {
  public:
@@ -30,7 +24,7 @@ class ConfigReader {
 
   void run() {
     read_decoder_table();
-    for (const char* name : kNamedTokens) { add_named(member(root_, name), name); }
+    for (const char* name : kNamedTokens) { add_named(value_at(root_, name), name); }
     for (const auto& [name, value] : root_.items()) {
       if (is_other_token(name, value)) { add_named(&value, name); }
     }
@@ -41,17 +35,17 @@ class ConfigReader {
   }
 
   void run_ends() {
-    if (flag("add_bos_token").value_or(false) && member(root_, "bos_token") != nullptr) {
+    if (flag("add_bos_token").value_or(false) && value_at(root_, "bos_token") != nullptr) {
       file_.prefix.push_back(named_id("bos_token"));
     }
-    if (flag("add_eos_token").value_or(false) && member(root_, "eos_token") != nullptr) {
+    if (flag("add_eos_token").value_or(false) && value_at(root_, "eos_token") != nullptr) {
       file_.suffix.push_back(named_id("eos_token"));
     }
   }
 
  private:
   std::optional<bool> flag(const char* name) const {
-    const Json* found = member(root_, name);
+    const Json* found = value_at(root_, name);
     if (found == nullptr) { return {}; }
     require(found->is_boolean(), ExitCode::damaged, {path_}, name,
             "; expected true or false, found ", found_text(*found));
@@ -60,13 +54,13 @@ class ConfigReader {
 
   // "<s>" or {"content": "<s>", …}.
   AddedToken read_token(const Json& json, std::string_view name) const {
-    const Json* content = json.is_object() ? member(json, "content") : &json;
+    const Json* content = json.is_object() ? value_at(json, "content") : &json;
     require(content != nullptr && content->is_string(), ExitCode::damaged, {path_}, name,
             R"(; expected a text or an object with "content", found )", found_text(json));
     AddedToken token;
     token.text = content->get<std::string>();
     const auto is = [&](const char* field, bool absent) {
-      const Json* found = json.is_object() ? member(json, field) : nullptr;
+      const Json* found = json.is_object() ? value_at(json, field) : nullptr;
       return found != nullptr && found->is_boolean() ? found->get<bool>() : absent;
     };
     token.special = is("special", true);
@@ -79,7 +73,7 @@ class ConfigReader {
 
   // added_tokens_decoder: {"0": {"content": …}, …}; in the order of the ids.
   void read_decoder_table() {
-    const Json* table = member(root_, "added_tokens_decoder");
+    const Json* table = value_at(root_, "added_tokens_decoder");
     if (table == nullptr) { return; }
     require(table->is_object(), ExitCode::damaged, {path_},
             "added_tokens_decoder; expected an object, found ", found_text(*table));
@@ -91,7 +85,7 @@ class ConfigReader {
               ExitCode::damaged, {path_},
               "added_tokens_decoder; expected objects with ids as their keys, found \"", key, "\"");
       AddedToken token = read_token(value, "added_tokens_decoder");
-      const Json* special = member(value, "special");
+      const Json* special = value_at(value, "special");
       token.special = special != nullptr && *special == true;
       tokens.emplace_back(id, std::move(token));
     }
@@ -121,13 +115,13 @@ class ConfigReader {
 
   // A list of tokens, or an object of them by their names.
   void add_list(const char* name) {
-    const Json* list = member(root_, name);
+    const Json* list = value_at(root_, name);
     if (list == nullptr || !list->is_structured()) { return; }
     for (const Json& token : *list) { add_named(&token, name); }
   }
 
   std::int32_t named_id(const char* name) const {
-    return book_.id(read_token(*member(root_, name), name).text, file_).value_or(0);
+    return book_.id(read_token(*value_at(root_, name), name).text, file_).value_or(0);
   }
 
   const Json& root_;
@@ -146,7 +140,7 @@ Json read_config(const fs::path& config) {
   if (config.empty() || !fs::exists(config, ignored)) { return {}; }
   const InputFile input = InputFile::open(config);
   Json root = with_format(input, Expected::json, [&] {
-    return parse_json(read_text(input, kLongestFile), input.path(), NotFinite::numbers);
+    return parse_json(read_text(input, kLongestConfig), input.path(), NotFinite::numbers);
   });
   require(root.is_object(), ExitCode::damaged, {input.path()}, "expected an object, found ",
           found_text(root));
@@ -157,7 +151,7 @@ Json read_config(const fs::path& config) {
 
 std::optional<bool> tokenizer_config_flag(const fs::path& config, const char* name) {
   const Json root = read_config(config);
-  const Json* found = root.is_null() ? nullptr : member(root, name);
+  const Json* found = root.is_null() ? nullptr : value_at(root, name);
   if (found == nullptr) { return {}; }
   require(found->is_boolean(), ExitCode::damaged, {config.native()}, name,
           "; expected true or false, found ", found_text(*found));

@@ -198,11 +198,6 @@ void read_decoder(const Json& json, const std::string& place, TokenizerFile& fil
   }
 }
 
-const Json* member(const Json& root, const char* name) {
-  const auto at = root.find(name);
-  return at == root.end() || at->is_null() ? nullptr : &*at;
-}
-
 // The model's type; files of the first versions have none.
 void check_type(const Json& model, std::string_view file) {
   require(model.is_object(), ExitCode::damaged, {file}, "model; expected an object, found ",
@@ -236,15 +231,15 @@ void read_model(const Json& json, TokenBook& book, TokenizerFile& file) {
 void read_components(const Json& root, TokenizerFile& file) {
   const Json none;
   const auto component = [&](const char* name) -> const Json& {
-    const Json* found = member(root, name);
+    const Json* found = value_at(root, name);
     return found == nullptr ? none : *found;
   };
   file.normalizer = Normalizer::read(component("normalizer"), file.path);
   file.pre_tokenizer = PreTokenizer::read(component("pre_tokenizer"), file.path);
-  if (const Json* post = member(root, "post_processor")) {
+  if (const Json* post = value_at(root, "post_processor")) {
     read_post_processor(*post, "post_processor", file);
   }
-  if (const Json* decoder = member(root, "decoder")) {
+  if (const Json* decoder = value_at(root, "decoder")) {
     read_decoder(*decoder, "decoder", file);
   } else if (const auto* metaspace = file.pre_tokenizer.metaspace()) {
     file.signs.emplace_back(metaspace->replacement, " ");
@@ -257,18 +252,18 @@ TokenizerFile read_file(const InputFile& input, const std::filesystem::path& con
   file.path = input.path();
   require(root.is_object() && root.contains("model"), ExitCode::damaged, {file.path},
           "expected an object with a \"model\", found ", found_text(root));
-  const Json* version = member(root, "version");
+  const Json* version = value_at(root, "version");
   require(version == nullptr || *version == "1.0", ExitCode::unsupported, {file.path},
           "version; expected \"1.0\", found ", version == nullptr ? "" : found_text(*version));
   const Json& model = root["model"];
   check_type(model, file.path);
   read_components(root, file);
-  const Json* vocabulary = member(model, "vocab");
+  const Json* vocabulary = value_at(model, "vocab");
   require(vocabulary != nullptr, ExitCode::damaged, {file.path}, "model.vocab is missing");
   file.model.tokens = read_vocabulary(*vocabulary, file.path);
   TokenBook book(file.model.tokens);
   read_model(model, book, file);
-  if (const Json* added = member(root, "added_tokens")) {
+  if (const Json* added = value_at(root, "added_tokens")) {
     require(added->is_array(), ExitCode::damaged, {file.path},
             "added_tokens; expected a list, found ", found_text(*added));
     for (std::size_t i = 0; i < added->size(); ++i) {

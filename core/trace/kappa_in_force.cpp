@@ -10,15 +10,9 @@ namespace {
 
 constexpr float kOne = 1;  // α of a κ router
 
-const Json* member(const Json& object, const char* key) {
-  if (!object.is_object()) { return nullptr; }
-  const auto found = object.find(key);
-  return found == object.end() || found->is_null() ? nullptr : &*found;
-}
-
 const Json* kappa_member(const Trace& trace, const char* key) {
-  const Json* kappa = member(trace.meta, "kappa");
-  return kappa == nullptr ? nullptr : member(*kappa, key);
+  const Json* kappa = value_at(trace.meta, "kappa");
+  return kappa == nullptr ? nullptr : value_at(*kappa, key);
 }
 
 [[noreturn]] void refuse(const Trace& trace, std::string_view key, std::string_view expected) {
@@ -45,7 +39,7 @@ std::int64_t layer_of(const Trace& trace, std::int64_t row) {
 
 // Some intervention sets κ itself.
 bool sets_kappa(const Trace& trace) {
-  const Json* words = member(trace.meta, "interventions");
+  const Json* words = value_at(trace.meta, "interventions");
   return words != nullptr && words->is_array() &&
          std::any_of(words->begin(), words->end(), [](const Json& word) {
            return word.is_string() && word.get_ref<const std::string&>().starts_with("kappa=");
@@ -78,8 +72,8 @@ void KappaInForce::read_meta(const Trace& trace) {
       refuse(trace, "kappa.multiplier", "a number other than 0");
     }
   }
-  const std::string slot = word(trace, member(trace.meta, "kappa_slot"), "kappa_slot");
-  const std::string sft = word(trace, member(trace.meta, "sft_kappa"), "sft_kappa");
+  const std::string slot = word(trace, value_at(trace.meta, "kappa_slot"), "kappa_slot");
+  const std::string sft = word(trace, value_at(trace.meta, "sft_kappa"), "sft_kappa");
   if (slot == "base") {
     side_ = Side::base;
   } else if (slot == "sft") {

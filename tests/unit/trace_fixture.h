@@ -1,7 +1,5 @@
-// For the tests of core/trace: folders that clean up, a small hand-made model and taps of it.
+// For the tests of core/trace: a small hand-made model and taps of it.
 #pragma once
-
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -14,21 +12,11 @@
 #include "core/nan.h"
 #include "core/trace/recorder.h"
 #include "core/trace/trace.h"
+#include "tests/unit/temp_folder.h"
 
 namespace kappascope::trace_test {
 
-class TempFolder {
- public:
-  TempFolder() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "kappascope-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TempFolder() { std::filesystem::remove_all(path_); }
-  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
+using testing::TempFolder;
 
 inline std::string read_bytes(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
