@@ -24,7 +24,7 @@
 namespace kappascope {
 namespace {
 
-constexpr const char* kExamples = R"(
+constexpr const char* kAblateExamples = R"(
 Examples:
   kappascope ablate assets/d4-kappa -f assets/texts/prose.txt -o out
   kappascope ablate MODEL -f text.txt -o out --layers 3-5 --mode reroute --top 20
@@ -47,7 +47,7 @@ struct AblateOptions {
 bool AblateOptions::parse(const std::vector<std::string>& words) {
   CLI::App app("What a text loses without each expert: every expert of the layers in turn",
                "kappascope ablate");
-  app.footer(kExamples);
+  app.footer(kAblateExamples);
   app.add_option("MODEL", model, "model folder or model_NNNNNN.pt");
   text.add_to(app);
   app.add_flag("--window", window, "run a text longer than sequence_len in overlapping chunks");

@@ -20,7 +20,7 @@
 namespace kappascope {
 namespace {
 
-constexpr const char* kExamples = R"(
+constexpr const char* kCompareExamples = R"(
 Examples:
   kappascope compare assets/d8-kappa assets/d4-kappa -p "Once upon a time" -o out
   kappascope compare assets/d8-kappa assets/d4-kappa -f assets/texts -o out
@@ -68,7 +68,7 @@ class Compare {
   bool parse(const std::vector<std::string>& words) {
     CLI::App app("Run the same texts on several models, or take traces, and compare them",
                  "kappascope compare");
-    app.footer(kExamples);
+    app.footer(kCompareExamples);
     std::vector<std::string> paths, against;
     std::string steps;
     app.add_option("RUN", paths, "model folders, trace.npz files or the folders of runs");

@@ -12,7 +12,7 @@
 namespace kappascope {
 namespace {
 
-constexpr const char* kExamples = R"(
+constexpr const char* kInfoExamples = R"(
 Examples:
   kappascope info assets/d8-kappa
   kappascope info MODEL --step 3000 --json)";
@@ -217,7 +217,7 @@ Json document(const Model& model, const std::optional<std::filesystem::path>& to
 
 int info_verb(const Arguments& arguments) {
   CLI::App app("Tell what a checkpoint is; reads no tensor data", "kappascope info");
-  app.footer(kExamples);
+  app.footer(kInfoExamples);
   std::string path, tokenizer_folder;
   std::optional<std::int64_t> step;
   ReadingOptions reading;

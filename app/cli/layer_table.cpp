@@ -15,7 +15,7 @@ namespace {
 constexpr const char* kNothing = "–";
 constexpr const char* kAbout = "≈ ";
 
-struct Column {
+struct LayerColumn {
   const char* title;
   const char* unit;
   std::string (*cell)(const LayerSummary& layer);
@@ -40,7 +40,7 @@ std::string kappa_band_of(const LayerSummary& layer) {
   return read_off == kNothing ? read_off : kAbout + read_off;
 }
 
-const std::array<Column, 9> kColumns = {{
+const std::array<LayerColumn, 9> kLayerColumns = {{
     {"layer", "", [](const LayerSummary& l) { return std::to_string(l.layer); }},
     {"pass", "", [](const LayerSummary& l) { return std::to_string(l.pass); }},
     {"load entropy", "0–1", [](const LayerSummary& l) { return number(l.load_entropy, 3); }},
@@ -76,7 +76,7 @@ std::string layer_table(const Trace& trace, const std::vector<LayerSummary>& lay
   const bool passes = std::any_of(layers.begin(), layers.end(),
                                   [](const LayerSummary& layer) { return layer.pass > 0; });
   std::vector<TextRow> rows(2 + layers.size());
-  for (const Column& column : kColumns) {
+  for (const LayerColumn& column : kLayerColumns) {
     if (!passes && std::string_view(column.title) == "pass") { continue; }
     rows[0].push_back(column.title);
     rows[1].push_back(column.unit);

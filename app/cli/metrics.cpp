@@ -8,7 +8,7 @@
 namespace kappascope {
 namespace {
 
-constexpr std::int64_t kColumns = 80;  // lines break before this
+constexpr std::int64_t kLineColumns = 80;  // lines break before this
 
 // `text` in lines after `start`, each after the first indented by `indent`.
 std::string wrapped(std::string start, std::string_view text, std::int64_t indent) {
@@ -18,7 +18,7 @@ std::string wrapped(std::string start, std::string_view text, std::int64_t inden
     const std::size_t end = std::min(text.find(' '), text.size());
     const std::string_view word = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
-    if (!first && column + 1 + display_width(word) > kColumns) {
+    if (!first && column + 1 + display_width(word) > kLineColumns) {
       result += "\n" + std::string(std::size_t(indent), ' ');
       column = indent;
     } else if (!first) {

@@ -11,7 +11,7 @@
 namespace kappascope {
 namespace {
 
-constexpr const char* kExamples = R"(
+constexpr const char* kModelsExamples = R"(
 Examples:
   kappascope models
   kappascope models --json
@@ -86,7 +86,7 @@ int models_verb(const Arguments& arguments) {
       "List the models of the Hugging Face hub cache and of nanochat on this machine.\n"
       "Reads configurations and headers; downloads nothing.",
       "kappascope models");
-  app.footer(kExamples);
+  app.footer(kModelsExamples);
   bool json = false;
   app.add_flag("--json", json, "print JSON");
   if (!parse_words(app, arguments.words)) { return int(ExitCode::ok); }

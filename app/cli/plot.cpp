@@ -11,7 +11,7 @@
 namespace kappascope {
 namespace {
 
-constexpr const char* kExamples = R"(
+constexpr const char* kPlotExamples = R"(
 Examples:
   kappascope plot out/trace.npz -o figures
   kappascope plot out/trace.npz --figures kappa-tokens --figure-format pdf --width 85 -o figures
@@ -91,7 +91,7 @@ class Plot {
   int run(const Arguments& arguments) {
     CLI::App app("Figures of traces and training runs as files, without model or Torch",
                  "kappascope plot");
-    app.footer(kExamples + std::string("\n") + list_of_figures());
+    app.footer(kPlotExamples + std::string("\n") + list_of_figures());
     std::vector<std::string> paths;
     bool force = false;
     app.add_option(

@@ -12,7 +12,7 @@
 namespace kappascope {
 namespace {
 
-constexpr const char* kExamples = R"(
+constexpr const char* kRunExamples = R"(
 Examples:
   kappascope run assets/d8-kappa -p "Once upon a time"
   kappascope run assets/d8-kappa -f assets/texts/prose.txt -o out
@@ -46,7 +46,7 @@ std::vector<std::string> settings_of(const CLI::App& app) {
 
 bool RunOptions::parse(const std::vector<std::string>& words) {
   CLI::App app("Run texts through a model; record routing, gates and κ", "kappascope run");
-  app.footer(kExamples);
+  app.footer(kRunExamples);
   add_to(app);
   if (!parse_words(app, words)) { return false; }
   text.take_model(model);

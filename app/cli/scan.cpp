@@ -16,7 +16,7 @@
 namespace kappascope {
 namespace {
 
-constexpr const char* kExamples = R"(
+constexpr const char* kScanExamples = R"(
 Examples:
   kappascope scan assets/d8-kappa
   kappascope scan MODEL --fail-if 'nonfinite>0' --fail-if 'z_max>50'
@@ -59,7 +59,7 @@ class Scan {
   bool parse(const Arguments& arguments) {
     CLI::App app("Look at the weights of a checkpoint: every tensor, κ, router and experts",
                  "kappascope scan");
-    app.footer(kExamples);
+    app.footer(kScanExamples);
     app.add_option("MODEL", path_, "model folder or model_NNNNNN.pt")->required();
     app.add_option("--step", step_, "training step; the newest unless given")
         ->check(CLI::NonNegativeNumber);

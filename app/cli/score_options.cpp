@@ -3,7 +3,7 @@
 namespace kappascope {
 namespace {
 
-constexpr const char* kExamples = R"(
+constexpr const char* kScoreExamples = R"(
 Examples:
   kappascope score MODEL --tasks eval_bundle                        # every task of a CORE bundle
   kappascope score MODEL --tasks eval_bundle/eval_data/world_knowledge/arc_easy.jsonl --against off
@@ -19,7 +19,7 @@ modelling).)";
 bool ScoreOptions::parse(const std::vector<std::string>& words) {
   CLI::App app("Answer tasks in the form of the CORE bundle: accuracy above chance",
                "kappascope score");
-  app.footer(kExamples);
+  app.footer(kScoreExamples);
   add_to(app);
   if (!parse_words(app, words)) { return false; }
   check();

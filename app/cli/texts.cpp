@@ -11,12 +11,12 @@
 namespace kappascope {
 namespace {
 
-constexpr std::string_view kBlanks = " \t\r\n";
+constexpr std::string_view kBlanksAround = " \t\r\n";
 
 std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(kBlanks);
+  const std::size_t first = text.find_first_not_of(kBlanksAround);
   if (first == std::string_view::npos) { return {}; }
-  return text.substr(first, text.find_last_not_of(kBlanks) - first + 1);
+  return text.substr(first, text.find_last_not_of(kBlanksAround) - first + 1);
 }
 
 std::vector<std::int64_t> ids_of_json(const Json& document, const std::string& source) {

@@ -10,7 +10,7 @@
 namespace kappascope {
 namespace {
 
-constexpr const char* kExamples = R"(
+constexpr const char* kTokensExamples = R"(
 Examples:
   kappascope tokens assets/d8-kappa -p "Once upon a time"
   kappascope tokens assets/d8-kappa -f - --json < text.txt > ids.json
@@ -72,7 +72,7 @@ TokenizedText tokens_of_tokenizer(const std::filesystem::path& file, const TextO
 int tokens_verb(const Arguments& arguments) {
   CLI::App app("Print the token ids that `run` would feed to a model, BOS included",
                "kappascope tokens");
-  app.footer(kExamples);
+  app.footer(kTokensExamples);
   std::string path;
   std::optional<std::int64_t> step;
   TextOptions words;

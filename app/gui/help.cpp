@@ -12,12 +12,12 @@ namespace kappascope::gui {
 
 namespace {
 
-using Face = HelpWords::Face;
+using WordFace = HelpWords::Face;
 using Kind = HelpBlock::Kind;
 
-ImFont* font_of(const Gui& gui, Kind kind, Face face) {
-  if (kind == Kind::heading || face == Face::bold) { return gui.fonts.bold; }
-  return face == Face::code ? gui.fonts.mono : gui.fonts.regular;
+ImFont* font_of(const Gui& gui, Kind kind, WordFace face) {
+  if (kind == Kind::heading || face == WordFace::bold) { return gui.fonts.bold; }
+  return face == WordFace::code ? gui.fonts.mono : gui.fonts.regular;
 }
 
 // Words wrap at the right edge; lines after the first start at `left`.
@@ -38,14 +38,16 @@ void draw_words(const Gui& gui, const HelpBlock& block, float left) {
   for (const HelpWords& words : block.words) {
     const float size = ImGui::GetStyle().FontSizeBase * (block.kind == Kind::heading ? 1.2F : 1.0F);
     ImGui::PushFont(font_of(gui, block.kind, words.face), size);
-    if (words.face == Face::emphasised) { ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->accent); }
+    if (words.face == WordFace::emphasised) {
+      ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->accent);
+    }
     const std::string_view text = words.text;
     for (std::size_t at = 0; at < text.size();) {
       const std::size_t end = text[at] == ' ' ? at + 1 : std::min(text.find(' ', at), text.size());
       place(text.substr(at, end - at));
       at = end;
     }
-    if (words.face == Face::emphasised) { ImGui::PopStyleColor(); }
+    if (words.face == WordFace::emphasised) { ImGui::PopStyleColor(); }
     ImGui::PopFont();
   }
   ImGui::PopStyleVar();

@@ -43,7 +43,8 @@ struct WindowWords {
   std::optional<std::int64_t> step;
 
   void add_to(CLI::App& app) {
-    app.add_option("PATH", paths, "models, traces, folders of runs, of training runs, a session or a text");
+    app.add_option("PATH", paths,
+                   "models, traces, folders of runs, of training runs, a session or a text");
     app.add_option("-p,--prompt", prompt, "a text to run at once");
     app.add_option("-f,--file", file, "a UTF-8 file with the text to run at once");
     app.add_option("--step", step, "training step; the newest unless given")

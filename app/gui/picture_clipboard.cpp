@@ -14,7 +14,7 @@
 namespace kappascope::gui {
 namespace {
 
-using Words = std::vector<const char*>;
+using CommandWords = std::vector<const char*>;
 
 // Both ends close on exec; the child gets its own copy of the reading one.
 struct Pipe {
@@ -38,7 +38,7 @@ struct Pipe {
 };
 
 // False: it is not installed.
-bool start(const Words& words, const Pipe& pipe, pid_t& child) {
+bool start(const CommandWords& words, const Pipe& pipe, pid_t& child) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, pipe.read, STDIN_FILENO);
@@ -61,7 +61,7 @@ bool write_all(int descriptor, const std::string& bytes) {
 }
 
 // True: the program has it. Both programs leave a process behind that serves the clipboard.
-bool hand_over(const Words& words, const std::string& bytes) {
+bool hand_over(const CommandWords& words, const std::string& bytes) {
   Pipe pipe;
   pid_t child = 0;
   if (!start(words, pipe, child)) { return false; }
@@ -75,8 +75,8 @@ bool hand_over(const Words& words, const std::string& bytes) {
 }  // namespace
 
 void copy_picture(const std::string& png) {
-  const Words wayland{"wl-copy", "--type", "image/png", nullptr};
-  const Words x11{"xclip", "-selection", "clipboard", "-t", "image/png", "-i", nullptr};
+  const CommandWords wayland{"wl-copy", "--type", "image/png", nullptr};
+  const CommandWords x11{"xclip", "-selection", "clipboard", "-t", "image/png", "-i", nullptr};
   if (std::getenv("WAYLAND_DISPLAY") && hand_over(wayland, png)) { return; }
   if (std::getenv("DISPLAY") && hand_over(x11, png)) { return; }
   fail(

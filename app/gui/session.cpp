@@ -15,8 +15,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kSchema = "kappascope.session/1";
-constexpr std::uint64_t kLongestFile = std::uint64_t(64) << 20;
+constexpr const char* kSessionSchema = "kappascope.session/1";
+constexpr std::uint64_t kLongestSession = std::uint64_t(64) << 20;
 
 std::string relative_to(const fs::path& folder, const fs::path& path) {
   const fs::path absolute = fs::absolute(path).lexically_normal();
@@ -145,9 +145,9 @@ std::optional<std::int64_t> step_field(const Json& object) {
 }
 
 Json read_session(const fs::path& file) {
-  Json document = parse_json(read_text_file(file, kLongestFile), file.native());
-  require(string_field(document, "schema") == kSchema, ExitCode::damaged, {.file = file.native()},
-          "not a session of kappascope; expected schema ", kSchema);
+  Json document = parse_json(read_text_file(file, kLongestSession), file.native());
+  require(string_field(document, "schema") == kSessionSchema, ExitCode::damaged,
+          {.file = file.native()}, "not a session of kappascope; expected schema ", kSessionSchema);
   return document;
 }
 
@@ -235,7 +235,7 @@ std::string session_text(const Gui& gui, const fs::path& file) {
     }
     traces.push_back(std::move(entry));
   }
-  const Json document = {{"schema", kSchema},
+  const Json document = {{"schema", kSessionSchema},
                          {"models", models},
                          {"traces", traces},
                          {"next_run", run_json(workspace.next_run)},

@@ -17,9 +17,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kSchema = "kappascope.settings/1";
+constexpr const char* kSettingsSchema = "kappascope.settings/1";
 constexpr std::size_t kMostRecent = 12;
-constexpr std::uint64_t kLongestFile = std::uint64_t(8) << 20;
+constexpr std::uint64_t kLongestSettings = std::uint64_t(8) << 20;
 
 template <typename T>
 void read_field(const Json& document, const char* name, T& value) {
@@ -86,10 +86,11 @@ Settings load_settings(const fs::path& file) {
   Settings settings;
   std::error_code unreadable;
   if (!fs::exists(file, unreadable)) { return settings; }
-  const Json document = parse_json(read_text_file(file, kLongestFile), file.native());
-  const bool ours = document.is_object() && document.value("schema", Json()) == Json(kSchema);
+  const Json document = parse_json(read_text_file(file, kLongestSettings), file.native());
+  const bool ours =
+      document.is_object() && document.value("schema", Json()) == Json(kSettingsSchema);
   require(ours, ExitCode::damaged, {.file = file.native()}, "not settings of kappascope; expected ",
-          "schema ", kSchema);
+          "schema ", kSettingsSchema);
   read_field(document, "dark", settings.dark);
   read_field(document, "scale", settings.scale);
   read_field(document, "width", settings.width);
@@ -112,7 +113,7 @@ Settings load_settings(const fs::path& file) {
 void save_settings(const Settings& settings, const fs::path& file) {
   Json layouts = Json::object();
   for (const auto& [name, layout] : settings.layouts) { layouts[name] = layout_json(layout); }
-  write_text_file(file, json_text({{"schema", kSchema},
+  write_text_file(file, json_text({{"schema", kSettingsSchema},
                                    {"dark", settings.dark},
                                    {"scale", settings.scale},
                                    {"width", settings.width},

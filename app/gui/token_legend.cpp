@@ -12,7 +12,7 @@ namespace kappascope::gui {
 
 namespace {
 
-constexpr float kBarWidth = 9, kLeastBar = 3, kGap = 0.9F;  // em
+constexpr float kBarWidth = 9, kLeastBar = 3, kLegendGap = 0.9F;  // em
 
 // Draws signs and words one after the other, in further lines where they do not fit.
 class LegendLine {
@@ -27,7 +27,7 @@ class LegendLine {
 
   void swatch(ImU32 colour, const std::string& name, bool hatched = false) {
     const float side = 0.8F * em();
-    begin(side + 0.3F * em() + ImGui::CalcTextSize(name.c_str()).x, kGap);
+    begin(side + 0.3F * em() + ImGui::CalcTextSize(name.c_str()).x, kLegendGap);
     const ImVec2 at = ImGui::GetCursorScreenPos();
     const ImVec2 low{at.x, at.y + 0.1F * em()}, high{low.x + side, low.y + side};
     ImDrawList* draw = ImGui::GetWindowDrawList();
@@ -47,7 +47,7 @@ class LegendLine {
     };
     const std::string noted_low = scale.low_note + (scale.low_note.empty() ? "" : " ") + low;
     const std::string noted_high = high + (scale.high_note.empty() ? "" : " ") + scale.high_note;
-    begin(width_of(noted_low, noted_high) + kBarWidth * em(), kGap);
+    begin(width_of(noted_low, noted_high) + kBarWidth * em(), kLegendGap);
     const float all = ImGui::GetContentRegionAvail().x;
     if (width_of(noted_low, noted_high) + kLeastBar * em() <= all) {
       low = noted_low;

@@ -16,7 +16,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::uint64_t kMaxIndexBytes = 100'000'000;
-constexpr std::size_t kMaxTensors = std::size_t{1} << 22;
+constexpr std::size_t kMaxShardedTensors = std::size_t{1} << 22;
 constexpr std::size_t kMaxShards = 4096;  // each is an open file
 
 using WeightMap = std::map<std::string, std::string>;  // tensor → name of its shard
@@ -25,7 +25,7 @@ WeightMap read_index(const fs::path& path) {
   const InputFile file = InputFile::open(path);
   const Json index = with_format(file, Expected::json, [&] {
     return parse_json(read_text(file, kMaxIndexBytes), file.path(), NotFinite::refused,
-                      kMaxTensors);
+                      kMaxShardedTensors);
   });
   const Place place{file.path()};
   const auto map = index.is_object() ? index.find("weight_map") : index.end();

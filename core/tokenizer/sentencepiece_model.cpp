@@ -15,21 +15,21 @@ namespace {
 
 using Wire = ProtobufField::Wire;
 
-constexpr std::uint64_t kLongestFile = std::uint64_t{64} << 20;  // bytes; known ones have 5 MB
+constexpr std::uint64_t kLongestModel = std::uint64_t{64} << 20;  // bytes; known ones have 5 MB
 // Every cut of a piece is looked up: the cost of a file is its length times this. Known: 93 bytes.
 constexpr std::size_t kLongestPiece = 512;
 constexpr std::string_view kSpace = "\u2581";
 
-struct Piece {
+struct ModelPiece {
   enum Type : std::uint64_t { normal = 1, unknown, control, user_defined, unused, byte };
   std::string text;
   float score = 0;
   std::uint64_t type = normal;
 };
 
-struct Model {
-  std::vector<Piece> pieces;  // index = id
-  std::uint64_t kind = 1;     // 1 unigram, 2 BPE, 3 word, 4 char
+struct PieceModel {
+  std::vector<ModelPiece> pieces;  // index = id
+  std::uint64_t kind = 1;          // 1 unigram, 2 BPE, 3 word, 4 char
   bool byte_fallback = false, space_as_suffix = false;
   std::int64_t unknown_id = 0, bos_id = 1, eos_id = 2;
   std::string unknown_piece = "<unk>", bos_piece = "<s>", eos_piece = "</s>";
@@ -105,16 +105,16 @@ void read_message(const ProtobufField& outer, std::string_view name, std::string
   for (ProtobufField field; reader.next(field);) { take(FieldTaker(field, name, file)); }
 }
 
-void read_piece(const ProtobufField& outer, std::string_view file, Model& model) {
-  Piece piece;
+void read_piece(const ProtobufField& outer, std::string_view file, PieceModel& model) {
+  ModelPiece piece;
   read_message(outer, "pieces", file, [&](const FieldTaker& field) {
     field.take(1, piece.text);
     field.take(2, piece.score);
     field.take(3, piece.type);
   });
   const std::size_t id = model.pieces.size();
-  require(piece.type >= Piece::normal && piece.type <= Piece::byte, ExitCode::unsupported, {file},
-          "pieces[", id, "].type; expected 1 to 6, found ", piece.type);
+  require(piece.type >= ModelPiece::normal && piece.type <= ModelPiece::byte, ExitCode::unsupported,
+          {file}, "pieces[", id, "].type; expected 1 to 6, found ", piece.type);
   require(!piece.text.empty() && piece.text.size() <= kLongestPiece, ExitCode::unsupported, {file},
           "pieces[", id, "].piece; expected 1 to ", kLongestPiece, " bytes, found ",
           piece.text.size());
@@ -123,7 +123,7 @@ void read_piece(const ProtobufField& outer, std::string_view file, Model& model)
   model.pieces.push_back(std::move(piece));
 }
 
-void read_trainer_spec(const ProtobufField& outer, std::string_view file, Model& model) {
+void read_trainer_spec(const ProtobufField& outer, std::string_view file, PieceModel& model) {
   read_message(outer, "trainer_spec", file, [&](const FieldTaker& field) {
     field.take(3, model.kind);
     field.take(24, model.space_as_suffix);
@@ -137,7 +137,7 @@ void read_trainer_spec(const ProtobufField& outer, std::string_view file, Model&
   });
 }
 
-void read_normalizer_spec(const ProtobufField& outer, std::string_view file, Model& model) {
+void read_normalizer_spec(const ProtobufField& outer, std::string_view file, PieceModel& model) {
   read_message(outer, "normalizer_spec", file, [&](const FieldTaker& field) {
     field.take(1, model.normalizer_name);
     field.take_size(2, model.charsmap_bytes);
@@ -147,8 +147,8 @@ void read_normalizer_spec(const ProtobufField& outer, std::string_view file, Mod
   });
 }
 
-Model read_model(std::string_view bytes, std::string_view file) {
-  Model model;
+PieceModel read_model(std::string_view bytes, std::string_view file) {
+  PieceModel model;
   ProtobufReader reader(bytes, file, 0);
   for (ProtobufField field; reader.next(field);) {
     if (field.number == 1) {
@@ -169,7 +169,7 @@ std::string kind_of(std::uint64_t kind) {
 }
 
 // What is not computed here, by name.
-void check_model(const Model& model, std::string_view file) {
+void check_model(const PieceModel& model, std::string_view file) {
   require(!model.pieces.empty(), ExitCode::damaged, {file},
           "expected a SentencePiece model, found no pieces in it");
   require(model.kind == 2, ExitCode::unsupported, {file},
@@ -182,14 +182,14 @@ void check_model(const Model& model, std::string_view file) {
 }
 
 // Joining two normal pieces makes a third. A higher score goes first, then the lower id.
-std::vector<MergeTable::Merge> make_merges(const Model& model, const TokenBook& book) {
+std::vector<MergeTable::Merge> make_merges(const PieceModel& model, const TokenBook& book) {
   const auto normal = [&](std::string_view text) -> std::optional<std::size_t> {
     const auto found = book.find(text);
-    return found && model.pieces[*found].type == Piece::normal ? found : std::nullopt;
+    return found && model.pieces[*found].type == ModelPiece::normal ? found : std::nullopt;
   };
   std::vector<MergeTable::Merge> merges;
   for (std::size_t id = 0; id < model.pieces.size(); ++id) {
-    if (model.pieces[id].type != Piece::normal) { continue; }
+    if (model.pieces[id].type != ModelPiece::normal) { continue; }
     const std::string_view text = model.pieces[id].text;
     for (std::size_t at = 1; at < text.size(); ++at) {
       if (!starts_utf8(text[at])) { continue; }
@@ -210,7 +210,7 @@ std::vector<MergeTable::Merge> make_merges(const Model& model, const TokenBook& 
   return merges;
 }
 
-void set_steps(const Model& model, bool first_only, TokenizerFile& file) {
+void set_steps(const PieceModel& model, bool first_only, TokenizerFile& file) {
   std::vector<Normalizer::Step> steps;
   if (model.remove_extra_spaces) { steps.push_back(Normalizer::ExtraSpaces{}); }
   if (model.escape_spaces || model.dummy_prefix) {
@@ -224,8 +224,8 @@ void set_steps(const Model& model, bool first_only, TokenizerFile& file) {
     steps.push_back(Normalizer::Prepend{std::string(kSpace)});
   }
   std::vector<std::string> whole;
-  for (const Piece& piece : model.pieces) {
-    if (piece.type == Piece::user_defined) { whole.push_back(piece.text); }
+  for (const ModelPiece& piece : model.pieces) {
+    if (piece.type == ModelPiece::user_defined) { whole.push_back(piece.text); }
   }
   file.model.ignore_merges = !whole.empty();
   if (!whole.empty()) { cuts.push_back(PreTokenizer::Split{TextPattern::of_strings(whole)}); }
@@ -235,7 +235,7 @@ void set_steps(const Model& model, bool first_only, TokenizerFile& file) {
 }
 
 // Control pieces, and those that the trainer names, are found in a text as they are written.
-void add_special(const Model& model, TokenBook& book, TokenizerFile& file) {
+void add_special(const PieceModel& model, TokenBook& book, TokenizerFile& file) {
   const auto add = [&](const std::string& text) {
     if (!book.find(text)) { return; }
     AddedToken token;
@@ -243,15 +243,15 @@ void add_special(const Model& model, TokenBook& book, TokenizerFile& file) {
     token.special = true;
     book.add(std::move(token), {}, file.path, file);
   };
-  for (const Piece& piece : model.pieces) {
-    if (piece.type == Piece::control) { add(piece.text); }
+  for (const ModelPiece& piece : model.pieces) {
+    if (piece.type == ModelPiece::control) { add(piece.text); }
   }
   if (model.bos_id >= 0) { add(model.bos_piece); }
   if (model.eos_id >= 0) { add(model.eos_piece); }
   if (model.unknown_id >= 0) { add(model.unknown_piece); }
 }
 
-void check_unique(const Model& model, const TokenBook& book, std::string_view file) {
+void check_unique(const PieceModel& model, const TokenBook& book, std::string_view file) {
   for (std::size_t id = 0; id < model.pieces.size(); ++id) {
     const std::size_t found = book.find(model.pieces[id].text).value_or(id);
     require(found == id, ExitCode::damaged, {file}, "pieces ", std::min(found, id), " and ",
@@ -264,12 +264,12 @@ void check_unique(const Model& model, const TokenBook& book, std::string_view fi
 TokenizerFile read_sentencepiece_model(const std::filesystem::path& path,
                                        const std::filesystem::path& config) {
   const InputFile input = InputFile::open(path);
-  require(input.size() <= kLongestFile, ExitCode::unsupported, {input.path()},
-          "the file is too long; expected at most ", kLongestFile, " bytes, found ", input.size());
+  require(input.size() <= kLongestModel, ExitCode::unsupported, {input.path()},
+          "the file is too long; expected at most ", kLongestModel, " bytes, found ", input.size());
   const std::vector<std::byte> bytes = input.read(0, input.size(), "model");
   TokenizerFile file;
   file.path = input.path();
-  const Model model =
+  const PieceModel model =
       read_model({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.path);
   check_model(model, file.path);
   for (std::size_t id = 0; id < model.pieces.size(); ++id) {

@@ -16,7 +16,7 @@ using Kind = PickleValue::Kind;
 using Entries = std::vector<std::pair<std::string, std::int32_t>>;
 
 constexpr std::string_view kEncodingClass = "tiktoken.core Encoding";
-constexpr std::uint64_t kLongestFile = std::uint64_t{256} << 20;  // bytes; known ones have 4 MB
+constexpr std::uint64_t kLongestPickle = std::uint64_t{256} << 20;  // bytes; known ones have 4 MB
 
 // The members of the Encoding's state; null: absent or of another kind, and reported as a fault.
 struct State {
@@ -145,8 +145,8 @@ void check_tokens(const TiktokenEncoding& encoding, Faults& faults) {
 }
 
 TiktokenEncoding read_encoding(const InputFile& input) {
-  require(input.size() <= kLongestFile, ExitCode::unsupported, {input.path()},
-          "the file is too long; expected at most ", kLongestFile, " bytes, found ", input.size());
+  require(input.size() <= kLongestPickle, ExitCode::unsupported, {input.path()},
+          "the file is too long; expected at most ", kLongestPickle, " bytes, found ", input.size());
   const std::vector<std::byte> bytes = input.read(0, input.size(), "pickle");
   constexpr std::array<std::string_view, 1> kAllowed = {kEncodingClass};
   const Pickle pickle = Pickle::parse(bytes, kAllowed, input.path());

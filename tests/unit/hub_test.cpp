@@ -21,7 +21,7 @@ using testing::error_of;
 using testing::safetensors_entry;
 using testing::safetensors_of;
 
-void write(const fs::path& path, const std::string& text) {
+void write_hub_file(const fs::path& path, const std::string& text) {
   fs::create_directories(path.parent_path());
   std::ofstream(path, std::ios::binary) << text;
 }
@@ -38,18 +38,18 @@ class Hub : public ::testing::Test {
       ::unsetenv(name);
     }
     ::setenv("HF_HUB_CACHE", (root() / "hub").c_str(), 1);
-    write(model_ / "config.json", "{}");
+    write_hub_file(model_ / "config.json", "{}");
   }
   const fs::path& root() const { return temp_.path(); }
 
   // Two shards and their index, "a" in the first and "b" in the second.
   void write_shards() {
-    write(model_ / "one.safetensors", shard("a"));
-    write(model_ / "two.safetensors", shard("b"));
+    write_hub_file(model_ / "one.safetensors", shard("a"));
+    write_hub_file(model_ / "two.safetensors", shard("b"));
     write_index(R"("a":"one.safetensors","b":"two.safetensors")");
   }
   void write_index(const std::string& map) {
-    write(model_ / "model.safetensors.index.json", "{\"weight_map\":{" + map + "}}");
+    write_hub_file(model_ / "model.safetensors.index.json", "{\"weight_map\":{" + map + "}}");
   }
 
   TensorFile read() const { return read_weights(find_checkpoint(model_)); }
@@ -69,11 +69,11 @@ class Hub : public ::testing::Test {
     const fs::path repository = root() / "hub" / "models--org--name";
     const fs::path snapshot = repository / "snapshots" / revision;
     fs::create_directories(snapshot);
-    write(repository / "blobs" / "c0", "{}");
-    write(repository / "blobs" / "f0", shard("a"));
+    write_hub_file(repository / "blobs" / "c0", "{}");
+    write_hub_file(repository / "blobs" / "f0", shard("a"));
     fs::create_symlink("../../blobs/c0", snapshot / "config.json");
     fs::create_symlink("../../blobs/f0", snapshot / "model.safetensors");
-    if (!ref.empty()) { write(repository / "refs" / ref, revision); }
+    if (!ref.empty()) { write_hub_file(repository / "refs" / ref, revision); }
     return snapshot;
   }
 
@@ -86,12 +86,12 @@ TEST_F(Hub, FilesOfAFolder) {
       "model.safetensors, model.safetensors.index.json, pytorch_model.bin, "
       "pytorch_model.bin.index.json";
   EXPECT_EQ(line(), "5 model: no weights beside config.json; expected one of " + names);
-  write(model_ / "pytorch_model.bin", testing::tiny_checkpoint().flat());
+  write_hub_file(model_ / "pytorch_model.bin", testing::tiny_checkpoint().flat());
   EXPECT_EQ(find_checkpoint(model_).weights, model_ / "pytorch_model.bin");
   EXPECT_EQ(read().tensors().size(), 3U);
   write_shards();
   EXPECT_EQ(find_checkpoint(model_).weights, model_ / "model.safetensors.index.json");
-  write(model_ / "model.safetensors", shard("w"));
+  write_hub_file(model_ / "model.safetensors", shard("w"));
   const CheckpointFiles files = find_checkpoint(model_);
   EXPECT_EQ(files.kind, FolderKind::hugging_face);
   EXPECT_EQ(files.weights, model_ / "model.safetensors");
@@ -123,14 +123,14 @@ TEST_F(Hub, ShardsAreOneModel) {
   file.release(*file.find("b"), 1, 2);
   EXPECT_EQ(file.data(*file.find("b"))[2], std::byte{2});
   file.require_unchanged();
-  write(model_ / "two.safetensors", "x");
+  write_hub_file(model_ / "two.safetensors", "x");
   EXPECT_NE(error_of([&] { file.require_unchanged(); }).find("two.safetensors: changed while"),
             std::string::npos);
 }
 
 TEST_F(Hub, ShardsOfTorchSave) {
-  write(model_ / "p1.bin", testing::tiny_checkpoint().flat());
-  write(model_ / "pytorch_model.bin.index.json", R"({"weight_map":{"weight":"p1.bin"}})");
+  write_hub_file(model_ / "p1.bin", testing::tiny_checkpoint().flat());
+  write_hub_file(model_ / "pytorch_model.bin.index.json", R"({"weight_map":{"weight":"p1.bin"}})");
   EXPECT_EQ(read().tensors().size(), 3U);  // also those that the map does not name
 }
 
@@ -145,10 +145,11 @@ TEST_F(Hub, BrokenIndices) {
            {R"({"weight_map":{"a":3}})",
             "tensor a: weight_map: expected the name of a file, found 3"},
            {R"({"weight_map":{"a":"x","a":"x"}})", "offset 25: duplicate key 'a'"}}) {
-    write(model_ / "model.safetensors.index.json", text);
+    write_hub_file(model_ / "model.safetensors.index.json", text);
     EXPECT_EQ(line(), "3 " + index + found);
   }
-  write(model_ / "model.safetensors.index.json", "version https://git-lfs.github.com/spec/v1\n");
+  write_hub_file(model_ / "model.safetensors.index.json",
+                 "version https://git-lfs.github.com/spec/v1\n");
   EXPECT_EQ(line(), "4 " + index +
                         "a Git LFS pointer, not the file that it names; fetch that: git lfs pull");
 }
@@ -165,13 +166,13 @@ TEST_F(Hub, BrokenShards) {
   EXPECT_TRUE(text.starts_with("3 model/one.safetensors: offset 8: truncated inside the header"))
       << text;
   EXPECT_NE(text.find("; model/two.safetensors: too short for a safetensors file"), text.npos);
-  write(model_ / "one.safetensors", shard("b"));
-  write(model_ / "two.safetensors", shard("a"));
+  write_hub_file(model_ / "one.safetensors", shard("b"));
+  write_hub_file(model_ / "two.safetensors", shard("a"));
   EXPECT_EQ(line(),
             "3 model/model.safetensors.index.json: tensor a: is not in one.safetensors, which "
             "weight_map names, but in two.safetensors; tensor b: is not in two.safetensors, which "
             "weight_map names, but in one.safetensors");
-  write(model_ / "two.safetensors", shard("b"));
+  write_hub_file(model_ / "two.safetensors", shard("b"));
   EXPECT_EQ(line(),
             "3 model/one.safetensors: tensor b: occurs more than once; in model/one.safetensors "
             "and in model/two.safetensors");
@@ -182,12 +183,12 @@ TEST_F(Hub, BrokenShards) {
             "weight_map names");
   // A shard that the index does not name is not looked at.
   write_shards();
-  write(model_ / "three.safetensors", "nonsense");
+  write_hub_file(model_ / "three.safetensors", "nonsense");
   EXPECT_EQ(line(), "no error");
 }
 
 TEST_F(Hub, NamesStayInTheFolder) {
-  write(root() / "outside.safetensors", shard("a"));
+  write_hub_file(root() / "outside.safetensors", shard("a"));
   for (const std::string& name :
        {std::string("../outside.safetensors"), (root() / "outside.safetensors").string(),
         std::string("x/../../outside.safetensors"), std::string(""), std::string("..")}) {
@@ -205,7 +206,7 @@ TEST_F(Hub, NamesStayInTheFolder) {
   fs::create_symlink("../outside.safetensors", model_ / "model.safetensors");
   EXPECT_EQ(line().substr(0, 50), "3 model/model.safetensors: is a link out of the fo");
   fs::remove(model_ / "model.safetensors");
-  write(model_ / "in" / "one.safetensors", shard("a"));
+  write_hub_file(model_ / "in" / "one.safetensors", shard("a"));
   write_index(R"("a":"in/one.safetensors")");
   EXPECT_EQ(line(), "no error");
   fs::create_symlink("model", root() / "link");
@@ -223,7 +224,7 @@ TEST_F(Hub, SnapshotsAreFoundByName) {
   EXPECT_EQ(line("org/name"),
             "5 org/name: several snapshots in the hub cache and none is main; name one of them: "
             "org/name@REVISION, one of 1111, 2222");
-  write(root() / "hub" / "models--org--name" / "refs" / "main", "2222");
+  write_hub_file(root() / "hub" / "models--org--name" / "refs" / "main", "2222");
   EXPECT_EQ(find_checkpoint("org/name").weights, second / "model.safetensors");
   EXPECT_EQ(find_checkpoint("org/name@v1").weights, first / "model.safetensors");
   EXPECT_EQ(find_checkpoint("org/name@1111").weights, first / "model.safetensors");
@@ -244,8 +245,8 @@ TEST_F(Hub, APathThatExistsIsNoName) {
   write_snapshot("1111");
   const fs::path before = fs::current_path();
   fs::current_path(root());
-  write(root() / "org" / "name" / "config.json", "{}");
-  write(root() / "org" / "name" / "model.safetensors", shard("p"));
+  write_hub_file(root() / "org" / "name" / "config.json", "{}");
+  write_hub_file(root() / "org" / "name" / "model.safetensors", shard("p"));
   EXPECT_EQ(find_checkpoint("org/name").weights, "org/name/model.safetensors");
   fs::current_path(before);
 }
@@ -260,16 +261,16 @@ TEST_F(Hub, IncompleteSnapshots) {
   fs::remove(snapshot / "model.safetensors");
   EXPECT_NE(line("org/name").find("no weights beside config.json; expected one of"),
             std::string::npos);
-  write(repository / "refs" / "main", "3333");
+  write_hub_file(repository / "refs" / "main", "3333");
   EXPECT_EQ(line("org/name"),
             "5 org/name: the snapshot 3333 of main is not in the hub cache; fetch it: hf download "
             "org/name");
-  write(repository / "refs" / "main", "../../../model");
+  write_hub_file(repository / "refs" / "main", "../../../model");
   EXPECT_EQ(line("org/name"),
             "3 hub/models--org--name/refs/main: expected the name of a snapshot, found "
             "'../../../model'");
   // Blobs of another repository are out of the folder.
-  write(root() / "hub" / "models--org--other" / "blobs" / "f0", shard("a"));
+  write_hub_file(root() / "hub" / "models--org--other" / "blobs" / "f0", shard("a"));
   fs::create_symlink("../../../models--org--other/blobs/f0", snapshot / "model.safetensors");
   EXPECT_EQ(line(snapshot).substr(0, 2), "3 ");
 }

@@ -99,8 +99,8 @@ struct Backward {
   }
 };
 
-void expect_all_near(const std::vector<float>& found, const std::vector<float>& expected,
-                     double terms, const char* what) {
+void expect_all_within(const std::vector<float>& found, const std::vector<float>& expected,
+                       double terms, const char* what) {
   // 2e-6 of a term around 1 for each rounded sum, and the approximate tanh, exp and σ.
   const float absolute = float(3e-6 * (1 + std::sqrt(terms)));
   for (std::size_t i = 0; i < found.size(); ++i) {
@@ -114,17 +114,17 @@ TEST(CpuKappaSwigluBackward, IsTheReferencesAtEverySizeFormAndStride) {
       for (const std::int64_t rows : {1, 7, 130}) {
         for (const KappaArgument form : kForms) {
           for (const std::int64_t stride : {0, 1}) {
-            SCOPED_TRACE(testing::Message() << rows << "x" << gates << ", form " << int(form)
-                                            << ", stride " << stride);
+            SCOPED_TRACE(::testing::Message() << rows << "x" << gates << ", form " << int(form)
+                                              << ", stride " << stride);
             Backward expected(rows, gates, form, stride), found(rows, gates, form, stride);
             expected.run(kappa_swiglu_backward_ref);
             found.run(kappa_swiglu_backward_of(kernels));
-            expect_all_near(found.grad_z, expected.grad_z, 4, "dz");
-            expect_all_near(found.grad_up, expected.grad_up, 4, "d up");
-            expect_all_near(found.grad_score, expected.grad_score, double(gates), "ds");
+            expect_all_within(found.grad_z, expected.grad_z, 4, "dz");
+            expect_all_within(found.grad_up, expected.grad_up, 4, "d up");
+            expect_all_within(found.grad_score, expected.grad_score, double(gates), "ds");
             const double terms = double(rows) * (stride == 0 ? double(gates) : 1);
-            expect_all_near(found.grad_bias, expected.grad_bias, terms, "db");
-            expect_all_near(found.grad_scale, expected.grad_scale, terms, "dα");
+            expect_all_within(found.grad_bias, expected.grad_bias, terms, "db");
+            expect_all_within(found.grad_scale, expected.grad_scale, terms, "dα");
           }
         }
       }

@@ -69,7 +69,7 @@ TEST(CpuRoute, ChoosesAsTheReferenceAlsoAmongTiesAndNaN) {
   for (const std::int64_t experts : {1, 2, 7, 33, 64, 130}) {
     for (const std::int64_t slots : {1, 2, 8}) {
       if (slots > experts) { continue; }
-      SCOPED_TRACE(testing::Message() << slots << " of " << experts);
+      SCOPED_TRACE(::testing::Message() << slots << " of " << experts);
       const std::int64_t tokens = 67;
       auto logits = normal(std::size_t(tokens * experts), 1, 2);
       for (std::size_t i = 0; i < logits.size() / 2; ++i) {  // many ties

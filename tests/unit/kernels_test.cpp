@@ -55,7 +55,7 @@ TEST(CpuRowProduct, IsTheReferencesAtOddSizesAndStrides) {
     for (const std::int64_t rows : {1, 2, 7, 33, 64, 130}) {
       for (const std::int64_t in : kSizes) {
         for (const std::int64_t out : kSizes) {
-          SCOPED_TRACE(testing::Message() << rows << "x" << in << "x" << out);
+          SCOPED_TRACE(::testing::Message() << rows << "x" << in << "x" << out);
           const std::int64_t x_stride = in + 3, weight_stride = out + 5, y_stride = out + 2;
           const auto x = normal(std::size_t(2 * rows * x_stride), 1);
           const auto weight = normal(std::size_t(in * weight_stride), 2);
@@ -272,7 +272,7 @@ void check_swiglu(const SwigluCase& c) {
 TEST(CpuKappaSwiglu, IsTheReferencesAtEverySize) {
   for (const std::int64_t rows : kSizes) {
     for (const std::int64_t gates : {1, 7, 31, 33, 64, 130, 500, 2048}) {
-      SCOPED_TRACE(testing::Message() << rows << " rows, " << gates << " gate units");
+      SCOPED_TRACE(::testing::Message() << rows << " rows, " << gates << " gate units");
       check_swiglu({.rows = rows, .gates = gates});
     }
   }
@@ -295,7 +295,7 @@ TEST(CpuKappaSwiglu, TakesEveryKindOfKappaAndGate) {
 TEST(CpuKappaSwiglu, TakesAFactorAfterTheBound) {
   for (const std::int64_t gates : kSizes) {
     for (const float factor : {0.01f, 0.5f, 1.0f, 1.7f, 200.0f}) {
-      SCOPED_TRACE(testing::Message() << factor << " · κ, " << gates << " gate units");
+      SCOPED_TRACE(::testing::Message() << factor << " · κ, " << gates << " gate units");
       check_swiglu({.rows = 7, .gates = gates, .factor = factor});
       check_swiglu({.rows = 7, .gates = gates, .scale = false, .factor = factor});
       check_swiglu({.rows = 7, .gates = gates, .kappa = false, .factor = factor});
@@ -309,8 +309,8 @@ TEST(CpuKappaSwiglu, TakesKappaFromItsOwnGate) {
   for (const std::int64_t gates : kSizes) {
     for (const std::int64_t scale_stride : {0, 1}) {  // per-expert and per-layer, per-gate
       for (const bool scored : {false, true}) {
-        SCOPED_TRACE(testing::Message() << "α stride " << scale_stride << ", " << gates
-                                        << " gate units, score " << scored);
+        SCOPED_TRACE(::testing::Message() << "α stride " << scale_stride << ", " << gates
+                                          << " gate units, score " << scored);
         const SwigluCase plain{.rows = 7,
                                .gates = gates,
                                .from_gate = true,

@@ -27,7 +27,7 @@ struct Opened {
 };
 
 // The message of opening a faulty model, without the folder.
-std::string fault(const ModelSpec& spec) {
+std::string fault_of_model(const ModelSpec& spec) {
   testing::TempFolder folder;
   write_model(folder.path(), spec);
   std::string text = error_of([&] { open_model(folder.path()); });
@@ -197,7 +197,7 @@ TEST(Model, AllMissesTogether) {
   ModelSpec spec;
   spec.drop = {"lm_head.weight", "transformer.h.1.attn.c_q.weight"};
   spec.reshape = {{"transformer.h.0.mlp.c_fc.weight", {32, 128}}, {"resid_lambdas", {4}}};
-  EXPECT_EQ(fault(spec),
+  EXPECT_EQ(fault_of_model(spec),
             "3 model_000100.pt: tensor resid_lambdas: wrong shape; expected [3], found [4]; "
             "tensor transformer.h.0.mlp.c_fc.weight: wrong shape; expected [128, 32], found [32, "
             "128]; tensor transformer.h.1.attn.c_q.weight: missing; expected [32, 32]; tensor "
@@ -208,7 +208,7 @@ TEST(Model, IntegersAreNoWeights) {
   ModelSpec spec;
   spec.dtype = DType::int32;
   spec.sparse = true;
-  const std::string text = fault(spec);
+  const std::string text = fault_of_model(spec);
   EXPECT_NE(text.find("wrong type; expected float32, bfloat16 or float16, found int32"),
             std::string::npos)
       << text;
@@ -217,7 +217,7 @@ TEST(Model, IntegersAreNoWeights) {
 TEST(Model, MissingKappaTensorsAreErrors) {
   ModelSpec spec;
   spec.drop = {"transformer.h.1.mlp.experts.kappa_bias", "transformer.h.2.mlp.experts.kappa_scale"};
-  EXPECT_EQ(fault(spec),
+  EXPECT_EQ(fault_of_model(spec),
             "3 model_000100.pt: tensor transformer.h.1.mlp.experts.kappa_bias: missing; expected "
             "[4, 128] (per-gate κ, as the meta says); tensor "
             "transformer.h.2.mlp.experts.kappa_scale: missing; expected [4, 128] (per-gate κ, as "
@@ -230,7 +230,7 @@ TEST(Model, GranularityMismatchNamesBoth) {
   spec.granularity = Granularity::per_expert;
   spec.config = {{"global_kappa_bias_granularity", nullptr}};
   EXPECT_EQ(
-      fault(spec),
+      fault_of_model(spec),
       "3 model_000100.pt: tensor transformer.h.1.mlp.experts.kappa_bias: wrong shape; "
       "expected [4, 128] or [slots, 4, 128] (per-gate κ, the default), found [4] "
       "(per-expert); tensor "
@@ -238,14 +238,16 @@ TEST(Model, GranularityMismatchNamesBoth) {
       "(per-gate κ, "
       "the default), found [4] (per-expert)");
   spec.config = {{"global_kappa_bias_granularity", "global"}};
-  EXPECT_NE(fault(spec).find("tensor global_kappa_bias: missing; expected [1] (global κ, as the "
-                             "meta says), found transformer.h.1.mlp.experts.kappa_bias [4] "
-                             "(per-expert)"),
-            std::string::npos)
-      << fault(spec);
+  EXPECT_NE(
+      fault_of_model(spec).find("tensor global_kappa_bias: missing; expected [1] (global κ, as the "
+                                "meta says), found transformer.h.1.mlp.experts.kappa_bias [4] "
+                                "(per-expert)"),
+      std::string::npos)
+      << fault_of_model(spec);
   spec.granularity = Granularity::global;
   spec.config = {{"global_kappa_bias_granularity", "per-layer"}};
-  EXPECT_NE(fault(spec).find("found global_kappa_bias (global)"), std::string::npos) << fault(spec);
+  EXPECT_NE(fault_of_model(spec).find("found global_kappa_bias (global)"), std::string::npos)
+      << fault_of_model(spec);
 }
 
 TEST(Model, TrainingLeftoversAreNotUnknown) {

@@ -13,9 +13,9 @@ namespace {
 using synthetic::ModelSpec;
 using testing::error_of;
 
-struct Opened {
-  explicit Opened(const ModelSpec& spec, const KappaChoices& choices = {},
-                  const std::string& place = "d3") {
+struct OpenedLayout {
+  explicit OpenedLayout(const ModelSpec& spec, const KappaChoices& choices = {},
+                        const std::string& place = "d3") {
     write_model(folder.path() / place, spec);
     model = open_model(folder.path() / place, {.kappa = choices});
   }
@@ -54,12 +54,12 @@ ModelSpec with_slots(std::int64_t slots) {
 }
 
 TEST(Layouts, SlotAxisIsRecognisedByRank) {
-  const Opened one(with_slots(1));
+  const OpenedLayout one(with_slots(1));
   EXPECT_EQ(one.model.architecture.kappa_slots.count, 1);
   EXPECT_TRUE(one.model.warnings.empty());
   ModelSpec passes = with_slots(3);
   passes.passes = 3;
-  const Opened three(passes);
+  const OpenedLayout three(passes);
   const RunPlan plan = resolve(three.model, {});
   const std::vector<float>& stored = three.model.kappa[1].bias;
   ASSERT_EQ(stored.size(), 3u * 4 * 128);
@@ -67,7 +67,7 @@ TEST(Layouts, SlotAxisIsRecognisedByRank) {
     EXPECT_EQ(plan.kappa_of(1, pass).bias[5], stored[pass * 512 + 5]);
   }
   passes.passes = 5;
-  const Opened fewer(passes);
+  const OpenedLayout fewer(passes);
   EXPECT_TRUE(fewer.warns_of("3 slots of κ for 5 passes"));
   EXPECT_EQ(resolve(fewer.model, {}).kappa_of(1, 4).bias[5], fewer.model.kappa[1].bias[1024 + 5]);
 }
@@ -75,21 +75,22 @@ TEST(Layouts, SlotAxisIsRecognisedByRank) {
 TEST(Layouts, BaseAndSftSlots) {
   ModelSpec spec = with_slots(2);
   spec.config = {{"separate_base_sft_kappa", true}};
-  const auto bias = [](const Opened& opened) {
+  const auto bias = [](const OpenedLayout& opened) {
     return resolve(opened.model, {}).kappa_of(1, 0).bias[7];
   };
-  const Opened base(spec);
+  const OpenedLayout base(spec);
   const float first = base.model.kappa[1].bias[7], second = base.model.kappa[1].bias[512 + 7];
   EXPECT_EQ(bias(base), first);
   EXPECT_TRUE(base.model.warnings.empty());
-  const Opened sft(spec, {.side = KappaSide::sft});
+  const OpenedLayout sft(spec, {.side = KappaSide::sft});
   EXPECT_EQ(bias(sft), first + second);
   EXPECT_TRUE(sft.warns_of("--sft-kappa independent"));
-  EXPECT_EQ(bias(Opened(spec, {.side = KappaSide::sft, .sft = SftKappa::independent})), second);
-  EXPECT_EQ(bias(Opened(spec, {}, "chatsft_checkpoints/d3")), first + second);
-  EXPECT_EQ(bias(Opened(spec, {}, "chatrl_checkpoints/a/b/d3")), first + second);
-  EXPECT_EQ(bias(Opened(spec, {}, "chatsft_checkpoints/base_checkpoints/d3")), first);
-  EXPECT_EQ(bias(Opened(spec, {.side = KappaSide::base}, "chatsft_checkpoints/d3")), first);
+  EXPECT_EQ(bias(OpenedLayout(spec, {.side = KappaSide::sft, .sft = SftKappa::independent})),
+            second);
+  EXPECT_EQ(bias(OpenedLayout(spec, {}, "chatsft_checkpoints/d3")), first + second);
+  EXPECT_EQ(bias(OpenedLayout(spec, {}, "chatrl_checkpoints/a/b/d3")), first + second);
+  EXPECT_EQ(bias(OpenedLayout(spec, {}, "chatsft_checkpoints/base_checkpoints/d3")), first);
+  EXPECT_EQ(bias(OpenedLayout(spec, {.side = KappaSide::base}, "chatsft_checkpoints/d3")), first);
 }
 
 TEST(Layouts, SideOfTheRealFolderBehindALink) {
@@ -123,11 +124,11 @@ TEST(Layouts, RenamedFieldsCountAndMustAgree) {
                  {"global_kappa_param_granularity", "per-expert"},
                  {"kappa_bias_start_layer", nullptr},
                  {"kappa_start_layer", 2}};
-  const Opened opened(spec);
+  const OpenedLayout opened(spec);
   EXPECT_FALSE(opened.model.architecture.layers[1].kappa());
   EXPECT_EQ(opened.model.architecture.layers[2].kappa()->granularity, Granularity::per_expert);
   spec.config["kappa_bias_start_layer"] = 2;
-  EXPECT_TRUE(Opened(spec).model.architecture.layers[2].kappa());
+  EXPECT_TRUE(OpenedLayout(spec).model.architecture.layers[2].kappa());
   spec.config["kappa_bias_start_layer"] = 1;
   expect_fault(spec, "3", "are two names of one field");
 }
@@ -143,7 +144,7 @@ ModelSpec with_kappa_router(std::int64_t rows) {
 }
 
 TEST(Layouts, KappaRouter) {
-  const Opened opened(with_kappa_router(4));
+  const OpenedLayout opened(with_kappa_router(4));
   EXPECT_TRUE(opened.model.architecture.layers[1].kappa()->router);
   EXPECT_TRUE(opened.model.unknown_tensors.empty());
   const RunPlan plan = resolve(opened.model, {});
@@ -169,19 +170,19 @@ TEST(Layouts, NoStaticBias) {
   ModelSpec spec;
   spec.dense_kappa = true;
   spec.config = {{"disable_kappa_bias", true}};
-  const Opened opened(spec);
+  const OpenedLayout opened(spec);
   EXPECT_FALSE(opened.model.architecture.layers[0].kappa());
   const RunPlan plan = resolve(opened.model, {});
   EXPECT_TRUE(plan.kappa_of(1, 0).bias.empty());
   EXPECT_FALSE(plan.kappa_of(1, 0).scale.empty());
   spec.kappa_input = KappaInput::constant;
-  EXPECT_TRUE(resolve(Opened(spec).model, {}).kappa_of(1, 0).constant_one());
+  EXPECT_TRUE(resolve(OpenedLayout(spec).model, {}).kappa_of(1, 0).constant_one());
 }
 
 TEST(Layouts, KappaFromTheGate) {
   ModelSpec spec;
   spec.kappa_input = KappaInput::gate_proj;
-  const Opened opened(spec);
+  const OpenedLayout opened(spec);
   const RunPlan plan = resolve(opened.model, {});
   EXPECT_TRUE(plan.kappa_of(2, 0).view().from_gate);
   EXPECT_FALSE(plan.kappa_of(2, 0).bias.empty());
@@ -193,13 +194,13 @@ TEST(Layouts, RecurrenceWithASource) {
   spec.config = {{"ut_source", -1}, {"ut_destination", 1}};
   expect_fault(spec, "3", "tensor ut_source_lambdas: missing; expected [2]");
   spec.extra["ut_source_lambdas"] = {2};
-  const Opened opened(spec);
+  const OpenedLayout opened(spec);
   EXPECT_TRUE(opened.model.architecture.recurrence.anchored);
   EXPECT_EQ(opened.model.architecture.recurrence.source, 2);
   EXPECT_EQ(opened.model.architecture.recurrence.destination, 1);
   EXPECT_TRUE(opened.model.warnings.empty());
   spec.extra["ut_source_lambdas"] = {2, 3};
-  EXPECT_TRUE(Opened(spec).warns_of("column 1 of [2, 3]"));
+  EXPECT_TRUE(OpenedLayout(spec).warns_of("column 1 of [2, 3]"));
   spec.config["ut_source"] = 3;
   expect_fault(spec, "4", "model_config.ut_source is not supported; expected a value from -3 to 2");
 }
@@ -208,19 +209,19 @@ TEST(Layouts, LambdasByPassWithoutASourceWarn) {
   ModelSpec spec;
   spec.lambda_steps = true;
   spec.passes = 2;
-  EXPECT_TRUE(Opened(spec).warns_of("averaged over the passes"));
+  EXPECT_TRUE(OpenedLayout(spec).warns_of("averaged over the passes"));
   spec.passes = 1;
-  EXPECT_TRUE(Opened(spec).model.warnings.empty());
+  EXPECT_TRUE(OpenedLayout(spec).model.warnings.empty());
 }
 
 TEST(Layouts, FormulaByTheMarksOfItsDate) {
-  EXPECT_EQ(Opened({}).model.architecture.kappa_formula, KappaFormula::v2026_06);
+  EXPECT_EQ(OpenedLayout({}).model.architecture.kappa_formula, KappaFormula::v2026_06);
   const auto dated = [](bool old_names, Json more) {
     ModelSpec older;
     older.old_names = old_names;
     older.config = std::move(more);
     older.config["kappa_input_logit_norm_exponent"] = nullptr;
-    const Opened opened(older);
+    const OpenedLayout opened(older);
     EXPECT_TRUE(opened.warns_of("kappa_input_logit_norm_exponent is absent"));
     return opened.model.architecture.kappa_formula;
   };
@@ -236,10 +237,10 @@ TEST(Layouts, FormulaByTheMarksOfItsDate) {
 TEST(Layouts, FormulasMultiplyWhatIsStored) {
   ModelSpec spec;
   spec.dense_kappa = true;
-  const Opened today(spec), may(spec, {.formula = KappaFormula::v2026_05}),
+  const OpenedLayout today(spec), may(spec, {.formula = KappaFormula::v2026_05}),
       first(spec, {.formula = KappaFormula::v2026_05_20}),
       end(spec, {.formula = KappaFormula::v2026_05_31});
-  const auto bias = [](const Opened& opened, std::int64_t layer) {
+  const auto bias = [](const OpenedLayout& opened, std::int64_t layer) {
     return resolve(opened.model, {}).kappa_of(layer, 0).bias[3];
   };
   EXPECT_EQ(bias(may, 1), 2 * bias(today, 1));
@@ -260,18 +261,19 @@ TEST(Layouts, OldFormulasWithLaterLayoutsAreRefused) {
             std::string::npos);
   spec.config["kappa_input_logit_norm_exponent"] = nullptr;
   expect_fault(spec, "4", "expected --kappa-formula 2026-06");
-  EXPECT_TRUE(Opened(spec, {.formula = KappaFormula::v2026_06}).model.architecture.has_kappa());
+  EXPECT_TRUE(
+      OpenedLayout(spec, {.formula = KappaFormula::v2026_06}).model.architecture.has_kappa());
 }
 
 TEST(Layouts, OldNamesAreReadAsNewOnes) {
   ModelSpec spec;
   spec.old_names = true;
-  const Opened old(spec);
+  const OpenedLayout old(spec);
   EXPECT_EQ(old.model.weights.required(Role::kappa_bias, 1).name, kExperts1 + "gate_proj_bias");
   EXPECT_EQ(old.model.kappa[1].scale.size(), 512u);
   EXPECT_TRUE(old.model.unknown_tensors.empty());
   spec.extra[kExperts1 + "kappa_biases"] = {1};  // of no name of ours
-  EXPECT_EQ(Opened(spec).model.kappa[1].bias.size(), 512u);
+  EXPECT_EQ(OpenedLayout(spec).model.kappa[1].bias.size(), 512u);
 }
 
 TEST(Layouts, RefusedByName) {
@@ -281,7 +283,7 @@ TEST(Layouts, RefusedByName) {
     spec.config = {{field, true}};
     expect_fault(spec, "4", std::string("model_config.") + field + " is not supported");
     spec.config = {{field, false}};
-    EXPECT_TRUE(Opened(spec).model.unknown_fields.empty());
+    EXPECT_TRUE(OpenedLayout(spec).model.unknown_fields.empty());
   }
   ModelSpec norms;
   norms.config = {{"kappa_input_logit_norm_exponent", nullptr}, {"normalize_top_logits", true}};
@@ -292,7 +294,7 @@ TEST(Layouts, SftOnlyKappaIsWarnedOfOnTheBaseSide) {
   ModelSpec spec = with_slots(2);
   spec.config = {{"separate_base_sft_kappa", true}};
   spec.user_config = {{"use_kappa_swiglu_sft_only", true}};
-  EXPECT_TRUE(Opened(spec).warns_of("--kappa off"));
+  EXPECT_TRUE(OpenedLayout(spec).warns_of("--kappa off"));
 }
 
 }  // namespace

@@ -20,7 +20,8 @@ struct HandTrace {
       gate, entropy, top1, mass, margin, gap;
   std::vector<std::int64_t> kappa_hist, gate_pre_hist;
 
-  // Token t has id t; nothing chosen, κ = 1 off, router numbers 0.5, gate statistics 0 where something is kept.
+  // Token t has id t; nothing chosen, κ = 1 off, router numbers 0.5, gate statistics 0 where
+  // something is kept.
   HandTrace(std::int64_t layers, std::int64_t tokens, std::int64_t experts, std::int64_t slots,
             std::int64_t gates = 1) {
     trace.layers = layers;

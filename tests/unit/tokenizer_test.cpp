@@ -23,7 +23,7 @@ Tokenizer shipped_tokenizer() {
   return Tokenizer::load_tiktoken_pickle(kSource / "assets/tokenizer/tokenizer.pkl");
 }
 
-std::vector<std::int32_t> ids_of(const std::vector<Token>& tokens) {
+std::vector<std::int32_t> ids_of_tokens(const std::vector<Token>& tokens) {
   std::vector<std::int32_t> ids;
   for (const Token& token : tokens) { ids.push_back(token.id); }
   return ids;
@@ -53,7 +53,7 @@ void expect_cases(const Tokenizer& tokenizer, const Json& cases, const char* ids
   for (const Json& one : cases) {
     const std::string text = one["text"];
     const std::vector<Token> tokens = tokenizer.encode_ordinary(text);
-    EXPECT_EQ(ids_of(tokens), one[ids_key].get<std::vector<std::int32_t>>()) << text;
+    EXPECT_EQ(ids_of_tokens(tokens), one[ids_key].get<std::vector<std::int32_t>>()) << text;
     expect_tokens_cover(tokenizer, tokens, text);
   }
 }
@@ -151,14 +151,14 @@ struct EncodingFile {
   }
 };
 
-Tokenizer load(const std::string& bytes) {
+Tokenizer load_pickle(const std::string& bytes) {
   const testing::MemoryFile file(bytes);
   return Tokenizer::load_tiktoken_pickle(file.path());
 }
 
 Failure failure(const std::string& bytes) {
   try {
-    load(bytes);
+    load_pickle(bytes);
   } catch (const Error& error) { return error.failure(); }
   return {};
 }
@@ -173,8 +173,9 @@ TEST(TiktokenPickle, SmallOneLoads) {
   EncodingFile file;
   file.ranks.push_back({"ab", (1 << 24) - 1});  // ids may lie far apart
   file.pattern = "[^!]+";
-  const Tokenizer tokenizer = load(file.bytes());
-  EXPECT_EQ(ids_of(tokenizer.encode("ab!b")), (std::vector<std::int32_t>{300, (1 << 24) - 1, 'b'}));
+  const Tokenizer tokenizer = load_pickle(file.bytes());
+  EXPECT_EQ(ids_of_tokens(tokenizer.encode("ab!b")),
+            (std::vector<std::int32_t>{300, (1 << 24) - 1, 'b'}));
   EXPECT_EQ(tokenizer.encode("ab!b").back().char_start, 3);
   EXPECT_EQ(tokenizer.size(), 1 << 24);
 }
@@ -182,9 +183,9 @@ TEST(TiktokenPickle, SmallOneLoads) {
 TEST(TiktokenPickle, EndOfTextStandsInForBos) {
   EncodingFile file;
   file.specials = {{"<|endoftext|>", 400}};
-  EXPECT_EQ(load(file.bytes()).bos(), 400);
+  EXPECT_EQ(load_pickle(file.bytes()).bos(), 400);
   file.specials = {{"<|end|>", 400}};
-  const Tokenizer tokenizer = load(file.bytes());
+  const Tokenizer tokenizer = load_pickle(file.bytes());
   EXPECT_EQ(tokenizer.encode_ordinary("a").size(), 1U);
   EXPECT_THROW(tokenizer.encode("a"), Error);
 }

@@ -5,10 +5,10 @@
 namespace kappascope {
 namespace {
 
-constexpr hf::ExpertNames kNames{.router = "mlp.router.weight",
-                                 .router_bias = "mlp.router.bias",
-                                 .interleaved = "mlp.experts.gate_up_proj",
-                                 .interleaved_down = "mlp.experts.down_proj"};
+constexpr hf::ExpertNames kGptOssNames{.router = "mlp.router.weight",
+                                       .router_bias = "mlp.router.bias",
+                                       .interleaved = "mlp.experts.gate_up_proj",
+                                       .interleaved_down = "mlp.experts.down_proj"};
 
 // RoPE of a file that says nothing about it.
 Json silent_rope() {
@@ -16,7 +16,7 @@ Json silent_rope() {
           {"beta_slow", 1.0},    {"truncate", false}, {"original_max_position_embeddings", 4096}};
 }
 
-void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
+void read_gpt_oss(Model& model, const Json& document, const OpenOptions& /*options*/) {
   hf::Config config(document, model.files.meta.string());
   const hf::Sizes sizes = config.sizes({.width = 2880,
                                         .depth = 36,
@@ -53,11 +53,11 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
     layer.attention.window = slides ? window : kNoWindow;
     layers.push_back(layer);
   }
-  hf::finish(model, config, sizes, std::move(layers), kNames);
+  hf::finish(model, config, sizes, std::move(layers), kGptOssNames);
 }
 
 }  // namespace
 
-const Family kGptOss{"gpt_oss", "gpt_oss", "model.embed_tokens.weight", read};
+const Family kGptOss{"gpt_oss", "gpt_oss", "model.embed_tokens.weight", read_gpt_oss};
 
 }  // namespace kappascope

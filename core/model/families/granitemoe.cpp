@@ -5,13 +5,13 @@
 namespace kappascope {
 namespace {
 
-constexpr hf::ExpertNames kNames{.router = "block_sparse_moe.router.layer.weight",
-                                 .packed = "block_sparse_moe.input_linear.weight",
-                                 .packed_down = "block_sparse_moe.output_linear.weight",
-                                 .shared_down = "shared_mlp.output_linear.weight",
-                                 .shared_packed = "shared_mlp.input_linear.weight"};
+constexpr hf::ExpertNames kGraniteNames{.router = "block_sparse_moe.router.layer.weight",
+                                        .packed = "block_sparse_moe.input_linear.weight",
+                                        .packed_down = "block_sparse_moe.output_linear.weight",
+                                        .shared_down = "shared_mlp.output_linear.weight",
+                                        .shared_packed = "shared_mlp.input_linear.weight"};
 
-void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
+void read_granitemoe(Model& model, const Json& document, const OpenOptions& /*options*/) {
   hf::Config config(document, model.files.meta.string());
   const hf::Sizes sizes = config.sizes({.width = 4096,
                                         .depth = 32,
@@ -36,13 +36,13 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
   const std::int64_t gates = shared ? config.size("shared_intermediate_size", 0, 0) : 0;
   if (gates > 0) { moe.shared = SharedSpec{gates, false}; }
   layer.feed_forward = moe;
-  hf::finish(model, config, sizes, std::vector(std::size_t(sizes.depth), layer), kNames);
+  hf::finish(model, config, sizes, std::vector(std::size_t(sizes.depth), layer), kGraniteNames);
 }
 
 }  // namespace
 
-const Family kGraniteMoe{"granitemoe", "granitemoe", "model.embed_tokens.weight", read};
+const Family kGraniteMoe{"granitemoe", "granitemoe", "model.embed_tokens.weight", read_granitemoe};
 const Family kGraniteMoeShared{"granitemoeshared", "granitemoeshared", "model.embed_tokens.weight",
-                               read};
+                               read_granitemoe};
 
 }  // namespace kappascope

@@ -5,7 +5,7 @@
 namespace kappascope {
 namespace {
 
-void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
+void read_mellum(Model& model, const Json& document, const OpenOptions& /*options*/) {
   hf::Config config(document, model.files.meta.string());
   const hf::Sizes sizes = config.sizes({.width = 2304,
                                         .depth = 28,
@@ -60,6 +60,6 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
 
 }  // namespace
 
-const Family kMellum{"mellum", "mellum", "model.embed_tokens.weight", read};
+const Family kMellum{"mellum", "mellum", "model.embed_tokens.weight", read_mellum};
 
 }  // namespace kappascope

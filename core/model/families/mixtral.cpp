@@ -6,15 +6,15 @@ namespace kappascope {
 namespace {
 
 // In files of this program's own layout the block is `mlp`.
-constexpr hf::ExpertNames kNames{.router = "block_sparse_moe.gate.weight",
-                                 .gate = "block_sparse_moe.experts.#.w1.weight",
-                                 .up = "block_sparse_moe.experts.#.w3.weight",
-                                 .down = "block_sparse_moe.experts.#.w2.weight",
-                                 .packed = "mlp.experts.gate_up_proj",
-                                 .packed_down = "mlp.experts.down_proj",
-                                 .router_beside = "mlp.gate.weight"};
+constexpr hf::ExpertNames kMixtralNames{.router = "block_sparse_moe.gate.weight",
+                                        .gate = "block_sparse_moe.experts.#.w1.weight",
+                                        .up = "block_sparse_moe.experts.#.w3.weight",
+                                        .down = "block_sparse_moe.experts.#.w2.weight",
+                                        .packed = "mlp.experts.gate_up_proj",
+                                        .packed_down = "mlp.experts.down_proj",
+                                        .router_beside = "mlp.gate.weight"};
 
-void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
+void read_mixtral(Model& model, const Json& document, const OpenOptions& /*options*/) {
   hf::Config config(document, model.files.meta.string());
   const hf::Sizes sizes = config.sizes({.width = 4096,
                                         .depth = 32,
@@ -32,11 +32,11 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
   moe.router = config.router(8, 2, CombineWeight::softmax_of_chosen);
   moe.gates = config.size("intermediate_size", 14336);
   layer.feed_forward = moe;
-  hf::finish(model, config, sizes, std::vector(std::size_t(sizes.depth), layer), kNames);
+  hf::finish(model, config, sizes, std::vector(std::size_t(sizes.depth), layer), kMixtralNames);
 }
 
 }  // namespace
 
-const Family kMixtral{"mixtral", "mixtral", "model.embed_tokens.weight", read};
+const Family kMixtral{"mixtral", "mixtral", "model.embed_tokens.weight", read_mixtral};
 
 }  // namespace kappascope

@@ -5,7 +5,7 @@
 namespace kappascope {
 namespace {
 
-void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
+void read_olmoe(Model& model, const Json& document, const OpenOptions& /*options*/) {
   hf::Config config(document, model.files.meta.string());
   const hf::Sizes sizes = config.sizes({.width = 2048,
                                         .depth = 16,
@@ -39,6 +39,6 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
 
 }  // namespace
 
-const Family kOlmoe{"olmoe", "olmoe", "model.embed_tokens.weight", read};
+const Family kOlmoe{"olmoe", "olmoe", "model.embed_tokens.weight", read_olmoe};
 
 }  // namespace kappascope

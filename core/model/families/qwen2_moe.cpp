@@ -41,7 +41,7 @@ std::vector<std::int64_t> windows(hf::Config& config, std::int64_t layers) {
   return result;
 }
 
-void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
+void read_qwen2_moe(Model& model, const Json& document, const OpenOptions& /*options*/) {
   hf::Config config(document, model.files.meta.string());
   const hf::Sizes sizes = config.sizes({.width = 2048,
                                         .depth = 24,
@@ -76,6 +76,6 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
 
 }  // namespace
 
-const Family kQwen2Moe{"qwen2_moe", "qwen2_moe", "model.embed_tokens.weight", read};
+const Family kQwen2Moe{"qwen2_moe", "qwen2_moe", "model.embed_tokens.weight", read_qwen2_moe};
 
 }  // namespace kappascope

@@ -4,7 +4,7 @@
 namespace kappascope {
 namespace {
 
-void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
+void read_qwen3_moe(Model& model, const Json& document, const OpenOptions& /*options*/) {
   hf::Config config(document, model.files.meta.string());
   const hf::Sizes sizes = config.sizes({.width = 2048,
                                         .depth = 24,
@@ -42,6 +42,6 @@ void read(Model& model, const Json& document, const OpenOptions& /*options*/) {
 
 }  // namespace
 
-const Family kQwen3Moe{"qwen3_moe", "qwen3_moe", "model.embed_tokens.weight", read};
+const Family kQwen3Moe{"qwen3_moe", "qwen3_moe", "model.embed_tokens.weight", read_qwen3_moe};
 
 }  // namespace kappascope
