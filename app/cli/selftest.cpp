@@ -19,7 +19,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kFooter = R"(
+constexpr const char* kSelftestFooter = R"(
 Runs assets/d8-kappa on the texts of assets/selftest and prints, for each quantity, the difference
 that is largest beside its tolerance, 1e-4 + 1e-4·|expected|, for shares of gate units one unit more.
 Exit code 0 when all hold, else 1.
@@ -247,7 +247,7 @@ std::vector<fs::path> golden_files(const fs::path& folder) {
 
 int selftest_verb(const Arguments& arguments) {
   CLI::App app("Run the shipped checkpoint against shipped numbers", "kappascope selftest");
-  app.footer(kFooter);
+  app.footer(kSelftestFooter);
   ComputeOptions compute;
   compute.add_to(app);
   if (!parse_words(app, arguments.words)) { return int(ExitCode::ok); }

@@ -8,7 +8,7 @@
 namespace kappascope {
 namespace {
 
-constexpr const char* kFooter = R"(
+constexpr const char* kTrainFooter = R"(
 The output folder has the tokenizer, train.jsonl with a line for every step, and checkpoints
 (model_NNNNNN.pt, meta_NNNNNN.json) that every other verb and the window open. Ctrl-C saves the step
 that was reached; --resume goes on from the newest one. One sequence in twenty is held out; the first
@@ -196,7 +196,7 @@ bool TrainOptions::parse(const std::vector<std::string>& words) {
       ->check(CLI::Range(1, 1024));
   app.add_flag("--force", force, "replace the run that is in the output folder");
   talk.add_to(app);
-  app.footer(kFooter);
+  app.footer(kTrainFooter);
   if (!parse_words(app, words)) { return false; }
   ComputeOptions{.device = device}.check_device();
   twin = twin_word.empty() ? Twin::none : twin_word == "kappa=off" ? Twin::kappa : Twin::router;

@@ -12,7 +12,7 @@ const char* variable(const char* name) {
   return text != nullptr && *text != '\0' ? text : nullptr;
 }
 
-int number_in(const char* name, int least, int most) {
+int environment_number(const char* name, int least, int most) {
   const char* text = variable(name);
   require(text != nullptr, ExitCode::usage, {}, name,
           " is not set; expected a whole number in it, as torchrun sets it for every rank");
@@ -36,20 +36,20 @@ std::optional<RankPlace> rank_place() {
                      (step || variable("MASTER_ADDR") != nullptr);
   if (!named && !slurm) { return {}; }
   RankPlace place;
-  place.size = number_in(named ? "WORLD_SIZE" : "SLURM_NTASKS", 1, kMostRanks);
-  place.rank = number_in(named ? "RANK" : "SLURM_PROCID", 0, place.size - 1);
+  place.size = environment_number(named ? "WORLD_SIZE" : "SLURM_NTASKS", 1, kMostRanks);
+  place.rank = environment_number(named ? "RANK" : "SLURM_PROCID", 0, place.size - 1);
   if (place.size == 1) { return {}; }
   const char* const address = variable("MASTER_ADDR");
   require(address != nullptr, ExitCode::usage, {},
           "MASTER_ADDR is not set; expected the name or address of the machine of rank 0");
   place.address = address;
-  place.port = static_cast<std::uint16_t>(number_in("MASTER_PORT", 1, 65535));
+  place.port = static_cast<std::uint16_t>(environment_number("MASTER_PORT", 1, 65535));
   if (variable("LOCAL_WORLD_SIZE") != nullptr) {
-    place.size_here = number_in("LOCAL_WORLD_SIZE", 1, place.size);
+    place.size_here = environment_number("LOCAL_WORLD_SIZE", 1, place.size);
   }
   for (const char* name : {"LOCAL_RANK", "SLURM_LOCALID"}) {
     if (variable(name) == nullptr) { continue; }
-    place.rank_here = number_in(name, 0, place.size - 1);
+    place.rank_here = environment_number(name, 0, place.size - 1);
     break;
   }
   const char* const agent = variable("TORCHELASTIC_USE_AGENT_STORE");
