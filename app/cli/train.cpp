@@ -82,7 +82,7 @@ class Training {
   bool is_first() const { return !place_ || place_->rank == 0; }
 
   void work() {
-    check_device();
+    require_device(options_.device, place_ ? place_->rank_here : 0);
     std::optional<OutputFolder> folder;
     if (is_first()) {
       if (options_.resume.empty()) { check_place(); }
@@ -104,15 +104,6 @@ class Training {
     }
     run_models(folder ? &*folder : nullptr);
     meet();
-  }
-
-  // Before anything is written or said; a GPU that nobody named is tried when training starts.
-  void check_device() const {
-    const ComputeOptions compute{.device = options_.device, .threads = options_.threads};
-    if (compute.automatic() || compute.device == "cpu") { return; }
-    const LoadOptions device = training_device(compute, place_ ? place_->rank_here : 0);
-    const Failure failure = engine(device.device).check_device(device);
-    if (failure) { throw Error(failure); }
   }
 
   void meet() {

@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "app/cli/command_line.h"
 #include "app/device.h"
 
 namespace kappascope {
@@ -56,6 +57,14 @@ std::string formatted(const char* format, Numbers... numbers) {
   return text;
 }
 
+// The device asked for; where only a kind is, of several ranks of a machine each has its own GPU.
+LoadOptions training_device(const ComputeOptions& compute, int rank_here) {
+  LoadOptions options = compute.load_options();
+  const bool numbered = compute.device.find(':') != std::string::npos;
+  if (options.device != ComputeDevice::cpu && !numbered) { options.device_index = rank_here; }
+  return options;
+}
+
 std::int64_t resumable(const fs::path& folder) {
   const std::optional<std::int64_t> step = newest_resumable(folder);
   require(step.has_value(), ExitCode::io, {.file = folder.native()},
@@ -80,11 +89,11 @@ void put_in_place(OutputFolder& staging, Interrupts& interrupts, const fs::path&
   }
 }
 
-LoadOptions training_device(const ComputeOptions& compute, int rank_here) {
-  LoadOptions options = compute.load_options();
-  const bool numbered = compute.device.find(':') != std::string::npos;
-  if (options.device != ComputeDevice::cpu && !numbered) { options.device_index = rank_here; }
-  return options;
+void require_device(const std::string& device, int rank_here) {
+  const ComputeOptions compute{.device = device};
+  if (compute.automatic() || device == "cpu") { return; }
+  const LoadOptions options = training_device(compute, rank_here);
+  throw_if(engine(options.device).check_device(options));
 }
 
 TrainingRun::TrainingRun(TrainingPlace& place, fs::path folder, std::string label)

@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "app/cli/command_line.h"
 #include "app/cli/interrupts.h"
 #include "app/cli/output_folder.h"
 #include "app/cli/terminal.h"
@@ -35,8 +34,9 @@ struct TrainingPlace {
   int threads = 0;
 };
 
-// The device asked for; where only a kind is, of several ranks of a machine each has its own GPU.
-LoadOptions training_device(const ComputeOptions& compute, int rank_here);
+// Before anything is written or said: throws (gpu) where a GPU that was named cannot be used. One
+// that nobody named is tried when training starts.
+void require_device(const std::string& device, int rank_here);
 
 // Renames staged files into `folder`, in this order, also when the user asked to stop.
 void put_in_place(OutputFolder& staging, Interrupts& interrupts,
