@@ -17,7 +17,7 @@ inline constexpr const char* kScoreJson = "score.json";
 
 // One run over all tasks: a model with its interventions.
 struct ScoredRun {
-  std::string name;                               // "d4-kappa, step 3490 (kappa=off)"
+  std::string name;                               // "d4-kappa, step 4800 (kappa=off)"
   Json about;                                     // what the document says of it
   std::vector<std::vector<ExampleScore>> scores;  // of each task
   std::vector<std::int64_t> cropped;              // likewise, examples

@@ -18,7 +18,7 @@ struct FolderListing {
     std::string name;
     bool folder = false;  // a model or a trace may be one
     EntryKind kind = EntryKind::other;
-    std::string mark;  // "model, step 3600"; "" for what cannot be opened
+    std::string mark;  // "model, step 4800"; "" for what cannot be opened
   };
   std::vector<Entry> entries;  // folders first, by name
 };

@@ -17,7 +17,7 @@ def step(bench):
     torch.set_num_threads(bench.threads)
     ours = bench.program().make("train", model=DEMO, batch=BATCH, length=LENGTH,
                                 threads=bench.threads)
-    peer = peers.ReferenceTraining(DEMO, 3600, BATCH, LENGTH)
+    peer = peers.ReferenceTraining(DEMO, 4800, BATCH, LENGTH)
     mine, theirs = ours.run()["loss"], peer.step()
     if abs(mine - theirs) > 2e-4 * theirs:
         return bench.differ("T1", f"loss {mine}, the reference {theirs}")

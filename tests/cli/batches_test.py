@@ -256,7 +256,7 @@ class InputTest(BatchCase):
 
 class NewerStepTest(BatchCase):
     def test_a_newer_step_without_its_other_half(self):
-        for name, missing in (('model_004000.pt', 'meta_004000.json'), ('meta_004001.json', 'model_004001.pt')):
+        for name, missing in (('model_005000.pt', 'meta_005000.json'), ('meta_005001.json', 'model_005001.pt')):
             model = self.copy_model(name)
             (model / name).write_bytes(b'')
             for words in (('info', model), ('run', model, '-p', 'a'), ('tokens', model, '-p', 'a')):
@@ -264,8 +264,8 @@ class NewerStepTest(BatchCase):
                     err = self.run_program(*words)[1]
                     self.assertIn('warning: ', err)
                     self.assertIn(missing, err)
-                    self.assertIn('step 3600 is used', err)
-            self.assertEqual(self.run_program('info', model, '--step', 3600)[1], '')
+                    self.assertIn('step 4800 is used', err)
+            self.assertEqual(self.run_program('info', model, '--step', 4800)[1], '')
 
 
 class ReportTest(BatchCase):

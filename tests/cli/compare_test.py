@@ -55,10 +55,10 @@ class NamesTest(CompareCase):
         """However the folder is given: as itself, ".", "x/.", its file alone, a link to it."""
         one, two = self.model('seed1/d12'), self.model('seed2/d12')
         (self.folder / 'link').symlink_to(one)
-        first = {'whole': one, 'slash': f'{one}/', 'file': one / 'model_003490.pt', 'link': self.folder / 'link'}
+        first = {'whole': one, 'slash': f'{one}/', 'file': one / 'model_004800.pt', 'link': self.folder / 'link'}
         runs = [self.trace(name, path) for name, path in first.items()]
         for name, path, folder in (('dot', '.', one), ('dot-slash', './', one), ('up', 'd12/.', one.parent),
-                                   ('alone', 'model_003490.pt', one), ('other', '../seed2/d12/.', one.parent)):
+                                   ('alone', 'model_004800.pt', one), ('other', '../seed2/d12/.', one.parent)):
             runs.append(self.trace(name, path, cwd=folder))
         other = runs.pop()
         for run in runs:
@@ -130,7 +130,7 @@ class ConstantTest(CompareCase):
 class CheckpointTest(CompareCase):
     def edited(self, **fields):
         model = self.model('edited')
-        path = model / 'meta_003490.json'
+        path = model / 'meta_004800.json'
         meta = json.loads(path.read_text())
         meta['model_config'].update(fields)
         path.write_text(json.dumps(meta))

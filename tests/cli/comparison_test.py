@@ -12,7 +12,7 @@ import torch_files
 from harness import MODEL, SOURCE, TEXTS, Case, files_under, main
 
 SMALL = SOURCE / 'assets' / 'd4-kappa'
-WEIGHTS, META = 'model_003490.pt', 'meta_003490.json'
+WEIGHTS, META = 'model_004800.pt', 'meta_004800.json'
 TEXT = 'The tide came in and went out again, and the boats stood on the sand.'
 MASK = (1 << 64) - 1
 
@@ -79,7 +79,7 @@ class ComparisonCase(Case):
         self.run_program('run', model, '-o', out, '-q', '--figures', 'none', *words)
         return out
 
-    def changed(self, name, seed, scale=0.02, step=3490):
+    def changed(self, name, seed, scale=0.02, step=4800):
         """The small model with its weights shaken a little."""
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
@@ -230,10 +230,10 @@ class StepsTest(ComparisonCase):
                                    'kappa_slope_max_scale_warmup_iteration_frac': 0.1}
             path.write_text(json.dumps(meta))
         found, out = self.compare(folder, '--step', 'all', '-p', TEXT, '--figure-format', 'svg,csv')
-        self.assertEqual([run['step'] for run in found['runs']], [100, 200, 3490])
+        self.assertEqual([run['step'] for run in found['runs']], [100, 200, 4800])
         traces = {step: Trace(self.run_text(f'step{step}', folder, '-p', TEXT, '--step', step))
-                  for step in (100, 200, 3490)}
-        last = traces[3490]
+                  for step in (100, 200, 4800)}
+        last = traces[4800]
         for path in (out / 'figures').glob('step-series-*.csv'):
             with open(path, newline='', encoding='utf-8') as file:
                 for row, line in enumerate(csv.DictReader(file)):
@@ -245,7 +245,7 @@ class StepsTest(ComparisonCase):
                     self.assertEqual(line['in_warm_up'], 'true' if step < 150 else 'false')
         notes = ' '.join(re.findall(r'>([^<>]+)</text>', (out / 'figures' / 'step-series.svg').read_text()))
         self.assertIn('1 step is inside the warm-up of U', notes)
-        two, _ = self.compare(folder, '--step', '200,3490', '-p', TEXT, '--figures', 'none')
+        two, _ = self.compare(folder, '--step', '200,4800', '-p', TEXT, '--figures', 'none')
         self.assertEqual(len(two['runs']), 2)
 
 
@@ -297,7 +297,7 @@ class ErrorsTest(ComparisonCase):
         self.assert_refused(2, 'compare', on, other, *out, says='expected the same texts')
         self.assert_refused(2, 'compare', MODEL, SMALL, '-p', TEXT, '--weights', *out, says='no text')
         self.assert_refused(2, 'compare', SMALL, '--step', 'x', '-p', TEXT, *out, says='--step')
-        self.assert_refused(5, 'compare', SMALL, '--step', '1,3490', '-p', TEXT, *out)
+        self.assert_refused(5, 'compare', SMALL, '--step', '1,4800', '-p', TEXT, *out)
         self.assert_refused(5, 'compare', SMALL, self.folder / 'absent', '-p', TEXT, *out)
         broken = self.folder / 'broken.npz'
         broken.write_bytes((on / 'trace.npz').read_bytes()[:5000])

@@ -106,7 +106,7 @@ class CheckpointTest(Case):
     def test_permission(self):
         folder = self.copy_model()
         only(folder, '*.pt').chmod(0)
-        self.refused(5, folder, 'model_003600.pt')
+        self.refused(5, folder, 'model_004800.pt')
 
     def test_truncated(self):
         folder = self.copy_model()
@@ -116,7 +116,7 @@ class CheckpointTest(Case):
         for size in sizes + [len(whole) - i for i in (1, 2, 21, 22, 23, 64, 100, 5000)]:
             with self.subTest(size=size):
                 weights.write_bytes(whole[:size])
-                self.assert_refused(3, 'info', folder, says='model_003600.pt')
+                self.assert_refused(3, 'info', folder, says='model_004800.pt')
 
     def test_not_regular_files(self):
         for pattern in ('*.pt', '*.json'):
@@ -148,12 +148,12 @@ class CheckpointTest(Case):
         for text in ('', '{', whole[:-3], whole + 'x', '[' * 100000, '{"a": 1, "a": 2}', '"\\ud800"', '[]', '{}'):
             with self.subTest(text=text[:20]):
                 meta.write_text(text)
-                self.refused(3, folder, 'meta_003600.json')
+                self.refused(3, folder, 'meta_004800.json')
 
     def test_config_against_tensors(self):
         folder = self.copy_model()
         edit_config(folder, n_embd=128)
-        self.refused(3, folder, ('transformer.wte.weight', 'value_embeds.1.weight', '[2048, 128]', '[2048, 96]', 'faults in all'))
+        self.refused(3, folder, ('transformer.wte.weight', 'value_embeds.1.weight', '[2048, 128]', '[2048, 56]', 'faults in all'))
 
     def test_out_of_range(self):
         folder = self.copy_model()

@@ -8,7 +8,7 @@ from harness import SOURCE, Case
 from torch_files import save
 
 MODEL = SOURCE / 'assets' / 'd4-kappa'
-WEIGHTS, META = 'model_003490.pt', 'meta_003490.json'
+WEIGHTS, META = 'model_004800.pt', 'meta_004800.json'
 
 
 class FileCase(Case):

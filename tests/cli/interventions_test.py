@@ -8,7 +8,7 @@ import torch_files
 from harness import SOURCE, Case, main
 
 MODEL = SOURCE / 'assets' / 'd4-kappa'
-WEIGHTS, META = 'model_003490.pt', 'meta_003490.json'
+WEIGHTS, META = 'model_004800.pt', 'meta_004800.json'
 TEXT = 'The tide came in, and the tide went out again before the moon rose over the harbour wall.'
 
 

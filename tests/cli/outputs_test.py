@@ -133,7 +133,7 @@ class FilesTest(Case):
         self.run_into(self.folder / 'out', '-p', 'The tide', '--record', 'gates', '--logits', '--layers', '2')
         trace = np.load(self.folder / 'out' / 'trace.npz')
         tokens = len(trace['token_id'])
-        self.assertEqual(trace['gate_act'].shape, (1, tokens, 2, 384))
+        self.assertEqual(trace['gate_act'].shape, (1, tokens, 2, 224))
         self.assertEqual(trace['logits'].shape, (tokens, 2048))
 
     def test_batch(self):

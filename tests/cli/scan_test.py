@@ -9,7 +9,7 @@ import torch_files
 from harness import SOURCE, Case, files_under, main
 
 MODEL = SOURCE / 'assets' / 'd4-kappa'
-WEIGHTS = 'model_003490.pt'
+WEIGHTS = 'model_004800.pt'
 
 
 class ScanTest(Case):

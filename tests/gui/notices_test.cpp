@@ -151,7 +151,7 @@ GUI_TEST(models_and_traces_are_marked) {
   int models = 0;
   for (const FolderListing::Entry& entry : listing.entries) {
     if (entry.kind == EntryKind::model) { ++models; }
-    if (entry.name == "d8-kappa") { IM_CHECK_STR_EQ(entry.mark.c_str(), "model, step 3,600"); }
+    if (entry.name == "d8-kappa") { IM_CHECK_STR_EQ(entry.mark.c_str(), "model, step 4,800"); }
     if (entry.name == "tokenizer") { IM_CHECK(entry.kind == EntryKind::folder); }
   }
   IM_CHECK_GE(models, 2);
@@ -167,7 +167,7 @@ GUI_TEST(models_and_traces_are_marked) {
   fs::copy(source_folder() / "assets" / "d4-kappa", copied);
   std::ofstream(copied / "model_009999.pt") << "half";
   IM_CHECK_STR_EQ(list_folder(copied.parent_path()).entries.at(0).mark.c_str(),
-                  "model, step 3,490");
+                  "model, step 4,800");
 }
 
 GUI_TEST(too_long_a_text_is_not_given_to_the_clipboard) {
