@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "app/device.h"
+#include "app/gui/training_watch.h"
 #include "app/run_text.h"
 #include "core/checkpoint/folder.h"
 #include "core/checkpoint/hub.h"
@@ -170,6 +171,9 @@ Opened opened_at(const fs::path& path, std::optional<std::int64_t> step,
     const bool trains = path.filename() == kTrainLog || fs::exists(path / kTrainLog, unreadable);
     const bool pair = !trains && fs::is_directory(path, unreadable) && !has_checkpoint(whole);
     const auto logs = trains || pair ? training_logs(whole) : std::vector<fs::path>();
+    require(logs.size() <= kMostTrainingRuns, ExitCode::usage, {.file = path.native()},
+            "training runs; expected at most ", kMostTrainingRuns, ", found ", logs.size(),
+            "; open those that are meant one by one");
     if (!logs.empty()) {
       opened.training = whole;
       add_models(opened, logs, step, reading);

@@ -137,7 +137,9 @@ class TrainingWatch::Looking {
       for (const fs::path& log : training_logs(root)) {
         const bool there = std::any_of(followed_.begin(), followed_.end(),
                                        [&](const Followed& one) { return one.seen.log == log; });
-        if (there || holds(wanted.left, log)) { continue; }
+        const bool room =
+            !known || followed_.size() < kMostTrainingRuns;  // for one that came later
+        if (there || !room || holds(wanted.left, log)) { continue; }
         followed_.emplace_back(log);
         followed_.back().seen.later = known;
         changed = true;

@@ -18,6 +18,8 @@
 
 namespace kappascope::gui {
 
+inline constexpr std::size_t kMostTrainingRuns = 16;  // of a folder
+
 // A training run as it was last seen.
 struct WatchedRun {
   std::filesystem::path log;

@@ -26,7 +26,7 @@ constexpr std::int64_t kMostAtOnce = 64 << 20;
 constexpr std::size_t kTail = 256;            // bytes by which a rewritten file is noticed
 constexpr std::size_t kMostValues = 1 << 16;  // of a line
 constexpr std::size_t kMostSteps = std::size_t{1} << 22, kMostNumbers = std::size_t{1} << 26;
-constexpr std::size_t kMostLayers = 1024, kMostFolders = 2000, kMostLogs = 16;
+constexpr std::size_t kMostLayers = 1024, kMostFolders = 2000;
 
 // Closes it.
 class Descriptor {
@@ -359,7 +359,6 @@ std::vector<fs::path> training_logs(const fs::path& path) {
     }
   }
   std::sort(logs.begin(), logs.end());
-  if (logs.size() > kMostLogs) { logs.resize(kMostLogs); }
   return logs;
 }
 

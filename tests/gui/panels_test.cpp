@@ -76,16 +76,20 @@ TEST(Panels, DrawAfterAnError) {
   draw_each(window);
 }
 
-// On a slow display the first layout is laid out after the run has been found.
-TEST(Panels, ATrainingRunFoundBeforeTheFirstFrameIsShown) {
-  NullWindow window;
-  const fs::path folder = window.folder() / "run";
-  fs::create_directory(folder);
+void write_training_run(const fs::path& folder) {
+  fs::create_directories(folder);
   std::ofstream(folder / "train.jsonl")
       << R"({"schema":"kappascope.train/1","settings":{"tokens":100,"batch":2,"context":10,"bound":4}})"
       << "\n"
       << R"({"step":1,"loss":7,"kappa_rate":0,"bound":1})"
       << "\n";
+}
+
+// On a slow display the first layout is laid out after the run has been found.
+TEST(Panels, ATrainingRunFoundBeforeTheFirstFrameIsShown) {
+  NullWindow window;
+  const fs::path folder = window.folder() / "run";
+  write_training_run(folder);
   window.workspace().open(folder);
   while (window.workspace().training_opened() == 0 || window.workspace().busy()) {
     window.workspace().take_over();
@@ -93,6 +97,19 @@ TEST(Panels, ATrainingRunFoundBeforeTheFirstFrameIsShown) {
   window.settle();
   EXPECT_TRUE(window.gui().shown["training"]);
   ASSERT_EQ(window.workspace().training()->runs.size(), 1u);
+}
+
+TEST(Panels, MoreTrainingRunsThanCanBeToldApartAreRefused) {
+  NullWindow window;
+  for (int seed = 0; seed < 17; ++seed) {
+    write_training_run(window.folder() / "seeds" / std::to_string(seed));
+  }
+  window.workspace().open(window.folder() / "seeds");
+  window.settle();
+  ASSERT_EQ(window.workspace().messages().size(), 1u);
+  EXPECT_EQ(window.workspace().messages()[0].code, ExitCode::usage);
+  EXPECT_NE(window.workspace().messages()[0].text.find("at most 16, found 17"), std::string::npos);
+  EXPECT_TRUE(window.workspace().training()->runs.empty());
 }
 
 TEST(Panels, DrawEverythingOfARun) {

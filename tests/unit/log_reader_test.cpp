@@ -126,6 +126,10 @@ TEST_F(LogReaderTest, FindsTheLogsOfAPair) {
   EXPECT_EQ(training_logs(pair / "kappa").size(), 1u);
   EXPECT_EQ(training_logs(pair / "kappa" / "train.jsonl").size(), 1u);
   EXPECT_TRUE(training_logs(temp_.path() / "nowhere").empty());
+  for (int seed = 0; seed < 30; ++seed) {
+    temp_.write(join_words("seeds/", seed, "/train.jsonl"), kHead);
+  }
+  EXPECT_EQ(training_logs(temp_.path() / "seeds").size(), 30u);
 }
 
 TEST(TrainingCourse, BlocksAndLayers) {
