@@ -59,6 +59,24 @@ class KappaSwiglu final : public torch::autograd::Function<KappaSwiglu> {
 
 }  // namespace
 
+KappaSwigluBackwardArgs backward_args(const KappaRows& rows, const at::Tensor& grad,
+                                      const KappaGradients& result) {
+  KappaSwigluBackwardArgs args;
+  args.rows = rows.z.size(0);
+  args.gates = rows.z.size(1);
+  args.gate_pre = data_or_null(rows.z);
+  args.up = data_or_null(rows.up);
+  args.score = data_or_null(rows.score);
+  args.kappa = rows.kappa;
+  args.grad_hidden = data_or_null(grad);
+  args.grad_gate_pre = written(result.z);
+  args.grad_up = written(result.up);
+  args.grad_score = written(result.score);
+  args.grad_bias = written(result.bias);
+  args.grad_scale = written(result.scale);
+  return args;
+}
+
 at::Tensor kappa_swiglu(const at::Tensor& z, const at::Tensor& up, const at::Tensor& score,
                         const at::Tensor& bias, const at::Tensor& scale, double log_bound,
                         bool from_gate, KappaSums* sums) {

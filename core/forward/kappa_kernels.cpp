@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "core/forward/operations.h"
-#include "kernels/training_ops.h"
 
 namespace kappascope {
 namespace {
@@ -75,17 +74,8 @@ at::Tensor kappa_swiglu_forward(const KappaRows& rows, KappaSums* sums) {
 
 void kappa_swiglu_backward(const KappaRows& rows, const at::Tensor& grad,
                            const KappaGradients& result) {
-  KappaSwigluBackwardArgs args;
-  args.gates = rows.z.size(1);
-  args.gate_pre = data_or_null(rows.z);
-  args.up = data_or_null(rows.up);
-  args.score = data_or_null(rows.score);
-  args.kappa = rows.kappa;
-  args.grad_hidden = data_or_null(grad);
-  args.grad_gate_pre = written(result.z);
-  args.grad_up = written(result.up);
-  args.grad_score = written(result.score);
-  const std::int64_t total = rows.z.size(0);
+  const KappaSwigluBackwardArgs args = backward_args(rows, grad, result);
+  const std::int64_t total = args.rows;
   const std::int64_t count = at::in_parallel_region() ? 1 : std::max(1, at::get_num_threads());
   const std::int64_t chunk = (total + count - 1) / count;
   std::vector<at::Tensor> bias = parts_of(result.bias, std::size_t(count));

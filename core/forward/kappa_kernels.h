@@ -5,7 +5,7 @@
 #include <ATen/ATen.h>
 
 #include "core/forward/kappa_function.h"
-#include "kernels/kernels.h"
+#include "kernels/training_ops.h"
 
 namespace kappascope {
 
@@ -24,6 +24,9 @@ at::Tensor kappa_swiglu_forward(const KappaRows& rows, KappaSums* sums);
 struct KappaGradients {
   at::Tensor z, up, score, bias, scale;
 };
+// What a kernel of the derivatives reads and writes, of all rows.
+KappaSwigluBackwardArgs backward_args(const KappaRows& rows, const at::Tensor& grad,
+                                      const KappaGradients& result);
 // `grad` [rows,I]: those by what the forward gave.
 void kappa_swiglu_backward(const KappaRows& rows, const at::Tensor& grad,
                            const KappaGradients& result);

@@ -1,7 +1,6 @@
 #include "core/forward/device_cuda.h"
 #include "core/forward/kappa_kernels.h"
 #include "core/forward/operations.h"
-#include "kernels/training_ops.h"
 
 namespace kappascope {
 namespace {
@@ -41,19 +40,7 @@ at::Tensor kappa_swiglu_forward(const KappaRows& rows, KappaSums* sums) {
 
 void kappa_swiglu_backward(const KappaRows& rows, const at::Tensor& grad,
                            const KappaGradients& result) {
-  KappaSwigluBackwardArgs args;
-  args.rows = rows.z.size(0);
-  args.gates = rows.z.size(1);
-  args.gate_pre = data_or_null(rows.z);
-  args.up = data_or_null(rows.up);
-  args.score = data_or_null(rows.score);
-  args.kappa = rows.kappa;
-  args.grad_hidden = data_or_null(grad);
-  args.grad_gate_pre = written(result.z);
-  args.grad_up = written(result.up);
-  args.grad_score = written(result.score);
-  args.grad_bias = written(result.bias);
-  args.grad_scale = written(result.scale);
+  const KappaSwigluBackwardArgs args = backward_args(rows, grad, result);
   const at::Tensor memory = at::empty({kappa_swiglu_backward_memory(args)}, rows.z.options());
   require_launched(kappa_swiglu_backward_cuda(args, memory.mutable_data_ptr<float>(),
                                               stream_of(rows.z.device())),
