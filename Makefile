@@ -3,13 +3,14 @@
 export CMAKE_BUILD_PARALLEL_LEVEL ?= $(shell nproc)
 export KAPPASCOPE_GUI ?= AUTO
 export KAPPASCOPE_CUDA ?= AUTO
+export KAPPASCOPE_ARROW ?= AUTO
 FUZZ_SECONDS ?= 60
 
 # The compiler that the set-up has chosen for this machine's GPU; without one CMake looks by itself.
 cuda_compiler = CUDACXX="$$(grep . build/deps/nvcc 2>/dev/null || printf %s "$$CUDACXX")"
 configure = $(cuda_compiler) cmake --preset $(1) --log-level=NOTICE >build/configure-$(1).log 2>&1 \
   -DKAPPASCOPE_TORCH_ROOT="$$(cat build/deps/torch-root)" -DKAPPASCOPE_GUI=$(KAPPASCOPE_GUI) \
-  -DKAPPASCOPE_CUDA=$(KAPPASCOPE_CUDA) || { cat build/configure-$(1).log; exit 1; }
+  -DKAPPASCOPE_CUDA=$(KAPPASCOPE_CUDA) -DKAPPASCOPE_ARROW=$(KAPPASCOPE_ARROW) || { cat build/configure-$(1).log; exit 1; }
 # Configure and build one preset of CMakePresets.json, of it one target when given.
 compile = $(call configure,$(1)); cmake --build --preset $(1) $(addprefix --target ,$(2))
 sources = find app core kernels tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' \) -print0

@@ -51,6 +51,7 @@ libcli11-dev has_library CLI11
 libpcre2-dev has_library libpcre2-8
 libmd-dev has_library libmd
 zlib1g-dev has_library zlib
+libzstd-dev has_library libzstd
 libcairo2-dev has_library cairo
 librsvg2-dev has_library librsvg-2.0
 libfontconfig-dev has_library fontconfig
@@ -290,6 +291,15 @@ choose_cuda() {
   mv "$deps/nvcc.new" "$deps/nvcc"
 }
 
+# --- Arrow, for Parquet files -------------------------------------------------------------------
+
+# Of the system where it is new enough for cmake/arrow.cmake, else that of the package pyarrow.
+choose_arrow() {
+  pkg-config --atleast-version=26 parquet arrow 2>/dev/null && return
+  (virtual_environment "$deps/arrow" cmake/requirements-arrow.txt) ||
+    die "Arrow could not be installed; KAPPASCOPE_ARROW=OFF builds without it, and Parquet is not read"
+}
+
 # The peers of the benchmark, with the Torch at hand instead of one of their own.
 bench_environment() {
   virtual_environment "$deps/bench-venv" cmake/requirements-bench.txt
@@ -311,6 +321,7 @@ choose_torch
 choose_cuda
 # The checks of a GPU draw nothing, and must do without a network.
 [[ ${KAPPASCOPE_GUI:-AUTO} == OFF || $1 == gpu ]] || window_sources
+[[ ${KAPPASCOPE_ARROW:-AUTO} == OFF || $1 == gpu ]] || choose_arrow
 case $1 in
   test | lint) virtual_environment "$deps/test-venv" cmake/requirements-test.txt ;;
   bench) bench_environment ;;

@@ -7,19 +7,12 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <filesystem>
 #include <system_error>
 
 #include "core/error.h"
 
 namespace kappascope {
 namespace {
-
-namespace fs = std::filesystem;
-
-constexpr std::uint64_t kLongestText = std::uint64_t(256) << 20;
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
-constexpr std::string_view kBlanks = " \t\r\n\v\f";
 
 std::string system_message(int error) {
   return std::generic_category().message(error);
@@ -41,9 +34,9 @@ int open_input(const std::string& path) {
 }
 
 void check_length(std::uint64_t length, const std::string& source) {
-  require(length <= kLongestText, ExitCode::damaged, {.file = source},
-          "text too long; expected at most ", kLongestText, " bytes, found ", length,
-          length > kLongestText + 65536 ? "" : " or more");
+  require(length <= kLongestDocument, ExitCode::damaged, {.file = source},
+          "text too long; expected at most ", kLongestDocument, " bytes, found ", length,
+          length > kLongestDocument + 65536 ? "" : " or more");
 }
 
 // Collects lines from blocks of text that follow each other.
@@ -53,7 +46,7 @@ class LineFinder {
     for (std::size_t at = 0; at < block.size();) {
       const std::size_t end = std::min(block.find('\n', at), block.size());
       const std::string_view part = block.substr(at, end - at);
-      blank_ = blank_ && part.find_first_not_of(kBlanks) == std::string_view::npos;
+      blank_ = blank_ && part.find_first_not_of(kBlankCharacters) == std::string_view::npos;
       line_.length += part.size();
       at = end;
       if (at == block.size()) { return; }
@@ -117,15 +110,8 @@ std::string read_input(const std::string& path) {
     text.append(block.data(), std::size_t(count));
     check_length(text.size(), source);
   }
-  require(!text.starts_with("\xFF\xFE") && !text.starts_with("\xFE\xFF"), ExitCode::damaged, place,
-          "the text is UTF-16; expected UTF-8: `iconv -f UTF-16 -t UTF-8` converts it");
+  refuse_utf16(text, source);
   return text;
-}
-
-bool take_byte_order_mark(std::string_view& text) {
-  if (!text.starts_with(kByteOrderMark)) { return false; }
-  text.remove_prefix(kByteOrderMark.size());
-  return true;
 }
 
 std::vector<TextLine> lines_of(std::string_view text) {
@@ -142,26 +128,6 @@ std::vector<TextLine> lines_of(const InputFile& file) {
     finder.add({reinterpret_cast<const char*>(block.data()), block.size()});
   }
   return finder.take();
-}
-
-std::vector<std::string> files_below(const std::string& folder) {
-  std::vector<std::string> files;
-  const auto hidden = [](const fs::path& path) {
-    return path.filename().native().starts_with(".");
-  };
-  std::error_code error;
-  fs::recursive_directory_iterator at(folder, error);
-  for (; !error && at != fs::recursive_directory_iterator(); at.increment(error)) {
-    std::error_code unreadable;
-    if (hidden(at->path())) {
-      at.disable_recursion_pending();
-    } else if (at->is_regular_file(unreadable)) {
-      files.push_back(at->path().native());
-    }
-  }
-  require(!error, ExitCode::io, {.file = folder}, "the folder cannot be read: ", error.message());
-  std::sort(files.begin(), files.end());
-  return files;
 }
 
 std::vector<std::string> read_list(const std::string& path) {

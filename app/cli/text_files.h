@@ -7,6 +7,8 @@
 #include <vector>
 
 #include "core/checkpoint/input_file.h"
+#include "core/corpus/corpus_files.h"
+#include "core/corpus/text_stream.h"
 
 namespace kappascope {
 
@@ -25,9 +27,6 @@ std::string source_name(const std::string& path);
 // beginning with the mark of UTF-16: damaged, naming the remedy.
 std::string read_input(const std::string& path);
 
-// Takes the UTF-8 byte order mark off the front; false when there is none.
-bool take_byte_order_mark(std::string_view& text);
-
 // A line that is not blank, without its line break.
 struct TextLine {
   std::int64_t number = 0;  // from 1, blank ones counted
@@ -35,10 +34,6 @@ struct TextLine {
 };
 std::vector<TextLine> lines_of(std::string_view text);
 std::vector<TextLine> lines_of(const InputFile& file);  // of any length
-
-// The files in a folder and the folders below it, in the order of their names; hidden ones are left
-// out. Cannot be read: io.
-std::vector<std::string> files_below(const std::string& folder);
 
 // The paths in a list: one per line, or each ended by a NUL where there is one (find -print0).
 std::vector<std::string> read_list(const std::string& path);

@@ -12,6 +12,7 @@
 #include "app/cli/verbs.h"
 #include "core/checkpoint/folder.h"
 #include "core/checkpoint/torch_writer.h"
+#include "core/corpus/corpus_files.h"
 #include "core/engine/ranks.h"
 #include "core/threads.h"
 #include "core/tokenizer/bpe_trainer.h"
@@ -211,9 +212,9 @@ class Training {
     check_shares(settings);
     settings.texts = training_files(options_.texts);
     require(!options_.text_field_given ||
-                std::any_of(settings.texts.begin(), settings.texts.end(), has_lines),
+                std::any_of(settings.texts.begin(), settings.texts.end(), has_fields),
             ExitCode::usage, {},
-            "--text-field: expected a .jsonl file among the texts, found none");
+            "--text-field: expected a .jsonl, .csv or .parquet file among the texts, found none");
     if (!options_.without_effect.empty()) {
       terminal_.warn(join_words(options_.without_effect, ": no effect with --kappa off"));
     }

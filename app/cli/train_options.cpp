@@ -116,7 +116,8 @@ void check_router_words(const CLI::App& app, const TrainOptions& options) {
 void add_course_options(CLI::App& app, TrainSettings& settings) {
   const auto count = CLI::Range(std::int64_t{1}, std::int64_t{1} << 40);
   const auto share = CLI::NonNegativeNumber;
-  app.add_option("--text-field", settings.text_field, "of a line of a .jsonl file")
+  app.add_option("--text-field", settings.text_field,
+                 "of a line of a .jsonl file; column of a .csv or .parquet file")
       ->capture_default_str();
   app.add_option("--tokens", settings.tokens, "to train on")->check(count)->capture_default_str();
   app.add_option("--batch", settings.batch, "sequences of a step")
@@ -176,7 +177,10 @@ bool TrainOptions::parse(const std::vector<std::string>& words) {
   CLI::App app("Train a small model on texts, or a pair that differs in κ or in the router alone",
                "kappascope train");
   std::string twin_word;
-  app.add_option("--text", texts, "UTF-8 texts, .jsonl files with a text a line, folders of them");
+  app.add_option(
+      "--text", texts,
+      "UTF-8 texts, .jsonl, .csv and .parquet files with a text a line or row, also .gz and .zst; "
+      "folders of them");
   app.add_option("--tokenizer", tokenizer, "folder with the tokenizer.pkl to use");
   app.add_option("--vocab", vocab, "or the size of one that is learned from the texts")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 20));

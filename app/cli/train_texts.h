@@ -8,15 +8,12 @@
 
 namespace kappascope {
 
-// Files, each with an absolute path: those given, in their order, and those in folders that are.
-// Standard input and pipes, which cannot be read again: usage. Not there: io.
+// The files of a corpus (corpus_files()). Standard input and pipes, which cannot be read again:
+// usage.
 std::vector<std::string> training_files(const std::vector<std::string>& given);
 
-// The file is JSON Lines, by its name.
-bool has_lines(const std::string& file);
-
-// Gives each document to `take` with its source, FILE or FILE:LINE: a file, or each line's `field`
-// where the file is JSON Lines. Errors: io, damaged (no such field, no UTF-8).
+// Gives each document that is not empty to `take` with its source. The first that cannot be used
+// ends it: io, damaged, unsupported.
 using TakeDocument = std::function<void(std::string_view text, const std::string& source)>;
 void read_documents(const std::vector<std::string>& files, const std::string& field,
                     const TakeDocument& take);

@@ -13,7 +13,7 @@ namespace {
 
 using Step = Normalizer::Step;
 
-constexpr std::string_view kSupported =
+constexpr std::string_view kNormalizers =
     "NFC, NFD, NFKC, NFKD, Lowercase, Nmt, Prepend, Replace, Strip, StripAccents, Sequence";
 
 // A kind that has no fields.
@@ -51,7 +51,7 @@ void read_steps(const Json& json, const std::string& place, std::string_view fil
   } else if (auto step = plain_step(type)) {
     steps.push_back(std::move(*step));
   } else {
-    component.refuse_type(kSupported);
+    component.refuse_type(kNormalizers);
   }
 }
 

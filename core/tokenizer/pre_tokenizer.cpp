@@ -13,7 +13,7 @@ using Piece = PreTokenizer::Piece;
 using Split = PreTokenizer::Split;
 using Metaspace = PreTokenizer::Metaspace;
 
-constexpr std::string_view kSupported =
+constexpr std::string_view kPreTokenizers =
     "ByteLevel, Split, Metaspace, Digits, Punctuation, Whitespace, WhitespaceSplit, "
     "CharDelimiterSplit, Sequence";
 
@@ -193,7 +193,7 @@ void PreTokenizer::read_step(const Json& json, const std::string& place, std::st
     steps_.push_back(
         Split{TextPattern::of_string(component.character("delimiter")), SplitBehavior::removed});
   } else {
-    component.refuse_type(kSupported);
+    component.refuse_type(kPreTokenizers);
   }
 }
 

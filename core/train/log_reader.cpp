@@ -26,7 +26,7 @@ constexpr std::int64_t kMostAtOnce = 64 << 20;
 constexpr std::size_t kTail = 256;            // bytes by which a rewritten file is noticed
 constexpr std::size_t kMostValues = 1 << 16;  // of a line
 constexpr std::size_t kMostSteps = std::size_t{1} << 22, kMostNumbers = std::size_t{1} << 26;
-constexpr std::size_t kMostLayers = 1024, kMostFolders = 2000;
+constexpr std::size_t kMostLoggedLayers = 1024, kMostFolders = 2000;
 
 // Closes it.
 class Descriptor {
@@ -171,8 +171,8 @@ std::vector<Described> layers_of(LoggedRun& run, const LogLine& line) {
   std::vector<Described> found;
   const Json* list = line.list(line.document(), "layers");
   if (!list) { return found; }
-  require(list->size() <= kMostLayers, ExitCode::unsupported, {.file = line.place()}, "more than ",
-          kMostLayers, " layers");
+  require(list->size() <= kMostLoggedLayers, ExitCode::unsupported, {.file = line.place()},
+          "more than ", kMostLoggedLayers, " layers");
   for (const Json& entry : *list) { found.push_back(described(entry, line)); }
   std::sort(found.begin(), found.end(),
             [](const Described& a, const Described& b) { return a.layer < b.layer; });
@@ -189,8 +189,8 @@ std::vector<Described> layers_of(LoggedRun& run, const LogLine& line) {
             "layer ", number, ": expected a load of ", known ? place->experts : 0,
             " experts, found ", experts);
   }
-  require(run.layers.size() + fresh <= kMostLayers, ExitCode::unsupported, {.file = line.place()},
-          "more than ", kMostLayers, " layers");
+  require(run.layers.size() + fresh <= kMostLoggedLayers, ExitCode::unsupported,
+          {.file = line.place()}, "more than ", kMostLoggedLayers, " layers");
   return found;
 }
 

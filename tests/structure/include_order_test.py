@@ -1,8 +1,9 @@
 """A folder includes only itself and what is to its left:
 
-kernels, core | checkpoint, tokenizer, tasks, model, engine, trace, train, stats, figure | app
+kernels, core | checkpoint, tokenizer, corpus, tasks, model, engine, trace, train, stats, figure | app
 
-core/forward, the engine library, is a leaf with Torch: nobody else includes it.
+core/forward, the engine library, is a leaf with Torch, core/parquet one with Arrow: nobody else
+includes them.
 """
 
 import re
@@ -10,14 +11,15 @@ import re
 from sources import report, sources
 
 # Kernels stand alone, by a rule of their own.
-ORDER = ["kernels", "core", "core/checkpoint", "core/tokenizer", "core/tasks", "core/model", "core/engine",
-         "core/trace", "core/train", "core/stats", "core/figure", "app"]
-LEAF = "core/forward"
-LEAF_INCLUDES = ORDER[:ORDER.index("core/engine") + 1]
+ORDER = ["kernels", "core", "core/checkpoint", "core/tokenizer", "core/corpus", "core/tasks", "core/model",
+         "core/engine", "core/trace", "core/train", "core/stats", "core/figure", "app"]
+# Each with the last folder that it includes.
+LEAVES = {"core/forward": "core/engine", "core/parquet": "core/corpus"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.MULTILINE)
 CUDA = re.compile(r"^(cuda|cublas|cooperative_groups)\w*(\.h|/)")
 CUDA_FILE = re.compile(r"^kernels/(\w+\.cu|cuda_launch\.h|wgmma\.h)$")
 TORCH = re.compile(r"^(torch|ATen|c10|caffe2)/")
+ARROW = re.compile(r"^(arrow|parquet)/")
 
 
 def place(path):
@@ -27,7 +29,7 @@ def place(path):
         return folder.split("/")[0]
     if folder == "core/model/families":
         return "core/model"
-    return folder if folder in (*ORDER, LEAF) else None
+    return folder if folder in (*ORDER, *LEAVES) else None
 
 
 def own_include_faults(path, target):
@@ -35,11 +37,12 @@ def own_include_faults(path, target):
         yield f"{path}: includes {target}, which is in no folder of the order"
     elif place(path) == "kernels" and place(target) != "kernels":
         yield f"{path}: kernels include nothing but kernels, found {target}"
-    elif place(path) == LEAF:
-        if place(target) not in (*LEAF_INCLUDES, LEAF):
+    elif place(path) in LEAVES:
+        left = ORDER[:ORDER.index(LEAVES[place(path)]) + 1]
+        if place(target) not in (*left, place(path)):
             yield f"{path}: includes {target}, which is to its right"
-    elif place(target) == LEAF:
-        yield f"{path}: includes {target}; nobody but {LEAF} itself does"
+    elif place(target) in LEAVES:
+        yield f"{path}: includes {target}; nobody but {place(target)} itself does"
     elif ORDER.index(place(target)) > ORDER.index(place(path)):
         yield f"{path}: includes {target}, which is to its right"
 
@@ -54,8 +57,10 @@ def faults_of(files):
                 yield f"{path}: includes {target}; ImPlot is for the benchmark"
             if CUDA.match(target) and not CUDA_FILE.match(path):
                 yield f"{path}: includes {target}; CUDA is for kernels/*.cu"
-            if TORCH.match(target) and place(path) != LEAF:
-                yield f"{path}: includes {target}; Torch is for {LEAF}"
+            if ARROW.match(target) and place(path) != "core/parquet":
+                yield f"{path}: includes {target}; Arrow is for core/parquet"
+            if TORCH.match(target) and place(path) != "core/forward":
+                yield f"{path}: includes {target}; Torch is for core/forward"
             elif TORCH.match(target) and mark == '"':
                 yield f"{path}: Torch's headers are system headers, <{target}>"
             elif mark == '"' and not TORCH.match(target):
@@ -80,8 +85,11 @@ def check_itself():
         "core/forward/a_cuda.cpp": "#include <cuda_runtime.h>",
         "kernels/a.h": "#include <cublas_v2.h>",
         "app/gui/a.cpp": "#include <implot.h>",
+        "core/corpus/a.cpp": "#include <parquet/arrow/reader.h>",
+        "core/parquet/a.cpp": '#include "core/model/model.h"',
     }
     keeps = {
+        "core/parquet/b.cpp": '#include <arrow/array.h>\n#include "core/corpus/parquet.h"',
         "core/forward/engine.cpp": '#include "core/engine/engine.h"\n#include <torch/torch.h>',
         "core/forward/load.cpp": '#include <ATen/ATen.h>\n#include "core/model/model.h"',
         "core/trace/b.cpp": '#include "core/engine/probe.h"\n#include "core/model/model.h"',

@@ -1,0 +1,77 @@
+// A corpus in a folder of its own, and what is read from it as text.
+#pragma once
+
+#include <zlib.h>
+#include <zstd.h>
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/corpus/documents.h"
+#include "tests/unit/temp_folder.h"
+
+namespace kappascope::testing {
+
+inline std::string gzip_of(std::string_view text) {
+  z_stream stream{};
+  deflateInit2(&stream, 6, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
+  std::string packed(deflateBound(&stream, text.size()) + 64, '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  deflate(&stream, Z_FINISH);
+  packed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return packed;
+}
+
+inline std::string zstd_of(std::string_view text) {
+  std::string packed(ZSTD_compressBound(text.size()), '\0');
+  packed.resize(ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 3));
+  return packed;
+}
+
+class CorpusFolder : public TempFolder {
+ public:
+  std::string file(std::string_view name) const { return (*this / name).string(); }
+
+  // Each document as "index source [domain] text" or "index source: code message", the folder's
+  // path taken out.
+  std::vector<std::string> read(const CorpusSource& source) const {
+    DocumentReader reader(source);
+    std::vector<std::string> found;
+    for (Document document; reader.next(document);) { found.push_back(shown(document)); }
+    EXPECT_EQ(reader.bytes_read(), reader.bytes_total());
+    return found;
+  }
+
+  // One file with the usual fields.
+  std::vector<std::string> read(const std::string& name, const std::string& text) const {
+    write(name, text);
+    return read({.files = {file(name)}, .domain_field = "domain"});
+  }
+
+  std::string shown(const Document& document) const {
+    std::string line = std::to_string(document.index) + " " + document.source;
+    if (document.failure) {
+      EXPECT_EQ(document.text, "");
+      line += " !" + std::to_string(static_cast<int>(document.failure.code)) + " " +
+              document.failure.message;
+    } else {
+      line += " [" + document.domain + "] " + document.text;
+    }
+    return without_folder(std::move(line));
+  }
+
+  std::string without_folder(std::string line) const {
+    const std::string folder = path().string() + "/";
+    for (std::size_t at; (at = line.find(folder)) != line.npos;) { line.erase(at, folder.size()); }
+    return line;
+  }
+};
+
+using Lines = std::vector<std::string>;
+
+}  // namespace kappascope::testing
