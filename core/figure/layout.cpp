@@ -72,7 +72,7 @@ class Layout {
   // Of a caption that is too long for its lines the first items, never a part of one (unless the
   // first alone is too long).
   std::string whole_items(const std::string& caption, double size) {
-    constexpr std::string_view kGap = " · ";
+    constexpr std::string_view kMiddleDot = " · ";
     const auto fits = [&](const std::string& text) {
       return meter_.wrap(plain_text(text), room(), size, false, kMostLines + 1).size() <=
              kMostLines;
@@ -80,11 +80,12 @@ class Layout {
     std::string shown = caption;
     std::size_t end = caption.size(), left_out = 0;
     while (end != 0 && !fits(shown)) {
-      const std::size_t gap = end < kGap.size() ? caption.npos : caption.rfind(kGap, end - 1);
+      const std::size_t gap =
+          end < kMiddleDot.size() ? caption.npos : caption.rfind(kMiddleDot, end - 1);
       if (gap == caption.npos) { return caption; }
       end = gap;
-      shown = caption.substr(0, end) + std::string(kGap) + "… (" + std::to_string(++left_out) +
-              " more)";
+      shown = caption.substr(0, end) + std::string(kMiddleDot) + "… (" +
+              std::to_string(++left_out) + " more)";
     }
     return shown;
   }

@@ -69,7 +69,7 @@ std::string names_of(const parquet::SchemaDescriptor& schema) {
 // The place of a column that is in no group; −1: none.
 int column_of(const parquet::SchemaDescriptor& schema, const std::string& name) {
   for (int i = 0; i < schema.num_columns(); ++i) {
-    const std::vector<std::string>& path = schema.Column(i)->path()->ToDotVector();
+    const std::vector<std::string> path = schema.Column(i)->path()->ToDotVector();
     if (path.size() == 1 && path[0] == name) { return i; }
   }
   return -1;

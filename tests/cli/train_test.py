@@ -1,4 +1,6 @@
 """kappascope train: real runs of a tiny model, ended in every way, and what others read of them."""
+import csv
+import gzip
 import json
 import os
 import pathlib
@@ -172,6 +174,22 @@ class Train(TrainCase):
         lines.write_text('{"txt": "a"}\n')
         self.assert_refused(3, 'train', '--text', lines, '--tokenizer', TOKENIZER, *TINY, '-o',
                             self.folder / 'out', says=['texts.jsonl:1', '"text"'])
+
+    def test_every_form_of_documents_is_the_same_text(self):
+        text = TEXT.read_text()
+        documents = [text[at:at + 500] for at in range(0, 8000, 500)]
+        lines = ''.join(json.dumps({'text': document}) + '\n' for document in documents)
+        (self.folder / 'a.jsonl').write_text(lines)
+        (self.folder / 'a.jsonl.gz').write_bytes(gzip.compress(lines.encode()))
+        with open(self.folder / 'a.csv', 'w', newline='') as file:
+            csv.writer(file).writerows([('id', 'text'), *enumerate(documents)])
+        streams = set()
+        for name in ('a.jsonl', 'a.jsonl.gz', 'a.csv'):
+            self.run_program('train', '--text', self.folder / name, '--text-field', 'text', '--tokenizer', TOKENIZER,
+                             *TINY, '--tokens', 256, '-o', self.folder / 'model', '--force')
+            meta = json.loads(min((self.folder / 'model').glob('meta_*.json')).read_text())
+            streams.add(json.dumps(meta['user_config']['kappascope_train']['stream_sha256']))
+        self.assertEqual(len(streams), 1)
 
     def test_refusals(self):
         base = ['train', '--text', TEXT, '--tokenizer', TOKENIZER]

@@ -8,6 +8,7 @@
 #include "core/trace/npz.h"
 #include "tests/tools/synthetic.h"
 #include "tests/tools/synthetic_trace.h"
+#include "tests/unit/packed.h"
 #include "tests/unit/tiny_pt.h"
 #include "tests/unit/tiny_safetensors.h"
 
@@ -33,6 +34,17 @@ std::string parameter_pickle(char protocol) {
                           .strides = {1}}) +
                   "u" + dict({text("_metadata"), ordered_dict()}) + "b",
               protocol);
+}
+
+// The forms of text by their digits; 3 more: gzip, 6 more: zstd.
+void write_corpus(const fs::path& folder) {
+  const std::string lines = "{\"text\":\"a\\n\",\"domain\":1}\n\r\n{\"txt\":2}\n";
+  const std::string records = "\xEF\xBB\xBFtext,domain\r\n\"a, \"\"b\"\"\n\",c\n\nd,";
+  write(folder / "text", "0one\n\xC3\xA9");
+  write(folder / "lines", "1" + lines);
+  write(folder / "records", "2" + records);
+  write(folder / "lines_gzip", "4" + gzip_of(lines) + gzip_of(lines));
+  write(folder / "records_zstd", "8" + zstd_of(records) + zstd_of("e,f\n"));
 }
 
 // Members of other classes and types, views of any steps, dicts in dicts.
@@ -197,16 +209,18 @@ void write_all(const fs::path& root) {
         "1icl_tasks:\n-\n  label: a\n  dataset_uri: 'b'\n  num_fewshot: [0]\n"
         "  icl_task_type: schema\n  continuation_delimiter: \"\\n\"\n");
   write(root / "tasks" / "baselines", "2Eval Task,Random baseline\na,25\n\"b, c\",0.5\n");
-  write(root / "train_log" / "soft",
-        R"({"schema":"kappascope.train/1","settings":{"tokens":640,"batch":2,"context":32,"bound":4}})"
-        "\n"
-        R"({"step":1,"loss":7.5,"kappa_rate":0,"bound":1,"layers":[{"layer":2,"load":[0.5,0.25,0.25],)"
-        R"("kappa_mean":1,"kappa_sd":0,"budget":2.5,"experts_run":2.25}]})"
-        "\n"
-        R"({"step":1,"held_out_loss":7.25,"held_out_bits_per_byte":2.5})"
-        "\n"
-        R"({"step":2,"loss":null,"kappa_rate":1e-3,"bound":4})"
-        "\n");
+  write_corpus(root / "corpus");
+  write(
+      root / "train_log" / "soft",
+      R"({"schema":"kappascope.train/1","settings":{"tokens":640,"batch":2,"context":32,"bound":4}})"
+      "\n"
+      R"({"step":1,"loss":7.5,"kappa_rate":0,"bound":1,"layers":[{"layer":2,"load":[0.5,0.25,0.25],)"
+      R"("kappa_mean":1,"kappa_sd":0,"budget":2.5,"experts_run":2.25}]})"
+      "\n"
+      R"({"step":1,"held_out_loss":7.25,"held_out_bits_per_byte":2.5})"
+      "\n"
+      R"({"step":2,"loss":null,"kappa_rate":1e-3,"bound":4})"
+      "\n");
 }
 
 }  // namespace

@@ -1,37 +1,17 @@
 // A corpus in a folder of its own, and what is read from it as text.
 #pragma once
 
-#include <zlib.h>
-#include <zstd.h>
+#include <gtest/gtest.h>
 
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/corpus/documents.h"
+#include "tests/unit/packed.h"
 #include "tests/unit/temp_folder.h"
 
 namespace kappascope::testing {
-
-inline std::string gzip_of(std::string_view text) {
-  z_stream stream{};
-  deflateInit2(&stream, 6, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
-  std::string packed(deflateBound(&stream, text.size()) + 64, '\0');
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  stream.avail_out = static_cast<uInt>(packed.size());
-  deflate(&stream, Z_FINISH);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
-  return packed;
-}
-
-inline std::string zstd_of(std::string_view text) {
-  std::string packed(ZSTD_compressBound(text.size()), '\0');
-  packed.resize(ZSTD_compress(packed.data(), packed.size(), text.data(), text.size(), 3));
-  return packed;
-}
 
 class CorpusFolder : public TempFolder {
  public:

@@ -25,7 +25,7 @@ Pickle parse(std::string_view bytes, std::uint64_t base_offset = 0) {
 }
 
 // What happens to a pickle of these opcodes, protocol and STOP added.
-std::string line(const std::string& opcodes) {
+std::string said(const std::string& opcodes) {
   const std::string bytes = pickled::file(opcodes);
   return error_of([&] { parse(bytes); });
 }
@@ -50,8 +50,8 @@ TEST(Pickle, Integers) {
   EXPECT_EQ(integer_of("\x8a\3\0\0\x80"s), -8388608);
   EXPECT_EQ(integer_of("\x8a\x08" + number(INT64_MAX, 8)), INT64_MAX);
   EXPECT_EQ(integer_of("\x8b" + number(8, 4) + number(std::uint64_t{1} << 63, 8)), INT64_MIN);
-  EXPECT_EQ(line("\x8a\x09" + std::string(9, 1)), refused(2, "an integer of more than 64 bits"));
-  EXPECT_EQ(line("\x8b" + number(0xFFFFFFFF, 4)), refused(2, "an integer of more than 64 bits"));
+  EXPECT_EQ(said("\x8a\x09" + std::string(9, 1)), refused(2, "an integer of more than 64 bits"));
+  EXPECT_EQ(said("\x8b" + number(0xFFFFFFFF, 4)), refused(2, "an integer of more than 64 bits"));
 }
 
 TEST(Pickle, OtherConstantsAndTexts) {
@@ -76,7 +76,7 @@ TEST(Pickle, OtherConstantsAndTexts) {
   EXPECT_EQ(item(7).text, "\xff");
   EXPECT_EQ(item(8).text, "\xfe");
   EXPECT_EQ(item(9).text, "\xfd");
-  EXPECT_EQ(line("X" + number(1, 4) + "\xff"), refused(2, "text that is not valid UTF-8"));
+  EXPECT_EQ(said("X" + number(1, 4) + "\xff"), refused(2, "text that is not valid UTF-8"));
 }
 
 TEST(Pickle, ContainersMemoAndCalls) {
@@ -115,75 +115,75 @@ TEST(Pickle, StackOpcodes) {
   EXPECT_EQ(integer_of("K\1"
                        "20"),
             1);  // DUP, POP
-  EXPECT_EQ(line("\x95" + number(2, 8) + "K\1"), "no error");
-  EXPECT_EQ(line("\x95" + number(4, 8) + "K\1"), refused(2, "a frame is longer than the pickle"));
-  EXPECT_EQ(line("]K\1a"), "no error");
-  EXPECT_EQ(line("}K\1Ns"), "no error");
-  EXPECT_EQ(line("K\1K\2K\3\x87"), "no error");
+  EXPECT_EQ(said("\x95" + number(2, 8) + "K\1"), "no error");
+  EXPECT_EQ(said("\x95" + number(4, 8) + "K\1"), refused(2, "a frame is longer than the pickle"));
+  EXPECT_EQ(said("]K\1a"), "no error");
+  EXPECT_EQ(said("}K\1Ns"), "no error");
+  EXPECT_EQ(said("K\1K\2K\3\x87"), "no error");
 }
 
 TEST(Pickle, RefusesGlobalsOutsideTheList) {
-  EXPECT_EQ(line("cmod\nname\n"), "no error");
-  EXPECT_EQ(line("cos\nsystem\n0N"), refused(2, "global 'os system' is not allowed"));
-  EXPECT_EQ(line("cbuiltins\neval\n(X\1\0\0\0atR"s),
+  EXPECT_EQ(said("cmod\nname\n"), "no error");
+  EXPECT_EQ(said("cos\nsystem\n0N"), refused(2, "global 'os system' is not allowed"));
+  EXPECT_EQ(said("cbuiltins\neval\n(X\1\0\0\0atR"s),
             refused(2, "global 'builtins eval' is not allowed"));
-  EXPECT_EQ(line("\x8c\2os\x8c\6system\x93"), refused(14, "global 'os system' is not allowed"));
-  EXPECT_EQ(line("cmod name\n\n"), refused(2, "global 'mod name ' is not allowed"));
-  EXPECT_EQ(line("c\nmod name\n"), refused(2, "global ' mod name' is not allowed"));
-  EXPECT_EQ(line("cmod\nname.__class__\n"),
+  EXPECT_EQ(said("\x8c\2os\x8c\6system\x93"), refused(14, "global 'os system' is not allowed"));
+  EXPECT_EQ(said("cmod name\n\n"), refused(2, "global 'mod name ' is not allowed"));
+  EXPECT_EQ(said("c\nmod name\n"), refused(2, "global ' mod name' is not allowed"));
+  EXPECT_EQ(said("cmod\nname.__class__\n"),
             refused(2, "global 'mod name.__class__' is not allowed"));
-  EXPECT_EQ(line("ca\x1b[2J\nb\n"), refused(2, "global 'a\\x1b[2J b' is not allowed"));
-  EXPECT_EQ(line("K\1K\2\x93"), refused(6, "STACK_GLOBAL without two texts"));
-  EXPECT_EQ(line("cos"), "3 p.pkl: offset 3: pickle: ends inside a name");
+  EXPECT_EQ(said("ca\x1b[2J\nb\n"), refused(2, "global 'a\\x1b[2J b' is not allowed"));
+  EXPECT_EQ(said("K\1K\2\x93"), refused(6, "STACK_GLOBAL without two texts"));
+  EXPECT_EQ(said("cos"), "3 p.pkl: offset 3: pickle: ends inside a name");
 }
 
 TEST(Pickle, RefusesOtherOpcodesByName) {
-  EXPECT_EQ(line("(ios\nsystem\n"), refused(3, "opcode INST is not allowed"));
-  EXPECT_EQ(line("(o"), refused(3, "opcode OBJ is not allowed"));
-  EXPECT_EQ(line("cmod\nname\n)}\x92"), refused(14, "opcode NEWOBJ_EX is not allowed"));
-  EXPECT_EQ(line("\x82\1"), refused(2, "opcode EXT1 is not allowed"));
-  EXPECT_EQ(line("\x83\1\1"), refused(2, "opcode EXT2 is not allowed"));
-  EXPECT_EQ(line("\x84\1\1\1\1"), refused(2, "opcode EXT4 is not allowed"));
-  EXPECT_EQ(line("I1\n"), refused(2, "opcode INT is not allowed"));
-  EXPECT_EQ(line("Pid\n"), refused(2, "opcode PERSID is not allowed"));
-  EXPECT_EQ(line("\x97"), refused(2, "opcode NEXT_BUFFER is not allowed"));
-  EXPECT_EQ(line("\x80\2N"), refused(2, "unknown opcode 128"));
-  EXPECT_EQ(line("\xff"), refused(2, "unknown opcode 255"));
+  EXPECT_EQ(said("(ios\nsystem\n"), refused(3, "opcode INST is not allowed"));
+  EXPECT_EQ(said("(o"), refused(3, "opcode OBJ is not allowed"));
+  EXPECT_EQ(said("cmod\nname\n)}\x92"), refused(14, "opcode NEWOBJ_EX is not allowed"));
+  EXPECT_EQ(said("\x82\1"), refused(2, "opcode EXT1 is not allowed"));
+  EXPECT_EQ(said("\x83\1\1"), refused(2, "opcode EXT2 is not allowed"));
+  EXPECT_EQ(said("\x84\1\1\1\1"), refused(2, "opcode EXT4 is not allowed"));
+  EXPECT_EQ(said("I1\n"), refused(2, "opcode INT is not allowed"));
+  EXPECT_EQ(said("Pid\n"), refused(2, "opcode PERSID is not allowed"));
+  EXPECT_EQ(said("\x97"), refused(2, "opcode NEXT_BUFFER is not allowed"));
+  EXPECT_EQ(said("\x80\2N"), refused(2, "unknown opcode 128"));
+  EXPECT_EQ(said("\xff"), refused(2, "unknown opcode 255"));
 }
 
 TEST(Pickle, RefusesBrokenStacks) {
-  EXPECT_EQ(line(""), refused(2, "STOP with values left over; expected 1, found 0"));
-  EXPECT_EQ(line("NN"), refused(4, "STOP with values left over; expected 1, found 2"));
-  EXPECT_EQ(line("0"), refused(2, "stack underflow; expected 1 values, found 0"));
-  EXPECT_EQ(line("K\1(\x85"), refused(5, "stack underflow; expected 1 values, found 0"));
-  EXPECT_EQ(line("t"), refused(2, "no mark on the stack"));
-  EXPECT_EQ(line("(u"), refused(3, "stack underflow; expected 1 values, found 0"));
-  EXPECT_EQ(line("}(Nu"), refused(5, "a dict key without a value"));
-  EXPECT_EQ(line("}]Ns"), refused(5, "a dict key must be a text, bytes or a number, found a list"));
-  EXPECT_EQ(line("](Ns"), refused(5, "stack underflow; expected 2 values, found 1"));
-  EXPECT_EQ(line("}Na"), refused(4, "expected a list, found a dict"));
-  EXPECT_EQ(line("q\0"s), refused(2, "stack underflow; expected 1 values, found 0"));
-  EXPECT_EQ(line("Nq\1"), refused(3, "the memo has a hole; expected index 0 at most, found 1"));
-  EXPECT_EQ(line("Nr\xff\xff\xff\xff"),
+  EXPECT_EQ(said(""), refused(2, "STOP with values left over; expected 1, found 0"));
+  EXPECT_EQ(said("NN"), refused(4, "STOP with values left over; expected 1, found 2"));
+  EXPECT_EQ(said("0"), refused(2, "stack underflow; expected 1 values, found 0"));
+  EXPECT_EQ(said("K\1(\x85"), refused(5, "stack underflow; expected 1 values, found 0"));
+  EXPECT_EQ(said("t"), refused(2, "no mark on the stack"));
+  EXPECT_EQ(said("(u"), refused(3, "stack underflow; expected 1 values, found 0"));
+  EXPECT_EQ(said("}(Nu"), refused(5, "a dict key without a value"));
+  EXPECT_EQ(said("}]Ns"), refused(5, "a dict key must be a text, bytes or a number, found a list"));
+  EXPECT_EQ(said("](Ns"), refused(5, "stack underflow; expected 2 values, found 1"));
+  EXPECT_EQ(said("}Na"), refused(4, "expected a list, found a dict"));
+  EXPECT_EQ(said("q\0"s), refused(2, "stack underflow; expected 1 values, found 0"));
+  EXPECT_EQ(said("Nq\1"), refused(3, "the memo has a hole; expected index 0 at most, found 1"));
+  EXPECT_EQ(said("Nr\xff\xff\xff\xff"),
             refused(3, "the memo has a hole; expected index 0 at most, found 4294967295"));
-  EXPECT_EQ(line("h\5"), refused(2, "memo entry 5 was never set"));
-  EXPECT_EQ(line("j\xff\xff\xff\xff"), refused(2, "memo entry 4294967295 was never set"));
+  EXPECT_EQ(said("h\5"), refused(2, "memo entry 5 was never set"));
+  EXPECT_EQ(said("j\xff\xff\xff\xff"), refused(2, "memo entry 4294967295 was never set"));
 }
 
 TEST(Pickle, RefusesBrokenCalls) {
-  EXPECT_EQ(line("N)R"), refused(4, "a call of None"));
-  EXPECT_EQ(line("cmod\nname\nNR"), refused(13, "a call with None for arguments"));
-  EXPECT_EQ(line("cmod\nname\n)R)R"), refused(15, "a call of an object"));
-  EXPECT_EQ(line("cmod\nname\n)RNbNb"), refused(17, "state set twice on one object"));
-  EXPECT_EQ(line("NNb"), refused(4, "state set on None"));
+  EXPECT_EQ(said("N)R"), refused(4, "a call of None"));
+  EXPECT_EQ(said("cmod\nname\nNR"), refused(13, "a call with None for arguments"));
+  EXPECT_EQ(said("cmod\nname\n)R)R"), refused(15, "a call of an object"));
+  EXPECT_EQ(said("cmod\nname\n)RNbNb"), refused(17, "state set twice on one object"));
+  EXPECT_EQ(said("NNb"), refused(4, "state set on None"));
 }
 
 TEST(Pickle, RefusesCycles) {
-  EXPECT_EQ(line("]q\0h\0a"s), refused(2, "a container holds itself"));
-  EXPECT_EQ(line("]q\0(]h\0ae"s), refused(6, "a container holds itself"));
-  EXPECT_EQ(line("}q\0K\1h\0s"s), refused(2, "a container holds itself"));
-  EXPECT_EQ(line("cmod\nname\n)Rq\0h\0b"s), refused(13, "a container holds itself"));
-  EXPECT_EQ(line("]q\0"
+  EXPECT_EQ(said("]q\0h\0a"s), refused(2, "a container holds itself"));
+  EXPECT_EQ(said("]q\0(]h\0ae"s), refused(6, "a container holds itself"));
+  EXPECT_EQ(said("}q\0K\1h\0s"s), refused(2, "a container holds itself"));
+  EXPECT_EQ(said("cmod\nname\n)Rq\0h\0b"s), refused(13, "a container holds itself"));
+  EXPECT_EQ(said("]q\0"
                  "0(h\0h\0t"s),
             "no error");  // shared twice is no cycle
 }
@@ -193,14 +193,14 @@ TEST(Pickle, RefusesLengthsPastTheEnd) {
     for (const std::uint64_t huge :
          {std::uint64_t{2}, std::uint64_t{1} << 31, (std::uint64_t{1} << 63) - 1,
           std::uint64_t{1} << 63, ~std::uint64_t{0}}) {
-      EXPECT_EQ(line(opcode + number(huge, 8)),
+      EXPECT_EQ(said(opcode + number(huge, 8)),
                 "3 p.pkl: offset 11: pickle: ends too early; "
                 "expected " +
                     std::to_string(huge) + " bytes, found 1");
     }
   }
-  EXPECT_NE(line("X\xff\xff\xff\xff"), "no error");
-  EXPECT_NE(line("\x95\xff\xff\xff\xff\xff\xff\xff\xff"), "no error");
+  EXPECT_NE(said("X\xff\xff\xff\xff"), "no error");
+  EXPECT_NE(said("\x95\xff\xff\xff\xff\xff\xff\xff\xff"), "no error");
 }
 
 TEST(Pickle, ProtocolAndStop) {
@@ -220,20 +220,20 @@ TEST(Pickle, DeepNestingAndSharingStayFlat) {
   const std::size_t depth = 200000;
   std::string deep(depth, ']');
   deep += std::string(depth - 1, 'a');
-  EXPECT_EQ(line(deep), "no error");
-  EXPECT_EQ(line(std::string(depth, '(') + "N" + std::string(depth, 't')), "no error");
+  EXPECT_EQ(said(deep), "no error");
+  EXPECT_EQ(said(std::string(depth, '(') + "N" + std::string(depth, 't')), "no error");
   std::string doubling = "]";  // 2⁶⁰ leaves if anyone unfolded it
   for (int i = 0; i < 60; ++i) { doubling += "2\x86"; }
-  EXPECT_EQ(line(doubling), "no error");
+  EXPECT_EQ(said(doubling), "no error");
 }
 
 TEST(Pickle, LimitsTheNumberOfValues) {
   const std::size_t limit = std::size_t{1} << 22;
-  EXPECT_EQ(line("(" + std::string(limit, 'N') + "t"),
+  EXPECT_EQ(said("(" + std::string(limit, 'N') + "t"),
             refused(static_cast<int>(3 + limit), "more than 4194304 values"));
-  EXPECT_EQ(line("N" + std::string(limit, '2')),
+  EXPECT_EQ(said("N" + std::string(limit, '2')),
             refused(static_cast<int>(2 + limit), "more than 4194304 values on the stack"));
-  EXPECT_EQ(line(std::string(limit + 1, '(')),
+  EXPECT_EQ(said(std::string(limit + 1, '(')),
             refused(static_cast<int>(2 + limit), "more than 4194304 marks"));
 }
 
@@ -264,7 +264,7 @@ TEST(Pickle, RandomOpcodesParseOrFail) {
       body += opcodes[random() % opcodes.size()];
       if (random() % 4 == 0) { body += static_cast<char>(random() % 4); }
     }
-    line(body);
+    said(body);
   }
 }
 
