@@ -6,12 +6,13 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import unittest
 import zipfile
 
 import numpy as np
 
-from harness import SOURCE, files_under, main
+from harness import PROGRAM, SOURCE, files_under, main
 from peer_python import has_torch, run_torch
 from train_case import SMALL, TEXT, TINY, TOKENIZER, TrainCase, steps_of, steps_of_partial, tensors
 
@@ -190,6 +191,16 @@ class Train(TrainCase):
             meta = json.loads(min((self.folder / 'model').glob('meta_*.json')).read_text())
             streams.add(json.dumps(meta['user_config']['kappascope_train']['stream_sha256']))
         self.assertEqual(len(streams), 1)
+
+    def test_parquet_without_its_library_names_the_remedy(self):
+        alone = self.folder / 'kappascope'  # no library is beside it
+        shutil.copy(PROGRAM, alone)
+        (self.folder / 'a.parquet').write_bytes(b'PAR1')
+        done = subprocess.run([alone, 'train', '--text', self.folder / 'a.parquet', '--tokenizer', TOKENIZER, *map(str, TINY),
+                               '-o', self.folder / 'out'], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertIn('a.parquet: this kappascope is built without Apache Arrow', done.stderr)
+        self.assertIn('KAPPASCOPE_ARROW=ON make build', done.stderr)
 
     def test_refusals(self):
         base = ['train', '--text', TEXT, '--tokenizer', TOKENIZER]

@@ -118,6 +118,21 @@ TEST_F(CorpusParquet, EveryPrefixIsAFailure) {
   }
 }
 
+TEST_F(CorpusParquet, EveryFlippedByteIsReadOrAFailure) {
+  ASSERT_TRUE(run_python(folder_, "pq.write_table(pa.table({'text': ['a', 'b']}), 'a.parquet')\n"));
+  std::ifstream in(folder_ / "a.parquet");
+  std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  for (char& byte : bytes) {
+    for (const int bits : {0x01, 0x80, 0xFF}) {
+      byte = static_cast<char>(byte ^ bits);
+      for (const std::string& line : folder_.read("b.parquet", bytes)) {
+        EXPECT_EQ(line.find(" !1 "), line.npos) << line;  // no mistake of ours
+      }
+      byte = static_cast<char>(byte ^ bits);
+    }
+  }
+}
+
 TEST(CorpusParquetFiles, WithoutTheLibraryTheRemedyIsNamed) {
   const CorpusFolder folder;
   EXPECT_EQ(folder.read({.files = {folder.file("a.parquet")}}),

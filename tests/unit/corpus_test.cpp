@@ -54,7 +54,8 @@ TEST(CorpusText, ALineOfJsonIsADocument) {
                    "1 b.jsonl:2 !3 b.jsonl:2: expected an object with a text \"text\", found none",
                    "2 b.jsonl:3 !3 b.jsonl:3: expected an object with a text \"text\", found none",
                    "3 b.jsonl:4 [] ok",
-                   "4 b.jsonl:5 !3 b.jsonl:5: offset 1: syntax error while parsing object key - "
+                   "4 b.jsonl:5 !3 b.jsonl:5: offset 0: invalid JSON: syntax error while parsing "
+                   "object key - "
                    "unexpected end of input; expected string literal"}));
   const Lines wrong = folder.read("c.jsonl", "{\"text\": \"\xFF\"}\n{\"text\": \"ok\"}\n");
   ASSERT_EQ(wrong.size(), 2U);

@@ -21,7 +21,7 @@ Pieces pieces_of(const std::string& pattern, const std::string& text) {
   return pieces;
 }
 
-Failure failure_of(const std::string& pattern, const std::string& text = "") {
+Failure pattern_failure(const std::string& pattern, const std::string& text = "") {
   try {
     pieces_of(pattern, text);
   } catch (const Error& error) { return error.failure(); }
@@ -82,21 +82,21 @@ TEST(Splitter, CostlyPatternsStop) {
   const std::string run(100000, 'a');
   for (const char* pattern :
        {"(a+)+$", "(?:a|a)*b", "(?:a*)*b|.", "a++b|a", "a(?=a*+b)|a", "a*?b|a", "(?:a?a?)*b"}) {
-    const Failure failure = failure_of(pattern, run + "!");
+    const Failure failure = pattern_failure(pattern, run + "!");
     EXPECT_EQ(failure.code, ExitCode::damaged) << pattern;
     EXPECT_NE(failure.message.find("tok.pkl: the pattern costs too much at byte "),
               std::string::npos)
         << failure.message;
     EXPECT_NE(failure.message.find(" of text"), std::string::npos) << failure.message;
   }
-  EXPECT_EQ(failure_of("(a+)+$", repeat("a", 60) + "!").code, ExitCode::damaged);
+  EXPECT_EQ(pattern_failure("(a+)+$", repeat("a", 60) + "!").code, ExitCode::damaged);
 }
 
 TEST(Splitter, HugePatternsAreRefusedOrCompileSmall) {
-  EXPECT_EQ(failure_of(repeat("(", 200) + "a" + repeat(")", 200)).code, ExitCode::unsupported);
-  EXPECT_EQ(failure_of("(?:(?:a{0,999}){0,999}){0,999}").code, ExitCode::unsupported);
-  EXPECT_EQ(failure_of(std::string(kLongestPattern + 1, 'a')).code, ExitCode::unsupported);
-  EXPECT_EQ(failure_of(std::string(kLongestPattern, 'a')).code, ExitCode::ok);
+  EXPECT_EQ(pattern_failure(repeat("(", 200) + "a" + repeat(")", 200)).code, ExitCode::unsupported);
+  EXPECT_EQ(pattern_failure("(?:(?:a{0,999}){0,999}){0,999}").code, ExitCode::unsupported);
+  EXPECT_EQ(pattern_failure(std::string(kLongestPattern + 1, 'a')).code, ExitCode::unsupported);
+  EXPECT_EQ(pattern_failure(std::string(kLongestPattern, 'a')).code, ExitCode::ok);
 }
 
 TEST(Pattern, KnownOnesAreKept) {
@@ -152,13 +152,13 @@ TEST(Pattern, WhatMeansSomethingElseInPcre2IsRefusedByName) {
                                 "\\",
                                 R"((?i)\p{Lu})",
                                 R"((?i:(?:[\p{Ll}])))"}) {
-    const Failure failure = failure_of(bad);
+    const Failure failure = pattern_failure(bad);
     EXPECT_EQ(failure.code, ExitCode::unsupported) << bad;
     EXPECT_NE(failure.message.find("not supported"), std::string::npos) << failure.message;
   }
-  EXPECT_EQ(failure_of(R"((?i:a)\p{Lu}(?i:(?-i:\p{Ll})))").code, ExitCode::ok);
-  EXPECT_EQ(failure_of("a)").code, ExitCode::unsupported);
-  EXPECT_EQ(failure_of("[a").code, ExitCode::unsupported);
+  EXPECT_EQ(pattern_failure(R"((?i:a)\p{Lu}(?i:(?-i:\p{Ll})))").code, ExitCode::ok);
+  EXPECT_EQ(pattern_failure("a)").code, ExitCode::unsupported);
+  EXPECT_EQ(pattern_failure("[a").code, ExitCode::unsupported);
 }
 
 }  // namespace
