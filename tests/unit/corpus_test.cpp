@@ -219,6 +219,17 @@ TEST(CorpusPacked, ABrokenStreamEndsItsFile) {
                               ": the gzip stream ends early");
 }
 
+TEST(CorpusPacked, AWindowOfMoreThan128MebibytesIsRefused) {
+  const CorpusFolder folder;
+  // An empty frame: magic number, its descriptor, the window (2^(10 + byte/8)), an empty last
+  // block.
+  const std::string magic("\x28\xB5\x2F\xFD\0", 5), block("\x01\0\0", 3);
+  EXPECT_EQ(folder.read("a.zst", magic + "\x88" + block), Lines{"0 a.zst [] "});
+  EXPECT_EQ(folder.read("a.zst", magic + "\x90" + block),
+            Lines{"-1 a.zst !4 a.zst: offset 0: zstd window; expected at most 128 MiB, found more: "
+                  "`zstd -d --long=31 -c FILE | zstd -o NEW` packs it anew"});
+}
+
 TEST(CorpusPacked, ABombCostsNoMemory) {
   const CorpusFolder folder;
   const std::string zeros(1 << 20, '\0');
