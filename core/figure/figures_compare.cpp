@@ -44,13 +44,13 @@ constexpr DepthStatistic kDepthStatistics[] = {
     {"Sharpness κ", "κ", "kappa_geometric_mean", "kappa", true, kappa_of},
     {"Entropy of the load", "Share of ln E", "load_entropy", nullptr, false, load_entropy_of},
     {"Confidence", "Probability", "router_top1_prob", "router_top1_prob", false,
-     [](const TraceLayer& l) { return DepthBand{over_tokens(l, l.trace.router_top1_prob)}; }},
+     [](const TraceLayer& l) { return DepthBand{number_band(l, "router_top1_prob")}; }},
     {"Entropy of the router", "Share of ln E", "router_entropy", "router_entropy", false,
-     [](const TraceLayer& l) { return DepthBand{over_tokens(l, l.trace.router_entropy)}; }},
+     [](const TraceLayer& l) { return DepthBand{number_band(l, "router_entropy")}; }},
     {"Effective sharpness", "rms of κz", "gate_kz_rms", "gate_kz_rms", false,
-     [](const TraceLayer& l) { return DepthBand{over_entries(l, l.trace.gate_kz_rms)}; }},
+     [](const TraceLayer& l) { return DepthBand{number_band(l, "gate_kz_rms")}; }},
     {"Active gate units", "Share", "gate_active_fraction", "gate_active_fraction", false,
-     [](const TraceLayer& l) { return DepthBand{over_entries(l, l.trace.gate_active_fraction)}; }},
+     [](const TraceLayer& l) { return DepthBand{number_band(l, "gate_active_fraction")}; }},
 };
 
 // A line of one run in the panel of a statistic, and its columns. `exact` is false when a number

@@ -23,8 +23,8 @@ struct ExpertRows {
 
   void add(const TraceLayer& of, double relative_depth) {
     const ExpertImportance importance = expert_importance(of);
-    const ExpertLoads loads = expert_loads(of);
-    const std::vector<bool> kept = kept_experts(of);
+    const ChoiceTotals choices = choice_totals(of);
+    const ExpertLoads loads = expert_loads(choices);
     for (std::size_t e = 0; e < loads.load.size(); ++e) {
       layer.push_back(of.layer);
       pass.push_back(of.pass);
@@ -39,19 +39,9 @@ struct ExpertRows {
       subjects.push_back({.row = int(of.row), .expert = int(e)});
       const bool chosen = load.back() > 0;
       unchosen += !chosen;
-      dropped += chosen && !kept[e];
+      dropped += chosen && choices.kept[e] == 0;
       untried += chosen && std::isnan(ablation.back());
     }
-  }
-
- private:
-  // [E] whether the expert has a kept token whose router numbers are finite.
-  static std::vector<bool> kept_experts(const TraceLayer& of) {
-    std::vector<bool> kept(static_cast<std::size_t>(of.experts), false);
-    for (std::int64_t entry = 0; entry < of.tokens * of.slots; ++entry) {
-      if (of.kept(entry) && of.router_finite(entry / of.slots)) { kept[of.expert(entry)] = true; }
-    }
-    return kept;
   }
 };
 

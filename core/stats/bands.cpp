@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/stats/select.h"
+#include "core/trace/corpus_totals.h"
 
 namespace kappascope {
 namespace {
@@ -24,18 +25,19 @@ Band band_of(Each&& each) {
 
 }  // namespace
 
-Band over_tokens(const TraceLayer& layer, std::span<const float> array) {
-  const std::span<const float> values = layer.token_part(array);
+Band number_band(const TraceLayer& layer, std::string_view number) {
+  const std::size_t place = row_number(number);
+  if (layer.trace.corpus) {
+    const NumberTotals& totals = layer.trace.corpus->rows[layer.row].numbers[place];
+    const std::vector<double> values = totals.quantiles.quantiles(kBandQuantiles);
+    return {totals.mean(), values[0], values[1], values[2]};
+  }
+  const RowTokens row = row_tokens(layer);
+  if (!row.has(place)) { return {}; }
+  const bool of_slot = kRowNumbers[place].of_slot;
   return band_of([&](auto&& visit) {
-    for (const float value : values) { visit(value); }
-  });
-}
-
-Band over_entries(const TraceLayer& layer, std::span<const float> array) {
-  const std::span<const float> values = layer.slot_part(array);
-  return band_of([&](auto&& visit) {
-    for (std::int64_t entry = 0; entry < std::ssize(values); ++entry) {
-      if (layer.kept(entry)) { visit(values[entry]); }
+    for (std::int64_t i = 0; i < row.tokens * (of_slot ? row.slots : 1); ++i) {
+      if (!of_slot || row.kept[i]) { visit(row.numbers[place][i]); }
     }
   });
 }

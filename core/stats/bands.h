@@ -1,7 +1,7 @@
 // Means with their 5–95 % bands over the tokens, or the kept assignments, of one layer.
 #pragma once
 
-#include <span>
+#include <string_view>
 
 #include "core/stats/kappa.h"
 #include "core/stats/layer.h"
@@ -9,11 +9,9 @@
 
 namespace kappascope {
 
-// Of an array [M,T] over the tokens where it is finite; NaN without any, or without the array.
-Band over_tokens(const TraceLayer& layer, std::span<const float> array);
-
-// Of an array [M,T,K] over the kept assignments.
-Band over_entries(const TraceLayer& layer, std::span<const float> array);
+// Of one of kRowNumbers, over the tokens where it is finite or over the assignments that ran; NaN
+// without any. Of a corpus the quantiles may be wrong by CorpusTotals::quantile_error().
+Band number_band(const TraceLayer& layer, std::string_view number);
 
 // κ over kept (token, slot, gate) as figures draw it over depth: kappa_band() with the geometric
 // mean as `mean`.

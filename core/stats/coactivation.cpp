@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/stats/router.h"
+#include "core/trace/corpus_totals.h"
 
 namespace kappascope {
 namespace {
@@ -76,6 +77,29 @@ void chosen_by(const TraceLayer& layer, std::int64_t t, std::vector<std::int64_t
   }
 }
 
+// add(a, b, tokens) for every pair of experts of every token, each way and with itself.
+template <typename Add>
+void add_tokens(const TraceLayer& layer, Add&& add) {
+  std::vector<std::int64_t> chosen;
+  for (std::int64_t t = 0; t < layer.tokens; ++t) {
+    chosen_by(layer, t, chosen);
+    for (const std::int64_t a : chosen) {
+      for (const std::int64_t b : chosen) { add(a, b, 1); }
+    }
+  }
+}
+
+// The same of what a corpus has counted.
+template <typename Add>
+void add_counted(const PairTotals& pairs, std::int64_t experts, Add&& add) {
+  if (pairs.coactivation.empty()) { return; }
+  for (std::int64_t a = 0; a < experts; ++a) {
+    for (std::int64_t b = 0; b < experts; ++b) {
+      add(a, b, pairs.coactivation[std::size_t(a * experts + b)]);
+    }
+  }
+}
+
 }  // namespace
 
 Coactivation coactivation(const TraceLayer& layer, const std::vector<std::int64_t>& shown) {
@@ -84,18 +108,15 @@ Coactivation coactivation(const TraceLayer& layer, const std::vector<std::int64_
   for (std::size_t i = 0; i < n; ++i) { place[shown[i]] = static_cast<std::int64_t>(i); }
   Coactivation result{shown, std::vector<std::int64_t>(n * n, 0), std::vector<double>(n * n, kNaN),
                       std::vector<double>(n * n, kNaN)};
-  std::vector<std::int64_t> pairs(place.size(), 0), chosen;
-  for (std::int64_t t = 0; t < layer.tokens; ++t) {
-    chosen_by(layer, t, chosen);
-    for (const std::int64_t a : chosen) {
-      pairs[a] += std::ssize(chosen) - 1;
-      const std::int64_t row = place[a];
-      if (row < 0) { continue; }
-      for (const std::int64_t b : chosen) {
-        const std::int64_t column = place[b];
-        if (column >= 0) { ++result.count[row * n + column]; }
-      }
-    }
+  std::vector<std::int64_t> pairs(place.size(), 0);
+  const auto add = [&](std::int64_t a, std::int64_t b, std::int64_t tokens) {
+    if (a != b) { pairs[a] += tokens; }
+    if (place[a] >= 0 && place[b] >= 0) { result.count[place[a] * n + place[b]] += tokens; }
+  };
+  if (layer.trace.corpus) {
+    add_counted(layer.trace.corpus->rows[layer.row].pairs, layer.experts, add);
+  } else {
+    add_tokens(layer, add);
   }
   const PairChance chance(pairs);
   for (std::size_t i = 0; i < n; ++i) {

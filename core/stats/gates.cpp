@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/stats/select.h"
+#include "core/trace/corpus_totals.h"
 
 namespace kappascope {
 namespace {
@@ -83,6 +84,15 @@ std::vector<EffectTail> tails_of(const Population& population, EffectKind kind,
   return tails;
 }
 
+GateMeans corpus_means(const TraceLayer& layer) {
+  const RowTotals& row = layer.trace.corpus->rows[layer.row];
+  const auto mean = [&](std::string_view name) { return row.numbers[row_number(name)].mean(); };
+  return {
+      mean("gate_mean_abs"),          mean("gate_active_fraction"), mean("gate_top16_share"),
+      mean("gate_entropy"),           mean("gate_kz_rms"),          mean("gate_linear_fraction"),
+      mean("gate_saturated_fraction")};
+}
+
 }  // namespace
 
 double slot_mean(const TraceLayer& layer, std::span<const float> array, std::int64_t expert) {
@@ -97,6 +107,7 @@ double slot_mean(const TraceLayer& layer, std::span<const float> array, std::int
 
 GateMeans gate_means(const TraceLayer& layer, std::int64_t expert) {
   const Trace& trace = layer.trace;
+  if (trace.corpus) { return expert < 0 ? corpus_means(layer) : GateMeans{}; }
   const auto mean = [&](std::span<const float> array) { return slot_mean(layer, array, expert); };
   return {mean(trace.gate_mean_abs),
           mean(trace.gate_active_fraction),
@@ -108,8 +119,8 @@ GateMeans gate_means(const TraceLayer& layer, std::int64_t expert) {
 }
 
 GateShares gate_shares(const TraceLayer& layer) {
-  const double linear = slot_mean(layer, layer.trace.gate_linear_fraction);
-  const double saturated = slot_mean(layer, layer.trace.gate_saturated_fraction);
+  const GateMeans means = gate_means(layer);
+  const double linear = means.gate_linear_fraction, saturated = means.gate_saturated_fraction;
   return {linear, 1 - linear - saturated, saturated};
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/stats/router.h"
+#include "core/trace/corpus_totals.h"
 #include "core/trace/meta.h"
 
 namespace kappascope {
@@ -41,40 +43,48 @@ double dense_multiplier(const Trace& trace) {
 
 }  // namespace
 
-ExpertImportance expert_importance(const TraceLayer& layer) {
+ImportanceTotals importance_totals(const TraceLayer& layer) {
+  if (layer.trace.corpus) { return layer.trace.corpus->rows[layer.row].importance; }
+  ImportanceTotals totals;
+  totals.add(row_tokens(layer));
+  return totals;
+}
+
+ExpertImportance expert_importance(const ImportanceTotals& totals) {
   ExpertImportance result;
-  const auto norms = layer.slot_part(layer.trace.expert_output_norm);
-  const auto weights = layer.slot_part(layer.trace.expert_weight);
-  if (norms.empty()) { return result; }
-  std::vector<Mean> means(static_cast<std::size_t>(layer.experts));
-  for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
-    if (!layer.kept(entry) || !layer.router_finite(entry / layer.slots)) { continue; }
-    means[layer.expert(entry)].add(static_cast<double>(weights[entry]) * norms[entry]);
-  }
   double all = 0;
-  for (const Mean& mean : means) { all += mean.sum; }
-  for (const Mean& mean : means) {
-    result.saliency.push_back(mean.value());
-    result.contribution.push_back(all > 0 ? mean.sum / all : kNaN);
+  for (const Sum& sum : totals.saliency) { all += sum.value(); }
+  for (std::size_t e = 0; e < totals.saliency.size(); ++e) {
+    const double sum = totals.saliency[e].value();
+    const auto count = double(totals.saliency_count[e]);
+    result.saliency.push_back(count > 0 ? sum / count : kNaN);
+    result.contribution.push_back(all > 0 ? sum / all : kNaN);
+  }
+  return result;
+}
+
+ExpertImportance expert_importance(const TraceLayer& layer) {
+  return expert_importance(importance_totals(layer));
+}
+
+std::vector<double> mean_selected_logit(const ImportanceTotals& totals) {
+  std::vector<double> result;
+  for (std::size_t e = 0; e < totals.selected_logit.size(); ++e) {
+    const auto count = double(totals.selected_count[e]);
+    result.push_back(count > 0 ? totals.selected_logit[e].value() / count : kNaN);
   }
   return result;
 }
 
 std::vector<double> mean_selected_logit(const TraceLayer& layer) {
-  const std::int64_t stride = layer.trace.experts;
-  const auto logits = layer.part(layer.trace.router_logits, layer.tokens * stride);
-  std::vector<double> result;
-  if (logits.empty()) { return result; }
-  std::vector<Mean> means(static_cast<std::size_t>(layer.experts));
-  for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
-    const std::int64_t e = layer.expert(entry), t = entry / layer.slots;
-    if (e >= 0 && layer.router_finite(t)) { means[e].add(logits[t * stride + e]); }
-  }
-  for (const Mean& mean : means) { result.push_back(mean.value()); }
-  return result;
+  return mean_selected_logit(importance_totals(layer));
 }
 
 std::optional<double> run_capacity(const TraceLayer& layer) {
+  if (layer.trace.corpus) {
+    const std::int64_t capacity = layer.trace.corpus->rows[layer.row].capacity;
+    return capacity > 0 ? std::optional(double(capacity)) : std::nullopt;
+  }
   const Json* rule = meta_at(layer.trace, "capacity");
   if (!flag_is(member(rule, "in_force"), true)) { return std::nullopt; }
   if (any_intervention(layer.trace, sets_capacity_of_layers)) { return std::nullopt; }
@@ -100,10 +110,8 @@ Utility expert_utility(const TraceLayer& layer) {
   Utility result;
   const std::optional<double> capacity = run_capacity(layer);
   if (!capacity) { return result; }
-  result.of_expert.assign(static_cast<std::size_t>(layer.experts), 0);
-  for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
-    if (!layer.kept(entry) || !layer.router_finite(entry / layer.slots)) { continue; }
-    result.of_expert[layer.expert(entry)] += 1;
+  for (const std::int64_t kept : choice_totals(layer).kept) {
+    result.of_expert.push_back(double(kept));
   }
   Mean mean;
   for (double& share : result.of_expert) {
@@ -160,6 +168,12 @@ bool is_control_token(const Trace& trace, std::int64_t token) {
 
 BitsPerByte bits_per_byte(const Trace& trace) {
   BitsPerByte result;
+  if (trace.corpus) {
+    result.bytes = trace.corpus->bytes_counted;
+    const double nats = trace.corpus->nll_of_bytes.value();
+    if (result.bytes > 0) { result.value = nats / (std::log(2.0) * double(result.bytes)); }
+    return result;
+  }
   if (trace.token_bytes_hex.size() != trace.nll.size()) { return result; }
   double nats = 0;
   for (std::int64_t t = 0; t < std::ssize(trace.nll); ++t) {

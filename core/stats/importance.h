@@ -7,6 +7,7 @@
 
 #include "core/stats/layer.h"
 #include "core/stats/mean.h"
+#include "core/trace/totals.h"
 
 namespace kappascope {
 
@@ -16,10 +17,14 @@ struct ExpertImportance {
   std::vector<double> saliency;      // [E] mean of w·‖o‖; NaN without a kept token
   std::vector<double> contribution;  // [E] Σ w·‖o‖ over the Σ of all experts; NaN when that is 0
 };
+ExpertImportance expert_importance(const ImportanceTotals& totals);
 ExpertImportance expert_importance(const TraceLayer& layer);
+// Of a corpus as it was added up, else of the trace's tokens.
+ImportanceTotals importance_totals(const TraceLayer& layer);
 
 // [E] mean of the raw logit over the tokens that chose the expert, kept or dropped; NaN where none
 // did. Empty where the trace has no logits.
+std::vector<double> mean_selected_logit(const ImportanceTotals& totals);
 std::vector<double> mean_selected_logit(const TraceLayer& layer);
 
 // Assignments that an expert can take in the calls of the run together, all of which the trace

@@ -4,11 +4,19 @@
 
 #include "core/stats/kappa_histogram.h"
 #include "core/stats/select.h"
+#include "core/trace/corpus_totals.h"
 
 namespace kappascope {
 namespace {
 
 bool gates_agree(const TraceLayer& layer) {
+  if (layer.trace.corpus) {
+    const RowTotals& row = layer.trace.corpus->rows[layer.row];
+    constexpr double kEnds[] = {0, 1};
+    const auto low = row.numbers[row_number("kappa_min")].quantiles.quantiles(kEnds);
+    const auto high = row.numbers[row_number("kappa_max")].quantiles.quantiles(kEnds);
+    return low[0] == high[1];
+  }
   const auto low = layer.slot_part(layer.trace.kappa_min);
   const auto high = layer.slot_part(layer.trace.kappa_max);
   if (low.empty() || high.empty()) { return false; }
@@ -55,6 +63,20 @@ void set_quantiles(Band& band, const KappaPopulation& population, std::int64_t n
   band.p05 = values[0];
   band.p50 = values[1];
   band.p95 = values[2];
+}
+
+// Of a corpus: one number, or what was counted in bins.
+KappaBand corpus_band(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert) {
+  const double mean = layer.trace.corpus->rows[layer.row].numbers[row_number("kappa_mean")].mean();
+  KappaBand result;
+  if (kappa.source == KappaFunction::Source::constant) {
+    result.band = {mean, mean, mean, mean};
+    result.log_mean = std::log(mean);
+    return result;
+  }
+  result = histogram_band(kappa_density(layer, kappa, expert));
+  if (expert < 0) { result.band.mean = mean; }
+  return result;
 }
 
 // κ̄_e of one expert from the recorded means of its entries.
@@ -119,6 +141,8 @@ KappaFunction kappa_function(const TraceLayer& layer) {
     for (std::int64_t e = 0; e < layer.experts; ++e) {
       result.experts.push_back(view.at_expert(e));
     }
+    // Of a corpus the scores are not kept.
+    if (layer.trace.corpus) { result.source = Source::gate_pre; }
   } else if (gates_agree(layer)) {
     result.source = Source::constant;
   }
@@ -196,6 +220,7 @@ KappaPopulation::KappaPopulation(const TraceLayer& layer, const KappaFunction& k
 }
 
 KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert) {
+  if (layer.trace.corpus) { return corpus_band(layer, kappa, expert); }
   const KappaPopulation population(layer, kappa);
   const std::int64_t first = std::max<std::int64_t>(0, expert);
   const std::int64_t end = expert < 0 ? population.experts() : expert + 1;

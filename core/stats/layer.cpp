@@ -1,6 +1,7 @@
 #include "core/stats/layer.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace kappascope {
 namespace {
@@ -48,6 +49,53 @@ TraceLayer::TraceLayer(const Trace& trace_, std::int64_t row_)
   } else {
     experts = columns_in_use(part(trace.router_logits, tokens * trace.experts), tokens, experts);
   }
+}
+
+RowTokens row_tokens(const TraceLayer& layer) {
+  const Trace& trace = layer.trace;
+  RowTokens row{.tokens = layer.tokens, .experts = layer.experts, .slots = layer.slots};
+  const auto entries = std::size_t(layer.tokens * layer.slots);
+  row.expert.resize(entries);
+  row.kept.resize(entries);
+  for (std::size_t i = 0; i < entries; ++i) {
+    row.expert[i] = std::int32_t(layer.expert(std::int64_t(i)));
+    row.kept[i] = layer.kept(std::int64_t(i)) ? 1 : 0;
+  }
+  row.counted.resize(std::size_t(layer.tokens));
+  for (std::size_t t = 0; t < row.counted.size(); ++t) {
+    row.counted[t] = layer.router_finite(std::int64_t(t)) ? 1 : 0;
+  }
+  const auto logits = layer.part(trace.router_logits, layer.tokens * trace.experts);
+  row.logits = logits.empty() ? nullptr : logits.data();
+  row.logit_stride = trace.experts;
+  const std::span<const float> arrays[] = {trace.router_top1_prob,
+                                           trace.router_selected_mass,
+                                           trace.router_margin,
+                                           trace.router_top_gap,
+                                           trace.router_entropy,
+                                           trace.expert_weight,
+                                           trace.kappa_input,
+                                           trace.kappa_mean,
+                                           trace.kappa_min,
+                                           trace.kappa_max,
+                                           trace.kappa_p05,
+                                           trace.kappa_p95,
+                                           trace.gate_mean_abs,
+                                           trace.gate_active_fraction,
+                                           trace.gate_top16_share,
+                                           trace.gate_entropy,
+                                           trace.gate_kz_rms,
+                                           trace.gate_linear_fraction,
+                                           trace.gate_saturated_fraction,
+                                           trace.expert_output_norm,
+                                           trace.gate_clamped_fraction};
+  static_assert(std::size(arrays) == kRowNumbers.size());
+  for (std::size_t i = 0; i < kRowNumbers.size(); ++i) {
+    const auto values =
+        kRowNumbers[i].of_slot ? layer.slot_part(arrays[i]) : layer.token_part(arrays[i]);
+    row.numbers[i].first = values.empty() ? nullptr : values.data();
+  }
+  return row;
 }
 
 std::vector<double> relative_depth(const Trace& trace) {

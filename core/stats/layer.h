@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "core/trace/row_tokens.h"
 #include "core/trace/trace.h"
 
 namespace kappascope {
@@ -51,6 +52,9 @@ struct TraceLayer {
   std::span<const std::uint8_t> kept_;
   std::span<const float> entropy_;
 };
+
+// The layer's tokens as totals take them, pointing into the trace.
+RowTokens row_tokens(const TraceLayer& layer);
 
 // The row that represents the trace where one must: the middle one.
 inline std::int64_t middle_row(const Trace& trace) {

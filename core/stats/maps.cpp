@@ -78,6 +78,19 @@ LayerMap kappa_map(const Trace& trace, std::int64_t columns, std::int64_t only, 
   return map;
 }
 
+// Of a corpus, from what was counted in bins.
+LayerMap corpus_expert_kappa(const Trace& trace) {
+  LayerMap map = empty_map(trace, trace.experts);
+  map.exact = false;
+  each_row(trace, map, -1, [&](const TraceLayer& layer, std::span<float> row) {
+    const KappaFunction kappa = kappa_function(layer);
+    for (std::int64_t e = 0; e < layer.experts; ++e) {
+      row[e] = float(std::exp(kappa_band(layer, kappa, e).log_mean));
+    }
+  });
+  return map;
+}
+
 // [M,E] share(loads, e) times the layer's E.
 template <typename Share>
 LayerMap over_even_share(const Trace& trace, Share&& shares_of) {
@@ -132,6 +145,7 @@ LayerMap layer_token_kappa(const Trace& trace, std::int64_t only) {
 }
 
 LayerMap layer_expert_kappa(const Trace& trace) {
+  if (trace.corpus) { return corpus_expert_kappa(trace); }
   return kappa_map(trace, trace.experts, -1, [](const TraceLayer& layer, auto&& value, auto row) {
     fill_expert_row(layer, value, row);
   });

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/trace/corpus_totals.h"
+
 namespace kappascope {
 namespace {
 
@@ -23,11 +25,11 @@ double variation_of(const std::vector<double>& shares) {
   return std::sqrt(square * mean) / mean;
 }
 
-// Experts that ran for a token.
-std::int64_t run_for(const TraceLayer& layer, std::int64_t t) {
-  std::int64_t run = 0;
-  for (std::int64_t k = 0; k < layer.slots; ++k) { run += layer.kept(t * layer.slots + k) ? 1 : 0; }
-  return run;
+// Rank `rank` of values 0, 1, 2 … of which there are so many each.
+double ranked(const std::vector<std::int64_t>& counts, std::int64_t rank) {
+  std::size_t value = 0;
+  while (value + 1 < counts.size() && rank >= counts[value]) { rank -= counts[value++]; }
+  return double(value);
 }
 
 }  // namespace
@@ -37,36 +39,31 @@ double unused_by_chance(std::int64_t experts, std::int64_t slots, std::int64_t t
   return static_cast<double>(experts) * std::pow(missed, static_cast<double>(tokens));
 }
 
-ExpertLoads expert_loads(const TraceLayer& layer) {
+ChoiceTotals choice_totals(const TraceLayer& layer) {
+  if (layer.trace.corpus) { return layer.trace.corpus->rows[layer.row].choices; }
+  ChoiceTotals choices;
+  choices.add(row_tokens(layer));
+  return choices;
+}
+
+ExpertLoads expert_loads(const ChoiceTotals& choices) {
   ExpertLoads result;
-  const auto experts = static_cast<std::size_t>(layer.experts);
-  const auto width = static_cast<double>(layer.experts);
-  const std::span<const float> weight = layer.slot_part(layer.trace.expert_weight);
-  result.assigned.assign(experts, 0);
-  result.gate_mass.assign(experts, 0);
-  std::int64_t all = 0;
+  const auto width = double(choices.assigned.size());
+  const auto tokens = double(choices.tokens);
+  result.tokens = choices.tokens;
+  result.assigned = choices.assigned;
+  result.unused = std::count(choices.assigned.begin(), choices.assigned.end(), 0);
+  for (const Sum& mass : choices.gate_mass) { result.gate_mass.push_back(mass.value() / tokens); }
   double missed = 1;  // Π_t (1 − k_t/E)
-  for (std::int64_t t = 0; t < layer.tokens; ++t) {
-    if (!layer.router_finite(t)) { continue; }
-    ++result.tokens;
-    std::int64_t chosen = 0;
-    for (std::int64_t entry = t * layer.slots; entry < (t + 1) * layer.slots; ++entry) {
-      const std::int64_t e = layer.expert(entry);
-      if (e < 0) { continue; }
-      ++chosen;
-      ++result.assigned[e];
-      result.gate_mass[e] += weight[entry];
-    }
-    all += chosen;
-    missed *= 1 - static_cast<double>(chosen) / width;
+  for (std::size_t k = 1; k < choices.tokens_by_assigned.size(); ++k) {
+    missed *= std::pow(1 - double(k) / width, double(choices.tokens_by_assigned[k]));
   }
-  result.unused = std::count(result.assigned.begin(), result.assigned.end(), 0);
-  if (result.tokens > 0) { result.unused_by_chance = width * missed; }
-  for (double& mass : result.gate_mass) { mass /= static_cast<double>(result.tokens); }
-  result.load.assign(experts, kNaN);
+  if (choices.tokens > 0) { result.unused_by_chance = width * missed; }
+  const auto all = std::accumulate(result.assigned.begin(), result.assigned.end(), std::int64_t{0});
+  result.load.assign(result.assigned.size(), kNaN);
   if (all == 0) { return result; }
-  for (std::size_t e = 0; e < experts; ++e) {
-    result.load[e] = static_cast<double>(result.assigned[e]) / static_cast<double>(all);
+  for (std::size_t e = 0; e < result.load.size(); ++e) {
+    result.load[e] = double(result.assigned[e]) / double(all);
   }
   result.entropy = entropy_of(result.load);
   result.cv = variation_of(result.load);
@@ -75,32 +72,30 @@ ExpertLoads expert_loads(const TraceLayer& layer) {
   return result;
 }
 
-DropRates drop_rates(const TraceLayer& layer) {
-  const auto slots = static_cast<std::size_t>(layer.slots);
-  std::vector<std::int64_t> assigned(slots, 0), dropped(slots, 0);
-  std::int64_t tokens = 0, without = 0;
-  for (std::int64_t t = 0; t < layer.tokens; ++t) {
-    if (!layer.router_finite(t)) { continue; }
-    ++tokens;
-    without += run_for(layer, t) == 0 ? 1 : 0;
-  }
-  for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
-    if (layer.expert(entry) < 0 || !layer.router_finite(entry / layer.slots)) { continue; }
-    const auto k = static_cast<std::size_t>(entry % layer.slots);
-    ++assigned[k];
-    if (!layer.kept(entry)) { ++dropped[k]; }
-  }
+ExpertLoads expert_loads(const TraceLayer& layer) {
+  return expert_loads(choice_totals(layer));
+}
+
+DropRates drop_rates(const ChoiceTotals& choices) {
   const auto rate = [](std::int64_t part, std::int64_t whole) {
-    return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : kNaN;
+    return whole > 0 ? double(part) / double(whole) : kNaN;
+  };
+  const auto sum = [](const std::vector<std::int64_t>& counts) {
+    return std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
   };
   DropRates result;
-  for (std::size_t k = 0; k < slots; ++k) {
-    result.by_slot.push_back(rate(dropped[k], assigned[k]));
+  for (std::size_t k = 0; k < choices.assigned_by_slot.size(); ++k) {
+    result.by_slot.push_back(rate(choices.dropped_by_slot[k], choices.assigned_by_slot[k]));
   }
-  result.all = rate(std::accumulate(dropped.begin(), dropped.end(), std::int64_t{0}),
-                    std::accumulate(assigned.begin(), assigned.end(), std::int64_t{0}));
-  result.no_expert = rate(without, tokens);
+  result.all = rate(sum(choices.dropped_by_slot), sum(choices.assigned_by_slot));
+  if (!choices.tokens_by_run.empty()) {
+    result.no_expert = rate(choices.tokens_by_run.front(), choices.tokens);
+  }
   return result;
+}
+
+DropRates drop_rates(const TraceLayer& layer) {
+  return drop_rates(choice_totals(layer));
 }
 
 std::vector<std::int64_t> most_loaded_experts(const ExpertLoads& loads, std::int64_t count) {
@@ -113,18 +108,27 @@ std::vector<std::int64_t> most_loaded_experts(const ExpertLoads& loads, std::int
   return order;
 }
 
-Band experts_run(const TraceLayer& layer) {
-  std::vector<float> counts;
-  Mean mean;
-  for (std::int64_t t = 0; t < layer.tokens; ++t) {
-    if (!layer.router_finite(t)) { continue; }
-    const std::int64_t run = run_for(layer, t);
-    counts.push_back(static_cast<float>(run));
-    mean.add(static_cast<double>(run));
+Band experts_run(const ChoiceTotals& choices) {
+  Band band;
+  if (choices.tokens == 0) { return band; }
+  double run = 0;
+  for (std::size_t k = 0; k < choices.tokens_by_run.size(); ++k) {
+    run += double(k) * double(choices.tokens_by_run[k]);
   }
-  std::sort(counts.begin(), counts.end());
-  return {mean.value(), sorted_quantile(counts, 0.05), sorted_quantile(counts, 0.5),
-          sorted_quantile(counts, 0.95)};
+  const auto quantile = [&](double q) {
+    const QuantilePlace place(choices.tokens, q);
+    return place.between(ranked(choices.tokens_by_run, place.lower),
+                         ranked(choices.tokens_by_run, place.upper));
+  };
+  band.mean = run / double(choices.tokens);
+  band.p05 = quantile(0.05);
+  band.p50 = quantile(0.5);
+  band.p95 = quantile(0.95);
+  return band;
+}
+
+Band experts_run(const TraceLayer& layer) {
+  return experts_run(choice_totals(layer));
 }
 
 std::vector<float> router_probability(const TraceLayer& layer) {

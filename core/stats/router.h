@@ -6,8 +6,12 @@
 
 #include "core/stats/layer.h"
 #include "core/stats/mean.h"
+#include "core/trace/totals.h"
 
 namespace kappascope {
+
+// Which experts the tokens of a layer chose: of a corpus as it was added up, else of the trace's.
+ChoiceTotals choice_totals(const TraceLayer& layer);
 
 // Loads of one layer's experts over the tokens with finite router numbers.
 struct ExpertLoads {
@@ -22,6 +26,7 @@ struct ExpertLoads {
   double unused_by_chance = kNaN;      // E·Π_t (1 − k_t/E), k_t assignments of token t
   std::int64_t tokens = 0;             // tokens counted
 };
+ExpertLoads expert_loads(const ChoiceTotals& choices);
 ExpertLoads expert_loads(const TraceLayer& layer);
 
 // E·(1 − K/E)^T: experts expected without a token when every token picks K of E evenly.
@@ -32,12 +37,14 @@ struct DropRates {
   double all = kNaN;
   double no_expert = kNaN;  // share of the tokens that no expert ran for
 };
+DropRates drop_rates(const ChoiceTotals& choices);
 DropRates drop_rates(const TraceLayer& layer);
 
 // Up to `count` experts by falling number of assignments (equal: lower expert first).
 std::vector<std::int64_t> most_loaded_experts(const ExpertLoads& loads, std::int64_t count);
 
 // Experts that ran per token (kept slots): mean and 5–95 % over tokens.
+Band experts_run(const ChoiceTotals& choices);
 Band experts_run(const TraceLayer& layer);
 
 // [E,T] softmax over the layer's E experts of the raw router logits.

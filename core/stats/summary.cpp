@@ -8,6 +8,7 @@
 #include "core/stats/layer.h"
 #include "core/stats/router.h"
 #include "core/stats/soft_routing.h"
+#include "core/trace/corpus_totals.h"
 
 namespace kappascope {
 namespace {
@@ -23,14 +24,27 @@ void set_loads(LayerSummary& summary, const TraceLayer& layer) {
   summary.max_vio = loads.max_vio;
   summary.unused_experts = loads.unused;
   summary.unused_by_chance = loads.unused_by_chance;
+  summary.hot_set = hot_set(loads.assigned);
   DropRates drops = drop_rates(layer);
   summary.drop_rate_by_slot = std::move(drops.by_slot);
   summary.drop_rate = drops.all;
   summary.no_expert_rate = drops.no_expert;
 }
 
+void set_router(LayerSummary& summary, const RowTotals& row, std::int64_t experts) {
+  const auto mean = [&](std::string_view name) { return row.numbers[row_number(name)].mean(); };
+  summary.confidence = mean("router_top1_prob");
+  summary.selected_mass = mean("router_selected_mass");
+  summary.margin = mean("router_margin");
+  summary.top_gap = mean("router_top_gap");
+  summary.router_entropy = mean("router_entropy");
+  summary.router_entropy_nats = summary.router_entropy * std::log(double(experts));
+  summary.near_ties = row.choices.near_ties;
+}
+
 void set_router(LayerSummary& summary, const TraceLayer& layer) {
   const Trace& trace = layer.trace;
+  if (trace.corpus) { return set_router(summary, trace.corpus->rows[layer.row], layer.experts); }
   const std::span<const float> margins = layer.token_part(trace.router_margin);
   summary.confidence = mean_of(layer.token_part(trace.router_top1_prob)).value();
   summary.selected_mass = mean_of(layer.token_part(trace.router_selected_mass)).value();
@@ -84,6 +98,7 @@ double alignment_of(const TraceLayer& layer, std::span<const float> array) {
 
 // Tokens with a router number, κ or gate statistic that is not finite.
 std::int64_t nonfinite_tokens(const TraceLayer& layer) {
+  if (layer.trace.corpus) { return layer.trace.corpus->rows[layer.row].choices.spoilt_tokens; }
   const std::span<const float> numbers[] = {layer.slot_part(layer.trace.kappa_mean),
                                             layer.slot_part(layer.trace.gate_mean_abs)};
   const auto spoilt = [&](std::int64_t t) {
@@ -177,6 +192,11 @@ Json layer_json(const LayerSummary& s) {
                {"effective_experts", number_json(s.effective_experts)},
                {"effective_experts_share", number_json(s.effective_experts_share)},
                {"max_vio", number_json(s.max_vio)}});
+  if (s.hot_set > 0) { json["hot_set"] = s.hot_set; }
+  put_known(json, "neighbour_overlap", s.pairs.neighbour_overlap);
+  put_known(json, "neighbour_overlap_by_chance", s.pairs.neighbour_chance);
+  put_known(json, "predictability", s.pairs.predictability);
+  put_known(json, "predictability_shuffled", s.pairs.predictability_shuffled);
   put_known(json, "saliency", s.saliency);
   put_known(json, "contribution", s.contribution);
   put_known(json, "mean_selected_logit", s.mean_selected_logit);
@@ -222,6 +242,11 @@ Json numbers_json(const std::vector<double>& values) {
   return list;
 }
 
+Mean mean_nll_of(const Trace& trace) {
+  if (!trace.corpus) { return mean_of(trace.nll); }
+  return {trace.corpus->nll.value(), trace.corpus->nll_count};
+}
+
 std::vector<LayerSummary> summarise(const Trace& trace) {
   std::vector<LayerSummary> layers;
   for (std::int64_t row = 0; row < trace.layers; ++row) {
@@ -232,6 +257,7 @@ std::vector<LayerSummary> summarise(const Trace& trace) {
     set_loads(summary, layer);
     set_router(summary, layer);
     set_kappa(summary, layer);
+    summary.pairs = pair_statistics(layer);
     set_importance(summary, layer);
     set_soft_routing(summary, layer);
     static_cast<GateMeans&>(summary) = gate_means(layer);
@@ -283,10 +309,10 @@ Json summary_json(const Trace& trace, const std::vector<LayerSummary>& layers) {
                {"model", trace.model_name},
                {"family", trace.family},
                {"kappa", trace.kappa},
-               {"tokens", trace.tokens}};
+               {"tokens", trace.corpus ? trace.corpus->tokens : trace.tokens}};
   if (trace.step >= 0) { json["step"] = trace.step; }
   if (trace.meta.contains("document")) { json["document"] = trace.meta["document"]; }
-  const Mean nll = mean_of(trace.nll);
+  const Mean nll = mean_nll_of(trace);
   json["nll_mean"] = number_json(nll.value());
   json["nll_tokens"] = nll.count;
   const BitsPerByte bits = bits_per_byte(trace);

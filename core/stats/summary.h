@@ -10,6 +10,7 @@
 #include "core/checkpoint/json.h"
 #include "core/stats/gates.h"
 #include "core/stats/mean.h"
+#include "core/stats/pairs.h"
 #include "core/trace/trace.h"
 
 namespace kappascope {
@@ -30,6 +31,8 @@ struct LayerSummary : GateMeans {
   double effective_experts = kNaN, effective_experts_share = kNaN;  // exp(entropy), and over E
   double max_vio = kNaN;                                            // E · largest load − 1
   double utility_min = kNaN, utility_mean = kNaN;  // kept / capacity; NaN without a capacity
+  PairStatistics pairs;                            // experts that go together
+  std::int64_t hot_set = 0;                        // experts with 90 % of the assignments
   std::vector<double> mean_selected_logit;         // [E] or empty
   std::vector<double> saliency, contribution;      // [E] or empty, see ExpertImportance
   // router
@@ -60,6 +63,8 @@ struct DenseSummary : GateMeans {
   Band kappa;                    // over gate units
   double kappa_slope_l2 = kNaN;  // mean u² = (b·c)²
 };
+
+Mean mean_nll_of(const Trace& trace);  // nats, over the tokens that have one
 
 std::vector<LayerSummary> summarise(const Trace& trace);        // [M]
 std::vector<DenseSummary> summarise_dense(const Trace& trace);  // [Md] dense gated layers

@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "core/nan.h"
-#include "core/trace/kappa_statistics.h"
 #include "core/trace/logits_file.h"
 #include "core/trace/recorded_arrays.h"
 #include "core/trace/recorded_fields.h"
+#include "core/trace/row_tokens.h"
 #include "core/trace/running_sums.h"
 #include "core/trace/schema.h"
 #include "core/trace/slots_in_use.h"
@@ -237,16 +237,8 @@ struct TraceRecorder::State : RecordedArrays {
     sums.add(tap, m);
   }
 
-  // κ over the gate units of each kept slot.
   void record_kappa(const MoeTap& tap, std::int64_t m) {
-    LayerKappa kappa(plan.kappa_of(tap.layer, tap.pass).view(), tap.routing.experts, tap.gates);
-    const Assignments& cells = tap.routing.cells;
-    std::vector<KappaStatistics> slots(std::size_t(tap.routing.tokens * tap.routing.slots),
-                                       {kNaN, kNaN, kNaN, kNaN, kNaN});
-    for (std::size_t i = 0; i < slots.size(); ++i) {
-      if (!cells.kept[i]) { continue; }
-      slots[i] = tap.kappa_stats ? tap.kappa_stats[i] : kappa.at(cells.expert[i], cells.score[i]);
-    }
+    const std::vector<KappaStatistics> slots = slot_kappa(tap, plan);
     for (const KappaField& field : kKappaFields) {
       put_slots(field.name, tap, m, column(slots.data(), std::ssize(slots), field).data(), kNaN);
     }

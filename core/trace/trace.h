@@ -20,6 +20,7 @@
 namespace kappascope {
 
 class KappaInForce;
+struct CorpusTotals;
 
 // A token whose margin is smaller is a near tie: its routing may flip with precision (SPEC §5).
 inline constexpr double kNearTieMargin = 1e-3;
@@ -66,6 +67,9 @@ struct Trace {
   // model.npz beside the trace or in the folder above, when its hashes are the trace's; else null.
   std::shared_ptr<const ModelParameters> model;
   std::string model_problem;  // why a model.npz that is there was not taken; else empty
+  // Of a corpus: there are no single tokens then, only what they add up to (tokens is 0, arrays
+  // over tokens are empty). Null in the trace of a text.
+  std::shared_ptr<const CorpusTotals> corpus;
 
   std::int64_t tokens = 0, layers = 0, experts = 0, slots = 0, gates = 0;  // T, M, E, K, I
   std::int64_t dense_layers = 0, dense_gates = 0;                          // Md, Id

@@ -1,0 +1,180 @@
+#include "core/trace/corpus_totals.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+
+#include "core/error.h"
+#include "core/nan.h"
+
+namespace kappascope {
+namespace {
+
+// The finaliser of SplitMix64 (Steele, Lea and Flood 2014).
+std::uint64_t mixed(std::uint64_t x) {
+  x += 0x9e3779b97f4a7c15u;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+bool fits(std::size_t size, std::int64_t expected) {
+  return size == 0 || std::int64_t(size) == expected;
+}
+
+bool consistent_row(const RowTotals& row, std::int64_t experts) {
+  const ChoiceTotals& choices = row.choices;
+  const PairTotals& pairs = row.pairs;
+  bool good = choices.assigned.size() <= std::size_t(experts);
+  const auto own = std::int64_t(choices.assigned.size());
+  const auto slots = std::int64_t(choices.assigned_by_slot.size());
+  for (const auto* counts : {&choices.kept, &choices.first_choice}) {
+    good = good && std::int64_t(counts->size()) == own;
+  }
+  good = good && std::int64_t(choices.gate_mass.size()) == own && slots <= experts &&
+         std::int64_t(choices.dropped_by_slot.size()) == slots;
+  for (const auto* counts : {&choices.tokens_by_assigned, &choices.tokens_by_run}) {
+    good = good && std::int64_t(counts->size()) == (own > 0 ? slots + 1 : 0);
+  }
+  for (const auto* counts : {&pairs.coactivation, &pairs.transition, &pairs.transition_shuffled}) {
+    const bool square = own <= kMostPairExperts && std::int64_t(counts->size()) == own * own;
+    good = good && (counts->empty() || square);
+  }
+  for (const NumberTotals& number : row.numbers) {
+    good = good && number.count >= 0 && number.quantiles.consistent();
+  }
+  return good && fits(row.importance.saliency.size(), own) &&
+         row.importance.saliency.size() == row.importance.saliency_count.size() &&
+         fits(row.importance.selected_logit.size(), own) &&
+         row.importance.selected_logit.size() == row.importance.selected_count.size() &&
+         fits(row.effect.size(), own) && fits(row.kappa_hist.size(), own * kKappaBins) &&
+         fits(row.gate_pre_hist.size(), own * kGatePreBins) &&
+         fits(row.resampled_assigned.size(), own * kResamples) &&
+         std::all_of(row.domain_assigned.begin(), row.domain_assigned.end(),
+                     [&](const auto& counts) { return fits(counts.size(), own); });
+}
+
+bool consistent_mean(const ResampledMean& mean) {
+  return fits(mean.sum.size(), kResamples) && mean.sum.size() == mean.count.size();
+}
+
+}  // namespace
+
+std::int64_t resample_weight(std::uint64_t seed, std::uint64_t document, std::int64_t resample) {
+  const std::uint64_t bits = mixed(mixed(mixed(seed) ^ document) ^ std::uint64_t(resample));
+  double left = double(bits >> 11) * 0x1p-53, chance = std::exp(-1.0);
+  std::int64_t weight = 0;
+  while (left >= chance && weight < 20) {
+    left -= chance;
+    chance /= double(++weight);
+  }
+  return weight;
+}
+
+// FNV-1a.
+std::uint64_t document_key(std::string_view source) {
+  std::uint64_t hash = 0xcbf29ce484222325u;
+  for (const char c : source) { hash = (hash ^ std::uint8_t(c)) * 0x100000001b3u; }
+  return hash;
+}
+
+void ResampledMean::add(std::int64_t resample, std::int64_t weight, double part,
+                        std::int64_t values) {
+  if (sum.empty()) {
+    sum.resize(std::size_t(kResamples));
+    count.resize(std::size_t(kResamples));
+  }
+  sum[resample].add(double(weight) * part);
+  count[resample] += weight * values;
+}
+
+void ResampledMean::add(const ResampledMean& other) {
+  add_sums(sum, other.sum);
+  add_counts(count, other.count);
+}
+
+double ResampledMean::value(std::int64_t resample) const {
+  if (count.empty() || count[resample] == 0) { return kNaN; }
+  return sum[resample].value() / double(count[resample]);
+}
+
+void RowTotals::add(const RowTotals& other, const std::vector<std::size_t>& domain_places) {
+  choices.add(other.choices);
+  for (std::size_t i = 0; i < numbers.size(); ++i) { numbers[i].add(other.numbers[i]); }
+  importance.add(other.importance);
+  pairs.add(other.pairs);
+  effect.resize(std::max(effect.size(), other.effect.size()));
+  for (std::size_t e = 0; e < other.effect.size(); ++e) { effect[e].add(other.effect[e]); }
+  add_counts(kappa_hist, other.kappa_hist);
+  add_counts(gate_pre_hist, other.gate_pre_hist);
+  call_load_entropy.add(other.call_load_entropy);
+  call_load_cv.add(other.call_load_cv);
+  calls += other.calls;
+  capacity += other.capacity;
+  tokens.add(other.tokens);
+  for (std::size_t d = 0; d < other.domain_assigned.size(); ++d) {
+    const std::size_t place = domain_places[d];
+    domain_assigned.resize(std::max(domain_assigned.size(), place + 1));
+    add_counts(domain_assigned[place], other.domain_assigned[d]);
+  }
+  add_counts(resampled_assigned, other.resampled_assigned);
+  resampled_kappa.add(other.resampled_kappa);
+  resampled_effect.add(other.resampled_effect);
+}
+
+void CorpusTotals::add_failure(const std::string& message) {
+  ++failed_documents;
+  ++failures[message];
+  if (failures.size() > kMostFailures) { failures.erase(std::prev(failures.end())); }
+}
+
+std::size_t CorpusTotals::domain(const std::string& name) {
+  const auto found = std::find(domains.begin(), domains.end(), name);
+  if (found == domains.end()) {
+    domains.push_back(name);
+    return domains.size() - 1;
+  }
+  return std::size_t(found - domains.begin());
+}
+
+void CorpusTotals::add(const CorpusTotals& other) {
+  require(layer_index == other.layer_index && pass_index == other.pass_index &&
+              experts == other.experts && seed == other.seed,
+          ExitCode::internal, {}, "totals of another model or seed");
+  std::vector<std::size_t> places;
+  for (const std::string& name : other.domains) { places.push_back(domain(name)); }
+  for (std::size_t r = 0; r < rows.size(); ++r) { rows[r].add(other.rows[r], places); }
+  documents += other.documents;
+  failed_documents += other.failed_documents;
+  for (const auto& [message, count] : other.failures) { failures[message] += count; }
+  while (failures.size() > kMostFailures) { failures.erase(std::prev(failures.end())); }
+  tokens += other.tokens;
+  bytes += other.bytes;
+  nll.add(other.nll);
+  nll_count += other.nll_count;
+  nll_of_bytes.add(other.nll_of_bytes);
+  bytes_counted += other.bytes_counted;
+  resampled_nll.add(other.resampled_nll);
+}
+
+double CorpusTotals::quantile_error() const {
+  double error = 0;
+  for (const RowTotals& row : rows) {
+    for (const NumberTotals& number : row.numbers) {
+      error = std::max(error, number.quantiles.rank_error());
+    }
+  }
+  return error;
+}
+
+bool CorpusTotals::consistent() const {
+  const bool sizes = rows.size() == layer_index.size() && rows.size() == pass_index.size() &&
+                     experts >= 0 && experts <= (1 << 16) && gates >= 0 &&
+                     consistent_mean(resampled_nll);
+  return sizes && std::all_of(rows.begin(), rows.end(), [&](const RowTotals& row) {
+           return row.domain_assigned.size() <= domains.size() && consistent_row(row, experts) &&
+                  consistent_mean(row.resampled_kappa) && consistent_mean(row.resampled_effect);
+         });
+}
+
+}  // namespace kappascope

@@ -1,0 +1,127 @@
+// What a corpus adds up to: the totals of its rows and of its losses, with resamples of its
+// documents. Parts of a corpus merge by addition; a result file holds one (core/trace/stats_file).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/trace/totals.h"
+
+namespace kappascope {
+
+inline constexpr std::int64_t kResamples = 200;     // B
+inline constexpr std::size_t kMostFailures = 1000;  // that are named; all are counted
+
+// How often a document is in resample `resample`: Poisson with mean 1, which is what drawing as
+// many documents as there are with replacement comes to when they are many (Hanley and MacGibbon
+// 2006), and needs no list of documents. `document`: a number of its own, as of document_key().
+std::int64_t resample_weight(std::uint64_t seed, std::uint64_t document, std::int64_t resample);
+// A hash of where it is from, "FILE:LINE", so that results of several corpora can be joined.
+std::uint64_t document_key(std::string_view source);
+
+// A mean in each resample.
+struct ResampledMean {
+  std::vector<Sum> sum;             // [B]
+  std::vector<std::int64_t> count;  // [B]
+
+  void add(std::int64_t resample, std::int64_t weight, double part, std::int64_t values);
+  void add(const ResampledMean& other);
+  double value(std::int64_t resample) const;  // NaN without values
+  template <typename Archive>
+  void exchange(Archive& archive) {
+    archive(sum);
+    archive(count);
+  }
+};
+
+struct RowTotals {
+  ChoiceTotals choices;
+  std::array<NumberTotals, kRowNumbers.size()> numbers;
+  ImportanceTotals importance;
+  PairTotals pairs;
+  std::vector<EffectTotals> effect;                     // [E]
+  std::vector<std::int64_t> kappa_hist, gate_pre_hist;  // [E,kKappaBins], [E,kGatePreBins]
+  // What each call had, added up: the reference's way of averaging.
+  Sum call_load_entropy, call_load_cv;
+  std::int64_t calls = 0;
+  // Assignments that an expert can take in all calls together; 0: no limit, or calls overlapped.
+  std::int64_t capacity = 0;
+  TokenCounts tokens;
+  std::vector<std::vector<std::int64_t>> domain_assigned;  // [D][E]; short: none
+  std::vector<std::int64_t> resampled_assigned;            // [B,E]
+  ResampledMean resampled_kappa;                           // of kappa_mean over kept slots
+  ResampledMean resampled_effect;                          // of d over scalars; resamples of calls
+
+  void add(const RowTotals& other, const std::vector<std::size_t>& domain_places);
+  template <typename Archive>
+  void exchange(Archive& archive) {
+    archive(choices);
+    for (NumberTotals& number : numbers) { archive(number); }
+    archive(importance);
+    archive(pairs);
+    archive(effect);
+    archive(kappa_hist);
+    archive(gate_pre_hist);
+    archive(call_load_entropy);
+    archive(call_load_cv);
+    archive(calls);
+    archive(capacity);
+    archive(tokens);
+    archive(domain_assigned);
+    archive(resampled_assigned);
+    archive(resampled_kappa);
+    archive(resampled_effect);
+  }
+};
+
+struct CorpusTotals {
+  std::int64_t experts = 0, gates = 0;  // E, I of the model, the largest of its layers
+  std::vector<std::int32_t> layer_index, pass_index;  // [R]
+  std::vector<RowTotals> rows;                        // [R]
+  std::int64_t documents = 0, failed_documents = 0, tokens = 0, bytes = 0;
+  Sum nll;  // nats, over tokens that have one
+  std::int64_t nll_count = 0;
+  Sum nll_of_bytes;  // of those that are text, for bits per byte
+  std::int64_t bytes_counted = 0;
+  ResampledMean resampled_nll;
+  std::vector<std::string> domains;  // names, in the order of domain_assigned
+  std::uint64_t seed = 0;            // of the resamples
+  // What kept documents from being used, and how many: the first in the order of the alphabet.
+  std::map<std::string, std::int64_t> failures;
+
+  void add_failure(const std::string& message);
+  // Place of a domain, added if new.
+  std::size_t domain(const std::string& name);
+  // Totals of another part of the corpus, of the same model and seed: other rows are internal.
+  void add(const CorpusTotals& other);
+  // The greatest of the rank errors of all quantiles.
+  double quantile_error() const;
+  // Whether what exchange() has read can be read off: sizes that fit together.
+  bool consistent() const;
+  template <typename Archive>
+  void exchange(Archive& archive) {
+    archive(experts);
+    archive(gates);
+    archive(layer_index);
+    archive(pass_index);
+    archive(rows);
+    archive(documents);
+    archive(failed_documents);
+    archive(tokens);
+    archive(bytes);
+    archive(nll);
+    archive(nll_count);
+    archive(nll_of_bytes);
+    archive(bytes_counted);
+    archive(resampled_nll);
+    archive(domains);
+    archive(seed);
+    archive(failures);
+  }
+};
+
+}  // namespace kappascope

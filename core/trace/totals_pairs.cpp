@@ -1,0 +1,110 @@
+// The totals of what goes together: experts of one token, of neighbours and of the row before, and
+// experts with tokens.
+#include <algorithm>
+
+#include "core/trace/totals.h"
+
+namespace kappascope {
+namespace {
+
+void add_together(const RowTokens& row, std::vector<std::int64_t>& coactivation) {
+  for (std::int64_t t = 0; t < row.tokens; ++t) {
+    if (!row.counted[t]) { continue; }
+    const std::int32_t* chosen = row.expert.data() + t * row.slots;
+    for (std::int64_t i = 0; i < row.slots; ++i) {
+      for (std::int64_t j = 0; j < row.slots && chosen[i] >= 0; ++j) {
+        if (chosen[j] >= 0) { ++coactivation[chosen[i] * row.experts + chosen[j]]; }
+      }
+    }
+  }
+}
+
+// Share of the experts of token t that the next one has, too; −1: one of them has none.
+double shared_with_next(const RowTokens& row, std::int64_t t) {
+  const auto own = row.expert.begin() + t * row.slots, next = own + row.slots;
+  const auto end = next + row.slots;
+  std::int64_t chosen = 0, shared = 0;
+  for (auto e = own; e != next; ++e) {
+    if (*e < 0) { continue; }
+    ++chosen;
+    shared += std::find(next, end, *e) != end ? 1 : 0;
+  }
+  const bool any = std::any_of(next, end, [](std::int32_t e) { return e >= 0; });
+  return chosen > 0 && any ? double(shared) / double(chosen) : -1;
+}
+
+}  // namespace
+
+void PairTotals::add(const RowTokens& row, const std::vector<TokenSpan>& texts,
+                     const std::vector<std::int32_t>& before) {
+  for (const TokenSpan& text : texts) {
+    for (std::int64_t t = text.begin; t + 1 < text.end; ++t) {
+      const double share = row.counted[t] && row.counted[t + 1] ? shared_with_next(row, t) : -1;
+      if (share < 0) { continue; }
+      neighbour_share.add(share);
+      ++neighbours;
+    }
+  }
+  if (row.experts > kMostPairExperts) { return; }
+  const auto pairs = std::size_t(row.experts * row.experts);
+  coactivation.resize(pairs);
+  add_together(row, coactivation);
+  if (before.empty()) { return; }
+  transition.resize(pairs);
+  transition_shuffled.resize(pairs);
+  const std::vector<std::int32_t> here = first_choices(row);
+  const auto tokens = std::int64_t(here.size());
+  const auto inside = [&](std::int32_t e) { return e >= 0 && e < row.experts; };
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    if (!inside(here[t])) { continue; }
+    if (inside(before[t])) { ++transition[before[t] * row.experts + here[t]]; }
+    const std::int32_t other = before[(t + tokens / 2) % tokens];
+    if (tokens > 1 && inside(other)) { ++transition_shuffled[other * row.experts + here[t]]; }
+  }
+}
+
+void PairTotals::add(const PairTotals& other) {
+  add_counts(coactivation, other.coactivation);
+  add_counts(transition, other.transition);
+  add_counts(transition_shuffled, other.transition_shuffled);
+  neighbour_share.add(other.neighbour_share);
+  neighbours += other.neighbours;
+}
+
+void TokenCounts::add(std::int64_t expert, std::int32_t token, std::int64_t count) {
+  counts[std::uint64_t(expert) << 32 | std::uint32_t(token)] += count;
+  if (counts.size() > kMostPairs) { prune(); }
+}
+
+void TokenCounts::add(const TokenCounts& other) {
+  for (const auto& [pair, count] : other.counts) { counts[pair] += count; }
+  missing += other.missing;
+  if (counts.size() > kMostPairs) { prune(); }
+}
+
+// Takes the median off every count; what has no more than that goes.
+void TokenCounts::prune() {
+  std::vector<std::int64_t> all;
+  for (const auto& [pair, count] : counts) { all.push_back(count); }
+  std::nth_element(all.begin(), all.begin() + std::ssize(all) / 2, all.end());
+  const std::int64_t off = all[all.size() / 2];
+  missing += off;
+  for (auto at = counts.begin(); at != counts.end();) {
+    at->second -= off;
+    at = at->second > 0 ? std::next(at) : counts.erase(at);
+  }
+}
+
+std::vector<TokenCounts::Top> TokenCounts::top(std::int64_t expert, std::size_t most) const {
+  std::vector<Top> result;
+  const auto end = counts.lower_bound(std::uint64_t(expert + 1) << 32);
+  for (auto at = counts.lower_bound(std::uint64_t(expert) << 32); at != end; ++at) {
+    result.push_back({std::int32_t(at->first & 0xffffffffu), at->second});
+  }
+  std::stable_sort(result.begin(), result.end(),
+                   [](const Top& a, const Top& b) { return a.count > b.count; });
+  if (result.size() > most) { result.resize(most); }
+  return result;
+}
+
+}  // namespace kappascope

@@ -1,0 +1,226 @@
+// Sums, quantiles and totals that merge, and their bytes.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <vector>
+
+#include "core/stats/pairs.h"
+#include "core/stats/router.h"
+#include "core/trace/byte_archive.h"
+#include "core/trace/corpus_totals.h"
+
+namespace kappascope {
+namespace {
+
+std::vector<float> numbers(std::size_t count, unsigned seed) {
+  std::mt19937 random(seed);
+  std::lognormal_distribution<float> draw(0, 2);
+  std::vector<float> values(count);
+  for (float& value : values) { value = draw(random); }
+  return values;
+}
+
+template <typename T>
+T read_back(const T& value) {
+  ByteWriter writer;
+  writer(value);
+  T result;
+  ByteReader reader(writer.bytes, "file");
+  reader(result);
+  reader.require_end();
+  return result;
+}
+
+TEST(Sum, IsTheSameInAnyOrderAndInParts) {
+  std::vector<double> values;
+  for (int i = 0; i < 1000; ++i) { values.insert(values.end(), {1e16 / (i + 1), 0.1 * i, -1e16}); }
+  Sum forward, backward, first, second;
+  for (const double value : values) { forward.add(value); }
+  for (auto at = values.rbegin(); at != values.rend(); ++at) { backward.add(*at); }
+  for (std::size_t i = 0; i < values.size(); ++i) { (i < 700 ? first : second).add(values[i]); }
+  first.add(second);
+  EXPECT_EQ(forward.value(), backward.value());
+  EXPECT_EQ(forward.value(), first.value());
+}
+
+TEST(QuantileSketch, IsExactWhileThereAreFewValues) {
+  std::vector<float> values = numbers(QuantileSketch::kExact, 1);
+  QuantileSketch sketch;
+  for (const float value : values) { sketch.add(value); }
+  std::sort(values.begin(), values.end());
+  constexpr double kPlaces[] = {0, 0.3, 0.5, 1};
+  const std::vector<double> found = sketch.quantiles(kPlaces);
+  EXPECT_EQ(sketch.rank_error(), 0);
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const double place = kPlaces[i] * double(values.size() - 1);
+    const auto below = std::size_t(place);
+    const double low = values[below], high = values[std::min(below + 1, values.size() - 1)];
+    EXPECT_DOUBLE_EQ(found[i], low + (high - low) * (place - double(below)));
+  }
+  EXPECT_TRUE(std::isnan(QuantileSketch{}.quantiles(kPlaces)[0]));
+}
+
+TEST(QuantileSketch, StaysWithinTheErrorThatItStates) {
+  std::vector<float> values = numbers(400000, 2);
+  QuantileSketch whole, left, right;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    whole.add(values[i]);
+    (i % 3 == 0 ? left : right).add(values[i]);
+  }
+  left.add(right);
+  std::sort(values.begin(), values.end());
+  constexpr double kPlaces[] = {0.05, 0.25, 0.5, 0.75, 0.95};
+  for (const QuantileSketch* sketch : {&whole, &left}) {
+    EXPECT_TRUE(sketch->consistent());
+    EXPECT_EQ(sketch->count(), std::ssize(values));
+    EXPECT_GT(sketch->rank_error(), 0);
+    EXPECT_LT(sketch->rank_error(), 0.01);
+    const std::vector<double> found = sketch->quantiles(kPlaces);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const auto rank = std::lower_bound(values.begin(), values.end(), float(found[i]));
+      const double share = double(rank - values.begin()) / double(values.size());
+      EXPECT_NEAR(share, kPlaces[i], sketch->rank_error()) << kPlaces[i];
+    }
+  }
+}
+
+TEST(QuantileSketch, ComesBackFromItsBytes) {
+  QuantileSketch sketch;
+  for (const float value : numbers(50000, 3)) { sketch.add(value); }
+  QuantileSketch back = read_back(sketch);
+  EXPECT_TRUE(back.consistent());
+  for (const float value : numbers(50000, 4)) {
+    sketch.add(value);
+    back.add(value);
+  }
+  constexpr double kPlaces[] = {0.1, 0.5, 0.9};
+  EXPECT_EQ(back.quantiles(kPlaces), sketch.quantiles(kPlaces));
+}
+
+// Four tokens of three experts, two slots each; the last token is spoilt.
+RowTokens small_row() {
+  RowTokens row{.tokens = 4, .experts = 3, .slots = 2};
+  row.expert = {0, 1, 1, 2, 0, 2, 0, 1};
+  row.kept = {1, 0, 1, 1, 0, 0, 1, 1};
+  row.counted = {1, 1, 1, 0};
+  static const std::vector<float> weights{0.75, 0, 0.5, 0.25, 0, 0, 1, 1},
+      norms{2, 9, 4, 8, 9, 9, 9, 9};
+  row.numbers[row_number("expert_weight")] = {weights.data(), 1};
+  row.numbers[row_number("expert_output_norm")] = {norms.data(), 1};
+  return row;
+}
+
+TEST(ChoiceTotals, CountWhatTokensChose) {
+  ChoiceTotals choices;
+  choices.add(small_row());
+  using Counts = std::vector<std::int64_t>;
+  EXPECT_EQ(choices.tokens, 3);
+  EXPECT_EQ(choices.spoilt_tokens, 1);
+  EXPECT_EQ(choices.assigned, (Counts{2, 2, 2}));
+  EXPECT_EQ(choices.kept, (Counts{1, 1, 1}));
+  EXPECT_EQ(choices.first_choice, (Counts{2, 1, 0}));
+  EXPECT_EQ(choices.dropped_by_slot, (Counts{1, 2}));
+  EXPECT_EQ(choices.tokens_by_run, (Counts{1, 1, 1}));
+  const DropRates drops = drop_rates(choices);
+  EXPECT_DOUBLE_EQ(drops.all, 0.5);
+  EXPECT_DOUBLE_EQ(drops.no_expert, 1 / 3.0);
+  EXPECT_DOUBLE_EQ(experts_run(choices).mean, 1);
+  ChoiceTotals twice = choices;
+  twice.add(read_back(choices));
+  EXPECT_EQ(twice.assigned, (Counts{4, 4, 4}));
+  EXPECT_EQ(expert_loads(twice).entropy, expert_loads(choices).entropy);
+}
+
+TEST(ImportanceTotals, WeighWhatRanByItsOutput) {
+  ImportanceTotals totals;
+  totals.add(small_row());
+  EXPECT_DOUBLE_EQ(totals.saliency[0].value(), 1.5);
+  EXPECT_DOUBLE_EQ(totals.saliency[1].value(), 2);
+  EXPECT_DOUBLE_EQ(totals.saliency[2].value(), 2);
+  EXPECT_TRUE(totals.selected_logit.empty());
+}
+
+TEST(PairTotals, CountWhatGoesTogether) {
+  PairTotals pairs;
+  const RowTokens row = small_row();
+  pairs.add(row, {{0, 2}, {2, 4}}, {2, 2, 1, 0});
+  using Counts = std::vector<std::int64_t>;
+  EXPECT_EQ(pairs.coactivation, (Counts{2, 1, 1, 1, 2, 1, 1, 1, 2}));
+  EXPECT_EQ(pairs.transition, (Counts{0, 0, 0, 1, 0, 0, 1, 1, 0}));
+  EXPECT_EQ(pairs.neighbours, 1);  // not across texts, not with the spoilt token
+  EXPECT_DOUBLE_EQ(pairs.neighbour_share.value(), 0.5);
+}
+
+// First choices that follow from the row before, and such that have nothing to do with it.
+TEST(PairStatistics, TellWhatTheRowBeforePredicts) {
+  PairTotals same, unrelated;
+  same.transition = {50, 0, 0, 50};
+  same.transition_shuffled = {25, 25, 25, 25};
+  ChoiceTotals choices;
+  choices.tokens = 100;
+  choices.assigned = {50, 50};
+  const PairStatistics found = pair_statistics(same, choices);
+  EXPECT_NEAR(found.predictability, 1, 0.02);
+  EXPECT_NEAR(found.predictability_shuffled, 0, 0.02);
+  EXPECT_DOUBLE_EQ(found.neighbour_chance, 0.5);
+  EXPECT_TRUE(std::isnan(found.neighbour_overlap));
+  EXPECT_EQ(hot_set({1, 80, 10, 9}), 2);
+  EXPECT_EQ(hot_set({0, 0}), 0);
+}
+
+TEST(TokenCounts, KeepTheFrequentOnesWhenThereAreTooMany) {
+  TokenCounts counts;
+  const auto many = std::int32_t(TokenCounts::kMostPairs);
+  for (int round = 0; round < 3; ++round) {
+    counts.add(2, 7, 1000);
+    for (std::int32_t token = 0; token < many; ++token) { counts.add(1, token + round * many, 1); }
+  }
+  EXPECT_LE(counts.counts.size(), TokenCounts::kMostPairs);
+  ASSERT_EQ(counts.top(2, 5).size(), 1U);
+  EXPECT_EQ(counts.top(2, 5)[0].token, 7);
+  EXPECT_GE(counts.top(2, 5)[0].count + counts.missing, 3000);
+  EXPECT_LE(counts.top(2, 5)[0].count, 3000);
+}
+
+TEST(Resamples, DrawDocumentsOnceOnAverage) {
+  double sum = 0, square = 0;
+  constexpr int kDocuments = 20000;
+  for (int i = 0; i < kDocuments; ++i) {
+    const auto weight = double(resample_weight(1, document_key(std::to_string(i)), i % 200));
+    sum += weight;
+    square += weight * weight;
+  }
+  const double mean = sum / kDocuments;
+  EXPECT_NEAR(mean, 1, 0.03);
+  EXPECT_NEAR(square / kDocuments - mean * mean, 1, 0.05);  // of Poisson: its mean
+}
+
+// Every prefix of the bytes of totals, and lengths that lie.
+TEST(ByteReader, RefusesBytesThatEndTooSoon) {
+  CorpusTotals totals;
+  totals.experts = 3;
+  totals.layer_index = totals.pass_index = {0};
+  totals.rows.resize(1);
+  totals.rows[0].choices.add(small_row());
+  totals.domains = {"web"};
+  ByteWriter writer;
+  writer(totals);
+  for (std::size_t size = 0; size < writer.bytes.size(); size += 3) {
+    CorpusTotals read;
+    ByteReader reader(std::span(writer.bytes).first(size), "file");
+    EXPECT_THROW(reader(read), Error) << size;
+  }
+  CorpusTotals whole = read_back(totals);
+  EXPECT_TRUE(whole.consistent());
+  whole.rows[0].choices.kept.pop_back();
+  EXPECT_FALSE(whole.consistent());
+  std::vector<std::byte> huge(16, std::byte{0x7f});
+  std::vector<double> values;
+  ByteReader reader(huge, "file");
+  EXPECT_THROW(reader(values), Error);
+}
+
+}  // namespace
+}  // namespace kappascope
