@@ -170,7 +170,9 @@ void for_each_figure(const FigureOptions& options, Traces traces, Progress& prog
       go_on(progress, Stage::figures, i, entries.size());
       std::vector<Figure> figures = entries[i]->make_all(traces, choices, options.panels);
       require(!figures.empty() || options.ids == "all", ExitCode::usage, {}, "figure ",
-              entries[i]->id, ": compares traces; expected a second one");
+              entries[i]->id,
+              traces.front()->corpus ? ": shows single tokens, which the result of a corpus has not"
+                                     : ": compares traces; expected a second one");
       for (Figure& figure : figures) {
         const FigureEntry& entry = *entries[i];
         note_choices(options, entry.heeded(options.choices), entry.choices, figure, acting);

@@ -27,6 +27,15 @@ std::vector<Intervention> parse_against(const std::vector<std::string>& given) {
 }  // namespace
 
 void InterventionOptions::add_to(CLI::App& app, const std::string& against_help) {
+  add_to(app);
+  app.add_option("--against", against_, against_help)
+      ->type_name("WORDS")
+      ->expected(1)
+      ->take_all()
+      ->group(kGroup);
+}
+
+void InterventionOptions::add_to(CLI::App& app) {
   for (const EditKind& kind : edit_kinds()) {
     const char* on = kind.edit == Edit::kappa ? "; on: as the model has it" : "";
     app.add_option(std::string("--") + kind.name, edits_[kind.name], std::string(kind.help) + on)
@@ -37,11 +46,6 @@ void InterventionOptions::add_to(CLI::App& app, const std::string& against_help)
         ->group(kGroup);
   }
   app.add_flag("--no-capacity", no_capacity_, "--capacity off")->group(kGroup);
-  app.add_option("--against", against_, against_help)
-      ->type_name("WORDS")
-      ->expected(1)
-      ->take_all()
-      ->group(kGroup);
 }
 
 void InterventionOptions::parse() {

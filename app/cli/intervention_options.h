@@ -19,6 +19,7 @@ struct InterventionOptions {
 
   // Each may be given several times; what is of one kind applies as given.
   void add_to(CLI::App& app, const std::string& against_help);
+  void add_to(CLI::App& app);  // without --against
   // Fills both lists. Errors: usage.
   void parse();
   // The same words on both sides: usage.

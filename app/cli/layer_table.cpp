@@ -8,6 +8,7 @@
 #include "app/cli/terminal.h"
 #include "app/cli/text_table.h"
 #include "core/nan.h"
+#include "core/trace/corpus_totals.h"
 
 namespace kappascope {
 namespace {
@@ -56,7 +57,9 @@ const std::array<LayerColumn, 9> kLayerColumns = {{
 std::string headline(const Trace& trace, double mean_nll) {
   std::string line = printable(trace.model_name);
   if (trace.step >= 0) { line += join_words(", step ", trace.step); }
-  line += join_words(", ", trace.tokens, trace.tokens == 1 ? " token" : " tokens");
+  const std::int64_t tokens = trace.corpus ? trace.corpus->tokens : trace.tokens;
+  if (trace.corpus) { line += join_words(", ", trace.corpus->documents, " documents"); }
+  line += join_words(", ", tokens, tokens == 1 ? " token" : " tokens");
   line += ", mean NLL " + number(mean_nll, 4) + (std::isnan(mean_nll) ? "" : " nats");
   if (!trace.kappa) { line += join_words(", κ = ", trace.kappa_constant); }
   return line + "\n";
@@ -86,7 +89,10 @@ std::string layer_table(const Trace& trace, const std::vector<LayerSummary>& lay
   }
   text += text_table(rows);
   if (text.find(kAbout) != text.npos) {
-    text += "≈ read off 64 bins of ln κ: of single gate units κ is not known from the score\n";
+    text +=
+        trace.corpus
+            ? "≈ read off 64 bins of ln κ, which is how a corpus keeps it\n"
+            : "≈ read off 64 bins of ln κ: of single gate units κ is not known from the score\n";
   }
   return text;
 }

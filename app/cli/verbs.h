@@ -21,6 +21,8 @@ int plot_verb(const Arguments& arguments);
 int ablate_verb(const Arguments& arguments);
 int compare_verb(const Arguments& arguments);
 int score_verb(const Arguments& arguments);
+int stats_verb(const Arguments& arguments);
+int merge_verb(const Arguments& arguments);
 int scan_verb(const Arguments& arguments);
 int models_verb(const Arguments& arguments);
 int metrics_verb(const Arguments& arguments);

@@ -6,6 +6,7 @@
 
 #include "core/figure/text.h"
 #include "core/stats/kappa.h"
+#include "core/trace/corpus_totals.h"
 #include "core/trace/meta.h"
 
 namespace kappascope {
@@ -102,6 +103,20 @@ std::string tokens_label(std::int64_t least, std::int64_t most) {
   return range + count_text(most) + (most == 1 ? " token" : " tokens");
 }
 
+std::int64_t tokens_of(const Trace& trace) {
+  return trace.corpus ? trace.corpus->tokens : trace.tokens;
+}
+
+// "150 documents in calls of 256 tokens", of which the capacity of experts is counted.
+std::string corpus_label(const Trace& trace) {
+  if (!trace.corpus) { return ""; }
+  const std::int64_t documents = trace.corpus->documents;
+  const double call = number_of(member(meta_at(trace, "corpus"), "call_tokens"));
+  std::string text = count_text(documents) + (documents == 1 ? " document" : " documents");
+  if (call > 0) { text += " in calls of " + count_text(std::llround(call)) + " tokens"; }
+  return text;
+}
+
 // What a run is, in the order of captions; the number of tokens is the last.
 std::vector<std::string> items_of(const Trace& trace) {
   return {model_label(trace), kappa_label(trace), capacity_label(trace), other_interventions(trace),
@@ -149,7 +164,8 @@ std::string caption_of_one(const Trace& trace, const std::string& name) {
   for (std::size_t k = 0; k < items.size(); ++k) {
     add_item(text, beyond_name(trace, name, items[k], k), " · ");
   }
-  add_item(text, tokens_label(trace.tokens, trace.tokens), " · ");
+  add_item(text, tokens_label(tokens_of(trace), tokens_of(trace)), " · ");
+  add_item(text, corpus_label(trace), " · ");
   return text;
 }
 
@@ -186,11 +202,11 @@ std::string model_label(const Trace& trace) {
 std::string caption(Traces traces, const std::vector<std::string>& names) {
   if (traces.size() == 1 && !names[0].empty()) { return caption_of_one(*traces[0], names[0]); }
   std::vector<std::vector<std::string>> items;
-  std::int64_t least = traces[0]->tokens, most = least;
+  std::int64_t least = tokens_of(*traces[0]), most = least;
   for (const Trace* trace : traces) {
     items.push_back(items_of(*trace));
-    least = std::min(least, trace->tokens);
-    most = std::max(most, trace->tokens);
+    least = std::min(least, tokens_of(*trace));
+    most = std::max(most, tokens_of(*trace));
   }
   std::string text;
   std::vector<bool> common;
@@ -200,6 +216,7 @@ std::string caption(Traces traces, const std::vector<std::string>& names) {
     if (common[k]) { add_item(text, items[0][k], " · "); }
   }
   add_item(text, tokens_label(least, most), " · ");
+  if (traces.size() == 1) { add_item(text, corpus_label(*traces[0]), " · "); }
   for (std::size_t i = 0; i < traces.size(); ++i) {
     const std::string own = own_items(*traces[i], names[i], items[i], common);
     if (!own.empty()) { add_item(text, as_one_item(names[i]) + ": " + own, " · "); }

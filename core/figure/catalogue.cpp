@@ -36,13 +36,14 @@ constexpr FigureEntry kCatalogue[] = {
      FigureGroup::experts, Several::one_each, "load", kSlotChoice | kTokensChoice,
      figures::expert_choice},
     {"expert-load", "Load of the experts", "load and gate mass of each expert over its even share",
-     FigureGroup::experts, Several::one_each, "load", kNoChoice, figures::expert_load},
+     FigureGroup::experts, Several::one_each, "load", kNoChoice, figures::expert_load, false, false,
+     true},
     {"expert-drops", "Assignments dropped over capacity",
      "assignments over capacity, layer × token, and rate per layer", FigureGroup::experts,
      Several::one_each, "drop_rate", kTokensChoice, figures::expert_drops},
     {"expert-coactivation", "Experts chosen together",
      "experts chosen together in one layer, over chance", FigureGroup::experts, Several::one_each,
-     "coactivation", kLayerChoice, figures::expert_coactivation},
+     "coactivation", kLayerChoice, figures::expert_coactivation, false, false, true},
     {"expert-budget", "Experts run per token",
      "experts run per token and budget of soft routing over relative depth, one line a model",
      FigureGroup::experts, Several::overlay, "experts_run", kNoChoice, figures::expert_budget},
@@ -51,19 +52,20 @@ constexpr FigureEntry kCatalogue[] = {
      Several::one_each, "soft_weight", kLayerChoice | kTokensChoice, figures::soft_weight},
     {"expert-importance", "Importance and load of each expert",
      "what each expert adds to the stream over how many assignments it gets", FigureGroup::experts,
-     Several::one_each, "saliency", kNoChoice, figures::expert_importance},
+     Several::one_each, "saliency", kNoChoice, figures::expert_importance, false, false, true},
     {"kappa-tokens", "Sharpness κ of each token", "κ of each token, layer × token",
      FigureGroup::kappa, Several::one_each, "kappa_log_mean", kTokensChoice, figures::kappa_tokens,
      true},
     {"kappa-experts", "Sharpness κ of each expert", "κ of each expert, layer × expert",
      FigureGroup::kappa, Several::one_each, "kappa_log_mean", kNoChoice, figures::kappa_experts,
-     true},
+     true, false, true},
     {"kappa-depth", "Sharpness κ over depth", "κ over relative depth, one line a model",
-     FigureGroup::kappa, Several::overlay, "kappa", kNoChoice, figures::kappa_depth, true},
+     FigureGroup::kappa, Several::overlay, "kappa", kNoChoice, figures::kappa_depth, true, false,
+     true},
     {"kappa-distribution", "Distribution of κ",
      "distribution of κ in each layer, or of each expert of one", FigureGroup::kappa,
      Several::one_each, "kappa", kByExpertChoice | kLayerIfByExpert, figures::kappa_distribution,
-     true},
+     true, false, true},
     {"kappa-parameters", "Learned parameters of κ",
      "α and b of κ = U^tanh(α·s + b) and the bounds they imply", FigureGroup::kappa,
      Several::one_each, "kappa_scale", kByExpertChoice | kLayerIfByExpert,
@@ -88,16 +90,18 @@ constexpr FigureEntry kCatalogue[] = {
      Several::one_each, "gate_top16_share", kByExpertChoice | kTokensChoice, figures::gate_top16},
     {"gate-saturation", "Where the gates work",
      "linear, knee and saturated share of gate units per layer", FigureGroup::gates,
-     Several::one_each, "gate_saturated_fraction", kNoChoice, figures::gate_saturation},
+     Several::one_each, "gate_saturated_fraction", kNoChoice, figures::gate_saturation, false,
+     false, true},
     {"effect", "What κ changes in the gates", "what κ adds to the gate in each layer",
-     FigureGroup::kappa, Several::one_each, "effect", kNoChoice, figures::effect},
+     FigureGroup::kappa, Several::one_each, "effect", kNoChoice, figures::effect, false, false,
+     true},
     {"sharpness-by-confidence", "The gate as the score grows",
      "the gate of one gate unit at a low, the median and a high score", FigureGroup::kappa,
      Several::one_each, "kappa_input", kLayerChoice | kExpertChoice,
      figures::sharpness_by_confidence, true},
     {"statistics-depth", "Statistics over depth",
      "κ, load, confidence and gates over relative depth, one line a model", FigureGroup::router,
-     Several::overlay, "relative_depth", kNoChoice, figures::statistics_depth},
+     Several::overlay, "relative_depth", kNoChoice, figures::statistics_depth, false, false, true},
     {"routing-change", "Tokens routed otherwise", "tokens that chose other experts, layer × token",
      FigureGroup::experts, Several::difference, "routed_otherwise", kTokensChoice,
      figures::routing_change},
@@ -148,6 +152,7 @@ void complete(Table& table, const std::string& run, const Trace& trace,
 // Why a trace has no part in a figure: it shows the κ of a model, which some models do not have
 // (silu-kappa shows their gate, too), or one line a trace and this one has none; else "".
 std::string left_out_because(const FigureEntry& entry, const Trace& trace) {
+  if (trace.corpus && !entry.of_corpus) { return "the result of a corpus has no single tokens"; }
   if (entry.of_kappa && lacks_kappa(trace)) { return lacks_kappa_because(trace); }
   if (entry.several != Several::overlay) { return ""; }
   const bool of_loss = entry.metric == "nll";
@@ -245,13 +250,19 @@ Figure FigureEntry::make(Traces traces, const FigureChoices& chosen) const {
   if (!given) { names = usual; }
   FigureChoices named = chosen;
   named.runs = names;
-  Figure figure = draw(shown, named);
+  const auto tokenless = std::find_if(
+      shown.begin(), shown.end(), [&](const Trace* trace) { return trace->corpus && !of_corpus; });
+  Figure figure =
+      tokenless == shown.end() ? draw(shown, named) : start_figure(shown, std::string(id));
   figure.subtitle = caption(shown, given || shown.size() > 1 ? names : unnamed);
   figure.name = file_name(chosen);
   const auto without = std::find_if(shown.begin(), shown.end(),
                                     [](const Trace* trace) { return lacks_kappa(*trace); });
   if (none && of_kappa && without != shown.end()) {
     make_empty(figure, no_kappa_because(**without));
+  }
+  if (tokenless != shown.end()) {
+    make_empty(figure, "nothing to show: " + left_out_because(*this, **tokenless));
   }
   clear_empty_panels(figure);
   bands_to_lines(figure);
@@ -277,6 +288,8 @@ std::vector<Figure> FigureEntry::make_all(Traces traces, const FigureChoices& ch
   const std::size_t first = several == Several::difference ? 1 : 0;
   std::vector<Figure> figures;
   if (series && traces.size() < 2) { return figures; }
+  const auto tokenless = [&](const Trace* trace) { return trace->corpus && !of_corpus; };
+  if (std::all_of(traces.begin(), traces.end(), tokenless)) { return figures; }
   if (shows_all() || (traces.size() == 1 && first == 0)) {
     figures.push_back(make(traces, chosen));
     return figures;

@@ -179,7 +179,9 @@ Figure effect(Traces traces, const FigureChoices&) {
       effect_panel(trace, relative, "Relative to the plain gate", "d / (z·σ(z))", gates)};
   figure.notes.push_back(
       gates ? "Over kept (token, slot, gate). Top 10 and 2 %: the layer's largest, with their sign."
-            : "Over kept (token, slot, gate). The top 10 and 2 % need the gates (--record gates).");
+      : trace.corpus
+          ? "Over kept (token, slot, gate). The top 10 and 2 % need single gates, not kept here."
+          : "Over kept (token, slot, gate). The top 10 and 2 % need the gates (--record gates).");
   return figure;
 }
 

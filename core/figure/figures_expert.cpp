@@ -205,7 +205,7 @@ Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
   }
   Panel panel = cell_panel(axis, axis, std::move(map), std::move(colours));
   panel.square = true;
-  panel.empty = trace.layers == 0 || trace.tokens == 0 ? nothing_because(trace)
+  panel.empty = !nothing_because(trace).empty() ? nothing_because(trace)
                 : one_choice
                     ? "nothing to show: every token has one expert"
                     : "nothing to show: too few tokens to expect any two experts together 5 times";

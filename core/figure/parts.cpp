@@ -136,6 +136,7 @@ std::int64_t chosen_expert(const TraceLayer& layer, const FigureChoices& choices
 
 std::string nothing_because(const Trace& trace) {
   if (trace.layers == 0) { return "nothing to show: no MoE layer was recorded"; }
+  if (trace.corpus) { return ""; }
   if (trace.tokens == 0) { return "nothing to show: the text has no tokens"; }
   const bool any = std::any_of(trace.expert_kept.begin(), trace.expert_kept.end(),
                                [](std::uint8_t kept) { return kept != 0; });
@@ -173,6 +174,7 @@ Table empty_table(std::initializer_list<const char*> columns) {
 }
 
 std::string approximate_because(const Trace& trace) {
+  if (trace.corpus) { return "Approximate: of a corpus κ is kept in bins, "; }
   return kappa_follows_gate(trace)
              ? "Approximate: κ follows from the gates' own pre-activations z, "
              : "Approximate: model.npz is not beside the trace, ";

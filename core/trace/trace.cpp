@@ -7,6 +7,7 @@
 #include "core/checkpoint/tensor.h"
 #include "core/trace/kappa_in_force.h"
 #include "core/trace/schema.h"
+#include "core/trace/stats_file.h"
 
 namespace kappascope {
 namespace {
@@ -345,7 +346,8 @@ void set_extents(Trace& trace, const Extents& extents) {
 
 void load_trace(Trace& trace) {
   const NpzReader& file = *trace.file;
-  trace.meta = read_meta(file, kTraceSchema);
+  const bool corpus = is_corpus_result(file);
+  trace.meta = read_meta(file, corpus ? kStatsSchema : kTraceSchema);
   Faults faults(file.file().path());
   const MetaReader meta(trace.meta, faults);
   trace.model_name = meta.text("model", "name");
@@ -362,8 +364,12 @@ void load_trace(Trace& trace) {
   }
   meta.text(nullptr, "config_sha256");
   meta.text(nullptr, "tensor_directory_sha256");
-  const Extents extents =
-      check_arrays(file, meta.integer("dimensions", "gate", 1, kMostGates), faults);
+  const std::int64_t gates = meta.integer("dimensions", "gate", 1, kMostGates);
+  if (corpus) {
+    faults.throw_if_any();
+    return load_corpus(trace, gates);
+  }
+  const Extents extents = check_arrays(file, gates, faults);
   check_extents(extents, faults);
   faults.throw_if_any();
   set_extents(trace, extents);

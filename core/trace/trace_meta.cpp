@@ -201,4 +201,16 @@ Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& te
   return meta;
 }
 
+Json corpus_meta(const Model& model, const RunPlan& plan, const TraceSettings& settings) {
+  const Architecture& architecture = model.architecture;
+  Extents extents;
+  extents[Axis::expert] = architecture.most_experts();
+  extents[Axis::gate] = architecture.most_gates(true);
+  Json meta = trace_meta(model, plan, {}, settings, extents, {});
+  meta.erase("window");
+  meta.erase("recorded");
+  meta["dimensions"] = {{"expert", extents[Axis::expert]}, {"gate", extents[Axis::gate]}};
+  return meta;
+}
+
 }  // namespace kappascope

@@ -44,6 +44,9 @@ Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& te
                 const TraceSettings& settings, const Extents& extents,
                 std::span<const RecordedArray> arrays);
 
+// The same of a corpus, which has no single text: without document, window and arrays.
+Json corpus_meta(const Model& model, const RunPlan& plan, const TraceSettings& settings);
+
 // The part that says which checkpoint and which κ, the same in both files: model, model_config,
 // n_layer, the hashes, kappa without in_force.
 Json checkpoint_meta(const Model& model);

@@ -4,6 +4,7 @@ import pathlib
 import pty
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,12 @@ STAGING = '.kappascope-unfinished'
 def fresh_signals():
     """A test run in the background may be started with Ctrl-C ignored; the program keeps to that."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(('127.0.0.1', 0))
+        return one.getsockname()[1]
 
 
 class Case(unittest.TestCase):
@@ -72,6 +79,27 @@ class Case(unittest.TestCase):
         process.communicate(timeout=240)
         self.assertEqual(process.returncode, 0)
         return shown.decode()
+
+    def start_ranks(self, size, *words, **variables):
+        """The processes of a run, in the order of their ranks; a value None unsets a variable."""
+        port = free_port()
+        processes = []
+        for rank in range(size):
+            environment = os.environ | {'RANK': rank, 'WORLD_SIZE': size, 'MASTER_ADDR': '127.0.0.1',
+                                        'MASTER_PORT': port} | variables
+            environment = {name: str(value) for name, value in environment.items() if value is not None}
+            processes.append(self.start(*words, env=environment))
+        return processes
+
+    def finish(self, processes):
+        """(exit codes, what each said)"""
+        said = [process.communicate(timeout=120)[1].decode() for process in processes]
+        return [process.returncode for process in processes], said
+
+    def run_ranks(self, size, *words, **variables):
+        codes, said = self.finish(self.start_ranks(size, *words, **variables))
+        self.assertEqual(codes, [0] * size, said)
+        return said
 
     def assert_refused(self, code, *words, says=(), **options):
         """One line on stderr, nothing on stdout, no output folder."""

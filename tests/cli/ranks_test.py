@@ -2,25 +2,18 @@
 import os
 import random
 import signal
-import socket
 import subprocess
 import time
 import unittest
 
 import numpy as np
 
-from harness import PROGRAM, files_under, main
+from harness import PROGRAM, files_under, free_port, main
 from peer_python import has_torch, start_words
 from train_case import TrainCase, steps_of, steps_of_partial
 
 # Ranks add up the same numbers in another order, and AdamW divides by their size.
 TOLERANCE = 2e-4
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(('127.0.0.1', 0))
-        return one.getsockname()[1]
 
 
 class Ranks(TrainCase):
@@ -29,27 +22,6 @@ class Ranks(TrainCase):
         plain = super().words(out, *words, steps=steps)
         at = plain.index('--lr')
         return plain[:at] + plain[at + 2:]
-
-    def start_ranks(self, size, *words, **variables):
-        """The processes of a run, in the order of their ranks; a value None unsets a variable."""
-        port = free_port()
-        processes = []
-        for rank in range(size):
-            environment = os.environ | {'RANK': rank, 'WORLD_SIZE': size, 'MASTER_ADDR': '127.0.0.1',
-                                        'MASTER_PORT': port} | variables
-            environment = {name: str(value) for name, value in environment.items() if value is not None}
-            processes.append(self.start(*words, env=environment))
-        return processes
-
-    def finish(self, processes):
-        """(exit codes, what each said)"""
-        said = [process.communicate(timeout=120)[1].decode() for process in processes]
-        return [process.returncode for process in processes], said
-
-    def run_ranks(self, size, *words, **variables):
-        codes, said = self.finish(self.start_ranks(size, *words, **variables))
-        self.assertEqual(codes, [0] * size, said)
-        return said
 
     def assert_same_course(self, one, other):
         """The first step to the last digits of float32; after it AdamW has made more of them."""

@@ -1,0 +1,134 @@
+// `kappascope merge`: results of parts of a corpus as one.
+#include <memory>
+#include <optional>
+
+#include "app/cli/command_line.h"
+#include "app/cli/interrupts.h"
+#include "app/cli/output_folder.h"
+#include "app/cli/stats_report.h"
+#include "app/cli/terminal.h"
+#include "app/cli/verbs.h"
+#include "core/trace/corpus_totals.h"
+#include "core/trace/meta.h"
+#include "core/trace/output_file.h"
+#include "core/trace/stats_file.h"
+
+namespace kappascope {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kMergeExamples = R"(
+Example:
+  kappascope merge part1 part2 part3/stats.npz -o whole
+
+The parts are of one model, with the same interventions and calls, and of different documents: what
+they have in common is counted twice.)";
+
+struct MergeOptions {
+  std::vector<std::string> parts;
+  std::string output;
+  bool force = false, json = false;
+  TalkOptions talk;
+
+  bool parse(const std::vector<std::string>& words) {
+    CLI::App app("Join results of kappascope stats", "kappascope merge");
+    app.footer(kMergeExamples);
+    app.add_option("RESULT", parts, "stats.npz, or the folder of one")->required();
+    app.add_option("-o,--output", output, "folder for the joined result")->required();
+    app.add_flag("--json", json, "print stats.json instead of the table");
+    app.add_flag("--force", force, "replace files that kappascope has not written");
+    talk.add_to(app);
+    return parse_words(app, words);
+  }
+};
+
+Trace open_part(const std::string& given) {
+  std::error_code unknown;
+  const fs::path path =
+      fs::is_directory(given, unknown) ? fs::path(given) / kStatsFile : fs::path(given);
+  Trace trace = open_trace(path);
+  require(trace.corpus != nullptr, ExitCode::unsupported, {.file = path.native()},
+          "the trace of a text; expected the result of a corpus (stats.npz)");
+  return trace;
+}
+
+// What two results must have in common, by its name in the meta; nullptr: everything is alike.
+const char* difference(const Json& one, const Json& other) {
+  for (const char* key : {"config_sha256", "tensor_directory_sha256", "interventions", "dtype",
+                          "kappa_slot", "kappa_formula", "sft_kappa", "resamples"}) {
+    const Json *a = member(&one, key), *b = member(&other, key);
+    if ((a == nullptr) != (b == nullptr) || (a && *a != *b)) { return key; }
+  }
+  for (const char* key : {"call_tokens", "window"}) {
+    const Json *a = member(member(&one, "corpus"), key), *b = member(member(&other, "corpus"), key);
+    if ((a == nullptr) != (b == nullptr) || (a && *a != *b)) { return key; }
+  }
+  return nullptr;
+}
+
+void check_alike(const Trace& first, const Trace& other) {
+  const char* key = difference(first.meta, other.meta);
+  require(key == nullptr, ExitCode::unsupported, {.file = other.path.native()}, "another \"",
+          key ? key : "", "\" than ", first.path.native(),
+          " has; expected parts of one model, run in one way");
+  require(first.corpus->layer_index == other.corpus->layer_index &&
+              first.corpus->pass_index == other.corpus->pass_index &&
+              first.corpus->experts == other.corpus->experts,
+          ExitCode::damaged, {.file = other.path.native()}, "other rows than ", first.path.native(),
+          " has, of the same model");
+}
+
+// The meta of the first part, with the files of all and which parts these were.
+Json merged_meta(const std::vector<Trace>& parts, const CorpusTotals& totals,
+                 const std::string& command) {
+  Json meta = parts[0].meta;
+  meta["command"] = command;
+  Json& corpus = meta["corpus"];
+  corpus["files"] = Json::array();
+  corpus["failures"] = Json::array();
+  for (const Trace& part : parts) {
+    const Json* files = member(meta_at(part, "corpus"), "files");
+    for (std::size_t i = 0; files && files->is_array() && i < files->size(); ++i) {
+      corpus["files"].push_back((*files)[i]);
+    }
+  }
+  for (const auto& [failure, count] : totals.failures) { corpus["failures"].push_back(failure); }
+  corpus["merged"] = parts.size();
+  return meta;
+}
+
+void copy_parameters(const Trace& from, const fs::path& to) {
+  if (from.model) { fs::copy_file(from.model->file->file().path(), to); }
+}
+
+}  // namespace
+
+int merge_verb(const Arguments& arguments) {
+  MergeOptions options;
+  if (!options.parse(arguments.words)) { return int(ExitCode::ok); }
+  Interrupts interrupts;
+  std::vector<Trace> parts;
+  for (const std::string& part : options.parts) {
+    parts.push_back(open_part(part));
+    check_alike(parts.front(), parts.back());
+    interrupts.check();
+  }
+  CorpusTotals totals = *parts.front().corpus;
+  for (std::size_t i = 1; i < parts.size(); ++i) { totals.add(*parts[i].corpus); }
+  OutputFolder folder(options.output, options.force, interrupts);
+  std::vector<std::string> names{kStatsFile, kStatsJson, kStatsCsv};
+  folder.check_places({}, names);
+  write_stats(folder.staged(kStatsFile), totals, merged_meta(parts, totals, arguments.command));
+  copy_parameters(parts.front(), folder.staged(kModelFile));
+  const Trace trace = open_trace(folder.staged(kStatsFile));
+  const StatsReport report(trace);
+  write_file(folder.staged(kStatsJson), json_text(report.json()));
+  report.write_csv(folder.staged(kStatsCsv));
+  if (parts.front().model) { names.insert(names.begin(), kModelFile); }
+  folder.publish({}, names);
+  print(options.json ? json_text(report.json()) : options.talk.quiet ? "" : report.text());
+  return int(ExitCode::ok);
+}
+
+}  // namespace kappascope

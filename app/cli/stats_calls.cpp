@@ -1,0 +1,70 @@
+#include "app/cli/stats_calls.h"
+
+#include <algorithm>
+
+namespace kappascope {
+namespace {
+
+// Bytes of the text that a token stands for; 0: the tokenizer added it.
+std::int32_t text_bytes(const TokenizedText& text, std::int64_t t) {
+  return text.tokens[t].char_start < 0 ? 0 : std::int32_t(text.bytes[t].size());
+}
+
+}  // namespace
+
+void CallPacker::put(const CorpusText& text, std::int64_t begin, std::int64_t end) {
+  const std::int64_t tokens = std::ssize(text.text.tokens), at = std::ssize(call_.ids);
+  for (std::int64_t t = begin; t < end; ++t) {
+    call_.ids.push_back(text.text.tokens[t].id);
+    call_.bytes.push_back(text_bytes(text.text, t));
+  }
+  call_.texts.push_back(
+      {at, at + end - begin, text.document, text.domain, begin == 0, end == tokens});
+  call_.next_id = end < tokens ? text.text.tokens[end].id : -1;
+  call_.next_bytes = end < tokens ? text_bytes(text.text, end) : 0;
+}
+
+void CallPacker::run(Left left) {
+  const CorpusCall call = std::move(call_);
+  call_ = {};
+  if (!call.ids.empty()) { run_(call, left); }
+}
+
+void CallPacker::flush() {
+  run({});
+}
+
+void CallPacker::add(const CorpusText& text, std::int64_t done) {
+  const std::int64_t tokens = std::ssize(text.text.tokens);
+  if (tokens > room_) { return window_ ? add_windows(text, done) : add_pieces(text, done); }
+  if (std::ssize(call_.ids) + tokens > room_) { run({.of_document = true}); }
+  put(text, 0, tokens);
+}
+
+void CallPacker::add_pieces(const CorpusText& text, std::int64_t done) {
+  const std::int64_t tokens = std::ssize(text.text.tokens);
+  run({.of_document = true});
+  for (std::int64_t begin = done * room_; begin < tokens; begin += room_) {
+    put(text, begin, std::min(tokens, begin + room_));
+    if (begin + room_ < tokens) { run({true, begin / room_ + 1}); }
+  }
+}
+
+// A call has one context: its pieces share none.
+void CallPacker::add_windows(const CorpusText& text, std::int64_t done) {
+  const std::int64_t tokens = std::ssize(text.text.tokens);
+  run({.of_document = true});
+  std::int64_t piece = 0;
+  for (std::int64_t counted = 0; counted < tokens; ++piece) {
+    const std::int64_t begin = counted == 0 ? 0 : counted - room_ / 2;
+    const std::int64_t end = std::min(tokens, begin + room_);
+    if (piece >= done) {
+      put(text, begin, end);
+      call_.first_counted = counted - begin;
+      end < tokens ? run({true, piece + 1}) : run({});
+    }
+    counted = end;
+  }
+}
+
+}  // namespace kappascope

@@ -1,0 +1,30 @@
+// A corpus result as stats.json, stats.csv and the table that `stats` prints.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "core/checkpoint/json.h"
+#include "core/stats/summary.h"
+
+namespace kappascope {
+
+class StatsReport {
+ public:
+  // `trace`: of a corpus; it must outlive this.
+  explicit StatsReport(const Trace& trace);
+
+  // Every statistic by layer, with 95 % intervals from the resamples, pooled over all tokens and,
+  // where the reference's scripts average over calls, that mean, too; and what was read.
+  Json json() const;
+  std::string text() const;
+  // A row an expert: counts, load with its interval, gate mass, saliency. `path` must not exist.
+  void write_csv(const std::filesystem::path& path) const;
+
+ private:
+  const Trace& trace_;
+  std::vector<LayerSummary> layers_;
+};
+
+}  // namespace kappascope

@@ -1,0 +1,78 @@
+#include "app/cli/stats_state.h"
+
+#include <string_view>
+#include <system_error>
+
+#include "core/checkpoint/input_file.h"
+#include "core/checkpoint/tensor.h"
+#include "core/error.h"
+#include "core/trace/byte_archive.h"
+#include "core/trace/output_file.h"
+
+namespace kappascope {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kMagic = "kappascope.stats-state/1\n";
+
+std::string_view as_text(std::span<const std::byte> bytes) {
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+}  // namespace
+
+std::string state_name(int rank, int size) {
+  return size == 1 ? "stats.state" : join_words("stats-", rank, "-of-", size, ".state");
+}
+
+bool is_state_name(const std::string& name) {
+  return name.starts_with("stats") && name.ends_with(".state");
+}
+
+void write_state(const fs::path& file, const std::string& settings, const CorpusPlace& place,
+                 const CorpusTotals& totals) {
+  ByteWriter writer;
+  writer(settings);
+  writer(place);
+  writer(totals);
+  const std::string hash = sha256_hex(as_text(writer.bytes));
+  const fs::path made = file.native() + ".new";
+  std::error_code ignored;
+  fs::remove(made, ignored);
+  write_file(made, join_words(kMagic, hash, "\n", as_text(writer.bytes)), true);
+  std::error_code failed;
+  fs::rename(made, file, failed);
+  require(!failed, ExitCode::io, {.file = file.native()},
+          "cannot be put in place: ", failed.message());
+}
+
+std::optional<CorpusPlace> read_state(const fs::path& file, const std::string& settings,
+                                      CorpusTotals& totals) {
+  std::error_code unknown;
+  if (!fs::exists(file, unknown)) { return {}; }
+  const InputFile input = InputFile::open(file);
+  const std::string name = file.native();
+  const std::vector<std::byte> all = input.read(0, input.size(), "state");
+  const std::span<const std::byte> bytes = all;
+  const std::size_t head = kMagic.size() + 65;
+  const bool ours = bytes.size() > head && as_text(bytes).starts_with(kMagic);
+  const std::string_view payload = ours ? as_text(bytes.subspan(head)) : std::string_view();
+  require(ours && as_text(bytes).substr(kMagic.size(), 64) == sha256_hex(payload),
+          ExitCode::damaged, {.file = name},
+          "not the state of a run, or broken; --force starts anew");
+  ByteReader reader(bytes.subspan(head), name);
+  std::string written_with;
+  reader(written_with);
+  require(written_with == settings, ExitCode::usage, {.file = name},
+          "of a run with another model, corpus or other words; --force starts anew");
+  CorpusPlace place;
+  reader(place);
+  reader(totals);
+  reader.require_end();
+  require(totals.consistent(), ExitCode::damaged, {.file = name},
+          "totals that do not fit together; --force starts anew");
+  return place;
+}
+
+}  // namespace kappascope

@@ -1,0 +1,44 @@
+// How far a run of `stats` came, on the disk: what --resume goes on from.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "core/trace/corpus_totals.h"
+
+namespace kappascope {
+
+// Where among the documents a rank is: everything before it is in the totals.
+struct CorpusPlace {
+  std::int64_t taken = 0;   // documents that were read and taken, of all ranks
+  std::int64_t pieces = 0;  // of the next one
+  std::int64_t tokens = 0;  // of the documents before, of all ranks; counted with --tokens only
+  std::int64_t read_failures = 0;  // files that could not be read
+
+  template <typename Archive>
+  void exchange(Archive& archive) {
+    archive(taken);
+    archive(pieces);
+    archive(tokens);
+    archive(read_failures);
+  }
+};
+
+// stats.state, or stats-RANK-of-SIZE.state.
+std::string state_name(int rank, int size);
+// Whether a file is called so.
+bool is_state_name(const std::string& name);
+
+// Writes it in place of the one before, on the disk when it comes back. `settings`: of the run, as
+// text; another text is another run. Errors: io.
+void write_state(const std::filesystem::path& file, const std::string& settings,
+                 const CorpusPlace& place, const CorpusTotals& totals);
+
+// The place, with the totals put into `totals`; nothing where there is no such file. Damaged: not
+// one of ours, or broken; usage: of another run.
+std::optional<CorpusPlace> read_state(const std::filesystem::path& file,
+                                      const std::string& settings, CorpusTotals& totals);
+
+}  // namespace kappascope

@@ -1,0 +1,342 @@
+#include "core/trace/stats_file.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "core/nan.h"
+#include "core/trace/byte_archive.h"
+#include "core/trace/described_arrays.h"
+#include "core/trace/schema.h"
+
+namespace kappascope {
+namespace {
+
+constexpr std::size_t kTopExpertTokens = 16;  // N
+
+// Rows whose arrays differ in size, each padded to `width`.
+template <typename T, typename Of>
+std::vector<T> padded(const CorpusTotals& totals, std::int64_t width, T padding, Of&& of) {
+  std::vector<T> result;
+  for (const RowTotals& row : totals.rows) {
+    const std::vector<T> values = of(row);
+    result.insert(result.end(), values.begin(), values.end());
+    result.resize(result.size() + std::size_t(width) - values.size(), padding);
+  }
+  return result;
+}
+
+std::vector<double> values_of(const std::vector<Sum>& sums) {
+  std::vector<double> values;
+  for (const Sum& sum : sums) { values.push_back(sum.value()); }
+  return values;
+}
+
+class StatsArrays {
+ public:
+  StatsArrays(const CorpusTotals& totals, DescribedArrays& to)
+      : totals_(totals), to_(to), rows_(std::ssize(totals.rows)), experts_(totals.experts) {
+    for (const RowTotals& row : totals.rows) {
+      slots_ = std::max(slots_, std::ssize(row.choices.assigned_by_slot));
+    }
+  }
+
+  void add_all() {
+    add_corpus();
+    if (rows_ == 0) { return; }
+    add_experts();
+    add_pairs();
+    add_numbers();
+    add_histograms();
+    add_effect();
+    add_calls();
+    add_domains();
+    add_tokens();
+    add_resamples();
+  }
+
+ private:
+  using Counts = std::vector<std::int64_t>;
+
+  void scalar(const char* name, std::int64_t value, const char* about) {
+    to_.add(name, {}, Counts{value}, about, {});
+  }
+  // [R,E] counts of each row's experts.
+  void counts(const char* name, Counts ChoiceTotals::* member, const char* about) {
+    to_.add(name, {rows_, experts_},
+            padded<std::int64_t>(totals_, experts_, -1,
+                                 [&](const RowTotals& row) { return row.choices.*member; }),
+            about, {"moe_layer", "expert"});
+  }
+  void by_slot(const char* name, Counts ChoiceTotals::* member, const char* about) {
+    to_.add(name, {rows_, slots_},
+            padded<std::int64_t>(totals_, slots_, -1,
+                                 [&](const RowTotals& row) { return row.choices.*member; }),
+            about, {"moe_layer", "slot"});
+  }
+  template <typename Of>
+  void sums(const char* name, const char* about, Of&& of) {
+    to_.add(name, {rows_, experts_},
+            padded<double>(totals_, experts_, kNaN,
+                           [&](const RowTotals& row) { return values_of(of(row)); }),
+            about, {"moe_layer", "expert"}, "1");
+  }
+
+  void add_corpus() {
+    scalar("documents", totals_.documents, "documents that were run to their end");
+    scalar("failed_documents", totals_.failed_documents, "documents that could not be used");
+    scalar("tokens", totals_.tokens, "tokens counted");
+    scalar("bytes", totals_.bytes, "bytes of text of these tokens");
+    to_.add("nll_sum", {}, std::vector<double>{totals_.nll.value()},
+            "sum of the negative log-likelihood of the tokens that have one", {}, "nat");
+    scalar("nll_count", totals_.nll_count, "tokens that have one");
+    scalar("bytes_counted", totals_.bytes_counted, "bytes of these that are text");
+    to_.add("nll_of_bytes_sum", {}, std::vector<double>{totals_.nll_of_bytes.value()},
+            "sum over these, for bits per byte", {}, "nat");
+    to_.add("layer_index", {rows_}, totals_.layer_index, "layer of the model, from 0",
+            {"moe_layer"});
+    to_.add("pass_index", {rows_}, totals_.pass_index, "pass over the stack of layers, from 0",
+            {"moe_layer"});
+  }
+
+  void add_experts() {
+    counts("assigned", &ChoiceTotals::assigned, "assignments, kept and dropped");
+    counts("kept", &ChoiceTotals::kept, "assignments that ran");
+    counts("first_choice", &ChoiceTotals::first_choice, "tokens that chose the expert first");
+    by_slot("assigned_by_slot", &ChoiceTotals::assigned_by_slot, "assignments of each slot");
+    by_slot("drops_by_slot", &ChoiceTotals::dropped_by_slot, "assignments dropped over capacity");
+    to_.add("tokens_by_run", {rows_, slots_ + 1},
+            padded<std::int64_t>(totals_, slots_ + 1, -1,
+                                 [](const RowTotals& row) { return row.choices.tokens_by_run; }),
+            "tokens for which so many experts ran, from 0", {"moe_layer", "experts_run"});
+    sums("gate_mass_sum", "sum of the combine weights",
+         [](const RowTotals& row) { return row.choices.gate_mass; });
+    sums("saliency_sum", "sum of combine weight times norm of the expert's output",
+         [](const RowTotals& row) { return row.importance.saliency; });
+    sums("selected_logit_sum", "sum of the raw logit where the expert was chosen",
+         [](const RowTotals& row) { return row.importance.selected_logit; });
+  }
+
+  void pairs(const char* name, Counts PairTotals::* member, const char* about) {
+    // Rows of experts are padded, too.
+    Counts all(std::size_t(rows_ * experts_ * experts_), -1);
+    for (std::int64_t r = 0; r < rows_; ++r) {
+      const RowTotals& row = totals_.rows[r];
+      const Counts& own = row.pairs.*member;
+      const auto width = std::ssize(row.choices.assigned);
+      for (std::int64_t i = 0; i < std::ssize(own); ++i) {
+        all[(r * experts_ + i / width) * experts_ + i % width] = own[i];
+      }
+      if (own.empty()) {
+        std::fill_n(all.begin() + r * experts_ * experts_, experts_ * experts_, 0);
+      }
+    }
+    to_.add(name, {rows_, experts_, experts_}, std::move(all), about,
+            {"moe_layer", "expert", "other_expert"});
+  }
+
+  void add_pairs() {
+    const auto per_row = [&](const char* name, auto of, const char* about) {
+      using T = decltype(of(totals_.rows[0]));
+      std::vector<T> values;
+      for (const RowTotals& row : totals_.rows) { values.push_back(of(row)); }
+      to_.add(name, {rows_}, std::move(values), about, {"moe_layer"});
+    };
+    per_row(
+        "neighbour_share_sum",
+        [](const RowTotals& row) { return row.pairs.neighbour_share.value(); },
+        "sum of the share of a token's experts that the next token has");
+    per_row(
+        "neighbours", [](const RowTotals& row) { return row.pairs.neighbours; },
+        "pairs of tokens next to each other");
+    if (experts_ > kMostPairExperts) { return; }
+    pairs("coactivation", &PairTotals::coactivation,
+          "tokens that chose both, on the diagonal tokens that chose the expert");
+    pairs("transition", &PairTotals::transition,
+          "first choice in the row before by first choice in this one");
+    pairs("transition_shuffled", &PairTotals::transition_shuffled,
+          "the same with the row before of another token of the call");
+  }
+
+  void add_numbers() {
+    for (std::size_t i = 0; i < kRowNumbers.size(); ++i) { add_number(i); }
+  }
+
+  void add_number(std::size_t i) {
+    constexpr double kQuantiles[] = {0.05, 0.25, 0.5, 0.75, 0.95};
+    std::vector<double> sum, square, quantiles;
+    Counts count;
+    for (const RowTotals& row : totals_.rows) {
+      const NumberTotals& number = row.numbers[i];
+      sum.push_back(number.sum.value());
+      square.push_back(number.sum_square.value());
+      count.push_back(number.count);
+      for (const double q : number.quantiles.quantiles(kQuantiles)) { quantiles.push_back(q); }
+    }
+    if (std::all_of(count.begin(), count.end(), [](std::int64_t n) { return n == 0; })) { return; }
+    const std::string name(kRowNumbers[i].name);
+    to_.add(name + "_sum", {rows_}, std::move(sum), "sum over what ran", {"moe_layer"}, "1");
+    to_.add(name + "_sum_square", {rows_}, std::move(square), "sum of the squares", {"moe_layer"},
+            "1");
+    to_.add(name + "_count", {rows_}, std::move(count), "finite values", {"moe_layer"});
+    to_.add(name + "_quantiles", {rows_, 5}, std::move(quantiles),
+            "5, 25, 50, 75 and 95 % quantile", {"moe_layer", "quantile"}, "1");
+  }
+
+  void add_histograms() {
+    const auto add = [&](const char* name, Counts RowTotals::* member, std::int64_t bins,
+                         const char* bin, const char* about) {
+      to_.add(name, {rows_, experts_, bins},
+              padded<std::int64_t>(totals_, experts_ * bins, 0,
+                                   [&](const RowTotals& row) { return row.*member; }),
+              about, {"moe_layer", "expert", bin});
+    };
+    add("kappa_hist", &RowTotals::kappa_hist, kKappaBins, "kappa_bin",
+        "kept (token, gate) by ln kappa / ln U in 64 equal bins of [-1, 1]");
+    add("gate_pre_hist", &RowTotals::gate_pre_hist, kGatePreBins, "z_bin",
+        "kept (token, gate) by z: underflow, 64 equal bins of [-8, 8], overflow");
+  }
+
+  void add_effect() {
+    const auto add = [&](const char* name, const char* about, auto of) {
+      to_.add(name, {rows_, experts_},
+              padded<double>(totals_, experts_, kNaN,
+                             [&](const RowTotals& row) {
+                               std::vector<double> values;
+                               for (const EffectTotals& effect : row.effect) {
+                                 const EffectSums sums = effect.value();
+                                 const auto n = double(sums.count);
+                                 values.push_back(sums.count > 0 ? of(sums, n) : kNaN);
+                               }
+                               return values;
+                             }),
+              about, {"moe_layer", "expert"}, "1");
+    };
+    using Of = const EffectSums&;
+    add("effect_mean", "mean of d = z sigma(kappa z) - z sigma(z)",
+        [](Of s, double n) { return s.sum / n; });
+    add("effect_abs", "mean |d|", [](Of s, double n) { return s.sum_abs / n; });
+    add("effect_rms", "root mean square of d",
+        [](Of s, double n) { return std::sqrt(s.sum_square / n); });
+    add("effect_positive", "share of d > 0", [](Of s, double n) { return s.positive / n; });
+    add("effect_rel_mean", "mean of d / silu(z)", [](Of s, double n) { return s.rel_sum / n; });
+    add("effect_rel_abs", "mean |d / silu(z)|", [](Of s, double n) { return s.rel_sum_abs / n; });
+    add("effect_rel_rms", "root mean square of d / silu(z)",
+        [](Of s, double n) { return std::sqrt(s.rel_sum_square / n); });
+    add("effect_rel_positive", "share of d / silu(z) > 0",
+        [](Of s, double n) { return s.rel_positive / n; });
+    add("effect_count", "scalars (kept token, gate) behind the effect",
+        [](Of, double n) { return n; });
+  }
+
+  void add_calls() {
+    std::vector<double> entropy, cv;
+    std::int64_t calls = 0;
+    for (const RowTotals& row : totals_.rows) {
+      entropy.push_back(row.call_load_entropy.value());
+      cv.push_back(row.call_load_cv.value());
+      calls = std::max(calls, row.calls);
+    }
+    scalar("calls", calls, "calls of the model");
+    to_.add("call_load_entropy_sum", {rows_}, std::move(entropy),
+            "sum over calls of the entropy of a call's load over ln E", {"moe_layer"}, "1");
+    to_.add("call_load_cv_sum", {rows_}, std::move(cv),
+            "sum over calls of the variation of a call's load", {"moe_layer"}, "1");
+  }
+
+  void add_domains() {
+    const auto domains = std::ssize(totals_.domains);
+    if (domains == 0) { return; }
+    Counts all(std::size_t(rows_ * experts_ * domains), 0);
+    for (std::int64_t r = 0; r < rows_; ++r) {
+      const auto& of_row = totals_.rows[r].domain_assigned;
+      for (std::int64_t d = 0; d < std::ssize(of_row); ++d) {
+        for (std::int64_t e = 0; e < std::ssize(of_row[d]); ++e) {
+          all[(r * experts_ + e) * domains + d] = of_row[d][e];
+        }
+      }
+    }
+    to_.add_texts("domain_names", totals_.domains, "values of the domain field", {"domain"});
+    to_.add("domain_assigned", {rows_, experts_, domains}, std::move(all),
+            "assignments of tokens of the domain", {"moe_layer", "expert", "domain"});
+  }
+
+  void add_tokens() {
+    const auto most = std::int64_t(kTopExpertTokens);
+    std::vector<std::int32_t> ids(std::size_t(rows_ * experts_ * most), -1);
+    Counts count(ids.size(), 0);
+    for (std::int64_t r = 0; r < rows_; ++r) {
+      for (std::int64_t e = 0; e < experts_; ++e) {
+        std::int64_t at = (r * experts_ + e) * most;
+        for (const TokenCounts::Top& top : totals_.rows[r].tokens.top(e, kTopExpertTokens)) {
+          ids[at] = top.token;
+          count[at++] = top.count;
+        }
+      }
+    }
+    to_.add("top_token_id", {rows_, experts_, most}, std::move(ids),
+            "most frequent tokens of the expert", {"moe_layer", "expert", "top"});
+    to_.add("top_token_count", {rows_, experts_, most}, std::move(count), "assignments of these",
+            {"moe_layer", "expert", "top"});
+  }
+
+  void add_resamples() {
+    std::vector<double> nll, load, kappa, effect;
+    for (std::int64_t b = 0; b < kResamples; ++b) {
+      nll.push_back(totals_.resampled_nll.value(b));
+      for (const RowTotals& row : totals_.rows) {
+        kappa.push_back(row.resampled_kappa.value(b));
+        effect.push_back(row.resampled_effect.value(b));
+        const auto own = std::ssize(row.choices.assigned);
+        const std::int64_t* counts = row.resampled_assigned.data() + b * own;
+        std::int64_t all = 0;
+        for (std::int64_t e = 0; e < own; ++e) { all += counts[e]; }
+        for (std::int64_t e = 0; e < experts_; ++e) {
+          load.push_back(e < own && all > 0 ? double(counts[e]) / double(all) : kNaN);
+        }
+      }
+    }
+    to_.add("bootstrap_nll", {kResamples}, std::move(nll),
+            "mean loss of each resample of documents", {"resample"}, "nat");
+    to_.add("bootstrap_load", {kResamples, rows_, experts_}, std::move(load),
+            "load of each resample of documents", {"resample", "moe_layer", "expert"}, "1");
+    to_.add("bootstrap_kappa_mean", {kResamples, rows_}, std::move(kappa),
+            "mean of kappa_mean of each resample of documents", {"resample", "moe_layer"}, "1");
+    to_.add("bootstrap_effect_mean", {kResamples, rows_}, std::move(effect),
+            "mean of d of each resample of calls, drawn as their first documents are",
+            {"resample", "moe_layer"}, "1");
+  }
+
+  const CorpusTotals& totals_;
+  DescribedArrays& to_;
+  std::int64_t rows_, experts_, slots_ = 0;
+};
+
+std::vector<std::int64_t> packed(const CorpusTotals& totals) {
+  ByteWriter writer;
+  writer(kTotalsVersion);
+  writer(totals);
+  std::vector<std::int64_t> words{std::int64_t(writer.bytes.size())};
+  writer.bytes.resize((writer.bytes.size() + 7) / 8 * 8);
+  words.resize(1 + writer.bytes.size() / 8);
+  std::memcpy(words.data() + 1, writer.bytes.data(), writer.bytes.size());
+  return words;
+}
+
+}  // namespace
+
+void write_stats(const std::filesystem::path& path, const CorpusTotals& totals, Json meta) {
+  DescribedArrays arrays;
+  StatsArrays(totals, arrays).add_all();
+  std::vector<std::int64_t> words = packed(totals);
+  const auto size = std::ssize(words);
+  arrays.add(kTotalsArray, {size}, std::move(words),
+             "all of it for kappascope itself, with more digits: bytes, their number first",
+             {"word"});
+  meta["schema"] = kStatsSchema;
+  meta["quantile_error"] = totals.quantile_error();
+  meta["resamples"] = {{"count", kResamples}, {"seed", totals.seed}};
+  arrays.write(path, std::move(meta));
+}
+
+}  // namespace kappascope

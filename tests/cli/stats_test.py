@@ -1,0 +1,271 @@
+"""kappascope stats: equal to the traces of its documents, never lost, the same on any number of ranks."""
+import json
+import random
+import signal
+import time
+
+import numpy as np
+
+from harness import MODEL, TEXTS, Case, main
+
+# Forward passes of other lengths round differently.
+ROUNDING = {'rtol': 2e-4, 'atol': 2e-4}
+
+
+class Stats(Case):
+    def documents(self, count, seed=1, longest=700):
+        """Pieces of the shipped texts."""
+        text = (TEXTS / 'prose.txt').read_text() + (TEXTS / 'code.txt').read_text()
+        draw = random.Random(seed)
+        places = [draw.randrange(len(text) - longest) for _ in range(count)]
+        return [text[at:at + draw.randrange(20, longest)] for at in places]
+
+    def corpus(self, documents, name='corpus.jsonl'):
+        file = self.folder / name
+        file.write_text(''.join(json.dumps({'text': text, 'kind': f'kind{i % 3}'}) + '\n'
+                                for i, text in enumerate(documents)))
+        return file
+
+    def stats(self, corpus, name, *words, code=0):
+        out = self.folder / name
+        said = self.run_program('stats', MODEL, '--corpus', corpus, '-o', out, '--threads', 1, *words, code=code)
+        return out, said
+
+    def arrays(self, out):
+        with np.load(out / 'stats.npz', allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+
+    def traces(self, documents):
+        traces = []
+        for i, text in enumerate(documents):
+            (self.folder / f'{i:03}.txt').write_text(text)
+        files = [word for i in range(len(documents)) for word in ('-f', self.folder / f'{i:03}.txt')]
+        self.run_program('run', MODEL, *files, '--no-capacity', '--figures', 'none', '--format', 'npz',
+                         '-o', self.folder / 'traces')
+        for path in sorted((self.folder / 'traces').glob('*/trace.npz')):
+            with np.load(path, allow_pickle=False) as file:
+                traces.append({name: file[name] for name in file.files})
+        self.assertEqual(len(traces), len(documents))
+        return traces
+
+    def test_a_corpus_is_the_traces_of_its_documents_added_up(self):
+        documents = self.documents(30)
+        out, _ = self.stats(self.corpus(documents), 'out', '--no-capacity', '--domain-field', 'kind')
+        ours, traces = self.arrays(out), self.traces(documents)
+        rows, experts = ours['assigned'].shape
+        self.assertEqual(ours['documents'], len(documents))
+        self.assertEqual(ours['tokens'], sum(len(trace['token_id']) for trace in traces))
+        self.assertEqual(ours['bytes'], sum(len(text.encode()) for text in documents))
+        nll = np.concatenate([trace['nll'] for trace in traces]).astype(float)
+        self.assertEqual(ours['nll_count'], np.isfinite(nll).sum())
+        np.testing.assert_allclose(ours['nll_sum'], np.nansum(nll), **ROUNDING)
+        summary = json.loads((out / 'stats.json').read_text())
+        np.testing.assert_allclose(summary['bits_per_byte'],
+                                   np.nansum(nll) / np.log(2) / ours['bytes_counted'], **ROUNDING)
+        for row in range(rows):
+            self.check_row(row, experts, ours, traces)
+        self.check_pairs(ours, traces)
+        self.check_domains(ours, traces)
+
+    def check_row(self, row, experts, ours, traces):
+        chosen = [trace['expert_index'][row] for trace in traces]
+        every = np.concatenate([c.ravel() for c in chosen])
+        np.testing.assert_array_equal(ours['assigned'][row], np.bincount(every, minlength=experts))
+        first = np.concatenate([c[:, 0] for c in chosen])
+        np.testing.assert_array_equal(ours['first_choice'][row], np.bincount(first, minlength=experts))
+        together = np.zeros((experts, experts), int)
+        for c in chosen:
+            for token in c:
+                together[np.ix_(token, token)] += 1
+        np.testing.assert_array_equal(ours['coactivation'][row], together)
+        weight = np.concatenate([trace['expert_weight'][row].ravel() for trace in traces]).astype(float)
+        norm = np.concatenate([trace['expert_output_norm'][row].ravel() for trace in traces]).astype(float)
+        np.testing.assert_allclose(ours['gate_mass_sum'][row], np.bincount(every, weight, experts), **ROUNDING)
+        np.testing.assert_allclose(ours['saliency_sum'][row], np.bincount(every, weight * norm, experts), **ROUNDING)
+        for name in [name[:-4] for name in ours if name.endswith('_sum') and name[:-4] in traces[0]]:
+            values = np.concatenate([trace[name][row].ravel() for trace in traces]).astype(float)
+            values = values[np.isfinite(values)]
+            if ours[f'{name}_sum'].shape != (len(ours['assigned']),):
+                continue
+            self.assertEqual(ours[f'{name}_count'][row], values.size, name)
+            np.testing.assert_allclose(ours[f'{name}_sum'][row] / values.size, values.mean(), err_msg=name,
+                                       **ROUNDING)
+            np.testing.assert_allclose(ours[f'{name}_quantiles'][row],
+                                       np.quantile(values, [.05, .25, .5, .75, .95]), err_msg=name, **ROUNDING)
+        # A value at the edge of a bin may fall on either side.
+        for name in ('kappa_hist', 'gate_pre_hist'):
+            counted = sum(trace[name][row] for trace in traces)
+            self.assertEqual(ours[name][row].sum(), counted.sum())
+            self.assertLess(np.abs(ours[name][row] - counted).sum(), 1e-4 * counted.sum(), name)
+        count = sum(trace['effect_count'][row] for trace in traces)
+        np.testing.assert_array_equal(ours['effect_count'][row], count)
+        sums = sum(np.nan_to_num(trace['effect_mean'][row]) * trace['effect_count'][row] for trace in traces)
+        np.testing.assert_allclose(ours['effect_mean'][row], sums / count, rtol=1e-4, atol=1e-6)
+
+    def check_pairs(self, ours, traces):
+        experts = ours['assigned'].shape[1]
+        for row in range(1, len(ours['transition'])):
+            counted = np.zeros((experts, experts), int)
+            for trace in traces:
+                np.add.at(counted, (trace['expert_index'][row - 1][:, 0], trace['expert_index'][row][:, 0]), 1)
+            np.testing.assert_array_equal(ours['transition'][row], counted)
+        self.assertEqual(ours['transition'][0].sum(), 0)
+        for row in range(len(ours['neighbours'])):
+            shares = [len(set(a) & set(b)) / len(a) for trace in traces
+                      for a, b in zip(trace['expert_index'][row][:-1], trace['expert_index'][row][1:])]
+            self.assertEqual(ours['neighbours'][row], len(shares))
+            np.testing.assert_allclose(ours['neighbour_share_sum'][row], sum(shares))
+
+    def check_domains(self, ours, traces):
+        self.assertEqual(list(ours['domain_names']), ['kind0', 'kind1', 'kind2'])
+        experts = ours['assigned'].shape[1]
+        for domain in range(3):
+            for row in range(len(ours['assigned'])):
+                chosen = np.concatenate([trace['expert_index'][row].ravel() for trace in traces[domain::3]])
+                np.testing.assert_array_equal(ours['domain_assigned'][row, :, domain],
+                                              np.bincount(chosen, minlength=experts))
+        tokens = {}
+        for trace in traces:
+            for token, chosen in zip(trace['token_id'], trace['expert_index'][0]):
+                for expert in chosen:
+                    tokens[int(expert), int(token)] = tokens.get((int(expert), int(token)), 0) + 1
+        for expert in range(experts):
+            most = sorted(((n, -t) for (e, t), n in tokens.items() if e == expert), reverse=True)[:16]
+            self.assertEqual(list(ours['top_token_count'][0, expert][:len(most)]), [n for n, _ in most])
+            self.assertEqual(list(ours['top_token_id'][0, expert][:len(most)]), [-t for _, t in most])
+
+    def test_documents_longer_than_a_call(self):
+        text = ''.join(self.documents(12))
+        corpus = self.corpus([text])
+        cut, _ = self.stats(corpus, 'cut', '--call-tokens', 64)
+        window, _ = self.stats(corpus, 'window', '--call-tokens', 64, '--window')
+        cut, window = self.arrays(cut), self.arrays(window)
+        for ours in (cut, window):
+            self.assertEqual(ours['nll_count'], ours['tokens'] - 1)  # all but the first
+            self.assertEqual(ours['documents'], 1)
+        self.assertEqual(cut['tokens'], window['tokens'])
+        self.assertEqual(cut['calls'], -(-cut['tokens'] // 64))
+        self.assertLess(window['nll_sum'], cut['nll_sum'])  # more context
+
+    def test_limits_and_samples(self):
+        corpus = self.corpus(self.documents(100))
+        tokens, _ = self.stats(corpus, 'tokens', '--tokens', 1000)
+        self.assertEqual(self.arrays(tokens)['tokens'], 1000)
+        few, _ = self.stats(corpus, 'few', '--documents', 7)
+        self.assertEqual(self.arrays(few)['documents'], 7)
+        a, _ = self.stats(corpus, 'a', '--sample', '3:0.2')
+        b, _ = self.stats(corpus, 'b', '--sample', '3:0.2')
+        self.assertEqual((a / 'stats.csv').read_bytes(), (b / 'stats.csv').read_bytes())
+        self.assertTrue(5 <= self.arrays(a)['documents'] <= 45)
+
+    def test_a_document_that_fails_is_counted_named_and_skipped(self):
+        corpus = self.corpus(self.documents(5))
+        with corpus.open('ab') as file:
+            file.write(b'{"text": 3}\n{"text": "good"}\n{"te')
+        out, (_, err) = self.stats(corpus, 'out', code=8)
+        ours = self.arrays(out)
+        self.assertEqual((ours['documents'], ours['failed_documents']), (6, 2))
+        failures = json.loads((out / 'stats.json').read_text())['corpus']['failures']
+        self.assertIn('corpus.jsonl:6', failures[0])
+        self.assertIn('corpus.jsonl:8', failures[1])
+        self.assertIn(failures[1], err)
+
+    def test_what_cannot_be_read_or_is_of_another_run_is_refused(self):
+        corpus = self.corpus(self.documents(3))
+        out = self.folder / 'out'
+        self.assert_refused(5, 'stats', MODEL, '--corpus', self.folder / 'none.jsonl', '-o', out, says='none.jsonl')
+        self.assert_refused(2, 'stats', MODEL, '--corpus', corpus, '-o', out, '--sample', '1:2', says='--sample')
+        self.assert_refused(2, 'stats', MODEL, '--corpus', corpus, '-o', out, '--call-tokens', 100000,
+                            says='sequence_len')
+        out.mkdir()
+        (out / 'stats.state').write_bytes(b'something else')
+        for words, code, says in (([], 5, '--resume'), (['--resume'], 3, 'stats.state')):
+            _, err = self.run_program('stats', MODEL, '--corpus', corpus, '-o', out, *words, code=code)
+            self.assertIn(says, err)
+        self.run_program('stats', MODEL, '--corpus', corpus, '-o', out, '--force')
+        self.assertFalse((out / 'stats.state').exists())
+
+    def test_a_run_that_is_killed_goes_on_to_the_same_bytes(self):
+        corpus = self.corpus(self.documents(900))
+        out = self.folder / 'out'
+        words = ('stats', MODEL, '--corpus', corpus, '-o', out, '--threads', 1)
+        self.run_program(*words)
+        whole = {name: (out / name).read_bytes() for name in ('stats.npz', 'stats.json', 'stats.csv')}
+        for name in whole:
+            (out / name).unlink()
+        draw, killed = random.Random(4), 0
+        for attempt in range(60):
+            process = self.start(*words, '--resume')
+            try:
+                process.wait(timeout=draw.uniform(1.2, 3))
+                break
+            except Exception:
+                process.send_signal(signal.SIGKILL if attempt % 2 else signal.SIGTERM)
+                process.wait()
+                killed += 1
+        self.assertEqual(process.returncode, 0, process.stderr.read())
+        self.assertGreater(killed, 1)
+        for name, bytes_ in whole.items():
+            self.assertEqual((out / name).read_bytes(), bytes_, name)
+        self.assertEqual([path.name for path in out.iterdir() if 'state' in path.name], [])
+
+    def test_ranks_share_a_corpus_and_give_what_one_gives(self):
+        corpus = self.corpus(self.documents(300))
+        one = self.arrays(self.stats(corpus, 'one')[0])
+        for size in (2, 4):
+            out = self.folder / f'ranks{size}'
+            self.run_ranks(size, 'stats', MODEL, '--corpus', corpus, '-o', out, '--threads', 1)
+            ours = self.arrays(out)
+            error = json.loads(str(ours['kappascope_meta']))['quantile_error']
+            self.assertEqual(one.keys(), ours.keys())
+            for name in one.keys() - {'kappascope_meta', 'totals'}:
+                if one[name].dtype.kind in 'iU':
+                    np.testing.assert_array_equal(one[name], ours[name], name)
+                elif not name.endswith('_quantiles') or error == 0:
+                    np.testing.assert_allclose(ours[name], one[name], rtol=1e-12, atol=0, err_msg=name)
+
+    def test_parts_merge_to_the_whole(self):
+        documents = self.documents(128)
+        whole = self.arrays(self.stats(self.corpus(documents), 'whole')[0])
+        parts = [self.stats(self.corpus(documents[at:at + 64], f'{at}.jsonl'), f'part{at}')[0] for at in (0, 64)]
+        out = self.folder / 'merged'
+        self.run_program('merge', *parts, '-o', out)
+        ours = self.arrays(out)
+        for name in whole.keys() - {'kappascope_meta', 'totals'}:
+            if name.startswith('bootstrap'):
+                continue  # documents have other names
+            if whole[name].dtype.kind in 'iU':
+                np.testing.assert_array_equal(whole[name], ours[name], name)
+            elif not name.endswith('_quantiles'):
+                np.testing.assert_allclose(ours[name], whole[name], rtol=1e-12, atol=0, err_msg=name)
+        self.assertEqual(len(json.loads((out / 'stats.json').read_text())['corpus']['files']), 2)
+        other = self.stats(self.corpus(documents[:3]), 'other', '--kappa', 'off')[0]
+        _, err = self.run_program('merge', parts[0], other, '-o', self.folder / 'no', code=4)
+        self.assertIn('interventions', err)
+
+    def test_a_rank_that_dies_ends_the_run_and_it_goes_on(self):
+        corpus = self.corpus(self.documents(900))
+        out = self.folder / 'out'
+        words = ('stats', MODEL, '--corpus', corpus, '-o', out, '--threads', 1)
+        processes = self.start_ranks(2, *words)
+        self.wait_for(lambda: any(out.glob('*.state')))
+        time.sleep(0.3)
+        processes[1].kill()
+        codes, said = self.finish(processes)
+        self.assertEqual(codes[0], 5, said)
+        self.assertIn('rank 1', said[0])
+        self.run_ranks(2, *words, '--resume')
+        self.assertEqual(self.arrays(out)['documents'], 900)
+
+    def test_a_result_is_drawn_and_what_needs_tokens_says_so(self):
+        out, _ = self.stats(self.corpus(self.documents(20)), 'out')
+        pictures = self.folder / 'pictures'
+        self.run_program('plot', out / 'stats.npz', '-o', pictures)
+        names = {path.stem for path in pictures.rglob('*.svg')}
+        self.assertLessEqual({'expert-load', 'expert-coactivation', 'kappa-depth', 'kappa-experts', 'effect',
+                              'gate-saturation'}, names)
+        for path in pictures.rglob('*.svg'):
+            self.assertNotIn('nan', path.read_text().lower().replace('nano', ''))
+
+
+main()
