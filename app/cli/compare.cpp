@@ -6,15 +6,13 @@
 #include "app/cli/command_line.h"
 #include "app/cli/compare_report.h"
 #include "app/cli/compare_weights.h"
+#include "app/cli/compared_result.h"
 #include "app/cli/compared_runs.h"
 #include "app/cli/figure_options.h"
 #include "app/cli/interrupts.h"
 #include "app/cli/output_folder.h"
 #include "app/cli/terminal.h"
 #include "app/cli/verbs.h"
-#include "core/figure/map_difference.h"
-#include "core/figure/runs.h"
-#include "core/stats/comparison.h"
 #include "core/trace/output_file.h"
 
 namespace kappascope {
@@ -36,9 +34,6 @@ constexpr const char* kCompareFile = "compare.json";
 constexpr const char* kValuesFile = "compare.csv";
 constexpr const char* kDifferencesFile = "compare-differences.csv";
 constexpr const char* kFiguresFolder = "figures";
-constexpr std::int64_t kResamples = 2000;
-// Maps that are drawn as differences, too.
-constexpr const char* kMaps[] = {"kappa-tokens", "kappa-experts", "expert-load"};
 
 class Compare {
  public:
@@ -53,7 +48,7 @@ class Compare {
     }
     folder.check_places({}, {kCompareFile});
     open_runs(runs_, words_, folder, terminal);
-    const ComparedResult result = compare(terminal);
+    const ComparedResult result = compared(runs_, seed_, terminal);
     const std::vector<std::string> files = write(result, folder, terminal);
     for (const ComparedRun& one : runs_) {
       for (const Trace& trace : one.texts) { require_unchanged(trace); }
@@ -168,49 +163,6 @@ class Compare {
     require(!words_.window, ExitCode::usage, {}, "--window is for texts, and --weights needs none");
   }
 
-  ComparedResult compare(Terminal& terminal) {
-    ComparedResult result{runs_};
-    std::vector<const Trace*> wholes;
-    for (const ComparedRun& run : runs_) { wholes.push_back(&run.whole()); }
-    result.fields = different_fields(wholes);
-    result.names = run_names(wholes);
-    const std::vector<std::string> labels = field_labels(result.fields, wholes.size());
-    for (std::size_t r = 0; r < runs_.size(); ++r) {
-      if (!labels[r].empty()) { result.names[r] += " (" + labels[r] + ")"; }
-    }
-    std::vector<RunOfTexts> runs;
-    for (std::size_t r = 0; r < runs_.size(); ++r) {
-      RunOfTexts run{result.names[r], {}, {}};
-      for (const Trace& text : runs_[r].texts) {
-        go_on(terminal, Stage::read, runs.size(), runs_.size());
-        run.texts.push_back(&text);
-        run.layers.push_back(summarise(text));
-      }
-      result.whole.push_back(runs_[r].joined ? summarise(*runs_[r].joined) : run.layers[0]);
-      runs.push_back(std::move(run));
-    }
-    result.resamples = kResamples;
-    result.seed = seed_;
-    const Resamples resamples(std::ssize(runs_[0].texts), kResamples, seed_);
-    for (const auto& [a, b] : sides()) {
-      go_on(terminal, Stage::read, result.sides.size(), runs_.size());
-      result.sides.push_back(compare_sides(runs, a, b, resamples));
-    }
-    return result;
-  }
-
-  using Side = std::vector<std::size_t>;
-  std::vector<std::pair<Side, Side>> sides() const {
-    Side first, second;
-    for (std::size_t r = 0; r < runs_.size(); ++r) {
-      (runs_[r].against ? second : first).push_back(r);
-    }
-    if (!second.empty()) { return {{first, second}}; }
-    std::vector<std::pair<Side, Side>> pairs;
-    for (std::size_t r = 1; r < runs_.size(); ++r) { pairs.push_back({{r}, {0}}); }
-    return pairs;
-  }
-
   std::vector<std::string> write(const ComparedResult& result, OutputFolder& folder,
                                  Terminal& terminal) {
     std::vector<std::string> files = {kCompareFile, kValuesFile, kDifferencesFile};
@@ -237,26 +189,11 @@ class Compare {
     const FigureHooks hooks{.say = [&](const std::string& line) { terminal.warn_once(line); },
                             .refuse = false};
     std::vector<std::string> names = write_figures(named, traces, place, terminal, hooks);
-    const std::vector<std::string> words = file_words(result.names);
-    for (const SideComparison& side : result.sides) {
-      if (!side.rows_differ.empty() || side.a.size() > 1 || side.b.size() > 1) { continue; }
-      const Trace* const of[] = {traces[side.a[0]]};
-      const Trace* const against[] = {traces[side.b[0]]};
-      for (const char* id : kMaps) {
-        const bool tokens = std::string_view(id) == "kappa-tokens";
-        if (tokens && (!side.same_tokens || result.runs[0].texts.size() > 1)) { continue; }
-        go_on(terminal, Stage::figures, 0, 1);
-        const FigureEntry& entry = figure_entry(id);
-        std::optional<Figure> figure =
-            map_difference(entry.make(of, {}), entry.make(against, {}), result.names[side.a[0]],
-                           result.names[side.b[0]]);
-        if (!figure) { continue; }
-        if (result.sides.size() > 1) { figure->run = words[side.a[0]]; }
-        for (const std::string& name : write_figure_files(figures_, *figure, place)) {
-          names.push_back(name);
-        }
+    for_each_map_difference(result, terminal, [&](Figure& figure) {
+      for (const std::string& name : write_figure_files(figures_, figure, place)) {
+        names.push_back(name);
       }
-    }
+    });
     return names;
   }
 

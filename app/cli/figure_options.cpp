@@ -31,16 +31,19 @@ std::vector<FigureFormat> parsed_formats(const std::string& text) {
 
 }  // namespace
 
-void FigureOptions::add_to(CLI::App& app) {
+void FigureOptions::add_to(CLI::App& app, const std::set<std::string_view>& without) {
   app.add_option(
          "--figures", ids,
          "all, none, or ids of figures: loss,kappa-depth; none for several texts unless given")
       ->capture_default_str();
-  app.add_option("--figure-format", formats, "any of svg, pdf, eps, png, csv")
-      ->capture_default_str();
+  if (!without.contains("figure-format")) {
+    app.add_option("--figure-format", formats, "any of svg, pdf, eps, png, csv")
+        ->capture_default_str();
+  }
   app.add_option("--tokens", tokens, "first and last token of the figures along tokens: 12:87");
   const char* const group = "Look of figures";
   for (const StyleSetting& setting : style_settings()) {
+    if (without.contains(setting.name)) { continue; }
     const std::string name(setting.name), help(setting.help);
     if (setting.kind == StyleSetting::Kind::toggle) {
       app.add_flag("--" + name, toggles_[name], help)->group(group);
@@ -116,6 +119,11 @@ std::vector<std::string> FigureOptions::asked() const {
 namespace {
 
 constexpr std::int64_t kMostLayers = 1 << 16;
+// Why an entry makes no figure of traces.
+const char* absent_because(Traces traces) {
+  return traces.front()->corpus ? "shows single tokens, which the result of a corpus has not"
+                                : "compares traces; expected a second one";
+}
 
 bool is_picture(FigureFormat format) {
   return format != FigureFormat::csv;
@@ -163,16 +171,15 @@ void note_choices(const FigureOptions& options, unsigned heeded, unsigned choice
 
 template <typename Use>
 void for_each_figure(const FigureOptions& options, Traces traces, Progress& progress,
-                     Acting& acting, const Use& use) {
+                     Acting& acting, const FigureHooks& hooks, const Use& use) {
   const std::vector<const FigureEntry*> entries = options.entries();
   for (std::size_t i = 0; i < entries.size(); ++i) {
     for (const FigureChoices& choices : choices_of(options, *entries[i])) {
       go_on(progress, Stage::figures, i, entries.size());
       std::vector<Figure> figures = entries[i]->make_all(traces, choices, options.panels);
       require(!figures.empty() || options.ids == "all", ExitCode::usage, {}, "figure ",
-              entries[i]->id,
-              traces.front()->corpus ? ": shows single tokens, which the result of a corpus has not"
-                                     : ": compares traces; expected a second one");
+              entries[i]->id, ": ", absent_because(traces));
+      if (figures.empty() && hooks.absent) { hooks.absent(*entries[i], absent_because(traces)); }
       for (Figure& figure : figures) {
         const FigureEntry& entry = *entries[i];
         note_choices(options, entry.heeded(options.choices), entry.choices, figure, acting);
@@ -243,11 +250,10 @@ void FigureOptions::check_tokens(std::int64_t count, const std::string& source) 
 
 namespace {
 
-// Writes what `make_each(acting, use)` makes, which gives each figure to `use`.
+// Styles what `make_each(acting, use)` makes, which gives each figure to its `use`.
 template <typename MakeEach>
-std::vector<std::string> write_each(const FigureOptions& options, const MakeEach& make_each,
-                                    const std::filesystem::path& folder, const FigureHooks& hooks) {
-  const std::vector<FigureFormat> formats = parsed_formats(options.formats);
+void style_each(const FigureOptions& options, const MakeEach& make_each, const FigureHooks& hooks,
+                const UseFigure& use) {
   const FigureStyle style = options.style();
   SharedEnds shared;
   if (style.same_scale) {
@@ -261,7 +267,6 @@ std::vector<std::string> write_each(const FigureOptions& options, const MakeEach
     }
   }
   for (const StyleWords& one : options.given_settings()) { acting.given("--" + one.name); }
-  std::vector<std::string> names;
   FileTextMeter meter(style.font);
   make_each(acting, [&](Figure& figure) {
     if (style.same_scale && !shared.any()) {
@@ -271,29 +276,44 @@ std::vector<std::string> write_each(const FigureOptions& options, const MakeEach
     for (const NotActing& one : restyle(figure, style)) {
       acting.idle(one.setting, figure.id, one.why);
     }
-    std::vector<std::string> demands;
-    for (const auto& file : write_figure(figure, style, formats, folder, &meter, &demands)) {
-      names.push_back(file.filename().string());
-    }
-    for (const std::string& demand : demands) {
+    StyledFigure styled{figure, style, meter};
+    use(styled);
+    for (const std::string& demand : styled.demands) {
       acting.not_kept(style.preset + ": " + demand, figure.id);
     }
   });
   for (const std::string& line : acting.lines(hooks.refuse)) {
     if (hooks.say) { hooks.say(line); }
   }
-  return names;
+}
+
+// What writes figures into `folder`, and the files' names into `names`.
+UseFigure writer(const FigureOptions& options, const std::filesystem::path& folder,
+                 std::vector<std::string>& names) {
+  return [formats = parsed_formats(options.formats), &folder, &names](StyledFigure& one) {
+    for (const auto& file :
+         write_figure(one.figure, one.style, formats, folder, &one.meter, &one.demands)) {
+      names.push_back(file.filename().string());
+    }
+  };
 }
 
 }  // namespace
 
+void make_figures(const FigureOptions& options, Traces traces, Progress& progress,
+                  const FigureHooks& hooks, const UseFigure& use) {
+  const auto make_each = [&](Acting& acting, const auto& take) {
+    for_each_figure(options, traces, progress, acting, hooks, take);
+  };
+  style_each(options, make_each, hooks, use);
+}
+
 std::vector<std::string> write_figures(const FigureOptions& options, Traces traces,
                                        const std::filesystem::path& folder, Progress& progress,
                                        const FigureHooks& hooks) {
-  const auto make_each = [&](Acting& acting, const auto& use) {
-    for_each_figure(options, traces, progress, acting, use);
-  };
-  return write_each(options, make_each, folder, hooks);
+  std::vector<std::string> names;
+  make_figures(options, traces, progress, hooks, writer(options, folder, names));
+  return names;
 }
 
 std::vector<std::string> write_training_figures(const FigureOptions& options, LoggedRuns runs,
@@ -310,7 +330,9 @@ std::vector<std::string> write_training_figures(const FigureOptions& options, Lo
       use(figure);
     }
   };
-  return write_each(options, make_each, folder, hooks);
+  std::vector<std::string> names;
+  style_each(options, make_each, hooks, writer(options, folder, names));
+  return names;
 }
 
 std::vector<std::string> write_figure_files(const FigureOptions& options, Figure figure,

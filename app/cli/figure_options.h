@@ -5,7 +5,9 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <set>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/engine/progress.h"
@@ -27,7 +29,9 @@ struct FigureOptions {
   std::string tokens;           // "12:87"; "" all
   std::string style_file;       // "": none
 
-  void add_to(CLI::App& app);  // --figures, --figure-format, --tokens and the settings of the style
+  // --figures, --figure-format, --tokens and the settings of the style, but for those that
+  // `without` names: "title".
+  void add_to(CLI::App& app, const std::set<std::string_view>& without = {});
   void add_choices_to(CLI::App& app);  // what is shown
   // The figures asked for, in the catalogue's order; unknown ids and formats, sizes that no figure
   // fits in: usage. No font where text is to be drawn: io.
@@ -55,7 +59,22 @@ struct FigureHooks {
   // A word that can act on none of the figures is an error (usage); false, where more than figures
   // would be lost by it: a line, too.
   bool refuse = true;
+  // Of all figures the one that these traces have none of, and why.
+  std::function<void(const FigureEntry& entry, const std::string& why)> absent = {};
 };
+
+// A figure as it is to be drawn.
+struct StyledFigure {
+  const Figure& figure;
+  const FigureStyle& style;
+  TextMeter& meter;
+  std::vector<std::string> demands = {};  // of a preset that the picture does not keep
+};
+using UseFigure = std::function<void(StyledFigure&)>;
+
+// Makes the figures of `traces`, styled as asked, and gives each to `use`. Errors as below.
+void make_figures(const FigureOptions& options, Traces traces, Progress& progress,
+                  const FigureHooks& hooks, const UseFigure& use);
 
 // Makes the figures of `traces` in `folder`, which must exist; returns the files' names. A figure
 // of one trace is made of each of several. Throws Error (interrupted) when the progress says stop.
