@@ -54,6 +54,8 @@ constexpr Verb kVerbs[] = {
     {"plot", "TRACE… -o DIR", "figures of traces as SVG, PDF, PNG and CSV", plot_verb},
     {"compare", "A B… -p TEXT -o DIR", "the same texts on several models, or traces, side by side",
      compare_verb},
+    {"report", "PATH… -o FILE.html", "one HTML page of a trace, a comparison or a sweep",
+     report_verb},
     {"score", "MODEL --tasks FILE…", "answer tasks of the CORE kind: accuracy above chance",
      score_verb},
     {"stats", "MODEL --corpus FILE… -o DIR", "statistics over a corpus, on one machine or many",

@@ -33,6 +33,7 @@ ComparedResult compared(const std::vector<ComparedRun>& opened, std::uint64_t se
                         Progress& progress) {
   ComparedResult result{opened};
   std::vector<const Trace*> wholes;
+  wholes.reserve(opened.size());
   for (const ComparedRun& run : opened) { wholes.push_back(&run.whole()); }
   result.fields = different_fields(wholes);
   result.names = run_names(wholes);

@@ -119,6 +119,7 @@ std::vector<std::string> FigureOptions::asked() const {
 namespace {
 
 constexpr std::int64_t kMostLayers = 1 << 16;
+
 // Why an entry makes no figure of traces.
 const char* absent_because(Traces traces) {
   return traces.front()->corpus ? "shows single tokens, which the result of a corpus has not"

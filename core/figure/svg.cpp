@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <cmath>
+#include <utility>
 
 #include "core/checkpoint/tensor.h"
 #include "core/error.h"
@@ -24,11 +25,14 @@ std::string number(double value) {
 
 class Writer {
  public:
-  explicit Writer(const Scene& scene) : scene_(scene) {}
+  // `page_prefix`: of ids inside an HTML page; "": a file of its own.
+  explicit Writer(const Scene& scene, std::string page_prefix = "", std::string label = "")
+      : scene_(scene), page_prefix_(std::move(page_prefix)), label_(std::move(label)) {}
 
   std::string run(std::size_t begin, std::size_t end) {
     grouped_ = begin == 0 && end == scene_.items.size();
-    head();
+    page_prefix_.empty() ? head() : head_in_page();
+    clips();
     for (std::size_t i = begin; i < end; ++i) {
       std::visit([this](const auto& item) { put(item); }, scene_.items[i]);
     }
@@ -39,10 +43,13 @@ class Writer {
  private:
   // Stands for the prefix of ids until all else is known; no text holds it.
   static constexpr char kPrefix = '\x01';
+  // A page is read from further away than paper: texts of 7 pt are small there.
+  static constexpr double kOnScreen = 1.3;
 
   // Ids that no other figure has, so that several may be parts of one page.
   std::string with_prefix() const {
-    const std::string prefix = "kappascope-" + sha256_hex(out_).substr(0, 8) + "-";
+    const std::string prefix =
+        page_prefix_.empty() ? "kappascope-" + sha256_hex(out_).substr(0, 8) + "-" : page_prefix_;
     std::string result;
     result.reserve(out_.size() + 64 * prefix.size());
     for (const char c : out_) {
@@ -87,6 +94,18 @@ class Writer {
       out_ += "<desc>" + xml_escaped(scene_.description) + "</desc>\n";
     }
     if (!scene_.provenance.empty()) { metadata(); }
+  }
+
+  void head_in_page() {
+    out_ += "<svg role=\"img\"";
+    attribute("aria-label", plain_text(label_));
+    out_ += " width=\"" + number(kOnScreen * scene_.width_mm) + "mm\" height=\"" +
+            number(kOnScreen * scene_.height_mm) + "mm\" viewBox=\"0 0 " + number(scene_.width) +
+            " " + number(scene_.height) + "\" font-family=\"" + font_families(scene_.font) +
+            "\" xml:space=\"preserve\">\n";
+  }
+
+  void clips() {
     out_ += "<defs>\n";
     for (std::size_t i = 0; i < scene_.clips.size(); ++i) {
       out_ += "<clipPath";
@@ -208,6 +227,7 @@ class Writer {
   }
 
   const Scene& scene_;
+  std::string page_prefix_, label_;
   std::string out_;
   bool grouped_ = true;  // a part of a scene may hold half of a group
 };
@@ -220,6 +240,10 @@ std::string to_svg(const Scene& scene) {
 
 std::string to_svg(const Scene& scene, std::size_t begin, std::size_t end) {
   return Writer(scene).run(begin, end);
+}
+
+std::string to_page_svg(const Scene& scene, const std::string& prefix, const std::string& label) {
+  return Writer(scene, prefix, label).run(0, scene.items.size());
 }
 
 }  // namespace kappascope
