@@ -57,7 +57,7 @@ const std::array<LayerColumn, 9> kLayerColumns = {{
 std::string headline(const Trace& trace, double mean_nll) {
   std::string line = printable(trace.model_name);
   if (trace.step >= 0) { line += join_words(", step ", trace.step); }
-  const std::int64_t tokens = trace.corpus ? trace.corpus->tokens : trace.tokens;
+  const std::int64_t tokens = counted_tokens(trace);
   if (trace.corpus) { line += join_words(", ", trace.corpus->documents, " documents"); }
   line += join_words(", ", tokens, tokens == 1 ? " token" : " tokens");
   line += ", mean NLL " + number(mean_nll, 4) + (std::isnan(mean_nll) ? "" : " nats");

@@ -95,7 +95,10 @@ class Stats {
     meet();
     read_corpus();
     CorpusTotals all = gathered();
-    if (folder) { finish(*folder, all); }
+    if (folder) {
+      name_tokens(all);
+      finish(*folder, all);
+    }
     meet();
   }
 
@@ -205,7 +208,7 @@ class Stats {
       try {
         if (document.failure) { throw Error(document.failure); }
         const CorpusText text{
-            document.index, document.domain,
+            document_key(document.source), document.domain,
             tokenize({document.source, document.text}, *tokenizer_, *model_, tokens_left())};
         if (own) { packer.add(text, done); }
         place_in_corpus_.tokens += std::ssize(text.text.tokens);
@@ -274,6 +277,16 @@ class Stats {
       parts[i] = {};
     }
     return all;
+  }
+
+  void name_tokens(CorpusTotals& totals) const {
+    for (std::int64_t row = 0; row < std::ssize(totals.rows); ++row) {
+      for (std::int64_t e = 0; e < totals.experts; ++e) {
+        for (const TokenCounts::Top& top : totals.top_tokens(row, e)) {
+          totals.token_texts[top.token] = display_text(tokenizer_->bytes(top.token));
+        }
+      }
+    }
   }
 
   void finish(OutputFolder& folder, const CorpusTotals& totals) {

@@ -194,7 +194,29 @@ void sort_served(ExpertPanelState& state, const std::shared_ptr<const ExpertCard
   state.served = served_by(*card, order);
 }
 
+// Of a corpus.
+void draw_frequent(const Theme& theme, const ExpertCard& card) {
+  if (card.frequent.empty()) {
+    return quiet_text(theme, "No token of this corpus was assigned to it.");
+  }
+  const bool shown = begin_table(
+      "###frequent",
+      {{"token", 0, false}, {"assignments", 6, true, "How often it was assigned to the expert"}},
+      {0, 0}, 0);
+  if (!shown) { return; }
+  for (const FrequentToken& token : card.frequent) {
+    ImGui::TableNextRow();
+    ImGui::TableNextColumn();
+    const std::string text =
+        token.text.empty() ? "token id " + std::to_string(token.id) : token_label(token.text);
+    ImGui::TextUnformatted(text.c_str());
+    number_cell(count_text(token.count), theme.text);
+  }
+  ImGui::EndTable();
+}
+
 void draw_served(Gui& gui, const Trace& trace, const std::shared_ptr<const ExpertCard>& card) {
+  if (trace.corpus) { return draw_frequent(*gui.theme, *card); }
   if (card->served.empty()) {
     return quiet_text(*gui.theme, "No token of this text was assigned to it.");
   }
@@ -281,7 +303,7 @@ void draw_expert_panel(Gui& gui) {
   draw_steppers(gui, *trace, *card);
   if (!ImGui::BeginChild("###card")) { return ImGui::EndChild(); }
   draw_numbers(*gui.theme, *card, !without_capacity(*trace));
-  heading(gui.fonts.bold, "Tokens it served");
+  heading(gui.fonts.bold, trace->corpus ? "Its most frequent tokens" : "Tokens it served");
   draw_served(gui, *trace, card);
   heading(gui.fonts.bold, "κ and gates");
   draw_figures(gui, *card);

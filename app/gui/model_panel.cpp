@@ -16,6 +16,7 @@
 #include "app/gui/widgets.h"
 #include "core/figure/runs.h"
 #include "core/figure/text.h"
+#include "core/trace/corpus_totals.h"
 
 namespace kappascope::gui {
 
@@ -117,7 +118,7 @@ void explain_trace(const OpenTrace& open) {
   const Trace& trace = *open.trace;
   std::string text = plain_text(trace.model_name);
   if (trace.step >= 0) { text += ", step " + count_text(trace.step); }
-  text += "\n" + settings_text(trace) + "\n" + count_text(trace.tokens) + " tokens: “" +
+  text += "\n" + settings_text(trace) + "\n" + count_text(counted_tokens(trace)) + " tokens: “" +
           run_text(trace, 160) + "”\n";
   text += open.run ? "run here, not saved" : plain_text(open.path.string());
   explain(text.c_str());
@@ -140,7 +141,7 @@ void draw_traces(Gui& gui) {
   }
   float names = 0, settings = 0, tokens = 3.5F;
   for (const OpenTrace& open : workspace.traces()) {
-    tokens = std::max(tokens, name_width(count_text(open.trace->tokens)));
+    tokens = std::max(tokens, name_width(count_text(counted_tokens(*open.trace))));
     names = std::max(names, name_width(label_parts(open).first));
     settings = std::max(settings, name_width(settings_text(*open.trace)));
   }
@@ -169,7 +170,7 @@ void draw_traces(Gui& gui) {
     elided_text(text, 0, theme.quiet_text);
     ImGui::PopStyleVar();
     ImGui::EndGroup();
-    number_cell(count_text(open.trace->tokens));
+    number_cell(count_text(counted_tokens(*open.trace)));
     text_cell(settings_text(*open.trace), theme.quiet_text);
     ImGui::TableNextColumn();
     ImGui::PushStyleVar(ImGuiStyleVar_FramePadding, {0, 0});

@@ -9,6 +9,7 @@
 #include "app/gui/gui.h"
 #include "app/gui/widgets.h"
 #include "core/figure/text.h"
+#include "core/trace/corpus_totals.h"
 
 namespace kappascope::gui {
 
@@ -132,8 +133,8 @@ void draw_status(Gui& gui) {
   } else if (const OpenTrace* open = workspace.current_open_trace()) {
     const Trace& trace = *open->trace;
     const std::string numbers =
-        join_words(count_text(trace.tokens), " tokens, ", count_text(trace.layers), " MoE layers, ",
-                   count_text(trace.experts), " experts · ");
+        join_words(count_text(counted_tokens(trace)), " tokens, ", count_text(trace.layers),
+                   " MoE layers, ", count_text(trace.experts), " experts · ");
     const float room = ImGui::GetContentRegionAvail().x - ImGui::CalcTextSize(numbers.c_str()).x;
     const std::string label = parts_that_fit(open->label, room);
     ImGui::TextDisabled("%s%s", numbers.c_str(), label.c_str());

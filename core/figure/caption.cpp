@@ -103,10 +103,6 @@ std::string tokens_label(std::int64_t least, std::int64_t most) {
   return range + count_text(most) + (most == 1 ? " token" : " tokens");
 }
 
-std::int64_t tokens_of(const Trace& trace) {
-  return trace.corpus ? trace.corpus->tokens : trace.tokens;
-}
-
 // "150 documents in calls of 256 tokens", of which the capacity of experts is counted.
 std::string corpus_label(const Trace& trace) {
   if (!trace.corpus) { return ""; }
@@ -164,7 +160,7 @@ std::string caption_of_one(const Trace& trace, const std::string& name) {
   for (std::size_t k = 0; k < items.size(); ++k) {
     add_item(text, beyond_name(trace, name, items[k], k), " · ");
   }
-  add_item(text, tokens_label(tokens_of(trace), tokens_of(trace)), " · ");
+  add_item(text, tokens_label(counted_tokens(trace), counted_tokens(trace)), " · ");
   add_item(text, corpus_label(trace), " · ");
   return text;
 }
@@ -202,11 +198,11 @@ std::string model_label(const Trace& trace) {
 std::string caption(Traces traces, const std::vector<std::string>& names) {
   if (traces.size() == 1 && !names[0].empty()) { return caption_of_one(*traces[0], names[0]); }
   std::vector<std::vector<std::string>> items;
-  std::int64_t least = tokens_of(*traces[0]), most = least;
+  std::int64_t least = counted_tokens(*traces[0]), most = least;
   for (const Trace* trace : traces) {
     items.push_back(items_of(*trace));
-    least = std::min(least, tokens_of(*trace));
-    most = std::max(most, tokens_of(*trace));
+    least = std::min(least, counted_tokens(*trace));
+    most = std::max(most, counted_tokens(*trace));
   }
   std::string text;
   std::vector<bool> common;

@@ -12,6 +12,7 @@
 #include "core/checkpoint/tensor.h"
 #include "core/figure/caption.h"
 #include "core/figure/text.h"
+#include "core/trace/corpus_totals.h"
 #include "core/trace/meta.h"
 
 namespace kappascope {
@@ -285,6 +286,10 @@ std::vector<std::string> run_settings(const Trace& trace) {
 }
 
 std::string run_text(const Trace& trace, std::size_t bytes) {
+  if (trace.corpus) {
+    return "corpus of " + count_text(trace.corpus->documents) +
+           (trace.corpus->documents == 1 ? " document" : " documents");
+  }
   const std::string text = words_of(trace, bytes + 1);
   std::size_t end = std::min(text.size(), bytes);
   while (end > 0 && end < text.size() && (text[end] & 0xC0) == 0x80) { --end; }

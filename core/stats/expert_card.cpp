@@ -7,14 +7,18 @@
 #include "core/stats/importance.h"
 #include "core/stats/layer.h"
 #include "core/stats/router.h"
+#include "core/trace/corpus_totals.h"
 
 namespace kappascope {
 namespace {
 
 void set_load(ExpertCard& card, const TraceLayer& layer) {
-  const ExpertLoads loads = expert_loads(layer);
+  const ChoiceTotals choices = choice_totals(layer);
+  const ExpertLoads loads = expert_loads(choices);
   const auto e = static_cast<std::size_t>(card.expert);
   card.assigned = loads.assigned[e];
+  card.kept = choices.kept[e];
+  card.dropped = card.assigned - card.kept;
   card.load = loads.load[e];
   card.load_over_even = card.load * static_cast<double>(layer.experts);
   card.gate_mass = loads.gate_mass[e];
@@ -42,10 +46,16 @@ void set_served(ExpertCard& card, const TraceLayer& layer) {
       entry.kappa_mean = number(kappa, at);
       entry.sharpness = number(sharpness, at);
     }
-    card.kept += entry.kept ? 1 : 0;
     card.served.push_back(entry);
   }
-  card.dropped = card.assigned - card.kept;
+}
+
+void set_frequent(ExpertCard& card, const CorpusTotals& corpus) {
+  for (const TokenCounts::Top& top : corpus.top_tokens(card.row, card.expert)) {
+    const auto text = corpus.token_texts.find(top.token);
+    card.frequent.push_back(
+        {top.token, text == corpus.token_texts.end() ? "" : text->second, top.count});
+  }
 }
 
 void set_importance(ExpertCard& card, const TraceLayer& layer) {
@@ -83,6 +93,7 @@ ExpertCard expert_card(const Trace& trace, std::int64_t row, std::int64_t e) {
   card.experts = layer.experts;
   set_load(card, layer);
   set_served(card, layer);
+  if (trace.corpus) { set_frequent(card, *trace.corpus); }
   set_importance(card, layer);
   card.kappa = kappa_band(layer, kappa_function(layer), e);
   const KappaBounds bounds = kappa_bounds(layer, e);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "core/stats/gates.h"
@@ -20,6 +21,13 @@ struct ServedEntry {
   double kappa_mean = kNaN, sharpness = kNaN;  // over gate units; rms of κz
 };
 
+// Of a corpus: a token, as shown to people, and how often it was assigned to the expert.
+struct FrequentToken {
+  std::int32_t id = -1;
+  std::string text;
+  std::int64_t count = 0;
+};
+
 struct ExpertCard {
   std::int64_t row = -1, layer = -1, pass = -1, expert = -1, experts = 0;  // experts: of the layer
   // Tokens with finite router numbers, as in expert_loads.
@@ -36,7 +44,8 @@ struct ExpertCard {
   GateMeans gates;                                // over kept tokens
   EffectSummary effect, effect_relative;
   double alignment_mean = kNaN, alignment_energy = kNaN;
-  std::vector<ServedEntry> served;  // in token order
+  std::vector<ServedEntry> served;      // in token order; empty of a corpus
+  std::vector<FrequentToken> frequent;  // of a corpus, by falling count
 };
 
 // Of expert e of row `row` of the trace. Outside the trace: usage.

@@ -309,7 +309,7 @@ Json summary_json(const Trace& trace, const std::vector<LayerSummary>& layers) {
                {"model", trace.model_name},
                {"family", trace.family},
                {"kappa", trace.kappa},
-               {"tokens", trace.corpus ? trace.corpus->tokens : trace.tokens}};
+               {"tokens", counted_tokens(trace)}};
   if (trace.step >= 0) { json["step"] = trace.step; }
   if (trace.meta.contains("document")) { json["document"] = trace.meta["document"]; }
   const Mean nll = mean_nll_of(trace);

@@ -147,6 +147,7 @@ void CorpusTotals::add(const CorpusTotals& other) {
   documents += other.documents;
   failed_documents += other.failed_documents;
   for (const auto& [message, count] : other.failures) { failures[message] += count; }
+  token_texts.insert(other.token_texts.begin(), other.token_texts.end());
   while (failures.size() > kMostFailures) { failures.erase(std::prev(failures.end())); }
   tokens += other.tokens;
   bytes += other.bytes;

@@ -10,11 +10,13 @@
 #include <vector>
 
 #include "core/trace/totals.h"
+#include "core/trace/trace.h"
 
 namespace kappascope {
 
-inline constexpr std::int64_t kResamples = 200;     // B
-inline constexpr std::size_t kMostFailures = 1000;  // that are named; all are counted
+inline constexpr std::int64_t kResamples = 200;      // B
+inline constexpr std::size_t kTopExpertTokens = 16;  // N
+inline constexpr std::size_t kMostFailures = 1000;   // that are named; all are counted
 
 // How often a document is in resample `resample`: Poisson with mean 1, which is what drawing as
 // many documents as there are with replacement comes to when they are many (Hanley and MacGibbon
@@ -90,9 +92,15 @@ struct CorpusTotals {
   ResampledMean resampled_nll;
   std::vector<std::string> domains;  // names, in the order of domain_assigned
   std::uint64_t seed = 0;            // of the resamples
+  // As shown to people, of those that top_tokens() names.
+  std::map<std::int32_t, std::string> token_texts;
   // What kept documents from being used, and how many: the first in the order of the alphabet.
   std::map<std::string, std::int64_t> failures;
 
+  // The most frequent tokens of an expert of a row.
+  std::vector<TokenCounts::Top> top_tokens(std::int64_t row, std::int64_t expert) const {
+    return rows[row].tokens.top(expert, kTopExpertTokens);
+  }
   void add_failure(const std::string& message);
   // Place of a domain, added if new.
   std::size_t domain(const std::string& name);
@@ -121,7 +129,13 @@ struct CorpusTotals {
     archive(domains);
     archive(seed);
     archive(failures);
+    archive(token_texts);
   }
 };
+
+// Tokens that a trace is of: of its text, or counted in its corpus.
+inline std::int64_t counted_tokens(const Trace& trace) {
+  return trace.corpus ? trace.corpus->tokens : trace.tokens;
+}
 
 }  // namespace kappascope

@@ -29,12 +29,13 @@ class DescribedArrays {
     put(std::move(array), {bytes.begin(), bytes.end()}, about, dimensions, unit);
   }
 
-  void add_texts(const std::string& name, const std::vector<std::string>& texts, const char* about,
+  void add_texts(const std::string& name, std::vector<std::int64_t> shape,
+                 std::vector<std::string> texts, const char* about,
                  std::initializer_list<std::string_view> dimensions) {
-    NpyArray array{.name = name, .type = NpyType::text, .shape = {std::ssize(texts)}};
+    NpyArray array{.name = name, .type = NpyType::text, .shape = std::move(shape)};
     array.text_width = text_width(texts);
-    texts_ = texts;
     put(std::move(array), {}, about, dimensions, "");
+    items_.back().texts = std::move(texts);
   }
 
   void write(const std::filesystem::path& path, Json meta) {
@@ -48,7 +49,7 @@ class DescribedArrays {
     writer.write_text(kMetaArray, 0, std::span(&document, 1));
     for (const Item& item : items_) {
       if (item.array.type == NpyType::text) {
-        writer.write_text(item.array.name, 0, texts_);
+        writer.write_text(item.array.name, 0, item.texts);
       } else {
         writer.write(item.array.name, 0, item.bytes);
       }
@@ -60,6 +61,7 @@ class DescribedArrays {
   struct Item {
     NpyArray array;
     std::vector<std::byte> bytes;
+    std::vector<std::string> texts;
   };
   static NpyType type_of(std::int64_t) { return NpyType::int64; }
   static NpyType type_of(std::int32_t) { return NpyType::int32; }
@@ -69,11 +71,10 @@ class DescribedArrays {
            std::initializer_list<std::string_view> dimensions, const char* unit) {
     described_[array.name] =
         describe_array(unit, about, std::span(dimensions.begin(), dimensions.end()));
-    items_.push_back({std::move(array), std::move(bytes)});
+    items_.push_back({std::move(array), std::move(bytes), {}});
   }
 
   std::vector<Item> items_;
-  std::vector<std::string> texts_;  // of the one array of texts
   Json described_ = Json::object();
 };
 

@@ -12,8 +12,6 @@
 namespace kappascope {
 namespace {
 
-constexpr std::size_t kTopExpertTokens = 16;  // N
-
 // Rows whose arrays differ in size, each padded to `width`.
 template <typename T, typename Of>
 std::vector<T> padded(const CorpusTotals& totals, std::int64_t width, T padding, Of&& of) {
@@ -256,7 +254,8 @@ class StatsArrays {
         }
       }
     }
-    to_.add_texts("domain_names", totals_.domains, "values of the domain field", {"domain"});
+    to_.add_texts("domain_names", {domains}, totals_.domains, "values of the domain field",
+                  {"domain"});
     to_.add("domain_assigned", {rows_, experts_, domains}, std::move(all),
             "assignments of tokens of the domain", {"moe_layer", "expert", "domain"});
   }
@@ -265,15 +264,20 @@ class StatsArrays {
     const auto most = std::int64_t(kTopExpertTokens);
     std::vector<std::int32_t> ids(std::size_t(rows_ * experts_ * most), -1);
     Counts count(ids.size(), 0);
+    std::vector<std::string> texts(ids.size());
     for (std::int64_t r = 0; r < rows_; ++r) {
       for (std::int64_t e = 0; e < experts_; ++e) {
         std::int64_t at = (r * experts_ + e) * most;
-        for (const TokenCounts::Top& top : totals_.rows[r].tokens.top(e, kTopExpertTokens)) {
+        for (const TokenCounts::Top& top : totals_.top_tokens(r, e)) {
+          const auto text = totals_.token_texts.find(top.token);
+          if (text != totals_.token_texts.end()) { texts[at] = text->second; }
           ids[at] = top.token;
           count[at++] = top.count;
         }
       }
     }
+    to_.add_texts("top_token_text", {rows_, experts_, most}, std::move(texts),
+                  "these as shown to people", {"moe_layer", "expert", "top"});
     to_.add("top_token_id", {rows_, experts_, most}, std::move(ids),
             "most frequent tokens of the expert", {"moe_layer", "expert", "top"});
     to_.add("top_token_count", {rows_, experts_, most}, std::move(count), "assignments of these",
