@@ -11,6 +11,7 @@
 #include "core/checkpoint/folder.h"
 #include "core/trace/joined.h"
 #include "core/trace/kappa_in_force.h"
+#include "core/trace/stats_file.h"
 
 namespace kappascope {
 namespace {
@@ -154,6 +155,7 @@ std::vector<fs::path> trace_files(const std::string& path) {
     return at.extension() == ".npz" ? std::vector<fs::path>{at} : std::vector<fs::path>{};
   }
   if (is_there(at / kTraceFile)) { return {at / kTraceFile}; }
+  if (is_there(at / kStatsFile)) { return {at / kStatsFile}; }
   return is_there(at / kIndexFile) ? traces_below(at) : std::vector<fs::path>{};
 }
 
@@ -165,7 +167,13 @@ void open_runs(std::vector<ComparedRun>& runs, RecordingWords& words, OutputFold
     ComparedRun& run = runs[r];
     const fs::path place = folder.staged("runs") / std::to_string(r);
     const std::vector<fs::path> files = run.step ? std::vector<fs::path>{} : trace_files(run.path);
-    for (const fs::path& file : files) { run.texts.push_back(open_trace(file)); }
+    for (const fs::path& file : files) {
+      run.texts.push_back(open_trace(file));
+      require(runs.size() == 1 || !run.texts.back().corpus, ExitCode::unsupported,
+              {.file = file.native()},
+              "the result of a corpus; expected traces of the same texts; `kappascope plot` draws "
+              "several results over each other");
+    }
     if (files.empty()) {
       if (items.empty()) { items = words.text.list(terminal); }
       Recording recording(run, words, terminal);

@@ -6,6 +6,7 @@
 #include "app/cli/output_folder.h"
 #include "app/cli/terminal.h"
 #include "app/cli/verbs.h"
+#include "core/trace/stats_file.h"
 #include "core/trace/trace.h"
 
 namespace kappascope {
@@ -66,7 +67,10 @@ std::filesystem::path trace_file(const std::string& path) {
           ExitCode::io, {.file = path},
           "the results of several texts; name the folders of those to plot, which ", kIndexFile,
           " lists");
-  return folder ? std::filesystem::path(path) / kTraceFile : std::filesystem::path(path);
+  if (!folder) { return at; }
+  const bool corpus = !std::filesystem::exists(at / kTraceFile, unreadable) &&
+                      std::filesystem::exists(at / kStatsFile, unreadable);
+  return at / (corpus ? kStatsFile : kTraceFile);
 }
 
 // Logs of training runs that the paths stand for; empty: they are traces.

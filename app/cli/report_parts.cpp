@@ -9,6 +9,7 @@
 #include "core/figure/text.h"
 #include "core/stats/importance.h"
 #include "core/stats/soft_routing.h"
+#include "core/trace/corpus_totals.h"
 #include "core/trace/meta.h"
 
 namespace kappascope {
@@ -87,9 +88,9 @@ void add_origin(Facts facts, const Trace& trace) {
 }
 
 std::vector<ReportNumber> numbers_of(const Trace& trace) {
-  const Mean nll = mean_of(trace.nll);
+  const Mean nll = mean_nll_of(trace);
   std::vector<ReportNumber> numbers = {
-      {"Tokens", count_text(trace.tokens), "", "tokens"},
+      {"Tokens", count_text(counted_tokens(trace)), "", "tokens"},
       {"Mean NLL", number_text(nll.value(), 5), "nats a token", "nll_mean"},
       {"Tokens with an NLL", count_text(nll.count), "", "nll_tokens"}};
   const BitsPerByte bits = bits_per_byte(trace);

@@ -199,10 +199,12 @@ void draw_frequent(const Theme& theme, const ExpertCard& card) {
   if (card.frequent.empty()) {
     return quiet_text(theme, "No token of this corpus was assigned to it.");
   }
+  const float row = ImGui::GetTextLineHeight() + 2 * ImGui::GetStyle().CellPadding.y;
+  const float height = row * float(card.frequent.size() + 1) + 0.6F * em();
   const bool shown = begin_table(
       "###frequent",
       {{"token", 0, false}, {"assignments", 6, true, "How often it was assigned to the expert"}},
-      {0, 0}, 0);
+      {0, height}, 0);
   if (!shown) { return; }
   for (const FrequentToken& token : card.frequent) {
     ImGui::TableNextRow();

@@ -260,11 +260,20 @@ class Stats(Case):
     def test_a_result_is_drawn_and_what_needs_tokens_says_so(self):
         out, _ = self.stats(self.corpus(self.documents(20)), 'out')
         pictures = self.folder / 'pictures'
-        self.run_program('plot', out / 'stats.npz', '-o', pictures)
+        self.run_program('plot', out, '-o', pictures)
         names = {path.stem for path in pictures.rglob('*.svg')}
         self.assertLessEqual({'expert-load', 'expert-coactivation', 'kappa-depth', 'kappa-experts', 'effect',
                               'gate-saturation'}, names)
+        self.assertNotIn('loss', names)
+        _, err = self.run_program('plot', out, '-o', pictures, '--figures', 'loss', code=2)
+        self.assertIn('single tokens', err)
+        _, err = self.run_program('compare', out, out / 'stats.npz', '-o', self.folder / 'no', code=4)
+        self.assertIn('result of a corpus', err)
+        page = self.folder / 'page.html'
+        self.run_program('report', out, '-o', page)
+        self.assertIn('20 documents', page.read_text())
         for path in pictures.rglob('*.svg'):
+            self.assertIn('20 documents', path.read_text())
             self.assertNotIn('nan', path.read_text().lower().replace('nano', ''))
 
 
