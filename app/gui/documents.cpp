@@ -12,6 +12,7 @@
 #include "core/figure/runs.h"
 #include "core/figure/text.h"
 #include "core/threads.h"
+#include "core/trace/stats_file.h"
 #include "core/train/log_reader.h"
 #include "core/train/train_log.h"
 
@@ -165,7 +166,8 @@ Opened opened_at(const fs::path& path, std::optional<std::int64_t> step,
   Opened opened{.path = path};
   std::error_code unreadable;
   const bool run = fs::exists(path / kTraceFile, unreadable);
-  if (!run && path.extension() != ".npz") {
+  const bool corpus = !run && fs::exists(path / kStatsFile, unreadable);
+  if (!run && !corpus && path.extension() != ".npz") {
     fs::path whole = fs::absolute(path).lexically_normal();
     if (!whole.has_filename()) { whole = whole.parent_path(); }
     const bool trains = path.filename() == kTrainLog || fs::exists(path / kTrainLog, unreadable);
@@ -186,7 +188,7 @@ Opened opened_at(const fs::path& path, std::optional<std::int64_t> step,
     if (fs::is_regular_file(log, unreadable)) { opened.training = log; }  // of a model_NNNNNN.pt
     return opened;
   }
-  opened.trace = opened_trace(run ? path / kTraceFile : path);
+  opened.trace = opened_trace(run ? path / kTraceFile : corpus ? path / kStatsFile : path);
   const fs::path against = path / kAgainstFolder / kTraceFile;
   if (run && fs::exists(against, unreadable)) { opened.against = opened_trace(against); }
   return opened;
