@@ -145,7 +145,18 @@ class Stats(Case):
             self.assertEqual(ours['documents'], 1)
         self.assertEqual(cut['tokens'], window['tokens'])
         self.assertEqual(cut['calls'], -(-cut['tokens'] // 64))
-        self.assertLess(window['nll_sum'], cut['nll_sum'])  # more context
+        (self.folder / 'long.txt').write_text(text)
+        self.run_program('run', MODEL, '-f', self.folder / 'long.txt', '--window', '--threads', 1, '--figures', 'none',
+                         '-o', self.folder / 'run')
+        trace = json.loads((self.folder / 'run' / 'summary.json').read_text())
+        out, _ = self.stats(corpus, 'as-run', '--window')
+        ours = json.loads((out / 'stats.json').read_text())
+        self.assertEqual((ours['tokens'], ours['nll_tokens']), (trace['tokens'], trace['nll_tokens']))
+        for name in ('nll_mean', 'bits_per_byte'):
+            np.testing.assert_allclose(ours[name], trace[name], rtol=1e-12)
+        for one, other in zip(ours['layers'], trace['layers']):
+            for name in ('load', 'gate_mass', 'drop_rate', 'confidence', 'margin', 'gate_kz_rms', 'hot_set', 'saliency'):
+                np.testing.assert_allclose(one[name], other[name], rtol=1e-9, err_msg=name)
 
     def test_limits_and_samples(self):
         corpus = self.corpus(self.documents(100))

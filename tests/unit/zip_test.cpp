@@ -23,7 +23,7 @@ TinyEntry entry(std::string name, std::string data) {
 }
 
 // Opens the archive and asks for every entry; the file's name is left out of the line.
-std::string line(const std::string& bytes) {
+std::string zip_line(const std::string& bytes) {
   const MemoryFile memory(bytes);
   std::string text = error_of([&] {
     const InputFile file = InputFile::open(memory.path());
@@ -38,8 +38,8 @@ std::string line(const std::string& bytes) {
   return text;
 }
 
-std::string line(const std::vector<TinyEntry>& entries, bool zip64 = true) {
-  return line(tiny_zip(entries, zip64).flat());
+std::string zip_line(const std::vector<TinyEntry>& entries, bool zip64 = true) {
+  return zip_line(tiny_zip(entries, zip64).flat());
 }
 
 std::string offset_text(std::uint64_t offset) {
@@ -62,21 +62,21 @@ TEST(Zip, FindsEntriesAndTheirBytes) {
     EXPECT_EQ(zip.data_offset(file, *found), made.data_offsets[0]);
     EXPECT_EQ(zip.data_offset(file, *zip.find("a")), made.data_offsets[1]);
   }
-  EXPECT_EQ(line(std::vector<TinyEntry>{}), "no error");
+  EXPECT_EQ(zip_line(std::vector<TinyEntry>{}), "no error");
 }
 
 TEST(Zip, RefusesOverlapsAndDuplicates) {
   TinyEntry twin = entry("b", "1234");
   twin.header_offset = 0;
-  EXPECT_EQ(line({entry("b", "1234"), twin}),
+  EXPECT_EQ(zip_line({entry("b", "1234"), twin}),
             "3 zip: entry 'b' overlaps what follows it; expected at most 0, found 0 + 4");
   TinyEntry longer = entry("a", "1234");
   longer.size = 100;
-  EXPECT_EQ(line({longer, entry("b", "1234")}),
+  EXPECT_EQ(zip_line({longer, entry("b", "1234")}),
             "3 zip: entry 'a' overlaps what follows it; expected at most 68, found 0 + 100");
-  EXPECT_EQ(line({entry("b", "1234"), longer}).substr(0, 40),
+  EXPECT_EQ(zip_line({entry("b", "1234"), longer}).substr(0, 40),
             "3 zip: entry 'a' overlaps what follows i");
-  EXPECT_EQ(line({entry("b", "1"), entry("b", "2")}), "3 zip: duplicate entry 'b'");
+  EXPECT_EQ(zip_line({entry("b", "1"), entry("b", "2")}), "3 zip: duplicate entry 'b'");
 }
 
 TEST(Zip, RefusesSizesNearTheEndOfTheNumbers) {
@@ -85,34 +85,35 @@ TEST(Zip, RefusesSizesNearTheEndOfTheNumbers) {
         ~std::uint64_t{0}, ~std::uint64_t{0} - 40}) {
     TinyEntry wrong = entry("a", "1234");
     wrong.size = huge;
-    EXPECT_EQ(line({wrong}).substr(0, 40), "3 zip: entry 'a' overlaps what follows i") << huge;
+    EXPECT_EQ(zip_line({wrong}).substr(0, 40), "3 zip: entry 'a' overlaps what follows i") << huge;
     wrong = entry("a", "1234");
     wrong.header_offset = huge;
-    EXPECT_EQ(line({wrong}).substr(0, 40), "3 zip: entry 'a' overlaps what follows i") << huge;
+    EXPECT_EQ(zip_line({wrong}).substr(0, 40), "3 zip: entry 'a' overlaps what follows i") << huge;
   }
 }
 
 TEST(Zip, RefusesCompressedAndEncryptedEntries) {
   TinyEntry compressed = entry("a", "1234");
   compressed.method = 8;
-  EXPECT_EQ(line({compressed}),
+  EXPECT_EQ(zip_line({compressed}),
             "4 offset 0: zip: entry 'a' is compressed; expected method 0 (stored), found 8");
   for (const int flag : {0, 5, 6, 13}) {
     TinyEntry encrypted = entry("a", "1234");
     encrypted.flags = static_cast<std::uint16_t>(1U << flag);
-    EXPECT_EQ(line({encrypted}), "3 offset 68: zip: entry 'a' is encrypted or on another disk");
+    EXPECT_EQ(zip_line({encrypted}), "3 offset 68: zip: entry 'a' is encrypted or on another disk");
   }
-  EXPECT_EQ(line({entry("a\xff", "1")}), "3 offset 65: zip: an entry name that is not valid UTF-8");
-  EXPECT_EQ(line({entry("", "1")}), "3 offset 65: zip: an entry name that is not valid UTF-8");
+  EXPECT_EQ(zip_line({entry("a\xff", "1")}),
+            "3 offset 65: zip: an entry name that is not valid UTF-8");
+  EXPECT_EQ(zip_line({entry("", "1")}), "3 offset 65: zip: an entry name that is not valid UTF-8");
 }
 
 TEST(Zip, RefusesOtherFiles) {
-  EXPECT_EQ(line(""), "3 zip: too short for an end record; expected 22 bytes, found 0");
-  EXPECT_EQ(line(std::string(100, 'x')),
+  EXPECT_EQ(zip_line(""), "3 zip: too short for an end record; expected 22 bytes, found 0");
+  EXPECT_EQ(zip_line(std::string(100, 'x')),
             "3 offset 78: zip: no end record; the file is truncated or no ZIP");
   const std::string good = tiny_zip({entry("a", "1")}).flat();
-  EXPECT_EQ(line(good + "comment"), "3 " + offset_text(good.size() - 15) +
-                                        "zip: no end record; the file is truncated or no ZIP");
+  EXPECT_EQ(zip_line(good + "comment"), "3 " + offset_text(good.size() - 15) +
+                                            "zip: no end record; the file is truncated or no ZIP");
 }
 
 TEST(Zip, RefusesAnEndRecordThatPointsElsewhere) {
@@ -121,7 +122,7 @@ TEST(Zip, RefusesAnEndRecordThatPointsElsewhere) {
   const auto changed = [&](std::uint64_t field, std::uint64_t value, std::size_t width) {
     std::string bytes = zip.flat();
     bytes.replace(end + field, width, number(value, width));
-    return line(bytes);
+    return zip_line(bytes);
   };
   EXPECT_EQ(changed(4, 1, 2),
             "3 " + offset_text(end) + "zip: archives of several disks are not read");
@@ -146,7 +147,8 @@ TEST(Zip, RefusesAnEndRecordThatDisagreesWithTheLongOne) {
   const TinyZip zip = tiny_zip({entry("a", "1")});
   std::string bytes = zip.flat();
   bytes[zip.size - 22 + 10] = 2;
-  EXPECT_EQ(line(bytes), "3 " + offset_text(zip.size - 22) + "zip: the two end records disagree");
+  EXPECT_EQ(zip_line(bytes),
+            "3 " + offset_text(zip.size - 22) + "zip: the two end records disagree");
 }
 
 TEST(Zip, ReadsOnlyTheDirectory) {
