@@ -197,7 +197,7 @@ class Stats(Case):
         self.assertFalse((out / 'stats.state').exists())
 
     def test_a_run_that_is_killed_goes_on_to_the_same_bytes(self):
-        corpus = self.corpus(self.documents(900))
+        corpus = self.corpus(self.documents(450))
         out = self.folder / 'out'
         words = ('stats', MODEL, '--corpus', corpus, '-o', out, '--threads', 1)
         self.run_program(*words)
@@ -221,7 +221,7 @@ class Stats(Case):
         self.assertEqual([path.name for path in out.iterdir() if 'state' in path.name], [])
 
     def test_ranks_share_a_corpus_and_give_what_one_gives(self):
-        corpus = self.corpus(self.documents(300))
+        corpus = self.corpus(self.documents(200))
         one = self.arrays(self.stats(corpus, 'one')[0])
         for size in (2, 4):
             out = self.folder / f'ranks{size}'
@@ -255,7 +255,7 @@ class Stats(Case):
         self.assertIn('interventions', err)
 
     def test_a_rank_that_dies_ends_the_run_and_it_goes_on(self):
-        corpus = self.corpus(self.documents(900))
+        corpus = self.corpus(self.documents(450))
         out = self.folder / 'out'
         words = ('stats', MODEL, '--corpus', corpus, '-o', out, '--threads', 1)
         processes = self.start_ranks(2, *words)
@@ -266,7 +266,7 @@ class Stats(Case):
         self.assertEqual(codes[0], 5, said)
         self.assertIn('rank 1', said[0])
         self.run_ranks(2, *words, '--resume')
-        self.assertEqual(self.arrays(out)['documents'], 900)
+        self.assertEqual(self.arrays(out)['documents'], 450)
 
     def test_a_result_is_drawn_and_what_needs_tokens_says_so(self):
         out, _ = self.stats(self.corpus(self.documents(20)), 'out')
