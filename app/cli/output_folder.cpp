@@ -15,6 +15,7 @@
 #include "core/stats/summary.h"
 #include "core/trace/npz.h"
 #include "core/trace/output_file.h"
+#include "core/trace/stats_file.h"
 #include "core/trace/trace.h"
 
 namespace kappascope {
@@ -75,6 +76,7 @@ bool is_ours(const fs::path& path, const fs::path& staged) {
   if (name == kBatchFile) { return ends_hold(path, kBatchSchema); }
   if (name == kIndexFile) { return first_line(path).starts_with(kIndexHeader); }
   if (name == kScoreCsv) { return first_line(path).starts_with(kScoreHeader); }
+  if (name == kStatsCsv) { return first_line(path).starts_with(kStatsHeader); }
   // A figure says who made it; its numbers have the columns that we are about to write.
   if (path.extension() == ".csv") { return first_line(path) == first_line(staged); }
   return ends_hold(path, "kappascope");

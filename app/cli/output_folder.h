@@ -62,6 +62,7 @@ inline constexpr const char* kRoutingFile = "routing.csv";
 inline constexpr const char* kSummaryFile = "summary.json";
 inline constexpr const char* kScoreCsv = "score.csv";
 inline constexpr const char* kScoreHeader = "task,example,line,gold,";  // then columns of options
+inline constexpr const char* kStatsHeader = "layer,pass,expert,assigned,kept,first_choice,load,";
 inline constexpr const char* kIndexFile = "index.csv";
 inline constexpr const char* kBatchFile = "batch.json";
 inline constexpr const char* kIndexHeader = "folder,source,tokens,hash,status,error";

@@ -23,7 +23,12 @@ CorpusTotals empty_totals(const Model& model, const RunPlan& plan, std::uint64_t
       totals.gates = std::max(totals.gates, moe->gates);
     }
   }
-  totals.rows.resize(totals.layer_index.size());
+  for (const std::int32_t layer : totals.layer_index) {
+    RowTotals& row = totals.rows.emplace_back();
+    const std::int64_t experts = model.architecture.layers[layer].moe()->router.experts;
+    row.choices.add(RowTokens{.experts = experts, .slots = plan.layers[layer].slots});
+    row.resampled_assigned.resize(std::size_t(kResamples * experts));
+  }
   return totals;
 }
 

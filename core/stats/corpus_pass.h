@@ -17,7 +17,7 @@ struct CallText {
   std::int64_t begin = 0, end = 0;  // in ids; the call's texts follow each other
   std::uint64_t document = 0;       // document_key()
   std::string domain;               // "": none
-  bool begins = true, ends = true;  // it has the document's first token, its last one
+  bool ends = true;                 // it has the document's last token
 };
 
 // One call of the model on documents of a corpus.

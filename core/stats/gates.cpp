@@ -86,7 +86,7 @@ std::vector<EffectTail> tails_of(const Population& population, EffectKind kind,
 
 GateMeans corpus_means(const TraceLayer& layer) {
   const RowTotals& row = layer.trace.corpus->rows[layer.row];
-  const auto mean = [&](std::string_view name) { return row.numbers[row_number(name)].mean(); };
+  const auto mean = [&](std::string_view name) { return row.mean(name); };
   return {
       mean("gate_mean_abs"),          mean("gate_active_fraction"), mean("gate_top16_share"),
       mean("gate_entropy"),           mean("gate_kz_rms"),          mean("gate_linear_fraction"),

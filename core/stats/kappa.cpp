@@ -67,7 +67,7 @@ void set_quantiles(Band& band, const KappaPopulation& population, std::int64_t n
 
 // Of a corpus: one number, or what was counted in bins.
 KappaBand corpus_band(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert) {
-  const double mean = layer.trace.corpus->rows[layer.row].numbers[row_number("kappa_mean")].mean();
+  const double mean = layer.trace.corpus->rows[layer.row].mean("kappa_mean");
   KappaBand result;
   if (kappa.source == KappaFunction::Source::constant) {
     result.band = {mean, mean, mean, mean};
@@ -136,7 +136,9 @@ KappaFunction kappa_function(const TraceLayer& layer) {
                                                : std::make_shared<KappaInForce>(layer.trace);
   const KappaView& view = result.in_force->view(layer.row);
   const KappaSource source = result.in_force->source(layer.row);
-  if (source == KappaSource::score || source == KappaSource::gate_pre) {
+  if (layer.trace.corpus && gates_agree(layer)) {  // what an edit set is not in model.npz
+    result.source = Source::constant;
+  } else if (source == KappaSource::score || source == KappaSource::gate_pre) {
     result.source = source == KappaSource::score ? Source::parameters : Source::gate_pre;
     for (std::int64_t e = 0; e < layer.experts; ++e) {
       result.experts.push_back(view.at_expert(e));

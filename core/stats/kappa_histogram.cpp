@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <string_view>
+
+#include "core/trace/meta.h"
 
 namespace kappascope {
 namespace {
@@ -19,6 +22,11 @@ double quantile_of(const KappaDensity& density, double rank) {
     below += count;
   }
   return kNaN;
+}
+
+// κ may then be outside [1/U, U], within which alone it was counted.
+bool leaves_bounds(std::string_view word) {
+  return word.starts_with("kappa=") || word.starts_with("kappa-mul=");
 }
 
 // What neither κ nor 1/κ of the layer's kept entries exceeds.
@@ -74,6 +82,7 @@ double kappa_bound(const TraceLayer& layer) {
 KappaDensity kappa_density(const TraceLayer& layer, const KappaFunction& kappa,
                            std::int64_t expert) {
   KappaDensity result;
+  if (layer.trace.corpus && any_intervention(layer.trace, leaves_bounds)) { return result; }
   const bool anew = kappa.factors && kappa.exact();
   result.bound = anew ? bound_with_factors(layer, kappa) : kappa_bound(layer);
   const double log_bound = std::abs(std::log(result.bound));

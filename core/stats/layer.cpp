@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "core/trace/corpus_totals.h"
+
 namespace kappascope {
 namespace {
 
@@ -44,7 +46,9 @@ TraceLayer::TraceLayer(const Trace& trace_, std::int64_t row_)
   const ModelParameters* model = trace.model.get();
   gates = own_size(model, model ? model->layer_gates : std::span<const std::int32_t>{}, layer,
                    trace.gates);
-  if (model != nullptr && !model->layer_experts.empty()) {
+  if (trace.corpus) {
+    experts = std::ssize(trace.corpus->rows[at].choices.assigned);
+  } else if (model != nullptr && !model->layer_experts.empty()) {
     experts = own_size(model, model->layer_experts, layer, trace.experts);
   } else {
     experts = columns_in_use(part(trace.router_logits, tokens * trace.experts), tokens, experts);

@@ -25,7 +25,7 @@ bool fits(std::size_t size, std::int64_t expected) {
 bool consistent_row(const RowTotals& row, std::int64_t experts) {
   const ChoiceTotals& choices = row.choices;
   const PairTotals& pairs = row.pairs;
-  bool good = choices.assigned.size() <= std::size_t(experts);
+  bool good = !choices.assigned.empty() && choices.assigned.size() <= std::size_t(experts);
   const auto own = std::int64_t(choices.assigned.size());
   const auto slots = std::int64_t(choices.assigned_by_slot.size());
   for (const auto* counts : {&choices.kept, &choices.first_choice}) {
@@ -34,7 +34,7 @@ bool consistent_row(const RowTotals& row, std::int64_t experts) {
   good = good && std::int64_t(choices.gate_mass.size()) == own && slots <= experts &&
          std::int64_t(choices.dropped_by_slot.size()) == slots;
   for (const auto* counts : {&choices.tokens_by_assigned, &choices.tokens_by_run}) {
-    good = good && std::int64_t(counts->size()) == (own > 0 ? slots + 1 : 0);
+    good = good && std::int64_t(counts->size()) == slots + 1;
   }
   for (const auto* counts : {&pairs.coactivation, &pairs.transition, &pairs.transition_shuffled}) {
     const bool square = own <= kMostPairExperts && std::int64_t(counts->size()) == own * own;
@@ -49,7 +49,7 @@ bool consistent_row(const RowTotals& row, std::int64_t experts) {
          row.importance.selected_logit.size() == row.importance.selected_count.size() &&
          fits(row.effect.size(), own) && fits(row.kappa_hist.size(), own * kKappaBins) &&
          fits(row.gate_pre_hist.size(), own * kGatePreBins) &&
-         fits(row.resampled_assigned.size(), own * kResamples) &&
+         std::int64_t(row.resampled_assigned.size()) == own * kResamples &&
          std::all_of(row.domain_assigned.begin(), row.domain_assigned.end(),
                      [&](const auto& counts) { return fits(counts.size(), own); });
 }

@@ -59,6 +59,7 @@ struct RowTotals {
   ResampledMean resampled_effect;                          // of d over scalars; resamples of calls
 
   void add(const RowTotals& other, const std::vector<std::size_t>& domain_places);
+  double mean(std::string_view number) const { return numbers[row_number(number)].mean(); }
   template <typename Archive>
   void exchange(Archive& archive) {
     archive(choices);

@@ -158,6 +158,27 @@ class Stats(Case):
             for name in ('load', 'gate_mass', 'drop_rate', 'confidence', 'margin', 'gate_kz_rms', 'hot_set', 'saliency'):
                 np.testing.assert_allclose(one[name], other[name], rtol=1e-9, err_msg=name)
 
+    def test_a_result_is_made_anew_in_its_folder(self):
+        corpus = self.corpus(self.documents(5))
+        first = (self.stats(corpus, 'out')[0] / 'stats.csv').read_bytes()
+        out, _ = self.stats(self.corpus(self.documents(4)), 'out')
+        self.assertNotEqual((out / 'stats.csv').read_bytes(), first)
+        self.run_program('merge', out, '-o', out)
+
+    def test_a_corpus_without_a_document_is_opened_all_the_same(self):
+        out, (text, _) = self.stats(self.corpus([]), 'out')
+        self.assertIn('0 documents', text)
+        self.run_program('plot', out, '-o', self.folder / 'pictures')
+        self.run_program('report', out, '-o', self.folder / 'page.html')
+
+    def test_kappa_that_an_edit_takes_out_of_its_bins_is_not_read_off_them(self):
+        corpus = self.corpus(self.documents(5))
+        for words, band in ((['--kappa', 2], 2), (['--kappa-mul', 3], None)):
+            out, _ = self.stats(corpus, words[0][2:], *words)
+            for layer in json.loads((out / 'stats.json').read_text())['layers']:
+                self.assertEqual([layer['kappa'][name] for name in ('p05', 'p50', 'p95')], [band] * 3)
+                self.assertGreater(layer['kappa']['mean'], 1.9)
+
     def test_limits_and_samples(self):
         corpus = self.corpus(self.documents(100))
         tokens, _ = self.stats(corpus, 'tokens', '--tokens', 1000)

@@ -204,6 +204,7 @@ TEST(ByteReader, RefusesBytesThatEndTooSoon) {
   totals.layer_index = totals.pass_index = {0};
   totals.rows.resize(1);
   totals.rows[0].choices.add(small_row());
+  totals.rows[0].resampled_assigned.resize(3 * kResamples);
   totals.domains = {"web"};
   ByteWriter writer;
   writer(totals);
@@ -214,6 +215,9 @@ TEST(ByteReader, RefusesBytesThatEndTooSoon) {
   }
   CorpusTotals whole = read_back(totals);
   EXPECT_TRUE(whole.consistent());
+  CorpusTotals other = whole;
+  other.rows[0].resampled_assigned.clear();
+  EXPECT_FALSE(other.consistent());
   whole.rows[0].choices.kept.pop_back();
   EXPECT_FALSE(whole.consistent());
   std::vector<std::byte> huge(16, std::byte{0x7f});
