@@ -10,7 +10,6 @@
 #include "app/cli/verbs.h"
 #include "core/trace/corpus_totals.h"
 #include "core/trace/meta.h"
-#include "core/trace/output_file.h"
 #include "core/trace/stats_file.h"
 
 namespace kappascope {
@@ -80,20 +79,17 @@ void check_alike(const Trace& first, const Trace& other) {
 }
 
 // The meta of the first part, with the files of all and which parts these were.
-Json merged_meta(const std::vector<Trace>& parts, const CorpusTotals& totals,
-                 const std::string& command) {
+Json merged_meta(const std::vector<Trace>& parts, const std::string& command) {
   Json meta = parts[0].meta;
   meta["command"] = command;
   Json& corpus = meta["corpus"];
   corpus["files"] = Json::array();
-  corpus["failures"] = Json::array();
   for (const Trace& part : parts) {
     const Json* files = member(meta_at(part, "corpus"), "files");
     for (std::size_t i = 0; files && files->is_array() && i < files->size(); ++i) {
       corpus["files"].push_back((*files)[i]);
     }
   }
-  for (const auto& [failure, count] : totals.failures) { corpus["failures"].push_back(failure); }
   corpus["merged"] = parts.size();
   return meta;
 }
@@ -117,17 +113,10 @@ int merge_verb(const Arguments& arguments) {
   CorpusTotals totals = *parts.front().corpus;
   for (std::size_t i = 1; i < parts.size(); ++i) { totals.add(*parts[i].corpus); }
   OutputFolder folder(options.output, options.force, interrupts);
-  std::vector<std::string> names{kStatsFile, kStatsJson, kStatsCsv};
-  folder.check_places({}, names);
-  write_stats(folder.staged(kStatsFile), totals, merged_meta(parts, totals, arguments.command));
-  copy_parameters(parts.front(), folder.staged(kModelFile));
-  const Trace trace = open_trace(folder.staged(kStatsFile));
-  const StatsReport report(trace);
-  write_file(folder.staged(kStatsJson), json_text(report.json()));
-  report.write_csv(folder.staged(kStatsCsv));
-  if (parts.front().model) { names.insert(names.begin(), kModelFile); }
-  folder.publish({}, names);
-  print(options.json ? json_text(report.json()) : options.talk.quiet ? "" : report.text());
+  folder.check_places({}, {kStatsFile, kStatsJson, kStatsCsv, kModelFile});
+  publish_result(folder, totals, merged_meta(parts, arguments.command),
+                 [&](const fs::path& path) { copy_parameters(parts.front(), path); },
+                 {.json = options.json, .quiet = options.talk.quiet});
   return int(ExitCode::ok);
 }
 

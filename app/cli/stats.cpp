@@ -8,6 +8,7 @@
 #include "app/cli/interrupts.h"
 #include "app/cli/load_model.h"
 #include "app/cli/output_folder.h"
+#include "app/cli/rank_runs.h"
 #include "app/cli/stats_calls.h"
 #include "app/cli/stats_options.h"
 #include "app/cli/stats_report.h"
@@ -19,7 +20,6 @@
 #include "core/engine/ranks.h"
 #include "core/threads.h"
 #include "core/trace/byte_archive.h"
-#include "core/trace/output_file.h"
 #include "core/trace/recorder.h"
 #include "core/trace/stats_file.h"
 #include "core/trace/trace_meta.h"
@@ -66,15 +66,10 @@ class Stats {
   }
 
   int run() {
-    if (place_) { ranks_ = join_ranks(*place_, terminal_); }
-    try {
+    return work_on_ranks(place_, ranks_, terminal_, [&] {
       work();
-    } catch (...) {
-      const Failure failure = failure_in_flight();
-      if (!ranks_ || ranks_->leave(failure)) { throw; }
-      return int(failure.code);
-    }
-    return int(failed_ > 0 ? ExitCode::some_failed : ExitCode::ok);
+      return int(failed_ > 0 ? ExitCode::some_failed : ExitCode::ok);
+    });
   }
 
  private:
@@ -296,18 +291,10 @@ class Stats {
     trace_.dtype = options_.compute.dtype;
     Json meta = corpus_meta(*model_, *plan_, trace_);
     meta["corpus"] = corpus_json();
-    for (const auto& [failure, count] : totals.failures) {
-      meta["corpus"]["failures"].push_back(failure);
-    }
-    write_stats(folder.staged(kStatsFile), totals, std::move(meta));
-    write_model_parameters(folder.staged(kModelFile), *model_);
-    const Trace trace = open_trace(folder.staged(kStatsFile));
-    const StatsReport report(trace);
-    write_file(folder.staged(kStatsJson), json_text(report.json()));
-    report.write_csv(folder.staged(kStatsCsv));
-    folder.publish({}, {kModelFile, kStatsFile, kStatsJson, kStatsCsv});
+    publish_result(folder, totals, std::move(meta),
+                   [&](const fs::path& path) { write_model_parameters(path, *model_); },
+                   {.json = options_.json, .quiet = options_.talk.quiet});
     remove_states(path_);
-    print(options_.json ? json_text(report.json()) : options_.talk.quiet ? "" : report.text());
     if (failed_ > 0) {
       terminal_.warn(join_words(failed_, failed_ == 1 ? " document" : " documents",
                                 " could not be used: ", kStatsJson, " names them"));
@@ -374,12 +361,8 @@ class Stats {
 int stats_verb(const Arguments& arguments) {
   const std::optional<RankPlace> place = rank_place();
   StatsOptions options;
-  try {
-    if (!options.parse(arguments.words)) { return int(ExitCode::ok); }
-  } catch (const Error& error) {
-    if (!place || place->rank == 0) { throw; }
-    return int(error.code());  // rank 0 has the same words, and says what is wrong with them
-  }
+  const auto ended = parse_on_ranks(place, [&] { return options.parse(arguments.words); });
+  if (ended) { return *ended; }
   return Stats(std::move(options), arguments.command, place).run();
 }
 

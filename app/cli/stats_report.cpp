@@ -9,6 +9,8 @@
 #include "core/trace/corpus_totals.h"
 #include "core/trace/csv_rows.h"
 #include "core/trace/meta.h"
+#include "core/trace/output_file.h"
+#include "core/trace/stats_file.h"
 
 namespace kappascope {
 namespace {
@@ -113,6 +115,26 @@ void StatsReport::write_csv(const std::filesystem::path& path) const {
     }
   }
   csv.finish();
+}
+
+void publish_result(OutputFolder& folder, const CorpusTotals& totals, Json meta,
+                    const std::function<void(const std::filesystem::path&)>& write_parameters,
+                    const ResultWords& words) {
+  Json& failures = meta["corpus"]["failures"] = Json::array();
+  for (const auto& [failure, count] : totals.failures) { failures.push_back(failure); }
+  write_stats(folder.staged(kStatsFile), totals, std::move(meta));
+  write_parameters(folder.staged(kModelFile));
+  const Trace trace = open_trace(folder.staged(kStatsFile));
+  const StatsReport report(trace);
+  const std::string document = json_text(report.json());
+  write_file(folder.staged(kStatsJson), document);
+  report.write_csv(folder.staged(kStatsCsv));
+  std::vector<std::string> names{kStatsFile, kStatsJson, kStatsCsv};
+  if (std::filesystem::exists(folder.staged(kModelFile))) {
+    names.insert(names.begin(), kModelFile);
+  }
+  folder.publish({}, names);
+  print(words.json ? document : words.quiet ? "" : report.text());
 }
 
 }  // namespace kappascope

@@ -2,11 +2,14 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
+#include "app/cli/output_folder.h"
 #include "core/checkpoint/json.h"
 #include "core/stats/summary.h"
+#include "core/trace/corpus_totals.h"
 
 namespace kappascope {
 
@@ -26,5 +29,14 @@ class StatsReport {
   const Trace& trace_;
   std::vector<LayerSummary> layers_;
 };
+
+// Writes the result of a corpus and what is said of it, publishes it in `folder` together with the
+// model.npz that write_parameters(path) makes where it does, and prints the table, or stats.json.
+struct ResultWords {
+  bool json = false, quiet = false;
+};
+void publish_result(OutputFolder& folder, const CorpusTotals& totals, Json meta,
+                    const std::function<void(const std::filesystem::path&)>& write_parameters,
+                    const ResultWords& words);
 
 }  // namespace kappascope

@@ -6,6 +6,7 @@
 
 #include "app/cli/interrupts.h"
 #include "app/cli/output_folder.h"
+#include "app/cli/rank_runs.h"
 #include "app/cli/train_options.h"
 #include "app/cli/train_texts.h"
 #include "app/cli/training_run.h"
@@ -63,15 +64,10 @@ class Training {
   }
 
   int run() {
-    if (place_) { ranks_ = join_ranks(*place_, terminal_); }
-    try {
+    return work_on_ranks(place_, ranks_, terminal_, [&] {
       work();
-    } catch (...) {
-      const Failure failure = failure_in_flight();
-      if (!ranks_ || ranks_->leave(failure)) { throw; }
-      return int(failure.code);
-    }
-    return int(ExitCode::ok);
+      return int(ExitCode::ok);
+    });
   }
 
  private:
@@ -388,12 +384,8 @@ class Training {
 int train_verb(const Arguments& arguments) {
   const std::optional<RankPlace> place = rank_place();
   TrainOptions options;
-  try {
-    if (!options.parse(arguments.words)) { return int(ExitCode::ok); }
-  } catch (const Error& error) {
-    if (!place || place->rank == 0) { throw; }
-    return int(error.code());  // rank 0 has the same words, and says what is wrong with them
-  }
+  const auto ended = parse_on_ranks(place, [&] { return options.parse(arguments.words); });
+  if (ended) { return *ended; }
   return Training(std::move(options), place).run();
 }
 

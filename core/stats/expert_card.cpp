@@ -62,11 +62,12 @@ void set_importance(ExpertCard& card, const TraceLayer& layer) {
   const auto own = [&](const std::vector<double>& values) {
     return values.empty() ? kNaN : values[card.expert];
   };
-  const ExpertImportance importance = expert_importance(layer);
+  const ImportanceTotals totals = importance_totals(layer);
+  const ExpertImportance importance = expert_importance(totals);
   card.saliency = own(importance.saliency);
   card.contribution = own(importance.contribution);
   card.utility = own(expert_utility(layer).of_expert);
-  card.mean_logit = own(mean_selected_logit(layer));
+  card.mean_logit = own(mean_selected_logit(totals));
   card.slope_square = slope_square(layer, card.expert);
 }
 

@@ -77,8 +77,4 @@ PairStatistics pair_statistics(const PairTotals& pairs, const ChoiceTotals& choi
   return result;
 }
 
-PairStatistics pair_statistics(const TraceLayer& layer) {
-  return pair_statistics(pair_totals(layer), choice_totals(layer));
-}
-
 }  // namespace kappascope

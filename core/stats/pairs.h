@@ -22,7 +22,6 @@ struct PairStatistics {
   double neighbour_overlap = kNaN, neighbour_chance = kNaN;
 };
 PairStatistics pair_statistics(const PairTotals& pairs, const ChoiceTotals& choices);
-PairStatistics pair_statistics(const TraceLayer& layer);
 
 // Of a corpus as they were added up, else of the trace's tokens.
 PairTotals pair_totals(const TraceLayer& layer);

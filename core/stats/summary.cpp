@@ -14,7 +14,8 @@ namespace kappascope {
 namespace {
 
 void set_loads(LayerSummary& summary, const TraceLayer& layer) {
-  ExpertLoads loads = expert_loads(layer);
+  const ChoiceTotals choices = choice_totals(layer);
+  ExpertLoads loads = expert_loads(choices);
   summary.load = std::move(loads.load);
   summary.gate_mass = std::move(loads.gate_mass);
   summary.load_entropy = loads.entropy;
@@ -25,14 +26,15 @@ void set_loads(LayerSummary& summary, const TraceLayer& layer) {
   summary.unused_experts = loads.unused;
   summary.unused_by_chance = loads.unused_by_chance;
   summary.hot_set = hot_set(loads.assigned);
-  DropRates drops = drop_rates(layer);
+  summary.pairs = pair_statistics(pair_totals(layer), choices);
+  DropRates drops = drop_rates(choices);
   summary.drop_rate_by_slot = std::move(drops.by_slot);
   summary.drop_rate = drops.all;
   summary.no_expert_rate = drops.no_expert;
 }
 
 void set_router(LayerSummary& summary, const RowTotals& row, std::int64_t experts) {
-  const auto mean = [&](std::string_view name) { return row.numbers[row_number(name)].mean(); };
+  const auto mean = [&](std::string_view name) { return row.mean(name); };
   summary.confidence = mean("router_top1_prob");
   summary.selected_mass = mean("router_selected_mass");
   summary.margin = mean("router_margin");
@@ -77,10 +79,11 @@ void set_soft_routing(LayerSummary& summary, const TraceLayer& layer) {
 }
 
 void set_importance(LayerSummary& summary, const TraceLayer& layer) {
-  ExpertImportance importance = expert_importance(layer);
+  const ImportanceTotals totals = importance_totals(layer);
+  ExpertImportance importance = expert_importance(totals);
   summary.saliency = std::move(importance.saliency);
   summary.contribution = std::move(importance.contribution);
-  summary.mean_selected_logit = mean_selected_logit(layer);
+  summary.mean_selected_logit = mean_selected_logit(totals);
   const Utility utility = expert_utility(layer);
   summary.utility_min = utility.least;
   summary.utility_mean = utility.mean;
@@ -257,7 +260,6 @@ std::vector<LayerSummary> summarise(const Trace& trace) {
     set_loads(summary, layer);
     set_router(summary, layer);
     set_kappa(summary, layer);
-    summary.pairs = pair_statistics(layer);
     set_importance(summary, layer);
     set_soft_routing(summary, layer);
     static_cast<GateMeans&>(summary) = gate_means(layer);
