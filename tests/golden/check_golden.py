@@ -14,7 +14,7 @@ must be equal; every float must lie within 1e-4 + 1e-4·|golden|, float32 roundi
 and no more; an expert choice may differ only where the router's margin, or the gap between two chosen
 scores, is below 1e-5. After such a near tie the token is reported and left out from there on.
 """
-import argparse, json, os, pathlib, re, shlex, subprocess, sys, tempfile
+import argparse, json, os, pathlib, re, shlex, shutil, subprocess, sys, tempfile
 import numpy as np
 
 ABSOLUTE, RELATIVE, TIE = 1e-4, 1e-4, 1e-5
@@ -114,15 +114,37 @@ def compare_routing(result, where, trace, m, golden, front, rows, gates):
     return rows
 
 
-def compare_prompt(result, programs, model, text, golden_file, words, tokenizer, scratch):
-    where, golden = ' '.join([f'{model.name}/{golden_file.stem}', *words]), np.load(golden_file)
-    command = [programs / 'kappascope', 'run', model, '-f', text, '-o', scratch / 'run', '--record', 'gates',
+def compare_prompts(result, arguments, model, golden_files, words, scratch):
+    """The program's traces of the texts of a folder, made by one run of all of them."""
+    out = scratch / 'run'
+    texts = [word for path in golden_files for word in ('-f', path.with_suffix('.txt'))]
+    tokenizer = ['--tokenizer', arguments.tokenizer] if arguments.tokenizer else []
+    command = [arguments.programs / 'kappascope', 'run', model, *texts, '-o', out, '--record', 'gates',
                '--logits', '--format', 'npz', '--figures', 'none', '-q', *words, *tokenizer]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    trace = np.load(scratch / 'run' / 'trace.npz', allow_pickle=False)
-    result.exact(where, 'token_id', trace['token_id'], golden['token_ids'].ravel())
-    if result.failures:
-        return
+    folders = sorted(out.glob('*/')) if len(golden_files) > 1 else [out]
+    with_stream, kept = [], []
+    for path, folder in zip(golden_files, folders, strict=True):
+        golden = np.load(path)
+        rows = compare_prompt(result, named(model, path, words), np.load(folder / 'trace.npz'), golden)
+        if rows is not None and any(name.endswith('.hidden') for name in golden.files):
+            with_stream.append(path)
+            kept.append(rows)
+    shutil.rmtree(out)
+    goldens = [np.load(path) for path in with_stream]
+    dumps = dump_forward(arguments.programs, model, goldens, scratch, words)
+    for path, golden, ours, rows in zip(with_stream, goldens, dumps, kept):
+        compare_hidden(result, ours, named(model, path, words), golden, rows)
+
+
+def named(model, golden_file, words):
+    return ' '.join([f'{model.name}/{golden_file.stem}', *words])
+
+
+def compare_prompt(result, where, trace, golden):
+    """Which tokens may be compared further on, [T] bool; None where the text is another."""
+    if not np.array_equal(trace['token_id'], golden['token_ids'].ravel()):
+        return result.failures.append(f'{where} token_id: differs')
     rows = np.ones(len(trace['token_id']), bool)
     passes = bool((trace['pass_index'] > 0).any())
     for m, (layer, step) in enumerate(zip(trace['layer_index'], trace['pass_index'])):
@@ -130,25 +152,28 @@ def compare_prompt(result, programs, model, text, golden_file, words, tokenizer,
         rows = compare_routing(result, where, trace, m, golden, front, rows, True)
     result.floats(where, 'logits', trace['logits'][:, ::8], golden['logits_every8'].reshape(len(rows), -1), rows)
     result.floats(where, 'nll', trace['nll'][1:], golden['nll'].ravel(), rows[:-1])
-    if any(name.endswith('.hidden') for name in golden.files):
-        compare_hidden(result, dump_forward(programs, model, golden, scratch, words), where, golden, rows)
+    return rows
 
 
 class NoDevice(Exception):
     pass
 
 
-def dump_forward(programs, model, golden, scratch, words):
-    ids, dumped = scratch / 'ids.txt', scratch / 'forward.npz'
-    ids.write_text('\n'.join(map(str, golden['token_ids'].ravel())))
-    dumped.unlink(missing_ok=True)
-    done = subprocess.run([programs / 'kappascope_dump_forward', model, ids, dumped, *words],
+def dump_forward(programs, model, goldens, scratch, words):
+    """What kappascope_dump_forward writes of the token ids of each golden file, all by one process."""
+    if not goldens:
+        return []
+    files = [(scratch / f'ids-{n}.txt', scratch / f'forward-{n}.npz') for n in range(len(goldens))]
+    for golden, (ids, dumped) in zip(goldens, files):
+        ids.write_text('\n'.join(map(str, golden['token_ids'].ravel())))
+        dumped.unlink(missing_ok=True)
+    done = subprocess.run([programs / 'kappascope_dump_forward', model, *(name for pair in files for name in pair), *words],
                           stderr=subprocess.PIPE, text=True)
     if done.returncode == 77:
         raise NoDevice(done.stderr.strip())
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return dict(np.load(dumped))
+    return [dict(np.load(dumped)) for _, dumped in files]
 
 
 class Beginning(dict):
@@ -163,14 +188,20 @@ class Beginning(dict):
         self.files = golden.files
 
 
-def compare_forward(result, programs, model, golden_file, words, device, scratch, first, stream):
+def compare_forwards(result, arguments, model, golden_files, words, scratch):
+    goldens = [np.load(path) for path in golden_files]
+    if arguments.first:
+        goldens = [Beginning(golden, arguments.first) for golden in goldens]
+    asked = ['--backend', 'plain'] if arguments.forward == 'plain' else ['--device', arguments.forward]
+    if arguments.stream:
+        asked += ['--wants', 'stream']
+    dumps = dump_forward(arguments.programs, model, goldens, scratch, [*asked, *words])
+    for path, golden, ours in zip(golden_files, goldens, dumps):
+        compare_forward(result, named(model, path, words), ours, golden)
+
+
+def compare_forward(result, where, ours, golden):
     """Everything of a golden file, from its token ids on."""
-    where, golden = ' '.join([f'{model.name}/{golden_file.stem}', *words]), np.load(golden_file)
-    if first:
-        golden = Beginning(golden, first)
-    if stream:
-        words = ['--wants', 'stream', *words]
-    ours = dump_forward(programs, model, golden, scratch, [*(['--backend', 'plain'] if device == 'plain' else ['--device', device]), *words])
     rows = np.ones(len(ours['logits']), bool)
     names = {'expert_kept': 'kept'}
     in_order = lambda name: [int(number) for number in re.findall(r'\d+', name)]
@@ -207,21 +238,15 @@ def words_for(model, folder):
     return shlex.split(json.loads(index.read_text())[model.name]['goldens'][folder])
 
 
-def compare_models(result, arguments, tokenizer):
-    prompts = 0
+def compare_models(result, arguments):
+    prompts, compare = 0, compare_forwards if arguments.forward else compare_prompts
     with tempfile.TemporaryDirectory() as scratch:
         for model in arguments.models:
-            for golden_file in sorted(model.glob('golden*/*.npz')):
-                if golden_file.parent.name == 'golden-debug':
-                    continue
-                words, place = words_for(model, golden_file.parent.name), pathlib.Path(scratch)
-                if arguments.forward:
-                    compare_forward(result, arguments.programs, model, golden_file, words, arguments.forward, place,
-                                    arguments.first, arguments.stream)
-                else:
-                    compare_prompt(result, arguments.programs, model, golden_file.with_suffix('.txt'), golden_file,
-                                   words, tokenizer, place)
-                prompts += 1
+            for folder in sorted(model.glob('golden*/')):
+                golden_files = sorted(folder.glob('*.npz'))
+                if folder.name != 'golden-debug' and golden_files:
+                    compare(result, arguments, model, golden_files, words_for(model, folder.name), pathlib.Path(scratch))
+                    prompts += len(golden_files)
     return prompts
 
 
@@ -244,10 +269,9 @@ def main():
             for folder in sorted(oracle.glob(group)):
                 arguments.models += [folder] if (folder / 'golden').is_dir() else [
                     model for model in sorted(folder.iterdir()) if model.is_dir()]
-    tokenizer = ['--tokenizer', arguments.tokenizer] if arguments.tokenizer else []
     result, prompts = Comparison(), 0
     try:
-        prompts = compare_models(result, arguments, tokenizer)
+        prompts = compare_models(result, arguments)
     except NoDevice as reason:
         print(f'skipped: no device ({reason})')
         return 77

@@ -1,15 +1,20 @@
-// kappascope_dump_forward MODEL IDS OUT.npz [--device cpu|cuda[:N]] [--dtype bfloat16]
+// kappascope_dump_forward MODEL IDS OUT.npz [IDS OUT.npz …] [--device cpu|cuda[:N]] [--dtype
+// bfloat16]
 // [--backend plain] [--wants stream] [--gpu-memory SIZE]
 // [--kappa-slot SIDE] [--sft-kappa READING] [--kappa-formula NAME] [--INTERVENTION VALUE …]: runs
 // token ids and writes all that the forward pass tells, under the names of the
 // golden files: layerL.{router_logits,…,gate_act,router_input,moe_output,hidden} ("utP." in front
 // with several passes), logits, nll; --wants stream: hidden, logits and nll alone. Without a
 // GPU, 77.
+#include <algorithm>
 #include <fstream>
 #include <initializer_list>
 #include <iostream>
+#include <iterator>
 #include <map>
 #include <optional>
+#include <string_view>
+#include <vector>
 
 #include "core/engine/engine.h"
 #include "core/engine/memory_plan.h"
@@ -131,7 +136,11 @@ class GoldenProbe final : public Probe {
 };
 
 struct Words {
-  std::string model, ids, output;
+  std::string model;
+  struct Text {
+    std::string ids, output;
+  };
+  std::vector<Text> texts;
   LoadOptions load;
   KappaChoices choices;
   std::vector<Intervention> interventions;
@@ -147,8 +156,13 @@ std::optional<Enum> chosen(const std::string& word, std::initializer_list<Enum> 
 }
 
 Words read_words(int argc, char** argv) {
-  Words words{argv[1], argv[2], argv[3], {}, {}, {}, false};
-  for (int i = 4; i + 1 < argc; i += 2) {
+  Words words;
+  words.model = argv[1];
+  int i = 2;
+  for (; i + 1 < argc && std::string_view(argv[i]).substr(0, 2) != "--"; i += 2) {
+    words.texts.push_back({argv[i], argv[i + 1]});
+  }
+  for (; i + 1 < argc; i += 2) {
     const std::string word = argv[i], value = argv[i + 1];
     if (word == "--backend") {
       words.load.plain = value == "plain";
@@ -176,26 +190,32 @@ Words read_words(int argc, char** argv) {
   return words;
 }
 
+std::vector<std::int32_t> read_ids(const std::string& path) {
+  std::ifstream in(path);
+  return {std::istream_iterator<std::int32_t>(in), {}};
+}
+
 void dump(const Words& words) {
-  std::vector<std::int32_t> ids;
-  std::ifstream in(words.ids);
-  for (std::int32_t id; in >> id;) { ids.push_back(id); }
+  std::vector<std::vector<std::int32_t>> ids;
+  for (const Words::Text& text : words.texts) { ids.push_back(read_ids(text.ids)); }
   const Model model = open_model(words.model, {.kappa = words.choices});
   const RunPlan plan = resolve_run(model, words.interventions);
   NoProgress progress;
   std::unique_ptr<EngineModel> loaded;
   LoadOptions load = words.load;
-  load.tokens = std::ssize(ids);
+  for (const auto& text : ids) { load.tokens = std::max(load.tokens, std::ssize(text)); }
   const MemoryPlan memory = plan_memory(model, load);
   if (memory.streamed) { std::cerr << memory_text(memory) << '\n'; }
   Failure failure = engine(load.device).load(model, load, progress, loaded);
   if (failure) { throw Error(failure); }
   std::cerr << loaded->description();
-  GoldenProbe probe(model.architecture, plan, words.stream ? kStream : kEverything);
-  plan.check_text(ids);
-  failure = loaded->forward({.ids = ids}, plan, probe, progress);
-  if (failure) { throw Error(failure); }
-  probe.write(words.output);
+  for (std::size_t n = 0; n < ids.size(); ++n) {
+    GoldenProbe probe(model.architecture, plan, words.stream ? kStream : kEverything);
+    plan.check_text(ids[n]);
+    failure = loaded->forward({.ids = ids[n]}, plan, probe, progress);
+    if (failure) { throw Error(failure); }
+    probe.write(words.texts[n].output);
+  }
 }
 
 }  // namespace
