@@ -11,11 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-#ifdef KAPPASCOPE_CUDA_TEXT
-constexpr bool kBuiltWithCuda = true;
-#else
-constexpr bool kBuiltWithCuda = false;
-#endif
+bool built_with_cuda() noexcept { return !cuda_text().empty(); }
 
 constexpr const char* kUnnamed = "NVIDIA GPU";
 
@@ -72,20 +68,28 @@ std::vector<std::string> visible_gpus(const fs::path& root) {
   return names;
 }
 
+std::string_view cuda_text() noexcept {
+#ifdef KAPPASCOPE_CUDA_TEXT
+  return KAPPASCOPE_CUDA_TEXT;
+#else
+  return "";
+#endif
+}
+
 ComputeDevice automatic_device() {
-  return kBuiltWithCuda && !visible_gpus().empty() ? ComputeDevice::cuda : ComputeDevice::cpu;
+  return built_with_cuda() && !visible_gpus().empty() ? ComputeDevice::cuda : ComputeDevice::cpu;
 }
 
 std::string unused_gpu(const fs::path& root) {
   const std::vector<std::string> gpus = visible_gpus(root);
-  if (gpus.empty() || kBuiltWithCuda) { return ""; }
+  if (gpus.empty() || built_with_cuda()) { return ""; }
   return "built without CUDA; " + gpus.front() + " is not used";
 }
 
 std::string automatic_device_text() {
   const std::vector<std::string> gpus = visible_gpus();
   if (gpus.empty()) { return "cpu (no NVIDIA GPU is visible)"; }
-  if (!kBuiltWithCuda) { return "cpu (" + unused_gpu() + ")"; }
+  if (!built_with_cuda()) { return "cpu (" + unused_gpu() + ")"; }
   return "cuda (" + gpus.front() + ")";
 }
 

@@ -3,11 +3,16 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/engine/engine.h"
 
 namespace kappascope {
+
+// The CUDA that this kappascope is built with and the architectures of its machine code: "12.8
+// (architectures 80, 90, PTX 90)"; "" where it is built without.
+std::string_view cuda_text() noexcept;
 
 // Names of the NVIDIA GPUs that the driver shows ("NVIDIA H100 80GB HBM3"; "NVIDIA GPU" where it
 // does not name them), in its order; empty without driver or device, or where CUDA_VISIBLE_DEVICES

@@ -21,9 +21,6 @@
 #ifndef KAPPASCOPE_TORCH_VERSION
 #define KAPPASCOPE_TORCH_VERSION "not built in"
 #endif
-#ifndef KAPPASCOPE_CUDA_TEXT
-#define KAPPASCOPE_CUDA_TEXT "not built in"
-#endif
 
 namespace kappascope {
 namespace {
@@ -71,7 +68,7 @@ constexpr Verb kVerbs[] = {
 
 std::string version_text() {
   return join_words("kappascope ", kToolVersion, "\nTorch ", KAPPASCOPE_TORCH_VERSION,
-                    "\nCUDA: ", KAPPASCOPE_CUDA_TEXT, "\ndevice: ", automatic_device_text(),
+                    "\nCUDA: ", cuda_text().empty() ? "not built in" : cuda_text(), "\ndevice: ", automatic_device_text(),
                     "\nwindow: ", kWindow ? "built in" : "not built in", "\n");
 }
 

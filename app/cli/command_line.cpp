@@ -140,10 +140,8 @@ void ComputeOptions::check_device() const {
           "--gpu-memory: expected a GPU (--device cuda), found --device cpu");
   require(std::regex_match(device, std::regex("auto|cpu|cuda(:[0-9]{1,3})?")), ExitCode::usage, {},
           "--device: expected auto, cpu, cuda or cuda:N, found '", device, "'");
-#ifndef KAPPASCOPE_CUDA_TEXT
-  require(automatic() || device == "cpu", ExitCode::gpu, {}, "--device ", device,
-          ": this kappascope is built without CUDA; run it with --device cpu");
-#endif
+  require(automatic() || device == "cpu" || !cuda_text().empty(), ExitCode::gpu, {}, "--device ",
+          device, ": this kappascope is built without CUDA; run it with --device cpu");
 }
 
 std::string ComputeOptions::name_of(const LoadOptions& loaded) const {

@@ -7,7 +7,7 @@ import concurrent.futures, os, pathlib, re, subprocess, sys, tempfile
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 FLAGS = ['-std=c++17', '-O3', '-DNDEBUG', '-I', ROOT, '-Xptxas', '-v', '-cubin']
 REGISTERS = 65536  # of a multiprocessor
-THREADS = {'86': 1536, '89': 1536}  # that a multiprocessor holds; elsewhere 2048
+THREADS = {'86': 1536}  # that a multiprocessor holds; elsewhere 2048
 
 # (kernel, threads of a block, blocks that a multiprocessor is to hold at once, why). What moves data wants many, to
 # have many loads on their way; what computes has as many as its __launch_bounds__ ask for.
