@@ -3,7 +3,7 @@
 import math
 import sys
 
-from rounds import quartiles
+from rounds import ROOT, quartiles
 
 
 def layer_against_reference(bench, tokens, calls, must):
@@ -210,3 +210,24 @@ def growth(bench):
     put("growth_layers", sizes, times, 0.97, 1.05)
     for side in sides:
         side.close()
+
+
+def p10(bench):
+    """Calls of a corpus added up over the same calls alone, and the last of many over the first."""
+    for row, model, tokens in (("P10", bench.deep_model(), 1024), ("P10_small", ROOT / "assets/d8-kappa", 512)):
+        ours = bench.program().make("corpus", model=model, threads=bench.threads)
+        bare = bench.program().make("corpus", model=model, threads=bench.threads)
+        added, watched = (side.run(tokens=tokens, mode=mode)["nll"]
+                          for side, mode in ((ours, "stats"), (bare, "none")))
+        if abs(added - watched) > 1e-6 * abs(watched):
+            bench.differ(row, f"losses differ: {added} and {watched}")
+        mine, other = bench.interleave(lambda _: ours.seconds(tokens=tokens, mode="stats", calls=4),
+                                       lambda _: bare.seconds(tokens=tokens, mode="none", calls=4))
+        bench.add(row, [b / a for a, b in zip(mine, other)], 0.92 if row == "P10" else None,
+                  "the same calls, nothing added up")
+        ours.close()
+        bare.close()
+    ours = bench.program().make("corpus", model=ROOT / "assets/d8-kappa", threads=bench.threads)
+    tenths = [ours.run(tokens=512, mode="stats", calls=100)["tenths"] for _ in range(bench.rounds)]
+    bench.add("P10_last", [last / first for first, last in tenths], None, "the first tenth of 100 calls", above=False)
+    ours.close()

@@ -7,6 +7,7 @@
 
 #include "core/engine/engine.h"
 #include "core/figure/render.h"
+#include "core/stats/corpus_pass.h"
 #include "core/tokenizer/tokenizer.h"
 #include "core/trace/output_file.h"
 #include "core/trace/recorder.h"
@@ -108,6 +109,87 @@ class PrefillWork final : public Work {
   std::unique_ptr<EngineModel> loaded_;
 };
 
+// "corpus": calls of `tokens` made-up ids, of documents of 128 each. "mode": none runs them, stats
+// adds them up as `kappascope stats` does. "calls": how many; "tenths" are the seconds of the first
+// and of the last tenth of them.
+class CorpusWork final : public Work {
+ public:
+  explicit CorpusWork(const Json& arguments)
+      : model_(open_model(arguments.at("model").get<std::string>())),
+        plan_(resolve(model_, {})),
+        pass_(model_, plan_, 0) {
+    const LoadOptions options{.threads = arguments.value("threads", 2)};
+    const Failure failure = engine().load(model_, options, progress_, loaded_);
+    if (failure) { throw Error(failure); }
+  }
+
+  Json run(const Json& arguments) override {
+    const std::int64_t calls = arguments.value("calls", 1),
+                       tenth = std::max<std::int64_t>(1, calls / 10);
+    const bool adds_up = arguments.at("mode") == "stats";
+    double nll = 0;
+    std::vector<double> begins;
+    for (std::int64_t n = 0; n < calls; ++n) {
+      const CorpusCall call = next_call(arguments.at("tokens"));
+      begins.push_back(seconds_now());
+      nll += adds_up ? add_up(call) : watch(call);
+    }
+    begins.push_back(seconds_now());
+    return {{"seconds", begins[std::size_t(calls)] - begins[0]},
+            {"tenths",
+             {begins[std::size_t(tenth)] - begins[0],
+              begins[std::size_t(calls)] - begins[std::size_t(calls - tenth)]}},
+            {"nll", nll}};
+  }
+
+ private:
+  static constexpr std::int64_t kDocument = 128;  // tokens
+
+  CorpusCall next_call(std::int64_t tokens) {
+    CorpusCall call;
+    for (std::int64_t t = 0; t < tokens; ++t, ++made_) {
+      call.ids.push_back(std::int32_t((made_ * 7919 + made_ / 3) % model_.architecture.vocab));
+    }
+    call.bytes.assign(std::size_t(tokens), 4);
+    for (std::int64_t begin = 0; begin < tokens; begin += kDocument) {
+      call.texts.push_back(
+          {begin, std::min(begin + kDocument, tokens), std::uint64_t(++documents_), "", true});
+    }
+    return call;
+  }
+
+  void forward(const CorpusCall& call, Probe& probe) {
+    std::vector<std::int64_t> sequences;
+    for (const CallText& text : call.texts) { sequences.push_back(text.begin); }
+    ForwardCall forward{.ids = call.ids};
+    forward.text_tokens = std::ssize(call.ids);
+    forward.sequences = sequences;
+    const Failure failure = loaded_->forward(forward, plan_, probe, progress_);
+    if (failure) { throw Error(failure); }
+  }
+
+  double watch(const CorpusCall& call) {
+    Watcher watcher({.next_token = true});
+    forward(call, watcher);
+    return watcher.nll;
+  }
+
+  double add_up(const CorpusCall& call) {
+    const double before = pass_.totals().nll.value();
+    pass_.begin(call);
+    forward(call, pass_);
+    pass_.end();
+    return pass_.totals().nll.value() - before;
+  }
+
+  Model model_;
+  RunPlan plan_;
+  CorpusPass pass_;
+  NoProgress progress_;
+  std::unique_ptr<EngineModel> loaded_;
+  std::int64_t made_ = 0, documents_ = 0;
+};
+
 // "load": opens a model and makes its weights ready; every byte is looked at.
 class LoadWork final : public Work {
  public:
@@ -194,6 +276,7 @@ class FigureWork final : public Work {
 
 void add_model_works(std::map<std::string, Maker>& makers) {
   makers["prefill"] = [](const Json& a) { return std::make_unique<PrefillWork>(a); };
+  makers["corpus"] = [](const Json& a) { return std::make_unique<CorpusWork>(a); };
   makers["load"] = [](const Json& a) { return std::make_unique<LoadWork>(a); };
   makers["encode"] = [](const Json& a) { return std::make_unique<EncodeWork>(a); };
   makers["figure"] = [](const Json& a) { return std::make_unique<FigureWork>(a); };
