@@ -253,25 +253,28 @@ class Stats {
     save_seconds_ = Seconds(saved_at_ - now).count();
   }
 
-  // Of all ranks, on the first one.
+  // Of all ranks, on the first one: pairs of neighbours join theirs, then pairs of these, so that none
+  // holds more than two at once and the way is log2(ranks) long.
   CorpusTotals gathered() {
-    if (!ranks_) { return std::move(pass_->totals()); }
-    ByteWriter writer;
-    writer(pass_->totals());
-    std::vector<std::vector<std::byte>> parts;
-    require_exchanged(ranks_->gather(writer.bytes, parts));
-    CorpusTotals all;
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-      CorpusTotals part;
-      ByteReader(parts[i], join_words("rank ", i))(part);
-      if (i == 0) {
-        all = std::move(part);
-      } else {
-        all.add(part);
+    CorpusTotals all = std::move(pass_->totals());
+    for (int step = 1; step < size(); step *= 2) {
+      if (rank() % (2 * step) == step) {
+        ByteWriter writer;
+        writer(all);
+        require_exchanged(ranks_->send(rank() - step, writer.bytes));
+        return {};
       }
-      parts[i] = {};
+      if (rank() + step < size()) { add_from(rank() + step, all); }
     }
     return all;
+  }
+
+  void add_from(int other, CorpusTotals& all) {
+    std::vector<std::byte> bytes;
+    require_exchanged(ranks_->receive(other, bytes));
+    CorpusTotals part;
+    ByteReader(bytes, join_words("rank ", other))(part);
+    all.add(part);
   }
 
   void name_tokens(CorpusTotals& totals) const {

@@ -44,11 +44,10 @@ class Ranks {
   virtual Failure sum(std::span<float> values) noexcept = 0;
   virtual Failure sum(std::span<double> values) noexcept = 0;
   virtual Failure sum(std::span<std::int64_t> values) noexcept = 0;
-  // The bytes of rank 0, however many, on every rank.
-  virtual Failure broadcast(std::vector<std::byte>& bytes) noexcept = 0;
-  // On rank 0 the bytes of every rank, which may differ in number; on others `all` is empty.
-  virtual Failure gather(std::span<const std::byte> bytes,
-                         std::vector<std::vector<std::byte>>& all) noexcept = 0;
+  // Bytes, however many, from one rank to another, which waits for them. These two alone are called
+  // by the two ranks that they name.
+  virtual Failure send(int to, std::span<const std::byte> bytes) noexcept = 0;
+  virtual Failure receive(int from, std::vector<std::byte>& bytes) noexcept = 0;
   // Until every rank has come here.
   virtual Failure wait() noexcept = 0;
   // Whether this rank failed because another had ended.
@@ -62,7 +61,7 @@ inline void require_exchanged(const Failure& failure) {
   if (failure) { throw Error(failure); }
 }
 
-inline constexpr std::uint32_t kRanksVersion = 1;  // of this header
+inline constexpr std::uint32_t kRanksVersion = 2;  // of this header
 
 // Meets the other ranks, which may take minutes to start; the progress is asked whether to go on.
 // Throws Error: io, naming the ranks that did not come, or the port that is in use; interrupted.

@@ -28,7 +28,8 @@ constexpr auto kArrival = 300s;    // until all ranks must have started
 constexpr auto kOneTry = 2s;       // of reaching the store
 constexpr auto kPause = 100ms;     // between two looks
 constexpr auto kLastWord = 2s;     // in which ranks that are left say so
-constexpr auto kExchange = 30min;  // rank 0 may have much to do alone
+// One may have hours of work left when another waits for it; that one has ended its connection tells.
+constexpr auto kExchange = 24h;
 
 std::string key_of(const char* what, int rank) {
   return join_words(what, "/", rank);
@@ -135,37 +136,20 @@ class GlooRanks final : public Ranks {
   Failure sum(std::span<double> values) noexcept override { return sum_of(values); }
   Failure sum(std::span<std::int64_t> values) noexcept override { return sum_of(values); }
 
-  Failure broadcast(std::vector<std::byte>& bytes) noexcept override {
+  Failure send(int to, std::span<const std::byte> bytes) noexcept override {
     return exchanged([&] {
-      std::int64_t size = std::ssize(bytes);
-      spread(std::span(&size, 1));
-      bytes.resize(std::size_t(size));
-      if (size > 0) { spread(std::span(bytes)); }
+      const std::int64_t size = std::ssize(bytes);
+      give(to, std::span(&size, 1));
+      if (size > 0) { give(to, bytes); }
     });
   }
 
-  Failure gather(std::span<const std::byte> bytes,
-                 std::vector<std::vector<std::byte>>& all) noexcept override {
+  Failure receive(int from, std::vector<std::byte>& bytes) noexcept override {
     return exchanged([&] {
-      all.clear();
-      std::vector<std::int64_t> sizes(place_.size);
-      sizes[rank()] = std::ssize(bytes);
-      std::vector<at::Tensor> counted = {tensor_of(std::span(sizes))};
-      group_->allreduce(counted)->wait();
-      const std::int64_t most = *std::max_element(sizes.begin(), sizes.end());
-      at::Tensor own = at::zeros({most}, at::kByte);
-      own.narrow(0, 0, std::ssize(bytes)).copy_(tensor_of(bytes));
-      std::vector<at::Tensor> given = {own};
-      std::vector<std::vector<at::Tensor>> taken;
-      if (rank() == 0) {
-        taken.emplace_back();
-        for (int i = 0; i < size(); ++i) { taken[0].push_back(at::empty({most}, at::kByte)); }
-      }
-      group_->gather(taken, given)->wait();
-      for (std::size_t i = 0; !taken.empty() && i < taken[0].size(); ++i) {
-        const auto* first = reinterpret_cast<const std::byte*>(taken[0][i].const_data_ptr());
-        all.emplace_back(first, first + sizes[i]);
-      }
+      std::int64_t size = 0;
+      take(from, std::span(&size, 1));
+      bytes.resize(std::size_t(size));
+      if (size > 0) { take(from, std::span(bytes)); }
     });
   }
 
@@ -198,9 +182,14 @@ class GlooRanks final : public Ranks {
   }
 
   template <typename Value>
-  void spread(std::span<Value> values) {
+  void give(int to, std::span<const Value> values) {
     std::vector<at::Tensor> tensors = {tensor_of(values)};
-    group_->broadcast(tensors)->wait();
+    group_->send(tensors, to, 0)->wait();
+  }
+  template <typename Value>
+  void take(int from, std::span<Value> values) {
+    std::vector<at::Tensor> tensors = {tensor_of(values)};
+    group_->recv(tensors, from, 0)->wait();
   }
 
   template <typename Work>
