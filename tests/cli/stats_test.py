@@ -6,7 +6,8 @@ import time
 
 import numpy as np
 
-from harness import MODEL, TEXTS, Case, main
+from harness import MODEL, PROGRAM, TEXTS, Case, free_port, main
+from peer_python import has_torch, run_torch
 
 # Forward passes of other lengths round differently.
 ROUNDING = {'rtol': 2e-4, 'atol': 2e-4}
@@ -246,7 +247,12 @@ class Stats(Case):
         one = self.arrays(self.stats(corpus, 'one')[0])
         for size in (2, 4):
             out = self.folder / f'ranks{size}'
-            self.run_ranks(size, 'stats', MODEL, '--corpus', corpus, '-o', out, '--threads', 1)
+            words = ('stats', MODEL, '--corpus', corpus, '-o', out, '--threads', 1)
+            if size == 2 and has_torch():
+                run_torch('-m', 'torch.distributed.run', '--no-python', '--nproc-per-node', size, '--master-port',
+                          free_port(), PROGRAM, *words)
+            else:
+                self.run_ranks(size, *words)
             ours = self.arrays(out)
             error = json.loads(str(ours['kappascope_meta']))['quantile_error']
             self.assertEqual(one.keys(), ours.keys())
