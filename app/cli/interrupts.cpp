@@ -48,7 +48,7 @@ void remove_unfinished(const std::filesystem::path& unfinished,
   for (const std::filesystem::path& folder : made) { rmdir(folder.c_str()); }
 }
 
-Interrupts::Interrupts(int patience_ms) : patience_ms_(patience_ms) {
+Interrupts::Interrupts(int patience_ms) : patience_ms_(patience_ms), line_(kInterrupted) {
   const sigset_t set = taken_signals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   signal_descriptor_ = signalfd(-1, &set, SFD_CLOEXEC);
@@ -84,6 +84,11 @@ void Interrupts::protect(std::filesystem::path unfinished,
   made_ = std::move(made);
 }
 
+void Interrupts::say_at_end(std::string line) {
+  const std::unique_lock lock(mutex_);
+  line_ = std::move(line);
+}
+
 void Interrupts::watch() {
   if (wait_readable(stop_descriptor_, signal_descriptor_, -1) == stop_descriptor_) { return; }
   signalfd_siginfo info;
@@ -98,8 +103,8 @@ void Interrupts::watch() {
 void Interrupts::end_process() {
   const std::unique_lock lock(mutex_);
   remove_unfinished(unfinished_, made_);
-  constexpr std::string_view kLine = "kappascope: interrupted; nothing unfinished is left\n";
-  (void)!write(STDERR_FILENO, kLine.data(), kLine.size());
+  const std::string line = "kappascope: " + line_ + "\n";
+  (void)!write(STDERR_FILENO, line.data(), line.size());
   _exit(int(ExitCode::interrupted));
 }
 

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -31,6 +32,9 @@ class Interrupts {
   // first, as far as they are empty. An empty path: nothing.
   void protect(std::filesystem::path unfinished, std::vector<std::filesystem::path> made);
 
+  // Instead of "interrupted; nothing unfinished is left", where the process ends on the spot.
+  void say_at_end(std::string line);
+
   // While held, the process does not end on the spot: for a few renames that belong together.
   std::unique_lock<std::mutex> hold() { return std::unique_lock(mutex_); }
 
@@ -41,7 +45,8 @@ class Interrupts {
 
   const int patience_ms_;
   std::atomic<bool> requested_ = false;
-  std::mutex mutex_;  // of the two below, and of hold()
+  std::mutex mutex_;  // of the three below, and of hold()
+  std::string line_;
   std::filesystem::path unfinished_;
   std::vector<std::filesystem::path> made_;
   int signal_descriptor_ = -1;

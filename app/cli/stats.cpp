@@ -35,6 +35,8 @@ constexpr std::int64_t kUnit = 64;
 // Saving may take this share of the time.
 constexpr double kSaveShare = 0.02;
 
+constexpr const char* kGoOn = "interrupted; the same command with --resume goes on";
+
 // A run that was stopped and went on gives the very result of one that was not.
 std::string without_resume(std::string command) {
   constexpr std::string_view kWord = " --resume";
@@ -67,7 +69,12 @@ class Stats {
 
   int run() {
     return work_on_ranks(place_, ranks_, terminal_, [&] {
-      work();
+      try {
+        work();
+      } catch (const Error& error) {
+        if (error.code() != ExitCode::interrupted || !saved_) { throw; }
+        throw Error(ExitCode::interrupted, kGoOn);
+      }
       return int(failed_ > 0 ? ExitCode::some_failed : ExitCode::ok);
     });
   }
@@ -166,6 +173,7 @@ class Stats {
     if (options_.resume) {
       if (const auto found = read_state(state_file(), settings_, pass_->totals())) {
         begin = *found;
+        note_saved();
         terminal_.say(join_words("going on after ", begin.taken, " documents"));
       }
     }
@@ -177,8 +185,8 @@ class Stats {
     place_in_corpus_ = begin;
     std::int64_t taken = 0, broken = 0;
     Document document;
-    while (!full() && reader.next(document)) {
-      interrupts_.check();
+    const auto check = [&] { interrupts_.check(); };
+    while (!full() && reader.next(document, check)) {
       if (document.index < 0) {
         if (++broken > begin.read_failures && is_first()) { take_failure(document.failure); }
         place_in_corpus_.read_failures = broken;
@@ -249,8 +257,14 @@ class Stats {
     const auto now = std::chrono::steady_clock::now();
     if (Seconds(now - saved_at_).count() < std::max(1.0, save_seconds_ / kSaveShare)) { return; }
     write_state(state_file(), settings_, place_in_corpus_, pass_->totals());
+    note_saved();
     saved_at_ = std::chrono::steady_clock::now();
     save_seconds_ = Seconds(saved_at_ - now).count();
+  }
+
+  void note_saved() {
+    saved_ = true;
+    interrupts_.say_at_end(kGoOn);
   }
 
   // Of all ranks, on the first one: pairs of neighbours join theirs, then pairs of these, so that none
@@ -298,6 +312,10 @@ class Stats {
                    [&](const fs::path& path) { write_model_parameters(path, *model_); },
                    {.json = options_.json, .quiet = options_.talk.quiet});
     remove_states(path_);
+    if (!options_.source.domain_field.empty() && totals.domains.empty() && totals.documents > 0) {
+      terminal_.warn(join_words("--domain-field ", display_text(options_.source.domain_field),
+                                ": no document has a text or a number there"));
+    }
     if (failed_ > 0) {
       terminal_.warn(join_words(failed_, failed_ == 1 ? " document" : " documents",
                                 " could not be used: ", kStatsJson, " names them"));
@@ -357,6 +375,7 @@ class Stats {
   std::int64_t failed_ = 0;
   std::chrono::steady_clock::time_point saved_at_ = std::chrono::steady_clock::now();
   double save_seconds_ = 0;
+  bool saved_ = false;  // there is a state to go on from
 };
 
 }  // namespace

@@ -90,11 +90,12 @@ DocumentReader::DocumentReader(const CorpusSource& source) : state_(std::make_un
 
 DocumentReader::~DocumentReader() = default;
 
-bool DocumentReader::next(Document& document) {
+bool DocumentReader::next(Document& document, const std::function<void()>& check) {
   State& state = *state_;
   const CorpusSource& source = state.source;
   while (state.file < source.files.size()) {
     if (source.documents > 0 && state.given >= source.documents) { return false; }
+    if (check) { check(); }
     try {
       bool taken = false;
       if (!state.step(document, taken)) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,10 +12,12 @@
 namespace kappascope {
 
 struct CorpusSource {
-  std::vector<std::string> files;   // as corpus_files() has them
-  std::string text_field = "text";  // of a line of JSON Lines; the column of CSV and Parquet
-  std::string domain_field;         // "": none
-  std::int64_t documents = 0;       // at most so many, of those that are taken; 0: all
+  std::vector<std::string> files;  // as corpus_files() has them
+  // Of a line of JSON Lines; the column of CSV and Parquet. Where none has that very name, dots
+  // lead into objects and structs: "metadata.source".
+  std::string text_field = "text";
+  std::string domain_field;    // "": none
+  std::int64_t documents = 0;  // at most so many, of those that are taken; 0: all
   std::uint64_t sample_seed = 0;
   double sample_share = 1;  // in (0,1]: a hash of (seed, index) says which documents are taken
 };
@@ -47,7 +50,9 @@ class DocumentReader {
   // failure: damaged (no UTF-8, no JSON, no such field, over 256 MiB), unsupported. A file that
   // cannot be read, or not to its end, gives one more whose index is −1 (io, damaged; unsupported:
   // a Parquet file in a program without Arrow), whatever is sampled, and the next file goes on.
-  bool next(Document& document);
+  // `check` is called before every document, wanted or not; what it throws comes out, and the next
+  // call goes on.
+  bool next(Document& document, const std::function<void()>& check = {});
 
   // Bytes of the files, packed as they are, that were passed, and of all of them.
   std::uint64_t bytes_read() const;

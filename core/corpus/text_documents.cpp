@@ -39,6 +39,20 @@ class WholeText final : public DocumentSource {
   bool given_ = false;
 };
 
+// The value at a field: of that very name or, where there is none, of names with dots between them,
+// each of a value in the object before. nullptr: none, or null.
+Json* value_of_field(Json& object, std::string_view field) {
+  if (!object.is_object()) { return nullptr; }
+  const auto found = object.find(field);
+  if (found != object.end()) { return found->is_null() ? nullptr : &*found; }
+  for (std::size_t dot = field.find('.'); dot != field.npos; dot = field.find('.', dot + 1)) {
+    const auto outer = object.find(field.substr(0, dot));
+    if (outer == object.end()) { continue; }
+    if (Json* inner = value_of_field(*outer, field.substr(dot + 1))) { return inner; }
+  }
+  return nullptr;
+}
+
 class JsonLines final : public DocumentSource {
  public:
   JsonLines(const std::string& file, Packing packing, const CorpusFields& fields)
@@ -57,17 +71,16 @@ class JsonLines final : public DocumentSource {
   void fill(Document& document) const {
     require_length(lines_.too_long() ? kLongestDocument + 1 : 0, document.source);
     Json line = parse_json(lines_.text(), document.source, NotFinite::refused, kMostLineValues);
-    const bool found =
-        line.is_object() && line.contains(fields_.text) && line[fields_.text].is_string();
-    require(found, ExitCode::damaged, {.file = document.source},
+    Json* const text = value_of_field(line, fields_.text);
+    require(text && text->is_string(), ExitCode::damaged, {.file = document.source},
             "expected an object with a text \"", fields_.text, "\", found none");
     if (!fields_.domain.empty()) { document.domain = domain_of(line); }
-    document.text = std::move(line[fields_.text].get_ref<std::string&>());
+    document.text = std::move(text->get_ref<std::string&>());
   }
 
   // Numbers and truth values as JSON writes them; of lists and objects nothing.
-  std::string domain_of(const Json& line) const {
-    const Json* value = value_at(line, fields_.domain.c_str());
+  std::string domain_of(Json& line) const {
+    const Json* value = value_of_field(line, fields_.domain);
     if (!value || value->is_structured()) { return ""; }
     return value->is_string() ? value->get_ref<const std::string&>() : value->dump();
   }

@@ -66,13 +66,23 @@ std::string names_of(const parquet::SchemaDescriptor& schema) {
   return schema.num_columns() > kMostShown ? names + ", …" : names;
 }
 
-// The place of a column that is in no group; −1: none.
-int column_of(const parquet::SchemaDescriptor& schema, const std::string& name) {
+// A column, in no group or in structs: names from the outside in. `index` −1: none.
+struct ColumnPlace {
+  int index = -1;
+  std::vector<std::string> path = {};
+};
+
+// Of that very name, else of names with dots between them; one inside a list is none.
+ColumnPlace column_of(const parquet::SchemaDescriptor& schema, const std::string& name) {
+  ColumnPlace inside;
   for (int i = 0; i < schema.num_columns(); ++i) {
-    const std::vector<std::string> path = schema.Column(i)->path()->ToDotVector();
-    if (path.size() == 1 && path[0] == name) { return i; }
+    const parquet::ColumnDescriptor& column = *schema.Column(i);
+    const std::vector<std::string> path = column.path()->ToDotVector();
+    if (path.size() == 1 && path[0] == name) { return {i, path}; }
+    const bool same = column.max_repetition_level() == 0 && column.path()->ToDotString() == name;
+    if (same && inside.index < 0) { inside = {i, path}; }
   }
-  return -1;
+  return inside;
 }
 
 bool is_text(arrow::Type::type type) {
@@ -95,10 +105,19 @@ class ArrowFile final : public ParquetFile {
     reader_ = value_of(builder.Build(), call_.file);
     const parquet::FileMetaData& meta = *reader_->parquet_reader()->metadata();
     all_rows_ = meta.num_rows();
+    text_place_ = column_of(*meta.schema(), call_.text_field);
+    require(text_place_.index >= 0, ExitCode::damaged, {.file = call_.file}, "expected a column \"",
+            call_.text_field, "\", found ", names_of(*meta.schema()));
+    if (!call_.domain_field.empty()) {
+      domain_place_ = column_of(*meta.schema(), call_.domain_field);
+    }
     std::vector<int> groups(static_cast<std::size_t>(meta.num_row_groups()));
     std::iota(groups.begin(), groups.end(), 0);
-    batches_ =
-        value_of(reader_->GetRecordBatchReader(groups, columns_in(*meta.schema())), call_.file);
+    std::vector<int> columns{text_place_.index};
+    if (domain_place_.index >= 0 && domain_place_.index != text_place_.index) {
+      columns.push_back(domain_place_.index);
+    }
+    batches_ = value_of(reader_->GetRecordBatchReader(groups, columns), call_.file);
   }
 
   Failure next(ParquetRow& row) noexcept override {
@@ -109,15 +128,6 @@ class ArrowFile final : public ParquetFile {
   }
 
  private:
-  std::vector<int> columns_in(const parquet::SchemaDescriptor& schema) const {
-    std::vector<int> columns{column_of(schema, call_.text_field)};
-    require(columns[0] >= 0, ExitCode::damaged, {.file = call_.file}, "expected a column \"",
-            call_.text_field, "\", found ", names_of(schema));
-    const int domain = column_of(schema, call_.domain_field);
-    if (domain >= 0 && domain != columns[0]) { columns.push_back(domain); }
-    return columns;
-  }
-
   ParquetRow read_row() {
     while (!text_ || at_ == text_->length()) {
       std::shared_ptr<arrow::RecordBatch> batch;
@@ -135,7 +145,7 @@ class ArrowFile final : public ParquetFile {
 
   void take(const arrow::RecordBatch& batch) {
     at_ = 0;
-    const auto text = batch.GetColumnByName(call_.text_field);
+    const auto text = column_in(batch, text_place_.path);
     require(text != nullptr, ExitCode::damaged, {.file = call_.file}, "no column \"",
             call_.text_field, "\" in a row group");
     auto type = text->type();
@@ -145,9 +155,23 @@ class ArrowFile final : public ParquetFile {
     require(is_text(type->id()), ExitCode::damaged, {.file = call_.file}, "column \"",
             call_.text_field, "\"; expected texts, found ", type->ToString());
     text_ = bytes_of(*text);
-    const auto domain =
-        call_.domain_field.empty() ? nullptr : batch.GetColumnByName(call_.domain_field);
+    const auto domain = domain_place_.index < 0 ? nullptr : column_in(batch, domain_place_.path);
     domain_ = domain ? bytes_of(*domain) : nullptr;
+  }
+
+  // A row whose struct is null has null there, too. nullptr: none.
+  std::shared_ptr<arrow::Array> column_in(const arrow::RecordBatch& batch,
+                                          const std::vector<std::string>& path) const {
+    std::shared_ptr<arrow::Array> column = batch.GetColumnByName(path[0]);
+    for (std::size_t i = 1; i < path.size() && column; ++i) {
+      if (column->type_id() != arrow::Type::STRUCT) { return nullptr; }
+      const int field =
+          static_cast<const arrow::StructType&>(*column->type()).GetFieldIndex(path[i]);
+      if (field < 0) { return nullptr; }
+      const auto& outer = static_cast<const arrow::StructArray&>(*column);
+      column = value_of(outer.GetFlattenedField(field, arrow::system_memory_pool()), call_.file);
+    }
+    return column;
   }
 
   // Numbers and dates as text, too. As bytes: what is no UTF-8 is the failure of its row alone.
@@ -169,6 +193,7 @@ class ArrowFile final : public ParquetFile {
   }
 
   ParquetCall call_;
+  ColumnPlace text_place_, domain_place_;
   std::unique_ptr<parquet::arrow::FileReader> reader_;  // outlives what it has given
   std::unique_ptr<arrow::RecordBatchReader> batches_;
   std::shared_ptr<arrow::LargeBinaryArray> text_, domain_;  // of the batch

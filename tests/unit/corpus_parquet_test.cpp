@@ -51,6 +51,29 @@ pq.write_table(table, 'a.parquet', row_group_size=2)
                    "2 a.parquet: row 2 [] thrée"}));
 }
 
+TEST_F(CorpusParquet, ColumnsMayBeInsideStructs) {
+  ASSERT_TRUE(run_python(folder_, R"(
+rows = [{'text': 'a', 'n': 1, 'in': {'site': 'x'}}, None, {'text': 'c', 'n': 3, 'in': None}]
+table = pa.table({'id': [1, 2, 3], 'meta': rows, 'list': [[{'text': 'l'}], [], None]})
+pq.write_table(table, 'a.parquet')
+pq.write_table(table.append_column('meta.text', pa.array(['1', '2', '3'])), 'b.parquet')
+)"));
+  const auto read = [&](const std::string& name, const std::string& text, const char* domain) {
+    return folder_.read(
+        {.files = {folder_.file(name)}, .text_field = text, .domain_field = domain});
+  };
+  EXPECT_EQ(read("a.parquet", "meta.text", "meta.in.site"),
+            (Lines{"0 a.parquet: row 0 [x] a",
+                   "1 a.parquet: row 1 !3 a.parquet: row 1: expected a text, found null",
+                   "2 a.parquet: row 2 [] c"}));
+  EXPECT_EQ(
+      read("b.parquet", "meta.text", "meta.n"),
+      (Lines{"0 b.parquet: row 0 [1] 1", "1 b.parquet: row 1 [] 2", "2 b.parquet: row 2 [3] 3"}));
+  const Lines none = read("a.parquet", "list.list.element.text", "");
+  ASSERT_EQ(none.size(), 1U);
+  EXPECT_NE(none[0].find("expected a column"), std::string::npos) << none[0];
+}
+
 TEST_F(CorpusParquet, AllFormsOfTextAreRead) {
   ASSERT_TRUE(run_python(folder_, R"(
 for name, kind in (('large', pa.large_string()), ('binary', pa.binary()), ('view', pa.string_view()),

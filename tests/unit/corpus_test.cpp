@@ -62,6 +62,42 @@ TEST(CorpusText, ALineOfJsonIsADocument) {
   EXPECT_EQ(wrong[0].substr(0, 36), "0 c.jsonl:1 !3 c.jsonl:1: offset 10:");
 }
 
+TEST(CorpusText, FieldsMayBeInsideObjects) {
+  const CorpusFolder folder;
+  folder.write("a.jsonl",
+               "{\"doc\":{\"text\":\"a\"},\"meta\":{\"from\":{\"site\":\"x\"}}}\n"
+               "{\"doc\":{\"text\":\"b\"},\"meta\":{\"from.site\":7}}\n"
+               "{\"doc.text\":\"c\",\"doc\":{\"text\":\"no\"},\"meta\":{\"from\":\"x\"}}\n"
+               "{\"doc\":[{\"text\":\"d\"}]}\n{\"doc\":\"text\"}\n");
+  EXPECT_EQ(
+      folder.read({.files = {folder.file("a.jsonl")},
+                   .text_field = "doc.text",
+                   .domain_field = "meta.from.site"}),
+      (Lines{"0 a.jsonl:1 [x] a", "1 a.jsonl:2 [7] b", "2 a.jsonl:3 [] c",
+             "3 a.jsonl:4 !3 a.jsonl:4: expected an object with a text \"doc.text\", found none",
+             "4 a.jsonl:5 !3 a.jsonl:5: expected an object with a text \"doc.text\", found none"}));
+}
+
+TEST(CorpusFiles, ReadingCanBeStoppedBetweenDocumentsThatAreNotTaken) {
+  const CorpusFolder folder;
+  std::string text;
+  for (int i = 0; i < 100; ++i) { text += "{\"text\":\"" + std::to_string(i) + "\"}\n"; }
+  folder.write("a.jsonl", text);
+  CorpusSource rare{.files = {folder.file("a.jsonl")}, .sample_seed = 1, .sample_share = 0.02};
+  const Lines all = folder.read(rare);
+  ASSERT_GT(all.size(), 0U);
+  DocumentReader reader(rare);
+  int looks = 0;
+  const auto stop = [&] { require(++looks != 2, ExitCode::interrupted, {}, "stop"); };
+  Document document;
+  EXPECT_EQ(error_of([&] { reader.next(document, stop); }).substr(0, 3), "130");
+  EXPECT_EQ(looks, 2);
+  Lines found;
+  while (reader.next(document, stop)) { found.push_back(folder.shown(document)); }
+  EXPECT_EQ(found, all);
+  EXPECT_GT(looks, 100);
+}
+
 TEST(CorpusText, LinesAreTheSameWhereverABlockEnds) {
   const CorpusFolder folder;
   std::string text;
