@@ -292,12 +292,8 @@ class Stats {
   }
 
   void name_tokens(CorpusTotals& totals) const {
-    for (std::int64_t row = 0; row < std::ssize(totals.rows); ++row) {
-      for (std::int64_t e = 0; e < totals.experts; ++e) {
-        for (const TokenCounts::Top& top : totals.top_tokens(row, e)) {
-          totals.token_texts[top.token] = display_text(tokenizer_->bytes(top.token));
-        }
-      }
+    for (const std::int32_t id : totals.shown_tokens()) {
+      totals.token_bytes[id] = tokenizer_->bytes(id);
     }
   }
 

@@ -18,7 +18,7 @@ void CallPacker::put(const CorpusText& text, std::int64_t begin, std::int64_t en
     call_.ids.push_back(text.text.tokens[t].id);
     call_.bytes.push_back(text_bytes(text.text, t));
   }
-  call_.texts.push_back({at, at + end - begin, text.document, text.domain, end == tokens});
+  call_.texts.push_back({at, at + end - begin, text.document, text.domain, end == tokens, begin});
   call_.next_id = end < tokens ? text.text.tokens[end].id : -1;
   call_.next_bytes = end < tokens ? text_bytes(text.text, end) : 0;
 }

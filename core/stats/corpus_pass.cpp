@@ -150,6 +150,7 @@ void CorpusPass::add_row(const MoeTap& tap) {
   add_sums(tap, row);
   add_documents(tokens, tap.first_token, row);
   add_tokens(tokens, tap.first_token, row);
+  add_contexts(tokens, tap.first_token, place);
 }
 
 void CorpusPass::add_sums(const MoeTap& tap, RowTotals& row) {
@@ -220,6 +221,43 @@ void CorpusPass::add_tokens(const RowTokens& tokens, std::int64_t first, RowTota
     row.tokens.add(std::int64_t(pairs[from] >> 32), std::int32_t(pairs[from]),
                    std::int64_t(i - from));
   }
+}
+
+// Only what may be among the kept ones of the whole corpus is copied.
+void CorpusPass::add_contexts(const RowTokens& tokens, std::int64_t first, std::size_t place) {
+  const std::int64_t layer = totals_.layer_index[place], pass = totals_.pass_index[place];
+  ExpertContexts& added = added_.rows[place].contexts;
+  std::vector<std::uint64_t> limits;
+  for (std::int64_t e = 0; e < tokens.experts; ++e) {
+    limits.push_back(totals_.rows[place].contexts.limit(std::size_t(e)));
+  }
+  const std::vector<TokenSpan> texts = texts_of(first, tokens.tokens);
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    const CallText& text = call_->texts[i];
+    for (std::int64_t t = texts[i].begin; t < texts[i].end; ++t) {
+      if (!tokens.counted[t]) { continue; }
+      const std::int64_t at = first + t;  // in the call
+      const std::uint64_t here = place_hash(text.document, text.position + at - text.begin);
+      for (std::int64_t entry = t * tokens.slots; entry < (t + 1) * tokens.slots; ++entry) {
+        const std::int64_t e = tokens.expert[entry];
+        if (e < 0) { continue; }
+        const std::uint64_t hash = choice_hash(here, layer, pass, e);
+        if (hash >= limits[e]) { continue; }
+        added.add(std::size_t(e), context_at(text, at, hash));
+        limits[e] = std::min(limits[e], added.limit(std::size_t(e)));
+      }
+    }
+  }
+}
+
+TokenContext CorpusPass::context_at(const CallText& text, std::int64_t at,
+                                    std::uint64_t hash) const {
+  TokenContext context{hash, text.document, text.position + at - text.begin};
+  for (std::int64_t i = 0; i < kContextTokens; ++i) {
+    const std::int64_t from = at - kContextBefore + i;
+    context.ids[i] = from >= text.begin && from < text.end ? call_->ids[from] : -1;
+  }
+  return context;
 }
 
 // Row r predicts the token after first_token + r, where its text goes on.

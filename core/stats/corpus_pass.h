@@ -18,6 +18,7 @@ struct CallText {
   std::uint64_t document = 0;       // document_key()
   std::string domain;               // "": none
   bool ends = true;                 // it has the document's last token
+  std::int64_t position = 0;        // of its first token in the document
 };
 
 // One call of the model on documents of a corpus.
@@ -64,6 +65,8 @@ class CorpusPass final : public Probe {
   void add_sums(const MoeTap& tap, RowTotals& row);
   void add_documents(const RowTokens& tokens, std::int64_t first, RowTotals& row);
   void add_tokens(const RowTokens& tokens, std::int64_t first, RowTotals& row);
+  void add_contexts(const RowTokens& tokens, std::int64_t first, std::size_t place);
+  TokenContext context_at(const CallText& text, std::int64_t at, std::uint64_t hash) const;
   void add_losses(const NextTokenTap& tap);
   void resample(std::size_t text, const DocumentRow& document, RowTotals& row);
   std::vector<TokenSpan> texts_of(std::int64_t first, std::int64_t tokens) const;

@@ -7,6 +7,7 @@
 #include "core/stats/importance.h"
 #include "core/stats/layer.h"
 #include "core/stats/router.h"
+#include "core/tokenizer/tokenizer.h"
 #include "core/trace/corpus_totals.h"
 
 namespace kappascope {
@@ -52,9 +53,27 @@ void set_served(ExpertCard& card, const TraceLayer& layer) {
 
 void set_frequent(ExpertCard& card, const CorpusTotals& corpus) {
   for (const TokenCounts::Top& top : corpus.top_tokens(card.row, card.expert)) {
-    const auto text = corpus.token_texts.find(top.token);
-    card.frequent.push_back(
-        {top.token, text == corpus.token_texts.end() ? "" : text->second, top.count});
+    card.frequent.push_back({top.token, corpus.token_text(top.token), top.count});
+  }
+}
+
+void set_places(ExpertCard& card, const CorpusTotals& corpus) {
+  const auto& of_expert = corpus.rows[card.row].contexts.of_expert;
+  if (card.expert >= std::ssize(of_expert)) { return; }
+  for (const TokenContext& context : of_expert[card.expert]) {
+    ChosenPlace place{context.document, context.position, {}, {}, {}};
+    for (std::int64_t i = 0; i < kContextTokens; ++i) {
+      std::string& part = i < kContextBefore    ? place.before
+                          : i == kContextBefore ? place.word
+                                                : place.after;
+      const auto bytes = corpus.token_bytes.find(context.ids[i]);
+      if (bytes != corpus.token_bytes.end()) { part += bytes->second; }
+    }
+    // Letters are put together from their parts first.
+    for (std::string* part : {&place.before, &place.word, &place.after}) {
+      *part = display_text(*part);
+    }
+    card.places.push_back(std::move(place));
   }
 }
 
@@ -94,7 +113,10 @@ ExpertCard expert_card(const Trace& trace, std::int64_t row, std::int64_t e) {
   card.experts = layer.experts;
   set_load(card, layer);
   set_served(card, layer);
-  if (trace.corpus) { set_frequent(card, *trace.corpus); }
+  if (trace.corpus) {
+    set_frequent(card, *trace.corpus);
+    set_places(card, *trace.corpus);
+  }
   set_importance(card, layer);
   card.kappa = kappa_band(layer, kappa_function(layer), e);
   const KappaBounds bounds = kappa_bounds(layer, e);

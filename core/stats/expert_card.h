@@ -28,6 +28,13 @@ struct FrequentToken {
   std::int64_t count = 0;
 };
 
+// Of a corpus: a place where the expert was chosen, as shown to people.
+struct ChosenPlace {
+  std::uint64_t document = 0;       // document_key()
+  std::int64_t position = -1;       // of the chosen token in its document, from 0
+  std::string before, word, after;  // the chosen token, and those around it that are kept
+};
+
 struct ExpertCard {
   std::int64_t row = -1, layer = -1, pass = -1, expert = -1, experts = 0;  // experts: of the layer
   // Tokens with finite router numbers, as in expert_loads.
@@ -46,6 +53,7 @@ struct ExpertCard {
   double alignment_mean = kNaN, alignment_energy = kNaN;
   std::vector<ServedEntry> served;      // in token order; empty of a corpus
   std::vector<FrequentToken> frequent;  // of a corpus, by falling count
+  std::vector<ChosenPlace> places;      // of a corpus, drawn by lot
 };
 
 // Of expert e of row `row` of the trace. Outside the trace: usage.

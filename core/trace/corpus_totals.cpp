@@ -3,20 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <set>
 
 #include "core/error.h"
 #include "core/nan.h"
+#include "core/tokenizer/tokenizer.h"
 
 namespace kappascope {
 namespace {
-
-// The finaliser of SplitMix64 (Steele, Lea and Flood 2014).
-std::uint64_t mixed(std::uint64_t x) {
-  x += 0x9e3779b97f4a7c15u;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
 
 bool fits(std::size_t size, std::int64_t expected) {
   return size == 0 || std::int64_t(size) == expected;
@@ -43,7 +37,7 @@ bool consistent_row(const RowTotals& row, std::int64_t experts) {
   for (const NumberTotals& number : row.numbers) {
     good = good && number.count >= 0 && number.quantiles.consistent();
   }
-  return good && fits(row.importance.saliency.size(), own) &&
+  return good && row.contexts.consistent(own) && fits(row.importance.saliency.size(), own) &&
          row.importance.saliency.size() == row.importance.saliency_count.size() &&
          fits(row.importance.selected_logit.size(), own) &&
          row.importance.selected_logit.size() == row.importance.selected_count.size() &&
@@ -61,7 +55,8 @@ bool consistent_mean(const ResampledMean& mean) {
 }  // namespace
 
 std::int64_t resample_weight(std::uint64_t seed, std::uint64_t document, std::int64_t resample) {
-  const std::uint64_t bits = mixed(mixed(mixed(seed) ^ document) ^ std::uint64_t(resample));
+  const std::uint64_t bits =
+      mixed_bits(mixed_bits(mixed_bits(seed) ^ document) ^ std::uint64_t(resample));
   double left = double(bits >> 11) * 0x1p-53, chance = std::exp(-1.0);
   std::int64_t weight = 0;
   while (left >= chance && weight < 20) {
@@ -120,6 +115,28 @@ void RowTotals::add(const RowTotals& other, const std::vector<std::size_t>& doma
   add_counts(resampled_assigned, other.resampled_assigned);
   resampled_kappa.add(other.resampled_kappa);
   resampled_effect.add(other.resampled_effect);
+  contexts.add(other.contexts);
+}
+
+std::vector<std::int32_t> CorpusTotals::shown_tokens() const {
+  std::set<std::int32_t> ids;
+  for (std::int64_t row = 0; row < std::ssize(rows); ++row) {
+    for (std::int64_t e = 0; e < experts; ++e) {
+      for (const TokenCounts::Top& top : top_tokens(row, e)) { ids.insert(top.token); }
+    }
+    for (const auto& kept : rows[row].contexts.of_expert) {
+      for (const TokenContext& context : kept) {
+        ids.insert(context.ids.begin(), context.ids.end());
+      }
+    }
+  }
+  ids.erase(-1);
+  return {ids.begin(), ids.end()};
+}
+
+std::string CorpusTotals::token_text(std::int32_t id) const {
+  const auto found = token_bytes.find(id);
+  return found == token_bytes.end() ? "" : display_text(found->second);
 }
 
 void CorpusTotals::add_failure(const std::string& message) {
@@ -147,7 +164,7 @@ void CorpusTotals::add(const CorpusTotals& other) {
   documents += other.documents;
   failed_documents += other.failed_documents;
   for (const auto& [message, count] : other.failures) { failures[message] += count; }
-  token_texts.insert(other.token_texts.begin(), other.token_texts.end());
+  token_bytes.insert(other.token_bytes.begin(), other.token_bytes.end());
   while (failures.size() > kMostFailures) { failures.erase(std::prev(failures.end())); }
   tokens += other.tokens;
   bytes += other.bytes;

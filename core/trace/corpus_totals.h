@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/trace/token_contexts.h"
 #include "core/trace/totals.h"
 #include "core/trace/trace.h"
 
@@ -57,6 +58,7 @@ struct RowTotals {
   std::vector<std::int64_t> resampled_assigned;            // [B,E]
   ResampledMean resampled_kappa;                           // of kappa_mean over kept slots
   ResampledMean resampled_effect;                          // of d over scalars; resamples of calls
+  ExpertContexts contexts;                                 // where each expert was chosen
 
   void add(const RowTotals& other, const std::vector<std::size_t>& domain_places);
   double mean(std::string_view number) const { return numbers[row_number(number)].mean(); }
@@ -78,6 +80,7 @@ struct RowTotals {
     archive(resampled_assigned);
     archive(resampled_kappa);
     archive(resampled_effect);
+    archive(contexts);
   }
 };
 
@@ -93,8 +96,8 @@ struct CorpusTotals {
   ResampledMean resampled_nll;
   std::vector<std::string> domains;  // names, in the order of domain_assigned
   std::uint64_t seed = 0;            // of the resamples
-  // As shown to people, of those that top_tokens() names.
-  std::map<std::int32_t, std::string> token_texts;
+  // Of shown_tokens(): a letter may be in parts.
+  std::map<std::int32_t, std::string> token_bytes;
   // What kept documents from being used, and how many: the first in the order of the alphabet.
   std::map<std::string, std::int64_t> failures;
 
@@ -102,6 +105,10 @@ struct CorpusTotals {
   std::vector<TokenCounts::Top> top_tokens(std::int64_t row, std::int64_t expert) const {
     return rows[row].tokens.top(expert, kTopExpertTokens);
   }
+  // Ids that top_tokens() and the contexts name, ascending.
+  std::vector<std::int32_t> shown_tokens() const;
+  // As shown to people; "": not known.
+  std::string token_text(std::int32_t id) const;
   void add_failure(const std::string& message);
   // Place of a domain, added if new.
   std::size_t domain(const std::string& name);
@@ -130,7 +137,7 @@ struct CorpusTotals {
     archive(domains);
     archive(seed);
     archive(failures);
-    archive(token_texts);
+    archive(token_bytes);
   }
 };
 

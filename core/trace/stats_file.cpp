@@ -50,6 +50,7 @@ class StatsArrays {
     add_calls();
     add_domains();
     add_tokens();
+    add_contexts();
     add_resamples();
   }
 
@@ -269,8 +270,7 @@ class StatsArrays {
       for (std::int64_t e = 0; e < experts_; ++e) {
         std::int64_t at = (r * experts_ + e) * most;
         for (const TokenCounts::Top& top : totals_.top_tokens(r, e)) {
-          const auto text = totals_.token_texts.find(top.token);
-          if (text != totals_.token_texts.end()) { texts[at] = text->second; }
+          texts[at] = totals_.token_text(top.token);
           ids[at] = top.token;
           count[at++] = top.count;
         }
@@ -282,6 +282,32 @@ class StatsArrays {
             "most frequent tokens of the expert", {"moe_layer", "expert", "top"});
     to_.add("top_token_count", {rows_, experts_, most}, std::move(count), "assignments of these",
             {"moe_layer", "expert", "top"});
+  }
+
+  void add_contexts() {
+    const auto most = std::int64_t(kContexts);
+    Counts document(std::size_t(rows_ * experts_ * most), 0), position(document.size(), -1);
+    std::vector<std::int32_t> ids(document.size() * std::size_t(kContextTokens), -1);
+    for (std::int64_t r = 0; r < rows_; ++r) {
+      const auto& of_expert = totals_.rows[r].contexts.of_expert;
+      for (std::int64_t e = 0; e < std::ssize(of_expert); ++e) {
+        std::int64_t at = (r * experts_ + e) * most;
+        for (const TokenContext& context : of_expert[e]) {
+          document[at] = std::int64_t(context.document);
+          position[at] = context.position;
+          std::copy(context.ids.begin(), context.ids.end(), ids.begin() + at++ * kContextTokens);
+        }
+      }
+    }
+    to_.add("context_token_id", {rows_, experts_, most, kContextTokens}, std::move(ids),
+            "tokens around places where the expert was chosen, the chosen one at 8; -1: none",
+            {"moe_layer", "expert", "place", "token"});
+    to_.add("context_position", {rows_, experts_, most}, std::move(position),
+            "place of the chosen token in its document, from 0; -1: none",
+            {"moe_layer", "expert", "place"});
+    to_.add("context_document", {rows_, experts_, most}, std::move(document),
+            "64 bits of FNV-1a of where the document is from, FILE:LINE",
+            {"moe_layer", "expert", "place"});
   }
 
   void add_resamples() {

@@ -1,4 +1,5 @@
 """kappascope stats: equal to the traces of its documents, never lost, the same on any number of ranks."""
+import csv
 import json
 import random
 import signal
@@ -6,6 +7,7 @@ import time
 
 import numpy as np
 
+from corpus_contexts import ContextChecks
 from harness import MODEL, PROGRAM, TEXTS, Case, free_port, main
 from peer_python import has_torch, run_torch
 
@@ -13,7 +15,7 @@ from peer_python import has_torch, run_torch
 ROUNDING = {'rtol': 2e-4, 'atol': 2e-4}
 
 
-class Stats(Case):
+class Stats(ContextChecks, Case):
     def documents(self, count, seed=1, longest=700):
         """Pieces of the shipped texts."""
         text = (TEXTS / 'prose.txt').read_text() + (TEXTS / 'code.txt').read_text()
@@ -67,6 +69,7 @@ class Stats(Case):
             self.check_row(row, experts, ours, traces)
         self.check_pairs(ours, traces)
         self.check_domains(ours, traces)
+        self.check_contexts(ours, traces)
 
     def check_row(self, row, experts, ours, traces):
         chosen = [trace['expert_index'][row] for trace in traces]
@@ -144,6 +147,7 @@ class Stats(Case):
         for ours in (cut, window):
             self.assertEqual(ours['nll_count'], ours['tokens'] - 1)  # all but the first
             self.assertEqual(ours['documents'], 1)
+            self.check_contexts_of_one(text, ours)
         self.assertEqual(cut['tokens'], window['tokens'])
         self.assertEqual(cut['calls'], -(-cut['tokens'] // 64))
         (self.folder / 'long.txt').write_text(text)
@@ -270,16 +274,40 @@ class Stats(Case):
         self.run_program('merge', *parts, '-o', out)
         ours = self.arrays(out)
         for name in whole.keys() - {'kappascope_meta', 'totals'}:
-            if name.startswith('bootstrap'):
+            if name.startswith(('bootstrap', 'context')):
                 continue  # documents have other names
             if whole[name].dtype.kind in 'iU':
                 np.testing.assert_array_equal(whole[name], ours[name], name)
             elif not name.endswith('_quantiles'):
                 np.testing.assert_allclose(ours[name], whole[name], rtol=1e-12, atol=0, err_msg=name)
+        self.check_merged_contexts(ours, [self.arrays(part) for part in parts])
         self.assertEqual(len(json.loads((out / 'stats.json').read_text())['corpus']['files']), 2)
         other = self.stats(self.corpus(documents[:3]), 'other', '--kappa', 'off')[0]
         _, err = self.run_program('merge', parts[0], other, '-o', self.folder / 'no', code=4)
         self.assertIn('interventions', err)
+
+    def test_fields_inside_objects_and_documents_without_a_domain(self):
+        corpus = self.folder / 'nested.jsonl'
+        corpus.write_text(''.join(json.dumps({'doc': {'text': text}, 'metadata': {'source': f's{i % 2}'}}) + '\n'
+                                  for i, text in enumerate(self.documents(6))))
+        words = ('--text-field', 'doc.text', '--domain-field')
+        out, (_, err) = self.stats(corpus, 'out', *words, 'metadata.source')
+        ours = self.arrays(out)
+        self.assertEqual((ours['documents'], list(ours['domain_names'])), (6, ['s0', 's1']))
+        self.assertEqual(err, '')
+        out, (_, err) = self.stats(corpus, 'none', *words, 'metadata.sauce')
+        self.assertNotIn('domain_names', self.arrays(out))
+        self.assertEqual(err.count('metadata.sauce'), 1)
+        self.assertEqual(len(err.splitlines()), 1)
+
+    def test_an_interrupted_run_says_how_it_goes_on(self):
+        out = self.folder / 'out'
+        process = self.start('stats', MODEL, '--corpus', self.corpus(self.documents(2000)), '-o', out, '--threads', 1)
+        self.wait_for(lambda: (out / 'stats.state').exists())
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+        self.assertEqual(process.returncode, 130)
+        self.assertIn('--resume goes on', err if isinstance(err, str) else err.decode())
 
     def test_a_rank_that_dies_ends_the_run_and_it_goes_on(self):
         corpus = self.corpus(self.documents(450))
@@ -296,13 +324,14 @@ class Stats(Case):
         self.assertEqual(self.arrays(out)['documents'], 450)
 
     def test_a_result_is_drawn_and_what_needs_tokens_says_so(self):
-        out, _ = self.stats(self.corpus(self.documents(20)), 'out')
+        out, _ = self.stats(self.corpus(self.documents(20)), 'out', '--domain-field', 'kind')
         pictures = self.folder / 'pictures'
-        self.run_program('plot', out, '-o', pictures)
+        self.run_program('plot', out, '-o', pictures, '--figure-format', 'svg,csv')
         names = {path.stem for path in pictures.rglob('*.svg')}
-        self.assertLessEqual({'expert-load', 'expert-coactivation', 'kappa-depth', 'kappa-experts', 'effect',
-                              'gate-saturation'}, names)
+        self.assertLessEqual({'expert-load', 'expert-coactivation', 'expert-domains', 'expert-tokens', 'kappa-depth',
+                              'kappa-experts', 'effect', 'gate-saturation'}, names)
         self.assertNotIn('loss', names)
+        self.check_drawn(self.arrays(out), pictures)
         _, err = self.run_program('plot', out, '-o', pictures, '--figures', 'loss', code=2)
         self.assertIn('single tokens', err)
         _, err = self.run_program('compare', out, out / 'stats.npz', '-o', self.folder / 'no', code=4)
@@ -313,6 +342,28 @@ class Stats(Case):
         for path in pictures.rglob('*.svg'):
             self.assertIn('20 documents', path.read_text())
             self.assertNotIn('nan', path.read_text().lower().replace('nano', ''))
+
+    def check_drawn(self, ours, pictures):
+        def rows_of(name):
+            with open(pictures / f'{name}.csv', newline='') as file:
+                return list(csv.DictReader(file))
+
+        domains = rows_of('expert-domains')
+        layer = int(domains[0]['layer'])
+        counted = ours['domain_assigned'][list(ours['layer_index']).index(layer)].T.astype(float)  # [D,E]
+        chance = np.outer(counted.sum(1), counted.sum(0)) / counted.sum()
+        self.assertEqual([int(row['assignments']) for row in domains], counted.ravel().tolist())
+        for column, expected in (('assignments_expected', chance), ('domain_over_corpus', counted / chance),
+                                 ('share_of_expert', counted / counted.sum(0)),
+                                 ('share_of_corpus', np.repeat(counted.sum(1) / counted.sum(), counted.shape[1]))):
+            np.testing.assert_allclose([float(row[column]) for row in domains], expected.ravel(), rtol=1e-12)
+        tokens = rows_of('expert-tokens')
+        row = list(ours['layer_index']).index(int(tokens[0]['layer']))
+        kept = ours['top_token_id'][row] >= 0
+        for column, name in (('token_id', 'top_token_id'), ('assignments', 'top_token_count')):
+            self.assertEqual([int(token[column]) for token in tokens], ours[name][row][kept].tolist())
+        shares = (ours['top_token_count'][row] / ours['assigned'][row][:, None])[kept]
+        np.testing.assert_allclose([float(token['share_of_expert']) for token in tokens], shares, rtol=1e-12)
 
 
 main()

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
+#include <set>
 #include <vector>
 
 #include "core/stats/pairs.h"
@@ -197,6 +199,51 @@ TEST(Resamples, DrawDocumentsOnceOnAverage) {
   EXPECT_NEAR(square / kDocuments - mean * mean, 1, 0.05);  // of Poisson: its mean
 }
 
+TokenContext context_of(std::uint64_t document, std::int64_t position, std::int64_t expert) {
+  TokenContext context{choice_hash(place_hash(document, position), 3, 0, expert), document,
+                       position};
+  context.ids.fill(-1);
+  context.ids[kContextBefore] = std::int32_t(position);
+  return context;
+}
+
+TEST(ExpertContexts, AreTheSmallestHashesInWhateverOrderAndParts) {
+  ExpertContexts all, backwards, parts[3], joined;
+  std::vector<TokenContext> every;
+  for (std::int64_t i = 0; i < 200; ++i) { every.push_back(context_of(i % 7, i, 1)); }
+  for (std::size_t i = 0; i < every.size(); ++i) {
+    EXPECT_EQ(all.limit(1) < std::numeric_limits<std::uint64_t>::max(), i >= kContexts);
+    all.add(1, every[i]);
+    backwards.add(1, every[every.size() - 1 - i]);
+    parts[i % 3].add(1, every[i]);
+    parts[0].add(1, every[i]);  // in two of them
+  }
+  for (const ExpertContexts& part : parts) { joined.add(part); }
+  std::sort(every.begin(), every.end());
+  every.resize(kContexts);
+  EXPECT_TRUE(all.of_expert[0].empty());
+  EXPECT_EQ(all.of_expert[1], every);
+  EXPECT_EQ(all.limit(1), every.back().hash);
+  EXPECT_EQ(backwards.of_expert, all.of_expert);
+  EXPECT_EQ(joined.of_expert, all.of_expert);
+  EXPECT_TRUE(all.consistent(2));
+  EXPECT_FALSE(all.consistent(1));
+  std::swap(all.of_expert[1][0], all.of_expert[1][1]);
+  EXPECT_FALSE(all.consistent(2));
+}
+
+TEST(ExpertContexts, EveryExpertLayerAndPassDrawsPlacesOfItsOwn) {
+  std::set<std::uint64_t> hashes;
+  for (std::int64_t layer = 0; layer < 10; ++layer) {
+    for (std::int64_t pass = 0; pass < 3; ++pass) {
+      for (std::int64_t expert = 0; expert < 64; ++expert) {
+        hashes.insert(choice_hash(place_hash(5, 9), layer, pass, expert));
+      }
+    }
+  }
+  EXPECT_EQ(hashes.size(), 10U * 3 * 64);
+}
+
 // Every prefix of the bytes of totals, and lengths that lie.
 TEST(ByteReader, RefusesBytesThatEndTooSoon) {
   CorpusTotals totals;
@@ -206,6 +253,7 @@ TEST(ByteReader, RefusesBytesThatEndTooSoon) {
   totals.rows[0].choices.add(small_row());
   totals.rows[0].resampled_assigned.resize(3 * kResamples);
   totals.domains = {"web"};
+  totals.rows[0].contexts.add(2, context_of(1, 7, 2));
   ByteWriter writer;
   writer(totals);
   for (std::size_t size = 0; size < writer.bytes.size(); size += 3) {
@@ -215,6 +263,8 @@ TEST(ByteReader, RefusesBytesThatEndTooSoon) {
   }
   CorpusTotals whole = read_back(totals);
   EXPECT_TRUE(whole.consistent());
+  EXPECT_EQ(whole.rows[0].contexts.of_expert, totals.rows[0].contexts.of_expert);
+  EXPECT_EQ(whole.shown_tokens(), std::vector<std::int32_t>{7});
   CorpusTotals other = whole;
   other.rows[0].resampled_assigned.clear();
   EXPECT_FALSE(other.consistent());
