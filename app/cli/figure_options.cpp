@@ -121,7 +121,8 @@ namespace {
 constexpr std::int64_t kMostLayers = 1 << 16;
 
 // Why an entry makes no figure of traces.
-const char* absent_because(Traces traces) {
+const char* absent_because(const FigureEntry& entry, Traces traces) {
+  if (entry.of_corpus_only) { return "shows the result of a corpus, which kappascope stats makes"; }
   return traces.front()->corpus ? "shows single tokens, which the result of a corpus has not"
                                 : "compares traces; expected a second one";
 }
@@ -179,8 +180,10 @@ void for_each_figure(const FigureOptions& options, Traces traces, Progress& prog
       go_on(progress, Stage::figures, i, entries.size());
       std::vector<Figure> figures = entries[i]->make_all(traces, choices, options.panels);
       require(!figures.empty() || options.ids == "all", ExitCode::usage, {}, "figure ",
-              entries[i]->id, ": ", absent_because(traces));
-      if (figures.empty() && hooks.absent) { hooks.absent(*entries[i], absent_because(traces)); }
+              entries[i]->id, ": ", absent_because(*entries[i], traces));
+      if (figures.empty() && hooks.absent) {
+        hooks.absent(*entries[i], absent_because(*entries[i], traces));
+      }
       for (Figure& figure : figures) {
         const FigureEntry& entry = *entries[i];
         note_choices(options, entry.heeded(options.choices), entry.choices, figure, acting);

@@ -56,6 +56,9 @@ void need_fonts(Gui& gui, const Figure& figure) {
       for (const std::string& name : axis->names) { gui.fonts.need(name); }
     }
     for (const Line& line : panel.lines) { gui.fonts.need(line.name); }
+    for (const HeatMap& map : panel.heat_map) {
+      for (const std::string& text : map.texts) { gui.fonts.need(text); }
+    }
   }
 }
 

@@ -53,6 +53,14 @@ constexpr FigureEntry kCatalogue[] = {
     {"expert-importance", "Importance and load of each expert",
      "what each expert adds to the stream over how many assignments it gets", FigureGroup::experts,
      Several::one_each, "saliency", kNoChoice, figures::expert_importance, false, false, true},
+    {"expert-domains", "Domains of the experts",
+     "domains in the assignments of each expert of one layer, over their share of the corpus",
+     FigureGroup::experts, Several::one_each, "domain_over_corpus", kLayerChoice,
+     figures::expert_domains, false, false, true, true},
+    {"expert-tokens", "Most frequent tokens of the experts",
+     "most frequent tokens of each expert of one layer, over a corpus", FigureGroup::experts,
+     Several::one_each, "share_of_expert", kLayerChoice, figures::expert_tokens, false, false, true,
+     true},
     {"kappa-tokens", "Sharpness κ of each token", "κ of each token, layer × token",
      FigureGroup::kappa, Several::one_each, "kappa_log_mean", kTokensChoice, figures::kappa_tokens,
      true},
@@ -153,6 +161,7 @@ void complete(Table& table, const std::string& run, const Trace& trace,
 // (silu-kappa shows their gate, too), or one line a trace and this one has none; else "".
 std::string left_out_because(const FigureEntry& entry, const Trace& trace) {
   if (trace.corpus && !entry.of_corpus) { return "the result of a corpus has no single tokens"; }
+  if (!entry.shows(trace)) { return "it is not the result of a corpus"; }
   if (entry.of_kappa && lacks_kappa(trace)) { return lacks_kappa_because(trace); }
   if (entry.several != Several::overlay) { return ""; }
   const bool of_loss = entry.metric == "nll";
@@ -288,8 +297,8 @@ std::vector<Figure> FigureEntry::make_all(Traces traces, const FigureChoices& ch
   const std::size_t first = several == Several::difference ? 1 : 0;
   std::vector<Figure> figures;
   if (series && traces.size() < 2) { return figures; }
-  const auto tokenless = [&](const Trace* trace) { return trace->corpus && !of_corpus; };
-  if (std::all_of(traces.begin(), traces.end(), tokenless)) { return figures; }
+  const auto shown = [&](const Trace* trace) { return shows(*trace); };
+  if (std::none_of(traces.begin(), traces.end(), shown)) { return figures; }
   if (shows_all() || (traces.size() == 1 && first == 0)) {
     figures.push_back(make(traces, chosen));
     return figures;

@@ -66,9 +66,13 @@ struct FigureEntry {
   std::string_view metric;  // section of docs/metrics.md that defines what is shown
   unsigned choices;         // ChoiceSet
   Figure (*draw)(Traces traces, const FigureChoices& choices);  // which name the runs
-  bool of_kappa = false;   // nothing to show of a model without κ
-  bool series = false;     // of two traces or more
-  bool of_corpus = false;  // shows no single token: also of the result of a corpus
+  bool of_kappa = false;        // nothing to show of a model without κ
+  bool series = false;          // of two traces or more
+  bool of_corpus = false;       // shows no single token: also of the result of a corpus
+  bool of_corpus_only = false;  // and of nothing else
+
+  // Whether the trace is of the kind, text or corpus, that it shows.
+  bool shows(const Trace& trace) const { return trace.corpus ? of_corpus : !of_corpus_only; }
 
   // The choices that are heeded beside `chosen`: `choices`, or more by expert.
   unsigned heeded(const FigureChoices& chosen) const;
@@ -89,7 +93,8 @@ struct FigureEntry {
 
   // What it makes of any number of traces, at least one: one figure of them all, or one for each
   // with the run's name behind its own; `panels`: these side by side in one. A difference or a
-  // series of one trace alone, and single tokens of corpora: nothing.
+  // series of one trace alone, and single tokens of corpora, or what
+  // only a corpus has: nothing.
   std::vector<Figure> make_all(Traces traces, const FigureChoices& chosen, bool panels) const;
 };
 

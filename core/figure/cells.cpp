@@ -12,8 +12,7 @@ namespace {
 constexpr int kLevels = 254;  // colours along the bar of an indexed picture
 constexpr std::int64_t kTile = 8192;
 constexpr std::int64_t kMostStarts = 1 << 16;
-constexpr double kOverlap = 0.3;  // points under the next cell, so that no seam shines through
-constexpr std::int64_t kMostNames = 2000;
+constexpr double kOverlap = 0.3;    // points under the next cell, so that no seam shines through
 constexpr double kLeastMarked = 3;  // pixels of a cell that carries a mark
 
 struct Blocks {
@@ -357,29 +356,6 @@ void draw_outlines(Painter& painter, const CellField& field) {
     path.width = std::clamp(std::min(box.width, box.height) / 8, 0.15, 0.7);
     path.clip = painter.outlet().screen() ? painter.last_clip() : -1;
     painter.add_as_is(std::move(path));
-  }
-}
-
-void draw_cell_names(Painter& painter, const CellField& field, const ColourMap& colours,
-                     double size) {
-  const HeatMap& map = field.map;
-  const Box one = field.box(0, 0);
-  const std::int64_t seen =
-      (field.end_row - field.first_row) * (field.end_column - field.first_column);
-  if (!map.number_cells || seen > kMostNames || 1.1 * size >= one.height) { return; }
-  for (std::int64_t row = field.first_row; row < field.end_row; ++row) {
-    for (std::int64_t column = field.first_column; column < field.end_column; ++column) {
-      const float value = map.cells[row * map.columns + column];
-      if (!(value >= 0) || value >= static_cast<float>(map.colours.names.size())) { continue; }
-      const std::string name = plain_text(map.colours.names[value]);
-      const Box box = field.box(row, column);
-      TextLook look{size, Anchor::middle};
-      look.colour = ink_on(colours.colour(value));
-      const Point at{box.x + box.width / 2, box.y + box.height / 2 + 0.365 * size};
-      const Box bounds = painter.text_bounds(name, at, look);
-      if (name.empty() || bounds.width + 1 >= box.width || !field.plot.holds(bounds)) { continue; }
-      painter.add_as_is(SceneText{name, at, look, bounds});
-    }
   }
 }
 

@@ -170,7 +170,7 @@ struct CellField {
 std::string draw_cells(Painter& painter, const Panel& panel, const ColourMap& colours,
                        const CellField& field, std::size_t most_bytes);
 
-// Frames around the chosen cells and names in large ones.
+// Frames around the chosen cells, and names or texts in large ones.
 void draw_outlines(Painter& painter, const CellField& field);
 void draw_cell_names(Painter& painter, const CellField& field, const ColourMap& colours,
                      double size);

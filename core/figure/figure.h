@@ -70,6 +70,8 @@ struct HeatMap {
   ColourScale colours;
   std::vector<std::uint32_t> outlined = {};  // cells drawn with a frame: row · columns + column
   std::string outline_name = {};             // what the frame means: "chosen"
+  // [rows,columns] or empty: written into cells that have room, with their values behind them.
+  std::vector<std::string> texts = {};
   bool number_cells = false;  // categorical: write the category's name into large cells
   std::vector<std::int16_t> experts =
       {};  // [rows,columns] that cells are about; −1: none; or empty

@@ -38,6 +38,7 @@ Panel difference_panel(const Panel& a, const Panel& b) {
   map.outlined.clear();
   map.outline_name.clear();
   map.number_cells = false;
+  map.texts.clear();
   map.experts.clear();
   ColourScale colours;
   colours.kind = ColourKind::diverging;

@@ -292,6 +292,7 @@ class Reader {
   }
 
   void add_cell(const HeatMap& map, std::size_t at) {
+    if (!map.texts.empty() && !map.texts[at].empty()) { add("'" + map.texts[at] + "'"); }
     if (!map.experts.empty() && map.experts[at] >= 0) {
       result_.subject.expert = map.experts[at];
       const bool rest = map.cells[at] < 0 && !map.colours.rest.empty();
