@@ -136,21 +136,12 @@ void draw_numbers(const Theme& theme, const ExpertCard& card, bool can_drop) {
   if (two) { ImGui::EndTable(); }
 }
 
-// The token in bold amid its neighbours, tokens of all rows below each other.
-void draw_context(Gui& gui, const Trace& trace, std::int64_t token) {
-  constexpr std::int64_t kNeighbours = 8;
+// The word in bold amid its neighbours, words of all rows below each other.
+void draw_in_context(Gui& gui, const std::string& before, const std::string& word,
+                     const std::string& after) {
   const Theme& theme = *gui.theme;
   const ImVec2 at = ImGui::GetCursorScreenPos();
   const float width = ImGui::GetContentRegionAvail().x, height = ImGui::GetTextLineHeight();
-  const auto text = [&](std::int64_t t) { return plain_text(trace.token_text[t]); };
-  std::string before, after;
-  for (std::int64_t t = std::max<std::int64_t>(0, token - kNeighbours); t < token; ++t) {
-    before += text(t);
-  }
-  for (std::int64_t t = token + 1; t < std::min(trace.tokens, token + 1 + kNeighbours); ++t) {
-    after += text(t);
-  }
-  const std::string word = text(token);
   const float middle = at.x + 0.42F * width;
   const float before_width = ImGui::CalcTextSize(before.c_str()).x;
   ImGui::PushFont(gui.fonts.bold, 0);
@@ -163,6 +154,19 @@ void draw_context(Gui& gui, const Trace& trace, std::int64_t token) {
   draw->AddText({middle + word_width, at.y}, theme.quiet_text, after.c_str());
   draw->PopClipRect();
   ImGui::Dummy({width, height});
+}
+
+void draw_context(Gui& gui, const Trace& trace, std::int64_t token) {
+  constexpr std::int64_t kNeighbours = 8;
+  const auto text = [&](std::int64_t t) { return plain_text(trace.token_text[t]); };
+  std::string before, after;
+  for (std::int64_t t = std::max<std::int64_t>(0, token - kNeighbours); t < token; ++t) {
+    before += text(t);
+  }
+  for (std::int64_t t = token + 1; t < std::min(trace.tokens, token + 1 + kNeighbours); ++t) {
+    after += text(t);
+  }
+  draw_in_context(gui, before, text(token), after);
 }
 
 void draw_served_row(Gui& gui, const Trace& trace, const ExpertCard& card,
@@ -194,8 +198,19 @@ void sort_served(ExpertPanelState& state, const std::shared_ptr<const ExpertCard
   state.served = served_by(*card, order);
 }
 
+// Of a corpus: the word of each place where it was chosen, in bold.
+void draw_places(Gui& gui, const ExpertCard& card) {
+  for (const ChosenPlace& place : card.places) {
+    const std::string before = plain_text(place.before), word = token_label(place.word),
+                      after = plain_text(place.after);
+    for (const std::string* part : {&before, &word, &after}) { gui.fonts.need(*part); }
+    draw_in_context(gui, before, word, after);
+  }
+}
+
 // Of a corpus.
-void draw_frequent(const Theme& theme, const ExpertCard& card) {
+void draw_frequent(Gui& gui, const ExpertCard& card) {
+  const Theme& theme = *gui.theme;
   if (card.frequent.empty()) {
     return quiet_text(theme, "No token of this corpus was assigned to it.");
   }
@@ -211,6 +226,7 @@ void draw_frequent(const Theme& theme, const ExpertCard& card) {
     ImGui::TableNextColumn();
     const std::string text =
         token.text.empty() ? "token id " + std::to_string(token.id) : token_label(token.text);
+    gui.fonts.need(text);
     ImGui::TextUnformatted(text.c_str());
     number_cell(count_text(token.count), theme.text);
   }
@@ -218,7 +234,7 @@ void draw_frequent(const Theme& theme, const ExpertCard& card) {
 }
 
 void draw_served(Gui& gui, const Trace& trace, const std::shared_ptr<const ExpertCard>& card) {
-  if (trace.corpus) { return draw_frequent(*gui.theme, *card); }
+  if (trace.corpus) { return draw_frequent(gui, *card); }
   if (card->served.empty()) {
     return quiet_text(*gui.theme, "No token of this text was assigned to it.");
   }
@@ -271,12 +287,15 @@ void draw_one_figure(Gui& gui, const char* id, const FigureChoices& choices, ImV
   ImGui::EndChild();
 }
 
-void draw_figures(Gui& gui, const ExpertCard& card) {
+void draw_figures(Gui& gui, const Trace& trace, const ExpertCard& card) {
   FigureChoices choices{.layer = card.layer, .pass = card.pass, .expert = card.expert};
   FigureChoices alone = choices;
   alone.by_expert = true;
   const ImVec2 room = ImGui::GetContentRegionAvail();
   const float gap = ImGui::GetStyle().ItemSpacing.x;
+  if (trace.corpus) {  // the others are of single tokens
+    return draw_one_figure(gui, "kappa-distribution", alone, {room.x, kFigureHeight * em()});
+  }
   const int across = std::clamp(int(room.x / (kFigureWidth * em())), 1, 3);
   const float height = kFigureHeight * em();  // in one row they take what is left
   const ImVec2 size{(room.x - float(across - 1) * gap) / float(across),
@@ -305,10 +324,14 @@ void draw_expert_panel(Gui& gui) {
   draw_steppers(gui, *trace, *card);
   if (!ImGui::BeginChild("###card")) { return ImGui::EndChild(); }
   draw_numbers(*gui.theme, *card, !without_capacity(*trace));
+  if (!card->places.empty()) {
+    heading(gui.fonts.bold, "Where it was chosen, places drawn by lot");
+    draw_places(gui, *card);
+  }
   heading(gui.fonts.bold, trace->corpus ? "Its most frequent tokens" : "Tokens it served");
   draw_served(gui, *trace, card);
   heading(gui.fonts.bold, "κ and gates");
-  draw_figures(gui, *card);
+  draw_figures(gui, *trace, *card);
   ImGui::EndChild();
 }
 

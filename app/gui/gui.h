@@ -47,6 +47,9 @@ struct Gui {
   std::string next_layout;               // name of the layout to take in the next frame
   std::optional<Layout> layout_to_load;  // before the next frame
   BuiltIn built_in;
+  DocumentId laid_out_for = -1;  // the trace shown when the layout was last looked at
+  std::string before_corpus;     // built-in layout that gave way to that of a corpus; "": none
+  std::string asked_view;        // to be in front once the first trace is laid out; "": none
   TabOrder tab_order;
   ImGuiID dockspace = 0, largest_node = 0;  // its largest part
 

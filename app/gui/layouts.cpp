@@ -17,7 +17,8 @@ namespace kappascope::gui {
 
 namespace {
 
-constexpr std::array kNames = {"Overview", "Router", "κ", "Gates"};
+constexpr std::array kNames = {"Overview", "Router", "κ", "Gates", "Corpus"};
+constexpr const char* kOfCorpus = kNames.back();  // figures that show no single token
 
 // The two stacks of figures in the middle; the rest is the same everywhere.
 struct Middle {
@@ -37,6 +38,11 @@ Middle middle(const std::string& name) {
   }
   if (name == "Gates") {
     return {{"gate-sharpness", "gate-active", "gate-top16"}, {"gate-saturation", "silu-kappa"}};
+  }
+  if (name == kOfCorpus) {
+    return {{"expert-load", "expert-domains", "kappa-experts", "expert-coactivation"},
+            {"expert-tokens", "kappa-depth", "kappa-distribution", "gate-saturation",
+             "expert-importance"}};
   }
   return {{"kappa-tokens", "router-confidence", "gate-sharpness"},
           {"loss", "expert-load", "kappa-depth", "expert-choice"}};
@@ -82,7 +88,8 @@ SizeClass size_class() {
 }
 
 // Text and cards in columns beside the figures; where there is no room, in one, the cards as tabs.
-void split(ImGuiID& centre, bool narrow) {
+// A card of tokens, which a corpus has not, takes no room.
+void split(ImGuiID& centre, bool narrow, bool token) {
   ImGuiID left =
       ImGui::DockBuilderSplitNode(centre, ImGuiDir_Left, narrow ? 0.43f : 0.28f, nullptr, &centre);
   const ImGuiID left_lower =
@@ -90,7 +97,8 @@ void split(ImGuiID& centre, bool narrow) {
   ImGuiID right = left_lower, right_lower = left_lower;
   if (!narrow) {
     right = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Right, 0.39f, nullptr, &centre);
-    right_lower = ImGui::DockBuilderSplitNode(right, ImGuiDir_Down, 0.56f, nullptr, &right);
+    right_lower =
+        token ? ImGui::DockBuilderSplitNode(right, ImGuiDir_Down, 0.56f, nullptr, &right) : right;
   }
   dock("text", left);
   dock("model", left_lower);
@@ -108,11 +116,12 @@ void build_layout(Gui& gui, const std::string& name, ImGuiID dockspace) {
   for (const auto& stack : {figures.upper, figures.lower}) {
     for (const std::string& id : stack) { gui.shown[id] = true; }
   }
+  gui.shown["token"] = name != kOfCorpus;
   ImGui::DockBuilderRemoveNode(dockspace);
   ImGui::DockBuilderAddNode(dockspace, ImGuiDockNodeFlags_DockSpace);
   ImGui::DockBuilderSetNodeSize(dockspace, ImGui::GetMainViewport()->WorkSize);
   ImGuiID centre = dockspace;
-  split(centre, size.narrow);
+  split(centre, size.narrow, gui.shown["token"]);
   ImGuiID lower = centre;
   if (!size.low) {
     lower = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Down, 0.5f, nullptr, &centre);
@@ -124,8 +133,10 @@ void build_layout(Gui& gui, const std::string& name, ImGuiID dockspace) {
     dock(id, below ? lower : centre);
   }
   ImGui::DockBuilderFinish(dockspace);
-  gui.raise = {size.narrow ? "token" : "model", figures.lower.front(), figures.upper.front(),
-               "text"};
+  gui.raise = {!size.narrow        ? "model"
+               : name == kOfCorpus ? "expert"
+                                   : "token",
+               figures.lower.front(), figures.upper.front(), "text"};
   gui.built_in = {name, size, arrangement(gui, dockspace)};
 }
 
@@ -155,6 +166,25 @@ void follow_size(Gui& gui, ImGuiID dockspace) {
   const bool settled = gui.raise.empty();
   build_layout(gui, was.name, dockspace);
   if (settled) { gui.raise = std::move(front); }
+}
+
+// A corpus has no single tokens, and a text nothing that only a corpus has: when another trace is
+// shown, a built-in layout that the user left as it is gives way to one for its kind.
+void follow_trace(Gui& gui, ImGuiID dockspace) {
+  const DocumentId shown = gui.workspace.view().trace;
+  const Trace* trace = gui.workspace.current_trace();
+  if (!trace || std::exchange(gui.laid_out_for, shown) == shown) { return; }
+  const bool corpus = trace->corpus != nullptr, for_corpus = gui.built_in.name == kOfCorpus;
+  if (gui.built_in.name.empty() || !gui.next_layout.empty() || corpus == for_corpus) { return; }
+  const bool touched =
+      !gui.built_in.arrangement.empty() && gui.built_in.arrangement != arrangement(gui, dockspace);
+  if (touched) { return; }
+  const std::string last = std::exchange(gui.before_corpus, corpus ? gui.built_in.name : "");
+  build_layout(gui, corpus ? kOfCorpus : last.empty() ? kNames.front() : last, dockspace);
+  if (!gui.asked_view.empty()) {
+    gui.shown[gui.asked_view] = true;
+    gui.raise.push_back(std::exchange(gui.asked_view, std::string()));
+  }
 }
 
 void sort_tabs(const std::map<ImGuiID, int>& places, ImGuiDockNode& node) {
@@ -238,6 +268,7 @@ void draw_dockspace(Gui& gui) {
     build_layout(gui, std::exchange(gui.next_layout, std::string()), dockspace);
   }
   follow_size(gui, dockspace);
+  follow_trace(gui, dockspace);
   if (ImGuiDockNode* root = ImGui::DockBuilderGetNode(dockspace)) {
     share_sizes(*root);
     restore_tab_order(gui.tab_order, *root);

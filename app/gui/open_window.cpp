@@ -122,6 +122,7 @@ void show_view(Gui& gui, const std::string& view) {
   if (view.empty()) { return; }
   gui.shown[view] = true;
   gui.raise.push_back(view);
+  gui.asked_view = view;
   gui.training.raise = false;  // another view was asked for
 }
 
