@@ -120,13 +120,6 @@ namespace {
 
 constexpr std::int64_t kMostLayers = 1 << 16;
 
-// Why an entry makes no figure of traces.
-const char* absent_because(const FigureEntry& entry, Traces traces) {
-  if (entry.of_corpus_only) { return "shows the result of a corpus, which kappascope stats makes"; }
-  return traces.front()->corpus ? "shows single tokens, which the result of a corpus has not"
-                                : "compares traces; expected a second one";
-}
-
 bool is_picture(FigureFormat format) {
   return format != FigureFormat::csv;
 }
@@ -180,9 +173,9 @@ void for_each_figure(const FigureOptions& options, Traces traces, Progress& prog
       go_on(progress, Stage::figures, i, entries.size());
       std::vector<Figure> figures = entries[i]->make_all(traces, choices, options.panels);
       require(!figures.empty() || options.ids == "all", ExitCode::usage, {}, "figure ",
-              entries[i]->id, ": ", absent_because(*entries[i], traces));
+              entries[i]->id, ": ", entries[i]->absent_because(traces));
       if (figures.empty() && hooks.absent) {
-        hooks.absent(*entries[i], absent_because(*entries[i], traces));
+        hooks.absent(*entries[i], entries[i]->absent_because(traces));
       }
       for (Figure& figure : figures) {
         const FigureEntry& entry = *entries[i];

@@ -124,7 +124,7 @@ Figure make_view(const ExportView& view) {
   std::vector<const Trace*> traces;
   for (const auto& trace : view.traces) { traces.push_back(trace.get()); }
   std::vector<Figure> figures = view.entry->make_all(traces, view.choices, /*panels=*/true);
-  require(!figures.empty(), ExitCode::usage, {}, "it compares traces; expected a second one");
+  require(!figures.empty(), ExitCode::usage, {}, view.entry->absent_because(traces));
   return std::move(figures.front());
 }
 

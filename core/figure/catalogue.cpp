@@ -320,6 +320,12 @@ std::vector<Figure> FigureEntry::make_all(Traces traces, const FigureChoices& ch
   return figures;
 }
 
+const char* FigureEntry::absent_because(Traces traces) const {
+  if (of_corpus_only) { return "shows the result of a corpus, which kappascope stats makes"; }
+  return traces.front()->corpus ? "shows single tokens, which the result of a corpus has not"
+                                : "compares traces; expected a second one";
+}
+
 std::span<const FigureEntry> figure_catalogue() {
   return kCatalogue;
 }

@@ -96,6 +96,8 @@ struct FigureEntry {
   // series of one trace alone, and single tokens of corpora, or what
   // only a corpus has: nothing.
   std::vector<Figure> make_all(Traces traces, const FigureChoices& chosen, bool panels) const;
+  // Why that is nothing: "compares traces; …".
+  const char* absent_because(Traces traces) const;
 };
 
 std::span<const FigureEntry> figure_catalogue();

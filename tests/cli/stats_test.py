@@ -232,19 +232,27 @@ class Stats(ContextChecks, Case):
             (out / name).unlink()
         draw, killed = random.Random(4), 0
         for attempt in range(60):
-            process = self.start(*words, '--resume')
-            try:
-                process.wait(timeout=draw.uniform(1.2, 3))
+            process, before = self.start(*words, '--resume'), self.saved_at(out)
+            # However slow the machine is, every attempt comes further.
+            self.wait_for(lambda: process.poll() is not None or self.saved_at(out) not in (before, None), 120)
+            time.sleep(draw.uniform(0, 1))
+            if process.poll() is not None:
                 break
-            except Exception:
-                process.send_signal(signal.SIGKILL if attempt % 2 else signal.SIGTERM)
-                process.wait()
-                killed += 1
+            process.send_signal(signal.SIGKILL if attempt % 2 else signal.SIGTERM)
+            process.wait()
+            killed += 1
         self.assertEqual(process.returncode, 0, process.stderr.read())
         self.assertGreater(killed, 1)
         for name, bytes_ in whole.items():
             self.assertEqual((out / name).read_bytes(), bytes_, name)
         self.assertEqual([path.name for path in out.iterdir() if 'state' in path.name], [])
+
+    @staticmethod
+    def saved_at(out):
+        try:
+            return (out / 'stats.state').stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
 
     def test_ranks_share_a_corpus_and_give_what_one_gives(self):
         corpus = self.corpus(self.documents(200))

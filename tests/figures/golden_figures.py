@@ -1,4 +1,4 @@
-"""Compares every figure of the demo trace and of the demo logs of training runs, byte for byte, with the pictures that were last agreed on.
+"""Compares every figure of the demo trace, the demo corpus and the demo logs of training runs, byte for byte, with the pictures that were last agreed on.
 
 golden_figures.py PROGRAM                 compare; 1 when a figure differs, is new or is gone
 golden_figures.py PROGRAM --page FOLDER   write old and new pictures and a page that shows them side by side
@@ -15,7 +15,8 @@ ROW = '<tr><th>{name}<br>{state}</th><td><img src="old/{name}"></td><td><img src
 
 
 def draw(program, folder):
-    for words in (["demo"], ["demo-training"], ["demo-soft", "--figures", "train-budget"]):
+    for words in (["demo"], ["demo-training"], ["demo-soft", "--figures", "train-budget"],
+                  ["demo-corpus", "--figures", "expert-domains,expert-tokens"]):
         subprocess.run(["kappascope", "plot", *words, "-o", folder, "-q"], executable=program, cwd=here, check=True)
 
 

@@ -102,6 +102,22 @@ TEST(CutTexts, NoneOfManyExperts) {
   expect_whole_at_every_size(window, "64 experts");
 }
 
+// A corpus, with the card of one of its experts.
+TEST(CutTexts, NoneOfACorpus) {
+  NullWindow window({1280, 720});
+  window.workspace().open(kSource / "tests" / "figures" / "demo-corpus");
+  window.settle();
+  ASSERT_EQ(window.workspace().traces().size(), 1u);
+  window.workspace().pick({.row = 1, .expert = 2});
+  expect_every_view_whole(window, "a corpus");
+  window.resize({1024, 640});
+  window.settle();
+  for (const char* id : {"expert", "expert-domains", "expert-tokens"}) {
+    window.gui().focus = id;
+    expect_whole(window, std::string("a corpus, small, ") + id);
+  }
+}
+
 // Numbers of six digits have their room.
 TEST(CutTexts, NoneOfManyTokens) {
   NullWindow window;

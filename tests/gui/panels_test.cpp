@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "app/gui/panels.h"
+#include "core/trace/token_contexts.h"
 #include "tests/gui/null_window.h"
 #include "tests/tools/synthetic.h"
 #include "tests/tools/synthetic_trace.h"
@@ -141,6 +142,63 @@ TEST(Panels, DrawEverythingOfARun) {
   }
   EXPECT_EQ(window.workspace().messages().size(), 0u);
   EXPECT_EQ(window.workspace().traces().size(), 2u);
+}
+
+// Ids of the figures that are not behind others.
+std::vector<std::string> figures_in_front() {
+  std::vector<std::string> ids;
+  for (const FigureEntry& entry : figure_catalogue()) {
+    const ImGuiWindow* window = ImGui::FindWindowByName(("###" + std::string(entry.id)).c_str());
+    if (window && window->WasActive && window->DockTabIsVisible) { ids.emplace_back(entry.id); }
+  }
+  return ids;
+}
+
+TEST(Layouts, ACorpusOpensOnFiguresThatItHas) {
+  const fs::path corpus = kSource / "tests" / "figures" / "demo-corpus",
+                 text = kSource / "tests" / "figures" / "demo" / "trace.npz";
+  NullWindow window;
+  window.settle();
+  EXPECT_EQ(window.gui().built_in.name, "Overview");
+  window.gui().next_layout = "Gates";
+  window.settle();
+  window.workspace().open(corpus);
+  window.settle();
+  EXPECT_EQ(window.gui().built_in.name, "Corpus");
+  EXPECT_EQ(figures_in_front(), (std::vector<std::string>{"expert-load", "expert-tokens"}));
+  for (const auto& [id, shown] : window.gui().shown) {
+    for (const FigureEntry& entry : figure_catalogue()) {
+      if (shown && entry.id == id) { EXPECT_TRUE(entry.of_corpus) << id; }
+    }
+  }
+  window.workspace().open(text);
+  window.settle();
+  EXPECT_EQ(window.gui().built_in.name, "Gates");  // which gave way
+  window.gui().shown["loss"] = true;               // now it is the user's
+  window.settle();
+  window.workspace().show_trace(window.workspace().traces()[0].id);
+  window.settle();
+  EXPECT_TRUE(window.gui().shown["gate-active"]);
+  EXPECT_TRUE(window.gui().shown["loss"]);
+}
+
+TEST(Panels, TheCardOfAnExpertHasItsPlacesInACorpus) {
+  NullWindow window;
+  window.workspace().open(kSource / "tests" / "figures" / "demo-corpus");
+  window.settle();
+  window.workspace().pick({.row = 1, .expert = 2});
+  window.settle();
+  const auto card = window.workspace().expert_card();
+  ASSERT_TRUE(card);
+  ASSERT_EQ(card->places.size(), kContexts);
+  for (const ChosenPlace& place : card->places) {
+    EXPECT_FALSE(place.word.empty());
+    EXPECT_GE(place.position, 0);
+    EXPECT_FALSE(place.before.empty() && place.after.empty());
+  }
+  window.gui().focus = "expert";
+  window.settle();
+  EXPECT_EQ(window.errors(), 0);
 }
 
 TEST(Panels, FollowOneSelection) {
