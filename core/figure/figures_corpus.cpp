@@ -139,7 +139,7 @@ Table token_table(const std::vector<std::vector<ExpertToken>>& all) {
   Table table;
   table.rows = std::ssize(expert);
   table.columns = {{"expert", std::move(expert)},
-                   {"rank", std::move(rank)},
+                   {"token_rank", std::move(rank)},
                    {"token_id", std::move(id)},
                    {"token_text", std::move(text)},
                    {"assignments", std::move(count)},
@@ -229,7 +229,7 @@ Figure expert_tokens(Traces traces, const FigureChoices& choices) {
   const std::string nothing = no_corpus_because(trace);
   if (!nothing.empty()) {
     figure.panels = {nothing_panel(nothing)};
-    figure.tables = {empty_table({"expert", "rank", "token_id", "token_text", "assignments",
+    figure.tables = {empty_table({"expert", "token_rank", "token_id", "token_text", "assignments",
                                   "share_of_expert", "share_of_token"})};
     return figure;
   }
