@@ -98,7 +98,7 @@ TEST(CorpusFigures, DomainsThatChanceWouldHardlyGiveAreGrey) {
   EXPECT_EQ(figure.panels[0].y.names.back(), "web");  // the largest at the top
   EXPECT_TRUE(std::isnan(map.cells[1]));              // "rare" and expert 1
   EXPECT_FLOAT_EQ(map.cells[4], float((40.0 / 140) / (40.0 / 441)));
-  EXPECT_EQ(figure.panels[1].bars[0].value[2], 100 * 400.0 / 441);
+  EXPECT_DOUBLE_EQ(figure.panels[1].bars[0].value[2], 100 * 400.0 / 441);
   EXPECT_EQ(figure.notes[0], "Left out: 9 assignments of documents without a domain.");
   EXPECT_EQ(figure.tables[0].rows, 12);
 }
