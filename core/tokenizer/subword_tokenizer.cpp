@@ -216,6 +216,13 @@ bool SubwordTokenizer::is_special(std::int32_t id) const {
   return found != nullptr && found->special;
 }
 
+std::optional<std::int32_t> SubwordTokenizer::special(std::string_view name) const {
+  for (const AddedToken& token : file_.added) {
+    if (token.special && token.text == name) { return token.id; }
+  }
+  return {};
+}
+
 std::int32_t SubwordTokenizer::size() const {
   return spelled_.empty() ? 0 : spelled_.back().id + 1;
 }

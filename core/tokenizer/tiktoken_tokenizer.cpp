@@ -122,11 +122,16 @@ std::vector<Token> TiktokenTokenizer::encode(std::string_view text, std::string_
   return encoder.take();
 }
 
+std::optional<std::int32_t> TiktokenTokenizer::special(std::string_view name) const {
+  for (const SpecialToken& one : specials_) {
+    if (one.text == name) { return one.id; }
+  }
+  return {};
+}
+
 std::int32_t TiktokenTokenizer::bos() const {
   for (const std::string_view name : {"<|bos|>", "<|endoftext|>"}) {
-    for (const SpecialToken& special : specials_) {
-      if (special.text == name) { return special.id; }
-    }
+    if (const auto id = special(name)) { return *id; }
   }
   fail(ExitCode::unsupported, {file_},
        "no token that begins a text; expected a special token <|bos|> or <|endoftext|>");

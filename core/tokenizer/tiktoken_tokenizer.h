@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,7 @@ class TiktokenTokenizer {
 
   std::string_view bytes(std::int32_t id) const;  // empty when no token has the id
   bool is_special(std::int32_t id) const;
+  std::optional<std::int32_t> special(std::string_view name) const;
   std::int32_t size() const;  // one more than the highest id
   std::string_view name() const { return name_; }
 

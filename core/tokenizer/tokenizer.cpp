@@ -89,6 +89,10 @@ bool Tokenizer::is_special(std::int32_t id) const {
   return state_->with([&](const auto& kind) { return kind.is_special(id); });
 }
 
+std::optional<std::int32_t> Tokenizer::special(std::string_view name) const {
+  return state_->with([&](const auto& kind) { return kind.special(name); });
+}
+
 std::int32_t Tokenizer::size() const {
   return state_->with([](const auto& kind) { return kind.size(); });
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -52,6 +53,9 @@ class Tokenizer {
   // The exact bytes that a token stands for (a special token's name); an id without a token: empty.
   std::string_view bytes(std::int32_t id) const;
   bool is_special(std::int32_t id) const;
+
+  // The special token of this name; none has it: nothing.
+  std::optional<std::int32_t> special(std::string_view name) const;
 
   // One more than the highest id.
   std::int32_t size() const;

@@ -1,6 +1,6 @@
 """A folder includes only itself and what is to its left:
 
-kernels, core | checkpoint, tokenizer, corpus, tasks, model, engine, trace, train, stats, figure, report | app
+kernels, core | checkpoint, tokenizer, chat, corpus, tasks, model, engine, trace, train, stats, figure, report | app
 
 core/forward, the engine library, is a leaf with Torch, core/parquet one with Arrow: nobody else
 includes them.
@@ -11,7 +11,7 @@ import re
 from sources import report, sources
 
 # Kernels stand alone, by a rule of their own.
-ORDER = ["kernels", "core", "core/checkpoint", "core/tokenizer", "core/corpus", "core/tasks", "core/model",
+ORDER = ["kernels", "core", "core/checkpoint", "core/tokenizer", "core/chat", "core/corpus", "core/tasks", "core/model",
          "core/engine", "core/trace", "core/train", "core/stats", "core/figure", "core/report", "app"]
 # Each with the last folder that it includes.
 LEAVES = {"core/forward": "core/engine", "core/parquet": "core/corpus"}

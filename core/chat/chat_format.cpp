@@ -1,0 +1,161 @@
+#include "core/chat/chat_format.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "core/chat/nanochat.h"
+#include "core/chat/template_lexer.h"
+#include "core/checkpoint/input_file.h"
+#include "core/utf8.h"
+
+namespace kappascope {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::uint64_t kLongestSettings = std::uint64_t{64} << 20;  // bytes
+constexpr const char* kTemplateFile = "chat_template.jinja";
+constexpr const char* kSettingsFile = "tokenizer_config.json";
+constexpr const char* kSpecialsFile = "special_tokens_map.json";
+constexpr std::string_view kTemplateMember = "chat_template";
+
+bool is_there(const fs::path& file) {
+  std::error_code ignored;
+  return fs::exists(file, ignored);
+}
+
+// Null where the file is missing.
+Json read_settings(const fs::path& file) {
+  if (!is_there(file)) { return {}; }
+  const InputFile input = InputFile::open(file);
+  Json root = parse_json(read_text(input, kLongestSettings), input.path(), NotFinite::numbers);
+  require(root.is_object(), ExitCode::damaged, {.file = input.path()}, "expected an object, found ",
+          found_text(root));
+  return root;
+}
+
+// The texts of the named special tokens: "<s>" or {"content": "<s>", …}.
+void put_specials(const Json& settings, std::map<std::string, std::string>& variables) {
+  static constexpr std::array<const char*, 7> kNames{
+      "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+  if (!settings.is_object()) { return; }
+  for (const char* name : kNames) {
+    const Json* value = value_at(settings, name);
+    if (value != nullptr && value->is_object()) { value = value_at(*value, "content"); }
+    if (value == nullptr || !value->is_string()) { continue; }
+    variables.emplace(name, value->get<std::string>());
+  }
+}
+
+// Of several templates the one called "default".
+std::string template_of(const Json& value, std::string_view file) {
+  if (value.is_string()) { return value.get<std::string>(); }
+  for (const Json& one : value.is_array() ? value : Json::array()) {
+    const Json* name = one.is_object() ? value_at(one, "name") : nullptr;
+    const Json* text = one.is_object() ? value_at(one, "template") : nullptr;
+    if (name == nullptr || *name != "default" || text == nullptr || !text->is_string()) {
+      continue;
+    }
+    return text->get<std::string>();
+  }
+  fail(ExitCode::damaged, {.file = file}, kTemplateMember,
+       ": expected a text, or a list with one called \"default\", found ", found_text(value));
+}
+
+ChatTemplate open_template(const fs::path& folder, std::string& name) {
+  const fs::path settings_file = folder / kSettingsFile, template_file = folder / kTemplateFile;
+  const Json settings = read_settings(settings_file);
+  std::map<std::string, std::string> variables;
+  put_specials(settings, variables);
+  put_specials(read_settings(folder / kSpecialsFile), variables);
+  if (is_there(template_file)) {
+    name = kTemplateFile;
+    const InputFile input = InputFile::open(template_file);
+    return {read_text(input, kLongestTemplate), template_file.native(), std::move(variables)};
+  }
+  const Json* found = settings.is_object() ? value_at(settings, "chat_template") : nullptr;
+  require(found != nullptr, ExitCode::unsupported, {.file = folder.native()},
+          "no chat template; expected ", kTemplateFile, ", or \"", kTemplateMember, "\" in ",
+          kSettingsFile, ", found neither", kTemplateRemedy);
+  name = kSettingsFile;
+  return {template_of(*found, settings_file.native()), settings_file.native(),
+          std::move(variables)};
+}
+
+// The list of messages, each an object with a role.
+Json messages_of(std::string_view document, std::string_view source) {
+  Json json = parse_json(document, source);
+  if (json.is_object()) {
+    const Json* inside = value_at(json, "messages");
+    require(inside != nullptr, ExitCode::damaged, {.file = source},
+            "expected an object with \"messages\", found none");
+    Json messages = *inside;
+    json = std::move(messages);
+  }
+  require(json.is_array() && !json.empty(), ExitCode::damaged, {.file = source},
+          "expected a list of messages, found ", found_text(json));
+  for (const Json& message : json) {
+    const Json* role = message.is_object() ? value_at(message, "role") : nullptr;
+    require(role != nullptr && role->is_string(), ExitCode::damaged, {.file = source},
+            "expected messages with a text \"role\", found ", found_text(message));
+  }
+  return json;
+}
+
+// Places in bytes, ascending, as places in code points.
+class CodePoints {
+ public:
+  explicit CodePoints(std::string_view text) : text_(text) {}
+  std::int32_t before(std::size_t byte) {
+    for (; at_ < byte; ++at_) { count_ += starts_utf8(text_[at_]) ? 1 : 0; }
+    return count_;
+  }
+
+ private:
+  std::string_view text_;
+  std::size_t at_ = 0;
+  std::int32_t count_ = 0;
+};
+
+// A token is the assistant's that holds part of what is, or ends it: a special token right behind.
+ChatTokens render_template(const ChatTemplate& chat_template, const Json& messages,
+                           const Tokenizer& tokenizer, std::string_view source) {
+  const MarkedText text = chat_template.render(messages, source);
+  ChatTokens result{tokenizer.encode_ordinary(text.text, source), {}};
+  const std::vector<Token>& tokens = result.tokens;
+  result.assistant.resize(tokens.size());
+  CodePoints places(text.text);
+  std::size_t t = 0;
+  for (const ByteRange& mark : text.marks) {
+    const std::int32_t begin = places.before(mark.begin), end = places.before(mark.end);
+    while (t < tokens.size() && tokens[t].char_start < begin && tokens[t].char_end <= begin) {
+      ++t;
+    }
+    for (; t < tokens.size() && tokens[t].char_start < end; ++t) { result.assistant[t] = 1; }
+    const bool ends =
+        t < tokens.size() && tokens[t].char_start == end && tokenizer.is_special(tokens[t].id);
+    if (ends && !chat_template.has_generation()) { result.assistant[t] = 1; }
+  }
+  return result;
+}
+
+}  // namespace
+
+ChatFormat ChatFormat::load(const fs::path& path) {
+  const std::string kind = path.extension();
+  ChatFormat format;
+  if (kind == ".json" || kind == ".model") {
+    format.template_.emplace(open_template(path.parent_path(), format.name_));
+  }
+  return format;
+}
+
+ChatTokens ChatFormat::render(std::string_view document, const Tokenizer& tokenizer,
+                              std::string_view source) const {
+  const Json messages = messages_of(document, source);
+  return template_ ? render_template(*template_, messages, tokenizer, source)
+                   : render_nanochat(messages, tokenizer, source);
+}
+
+}  // namespace kappascope

@@ -1,0 +1,41 @@
+// Chats as the tokenizer's own code makes tokens of them, with which tokens are the assistant's.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/chat/chat_template.h"
+#include "core/tokenizer/tokenizer.h"
+
+namespace kappascope {
+
+struct ChatTokens {
+  std::vector<Token> tokens;            // [T] as the model is fed them
+  std::vector<std::uint8_t> assistant;  // [T] 1: the assistant's
+};
+
+class ChatFormat {
+ public:
+  // Of the tokenizer in `path`. tokenizer.pkl: nanochat's (nanochat.h). Others: the folder's chat
+  // template, chat_template.jinja or "chat_template" of tokenizer_config.json. There is none, or
+  // not one of the plain forms: unsupported.
+  static ChatFormat load(const std::filesystem::path& path);
+
+  // `document`: JSON, an object with "messages" or the list of them, each with a text "role".
+  // Something else: damaged; what the format or the tokenizer does not have: unsupported.
+  ChatTokens render(std::string_view document, const Tokenizer& tokenizer,
+                    std::string_view source) const;
+
+  // "nanochat", or the file of the template without its folder.
+  const std::string& name() const { return name_; }
+
+ private:
+  std::string name_ = "nanochat";
+  std::optional<ChatTemplate> template_;  // none: nanochat's
+};
+
+}  // namespace kappascope

@@ -1,0 +1,184 @@
+// The statements of a template, and its names.
+#include "core/chat/template_run.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace kappascope {
+
+using Kind = ChatValue::Kind;
+
+TemplateRun::TemplateRun(const TemplateNode& whole, std::string_view source,
+                         ChatValue::Dict variables)
+    : whole_(whole), source_(source) {
+  Scope& scope = scopes_.emplace_back();
+  for (auto& [name, value] : variables) { scope[name] = {std::move(value)}; }
+}
+
+MarkedText TemplateRun::run() {
+  execute(whole_);
+  if (has_generation(whole_)) { out_.marks = std::move(generated_); }
+  return std::move(out_);
+}
+
+TemplateRun::Binding* TemplateRun::find(std::string_view name) {
+  for (auto scope = scopes_.rbegin(); scope != scopes_.rend(); ++scope) {
+    const auto found = scope->find(name);
+    if (found != scope->end()) { return &found->second; }
+  }
+  return nullptr;
+}
+
+void TemplateRun::count_bytes(const TemplateNode& node, std::size_t bytes) {
+  bytes_ += std::int64_t(bytes);
+  if (bytes_ > kMostTemplateBytes) {
+    refuse(node, "expected at most ", kMostTemplateBytes, " bytes of text to be made, found more");
+  }
+}
+
+MarkedText TemplateRun::text_of(const TemplateNode& node, const ChatValue& value) {
+  const ChatValue text = checked(node, apply_filter("string", {value}));
+  count_bytes(node, text.text().text.size());
+  return text.text();
+}
+
+ChatValue TemplateRun::checked(const TemplateNode& node, CallResult result) {
+  if (!result.problem.empty()) { refuse(node, result.problem); }
+  return std::move(result.value);
+}
+
+void TemplateRun::put(const MarkedText& text) {
+  out_.append(text);
+}
+
+void TemplateRun::execute(const TemplateNode& node) {
+  if (++steps_ > kMostTemplateSteps) {
+    refuse(node, "expected at most ", kMostTemplateSteps, " steps, found more");
+  }
+  switch (node.kind) {
+    case NodeKind::body:
+      for (const TemplateNode& child : node.children) { execute(child); }
+      return;
+    case NodeKind::plain:
+      count_bytes(node, node.text.size());
+      return put({node.text, {}});
+    case NodeKind::output:
+      return put(text_of(node, evaluate(node.children[0])));
+    case NodeKind::loop:
+      return loop(node);
+    case NodeKind::choice:
+      return choose(node);
+    case NodeKind::assignment:
+      return assign(node);
+    case NodeKind::generation:
+      return generate(node);
+    default:
+      fail(ExitCode::internal, {}, "a statement of a chat template without a rule");
+  }
+}
+
+ChatValue::List TemplateRun::items(const TemplateNode& node, const ChatValue& value) {
+  if (value.is(Kind::undefined)) { return {}; }
+  if (!value.is(Kind::list)) { refuse(node, "a loop over ", value.kind_name()); }
+  return value.list();
+}
+
+// Names that are set in a loop are gone after each round, as in Jinja.
+void TemplateRun::loop(const TemplateNode& node) {
+  ChatValue::List list = items(node, evaluate(node.children[0]));
+  const auto bind = [&](const ChatValue& value) { scopes_.back()[node.text] = {value}; };
+  if (node.children[1].kind != NodeKind::absent) {
+    ChatValue::List taken;
+    for (const ChatValue& value : list) {
+      scopes_.emplace_back();
+      bind(value);
+      if (evaluate(node.children[1]).truth()) { taken.push_back(value); }
+      scopes_.pop_back();
+    }
+    list = std::move(taken);
+  }
+  const std::int64_t length = std::ssize(list);
+  for (std::int64_t i = 0; i < length; ++i) {
+    scopes_.emplace_back();
+    bind(list[i]);
+    ChatValue::Dict loop{{"index0", ChatValue::of(i)},
+                         {"index", ChatValue::of(i + 1)},
+                         {"revindex0", ChatValue::of(length - i - 1)},
+                         {"revindex", ChatValue::of(length - i)},
+                         {"length", ChatValue::of(length)},
+                         {"first", ChatValue::of(i == 0)},
+                         {"last", ChatValue::of(i + 1 == length)}};
+    if (i > 0) { loop["previtem"] = list[i - 1]; }
+    if (i + 1 < length) { loop["nextitem"] = list[i + 1]; }
+    scopes_.back()["loop"] = {ChatValue::of(std::move(loop))};
+    execute(node.children[2]);
+    scopes_.pop_back();
+  }
+  if (length == 0 && node.children[3].kind != NodeKind::absent) { execute(node.children[3]); }
+}
+
+void TemplateRun::choose(const TemplateNode& node) {
+  const std::size_t pairs = node.children.size() / 2;
+  for (std::size_t i = 0; i < pairs; ++i) {
+    if (evaluate(node.children[2 * i]).truth()) { return execute(node.children[2 * i + 1]); }
+  }
+  if (node.children.size() % 2 == 1) { execute(node.children.back()); }
+}
+
+void TemplateRun::assign(const TemplateNode& node) {
+  ChatValue value = evaluate(node.children[0]);
+  const bool names =
+      node.children[0].kind == NodeKind::call && node.children[0].text == "namespace";
+  if (node.name.empty()) {
+    scopes_.back()[node.text] = {std::move(value), names};
+    return;
+  }
+  Binding* const binding = find(node.text);
+  if (binding == nullptr || !binding->is_namespace) {
+    refuse(node, "\"", node.text, "\" is no namespace, and no field of it can be set");
+  }
+  ChatValue::Dict changed = binding->value.dict();
+  changed[node.name] = std::move(value);
+  binding->value = fields(node, std::move(changed));
+}
+
+void TemplateRun::generate(const TemplateNode& node) {
+  const std::size_t begin = out_.text.size();
+  execute(node.children[0]);
+  generated_.push_back({begin, out_.text.size()});
+}
+
+struct ChatTemplate::State {
+  std::string file;
+  TemplateNode whole;
+  std::map<std::string, std::string> variables;
+};
+
+ChatTemplate::ChatTemplate(std::string_view source, std::string file,
+                           std::map<std::string, std::string> variables)
+    : state_(std::make_unique<State>()) {
+  state_->file = std::move(file);
+  state_->whole = parse_template(source, state_->file);
+  state_->variables = std::move(variables);
+}
+
+ChatTemplate::~ChatTemplate() = default;
+ChatTemplate::ChatTemplate(ChatTemplate&&) noexcept = default;
+ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
+
+bool ChatTemplate::has_generation() const {
+  return kappascope::has_generation(state_->whole);
+}
+
+MarkedText ChatTemplate::render(const Json& messages, std::string_view source) const {
+  ChatValue::Dict variables{{"add_generation_prompt", ChatValue::of(false)},
+                            {"tools", ChatValue::none()},
+                            {"documents", ChatValue::none()}};
+  for (const auto& [name, text] : state_->variables) {
+    variables[name] = ChatValue::of(MarkedText{text, {}});
+  }
+  variables["messages"] = ChatValue::of_messages(messages, source);
+  return TemplateRun(state_->whole, source, std::move(variables)).run();
+}
+
+}  // namespace kappascope

@@ -1,0 +1,253 @@
+// Chat templates: the forms of known models, what is refused and where, and that nothing of a
+// template or chat takes long, much memory or a deep stack.
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "core/chat/chat_template.h"
+#include "tests/unit/expect_error.h"
+
+namespace kappascope {
+namespace {
+
+using testing::error_of;
+
+const char* const kChatMl =
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] "
+    "+ "
+    "'<|im_end|>' + '\\n'}}{% endfor %}{% if add_generation_prompt %}"
+    "{{ '<|im_start|>assistant\\n' }}{% endif %}";
+
+const char* const kInst = R"({%- if messages[0]["role"] == "system" %}
+    {%- set system_message = messages[0]["content"] %}
+    {%- set loop_messages = messages[1:] %}
+{%- else %}
+    {%- set loop_messages = messages %}
+{%- endif %}
+
+{{- bos_token }}
+{%- for message in loop_messages %}
+    {%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}
+        {{- raise_exception('roles must alternate') }}
+    {%- endif %}
+    {%- if message["role"] == "user" %}
+        {%- if loop.first and system_message is defined %}
+            {{- " [INST] " + system_message + "\n\n" + message["content"] + " [/INST]" }}
+        {%- else %}
+            {{- " [INST] " + message["content"] + " [/INST]" }}
+        {%- endif %}
+    {%- elif message["role"] == "assistant" %}
+        {{- " " + message["content"] + eos_token}}
+    {%- endif %}
+{%- endfor %}
+)";
+
+const char* const kHeaders =
+    "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = "
+    "'<|start_header_id|>' + message['role'] + '<|end_header_id|>\\n\\n'+ message['content'] | "
+    "trim "
+    "+ '<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}"
+    "{{ content }}{% endfor %}";
+
+const char* const kZephyr =
+    "{% for message in messages %}\n{% if message['role'] == 'user' %}\n{{ '<|user|>\n' + "
+    "message['content'] + eos_token }}\n{% elif message['role'] == 'assistant' %}\n"
+    "{{ '<|assistant|>\n'  + message['content'] + eos_token }}\n{% endif %}\n"
+    "{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' }}\n{% endif %}\n{% endfor "
+    "%}";
+
+// A thinking model's: earlier turns lose their thoughts.
+const char* const kThinking = R"({%- set ns = namespace(last=messages|length - 1) %}
+{%- for message in messages[::-1] %}
+    {%- set index = (messages|length - 1) - loop.index0 %}
+    {%- if message.role == "user" and ns.last == messages|length - 1 %}
+        {%- set ns.last = index %}
+    {%- endif %}
+{%- endfor %}
+{%- for message in messages %}
+    {%- set content = message.content %}
+    {%- if message.role == "assistant" and '</think>' in content and loop.index0 < ns.last %}
+        {%- set content = content.split('</think>')[-1].lstrip('\n') %}
+    {%- endif %}
+    {{- '<|im_start|>' + message.role + '\n' + content + '<|im_end|>\n' }}
+{%- endfor %})";
+
+MarkedText render(const std::string& source, const std::string& messages) {
+  const ChatTemplate chat(source, "T", {{"bos_token", "<s>"}, {"eos_token", "</s>"}});
+  return chat.render(Json::parse(messages), "chat");
+}
+std::string rendered(const std::string& source, const std::string& messages = "[]") {
+  return render(source, messages).text;
+}
+// The texts of the marks, each in brackets.
+std::string marked(const std::string& source, const std::string& messages) {
+  const MarkedText text = render(source, messages);
+  std::string parts;
+  for (const ByteRange& mark : text.marks) {
+    parts += "[" + text.text.substr(mark.begin, mark.end - mark.begin) + "]";
+  }
+  return parts;
+}
+
+const char* const kTwo =
+    R"([{"role":"user","content":" Hi "},{"role":"assistant","content":" Hello\n"}])";
+const char* const kFour =
+    R"([{"role":"system","content":"S"},{"role":"user","content":"Q"},)"
+    R"({"role":"assistant","content":"<think>w</think>\n\nA"},{"role":"user","content":"R"},)"
+    R"({"role":"assistant","content":"<think>v</think>\n\nB"}])";
+
+TEST(ChatTemplate, FormsOfKnownModels) {
+  EXPECT_EQ(rendered(kChatMl, kTwo),
+            "<|im_start|>user\n Hi <|im_end|>\n<|im_start|>assistant\n Hello\n<|im_end|>\n");
+  EXPECT_EQ(rendered(kInst, kTwo), "<s> [INST]  Hi  [/INST]  Hello\n</s>");
+  EXPECT_EQ(rendered(kInst, R"([{"role":"system","content":"S"},{"role":"user","content":"Q"}])"),
+            "<s> [INST] S\n\nQ [/INST]");
+  EXPECT_EQ(rendered(kHeaders, kTwo),
+            "<s><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
+            "<|start_header_id|>assistant<|end_header_id|>\n\nHello<|eot_id|>");
+  EXPECT_EQ(rendered(kZephyr, kTwo), "<|user|>\n Hi </s>\n<|assistant|>\n Hello\n</s>\n");
+  EXPECT_EQ(rendered(kThinking, kFour),
+            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nQ<|im_end|>\n"
+            "<|im_start|>assistant\nA<|im_end|>\n<|im_start|>user\nR<|im_end|>\n"
+            "<|im_start|>assistant\n<think>v</think>\n\nB<|im_end|>\n");
+}
+
+TEST(ChatTemplate, MarksWhatTheAssistantSays) {
+  EXPECT_EQ(marked(kChatMl, kTwo), "[ Hello\n]");
+  EXPECT_EQ(marked(kInst, kTwo), "[ Hello\n]");
+  EXPECT_EQ(marked(kHeaders, kTwo), "[Hello]");
+  EXPECT_EQ(marked(kThinking, kFour), "[A][<think>v</think>\n\nB]");
+  EXPECT_EQ(marked("{{ messages[0].content.replace('b', 'xy')[1:] }}",
+                   R"([{"role":"assistant","content":"abc"}])"),
+            "[xyc]");
+  // Nothing said, and nothing but blanks: the place where it would be.
+  EXPECT_EQ(marked("a{{ messages[0].content }}b", R"([{"role":"assistant","content":""}])"), "[]");
+  EXPECT_EQ(marked("{{ messages[0].content|trim }}b", R"([{"role":"assistant","content":" "}])"),
+            "[]");
+  EXPECT_EQ(marked("{{ messages[0].role }}", R"([{"role":"assistant","content":"x"}])"), "");
+}
+
+TEST(ChatTemplate, GenerationSaysWhatIsTheAssistants) {
+  const std::string source =
+      "{% for m in messages %}{{ m.role }}:{% if m.role == 'assistant' %}{% generation %}"
+      "{{ m.content }}{{ eos_token }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}"
+      "{% endfor %}";
+  EXPECT_EQ(rendered(source, kTwo), "user: Hi assistant: Hello\n</s>");
+  EXPECT_EQ(marked(source, kTwo), "[ Hello\n</s>]");
+}
+
+TEST(ChatTemplate, BlanksAsTransformersSetsThem) {
+  EXPECT_EQ(rendered("  {% if true %}\n  a {#- c -#}  \n b\n{%+ if true %}x{% endif +%}\n"
+                     "{% endif -%}\n\n y {{- ' z ' -}} \n w\n   {# c #}\nv\r\nq\n"),
+            "  a b\nx\ny z w\nv\nq");
+}
+
+TEST(ChatTemplate, ValuesArePythons) {
+  EXPECT_EQ(
+      rendered("{{ -7 // 2 }} {{ -7 % 3 }} {{ 1 + 2 * 3 }} {{ 'é日本'[1] }} {{ 'é日'|length }}"),
+      "-4 2 7 日 2");
+  EXPECT_EQ(rendered("{{ 'a' ~ 1 ~ true ~ none ~ u }}{{ u is defined }}{{ u or 'd' }}"),
+            "a1TrueNoneFalsed");
+  EXPECT_EQ(rendered("{% for x in range(4) if x != 1 %}{{ x }}{{ loop.index }}{% endfor %}"),
+            "012233");
+  EXPECT_EQ(rendered("{% for x in [1] %}{% set y = x %}{% endfor %}{{ y is defined }}"), "False");
+  EXPECT_EQ(rendered("{{ 'x' if 0 else 'y' if 1 else 'z' }}{{ not 'a' in 'abc' }}"), "yFalse");
+  EXPECT_EQ(rendered("{{ [1, 2, 3][-1] }}{{ [1, 2, 3][1:]|length }}{{ 'a,b'.split(',')[1] }}"),
+            "32b");
+}
+
+TEST(ChatTemplate, RefusesWhatItDoesNotKnowByName) {
+  const auto refused = [](const std::string& source) {
+    return error_of([&] { rendered(source); });
+  };
+  const std::string remedy = "; render the chats elsewhere and give them as plain texts";
+  EXPECT_EQ(refused("a\n {% macro f() %}{% endmacro %}"),
+            "4 T: the chat template, line 2, column 2: the statement {% macro … %}" + remedy);
+  EXPECT_EQ(refused("{{ messages|tojson }}"),
+            "4 T: the chat template, line 1, column 13: the filter \"tojson\" is not one that is "
+            "known here" +
+                remedy);
+  EXPECT_EQ(
+      refused("{{ x.items() }}"),
+      "4 T: the chat template, line 1, column 6: the method \"items\" is not one that is known "
+      "here" +
+          remedy);
+  EXPECT_EQ(
+      refused("{{ strftime_now('%d') }}"),
+      "4 T: the chat template, line 1, column 4: the function \"strftime_now\" is not one that "
+      "is known here" +
+          remedy);
+  EXPECT_EQ(refused("{{ 1.5 }}").find("4 T: the chat template, line 1, column 5: the construct"),
+            0U);
+  EXPECT_EQ(refused("{% if x %}a")
+                .find("4 T: the chat template, line 1, column 1: expected {% "
+                      "endif %} after it, found the end"),
+            0U);
+}
+
+TEST(ChatTemplate, RefusesChatsAsPythonWould) {
+  EXPECT_EQ(error_of([] { rendered(kInst, R"([{"role":"assistant","content":"x"}])"); }),
+            "4 chat: the chat template (T, line 11, column 13): it refuses the chat: roles must "
+            "alternate");
+  EXPECT_EQ(error_of([] { rendered(kChatMl, R"([{"role":"user","content":null}])"); }),
+            "4 chat: the chat template (T, line 1, column 92): \"+\" of a text and none");
+  EXPECT_EQ(error_of([] { rendered("{{ a.b.c }}"); }),
+            "4 chat: the chat template (T, line 1, column 6): \"b\" of something undefined");
+  EXPECT_EQ(error_of([] { rendered("{{ messages }}"); }),
+            "4 chat: the chat template (T, line 1, column 1): a list as a text");
+}
+
+TEST(ChatTemplate, IsBounded) {
+  const auto refused = [](const std::string& source) {
+    return error_of([&] { rendered(source); });
+  };
+  const auto repeated = [](const std::string& part, int times) {
+    std::string all;
+    for (int i = 0; i < times; ++i) { all += part; }
+    return all;
+  };
+  EXPECT_NE(refused("{{ " + repeated("(", 100'000)).find("constructs in each other"),
+            std::string::npos);
+  EXPECT_NE(refused("{{ 1" + repeated(" + 1", 100'000) + " }}").find("constructs in each other"),
+            std::string::npos);
+  EXPECT_NE(refused(repeated("{% if 1 %}", 10'000)).find("blocks in each other"),
+            std::string::npos);
+  EXPECT_NE(refused(repeated("{{ 1 }}", 200'000)).find("at most 1048576 bytes"), std::string::npos);
+  EXPECT_NE(refused("{% set x = 'xxxxxxxxxxxxxxxx' %}" + repeated("{% set x = x + x %}", 40))
+                .find("bytes of text to be made"),
+            std::string::npos);
+  const std::string loops =
+      repeated("{% for i in range(100000) %}", 3) + "{% set y = 1 %}" + repeated("{% endfor %}", 3);
+  EXPECT_NE(refused(loops).find("steps, found more"), std::string::npos);
+  EXPECT_NE(refused("{% set n = namespace(x=1) %}{% for i in range(9999) %}{% set n.x = [n.x] %}"
+                    "{% endfor %}")
+                .find("nested too deep"),
+            std::string::npos);
+  EXPECT_NE(refused("{{ range(100001)|length }}").find("more than 100000"), std::string::npos);
+}
+
+// Renders or is refused: nothing else happens.
+TEST(ChatTemplate, EveryPrefixAndFlippedByteEndsInTextOrRefusal) {
+  std::size_t texts = 0, refusals = 0;
+  const auto attempt = [&](const std::string& source) {
+    const std::string found = error_of([&] { rendered(source, kFour); });
+    const bool refused = found.starts_with("4 T: ") || found.starts_with("4 chat: ");
+    ASSERT_TRUE(refused || found == "no error") << source << "\n" << found;
+    ++(refused ? refusals : texts);
+  };
+  for (const std::string source : {kChatMl, kInst, kHeaders, kZephyr, kThinking}) {
+    for (std::size_t i = 0; i < source.size(); ++i) {
+      attempt(source.substr(0, i));
+      for (const int bit : {1, 2, 4, 8, 16, 64}) {
+        std::string flipped = source;
+        flipped[i] = char(flipped[i] ^ bit);
+        attempt(flipped);
+      }
+    }
+  }
+  EXPECT_GT(texts, 1000U);
+  EXPECT_GT(refusals, 1000U);
+}
+
+}  // namespace
+}  // namespace kappascope
