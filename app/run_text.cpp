@@ -19,16 +19,35 @@ std::optional<std::filesystem::path> tokenizer_if_any(const Model& model,
   }
 }
 
-TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const Model& model,
-                       std::int64_t max_tokens) {
-  TokenizedText result =
-      with_bytes(tokenizer.encode(text.text, text.source), &tokenizer, max_tokens);
+namespace {
+
+TokenizedText of_tokens(std::vector<Token> tokens, const SourceText& text,
+                        const Tokenizer& tokenizer, const Model& model, std::int64_t max_tokens) {
+  TokenizedText result = with_bytes(std::move(tokens), &tokenizer, max_tokens);
   require(!result.tokens.empty(), ExitCode::unsupported, {.file = text.source},
           "the text has no tokens, and the tokenizer puts none in front of it; expected some text");
   for (std::size_t t = 0; t < result.tokens.size(); ++t) {
     check_id(result.tokens[t].id, t, model, text.source);
   }
   result.document = {.source = text.source, .sha256 = sha256_hex(text.text)};
+  return result;
+}
+
+}  // namespace
+
+TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const Model& model,
+                       std::int64_t max_tokens) {
+  return of_tokens(tokenizer.encode(text.text, text.source), text, tokenizer, model, max_tokens);
+}
+
+TokenizedText tokenize_chat(const SourceText& text, const ChatFormat& format,
+                            const Tokenizer& tokenizer, const Model& model,
+                            std::int64_t max_tokens) {
+  ChatTokens chat = format.render(text.text, tokenizer, text.source);
+  TokenizedText result = of_tokens(std::move(chat.tokens), text, tokenizer, model, max_tokens);
+  chat.assistant.resize(result.tokens.size());
+  result.assistant = std::move(chat.assistant);
+  result.chat = format.name();
   return result;
 }
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "core/chat/chat_format.h"
 #include "core/engine/engine.h"
 #include "core/engine/progress.h"
 #include "core/trace/recorder.h"
@@ -32,6 +33,10 @@ TokenizedText with_bytes(std::vector<Token> tokens, const Tokenizer* tokenizer,
 // outside the model's vocabulary: unsupported, naming its position.
 TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const Model& model,
                        std::int64_t max_tokens);
+// The same of a chat (ChatFormat::render()), with which tokens are the assistant's.
+TokenizedText tokenize_chat(const SourceText& text, const ChatFormat& format,
+                            const Tokenizer& tokenizer, const Model& model,
+                            std::int64_t max_tokens);
 void check_id(std::int64_t id, std::size_t position, const Model& model, const std::string& source);
 
 // Fills text.chunks: one call of the model, or, with `window`, calls of sequence_len tokens that

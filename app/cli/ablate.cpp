@@ -205,7 +205,7 @@ class Sweep {
 
   void read_text() {
     std::vector<TextItem> items = options_.text.list(terminal_);
-    const std::optional<Tokenizer> tokenizer = options_.text.open_tokenizer(model_);
+    const std::optional<TextTokenizer> tokenizer = options_.text.open_tokenizer(model_);
     TextItem& item = items.front();
     text_ = options_.text.read(item, tokenizer ? &*tokenizer : nullptr, model_, &terminal_);
     cut_into_chunks(text_, model_.architecture.context, options_.window, item.source());

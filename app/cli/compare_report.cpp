@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kCompareSchema = "kappascope.compare/1";
 
 Json losses_json(const Trace& trace) {
-  const Mean nll = mean_of(trace.nll);
+  const Mean nll = mean_nll_of(trace);
   Json json{
       {"nll_mean", number_json(nll.value())}, {"nll_tokens", nll.count}, {"tokens", trace.tokens}};
   const BitsPerByte bits = bits_per_byte(trace);
@@ -206,7 +206,7 @@ Table value_table(const ComparedResult& result) {
     const auto add = [&](const LayerSummary* of, double at, std::string_view what, double number) {
       rows.add(result.names[r], trace, of, at, what, number);
     };
-    add(nullptr, kNaN, "nll_mean", mean_of(trace.nll).value());
+    add(nullptr, kNaN, "nll_mean", mean_nll_of(trace).value());
     add(nullptr, kNaN, "bits_per_byte", bits_per_byte(trace).value);
     for (std::size_t row = 0; row < result.whole[r].size(); ++row) {
       for (const LayerStatistic& statistic : layer_statistics()) {
@@ -266,7 +266,7 @@ std::string comparison_text(const ComparedResult& result) {
   for (std::size_t r = 0; r < result.runs.size(); ++r) {
     const Trace& trace = result.runs[r].whole();
     runs.push_back({printable(result.names[r]), std::to_string(trace.tokens),
-                    cell(mean_of(trace.nll).value(), 5), cell(bits_per_byte(trace).value, 5)});
+                    cell(mean_nll_of(trace).value(), 5), cell(bits_per_byte(trace).value, 5)});
   }
   std::vector<TextRow> differences = {{"difference", "against", "ΔNLL, nats a token", "95 %",
                                        "Δ bits per byte", "sign p", "Wilcoxon p",

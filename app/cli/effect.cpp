@@ -6,20 +6,25 @@
 
 #include "core/nan.h"
 #include "core/stats/difference.h"
+#include "core/stats/layer.h"
 #include "core/stats/mean.h"
 #include "core/trace/csv_rows.h"
 
 namespace kappascope {
 namespace {
 
-// Of the positions whose divergence is a number.
+// Of the positions whose divergence is a number, and after which a token comes that counts.
 Json divergence_json(const Trace& a) {
-  const Mean mean = mean_of(a.kl_against);
-  if (mean.count == 0) { return {{"mean", nullptr}, {"max", nullptr}, {"positions", 0}}; }
+  const std::span<const std::uint8_t> mask = counted_mask(a);
+  Mean mean;
   double most = 0;
-  for (const float divergence : a.kl_against) {
-    if (std::isfinite(divergence)) { most = std::max(most, double(divergence)); }
+  for (std::int64_t t = 0; t < std::ssize(a.kl_against); ++t) {
+    const double divergence = a.kl_against[t];
+    if (!mask.empty() && (t + 1 == std::ssize(mask) || mask[t + 1] == 0)) { continue; }
+    mean.add(divergence);
+    if (std::isfinite(divergence)) { most = std::max(most, divergence); }
   }
+  if (mean.count == 0) { return {{"mean", nullptr}, {"max", nullptr}, {"positions", 0}}; }
   return {{"mean", mean.value()}, {"max", most}, {"positions", mean.count}};
 }
 

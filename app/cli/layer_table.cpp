@@ -60,6 +60,7 @@ std::string headline(const Trace& trace, double mean_nll) {
   const std::int64_t tokens = counted_tokens(trace);
   if (trace.corpus) { line += join_words(", ", trace.corpus->documents, " documents"); }
   line += join_words(", ", tokens, tokens == 1 ? " token" : " tokens");
+  if (trace.only_assistant) { line += " of the assistant"; }
   line += ", mean NLL " + number(mean_nll, 4) + (std::isnan(mean_nll) ? "" : " nats");
   if (!trace.kappa) { line += join_words(", κ = ", trace.kappa_constant); }
   return line + "\n";

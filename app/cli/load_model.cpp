@@ -34,7 +34,7 @@ std::unique_ptr<EngineModel> load_model(const Model& model, const ComputeOptions
   std::string note;
   leave_gpu(plans, compute, load, note);
   load.tokens = tokens;
-  load.gates = settings.record_gates;
+  load.gates = settings.record_gates || settings.only_assistant;
   const MemoryPlan memory = plan_memory(model, load);
   terminal.debug(memory_text(memory));
   if (!memory.gpu) { load.memory = memory.bound; }

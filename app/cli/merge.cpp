@@ -55,11 +55,11 @@ Trace open_part(const std::string& given) {
 // What two results must have in common, by its name in the meta; nullptr: everything is alike.
 const char* difference(const Json& one, const Json& other) {
   for (const char* key : {"config_sha256", "tensor_directory_sha256", "interventions", "dtype",
-                          "kappa_slot", "kappa_formula", "sft_kappa", "resamples"}) {
+                          "kappa_slot", "kappa_formula", "sft_kappa", "resamples", "only"}) {
     const Json *a = member(&one, key), *b = member(&other, key);
     if ((a == nullptr) != (b == nullptr) || (a && *a != *b)) { return key; }
   }
-  for (const char* key : {"call_tokens", "window"}) {
+  for (const char* key : {"call_tokens", "window", "chat"}) {
     const Json *a = member(member(&one, "corpus"), key), *b = member(member(&other, "corpus"), key);
     if ((a == nullptr) != (b == nullptr) || (a && *a != *b)) { return key; }
   }

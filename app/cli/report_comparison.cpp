@@ -22,7 +22,7 @@ ReportTable runs_table(const ComparedResult& result) {
     model.push_back(trace.model_name);
     step.push_back(trace.step >= 0 ? static_cast<double>(trace.step) : kNaN);
     tokens.push_back(trace.tokens);
-    nll.push_back(mean_of(trace.nll).value());
+    nll.push_back(mean_nll_of(trace).value());
     bits.push_back(bits_per_byte(trace).value);
   }
   ReportTable table{.title = "Runs", .headed = true};

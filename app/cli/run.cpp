@@ -361,7 +361,7 @@ class Run {
   TraceSettings settings_;
   std::optional<RunPlan> against_;               // of the run to compare each with
   std::shared_ptr<const GivenRoutes> compared_;  // nullptr: none to compare the routing with
-  std::optional<Tokenizer> tokenizer_;
+  std::optional<TextTokenizer> tokenizer_;
   std::vector<Job> jobs_;
   std::optional<TokenizedText> only_;      // the text, where there is one
   std::optional<BatchIndex> index_;        // of several texts and their output folder

@@ -18,6 +18,7 @@ Examples:
   kappascope run assets/d8-kappa -f assets/texts/prose.txt -o out
   kappascope run MODEL -f texts/*.txt -o out --format npz,json --compress
   kappascope run MODEL -f corpus.jsonl --text-field text -o out --skip-done
+  kappascope run MODEL -f chat.json --chat --only assistant -o out
   kappascope run MODEL --ids ids.json -o out --record gates --layers 3-5
   kappascope run MODEL -f book.txt -o out --window --kappa off)";
 
@@ -60,6 +61,9 @@ bool RunOptions::parse(const std::vector<std::string>& words) {
 void RunOptions::add_to(CLI::App& app) {
   app.add_option("MODEL", model, "model folder or model_NNNNNN.pt");
   text.add_to(app);
+  app.add_option("--only", only,
+                 "with --chat, assistant: statistics of the assistant's tokens alone")
+      ->check(CLI::IsMember({"assistant"}));
   app.add_flag("--window", window, "run a text longer than sequence_len in overlapping chunks");
   app.add_option("-o,--output", output, "folder to write to; without it only the table is printed");
   app.add_option("--format", format, "files to write")->capture_default_str();
@@ -106,6 +110,7 @@ void RunOptions::check() {
           "--routes and --compare-routes are of one text: give one with -p, -f or --ids");
   thresholds.parse(run_threshold_names());
   text.check();
+  check_only(only, text.chat);
   figures.check();
   const bool look =
       !figures.given_settings().empty() || !figures.style_file.empty() || !figures.tokens.empty();
@@ -142,6 +147,7 @@ TraceSettings RunOptions::trace_settings(const Model& of) const {
   TraceSettings trace;
   trace.record_gates = record == "gates";
   trace.record_logits = logits;
+  trace.only_assistant = !only.empty();
   const std::string all = join_words("0-", of.architecture.depth() - 1);
   trace.layers = parse_layers(layers.empty() ? all : layers, of.architecture.depth());
   trace.tool_version = kToolVersion;
@@ -167,6 +173,8 @@ Json RunOptions::identity(const Model& of) const {
                 {"dtype", compute.dtype}};
   // Without an SFT slot there is nothing that could be read in two ways.
   if (slots.side == KappaSide::sft) { decisive["sft_kappa"] = name(slots.sft); }
+  if (text.chat) { decisive["chat"] = true; }
+  if (!only.empty()) { decisive["only"] = only; }
   if (changes.against) { decisive["against"] = canonical_words(*changes.against); }
   return decisive;
 }

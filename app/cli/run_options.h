@@ -22,6 +22,7 @@ struct RunOptions {
   ComputeOptions compute;
   FigureOptions figures;
   ReadingOptions reading;
+  std::string only;  // "assistant": statistics are of its tokens; "": of all
   bool logits = false, window = false, json = false, compress = false;
   TalkOptions talk;
   Thresholds thresholds;

@@ -112,8 +112,10 @@ class Stats {
     model_.emplace(
         open_model(options_.model, {.step = options_.step, .kappa = options_.reading.choices()}));
     say_unknown(*model_, terminal_);
-    tokenizer_.emplace(Tokenizer::load(
-        find_tokenizer(model_->files.weights.parent_path(), options_.tokenizer_folder)));
+    const fs::path tokenizer =
+        find_tokenizer(model_->files.weights.parent_path(), options_.tokenizer_folder);
+    tokenizer_.emplace(Tokenizer::load(tokenizer));
+    if (options_.source.chats) { chat_.emplace(ChatFormat::load(tokenizer)); }
     plan_.emplace(resolve(*model_, options_.changes.list));
     const std::int64_t context = model_->architecture.context;
     room_ = options_.call_tokens > 0 ? options_.call_tokens : context;
@@ -121,7 +123,8 @@ class Stats {
             " (sequence_len), found ", room_);
     require(!options_.window || room_ >= 2, ExitCode::usage, {},
             "--window needs calls of two tokens or more");
-    pass_.emplace(*model_, *plan_, options_.seed);
+    trace_.only_assistant = !options_.only.empty();
+    pass_.emplace(*model_, *plan_, options_.seed, trace_.only_assistant);
     settings_ = settings_text();
   }
 
@@ -148,6 +151,8 @@ class Stats {
               {"call_tokens", room_},
               {"window", options_.window},
               {"seed", options_.seed}};
+    if (chat_) { json["chat"] = chat_->name(); }
+    if (!options_.only.empty()) { json["only"] = options_.only; }
     for (const std::string& file : source.files) { json["files"].push_back(display_text(file)); }
     return json;
   }
@@ -210,9 +215,8 @@ class Stats {
     if (own || options_.tokens > 0) {
       try {
         if (document.failure) { throw Error(document.failure); }
-        const CorpusText text{
-            document_key(document.source), document.domain,
-            tokenize({document.source, document.text}, *tokenizer_, *model_, tokens_left())};
+        const CorpusText text{document_key(document.source), document.domain, tokens_of(document),
+                              trace_.only_assistant};
         if (own) { packer.add(text, done); }
         place_in_corpus_.tokens += std::ssize(text.text.tokens);
       } catch (const Error& error) {
@@ -222,6 +226,12 @@ class Stats {
     }
     place_in_corpus_.taken = n + 1;
     place_in_corpus_.pieces = 0;
+  }
+
+  TokenizedText tokens_of(const Document& document) const {
+    const SourceText text{document.source, document.text};
+    return chat_ ? tokenize_chat(text, *chat_, *tokenizer_, *model_, tokens_left())
+                 : tokenize(text, *tokenizer_, *model_, tokens_left());
   }
 
   std::int64_t tokens_left() const {
@@ -361,6 +371,7 @@ class Stats {
   std::unique_ptr<Ranks> ranks_;  // nullptr: this process is alone
   std::optional<Model> model_;
   std::optional<Tokenizer> tokenizer_;
+  std::optional<ChatFormat> chat_;
   std::optional<RunPlan> plan_;
   std::optional<CorpusPass> pass_;
   std::unique_ptr<EngineModel> loaded_;

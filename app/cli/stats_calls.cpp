@@ -17,10 +17,12 @@ void CallPacker::put(const CorpusText& text, std::int64_t begin, std::int64_t en
   for (std::int64_t t = begin; t < end; ++t) {
     call_.ids.push_back(text.text.tokens[t].id);
     call_.bytes.push_back(text_bytes(text.text, t));
+    if (text.only_assistant) { call_.counted.push_back(text.text.assistant[t]); }
   }
   call_.texts.push_back({at, at + end - begin, text.document, text.domain, end == tokens, begin});
   call_.next_id = end < tokens ? text.text.tokens[end].id : -1;
   call_.next_bytes = end < tokens ? text_bytes(text.text, end) : 0;
+  call_.next_counted = end == tokens || !text.only_assistant || text.text.assistant[end] != 0;
 }
 
 void CallPacker::run(Left left) {

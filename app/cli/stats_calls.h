@@ -15,6 +15,7 @@ struct CorpusText {
   std::uint64_t document = 0;  // document_key()
   std::string domain;
   TokenizedText text;
+  bool only_assistant = false;  // the others of its tokens are not counted
 };
 
 // Documents one after another, as many as there is room for in a call, none cut that fits into one;

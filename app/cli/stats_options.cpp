@@ -10,6 +10,7 @@ Examples:
   kappascope stats MODEL --corpus texts/ -o result
   kappascope stats MODEL --corpus 'shards/*.parquet' --tokens 10000000 -o result
   kappascope stats MODEL --corpus web.jsonl.zst --domain-field source --sample 1:0.01 -o result
+  kappascope stats MODEL --corpus chats.jsonl --chat --only assistant -o result
   kappascope stats MODEL --corpus web.jsonl -o result --resume     # where it was stopped
   torchrun --no-python --nproc-per-node 4 kappascope stats MODEL --corpus web.jsonl -o result
 
@@ -31,8 +32,13 @@ void StatsOptions::add_corpus(CLI::App& app) {
                  "files, folders and patterns of .txt, .jsonl, .csv, each also .gz or .zst, and "
                  ".parquet")
       ->required();
-  app.add_option("--text-field", source.text_field, "of .jsonl, .csv and .parquet")
-      ->capture_default_str();
+  app.add_flag("--chat", source.chats,
+               "lines of .jsonl are chats (\"messages\"), rendered as the tokenizer does");
+  app.add_option("--only", only,
+                 "with --chat, assistant: statistics of the assistant's tokens alone")
+      ->check(CLI::IsMember({"assistant"}));
+  text_field_ = app.add_option("--text-field", source.text_field, "of .jsonl, .csv and .parquet")
+                    ->capture_default_str();
   app.add_option("--domain-field", source.domain_field,
                  "field whose values tell domains apart: assignments of each are counted");
   app.add_option("--documents", source.documents, "at most so many")->check(CLI::PositiveNumber);
@@ -83,6 +89,9 @@ void StatsOptions::check() {
   require(!model.empty(), ExitCode::usage, {},
           "MODEL is required, before --corpus: a model folder or a model_NNNNNN.pt");
   take_sample();
+  check_only(only, source.chats);
+  require(!source.chats || text_field_->count() == 0, ExitCode::usage, {},
+          "--chat reads \"messages\", and --text-field a text: give one of them");
   changes.parse();
   require(!changes.names({Edit::routes, Edit::route}), ExitCode::usage, {},
           "--routes and --route name the tokens of one text, and a corpus has many");

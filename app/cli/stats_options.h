@@ -8,6 +8,7 @@
 #include "app/cli/command_line.h"
 #include "app/cli/intervention_options.h"
 #include "app/cli/terminal.h"
+#include "app/cli/texts.h"
 #include "core/corpus/documents.h"
 
 namespace kappascope {
@@ -20,6 +21,7 @@ struct StatsOptions {
   std::int64_t tokens = 0;          // at most so many; 0: all
   std::int64_t call_tokens = 0;     // room of a call; 0: sequence_len
   std::uint64_t seed = 0;           // of the resamples
+  std::string only;                 // "assistant": statistics are of its tokens; "": of all
   bool window = false, resume = false, force = false, json = false;
   InterventionOptions changes;
   ReadingOptions reading;
@@ -37,6 +39,7 @@ struct StatsOptions {
   void take_sample();
 
   std::string sample_;  // SEED:SHARE
+  CLI::Option* text_field_ = nullptr;
 };
 
 }  // namespace kappascope

@@ -103,6 +103,11 @@ bool named_json_lines(const std::string& file) {
 
 }  // namespace
 
+void check_only(const std::string& only, bool chat) {
+  require(only.empty() || chat, ExitCode::usage, {}, "--only ", only,
+          " is for chats: give them with --chat");
+}
+
 std::string TextItem::source() const {
   if (file.empty()) { return "prompt"; }
   if (!line) { return source_name(file); }
@@ -118,6 +123,9 @@ void TextOptions::add_to(CLI::App& app) {
                  "a list of such files, one per line; - for standard input");
   app.add_option("--text-field", text_field,
                  "read .jsonl files as one text per line: the line's field of this name");
+  app.add_flag("--chat", chat,
+               "files are chats, in a .jsonl file each line: JSON with \"messages\", rendered as "
+               "the tokenizer does");
   app.add_option("--ids", ids_files,
                  "files of token ids instead of texts: JSON or one id per line; in a .jsonl file "
                  "each line is a text");
@@ -147,6 +155,9 @@ void TextOptions::check() const {
           "-f FILE (or --files-from LIST) and --ids FILE, found ", kinds);
   require(text_field.empty() || any_files, ExitCode::usage, {},
           "--text-field is for -f FILE.jsonl");
+  require(!chat || (any_files && text_field.empty()), ExitCode::usage, {},
+          "--chat is for -f FILE, and reads \"messages\": expected neither -p, --ids nor "
+          "--text-field");
   std::vector<std::string> inputs = files;
   inputs.insert(inputs.end(), ids_files.begin(), ids_files.end());
   inputs.push_back(list_file);
@@ -154,7 +165,11 @@ void TextOptions::check() const {
           "-f -: standard input can be read once");
 }
 
-std::optional<Tokenizer> TextOptions::open_tokenizer(const Model& model) const {
+TextTokenizer TextOptions::open_tokenizer(const std::filesystem::path& file) const {
+  return {Tokenizer::load(file), chat ? std::optional(ChatFormat::load(file)) : std::nullopt};
+}
+
+std::optional<TextTokenizer> TextOptions::open_tokenizer(const Model& model) const {
   std::optional<std::filesystem::path> path;
   if (ids_files.empty()) {
     path = find_tokenizer(model.files.weights.parent_path(), tokenizer_folder);
@@ -162,11 +177,12 @@ std::optional<Tokenizer> TextOptions::open_tokenizer(const Model& model) const {
     path = tokenizer_if_any(model, tokenizer_folder);
   }
   if (!path) { return {}; }
-  return Tokenizer::load(*path);
+  return open_tokenizer(*path);
 }
 
 bool TextOptions::has_lines(const std::string& file) const {
   if (!ids_files.empty()) { return named_json_lines(file); }
+  if (chat) { return named_json_lines(file); }
   // The name of a pipe does not say.
   return !text_field.empty() && (named_json_lines(file) || !is_regular_file(file));
 }
@@ -242,13 +258,16 @@ TokenizedText TextOptions::read_ids(TextItem& item, std::string_view bytes,
   return fed_ids(ids, item.source(), tokenizer, model, max_tokens);
 }
 
-TokenizedText TextOptions::read(TextItem& item, const Tokenizer* tokenizer, const Model& model,
+TokenizedText TextOptions::read(TextItem& item, const TextTokenizer* tokenizer, const Model& model,
                                 Terminal* terminal) const {
   if (ids_files.empty()) {
-    return tokenize(read_text(item, *tokenizer, terminal), *tokenizer, model, max_tokens);
+    const Tokenizer& ours = tokenizer->tokenizer;
+    const SourceText text = read_text(item, ours, terminal);
+    return tokenizer->chat ? tokenize_chat(text, *tokenizer->chat, ours, model, max_tokens)
+                           : tokenize(text, ours, model, max_tokens);
   }
   keep_if_read_once(item);
-  return read_ids(item, bytes_of(item), tokenizer, model);
+  return read_ids(item, bytes_of(item), tokenizer ? &tokenizer->tokenizer : nullptr, model);
 }
 
 SourceText TextOptions::read_text(TextItem& item, const Tokenizer& tokenizer,
@@ -256,6 +275,12 @@ SourceText TextOptions::read_text(TextItem& item, const Tokenizer& tokenizer,
   if (prompt) { return {"prompt", *prompt}; }
   keep_if_read_once(item);
   std::string text = bytes_of(item);
+  if (chat) {
+    std::string_view rest = text;
+    take_byte_order_mark(rest);
+    if (item.line) { parse_line(rest, item); }
+    return {item.source(), std::string(rest)};
+  }
   if (item.line) {
     const Json document = parse_line(text, item);
     const bool found =

@@ -11,12 +11,22 @@
 
 #include "app/cli/text_files.h"
 #include "app/run_text.h"
+#include "core/chat/chat_format.h"
 #include "core/model/model.h"
 #include "core/tokenizer/tokenizer.h"
 
 namespace kappascope {
 
 class Terminal;
+
+// Refuses --only without --chat (usage).
+void check_only(const std::string& only, bool chat);
+
+// What makes tokens of texts.
+struct TextTokenizer {
+  Tokenizer tokenizer;
+  std::optional<ChatFormat> chat;  // with --chat
+};
 
 // One text of the command line: where it is read, as often as needed.
 struct TextItem {
@@ -37,8 +47,9 @@ struct TextOptions {
   std::string text_field;
   std::int64_t max_tokens = 0;  // 0: all
   std::string tokenizer_folder;
+  bool chat = false;  // texts are chats
 
-  // -p, -f, --files-from, --text-field, --ids, --max-tokens, --tokenizer
+  // -p, -f, --files-from, --text-field, --chat, --ids, --max-tokens, --tokenizer
   void add_to(CLI::App& app);
 
   // "run -f a.txt MODEL": -f takes all words that follow it. Where MODEL is missing then, the last
@@ -49,7 +60,8 @@ struct TextOptions {
   void check() const;
 
   // The tokenizer of the model, or that of --tokenizer. Ids do without one where none is found.
-  std::optional<Tokenizer> open_tokenizer(const Model& model) const;
+  std::optional<TextTokenizer> open_tokenizer(const Model& model) const;
+  TextTokenizer open_tokenizer(const std::filesystem::path& file) const;
 
   // The texts in the order given; folders, lists and JSON Lines stand for those in them. No text at
   // all: unsupported. Warns of files that are probably not meant as they are read.
@@ -60,10 +72,11 @@ struct TextOptions {
 
   // What the model is fed, cut to --max-tokens. With a terminal (at the first reading), warns of
   // what a text probably should not hold.
-  TokenizedText read(TextItem& item, const Tokenizer* tokenizer, const Model& model,
+  TokenizedText read(TextItem& item, const TextTokenizer* tokenizer, const Model& model,
                      Terminal* terminal) const;
 
-  // The text of an item, where ids are none; `tokenizer` is asked what an empty one is fed as.
+  // The text of an item, where ids are none, or the JSON of a chat; `tokenizer` is asked what an
+  // empty one is fed as.
   SourceText read_text(TextItem& item, const Tokenizer& tokenizer, Terminal* terminal) const;
 
  private:

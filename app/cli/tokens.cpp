@@ -22,7 +22,11 @@ std::string as_json(const TokenizedText& text) {
     ids.push_back(text.tokens[t].id);
     bytes.push_back(hex_text(text.bytes[t]));
   }
-  return Json{{"token_id", ids}, {"token_bytes_hex", bytes}}.dump() + "\n";
+  Json json{{"token_id", ids}, {"token_bytes_hex", bytes}};
+  for (const std::uint8_t assistant : text.assistant) {
+    json["token_mask"].push_back(assistant != 0);
+  }
+  return json.dump() + "\n";
 }
 
 // One row per token: position, id, code points of the text, the token in quotes.
@@ -49,7 +53,7 @@ TokenizedText tokens_of_model(const std::string& path, std::optional<std::int64_
                               const TextOptions& words, Terminal& terminal) {
   const Model model = open_model(path, {.step = step, .kappa_values = false});
   say_unknown(model, terminal);
-  const std::optional<Tokenizer> tokenizer = words.open_tokenizer(model);
+  const std::optional<TextTokenizer> tokenizer = words.open_tokenizer(model);
   TextItem item = only_item(words, terminal);
   return words.read(item, tokenizer ? &*tokenizer : nullptr, model, &terminal);
 }
@@ -61,10 +65,17 @@ TokenizedText tokens_of_tokenizer(const std::filesystem::path& file, const TextO
           file.string());
   require(words.tokenizer_folder.empty(), ExitCode::usage, {}, "--tokenizer: ", file.string(),
           " is a tokenizer; expected one of the two");
-  const Tokenizer tokenizer = Tokenizer::load(file);
+  const auto [tokenizer, chat] = words.open_tokenizer(file);
   TextItem item = only_item(words, terminal);
   const SourceText text = words.read_text(item, tokenizer, &terminal);
-  return with_bytes(tokenizer.encode(text.text, text.source), &tokenizer, words.max_tokens);
+  if (!chat) {
+    return with_bytes(tokenizer.encode(text.text, text.source), &tokenizer, words.max_tokens);
+  }
+  ChatTokens rendered = chat->render(text.text, tokenizer, text.source);
+  TokenizedText result = with_bytes(std::move(rendered.tokens), &tokenizer, words.max_tokens);
+  rendered.assistant.resize(result.tokens.size());
+  result.assistant = std::move(rendered.assistant);
+  return result;
 }
 
 }  // namespace

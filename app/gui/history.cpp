@@ -59,8 +59,8 @@ void History::pick(const Subject& named, Move move) {
   if (named.expert >= 0) {
     selection.expert = named.expert;
   } else if (inside) {
-    selection.expert =
-        TraceLayer(*trace, selection.row).expert(selection.token * trace->slots + selection.slot);
+    selection.expert = TraceLayer(*trace, selection.row, LayerTokens::all)
+                           .expert(selection.token * trace->slots + selection.slot);
   }
   set(std::move(view), move);
 }

@@ -30,6 +30,7 @@ void draw_header(Gui& gui, const Trace& trace, const TokenCard& card) {
   key_value(theme, "Characters",
             card.char_start < 0 ? "– (added in front of the text)"
                                 : count_text(card.char_start) + "–" + count_text(card.char_end));
+  if (card.assistant) { key_value(theme, "Assistant's", *card.assistant ? "yes" : "no"); }
   key_value(theme, "NLL", value_text(card.nll, "nats"), "−ln p(this token | those before it)");
   if (!std::isnan(card.bits_per_byte)) {
     key_value(theme, "Bits per byte", value_text(card.bits_per_byte), "NLL / (ln 2 · bytes)");
@@ -191,7 +192,7 @@ void draw_layers(Gui& gui, const Trace& trace, const TokenCard& card) {
 // The experts that a token chose, by their numbers.
 std::string experts_of(const Trace& trace, const Subject& at) {
   if (at.row < 0 || at.token < 0) { return "–"; }
-  const TraceLayer layer(trace, at.row);
+  const TraceLayer layer(trace, at.row, LayerTokens::all);
   std::string text;
   for (std::int64_t k = 0; k < trace.slots; ++k) {
     const std::int64_t expert = layer.expert(at.token * trace.slots + k);

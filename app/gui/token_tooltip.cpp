@@ -70,7 +70,7 @@ void draw_rows(Gui& gui, const Trace& trace, std::int64_t t) {
 }
 
 void draw_layer(const Theme& theme, const Trace& trace, std::int64_t row_of_trace, std::int64_t t) {
-  const TraceLayer layer(trace, row_of_trace);
+  const TraceLayer layer(trace, row_of_trace, LayerTokens::all);
   const std::int64_t cell = row_of_trace * trace.tokens + t;
   std::string title = "Layer " + std::to_string(layer.layer);
   if (layer.pass > 0) { title += ", pass " + std::to_string(layer.pass); }

@@ -23,6 +23,7 @@ class DocumentSource {
 // The fields that a corpus takes from a document.
 struct CorpusFields {
   std::string text, domain;  // domain "": none
+  bool chats = false;        // the text is the whole line, which is JSON
 };
 
 // Each opens the file. Errors: io, damaged, unsupported.

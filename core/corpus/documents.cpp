@@ -28,8 +28,10 @@ bool is_taken(const CorpusSource& source, std::int64_t index) {
 
 std::unique_ptr<DocumentSource> open_documents(const std::string& file,
                                                const CorpusSource& source) {
-  const CorpusFields fields{source.text_field, source.domain_field};
+  const CorpusFields fields{source.text_field, source.domain_field, source.chats};
   const FileForm form = file_form(file);
+  require(!source.chats || form.form == TextForm::json_lines, ExitCode::unsupported, {.file = file},
+          "--chat: expected JSON Lines (.jsonl), found another form of text");
   switch (form.form) {
     case TextForm::text:
       return open_text(file, form.packing);

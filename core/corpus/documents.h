@@ -19,6 +19,7 @@ struct CorpusSource {
   std::string domain_field;    // "": none
   std::int64_t documents = 0;  // at most so many, of those that are taken; 0: all
   std::uint64_t sample_seed = 0;
+  bool chats = false;       // documents are chats: Document::text is the JSON of a line
   double sample_share = 1;  // in (0,1]: a hash of (seed, index) says which documents are taken
 };
 

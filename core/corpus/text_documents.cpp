@@ -71,6 +71,11 @@ class JsonLines final : public DocumentSource {
   void fill(Document& document) const {
     require_length(lines_.too_long() ? kLongestDocument + 1 : 0, document.source);
     Json line = parse_json(lines_.text(), document.source, NotFinite::refused, kMostLineValues);
+    if (fields_.chats) {
+      if (!fields_.domain.empty()) { document.domain = domain_of(line); }
+      document.text = lines_.text();
+      return;
+    }
     Json* const text = value_of_field(line, fields_.text);
     require(text && text->is_string(), ExitCode::damaged, {.file = document.source},
             "expected an object with a text \"", fields_.text, "\", found none");

@@ -113,10 +113,19 @@ std::string corpus_label(const Trace& trace) {
   return text;
 }
 
+// Of which tokens the statistics are, where that is not all.
+std::string only_label(const Trace& trace) {
+  return trace.only_assistant ? "statistics of the assistant's tokens alone" : "";
+}
+
 // What a run is, in the order of captions; the number of tokens is the last.
 std::vector<std::string> items_of(const Trace& trace) {
-  return {model_label(trace), kappa_label(trace), capacity_label(trace), other_interventions(trace),
-          text_of(meta_at(trace, "dtype"))};
+  return {model_label(trace),
+          kappa_label(trace),
+          capacity_label(trace),
+          other_interventions(trace),
+          text_of(meta_at(trace, "dtype")),
+          only_label(trace)};
 }
 
 void add_item(std::string& text, const std::string& item, const char* gap) {

@@ -14,7 +14,7 @@ namespace kappascope::figures {
 namespace {
 
 std::string with_mean_loss(const std::string& run, const Trace& trace) {
-  return run + " (mean " + number_text(mean_of(trace.nll).value()) + " nats)";
+  return run + " (mean " + number_text(mean_nll_of(trace).value()) + " nats)";
 }
 
 }  // namespace
@@ -102,7 +102,7 @@ Figure router_probability(Traces traces, const FigureChoices& choices) {
         empty_table({"expert", "token", "token_text", "router_probability", "chosen"})};
     return figure;
   }
-  const TraceLayer layer(trace, chosen_layer(trace, choices));
+  const TraceLayer layer(trace, chosen_layer(trace, choices), LayerTokens::all);
   Figure figure = start_figure(traces, "router-probability", ", " + layer_label(trace, layer.row));
   figure.row = layer.row;
   LayerMap map;

@@ -134,7 +134,7 @@ Figure soft_weight(Traces traces, const FigureChoices& choices) {
   colours.label = "Weight before the threshold";
   colours.low = 0;
   if (row < 0 || trace.soft_weight.empty()) { return without_soft_routing(figure, trace, colours); }
-  const TraceLayer layer(trace, row);
+  const TraceLayer layer(trace, row, LayerTokens::all);
   const LayerMap map = weight_map(layer);
   std::vector<std::uint32_t> outlined;
   std::vector<std::int64_t> chosen(map.values.size(), 0);

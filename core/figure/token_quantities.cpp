@@ -57,7 +57,7 @@ void fill_sharpness(TokenColouring& result, const Trace& trace, std::int64_t row
 
 void fill_expert(TokenColouring& result, const Trace& trace, std::int64_t row, std::int64_t slot) {
   result.colours = expert_colours(trace);
-  const TraceLayer layer(trace, row);
+  const TraceLayer layer(trace, row, LayerTokens::all);
   for (std::int64_t t = 0; t < layer.tokens; ++t) {
     result.values.push_back(expert_value(layer.expert(t * layer.slots + slot)));
   }

@@ -37,7 +37,7 @@ Band number_band(const TraceLayer& layer, std::string_view number) {
   const bool of_slot = kRowNumbers[place].of_slot;
   return band_of([&](auto&& visit) {
     for (std::int64_t i = 0; i < row.tokens * (of_slot ? row.slots : 1); ++i) {
-      if (!of_slot || row.kept[i]) { visit(row.numbers[place][i]); }
+      if (of_slot ? row.kept[i] != 0 : !row.is_left_out(i)) { visit(row.numbers[place][i]); }
     }
   });
 }

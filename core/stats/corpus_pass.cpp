@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/stats/router.h"
+#include "core/trace/counted_sums.h"
 
 namespace kappascope {
 namespace {
@@ -34,8 +35,12 @@ CorpusTotals empty_totals(const Model& model, const RunPlan& plan, std::uint64_t
 
 }  // namespace
 
-CorpusPass::CorpusPass(const Model& model, const RunPlan& plan, std::uint64_t seed)
-    : plan_(plan), totals_(empty_totals(model, plan, seed)), added_(totals_) {}
+CorpusPass::CorpusPass(const Model& model, const RunPlan& plan, std::uint64_t seed,
+                       bool some_counted)
+    : plan_(plan),
+      some_counted_(some_counted),
+      totals_(empty_totals(model, plan, seed)),
+      added_(totals_) {}
 
 void CorpusPass::begin(const CorpusCall& call) {
   call_ = &call;
@@ -58,13 +63,15 @@ void CorpusPass::begin(const CorpusCall& call) {
     domain_of_.push_back(text.domain.empty() ? kNone : added_.domain(text.domain));
     added_.documents += text.ends ? 1 : 0;
   }
-  for (std::size_t r = 0; r < added_.rows.size() && call.first_counted == 0; ++r) {
+  const bool whole = call.first_counted == 0 && !some_counted_;
+  for (std::size_t r = 0; r < added_.rows.size() && whole; ++r) {
     const LayerPlan& layer = plan_.layers[added_.layer_index[r]];
     added_.rows[r].capacity =
         std::max<std::int64_t>(0, layer.capacity_of_call(std::ssize(call.ids)));
   }
-  added_.tokens = std::ssize(call.ids) - call.first_counted;
-  for (std::int64_t t = call.first_counted; t < std::ssize(call.bytes); ++t) {
+  for (std::int64_t t = call.first_counted; t < std::ssize(call.ids); ++t) {
+    if (!call.counts(t)) { continue; }
+    ++added_.tokens;
     added_.bytes += call.bytes[t];
   }
 }
@@ -88,7 +95,7 @@ void CorpusPass::end() {
 }
 
 ProbeWants CorpusPass::wants() const noexcept {
-  return {.routing = true, .gate_stats = true, .next_token = true};
+  return {.routing = true, .gate_stats = true, .gates = some_counted_, .next_token = true};
 }
 
 template <typename Work>
@@ -132,25 +139,36 @@ std::vector<TokenSpan> CorpusPass::texts_of(std::int64_t first, std::int64_t tok
 void CorpusPass::add_row(const MoeTap& tap) {
   const std::size_t place = row_of(tap);
   RowTotals& row = added_.rows[place];
-  const TapTokens taken(tap, plan_);
+  TapTokens taken(tap, plan_);
+  if (some_counted_) {
+    const auto counted = std::span(call_->counted).subspan(tap.first_token, tap.routing.tokens);
+    leave_out(taken.tokens(), counted);
+    add_sums(CountedSums(tap, plan_, counted).in(tap), row);
+  } else {
+    add_sums(tap, row);
+  }
   const RowTokens& tokens = taken.tokens();
   row.choices.add(tokens);
   row.importance.add(tokens);
   before_ = place == 0 ? std::vector<std::int32_t>{} : std::move(here_);
   row.pairs.add(tokens, texts_of(tap.first_token, tokens.tokens), before_);
   here_ = first_choices(tokens);
+  add_numbers(tokens, row);
+  add_documents(tokens, tap.first_token, row);
+  add_tokens(tokens, tap.first_token, row);
+  add_contexts(tokens, tap.first_token, place);
+}
+
+void CorpusPass::add_numbers(const RowTokens& tokens, RowTotals& row) {
   for (std::size_t i = 0; i < kRowNumbers.size(); ++i) {
     if (!tokens.has(i)) { continue; }
     const bool of_slot = kRowNumbers[i].of_slot;
     const std::int64_t count = tokens.tokens * (of_slot ? tokens.slots : 1);
     for (std::int64_t entry = 0; entry < count; ++entry) {
-      if (!of_slot || tokens.kept[entry]) { row.numbers[i].add(tokens.numbers[i][entry]); }
+      const bool taken = of_slot ? tokens.kept[entry] != 0 : !tokens.is_left_out(entry);
+      if (taken) { row.numbers[i].add(tokens.numbers[i][entry]); }
     }
   }
-  add_sums(tap, row);
-  add_documents(tokens, tap.first_token, row);
-  add_tokens(tokens, tap.first_token, row);
-  add_contexts(tokens, tap.first_token, place);
 }
 
 void CorpusPass::add_sums(const MoeTap& tap, RowTotals& row) {
@@ -269,6 +287,7 @@ void CorpusPass::add_losses(const NextTokenTap& tap) {
     if (text == call_->texts.size() || !std::isfinite(tap.nll[r])) { continue; }
     const bool last = at == std::ssize(call_->ids);
     if (at == call_->texts[text].end && !(last && call_->next_id >= 0)) { continue; }
+    if (!(last ? call_->next_counted : call_->counts(at))) { continue; }
     losses_[text].nll += double(tap.nll[r]);
     ++losses_[text].count;
     added_.nll.add(tap.nll[r]);

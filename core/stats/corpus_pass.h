@@ -29,14 +29,22 @@ struct CorpusCall {
   std::int64_t first_counted = 0;   // tokens before it are context, counted in the call before
   std::int32_t next_id = -1;        // the token after the last one where its document goes on
   std::int32_t next_bytes = 0;      // of that one
+  // Of ids 1: statistics are of it, losses where it is predicted; empty: of all. next_counted: of
+  // that one, likewise.
+  std::vector<std::uint8_t> counted;
+  bool next_counted = true;
+
+  bool counts(std::int64_t t) const { return counted.empty() || counted[t] != 0; }
 };
 
 // Totals of the calls that it has seen the end of: one that fails or is stopped adds nothing.
 class CorpusPass final : public Probe {
  public:
   // Totals are for every MoE layer of `model` in every pass of `plan`; both must outlive it.
-  // `seed`: of the resamples.
-  CorpusPass(const Model& model, const RunPlan& plan, std::uint64_t seed);
+  // `seed`: of the resamples. `some_counted`: calls say which tokens count, and the gates are asked
+  // for to add up theirs.
+  CorpusPass(const Model& model, const RunPlan& plan, std::uint64_t seed,
+             bool some_counted = false);
 
   void begin(const CorpusCall& call);
   // The call has run. Throws what a tap ran into.
@@ -62,6 +70,7 @@ class CorpusPass final : public Probe {
 
   std::size_t row_of(const MoeTap& tap) const;
   void add_row(const MoeTap& tap);
+  void add_numbers(const RowTokens& tokens, RowTotals& row);
   void add_sums(const MoeTap& tap, RowTotals& row);
   void add_documents(const RowTokens& tokens, std::int64_t first, RowTotals& row);
   void add_tokens(const RowTokens& tokens, std::int64_t first, RowTotals& row);
@@ -74,6 +83,7 @@ class CorpusPass final : public Probe {
   bool guarded(Work work) noexcept;
 
   const RunPlan& plan_;
+  const bool some_counted_;
   CorpusTotals totals_, added_;  // added_: by the call that is running
   const CorpusCall* call_ = nullptr;
   std::vector<std::vector<std::uint8_t>> weights_;  // [texts][B] of its documents in the resamples

@@ -32,6 +32,13 @@ double sum_nll(const Trace& trace, std::int64_t first, std::int64_t last) {
   return sum;  // NaN as soon as one is
 }
 
+// Whether statistics are of all these tokens.
+bool counts(const Trace& trace, std::int64_t first, std::int64_t last) {
+  const std::span<const std::uint8_t> mask = counted_mask(trace);
+  return mask.empty() || std::all_of(mask.begin() + first, mask.begin() + last + 1,
+                                     [](std::uint8_t counted) { return counted != 0; });
+}
+
 // Bytes of tokens; −1 where one has none or is no text.
 std::int64_t bytes_of(const Trace& trace, std::int64_t first, std::int64_t last) {
   std::int64_t bytes = 0;
@@ -162,7 +169,7 @@ LossDifference loss_difference(const Trace& a, const Trace& b) {
   for (const Stretch& at : common_stretches(a, b)) {
     const double difference = sum_nll(a, at.first_a, at.last_a) - sum_nll(b, at.first_b, at.last_b);
     result.nll.push_back(std::isfinite(difference) ? difference : kNaN);
-    if (!std::isfinite(difference)) { continue; }
+    if (!std::isfinite(difference) || !counts(a, at.first_a, at.last_a)) { continue; }
     sum += difference;
     result.tokens += at.last_b - at.first_b + 1;
     const std::int64_t bytes = bytes_of(b, at.first_b, at.last_b);
@@ -200,7 +207,7 @@ double RoutingDifference::share() const {
 }
 
 RoutingDifference routing_difference(const Trace& a, const Trace& b, RowPair rows) {
-  const TraceLayer of_a(a, rows.a), of_b(b, rows.b);
+  const TraceLayer of_a(a, rows.a, LayerTokens::all), of_b(b, rows.b, LayerTokens::all);
   const auto margins = of_b.token_part(b.router_margin);
   RoutingDifference result;
   result.layer = of_a.layer;
@@ -217,6 +224,7 @@ RoutingDifference routing_difference(const Trace& a, const Trace& b, RowPair row
     result.tokens.push_back(chosen_a == chosen_b ? Routed::same
                             : tie                ? Routed::near_tie
                                                  : Routed::otherwise);
+    if (!counts(a, t, t) || !counts(b, t, t)) { continue; }
     ++result.compared;
     result.otherwise += chosen_a != chosen_b;
     result.near_ties += result.tokens.back() == Routed::near_tie;

@@ -85,6 +85,7 @@ std::optional<double> run_capacity(const TraceLayer& layer) {
     const std::int64_t capacity = layer.trace.corpus->rows[layer.row].capacity;
     return capacity > 0 ? std::optional(double(capacity)) : std::nullopt;
   }
+  if (layer.trace.only_assistant) { return std::nullopt; }  // others take seats, too
   const Json* rule = meta_at(layer.trace, "capacity");
   if (!flag_is(member(rule, "in_force"), true)) { return std::nullopt; }
   if (any_intervention(layer.trace, sets_capacity_of_layers)) { return std::nullopt; }
@@ -175,8 +176,10 @@ BitsPerByte bits_per_byte(const Trace& trace) {
     return result;
   }
   if (trace.token_bytes_hex.size() != trace.nll.size()) { return result; }
+  const std::span<const std::uint8_t> mask = counted_mask(trace);
   double nats = 0;
   for (std::int64_t t = 0; t < std::ssize(trace.nll); ++t) {
+    if (!mask.empty() && mask[t] == 0) { continue; }
     if (!std::isfinite(trace.nll[t]) || is_control_token(trace, t)) { continue; }
     const auto bytes = static_cast<std::int64_t>(trace.token_bytes_hex[t].size() / 2);
     if (bytes == 0) { return {}; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "core/stats/mean.h"
 #include "core/trace/corpus_totals.h"
 
 namespace kappascope {
@@ -30,7 +31,7 @@ std::int64_t columns_in_use(std::span<const float> logits, std::int64_t tokens,
 
 }  // namespace
 
-TraceLayer::TraceLayer(const Trace& trace_, std::int64_t row_)
+TraceLayer::TraceLayer(const Trace& trace_, std::int64_t row_, LayerTokens taken)
     : trace(trace_),
       row(row_),
       tokens(trace_.tokens),
@@ -39,6 +40,7 @@ TraceLayer::TraceLayer(const Trace& trace_, std::int64_t row_)
       gates(trace_.gates),
       chosen_(slot_part(trace_.expert_index)),
       kept_(slot_part(trace_.expert_kept)),
+      counted_(taken == LayerTokens::all ? std::span<const std::uint8_t>() : counted_mask(trace_)),
       entropy_(token_part(trace_.router_entropy)) {
   const auto at = static_cast<std::size_t>(row);
   if (!trace.layer_index.empty()) { layer = trace.layer_index[at]; }
@@ -55,6 +57,15 @@ TraceLayer::TraceLayer(const Trace& trace_, std::int64_t row_)
   }
 }
 
+double TraceLayer::token_mean(std::span<const float> array) const {
+  const std::span<const float> own = token_part(array);
+  Mean mean;
+  for (std::int64_t t = 0; t < std::ssize(own); ++t) {
+    if (counts(t)) { mean.add(own[t]); }
+  }
+  return mean.value();
+}
+
 RowTokens row_tokens(const TraceLayer& layer) {
   const Trace& trace = layer.trace;
   RowTokens row{.tokens = layer.tokens, .experts = layer.experts, .slots = layer.slots};
@@ -69,6 +80,7 @@ RowTokens row_tokens(const TraceLayer& layer) {
   for (std::size_t t = 0; t < row.counted.size(); ++t) {
     row.counted[t] = layer.router_finite(std::int64_t(t)) ? 1 : 0;
   }
+  if (!layer.counted().empty()) { leave_out(row, layer.counted()); }
   const auto logits = layer.part(trace.router_logits, layer.tokens * trace.experts);
   row.logits = logits.empty() ? nullptr : logits.data();
   row.logit_stride = trace.experts;

@@ -11,8 +11,11 @@
 
 namespace kappascope {
 
+// Which tokens of a trace a layer has: those that its statistics are of, or all there are.
+enum class LayerTokens : std::uint8_t { counted, all };
+
 struct TraceLayer {
-  TraceLayer(const Trace& trace, std::int64_t row);
+  TraceLayer(const Trace& trace, std::int64_t row, LayerTokens taken = LayerTokens::counted);
 
   const Trace& trace;
   std::int64_t row;                     // of the arrays [M,…]
@@ -36,25 +39,38 @@ struct TraceLayer {
     return part(array, tokens * slots);
   }
 
+  std::span<const std::uint8_t> counted() const { return counted_; }  // [T]; empty: all are
+  // False: statistics leave token t out (--only). It has no expert then.
+  bool counts(std::int64_t t) const { return counted_.empty() || counted_[t] != 0; }
+
   // Chosen expert of entry t·K + k, kept or dropped; −1: empty slot.
   std::int64_t expert(std::int64_t entry) const {
+    if (!counted_.empty() && counted_[entry / slots] == 0) { return -1; }
     const std::int64_t e = chosen_[entry];
     return e >= 0 && e < experts ? e : -1;
   }
   bool kept(std::int64_t entry) const { return kept_[entry] != 0 && expert(entry) >= 0; }
-  // False where NaN or Inf weights spoilt the router's numbers: such a token is left out of loads.
+  // False where NaN or Inf weights spoilt the router's numbers: such a token is left out of loads,
+  // as one that is not counted is.
   bool router_finite(std::int64_t t) const {
-    return entropy_.empty() || std::isfinite(entropy_[t]);
+    return counts(t) && (entropy_.empty() || std::isfinite(entropy_[t]));
   }
+  // Mean over the tokens that count of an array [M,T].
+  double token_mean(std::span<const float> array) const;
 
  private:
   std::span<const std::int16_t> chosen_;
-  std::span<const std::uint8_t> kept_;
+  std::span<const std::uint8_t> kept_, counted_;  // counted_ empty: all are
   std::span<const float> entropy_;
 };
 
 // The layer's tokens as totals take them, pointing into the trace.
 RowTokens row_tokens(const TraceLayer& layer);
+
+// The tokens that statistics of the trace are of, [T]; empty: all.
+inline std::span<const std::uint8_t> counted_mask(const Trace& trace) {
+  return trace.only_assistant ? trace.token_mask : std::span<const std::uint8_t>();
+}
 
 // The row that represents the trace where one must: the middle one.
 inline std::int64_t middle_row(const Trace& trace) {

@@ -54,20 +54,22 @@ std::span<float> row_of(LayerMap& map, std::int64_t row) {
 }
 
 // fill(layer, row) for every recorded layer and its row of the map, or for the only one; rows at a
-// time.
+// time. A map of tokens shows all of them, one of experts those that count.
 template <typename Fill>
-void each_row(const Trace& trace, LayerMap& map, std::int64_t only, Fill&& fill) {
+void each_row(const Trace& trace, LayerMap& map, std::int64_t only, LayerTokens tokens,
+              Fill&& fill) {
   for_each_parallel(map.rows, [&](std::int64_t row) {
-    fill(TraceLayer(trace, only < 0 ? row : only), row_of(map, row));
+    fill(TraceLayer(trace, only < 0 ? row : only, tokens), row_of(map, row));
   });
 }
 
 // exp of what fill(layer, value, row) makes of ln κ.
 template <typename Fill>
-LayerMap kappa_map(const Trace& trace, std::int64_t columns, std::int64_t only, Fill&& fill) {
+LayerMap kappa_map(const Trace& trace, std::int64_t columns, std::int64_t only, LayerTokens tokens,
+                   Fill&& fill) {
   LayerMap map = empty_map(trace, columns, only);
   std::atomic<bool> exact = true;
-  each_row(trace, map, only, [&](const TraceLayer& layer, std::span<float> row) {
+  each_row(trace, map, only, tokens, [&](const TraceLayer& layer, std::span<float> row) {
     const SlotLogKappa logs = slot_log_kappa(layer, kappa_function(layer));
     if (!logs.exact) { exact = false; }
     const auto value = [&](std::int64_t entry) { return logs.value[entry]; };
@@ -82,12 +84,13 @@ LayerMap kappa_map(const Trace& trace, std::int64_t columns, std::int64_t only, 
 LayerMap corpus_expert_kappa(const Trace& trace) {
   LayerMap map = empty_map(trace, trace.experts);
   map.exact = false;
-  each_row(trace, map, -1, [&](const TraceLayer& layer, std::span<float> row) {
-    const KappaFunction kappa = kappa_function(layer);
-    for (std::int64_t e = 0; e < layer.experts; ++e) {
-      row[e] = float(std::exp(kappa_band(layer, kappa, e).log_mean));
-    }
-  });
+  each_row(trace, map, -1, LayerTokens::counted,
+           [&](const TraceLayer& layer, std::span<float> row) {
+             const KappaFunction kappa = kappa_function(layer);
+             for (std::int64_t e = 0; e < layer.experts; ++e) {
+               row[e] = float(std::exp(kappa_band(layer, kappa, e).log_mean));
+             }
+           });
   return map;
 }
 
@@ -95,14 +98,15 @@ LayerMap corpus_expert_kappa(const Trace& trace) {
 template <typename Share>
 LayerMap over_even_share(const Trace& trace, Share&& shares_of) {
   LayerMap map = empty_map(trace, trace.experts);
-  each_row(trace, map, -1, [&](const TraceLayer& layer, std::span<float> row) {
-    const std::vector<double> shares = shares_of(expert_loads(layer));
-    double sum = 0;
-    for (const double share : shares) { sum += share; }
-    for (std::size_t e = 0; e < shares.size(); ++e) {
-      row[e] = static_cast<float>(shares[e] / sum * static_cast<double>(layer.experts));
-    }
-  });
+  each_row(trace, map, -1, LayerTokens::counted,
+           [&](const TraceLayer& layer, std::span<float> row) {
+             const std::vector<double> shares = shares_of(expert_loads(layer));
+             double sum = 0;
+             for (const double share : shares) { sum += share; }
+             for (std::size_t e = 0; e < shares.size(); ++e) {
+               row[e] = static_cast<float>(shares[e] / sum * static_cast<double>(layer.experts));
+             }
+           });
   return map;
 }
 
@@ -111,7 +115,7 @@ LayerMap over_even_share(const Trace& trace, Share&& shares_of) {
 LayerMap layer_token_values(const Trace& trace, std::span<const float> array, std::int64_t only) {
   LayerMap map = empty_map(trace, trace.tokens, only);
   if (array.empty()) { return map; }
-  each_row(trace, map, only, [&](const TraceLayer& layer, std::span<float> row) {
+  each_row(trace, map, only, LayerTokens::all, [&](const TraceLayer& layer, std::span<float> row) {
     const std::span<const float> own = layer.token_part(array);
     std::copy(own.begin(), own.end(), row.begin());
   });
@@ -121,7 +125,7 @@ LayerMap layer_token_values(const Trace& trace, std::span<const float> array, st
 LayerMap layer_token_mean(const Trace& trace, std::span<const float> array, std::int64_t only) {
   LayerMap map = empty_map(trace, trace.tokens, only);
   if (array.empty()) { return map; }
-  each_row(trace, map, only, [&](const TraceLayer& layer, std::span<float> row) {
+  each_row(trace, map, only, LayerTokens::all, [&](const TraceLayer& layer, std::span<float> row) {
     const std::span<const float> own = layer.slot_part(array);
     fill_token_row(layer, [&](std::int64_t entry) { return own[entry]; }, row);
   });
@@ -131,24 +135,25 @@ LayerMap layer_token_mean(const Trace& trace, std::span<const float> array, std:
 LayerMap layer_expert_mean(const Trace& trace, std::span<const float> array) {
   LayerMap map = empty_map(trace, trace.experts);
   if (array.empty()) { return map; }
-  each_row(trace, map, -1, [&](const TraceLayer& layer, std::span<float> row) {
-    const std::span<const float> own = layer.slot_part(array);
-    fill_expert_row(layer, [&](std::int64_t entry) { return own[entry]; }, row);
-  });
+  each_row(trace, map, -1, LayerTokens::counted,
+           [&](const TraceLayer& layer, std::span<float> row) {
+             const std::span<const float> own = layer.slot_part(array);
+             fill_expert_row(layer, [&](std::int64_t entry) { return own[entry]; }, row);
+           });
   return map;
 }
 
 LayerMap layer_token_kappa(const Trace& trace, std::int64_t only) {
-  return kappa_map(trace, trace.tokens, only, [](const TraceLayer& layer, auto&& value, auto row) {
-    fill_token_row(layer, value, row);
-  });
+  return kappa_map(
+      trace, trace.tokens, only, LayerTokens::all,
+      [](const TraceLayer& layer, auto&& value, auto row) { fill_token_row(layer, value, row); });
 }
 
 LayerMap layer_expert_kappa(const Trace& trace) {
   if (trace.corpus) { return corpus_expert_kappa(trace); }
-  return kappa_map(trace, trace.experts, -1, [](const TraceLayer& layer, auto&& value, auto row) {
-    fill_expert_row(layer, value, row);
-  });
+  return kappa_map(
+      trace, trace.experts, -1, LayerTokens::counted,
+      [](const TraceLayer& layer, auto&& value, auto row) { fill_expert_row(layer, value, row); });
 }
 
 LayerMap relative_load(const Trace& trace) {
@@ -161,7 +166,7 @@ LayerMap relative_gate_mass(const Trace& trace) {
 
 LayerMap dropped_slots(const Trace& trace, std::int64_t only) {
   LayerMap map = empty_map(trace, trace.tokens, only);
-  each_row(trace, map, only, [](const TraceLayer& layer, std::span<float> row) {
+  each_row(trace, map, only, LayerTokens::all, [](const TraceLayer& layer, std::span<float> row) {
     for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
       float& count = row[entry / layer.slots];
       if (std::isnan(count)) { count = 0; }

@@ -59,6 +59,7 @@ std::vector<RouteMatch> match_routes(const Trace& trace, const RunPlan& plan,
     if (row == rows.end()) { continue; }
     RouteMatch match{layer.layer, layer.pass};
     for (std::int64_t t = ungiven; t < trace.tokens; ++t) {
+      if (!layer.counts(t)) { continue; }
       const auto at = std::size_t(((row - rows.begin()) * routes.tokens + t - ungiven));
       compare_token(layer,
                     scores.subspan(std::size_t((m * trace.tokens + t) * trace.experts),

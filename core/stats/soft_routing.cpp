@@ -51,6 +51,7 @@ std::int64_t tokens_at_cap(const TraceLayer& layer) {
       layer.part(trace.soft_weight, layer.tokens * trace.experts);
   std::int64_t count = 0;
   for (std::int64_t t = 0; t < layer.tokens; ++t) {
+    if (!layer.counts(t)) { continue; }
     std::int64_t passing = 0, run = 0;
     for (std::int64_t e = 0; e < layer.experts; ++e) {
       passing += weights[t * trace.experts + e] > threshold;

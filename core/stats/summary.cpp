@@ -48,13 +48,14 @@ void set_router(LayerSummary& summary, const TraceLayer& layer) {
   const Trace& trace = layer.trace;
   if (trace.corpus) { return set_router(summary, trace.corpus->rows[layer.row], layer.experts); }
   const std::span<const float> margins = layer.token_part(trace.router_margin);
-  summary.confidence = mean_of(layer.token_part(trace.router_top1_prob)).value();
-  summary.selected_mass = mean_of(layer.token_part(trace.router_selected_mass)).value();
-  summary.margin = mean_of(margins).value();
-  summary.near_ties = std::count_if(margins.begin(), margins.end(),
-                                    [&](float margin) { return trace.is_near_tie(margin); });
-  summary.top_gap = mean_of(layer.token_part(trace.router_top_gap)).value();
-  summary.router_entropy = mean_of(layer.token_part(trace.router_entropy)).value();
+  summary.confidence = layer.token_mean(trace.router_top1_prob);
+  summary.selected_mass = layer.token_mean(trace.router_selected_mass);
+  summary.margin = layer.token_mean(trace.router_margin);
+  for (std::int64_t t = 0; t < std::ssize(margins); ++t) {
+    summary.near_ties += layer.counts(t) && trace.is_near_tie(margins[t]) ? 1 : 0;
+  }
+  summary.top_gap = layer.token_mean(trace.router_top_gap);
+  summary.router_entropy = layer.token_mean(trace.router_entropy);
   summary.router_entropy_nats =
       summary.router_entropy * std::log(static_cast<double>(layer.experts));
 }
@@ -105,6 +106,7 @@ std::int64_t nonfinite_tokens(const TraceLayer& layer) {
   const std::span<const float> numbers[] = {layer.slot_part(layer.trace.kappa_mean),
                                             layer.slot_part(layer.trace.gate_mean_abs)};
   const auto spoilt = [&](std::int64_t t) {
+    if (!layer.counts(t)) { return false; }
     if (!layer.router_finite(t)) { return true; }
     for (std::int64_t entry = t * layer.slots; entry < (t + 1) * layer.slots; ++entry) {
       if (!layer.kept(entry)) { continue; }
@@ -245,8 +247,18 @@ Json numbers_json(const std::vector<double>& values) {
   return list;
 }
 
+Mean counted_mean(const Trace& trace, std::span<const float> values) {
+  const std::span<const std::uint8_t> mask = counted_mask(trace);
+  if (mask.empty()) { return mean_of(values); }
+  Mean mean;
+  for (std::size_t t = 0; t < values.size(); ++t) {
+    if (mask[t] != 0) { mean.add(values[t]); }
+  }
+  return mean;
+}
+
 Mean mean_nll_of(const Trace& trace) {
-  if (!trace.corpus) { return mean_of(trace.nll); }
+  if (!trace.corpus) { return counted_mean(trace, trace.nll); }
   return {trace.corpus->nll.value(), trace.corpus->nll_count};
 }
 
@@ -281,7 +293,7 @@ std::vector<DenseSummary> summarise_dense(const Trace& trace) {
       return array.subspan(static_cast<std::size_t>(row * width), static_cast<std::size_t>(width));
     };
     const auto token_mean = [&](std::span<const float> array) {
-      return mean_of(own(array, trace.tokens)).value();
+      return counted_mean(trace, own(array, trace.tokens)).value();
     };
     DenseSummary summary;
     summary.layer = trace.dense_layer_index[row];
@@ -312,6 +324,7 @@ Json summary_json(const Trace& trace, const std::vector<LayerSummary>& layers) {
                {"family", trace.family},
                {"kappa", trace.kappa},
                {"tokens", counted_tokens(trace)}};
+  if (trace.only_assistant) { json["only"] = kOnlyAssistant; }
   if (trace.step >= 0) { json["step"] = trace.step; }
   if (trace.meta.contains("document")) { json["document"] = trace.meta["document"]; }
   const Mean nll = mean_nll_of(trace);

@@ -64,6 +64,8 @@ struct DenseSummary : GateMeans {
   double kappa_slope_l2 = kNaN;  // mean u² = (b·c)²
 };
 
+// Of values [T], over the tokens that statistics are of.
+Mean counted_mean(const Trace& trace, std::span<const float> values);
 Mean mean_nll_of(const Trace& trace);  // nats, over the tokens that have one
 
 std::vector<LayerSummary> summarise(const Trace& trace);        // [M]

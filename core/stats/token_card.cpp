@@ -75,7 +75,7 @@ TokenSlot slot_of(const TraceLayer& layer, std::int64_t entry) {
 }
 
 TokenLayer layer_of(const Trace& trace, std::int64_t row, std::int64_t t) {
-  const TraceLayer layer(trace, row);
+  const TraceLayer layer(trace, row, LayerTokens::all);
   const auto number = [&](std::span<const float> array) {
     return number_of(layer.token_part(array), t);
   };
@@ -108,6 +108,7 @@ TokenCard token_card(const Trace& trace, std::int64_t t) {
   card.bytes_hex = text_of(trace.token_bytes_hex, t);
   card.char_start = integer_of(trace.char_start, t);
   card.char_end = integer_of(trace.char_end, t);
+  if (!trace.token_mask.empty()) { card.assistant = trace.token_mask[t] != 0; }
   card.nll = number_of(trace.nll, t);
   if (!card.bytes_hex.empty()) { card.bytes = std::ssize(card.bytes_hex) / 2; }
   if (card.bytes > 0 && !is_control_token(trace, t)) {

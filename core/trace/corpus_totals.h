@@ -2,6 +2,7 @@
 // documents. Parts of a corpus merge by addition; a result file holds one (core/trace/stats_file).
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <map>
@@ -141,9 +142,12 @@ struct CorpusTotals {
   }
 };
 
-// Tokens that a trace is of: of its text, or counted in its corpus.
+// Tokens that the statistics of a trace are of: of its text, or counted in its corpus.
 inline std::int64_t counted_tokens(const Trace& trace) {
-  return trace.corpus ? trace.corpus->tokens : trace.tokens;
+  if (trace.corpus) { return trace.corpus->tokens; }
+  return trace.only_assistant
+             ? std::count(trace.token_mask.begin(), trace.token_mask.end(), std::uint8_t{1})
+             : trace.tokens;
 }
 
 }  // namespace kappascope

@@ -27,9 +27,12 @@ RecordedArrays::RecordedArrays(const Model& model, const RunPlan& plan, const To
     : gates_(settings.record_gates),
       logits_(settings.record_logits),
       against_(settings.against_logits != nullptr),
-      ablation_(settings.ablation) {
+      ablation_(settings.ablation),
+      chat_(!text.assistant.empty()) {
   require(!text.tokens.empty() && text.bytes.size() == text.tokens.size(), ExitCode::internal, {},
           "a text without tokens or without their bytes");
+  require(!chat_ || text.assistant.size() == text.tokens.size(), ExitCode::internal, {},
+          "a chat without whose its tokens are");
   const Architecture& architecture = model.architecture;
   const TraceSettings named = with_layers(settings, model);
   moe_layers = named.layers_of(architecture, true);
@@ -94,6 +97,8 @@ bool RecordedArrays::records(ArrayGroup group) const {
       return logits_;
     case ArrayGroup::against:
       return against_;
+    case ArrayGroup::chat:
+      return chat_;
     case ArrayGroup::moe_optional:
       break;
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/nan.h"
+#include "core/trace/counted_sums.h"
 #include "core/trace/logits_file.h"
 #include "core/trace/recorded_arrays.h"
 #include "core/trace/recorded_fields.h"
@@ -93,6 +94,9 @@ struct TraceRecorder::State : RecordedArrays {
     writer->write("token_id", ids);
     writer->write("char_start", starts);
     writer->write("char_end", ends);
+    if (!text.assistant.empty()) {
+      put("token_mask", 0, text.assistant.data(), std::ssize(text.assistant));
+    }
     // Nothing precedes the first token.
     writer->write("nll", std::vector<float>{kNaN});
     writer->write("target_rank", std::vector<std::int32_t>{-1});
@@ -234,7 +238,13 @@ struct TraceRecorder::State : RecordedArrays {
       put_slots("gate_pre", tap, m, tap.gate_pre, kNaN, tap.gates);
       put_slots("gate_act", tap, m, tap.gate_act, kNaN, tap.gates);
     }
-    sums.add(tap, m);
+    add_sums(tap, m);
+  }
+
+  void add_sums(const MoeTap& tap, std::int64_t m) {
+    if (!settings.only_assistant) { return sums.add(tap, m); }
+    const auto counted = std::span(text.assistant).subspan(tap.first_token, tap.routing.tokens);
+    sums.add(CountedSums(tap, plan, counted).in(tap), m);
   }
 
   void record_kappa(const MoeTap& tap, std::int64_t m) {
@@ -308,7 +318,7 @@ ProbeWants TraceRecorder::wants() const noexcept {
   const TraceSettings& settings = state_->settings;
   ProbeWants wants;
   wants.routing = wants.gate_stats = wants.next_token = true;
-  wants.gates = settings.record_gates;
+  wants.gates = settings.record_gates || settings.only_assistant;
   wants.logits = settings.record_logits || settings.keep_logits || settings.against_logits;
   return wants;
 }

@@ -40,6 +40,9 @@ struct TokenizedText {
   std::vector<Token> tokens;
   std::vector<std::string> bytes;  // exact bytes of each token; "" when there is no tokenizer
   std::vector<TextChunk> chunks;
+  // Of a chat: [T] 1: the assistant's, and how it was rendered (ChatFormat::name()); else empty.
+  std::vector<std::uint8_t> assistant;
+  std::string chat;
 };
 
 struct TraceSettings {
@@ -57,6 +60,8 @@ struct TraceSettings {
   const LogitsFile* against_logits = nullptr;
   std::vector<std::string> against;
   bool ablation = false;  // there will be an ablation_nll
+  // Of chats: what is added up over tokens and gates counts the assistant's alone.
+  bool only_assistant = false;
 
   // The recorded layers of a kind, ascending.
   std::vector<std::int64_t> layers_of(const Architecture& architecture, bool moe) const;

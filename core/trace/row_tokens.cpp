@@ -1,5 +1,6 @@
 #include "core/trace/row_tokens.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/nan.h"
@@ -13,6 +14,17 @@ std::size_t row_number(std::string_view name) {
   while (place < kRowNumbers.size() && kRowNumbers[place].name != name) { ++place; }
   require(place < kRowNumbers.size(), ExitCode::internal, {}, "a number of tokens called ", name);
   return place;
+}
+
+void leave_out(RowTokens& row, std::span<const std::uint8_t> taken) {
+  row.left_out.resize(std::size_t(row.tokens));
+  for (std::int64_t t = 0; t < row.tokens; ++t) {
+    if (taken[t] != 0) { continue; }
+    row.left_out[t] = 1;
+    row.counted[t] = 0;
+    std::fill_n(row.expert.begin() + t * row.slots, row.slots, -1);
+    std::fill_n(row.kept.begin() + t * row.slots, row.slots, std::uint8_t{0});
+  }
 }
 
 std::vector<KappaStatistics> slot_kappa(const MoeTap& tap, const RunPlan& plan) {

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -54,12 +55,17 @@ struct RowTokens {
   std::vector<std::int32_t> expert;                 // [T,K] chosen, best first; −1: empty slot
   std::vector<std::uint8_t> kept;                   // [T,K] 1: it ran
   std::vector<std::uint8_t> counted;                // [T] 0: NaN or Inf weights spoilt its router
+  std::vector<std::uint8_t> left_out;               // [T] 1: no statistic is of it; empty: none
   std::array<NumberColumn, kRowNumbers.size()> numbers;
   const float* logits = nullptr;  // [T,logit_stride] raw router logits
   std::int64_t logit_stride = 0;
 
+  bool is_left_out(std::int64_t token) const { return !left_out.empty() && left_out[token] != 0; }
   bool has(std::size_t number) const { return numbers[number].first != nullptr; }
 };
+
+// Leaves the tokens out that `taken` [T] has 0 for: they choose nothing and are not counted.
+void leave_out(RowTokens& row, std::span<const std::uint8_t> taken);
 
 // The recorded tokens of a tap, one layer and pass. What a tap lacks of κ is computed from `plan`.
 class TapTokens {
@@ -67,7 +73,7 @@ class TapTokens {
   TapTokens(const MoeTap& tap, const RunPlan& plan);
   TapTokens(const TapTokens&) = delete;  // tokens() points into it
   TapTokens& operator=(const TapTokens&) = delete;
-  const RowTokens& tokens() const { return tokens_; }
+  RowTokens& tokens() { return tokens_; }
 
  private:
   void take_choices(const MoeTap& tap, bool soft);

@@ -43,6 +43,7 @@ constexpr ArraySchema kSchemas[] = {
     {"top_token_id", int32, kTokenTop, ArrayGroup::tokens, "", "likeliest next tokens"},
     {"top_token_logprob", float32, kTokenTop, ArrayGroup::tokens, "nat",
      "log-probability of the likeliest next tokens"},
+    {"token_mask", boolean, kToken, ArrayGroup::chat, "", "true: a token of the assistant"},
     {"layer_index", int32, kMoe, ArrayGroup::moe, "", "layer of the model, from 0"},
     {"pass_index", int32, kMoe, ArrayGroup::moe, "", "pass over the stack of layers, from 0"},
     {"router_logits", float32, kMoeTokenExpert, ArrayGroup::moe, "logit",

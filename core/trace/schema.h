@@ -59,7 +59,8 @@ enum class ArrayGroup : std::uint8_t {
   logits,
   moe_optional,
   shared,
-  against
+  against,
+  chat
 };
 
 struct ArraySchema {

@@ -110,12 +110,13 @@ void put_routing_header(CsvFile& csv, std::span<const Column> of_slots,
   csv.end_row();
 }
 
-void put_tokens_header(CsvFile& csv) {
+void put_tokens_header(CsvFile& csv, bool chat) {
   put_names(csv, {"document", "token", "token_id", "char_start", "char_end", "token_text",
                   "token_bytes_hex", "nll", "target_rank"});
   for (const char* array : {"top_token_id", "top_token_logprob"}) {
     for (int i = 0; i < kTopTokens; ++i) { csv.text(join_words(array, '_', i)); }
   }
+  if (chat) { csv.text("token_mask"); }
   csv.end_row();
 }
 
@@ -132,7 +133,7 @@ std::string document_source(const Trace& trace) {
 void write_tokens_csv(const std::filesystem::path& path, const Trace& trace) {
   const std::string document = document_source(trace);
   CsvFile csv(path);
-  put_tokens_header(csv);
+  put_tokens_header(csv, !trace.token_mask.empty());
   for (std::size_t t = 0; t < trace.token_id.size(); ++t) {
     csv.text(document);
     csv.integer(static_cast<std::int64_t>(t));
@@ -149,6 +150,7 @@ void write_tokens_csv(const std::filesystem::path& path, const Trace& trace) {
     for (std::size_t i = 0; i < kTopTokens; ++i) {
       csv.number(trace.top_token_logprob[t * kTopTokens + i]);
     }
+    if (!trace.token_mask.empty()) { csv.truth(trace.token_mask[t] != 0); }
     csv.end_row();
   }
   csv.finish();

@@ -43,6 +43,7 @@ void ChoiceTotals::add(const RowTokens& row) {
   static const std::size_t weight = row_number("expert_weight"),
                            margin = row_number("router_margin");
   for (std::int64_t t = 0; t < row.tokens; ++t) {
+    if (row.is_left_out(t)) { continue; }
     if (!row.counted[t]) {
       ++spoilt_tokens;
       continue;

@@ -31,6 +31,8 @@ inline constexpr const char* kModelSchema = "kappascope.model/1";
 inline constexpr const char* kTraceFile = "trace.npz";
 inline constexpr const char* kModelFile = "model.npz";
 inline constexpr const char* kAgainstFolder = "against";  // of the run it is compared with
+// "only" in the meta of a trace whose statistics are of the assistant's tokens.
+inline constexpr const char* kOnlyAssistant = "assistant";
 
 // Learned α or b of κ as model.npz stores it: values[slot·slot_stride + layer·layer_stride +
 // expert·expert_stride + gate·gate_stride]; a stride of 0: one value for all.
@@ -77,6 +79,9 @@ struct Trace {
   double near_tie = kNearTieMargin;                                        // as the run had it
   // A choice that may flip with precision; below 0 the experts were given to the token.
   bool is_near_tie(double margin) const { return margin >= 0 && margin < near_tie; }
+  // Statistics are of the assistant's tokens: those that token_mask has, or in a corpus those that
+  // were added up.
+  bool only_assistant = false;
   bool kappa = false;         // κ in force: the model has it and --kappa off was not given
   double kappa_constant = 1;  // κ in a model that has none learned
   std::string model_name, family;
@@ -86,8 +91,9 @@ struct Trace {
   std::vector<std::string> token_text, token_bytes_hex;          // [T]
   std::span<const float> nll;                                    // [T]
   std::span<const std::int32_t> target_rank;                     // [T]
-  std::span<const std::int32_t> top_token_id;                    // [T,5]
-  std::span<const float> top_token_logprob;                      // [T,5]
+  std::span<const std::uint8_t> token_mask;    // [T] of a chat: 1: the assistant's; else empty
+  std::span<const std::int32_t> top_token_id;  // [T,5]
+  std::span<const float> top_token_logprob;    // [T,5]
 
   std::span<const std::int32_t> layer_index, pass_index;                          // [M]
   std::span<const float> router_logits;                                           // [M,T,E]

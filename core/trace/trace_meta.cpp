@@ -174,6 +174,8 @@ Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& te
   if (!model.architecture.has_kappa()) { meta["kappa"]["constant"] = constant_in_force(plan); }
   put_reading(meta, model.architecture);
   meta["interventions"] = canonical_words(plan.interventions);
+  if (!text.chat.empty()) { meta["chat"] = {{"format", text.chat}}; }
+  if (settings.only_assistant) { meta["only"] = kOnlyAssistant; }
   if (settings.against_logits) { meta["against"] = settings.against; }
   const LayerSpec* moe = model.architecture.first_moe();
   const bool soft = moe != nullptr && moe->moe()->router.soft.has_value();

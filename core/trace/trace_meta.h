@@ -18,6 +18,8 @@
 //     read; null where there is nothing to choose
 //   interventions: [words of SPEC §9, in order of application]
 //   against: [words of the run that kl_against compares this one with]; absent without it
+//   chat {format: "nanochat" or the file of the template}; absent unless the text is a chat
+//   only: "assistant" where statistics count the assistant's tokens alone; absent otherwise
 //   router_score, router_margin_unit, near_tie
 //   capacity {in_force, factor, minimum}; factor and minimum null where it never held
 //   window {sequence_len, chunks: [{begin, first_recorded, end}]}
