@@ -35,7 +35,7 @@ class ChatTemplate {
   std::unique_ptr<State> state_;
 };
 
-inline constexpr std::int64_t kMostTemplateSteps = 5'000'000;
+inline constexpr std::int64_t kMostTemplateSteps = 2'000'000;
 inline constexpr std::int64_t kMostTemplateBytes = std::int64_t{512} << 20;
 
 }  // namespace kappascope

@@ -92,6 +92,15 @@ class NamesTest(Case):
         (out / 'info.json').write_text(self.run_program('info', model, '--json')[0])
         self.check_documented(names_in(out))
 
+    def test_of_chats(self):
+        chats, out = self.folder / 'chats.jsonl', self.folder / 'chats'
+        chats.write_text(json.dumps({'messages': [{'role': role, 'content': 'The tide came in.'}
+                                                  for role in ('user', 'assistant')]}))
+        self.run_program('run', MODEL, '-f', chats, '--chat', '--only', 'assistant', '-o', out, '-q')
+        names = names_in(out)
+        self.check_documented(names)
+        self.assertIn('token_mask', [name for of_file in names.values() for name in of_file])
+
     def test_of_training_runs(self):
         out = self.folder / 'training'
         for log in ('demo-training', 'demo-soft'):

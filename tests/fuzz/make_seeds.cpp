@@ -47,6 +47,19 @@ void write_corpus(const fs::path& folder) {
   write(folder / "records_zstd", "8" + zstd_of(records) + zstd_of("e,f\n"));
 }
 
+void write_chat_templates(const fs::path& folder) {
+  write(folder / "inst",
+        "{%- if messages[0]['role'] == 'system' %}{%- set loop_messages = messages[1:] %}"
+        "{%- else %}{%- set loop_messages = messages %}{%- endif %}\n{{- bos_token }}\n"
+        "{%- for m in loop_messages if m.content %}{% if m.role == 'user' and not loop.last %}"
+        "{{ '[INST] ' + m['content'] | trim ~ ' [/INST]' }}{% elif m.role is defined %}"
+        "{% generation %}{{ m.content.split('</think>')[-1] }}{% endgeneration %}{{ eos_token }}"
+        "{% else %}{{ raise_exception('no') }}{% endif %}{#- c #}{% endfor %}");
+  write(folder / "names",
+        "{% set ns = namespace(i=messages|length - 1) %}{% for x in range(3) %}"
+        "{% set ns.i = ns.i * 2 + x // 1 %}{% endfor %}{{ ns.i if ns.i >= 1 else 'a'[::1] }}");
+}
+
 // Members of other classes and types, views of any steps, dicts in dicts.
 std::string strange_pickle() {
   using namespace pickled;
@@ -210,6 +223,7 @@ void write_all(const fs::path& root) {
         "  icl_task_type: schema\n  continuation_delimiter: \"\\n\"\n");
   write(root / "tasks" / "baselines", "2Eval Task,Random baseline\na,25\n\"b, c\",0.5\n");
   write_corpus(root / "corpus");
+  write_chat_templates(root / "chat_template");
   write(
       root / "train_log" / "soft",
       R"({"schema":"kappascope.train/1","settings":{"tokens":640,"batch":2,"context":32,"bound":4}})"
