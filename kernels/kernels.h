@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "kernels/kappa_math.h"
+#include "kernels/router_rule.h"
 
 namespace kappascope {
 
@@ -127,15 +128,15 @@ struct RoutingView {
   }
 };
 
-// Top-k routing with capacity (SPEC §1.5).
+// Top-k routing with capacity (SPEC §1.5, SPEC-families §1).
 struct RouteArgs {
   RoutingView routing;                    // sizes and logits are read, the rest is written
   const float* selection_bias = nullptr;  // [E] added for selection only, −∞: never; nullptr: none
   // [T,K] an expert that takes the slot whatever its score, no other slot of the token having it;
   // −1: the best one left takes it. nullptr: none is given.
   const std::int32_t* given_expert = nullptr;
-  bool weight_of_all = false;  // weight = softmax over all E logits, not the chosen
-  std::int64_t capacity = 0;   // C assignments an expert; < 0: nothing is dropped
+  RouterRule rule;
+  std::int64_t capacity = 0;  // C assignments an expert; < 0: nothing is dropped
   RouteScore score = RouteScore::none;
   float score_factor = std::numeric_limits<float>::quiet_NaN();  // as RouteScore says
   const float* score_norm = nullptr;                             // [E] √H · m_e^p · mean m^(1−p)
@@ -149,6 +150,9 @@ struct RouteArgs {
   bool kept_is_given = false;
 };
 void route_ref(const RouteArgs& args);
+// c [T,E] of every expert, −∞ where it is not to be chosen; of `args` the logits, the bias and the
+// rule are read.
+void put_selection_scores(const RouteArgs& args, float* scores);
 // Its second half, the same for every twin: fills kept and score and sets the weights of what is
 // dropped to 0, from expert and weight.
 void route_capacity(const RouteArgs& args);

@@ -1,8 +1,9 @@
-// Top-k routing with capacity on the GPU (SPEC §1.5, §5).
+// Top-k routing with capacity on the GPU (SPEC §1.5, §5, SPEC-families §1).
 //
-//   chosen = the K highest of logits + selection_bias     (equal scores: lower expert first);
+//   chosen = the K highest of c = logits + selection_bias, or c = q + selection_bias, among the
+//            groups that are kept                          (equal scores: lower expert first);
 //            a given expert takes its slot, the best ones left take the others
-//   weight = softmax over the chosen *logits*
+//   weight = softmax over the chosen *logits*, or what RouterRule says
 //   queue_position = assignments of the same expert before this one, counted over every token's 1st
 //   choice in token order, then every 2nd, …; at C or later it is dropped
 //
@@ -38,7 +39,9 @@ __device__ void choose(const RouteArgs& args, std::int64_t t, int lane) {
     if (lane == 0) { routing.cells.expert[t * slots + k] = best.index; }
   }
   weigh_warp(args, t, lane, mine);
-  if (lane == 0 && routing.numbers.margin) { routing.numbers.margin[t] = margin; }
+  if (lane == 0 && routing.numbers.margin) {
+    routing.numbers.margin[t] = smaller_margin(margin, choice.group_margin());
+  }
 }
 
 // One warp per token.
@@ -48,7 +51,9 @@ __global__ void choose_kernel(RouteArgs args) {
   const std::int64_t t = std::int64_t(blockIdx.x) * kWarps + threadIdx.x / kWarp;
   if (t >= args.routing.tokens) { return; }
   choose<Held>(args, t, lane);
-  if (args.routing.numbers.margin) { describe_router(args.routing, t, args.routing.slots, lane); }
+  if (args.routing.numbers.margin) {
+    describe_router(args.routing, t, args.routing.slots, lane, args.rule.score);
+  }
 }
 
 // The same where experts are given.
@@ -62,7 +67,7 @@ __global__ void given_kernel(RouteArgs args) {
     if (margins) { margins[t] = margin; }
     weigh(args, t);
   }
-  if (margins) { describe_router(args.routing, t, args.routing.slots, lane); }
+  if (margins) { describe_router(args.routing, t, args.routing.slots, lane, args.rule.score); }
 }
 
 // One warp per chunk: positions counted within it, and how many each expert got, counts [chunks,E].

@@ -16,6 +16,17 @@ inline __device__ Candidate warp_best(Candidate mine) {
   return mine;
 }
 
+// score_base of softmax, by one warp.
+inline __device__ ScoreBase warp_score_base(const float* logits, std::int64_t experts, int lane) {
+  float highest = -INFINITY, sum = 0;
+  for (std::int64_t e = lane; e < experts; e += kWarp) { highest = fmaxf(highest, logits[e]); }
+  for (int offset = kWarp / 2; offset > 0; offset /= 2) {
+    highest = fmaxf(highest, __shfl_xor_sync(kAllLanes, highest, offset));
+  }
+  for (std::int64_t e = lane; e < experts; e += kWarp) { sum += std::exp(logits[e] - highest); }
+  return {highest, warp_sum(sum)};
+}
+
 // The experts of a token, best first, one a call: the best of those that come after the last one.
 // Scores are in registers, Held of them in each lane, of the experts lane, lane + 32, …; 0: they
 // are read where they are needed, for more experts than registers.
@@ -23,13 +34,19 @@ template <int Held>
 class Choice {
  public:
   __device__ Choice(const RouteArgs& args, std::int64_t t, int lane)
-      : args_(args), logits_(args.routing.logits + t * args.routing.experts), lane_(lane) {
+      : args_(args),
+        t_(t),
+        logits_(args.routing.logits + t * args.routing.experts),
+        lane_(lane),
+        selection_(select()) {
 #pragma unroll
     for (int h = 0; h < Held; ++h) {
       const std::int64_t e = h * kWarp + lane;
       held_[h] = e < args.routing.experts ? score(e) : 0;
     }
   }
+
+  __device__ float group_margin() const { return selection_.group_margin; }
 
   // The same in every lane; as often as there are experts.
   __device__ Candidate next() {
@@ -53,13 +70,35 @@ class Choice {
   }
 
  private:
-  __device__ float score(std::int64_t e) const {
-    return logits_[e] + (args_.selection_bias ? args_.selection_bias[e] : 0.0f);
+  __device__ float score(std::int64_t e) const { return selection_score(args_, t_, e, selection_); }
+
+  // selection_of by one warp.
+  __device__ Selection select() const {
+    Selection selection;
+    if (args_.rule.by_score && args_.rule.score == ExpertScore::softmax) {
+      selection.base = warp_score_base(logits_, args_.routing.experts, lane_);
+    }
+    if (args_.rule.groups == 1) { return selection; }
+    const std::int64_t width = args_.routing.experts / args_.rule.groups;
+    float scores[kMostRouterGroups];
+    for (std::int32_t g = 0; g < args_.rule.groups; ++g) {
+      BestTwo two;
+      for (std::int64_t e = g * width + lane_; e < (g + 1) * width; e += kWarp) {
+        two.consider({own_score(args_, t_, e, selection.base), std::int32_t(e)});
+      }
+      const Candidate best = warp_best(two.best);
+      const Candidate second = warp_best(two.best.index == best.index ? two.second : two.best);
+      scores[g] = args_.rule.two_best ? best.score + second.score : best.score;
+    }
+    keep_groups(args_.rule, scores, selection);
+    return selection;
   }
 
   const RouteArgs& args_;
+  const std::int64_t t_;
   const float* const logits_;
   const int lane_;
+  const Selection selection_;
   bool first_ = true;
   Candidate last_{};
   float held_[Held > 0 ? Held : 1];
@@ -69,7 +108,7 @@ class Choice {
 inline __device__ void weigh_warp(const RouteArgs& args, std::int64_t t, int lane,
                                   std::int32_t mine) {
   const int slots = int(args.routing.slots);
-  if (args.weight_of_all || slots > kWarp) {
+  if (args.rule.weight != RouteWeight::softmax_of_chosen || slots > kWarp) {
     __syncwarp();  // lane 0 reads its experts where they are written
     if (lane == 0) { weigh(args, t); }
     __syncwarp();
@@ -111,31 +150,37 @@ inline __device__ TopTwo top_two(const float* logits, std::int64_t experts, int 
   return two;
 }
 
-// p = softmax over all E: its maximum, its sum over the first `chosen` cells, its entropy / ln E
-// with −Σ p ln p = ln Σ eˣ − Σ p·x, x = logit − highest; and the gap between the two highest
-// logits.
+// p = q / Σ q: its maximum, its sum over the first `chosen` cells, its entropy / ln E with
+// −Σ p ln p = ln Σ q − Σ q·ln q / Σ q; and the gap between the two highest logits. q is that of
+// softmax without its denominator, exp(logit − highest), or sigmoid.
 inline __device__ void describe_router(const RoutingView& routing, std::int64_t t,
-                                       std::int64_t chosen, int lane) {
+                                       std::int64_t chosen, int lane,
+                                       ExpertScore score = ExpertScore::softmax) {
   const float* logits = routing.logits + t * routing.experts;
   const TopTwo two = top_two(logits, routing.experts, lane);
+  const bool sigmoid = score == ExpertScore::sigmoid;
+  const auto q_of = [&](std::int64_t e) {
+    return sigmoid ? 1 / (1 + expf(-logits[e])) : expf(logits[e] - two.best);
+  };
   float sum = 0, weighted = 0;
   for (std::int64_t e = lane; e < routing.experts; e += kWarp) {
-    const float x = logits[e] - two.best, p = expf(x);
-    sum += p;
-    if (p != 0) { weighted += p * x; }
+    const float q = q_of(e);
+    sum += q;
+    if (q != 0) { weighted += q * (sigmoid ? logf(q) : logits[e] - two.best); }
   }
   sum = warp_sum(sum);
   weighted = warp_sum(weighted);
   if (lane != 0) { return; }
+  const float highest = sigmoid ? 1 / (1 + expf(-two.best)) : 1;
   float selected = 0;
   for (std::int64_t k = 0; k < chosen; ++k) {
-    selected += expf(logits[routing.cells.expert[t * routing.slots + k]] - two.best);
+    selected += q_of(routing.cells.expert[t * routing.slots + k]);
   }
-  const bool valid = sum == sum;
+  const bool valid = sum > 0;  // not NaN
   const float entropy =
       routing.experts > 1 ? (logf(sum) - weighted / sum) / logf(float(routing.experts)) : 0;
   const RouterNumbers& numbers = routing.numbers;
-  numbers.top1_prob[t] = valid ? 1 / sum : NAN;
+  numbers.top1_prob[t] = valid ? highest / sum : NAN;
   numbers.selected_mass[t] = valid ? selected / sum : NAN;
   numbers.top_gap[t] = valid && routing.experts > 1 ? two.best - two.second : NAN;
   numbers.entropy[t] = valid ? entropy : NAN;

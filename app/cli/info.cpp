@@ -79,14 +79,27 @@ std::string router_line(const Architecture& architecture) {
     line = join_words("capacity:    ", router.capacity->factor, ", at least ",
                       router.capacity->minimum);
   }
-  return line + (router.selection_bias ? "; selection by logits + expert_bias\n" : "\n");
+  if (router.by_score) {
+    line += router.score == RouterScore::sigmoid ? "; selection by σ(logits)"
+                                                 : "; selection by softmax(logits)";
+    line += router.selection_bias ? " + bias" : "";
+  } else if (router.selection_bias) {
+    line += "; selection by logits + expert_bias";
+  }
+  if (router.groups) {
+    line += join_words(", from the best ", router.groups->kept, " of ", router.groups->groups,
+                       " groups");
+  }
+  return line + "\n";
 }
 
-// "SSSL": layers that see a window, and those that see the whole context.
+// "SSSL": layers that see a window, and those that see the whole context; C: a convolution, D: the
+// delta rule.
 std::string window_pattern(const Architecture& architecture) {
   std::string letters;
   for (const LayerSpec& layer : architecture.layers) {
-    letters += layer.attention.window < architecture.context ? 'S' : 'L';
+    const char attends = layer.attention.window < architecture.context ? 'S' : 'L';
+    letters += layer.convolution ? 'C' : layer.delta ? 'D' : attends;
   }
   return letters;
 }
@@ -140,6 +153,9 @@ Json layers_json(const Model& model) {
          {"kind", layer.moe() ? "moe" : "dense"},
          {"kappa", kappa},
          {"kappa_tensors", kappa ? Json(model.kappa[i].origin) : Json()},
+         {"mixing", layer.convolution ? "convolution"
+                    : layer.delta     ? "delta rule"
+                                      : "attention"},
          {"window", layer.attention.window < kNoWindow ? Json(layer.attention.window) : Json()},
          {"value_embedding", layer.attention.value_embedding}});
     if (soft) { layers.back()["budget"] = layer.moe()->router.soft->budget; }

@@ -48,13 +48,14 @@ void NearTies::add(const Trace& trace, const std::vector<LayerSummary>& layers) 
   for (const LayerSummary& layer : layers) { ties += layer.near_ties; }
   choices += trace.tokens * trace.layers;
   texts += ties > before ? 1 : 0;
+  limit = trace.near_tie;
 }
 
 std::string NearTies::text() const {
   if (ties == 0) { return ""; }
   return join_words(ties, " of ", choices, " (token, layer) choices of experts",
                     texts > 1 ? join_words(", in ", texts, " texts,") : "",
-                    " are near ties (margin < ", kNearTieMargin,
+                    " are near ties (margin < ", limit,
                     "): another precision may route them otherwise");
 }
 

@@ -15,6 +15,7 @@ namespace kappascope {
 // Choices of experts so close that another precision may make them otherwise.
 struct NearTies {
   std::int64_t ties = 0, choices = 0, texts = 0;  // texts: those with any
+  double limit = 0;                               // Trace::near_tie
 
   void add(const Trace& trace, const std::vector<LayerSummary>& layers);
   std::string text() const;  // one line; "" without any

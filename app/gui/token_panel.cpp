@@ -132,7 +132,10 @@ void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::in
     const bool empty = slot.expert < 0;  // of soft routing
     number_cell(empty ? "empty" : "dropped", empty ? theme.quiet_text : theme.warning);
   } else {
-    bar_cell(slot.weight, value_text(slot.weight), "0.00000", bar);
+    // Of the whole where the weights of a token add up to more than 1.
+    double all = 0;
+    for (const TokenSlot& other : layer.slots) { all += other.kept ? other.weight : 0; }
+    bar_cell(slot.weight / std::max(all, 1.0), value_text(slot.weight), "0.00000", bar);
     if (!std::isnan(slot.contribution)) {
       explain(join_words("Times the norm of the expert's output, ", value_text(slot.output_norm),
                          ": ", value_text(slot.contribution))

@@ -88,13 +88,30 @@ std::uint64_t streamed_gpu_bytes(const Sizes& sizes) {
   return std::max(most_of_two(sizes.whole), sizes.head + sizes.whole.front()) + sizes.experts;
 }
 
+// Floats that a layer's mixing of so many tokens holds at its largest, but for attention scores.
+std::int64_t mixing_floats(const LayerSpec& layer, std::int64_t tokens, std::int64_t width) {
+  if (layer.convolution) { return tokens * 10 * width; }
+  if (layer.delta) {
+    // Projected, convolved, and q, k, v of each value head by sequence.
+    const std::int64_t heads = layer.delta->value_heads * layer.delta->key_width;
+    return tokens * (5 * layer.delta->channels() + 6 * layer.delta->values() + 5 * heads);
+  }
+  const AttentionSpec& a = layer.attention;
+  const std::int64_t queries = a.heads * std::max(a.head_width, a.value_width());
+  return tokens * queries * (a.latent ? 10 : a.gated ? 9 : 6);
+}
+
+// Heads whose scores are in memory at once.
+std::int64_t scored_heads(const LayerSpec& layer) {
+  return layer.attends() ? layer.attention.heads : 0;
+}
+
 // What a call of so many tokens computes, at its largest.
 std::uint64_t call_bytes(const Architecture& architecture, std::int64_t tokens, bool gates) {
   std::int64_t attention = 0, experts = 0;
   for (const LayerSpec& layer : architecture.layers) {
-    const AttentionSpec& a = layer.attention;
-    const std::int64_t queries = a.heads * a.head_width;
-    attention = std::max(attention, tokens * (6 * queries + 2 * kScoreRows * a.heads));
+    const std::int64_t scores = tokens * 2 * kScoreRows * scored_heads(layer);
+    attention = std::max(attention, mixing_floats(layer, tokens, architecture.width) + scores);
     const MoeSpec* moe = layer.moe();
     const std::int64_t rows = tokens * (moe ? moe->router.slots : 1);
     const std::int64_t outputs = std::min(rows * architecture.width, kOutputFloats);
@@ -110,11 +127,10 @@ std::uint64_t call_bytes(const Architecture& architecture, std::int64_t tokens, 
 std::uint64_t gpu_call_bytes(const Architecture& architecture, std::int64_t tokens, bool gates) {
   std::int64_t attention = 0, experts = 0;
   for (const LayerSpec& layer : architecture.layers) {
-    const AttentionSpec& a = layer.attention;
-    const std::int64_t all = tokens * tokens * a.heads;
-    const std::int64_t scores = std::max(tokens * kScoreRows * a.heads, kGpuScores);
-    attention =
-        std::max(attention, 6 * tokens * a.heads * a.head_width + 3 * std::min(all, scores));
+    const std::int64_t heads = scored_heads(layer), all = tokens * tokens * heads;
+    const std::int64_t scores = std::max(tokens * kScoreRows * heads, kGpuScores);
+    attention = std::max(
+        attention, mixing_floats(layer, tokens, architecture.width) + 3 * std::min(all, scores));
     const MoeSpec* moe = layer.moe();
     const std::int64_t rows = tokens * (moe ? moe->router.slots : 1);
     experts = std::max(experts, rows * (2 * architecture.width + 3 * layer.gates()));

@@ -1,6 +1,7 @@
 #include "core/engine/run_plan.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 #include "core/engine/routing_plan.h"
@@ -145,6 +146,12 @@ class Resolver {
     if (edit.edit == Edit::top_k && *edit.value > double(experts)) {
       refuse(edit, join_words("layer ", layer, " has ", experts, " experts"));
     }
+    const std::optional<RouterGroups>& limit = moe->router.groups;
+    if (edit.edit == Edit::top_k && limit &&
+        *edit.value > double(experts / limit->groups * limit->kept)) {
+      refuse(edit, join_words("layer ", layer, " chooses from ", limit->kept, " of ", limit->groups,
+                              " groups of ", experts / limit->groups, " experts"));
+    }
     if (edit.edit == Edit::budget && *edit.value >= double(experts)) {
       refuse(edit,
              join_words("layer ", layer, " has ", experts, " experts: expected less than that"));
@@ -170,12 +177,23 @@ class Resolver {
     require(problem.empty(), ExitCode::unsupported, {.file = routes_->file}, "routes: ", problem);
   }
 
+  // Experts that a token can choose from at least: with groups, those left in the kept ones.
+  static std::int64_t least_left(const LayerPlan& plan) {
+    const RouterSpec& router = plan.spec->moe()->router;
+    const RouterGroups limit = router.groups.value_or(RouterGroups{});
+    const std::int64_t width = router.experts / limit.groups;
+    std::vector<std::int64_t> left(std::size_t(limit.groups), width);
+    for (std::size_t e = 0; e < plan.modes.size(); ++e) {
+      left[e / std::size_t(width)] -= plan.modes[e] == ExpertMode::reroute ? 1 : 0;
+    }
+    std::sort(left.begin(), left.end());
+    return std::accumulate(left.begin(), left.begin() + limit.kept, std::int64_t{0});
+  }
+
   // After it acted: whether every slot still has an expert, and no given one is out of the choice.
   void check_choice(const Intervention& edit, const LayerPlan& plan, std::int64_t layer) const {
     if (edit.edit == Edit::ablate) {
-      const std::int64_t left =
-          plan.spec->moe()->router.experts -
-          std::count(plan.modes.begin(), plan.modes.end(), ExpertMode::reroute);
+      const std::int64_t left = least_left(plan);
       if (left < plan.slots) {
         refuse(edit, join_words("layer ", layer, " chooses ", plan.slots, " experts a token, ",
                                 left, left == 1 ? " is" : " are", " left"));

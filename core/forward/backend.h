@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/forward/feed_forward.h"
+#include "core/forward/token_mixers.h"
 
 namespace kappascope {
 
@@ -24,6 +25,7 @@ struct NextTokens {
 };
 
 struct Backend {
+  DeltaRule delta_rule;  // token_mixers.h
   // x [T,H] (already normed) → [T,H]. An MoE layer and a dense one.
   at::Tensor (*moe)(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
                     std::int64_t pass, const CallContext& context);

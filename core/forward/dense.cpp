@@ -58,21 +58,22 @@ void gated(const at::Tensor& z, at::Tensor& up, std::int64_t layer, std::int64_t
 
 at::Tensor dense_layer(const at::Tensor& x, const DenseWeights& weights, std::int64_t layer,
                        std::int64_t pass, const CallContext& context) {
-  at::Tensor hidden = project(x, weights.c_fc);
+  at::Tensor hidden = project(x, weights.c_fc, weights.up_bias);
   if (weights.gate_proj.defined()) {
-    gated(project(x, weights.gate_proj), hidden, layer, pass, context);
+    gated(project(x, weights.gate_proj, weights.gate_bias), hidden, layer, pass, context);
   } else {
     hidden = hidden.relu_().square_();
   }
-  return project(hidden, weights.c_proj);
+  return project(hidden, weights.c_proj, weights.down_bias);
 }
 
 at::Tensor shared_expert(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
                          std::int64_t pass, const CallContext& context) {
-  at::Tensor hidden = project(x, weights.shared.c_fc);
-  const at::Tensor z = project(x, weights.shared.gate_proj);
+  const DenseWeights& shared = weights.shared;
+  at::Tensor hidden = project(x, shared.c_fc, shared.up_bias);
+  const at::Tensor z = project(x, shared.gate_proj, shared.gate_bias);
   const std::vector<GateStats> stats = activate(z, hidden, KappaView{}, 1, layer, context);
-  const at::Tensor y = project(hidden, weights.shared.c_proj);
+  const at::Tensor y = project(hidden, shared.c_proj, shared.down_bias);
   const at::Tensor weight = shared_weight(x, weights);
   if (!stats.empty()) { give_shared_to_probe(y, weight, stats, layer, pass, context); }
   return weight.defined() ? y * weight : y;

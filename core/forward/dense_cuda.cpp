@@ -49,6 +49,12 @@ void gated(const at::Tensor& z, const at::Tensor& up, std::int64_t layer, std::i
   context.state->taps.send(stats, tap, dense_kappa(on_host, z.size(1), float(score)), context);
 }
 
+// x [T,in] · weight [out,in]ᵀ, and the bias, in the weight's type.
+at::Tensor product_of(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const at::Tensor y = at::mm(x, weight.t());
+  return bias.defined() ? y + bias.to(y.scalar_type()) : y;
+}
+
 // Values [T] into memory of the device at `to`.
 void keep(const at::Tensor& values, float* to) {
   at::from_blob(to, {values.numel()}, values.options()).copy_(values);
@@ -59,21 +65,22 @@ void keep(const at::Tensor& values, float* to) {
 at::Tensor dense_layer(const at::Tensor& x, const DenseWeights& weights, std::int64_t layer,
                        std::int64_t pass, const CallContext& context) {
   const at::Tensor in = x.to(weights.c_fc.scalar_type());
-  at::Tensor hidden = at::mm(in, weights.c_fc.t());
+  at::Tensor hidden = product_of(in, weights.c_fc, weights.up_bias);
   if (weights.gate_proj.defined()) {
-    gated(at::mm(in, weights.gate_proj.t()), hidden, layer, pass, context);
-    return project(hidden, weights.c_proj);
+    gated(product_of(in, weights.gate_proj, weights.gate_bias), hidden, layer, pass, context);
+    return project(hidden, weights.c_proj, weights.down_bias);
   }
   return project(hidden.to(at::kFloat).relu_().square_(), weights.c_proj);
 }
 
 at::Tensor shared_output(const at::Tensor& x, const MoeWeights& weights, const CallContext& context,
                          const SharedRecord& record) {
-  const at::Tensor in = x.to(weights.shared.c_fc.scalar_type());
-  const at::Tensor z = at::mm(in, weights.shared.gate_proj.t());
-  const at::Tensor hidden = at::mm(in, weights.shared.c_fc.t());
+  const DenseWeights& shared = weights.shared;
+  const at::Tensor in = x.to(shared.c_fc.scalar_type());
+  const at::Tensor z = product_of(in, shared.gate_proj, shared.gate_bias);
+  const at::Tensor hidden = product_of(in, shared.c_fc, shared.up_bias);
   activate(z, hidden, KappaView{}, 1, context, record.stats);
-  const at::Tensor y = project(hidden, weights.shared.c_proj);
+  const at::Tensor y = project(hidden, shared.c_proj, shared.down_bias);
   const at::Tensor weight = shared_weight(x, weights);
   if (record.norm) {
     keep(y.square().sum(1).sqrt(), record.norm);

@@ -46,8 +46,8 @@ NextTokens read_next_tokens(const at::Tensor& logits, const std::vector<std::int
 }  // namespace
 
 const Backend& native_backend() {
-  static const Backend kBackend{moe_layer,   dense_layer, read_next_tokens,
-                                finish_taps, finish_taps, attention_rows};
+  static const Backend kBackend{delta_rule_cpu, moe_layer,   dense_layer,   read_next_tokens,
+                                finish_taps,    finish_taps, attention_rows};
   return kBackend;
 }
 

@@ -217,7 +217,7 @@ void finish_taps(const CallContext& context) {
 }
 
 const Backend& native_backend() {
-  static const Backend kBackend{moe_layer,  dense_layer, read_next_tokens,
+  static const Backend kBackend{delta_rule, moe_layer,   dense_layer,   read_next_tokens,
                                 begin_taps, finish_taps, attention_rows};
   return kBackend;
 }

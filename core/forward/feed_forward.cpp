@@ -25,10 +25,46 @@ RouteScore route_score(const std::optional<KappaScore>& score) {
   fail(ExitCode::internal, {}, "a κ input of no kind");
 }
 
+namespace {
+
+RouteWeight weight_rule(CombineWeight weight) {
+  switch (weight) {
+    case CombineWeight::softmax_of_chosen:
+      return RouteWeight::softmax_of_chosen;
+    case CombineWeight::score:
+      return RouteWeight::score;
+    case CombineWeight::normalised_score:
+      return RouteWeight::normalised;
+    case CombineWeight::sparse_mixer:
+      return RouteWeight::sparse_mixer;
+  }
+  fail(ExitCode::internal, {}, "a combine weight of no kind");
+}
+
+}  // namespace
+
+RouterRule router_rule(const RouterSpec& spec) {
+  static_assert(kMostGroups == kMostRouterGroups);
+  RouterRule rule;
+  rule.score = spec.score == RouterScore::sigmoid ? ExpertScore::sigmoid : ExpertScore::softmax;
+  rule.by_score = spec.by_score;
+  rule.weight = weight_rule(spec.weight);
+  rule.scale = float(spec.scale);
+  rule.added = float(spec.sum_added);
+  rule.least = float(spec.least_sum);
+  rule.jitter = float(spec.jitter);
+  if (spec.groups) {
+    rule.groups = std::int32_t(spec.groups->groups);
+    rule.kept_groups = std::int32_t(spec.groups->kept);
+    rule.two_best = spec.groups->two_best;
+  }
+  return rule;
+}
+
 RouteArgs route_rules(const LayerPlan& plan, std::int64_t tokens) {
   const MoeSpec& spec = *plan.spec->moe();
   RouteArgs rules;
-  rules.weight_of_all = spec.router.weight == CombineWeight::softmax_of_all;
+  rules.rule = router_rule(spec.router);
   rules.capacity = plan.capacity_of_call(tokens);
   rules.score = route_score(spec.score);
   if (spec.score) {
@@ -67,9 +103,15 @@ std::vector<float> selection_bias(const MoeWeights& weights, const LayerPlan& pl
   return bias;
 }
 
-at::Tensor selection_scores(const at::Tensor& logits, const std::vector<float>& bias) {
-  if (bias.empty()) { return {}; }
-  return logits + at::tensor(bias, at::kFloat).to(logits.device());
+std::vector<float> selection_scores(const RoutingView& routing, const SelectionRule& rule) {
+  if (rule.bias.empty() && rule.router.chosen_by_logit()) { return {}; }
+  std::vector<float> scores(std::size_t(routing.tokens * routing.experts));
+  RouteArgs args;
+  args.routing = routing;
+  args.rule = rule.router;
+  args.selection_bias = rule.bias.empty() ? nullptr : rule.bias.data();
+  put_selection_scores(args, scores.data());
+  return scores;
 }
 
 std::vector<std::int32_t> given_experts(std::int64_t layer, std::int64_t pass,

@@ -56,6 +56,9 @@ struct CallContext {
 // What decides s of an MoE layer (SPEC §1.5); part of route_rules.
 RouteScore route_score(const std::optional<KappaScore>& score);
 
+// How a router scores, chooses and weighs, for the kernels.
+RouterRule router_rule(const RouterSpec& spec);
+
 // The rules of a layer's router for a call of so many tokens; where logits, biases and results are
 // is added by whoever routes.
 RouteArgs route_rules(const LayerPlan& plan, std::int64_t tokens);
@@ -72,13 +75,18 @@ at::Tensor shared_weight(const at::Tensor& x, const MoeWeights& weights);
 // Scores of the κ router: x [T,H] → [T,E] float32; undefined where the layer has none.
 at::Tensor kappa_router_scores(const at::Tensor& x, const MoeWeights& weights);
 
-// What is added to the logits for the choice of experts, [E]: the bias of selection, −∞ for an
-// expert that an intervention takes out of it. Empty: nothing.
+// What is added to logits or scores for the choice of experts, [E]: the bias of selection, −∞ for
+// an expert that an intervention takes out of it. Empty: nothing.
 std::vector<float> selection_bias(const MoeWeights& weights, const LayerPlan& plan);
 
-// What decides the choice of experts, where it is not the raw logit: logits [T,E] plus that bias.
-// Undefined: the logit.
-at::Tensor selection_scores(const at::Tensor& logits, const std::vector<float>& bias);
+// By what experts are chosen: the rule, and that bias.
+struct SelectionRule {
+  RouterRule router;
+  std::vector<float> bias;
+};
+// What decides the choice of experts, where it is not the raw logit, [T,E] of logits on the host.
+// Empty: the logit.
+std::vector<float> selection_scores(const RoutingView& routing, const SelectionRule& rule);
 
 // RouteArgs::given_expert of a call, [T,K]; empty: none is given.
 std::vector<std::int32_t> given_experts(std::int64_t layer, std::int64_t pass,

@@ -122,10 +122,9 @@ void give_to_probe(const at::Tensor& x, const at::Tensor& output, const MoeWeigh
   tap.gate_act = data_or_null(record.gate_act);
   tap.router_input = x.const_data_ptr<float>() + first * tap.width;
   tap.output = output.const_data_ptr<float>() + first * tap.width;
-  const at::Tensor scores =
-      selection_scores(at::from_blob(const_cast<float*>(tap.routing.logits),
-                                     {tap.routing.tokens, tap.routing.experts}),
-                       selection_bias(weights, context.plan.layers[layer]));
+  const LayerPlan& plan = context.plan.layers[layer];
+  const std::vector<float> scores = selection_scores(
+      tap.routing, {router_rule(plan.spec->moe()->router), selection_bias(weights, plan)});
   tap.selection_score = data_or_null(scores);
   CallContext::require_going(context.probe.moe(tap));
 }

@@ -370,7 +370,7 @@ void MoeCall::send_tap() {
   place.tap.pass = pass_;
   place.tap.gates = gates_;
   place.tap.width = width_;
-  place.selection_bias = selection_bias(weights_, plan_);
+  place.selection = {router_rule(spec_.router), selection_bias(weights_, plan_)};
   place.shared.reset();
   if (layout_.further.shared) {
     place.shared = SharedTap{

@@ -21,9 +21,22 @@ inline at::Tensor rms_norm(const at::Tensor& x, const NormSpec& spec, const at::
   return weight.defined() ? weight * normed : normed;
 }
 
+// Likewise, of x less its mean plus a bias where the norm is centred.
+inline at::Tensor normed(const at::Tensor& x, const NormSpec& spec, const at::Tensor& weight,
+                         const at::Tensor& bias) {
+  if (!spec.centred) { return rms_norm(x, spec, weight); }
+  return rms_norm(x - x.mean(-1, true), spec, weight) + bias;
+}
+
 // x [T,in] · weight [out,in]ᵀ → [T,out] float32; the product runs in the weight's type.
 inline at::Tensor project(const at::Tensor& x, const at::Tensor& weight) {
   return at::mm(x.to(weight.scalar_type()), weight.t()).to(at::kFloat);
+}
+
+// Likewise plus bias [out]; undefined: none.
+inline at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
+  const at::Tensor y = project(x, weight);
+  return bias.defined() ? y + bias : y;
 }
 
 // x [n,in] · weight [in,out] → [n,out] float32, for expert matrices stored input first.

@@ -171,8 +171,8 @@ at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_
   }
   const Routing host(routing.logits.cpu().contiguous(), plan.slots, recorded,
                      plan.soft.has_value());
-  if (recorded) { fill_view(routing, host.view); }
   const MoeSpec& spec = *plan.spec->moe();
+  if (recorded) { fill_view(routing, spec.router.score, host.view); }
   ExpertRecord record;
   record.prepare(host.view.from(context.call.first_recorded), spec.gates, wants,
                  context.gate_memory);
@@ -207,10 +207,10 @@ at::Tensor plain_moe(const at::Tensor& x, const MoeWeights& weights, std::int64_
 at::Tensor plain_dense(const at::Tensor& x, const DenseWeights& weights, std::int64_t layer,
                        std::int64_t pass, const CallContext& context) {
   const DenseSpec& spec = *context.plan.layers[layer].spec->dense();
-  const at::Tensor up = project(x, weights.c_fc);
+  const at::Tensor up = project(x, weights.c_fc, weights.up_bias);
   if (!spec.gated()) { return project(up.relu().square(), weights.c_proj); }
   const KappaPlan& plan = context.plan.kappa_of(layer, pass);
-  const at::Tensor z = project(x, weights.gate_proj);
+  const at::Tensor z = project(x, weights.gate_proj, weights.gate_bias);
   if (context.learning) { return project(context.learning->dense_hidden(z, up), weights.c_proj); }
   const at::Tensor score = at::full({x.size(0)}, spec.kappa_score, z.options());
   const at::Tensor kappa = kappa_of(plan, 0, z, score);
@@ -228,7 +228,7 @@ at::Tensor plain_dense(const at::Tensor& x, const DenseWeights& weights, std::in
                        stats.data() + context.call.first_recorded};
     CallContext::require_going(context.probe.dense(tap));
   }
-  return project(a * up, weights.c_proj);
+  return project(a * up, weights.c_proj, weights.down_bias);
 }
 
 NextTokens plain_next_tokens(const at::Tensor& logits, const std::vector<std::int32_t>& target) {
@@ -243,6 +243,7 @@ NextTokens plain_next_tokens(const at::Tensor& logits, const std::vector<std::in
 
 const Backend& plain_backend() {
   static const Backend kBackend{
+      delta_rule,
       plain_moe,
       plain_dense,
       plain_next_tokens,

@@ -29,9 +29,10 @@ std::vector<GateStats> plain_stats(const at::Tensor& z, const at::Tensor& up,
 
 at::Tensor plain_shared(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,
                         std::int64_t pass, const CallContext& context) {
-  const at::Tensor up = project(x, weights.shared.c_fc);
-  const at::Tensor z = project(x, weights.shared.gate_proj);
-  const at::Tensor y = project(z * z.sigmoid() * up, weights.shared.c_proj);
+  const DenseWeights& shared = weights.shared;
+  const at::Tensor up = project(x, shared.c_fc, shared.up_bias);
+  const at::Tensor z = project(x, shared.gate_proj, shared.gate_bias);
+  const at::Tensor y = project(z * z.sigmoid() * up, shared.c_proj, shared.down_bias);
   const at::Tensor weight = shared_weight(x, weights);
   if (context.wants.gate_stats && context.probe.wants_layer(layer)) {
     give_shared_to_probe(y, weight, plain_stats(z, up, KappaView{}, 1, context), layer, pass,

@@ -56,14 +56,50 @@ at::Tensor scores_of(const PlainRouting& routing, const at::Tensor& x, const Moe
   fail(ExitCode::internal, {}, "a score of no kind");
 }
 
-// [T,K] and the margin, of what experts are chosen by [T,E] and those given [T,K] or undefined. A
-// given expert is put in front of the others in the order of the slots, then into its own slot.
-std::pair<at::Tensor, at::Tensor> choose(const at::Tensor& by, const at::Tensor& given,
+at::Tensor router_scores(const at::Tensor& logits, RouterScore score) {
+  return score == RouterScore::sigmoid ? logits.sigmoid() : logits.softmax(1);
+}
+
+// By what experts are chosen.
+struct PlainChoice {
+  at::Tensor own;           // [T,E]
+  at::Tensor limited;       // [T,E] −∞ in groups that are not kept
+  at::Tensor group_margin;  // [T]; undefined: no groups
+};
+
+PlainChoice choice_scores(const at::Tensor& logits, const std::vector<float>& bias,
+                          const RouterSpec& spec) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  PlainChoice choice;
+  choice.own = spec.by_score ? router_scores(logits, spec.score) : logits;
+  if (!bias.empty()) { choice.own = choice.own + at::tensor(bias, at::kFloat).to(logits.device()); }
+  choice.limited = choice.own;
+  if (!spec.groups) { return choice; }
+  const RouterGroups& limit = *spec.groups;
+  const at::Tensor grouped = choice.own.view({logits.size(0), limit.groups, -1});
+  const at::Tensor scores =
+      std::get<0>(at::topk(grouped, limit.two_best ? 2 : 1, 2)).sum(2);  // [T,groups]
+  const auto [sorted, order] = at::sort(scores, /*stable=*/true, 1, /*descending=*/true);
+  const at::Tensor kept = at::zeros_like(scores, at::kBool)
+                              .scatter(1, order.narrow(1, 0, limit.kept), true)
+                              .unsqueeze(2)
+                              .expand_as(grouped);
+  choice.limited = grouped.masked_fill(kept.logical_not(), -kInfinity).view_as(choice.own);
+  const at::Tensor next = sorted.select(1, limit.kept);
+  choice.group_margin =
+      at::where(next == -kInfinity, kNaN, sorted.select(1, limit.kept - 1) - next);
+  return choice;
+}
+
+// [T,K] and the margin, of what experts are chosen by and those given [T,K] or undefined. A given
+// expert is put in front of the others in the order of the slots, then into its own slot.
+std::pair<at::Tensor, at::Tensor> choose(const PlainChoice& choice, const at::Tensor& given,
                                          std::int64_t slots) {
+  const at::Tensor& by = choice.limited;
   const std::int64_t tokens = by.size(0), experts = by.size(1);
   const auto [sorted, order] = at::sort(by, /*stable=*/true, /*dim=*/1, /*descending=*/true);
   at::Tensor index = order.narrow(1, 0, slots).contiguous();
-  at::Tensor last = sorted.select(1, slots - 1), next;
+  at::Tensor last = sorted.select(1, slots - 1), next, any_given;
   if (slots < experts) { next = sorted.select(1, slots); }
   if (given.defined()) {
     at::Tensor taken = at::zeros({tokens, experts + 1}, by.options().dtype(at::kBool));
@@ -74,12 +110,53 @@ std::pair<at::Tensor, at::Tensor> choose(const at::Tensor& by, const at::Tensor&
     const at::Tensor own = given < 0;
     const at::Tensor turn = (own.cumsum(1) - 1).clamp_min(0);
     index = at::where(own, left.gather(1, turn), given);
-    last = std::get<0>(by.gather(1, index).min(1));
+    last = std::get<0>(choice.own.gather(1, index).min(1));
     const at::Tensor first_left = own.sum(1, /*keepdim=*/true).clamp_max(experts - 1);
     next = by.gather(1, left.gather(1, first_left)).squeeze(1);
+    any_given = own.logical_not().any(1);
   }
-  if (slots == experts) { return {index, at::full({tokens}, kNaN, by.options())}; }
-  return {index, at::where(next == -std::numeric_limits<double>::infinity(), kNaN, last - next)};
+  at::Tensor margin = at::full({tokens}, kNaN, by.options());
+  if (slots < experts) {
+    margin = at::where(next == -std::numeric_limits<double>::infinity(), kNaN, last - next);
+  }
+  if (choice.group_margin.defined()) {
+    const at::Tensor both = at::fmin(margin, choice.group_margin);
+    margin = any_given.defined() ? at::where(any_given, margin, both) : both;
+  }
+  return {index, margin};
+}
+
+// Of each slot [T,K]: softmax at its logit m over those near it (SPEC-families §8).
+at::Tensor sparse_mixer_weights(const at::Tensor& logits, const at::Tensor& index, double jitter) {
+  at::Tensor taken = at::zeros_like(logits, at::kBool);
+  std::vector<at::Tensor> weights;
+  for (std::int64_t k = 0; k < index.size(1); ++k) {
+    const at::Tensor slot = index.narrow(1, k, 1), own = logits.gather(1, slot);
+    const at::Tensor far = (own - logits) / at::maximum(logits.abs(), own) > 2 * jitter;
+    const at::Tensor left = logits.masked_fill(far.logical_or(taken), -HUGE_VAL);
+    weights.push_back(left.softmax(1).gather(1, slot));
+    taken = taken.scatter(1, slot, true);
+  }
+  return at::cat(weights, 1);
+}
+
+// [T,K] before anything is dropped.
+at::Tensor combine_weights(const at::Tensor& logits, const at::Tensor& index,
+                           const RouterSpec& spec) {
+  switch (spec.weight) {
+    case CombineWeight::softmax_of_chosen:
+      return logits.gather(1, index).softmax(1);
+    case CombineWeight::score:
+      return router_scores(logits, spec.score).gather(1, index) * spec.scale;
+    case CombineWeight::normalised_score: {
+      const at::Tensor chosen = router_scores(logits, spec.score).gather(1, index);
+      const at::Tensor sum = (chosen.sum(1, true) + spec.sum_added).clamp_min(spec.least_sum);
+      return chosen / sum * spec.scale;
+    }
+    case CombineWeight::sparse_mixer:
+      return sparse_mixer_weights(logits, index, spec.jitter);
+  }
+  fail(ExitCode::internal, {}, "a combine weight of no kind");
 }
 
 at::Tensor laplace(const at::Tensor& u) {
@@ -164,29 +241,26 @@ PlainRouting plain_route(const at::Tensor& x, const MoeWeights& weights, std::in
     route_softly(x, weights, layer, context, routing);
     return routing;
   }
-  const at::Tensor selection = selection_scores(routing.logits, selection_bias(weights, plan));
   const std::vector<std::int32_t> experts = given_experts(layer, pass, context);
   at::Tensor given;
   if (!experts.empty()) {
     given = at::tensor(experts, at::kLong).view({x.size(0), plan.slots}).to(x.device());
   }
-  std::tie(routing.index, routing.margin) =
-      choose(selection.defined() ? selection : routing.logits, given, plan.slots);
-  const at::Tensor chosen = routing.logits.gather(1, routing.index);
+  const RouterSpec& router = spec.router;
+  const PlainChoice choice = choice_scores(routing.logits, selection_bias(weights, plan), router);
+  std::tie(routing.index, routing.margin) = choose(choice, given, plan.slots);
   const std::int64_t tokens =
       context.learning ? context.learning->tokens_of_call(x.size(0)) : x.size(0);
-  routing.kept = kept_within(routing.index, spec.router.experts, plan.capacity_of_call(tokens),
-                             context.learning);
-  const at::Tensor weight = spec.router.weight == CombineWeight::softmax_of_all
-                                ? routing.logits.softmax(1).gather(1, routing.index)
-                                : chosen.softmax(1);
+  routing.kept =
+      kept_within(routing.index, router.experts, plan.capacity_of_call(tokens), context.learning);
+  const at::Tensor weight = combine_weights(routing.logits, routing.index, router);
   routing.weight = weight.masked_fill(routing.kept.logical_not(), 0);
   routing.score =
       scores_of(routing, x, weights, spec.score).masked_fill(routing.kept.logical_not(), kNaN);
   return routing;
 }
 
-void fill_view(const PlainRouting& routing, const RoutingView& view) {
+void fill_view(const PlainRouting& routing, RouterScore score, const RoutingView& view) {
   const at::Tensor logits = routing.logits.cpu();
   const auto copy = [](const at::Tensor& from, auto* to) {
     using T = std::remove_pointer_t<decltype(to)>;
@@ -199,7 +273,8 @@ void fill_view(const PlainRouting& routing, const RoutingView& view) {
   copy(routing.score, view.cells.score);
   if (routing.soft.defined()) { copy(routing.soft, view.soft_weight); }
   if (!view.numbers.top1_prob) { return; }
-  const at::Tensor p = logits.softmax(1);
+  at::Tensor p = router_scores(logits, score);
+  if (score == RouterScore::sigmoid) { p = p / p.sum(1, true); }
   const at::Tensor of_chosen = p.gather(1, routing.index.to(p.device()));
   const at::Tensor best = std::get<0>(at::sort(logits, 1, true));
   copy(std::get<0>(p.max(1)), view.numbers.top1_prob);

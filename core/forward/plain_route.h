@@ -30,6 +30,6 @@ PlainRouting plain_route(const at::Tensor& x, const MoeWeights& weights, std::in
                          std::int64_t pass, const CallContext& context);
 
 // The host's copy of a routing, as the probe reads it.
-void fill_view(const PlainRouting& routing, const RoutingView& view);
+void fill_view(const PlainRouting& routing, RouterScore score, const RoutingView& view);
 
 }  // namespace kappascope

@@ -27,19 +27,14 @@ void point_at(SharedTap& tap, const at::Tensor& block, const MoeLayout& layout,
   tap.weight = part<float>(block, layout.shared_weight) + first;
 }
 
-// Logit and bias of selection, once the logits are on the host.
-void add_selection_scores(PendingTap& pending) {
-  const RoutingView& routing = pending.tap.routing;
-  if (pending.selection_bias.empty()) { return; }
-  pending.selection_score.assign(routing.logits, routing.logits + routing.tokens * routing.experts);
-  for (std::size_t i = 0; i < pending.selection_score.size(); ++i) {
-    pending.selection_score[i] += pending.selection_bias[i % std::size_t(routing.experts)];
-  }
-  pending.tap.selection_score = pending.selection_score.data();
-}
-
 const float* data_or_null(const std::vector<float>& values) {
   return values.empty() ? nullptr : values.data();
+}
+
+// By what experts were chosen, once the logits are on the host.
+void add_selection_scores(PendingTap& pending) {
+  pending.selection_score = selection_scores(pending.tap.routing, pending.selection);
+  pending.tap.selection_score = data_or_null(pending.selection_score);
 }
 
 const float* rows_from(const at::Tensor& host, std::int64_t first) {

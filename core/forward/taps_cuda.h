@@ -57,8 +57,9 @@ struct PendingTap {
   MoeTap tap{};
   at::Tensor block;  // pinned
   GateValues gates;
-  at::Tensor router_input, output;                     // on the host, when wanted
-  std::vector<float> selection_bias, selection_score;  // [E], [T,E]; empty: by the logit
+  at::Tensor router_input, output;  // on the host, when wanted
+  SelectionRule selection;
+  std::vector<float> selection_score;  // [T,E]; empty: by the logit
   std::optional<SharedTap> shared;
   std::optional<DenseTap> dense;  // in place of `tap`
   std::vector<float> kappa;       // [I] of a dense layer

@@ -10,6 +10,7 @@
 #include "core/forward/layer_source.h"
 #include "core/forward/learning.h"
 #include "core/forward/operations.h"
+#include "core/forward/token_mixers.h"
 
 namespace kappascope {
 namespace {
@@ -73,8 +74,8 @@ class Stack {
     if (before) { source_ = before->source; }
     for (std::int64_t pass = 0; pass < context_.plan.passes; ++pass) {
       // With a source only its output passes on; else the normed stream does.
-      x = rms_norm(run_pass(recurrence_.anchored && pass > 0 ? x0_ : x, pass),
-                   architecture_.output.norm, weights_.output_norm);
+      x = normed(run_pass(recurrence_.anchored && pass > 0 ? x0_ : x, pass),
+                 architecture_.output.norm, weights_.output_norm, weights_.output_norm_bias);
     }
     return x;
   }
@@ -104,20 +105,47 @@ class Stack {
       if (recurrence_.anchored && pass > 0 && i == recurrence_.destination) {
         x = x + weights_.source_lambda.of(pass) * before;
       }
-      x = added(
-          x,
-          attention(rms_norm(x, spec.attention_norm, layer.attention_norm), ids_, layer.attention,
-                    rotary_.of(spec.attention.rotary), spec.attention, context_.call,
-                    context_.backend.attention_rows(x.device(), x.size(0), spec.attention.heads)));
-      const at::Tensor normed =
-          rms_norm(x, spec.feed_forward_norm, layer.feed_forward_norm).contiguous();
-      x = added(x, spec.moe() ? context_.backend.moe(normed, layer.moe, i, pass, context_)
-                              : context_.backend.dense(normed, layer.dense, i, pass, context_));
+      x = added(x, mixed(x, spec, layer));
+      x = added(x, fed_forward(x, spec, layer, i, pass));
       if (i == recurrence_.source) { source_ = x; }
       tap_hidden(x, i, pass, context_);
       context_.done += std::uint64_t(context_.tokens());
     }
     return x;
+  }
+
+  // What attention adds to the stream, or what stands in its place; x [T,H].
+  at::Tensor mixed(const at::Tensor& x, const LayerSpec& spec, const LayerWeights& layer) const {
+    const auto norm = [&](const at::Tensor& of) {
+      return normed(of, spec.attention_norm, layer.attention_norm, layer.attention_norm_bias);
+    };
+    const at::Tensor in = spec.norms_after ? x : norm(x);
+    const at::Tensor out = mix(in, spec, layer);
+    return spec.norms_after ? norm(out) : out;
+  }
+
+  at::Tensor mix(const at::Tensor& in, const LayerSpec& spec, const LayerWeights& layer) const {
+    if (spec.convolution) {
+      return short_convolution(in, layer.convolution, *spec.convolution, context_.call);
+    }
+    if (spec.delta) {
+      return delta_net(in, layer.delta, *spec.delta, context_.call, context_.backend.delta_rule);
+    }
+    const AttentionSpec& attends = spec.attention;
+    return attention(in, ids_, layer.attention, rotary_.of(attends.rotary), attends, context_.call,
+                     context_.backend.attention_rows(in.device(), in.size(0), attends.heads));
+  }
+
+  at::Tensor fed_forward(const at::Tensor& x, const LayerSpec& spec, const LayerWeights& layer,
+                         std::int64_t i, std::int64_t pass) const {
+    const auto norm = [&](const at::Tensor& of) {
+      return normed(of, spec.feed_forward_norm, layer.feed_forward_norm,
+                    layer.feed_forward_norm_bias);
+    };
+    const at::Tensor in = (spec.norms_after ? x : norm(x)).contiguous();
+    const at::Tensor out = spec.moe() ? context_.backend.moe(in, layer.moe, i, pass, context_)
+                                      : context_.backend.dense(in, layer.dense, i, pass, context_);
+    return spec.norms_after ? norm(out) : out;
   }
 
   // λ·x + λ0·x0
@@ -157,7 +185,10 @@ at::Tensor capped(at::Tensor logits, const OutputSpec& spec) {
 at::Tensor output_logits(const at::Tensor& x, const Weights& weights,
                          const Architecture& architecture) {
   const at::Tensor head = weights.layers->head().narrow(0, 0, architecture.vocab);
-  return capped(project(x, head), architecture.output).contiguous();
+  const at::Tensor bias = weights.head_bias.defined()
+                              ? weights.head_bias.narrow(0, 0, architecture.vocab)
+                              : at::Tensor();
+  return capped(project(x, head, bias), architecture.output).contiguous();
 }
 
 at::Tensor run_stack(const Weights& weights, CallContext& context) {

@@ -9,6 +9,7 @@
 
 #include "core/forward/device.h"
 #include "core/forward/layer_source.h"
+#include "core/forward/mixer_weights.h"
 #include "core/forward/tensor_bytes.h"
 
 namespace kappascope {
@@ -54,7 +55,7 @@ class Loader final : public WeightReader, public std::enable_shared_from_this<Lo
   std::vector<PassFactors> lambdas(Role role, float absent) const;
   PassFactors source_lambdas() const;
   at::Tensor side_of(const at::Tensor& both, bool residual) const;
-  AttentionWeights attention(std::int64_t layer) const;
+  LayerReader reader(std::int64_t layer = -1) const;
   DenseWeights dense(std::int64_t layer) const;
   MoeWeights moe(std::int64_t layer, const MoeSpec& spec) const;
 
@@ -279,8 +280,9 @@ MoeWeights Loader::moe(std::int64_t layer, const MoeSpec& spec) const {
   moe.gate_bias = float32(Role::expert_gate_bias, layer);
   moe.up_bias = float32(Role::expert_up_bias, layer);
   moe.down_bias = float32(Role::expert_down_bias, layer);
-  moe.shared = {matrix(Role::shared_gate, layer), matrix(Role::shared_up, layer),
-                matrix(Role::shared_down, layer)};
+  moe.shared = {matrix(Role::shared_gate, layer),     matrix(Role::shared_up, layer),
+                matrix(Role::shared_down, layer),     float32(Role::shared_gate_bias, layer),
+                float32(Role::shared_up_bias, layer), float32(Role::shared_down_bias, layer)};
   moe.shared_weight = float32(Role::shared_weight, layer);
   moe.compute = compute_;
   if (on_demand_) {
@@ -295,26 +297,6 @@ MoeWeights Loader::moe(std::int64_t layer, const MoeSpec& spec) const {
   return moe;
 }
 
-AttentionWeights Loader::attention(std::int64_t layer) const {
-  AttentionWeights attention;
-  attention.c_q = matrix(Role::attention_query, layer);
-  attention.c_k = matrix(Role::attention_key, layer);
-  attention.c_v = matrix(Role::attention_value, layer);
-  attention.c_proj = matrix(Role::attention_output, layer);
-  attention.q_norm = float32(Role::query_norm, layer);
-  attention.k_norm = float32(Role::key_norm, layer);
-  attention.q_bias = float32(Role::query_bias, layer);
-  attention.k_bias = float32(Role::key_bias, layer);
-  attention.v_bias = float32(Role::value_bias, layer);
-  attention.o_bias = float32(Role::output_bias, layer);
-  attention.sinks = float32(Role::sinks, layer);
-  if (model_.architecture.layers[layer].attention.value_embedding) {
-    attention.ve_gate = float32(Role::value_gate, layer);
-    attention.value_embed = table(Role::value_embedding, layer);
-  }
-  return attention;
-}
-
 DenseWeights Loader::dense(std::int64_t layer) const {
   DenseWeights dense;
   if (model_.architecture.layers[layer].gated()) {
@@ -322,18 +304,26 @@ DenseWeights Loader::dense(std::int64_t layer) const {
   }
   dense.c_fc = matrix(Role::dense_up, layer);
   dense.c_proj = matrix(Role::dense_down, layer);
+  dense.gate_bias = float32(Role::dense_gate_bias, layer);
+  dense.up_bias = float32(Role::dense_up_bias, layer);
+  dense.down_bias = float32(Role::dense_down_bias, layer);
   return dense;
+}
+
+LayerReader Loader::reader(std::int64_t layer) const {
+  return {[this, layer](Role role) { return matrix(role, layer); },
+          [this, layer](Role role) { return float32(role, layer); },
+          [this, layer](Role role) { return table(role, layer); }};
 }
 
 LayerWeights Loader::layer(std::int64_t layer) const {
   LayerWeights weights;
   weights.resid_lambda = resid_[layer];
   weights.x0_lambda = x0_[layer];
-  weights.attention_norm = float32(Role::attention_norm, layer);
-  weights.feed_forward_norm = float32(Role::feed_forward_norm, layer);
-  weights.attention = attention(layer);
-  if (const MoeSpec* spec = model_.architecture.layers[layer].moe()) {
-    weights.moe = moe(layer, *spec);
+  const LayerSpec& spec = model_.architecture.layers[layer];
+  read_mixer(reader(layer), spec, weights);
+  if (const MoeSpec* moe_spec = spec.moe()) {
+    weights.moe = moe(layer, *moe_spec);
   } else {
     weights.dense = dense(layer);
   }
@@ -346,7 +336,9 @@ Weights Loader::load(Progress& progress) const {
   result.compute = compute_;
   count_nonfinite_weights(result, progress);
   result.wte = table(Role::embedding);
-  result.output_norm = float32(Role::output_norm);
+  result.output_norm = norm_weight(reader(), model_.architecture.output.norm, Role::output_norm);
+  result.output_norm_bias = float32(Role::output_norm_bias);
+  result.head_bias = float32(Role::head_bias);
   result.source_lambda = source_lambdas();
   if (streamed_) {
     result.layers = streamed_layers(shared_from_this(), layer_lane(device_));

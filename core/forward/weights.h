@@ -27,6 +27,13 @@ struct RowTable {
   }
 };
 
+// Of LatentSpec; `query` undefined: q is projected from x.
+struct LatentWeights {
+  at::Tensor query, query_bias, query_norm;  // [query_rank,H], [query_rank] twice
+  at::Tensor key, key_bias, key_norm;        // [rank + turned,H], [rank + turned], [rank]
+  at::Tensor heads;                          // [heads·(D − turned + value_width), rank]
+};
+
 struct AttentionWeights {
   at::Tensor c_q;             // [n_head·D, H]
   at::Tensor c_k;             // [n_kv_head·D, H]
@@ -37,12 +44,30 @@ struct AttentionWeights {
   at::Tensor q_norm, k_norm;  // [D], or of the whole projection; undefined: none
   at::Tensor q_bias, k_bias, v_bias, o_bias;  // [rows]; undefined: none
   at::Tensor sinks;                           // [n_head]; undefined: none
+  LatentWeights latent;                       // undefined: q, k and v are projected from x
+};
+
+// Of ConvolutionSpec; biases undefined: none.
+struct ConvolutionWeights {
+  at::Tensor in, out;                  // [3H,H], [H,H]
+  at::Tensor taps;                     // [H,1,taps] float32
+  at::Tensor in_bias, bias, out_bias;  // float32
+};
+
+// Of DeltaSpec; by key head `gate`, `beta` and `decay` are undefined, else `rates`.
+struct DeltaWeights {
+  at::Tensor in, gate, rates, beta, decay;  // as the roles say
+  at::Tensor taps;                          // [channels,1,taps] float32
+  at::Tensor decay_log, decay_bias;         // [value_heads] float32
+  at::Tensor norm;                          // [value_width] float32
+  at::Tensor out;                           // [H,values]
 };
 
 struct DenseWeights {
-  at::Tensor gate_proj;  // [4H, H]; undefined: relu² layer
-  at::Tensor c_fc;       // [4H, H]
-  at::Tensor c_proj;     // [H, 4H]
+  at::Tensor gate_proj;                      // [4H, H]; undefined: relu² layer
+  at::Tensor c_fc;                           // [4H, H]
+  at::Tensor c_proj;                         // [H, 4H]
+  at::Tensor gate_bias, up_bias, down_bias;  // [rows] float32; undefined: none
 };
 
 struct MoeWeights {
@@ -80,9 +105,12 @@ struct PassFactors {
 struct LayerWeights {
   PassFactors resid_lambda, x0_lambda;
   at::Tensor attention_norm, feed_forward_norm;  // [H] float32; undefined: none
+  at::Tensor attention_norm_bias, feed_forward_norm_bias;
   AttentionWeights attention;
-  DenseWeights dense;  // of a dense layer
-  MoeWeights moe;      // of an MoE layer
+  ConvolutionWeights convolution;  // in its place
+  DeltaWeights delta;              // likewise
+  DenseWeights dense;              // of a dense layer
+  MoeWeights moe;                  // of an MoE layer
 };
 
 struct Backend;      // core/forward/backend.h
@@ -93,6 +121,8 @@ struct Weights {
   at::Device device{at::kCPU};  // where the tensors are
   RowTable wte;                 // [Vp, H], stored type
   at::Tensor output_norm;       // [H] float32; undefined: none
+  at::Tensor output_norm_bias;  // likewise
+  at::Tensor head_bias;         // [Vp] float32; undefined: none
   PassFactors source_lambda;    // of a recurrence with a source
   std::shared_ptr<LayerSource> layers;
   at::ScalarType compute = at::kFloat;    // of the products

@@ -9,63 +9,29 @@
 namespace kappascope {
 namespace {
 
+// The parts of a model, in the order of Role: each up to its last one.
+struct Part {
+  Role last;
+  std::string_view name;
+};
+constexpr Part kParts[] = {{Role::embedding, "embedding"},
+                           {Role::head_bias, "output"},
+                           {Role::ut_source_lambdas, "other"},
+                           {Role::soft_budgets, "router"},
+                           {Role::value_embedding, "values"},
+                           {Role::latent_heads, "attention"},
+                           {Role::convolution_out_bias, "convolutions"},
+                           {Role::delta_out, "linear attention"},
+                           {Role::feed_forward_norm_bias, "other"},
+                           {Role::dense_down_bias, "dense layers"},
+                           {Role::selection_bias, "router"},
+                           {Role::expert_down_bias, "experts"},
+                           {Role::shared_down_bias, "shared experts"},
+                           {Role::kappa_router_bias, "kappa"}};
+
 std::string_view part_of(Role role) {
-  switch (role) {
-    case Role::embedding:
-      return "embedding";
-    case Role::head:
-    case Role::output_norm:
-      return "output";
-    case Role::value_embedding:
-      return "values";
-    case Role::value_gate:
-    case Role::attention_query:
-    case Role::attention_key:
-    case Role::attention_value:
-    case Role::attention_output:
-    case Role::attention_norm:
-    case Role::query_norm:
-    case Role::key_norm:
-    case Role::query_bias:
-    case Role::key_bias:
-    case Role::value_bias:
-    case Role::output_bias:
-    case Role::sinks:
-      return "attention";
-    case Role::dense_gate:
-    case Role::dense_up:
-    case Role::dense_down:
-      return "dense layers";
-    case Role::router:
-    case Role::router_bias:
-    case Role::selection_bias:
-    case Role::soft_budgets:
-      return "router";
-    case Role::expert_gate:
-    case Role::expert_up:
-    case Role::expert_down:
-    case Role::expert_gate_bias:
-    case Role::expert_up_bias:
-    case Role::expert_down_bias:
-      return "experts";
-    case Role::shared_weight:
-    case Role::shared_gate:
-    case Role::shared_up:
-    case Role::shared_down:
-      return "shared experts";
-    case Role::kappa_bias:
-    case Role::kappa_scale:
-    case Role::kappa_bias_expert:
-    case Role::kappa_bias_gate:
-    case Role::kappa_bias_residual:
-    case Role::kappa_router:
-    case Role::kappa_router_bias:
-      return "kappa";
-    case Role::resid_lambdas:
-    case Role::x0_lambdas:
-    case Role::ut_source_lambdas:
-    case Role::feed_forward_norm:
-      return "other";
+  for (const Part& part : kParts) {
+    if (role <= part.last) { return part.name; }
   }
   fail(ExitCode::internal, {}, "a weight of no part");
 }

@@ -76,8 +76,20 @@ std::vector<double> rotary_frequencies(const RotarySpec& spec, std::int64_t toke
       yarn(spec, frequency);
       return frequency;
     }
+    case RotaryScaling::longrope: {
+      std::vector<double> frequency = powers(spec.base, spec.width);
+      const bool longer = double(tokens) > spec.context;
+      const std::vector<double>& factors = longer ? spec.long_factor : spec.short_factor;
+      for (std::size_t i = 0; i < frequency.size(); ++i) { frequency[i] /= factors[i]; }
+      return frequency;
+    }
   }
   fail(ExitCode::internal, {}, "a rotary scaling of no kind");
+}
+
+double rotary_amplitude(const RotarySpec& spec, std::int64_t tokens) {
+  const bool longer = spec.scaling == RotaryScaling::longrope && double(tokens) > spec.context;
+  return longer ? spec.long_amplitude : spec.amplitude;
 }
 
 }  // namespace kappascope

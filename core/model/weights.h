@@ -13,51 +13,84 @@ namespace kappascope {
 
 // Shapes in symbols of architecture.h; Vp: padded vocabulary, D: head width.
 enum class Role : std::uint8_t {
-  embedding,            // [Vp,H]
-  output_norm,          // [H]
-  head,                 // [Vp,H]
-  resid_lambdas,        // [L] or [passes,L]
-  x0_lambdas,           // [L] or [passes,L]
-  ut_source_lambdas,    // [passes] or [passes,L]
-  soft_budgets,         // [MoE layers] η: softmax(η) shares the total budget of soft routing
-  value_embedding,      // [Vp, kv_heads·D]
-  value_gate,           // [kv_heads, kValueGateInputs]
-  attention_query,      // [heads·D, H]
-  attention_key,        // [kv_heads·D, H]
-  attention_value,      // [kv_heads·D, H]
-  attention_output,     // [H, heads·D]
-  attention_norm,       // [H] of what attention reads
-  query_norm,           // [D] or [heads·D]
-  key_norm,             // [D] or [kv_heads·D]
-  query_bias,           // [heads·D]
-  key_bias,             // [kv_heads·D]
-  value_bias,           // [kv_heads·D]
-  output_bias,          // [H]
-  sinks,                // [heads]
-  feed_forward_norm,    // [H] of what the feed forward part reads
-  dense_gate,           // [I,H]
-  dense_up,             // [I,H]
-  dense_down,           // [H,I]
-  router,               // [E,H]
-  router_bias,          // [E] part of the logit
-  selection_bias,       // [E]
-  expert_gate,          // [E,H,I]
-  expert_up,            // [E,H,I]
-  expert_down,          // [E,I,H]
-  expert_gate_bias,     // [E,I]
-  expert_up_bias,       // [E,I]
-  expert_down_bias,     // [E,H]
-  shared_weight,        // [1,H]
-  shared_gate,          // [Is,H]
-  shared_up,            // [Is,H]
-  shared_down,          // [H,Is]
-  kappa_bias,           // b: of the granularity, a slot axis first where there are slots
-  kappa_scale,          // α, likewise
-  kappa_bias_expert,    // [E]   ⎫ b as the product of two, + a third: the older form
-  kappa_bias_gate,      // [I]   ⎬
-  kappa_bias_residual,  // [E,I] ⎭
-  kappa_router,         // [sides·E,H]
-  kappa_router_bias,    // [sides·E]
+  embedding,               // [Vp,H]
+  output_norm,             // [H]
+  output_norm_bias,        // [H]
+  head,                    // [Vp,H]
+  head_bias,               // [Vp]
+  resid_lambdas,           // [L] or [passes,L]
+  x0_lambdas,              // [L] or [passes,L]
+  ut_source_lambdas,       // [passes] or [passes,L]
+  soft_budgets,            // [MoE layers] η: softmax(η) shares the total budget of soft routing
+  value_embedding,         // [Vp, kv_heads·D]
+  value_gate,              // [kv_heads, kValueGateInputs]
+  attention_query,         // [heads·D, H]; [heads·2D, H] gated; [heads·D, query_rank] latent
+  attention_key,           // [kv_heads·D, H]
+  attention_value,         // [kv_heads·D, H]
+  attention_output,        // [H, heads·D], D of the values
+  attention_norm,          // [H] of what attention reads, or gives
+  attention_norm_bias,     // [H]
+  query_norm,              // [D] or [heads·D]
+  key_norm,                // [D] or [kv_heads·D]
+  query_bias,              // [heads·D]
+  key_bias,                // [kv_heads·D]
+  value_bias,              // [kv_heads·D]
+  output_bias,             // [H]
+  sinks,                   // [heads]
+  latent_query,            // [query_rank, H]
+  latent_query_bias,       // [query_rank]
+  latent_query_norm,       // [query_rank]
+  latent_key,              // [rank + turned, H]
+  latent_key_bias,         // [rank + turned]
+  latent_key_norm,         // [rank]
+  latent_heads,            // [heads·(D − turned + value_width), rank]
+  convolution_in,          // [3H, H]
+  convolution_in_bias,     // [3H]
+  convolution_taps,        // [H, 1, taps]
+  convolution_bias,        // [H]
+  convolution_out,         // [H, H]
+  convolution_out_bias,    // [H]
+  delta_in,                // [channels, H], by key head [channels + values, H]
+  delta_gate,              // [values, H] of z
+  delta_rates,             // [2·value_heads, H] of β and a, by key head
+  delta_beta,              // [value_heads, H]
+  delta_decay,             // [value_heads, H] of a
+  delta_taps,              // [channels, 1, taps]
+  delta_decay_log,         // [value_heads] A
+  delta_decay_bias,        // [value_heads] b
+  delta_norm,              // [value_width]
+  delta_out,               // [H, values]
+  feed_forward_norm,       // [H] of what the feed forward part reads, or gives
+  feed_forward_norm_bias,  // [H]
+  dense_gate,              // [I,H]
+  dense_up,                // [I,H]
+  dense_down,              // [H,I]
+  dense_gate_bias,         // [I]
+  dense_up_bias,           // [I]
+  dense_down_bias,         // [H]
+  router,                  // [E,H]
+  router_bias,             // [E] part of the logit
+  selection_bias,          // [E] or [1,E]
+  expert_gate,             // [E,H,I]
+  expert_up,               // [E,H,I]
+  expert_down,             // [E,I,H]
+  expert_gate_bias,        // [E,I]
+  expert_up_bias,          // [E,I]
+  expert_down_bias,        // [E,H]
+  shared_weight,           // [1,H]
+  shared_gate,             // [Is,H]
+  shared_up,               // [Is,H]
+  shared_down,             // [H,Is]
+  shared_gate_bias,        // [Is]
+  shared_up_bias,          // [Is]
+  shared_down_bias,        // [H]
+  kappa_bias,              // b: of the granularity, a slot axis first where there are slots
+  kappa_scale,             // α, likewise
+  kappa_bias_expert,       // [E]   ⎫ b as the product of two, + a third: the older form
+  kappa_bias_gate,         // [I]   ⎬
+  kappa_bias_residual,     // [E,I] ⎭
+  kappa_router,            // [sides·E,H]
+  kappa_router_bias,       // [sides·E]
 };
 inline constexpr std::size_t kRoles = std::size_t(Role::kappa_router_bias) + 1;
 

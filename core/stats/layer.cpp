@@ -84,6 +84,7 @@ RowTokens row_tokens(const TraceLayer& layer) {
   const auto logits = layer.part(trace.router_logits, layer.tokens * trace.experts);
   row.logits = logits.empty() ? nullptr : logits.data();
   row.logit_stride = trace.experts;
+  row.near_tie = trace.near_tie;
   const std::span<const float> arrays[] = {trace.router_top1_prob,
                                            trace.router_selected_mass,
                                            trace.router_margin,

@@ -141,8 +141,11 @@ std::vector<float> router_probability(const TraceLayer& layer) {
   for (std::int64_t t = 0; t < layer.tokens; ++t) {
     const auto row = logits.subspan(static_cast<std::size_t>(t * stride), power.size());
     const double best = *std::max_element(row.begin(), row.end());
+    const bool sigmoid = layer.trace.router_score == RouterScore::sigmoid;
     double sum = 0;
-    for (std::size_t e = 0; e < power.size(); ++e) { sum += power[e] = std::exp(row[e] - best); }
+    for (std::size_t e = 0; e < power.size(); ++e) {
+      sum += power[e] = sigmoid ? 1 / (1 + std::exp(-double(row[e]))) : std::exp(row[e] - best);
+    }
     for (std::size_t e = 0; e < power.size(); ++e) {
       result[e * layer.tokens + t] = static_cast<float>(power[e] / sum);
     }

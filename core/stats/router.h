@@ -47,7 +47,8 @@ std::vector<std::int64_t> most_loaded_experts(const ExpertLoads& loads, std::int
 Band experts_run(const ChoiceTotals& choices);
 Band experts_run(const TraceLayer& layer);
 
-// [E,T] softmax over the layer's E experts of the raw router logits.
+// [E,T] p = q / Σ q over the layer's E experts, q = exp(logit), or σ(logit) where the router scores
+// so.
 std::vector<float> router_probability(const TraceLayer& layer);
 
 // How often two experts are chosen by the same token (kept or dropped), over chance. Chance knows

@@ -6,8 +6,9 @@
 namespace kappascope {
 namespace {
 
-bool has_selection_bias(const Model& model, const RunPlan& plan, std::int64_t layer) {
+bool has_selection_scores(const Model& model, const RunPlan& plan, std::int64_t layer) {
   if (plan.layers[layer].has(ExpertMode::reroute)) { return true; }
+  if (model.architecture.layers[layer].moe()->router.has_own_scores()) { return true; }
   return model.architecture.layers[layer].moe()->router.selection_bias &&
          model.weights.tensor(Role::selection_bias, layer) != nullptr;
 }
@@ -39,7 +40,7 @@ RecordedArrays::RecordedArrays(const Model& model, const RunPlan& plan, const To
   dense_layers = named.layers_of(architecture, false);
   for (const std::int64_t layer : moe_layers) {
     if (architecture.layers[layer].moe()->shared) { shared_layers.push_back(layer); }
-    selection_scores = selection_scores || has_selection_bias(model, plan, layer);
+    selection_scores = selection_scores || has_selection_scores(model, plan, layer);
     clamped = clamped || architecture.layers[layer].moe()->gate.limit.has_value();
     soft = soft || plan.layers[layer].soft.has_value();
     const KappaPlan& kappa = plan.kappa_of(layer, 0);

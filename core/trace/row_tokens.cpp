@@ -6,6 +6,7 @@
 #include "core/nan.h"
 #include "core/trace/kappa_statistics.h"
 #include "core/trace/recorded_fields.h"
+#include "core/trace/trace.h"
 
 namespace kappascope {
 
@@ -45,6 +46,7 @@ TapTokens::TapTokens(const MoeTap& tap, const RunPlan& plan) : kappa_(slot_kappa
   tokens_.slots = tap.routing.slots;
   tokens_.logits = tap.routing.logits;
   tokens_.logit_stride = tap.routing.experts;
+  tokens_.near_tie = near_tie_margin(plan.layers[tap.layer].spec->moe()->router);
   take_choices(tap, plan.layers[tap.layer].soft.has_value());
   take_numbers(tap);
 }

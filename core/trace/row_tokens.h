@@ -59,6 +59,7 @@ struct RowTokens {
   std::array<NumberColumn, kRowNumbers.size()> numbers;
   const float* logits = nullptr;  // [T,logit_stride] raw router logits
   std::int64_t logit_stride = 0;
+  double near_tie = 0;  // Trace::near_tie
 
   bool is_left_out(std::int64_t token) const { return !left_out.empty() && left_out[token] != 0; }
   bool has(std::size_t number) const { return numbers[number].first != nullptr; }

@@ -50,7 +50,7 @@ void ChoiceTotals::add(const RowTokens& row) {
     }
     ++tokens;
     const float gap = row.has(margin) ? row.numbers[margin][t] : kNaN;
-    near_ties += gap >= 0 && gap < kNearTieMargin ? 1 : 0;
+    near_ties += gap >= 0 && gap < row.near_tie ? 1 : 0;
     std::int64_t chosen = 0, run = 0;
     for (std::int64_t k = 0; k < row.slots; ++k) {
       const std::int64_t entry = t * row.slots + k, e = row.expert[entry];

@@ -19,7 +19,7 @@ inline constexpr std::int64_t kMostPairExperts = 512;
 // Which experts tokens were given to. Tokens that NaN or Inf weights spoilt are left out.
 struct ChoiceTotals {
   std::int64_t tokens = 0, spoilt_tokens = 0;
-  std::int64_t near_ties = 0;  // tokens with 0 ≤ margin < kNearTieMargin
+  std::int64_t near_ties = 0;  // tokens with 0 ≤ margin < Trace::near_tie
   std::vector<std::int64_t> assigned, kept, first_choice;       // [E]
   std::vector<Sum> gate_mass;                                   // [E] Σ combine weight
   std::vector<std::int64_t> assigned_by_slot, dropped_by_slot;  // [K]

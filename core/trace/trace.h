@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "core/checkpoint/json.h"
+#include "core/model/architecture.h"
 #include "core/trace/npz.h"
 #include "kernels/kernels.h"
 
@@ -22,8 +23,14 @@ namespace kappascope {
 class KappaInForce;
 struct CorpusTotals;
 
-// A token whose margin is smaller is a near tie: its routing may flip with precision (SPEC §5).
+// A token whose margin is smaller is a near tie: its routing may flip with precision (SPEC §5). In
+// logits, and in scores, which change at most a quarter as fast as their logits (SPEC-families §1).
 inline constexpr double kNearTieMargin = 1e-3;
+inline constexpr double kNearTieScore = kNearTieMargin / 4;
+// In the unit of that router's margin.
+inline double near_tie_margin(const RouterSpec& router) {
+  return router.by_score ? kNearTieScore : kNearTieMargin;
+}
 
 inline constexpr const char* kTraceSchema = "kappascope.trace/1";
 inline constexpr const char* kModelSchema = "kappascope.model/1";
@@ -82,6 +89,8 @@ struct Trace {
   // Statistics are of the assistant's tokens: those that token_mask has, or in a corpus those that
   // were added up.
   bool only_assistant = false;
+  // What the router's probability is of: p = q / Σ q, q as this says.
+  RouterScore router_score = RouterScore::softmax;
   bool kappa = false;         // κ in force: the model has it and --kappa off was not given
   double kappa_constant = 1;  // κ in a model that has none learned
   std::string model_name, family;

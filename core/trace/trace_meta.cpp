@@ -122,6 +122,22 @@ Json document_meta(const TextDocument& document) {
           {"sha256", document.sha256}};
 }
 
+double near_tie_of(const Architecture& architecture) {
+  const LayerSpec* first = architecture.first_moe();
+  return first == nullptr ? kNearTieMargin : near_tie_margin(first->moe()->router);
+}
+
+// What p is of, and what the margin is measured in.
+void put_router(Json& meta, const Architecture& architecture) {
+  const LayerSpec* first = architecture.first_moe();
+  const RouterSpec router = first == nullptr ? RouterSpec{} : first->moe()->router;
+  const char* score = router.score == RouterScore::sigmoid ? "sigmoid" : "softmax";
+  const char* unit = router.by_score ? "score" : "logit";
+  meta["router_score"] = router.soft ? "lapsum" : score;
+  meta["router_margin_unit"] = router.soft ? "weight" : unit;
+  meta["near_tie"] = near_tie_of(architecture);
+}
+
 }  // namespace
 
 std::vector<std::int64_t> TraceSettings::layers_of(const Architecture& architecture,
@@ -169,7 +185,7 @@ Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& te
                         {"gate_top", model.architecture.gate_top},
                         {"gate_linear", double(kLinearKz)},
                         {"gate_saturated", double(kSaturatedKz)},
-                        {"near_tie", kNearTieMargin}};
+                        {"near_tie", near_tie_of(model.architecture)}};
   meta["kappa"]["in_force"] = plan.kappa;
   if (!model.architecture.has_kappa()) { meta["kappa"]["constant"] = constant_in_force(plan); }
   put_reading(meta, model.architecture);
@@ -177,11 +193,8 @@ Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& te
   if (!text.chat.empty()) { meta["chat"] = {{"format", text.chat}}; }
   if (settings.only_assistant) { meta["only"] = kOnlyAssistant; }
   if (settings.against_logits) { meta["against"] = settings.against; }
-  const LayerSpec* moe = model.architecture.first_moe();
-  const bool soft = moe != nullptr && moe->moe()->router.soft.has_value();
-  meta["router_score"] = soft ? "lapsum" : "softmax";
-  meta["router_margin_unit"] = soft ? "weight" : "logit";
-  meta["near_tie"] = kNearTieMargin;
+  put_router(meta, model.architecture);
+  const bool soft = meta["router_margin_unit"] == "weight";
   if (soft) {
     const ParameterCounts counts = count_parameters(model);
     meta["parameters"] = {{"always", counts.always}, {"per_expert", counts.per_expert}};
@@ -196,9 +209,9 @@ Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& te
     meta["arrays"][std::string(array.schema->name)] = describe_array(*array.schema, array.rank);
   }
   const auto margin = meta["arrays"].find("router_margin");
-  if (soft && margin != meta["arrays"].end()) {
-    (*margin)["unit"] = "weight";
-    (*margin)["long_name"] = "distance of the nearest weight from the threshold";
+  if (margin != meta["arrays"].end()) {
+    (*margin)["unit"] = meta["router_margin_unit"];
+    if (soft) { (*margin)["long_name"] = "distance of the nearest weight from the threshold"; }
   }
   return meta;
 }

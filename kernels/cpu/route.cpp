@@ -24,10 +24,8 @@ KAPPASCOPE_INLINE bool better(float a, float b) {
 void choose(const RouteArgs& args, std::int64_t t, float* scores, std::int32_t* best) {
   const RoutingView& routing = args.routing;
   const std::int64_t experts = routing.experts, slots = routing.slots;
-  const float* logits = routing.logits + t * experts;
-  for (std::int64_t e = 0; e < experts; ++e) {
-    scores[e] = logits[e] + (args.selection_bias ? args.selection_bias[e] : 0.0f);
-  }
+  const Selection selection = selection_of(args, t);
+  for (std::int64_t e = 0; e < experts; ++e) { scores[e] = selection_score(args, t, e, selection); }
   const std::int64_t ranked = slots < experts ? slots + 1 : experts;
   std::int64_t found = 0;
   for (std::int64_t e = 0; e < experts; ++e) {
@@ -38,8 +36,9 @@ void choose(const RouteArgs& args, std::int64_t t, float* scores, std::int32_t* 
   }
   for (std::int64_t k = 0; k < slots; ++k) { routing.cells.expert[t * slots + k] = best[k]; }
   if (routing.numbers.margin) {
-    routing.numbers.margin[t] =
+    const float margin =
         slots < experts ? margin_of(scores[best[slots - 1]], scores[best[slots]]) : NAN;
+    routing.numbers.margin[t] = smaller_margin(margin, selection.group_margin);
   }
 }
 
@@ -94,7 +93,12 @@ void route_tokens(const RouteArgs& args, std::int64_t first, std::int64_t last) 
       choose(args, t, scores, best);
     }
     weigh(args, t);
-    if (args.routing.numbers.top1_prob) { describe(args.routing, t, powers); }
+    if (!args.routing.numbers.top1_prob) { continue; }
+    if (args.rule.score == ExpertScore::sigmoid) {
+      describe_router(args.routing, t, args.routing.slots, args.rule.score);
+    } else {
+      describe(args.routing, t, powers);
+    }
   }
 }
 

@@ -151,7 +151,7 @@ def check_router(layer, summary, comparison, where):
         comparison.add(name, mean(layer.get(source)), summary[name], where)
     nats = mean(layer.get("router_entropy").astype(np.float64) * math.log(layer.experts))
     comparison.add("router_entropy_nats", nats, summary["router_entropy_nats"], where)
-    near = int((layer.get("router_margin") < np.float64(1e-3)).sum())
+    near = int((layer.get("router_margin") < np.float64(layer.run.meta["near_tie"])).sum())
     comparison.add("near_ties", near, summary["near_ties"], where)
     spoilt = ~layer.finite
     for name in ("kappa_mean", "gate_mean_abs"):

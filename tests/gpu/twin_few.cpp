@@ -16,7 +16,16 @@ struct RouteCase {
   RouteScore score;
   bool biased, ties, hostile;  // hostile: logits as given, no product
   bool logit_bias = false;
+  RouterRule rule = {};
 };
+constexpr RouterRule kSigmoidGroups{.score = ExpertScore::sigmoid,
+                                    .by_score = true,
+                                    .weight = RouteWeight::normalised,
+                                    .scale = 2.5f,
+                                    .groups = 4,
+                                    .kept_groups = 2,
+                                    .two_best = true};
+constexpr RouterRule kMixer{.weight = RouteWeight::sparse_mixer, .jitter = 0.1f};
 constexpr RouteCase kRouteCases[] = {
     {4, 2, -1, 64, RouteScore::router_probs, false, false, false},
     {64, 2, 5, 132, RouteScore::scaled_logit, false, false, false},
@@ -29,6 +38,9 @@ constexpr RouteCase kRouteCases[] = {
     {8, 2, 0, 16, RouteScore::router_probs, false, false, false},
     {32, 4, -1, 200, RouteScore::none, false, false, false, true},
     {5, 2, 6, 33, RouteScore::none, true, true, false, true},
+    {32, 4, -1, 48, RouteScore::none, true, false, false, false, kSigmoidGroups},
+    {300, 8, -1, 20, RouteScore::none, true, false, false, false, kSigmoidGroups},
+    {16, 2, -1, 32, RouteScore::none, false, false, false, false, kMixer},
 };
 
 // A routing of few tokens and all that it writes.
@@ -103,6 +115,7 @@ struct Routing {
     route.score_norm = at(norm);
     route.given_score = at(given);
     route.score_constant = 0.7f;
+    route.rule = of.rule;
     result.width = of.width;
     if (!of.hostile) {
       result.x = at(x);

@@ -109,6 +109,117 @@ TEST(CpuRoute, ChoosesAsTheReferenceAlsoAmongTiesAndNaN) {
   }
 }
 
+// A router's rules in turn, each with and without a bias and given experts.
+std::vector<RouterRule> rules() {
+  RouterRule sigmoid{.score = ExpertScore::sigmoid, .by_score = true};
+  sigmoid.weight = RouteWeight::normalised;
+  sigmoid.scale = 2.5f;
+  sigmoid.added = 1e-6f;
+  RouterRule groups = sigmoid;
+  groups.groups = 4;
+  groups.kept_groups = 2;
+  groups.two_best = true;
+  RouterRule of_all{.weight = RouteWeight::score};
+  of_all.scale = 3;
+  of_all.groups = 4;
+  of_all.kept_groups = 3;
+  RouterRule softmax{.by_score = true, .weight = RouteWeight::normalised};
+  softmax.least = 1e-12f;
+  RouterRule mixer{.weight = RouteWeight::sparse_mixer};
+  mixer.jitter = 0.1f;
+  return {sigmoid, groups, of_all, softmax, mixer};
+}
+
+TEST(CpuRoute, EveryRuleChoosesAndWeighsAsTheReference) {
+  const std::int64_t tokens = 67, experts = 24, slots = 4;
+  auto logits = normal(std::size_t(tokens * experts), 4, 2);
+  logits[5] = kNaN;
+  const auto bias = normal(std::size_t(experts), 5, 0.3f);
+  const auto given = given_experts(tokens, slots, experts);
+  for (const RouterRule& rule : rules()) {
+    for (const bool more : {false, true}) {
+      RouteArgs args;
+      args.routing = {tokens, experts, slots, logits.data(), {}, {}};
+      args.rule = rule;
+      args.capacity = -1;
+      if (more) {
+        args.selection_bias = bias.data();
+        args.given_expert = given.data();
+      }
+      const RouteResult expected = route(args, route_ref);
+      for_each_kernels([&](const CpuKernels& kernels) {
+        const RouteResult actual = route(args, [&](const RouteArgs& a) {
+          kernels.route_tokens(a, 0, a.routing.tokens);
+          route_capacity(a);
+        });
+        EXPECT_EQ(actual.index, expected.index);
+        expect_all_near(actual.weight, expected.weight, 1e-6f, "weight");
+        expect_all_near(actual.margin, expected.margin, 1e-6f, "margin");
+        expect_all_near(actual.top1, expected.top1, 1e-6f, "highest probability");
+        expect_all_near(actual.mass, expected.mass, 1e-6f, "selected mass");
+        expect_all_near(actual.entropy, expected.entropy, 2e-6f, "entropy");
+      });
+    }
+  }
+}
+
+TEST(Route, SigmoidScoresWithABiasAreChosenByTheirSumAndWeighWithoutIt) {
+  const float logits[] = {0, 2, -1, 1}, bias[] = {0, -1, 0.9f, 0};
+  RouteArgs args;
+  args.routing = {1, 4, 2, logits, {}, {}};
+  args.capacity = -1;
+  args.selection_bias = bias;
+  args.rule.score = ExpertScore::sigmoid;
+  args.rule.by_score = true;
+  args.rule.weight = RouteWeight::normalised;
+  args.rule.scale = 2;
+  const RouteResult out = route(args, route_ref);
+  const auto sigma = [](float x) { return 1 / (1 + std::exp(-x)); };
+  EXPECT_EQ(out.index, (std::vector<std::int32_t>{2, 3}));
+  const float sum = sigma(-1) + sigma(1), all = sum + sigma(0) + sigma(2);
+  EXPECT_FLOAT_EQ(out.weight[0], 2 * sigma(-1) / sum);
+  EXPECT_FLOAT_EQ(out.weight[1], 2 * sigma(1) / sum);
+  EXPECT_FLOAT_EQ(out.margin[0], sigma(1) - sigma(0));
+  EXPECT_FLOAT_EQ(out.mass[0], sum / all);
+  EXPECT_FLOAT_EQ(out.top1[0], sigma(2) / all);
+  EXPECT_FLOAT_EQ(out.gap[0], 1);
+}
+
+TEST(Route, GroupsAreKeptByTheirTwoBestAndTheirMarginCounts) {
+  // Groups of two: sums 5, 4.8, 4.5, 1; the first two are kept, and 4.5 is nearer than any expert.
+  const float logits[] = {5, 0, 2.4f, 2.4f, 4, 0.5f, 1, 0};
+  RouteArgs args;
+  args.routing = {1, 8, 2, logits, {}, {}};
+  args.capacity = -1;
+  args.rule.groups = 4;
+  args.rule.kept_groups = 2;
+  args.rule.two_best = true;
+  const RouteResult out = route(args, route_ref);
+  EXPECT_EQ(out.index, (std::vector<std::int32_t>{0, 2}));
+  EXPECT_FLOAT_EQ(out.margin[0], 0);  // of experts 2 and 3
+  float scores[8];
+  put_selection_scores(args, scores);
+  EXPECT_EQ(scores[3], 2.4f);
+  EXPECT_EQ(scores[4], -kInfinity);
+  args.routing.slots = 3;
+  EXPECT_FLOAT_EQ(route(args, route_ref).margin[0], 4.8f - 4.5f);
+  args.rule.two_best = false;
+  EXPECT_EQ(route(args, route_ref).index, (std::vector<std::int32_t>{0, 4, 5}));
+}
+
+TEST(Route, TheSparseMixerWeighsEachSlotAmongWhatIsNearIt) {
+  const float logits[] = {2, 1.9f, 1, 0.95f};
+  RouteArgs args;
+  args.routing = {1, 4, 2, logits, {}, {}};
+  args.capacity = -1;
+  args.rule.weight = RouteWeight::sparse_mixer;
+  args.rule.jitter = 0.05f;  // near: (m − r)/m ≤ 0.1
+  const RouteResult out = route(args, route_ref);
+  EXPECT_EQ(out.index, (std::vector<std::int32_t>{0, 1}));
+  EXPECT_FLOAT_EQ(out.weight[0], 1 / (1 + std::exp(-0.1f)));
+  EXPECT_FLOAT_EQ(out.weight[1], 1);
+}
+
 TEST(Route, TheScoreIsTheFormulasOrTheOneGiven) {
   const float logits[] = {1, 3, 2}, norm[] = {2, 4, 8}, given[] = {7, 8, 9};
   const auto score_of = [&](RouteScore score) {

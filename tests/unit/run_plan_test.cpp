@@ -149,6 +149,21 @@ TEST(RunPlan, RefusesWhatCannotAct) {
   EXPECT_EQ(error_of([&] { planned(constant, {"kappa-scale=1"}); }).substr(0, 2), "4 ");
 }
 
+TEST(RunPlan, EveryTokenHasExpertsInTheGroupsThatMayBeKept) {
+  Model model = make_model();
+  MoeSpec moe;
+  moe.router.experts = 8;
+  moe.router.slots = 3;
+  moe.router.groups = RouterGroups{4, 2, true};
+  for (std::size_t i = 1; i < 4; ++i) { model.architecture.layers[i].feed_forward = moe; }
+  EXPECT_EQ(planned(model, {"top-k=4"}).layers[2].slots, 4);
+  EXPECT_NE(error_of([&] { planned(model, {"top-k=5"}); }).find("2 of 4 groups of 2 experts"),
+            std::string::npos);
+  planned(model, {"ablate=2:0:reroute"});  // 1 + 2 are left in the worst two groups
+  const std::string error = error_of([&] { planned(model, {"ablate=2:0,2:reroute"}); });
+  EXPECT_NE(error.find("chooses 3 experts a token, 2 are left"), std::string::npos) << error;
+}
+
 using Experts = std::vector<std::int32_t>;
 
 TEST(RunPlan, AblatedExpertsLaterWordsWin) {

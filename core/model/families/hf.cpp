@@ -19,7 +19,7 @@ void finish(Model& model, Config& config, const Sizes& sizes, std::vector<LayerS
   model.kappa.resize(model.architecture.layers.size());
   model.document = config.fields().resolved();
   model.unknown_fields = config.fields().unknown();
-  Leftovers left = leftovers(model);
+  Leftovers left = leftovers(model, names.front);
   model.unknown_tensors = std::move(left.unknown);
   for (const auto& [kind, tensors] : left.by_rule) {
     model.notes.push_back("left out, " + kind + ": " + listed(tensors));

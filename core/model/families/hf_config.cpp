@@ -15,7 +15,9 @@ std::string canonical(std::string_view name) {
   constexpr std::pair<std::string_view, const char*> kNames[] = {
       {"n_routed_experts", "num_experts"},
       {"num_local_experts", "num_experts"},
+      {"moe_num_experts", "num_experts"},
       {"experts_per_token", "num_experts_per_tok"},
+      {"moe_k", "num_experts_per_tok"},
       {"num_mtp_layers", "num_nextn_predict_layers"},
       {"torch_dtype", "dtype"},
   };
@@ -88,25 +90,30 @@ Sizes Config::sizes(Sizes sizes) {
   fields_.integer("num_key_value_heads", sizes.kv_heads, 1, kMostOther);
   fields_.integer("vocab_size", sizes.vocab, 1, kMostOther);
   fields_.integer("max_position_embeddings", sizes.context, 1, kMostOther);
-  fields_.number("rms_norm_eps", sizes.epsilon, 0, true);
+  fields_.number(sizes.epsilon_field, sizes.epsilon, 0, true);
   fields_.boolean("tie_word_embeddings", sizes.tied);
-  const bool own_width = fields_.find("head_dim") != nullptr;
-  if (sizes.head_width == 0 || (fields_.is_null("head_dim") && !own_width)) {
-    sizes.head_width = sizes.width / sizes.heads;
-  }
-  fields_.integer("head_dim", sizes.head_width, 2, kMostOther);
+  set_head_width(sizes);
   if (sizes.heads % sizes.kv_heads != 0) {
     fields_.refuse("num_key_value_heads",
                    join_words("a divisor of num_attention_heads = ", sizes.heads),
                    Json(sizes.kv_heads));
     sizes.kv_heads = sizes.heads;
   }
+  return sizes;
+}
+
+void Config::set_head_width(Sizes& sizes) {
+  const bool given = fields_.find("head_dim") != nullptr;
+  if (!sizes.own_heads) { return; }
+  if (sizes.head_width == 0 || (fields_.is_null("head_dim") && !given)) {
+    sizes.head_width = sizes.width / sizes.heads;
+  }
+  fields_.integer("head_dim", sizes.head_width, 2, kMostOther);
   if (sizes.head_width < 2 || sizes.head_width % 2 != 0 ||
       sizes.heads * sizes.head_width > kMostOther) {
     fields_.refuse("head_dim", "an even head width", Json(sizes.head_width));
     sizes.head_width = 2;
   }
-  return sizes;
 }
 
 std::int64_t Config::size(const char* field, std::int64_t absent, std::int64_t low) {
@@ -164,9 +171,9 @@ RouterSpec Config::router(std::int64_t experts, std::int64_t slots, CombineWeigh
 }
 
 RouterSpec Config::normalising_router(std::int64_t experts, std::int64_t slots, bool absent) {
-  return router(experts, slots,
-                flag("norm_topk_prob", absent) ? CombineWeight::softmax_of_chosen
-                                               : CombineWeight::softmax_of_all);
+  return router(
+      experts, slots,
+      flag("norm_topk_prob", absent) ? CombineWeight::softmax_of_chosen : CombineWeight::score);
 }
 
 std::vector<bool> Config::sliding_layers(const std::vector<bool>& absent) {
@@ -237,8 +244,8 @@ void Config::fill(Architecture& architecture, const Sizes& sizes,
   architecture.width = sizes.width;
   architecture.vocab = architecture.padded_vocab = sizes.vocab;
   architecture.context = sizes.context;
-  architecture.output.norm = {.epsilon = sizes.epsilon, .weight = true};
   architecture.layers = std::move(layers);
+  architecture.output.norm = architecture.layers.front().attention_norm;
   // Angles grow slower than the text: no length is the last one.
   const RotarySpec& rotary = architecture.layers.front().attention.rotary;
   if (rotary.scaling == RotaryScaling::dynamic) {

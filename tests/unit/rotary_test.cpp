@@ -1,0 +1,34 @@
+// Frequencies of long contexts (SPEC-families §0, §8).
+#include <gtest/gtest.h>
+
+#include "core/model/architecture.h"
+
+namespace kappascope {
+namespace {
+
+TEST(Rotary, LongropeDividesByTheFactorsOfTheLengthOfACall) {
+  RotarySpec spec;
+  spec.width = 4;
+  spec.base = 100;
+  spec.scaling = RotaryScaling::longrope;
+  spec.context = 32;
+  spec.short_factor = {1, 2};
+  spec.long_factor = {4, 8};
+  spec.amplitude = 1.1;
+  spec.long_amplitude = 1.3;
+  EXPECT_EQ(rotary_frequencies(spec, 32), (std::vector<double>{1, 0.05}));
+  EXPECT_EQ(rotary_frequencies(spec, 33), (std::vector<double>{0.25, 0.0125}));
+  EXPECT_EQ(rotary_amplitude(spec, 32), 1.1);
+  EXPECT_EQ(rotary_amplitude(spec, 33), 1.3);
+}
+
+TEST(Rotary, OtherAmplitudesDoNotFollowFromTheLength) {
+  RotarySpec spec;
+  spec.scaling = RotaryScaling::yarn;
+  spec.context = 4;
+  spec.amplitude = 1.2;
+  EXPECT_EQ(rotary_amplitude(spec, 1000), 1.2);
+}
+
+}  // namespace
+}  // namespace kappascope
