@@ -36,8 +36,9 @@ def nested(config):
     config = dict(config)
     if 'rope_parameters' not in config:
         config['rope_parameters'] = {'rope_type': 'default', **(config.pop('rope_scaling', None) or {})}
-        if 'rope_theta' in config:
-            config['rope_parameters']['rope_theta'] = config.pop('rope_theta')
+        for field in ('rope_theta', 'partial_rotary_factor'):
+            if field in config:
+                config['rope_parameters'][field] = config.pop(field)
     config.pop('rope_scaling', None)
     if 'torch_dtype' in config:
         config['dtype'] = config.pop('torch_dtype')
@@ -52,8 +53,9 @@ def flat(config, type_name):
     if config['model_type'] != 'mellum':  # whose two kinds of layers have no flat spelling
         rope = config.pop('rope_parameters')
         kind = rope.pop('rope_type')
-        if 'rope_theta' in rope:
-            config['rope_theta'] = rope.pop('rope_theta')
+        for field in ('rope_theta', 'partial_rotary_factor'):
+            if field in rope:
+                config[field] = rope.pop(field)
         silent = kind == 'default' and config['model_type'] != 'gpt_oss'  # there silence means yarn
         config['rope_scaling'] = None if silent else {type_name: kind, **rope}
     config['torch_dtype'] = config.pop('dtype', 'float32')
@@ -303,6 +305,27 @@ class Forms:
         folder = self.folder_of(model, config, decoded(tensors), 'one file')
         self.same(f'{model.name}, MXFP4 and float32', given, self.arrays_of(f'{model.name}, decoded', folder))
 
+    def beside_pictures(self, model):
+        """The text part of a folder of pictures and text, which is left out by rule."""
+        config = json.loads((model / 'config.json').read_text())
+        if config['model_type'] != 'qwen3_5_moe_text':
+            return
+        tensors = read_weights(model)
+        given = self.arrays_of(f'{model.name} alone', self.folder_of(model, config))
+        whole = {('model.language_model.' + name.removeprefix('model.') if name.startswith('model.') else name): tensor
+                 for name, tensor in tensors.items()}
+        extra = np.ones((2, 3), '<f4')
+        whole |= {'model.visual.blocks.0.weight': ('F32', extra), 'mtp.layers.0.weight': ('F32', extra)}
+        outer = {'model_type': 'qwen3_5_moe', 'text_config': config, 'vision_config': {'depth': 1}, 'vocab_size': config['vocab_size'],
+                 'tie_word_embeddings': config.get('tie_word_embeddings', False)}
+        ours = self.arrays_of(f'{model.name} beside pictures', self.folder_of(model, outer, whole, 'one file'))
+        if ours is None or given is None:
+            return
+        for meta in (ours[1], given[1]):  # what the folder is called and its configuration
+            meta.pop('config_sha256')
+            meta['model'].pop('family')
+        self.same(f'{model.name} beside pictures', ours, given)
+
 
 def main():
     program, words = sys.argv[1], sys.argv[2:]
@@ -322,6 +345,7 @@ def main():
             forms.weights(model)
             forms.four_bits(model)
             forms.types_side_by_side(model)
+            forms.beside_pictures(model)
     for failure in forms.failures:
         print('FAILED', failure)
     print(f'{len(models)} models, {forms.runs} runs')

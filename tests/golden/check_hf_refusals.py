@@ -43,6 +43,13 @@ CASES = [  # folder, changed fields (None: taken out), code, words
     ('qwen3-dense-yarn', {'quantization_config': {'quant_method': 'fp8', 'fmt': 'e5m2'}}, 4, ['fmt', 'e4m3', 'e5m2']),
     ('granitemoe-bias-tied', {'rope_scaling': {'rope_type': 'ntk'}}, 4,
      ['rope_scaling.rope_type', 'granitemoe', 'ntk']),
+    ('dots1', {'n_shared_experts': None}, 3, ['n_shared_experts', 'missing']),
+    ('dots1', {'n_group': 3}, 4, ['n_group', 'equal groups of num_experts = 8']),
+    ('dots1', {'n_group': 8, 'topk_group': 4}, 4, ['n_group', 'of two or more']),
+    ('dots1', {'n_group': 4, 'topk_group': 1}, 4, ['num_experts_per_tok', 'at most the 2 experts', '3']),
+    ('dots1', {'n_group': 2, 'topk_group': 3}, 4, ['topk_group', '1 to 2', '3']),
+    ('dots1', {'scoring_func': 'noaux_tc', 'quantization_config': None}, 0, []),
+    ('dots1', {'layer_types': ['sliding_attention'] * 3}, 4, ['layer_types', 'sliding_window']),
 ]
 
 

@@ -166,8 +166,11 @@ class Model:
         weight /= weight.sum(1, keepdims=True)
         of_all = np.take_along_axis(np.exp(ours[self.last + 'router_logits']), ours[self.last + 'expert_index'].astype(int), 1)
         of_all /= np.exp(ours[self.last + 'router_logits']).sum(1, keepdims=True)
+        sigmoid = 1 / (1 + np.exp(-chosen))  # scaled, whose sum the scale is
         found = ours[self.last + 'expert_weight']
-        self.expect(any(np.allclose(found[kept], w[kept], atol=1e-5) for w in (weight, of_all)), 'routes: weights')
+        sigmoid *= found.sum(1, keepdims=True) / sigmoid.sum(1, keepdims=True)
+        self.expect(any(np.allclose(found[kept], w[kept], atol=1e-5) for w in (weight, of_all, sigmoid)),
+                    'routes: weights')
         self.both(f'routes={file}', 'capacity=0.5')
         for values, says in ((own[:, :-1] if len(self.rows) > 1 else own[:, :0], 'expected'),
                              (own[:, :, :1] if self.slots > 1 else np.repeat(own, 2, 2), 'expected'),

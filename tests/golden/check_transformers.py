@@ -37,6 +37,30 @@ MELLUM = dict(model_type='mellum', intermediate_size=40, moe_intermediate_size=2
               num_experts_per_tok=2, head_dim=16, sliding_window=11)
 GRANITE = dict(model_type='granitemoe', intermediate_size=24, num_local_experts=5, num_experts_per_tok=3,
                embedding_multiplier=3.0, residual_multiplier=0.3, attention_multiplier=0.2, logits_scaling=1.7)
+DOTS = dict(model_type='dots1', intermediate_size=40, moe_intermediate_size=24, n_routed_experts=8,
+            num_experts_per_tok=3, n_shared_experts=2, first_k_dense_replace=1, head_dim=12, norm_topk_prob=True,
+            routed_scaling_factor=2.5, sliding_window=None)
+GLM = dict(model_type='glm4_moe', intermediate_size=40, moe_intermediate_size=24, n_routed_experts=8,
+           num_experts_per_tok=3, head_dim=16)
+ERNIE = dict(model_type='ernie4_5_moe', intermediate_size=40, moe_intermediate_size=20, moe_num_experts=8, moe_k=3)
+FLEX = dict(model_type='flex_olmo', intermediate_size=24, num_experts=6, num_experts_per_tok=3, pad_token_id=0)
+PHI = dict(model_type='phimoe', intermediate_size=24, num_local_experts=6, router_jitter_noise=0.15)
+PHI_LONG = dict(rope_type='longrope', rope_theta=10000.0, short_factor=[1.0, 1.5, 2.0, 3.0],
+                long_factor=[2.0, 4.0, 6.0, 8.0], short_mscale=1.1, long_mscale=1.3,
+                original_max_position_embeddings=32)
+LATENT = dict(num_key_value_heads=4, kv_lora_rank=14, q_lora_rank=18, qk_nope_head_dim=10, qk_rope_head_dim=6,
+              v_head_dim=9, intermediate_size=40, moe_intermediate_size=20, n_routed_experts=8,
+              num_experts_per_tok=3, first_k_dense_replace=1, n_shared_experts=1)
+DEEPSEEK2 = dict(LATENT, model_type='deepseek_v2')
+DEEPSEEK3 = dict(LATENT, model_type='deepseek_v3', n_group=4, topk_group=2)
+LATENT_YARN = dict(YARN, factor=40.0, mscale=1.0, mscale_all_dim=0.7)
+LFM = dict(model_type='lfm2_moe', intermediate_size=40, moe_intermediate_size=24, num_experts=6,
+           num_experts_per_tok=3, num_dense_layers=1, layer_types=['conv', 'full_attention', 'conv'], pad_token_id=0)
+DELTA = dict(num_hidden_layers=2, full_attention_interval=2, head_dim=16, moe_intermediate_size=24, num_experts=6, num_experts_per_tok=3,
+             shared_expert_intermediate_size=20, linear_num_key_heads=2, linear_num_value_heads=4,
+             linear_key_head_dim=24, linear_value_head_dim=12)
+QWEN3_NEXT = dict(DELTA, model_type='qwen3_next', intermediate_size=40)
+QWEN35 = dict(DELTA, model_type='qwen3_5_moe_text')
 CASES = {
     'mixtral': MIXTRAL,
     'mixtral-window': dict(MIXTRAL, sliding_window=13, head_dim=16, rms_norm_eps=1e-3),
@@ -74,6 +98,41 @@ CASES = {
     'granitemoe': GRANITE,
     'granitemoe-bias-tied': dict(GRANITE, attention_bias=True, tie_word_embeddings=True),
     'granitemoeshared': dict(GRANITE, model_type='granitemoeshared', shared_intermediate_size=20),
+    'mixtral-longrope': dict(MIXTRAL, head_dim=8, rope_parameters=dict(PHI_LONG, factor=4.0)),
+    'mixtral-longrope-short': dict(MIXTRAL, head_dim=8, rope_parameters=dict(
+        PHI_LONG, original_max_position_embeddings=128)),
+    'dots1': DOTS,
+    'dots1-windows-groups': dict(DOTS, sliding_window=9, max_window_layers=1, n_group=4, topk_group=2,
+                                 attention_bias=True, norm_topk_prob=False),
+    'glm4': GLM,
+    'glm4-groups-bias': dict(GLM, attention_bias=True, use_qk_norm=True, routed_scaling_factor=1.7, n_group=2,
+                             topk_group=1, n_shared_experts=2, rope_parameters=dict(
+                                 YARN, partial_rotary_factor=0.25)),
+    'ernie': ERNIE,
+    'ernie-bias': dict(ERNIE, use_bias=True, moe_layer_interval=2, tie_word_embeddings=False, head_dim=10),
+    'ernie-no-shared': dict(ERNIE, moe_num_shared_experts=0, moe_layer_start_index=0, moe_layer_end_index=1),
+    'flex-olmo': FLEX,
+    'flex-olmo-bias': dict(FLEX, attention_bias=True, norm_topk_prob=True),
+    'phimoe': dict(PHI, attention_bias=True, lm_head_bias=True),
+    'phimoe-longrope': dict(PHI, rope_parameters=PHI_LONG, sliding_window=20),
+    'phimoe-longrope-short': dict(PHI, rope_parameters=dict(PHI_LONG, original_max_position_embeddings=128)),
+    'deepseek-v2': dict(DEEPSEEK2, topk_method='group_limited_greedy', n_group=4, topk_group=2,
+                        routed_scaling_factor=3.0),
+    'deepseek-v2-lite': dict(DEEPSEEK2, q_lora_rank=None, n_shared_experts=2, rope_parameters=LATENT_YARN),
+    'deepseek-v2-bias': dict(DEEPSEEK2, attention_bias=True, mlp_bias=True, tie_word_embeddings=True),
+    'deepseek-v3': dict(DEEPSEEK3, rope_parameters=LATENT_YARN),
+    'deepseek-v3-halves': dict(DEEPSEEK3, rope_interleave=False, n_group=1, topk_group=1, q_lora_rank=None,
+                               attention_bias=True, norm_topk_prob=False),
+    'lfm2': LFM,
+    'lfm2-bias': dict(LFM, conv_bias=True, use_expert_bias=False, conv_L_cache=4, norm_topk_prob=False,
+                      routed_scaling_factor=1.5, tie_word_embeddings=False),
+    'qwen3-next': QWEN3_NEXT,
+    'qwen3-next-mixed': dict(QWEN3_NEXT, num_hidden_layers=3, attention_bias=True, norm_topk_prob=False,
+                             mlp_only_layers=[1], linear_num_key_heads=4, tie_word_embeddings=True,
+                             rope_parameters=dict(YARN, partial_rotary_factor=0.5)),
+    'qwen3-5': QWEN35,
+    'qwen3-5-mixed': dict(QWEN35, num_hidden_layers=4, layer_types=['full_attention', 'linear_attention', 'linear_attention',
+                                               'full_attention'], attention_bias=True, linear_conv_kernel_dim=3),
     'granitemoeshared-none': dict(GRANITE, model_type='granitemoeshared', shared_intermediate_size=0),
 }
 
@@ -87,6 +146,9 @@ def make_model(case, folder):
         for name, parameter in model.named_parameters():
             if parameter.dim() == 1 or 'bias' in name:
                 parameter.add_(0.2 * torch.randn_like(parameter))
+        for name, buffer in model.named_buffers():
+            if 'bias' in name:
+                buffer.add_(0.1 * torch.randn_like(buffer))
     model.save_pretrained(folder)
     return model
 
@@ -99,7 +161,9 @@ def old_spelling(folder, to):
     if 'full_attention' in rope:
         config['rope_parameters'] = rope
     elif rope:
-        config['rope_theta'] = rope.pop('rope_theta')
+        for field in ('rope_theta', 'partial_rotary_factor'):
+            if field in rope:
+                config[field] = rope.pop(field)
         kind = rope.pop('rope_type')
         silent = kind == 'default' and config['model_type'] != 'gpt_oss'  # there silence means yarn
         config['rope_scaling'] = None if silent else {'type': kind, **rope}
@@ -110,14 +174,24 @@ def old_spelling(folder, to):
     (to / 'config.json').write_text(json.dumps(config))
 
 
+def best_first(router, logits, weights, index):
+    """The slots of a router that leaves them in any order, by what it chose them by."""
+    if type(router).__name__.endswith('TopkRouter'):
+        bias = getattr(router, 'e_score_correction_bias', None)
+        chosen = (logits if bias is None else logits.sigmoid() + bias).gather(1, index)
+        order = chosen.argsort(dim=1, descending=True, stable=True)
+        weights, index = weights.gather(1, order), index.gather(1, order)
+    return logits, weights, index
+
+
 def expected_of(model, ids):
     found, handles = {}, []
     layers = model.model.layers
     for index, layer in enumerate(layers):
         for module in layer.modules():
-            if type(module).__name__.endswith('TopKRouter'):
+            if type(module).__name__.lower().endswith('topkrouter'):
                 handles.append(module.register_forward_hook(
-                    lambda _, __, out, index=index: found.__setitem__(index, out)))
+                    lambda router, _, out, index=index: found.__setitem__(index, best_first(router, *out))))
         handles.append(layer.register_forward_hook(
             lambda _, __, out, index=index: found.__setitem__(('hidden', index), out)))
     with torch.no_grad():

@@ -47,8 +47,8 @@ std::string_view nearest(std::string_view type) {
 }  // namespace
 
 std::span<const Family> families() {
-  static const Family kFamilies[] = {kNanochat, kMixtral, kQwen2Moe,   kQwen3Moe,        kOlmoe,
-                                     kGptOss,   kMellum,  kGraniteMoe, kGraniteMoeShared};
+  static const Family kFamilies[] = {kNanochat, kMixtral, kQwen2Moe,   kQwen3Moe,         kOlmoe,
+                                     kGptOss,   kMellum,  kGraniteMoe, kGraniteMoeShared, kDots1};
   return kFamilies;
 }
 
