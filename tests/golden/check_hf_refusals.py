@@ -50,6 +50,9 @@ CASES = [  # folder, changed fields (None: taken out), code, words
     ('dots1', {'n_group': 2, 'topk_group': 3}, 4, ['topk_group', '1 to 2', '3']),
     ('dots1', {'scoring_func': 'noaux_tc', 'quantization_config': None}, 0, []),
     ('dots1', {'layer_types': ['sliding_attention'] * 3}, 4, ['layer_types', 'sliding_window']),
+    ('glm4-groups-bias', {'partial_rotary_factor': 0.5}, 0, []),  # rope_parameters has its own
+    ('glm4-groups-bias', {'rope_parameters': {'rope_type': 'default', 'partial_rotary_factor': 0.2}}, 4,
+     ['partial_rotary_factor', 'an even number', '0.2']),
 ]
 
 

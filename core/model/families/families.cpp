@@ -48,7 +48,8 @@ std::string_view nearest(std::string_view type) {
 
 std::span<const Family> families() {
   static const Family kFamilies[] = {kNanochat, kMixtral, kQwen2Moe,   kQwen3Moe,         kOlmoe,
-                                     kGptOss,   kMellum,  kGraniteMoe, kGraniteMoeShared, kDots1};
+                                     kGptOss,   kMellum,  kGraniteMoe, kGraniteMoeShared, kDots1,
+                                     kGlm4Moe};
   return kFamilies;
 }
 
