@@ -53,6 +53,8 @@ CASES = [  # folder, changed fields (None: taken out), code, words
     ('glm4-groups-bias', {'partial_rotary_factor': 0.5}, 0, []),  # rope_parameters has its own
     ('glm4-groups-bias', {'rope_parameters': {'rope_type': 'default', 'partial_rotary_factor': 0.2}}, 4,
      ['partial_rotary_factor', 'an even number', '0.2']),
+    ('ernie-bias', {'use_bias': False, 'head_dim': 11}, 4, ['head_dim', 'an even head width']),
+    ('ernie-bias', {'moe_layer_interval': 0}, 4, ['moe_layer_interval', 'at least 1']),
 ]
 
 
