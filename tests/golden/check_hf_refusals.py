@@ -55,6 +55,10 @@ CASES = [  # folder, changed fields (None: taken out), code, words
      ['partial_rotary_factor', 'an even number', '0.2']),
     ('ernie-bias', {'use_bias': False, 'head_dim': 11}, 4, ['head_dim', 'an even head width']),
     ('ernie-bias', {'moe_layer_interval': 0}, 4, ['moe_layer_interval', 'at least 1']),
+    ('phimoe-longrope', {'rope_parameters': {'rope_type': 'yarn', 'factor': 2.0}}, 4,
+     ['rope_parameters.rope_type', 'default or longrope', 'yarn']),
+    ('phimoe-longrope', {'router_jitter_noise': -0.5}, 4, ['router_jitter_noise', '>= 0']),
+    ('phimoe-longrope', {'num_experts_per_tok': 4}, 0, []),  # SparseMixer takes two
 ]
 
 

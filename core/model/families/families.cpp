@@ -47,9 +47,9 @@ std::string_view nearest(std::string_view type) {
 }  // namespace
 
 std::span<const Family> families() {
-  static const Family kFamilies[] = {kNanochat, kMixtral,    kQwen2Moe,   kQwen3Moe,         kOlmoe,
-                                     kGptOss,   kMellum,     kGraniteMoe, kGraniteMoeShared, kDots1,
-                                     kGlm4Moe,  kErnie45Moe, kFlexOlmo};
+  static const Family kFamilies[] = {
+      kNanochat,   kMixtral,          kQwen2Moe, kQwen3Moe, kOlmoe,      kGptOss,   kMellum,
+      kGraniteMoe, kGraniteMoeShared, kDots1,    kGlm4Moe,  kErnie45Moe, kFlexOlmo, kPhiMoe};
   return kFamilies;
 }
 
