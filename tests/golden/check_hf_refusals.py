@@ -24,7 +24,7 @@ CASES = [  # folder, changed fields (None: taken out), code, words
     ('mixtral-window', {'num_hidden_layers': 2}, 0, []),
     ('mixtral-window', {'hidden_size': '32'}, 3, ['hidden_size', 'an integer']),
     ('mixtral-window', {'model_type': None}, 3, ['no model_type']),
-    ('mixtral-window', {'model_type': 'deepseek_v3'}, 4, ['model_type', 'deepseek_v3', 'nearest', 'qwen2_moe']),
+    ('mixtral-window', {'model_type': 'deepseek_v32'}, 4, ['model_type', 'deepseek_v32', 'nearest', 'deepseek_v3']),
     ('mixtral-window', {'model_type': 'mixtrals'}, 4, ['nearest of them is mixtral']),
     ('olmoe-clip-bias', {'head_dim': 16}, 4, ['head_dim', 'hidden_size / num_attention_heads']),
     ('olmoe-clip-bias', {'sliding_window': 16}, 4, ['sliding_window']),
@@ -59,6 +59,12 @@ CASES = [  # folder, changed fields (None: taken out), code, words
      ['rope_parameters.rope_type', 'default or longrope', 'yarn']),
     ('phimoe-longrope', {'router_jitter_noise': -0.5}, 4, ['router_jitter_noise', '>= 0']),
     ('phimoe-longrope', {'num_experts_per_tok': 4}, 0, []),  # SparseMixer takes two
+    ('deepseek-v2', {'topk_method': 'noaux_tc'}, 4, ['topk_method', 'group_limited_greedy', 'noaux_tc']),
+    ('deepseek-v2', {'num_key_value_heads': 2}, 4, ['num_key_value_heads', 'num_attention_heads = 4']),
+    ('deepseek-v2', {'topk_group': None}, 3, ['topk_group', 'missing']),
+    ('deepseek-v3', {'quantization_config': {'quant_method': 'fp8', 'weight_block_size': [128, 128]}}, 4,
+     ['quant_method', 'deepseek_v3', 'fp8']),
+    ('deepseek-v3', {'kv_lora_rank': 16}, 3, ['kv_a_proj_with_mqa', 'wrong shape']),
 ]
 
 

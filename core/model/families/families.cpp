@@ -24,11 +24,11 @@ std::size_t distance(std::string_view from, std::string_view to) {
 
 // Types that are like a family by what they compute, though not by their names.
 constexpr std::pair<std::string_view, const char*> kAkin[] = {
-    {"deepseek", "qwen2_moe"}, {"glm4", "qwen3_moe"},  {"ernie4", "qwen2_moe"},
-    {"flex_olmo", "olmoe"},    {"phimoe", "mixtral"},  {"lfm2", "qwen3_moe"},
-    {"dots", "qwen3_moe"},     {"minimax", "mixtral"}, {"llama", "mixtral"},
-    {"mistral", "mixtral"},    {"gemma", "mixtral"},   {"dbrx", "mixtral"},
-    {"hunyuan", "qwen3_moe"},  {"jamba", "mixtral"},   {"kimi", "qwen2_moe"}};
+    {"deepseek", "deepseek_v3"}, {"glm4", "glm4_moe"},      {"ernie4", "ernie4_5_moe"},
+    {"lfm2", "lfm2_moe"},        {"dots", "dots1"},         {"minimax", "mixtral"},
+    {"llama", "mixtral"},        {"mistral", "mixtral"},    {"gemma", "mixtral"},
+    {"dbrx", "mixtral"},         {"hunyuan", "qwen3_moe"},  {"jamba", "mixtral"},
+    {"kimi", "deepseek_v3"},     {"qwen3_5", "qwen3_5_moe"}};
 
 std::string_view nearest(std::string_view type) {
   for (const auto& [front, family] : kAkin) {
@@ -48,8 +48,9 @@ std::string_view nearest(std::string_view type) {
 
 std::span<const Family> families() {
   static const Family kFamilies[] = {
-      kNanochat,   kMixtral,          kQwen2Moe, kQwen3Moe, kOlmoe,      kGptOss,   kMellum,
-      kGraniteMoe, kGraniteMoeShared, kDots1,    kGlm4Moe,  kErnie45Moe, kFlexOlmo, kPhiMoe};
+      kNanochat, kMixtral,    kQwen2Moe,         kQwen3Moe,  kOlmoe,   kGptOss,
+      kMellum,   kGraniteMoe, kGraniteMoeShared, kDots1,     kGlm4Moe, kErnie45Moe,
+      kFlexOlmo, kPhiMoe,     kDeepseekV2,       kDeepseekV3};
   return kFamilies;
 }
 

@@ -25,6 +25,7 @@ std::span<const Family> families();
 const Family& family_of(const Json& meta, const CheckpointFiles& files);
 
 extern const Family kNanochat, kMixtral, kQwen2Moe, kQwen3Moe, kOlmoe, kGptOss, kMellum,
-    kGraniteMoe, kGraniteMoeShared, kDots1, kGlm4Moe, kErnie45Moe, kFlexOlmo, kPhiMoe;
+    kGraniteMoe, kGraniteMoeShared, kDots1, kGlm4Moe, kErnie45Moe, kFlexOlmo, kPhiMoe, kDeepseekV2,
+    kDeepseekV3;
 
 }  // namespace kappascope
