@@ -65,6 +65,9 @@ CASES = [  # folder, changed fields (None: taken out), code, words
     ('deepseek-v3', {'quantization_config': {'quant_method': 'fp8', 'weight_block_size': [128, 128]}}, 4,
      ['quant_method', 'deepseek_v3', 'fp8']),
     ('deepseek-v3', {'kv_lora_rank': 16}, 3, ['kv_a_proj_with_mqa', 'wrong shape']),
+    ('lfm2', {'layer_types': None}, 3, ['layer_types', 'missing']),
+    ('lfm2', {'layer_types': ['conv', 'linear_attention', 'conv']}, 4, ['layer_types', 'linear_attention']),
+    ('lfm2', {'tie_embedding': False}, 3, ['lm_head.weight', 'missing']),  # beats tie_word_embeddings
 ]
 
 
