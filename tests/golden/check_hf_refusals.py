@@ -68,6 +68,8 @@ CASES = [  # folder, changed fields (None: taken out), code, words
     ('lfm2', {'layer_types': None}, 3, ['layer_types', 'missing']),
     ('lfm2', {'layer_types': ['conv', 'linear_attention', 'conv']}, 4, ['layer_types', 'linear_attention']),
     ('lfm2', {'tie_embedding': False}, 3, ['lm_head.weight', 'missing']),  # beats tie_word_embeddings
+    ('qwen3-next-mixed', {'linear_num_value_heads': 6}, 4, ['linear_num_value_heads', 'a multiple of']),
+    ('qwen3-5', {'model_type': 'qwen3_5_moe'}, 3, ['text_config', 'missing']),
 ]
 
 

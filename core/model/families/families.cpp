@@ -48,9 +48,9 @@ std::string_view nearest(std::string_view type) {
 
 std::span<const Family> families() {
   static const Family kFamilies[] = {
-      kNanochat, kMixtral,    kQwen2Moe,         kQwen3Moe,   kOlmoe,   kGptOss,
-      kMellum,   kGraniteMoe, kGraniteMoeShared, kDots1,      kGlm4Moe, kErnie45Moe,
-      kFlexOlmo, kPhiMoe,     kDeepseekV2,       kDeepseekV3, kLfm2Moe};
+      kNanochat,   kMixtral,          kQwen2Moe, kQwen3Moe,  kOlmoe,      kGptOss,       kMellum,
+      kGraniteMoe, kGraniteMoeShared, kDots1,    kGlm4Moe,   kErnie45Moe, kFlexOlmo,     kPhiMoe,
+      kDeepseekV2, kDeepseekV3,       kLfm2Moe,  kQwen3Next, kQwen35Moe,  kQwen35MoeText};
   return kFamilies;
 }
 

@@ -26,6 +26,6 @@ const Family& family_of(const Json& meta, const CheckpointFiles& files);
 
 extern const Family kNanochat, kMixtral, kQwen2Moe, kQwen3Moe, kOlmoe, kGptOss, kMellum,
     kGraniteMoe, kGraniteMoeShared, kDots1, kGlm4Moe, kErnie45Moe, kFlexOlmo, kPhiMoe, kDeepseekV2,
-    kDeepseekV3, kLfm2Moe;
+    kDeepseekV3, kLfm2Moe, kQwen3Next, kQwen35Moe, kQwen35MoeText;
 
 }  // namespace kappascope
