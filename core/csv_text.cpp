@@ -21,7 +21,7 @@ bool must_be_escaped(std::int32_t code) {
 }
 
 void put_code(std::string& out, unsigned code) {
-  char text[8];
+  char text[16];
   std::snprintf(text, sizeof text, "\\u%04x", code);
   out += text;
 }
