@@ -28,10 +28,16 @@ constexpr std::int64_t most_few_tiles(std::int64_t cells, std::int64_t experts) 
   return (cells + (kTileRows - 1) * (experts < cells ? experts : cells)) / kTileRows;
 }
 
+// Whether the selection score of an expert follows from the logits of others, too.
+constexpr bool needs_all_scores(const RouterRule& rule) {
+  return rule.groups > 1 || (rule.by_score && rule.score == ExpertScore::softmax);
+}
+
 // logits = x·routerᵀ + bias, then route_ref and group_ref: expert, weight, kept and score of the
 // cells, and their places.
 struct FewRouteArgs {
-  RouteArgs route;  // numbers, queue_position and assigned are not written
+  // numbers, queue_position and assigned are not written; the rule must not need all scores.
+  RouteArgs route;
   std::int64_t width = 0;
   const float* x = nullptr;            // [T,H]; nullptr: route.routing.logits are there already
   const float* router = nullptr;       // [E,H]

@@ -80,7 +80,7 @@ struct PlaceMemory {
 template <int Held>
 __device__ void choose(const RouteArgs& args, std::int64_t t, int lane, PlaceMemory& memory) {
   const std::int64_t tokens = args.routing.tokens, slots = args.routing.slots;
-  Choice<Held> choice(args, t, lane);
+  Choice<Held, false> choice(args, t, lane);
   std::int32_t mine = 0;
   for (std::int64_t k = 0; k < slots; ++k) {
     const std::int32_t expert = choice.next().index;
@@ -154,7 +154,7 @@ __device__ void place_turns(const FewRouteArgs& args, int cells, const PlaceMemo
 }
 
 template <int Width, int Held>
-__global__ void few_route_kernel(FewRouteArgs args, int blocks) {
+__global__ void __launch_bounds__(kThreads, 3) few_route_kernel(FewRouteArgs args, int blocks) {
   KAPPASCOPE_SHARED(PlaceMemory, memory);
   const RoutingView& routing = args.route.routing;
   const int lane = int(threadIdx.x) % kWarp, warp = int(threadIdx.x) / kWarp;

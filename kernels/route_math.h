@@ -75,15 +75,16 @@ KAPPASCOPE_HOST_DEVICE static inline float margin_of(float chosen, float other) 
   return other == -INFINITY ? NAN : chosen - other;
 }
 
-// Which groups are kept, by their scores.
-KAPPASCOPE_HOST_DEVICE static inline void keep_groups(const RouterRule& rule, const float* scores,
+// Which groups are kept, by `score_of` each; it is asked several times.
+template <typename Score>
+KAPPASCOPE_HOST_DEVICE static inline void keep_groups(const RouterRule& rule, const Score& score_of,
                                                       Selection& selection) {
   selection.kept = 0;
   Candidate last{};
   for (std::int32_t n = 0; n <= rule.kept_groups && n < rule.groups; ++n) {
     Candidate best{-INFINITY, INT32_MAX};
     for (std::int32_t g = 0; g < rule.groups; ++g) {
-      const Candidate here{scores[g], g};
+      const Candidate here{score_of(g), g};
       if ((selection.kept >> g & 1) == 0 && chosen_before(here, best)) { best = here; }
     }
     if (n == rule.kept_groups) {
@@ -113,15 +114,14 @@ KAPPASCOPE_HOST_DEVICE static inline Selection selection_of(const RouteArgs& arg
   if (args.rule.by_score) { selection.base = score_base(args, t); }
   if (args.rule.groups == 1) { return selection; }
   const std::int64_t width = args.routing.experts / args.rule.groups;
-  float scores[kMostRouterGroups];
-  for (std::int32_t g = 0; g < args.rule.groups; ++g) {
+  const auto score_of = [&](std::int32_t g) {
     BestTwo two;
     for (std::int64_t e = g * width; e < (g + 1) * width; ++e) {
       two.consider({own_score(args, t, e, selection.base), std::int32_t(e)});
     }
-    scores[g] = args.rule.two_best ? two.best.score + two.second.score : two.best.score;
-  }
-  keep_groups(args.rule, scores, selection);
+    return args.rule.two_best ? two.best.score + two.second.score : two.best.score;
+  };
+  keep_groups(args.rule, score_of, selection);
   return selection;
 }
 

@@ -30,7 +30,8 @@ inline __device__ ScoreBase warp_score_base(const float* logits, std::int64_t ex
 // The experts of a token, best first, one a call: the best of those that come after the last one.
 // Scores are in registers, Held of them in each lane, of the experts lane, lane + 32, …; 0: they
 // are read where they are needed, for more experts than registers.
-template <int Held>
+// With All false the rule must not need all scores of a token.
+template <int Held, bool All = true>
 class Choice {
  public:
   __device__ Choice(const RouteArgs& args, std::int64_t t, int lane)
@@ -75,12 +76,13 @@ class Choice {
   // selection_of by one warp.
   __device__ Selection select() const {
     Selection selection;
+    if constexpr (!All) { return selection; }
     if (args_.rule.by_score && args_.rule.score == ExpertScore::softmax) {
       selection.base = warp_score_base(logits_, args_.routing.experts, lane_);
     }
     if (args_.rule.groups == 1) { return selection; }
     const std::int64_t width = args_.routing.experts / args_.rule.groups;
-    float scores[kMostRouterGroups];
+    float mine = 0;  // of group number lane
     for (std::int32_t g = 0; g < args_.rule.groups; ++g) {
       BestTwo two;
       for (std::int64_t e = g * width + lane_; e < (g + 1) * width; e += kWarp) {
@@ -88,9 +90,11 @@ class Choice {
       }
       const Candidate best = warp_best(two.best);
       const Candidate second = warp_best(two.best.index == best.index ? two.second : two.best);
-      scores[g] = args_.rule.two_best ? best.score + second.score : best.score;
+      const float score = args_.rule.two_best ? best.score + second.score : best.score;
+      if (lane_ == g) { mine = score; }
     }
-    keep_groups(args_.rule, scores, selection);
+    const auto score_of = [&](std::int32_t g) { return __shfl_sync(kAllLanes, mine, g); };
+    keep_groups(args_.rule, score_of, selection);
     return selection;
   }
 

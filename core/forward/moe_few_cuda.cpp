@@ -69,6 +69,7 @@ FewCall::FewCall(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
 bool FewCall::fits() const {
   if (context_.wants.routing && context_.probe.wants_layer(layer_)) { return false; }
   if (plan_.soft || !plan_.modes.empty() || plan_.gives_experts()) { return false; }
+  if (needs_all_scores(router_rule(spec_.router))) { return false; }
   if (!few_rows_an_expert(tokens_, slots_, experts_)) { return false; }
   // Units are counted in int32.
   const auto units_fit = [&](const FewSums& y) {

@@ -284,6 +284,9 @@ MoeWeights Loader::moe(std::int64_t layer, const MoeSpec& spec) const {
                 matrix(Role::shared_down, layer),     float32(Role::shared_gate_bias, layer),
                 float32(Role::shared_up_bias, layer), float32(Role::shared_down_bias, layer)};
   moe.shared_weight = float32(Role::shared_weight, layer);
+  // A product with one column is rounded by where its memory begins, which differs in a mapped
+  // file.
+  if (moe.shared_weight.defined()) { moe.shared_weight = moe.shared_weight.clone(); }
   moe.compute = compute_;
   if (on_demand_) {
     moe.read = [self = shared_from_this(), layer](Role role, std::int64_t expert) {

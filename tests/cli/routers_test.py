@@ -58,16 +58,14 @@ class RoutersTest(Case):
         meta = trace['meta']
         self.assertEqual((meta['router_score'], meta['router_margin_unit'], meta['near_tie']), ('sigmoid', 'score', 0.00025))
         self.assertEqual(meta['arrays']['router_margin']['unit'], 'score')
+        probability = {}
         for m in range(len(trace['layer_index'])):
             p = self.assert_sigmoid(trace, 'dots1', m, 2.5)
-            if m:
-                continue
-            with (self.folder / 'dots1' / 'figures' / f'router-probability-layer{trace["layer_index"][0]}.csv').open() as file:
-                rows = list(csv.DictReader(file))
-            drawn = np.zeros_like(p)
-            for row in rows:
-                drawn[int(row['token']), int(row['expert'])] = float(row['router_probability'])
-            np.testing.assert_allclose(drawn, p, rtol=1e-5)
+            probability[int(trace['layer_index'][m])] = p
+        with (self.folder / 'dots1' / 'figures' / 'router-probability.csv').open() as file:
+            for row in csv.DictReader(line for line in file if not line.startswith('#')):
+                expected = probability[int(row['layer'])][int(row['token']), int(row['expert'])]
+                self.assertAlmostEqual(float(row['router_probability']), expected, places=6)
         margins = trace['router_margin']
         ties = [layer['near_ties'] for layer in trace['summary']['layers']]
         self.assertEqual(ties, list(((margins >= 0) & (margins < 0.00025)).sum(1)))

@@ -16,6 +16,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'cli'))
 import torch_files
 
 NUMPY = {'F32': '<f4', 'F16': '<f2', 'BF16': '<u2', 'U8': 'u1'}
+SPELLED_ALONE = ('glm4-groups-bias', 'qwen3-5')  # small folders whose tensors are kept as those of others
 STORAGES = {'F32': 'FloatStorage', 'F16': 'HalfStorage', 'BF16': 'BFloat16Storage', 'U8': 'ByteStorage'}
 ROPES = [  # what config.json says beside rope_theta, each a case of its own; the first is the folder's
     None,
@@ -342,10 +343,12 @@ def main():
         for number, model in enumerate(models):
             # The families share one reader of RoPE.
             forms.spellings(model, ROPES if number == 0 else ROPES[:1])
+            forms.beside_pictures(model)
+            if model.name in SPELLED_ALONE:
+                continue
             forms.weights(model)
             forms.four_bits(model)
             forms.types_side_by_side(model)
-            forms.beside_pictures(model)
     for failure in forms.failures:
         print('FAILED', failure)
     print(f'{len(models)} models, {forms.runs} runs')

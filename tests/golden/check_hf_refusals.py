@@ -54,11 +54,11 @@ CASES = [  # folder, changed fields (None: taken out), code, words
     ('glm4-groups-bias', {'rope_parameters': {'rope_type': 'default', 'partial_rotary_factor': 0.2}}, 4,
      ['partial_rotary_factor', 'an even number', '0.2']),
     ('ernie-bias', {'use_bias': False, 'head_dim': 11}, 4, ['head_dim', 'an even head width']),
-    ('ernie-bias', {'moe_layer_interval': 0}, 4, ['moe_layer_interval', 'at least 1']),
-    ('phimoe-longrope', {'rope_parameters': {'rope_type': 'yarn', 'factor': 2.0}}, 4,
+    ('ernie-bias', {'moe_layer_interval': 0}, 4, ['moe_layer_interval', 'a value from 1']),
+    ('phimoe-longrope-short', {'rope_parameters': {'rope_type': 'yarn', 'factor': 2.0}}, 4,
      ['rope_parameters.rope_type', 'default or longrope', 'yarn']),
-    ('phimoe-longrope', {'router_jitter_noise': -0.5}, 4, ['router_jitter_noise', '>= 0']),
-    ('phimoe-longrope', {'num_experts_per_tok': 4}, 0, []),  # SparseMixer takes two
+    ('phimoe-longrope-short', {'router_jitter_noise': -0.5}, 4, ['router_jitter_noise', '>= 0']),
+    ('phimoe-longrope-short', {'num_experts_per_tok': 4}, 0, []),  # SparseMixer takes two
     ('deepseek-v2', {'topk_method': 'noaux_tc'}, 4, ['topk_method', 'group_limited_greedy', 'noaux_tc']),
     ('deepseek-v2', {'num_key_value_heads': 2}, 4, ['num_key_value_heads', 'num_attention_heads = 4']),
     ('deepseek-v2', {'topk_group': None}, 3, ['topk_group', 'missing']),

@@ -18,13 +18,10 @@ struct RouteCase {
   bool logit_bias = false;
   RouterRule rule = {};
 };
-constexpr RouterRule kSigmoidGroups{.score = ExpertScore::sigmoid,
-                                    .by_score = true,
-                                    .weight = RouteWeight::normalised,
-                                    .scale = 2.5f,
-                                    .groups = 4,
-                                    .kept_groups = 2,
-                                    .two_best = true};
+constexpr RouterRule kAffinities{.score = ExpertScore::sigmoid,
+                                 .by_score = true,
+                                 .weight = RouteWeight::normalised,
+                                 .scale = 2.5f};
 constexpr RouterRule kMixer{.weight = RouteWeight::sparse_mixer, .jitter = 0.1f};
 constexpr RouteCase kRouteCases[] = {
     {4, 2, -1, 64, RouteScore::router_probs, false, false, false},
@@ -38,8 +35,8 @@ constexpr RouteCase kRouteCases[] = {
     {8, 2, 0, 16, RouteScore::router_probs, false, false, false},
     {32, 4, -1, 200, RouteScore::none, false, false, false, true},
     {5, 2, 6, 33, RouteScore::none, true, true, false, true},
-    {32, 4, -1, 48, RouteScore::none, true, false, false, false, kSigmoidGroups},
-    {300, 8, -1, 20, RouteScore::none, true, false, false, false, kSigmoidGroups},
+    {32, 4, -1, 48, RouteScore::none, true, false, false, false, kAffinities},
+    {300, 8, -1, 20, RouteScore::none, true, false, false, false, kAffinities},
     {16, 2, -1, 32, RouteScore::none, false, false, false, false, kMixer},
 };
 

@@ -68,7 +68,7 @@ void read_lfm2_moe(Model& model, const Json& document, const OpenOptions& /*opti
   const std::int64_t first = config.size("num_dense_layers", 2, 0);
   const std::vector<std::string> kinds =
       config.per_layer("layer_types", sizes.depth, {"conv", hf::kFull}, {});
-  if (kinds.empty()) {
+  if (config.fields().find("layer_types") == nullptr) {
     config.faults().add(ExitCode::damaged, "", "layer_types is missing; expected a list of words");
   }
   std::vector<LayerSpec> layers;
