@@ -123,7 +123,7 @@ ChatTokens render_template(const ChatTemplate& chat_template, const Json& messag
                            const Tokenizer& tokenizer, std::string_view source) {
   const MarkedText text = chat_template.render(messages, source);
   ChatTokens result{tokenizer.encode_ordinary(text.text, source), {}};
-  const std::vector<Token>& tokens = result.tokens;
+  std::vector<Token>& tokens = result.tokens;
   result.assistant.resize(tokens.size());
   CodePoints places(text.text);
   std::size_t t = 0;
@@ -136,6 +136,10 @@ ChatTokens render_template(const ChatTemplate& chat_template, const Json& messag
     const bool ends =
         t < tokens.size() && tokens[t].char_start == end && tokenizer.is_special(tokens[t].id);
     if (ends && !chat_template.has_generation()) { result.assistant[t] = 1; }
+  }
+  // They stand for no text.
+  for (Token& token : tokens) {
+    if (tokenizer.is_special(token.id)) { token.char_start = token.char_end = -1; }
   }
   return result;
 }

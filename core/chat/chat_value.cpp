@@ -30,7 +30,10 @@ void MarkedText::append(const MarkedText& other) {
 
 MarkedText MarkedText::part(std::size_t begin, std::size_t end) const {
   MarkedText result{text.substr(begin, end - begin), {}};
-  for (const ByteRange& mark : marks) {
+  const auto before = [&](const ByteRange& mark) { return mark.end < begin; };
+  for (auto at = std::partition_point(marks.begin(), marks.end(), before);
+       at != marks.end() && at->begin <= end; ++at) {
+    const ByteRange& mark = *at;
     const std::size_t from = std::max(mark.begin, begin), to = std::min(mark.end, end);
     // What is left of an assistant's text that was all blanks is the assistant's, too.
     const bool empty = mark.begin == mark.end || begin == end;

@@ -86,6 +86,10 @@ CallResult with_case(std::string_view name, const ChatValue& value) {
   return text_result(std::move(text));
 }
 
+// What a template may make at once: more is no chat's.
+constexpr std::size_t kMostParts = std::size_t{1} << 18;
+constexpr std::size_t kMostReplaced = std::size_t{64} << 20;  // bytes
+
 // Its parts between `by`; without `by` between blanks, of which none is left.
 CallResult split(const MarkedText& text, const std::string* by) {
   const std::string_view all = text.text;
@@ -97,6 +101,7 @@ CallResult split(const MarkedText& text, const std::string* by) {
   if (by != nullptr) {
     if (by->empty()) { return {{}, "\"split\" by an empty text"}; }
     for (std::size_t at; (at = all.find(*by, begin)) != all.npos; begin = at + by->size()) {
+      if (parts.size() == kMostParts) { return {{}, "\"split\" into more than 262,144 parts"}; }
       add(begin, at);
     }
     add(begin, all.size());
@@ -107,6 +112,7 @@ CallResult split(const MarkedText& text, const std::string* by) {
     const std::size_t length =
         at < all.size() ? std::max<std::size_t>(1, decode_utf8(all, at).length) : 1;
     if (at == all.size() || blanks.has(all, at, length)) {
+      if (parts.size() == kMostParts) { return {{}, "\"split\" into more than 262,144 parts"}; }
       if (at > begin) { add(begin, at); }
       begin = at + length;
     }
@@ -130,6 +136,9 @@ CallResult replaced(const Arguments& arguments) {
     // What stands for an assistant's words is the assistant's.
     if (!text.part(at, at + what.size()).marks.empty()) { put.marks = {{0, put.text.size()}}; }
     result.append(put);
+    if (result.text.size() > kMostReplaced) {
+      return {{}, "\"replace\" that makes more than 64 MiB"};
+    }
     begin = at + what.size();
   }
   result.append(text.part(begin, text.text.size()));

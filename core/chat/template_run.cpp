@@ -143,9 +143,12 @@ void TemplateRun::assign(const TemplateNode& node) {
 }
 
 void TemplateRun::generate(const TemplateNode& node) {
+  if (generating_) { refuse(node, "\"generation\" inside another"); }
+  generating_ = true;
   const std::size_t begin = out_.text.size();
   execute(node.children[0]);
   generated_.push_back({begin, out_.text.size()});
+  generating_ = false;
 }
 
 struct ChatTemplate::State {

@@ -64,6 +64,7 @@ class TemplateRun {
   std::vector<Scope> scopes_;
   MarkedText out_;
   std::vector<ByteRange> generated_;
+  bool generating_ = false;
   std::int64_t steps_ = 0, bytes_ = 0;
 };
 

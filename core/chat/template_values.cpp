@@ -252,6 +252,7 @@ ChatValue TemplateRun::compared(const TemplateNode& node, const ChatValue& left,
                                 const ChatValue& right) {
   int order = 0;
   if (left.is(Kind::text) && right.is(Kind::text)) {
+    count_bytes(node, std::min(left.text().text.size(), right.text().text.size()));
     order = left.text().text.compare(right.text().text);
   } else if (is_whole(left) && is_whole(right)) {
     order = left.number() < right.number() ? -1 : left.number() > right.number() ? 1 : 0;

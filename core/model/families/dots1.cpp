@@ -35,7 +35,8 @@ void read_dots1(Model& model, const Json& document, const OpenOptions& /*options
                                         .head_width = 0,
                                         .vocab = 152064,
                                         .context = 2048,
-                                        .epsilon = 1e-6});
+                                        .epsilon = 1e-6,
+                                        .null_as_heads = true});
   config.require_silu();
   config.require_quantization("");
   LayerSpec layer = config.layer(sizes, config.rotary(sizes));

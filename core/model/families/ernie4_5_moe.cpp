@@ -61,7 +61,7 @@ void read_ernie4_5_moe(Model& model, const Json& document, const OpenOptions& /*
   std::vector<LayerSpec> layers;
   for (const bool sparse : ernie_layers_with_experts(config, sizes.depth)) {
     layer.feed_forward = dense;
-    if (sparse && moe.router.experts > 0) { layer.feed_forward = moe; }
+    if (sparse) { layer.feed_forward = moe; }
     layers.push_back(layer);
   }
   hf::finish(model, config, sizes, std::move(layers), ernie_names());

@@ -29,7 +29,7 @@ std::string canonical(std::string_view name) {
 
 // Of training, of generation, of other programs: nothing in evaluation follows from them.
 bool ignored(std::string_view name) {
-  constexpr std::array<std::string_view, 35> kIgnored = {"architectures",
+  constexpr std::array<std::string_view, 38> kIgnored = {"architectures",
                                                          "auto_map",
                                                          "transformers_version",
                                                          "_name_or_path",
@@ -60,6 +60,9 @@ bool ignored(std::string_view name) {
                                                          "initial_context_length",
                                                          "num_nextn_predict_layers",
                                                          "mtp_layer_types",
+                                                         "moe_capacity",
+                                                         "moe_gate",
+                                                         "moe_use_aux_free",
                                                          "mtp_mlp_layer_types",
                                                          "_attn_implementation",
                                                          "is_encoder_decoder",
@@ -87,6 +90,9 @@ Sizes Config::sizes(Sizes sizes) {
   fields_.integer("num_hidden_layers", sizes.depth, 1, kMostLayers);
   fields_.integer("num_attention_heads", sizes.heads, 1, kMostOther);
   if (sizes.kv_heads == 0) { sizes.kv_heads = sizes.heads; }
+  if (sizes.null_as_heads && fields_.is_null("num_key_value_heads")) {
+    sizes.kv_heads = sizes.heads;
+  }
   fields_.integer("num_key_value_heads", sizes.kv_heads, 1, kMostOther);
   fields_.integer("vocab_size", sizes.vocab, 1, kMostOther);
   fields_.integer("max_position_embeddings", sizes.context, 1, kMostOther);
@@ -155,12 +161,13 @@ std::vector<std::string> Config::per_layer(const char* field, std::int64_t layer
   return words;
 }
 
-RouterSpec Config::router(std::int64_t experts, std::int64_t slots, CombineWeight weight) {
+RouterSpec Config::router(std::int64_t experts, std::int64_t slots, CombineWeight weight,
+                          bool may_be_dense) {
   RouterSpec spec;
   spec.experts = experts;
   spec.slots = slots;
   spec.weight = weight;
-  fields_.integer("num_experts", spec.experts, 0, kMostExperts);
+  fields_.integer("num_experts", spec.experts, may_be_dense ? 0 : 1, kMostExperts);
   fields_.integer("num_experts_per_tok", spec.slots, 1, kMostExperts);
   if (spec.experts > 0 && spec.slots > spec.experts) {
     fields_.refuse("num_experts_per_tok", join_words("at most num_experts = ", spec.experts),
@@ -170,10 +177,12 @@ RouterSpec Config::router(std::int64_t experts, std::int64_t slots, CombineWeigh
   return spec;
 }
 
-RouterSpec Config::normalising_router(std::int64_t experts, std::int64_t slots, bool absent) {
+RouterSpec Config::normalising_router(std::int64_t experts, std::int64_t slots, bool absent,
+                                      bool may_be_dense) {
   return router(
       experts, slots,
-      flag("norm_topk_prob", absent) ? CombineWeight::softmax_of_chosen : CombineWeight::score);
+      flag("norm_topk_prob", absent) ? CombineWeight::softmax_of_chosen : CombineWeight::score,
+      may_be_dense);
 }
 
 std::vector<bool> Config::sliding_layers(const std::vector<bool>& absent) {

@@ -24,7 +24,8 @@ struct Sizes {
   double epsilon;        // of RMSNorm
   bool tied = false;     // head and embedding are one unless the file has a head
   const char* epsilon_field = "rms_norm_eps";
-  bool own_heads = true;  // false: head_dim is not read
+  bool own_heads = true;       // false: head_dim is not read
+  bool null_as_heads = false;  // num_key_value_heads null: as heads, not what an absent one is
 };
 
 // What RoPE is where a file is silent.
@@ -66,10 +67,13 @@ class Config {
   // RoPE of one kind of layer, in a dictionary of its own (Mellum).
   RotarySpec rotary_of(const char* layer_type, const Sizes& sizes, double absent_base);
   // Experts and slots, and how the slots are weighted.
-  RouterSpec router(std::int64_t experts, std::int64_t slots, CombineWeight weight);
+  // `may_be_dense`: 0 experts say that no layer has any.
+  RouterSpec router(std::int64_t experts, std::int64_t slots, CombineWeight weight,
+                    bool may_be_dense = false);
   // Likewise, where norm_topk_prob says whether weights are normalised over the chosen; `absent`:
   // when it does not.
-  RouterSpec normalising_router(std::int64_t experts, std::int64_t slots, bool absent);
+  RouterSpec normalising_router(std::int64_t experts, std::int64_t slots, bool absent,
+                                bool may_be_dense = false);
   // Experts chosen by their sigmoid and a bias, in groups, as in DeepSeek-V3; `absent`: what counts
   // where the file is silent. Experts or slots 0: must be said.
   RouterSpec sigmoid_router(const SigmoidDefaults& absent);

@@ -81,6 +81,7 @@ class RotaryReader {
     }
     if (kind == "linear" || kind == "dynamic") {
       spec.scaling = kind == "linear" ? RotaryScaling::linear : RotaryScaling::dynamic;
+      if (kind == "dynamic") { spec.context = double(sizes_.context); }
       needed("factor", spec.factor);
       return spec;
     }

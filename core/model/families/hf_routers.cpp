@@ -21,7 +21,6 @@ RouterSpec Config::sigmoid_router(const SigmoidDefaults& absent) {
   spec.by_score = spec.selection_bias = true;
   spec.sum_added = 1e-20;
   spec.scale = number("routed_scaling_factor", absent.scale);
-  if (spec.experts == 0) { fields_.refuse("num_experts", "at least 1", Json(0)); }
   spec.groups = groups(spec, {absent.groups, absent.kept_groups, true});
   return spec;
 }

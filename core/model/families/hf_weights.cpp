@@ -207,6 +207,7 @@ void RoleTable::add_apart(Role role, const char* tail, Shape shape) {
 
 void RoleTable::add_block_scales(Stored& weight, const std::string& name,
                                  const TensorInfo& tensor) {
+  if (tensor.shape.size() != 2) { return; }  // a fault, which is noted
   weight.layout.scaling = ValueScaling::blocks;
   weight.scales.push_back(
       found(name + "_scale_inv", {blocks_of(tensor.shape[0]), blocks_of(tensor.shape[1])}));

@@ -76,7 +76,7 @@ void read_lfm2_moe(Model& model, const Json& document, const OpenOptions& /*opti
     layer.convolution.reset();
     if (kinds[i] == "conv") { layer.convolution = convolution; }
     layer.feed_forward = dense;
-    if (i >= first && moe.router.experts > 0) { layer.feed_forward = moe; }
+    if (i >= first) { layer.feed_forward = moe; }
     layers.push_back(layer);
   }
   hf::finish(model, config, sizes, std::move(layers), lfm_names());

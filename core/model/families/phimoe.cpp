@@ -36,7 +36,8 @@ void read_phimoe(Model& model, const Json& document, const OpenOptions& /*option
                                         .head_width = 0,
                                         .vocab = 32064,
                                         .context = 131072,
-                                        .epsilon = 1e-5});
+                                        .epsilon = 1e-5,
+                                        .null_as_heads = true});
   config.require_silu();
   config.require_quantization("");
   if (sizes.head_width != sizes.width / sizes.heads) {

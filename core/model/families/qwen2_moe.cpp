@@ -57,7 +57,7 @@ void read_qwen2_moe(Model& model, const Json& document, const OpenOptions& /*opt
   layer.attention.input_bias = config.flag("qkv_bias", true);
 
   MoeSpec moe;
-  moe.router = config.normalising_router(60, 4, false);
+  moe.router = config.normalising_router(60, 4, false, true);
   moe.gates = config.size("moe_intermediate_size", 1408);
   moe.shared = SharedSpec{config.size("shared_expert_intermediate_size", 5632), true};
   DenseSpec dense;

@@ -27,7 +27,7 @@ void read_qwen3_moe(Model& model, const Json& document, const OpenOptions& /*opt
   config.fields().find("max_window_layers");
 
   MoeSpec moe;
-  moe.router = config.normalising_router(128, 8, false);
+  moe.router = config.normalising_router(128, 8, false, true);
   moe.gates = config.size("moe_intermediate_size", 768);
   DenseSpec dense;
   dense.gates = config.size("intermediate_size", 6144);
