@@ -120,6 +120,10 @@ class Resolver {
         if (plan.soft && edit.ablation == Ablation::reroute) {
           return "soft routing puts no other expert in the place of one (zero and mean act)";
         }
+        if (moe && edit.ablation == Ablation::reroute &&
+            layer.moe()->router.weight == CombineWeight::sparse_mixer) {
+          return "SparseMixer weighs by experts that are not chosen, too (zero and mean act)";
+        }
         return moe ? "" : "the layer has no experts";
       case Edit::gate_keep:
         return moe ? "" : "the layer has no experts";

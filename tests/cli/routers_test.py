@@ -95,6 +95,13 @@ class RoutersTest(Case):
         _, err = self.run_program('run', FOLDERS / 'deepseek-v3', '--ids', self.folder / 'ids.json', '--top-k', '5', code=4)
         self.assertIn('2 of 4 groups of 2 experts', err)
 
+    def test_sparse_mixer_puts_no_expert_in_the_place_of_one(self):
+        (self.folder / 'ids.json').write_text('[1, 2, 3, 4]')
+        words = ('run', FOLDERS / 'phimoe-longrope-short', '--ids', self.folder / 'ids.json', '-o', self.folder / 'out')
+        _, err = self.run_program(*words, '--ablate', '0:0:reroute', code=4)
+        self.assertIn('SparseMixer', err)
+        self.run_program(*words, '--ablate', '0:0:zero', '--figures', 'none', '-q')
+
 
 if __name__ == '__main__':
     main()
