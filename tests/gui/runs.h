@@ -29,8 +29,9 @@ inline void run(Driver& driver, const char* text, const Words& words = {}) {
 template <typename IdIn>
 inline void click(Driver& driver, const char* what, const IdIn& id_in) {
   for (ImGuiWindow* window : ImGui::GetCurrentContext()->Windows) {
+    if (!window->WasActive) { continue; }  // one unused for a minute has no stack of ids
     const ImGuiID id = id_in(*window);
-    if (!window->WasActive || !driver.ctx->ItemExists(id)) { continue; }
+    if (!driver.ctx->ItemExists(id)) { continue; }
     driver.ctx->ItemClick(id);
     driver.ctx->Yield(2);
     return;
