@@ -9,9 +9,11 @@
 #include "core/utf8.h"
 
 namespace kappascope {
-namespace {
 
 using Kind = ChatValue::Kind;
+
+namespace {
+
 using Arguments = std::vector<ChatValue>;
 
 constexpr CallRule kFilters[] = {{"trim"}, {"length"},        {"count"},   {"first"},

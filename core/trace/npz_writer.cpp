@@ -225,7 +225,7 @@ void NpzWriter::write(std::string_view array, std::int64_t first, std::span<cons
 
 void NpzWriter::write_text(std::string_view array, std::int64_t first,
                            std::span<const std::string> items) {
-  constexpr std::size_t kBlock = 1 << 20;
+  constexpr std::size_t kTextBlock = 1 << 20;
   Entry& entry = state_->find(array);
   const Place place{state_->file.path(), array};
   require(entry.array.type == NpyType::text, ExitCode::internal, place, "not a text array");
@@ -237,7 +237,7 @@ void NpzWriter::write_text(std::string_view array, std::int64_t first,
     require(points >= 0, ExitCode::internal, place, "text is not valid UTF-8");
     require(points <= entry.array.text_width, ExitCode::internal, place, "text over the width");
     block.resize(item_begin + entry.item_bytes, '\0');
-    if (block.size() < kBlock && i + 1 < items.size()) { continue; }
+    if (block.size() < kTextBlock && i + 1 < items.size()) { continue; }
     state_->put(entry, begin, std::as_bytes(std::span(block)));
     begin = first + static_cast<std::int64_t>(i) + 1;
     block.clear();

@@ -140,7 +140,7 @@ void read_qwen3_5_moe_text(Model& model, const Json& document, const OpenOptions
 
 // Of pictures and text: the text model alone.
 void read_qwen3_5_moe(Model& model, const Json& document, const OpenOptions& /*options*/) {
-  const Place place{model.files.meta.string()};
+  const Place place{model.files.meta.native()};
   const auto text = document.find("text_config");
   require(text != document.end() && text->is_object(), ExitCode::damaged, place,
           "text_config is missing; expected an object");
