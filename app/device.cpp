@@ -11,7 +11,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool built_with_cuda() noexcept { return !cuda_text().empty(); }
+bool built_with_cuda() noexcept {
+  return !cuda_text().empty();
+}
 
 constexpr const char* kUnnamed = "NVIDIA GPU";
 

@@ -70,7 +70,8 @@ constexpr Verb kVerbs[] = {
 
 std::string version_text() {
   return join_words("kappascope ", kToolVersion, "\nTorch ", KAPPASCOPE_TORCH_VERSION,
-                    "\nCUDA: ", cuda_text().empty() ? "not built in" : cuda_text(), "\ndevice: ", automatic_device_text(),
+                    "\nCUDA: ", cuda_text().empty() ? "not built in" : cuda_text(),
+                    "\ndevice: ", automatic_device_text(),
                     "\nwindow: ", kWindow ? "built in" : "not built in", "\n");
 }
 

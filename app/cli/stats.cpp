@@ -277,8 +277,8 @@ class Stats {
     interrupts_.say_at_end(kGoOn);
   }
 
-  // Of all ranks, on the first one: pairs of neighbours join theirs, then pairs of these, so that none
-  // holds more than two at once and the way is log2(ranks) long.
+  // Of all ranks, on the first one: pairs of neighbours join theirs, then pairs of these, so that
+  // none holds more than two at once and the way is log2(ranks) long.
   CorpusTotals gathered() {
     CorpusTotals all = std::move(pass_->totals());
     for (int step = 1; step < size(); step *= 2) {

@@ -24,11 +24,12 @@ using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 using StorePlace = c10::intrusive_ptr<c10d::Store>;
 
-constexpr auto kArrival = 300s;    // until all ranks must have started
-constexpr auto kOneTry = 2s;       // of reaching the store
-constexpr auto kPause = 100ms;     // between two looks
-constexpr auto kLastWord = 2s;     // in which ranks that are left say so
-// One may have hours of work left when another waits for it; that one has ended its connection tells.
+constexpr auto kArrival = 300s;  // until all ranks must have started
+constexpr auto kOneTry = 2s;     // of reaching the store
+constexpr auto kPause = 100ms;   // between two looks
+constexpr auto kLastWord = 2s;   // in which ranks that are left say so
+// One may have hours of work left when another waits for it; that one has ended its connection
+// tells.
 constexpr auto kExchange = 24h;
 
 std::string key_of(const char* what, int rank) {
