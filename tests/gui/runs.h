@@ -28,7 +28,9 @@ inline void run(Driver& driver, const char* text, const Words& words = {}) {
 // find them by.
 template <typename IdIn>
 inline void click(Driver& driver, const char* what, const IdIn& id_in) {
-  for (ImGuiWindow* window : ImGui::GetCurrentContext()->Windows) {
+  // ItemExists() lets frames pass, in which the list may grow and move.
+  const ImVector<ImGuiWindow*> windows = ImGui::GetCurrentContext()->Windows;
+  for (ImGuiWindow* window : windows) {
     if (!window->WasActive) { continue; }  // one unused for a minute has no stack of ids
     const ImGuiID id = id_in(*window);
     if (!driver.ctx->ItemExists(id)) { continue; }
