@@ -1,6 +1,7 @@
 // UTF-8, one code point at a time (Unicode 15, table 3-7: no overlong forms, no surrogates).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -39,6 +40,27 @@ inline CodePoint decode_utf8(std::string_view text, std::size_t at) {
 inline bool starts_utf8(char byte) {
   return (static_cast<std::uint8_t>(byte) & 0xC0) != 0x80;
 }
+
+// Code points that begin in a text.
+inline std::int64_t count_code_points(std::string_view text) {
+  return std::count_if(text.begin(), text.end(), starts_utf8);
+}
+
+// Code points of a text that begin before a byte of it; cheap when asked for in order.
+class CodePointCount {
+ public:
+  explicit CodePointCount(std::string_view text) : text_(text) {}
+  std::int32_t before(std::size_t byte) {
+    while (at_ < byte) { count_ += starts_utf8(text_[at_++]) ? 1 : 0; }
+    while (at_ > byte) { count_ -= starts_utf8(text_[--at_]) ? 1 : 0; }
+    return count_;
+  }
+
+ private:
+  std::string_view text_;
+  std::size_t at_ = 0;
+  std::int32_t count_ = 0;
+};
 
 // Offset of the first byte that is no UTF-8; text.size() when all of it is.
 inline std::size_t utf8_error(std::string_view text) {

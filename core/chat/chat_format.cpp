@@ -103,21 +103,6 @@ Json messages_of(std::string_view document, std::string_view source) {
   return json;
 }
 
-// Places in bytes, ascending, as places in code points.
-class CodePoints {
- public:
-  explicit CodePoints(std::string_view text) : text_(text) {}
-  std::int32_t before(std::size_t byte) {
-    for (; at_ < byte; ++at_) { count_ += starts_utf8(text_[at_]) ? 1 : 0; }
-    return count_;
-  }
-
- private:
-  std::string_view text_;
-  std::size_t at_ = 0;
-  std::int32_t count_ = 0;
-};
-
 // A token is the assistant's that holds part of what is, or ends it: a special token right behind.
 ChatTokens render_template(const ChatTemplate& chat_template, const Json& messages,
                            const Tokenizer& tokenizer, std::string_view source) {
@@ -125,7 +110,7 @@ ChatTokens render_template(const ChatTemplate& chat_template, const Json& messag
   ChatTokens result{tokenizer.encode_ordinary(text.text, source), {}};
   std::vector<Token>& tokens = result.tokens;
   result.assistant.resize(tokens.size());
-  CodePoints places(text.text);
+  CodePointCount places(text.text);
   std::size_t t = 0;
   for (const ByteRange& mark : text.marks) {
     const std::int32_t begin = places.before(mark.begin), end = places.before(mark.end);

@@ -147,16 +147,12 @@ CallResult replaced(const Arguments& arguments) {
   return text_result(std::move(result));
 }
 
-std::int64_t code_points(std::string_view text) {
-  return std::count_if(text.begin(), text.end(), starts_utf8);
-}
-
 CallResult length_of(std::string_view name, const ChatValue& value) {
   switch (value.kind()) {
     case Kind::undefined:
       return {ChatValue::of(std::int64_t{0}), ""};
     case Kind::text:
-      return {ChatValue::of(code_points(value.text().text)), ""};
+      return {ChatValue::of(count_code_points(value.text().text)), ""};
     case Kind::list:
       return {ChatValue::of(std::int64_t(std::ssize(value.list()))), ""};
     case Kind::dict:

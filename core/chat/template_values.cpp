@@ -23,10 +23,6 @@ std::size_t place_of_code_point(std::string_view text, std::int64_t n) {
   return at;
 }
 
-std::int64_t code_points_of(std::string_view text) {
-  return std::count_if(text.begin(), text.end(), starts_utf8);
-}
-
 // Python's rule for the ends of a slice over n things.
 struct SliceEnds {
   std::int64_t begin, end, step;
@@ -168,7 +164,7 @@ ChatValue TemplateRun::item(const TemplateNode& node) {
   if (!is_whole(which) || !(of.is(Kind::list) || of.is(Kind::text))) { return {}; }
   const bool text = of.is(Kind::text);
   if (text) { count_bytes(node, of.text().text.size()); }
-  const std::int64_t n = text ? code_points_of(of.text().text) : std::ssize(of.list());
+  const std::int64_t n = text ? count_code_points(of.text().text) : std::ssize(of.list());
   const std::int64_t at = which.number() + (which.number() < 0 ? n : 0);
   if (at < 0 || at >= n) { return {}; }
   if (!text) { return of.list()[at]; }
@@ -189,7 +185,7 @@ ChatValue TemplateRun::slice(const TemplateNode& node) {
   if (of.is(Kind::text) && step == 1) {
     const std::string& text = of.text().text;
     count_bytes(node, text.size());
-    const SliceEnds ends = slice_ends(begin, end, 1, code_points_of(text));
+    const SliceEnds ends = slice_ends(begin, end, 1, count_code_points(text));
     return ChatValue::of(of.text().part(place_of_code_point(text, ends.begin),
                                         place_of_code_point(text, std::max(ends.begin, ends.end))));
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/tokenizer/byte_signs.h"
+#include "core/utf8.h"
 
 namespace kappascope {
 namespace {
@@ -52,22 +53,6 @@ std::string written_out(const std::string& spelling, const TokenizerFile& file,
   for (const auto& [from, to] : file.signs) { bytes = replace_all(std::move(bytes), from, to); }
   return bytes;
 }
-
-// Code points of a text that begin before a byte of it; cheap when asked for in order.
-class CharacterCount {
- public:
-  explicit CharacterCount(std::string_view text) : text_(text) {}
-  std::int32_t before(std::size_t byte) {
-    while (at_ < byte) { count_ += starts_utf8(text_[at_++]) ? 1 : 0; }
-    while (at_ > byte) { count_ -= starts_utf8(text_[--at_]) ? 1 : 0; }
-    return count_;
-  }
-
- private:
-  std::string_view text_;
-  std::size_t at_ = 0;
-  std::int32_t count_ = 0;
-};
 
 }  // namespace
 
@@ -137,7 +122,7 @@ class SubwordTokenizer::Encoder {
   const SubwordTokenizer& tokenizer_;
   std::string_view text_;
   std::string_view source_;
-  CharacterCount begins_, ends_;
+  CodePointCount begins_, ends_;
   PreTokenizer::Cutter cutter_;
   SubwordModel::Merging merging_;
   std::vector<PreTokenizer::Piece> pieces_;

@@ -13,10 +13,6 @@ namespace {
 
 using Index = Vocabulary::Index;
 
-std::int32_t count_characters(std::string_view bytes) {
-  return static_cast<std::int32_t>(std::count_if(bytes.begin(), bytes.end(), starts_utf8));
-}
-
 // Turns the pieces of one text into its tokens.
 class Encoder {
  public:
@@ -29,7 +25,7 @@ class Encoder {
   // `piece` is part of the text, after the pieces before it.
   void add(std::string_view piece) {
     const auto begin = static_cast<std::size_t>(piece.data() - text_.data());
-    characters_ += count_characters(text_.substr(position_, begin - position_));
+    characters_ += std::int32_t(count_code_points(text_.substr(position_, begin - position_)));
     position_ = begin;
     const std::uint64_t hash = vocabulary_.hash(piece);
     const Index whole = vocabulary_.find(piece, hash);
@@ -82,7 +78,7 @@ class Encoder {
   void emit(Index index) {
     const std::string_view bytes = text_.substr(position_, vocabulary_.length(index));
     const std::int32_t start = characters_ - (starts_utf8(bytes[0]) ? 0 : 1);
-    characters_ += count_characters(bytes);
+    characters_ += std::int32_t(count_code_points(bytes));
     position_ += bytes.size();
     tokens_.push_back({vocabulary_.id(index), start, characters_});
   }
