@@ -6,24 +6,13 @@
 
 #include "core/nan.h"
 #include "core/stats/difference.h"
-#include "core/stats/layer.h"
-#include "core/stats/mean.h"
 #include "core/trace/csv_rows.h"
 
 namespace kappascope {
 namespace {
 
-// Of the positions whose divergence is a number, and after which a token comes that counts.
 Json divergence_json(const Trace& a) {
-  const std::span<const std::uint8_t> mask = counted_mask(a);
-  Mean mean;
-  double most = 0;
-  for (std::int64_t t = 0; t < std::ssize(a.kl_against); ++t) {
-    const double divergence = a.kl_against[t];
-    if (!mask.empty() && (t + 1 == std::ssize(mask) || mask[t + 1] == 0)) { continue; }
-    mean.add(divergence);
-    if (std::isfinite(divergence)) { most = std::max(most, divergence); }
-  }
+  const auto [mean, most] = divergence_of(a);
   if (mean.count == 0) { return {{"mean", nullptr}, {"max", nullptr}, {"positions", 0}}; }
   return {{"mean", mean.value()}, {"max", most}, {"positions", mean.count}};
 }

@@ -8,7 +8,6 @@
 #include "core/stats/importance.h"
 #include "core/stats/layer.h"
 #include "core/stats/layer_statistics.h"
-#include "core/stats/mean.h"
 #include "core/trace/meta.h"
 
 namespace kappascope {
@@ -290,6 +289,18 @@ std::vector<ExpertDifference> expert_differences(const TraceLayer& a, const Laye
 
 }  // namespace
 
+Divergence divergence_of(const Trace& a) {
+  const std::span<const std::uint8_t> mask = counted_mask(a);
+  Divergence result;
+  for (std::int64_t t = 0; t < std::ssize(a.kl_against); ++t) {
+    if (!mask.empty() && (t + 1 == std::ssize(mask) || mask[t + 1] == 0)) { continue; }
+    const double divergence = a.kl_against[t];
+    result.mean.add(divergence);
+    if (std::isfinite(divergence)) { result.most = std::max(result.most, divergence); }
+  }
+  return result;
+}
+
 RunDifference run_difference(const Trace& a, const Trace& b) {
   RunDifference difference;
   difference.loss = loss_difference(a, b);
@@ -297,7 +308,7 @@ RunDifference run_difference(const Trace& a, const Trace& b) {
   const auto edits = b.meta.find("interventions");
   const Json none = Json::array();
   if (against != a.meta.end() && *against == (edits == b.meta.end() ? none : *edits)) {
-    difference.divergence = mean_of(a.kl_against).value();
+    difference.divergence = divergence_of(a).mean.value();
   }
   const bool same_tokens = tokens_differ_because(a, b).empty();
   const std::vector<LayerSummary> of_a = summarise(a), of_b = summarise(b);

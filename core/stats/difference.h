@@ -9,6 +9,7 @@
 
 #include "core/checkpoint/json.h"
 #include "core/nan.h"
+#include "core/stats/mean.h"
 #include "core/stats/summary.h"
 #include "core/trace/trace.h"
 
@@ -97,6 +98,14 @@ struct RunDifference {
   double divergence = kNaN;  // mean KL(B ‖ A) in nats; NaN: not recorded against a run like B
   std::vector<LayerDifference> layers;
 };
+// KL from the run that a was made against, in nats: over the positions where it is a number and
+// after which a token comes that counts.
+struct Divergence {
+  Mean mean;
+  double most = 0;
+};
+Divergence divergence_of(const Trace& a);
+
 RunDifference run_difference(const Trace& a, const Trace& b);
 
 // All of the above as difference.json: names of both runs, losses, per layer what was routed
