@@ -153,7 +153,7 @@ ReportTable texts_table(const ComparedRun& run, bool metadata) {
     source.push_back(text_of(meta_at(text, "document", "source")));
     hash.push_back(text_of(meta_at(text, "document", "sha256")));
     tokens.push_back(text.tokens);
-    nll.push_back(mean_of(text.nll).value());
+    nll.push_back(mean_nll_of(text).value());
     bits.push_back(bits_per_byte(text).value);
   }
   ReportTable table{.title = "Texts"};

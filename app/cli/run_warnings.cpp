@@ -8,6 +8,7 @@
 #include "app/cli/output_folder.h"
 #include "core/error.h"
 #include "core/stats/layer_statistics.h"
+#include "core/trace/corpus_totals.h"
 
 namespace kappascope {
 namespace {
@@ -46,7 +47,7 @@ std::string overflow_text(const Trace& trace, const std::vector<LayerSummary>& l
 void NearTies::add(const Trace& trace, const std::vector<LayerSummary>& layers) {
   const std::int64_t before = ties;
   for (const LayerSummary& layer : layers) { ties += layer.near_ties; }
-  choices += trace.tokens * trace.layers;
+  choices += counted_tokens(trace) * trace.layers;
   texts += ties > before ? 1 : 0;
   limit = trace.near_tie;
 }
@@ -69,8 +70,8 @@ std::vector<std::string> trace_warnings(const Trace& trace, const std::vector<La
   const std::string_view why =
       weights_finite ? "rows are not finite" : "rows are spoilt by NaN or infinite weights";
   if (spoilt > 0) {
-    warnings.push_back(join_words(spoilt, " of ", trace.tokens * trace.layers, " (token, layer) ",
-                                  why, " and left out of the statistics"));
+    warnings.push_back(join_words(spoilt, " of ", counted_tokens(trace) * trace.layers,
+                                  " (token, layer) ", why, " and left out of the statistics"));
   }
   return warnings;
 }

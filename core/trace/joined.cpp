@@ -255,7 +255,7 @@ void write_joined_trace(const std::filesystem::path& path, std::span<const Trace
                         const std::string& source) {
   require(!traces.empty(), ExitCode::internal, {}, "no trace to be joined");
   for (const Trace* trace : traces) {
-    for (const char* key : {"config_sha256", "tensor_directory_sha256", "interventions"}) {
+    for (const char* key : {"config_sha256", "tensor_directory_sha256", "interventions", "only"}) {
       require(at(trace->meta, {key}) == at(traces[0]->meta, {key}), ExitCode::usage,
               {trace->path.native()}, key, " is not that of ", traces[0]->path.native(),
               "; expected traces of one model with the same settings");
