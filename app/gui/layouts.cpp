@@ -174,6 +174,7 @@ void follow_trace(Gui& gui, ImGuiID dockspace) {
   const DocumentId shown = gui.workspace.view().trace;
   const Trace* trace = gui.workspace.current_trace();
   if (!trace || std::exchange(gui.laid_out_for, shown) == shown) { return; }
+  const std::string asked = std::exchange(gui.asked_view, std::string());
   const bool corpus = trace->corpus != nullptr, for_corpus = gui.built_in.name == kOfCorpus;
   if (gui.built_in.name.empty() || !gui.next_layout.empty() || corpus == for_corpus) { return; }
   const bool touched =
@@ -181,9 +182,9 @@ void follow_trace(Gui& gui, ImGuiID dockspace) {
   if (touched) { return; }
   const std::string last = std::exchange(gui.before_corpus, corpus ? gui.built_in.name : "");
   build_layout(gui, corpus ? kOfCorpus : last.empty() ? kNames.front() : last, dockspace);
-  if (!gui.asked_view.empty()) {
-    gui.shown[gui.asked_view] = true;
-    gui.raise.push_back(std::exchange(gui.asked_view, std::string()));
+  if (!asked.empty()) {
+    gui.shown[asked] = true;
+    gui.raise.push_back(asked);
   }
 }
 
