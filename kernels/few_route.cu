@@ -26,14 +26,16 @@ __device__ void multiply_router(const FewRouteArgs& args, std::int64_t expert, s
   const std::int64_t tokens = args.route.routing.tokens;
   const float* router = args.router + expert * args.width;
   float sums[kGroup] = {};
+  const float* x[kGroup];  // past the last token its values once more
+#pragma unroll
+  for (int t = 0; t < kGroup; ++t) {
+    x[t] = args.x + (first + t < tokens ? first + t : tokens - 1) * args.width;
+  }
   for (std::int64_t h = threadIdx.x * Width; h < args.width; h += kThreads * Width) {
     float weight[Width], value[kGroup][Width];
     load_values<Width>(router + h, weight);
 #pragma unroll
-    for (int t = 0; t < kGroup; ++t) {  // past the last token its values once more
-      const std::int64_t token = first + t < tokens ? first + t : tokens - 1;
-      load_values<Width>(args.x + token * args.width + h, value[t]);
-    }
+    for (int t = 0; t < kGroup; ++t) { load_values<Width>(x[t] + h, value[t]); }
 #pragma unroll
     for (int t = 0; t < kGroup; ++t) {
       for (int w = 0; w < Width; ++w) { sums[t] += weight[w] * value[t][w]; }
