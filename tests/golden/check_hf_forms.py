@@ -1,11 +1,11 @@
 """One model of a Hugging Face family, written in other ways, gives the same trace.
 
 check_hf_forms.py PROGRAM MODEL_FOLDER...           small folders, as tests/golden/hf
-check_hf_forms.py PROGRAM --oracle PATTERN...       folders of $KAPPASCOPE_ORACLE; 77 when unset
+check_hf_forms.py PROGRAM --oracle PATTERN...       folders of $KAPPASCOPE_ORACLE, the kinds of files in turn; 77 when unset
 
 config.json in the nested spelling of transformers 5 and in the flat one before it, with every type of RoPE
 for the first folder: the files are equal byte for byte. Weights as one file, as shards, as pytorch_model.bin with and without
-shards; bfloat16 and the float32 of the same values, MXFP4 and the float32 of what its sixteen code points stand for:
+shards; bfloat16 and the float32 of the same values, MXFP4 and float8 and the float32 of what they stand for:
 every array is equal bit for bit, so that the golden numbers of a folder hold for each of its forms. Likewise
 one expert of float32 among bfloat16 ones.
 """
@@ -15,7 +15,7 @@ import numpy as np
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'cli'))
 import torch_files
 
-NUMPY = {'F32': '<f4', 'F16': '<f2', 'BF16': '<u2', 'U8': 'u1'}
+NUMPY = {'F8_E4M3': 'u1', 'F32': '<f4', 'F16': '<f2', 'BF16': '<u2', 'U8': 'u1'}
 SPELLED_ALONE = ('glm4-groups-bias', 'qwen3-5')  # small folders whose tensors are kept as those of others
 STORAGES = {'F32': 'FloatStorage', 'F16': 'HalfStorage', 'BF16': 'BFloat16Storage', 'U8': 'ByteStorage'}
 ROPES = [  # what config.json says beside rope_theta, each a case of its own; the first is the folder's
@@ -183,6 +183,33 @@ def with_mxfp4(config, tensors, gates=64):
     return {**config, 'intermediate_size': gates, 'quantization_config': {'quant_method': 'mxfp4'}}, result
 
 
+# float8_e4m3: sign, four bits of exponent (bias 7), three of mantissa; the last of each sign is no number.
+EIGHT_BITS = np.array([(8 + byte % 8) * 2.0 ** ((byte >> 3) - 10) if byte >> 3 else byte % 8 * 2.0 ** -9 for byte in range(127)],
+                      np.float32)
+
+
+def with_eight_bits(tensors):
+    """Weights of the projections as float8 with a scale for each block of 128 rows and columns; and what they stand for."""
+    given, meant = {}, {}
+    for name, (kind, array) in tensors.items():
+        given[name] = meant[name] = kind, array
+        if not name.endswith('proj.weight') and not name.endswith('proj_with_mqa.weight'):
+            continue
+        values = (widened({name: (kind, array)})[name][1]).astype(np.float64)
+        rows, columns = (-(-size // 128) for size in values.shape)
+        scales = np.array([[np.abs(values[128 * r:128 * r + 128, 128 * c:128 * c + 128]).max() / 448 for c in range(columns)]
+                           for r in range(rows)], np.float32)
+        wide = np.repeat(np.repeat(scales, 128, 0), 128, 1)[:values.shape[0], :values.shape[1]]
+        size = np.abs(values / wide)
+        codes = np.clip(np.searchsorted(EIGHT_BITS, size), 1, 126)
+        codes -= size - EIGHT_BITS[codes - 1] < EIGHT_BITS[codes] - size
+        signs = np.where(values < 0, np.float32(-1), np.float32(1))
+        given[name] = 'F8_E4M3', (codes | (values < 0) << 7).astype(np.uint8)
+        given[name + '_scale_inv'] = 'F32', scales
+        meant[name] = 'F32', EIGHT_BITS[codes] * signs * wide
+    return given, meant
+
+
 # Runs -------------------------------------------------------------------------------------------
 
 
@@ -259,11 +286,11 @@ class Forms:
             if arrays[name].dtype != others[name].dtype or arrays[name].tobytes() != others[name].tobytes():
                 self.failures.append(f'{where}: {name} differs')
 
-    def weights(self, model):
+    def weights(self, model, containers):
         config = json.loads((model / 'config.json').read_text())
         tensors = read_weights(model)
         given = self.arrays_of(f'{model.name} as it is', self.folder_of(model, config))
-        for form in FORMS:
+        for form in containers:
             if form == 'one file' and (model / 'model.safetensors').exists():
                 continue
             folder = self.folder_of(model, config, tensors, form)
@@ -306,6 +333,17 @@ class Forms:
         folder = self.folder_of(model, config, decoded(tensors), 'one file')
         self.same(f'{model.name}, MXFP4 and float32', given, self.arrays_of(f'{model.name}, decoded', folder))
 
+    def eight_bits(self, model):
+        config = json.loads((model / 'config.json').read_text())
+        if config['model_type'] not in ('qwen3_moe', 'deepseek_v3'):
+            return
+        given, meant = with_eight_bits(read_weights(model))
+        used = {'quant_method': 'fp8', 'fmt': 'e4m3', 'weight_block_size': [128, 128]}
+        folder = self.folder_of(model, {**config, 'quantization_config': used}, given, 'three shards')
+        ours = self.arrays_of(f'{model.name} in float8', folder)
+        self.same(f'{model.name}, float8 and float32', ours,
+                  self.arrays_of(f'{model.name}, decoded', self.folder_of(model, config, meant, 'one file')))
+
     def beside_pictures(self, model):
         """The text part of a folder of pictures and text, which is left out by rule."""
         config = json.loads((model / 'config.json').read_text())
@@ -346,8 +384,10 @@ def main():
             forms.beside_pictures(model)
             if model.name in SPELLED_ALONE:
                 continue
-            forms.weights(model)
+            # No family has a reader of files of its own: of the many folders each takes one kind in turn.
+            forms.weights(model, list(FORMS) if words[0] != '--oracle' else [list(FORMS)[number % len(FORMS)]])
             forms.four_bits(model)
+            forms.eight_bits(model)
             forms.types_side_by_side(model)
     for failure in forms.failures:
         print('FAILED', failure)

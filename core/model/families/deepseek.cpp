@@ -73,9 +73,10 @@ RouterSpec router_of_v2(hf::Config& config) {
 }
 
 void finish_deepseek(Model& model, hf::Config& config, const hf::Sizes& sizes, bool pairs,
-                     const DeepseekDefaults& absent, RouterSpec router, bool mlp_bias) {
+                     const DeepseekDefaults& absent, RouterSpec router, bool mlp_bias,
+                     bool eight_bits) {
   config.require_silu();
-  config.require_quantization("");
+  config.require_quantization(eight_bits ? "fp8" : "");
   const LayerSpec layer = latent_layer(config, sizes, pairs);
   MoeSpec moe;
   moe.router = std::move(router);
@@ -86,7 +87,7 @@ void finish_deepseek(Model& model, hf::Config& config, const hf::Sizes& sizes, b
   dense.gates = config.size("intermediate_size", absent.dense_gates);
   dense.bias = mlp_bias;
   hf::finish(model, config, sizes, hf::layers_after(config, sizes, absent.dense, layer, dense, moe),
-             hf::deepseek_names());
+             hf::deepseek_names(), eight_bits);
 }
 
 void read_deepseek_v2(Model& model, const Json& document, const OpenOptions& /*options*/) {
@@ -107,7 +108,7 @@ void read_deepseek_v2(Model& model, const Json& document, const OpenOptions& /*o
   const hf::Sizes sizes = config.sizes(absent.sizes);
   RouterSpec router = router_of_v2(config);
   finish_deepseek(model, config, sizes, true, absent, std::move(router),
-                  config.flag("mlp_bias", false));
+                  config.flag("mlp_bias", false), false);
 }
 
 void read_deepseek_v3(Model& model, const Json& document, const OpenOptions& /*options*/) {
@@ -131,7 +132,7 @@ void read_deepseek_v3(Model& model, const Json& document, const OpenOptions& /*o
       {.experts = 256, .slots = 8, .scale = 2.5, .groups = 8, .kept_groups = 4});
   config.fields().find("topk_method");
   const bool pairs = config.flag("rope_interleave", true);
-  finish_deepseek(model, config, sizes, pairs, absent, std::move(router), false);
+  finish_deepseek(model, config, sizes, pairs, absent, std::move(router), false, true);
 }
 
 }  // namespace
