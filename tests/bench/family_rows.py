@@ -24,7 +24,7 @@ def transformers_peer():
 def p3(bench):
     """Whole float32 prefill of random Hugging Face models against the transformers package."""
     goals = (("eager", 1.5), ("grouped_mm", 1.15))
-    for family in ("qwen3_moe", "olmoe"):
+    for family in ("qwen3_moe", "olmoe", "deepseek_v3", "qwen3_next"):
         peer = transformers_peer()
         if peer is None:
             for kind, goal in goals:

@@ -18,6 +18,13 @@ FAMILIES = {
     "qwen3_moe": dict(COMMON, num_key_value_heads=4, head_dim=64, moe_intermediate_size=512,
                       intermediate_size=512, norm_topk_prob=True),
     "olmoe": dict(COMMON, num_key_value_heads=8, intermediate_size=512),
+    "deepseek_v3": dict(COMMON, n_routed_experts=64, num_key_value_heads=8, q_lora_rank=256, kv_lora_rank=128,
+                        qk_nope_head_dim=64, qk_rope_head_dim=32, v_head_dim=64, n_group=4, topk_group=2,
+                        n_shared_experts=1, moe_intermediate_size=512, intermediate_size=1024,
+                        first_k_dense_replace=1),
+    "qwen3_next": dict(COMMON, num_key_value_heads=2, head_dim=64, linear_num_key_heads=4, linear_num_value_heads=8,
+                       linear_key_head_dim=64, linear_value_head_dim=64, moe_intermediate_size=512,
+                       shared_expert_intermediate_size=512, intermediate_size=512),
 }
 
 
