@@ -9,6 +9,9 @@
 namespace kappascope {
 namespace {
 
+// A spreadsheet runs a field that begins with one of these and goes on.
+constexpr std::string_view kFormula = "=+-@";
+
 // What CSV or TeX would take for its own, and what would be unseen or break a line.
 bool must_be_escaped(std::int32_t code) {
   constexpr std::string_view kTaken = ",\"%#{}^";
@@ -29,6 +32,10 @@ void put_code(std::string& out, unsigned code) {
 }  // namespace
 
 void put_csv_text(std::string& out, std::string_view text) {
+  if (text.size() > 1 && kFormula.find(text.front()) != kFormula.npos) {
+    put_code(out, static_cast<unsigned char>(text.front()));
+    text.remove_prefix(1);
+  }
   for (std::size_t at = 0; at < text.size();) {
     const CodePoint point = decode_utf8(text, at);
     const std::string_view bytes = text.substr(at, point.length == 0 ? 1 : point.length);

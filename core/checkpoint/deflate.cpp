@@ -56,18 +56,18 @@ void inflate(const InputFile& file, std::uint64_t begin, const ZipEntry& entry,
     const uInt before = stream.state.avail_out;
     status = ::inflate(&stream.state, Z_NO_FLUSH);
     const std::uint64_t gained = before - stream.state.avail_out;
-    require(gained <= room, ExitCode::damaged, place, "compressed array; expected ", out.size(),
-            " bytes, found more");
+    require(gained <= room, ExitCode::damaged, place, "compressed entry '", entry.name,
+            "'; expected ", out.size(), " bytes, found more");
     made += gained;
   }
   const bool ends = status == Z_STREAM_END && taken == entry.size && stream.state.avail_in == 0;
-  require(made == out.size() && (!whole || ends), ExitCode::damaged, place,
-          "compressed array; expected ", out.size(), " bytes in a whole stream, found ", made);
+  require(made == out.size() && (!whole || ends), ExitCode::damaged, place, "compressed entry '",
+          entry.name, "'; expected ", out.size(), " bytes in a whole stream, found ", made);
   if (!whole) { return; }
   const auto sum = static_cast<std::uint32_t>(
       crc32_z(0, reinterpret_cast<const Bytef*>(out.data()), out.size()));
-  require(sum == entry.crc32, ExitCode::damaged, place, "compressed array; expected the checksum ",
-          entry.crc32, ", found ", sum);
+  require(sum == entry.crc32, ExitCode::damaged, place, "compressed entry '", entry.name,
+          "'; expected the checksum ", entry.crc32, ", found ", sum);
 }
 
 }  // namespace kappascope

@@ -227,6 +227,9 @@ std::string numbered(std::string_view prefix, std::int64_t step, std::string_vie
 Failure check_hub_file(const fs::path& folder, const std::string& name) {
   const fs::path relative = name;
   const bool climbs = std::find(relative.begin(), relative.end(), "..") != relative.end();
+  if (name.find('\0') != name.npos) {
+    return {ExitCode::damaged, "a name with a NUL byte; expected the name of a file in the folder"};
+  }
   if (name.empty() || relative.is_absolute() || climbs || !relative.has_filename()) {
     return {ExitCode::damaged, "leads out of the folder; expected the name of a file in it"};
   }

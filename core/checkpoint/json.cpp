@@ -185,6 +185,10 @@ class Builder : public nlohmann::json_sax<Json> {
 
 Json parse_json(std::string_view text, std::string_view file, NotFinite not_finite,
                 std::size_t most_values) {
+  const bool blank = text.find_first_not_of(" \t\r\n") == text.npos;
+  require(!blank, ExitCode::damaged, {file}, "the file is empty; expected JSON");
+  const bool wide = text.starts_with("\xff\xfe") || text.starts_with("\xfe\xff");
+  require(!wide, ExitCode::damaged, {file, {}, 0}, "text in UTF-16; save it as UTF-8");
   // The parser takes a NUL for the end of its input.
   const std::size_t nul = text.find('\0');
   require(nul == text.npos, ExitCode::damaged, {file, {}, static_cast<std::int64_t>(nul)},

@@ -78,7 +78,8 @@ bool agrees(std::uint64_t value, std::uint64_t value64, std::uint64_t sentinel) 
 
 Directory read_short_end(ByteCursor in) {
   const Place place = in.here();
-  check(in.number(4) == kEndSignature, place, "no end record; the file is truncated or no ZIP");
+  check(in.number(4) == kEndSignature, place,
+        "no end record; the file is truncated or no ZIP: make or download it again");
   Directory directory;
   directory.disk = in.number(2) | in.number(2);
   directory.entries_here = in.number(2);
@@ -104,6 +105,8 @@ Directory read_end(const InputFile& file) {
   const ByteCursor locator(tail, file.path(), tail_offset, "zip: ZIP64 locator");
   if (tail_offset != end_offset && ByteCursor(locator).number(4) == kLocatorSignature) {
     const Directory long_form = read_end64(file, locator, tail_offset);
+    check(directory.disk == 0 || directory.disk == kInZip64Of16Bits, place,
+          "archives of several disks are not read");
     check(agrees(directory.entries, long_form.entries, kInZip64Of16Bits) &&
               agrees(directory.bytes, long_form.bytes, kInZip64Of32Bits) &&
               agrees(directory.offset, long_form.offset, kInZip64Of32Bits),

@@ -78,7 +78,8 @@ class JsonLines final : public DocumentSource {
     }
     Json* const text = value_of_field(line, fields_.text);
     require(text && text->is_string(), ExitCode::damaged, {.file = document.source},
-            "expected an object with a text \"", fields_.text, "\", found none");
+            "expected an object with a text \"", fields_.text, "\", found ",
+            text ? found_text(*text) : "none");
     if (!fields_.domain.empty()) { document.domain = domain_of(line); }
     document.text = std::move(text->get_ref<std::string&>());
   }

@@ -168,6 +168,22 @@ std::string kind_of(std::uint64_t kind) {
                                             : join_words("a model of type ", kind);
 }
 
+// As SentencePiece itself asks of a model.
+void check_pieces(const PieceModel& model, std::string_view file) {
+  std::size_t unknown = 0;
+  for (const ModelPiece& piece : model.pieces) {
+    if (piece.type == ModelPiece::unknown) { ++unknown; }
+    const std::string& text = piece.text;
+    const bool of_byte = text.size() == 6 && text.starts_with("<0x") && text.ends_with('>') &&
+                         text.find_first_not_of("0123456789ABCDEF", 3) == 5;
+    require(piece.type != ModelPiece::byte || of_byte, ExitCode::damaged, {file}, "pieces[",
+            &piece - model.pieces.data(), "].piece; expected a byte as <0x00> to <0xFF>, found \"",
+            text, "\"");
+  }
+  require(unknown == 1, ExitCode::damaged, {file},
+          "pieces; expected one of type 2 (unknown), found ", unknown);
+}
+
 // What is not computed here, by name.
 void check_model(const PieceModel& model, std::string_view file) {
   require(!model.pieces.empty(), ExitCode::damaged, {file},
@@ -179,6 +195,7 @@ void check_model(const PieceModel& model, std::string_view file) {
           model.normalizer_name.empty() ? "a normalizer without a name" : model.normalizer_name);
   require(!model.space_as_suffix, ExitCode::unsupported, {file},
           "trainer_spec.treat_whitespace_as_suffix; expected false, found true");
+  check_pieces(model, file);
 }
 
 // Joining two normal pieces makes a third. A higher score goes first, then the lower id.

@@ -136,7 +136,9 @@ std::shared_ptr<const GivenRoutes> read_routes(const std::filesystem::path& path
   const std::filesystem::path at = folder ? path / kTraceFile : path;
   const InputFile file = InputFile::open(at);
   const auto first = file.read(0, std::min<std::uint64_t>(file.size(), 1), "first byte");
-  const bool array = !first.empty() && first.front() == std::byte{0x93};  // "\x93NUMPY"
+  require(!first.empty(), ExitCode::damaged, {file.path()},
+          "the file is empty; expected a .npy array or a trace");
+  const bool array = first.front() == std::byte{0x93};  // "\x93NUMPY"
   GivenRoutes routes = array ? of_array(file) : of_trace(at);
   routes.file = path.native();
   return std::make_shared<const GivenRoutes>(std::move(routes));

@@ -172,7 +172,9 @@ void set_type(NpyArray& array, std::string_view descr, const Place& place) {
     return;
   }
   require(descr != "|O", ExitCode::unsupported, place, "array of Python objects");
-  require(descr.empty() || descr[0] != '>', ExitCode::unsupported, place, "big-endian array");
+  require(
+      descr.empty() || descr[0] != '>', ExitCode::unsupported, place,
+      "big-endian array; expected little-endian: save array.astype(array.dtype.newbyteorder('<'))");
   fail(ExitCode::unsupported, place, "array type; expected bool, i2, i4, i8, f4, f8 or U, found ",
        descr);
 }
@@ -235,7 +237,8 @@ NpyArray parse_npy_dict(std::string_view text, std::string_view name, const Plac
   array.shape = std::move(dict.shape);
   set_type(array, dict.descr, place);
   require(fits(array), ExitCode::damaged, place, "broken .npy header: array over 2^63 bytes");
-  require(!dict.fortran, ExitCode::unsupported, place, "array in Fortran order");
+  require(!dict.fortran, ExitCode::unsupported, place,
+          "array in Fortran order; save numpy.ascontiguousarray of it");
   return array;
 }
 

@@ -203,8 +203,10 @@ void check_values(const Trace& trace, Faults& faults) {
     if (trace.expert_kept[i] <= 1 && (trace.expert_index[i] >= 0 || trace.expert_kept[i] == 0)) {
       continue;
     }
+    const bool truth = trace.expert_kept[i] <= 1;
     faults.add(ExitCode::damaged, "expert_kept", "element ", i,
-               "; expected a kept slot to have an expert, found none");
+               truth ? "; expected a kept slot to have an expert, found none"
+                     : join_words("; expected 0 or 1, found ", int(trace.expert_kept[i])));
     break;
   }
   if (trace.tokens * trace.slots >

@@ -52,7 +52,7 @@ TEST(CorpusText, ALineOfJsonIsADocument) {
   EXPECT_EQ(folder.read("b.jsonl", "{\"txt\": 1}\n[1]\n{\"text\": 2}\n{\"text\": \"ok\"}\n{\n"),
             (Lines{"0 b.jsonl:1 !3 b.jsonl:1: expected an object with a text \"text\", found none",
                    "1 b.jsonl:2 !3 b.jsonl:2: expected an object with a text \"text\", found none",
-                   "2 b.jsonl:3 !3 b.jsonl:3: expected an object with a text \"text\", found none",
+                   "2 b.jsonl:3 !3 b.jsonl:3: expected an object with a text \"text\", found 2",
                    "3 b.jsonl:4 [] ok",
                    "4 b.jsonl:5 !3 b.jsonl:5: offset 0: invalid JSON: syntax error while parsing "
                    "object key - "

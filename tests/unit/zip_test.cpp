@@ -110,10 +110,12 @@ TEST(Zip, RefusesCompressedAndEncryptedEntries) {
 TEST(Zip, RefusesOtherFiles) {
   EXPECT_EQ(zip_line(""), "3 zip: too short for an end record; expected 22 bytes, found 0");
   EXPECT_EQ(zip_line(std::string(100, 'x')),
-            "3 offset 78: zip: no end record; the file is truncated or no ZIP");
+            "3 offset 78: zip: no end record; the file is truncated or no ZIP: make or download it "
+            "again");
   const std::string good = tiny_zip({entry("a", "1")}).flat();
-  EXPECT_EQ(zip_line(good + "comment"), "3 " + offset_text(good.size() - 15) +
-                                            "zip: no end record; the file is truncated or no ZIP");
+  EXPECT_EQ(zip_line(good + "comment"),
+            "3 " + offset_text(good.size() - 15) +
+                "zip: no end record; the file is truncated or no ZIP: make or download it again");
 }
 
 TEST(Zip, RefusesAnEndRecordThatPointsElsewhere) {
