@@ -108,33 +108,10 @@ TEST(Trace, ReportsAllMissesAtOnce) {
   }
 }
 
-TEST(Trace, RefusesIndicesOutOfRange) {
-  const auto code = [](const char* array, auto value) {
-    return opened_after([&](RawArrays& arrays) { arrays[array].set(3, value); }).code;
-  };
-  EXPECT_EQ(code("expert_index", std::int16_t{3}), ExitCode::damaged);
-  EXPECT_EQ(code("expert_index", std::int16_t{-2}), ExitCode::damaged);
-  EXPECT_EQ(code("expert_index", std::int16_t{-1}), ExitCode::damaged);  // kept, yet no expert
-  EXPECT_EQ(code("expert_kept", std::uint8_t{7}), ExitCode::damaged);
-  EXPECT_EQ(code("layer_index", std::int32_t{4}), ExitCode::damaged);
-  EXPECT_EQ(code("layer_index", std::int32_t{-1}), ExitCode::damaged);
-  EXPECT_EQ(code("pass_index", std::int32_t{-1}), ExitCode::damaged);
-  EXPECT_EQ(code("token_id", std::int32_t{-1}), ExitCode::damaged);
-  EXPECT_EQ(code("kappa_hist", std::int64_t{-1}), ExitCode::damaged);
-  EXPECT_EQ(code("gate_pre_hist", std::int64_t{6 * 2 * 8 + 1}), ExitCode::damaged);
-  EXPECT_EQ(code("kappa_hist", std::int64_t{1}), ExitCode::ok);
-}
-
-TEST(Trace, NamesAnotherSchema) {
-  const auto code = [](const std::string& schema) {
-    return opened_after([&](RawArrays& arrays) {
-             edit_meta(arrays, [&](Json& meta) { meta["schema"] = schema; });
-           })
-        .code;
-  };
-  EXPECT_EQ(code("kappascope.trace/2"), ExitCode::unsupported);
-  EXPECT_EQ(code("kappascope.model/1"), ExitCode::damaged);
-  EXPECT_EQ(code(""), ExitCode::damaged);
+TEST(Trace, CountsAreOfAnyOrder) {
+  const Failure failure =
+      opened_after([](RawArrays& arrays) { arrays["kappa_hist"].set(3, std::int64_t{1}); });
+  EXPECT_EQ(failure.code, ExitCode::ok) << failure.message;
 }
 
 TEST(Trace, ChecksTheDocument) {
