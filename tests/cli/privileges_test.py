@@ -1,0 +1,54 @@
+"""What the program asks of the system: no network, no other program, no file but its own output and the cache of
+fonts. Read from the trace of its system calls."""
+import os
+import re
+import shutil
+import subprocess
+import unittest
+
+from harness import PROGRAM, SOURCE, Case, main
+
+MODEL = SOURCE / 'assets' / 'd4-kappa'
+CALLS = '%network,execve,execveat,openat,open,creat,mkdir,unlink,unlinkat,rename,renameat,renameat2,symlink,link,chmod'
+
+
+def may_trace():
+    return shutil.which('strace') and subprocess.run(['strace', '-qq', 'true'], capture_output=True).returncode == 0
+
+
+@unittest.skipUnless(may_trace(), 'skipped: strace is not here or may not trace')
+class PrivilegesTest(Case):
+    def calls_of(self, *words):
+        log = self.folder / 'calls'
+        env = {'PATH': os.environ['PATH'], 'HOME': str(self.folder / 'home')}
+        subprocess.run(['strace', '-f', '-qq', '-e', f'trace={CALLS}', '-o', log, PROGRAM, *map(str, words)], env=env,
+                       check=True, capture_output=True, timeout=240)
+        calls = [line.split(None, 1)[1] for line in log.read_text(errors='replace').splitlines()]
+        return [call for call in calls if not call.startswith(('+++', '---', '<...'))]
+
+    def check(self, *words):
+        calls = self.calls_of(*words)
+        self.assertGreater(len(calls), 20)
+        for call in calls[1:]:
+            self.assertNotRegex(call, r'^(socket|connect|bind|listen|accept|send|recv|execve)', words)
+        changing = [call for call in calls[1:] if re.match(r'(mkdir|unlink|rename|symlink|link|chmod|creat)', call) or
+                    re.search(r'O_(WRONLY|RDWR|CREAT)', call)]
+        ours = (f'"{self.folder}/', '"/dev/null"')
+        strangers = [call for call in changing if not any(mark in call for mark in ours) and '-1 EEXIST' not in call]
+        self.assertEqual(strangers, [], words)
+        return changing
+
+    def test_verbs(self):
+        out, corpus = self.folder / 'out', self.folder / 'corpus.txt'
+        corpus.write_text('The tide came in and the tide went out.')
+        self.assertEqual(self.check('info', MODEL), [])
+        self.assertEqual(self.check('tokens', MODEL, '-p', 'The tide'), [])
+        self.assertTrue(self.check('run', MODEL, '-p', 'The tide', '-o', out, '--figures', 'expert-load'))
+        self.check('plot', out / 'trace.npz', '-o', self.folder / 'plot', '--figures', 'expert-load',
+                   '--figure-format', 'svg,pdf,png')
+        self.check('stats', MODEL, '--corpus', corpus, '-o', self.folder / 'stats')
+        self.check('report', out / 'trace.npz', '-o', self.folder / 'report.html')
+
+
+if __name__ == '__main__':
+    main()
