@@ -138,7 +138,8 @@ std::string field(char number, const std::string& bytes) {
 TEST(SentencePiece, NoPrefixOrFlippedByteCrashes) {
   std::string model;
   for (const char* text : {"<unk>", "a", "b", "\u2581", "ab", "\u2581ab"}) {
-    model += field(1, field(1, text) + std::string("\x15\0\0\x80\xbf", 5));
+    const char type = text[0] == '<' ? 2 : 1;
+    model += field(1, field(1, text) + std::string("\x15\0\0\x80\xbf\x18", 6) + type);
   }
   model += field(2, std::string("\x18\x02\x98\x02\x01", 5)) + field(3, std::string("\x20\0", 2));
   const testing::MemoryFile file(model);
