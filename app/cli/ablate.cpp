@@ -155,8 +155,8 @@ class Sweep {
     folder.check_places({}, {kTraceFile, kModelFile, kAblationJson});
     found_.settings = identity();
     log_.emplace(folder.path(), found_.settings, options_.resume, options_.force);
-    loaded_ = load_model(model_, options_.compute, {&plan_}, std::ssize(text_.tokens),
-                         /*strict=*/false, terminal_, settings_);
+    loaded_ = load_model(model_, options_.compute, {&plan_}, std::ssize(text_.tokens), terminal_,
+                         settings_);
     TraceRecorder recorder(folder.staged(kTraceFile), model_, plan_, text_, settings_);
     try {
       run_base(recorder);

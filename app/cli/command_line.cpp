@@ -108,6 +108,7 @@ void ComputeOptions::add_to(CLI::App& app) {
                  "bytes of the GPU's memory that the model may take, as 16GB; one that needs more "
                  "goes through it a layer at a time. By default all of its weights are there")
       ->option_text("SIZE");
+  app.add_flag("--strict", strict, "refuse NaN and infinite weights");
 }
 
 void ReadingOptions::add_to(CLI::App& app) {

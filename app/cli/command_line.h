@@ -30,6 +30,7 @@ struct ComputeOptions {
   int threads = 0;         // 0: usable_threads()
   std::string memory;      // "8GB"; "": what there is
   std::string gpu_memory;  // "": all weights are there
+  bool strict = false;     // weights that are not finite are an error (damaged), not a warning
 
   void add_to(CLI::App& app);
   // Unknown device, or --gpu-memory with the CPU: usage; a GPU where this build knows none: gpu.

@@ -105,8 +105,7 @@ class Recording {
     settings_.command = words_.command;
     settings_.dtype = words_.compute.dtype;
     settings_.threads = words_.compute.load_options().threads;
-    loaded_ = load_model(model_, words_.compute, {&plan_}, tokens, /*strict=*/false, terminal_,
-                         settings_);
+    loaded_ = load_model(model_, words_.compute, {&plan_}, tokens, terminal_, settings_);
   }
 
   // Traces in folders of their own below `folder`, with the model's parameters there.

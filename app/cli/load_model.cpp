@@ -28,7 +28,7 @@ void leave_gpu(const std::vector<const RunPlan*>& plans, const ComputeOptions& c
 
 std::unique_ptr<EngineModel> load_model(const Model& model, const ComputeOptions& compute,
                                         const std::vector<const RunPlan*>& plans,
-                                        std::int64_t tokens, bool strict, Terminal& terminal,
+                                        std::int64_t tokens, Terminal& terminal,
                                         TraceSettings& settings) {
   LoadOptions load = compute.load_options();
   std::string note;
@@ -49,7 +49,7 @@ std::unique_ptr<EngineModel> load_model(const Model& model, const ComputeOptions
   }
   settings.device = compute.name_of(load);
   const std::string nonfinite = nonfinite_weights(model, *loaded);
-  if (strict && !nonfinite.empty()) { throw Error(ExitCode::damaged, nonfinite); }
+  if (compute.strict && !nonfinite.empty()) { throw Error(ExitCode::damaged, nonfinite); }
   if (!nonfinite.empty()) { terminal.warn(nonfinite); }
   if (*loaded->description()) { terminal.debug(loaded->description()); }
   settings.torch_version = engine(load.device).torch_version();

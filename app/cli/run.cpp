@@ -215,8 +215,7 @@ class Run {
     for (const Job& job : jobs_) { tokens = std::max(tokens, job.tokens); }
     std::vector<const RunPlan*> plans{&plan_};
     if (against_) { plans.push_back(&*against_); }
-    loaded_ =
-        load_model(model_, options_.compute, plans, tokens, options_.strict, terminal_, settings_);
+    loaded_ = load_model(model_, options_.compute, plans, tokens, terminal_, settings_);
   }
 
   void run_jobs(OutputFolder& folder) {

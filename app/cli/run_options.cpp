@@ -87,7 +87,6 @@ void RunOptions::add_to(CLI::App& app) {
   app.add_flag("--force", force,
                "replace files that kappascope has not written, or another batch's");
   thresholds.add_to(app, "load_cv>2, nll_mean>4, kappa.mean<0.5");
-  app.add_flag("--strict", strict, "refuse NaN and infinite weights");
   talk.add_to(app);
 }
 

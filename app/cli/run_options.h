@@ -26,7 +26,7 @@ struct RunOptions {
   bool logits = false, window = false, json = false, compress = false;
   TalkOptions talk;
   Thresholds thresholds;
-  bool force = false, strict = false, skip_done = false;
+  bool force = false, skip_done = false;
 
   InterventionOptions changes;
 

@@ -152,8 +152,7 @@ class Score {
       plans.push_back(&side.plan);
       for (const TaskSize& size : side.sizes) { longest = std::max(longest, size.longest_call); }
     }
-    return load_model(*of.model, options_.compute, plans, longest, /*strict=*/false, terminal_,
-                      settings_);
+    return load_model(*of.model, options_.compute, plans, longest, terminal_, settings_);
   }
 
   void warn_of_examples() {

@@ -182,7 +182,7 @@ class Stats {
         terminal_.say(join_words("going on after ", begin.taken, " documents"));
       }
     }
-    loaded_ = load_model(*model_, options_.compute, {&*plan_}, room_, false, terminal_, trace_);
+    loaded_ = load_model(*model_, options_.compute, {&*plan_}, room_, terminal_, trace_);
     DocumentReader reader(options_.source);
     progress_.emplace(terminal_, reader);
     CallPacker packer(room_, options_.window,

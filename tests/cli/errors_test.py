@@ -7,7 +7,7 @@ import zipfile
 
 import tiktoken
 
-from harness import MODEL, Case, main
+from harness import MODEL, SOURCE, Case, main
 
 
 def only(folder, pattern):
@@ -67,10 +67,6 @@ class UsageTest(Case):
         self.assert_refused(7, 'run', MODEL, '-p', 'a', '--device', 'cuda:999', says='cuda')
         self.assert_refused(7, MODEL, says='kappascope run')
         self.assert_refused(7, says='kappascope run')
-
-    def test_full_standard_output(self):
-        with open('/dev/full', 'wb') as full:
-            self.run_program('info', MODEL, code=5, stdout=full)
 
     def test_closed_descriptors(self):
         """What is closed must not become the next file that is opened, and be read or written instead."""
@@ -174,10 +170,15 @@ class CheckpointTest(Case):
         self.assertFalse(mark.exists())
 
     def test_weights_that_are_no_numbers(self):
-        folder = self.make_model('nan', '--nan', 'transformer.h.2.mlp.experts.gate_proj')
+        folder = self.make_model('nan', '--vocab', 2048, '--nan', 'transformer.h.2.mlp.experts.gate_proj')
         (self.folder / 'ids').write_text('1\n2\n3\n')
         words = ('run', folder, '--ids', self.folder / 'ids')
         self.assert_refused(3, *words, '--strict', says='gate_proj')
+        (self.folder / 'text').write_text('a b c')
+        for verb in (('stats', folder, '--corpus', self.folder / 'text', '-o', self.folder / 'out'),
+                     ('ablate', folder, '-f', self.folder / 'text', '-o', self.folder / 'out'),
+                     ('compare', folder, MODEL, '-f', self.folder / 'text', '-o', self.folder / 'out')):
+            self.assert_refused(3, *verb, '--tokenizer', SOURCE / 'assets' / 'tokenizer', '--strict', says='gate_proj')
         out, err = self.run_program(*words)
         self.assertIn('1 weight is NaN', err)
         self.assertEqual(self.run_program(*words, '-q')[1], '')
