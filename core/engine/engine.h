@@ -34,6 +34,7 @@ struct LoadOptions {
   std::uint64_t gpu_memory = 0;
   std::int64_t tokens = 0;  // of the longest call, for that plan; 0: not known yet
   bool gates = false;       // every gate value will be recorded, likewise
+  std::uint64_t cache = 0;  // bytes of the cache that calls will use (CachePlan), likewise
 };
 
 // What a call has computed when it reaches a layer of the first pass; the engine knows what it is.
@@ -43,6 +44,17 @@ struct StackState {
 struct StackPlace {
   std::int64_t layer = 0;
   std::shared_ptr<const StackState> state;
+};
+
+// What the layers keep of the tokens that were run, so that calls go on after them (cache_plan.h).
+// A call on T tokens after P gives what a call on all P + T gives for the last T, but for the order
+// of sums and for what follows the tokens of a call: capacity, and means of ablated experts. The
+// same calls give the same bits.
+class TokenCache {
+ public:
+  virtual ~TokenCache() = default;
+  virtual std::int64_t tokens() const noexcept = 0;  // P
+  virtual void clear() noexcept = 0;                 // P = 0, also after a call that failed
 };
 
 // One call of the model. Rows before `first_recorded` are context: they run, no tap sees them.
@@ -60,7 +72,11 @@ struct ForwardCall {
   // it has before keep->layer, the others go on from there. Layers before it give no taps then.
   StackPlace from = {};
   StackPlace* keep = nullptr;
+  // The tokens go on after those that it keeps, and are kept; of this model and as many passes.
+  // Not with several sequences, `from` or `keep`.
+  TokenCache* cache = nullptr;
 
+  std::int64_t past() const { return cache ? cache->tokens() : 0; }
   std::int64_t sequence_count() const { return std::max<std::int64_t>(1, std::ssize(sequences)); }
   std::int64_t sequence_begin(std::int64_t i) const { return sequences.empty() ? 0 : sequences[i]; }
   std::int64_t sequence_end(std::int64_t i) const {
@@ -77,6 +93,9 @@ class EngineModel {
   // meanwhile), internal. Steps of the progress "prefill" are layers run × tokens.
   virtual Failure forward(const ForwardCall& call, const RunPlan& plan, Probe& probe,
                           Progress& progress) noexcept = 0;
+  // For texts of up to `tokens`, of runs with so many passes. Codes: memory, gpu.
+  virtual Failure make_cache(std::int64_t passes, std::int64_t tokens,
+                             std::unique_ptr<TokenCache>& cache) noexcept = 0;
   // NaN and Inf among the weights, counted at load, and the tensors they are in.
   virtual std::uint64_t nonfinite_weights() const noexcept = 0;
   virtual const char* nonfinite_tensors() const noexcept = 0;  // "a, b"
@@ -95,7 +114,7 @@ class Engine {
   virtual const char* torch_version() const noexcept = 0;
 };
 
-inline constexpr std::uint32_t kEngineVersion = 9;  // of this header
+inline constexpr std::uint32_t kEngineVersion = 10;  // of this header
 
 // The engine library of a device, beside the program, opened at the first call (thread-safe).
 // Throws Error naming the library when it is missing, does not open or is of another version:

@@ -163,11 +163,12 @@ MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
   const Sizes sizes = sizes_of(model, options);
   MemoryPlan plan;
   plan.weights = plan.resident = sizes.all;
+  plan.cache = options.cache;
   const std::int64_t tokens =
       std::min(options.tokens > 0 ? options.tokens : kUnknownTokens, model.architecture.context);
   plan.gpu = options.device != ComputeDevice::cpu;
   if (plan.gpu) {
-    plan.work = gpu_call_bytes(model.architecture, tokens, options.gates);
+    plan.work = gpu_call_bytes(model.architecture, tokens, options.gates) + plan.cache;
     plan.bound = options.gpu_memory;
     plan.streamed = plan.bound > 0 && plan.weights + plan.work > plan.bound;
     if (!plan.streamed) { return plan; }
@@ -175,7 +176,7 @@ MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
     if (plan.resident + plan.work > plan.bound) { too_little_on_gpu(model, plan); }
     return plan;
   }
-  plan.work = kProgram + call_bytes(model.architecture, tokens, options.gates);
+  plan.work = kProgram + call_bytes(model.architecture, tokens, options.gates) + plan.cache;
   plan.bound = options.memory > 0 ? options.memory : resident_memory() + available_memory();
   // Weights in memory have the mapped files beside them.
   const std::uint64_t resident = plan.weights + plan.work;
@@ -190,9 +191,12 @@ MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
 
 std::string memory_text(const MemoryPlan& plan) {
   const std::string weights = "weights " + bytes_text(plan.weights);
-  if (!plan.streamed) { return weights + (plan.gpu ? ", all in GPU memory" : ", all resident"); }
+  const std::string cache = plan.cache > 0 ? "; cache " + bytes_text(plan.cache) : "";
+  if (!plan.streamed) {
+    return weights + (plan.gpu ? ", all in GPU memory" : ", all resident") + cache;
+  }
   return join_words(weights, ", streamed a layer at a time; ", bytes_text(plan.resident),
-                    plan.gpu ? " in GPU memory" : " resident");
+                    plan.gpu ? " in GPU memory" : " resident", cache);
 }
 
 }  // namespace kappascope

@@ -11,7 +11,8 @@ namespace kappascope {
 struct MemoryPlan {
   std::uint64_t weights = 0;   // bytes of all weights, as they are multiplied
   std::uint64_t resident = 0;  // bytes of weights in memory at once
-  std::uint64_t work = 0;      // bytes of all else: the program, and what a call computes
+  std::uint64_t work = 0;      // bytes of all else: the program, what a call computes, the cache
+  std::uint64_t cache = 0;     // of these, what calls keep for the next
   std::uint64_t bound = 0;     // bytes that the process may take
   bool streamed = false;       // layers stay in the file, and each is read when it runs
   bool gpu = false;            // all of this is about a GPU's memory
@@ -24,7 +25,7 @@ struct MemoryPlan {
 MemoryPlan plan_memory(const Model& model, const LoadOptions& options);
 
 // "weights 31.2 GB, streamed a layer at a time; 1.3 GB resident", "weights 98.5 MB, all resident";
-// of a GPU "weights 98.5 MB, all in GPU memory".
+// of a GPU "weights 98.5 MB, all in GPU memory"; with a cache "…; cache 12.5 MB".
 std::string memory_text(const MemoryPlan& plan);
 
 }  // namespace kappascope

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
+#include <utility>
+#include <vector>
 
 #include "core/forward/operations.h"
 
@@ -30,44 +33,55 @@ at::Tensor add_value_embedding(const at::Tensor& v, const at::Tensor& x, const a
   return v + gate.unsqueeze(2) * embedded.view(v.sizes());
 }
 
-// Rows [first, last) of softmax(scale·q kᵀ) v, all heads; q, k, v [heads,T,D] → [heads,rows,D].
-// `begin`: of their sequence. `sinks` [heads]: a further logit, without a value; undefined: none.
-at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, std::int64_t begin,
-                  std::int64_t first, std::int64_t last, const AttentionSpec& spec,
-                  const at::Tensor& sinks) {
-  const std::int64_t window = spec.window;
-  const std::int64_t low = std::max(begin, first - window), keys = last - low;
-  const at::Tensor queries = q.narrow(1, first, last - first) / (1 / spec.scale);
-  at::Tensor scores = at::bmm(queries, k.narrow(1, low, keys).transpose(1, 2));
-  if (last - first > 1) {
-    const auto whole = at::TensorOptions(at::kLong).device(q.device());
+// q [heads,T,D], k and v [their heads,keys,width]: a head of k serves as many of q in a row. Row 0
+// of q and of k are at these places of the sequence. `gate` [T,heads·D] undefined: none.
+struct Heads {
+  at::Tensor q, k, v, gate;
+  std::int64_t query_place = 0, key_place = 0;
+};
+
+// Places [first, last) of softmax(scale·q kᵀ) v, all heads → [heads,rows,D]. `begin`: of their
+// sequence. `sinks` [heads]: a further logit, without a value; undefined: none.
+at::Tensor attend(const Heads& heads, std::int64_t begin, std::int64_t first, std::int64_t last,
+                  const AttentionSpec& spec, const at::Tensor& sinks) {
+  const std::int64_t window = spec.window, count = heads.q.size(0), groups = heads.k.size(0);
+  const std::int64_t low = std::max(begin, first - window), keys = last - low, rows = last - first;
+  const at::Tensor queries = heads.q.narrow(1, first - heads.query_place, rows) / (1 / spec.scale);
+  const at::Tensor seen = heads.k.narrow(1, low - heads.key_place, keys);
+  const at::Tensor values = heads.v.narrow(1, low - heads.key_place, keys);
+  at::Tensor scores = at::bmm(queries.view({groups, -1, heads.q.size(2)}), seen.transpose(1, 2))
+                          .view({count, rows, keys});
+  if (rows > 1) {
+    const auto whole = at::TensorOptions(at::kLong).device(heads.q.device());
     const at::Tensor i = at::arange(first, last, whole).unsqueeze(1);
     const at::Tensor j = at::arange(low, last, whole);
     scores.masked_fill_((j > i).logical_or(i - j > window), -INFINITY);
   }
   if (sinks.defined()) {
-    const at::Tensor sink = sinks.view({-1, 1, 1}).expand({q.size(0), last - first, 1});
-    return at::bmm(at::cat({scores, sink}, 2).softmax(-1).narrow(2, 0, keys),
-                   v.narrow(1, low, keys));
+    const at::Tensor sink = sinks.view({-1, 1, 1}).expand({count, rows, 1});
+    scores = at::cat({scores, sink}, 2).softmax(-1).narrow(2, 0, keys);
+  } else {
+    scores = scores.softmax(-1);
   }
-  return at::bmm(scores.softmax(-1), v.narrow(1, low, keys));
+  return at::bmm(scores.reshape({groups, -1, keys}), values).view({count, rows, values.size(2)});
 }
 
 }  // namespace
 
-Rotary rotary_table(std::int64_t tokens, const RotarySpec& spec, at::Device device) {
+Rotary rotary_table(std::int64_t first, std::int64_t last, const RotarySpec& spec,
+                    at::Device device) {
   if (!spec.nanochat) {
-    std::vector<double> turns = rotary_frequencies(spec, tokens);
+    std::vector<double> turns = rotary_frequencies(spec, last);
     const at::Tensor angle =
-        at::outer(at::arange(tokens, at::kDouble), at::tensor(turns, at::kDouble));
-    const double amplitude = rotary_amplitude(spec, tokens);
+        at::outer(at::arange(first, last, at::kDouble), at::tensor(turns, at::kDouble));
+    const double amplitude = rotary_amplitude(spec, last);
     return {(angle.cos() * amplitude).to(at::kFloat).to(device),
             (angle.sin() * amplitude).to(at::kFloat).to(device)};
   }
   const at::Tensor channel = at::arange(0, spec.width, 2, at::kFloat);
   const at::Tensor frequency =
       at::pow(at::scalar_tensor(float(spec.base)), channel / spec.width).reciprocal();
-  const at::Tensor angle = at::outer(at::arange(tokens, at::kFloat), frequency);
+  const at::Tensor angle = at::outer(at::arange(first, last, at::kFloat), frequency);
   return {angle.cos().to(at::kBFloat16).to(at::kFloat).to(device),
           angle.sin().to(at::kBFloat16).to(at::kFloat).to(device)};
 }
@@ -79,6 +93,7 @@ RotaryTables::RotaryTables(const Architecture& architecture, const ForwardCall& 
     lengths.push_back(call.sequence_end(i) - call.sequence_begin(i));
   }
   const std::int64_t longest = *std::max_element(lengths.begin(), lengths.end());
+  const std::int64_t past = call.past();  // 0 with several sequences
   for (const LayerSpec& layer : architecture.layers) {
     const RotarySpec& spec = layer.attention.rotary;
     const auto same = [&](const auto& table) { return table.first == spec; };
@@ -86,10 +101,10 @@ RotaryTables::RotaryTables(const Architecture& architecture, const ForwardCall& 
     // Some angles follow from the length of the sequence.
     const bool own =
         spec.scaling == RotaryScaling::dynamic || spec.scaling == RotaryScaling::longrope;
-    const Rotary all = rotary_table(longest, spec, device);
+    const Rotary all = rotary_table(past, past + longest, spec, device);
     std::vector<at::Tensor> cos, sin;
     for (const std::int64_t length : lengths) {
-      const Rotary table = own && length < longest ? rotary_table(length, spec, device) : all;
+      const Rotary table = own && length < longest ? rotary_table(0, length, spec, device) : all;
       cos.push_back(table.cos.narrow(0, 0, length));
       sin.push_back(table.sin.narrow(0, 0, length));
     }
@@ -106,15 +121,10 @@ const Rotary& RotaryTables::of(const RotarySpec& spec) const {
 
 namespace {
 
-// q, k [heads,T,D] and v [heads,T,its width], for each head; `gate` [T,heads·D] undefined: none.
-struct Heads {
-  at::Tensor q, k, v, gate;
-};
-
+// k and v of the heads they have.
 Heads projected_heads(const at::Tensor& x, const at::Tensor& ids, const AttentionWeights& weights,
                       const Rotary& rotary, const AttentionSpec& spec) {
   const auto tokens = x.size(0), width = spec.head_width;
-  const auto per_kv = spec.heads / spec.kv_heads;
   const auto heads_of = [&](const at::Tensor& weight, const at::Tensor& bias,
                             const at::Tensor& whole_norm, std::int64_t heads) {
     at::Tensor all = project(x, weight, bias);
@@ -141,13 +151,18 @@ Heads projected_heads(const at::Tensor& x, const at::Tensor& ids, const Attentio
   at::Tensor v = heads_of(weights.c_v, weights.v_bias, none, spec.kv_heads);
   if (weights.value_embed.defined()) { v = add_value_embedding(v, x, ids, weights); }
   heads.q = turned(q, weights.q_norm).transpose(0, 1).contiguous();
-  heads.k = turned(k, weights.k_norm).transpose(0, 1).repeat_interleave(per_kv, 0);
-  heads.v = v.transpose(0, 1).repeat_interleave(per_kv, 0);
+  heads.k = turned(k, weights.k_norm).transpose(0, 1);
+  heads.v = v.transpose(0, 1);
   return heads;
 }
 
-// LatentSpec.
-Heads latent_heads(const at::Tensor& x, const AttentionWeights& weights, const Rotary& rotary,
+// Of LatentSpec: q [heads,T,D]; `latent` [1,T, rank + turned] the latent vector of k and v, normed,
+// and the key that all heads share, turned.
+struct Latents {
+  at::Tensor q, latent;
+};
+
+Latents latents_of(const at::Tensor& x, const AttentionWeights& weights, const Rotary& rotary,
                    const AttentionSpec& spec) {
   const LatentSpec& latent = *spec.latent;
   const LatentWeights& from = weights.latent;
@@ -161,38 +176,145 @@ Heads latent_heads(const at::Tensor& x, const AttentionWeights& weights, const R
   const at::Tensor shared =
       rotate(both.narrow(1, latent.rank, latent.turned).unsqueeze(1), rotary, spec.rotary);
   const at::Tensor normal = rms_norm(both.narrow(1, 0, latent.rank), latent.norm, from.key_norm);
-  const at::Tensor kv = project(normal, from.heads).view({tokens, spec.heads, -1});
   const at::Tensor turned = rotate(q.narrow(2, still, latent.turned), rotary, spec.rotary);
-  const at::Tensor all_q = at::cat({q.narrow(2, 0, still), turned}, 2);
-  const at::Tensor all_k =
-      at::cat({kv.narrow(2, 0, still), shared.expand({-1, spec.heads, -1})}, 2);
-  return {all_q.transpose(0, 1).contiguous(),
-          all_k.transpose(0, 1).contiguous(),
+  return {at::cat({q.narrow(2, 0, still), turned}, 2).transpose(0, 1).contiguous(),
+          at::cat({normal, shared.squeeze(1)}, 1).unsqueeze(0)};
+}
+
+// Keys and values of every head, made of the latent vectors.
+Heads latent_heads(const Latents& in, const AttentionWeights& weights, const AttentionSpec& spec) {
+  const LatentSpec& latent = *spec.latent;
+  const auto tokens = in.q.size(1), still = spec.head_width - latent.turned;
+  const at::Tensor normal = in.latent[0].narrow(1, 0, latent.rank);
+  const at::Tensor kv = project(normal, weights.latent.heads).view({tokens, spec.heads, -1});
+  const at::Tensor shared = in.latent.narrow(2, latent.rank, latent.turned).transpose(0, 1);
+  const at::Tensor k = at::cat({kv.narrow(2, 0, still), shared.expand({-1, spec.heads, -1})}, 2);
+  return {in.q,
+          k.transpose(0, 1).contiguous(),
           kv.narrow(2, still, latent.value_width).transpose(0, 1).contiguous(),
           {}};
 }
+
+// The matrices of every head that make keys, [heads,D − turned,rank], or values,
+// [heads,value_width,rank], of a latent vector.
+at::Tensor latent_matrix(const AttentionWeights& weights, const AttentionSpec& spec, bool keys) {
+  const auto still = spec.head_width - spec.latent->turned;
+  const at::Tensor all = weights.latent.heads.view({spec.heads, -1, spec.latent->rank});
+  return keys ? all.narrow(1, 0, still) : all.narrow(1, still, spec.latent->value_width);
+}
+
+// The same scores with the latent vectors themselves as keys and values, which all heads share: it
+// is the query that goes through the matrix of the keys.
+Heads heads_of_latents(const Latents& in, const KeptKeys::Seen& seen,
+                       const AttentionWeights& weights, const AttentionSpec& spec) {
+  const auto still = spec.head_width - spec.latent->turned;
+  const at::Tensor matrix = latent_matrix(weights, spec, true);
+  const at::Tensor still_q = in.q.narrow(2, 0, still).to(matrix.scalar_type());
+  const at::Tensor turned = in.q.narrow(2, still, spec.latent->turned);
+  return {at::cat({at::bmm(still_q, matrix).to(at::kFloat), turned}, 2),
+          seen.keys,
+          seen.keys.narrow(2, 0, spec.latent->rank),
+          {}};
+}
+
+// What the values are of what attention made of latent vectors, [heads,T,rank] → [heads,T,width].
+at::Tensor values_of_latents(const at::Tensor& mixed, const AttentionWeights& weights,
+                             const AttentionSpec& spec) {
+  const at::Tensor matrix = latent_matrix(weights, spec, false);
+  return at::bmm(mixed.to(matrix.scalar_type()), matrix.transpose(1, 2)).to(at::kFloat);
+}
+
+bool all_finite(const at::Tensor& k, const at::Tensor& v) {
+  const at::Tensor sums = v.defined() ? at::stack({k.sum(), v.sum()}) : k.sum();
+  return sums.isfinite().all().item<bool>();
+}
+
+// Attention over the call's tokens alone, or over `kept` and them: [heads,T,value_width].
+class Attention {
+ public:
+  Attention(const AttentionWeights& weights, const AttentionSpec& spec, const ForwardCall& call,
+            std::int64_t rows_at_once, KeptKeys* kept)
+      : weights_(weights), spec_(spec), call_(call), rows_(rows_at_once), kept_(kept) {}
+
+  at::Tensor of_latents(const Latents& in) {
+    const at::Tensor none;
+    const bool goes_on = kept_ && !kept_->empty();
+    const std::optional<KeptKeys::Seen> seen = keep(in.latent, none);
+    if (!goes_on) {
+      const Heads heads = latent_heads(in, weights_, spec_);
+      return over(heads, all_finite(heads.k, heads.v));
+    }
+    return values_of_latents(after(heads_of_latents(in, *seen, weights_, spec_), seen->first),
+                             weights_, spec_);
+  }
+
+  at::Tensor of_heads(Heads heads) {
+    const bool goes_on = kept_ && !kept_->empty();
+    const std::optional<KeptKeys::Seen> seen = keep(heads.k, heads.v);
+    if (!goes_on) {
+      const auto served = spec_.heads / spec_.kv_heads;
+      heads.k = heads.k.repeat_interleave(served, 0);
+      heads.v = heads.v.repeat_interleave(served, 0);
+      return over(heads, all_finite(heads.k, heads.v));
+    }
+    heads.k = seen->keys;
+    heads.v = seen->values;
+    return after(std::move(heads), seen->first);
+  }
+
+ private:
+  std::optional<KeptKeys::Seen> keep(const at::Tensor& k, const at::Tensor& v) {
+    if (!kept_) { return {}; }
+    kept_->finite = kept_->finite && all_finite(k, v);
+    return kept_->append(k, v, spec_.window);
+  }
+
+  at::Tensor after(Heads heads, std::int64_t key_place) {
+    heads.key_place = key_place;
+    heads.query_place = call_.past();
+    return over(heads, kept_->finite);
+  }
+
+  // In a block of rows a masked NaN would still reach rows that do not see it (0·NaN); row by row
+  // it cannot, because a row's keys are then exactly those it sees.
+  at::Tensor over(const Heads& heads, bool finite) {
+    const std::int64_t block = finite ? rows_ : 1;
+    std::vector<at::Tensor> mixed;  // [heads,rows,D]
+    for (std::int64_t i = 0; i < call_.sequence_count(); ++i) {
+      const std::int64_t end = heads.query_place + call_.sequence_end(i);
+      // With a cache there is one sequence, which began before.
+      const std::int64_t begin = call_.sequence_begin(i);
+      for (std::int64_t first = heads.query_place + begin; first < end; first += block) {
+        mixed.push_back(
+            attend(heads, begin, first, std::min(end, first + block), spec_, weights_.sinks));
+      }
+    }
+    return mixed.size() == 1 ? mixed.front() : at::cat(mixed, 1);
+  }
+
+  const AttentionWeights& weights_;
+  const AttentionSpec& spec_;
+  const ForwardCall& call_;
+  const std::int64_t rows_;
+  KeptKeys* const kept_;
+};
 
 }  // namespace
 
 at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const AttentionWeights& weights,
                      const Rotary& rotary, const AttentionSpec& spec, const ForwardCall& call,
-                     std::int64_t rows_at_once) {
-  const Heads heads = spec.latent ? latent_heads(x, weights, rotary, spec)
-                                  : projected_heads(x, ids, weights, rotary, spec);
-  // In a block of rows a masked NaN would still reach rows that do not see it (0·NaN); row by row
-  // it cannot, because a row's keys are then exactly those it sees.
-  const bool finite = at::stack({heads.k.sum(), heads.v.sum()}).isfinite().all().item<bool>();
-  const std::int64_t block = finite ? rows_at_once : 1;
-  std::vector<at::Tensor> mixed;  // [heads,rows,D]
-  for (std::int64_t i = 0; i < call.sequence_count(); ++i) {
-    const std::int64_t begin = call.sequence_begin(i), end = call.sequence_end(i);
-    for (std::int64_t first = begin; first < end; first += block) {
-      const std::int64_t last = std::min(end, first + block);
-      mixed.push_back(attend(heads.q, heads.k, heads.v, begin, first, last, spec, weights.sinks));
-    }
+                     std::int64_t rows_at_once, LayerState* kept) {
+  Attention over(weights, spec, call, rows_at_once, kept ? &kept->kept : nullptr);
+  at::Tensor mixed, gate;  // mixed [heads,T,value_width]
+  if (spec.latent) {
+    mixed = over.of_latents(latents_of(x, weights, rotary, spec));
+  } else {
+    Heads heads = projected_heads(x, ids, weights, rotary, spec);
+    gate = heads.gate;
+    mixed = over.of_heads(std::move(heads));
   }
-  at::Tensor merged = at::cat(mixed, 1).transpose(0, 1).reshape({x.size(0), -1});
-  if (heads.gate.defined()) { merged = merged * heads.gate.sigmoid(); }
+  at::Tensor merged = mixed.transpose(0, 1).reshape({x.size(0), -1});
+  if (gate.defined()) { merged = merged * gate.sigmoid(); }
   return project(merged, weights.c_proj, weights.o_bias);
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/forward/token_cache.h"
 #include "core/forward/weights.h"
 
 namespace kappascope {
@@ -16,7 +17,9 @@ struct Rotary {
   at::Tensor cos;  // [T, n/2] float32
   at::Tensor sin;  // [T, n/2]
 };
-Rotary rotary_table(std::int64_t tokens, const RotarySpec& spec, at::Device device);
+// Of the tokens [first, last) of a sequence that has `last`.
+Rotary rotary_table(std::int64_t first, std::int64_t last, const RotarySpec& spec,
+                    at::Device device);
 
 // The tables of a call, one for layers whose positions are turned alike; rows are tokens, by their
 // place in their sequence.
@@ -29,11 +32,11 @@ class RotaryTables {
   std::vector<std::pair<RotarySpec, Rotary>> tables_;
 };
 
-// x [T,H] (already normed), ids [T] int64 → [T,H]; a token sees those of its sequence. Scores of
-// `rows_at_once` queries are in memory at once. A token whose numbers are NaN spoils only tokens
-// that see it.
+// x [T,H] (already normed), ids [T] int64 → [T,H]; a token sees those of its sequence, and before
+// them what is in `kept`, to which they are added; nullptr: nothing. Scores of `rows_at_once`
+// queries are in memory at once. A token whose numbers are NaN spoils only tokens that see it.
 at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const AttentionWeights& weights,
                      const Rotary& rotary, const AttentionSpec& spec, const ForwardCall& call,
-                     std::int64_t rows_at_once);
+                     std::int64_t rows_at_once, LayerState* kept);
 
 }  // namespace kappascope

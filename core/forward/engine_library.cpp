@@ -6,6 +6,7 @@
 #include "core/engine/memory_plan.h"
 #include "core/forward/device.h"
 #include "core/forward/guarded.h"
+#include "core/forward/token_cache.h"
 #include "core/forward/transformer.h"
 
 namespace kappascope {
@@ -38,6 +39,14 @@ class LoadedModel final : public EngineModel {
     };
     return weights_.device.is_cpu() ? guarded_reading(model_, work)
                                     : guarded(work);  // views of the file
+  }
+  Failure make_cache(std::int64_t passes, std::int64_t tokens,
+                     std::unique_ptr<TokenCache>& cache) noexcept override {
+    return guarded([&] {
+      const at::InferenceMode no_gradients;
+      const c10::DeviceGuard device(weights_.device);
+      cache = std::make_unique<StackCache>(model_.architecture, passes, tokens, weights_.device);
+    });
   }
   std::uint64_t nonfinite_weights() const noexcept override { return weights_.nonfinite; }
   const char* nonfinite_tensors() const noexcept override { return nonfinite_tensors_.c_str(); }

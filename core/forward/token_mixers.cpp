@@ -12,14 +12,15 @@ namespace kappascope {
 namespace {
 
 // y_t = Σ_k taps[c,0,k]·x_{t − K + 1 + k}, in each channel and sequence; x [T,C] → [T,C].
-at::Tensor causal_convolution(const at::Tensor& x, const at::Tensor& taps,
-                              const ForwardCall& call) {
+at::Tensor causal_convolution(const at::Tensor& x, const at::Tensor& taps, const ForwardCall& call,
+                              LayerState* kept) {
   const auto count = taps.size(2);
   std::vector<at::Tensor> parts;
   for (std::int64_t i = 0; i < call.sequence_count(); ++i) {
     const std::int64_t begin = call.sequence_begin(i), length = call.sequence_end(i) - begin;
-    const at::Tensor before = at::zeros({count - 1, x.size(1)}, x.options());
+    const at::Tensor before = kept ? kept->inputs : at::zeros({count - 1, x.size(1)}, x.options());
     const at::Tensor all = at::cat({before, x.narrow(0, begin, length)});
+    if (kept) { kept->inputs.copy_(all.narrow(0, length, count - 1)); }
     at::Tensor sum = all.narrow(0, 0, length) * taps.select(2, 0).squeeze(1);
     for (std::int64_t k = 1; k < count; ++k) {
       sum = sum + all.narrow(0, k, length) * taps.select(2, k).squeeze(1);
@@ -63,18 +64,17 @@ at::Tensor unit_heads(const at::Tensor& x, std::int64_t served) {
 }  // namespace
 
 at::Tensor short_convolution(const at::Tensor& x, const ConvolutionWeights& weights,
-                             const ConvolutionSpec& /*spec*/, const ForwardCall& call) {
+                             const ForwardCall& call, LayerState* kept) {
   const at::Tensor all = project(x, weights.in, weights.in_bias);
   const auto width = x.size(1);
   const at::Tensor gated = all.narrow(1, 0, width) * all.narrow(1, 2 * width, width);
-  at::Tensor mixed = causal_convolution(gated, weights.taps, call);
+  at::Tensor mixed = causal_convolution(gated, weights.taps, call, kept);
   if (weights.bias.defined()) { mixed = mixed + weights.bias; }
   return project(all.narrow(1, width, width) * mixed, weights.out, weights.out_bias);
 }
 
 at::Tensor delta_rule(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                      const at::Tensor& decay, const at::Tensor& beta) {
-  at::Tensor state = at::zeros({k.size(0), k.size(2), v.size(2)}, v.options());
+                      const at::Tensor& decay, const at::Tensor& beta, at::Tensor& state) {
   std::vector<at::Tensor> outputs;  // [heads,1,value_width]
   for (std::int64_t t = 0; t < k.size(1); ++t) {
     const at::Tensor key = k.narrow(1, t, 1), value = v.narrow(1, t, 1);
@@ -116,14 +116,14 @@ struct DeltaStep {
 }  // namespace
 
 at::Tensor delta_rule_cpu(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                          const at::Tensor& decay, const at::Tensor& beta) {
+                          const at::Tensor& decay, const at::Tensor& beta, at::Tensor& state) {
   const std::int64_t tokens = k.size(1), keys = k.size(2), values = v.size(2);
   at::Tensor output = at::zeros_like(v);
   float* const to = output.mutable_data_ptr<float>();
+  float* const states = state.mutable_data_ptr<float>();
   at::parallel_for(0, k.size(0), 1, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> state(std::size_t(keys * values)), change(std::size_t(values), 0.0f);
+    std::vector<float> change(std::size_t(values), 0.0f);
     for (std::int64_t row = begin * tokens; row < end * tokens; ++row) {
-      if (row % tokens == 0) { std::fill(state.begin(), state.end(), 0.0f); }
       const DeltaStep step{q.const_data_ptr<float>() + row * keys,
                            k.const_data_ptr<float>() + row * keys,
                            v.const_data_ptr<float>() + row * values,
@@ -131,17 +131,17 @@ at::Tensor delta_rule_cpu(const at::Tensor& q, const at::Tensor& k, const at::Te
                            beta.const_data_ptr<float>()[row],
                            keys,
                            values};
-      step.run(state.data(), change.data(), to + row * values);
+      step.run(states + row / tokens * keys * values, change.data(), to + row * values);
     }
   });
   return output;
 }
 
 at::Tensor delta_net(const at::Tensor& x, const DeltaWeights& weights, const DeltaSpec& spec,
-                     const ForwardCall& call, DeltaRule rule) {
+                     const ForwardCall& call, DeltaRule rule, LayerState* kept) {
   const auto tokens = x.size(0), served = spec.value_heads / spec.key_heads;
   const DeltaInputs in = delta_inputs(x, weights, spec);
-  const at::Tensor qkv = at::silu(causal_convolution(in.qkv, weights.taps, call));
+  const at::Tensor qkv = at::silu(causal_convolution(in.qkv, weights.taps, call, kept));
   const auto heads_of = [&](std::int64_t first, std::int64_t heads, std::int64_t width) {
     return qkv.narrow(1, first, heads * width).reshape({tokens, heads, width});
   };
@@ -157,9 +157,13 @@ at::Tensor delta_net(const at::Tensor& x, const DeltaWeights& weights, const Del
     const auto of_sequence = [&](const at::Tensor& all) {
       return all.narrow(0, first, count).transpose(0, 1).contiguous();
     };
-    outputs.push_back(
-        rule(of_sequence(q), of_sequence(k), of_sequence(v), of_sequence(decay), of_sequence(beta))
-            .transpose(0, 1));
+    at::Tensor state =
+        kept ? kept->delta
+             : at::zeros({spec.value_heads, spec.key_width, spec.value_width}, x.options());
+    outputs.push_back(rule(of_sequence(q), of_sequence(k), of_sequence(v), of_sequence(decay),
+                           of_sequence(beta), state)
+                          .transpose(0, 1));
+    if (kept) { kept->delta = state; }
   }
   const at::Tensor normal = rms_norm(at::cat(outputs), spec.norm, weights.norm);
   return project((normal * at::silu(in.gate)).reshape({tokens, -1}), weights.out);

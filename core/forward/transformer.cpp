@@ -10,6 +10,7 @@
 #include "core/forward/layer_source.h"
 #include "core/forward/learning.h"
 #include "core/forward/operations.h"
+#include "core/forward/token_cache.h"
 #include "core/forward/token_mixers.h"
 
 namespace kappascope {
@@ -24,7 +25,8 @@ void check_ids(const Architecture& architecture, const ForwardCall& call) {
     const std::int64_t begin = call.sequence_begin(i), length = call.sequence_end(i) - begin;
     require(length > 0 && (i > 0 || begin == 0), ExitCode::usage, {}, "sequence ", i,
             " of the call is empty, or the first does not begin at 0");
-    require(length <= architecture.context, ExitCode::unsupported, {}, "the text has ", length,
+    require(call.past() + length <= architecture.context, ExitCode::unsupported, {},
+            "the text has ", call.past() + length,
             " tokens; expected at most sequence_len = ", architecture.context);
   }
   for (std::size_t t = 0; t < call.ids.size(); ++t) {
@@ -65,6 +67,7 @@ class Stack {
         context_(context),
         recurrence_(context.model.architecture.recurrence),
         architecture_(context.model.architecture),
+        cache_(static_cast<StackCache*>(context.call.cache)),
         x0_(embed(weights, ids, architecture_.embedding)) {}
 
   // [T,H], normed.
@@ -105,7 +108,7 @@ class Stack {
       if (recurrence_.anchored && pass > 0 && i == recurrence_.destination) {
         x = x + weights_.source_lambda.of(pass) * before;
       }
-      x = added(x, mixed(x, spec, layer));
+      x = added(x, mixed(x, spec, layer, cache_ ? &cache_->of(i, pass) : nullptr));
       x = added(x, fed_forward(x, spec, layer, i, pass));
       if (i == recurrence_.source) { source_ = x; }
       tap_hidden(x, i, pass, context_);
@@ -115,25 +118,28 @@ class Stack {
   }
 
   // What attention adds to the stream, or what stands in its place; x [T,H].
-  at::Tensor mixed(const at::Tensor& x, const LayerSpec& spec, const LayerWeights& layer) const {
+  at::Tensor mixed(const at::Tensor& x, const LayerSpec& spec, const LayerWeights& layer,
+                   LayerState* kept) const {
     const auto norm = [&](const at::Tensor& of) {
       return normed(of, spec.attention_norm, layer.attention_norm, layer.attention_norm_bias);
     };
     const at::Tensor in = spec.norms_after ? x : norm(x);
-    const at::Tensor out = mix(in, spec, layer);
+    const at::Tensor out = mix(in, spec, layer, kept);
     return spec.norms_after ? norm(out) : out;
   }
 
-  at::Tensor mix(const at::Tensor& in, const LayerSpec& spec, const LayerWeights& layer) const {
-    if (spec.convolution) {
-      return short_convolution(in, layer.convolution, *spec.convolution, context_.call);
-    }
+  at::Tensor mix(const at::Tensor& in, const LayerSpec& spec, const LayerWeights& layer,
+                 LayerState* kept) const {
+    if (spec.convolution) { return short_convolution(in, layer.convolution, context_.call, kept); }
     if (spec.delta) {
-      return delta_net(in, layer.delta, *spec.delta, context_.call, context_.backend.delta_rule);
+      return delta_net(in, layer.delta, *spec.delta, context_.call, context_.backend.delta_rule,
+                       kept);
     }
     const AttentionSpec& attends = spec.attention;
     return attention(in, ids_, layer.attention, rotary_.of(attends.rotary), attends, context_.call,
-                     context_.backend.attention_rows(in.device(), in.size(0), attends.heads));
+                     context_.backend.attention_rows(in.device(), context_.call.past() + in.size(0),
+                                                     attends.heads),
+                     kept);
   }
 
   at::Tensor fed_forward(const at::Tensor& x, const LayerSpec& spec, const LayerWeights& layer,
@@ -166,6 +172,7 @@ class Stack {
   CallContext& context_;
   const RecurrenceSpec& recurrence_;
   const Architecture& architecture_;
+  StackCache* const cache_;
   const at::Tensor x0_;  // [T,H] the normed embedding
   at::Tensor source_;    // [T,H] what layer `source` gave in the latest pass
 };
@@ -194,6 +201,8 @@ at::Tensor output_logits(const at::Tensor& x, const Weights& weights,
 at::Tensor run_stack(const Weights& weights, CallContext& context) {
   const ForwardCall& call = context.call;
   check_ids(context.model.architecture, call);
+  auto* const cache = static_cast<StackCache*>(call.cache);
+  if (cache) { cache->begin_call(context.model.architecture, call, context.plan.passes); }
   const at::Tensor ids =
       at::from_blob(const_cast<std::int32_t*>(call.ids.data()), {context.tokens()}, at::kInt)
           .to(at::kLong)
@@ -201,6 +210,7 @@ at::Tensor run_stack(const Weights& weights, CallContext& context) {
   const RotaryTables rotary(context.model.architecture, call, weights.device);
   context.backend.begin_taps(context);
   const at::Tensor x = Stack(ids, weights, rotary, context).run();
+  if (cache) { cache->end_call(context.tokens()); }
   context.backend.finish_taps(context);
   return x;
 }
