@@ -47,4 +47,4 @@ endif()
 # are each library's own.
 set(KAPPASCOPE_FORWARD_PARTS attention engine_library feed_forward gate_keep kappa_function layer_record
     layer_source learned_experts learned_weights learning_call mixer_weights plain plain_gates plain_route
-    tensor_bytes token_mixers trainer transformer weights)
+    tensor_bytes token_cache token_mixers trainer transformer weights)

@@ -265,13 +265,18 @@ class Attention {
  private:
   std::optional<KeptKeys::Seen> keep(const at::Tensor& k, const at::Tensor& v) {
     if (!kept_) { return {}; }
-    kept_->finite = kept_->finite && all_finite(k, v);
+    kept_->looked_at = false;
     return kept_->append(k, v, spec_.window);
   }
 
   at::Tensor after(Heads heads, std::int64_t key_place) {
     heads.key_place = key_place;
     heads.query_place = call_.past();
+    // A single row sees its keys and no others, whatever is in them.
+    if (heads.q.size(1) > 1 && !kept_->looked_at) {
+      kept_->finite = kept_->finite && all_finite(heads.k, heads.v);
+      kept_->looked_at = true;
+    }
     return over(heads, kept_->finite);
   }
 

@@ -6,7 +6,7 @@ namespace kappascope {
 
 void KeptKeys::clear() {
   first = count = 0;
-  finite = true;
+  finite = looked_at = true;
 }
 
 KeptKeys::Seen KeptKeys::append(const at::Tensor& k, const at::Tensor& v, std::int64_t window) {

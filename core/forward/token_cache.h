@@ -18,7 +18,8 @@ struct KeptKeys {
   at::Tensor keys, values;  // [heads,room,width]
   std::int64_t first = 0;   // place in the sequence of row 0
   std::int64_t count = 0;   // rows in use
-  bool finite = true;       // none of them is NaN or infinite
+  bool finite = true;       // none of those that were looked at is NaN or infinite
+  bool looked_at = true;    // all of them were
 
   bool empty() const { return count == 0; }
   std::int64_t end() const { return first + count; }

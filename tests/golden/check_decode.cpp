@@ -1,6 +1,7 @@
-// kappascope_check_decode [--backend plain] [--device cuda] MODEL…: for each model, calls that go
-// on after kept tokens give what one call of all tokens gives, and the same bits when they are made
-// again. Capacity is off, since it follows the tokens of a call. Without a GPU, 77.
+// kappascope_check_decode [--plain] [--cuda] [--oracle FOLDER] MODEL…: for each model, calls that
+// go on after kept tokens give what one call of all tokens gives, and the same bits when they are
+// made again. Capacity is off, since it follows the tokens of a call. Without a GPU, or without
+// KAPPASCOPE_ORACLE where a folder of that is named, 77.
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
