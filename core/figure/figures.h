@@ -17,6 +17,7 @@ Figure expert_drops(Traces traces, const FigureChoices& choices);
 Figure expert_coactivation(Traces traces, const FigureChoices& choices);
 Figure expert_budget(Traces traces, const FigureChoices& choices);
 Figure soft_weight(Traces traces, const FigureChoices& choices);
+Figure decode_overlap(Traces traces, const FigureChoices& choices);
 Figure expert_domains(Traces traces, const FigureChoices& choices);
 Figure expert_tokens(Traces traces, const FigureChoices& choices);
 Figure expert_importance(Traces traces, const FigureChoices& choices);

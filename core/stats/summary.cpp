@@ -27,6 +27,7 @@ void set_loads(LayerSummary& summary, const TraceLayer& layer) {
   summary.unused_by_chance = loads.unused_by_chance;
   summary.hot_set = hot_set(loads.assigned);
   summary.pairs = pair_statistics(pair_totals(layer), choices);
+  summary.phases = phase_statistics(layer);
   DropRates drops = drop_rates(choices);
   summary.drop_rate_by_slot = std::move(drops.by_slot);
   summary.drop_rate = drops.all;
@@ -164,6 +165,13 @@ Json as_logged_json(const LayerSummary& s) {
           {"gate_top16_share", number_json(s.gate_top16_share * s.utility_mean)}};
 }
 
+Json phase_json(const PhaseStatistics& s) {
+  return {{"tokens", s.tokens},
+          {"neighbour_overlap", number_json(s.neighbour_overlap)},
+          {"neighbour_overlap_by_chance", number_json(s.neighbour_chance)},
+          {"hot_set", s.hot_set}};
+}
+
 Json layer_json(const LayerSummary& s) {
   Json json = gates_json(s);
   json.update({{"layer", s.layer},
@@ -198,6 +206,10 @@ Json layer_json(const LayerSummary& s) {
                {"effective_experts_share", number_json(s.effective_experts_share)},
                {"max_vio", number_json(s.max_vio)}});
   if (s.hot_set > 0) { json["hot_set"] = s.hot_set; }
+  if (s.phases) {
+    json["phases"] = {{"prompt", phase_json(s.phases->prompt)},
+                      {"generated", phase_json(s.phases->generated)}};
+  }
   put_known(json, "neighbour_overlap", s.pairs.neighbour_overlap);
   put_known(json, "neighbour_overlap_by_chance", s.pairs.neighbour_chance);
   put_known(json, "predictability", s.pairs.predictability);
@@ -326,7 +338,9 @@ Json summary_json(const Trace& trace, const std::vector<LayerSummary>& layers) {
                {"tokens", counted_tokens(trace)}};
   if (trace.only_assistant) { json["only"] = kOnlyAssistant; }
   if (trace.step >= 0) { json["step"] = trace.step; }
-  if (trace.meta.contains("document")) { json["document"] = trace.meta["document"]; }
+  for (const char* part : {"document", "generation"}) {
+    if (trace.meta.contains(part)) { json[part] = trace.meta[part]; }
+  }
   const Mean nll = mean_nll_of(trace);
   json["nll_mean"] = number_json(nll.value());
   json["nll_tokens"] = nll.count;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,7 @@
 #include "core/stats/gates.h"
 #include "core/stats/mean.h"
 #include "core/stats/pairs.h"
+#include "core/stats/phases.h"
 #include "core/trace/trace.h"
 
 namespace kappascope {
@@ -32,6 +34,7 @@ struct LayerSummary : GateMeans {
   double max_vio = kNaN;                                            // E · largest load − 1
   double utility_min = kNaN, utility_mean = kNaN;  // kept / capacity; NaN without a capacity
   PairStatistics pairs;                            // experts that go together
+  std::optional<PhasesOfLayer> phases;             // of a generated text
   std::int64_t hot_set = 0;                        // experts with 90 % of the assignments
   std::vector<double> mean_selected_logit;         // [E] or empty
   std::vector<double> saliency, contribution;      // [E] or empty, see ExpertImportance

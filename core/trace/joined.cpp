@@ -50,6 +50,8 @@ std::span<const std::byte> bytes_of(const NpzReader& file, const NpyArray& array
   switch (array.type) {
     case NpyType::boolean:
       return std::as_bytes(file.boolean(array.name));
+    case NpyType::int8:
+      return std::as_bytes(file.int8(array.name));
     case NpyType::int16:
       return std::as_bytes(file.int16(array.name));
     case NpyType::int32:

@@ -20,6 +20,8 @@ bool recorded(const NpzReader& file, ArrayGroup group) {
       return file.mentions("kl_against");
     case ArrayGroup::chat:
       return file.mentions("token_mask");
+    case ArrayGroup::generated:
+      return file.mentions("phase");
     case ArrayGroup::moe_optional:
       return false;
   }
@@ -117,6 +119,7 @@ void load_dense(Trace& trace, const NpzReader& file) {
 void load_arrays(Trace& trace, const NpzReader& file) {
   load_tokens(trace, file);
   if (recorded(file, ArrayGroup::chat)) { trace.token_mask = file.boolean("token_mask"); }
+  if (recorded(file, ArrayGroup::generated)) { trace.phase = file.int8("phase"); }
   if (recorded(file, ArrayGroup::moe)) {
     load_moe(trace, file);
     load_sums(trace, file);

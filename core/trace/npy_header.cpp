@@ -14,7 +14,8 @@ struct TypeName {
   NpyType type;
   std::string_view descr;
 };
-constexpr std::array<TypeName, 6> kTypes{{{NpyType::boolean, "|b1"},
+constexpr std::array<TypeName, 7> kTypes{{{NpyType::boolean, "|b1"},
+                                          {NpyType::int8, "|i1"},
                                           {NpyType::int16, "<i2"},
                                           {NpyType::int32, "<i4"},
                                           {NpyType::int64, "<i8"},

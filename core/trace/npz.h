@@ -18,7 +18,7 @@
 
 namespace kappascope {
 
-enum class NpyType : std::uint8_t { boolean, int16, int32, int64, float32, float64, text };
+enum class NpyType : std::uint8_t { boolean, int8, int16, int32, int64, float32, float64, text };
 std::string_view type_name(NpyType type);  // "float32", …
 
 // One array of an archive. `text` arrays are NumPy '<U': `text_width` code points an item.
@@ -95,6 +95,7 @@ class NpzReader {
   // The values of an array of that very type; absent or of another type: damaged.
   std::span<const float> float32(std::string_view name) const;
   std::span<const double> float64(std::string_view name) const;
+  std::span<const std::int8_t> int8(std::string_view name) const;
   std::span<const std::int16_t> int16(std::string_view name) const;
   std::span<const std::int32_t> int32(std::string_view name) const;
   std::span<const std::int64_t> int64(std::string_view name) const;

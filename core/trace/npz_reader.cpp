@@ -57,6 +57,8 @@ std::string_view type_name(NpyType type) {
   switch (type) {
     case NpyType::boolean:
       return "bool";
+    case NpyType::int8:
+      return "int8";
     case NpyType::int16:
       return "int16";
     case NpyType::int32:
@@ -210,6 +212,10 @@ std::span<const float> NpzReader::float32(std::string_view name) const {
 
 std::span<const double> NpzReader::float64(std::string_view name) const {
   return values<double>(name, NpyType::float64);
+}
+
+std::span<const std::int8_t> NpzReader::int8(std::string_view name) const {
+  return values<std::int8_t>(name, NpyType::int8);
 }
 
 std::span<const std::int16_t> NpzReader::int16(std::string_view name) const {

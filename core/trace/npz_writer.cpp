@@ -114,6 +114,7 @@ std::int64_t NpyArray::elements() const {
 std::int64_t NpyArray::item_bytes() const {
   switch (type) {
     case NpyType::boolean:
+    case NpyType::int8:
       return 1;
     case NpyType::int16:
       return 2;

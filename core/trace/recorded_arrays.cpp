@@ -29,11 +29,14 @@ RecordedArrays::RecordedArrays(const Model& model, const RunPlan& plan, const To
       logits_(settings.record_logits),
       against_(settings.against_logits != nullptr),
       ablation_(settings.ablation),
-      chat_(!text.assistant.empty()) {
+      chat_(!text.assistant.empty()),
+      generated_(!text.phase.empty()) {
   require(!text.tokens.empty() && text.bytes.size() == text.tokens.size(), ExitCode::internal, {},
           "a text without tokens or without their bytes");
   require(!chat_ || text.assistant.size() == text.tokens.size(), ExitCode::internal, {},
           "a chat without whose its tokens are");
+  require(!generated_ || text.phase.size() == text.tokens.size(), ExitCode::internal, {},
+          "a generated text without the phase of its tokens");
   const Architecture& architecture = model.architecture;
   const TraceSettings named = with_layers(settings, model);
   moe_layers = named.layers_of(architecture, true);
@@ -100,6 +103,8 @@ bool RecordedArrays::records(ArrayGroup group) const {
       return against_;
     case ArrayGroup::chat:
       return chat_;
+    case ArrayGroup::generated:
+      return generated_;
     case ArrayGroup::moe_optional:
       break;
   }

@@ -26,7 +26,7 @@ struct RecordedArrays {
  private:
   void set_extents(const Architecture& architecture, std::int64_t passes);
   bool records(ArrayGroup group) const;
-  bool gates_, logits_, against_, ablation_, chat_;  // as the settings want
+  bool gates_, logits_, against_, ablation_, chat_, generated_;  // as the settings want
 };
 
 // The settings with every layer named where they name none.

@@ -97,6 +97,7 @@ struct TraceRecorder::State : RecordedArrays {
     if (!text.assistant.empty()) {
       put("token_mask", 0, text.assistant.data(), std::ssize(text.assistant));
     }
+    if (!text.phase.empty()) { put("phase", 0, text.phase.data(), std::ssize(text.phase)); }
     // Nothing precedes the first token.
     writer->write("nll", std::vector<float>{kNaN});
     writer->write("target_rank", std::vector<std::int32_t>{-1});

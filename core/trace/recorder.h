@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/checkpoint/json.h"
 #include "core/engine/probe.h"
 #include "core/engine/run_plan.h"
 #include "core/model/model.h"
@@ -43,6 +44,9 @@ struct TokenizedText {
   // Of a chat: [T] 1: the assistant's, and how it was rendered (ChatFormat::name()); else empty.
   std::vector<std::uint8_t> assistant;
   std::string chat;
+  // Of a generated text: [T] 0: the prompt's, 1: generated; and how (the meta's "generation").
+  std::vector<std::int8_t> phase;
+  Json generation;
 };
 
 struct TraceSettings {

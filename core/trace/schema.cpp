@@ -44,6 +44,7 @@ constexpr ArraySchema kSchemas[] = {
     {"top_token_logprob", float32, kTokenTop, ArrayGroup::tokens, "nat",
      "log-probability of the likeliest next tokens"},
     {"token_mask", boolean, kToken, ArrayGroup::chat, "", "true: a token of the assistant"},
+    {"phase", int8, kToken, ArrayGroup::generated, "", "0: a token of the prompt, 1: generated"},
     {"layer_index", int32, kMoe, ArrayGroup::moe, "", "layer of the model, from 0"},
     {"pass_index", int32, kMoe, ArrayGroup::moe, "", "pass over the stack of layers, from 0"},
     {"router_logits", float32, kMoeTokenExpert, ArrayGroup::moe, "logit",

@@ -60,7 +60,8 @@ enum class ArrayGroup : std::uint8_t {
   moe_optional,
   shared,
   against,
-  chat
+  chat,
+  generated
 };
 
 struct ArraySchema {

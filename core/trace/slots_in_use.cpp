@@ -52,6 +52,8 @@ void copy_slots(const NpzReader& from, const NpyArray& array, std::int64_t befor
   switch (array.type) {
     case NpyType::boolean:
       return copy(from.boolean(array.name));
+    case NpyType::int8:
+      return copy(from.int8(array.name));
     case NpyType::int16:
       return copy(from.int16(array.name));
     case NpyType::int32:

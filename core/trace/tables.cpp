@@ -110,13 +110,14 @@ void put_routing_header(CsvFile& csv, std::span<const Column> of_slots,
   csv.end_row();
 }
 
-void put_tokens_header(CsvFile& csv, bool chat) {
+void put_tokens_header(CsvFile& csv, const Trace& trace) {
   put_names(csv, {"document", "token", "token_id", "char_start", "char_end", "token_text",
                   "token_bytes_hex", "nll", "target_rank"});
   for (const char* array : {"top_token_id", "top_token_logprob"}) {
     for (int i = 0; i < kTopTokens; ++i) { csv.text(join_words(array, '_', i)); }
   }
-  if (chat) { csv.text("token_mask"); }
+  if (!trace.token_mask.empty()) { csv.text("token_mask"); }
+  if (!trace.phase.empty()) { csv.text("phase"); }
   csv.end_row();
 }
 
@@ -133,7 +134,7 @@ std::string document_source(const Trace& trace) {
 void write_tokens_csv(const std::filesystem::path& path, const Trace& trace) {
   const std::string document = document_source(trace);
   CsvFile csv(path);
-  put_tokens_header(csv, !trace.token_mask.empty());
+  put_tokens_header(csv, trace);
   for (std::size_t t = 0; t < trace.token_id.size(); ++t) {
     csv.text(document);
     csv.integer(static_cast<std::int64_t>(t));
@@ -151,6 +152,7 @@ void write_tokens_csv(const std::filesystem::path& path, const Trace& trace) {
       csv.number(trace.top_token_logprob[t * kTopTokens + i]);
     }
     if (!trace.token_mask.empty()) { csv.truth(trace.token_mask[t] != 0); }
+    if (!trace.phase.empty()) { csv.integer(trace.phase[t]); }
     csv.end_row();
   }
   csv.finish();

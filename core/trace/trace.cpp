@@ -157,7 +157,7 @@ void check_range(std::string_view name, std::span<const T> values, std::int64_t 
   for (std::size_t i = 0; i < values.size(); ++i) {
     if (values[i] >= least && values[i] <= most) { continue; }
     faults.add(ExitCode::damaged, name, "element ", i, "; expected ", least, " to ", most,
-               ", found ", values[i]);
+               ", found ", +values[i]);
     return;
   }
 }
@@ -188,6 +188,7 @@ void check_values(const Trace& trace, Faults& faults) {
   check_range("char_start", trace.char_start, -1, kMost, faults);
   check_range("char_end", trace.char_end, -1, kMost, faults);
   check_range("token_mask", trace.token_mask, 0, 1, faults);
+  check_range("phase", trace.phase, 0, 1, faults);
   if (trace.only_assistant && trace.token_mask.empty()) {
     faults.add(ExitCode::damaged, "token_mask", "missing array; statistics are of its tokens");
   }

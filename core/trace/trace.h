@@ -101,6 +101,7 @@ struct Trace {
   std::span<const float> nll;                                    // [T]
   std::span<const std::int32_t> target_rank;                     // [T]
   std::span<const std::uint8_t> token_mask;    // [T] of a chat: 1: the assistant's; else empty
+  std::span<const std::int8_t> phase;          // [T] 0: the prompt's, 1: generated; else empty
   std::span<const std::int32_t> top_token_id;  // [T,5]
   std::span<const float> top_token_logprob;    // [T,5]
 
