@@ -41,9 +41,9 @@ TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const
 }
 
 TokenizedText tokenize_chat(const SourceText& text, const ChatFormat& format,
-                            const Tokenizer& tokenizer, const Model& model,
-                            std::int64_t max_tokens) {
-  ChatTokens chat = format.render(text.text, tokenizer, text.source);
+                            const Tokenizer& tokenizer, const Model& model, std::int64_t max_tokens,
+                            ChatUse use) {
+  ChatTokens chat = format.render(text.text, tokenizer, text.source, use);
   TokenizedText result = of_tokens(std::move(chat.tokens), text, tokenizer, model, max_tokens);
   chat.assistant.resize(result.tokens.size());
   result.assistant = std::move(chat.assistant);

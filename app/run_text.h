@@ -35,8 +35,8 @@ TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const
                        std::int64_t max_tokens);
 // The same of a chat (ChatFormat::render()), with which tokens are the assistant's.
 TokenizedText tokenize_chat(const SourceText& text, const ChatFormat& format,
-                            const Tokenizer& tokenizer, const Model& model,
-                            std::int64_t max_tokens);
+                            const Tokenizer& tokenizer, const Model& model, std::int64_t max_tokens,
+                            ChatUse use = ChatUse::whole);
 void check_id(std::int64_t id, std::size_t position, const Model& model, const std::string& source);
 
 // Fills text.chunks: one call of the model, or, with `window`, calls of sequence_len tokens that

@@ -263,8 +263,9 @@ TokenizedText TextOptions::read(TextItem& item, const TextTokenizer* tokenizer, 
   if (ids_files.empty()) {
     const Tokenizer& ours = tokenizer->tokenizer;
     const SourceText text = read_text(item, ours, terminal);
-    return tokenizer->chat ? tokenize_chat(text, *tokenizer->chat, ours, model, max_tokens)
-                           : tokenize(text, ours, model, max_tokens);
+    return tokenizer->chat
+               ? tokenize_chat(text, *tokenizer->chat, ours, model, max_tokens, chat_use)
+               : tokenize(text, ours, model, max_tokens);
   }
   keep_if_read_once(item);
   return read_ids(item, bytes_of(item), tokenizer ? &tokenizer->tokenizer : nullptr, model);

@@ -48,6 +48,7 @@ struct TextOptions {
   std::int64_t max_tokens = 0;  // 0: all
   std::string tokenizer_folder;
   bool chat = false;  // texts are chats
+  ChatUse chat_use = ChatUse::whole;
 
   // -p, -f, --files-from, --text-field, --chat, --ids, --max-tokens, --tokenizer
   void add_to(CLI::App& app);

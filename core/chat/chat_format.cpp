@@ -105,8 +105,8 @@ Json messages_of(std::string_view document, std::string_view source) {
 
 // A token is the assistant's that holds part of what is, or ends it: a special token right behind.
 ChatTokens render_template(const ChatTemplate& chat_template, const Json& messages,
-                           const Tokenizer& tokenizer, std::string_view source) {
-  const MarkedText text = chat_template.render(messages, source);
+                           const Tokenizer& tokenizer, std::string_view source, ChatUse use) {
+  const MarkedText text = chat_template.render(messages, source, use == ChatUse::prompt);
   ChatTokens result{tokenizer.encode_ordinary(text.text, source), {}};
   std::vector<Token>& tokens = result.tokens;
   result.assistant.resize(tokens.size());
@@ -141,10 +141,13 @@ ChatFormat ChatFormat::load(const fs::path& path) {
 }
 
 ChatTokens ChatFormat::render(std::string_view document, const Tokenizer& tokenizer,
-                              std::string_view source) const {
+                              std::string_view source, ChatUse use) const {
   const Json messages = messages_of(document, source);
-  return template_ ? render_template(*template_, messages, tokenizer, source)
-                   : render_nanochat(messages, tokenizer, source);
+  require(use == ChatUse::whole || messages.back()["role"] == "user", ExitCode::unsupported,
+          {.file = source}, "expected a user's message last, which the assistant answers; found ",
+          found_text(messages.back()["role"]));
+  return template_ ? render_template(*template_, messages, tokenizer, source, use)
+                   : render_nanochat(messages, tokenizer, source, use);
 }
 
 }  // namespace kappascope

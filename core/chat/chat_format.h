@@ -18,6 +18,10 @@ struct ChatTokens {
   std::vector<std::uint8_t> assistant;  // [T] 1: the assistant's
 };
 
+// Of a chat all as it is, or as a prompt: what the assistant is to answer to, with what it begins
+// by.
+enum class ChatUse : std::uint8_t { whole, prompt };
+
 class ChatFormat {
  public:
   // Of the tokenizer in `path`. tokenizer.pkl: nanochat's (nanochat.h). Others: the folder's chat
@@ -27,8 +31,8 @@ class ChatFormat {
 
   // `document`: JSON, an object with "messages" or the list of them, each with a text "role".
   // Something else: damaged; what the format or the tokenizer does not have: unsupported.
-  ChatTokens render(std::string_view document, const Tokenizer& tokenizer,
-                    std::string_view source) const;
+  ChatTokens render(std::string_view document, const Tokenizer& tokenizer, std::string_view source,
+                    ChatUse use = ChatUse::whole) const;
 
   // "nanochat", or the file of the template without its folder.
   const std::string& name() const { return name_; }

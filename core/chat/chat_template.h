@@ -26,7 +26,8 @@ class ChatTemplate {
   // has it, else the texts of the assistant's messages wherever they are put. The template refuses
   // the chat, computes what Python would not, or takes over kMostTemplateSteps steps or makes over
   // kMostTemplateBytes bytes of text: unsupported, naming `source`.
-  MarkedText render(const Json& messages, std::string_view source) const;
+  // `prompt`: the template is asked for what the assistant's answer begins with, too.
+  MarkedText render(const Json& messages, std::string_view source, bool prompt = false) const;
 
   bool has_generation() const;
 

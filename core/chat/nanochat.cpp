@@ -93,7 +93,7 @@ class NanochatRenderer {
   NanochatRenderer(const Tokenizer& tokenizer, std::string_view source)
       : tokenizer_(tokenizer), source_(source) {}
 
-  ChatTokens run(const std::vector<ChatMessage>& messages) {
+  ChatTokens run(const std::vector<ChatMessage>& messages, ChatUse use) {
     add_special("<|bos|>", false);
     for (std::size_t i = 0; i < messages.size(); ++i) {
       const ChatMessage& message = messages[i];
@@ -110,6 +110,7 @@ class NanochatRenderer {
         add_special("<|assistant_end|>", true);
       }
     }
+    if (use == ChatUse::prompt) { add_special("<|assistant_start|>", false); }
     return std::move(tokens_);
   }
 
@@ -170,7 +171,7 @@ std::vector<ChatMessage> with_system(std::vector<ChatMessage> messages, std::str
 
 }  // namespace
 
-std::vector<ChatMessage> in_turns(const std::vector<ChatMessage>& messages) {
+std::vector<ChatMessage> in_turns(const std::vector<ChatMessage>& messages, ChatUse use) {
   std::vector<ChatMessage> rest = messages, result;
   if (!rest.empty() && rest.front().role == "system") {
     result.push_back(rest.front());
@@ -186,16 +187,18 @@ std::vector<ChatMessage> in_turns(const std::vector<ChatMessage>& messages) {
   if (!turns.empty() && turns.front().role != "user") {
     turns.insert(turns.begin(), {"user", {{ChatPart::Kind::text, std::string(kNoWords)}}});
   }
-  if (turns.size() % 2 == 1 && turns.back().role == "user") { turns.pop_back(); }
+  const bool unanswered = turns.size() % 2 == 1 && turns.back().role == "user";
+  if (unanswered && use == ChatUse::whole) { turns.pop_back(); }
   if (turns.empty()) { return messages; }
   result.insert(result.end(), turns.begin(), turns.end());
   return result;
 }
 
 ChatTokens render_nanochat(const Json& messages, const Tokenizer& tokenizer,
-                           std::string_view source) {
-  std::vector<ChatMessage> turns = in_turns(MessageReader(source).read(messages));
-  return NanochatRenderer(tokenizer, source).run(with_system(std::move(turns), source));
+                           std::string_view source, ChatUse use) {
+  std::vector<ChatMessage> turns = in_turns(MessageReader(source).read(messages), use);
+  NanochatRenderer renderer(tokenizer, source);
+  return renderer.run(with_system(std::move(turns), source), use);
 }
 
 }  // namespace kappascope

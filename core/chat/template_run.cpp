@@ -173,8 +173,8 @@ bool ChatTemplate::has_generation() const {
   return kappascope::has_generation(state_->whole);
 }
 
-MarkedText ChatTemplate::render(const Json& messages, std::string_view source) const {
-  ChatValue::Dict variables{{"add_generation_prompt", ChatValue::of(false)},
+MarkedText ChatTemplate::render(const Json& messages, std::string_view source, bool prompt) const {
+  ChatValue::Dict variables{{"add_generation_prompt", ChatValue::of(prompt)},
                             {"tools", ChatValue::none()},
                             {"documents", ChatValue::none()}};
   for (const auto& [name, text] : state_->variables) {
