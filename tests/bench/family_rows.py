@@ -51,6 +51,34 @@ def p3(bench):
         shutil.rmtree(folder)
 
 
+def p16(bench):
+    """Single tokens after a prompt of a random Hugging Face model: against the transformers package, and against
+    reading the weights that a token needs."""
+    words = {"tokens": 64, "steps": 64}
+    for family in ("qwen3_moe", "olmoe"):
+        peer = transformers_peer()
+        if peer is None:
+            bench.put(f"P16_{family}", {"ratio": None, "peer": "peer absent: transformers 5, or KAPPASCOPE_PEER_PYTHON",
+                                        "goal": 2, "holds": None, "note": "not run"})
+            continue
+        folder = bench.folder / family
+        peer.make(family, folder=folder, threads=bench.threads)
+        ours = bench.program().make("decode", model=folder, threads=bench.threads)
+        found, theirs = ours.run(**words), peer.run(**words, experts="eager")
+        read = bench.program().make("read", model=folder, threads=bench.threads, bytes=found["bytes"])
+        times = bench.interleave(lambda _: ours.seconds(**words), lambda _: peer.seconds(**words, experts="eager"),
+                                 lambda _: read.seconds())
+        if abs(found["nll"] - theirs["nll"]) > 1e-4 * abs(theirs["nll"]):
+            bench.differ(f"P16_{family}", f"summed loss {found['nll']}, transformers {theirs['nll']}")
+        else:
+            bench.add(f"P16_{family}", [b / a for a, b in zip(times[0], times[1])], 2, "one token, transformers, eager")
+            bench.add(f"P16_{family}_read", [b / a for a, b in zip(times[0], times[2])], 0.75,
+                      f"a read of the {found['bytes'] / 1e6:.0f} MB of weights that a token needs")
+        for side in (ours, peer, read):
+            side.close()
+        shutil.rmtree(folder)
+
+
 def p14(bench):
     """A prefill whose layers come from the file, which is in the system's cache: against the longer
     of a plain read of it and the same prefill with resident weights."""

@@ -1,8 +1,9 @@
 """The transformers package as a program of works (work.h): random models of the families, saved for
-the other side, and their prefill.
+the other side, their prefill, and single tokens after a prompt.
 
 {"make": FAMILY, "folder": F, "threads": N} → {}
 {"run": {"tokens": T, "experts": "eager" or "grouped_mm"}} → {"seconds": S, "nll": summed loss}
+{"run": {"tokens": T, "steps": N, "experts": …}} → the same of N single tokens after T, seconds of one
 """
 import json
 import sys
@@ -37,9 +38,27 @@ def make(work, folder, threads):
     return model
 
 
+def made_up(model, tokens):
+    return torch.tensor([[(t * 7919 + t // 3) % model.config.vocab_size for t in range(tokens)]])
+
+
+def decode(model, tokens, steps, experts):
+    model.set_experts_implementation(experts)
+    ids, nll = made_up(model, tokens + steps + 1), 0.0
+    with torch.no_grad():
+        past = model(ids[:, :tokens], use_cache=True, logits_to_keep=1).past_key_values
+        begin = time.perf_counter()
+        for t in range(tokens, tokens + steps):
+            out = model(ids[:, t:t + 1], past_key_values=past, use_cache=True)
+            past = out.past_key_values
+            nll -= float(torch.log_softmax(out.logits[0, -1].double(), 0)[ids[0, t + 1]])
+        seconds = (time.perf_counter() - begin) / steps
+    return {"seconds": seconds, "nll": nll}
+
+
 def prefill(model, tokens, experts):
     model.set_experts_implementation(experts)
-    ids = torch.tensor([[(t * 7919 + t // 3) % model.config.vocab_size for t in range(tokens)]])
+    ids = made_up(model, tokens)
     with torch.no_grad():
         begin = time.perf_counter()
         logits = model(ids, use_cache=False).logits
@@ -57,7 +76,8 @@ def main():
         if "make" in command:
             model = make(command.pop("make"), **command)
         else:
-            answer = prefill(model, **command["run"])
+            words = command["run"]
+            answer = decode(model, **words) if "steps" in words else prefill(model, **words)
         print(json.dumps(answer), flush=True)
 
 
