@@ -47,6 +47,8 @@ struct Verb {
 
 constexpr Verb kVerbs[] = {
     {"run", "MODEL -p TEXT -o DIR", "run texts through a model; write traces and tables", run_verb},
+    {"generate", "MODEL -p TEXT", "let a model go on with a text; the same trace of what it does",
+     generate_verb},
     {"info", "MODEL", "what a checkpoint is: layers, κ, parameters", info_verb},
     {"tokens", "MODEL -p TEXT", "the token ids that run would feed", tokens_verb},
     {"ablate", "MODEL -f FILE -o DIR", "what a text loses without each expert", ablate_verb},

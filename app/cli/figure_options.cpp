@@ -40,7 +40,9 @@ void FigureOptions::add_to(CLI::App& app, const std::set<std::string_view>& with
     app.add_option("--figure-format", formats, "any of svg, pdf, eps, png, csv")
         ->capture_default_str();
   }
-  app.add_option("--tokens", tokens, "first and last token of the figures along tokens: 12:87");
+  if (!without.contains("tokens")) {
+    app.add_option("--tokens", tokens, "first and last token of the figures along tokens: 12:87");
+  }
   const char* const group = "Look of figures";
   for (const StyleSetting& setting : style_settings()) {
     if (without.contains(setting.name)) { continue; }

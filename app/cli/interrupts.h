@@ -25,6 +25,8 @@ class Interrupts {
   Interrupts& operator=(const Interrupts&) = delete;
 
   bool requested() const noexcept { return requested_; }
+  // From now on the owner may take so long: it has something to finish after a signal.
+  void set_patience(int patience_ms) noexcept { patience_ms_ = patience_ms; }
   // Throws Error (interrupted) when requested.
   void check() const;
 
@@ -43,7 +45,7 @@ class Interrupts {
   void watch();
   void end_process();
 
-  const int patience_ms_;
+  std::atomic<int> patience_ms_;
   std::atomic<bool> requested_ = false;
   std::mutex mutex_;  // of the three below, and of hold()
   std::string line_;

@@ -38,7 +38,8 @@ void InterventionOptions::add_to(CLI::App& app, const std::string& against_help)
 void InterventionOptions::add_to(CLI::App& app) {
   for (const EditKind& kind : edit_kinds()) {
     const char* on = kind.edit == Edit::kappa ? "; on: as the model has it" : "";
-    app.add_option(std::string("--") + kind.name, edits_[kind.name], std::string(kind.help) + on)
+    const std::string word = kind.edit == Edit::temperature ? temperature_word : kind.name;
+    app.add_option("--" + word, edits_[kind.name], std::string(kind.help) + on)
         ->type_name(std::string(kind.value) + (kind.layers ? "[@LAYERS" : "") +
                     (kind.experts ? "[:EXPERTS]" : "") + (kind.layers ? "]" : ""))
         ->expected(1)

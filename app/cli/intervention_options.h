@@ -17,6 +17,9 @@ struct InterventionOptions {
   // Those of the run that this one is compared with; absent: with none.
   std::optional<std::vector<Intervention>> against;
 
+  // What --temperature of soft routing is called where that word is taken.
+  std::string temperature_word = "temperature";
+
   // Each may be given several times; what is of one kind applies as given.
   void add_to(CLI::App& app, const std::string& against_help);
   void add_to(CLI::App& app);  // without --against

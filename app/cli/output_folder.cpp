@@ -169,12 +169,13 @@ void OutputFolder::check_places(const fs::path& subfolder,
   faults.throw_if_any();
 }
 
-void OutputFolder::publish(const fs::path& subfolder, const std::vector<std::string>& names) {
+void OutputFolder::publish(const fs::path& subfolder, const std::vector<std::string>& names,
+                           bool though_stopped) {
   if (temporary_) { return clear(); }
   const fs::path target = subfolder.empty() ? folder_ : folder_ / subfolder;
   {
     const auto held = interrupts_.hold();
-    interrupts_.check();
+    if (!though_stopped) { interrupts_.check(); }
     std::vector<fs::path> made;  // deepest last
     for (const std::string& name : names) {
       const fs::path place = (name == kModelFile ? folder_ : target) / name;

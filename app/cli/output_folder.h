@@ -34,8 +34,10 @@ class OutputFolder {
                     const std::vector<std::string>& names) const;
 
   // Renames staged files into `subfolder`, made if missing; model.npz into the folder itself. A
-  // name may have a folder in front ("figures/loss.svg"). What else is staged is cleared.
-  void publish(const std::filesystem::path& subfolder, const std::vector<std::string>& names);
+  // name may have a folder in front ("figures/loss.svg"). What else is staged is cleared. Once the
+  // user asked to stop, nothing (interrupted), unless `though_stopped`.
+  void publish(const std::filesystem::path& subfolder, const std::vector<std::string>& names,
+               bool though_stopped = false);
 
   // Writes a file into the folder itself, in place of the one of that name, also when the user
   // asked to stop: it says how far a run came.

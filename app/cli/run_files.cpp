@@ -13,7 +13,7 @@ constexpr const char* kFiguresFolder = "figures";
 }  // namespace
 
 Trace open_with_parameters(const OutputFolder& folder, const std::filesystem::path& path,
-                           const Model& model, const RunOptions& options) {
+                           const Model& model, const OutputOptions& options) {
   const std::filesystem::path model_path = folder.staged(kModelFile);
   const auto write = [&] {
     write_model_parameters(model_path, model);
@@ -29,7 +29,7 @@ Trace open_with_parameters(const OutputFolder& folder, const std::filesystem::pa
 }
 
 void write_tables(const OutputFolder& folder, const Trace& trace, const Json& summary,
-                  const RunOptions& options) {
+                  const OutputOptions& options) {
   if (folder.temporary()) { return; }
   if (options.writes("csv")) {
     write_tokens_csv(folder.staged(kTokensFile), trace);
@@ -39,7 +39,7 @@ void write_tables(const OutputFolder& folder, const Trace& trace, const Json& su
 }
 
 std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace& trace,
-                                        const RunOptions& options, Progress& progress,
+                                        const OutputOptions& options, Progress& progress,
                                         Terminal& terminal) {
   std::vector<std::string> names;
   if (folder.temporary() || options.figures.ids == "none") { return names; }
@@ -56,7 +56,7 @@ std::vector<std::string> write_pictures(const OutputFolder& folder, const Trace&
 
 Effect write_effect(const OutputFolder& folder, const Trace& trace,
                     const std::vector<LayerSummary>& layers, const Model& model,
-                    const RunOptions& options, std::vector<std::string>& files) {
+                    const OutputOptions& options, std::vector<std::string>& files) {
   const std::filesystem::path other_path = folder.staged(kAgainstFolder) / kTraceFile;
   const Trace other = open_with_parameters(folder, other_path, model, options);
   Effect effect = effect_of(trace, layers, other, summarise(other));

@@ -65,11 +65,7 @@ void RunOptions::add_to(CLI::App& app) {
                  "with --chat, assistant: statistics of the assistant's tokens alone")
       ->check(CLI::IsMember({"assistant"}));
   app.add_flag("--window", window, "run a text longer than sequence_len in overlapping chunks");
-  app.add_option("-o,--output", output, "folder to write to; without it only the table is printed");
-  app.add_option("--format", format, "files to write")->capture_default_str();
-  app.add_flag("--compress", compress,
-               "compress trace.npz and model.npz (slower to write and open)");
-  figures.add_to(app);
+  add_files_to(app, "only the table is printed");
   app.add_option("--record", record, "summary, or gates: every gate unit too")
       ->check(CLI::IsMember({"summary", "gates"}))
       ->capture_default_str();
@@ -110,12 +106,7 @@ void RunOptions::check() {
   thresholds.parse(run_threshold_names());
   text.check();
   check_only(only, text.chat);
-  figures.check();
-  const bool look =
-      !figures.given_settings().empty() || !figures.style_file.empty() || !figures.tokens.empty();
-  require(!output.empty() || !look, ExitCode::usage, {},
-          "the look of figures acts on files: give a folder for them with -o DIR");
-  formats = parse_list("--format", format, {"npz", "csv", "json"});
+  check_files();
   const bool npz_only = record == "gates" || logits || compress;
   require(!output.empty() || !npz_only, ExitCode::usage, {},
           "--record gates, --logits and --compress write to a folder: give one with -o DIR");
@@ -126,15 +117,8 @@ void RunOptions::check() {
   compute.check_device();
 }
 
-bool RunOptions::writes(std::string_view kind) const {
-  return std::find(formats.begin(), formats.end(), kind) != formats.end();
-}
-
 std::vector<std::string> RunOptions::file_names() const {
-  std::vector<std::string> names;
-  if (writes("npz")) { names.push_back(kTraceFile); }
-  if (writes("csv")) { names.insert(names.end(), {kTokensFile, kRoutingFile}); }
-  if (writes("json")) { names.push_back(kSummaryFile); }
+  std::vector<std::string> names = table_names();
   if (changes.against && writes("npz")) {
     names.push_back(join_words(kAgainstFolder, "/", kTraceFile));
   }

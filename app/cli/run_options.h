@@ -7,37 +7,33 @@
 
 #include "app/cli/command_line.h"
 #include "app/cli/fail_if.h"
-#include "app/cli/figure_options.h"
 #include "app/cli/intervention_options.h"
+#include "app/cli/output_options.h"
 #include "app/cli/terminal.h"
 #include "app/cli/texts.h"
 #include "core/trace/recorder.h"
 
 namespace kappascope {
 
-struct RunOptions {
-  std::string model, output, layers, compare_routes, record = "summary", format = "npz,csv,json";
+struct RunOptions : OutputOptions {
+  std::string model, layers, compare_routes, record = "summary";
   std::optional<std::int64_t> step;
   TextOptions text;
   ComputeOptions compute;
-  FigureOptions figures;
   ReadingOptions reading;
   std::string only;  // "assistant": statistics are of its tokens; "": of all
-  bool logits = false, window = false, json = false, compress = false;
+  bool logits = false, window = false, json = false;
   TalkOptions talk;
   Thresholds thresholds;
-  bool force = false, skip_done = false;
+  bool skip_done = false;
 
   InterventionOptions changes;
 
-  std::vector<std::string> formats;   // of `format`
   std::vector<std::string> settings;  // the words given but those of texts and of the output folder
 
   // Parses; false when help was asked for and printed. Wrong words, or some that do not go
   // together: usage.
   bool parse(const std::vector<std::string>& words);
-
-  bool writes(std::string_view kind) const;
 
   // Files of one text, as asked for, without figures.
   std::vector<std::string> file_names() const;

@@ -19,7 +19,7 @@
 namespace kappascope {
 namespace {
 
-constexpr std::int64_t kResamples = 2000;
+constexpr std::int64_t kScoreResamples = 2000;
 
 // A model, what a run changes in it, and how many tokens its tasks are.
 struct Side {
@@ -34,7 +34,7 @@ class Score {
   Score(ScoreOptions options, const std::string& command)
       : options_(std::move(options)), terminal_(options_.talk.talk(), interrupts_) {
     result_.command = command;
-    result_.resamples = kResamples;
+    result_.resamples = kScoreResamples;
     result_.seed = options_.seed;
   }
 

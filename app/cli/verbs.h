@@ -15,6 +15,7 @@ struct Arguments {
 
 // Each returns the exit code, or throws Error.
 int run_verb(const Arguments& arguments);
+int generate_verb(const Arguments& arguments);
 int info_verb(const Arguments& arguments);
 int tokens_verb(const Arguments& arguments);
 int plot_verb(const Arguments& arguments);

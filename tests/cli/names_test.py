@@ -101,6 +101,15 @@ class NamesTest(Case):
         self.check_documented(names)
         self.assertIn('token_mask', [name for of_file in names.values() for name in of_file])
 
+    def test_of_generated_texts(self):
+        out = self.folder / 'generated'
+        said = self.run_program('generate', MODEL, '-p', 'The tide', '--tokens', 5, '-o', out, '-q', '--json', '--figures', 'all',
+                                '--figure-format', 'csv')[0]
+        (out / 'said.json').write_text(said)
+        names = names_in(out)
+        self.check_documented(names)
+        self.assertIn('phase', [name for of_file in names.values() for name in of_file])
+
     def test_of_training_runs(self):
         out = self.folder / 'training'
         for log in ('demo-training', 'demo-soft'):

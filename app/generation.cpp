@@ -1,0 +1,234 @@
+#include "app/generation.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/engine/cache_plan.h"
+#include "core/model/end_tokens.h"
+#include "core/nan.h"
+#include "core/utf8.h"
+#include "kernels/kernels.h"
+
+namespace kappascope {
+namespace {
+
+constexpr std::string_view kNanochatEnds[] = {"<|assistant_end|>", "<|bos|>"};
+
+// The longest text of a prompt and what is generated after it.
+std::int64_t longest(const Model& model, std::int64_t prompt, std::int64_t generated) {
+  return std::min(model.architecture.context, prompt + generated);
+}
+
+// Places that a call of one token has in each expert's queue, where there are such; the least over
+// the layers.
+Json capacity_of_step(const RunPlan& plan) {
+  std::int64_t least = -1;
+  for (const LayerPlan& layer : plan.layers) {
+    if (!layer.spec->moe() || !layer.capacity) { continue; }
+    const std::int64_t places = layer.capacity_of_call(1);
+    least = least < 0 ? places : std::min(least, places);
+  }
+  return least < 0 ? Json() : Json(least);
+}
+
+}  // namespace
+
+std::string_view name(Ended ended) {
+  switch (ended) {
+    case Ended::not_yet:
+      return "not yet";
+    case Ended::tokens:
+      return "token limit";
+    case Ended::end_token:
+      return "end token";
+    case Ended::stop_text:
+      return "stop text";
+    case Ended::context:
+      return "longest text";
+    case Ended::stopped:
+      return "interrupted";
+  }
+  fail(ExitCode::internal, {}, "an end of no kind");
+}
+
+std::vector<std::int32_t> end_tokens_of(const Model& model, const Tokenizer* tokenizer) {
+  std::vector<std::int32_t> ends = end_tokens(model);
+  if (!ends.empty() || !tokenizer || model.architecture.family != "kappa-swiglu") { return ends; }
+  for (const std::string_view name : kNanochatEnds) {
+    if (const auto id = tokenizer->special(name)) { ends.push_back(*id); }
+  }
+  return ends;
+}
+
+void check_generation(const RunPlan& plan) {
+  for (const LayerPlan& layer : plan.layers) {
+    require(layer.routes_row.empty(), ExitCode::unsupported, {},
+            "routes: they are of a whole text, and here it is not known beforehand");
+    require(!layer.has(ExpertMode::mean), ExitCode::unsupported, {},
+            "ablate with mean: a call of one token has no mean; expected zero or reroute");
+  }
+}
+
+std::uint64_t cache_bytes_of(const Model& model, const RunPlan& plan, std::int64_t prompt,
+                             std::int64_t generated) {
+  return plan_cache(model.architecture, plan.passes, longest(model, prompt, generated)).bytes();
+}
+
+Generation::Generation(const Model& model, const RunPlan& plan, EngineModel& loaded,
+                       const Tokenizer* tokenizer, TokenizedText prompt, GenerationRules rules,
+                       const std::vector<std::int64_t>& layers)
+    : model_(model),
+      plan_(plan),
+      loaded_(loaded),
+      tokenizer_(tokenizer),
+      rules_(std::move(rules)),
+      text_(std::move(prompt)),
+      prompt_tokens_(std::ssize(text_.tokens)),
+      layers_(layers),
+      taps_(layers),
+      sampler_(rules_.sampling),
+      said_(rules_.stops) {
+  const std::int64_t tokens = longest(model, prompt_tokens_, rules_.tokens);
+  cache_bytes_ = plan_cache(model.architecture, plan.passes, tokens).bytes();
+  const Failure failure = loaded.make_cache(plan.passes, tokens, cache_);
+  if (failure) { throw Error(failure); }
+  text_.chunks.clear();
+}
+
+// Runs the tokens from `first` on; what an interrupted call gave is left out.
+Failure Generation::run(std::int64_t first, Progress& progress) {
+  const std::vector<std::int32_t> ids = ids_of(text_);
+  const std::int64_t tokens = std::ssize(ids);
+  std::int64_t begin = first;
+  if (first > 0 && !positions_go_on(model_.architecture, first, tokens)) {
+    cache_->clear();
+    begin = 0;
+    begun_again_.push_back(first);
+  }
+  ForwardCall call{.ids = std::span(ids).subspan(std::size_t(begin))};
+  call.text_offset = begin;
+  // Without layers the last row's logits are all there is to know.
+  call.first_recorded = layers_.empty() ? tokens - 1 - begin : first - begin;
+  call.text_tokens = longest(model_, prompt_tokens_, rules_.tokens);
+  call.cache = cache_.get();
+  KeptTaps taps(layers_);
+  Failure failure = loaded_.forward(call, plan_, taps, progress);
+  if (!failure) { failure = taps.failure(); }
+  if (failure) { return failure; }
+  logits_ = taps.last_logits();
+  taps.give(taps_);
+  text_.chunks.push_back({begin, first, tokens});
+  return taps_.failure();
+}
+
+void Generation::run_prompt(Progress& progress) {
+  plan_.check_text(ids_of(text_));
+  const Failure failure = run(0, progress);
+  if (failure) { throw Error(failure); }
+}
+
+std::int32_t Generation::choose() {
+  const std::int32_t next = sampler_.next(logits_);
+  require(next >= 0, ExitCode::unsupported, {}, "token ", text_.tokens.size(),
+          ": the model gives no likeliest token, since its logits are not numbers");
+  float nll = 0, top_logprob[kTopTokens];
+  std::int32_t rank = 0, top_id[kTopTokens];
+  next_token_ref({1, std::ssize(logits_), logits_.data(), &next, &nll, &rank, top_id, top_logprob});
+  taps_.set_next(nll, rank);
+  return next;
+}
+
+bool Generation::step(Progress& progress, std::string& said) {
+  if (ended_ != Ended::not_yet) { return false; }
+  const std::int64_t at = std::ssize(text_.tokens);
+  if (generated_tokens() >= rules_.tokens || at >= model_.architecture.context) {
+    ended_ = generated_tokens() >= rules_.tokens ? Ended::tokens : Ended::context;
+    said += said_.finish();
+    return false;
+  }
+  const std::int32_t next = choose();
+  const std::string bytes(tokenizer_ ? tokenizer_->bytes(next) : std::string_view());
+  text_.tokens.push_back({.id = next});
+  text_.bytes.push_back(bytes);
+  const bool ends = std::find(rules_.ends.begin(), rules_.ends.end(), next) != rules_.ends.end();
+  const bool last =
+      ends || generated_tokens() >= rules_.tokens || at + 1 >= model_.architecture.context;
+  if (!last || !layers_.empty()) {
+    const Failure failure = run(at, progress);
+    if (failure) {
+      text_.tokens.pop_back();
+      text_.bytes.pop_back();
+      taps_.set_next(kNaN, -1);
+      if (failure.code != ExitCode::interrupted) { throw Error(failure); }
+      ended_ = Ended::stopped;
+      said += said_.finish();
+      return false;
+    }
+  }
+  if (ends) {
+    ended_ = Ended::end_token;
+    said += said_.finish();
+    return false;
+  }
+  said += said_.add(bytes);
+  if (said_.stopped()) { ended_ = Ended::stop_text; }
+  return ended_ == Ended::not_yet;
+}
+
+// Places of the generated tokens in the text, after the prompt's.
+void Generation::place_generated(TokenizedText& text) const {
+  std::int32_t place = 0;
+  for (std::int64_t t = 0; t < prompt_tokens_; ++t) {
+    place = std::max(place, text.tokens[t].char_end);
+  }
+  std::string bytes;
+  for (std::int64_t t = prompt_tokens_; tokenizer_ && t < std::ssize(text.tokens); ++t) {
+    Token& token = text.tokens[t];
+    if (tokenizer_->is_special(token.id) || text.bytes[t].empty()) { continue; }
+    // A token that begins within a character spans it.
+    const bool within = !starts_utf8(text.bytes[t].front());
+    const auto before = std::int32_t(count_code_points(bytes));
+    bytes += text.bytes[t];
+    token.char_start = place + std::max(0, before - (within ? 1 : 0));
+    token.char_end = place + std::int32_t(count_code_points(bytes));
+  }
+}
+
+Json Generation::document() const {
+  const SamplingRule& rule = rules_.sampling;
+  Json meta{{"prompt_tokens", prompt_tokens_},
+            {"generated_tokens", generated_tokens()},
+            {"ended_by", name(ended_)},
+            {"temperature", rule.temperature},
+            {"top_p", rule.mass},
+            {"top_k_tokens", rule.most},
+            {"seed", rule.seed},
+            {"stop", Json::array()},
+            {"end_token_ids", rules_.ends},
+            {"capacity_of_step", capacity_of_step(plan_)},
+            {"begun_again_at", begun_again_}};
+  for (const std::string& stop : rules_.stops) { meta["stop"].push_back(display_text(stop)); }
+  return meta;
+}
+
+TokenizedText Generation::text() const {
+  TokenizedText text = text_;
+  place_generated(text);
+  text.phase.resize(text.tokens.size());
+  std::fill(text.phase.begin() + prompt_tokens_, text.phase.end(), std::int8_t{1});
+  // What a model answers in a chat is the assistant's.
+  if (!text.assistant.empty()) { text.assistant.resize(text.tokens.size(), 1); }
+  text.generation = document();
+  return text;
+}
+
+void Generation::write_trace(const std::filesystem::path& path,
+                             const TraceSettings& settings) const {
+  const TokenizedText whole = text();
+  TraceRecorder recorder(path, model_, plan_, whole, settings);
+  taps_.give(recorder);
+  if (recorder.failure()) { throw Error(recorder.failure()); }
+  recorder.finish();
+}
+
+}  // namespace kappascope

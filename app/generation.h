@@ -1,0 +1,87 @@
+// A text that a model goes on writing: a call for the prompt, then one for each token.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "app/run_text.h"
+#include "app/said_text.h"
+#include "core/engine/sampler.h"
+#include "core/trace/kept_taps.h"
+
+namespace kappascope {
+
+struct GenerationRules {
+  std::int64_t tokens = 128;  // at most so many, and no more than the model's longest text
+  SamplingRule sampling;
+  std::vector<std::string> stops;  // texts that end it (SaidText)
+  std::vector<std::int32_t> ends;  // tokens that end it; they are part of it, not of what is said
+};
+
+enum class Ended : std::uint8_t { not_yet, tokens, end_token, stop_text, context, stopped };
+std::string_view name(Ended ended);  // "token limit", as in the meta
+
+// The tokens that end a text: those that the model's folder names (core/model/end_tokens.h); where
+// it names none, nanochat's, as far as the tokenizer has them.
+std::vector<std::int32_t> end_tokens_of(const Model& model, const Tokenizer* tokenizer);
+
+// Refuses what acts on a whole text alone (unsupported): given routes, means of experts.
+void check_generation(const RunPlan& plan);
+
+class Generation {
+ public:
+  // All must outlive it. `prompt`: at most the model's longest text. `layers`: of the model that
+  // are recorded, ascending; empty: nothing is, and the last token is not run.
+  Generation(const Model& model, const RunPlan& plan, EngineModel& loaded,
+             const Tokenizer* tokenizer, TokenizedText prompt, GenerationRules rules,
+             const std::vector<std::int64_t>& layers);
+
+  // Runs the prompt. Throws what stopped it.
+  void run_prompt(Progress& progress);
+  // One token more; what can be shown of it is added to `said`. False: it ended. Throws what
+  // stopped it, but for an interruption, which ends it before that token.
+  bool step(Progress& progress, std::string& said);
+
+  Ended ended() const { return ended_; }
+  std::int64_t prompt_tokens() const { return prompt_tokens_; }
+  std::int64_t generated_tokens() const { return std::ssize(text_.tokens) - prompt_tokens_; }
+  const std::string& said() const { return said_.text(); }
+  std::uint64_t cache_bytes() const { return cache_bytes_; }
+
+  // Prompt and generated tokens, with phase, calls and the document of the meta.
+  TokenizedText text() const;
+  // Writes the trace of what was run so far. Throws what stopped it.
+  void write_trace(const std::filesystem::path& path, const TraceSettings& settings) const;
+
+ private:
+  Failure run(std::int64_t first, Progress& progress);
+  std::int32_t choose();
+  Json document() const;
+  void place_generated(TokenizedText& text) const;
+
+  const Model& model_;
+  const RunPlan& plan_;
+  EngineModel& loaded_;
+  const Tokenizer* tokenizer_;
+  const GenerationRules rules_;
+  TokenizedText text_;  // its chunks are the calls
+  const std::int64_t prompt_tokens_;
+  const std::vector<std::int64_t> layers_;
+  KeptTaps taps_;
+  std::unique_ptr<TokenCache> cache_;
+  std::uint64_t cache_bytes_ = 0;
+  Sampler sampler_;
+  SaidText said_;
+  std::vector<float> logits_;              // [V] after the last token that was run
+  std::vector<std::int64_t> begun_again_;  // tokens at which the cache was of no use any more
+  Ended ended_ = Ended::not_yet;
+};
+
+// Of a cache for a prompt of so many tokens and what is generated after it.
+std::uint64_t cache_bytes_of(const Model& model, const RunPlan& plan, std::int64_t prompt,
+                             std::int64_t generated);
+
+}  // namespace kappascope
