@@ -35,6 +35,7 @@ std::unique_ptr<EngineModel> load_model(const Model& model, const ComputeOptions
   leave_gpu(plans, compute, load, note);
   load.tokens = tokens;
   load.cache = cache;
+  load.lens = settings.lens;
   load.gates = settings.record_gates || settings.only_assistant;
   const MemoryPlan memory = plan_memory(model, load);
   terminal.debug(memory_text(memory));

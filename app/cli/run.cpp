@@ -252,6 +252,7 @@ class Run {
     if (against_) { against_->check_text(ids); }
     options_.figures.check_tokens(job.tokens, job.item.source());
     TraceSettings settings = settings_;
+    if (tokenizer_) { settings.tokenizer = &tokenizer_->tokenizer; }
     const std::unique_ptr<LogitsFile> logits = run_against(text, folder, tokens);
     if (logits) {
       settings.against_logits = logits.get();
@@ -310,6 +311,7 @@ class Run {
     auto logits =
         std::make_unique<LogitsFile>(place, std::ssize(text.tokens), model_.architecture.vocab);
     TraceSettings settings = settings_;
+    if (tokenizer_) { settings.tokenizer = &tokenizer_->tokenizer; }
     settings.keep_logits = logits.get();
     record_trace(place / kTraceFile, model_, *against_, *loaded_, text, settings, progress);
     return logits;

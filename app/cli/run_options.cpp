@@ -66,10 +66,13 @@ void RunOptions::add_to(CLI::App& app) {
       ->check(CLI::IsMember({"assistant"}));
   app.add_flag("--window", window, "run a text longer than sequence_len in overlapping chunks");
   add_files_to(app, "only the table is printed");
-  app.add_option("--record", record, "summary, or gates: every gate unit too")
-      ->check(CLI::IsMember({"summary", "gates"}))
+  app.add_option(
+         "--record", record,
+         "summary; gates: every gate unit too; outputs: those of MoE layers too, for --patch")
       ->capture_default_str();
   app.add_flag("--logits", logits, "record the output logits [T,V]");
+  app.add_flag("--lens", lens,
+               "record the likeliest next token by the residual stream after every layer");
   app.add_option("--layers", layers, "record only these layers, e.g. 0-3,7")
       ->check([](const std::string& list) { return list.empty() ? "expected layers" : ""; });
   add_interventions(app);
@@ -100,21 +103,28 @@ void RunOptions::add_interventions(CLI::App& app) {
 void RunOptions::check() {
   changes.parse();
   changes.check_runs_differ();
-  const bool one_text = changes.names({Edit::routes}) || !compare_routes.empty();
+  const bool one_text = changes.names({Edit::routes, Edit::patch}) || !compare_routes.empty();
   require(!one_text || !text.names_several(), ExitCode::usage, {},
-          "--routes and --compare-routes are of one text: give one with -p, -f or --ids");
+          "--routes, --patch and --compare-routes are of one text: give one with -p, -f or --ids");
   thresholds.parse(run_threshold_names());
   text.check();
   check_only(only, text.chat);
   check_files();
-  const bool npz_only = record == "gates" || logits || compress;
+  recorded = parse_list("--record", record, {"summary", "gates", "outputs"});
+  const bool npz_only = records("gates") || records("outputs") || logits || lens || compress;
   require(!output.empty() || !npz_only, ExitCode::usage, {},
-          "--record gates, --logits and --compress write to a folder: give one with -o DIR");
+          "--record gates or outputs, --logits, --lens and --compress write to a folder: give one "
+          "with -o DIR");
   require(output.empty() || writes("npz") || !npz_only, ExitCode::usage, {},
-          "--record gates, --logits and --compress are for trace.npz: --format must name npz");
+          "--record gates or outputs, --logits, --lens and --compress are for trace.npz: --format "
+          "must name npz");
   require(!output.empty() || !skip_done, ExitCode::usage, {},
           "--skip-done needs the folder of the batch: give it with -o DIR");
   compute.check_device();
+}
+
+bool RunOptions::records(std::string_view kind) const {
+  return std::find(recorded.begin(), recorded.end(), kind) != recorded.end();
 }
 
 std::vector<std::string> RunOptions::file_names() const {
@@ -128,7 +138,9 @@ std::vector<std::string> RunOptions::file_names() const {
 
 TraceSettings RunOptions::trace_settings(const Model& of) const {
   TraceSettings trace;
-  trace.record_gates = record == "gates";
+  trace.record_gates = records("gates");
+  trace.record_outputs = records("outputs");
+  trace.lens = lens;
   trace.record_logits = logits;
   trace.only_assistant = !only.empty();
   const std::string all = join_words("0-", of.architecture.depth() - 1);
@@ -157,6 +169,7 @@ Json RunOptions::identity(const Model& of) const {
   // Without an SFT slot there is nothing that could be read in two ways.
   if (slots.side == KappaSide::sft) { decisive["sft_kappa"] = name(slots.sft); }
   if (text.chat) { decisive["chat"] = true; }
+  if (lens) { decisive["lens"] = true; }
   if (!only.empty()) { decisive["only"] = only; }
   if (changes.against) { decisive["against"] = canonical_words(*changes.against); }
   return decisive;

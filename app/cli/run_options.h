@@ -22,18 +22,21 @@ struct RunOptions : OutputOptions {
   ComputeOptions compute;
   ReadingOptions reading;
   std::string only;  // "assistant": statistics are of its tokens; "": of all
-  bool logits = false, window = false, json = false;
+  bool logits = false, lens = false, window = false, json = false;
   TalkOptions talk;
   Thresholds thresholds;
   bool skip_done = false;
 
   InterventionOptions changes;
 
+  std::vector<std::string> recorded;  // of `record`
   std::vector<std::string> settings;  // the words given but those of texts and of the output folder
 
   // Parses; false when help was asked for and printed. Wrong words, or some that do not go
   // together: usage.
   bool parse(const std::vector<std::string>& words);
+
+  bool records(std::string_view kind) const;
 
   // Files of one text, as asked for, without figures.
   std::vector<std::string> file_names() const;

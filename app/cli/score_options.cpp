@@ -53,8 +53,8 @@ void ScoreOptions::check() {
           "MODEL is required, before --tasks: a model folder or a model_NNNNNN.pt");
   changes.parse();
   if (against_model.empty()) { changes.check_runs_differ(); }
-  require(!changes.names({Edit::routes, Edit::route}), ExitCode::usage, {},
-          "--routes and --route name the tokens of one text, and tasks have many");
+  require(!changes.names({Edit::routes, Edit::route, Edit::patch}), ExitCode::usage, {},
+          "--routes, --route and --patch name the tokens of one text, and tasks have many");
   tasks.check();
   compute.check_device();
   require(!output.empty() || !force, ExitCode::usage, {},

@@ -93,8 +93,8 @@ void StatsOptions::check() {
   require(!source.chats || text_field_->count() == 0, ExitCode::usage, {},
           "--chat reads \"messages\", and --text-field a text: give one of them");
   changes.parse();
-  require(!changes.names({Edit::routes, Edit::route}), ExitCode::usage, {},
-          "--routes and --route name the tokens of one text, and a corpus has many");
+  require(!changes.names({Edit::routes, Edit::route, Edit::patch}), ExitCode::usage, {},
+          "--routes, --route and --patch name the tokens of one text, and a corpus has many");
   require(!(resume && force), ExitCode::usage, {},
           "--resume goes on and --force starts anew: give one of them");
   compute.check_device();

@@ -35,6 +35,7 @@ struct LoadOptions {
   std::int64_t tokens = 0;  // of the longest call, for that plan; 0: not known yet
   bool gates = false;       // every gate value will be recorded, likewise
   std::uint64_t cache = 0;  // bytes of the cache that calls will use (CachePlan), likewise
+  bool lens = false;        // the head will be applied after every layer, likewise
 };
 
 // What a call has computed when it reaches a layer of the first pass; the engine knows what it is.

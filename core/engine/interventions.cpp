@@ -37,6 +37,9 @@ constexpr EditKind kKinds[] = {
      false, false, false, EditValue::text},
     {Edit::gate_keep, "gate-keep", "Q", "share of Σ|a| of the gate activations that stay", false,
      true, true, EditValue::fraction},
+    {Edit::patch, "patch", "TRACE:LAYERS:TOKENS",
+     "outputs of MoE layers at these tokens are those of TRACE, made with --record outputs", false,
+     false, false, EditValue::text},
     {Edit::budget, "budget", "K", "soft routing: sum of a token's weights in a layer", false, false,
      true, EditValue::fraction},
     {Edit::threshold, "threshold", "P", "soft routing: experts whose weight is above P run", false,
@@ -53,6 +56,8 @@ const char* form_of(const EditKind& kind) {
       return "LAYER:EXPERTS[:zero|reroute|mean], such as 3:1, 3:0,4-6 or 3:1:mean";
     case Edit::route:
       return "LAYER:TOKENS:EXPERTS, such as 3:7:0 or 3:0-9:5,2";
+    case Edit::patch:
+      return "TRACE:LAYERS:TOKENS, such as out/trace.npz:3:7 or out:*:0-9";
     default:
       return "a scope such as 3, 2-5,7, *:0-3 or 4:1";
   }
@@ -190,6 +195,19 @@ Intervention parse_routes(const EditKind& kind, std::string_view value) {
   return edit;
 }
 
+// The name of the file may have colons.
+Intervention parse_patch(const EditKind& kind, std::string_view value) {
+  const std::size_t last = value.rfind(':');
+  const std::size_t before =
+      last == value.npos || last == 0 ? value.npos : value.rfind(':', last - 1);
+  if (before == value.npos || before == 0) { wrong(kind, value, form_of(kind)); }
+  Intervention edit{.edit = kind.edit};
+  edit.file = value.substr(0, before);
+  edit.layers = parse_ranges(kind, value, value.substr(before + 1, last - before - 1));
+  edit.tokens = parse_ranges(kind, value, value.substr(last + 1));
+  return edit;
+}
+
 void check_value(const EditKind& kind, std::string_view word, double value) {
   const bool integer = value == std::floor(value);
   const float narrow = float(value);  // what kernels take
@@ -229,6 +247,7 @@ void check_value(const EditKind& kind, std::string_view word, double value) {
     case Edit::ablate:
     case Edit::routes:
     case Edit::route:
+    case Edit::patch:
       break;  // have no number
   }
   fail(ExitCode::internal, {}, "an edit of no kind");
@@ -279,6 +298,8 @@ std::string Intervention::text() const {
       return join_words(name, "=", all_or(layers), ":", all_or(tokens), ":", all_or(experts));
     case Edit::routes:
       return join_words(name, "=", file);
+    case Edit::patch:
+      return join_words(name, "=", file, ":", all_or(layers), ":", all_or(tokens));
     default:
       return scoped_text(*this);
   }
@@ -301,6 +322,8 @@ Intervention parse_intervention(std::string_view name, std::string_view value) {
       return parse_route(*kind, value);
     case Edit::routes:
       return parse_routes(*kind, value);
+    case Edit::patch:
+      return parse_patch(*kind, value);
     default:
       return parse_scoped(*kind, value);
   }

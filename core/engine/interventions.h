@@ -3,6 +3,7 @@
 //
 //   NAME=VALUE[@SCOPE]     SCOPE = LAYERS[:EXPERTS], e.g. kappa-mul=2@3-5,7:0   kappa=off@*:1
 //   ablate=LAYER:EXPERTS[:zero|reroute|mean]     route=LAYER:TOKENS:EXPERTS     routes=FILE
+//   patch=TRACE:LAYERS:TOKENS
 #pragma once
 
 #include <cstdint>
@@ -27,6 +28,7 @@ enum class Edit : std::uint8_t {
   routes,       // the experts of every token are those of a file
   route,        // some tokens' first slots go to these experts
   gate_keep,    // only the largest gate activations of a (token, expert) act
+  patch,        // some tokens' outputs of MoE layers are those of another run
   budget,       // soft routing: Σ of a token's weights in a layer
   threshold,    // soft routing: an expert runs where its weight is above it
   temperature   // soft routing: of the logits
@@ -43,9 +45,9 @@ struct Intervention {
   std::optional<double> value;        // nothing: "off"
   std::vector<std::int64_t> layers;   // of the model, ascending; empty: all
   std::vector<std::int64_t> experts;  // ascending, of route in the order of slots; empty: all
-  std::vector<std::int64_t> tokens;   // of route: of the text, ascending; empty: all
+  std::vector<std::int64_t> tokens;   // of route and patch: of the text, ascending; empty: all
   Ablation ablation = Ablation::zero;
-  std::string file;  // of routes, as given
+  std::string file;  // of routes and patch, as given
 
   std::string text() const;  // canonical
   bool operator==(const Intervention&) const = default;

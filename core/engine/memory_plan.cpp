@@ -77,15 +77,27 @@ std::uint64_t most_of_two(const std::vector<std::uint64_t>& layers) {
   return most;
 }
 
+// The head and the layer after it: the first, or with a lens any.
+std::uint64_t with_head(const Sizes& sizes, const std::vector<std::uint64_t>& layers, bool lens) {
+  return sizes.head + (lens ? *std::max_element(layers.begin(), layers.end()) : layers.front());
+}
+
 // One layer, the next one, and an expert's matrix for each thread, as stored and as multiplied.
-std::uint64_t streamed_bytes(const Sizes& sizes, std::uint64_t threads) {
+std::uint64_t streamed_bytes(const Sizes& sizes, std::uint64_t threads, bool lens) {
   return std::max(most_of_two(sizes.layers) + 2 * threads * sizes.expert,
-                  sizes.head + sizes.layers.front());
+                  with_head(sizes, sizes.layers, lens));
 }
 
 // On a GPU: one layer and the next one, of which a tensor is there as it is stored, too.
-std::uint64_t streamed_gpu_bytes(const Sizes& sizes) {
-  return std::max(most_of_two(sizes.whole), sizes.head + sizes.whole.front()) + sizes.experts;
+std::uint64_t streamed_gpu_bytes(const Sizes& sizes, bool lens) {
+  return std::max(most_of_two(sizes.whole), with_head(sizes, sizes.whole, lens)) + sizes.experts;
+}
+
+// Takes the head into memory beside the layers of a lens, where it fits.
+void keep_head(MemoryPlan& plan, const Sizes& sizes, std::uint64_t layers) {
+  const std::uint64_t resident = std::min(plan.weights, layers + sizes.head);
+  plan.keeps_head = resident + plan.work <= plan.bound;
+  if (plan.keeps_head) { plan.resident = std::max(plan.resident, resident); }
 }
 
 // Floats that a layer's mixing of so many tokens holds at its largest, but for attention scores.
@@ -172,7 +184,8 @@ MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
     plan.bound = options.gpu_memory;
     plan.streamed = plan.bound > 0 && plan.weights + plan.work > plan.bound;
     if (!plan.streamed) { return plan; }
-    plan.resident = std::min(plan.weights, streamed_gpu_bytes(sizes));
+    plan.resident = std::min(plan.weights, streamed_gpu_bytes(sizes, options.lens));
+    if (options.lens) { keep_head(plan, sizes, most_of_two(sizes.whole) + sizes.experts); }
     if (plan.resident + plan.work > plan.bound) { too_little_on_gpu(model, plan); }
     return plan;
   }
@@ -184,7 +197,10 @@ MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
       resident > plan.bound || resident + model.tensors->size() > available_address_space();
   if (!plan.streamed) { return plan; }
   const int threads = options.threads > 0 ? options.threads : usable_threads();
-  plan.resident = std::min(plan.weights, streamed_bytes(sizes, std::uint64_t(threads)));
+  const auto at_once = 2 * std::uint64_t(threads) * sizes.expert;
+  plan.resident =
+      std::min(plan.weights, streamed_bytes(sizes, std::uint64_t(threads), options.lens));
+  if (options.lens) { keep_head(plan, sizes, most_of_two(sizes.layers) + at_once); }
   if (plan.resident + plan.work > plan.bound) { too_little(model, plan, options); }
   return plan;
 }

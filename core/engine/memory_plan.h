@@ -15,6 +15,7 @@ struct MemoryPlan {
   std::uint64_t cache = 0;     // of these, what calls keep for the next
   std::uint64_t bound = 0;     // bytes that the process may take
   bool streamed = false;       // layers stay in the file, and each is read when it runs
+  bool keeps_head = false;     // the head stays in memory beside the layers that are streamed
   bool gpu = false;            // all of this is about a GPU's memory
 };
 

@@ -21,6 +21,10 @@ struct ProbeWants {
   bool hidden = false;      // HiddenTap, MoeTap::{router_input,output}
   bool next_token = false;  // NextTokenTap
   bool logits = false;      // NextTokenTap::logits
+  bool lens = false;        // LensTap
+  bool outputs = false;     // OutputTap
+  // NextTokenTap begins at this token of the text: what comes before is not predicted.
+  std::int64_t next_token_from = 0;
 };
 
 struct MoeTap {
@@ -61,6 +65,20 @@ struct HiddenTap {  // residual stream after a layer, before the final norm
   const float* hidden;  // [T,H]
 };
 
+// What is predicted where final norm and head are applied to the residual stream after a layer: a
+// block of rows, as NextTokenTap has them of the whole stack.
+struct LensTap {
+  std::int64_t layer, pass, first_token, tokens;
+  const std::int32_t* top_id;       // [rows] the likeliest token
+  const float* top_logprob;         // [rows] its log-probability, nats
+  const std::int32_t* target_rank;  // [rows] of the token that follows, −1 at the text's end
+};
+
+struct OutputTap {  // what an MoE layer gives, shared experts included, as it acted
+  std::int64_t layer, pass, first_token, tokens, width;
+  const float* output;  // [T,H]
+};
+
 struct NextTokenTap {  // a block of rows; row r predicts token first_token + r + 1
   std::int64_t first_token, tokens, vocab;
   const float* nll;                 // [rows] of the token that follows, NaN at the text's end
@@ -81,6 +99,8 @@ class Probe {
   virtual bool dense(const DenseTap&) noexcept { return true; }
   virtual bool shared(const SharedTap&) noexcept { return true; }
   virtual bool hidden(const HiddenTap&) noexcept { return true; }
+  virtual bool lens(const LensTap&) noexcept { return true; }
+  virtual bool output(const OutputTap&) noexcept { return true; }
   virtual bool next_token(const NextTokenTap&) noexcept { return true; }
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/engine/output_plan.h"
 #include "core/error.h"
 
 namespace kappascope {
@@ -144,6 +145,9 @@ void RunPlan::check_text(std::span<const std::int32_t> ids) const {
             edit.tokens.back(), ": expected 0 to ", tokens - 1);
   }
   if (routes) { check_tokens(*routes, ids); }
+  for (const LayerPlan& layer : layers) {
+    for (const PatchedOutputs& patch : layer.patches) { check_tokens(*patch.from, tokens); }
+  }
 }
 
 }  // namespace kappascope

@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "core/engine/output_plan.h"
 #include "core/engine/routing_plan.h"
 #include "core/error.h"
 
@@ -36,8 +37,9 @@ void set_parameter(std::vector<float>& values, std::int64_t& expert_stride,
 
 class Resolver {
  public:
-  Resolver(const Model& model, std::shared_ptr<const GivenRoutes> routes)
-      : model_(model), routes_(std::move(routes)) {
+  Resolver(const Model& model, std::shared_ptr<const GivenRoutes> routes,
+           std::vector<std::shared_ptr<const GivenOutputs>> outputs)
+      : model_(model), routes_(std::move(routes)), outputs_(std::move(outputs)) {
     plan_.passes = model.architecture.recurrence.passes;
     for (std::size_t i = 0; i < model.architecture.layers.size(); ++i) {
       plan_.layers.push_back(layer_plan(model, i));
@@ -50,6 +52,7 @@ class Resolver {
       return;
     }
     if (edit.edit == Edit::routes) { return apply_routes(edit); }
+    if (edit.edit == Edit::patch) { return apply_patch(edit); }
     bool acted = false;
     std::string why = "no layer of its scope";
     const auto act_in = [&](std::int64_t layer) {
@@ -133,6 +136,7 @@ class Resolver {
         return plan.soft ? "" : "the layer has no soft routing";
       case Edit::loop:
       case Edit::routes:
+      case Edit::patch:
         return "";
     }
     fail(ExitCode::internal, {}, "an edit of no kind");
@@ -179,6 +183,19 @@ class Resolver {
     plan_.routes = routes_;
     const std::string problem = place_routes(plan_);
     require(problem.empty(), ExitCode::unsupported, {.file = routes_->file}, "routes: ", problem);
+  }
+
+  void apply_patch(const Intervention& edit) {
+    const auto found = std::find_if(outputs_.begin(), outputs_.end(),
+                                    [&](const auto& from) { return from->file == edit.file; });
+    require(found != outputs_.end(), ExitCode::internal, {}, edit.text(),
+            ": the file was not read");
+    std::string problem = problem_of(model_, **found);
+    const std::vector<std::int64_t> layers = edit.layers.empty() ? layers_of(**found) : edit.layers;
+    for (const std::int64_t layer : layers) {
+      if (problem.empty()) { problem = place_outputs(plan_, *found, layer, edit.tokens); }
+    }
+    require(problem.empty(), ExitCode::unsupported, {.file = (*found)->file}, "patch: ", problem);
   }
 
   // Experts that a token can choose from at least: with groups, those left in the kept ones.
@@ -253,6 +270,7 @@ class Resolver {
         return;
       case Edit::loop:
       case Edit::routes:
+      case Edit::patch:
         return;
       case Edit::ablate:
         return set_experts(edit, plan, plan.modes, ExpertMode::runs, mode_of(edit.ablation));
@@ -316,6 +334,7 @@ class Resolver {
 
   const Model& model_;
   const std::shared_ptr<const GivenRoutes> routes_;
+  const std::vector<std::shared_ptr<const GivenOutputs>> outputs_;
   RunPlan plan_;
 };
 
@@ -333,8 +352,9 @@ std::int64_t RunPlan::most_slots() const {
 }
 
 RunPlan resolve(const Model& model, const std::vector<Intervention>& interventions,
-                std::shared_ptr<const GivenRoutes> routes) {
-  Resolver resolver(model, std::move(routes));
+                std::shared_ptr<const GivenRoutes> routes,
+                std::vector<std::shared_ptr<const GivenOutputs>> outputs) {
+  Resolver resolver(model, std::move(routes), std::move(outputs));
   const std::vector<Intervention> ordered = in_order(interventions);
   for (const Intervention& edit : ordered) { resolver.apply(edit); }
   return resolver.finish(ordered);

@@ -56,6 +56,23 @@ struct GivenRoutes {
   std::vector<std::int32_t> token_id;  // [T] of the text it was recorded of; empty: not known
 };
 
+// What MoE layers gave in a run that was recorded elsewhere.
+struct GivenOutputs {
+  std::string file;                             // as the intervention names it
+  std::string config_sha256, directory_sha256;  // of its model
+  std::int64_t tokens = 0, width = 0;           // T, H
+  std::vector<std::int32_t> layer, pass;        // [R] of the model, and pass
+  std::span<const float> output;                // [R,T,H]
+  std::shared_ptr<const void> owner;            // of `output`
+};
+
+// Outputs that take the place of a layer's own at some tokens.
+struct PatchedOutputs {
+  std::shared_ptr<const GivenOutputs> from;
+  std::vector<std::int64_t> row;     // [passes] of from->output; −1: the pass keeps its own
+  std::vector<std::int64_t> tokens;  // of the text, ascending; empty: all
+};
+
 struct LayerPlan {
   const LayerSpec* spec = nullptr;
   // MoE layers
@@ -71,6 +88,7 @@ struct LayerPlan {
   std::vector<GivenExperts> given;  // later ones win
   // [passes] a row of RunPlan::routes, which comes before `given`; −1 or empty: none.
   std::vector<std::int64_t> routes_row;
+  std::vector<PatchedOutputs> patches;  // later ones win
 
   bool has(ExpertMode mode) const;
   bool gives_experts() const { return !given.empty() || !routes_row.empty(); }
@@ -116,8 +134,10 @@ struct RunPlan {
 
 // Errors: unsupported, when an intervention names a layer, expert or parameter that is not there,
 // or cannot act in any layer of its scope. `model` must outlive the plan. `routes`: what the last
-// of the interventions `routes` names (core/trace/given_routes.h reads it).
+// of the interventions `routes` names; `outputs`: what each file of a `patch` holds
+// (core/trace/given_routes.h reads both).
 RunPlan resolve(const Model& model, const std::vector<Intervention>& interventions,
-                std::shared_ptr<const GivenRoutes> routes = nullptr);
+                std::shared_ptr<const GivenRoutes> routes = nullptr,
+                std::vector<std::shared_ptr<const GivenOutputs>> outputs = {});
 
 }  // namespace kappascope

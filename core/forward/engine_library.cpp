@@ -68,7 +68,7 @@ class TorchEngine final : public Engine {
       const c10::DeviceGuard device(place);
       const MemoryPlan plan = plan_memory(model, options);
       require_memory(model, plan, place);
-      Weights weights = read_weights(model, options, place, plan.streamed, progress);
+      Weights weights = read_weights(model, options, place, plan, progress);
       weights.backend = options.plain ? &plain_backend() : &native_backend();
       loaded = std::make_unique<LoadedModel>(model, std::move(weights));
     });

@@ -26,8 +26,9 @@ class ResidentLayers final : public LayerSource {
 
 class StreamedLayers final : public LayerSource {
  public:
-  StreamedLayers(std::shared_ptr<const WeightReader> reader, std::unique_ptr<LayerLane> lane)
-      : reader_(std::move(reader)), lane_(std::move(lane)) {}
+  StreamedLayers(std::shared_ptr<const WeightReader> reader, std::unique_ptr<LayerLane> lane,
+                 bool keeps_head)
+      : reader_(std::move(reader)), lane_(std::move(lane)), keeps_head_(keeps_head) {}
 
   const LayerWeights& layer(std::int64_t layer, std::int64_t tokens) override {
     Used before = take_used();
@@ -46,14 +47,15 @@ class StreamedLayers final : public LayerSource {
   }
 
   const at::Tensor& head() override {
-    if (here_.head.defined()) { return here_.head; }
-    Used before = take_used();
+    at::Tensor& head = keeps_head_ ? kept_head_ : here_.head;
+    if (head.defined()) { return head; }
+    Used before = keeps_head_ ? Used{} : take_used();
     lane_->read([&] {
       before = {};
-      here_.head = reader_->head();
+      head = reader_->head();
     });
     lane_->await();
-    return here_.head;
+    return head;
   }
 
  private:
@@ -92,6 +94,8 @@ class StreamedLayers final : public LayerSource {
 
   const std::shared_ptr<const WeightReader> reader_;
   const std::unique_ptr<LayerLane> lane_;
+  const bool keeps_head_;
+  at::Tensor kept_head_;
   Used here_;
   std::int64_t ahead_ = -1;           // the layer that is coming
   std::future<LayerWeights> coming_;  // last: its thread ends before the rest is gone
@@ -104,8 +108,8 @@ std::shared_ptr<LayerSource> resident_layers(std::vector<LayerWeights> layers, a
 }
 
 std::shared_ptr<LayerSource> streamed_layers(std::shared_ptr<const WeightReader> reader,
-                                             std::unique_ptr<LayerLane> lane) {
-  return std::make_shared<StreamedLayers>(std::move(reader), std::move(lane));
+                                             std::unique_ptr<LayerLane> lane, bool keeps_head) {
+  return std::make_shared<StreamedLayers>(std::move(reader), std::move(lane), keeps_head);
 }
 
 }  // namespace kappascope

@@ -18,7 +18,8 @@ class LayerSource {
   // running order, the first again after the last. Throws Error (io, damaged, memory) where the
   // file cannot be read.
   virtual const LayerWeights& layer(std::int64_t layer, std::int64_t tokens) = 0;
-  // [Vp,H], once the layers of a call have run. Valid until the next call of layer().
+  // [Vp,H], once a layer has run, which may no longer be there then. Valid until the next call of
+  // layer().
   virtual const at::Tensor& head() = 0;
 };
 
@@ -50,8 +51,10 @@ class LayerLane {
   virtual void await() {}
 };
 
-// One layer in memory, the next one read meanwhile by a thread of its own.
+// One layer in memory, the next one read meanwhile by a thread of its own. `keeps_head`: once the
+// head was asked for it stays; else it is read each time, and no layer is there beside it but the
+// next one.
 std::shared_ptr<LayerSource> streamed_layers(std::shared_ptr<const WeightReader> reader,
-                                             std::unique_ptr<LayerLane> lane);
+                                             std::unique_ptr<LayerLane> lane, bool keeps_head);
 
 }  // namespace kappascope

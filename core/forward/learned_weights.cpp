@@ -61,7 +61,7 @@ LearnedWeights::LearnedWeights(const Model& model, at::Device device, Progress& 
     : model_(model), layers_(std::make_shared<Layers>()) {
   check(model);
   const ComputeDevice kind = device.is_cpu() ? ComputeDevice::cpu : ComputeDevice::cuda;
-  weights_ = read_weights(model, {.device = kind}, device, /*streamed=*/false, progress);
+  weights_ = read_weights(model, {.device = kind}, device, /*plan: all resident*/ {}, progress);
   learn(weights_.wte.all, Role::embedding, -1, LearnedKind::embedding);
   for (std::int64_t i = 0; i < model.architecture.depth(); ++i) {
     LayerWeights layer = weights_.layers->layer(i, 1);

@@ -15,6 +15,7 @@
 #include "core/forward/device.h"
 #include "core/forward/guarded.h"
 #include "core/forward/learned_weights.h"
+#include "core/forward/predict.h"
 #include "core/forward/transformer.h"
 #include "core/nan.h"
 

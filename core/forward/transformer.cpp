@@ -10,13 +10,13 @@
 #include "core/forward/layer_source.h"
 #include "core/forward/learning.h"
 #include "core/forward/operations.h"
+#include "core/forward/patched_outputs.h"
+#include "core/forward/predict.h"
 #include "core/forward/token_cache.h"
 #include "core/forward/token_mixers.h"
 
 namespace kappascope {
 namespace {
-
-constexpr std::int64_t kLogitsAtOnce = 8 << 20;  // floats of [rows,V] in memory
 
 void check_ids(const Architecture& architecture, const ForwardCall& call) {
   const auto tokens = std::int64_t(call.ids.size());
@@ -112,6 +112,7 @@ class Stack {
       x = added(x, fed_forward(x, spec, layer, i, pass));
       if (i == recurrence_.source) { source_ = x; }
       tap_hidden(x, i, pass, context_);
+      look_through_lens(x, i, pass, weights_, context_);
       context_.done += std::uint64_t(context_.tokens());
     }
     return x;
@@ -149,8 +150,10 @@ class Stack {
                     layer.feed_forward_norm_bias);
     };
     const at::Tensor in = (spec.norms_after ? x : norm(x)).contiguous();
-    const at::Tensor out = spec.moe() ? context_.backend.moe(in, layer.moe, i, pass, context_)
-                                      : context_.backend.dense(in, layer.dense, i, pass, context_);
+    const at::Tensor out =
+        spec.moe() ? patched_output(context_.backend.moe(in, layer.moe, i, pass, context_), i, pass,
+                                    context_)
+                   : context_.backend.dense(in, layer.dense, i, pass, context_);
     return spec.norms_after ? norm(out) : out;
   }
 
@@ -177,26 +180,7 @@ class Stack {
   at::Tensor source_;    // [T,H] what layer `source` gave in the latest pass
 };
 
-at::Tensor capped(at::Tensor logits, const OutputSpec& spec) {
-  if (logits.requires_grad()) {
-    logits = logits / spec.divisor;
-    return spec.cap ? (logits / *spec.cap).tanh() * *spec.cap : logits;
-  }
-  if (spec.divisor != 1) { logits.div_(spec.divisor); }
-  if (spec.cap) { logits.div_(*spec.cap).tanh_().mul_(*spec.cap); }
-  return logits;
-}
-
 }  // namespace
-
-at::Tensor output_logits(const at::Tensor& x, const Weights& weights,
-                         const Architecture& architecture) {
-  const at::Tensor head = weights.layers->head().narrow(0, 0, architecture.vocab);
-  const at::Tensor bias = weights.head_bias.defined()
-                              ? weights.head_bias.narrow(0, 0, architecture.vocab)
-                              : at::Tensor();
-  return capped(project(x, head, bias), architecture.output).contiguous();
-}
 
 at::Tensor run_stack(const Weights& weights, CallContext& context) {
   const ForwardCall& call = context.call;
@@ -215,49 +199,14 @@ at::Tensor run_stack(const Weights& weights, CallContext& context) {
   return x;
 }
 
-namespace {
-
-// The recorded rows' next-token numbers, a block of rows at a time: [T,V] never exists whole.
-void predict(const at::Tensor& x, const Weights& weights, const CallContext& context) {
-  const ForwardCall& call = context.call;
-  const std::int64_t tokens = context.tokens(), vocab = context.model.architecture.vocab;
-  const std::int64_t block = std::max<std::int64_t>(1, kLogitsAtOnce / vocab);
-  std::vector<std::int32_t> target;
-  for (std::int64_t first = call.first_recorded; first < tokens; first += block) {
-    context.check();
-    const std::int64_t rows = std::min(block, tokens - first);
-    const at::Tensor logits =
-        output_logits(x.narrow(0, first, rows), weights, context.model.architecture);
-    target.assign(std::size_t(rows), call.next_id);
-    for (std::int64_t r = 0; r < rows && first + r + 1 < tokens; ++r) {
-      target[r] = call.ids[first + r + 1];
-    }
-    for (std::int64_t i = 0; i + 1 < call.sequence_count(); ++i) {
-      const std::int64_t last = call.sequence_end(i) - 1;
-      if (last >= first && last < first + rows) { target[last - first] = -1; }
-    }
-    const NextTokens read = context.backend.next_tokens(logits, target);
-    const at::Tensor host = context.wants.logits ? logits.cpu() : at::Tensor();
-    const NextTokenTap tap{call.text_offset + first,
-                           rows,
-                           vocab,
-                           read.nll.data(),
-                           read.rank.data(),
-                           read.top_id.data(),
-                           read.top_logprob.data(),
-                           host.defined() ? host.const_data_ptr<float>() : nullptr};
-    CallContext::require_going(context.probe.next_token(tap));
-  }
-}
-
-}  // namespace
-
 void run_transformer(const Model& model, const Weights& weights, const ForwardCall& call,
                      const RunPlan& plan, Probe& probe, Progress& progress) {
-  require(call.sequence_count() == 1 ||
-              std::none_of(plan.layers.begin(), plan.layers.end(),
-                           [](const LayerPlan& layer) { return layer.gives_experts(); }),
-          ExitCode::usage, {}, "route and routes are of one text, the call has several");
+  require(call.sequence_count() == 1 || std::none_of(plan.layers.begin(), plan.layers.end(),
+                                                     [](const LayerPlan& layer) {
+                                                       return layer.gives_experts() ||
+                                                              !layer.patches.empty();
+                                                     }),
+          ExitCode::usage, {}, "route, routes and patch are of one text, the call has several");
   const at::InferenceMode no_gradients;
   const auto tokens = std::int64_t(call.ids.size());
   at::Tensor gate_memory;

@@ -11,10 +11,8 @@ namespace kappascope {
 void run_transformer(const Model& model, const Weights& weights, const ForwardCall& call,
                      const RunPlan& plan, Probe& probe, Progress& progress);
 
-// Its parts, for training. The stack over the tokens of the call, [T,H], normed; logits [T,V] of
-// rows of that.
+// A part of it, for training: the stack over the tokens of the call, [T,H], normed (predict.h goes
+// on from there).
 at::Tensor run_stack(const Weights& weights, CallContext& context);
-at::Tensor output_logits(const at::Tensor& x, const Weights& weights,
-                         const Architecture& architecture);
 
 }  // namespace kappascope

@@ -18,13 +18,14 @@ namespace {
 // Of one model; nothing in it changes once it is made.
 class Loader final : public WeightReader, public std::enable_shared_from_this<Loader> {
  public:
-  Loader(const Model& model, const LoadOptions& options, at::Device device, bool streamed)
+  Loader(const Model& model, const LoadOptions& options, at::Device device, const MemoryPlan& plan)
       : model_(model),
         compute_(options.dtype == ComputeType::bfloat16 ? at::kBFloat16 : at::kFloat),
         by_cpu_(options.device == ComputeDevice::cpu),
         device_(device),
-        streamed_(streamed),
-        on_demand_(streamed && by_cpu_),
+        streamed_(plan.streamed),
+        keeps_head_(plan.keeps_head),
+        on_demand_(plan.streamed && by_cpu_),
         resid_(lambdas(Role::resid_lambdas, 1)),
         x0_(lambdas(Role::x0_lambdas, 0)) {}
 
@@ -64,6 +65,7 @@ class Loader final : public WeightReader, public std::enable_shared_from_this<Lo
   const bool by_cpu_;  // whose products widen as they go
   const at::Device device_;
   const bool streamed_;                        // layers stay in the file
+  const bool keeps_head_;                      // and the head in memory
   const bool on_demand_;                       // and of experts each matrix, until it is multiplied
   const std::vector<PassFactors> resid_, x0_;  // [L]
 };
@@ -344,7 +346,7 @@ Weights Loader::load(Progress& progress) const {
   result.head_bias = float32(Role::head_bias);
   result.source_lambda = source_lambdas();
   if (streamed_) {
-    result.layers = streamed_layers(shared_from_this(), layer_lane(device_));
+    result.layers = streamed_layers(shared_from_this(), layer_lane(device_), keeps_head_);
     return result;
   }
   std::vector<LayerWeights> all;
@@ -378,8 +380,8 @@ at::Tensor MoeWeights::kept(Role role, std::int64_t expert) const {
 }
 
 Weights read_weights(const Model& model, const LoadOptions& options, at::Device device,
-                     bool streamed, Progress& progress) {
-  return std::make_shared<const Loader>(model, options, device, streamed)->load(progress);
+                     const MemoryPlan& plan, Progress& progress) {
+  return std::make_shared<const Loader>(model, options, device, plan)->load(progress);
 }
 
 }  // namespace kappascope

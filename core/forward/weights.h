@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/engine/engine.h"
+#include "core/engine/memory_plan.h"
 #include "core/model/model.h"
 
 namespace kappascope {
@@ -137,10 +138,10 @@ struct Weights {
 std::vector<float> score_norms(const at::Tensor& w_g, double exponent);
 
 // Reads every weight once: counts what is not finite, widens what must be. Matrices of the layers
-// come as options.dtype; on the CPU those stored so stay in the mapped file. With `streamed` the
+// come as options.dtype; on the CPU those stored so stay in the mapped file. With plan.streamed the
 // layers stay in the file, and each is read when it runs. Throws Error (interrupted) when the
 // progress says stop.
 Weights read_weights(const Model& model, const LoadOptions& options, at::Device device,
-                     bool streamed, Progress& progress);
+                     const MemoryPlan& plan, Progress& progress);
 
 }  // namespace kappascope

@@ -144,12 +144,34 @@ std::shared_ptr<const GivenRoutes> read_routes(const std::filesystem::path& path
   return std::make_shared<const GivenRoutes>(std::move(routes));
 }
 
+std::shared_ptr<const GivenOutputs> read_outputs(const std::string& path) {
+  std::error_code unreadable;
+  const std::filesystem::path named(path);
+  const bool folder = std::filesystem::is_directory(named, unreadable);
+  auto trace = std::make_shared<Trace>(open_trace(folder ? named / kTraceFile : named));
+  require(!trace->moe_output.empty(), ExitCode::unsupported, {.file = trace->path.native()},
+          "it has no outputs of MoE layers; make it with kappascope run --record outputs");
+  GivenOutputs outputs;
+  outputs.file = path;
+  outputs.config_sha256 = trace->meta.at("config_sha256").get<std::string>();
+  outputs.directory_sha256 = trace->meta.at("tensor_directory_sha256").get<std::string>();
+  outputs.tokens = trace->tokens;
+  outputs.width = trace->width;
+  outputs.layer.assign(trace->layer_index.begin(), trace->layer_index.end());
+  outputs.pass.assign(trace->pass_index.begin(), trace->pass_index.end());
+  outputs.output = trace->moe_output;
+  outputs.owner = std::move(trace);
+  return std::make_shared<const GivenOutputs>(std::move(outputs));
+}
+
 RunPlan resolve_run(const Model& model, const std::vector<Intervention>& interventions) {
   std::shared_ptr<const GivenRoutes> routes;
+  std::vector<std::shared_ptr<const GivenOutputs>> outputs;
   for (const Intervention& edit : interventions) {
     if (edit.edit == Edit::routes) { routes = read_routes(edit.file); }
+    if (edit.edit == Edit::patch) { outputs.push_back(read_outputs(edit.file)); }
   }
-  return resolve(model, interventions, std::move(routes));
+  return resolve(model, interventions, std::move(routes), std::move(outputs));
 }
 
 }  // namespace kappascope

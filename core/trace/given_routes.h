@@ -1,8 +1,10 @@
-// Routing from a file: what an intervention `routes` names, or what a run is compared with.
+// Routing from a file: what an intervention `routes` names, or what a run is compared with; and
+// outputs, which a `patch` names.
 #pragma once
 
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/engine/run_plan.h"
@@ -15,7 +17,11 @@ namespace kappascope {
 // that is no expert: unsupported.
 std::shared_ptr<const GivenRoutes> read_routes(const std::filesystem::path& path);
 
-// `resolve`, once the file that the interventions may name is read.
+// What the MoE layers gave in a run with `--record outputs`, from its trace (trace.npz, or the
+// folder with it). Missing: io; broken: damaged; without outputs: unsupported.
+std::shared_ptr<const GivenOutputs> read_outputs(const std::string& path);
+
+// `resolve`, once the files that the interventions may name are read.
 RunPlan resolve_run(const Model& model, const std::vector<Intervention>& interventions);
 
 }  // namespace kappascope

@@ -38,11 +38,11 @@ Joining joining_of(const ArraySchema& schema) {
   return schema.type == NpyType::float64 ? Joining::mean : Joining::first;
 }
 
-// Gates and logits, and what is of each text alone.
+// Gates, outputs and logits, and what is of each text alone.
 bool left_out(const ArraySchema& schema) {
   const bool sums = schema.name.starts_with("effect_") || schema.name == "kappa_u_square";
-  return schema.group == ArrayGroup::gates || schema.group == ArrayGroup::logits ||
-         (schema.type == NpyType::float64 && !sums);
+  return schema.group == ArrayGroup::gates || schema.group == ArrayGroup::outputs ||
+         schema.group == ArrayGroup::logits || (schema.type == NpyType::float64 && !sums);
 }
 
 // The values of an array of numbers as they are in memory.
@@ -156,6 +156,7 @@ class Joiner {
     }
     if (meta.contains("recorded") && meta["recorded"].is_object()) {
       meta["recorded"]["gates"] = meta["recorded"]["logits"] = false;
+      meta["recorded"].erase("outputs");
     }
     return meta;
   }
@@ -178,10 +179,15 @@ class Joiner {
   }
 
   void write_texts(const std::string& name) {
-    std::int64_t first = 0;
+    std::int64_t before = 0;
     for (const Trace* trace : traces_) {
-      writer_->write_text(name, first, trace->file->text(name));
-      first += trace->tokens;
+      const std::vector<std::string> texts = trace->file->text(name);
+      const std::span<const std::string> all(texts);
+      for (std::int64_t row = 0; row * trace->tokens < std::ssize(texts); ++row) {
+        writer_->write_text(name, row * tokens_ + before,
+                            all.subspan(row * trace->tokens, trace->tokens));
+      }
+      before += trace->tokens;
     }
   }
 

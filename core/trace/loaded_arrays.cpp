@@ -22,6 +22,10 @@ bool recorded(const NpzReader& file, ArrayGroup group) {
       return file.mentions("token_mask");
     case ArrayGroup::generated:
       return file.mentions("phase");
+    case ArrayGroup::outputs:
+      return file.mentions("moe_output");
+    case ArrayGroup::lens:
+      return file.mentions("lens_layer_index");
     case ArrayGroup::moe_optional:
       return false;
   }
@@ -96,9 +100,19 @@ void load_optional(Trace& trace, const NpzReader& file) {
   floats("soft_weight", trace.soft_weight);
   floats("layer_budget", trace.layer_budget);
   floats("layer_threshold", trace.layer_threshold);
+  if (file.mentions("patch_logprob")) { trace.patch_logprob = file.float64("patch_logprob"); }
   if (file.mentions("ablation_nll")) { trace.ablation_nll = file.float64("ablation_nll"); }
   if (file.mentions("kappa_u_square")) { trace.kappa_u_square = file.float64("kappa_u_square"); }
   if (file.mentions("layer_cap")) { trace.layer_cap = file.int32("layer_cap"); }
+}
+
+void load_lens(Trace& trace, const NpzReader& file) {
+  trace.lens_layer_index = file.int32("lens_layer_index");
+  trace.lens_pass_index = file.int32("lens_pass_index");
+  trace.lens_token_id = file.int32("lens_token_id");
+  trace.lens_token_text = file.text("lens_token_text");
+  trace.lens_logprob = file.float32("lens_logprob");
+  trace.lens_target_rank = file.int32("lens_target_rank");
 }
 
 void load_dense(Trace& trace, const NpzReader& file) {
@@ -136,6 +150,8 @@ void load_arrays(Trace& trace, const NpzReader& file) {
     trace.gate_pre = file.float32("gate_pre");
     trace.gate_act = file.float32("gate_act");
   }
+  if (recorded(file, ArrayGroup::outputs)) { trace.moe_output = file.float32("moe_output"); }
+  if (recorded(file, ArrayGroup::lens)) { load_lens(trace, file); }
   if (recorded(file, ArrayGroup::logits)) { trace.logits = file.float32("logits"); }
   if (recorded(file, ArrayGroup::against)) { trace.kl_against = file.float32("kl_against"); }
 }

@@ -27,8 +27,11 @@ RecordedArrays::RecordedArrays(const Model& model, const RunPlan& plan, const To
                                const TraceSettings& settings)
     : gates_(settings.record_gates),
       logits_(settings.record_logits),
+      outputs_(settings.record_outputs),
+      lens_(settings.lens),
       against_(settings.against_logits != nullptr),
       ablation_(settings.ablation),
+      patching_(!settings.patching.is_null()),
       chat_(!text.assistant.empty()),
       generated_(!text.phase.empty()) {
   require(!text.tokens.empty() && text.bytes.size() == text.tokens.size(), ExitCode::internal, {},
@@ -41,6 +44,7 @@ RecordedArrays::RecordedArrays(const Model& model, const RunPlan& plan, const To
   const TraceSettings named = with_layers(settings, model);
   moe_layers = named.layers_of(architecture, true);
   dense_layers = named.layers_of(architecture, false);
+  if (lens_) { lens_layers = named.layers; }
   for (const std::int64_t layer : moe_layers) {
     if (architecture.layers[layer].moe()->shared) { shared_layers.push_back(layer); }
     selection_scores = selection_scores || has_selection_scores(model, plan, layer);
@@ -67,6 +71,8 @@ void RecordedArrays::set_extents(const Architecture& architecture, std::int64_t 
   extents[Axis::shared_layer] = rows(shared_layers);
   extents[Axis::dense_gate] = architecture.most_gates(false);
   extents[Axis::vocabulary] = architecture.vocab;
+  if (lens_) { extents[Axis::lens_layer] = rows(lens_layers); }
+  if (outputs_) { extents[Axis::width] = architecture.width; }
 }
 
 std::size_t RecordedArrays::axes_of(const ArraySchema& schema) const {
@@ -78,6 +84,7 @@ std::size_t RecordedArrays::axes_of(const ArraySchema& schema) const {
   if (schema.name == "gate_clamped_fraction") { return clamped ? schema.rank() : 0; }
   if (schema.name == "selection_score") { return selection_scores ? schema.rank() : 0; }
   if (schema.name == "ablation_nll") { return ablation_ ? schema.rank() : 0; }
+  if (schema.name == "patch_logprob") { return patching_ ? schema.rank() : 0; }
   if (schema.name == "kappa_u_square") { return learned_kappa ? schema.rank() : 0; }
   if (schema.name == "soft_weight" || schema.name.starts_with("layer_")) {
     return soft ? schema.rank() : 0;
@@ -105,6 +112,10 @@ bool RecordedArrays::records(ArrayGroup group) const {
       return chat_;
     case ArrayGroup::generated:
       return generated_;
+    case ArrayGroup::outputs:
+      return !moe_layers.empty() && outputs_;
+    case ArrayGroup::lens:
+      return lens_;
     case ArrayGroup::moe_optional:
       break;
   }

@@ -14,7 +14,8 @@ struct RecordedArrays {
   RecordedArrays(const Model& model, const RunPlan& plan, const TokenizedText& text,
                  const TraceSettings& settings);
 
-  std::vector<std::int64_t> moe_layers, dense_layers, shared_layers;  // of the model, ascending
+  // Of the model, ascending; of lens_layers both kinds.
+  std::vector<std::int64_t> moe_layers, dense_layers, shared_layers, lens_layers;
   Extents extents;
   ParametersInForce in_force;
   bool selection_scores = false, learned_kappa = false, clamped = false;  // in a recorded layer
@@ -26,7 +27,8 @@ struct RecordedArrays {
  private:
   void set_extents(const Architecture& architecture, std::int64_t passes);
   bool records(ArrayGroup group) const;
-  bool gates_, logits_, against_, ablation_, chat_, generated_;  // as the settings want
+  // As the settings want.
+  bool gates_, logits_, outputs_, lens_, against_, ablation_, patching_, chat_, generated_;
 };
 
 // The settings with every layer named where they name none.

@@ -4,6 +4,7 @@
 
 #include "core/nan.h"
 #include "core/trace/counted_sums.h"
+#include "core/trace/lens_texts.h"
 #include "core/trace/logits_file.h"
 #include "core/trace/recorded_arrays.h"
 #include "core/trace/recorded_fields.h"
@@ -22,6 +23,7 @@ struct TraceRecorder::State : RecordedArrays {
   const std::filesystem::path path;
   std::unique_ptr<NpzWriter> writer;
   RunningSums sums;
+  LensTexts lens_texts;
   // With soft routing K is the largest number of experts that a token runs, known at the end: until
   // then the arrays have room for all, in a file beside.
   std::int64_t most_run = 1;
@@ -34,7 +36,8 @@ struct TraceRecorder::State : RecordedArrays {
         plan(plan_),
         text(text_),
         settings(with_layers(settings_, model_)),
-        path(path_) {
+        path(path_),
+        lens_texts(settings_.tokenizer) {
     require(moe_layers.empty() || extents[Axis::expert] <= kMostRecordedExperts,
             ExitCode::unsupported, Place{path.native()}, "experts of a layer; expected at most ",
             kMostRecordedExperts, " for a trace, found ", extents[Axis::expert]);
@@ -61,6 +64,7 @@ struct TraceRecorder::State : RecordedArrays {
       if (schema.name == "token_bytes_hex") {
         arrays.back().text_width = text_width(texts_as(hex_text));
       }
+      if (schema.name == "lens_token_text") { arrays.back().text_width = lens_texts.width(); }
     }
     const std::string document =
         meta_text(trace_meta(model, plan, text, settings, extents, recorded));
@@ -119,20 +123,8 @@ struct TraceRecorder::State : RecordedArrays {
     indices(moe_layers, "layer_index", "pass_index");
     indices(dense_layers, "dense_layer_index", "dense_pass_index");
     indices(shared_layers, "shared_layer_index", "shared_pass_index");
-    if (!soft) { return; }
-    std::vector<float> budgets, thresholds;
-    std::vector<std::int32_t> caps;
-    for (std::int64_t pass = 0; pass < plan.passes; ++pass) {
-      for (const std::int64_t layer : moe_layers) {
-        const SoftRule rule = plan.layers[layer].soft_rule();
-        budgets.push_back(float(rule.budget));
-        thresholds.push_back(float(soft_threshold(rule, model.architecture.most_experts())));
-        caps.push_back(std::int32_t(rule.most));
-      }
-    }
-    writer->write("layer_budget", budgets);
-    writer->write("layer_threshold", thresholds);
-    writer->write("layer_cap", caps);
+    indices(lens_layers, "lens_layer_index", "lens_pass_index");
+    if (soft) { write_soft_rules(plan, moe_layers, extents[Axis::expert], *writer); }
   }
 
   // Row of (layer, pass) among the recorded ones: passes outside, layers inside.
@@ -278,6 +270,22 @@ struct TraceRecorder::State : RecordedArrays {
     }
   }
 
+  void record_lens(const LensTap& tap) {
+    const std::int64_t first =
+        row(lens_layers, tap.layer, tap.pass) * extents[Axis::token] + tap.first_token;
+    put("lens_token_id", first, tap.top_id, tap.tokens);
+    writer->write_text("lens_token_text", first, lens_texts.of(tap.top_id, tap.tokens));
+    put("lens_logprob", first, tap.top_logprob, tap.tokens);
+    put("lens_target_rank", first, tap.target_rank, tap.tokens);
+  }
+
+  void record_output(const OutputTap& tap) {
+    require_sizes(tap.width == extents[Axis::width]);
+    const std::int64_t m = row(moe_layers, tap.layer, tap.pass);
+    put("moe_output", (m * extents[Axis::token] + tap.first_token) * tap.width, tap.output,
+        tap.tokens * tap.width);
+  }
+
   // Row r is that of token first_token + r and predicts the one after it, which the text's last
   // token does not have.
   void record_next_token(const NextTokenTap& tap) {
@@ -320,6 +328,8 @@ ProbeWants TraceRecorder::wants() const noexcept {
   ProbeWants wants;
   wants.routing = wants.gate_stats = wants.next_token = true;
   wants.gates = settings.record_gates || settings.only_assistant;
+  wants.lens = settings.lens;
+  wants.outputs = settings.record_outputs;
   wants.logits = settings.record_logits || settings.keep_logits || settings.against_logits;
   return wants;
 }
@@ -341,6 +351,14 @@ bool TraceRecorder::shared(const SharedTap& tap) noexcept {
   return state_->guarded([&] { state_->record_shared(tap); });
 }
 
+bool TraceRecorder::lens(const LensTap& tap) noexcept {
+  return state_->guarded([&] { state_->record_lens(tap); });
+}
+
+bool TraceRecorder::output(const OutputTap& tap) noexcept {
+  return state_->guarded([&] { state_->record_output(tap); });
+}
+
 bool TraceRecorder::next_token(const NextTokenTap& tap) noexcept {
   return state_->guarded([&] { state_->record_next_token(tap); });
 }
@@ -351,6 +369,10 @@ void TraceRecorder::set_ablation(std::int64_t layer, const std::vector<double>& 
         State::row(state_->moe_layers, layer, pass) * state_->extents[Axis::expert];
     state_->put("ablation_nll", first, change.data(), std::ssize(change));
   }
+}
+
+void TraceRecorder::set_patching(const std::vector<double>& change) {
+  state_->writer->write("patch_logprob", change);
 }
 
 void TraceRecorder::finish() {

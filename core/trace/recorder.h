@@ -50,9 +50,11 @@ struct TokenizedText {
 };
 
 struct TraceSettings {
-  bool record_gates = false, record_logits = false;
-  std::vector<std::int64_t> layers;  // recorded model layers, ascending; empty: all
-  std::string command;               // command line as given, arguments quoted
+  bool record_gates = false, record_logits = false, record_outputs = false;
+  bool lens = false;                     // lens_* (SPEC §10)
+  const Tokenizer* tokenizer = nullptr;  // of lens_token_text; nullptr: it stays empty
+  std::vector<std::int64_t> layers;      // recorded model layers, ascending; empty: all
+  std::string command;                   // command line as given, arguments quoted
   std::string tool_version, torch_version;
   std::string engine;  // EngineModel::description(); "" on the CPU
   std::string dtype = "float32", device = "cpu";
@@ -64,6 +66,7 @@ struct TraceSettings {
   const LogitsFile* against_logits = nullptr;
   std::vector<std::string> against;
   bool ablation = false;  // there will be an ablation_nll
+  Json patching;          // of the meta where there will be a patch_logprob; else null
   // Of chats: what is added up over tokens and gates counts the assistant's alone.
   bool only_assistant = false;
 
@@ -84,10 +87,15 @@ class TraceRecorder final : public Probe {
   bool moe(const MoeTap& tap) noexcept override;
   bool dense(const DenseTap& tap) noexcept override;
   bool shared(const SharedTap& tap) noexcept override;
+  bool lens(const LensTap& tap) noexcept override;
+  bool output(const OutputTap& tap) noexcept override;
   bool next_token(const NextTokenTap& tap) noexcept override;
 
   // ablation_nll of the experts of a layer, in every pass; before finish(). NaN: not tried.
   void set_ablation(std::int64_t layer, const std::vector<double>& change);
+
+  // patch_logprob, [M,T] in the order of the recorded rows; before finish(). NaN: not tried.
+  void set_patching(const std::vector<double>& change);
 
   // Writes what is left and closes. Throws what a tap ran into (disk full …), if any did.
   void finish();

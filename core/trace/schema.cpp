@@ -24,6 +24,8 @@ constexpr auto kMoeExpertGate = axes(Axis::moe_layer, Axis::expert, Axis::gate);
 constexpr auto kDense = axes(Axis::dense_layer);
 constexpr auto kDenseToken = axes(Axis::dense_layer, Axis::token);
 constexpr auto kSharedToken = axes(Axis::shared_layer, Axis::token);
+constexpr auto kLens = axes(Axis::lens_layer);
+constexpr auto kLensToken = axes(Axis::lens_layer, Axis::token);
 
 using enum NpyType;
 
@@ -173,11 +175,26 @@ constexpr ArraySchema kSchemas[] = {
      "KL(p of the run compared with || p) of the prediction after the token"},
     {"ablation_nll", float64, kMoeExpert, ArrayGroup::moe_optional, "nat",
      "change of the mean NLL without the expert"},
+    {"patch_logprob", float64, kMoeToken, ArrayGroup::moe_optional, "nat",
+     "change of a token's log-probability with the layer's output at this token of another run"},
+    {"moe_output", float32, axes(Axis::moe_layer, Axis::token, Axis::width), ArrayGroup::outputs,
+     "1", "output of the layer's experts, shared ones included"},
+    {"lens_layer_index", int32, kLens, ArrayGroup::lens, "", "layer of the model, from 0"},
+    {"lens_pass_index", int32, kLens, ArrayGroup::lens, "",
+     "pass over the stack of layers, from 0"},
+    {"lens_token_id", int32, kLensToken, ArrayGroup::lens, "",
+     "likeliest next token by the residual stream after the layer"},
+    {"lens_token_text", text, kLensToken, ArrayGroup::lens, "",
+     "that token as shown to people, cut after 16 characters"},
+    {"lens_logprob", float32, kLensToken, ArrayGroup::lens, "nat", "log-probability of that token"},
+    {"lens_target_rank", int32, kLensToken, ArrayGroup::lens, "",
+     "rank of the token that follows among these predictions, 0 the likeliest"},
 };
 
 constexpr std::array<std::string_view, kAxes> kAxisNames{
-    "token",     "top",          "moe_layer",   "expert",     "slot",       "gate",
-    "kappa_bin", "gate_pre_bin", "dense_layer", "dense_gate", "vocabulary", "shared_layer"};
+    "token",      "top",          "moe_layer",    "expert",      "slot",
+    "gate",       "kappa_bin",    "gate_pre_bin", "dense_layer", "dense_gate",
+    "vocabulary", "shared_layer", "lens_layer",   "width"};
 
 }  // namespace
 

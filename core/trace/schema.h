@@ -28,6 +28,8 @@ enum class Axis : std::uint8_t {
   dense_gate,    // Id
   vocabulary,    // V
   shared_layer,  // Ms
+  lens_layer,    // Ml, recorded layers of any kind × passes
+  width,         // H
   none
 };
 inline constexpr std::size_t kAxes = static_cast<std::size_t>(Axis::none);
@@ -61,7 +63,9 @@ enum class ArrayGroup : std::uint8_t {
   shared,
   against,
   chat,
-  generated
+  generated,
+  lens,
+  outputs
 };
 
 struct ArraySchema {

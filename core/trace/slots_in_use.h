@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <vector>
 
+#include "core/engine/run_plan.h"
 #include "core/trace/npz.h"
 
 namespace kappascope {
@@ -18,5 +20,10 @@ struct RemovedAtEnd {
   std::filesystem::path file;
   ~RemovedAtEnd();
 };
+
+// layer_budget, layer_threshold and layer_cap of the recorded MoE layers, pass after pass; a
+// layer has at most so many experts.
+void write_soft_rules(const RunPlan& plan, const std::vector<std::int64_t>& moe_layers,
+                      std::int64_t experts, NpzWriter& writer);
 
 }  // namespace kappascope

@@ -140,7 +140,7 @@ Extents check_arrays(const NpzReader& file, std::int64_t gates, Faults& faults) 
 void check_extents(const Extents& extents, Faults& faults) {
   constexpr std::int64_t kMost = std::numeric_limits<std::int32_t>::max();
   for (const Axis axis : {Axis::token, Axis::moe_layer, Axis::expert, Axis::slot, Axis::dense_layer,
-                          Axis::dense_gate, Axis::vocabulary}) {
+                          Axis::dense_gate, Axis::vocabulary, Axis::lens_layer, Axis::width}) {
     if (extents[axis] != 0 && extents[axis] <= kMost) { continue; }
     faults.add(ExitCode::damaged, "", "extent of ", axis_name(axis), "; expected 1 to ", kMost,
                ", found ", extents[axis]);
@@ -199,6 +199,10 @@ void check_values(const Trace& trace, Faults& faults) {
   check_range("shared_layer_index", trace.shared_layer_index, 0, trace.model_layers - 1, faults);
   check_range("dense_layer_index", trace.dense_layer_index, 0, trace.model_layers - 1, faults);
   check_range("dense_pass_index", trace.dense_pass_index, 0, kMost, faults);
+  check_range("lens_layer_index", trace.lens_layer_index, 0, trace.model_layers - 1, faults);
+  check_range("lens_pass_index", trace.lens_pass_index, 0, kMost, faults);
+  check_range("lens_token_id", trace.lens_token_id, 0, kMost, faults);
+  check_range("lens_target_rank", trace.lens_target_rank, -1, kMost, faults);
   check_range("expert_index", trace.expert_index, -1, trace.experts - 1, faults);
   for (std::size_t i = 0; i < trace.expert_index.size(); ++i) {
     if (trace.expert_kept[i] <= 1 && (trace.expert_index[i] >= 0 || trace.expert_kept[i] == 0)) {
@@ -228,6 +232,8 @@ void set_extents(Trace& trace, const Extents& extents) {
   trace.gates = extent(Axis::gate);
   trace.dense_layers = extent(Axis::dense_layer);
   trace.dense_gates = extent(Axis::dense_gate);
+  trace.lens_layers = extent(Axis::lens_layer);
+  trace.width = extent(Axis::width);
 }
 
 void load_trace(Trace& trace) {

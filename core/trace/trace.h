@@ -82,6 +82,7 @@ struct Trace {
 
   std::int64_t tokens = 0, layers = 0, experts = 0, slots = 0, gates = 0;  // T, M, E, K, I
   std::int64_t dense_layers = 0, dense_gates = 0;                          // Md, Id
+  std::int64_t lens_layers = 0, width = 0;                                 // Ml, H of moe_output
   std::int64_t model_layers = 0;                                           // n_layer
   double near_tie = kNearTieMargin;                                        // as the run had it
   // A choice that may flip with precision; below 0 the experts were given to the token.
@@ -146,11 +147,21 @@ struct Trace {
 
   std::span<const float> kappa_values, gate_pre, gate_act;  // [M,T,K,I], with --record gates
   std::span<const float> logits;                            // [T,V], with --logits
+  std::span<const float> moe_output;  // [M,T,H] of MoE layers, with --record outputs
+  // With --lens: what final norm and head make of the residual stream after each layer.
+  std::span<const std::int32_t> lens_layer_index, lens_pass_index;  // [Ml]
+  std::span<const std::int32_t> lens_token_id;                      // [Ml,T] the likeliest
+  std::vector<std::string> lens_token_text;  // [Ml,T] as shown to people, long ones cut; or ""
+  std::span<const float> lens_logprob;       // [Ml,T] of that token, nats
+  std::span<const std::int32_t> lens_target_rank;  // [Ml,T] of the next token; −1: none
   // Of a run compared with another of the same text: KL(p of that one ‖ p) after each token, nats.
   std::span<const float> kl_against;  // [T]
   // Of `ablate`: what the mean NLL of the text gains, in nats, where the expert has no output, is
   // not chosen, or gives its mean; NaN where it was not tried.
   std::span<const double> ablation_nll;  // [M,E]
+  // Of `patch`: what the log-probability of one token gains, in nats, where the layer's output at
+  // this token is another text's.
+  std::span<const double> patch_logprob;  // [M,T]
 
   // κ of expert `expert` of a row, as it acted: what an intervention changed, else model.npz. The
   // only place from which statistics and figures take α, b and U.

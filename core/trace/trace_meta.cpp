@@ -206,6 +206,9 @@ Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& te
   meta["recorded"] = {{"layers", settings.layers},
                       {"gates", settings.record_gates},
                       {"logits", settings.record_logits}};
+  if (settings.record_outputs) { meta["recorded"]["outputs"] = true; }
+  if (settings.lens) { meta["recorded"]["lens"] = true; }
+  if (!settings.patching.is_null()) { meta["patching"] = settings.patching; }
   for (const RecordedArray& array : arrays) {
     meta["arrays"][std::string(array.schema->name)] = describe_array(*array.schema, array.rank);
   }

@@ -33,7 +33,7 @@ struct LoadedLayer {
 
   explicit LoadedLayer(const Json& arguments)
       : model(open_model(arguments.at("model").get<std::string>())),
-        weights(read_weights(model, {}, at::kCPU, false, progress)),
+        weights(read_weights(model, {}, at::kCPU, {}, progress)),
         plan(resolve(model, {})) {
     at::set_num_threads(arguments.value("threads", 1));
   }

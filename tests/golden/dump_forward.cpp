@@ -5,7 +5,8 @@
 // token ids and writes all that the forward pass tells, under the names of the
 // golden files: layerL.{router_logits,…,gate_act,router_input,moe_output,hidden} ("utP." in front
 // with several passes), logits, nll; --wants stream: hidden, logits and nll alone. Without a
-// GPU, 77.
+// GPU, 77. Two statements are checked on the way, bit for bit: the lens after the last layer is the
+// output, and a text patched with its own outputs of MoE layers changes nothing.
 #include <algorithm>
 #include <fstream>
 #include <initializer_list>
@@ -18,6 +19,7 @@
 
 #include "core/engine/engine.h"
 #include "core/engine/memory_plan.h"
+#include "core/engine/output_plan.h"
 #ifndef KAPPASCOPE_WITHOUT_TRACES
 #include "core/trace/given_routes.h"
 #endif
@@ -38,15 +40,28 @@ constexpr ProbeWants kEverything{.routing = true,
                                  .gates = true,
                                  .hidden = true,
                                  .next_token = true,
-                                 .logits = true};
+                                 .logits = true,
+                                 .lens = true,
+                                 .outputs = true};
 
 // Nothing of the experts, which then may take their fastest way.
-constexpr ProbeWants kStream{.hidden = true, .next_token = true, .logits = true};
+constexpr ProbeWants kStream{
+    .hidden = true, .next_token = true, .logits = true, .lens = true, .outputs = true};
+
+// The likeliest token of every row, its log-probability, the rank of the one that follows.
+struct Likeliest {
+  std::vector<std::int32_t> id, rank;
+  std::vector<float> logprob;
+  bool operator==(const Likeliest&) const = default;
+};
 
 class GoldenProbe final : public Probe {
  public:
   GoldenProbe(const Architecture& architecture, const RunPlan& plan, const ProbeWants& wants)
-      : vocab_(architecture.vocab), passes_(plan.passes), wants_(wants) {}
+      : vocab_(architecture.vocab),
+        depth_(architecture.depth()),
+        passes_(plan.passes),
+        wants_(wants) {}
   ProbeWants wants() const noexcept override { return wants_; }
   bool moe(const MoeTap& tap) noexcept override {
     const std::string front = front_of(tap.layer, tap.pass);
@@ -96,8 +111,44 @@ class GoldenProbe final : public Probe {
   bool next_token(const NextTokenTap& tap) noexcept override {
     nll_.insert(nll_.end(), tap.nll, tap.nll + tap.tokens);
     logits_.insert(logits_.end(), tap.logits, tap.logits + tap.tokens * tap.vocab);
+    for (std::int64_t r = 0; r < tap.tokens; ++r) {
+      output_.id.push_back(tap.top_id[r * kTopTokens]);
+      output_.logprob.push_back(tap.top_logprob[r * kTopTokens]);
+      output_.rank.push_back(tap.target_rank[r]);
+    }
     return true;
   }
+  bool lens(const LensTap& tap) noexcept override {
+    if (tap.layer + 1 < depth_ || tap.pass + 1 < passes_) { return true; }
+    for (std::int64_t r = 0; r < tap.tokens; ++r) {
+      lens_.id.push_back(tap.top_id[r]);
+      lens_.logprob.push_back(tap.top_logprob[r]);
+      lens_.rank.push_back(tap.target_rank[r]);
+    }
+    return true;
+  }
+  bool output(const OutputTap& tap) noexcept override {
+    given_.tokens = tap.tokens;
+    given_.width = tap.width;
+    given_.layer.push_back(std::int32_t(tap.layer));
+    given_.pass.push_back(std::int32_t(tap.pass));
+    outputs_.insert(outputs_.end(), tap.output, tap.output + tap.tokens * tap.width);
+    return true;
+  }
+  void require_lens_is_output() const {
+    require(lens_ == output_, ExitCode::internal, {},
+            "the lens after the last layer is not the output");
+  }
+  // What the MoE layers gave, as if a trace of `model` had it.
+  std::shared_ptr<const GivenOutputs> outputs(const Model& model) const {
+    auto given = std::make_shared<GivenOutputs>(given_);
+    given->file = "itself";
+    given->config_sha256 = model.config_sha256;
+    given->directory_sha256 = model.directory_sha256;
+    given->output = outputs_;
+    return given;
+  }
+  const std::vector<float>& logits() const { return logits_; }
   void write(const std::string& path) {
     const auto tokens = std::int64_t(nll_.size());
     keep("logits", logits_.data(), {tokens, vocab_});
@@ -129,8 +180,11 @@ class GoldenProbe final : public Probe {
     arrays_[name] = {description, {bytes.begin(), bytes.end()}};
   }
 
-  std::int64_t vocab_, passes_;
+  std::int64_t vocab_, depth_, passes_;
   ProbeWants wants_;
+  Likeliest output_, lens_;
+  GivenOutputs given_;
+  std::vector<float> outputs_;
   std::map<std::string, Array> arrays_;
   std::vector<float> nll_, logits_;
 };
@@ -195,6 +249,24 @@ std::vector<std::int32_t> read_ids(const std::string& path) {
   return {std::istream_iterator<std::int32_t>(in), {}};
 }
 
+// A text with its own outputs in their place.
+void require_unpatched(const GoldenProbe& own, const std::vector<std::int32_t>& ids,
+                       const Model& model, const Words& words, EngineModel& loaded) {
+  const std::shared_ptr<const GivenOutputs> outputs = own.outputs(model);
+  if (outputs->layer.empty()) { return; }
+  RunPlan plan = resolve_run(model, words.interventions);
+  for (const std::int64_t layer : layers_of(*outputs)) {
+    const std::string problem = place_outputs(plan, outputs, layer, {});
+    require(problem.empty(), ExitCode::internal, {}, problem);
+  }
+  GoldenProbe patched(model.architecture, plan, own.wants());
+  NoProgress progress;
+  const Failure failure = loaded.forward({.ids = ids}, plan, patched, progress);
+  if (failure) { throw Error(failure); }
+  require(patched.logits() == own.logits(), ExitCode::internal, {},
+          "a text patched with itself has other logits");
+}
+
 void dump(const Words& words) {
   std::vector<std::vector<std::int32_t>> ids;
   for (const Words::Text& text : words.texts) { ids.push_back(read_ids(text.ids)); }
@@ -203,6 +275,7 @@ void dump(const Words& words) {
   NoProgress progress;
   std::unique_ptr<EngineModel> loaded;
   LoadOptions load = words.load;
+  load.lens = true;
   for (const auto& text : ids) { load.tokens = std::max(load.tokens, std::ssize(text)); }
   const MemoryPlan memory = plan_memory(model, load);
   if (memory.streamed) { std::cerr << memory_text(memory) << '\n'; }
@@ -214,6 +287,8 @@ void dump(const Words& words) {
     plan.check_text(ids[n]);
     failure = loaded->forward({.ids = ids[n]}, plan, probe, progress);
     if (failure) { throw Error(failure); }
+    probe.require_lens_is_output();
+    if (n == 0) { require_unpatched(probe, ids[n], model, words, *loaded); }
     probe.write(words.texts[n].output);
   }
 }
