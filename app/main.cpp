@@ -52,6 +52,8 @@ constexpr Verb kVerbs[] = {
     {"info", "MODEL", "what a checkpoint is: layers, κ, parameters", info_verb},
     {"tokens", "MODEL -p TEXT", "the token ids that run would feed", tokens_verb},
     {"ablate", "MODEL -f FILE -o DIR", "what a text loses without each expert", ablate_verb},
+    {"patch", "MODEL -p TEXT --from TRACE -o DIR",
+     "what a prediction gains from another text's outputs, place by place", patch_verb},
     {"plot", "TRACE… -o DIR", "figures of traces as SVG, PDF, PNG and CSV", plot_verb},
     {"compare", "A B… -p TEXT -o DIR", "the same texts on several models, or traces, side by side",
      compare_verb},

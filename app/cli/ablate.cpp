@@ -6,17 +6,14 @@
 #include <utility>
 
 #include "app/cli/ablation.h"
-#include "app/cli/ablation_log.h"
-#include "app/cli/command_line.h"
-#include "app/cli/figure_options.h"
 #include "app/cli/interrupts.h"
 #include "app/cli/load_model.h"
 #include "app/cli/output_folder.h"
+#include "app/cli/sweep.h"
+#include "app/cli/sweep_log.h"
 #include "app/cli/terminal.h"
-#include "app/cli/texts.h"
 #include "app/cli/verbs.h"
 #include "app/run_text.h"
-#include "core/checkpoint/tensor.h"
 #include "core/nan.h"
 #include "core/trace/output_file.h"
 #include "core/trace/trace.h"
@@ -30,16 +27,10 @@ Examples:
   kappascope ablate MODEL -f text.txt -o out --layers 3-5 --mode reroute --top 20
   kappascope ablate MODEL -f text.txt -o out --resume)";
 
-struct AblateOptions {
-  std::string model, output, layers, mode = "zero";
-  std::optional<std::int64_t> step;
-  TextOptions text;
-  ComputeOptions compute;
-  ReadingOptions reading;
-  FigureOptions figures;
-  TalkOptions talk;
+struct AblateOptions : SweepWords {
+  std::string layers, mode = "zero";
   std::int64_t top = 20;
-  bool window = false, resume = false, force = false, json = false;
+  bool window = false;
 
   bool parse(const std::vector<std::string>& words);
 };
@@ -48,10 +39,8 @@ bool AblateOptions::parse(const std::vector<std::string>& words) {
   CLI::App app("What a text loses without each expert: every expert of the layers in turn",
                "kappascope ablate");
   app.footer(kAblateExamples);
-  app.add_option("MODEL", model, "model folder or model_NNNNNN.pt");
-  text.add_to(app);
+  add_text_to(app);
   app.add_flag("--window", window, "run a text longer than sequence_len in overlapping chunks");
-  app.add_option("-o,--output", output, "folder to write to")->required();
   app.add_option("--layers", layers, "experts of these layers, e.g. 3-5,7; of all unless given");
   app.add_option("--mode", mode, "what an expert becomes, as --ablate of run")
       ->check(CLI::IsMember({"zero", "reroute", "mean"}))
@@ -59,25 +48,9 @@ bool AblateOptions::parse(const std::vector<std::string>& words) {
   app.add_option("--top", top, "how many experts the table shows; 0: all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_flag("--resume", resume, "go on with the sweep of this folder");
-  figures.ids = "expert-importance";
-  figures.add_to(app);
-  reading.add_to(app);
-  app.add_option("--step", step, "training step; the newest unless given")
-      ->check(CLI::NonNegativeNumber);
-  compute.add_to(app);
-  app.add_flag("--json", json, "print ablation.json instead of the table");
-  app.add_flag("--force", force, "start again in a folder with results of a sweep");
-  talk.add_to(app);
+  add_rest_to(app, "expert-importance", "print ablation.json instead of the table");
   if (!parse_words(app, words)) { return false; }
-  text.take_model(model);
-  text.check();
-  require(!text.names_several(), ExitCode::usage, {},
-          "ablate takes one text: give it with -p, with -f of one file, or with --ids");
-  require(!resume || !force, ExitCode::usage, {},
-          "--resume goes on and --force starts again: give one of the two");
-  figures.check();
-  compute.check_device();
+  check("ablate");
   return true;
 }
 
@@ -154,7 +127,7 @@ class Sweep {
     OutputFolder folder(options_.output, options_.force, interrupts_);
     folder.check_places({}, {kTraceFile, kModelFile, kAblationJson});
     found_.settings = identity();
-    log_.emplace(folder.path(), found_.settings, options_.resume, options_.force);
+    log_.emplace(kAblationLog, folder.path(), found_.settings, options_.resume, options_.force);
     loaded_ = load_model(model_, options_.compute, {&plan_}, std::ssize(text_.tokens), terminal_,
                          settings_);
     TraceRecorder recorder(folder.staged(kTraceFile), model_, plan_, text_, settings_);
@@ -204,31 +177,16 @@ class Sweep {
   }
 
   void read_text() {
-    std::vector<TextItem> items = options_.text.list(terminal_);
     const std::optional<TextTokenizer> tokenizer = options_.text.open_tokenizer(model_);
-    TextItem& item = items.front();
-    text_ = options_.text.read(item, tokenizer ? &*tokenizer : nullptr, model_, &terminal_);
-    cut_into_chunks(text_, model_.architecture.context, options_.window, item.source());
-    require(text_.tokens.size() > 1, ExitCode::unsupported, {.file = item.source()},
-            "one token has no loss; expected a longer text");
-    options_.figures.check_tokens(std::ssize(text_.tokens), item.source());
+    text_ = read_sweep_text(options_, tokenizer ? &*tokenizer : nullptr, model_, options_.window,
+                            terminal_);
   }
 
   Json identity() const {
-    std::string ids;
-    for (const Token& token : text_.tokens) { ids += join_words(token.id, " "); }
-    const KappaSlots& slots = model_.architecture.kappa_slots;
-    return {{"config_sha256", model_.config_sha256},
-            {"tensor_directory_sha256", model_.directory_sha256},
-            {"step", json_of(model_.files.step)},
-            {"text_sha256", text_.document.sha256},
-            {"token_ids_sha256", sha256_hex(ids)},
-            {"mode", options_.mode},
-            {"kappa_formula", name(model_.architecture.kappa_formula)},
-            {"kappa_slot", slots.side ? Json(name(*slots.side)) : Json()},
-            {"sft_kappa", slots.side == KappaSide::sft ? Json(name(slots.sft)) : Json()},
-            {"window", options_.window},
-            {"dtype", options_.compute.dtype}};
+    Json identity = sweep_identity(options_, model_, text_);
+    identity["mode"] = options_.mode;
+    identity["window"] = options_.window;
+    return identity;
   }
 
   bool tried(const AblatedExpert& expert) const {
@@ -302,30 +260,13 @@ class Sweep {
   void publish(OutputFolder& folder) {
     terminal_.update(Stage::write, 0, 1);
     Trace trace = open_trace(folder.staged(kTraceFile));
-    std::vector<std::string> files{kTraceFile, kAblationCsv, kAblationJson};
-    if (!trace.model) {
-      write_model_parameters(folder.staged(kModelFile), model_);
-      find_parameters(trace);
-      files.insert(files.begin(), kModelFile);
-    }
     found_.finish(trace);
     found_.write_csv(folder.staged(kAblationCsv));
     const std::string document = json_text(found_.json(trace));
     write_file(folder.staged(kAblationJson), document);
     folder.check_places({}, {kAblationCsv});
-    if (options_.figures.ids != "none") {
-      std::filesystem::create_directory(folder.staged("figures"));
-      const Trace* const traces[] = {&trace};
-      const FigureHooks hooks{.say = [this](const std::string& line) { terminal_.warn_once(line); },
-                              .refuse = false};
-      for (const std::string& name :
-           write_figures(options_.figures, traces, folder.staged("figures"), terminal_, hooks)) {
-        files.push_back("figures/" + name);
-      }
-    }
-    folder.check_places({}, files);
-    terminal_.erase();
-    folder.publish({}, files);
+    publish_sweep(options_, model_, trace, {kTraceFile, kAblationCsv, kAblationJson}, folder,
+                  terminal_);
     if (options_.json) {
       print(document);
     } else if (!options_.talk.quiet) {
@@ -341,7 +282,7 @@ class Sweep {
   TraceSettings settings_;
   TokenizedText text_;
   AblationFindings found_;
-  std::optional<AblationLog> log_;
+  std::optional<SweepLog> log_;
   std::unique_ptr<EngineModel> loaded_;  // after model_, which it refers to
   std::optional<TokenProgress> progress_;
   SharedStart shared_;

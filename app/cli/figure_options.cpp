@@ -79,6 +79,8 @@ void FigureOptions::add_choices_to(CLI::App& app) {
   app.add_flag("--by-expert", choices.by_expert,
                "experts instead of tokens in gate-*, and instead of layers in kappa-parameters and "
                "kappa-distribution (with --expert that one alone)");
+  app.add_flag("--by-rank", choices.by_rank,
+               "logit-lens by the rank of the token that follows, not by probability");
   app.add_option("--layers", kept_layers,
                  "layers that are shown of the figures along layers: 0-3,7; all");
   app.add_flag("--panels", panels,
@@ -160,6 +162,7 @@ void note_choices(const FigureOptions& options, unsigned heeded, unsigned choice
   note(chosen.slot != usual.slot, kSlotChoice, "--slot", "it is not of one choice of the token");
   note(chosen.gates != usual.gates, kGatesChoice, "--gates", "it has no curves of gate units");
   note(chosen.by_expert, kByExpertChoice, "--by-expert", "it has one form alone");
+  note(chosen.by_rank, kByRankChoice, "--by-rank", "it shows no rank");
   note(!options.tokens.empty(), kTokensChoice, "--tokens", "no axis of it has tokens");
   if (!options.kept_layers.empty() && !figure.part_of_layers) {
     acting.idle("--layers", id, "it does not run along layers");

@@ -3,7 +3,6 @@
 #include <utility>
 
 #include "app/cli/ablation.h"
-#include "app/cli/ablation_log.h"
 #include "app/cli/command_line.h"
 #include "app/cli/compared_result.h"
 #include "app/cli/compared_runs.h"
@@ -15,6 +14,7 @@
 #include "app/cli/report_glossary.h"
 #include "app/cli/report_parts.h"
 #include "app/cli/report_sweep.h"
+#include "app/cli/sweep_log.h"
 #include "app/cli/terminal.h"
 #include "app/cli/verbs.h"
 #include "core/checkpoint/folder.h"
@@ -98,7 +98,7 @@ class Report {
       std::error_code unreadable;
       require(std::filesystem::exists(path, unreadable), ExitCode::io, {.file = run.path},
               "cannot be found");
-      const bool unfinished = is_there(path / kAblationLog) && !is_there(path / kTraceFile);
+      const bool unfinished = is_there(path / kAblationLog.file) && !is_there(path / kTraceFile);
       require(!unfinished, ExitCode::usage, {.file = run.path},
               "a sweep that is not finished; `kappascope ablate … --resume` goes on with it");
       require(!trace_files(run.path).empty(), ExitCode::usage, {.file = run.path},

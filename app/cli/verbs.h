@@ -20,6 +20,7 @@ int info_verb(const Arguments& arguments);
 int tokens_verb(const Arguments& arguments);
 int plot_verb(const Arguments& arguments);
 int ablate_verb(const Arguments& arguments);
+int patch_verb(const Arguments& arguments);
 int report_verb(const Arguments& arguments);
 int compare_verb(const Arguments& arguments);
 int score_verb(const Arguments& arguments);

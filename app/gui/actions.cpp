@@ -83,6 +83,8 @@ void add_run_actions(Gui& gui, std::vector<Action>& all) {
       {"Expert capacity", "Run", 0, toggle(Edit::capacity), true, !next.is_off(Edit::capacity)});
   all.push_back({"Run long texts in overlapping chunks", "Run", 0,
                  [&next] { next.window = !next.window; }, true, next.window});
+  all.push_back({"Logit lens: what every layer would predict", "Run", 0,
+                 [&next] { next.lens = !next.lens; }, true, next.lens});
   all.push_back({"Run again as interventions change", "Run", 0,
                  [&gui] { gui.interventions.live = !gui.interventions.live; }, true,
                  gui.interventions.live, true});

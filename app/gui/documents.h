@@ -42,6 +42,7 @@ struct RunSettings {
   std::string source;  // what it was read from, "notes.txt" or "standard input"; "": typed
   std::vector<Intervention> interventions;
   bool window = false;
+  bool lens = false;  // record what every layer would predict
   std::string wrong;  // of the words for interventions; then nothing runs
 
   // Takes the words that are right ("kappa-mul=2@3-5") in place of those there are, and says in

@@ -75,6 +75,7 @@ class NamedTraces {
       commands_ += " --" + word.substr(0, equals) + " " + quote_word(word.substr(equals + 1));
     }
     if (run.window) { commands_ += " --window"; }
+    if (run.lens) { commands_ += " --lens"; }
     commands_ += " --figures none -o " + quote_word(folder) + " && ";
     return folder;
   }

@@ -100,6 +100,7 @@ std::string choice_words(const FigureEntry& entry, const FigureChoices& choices)
   add(heeded & kSlotChoice, "--slot", choices.slot, usual.slot);
   add(heeded & kGatesChoice, "--gates", choices.gates, usual.gates);
   if (one) { words += " --by-expert"; }
+  if (choices.by_rank && (entry.choices & kByRankChoice)) { words += " --by-rank"; }
   if ((heeded & kTokensChoice) && !choices.tokens.all()) {
     words += " --tokens " + std::to_string(choices.tokens.first) + ":" +
              std::to_string(choices.tokens.last);

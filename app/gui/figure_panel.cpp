@@ -120,6 +120,7 @@ void draw_choices(Gui& gui, const FigureEntry& entry, const Trace& trace, Figure
   const float combo = 8 * em();
   ChoiceRow row;
   if (choices & kByExpertChoice) { row.checkbox("by expert###by_expert", state.chosen.by_expert); }
+  if (choices & kByRankChoice) { row.checkbox("by rank###by_rank", state.chosen.by_rank); }
   if (choices & kLayerChoice) {
     row.next(combo);
     choose_layer(trace, state, now);
@@ -231,6 +232,7 @@ FigureChoices figure_choices(const Gui& gui, const std::string& id) {
   FigureChoices choices;
   const unsigned heed = entry.heeded(state.chosen);
   if (heed & kByExpertChoice) { choices.by_expert = state.chosen.by_expert; }
+  if (heed & kByRankChoice) { choices.by_rank = state.chosen.by_rank; }
   if (heed & kGatesChoice) { choices.gates = state.chosen.gates; }
   if (heed & kSlotChoice) { choices.slot = state.follow_slot ? selection.slot : state.chosen.slot; }
   if (heed & kLayerChoice) {

@@ -123,7 +123,7 @@ void Runner::run(const RunSettings& settings, bool live) {
   try {
     order->folder = scratch() / std::to_string(++runs_);
   } catch (const Error& error) { return calls_.fail(error.failure(), -1); }
-  LoadOptions wanted{.threads = usable_threads()};
+  LoadOptions wanted{.threads = usable_threads(), .lens = settings.lens};
   if (!place(wanted, open)) { return; }
   order->run = settings;
   order->model = open.model;
@@ -177,7 +177,9 @@ void Runner::make(Order& order, Result& result, Progress& progress) {
   }
   result.loaded = order.loaded;
   result.load = order.load;
-  const TraceSettings settings = trace_settings(model, *order.loaded, order.load);
+  TraceSettings settings = trace_settings(model, *order.loaded, order.load);
+  settings.lens = run.lens;
+  settings.tokenizer = order.tokenizer.get();
   const auto record = [&](const fs::path& folder, const RunPlan& as, const TraceSettings& how) {
     fs::create_directories(folder);
     TokenProgress tokens(progress, tokens_to_run(text));

@@ -54,7 +54,8 @@ Json run_json(const RunSettings& run) {
   return {{"text", run.text},
           {"source", run.source},
           {"interventions", canonical_words(run.interventions)},
-          {"window", run.window}};
+          {"window", run.window},
+          {"lens", run.lens}};
 }
 
 void put_reading(Json& entry, const KappaChoices& reading) {
@@ -88,6 +89,7 @@ RunSettings run_of(const Json& document) {
   run.text = string_field(document, "text");
   run.source = string_field(document, "source");
   run.window = bool_field(document, "window", false);
+  run.lens = bool_field(document, "lens", false);
   std::vector<std::string> words;
   for (const Json& word : list_field(document, "interventions")) {
     words.push_back(word.is_string() ? word.get<std::string>() : word.dump());

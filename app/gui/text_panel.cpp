@@ -194,6 +194,11 @@ void draw_options(Gui& gui) {
   explain(
       "For texts longer than the model's context: run in overlapping chunks, each token with at "
       "least half a context before it. Off: a longer text is an error.");
+  next_item(checkbox_width("Lens"));
+  ImGui::Checkbox("Lens###lens", &next.lens);
+  explain(
+      "Record what the model would predict if it ended after each layer, for the view Logit lens. "
+      "Every layer then costs a product with the output head more.");
   draw_interventions(gui);
   const bool typing = ImGui::IsItemActive();
   if (const OpenModel* model = gui.workspace.current_model()) {

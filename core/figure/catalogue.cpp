@@ -20,6 +20,14 @@ namespace {
 constexpr FigureEntry kCatalogue[] = {
     {"loss", "Loss along the text", "negative log-likelihood of each token and its running mean",
      FigureGroup::router, Several::overlay, "nll", kTokensChoice, figures::loss},
+    {"logit-lens", "Logit lens",
+     "likeliest next token by the residual stream after each layer, layer × token",
+     FigureGroup::router, Several::one_each, "lens_logprob", kByRankChoice | kTokensChoice,
+     figures::logit_lens, false, false, false, false, FigureNeeds::lens},
+    {"patching", "Activation patching",
+     "what a prediction gains from another text's outputs, layer × token", FigureGroup::router,
+     Several::one_each, "patch_logprob", kTokensChoice, figures::patching, false, false, false,
+     false, FigureNeeds::patching},
     {"router-confidence", "Confidence of the router", "largest routing probability, layer × token",
      FigureGroup::router, Several::one_each, "router_top1_prob", kTokensChoice,
      figures::router_confidence},
@@ -122,6 +130,19 @@ constexpr FigureEntry kCatalogue[] = {
      false, true},
 };
 
+// Why a trace has not what a figure needs.
+const char* missing_because(FigureNeeds needs) {
+  switch (needs) {
+    case FigureNeeds::lens:
+      return "the run has no lens (kappascope run --lens)";
+    case FigureNeeds::patching:
+      return "it is not of kappascope patch";
+    case FigureNeeds::nothing:
+      break;
+  }
+  return "";
+}
+
 bool has_column(const Table& table, std::string_view name) {
   return std::any_of(table.columns.begin(), table.columns.end(),
                      [&](const Column& column) { return column.name == name; });
@@ -165,7 +186,10 @@ void complete(Table& table, const std::string& run, const Trace& trace,
 // (silu-kappa shows their gate, too), or one line a trace and this one has none; else "".
 std::string left_out_because(const FigureEntry& entry, const Trace& trace) {
   if (trace.corpus && !entry.of_corpus) { return "the result of a corpus has no single tokens"; }
-  if (!entry.shows(trace)) { return "it is not the result of a corpus"; }
+  if (trace.corpus == nullptr && entry.of_corpus_only) {
+    return "it is not the result of a corpus";
+  }
+  if (!entry.shows(trace)) { return std::string(missing_because(entry.needs)); }
   if (entry.of_kappa && lacks_kappa(trace)) { return lacks_kappa_because(trace); }
   if (entry.several != Several::overlay) { return ""; }
   const bool of_loss = entry.metric == "nll";
@@ -214,6 +238,19 @@ std::string list_word(const std::vector<std::int64_t>& numbers) {
 
 }  // namespace
 
+bool FigureEntry::shows(const Trace& trace) const {
+  if (trace.corpus) { return of_corpus; }
+  switch (needs) {
+    case FigureNeeds::lens:
+      return trace.lens_layers > 0;
+    case FigureNeeds::patching:
+      return !trace.patch_logprob.empty();
+    case FigureNeeds::nothing:
+      break;
+  }
+  return !of_corpus_only;
+}
+
 unsigned FigureEntry::heeded(const FigureChoices& chosen) const {
   const bool of_layer = chosen.by_expert && (choices & kLayerIfByExpert);
   const unsigned set = choices | (of_layer ? kLayerChoice : kNoChoice);
@@ -228,6 +265,7 @@ std::string FigureEntry::file_name(const FigureChoices& chosen) const {
     if (heeds && value != otherwise) { name += word + std::to_string(value); }
   };
   if (chosen.by_expert && (set & kByExpertChoice)) { name += "-by-expert"; }
+  if (chosen.by_rank && (set & kByRankChoice)) { name += "-by-rank"; }
   add(set & kLayerChoice, "-layer", chosen.layer, usual.layer);
   add(set & kLayerChoice, "-pass", chosen.pass, usual.pass);
   const bool of_layer = chosen.by_expert && (choices & kLayerIfByExpert);
@@ -290,7 +328,9 @@ Figure FigureEntry::make(Traces traces, const FigureChoices& chosen) const {
   }
   if (heeded(chosen) & kTokensChoice) { keep_tokens(figure, chosen.tokens); }
   if (!chosen.layers.empty() && !(heeded(chosen) & kLayerChoice)) {
-    figure.part_of_layers = keep_layers(figure, chosen.layers, shown[0]->layer_index);
+    const bool lens = needs == FigureNeeds::lens;
+    figure.part_of_layers = keep_layers(figure, chosen.layers,
+                                        lens ? shown[0]->lens_layer_index : shown[0]->layer_index);
   }
   if (figure.part_of_layers) { figure.name += "-layers" + list_word(chosen.layers); }
   return figure;
@@ -326,8 +366,12 @@ std::vector<Figure> FigureEntry::make_all(Traces traces, const FigureChoices& ch
 
 const char* FigureEntry::absent_because(Traces traces) const {
   if (of_corpus_only) { return "shows the result of a corpus, which kappascope stats makes"; }
-  return traces.front()->corpus ? "shows single tokens, which the result of a corpus has not"
-                                : "compares traces; expected a second one";
+  if (traces.front()->corpus) {
+    return "shows single tokens, which the result of a corpus has not";
+  }
+  if (needs == FigureNeeds::lens) { return "shows the lens, which kappascope run --lens records"; }
+  if (needs == FigureNeeds::patching) { return "shows what kappascope patch measures"; }
+  return "compares traces; expected a second one";
 }
 
 std::span<const FigureEntry> figure_catalogue() {

@@ -25,6 +25,7 @@ struct FigureChoices {
   // layer × expert instead of layer × token, experts of the layer instead of layers; an expert that
   // is chosen, too, is shown alone.
   bool by_expert = false;
+  bool by_rank = false;                   // the logit lens by the rank of the token that follows
   TokenRange tokens;                      // of figures along tokens
   std::vector<std::int64_t> layers = {};  // of figures along layers, ascending; empty: all
   // What the traces are called, one name for each, where it is not what run_names() calls them or
@@ -43,6 +44,7 @@ enum ChoiceSet : unsigned {
   kByExpertChoice = 16,
   kLayerIfByExpert = 32,  // the layer, but by expert only
   kTokensChoice = 64,     // but not by expert
+  kByRankChoice = 128,
 };
 
 using Traces = std::span<const Trace* const>;  // one or more
@@ -57,6 +59,9 @@ enum class Several : std::uint8_t {
 
 enum class FigureGroup : std::uint8_t { router, experts, kappa, gates };  // where menus list it
 
+// What a trace has only where a run was asked for it.
+enum class FigureNeeds : std::uint8_t { nothing, lens, patching };
+
 struct FigureEntry {
   std::string_view id;
   std::string_view title;  // what a person calls it, and the heading of the figure
@@ -70,9 +75,10 @@ struct FigureEntry {
   bool series = false;          // of two traces or more
   bool of_corpus = false;       // shows no single token: also of the result of a corpus
   bool of_corpus_only = false;  // and of nothing else
+  FigureNeeds needs = FigureNeeds::nothing;
 
-  // Whether the trace is of the kind, text or corpus, that it shows.
-  bool shows(const Trace& trace) const { return trace.corpus ? of_corpus : !of_corpus_only; }
+  // Whether the trace is of the kind, text or corpus, that it shows, and has what it needs.
+  bool shows(const Trace& trace) const;
 
   // The choices that are heeded beside `chosen`: `choices`, or more by expert.
   unsigned heeded(const FigureChoices& chosen) const;

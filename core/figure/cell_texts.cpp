@@ -30,8 +30,8 @@ void draw_cell_text(Painter& painter, const CellField& field, std::int64_t at, c
     put(value, box.right() - gap, Anchor::end);
     room -= width;
   }
-  put(painter.meter().elide(plain_text(map.texts[at]), room, plain.size), box.x + gap,
-      Anchor::start);
+  const std::string text = painter.meter().elide(plain_text(map.texts[at]), room, plain.size);
+  if (text != "…") { put(text, box.x + gap, Anchor::start); }
 }
 
 void draw_cell_texts(Painter& painter, const CellField& field, const ColourMap& colours,

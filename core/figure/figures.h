@@ -10,6 +10,8 @@ Figure loss(Traces traces, const FigureChoices& choices);
 Figure router_confidence(Traces traces, const FigureChoices& choices);
 Figure router_margin(Traces traces, const FigureChoices& choices);
 Figure router_entropy(Traces traces, const FigureChoices& choices);
+Figure logit_lens(Traces traces, const FigureChoices& choices);
+Figure patching(Traces traces, const FigureChoices& choices);
 Figure router_probability(Traces traces, const FigureChoices& choices);
 Figure expert_choice(Traces traces, const FigureChoices& choices);
 Figure expert_load(Traces traces, const FigureChoices& choices);

@@ -94,12 +94,16 @@ void keep_map_rows(HeatMap& map, const KeptRows& kept) {
   }
   std::vector<float> cells;
   std::vector<std::int16_t> experts;
+  std::vector<std::string> texts;
   for (const std::size_t row : kept.rows()) {
     const auto begin = static_cast<std::ptrdiff_t>(row) * map.columns;
-    cells.insert(cells.end(), map.cells.begin() + begin, map.cells.begin() + begin + map.columns);
-    if (map.experts.empty()) { continue; }
-    experts.insert(experts.end(), map.experts.begin() + begin,
-                   map.experts.begin() + begin + map.columns);
+    const auto take = [&](const auto& from, auto& to) {
+      if (from.empty()) { return; }
+      to.insert(to.end(), from.begin() + begin, from.begin() + begin + map.columns);
+    };
+    take(map.cells, cells);
+    take(map.experts, experts);
+    take(map.texts, texts);
   }
   std::vector<std::uint32_t> outlined;
   for (const std::uint32_t at : map.outlined) {
@@ -111,6 +115,7 @@ void keep_map_rows(HeatMap& map, const KeptRows& kept) {
   map.rows = std::ssize(kept.rows());
   map.cells = std::move(cells);
   map.experts = std::move(experts);
+  map.texts = std::move(texts);
   map.outlined = std::move(outlined);
 }
 

@@ -11,8 +11,8 @@
 namespace kappascope {
 namespace {
 
-bool several_passes(const Trace& trace) {
-  return std::any_of(trace.pass_index.begin(), trace.pass_index.end(),
+bool several_passes(std::span<const std::int32_t> pass_index) {
+  return std::any_of(pass_index.begin(), pass_index.end(),
                      [](std::int32_t pass) { return pass > 0; });
 }
 
@@ -29,7 +29,8 @@ Table cell_table(std::vector<Column> columns, const LayerMap& map, const std::st
 std::string layer_label(const Trace& trace, std::int64_t row) {
   const auto at = static_cast<std::size_t>(row);
   const std::string text = "layer " + std::to_string(trace.layer_index[at]);
-  return several_passes(trace) ? text + ", pass " + std::to_string(trace.pass_index[at]) : text;
+  return several_passes(trace.pass_index) ? text + ", pass " + std::to_string(trace.pass_index[at])
+                                          : text;
 }
 
 namespace {
@@ -61,19 +62,23 @@ Figure start_figure(Traces traces, std::string_view id, const std::string& about
 }
 
 FigureAxis layer_axis(const Trace& trace) {
+  return layer_axis(trace.layer_index, trace.pass_index);
+}
+
+FigureAxis layer_axis(std::span<const std::int32_t> layer_index,
+                      std::span<const std::int32_t> pass_index) {
   FigureAxis axis;
   axis.scale = Scale::category;
-  const bool passes = several_passes(trace);
+  const bool passes = several_passes(pass_index);
   axis.name = passes ? "Pass : layer" : "Layer";
   axis.number_when_crowded = !passes;
-  for (std::size_t row = 0; row < trace.layer_index.size(); ++row) {
-    const std::string layer = std::to_string(trace.layer_index[row]);
-    axis.names.push_back(passes ? std::to_string(trace.pass_index[row]) + " : " + layer : layer);
+  for (std::size_t row = 0; row < layer_index.size(); ++row) {
+    const std::string layer = std::to_string(layer_index[row]);
+    axis.names.push_back(passes ? std::to_string(pass_index[row]) + " : " + layer : layer);
     // Numbers may replace the names only where they are the same.
-    axis.number_when_crowded &=
-        trace.layer_index[row] - trace.layer_index[0] == static_cast<std::int32_t>(row);
+    axis.number_when_crowded &= layer_index[row] - layer_index[0] == static_cast<std::int32_t>(row);
   }
-  if (!trace.layer_index.empty()) { axis.first_number = trace.layer_index[0]; }
+  if (!layer_index.empty()) { axis.first_number = layer_index[0]; }
   axis.subject = AxisSubject::recorded_layer;
   return axis;
 }

@@ -26,6 +26,8 @@ std::string layer_label(const Trace& trace, std::int64_t row);  // "layer 5", "l
 Figure start_figure(Traces traces, std::string_view id, const std::string& about = "");
 
 FigureAxis layer_axis(const Trace& trace);
+// Of other rows: layer of the model and pass of each.
+FigureAxis layer_axis(std::span<const std::int32_t> layer, std::span<const std::int32_t> pass);
 FigureAxis token_axis(const Trace& trace);
 FigureAxis expert_axis(std::int64_t experts);
 FigureAxis expert_axis(const std::vector<std::int64_t>& experts);  // some of them

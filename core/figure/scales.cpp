@@ -30,6 +30,21 @@ ColourScale confidence_colours() {
   return sequential("Largest routing probability", "undecided", "certain");
 }
 
+ColourScale lens_probability_colours() {
+  ColourScale colours = sequential("Probability of the likeliest token", "undecided", "certain");
+  colours.low = 0;
+  colours.high = 1;
+  return colours;
+}
+
+ColourScale lens_place_colours() {
+  ColourScale colours = sequential("Rank of the token that follows", "likeliest", "unexpected");
+  colours.log = true;
+  colours.low = 1;
+  colours.no_value = "no token follows";
+  return colours;
+}
+
 ColourScale margin_colours(const Trace& trace) {
   const std::string unit = text_of(meta_at(trace, "router_margin_unit"));
   ColourScale colours =

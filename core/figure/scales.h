@@ -14,6 +14,8 @@ ColourScale nll_colours();
 ColourScale confidence_colours();
 ColourScale margin_colours(const Trace& trace);
 ColourScale entropy_colours();
+ColourScale lens_probability_colours();
+ColourScale lens_place_colours();
 ColourScale kappa_colours(const std::string& label);
 // Of tokens; exact: as LayerMap says, else of means over gates.
 ColourScale token_kappa_colours(bool exact);

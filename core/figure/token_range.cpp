@@ -59,6 +59,7 @@ void cut_map(HeatMap& map, Positions keep) {
   }
   cut_columns(map.cells, map.rows, map.columns, keep);
   cut_columns(map.experts, map.rows, map.columns, keep);
+  cut_columns(map.texts, map.rows, map.columns, keep);
   const std::int64_t width = keep.second - keep.first;
   std::vector<std::uint32_t> outlined;
   for (const std::uint32_t at : map.outlined) {

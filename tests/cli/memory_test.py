@@ -46,9 +46,9 @@ class MemoryTest(Case):
 
     def test_a_streamed_run_gives_the_bits_of_a_resident_one(self):
         model = self.make_model('large', *SHAPE)
-        plan, resident = self.run_ids(model, 'resident')
+        plan, resident = self.run_ids(model, 'resident', '--lens')
         self.assertIn('all resident', plan)
-        plan, streamed = self.run_ids(model, 'streamed', '--memory', '480MB')
+        plan, streamed = self.run_ids(model, 'streamed', '--memory', '480MB', '--lens')
         self.assertRegex(plan, r'weights 2\d\d MB, streamed a layer at a time; [\d.]+ MB resident')
         self.assert_same_bits(streamed, resident)
 

@@ -110,6 +110,16 @@ class NamesTest(Case):
         self.check_documented(names)
         self.assertIn('phase', [name for of_file in names.values() for name in of_file])
 
+    def test_of_the_lens_and_of_patching(self):
+        a, out = self.folder / 'a', self.folder / 'patched'
+        self.run_program('run', MODEL, '-p', 'The tide came in', '-o', a, '-q', '--lens', '--record', 'outputs',
+                         '--figures', 'logit-lens', '--figure-format', 'csv')
+        self.run_program('patch', MODEL, '-p', 'The tide went in', '--from', a, '--layers', '3', '-o', out, '-q',
+                         '--figure-format', 'csv')
+        names = {**names_in(a), **names_in(out)}
+        self.check_documented(names)
+        self.assertLessEqual({'logit-lens.csv', 'patching.csv', 'patching.json'}, {path.name for path in names})
+
     def test_of_training_runs(self):
         out = self.folder / 'training'
         for log in ('demo-training', 'demo-soft'):

@@ -34,6 +34,8 @@ TEST(Interventions, OneTextForOneEdit) {
   EXPECT_EQ(canonical("route=3:9,1-2:5,2"), "route=3:1,2,9:5,2");
   EXPECT_EQ(canonical("route=3:*:0-2"), "route=3:*:0-2");
   EXPECT_EQ(canonical("routes=a@1:b=c.npy"), "routes=a@1:b=c.npy");
+  EXPECT_EQ(canonical("patch=a:b/trace.npz:3,2:7,5-6"), "patch=a:b/trace.npz:2,3:5-7");
+  EXPECT_EQ(canonical("patch=a:*:*"), "patch=a:*:*");
   EXPECT_EQ(canonical("gate-keep=0.50@*:1"), "gate-keep=0.5@*:1");
   EXPECT_EQ(canonical("budget=2.50@3"), "budget=2.5@3");
   EXPECT_EQ(canonical("threshold=0"), "threshold=0");
@@ -51,7 +53,8 @@ TEST(Interventions, WrongWordsAreUsageErrors) {
         "ablate=:1",      "route=3:1",    "route=3:1:*",    "route=3:1:2,2",   "route=3:x:2",
         "route=3:1:2:3",  "routes=",      "gate-keep=0",    "gate-keep=1.5",   "gate-keep=off",
         "gate-keep=-1",   "route=3:1:-1", "budget=0",       "threshold=1",     "temperature=0",
-        "budget=2@3:1"}) {
+        "budget=2@3:1",   "patch=a",      "patch=a:3",      "patch=:3:1",      "patch=3:1",
+        "patch=a:3:"}) {
     EXPECT_EQ(error_of([&] { parse_intervention(word); }).substr(0, 2), "2 ") << word;
   }
 }
@@ -249,6 +252,52 @@ TEST(RunPlan, RefusesRoutesThatDoNotFit) {
   expect(problem(make_routes(), {"ablate=2:2:reroute"}), "which ablate takes out of the choice");
   expect(problem(make_routes(), {"top-k=1@2"}), "expected -1: the layer has 1 slot");
   expect(problem(make_routes(6), {"loop=1"}), "expected 3, found 6");
+}
+
+// Outputs of the second MoE layer in each pass, as a run of that model recorded them.
+std::shared_ptr<GivenOutputs> make_outputs(const Model& model) {
+  auto outputs = std::make_shared<GivenOutputs>();
+  outputs->file = "a";
+  outputs->config_sha256 = model.config_sha256;
+  outputs->directory_sha256 = model.directory_sha256;
+  outputs->tokens = 4;
+  outputs->width = model.architecture.width;
+  for (std::int32_t pass = 0; pass < model.architecture.recurrence.passes; ++pass) {
+    outputs->layer.push_back(2);
+    outputs->pass.push_back(pass);
+  }
+  return outputs;
+}
+
+TEST(RunPlan, TakesOutputsOfAnotherRun) {
+  const Model model = make_model();
+  const auto outputs = make_outputs(model);
+  const auto patched = [&](const char* word) {
+    return resolve(model, {parse_intervention(word)}, nullptr, {outputs});
+  };
+  const RunPlan plan = patched("patch=a:*:1-2");
+  ASSERT_EQ(plan.layers[2].patches.size(), 1u);
+  EXPECT_EQ(plan.layers[2].patches[0].tokens, (std::vector<std::int64_t>{1, 2}));
+  for (std::int64_t pass = 0; pass < plan.passes; ++pass) {
+    EXPECT_EQ(plan.layers[2].patches[0].row[pass], pass);
+  }
+  EXPECT_TRUE(plan.layers[1].patches.empty());
+  const auto expect = [](const std::string& error, const std::string& says) {
+    EXPECT_EQ(error.substr(0, 2), "4 ");
+    EXPECT_NE(error.find(says), std::string::npos) << error;
+  };
+  const std::vector<std::int32_t> four(4), five(5);
+  plan.check_text(four);
+  expect(error_of([&] { plan.check_text(five); }), "expected 5 tokens, found 4");
+  expect(error_of([&] { patched("patch=a:0:0"); }), "layer 0 has no experts");
+  expect(error_of([&] { patched("patch=a:99:0"); }), "layer 99; expected 0 to");
+  expect(error_of([&] { patched("patch=a:1:0"); }), "were not recorded");
+  outputs->width += 1;
+  expect(error_of([&] { patched("patch=a:2:0"); }), "width of the outputs");
+  outputs->directory_sha256 = "0";
+  expect(error_of([&] { patched("patch=a:2:0"); }), "of another checkpoint");
+  outputs->config_sha256 = "0";
+  expect(error_of([&] { patched("patch=a:2:0"); }), "of another model");
 }
 
 TEST(RunPlan, RefusesExpertsThatAreNotThere) {

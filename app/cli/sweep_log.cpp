@@ -1,4 +1,4 @@
-#include "app/cli/ablation_log.h"
+#include "app/cli/sweep_log.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -14,7 +14,6 @@ namespace kappascope {
 namespace {
 
 constexpr std::uint64_t kLongestLog = std::uint64_t{1} << 30;
-constexpr const char* kLogSchema = "kappascope.ablation-log/1";
 
 [[noreturn]] void fail_io(const std::string& path, std::string_view what) {
   fail(ExitCode::io, {.file = path}, what, ": ", std::generic_category().message(errno));
@@ -31,9 +30,9 @@ std::string json_line(const Json& document) {
 
 }  // namespace
 
-AblationLog::AblationLog(const std::filesystem::path& folder, const Json& identity, bool resume,
-                         bool force)
-    : path_((folder / kAblationLog).native()), identity_(identity) {
+SweepLog::SweepLog(const SweepForm& form, const std::filesystem::path& folder, const Json& identity,
+                   bool resume, bool force)
+    : form_(form), path_((folder / form.file).native()), identity_(identity) {
   const bool there = std::filesystem::exists(path_);
   require(!there || resume || force, ExitCode::io, {.file = path_},
           "results of a sweep are here; --resume goes on with it, --force starts again");
@@ -44,19 +43,19 @@ AblationLog::AblationLog(const std::filesystem::path& folder, const Json& identi
   if (continued_) { read(text, identity); }
 }
 
-AblationLog::~AblationLog() {
+SweepLog::~SweepLog() {
   if (descriptor_ >= 0) { close(descriptor_); }
 }
 
-void AblationLog::open_file() {
+void SweepLog::open_file() {
   const int begin = continued_ ? 0 : O_TRUNC;
   descriptor_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | begin, 0666);
   if (descriptor_ < 0) { fail_io(path_, "cannot be written"); }
-  if (!continued_) { append(json_line({{"schema", kLogSchema}, {"settings", identity_}})); }
+  if (!continued_) { append(json_line({{"schema", form_.schema}, {"settings", identity_}})); }
   if (cut_off_) { append("\n"); }  // that line is no result
 }
 
-void AblationLog::read(const std::string& text, const Json& identity) {
+void SweepLog::read(const std::string& text, const Json& identity) {
   std::string_view left = text;
   const auto next_line = [&] {
     const std::size_t end = left.find('\n');
@@ -65,7 +64,7 @@ void AblationLog::read(const std::string& text, const Json& identity) {
     return line;
   };
   const Json head = json_of_line(next_line());
-  require(head.is_object() && head.value("schema", Json()) == kLogSchema, ExitCode::io,
+  require(head.is_object() && head.value("schema", Json()) == form_.schema, ExitCode::io,
           {.file = path_}, "not the log of a sweep; choose another folder, or --force replaces it");
   const Json& earlier = head.contains("settings") ? head["settings"] : Json();
   for (const auto& [key, value] : identity.items()) {
@@ -77,26 +76,28 @@ void AblationLog::read(const std::string& text, const Json& identity) {
   while (!left.empty()) {
     const bool whole = left.find('\n') != left.npos;
     const Json line = json_of_line(next_line());
-    const bool ours = whole && line.is_object() && line.contains("nll") &&
-                      line["nll"].is_number() && line.value("layer", Json()).is_number_integer() &&
-                      line.value("expert", Json()).is_number_integer();
+    const auto integer = [&](const char* key) {
+      return line.is_object() && line.value(key, Json()).is_number_integer();
+    };
+    const bool ours = whole && integer(form_.first) && integer(form_.second) &&
+                      line.value(form_.value, Json()).is_number();
     if (!ours) { continue; }
-    results_[{line["layer"].get<std::int64_t>(), line["expert"].get<std::int64_t>()}] =
-        line["nll"].get<double>();
+    results_[{line[form_.first].get<std::int64_t>(), line[form_.second].get<std::int64_t>()}] =
+        line[form_.value].get<double>();
   }
 }
 
 // In one call of the system, so that a line is there whole or, where the process ends in it, cut.
-void AblationLog::append(const std::string& text) {
+void SweepLog::append(const std::string& text) {
   const ssize_t written = write(descriptor_, text.data(), text.size());
   if (written < 0) { fail_io(path_, "cannot be written"); }
   require(written == ssize_t(text.size()), ExitCode::io, {.file = path_}, "cannot be written");
 }
 
-void AblationLog::add(Expert expert, double nll) {
-  results_[expert] = nll;
+void SweepLog::add(Spot spot, double value) {
+  results_[spot] = value;
   if (descriptor_ < 0) { open_file(); }
-  append(json_line({{"layer", expert.first}, {"expert", expert.second}, {"nll", nll}}));
+  append(json_line({{form_.first, spot.first}, {form_.second, spot.second}, {form_.value, value}}));
 }
 
 }  // namespace kappascope
