@@ -1,6 +1,5 @@
 // What a prediction gains where single outputs of MoE layers are those of another text.
-#include <algorithm>
-#include <cmath>
+#include <filesystem>
 
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
@@ -30,6 +29,13 @@ std::string prediction_text(const Trace& trace) {
          number_text(at);
 }
 
+// The folder of the run that outputs come from, never a path.
+std::string source_text(const Trace& trace) {
+  std::filesystem::path from = text_of(meta_at(trace, "patching", "from"));
+  if (from.filename() == kTraceFile || from.filename().empty()) { from = from.parent_path(); }
+  return from.filename().empty() ? "another text" : plain_text(from.filename().native());
+}
+
 }  // namespace
 
 Figure patching(Traces traces, const FigureChoices&) {
@@ -48,9 +54,8 @@ Figure patching(Traces traces, const FigureChoices&) {
   add_layer_tokens(figure, trace, std::move(map), patching_colours(), "patch_logprob");
   const double logprob = number_of(meta_at(trace, "patching", "logprob"));
   figure.notes.push_back("Each cell: the output of one MoE layer at one token is that of " +
-                         plain_text(text_of(meta_at(trace, "patching", "from"))) +
-                         "; without that the log-probability is " + number_text(logprob) +
-                         " nats.");
+                         source_text(trace) + "; without that the log-probability is " +
+                         number_text(logprob) + " nats.");
   return figure;
 }
 
