@@ -116,8 +116,7 @@ class PatchSweep {
     OutputFolder folder(options_.output, options_.force, interrupts_);
     folder.check_places({}, {kTraceFile, kModelFile, kPatchingJson});
     log_.emplace(kPatchingLog, folder.path(), identity(), options_.resume, options_.force);
-    loaded_ = load_model(model_, options_.compute, {&plan_}, tokens(), /*strict=*/false, terminal_,
-                         settings_);
+    loaded_ = load_model(model_, options_.compute, {&plan_}, tokens(), terminal_, settings_);
     try {
       measure_all();
     } catch (const Error& error) {
