@@ -62,8 +62,8 @@ std::vector<std::int32_t> end_tokens_of(const Model& model, const Tokenizer* tok
 
 void check_generation(const RunPlan& plan) {
   for (const LayerPlan& layer : plan.layers) {
-    require(layer.routes_row.empty(), ExitCode::unsupported, {},
-            "routes: they are of a whole text, and here it is not known beforehand");
+    require(layer.routes_row.empty() && layer.patches.empty(), ExitCode::unsupported, {},
+            "routes and patch: they are of a whole text, and here it is not known beforehand");
     require(!layer.has(ExpertMode::mean), ExitCode::unsupported, {},
             "ablate with mean: a call of one token has no mean; expected zero or reroute");
   }

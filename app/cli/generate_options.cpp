@@ -98,6 +98,8 @@ void GenerateOptions::check() {
   require(sampling.temperature > 0 || (sampling.most == 0 && sampling.mass == 1), ExitCode::usage,
           {}, "--top-k-tokens and --top-p are for drawing: give --temperature, too");
   changes.parse();
+  require(!changes.names({Edit::routes, Edit::patch}), ExitCode::usage, {},
+          "--routes and --patch are of a whole text, and here it is not known beforehand");
   check_files();
   require(!output.empty() || layers.empty(), ExitCode::usage, {},
           "--layers is for the trace: give a folder for it with -o DIR");
