@@ -24,9 +24,27 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kStagingName = ".kappascope-unfinished";
+constexpr const char* kHolderName = "holder";  // in there: who writes
 
 [[noreturn]] void fail_io(const fs::path& path, std::string_view what, int error) {
   fail(ExitCode::io, {.file = path.native()}, what, ": ", std::generic_category().message(error));
+}
+
+// Says in the staging folder who holds the lock, for whoever comes second.
+void write_holder(const fs::path& staging) {
+  char host[256] = {};
+  if (gethostname(host, sizeof host - 1) != 0) { host[0] = '\0'; }
+  std::ofstream(staging / kHolderName) << "process " << getpid() << " on " << host << "\n";
+}
+
+// " (process 1234 on HOST)"; "" where the holder has not said it yet.
+std::string holder_of(const fs::path& staging) {
+  std::ifstream in(staging / kHolderName);
+  std::string line(300, '\0');
+  in.read(line.data(), std::streamsize(line.size()));
+  line.resize(std::size_t(in.gcount()));
+  line.resize(std::min(line.find('\n'), line.size()));
+  return line.empty() ? "" : " (" + line + ")";
 }
 
 // The first and last 4 KiB of a text file are enough to tell whether we wrote it.
@@ -98,7 +116,7 @@ OutputFolder::OutputFolder(const fs::path& folder, bool force, Interrupts& inter
     lock();
     make_staging();
   } catch (...) {
-    remove_unfinished({}, made_);
+    remove_unfinished(staging_, made_);
     if (descriptor_ >= 0) { close(descriptor_); }
     throw;
   }
@@ -133,8 +151,9 @@ void OutputFolder::make_folders() {
 
 void OutputFolder::lock() {
   locked_ = flock(descriptor_, LOCK_EX | LOCK_NB) == 0;
-  require(locked_ || errno != EWOULDBLOCK, ExitCode::locked, {.file = folder_.native()},
-          "another kappascope is writing here; wait for it or choose another folder");
+  if (locked_ || errno != EWOULDBLOCK) { return; }
+  fail(ExitCode::locked, {.file = folder_.native()}, "another kappascope",
+       holder_of(folder_ / kStagingName), " is writing here; wait for it or choose another folder");
 }
 
 // A network file system may lock no folders: then the hidden folder itself is the lock. Where there
@@ -143,12 +162,14 @@ void OutputFolder::make_staging() {
   const fs::path staging = folder_ / kStagingName;
   if (locked_) { remove_unfinished(staging, {}); }
   if (mkdir(staging.c_str(), 0777) != 0) {
-    require(errno != EEXIST, ExitCode::locked, {.file = staging.native()},
-            "another kappascope is writing here, or one was killed: then remove this folder");
-    fail_io(staging, "cannot make this folder", errno);
+    const int error = errno;
+    if (error != EEXIST) { fail_io(staging, "cannot make this folder", error); }
+    fail(ExitCode::locked, {.file = staging.native()}, "another kappascope", holder_of(staging),
+         " is writing here, or one was killed: then remove this folder");
   }
   staging_ = staging;
   interrupts_.protect(staging_, made_);
+  write_holder(staging_);
 }
 
 void OutputFolder::check_places(const fs::path& subfolder,
@@ -173,6 +194,7 @@ void OutputFolder::publish(const fs::path& subfolder, const std::vector<std::str
                            bool though_stopped) {
   if (temporary_) { return clear(); }
   const fs::path target = subfolder.empty() ? folder_ : folder_ / subfolder;
+  sync(names);
   {
     const auto held = interrupts_.hold();
     if (!though_stopped) { interrupts_.check(); }
@@ -192,7 +214,17 @@ void OutputFolder::publish(const fs::path& subfolder, const std::vector<std::str
       fail_io(place, "cannot put the finished file in its place", error);
     }
   }
+  sync_path(target);
+  if (!subfolder.empty()) { sync_path(folder_); }
   clear();
+}
+
+// A file that has its name has its bytes, whatever happens to the machine. Figures beside a result
+// are not waited for: they can be made again from it.
+void OutputFolder::sync(const std::vector<std::string>& names) const {
+  for (const std::string& name : names) {
+    if (name.find('/') == name.npos) { sync_path(staged(name)); }
+  }
 }
 
 void OutputFolder::put(const std::string& name, const std::string& text) {
@@ -201,16 +233,18 @@ void OutputFolder::put(const std::string& name, const std::string& text) {
   const fs::path unfinished = staged(name);
   std::error_code ignored;
   fs::remove(unfinished, ignored);
-  write_file(unfinished, text);
+  write_file(unfinished, text, /*sync=*/true);
   if (rename(unfinished.c_str(), (folder_ / name).c_str()) != 0) {
     fail_io(folder_ / name, "cannot put the finished file in its place", errno);
   }
+  sync_path(folder_);
 }
 
 void OutputFolder::clear() {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(staging_, error)) {
-    if (entry.path().filename() != kModelFile) { fs::remove_all(entry.path(), error); }
+    const fs::path name = entry.path().filename();
+    if (name != kModelFile && name != kHolderName) { fs::remove_all(entry.path(), error); }
   }
 }
 

@@ -34,8 +34,9 @@ class OutputFolder {
                     const std::vector<std::string>& names) const;
 
   // Renames staged files into `subfolder`, made if missing; model.npz into the folder itself. A
-  // name may have a folder in front ("figures/loss.svg"). What else is staged is cleared. Once the
-  // user asked to stop, nothing (interrupted), unless `though_stopped`.
+  // name may have a folder in front ("figures/loss.svg"). What else is staged is cleared. On the
+  // disk when it returns, but for what has a folder in front. Once the user asked to stop, nothing
+  // (interrupted), unless `though_stopped`.
   void publish(const std::filesystem::path& subfolder, const std::vector<std::string>& names,
                bool though_stopped = false);
 
@@ -50,6 +51,7 @@ class OutputFolder {
   void make_folders();
   void lock();
   void make_staging();
+  void sync(const std::vector<std::string>& names) const;
 
   std::filesystem::path folder_, staging_;
   bool temporary_, force_;

@@ -10,6 +10,7 @@
 
 #include "app/cli/command_line.h"
 #include "app/device.h"
+#include "core/trace/output_file.h"
 
 namespace kappascope {
 namespace {
@@ -86,6 +87,7 @@ void put_in_place(OutputFolder& staging, Interrupts& interrupts, const fs::path&
     fs::rename(staging.staged(fs::path(name).filename().string()), folder / name, error);
     require(!error, ExitCode::io, {.file = (folder / name).native()},
             "cannot put the finished file in its place: ", error.message());
+    sync_path((folder / name).parent_path());
   }
 }
 

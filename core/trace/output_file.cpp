@@ -116,4 +116,15 @@ void write_file(const std::filesystem::path& path, std::string_view bytes, bool 
   file.finish();
 }
 
+void sync_path(const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  require(descriptor >= 0, ExitCode::io, Place{path.native()},
+          "cannot be opened: ", std::strerror(errno));
+  const bool done = ::fsync(descriptor) == 0 || errno == EINVAL;
+  const int code = errno;
+  ::close(descriptor);
+  require(done, ExitCode::io, Place{path.native()},
+          "cannot write: ", done ? "" : reason(path.native(), code, 0));
+}
+
 }  // namespace kappascope

@@ -50,4 +50,8 @@ class OutputFile {
 // Errors: io.
 void write_file(const std::filesystem::path& path, std::string_view bytes, bool sync = false);
 
+// Waits until what was written of a file, or the names in a folder, is on the disk. Errors: io; a
+// file system that cannot do that for a folder is none.
+void sync_path(const std::filesystem::path& path);
+
 }  // namespace kappascope

@@ -1,4 +1,5 @@
 """Ctrl-C, locks, and what a killed run leaves."""
+import os
 import signal
 import subprocess
 import time
@@ -66,7 +67,7 @@ class LockTest(Case):
         out = self.folder / 'out'
         first = self.long_run(out)
         err = self.run_program('run', MODEL, '-p', 'a', '-o', out, code=9)[1]
-        self.assertIn('another kappascope', err)
+        self.assertIn(f'another kappascope (process {first.pid} on {os.uname().nodename}) is writing here', err)
         self.assertEqual(err.count('\n'), 1)
         first.send_signal(signal.SIGINT)
         first.communicate(timeout=30)
