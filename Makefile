@@ -20,7 +20,7 @@ program = build/release/kappascope
 demo = assets/d8-kappa -f assets/texts/prose.txt
 clang_format = build/deps/test-venv/bin/clang-format
 
-.PHONY: help demo test build asan fuzz figures bench gpu-build gpu-check format lint clean
+.PHONY: help demo test build asan fuzz soak figures bench gpu-build gpu-check format lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /make \1\t/p' Makefile | expand -t 16
@@ -56,6 +56,12 @@ fuzz:  ## every fuzz target for FUZZ_SECONDS each (60)
 	  ../../kappascope_fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
 	    -rss_limit_mb=2048 -malloc_limit_mb=512 -artifact_prefix=found/$$name- \
 	    found/$$name seeds/$$name || exit 1; done
+
+soak:  ## the long forms of tests: every moment of a failing disk, each fuzz target for an hour
+	@cmake/setup.sh test
+	@$(call compile,release)
+	@KAPPASCOPE_SOAK=1 build/deps/test-venv/bin/python -B tests/cli/faults_test.py build/release
+	@$(MAKE) fuzz FUZZ_SECONDS=3600
 
 figures:  ## the agreed pictures of every figure beside those of now, on a page in build/figures
 	@cmake/setup.sh build

@@ -1,4 +1,4 @@
-"""Limits of the system: memory, threads, file sizes, a temporary folder that is not there."""
+"""Limits of the system: memory, threads, a temporary folder that is not there."""
 import os
 import resource
 import subprocess
@@ -19,11 +19,6 @@ class LimitTest(Case):
     def test_temporary_folder(self):
         env = os.environ | {'TMPDIR': '/no/such/folder'}
         self.assert_refused(5, 'run', MODEL, '-p', 'a', env=env, says=('TMPDIR', '/no/such/folder'))
-
-    def test_file_size(self):
-        err = self.assert_refused(5, 'run', MODEL, '-p', 'a', '-o', self.folder / 'out',
-                                  preexec_fn=self.limited((resource.RLIMIT_FSIZE, 2000)), says='ulimit -f')
-        self.assertNotIn('found', err)
 
     def test_memory(self):
         for megabytes in (200, 300, 500):
