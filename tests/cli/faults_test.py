@@ -62,7 +62,10 @@ class FaultCase(Case):
             self.run_program(words[0], '--resume', self.out)
         else:  # what a run of train had begun is not taken for its own
             self.run_program(*words, '-o', self.out, *['--force'] * (words[0] == 'train'))
-        self.assertEqual(self.contents(), whole)
+        after = self.contents()
+        if words[0] == 'train' and found.keys() >= whole.keys():  # it was at its end, and stays as it is
+            after = {name: content for name, content in after.items() if name in whole}
+        self.assertEqual(after, whole)
 
 
 @unittest.skipUnless(SHIM.exists(), 'the shim is not built')
