@@ -54,7 +54,7 @@ def p3(bench):
 def p16(bench):
     """Single tokens after a prompt of a random Hugging Face model: against the transformers package, and against
     reading the weights that a token needs."""
-    words = {"tokens": 64, "steps": 64}
+    words = {"tokens": 64, "steps": 16}
     for family in ("qwen3_moe", "olmoe"):
         peer = transformers_peer()
         if peer is None:
