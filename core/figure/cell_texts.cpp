@@ -3,6 +3,7 @@
 
 #include "core/figure/cells.h"
 #include "core/figure/readout.h"
+#include "core/utf8.h"
 
 namespace kappascope {
 namespace {
@@ -30,8 +31,10 @@ void draw_cell_text(Painter& painter, const CellField& field, std::int64_t at, c
     put(value, box.right() - gap, Anchor::end);
     room -= width;
   }
-  const std::string text = painter.meter().elide(plain_text(map.texts[at]), room, plain.size);
-  if (text != "…") { put(text, box.x + gap, Anchor::start); }
+  const std::string whole = plain_text(map.texts[at]);
+  const std::string text = painter.meter().elide(whole, room, plain.size);
+  // What is left of it must tell more than that there is a text.
+  if (text == whole || count_code_points(text) > 2) { put(text, box.x + gap, Anchor::start); }
 }
 
 void draw_cell_texts(Painter& painter, const CellField& field, const ColourMap& colours,

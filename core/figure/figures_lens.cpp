@@ -64,7 +64,7 @@ Figure logit_lens(Traces traces, const FigureChoices& choices) {
       start_figure(traces, "logit-lens", choices.by_rank ? ": rank of the token that follows" : "");
   if (trace.lens_layers == 0) {
     Panel panel = cell_panel(token_axis(trace), layer_axis(trace), {}, {});
-    panel.empty = "nothing to show: kappascope run --lens records what it shows";
+    panel.empty = "nothing to show: a run with Lens (run --lens) records what it shows";
     figure.panels = {std::move(panel)};
     figure.tables = {
         empty_table({"layer", "pass", "token", "token_text", "lens_token_id", "lens_token_text",

@@ -53,7 +53,7 @@ Figure patching(Traces traces, const FigureChoices&) {
   for (const double change : trace.patch_logprob) { map.values.push_back(float(change)); }
   add_layer_tokens(figure, trace, std::move(map), patching_colours(), "patch_logprob");
   const double logprob = number_of(meta_at(trace, "patching", "logprob"));
-  figure.notes.push_back("Each cell: the output of one MoE layer at one token is that of " +
+  figure.notes.push_back("Each cell: the output of one MoE layer at one token is that of the run " +
                          source_text(trace) + "; without that the log-probability is " +
                          number_text(logprob) + " nats.");
   return figure;

@@ -16,7 +16,9 @@ ROW = '<tr><th>{name}<br>{state}</th><td><img src="old/{name}"></td><td><img src
 
 def draw(program, folder):
     for words in (["demo"], ["demo-training"], ["demo-soft", "--figures", "train-budget"],
-                  ["demo-corpus", "--figures", "expert-domains,expert-tokens"]):
+                  ["demo-corpus", "--figures", "expert-domains,expert-tokens"],
+                  ["demo-lens", "--figures", "logit-lens,patching"],
+                  ["demo-lens", "--figures", "logit-lens", "--by-rank"]):
         subprocess.run(["kappascope", "plot", *words, "-o", folder, "-q"], executable=program, cwd=here, check=True)
 
 

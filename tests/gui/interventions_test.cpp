@@ -109,9 +109,12 @@ GUI_TEST(check_boxes_are_interventions) {
 }
 
 GUI_TEST(older_sessions_and_wrong_words_open) {
-  open_session_with(driver, R"({"text": "a", "kappa": false, "capacity": true, "window": true})");
+  open_session_with(
+      driver, R"({"text": "a", "kappa": false, "capacity": true, "window": true, "lens": true})");
   IM_CHECK(next_words(driver) == Words({"kappa=off"}));
-  IM_CHECK(driver.workspace().next_run.window);
+  IM_CHECK(driver.workspace().next_run.window && driver.workspace().next_run.lens);
+  driver.ctx->Yield(2);
+  IM_CHECK(driver.ctx->ItemIsChecked("//###text/**/###lens"));
   open_session_with(driver, R"({"text": "a", "kappa": true, "capacity": false})");
   IM_CHECK(next_words(driver) == Words({"capacity=off"}));
   open_session_with(driver, R"({"text": "a", "interventions": ["loop=2", "nonsense", 7]})");
