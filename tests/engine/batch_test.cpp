@@ -15,24 +15,34 @@ TEST_F(EngineTest, StreamedLayersGiveTheBitsOfResidentOnes) {
       load(spec);
       NoProgress progress;
       LoadOptions options{.dtype = compute, .threads = 2};
-      std::unique_ptr<EngineModel> whole, streamed;
+      std::unique_ptr<EngineModel> whole, streamed, with_head;
       ASSERT_FALSE(engine().load(*model_, options, progress, whole));
       const MemoryPlan plan = plan_memory(*model_, options);
       options.memory = plan.weights + plan.work - 1;
       const MemoryPlan less = plan_memory(*model_, options);
       EXPECT_TRUE(!plan.streamed && less.streamed && less.resident < plan.resident);
       ASSERT_FALSE(engine().load(*model_, options, progress, streamed));
+      options.lens = true;
+      EXPECT_TRUE(!less.keeps_head && plan_memory(*model_, options).keeps_head);
+      ASSERT_FALSE(engine().load(*model_, options, progress, with_head));
       for (const std::int64_t tokens : {1, 2, 60}) {
         const auto text = ids(tokens);
         for (const bool again : {false, true}) {  // the layers are read again
           SCOPED_TRACE(testing::Message() << int(dtype) << int(compute) << tokens << again);
-          Capture one(kEverything), other(kEverything);
+          Capture one(kEverything), other(kEverything), third(kEverything);
           ASSERT_FALSE(run(*whole, {.ids = text}, one));
           ASSERT_FALSE(run(*streamed, {.ids = text}, other));
           EXPECT_EQ(one.logits, other.logits);
           EXPECT_EQ(one.output, other.output);
           EXPECT_EQ(one.sharpness, other.sharpness);
           EXPECT_EQ(one.norm, other.norm);
+          // The head is read again for every layer, or it stays.
+          EXPECT_EQ(one.lens_logprob.size(), std::size_t(8 * tokens));
+          EXPECT_EQ(one.lens_logprob, other.lens_logprob);
+          if (again) { continue; }
+          ASSERT_FALSE(run(*with_head, {.ids = text}, third));
+          EXPECT_EQ(one.logits, third.logits);
+          EXPECT_EQ(one.lens_logprob, third.lens_logprob);
         }
       }
     }

@@ -40,6 +40,10 @@ class Capture : public Probe {
     }
     return true;
   }
+  bool lens(const LensTap& tap) noexcept override {
+    lens_logprob.insert(lens_logprob.end(), tap.top_logprob, tap.top_logprob + tap.tokens);
+    return true;
+  }
   bool next_token(const NextTokenTap& tap) noexcept override {
     first_tokens.push_back(tap.first_token);
     nll.insert(nll.end(), tap.nll, tap.nll + tap.tokens);
@@ -51,7 +55,7 @@ class Capture : public Probe {
 
   std::vector<std::int32_t> expert_index;
   std::vector<std::uint8_t> expert_kept;
-  std::vector<float> output, norm, nll, logits, sharpness;
+  std::vector<float> output, norm, nll, logits, sharpness, lens_logprob;
   std::vector<std::int64_t> first_tokens;
   std::int64_t counted = 0;
   bool keep_going = true;
@@ -66,7 +70,8 @@ inline constexpr ProbeWants kEverything{.routing = true,
                                         .gates = true,
                                         .hidden = true,
                                         .next_token = true,
-                                        .logits = true};
+                                        .logits = true,
+                                        .lens = true};
 
 class EngineTest : public ::testing::Test {
  protected:
