@@ -5,12 +5,15 @@ export KAPPASCOPE_GUI ?= AUTO
 export KAPPASCOPE_CUDA ?= AUTO
 export KAPPASCOPE_ARROW ?= AUTO
 FUZZ_SECONDS ?= 60
+PREFIX ?= /usr/local
+export KAPPASCOPE_INSTALL_TORCH ?= ON
 
 # The compiler that the set-up has chosen for this machine's GPU; without one CMake looks by itself.
 cuda_compiler = CUDACXX="$$(grep . build/deps/nvcc 2>/dev/null || printf %s "$$CUDACXX")"
 configure = $(cuda_compiler) cmake --preset $(1) --log-level=NOTICE >build/configure-$(1).log 2>&1 \
   -DKAPPASCOPE_TORCH_ROOT="$$(cat build/deps/torch-root)" -DKAPPASCOPE_GUI=$(KAPPASCOPE_GUI) \
-  -DKAPPASCOPE_CUDA=$(KAPPASCOPE_CUDA) -DKAPPASCOPE_ARROW=$(KAPPASCOPE_ARROW) || { cat build/configure-$(1).log; exit 1; }
+  -DKAPPASCOPE_CUDA=$(KAPPASCOPE_CUDA) -DKAPPASCOPE_ARROW=$(KAPPASCOPE_ARROW) \
+  -DKAPPASCOPE_INSTALL_TORCH=$(KAPPASCOPE_INSTALL_TORCH) || { cat build/configure-$(1).log; exit 1; }
 # Configure and build one preset of CMakePresets.json, of it one target when given.
 compile = $(call configure,$(1)); cmake --build --preset $(1) $(addprefix --target ,$(2))
 sources = find app core kernels tests \( -name '*.h' -o -name '*.cpp' -o -name '*.cu' \) -print0
@@ -20,7 +23,7 @@ program = build/release/kappascope
 demo = assets/d8-kappa -f assets/texts/prose.txt
 clang_format = build/deps/test-venv/bin/clang-format
 
-.PHONY: help demo test build asan fuzz soak figures bench gpu-build gpu-check format lint clean
+.PHONY: help demo test build install package asan fuzz soak figures bench gpu-build gpu-check format lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /make \1\t/p' Makefile | expand -t 16
@@ -42,6 +45,14 @@ test:  ## install what is missing, build, run every test
 build:  ## build/release/kappascope
 	@cmake/setup.sh build
 	@$(call compile,release,kappascope)
+
+install: build  ## into PREFIX (/usr/local), with Torch's libraries unless KAPPASCOPE_INSTALL_TORCH=OFF
+	@DESTDIR="$(DESTDIR)" cmake --install build/release --prefix "$(PREFIX)" >build/install.log || { cat build/install.log; exit 1; }
+	@echo "Installed: $(DESTDIR)$(PREFIX)/bin/kappascope"
+
+package: build  ## build/package: a .deb and a .tar.zst that runs from any folder
+	@cd build/release && cpack -B ../package >../package.log || { cat ../package.log; exit 1; }
+	@ls -sh1 build/package/kappascope-*
 
 asan:  ## the tests of everything without Torch, under AddressSanitizer and UBSan
 	@cmake/setup.sh test

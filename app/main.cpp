@@ -133,8 +133,13 @@ void occupy_standard_descriptors() {
 
 std::filesystem::path assets_folder() {
   if (const char* given = std::getenv("KAPPASCOPE_ASSETS")) { return given; }
-  const std::filesystem::path program = std::filesystem::read_symlink("/proc/self/exe");
-  return program.parent_path().parent_path().parent_path() / "assets";
+  const std::filesystem::path folder =
+      std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  std::error_code unreadable;
+  const std::filesystem::path beside = folder / "assets";  // where it is installed
+  return std::filesystem::exists(beside, unreadable)
+             ? beside
+             : folder.parent_path().parent_path() / "assets";
 }
 
 }  // namespace kappascope

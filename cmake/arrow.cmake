@@ -1,6 +1,6 @@
 # Apache Arrow for Parquet files: the system's, else the headers and libraries inside the Python
 # package pyarrow, which `make` puts into build/deps. Defines kappascope_arrow_parts where there is
-# one; sets KAPPASCOPE_ARROW_RPATH.
+# one; sets KAPPASCOPE_ARROW_RPATH, and KAPPASCOPE_ARROW_FOLDER where the libraries are that package's.
 set(KAPPASCOPE_ARROW AUTO CACHE STRING "Read Parquet files with Apache Arrow: AUTO (where it is there), ON or OFF")
 set_property(CACHE KAPPASCOPE_ARROW PROPERTY STRINGS AUTO ON OFF)
 if(NOT KAPPASCOPE_ARROW MATCHES "^(AUTO|ON|OFF)$")
@@ -36,6 +36,7 @@ endif()
 add_library(kappascope_arrow_parts INTERFACE)
 target_include_directories(kappascope_arrow_parts SYSTEM INTERFACE "${pyarrow}/include")
 target_link_libraries(kappascope_arrow_parts INTERFACE ${arrow_libraries})
+set(KAPPASCOPE_ARROW_FOLDER "${pyarrow}")
 # By a relative path, as Torch, so that the tree may be moved.
 cmake_path(RELATIVE_PATH pyarrow BASE_DIRECTORY "${CMAKE_BINARY_DIR}" OUTPUT_VARIABLE KAPPASCOPE_ARROW_RPATH)
 string(PREPEND KAPPASCOPE_ARROW_RPATH "$ORIGIN/")

@@ -35,10 +35,12 @@ target_link_libraries(kappascope_torch_cuda INTERFACE kappascope_torch)
 target_link_options(kappascope_torch_cuda INTERFACE -Wl,--allow-shlib-undefined
                     "LINKER:--push-state,--no-as-needed" "${torch_root}/lib/libtorch_cuda.so"
                     "${torch_root}/lib/libc10_cuda.so" "LINKER:--pop-state")
-# A Torch inside the checkout is found by a relative path, so that the tree may be moved.
+# A Torch inside the checkout is found by a relative path, so that the tree may be moved, unless what
+# is installed is to use it where it is now (cmake/install.cmake).
+option(KAPPASCOPE_INSTALL_TORCH "install the libraries of Torch, too" ON)
 cmake_path(IS_PREFIX CMAKE_SOURCE_DIR "${torch_root}" NORMALIZE torch_inside)
 set(KAPPASCOPE_TORCH_RPATH "${torch_root}/lib")
-if(torch_inside)
+if(torch_inside AND KAPPASCOPE_INSTALL_TORCH)
   cmake_path(RELATIVE_PATH KAPPASCOPE_TORCH_RPATH BASE_DIRECTORY "${CMAKE_BINARY_DIR}")
   string(PREPEND KAPPASCOPE_TORCH_RPATH "$ORIGIN/")
 endif()
