@@ -79,9 +79,10 @@ Figure decode_overlap(Traces traces, const FigureChoices&) {
     prompt.add(phases->prompt, layer.experts);
     generated.add(phases->generated, layer.experts);
   }
-  Panel overlap = panel_of(trace, "Experts that the next token chose, too (share)");
-  Panel hot = panel_of(trace, "Hot set: experts with 90 % of assignments (share)");
-  hot.beside = true;
+  Panel overlap = panel_of(trace, "Chosen by the next token, too (share)");
+  Panel hot = panel_of(trace, "Hot set (share of experts)");
+  hot.below = true;
+  hot.share = 0.6;
   if (overlap.empty.empty()) {
     overlap.lines = {line_of(trace, prompt.overlap, "prompt", 0),
                      line_of(trace, generated.overlap, "generated", 1),
@@ -92,7 +93,8 @@ Figure decode_overlap(Traces traces, const FigureChoices&) {
                  line_of(trace, generated.hot_share, "generated", 1)};
     figure.notes.push_back("Of " + count_text(prompt.tokens) + " tokens of the prompt and " +
                            count_text(generated.tokens) +
-                           " generated; pairs of tokens are within one of the two.");
+                           " generated; pairs of tokens are within one of the two. Hot set: the "
+                           "experts with 90 % of the assignments.");
   }
   figure.tables = {table_of(trace, prompt, generated)};
   figure.panels = {std::move(overlap), std::move(hot)};
