@@ -75,6 +75,7 @@ set(CPACK_ARCHIVE_THREADS 0)
 set(CPACK_STRIP_FILES OFF)  # one that is stripped would have another sum than the one that was tested
 set(CPACK_DEBIAN_COMPRESSION_TYPE zstd)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libgl1, fonts-dejavu-core")  # for the window; opened when it starts
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS "${torch_root}/lib")
 if(KAPPASCOPE_ARROW_FOLDER)
