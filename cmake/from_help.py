@@ -105,7 +105,8 @@ def main():
         pages[f'kappascope-{verb}'] = man_page(f'kappascope-{verb}', what, helps[verb], names)
     files = {f'man/man1/{name}.1': page for name, page in pages.items()}
     files['bash-completion/completions/kappascope'] = bash(options, figures)
-    files['zsh/site-functions/_kappascope'] = '#compdef kappascope\nautoload -U +X bashcompinit && bashcompinit\n' + bash(options, figures)
+    for folder in ('site-functions', 'vendor-completions'):  # of a prefix of one's own, and of Debian's packages
+        files[f'zsh/{folder}/_kappascope'] = f'#compdef kappascope\nautoload -U +X bashcompinit && bashcompinit\n{bash(options, figures)}'
     files['fish/vendor_completions.d/kappascope.fish'] = fish(options, verbs, figures)
     for name, text in files.items():
         path = share / name
