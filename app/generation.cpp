@@ -113,7 +113,8 @@ Failure Generation::run(std::int64_t first, Progress& progress) {
   call.cache = cache_.get();
   KeptTaps taps(layers_);
   Failure failure = loaded_.forward(call, plan_, taps, progress);
-  if (!failure) { failure = taps.failure(); }
+  // One that could not keep what it was given has ended the call.
+  if (taps.failure()) { failure = taps.failure(); }
   if (failure) { return failure; }
   logits_ = taps.last_logits();
   taps.give(taps_);

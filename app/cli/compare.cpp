@@ -76,7 +76,9 @@ class Compare {
                  "run a text longer than sequence_len in overlapping chunks");
     app.add_option("-o,--output", output_, "folder to write to")->required();
     app.add_flag("--json", json_, "print JSON instead of the tables");
-    app.add_option("--seed", seed_, "of the resamples of the intervals")->capture_default_str();
+    app.add_option("--seed", seed_, "of the resamples of the intervals")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
     figures_.ids = "";
     figures_.add_to(app);
     words_.reading.add_to(app);

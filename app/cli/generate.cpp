@@ -76,10 +76,12 @@ class Generate {
     generate();
     if (folder_) { write(); }
     report();
-    return generation_->ended() == Ended::stopped ? int(ExitCode::interrupted) : int(ExitCode::ok);
+    return stopped() ? int(ExitCode::interrupted) : int(ExitCode::ok);
   }
 
  private:
+  // Also by Ctrl+C after the last token.
+  bool stopped() const { return generation_->ended() == Ended::stopped || interrupts_.requested(); }
   bool recorded() const { return !options_.output.empty(); }
 
   std::vector<std::string> names_in_folder() const {
@@ -105,6 +107,8 @@ class Generate {
     if (!tokenizer && !options_.json) {
       terminal_.warn("there is no tokenizer, so no text: --json prints the token ids");
     }
+    require(tokenizer || options_.rules.stops.empty(), ExitCode::usage, {},
+            "--stop is a text, and there is no tokenizer; expected --tokenizer or no --stop");
     if (!options_.go_on_at_end) { options_.rules.ends = end_tokens_of(model_, tokenizer); }
     loaded_ = load_model(model_, options_.compute, {&plan_}, tokens, terminal_, settings_,
                          cache_bytes_of(model_, plan_, tokens, options_.rules.tokens));
@@ -114,13 +118,22 @@ class Generate {
   }
 
   void say_capacity(std::int64_t tokens) {
-    std::int64_t layer = 0;
-    while (layer < model_.architecture.depth() && !plan_.layers[layer].capacity) { ++layer; }
-    if (layer == model_.architecture.depth() || tokens == 1) { return; }
-    terminal_.say(join_words(
-        "capacity: the prompt's call of ", tokens, " tokens may drop experts (",
-        plan_.layers[layer].capacity_of_call(tokens), " places each), calls of one token do not (",
-        plan_.layers[layer].capacity_of_call(1), "); --no-capacity makes both alike"));
+    std::int64_t of_prompt = tokens, of_step = 1;  // fewest places of an expert
+    for (const LayerPlan& layer : plan_.layers) {
+      if (!layer.spec->moe() || !layer.capacity) { continue; }
+      of_prompt = std::min(of_prompt, layer.capacity_of_call(tokens));
+      of_step = std::min(of_step, layer.capacity_of_call(1));
+    }
+    if (of_step < 1) {
+      terminal_.warn(
+          "capacity: experts have no place in a call of one token, so that generated tokens lose "
+          "all of theirs; --no-capacity keeps them");
+    } else if (of_prompt < tokens) {  // a token takes one place of an expert
+      terminal_.say(join_words("capacity: the prompt's call of ", tokens,
+                               " tokens may drop experts (", of_prompt,
+                               " places each), calls of one token do not; --no-capacity makes both "
+                               "alike"));
+    }
   }
 
   void generate() {
@@ -147,7 +160,6 @@ class Generate {
   }
 
   void write() {
-    const bool stopped = generation_->ended() == Ended::stopped;
     const std::filesystem::path path = folder_->staged(kTraceFile);
     generation_->write_trace(path, settings_);
     const Trace trace = open_with_parameters(*folder_, path, model_, options_);
@@ -158,21 +170,28 @@ class Generate {
     if (options_.writes("npz") && std::filesystem::exists(folder_->staged(kModelFile))) {
       files.insert(files.begin(), kModelFile);
     }
-    if (!stopped) {
-      options_.figures.check_tokens(trace.tokens, "the text");
-      const std::vector<std::string> pictures =
-          write_pictures(*folder_, trace, options_, terminal_, terminal_);
-      files.insert(files.end(), pictures.begin(), pictures.end());
-    }
+    for (const std::string& picture : pictures(trace)) { files.push_back(picture); }
     folder_->check_places({}, files);
     if (options_.compress) { compress_npz(path); }
     terminal_.erase();
-    folder_->publish({}, files, stopped);
+    folder_->publish({}, files, true);
     const std::string older = older_files(folder_->path(), files);
     if (!older.empty()) { terminal_.warn(describe({.file = folder_->path().native()}, older)); }
     for (const std::string& warning :
          trace_warnings(trace, layers, loaded_->nonfinite_weights() == 0)) {
       terminal_.warn(warning);
+    }
+  }
+
+  // Of a text that was not stopped, and none where they are.
+  std::vector<std::string> pictures(const Trace& trace) {
+    if (stopped()) { return {}; }
+    options_.figures.check_tokens(trace.tokens, "the text");
+    try {
+      return write_pictures(*folder_, trace, options_, terminal_, terminal_);
+    } catch (const Error& error) {
+      if (error.failure().code != ExitCode::interrupted) { throw; }
+      return {};
     }
   }
 

@@ -3,10 +3,12 @@
 #include <utility>
 
 #include "app/cli/verbs.h"
+#include "core/utf8.h"
 
 namespace kappascope {
 namespace {
 
+constexpr double kMostTemperature = 1e6, kLeastMass = 1e-9;
 constexpr const char* kGenerateExamples = R"(
 Greedy unless --temperature is given. The text goes to standard output, all else to standard error.
 With Ctrl+C it ends there: what was generated is written all the same, and the exit code is 130.
@@ -63,16 +65,15 @@ void GenerateOptions::add_sampling(CLI::App& app) {
       ->capture_default_str();
   app.add_option("--temperature", sampling.temperature,
                  "draw from softmax(logits / T); 0: take the likeliest token")
-      ->check(CLI::Range(0.0, 1e6))
       ->capture_default_str();
   app.add_option("--top-k-tokens", sampling.most, "draw from the N likeliest tokens; 0: from all")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--top-p", sampling.mass,
                  "draw from the fewest likeliest tokens that have P of the probability")
-      ->check(CLI::Range(1e-9, 1.0))
       ->capture_default_str();
   app.add_option("--seed", sampling.seed, "of what is drawn: the same seed draws the same")
+      ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--stop", rules.stops, "end before this text; may be given several times")
       ->check([](const std::string& stop) { return stop.empty() ? "expected a text" : ""; })
@@ -95,6 +96,15 @@ void GenerateOptions::check() {
                       .dump(-1, ' ', false, Json::error_handler_t::replace);
   }
   const SamplingRule& sampling = rules.sampling;
+  // NaN is in no range.
+  require(sampling.temperature >= 0 && sampling.temperature <= kMostTemperature, ExitCode::usage,
+          {}, "--temperature: expected a number from 0 to ", kMostTemperature, ", found ",
+          sampling.temperature);
+  require(sampling.mass >= kLeastMass && sampling.mass <= 1, ExitCode::usage, {},
+          "--top-p: expected a number from ", kLeastMass, " to 1, found ", sampling.mass);
+  for (const std::string& stop : rules.stops) {
+    require(is_utf8(stop), ExitCode::usage, {}, "--stop: not valid UTF-8, found ", printable(stop));
+  }
   require(sampling.temperature > 0 || (sampling.most == 0 && sampling.mass == 1), ExitCode::usage,
           {}, "--top-k-tokens and --top-p are for drawing: give --temperature, too");
   changes.parse();

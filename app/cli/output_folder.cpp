@@ -21,6 +21,10 @@
 namespace kappascope {
 namespace {
 
+bool is_figure(const std::string& name) {
+  return name.starts_with("figures/");
+}
+
 namespace fs = std::filesystem;
 
 constexpr const char* kStagingName = ".kappascope-unfinished";
@@ -172,6 +176,13 @@ void OutputFolder::make_staging() {
   write_holder(staging_);
 }
 
+void OutputFolder::check_keeps(const fs::path& trace) const {
+  std::error_code absent;
+  require(temporary_ || !fs::equivalent(folder_ / kTraceFile, trace, absent), ExitCode::usage,
+          {.file = trace.native()},
+          "its outputs are taken, and it would be replaced; give another folder with -o");
+}
+
 void OutputFolder::check_places(const fs::path& subfolder,
                                 const std::vector<std::string>& names) const {
   if (temporary_) { return; }
@@ -215,6 +226,10 @@ void OutputFolder::publish(const fs::path& subfolder, const std::vector<std::str
     }
   }
   sync_path(target);
+  for (const std::string& name : names) {
+    const fs::path parent = fs::path(name).parent_path();
+    if (!parent.empty() && !is_figure(name)) { sync_path(target / parent); }
+  }
   if (!subfolder.empty()) { sync_path(folder_); }
   clear();
 }
@@ -223,7 +238,8 @@ void OutputFolder::publish(const fs::path& subfolder, const std::vector<std::str
 // are not waited for: they can be made again from it.
 void OutputFolder::sync(const std::vector<std::string>& names) const {
   for (const std::string& name : names) {
-    if (name.find('/') == name.npos) { sync_path(staged(name)); }
+    if (is_figure(name)) { continue; }
+    sync_path(staged(name));
   }
 }
 

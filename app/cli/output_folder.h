@@ -33,6 +33,9 @@ class OutputFolder {
   void check_places(const std::filesystem::path& subfolder,
                     const std::vector<std::string>& names) const;
 
+  // That what is to be published does not replace `trace`, which the run reads: usage.
+  void check_keeps(const std::filesystem::path& trace) const;
+
   // Renames staged files into `subfolder`, made if missing; model.npz into the folder itself. A
   // name may have a folder in front ("figures/loss.svg"). What else is staged is cleared. On the
   // disk when it returns, but for what has a folder in front. Once the user asked to stop, nothing

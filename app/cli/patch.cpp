@@ -115,7 +115,13 @@ class PatchSweep {
     choose_prediction(tokenizer ? &tokenizer->tokenizer : nullptr);
     OutputFolder folder(options_.output, options_.force, interrupts_);
     folder.check_places({}, {kTraceFile, kModelFile, kPatchingJson});
+    folder.check_keeps(trace_file(outputs_->file));
     log_.emplace(kPatchingLog, folder.path(), identity(), options_.resume, options_.force);
+    log_->keep([&](const SweepLog::Spot& spot) {
+      const auto is_of = [&](const Row& row) { return row.row == spot.first; };
+      return spot.second >= 0 && spot.second < tokens() &&
+             std::any_of(rows_.begin(), rows_.end(), is_of);
+    });
     loaded_ = load_model(model_, options_.compute, {&plan_}, tokens(), terminal_, settings_);
     try {
       measure_all();
@@ -187,8 +193,10 @@ class PatchSweep {
       id_ = *options_.token_id;
     } else {
       id_ = static_cast<const Trace*>(outputs_->owner.get())->top_token_id[at_ * kTopTokens];
+      require(id_ >= 0, ExitCode::unsupported, {.file = outputs_->file},
+              "it names no likeliest token after token ", at_, "; give --token or --token-id");
     }
-    require(id_ < model_.architecture.vocab, ExitCode::usage, {}, "--token-id ", id_,
+    require(id_ >= 0 && id_ < model_.architecture.vocab, ExitCode::usage, {}, "--token-id ", id_,
             ": expected 0 to ", model_.architecture.vocab - 1);
     if (tokenizer) { shown_ = display_text(tokenizer->bytes(std::int32_t(id_))); }
   }
@@ -199,6 +207,8 @@ class PatchSweep {
     std::string ids;
     for (const std::int32_t id : other.token_id) { ids += join_words(id, " "); }
     identity["from_token_ids_sha256"] = sha256_hex(ids);
+    identity["from_outputs_sha256"] = sha256_hex(
+        {reinterpret_cast<const char*>(outputs_->output.data()), outputs_->output.size_bytes()});
     identity["from_interventions"] = other.meta.value("interventions", Json());
     identity["token_id"] = id_;
     identity["at"] = at_;
@@ -243,7 +253,10 @@ class PatchSweep {
                           {"token_text", shown_},
                           {"at", at_},
                           {"logprob", number_json(base_)},
-                          {"from", printable(options_.from)}};
+                          {"from", printable(std::filesystem::absolute(trace_file(outputs_->file))
+                                                 .lexically_normal()
+                                                 .parent_path()
+                                                 .native())}};
     TraceRecorder recorder(folder.staged(kTraceFile), model_, plan_, text_, settings_);
     const Failure failure = run_chunks(plan_, *loaded_, text_, recorder, *progress_);
     if (recorder.failure()) { throw Error(recorder.failure()); }
@@ -286,10 +299,13 @@ class PatchSweep {
     const std::size_t most =
         options_.top > 0 ? std::min(places.size(), std::size_t(options_.top)) : places.size();
     std::vector<TextRow> rows{{"layer", "token", "text", "Δ log p, nats"}};
+    const bool passes = plan_.passes > 1;
     for (std::size_t i = 0; i < most; ++i) {
       const auto& [spot, change] = places[i];
-      rows.push_back({std::to_string(trace.layer_index[spot.first]), std::to_string(spot.second),
-                      trace.token_text[spot.second], cell(change)});
+      std::string layer = std::to_string(trace.layer_index[spot.first]);
+      if (passes) { layer += join_words(", pass ", trace.pass_index[spot.first]); }
+      rows.push_back(
+          {layer, std::to_string(spot.second), trace.token_text[spot.second], cell(change)});
     }
     return join_words("log p of ", shown_.empty() ? join_words("token ", id_) : "'" + shown_ + "'",
                       " after token ", at_, ": ", cell(base_), " nats; patched from ",

@@ -68,6 +68,9 @@ class Run {
     const bool indexed = batch() && !options_.output.empty();  // even when no text can be read
     if (!indexed && all([](const Job& job) { return bool(job.failure); })) { return finish(); }
     OutputFolder folder(options_.output, options_.force, interrupts_);
+    for (const Intervention& edit : options_.changes.list) {
+      if (edit.edit == Edit::patch) { folder.check_keeps(trace_file(edit.file)); }
+    }
     begin_index(folder);
     for (Job& job : jobs_) {
       attempt(job, [&] { folder.check_places(job.subfolder, options_.file_names()); });

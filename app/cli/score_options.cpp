@@ -39,7 +39,9 @@ void ScoreOptions::add_to(CLI::App& app) {
   app.add_option(
       "--against-model", against_model,
       "another model to compare with, its newest step, with the same words or those of --against");
-  app.add_option("--seed", seed, "of the resamples of the intervals")->capture_default_str();
+  app.add_option("--seed", seed, "of the resamples of the intervals")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   reading.add_to(app);
   app.add_option("--step", step, "training step; the newest unless given")
       ->check(CLI::NonNegativeNumber);

@@ -62,7 +62,9 @@ void StatsOptions::add_to(CLI::App& app) {
   changes.add_to(app);
   app.add_option("--tokenizer", tokenizer_folder,
                  "tokenizer.pkl, tokenizer.json or tokenizer.model, or the folder of one");
-  app.add_option("--seed", seed, "of the resamples of the intervals")->capture_default_str();
+  app.add_option("--seed", seed, "of the resamples of the intervals")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   reading.add_to(app);
   app.add_option("--step", step, "training step; the newest unless given")
       ->check(CLI::NonNegativeNumber);

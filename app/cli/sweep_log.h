@@ -40,6 +40,12 @@ class SweepLog {
   // What was measured at each place that was tried, nats.
   const std::map<Spot, double>& results() const { return results_; }
   void add(Spot spot, double value);
+  // Forgets those that are of no place of this sweep, as an earlier one or a stranger may have
+  // left.
+  template <typename IsOf>
+  void keep(IsOf&& is_of) {
+    std::erase_if(results_, [&](const auto& result) { return !is_of(result.first); });
+  }
 
  private:
   void read(const std::string& text, const Json& identity);

@@ -115,10 +115,10 @@ class Trace:
         return f'<{self.meta.get("schema", "")} {self.path} of {model}, {len(self)} arrays>'
 
     def coordinates(self):
-        """{axis: labels} of the axes that have any: layers of the model for moe_layer, dense_layer and shared_layer."""
+        """{axis: labels} of the axes that are layers of the model."""
         found = {}
         for axis, name in (('moe_layer', 'layer_index'), ('dense_layer', 'dense_layer_index'),
-                           ('shared_layer', 'shared_layer_index')):
+                           ('shared_layer', 'shared_layer_index'), ('lens_layer', 'lens_layer_index')):
             if name in self:
                 layers = self[name].values
                 if len(set(layers.tolist())) == len(layers):  # else several passes over the stack
@@ -239,7 +239,9 @@ def write_trace(path, arrays, meta):
             np.savez(file, **typed, **{META: np.array(json.dumps(whole, sort_keys=True))})
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(scratch, 0o644)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(scratch, 0o666 & ~mask)
         os.replace(scratch, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -490,6 +492,8 @@ class Recorder:
         if not self.ids:
             raise ValueError('nothing was recorded: call the model inside of "with record(model) as recorder:"')
         layers = [layer for layer in self.layers if layer.calls]
+        if not layers:
+            raise ValueError('no layer with experts was run')
         ids = np.concatenate(self.ids)
         arrays = {'token_id': ids, 'nll': np.concatenate(self.nll), 'target_rank': np.concatenate(self.rank),
                   'top_token_id': np.concatenate(self.top_id), 'top_token_logprob': np.concatenate(self.top_logprob),
@@ -501,7 +505,8 @@ class Recorder:
             scores.append(score)
         if len({part['router_logits'].shape for part in parts}) > 1 or len({part['expert_index'].shape for part in parts}) > 1:
             raise ValueError('layers with different numbers of experts are not written')
-        arrays |= {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+        # What is not known of every layer is of none.
+        arrays |= {name: np.stack([part[name] for part in parts]) for name in parts[0] if all(name in part for part in parts)}
         unit = 'score' if 'selection_score' in arrays else 'logit'
         write_trace(path, arrays, self._meta(scores, unit))
 

@@ -1,6 +1,8 @@
 #include "core/engine/output_plan.h"
 
 #include <algorithm>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "core/error.h"
@@ -15,6 +17,13 @@ std::string problem_of(const Model& model, const GivenOutputs& outputs) {
   if (outputs.directory_sha256 != model.directory_sha256) {
     return join_words("recorded of another checkpoint; expected tensor_directory_sha256 ",
                       model.directory_sha256, ", found ", outputs.directory_sha256);
+  }
+  if (outputs.step != model.files.step) {
+    const auto text = [](const std::optional<std::int64_t>& step) {
+      return step ? std::to_string(*step) : std::string("none");
+    };
+    return join_words("recorded at another step of training; expected ", text(model.files.step),
+                      ", found ", text(outputs.step));
   }
   if (outputs.width != model.architecture.width) {
     return join_words("width of the outputs; expected ", model.architecture.width, ", found ",
@@ -38,8 +47,10 @@ std::string place_outputs(RunPlan& plan, const std::shared_ptr<const GivenOutput
   if (!plan.layers[layer].spec->moe()) { return join_words("layer ", layer, " has no experts"); }
   PatchedOutputs patch{outputs, std::vector<std::int64_t>(std::size_t(plan.passes), -1), tokens};
   for (std::size_t r = 0; r < outputs->layer.size(); ++r) {
-    const bool here = outputs->layer[r] == layer && outputs->pass[r] < plan.passes;
-    if (here) { patch.row[outputs->pass[r]] = std::int64_t(r); }
+    if (outputs->layer[r] != layer || outputs->pass[r] >= plan.passes) { continue; }
+    std::int64_t& row = patch.row[outputs->pass[r]];
+    if (row >= 0) { return join_words("layer ", layer, ", pass ", outputs->pass[r], " twice"); }
+    row = std::int64_t(r);
   }
   const auto missing = std::find(patch.row.begin(), patch.row.end(), -1);
   if (missing != patch.row.end()) {

@@ -60,6 +60,7 @@ struct GivenRoutes {
 struct GivenOutputs {
   std::string file;                             // as the intervention names it
   std::string config_sha256, directory_sha256;  // of its model
+  std::optional<std::int64_t> step;             // likewise, of its training
   std::int64_t tokens = 0, width = 0;           // T, H
   std::vector<std::int32_t> layer, pass;        // [R] of the model, and pass
   std::span<const float> output;                // [R,T,H]

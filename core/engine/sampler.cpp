@@ -65,6 +65,7 @@ std::int32_t Sampler::next(std::span<const float> logits) {
   if (rule_.temperature == 0 || best.id < 0 || std::isinf(best.logit)) { return best.id; }
   const Weight weight{best.logit, rule_.temperature};
   std::vector<Candidate> left = left_of(std::move(all), rule_, weight);
+  if (left.empty()) { return best.id; }
   // In the order of ids: which one a number means then does not follow from how they were sorted.
   std::sort(left.begin(), left.end(),
             [](const Candidate& a, const Candidate& b) { return a.id < b.id; });

@@ -33,7 +33,7 @@ std::string prediction_text(const Trace& trace) {
 std::string source_text(const Trace& trace) {
   std::filesystem::path from = text_of(meta_at(trace, "patching", "from"));
   if (from.filename() == kTraceFile || from.filename().empty()) { from = from.parent_path(); }
-  return from.filename().empty() ? "another text" : plain_text(from.filename().native());
+  return from.filename().empty() ? "another place" : plain_text(from.filename().native());
 }
 
 }  // namespace

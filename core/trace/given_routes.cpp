@@ -9,6 +9,7 @@
 
 #include "core/checkpoint/input_file.h"
 #include "core/checkpoint/tensor.h"
+#include "core/trace/meta.h"
 #include "core/trace/npy_header.h"
 #include "core/trace/trace.h"
 
@@ -144,17 +145,21 @@ std::shared_ptr<const GivenRoutes> read_routes(const std::filesystem::path& path
   return std::make_shared<const GivenRoutes>(std::move(routes));
 }
 
-std::shared_ptr<const GivenOutputs> read_outputs(const std::string& path) {
+std::filesystem::path trace_file(const std::filesystem::path& path) {
   std::error_code unreadable;
-  const std::filesystem::path named(path);
-  const bool folder = std::filesystem::is_directory(named, unreadable);
-  auto trace = std::make_shared<Trace>(open_trace(folder ? named / kTraceFile : named));
+  return std::filesystem::is_directory(path, unreadable) ? path / kTraceFile : path;
+}
+
+std::shared_ptr<const GivenOutputs> read_outputs(const std::string& path) {
+  auto trace = std::make_shared<Trace>(open_trace(trace_file(path)));
   require(!trace->moe_output.empty(), ExitCode::unsupported, {.file = trace->path.native()},
           "it has no outputs of MoE layers; make it with kappascope run --record outputs");
   GivenOutputs outputs;
   outputs.file = path;
   outputs.config_sha256 = trace->meta.at("config_sha256").get<std::string>();
   outputs.directory_sha256 = trace->meta.at("tensor_directory_sha256").get<std::string>();
+  const Json* step = meta_at(*trace, "model", "step");
+  if (step != nullptr && step->is_number_integer()) { outputs.step = step->get<std::int64_t>(); }
   outputs.tokens = trace->tokens;
   outputs.width = trace->width;
   outputs.layer.assign(trace->layer_index.begin(), trace->layer_index.end());

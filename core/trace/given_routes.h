@@ -17,6 +17,9 @@ namespace kappascope {
 // that is no expert: unsupported.
 std::shared_ptr<const GivenRoutes> read_routes(const std::filesystem::path& path);
 
+// The trace that a path means: trace.npz in the folder `path`, or the file itself.
+std::filesystem::path trace_file(const std::filesystem::path& path);
+
 // What the MoE layers gave in a run with `--record outputs`, from its trace (trace.npz, or the
 // folder with it). Missing: io; broken: damaged; without outputs: unsupported.
 std::shared_ptr<const GivenOutputs> read_outputs(const std::string& path);

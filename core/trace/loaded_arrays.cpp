@@ -2,34 +2,39 @@
 
 namespace kappascope {
 
-bool recorded(const NpzReader& file, ArrayGroup group) {
+std::string_view key_of(ArrayGroup group) {
   switch (group) {
     case ArrayGroup::tokens:
-      return true;
+      return "";
     case ArrayGroup::moe:
-      return file.mentions("layer_index");
-    case ArrayGroup::dense:
-      return file.mentions("dense_layer_index");
-    case ArrayGroup::shared:
-      return file.mentions("shared_layer_index");
-    case ArrayGroup::gates:
-      return file.mentions("gate_pre");
-    case ArrayGroup::logits:
-      return file.mentions("logits");
-    case ArrayGroup::against:
-      return file.mentions("kl_against");
-    case ArrayGroup::chat:
-      return file.mentions("token_mask");
-    case ArrayGroup::generated:
-      return file.mentions("phase");
-    case ArrayGroup::outputs:
-      return file.mentions("moe_output");
-    case ArrayGroup::lens:
-      return file.mentions("lens_layer_index");
     case ArrayGroup::moe_optional:
-      return false;
+      return "layer_index";
+    case ArrayGroup::dense:
+      return "dense_layer_index";
+    case ArrayGroup::shared:
+      return "shared_layer_index";
+    case ArrayGroup::gates:
+      return "gate_pre";
+    case ArrayGroup::logits:
+      return "logits";
+    case ArrayGroup::against:
+      return "kl_against";
+    case ArrayGroup::chat:
+      return "token_mask";
+    case ArrayGroup::generated:
+      return "phase";
+    case ArrayGroup::outputs:
+      return "moe_output";
+    case ArrayGroup::lens:
+      return "lens_layer_index";
   }
-  return false;
+  fail(ExitCode::internal, {}, "arrays of an unknown group");
+}
+
+bool recorded(const NpzReader& file, ArrayGroup group) {
+  if (group == ArrayGroup::moe_optional) { return false; }
+  const std::string_view key = key_of(group);
+  return key.empty() || file.mentions(key);
 }
 
 namespace {

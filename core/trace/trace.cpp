@@ -98,8 +98,14 @@ const NpyArray* recorded_array(const NpzReader& file, const ArraySchema& schema,
   if (array == nullptr && expected) {
     const Failure reason = file.absence(schema.name);
     faults.add(reason.code, schema.name, reason.message);
-  } else if (array != nullptr && optional && !recorded(file, ArrayGroup::moe)) {
-    faults.add(ExitCode::damaged, "layer_index", "missing array beside ", schema.name);
+  }
+  // Without what says which layers they are of, their extents would stand for those of others.
+  std::vector<std::string_view> keys{key_of(schema.group)};
+  const bool of_moe = schema.group == ArrayGroup::gates || schema.group == ArrayGroup::outputs;
+  if (of_moe) { keys.push_back(key_of(ArrayGroup::moe)); }
+  for (const std::string_view key : keys) {
+    if (array == nullptr || key.empty() || file.mentions(key)) { continue; }
+    faults.add(ExitCode::damaged, key, "missing array beside ", schema.name);
     return nullptr;
   }
   return array;

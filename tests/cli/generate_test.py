@@ -134,10 +134,14 @@ class GenerateTest(Case):
         os.close(ours)
 
     def test_refusals(self):
-        prompt = ('generate', MODEL, '-p', 'The tide')
+        prompt, ids = ('generate', MODEL, '-p', 'The tide'), self.folder / 'ids'
+        ids.write_text('1\n2\n')
         for words, says in ((('generate', MODEL), 'exactly one'), ((*prompt, '--ids', 'x'), 'exactly one'),
                             ((*prompt, '--top-p', '0.5'), '--temperature'), ((*prompt, '--tokens', '0'), '--tokens'),
-                            ((*prompt, '--layers', '1'), '-o DIR')):
+                            ((*prompt, '--layers', '1'), '-o DIR'), ((*prompt, '--temperature', 'nan'), 'found nan'),
+                            ((*prompt, '--temperature', '1', '--top-p', 'nan'), 'found nan'),
+                            ((*prompt, '--seed', '-1'), '--seed'), ((*prompt, '--routes', 'x'), 'of a whole text'),
+                            (('generate', SOURCE / 'tests/golden/hf/mixtral-window', '--ids', ids, '--stop', 'x'), 'no tokenizer')):
             self.assert_refused(2, *words, says=says)
         self.assert_refused(4, *prompt, '--ablate', '3:1:mean', says='a call of one token has no mean')
 

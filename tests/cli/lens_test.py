@@ -102,6 +102,14 @@ class LensTest(Case):
         again = json.loads(self.run_program(*sweep, '-o', out, '--resume')[0])
         self.assertEqual(again['places'], found['places'])
         self.run_program(*sweep, '-o', out, '--resume', '--token', ' x', code=5)
+        self.assertIn('it would be replaced', self.run_program(*sweep, '-o', self.folder / 'a', code=2)[1])
+        # Results of places that this sweep has not, of a stranger or of more layers, count for nothing.
+        log[4:] = ['{"row": 7, "token": 0, "logprob": -1}', '{"row": 0, "token": 99999, "logprob": -1}']
+        (out / 'patching.jsonl').write_text('\n'.join(log) + '\n')
+        fewer = json.loads(self.run_program(*sweep, '-o', out, '--resume', '--layers', '3')[0])
+        self.assertEqual(fewer['places'], [place for place in found['places'] if place['layer'] == 3])
+        self.run_out('a', TEXT, '--record', 'outputs', '--no-capacity', '--force')
+        self.assertIn('patching.jsonl', self.run_program(*sweep, '-o', out, '--resume', code=5)[1])
 
 
 if __name__ == '__main__':
