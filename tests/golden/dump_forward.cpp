@@ -145,6 +145,7 @@ class GoldenProbe final : public Probe {
     given->file = "itself";
     given->config_sha256 = model.config_sha256;
     given->directory_sha256 = model.directory_sha256;
+    given->step = model.files.step;
     given->output = outputs_;
     return given;
   }

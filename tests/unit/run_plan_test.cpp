@@ -260,6 +260,7 @@ std::shared_ptr<GivenOutputs> make_outputs(const Model& model) {
   outputs->file = "a";
   outputs->config_sha256 = model.config_sha256;
   outputs->directory_sha256 = model.directory_sha256;
+  outputs->step = model.files.step;
   outputs->tokens = 4;
   outputs->width = model.architecture.width;
   for (std::int32_t pass = 0; pass < model.architecture.recurrence.passes; ++pass) {
