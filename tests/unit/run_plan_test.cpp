@@ -260,7 +260,6 @@ std::shared_ptr<GivenOutputs> make_outputs(const Model& model) {
   outputs->file = "a";
   outputs->config_sha256 = model.config_sha256;
   outputs->directory_sha256 = model.directory_sha256;
-  outputs->step = model.files.step;
   outputs->tokens = 4;
   outputs->width = model.architecture.width;
   for (std::int32_t pass = 0; pass < model.architecture.recurrence.passes; ++pass) {
@@ -293,8 +292,13 @@ TEST(RunPlan, TakesOutputsOfAnotherRun) {
   expect(error_of([&] { patched("patch=a:0:0"); }), "layer 0 has no experts");
   expect(error_of([&] { patched("patch=a:99:0"); }), "layer 99; expected 0 to");
   expect(error_of([&] { patched("patch=a:1:0"); }), "were not recorded");
+  outputs->layer.push_back(2), outputs->pass.push_back(0);
+  expect(error_of([&] { patched("patch=a:2:0"); }), "layer 2, pass 0 twice");
   outputs->width += 1;
   expect(error_of([&] { patched("patch=a:2:0"); }), "width of the outputs");
+  outputs->step = 7;
+  expect(error_of([&] { patched("patch=a:2:0"); }),
+         "another step of training; expected none, found 7");
   outputs->directory_sha256 = "0";
   expect(error_of([&] { patched("patch=a:2:0"); }), "of another checkpoint");
   outputs->config_sha256 = "0";
