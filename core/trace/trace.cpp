@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <set>
 
 #include "core/checkpoint/other_format.h"
 #include "core/checkpoint/tensor.h"
@@ -90,8 +91,9 @@ class MetaReader {
 };
 
 // The array of a row of the table, with what is wrong about its presence among the faults; nullptr:
-// not recorded.
-const NpyArray* recorded_array(const NpzReader& file, const ArraySchema& schema, Faults& faults) {
+// not recorded. `absent`: keys that were said to be missing.
+const NpyArray* recorded_array(const NpzReader& file, const ArraySchema& schema,
+                               std::set<std::string_view>& absent, Faults& faults) {
   const NpyArray* array = file.find(schema.name);
   const bool optional = schema.group == ArrayGroup::moe_optional;
   const bool expected = optional ? file.mentions(schema.name) : recorded(file, schema.group);
@@ -105,7 +107,9 @@ const NpyArray* recorded_array(const NpzReader& file, const ArraySchema& schema,
   if (of_moe) { keys.push_back(key_of(ArrayGroup::moe)); }
   for (const std::string_view key : keys) {
     if (array == nullptr || key.empty() || file.mentions(key)) { continue; }
-    faults.add(ExitCode::damaged, key, "missing array beside ", schema.name);
+    if (absent.insert(key).second) {
+      faults.add(ExitCode::damaged, key, "missing array beside ", schema.name);
+    }
     return nullptr;
   }
   return array;
@@ -114,12 +118,13 @@ const NpyArray* recorded_array(const NpzReader& file, const ArraySchema& schema,
 // Compares every array with the table; the first array that has an axis settles its extent.
 Extents check_arrays(const NpzReader& file, std::int64_t gates, Faults& faults) {
   Extents extents;
+  std::set<std::string_view> absent;
   extents[Axis::top] = kTopTokens;
   extents[Axis::kappa_bin] = kKappaBins;
   extents[Axis::z_bin] = kGatePreBins;
   extents[Axis::gate] = gates;
   for (const ArraySchema& schema : array_schemas()) {
-    const NpyArray* array = recorded_array(file, schema, faults);
+    const NpyArray* array = recorded_array(file, schema, absent, faults);
     if (array == nullptr) { continue; }
     if (array->type != schema.type) {
       faults.add(ExitCode::damaged, schema.name, "array type; expected ", type_name(schema.type),

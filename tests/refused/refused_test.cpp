@@ -47,12 +47,22 @@ std::string told(const Row& row, const TempFolder& folder) {
   }
 }
 
+// END stands for where the end record of trace.npz, of 22 bytes, would begin: its size follows from
+// all that a trace says, paths among it.
+std::string expected_of(const Row& row, const TempFolder& folder) {
+  std::string said = row.said;
+  const std::size_t at = said.find(" END:");
+  if (at == said.npos) { return said; }
+  const auto size = std::filesystem::file_size(folder / "trace.npz");
+  return said.replace(at + 1, 3, std::to_string(size - 22));
+}
+
 void check(const Row& row) {
   const TempFolder folder;
   const auto begin = std::chrono::steady_clock::now();
   const std::string line = told(row, folder);
   const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - begin;
-  EXPECT_EQ(line, row.said) << "ROW " << row.name;
+  EXPECT_EQ(line, expected_of(row, folder)) << "ROW " << row.name;
   if (line.starts_with("0 ")) { return; }
   EXPECT_EQ(line, printable(line)) << row.name << ": more than one line, or control characters";
   EXPECT_LT(taken.count(), 10) << row.name;

@@ -5,6 +5,7 @@
 #include "core/figure/style.h"
 #include "core/trace/given_routes.h"
 #include "core/trace/npy_header.h"
+#include "core/trace/schema.h"
 #include "tests/refused/refused.h"
 #include "tests/unit/tiny_pt.h"
 #include "tests/unit/trace_fixture.h"
@@ -33,11 +34,17 @@ Arrays sound_arrays(const TempFolder& folder) {
 }
 void write_archive(const TempFolder& folder, const Arrays& arrays) {
   std::vector<TinyEntry> entries;
-  for (const auto& [name, data] : arrays) {
+  const auto add = [&](const std::string& name, const std::string& data) {
     entries.emplace_back();
     entries.back().name = name + ".npy";
     entries.back().data = data;
+  };
+  // The meta last: the offsets of the others do not follow from what it says.
+  for (const auto& [name, data] : arrays) {
+    if (name != kMetaArray) { add(name, data); }
   }
+  const auto meta = arrays.find(std::string(kMetaArray));
+  if (meta != arrays.end()) { add(meta->first, meta->second); }
   trace_test::write_bytes(folder / "trace.npz", tiny_zip(entries).flat());
 }
 // A trace that is sound but for what `change` does to its arrays.
@@ -123,8 +130,8 @@ Rows trace_rows() {
        "value - unexpected end of input; expected '[', '{', or a literal"},
       {"meta of a trace is a list", meta([](std::string& text) { text = "[]"; }),
        "3 DIR/trace.npz: tensor kappascope_meta: schema; expected kappascope.trace/1, found none"},
-      {"meta with a field twice", meta_with("{", "{\"schema\":\"x\","),
-       "3 DIR/trace.npz: kappascope_meta: offset 7874: duplicate key 'schema'"},
+      {"meta with a field twice", meta_with("{", "{\"arrays\":1,"),
+       "3 DIR/trace.npz: kappascope_meta: offset 19: duplicate key 'arrays'"},
       {"meta of a number", instead("kappascope_meta", NpyType::float32, {}),
        "3 DIR/trace.npz: tensor kappascope_meta: not a kappascope file: expected a text of JSON"},
       {"array of layers that none names", instead("lens_logprob", NpyType::float32, {6, 6}),
@@ -166,32 +173,32 @@ Rows trace_value_rows() {
        "3 DIR/trace.npz: tensor gate_pre_hist: counts of layer row 0; expected at least 0 and a "
        "sum of at most 96, found 97"},
       {"object array", header_text("nll", "<f4", "|O4"),
-       "4 DIR/trace.npz: tensor nll: offset 67648: array type; expected bool, i2, i4, i8, f4, f8 "
+       "4 DIR/trace.npz: tensor nll: offset 34496: array type; expected bool, i2, i4, i8, f4, f8 "
        "or U, found |O4"},
       {"big-endian array", header_text("nll", "<f4", ">f4"),
-       "4 DIR/trace.npz: tensor nll: offset 67648: big-endian array; expected little-endian: save "
+       "4 DIR/trace.npz: tensor nll: offset 34496: big-endian array; expected little-endian: save "
        "array.astype(array.dtype.newbyteorder('<'))"},
       {"Fortran order", header_text("router_logits", "False", "True "),
-       "4 DIR/trace.npz: tensor router_logits: offset 68544: array in Fortran order; save "
+       "4 DIR/trace.npz: tensor router_logits: offset 35392: array in Fortran order; save "
        "numpy.ascontiguousarray of it"},
       {"shape that is no number", header_text("nll", "(6,)", "(x,)"),
-       "3 DIR/trace.npz: tensor nll: offset 67648: broken .npy header: expected a number in the "
+       "3 DIR/trace.npz: tensor nll: offset 34496: broken .npy header: expected a number in the "
        "shape"},
       {"negative shape of an array", header_text("nll", "(6,)", "(-6)"),
-       "3 DIR/trace.npz: tensor nll: offset 67648: broken .npy header: expected a number in the "
+       "3 DIR/trace.npz: tensor nll: offset 34496: broken .npy header: expected a number in the "
        "shape"},
       {"array longer than its bytes", header_text("nll", "(6,)", "(7,)"),
-       "3 DIR/trace.npz: tensor nll: offset 67648: array data; expected 28 bytes for shape [7], "
+       "3 DIR/trace.npz: tensor nll: offset 34496: array data; expected 28 bytes for shape [7], "
        "found 24"},
       {"array of exabytes", header_text("nll", "(6,), }", "(4611686018427387904,), }"),
-       "3 DIR/trace.npz: tensor nll: offset 67648: broken .npy header: array over 2^63 bytes"},
+       "3 DIR/trace.npz: tensor nll: offset 34496: broken .npy header: array over 2^63 bytes"},
       {"no array at all", trace([](Arrays& arrays) { arrays["nll"] = "x"; }),
-       "3 DIR/trace.npz: tensor nll: offset 67648: not a .npy array"},
+       "3 DIR/trace.npz: tensor nll: offset 34496: not a .npy array"},
       {"trace cut in half", bytes([](std::string& whole) { whole.resize(whole.size() / 2); }),
-       "3 DIR/trace.npz: offset 38228: zip: no end record; the file is truncated or no ZIP: make "
+       "3 DIR/trace.npz: offset END: zip: no end record; the file is truncated or no ZIP: make "
        "or download it again"},
       {"trace without its last byte", bytes([](std::string& whole) { whole.pop_back(); }),
-       "3 DIR/trace.npz: offset 76477: zip: no end record; the file is truncated or no ZIP: make "
+       "3 DIR/trace.npz: offset END: zip: no end record; the file is truncated or no ZIP: make "
        "or download it again"},
       {"empty trace", bytes([](std::string& whole) { whole.clear(); }),
        "3 DIR/trace.npz: zip: too short for an end record; expected 22 bytes, found 0"},

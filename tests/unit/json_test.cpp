@@ -30,9 +30,12 @@ TEST(ParseJson, RefusesWithFileAndOffset) {
   EXPECT_EQ(line("[1e999]"), "3 m.json: offset 6: invalid JSON: number overflow parsing '1e999'");
   EXPECT_EQ(line(std::string_view("{}\0garbage", 10)), "3 m.json: offset 2: JSON: a NUL byte");
   EXPECT_EQ(line("[1,}").substr(0, 33), "3 m.json: offset 3: invalid JSON:");
-  for (const char* bad : {"", " ", "[1", "[NaN]", "[Infinity]", "[-]", "1 2", "[1]]", "{1:2}",
-                          "{\"a\"}", "['a']", "\"\xff\"", "\"\xed\xa0\x80\"", "\"\\ud800\"",
-                          "\"\n\"", "[1,]", "nul", "// c\n1", "\xef\xbb"}) {
+  for (const char* blank : {"", " ", "\n"}) {
+    EXPECT_EQ(line(blank), "3 m.json: the file is empty; expected JSON");
+  }
+  for (const char* bad :
+       {"[1", "[NaN]", "[Infinity]", "[-]", "1 2", "[1]]", "{1:2}", "{\"a\"}", "['a']", "\"\xff\"",
+        "\"\xed\xa0\x80\"", "\"\\ud800\"", "\"\n\"", "[1,]", "nul", "// c\n1", "\xef\xbb"}) {
     EXPECT_EQ(line(bad).substr(0, 17), "3 m.json: offset ") << bad;
   }
 }

@@ -260,6 +260,7 @@ std::shared_ptr<GivenOutputs> make_outputs(const Model& model) {
   outputs->file = "a";
   outputs->config_sha256 = model.config_sha256;
   outputs->directory_sha256 = model.directory_sha256;
+  outputs->step = model.files.step;
   outputs->tokens = 4;
   outputs->width = model.architecture.width;
   for (std::int32_t pass = 0; pass < model.architecture.recurrence.passes; ++pass) {
@@ -298,7 +299,7 @@ TEST(RunPlan, TakesOutputsOfAnotherRun) {
   expect(error_of([&] { patched("patch=a:2:0"); }), "width of the outputs");
   outputs->step = 7;
   expect(error_of([&] { patched("patch=a:2:0"); }),
-         "another step of training; expected none, found 7");
+         "another step of training; expected 120, found 7");
   outputs->directory_sha256 = "0";
   expect(error_of([&] { patched("patch=a:2:0"); }), "of another checkpoint");
   outputs->config_sha256 = "0";

@@ -166,7 +166,7 @@ TEST(TraceFile, OptionalArraysAreChecked) {  // M = 6, T = 6, E = 3, K = 2, I = 
     arrays.erase("layer_index");
   });
   EXPECT_EQ(alone.code, ExitCode::damaged);
-  EXPECT_NE(alone.message.find("missing array beside kappa_factor"), std::string::npos);
+  EXPECT_NE(alone.message.find("layer_index: missing array beside"), std::string::npos);
 }
 
 TEST(ModelParametersFile, KeepsEveryGranularity) {
