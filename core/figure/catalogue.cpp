@@ -72,7 +72,7 @@ constexpr FigureEntry kCatalogue[] = {
     {"decode-overlap", "Routing of prompt and generated tokens",
      "experts that the next token chose, too, and hot set, of a prompt and of what was generated",
      FigureGroup::experts, Several::one_each, "neighbour_overlap", kNoChoice,
-     figures::decode_overlap},
+     figures::decode_overlap, false, false, false, false, FigureNeeds::generation},
     {"kappa-tokens", "Sharpness κ of each token", "κ of each token, layer × token",
      FigureGroup::kappa, Several::one_each, "kappa_log_mean", kTokensChoice, figures::kappa_tokens,
      true},
@@ -137,6 +137,8 @@ const char* missing_because(FigureNeeds needs) {
       return "the run has no lens (kappascope run --lens)";
     case FigureNeeds::patching:
       return "it is not of kappascope patch";
+    case FigureNeeds::generation:
+      return "nothing of it was generated (kappascope generate)";
     case FigureNeeds::nothing:
       break;
   }
@@ -245,6 +247,8 @@ bool FigureEntry::shows(const Trace& trace) const {
       return trace.lens_layers > 0;
     case FigureNeeds::patching:
       return !trace.patch_logprob.empty();
+    case FigureNeeds::generation:
+      return !trace.phase.empty();
     case FigureNeeds::nothing:
       break;
   }
@@ -371,6 +375,7 @@ const char* FigureEntry::absent_because(Traces traces) const {
   }
   if (needs == FigureNeeds::lens) { return "shows the lens, which kappascope run --lens records"; }
   if (needs == FigureNeeds::patching) { return "shows what kappascope patch measures"; }
+  if (needs == FigureNeeds::generation) { return "shows what kappascope generate records"; }
   return "compares traces; expected a second one";
 }
 

@@ -60,7 +60,7 @@ enum class Several : std::uint8_t {
 enum class FigureGroup : std::uint8_t { router, experts, kappa, gates };  // where menus list it
 
 // What a trace has only where a run was asked for it.
-enum class FigureNeeds : std::uint8_t { nothing, lens, patching };
+enum class FigureNeeds : std::uint8_t { nothing, lens, patching, generation };
 
 struct FigureEntry {
   std::string_view id;

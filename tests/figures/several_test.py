@@ -20,7 +20,7 @@ from runs import make_run
 PROGRAM = pathlib.Path(sys.argv.pop(1)).resolve()
 SERIES = {"step-series"}  # of two runs or more
 OF_CORPUS = {"expert-domains", "expert-tokens"}  # of no run
-OF_OTHER_RUNS = {"logit-lens", "patching"}  # of those that were asked for it
+OF_OTHER_RUNS = {"logit-lens", "patching", "decode-overlap"}  # of those that were asked for it
 NAMES = ["alder", "birch", "cedar", "downy-oak", "larch"]
 
 
