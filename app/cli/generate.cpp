@@ -104,11 +104,11 @@ class Generate {
     require(tokens <= model_.architecture.context, ExitCode::unsupported, {.file = item.source()},
             "prompt too long; expected at most ", model_.architecture.context,
             " tokens (sequence_len), found ", tokens);
+    require(tokenizer || options_.rules.stops.empty(), ExitCode::usage, {},
+            "--stop is a text, and there is no tokenizer; expected --tokenizer or no --stop");
     if (!tokenizer && !options_.json) {
       terminal_.warn("there is no tokenizer, so no text: --json prints the token ids");
     }
-    require(tokenizer || options_.rules.stops.empty(), ExitCode::usage, {},
-            "--stop is a text, and there is no tokenizer; expected --tokenizer or no --stop");
     if (!options_.go_on_at_end) { options_.rules.ends = end_tokens_of(model_, tokenizer); }
     loaded_ = load_model(model_, options_.compute, {&plan_}, tokens, terminal_, settings_,
                          cache_bytes_of(model_, plan_, tokens, options_.rules.tokens));

@@ -69,7 +69,7 @@ constexpr FigureEntry kCatalogue[] = {
      "most frequent tokens of each expert of one layer, over a corpus", FigureGroup::experts,
      Several::one_each, "share_of_expert", kLayerChoice, figures::expert_tokens, false, false, true,
      true},
-    {"decode-overlap", "Routing of prompt and generated tokens",
+    {"decode-overlap", "Routing of generated tokens",
      "experts that the next token chose, too, and hot set, of a prompt and of what was generated",
      FigureGroup::experts, Several::one_each, "neighbour_overlap", kNoChoice,
      figures::decode_overlap, false, false, false, false, FigureNeeds::generation},

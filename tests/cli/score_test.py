@@ -330,7 +330,7 @@ class Score(Case):
                 (2, ['score', MODEL], '--tasks'),
                 (2, [*base, path, path], "a second task of the name 't'"),
                 (2, [*base, path, '--against', 'none'], '--against: both runs'),
-                (2, [*base, path, '--route', '3:0:1'], '--routes and --route'),
+                (2, [*base, path, '--route', '3:0:1'], '--routes, --route and --patch'),
                 (2, [*base, path, '--baseline', '100'], '--baseline'),
                 (2, [*base, path, '--shots', '-1'], '--shots'),
                 (4, [*base, path, '--shots', '2'], 'expected at least 3 examples, found 2'),
