@@ -18,11 +18,11 @@ struct ProbeWants {
   // DenseTap::gate_stats
   bool gate_stats = false;
   bool gates = false;       // MoeTap::{kappa,gate_pre,gate_act}
-  bool hidden = false;      // HiddenTap, MoeTap::{router_input,output}
+  bool hidden = false;      // RowsTap, MoeTap::{router_input,output}
   bool next_token = false;  // NextTokenTap
   bool logits = false;      // NextTokenTap::logits
   bool lens = false;        // LensTap
-  bool outputs = false;     // OutputTap
+  bool outputs = false;     // RowsTap
   // NextTokenTap begins at this token of the text: what comes before is not predicted.
   std::int64_t next_token_from = 0;
 };
@@ -60,9 +60,11 @@ struct DenseTap {  // a dense layer with a gate (not relu²)
   const GateStats* gate_stats;              // [T]
 };
 
-struct HiddenTap {  // residual stream after a layer, before the final norm
+// Of `hidden` the residual stream after a layer, before the final norm; of `output` what an MoE
+// layer gives, shared experts included, as it acted.
+struct RowsTap {
   std::int64_t layer, pass, first_token, tokens, width;
-  const float* hidden;  // [T,H]
+  const float* rows;  // [T,H]
 };
 
 // What is predicted where final norm and head are applied to the residual stream after a layer: a
@@ -72,11 +74,6 @@ struct LensTap {
   const std::int32_t* top_id;       // [rows] the likeliest token
   const float* top_logprob;         // [rows] its log-probability, nats
   const std::int32_t* target_rank;  // [rows] of the token that follows, −1 at the text's end
-};
-
-struct OutputTap {  // what an MoE layer gives, shared experts included, as it acted
-  std::int64_t layer, pass, first_token, tokens, width;
-  const float* output;  // [T,H]
 };
 
 struct NextTokenTap {  // a block of rows; row r predicts token first_token + r + 1
@@ -98,9 +95,9 @@ class Probe {
   virtual bool moe(const MoeTap&) noexcept { return true; }
   virtual bool dense(const DenseTap&) noexcept { return true; }
   virtual bool shared(const SharedTap&) noexcept { return true; }
-  virtual bool hidden(const HiddenTap&) noexcept { return true; }
+  virtual bool hidden(const RowsTap&) noexcept { return true; }
   virtual bool lens(const LensTap&) noexcept { return true; }
-  virtual bool output(const OutputTap&) noexcept { return true; }
+  virtual bool output(const RowsTap&) noexcept { return true; }
   virtual bool next_token(const NextTokenTap&) noexcept { return true; }
 };
 

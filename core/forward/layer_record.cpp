@@ -129,4 +129,19 @@ void give_to_probe(const at::Tensor& x, const at::Tensor& output, const MoeWeigh
   CallContext::require_going(context.probe.moe(tap));
 }
 
+void give_rows_to_probe(const at::Tensor& rows, std::int64_t layer, std::int64_t pass,
+                        bool (Probe::*to)(const RowsTap&), const CallContext& context) {
+  if (!context.probe.wants_layer(layer)) { return; }
+  const std::int64_t width = rows.size(1);
+  context.backend.finish_taps(context);
+  const at::Tensor host = rows.to(at::kFloat).contiguous().cpu();
+  const RowsTap tap{layer,
+                    pass,
+                    context.first_token(),
+                    context.recorded(),
+                    width,
+                    host.const_data_ptr<float>() + context.call.first_recorded * width};
+  CallContext::require_going((context.probe.*to)(tap));
+}
+
 }  // namespace kappascope

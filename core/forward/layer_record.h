@@ -56,6 +56,10 @@ void give_shared_to_probe(const at::Tensor& y, const at::Tensor& weight,
                           const std::vector<GateStats>& stats, std::int64_t layer,
                           std::int64_t pass, const CallContext& context);
 
+// Gives the probe rows of the call, [T,H], where it wants the layer.
+void give_rows_to_probe(const at::Tensor& rows, std::int64_t layer, std::int64_t pass,
+                        bool (Probe::*to)(const RowsTap&), const CallContext& context);
+
 // Gives the probe what was recorded of a layer; the view's memory is on the host.
 void give_to_probe(const at::Tensor& x, const at::Tensor& output, const MoeWeights& weights,
                    const RoutingView& routing, const ExpertRecord& record, std::int64_t layer,

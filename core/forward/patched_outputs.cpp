@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/forward/backend.h"
+#include "core/forward/layer_record.h"
 
 namespace kappascope {
 namespace {
@@ -47,17 +48,7 @@ at::Tensor patched_output(const at::Tensor& output, std::int64_t layer, std::int
     const std::int64_t row = patch.row[pass];
     if (row >= 0) { result = patched(result, patch, row, context); }
   }
-  if (!context.wants.outputs || !context.probe.wants_layer(layer)) { return result; }
-  const std::int64_t width = result.size(1);
-  context.backend.finish_taps(context);
-  const at::Tensor host = result.to(at::kFloat).contiguous().cpu();
-  const OutputTap tap{layer,
-                      pass,
-                      context.first_token(),
-                      context.recorded(),
-                      width,
-                      host.const_data_ptr<float>() + context.call.first_recorded * width};
-  CallContext::require_going(context.probe.output(tap));
+  if (context.wants.outputs) { give_rows_to_probe(result, layer, pass, &Probe::output, context); }
   return result;
 }
 

@@ -9,7 +9,7 @@
 
 namespace kappascope {
 
-// What an MoE layer gives, [T,H], with the rows of the call that the plan replaces; then OutputTap.
+// What an MoE layer gives, [T,H], with the rows of the call that the plan replaces; then RowsTap.
 at::Tensor patched_output(const at::Tensor& output, std::int64_t layer, std::int64_t pass,
                           const CallContext& context);
 

@@ -7,6 +7,7 @@
 
 #include "core/forward/attention.h"
 #include "core/forward/backend.h"
+#include "core/forward/layer_record.h"
 #include "core/forward/layer_source.h"
 #include "core/forward/learning.h"
 #include "core/forward/operations.h"
@@ -43,17 +44,7 @@ at::Tensor embed(const Weights& weights, const at::Tensor& ids, const EmbeddingS
 
 void tap_hidden(const at::Tensor& x, std::int64_t layer, std::int64_t pass,
                 const CallContext& context) {
-  if (!context.wants.hidden || !context.probe.wants_layer(layer)) { return; }
-  const auto width = x.size(1);
-  context.backend.finish_taps(context);
-  const at::Tensor host = x.contiguous().cpu();
-  const HiddenTap tap{layer,
-                      pass,
-                      context.first_token(),
-                      context.recorded(),
-                      width,
-                      host.const_data_ptr<float>() + context.call.first_recorded * width};
-  CallContext::require_going(context.probe.hidden(tap));
+  if (context.wants.hidden) { give_rows_to_probe(x, layer, pass, &Probe::hidden, context); }
 }
 
 // The stack over the tokens of one call, pass after pass.

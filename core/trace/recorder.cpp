@@ -279,10 +279,10 @@ struct TraceRecorder::State : RecordedArrays {
     put("lens_target_rank", first, tap.target_rank, tap.tokens);
   }
 
-  void record_output(const OutputTap& tap) {
+  void record_output(const RowsTap& tap) {
     require_sizes(tap.width == extents[Axis::width]);
     const std::int64_t m = row(moe_layers, tap.layer, tap.pass);
-    put("moe_output", (m * extents[Axis::token] + tap.first_token) * tap.width, tap.output,
+    put("moe_output", (m * extents[Axis::token] + tap.first_token) * tap.width, tap.rows,
         tap.tokens * tap.width);
   }
 
@@ -355,7 +355,7 @@ bool TraceRecorder::lens(const LensTap& tap) noexcept {
   return state_->guarded([&] { state_->record_lens(tap); });
 }
 
-bool TraceRecorder::output(const OutputTap& tap) noexcept {
+bool TraceRecorder::output(const RowsTap& tap) noexcept {
   return state_->guarded([&] { state_->record_output(tap); });
 }
 

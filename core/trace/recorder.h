@@ -88,7 +88,7 @@ class TraceRecorder final : public Probe {
   bool dense(const DenseTap& tap) noexcept override;
   bool shared(const SharedTap& tap) noexcept override;
   bool lens(const LensTap& tap) noexcept override;
-  bool output(const OutputTap& tap) noexcept override;
+  bool output(const RowsTap& tap) noexcept override;
   bool next_token(const NextTokenTap& tap) noexcept override;
 
   // ablation_nll of the experts of a layer, in every pass; before finish(). NaN: not tried.

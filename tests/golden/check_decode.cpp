@@ -59,8 +59,8 @@ struct Record final : Probe {
     margin[{tap.pass, tap.layer}].add(r.numbers.margin, r.tokens, 1);
     return true;
   }
-  bool hidden(const HiddenTap& tap) noexcept override {
-    at("hidden", tap.pass, tap.layer).add(tap.hidden, tap.tokens, tap.width);
+  bool hidden(const RowsTap& tap) noexcept override {
+    at("hidden", tap.pass, tap.layer).add(tap.rows, tap.tokens, tap.width);
     return true;
   }
   bool next_token(const NextTokenTap& tap) noexcept override {

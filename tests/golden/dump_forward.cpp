@@ -104,8 +104,8 @@ class GoldenProbe final : public Probe {
     keep(front + "stats", &tap.gate_stats->mean_abs, {tap.tokens, 7});
     return true;
   }
-  bool hidden(const HiddenTap& tap) noexcept override {
-    keep(front_of(tap.layer, tap.pass) + "hidden", tap.hidden, {tap.tokens, tap.width});
+  bool hidden(const RowsTap& tap) noexcept override {
+    keep(front_of(tap.layer, tap.pass) + "hidden", tap.rows, {tap.tokens, tap.width});
     return true;
   }
   bool next_token(const NextTokenTap& tap) noexcept override {
@@ -127,12 +127,12 @@ class GoldenProbe final : public Probe {
     }
     return true;
   }
-  bool output(const OutputTap& tap) noexcept override {
+  bool output(const RowsTap& tap) noexcept override {
     given_.tokens = tap.tokens;
     given_.width = tap.width;
     given_.layer.push_back(std::int32_t(tap.layer));
     given_.pass.push_back(std::int32_t(tap.pass));
-    outputs_.insert(outputs_.end(), tap.output, tap.output + tap.tokens * tap.width);
+    outputs_.insert(outputs_.end(), tap.rows, tap.rows + tap.tokens * tap.width);
     return true;
   }
   void require_lens_is_output() const {
