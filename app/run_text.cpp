@@ -145,11 +145,15 @@ std::uint64_t tokens_to_run(const TokenizedText& text) {
   return tokens;
 }
 
-Failure run_chunks(const RunPlan& plan, EngineModel& loaded, const TokenizedText& text,
-                   Probe& probe, TokenProgress& progress, SharedStart* shared) {
+namespace {
+
+// Every chunk of `text`: from `from` on, where it has places, and with what is kept in `keep`,
+// where that has places.
+Failure run_each(const RunPlan& plan, EngineModel& loaded, const TokenizedText& text, Probe& probe,
+                 TokenProgress& progress, const std::vector<StackPlace>& from,
+                 std::vector<StackPlace>& keep) {
   const std::vector<std::int32_t> ids = ids_of(text);
   const std::int64_t tokens = std::int64_t(ids.size());
-  if (shared) { shared->kept.assign(text.chunks.size(), {shared->keep_layer, nullptr}); }
   for (std::size_t i = 0; i < text.chunks.size(); ++i) {
     const TextChunk& chunk = text.chunks[i];
     progress.begin_call(std::uint64_t(chunk.end - chunk.begin));
@@ -160,12 +164,32 @@ Failure run_chunks(const RunPlan& plan, EngineModel& loaded, const TokenizedText
     call.first_recorded = chunk.first_recorded - chunk.begin;
     call.text_tokens = tokens;
     call.next_id = chunk.end < tokens ? ids[chunk.end] : -1;
-    if (shared && !shared->from.empty()) { call.from = shared->from[i]; }
-    if (shared && shared->keep_layer >= 0) { call.keep = &shared->kept[i]; }
+    if (!from.empty()) { call.from = from[i]; }
+    if (!keep.empty()) { call.keep = &keep[i]; }
     const Failure failure = loaded.forward(call, plan, probe, progress);
     if (failure) { return failure; }
   }
   return {};
+}
+
+}  // namespace
+
+Failure run_chunks(const RunPlan& plan, EngineModel& loaded, const TokenizedText& text,
+                   Probe& probe, TokenProgress& progress) {
+  std::vector<StackPlace> none;
+  return run_each(plan, loaded, text, probe, progress, {}, none);
+}
+
+Failure SharedStart::run(std::int64_t layer, const RunPlan& plan, EngineModel& loaded,
+                         const TokenizedText& text, Probe& probe, TokenProgress& progress) {
+  std::vector<StackPlace> keep;
+  if (layer != layer_) { keep.assign(text.chunks.size(), {layer, nullptr}); }
+  const Failure failure = run_each(plan, loaded, text, probe, progress, from_, keep);
+  if (!failure && layer != layer_) {
+    from_ = std::move(keep);
+    layer_ = layer;
+  }
+  return failure;
 }
 
 void record_trace(const std::filesystem::path& path, const Model& model, const RunPlan& plan,

@@ -75,17 +75,22 @@ std::vector<std::int32_t> ids_of(const TokenizedText& text);
 // Tokens that record_trace will run, the repeated context of chunks included.
 std::uint64_t tokens_to_run(const TokenizedText& text);
 
-// Where the calls of several runs of a text meet, a place for each chunk: the first of them keeps
-// what the others go on from (ForwardCall).
-struct SharedStart {
-  std::vector<StackPlace> from;  // empty: from the start
-  std::int64_t keep_layer = -1;  // −1: nothing is kept
-  std::vector<StackPlace> kept;
-};
-
 // Runs every chunk of `text`; what stopped it is returned.
 Failure run_chunks(const RunPlan& plan, EngineModel& loaded, const TokenizedText& text,
-                   Probe& probe, TokenProgress& progress, SharedStart* shared = nullptr);
+                   Probe& probe, TokenProgress& progress);
+
+// Runs of one text by plans that act from one layer on: what comes before that layer runs once for
+// all of them.
+class SharedStart {
+ public:
+  // run_chunks of a plan that acts from `layer` on, at or behind those of the runs before.
+  Failure run(std::int64_t layer, const RunPlan& plan, EngineModel& loaded,
+              const TokenizedText& text, Probe& probe, TokenProgress& progress);
+
+ private:
+  std::int64_t layer_ = -1;       // where from_ is; −1: at the start
+  std::vector<StackPlace> from_;  // for each chunk; empty: the start
+};
 
 // Runs every chunk of `text` and writes the trace to `path`. Throws what stopped it.
 void record_trace(const std::filesystem::path& path, const Model& model, const RunPlan& plan,

@@ -233,14 +233,10 @@ class Sweep {
 
   // All layers before the expert's give what they give in the whole model: they run once for it.
   double loss_without(const AblatedExpert& expert) {
-    const bool here = start_layer_ == expert.layer;
-    shared_.keep_layer = here ? -1 : expert.layer;
     Loss loss;
-    const Failure failure =
-        run_chunks(resolve(model_, {word_of(expert)}), *loaded_, text_, loss, *progress_, &shared_);
+    const Failure failure = shared_.run(expert.layer, resolve(model_, {word_of(expert)}), *loaded_,
+                                        text_, loss, *progress_);
     if (failure) { throw Error(failure); }
-    if (!here) { shared_.from = std::move(shared_.kept); }
-    start_layer_ = expert.layer;
     // Of other tokens than the whole model's the sum says nothing.
     return loss.count == found_.nll_count ? loss.sum : kNaN;
   }
@@ -286,7 +282,6 @@ class Sweep {
   std::unique_ptr<EngineModel> loaded_;  // after model_, which it refers to
   std::optional<TokenProgress> progress_;
   SharedStart shared_;
-  std::int64_t start_layer_ = -1;  // where shared_ starts
 };
 
 }  // namespace

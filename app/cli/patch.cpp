@@ -116,7 +116,8 @@ class PatchSweep {
     OutputFolder folder(options_.output, options_.force, interrupts_);
     folder.check_places({}, {kTraceFile, kModelFile, kPatchingJson});
     folder.check_keeps(trace_file(outputs_->file));
-    log_.emplace(kPatchingLog, folder.path(), identity(), options_.resume, options_.force);
+    identity_ = identity();
+    log_.emplace(kPatchingLog, folder.path(), identity_, options_.resume, options_.force);
     log_->keep([&](const SweepLog::Spot& spot) {
       const auto is_of = [&](const Row& row) { return row.row == spot.first; };
       return spot.second >= 0 && spot.second < tokens() &&
@@ -215,18 +216,14 @@ class PatchSweep {
     return identity;
   }
 
-  double logprob(const RunPlan& plan, SharedStart* shared) {
-    TokenLogprob probe(at_, id_);
-    const Failure failure = run_chunks(plan, *loaded_, text_, probe, *progress_, shared);
-    if (failure) { throw Error(failure); }
-    return probe.value;
-  }
-
   void measure_all() {
     const auto places = std::int64_t(rows_.size()) * tokens();
     const std::int64_t waiting = places - std::ssize(log_->results());
     progress_.emplace(terminal_, std::uint64_t(2 + waiting) * tokens_to_run(text_));
-    base_ = logprob(plan_, nullptr);
+    TokenLogprob probe(at_, id_);
+    const Failure failure = run_chunks(plan_, *loaded_, text_, probe, *progress_);
+    if (failure) { throw Error(failure); }
+    base_ = probe.value;
     for (const Row& row : rows_) { measure(row); }
   }
 
@@ -237,12 +234,10 @@ class PatchSweep {
     for (std::int64_t t = 0; t < tokens(); ++t) {
       if (log_->results().count({row.row, t}) > 0) { continue; }
       plan.layers[row.layer].patches[0].tokens = {t};
-      const bool here = start_layer_ == row.layer;
-      shared_.keep_layer = here ? -1 : row.layer;
-      const double value = logprob(plan, &shared_);
-      if (!here) { shared_.from = std::move(shared_.kept); }
-      start_layer_ = row.layer;
-      log_->add({row.row, t}, value);
+      TokenLogprob probe(at_, id_);
+      const Failure failure = shared_.run(row.layer, plan, *loaded_, text_, probe, *progress_);
+      if (failure) { throw Error(failure); }
+      log_->add({row.row, t}, probe.value);
       interrupts_.check();
     }
   }
@@ -289,7 +284,7 @@ class PatchSweep {
     }
     return {{"schema", kPatchingSchema},
             {"command", printable(settings_.command)},
-            {"settings", identity()},
+            {"settings", identity_},
             {"prediction", settings_.patching},
             {"places", std::move(list)}};
   }
@@ -339,11 +334,11 @@ class PatchSweep {
   std::int64_t at_ = -1, id_ = -1;  // the prediction
   std::string shown_;               // its token
   double base_ = kNaN;              // its log-probability as the model has it
+  Json identity_;                   // what decides about the numbers
   std::optional<SweepLog> log_;
   std::unique_ptr<EngineModel> loaded_;  // after model_, which it refers to
   std::optional<TokenProgress> progress_;
   SharedStart shared_;
-  std::int64_t start_layer_ = -1;  // where shared_ starts
 };
 
 }  // namespace
