@@ -97,15 +97,16 @@ Generation::Generation(const Model& model, const RunPlan& plan, EngineModel& loa
 
 // Runs the tokens from `first` on; what an interrupted call gave is left out.
 Failure Generation::run(std::int64_t first, Progress& progress) {
-  const std::vector<std::int32_t> ids = ids_of(text_);
-  const std::int64_t tokens = std::ssize(ids);
+  const std::int64_t tokens = std::ssize(text_.tokens);
   std::int64_t begin = first;
   if (first > 0 && !positions_go_on(model_.architecture, first, tokens)) {
     cache_->clear();
     begin = 0;
     begun_again_.push_back(first);
   }
-  ForwardCall call{.ids = std::span(ids).subspan(std::size_t(begin))};
+  std::vector<std::int32_t> ids;
+  for (std::int64_t t = begin; t < tokens; ++t) { ids.push_back(text_.tokens[t].id); }
+  ForwardCall call{.ids = ids};
   call.text_offset = begin;
   // Without layers the last row's logits are all there is to know.
   call.first_recorded = layers_.empty() ? tokens - 1 - begin : first - begin;
@@ -182,16 +183,15 @@ void Generation::place_generated(TokenizedText& text) const {
   for (std::int64_t t = 0; t < prompt_tokens_; ++t) {
     place = std::max(place, text.tokens[t].char_end);
   }
-  std::string bytes;
+  std::int32_t said = 0;  // code points that began in the tokens before
   for (std::int64_t t = prompt_tokens_; tokenizer_ && t < std::ssize(text.tokens); ++t) {
     Token& token = text.tokens[t];
     if (tokenizer_->is_special(token.id) || text.bytes[t].empty()) { continue; }
     // A token that begins within a character spans it.
     const bool within = !starts_utf8(text.bytes[t].front());
-    const auto before = std::int32_t(count_code_points(bytes));
-    bytes += text.bytes[t];
-    token.char_start = place + std::max(0, before - (within ? 1 : 0));
-    token.char_end = place + std::int32_t(count_code_points(bytes));
+    token.char_start = place + std::max(0, said - (within ? 1 : 0));
+    said += std::int32_t(count_code_points(text.bytes[t]));
+    token.char_end = place + said;
   }
 }
 

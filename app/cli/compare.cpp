@@ -33,7 +33,6 @@ the second.)";
 constexpr const char* kCompareFile = "compare.json";
 constexpr const char* kValuesFile = "compare.csv";
 constexpr const char* kDifferencesFile = "compare-differences.csv";
-constexpr const char* kFiguresFolder = "figures";
 
 class Compare {
  public:

@@ -22,7 +22,7 @@ namespace kappascope {
 namespace {
 
 bool is_figure(const std::string& name) {
-  return name.starts_with("figures/");
+  return name.starts_with(join_words(kFiguresFolder, "/"));
 }
 
 namespace fs = std::filesystem;

@@ -13,6 +13,8 @@ namespace kappascope {
 // An output folder, locked against other processes, with a hidden folder inside it where files are
 // made before they are renamed into place. What was not published is removed in the end, and with
 // it the folders that were made for it, on errors and interrupts too.
+inline constexpr const char* kFiguresFolder = "figures";  // in an output folder
+
 class OutputFolder {
  public:
   // Makes `folder` and its parents where missing. Another process writes there: locked. A

@@ -6,11 +6,7 @@
 #include "core/trace/tables.h"
 
 namespace kappascope {
-namespace {
-
-constexpr const char* kFiguresFolder = "figures";
-
-}  // namespace
+namespace {}  // namespace
 
 Trace open_with_parameters(const OutputFolder& folder, const std::filesystem::path& path,
                            const Model& model, const OutputOptions& options) {

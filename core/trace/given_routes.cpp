@@ -131,10 +131,13 @@ GivenRoutes of_trace(const std::filesystem::path& path) {
 
 }  // namespace
 
-std::shared_ptr<const GivenRoutes> read_routes(const std::filesystem::path& path) {
+std::filesystem::path trace_file(const std::filesystem::path& path) {
   std::error_code unreadable;
-  const bool folder = std::filesystem::is_directory(path, unreadable);
-  const std::filesystem::path at = folder ? path / kTraceFile : path;
+  return std::filesystem::is_directory(path, unreadable) ? path / kTraceFile : path;
+}
+
+std::shared_ptr<const GivenRoutes> read_routes(const std::filesystem::path& path) {
+  const std::filesystem::path at = trace_file(path);
   const InputFile file = InputFile::open(at);
   const auto first = file.read(0, std::min<std::uint64_t>(file.size(), 1), "first byte");
   require(!first.empty(), ExitCode::damaged, {file.path()},
@@ -143,11 +146,6 @@ std::shared_ptr<const GivenRoutes> read_routes(const std::filesystem::path& path
   GivenRoutes routes = array ? of_array(file) : of_trace(at);
   routes.file = path.native();
   return std::make_shared<const GivenRoutes>(std::move(routes));
-}
-
-std::filesystem::path trace_file(const std::filesystem::path& path) {
-  std::error_code unreadable;
-  return std::filesystem::is_directory(path, unreadable) ? path / kTraceFile : path;
 }
 
 std::shared_ptr<const GivenOutputs> read_outputs(const std::string& path) {

@@ -11,14 +11,14 @@
 
 namespace kappascope {
 
+// The trace that a path means: trace.npz in the folder `path`, or the file itself.
+std::filesystem::path trace_file(const std::filesystem::path& path);
+
 // An integer array [T, rows, K] as a .npy file, as serving engines give it (vLLM and SGLang:
 // routed_experts), or the routing of a trace (trace.npz, or the folder with it). Whether it fits a
 // run, the plan says. Missing: io; broken: damaged; another type, order or number of axes, a number
 // that is no expert: unsupported.
 std::shared_ptr<const GivenRoutes> read_routes(const std::filesystem::path& path);
-
-// The trace that a path means: trace.npz in the folder `path`, or the file itself.
-std::filesystem::path trace_file(const std::filesystem::path& path);
 
 // What the MoE layers gave in a run with `--record outputs`, from its trace (trace.npz, or the
 // folder with it). Missing: io; broken: damaged; without outputs: unsupported.
