@@ -8,7 +8,8 @@
 namespace kappascope {
 namespace {
 
-constexpr double kMostTemperature = 1e6, kLeastMass = 1e-9;
+constexpr int kMostTemperature = 1'000'000;
+constexpr double kLeastMass = 1e-9;
 constexpr const char* kGenerateExamples = R"(
 Greedy unless --temperature is given. The text goes to standard output, all else to standard error.
 With Ctrl+C it ends there: what was generated is written all the same, and the exit code is 130.

@@ -83,7 +83,8 @@ Figure decode_overlap(Traces traces, const FigureChoices&) {
   Panel hot = panel_of(trace, "Hot set (share of experts)");
   hot.below = true;
   hot.share = 0.6;
-  if (overlap.empty.empty()) {
+  const bool shown = overlap.empty.empty();
+  if (shown) {
     overlap.lines = {line_of(trace, prompt.overlap, "prompt", 0),
                      line_of(trace, generated.overlap, "generated", 1),
                      line_of(trace, prompt.chance, "prompt, by chance", 0),
@@ -97,7 +98,8 @@ Figure decode_overlap(Traces traces, const FigureChoices&) {
                            "experts with 90 % of the assignments.");
   }
   figure.tables = {table_of(trace, prompt, generated)};
-  figure.panels = {std::move(overlap), std::move(hot)};
+  figure.panels = {std::move(overlap)};
+  if (shown) { figure.panels.push_back(std::move(hot)); }  // else the same reason twice
   return figure;
 }
 
