@@ -94,7 +94,8 @@ class EngineModel {
   // meanwhile), internal. Steps of the progress "prefill" are layers run × tokens.
   virtual Failure forward(const ForwardCall& call, const RunPlan& plan, Probe& probe,
                           Progress& progress) noexcept = 0;
-  // For texts of up to `tokens`, of runs with so many passes. Codes: memory, gpu.
+  // For texts of up to `tokens`, of runs with so many passes. Where there is a cache already, of
+  // this model and as many passes, it grows to that and keeps what it has. Codes: memory, gpu.
   virtual Failure make_cache(std::int64_t passes, std::int64_t tokens,
                              std::unique_ptr<TokenCache>& cache) noexcept = 0;
   // NaN and Inf among the weights, counted at load, and the tensors they are in.
@@ -115,7 +116,7 @@ class Engine {
   virtual const char* torch_version() const noexcept = 0;
 };
 
-inline constexpr std::uint32_t kEngineVersion = 10;  // of this header
+inline constexpr std::uint32_t kEngineVersion = 11;  // of this header
 
 // The engine library of a device, beside the program, opened at the first call (thread-safe).
 // Throws Error naming the library when it is missing, does not open or is of another version:

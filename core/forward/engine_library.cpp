@@ -45,6 +45,7 @@ class LoadedModel final : public EngineModel {
     return guarded([&] {
       const at::InferenceMode no_gradients;
       const c10::DeviceGuard device(weights_.device);
+      if (cache) { return static_cast<StackCache&>(*cache).grow(model_.architecture, tokens); }
       cache = std::make_unique<StackCache>(model_.architecture, passes, tokens, weights_.device);
     });
   }

@@ -1,12 +1,22 @@
 #include "core/forward/token_cache.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace kappascope {
 
 void KeptKeys::clear() {
   first = count = 0;
   finite = looked_at = true;
+}
+
+void KeptKeys::grow(std::int64_t room) {
+  for (at::Tensor* of : {&keys, &values}) {
+    if (!of->defined() || of->size(1) >= room) { continue; }
+    at::Tensor larger = at::empty({of->size(0), room, of->size(2)}, of->options());
+    larger.narrow(1, 0, count).copy_(of->narrow(1, 0, count));
+    *of = std::move(larger);
+  }
 }
 
 KeptKeys::Seen KeptKeys::append(const at::Tensor& k, const at::Tensor& v, std::int64_t window) {
@@ -64,6 +74,15 @@ StackCache::StackCache(const Architecture& architecture, std::int64_t passes, st
 void StackCache::clear() noexcept {
   tokens_ = 0;
   whole_ = true;
+}
+
+void StackCache::grow(const Architecture& architecture, std::int64_t tokens) {
+  if (tokens <= plan_.tokens) { return; }
+  CachePlan larger = plan_cache(architecture, plan_.passes, tokens);
+  for (std::size_t i = 0; i < states_.size(); ++i) {
+    states_[i].kept.grow(larger.layers[i % larger.layers.size()].tokens);
+  }
+  plan_ = std::move(larger);
 }
 
 void StackCache::begin_call(const Architecture& architecture, const ForwardCall& call,

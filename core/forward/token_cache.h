@@ -24,6 +24,7 @@ struct KeptKeys {
   bool empty() const { return count == 0; }
   std::int64_t end() const { return first + count; }
   void clear();
+  void grow(std::int64_t room);  // at least what there is
   // Rows for the next tokens to see: those kept and k, v [heads,T,width] after them, at places
   // [seen_first, …). At least the last `window` of what was kept stays.
   struct Seen {
@@ -46,6 +47,8 @@ class StackCache final : public TokenCache {
              const at::Device& device);
   std::int64_t tokens() const noexcept override { return tokens_; }
   void clear() noexcept override;
+  // Room for texts of up to `tokens`; what is kept stays.
+  void grow(const Architecture& architecture, std::int64_t tokens);
 
   LayerState& of(std::int64_t layer, std::int64_t pass) {
     return states_[pass * std::ssize(plan_.layers) + layer];

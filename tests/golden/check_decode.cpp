@@ -91,7 +91,10 @@ class Check {
 
   bool run() {
     const std::int64_t all = std::ssize(ids_);
-    const Record parts = by_parts(), again = by_parts();
+    const Record parts = by_parts();
+    cache_ = nullptr;
+    grown_ = true;
+    const Record again = by_parts();
     bool good = same_bits(parts, again);
     // Where it was begun again, the tokens before were run in a shorter text.
     if (begun_ > 0) { good = compare(parts, 0, first_begun_) && good; }
@@ -128,12 +131,14 @@ class Check {
   Record by_parts() {
     Record record;
     const std::int64_t all = std::ssize(ids_);
-    cache_->clear();
+    if (cache_) { cache_->clear(); }
     begun_ = 0;
     std::int64_t done = 0;
     const auto call = [&](std::int64_t count) {
       count = std::min(count, all - done);
       if (count == 0) { return; }
+      // A cache that has always had room for all, and one that grows, keep the same.
+      if (grown_) { require_done(loaded_->make_cache(plan_.passes, done + count, cache_)); }
       std::int64_t first = done;
       if (done > 0 && !positions_go_on(model_.architecture, done, done + count)) {
         cache_->clear();
@@ -218,6 +223,7 @@ class Check {
   std::unique_ptr<TokenCache> cache_;
   // Where the text was last run from its start again, since its length turned positions otherwise;
   // and where that was for the first time.
+  bool grown_ = false;
   std::int64_t begun_ = 0, first_begun_ = 0;
 };
 
