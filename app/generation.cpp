@@ -12,6 +12,8 @@
 namespace kappascope {
 namespace {
 
+constexpr int kMostTemperature = 1'000'000;
+constexpr double kLeastMass = 1e-9;
 constexpr std::string_view kNanochatEnds[] = {"<|assistant_end|>", "<|bos|>"};
 
 // The longest text of a prompt and what is generated after it.
@@ -29,6 +31,17 @@ Json capacity_of_step(const RunPlan& plan) {
     least = least < 0 ? places : std::min(least, places);
   }
   return least < 0 ? Json() : Json(least);
+}
+
+// The tokens that end a text: those that the model's folder names (core/model/end_tokens.h); where
+// it names none, nanochat's, as far as the tokenizer has them.
+std::vector<std::int32_t> end_tokens_of(const Model& model, const Tokenizer* tokenizer) {
+  std::vector<std::int32_t> ends = end_tokens(model);
+  if (!ends.empty() || !tokenizer || model.architecture.family != "kappa-swiglu") { return ends; }
+  for (const std::string_view name : kNanochatEnds) {
+    if (const auto id = tokenizer->special(name)) { ends.push_back(*id); }
+  }
+  return ends;
 }
 
 }  // namespace
@@ -51,15 +64,6 @@ std::string_view name(Ended ended) {
   fail(ExitCode::internal, {}, "an end of no kind");
 }
 
-std::vector<std::int32_t> end_tokens_of(const Model& model, const Tokenizer* tokenizer) {
-  std::vector<std::int32_t> ends = end_tokens(model);
-  if (!ends.empty() || !tokenizer || model.architecture.family != "kappa-swiglu") { return ends; }
-  for (const std::string_view name : kNanochatEnds) {
-    if (const auto id = tokenizer->special(name)) { ends.push_back(*id); }
-  }
-  return ends;
-}
-
 void check_generation(const RunPlan& plan) {
   for (const LayerPlan& layer : plan.layers) {
     require(layer.routes_row.empty() && layer.patches.empty(), ExitCode::unsupported, {},
@@ -67,6 +71,21 @@ void check_generation(const RunPlan& plan) {
     require(!layer.has(ExpertMode::mean), ExitCode::unsupported, {},
             "ablate with mean: a call of one token has no mean; expected zero or reroute");
   }
+}
+
+void check_sampling(const GenerationRules& rules) {
+  const SamplingRule& sampling = rules.sampling;
+  // NaN is in no range.
+  require(sampling.temperature >= 0 && sampling.temperature <= kMostTemperature, ExitCode::usage,
+          {}, "--temperature: expected a number from 0 to ", kMostTemperature, ", found ",
+          sampling.temperature);
+  require(sampling.mass >= kLeastMass && sampling.mass <= 1, ExitCode::usage, {},
+          "--top-p: expected a number from ", kLeastMass, " to 1, found ", sampling.mass);
+  for (const std::string& stop : rules.stops) {
+    require(is_utf8(stop), ExitCode::usage, {}, "--stop: not valid UTF-8, found ", printable(stop));
+  }
+  require(sampling.temperature > 0 || (sampling.most == 0 && sampling.mass == 1), ExitCode::usage,
+          {}, "--top-k-tokens and --top-p are for drawing: give --temperature, too");
 }
 
 std::uint64_t cache_bytes_of(const Model& model, const RunPlan& plan, std::int64_t prompt,
@@ -82,17 +101,22 @@ Generation::Generation(const Model& model, const RunPlan& plan, EngineModel& loa
       loaded_(loaded),
       tokenizer_(tokenizer),
       rules_(std::move(rules)),
+      ends_(rules_.go_on_at_end ? std::vector<std::int32_t>() : end_tokens_of(model, tokenizer)),
       text_(std::move(prompt)),
       prompt_tokens_(std::ssize(text_.tokens)),
       layers_(layers),
       taps_(layers),
       sampler_(rules_.sampling),
       said_(rules_.stops) {
-  const std::int64_t tokens = longest(model, prompt_tokens_, rules_.tokens);
-  cache_bytes_ = plan_cache(model.architecture, plan.passes, tokens).bytes();
-  const Failure failure = loaded.make_cache(plan.passes, tokens, cache_);
-  if (failure) { throw Error(failure); }
+  make_room();
   text_.chunks.clear();
+}
+
+void Generation::make_room() {
+  const std::int64_t tokens = longest(model_, prompt_tokens_, rules_.tokens);
+  cache_bytes_ = plan_cache(model_.architecture, plan_.passes, tokens).bytes();
+  const Failure failure = loaded_.make_cache(plan_.passes, tokens, cache_);
+  if (failure) { throw Error(failure); }
 }
 
 // Runs the tokens from `first` on; what an interrupted call gave is left out.
@@ -152,7 +176,7 @@ bool Generation::step(Progress& progress, std::string& said) {
   const std::string bytes(tokenizer_ ? tokenizer_->bytes(next) : std::string_view());
   text_.tokens.push_back({.id = next});
   text_.bytes.push_back(bytes);
-  const bool ends = std::find(rules_.ends.begin(), rules_.ends.end(), next) != rules_.ends.end();
+  const bool ends = std::find(ends_.begin(), ends_.end(), next) != ends_.end();
   const bool last =
       ends || generated_tokens() >= rules_.tokens || at + 1 >= model_.architecture.context;
   if (!last || !layers_.empty()) {
@@ -175,6 +199,17 @@ bool Generation::step(Progress& progress, std::string& said) {
   said += said_.add(bytes);
   if (said_.stopped()) { ended_ = Ended::stop_text; }
   return ended_ == Ended::not_yet;
+}
+
+void Generation::stop() {
+  if (ended_ == Ended::not_yet) { ended_ = Ended::stopped; }
+}
+
+void Generation::go_on(std::int64_t tokens) {
+  rules_.tokens = generated_tokens() + tokens;
+  make_room();
+  if (said_.stopped()) { said_ = SaidText(rules_.stops); }
+  ended_ = Ended::not_yet;
 }
 
 // Places of the generated tokens in the text, after the prompt's.
@@ -205,7 +240,7 @@ Json Generation::document() const {
             {"top_k_tokens", rule.most},
             {"seed", rule.seed},
             {"stop", Json::array()},
-            {"end_token_ids", rules_.ends},
+            {"end_token_ids", ends_},
             {"capacity_of_step", capacity_of_step(plan_)},
             {"begun_again_at", begun_again_}};
   for (const std::string& stop : rules_.stops) { meta["stop"].push_back(display_text(stop)); }

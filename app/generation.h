@@ -18,15 +18,15 @@ struct GenerationRules {
   std::int64_t tokens = 128;  // at most so many, and no more than the model's longest text
   SamplingRule sampling;
   std::vector<std::string> stops;  // texts that end it (SaidText)
-  std::vector<std::int32_t> ends;  // tokens that end it; they are part of it, not of what is said
+  bool go_on_at_end = false;       // the tokens that end a text do not end it
+  bool operator==(const GenerationRules&) const = default;
 };
+
+// Refuses (usage) what cannot be drawn by, naming its option of `kappascope generate`.
+void check_sampling(const GenerationRules& rules);
 
 enum class Ended : std::uint8_t { not_yet, tokens, end_token, stop_text, context, stopped };
 std::string_view name(Ended ended);  // "token limit", as in the meta
-
-// The tokens that end a text: those that the model's folder names (core/model/end_tokens.h); where
-// it names none, nanochat's, as far as the tokenizer has them.
-std::vector<std::int32_t> end_tokens_of(const Model& model, const Tokenizer* tokenizer);
 
 // Refuses what acts on a whole text alone (unsupported): given routes, means of experts.
 void check_generation(const RunPlan& plan);
@@ -42,10 +42,16 @@ class Generation {
   // Runs the prompt. Throws what stopped it.
   void run_prompt(Progress& progress);
   // One token more; what can be shown of it is added to `said`. False: it ended. Throws what
-  // stopped it, but for an interruption, which ends it before that token.
+  // stopped it, but for an interruption, which ends it before that token, for good.
   bool step(Progress& progress, std::string& said);
+  // Ends it after the last token, if it has not ended.
+  void stop();
+  // After it ended, but for an interruption: up to `tokens` more. The calls go on: it is as if the
+  // end had not come. Throws what stopped it.
+  void go_on(std::int64_t tokens);
 
   Ended ended() const { return ended_; }
+  const GenerationRules& rules() const { return rules_; }
   std::int64_t prompt_tokens() const { return prompt_tokens_; }
   std::int64_t generated_tokens() const { return std::ssize(text_.tokens) - prompt_tokens_; }
   const std::string& said() const { return said_.text(); }
@@ -57,6 +63,7 @@ class Generation {
   void write_trace(const std::filesystem::path& path, const TraceSettings& settings) const;
 
  private:
+  void make_room();
   Failure run(std::int64_t first, Progress& progress);
   std::int32_t choose();
   Json document() const;
@@ -66,7 +73,9 @@ class Generation {
   const RunPlan& plan_;
   EngineModel& loaded_;
   const Tokenizer* tokenizer_;
-  const GenerationRules rules_;
+  GenerationRules rules_;
+  // The tokens that end it; they are part of it, not of what is said.
+  const std::vector<std::int32_t> ends_;
   TokenizedText text_;  // its chunks are the calls
   const std::int64_t prompt_tokens_;
   const std::vector<std::int64_t> layers_;

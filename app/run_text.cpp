@@ -88,6 +88,23 @@ TokenizedText with_bytes(std::vector<Token> tokens, const Tokenizer* tokenizer,
   return result;
 }
 
+TokenizedText tokens_of_ids(const std::vector<std::int64_t>& ids, const std::string& source,
+                            const Tokenizer* tokenizer, const Model& model,
+                            std::int64_t max_tokens) {
+  require(!ids.empty(), ExitCode::unsupported, {.file = source},
+          "expected at least one token id, found none");
+  std::vector<Token> tokens;
+  std::string decimals;
+  for (std::size_t t = 0; t < ids.size(); ++t) {
+    check_id(ids[t], t, model, source);
+    tokens.push_back({.id = std::int32_t(ids[t])});
+    decimals += join_words(t == 0 ? "" : " ", ids[t]);
+  }
+  TokenizedText text = with_bytes(std::move(tokens), tokenizer, max_tokens);
+  text.document = {.source = source, .sha256 = sha256_hex(decimals)};
+  return text;
+}
+
 std::unique_ptr<EngineModel> load_weights(const Model& model, const LoadOptions& options,
                                           Progress& progress) {
   std::unique_ptr<EngineModel> loaded;

@@ -33,7 +33,11 @@ TokenizedText with_bytes(std::vector<Token> tokens, const Tokenizer* tokenizer,
 // outside the model's vocabulary: unsupported, naming its position.
 TokenizedText tokenize(const SourceText& text, const Tokenizer& tokenizer, const Model& model,
                        std::int64_t max_tokens);
-// The same of a chat (ChatFormat::render()), with which tokens are the assistant's.
+// Of token ids: nothing is put in front, and bytes are those of `tokenizer` where there is one.
+TokenizedText tokens_of_ids(const std::vector<std::int64_t>& ids, const std::string& source,
+                            const Tokenizer* tokenizer, const Model& model,
+                            std::int64_t max_tokens);
+// The same as tokenize() of a chat (ChatFormat::render()), with which tokens are the assistant's.
 TokenizedText tokenize_chat(const SourceText& text, const ChatFormat& format,
                             const Tokenizer& tokenizer, const Model& model, std::int64_t max_tokens,
                             ChatUse use = ChatUse::whole);

@@ -75,6 +75,7 @@ class Generate {
     open_prompt();
     generate();
     if (folder_) { write(); }
+    if (failure_) { throw Error(failure_); }
     report();
     return stopped() ? int(ExitCode::interrupted) : int(ExitCode::ok);
   }
@@ -109,7 +110,6 @@ class Generate {
     if (!tokenizer && !options_.json) {
       terminal_.warn("there is no tokenizer, so no text: --json prints the token ids");
     }
-    if (!options_.go_on_at_end) { options_.rules.ends = end_tokens_of(model_, tokenizer); }
     loaded_ = load_model(model_, options_.compute, {&plan_}, tokens, terminal_, settings_,
                          cache_bytes_of(model_, plan_, tokens, options_.rules.tokens));
     generation_.emplace(model_, plan_, *loaded_, tokenizer, std::move(prompt), options_.rules,
@@ -144,19 +144,26 @@ class Generate {
     if (folder_) { interrupts_.set_patience(kPatienceToWriteMs); }
     Listening listening(interrupts_);
     const auto first = Clock::now();
-    for (bool going = true; going;) {
-      std::string said;
-      going = generation_->step(listening, said);
-      show(said);
+    try {
+      for (bool going = true; going;) {
+        std::string said;
+        going = generation_->step(listening, said);
+        const bool heard = show(said);
+        if (!heard && !folder_) { going = false; }  // for nobody
+      }
+      const std::string& said = generation_->said();
+      if (isatty(STDOUT_FILENO) && !said.empty() && said.back() != '\n') { show("\n"); }
+    } catch (const Error& error) {
+      if (!folder_) { throw; }
+      failure_ = error.failure();  // what came before it is written
+      generation_->stop();
     }
     seconds_ = seconds_since(first);
-    const std::string& said = generation_->said();
-    if (isatty(STDOUT_FILENO) && !said.empty() && said.back() != '\n') { show("\n"); }
   }
 
-  void show(const std::string& said) {
-    if (options_.json) { return; }
-    print(isatty(STDOUT_FILENO) ? for_terminal(said) : said);
+  // False: nobody reads it any more.
+  bool show(const std::string& said) {
+    return options_.json || print(isatty(STDOUT_FILENO) ? for_terminal(said) : said);
   }
 
   void write() {
@@ -233,6 +240,7 @@ class Generate {
   std::optional<Generation> generation_;
   double prompt_seconds_ = 0, seconds_ = 0;
   Json summary_;
+  Failure failure_;  // of a token that could not be generated
 };
 
 }  // namespace

@@ -3,13 +3,10 @@
 #include <utility>
 
 #include "app/cli/verbs.h"
-#include "core/utf8.h"
 
 namespace kappascope {
 namespace {
 
-constexpr int kMostTemperature = 1'000'000;
-constexpr double kLeastMass = 1e-9;
 constexpr const char* kGenerateExamples = R"(
 Greedy unless --temperature is given. The text goes to standard output, all else to standard error.
 With Ctrl+C it ends there: what was generated is written all the same, and the exit code is 130.
@@ -80,7 +77,7 @@ void GenerateOptions::add_sampling(CLI::App& app) {
       ->check([](const std::string& stop) { return stop.empty() ? "expected a text" : ""; })
       ->expected(1)
       ->take_all();
-  app.add_flag("--ignore-end", go_on_at_end, "go on after the tokens that end a text");
+  app.add_flag("--ignore-end", rules.go_on_at_end, "go on after the tokens that end a text");
 }
 
 void GenerateOptions::check() {
@@ -96,18 +93,7 @@ void GenerateOptions::check() {
     text.prompt = Json::array({{{"role", "user"}, {"content", *text.prompt}}})
                       .dump(-1, ' ', false, Json::error_handler_t::replace);
   }
-  const SamplingRule& sampling = rules.sampling;
-  // NaN is in no range.
-  require(sampling.temperature >= 0 && sampling.temperature <= kMostTemperature, ExitCode::usage,
-          {}, "--temperature: expected a number from 0 to ", kMostTemperature, ", found ",
-          sampling.temperature);
-  require(sampling.mass >= kLeastMass && sampling.mass <= 1, ExitCode::usage, {},
-          "--top-p: expected a number from ", kLeastMass, " to 1, found ", sampling.mass);
-  for (const std::string& stop : rules.stops) {
-    require(is_utf8(stop), ExitCode::usage, {}, "--stop: not valid UTF-8, found ", printable(stop));
-  }
-  require(sampling.temperature > 0 || (sampling.most == 0 && sampling.mass == 1), ExitCode::usage,
-          {}, "--top-k-tokens and --top-p are for drawing: give --temperature, too");
+  check_sampling(rules);
   changes.parse();
   require(!changes.names({Edit::routes, Edit::patch}), ExitCode::usage, {},
           "--routes and --patch are of a whole text, and here it is not known beforehand");

@@ -23,7 +23,7 @@ struct GenerateOptions : OutputOptions {
   ReadingOptions reading;
   InterventionOptions changes;
   TalkOptions talk;
-  bool go_on_at_end = false, json = false;
+  bool json = false;
 
   // Parses; false when help was asked for and printed. Wrong words: usage.
   bool parse(const std::vector<std::string>& words);

@@ -39,15 +39,16 @@ void write_line(std::string_view kind, std::string_view line) {
 
 }  // namespace
 
-void print(std::string_view text) {
+bool print(std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = write(STDOUT_FILENO, text.data(), text.size());
     if (written < 0 && errno == EINTR) { continue; }
-    if (written < 0 && errno == EPIPE) { return; }
+    if (written < 0 && errno == EPIPE) { return false; }
     require(written >= 0, ExitCode::io, {.file = "standard output"},
             std::generic_category().message(errno));
     text.remove_prefix(std::size_t(written));
   }
+  return true;
 }
 
 std::string json_text(const Json& document) {

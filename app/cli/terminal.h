@@ -18,8 +18,8 @@ namespace kappascope {
 struct Model;
 
 // Writes data to standard output at once. A reader that went away (head) is no error; a full disk
-// is (io).
-void print(std::string_view text);
+// is (io). False: the reader has gone.
+bool print(std::string_view text);
 
 // A document as printed and written: sorted keys, two spaces, a line break at the end.
 std::string json_text(const Json& document);

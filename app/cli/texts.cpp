@@ -48,23 +48,6 @@ std::vector<std::int64_t> ids_of_lines(std::string_view text, const std::string&
   return ids;
 }
 
-// Nothing is put in front; bytes are those of `tokenizer` when there is one.
-TokenizedText fed_ids(const std::vector<std::int64_t>& ids, const std::string& source,
-                      const Tokenizer* tokenizer, const Model& model, std::int64_t max_tokens) {
-  require(!ids.empty(), ExitCode::unsupported, {.file = source},
-          "expected at least one token id, found none");
-  std::vector<Token> tokens;
-  std::string decimals;
-  for (std::size_t t = 0; t < ids.size(); ++t) {
-    check_id(ids[t], t, model, source);
-    tokens.push_back({.id = std::int32_t(ids[t])});
-    decimals += join_words(t == 0 ? "" : " ", ids[t]);
-  }
-  TokenizedText text = with_bytes(std::move(tokens), tokenizer, max_tokens);
-  text.document = {.source = source, .sha256 = sha256_hex(decimals)};
-  return text;
-}
-
 void keep_if_read_once(TextItem& item) {
   if (item.line || item.kept || is_regular_file(item.file)) { return; }
   item.kept = std::make_shared<const std::string>(read_input(item.file));
@@ -255,7 +238,7 @@ TokenizedText TextOptions::read_ids(TextItem& item, std::string_view bytes,
   } else {
     ids = ids_of_lines(bytes, item.source());
   }
-  return fed_ids(ids, item.source(), tokenizer, model, max_tokens);
+  return tokens_of_ids(ids, item.source(), tokenizer, model, max_tokens);
 }
 
 TokenizedText TextOptions::read(TextItem& item, const TextTokenizer* tokenizer, const Model& model,

@@ -14,6 +14,7 @@ struct SamplingRule {
   std::int64_t most = 0;   // ≥ 0; 0: all tokens
   double mass = 1;         // 0 < mass ≤ 1
   std::uint64_t seed = 0;  // the same seed and logits: the same tokens, on every machine
+  bool operator==(const SamplingRule&) const = default;
 };
 
 class Sampler {
