@@ -68,6 +68,16 @@ void add_run_actions(Gui& gui, std::vector<Action>& all) {
   Workspace& workspace = gui.workspace;
   all.push_back({"Run the text", "Run", ImGuiMod_Ctrl | ImGuiKey_Enter,
                  [&workspace] { workspace.run(); }, workspace.can_run()});
+  all.push_back({"Generate: let the model go on with the text", "Run",
+                 ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_Enter,
+                 [&workspace] { workspace.generate(); }, workspace.can_run()});
+  const std::int64_t token = workspace.selection().token;
+  all.push_back({"Generate from the selected token on", "Run", 0,
+                 [&workspace, token] { workspace.go_on(token); },
+                 workspace.can_go_on() && token >= 0});
+  const auto generated = workspace.generated();
+  all.push_back({"Stop generating", "Run", 0, [&workspace] { workspace.stop_generating(); },
+                 generated && generated->going});
   all.push_back({"Cancel the run", "Run", 0,
                  [&workspace] { workspace.cancel(workspace.run_job()); },
                  workspace.run_job() != 0});

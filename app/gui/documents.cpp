@@ -89,6 +89,11 @@ void RunSettings::switch_off(Edit edit, bool off) {
   if (off) { interventions.push_back({.edit = edit}); }  // the last one of a kind acts
 }
 
+void remove_run(const fs::path& trace) {
+  std::error_code ignored;
+  fs::remove_all(trace.parent_path(), ignored);
+}
+
 bool same_tokens(const Trace& a, const Trace& b) {
   return std::equal(a.token_id.begin(), a.token_id.end(), b.token_id.begin(), b.token_id.end());
 }
@@ -195,6 +200,10 @@ Opened opened_at(const fs::path& path, std::optional<std::int64_t> step,
 }
 
 OpenModel* Documents::model(DocumentId id) {
+  return find_in(models_, id);
+}
+
+const OpenModel* Documents::model(DocumentId id) const {
   return find_in(models_, id);
 }
 

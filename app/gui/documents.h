@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "app/generation.h"
 #include "core/engine/engine.h"
 #include "core/engine/interventions.h"
 #include "core/model/description.h"
@@ -43,7 +44,11 @@ struct RunSettings {
   std::vector<Intervention> interventions;
   bool window = false;
   bool lens = false;  // record what every layer would predict
-  std::string wrong;  // of the words for interventions; then nothing runs
+  // The model goes on with the text, by these rules.
+  bool generates = false;
+  GenerationRules rules;
+  std::vector<std::int32_t> ids;  // tokens to go on with, in place of the text's; empty: these
+  std::string wrong;              // of the words for interventions; then nothing runs
 
   // Takes the words that are right ("kappa-mul=2@3-5") in place of those there are, and says in
   // `wrong` what the first wrong one should be.
@@ -82,6 +87,9 @@ inline bool is_unsaved(const OpenTrace& open) {
   return open.run && open.saved.empty();
 }
 
+// Removes the files of a run, by its trace.
+void remove_run(const std::filesystem::path& trace);
+
 // Whether `other` is a run of the same tokens through the same model in the same way, but without
 // the interventions that `edited` has.
 bool is_unedited_run(const Trace& edited, const Trace& other);
@@ -114,6 +122,7 @@ class Documents {
   const std::vector<OpenModel>& models() const { return models_; }
   const std::vector<OpenTrace>& traces() const { return traces_; }
   OpenModel* model(DocumentId id);  // null: not open
+  const OpenModel* model(DocumentId id) const;
   OpenTrace* trace(DocumentId id);
   const OpenTrace* trace(DocumentId id) const;
   OpenModel* model_in_use();  // that Run uses; null: none

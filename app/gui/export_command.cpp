@@ -37,6 +37,23 @@ std::string reading_words(const KappaChoices& reading) {
   return words;
 }
 
+// How tokens were drawn, where not as usual.
+std::string rules_words(const GenerationRules& rules) {
+  const SamplingRule& sampling = rules.sampling;
+  std::string words = " --tokens " + std::to_string(rules.tokens);
+  const auto add = [&](const char* option, const auto& value) {
+    words += join_words(" --", option, " ", value);
+  };
+  if (sampling.temperature > 0) {
+    add("temperature", Json(sampling.temperature).dump());
+    add("seed", sampling.seed);
+  }
+  if (sampling.most > 0) { add("top-k-tokens", sampling.most); }
+  if (sampling.mass < 1) { add("top-p", Json(sampling.mass).dump()); }
+  for (const std::string& stop : rules.stops) { words += " " + quote_word("--stop=" + stop); }
+  return words + (rules.go_on_at_end ? " --ignore-end" : "");
+}
+
 // Commands that make the traces that were made here, and where each trace is then.
 class NamedTraces {
  public:
@@ -65,9 +82,20 @@ class NamedTraces {
         model ? std::filesystem::absolute(model->model->files.weights).string()
               : open.trace->meta["model"]["path"].get<std::string>();
     const RunSettings& run = *open.run;
-    commands_ += "kappascope run " + quote_word(weights);
-    commands_ += run.text.starts_with('-') ? " " + quote_word("--prompt=" + run.text)
-                                           : " -p " + quote_word(run.text);
+    if (!run.ids.empty()) {
+      commands_ += "printf '%s\\n'";
+      for (const std::int32_t id : run.ids) { commands_ += " " + std::to_string(id); }
+      commands_ += " | ";
+    }
+    commands_ += run.generates ? "kappascope generate " : "kappascope run ";
+    commands_ += quote_word(weights);
+    if (!run.ids.empty()) {
+      commands_ += " --ids -";
+    } else {
+      commands_ += run.text.starts_with('-') ? " " + quote_word("--prompt=" + run.text)
+                                             : " -p " + quote_word(run.text);
+    }
+    if (run.generates) { commands_ += rules_words(run.rules); }
     commands_ += reading_words(open.model_reading);
     for (const std::string& word :
          canonical_words(unedited ? std::vector<Intervention>() : run.interventions)) {

@@ -23,8 +23,11 @@ void to_lower(std::string& text) {
 }
 
 void search(FindState& state, const Trace& trace) {
-  if (state.trace == &trace && state.searched == state.words) { return; }
+  if (state.trace == &trace && state.tokens == trace.tokens && state.searched == state.words) {
+    return;
+  }
   state.trace = &trace;
+  state.tokens = trace.tokens;  // a text that grows may be at the same address
   state.searched = state.words;
   state.found = find_text(trace, state.words);
 }

@@ -28,6 +28,7 @@ struct FindState {
   std::string words, number;  // as typed
   // What `found` was made for.
   const Trace* trace = nullptr;
+  std::int64_t tokens = 0;  // of the trace that was searched
   std::string searched;
   std::vector<FoundText> found;
 

@@ -152,7 +152,7 @@ std::string job_text(const JobStatus& job) {
   if (job.cancelled) { return "stopping"; }
   if (!job.running || !job.stage) { return "waiting"; }
   std::string text = stage_title(*job.stage);
-  if (job.stage == Stage::prefill) {
+  if (job.stage == Stage::prefill || job.stage == Stage::generate) {
     text += " · " + count_text(std::int64_t(job.done)) + " of " +
             count_text(std::int64_t(job.total)) + " tokens";
   } else if (job.total > 1) {

@@ -142,21 +142,42 @@ void Runner::run(const RunSettings& settings, bool live) {
   as.model_step = open.model->files.step;
   as.model_reading = open.reading;
   as.live = live;
-  auto work = [this, order, as = std::move(as)](Progress& progress) -> JobQueue::Finish {
-    auto result = std::make_shared<Result>(order->folder);
-    make(*order, *result, progress);
-    OpenTrace made = std::move(result->trace);
-    result->trace = as;
-    result->trace.path = made.path;
-    result->trace.trace = made.trace;
-    result->trace.unedited = made.unedited;
-    return [this, result, id = as.model] { take(*result, id); };
-  };
-  job_ = jobs_.add("Run " + plain_text(open.model->name()), std::move(work),
-                   [this, id = open.id](const Failure& failure) {
-                     job_ = 0;
-                     calls_.fail(failure, id);
-                   });
+  if (settings.generates) { return begin_generating(std::move(order), std::move(as), open); }
+  begin(
+      "Run " + plain_text(open.model->name()),
+      [this, order, as = std::move(as)](Progress& progress) -> JobQueue::Finish {
+        auto result = std::make_shared<Result>(order->folder);
+        make(*order, *result, progress);
+        OpenTrace made = std::move(result->trace);
+        result->trace = as;
+        result->trace.path = made.path;
+        result->trace.trace = made.trace;
+        result->trace.unedited = made.unedited;
+        return [this, result, id = as.model] { take(*result, id); };
+      },
+      open.id);
+}
+
+void Runner::begin(std::string title, JobQueue::Work work, DocumentId model) {
+  job_ = jobs_.add(std::move(title), std::move(work), [this, model](const Failure& failure) {
+    job_ = 0;
+    take_grown(false);  // what came before it
+    calls_.fail(failure, model);
+  });
+}
+
+// On the worker: the weights, where the model is not loaded yet. They refer to the model, which
+// lives as long as they do.
+void Runner::load(Order& order, Result& result, Progress& progress) {
+  if (!order.loaded) {
+    std::unique_ptr<EngineModel> fresh =
+        load_weights_somewhere(*order.model, order.load, progress, result.note, /*smaller=*/false);
+    result.warning = nonfinite_weights(*order.model, *fresh);
+    order.loaded = std::shared_ptr<EngineModel>(
+        fresh.release(), [kept = order.model](EngineModel* engine_model) { delete engine_model; });
+  }
+  result.loaded = order.loaded;
+  result.load = order.load;
 }
 
 // On the worker: the trace, and the one of the unedited run where none is there.
@@ -167,16 +188,7 @@ void Runner::make(Order& order, Result& result, Progress& progress) {
   TokenizedText text = tokenize({source, run.text}, *order.tokenizer, model, 0);
   cut_into_chunks(text, model.architecture.context, run.window, "text");
   const RunPlan plan = resolve_run(model, run.interventions);
-  // The weights refer to the model: it lives as long as they do.
-  if (!order.loaded) {
-    std::unique_ptr<EngineModel> fresh =
-        load_weights_somewhere(model, order.load, progress, result.note, /*smaller=*/false);
-    result.warning = nonfinite_weights(model, *fresh);
-    order.loaded = std::shared_ptr<EngineModel>(
-        fresh.release(), [kept = order.model](EngineModel* engine_model) { delete engine_model; });
-  }
-  result.loaded = order.loaded;
-  result.load = order.load;
+  load(order, result, progress);
   TraceSettings settings = trace_settings(model, *order.loaded, order.load);
   settings.lens = run.lens;
   settings.tokenizer = order.tokenizer.get();
@@ -227,9 +239,8 @@ void Runner::make(Order& order, Result& result, Progress& progress) {
   result.trace.unedited = {-1, unedited.trace};
 }
 
-void Runner::take(Result& result, DocumentId model) {
+void Runner::take_loaded(Result& result, DocumentId model) {
   job_ = 0;
-  result.folders.keep = true;
   if (OpenModel* of = documents_.model(model)) {
     of->loaded = result.loaded;
     of->loaded_as = result.load;
@@ -239,6 +250,11 @@ void Runner::take(Result& result, DocumentId model) {
   for (const std::string& line : {result.warning, result.note}) {
     if (!line.empty()) { calls_.say(false, line); }
   }
+}
+
+void Runner::take(Result& result, DocumentId model) {
+  result.folders.keep = true;
+  take_loaded(result, model);
   if (result.kept.file) { kept_ = std::move(result.kept); }
   if (result.trace.unedited.trace) { result.trace.unedited.id = documents_.new_id(); }
   calls_.add(std::move(result.trace));
@@ -250,6 +266,95 @@ void Runner::stop() {
 
 void Runner::stopped(JobId id) {
   if (id == job_) { job_ = 0; }
+}
+
+// --- generating --------------------------------------------------------------------------------
+
+void Runner::begin_generating(std::shared_ptr<Order> order, OpenTrace as, const OpenModel& open) {
+  generating_ = std::make_shared<Generating>(order->folder, calls_.wake);
+  text_ = {.as = std::move(as)};
+  begin(
+      "Generate " + plain_text(open.model->name()),
+      [this, order, of = generating_, id = open.id](Progress& progress) -> JobQueue::Finish {
+        auto result = std::make_shared<Result>(order->folder);
+        generate(*order, *result, *of, progress);
+        return [this, result, id] { take_loaded(*result, id); };
+      },
+      open.id);
+  text_.job = job_;
+}
+
+// On the worker.
+void Runner::generate(Order& order, Result& result, Generating& generating, Progress& progress) {
+  const RunSettings& run = order.run;
+  const Model& model = *order.model;
+  const std::string source = run.source.empty() ? "prompt" : run.source;
+  TokenizedText text = run.ids.empty() ? tokenize({source, run.text}, *order.tokenizer, model, 0)
+                                       : tokens_of_ids({run.ids.begin(), run.ids.end()}, source,
+                                                       order.tokenizer.get(), model, 0);
+  cut_into_chunks(text, model.architecture.context, /*window=*/false, "text");
+  RunPlan plan = resolve_run(model, run.interventions);
+  order.load.cache = cache_bytes_of(model, plan, std::ssize(text.tokens), run.rules.tokens);
+  load(order, result, progress);
+  generating.begin({.model = order.model,
+                    .tokenizer = order.tokenizer,
+                    .loaded = order.loaded,
+                    .plan = std::move(plan),
+                    .settings = trace_settings(model, *order.loaded, order.load),
+                    .rules = run.rules},
+                   std::move(text), progress);
+}
+
+std::optional<Runner::Grown> Runner::generated() const {
+  if (!generating_) { return {}; }
+  return Grown{text_.trace, job_ != 0 && job_ == text_.job, generating_->status()};
+}
+
+void Runner::stop_generating() {
+  if (generating_) { generating_->stop(); }
+}
+
+bool Runner::can_go_on(DocumentId trace, const RunSettings& settings) const {
+  const OpenModel* open = std::as_const(documents_).model_in_use();
+  return can_run() && generating_ && trace >= 0 && trace == text_.trace &&
+         open->id == text_.as.model && settings.interventions == text_.as.run->interventions &&
+         generating_->whole(open->loaded) && generating_->can_go_on(settings.rules);
+}
+
+void Runner::go_on(std::int64_t tokens) {
+  begin(
+      "Generate",
+      [this, of = generating_, tokens](Progress& progress) -> JobQueue::Finish {
+        of->go_on(tokens, progress);
+        return [this] { job_ = 0; };
+      },
+      text_.as.model);
+  text_.job = job_;
+}
+
+// What it keeps of the text, and its weights, goes with the trace, the model and where that runs.
+void Runner::let_go() {
+  const OpenModel* of = std::as_const(documents_).model(text_.as.model);
+  const bool of_use = of && documents_.trace(text_.trace) && generating_->whole(of->loaded);
+  if (!of_use) { generating_ = nullptr; }
+}
+
+bool Runner::take_grown(bool idle) {
+  if (!generating_) { return false; }
+  if (!has_grown()) {
+    if (idle) { generating_->want_trace(); }
+    if (job_ == 0) { let_go(); }
+    return false;
+  }
+  OpenTrace made = generating_->take();
+  OpenTrace grown = text_.as;
+  // Made again, it is as long as it is now.
+  const std::int64_t tokens = generating_->status().generated;
+  grown.run->rules.tokens = std::max<std::int64_t>(1, tokens);
+  grown.path = std::move(made.path);
+  grown.trace = std::move(made.trace);
+  text_.trace = calls_.grow(text_.trace, std::move(grown));
+  return true;
 }
 
 }  // namespace kappascope::gui

@@ -6,10 +6,12 @@
 #include <cmath>
 #include <string>
 
+#include "app/gui/generate_controls.h"
 #include "app/gui/gui.h"
 #include "app/gui/token_legend.h"
 #include "app/gui/token_tooltip.h"
 #include "app/gui/widgets.h"
+#include "core/utf8.h"
 
 namespace kappascope::gui {
 
@@ -52,11 +54,16 @@ class FontMeasure final : public TextMeasure {
 void lay_out(Gui& gui, const Trace& trace, float width) {
   TextPanelState& state = gui.text;
   const DocumentId id = gui.workspace.view().trace;
-  if (state.key.trace != id) {
+  const bool grown = state.key.trace == id && trace.tokens > state.tokens;
+  if (state.key.trace != id || grown) {
     std::string text;  // whole, because tokens may hold parts of characters
     for (std::int64_t t = 0; t < trace.tokens; ++t) { text += token_bytes(trace, t); }
     gui.fonts.need(text);
   }
+  // A character that the text ended within is whole now.
+  const std::string next = grown ? token_bytes(trace, state.tokens) : "";
+  if (!next.empty() && !starts_utf8(next[0])) { state.layout.start(width, state.show_whitespace); }
+  state.tokens = trace.tokens;
   const TextPanelState::LayoutKey key{id, width, em(), gui.fonts.generation(),
                                       state.show_whitespace};
   if (!(key == state.key)) {
@@ -91,6 +98,8 @@ class TextView {
     const auto first = std::clamp<std::int64_t>(std::int64_t(top / line_) - 1, 0, lines);
     const auto end = std::clamp<std::int64_t>(std::int64_t((top + height) / line_) + 2, 0, lines);
     for (std::int64_t i = first; i < end; ++i) { draw_line(static_cast<std::size_t>(i)); }
+    if (menu_) { ImGui::OpenPopup("###token_menu"); }
+    draw_token_menu(gui_);
     if (hovered_ >= 0) { draw_token_tooltip(gui_, trace_, hovered_); }
   }
 
@@ -157,6 +166,10 @@ class TextView {
       state_.shown_token = token;  // it is in view
       state_.column = -1;
       gui_.workspace.pick({.token = int(token)});
+    }
+    if (ImGui::IsItemClicked(ImGuiMouseButton_Right)) {
+      gui_.workspace.pick({.token = int(token)});
+      menu_ = true;
     }
     if (ImGui::IsItemHovered(ImGuiHoveredFlags_ForTooltip)) { hovered_ = token; }
     if (state_.find.contains(token)) {
@@ -299,6 +312,7 @@ class TextView {
   const ImVec2 origin_;
   const float line_;  // pixels from line to line
   std::int64_t hovered_ = -1;
+  bool menu_ = false;        // that of the selected token is asked for
   std::vector<Part> parts_;  // of the line that is drawn
 };
 

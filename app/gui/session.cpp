@@ -50,12 +50,52 @@ std::vector<Json> list_field(const Json& object, const char* name) {
   return value && value->is_array() ? value->get<std::vector<Json>>() : std::vector<Json>();
 }
 
+// By the names of the options of `kappascope generate`.
+Json rules_json(const GenerationRules& rules) {
+  return {{"tokens", rules.tokens},
+          {"temperature", rules.sampling.temperature},
+          {"top_k_tokens", rules.sampling.most},
+          {"top_p", rules.sampling.mass},
+          {"seed", rules.sampling.seed},
+          {"stop", rules.stops},
+          {"ignore_end", rules.go_on_at_end}};
+}
+
+// What is wrong or missing is as usual.
+GenerationRules rules_of(const Json* document) {
+  GenerationRules rules;
+  const GenerationRules usual;
+  if (!document) { return rules; }
+  const auto number = [&](const char* name, double otherwise) {
+    const Json* value = field(*document, name);
+    return value && value->is_number() ? value->get<double>() : otherwise;
+  };
+  rules.tokens = std::max<std::int64_t>(1, integer_field(*document, "tokens"));
+  rules.sampling.temperature = number("temperature", usual.sampling.temperature);
+  rules.sampling.mass = number("top_p", usual.sampling.mass);
+  rules.sampling.most = std::max<std::int64_t>(0, integer_field(*document, "top_k_tokens"));
+  const Json* seed = field(*document, "seed");
+  if (seed && seed->is_number_unsigned()) { rules.sampling.seed = seed->get<std::uint64_t>(); }
+  for (const Json& stop : list_field(*document, "stop")) {
+    if (stop.is_string()) { rules.stops.push_back(stop.get<std::string>()); }
+  }
+  rules.go_on_at_end = bool_field(*document, "ignore_end", false);
+  try {
+    check_sampling(rules);
+  } catch (const Error&) { return usual; }
+  return rules;
+}
+
 Json run_json(const RunSettings& run) {
-  return {{"text", run.text},
-          {"source", run.source},
-          {"interventions", canonical_words(run.interventions)},
-          {"window", run.window},
-          {"lens", run.lens}};
+  Json json = {{"text", run.text},
+               {"source", run.source},
+               {"interventions", canonical_words(run.interventions)},
+               {"window", run.window},
+               {"lens", run.lens},
+               {"rules", rules_json(run.rules)}};
+  if (run.generates) { json["generates"] = true; }
+  if (!run.ids.empty()) { json["ids"] = run.ids; }
+  return json;
 }
 
 void put_reading(Json& entry, const KappaChoices& reading) {
@@ -90,6 +130,12 @@ RunSettings run_of(const Json& document) {
   run.source = string_field(document, "source");
   run.window = bool_field(document, "window", false);
   run.lens = bool_field(document, "lens", false);
+  run.generates = bool_field(document, "generates", false);
+  run.rules = rules_of(field(document, "rules"));
+  for (const Json& id : list_field(document, "ids")) {
+    // One that is no id is out of every vocabulary: the run says so.
+    run.ids.push_back(id.is_number_integer() ? id.get<std::int32_t>() : -1);
+  }
   std::vector<std::string> words;
   for (const Json& word : list_field(document, "interventions")) {
     words.push_back(word.is_string() ? word.get<std::string>() : word.dump());
@@ -178,7 +224,7 @@ bool begin_entry(Workspace& workspace, SessionRestore& restore) {
     if (!is_model(open, entry.model())) { continue; }
     workspace.use_model(open.id);
     const RunSettings typed = std::exchange(workspace.next_run, *entry.run);
-    workspace.run();
+    entry.run->generates ? workspace.generate() : workspace.run();
     workspace.next_run = typed;
     return workspace.run_job() != 0;
   }

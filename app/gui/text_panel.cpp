@@ -1,6 +1,5 @@
 // The panel "Text": what to run, and below it the tokens of the current trace.
 #include "app/gui/text_panel.h"
-#include "app/gui/start_note.h"
 
 #include <imgui_internal.h>
 #include <imgui_stdlib.h>
@@ -10,10 +9,12 @@
 #include <sstream>
 #include <string>
 
+#include "app/gui/generate_controls.h"
 #include "app/gui/gui.h"
 #include "app/gui/notices.h"
 #include "app/gui/panels.h"
 #include "app/gui/running_text.h"
+#include "app/gui/start_note.h"
 #include "app/gui/widgets.h"
 #include "core/checkpoint/input_file.h"
 #include "core/figure/text.h"
@@ -48,6 +49,16 @@ void run_by_keypad(Gui& gui, ImGuiID field) {
   }
 }
 
+// Where the text is wanted under the hands: the field's, with the cursor at its end.
+void give_focus(TextPanelState& panel, ImGuiID field) {
+  if (!panel.edit) { return; }
+  if (ImGui::GetActiveID() != field) { return ImGui::SetKeyboardFocusHere(); }
+  panel.edit = false;
+  if (ImGuiInputTextState* state = ImGui::GetInputTextState(field)) {
+    state->ReloadUserBufAndMoveToEnd();
+  }
+}
+
 void draw_input(Gui& gui) {
   std::string& text = gui.workspace.next_run.text;
   const float line = ImGui::GetTextLineHeight(), frame = 2 * ImGui::GetStyle().FramePadding.y;
@@ -64,6 +75,7 @@ void draw_input(Gui& gui) {
                       std::clamp(most, kLeastLines * line, kMostLines * line));
   const ImVec2 at = ImGui::GetCursorScreenPos();
   run_by_keypad(gui, ImGui::GetID("###input"));
+  give_focus(gui.text, ImGui::GetID("###input"));
   if (ImGui::InputTextMultiline("###input", &text, {-1, height + frame},
                                 wrapped ? ImGuiInputTextFlags_WordWrap : 0)) {
     gui.workspace.next_run.source.clear();  // it is no longer what the file has
@@ -91,8 +103,14 @@ void draw_progress(Gui& gui) {
   }
   const std::string words = job_text(status);
   const float share = status.total > 0 ? float(status.done) / float(status.total) : 0;
-  if (ImGui::Button("Cancel###cancel")) { workspace.cancel(id); }
-  explain("Stops within a layer. What is open stays as it is.");
+  const auto generated = workspace.generated();
+  if (generated && generated->going && !generated->status.stopping && status.running) {
+    if (ImGui::Button("Stop###stop")) { workspace.stop_generating(); }
+    explain("Ends the text after the token that is being computed; it can go on from there.");
+  } else {
+    if (ImGui::Button("Cancel###cancel")) { workspace.cancel(id); }
+    explain("Stops within a layer. What is open stays as it is.");
+  }
   ImGui::SameLine();
   ImGui::ProgressBar(share, {-1, 0}, "");
   const ImVec2 low = ImGui::GetItemRectMin(), high = ImGui::GetItemRectMax();
@@ -277,6 +295,7 @@ void draw_text(Gui& gui) {
   explain(
       "Show spaces at the ends of tokens, tabs and line feeds, and as bytes the characters that "
       "are cut into several tokens");
+  draw_go_on(gui);
   draw_find_bar(gui);
   draw_running_text(gui);
 }
@@ -304,6 +323,7 @@ void load_text(Gui& gui, const std::filesystem::path& path) {
 void draw_text_panel(Gui& gui) {
   draw_input(gui);
   draw_run_button(gui);
+  draw_generate_button(gui);
   // The bar at the bottom shows live runs: what is typed here begins them, and goes on meanwhile.
   if (gui.workspace.run_job() != 0 && !gui.interventions.live) {
     ImGui::SameLine();  // not in its place, where a second click would cancel

@@ -27,6 +27,8 @@ struct TokenColours {
 
 struct TextPanelState {
   bool show_whitespace = false;
+  std::string stops;  // of generating: the field's text, a line each
+  bool edit = false;  // the text that is to be run is wanted under the hands
 
   // The field of interventions: its text, and what it was taken for.
   std::string words;
@@ -42,6 +44,7 @@ struct TextPanelState {
     bool operator==(const LayoutKey&) const = default;
   };
   LayoutKey key;
+  std::int64_t tokens = 0;  // of the text that `layout` is of
   TextLayout layout;
   FindState find;
   TokenColours colours;

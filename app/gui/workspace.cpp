@@ -28,11 +28,6 @@ std::string_view control_words(Remedy remedy) {
   }
 }
 
-void remove_run(const fs::path& trace) {
-  std::error_code ignored;
-  fs::remove_all(trace.parent_path(), ignored);
-}
-
 }  // namespace
 
 Workspace::Workspace(WorkspaceOptions options)
@@ -43,7 +38,10 @@ Workspace::Workspace(WorkspaceOptions options)
       }),
       results_(quick_jobs_, [this](const Failure& failure) { say(failure); }),
       runner_(documents_, long_jobs_, options_.scratch_parent,
-              {.add = [this](OpenTrace made) { add_trace(std::move(made)); },
+              {.wake = options_.wake,
+               .add = [this](OpenTrace made) { add_trace(std::move(made)); },
+               .grow = [this](DocumentId id,
+                              OpenTrace made) { return grow_trace(id, std::move(made)); },
                .say = [this](bool error, const std::string& text) { say(error, text); },
                .fail = [this](const Failure& failure, DocumentId id) { say(failure, id); }}),
       long_jobs_(options_.wake),
@@ -162,28 +160,6 @@ const Trace* Workspace::current_trace() const {
 ShownTrace Workspace::current() const {
   const OpenTrace* open = current_open_trace();
   return open ? ShownTrace{open->id, open->trace} : ShownTrace{};
-}
-
-// --- running -----------------------------------------------------------------------------------
-
-void Workspace::run(bool live) {
-  if (live) { runner_.stop(); }
-  runner_.run(next_run, live);
-}
-
-void Workspace::run_on_cpu(DocumentId id) {
-  OpenModel* open = model(id);
-  if (!open) { return; }
-  open->on_cpu = true;
-  open->loaded.reset();
-  describe_place(*open);
-  use_model(id);
-  run();
-}
-
-void Workspace::cancel(JobId id) {
-  runner_.stopped(id);
-  long_jobs_.cancel(id);
 }
 
 // --- view --------------------------------------------------------------------------------------
@@ -357,7 +333,8 @@ void Workspace::after_opening(std::function<void()> then) {
 }
 
 bool Workspace::nothing_to_take_over() const {
-  return long_jobs_.nothing_done() && quick_jobs_.nothing_done() && watch_.nothing_new();
+  return long_jobs_.nothing_done() && quick_jobs_.nothing_done() && watch_.nothing_new() &&
+         !runner_.has_grown();
 }
 
 bool Workspace::busy() const {
@@ -386,8 +363,9 @@ bool Workspace::take_over() {
   look_at_files();
   const bool any_long = long_jobs_.finish_done();
   const bool any_quick = quick_jobs_.finish_done();
+  const bool any_grown = runner_.take_grown(quick_jobs_.idle());
   std::shared_ptr<const TrainingState> seen = watch_.take();
-  if (!seen) { return any_long || any_quick; }
+  if (!seen) { return any_long || any_quick || any_grown; }
   take_training(std::move(seen));
   return true;
 }

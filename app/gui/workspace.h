@@ -75,6 +75,15 @@ class Workspace {
   // Runs next_run through the current model; the trace it makes becomes current. `live`: it takes
   // the place of the last one that was made so, and a run that is going on is cancelled.
   void run(bool live = false);
+  // The model goes on with next_run's text: its trace becomes current and grows, the newest token
+  // selected as long as no other one is.
+  void generate();
+  // Likewise with the current trace's tokens up to `token`; at the end of a text that was generated
+  // so, its calls go on.
+  void go_on(std::int64_t token);
+  bool can_go_on() const;  // the current trace has what go_on() needs
+  std::optional<Runner::Grown> generated() const { return runner_.generated(); }
+  void stop_generating() { runner_.stop_generating(); }
   void run_on_cpu(DocumentId model);
   JobId run_job() const { return runner_.job(); }  // 0: none runs
   void cancel(JobId id);                           // of a long job
@@ -145,6 +154,7 @@ class Workspace {
   void add_models(std::vector<OpenModel> opened);
   void add_trace(OpenTrace opened);
   DocumentId replace_trace(DocumentId id, OpenTrace opened);
+  DocumentId grow_trace(DocumentId id, OpenTrace grown);
   void let_go(const OpenTrace& closed);
   void hand_on(const OpenTrace& closed);
   void look_at_files();

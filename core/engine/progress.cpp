@@ -12,6 +12,8 @@ const char* stage_title(Stage stage) {
       return "loading weights";
     case Stage::prefill:
       return "running";
+    case Stage::generate:
+      return "generating";
     case Stage::write:
       return "writing";
     case Stage::copy:

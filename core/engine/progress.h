@@ -7,7 +7,17 @@ namespace kappascope {
 
 // What a piece of work is doing. Its steps are bytes while loading and opening, tokens × layers in
 // a call of the model (tokens in what the user sees), else things done.
-enum class Stage : std::uint8_t { open, read, load, prefill, write, copy, figures, fonts };
+enum class Stage : std::uint8_t {
+  open,
+  read,
+  load,
+  prefill,
+  generate,
+  write,
+  copy,
+  figures,
+  fonts
+};
 const char* stage_title(Stage stage);  // "loading weights"
 
 // Called from the thread that works, often; an implementation must be cheap and must not throw.

@@ -108,6 +108,7 @@ TokenCard token_card(const Trace& trace, std::int64_t t) {
   card.bytes_hex = text_of(trace.token_bytes_hex, t);
   card.char_start = integer_of(trace.char_start, t);
   card.char_end = integer_of(trace.char_end, t);
+  if (!trace.phase.empty()) { card.generated = trace.phase[t] != 0; }
   if (!trace.token_mask.empty()) { card.assistant = trace.token_mask[t] != 0; }
   card.nll = number_of(trace.nll, t);
   if (!card.bytes_hex.empty()) { card.bytes = std::ssize(card.bytes_hex) / 2; }

@@ -48,6 +48,7 @@ struct TokenCard {
   std::string text, bytes_hex;
   std::int64_t char_start = -1, char_end = -1;  // in the text; −1: added, not of it
   std::optional<bool> assistant;                // of a chat: the token is the assistant's
+  std::optional<bool> generated;                // where a text was generated; else the prompt's
   double nll = kNaN;                            // nats; NaN for the first token
   std::int64_t bytes = -1;                      // of the token; −1: not known
   double bits_per_byte = kNaN;         // of the token; NaN for one that is not part of the text
