@@ -1,6 +1,7 @@
 // `kappascope info`: what a checkpoint is, from its headers alone.
 #include <algorithm>
 #include <cstdio>
+#include <utility>
 
 #include "app/cli/command_line.h"
 #include "app/cli/terminal.h"
@@ -93,15 +94,20 @@ std::string router_line(const Architecture& architecture) {
   return line + "\n";
 }
 
-// "SSSL": layers that see a window, and those that see the whole context; C: a convolution, D: the
-// delta rule.
-std::string window_pattern(const Architecture& architecture) {
-  std::string letters;
+// "SSSL", and what its letters mean, of those that occur.
+std::string mixer_pattern(const Architecture& architecture) {
+  std::string letters, meanings;
   for (const LayerSpec& layer : architecture.layers) {
     const char attends = layer.attention.window < architecture.context ? 'S' : 'L';
     letters += layer.convolution ? 'C' : layer.delta ? 'D' : attends;
   }
-  return letters;
+  static constexpr std::pair<char, const char*> kMeanings[] = {
+      {'S', "sliding window"}, {'L', "whole context"}, {'C', "convolution"}, {'D', "delta rule"}};
+  for (const auto& [letter, meaning] : kMeanings) {
+    if (letters.find(letter) == letters.npos) { continue; }
+    meanings += join_words(meanings.empty() ? " (" : ", ", letter, ": ", meaning);
+  }
+  return letters + meanings + ")";
 }
 
 std::string finding_lines(const Model& model) {
@@ -134,8 +140,8 @@ std::string readable(const Model& model, const std::optional<std::filesystem::pa
       "width:       ", architecture.width, ", ", attention.heads, " heads, ", attention.kv_heads,
       " key-value heads, vocabulary ", architecture.vocab, ", at most ", architecture.context,
       " tokens\n",  //
-      "attention:   window pattern ", window_pattern(architecture),
-      "; passes: ", architecture.recurrence.passes, "\n",                               //
+      "attention:   ", mixer_pattern(architecture), "; passes: ", architecture.recurrence.passes,
+      "\n",                                                                             //
       router_line(architecture), kappa_input_line(architecture), finding_lines(model),  //
       "layers:      ", architecture.depth(), "\n", layer_lines(model),
       "parameters:  ", count_text(counts.total), ", active per token ",

@@ -148,6 +148,12 @@ void read_qwen3_5_moe(Model& model, const Json& document, const OpenOptions& /*o
       text->value("model_type", Json()) == "qwen3_5_moe_text", ExitCode::unsupported, place,
       "text_config.model_type is not supported in qwen3_5_moe; expected qwen3_5_moe_text, found ",
       found_text(text->value("model_type", Json())));
+  const auto quantization = document.find("quantization_config");
+  require(
+      quantization == document.end() || quantization->is_null(), ExitCode::unsupported, place,
+      "quantization_config is not supported in qwen3_5_moe; expected none: float32, bfloat16 or "
+      "float16 weights, found ",
+      found_text(document.value("quantization_config", Json())));
   read_qwen3_5_text(model, *text, document.value("tie_word_embeddings", Json()),
                     inner_delta_names());
 }
