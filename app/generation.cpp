@@ -93,6 +93,12 @@ std::uint64_t cache_bytes_of(const Model& model, const RunPlan& plan, std::int64
   return plan_cache(model.architecture, plan.passes, longest(model, prompt, generated)).bytes();
 }
 
+std::uint64_t kept_bytes_of(const Model& model, const RunPlan& plan,
+                            const std::vector<std::int64_t>& layers, std::int64_t prompt,
+                            std::int64_t generated) {
+  return kept_bytes(plan, layers, longest(model, prompt, generated));
+}
+
 Generation::Generation(const Model& model, const RunPlan& plan, EngineModel& loaded,
                        const Tokenizer* tokenizer, TokenizedText prompt, GenerationRules rules,
                        const std::vector<std::int64_t>& layers)

@@ -92,5 +92,9 @@ class Generation {
 // Of a cache for a prompt of so many tokens and what is generated after it.
 std::uint64_t cache_bytes_of(const Model& model, const RunPlan& plan, std::int64_t prompt,
                              std::int64_t generated);
+// Of the numbers that such a text's calls give, with these layers recorded.
+std::uint64_t kept_bytes_of(const Model& model, const RunPlan& plan,
+                            const std::vector<std::int64_t>& layers, std::int64_t prompt,
+                            std::int64_t generated);
 
 }  // namespace kappascope

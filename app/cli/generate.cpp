@@ -110,8 +110,10 @@ class Generate {
     if (!tokenizer && !options_.json) {
       terminal_.warn("there is no tokenizer, so no text: --json prints the token ids");
     }
-    loaded_ = load_model(model_, options_.compute, {&plan_}, tokens, terminal_, settings_,
-                         cache_bytes_of(model_, plan_, tokens, options_.rules.tokens));
+    loaded_ = load_model(
+        model_, options_.compute, {&plan_}, tokens, terminal_, settings_,
+        {.cache = cache_bytes_of(model_, plan_, tokens, options_.rules.tokens),
+         .taps = kept_bytes_of(model_, plan_, settings_.layers, tokens, options_.rules.tokens)});
     generation_.emplace(model_, plan_, *loaded_, tokenizer, std::move(prompt), options_.rules,
                         settings_.layers);
     say_capacity(tokens);

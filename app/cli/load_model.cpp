@@ -29,12 +29,13 @@ void leave_gpu(const std::vector<const RunPlan*>& plans, const ComputeOptions& c
 std::unique_ptr<EngineModel> load_model(const Model& model, const ComputeOptions& compute,
                                         const std::vector<const RunPlan*>& plans,
                                         std::int64_t tokens, Terminal& terminal,
-                                        TraceSettings& settings, std::uint64_t cache) {
+                                        TraceSettings& settings, KeptOfCalls kept) {
   LoadOptions load = compute.load_options();
   std::string note;
   leave_gpu(plans, compute, load, note);
   load.tokens = tokens;
-  load.cache = cache;
+  load.cache = kept.cache;
+  load.kept = kept.taps;
   load.lens = settings.lens;
   load.gates = settings.record_gates || settings.only_assistant;
   const MemoryPlan memory = plan_memory(model, load);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include <cerrno>
+#include <numeric>
 #include <system_error>
 #include <utility>
 
@@ -21,10 +22,16 @@ namespace {
 
 constexpr std::uint64_t kMostLogits = std::uint64_t{1} << 26;  // 256 MB in a file
 
+std::vector<std::int64_t> all_layers(const Model& model) {
+  std::vector<std::int64_t> layers(std::size_t(model.architecture.depth()));
+  std::iota(layers.begin(), layers.end(), 0);
+  return layers;
+}
+
 TraceSettings trace_settings(const Model& model, const EngineModel& loaded,
                              const LoadOptions& load) {
   TraceSettings settings;
-  for (std::int64_t i = 0; i < model.architecture.depth(); ++i) { settings.layers.push_back(i); }
+  settings.layers = all_layers(model);
   settings.tool_version = KAPPASCOPE_VERSION;
   settings.threads = load.threads;
   settings.device = load.device == ComputeDevice::cuda ? "cuda" : "cpu";
@@ -294,7 +301,9 @@ void Runner::generate(Order& order, Result& result, Generating& generating, Prog
                                                        order.tokenizer.get(), model, 0);
   cut_into_chunks(text, model.architecture.context, /*window=*/false, "text");
   RunPlan plan = resolve_run(model, run.interventions);
-  order.load.cache = cache_bytes_of(model, plan, std::ssize(text.tokens), run.rules.tokens);
+  const std::int64_t tokens = std::ssize(text.tokens);
+  order.load.cache = cache_bytes_of(model, plan, tokens, run.rules.tokens);
+  order.load.kept = kept_bytes_of(model, plan, all_layers(model), tokens, run.rules.tokens);
   load(order, result, progress);
   generating.begin({.model = order.model,
                     .tokenizer = order.tokenizer,

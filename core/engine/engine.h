@@ -35,6 +35,7 @@ struct LoadOptions {
   std::int64_t tokens = 0;  // of the longest call, for that plan; 0: not known yet
   bool gates = false;       // every gate value will be recorded, likewise
   std::uint64_t cache = 0;  // bytes of the cache that calls will use (CachePlan), likewise
+  std::uint64_t kept = 0;   // bytes that the caller keeps of what calls give, likewise
   bool lens = false;        // the head will be applied after every layer, likewise
 };
 
@@ -116,7 +117,7 @@ class Engine {
   virtual const char* torch_version() const noexcept = 0;
 };
 
-inline constexpr std::uint32_t kEngineVersion = 11;  // of this header
+inline constexpr std::uint32_t kEngineVersion = 12;  // of this header
 
 // The engine library of a device, beside the program, opened at the first call (thread-safe).
 // Throws Error naming the library when it is missing, does not open or is of another version:

@@ -189,7 +189,8 @@ MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
     if (plan.resident + plan.work > plan.bound) { too_little_on_gpu(model, plan); }
     return plan;
   }
-  plan.work = kProgram + call_bytes(model.architecture, tokens, options.gates) + plan.cache;
+  plan.work =
+      kProgram + call_bytes(model.architecture, tokens, options.gates) + plan.cache + options.kept;
   plan.bound = options.memory > 0 ? options.memory : resident_memory() + available_memory();
   // Weights in memory have the mapped files beside them.
   const std::uint64_t resident = plan.weights + plan.work;

@@ -173,4 +173,27 @@ bool KeptTaps::give(Probe& to) const {
                                  top_id_.data(), top_logprob_.data(), nullptr});
 }
 
+std::uint64_t kept_bytes(const RunPlan& plan, std::span<const std::int64_t> layers,
+                         std::int64_t tokens) {
+  constexpr std::uint64_t kFloat = sizeof(float);
+  constexpr std::uint64_t kOfToken = 2 * kFloat + kTopTokens * 2 * kFloat;  // what is predicted
+  constexpr std::uint64_t kOfCell = 5 * kFloat + 1 + sizeof(GateStats) + sizeof(KappaStatistics);
+  constexpr std::uint64_t kOfExpert =
+      (kKappaBins + kGatePreBins) * sizeof(std::int64_t) + sizeof(EffectSums);
+  std::uint64_t of_token = 0, once = 0;
+  for (const std::int64_t layer : layers) {
+    const LayerPlan& of = plan.layers[std::size_t(layer)];
+    of_token += sizeof(GateStats) + 2 * kFloat;  // of a dense layer, or a shared expert
+    const MoeSpec* moe = of.spec->moe();
+    if (!moe) { continue; }
+    // Beside the logits what soft routing weighs by, or experts are chosen by.
+    of_token += 2 * kFloat * std::uint64_t(moe->router.experts) + 5 * kFloat;
+    of_token += kOfCell * std::uint64_t(of.slots);
+    once += kOfExpert * std::uint64_t(moe->router.experts);
+  }
+  // A vector that grows takes up to twice what is in it.
+  const auto count = std::uint64_t(tokens);
+  return std::uint64_t(plan.passes) * (2 * count * of_token + once) + 2 * count * kOfToken;
+}
+
 }  // namespace kappascope

@@ -5,10 +5,12 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "core/engine/probe.h"
+#include "core/engine/run_plan.h"
 #include "core/error.h"
 
 namespace kappascope {
@@ -70,5 +72,9 @@ class KeptTaps final : public Probe {
   std::vector<float> last_logits_;           // [V]
   Failure failure_;
 };
+
+// Bytes that a KeptTaps of these layers takes for so many tokens at most, to be planned with.
+std::uint64_t kept_bytes(const RunPlan& plan, std::span<const std::int64_t> layers,
+                         std::int64_t tokens);
 
 }  // namespace kappascope

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "core/trace/kept_taps.h"
 #include "tests/unit/expect_error.h"
 #include "tests/unit/trace_fixture.h"
 
@@ -304,6 +305,22 @@ TEST(RunPlan, TakesOutputsOfAnotherRun) {
   expect(error_of([&] { patched("patch=a:2:0"); }), "of another checkpoint");
   outputs->config_sha256 = "0";
   expect(error_of([&] { patched("patch=a:2:0"); }), "of another model");
+}
+
+TEST(RunPlan, WhatIsKeptOfATextIsPlannedFor) {
+  const Model model = make_model();
+  const RunPlan plan = resolve(model, {});
+  const auto bytes = [&](std::int64_t layer, std::int64_t tokens) {
+    return kept_bytes(plan, std::vector{layer}, tokens);
+  };
+  EXPECT_EQ(kept_bytes(plan, {}, 10), 10U * 2 * (8 + 2 * 4 * kTopTokens));
+  // A dense layer has numbers of its gates, a MoE layer of its router and each chosen expert, too.
+  const MoeSpec& moe = *plan.layers[2].spec->moe();
+  const auto dense = bytes(0, 11) - bytes(0, 10), sparse = bytes(2, 11) - bytes(2, 10);
+  EXPECT_EQ(dense, bytes(0, 1) - bytes(0, 0));
+  EXPECT_EQ(sparse - dense, std::uint64_t(plan.passes) * 2 *
+                                std::uint64_t(4 * (2 * moe.router.experts + 5) +
+                                              plan.layers[2].slots * (5 * 4 + 1 + 7 * 4 + 5 * 4)));
 }
 
 TEST(RunPlan, RefusesExpertsThatAreNotThere) {
