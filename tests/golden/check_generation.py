@@ -8,7 +8,7 @@ import json, pathlib, subprocess, sys
 import numpy as np
 
 TOKENS, PROMPT, NEAR_TIE = 32, 16, 1e-3
-NEEDED = 'import torch, transformers; transformers.PreTrainedModel.set_experts_implementation'  # 5 or newer
+NEEDED = 'import transformers, torch; transformers.PreTrainedModel.set_experts_implementation'  # 5 or newer
 
 
 def answer_as_peer():
