@@ -48,6 +48,7 @@ TokenizedText tokenize_chat(const SourceText& text, const ChatFormat& format,
   chat.assistant.resize(result.tokens.size());
   result.assistant = std::move(chat.assistant);
   result.chat = format.name();
+  result.chat_sha256 = format.sha256();
   return result;
 }
 

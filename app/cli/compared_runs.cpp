@@ -133,6 +133,17 @@ class Recording {
   std::unique_ptr<EngineModel> loaded_;  // after model_, which it refers to
 };
 
+// A statistic of some tokens does not compare with one of all.
+void require_same_tokens_counted(const Trace& first, const Trace& other) {
+  const auto counted = [](const Trace& trace) {
+    return trace.only_assistant ? "of the assistant's tokens alone" : "of all tokens";
+  };
+  require(first.only_assistant == other.only_assistant, ExitCode::usage,
+          {.file = other.path.native()}, "statistics; expected ", counted(first), ", as in ",
+          printable(first.path.native()), ", found ", counted(other),
+          "; record both with --only assistant, or neither");
+}
+
 void join_texts(ComparedRun& run, const fs::path& folder) {
   if (run.texts.size() < 2) { return; }
   std::vector<const Trace*> texts;
@@ -182,6 +193,7 @@ void open_runs(std::vector<ComparedRun>& runs, RecordingWords& words, OutputFold
       first = false;
     }
     for (const Trace& trace : run.texts) {
+      require_same_tokens_counted(runs[0].texts.front(), trace);
       if (!trace.model_problem.empty()) { terminal.warn(trace.model_problem); }
     }
     if (r > 0) { put_in_order(run, runs[0]); }

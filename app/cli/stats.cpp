@@ -152,6 +152,7 @@ class Stats {
               {"window", options_.window},
               {"seed", options_.seed}};
     if (chat_) { json["chat"] = chat_->name(); }
+    if (chat_ && !chat_->sha256().empty()) { json["chat_sha256"] = chat_->sha256(); }
     if (!options_.only.empty()) { json["only"] = options_.only; }
     for (const std::string& file : source.files) { json["files"].push_back(display_text(file)); }
     return json;

@@ -7,6 +7,7 @@
 #include "core/chat/nanochat.h"
 #include "core/chat/template_lexer.h"
 #include "core/checkpoint/input_file.h"
+#include "core/checkpoint/tensor.h"
 #include "core/utf8.h"
 
 namespace kappascope {
@@ -63,14 +64,23 @@ std::string template_of(const Json& value, std::string_view file) {
        ": expected a text, or a list with one called \"default\", found ", found_text(value));
 }
 
-ChatTemplate open_template(const fs::path& folder, std::string& name) {
+// What a template renders by.
+struct TemplateSource {
+  std::string text, file;
+  std::map<std::string, std::string> variables;
+
+  std::string sha256() const {
+    return sha256_hex(text + Json(variables).dump(-1, ' ', true, Json::error_handler_t::replace));
+  }
+};
+
+TemplateSource find_template(const fs::path& folder) {
   const fs::path settings_file = folder / kSettingsFile, template_file = folder / kTemplateFile;
   const Json settings = read_settings(settings_file);
   std::map<std::string, std::string> variables;
   put_specials(settings, variables);
   put_specials(read_settings(folder / kSpecialsFile), variables);
   if (is_there(template_file)) {
-    name = kTemplateFile;
     const InputFile input = InputFile::open(template_file);
     return {read_text(input, kLongestTemplate), template_file.native(), std::move(variables)};
   }
@@ -78,7 +88,6 @@ ChatTemplate open_template(const fs::path& folder, std::string& name) {
   require(found != nullptr, ExitCode::unsupported, {.file = folder.native()},
           "no chat template; expected ", kTemplateFile, ", or \"", kTemplateMember, "\" in ",
           kSettingsFile, ", found neither", kTemplateRemedy);
-  name = kSettingsFile;
   return {template_of(*found, settings_file.native()), settings_file.native(),
           std::move(variables)};
 }
@@ -135,7 +144,10 @@ ChatFormat ChatFormat::load(const fs::path& path) {
   const std::string kind = path.extension();
   ChatFormat format;
   if (kind == ".json" || kind == ".model") {
-    format.template_.emplace(open_template(path.parent_path(), format.name_));
+    TemplateSource source = find_template(path.parent_path());
+    format.name_ = fs::path(source.file).filename().string();
+    format.sha256_ = source.sha256();
+    format.template_.emplace(source.text, source.file, std::move(source.variables));
   }
   return format;
 }

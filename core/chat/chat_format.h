@@ -36,9 +36,11 @@ class ChatFormat {
 
   // "nanochat", or the file of the template without its folder.
   const std::string& name() const { return name_; }
+  // Of the template's text and the special tokens that it may name; "" of nanochat's.
+  const std::string& sha256() const { return sha256_; }
 
  private:
-  std::string name_ = "nanochat";
+  std::string name_ = "nanochat", sha256_;
   std::optional<ChatTemplate> template_;  // none: nanochat's
 };
 

@@ -41,9 +41,9 @@ struct TokenizedText {
   std::vector<Token> tokens;
   std::vector<std::string> bytes;  // exact bytes of each token; "" when there is no tokenizer
   std::vector<TextChunk> chunks;
-  // Of a chat: [T] 1: the assistant's, and how it was rendered (ChatFormat::name()); else empty.
+  // Of a chat: [T] 1: the assistant's, and how it was rendered (ChatFormat); else empty.
   std::vector<std::uint8_t> assistant;
-  std::string chat;
+  std::string chat, chat_sha256;
   // Of a generated text: [T] 0: the prompt's, 1: generated; and how (the meta's "generation").
   std::vector<std::int8_t> phase;
   Json generation;

@@ -191,6 +191,7 @@ Json trace_meta(const Model& model, const RunPlan& plan, const TokenizedText& te
   put_reading(meta, model.architecture);
   meta["interventions"] = canonical_words(plan.interventions);
   if (!text.chat.empty()) { meta["chat"] = {{"format", text.chat}}; }
+  if (!text.chat_sha256.empty()) { meta["chat"]["sha256"] = text.chat_sha256; }
   if (!text.generation.is_null()) { meta["generation"] = text.generation; }
   if (settings.only_assistant) { meta["only"] = kOnlyAssistant; }
   if (settings.against_logits) { meta["against"] = settings.against; }

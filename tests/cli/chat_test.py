@@ -130,6 +130,9 @@ class ChatTest(Case):
         whole = json.loads((every / 'summary.json').read_text())
         self.assertEqual(whole['tokens'], len(ids))
         self.assertNotIn('only', whole)
+        said = self.run_program('compare', every, out, '-o', self.folder / 'both', code=2)[1]
+        self.assertIn("statistics; expected of all tokens, as in", said)
+        self.assertFalse((self.folder / 'both').exists())
         picture = (out / 'figures' / 'kappa-depth.svg').read_text()
         self.assertIn('statistics of the assistant', picture)
         header, first = (out / 'tokens.csv').read_bytes().decode().split('\r\n')[:2]

@@ -128,9 +128,13 @@ TEST(ChatFormat, TemplatesOfFolders) {
       R"([{"name":"tools","template":"x"},{"name":"default","template":)"
       R"("{{ bos_token }}{% for m in messages %}[{{ m.content + eos_token }}]{% endfor %}"}]})");
   EXPECT_EQ(spelled(file, chat), "[s][b[/s]][{ab[/s]}]");
+  const std::string known = ChatFormat::load(file).sha256();
+  EXPECT_EQ(known.size(), 64U);
+  EXPECT_EQ(ChatFormat::load(kNanochat).sha256(), "");
   // Between "a" and "b" nothing is cut: the token is the assistant's as soon as a part of it is.
   folder.write("chat_template.jinja", "{% for m in messages %}{{ 'a' + m.content }}{% endfor %}");
   EXPECT_EQ(spelled(file, R"([{"role":"assistant","content":"b"}])"), "{ab}");
+  EXPECT_NE(ChatFormat::load(file).sha256(), known);
   folder.write("chat_template.jinja", "{% include 'x' %}");
   EXPECT_EQ(error_of([&] { ChatFormat::load(file); })
                 .find("4 " + (folder / "chat_template.jinja").string() +
