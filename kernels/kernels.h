@@ -254,10 +254,11 @@ struct RowProductArgs {
   const float* x = nullptr;  // rows of x_stride floats
   std::int64_t x_stride = 0;
   const std::int64_t* row_index = nullptr;  // [rows] which rows of x; nullptr: the first ones
-  const float* weight = nullptr;            // [in,out], rows of weight_stride floats
+  const float* weight = nullptr;            // [in,out], rows of weight_stride numbers
   std::int64_t weight_stride = 0;
   float* y = nullptr;  // [rows,out], rows of y_stride floats
   std::int64_t y_stride = 0;
+  const std::uint16_t* weight_bits = nullptr;  // in place of `weight`: the same in bfloat16
 };
 void row_product_ref(const RowProductArgs& args);
 

@@ -1,6 +1,7 @@
 // y[r,:] = x[row r,:] · W, reference.
 #include <algorithm>
 
+#include "kernels/element.h"
 #include "kernels/kernels.h"
 
 namespace kappascope {
@@ -12,7 +13,8 @@ void row_product_ref(const RowProductArgs& args) {
     std::fill_n(y, args.out, 0.0f);
     for (std::int64_t k = 0; k < args.in; ++k) {
       for (std::int64_t c = 0; c < args.out; ++c) {
-        y[c] += x[k] * args.weight[k * args.weight_stride + c];
+        const std::int64_t at = k * args.weight_stride + c;
+        y[c] += x[k] * (args.weight_bits ? widen(BFloat16{args.weight_bits[at]}) : args.weight[at]);
       }
     }
   }

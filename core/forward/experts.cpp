@@ -47,8 +47,9 @@ class Experts {
   void multiply(const float* x, const std::int64_t* x_rows, const at::Tensor& matrix,
                 std::int64_t rows, float* y, std::int64_t column, std::int64_t columns) const;
 
-  void multiply_wide(const float* x, const std::int64_t* x_rows, const at::Tensor& matrix,
-                     std::int64_t rows, float* y, std::int64_t column, std::int64_t columns) const;
+  void multiply_turned(const float* x, const std::int64_t* x_rows, const at::Tensor& matrix,
+                       std::int64_t rows, float* y, std::int64_t column,
+                       std::int64_t columns) const;
 
   const at::Tensor& x_;
   const MoeWeights& weights_;
@@ -100,30 +101,18 @@ Experts::Experts(const at::Tensor& x, const MoeWeights& weights, std::int64_t la
   for (const std::int64_t cell : sorted_.cell) { record_row_.push_back(cell - skipped); }
 }
 
-// Columns [column, column + count) of bfloat16 weights, as float32 [in,count].
-void widen(const at::Tensor& matrix, std::int64_t column, std::int64_t count,
-           const at::Tensor& to) {
-  if (matrix.stride(0) != 1) {
-    to.copy_(matrix.narrow(1, column, count));
-    return;
-  }
-  // As many files have them, [out,in].
-  const std::int64_t step = matrix.stride(1);
-  const auto* from = static_cast<const std::uint16_t*>(matrix.const_data_ptr());
-  cpu_kernels().widen_turned(from + column * step, step, matrix.size(0), count,
-                             to.mutable_data_ptr<float>());
-}
-
-// The same with bfloat16 weights, of which some columns at a time are widened.
-void Experts::multiply_wide(const float* x, const std::int64_t* x_rows, const at::Tensor& matrix,
-                            std::int64_t rows, float* y, std::int64_t column,
-                            std::int64_t columns) const {
-  const std::int64_t in = matrix.size(0), out = matrix.size(1);
+// The same with bfloat16 weights that many files have as [out,in]: some columns at a time are
+// widened and turned.
+void Experts::multiply_turned(const float* x, const std::int64_t* x_rows, const at::Tensor& matrix,
+                              std::int64_t rows, float* y, std::int64_t column,
+                              std::int64_t columns) const {
+  const std::int64_t in = matrix.size(0), out = matrix.size(1), step = matrix.stride(1);
   const at::Tensor room = at::empty({in * std::min(columns, kWideColumns)});
   const float* weight = room.const_data_ptr<float>();
+  const auto* bits = static_cast<const std::uint16_t*>(matrix.const_data_ptr());
   for (std::int64_t c = column; c < column + columns; c += kWideColumns) {
     const std::int64_t count = std::min(kWideColumns, column + columns - c);
-    widen(matrix, c, count, room.narrow(0, 0, in * count).view({in, count}));
+    cpu_kernels().widen_turned(bits + c * step, step, in, count, room.mutable_data_ptr<float>());
     cpu_kernels().row_product({rows, in, count, x, in, x_rows, weight, count, y + c, out});
   }
 }
@@ -137,8 +126,22 @@ void Experts::multiply(const float* x, const std::int64_t* x_rows, const at::Ten
     cpu_kernels().row_product({rows, in, columns, x, in, x_rows, weight, out, y + column, out});
     return;
   }
+  if (weights_.compute == at::kFloat && matrix.stride(0) == 1) {
+    return multiply_turned(x, x_rows, matrix, rows, y, column, columns);
+  }
   if (weights_.compute == at::kFloat) {
-    return multiply_wide(x, x_rows, matrix, rows, y, column, columns);
+    const auto* bits = static_cast<const std::uint16_t*>(matrix.const_data_ptr()) + column;
+    cpu_kernels().row_product({.rows = rows,
+                               .in = in,
+                               .out = columns,
+                               .x = x,
+                               .x_stride = in,
+                               .row_index = x_rows,
+                               .weight_stride = matrix.stride(0),
+                               .y = y + column,
+                               .y_stride = out,
+                               .weight_bits = bits});
+    return;
   }
   at::Tensor given = at::from_blob(const_cast<float*>(x), {x_rows ? x_.size(0) : rows, in});
   if (x_rows) {

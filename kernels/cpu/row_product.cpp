@@ -34,19 +34,20 @@ void pack(const RowProductArgs& args, std::int64_t first, std::int64_t rows, flo
   }
 }
 
+template <typename Weight>  // float, or the bits of bfloat16, which are widened as they are loaded
 struct Tile {
-  const float* weight;  // first of its rows and columns
+  const Weight* weight;  // first of its rows and columns
   std::int64_t stride;
   std::int64_t columns;
   const float* x;  // [rows, kDepth]
   std::int64_t rows;
-  const float* next;  // where the next tile's weights begin
+  const Weight* next;  // where the next tile's weights begin
 };
 
 // sums [columns/kPair, rows, kPair] += x · tile
-template <int kRows>
-KAPPASCOPE_INLINE void add_pair(const Tile& tile, const Vec (&low)[kRows], const Vec (&high)[kRows],
-                                float* sums) {
+template <int kRows, typename Weight>
+KAPPASCOPE_INLINE void add_pair(const Tile<Weight>& tile, const Vec (&low)[kRows],
+                                const Vec (&high)[kRows], float* sums) {
   for (std::int64_t r = 0; r < tile.rows; ++r) {
     const float* x = tile.x + r * kDepth;
     float* to = sums + r * kPair;
@@ -60,13 +61,13 @@ KAPPASCOPE_INLINE void add_pair(const Tile& tile, const Vec (&low)[kRows], const
   }
 }
 
-template <int kRows>
-void add_tile(const Tile& tile, float* sums) {
+template <int kRows, typename Weight>
+void add_tile(const Tile<Weight>& tile, float* sums) {
   const std::int64_t whole = tile.columns / kPair * kPair;
   Vec low[kRows], high[kRows];
   for (std::int64_t c = 0; c < whole; c += kPair) {
     for (int k = 0; k < kRows; ++k) {
-      const float* from = tile.weight + k * tile.stride + c;
+      const Weight* from = tile.weight + k * tile.stride + c;
       low[k] = load(from);
       high[k] = load(from + kVector);
       __builtin_prefetch(tile.next + k * tile.stride + c);
@@ -75,9 +76,9 @@ void add_tile(const Tile& tile, float* sums) {
   }
   if (whole == tile.columns) { return; }
   for (int k = 0; k < kRows; ++k) {
-    float padded[kPair] = {};
+    Weight padded[kPair] = {};
     std::memcpy(padded, tile.weight + k * tile.stride + whole,
-                static_cast<std::size_t>(tile.columns - whole) * sizeof(float));
+                static_cast<std::size_t>(tile.columns - whole) * sizeof(Weight));
     low[k] = load(padded);
     high[k] = load(padded + kVector);
   }
@@ -85,8 +86,8 @@ void add_tile(const Tile& tile, float* sums) {
 }
 
 // A tile of what is left of W, fewer than kRows rows.
-template <int kRows>
-void add_last_tile(std::int64_t depth, const Tile& tile, float* sums) {
+template <int kRows, typename Weight>
+void add_last_tile(std::int64_t depth, const Tile<Weight>& tile, float* sums) {
   if constexpr (kRows > 1) {
     if (depth == kRows - 1) {
       add_tile<kRows - 1>(tile, sums);
@@ -108,27 +109,30 @@ void write_block(const RowProductArgs& args, const float* sums, std::int64_t fir
   }
 }
 
-void multiply(const RowProductArgs& args, std::int64_t first, std::int64_t rows,
-              const float* packed, float* sums) {
+template <typename Weight>
+void multiply(const RowProductArgs& args, const Weight* matrix, std::int64_t first,
+              std::int64_t rows, const float* packed, float* sums) {
   const std::int64_t block =
       kSums / rows / kPair * kPair > kPair ? kSums / rows / kPair * kPair : kPair;
   for (std::int64_t column = 0; column < args.out; column += block) {
     const std::int64_t columns = args.out - column < block ? args.out - column : block;
     const std::int64_t padded = (columns + kPair - 1) / kPair * kPair;
     std::memset(sums, 0, static_cast<std::size_t>(padded * rows) * sizeof(float));
-    const float* weight = args.weight + column;
+    const Weight* weight = matrix + column;
     const std::int64_t tiles = kAhead / (rows * columns * kDepth);
     const std::int64_t ahead = kDepth * (tiles > 1 ? tiles : 1);
     std::int64_t k = 0;
     for (; k + kDepth <= args.in; k += kDepth) {
-      const float* here = weight + k * args.weight_stride;
+      const Weight* here = weight + k * args.weight_stride;
       const std::int64_t fetched = k + ahead + kDepth <= args.in ? k + ahead : k;
-      const float* next = weight + fetched * args.weight_stride;
-      add_tile<kDepth>({here, args.weight_stride, columns, packed + k * rows, rows, next}, sums);
+      const Weight* next = weight + fetched * args.weight_stride;
+      add_tile<kDepth>(
+          Tile<Weight>{here, args.weight_stride, columns, packed + k * rows, rows, next}, sums);
     }
-    const float* here = weight + k * args.weight_stride;
-    add_last_tile<kDepth>(args.in - k,
-                          {here, args.weight_stride, columns, packed + k * rows, rows, here}, sums);
+    const Weight* here = weight + k * args.weight_stride;
+    add_last_tile<kDepth>(
+        args.in - k, Tile<Weight>{here, args.weight_stride, columns, packed + k * rows, rows, here},
+        sums);
     write_block(args, sums, first, rows, column, columns);
   }
 }
@@ -143,7 +147,11 @@ void row_product(const RowProductArgs& args) {
   for (std::int64_t first = 0; first < args.rows; first += kMostRows) {
     const std::int64_t rows = args.rows - first < kMostRows ? args.rows - first : kMostRows;
     pack(args, first, rows, scratch.data);
-    multiply(args, first, rows, scratch.data, scratch.data + packed);
+    if (args.weight_bits) {
+      multiply(args, args.weight_bits, first, rows, scratch.data, scratch.data + packed);
+    } else {
+      multiply(args, args.weight, first, rows, scratch.data, scratch.data + packed);
+    }
   }
 }
 

@@ -59,6 +59,19 @@ KAPPASCOPE_INLINE Vec load_part(const float* from, std::int64_t count) {
 KAPPASCOPE_INLINE void store_part(float* to, Vec x, std::int64_t count) {
   std::memcpy(to, &x, sizeof(float) * static_cast<std::size_t>(count));
 }
+// bfloat16 bits as floats.
+typedef std::uint16_t Half __attribute__((vector_size(2 * KAPPASCOPE_LANES)));
+KAPPASCOPE_INLINE float widened(std::uint16_t bits) {
+  const std::uint32_t wide = std::uint32_t(bits) << 16;
+  float value;
+  std::memcpy(&value, &wide, sizeof value);
+  return value;
+}
+KAPPASCOPE_INLINE Vec load(const std::uint16_t* from) {
+  Half bits;
+  std::memcpy(&bits, from, sizeof bits);
+  return reinterpret_cast<Vec>(__builtin_convertvector(bits, UVec) << 16);
+}
 // Lanes i, i+1, … of an array of `size`, 0 past its end; stride 0: its one value in every lane.
 KAPPASCOPE_INLINE Vec load_strided(const float* from, std::int64_t i, std::int64_t size,
                                    std::int64_t stride) {

@@ -11,20 +11,6 @@
 namespace kappascope::KAPPASCOPE_ISA {
 namespace {
 
-typedef std::uint16_t Half __attribute__((vector_size(2 * KAPPASCOPE_LANES)));
-
-KAPPASCOPE_INLINE float widened(std::uint16_t bits) {
-  const std::uint32_t wide = std::uint32_t(bits) << 16;
-  float value;
-  std::memcpy(&value, &wide, sizeof value);
-  return value;
-}
-KAPPASCOPE_INLINE Vec widened(const std::uint16_t* from) {
-  Half bits;
-  std::memcpy(&bits, from, sizeof bits);
-  return reinterpret_cast<Vec>(__builtin_convertvector(bits, UVec) << 16);
-}
-
 template <int... J>
 struct Lanes {};
 template <int N, int... J>
@@ -59,7 +45,7 @@ void widen_turned(const std::uint16_t* from, std::int64_t stride, std::int64_t i
   for (std::int64_t i = 0; i < whole_in; i += kVector) {
     for (std::int64_t c = 0; c < whole; c += kVector) {
       Vec rows[kLanes];
-      for (int r = 0; r < kLanes; ++r) { rows[r] = widened(from + (c + r) * stride + i); }
+      for (int r = 0; r < kLanes; ++r) { rows[r] = load(from + (c + r) * stride + i); }
       turn<1>(rows);
       for (int r = 0; r < kLanes; ++r) { store(to + (i + r) * count + c, rows[r]); }
     }

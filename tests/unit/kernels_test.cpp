@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/element.h"
 #include "tests/unit/kernels_fixture.h"
 
 namespace kappascope {
@@ -96,6 +97,37 @@ TEST(CpuRowProduct, ARowDoesNotDependOnItsCompany) {
       kernels.row_product(
           {1, in, out, x.data() + r * in, in, nullptr, weight.data(), out, alone.data(), out});
       EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + r * out)) << r;
+    }
+  });
+}
+
+TEST(CpuRowProduct, BfloatWeightsAreMultipliedAsTheFloatsTheyAre) {
+  for_each_kernels([](const CpuKernels& kernels) {
+    for (const std::int64_t rows : {1, 3, 70}) {
+      const std::int64_t in = 53, out = 75, stride = out + 6;
+      const auto x = normal(std::size_t(rows * in), 1);
+      std::vector<float> weight = normal(std::size_t(in * stride), 2);
+      std::vector<std::uint16_t> bits(weight.size());
+      for (std::size_t i = 0; i < weight.size(); ++i) {
+        BFloat16 narrowed;
+        narrow(weight[i], narrowed);
+        bits[i] = narrowed.bits;
+        weight[i] = widen(narrowed);
+      }
+      std::vector<float> wide(std::size_t(rows * out)), found = wide, reference = wide;
+      RowProductArgs args{rows,          in,     out,         x.data(), in, nullptr,
+                          weight.data(), stride, wide.data(), out};
+      kernels.row_product(args);
+      args.weight = nullptr;
+      args.weight_bits = bits.data();
+      args.y = found.data();
+      kernels.row_product(args);
+      EXPECT_EQ(found, wide) << kernels.name << ", rows " << rows;
+      args.y = reference.data();
+      row_product_ref(args);
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        expect_near(found[i], reference[i], 1e-4f, 1e-6f, "y");
+      }
     }
   });
 }
