@@ -29,9 +29,7 @@ inline at::Tensor normed(const at::Tensor& x, const NormSpec& spec, const at::Te
 }
 
 // x [T,in] · weight [out,in]ᵀ → [T,out] float32; the product runs in the weight's type.
-inline at::Tensor project(const at::Tensor& x, const at::Tensor& weight) {
-  return at::mm(x.to(weight.scalar_type()), weight.t()).to(at::kFloat);
-}
+at::Tensor project(const at::Tensor& x, const at::Tensor& weight);
 
 // Likewise plus bias [out]; undefined: none.
 inline at::Tensor project(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
