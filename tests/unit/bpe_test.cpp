@@ -95,6 +95,25 @@ TEST(BytePairMerger, OneLongPiece) {
   EXPECT_EQ(ids, std::vector<std::int32_t>((1 << 20) / 64, 261));
 }
 
+TEST(PairMerger, AsksOnlyForNeighboursInsideThePiece) {
+  for (const std::uint32_t size : {1U, 2U, 3U, 96U, 97U, 200U}) {
+    std::vector<PairMerger::Part> parts;
+    parts.reserve(2 * size);  // one part too far would be in memory
+    for (std::uint32_t i = 0; i < size; ++i) { parts.push_back({i, i + 1, i}); }
+    const auto rank = [&](const PairMerger::Part& left, const PairMerger::Part& right) {
+      EXPECT_EQ(left.end, right.begin) << size;
+      EXPECT_LE(right.end, size);
+      return right.end - left.begin <= 3 ? right.end : PairMerger::kNone;
+    };
+    PairMerger().merge(parts, rank, [](PairMerger::Rank joined) { return joined; });
+    EXPECT_EQ(parts.front().begin, 0U);
+    EXPECT_EQ(parts.back().end, size);
+    for (std::size_t i = 0; i + 1 < parts.size(); ++i) {
+      EXPECT_EQ(parts[i].end, parts[i + 1].begin) << size << ", part " << i;
+    }
+  }
+}
+
 TEST(Vocabulary, FindsExactlyItsTokens) {
   std::mt19937 random(11);
   std::vector<std::string> tokens;

@@ -42,5 +42,16 @@ TEST(TorchWriter, WritesWhatTheReaderReadsTheSameEveryTime) {
   for (const TensorInfo& tensor : file.tensors()) { EXPECT_EQ(tensor.offset % 64, 0U); }
 }
 
+// Holes: the file takes no room on the disk.
+TEST(TorchWriter, PlacesAndSizesPast4GiBAreReadBack) {
+  const testing::TempFolder folder;
+  const std::int64_t large = (std::int64_t{1} << 32) + 64;
+  write_torch_pt(folder.path() / "model.pt",
+                 {{"large", DType::uint8, {large}}, {"behind", DType::uint8, {8}}}, nullptr);
+  const TensorFile file = read_torch_pt(folder.path() / "model.pt");
+  EXPECT_EQ(file.find("large")->shape, std::vector<std::int64_t>{large});
+  EXPECT_GT(file.find("behind")->offset, static_cast<std::uint64_t>(large));
+}
+
 }  // namespace
 }  // namespace kappascope
