@@ -5,6 +5,8 @@ export KAPPASCOPE_GUI ?= AUTO
 export KAPPASCOPE_CUDA ?= AUTO
 export KAPPASCOPE_ARROW ?= AUTO
 FUZZ_SECONDS ?= 60
+MUTANTS ?= 200
+SEED ?= 1
 PREFIX ?= /usr/local
 export KAPPASCOPE_INSTALL_TORCH ?= ON
 
@@ -23,7 +25,7 @@ program = build/release/kappascope
 demo = assets/d8-kappa -f assets/texts/prose.txt
 clang_format = build/deps/test-venv/bin/clang-format
 
-.PHONY: help demo test build install package asan fuzz soak figures bench gpu-build gpu-check format lint clean
+.PHONY: help demo test build install package asan fuzz soak mutants figures bench gpu-build gpu-check format lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /make \1\t/p' Makefile | expand -t 16
@@ -74,6 +76,11 @@ soak:  ## the long forms of tests: every moment of a failing disk, each fuzz tar
 	@KAPPASCOPE_SOAK=1 build/deps/test-venv/bin/python -B tests/cli/faults_test.py build/release
 	@$(MAKE) fuzz FUZZ_SECONDS=3600
 
+mutants:  ## do the tests see faults? MUTANTS=200 of SEED=1, one at a time, on and on: build/mutants
+	@cmake/setup.sh test
+	@build/deps/test-venv/bin/python -B tests/mutants/mutants.py --number=$(MUTANTS) --seed=$(SEED) \
+	  $(if $(AGAIN),--again='$(AGAIN)')
+
 figures:  ## the agreed pictures of every figure beside those of now, on a page in build/figures
 	@cmake/setup.sh build
 	@$(call compile,release,kappascope)
@@ -117,4 +124,4 @@ lint:  ## layout, warnings as errors by two compilers, clang-tidy, the tests of 
 	@ctest --test-dir build/lint-gcc -L structure --output-on-failure --no-tests=error
 
 clean:  ## remove what was built; what was downloaded, build/deps, stays
-	rm -rf build/gpu build/release build/asan build/lint-gcc build/lint-clang build/demo build/figures build/*.log
+	rm -rf build/gpu build/release build/asan build/mutants build/lint-gcc build/lint-clang build/demo build/figures build/*.log
