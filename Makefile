@@ -70,10 +70,11 @@ fuzz:  ## every fuzz target for FUZZ_SECONDS each (60)
 	    -rss_limit_mb=2048 -malloc_limit_mb=512 -artifact_prefix=found/$$name- \
 	    found/$$name seeds/$$name || exit 1; done
 
-soak:  ## the long forms of tests: every moment of a failing disk, each fuzz target for an hour
+soak:  ## the long forms of tests: every moment of a failing disk, memory that runs out, each fuzz target for an hour
 	@cmake/setup.sh test
 	@$(call compile,release)
-	@KAPPASCOPE_SOAK=1 build/deps/test-venv/bin/python -B tests/cli/faults_test.py build/release
+	@for test in faults allocations; do \
+	  KAPPASCOPE_SOAK=1 build/deps/test-venv/bin/python -B tests/cli/$${test}_test.py build/release || exit 1; done
 	@$(MAKE) fuzz FUZZ_SECONDS=3600
 
 mutants:  ## do the tests see faults? MUTANTS=200 of SEED=1, one at a time, on and on: build/mutants

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <filesystem>
+#include <memory>
 
 #include "app/cli/command_line.h"
 #include "app/cli/terminal.h"
@@ -129,6 +131,29 @@ void occupy_standard_descriptors() {
   }
 }
 
+void say(const Failure& failure) {
+  std::fprintf(stderr, "kappascope: %s\n", failure.line().c_str());
+}
+
+// For the sentence that says that memory has run out.
+std::unique_ptr<char[]> spare_memory;
+std::terminate_handler end_otherwise = nullptr;
+
+// Destructors may want memory, too (those of the JSON library do), and may not throw when there is
+// none. It is said as elsewhere; what is unfinished is taken over by the next run.
+[[noreturn]] void end_where_nothing_may_be_thrown() {
+  spare_memory.reset();
+  if (std::current_exception()) {
+    const Failure failure = failure_in_flight();
+    if (failure.code == ExitCode::memory) {
+      say(failure);
+      std::_Exit(int(failure.code));
+    }
+  }
+  end_otherwise();
+  std::abort();
+}
+
 }  // namespace
 
 std::filesystem::path assets_folder() {
@@ -152,10 +177,12 @@ int main(int count, char** words) {
   signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write
   int code = 0;
   try {
+    spare_memory = std::make_unique<char[]>(1 << 16);
+    end_otherwise = std::set_terminate(&end_where_nothing_may_be_thrown);
     code = dispatch(count, words);
   } catch (...) {
     const Failure failure = failure_in_flight();
-    std::fprintf(stderr, "kappascope: %s\n", failure.line().c_str());
+    say(failure);
     code = int(failure.code);
   }
   // Torch would take its tables of operators apart one by one; the system does it at once.

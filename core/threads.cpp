@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <latch>
+#include <new>
 #include <sstream>
 #include <string>
 #include <system_error>
@@ -94,13 +95,19 @@ void require_threads(int count) {
   const std::int64_t wanted = count + kSpare;
   std::latch started(wanted);
   std::vector<std::jthread> others;
+  others.reserve(wanted);
+  // Those that wait go on: nothing would end them.
+  const auto let_go = [&] { started.count_down(wanted - std::ssize(others)); };
   try {
     while (std::ssize(others) + 1 < wanted) {
       others.emplace_back([&started] { started.arrive_and_wait(); });
     }
     started.count_down();
+  } catch (const std::bad_alloc&) {
+    let_go();
+    throw;
   } catch (const std::system_error&) {
-    started.count_down(wanted - std::ssize(others));
+    let_go();
     const std::int64_t found = std::max<std::int64_t>(1, std::ssize(others) + 1 - kSpare);
     fail(ExitCode::memory, {}, "no more threads for this process; expected ", count, ", found ",
          found, "; raise the limit (ulimit -u), or run with --threads ", found);
