@@ -76,6 +76,23 @@ class Sites(unittest.TestCase):
         self.assertEqual([s.path for s in drawn], [f"{f}/a.cpp" for f in mutants.FOLDERS for _ in range(3)])
 
 
+class Verdicts(unittest.TestCase):
+    def verdict(self, status, output, **properties):
+        with tempfile.NamedTemporaryFile() as log:
+            pathlib.Path(log.name).write_text(output)
+            return suites.verdict(suites.Test("", [], properties, []), status, log.name)
+
+    def test_as_ctest_would_say(self):
+        skipped = {"SKIP_REGULAR_EXPRESSION": [r"\[  SKIPPED \]"]}
+        self.assertEqual(self.verdict(0, "[       OK ] A.B"), "passed")
+        self.assertEqual(self.verdict(0, "[  SKIPPED ] A.B", **skipped), "skipped")
+        self.assertEqual(self.verdict(1, "[  FAILED  ] A.B\n[  SKIPPED ] A.C", **skipped), "failed")
+        self.assertEqual(self.verdict(77, "", SKIP_RETURN_CODE=77), "skipped")
+        self.assertEqual(self.verdict(-11, ""), "failed")
+        self.assertEqual(self.verdict(None, ""), "late")
+        self.assertEqual(self.verdict(1, "a race", PASS_REGULAR_EXPRESSION=["race"]), "passed")
+
+
 class Judged(unittest.TestCase):
     """Builds the program once, runs its two "tests" on a few faults."""
 
