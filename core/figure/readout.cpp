@@ -119,8 +119,8 @@ class Reader {
     }
     if (best == nullptr) { return false; }
     const auto off = [&](std::size_t i) {
-      const double distance = i < best->x.size() ? apart_x(best->x[i]) : kNaN;
-      return i < best->x.size() && std::isfinite(apart_y(best->y[i])) ? std::abs(distance) : 1e300;
+      if (i >= best->x.size() || !std::isfinite(apart_y(best->y[i]))) { return 1e300; }
+      return std::abs(apart_x(best->x[i]));
     };
     add_sample(*best, off(piece + 1) < off(piece) ? piece + 1 : piece);
     return true;

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/figure/cells.h"
+#include "core/figure/layer_range.h"
 #include "core/figure/readout.h"
 #include "core/figure/readout_text.h"
 #include "core/figure/token_range.h"
@@ -103,6 +104,31 @@ TEST(TokenRange, CutsTablesByTheirTokens) {
             (std::vector<float>{8, 9, 18, 19}));
   Figure none = sample();
   EXPECT_THROW(keep_tokens(none, {10, 12}), Error);
+}
+
+TEST(LayerRange, WhatIsAtALayerGoesWithIt) {
+  Figure figure;
+  Panel panel;
+  panel.x.subject = AxisSubject::recorded_layer;
+  panel.x.scale = Scale::category;
+  panel.x.names = {"1", "2", "3"};
+  panel.bars.push_back({.position = {0, 1, 2}, .value = {10, 20, 30}});
+  Line steps;
+  for (const double at : {0, 1, 2}) {
+    steps.x.insert(steps.x.end(), {at - 0.45, at + 0.45, at + 0.5});
+    steps.y.insert(steps.y.end(), {at, at, at});
+  }
+  panel.lines.push_back(steps);
+  figure.panels.push_back(panel);
+  ASSERT_TRUE(keep_layers(figure, {1, 3}, std::vector<std::int32_t>{1, 2, 3}));
+  const Panel& kept = figure.panels[0];
+  EXPECT_EQ(kept.x.names, (std::vector<std::string>{"1", "3"}));
+  EXPECT_EQ(kept.bars[0].position, (std::vector<double>{0, 1}));
+  EXPECT_EQ(kept.bars[0].value, (std::vector<double>{10, 30}));
+  EXPECT_EQ(kept.lines[0].y, (std::vector<double>{0, 0, 0, 2, 2, 2}));
+  for (const auto& [i, x] : {std::pair{0, -0.45}, {2, 0.5}, {3, 0.55}, {5, 1.5}}) {
+    EXPECT_NEAR(kept.lines[0].x.at(i), x, 1e-12) << i;
+  }
 }
 
 TEST(Blocks, SayTheMeanThatTheirColourShows) {

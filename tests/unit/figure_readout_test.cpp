@@ -147,6 +147,17 @@ TEST(Readout, OfSeveralLinesTheNearest) {
   EXPECT_EQ(lines_at(figure, 0, 5, -1, 1, 1), Lines{"nothing"});  // no place on a log axis
 }
 
+TEST(Readout, TheLastSampleOfALineHasNoneBehindIt) {
+  Figure figure;
+  figure.panels.emplace_back();
+  figure.panels[0].x.name = "Position";
+  Line line;
+  line.x = {0, 1};  // no room for another
+  line.y = {2, 3};
+  figure.panels[0].lines.push_back(line);
+  EXPECT_EQ(lines_at(figure, 0, 1.05, 3, 0.2, 0.2)[0], "Position: 1.000");
+}
+
 TEST(Readout, OfSeveralPointsTheNearestAndWhatItIsAbout) {
   Sample sample;
   for (std::size_t i = 0; i < sample.hand.mass.size(); ++i) {

@@ -55,7 +55,7 @@ TEST(Interventions, WrongWordsAreUsageErrors) {
         "route=3:1:2:3",  "routes=",      "gate-keep=0",    "gate-keep=1.5",   "gate-keep=off",
         "gate-keep=-1",   "route=3:1:-1", "budget=0",       "threshold=1",     "temperature=0",
         "budget=2@3:1",   "patch=a",      "patch=a:3",      "patch=:3:1",      "patch=3:1",
-        "patch=a:3:"}) {
+        "patch=a:3:",     "kappa-bias=x"}) {
     EXPECT_EQ(error_of([&] { parse_intervention(word); }).substr(0, 2), "2 ") << word;
   }
 }

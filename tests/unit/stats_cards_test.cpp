@@ -60,6 +60,8 @@ TEST(TokenCard, WhatTheModelReadAndExpected) {
   EXPECT_EQ(card.char_start, 0);
   EXPECT_EQ(card.char_end, 4);
   EXPECT_EQ(card.nll, 0.5);
+  EXPECT_EQ(card.bytes, 4);
+  EXPECT_DOUBLE_EQ(card.bits_per_byte, 0.5 / (4 * std::log(2.0)));
   EXPECT_EQ(card.target_rank, 0);
   ASSERT_EQ(card.instead_of.size(), 5u);
   EXPECT_EQ(card.instead_of[4].id, 14);

@@ -106,6 +106,15 @@ TEST(StatsDifference, NoBorderWithinACharacter) {
   EXPECT_EQ(loss_difference(a.trace, b.trace).nll, (std::vector<double>{1, 1}));
 }
 
+TEST(StatsDifference, DivergenceIsOverWhatIsANumber) {
+  TwoRuns runs;
+  EXPECT_TRUE(std::isnan(divergence_of(runs.a.trace).mean.value()));
+  const std::vector<float> divergence = {0.25f, 0.5f, kNaN, 0.125f};
+  runs.a.trace.kl_against = divergence;
+  EXPECT_DOUBLE_EQ(divergence_of(runs.a.trace).mean.value(), (0.25 + 0.5 + 0.125) / 3);
+  EXPECT_EQ(divergence_of(runs.a.trace).most, 0.5);
+}
+
 TEST(StatsDifference, RoutedOtherwise) {
   TwoRuns runs;
   runs.a.entropy[3] = kNaN;  // token 3 is not known

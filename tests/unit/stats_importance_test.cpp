@@ -114,6 +114,7 @@ TEST(StatsImportance, SlopeSquareWeighsExpertsByTheirScalars) {
   four.hand.trace.kappa_u_square = squares;
   four.hand.trace.effect_count = counts;
   EXPECT_DOUBLE_EQ(slope_square(four.layer()), 13.0 / 4);
+  EXPECT_DOUBLE_EQ(slope_square(four.layer(), 0), 4);
   EXPECT_DOUBLE_EQ(slope_square(four.layer(), 1), 1);
   EXPECT_TRUE(std::isnan(slope_square(four.layer(), 2)));
 }
