@@ -164,8 +164,9 @@ TEST(PairStatistics, TellWhatTheRowBeforePredicts) {
   choices.tokens = 100;
   choices.assigned = {50, 50};
   const PairStatistics found = pair_statistics(same, choices);
-  EXPECT_NEAR(found.predictability, 1, 0.02);
-  EXPECT_NEAR(found.predictability_shuffled, 0, 0.02);
+  EXPECT_DOUBLE_EQ(found.predictability, 1);
+  // Entropies with (m − 1)/2n added: ln 2 + 1/200 of two experts, ln 4 + 3/200 of their four pairs.
+  EXPECT_NEAR(found.predictability_shuffled, -0.005 / (std::log(2.0) + 0.005), 1e-12);
   EXPECT_DOUBLE_EQ(found.neighbour_chance, 0.5);
   EXPECT_TRUE(std::isnan(found.neighbour_overlap));
   EXPECT_EQ(hot_set({1, 80, 10, 9}), 2);
