@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <map>
 #include <set>
+#include <type_traits>
 
 #include "core/error.h"
 #include "core/nan.h"
 #include "core/tokenizer/tokenizer.h"
+#include "core/trace/byte_archive.h"
 
 namespace kappascope {
 namespace {
@@ -47,6 +50,41 @@ bool consistent_row(const RowTotals& row, std::int64_t experts) {
          std::all_of(row.domain_assigned.begin(), row.domain_assigned.end(),
                      [&](const auto& counts) { return fits(counts.size(), own); });
 }
+
+// Visits all that exchange() names and adds the counts up: none is below 0, and all together are
+// more than any corpus has, but so few that results can be merged and summed without an overflow.
+class CountCheck {
+ public:
+  static constexpr std::uint64_t kMost = std::uint64_t{1} << 57;
+
+  template <PlainNumber T>
+  void operator()(const T& value) {
+    if constexpr (std::is_same_v<T, std::int64_t>) {
+      good_ = good_ && value >= 0 && std::uint64_t(value) <= kMost - sum_;
+      if (good_) { sum_ += std::uint64_t(value); }
+    }
+  }
+  void operator()(const std::string&) {}
+  template <typename T>
+  void operator()(const std::vector<T>& items) {
+    for (const T& item : items) { (*this)(item); }
+  }
+  template <typename K, typename V>
+  void operator()(const std::map<K, V>& items) {
+    for (const auto& [key, value] : items) { (*this)(value); }
+  }
+  template <typename T>
+    requires std::is_class_v<T>
+  void operator()(const T& value) {
+    const_cast<T&>(value).exchange(*this);  // which changes nothing
+  }
+
+  bool good() const { return good_; }
+
+ private:
+  std::uint64_t sum_ = 0;
+  bool good_ = true;
+};
 
 bool consistent_mean(const ResampledMean& mean) {
   return fits(mean.sum.size(), kResamples) && mean.sum.size() == mean.count.size();
@@ -189,7 +227,9 @@ bool CorpusTotals::consistent() const {
   const bool sizes = rows.size() == layer_index.size() && rows.size() == pass_index.size() &&
                      experts >= 0 && experts <= (1 << 16) && gates >= 0 &&
                      consistent_mean(resampled_nll);
-  return sizes && std::all_of(rows.begin(), rows.end(), [&](const RowTotals& row) {
+  CountCheck counts;
+  counts(*this);
+  return sizes && counts.good() && std::all_of(rows.begin(), rows.end(), [&](const RowTotals& row) {
            return row.domain_assigned.size() <= domains.size() && consistent_row(row, experts) &&
                   consistent_mean(row.resampled_kappa) && consistent_mean(row.resampled_effect);
          });

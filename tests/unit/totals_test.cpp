@@ -245,6 +245,29 @@ TEST(ExpertContexts, EveryExpertLayerAndPassDrawsPlacesOfItsOwn) {
   EXPECT_EQ(hashes.size(), 10U * 3 * 64);
 }
 
+// Numbers of a file: merged and summed they must not overflow.
+TEST(CorpusTotals, RefusesCountsThatNoCorpusHas) {
+  CorpusTotals totals;
+  totals.experts = 3;
+  totals.layer_index = totals.pass_index = {0};
+  totals.rows.resize(1);
+  totals.rows[0].choices.add(small_row());
+  totals.rows[0].resampled_assigned.resize(3 * kResamples);
+  EXPECT_TRUE(totals.consistent());
+  for (const std::int64_t count :
+       {std::int64_t{-1}, INT64_MAX, std::int64_t{6945113579653693441}}) {
+    CorpusTotals other = totals;
+    other.rows[0].resampled_assigned[5] = count;
+    EXPECT_FALSE(other.consistent()) << count;
+    other = totals;
+    other.rows[0].calls = count;
+    EXPECT_FALSE(other.consistent()) << count;
+    other = totals;
+    other.rows[0].tokens.counts[7] = count;
+    EXPECT_FALSE(other.consistent()) << count;
+  }
+}
+
 // Every prefix of the bytes of totals, and lengths that lie.
 TEST(ByteReader, RefusesBytesThatEndTooSoon) {
   CorpusTotals totals;
