@@ -1,4 +1,5 @@
-// make_seeds DIR: writes the inputs the fuzz targets start from into DIR/TARGET/.
+// make_seeds DIR FAMILIES: writes the inputs the fuzz targets start from into DIR/TARGET/.
+// FAMILIES: a folder of small Hugging Face folders.
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -6,6 +7,8 @@
 #include "core/model/model.h"
 #include "core/trace/npy_header.h"
 #include "core/trace/npz.h"
+#include "tests/fuzz/more_seeds.h"
+#include "tests/fuzz/tiny_tokenizers.h"
 #include "tests/tools/synthetic.h"
 #include "tests/tools/synthetic_trace.h"
 #include "tests/unit/packed.h"
@@ -83,32 +86,6 @@ std::string strange_pickle() {
       4);
 }
 
-// An encoding of the 256 bytes and a few merges, as protocol 4 writes it.
-std::string tokenizer_pickle(const std::string& pattern) {
-  using namespace pickled;
-  std::string ranks = "}(";
-  const auto token = [&](const std::string& bytes, std::uint64_t id) {
-    ranks += "C" + number(bytes.size(), 1) + bytes + "\x94M" + number(id, 2);
-  };
-  for (unsigned byte = 0; byte < 256; ++byte) { token(number(byte, 1), byte); }
-  token("aa", 256);
-  token("aaaa", 257);
-  token(" te", 259);
-  token("st", 258);
-  ranks += "u";
-  const std::string state =
-      dict({text("name"), text("tiny"), text("pat_str"), text(pattern), text("mergeable_ranks"),
-            ranks, text("special_tokens"), dict({text("<|bos|>"), "M" + number(260, 2)})});
-  return file(text("tiktoken.core") + "\x94" + text("Encoding") + "\x93)\x81" + state + "b", 4);
-}
-
-// A tokenizer.json with the components given.
-std::string tokenizer_json(const std::string& components, const std::string& model) {
-  return R"({"version":"1.0","added_tokens":[{"id":1,"content":"<|end|>","single_word":false,)"
-         R"("lstrip":true,"rstrip":false,"normalized":false,"special":true}],)" +
-         components + R"(,"model":{"type":"BPE",)" + model + "}}";
-}
-
 void write_tokenizer_json(const fs::path& folder) {
   write(
       folder / "bytes",
@@ -180,7 +157,7 @@ void write_traces(const fs::path& root) {
   write(root / "npz" / "routes.npy", npy_header({"", NpyType::int16, {3, 2, 2}}) + experts);
 }
 
-void write_all(const fs::path& root) {
+void write_all(const fs::path& root, const fs::path& families) {
   fs::remove_all(root);
   write_traces(root);
   const std::vector<TinyEntry> entries = checkpoint_entries(checkpoint_pickle());
@@ -223,6 +200,7 @@ void write_all(const fs::path& root) {
         "  icl_task_type: schema\n  continuation_delimiter: \"\\n\"\n");
   write(root / "tasks" / "baselines", "2Eval Task,Random baseline\na,25\n\"b, c\",0.5\n");
   write_corpus(root / "corpus");
+  write_more_seeds(root, families, write);
   write_chat_templates(root / "chat_template");
   write(
       root / "train_log" / "soft",
@@ -241,10 +219,10 @@ void write_all(const fs::path& root) {
 }  // namespace kappascope::testing
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fputs("usage: make_seeds DIR\n", stderr);
+  if (argc != 3) {
+    std::fputs("usage: make_seeds DIR FAMILIES\n", stderr);
     return 2;
   }
-  kappascope::testing::write_all(argv[1]);
+  kappascope::testing::write_all(argv[1], argv[2]);
   return 0;
 }

@@ -1,0 +1,63 @@
+// Small tokenizers of each form.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/checkpoint/json.h"
+#include "tests/unit/tiny_pt.h"
+
+namespace kappascope::testing {
+
+inline const std::vector<std::string> kChatSpecials = {
+    "<|bos|>",          "<|user_start|>",    "<|user_end|>",
+    "<|python_start|>", "<|python_end|>",    "<|assistant_start|>",
+    "<|output_start|>", "<|assistant_end|>", "<|output_end|>"};
+
+// An encoding of the 256 bytes and a few merges, as protocol 4 writes it.
+// `specials`: behind them, from 260.
+inline std::string tokenizer_pickle(const std::string& pattern,
+                                    const std::vector<std::string>& specials = {"<|bos|>"}) {
+  using namespace pickled;
+  std::string ranks = "}(";
+  const auto token = [&](const std::string& bytes, std::uint64_t id) {
+    ranks += "C" + number(bytes.size(), 1) + bytes + "\x94M" + number(id, 2);
+  };
+  for (unsigned byte = 0; byte < 256; ++byte) { token(number(byte, 1), byte); }
+  token("aa", 256);
+  token("aaaa", 257);
+  token(" te", 259);
+  token("st", 258);
+  ranks += "u";
+  std::string names = "}(";
+  for (std::size_t i = 0; i < specials.size(); ++i) {
+    names += text(specials[i]) + "M" + number(260 + i, 2);
+  }
+  const std::string state =
+      dict({text("name"), text("tiny"), text("pat_str"), text(pattern), text("mergeable_ranks"),
+            ranks, text("special_tokens"), names + "u"});
+  return file(text("tiktoken.core") + "\x94" + text("Encoding") + "\x93)\x81" + state + "b", 4);
+}
+
+// A tokenizer.json with the components given.
+inline std::string tokenizer_json(const std::string& components, const std::string& model) {
+  return R"({"version":"1.0","added_tokens":[{"id":1,"content":"<|end|>","single_word":false,)"
+         R"("lstrip":true,"rstrip":false,"normalized":false,"special":true}],)" +
+         components + R"(,"model":{"type":"BPE",)" + model + "}}";
+}
+
+// Every byte is a token, as tokenizer.json of the families with bytes as signs.
+inline std::string byte_tokenizer_json() {
+  Json vocabulary = Json::object({{"a", 0}, {"<|end|>", 1}});
+  for (const std::string& sign : {std::string("\u0120"), std::string("\u010a")}) {
+    vocabulary[sign] = vocabulary.size();
+  }
+  for (char letter = '!'; letter <= '~'; ++letter) {
+    vocabulary.emplace(std::string(1, letter), vocabulary.size());
+  }
+  return tokenizer_json(
+      R"("pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":true})",
+      R"("vocab":)" + vocabulary.dump() + R"(,"merges":[])");
+}
+
+}  // namespace kappascope::testing
