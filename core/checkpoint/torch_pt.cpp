@@ -336,21 +336,21 @@ class Reader {
 
   std::optional<Storage> find_storage(DType dtype, const PickleValue& key,
                                       const PickleValue& elements, bool untyped) {
-    if (!expect_kind(Kind::text, key, "storage key") ||
-        !expect_kind(Kind::integer, elements, "storage size")) {
-      return std::nullopt;
-    }
     const ZipEntry* entry = zip_.find(name_ + "/data/" + std::string(key.text));
-    if (!expect(entry != nullptr, ExitCode::damaged, key, "storage '", key.text,
+    if (!expect_kind(Kind::text, key, "storage key") ||
+        !expect_kind(Kind::integer, elements, "storage size") ||
+        !expect(entry != nullptr, ExitCode::damaged, key, "storage '", key.text,
                 "' is missing in the archive")) {
       return std::nullopt;
     }
-    const auto count =
-        static_cast<std::uint64_t>(elements.integer) / (untyped ? dtype_bytes(dtype) : 1);
-    const std::uint64_t capacity = entry->full_size / dtype_bytes(dtype);
+    const auto said = static_cast<std::uint64_t>(elements.integer);
+    const std::uint64_t width = dtype_bytes(dtype), capacity = entry->full_size / width;
+    const std::uint64_t count = said / (untyped ? width : 1), bytes = said * (untyped ? 1 : width);
     if (!expect(elements.integer >= 0 && count <= capacity, ExitCode::damaged, elements,
                 "storage '", key.text, "' is too short; expected ", elements.integer,
-                " elements of ", dtype_name(dtype), ", found ", capacity)) {
+                " elements of ", dtype_name(dtype), ", found ", capacity) ||
+        !expect(entry->full_size == bytes, ExitCode::damaged, elements, "storage '", key.text,
+                "' is too long; expected ", bytes, " bytes, found ", entry->full_size)) {
       return std::nullopt;
     }
     if (entry->method != 0) { return Storage{dtype, 0, packed_index(*entry), count}; }

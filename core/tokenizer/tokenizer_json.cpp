@@ -246,6 +246,18 @@ void read_components(const Json& root, TokenizerFile& file) {
   }
 }
 
+// A field that is misspelled would leave its component out, and give other ids.
+void check_fields(const Json& root, const std::string& file) {
+  constexpr std::string_view kFields[] = {"version",        "truncation", "padding",
+                                          "added_tokens",   "normalizer", "pre_tokenizer",
+                                          "post_processor", "decoder",    "model"};
+  for (const auto& [field, value] : root.items()) {
+    require(std::find(std::begin(kFields), std::end(kFields), field) != std::end(kFields),
+            ExitCode::unsupported, {file}, "unknown field ", printable(field),
+            "; a tokenizer.json has none of that name");
+  }
+}
+
 TokenizerFile read_file(const InputFile& input, const std::filesystem::path& config) {
   const Json root = parse_json(read_text(input, kLongestFile), input.path());
   TokenizerFile file;
@@ -255,6 +267,7 @@ TokenizerFile read_file(const InputFile& input, const std::filesystem::path& con
   const Json* version = value_at(root, "version");
   require(version == nullptr || *version == "1.0", ExitCode::unsupported, {file.path},
           "version; expected \"1.0\", found ", version == nullptr ? "" : found_text(*version));
+  check_fields(root, file.path);
   const Json& model = root["model"];
   check_type(model, file.path);
   read_components(root, file);

@@ -56,6 +56,8 @@ Rows json_rows() {
       {"tokenizer.json cut", json(R"({"model":{"type":"BPE","vocab":{"a":0)"),
        "3 DIR/tokenizer.json: offset 36: invalid JSON: syntax error while parsing object - "
        "unexpected end of input; expected '}'"},
+      {"a misspelled field of tokenizer.json", parts(R"(,"normaliser":null)", kVocab),
+       "4 DIR/tokenizer.json: unknown field normaliser; a tokenizer.json has none of that name"},
       {"tokenizer.json without a model", json("{}"),
        "3 DIR/tokenizer.json: expected an object with a \"model\", found {}"},
       {"tokenizer.json is a web page", json("<!doctype html><html>"),

@@ -270,6 +270,9 @@ Rows storage_rows() {
       {"storage of 2^63 - 1 elements", tensor_of({.storage_elements = INT64_MAX}),
        "3 DIR/model.pt: tensor w: offset 155: storage '0' is too short; expected "
        "9223372036854775807 elements of float32, found 6"},
+      {"storage longer than it says", tensor_of({.storage_elements = 5, .shape = {2, 2}}),
+       "3 DIR/model.pt: tensor w: offset 155: storage '0' is too long; expected 20 bytes, found "
+       "24"},
       {"storage of an unknown key", tensor_of({.key = "9"}),
        "3 DIR/model.pt: tensor w: offset 141: storage '9' is missing in the archive"},
       {"view past its storage", tensor_of({.shape = {3, 3}}),
