@@ -17,6 +17,7 @@
 #include "app/device.h"
 #include "app/shell_words.h"
 #include "core/error.h"
+#include "core/sandbox.h"
 #include "core/threads.h"
 #ifdef KAPPASCOPE_WINDOW
 #include "app/gui/open_window.h"
@@ -78,7 +79,8 @@ std::string version_text() {
   return join_words("kappascope ", kToolVersion, "\nTorch ", KAPPASCOPE_TORCH_VERSION,
                     "\nCUDA: ", cuda_text().empty() ? "not built in" : cuda_text(),
                     "\ndevice: ", automatic_device_text(),
-                    "\nwindow: ", kWindow ? "built in" : "not built in", "\n");
+                    "\nwindow: ", kWindow ? "built in" : "not built in",
+                    "\nsandbox: ", sandbox_text(), "\n");
 }
 
 std::string help_text() {

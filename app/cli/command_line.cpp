@@ -7,6 +7,7 @@
 #include "app/cli/terminal.h"
 #include "app/device.h"
 #include "core/memory.h"
+#include "core/sandbox.h"
 #include "core/threads.h"
 
 namespace kappascope {
@@ -35,10 +36,27 @@ std::optional<std::int64_t> parse_number(std::string_view text) {
 
 }  // namespace
 
-bool parse_words(CLI::App& app, const std::vector<std::string>& words) {
+namespace {
+
+// No file of a stranger is open yet, and no thread has been started. What a verb writes is named by
+// one of these options.
+void confine(const CLI::App& app) {
+  std::vector<std::filesystem::path> outputs;
+  for (const char* name : {"--output", "--resume"}) {
+    const CLI::Option* option = app.get_option_no_throw(name);
+    const bool path = option != nullptr && option->get_type_size_max() > 0;  // else a flag
+    if (path && !option->empty()) { outputs.emplace_back(option->as<std::string>()); }
+  }
+  confine_verb(outputs);
+}
+
+}  // namespace
+
+bool parse_words(CLI::App& app, const std::vector<std::string>& words, WordsOf whose) {
   std::vector<std::string> reversed(words.rbegin(), words.rend());  // CLI11 pops from the back
   try {
     app.parse(reversed);
+    whose == WordsOf::window ? confine_window() : confine(app);
     return true;
   } catch (const CLI::CallForHelp&) {
     print(app.help());

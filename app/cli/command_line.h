@@ -13,8 +13,11 @@
 namespace kappascope {
 
 // Parses `words` with `app`. Wrong words: Error (usage), one line. Returns false when help was
-// asked for and printed: nothing is left to do.
-bool parse_words(CLI::App& app, const std::vector<std::string>& words);
+// asked for and printed: nothing is left to do. From then on the process is in its sandbox
+// (core/sandbox.h).
+enum class WordsOf : std::uint8_t { verb, window };
+bool parse_words(CLI::App& app, const std::vector<std::string>& words,
+                 WordsOf whose = WordsOf::verb);
 
 // "0-3,7" → {0,1,2,3,7}, ascending, each once. Not of that form, or a layer ≥ n_layer: usage.
 std::vector<std::int64_t> parse_layers(std::string_view text, std::int64_t n_layer);

@@ -285,7 +285,7 @@ int open_window(const Arguments& arguments) {
   app.footer(kExamples);
   WindowWords words;
   words.add_to(app);
-  if (!parse_words(app, arguments.words)) { return int(ExitCode::ok); }
+  if (!parse_words(app, arguments.words, WordsOf::window)) { return int(ExitCode::ok); }
   words.check();
   OpenWindow open(words);
   return words.screenshot.empty() ? open.window() : open.picture();

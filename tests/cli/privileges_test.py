@@ -1,12 +1,14 @@
 """What the program asks of the system: no network, no other program, no file but its own output and the cache of
 fonts. Read from the trace of its system calls."""
 import os
+import pathlib
 import re
 import shutil
 import subprocess
+import tempfile
 import unittest
 
-from harness import PROGRAM, SOURCE, Case, main
+from harness import BUILD, PROGRAM, SOURCE, Case, main
 
 MODEL = SOURCE / 'assets' / 'd4-kappa'
 CALLS = '%network,execve,execveat,openat,open,creat,mkdir,unlink,unlinkat,rename,renameat,renameat2,symlink,link,chmod'
@@ -51,6 +53,48 @@ class PrivilegesTest(Case):
                    '--figure-format', 'svg,pdf,png')
         self.check('stats', MODEL, '--corpus', corpus, '-o', self.folder / 'stats')
         self.check('report', out / 'trace.npz', '-o', self.folder / 'report.html')
+
+
+class SandboxTest(Case):
+    """core/sandbox.h, as the program has it once its words are read; what it refuses: tests/unit/sandbox_test.cpp."""
+
+    def state(self, **environment):
+        """What the kernel says of a run that waits for its text."""
+        text = self.folder / 'text'
+        if not text.exists():
+            os.mkfifo(text)
+        process = self.start('tokens', MODEL, '-f', text, env=os.environ | environment)
+        try:
+            # That it opens the pipe shows that it has read its words.
+            descriptor = os.open(text, os.O_WRONLY)
+            status = pathlib.Path(f'/proc/{process.pid}/status').read_text()
+            os.write(descriptor, b'The tide')
+            os.close(descriptor)
+            self.assertEqual(process.wait(60), 0)
+        finally:
+            self.end(process)
+        return dict(line.split(':\t') for line in status.splitlines() if ':\t' in line)
+
+    def test_is_in_force(self):
+        if 'seccomp' not in self.run_program('--version')[0].split('sandbox: ')[1]:
+            self.skipTest('skipped: this kernel has no seccomp')
+        state = self.state()
+        self.assertEqual((state['Seccomp'], state['NoNewPrivs']), ('2', '1'))
+        self.assertEqual(self.state(KAPPASCOPE_SANDBOX='off')['Seccomp'], '0')
+
+    def test_writes_end_at_the_output(self):
+        """The temporary folder may be written, so all is made beside it: in the build folder."""
+        if 'Landlock' not in self.run_program('--version')[0].split('sandbox: ')[1]:
+            self.skipTest('skipped: this kernel has no Landlock')
+        with tempfile.TemporaryDirectory(dir=BUILD) as place:
+            place = pathlib.Path(place)
+            (place / 'elsewhere').mkdir()
+            (place / 'out').mkdir()
+            (place / 'out' / 'figures').symlink_to(place / 'elsewhere')
+            self.run_program('run', MODEL, '-p', 'The tide', '-o', place / 'new' / 'out', '--figures', 'none')
+            self.assertTrue((place / 'new' / 'out' / 'trace.npz').exists())
+            self.start('run', MODEL, '-p', 'The tide', '-o', place / 'out', '--figures', 'expert-load').communicate()
+            self.assertEqual(list((place / 'elsewhere').iterdir()), [])
 
 
 if __name__ == '__main__':
