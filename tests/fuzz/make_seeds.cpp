@@ -115,27 +115,6 @@ void write_tokenizer_json(const fs::path& folder) {
           R"("vocab":{"a":0,"<|end|>":1,"\u2581":2},"merges":[])"));
 }
 
-// A field of wire type 2; `bytes` are shorter than 128.
-std::string sized_field(char number, const std::string& bytes) {
-  return std::string(1, static_cast<char>(number << 3 | 2)) + static_cast<char>(bytes.size()) +
-         bytes;
-}
-
-std::string sentencepiece() {
-  std::string model;
-  const auto piece = [&](const std::string& text, char type) {
-    model += sized_field(1, sized_field(1, text) + std::string("\x15\0\0\x80\xbf\x18", 6) + type);
-  };
-  piece("<unk>", 2);
-  piece("<s>", 3);
-  for (const char* text : {"a", "b", "\u2581", "ab", "\u2581ab"}) { piece(text, 1); }
-  piece("<0x0A>", 6);
-  piece("aaa", 4);
-  // model_type 2, byte_fallback; no extra spaces removed
-  return model + sized_field(2, std::string("\x18\x02\x98\x02\x01", 5)) +
-         sized_field(3, sized_field(1, "identity") + std::string("\x20\0", 2));
-}
-
 std::string meta_json(const std::string& more) {
   return R"({"step":120,"model_config":{"sequence_len":64,"vocab_size":2048,"n_layer":4,"n_head":4,)"
          R"("n_kv_head":2,"n_embd":32,"n_exp":8,"moe_top_k":2)" +

@@ -119,6 +119,19 @@ void write_chats(const fs::path& folder, WriteSeed* write) {
         R"([{"role":"user","content":" q "},{"role":"assistant","content":"a"}])");
 }
 
+void write_tokenizer_configs(const fs::path& folder, WriteSeed* write) {
+  write(
+      folder / "tokens",
+      R"({"add_bos_token":true,"add_eos_token":true,"bos_token":{"content":"<|end|>","lstrip":false},)"
+      R"("eos_token":"a","unk_token":null,"tokenizer_class":"LlamaTokenizer","legacy":false,)"
+      R"("add_prefix_space":true,"added_tokens_decoder":{"1":{"content":"<|end|>","lstrip":true,)"
+      R"("normalized":false,"rstrip":false,"single_word":false,"special":true}},"max":NaN})");
+  write(folder / "chat",
+        R"({"chat_template":"{% for m in messages %}{{ bos_token + m.content }}{% endfor %}",)"
+        R"("bos_token":"<s>"})");
+  write(folder / "chats", R"({"chat_template":[{"name":"default","template":"{{ 1 }}"}]})");
+}
+
 void write_interventions(const fs::path& folder, WriteSeed* write) {
   write(folder / "all",
         "kappa=off\nkappa=1@2-3,5\nkappa-mul=2@3-5:1\nkappa-bias=0.5\nkappa-scale=-1e-3@1:0-3\n"
@@ -142,6 +155,7 @@ void write_more_seeds(const fs::path& root, const fs::path& families, WriteSeed*
   write_settings(root / "train_settings", write);
   write_chats(root / "chat", write);
   write_interventions(root / "interventions", write);
+  write_tokenizer_configs(root / "tokenizer_config", write);
   // Of what is written: bytes that are divided into names, shapes and values.
   for (const char* target : {"npz_writer", "torch_writer", "svg", "html"}) {
     write(root / target / "zeros", std::string(64, '\0'));
@@ -155,6 +169,10 @@ void write_more_seeds(const fs::path& root, const fs::path& families, WriteSeed*
   write(root / "sweep_log" / "two",
         "{\"schema\":\"kappascope.ablation-log/1\",\"settings\":{\"a\":1}}\n"
         "{\"layer\":1,\"expert\":2,\"nll\":0.5}\n{\"layer\":1,\"expert\":3,\"nll\":-1e-3}\n{\"lay");
+  write(root / "settings" / "all",
+        R"({"schema":"kappascope.settings/1","dark":false,"scale":1.5,"width":800,"height":600,)"
+        R"("recent":["/a/b"],"layouts":{"mine":{"ini":"[Window]","shown":["a"],"front":["a"],)"
+        R"("built_in":"","narrow":true,"low":false}},"last":{"ini":"","shown":[],"front":[]}})");
   write(root / "json" / "all",
         R"({"a":[1,-2,3.5e-3,true,false,null,"\u00e9\ud83d\ude42\n"],"b":{}})");
   write(root / "json" / "high", "[18446744073709551615,-9223372036854775808,1e308,1e-400]");

@@ -41,6 +41,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   expect_file_error([&] { kappascope::open_trace(path); });
   expect_file_error([&] { kappascope::open_model_parameters(path); });
   expect_file_error([&] { kappascope::read_routes(path); });
+  expect_file_error([&] { kappascope::read_outputs(path); });
   close(descriptor);
   return 0;
 }

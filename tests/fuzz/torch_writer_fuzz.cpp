@@ -27,8 +27,7 @@ std::vector<Given> given_by(FuzzedDataProvider& data) {
   for (int i = 0; i < 5 && (i == 0 || data.remaining_bytes() > 0); ++i) {
     Given one;
     one.tensor.name = data.ConsumeRandomLengthString(16);
-    if (!is_utf8(one.tensor.name) || one.tensor.name.find("_orig_mod.") != std::string::npos ||
-        !names.insert(one.tensor.name).second) {
+    if (!is_utf8(one.tensor.name) || !names.insert(one.tensor.name).second) {
       one.tensor.name = "tensor." + std::to_string(i);
       if (!names.insert(one.tensor.name).second) { continue; }
     }
@@ -59,6 +58,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
                    sink(std::as_bytes(std::span(all[at++].bytes)));
                  });
   const TensorFile file = read_torch_pt(folder / "model.pt");
+  if (!file.wrappers().empty()) { return 0; }  // parts of names that the reader leaves out
   if (file.tensors().size() != all.size()) { std::abort(); }
   for (const Given& one : all) {
     const TensorInfo* found = file.find(one.tensor.name);
