@@ -70,11 +70,14 @@ fuzz:  ## every fuzz target for FUZZ_SECONDS each (60)
 	    -rss_limit_mb=2048 -malloc_limit_mb=512 -artifact_prefix=found/$$name- \
 	    found/$$name seeds/$$name || exit 1; done
 
-soak:  ## the long forms of tests: every moment of a failing disk, memory that runs out, each fuzz target for an hour
+soak:  ## the long forms of tests: every moment of a failing disk, memory that runs out, kills, fuzzing for hours
 	@cmake/setup.sh test
+	@cmake/setup.sh bench
 	@$(call compile,release)
-	@for test in faults allocations; do \
+	@for test in faults allocations kills; do \
 	  KAPPASCOPE_SOAK=1 build/deps/test-venv/bin/python -B tests/cli/$${test}_test.py build/release || exit 1; done
+	@$(call compile,asan)
+	@build/deps/test-venv/bin/python -B tests/fuzz/differential_test.py build/asan/kappascope_read_files 3600
 	@$(MAKE) fuzz FUZZ_SECONDS=3600
 
 mutants:  ## do the tests see faults? MUTANTS=200 of SEED=1, one at a time, on and on: build/mutants
