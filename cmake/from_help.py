@@ -54,16 +54,72 @@ def quoted(text):
     return "'" + text.replace("'", "'\\''") + "'"
 
 
-def bash(options, figures):
+LAYERS = ('--layers', '--layer')  # options whose value is layers, and those where it follows the @ or comes first
+OF_LAYERS = ('--ablate', '--route', '--patch')
+
+
+def paths_of(text):
+    """What a verb is given, of its usage: 'model', 'trace', or '' for neither."""
+    given = re.search(r'^Usage: .*\[OPTIONS\] ?\[?([A-Z]*)', text, re.M)
+    return {'MODEL': 'model', 'RUN': 'model', 'PATH': 'trace', 'RESULT': 'trace'}.get(given[1] if given else '', '')
+
+
+def scoped_of(text):
+    """Options of a verb's --help whose value may end in @LAYERS."""
+    return re.findall(r'^  (--[a-z-]+) \S*\[@LAYERS', text, re.M)
+
+
+# Read by bash, by zsh through bashcompinit, and for fish by sh.
+AT_HAND = r"""# Folders with a file of these names, here and three folders down.
+_kappascope_folders() {
+  timeout 1 find -L . -maxdepth 4 \( -name '.?*' -prune \) -o \( -name "$1" -o -name "$2" \) -printf '%h\n' 2>/dev/null |
+    sed 's|^\./||' | sort -u
+}
+
+_kappascope_models() {
+  _kappascope_folders 'model_*.pt' '*.safetensors'
+  "$1" models --json 2>/dev/null | sed -n 's|^ *"open_as": "\(.*\)",*$|\1|p'
+}
+
+_kappascope_traces() { _kappascope_folders trace.npz stats.npz; }
+
+# MoE layers of the first of the words that is a model, or that has the summary of a run or a corpus.
+_kappascope_layers() {
+  local program=$1 word found folder
+  shift
+  for word in "$@"; do
+    case $word in -*) continue ;; esac
+    folder=$word
+    [ -d "$folder" ] || folder=${word%/*}
+    found=$(cat "$folder/summary.json" "$folder/stats.json" 2>/dev/null |
+      awk '/^  "layers":/ {moe = 1} /"layer":/ {if (moe) print $2 + 0}' | sort -nu)
+    [ -n "$found" ] ||
+      found=$("$program" info "$word" --json 2>/dev/null | awk '/"kind": "moe"/ {moe = 1} /"layer":/ {if (moe) print $2 + 0; moe = 0}')
+    if [ -n "$found" ]; then echo "$found"; return; fi
+  done
+}
+"""
+
+
+def bash(options, figures, paths):
     verbs = ' '.join(verb for verb in options if verb)
     cases = '\n'.join(f'    {verb}) words={quoted(" ".join(name for names, _ in of for name in names))} ;;'
                       for verb, of in options.items() if verb)
     first = ' '.join(name for names, _ in options[''] for name in names)
-    return f'''# Completion of kappascope: verbs, options, figures, and files. Of bash; zsh reads it by bashcompinit.
+    of_models, of_traces = ('|'.join(verb for verb, kind in paths.items() if kind == wanted) for wanted in ('model', 'trace'))
+    return f"""# Completion of kappascope: verbs, options, figures, models, layers, and files. Of bash; zsh reads it by bashcompinit.
+{AT_HAND}
 _kappascope() {{
-  local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} words
+  local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} program=${{COMP_WORDS[0]}} words head= candidate
+  case $program in '~'*) program=$HOME${{program#'~'}} ;; esac
+  COMPREPLY=()
   if [[ $before == --figures || $before == --view ]]; then
     words={quoted("all none " + " ".join(figures))}
+    head=${{word%"${{word##*,}}"}}
+  elif [[ $before == @ || $word == *@* || $before == @({"|".join(LAYERS + OF_LAYERS)}) && $word != *:* ]]; then
+    words=$(_kappascope_layers "$program" "${{COMP_WORDS[@]:2}}")
+    head=${{word%"${{word##*[@,-]}}"}}
+    [[ $word != @ ]] || head=
   elif [[ $COMP_CWORD == 1 && $word != -* ]]; then
     words={quoted(verbs)}
   elif [[ $word == -* ]]; then
@@ -72,22 +128,59 @@ _kappascope() {{
     *) words={quoted(first)} ;;
     esac
   fi
-  COMPREPLY=($(compgen -W "$words" -- "$word"))
-  [[ $word == -* ]] || COMPREPLY+=($(compgen -f -- "$word"))
+  if [[ -n $words ]]; then
+    COMPREPLY=($(compgen -P "$head" -W "$words" -- "${{word#"$head"}}"))
+    [[ $word != @ ]] || COMPREPLY=($(compgen -W "$words"))
+  fi
+  [[ $word == -* || $before == @ || $word == *@* ]] && return
+  [[ $before == --figures || $before == @({"|".join(LAYERS + OF_LAYERS)}) ]] && return
+  if [[ $before != -* ]]; then
+    case ${{COMP_WORDS[1]}} in
+    {of_models}) words=$(_kappascope_models "$program") ;;
+    {of_traces}) words=$(_kappascope_traces) ;;
+    *) words= ;;
+    esac
+    while IFS= read -r candidate; do
+      [[ -n $candidate && $candidate == "$word"* ]] && COMPREPLY+=("$candidate")
+    done <<<"$words"
+  fi
+  COMPREPLY+=($(compgen -f -- "$word"))
 }}
 complete -o filenames -F _kappascope kappascope
-'''
+"""
 
 
-def fish(options, verbs, figures):
-    lines = ['# Completion of kappascope: verbs and options.']
+# The functions of bash are run by sh -c.
+FISH_AT_HAND = r"""function __kappascope_at_hand
+    set -l words (commandline -opc)
+    sh -c $__kappascope_functions'"$@"' sh _kappascope_$argv[1] $words[1] $words[3..-1]
+end
+
+# Layers behind what is typed of 2-4,5 or 0.5@2-
+function __kappascope_layers
+    set -l head (string replace -r '[^@,-]*$' '' -- (commandline -ct))
+    for layer in (__kappascope_at_hand layers)
+        echo $head$layer
+    end
+end
+"""
+
+
+def fish(options, verbs, figures, paths, scoped):
+    functions = AT_HAND.replace('\\', '\\\\').replace("'", "\\'")
+    lines = ['# Completion of kappascope: verbs, options, figures, models and layers.',
+             f"set -g __kappascope_functions '{functions}'", FISH_AT_HAND]
     for verb, what in verbs.items():
         lines.append(f'complete -c kappascope -n __fish_use_subcommand -a {verb} -d {quoted(what)}')
+        if paths[verb]:
+            lines.append(f"complete -c kappascope -n '__fish_seen_subcommand_from {verb}' -a '(__kappascope_at_hand {paths[verb]}s)'")
     for verb, of in options.items():
         where = f"-n '__fish_seen_subcommand_from {verb}'" if verb else '-n __fish_use_subcommand'
         for names, what in of:
             words = ' '.join(f'-l {name[2:]}' if name.startswith('--') else f'-s {name[1:]}' for name in names)
             values = f' -x -a {quoted("all none " + " ".join(figures))}' if '--figures' in names else ''
+            if not {*LAYERS, *OF_LAYERS, *scoped}.isdisjoint(names):
+                values = " -x -a '(__kappascope_layers)'"
             lines.append(f'complete -c kappascope {where} {words}{values} -d {quoted(what[:80])}')
     return '\n'.join(lines) + '\n'
 
@@ -99,15 +192,16 @@ def main():
     helps = {verb: said(program, verb, '--help') for verb in verbs}
     options = {'': options_of(whole), **{verb: options_of(text) for verb, text in helps.items()}}
     figures = figures_of(program)
+    paths = {verb: paths_of(text) for verb, text in helps.items()}
     names = ['kappascope', *(f'kappascope-{verb}' for verb in verbs)]
     pages = {'kappascope': man_page('kappascope', 'mixture-of-experts checkpoints, per token, expert and layer', whole, names)}
     for verb, what in verbs.items():
         pages[f'kappascope-{verb}'] = man_page(f'kappascope-{verb}', what, helps[verb], names)
     files = {f'man/man1/{name}.1': page for name, page in pages.items()}
-    files['bash-completion/completions/kappascope'] = bash(options, figures)
+    files['bash-completion/completions/kappascope'] = bash(options, figures, paths)
     for folder in ('site-functions', 'vendor-completions'):  # of a prefix of one's own, and of Debian's packages
-        files[f'zsh/{folder}/_kappascope'] = f'#compdef kappascope\nautoload -U +X bashcompinit && bashcompinit\n{bash(options, figures)}'
-    files['fish/vendor_completions.d/kappascope.fish'] = fish(options, verbs, figures)
+        files[f'zsh/{folder}/_kappascope'] = f'#compdef kappascope\nautoload -U +X bashcompinit && bashcompinit\n{bash(options, figures, paths)}'
+    files['fish/vendor_completions.d/kappascope.fish'] = fish(options, verbs, figures, paths, scoped_of(helps['run']))
     for name, text in files.items():
         path = share / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,8 @@
 """What `make install` puts into a folder: it runs from wherever that folder is, and says the same as the tree."""
+import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -54,11 +56,39 @@ class Install(Case):
                 for name in names:
                     self.assertIn(from_help.escaped(name), page)
                     self.assertRegex(bash, rf'{verb}\) words=.*{name}\b')
-        completed = subprocess.run(
-            ['bash', '-c', f'source "{share}/bash-completion/completions/kappascope"; '
-             'COMP_WORDS=(kappascope plot --figures kappa-d); COMP_CWORD=3; _kappascope; echo "${COMPREPLY[@]}"'],
-            capture_output=True, text=True, check=True, cwd=self.folder).stdout
-        self.assertEqual(completed.split(), ['kappa-depth', 'kappa-distribution'])
+
+    def test_the_shell_completes(self):
+        share = self.folder / 'share'
+        subprocess.run([sys.executable, '-B', SOURCE / 'cmake/from_help.py', PROGRAM, share], check=True)
+        for line, expected in (('plot|--figures|kappa-d', 'kappa-depth kappa-distribution'), ('plot|--figures|loss,kappa-di', 'loss,kappa-distribution'),
+                               ('ru', 'run'), ('info|models/d', 'models/d8-kappa'), ('run|models/d8-kappa|--layers|', '2 3 4 5 6 7'),
+                               ('run|models/d8-kappa|--layers|2-', '2-2 2-3 2-4 2-5 2-6 2-7'), ('run|models/d8-kappa|--kappa-mul|2|@|3,', '3,2 3,3 3,4 3,5 3,6 3,7'),
+                               ('run|models/d8-kappa|--ablate|', '2 3 4 5 6 7'), ('plot|out/trace.npz|--layer|', '3 4'), ('plot|ou', 'out')):
+            self.assertEqual(self.completed(share, 'bash', line), expected.split(), line)
+        for line, expected in (('plot|--figures|kappa-d', 'kappa-depth kappa-distribution'), ('run|models/d8-kappa|--kappa-mul|2@3,', '2@3,2 2@3,3 2@3,4 2@3,5 2@3,6 2@3,7'),
+                               ('run|models/d8-kappa|--layers|', '2 3 4 5 6 7'), ('info|models/d', 'models/d8-kappa')):
+            if shutil.which('fish'):
+                self.assertLessEqual({*expected.split()}, {*self.completed(share, 'fish', line)}, line)
+
+    def completed(self, share, shell, line):
+        """What the shell offers for a line of words, parted by |, in a folder with a model and a run."""
+        home = self.folder / 'completing'
+        if not home.exists():
+            (home / 'models').mkdir(parents=True)
+            (home / 'models/d8-kappa').symlink_to(SOURCE / 'assets/d8-kappa')
+            (home / 'out').mkdir()
+            (home / 'out/trace.npz').touch()
+            (home / 'out/summary.json').write_text(json.dumps({'dense_layers': [{'layer': 0}], 'layers': [{'layer': 3}, {'layer': 4}]}, indent=2))
+        words = ['kappascope', *line.split('|')]
+        script = (f'source "{share}/bash-completion/completions/kappascope"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
+                  '_kappascope; printf "%s\\n" "${COMPREPLY[@]}" | sort -u')
+        command = ['bash', '-c', script, 'bash', *words]
+        if shell == 'fish':
+            command = ['fish', '--no-config', '-c', f'source {share}/fish/vendor_completions.d/kappascope.fish; '
+                       f"complete -C '{' '.join(words)}'"]
+        environment = {**os.environ, 'PATH': f'{BUILD}:{os.environ["PATH"]}', 'HOME': str(home), 'HF_HUB_CACHE': str(home)}
+        said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=home, env=environment).stdout
+        return [offered.split('\t')[0].rstrip('/') for offered in said.splitlines()]  # fish adds what it is
 
 
 if __name__ == '__main__':
