@@ -22,6 +22,7 @@ import os
 import pathlib
 import re
 import tempfile
+import zipfile
 
 import numpy as np
 
@@ -207,6 +208,19 @@ THRESHOLDS = {'gate_active': 0.1, 'gate_top': 16, 'gate_linear': 1.0, 'gate_satu
 TOP_TOKENS = 5
 
 
+def _save_aligned(file, arrays):
+    """As numpy.savez, but the values of every array begin at a multiple of 64 bytes of the file: kappascope then reads
+    the pages of a large one that it needs, in place of all of it. The same arrays give the same bytes."""
+    with zipfile.ZipFile(file, 'w', zipfile.ZIP_STORED) as archive:
+        for name, values in arrays.items():
+            entry = zipfile.ZipInfo(f'{name}.npy')
+            begin = archive.start_dir + 30 + len(entry.filename) + 20  # of the .npy: behind its header of ZIP, and ZIP64's part
+            padding = -(begin + 4) % 64
+            entry.extra = b'pk' + padding.to_bytes(2, 'little') + bytes(padding)  # an extra field of nobody
+            with archive.open(entry, 'w', force_zip64=True) as part:
+                np.lib.format.write_array(part, np.ascontiguousarray(values) if np.ndim(values) else values, allow_pickle=False)
+
+
 def write_trace(path, arrays, meta):
     """Writes trace.npz as a whole or not at all. `arrays`: {name: values} of ARRAYS, with all of its axes of one size
     each; `meta`: model, model_config, n_layer, dimensions with gate and vocabulary, the two sums of SHA-256."""
@@ -236,7 +250,7 @@ def write_trace(path, arrays, meta):
     handle, scratch = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix='.part')
     try:
         with os.fdopen(handle, 'wb') as file:
-            np.savez(file, **typed, **{META: np.array(json.dumps(whole, sort_keys=True))})
+            _save_aligned(file, {**typed, META: np.array(json.dumps(whole, sort_keys=True))})
             file.flush()
             os.fsync(file.fileno())
         mask = os.umask(0)

@@ -1,6 +1,7 @@
 """assets/python/kappascope_trace.py: reads what the program writes, and writes what the program reads."""
 import json
 import sys
+import zipfile
 
 import numpy as np
 
@@ -84,6 +85,12 @@ class Python(Case):
                      [(self.folder / name / figure).read_text() for figure in ('expert-load.csv', 'router-entropy.csv')]
                      for file, name in ((trace.path, 'of'), (path, 'from'))]
             self.assertEqual(*shown)
+            with zipfile.ZipFile(path) as archive:  # numpy.load and kappascope find the values on whole cache lines
+                for entry in archive.infolist():
+                    with archive.open(entry) as part:
+                        local = path.read_bytes()[entry.header_offset + 26:entry.header_offset + 30]
+                        begin = entry.header_offset + 30 + int.from_bytes(local[:2], 'little') + int.from_bytes(local[2:], 'little')
+                        self.assertEqual((begin % 64, part.read(6)), (0, b'\x93NUMPY'), entry.filename)
             before = path.read_bytes()
             with self.assertRaisesRegex(ValueError, 'nll: expected 48 along token, found 2'):
                 kappascope_trace.write_trace(path, arrays | {'nll': [0, 1]}, trace.meta)
