@@ -174,8 +174,10 @@ void for_each_figure(const FigureOptions& options, Traces traces, Progress& prog
                      Acting& acting, const FigureHooks& hooks, const Use& use) {
   const std::vector<const FigureEntry*> entries = options.entries();
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    for (const FigureChoices& choices : choices_of(options, *entries[i])) {
-      go_on(progress, Stage::figures, i, entries.size());
+    PartOfProgress part(progress, Stage::figures, i, entries.size());
+    for (FigureChoices& choices : choices_of(options, *entries[i])) {
+      go_on(part, Stage::figures, 0, 1);
+      choices.progress = &part;
       std::vector<Figure> figures = entries[i]->make_all(traces, choices, options.panels);
       require(!figures.empty() || options.ids == "all", ExitCode::usage, {}, "figure ",
               entries[i]->id, ": ", entries[i]->absent_because(traces));

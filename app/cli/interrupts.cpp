@@ -14,8 +14,6 @@
 namespace kappascope {
 namespace {
 
-constexpr const char* kInterrupted = "interrupted; nothing unfinished is left";
-
 // The signals we take; those our parent had us ignore (nohup, a shell's background job) stay so.
 sigset_t taken_signals() {
   sigset_t set;
@@ -71,10 +69,6 @@ Interrupts::~Interrupts() {
 
 void Interrupts::check() const {
   require(!requested_, ExitCode::interrupted, {}, kInterrupted);
-}
-
-void go_on(Progress& progress, Stage stage, std::uint64_t done, std::uint64_t total) {
-  require(progress.update(stage, done, total), ExitCode::interrupted, {}, kInterrupted);
 }
 
 void Interrupts::protect(std::filesystem::path unfinished,

@@ -1,5 +1,7 @@
 #include "core/engine/progress.h"
 
+#include "core/error.h"
+
 namespace kappascope {
 
 const char* stage_title(Stage stage) {
@@ -24,6 +26,10 @@ const char* stage_title(Stage stage) {
       return "looking for fonts";
   }
   return "working";  // no such stage; called where nothing may be thrown
+}
+
+void go_on(Progress& progress, Stage stage, std::uint64_t done, std::uint64_t total) {
+  require(progress.update(stage, done, total), ExitCode::interrupted, {}, kInterrupted);
 }
 
 }  // namespace kappascope

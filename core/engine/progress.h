@@ -29,6 +29,28 @@ class Progress {
   virtual bool update(Stage stage, std::uint64_t done, std::uint64_t total) noexcept = 0;
 };
 
+// Part `part` of `parts` equal ones of the stage `stage` of larger work: what is reported to it
+// moves the larger work on within that part.
+class PartOfProgress final : public Progress {
+ public:
+  PartOfProgress(Progress& whole, Stage stage, std::uint64_t part, std::uint64_t parts)
+      : whole_(whole), stage_(stage), part_(part), parts_(parts) {}
+  bool update(Stage, std::uint64_t done, std::uint64_t total) noexcept override {
+    const std::uint64_t within = total == 0 ? 0 : kSteps * (done < total ? done : total) / total;
+    return whole_.update(stage_, part_ * kSteps + within, parts_ * kSteps);
+  }
+
+ private:
+  static constexpr std::uint64_t kSteps = 1000;  // of a part
+  Progress& whole_;
+  Stage stage_;
+  std::uint64_t part_, parts_;
+};
+
+// Reports to `progress`; throws (interrupted) when it says that the work should stop.
+inline constexpr const char* kInterrupted = "interrupted; nothing unfinished is left";
+void go_on(Progress& progress, Stage stage, std::uint64_t done, std::uint64_t total);
+
 // For callers that neither watch nor cancel.
 class NoProgress final : public Progress {
  public:

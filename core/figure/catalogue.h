@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/engine/progress.h"
 #include "core/figure/figure.h"
 #include "core/figure/token_range.h"
 #include "core/trace/trace.h"
@@ -31,6 +32,9 @@ struct FigureChoices {
   // What the traces are called, one name for each, where it is not what run_names() calls them or
   // where more are plotted than these; a figure of one trace is then headed by its name.
   std::vector<std::string> runs = {};
+  // Of the call: figures of much work report every layer to it and stop when it says so
+  // (interrupted). Null: nobody watches. What is kept or compared has none.
+  Progress* progress = nullptr;
   auto operator<=>(const FigureChoices&) const = default;
 };
 

@@ -7,7 +7,7 @@
 #include "core/figure/scales.h"
 #include "core/figure/text.h"
 #include "core/stats/bands.h"
-#include "core/stats/correlation.h"
+#include "core/stats/each_layer.h"
 #include "core/stats/kappa.h"
 #include "core/stats/kappa_curves.h"
 #include "core/stats/kappa_histogram.h"
@@ -33,11 +33,14 @@ struct DepthLine {
   bool exact = true;
 };
 
-DepthLine depth_line(const Trace& trace) {
+DepthLine depth_line(const Trace& trace, Progress* progress) {
   DepthLine result;
   result.line.x = relative_depth(trace);
-  for (std::int64_t row = 0; row < trace.layers; ++row) {
-    const KappaBand band = kappa_over_entries(TraceLayer(trace, row));
+  std::vector<KappaBand> bands(static_cast<std::size_t>(trace.layers));
+  for_each_layer(trace.layers, progress, [&](std::int64_t row) {
+    bands[row] = kappa_over_entries(TraceLayer(trace, row));
+  });
+  for (const KappaBand& band : bands) {
     result.line.y.push_back(band.band.mean);
     result.line.low.push_back(band.band.p05);
     result.line.high.push_back(band.band.p95);
@@ -80,20 +83,32 @@ Violin violin_of(const KappaDensity& density, const KappaBand& band, std::int64_
   return violin;
 }
 
+// κ of one layer, or of one expert of it.
+struct Distribution {
+  KappaDensity density;
+  KappaBand band;
+  KappaBounds bounds;
+  bool set_by_run = false;
+};
+
+Distribution distribution_of(const TraceLayer& layer, std::int64_t expert = -1) {
+  const KappaFunction kappa = kappa_function(layer);
+  return {kappa_density(layer, kappa, expert), kappa_band(layer, kappa, expert),
+          kappa_bounds(layer, expert), kappa_set_by_run(layer, expert).has_value()};
+}
+
 // Violins side by side and the numbers behind them.
 struct Distributions {
   std::vector<double> lower, upper, share, low, middle, high;
   std::vector<std::int64_t> counts;
   bool exact = true;
 
-  // Of a layer, or of one expert of it.
-  void add(Panel& panel, const TraceLayer& layer, const KappaFunction& kappa,
-           std::int64_t expert = -1) {
-    const KappaDensity density = kappa_density(layer, kappa, expert);
-    const KappaBand band = kappa_band(layer, kappa, expert);
+  void add(Panel& panel, const Distribution& one) {
+    const KappaDensity& density = one.density;
+    const KappaBand& band = one.band;
     exact = exact && band.exact;
     panel.violins.push_back(violin_of(density, band, std::ssize(panel.violins)));
-    if (band.exact && band.band.p05 == band.band.p95 && kappa_set_by_run(layer, expert)) {
+    if (band.exact && band.band.p05 == band.band.p95 && one.set_by_run) {
       panel.violins.back().value.clear();  // a bin is wide, one number is not
       panel.violins.back().density.clear();
     }
@@ -137,18 +152,18 @@ std::vector<std::int64_t> shown_experts(const TraceLayer& layer, const FigureCho
 
 }  // namespace
 
-Figure kappa_tokens(Traces traces, const FigureChoices&) {
+Figure kappa_tokens(Traces traces, const FigureChoices& choices) {
   Figure figure = start_figure(traces, "kappa-tokens");
-  LayerMap map = layer_token_kappa(*traces[0]);
+  LayerMap map = layer_token_kappa(*traces[0], -1, choices.progress);
   if (!map.exact) { figure.notes.push_back(mean_not_exact(*traces[0])); }
   ColourScale colours = token_kappa_colours(map.exact);
   add_layer_tokens(figure, *traces[0], std::move(map), colours, "kappa_geometric_mean");
   return figure;
 }
 
-Figure kappa_experts(Traces traces, const FigureChoices&) {
+Figure kappa_experts(Traces traces, const FigureChoices& choices) {
   Figure figure = start_figure(traces, "kappa-experts");
-  LayerMap map = layer_expert_kappa(*traces[0]);
+  LayerMap map = layer_expert_kappa(*traces[0], choices.progress);
   if (!map.exact) { figure.notes.push_back(mean_not_exact(*traces[0])); }
   ColourScale colours =
       kappa_colours(map.exact ? "κ (geometric mean over tokens and gates)"
@@ -169,7 +184,7 @@ Figure kappa_depth(Traces traces, const FigureChoices& choices) {
   const Trace* inexact = nullptr;
   double first = 1;
   for (std::size_t i = 0; i < traces.size(); ++i) {
-    DepthLine depth = depth_line(*traces[i]);
+    DepthLine depth = depth_line(*traces[i], choices.progress);
     if (!depth.exact && inexact == nullptr) { inexact = traces[i]; }
     figure.tables.push_back(depth_table(*traces[i], depth.line));
     depth.line.colour = depth.line.dash = static_cast<int>(i);
@@ -197,7 +212,7 @@ Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
   panel.empty = nothing_because(trace);
   add_kappa_one(panel);
   Distributions rows;
-  std::vector<KappaBounds> bounds;  // at each position
+  std::vector<Distribution> parts;  // at each position
   if (choices.by_expert && trace.layers > 0) {
     const TraceLayer layer(trace, chosen_layer(trace, choices));
     const std::vector<std::int64_t> experts = shown_experts(layer, choices);
@@ -207,23 +222,24 @@ Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
         (choices.expert < 0 ? " of each expert, " : ", ") + layer_label(trace, layer.row);
     if (choices.expert >= 0) { figure.title += ", expert " + std::to_string(choices.expert); }
     panel.x = choices.expert < 0 ? expert_axis(layer.experts) : expert_axis(experts);
-    for (const std::int64_t e : experts) {
-      rows.add(panel, layer, kappa_function(layer), e);
-      bounds.push_back(kappa_bounds(layer, e));
-    }
+    parts.resize(experts.size());
+    for_each_layer(std::ssize(experts), choices.progress,
+                   [&](std::int64_t i) { parts[i] = distribution_of(layer, experts[i]); });
+    for (const Distribution& one : parts) { rows.add(panel, one); }
     rows.add_tables(figure, {{"expert", experts, 64}}, {{"expert", experts, 1}});
   } else {
     figure.title += " in each layer";
     panel.x = layer_axis(trace);
-    for (std::int64_t row = 0; row < trace.layers; ++row) {
-      const TraceLayer layer(trace, row);
-      rows.add(panel, layer, kappa_function(layer));
-      bounds.push_back(kappa_bounds(layer));
-    }
+    parts.resize(static_cast<std::size_t>(trace.layers));
+    for_each_layer(trace.layers, choices.progress,
+                   [&](std::int64_t row) { parts[row] = distribution_of(TraceLayer(trace, row)); });
+    for (const Distribution& one : parts) { rows.add(panel, one); }
     const std::vector<Column> expert = {index_column("expert", 0)};
     rows.add_tables(figure, choices.by_expert ? expert : layer_columns(trace, 64),
                     choices.by_expert ? expert : layer_columns(trace, 1));
   }
+  std::vector<KappaBounds> bounds;
+  for (const Distribution& one : parts) { bounds.push_back(one.bounds); }
   add_bounds(panel, bounds);
   figure.panels.push_back(std::move(panel));
   figure.notes.push_back("Of all kept (token, slot, gate); dot: median, line: 5–95 %.");
@@ -231,66 +247,6 @@ Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
   if (!rows.exact && !trace.kappa_factor.empty()) {
     figure.notes.push_back("κ beyond [1/U, U] is counted in the outermost bins.");
   }
-  return figure;
-}
-
-Figure kappa_confidence(Traces traces, const FigureChoices&) {
-  const Trace& trace = *traces[0];
-  Figure figure = start_figure(traces, "kappa-confidence");
-  Points points;
-  points.colours = depth_colours();
-  Line all, within;
-  all.name = "all points";
-  within.name = "within experts";
-  within.colour = within.dash = 1;
-  all.marker = within.marker = true;
-  Table table, ranks;
-  std::vector<std::int64_t> layers, passes, tokens, experts;
-  const std::vector<double> depth = relative_depth(trace);
-  for (std::int64_t row = 0; row < trace.layers; ++row) {
-    const TraceLayer layer(trace, row);
-    const KappaConfidence one = kappascope::kappa_confidence(layer);
-    points.x.insert(points.x.end(), one.mass.begin(), one.mass.end());
-    points.y.insert(points.y.end(), one.kappa.begin(), one.kappa.end());
-    points.value.insert(points.value.end(), one.mass.size(), static_cast<float>(depth[row]));
-    layers.insert(layers.end(), one.mass.size(), layer.layer);
-    passes.insert(passes.end(), one.mass.size(), layer.pass);
-    tokens.insert(tokens.end(), one.token.begin(), one.token.end());
-    experts.insert(experts.end(), one.expert.begin(), one.expert.end());
-    for (std::size_t i = 0; i < one.token.size(); ++i) {
-      points.subjects.push_back(
-          {.row = int(row), .token = int(one.token[i]), .expert = int(one.expert[i])});
-    }
-    for (Line* line : {&all, &within}) { line->x.push_back(static_cast<double>(row)); }
-    all.y.push_back(one.rho);
-    within.y.push_back(one.rho_within);
-  }
-  table.rows = std::ssize(layers);
-  table.columns = {{"layer", std::move(layers)},       {"pass", std::move(passes)},
-                   {"token", std::move(tokens)},       {"expert", std::move(experts)},
-                   {"router_selected_mass", points.x}, {"kappa_mean", points.y}};
-  ranks.rows = trace.layers;
-  ranks.columns = layer_columns(trace, 1);
-  ranks.columns.push_back({"spearman_rho", all.y});
-  ranks.columns.push_back({"spearman_rho_within_experts", within.y});
-  figure.tables = {std::move(table), std::move(ranks)};
-  Panel cloud, rho;
-  cloud.title = "Each kept (token, expert)";
-  cloud.x.name = "Probability of the chosen experts";
-  cloud.y.name = "κ (mean over gates)";
-  cloud.y.scale = Scale::log;
-  cloud.empty = rho.empty = nothing_because(trace);
-  cloud.references.push_back({1, false, "κ = 1"});
-  cloud.points.push_back(std::move(points));
-  rho.title = "Rank correlation";
-  rho.x = layer_axis(trace);
-  rho.y.name = "Spearman's ρ";
-  rho.y.low = -1;
-  rho.y.high = 1;
-  rho.references.push_back({0, false, ""});
-  rho.lines = {std::move(all), std::move(within)};
-  if (rho.empty.empty()) { rho.empty = "nothing to show: κ or the confidence does not vary"; }
-  figure.panels = {std::move(cloud), std::move(rho)};
   return figure;
 }
 

@@ -4,6 +4,7 @@
 
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
+#include "core/stats/each_layer.h"
 #include "core/stats/kappa_curves.h"
 
 namespace kappascope::figures {
@@ -66,17 +67,18 @@ ParameterRows parameter_rows(const Trace& trace, const FigureChoices& choices) {
     const KappaFunction kappa = kappa_function(layer);
     result.axis = expert_axis(layer.experts);
     result.table.columns = {index_column("expert", layer.experts)};
-    for (std::int64_t e = 0; e < layer.experts; ++e) {
-      result.rows.push_back(kappa_parameters(layer, kappa, e));
-    }
+    result.rows.resize(static_cast<std::size_t>(layer.experts));
+    for_each_layer(layer.experts, choices.progress,
+                   [&](std::int64_t e) { result.rows[e] = kappa_parameters(layer, kappa, e); });
   } else {
     result.axis = layer_axis(trace);
     result.table.columns = choices.by_expert ? std::vector<Column>{index_column("expert", 0)}
                                              : layer_columns(trace, 1);
-    for (std::int64_t row = 0; row < trace.layers; ++row) {
+    result.rows.resize(static_cast<std::size_t>(trace.layers));
+    for_each_layer(trace.layers, choices.progress, [&](std::int64_t row) {
       const TraceLayer layer(trace, row);
-      result.rows.push_back(kappa_parameters(layer, kappa_function(layer)));
-    }
+      result.rows[row] = kappa_parameters(layer, kappa_function(layer));
+    });
   }
   result.table.rows = std::ssize(result.rows);
   return result;

@@ -34,25 +34,43 @@ double spearman(const std::vector<double>& x, const std::vector<double>& y) {
   return aa > 0 && bb > 0 ? ab / std::sqrt(aa * bb) : kNaN;
 }
 
-KappaConfidence kappa_confidence(const TraceLayer& layer) {
-  KappaConfidence result;
+namespace {
+
+// visit(token, expert, mass, κ) for every point.
+template <typename Visit>
+void each_point(const TraceLayer& layer, Visit&& visit) {
   const auto kappa = layer.slot_part(layer.trace.kappa_mean);
   const auto mass = layer.token_part(layer.trace.router_selected_mass);
-  if (kappa.empty() || mass.empty()) { return result; }
-  const auto experts = static_cast<std::size_t>(layer.experts);
-  std::vector<std::vector<double>> own_mass(experts), own_kappa(experts);
+  if (kappa.empty() || mass.empty()) { return; }
   for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
     const std::int64_t t = entry / layer.slots;
     const double x = mass[t], y = kappa[entry];
     if (!layer.kept(entry) || !std::isfinite(x) || !std::isfinite(y)) { continue; }
-    const std::int64_t e = layer.expert(entry);
+    visit(t, layer.expert(entry), x, y);
+  }
+}
+
+}  // namespace
+
+std::int64_t confidence_points(const TraceLayer& layer) {
+  std::int64_t count = 0;
+  each_point(layer, [&](std::int64_t, std::int64_t, double, double) { ++count; });
+  return count;
+}
+
+KappaConfidence kappa_confidence(const TraceLayer& layer) {
+  KappaConfidence result;
+  if (layer.trace.kappa_mean.empty() || layer.trace.router_selected_mass.empty()) { return result; }
+  const auto experts = static_cast<std::size_t>(layer.experts);
+  std::vector<std::vector<double>> own_mass(experts), own_kappa(experts);
+  each_point(layer, [&](std::int64_t t, std::int64_t e, double x, double y) {
     result.token.push_back(t);
     result.expert.push_back(e);
     result.mass.push_back(x);
     result.kappa.push_back(y);
     own_mass[e].push_back(x);
     own_kappa[e].push_back(y);
-  }
+  });
   result.rho = spearman(result.mass, result.kappa);
   double sum = 0, points = 0;
   for (std::size_t e = 0; e < experts; ++e) {

@@ -27,5 +27,7 @@ struct KappaConfidence {
   double rho_within = kNaN;                 // mean of expert_rho weighted by points
 };
 KappaConfidence kappa_confidence(const TraceLayer& layer);
+// How many points that has.
+std::int64_t confidence_points(const TraceLayer& layer);
 
 }  // namespace kappascope

@@ -6,7 +6,7 @@
 #include <limits>
 
 #include "core/nan.h"
-#include "core/parallel.h"
+#include "core/stats/each_layer.h"
 #include "core/stats/kappa.h"
 #include "core/stats/layer.h"
 #include "core/stats/mean.h"
@@ -56,9 +56,9 @@ std::span<float> row_of(LayerMap& map, std::int64_t row) {
 // fill(layer, row) for every recorded layer and its row of the map, or for the only one; rows at a
 // time. A map of tokens shows all of them, one of experts those that count.
 template <typename Fill>
-void each_row(const Trace& trace, LayerMap& map, std::int64_t only, LayerTokens tokens,
-              Fill&& fill) {
-  for_each_parallel(map.rows, [&](std::int64_t row) {
+void each_row(const Trace& trace, LayerMap& map, std::int64_t only, LayerTokens tokens, Fill&& fill,
+              Progress* progress = nullptr) {
+  for_each_layer(map.rows, progress, [&](std::int64_t row) {
     fill(TraceLayer(trace, only < 0 ? row : only, tokens), row_of(map, row));
   });
 }
@@ -66,16 +66,17 @@ void each_row(const Trace& trace, LayerMap& map, std::int64_t only, LayerTokens 
 // exp of what fill(layer, value, row) makes of ln κ.
 template <typename Fill>
 LayerMap kappa_map(const Trace& trace, std::int64_t columns, std::int64_t only, LayerTokens tokens,
-                   Fill&& fill) {
+                   Progress* progress, Fill&& fill) {
   LayerMap map = empty_map(trace, columns, only);
   std::atomic<bool> exact = true;
-  each_row(trace, map, only, tokens, [&](const TraceLayer& layer, std::span<float> row) {
+  const auto fill_row = [&](const TraceLayer& layer, std::span<float> row) {
     const SlotLogKappa logs = slot_log_kappa(layer, kappa_function(layer));
     if (!logs.exact) { exact = false; }
     const auto value = [&](std::int64_t entry) { return logs.value[entry]; };
     fill(layer, value, row);
     for (float& mean : row) { mean = std::exp(mean); }
-  });
+  };
+  each_row(trace, map, only, tokens, fill_row, progress);
   map.exact = exact;
   return map;
 }
@@ -143,16 +144,16 @@ LayerMap layer_expert_mean(const Trace& trace, std::span<const float> array) {
   return map;
 }
 
-LayerMap layer_token_kappa(const Trace& trace, std::int64_t only) {
+LayerMap layer_token_kappa(const Trace& trace, std::int64_t only, Progress* progress) {
   return kappa_map(
-      trace, trace.tokens, only, LayerTokens::all,
+      trace, trace.tokens, only, LayerTokens::all, progress,
       [](const TraceLayer& layer, auto&& value, auto row) { fill_token_row(layer, value, row); });
 }
 
-LayerMap layer_expert_kappa(const Trace& trace) {
+LayerMap layer_expert_kappa(const Trace& trace, Progress* progress) {
   if (trace.corpus) { return corpus_expert_kappa(trace); }
   return kappa_map(
-      trace, trace.experts, -1, LayerTokens::counted,
+      trace, trace.experts, -1, LayerTokens::counted, progress,
       [](const TraceLayer& layer, auto&& value, auto row) { fill_expert_row(layer, value, row); });
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "core/engine/progress.h"
 #include "core/trace/trace.h"
 
 namespace kappascope {
@@ -28,9 +29,11 @@ LayerMap layer_token_mean(const Trace& trace, std::span<const float> array, std:
 LayerMap layer_expert_mean(const Trace& trace, std::span<const float> array);
 
 // The same two of κ: means of ln κ (over gates, too), given as κ. Not exact where κ does not follow
-// from s and known parameters: then of ln of the recorded mean κ, which is never smaller.
-LayerMap layer_token_kappa(const Trace& trace, std::int64_t only = -1);
-LayerMap layer_expert_kappa(const Trace& trace);
+// from s and known parameters: then of ln of the recorded mean κ, which is never smaller. Much work
+// where every gate unit has its own κ: `progress` as for_each_layer() has it.
+LayerMap layer_token_kappa(const Trace& trace, std::int64_t only = -1,
+                           Progress* progress = nullptr);
+LayerMap layer_expert_kappa(const Trace& trace, Progress* progress = nullptr);
 
 // [M,E] load over its even share 1/E, and gate mass over its mean over experts; NaN beyond a
 // layer's E.

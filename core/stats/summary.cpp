@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/stats/each_layer.h"
 #include "core/stats/importance.h"
 #include "core/stats/kappa.h"
 #include "core/stats/layer.h"
@@ -275,10 +276,10 @@ Mean mean_nll_of(const Trace& trace) {
 }
 
 std::vector<LayerSummary> summarise(const Trace& trace) {
-  std::vector<LayerSummary> layers;
-  for (std::int64_t row = 0; row < trace.layers; ++row) {
+  std::vector<LayerSummary> layers(static_cast<std::size_t>(trace.layers));
+  for_each_layer(trace.layers, nullptr, [&](std::int64_t row) {
     const TraceLayer layer(trace, row);
-    LayerSummary summary;
+    LayerSummary& summary = layers[row];
     summary.layer = layer.layer;
     summary.pass = layer.pass;
     set_loads(summary, layer);
@@ -292,8 +293,7 @@ std::vector<LayerSummary> summarise(const Trace& trace) {
       summary.alignment_energy = alignment_of(layer, trace.model->alignment_energy);
     }
     summary.nonfinite_tokens = nonfinite_tokens(layer);
-    layers.push_back(std::move(summary));
-  }
+  });
   return layers;
 }
 
