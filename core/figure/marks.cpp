@@ -8,7 +8,9 @@
 namespace kappascope {
 namespace {
 
-constexpr double kPale = 0.22;  // opacity of bands and violins
+constexpr double kPale = 0.22;                  // opacity of bands and violins
+constexpr std::size_t kMostLinePoints = 20000;  // of a file: of more, what 600 dpi can show
+constexpr double kFileColumn = 72 / 600.0;      // pt
 
 class Marks {
  public:
@@ -265,10 +267,13 @@ class Marks {
     std::vector<Point> points, dots;
     bool alone = true;  // a point between gaps would be invisible as a line
     const auto [begin, end] = in_sight(l);
+    // In a file a line of few points keeps all of them.
+    const bool merging = screen_ || end - begin > kMostLinePoints;
+    const double width_of_column = screen_ ? pixel_ : kFileColumn;
     for (std::size_t i = begin; i < end; ++i) {
       const Point at{x(l.x[i]), y(l.y[i])};
       const bool drawn = std::isfinite(at.x) && std::isfinite(at.y);
-      if (!screen_ || !merged(points, at, drawn)) {
+      if (!merging || !merged(points, at, drawn, width_of_column)) {
         points.push_back(drawn ? at : Point{kNaN, kNaN});
       }
       const bool next = i + 1 < end && std::isfinite(y(l.y[i + 1]));
@@ -289,10 +294,10 @@ class Marks {
 
   // Within a column of pixels only the first, lowest, highest and last point matter: takes `at`
   // into the last four where they are in its column.
-  bool merged(std::vector<Point>& points, Point at, bool drawn) const {
+  static bool merged(std::vector<Point>& points, Point at, bool drawn, double pixel) {
     const std::size_t n = points.size();
     if (!drawn || n < 4) { return false; }
-    const auto column = [this](Point p) { return std::floor(p.x / pixel_); };
+    const auto column = [pixel](Point p) { return std::floor(p.x / pixel); };
     for (std::size_t i = n - 4; i < n; ++i) {
       if (!(column(points[i]) == column(at))) { return false; }
     }

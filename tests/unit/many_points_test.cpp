@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "core/figure/catalogue.h"
+#include "core/figure/render.h"
 #include "tests/unit/stats_fixture.h"
 
 namespace kappascope {
@@ -78,6 +79,29 @@ TEST(ManyPoints, FewAreAllThere) {
   EXPECT_EQ(figure.panels[0].points[0].x.size(), 400U);
   EXPECT_EQ(figure.panels[0].title, "Each kept (token, expert)");
   for (const std::string& note : figure.notes) { EXPECT_EQ(note.find("drawn"), std::string::npos); }
+}
+
+// The picture of a line of that many points along x, one of them high above the others.
+std::string svg_of_line(std::size_t points, std::size_t high) {
+  Figure figure;
+  Panel panel;
+  Line line;
+  for (std::size_t i = 0; i < points; ++i) {
+    line.x.push_back(double(i));
+    line.y.push_back(i == high ? 9 : double(i * 7919 % 1000) / 1000);
+  }
+  panel.lines.push_back(std::move(line));
+  figure.panels.push_back(std::move(panel));
+  return render_svg(figure, {});
+}
+
+TEST(ManyPoints, ALineInAFileHasNoMoreThanPrintCanShow) {
+  EXPECT_LT(svg_of_line(300000, 0).size(), 600000U);
+  // It goes as high and as low, wherever that is.
+  for (const std::size_t high : {1UL, 150001UL, 299998UL}) {
+    EXPECT_NE(svg_of_line(300000, high), svg_of_line(300000, 0)) << high;
+  }
+  EXPECT_GT(svg_of_line(20000, 0).size(), 12 * 20000U);  // all of them
 }
 
 TEST(ManyPoints, FiguresOfMuchWorkReportAndStop) {
