@@ -245,7 +245,9 @@ ExportOutcome write_export(const ExportOrder& order, Progress& progress) {
   };
   for (std::size_t i = 0; i < order.views.size(); ++i) {
     go_on(i);
-    const ExportView& view = order.views[i];
+    ExportView view = order.views[i];
+    PartOfProgress part(progress, Stage::figures, i, order.views.size());
+    view.choices.progress = &part;
     try {
       const auto ends = shared.find(together(view));
       write_view(order, view, staging.path(), ends == shared.end() ? SharedEnds() : ends->second,

@@ -8,6 +8,7 @@
 
 #include "app/gui/export_dialog.h"
 #include "app/gui/gui.h"
+#include "app/gui/notices.h"
 #include "app/gui/widgets.h"
 #include "core/figure/readout_text.h"
 #include "core/figure/text.h"
@@ -16,6 +17,7 @@ namespace kappascope::gui {
 namespace {
 
 constexpr double kPatience = 0.15;  // seconds before an older figure is said to be old
+constexpr double kMuchWork = 1;     // and before its progress is shown
 constexpr float kShape = 1.5F;      // width over height of a figure that is easy to read
 
 // One figure of the panel.
@@ -184,10 +186,29 @@ void show_none(FigureViewState& view) {
   view.laid_out = {};
 }
 
+// How far a figure of much work is, and a way to stop it; over what is there.
+void draw_making(Gui& gui, const std::string& id, ImVec2 corner) {
+  const JobStatus job = gui.workspace.figure_job(id);
+  if (job.id == 0 || !job.stage) { return; }
+  const ImVec2 after = ImGui::GetCursorScreenPos();
+  ImGui::SetCursorScreenPos(corner);
+  ImGui::TextUnformatted(job_text(job).c_str());
+  ImGui::SameLine();
+  if (ImGui::SmallButton("Stop###stop")) { gui.workspace.stop_figure(job.id); }
+  ImGui::SetCursorScreenPos(after);
+  ImGui::Dummy({0, 0});
+}
+
+void draw_stopped(Gui& gui) {
+  ImGui::TextUnformatted("The figure was not made: stopped.");
+  if (ImGui::Button("Make it###make")) { gui.workspace.make_stopped_figures(); }
+}
+
 void draw_pane(Gui& gui, FigurePanelState& state, const Pane& pane, ImVec2 size, bool old) {
   const ImVec2 corner = ImGui::GetCursorScreenPos();
   if (pane.figure && pane.figure->failure) {
     show_none(*pane.view);
+    if (pane.figure->failure.code == ExitCode::interrupted) { return draw_stopped(gui); }
     ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->error);
     ImGui::TextWrapped("%s", pane.figure->failure.message.c_str());
     ImGui::PopStyleColor();
@@ -242,7 +263,8 @@ void draw_panes(Gui& gui, const std::string& id, FigurePanelState& state) {
                                [](const Pane& pane) { return pane.figure != nullptr; });
   if (all) { state.waiting_since = -1; }
   if (!all && state.waiting_since < 0) { state.waiting_since = ImGui::GetTime(); }
-  const bool old = !all && ImGui::GetTime() - state.waiting_since > kPatience;
+  const double waited = all ? 0 : ImGui::GetTime() - state.waiting_since;
+  const bool old = waited > kPatience;
   ImGui::PushFont(nullptr, 0.88F * ImGui::GetStyle().FontSizeBase);
   const Notes notes = notes_of(panes);
   ImGui::PopFont();
@@ -256,6 +278,7 @@ void draw_panes(Gui& gui, const std::string& id, FigurePanelState& state) {
     ImGui::SetCursorScreenPos({corner.x, corner.y + size.y});
     ImGui::Dummy({1, 0});
   }
+  if (waited > kMuchWork) { draw_making(gui, id, corner); }
   const bool inside = ImGui::IsWindowHovered(ImGuiHoveredFlags_ChildWindows) &&
                       ImGui::IsMouseHoveringRect(corner, {corner.x + size.x, corner.y + size.y});
   if (inside && ImGui::IsMouseReleased(ImGuiMouseButton_Right)) { ImGui::OpenPopup("###menu"); }

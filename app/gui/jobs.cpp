@@ -17,7 +17,7 @@ struct JobQueue::Job final : public Progress {
   Finish finish;
   Failure failure;
 
-  std::atomic<bool> cancelled = false;
+  std::atomic<bool> cancelled = false, stopped = false;
 
   mutable std::mutex progress_mutex;
   std::optional<Stage> stage;
@@ -34,7 +34,7 @@ struct JobQueue::Job final : public Progress {
     }
     done = done_now;
     total = total_now;
-    return !cancelled;
+    return !cancelled && !stopped;
   }
 
   void run() noexcept {
@@ -89,6 +89,14 @@ void JobQueue::cancel(JobId id) {
   waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), is_it), waiting_.end());
   for (const auto& job : done_) {
     if (job->id == id) { job->cancelled = true; }
+  }
+}
+
+void JobQueue::stop(JobId id) {
+  const std::lock_guard lock(mutex_);
+  if (running_ && running_->id == id) { running_->stopped = true; }
+  for (const auto& job : waiting_) {
+    if (job->id == id) { job->stopped = true; }
   }
 }
 

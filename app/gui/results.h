@@ -66,7 +66,9 @@ class Results {
   std::shared_ptr<const ExpertCard> expert_card(const ShownTrace& of, std::int64_t row,
                                                 std::int64_t expert);
 
-  void forget(DocumentId trace);  // nothing made of it is kept
+  JobStatus figure_job(const std::string& id) const;  // that is making this figure; id 0: none
+  void forget(DocumentId trace);                      // nothing made of it is kept
+  void forget_stopped();  // figures whose making was stopped: they are made when asked for
 
  private:
   template <typename T>
@@ -80,7 +82,7 @@ class Results {
   };
   template <typename T>
   std::shared_ptr<const T> made(Made<T>& store, const ResultKey& key, std::size_t most,
-                                const std::string& title, std::function<T()> make,
+                                const std::string& title, std::function<T(Progress&)> make,
                                 Turn turn = Turn::last);
   template <typename T>
   void forget_in(Made<T>& store, DocumentId trace);

@@ -116,6 +116,10 @@ class Workspace {
   // the user looks at, so that it is made before what is beside it.
   std::shared_ptr<const PreparedFigure> figure(const std::string& id, const FigureChoices& choices,
                                                Turn turn = Turn::last);
+  // The running job that makes what figure() or lanes() of this id was last asked for; id 0: none.
+  JobStatus figure_job(const std::string& id) const { return results_.figure_job(id); }
+  void stop_figure(JobId job) { quick_jobs_.stop(job); }  // its failure is `interrupted` then
+  void make_stopped_figures() { results_.forget_stopped(); }
   // The traces of shown_in().
   std::vector<std::shared_ptr<const Trace>> figure_traces(const std::string& id) const;
   // Of a figure of one trace: one for each of shown_in().

@@ -127,6 +127,21 @@ TEST(Jobs, ProgressTellsStageStepsAndForecast) {
   finish_all(queue);
 }
 
+TEST(Jobs, WhatAStoppedJobThrowsIsTakenOver) {
+  JobQueue queue([] {});
+  int interrupted = 0;
+  const auto count = [&](const Failure& failure) {
+    interrupted += failure.code == ExitCode::interrupted;
+  };
+  const JobId running = queue.add("endless", endless, count);
+  const JobId waiting = queue.add("endless", endless, count);
+  queue.stop(waiting);
+  queue.stop(running);
+  queue.stop(running + waiting);  // nobody's
+  finish_all(queue);
+  EXPECT_EQ(interrupted, 2);
+}
+
 TEST(Jobs, AThousandQuickCancelsLeaveNothing) {
   const std::size_t threads = threads_of_process();
   {

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <thread>
 
 #include "app/gui/panels.h"
 #include "core/trace/token_contexts.h"
@@ -242,6 +243,47 @@ TEST(Panels, StepsThatFollowEachOtherAreOneForBack) {
   // Steps there and back again leave nothing to go back to.
   for (const std::int64_t token : {11, 12, 11, 10, 11, 10}) { EXPECT_EQ(step_to(token), token); }
   EXPECT_EQ(back(), 8);
+}
+
+TEST(Panels, AFigureThatIsLongInTheMakingCanBeStopped) {
+  NullWindow window;
+  Workspace& workspace = window.workspace();
+  workspace.open(kSource / "tests" / "figures" / "demo" / "trace.npz");
+  while (workspace.traces().empty()) { window.frame(); }
+  window.settle();
+  // A job that takes as long as it is let, in front of the figure.
+  const auto endless = [](Progress& progress) -> JobQueue::Finish {
+    while (progress.update(Stage::figures, 1, 3)) { std::this_thread::yield(); }
+    return {};
+  };
+  const JobId first =
+      workspace.quick_jobs().add("Figure kappa-depth", endless, [](const Failure&) {});
+  const auto draw = [&] {
+    window.frame([&] {
+      draw_frame(window.gui());
+      ImGui::Begin("alone", nullptr, ImGuiWindowFlags_NoDocking);
+      draw_figure_panel(window.gui(), "kappa-depth");
+      ImGui::End();
+    });
+  };
+  FigureChoices choices;
+  choices.layer = 3;  // not made before
+  EXPECT_EQ(workspace.figure("kappa-depth", choices), nullptr);
+  while (workspace.figure_job("kappa-depth").id != first) { draw(); }
+  for (const double begin = ImGui::GetTime(); ImGui::GetTime() < begin + 2;) { draw(); }
+  JobId waiting = 0;
+  for (const JobStatus& job : workspace.quick_jobs().status()) {
+    if (!job.running && job.title == "Figure kappa-depth") { waiting = job.id; }
+  }
+  workspace.stop_figure(waiting);
+  workspace.stop_figure(first);
+  while (!workspace.figure("kappa-depth", choices)) { draw(); }
+  EXPECT_EQ(workspace.figure("kappa-depth", choices)->failure.code, ExitCode::interrupted);
+  workspace.make_stopped_figures();
+  EXPECT_EQ(workspace.figure("kappa-depth", choices), nullptr);
+  while (!workspace.figure("kappa-depth", choices)) { draw(); }
+  EXPECT_FALSE(workspace.figure("kappa-depth", choices)->failure);
+  EXPECT_EQ(window.errors(), 0);
 }
 
 // "Threads" or "VmRSS" (kB) of this process.
