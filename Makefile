@@ -70,11 +70,11 @@ fuzz:  ## every fuzz target for FUZZ_SECONDS each (60)
 	    -rss_limit_mb=2048 -malloc_limit_mb=512 -artifact_prefix=found/$$name- \
 	    found/$$name seeds/$$name || exit 1; done
 
-soak:  ## the long forms of tests: every moment of a failing disk, memory that runs out, kills, fuzzing for hours
+soak:  ## the long forms of tests: every moment of a failing disk, memory that runs out, kills, heavy loads, fuzzing for hours
 	@cmake/setup.sh test
 	@cmake/setup.sh bench
 	@$(call compile,release)
-	@for test in faults allocations kills; do \
+	@for test in faults allocations kills load; do \
 	  KAPPASCOPE_SOAK=1 build/deps/test-venv/bin/python -B tests/cli/$${test}_test.py build/release || exit 1; done
 	@$(call compile,asan)
 	@build/deps/test-venv/bin/python -B tests/fuzz/differential_test.py build/asan/kappascope_read_files 3600
