@@ -21,17 +21,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// --- Landlock
-// -------------------------------------------------------------------------------------
+// --- Landlock -----------------------------------------------------------------------------------
 
-// From version 3 on; older headers do not name it.
-constexpr std::uint64_t kTruncate = std::uint64_t{1} << 14;
+// From versions 2 and 3 on; older headers do not name them.
+constexpr std::uint64_t kRefer = std::uint64_t{1} << 13, kTruncate = std::uint64_t{1} << 14;
 constexpr std::uint64_t kWriteFile = LANDLOCK_ACCESS_FS_WRITE_FILE | kTruncate;
 constexpr std::uint64_t kChange =
     kWriteFile | LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE |
     LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_MAKE_REG |
     LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK |
-    LANDLOCK_ACCESS_FS_MAKE_SYM | LANDLOCK_ACCESS_FS_REFER;
+    LANDLOCK_ACCESS_FS_MAKE_SYM | kRefer;
 
 // 0: there is none. The first version cannot rename from one folder into another, as outputs need.
 int landlock_version() {
@@ -64,8 +63,7 @@ void confine_writes(const std::vector<fs::path>& writable) {
   close(rules);
 }
 
-// --- seccomp
-// --------------------------------------------------------------------------------------
+// --- seccomp ------------------------------------------------------------------------------------
 
 #if defined(__x86_64__)
 constexpr std::uint32_t kMachine = AUDIT_ARCH_X86_64;
@@ -81,7 +79,6 @@ constexpr int kNeverNeeded[] = {SYS_ptrace,
                                 SYS_process_vm_readv,
                                 SYS_process_vm_writev,
                                 SYS_pidfd_getfd,
-                                SYS_kcmp,
                                 SYS_io_uring_setup,
                                 SYS_io_uring_enter,
                                 SYS_io_uring_register,
@@ -178,8 +175,7 @@ bool has_filters() {
   return kMachine != 0 && syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
 }
 
-// --- the places
-// -----------------------------------------------------------------------------------
+// --- the places ---------------------------------------------------------------------------------
 
 // `path` without links, or where it does not exist the nearest folder above it that does, in which
 // it is to be made.
