@@ -2,21 +2,22 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <utility>
 
 namespace kappascope {
 
 std::vector<double> average_ranks(const std::vector<double>& values) {
-  std::vector<std::size_t> order(values.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::vector<std::pair<double, std::size_t>> order;  // values beside their places: sorted in cache
+  order.reserve(values.size());
+  for (const double value : values) { order.emplace_back(value, order.size()); }
   std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return values[a] < values[b]; });
+            [](const auto& a, const auto& b) { return a.first < b.first; });
   std::vector<double> ranks(values.size());
   for (std::size_t first = 0; first < order.size();) {
     std::size_t last = first;  // of the values equal to order[first]
-    while (last + 1 < order.size() && values[order[last + 1]] == values[order[first]]) { ++last; }
+    while (last + 1 < order.size() && order[last + 1].first == order[first].first) { ++last; }
     const double rank = static_cast<double>(first + last) / 2 + 1;
-    for (; first <= last; ++first) { ranks[order[first]] = rank; }
+    for (; first <= last; ++first) { ranks[order[first].second] = rank; }
   }
   return ranks;
 }

@@ -93,22 +93,36 @@ GateMeans corpus_means(const TraceLayer& layer) {
       mean("gate_saturated_fraction")};
 }
 
-}  // namespace
+// Kept entries of the layer, or of one of its experts: looked for once for all arrays.
+std::vector<std::int64_t> kept_entries(const TraceLayer& layer, std::int64_t expert) {
+  std::vector<std::int64_t> entries;
+  for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
+    const bool wanted = expert < 0 || layer.expert(entry) == expert;
+    if (wanted && layer.kept(entry)) { entries.push_back(entry); }
+  }
+  return entries;
+}
 
-double slot_mean(const TraceLayer& layer, std::span<const float> array, std::int64_t expert) {
+double mean_over(const TraceLayer& layer, std::span<const float> array,
+                 std::span<const std::int64_t> entries) {
   const std::span<const float> values = layer.slot_part(array);
   Mean mean;
-  for (std::int64_t entry = 0; entry < std::ssize(values); ++entry) {
-    if (!layer.kept(entry) || (expert >= 0 && layer.expert(entry) != expert)) { continue; }
-    mean.add(values[entry]);
-  }
+  if (values.empty()) { return mean.value(); }
+  for (const std::int64_t entry : entries) { mean.add(values[entry]); }
   return mean.value();
+}
+
+}  // namespace
+
+double slot_mean(const TraceLayer& layer, std::span<const float> array) {
+  return mean_over(layer, array, kept_entries(layer, -1));
 }
 
 GateMeans gate_means(const TraceLayer& layer, std::int64_t expert) {
   const Trace& trace = layer.trace;
   if (trace.corpus) { return expert < 0 ? corpus_means(layer) : GateMeans{}; }
-  const auto mean = [&](std::span<const float> array) { return slot_mean(layer, array, expert); };
+  const std::vector<std::int64_t> entries = kept_entries(layer, expert);
+  const auto mean = [&](std::span<const float> array) { return mean_over(layer, array, entries); };
   return {mean(trace.gate_mean_abs),
           mean(trace.gate_active_fraction),
           mean(trace.gate_top16_share),

@@ -11,8 +11,8 @@
 
 namespace kappascope {
 
-// Mean over the kept entries of one layer, or of one expert of it, of an array [M,T,K].
-double slot_mean(const TraceLayer& layer, std::span<const float> array, std::int64_t expert = -1);
+// Mean over the kept entries of one layer of an array [M,T,K].
+double slot_mean(const TraceLayer& layer, std::span<const float> array);
 
 // The gate SiLU_κ(z) = z·σ(κz).
 inline double silu(double z, double kappa) {
