@@ -5,9 +5,11 @@ import json
 import os
 import pathlib
 import re
+import resource
 import subprocess
 import threading
 import time
+import unittest
 import zipfile
 
 import numpy as np
@@ -99,14 +101,17 @@ class Load(Case):
         self.assertLess(seconds[large], 2 * seconds[small] + 0.3)
         self.assertEqual(*((self.folder / stem / 'expert-load.csv').read_bytes() for stem in ('trace', 'large')))
 
-    def test_documents_in_one_stats_hold_nothing(self):
-        count = in_full(10 ** 4, 600)
-        corpus = self.folder / 'many.jsonl'
+    def corpus(self, count):
+        corpus = self.folder / f'{count}.jsonl'
         with corpus.open('w') as file:
             for number in range(count):
                 first = number * 7 % len(WORDS)
                 file.write(json.dumps({'id': number, 'text': ' '.join((WORDS[first:] + WORDS)[:12 + number % 9])}) + '\n')
-        watched = Watched('stats', SMALL, '--corpus', corpus, '-o', self.folder / 'result', '-q', '--threads', 1)
+        return corpus
+
+    def test_documents_in_one_stats_hold_nothing(self):
+        count = in_full(10 ** 4, 600)
+        watched = Watched('stats', SMALL, '--corpus', self.corpus(count), '-o', self.folder / 'result', '-q', '--threads', 1)
         code, _, err = watched.end()
         self.assertEqual(code, 0, err)
         with np.load(self.folder / 'result' / 'stats.npz') as result:
@@ -118,6 +123,17 @@ class Load(Case):
             return  # too quick to be watched
         self.assertLess(max(part(0.8, 1, 1)), 1.1 * max(part(0.4, 0.6, 1)) + 16, 'megabytes')
         self.assertLessEqual(max(part(0.8, 1, 2)), max(part(0.4, 0.6, 2)) + 1, 'handles')
+
+    @unittest.skipUnless(SOAK, 'in make soak')
+    def test_ten_times_the_documents_take_ten_times_as_long(self):
+        seconds = []
+        for count in (1000, 2000, 10000):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            self.run_program('stats', SMALL, '--corpus', self.corpus(count), '-o', self.folder / f'of{count}', '-q', '--threads', 1)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        first, second, all_of_them = seconds
+        self.assertLess(all_of_them - first, 1.25 * 9 * (second - first))
 
     def test_runs_at_once_give_the_same_bytes(self):
         places = [self.folder / str(number) for number in range(4)]
