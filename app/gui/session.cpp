@@ -134,7 +134,8 @@ RunSettings run_of(const Json& document) {
   run.rules = rules_of(field(document, "rules"));
   for (const Json& id : list_field(document, "ids")) {
     // One that is no id is out of every vocabulary: the run says so.
-    run.ids.push_back(id.is_number_integer() ? id.get<std::int32_t>() : -1);
+    const std::int64_t value = id.is_number_integer() ? id.get<std::int64_t>() : -1;
+    run.ids.push_back(value < 0 || value > INT32_MAX ? -1 : std::int32_t(value));
   }
   std::vector<std::string> words;
   for (const Json& word : list_field(document, "interventions")) {

@@ -3,7 +3,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <span>
+#include <type_traits>
 
 #include "app/gui/user_folders.h"
 #include "core/checkpoint/input_file.h"
@@ -27,6 +30,11 @@ void read_field(const Json& document, const char* name, T& value) {
   if (found == document.end()) { return; }
   if constexpr (std::is_same_v<T, bool>) {
     if (found->is_boolean()) { value = found->get<bool>(); }
+  } else if constexpr (std::is_integral_v<T>) {
+    const double wanted = found->is_number() ? found->get<double>() : NAN;  // NaN is in no range
+    if (wanted >= std::numeric_limits<T>::min() && wanted <= std::numeric_limits<T>::max()) {
+      value = T(wanted);
+    }
   } else if (found->is_number()) {
     value = found->get<T>();
   }

@@ -146,7 +146,8 @@ void check_tokens(const TiktokenEncoding& encoding, Faults& faults) {
 
 TiktokenEncoding read_encoding(const InputFile& input) {
   require(input.size() <= kLongestPickle, ExitCode::unsupported, {input.path()},
-          "the file is too long; expected at most ", kLongestPickle, " bytes, found ", input.size());
+          "the file is too long; expected at most ", kLongestPickle, " bytes, found ",
+          input.size());
   const std::vector<std::byte> bytes = input.read(0, input.size(), "pickle");
   constexpr std::array<std::string_view, 1> kAllowed = {kEncodingClass};
   const Pickle pickle = Pickle::parse(bytes, kAllowed, input.path());

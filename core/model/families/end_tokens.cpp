@@ -29,11 +29,13 @@ std::vector<std::int32_t> ids_of(const Json& value, const std::filesystem::path&
   const Json list = value.is_array() ? value : Json::array({value});
   for (const Json& one : list) {
     const bool whole = one.is_number_integer();
-    require(whole && std::abs(one.get<double>()) < 1e9, ExitCode::damaged,
-            {.file = file.native()}, kField, ": expected token ids, found ", found_text(value));
+    require(whole && std::abs(one.get<double>()) < 1e9, ExitCode::damaged, {.file = file.native()},
+            kField, ": expected token ids, found ", found_text(value));
     // Models are cut to a smaller vocabulary than their tokenizer's, and −1 is written for none:
     // what they cannot say ends nothing.
-    if (one.get<std::int64_t>() >= 0 && one.get<std::int64_t>() < vocab) { ids.push_back(one.get<std::int32_t>()); }
+    if (one.get<std::int64_t>() >= 0 && one.get<std::int64_t>() < vocab) {
+      ids.push_back(one.get<std::int32_t>());
+    }
   }
   return ids;
 }
