@@ -47,6 +47,6 @@ endif()
 
 # What the engine library of every device is made of, files of core/forward; the MLPs and the device
 # are each library's own.
-set(KAPPASCOPE_FORWARD_PARTS attention engine_library feed_forward gate_keep kappa_function layer_record
+set(KAPPASCOPE_FORWARD_PARTS attention engine_library feed_forward gate_keep kappa_function layer_record operations
     layer_source learned_experts learned_weights learning_call mixer_weights patched_outputs plain plain_gates
     plain_route predict tensor_bytes token_cache token_mixers trainer transformer weights)
