@@ -12,8 +12,6 @@
 namespace kappascope {
 namespace {
 
-constexpr int kMostTemperature = 1'000'000;
-constexpr double kLeastMass = 1e-9;
 constexpr std::string_view kNanochatEnds[] = {"<|assistant_end|>", "<|bos|>"};
 
 // The longest text of a prompt and what is generated after it.
@@ -73,8 +71,16 @@ void check_generation(const RunPlan& plan) {
   }
 }
 
+void check_prompt(const Model& model, std::int64_t tokens, const std::string& source) {
+  require(tokens <= model.architecture.context, ExitCode::unsupported, {.file = source},
+          "prompt too long; expected at most ", model.architecture.context,
+          " tokens (sequence_len), found ", tokens);
+}
+
 void check_sampling(const GenerationRules& rules) {
   const SamplingRule& sampling = rules.sampling;
+  require(rules.tokens >= 1 && rules.tokens <= kMostGenerated, ExitCode::usage, {},
+          "--tokens: expected 1 to ", kMostGenerated, ", found ", rules.tokens);
   // NaN is in no range.
   require(sampling.temperature >= 0 && sampling.temperature <= kMostTemperature, ExitCode::usage,
           {}, "--temperature: expected a number from 0 to ", kMostTemperature, ", found ",

@@ -14,6 +14,10 @@
 
 namespace kappascope {
 
+// What rules can ask for at most.
+inline constexpr std::int64_t kMostGenerated = std::int64_t{1} << 31;  // tokens
+inline constexpr double kMostTemperature = 1e6, kLeastMass = 1e-9;
+
 struct GenerationRules {
   std::int64_t tokens = 128;  // at most so many, and no more than the model's longest text
   SamplingRule sampling;
@@ -30,6 +34,8 @@ std::string_view name(Ended ended);  // "token limit", as in the meta
 
 // Refuses what acts on a whole text alone (unsupported): given routes, means of experts.
 void check_generation(const RunPlan& plan);
+// Refuses (unsupported) one longer than the model's longest text.
+void check_prompt(const Model& model, std::int64_t tokens, const std::string& source);
 
 class Generation {
  public:

@@ -102,9 +102,7 @@ class Generate {
     TokenizedText prompt =
         options_.text.read(item, tokenizer_ ? &*tokenizer_ : nullptr, model_, &terminal_);
     const std::int64_t tokens = std::ssize(prompt.tokens);
-    require(tokens <= model_.architecture.context, ExitCode::unsupported, {.file = item.source()},
-            "prompt too long; expected at most ", model_.architecture.context,
-            " tokens (sequence_len), found ", tokens);
+    check_prompt(model_, tokens, item.source());
     require(tokenizer || options_.rules.stops.empty(), ExitCode::usage, {},
             "--stop is a text, and there is no tokenizer; expected --tokenizer or no --stop");
     if (!tokenizer && !options_.json) {

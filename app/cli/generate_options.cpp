@@ -59,7 +59,7 @@ void GenerateOptions::add_to(CLI::App& app) {
 void GenerateOptions::add_sampling(CLI::App& app) {
   SamplingRule& sampling = rules.sampling;
   app.add_option("--tokens", rules.tokens, "generate at most so many")
-      ->check(CLI::Range(std::int64_t(1), std::int64_t(1) << 31))
+      ->check(CLI::Range(std::int64_t(1), kMostGenerated))
       ->capture_default_str();
   app.add_option("--temperature", sampling.temperature,
                  "draw from softmax(logits / T); 0: take the likeliest token")

@@ -192,9 +192,16 @@ void draw_making(Gui& gui, const std::string& id, ImVec2 corner) {
   if (job.id == 0 || !job.stage) { return; }
   const ImVec2 after = ImGui::GetCursorScreenPos();
   ImGui::SetCursorScreenPos(corner);
-  ImGui::TextUnformatted(job_text(job).c_str());
-  ImGui::SameLine();
-  if (ImGui::SmallButton("Stop###stop")) { gui.workspace.stop_figure(job.id); }
+  // Panes are windows, and take what the pointer does above what is behind them.
+  const bool shown = ImGui::BeginChild("###making", {0, 0},
+                                       ImGuiChildFlags_AutoResizeX | ImGuiChildFlags_AutoResizeY);
+  if (shown) {
+    ImGui::AlignTextToFramePadding();
+    ImGui::TextUnformatted(job_text(job).c_str());
+    ImGui::SameLine();
+    if (ImGui::Button("Stop###stop")) { gui.workspace.stop_figure(job.id); }
+  }
+  ImGui::EndChild();
   ImGui::SetCursorScreenPos(after);
   ImGui::Dummy({0, 0});
 }

@@ -9,14 +9,13 @@
 
 #include "app/gui/gui.h"
 #include "app/gui/widgets.h"
+#include "app/said_text.h"
 #include "core/figure/text.h"
-#include "core/utf8.h"
+#include "core/stats/importance.h"
+#include "core/trace/meta.h"
 
 namespace kappascope::gui {
 namespace {
-
-constexpr std::int64_t kMostTokens = std::int64_t(1) << 31;
-constexpr double kMostTemperature = 100, kLeastMass = 1e-9;
 
 // Of a text field: each line is one.
 std::vector<std::string> lines_of(const std::string& text) {
@@ -33,7 +32,7 @@ void whole_number(const char* label, std::int64_t& value, std::int64_t least, co
   ImGui::SetNextItemWidth(9 * em());
   const std::int64_t one = 1, ten = 10;
   ImGui::InputScalar(label, ImGuiDataType_S64, &value, &one, &ten);
-  value = std::clamp(value, least, kMostTokens);
+  value = std::clamp(value, least, kMostGenerated);
   explain(help);
 }
 
@@ -65,12 +64,7 @@ void draw_rules(Gui& gui) {
   whole_number("Tokens###most", rules.tokens, 1, "At most so many, within the model's context");
   number("Temperature###temperature", sampling.temperature, 0, kMostTemperature,
          "Draws from softmax(logits / temperature). 0: the likeliest token (greedy)");
-  const bool greedy = sampling.temperature == 0;
-  if (greedy) {
-    sampling.most = 0;
-    sampling.mass = 1;
-  }
-  ImGui::BeginDisabled(greedy);
+  ImGui::BeginDisabled(sampling.temperature == 0);
   number("Top-p###mass", sampling.mass, kLeastMass, 1,
          "Draws from the fewest likeliest tokens that have so much of the probability");
   whole_number("Top-k tokens###top_k", sampling.most, 0,
@@ -86,11 +80,10 @@ void draw_rules(Gui& gui) {
 }
 
 std::string how_it_ended(const Trace& trace) {
-  const auto found = trace.meta.find("generation");
-  if (found == trace.meta.end() || !found->is_object()) { return ""; }
-  const auto generated = found->value("generated_tokens", std::int64_t(0));
-  return join_words(count_text(generated), " generated · ended by ",
-                    plain_text(found->value("ended_by", std::string())));
+  const double generated = number_of(meta_at(trace, "generation", "generated_tokens"));
+  if (!(generated >= 0)) { return ""; }
+  return join_words(count_text(std::llround(generated)), " generated · ended by ",
+                    plain_text(text_of(meta_at(trace, "generation", "ended_by"))));
 }
 
 std::string of_status(const GeneratingStatus& status) {
@@ -101,15 +94,14 @@ std::string of_status(const GeneratingStatus& status) {
   return text;
 }
 
-// The current trace's text up to a token, without what the tokenizer put in front.
+// The current trace's text up to a token, without what begins a document. Bytes that are no UTF-8
+// are U+FFFD; a character that the token ends within is left out.
 std::string text_up_to(const Trace& trace, std::int64_t token) {
-  std::string text;
-  for (std::int64_t t = 0; t <= token && t < trace.tokens; ++t) {
-    const bool special = t == 0 && trace.char_start[std::size_t(t)] < 0;
-    if (!special) { text += token_bytes(trace, t); }
+  SaidText shown({});
+  for (std::int64_t t = is_control_token(trace, 0) ? 1 : 0; t <= token && t < trace.tokens; ++t) {
+    shown.add(token_bytes(trace, t));
   }
-  while (!text.empty() && !is_utf8(text)) { text.pop_back(); }
-  return text;
+  return shown.text();
 }
 
 }  // namespace

@@ -40,8 +40,6 @@ Generating::~Generating() {
 
 void Generating::begin(Start start, TokenizedText text, Progress& progress) {
   start_ = std::move(start);
-  check_sampling(start_.rules);
-  check_generation(start_.plan);
   const std::int64_t tokens = std::ssize(text.tokens);
   generation_.emplace(*start_.model, start_.plan, *start_.loaded, start_.tokenizer.get(),
                       std::move(text), start_.rules, start_.settings.layers);
@@ -52,7 +50,6 @@ void Generating::begin(Start start, TokenizedText text, Progress& progress) {
 }
 
 void Generating::go_on(std::int64_t tokens, Progress& progress) {
-  stop_ = false;
   generation_->go_on(tokens);
   generate(progress);
 }
@@ -60,25 +57,40 @@ void Generating::go_on(std::int64_t tokens, Progress& progress) {
 void Generating::generate(Progress& progress) {
   const std::int64_t before = generation_->generated_tokens();
   const auto start = Clock::now();
+  bool written = true;  // what failed was no trace
   try {
     for (bool going = true; going;) {
       note(start, before);
-      if (wanted_ && Clock::now() >= next_trace_) { make_trace(); }
+      if (wanted_ && Clock::now() >= next_trace_) {
+        written = false;
+        make_trace();
+        written = true;
+      }
       StepProgress step(progress, generation_->generated_tokens() - before,
                         generation_->rules().tokens - before);
       std::string said;
       going = generation_->step(step, said) && !stop_;
     }
-  } catch (const Error&) {
-    make_trace();
+  } catch (...) {
+    generation_->stop();
+    if (written) { keep_what_came(); }
     throw;
   }
   const bool whole = generation_->ended() != Ended::stopped;
   generation_->stop();
   note(start, before);
+  {
+    const std::scoped_lock lock(mutex_);
+    whole_ = whole;
+  }
   make_trace();
-  const std::scoped_lock lock(mutex_);
-  whole_ = whole;
+}
+
+// Before a failure that is to be said, whatever becomes of this.
+void Generating::keep_what_came() noexcept {
+  try {
+    make_trace();
+  } catch (...) {}
 }
 
 // Where it is, having had `before` tokens at `start`.
@@ -89,15 +101,14 @@ void Generating::note(Clock::time_point start, std::int64_t before) {
   whole_ = false;
   status_.prompt = generation_->prompt_tokens();
   status_.generated = generated;
-  status_.most = generation_->rules().tokens;
   status_.per_second = generated > before ? double(generated - before) / seconds : 0;
   status_.ended = generation_->ended();
 }
 
-// Nothing, where the newest has all tokens.
+// Nothing, where the newest has all tokens and how they ended.
 void Generating::make_trace() {
   const std::int64_t tokens = generation_->prompt_tokens() + generation_->generated_tokens();
-  if (tokens == in_trace_) { return; }
+  if (tokens == in_trace_ && generation_->ended() == ended_in_trace_) { return; }
   const auto start = Clock::now();
   const fs::path folder = folder_.native() + "-" + std::to_string(++traces_);
   fs::create_directories(folder);
@@ -112,6 +123,7 @@ void Generating::make_trace() {
     throw;
   }
   in_trace_ = tokens;
+  ended_in_trace_ = generation_->ended();
   const auto end = Clock::now();
   next_trace_ = end + std::max<Clock::duration>(kLeastPause, (kShareOfTraces - 1) * (end - start));
   wanted_ = false;
@@ -122,6 +134,12 @@ void Generating::make_trace() {
   std::error_code ignored;
   if (!made.path.empty()) { fs::remove_all(made.path.parent_path(), ignored); }
   wake_();
+}
+
+void Generating::begin_again() {
+  const std::scoped_lock lock(mutex_);
+  whole_ = false;
+  stop_ = false;
 }
 
 bool Generating::has_trace() const {

@@ -18,8 +18,8 @@ namespace kappascope::gui {
 
 // How far it is.
 struct GeneratingStatus {
-  std::int64_t prompt = 0, generated = 0, most = 0;  // tokens
-  double per_second = 0;                             // generated tokens; 0: not known yet
+  std::int64_t prompt = 0, generated = 0;  // tokens; 0 of the prompt: it is being run
+  double per_second = 0;                   // generated tokens; 0: not known yet
   bool stopping = false;
   Ended ended = Ended::not_yet;
 };
@@ -50,6 +50,7 @@ class Generating {
   void go_on(std::int64_t tokens, Progress& progress);
 
   // --- on the UI thread ---
+  void begin_again();                    // before a job of go_on()
   void stop() { stop_ = true; }          // after the token that is being computed
   void want_trace() { wanted_ = true; }  // the last one is on the screen
   bool has_trace() const;
@@ -65,6 +66,7 @@ class Generating {
   void generate(Progress& progress);
   void note(Clock::time_point start, std::int64_t before);
   void make_trace();
+  void keep_what_came() noexcept;
 
   const std::filesystem::path folder_;
   const std::function<void()> wake_;
@@ -78,7 +80,8 @@ class Generating {
   Start start_;
   std::optional<Generation> generation_;
   std::int64_t traces_ = 0, in_trace_ = -1;  // made so far; tokens of the newest
-  Clock::time_point next_trace_;             // not before
+  Ended ended_in_trace_ = Ended::not_yet;
+  Clock::time_point next_trace_;  // not before
 };
 
 }  // namespace kappascope::gui

@@ -234,7 +234,9 @@ void run_when_due(Gui& gui) {
   InterventionsState& state = gui.interventions;
   Workspace& workspace = gui.workspace;
   note_change(state, workspace.next_run);
-  if (state.changed_at < 0 || gui.restore.going) { return; }
+  const auto generated = workspace.generated();
+  const bool generating = generated && generated->going;  // which no change is to end
+  if (state.changed_at < 0 || gui.restore.going || generating) { return; }
   const bool going = workspace.run_job() != 0;
   const OpenModel* model = workspace.current_model();
   if (going && model && !model->loaded) { return; }  // its weights would be read anew

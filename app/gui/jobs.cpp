@@ -45,7 +45,7 @@ struct JobQueue::Job final : public Progress {
 
   JobStatus status(bool running) const {
     const std::lock_guard lock(progress_mutex);
-    JobStatus now{id, title, stage, done, total, 0, -1, running, cancelled};
+    JobStatus now{id, title, stage, done, total, 0, -1, running, cancelled || stopped};
     if (!running || !stage) { return now; }
     now.stage_seconds = std::chrono::duration<double>(Clock::now() - stage_start).count();
     const std::uint64_t steps = done - std::min(done, stage_first_done);

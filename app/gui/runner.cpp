@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <numeric>
 #include <system_error>
@@ -124,6 +125,7 @@ bool Runner::place(LoadOptions& wanted, const OpenModel& open) const {
 
 void Runner::run(const RunSettings& settings, bool live) {
   if (!can_run()) { return; }
+  if (generating_ && !has_grown()) { let_go(); }
   if (!settings.wrong.empty()) { return calls_.fail({ExitCode::usage, settings.wrong}, -1); }
   const OpenModel& open = *documents_.model_in_use();
   auto order = std::make_shared<Order>();
@@ -150,10 +152,10 @@ void Runner::run(const RunSettings& settings, bool live) {
   as.model_reading = open.reading;
   as.live = live;
   if (settings.generates) { return begin_generating(std::move(order), std::move(as), open); }
+  auto result = std::make_shared<Result>(order->folder);
   begin(
       "Run " + plain_text(open.model->name()),
-      [this, order, as = std::move(as)](Progress& progress) -> JobQueue::Finish {
-        auto result = std::make_shared<Result>(order->folder);
+      [this, order, result, as = std::move(as)](Progress& progress) -> JobQueue::Finish {
         make(*order, *result, progress);
         OpenTrace made = std::move(result->trace);
         result->trace = as;
@@ -162,15 +164,20 @@ void Runner::run(const RunSettings& settings, bool live) {
         result->trace.unedited = made.unedited;
         return [this, result, id = as.model] { take(*result, id); };
       },
-      open.id);
+      result, open.id);
 }
 
-void Runner::begin(std::string title, JobQueue::Work work, DocumentId model) {
-  job_ = jobs_.add(std::move(title), std::move(work), [this, model](const Failure& failure) {
-    job_ = 0;
-    take_grown(false);  // what came before it
-    calls_.fail(failure, model);
-  });
+// `result` is what the job fills: weights that it loaded before it failed are taken over all the
+// same.
+void Runner::begin(std::string title, JobQueue::Work work, std::shared_ptr<Result> result,
+                   DocumentId model) {
+  job_ = jobs_.add(std::move(title), std::move(work),
+                   [this, result = std::move(result), model](const Failure& failure) {
+                     job_ = 0;
+                     if (result && result->loaded) { take_loaded(*result, model); }
+                     take_grown(false);  // what came before it
+                     calls_.fail(failure, model);
+                   });
 }
 
 // On the worker: the weights, where the model is not loaded yet. They refer to the model, which
@@ -251,6 +258,7 @@ void Runner::take_loaded(Result& result, DocumentId model) {
   if (OpenModel* of = documents_.model(model)) {
     of->loaded = result.loaded;
     of->loaded_as = result.load;
+    of->loaded_as.cache = of->loaded_as.kept = 0;  // of one text alone
     describe_place(*of);
     if (!result.warning.empty()) { of->warning = result.warning; }
   }
@@ -280,14 +288,15 @@ void Runner::stopped(JobId id) {
 void Runner::begin_generating(std::shared_ptr<Order> order, OpenTrace as, const OpenModel& open) {
   generating_ = std::make_shared<Generating>(order->folder, calls_.wake);
   text_ = {.as = std::move(as)};
+  auto result = std::make_shared<Result>(order->folder);
   begin(
       "Generate " + plain_text(open.model->name()),
-      [this, order, of = generating_, id = open.id](Progress& progress) -> JobQueue::Finish {
-        auto result = std::make_shared<Result>(order->folder);
+      [this, order, result, of = generating_,
+       id = open.id](Progress& progress) -> JobQueue::Finish {
         generate(*order, *result, *of, progress);
         return [this, result, id] { take_loaded(*result, id); };
       },
-      open.id);
+      result, open.id);
   text_.job = job_;
 }
 
@@ -299,9 +308,11 @@ void Runner::generate(Order& order, Result& result, Generating& generating, Prog
   TokenizedText text = run.ids.empty() ? tokenize({source, run.text}, *order.tokenizer, model, 0)
                                        : tokens_of_ids({run.ids.begin(), run.ids.end()}, source,
                                                        order.tokenizer.get(), model, 0);
-  cut_into_chunks(text, model.architecture.context, /*window=*/false, "text");
-  RunPlan plan = resolve_run(model, run.interventions);
   const std::int64_t tokens = std::ssize(text.tokens);
+  check_prompt(model, tokens, source);
+  check_sampling(run.rules);
+  RunPlan plan = resolve_run(model, run.interventions);
+  check_generation(plan);
   order.load.cache = cache_bytes_of(model, plan, tokens, run.rules.tokens);
   order.load.kept = kept_bytes_of(model, plan, all_layers(model), tokens, run.rules.tokens);
   load(order, result, progress);
@@ -331,13 +342,19 @@ bool Runner::can_go_on(DocumentId trace, const RunSettings& settings) const {
 }
 
 void Runner::go_on(std::int64_t tokens) {
+  // Made again, the text goes on where it ended now.
+  GenerationRules& again = text_.as.run->rules;
+  const Ended ended = generating_->status().ended;
+  if (ended == Ended::end_token) { again.go_on_at_end = true; }
+  if (ended == Ended::stop_text) { again.stops.clear(); }
+  generating_->begin_again();
   begin(
       "Generate",
       [this, of = generating_, tokens](Progress& progress) -> JobQueue::Finish {
         of->go_on(tokens, progress);
         return [this] { job_ = 0; };
       },
-      text_.as.model);
+      nullptr, text_.as.model);
   text_.job = job_;
 }
 
@@ -358,8 +375,9 @@ bool Runner::take_grown(bool idle) {
   OpenTrace made = generating_->take();
   OpenTrace grown = text_.as;
   // Made again, it is as long as it is now.
-  const std::int64_t tokens = generating_->status().generated;
-  grown.run->rules.tokens = std::max<std::int64_t>(1, tokens);
+  const auto& phase = made.trace->phase;
+  grown.run->rules.tokens =
+      std::max<std::int64_t>(1, std::count(phase.begin(), phase.end(), std::int8_t{1}));
   grown.path = std::move(made.path);
   grown.trace = std::move(made.trace);
   text_.trace = calls_.grow(text_.trace, std::move(grown));

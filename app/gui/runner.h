@@ -80,7 +80,8 @@ class Runner {
   static void load(Order& order, Result& result, Progress& progress);
   static void make(Order& order, Result& result, Progress& progress);
   static void generate(Order& order, Result& result, Generating& generating, Progress& progress);
-  void begin(std::string title, JobQueue::Work work, DocumentId model);
+  void begin(std::string title, JobQueue::Work work, std::shared_ptr<Result> result,
+             DocumentId model);
   void begin_generating(std::shared_ptr<Order> order, OpenTrace as, const OpenModel& open);
   void take(Result& result, DocumentId model);
   void take_loaded(Result& result, DocumentId model);

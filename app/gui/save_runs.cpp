@@ -1,5 +1,6 @@
 #include "app/gui/save_runs.h"
 
+#include <algorithm>
 #include <system_error>
 
 #include "app/gui/gui.h"
@@ -48,7 +49,9 @@ std::string cannot_save_runs(std::size_t count, const fs::path& folder) {
   return "";
 }
 
-void save_runs(Gui& gui, const std::vector<DocumentId>& runs, const fs::path& folder) {
+namespace {
+
+void copy_runs(Gui& gui, const std::vector<DocumentId>& runs, const fs::path& folder) {
   struct Copy {
     DocumentId id;
     fs::path from, to;
@@ -79,6 +82,18 @@ void save_runs(Gui& gui, const std::vector<DocumentId>& runs, const fs::path& fo
         };
       },
       [&gui](const Failure& failure) { gui.workspace.say(failure); });
+}
+
+}  // namespace
+
+// The files of a text that is being generated are others with each token: first it ends.
+void save_runs(Gui& gui, const std::vector<DocumentId>& runs, const fs::path& folder) {
+  const auto generated = gui.workspace.generated();
+  const bool grows = generated && generated->going &&
+                     std::find(runs.begin(), runs.end(), generated->trace) != runs.end();
+  if (!grows) { return copy_runs(gui, runs, folder); }
+  gui.workspace.stop_generating();
+  gui.workspace.after_opening([&gui, runs, folder] { copy_runs(gui, runs, folder); });
 }
 
 }  // namespace kappascope::gui

@@ -70,7 +70,8 @@ GenerationRules rules_of(const Json* document) {
     const Json* value = field(*document, name);
     return value && value->is_number() ? value->get<double>() : otherwise;
   };
-  rules.tokens = std::max<std::int64_t>(1, integer_field(*document, "tokens"));
+  const std::int64_t tokens = integer_field(*document, "tokens");
+  rules.tokens = tokens < 1 ? usual.tokens : tokens;
   rules.sampling.temperature = number("temperature", usual.sampling.temperature);
   rules.sampling.mass = number("top_p", usual.sampling.mass);
   rules.sampling.most = std::max<std::int64_t>(0, integer_field(*document, "top_k_tokens"));

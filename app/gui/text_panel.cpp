@@ -104,7 +104,8 @@ void draw_progress(Gui& gui) {
   const std::string words = job_text(status);
   const float share = status.total > 0 ? float(status.done) / float(status.total) : 0;
   const auto generated = workspace.generated();
-  if (generated && generated->going && !generated->status.stopping && status.running) {
+  const bool stopping = generated && generated->status.stopping;
+  if (status.stage == Stage::generate && !stopping && !status.cancelled) {
     if (ImGui::Button("Stop###stop")) { workspace.stop_generating(); }
     explain("Ends the text after the token that is being computed; it can go on from there.");
   } else {
@@ -325,7 +326,9 @@ void draw_text_panel(Gui& gui) {
   draw_run_button(gui);
   draw_generate_button(gui);
   // The bar at the bottom shows live runs: what is typed here begins them, and goes on meanwhile.
-  if (gui.workspace.run_job() != 0 && !gui.interventions.live) {
+  const auto generated = gui.workspace.generated();
+  const bool generating = generated && generated->going;
+  if (gui.workspace.run_job() != 0 && (generating || !gui.interventions.live)) {
     ImGui::SameLine();  // not in its place, where a second click would cancel
     draw_progress(gui);
   } else {

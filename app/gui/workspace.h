@@ -159,6 +159,7 @@ class Workspace {
   void add_trace(OpenTrace opened);
   DocumentId replace_trace(DocumentId id, OpenTrace opened);
   DocumentId grow_trace(DocumentId id, OpenTrace grown);
+  RunSettings generating_next() const;  // next_run, as the model goes on with it
   void let_go(const OpenTrace& closed);
   void hand_on(const OpenTrace& closed);
   void look_at_files();

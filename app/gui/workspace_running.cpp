@@ -25,16 +25,31 @@ void Workspace::run_on_cpu(DocumentId id) {
 }
 
 void Workspace::cancel(JobId id) {
+  // A text that is being generated stays; cancelled a second time it ends within its token.
+  const auto generated = runner_.generated();
+  const bool ends = generated && generated->going && id == runner_.job() &&
+                    generated->status.prompt > 0 && !generated->status.stopping;
+  if (ends) { return runner_.stop_generating(); }
   runner_.stopped(id);
   long_jobs_.cancel(id);
 }
 
 // --- generating --------------------------------------------------------------------------------
 
-void Workspace::generate() {
+RunSettings Workspace::generating_next() const {
   RunSettings settings = next_run;
   settings.generates = true;
-  runner_.run(settings, /*live=*/false);
+  settings.window = settings.lens = false;  // of a whole text
+  SamplingRule& sampling = settings.rules.sampling;
+  if (sampling.temperature == 0) {  // nothing is drawn
+    sampling.most = 0;
+    sampling.mass = 1;
+  }
+  return settings;
+}
+
+void Workspace::generate() {
+  runner_.run(generating_next(), /*live=*/false);
 }
 
 bool Workspace::can_go_on() const {
@@ -48,11 +63,10 @@ void Workspace::go_on(std::int64_t token) {
   if (!can_go_on()) { return; }
   const Trace& trace = *current_trace();
   const std::int64_t tokens = std::min(token + 1, trace.tokens);
-  if (tokens == trace.tokens && runner_.can_go_on(view().trace, next_run)) {
-    return runner_.go_on(next_run.rules.tokens);
+  RunSettings settings = generating_next();
+  if (tokens == trace.tokens && runner_.can_go_on(view().trace, settings)) {
+    return runner_.go_on(settings.rules.tokens);
   }
-  RunSettings settings = next_run;
-  settings.generates = true;
   settings.ids.assign(trace.token_id.begin(), trace.token_id.begin() + tokens);
   settings.text.clear();
   for (std::int64_t t = 0; t < tokens; ++t) { settings.text += token_bytes(trace, t); }

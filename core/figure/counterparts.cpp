@@ -42,6 +42,20 @@ std::int32_t at(const std::vector<std::int32_t>& list, std::int32_t i) {
 
 }  // namespace
 
+// Texts that a model went on with: what follows their common beginning is not of one text.
+void Counterparts::pair_first_tokens(const Trace& a, const Trace& b) {
+  std::int64_t shared = 0;
+  const auto same = [&](std::size_t t) {
+    return a.token_id[t] == b.token_id[t] && a.token_text[t] == b.token_text[t];
+  };
+  while (shared < std::min(a.tokens, b.tokens) && same(std::size_t(shared))) { ++shared; }
+  for (std::int64_t t = 0; t < shared; ++t) {
+    there_.tokens[std::size_t(t)] = back_.tokens[std::size_t(t)] = std::int32_t(t);
+  }
+  note_ = "generated: the first " + count_text(shared) +
+          (shared == 1 ? " token is shared" : " tokens are shared");
+}
+
 Counterparts::Counterparts(const Trace& from, const Trace& to) {
   there_.rows.assign(std::size_t(from.layers), -1);
   back_.rows.assign(std::size_t(to.layers), -1);
@@ -57,6 +71,10 @@ Counterparts::Counterparts(const Trace& from, const Trace& to) {
   if (same_tokens_) { return; }
   there_.tokens.assign(std::size_t(from.tokens), -1);
   back_.tokens.assign(std::size_t(to.tokens), -1);
+  if (!from.phase.empty() || !to.phase.empty()) {
+    pair_first_tokens(from, to);
+    return;
+  }
   if (!same_text(from, to)) {
     note_ = "another text: no token is shared";
     return;

@@ -28,6 +28,7 @@ class Counterparts {
   const std::string& note() const { return note_; }
 
  private:
+  void pair_first_tokens(const Trace& a, const Trace& b);
   struct Way {
     std::vector<std::int32_t> rows, tokens;  // by number there; −1: none. `tokens`: unless same
     std::vector<std::int32_t> experts;       // of each row that is led to

@@ -11,12 +11,15 @@ void KeptKeys::clear() {
 }
 
 void KeptKeys::grow(std::int64_t room) {
-  for (at::Tensor* of : {&keys, &values}) {
-    if (!of->defined() || of->size(1) >= room) { continue; }
-    at::Tensor larger = at::empty({of->size(0), room, of->size(2)}, of->options());
-    larger.narrow(1, 0, count).copy_(of->narrow(1, 0, count));
-    *of = std::move(larger);
-  }
+  const auto grown = [&](const at::Tensor& of) {
+    if (!of.defined() || of.size(1) >= room) { return of; }
+    at::Tensor larger = at::empty({of.size(0), room, of.size(2)}, of.options());
+    larger.narrow(1, 0, count).copy_(of.narrow(1, 0, count));
+    return larger;
+  };
+  at::Tensor larger_keys = grown(keys), larger_values = grown(values);  // both, or neither
+  keys = std::move(larger_keys);
+  values = std::move(larger_values);
 }
 
 KeptKeys::Seen KeptKeys::append(const at::Tensor& k, const at::Tensor& v, std::int64_t window) {

@@ -60,6 +60,7 @@ GUI_TEST(a_text_that_stops_goes_on_as_if_it_had_not) {
   IM_CHECK_EQ(workspace.traces().size(), std::size_t(1));
   const Recorded whole = current(driver);
   IM_CHECK_EQ(std::count(whole.phase.begin(), whole.phase.end(), 1), 12);
+  IM_CHECK_EQ(workspace.current_trace()->meta.at("generation").at("ended_by"), "token limit");
   IM_CHECK_EQ(workspace.selection().token, int(whole.ids.size()) - 1);  // the newest
   generate(driver, 5);
   IM_CHECK_EQ(workspace.traces().size(), std::size_t(2));
