@@ -17,8 +17,9 @@ namespace kappascope {
 // Calls item(0) … item(count − 1), each once, in no fixed order, on usable_threads() threads; the
 // calling one is among them. What an item throws comes out here (of
 // several the first), after the items under way; those not begun are left out.
+// At most `most` at once.
 template <typename Item>
-void for_each_parallel(std::int64_t count, const Item& item) {
+void for_each_parallel(std::int64_t count, const Item& item, std::int64_t most = INT64_MAX) {
   std::atomic<std::int64_t> next = 0;
   std::mutex mutex;
   std::exception_ptr thrown;
@@ -34,7 +35,7 @@ void for_each_parallel(std::int64_t count, const Item& item) {
   {
     std::vector<std::jthread> others;
     try {
-      while (std::ssize(others) + 1 < std::min<std::int64_t>(count, usable_threads())) {
+      while (std::ssize(others) + 1 < std::min<std::int64_t>({count, most, usable_threads()})) {
         others.emplace_back(work);
       }
     } catch (const std::system_error&) {  // no more threads to be had: those there are do it

@@ -3,7 +3,10 @@
 #include <fcntl.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#if __has_include(<linux/landlock.h>)
 #include <linux/landlock.h>
+#define KAPPASCOPE_LANDLOCK
+#endif
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -22,6 +25,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // --- Landlock -----------------------------------------------------------------------------------
+
+#ifdef KAPPASCOPE_LANDLOCK
 
 // From versions 2 and 3 on; older headers do not name them.
 constexpr std::uint64_t kRefer = std::uint64_t{1} << 13, kTruncate = std::uint64_t{1} << 14;
@@ -62,6 +67,13 @@ void confine_writes(const std::vector<fs::path>& writable) {
   (void)syscall(SYS_landlock_restrict_self, rules, 0);
   close(rules);
 }
+
+#else
+int landlock_version() {
+  return 0;
+}
+void confine_writes(const std::vector<fs::path>& /*writable*/) {}
+#endif
 
 // --- seccomp ------------------------------------------------------------------------------------
 
@@ -193,15 +205,30 @@ fs::path in_environment(const char* name, const fs::path& otherwise) {
 
 // Devices without a disk behind them: terminals, shared memory, graphics.
 void add_devices(std::vector<fs::path>& places) {
-  for (const char* name : {"null", "zero", "full", "tty", "pts", "shm", "dri"}) {
+  for (const char* name : {"null", "zero", "full", "tty", "pts", "shm", "dri", "dxg", "nvmap"}) {
     places.push_back(fs::path("/dev") / name);
   }
   std::error_code error;
   for (fs::directory_iterator entry("/dev", error), end; entry != end; entry.increment(error)) {
-    if (entry->path().filename().native().starts_with("nvidia")) {
-      places.push_back(entry->path());
+    const std::string name = entry->path().filename().native();
+    for (const char* start : {"nvidia", "nvhost", "nvgpu"}) {
+      if (name.starts_with(start)) { places.push_back(entry->path()); }
     }
   }
+}
+
+// Of NVIDIA, of WSL, of Jetson.
+bool has_gpu() {
+  std::error_code error;
+  return fs::exists("/dev/nvidiactl", error) || fs::exists("/dev/dxg", error) ||
+         fs::exists("/dev/nvmap", error);
+}
+
+// After the machine has started, the first use of CUDA makes a device by a program of the driver's
+// (nvidia-modprobe), which no sandbox may keep from it.
+bool driver_makes_devices() {
+  std::error_code error;
+  return fs::exists("/proc/driver/nvidia/version", error) && !fs::exists("/dev/nvidia-uvm", error);
 }
 
 // Where fontconfig keeps what it knows of the fonts, or may begin to.
@@ -215,12 +242,17 @@ std::vector<fs::path> writable_places(const std::vector<fs::path>& outputs) {
   const fs::path home = in_environment("HOME", "/nonexistent");
   std::error_code error;
   std::vector<fs::path> places{fs::temp_directory_path(error), "/var/cache/fontconfig",
-                               font_cache(home), in_environment("CUDA_CACHE_PATH", home / ".nv")};
+                               font_cache(home), in_environment("CUDA_CACHE_PATH", home / ".nv"),
+                               in_environment("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")};
+  if (has_gpu()) { fs::create_directory(home / ".nv", error); }  // as the driver would
   add_devices(places);
   for (const fs::path& output : outputs) {
     const fs::path place = there(output);
     // A file is replaced by another one beside it.
     places.push_back(fs::is_directory(place, error) ? place : place.parent_path());
+    // A link to a file is replaced by that file, where the link is.
+    const bool file = fs::is_symlink(output, error) && !fs::is_directory(place, error);
+    if (file) { places.push_back(there(fs::absolute(output, error).parent_path())); }
   }
   return places;
 }
@@ -261,15 +293,14 @@ std::string sandbox_text() {
 }
 
 void confine_verb(const std::vector<fs::path>& outputs) {
-  if (is_off()) { return; }
-  std::error_code error;
+  if (is_off() || driver_makes_devices()) { return; }
   enter_sandbox({.writable = writable_places(outputs),
                  .network = is_one_of_several(),
-                 .local_sockets = fs::exists("/dev/nvidiactl", error)});
+                 .local_sockets = has_gpu()});
 }
 
 void confine_window() {
-  if (is_off()) { return; }
+  if (is_off() || driver_makes_devices()) { return; }
   enter_sandbox({.writable = {}, .network = true, .programs = true});
 }
 

@@ -29,7 +29,8 @@ std::string sandbox_text();
 
 // The sandbox of a verb: it writes to `outputs` (as given on the command line: what is a folder, or
 // is to be made in one), to the temporary folder, the caches of fonts and of the GPU's driver, and
-// devices. KAPPASCOPE_SANDBOX=off: none.
+// devices. None with KAPPASCOPE_SANDBOX=off, and while the driver of an NVIDIA GPU has yet to make
+// its devices.
 void confine_verb(const std::vector<std::filesystem::path>& outputs);
 // Of the window, which opens and saves files wherever a person says, speaks to the display and
 // starts the programs that copy pictures: only what no part of it needs is given up.

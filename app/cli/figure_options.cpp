@@ -174,8 +174,11 @@ void for_each_figure(const FigureOptions& options, Traces traces, Progress& prog
                      Acting& acting, const FigureHooks& hooks, const Use& use) {
   const std::vector<const FigureEntry*> entries = options.entries();
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    PartOfProgress part(progress, Stage::figures, i, entries.size());
-    for (FigureChoices& choices : choices_of(options, *entries[i])) {
+    PartOfProgress entry_part(progress, Stage::figures, i, entries.size());
+    std::vector<FigureChoices> all = choices_of(options, *entries[i]);
+    for (std::size_t c = 0; c < all.size(); ++c) {
+      FigureChoices& choices = all[c];
+      PartOfProgress part(entry_part, Stage::figures, c, all.size());
       go_on(part, Stage::figures, 0, 1);
       choices.progress = &part;
       std::vector<Figure> figures = entries[i]->make_all(traces, choices, options.panels);
@@ -187,6 +190,10 @@ void for_each_figure(const FigureOptions& options, Traces traces, Progress& prog
       for (Figure& figure : figures) {
         const FigureEntry& entry = *entries[i];
         note_choices(options, entry.heeded(options.choices), entry.choices, figure, acting);
+        if (!figure.sample.empty() && hooks.say) {
+          hooks.say(join_words(entry.id, ": picture and table have ", figure.sample,
+                               ", evenly drawn from all"));
+        }
         use(figure);
       }
     }

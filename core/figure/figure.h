@@ -187,11 +187,12 @@ struct Table {
 };
 
 struct Figure {
-  std::string id = {};                  // "kappa-tokens"
-  std::string name = {};                // of its files: "router-probability-layer3"; "": the id
-  std::string run = {};                 // behind that, where several runs have such a figure each
-  std::string title = {};               // "Sharpness κ of each token"
-  std::string subtitle = {};            // model, step, settings in force
+  std::string id = {};        // "kappa-tokens"
+  std::string name = {};      // of its files: "router-probability-layer3"; "": the id
+  std::string run = {};       // behind that, where several runs have such a figure each
+  std::string title = {};     // "Sharpness κ of each token"
+  std::string sample = {};    // where picture and table have a part: "200,000 of 1,500,000 points"
+  std::string subtitle = {};  // model, step, settings in force
   std::vector<Panel> panels = {};       // side by side where each has room, else below each other
   std::vector<std::string> notes = {};  // small print: "approximate: …"
   std::vector<Table> tables = {};       // usually one; further ones become NAME-2.csv, …

@@ -14,6 +14,7 @@ namespace {
 
 // A picture of more points shows no more, and takes a second a frame and gigabytes.
 constexpr std::int64_t kMostCloudPoints = 200000;
+constexpr std::int64_t kLayersAtOnce = 4;  // each takes memory for all of its points
 
 // Which of `all` things, numbered from 0, are among `most`: one, at a place drawn from a fixed
 // seed, of each of as many pieces of equal length, so that no period of the numbering shows.
@@ -70,12 +71,16 @@ struct Correlations {
   std::vector<std::int64_t> points;
 };
 
-// The cloud has the points of the layers one after another, or of very many a sample.
-Cloud make_cloud(const Trace& trace, Progress* progress, Correlations& found) {
+// The cloud has the points of the layers that are shown one after another, or of very many a
+// sample.
+Cloud make_cloud(const Trace& trace, const FigureChoices& choices, Correlations& found) {
   const auto rows = static_cast<std::size_t>(trace.layers);
   found = {std::vector<double>(rows), std::vector<double>(rows), std::vector<std::int64_t>(rows)};
   for (std::int64_t row = 0; row < trace.layers; ++row) {
-    found.points[row] = confidence_points(TraceLayer(trace, row));
+    const auto& wanted = choices.layers;
+    const bool shown =
+        wanted.empty() || std::binary_search(wanted.begin(), wanted.end(), trace.layer_index[row]);
+    if (shown) { found.points[row] = confidence_points(TraceLayer(trace, row)); }
   }
   std::vector<std::int64_t> first(rows + 1, 0);  // of each layer among all points
   std::partial_sum(found.points.begin(), found.points.end(), first.begin() + 1);
@@ -88,15 +93,18 @@ Cloud make_cloud(const Trace& trace, Progress* progress, Correlations& found) {
   }
   const std::vector<double> depth = relative_depth(trace);
   std::vector<Cloud> parts(rows);
-  for_each_layer(trace.layers, progress, [&](std::int64_t row) {
-    const TraceLayer layer(trace, row);
-    const KappaConfidence one = kappascope::kappa_confidence(layer);
-    found.all[row] = one.rho;
-    found.within[row] = one.rho_within;
-    for (std::int64_t j = begin[row]; j < begin[row + 1]; ++j) {
-      parts[row].add(layer, one, sample.place(j) - first[row], static_cast<float>(depth[row]));
-    }
-  });
+  for_each_layer(
+      trace.layers, choices.progress,
+      [&](std::int64_t row) {
+        const TraceLayer layer(trace, row);
+        const KappaConfidence one = kappascope::kappa_confidence(layer);
+        found.all[row] = one.rho;
+        found.within[row] = one.rho_within;
+        for (std::int64_t j = begin[row]; j < begin[row + 1]; ++j) {
+          parts[row].add(layer, one, sample.place(j) - first[row], static_cast<float>(depth[row]));
+        }
+      },
+      kLayersAtOnce);
   Cloud whole;
   whole.points.colours = depth_colours();
   for (const Cloud& part : parts) {
@@ -145,7 +153,7 @@ Figure kappa_confidence(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
   Figure figure = start_figure(traces, "kappa-confidence");
   Correlations found;
-  Cloud made = make_cloud(trace, choices.progress, found);
+  Cloud made = make_cloud(trace, choices, found);
   const std::int64_t shown = std::ssize(made.points.x);
   const std::int64_t all = std::accumulate(found.points.begin(), found.points.end(), 0LL);
   Table ranks;
@@ -165,8 +173,8 @@ Figure kappa_confidence(Traces traces, const FigureChoices& choices) {
   figure.panels = {std::move(cloud), rank_panel(trace, found)};
   if (shown < all) {
     figure.panels[0].title = "Kept (token, expert), a sample";
-    figure.notes.push_back(count_text(shown) + " of " + count_text(all) +
-                           " points, evenly drawn from all; ρ is of all.");
+    figure.sample = count_text(shown) + " of " + count_text(all) + " points";
+    figure.notes.push_back(figure.sample + ", evenly drawn from all; ρ is of all.");
   }
   return figure;
 }

@@ -184,7 +184,10 @@ Figure kappa_depth(Traces traces, const FigureChoices& choices) {
   const Trace* inexact = nullptr;
   double first = 1;
   for (std::size_t i = 0; i < traces.size(); ++i) {
-    DepthLine depth = depth_line(*traces[i], choices.progress);
+    NoProgress none;
+    PartOfProgress part(choices.progress ? *choices.progress : static_cast<Progress&>(none),
+                        Stage::figures, i, traces.size());
+    DepthLine depth = depth_line(*traces[i], &part);
     if (!depth.exact && inexact == nullptr) { inexact = traces[i]; }
     figure.tables.push_back(depth_table(*traces[i], depth.line));
     depth.line.colour = depth.line.dash = static_cast<int>(i);

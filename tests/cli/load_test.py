@@ -85,20 +85,20 @@ class Load(Case):
         small, large = self.folder / 'out' / 'trace.npz', self.folder / 'large.npz'
         grow(small, large, 10)
         self.assertGreater(large.stat().st_size, 10 ** 10)
-        self.assertLess(large.stat().st_blocks * 512, 10 ** 8)
-        seconds = {}
-        for trace in (small, large):
-            runs = []
-            for _ in range(in_full(9, 3)):
-                begin = time.monotonic()
+        if large.stat().st_blocks * 512 > 10 ** 8:
+            self.skipTest('skipped: this file system keeps no holes')
+        seconds = {small: [], large: []}  # of the processor, by turns
+        for _ in range(in_full(9, 3)):
+            for trace in (small, large):
+                before = resource.getrusage(resource.RUSAGE_CHILDREN)
                 watched = Watched('plot', trace, '--figures', 'expert-load', '--figure-format', 'csv', '-o',
                                   self.folder / trace.stem, '--force')
                 code, _, err = watched.end()
-                runs.append(time.monotonic() - begin)
+                after = resource.getrusage(resource.RUSAGE_CHILDREN)
+                seconds[trace].append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
                 self.assertEqual(code, 0, err)
                 self.assertLess(watched.most(), 200)
-            seconds[trace] = min(runs)
-        self.assertLess(seconds[large], 2 * seconds[small] + 0.3)
+        self.assertLess(min(seconds[large]), 2 * min(seconds[small]) + 0.3)
         self.assertEqual(*((self.folder / stem / 'expert-load.csv').read_bytes() for stem in ('trace', 'large')))
 
     def corpus(self, count):
@@ -117,10 +117,10 @@ class Load(Case):
         with np.load(self.folder / 'result' / 'stats.npz') as result:
             self.assertEqual(int(result['documents']), count)
         # Of the middle, when everything is loaded, and of the end.
-        length = watched.seen[-1][0]
-        part = lambda low, high, at: [one[at] for one in watched.seen if low * length <= one[0] <= high * length]
         if len(watched.seen) < 20:
             return  # too quick to be watched
+        length = watched.seen[-1][0]
+        part = lambda low, high, at: [one[at] for one in watched.seen if low * length <= one[0] <= high * length]
         self.assertLess(max(part(0.8, 1, 1)), 1.1 * max(part(0.4, 0.6, 1)) + 16, 'megabytes')
         self.assertLessEqual(max(part(0.8, 1, 2)), max(part(0.4, 0.6, 2)) + 1, 'handles')
 

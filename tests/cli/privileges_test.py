@@ -83,17 +83,22 @@ class SandboxTest(Case):
         self.assertEqual(self.state(KAPPASCOPE_SANDBOX='off')['Seccomp'], '0')
 
     def test_writes_end_at_the_output(self):
-        """The temporary folder may be written, so all is made beside it: in the build folder."""
+        """The temporary folder may be written, so it is another one here."""
         if 'Landlock' not in self.run_program('--version')[0].split('sandbox: ')[1]:
             self.skipTest('skipped: this kernel has no Landlock')
         with tempfile.TemporaryDirectory(dir=BUILD) as place:
             place = pathlib.Path(place)
             (place / 'elsewhere').mkdir()
             (place / 'out').mkdir()
+            (place / 'temporary').mkdir()
             (place / 'out' / 'figures').symlink_to(place / 'elsewhere')
             self.run_program('run', MODEL, '-p', 'The tide', '-o', place / 'new' / 'out', '--figures', 'none')
             self.assertTrue((place / 'new' / 'out' / 'trace.npz').exists())
-            self.start('run', MODEL, '-p', 'The tide', '-o', place / 'out', '--figures', 'expert-load').communicate()
+            process = self.start('run', MODEL, '-p', 'The tide', '-o', place / 'out', '--figures', 'expert-load',
+                                 env=os.environ | {'TMPDIR': str(place / 'temporary')})
+            said = process.communicate()[1].decode()
+            self.assertEqual(process.returncode, 5, said)
+            self.assertIn('figures', said)
             self.assertEqual(list((place / 'elsewhere').iterdir()), [])
 
 
