@@ -241,9 +241,10 @@ fs::path font_cache(const fs::path& home) {
 std::vector<fs::path> writable_places(const std::vector<fs::path>& outputs) {
   const fs::path home = in_environment("HOME", "/nonexistent");
   std::error_code error;
-  std::vector<fs::path> places{fs::temp_directory_path(error), "/var/cache/fontconfig",
-                               font_cache(home), in_environment("CUDA_CACHE_PATH", home / ".nv"),
-                               in_environment("CUDA_MPS_PIPE_DIRECTORY", "/tmp/nvidia-mps")};
+  std::vector<fs::path> places{
+      fs::temp_directory_path(error), "/var/cache/fontconfig", font_cache(home),
+      in_environment("CUDA_CACHE_PATH", home / ".nv"),
+      in_environment("CUDA_MPS_PIPE_DIRECTORY", fs::path("/tmp") / "nvidia-mps")};
   if (has_gpu()) { fs::create_directory(home / ".nv", error); }  // as the driver would
   add_devices(places);
   for (const fs::path& output : outputs) {
