@@ -115,8 +115,9 @@ TEST(ManyPoints, FiguresOfMuchWorkReportAndStop) {
     choices.progress = &all;
     figure_entry(id).make(traces, choices);
     EXPECT_EQ(all.calls_, 6U) << id;
-    // Before the last layer; of several traces each has its part.
-    EXPECT_NEAR(double(all.done_) / double(all.total_), 5.0 / 6, 0.001) << id;
+    // Before a layer, so that it is never all; how much depends on which threads have ended.
+    EXPECT_GE(all.total_, 6U) << id;
+    EXPECT_LT(all.done_, all.total_) << id;
     choices.progress = &stopping;
     try {
       figure_entry(id).make(traces, choices);
