@@ -1,6 +1,8 @@
 // kappascope: the table of verbs and the one place where errors end.
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -133,6 +135,15 @@ void occupy_standard_descriptors() {
   }
 }
 
+// Each thread's arena reserves 64 MB of addresses: where these are limited (ulimit -v) all threads
+// share one, so that the limit is for what is computed.
+void share_arena_where_addresses_are_limited() {
+  rlimit addresses{};
+  if (getrlimit(RLIMIT_AS, &addresses) == 0 && addresses.rlim_cur != RLIM_INFINITY) {
+    mallopt(M_ARENA_MAX, 1);
+  }
+}
+
 void say(const Failure& failure) {
   std::fprintf(stderr, "kappascope: %s\n", failure.line().c_str());
 }
@@ -177,6 +188,7 @@ int main(int count, char** words) {
   let_waiting_threads_sleep();
   signal(SIGPIPE, SIG_IGN);  // a reader that goes away ends nothing half-way; print() sees it
   signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write
+  share_arena_where_addresses_are_limited();
   int code = 0;
   try {
     spare_memory = std::make_unique<char[]>(1 << 16);
