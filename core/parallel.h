@@ -15,9 +15,8 @@
 namespace kappascope {
 
 // Calls item(0) … item(count − 1), each once, in no fixed order, on usable_threads() threads; the
-// calling one is among them. What an item throws comes out here (of
+// calling one is among them; at most `most` run at once. What an item throws comes out here (of
 // several the first), after the items under way; those not begun are left out.
-// At most `most` at once.
 template <typename Item>
 void for_each_parallel(std::int64_t count, const Item& item, std::int64_t most = INT64_MAX) {
   std::atomic<std::int64_t> next = 0;

@@ -1,7 +1,6 @@
 #include "app/gui/generating.h"
 
 #include <algorithm>
-#include <system_error>
 #include <utility>
 
 #include "app/run_text.h"
@@ -34,8 +33,7 @@ class StepProgress final : public Progress {
 }  // namespace
 
 Generating::~Generating() {
-  std::error_code ignored;
-  if (!made_.path.empty()) { fs::remove_all(made_.path.parent_path(), ignored); }
+  if (!made_.path.empty()) { remove_run(made_.path); }
 }
 
 void Generating::begin(Start start, TokenizedText text, Progress& progress) {
@@ -118,8 +116,7 @@ void Generating::make_trace() {
     write_model_parameters(folder / kModelFile, *start_.model);
     made = opened_trace(folder / kTraceFile);
   } catch (...) {
-    std::error_code ignored;
-    fs::remove_all(folder, ignored);
+    remove_run(folder / kTraceFile);
     throw;
   }
   in_trace_ = tokens;
@@ -131,8 +128,7 @@ void Generating::make_trace() {
     const std::scoped_lock lock(mutex_);
     std::swap(made_, made);
   }
-  std::error_code ignored;
-  if (!made.path.empty()) { fs::remove_all(made.path.parent_path(), ignored); }
+  if (!made.path.empty()) { remove_run(made.path); }
   wake_();
 }
 

@@ -53,7 +53,7 @@ class JobQueue {
   JobId add(std::string title, Work work, OnFailure on_failure, Turn turn = Turn::last);
   // The job ends when it next reports progress; neither its Finish nor its OnFailure is called.
   void cancel(JobId id);
-  // The job is told to stop likewise, but what it then makes or throws is taken over.
+  // The job ends as early, but its Finish or OnFailure is still called.
   void stop(JobId id);
   void cancel_all();
   void wait();  // until no job is waiting or running

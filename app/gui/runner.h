@@ -16,7 +16,7 @@
 
 namespace kappascope::gui {
 
-// What comes of runs; all of it but `wake` is called on the UI thread.
+// Callbacks for the results of runs. All but `wake` are called on the UI thread.
 struct RunnerCalls {
   std::function<void()> wake;  // from any thread: a text that is being generated has grown
   std::function<void(OpenTrace made)> add;

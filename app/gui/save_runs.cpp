@@ -68,8 +68,7 @@ void copy_runs(Gui& gui, const std::vector<DocumentId>& runs, const fs::path& fo
       "Save",
       [copies, folder, &workspace = gui.workspace](Progress& progress) -> JobQueue::Finish {
         for (std::size_t i = 0; i < copies.size(); ++i) {
-          const bool on = progress.update(Stage::copy, i, copies.size());
-          require(on, ExitCode::interrupted, {}, "interrupted");
+          go_on(progress, Stage::copy, i, copies.size());
           copy_run(copies[i].from, copies[i].to);
         }
         return [&workspace, copies, folder] {

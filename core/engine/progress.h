@@ -47,8 +47,9 @@ class PartOfProgress final : public Progress {
   std::uint64_t part_, parts_;
 };
 
-// Reports to `progress`; throws (interrupted) when it says that the work should stop.
+// What an interrupted verb says.
 inline constexpr const char* kInterrupted = "interrupted; nothing unfinished is left";
+// Reports to `progress`; throws (interrupted) when it says that the work should stop.
 void go_on(Progress& progress, Stage stage, std::uint64_t done, std::uint64_t total);
 
 // For callers that neither watch nor cancel.

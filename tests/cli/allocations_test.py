@@ -5,10 +5,9 @@ import shutil
 import struct
 import unittest
 
-from harness import BUILD, SOURCE, STAGING, Case, files_under, main
-from train_case import TEXT, TINY, TOKENIZER
+from harness import BUILD, STAGING, Case, files_under, main
+from small_verbs import SmallVerbs
 
-MODEL = SOURCE / 'assets' / 'd4-kappa'
 SHIM = BUILD / 'libkappascope_failing_new.so'
 STEP = 23 if os.environ.get('KAPPASCOPE_SOAK') else None
 MOMENTS = 6  # of each verb, in the short form
@@ -16,7 +15,9 @@ SAID = 'kappascope: out of memory; '
 
 
 @unittest.skipUnless(SHIM.exists(), 'the shim is not built')
-class EveryAllocationTest(Case):
+class EveryAllocationTest(SmallVerbs, Case):
+    formats = 'svg,csv,pdf'
+
     def failing(self, at):
         (self.folder / 'count').write_bytes(bytes(8))
         return os.environ | {'LD_PRELOAD': str(SHIM), 'KAPPASCOPE_FAIL_IN': 'libkappascope_engine.so',
@@ -61,23 +62,6 @@ class EveryAllocationTest(Case):
                 self.assertTrue(whole[name].startswith(content), name)
             elif name in whole or not name.startswith('optim_'):  # moments of a step that another follows
                 self.assertEqual(content, whole.get(name), name)
-
-    def test_run(self):
-        self.check('run', MODEL, '-p', 'The tide came in', '--figures', 'expert-load', '--threads', 1)
-
-    def test_plot(self):
-        trace = self.folder / 'trace'
-        self.run_program('run', MODEL, '-p', 'The tide came in', '--figures', 'none', '-o', trace)
-        self.check('plot', trace / 'trace.npz', '--figures', 'expert-load,kappa-depth', '--figure-format',
-                   'svg,csv,pdf')
-
-    def test_stats(self):
-        corpus = self.folder / 'corpus.txt'
-        corpus.write_text('The tide came in and the tide went out.')
-        self.check('stats', MODEL, '--corpus', corpus, '--threads', 1)
-
-    def test_train(self):
-        self.check('train', '--text', TEXT, '--tokenizer', TOKENIZER, *TINY, '--tokens', 256, '-q')
 
 
 if __name__ == '__main__':

@@ -6,10 +6,9 @@ import resource
 import shutil
 import unittest
 
-from harness import BUILD, SOURCE, STAGING, Case, files_under, main
-from train_case import TEXT, TINY, TOKENIZER
+from harness import BUILD, STAGING, Case, files_under, main
+from small_verbs import MODEL, SmallVerbs
 
-MODEL = SOURCE / 'assets' / 'd4-kappa'
 SHIM = BUILD / 'libkappascope_failing_calls.so'
 SOAK = bool(os.environ.get('KAPPASCOPE_SOAK'))
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EROFS)
@@ -69,22 +68,8 @@ class FaultCase(Case):
 
 
 @unittest.skipUnless(SHIM.exists(), 'the shim is not built')
-class EveryCallTest(FaultCase):
-    def test_run(self):
-        self.check('run', MODEL, '-p', 'The tide came in', '--figures', 'expert-load', '--threads', 1)
-
-    def test_plot(self):
-        trace = self.folder / 'trace'
-        self.run_program('run', MODEL, '-p', 'The tide came in', '--figures', 'none', '-o', trace)
-        self.check('plot', trace / 'trace.npz', '--figures', 'expert-load,kappa-depth', '--figure-format', 'svg,csv')
-
-    def test_stats(self):
-        corpus = self.folder / 'corpus.txt'
-        corpus.write_text('The tide came in and the tide went out.')
-        self.check('stats', MODEL, '--corpus', corpus, '--threads', 1)
-
-    def test_train(self):
-        self.check('train', '--text', TEXT, '--tokenizer', TOKENIZER, *TINY, '--tokens', 256, '-q')
+class EveryCallTest(SmallVerbs, FaultCase):
+    """Each call that changes a file fails once."""
 
 
 class LimitTest(FaultCase):

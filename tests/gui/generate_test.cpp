@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "app/gui/export_dialog.h"
-#include "app/gui/session.h"
 #include "tests/gui/runs.h"
 
 namespace kappascope::gui::test {
@@ -138,11 +137,7 @@ GUI_TEST(a_session_generates_again) {
                             " --ignore-end", " --capacity off"}) {
     IM_CHECK(command.find(words) != std::string::npos);
   }
-  const auto file = driver.folder / "session.json";
-  save_session(driver.gui(), file);
-  driver.restart();
-  restore_session(driver.gui(), file);
-  IM_CHECK(driver.settle());
+  restart_with_session(driver);
   IM_CHECK_EQ(driver.workspace().traces().size(), std::size_t(1));
   IM_CHECK(current(driver) == drawn);
   IM_CHECK_EQ(driver.workspace().next_run.rules.sampling.mass, 0.9);

@@ -46,6 +46,9 @@ struct GuiTest {
 
 bool add_test(GuiTest test);
 
+// What is open is saved as a session and opened again by a window that was started anew.
+void restart_with_session(Driver& driver);
+
 std::filesystem::path source_folder();
 
 }  // namespace kappascope::gui::test

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "app/gui/layouts.h"
+#include "app/gui/session.h"
 #include "app/gui/window.h"
 #include "tests/gui/cut_texts.h"
 #include "tests/gui/gui_test.h"
@@ -147,6 +148,14 @@ bool add_test(GuiTest test) {
 
 fs::path source_folder() {
   return KAPPASCOPE_SOURCE_DIR;
+}
+
+void restart_with_session(Driver& driver) {
+  const fs::path file = driver.folder / "session.json";
+  save_session(driver.gui(), file);
+  driver.restart();
+  restore_session(driver.gui(), file);
+  IM_CHECK(driver.settle());
 }
 
 bool Driver::settle() {

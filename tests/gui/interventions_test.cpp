@@ -59,11 +59,7 @@ GUI_TEST(typed_interventions_are_run_and_recorded) {
   IM_CHECK(workspace.traces()[0].label.find("kappa-mul=2@3, top-k=1") != std::string::npos);
   IM_CHECK(export_command(driver.gui(), "loss").find(" --kappa-mul 2@3 --top-k 1 ") !=
            std::string::npos);
-  const auto file = driver.folder / "session.json";
-  save_session(driver.gui(), file);
-  driver.restart();
-  restore_session(driver.gui(), file);
-  IM_CHECK(driver.settle());
+  restart_with_session(driver);
   IM_CHECK_EQ(driver.workspace().traces().size(), std::size_t(1));
   IM_CHECK(recorded_words(driver) == Words({"kappa-mul=2@3", "top-k=1"}));
   IM_CHECK(next_words(driver) == Words({"kappa-mul=2@3", "top-k=1"}));

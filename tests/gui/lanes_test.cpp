@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "app/gui/export_dialog.h"
-#include "app/gui/session.h"
 #include "core/figure/parts.h"
 #include "tests/gui/runs.h"
 #include "tests/tools/synthetic.h"
@@ -77,11 +76,7 @@ GUI_TEST(four_lanes_share_one_selection) {
     return text.find("shortened: d8-kappa") != text.npos;
   });
   IM_CHECK_STR_EQ(cut.empty() ? "" : cut.front().c_str(), "");
-  const auto file = driver.folder / "lanes.json";
-  save_session(driver.gui(), file);
-  driver.restart();
-  restore_session(driver.gui(), file);
-  IM_CHECK(driver.settle());
+  restart_with_session(driver);
   IM_CHECK_EQ(driver.workspace().shown().size(), std::size_t(4));
   IM_CHECK_EQ(driver.workspace().selection().token, 5);
   expect_panes(driver, 4);
@@ -180,11 +175,7 @@ GUI_TEST(the_unedited_run_is_made_with_the_edited_one) {
   IM_CHECK(workspace.traces()[1].compared);
   IM_CHECK(workspace.traces()[1].run->interventions.empty());
   IM_CHECK_EQ(workspace.unedited().id, workspace.traces()[1].id);
-  const auto file = driver.folder / "effect.json";
-  save_session(driver.gui(), file);
-  driver.restart();
-  restore_session(driver.gui(), file);
-  IM_CHECK(driver.settle());
+  restart_with_session(driver);
   IM_CHECK_EQ(driver.workspace().traces().size(), std::size_t(2));
   IM_CHECK_EQ(driver.workspace().shown().size(), std::size_t(2));
   IM_CHECK_EQ(driver.workspace().unedited().id, driver.workspace().traces()[1].id);
@@ -217,11 +208,7 @@ GUI_TEST(a_checkpoint_is_read_otherwise_and_stays_so) {
   choose("###sft_kappa", "independent");
   IM_CHECK(slots().sft == SftKappa::independent);
   IM_CHECK_EQ(driver.workspace().models().size(), std::size_t(1));
-  const auto file = driver.folder / "read.json";
-  save_session(driver.gui(), file);
-  driver.restart();
-  restore_session(driver.gui(), file);
-  IM_CHECK(driver.settle());
+  restart_with_session(driver);
   IM_CHECK(slots().side == KappaSide::sft);
   IM_CHECK(slots().sft == SftKappa::independent);
   driver.gui().focus = "model";

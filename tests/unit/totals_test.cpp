@@ -245,14 +245,19 @@ TEST(ExpertContexts, EveryExpertLayerAndPassDrawsPlacesOfItsOwn) {
   EXPECT_EQ(hashes.size(), 10U * 3 * 64);
 }
 
-// Numbers of a file: merged and summed they must not overflow.
-TEST(CorpusTotals, RefusesCountsThatNoCorpusHas) {
+CorpusTotals totals_of_one_row() {
   CorpusTotals totals;
   totals.experts = 3;
   totals.layer_index = totals.pass_index = {0};
   totals.rows.resize(1);
   totals.rows[0].choices.add(small_row());
   totals.rows[0].resampled_assigned.resize(3 * kResamples);
+  return totals;
+}
+
+// Numbers of a file: merged and summed they must not overflow.
+TEST(CorpusTotals, RefusesCountsThatNoCorpusHas) {
+  const CorpusTotals totals = totals_of_one_row();
   EXPECT_TRUE(totals.consistent());
   for (const std::int64_t count :
        {std::int64_t{-1}, INT64_MAX, std::int64_t{6945113579653693441}}) {
@@ -270,12 +275,7 @@ TEST(CorpusTotals, RefusesCountsThatNoCorpusHas) {
 
 // Every prefix of the bytes of totals, and lengths that lie.
 TEST(ByteReader, RefusesBytesThatEndTooSoon) {
-  CorpusTotals totals;
-  totals.experts = 3;
-  totals.layer_index = totals.pass_index = {0};
-  totals.rows.resize(1);
-  totals.rows[0].choices.add(small_row());
-  totals.rows[0].resampled_assigned.resize(3 * kResamples);
+  CorpusTotals totals = totals_of_one_row();
   totals.domains = {"web"};
   totals.rows[0].contexts.add(2, context_of(1, 7, 2));
   ByteWriter writer;
