@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/forward/backend.h"
 #include "core/forward/operations.h"
 #include "core/nan.h"
 
