@@ -14,13 +14,15 @@ namespace {
 // Turns the pairs of the first n of each head, one way or the other; x [T,heads,D].
 at::Tensor rotate(const at::Tensor& x, const Rotary& rotary, const RotarySpec& spec) {
   const auto n = spec.width, rest = x.size(2) - n;
-  const at::Tensor x1 = spec.pairs ? x.slice(2, 0, n, 2) : x.narrow(2, 0, n / 2);
-  const at::Tensor x2 = spec.pairs ? x.slice(2, 1, n, 2) : x.narrow(2, n / 2, n / 2);
   const at::Tensor cos = rotary.cos.unsqueeze(1), sin = rotary.sin.unsqueeze(1);
-  const std::vector<at::Tensor> turned =
-      spec.nanochat ? std::vector<at::Tensor>{x1 * cos + x2 * sin, x2 * cos - x1 * sin}
-                    : std::vector<at::Tensor>{x1 * cos - x2 * sin, x2 * cos + x1 * sin};
-  const at::Tensor result = spec.pairs ? at::stack(turned, 3).flatten(2) : at::cat(turned, 2);
+  const at::Tensor part = x.narrow(2, 0, n);
+  at::Tensor result;
+  if (spec.pairs) {
+    const at::Tensor x1 = part.slice(2, 0, n, 2), x2 = part.slice(2, 1, n, 2);
+    result = at::stack({x1 * cos - x2 * sin, x2 * cos + x1 * sin}, 3).flatten(2);
+  } else {
+    result = part * cos + part.roll(n / 2, 2) * sin;
+  }
   return rest > 0 ? at::cat({result, x.narrow(2, n, rest)}, 2) : result;
 }
 
@@ -70,20 +72,26 @@ at::Tensor attend(const Heads& heads, std::int64_t begin, std::int64_t first, st
 
 Rotary rotary_table(std::int64_t first, std::int64_t last, const RotarySpec& spec,
                     at::Device device) {
+  // One angle for each channel, or for each pair of neighbours.
+  const auto table = [&](const at::Tensor& cos, const at::Tensor& sin) -> Rotary {
+    if (spec.pairs) { return {cos.to(device), sin.to(device)}; }
+    const at::Tensor first = spec.nanochat ? sin : -sin;
+    return {at::cat({cos, cos}, 1).to(device), at::cat({first, -first}, 1).to(device)};
+  };
   if (!spec.nanochat) {
     std::vector<double> turns = rotary_frequencies(spec, last);
     const at::Tensor angle =
         at::outer(at::arange(first, last, at::kDouble), at::tensor(turns, at::kDouble));
     const double amplitude = rotary_amplitude(spec, last);
-    return {(angle.cos() * amplitude).to(at::kFloat).to(device),
-            (angle.sin() * amplitude).to(at::kFloat).to(device)};
+    return table((angle.cos() * amplitude).to(at::kFloat),
+                 (angle.sin() * amplitude).to(at::kFloat));
   }
   const at::Tensor channel = at::arange(0, spec.width, 2, at::kFloat);
   const at::Tensor frequency =
       at::pow(at::scalar_tensor(float(spec.base)), channel / spec.width).reciprocal();
   const at::Tensor angle = at::outer(at::arange(first, last, at::kFloat), frequency);
-  return {angle.cos().to(at::kBFloat16).to(at::kFloat).to(device),
-          angle.sin().to(at::kBFloat16).to(at::kFloat).to(device)};
+  return table(angle.cos().to(at::kBFloat16).to(at::kFloat),
+               angle.sin().to(at::kBFloat16).to(at::kFloat));
 }
 
 RotaryTables::RotaryTables(const Architecture& architecture, const ForwardCall& call,

@@ -12,10 +12,10 @@
 
 namespace kappascope {
 
-// cos and sin of the rotary angles.
+// cos and sin of the rotary angles, float32: of neighbours that are turned together [T, n/2]; of
+// halves of a head [T, n], the sine with the sign that it has in the channel's sum.
 struct Rotary {
-  at::Tensor cos;  // [T, n/2] float32
-  at::Tensor sin;  // [T, n/2]
+  at::Tensor cos, sin;
 };
 // Of the tokens [first, last) of a sequence that has `last`.
 Rotary rotary_table(std::int64_t first, std::int64_t last, const RotarySpec& spec,
