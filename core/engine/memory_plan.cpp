@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::uint64_t kProgram = 300'000'000;   // bytes of the program and Torch, measured
 constexpr std::int64_t kUnknownTokens = 1024;     // of a call, where that is not known yet
-constexpr std::int64_t kLogitFloats = 8 << 20;    // of a block of rows, twice in memory
 constexpr std::int64_t kOutputFloats = 16 << 20;  // of the experts' outputs in memory
 constexpr std::int64_t kScoreRows = 128;          // of attention at once
 constexpr std::int64_t kGpuScores = 64 << 20;     // floats of attention scores at once, on a GPU
@@ -148,7 +147,7 @@ std::uint64_t gpu_call_bytes(const Architecture& architecture, std::int64_t toke
     experts = std::max(experts, rows * (2 * architecture.width + 3 * layer.gates()));
   }
   const std::int64_t stream = 8 * tokens * architecture.width;
-  const std::int64_t logits = 2 * std::min(tokens * architecture.vocab, kLogitFloats);
+  const std::int64_t logits = 2 * std::min(tokens * architecture.vocab, kGpuLogitFloats);
   const auto floats = std::uint64_t(stream + std::max({attention, experts, logits}));
   return 4 * floats + (gates ? kGateBytes : 0);
 }

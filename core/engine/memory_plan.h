@@ -8,6 +8,10 @@
 
 namespace kappascope {
 
+// Floats of a block of logits, of which two are in memory. Each block reads the whole head, which
+// on a GPU takes longer than multiplying a few rows by it.
+inline constexpr std::int64_t kLogitFloats = 8 << 20, kGpuLogitFloats = 64 << 20;
+
 struct MemoryPlan {
   std::uint64_t weights = 0;   // bytes of all weights, as they are multiplied
   std::uint64_t resident = 0;  // bytes of weights in memory at once

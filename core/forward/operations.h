@@ -3,6 +3,8 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
+
 #include "core/model/architecture.h"
 
 namespace kappascope {
@@ -17,6 +19,10 @@ inline float* written(const at::Tensor& values) {
 
 // x / √(mean x² + ε)·w over the last dimension; `weight` undefined: w = 1.
 inline at::Tensor rms_norm(const at::Tensor& x, const NormSpec& spec, const at::Tensor& weight) {
+  if (x.is_cuda()) {  // one launch; on the CPU it is these operations, and takes longer
+    return at::rms_norm(x, x.size(-1), weight.defined() ? std::optional(weight) : std::nullopt,
+                        spec.epsilon);
+  }
   const at::Tensor normed = x * (x.square().mean(-1, true) + spec.epsilon).rsqrt();
   return weight.defined() ? weight * normed : normed;
 }

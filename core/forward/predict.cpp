@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <vector>
 
+#include "core/engine/memory_plan.h"
 #include "core/forward/backend.h"
 #include "core/forward/layer_source.h"
 #include "core/forward/operations.h"
 
 namespace kappascope {
 namespace {
-
-constexpr std::int64_t kLogitsAtOnce = 8 << 20;  // floats of [rows,V] in memory
 
 at::Tensor capped(at::Tensor logits, const OutputSpec& spec) {
   if (logits.requires_grad()) {
@@ -41,7 +40,8 @@ template <typename Take>
 void read_rows(const at::Tensor& x, std::int64_t begin, const Weights& weights,
                const CallContext& context, Take take) {
   const std::int64_t tokens = context.tokens(), vocab = context.model.architecture.vocab;
-  const std::int64_t block = std::max<std::int64_t>(1, kLogitsAtOnce / vocab);
+  const std::int64_t floats = x.is_cpu() ? kLogitFloats : kGpuLogitFloats;
+  const std::int64_t block = std::max<std::int64_t>(1, floats / vocab);
   for (std::int64_t first = begin; first < tokens; first += block) {
     context.check();
     const std::int64_t rows = std::min(block, tokens - first);
