@@ -14,7 +14,7 @@ import pathlib
 import shutil
 import sys
 
-from family_rows import p3, p14, p16
+from family_rows import g5, p3, p14, p16
 from layer_rows import growth, p1, p2, p4, p5, p6, p10
 from process_rows import p7, p8, p11, p12, p13, p15
 from rounds import Bench
@@ -30,7 +30,7 @@ def gpu(row):
 
 ROWS = {"P1": p1, "P2": p2, "P3": p3, "P4": p4, "P5": p5, "P6": p6, "P7": p7, "P8": p8, "P10": p10, "P11": p11,
         "P12": p12, "P13": p13, "P14": p14, "P15": p15, "P16": p16, "T1": training, "W1": frames, "W3": pictures, "growth": growth,
-        **{row: gpu(row) for row in ("G1", "G2", "G3", "G4")}}
+        **{row: gpu(row) for row in ("G1", "G2", "G3", "G4")}, "G5": g5}
 
 
 def main():

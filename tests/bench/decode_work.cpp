@@ -2,7 +2,6 @@
 #include <cmath>
 #include <optional>
 
-#include "core/engine/engine.h"
 #include "tests/bench/works.h"
 
 namespace kappascope::bench {
@@ -39,11 +38,9 @@ std::uint64_t bytes_of_step(const Model& model) {
 class DecodeWork final : public Work {
  public:
   explicit DecodeWork(const Json& arguments)
-      : model_(open_model(arguments.at("model").get<std::string>())), plan_(resolve(model_, {})) {
-    const LoadOptions options{.threads = arguments.value("threads", 2)};
-    const Failure failure = engine().load(model_, options, progress_, loaded_);
-    if (failure) { throw Error(failure); }
-  }
+      : model_(open_model(arguments.at("model").get<std::string>())),
+        plan_(resolve(model_, {})),
+        loaded_(loaded_model(model_, arguments)) {}
 
   Json run(const Json& arguments) override {
     const std::int64_t prompt = arguments.at("tokens"), steps = arguments.at("steps");

@@ -80,6 +80,47 @@ def p16(bench):
         shutil.rmtree(folder)
 
 
+def has_gpu():
+    python = os.environ.get("KAPPASCOPE_PEER_PYTHON", sys.executable)
+    return not subprocess.run([python, "-c", "import sys, torch; sys.exit(not torch.cuda.is_available())"],
+                              stderr=subprocess.DEVNULL).returncode
+
+
+def g5(bench):
+    """Whole models on a GPU, of layers as people have them: a prefill, and single tokens after it."""
+    peer = transformers_peer() if has_gpu() else None
+    if peer is None:
+        bench.put("G5", {"ratio": None, "peer": "no GPU, or peer absent", "goal": None, "holds": None, "note": "not run"})
+        return
+    for family, dtype, tolerance in (("olmoe", "float32", 1e-4), ("olmoe", "bfloat16", 1e-2),
+                                     ("qwen3_moe", "bfloat16", 1e-2)):
+        where = {"threads": bench.threads, "device": "cuda", "dtype": dtype}
+        folder = bench.folder / f"{family}-{dtype}"
+        peer.make(family, folder=folder, **where)
+        ours = bench.program().make("decode", model=folder, **where)
+        prefill = bench.program().make("prefill", model=folder, **where)
+        decoded, filled = {"tokens": 1024, "steps": 32}, {"tokens": 4096}
+        moved = ours.run(**decoded)["bytes"] // (2 if dtype == "bfloat16" else 1)
+        pairs = {"prefill": (lambda: prefill.run(**filled), lambda: peer.run(**filled, experts="grouped_mm")),
+                 "token": (lambda: ours.run(**decoded), lambda: peer.run(**decoded, experts="grouped_mm"))}
+        for what, (mine, theirs) in pairs.items():
+            row, losses = f"G5_{family}_{dtype}_{what}", (mine()["nll"], theirs()["nll"])
+            if abs(losses[0] - losses[1]) > tolerance * abs(losses[1]):
+                bench.differ(row, f"summed loss {losses[0]}, transformers {losses[1]}")
+                continue
+            times = bench.interleave(lambda _: mine()["seconds"], lambda _: theirs()["seconds"],
+                                     lambda _: peer.seconds(moved=moved))
+            bench.add(row, [b / a for a, b in zip(times[0], times[1])], None,
+                      f"transformers, grouped_mm; ours {1e3 * quartiles(times[0])[1]:.2f} ms")
+            if what == "token":
+                bench.add(f"{row}_read", [b / a for a, b in zip(times[0], times[2])], None,
+                          f"a copy that moves the {moved / 1e6:.0f} MB of weights that a token needs")
+        for side in (ours, prefill):
+            side.close()
+        shutil.rmtree(folder)
+    peer.close()
+
+
 def p14(bench):
     """A prefill whose layers come from the file, which is in the system's cache: against the longer
     of a plain read of it and the same prefill with resident weights."""

@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <fstream>
 
-#include "core/engine/engine.h"
 #include "core/figure/render.h"
 #include "core/stats/corpus_pass.h"
 #include "core/tokenizer/tokenizer.h"
@@ -41,12 +40,9 @@ class Watcher final : public Probe {
 class PrefillWork final : public Work {
  public:
   explicit PrefillWork(const Json& arguments)
-      : model_(open_model(arguments.at("model").get<std::string>())), plan_(resolve(model_, {})) {
-    const LoadOptions options{.threads = arguments.value("threads", 2),
-                              .memory = arguments.value("memory", std::uint64_t{0})};
-    const Failure failure = engine().load(model_, options, progress_, loaded_);
-    if (failure) { throw Error(failure); }
-  }
+      : model_(open_model(arguments.at("model").get<std::string>())),
+        plan_(resolve(model_, {})),
+        loaded_(loaded_model(model_, arguments)) {}
 
   Json run(const Json& arguments) override {
     const std::int64_t tokens = arguments.at("tokens");
@@ -117,11 +113,8 @@ class CorpusWork final : public Work {
   explicit CorpusWork(const Json& arguments)
       : model_(open_model(arguments.at("model").get<std::string>())),
         plan_(resolve(model_, {})),
-        pass_(model_, plan_, 0) {
-    const LoadOptions options{.threads = arguments.value("threads", 2)};
-    const Failure failure = engine().load(model_, options, progress_, loaded_);
-    if (failure) { throw Error(failure); }
-  }
+        pass_(model_, plan_, 0),
+        loaded_(loaded_model(model_, arguments)) {}
 
   Json run(const Json& arguments) override {
     const std::int64_t calls = arguments.value("calls", 1),
@@ -194,23 +187,20 @@ class CorpusWork final : public Work {
 class LoadWork final : public Work {
  public:
   explicit LoadWork(const Json& arguments)
-      : path_(arguments.at("model").get<std::string>()), threads_(arguments.value("threads", 2)) {
+      : path_(arguments.at("model").get<std::string>()), arguments_(arguments) {
     engine();
   }
 
   Json run(const Json&) override {
-    NoProgress progress;
     const double begin = seconds_now();
     const Model model = open_model(path_);
-    std::unique_ptr<EngineModel> loaded;
-    const Failure failure = engine().load(model, {.threads = threads_}, progress, loaded);
-    if (failure) { throw Error(failure); }
+    const std::unique_ptr<EngineModel> loaded = loaded_model(model, arguments_);
     return {{"seconds", seconds_now() - begin}};
   }
 
  private:
   fs::path path_;
-  int threads_;
+  Json arguments_;
 };
 
 // "encode": ids of a text; their number and a checksum are told.
@@ -273,6 +263,18 @@ class FigureWork final : public Work {
 };
 
 }  // namespace
+
+std::unique_ptr<EngineModel> loaded_model(const Model& model, const Json& arguments) {
+  LoadOptions options{.threads = arguments.value("threads", 2),
+                      .memory = arguments.value("memory", std::uint64_t{0})};
+  if (arguments.value("device", "cpu") == "cuda") { options.device = ComputeDevice::cuda; }
+  if (arguments.value("dtype", "float32") == "bfloat16") { options.dtype = ComputeType::bfloat16; }
+  NoProgress progress;
+  std::unique_ptr<EngineModel> loaded;
+  const Failure failure = engine(options.device).load(model, options, progress, loaded);
+  if (failure) { throw Error(failure); }
+  return loaded;
+}
 
 void add_model_works(std::map<std::string, Maker>& makers) {
   makers["prefill"] = [](const Json& a) { return std::make_unique<PrefillWork>(a); };

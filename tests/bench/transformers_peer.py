@@ -1,9 +1,10 @@
 """The transformers package as a program of works (work.h): random models of the families, saved for
 the other side, their prefill, and single tokens after a prompt.
 
-{"make": FAMILY, "folder": F, "threads": N} → {}
+{"make": FAMILY, "folder": F, "threads": N} → {}; with "device": "cuda" and "dtype" there and so
 {"run": {"tokens": T, "experts": "eager" or "grouped_mm"}} → {"seconds": S, "nll": summed loss}
 {"run": {"tokens": T, "steps": N, "experts": …}} → the same of N single tokens after T, seconds of one
+{"run": {"moved": N}} → {"seconds": S} of a copy on the GPU that reads and writes N bytes in all
 """
 import json
 import sys
@@ -27,19 +28,47 @@ FAMILIES = {
                        linear_key_head_dim=64, linear_value_head_dim=64, moe_intermediate_size=512,
                        shared_expert_intermediate_size=512, intermediate_size=512),
 }
+# Layers as OLMoE-1B-7B and Qwen3-30B-A3B have them, four of each.
+LARGE = {
+    "olmoe": dict(COMMON, vocab_size=50304, hidden_size=2048, num_attention_heads=16, num_key_value_heads=16,
+                  intermediate_size=1024),
+    "qwen3_moe": dict(COMMON, vocab_size=151936, hidden_size=2048, num_attention_heads=32, num_key_value_heads=4,
+                      head_dim=128, num_experts=128, moe_intermediate_size=768, intermediate_size=6144,
+                      norm_topk_prob=True),
+}
 
 
-def make(work, folder, threads):
+def make(work, folder, threads, device="cpu", dtype="float32"):
     torch.set_num_threads(threads)
     torch.manual_seed(1)
-    config = transformers.AutoConfig.for_model(work, **FAMILIES[work])
-    model = transformers.AutoModelForCausalLM.from_config(config).eval().float()
+    sizes = FAMILIES if device == "cpu" else LARGE
+    config = transformers.AutoConfig.for_model(work, **sizes[work])
+    with torch.device(device):
+        model = transformers.AutoModelForCausalLM.from_config(config, dtype=getattr(torch, dtype)).eval()
     model.save_pretrained(folder)
     return model
 
 
+def now():
+    """Seconds; what was asked of a GPU is done by then."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def copy(moved):
+    source = torch.zeros(moved // 2, dtype=torch.uint8, device="cuda")
+    target = torch.empty_like(source)
+    target.copy_(source)
+    begin = now()
+    for _ in range(10):
+        target.copy_(source)
+    return {"seconds": (now() - begin) / 10}
+
+
 def made_up(model, tokens):
-    return torch.tensor([[(t * 7919 + t // 3) % model.config.vocab_size for t in range(tokens)]])
+    return torch.tensor([[(t * 7919 + t // 3) % model.config.vocab_size for t in range(tokens)]],
+                        device=model.device)
 
 
 def decode(model, tokens, steps, experts):
@@ -47,12 +76,12 @@ def decode(model, tokens, steps, experts):
     ids, nll = made_up(model, tokens + steps + 1), 0.0
     with torch.no_grad():
         past = model(ids[:, :tokens], use_cache=True, logits_to_keep=1).past_key_values
-        begin = time.perf_counter()
+        begin = now()
         for t in range(tokens, tokens + steps):
             out = model(ids[:, t:t + 1], past_key_values=past, use_cache=True)
             past = out.past_key_values
             nll -= float(torch.log_softmax(out.logits[0, -1].double(), 0)[ids[0, t + 1]])
-        seconds = (time.perf_counter() - begin) / steps
+        seconds = (now() - begin) / steps
     return {"seconds": seconds, "nll": nll}
 
 
@@ -60,9 +89,9 @@ def prefill(model, tokens, experts):
     model.set_experts_implementation(experts)
     ids = made_up(model, tokens)
     with torch.no_grad():
-        begin = time.perf_counter()
+        begin = now()
         logits = model(ids, use_cache=False).logits
-        seconds = time.perf_counter() - begin
+        seconds = now() - begin
     logs = torch.log_softmax(logits[0, :-1].double(), 1)
     return {"seconds": seconds, "nll": float(-logs[range(tokens - 1), ids[0, 1:]].sum())}
 
@@ -77,7 +106,8 @@ def main():
             model = make(command.pop("make"), **command)
         else:
             words = command["run"]
-            answer = decode(model, **words) if "steps" in words else prefill(model, **words)
+            answer = (copy(**words) if "moved" in words else
+                      decode(model, **words) if "steps" in words else prefill(model, **words))
         print(json.dumps(answer), flush=True)
 
 
