@@ -4,7 +4,8 @@
 //
 // A tile is kDepth rows of W by a block of columns. Its running sums stay in the first cache; each
 // pair of vectors of W is loaded once and multiplied with every row of x, so that at eight rows the
-// multipliers are busy and at one row the memory is.
+// multipliers are busy. With one row the memory is, which gives most where it is read in its order:
+// a tile is a row of W then, and the sums are added in the same order.
 #include "kernels/cpu/scratch.h"
 #include "kernels/cpu/vector.h"
 #include "kernels/kernels.h"
@@ -85,6 +86,19 @@ void add_tile(const Tile<Weight>& tile, float* sums) {
   add_pair<kRows>(tile, low, high, sums + whole * tile.rows);
 }
 
+// sums [columns] += x · row
+template <typename Weight>
+void add_row(const Weight* row, float x, std::int64_t columns, float* sums) {
+  const std::int64_t whole = columns / kVector * kVector;
+  for (std::int64_t c = 0; c < whole; c += kVector) {
+    store(sums + c, load(sums + c) + x * load(row + c));
+  }
+  if (whole == columns) { return; }
+  Weight padded[kVector] = {};
+  std::memcpy(padded, row + whole, static_cast<std::size_t>(columns - whole) * sizeof(Weight));
+  store(sums + whole, load(sums + whole) + x * load(padded));
+}
+
 // A tile of what is left of W, fewer than kRows rows.
 template <int kRows, typename Weight>
 void add_last_tile(std::int64_t depth, const Tile<Weight>& tile, float* sums) {
@@ -109,6 +123,26 @@ void write_block(const RowProductArgs& args, const float* sums, std::int64_t fir
   }
 }
 
+// sums [columns/kPair, rows, kPair] += x · the columns of W from `weight` on.
+template <typename Weight>
+void add_tiles(const RowProductArgs& args, const Weight* weight, std::int64_t columns,
+               std::int64_t rows, const float* packed, float* sums) {
+  const std::int64_t tiles = kAhead / (rows * columns * kDepth);
+  const std::int64_t ahead = kDepth * (tiles > 1 ? tiles : 1);
+  std::int64_t k = 0;
+  for (; k + kDepth <= args.in; k += kDepth) {
+    const Weight* here = weight + k * args.weight_stride;
+    const std::int64_t fetched = k + ahead + kDepth <= args.in ? k + ahead : k;
+    const Weight* next = weight + fetched * args.weight_stride;
+    add_tile<kDepth>(Tile<Weight>{here, args.weight_stride, columns, packed + k * rows, rows, next},
+                     sums);
+  }
+  const Weight* here = weight + k * args.weight_stride;
+  add_last_tile<kDepth>(
+      args.in - k, Tile<Weight>{here, args.weight_stride, columns, packed + k * rows, rows, here},
+      sums);
+}
+
 template <typename Weight>
 void multiply(const RowProductArgs& args, const Weight* matrix, std::int64_t first,
               std::int64_t rows, const float* packed, float* sums) {
@@ -119,20 +153,13 @@ void multiply(const RowProductArgs& args, const Weight* matrix, std::int64_t fir
     const std::int64_t padded = (columns + kPair - 1) / kPair * kPair;
     std::memset(sums, 0, static_cast<std::size_t>(padded * rows) * sizeof(float));
     const Weight* weight = matrix + column;
-    const std::int64_t tiles = kAhead / (rows * columns * kDepth);
-    const std::int64_t ahead = kDepth * (tiles > 1 ? tiles : 1);
-    std::int64_t k = 0;
-    for (; k + kDepth <= args.in; k += kDepth) {
-      const Weight* here = weight + k * args.weight_stride;
-      const std::int64_t fetched = k + ahead + kDepth <= args.in ? k + ahead : k;
-      const Weight* next = weight + fetched * args.weight_stride;
-      add_tile<kDepth>(
-          Tile<Weight>{here, args.weight_stride, columns, packed + k * rows, rows, next}, sums);
+    if (rows == 1) {
+      for (std::int64_t k = 0; k < args.in; ++k) {
+        add_row(weight + k * args.weight_stride, packed[k], columns, sums);
+      }
+    } else {
+      add_tiles(args, weight, columns, rows, packed, sums);
     }
-    const Weight* here = weight + k * args.weight_stride;
-    add_last_tile<kDepth>(
-        args.in - k, Tile<Weight>{here, args.weight_stride, columns, packed + k * rows, rows, here},
-        sums);
     write_block(args, sums, first, rows, column, columns);
   }
 }
