@@ -66,7 +66,7 @@ fuzz:  ## every fuzz target for FUZZ_SECONDS each (60)
 	@$(call compile,asan)
 	@cd build/asan/tests/fuzz && for name in $$(ls seeds); do \
 	  echo "fuzz: $$name for $(FUZZ_SECONDS) s"; \
-	  ../../kappascope_fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+	  ../../kappascope_fuzz $$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
 	    -rss_limit_mb=2048 -malloc_limit_mb=512 -artifact_prefix=found/$$name- \
 	    found/$$name seeds/$$name || exit 1; done
 

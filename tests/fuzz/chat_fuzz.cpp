@@ -4,6 +4,7 @@
 
 #include "core/chat/chat_format.h"
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 #include "tests/fuzz/tiny_tokenizers.h"
 #include "tests/unit/temp_folder.h"
 
@@ -33,11 +34,11 @@ struct Both {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_chat(const std::uint8_t* data, std::size_t size) {
   static const Both files;
   static const Chatting nanochat(files.folder / "tokenizer.pkl"),
       jinja(files.folder / "tokenizer.json");
-  if (size == 0) { return 0; }
+  if (size == 0) { return; }
   const Chatting& used = data[0] == 't' ? jinja : nanochat;
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   for (const ChatUse use : {ChatUse::whole, ChatUse::prompt}) {
@@ -46,5 +47,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (chat.tokens.size() != chat.assistant.size()) { std::abort(); }
     });
   }
-  return 0;
 }

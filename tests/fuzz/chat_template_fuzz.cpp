@@ -3,8 +3,9 @@
 
 #include "core/chat/chat_template.h"
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_chat_template(const std::uint8_t* data, std::size_t size) {
   using namespace kappascope;
   const std::string_view source(reinterpret_cast<const char*>(data), size);
   static const Json messages =
@@ -21,5 +22,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       end = mark.end;
     }
   });
-  return 0;
 }

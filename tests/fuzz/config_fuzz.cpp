@@ -9,6 +9,7 @@
 #include "core/model/description.h"
 #include "core/model/model.h"
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 #include "tests/unit/temp_folder.h"
 #include "tests/unit/tiny_safetensors.h"
 
@@ -55,15 +56,14 @@ void check(const Model& model) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_config(const std::uint8_t* data, std::size_t size) {
   static const testing::TempFolder folder;
   const std::string bytes(reinterpret_cast<const char*>(data), size);
   const std::size_t end = std::min(bytes.find('\0'), size);
   const auto [header, room] = header_of(bytes.substr(std::min(end + 1, size)));
-  if (room > std::uint64_t{1} << 30) { return 0; }
+  if (room > std::uint64_t{1} << 30) { return; }
   write(folder / "config.json", std::string_view(bytes).substr(0, end));
   write(folder / "model.safetensors", testing::safetensors_of(header, 0));
   std::filesystem::resize_file(folder / "model.safetensors", 8 + header.size() + room);
   testing::only_file_errors([&] { check(open_model(folder.path())); });
-  return 0;
 }

@@ -6,6 +6,7 @@
 #include "core/corpus/document_source.h"
 #include "core/utf8.h"
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 #include "tests/unit/memory_file.h"
 
 namespace {
@@ -23,8 +24,8 @@ std::unique_ptr<DocumentSource> open_form(const std::string& path, unsigned form
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  if (size == 0) { return 0; }
+void kappascope::testing::fuzz_corpus(const std::uint8_t* data, std::size_t size) {
+  if (size == 0) { return; }
   const testing::MemoryFile memory({reinterpret_cast<const char*>(data) + 1, size - 1});
   testing::only_file_errors([&] {
     const auto all = open_form(memory.path(), data[0]), half = open_form(memory.path(), data[0]);
@@ -37,5 +38,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     if (half->next(true, again)) { std::abort(); }
   });
-  return 0;
 }

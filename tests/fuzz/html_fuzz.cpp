@@ -6,6 +6,7 @@
 
 #include "core/nan.h"
 #include "core/report/page.h"
+#include "tests/fuzz/targets.h"
 
 namespace {
 
@@ -68,10 +69,9 @@ std::string structure_of(const std::string& html) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+void kappascope::testing::fuzz_html(const std::uint8_t* bytes, std::size_t size) {
   FuzzedDataProvider data(bytes, size);
   Words words(&data), harmless(nullptr);
   static const std::string kStructure = structure_of(to_html(page_of(harmless)));
   if (structure_of(to_html(page_of(words))) != kStructure) { std::abort(); }
-  return 0;
 }

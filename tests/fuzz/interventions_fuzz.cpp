@@ -5,8 +5,9 @@
 
 #include "core/engine/interventions.h"
 #include "core/error.h"
+#include "tests/fuzz/targets.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_interventions(const std::uint8_t* data, std::size_t size) {
   using namespace kappascope;
   std::istringstream lines(std::string(reinterpret_cast<const char*>(data), size));
   for (std::string line; std::getline(lines, line);) {
@@ -17,5 +18,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (error.code() != ExitCode::usage) { std::abort(); }
     }
   }
-  return 0;
 }

@@ -6,8 +6,9 @@
 
 #include "core/model/families/nanochat_config.h"
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_meta_json(const std::uint8_t* data, std::size_t size) {
   using namespace kappascope;
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const std::size_t end = std::min(input.find('\0'), size);
@@ -33,5 +34,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (config.gate_units() < 0 || config.padded_vocab() < config.vocab_size) { std::abort(); }
     config.document.dump();
   });
-  return 0;
 }

@@ -9,6 +9,7 @@
 #include "core/trace/given_routes.h"
 #include "core/trace/npz.h"
 #include "core/trace/trace.h"
+#include "tests/fuzz/targets.h"
 
 namespace {
 
@@ -25,7 +26,7 @@ void expect_file_error(Work work) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_npz(const std::uint8_t* data, std::size_t size) {
   const int descriptor = memfd_create("input", 0);
   if (descriptor < 0 || write(descriptor, data, size) != static_cast<ssize_t>(size)) {
     std::abort();
@@ -43,5 +44,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   expect_file_error([&] { kappascope::read_routes(path); });
   expect_file_error([&] { kappascope::read_outputs(path); });
   close(descriptor);
-  return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "core/trace/npz.h"
 #include "core/utf8.h"
+#include "tests/fuzz/targets.h"
 #include "tests/unit/temp_folder.h"
 
 namespace {
@@ -105,7 +106,7 @@ void compare(const fs::path& path, const std::vector<Given>& all) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+void kappascope::testing::fuzz_npz_writer(const std::uint8_t* bytes, std::size_t size) {
   static const kappascope::testing::TempFolder folder;
   FuzzedDataProvider data(bytes, size);
   std::vector<Given> all;
@@ -119,5 +120,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t siz
   compare(plain, all);
   compress_npz(plain, packed);
   compare(packed, all);
-  return 0;
 }

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 
 namespace {
 
@@ -13,7 +14,7 @@ constexpr std::array<std::string_view, 3> kAllowed = {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_pickle(const std::uint8_t* data, std::size_t size) {
   using namespace kappascope;
   // Whatever it refers to, a value is as large as the pickle at most; the lenient reader keeps
   // loops.
@@ -33,5 +34,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto bytes = std::as_bytes(std::span(data, size));
   testing::only_file_errors([&] { check(Pickle::parse(bytes, kAllowed, "fuzz.pkl", 100)); });
   testing::only_file_errors([&] { check(Pickle::parse_any(bytes, kAllowed, "fuzz.pkl", 100)); });
-  return 0;
 }

@@ -6,12 +6,13 @@
 #include <cstdlib>
 
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 #include "tests/unit/memory_file.h"
 #include "tests/unit/tiny_safetensors.h"
 
 namespace {
 
-void read(const std::string& bytes) {
+void read_wholly(const std::string& bytes) {
   using namespace kappascope;
   const testing::MemoryFile memory(bytes);
   testing::only_file_errors([&] {
@@ -32,12 +33,11 @@ void read(const std::string& bytes) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_safetensors(const std::uint8_t* data, std::size_t size) {
   const std::string bytes(reinterpret_cast<const char*>(data), size);
-  read(bytes);
+  read_wholly(bytes);
   if (bytes.starts_with('{')) {
     const std::size_t end = std::min(bytes.find('\n'), size);
-    read(kappascope::testing::safetensors_of(bytes.substr(0, end), size - end));
+    read_wholly(kappascope::testing::safetensors_of(bytes.substr(0, end), size - end));
   }
-  return 0;
 }

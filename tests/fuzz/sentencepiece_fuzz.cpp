@@ -3,9 +3,10 @@
 
 #include "core/tokenizer/tokenizer.h"
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 #include "tests/unit/memory_file.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_sentencepiece(const std::uint8_t* data, std::size_t size) {
   using namespace kappascope;
   constexpr std::string_view kText = " ab  aaaaaaaaaaaaaaaaaaaaaaaa\n語🙂<s>▁x ";
   constexpr std::int32_t kCharacters = 38;
@@ -18,5 +19,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (!inside || token.id >= tokenizer.size()) { std::abort(); }
     }
   });
-  return 0;
 }

@@ -6,6 +6,7 @@
 #include <fstream>
 
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 #include "tests/unit/temp_folder.h"
 
 namespace {
@@ -17,7 +18,7 @@ std::string text_of(const std::filesystem::path& file) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_settings(const std::uint8_t* data, std::size_t size) {
   using namespace kappascope;
   static const testing::TempFolder folder;
   const std::filesystem::path given = folder / "settings.json", kept = folder / "kept.json";
@@ -32,5 +33,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     gui::save_settings(gui::load_settings(kept), kept);
     if (text_of(kept) != text) { std::abort(); }
   });
-  return 0;
 }

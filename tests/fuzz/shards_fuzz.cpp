@@ -9,6 +9,7 @@
 #include "core/checkpoint/folder.h"
 #include "core/checkpoint/shards.h"
 #include "core/error.h"
+#include "tests/fuzz/targets.h"
 #include "tests/unit/temp_folder.h"
 #include "tests/unit/tiny_safetensors.h"
 
@@ -30,7 +31,7 @@ void make(const testing::TempFolder& folder) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_shards(const std::uint8_t* data, std::size_t size) {
   static const testing::TempFolder folder;
   static const bool made = (make(folder), true);
   const std::filesystem::path index = folder / "model.safetensors.index.json";
@@ -47,5 +48,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       std::abort();
     }
   }
-  return 0;
 }

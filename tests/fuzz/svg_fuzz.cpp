@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "core/figure/svg.h"
+#include "tests/fuzz/targets.h"
 
 namespace {
 
@@ -17,7 +18,7 @@ struct Read {
   std::string text;
 };
 
-Read read(const std::string& svg) {
+Read read_svg(const std::string& svg) {
   GMarkupParser parser{};
   parser.start_element = [](GMarkupParseContext*, const gchar* name, const gchar** names,
                             const gchar** values, gpointer out, GError**) {
@@ -65,17 +66,16 @@ Scene scene_of(const std::vector<std::string>& words) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
+void kappascope::testing::fuzz_svg(const std::uint8_t* bytes, std::size_t size) {
   FuzzedDataProvider data(bytes, size);
   std::vector<std::string> words;
   for (int i = 0; i < 6; ++i) {
     words.push_back(plain_text(data.ConsumeRandomLengthString(64)));
     if (words.back().empty()) { words.back() = "word"; }
   }
-  const Read found = read(to_svg(scene_of(words)));
-  static const std::string kElements = read(to_svg(scene_of({6, "word"}))).elements;
+  const Read found = read_svg(to_svg(scene_of(words)));
+  static const std::string kElements = read_svg(to_svg(scene_of({6, "word"}))).elements;
   if (found.elements != kElements || found.texts != words) { std::abort(); }
   const std::string in_page = to_page_svg(scene_of(words), "a-", words[0]);
-  if (read(in_page).texts.front() != words[0]) { std::abort(); }
-  return 0;
+  if (read_svg(in_page).texts.front() != words[0]) { std::abort(); }
 }

@@ -6,9 +6,10 @@
 
 #include "app/cli/sweep_log.h"
 #include "core/error.h"
+#include "tests/fuzz/targets.h"
 #include "tests/unit/temp_folder.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_sweep_log(const std::uint8_t* data, std::size_t size) {
   using namespace kappascope;
   static const testing::TempFolder folder;
   const Json identity = Json::object({{"a", 1}});
@@ -29,5 +30,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                        error.code() == ExitCode::unsupported;
     if (!known) { std::abort(); }
   }
-  return 0;
 }

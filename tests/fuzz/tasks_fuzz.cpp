@@ -6,10 +6,11 @@
 #include "core/tasks/bundle.h"
 #include "core/tasks/task.h"
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_tasks(const std::uint8_t* data, std::size_t size) {
   using namespace kappascope;
-  if (size == 0) { return 0; }
+  if (size == 0) { return; }
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   testing::only_file_errors([&] {
     if (data[0] == '0') {
@@ -30,5 +31,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       }
     }
   });
-  return 0;
 }

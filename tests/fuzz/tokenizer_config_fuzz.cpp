@@ -6,6 +6,7 @@
 #include "core/chat/chat_format.h"
 #include "core/tokenizer/tokenizer.h"
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 #include "tests/fuzz/tiny_tokenizers.h"
 #include "tests/unit/temp_folder.h"
 
@@ -24,14 +25,14 @@ void check(const std::filesystem::path& file) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_tokenizer_config(const std::uint8_t* data, std::size_t size) {
   static const testing::TempFolder folder;
   static const bool made = [] {
     folder.write("json/tokenizer.json", testing::byte_tokenizer_json());
     folder.write("model/tokenizer.model", testing::sentencepiece());
     return true;
   }();
-  if (!made) { return 0; }
+  if (!made) { return; }
   for (const char* kind : {"json", "model"}) {
     std::ofstream(folder / kind / "tokenizer_config.json", std::ios::binary | std::ios::trunc)
         .write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
@@ -43,5 +44,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         .render(R"([{"role":"user","content":"a"}])",
                 Tokenizer::load(folder / "json/tokenizer.json"), "chat");
   });
-  return 0;
 }

@@ -3,9 +3,10 @@
 
 #include "core/tokenizer/tokenizer.h"
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 #include "tests/unit/memory_file.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_tokenizer_json(const std::uint8_t* data, std::size_t size) {
   using namespace kappascope;
   constexpr std::string_view kText =
       " It's 2 naïve tests,\n\n  aaaaaaaaaaaaaaaaaaaaaaaa 語🙂 <|end|>e\u0301\u1100\u1161 ▁x";
@@ -20,5 +21,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     tokenizer.encode(kText);
   });
-  return 0;
 }

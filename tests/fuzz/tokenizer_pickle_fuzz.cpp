@@ -4,9 +4,10 @@
 
 #include "core/tokenizer/tokenizer.h"
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 #include "tests/unit/memory_file.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_tokenizer_pickle(const std::uint8_t* data, std::size_t size) {
   using namespace kappascope;
   constexpr std::string_view kText =
       "It's 2 naïve tests,\n\n  aaaaaaaaaaaaaaaaaaaaaaaa 語🙂 <|bos|>";
@@ -22,5 +23,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     tokenizer.encode(kText);
   });
-  return 0;
 }

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 #include "tests/unit/tiny_pt.h"
 
 namespace {
@@ -29,8 +30,7 @@ void read(const std::string& bytes) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_torch_pt(const std::uint8_t* data, std::size_t size) {
   const std::string bytes(reinterpret_cast<const char*>(data), size);
   read(bytes.substr(0, 2) == "PK" ? bytes : kappascope::testing::tiny_checkpoint(bytes).flat());
-  return 0;
 }

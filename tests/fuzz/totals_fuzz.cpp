@@ -5,8 +5,9 @@
 #include "core/trace/byte_archive.h"
 #include "core/trace/corpus_totals.h"
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_totals(const std::uint8_t* data, std::size_t size) {
   using namespace kappascope;
   testing::only_file_errors([&] {
     ByteReader reader({reinterpret_cast<const std::byte*>(data), size}, "stats.npz");
@@ -25,5 +26,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (twice.bytes != written.bytes) { std::abort(); }
     totals.add(read);
   });
-  return 0;
 }

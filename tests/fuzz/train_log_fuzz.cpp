@@ -9,8 +9,9 @@
 #include "core/figure/training_figures.h"
 #include "core/train/log_reader.h"
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_train_log(const std::uint8_t* data, std::size_t size) {
   using namespace kappascope;
   static const std::string file = (std::filesystem::temp_directory_path() /
                                    ("train_log_fuzz_" + std::to_string(::getpid()) + ".jsonl"))
@@ -31,5 +32,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const TrainingFigure& figure : training_figures()) { figure.make(runs); }
   });
   std::filesystem::remove(file);
-  return 0;
 }

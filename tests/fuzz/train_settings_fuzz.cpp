@@ -4,8 +4,9 @@
 
 #include "core/train/settings.h"
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_train_settings(const std::uint8_t* data, std::size_t size) {
   using namespace kappascope;
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   testing::only_file_errors([&] {
@@ -17,5 +18,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       meta_json(settings, step).dump();
     }
   });
-  return 0;
 }

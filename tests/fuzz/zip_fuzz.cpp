@@ -4,9 +4,10 @@
 #include <cstdlib>
 
 #include "tests/fuzz/only_file_errors.h"
+#include "tests/fuzz/targets.h"
 #include "tests/unit/memory_file.h"
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+void kappascope::testing::fuzz_zip(const std::uint8_t* data, std::size_t size) {
   using namespace kappascope;
   const testing::MemoryFile memory({reinterpret_cast<const char*>(data), size});
   testing::only_file_errors([&] {
@@ -18,5 +19,4 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (offset > size || entry.size > size - offset) { std::abort(); }
     }
   });
-  return 0;
 }
