@@ -19,16 +19,21 @@ std::int64_t longest(const Model& model, std::int64_t prompt, std::int64_t gener
   return std::min(model.architecture.context, prompt + generated);
 }
 
-// Places that a call of one token has in each expert's queue, where there are such; the least over
-// the layers.
-Json capacity_of_step(const RunPlan& plan) {
-  std::int64_t least = -1;
+// Places that an expert has in a call of so many tokens, the fewest over the layers; nothing: there
+// is no limit.
+std::optional<std::int64_t> fewest_places(const RunPlan& plan, std::int64_t tokens) {
+  std::optional<std::int64_t> fewest;
   for (const LayerPlan& layer : plan.layers) {
     if (!layer.spec->moe() || !layer.capacity) { continue; }
-    const std::int64_t places = layer.capacity_of_call(1);
-    least = least < 0 ? places : std::min(least, places);
+    const std::int64_t places = layer.capacity_of_call(tokens);
+    fewest = std::min(fewest.value_or(places), places);
   }
-  return least < 0 ? Json() : Json(least);
+  return fewest;
+}
+
+Json capacity_of_step(const RunPlan& plan) {
+  const auto places = fewest_places(plan, 1);
+  return places ? Json(*places) : Json();
 }
 
 // The tokens that end a text: those that the model's folder names (core/model/end_tokens.h); where
@@ -92,6 +97,21 @@ void check_sampling(const GenerationRules& rules) {
   }
   require(sampling.temperature > 0 || (sampling.most == 0 && sampling.mass == 1), ExitCode::usage,
           {}, "--top-k-tokens and --top-p are for drawing: give --temperature, too");
+}
+
+std::string capacity_words(const RunPlan& plan, std::int64_t prompt, std::string_view off) {
+  const auto of_prompt = fewest_places(plan, prompt);
+  if (!of_prompt) { return ""; }
+  if (*fewest_places(plan, 1) < 1) {
+    return join_words(
+        "capacity: experts have no place in a call of one token, so that generated tokens lose all "
+        "of theirs; ",
+        off, " keeps them");
+  }
+  if (*of_prompt >= prompt) { return ""; }  // a token takes one place of an expert
+  return join_words("capacity: the prompt's call of ", prompt, " tokens may drop experts (",
+                    *of_prompt, " places each), calls of one token do not; ", off,
+                    " makes both alike");
 }
 
 std::uint64_t cache_bytes_of(const Model& model, const RunPlan& plan, std::int64_t prompt,

@@ -37,6 +37,10 @@ void check_generation(const RunPlan& plan);
 // Refuses (unsupported) one longer than the model's longest text.
 void check_prompt(const Model& model, std::int64_t tokens, const std::string& source);
 
+// What the capacity of experts does to a prompt of so many tokens and to the calls of one token
+// after it; `off`: the words that switch it off. "": nothing.
+std::string capacity_words(const RunPlan& plan, std::int64_t prompt, std::string_view off);
+
 class Generation {
  public:
   // All must outlive it. `prompt`: at most the model's longest text. `layers`: of the model that

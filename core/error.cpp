@@ -81,13 +81,16 @@ std::string_view option_words(Remedy remedy) {
              "with "
              "--device cpu";
     case Remedy::more_gpu_memory:
-      return "give --gpu-memory more, run fewer tokens at once (--max-tokens, --window), or run "
+      return "give --gpu-memory more, run fewer tokens at once (--max-tokens, --window; of "
+             "generate, --tokens), or run "
              "with "
              "--device cpu";
     case Remedy::more_memory:
-      return "give --memory more, or run fewer tokens at once (--max-tokens, --window)";
+      return "give --memory more, or run fewer tokens at once (--max-tokens, --window; of "
+             "generate, --tokens)";
     case Remedy::end_programs:
-      return "end other programs, or run fewer tokens at once (--max-tokens, --window)";
+      return "end other programs, or run fewer tokens at once (--max-tokens, --window; of "
+             "generate, --tokens)";
     case Remedy::cut_text:
       return "--max-tokens N cuts it, --window runs it in overlapping chunks";
   }

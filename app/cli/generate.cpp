@@ -114,26 +114,8 @@ class Generate {
          .taps = kept_bytes_of(model_, plan_, settings_.layers, tokens, options_.rules.tokens)});
     generation_.emplace(model_, plan_, *loaded_, tokenizer, std::move(prompt), options_.rules,
                         settings_.layers);
-    say_capacity(tokens);
-  }
-
-  void say_capacity(std::int64_t tokens) {
-    std::int64_t of_prompt = tokens, of_step = 1;  // fewest places of an expert
-    for (const LayerPlan& layer : plan_.layers) {
-      if (!layer.spec->moe() || !layer.capacity) { continue; }
-      of_prompt = std::min(of_prompt, layer.capacity_of_call(tokens));
-      of_step = std::min(of_step, layer.capacity_of_call(1));
-    }
-    if (of_step < 1) {
-      terminal_.warn(
-          "capacity: experts have no place in a call of one token, so that generated tokens lose "
-          "all of theirs; --no-capacity keeps them");
-    } else if (of_prompt < tokens) {  // a token takes one place of an expert
-      terminal_.say(join_words("capacity: the prompt's call of ", tokens,
-                               " tokens may drop experts (", of_prompt,
-                               " places each), calls of one token do not; --no-capacity makes both "
-                               "alike"));
-    }
+    const std::string capacity = capacity_words(plan_, tokens, "--no-capacity");
+    if (!capacity.empty()) { terminal_.warn(capacity); }
   }
 
   void generate() {

@@ -78,7 +78,7 @@ struct Runner::Result {
   RunFolders folders;
   std::shared_ptr<EngineModel> loaded;
   LoadOptions load;
-  std::string warning, note;
+  std::string warning, note, capacity;
   OpenTrace trace;
   KeptLogits kept;
 };
@@ -262,7 +262,7 @@ void Runner::take_loaded(Result& result, DocumentId model) {
     describe_place(*of);
     if (!result.warning.empty()) { of->warning = result.warning; }
   }
-  for (const std::string& line : {result.warning, result.note}) {
+  for (const std::string& line : {result.warning, result.note, result.capacity}) {
     if (!line.empty()) { calls_.say(false, line); }
   }
 }
@@ -315,6 +315,8 @@ void Runner::generate(Order& order, Result& result, Generating& generating, Prog
   check_generation(plan);
   order.load.cache = cache_bytes_of(model, plan, tokens, run.rules.tokens);
   order.load.kept = kept_bytes_of(model, plan, all_layers(model), tokens, run.rules.tokens);
+  if (order.loaded) { require_room(model, order.load); }
+  result.capacity = capacity_words(plan, tokens, "switching Capacity off");
   load(order, result, progress);
   generating.begin({.model = order.model,
                     .tokenizer = order.tokenizer,

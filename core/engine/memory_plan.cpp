@@ -117,6 +117,11 @@ std::int64_t scored_heads(const LayerSpec& layer) {
   return layer.attends() ? layer.attention.heads : 0;
 }
 
+// Of a token in the shared expert: gate, up, what becomes of them, and the output.
+std::int64_t shared_floats(const MoeSpec* moe, std::int64_t width) {
+  return moe && moe->shared ? 3 * moe->shared->gates + width : 0;
+}
+
 // What a call of so many tokens computes, at its largest.
 std::uint64_t call_bytes(const Architecture& architecture, std::int64_t tokens, bool gates) {
   std::int64_t attention = 0, experts = 0;
@@ -127,7 +132,8 @@ std::uint64_t call_bytes(const Architecture& architecture, std::int64_t tokens, 
     const std::int64_t rows = tokens * (moe ? moe->router.slots : 1);
     const std::int64_t outputs = std::min(rows * architecture.width, kOutputFloats);
     const std::int64_t recorded = gates && moe ? 3 * rows * layer.gates() : 0;
-    experts = std::max(experts, outputs + 2 * rows * layer.gates() + recorded);
+    experts = std::max(experts, outputs + 2 * rows * layer.gates() + recorded +
+                                    tokens * shared_floats(moe, architecture.width));
   }
   const std::int64_t stream = 8 * tokens * architecture.width;
   const std::int64_t logits = 2 * std::min(tokens * architecture.vocab, kLogitFloats);
@@ -144,7 +150,8 @@ std::uint64_t gpu_call_bytes(const Architecture& architecture, std::int64_t toke
         attention, mixing_floats(layer, tokens, architecture.width) + 3 * std::min(all, scores));
     const MoeSpec* moe = layer.moe();
     const std::int64_t rows = tokens * (moe ? moe->router.slots : 1);
-    experts = std::max(experts, rows * (2 * architecture.width + 3 * layer.gates()));
+    experts = std::max(experts, rows * (2 * architecture.width + 3 * layer.gates()) +
+                                    tokens * shared_floats(moe, architecture.width));
   }
   const std::int64_t stream = 8 * tokens * architecture.width;
   const std::int64_t logits = 2 * std::min(tokens * architecture.vocab, kGpuLogitFloats);
@@ -203,6 +210,19 @@ MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
   if (options.lens) { keep_head(plan, sizes, most_of_two(sizes.layers) + at_once); }
   if (plan.resident + plan.work > plan.bound) { too_little(model, plan, options); }
   return plan;
+}
+
+void require_room(const Model& model, const LoadOptions& options) {
+  LoadOptions before = options;
+  before.cache = before.kept = 0;
+  const MemoryPlan plan = plan_memory(model, options);
+  require(!plan.streamed || plan_memory(model, before).streamed, ExitCode::memory,
+          plan.gpu         ? Remedy::more_gpu_memory
+          : options.memory ? Remedy::more_memory
+                           : Remedy::end_programs,
+          {.file = model.files.weights.native()}, "memory; expected at least ",
+          plan.weights + plan.work, " bytes (", bytes_text(plan.weights), " of weights, and ",
+          bytes_text(plan.work), " to compute and to keep the text), found ", plan.bound);
 }
 
 std::string memory_text(const MemoryPlan& plan) {

@@ -29,6 +29,10 @@ struct MemoryPlan {
 // resident.
 MemoryPlan plan_memory(const Model& model, const LoadOptions& options);
 
+// Throws (memory) where a model that is loaded, by these options but for the cache and what the
+// caller keeps, leaves too little for those.
+void require_room(const Model& model, const LoadOptions& options);
+
 // "weights 31.2 GB, streamed a layer at a time; 1.3 GB resident", "weights 98.5 MB, all resident";
 // of a GPU "weights 98.5 MB, all in GPU memory"; with a cache "…; cache 12.5 MB".
 std::string memory_text(const MemoryPlan& plan);

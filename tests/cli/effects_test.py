@@ -34,15 +34,29 @@ class AgainstTest(Case):
 
     def test_both_runs_and_their_difference(self):
         """Each trace is that of the run alone; KL, ΔNLL and the routing are what NumPy makes of their logits."""
-        out, printed = self.run_out('both', '--logits', '--kappa-mul', '1.5@2', '--against', 'off')
+        out, printed = self.assert_effect(['--kappa-mul', '1.5@2'], 'off', ['--kappa', 'off'])
+        self.assertEqual(arrays_of(out / 'against' / 'trace.npz')['meta']['interventions'], ['kappa=off'])
+        self.assertIn('against kappa=off: ΔNLL', printed)
+        self.run_program('plot', out / 'against', '--figures', 'kappa-depth', '--figure-format', 'csv', '-o',
+                         self.folder / 'plotted', '-q')  # it finds model.npz above
+
+    def test_outputs_of_another_text(self):
+        length = len(arrays_of(self.run_out('length')[0] / 'trace.npz')['token_id'])
+        given = self.folder / 'given.txt'
+        given.write_text('\n'.join(str(7 * t % 500) for t in range(length)))
+        self.run_program('run', MODEL, '--ids', given, '-o', self.folder / 'given', '--figures', 'none', '--record', 'outputs')
+        self.assert_effect(['--patch', f'{self.folder / "given" / "trace.npz"}:2:3-9'], 'none', [])
+
+    def assert_effect(self, words, against, against_words):
+        """The folder of `words` against others, which are `against_words` by themselves, and what was printed."""
+        out, printed = self.run_out('both', '--logits', *words, '--against', against)
         a, b = arrays_of(out / 'trace.npz'), arrays_of(out / 'against' / 'trace.npz')
-        alone = arrays_of(self.run_out('a', '--logits', '--kappa-mul', '1.5@2')[0] / 'trace.npz')
-        other = arrays_of(self.run_out('b', '--logits', '--kappa', 'off')[0] / 'trace.npz')
+        alone = arrays_of(self.run_out('a', '--logits', *words)[0] / 'trace.npz')
+        other = arrays_of(self.run_out('b', '--logits', *against_words)[0] / 'trace.npz')
         self.assertEqual(set(a) - set(alone), {'kl_against'})
         self.assert_same(a, alone, sorted(set(alone) - {'meta'}))
         self.assert_same(b, other, sorted(set(other) - {'meta'}))
-        self.assertEqual(a['meta']['against'], ['kappa=off'])
-        self.assertEqual(b['meta']['interventions'], ['kappa=off'])
+        self.assertEqual(a['meta']['against'], b['meta']['interventions'])
         p, q = log_softmax(b['logits']), log_softmax(a['logits'])
         kl = (np.exp(p) * (p - q)).sum(1)
         np.testing.assert_allclose(a['kl_against'], kl, rtol=1e-5, atol=1e-9)
@@ -60,10 +74,8 @@ class AgainstTest(Case):
             rows = list(csv.DictReader(file))
         self.assertEqual(len(rows), len(a['token_id']))
         self.assertAlmostEqual(float(rows[3]['nll_change']), float(a['nll'][3]) - float(b['nll'][3]), places=6)
-        self.assertAlmostEqual(float(rows[3]['kl_against']), float(a['kl_against'][3]), places=9)
-        self.assertIn('against kappa=off: ΔNLL', printed)
-        self.run_program('plot', out / 'against', '--figures', 'kappa-depth', '--figure-format', 'csv', '-o',
-                         self.folder / 'plotted', '-q')  # it finds model.npz above
+        np.testing.assert_allclose(float(rows[3]['kl_against']), a['kl_against'][3], rtol=1e-6)  # seven digits
+        return out, printed
 
     def test_several_texts_and_a_second_time(self):
         texts = []

@@ -60,6 +60,24 @@ TEST_F(EngineTest, TooLittleMemoryForOneLayerNamesWhatIsNeeded) {
   EXPECT_FALSE(most.streamed);
 }
 
+TEST_F(EngineTest, ALoadedModelLeavesRoomForATextOrSaysSo) {
+  load({});
+  LoadOptions options{.threads = 1, .memory = 10'000'000'000};
+  const MemoryPlan plan = plan_memory(*model_, options);
+  options.memory = plan.weights + plan.work + 1000;
+  options.cache = 600;
+  options.kept = 400;
+  EXPECT_NO_THROW(require_room(*model_, options));
+  options.kept = 401;
+  try {
+    require_room(*model_, options);
+    ADD_FAILURE() << "there is no room";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::memory);
+    EXPECT_NE(std::string(error.what()).find("to keep the text"), std::string::npos) << error.what();
+  }
+}
+
 TEST_F(EngineTest, SequencesOfABatchDoNotSeeEachOther) {
   EngineModel& model = load({.passes = 2});
   const auto first = ids(41), second = ids(23, 97);

@@ -72,6 +72,18 @@ GUI_TEST(a_text_that_stops_goes_on_as_if_it_had_not) {
   IM_CHECK_EQ(workspace.selection().token, int(whole.ids.size()) - 1);
 }
 
+GUI_TEST(capacity_in_calls_of_one_token_is_said) {
+  open_model(driver, "d4-kappa");
+  RunSettings& next = driver.workspace().next_run;
+  next.text = "one two three four five six seven eight nine ten eleven twelve";
+  next.rules.tokens = 2;
+  driver.workspace().generate();
+  IM_CHECK(driver.settle());
+  const auto& messages = driver.workspace().messages();
+  IM_CHECK_EQ(messages.size(), std::size_t(1));
+  IM_CHECK(messages.back().text.find("switching Capacity off makes both alike") != std::string::npos);
+}
+
 GUI_TEST(a_text_is_generated_from_a_token_on) {
   open_model(driver, "d4-kappa");
   generate(driver, 10);
