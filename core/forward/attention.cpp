@@ -75,8 +75,8 @@ Rotary rotary_table(std::int64_t first, std::int64_t last, const RotarySpec& spe
   // One angle for each channel, or for each pair of neighbours.
   const auto table = [&](const at::Tensor& cos, const at::Tensor& sin) -> Rotary {
     if (spec.pairs) { return {cos.to(device), sin.to(device)}; }
-    const at::Tensor first = spec.nanochat ? sin : -sin;
-    return {at::cat({cos, cos}, 1).to(device), at::cat({first, -first}, 1).to(device)};
+    const at::Tensor signed_sin = spec.nanochat ? sin : -sin;
+    return {at::cat({cos, cos}, 1).to(device), at::cat({signed_sin, -signed_sin}, 1).to(device)};
   };
   if (!spec.nanochat) {
     std::vector<double> turns = rotary_frequencies(spec, last);

@@ -5,7 +5,6 @@ check_interventions.py PROGRAM PROGRAM BACKEND MODEL_FOLDER...   two kappascope_
 """
 import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -13,26 +12,25 @@ import numpy as np
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'gpu'))
 from compare_devices import faults_of  # noqa: E402
+from comparing import Dumper  # noqa: E402
 
 TOKENS = 40
 
 
 class Run:
     def __init__(self, program, words, model, folder):
-        self.program, self.words, self.model, self.folder = program, words, model, folder
+        self.dumper, self.words, self.model, self.folder = Dumper(program), words, model, folder
 
     def __call__(self, *edits, tokens=TOKENS, fails=None):
         listed, dumped = self.folder / 'ids.txt', self.folder / 'forward.npz'
         listed.write_text('\n'.join(str((37 * t + 11) % 90) for t in range(tokens)))
-        dumped.unlink(missing_ok=True)
         words = [word for edit in edits for word in ('--' + edit.split('=')[0], edit.split('=', 1)[1])]
-        done = subprocess.run([self.program, self.model, listed, dumped, *self.words, *words], capture_output=True,
-                              text=True)
+        arrays, said = self.dumper(dumped, self.model, listed, dumped, *self.words, *words)
         if fails is not None:
-            return done.returncode != 0 and fails in done.stderr
-        if done.returncode:
-            sys.exit(f'{self.model}, {edits}: {done.stderr}')
-        return dict(np.load(dumped))
+            return arrays is None and fails in said
+        if arrays is None:
+            sys.exit(f'{self.model}, {edits}: {said}')
+        return arrays
 
 
 def fronts_of(arrays):

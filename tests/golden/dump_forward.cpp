@@ -5,8 +5,10 @@
 // token ids and writes all that the forward pass tells, under the names of the
 // golden files: layerL.{router_logits,…,gate_act,router_input,moe_output,hidden} ("utP." in front
 // with several passes), logits, nll; --wants stream: hidden, logits and nll alone. Without a
-// GPU, 77. Two statements are checked on the way, bit for bit: the lens after the last layer is the
-// output, and a text patched with its own outputs of MoE layers changes nothing.
+// GPU, 77. With "-" alone such words are read from stdin, a JSON list a line, and each line is
+// answered by [exit code, what went wrong]. Two statements are checked on the way, bit for bit: the
+// lens after the last layer is the output, and a text patched with its own outputs of MoE layers
+// changes nothing.
 #include <algorithm>
 #include <fstream>
 #include <initializer_list>
@@ -17,6 +19,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/checkpoint/json.h"
 #include "core/engine/engine.h"
 #include "core/engine/memory_plan.h"
 #include "core/engine/output_plan.h"
@@ -210,15 +213,15 @@ std::optional<Enum> chosen(const std::string& word, std::initializer_list<Enum> 
   fail(ExitCode::usage, {}, "unknown word ", word);
 }
 
-Words read_words(int argc, char** argv) {
+Words read_words(const std::vector<std::string>& given) {
   Words words;
-  words.model = argv[1];
-  int i = 2;
-  for (; i + 1 < argc && std::string_view(argv[i]).substr(0, 2) != "--"; i += 2) {
-    words.texts.push_back({argv[i], argv[i + 1]});
+  words.model = given.at(0);
+  std::size_t i = 1;
+  for (; i + 1 < given.size() && !given[i].starts_with("--"); i += 2) {
+    words.texts.push_back({given[i], given[i + 1]});
   }
-  for (; i + 1 < argc; i += 2) {
-    const std::string word = argv[i], value = argv[i + 1];
+  for (; i + 1 < given.size(); i += 2) {
+    const std::string &word = given[i], &value = given[i + 1];
     if (word == "--backend") {
       words.load.plain = value == "plain";
     } else if (word == "--wants") {
@@ -297,15 +300,26 @@ void dump(const Words& words) {
 }  // namespace
 }  // namespace kappascope
 
-int main(int argc, char** argv) {
-  if (argc < 4) { return 2; }
+// The exit code, and what went wrong.
+std::pair<int, std::string> code_of(const std::vector<std::string>& words) {
   try {
-    kappascope::dump(kappascope::read_words(argc, argv));
+    kappascope::dump(kappascope::read_words(words));
   } catch (const kappascope::Error& error) {
-    std::cerr << "kappascope_dump_forward: " << error.what() << '\n';
-    return error.code() == kappascope::ExitCode::gpu ? 77 : 1;
-  } catch (const std::exception& error) {
-    std::cerr << "kappascope_dump_forward: " << error.what() << '\n';
-    return 1;
+    return {error.code() == kappascope::ExitCode::gpu ? 77 : 1, error.what()};
+  } catch (const std::exception& error) { return {1, error.what()}; }
+  return {0, ""};
+}
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> words(argv + 1, argv + argc);
+  if (words == std::vector<std::string>{"-"}) {
+    for (std::string line; std::getline(std::cin, line);) {
+      std::cout << kappascope::Json(code_of(kappascope::Json::parse(line))).dump() << std::endl;
+    }
+    return 0;
   }
+  if (words.size() < 3) { return 2; }
+  const auto [code, said] = code_of(words);
+  if (code != 0) { std::cerr << "kappascope_dump_forward: " << said << '\n'; }
+  return code;
 }

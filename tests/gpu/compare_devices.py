@@ -8,16 +8,17 @@ histograms within one count in a thousand.
 """
 import json, pathlib, sys, tempfile
 import numpy as np
-from comparing import arrays_of, verdict, worst
+from comparing import Dumper, verdict, worst
 
 LENGTHS = (1, 2, 5, 20, 40)  # up to 32 take the path of few rows
 SHARES = (1, 5, 6)           # of gate statistics: active, linear, saturated
 
 
-def dump(program, device, model, ids, scratch):
+def dump(dumper, device, model, ids, scratch):
     listed, dumped = scratch / 'ids.txt', scratch / 'forward.npz'
     listed.write_text('\n'.join(map(str, ids)))
-    return arrays_of([program, model, listed, dumped, '--device', device], dumped)
+    arrays, said = dumper(dumped, model, listed, dumped, '--device', device)
+    return arrays if arrays is not None else sys.exit(said)
 
 
 def faults_of(name, ours, theirs, gates):
@@ -41,7 +42,8 @@ def faults_of(name, ours, theirs, gates):
 
 
 def main():
-    first, second, models = sys.argv[1:3], sys.argv[3:5], sys.argv[5:]
+    first, second = ((Dumper(program), device) for program, device in (sys.argv[1:3], sys.argv[3:5]))
+    models = sys.argv[5:]
     faults, compared = [], 0
     with tempfile.TemporaryDirectory() as scratch:
         for model in models:

@@ -1,4 +1,5 @@
 """What the comparisons of two builds or devices share: running a program that writes arrays, and the verdict."""
+import json
 import subprocess
 import sys
 
@@ -15,6 +16,27 @@ def run(words, written, **options):
         print(f'skipped: no device ({done.stderr.strip()})')
         sys.exit(77)
     return None if done.returncode else dict(np.load(written)), done.stderr
+
+
+class Dumper:
+    """A kappascope_dump_forward that stays: what starting it anew for each text would cost is saved."""
+
+    def __init__(self, program):
+        self.process = subprocess.Popen([program, '-'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def __call__(self, written, *words):
+        """As run(), of these words."""
+        written.unlink(missing_ok=True)
+        self.process.stdin.write(json.dumps([str(word) for word in words]) + '\n')
+        self.process.stdin.flush()
+        answer = self.process.stdout.readline()
+        if not answer:
+            sys.exit(f'{words}: ended with {self.process.wait()}')
+        code, said = json.loads(answer)
+        if code == 77:
+            print(f'skipped: no device ({said})')
+            sys.exit(77)
+        return None if code else dict(np.load(written)), said
 
 
 def arrays_of(words, written):
