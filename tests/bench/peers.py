@@ -21,11 +21,16 @@ def timed(function, *arguments):
     return time.perf_counter() - begin, result
 
 
-def load_reference(folder, step=100):
-    """The reference's own loader (build_model); the tokenizer it would look for is not needed."""
+def add_reference():
+    """Its package can be imported then."""
     if REFERENCE not in sys.path:
         sys.path.insert(0, REFERENCE)
         sys.modules.setdefault("rustbpe", types.ModuleType("rustbpe"))  # only trains tokenizers
+
+
+def load_reference(folder, step=100):
+    """The reference's own loader (build_model); the tokenizer it would look for is not needed."""
+    add_reference()
     import logging
     logging.disable(logging.INFO)
     from nanochat import checkpoint_manager
@@ -201,7 +206,12 @@ class ReferenceTraining:
     """Steps of the reference's model on the made-up ids of our work "train"."""
 
     def __init__(self, folder, step, batch, length):
-        self.model = load_reference(folder, step)
+        # Not by build_model: it makes the model without memory for its tensors, and those that no file
+        # holds, buffers of κ among them, are then whatever that memory had.
+        sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "cli"))
+        add_reference()
+        import reference_model
+        self.model = reference_model.load(REFERENCE, pathlib.Path(folder), step)
         self.model.train()
         for value in self.model.parameters():
             value.requires_grad_(True)
