@@ -3,10 +3,12 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <latch>
+#include <limits>
 #include <new>
 #include <sstream>
 #include <string>
@@ -81,9 +83,19 @@ std::optional<int> first_thread_count(std::string_view words) {
   return count;
 }
 
+namespace {
+
+std::atomic<int> thread_limit = std::numeric_limits<int>::max();
+
+}  // namespace
+
 int usable_threads() {
   static const int count = count_usable_threads();
-  return count;
+  return std::min(count, thread_limit.load());
+}
+
+void limit_threads(int most) {
+  thread_limit = std::max(1, most);
 }
 
 void let_waiting_threads_sleep() {

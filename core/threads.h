@@ -8,8 +8,10 @@
 namespace kappascope {
 
 // The smallest of: the processors of the affinity mask, the CPU quota of the control group rounded
-// up, OMP_NUM_THREADS and OMP_THREAD_LIMIT where they are set. At least 1; found out once.
+// up, OMP_NUM_THREADS and OMP_THREAD_LIMIT where they are set, and limit_threads(). At least 1; all
+// but the last are found out once.
 int usable_threads();
+void limit_threads(int most);
 
 // Throws (memory, with what helps) unless the process may have `count` − 1 threads more at once.
 // For libraries that end the process when a thread cannot be had: Torch's pool, Pango.

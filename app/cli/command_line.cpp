@@ -67,15 +67,16 @@ bool parse_words(CLI::App& app, const std::vector<std::string>& words, WordsOf w
   }
 }
 
-std::vector<std::int64_t> parse_layers(std::string_view text, std::int64_t n_layer) {
+std::vector<std::int64_t> parse_layers(std::string_view text, std::int64_t n_layer,
+                                       std::string_view option) {
   std::vector<std::int64_t> layers;
   for (const std::string_view part : split(text, ',')) {
     const std::vector<std::string_view> ends = split(part, '-');
     const auto first = parse_number(ends.front());
     const auto last = parse_number(ends.back());
-    require(first && last && ends.size() <= 2 && *first <= *last, ExitCode::usage, {},
-            "--layers: expected a list like 0-3,7, found '", text, "'");
-    require(*last < n_layer, ExitCode::usage, {}, "--layers: expected layers below ", n_layer,
+    require(first && last && ends.size() <= 2 && *first <= *last, ExitCode::usage, {}, option,
+            ": expected a list like 0-3,7, found '", text, "'");
+    require(*last < n_layer, ExitCode::usage, {}, option, ": expected layers below ", n_layer,
             ", found ", *last);
     for (std::int64_t layer = *first; layer <= *last; ++layer) { layers.push_back(layer); }
   }
@@ -108,6 +109,16 @@ std::uint64_t size_of(const char* option, const std::string& words) {
 
 }  // namespace
 
+void add_threads(CLI::App& app, int& threads) {
+  const auto take = [&threads](const int& given) {
+    threads = given;
+    limit_threads(given);  // of what is done beside the model, too
+  };
+  app.add_option_function<int>("--threads", take,
+                               "threads on the CPU; by default as many as this process may use")
+      ->check(CLI::Range(1, kMostThreads));
+}
+
 void ComputeOptions::add_to(CLI::App& app) {
   app.add_option("--device", device,
                  "where to run: cpu, cuda, cuda:N, or auto: a GPU if it can be used")
@@ -115,9 +126,7 @@ void ComputeOptions::add_to(CLI::App& app) {
   app.add_option("--dtype", dtype, "of the matrix products; all else is float32")
       ->check(CLI::IsMember({"float32", "bfloat16"}))
       ->capture_default_str();
-  app.add_option("--threads", threads,
-                 "threads on the CPU; by default as many as this process may use")
-      ->check(CLI::Range(1, kMostThreads));
+  add_threads(app, threads);
   app.add_option("--memory", memory,
                  "bytes this process may take, as 8GB; a model that needs more is read from its "
                  "file a layer at a time. By default what the machine has available")

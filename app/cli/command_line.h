@@ -19,12 +19,17 @@ enum class WordsOf : std::uint8_t { verb, window };
 bool parse_words(CLI::App& app, const std::vector<std::string>& words,
                  WordsOf whose = WordsOf::verb);
 
-// "0-3,7" → {0,1,2,3,7}, ascending, each once. Not of that form, or a layer ≥ n_layer: usage.
-std::vector<std::int64_t> parse_layers(std::string_view text, std::int64_t n_layer);
+// "0-3,7" → {0,1,2,3,7}, ascending, each once. Not of that form, or a layer ≥ n_layer: usage,
+// naming the option.
+std::vector<std::int64_t> parse_layers(std::string_view text, std::int64_t n_layer,
+                                       std::string_view option = "--layers");
 
 // "npz,csv" → {"npz","csv"}. A word that is not among `known`: usage.
 std::vector<std::string> parse_list(std::string_view option, std::string_view text,
                                     const std::vector<std::string>& known);
+
+// --threads N into `threads`: of Torch, and of all work beside it from then on.
+void add_threads(CLI::App& app, int& threads);
 
 // How the forward pass runs: the words that `run` and `selftest` share.
 struct ComputeOptions {

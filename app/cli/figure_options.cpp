@@ -128,6 +128,8 @@ bool is_picture(FigureFormat format) {
   return format != FigureFormat::csv;
 }
 
+constexpr std::string_view kLayer = "--layer";
+
 // Of every layer asked for, where the figure heeds it.
 std::vector<FigureChoices> choices_of(const FigureOptions& options, const FigureEntry& entry) {
   FigureChoices chosen = options.choices;
@@ -138,7 +140,7 @@ std::vector<FigureChoices> choices_of(const FigureOptions& options, const Figure
   const bool of_layer = entry.heeded(options.choices) & kLayerChoice;
   if (!of_layer || options.layers.empty()) { return {chosen}; }
   std::vector<FigureChoices> all;
-  for (const std::int64_t layer : parse_layers(options.layers, kMostLayers)) {
+  for (const std::int64_t layer : parse_layers(options.layers, kMostLayers, kLayer)) {
     all.push_back(chosen);
     all.back().layer = layer;
   }
@@ -226,7 +228,7 @@ void FigureOptions::check() const {
     text |= is_picture(format);
     png |= format == FigureFormat::png;
   }
-  if (!layers.empty()) { parse_layers(layers, kMostLayers); }
+  if (!layers.empty()) { parse_layers(layers, kMostLayers, kLayer); }
   if (!kept_layers.empty()) { parse_layers(kept_layers, kMostLayers); }
   if (!tokens.empty()) {
     token_range(tokens);

@@ -195,9 +195,7 @@ bool TrainOptions::parse(const std::vector<std::string>& words) {
   app.add_option("--device", device,
                  "where to train: cpu, cuda, cuda:N, or auto: a GPU if it can be used")
       ->capture_default_str();
-  app.add_option("--threads", threads,
-                 "threads on the CPU; by default as many as this process may use")
-      ->check(CLI::Range(1, 1024));
+  add_threads(app, threads);
   app.add_flag("--force", force, "replace the run that is in the output folder");
   talk.add_to(app);
   app.footer(kTrainFooter);

@@ -118,14 +118,18 @@ std::string only_label(const Trace& trace) {
   return trace.only_assistant ? "statistics of the assistant's tokens alone" : "";
 }
 
+std::int64_t tokens_of(const Trace& trace, bool by_token) {
+  return by_token ? trace.tokens : counted_tokens(trace);
+}
+
 // What a run is, in the order of captions; the number of tokens is the last.
-std::vector<std::string> items_of(const Trace& trace) {
+std::vector<std::string> items_of(const Trace& trace, bool by_token) {
   return {model_label(trace),
           kappa_label(trace),
           capacity_label(trace),
           other_interventions(trace),
           text_of(meta_at(trace, "dtype")),
-          only_label(trace)};
+          by_token ? "" : only_label(trace)};
 }
 
 void add_item(std::string& text, const std::string& item, const char* gap) {
@@ -163,13 +167,13 @@ std::string own_items(const Trace& trace, const std::string& name,
 }
 
 // Of one run that is one of several: its name, then what this does not say.
-std::string caption_of_one(const Trace& trace, const std::string& name) {
+std::string caption_of_one(const Trace& trace, const std::string& name, bool by_token) {
   std::string text = name;
-  const std::vector<std::string> items = items_of(trace);
+  const std::vector<std::string> items = items_of(trace, by_token);
   for (std::size_t k = 0; k < items.size(); ++k) {
     add_item(text, beyond_name(trace, name, items[k], k), " · ");
   }
-  add_item(text, tokens_label(counted_tokens(trace), counted_tokens(trace)), " · ");
+  add_item(text, tokens_label(tokens_of(trace, by_token), tokens_of(trace, by_token)), " · ");
   add_item(text, corpus_label(trace), " · ");
   return text;
 }
@@ -204,14 +208,16 @@ std::string model_label(const Trace& trace) {
   return trace.step < 0 ? name : name + ", step " + count_text(trace.step);
 }
 
-std::string caption(Traces traces, const std::vector<std::string>& names) {
-  if (traces.size() == 1 && !names[0].empty()) { return caption_of_one(*traces[0], names[0]); }
+std::string caption(Traces traces, const std::vector<std::string>& names, bool by_token) {
+  if (traces.size() == 1 && !names[0].empty()) {
+    return caption_of_one(*traces[0], names[0], by_token);
+  }
   std::vector<std::vector<std::string>> items;
-  std::int64_t least = counted_tokens(*traces[0]), most = least;
+  std::int64_t least = tokens_of(*traces[0], by_token), most = least;
   for (const Trace* trace : traces) {
-    items.push_back(items_of(*trace));
-    least = std::min(least, counted_tokens(*trace));
-    most = std::max(most, counted_tokens(*trace));
+    items.push_back(items_of(*trace, by_token));
+    least = std::min(least, tokens_of(*trace, by_token));
+    most = std::max(most, tokens_of(*trace, by_token));
   }
   std::string text;
   std::vector<bool> common;

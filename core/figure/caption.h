@@ -21,8 +21,8 @@ std::string intervention_label(const Trace& trace);
 // The line under a title: "model · κ · capacity · interventions · type of numbers · tokens". Of
 // several runs what is common is said once and first, then behind each run's name what else it is;
 // `names` are those of the runs. Of one run that has a name among others: the name, then what
-// else it is.
-std::string caption(Traces traces, const std::vector<std::string>& names);
+// else it is. `by_token`: what is shown is of every token, also where statistics are of some.
+std::string caption(Traces traces, const std::vector<std::string>& names, bool by_token = false);
 
 bool without_capacity(const Trace& trace);  // no layer has one, so that nothing can be dropped
 

@@ -133,8 +133,10 @@ class ChatTest(Case):
         said = self.run_program('compare', every, out, '-o', self.folder / 'both', code=2)[1]
         self.assertIn("statistics; expected of all tokens, as in", said)
         self.assertFalse((self.folder / 'both').exists())
-        picture = (out / 'figures' / 'kappa-depth.svg').read_text()
-        self.assertIn('statistics of the assistant', picture)
+        for figure, confined_to, tokens in (('kappa-depth', True, mask.sum()), ('kappa-tokens', False, len(ids))):
+            picture = (out / 'figures' / f'{figure}.svg').read_text()
+            self.assertEqual('statistics of the assistant' in picture, confined_to, figure)
+            self.assertIn(f'{tokens} tokens', picture)
         header, first = (out / 'tokens.csv').read_bytes().decode().split('\r\n')[:2]
         self.assertTrue(header.endswith(',token_mask') and first.endswith(',false'), first)
 
@@ -255,6 +257,20 @@ class ChatTest(Case):
         (folder / 'tokenizer_config.json').write_text(json.dumps({'bos_token': '<s>', 'eos_token': '</s>',
                                                                  'chat_template': template}))
         return folder
+
+    def test_a_batch_goes_on_with_the_same_template(self):
+        if not ORACLE:
+            self.skipTest('KAPPASCOPE_ORACLE is not set')
+        model, out = f'{ORACLE}/hf/qwen3-moe', self.folder / 'batch'
+        chats = [self.folder / f'{name}.json' for name in ('one', 'two')]
+        for chat in chats:
+            chat.write_text(json.dumps({'messages': [{'role': 'user', 'content': chat.stem}]}))
+        for name, template, code in (('first', CHATML, 0), ('again', CHATML, 0), ('other', CHATML + '!', 5)):
+            tokenizer = self.template_folder(model, template, name).rename(self.folder / 'tokenizer')
+            err = self.run_program('run', model, '--tokenizer', tokenizer, '--chat', '-f', *chats, '-o', out, '--skip-done',
+                                   '--format', 'npz', code=code)[1]
+            self.assertEqual('another batch' in err, code == 5, err)
+            shutil.rmtree(tokenizer)
 
     def test_templates_as_transformers_renders_them(self):
         if not ORACLE:

@@ -100,6 +100,7 @@ class ScanTest(Case):
         for words in ('nonsense>1', 'nan', 'nan>', 'nan>x', 'nan=>1', '>1', 'nan>nan'):
             self.assert_refused(2, 'scan', MODEL, '--fail-if', words, says='--fail-if')
         self.assert_refused(2, 'scan', MODEL, '--layer', '2', says='-o')
+        self.assert_refused(2, 'scan', MODEL, '--layer', '99999', '-o', self.folder / 'out', says='--layer: expected layers below')
         self.assert_refused(2, 'scan', MODEL, '--layer', '0', '-o', self.folder / 'out', says='no experts')
         self.assert_refused(5, 'scan', self.folder / 'absent')
 

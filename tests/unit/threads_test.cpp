@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <mutex>
+#include <set>
+
+#include "core/parallel.h"
 #include "tests/unit/temp_folder.h"
 
 namespace kappascope {
@@ -37,6 +42,26 @@ TEST(Threads, NoQuotaWhereNoneIsWritten) {
   EXPECT_EQ(cgroup_cpu_quota("0::/a\nnonsense\n", folder.path()), std::nullopt);
   folder.write("a/cpu.max", "garbage");
   EXPECT_EQ(cgroup_cpu_quota("0::/a\n", folder.path()), std::nullopt);
+}
+
+TEST(Threads, WorkIsSharedOutWithinTheLimit) {
+  const auto threads_of_100 = [] {
+    std::mutex mutex;
+    std::set<std::thread::id> found;
+    for_each_parallel(100, [&](std::int64_t) {
+      std::this_thread::sleep_for(std::chrono::microseconds(50));
+      const std::lock_guard lock(mutex);
+      found.insert(std::this_thread::get_id());
+    });
+    return found;
+  };
+  const int usable = usable_threads();
+  limit_threads(1);
+  EXPECT_EQ(usable_threads(), 1);
+  EXPECT_EQ(threads_of_100(), std::set{std::this_thread::get_id()});
+  limit_threads(usable + 1);
+  EXPECT_EQ(usable_threads(), usable);
+  EXPECT_LE(int(threads_of_100().size()), usable);
 }
 
 TEST(Threads, FirstOfAList) {
