@@ -103,7 +103,8 @@ class Scan {
     const std::vector<std::int64_t> moe = moe_layers();
     if (output_.empty() || moe.empty()) { return {}; }
     if (layers_.empty()) { return {moe[moe.size() / 2]}; }
-    const std::vector<std::int64_t> layers = parse_layers(layers_, model_->architecture.depth());
+    const std::vector<std::int64_t> layers =
+        parse_layers(layers_, model_->architecture.depth(), "--layer");
     for (const std::int64_t layer : layers) {
       require(std::binary_search(moe.begin(), moe.end(), layer), ExitCode::usage, {}, "--layer ",
               layer, ": it has no experts");
