@@ -64,6 +64,18 @@ std::string last_glfw_error() {
   return text ? text : "unknown reason";
 }
 
+// No larger than the screen has room for: a size may come from a larger one.
+void fit_to_screen(int& width, int& height) {
+  GLFWmonitor* const monitor = glfwGetPrimaryMonitor();
+  if (!monitor) { return; }
+  int x = 0, y = 0, most_width = 0, most_height = 0;
+  glfwGetMonitorWorkarea(monitor, &x, &y, &most_width, &most_height);
+  if (most_width > 0 && most_height > 0) {
+    width = std::min(width, most_width);
+    height = std::min(height, most_height);
+  }
+}
+
 }  // namespace
 
 struct Window::Graphics {
@@ -104,7 +116,8 @@ Window::Window(const WindowOptions& options) : options_(options) {
   glfwWindowHint(GLFW_OPENGL_PROFILE, GLFW_OPENGL_CORE_PROFILE);
   glfwWindowHint(GLFW_OPENGL_FORWARD_COMPAT, GLFW_TRUE);
   glfwWindowHint(GLFW_VISIBLE, options.visible ? GLFW_TRUE : GLFW_FALSE);
-  window_ = glfwCreateWindow(options.width, options.height, "kappascope", nullptr, nullptr);
+  if (options.visible) { fit_to_screen(options_.width, options_.height); }
+  window_ = glfwCreateWindow(options_.width, options_.height, "kappascope", nullptr, nullptr);
   if (!window_) {
     const std::string reason = last_glfw_error();
     glfwTerminate();

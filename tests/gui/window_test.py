@@ -118,6 +118,19 @@ class Layouts(WindowCase):
         self.assertLess(large['kappa-tokens'][1], 560)
 
 
+class Screens(WindowCase):
+    def test_a_window_fits_on_its_screen(self):
+        """The usual size, and one that was kept on a larger screen; the display is one of 1024 x 640."""
+        for kept in (None, {'width': 2500, 'height': 1500}):
+            if kept:
+                self.settings_file.write_text(json.dumps(self.settings() | kept))
+            process = self.open(TRACE)
+            _, said = subprocess.run(['xdotool', 'getwindowgeometry', process.window], capture_output=True,
+                                     text=True).stdout.split('Geometry: ')
+            self.assertEqual(said.strip(), '1024x640')
+            self.end_by_signal(process)
+
+
 class Leaving(WindowCase):
     def run_typed(self, process, text):
         xdo('mousemove', '--window', process.window, 200, 75, 'click', 1)
