@@ -79,6 +79,8 @@ soak:  ## the long forms of tests: every moment of a failing disk, memory that r
 	@$(call compile,asan)
 	@build/deps/test-venv/bin/python -B tests/fuzz/differential_test.py build/asan/kappascope_read_files 3600
 	@$(MAKE) fuzz FUZZ_SECONDS=3600
+	@$(call compile,tsan,kappascope_unit)
+	@TSAN_OPTIONS=suppressions=tests/tsan_suppressions.txt setarch -R build/tsan/kappascope_unit --gtest_brief=1
 
 mutants:  ## do the tests see faults? MUTANTS=200 of SEED=1, one at a time, on and on: build/mutants
 	@cmake/setup.sh test
