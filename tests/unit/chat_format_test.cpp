@@ -122,6 +122,15 @@ TEST(ChatFormat, TemplatesOfFolders) {
                 ": no chat template; expected chat_template.jinja, or \"chat_template\" in "
                 "tokenizer_config.json, found neither; render the chats elsewhere and give them as "
                 "plain texts");
+  for (const char* none : {"3", "[]", R"([{"name":"tools","template":"x"}])",
+                           R"([{"name":"default","template":3},{"template":"x"},"default"])"}) {
+    folder.write("tokenizer_config.json", std::string(R"({"chat_template":)") + none + "}");
+    EXPECT_EQ(error_of([&] { ChatFormat::load(file); })
+                  .find("3 " + (folder / "tokenizer_config.json").string() +
+                        ": chat_template: expected a text, or a list with one called \"default\""),
+              0U)
+        << none;
+  }
   folder.write(
       "tokenizer_config.json",
       R"({"bos_token":"<s>","eos_token":{"content":"</s>"},"chat_template":)"

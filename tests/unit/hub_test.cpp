@@ -241,6 +241,16 @@ TEST_F(Hub, SnapshotsAreFoundByName) {
   EXPECT_TRUE(hub_repositories(root() / "none").empty());
 }
 
+TEST_F(Hub, NamesHaveAllLettersAndDigitsAndNothingBesideThem) {
+  for (const char c : std::string("09AZaz-_.")) {
+    EXPECT_EQ(line(std::string("org/x") + c).substr(0, 2), "5 ") << c;
+    EXPECT_NE(line(std::string("org/x") + c).find("hf download"), std::string::npos) << c;
+  }
+  for (const char c : std::string("/:@[`{")) {  // beside the ranges
+    EXPECT_EQ(line(std::string("org/x") + c).find("hf download"), std::string::npos) << c;
+  }
+}
+
 TEST_F(Hub, APathThatExistsIsNoName) {
   write_snapshot("1111");
   const fs::path before = fs::current_path();

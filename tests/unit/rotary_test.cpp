@@ -30,5 +30,19 @@ TEST(Rotary, OtherAmplitudesDoNotFollowFromTheLength) {
   EXPECT_EQ(rotary_amplitude(spec, 1000), 1.2);
 }
 
+// Both corrections lie before the first pair: that keeps its frequency, all others are slowed.
+TEST(Rotary, YarnWithoutAPairBetweenItsBoundsSlowsAllAfterThem) {
+  RotarySpec spec;
+  spec.width = 4;
+  spec.base = 10000;
+  spec.scaling = RotaryScaling::yarn;
+  spec.context = 6;
+  spec.factor = 4;
+  spec.beta_fast = 2;
+  spec.beta_slow = 1;
+  spec.truncate = true;
+  EXPECT_EQ(rotary_frequencies(spec, 100), (std::vector<double>{1, 0.0025}));
+}
+
 }  // namespace
 }  // namespace kappascope

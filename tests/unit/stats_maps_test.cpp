@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "core/stats/bands.h"
 #include "core/stats/layer.h"
 #include "tests/unit/stats_fixture.h"
 
@@ -39,6 +40,32 @@ TEST(StatsMaps, ExpertsWeighTokensEqually) {
   EXPECT_TRUE(std::isnan(map.values[3]));
   EXPECT_TRUE(std::isnan(map.values[2]));
   EXPECT_FLOAT_EQ(layer_expert_kappa(hand.trace).values[5], 2.0f);
+}
+
+TEST(StatsMaps, ExpertsCountEverySlotOfEveryToken) {
+  HandTrace hand(1, 3, 3, 2);
+  for (std::int64_t t = 0; t < 3; ++t) {
+    hand.keep(0, t, 0, 0, 0.5f, float(1 + t));
+    hand.keep(0, t, 1, 1, 0.5f, float(10 + t));
+  }
+  const LayerMap map = layer_expert_mean(hand.trace, hand.trace.kappa_mean);
+  EXPECT_FLOAT_EQ(map.values[0], 2);
+  EXPECT_FLOAT_EQ(map.values[1], 11);
+  EXPECT_TRUE(std::isnan(map.values[2]));
+}
+
+TEST(StatsMaps, BandsAreOverTokensOrOverWhatRan) {
+  HandTrace hand(1, 3, 2, 2);
+  hand.entropy = {0.25f, kNaN, 0.75f};
+  hand.keep(0, 0, 0, 0);
+  hand.keep(0, 2, 1, 1);
+  hand.drop(0, 1, 0, 1);
+  hand.gate = {2, 100, 100, 100, 100, 4};
+  hand.attach();
+  const Band entropy = number_band(TraceLayer(hand.trace, 0), "router_entropy");
+  EXPECT_DOUBLE_EQ(entropy.mean, 0.5);
+  EXPECT_LT(entropy.p05, entropy.p95);
+  EXPECT_DOUBLE_EQ(number_band(TraceLayer(hand.trace, 0), "gate_mean_abs").mean, 3);
 }
 
 TEST(StatsMaps, KappaWithoutParametersSaysSo) {

@@ -217,6 +217,20 @@ TEST(ModelParametersFile, RefusesUnknownGranularity) {
             ExitCode::damaged);
 }
 
+// The other trace of `run --against`, of the same model or of another.
+TEST(Trace, OfAnotherRunFindsTheParametersTwoFoldersAbove) {
+  TempFolder folder;
+  Model model = make_model();
+  add_weights(model, folder / "weights");
+  for (const char* name : {"against", "other"}) {
+    std::filesystem::create_directories(folder / "run" / name);
+    record(folder / "run" / name / "trace.npz", model, make_text(3));
+  }
+  write_model_parameters(folder / "model.npz", model);
+  EXPECT_NE(open_trace(folder / "run" / "against" / "trace.npz").model, nullptr);
+  EXPECT_EQ(open_trace(folder / "run" / "other" / "trace.npz").model, nullptr);
+}
+
 TEST(Trace, FindsTheParametersOfItsCheckpoint) {
   TempFolder folder;
   Model model = make_model();
