@@ -144,6 +144,19 @@ TEST(CorpusFigures, ACellOfATokenIsReadOutWithItsText) {
   EXPECT_EQ(found->subject.expert, 1);
 }
 
+TEST(CorpusFigures, ALayerThatChoseNothingHasNoSharesOfDomains) {
+  Trace trace = trace_of(4);
+  EXPECT_EQ(figure_of("expert-domains", trace, {.layer = 2}).panels.size(), 2U);
+  const auto totals = totals_of(4);
+  RowTotals& row = totals->rows[0];
+  for (auto& assigned : row.domain_assigned) { assigned.assign(4, 0); }
+  row.choices.assigned.assign(4, 0);
+  trace.corpus = totals;
+  trace.layer_index = totals->layer_index;
+  trace.pass_index = totals->pass_index;
+  EXPECT_EQ(figure_of("expert-domains", trace, {.layer = 2}).panels.size(), 1U);
+}
+
 TEST(CorpusFigures, OfATextAreNothing) {
   HandTrace hand(2, 5, 4, 2);
   const std::array<const Trace*, 1> traces = {&hand.trace};

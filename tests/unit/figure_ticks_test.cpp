@@ -73,6 +73,19 @@ TEST(LogTicks, DecadesAndTheirParts) {
   EXPECT_TRUE(log_ticks(0, 1, 5).empty());
 }
 
+TEST(LogTicks, ThePartsBetweenThemAreNoneOfThem) {
+  for (const auto& [low, high] : {std::pair{0.3, 3.5}, {0.5, 200.0}, {1e-6, 1e6}, {1.1, 1.4}}) {
+    const auto ticks = log_ticks(low, high, 7);
+    const auto minor = minor_log_ticks(low, high, ticks, 40);
+    EXPECT_FALSE(minor.empty()) << low;
+    for (const double value : minor) {
+      EXPECT_GE(value, low * (1 - 1e-9));
+      EXPECT_LE(value, high * (1 + 1e-9));
+      for (const Tick& tick : ticks) { EXPECT_GT(std::abs(tick.value / value - 1), 1e-6) << value; }
+    }
+  }
+}
+
 TEST(RoundStep, OneTwoFive) {
   EXPECT_EQ(round_step(10, 10), 1);
   EXPECT_EQ(round_step(11, 10), 2);
