@@ -231,6 +231,10 @@ TEST(CorpusPacked, ABrokenStreamEndsItsFile) {
             Lines{"-1 a.gz !3 a.gz: offset 0: the gzip stream ends early"});
   EXPECT_EQ(folder.read("a.gz", "no gzip"),
             Lines{"-1 a.gz !3 a.gz: offset 2: broken gzip stream: incorrect header check"});
+  // A zlib stream of "text", which gzip would not read either.
+  EXPECT_EQ(
+      folder.read("a.gz", std::string("\x78\x9c\x2b\x49\xad\x28\x01\x00\x04\x67\x01\xc6", 12)),
+      Lines{"-1 a.gz !3 a.gz: offset 2: broken gzip stream: incorrect header check"});
   EXPECT_EQ(folder.read("a.zst", ""),
             Lines{"-1 a.zst !3 a.zst: offset 0: the zstd stream ends early"});
   EXPECT_EQ(folder.read("a.zst", "no zstd"),

@@ -15,6 +15,7 @@ struct Run {
   std::string model = "d8", folder = kHome + "a/runs/d8", text = kHome + "a/texts/prose.txt";
   std::int64_t step = 100;
   bool has_kappa = true, kappa = true, capacity = true;
+  std::vector<std::string> interventions = {};
   std::string trace = "/x/out";
 
   Trace made() const {
@@ -30,6 +31,7 @@ struct Run {
     result.meta = {{"model", {{"path", folder + "/model.pt"}}},
                    {"kappa", {{"model", has_kappa}}},
                    {"capacity", {{"in_force", capacity}}},
+                   {"interventions", interventions},
                    {"document", {{"source", text}, {"sha256", text}, {"index", 0}}}};
     return result;
   }
@@ -48,6 +50,8 @@ TEST(RunNames, SayWhatDiffersAndOnlyThat) {
   EXPECT_EQ(names_of({{}, {.model = "d4", .folder = "/m/d4", .step = 7}}), (Names{"d8", "d4"}));
   EXPECT_EQ(names_of({{}, {.kappa = false}}), (Names{"d8 · κ on", "d8 · κ off"}));
   EXPECT_EQ(names_of({{}, {.capacity = false}}), (Names{"d8 · capacity on", "d8 · capacity off"}));
+  EXPECT_EQ(names_of({{.interventions = {"expert=off@3:1"}}, {.interventions = {"top-k=4@3"}}}),
+            (Names{"d8 · expert=off@3:1", "d8 · top-k=4@3"}));
   EXPECT_EQ(names_of({{}, {.step = 2000}}), (Names{"d8 · step 100", "d8 · step 2000"}));
   EXPECT_EQ(names_of({{}, {.text = kHome + "b/code.txt"}}),
             (Names{"d8 · prose.txt", "d8 · code.txt"}));

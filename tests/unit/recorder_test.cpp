@@ -203,6 +203,39 @@ TEST(Recorder, SumsRunOverTheChunks) {
   expect_same(&trace.router_logits[(4 * 9 + 4) * 3], middle.logits.data(), 9, "router_logits");
 }
 
+TEST(Recorder, OutputsOfEveryLayerAndPassComeToTheirRows) {
+  TempFolder folder;
+  const Model model = make_model();
+  const TokenizedText text = make_text(4, {{0, 0, 3}, {1, 3, 4}});
+  TraceSettings settings = make_settings();
+  settings.record_outputs = true;
+  const RunPlan plan = resolve(model, {});
+  {
+    TraceRecorder recorder(folder / "t.npz", model, plan, text, settings);
+    ASSERT_TRUE(recorder.wants().outputs);
+    for (const TextChunk& chunk : text.chunks) {
+      for (std::int64_t m = 0; m < 6; ++m) {
+        std::vector<float> rows;  // [T,2]: 10 a row of the trace, 1 a token
+        for (std::int64_t t = chunk.first_recorded; t < chunk.end; ++t) {
+          rows.insert(rows.end(), {float(10 * m + t), -float(10 * m + t)});
+        }
+        EXPECT_TRUE(recorder.output({m % 3 + 1, m / 3, chunk.first_recorded,
+                                     chunk.end - chunk.first_recorded, 2, rows.data()}));
+      }
+    }
+    trace_test::feed(recorder, model, text, settings);
+    recorder.finish();
+  }
+  const Trace trace = open_trace(folder / "t.npz");
+  ASSERT_EQ(trace.moe_output.size(), 6u * 4 * 2);
+  for (std::int64_t m = 0; m < 6; ++m) {
+    for (std::int64_t t = 0; t < 4; ++t) {
+      EXPECT_EQ(trace.moe_output[(m * 4 + t) * 2], float(10 * m + t));
+      EXPECT_EQ(trace.moe_output[(m * 4 + t) * 2 + 1], -float(10 * m + t));
+    }
+  }
+}
+
 TEST(Recorder, GatesLogitsAndChosenLayers) {
   TempFolder folder;
   TraceSettings settings = make_settings();

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/stats/tensor_numbers.h"
 #include "tests/unit/expect_error.h"
 #include "tests/unit/tiny_pt.h"
 
@@ -35,6 +36,38 @@ TensorFile tensor_file(const MemoryFile& memory, DType dtype, std::vector<std::i
   InputFile file = InputFile::open(memory.path());
   TensorInfo tensor{"t", dtype, std::move(shape), 0, file.size()};
   return {std::move(file), {tensor}};
+}
+
+TEST(TensorFile, NumbersOfEveryTypeThatIsWhole) {
+  struct Silent final : Progress {
+    bool update(Stage, std::uint64_t, std::uint64_t) noexcept override { return true; }
+  } progress;
+  const struct {
+    DType dtype;
+    std::uint64_t low, high;  // bits of the two values
+    double least, most;
+  } cases[] = {{DType::float64, std::bit_cast<std::uint64_t>(-2.5),
+                std::bit_cast<std::uint64_t>(1e300), -2.5, 1e300},
+               {DType::int64, ~std::uint64_t{0}, 1ULL << 40, -1, 0x1p40},
+               {DType::int32, 0xfffffffe, 70000, -2, 70000},
+               {DType::int16, 0xfffd, 300, -3, 300},
+               {DType::int8, 0xfc, 100, -4, 100},
+               {DType::uint64, 5, ~std::uint64_t{0}, 5, 0x1p64},
+               {DType::uint32, 6, 0xffffffff, 6, 4294967295.0},
+               {DType::uint16, 7, 0xffff, 7, 65535},
+               {DType::uint8, 8, 0xff, 8, 255},
+               {DType::boolean, 0, 1, 0, 1}};
+  for (const auto& one : cases) {
+    const std::size_t width = dtype_bytes(one.dtype);
+    const MemoryFile memory(number(one.low, width) + number(one.high, width));
+    const TensorFile file = tensor_file(memory, one.dtype, {2});
+    const TensorNumbers numbers = tensor_numbers(file, {}, progress)[0];
+    EXPECT_EQ(numbers.least, one.least) << dtype_name(one.dtype);
+    EXPECT_EQ(numbers.most, one.most) << dtype_name(one.dtype);
+    EXPECT_EQ(numbers.mean, one.least / 2 + one.most / 2) << dtype_name(one.dtype);
+    EXPECT_EQ(numbers.elements, 2);
+    EXPECT_EQ(numbers.nan + numbers.inf, 0);
+  }
 }
 
 TEST(TensorFile, WidensFloat16Exactly) {

@@ -1,6 +1,7 @@
 #include "core/checkpoint/torch_writer.h"
 
 #include <gtest/gtest.h>
+#include <zlib.h>
 
 #include <fstream>
 #include <iterator>
@@ -8,7 +9,9 @@
 #include <vector>
 
 #include "core/checkpoint/torch_pt.h"
+#include "core/checkpoint/zip.h"
 #include "tests/unit/temp_folder.h"
+#include "tests/unit/tiny_pt.h"
 
 namespace kappascope {
 namespace {
@@ -40,6 +43,29 @@ TEST(TorchWriter, WritesWhatTheReaderReadsTheSameEveryTime) {
   EXPECT_EQ(file.floats(*file.find("b.weight")), values);
   EXPECT_EQ(file.floats(*file.find("a")), std::vector<float>{1});
   for (const TensorInfo& tensor : file.tensors()) { EXPECT_EQ(tensor.offset % 64, 0U); }
+}
+
+// Sizes and checksum stand behind the data of every entry, for readers that go through the file.
+TEST(TorchWriter, EveryEntryEndsWithItsDescriptor) {
+  const testing::TempFolder folder;
+  const std::vector<float> values{1, -2.5f, 3e30f};
+  write_torch_pt(folder.path() / "model.pt", {{"a", DType::float32, {3}}},
+                 [&](const TorchTensor&, const std::function<void(Bytes)>& sink) {
+                   sink(std::as_bytes(std::span(values)));
+                 });
+  const std::string bytes = bytes_of(folder.path() / "model.pt");
+  const InputFile file = InputFile::open(folder.path() / "model.pt");
+  const ZipDirectory directory = ZipDirectory::read(file);
+  ASSERT_GE(directory.entries().size(), 3U);
+  for (const ZipEntry& entry : directory.entries()) {
+    const std::uint64_t end = directory.data_offset(file, entry) + entry.size;
+    const std::string data = bytes.substr(end - entry.size, entry.size);
+    const auto crc = crc32_z(0, reinterpret_cast<const Bytef*>(data.data()), data.size());
+    EXPECT_EQ(bytes.substr(end, 16), testing::number(0x08074b50, 4) + testing::number(crc, 4) +
+                                         testing::number(entry.size, 4) +
+                                         testing::number(entry.size, 4))
+        << entry.name;
+  }
 }
 
 // Holes: the file takes no room on the disk.

@@ -144,6 +144,32 @@ TEST(ImportanceTotals, WeighWhatRanByItsOutput) {
   EXPECT_TRUE(totals.selected_logit.empty());
 }
 
+TEST(RowTotals, AddAllThatIsCounted) {
+  RowTotals one, other;
+  for (RowTotals* row : {&one, &other}) {
+    const std::int64_t n = row == &one ? 1 : 10;
+    row->kappa_hist = {n, 2 * n};
+    row->gate_pre_hist = {3 * n, 4 * n};
+    row->call_load_entropy.add(0.5 * double(n));
+    row->call_load_cv.add(0.25 * double(n));
+    row->calls = 5 * n;
+    row->capacity = 6 * n;
+    row->choices.tokens = 7 * n;
+    row->effect.resize(std::size_t(n == 1 ? 1 : 2));
+    row->domain_assigned = {{n, 0}};
+  }
+  one.add(other, {1});
+  EXPECT_EQ(one.kappa_hist, (std::vector<std::int64_t>{11, 22}));
+  EXPECT_EQ(one.gate_pre_hist, (std::vector<std::int64_t>{33, 44}));
+  EXPECT_EQ(one.call_load_entropy.value(), 5.5);
+  EXPECT_EQ(one.call_load_cv.value(), 2.75);
+  EXPECT_EQ(one.calls, 55);
+  EXPECT_EQ(one.capacity, 66);
+  EXPECT_EQ(one.choices.tokens, 77);
+  EXPECT_EQ(one.effect.size(), 2U);
+  EXPECT_EQ(one.domain_assigned, (std::vector<std::vector<std::int64_t>>{{1, 0}, {10, 0}}));
+}
+
 TEST(PairTotals, CountWhatGoesTogether) {
   PairTotals pairs;
   const RowTokens row = small_row();
