@@ -95,6 +95,34 @@ TEST(Layout, HeightIsMetOrRefused) {
   EXPECT_THROW(lay_out(mark_figure(), style, {}), Error);
 }
 
+TEST(Layout, ALegendOfAllPanelsTakesOfTheirHeight) {
+  Figure figure;
+  figure.title = "Lines twice";
+  figure.panels = {line_panel(), line_panel()};
+  for (Panel& panel : figure.panels) { panel.points.clear(); }
+  for (const double height : {70.0, 120.0}) {
+    const Scene scene = lay_out(figure, {.width_mm = 178, .height_mm = height}, {});
+    EXPECT_TRUE(has_text(scene, "model number 3"));
+    expect_tidy(scene, std::to_string(height));
+    double bottom = 0;
+    for (const SceneText* text : texts(scene)) { bottom = std::max(bottom, text->bounds.bottom()); }
+    EXPECT_GT(bottom, scene.height - 20) << height;
+  }
+}
+
+TEST(Layout, WhatABarePictureLeavesOutIsItsCaption) {
+  Figure figure = cell_figure(6, 12, ColourKind::diverging);
+  figure.notes = {"Left out: nothing."};
+  const std::vector<std::string> words{"Cells of a map", "model, step 4,000 · settings in force",
+                                       "Left out: nothing."};
+  for (const bool bare : {false, true}) {
+    const Scene scene = lay_out(figure, {.bare = bare}, {});
+    ASSERT_GE(scene.caption.size(), 3U);
+    EXPECT_EQ(std::vector(scene.caption.begin(), scene.caption.begin() + 3), words);
+    EXPECT_EQ(has_text(scene, "Cells of a map"), !bare);
+  }
+}
+
 TEST(Layout, NothingToShowIsAPictureThatSaysSo) {
   Figure figure = cell_figure(0, 0, ColourKind::sequential);
   figure.panels[0].empty = "nothing to show: every assignment was dropped";

@@ -1,6 +1,7 @@
 // Checkpoints of every date: what is recognised, by which mark, and what is refused (SPEC-layouts).
 #include <gtest/gtest.h>
 
+#include "core/engine/memory_plan.h"
 #include "core/engine/run_plan.h"
 #include "core/model/model.h"
 #include "tests/tools/synthetic.h"
@@ -201,6 +202,11 @@ TEST(Layouts, RecurrenceWithASource) {
   EXPECT_TRUE(opened.model.warnings.empty());
   spec.extra["ut_source_lambdas"] = {2, 3};
   EXPECT_TRUE(OpenedLayout(spec).warns_of("column 1 of [2, 3]"));
+  for (const std::vector<std::int64_t>& shape :
+       {std::vector<std::int64_t>{}, {0}, {2, 2}, {0, 3}, {2, 3, 1}}) {
+    spec.extra["ut_source_lambdas"] = shape;
+    expect_fault(spec, "3", "tensor ut_source_lambdas: ");
+  }
   spec.config["ut_source"] = 3;
   expect_fault(spec, "4", "model_config.ut_source is not supported; expected a value from -3 to 2");
 }
@@ -212,6 +218,26 @@ TEST(Layouts, LambdasByPassWithoutASourceWarn) {
   EXPECT_TRUE(OpenedLayout(spec).warns_of("averaged over the passes"));
   spec.passes = 1;
   EXPECT_TRUE(OpenedLayout(spec).model.warnings.empty());
+}
+
+// Tables that are looked up stay as they are stored, experts in bfloat16 too; all else is widened.
+TEST(Layouts, MemoryIsThatOfWeightsAsTheyAreMultiplied) {
+  ModelSpec spec;
+  spec.dtype = DType::bfloat16;
+  const OpenedLayout opened(spec);
+  std::uint64_t expected = 0;
+  bool table = false;
+  for (const Stored& weight : opened.model.weights.all()) {
+    if (weight.tensor == nullptr) { continue; }
+    const std::string& name = weight.tensor->name;
+    const bool value_table = name.starts_with("value_embeds.");
+    const bool expert = name.find(".experts.") != name.npos && name.find("kappa") == name.npos;
+    const bool as_stored = value_table || expert || name == "transformer.wte.weight";
+    expected += std::uint64_t(weight.tensor->elements()) * (as_stored ? 2 : 4);
+    table |= value_table;
+  }
+  EXPECT_TRUE(table);
+  EXPECT_EQ(plan_memory(opened.model, {}).weights, expected);
 }
 
 TEST(Layouts, FormulaByTheMarksOfItsDate) {

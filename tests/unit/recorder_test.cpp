@@ -236,6 +236,23 @@ TEST(Recorder, OutputsOfEveryLayerAndPassComeToTheirRows) {
   }
 }
 
+// M = 6, E = 3, I = 8; layers 2 and 3 have κ of their own, layer 1 none.
+TEST(Recorder, ParametersInForceAreThoseOfTheirLayer) {
+  TempFolder folder;
+  const Model model = make_model();
+  record(folder / "t.npz", model, make_text(3), make_settings(),
+         {parse_intervention("kappa-scale=2@3")});
+  const Trace trace = open_trace(folder / "t.npz");
+  ASSERT_EQ(trace.kappa_scale_in_force.size(), 6u * 3 * 8);
+  for (std::size_t m = 0; m < 6; ++m) {
+    for (std::size_t i = 0; i < 3 * 8; ++i) {
+      const float found = trace.kappa_scale_in_force[m * 24 + i];
+      const float expected = m % 3 == 0 ? 0 : m % 3 == 1 ? model.kappa[2].scale[i] : 2;
+      EXPECT_EQ(found, expected) << m << " " << i;
+    }
+  }
+}
+
 TEST(Recorder, GatesLogitsAndChosenLayers) {
   TempFolder folder;
   TraceSettings settings = make_settings();
