@@ -167,5 +167,31 @@ TEST(Layout, ManyCellsBecomeAPictureOfOnePixelACell) {
   EXPECT_TRUE(has_text(lay_out(many, {}, small), "Zoomed out: mean of"));
 }
 
+// Side by side over the whole plot, which the last block of cells may leave by a part of itself.
+TEST(Layout, PicturesOfCellsAreAsLargeAsTheirPlot) {
+  Outlet coarse;
+  coarse.finest = 1;
+  for (const auto& [rows, columns] : {std::pair{21, 1000}, {2, 16384}, {8192, 3}}) {
+    const Figure figure = cell_figure(rows, columns, ColourKind::sequential);
+    for (const Outlet& outlet : {Outlet{}, coarse}) {
+      const Scene scene = lay_out(figure, {}, outlet);
+      std::vector<const SceneImage*> pictures;
+      for (const SceneItem& item : scene.items) {
+        if (const auto* image = std::get_if<SceneImage>(&item)) { pictures.push_back(image); }
+      }
+      const bool zoomed_out = has_text(scene, "Zoomed out");
+      ASSERT_EQ(pictures.size(), !zoomed_out && columns > 8192 ? 2U : 1U) << rows;
+      const Box plot = scene.clips[pictures[0]->clip];
+      const Box first = pictures[0]->box, last = pictures.back()->box;
+      EXPECT_NEAR(first.x, plot.x, 1e-6);
+      EXPECT_NEAR(first.bottom(), plot.bottom(), 1e-6);
+      EXPECT_GE(last.right(), plot.right() - 1e-6);
+      EXPECT_LE(last.y, plot.y + 1e-6);
+      EXPECT_LE(last.right(), plot.right() + (zoomed_out ? 0.01 * plot.width : 1e-6));
+      EXPECT_GE(last.y, plot.y - (zoomed_out ? 0.1 * plot.height : 1e-6));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace kappascope

@@ -1,9 +1,12 @@
 #include "core/figure/render.h"
 
+#include <cairo.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
+#include <memory>
 
 #include "core/error.h"
 #include "core/figure/png.h"
@@ -44,6 +47,46 @@ TEST(Render, PngHasExactlyThePixelsOfItsMillimetres) {
   ASSERT_NE(resolution, std::string::npos);
   EXPECT_EQ(u32(png, resolution + 4), 7874u);  // pixels a metre
   EXPECT_THROW(render_png(mark_figure(), {.width_mm = 2000, .dpi = 3000}), Error);
+}
+
+// 0xAARRGGBB, as cairo reads it.
+std::vector<std::uint32_t> pixels_of(std::string png) {
+  const auto read = [](void* from, unsigned char* to, unsigned size) {
+    auto& rest = *static_cast<std::string*>(from);
+    if (rest.size() < size) { return CAIRO_STATUS_READ_ERROR; }
+    std::copy_n(rest.begin(), size, to);
+    rest.erase(0, size);
+    return CAIRO_STATUS_SUCCESS;
+  };
+  const std::unique_ptr<cairo_surface_t, void (*)(cairo_surface_t*)> surface(
+      cairo_image_surface_create_from_png_stream(read, &png), &cairo_surface_destroy);
+  EXPECT_EQ(cairo_surface_status(surface.get()), CAIRO_STATUS_SUCCESS);
+  const std::size_t width = cairo_image_surface_get_width(surface.get());
+  std::vector<std::uint32_t> pixels;
+  for (int y = 0; y < cairo_image_surface_get_height(surface.get()); ++y) {
+    const auto* row =
+        reinterpret_cast<const std::uint32_t*>(cairo_image_surface_get_data(surface.get()) +
+                                               y * cairo_image_surface_get_stride(surface.get()));
+    pixels.insert(pixels.end(), row, row + width);
+  }
+  return pixels;
+}
+
+TEST(Render, PngHasTheColoursOfTheFigure) {
+  const Figure figure = cell_figure(3, 7, ColourKind::categorical);
+  const auto opaque = pixels_of(render_png(figure, {.width_mm = 60, .dpi = 100}));
+  const auto clear =
+      pixels_of(render_png(figure, {.width_mm = 60, .dpi = 100, .transparent = true}));
+  ASSERT_EQ(opaque.size(), clear.size());
+  EXPECT_EQ(opaque[0], 0xFFFFFFFFU);
+  EXPECT_EQ(clear[0], 0U);
+  for (int k = 0; k < 4; ++k) {
+    const Colour colour = palette_colour(k);
+    const std::uint32_t word = 0xFF000000U | std::uint32_t(colour.red) << 16 |
+                               std::uint32_t(colour.green) << 8 | colour.blue;
+    EXPECT_GT(std::count(opaque.begin(), opaque.end(), word), 20) << k;
+    EXPECT_GT(std::count(clear.begin(), clear.end(), word), 20) << k;
+  }
 }
 
 TEST(Render, PdfIsOnePageWithEmbeddedFontsAndNoDate) {
