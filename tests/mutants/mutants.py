@@ -6,9 +6,9 @@
 A seed draws the faults (sites.py) over core, kernels and app, by their lines, each kind as often as the
 others. One build of the copy in build/mutants holds all of them; a variable of the environment says which
 acts. Each test is run once without fault and notes which faults it reaches, and then, fault by fault,
-those that reach it are run, the cheapest first, until one fails, crashes or takes far too long. Everything
-done is kept in build/mutants, so an interrupted run goes on where it was; build/mutants/result.json
-and result.txt say what saw each fault. With --again, the tests whose names match are built and
+those that reach it are run, the cheapest first, until one fails, crashes or takes far too long, and does
+so again after it has passed without the fault. Everything done is kept in build/mutants, so an
+interrupted run goes on where it was; build/mutants/result.json and result.txt say what saw each fault. With --again, the tests whose names match are built and
 recorded anew and run on the faults that nothing has seen yet.
 """
 
@@ -196,17 +196,25 @@ class Work:
                                  "faults": [n for n in self.numbers() if marks[n]]}
         save(self.folder / "reached.json", self.reached)
 
+    def sees(self, number, test, seconds):
+        """How a test fails by a fault, "failed" or "late"; None where it passes. One that is not steady
+        sees nothing: it has to fail, to pass without the fault, and to fail once more."""
+        fault = {"KAPPASCOPE_MUTANT": str(number)}
+        for extra in (fault, {}, fault):
+            verdict, _ = suites.run(test, self.folder / "scratch", extra, seconds)
+            if (verdict in ("failed", "late")) != (extra is fault):
+                return None
+        return verdict
+
     def judge(self, number, tests):
         """Runs the tests that reach a fault and have not yet been run on it."""
         tried = self.tried.setdefault(number, [])
         keys = [key for key in tests if key not in tried and number in self.reached[key].get("faults", [])]
         for key in sorted(keys, key=lambda key: self.reached[key]["seconds"]):
-            seconds = 20 + 6 * self.reached[key]["seconds"]
-            verdict, _ = suites.run(tests[key], self.folder / "scratch",
-                                    {"KAPPASCOPE_MUTANT": str(number)}, seconds)
+            how = self.sees(number, tests[key], 20 + 6 * self.reached[key]["seconds"])
             tried.append(key)
-            if verdict in ("failed", "late"):
-                self.seen[number] = {"test": key, "how": verdict}
+            if how:
+                self.seen[number] = {"test": key, "how": how}
                 break
         save(self.folder / "seen.json", self.seen)
         save(self.folder / "tried.json", self.tried)

@@ -8,6 +8,7 @@ import random
 import subprocess
 import tempfile
 import unittest
+import unittest.mock
 
 import mutants
 import sites
@@ -111,6 +112,24 @@ class Judged(unittest.TestCase):
             reached = {key: {text(work.sites[n]) for n in r["faults"]} for key, r in work.reached.items()}
             self.assertNotIn("value - 1", reached["loose"] | reached["exact"])
             self.assertIn("width * height", reached["loose"])
+
+    def test_what_fails_without_the_fault_sees_nothing(self):
+        work = mutants.Work.__new__(mutants.Work)
+        work.folder = HERE
+        for verdicts, how in ((["passed"], None), (["skipped"], None), (["failed", "failed"], None),
+                              (["failed", "passed", "passed"], None), (["late", "late"], None),
+                              (["failed", "passed", "failed"], "failed"),
+                              (["late", "passed", "late"], "late")):
+            given = []
+
+            def run(test, scratch, extra, seconds):
+                given.append(extra)
+                return verdicts[len(given) - 1], 0.1
+
+            with unittest.mock.patch.object(suites, "run", run):
+                self.assertEqual(work.sees(7, None, 20), how)
+            fault = {"KAPPASCOPE_MUTANT": "7"}
+            self.assertEqual(given, [fault, {}, fault][:len(verdicts)])
 
     def prepare(self, folder):
         wanted = {"at < kLimit", "width * height", "values.push_back(area(2, 1))", "value - 1"}
