@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/figure/group.h"
+#include "core/figure/text.h"
 #include "expect_error.h"
 #include "figure_fixture.h"
 
@@ -51,6 +53,61 @@ TEST(PlanGroups, ASharedAxisHasTheRangeOfTheFirstPanel) {
   EXPECT_EQ(x[2].high, x[0].high);
   EXPECT_GT(y[2].low, 2);
   EXPECT_LT(y[2].high, 5);
+}
+
+TEST(PlanGroups, OfAWindowFillTheirHeightAndHavePaperUnderTheirMarks) {
+  const Figure figure = mark_figure();
+  FileTextMeter meter;
+  const Outlet window{.pixel = 0.5};
+  for (const PanelGroupPlan& plan : plan_groups(figure)) {
+    PanelGroup group(plan, nullptr, 7, meter, window);
+    group.fit(500, 400);
+    EXPECT_NEAR(group.height(), 400, 1e-6);
+    Scene scene;
+    Painter painter(scene, meter, window);
+    group.draw(painter, {0, 0}, "", SIZE_MAX);
+    std::size_t papers = 0;
+    for (const SceneItem& item : scene.items) {
+      const auto* rect = std::get_if<SceneRect>(&item);
+      papers += rect != nullptr && rect->fill == window.paper.paper && rect->box.width > 20;
+    }
+    EXPECT_EQ(papers, plan.panels.size());
+  }
+}
+
+// Titles of axes have the room between two plots, half of it each, and no more.
+TEST(PlanGroups, OfAWindowKeepTitlesOfAxesApart) {
+  Figure figure;
+  figure.panels = {panel_of({0, 1}, {0, 1}), panel_of({0, 1}, {0, 1})};
+  figure.panels[1].beside = true;
+  for (Panel& panel : figure.panels) {
+    for (int i = 0; i < 40; ++i) { panel.x.name += i % 3 == 0 ? "in " : "it "; }
+  }
+  FileTextMeter meter;
+  const Outlet window{.pixel = 0.5};
+  for (const PanelGroupPlan& plan : plan_groups(figure)) {
+    ASSERT_EQ(plan.panels.size(), 2U);
+    for (double width = 300; width < 400; width += 3) {
+      PanelGroup group(plan, nullptr, 7, meter, window);
+      group.fit(width, 300);
+      Scene scene;
+      Painter painter(scene, meter, window);
+      group.draw(painter, {0, 0}, "", SIZE_MAX);
+      std::vector<Box> titles;
+      for (const SceneItem& item : scene.items) {
+        const auto* text = std::get_if<SceneText>(&item);
+        if (text != nullptr && text->text.find(" it") != std::string::npos) {
+          titles.push_back(text->bounds);
+        }
+      }
+      ASSERT_GE(titles.size(), 4U);
+      for (std::size_t i = 0; i < titles.size(); ++i) {
+        for (std::size_t k = i + 1; k < titles.size(); ++k) {
+          EXPECT_FALSE(titles[i].overlaps(titles[k])) << width;
+        }
+      }
+    }
+  }
 }
 
 TEST(PlanGroups, AFirstPanelHasNothingToShare) {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/stats/comparison.h"
 #include "core/stats/layer_statistics.h"
 #include "tests/unit/stats_fixture.h"
 
@@ -64,6 +65,28 @@ TEST(StatsDifference, LossOfTheSameTokens) {
   EXPECT_EQ(loss.mean, 0.125);
   EXPECT_EQ(loss.bytes, 5);
   EXPECT_DOUBLE_EQ(loss.bits_per_byte, 0.25 / (std::log(2.0) * 5));
+}
+
+TEST(StatsDifference, LossOfSidesIsOverTheirTextsAndPairs) {
+  TwoRuns runs;
+  runs.b.layer_index = {1};  // layers are not compared
+  runs.b.attach();
+  const std::vector<RunOfTexts> sides{{"a", {&runs.a.trace, &runs.a.trace}, {}},
+                                      {"b", {&runs.b.trace, &runs.b.trace}, {}},
+                                      {"again", {&runs.b.trace, &runs.b.trace}, {}}};
+  for (const std::vector<std::size_t>& other : {std::vector<std::size_t>{1}, {1, 2}}) {
+    const SideComparison found = compare_sides(sides, {0}, other, Resamples(2, 10, 1));
+    EXPECT_TRUE(found.same_tokens);
+    EXPECT_NE(found.rows_differ, "");
+    EXPECT_EQ(found.tokens, 4);
+    EXPECT_EQ(found.bytes, 10);
+    EXPECT_DOUBLE_EQ(found.nll.mean, 0.125);
+    EXPECT_EQ(found.nll.of_text, (std::vector<double>{0.125, 0.125}));
+    EXPECT_DOUBLE_EQ(found.bits_per_byte.mean, 0.25 / (std::log(2.0) * 5));
+    EXPECT_TRUE(std::isnan(found.nll_of_pairs.mean));
+  }
+  const SideComparison pairs = compare_sides(sides, {0, 0}, {1, 2}, Resamples(2, 10, 1));
+  EXPECT_EQ(pairs.nll_of_pairs.of_text, (std::vector<double>{0.125, 0.125}));
 }
 
 // A splits "abcdefghi" into ab|cde|fghi, B into abc|de|fg|hi: the whole is common from "abcde" on.
