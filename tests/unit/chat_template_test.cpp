@@ -152,6 +152,7 @@ TEST(ChatTemplate, ValuesArePythons) {
             "012233");
   EXPECT_EQ(rendered("{% for x in [1] %}{% set y = x %}{% endfor %}{{ y is defined }}"), "False");
   EXPECT_EQ(rendered("{{ 'x' if 0 else 'y' if 1 else 'z' }}{{ not 'a' in 'abc' }}"), "yFalse");
+  EXPECT_EQ(rendered("{{ missing|length }} {{ []|length }}"), "0 0");
   EXPECT_EQ(rendered("{{ [1, 2, 3][-1] }}{{ [1, 2, 3][1:]|length }}{{ 'a,b'.split(',')[1] }}"),
             "32b");
 }
@@ -163,6 +164,12 @@ TEST(ChatTemplate, RefusesWhatItDoesNotKnowByName) {
   const std::string remedy = "; render the chats elsewhere and give them as plain texts";
   EXPECT_EQ(refused("a\n {% macro f() %}{% endmacro %}"),
             "4 T: the chat template, line 2, column 2: the statement {% macro … %}" + remedy);
+  EXPECT_EQ(refused("{{ messages[0 1] }}"),
+            "4 T: the chat template, line 1, column 15: the construct at \"1\"" + remedy);
+  EXPECT_EQ(refused("{{ messages[0:1:1:1] }}"),
+            "4 T: the chat template, line 1, column 19: the construct at \"1\"" + remedy);
+  EXPECT_EQ(refused("{{ messages[] }}"),
+            "4 T: the chat template, line 1, column 12: an index that is not there" + remedy);
   EXPECT_EQ(refused("{{ messages|tojson }}"),
             "4 T: the chat template, line 1, column 13: the filter \"tojson\" is not one that is "
             "known here" +
@@ -186,6 +193,8 @@ TEST(ChatTemplate, RefusesWhatItDoesNotKnowByName) {
 }
 
 TEST(ChatTemplate, RefusesChatsAsPythonWould) {
+  EXPECT_EQ(error_of([] { rendered("{{ 3|length }}"); }),
+            "4 chat: the chat template (T, line 1, column 6): \"length\" of a number");
   EXPECT_EQ(error_of([] { rendered(kInst, R"([{"role":"assistant","content":"x"}])"); }),
             "4 chat: the chat template (T, line 11, column 13): it refuses the chat: roles must "
             "alternate");

@@ -93,6 +93,28 @@ TEST(Catalogue, EveryFigureOfEveryShapeIsTidy) {
   }
 }
 
+TEST(Catalogue, LinesOfOnePanelLookDifferent) {
+  HandTrace hand(2, 12, 8, 2, 16);
+  fill(hand, 11);
+  name(hand.trace, "model");
+  std::vector<float> kappa(2 * 12 * 2 * 16, 1.5f), pre(kappa.size());
+  for (std::size_t i = 0; i < pre.size(); ++i) { pre[i] = float(i % 16) / 8 - 1; }
+  hand.trace.kappa_values = kappa;
+  hand.trace.gate_pre = pre;
+  const Figure effect = figure_of(figure_entry("effect"), hand.trace);
+  EXPECT_EQ(effect.panels[0].lines.size(), 5U);
+  for (const FigureEntry& entry : figure_catalogue()) {
+    for (const Panel& panel : figure_of(entry, hand.trace).panels) {
+      std::set<std::pair<int, int>> looks;
+      std::set<std::string> names;
+      for (const Line& line : panel.lines) {
+        if (line.name.empty() || !names.insert(line.name).second) { continue; }
+        EXPECT_TRUE(looks.insert({line.colour, line.dash}).second) << entry.id << ": " << line.name;
+      }
+    }
+  }
+}
+
 TEST(Catalogue, NothingRecordedIsAPictureOfNothing) {
   HandTrace none(0, 0, 0, 0), empty(2, 0, 4, 2), unfilled(2, 5, 4, 2);
   for (HandTrace* hand : {&none, &empty, &unfilled}) {
