@@ -62,6 +62,7 @@ CASES = [  # folder, changed fields (None: taken out), code, words
     ('deepseek-v2', {'topk_method': 'noaux_tc'}, 4, ['topk_method', 'group_limited_greedy', 'noaux_tc']),
     ('deepseek-v2', {'num_key_value_heads': 2}, 4, ['num_key_value_heads', 'num_attention_heads = 4']),
     ('deepseek-v2', {'topk_group': None}, 3, ['topk_group', 'missing']),
+    ('deepseek-v3', {'quantization_config': 'fp8'}, 4, ['quantization_config', 'an object', 'fp8']),
     ('deepseek-v3', {'quantization_config': {'quant_method': 'fp8', 'weight_block_size': [64, 64]}}, 4,
      ['weight_block_size', '128', '64']),
     ('deepseek-v2', {'quantization_config': {'quant_method': 'fp8', 'weight_block_size': [128, 128]}}, 4,

@@ -204,6 +204,20 @@ TEST(Model, AllMissesTogether) {
             "lm_head.weight: missing; expected [256, 32]");
 }
 
+TEST(Model, QuantizationThatIsNoObjectIsRefused) {
+  const std::filesystem::path sound =
+      std::filesystem::path(KAPPASCOPE_SOURCE_DIR) / "tests/golden/hf/deepseek-v3";
+  const testing::TempFolder folder;
+  std::filesystem::copy_file(sound / "model.safetensors", folder / "model.safetensors");
+  Json config = Json::parse(read_text_file(sound / "config.json", 1 << 20));
+  config["quantization_config"] = "fp8";
+  folder.write("config.json", config.dump());
+  EXPECT_EQ(testing::error_of([&] { open_model(folder.path()); }),
+            "4 " + (folder / "config.json").string() +
+                ": quantization_config is not supported in deepseek_v3; expected an object or "
+                "null, found \"fp8\"");
+}
+
 TEST(Model, IntegersAreNoWeights) {
   ModelSpec spec;
   spec.dtype = DType::int32;

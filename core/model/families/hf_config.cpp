@@ -205,7 +205,10 @@ void Config::require_silu() {
 void Config::require_quantization(std::string_view method) {
   const Json* found = fields_.find("quantization_config");
   if (found == nullptr) { return; }
-  const Json used = found->is_object() ? found->value("quant_method", Json()) : *found;
+  if (!found->is_object()) {
+    return fields_.refuse("quantization_config", "an object or null", *found);
+  }
+  const Json used = found->value("quant_method", Json());
   if (used == Json(method) && !method.empty()) { return require_blocks(*found); }
   const std::string expected = method.empty() ? "none: float32, bfloat16 or float16 weights"
                                               : std::string(method) + " or none";
