@@ -26,9 +26,10 @@ std::unique_ptr<DocumentSource> open_form(const std::string& path, unsigned form
 
 void kappascope::testing::fuzz_corpus(const std::uint8_t* data, std::size_t size) {
   if (size == 0) { return; }
+  const unsigned form = std::uint8_t(data[0] - '0');
   const testing::MemoryFile memory({reinterpret_cast<const char*>(data) + 1, size - 1});
   testing::only_file_errors([&] {
-    const auto all = open_form(memory.path(), data[0]), half = open_form(memory.path(), data[0]);
+    const auto all = open_form(memory.path(), form), half = open_form(memory.path(), form);
     Document document, again;
     for (bool wanted = true; all->next(true, document); wanted = !wanted) {
       if (!is_utf8(document.text) || !is_utf8(document.domain)) { std::abort(); }

@@ -32,5 +32,6 @@ void read(const std::string& bytes) {
 
 void kappascope::testing::fuzz_torch_pt(const std::uint8_t* data, std::size_t size) {
   const std::string bytes(reinterpret_cast<const char*>(data), size);
-  read(bytes.substr(0, 2) == "PK" ? bytes : kappascope::testing::tiny_checkpoint(bytes).flat());
+  read(bytes);
+  if (!bytes.starts_with("PK")) { read(kappascope::testing::tiny_checkpoint(bytes).flat()); }
 }
