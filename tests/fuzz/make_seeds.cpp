@@ -115,12 +115,6 @@ void write_tokenizer_json(const fs::path& folder) {
           R"("vocab":{"a":0,"<|end|>":1,"\u2581":2},"merges":[])"));
 }
 
-std::string meta_json(const std::string& more) {
-  return R"({"step":120,"model_config":{"sequence_len":64,"vocab_size":2048,"n_layer":4,"n_head":4,)"
-         R"("n_kv_head":2,"n_embd":32,"n_exp":8,"moe_top_k":2)" +
-         more + "}}";
-}
-
 // The trace and the parameters of a small model.
 void write_traces(const fs::path& root) {
   synthetic::ModelSpec model;
@@ -162,15 +156,6 @@ void write_all(const fs::path& root, const fs::path& families) {
                          R"( ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)"));
   write_tokenizer_json(root / "tokenizer_json");
   write(root / "sentencepiece" / "bpe", sentencepiece());
-  write(root / "meta_json" / "required", meta_json(""));
-  write(root / "meta_json" / "not_finite",
-        R"({"loss":NaN,"best":[-Infinity,Infinity],"s":"NaN",)" + meta_json("").substr(1));
-  write(root / "meta_json" / "kappa",
-        meta_json(R"(,"kappa_input":"top_logits","kappa_input_logit_norm_exponent":0.5,)"
-                  R"("moe_kappa_slope_max_scale":3.0,"window_pattern":"SSSL","eval_capacity":3.0,)"
-                  R"("global_kappa_bias_granularity":"per-expert","total_ut_steps":2)") +
-            '\0' +
-            "transformer.h.2.mlp.experts.kappa_bias\ntransformer.h.3.mlp.experts.kappa_scale");
   write(root / "tasks" / "choice", R"(0{"query":"q","choices":["a","b"],"gold":1})");
   write(root / "tasks" / "schema", R"(0{"context_options":["a"],"continuation":"b","gold":0})");
   write(root / "tasks" / "continuation", R"(0{"context":"a","continuation":"b"})");
@@ -180,6 +165,13 @@ void write_all(const fs::path& root, const fs::path& families) {
   write(root / "tasks" / "baselines", "2Eval Task,Random baseline\na,25\n\"b, c\",0.5\n");
   write_corpus(root / "corpus");
   write_more_seeds(root, families, write);
+  write_tokenizer_seeds(root, write);
+  write_pickle_seeds(root, write);
+  write_chat_seeds(root, write);
+  write_model_seeds(root, write);
+  write_weight_seeds(root, write);
+  write_trace_seeds(root, write);
+  write_refused_seeds(root, write);
   write_chat_templates(root / "chat_template");
   write(
       root / "train_log" / "soft",
@@ -192,6 +184,7 @@ void write_all(const fs::path& root, const fs::path& families) {
       "\n"
       R"({"step":2,"loss":null,"kappa_rate":1e-3,"bound":4})"
       "\n");
+  fs::remove_all(root / "model");  // of which the traces are: every folder left is a target's
 }
 
 }  // namespace

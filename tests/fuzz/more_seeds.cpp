@@ -2,7 +2,6 @@
 
 #include <vector>
 
-#include "core/checkpoint/safetensors.h"
 #include "core/engine/run_plan.h"
 #include "core/figure/style.h"
 #include "core/trace/byte_archive.h"
@@ -15,22 +14,6 @@ namespace kappascope::testing {
 namespace {
 
 namespace fs = std::filesystem;
-
-// config.json, NUL, a line of each tensor: see config_fuzz.cpp.
-std::string config_seed(const fs::path& folder) {
-  std::string seed = read_text_file(folder / "config.json", 1 << 20) + '\0';
-  const TensorFile file = read_safetensors(folder / "model.safetensors");
-  for (const TensorInfo& tensor : file.tensors()) {
-    const bool wide = tensor.dtype == DType::float32, byte = tensor.dtype == DType::uint8;
-    seed += tensor.name + (wide ? " F32 " : byte ? " U8 " : " BF16 ");
-    std::string lengths;
-    for (const std::int64_t length : tensor.shape) {
-      lengths += (lengths.empty() ? "" : ",") + std::to_string(length);
-    }
-    seed += (lengths.empty() ? "-" : lengths) + "\n";
-  }
-  return seed;
-}
 
 CorpusTotals totals_of_two_experts() {
   CorpusTotals totals;
@@ -129,6 +112,13 @@ void write_tokenizer_configs(const fs::path& folder, WriteSeed* write) {
   write(folder / "chat",
         R"({"chat_template":"{% for m in messages %}{{ bos_token + m.content }}{% endfor %}",)"
         R"("bos_token":"<s>"})");
+  write(folder / "ends",
+        R"({"add_bos_token":true,"add_eos_token":true,"bos_token":"<s>","eos_token":"<|end|>",)"
+        R"("image_token":"<s>","extra_special_tokens":{"a":"<s>"},"additional_special_tokens":)"
+        R"(["<|end|>"],"tokenizer_class":"LlamaTokenizer","legacy":false})");
+  write(folder / "flag of a number", R"({"split_special_tokens":7})");
+  write(folder / "ends of llama",
+        R"({"add_bos_token":true,"add_eos_token":true,"bos_token":"<s>","eos_token":"<s>"})");
   write(folder / "chats", R"({"chat_template":[{"name":"default","template":"{{ 1 }}"}]})");
 }
 
@@ -143,13 +133,13 @@ void write_interventions(const fs::path& folder, WriteSeed* write) {
 }  // namespace
 
 void write_more_seeds(const fs::path& root, const fs::path& families, WriteSeed* write) {
-  for (const fs::directory_entry& entry : fs::directory_iterator(families)) {
-    write(root / "config" / entry.path().filename(), config_seed(entry.path()));
-  }
+  write_family_seeds(root, families, write);
   write(root / "shards" / "both",
         R"({"metadata":{"total_size":16},"weight_map":{"a":"a.safetensors","b":"b.safetensors"}})");
   write(root / "shards" / "strange",
         R"({"weight_map":{"a":"../a.safetensors","b":"link.safetensors","c":"pipe.safetensors"}})");
+  write(root / "shards" / "in another",
+        R"({"weight_map":{"a":"b.safetensors","b":"b.safetensors","c":"a.safetensors"}})");
   write_totals(root, write);
   write_styles(root / "style", write);
   write_settings(root / "train_settings", write);

@@ -11,19 +11,22 @@ namespace kappascope::refused {
 namespace {
 
 auto task(const std::string& line) {
-  return [=](const TempFolder&) {
+  return [=](const TempFolder& folder) {
+    folder.write("tasks.jsonl", line);
     read_task_lines(line, "tasks.jsonl", std::nullopt);
     return std::string();
   };
 }
 auto bundle(const std::string& text) {
-  return [=](const TempFolder&) {
+  return [=](const TempFolder& folder) {
+    folder.write("core.yaml", text);
     parse_bundle(text, "core.yaml");
     return std::string();
   };
 }
 auto baselines(const std::string& text) {
-  return [=](const TempFolder&) {
+  return [=](const TempFolder& folder) {
+    folder.write("eval_meta_data.csv", text);
     parse_baselines(text, "eval_meta_data.csv");
     return std::string();
   };

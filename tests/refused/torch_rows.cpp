@@ -1,8 +1,7 @@
 // Files of torch.save: archives that lie, pickles that are programs, storages and views of them.
-#include <zlib.h>
-
 #include "core/checkpoint/torch_pt.h"
 #include "tests/refused/refused.h"
+#include "tests/unit/packed.h"
 #include "tests/unit/tiny_pt.h"
 
 namespace kappascope::refused {
@@ -65,19 +64,9 @@ std::string storage_id(const std::string& word, const std::string& type, const s
 
 // A deflated entry that says it holds `said` bytes and holds `held`.
 TinyEntry deflated(const std::string& name, const std::string& contents) {
-  std::string packed(compressBound(contents.size()) + 16, '\0');
-  z_stream stream{};
-  deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(contents.data()));
-  stream.avail_in = uInt(contents.size());
-  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-  stream.avail_out = uInt(packed.size());
-  deflate(&stream, Z_FINISH);
-  packed.resize(stream.total_out);
-  deflateEnd(&stream);
   TinyEntry made;
   made.name = name;
-  made.data = packed;
+  made.data = testing::deflated_of(contents, -MAX_WBITS);
   made.method = 8;
   return made;
 }

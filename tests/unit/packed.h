@@ -9,9 +9,10 @@
 
 namespace kappascope::testing {
 
-inline std::string gzip_of(std::string_view text) {
+// `window`: MAX_WBITS + 16 of gzip, −MAX_WBITS of an archive's entry, which has no header.
+inline std::string deflated_of(std::string_view text, int window) {
   z_stream stream{};
-  deflateInit2(&stream, 6, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
+  deflateInit2(&stream, 9, Z_DEFLATED, window, 8, Z_DEFAULT_STRATEGY);
   std::string packed(deflateBound(&stream, text.size()) + 64, '\0');
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
   stream.avail_in = static_cast<uInt>(text.size());
@@ -21,6 +22,10 @@ inline std::string gzip_of(std::string_view text) {
   packed.resize(stream.total_out);
   deflateEnd(&stream);
   return packed;
+}
+
+inline std::string gzip_of(std::string_view text) {
+  return deflated_of(text, MAX_WBITS + 16);
 }
 
 inline std::string zstd_of(std::string_view text) {

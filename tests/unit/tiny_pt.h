@@ -98,6 +98,7 @@ struct TinyEntry {
   std::optional<std::uint32_t> crc = {};   // a wrong one
   std::optional<std::uint64_t> size = {};  // a wrong one, in the directory
   std::optional<std::uint64_t> header_offset = {};
+  std::optional<std::uint32_t> full_size = {};  // of what is compressed, in the directory
 };
 
 struct TinyZip {
@@ -138,8 +139,8 @@ inline std::string directory_entry(const TinyEntry& entry, std::uint64_t header_
   const std::string extra = values.empty() ? "" : number(1, 2) + number(values.size(), 2) + values;
   return "PK\1\2" + number(0, 4) + number(entry.flags, 2) + number(entry.method, 2) + number(0, 4) +
          number(crc, 4) + number(std::min(size, kSentinel), 4) +
-         number(std::min(size, kSentinel), 4) + number(entry.name.size(), 2) +
-         number(extra.size(), 2) + number(0, 2 + 2 + 2 + 4) +
+         number(entry.full_size.value_or(std::min(size, kSentinel)), 4) +
+         number(entry.name.size(), 2) + number(extra.size(), 2) + number(0, 2 + 2 + 2 + 4) +
          number(std::min(offset, kSentinel), 4) + entry.name + extra;
 }
 
