@@ -83,6 +83,9 @@ ChatValue::List TemplateRun::items(const TemplateNode& node, const ChatValue& va
   return value.list();
 }
 
+// What a round costs beside its body: the fields of `loop` are made anew.
+constexpr std::int64_t kStepsOfRound = 20;
+
 // Names that are set in a loop are gone after each round, as in Jinja.
 void TemplateRun::loop(const TemplateNode& node) {
   ChatValue::List list = items(node, evaluate(node.children[0]));
@@ -101,6 +104,7 @@ void TemplateRun::loop(const TemplateNode& node) {
   for (std::int64_t i = 0; i < length; ++i) {
     scopes_.emplace_back();
     bind(list[i]);
+    steps_ += kStepsOfRound;
     ChatValue::Dict loop{{"index0", ChatValue::of(i)},
                          {"index", ChatValue::of(i + 1)},
                          {"revindex0", ChatValue::of(length - i - 1)},

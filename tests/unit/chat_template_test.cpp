@@ -229,6 +229,10 @@ TEST(ChatTemplate, IsBounded) {
   const std::string loops =
       repeated("{% for i in range(100000) %}", 3) + "{% set y = 1 %}" + repeated("{% endfor %}", 3);
   EXPECT_NE(refused(loops).find("steps, found more"), std::string::npos);
+  // A round makes what `loop` names, though nothing is in it.
+  const std::string empty =
+      "{% for a in range(1500) %}{% for b in range(100) %}{% endfor %}{% endfor %}";
+  EXPECT_NE(refused(empty).find("steps, found more"), std::string::npos);
   EXPECT_NE(refused("{% set n = namespace(x=1) %}{% for i in range(9999) %}{% set n.x = [n.x] %}"
                     "{% endfor %}")
                 .find("nested too deep"),
