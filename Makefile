@@ -25,7 +25,7 @@ program = build/release/kappascope
 demo = assets/d8-kappa -f assets/texts/prose.txt
 clang_format = build/deps/test-venv/bin/clang-format
 
-.PHONY: help demo test build install package asan fuzz soak mutants figures bench gpu-build gpu-check format lint clean
+.PHONY: help demo test build install package asan fuzz coverage soak mutants figures bench gpu-build gpu-check format lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /make \1\t/p' Makefile | expand -t 16
@@ -69,6 +69,11 @@ fuzz:  ## every fuzz target for FUZZ_SECONDS each (60)
 	  ../../kappascope_fuzz $$name -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
 	    -rss_limit_mb=2048 -malloc_limit_mb=512 -artifact_prefix=found/$$name- \
 	    found/$$name seeds/$$name || exit 1; done
+
+coverage:  ## lines of the readers that the seeds of the fuzz targets reach: build/coverage/coverage
+	@cmake/setup.sh test
+	@$(call compile,coverage,kappascope_fuzz)
+	@tests/fuzz/coverage.sh build/coverage
 
 soak:  ## the long forms of tests: every moment of a failing disk, memory that runs out, kills, heavy loads, fuzzing for hours
 	@cmake/setup.sh test
@@ -130,4 +135,4 @@ lint:  ## layout, warnings as errors by two compilers, clang-tidy, the tests of 
 	@ctest --test-dir build/lint-gcc -L structure --output-on-failure --no-tests=error
 
 clean:  ## remove what was built; what was downloaded, build/deps, stays
-	rm -rf build/gpu build/release build/asan build/mutants build/lint-gcc build/lint-clang build/demo build/figures build/*.log
+	rm -rf build/gpu build/release build/asan build/coverage build/mutants build/lint-gcc build/lint-clang build/demo build/figures build/*.log
