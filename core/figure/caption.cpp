@@ -118,18 +118,18 @@ std::string only_label(const Trace& trace) {
   return trace.only_assistant ? "statistics of the assistant's tokens alone" : "";
 }
 
-std::int64_t tokens_of(const Trace& trace, bool by_token) {
-  return by_token ? trace.tokens : counted_tokens(trace);
+std::int64_t tokens_of(const Trace& trace, const Contents& contents) {
+  return contents.tokens ? trace.tokens : counted_tokens(trace);
 }
 
 // What a run is, in the order of captions; the number of tokens is the last.
-std::vector<std::string> items_of(const Trace& trace, bool by_token) {
+std::vector<std::string> items_of(const Trace& trace, const Contents& contents) {
   return {model_label(trace),
           kappa_label(trace),
           capacity_label(trace),
           other_interventions(trace),
           text_of(meta_at(trace, "dtype")),
-          by_token ? "" : only_label(trace)};
+          contents.statistics ? only_label(trace) : ""};
 }
 
 void add_item(std::string& text, const std::string& item, const char* gap) {
@@ -167,13 +167,13 @@ std::string own_items(const Trace& trace, const std::string& name,
 }
 
 // Of one run that is one of several: its name, then what this does not say.
-std::string caption_of_one(const Trace& trace, const std::string& name, bool by_token) {
+std::string caption_of_one(const Trace& trace, const std::string& name, const Contents& contents) {
   std::string text = name;
-  const std::vector<std::string> items = items_of(trace, by_token);
+  const std::vector<std::string> items = items_of(trace, contents);
   for (std::size_t k = 0; k < items.size(); ++k) {
     add_item(text, beyond_name(trace, name, items[k], k), " · ");
   }
-  add_item(text, tokens_label(tokens_of(trace, by_token), tokens_of(trace, by_token)), " · ");
+  add_item(text, tokens_label(tokens_of(trace, contents), tokens_of(trace, contents)), " · ");
   add_item(text, corpus_label(trace), " · ");
   return text;
 }
@@ -208,16 +208,17 @@ std::string model_label(const Trace& trace) {
   return trace.step < 0 ? name : name + ", step " + count_text(trace.step);
 }
 
-std::string caption(Traces traces, const std::vector<std::string>& names, bool by_token) {
+std::string caption(Traces traces, const std::vector<std::string>& names,
+                    const Contents& contents) {
   if (traces.size() == 1 && !names[0].empty()) {
-    return caption_of_one(*traces[0], names[0], by_token);
+    return caption_of_one(*traces[0], names[0], contents);
   }
   std::vector<std::vector<std::string>> items;
-  std::int64_t least = tokens_of(*traces[0], by_token), most = least;
+  std::int64_t least = tokens_of(*traces[0], contents), most = least;
   for (const Trace* trace : traces) {
-    items.push_back(items_of(*trace, by_token));
-    least = std::min(least, tokens_of(*trace, by_token));
-    most = std::max(most, tokens_of(*trace, by_token));
+    items.push_back(items_of(*trace, contents));
+    least = std::min(least, tokens_of(*trace, contents));
+    most = std::max(most, tokens_of(*trace, contents));
   }
   std::string text;
   std::vector<bool> common;
@@ -233,6 +234,25 @@ std::string caption(Traces traces, const std::vector<std::string>& names, bool b
     if (!own.empty()) { add_item(text, as_one_item(names[i]) + ": " + own, " · "); }
   }
   return text;
+}
+
+Contents contents_of(const Figure& figure) {
+  Contents contents{false, figure.panels.empty()};
+  for (const Panel& panel : figure.panels) {
+    const bool by_token =
+        panel.x.subject == AxisSubject::token || panel.y.subject == AxisSubject::token;
+    (by_token ? contents.tokens : contents.statistics) = true;
+  }
+  return contents;
+}
+
+Contents contents_of(const std::vector<Figure>& figures) {
+  Contents all{false, figures.empty()};
+  for (const Figure& figure : figures) {
+    const Contents one = contents_of(figure);
+    all = {all.tokens || one.tokens, all.statistics || one.statistics};
+  }
+  return all;
 }
 
 bool without_capacity(const Trace& trace) {

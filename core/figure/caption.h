@@ -18,11 +18,20 @@ std::string reading_label(const Trace& trace);
 // whole model.
 std::string intervention_label(const Trace& trace);
 
+// Of what the numbers of a picture are: of every token, of all that is counted (which may be the
+// assistant's tokens alone), or some of this and some of that.
+struct Contents {
+  bool tokens = false, statistics = true;
+};
+Contents contents_of(const Figure& figure);
+Contents contents_of(const std::vector<Figure>& figures);
+
 // The line under a title: "model · κ · capacity · interventions · type of numbers · tokens". Of
 // several runs what is common is said once and first, then behind each run's name what else it is;
 // `names` are those of the runs. Of one run that has a name among others: the name, then what
-// else it is. `by_token`: what is shown is of every token, also where statistics are of some.
-std::string caption(Traces traces, const std::vector<std::string>& names, bool by_token = false);
+// else it is.
+std::string caption(Traces traces, const std::vector<std::string>& names,
+                    const Contents& contents = {});
 
 bool without_capacity(const Trace& trace);  // no layer has one, so that nothing can be dropped
 

@@ -310,7 +310,7 @@ Figure FigureEntry::make(Traces traces, const FigureChoices& chosen) const {
   Figure figure =
       tokenless == shown.end() ? draw(shown, named) : start_figure(shown, std::string(id));
   figure.subtitle =
-      caption(shown, given || shown.size() > 1 ? names : unnamed, has_token_axis(figure));
+      caption(shown, given || shown.size() > 1 ? names : unnamed, contents_of(figure));
   figure.name = file_name(chosen);
   const auto without = std::find_if(shown.begin(), shown.end(),
                                     [](const Trace* trace) { return lacks_kappa(*trace); });
@@ -362,9 +362,9 @@ std::vector<Figure> FigureEntry::make_all(Traces traces, const FigureChoices& ch
     if (!panels && traces.size() > first + 1) { figures.back().run = words[i]; }
   }
   if (!panels || figures.size() < 2) { return figures; }
-  const bool by_token = has_token_axis(figures.front());
+  const Contents contents = contents_of(figures);
   Figure all = side_by_side(std::move(figures), {runs.begin() + std::ptrdiff_t(first), runs.end()},
-                            std::string(title), caption(traces, runs, by_token));
+                            std::string(title), caption(traces, runs, contents));
   figures.clear();
   figures.push_back(std::move(all));
   return figures;

@@ -14,7 +14,8 @@ namespace kappascope::figures {
 namespace {
 
 std::string with_mean_loss(const std::string& run, const Trace& trace) {
-  return run + " (mean " + number_text(mean_nll_of(trace).value()) + " nats)";
+  const char* const of = trace.only_assistant ? " (mean of the assistant's tokens " : " (mean ";
+  return run + of + number_text(mean_nll_of(trace).value()) + " nats)";
 }
 
 }  // namespace

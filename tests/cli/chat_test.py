@@ -108,7 +108,8 @@ class ChatTest(Case):
         out, every = self.folder / 'out', self.folder / 'every'
         file = self.chat_file(CHAT)
         words = ('run', MODEL, '-f', file, '--chat', '-q')
-        self.run_program(*words, '--only', 'assistant', '-o', out, '--record', 'gates', '--figures', 'kappa-depth,kappa-tokens')
+        self.run_program(*words, '--only', 'assistant', '-o', out, '--record', 'gates', '--figures',
+                         'kappa-depth,kappa-tokens,loss,expert-drops')
         self.run_program(*words, '-o', every, '--figures', 'none')
         confined, trace = self.open(out / 'trace.npz'), self.open(every / 'trace.npz')
         ids, mask = rendered(CHAT)
@@ -133,10 +134,12 @@ class ChatTest(Case):
         said = self.run_program('compare', every, out, '-o', self.folder / 'both', code=2)[1]
         self.assertIn("statistics; expected of all tokens, as in", said)
         self.assertFalse((self.folder / 'both').exists())
-        for figure, confined_to, tokens in (('kappa-depth', True, mask.sum()), ('kappa-tokens', False, len(ids))):
+        for figure, confined_to, tokens in (('kappa-depth', True, mask.sum()), ('kappa-tokens', False, len(ids)),
+                                            ('loss', False, len(ids)), ('expert-drops', True, len(ids))):
             picture = (out / 'figures' / f'{figure}.svg').read_text()
             self.assertEqual('statistics of the assistant' in picture, confined_to, figure)
             self.assertIn(f'{tokens} tokens', picture)
+        self.assertIn("mean of the assistant's tokens", (out / 'figures' / 'loss.svg').read_text().replace('&#39;', "'"))
         header, first = (out / 'tokens.csv').read_bytes().decode().split('\r\n')[:2]
         self.assertTrue(header.endswith(',token_mask') and first.endswith(',false'), first)
 
