@@ -125,11 +125,11 @@ std::string BatchIndex::difference(const std::vector<IndexRow>& rows, bool addin
   if (!earlier_identity_.is_object()) {
     return join_words("no ", kBatchFile, " says its settings");
   }
-  for (const auto& [key, value] : identity_.items()) {
-    if (!earlier_identity_.contains(key) || earlier_identity_[key] != value) {
-      return join_words(key, " was ", earlier_identity_.value(key, Json()).dump(), ", now ",
-                        value.dump());
-    }
+  Json keys = earlier_identity_;
+  keys.update(identity_);  // some are there only where they were asked for
+  for (const auto& [key, unused] : keys.items()) {
+    const Json before = earlier_identity_.value(key, Json()), now = identity_.value(key, Json());
+    if (before != now) { return join_words(key, " was ", before.dump(), ", now ", now.dump()); }
   }
   if (adding) { return ""; }
   const auto same = [](const IndexRow& a, const IndexRow& b) { return a.source == b.source; };

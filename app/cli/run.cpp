@@ -162,11 +162,9 @@ class Run {
       }
       return;
     }
-    Json identity = options_.identity(model_);
-    if (tokenizer_ && tokenizer_->chat && !tokenizer_->chat->sha256().empty()) {
-      identity["chat_sha256"] = tokenizer_->chat->sha256();
-    }
-    index_.emplace(folder, command_, std::move(identity));
+    const bool chats = tokenizer_ && tokenizer_->chat;
+    index_.emplace(folder, command_,
+                   options_.identity(model_, chats ? &*tokenizer_->chat : nullptr));
     const std::vector<std::string> left =
         index_->begin(std::move(rows), options_.skip_done, options_.force);
     if (!left.empty()) {

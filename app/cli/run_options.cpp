@@ -151,7 +151,7 @@ TraceSettings RunOptions::trace_settings(const Model& of) const {
   return trace;
 }
 
-Json RunOptions::identity(const Model& of) const {
+Json RunOptions::identity(const Model& of, const ChatFormat* chat) const {
   const KappaSlots& slots = of.architecture.kappa_slots;
   Json decisive{{"config_sha256", of.config_sha256},
                 {"tensor_directory_sha256", of.directory_sha256},
@@ -169,6 +169,7 @@ Json RunOptions::identity(const Model& of) const {
   // Without an SFT slot there is nothing that could be read in two ways.
   if (slots.side == KappaSide::sft) { decisive["sft_kappa"] = name(slots.sft); }
   if (text.chat) { decisive["chat"] = true; }
+  if (chat && !chat->sha256().empty()) { decisive["chat_sha256"] = chat->sha256(); }
   if (lens) { decisive["lens"] = true; }
   if (!only.empty()) { decisive["only"] = only; }
   if (changes.against) { decisive["against"] = canonical_words(*changes.against); }

@@ -44,7 +44,8 @@ struct RunOptions : OutputOptions {
   TraceSettings trace_settings(const Model& of) const;
 
   // What decides about the numbers of every text: a batch continues only where it is the same.
-  Json identity(const Model& of) const;
+  // `chat`: how texts that are chats are rendered; nullptr: they are none.
+  Json identity(const Model& of, const ChatFormat* chat) const;
 
   // The command for the file of `item` alone, into `folder` of the output folder.
   std::string command_of(const TextItem& item, const std::string& folder) const;

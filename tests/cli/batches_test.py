@@ -157,6 +157,8 @@ class IndexTest(BatchCase):
                 self.assertIn('another batch', err)
                 self.assertIn('--force', err)
                 self.assertEqual((self.folder / 'out' / 'index.csv').read_bytes(), before)
+        self.run_into('lens', '-f', *texts, '--lens')
+        self.assertIn('lens was true, now null', self.run_into('lens', '-f', *texts, '--skip-done', code=5)[1])
         self.assertIn('results of a batch', self.run_into('out', '-f', texts[0], code=5)[1])
         self.assertFalse((self.folder / 'out' / 'trace.npz').exists())
         self.run_into('out', '-f', *texts)  # the same again
