@@ -70,27 +70,23 @@ std::string describe(const Place& place, std::string_view what) {
   return line + printable_part(what);
 }
 
-std::string_view option_words(Remedy remedy) {
+std::string option_words(Remedy remedy) {
+  const std::string fewer =
+      "run fewer tokens at once (--max-tokens, --window; of generate, --tokens)";
   switch (remedy) {
     case Remedy::none:
       return "";
     case Remedy::use_cpu:
       return "run with --device cpu";
     case Remedy::stream_or_use_cpu:
-      return "give --gpu-memory SIZE, through which layers are then read one at a time, or run "
-             "with "
-             "--device cpu";
+      return "give --gpu-memory SIZE, through which layers are then read one at a time, "
+             "or run with --device cpu";
     case Remedy::more_gpu_memory:
-      return "give --gpu-memory more, run fewer tokens at once (--max-tokens, --window; of "
-             "generate, --tokens), or run "
-             "with "
-             "--device cpu";
+      return "give --gpu-memory more, " + fewer + ", or run with --device cpu";
     case Remedy::more_memory:
-      return "give --memory more, or run fewer tokens at once (--max-tokens, --window; of "
-             "generate, --tokens)";
+      return "give --memory more, or " + fewer;
     case Remedy::end_programs:
-      return "end other programs, or run fewer tokens at once (--max-tokens, --window; of "
-             "generate, --tokens)";
+      return "end other programs, or " + fewer;
     case Remedy::cut_text:
       return "--max-tokens N cuts it, --window runs it in overlapping chunks";
   }
@@ -98,7 +94,7 @@ std::string_view option_words(Remedy remedy) {
 }
 
 std::string Failure::line() const {
-  const std::string_view words = option_words(remedy);
+  const std::string words = option_words(remedy);
   return words.empty() ? message : join_words(message, "; ", words);
 }
 

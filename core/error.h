@@ -55,7 +55,7 @@ enum class Remedy : std::uint8_t {
 };
 
 // What the options of the command line do about it: "run with --device cpu"; "" for none.
-std::string_view option_words(Remedy remedy);
+std::string option_words(Remedy remedy);
 
 // What went wrong, as a value: code ok means nothing did.
 struct Failure {

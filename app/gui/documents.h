@@ -31,6 +31,7 @@ struct OpenModel {
   std::vector<LayerRange> layers;
   std::shared_ptr<EngineModel> loaded;  // null until the first run
   LoadOptions loaded_as;                // where it runs, once it is loaded
+  bool all_in_memory = false;           // its weights, then, on the CPU
   std::string device, memory;           // where it runs or will run, and the bytes of its weights
   bool on_cpu = false;                  // as was asked for, whatever GPU there is
   std::string warning;                  // NaN weights …

@@ -50,6 +50,7 @@ struct Runner::Order {
   std::shared_ptr<const Tokenizer> tokenizer;
   std::shared_ptr<EngineModel> loaded;  // null: to be loaded
   LoadOptions load;
+  bool all_in_memory = false;  // OpenModel's
   fs::path folder;
   std::vector<std::shared_ptr<const Trace>> there;  // that could be the unedited run
   KeptLogits kept;
@@ -78,6 +79,7 @@ struct Runner::Result {
   RunFolders folders;
   std::shared_ptr<EngineModel> loaded;
   LoadOptions load;
+  bool all_in_memory = false;
   std::string warning, note, capacity;
   OpenTrace trace;
   KeptLogits kept;
@@ -139,6 +141,7 @@ void Runner::run(const RunSettings& settings, bool live) {
   order->tokenizer = open.tokenizer;
   order->loaded = open.loaded;
   order->load = open.loaded ? open.loaded_as : wanted;
+  order->all_in_memory = open.loaded && open.all_in_memory;
   order->kept = kept_;
   for (const OpenTrace& there : documents_.traces()) {
     order->there.push_back(there.trace);
@@ -189,9 +192,12 @@ void Runner::load(Order& order, Result& result, Progress& progress) {
     result.warning = nonfinite_weights(*order.model, *fresh);
     order.loaded = std::shared_ptr<EngineModel>(
         fresh.release(), [kept = order.model](EngineModel* engine_model) { delete engine_model; });
+    order.all_in_memory =
+        order.load.device == ComputeDevice::cpu && !plan_memory(*order.model, order.load).streamed;
   }
   result.loaded = order.loaded;
   result.load = order.load;
+  result.all_in_memory = order.all_in_memory;
 }
 
 // On the worker: the trace, and the one of the unedited run where none is there.
@@ -258,6 +264,7 @@ void Runner::take_loaded(Result& result, DocumentId model) {
   if (OpenModel* of = documents_.model(model)) {
     of->loaded = result.loaded;
     of->loaded_as = result.load;
+    of->all_in_memory = result.all_in_memory;
     of->loaded_as.cache = of->loaded_as.kept = 0;  // of one text alone
     describe_place(*of);
     if (!result.warning.empty()) { of->warning = result.warning; }
@@ -315,7 +322,7 @@ void Runner::generate(Order& order, Result& result, Generating& generating, Prog
   check_generation(plan);
   order.load.cache = cache_bytes_of(model, plan, tokens, run.rules.tokens);
   order.load.kept = kept_bytes_of(model, plan, all_layers(model), tokens, run.rules.tokens);
-  if (order.loaded) { require_room(model, order.load); }
+  if (order.all_in_memory) { require_room(model, order.load); }
   result.capacity = capacity_words(plan, tokens, "switching Capacity off");
   load(order, result, progress);
   generating.begin({.model = order.model,

@@ -19,8 +19,8 @@ std::string_view control_words(Remedy remedy) {
     case Remedy::more_gpu_memory:
     case Remedy::more_memory:
     case Remedy::end_programs:
-      return "; end other programs, or tick Window below the text: then it is run in overlapping "
-             "chunks";
+      return "; end other programs, tick Window below the text, so that it is run in overlapping "
+             "chunks, or generate fewer tokens";
     case Remedy::cut_text:
       return "; shorten it, or tick Window below it: then it is run in overlapping chunks";
     default:

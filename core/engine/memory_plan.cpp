@@ -166,13 +166,17 @@ std::uint64_t gpu_call_bytes(const Architecture& architecture, std::int64_t toke
        " to compute), found ", plan.bound, " (--gpu-memory)");
 }
 
+const char* found_words(const LoadOptions& options) {
+  return options.memory ? " (--memory)" : " available";
+}
+
 [[noreturn]] void too_little(const Model& model, const MemoryPlan& plan,
                              const LoadOptions& options) {
   const std::uint64_t needed = plan.resident + plan.work;
   fail(ExitCode::memory, options.memory ? Remedy::more_memory : Remedy::end_programs,
        {.file = model.files.weights.native()}, "memory; expected at least ", needed, " bytes (",
        bytes_text(plan.resident), " of weights, one layer at a time, and ", bytes_text(plan.work),
-       " to compute), found ", plan.bound, options.memory ? " (--memory)" : " available");
+       " to compute), found ", plan.bound, found_words(options));
 }
 
 }  // namespace
@@ -213,16 +217,13 @@ MemoryPlan plan_memory(const Model& model, const LoadOptions& options) {
 }
 
 void require_room(const Model& model, const LoadOptions& options) {
-  LoadOptions before = options;
-  before.cache = before.kept = 0;
   const MemoryPlan plan = plan_memory(model, options);
-  require(!plan.streamed || plan_memory(model, before).streamed, ExitCode::memory,
-          plan.gpu         ? Remedy::more_gpu_memory
-          : options.memory ? Remedy::more_memory
-                           : Remedy::end_programs,
+  require(!plan.streamed, ExitCode::memory,
+          options.memory ? Remedy::more_memory : Remedy::end_programs,
           {.file = model.files.weights.native()}, "memory; expected at least ",
           plan.weights + plan.work, " bytes (", bytes_text(plan.weights), " of weights, and ",
-          bytes_text(plan.work), " to compute and to keep the text), found ", plan.bound);
+          bytes_text(plan.work), " to compute and to keep the text), found ", plan.bound,
+          found_words(options));
 }
 
 std::string memory_text(const MemoryPlan& plan) {

@@ -10,7 +10,7 @@ namespace kappascope {
 
 // Floats of a block of logits, of which two are in memory. Each block reads the whole head, which
 // on a GPU takes longer than multiplying a few rows by it.
-inline constexpr std::int64_t kLogitFloats = 8 << 20, kGpuLogitFloats = 64 << 20;
+inline constexpr std::int64_t kLogitFloats = 8 << 20, kGpuLogitFloats = 32 << 20;
 
 struct MemoryPlan {
   std::uint64_t weights = 0;   // bytes of all weights, as they are multiplied
@@ -29,8 +29,8 @@ struct MemoryPlan {
 // resident.
 MemoryPlan plan_memory(const Model& model, const LoadOptions& options);
 
-// Throws (memory) where a model that is loaded, by these options but for the cache and what the
-// caller keeps, leaves too little for those.
+// Throws (memory) where the CPU's memory has too little for a call by these options beside a model
+// all of whose weights are there.
 void require_room(const Model& model, const LoadOptions& options);
 
 // "weights 31.2 GB, streamed a layer at a time; 1.3 GB resident", "weights 98.5 MB, all resident";
