@@ -64,12 +64,16 @@ std::string last_glfw_error() {
   return text ? text : "unknown reason";
 }
 
-// No larger than the screen has room for: a size may come from a larger one.
-void fit_to_screen(int& width, int& height) {
-  GLFWmonitor* const monitor = glfwGetPrimaryMonitor();
-  if (!monitor) { return; }
-  int x = 0, y = 0, most_width = 0, most_height = 0;
-  glfwGetMonitorWorkarea(monitor, &x, &y, &most_width, &most_height);
+// No larger than a screen has room for: a size may come from a larger one that is gone.
+void fit_to_screens(int& width, int& height) {
+  int count = 0, most_width = 0, most_height = 0;
+  GLFWmonitor* const* const monitors = glfwGetMonitors(&count);
+  for (int i = 0; i < count; ++i) {
+    int x = 0, y = 0, wide = 0, high = 0;
+    glfwGetMonitorWorkarea(monitors[i], &x, &y, &wide, &high);
+    most_width = std::max(most_width, wide);
+    most_height = std::max(most_height, high);
+  }
   if (most_width > 0 && most_height > 0) {
     width = std::min(width, most_width);
     height = std::min(height, most_height);
@@ -116,7 +120,7 @@ Window::Window(const WindowOptions& options) : options_(options) {
   glfwWindowHint(GLFW_OPENGL_PROFILE, GLFW_OPENGL_CORE_PROFILE);
   glfwWindowHint(GLFW_OPENGL_FORWARD_COMPAT, GLFW_TRUE);
   glfwWindowHint(GLFW_VISIBLE, options.visible ? GLFW_TRUE : GLFW_FALSE);
-  if (options.visible) { fit_to_screen(options_.width, options_.height); }
+  if (options.visible) { fit_to_screens(options_.width, options_.height); }
   window_ = glfwCreateWindow(options_.width, options_.height, "kappascope", nullptr, nullptr);
   if (!window_) {
     const std::string reason = last_glfw_error();
