@@ -64,6 +64,7 @@ class Stats {
         path_(options_.output) {
     if (place_ && place_->size_here > 1 && options_.compute.threads == 0) {
       options_.compute.threads = std::max(1, usable_threads() / place_->size_here);
+      limit_threads(options_.compute.threads);
     }
   }
 

@@ -60,6 +60,7 @@ class Training {
         path_(options_.resume.empty() ? options_.output : options_.resume) {
     if (place_ && place_->size_here > 1 && options_.threads == 0) {
       options_.threads = std::max(1, usable_threads() / place_->size_here);
+      limit_threads(options_.threads);
     }
   }
 
