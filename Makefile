@@ -75,7 +75,7 @@ coverage:  ## lines of the readers that the seeds of the fuzz targets reach: bui
 	@$(call compile,coverage,kappascope_fuzz)
 	@tests/fuzz/coverage.sh build/coverage
 
-soak:  ## the long forms of tests: every moment of a failing disk, memory that runs out, kills, heavy loads, fuzzing for hours
+soak:  ## the long forms of tests: every moment of a failing disk, memory that runs out, kills, heavy loads, races, fuzzing for hours
 	@cmake/setup.sh test
 	@cmake/setup.sh bench
 	@$(call compile,release)
@@ -135,4 +135,4 @@ lint:  ## layout, warnings as errors by two compilers, clang-tidy, the tests of 
 	@ctest --test-dir build/lint-gcc -L structure --output-on-failure --no-tests=error
 
 clean:  ## remove what was built; what was downloaded, build/deps, stays
-	rm -rf build/gpu build/release build/asan build/coverage build/mutants build/lint-gcc build/lint-clang build/demo build/figures build/*.log
+	rm -rf build/gpu build/release build/asan build/tsan build/coverage build/mutants build/lint-gcc build/lint-clang build/demo build/figures build/*.log

@@ -80,7 +80,10 @@ def p16(bench):
         shutil.rmtree(folder)
 
 
-def has_gpu():
+def has_gpu(bench):
+    """One that this build and the peer can use."""
+    if not (bench.build / "release/libkappascope_cuda.so").exists():
+        return False
     python = os.environ.get("KAPPASCOPE_PEER_PYTHON", sys.executable)
     return not subprocess.run([python, "-c", "import sys, torch; sys.exit(not torch.cuda.is_available())"],
                               stderr=subprocess.DEVNULL).returncode
@@ -88,7 +91,7 @@ def has_gpu():
 
 def g5(bench):
     """Whole models on a GPU, of layers as people have them: a prefill, and single tokens after it."""
-    peer = transformers_peer() if has_gpu() else None
+    peer = transformers_peer() if has_gpu(bench) else None
     if peer is None:
         bench.put("G5", {"ratio": None, "peer": "no GPU, or peer absent", "goal": None, "holds": None, "note": "not run"})
         return

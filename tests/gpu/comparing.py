@@ -12,10 +12,14 @@ def run(words, written, **options):
     """Runs the program, which writes `written`: its arrays, None where it failed, and what it said."""
     written.unlink(missing_ok=True)
     done = subprocess.run(words, stderr=subprocess.PIPE, text=True, **options)
-    if done.returncode == 77:
-        print(f'skipped: no device ({done.stderr.strip()})')
+    return answer(done.returncode, done.stderr, written)
+
+
+def answer(code, said, written):
+    if code == 77:
+        print(f'skipped: no device ({said.strip()})')
         sys.exit(77)
-    return None if done.returncode else dict(np.load(written)), done.stderr
+    return None if code else dict(np.load(written)), said
 
 
 class Dumper:
@@ -29,14 +33,10 @@ class Dumper:
         written.unlink(missing_ok=True)
         self.process.stdin.write(json.dumps([str(word) for word in words]) + '\n')
         self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
+        line = self.process.stdout.readline()
+        if not line:
             sys.exit(f'{words}: ended with {self.process.wait()}')
-        code, said = json.loads(answer)
-        if code == 77:
-            print(f'skipped: no device ({said})')
-            sys.exit(77)
-        return None if code else dict(np.load(written)), said
+        return answer(*json.loads(line), written)
 
 
 def arrays_of(words, written):
