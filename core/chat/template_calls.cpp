@@ -40,12 +40,17 @@ bool is_python_space(char32_t code) {
   return is_space(code) || (code >= 0x1c && code <= 0x1f);
 }
 
+// The code point at text[at]; a byte that is none stands for itself, beyond all code points.
+CodePoint code_point_at(std::string_view text, std::size_t at) {
+  const CodePoint found = decode_utf8(text, at);
+  return found.length > 0 ? found : CodePoint{0x110000U + static_cast<unsigned char>(text[at]), 1};
+}
+
 // Which code points are taken off the ends of a text: Python's blanks, or those that are given.
 struct Stripped {
-  std::optional<std::string> given;
-  bool has(std::string_view text, std::size_t at, std::size_t length) const {
-    if (!given) { return is_python_space(decode_utf8(text, at).value); }
-    return given->find(text.substr(at, length)) != std::string::npos;
+  std::optional<std::u32string> given;  // ascending
+  bool has(char32_t code) const {
+    return given ? std::binary_search(given->begin(), given->end(), code) : is_python_space(code);
   }
 };
 
@@ -53,24 +58,37 @@ MarkedText strip(const MarkedText& text, const Stripped& stripped, bool left, bo
   const std::string_view all = text.text;
   std::size_t begin = 0, end = all.size();
   while (left && begin < end) {
-    const std::size_t length = std::max<std::size_t>(1, decode_utf8(all, begin).length);
-    if (!stripped.has(all, begin, length)) { break; }
-    begin += length;
+    const CodePoint code = code_point_at(all, begin);
+    if (!stripped.has(code.value)) { break; }
+    begin += code.length;
   }
   while (right && begin < end) {
     std::size_t last = end - 1;
     while (last > begin && !starts_utf8(all[last])) { --last; }
-    if (!stripped.has(all, last, end - last)) { break; }
+    if (!stripped.has(code_point_at(all, last).value)) { break; }
     end = last;
   }
   return text.part(begin, end);
 }
 
+// Bytes of what is given: each code point of a text may be looked up among them.
+constexpr std::size_t kMostStripped = 256;
+
 CallResult stripped_result(std::string_view name, const Arguments& arguments) {
   Stripped stripped;
   if (arguments.size() > 1) {
     if (!arguments[1].is(Kind::text)) { return problem_of(name, arguments[1]); }
-    stripped.given = arguments[1].text().text;
+    const std::string& given = arguments[1].text().text;
+    if (given.size() > kMostStripped) {
+      return {{}, join_words("\"", name, "\" of more than ", kMostStripped, " bytes")};
+    }
+    std::u32string& codes = stripped.given.emplace();
+    for (std::size_t at = 0; at < given.size();) {
+      const CodePoint code = code_point_at(given, at);
+      codes += code.value;
+      at += code.length;
+    }
+    std::sort(codes.begin(), codes.end());
   }
   return text_result(strip(arguments[0].text(), stripped, name != "rstrip", name != "lstrip"));
 }
@@ -102,7 +120,7 @@ CallResult split(const MarkedText& text, const std::string* by) {
   std::size_t begin = 0;
   if (by != nullptr) {
     if (by->empty()) { return {{}, "\"split\" by an empty text"}; }
-    for (std::size_t at; (at = all.find(*by, begin)) != all.npos; begin = at + by->size()) {
+    for (std::size_t at; (at = find_text(all, *by, begin)) != all.npos; begin = at + by->size()) {
       if (parts.size() == kMostParts) { return {{}, "\"split\" into more than 262,144 parts"}; }
       add(begin, at);
     }
@@ -111,14 +129,13 @@ CallResult split(const MarkedText& text, const std::string* by) {
   }
   const Stripped blanks;
   for (std::size_t at = 0; at <= all.size();) {
-    const std::size_t length =
-        at < all.size() ? std::max<std::size_t>(1, decode_utf8(all, at).length) : 1;
-    if (at == all.size() || blanks.has(all, at, length)) {
+    const CodePoint code = at < all.size() ? code_point_at(all, at) : CodePoint{U' ', 1};
+    if (blanks.has(code.value)) {
       if (parts.size() == kMostParts) { return {{}, "\"split\" into more than 262,144 parts"}; }
       if (at > begin) { add(begin, at); }
-      begin = at + length;
+      begin = at + code.length;
     }
-    at += length;
+    at += code.length;
   }
   return {ChatValue::of(std::move(parts)), ""};
 }
@@ -131,8 +148,9 @@ CallResult replaced(const Arguments& arguments) {
   const std::string& what = arguments[1].text().text;
   if (what.empty()) { return {{}, "\"replace\" of an empty text"}; }
   MarkedText result;
-  std::size_t begin = 0;
-  for (std::size_t at; (at = text.text.find(what, begin)) != std::string::npos;) {
+  std::size_t begin = 0, places = 0;
+  for (std::size_t at; (at = find_text(text.text, what, begin)) != std::string::npos;) {
+    if (++places > kMostParts) { return {{}, "\"replace\" in more than 262,144 places"}; }
     result.append(text.part(begin, at));
     MarkedText put = by;
     // What stands for an assistant's words is the assistant's.
@@ -144,7 +162,7 @@ CallResult replaced(const Arguments& arguments) {
     begin = at + what.size();
   }
   result.append(text.part(begin, text.text.size()));
-  return text_result(std::move(result));
+  return {ChatValue::of(std::move(result)), "", places};
 }
 
 CallResult length_of(std::string_view name, const ChatValue& value) {

@@ -22,6 +22,7 @@ const CallRule* find_call(CallKind kind, std::string_view name);
 struct CallResult {
   ChatValue value;
   std::string problem;
+  std::size_t places = 0;  // where a text was replaced: each is work, whatever is put there
 };
 // `arguments`: the value that it is called on, then the others, as many as the rule has.
 CallResult apply_filter(std::string_view name, const std::vector<ChatValue>& arguments);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/chat/template_run.h"
+#include "core/tokenizer/text_pattern.h"
 #include "core/utf8.h"
 
 namespace kappascope {
@@ -115,10 +116,14 @@ ChatValue TemplateRun::call(const TemplateNode& node) {
       return ChatValue::of(-values[0].number());
     case NodeKind::filter:
     case NodeKind::method: {
-      if (values[0].is(Kind::text)) { count_bytes(node, values[0].text().text.size()); }
+      for (const ChatValue& value : values) {
+        if (value.is(Kind::text)) { count_bytes(node, value.text().text.size()); }
+      }
       const bool filter = node.kind == NodeKind::filter;
-      ChatValue value =
-          checked(node, filter ? apply_filter(node.text, values) : apply_method(node.text, values));
+      CallResult result =
+          filter ? apply_filter(node.text, values) : apply_method(node.text, values);
+      count_bytes(node, result.places * sizeof(ChatValue));
+      const ChatValue value = checked(node, std::move(result));
       if (value.is(Kind::text)) { count_bytes(node, value.text().text.size()); }
       if (value.is(Kind::list)) { count_bytes(node, value.list().size() * sizeof(ChatValue)); }
       return value;
@@ -233,7 +238,7 @@ bool TemplateRun::contains(const TemplateNode& node, const ChatValue& all, const
   if (all.is(Kind::undefined)) { return false; }
   if (all.is(Kind::text) && one.is(Kind::text)) {
     count_bytes(node, all.text().text.size());
-    return all.text().text.find(one.text().text) != std::string::npos;
+    return find_text(all.text().text, one.text().text) != std::string::npos;
   }
   if (all.is(Kind::list)) {
     count_bytes(node, all.list().size());

@@ -8,16 +8,17 @@
 #include "core/utf8.h"
 
 namespace kappascope {
+
+// Not std::string's find, which compares the whole of `wanted` wherever its first byte is.
+std::size_t find_text(std::string_view text, std::string_view wanted, std::size_t begin) {
+  const void* at = ::memmem(text.data() + begin, text.size() - begin, wanted.data(), wanted.size());
+  return at == nullptr ? text.npos : std::size_t(static_cast<const char*>(at) - text.data());
+}
+
 namespace {
 
 utf8proc_category_t category(char32_t code) {
   return utf8proc_category(static_cast<utf8proc_int32_t>(code));
-}
-
-// The first place of `wanted` in `text` from `begin` on; linear in both.
-std::size_t find_text(std::string_view text, std::string_view wanted, std::size_t begin) {
-  const void* at = ::memmem(text.data() + begin, text.size() - begin, wanted.data(), wanted.size());
-  return at == nullptr ? text.npos : std::size_t(static_cast<const char*>(at) - text.data());
 }
 
 void add_part(std::vector<TextPart>& parts, std::size_t begin, std::size_t end, bool matched) {

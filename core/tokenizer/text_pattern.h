@@ -54,6 +54,10 @@ class TextPattern {
   Kind kind_;
 };
 
+// The first place of `wanted` in `text` from `begin` on, at most its size; npos: there is none.
+// Linear in both, whatever they are.
+std::size_t find_text(std::string_view text, std::string_view wanted, std::size_t begin = 0);
+
 // Unicode's classes as the `tokenizers` library asks for them.
 bool is_space(char32_t code);        // White_Space
 bool is_numeric(char32_t code);      // categories Nd, Nl, No

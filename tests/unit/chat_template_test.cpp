@@ -240,6 +240,33 @@ TEST(ChatTemplate, IsBounded) {
   EXPECT_NE(refused("{{ range(100001)|length }}").find("more than 100000"), std::string::npos);
 }
 
+// 8 × 2^17 bytes in n.t. None of it takes the square of them.
+TEST(ChatTemplate, LongTextsAreSearchedInLinearTime) {
+  const std::string head =
+      "{% set n = namespace(t='aaaaaaaa') %}{% for i in range(17) %}{% set n.t = n.t ~ n.t %}"
+      "{% endfor %}";
+  EXPECT_EQ(rendered(head + "{{ (n.t ~ 'b') in (n.t ~ n.t) }}"), "False");
+  EXPECT_EQ(rendered(head + "{{ (n.t ~ n.t).split(n.t ~ 'b')|length }}"), "1");
+  EXPECT_EQ(rendered(head + "{{ (n.t ~ n.t)|replace(n.t ~ 'b', '')|length }}"), "2097152");
+  EXPECT_EQ(rendered(head + "{{ n.t.strip('\xe2\x96\x81"
+                            "ba') }}"),
+            "");
+  EXPECT_NE(error_of([&] {
+              rendered(head + "{{ n.t.strip(n.t) }}");
+            }).find("\"strip\" of more than 256 bytes"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] {
+              rendered(head + "{{ n.t|replace('a', '') }}");
+            }).find("\"replace\" in more than 262,144 places"),
+            std::string::npos);
+  // Fewer places at a time, but many times.
+  const std::string often =
+      "{% set part = n.t[:99999] %}{% for i in range(999) %}"
+      "{% if part|replace('a', '') %}{% endif %}{% endfor %}";
+  EXPECT_NE(error_of([&] { rendered(head + often); }).find("bytes of text to be made"),
+            std::string::npos);
+}
+
 // Renders or is refused: nothing else happens.
 TEST(ChatTemplate, EveryPrefixAndFlippedByteEndsInTextOrRefusal) {
   std::size_t texts = 0, refusals = 0;
