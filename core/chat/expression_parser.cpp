@@ -39,7 +39,12 @@ void check_arguments(const CallRule& rule, const TemplateNode& node, std::size_t
 TemplateNode make_node(NodeKind kind, const TemplatePlace& place, std::string text,
                        std::vector<TemplateNode> children) {
   TemplateNode node{.kind = kind, .text = std::move(text), .place = place};
-  for (const TemplateNode& child : children) { node.depth = std::max(node.depth, child.depth + 1); }
+  const bool variable = kind == NodeKind::name || kind == NodeKind::assignment;
+  node.names_loop = variable && node.text == "loop";
+  for (const TemplateNode& child : children) {
+    node.depth = std::max(node.depth, child.depth + 1);
+    node.names_loop |= child.names_loop;
+  }
   if (node.depth > kMostTemplateDepth) {
     refuse_template(place, "over ", kMostTemplateDepth, " constructs in each other");
   }

@@ -52,7 +52,8 @@ struct TemplateNode {
   std::int64_t number = 0;
   std::vector<TemplateNode> children;
   TemplatePlace place;
-  int depth = 1;  // of the tree from here
+  int depth = 1;            // of the tree from here
+  bool names_loop = false;  // somewhere in it: the variable `loop`
 };
 
 // Trees are no deeper than this: what walks them recursively needs little stack.

@@ -83,8 +83,22 @@ ChatValue::List TemplateRun::items(const TemplateNode& node, const ChatValue& va
   return value.list();
 }
 
-// What a round costs beside its body: the fields of `loop` are made anew.
-constexpr std::int64_t kStepsOfRound = 20;
+// The fields of `loop` in round `i` over `list`; made anew in each round, they cost time.
+void TemplateRun::set_loop(const ChatValue::List& list, std::int64_t i) {
+  constexpr std::int64_t kStepsOfFields = 20;
+  steps_ += kStepsOfFields;
+  const std::int64_t length = std::ssize(list);
+  ChatValue::Dict loop{{"index0", ChatValue::of(i)},
+                       {"index", ChatValue::of(i + 1)},
+                       {"revindex0", ChatValue::of(length - i - 1)},
+                       {"revindex", ChatValue::of(length - i)},
+                       {"length", ChatValue::of(length)},
+                       {"first", ChatValue::of(i == 0)},
+                       {"last", ChatValue::of(i + 1 == length)}};
+  if (i > 0) { loop["previtem"] = list[i - 1]; }
+  if (i + 1 < length) { loop["nextitem"] = list[i + 1]; }
+  scopes_.back()["loop"] = {ChatValue::of(std::move(loop))};
+}
 
 // Names that are set in a loop are gone after each round, as in Jinja.
 void TemplateRun::loop(const TemplateNode& node) {
@@ -104,17 +118,7 @@ void TemplateRun::loop(const TemplateNode& node) {
   for (std::int64_t i = 0; i < length; ++i) {
     scopes_.emplace_back();
     bind(list[i]);
-    steps_ += kStepsOfRound;
-    ChatValue::Dict loop{{"index0", ChatValue::of(i)},
-                         {"index", ChatValue::of(i + 1)},
-                         {"revindex0", ChatValue::of(length - i - 1)},
-                         {"revindex", ChatValue::of(length - i)},
-                         {"length", ChatValue::of(length)},
-                         {"first", ChatValue::of(i == 0)},
-                         {"last", ChatValue::of(i + 1 == length)}};
-    if (i > 0) { loop["previtem"] = list[i - 1]; }
-    if (i + 1 < length) { loop["nextitem"] = list[i + 1]; }
-    scopes_.back()["loop"] = {ChatValue::of(std::move(loop))};
+    if (node.children[2].names_loop) { set_loop(list, i); }
     execute(node.children[2]);
     scopes_.pop_back();
   }

@@ -27,6 +27,7 @@ class TemplateRun {
 
   void execute(const TemplateNode& node);
   void loop(const TemplateNode& node);
+  void set_loop(const ChatValue::List& list, std::int64_t i);
   void choose(const TemplateNode& node);
   void assign(const TemplateNode& node);
   void generate(const TemplateNode& node);
