@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # coverage.sh BUILD: lines of the readers of untrusted files that the seeds alone reach. BUILD: built by
 # clang++ with -fprofile-instr-generate -fcoverage-mapping. What lies in BUILD/coverage afterwards:
-# a table, a line a file, and the sources with the count of each line.
+# a table, a line a file, and the sources with the count of each line. Fails where fewer of the lines
+# are reached than below.
 set -euo pipefail
 if ! command -v llvm-cov >/dev/null || ! command -v llvm-profdata >/dev/null; then
   echo 'coverage: llvm-cov and llvm-profdata are missing; Debian has them in the package llvm' >&2
@@ -36,10 +37,15 @@ readers=(
   core/engine/interventions.cpp core/figure/style_file.cpp app/gui/settings.cpp app/cli/sweep_log.cpp
 )
 
+least=95  # percent of all lines
+for reader in "${readers[@]}"; do
+  [[ -f $reader ]] || { echo "coverage: $reader is no file; mend the list of readers" >&2; exit 1; }
+done
+
 rm -rf "$out" && mkdir -p "$out"
 for seeds in "$build"/tests/fuzz/seeds/*; do
   name=$(basename "$seeds")
-  LLVM_PROFILE_FILE=$out/$name.profraw "$build/kappascope_fuzz" "$name" "$seeds"/* \
+  LLVM_PROFILE_FILE=$out/$name.profraw "$build/kappascope_fuzz" "$name" -runs=0 "$seeds"/* \
     >"$out/$name.log" 2>&1 || { tail -n 20 "$out/$name.log"; exit 1; }
 done
 llvm-profdata merge -sparse "$out"/*.profraw -o "$out/all.profdata"
@@ -47,3 +53,7 @@ llvm-cov show "$build/kappascope_fuzz" -instr-profile="$out/all.profdata" \
   "${readers[@]}" >"$out/lines.txt"
 llvm-cov report "$build/kappascope_fuzz" -instr-profile="$out/all.profdata" \
   -show-region-summary=0 -show-branch-summary=0 "${readers[@]}" | tee "$out/table.txt"
+awk -v least=$least '$1 == "TOTAL" { total = $NF + 0 } END { exit !(total >= least) }' "$out/table.txt" || {
+  echo "coverage: the seeds reach less than $least % of the readers' lines; seeds of what is new are missing" >&2
+  exit 1
+}
