@@ -101,11 +101,7 @@ void write_four_bits(const fs::path& folder, const Source& plain, WriteSeed* wri
     seed.lines = lines;
     for (const TensorLine& line : tensor_lines(plain.lines)) {
       if (line.shape.size() == 3 && line.name.ends_with("_proj")) { continue; }
-      std::string lengths;
-      for (const std::int64_t length : line.shape) {
-        lengths += (lengths.empty() ? "" : ",") + std::to_string(length);
-      }
-      seed.lines += line.name + " " + line.dtype + " " + (lengths.empty() ? "-" : lengths) + "\n";
+      seed.lines += line_of(line.name, line.dtype, line.shape);
     }
     write(folder / ("four bits " + std::to_string(outputs)), seed.seed());
   }
@@ -129,6 +125,7 @@ void write_lines(const fs::path& folder, const std::string& name, const Source& 
            "mtp.a BF16 1\nmodel.visual.b BF16 1\nmodel.layers.0.rotary_emb.inv_freq BF16 1\n"
            "model.layers.0.mlp.k_scale BF16 1\nmodel.layers.99.a BF16 1\nother BF16 1\n"
            "model.layers.1.mlp.experts.gate_up_proj BF16 4,1,1\n");
+  int number = 0;
   for (const char* quantized :
        {R"({"quant_method":"fp8","weight_block_size":[128,128],"fmt":"e4m3"})", R"("fp8")",
         R"({"quant_method":"mxfp4"})"}) {
@@ -140,8 +137,7 @@ void write_lines(const fs::path& folder, const std::string& name, const Source& 
       seed.lines += line.name + "_scale_inv F32 1,1\n";
     }
     seed.lines += replaced(plain.lines, "proj.weight BF16 ", "proj.weight F8_E4M3 ");
-    write(folder / (name + " quantized " + std::to_string(std::string(quantized).size())),
-          seed.seed());
+    write(folder / (name + " quantized " + std::to_string(number++)), seed.seed());
   }
 }
 

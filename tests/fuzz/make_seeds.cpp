@@ -70,13 +70,10 @@ std::string strange_pickle() {
   const std::string attributes = call(global("torch._tensor", "_rebuild_from_type_v2"),
                                       tuple({global("torch._utils", "_rebuild_tensor_v2"),
                                              global("torch", "Tensor"), tuple({view, "N"}), "}"}));
-  const std::string float8 =
-      call(global("torch._utils", "_rebuild_tensor_v3"),
-           tuple({tuple({text("storage"), global("torch.storage", "UntypedStorage"), text("0"),
-                         text("cpu"), integer(24)}) +
-                      "Q",
-                  integer(0), integers({6}), integers({1}), "\x89", ordered_dict(),
-                  global("torch", "float8_e4m3fn")}));
+  const std::string float8 = call(
+      global("torch._utils", "_rebuild_tensor_v3"),
+      tuple({storage(global("torch.storage", "UntypedStorage"), "0", 24), integer(0), integers({6}),
+             integers({1}), "\x89", ordered_dict(), global("torch", "float8_e4m3fn")}));
   return file(
       dict({text("model"),
             dict({text("module.w"), view, text("e"), tensor({.shape = {9, 9}, .strides = {0, 0}})}),

@@ -37,10 +37,8 @@ void ask(const nanochat::Config& config) {
 }
 
 std::string pickled_tensor(const TensorLine& line, const std::string& key) {
-  testing::pickled::Tensor tensor{.type = line.dtype == "F32"    ? "FloatStorage"
-                                          : line.dtype == "BF16" ? "BFloat16Storage"
-                                          : line.dtype == "U8"   ? "ByteStorage"
-                                                                 : line.dtype,
+  const testing::DTypeNames* const names = testing::dtype_of(line.dtype);
+  testing::pickled::Tensor tensor{.type = names ? names->storage : line.dtype,
                                   .key = key,
                                   .storage_elements = 1,
                                   .shape = line.shape,

@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/model/description.h"
@@ -14,6 +15,36 @@
 #include "core/model/model.h"
 
 namespace kappascope::testing {
+
+// What a type of numbers is called in each form of weights; "" where torch has no storage of it.
+struct DTypeNames {
+  DType dtype;
+  const char *safetensors, *storage;
+};
+inline constexpr DTypeNames kDTypeNames[] = {{DType::float32, "F32", "FloatStorage"},
+                                             {DType::bfloat16, "BF16", "BFloat16Storage"},
+                                             {DType::float16, "F16", "HalfStorage"},
+                                             {DType::int64, "I64", "LongStorage"},
+                                             {DType::int32, "I32", "IntStorage"},
+                                             {DType::uint8, "U8", "ByteStorage"},
+                                             {DType::boolean, "BOOL", "BoolStorage"},
+                                             {DType::float64, "F64", "DoubleStorage"},
+                                             {DType::int8, "I8", "CharStorage"},
+                                             {DType::int16, "I16", "ShortStorage"},
+                                             {DType::uint16, "U16", ""},
+                                             {DType::uint32, "U32", ""},
+                                             {DType::uint64, "U64", ""},
+                                             {DType::float8_e4m3, "F8_E4M3", ""},
+                                             {DType::float8_e5m2, "F8_E5M2", ""},
+                                             {DType::float8_e8m0, "F8_E8M0", ""}};
+
+// nullptr: safetensors has none of that name.
+inline const DTypeNames* dtype_of(std::string_view safetensors) {
+  for (const DTypeNames& names : kDTypeNames) {
+    if (names.safetensors == safetensors) { return &names; }
+  }
+  return nullptr;
+}
 
 struct TensorLine {
   std::string name, dtype;  // dtype as safetensors spells it: "BF16"
@@ -26,7 +57,8 @@ inline std::vector<TensorLine> tensor_lines(const std::string& text) {
   std::vector<TensorLine> lines;
   for (std::string name, dtype, lengths; rows >> name >> dtype >> lengths;) {
     TensorLine& line = lines.emplace_back(TensorLine{name, dtype, {}, 0});
-    line.bytes = dtype == "F32" ? 4 : dtype == "U8" || dtype == "F8_E4M3" ? 1 : 2;
+    const DTypeNames* const names = dtype_of(dtype);
+    line.bytes = names ? dtype_bytes(names->dtype) : 1;  // of no known type: the reader refuses it
     std::istringstream shape(lengths == "-" ? "" : lengths);
     for (std::string length; std::getline(shape, length, ',');) {
       line.shape.push_back(std::int64_t(std::strtoull(length.c_str(), nullptr, 10)));
@@ -36,18 +68,20 @@ inline std::vector<TensorLine> tensor_lines(const std::string& text) {
   return lines;
 }
 
-inline std::string line_of(const std::string& name, DType dtype,
+inline std::string line_of(const std::string& name, const std::string& dtype,
                            const std::vector<std::int64_t>& shape) {
-  const bool wide = dtype == DType::float32, byte = dtype == DType::uint8;
   std::string lengths;
   for (const std::int64_t length : shape) {
     lengths += (lengths.empty() ? "" : ",") + std::to_string(length);
   }
-  return name +
-         (wide   ? " F32 "
-          : byte ? " U8 "
-                 : " BF16 ") +
-         (lengths.empty() ? "-" : lengths) + "\n";
+  return name + " " + dtype + " " + (lengths.empty() ? "-" : lengths) + "\n";
+}
+inline std::string line_of(const std::string& name, DType dtype,
+                           const std::vector<std::int64_t>& shape) {
+  for (const DTypeNames& names : kDTypeNames) {
+    if (names.dtype == dtype) { return line_of(name, names.safetensors, shape); }
+  }
+  std::abort();
 }
 
 inline std::string lines_of(const TensorFile& file) {

@@ -66,16 +66,15 @@ inline std::string sized_field(char number, const std::string& bytes) {
          bytes;
 }
 
+// A piece of a SentencePiece model, of score −1.
+inline std::string piece(const std::string& text, char type) {
+  return sized_field(1, sized_field(1, text) + std::string("\x15\0\0\x80\xbf\x18", 6) + type);
+}
+
 inline std::string sentencepiece() {
-  std::string model;
-  const auto piece = [&](const std::string& text, char type) {
-    model += sized_field(1, sized_field(1, text) + std::string("\x15\0\0\x80\xbf\x18", 6) + type);
-  };
-  piece("<unk>", 2);
-  piece("<s>", 3);
-  for (const char* text : {"a", "b", "\u2581", "ab", "\u2581ab"}) { piece(text, 1); }
-  piece("<0x0A>", 6);
-  piece("aaa", 4);
+  std::string model = piece("<unk>", 2) + piece("<s>", 3);
+  for (const char* text : {"a", "b", "\u2581", "ab", "\u2581ab"}) { model += piece(text, 1); }
+  model += piece("<0x0A>", 6) + piece("aaa", 4);
   // model_type 2, byte_fallback; no extra spaces removed
   return model + sized_field(2, std::string("\x18\x02\x98\x02\x01", 5)) +
          sized_field(3, sized_field(1, "identity") + std::string("\x20\0", 2));

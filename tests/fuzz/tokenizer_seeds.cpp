@@ -159,11 +159,7 @@ void write_patterns(const fs::path& root, WriteSeed* write) {
   }
 }
 
-// Fields of a SentencePiece model: a piece of a type, and what a trainer and a normalizer say.
-std::string piece(const std::string& text, char type) {
-  return sized_field(1, sized_field(1, text) + std::string("\x15\0\0\x80\xbf\x18", 6) + type);
-}
-
+// Fields of a SentencePiece model: pieces of each type, and what a trainer and a normalizer say.
 void write_pieces(const fs::path& folder, WriteSeed* write) {
   const std::string pieces = piece("<unk>", 2) + piece("<s>", 3) + piece("</s>", 3) +
                              piece("a", 1) + piece("aa", 1) + piece("\xE2\x96\x81", 1);
@@ -181,7 +177,7 @@ void write_pieces(const fs::path& folder, WriteSeed* write) {
   trained("no bos", "\xc8\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01");
   trained("space as suffix", "\xc0\x01\x01");
   trained("kind as text", "\x1a\x01x");
-  trained("score of another kind", "\xea\x02\x01\xff");
+  trained("unknown piece that is no UTF-8", "\xea\x02\x01\xff");
   normalized("nothing", std::string("\x18\0\x20\0\x28\0", 6));
   normalized("all", std::string("\x18\1\x20\1\x28\1", 6));
   normalized("table", sized_field(1, "nmt_nfkc") + sized_field(2, "xx"));

@@ -1,43 +1,18 @@
 // Seeds of our own files: parameters of models with each kind of κ, arrays that lack or are of
 // another type or shape.
-#include <map>
-
-#include "core/checkpoint/zip.h"
 #include "core/trace/npy_header.h"
 #include "core/trace/recorder.h"
 #include "tests/fuzz/more_seeds.h"
 #include "tests/tools/synthetic.h"
 #include "tests/unit/temp_folder.h"
-#include "tests/unit/tiny_pt.h"
+#include "tests/unit/tiny_npz.h"
 
 namespace kappascope::testing {
 namespace {
 
 namespace fs = std::filesystem;
-using Arrays = std::map<std::string, std::string>;  // by the name of the entry
 
-Arrays arrays_of(const fs::path& path) {
-  const InputFile file = InputFile::open(path);
-  const ZipDirectory directory = ZipDirectory::read(file);
-  Arrays arrays;
-  for (const ZipEntry& entry : directory.entries()) {
-    const auto bytes = file.read(directory.data_offset(file, entry), entry.size, "entry");
-    arrays[entry.name] = std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  }
-  return arrays;
-}
-
-std::string archive_of(const Arrays& arrays) {
-  std::vector<TinyEntry> entries;
-  for (const auto& [name, data] : arrays) {
-    entries.emplace_back();
-    entries.back().name = name;
-    entries.back().data = data;
-  }
-  return tiny_zip(entries).flat();
-}
-
-// Each array left out, of another type, of another shape, cut.
+// Each array left out, of another type, of another shape, with another header.
 void write_changed(const fs::path& folder, const Arrays& sound, WriteSeed* write) {
   for (const auto& [name, data] : sound) {
     Arrays changed = sound;
@@ -84,13 +59,13 @@ void write_types(const fs::path& folder, WriteSeed* write) {
   for (const NpyType type : {NpyType::boolean, NpyType::int8, NpyType::int16, NpyType::int32,
                              NpyType::int64, NpyType::float32, NpyType::float64}) {
     const NpyArray array{"", type, {1}};
-    arrays[std::string(type_name(type)) + ".npy"] =
+    arrays[std::string(type_name(type))] =
         npy_header(array) + std::string(std::size_t(array.item_bytes()), '\1');
   }
   std::string text;
   for (const std::uint32_t code : {0x61U, 0xe9U, 0x8a9eU, 0x1f642U}) { text += number(code, 4); }
-  arrays["text.npy"] = npy_header({"", NpyType::text, {}, 4}) + text;
-  arrays["broken.npy"] = npy_header({"", NpyType::text, {}, 1}) + number(0x110000, 4);
+  arrays["text"] = npy_header({"", NpyType::text, {}, 4}) + text;
+  arrays["broken"] = npy_header({"", NpyType::text, {}, 1}) + number(0x110000, 4);
   write(folder / "types", archive_of(arrays));
   for (const char* type : {"|i1", "|u1", "<u2", "<i4", "<u4", "<i8", "<u8"}) {
     std::string routes = npy_header({"", NpyType::int16, {1, 1, 1}});

@@ -10,11 +10,8 @@ namespace {
 namespace fs = std::filesystem;
 using namespace pickled;
 
-std::string persistent(const std::string& type, std::int64_t size, const std::string& key = "0") {
-  return tuple({text("storage"), type, text(key), text("cpu"), integer(size)}) + "Q";
-}
 std::string float_storage() {
-  return persistent(global("torch", "FloatStorage"), 6);
+  return storage(global("torch", "FloatStorage"), "0", 6);
 }
 std::string made(const std::string& function, const std::vector<std::string>& arguments) {
   return call(global("torch._utils", function), tuple(arguments));
@@ -32,7 +29,7 @@ std::vector<std::string> wrapped() {
   const std::string v2 = global("torch._utils", "_rebuild_tensor_v2");
   const auto v3 = [](const std::string& type) {
     return made("_rebuild_tensor_v3",
-                {persistent(global("torch.storage", "UntypedStorage"), 24), integer(0),
+                {storage(global("torch.storage", "UntypedStorage"), "0", 24), integer(0),
                  integers({6}), integers({1}), "\x89", ordered_dict(), global("torch", type)});
   };
   std::string deep = plain;
@@ -157,7 +154,7 @@ void write_strangers(const fs::path& root, WriteSeed* write) {
       "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
       std::string(64, '\0'),
       "step,loss\n1,2\n3,4\n",
-      "\xff\xfe{\0}\0",
+      std::string("\xff\xfe{\0}\0", 6),
       "PAR1 12345678",
       "BZh9 12345678"};
   for (std::size_t i = 0; i < strangers.size(); ++i) {

@@ -7,45 +7,23 @@
 #include "core/trace/npy_header.h"
 #include "core/trace/schema.h"
 #include "tests/refused/refused.h"
-#include "tests/unit/tiny_pt.h"
+#include "tests/unit/tiny_npz.h"
 #include "tests/unit/trace_fixture.h"
 
 namespace kappascope::refused {
 namespace {
 
+using testing::Arrays;
 using testing::number;
-using testing::tiny_zip;
-using testing::TinyEntry;
 
-// The entries of a sound trace by name, without ".npy": M = 6, T = 6, E = 3, K = 2, I = 8.
-using Arrays = std::map<std::string, std::string>;
-
+// Of a sound trace: M = 6, T = 6, E = 3, K = 2, I = 8.
 Arrays sound_arrays(const TempFolder& folder) {
   trace_test::record(folder / "sound.npz", trace_test::make_model(), trace_test::make_text(6));
-  const InputFile file = InputFile::open(folder / "sound.npz");
-  const ZipDirectory directory = ZipDirectory::read(file);
-  Arrays arrays;
-  for (const ZipEntry& entry : directory.entries()) {
-    const auto bytes = file.read(directory.data_offset(file, entry), entry.size, "entry");
-    arrays[entry.name.substr(0, entry.name.size() - 4)] =
-        std::string(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  }
-  return arrays;
+  return testing::arrays_of(folder / "sound.npz");
 }
 void write_archive(const TempFolder& folder, const Arrays& arrays) {
-  std::vector<TinyEntry> entries;
-  const auto add = [&](const std::string& name, const std::string& data) {
-    entries.emplace_back();
-    entries.back().name = name + ".npy";
-    entries.back().data = data;
-  };
   // The meta last: the offsets of the others do not follow from what it says.
-  for (const auto& [name, data] : arrays) {
-    if (name != kMetaArray) { add(name, data); }
-  }
-  const auto meta = arrays.find(std::string(kMetaArray));
-  if (meta != arrays.end()) { add(meta->first, meta->second); }
-  trace_test::write_bytes(folder / "trace.npz", tiny_zip(entries).flat());
+  trace_test::write_bytes(folder / "trace.npz", testing::archive_of(arrays, kMetaArray));
 }
 // A trace that is sound but for what `change` does to its arrays.
 template <typename Change>

@@ -57,10 +57,6 @@ auto storage_of(const std::string& storage) {
       call(global("torch._utils", "_rebuild_tensor_v2"),
            tuple({storage, integer(0), integers({1}), integers({1}), "\x89", ordered_dict()}))));
 }
-std::string storage_id(const std::string& word, const std::string& type, const std::string& key,
-                       const std::string& size) {
-  return tuple({text(word), type, key, text("cpu"), size}) + "Q";
-}
 
 // A deflated entry that says it holds `said` bytes and holds `held`.
 TinyEntry deflated(const std::string& name, const std::string& contents) {
@@ -306,18 +302,20 @@ Rows storage_id_rows() {
        "3 DIR/model.pt: tensor w: offset 108: storage: expected a persistent id, found None"},
       {"persistent id of None", storage_of("NQ"),
        "3 DIR/model.pt: tensor w: offset 108: unknown persistent id; expected a storage"},
-      {"persistent id of a module", storage_of(storage_id("module", type, text("0"), integer(1))),
+      {"persistent id of a module",
+       storage_of(persistent_id("module", type, text("0"), integer(1))),
        "3 DIR/model.pt: tensor w: offset 164: unknown persistent id; expected a storage"},
       {"storage of a dict",
-       storage_of(storage_id("storage", ordered_dict(), text("0"), integer(1))),
+       storage_of(persistent_id("storage", ordered_dict(), text("0"), integer(1))),
        "3 DIR/model.pt: tensor w: offset 147: storage of an unknown type; expected a class, found "
        "a dict"},
-      {"storage key is a number", storage_of(storage_id("storage", type, integer(0), integer(1))),
+      {"storage key is a number",
+       storage_of(persistent_id("storage", type, integer(0), integer(1))),
        "3 DIR/model.pt: tensor w: offset 141: storage key: expected a text, found an integer"},
-      {"storage size is a text", storage_of(storage_id("storage", type, text("0"), text("1"))),
+      {"storage size is a text", storage_of(persistent_id("storage", type, text("0"), text("1"))),
        "3 DIR/model.pt: tensor w: offset 155: storage size: expected an integer, found a text"},
       {"storage key climbs",
-       storage_of(storage_id("storage", type, text("../data.pkl"), integer(1))),
+       storage_of(persistent_id("storage", type, text("../data.pkl"), integer(1))),
        "3 DIR/model.pt: tensor w: offset 141: storage '../data.pkl' is missing in the archive"},
       {"one tensor under two wrappers", twice("w", "_orig_mod.w"),
        "3 DIR/model.pt: tensor w: occurs more than once"},

@@ -76,13 +76,20 @@ struct Tensor {
   std::vector<std::int64_t> strides = {3, 1};
 };
 
+// A storage as torch.save names it, its parts as opcodes.
+inline std::string persistent_id(std::string_view word, const std::string& type,
+                                 const std::string& key, const std::string& size) {
+  return tuple({text(word), type, key, text("cpu"), size}) + "Q";
+}
+// `type`: opcodes; `size`: elements.
+inline std::string storage(const std::string& type, std::string_view key, std::int64_t size) {
+  return persistent_id("storage", type, text(key), integer(size));
+}
+
 inline std::string tensor(const Tensor& t) {
-  const std::string storage = tuple({text("storage"), global("torch", t.type), text(t.key),
-                                     text("cpu"), integer(t.storage_elements)}) +
-                              "Q";
   return call(global("torch._utils", "_rebuild_tensor_v2"),
-              tuple({storage, integer(t.offset), integers(t.shape), integers(t.strides), "\x89",
-                     ordered_dict()}));
+              tuple({storage(global("torch", t.type), t.key, t.storage_elements), integer(t.offset),
+                     integers(t.shape), integers(t.strides), "\x89", ordered_dict()}));
 }
 
 }  // namespace pickled
