@@ -63,7 +63,7 @@ constexpr const char* kTemplates[] = {
     "{% set ns = namespace(t='abcdefgh') %}{% for i in range(40) %}{% set ns.t = ns.t ~ ns.t %}"
     "{% endfor %}",
     "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}",
-    "{% for a in range(9999) %}{% if range(9999)[1:] == range(1) %}{% endif %}{% endfor %}"};
+    "{% for a in range(9999) %}{% if range(9999)[1:] == [] %}{% endif %}{% endfor %}"};
 
 constexpr const char* kChats[] = {
     R"([{"role":"assistant","content":"a"},{"role":"assistant","content":null},)"

@@ -46,10 +46,9 @@ void with_slots(ModelSpec& spec, std::int64_t slots) {
 
 void with_router(ModelSpec& spec, std::int64_t rows) {
   spec.config["independent_kappa_router"] = true;
-  for (const int layer : {0, 1, 2}) {
-    const std::string head = "transformer.h." + std::to_string(layer) + ".mlp.kappa_router.";
-    if (layer > 0) { spec.extra[head + "weight"] = {rows, 32}; }
-    if (layer > 0) { spec.drop.push_back(experts(layer, "kappa_scale")); }
+  for (const int layer : {1, 2}) {
+    spec.extra["transformer.h." + std::to_string(layer) + ".mlp.kappa_router.weight"] = {rows, 32};
+    spec.drop.push_back(experts(layer, "kappa_scale"));
   }
 }
 

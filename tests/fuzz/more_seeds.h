@@ -26,7 +26,7 @@ void write_trace_seeds(const std::filesystem::path& root, WriteSeed* write);
 void write_tokenizer_seeds(const std::filesystem::path& root, WriteSeed* write);
 // Of pickles.
 void write_pickle_seeds(const std::filesystem::path& root, WriteSeed* write);
-// Every bad input of tests/refused that a target reads.
+// Of the bad inputs of tests/refused (which are left out: refused_seeds.cpp).
 void write_refused_seeds(const std::filesystem::path& root, WriteSeed* write);
 
 }  // namespace kappascope::testing

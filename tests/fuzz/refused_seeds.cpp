@@ -1,4 +1,6 @@
-// The inputs that tests/refused says are bad: each is a seed of the target that reads such files.
+// The inputs that tests/refused says are bad, as seeds of the targets that read such files. Left
+// out: words of a command line; links and folders; files that are longer than below, or of another
+// name than those below; of a model in several files the tensors.
 #include <map>
 
 #include "core/checkpoint/safetensors.h"
@@ -60,12 +62,13 @@ std::string tensors_of(const fs::path& weights) {
 void take(const fs::path& root, const fs::path& file, const std::string& row, WriteSeed* write) {
   const std::string name = file.filename().string();
   const auto kind = kKinds.find(name);
+  const std::uintmax_t longest = kind == kKinds.end() ? kLongest : kind->second.longest;
+  if (!fs::is_regular_file(fs::symlink_status(file)) || fs::file_size(file) > longest) { return; }
   if (name == "config.json" || name == "meta_000100.json") {
     const bool hub = name == "config.json";
     const fs::path weights = file.parent_path() / (hub ? "model.safetensors" : "model_000100.pt");
     write(root / (hub ? "config" : "meta_json") / row, text_of(file) + '\0' + tensors_of(weights));
-  } else if (kind != kKinds.end() && fs::is_regular_file(fs::symlink_status(file)) &&
-             fs::file_size(file) <= kind->second.longest) {
+  } else if (kind != kKinds.end()) {
     write(root / kind->second.target / row, kind->second.front + text_of(file));
   }
 }

@@ -38,7 +38,7 @@ TensorFile tensor_file(const MemoryFile& memory, DType dtype, std::vector<std::i
   return {std::move(file), {tensor}};
 }
 
-TEST(TensorFile, NumbersOfEveryTypeThatIsWhole) {
+TEST(TensorFile, NumbersOfFloat64AndOfEveryWholeType) {
   struct Silent final : Progress {
     bool update(Stage, std::uint64_t, std::uint64_t) noexcept override { return true; }
   } progress;
