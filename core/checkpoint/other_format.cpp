@@ -69,7 +69,7 @@ std::string save_anew(std::string_view load, std::string_view path) {
 }
 
 std::string torch_format(std::string_view first, std::string_view path) {
-  if (first.starts_with("\x80") && first.substr(2, kOldTorch.size()) == kOldTorch) {
+  if (first.size() > 2 && first[0] == '\x80' && first.substr(2).starts_with(kOldTorch)) {
     return "the old format of torch.save, no zip archive; save it anew: " +
            save_anew("s = torch.load(p, weights_only=True)", path);
   }

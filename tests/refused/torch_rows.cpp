@@ -324,6 +324,8 @@ Rows storage_id_rows() {
        "4 DIR/model.pt: the old format of torch.save, no zip archive; save it anew: python3 -c "
        "\"import os, sys, torch; p = sys.argv[1]; s = torch.load(p, weights_only=True); "
        "torch.save(s, p + '.new'); os.replace(p + '.new', p)\" 'DIR/model.pt'"},
+      {"the first byte of a pickle alone", archive("\x80"),
+       "3 DIR/model.pt: zip: too short for an end record; expected 22 bytes, found 1"},
       {"bare pickle", archive(checkpoint_pickle()),
        "4 DIR/model.pt: a bare pickle, not an archive of torch.save or numpy.savez; save it with "
        "torch.save"},
