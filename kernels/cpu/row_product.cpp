@@ -155,7 +155,8 @@ void multiply(const RowProductArgs& args, const Weight* matrix, std::int64_t fir
     const std::int64_t padded = (columns + kPair - 1) / kPair * kPair;
     std::memset(sums, 0, static_cast<std::size_t>(padded * rows) * sizeof(float));
     const Weight* weight = matrix + column;
-    if (rows == 1 && columns * std::int64_t(sizeof(Weight)) <= kShortRow) {
+    const bool in_order = columns == args.weight_stride;  // not a share of the columns
+    if (rows == 1 && in_order && columns * std::int64_t(sizeof(Weight)) <= kShortRow) {
       for (std::int64_t k = 0; k < args.in; ++k) {
         add_row(weight + k * args.weight_stride, packed[k], columns, sums);
       }
