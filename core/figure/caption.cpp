@@ -239,9 +239,7 @@ std::string caption(Traces traces, const std::vector<std::string>& names,
 Contents contents_of(const Figure& figure) {
   Contents contents{false, figure.panels.empty()};
   for (const Panel& panel : figure.panels) {
-    const bool by_token =
-        panel.x.subject == AxisSubject::token || panel.y.subject == AxisSubject::token;
-    (by_token ? contents.tokens : contents.statistics) = true;
+    (has_token_axis(panel) ? contents.tokens : contents.statistics) = true;
   }
   return contents;
 }

@@ -136,10 +136,13 @@ TokenRange token_range(const std::string& text) {
   return range;
 }
 
+bool has_token_axis(const Panel& panel) {
+  return panel.x.subject == AxisSubject::token || panel.y.subject == AxisSubject::token;
+}
+
 bool has_token_axis(const Figure& figure) {
-  return std::any_of(figure.panels.begin(), figure.panels.end(), [](const Panel& panel) {
-    return panel.x.subject == AxisSubject::token || panel.y.subject == AxisSubject::token;
-  });
+  return std::any_of(figure.panels.begin(), figure.panels.end(),
+                     [](const Panel& panel) { return has_token_axis(panel); });
 }
 
 void keep_tokens(Figure& figure, TokenRange range) {

@@ -21,7 +21,8 @@ struct TokenRange {
 // "12-87" or "12:87", or "12" for one. Errors: usage.
 TokenRange token_range(const std::string& text);
 
-// Whether any panel has tokens along an axis.
+// Whether a panel, or any panel of a figure, has tokens along an axis.
+bool has_token_axis(const Panel& panel);
 bool has_token_axis(const Figure& figure);
 
 // Leaves of every panel with tokens along x, and of every table with a column "token", what is in
