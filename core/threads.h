@@ -11,8 +11,8 @@ namespace kappascope {
 // up, OMP_NUM_THREADS and OMP_THREAD_LIMIT where they are set, and limit_threads(). At least 1; all
 // but the last are found out once.
 int usable_threads();
-// From now on usable_threads() is `most` at most, in this program; the engine libraries, which have
-// this file of their own, are told by LoadOptions::threads.
+// Caps usable_threads() at `most`, in the program. The engine libraries link a copy of their own
+// and take their number from LoadOptions::threads.
 void limit_threads(int most);
 
 // Throws (memory, with what helps) unless the process may have `count` − 1 threads more at once.

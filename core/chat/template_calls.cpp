@@ -40,7 +40,8 @@ bool is_python_space(char32_t code) {
   return is_space(code) || (code >= 0x1c && code <= 0x1f);
 }
 
-// The code point at text[at]; a byte that is none stands for itself, beyond all code points.
+// The code point at text[at]. A byte that is not valid UTF-8 gets a value of its own above
+// U+10FFFF.
 CodePoint code_point_at(std::string_view text, std::size_t at) {
   const CodePoint found = decode_utf8(text, at);
   return found.length > 0 ? found : CodePoint{0x110000U + static_cast<unsigned char>(text[at]), 1};
