@@ -36,6 +36,9 @@ int cuda_describe(int device, DeviceFacts& facts) {
   int error = read(cudaDevAttrComputeCapabilityMajor, facts.major);
   if (!error) { error = read(cudaDevAttrComputeCapabilityMinor, facts.minor); }
   if (!error) { error = read(cudaDevAttrMultiProcessorCount, facts.multiprocessors); }
+  if (!error) {
+    error = reported(cudaDeviceGetPCIBusId(facts.bus, int(sizeof facts.bus), device));
+  }
   return error ? error : read_name(device, facts);
 }
 
@@ -55,6 +58,11 @@ int cuda_record(CudaEvent event, CudaStream stream) {
 }
 int cuda_wait(CudaEvent event) {
   return reported(cudaEventSynchronize(event));
+}
+int cuda_reached(CudaEvent event, bool& reached) {
+  const int error = reported(cudaEventQuery(event));
+  reached = error == 0;
+  return error == int(cudaErrorNotReady) ? 0 : error;
 }
 int cuda_wait_on(CudaStream stream, CudaEvent event) {
   return reported(cudaStreamWaitEvent(stream, event, 0));

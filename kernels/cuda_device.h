@@ -19,6 +19,7 @@ struct DeviceFacts {
   char name[256] = {};
   int major = 0, minor = 0;  // compute capability
   int multiprocessors = 0;
+  char bus[32] = {};  // where it is on its machine's PCI bus
 };
 int cuda_describe(int device, DeviceFacts& facts);
 
@@ -30,6 +31,7 @@ using CudaEvent = CUevent_st*;
 int cuda_create(CudaEvent& event);
 int cuda_record(CudaEvent event, CudaStream stream);
 int cuda_wait(CudaEvent event);
+int cuda_reached(CudaEvent event, bool& reached);
 // What is started on the stream from now on waits for the event.
 int cuda_wait_on(CudaStream stream, CudaEvent event);
 void cuda_destroy(CudaEvent event);

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "core/engine/memory_plan.h"
+#include "core/engine/ranks.h"
 #include "core/forward/backend.h"
 #include "core/forward/layer_source.h"
 
@@ -24,6 +25,21 @@ std::unique_ptr<LayerLane> layer_lane(const at::Device& device);
 
 // Sets weights.state, once the weights are there; returns the text of EngineModel::description.
 std::string prepare_device(const Model& model, Weights& weights);
+
+// Sums over ranks of values that are in the memory of their GPUs.
+class DeviceRanks {
+ public:
+  virtual ~DeviceRanks() = default;
+  // values (float32, contiguous) become their sums: the same bits on every rank. Throws Error: what
+  // the ranks fail with, or gpu.
+  virtual void sum(at::Tensor& values) = 0;
+};
+
+// The GPU among those of all machines, by number; 0: no GPU, or none whose values can be summed
+// where they are (no NCCL, or KAPPASCOPE_NCCL=off).
+std::int64_t device_number(const at::Device& device);
+// All ranks call it, each with another GPU that has a number. The ranks must outlive the result.
+std::unique_ptr<DeviceRanks> join_devices(Ranks& ranks, const at::Device& device);
 
 // The members of native_backend().
 at::Tensor moe_layer(const at::Tensor& x, const MoeWeights& weights, std::int64_t layer,

@@ -18,6 +18,14 @@ std::unique_ptr<LayerLane> layer_lane(const at::Device&) {
   return std::make_unique<LayerLane>();
 }
 
+std::int64_t device_number(const at::Device&) {
+  return 0;
+}
+
+std::unique_ptr<DeviceRanks> join_devices(Ranks&, const at::Device&) {
+  fail(ExitCode::internal, {}, "the CPU has nothing to join");
+}
+
 std::string prepare_device(const Model&, Weights&) {
   return {};
 }

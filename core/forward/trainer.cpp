@@ -90,6 +90,19 @@ void repeat_exactly() {
   at::globalContext().setDeterministicFillUninitializedMemory(false);
 }
 
+// Where every rank has a GPU of its own, derivatives are summed there; else, nullptr, by way of the
+// host.
+std::unique_ptr<DeviceRanks> device_ranks(Ranks* ranks, const at::Device& device) {
+  if (!ranks) { return nullptr; }
+  std::vector<std::int64_t> numbers(std::size_t(ranks->size()));
+  numbers[ranks->rank()] = device_number(device);
+  require_exchanged(ranks->sum(std::span(numbers)));
+  std::sort(numbers.begin(), numbers.end());
+  const bool apart = std::adjacent_find(numbers.begin(), numbers.end()) == numbers.end();
+  const bool all = std::find(numbers.begin(), numbers.end(), 0) == numbers.end();
+  return apart && all ? join_devices(*ranks, device) : nullptr;
+}
+
 // Every step asks for tensors of the same sizes. Given back to the system after each, their pages
 // would be cleared anew, a seventh of a step's time.
 void keep_freed_memory() {
@@ -118,6 +131,7 @@ class TorchTrainer final : public Trainer {
                           shown(state.exp_avg()), shown(state.exp_avg_sq())});
     }
     if (rules.device != ComputeDevice::cpu) { repeat_exactly(); }
+    device_ranks_ = device_ranks(rules.ranks, device);
   }
 
   Failure step(const TrainingBatch& batch, const TrainingStep& step, Progress& progress,
@@ -259,6 +273,14 @@ class TorchTrainer final : public Trainer {
     return count;
   }
 
+  void sum_over_ranks(at::Tensor& values) {
+    if (device_ranks_) { return device_ranks_->sum(values); }
+    const at::Tensor host = values.cpu();
+    require_exchanged(
+        rules_.ranks->sum(std::span(host.mutable_data_ptr<float>(), std::size_t(host.numel()))));
+    values.copy_(host);
+  }
+
   // The derivatives of every leaf, summed over the ranks; those that no token reached are 0, as
   // AdamW then counts the step.
   void sum_gradients() {
@@ -267,9 +289,8 @@ class TorchTrainer final : public Trainer {
     std::int64_t size = 0;
     const auto exchange = [&] {
       if (some.empty()) { return; }
-      const at::Tensor flat = at::cat(some).cpu();
-      require_exchanged(
-          rules_.ranks->sum(std::span(flat.mutable_data_ptr<float>(), std::size_t(flat.numel()))));
+      at::Tensor flat = at::cat(some);
+      sum_over_ranks(flat);
       std::int64_t first = 0;
       for (at::Tensor& part : some) {
         part.copy_(flat.narrow(0, first, part.numel()));
@@ -320,6 +341,7 @@ class TorchTrainer final : public Trainer {
   std::vector<LearnedTensor> tensors_;
   std::vector<Copied> copied_;  // of all that tensors_ show; on the CPU none
   bool given_out_ = false;
+  std::unique_ptr<DeviceRanks> device_ranks_;
 };
 
 }  // namespace

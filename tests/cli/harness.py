@@ -81,12 +81,13 @@ class Case(unittest.TestCase):
         return shown.decode()
 
     def start_ranks(self, size, *words, **variables):
-        """The processes of a run, in the order of their ranks; a value None unsets a variable."""
+        """The processes of a run, in the order of their ranks; a value None unsets a variable, a list has one for each."""
         port = free_port()
         processes = []
         for rank in range(size):
             environment = os.environ | {'RANK': rank, 'WORLD_SIZE': size, 'MASTER_ADDR': '127.0.0.1',
-                                        'MASTER_PORT': port} | variables
+                                        'MASTER_PORT': port} | {
+                name: value[rank] if isinstance(value, list) else value for name, value in variables.items()}
             environment = {name: str(value) for name, value in environment.items() if value is not None}
             processes.append(self.start(*words, env=environment))
         return processes

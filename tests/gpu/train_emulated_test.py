@@ -6,6 +6,7 @@ import json, pathlib, signal, subprocess, sys
 
 SOURCE = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(SOURCE / 'tests' / 'cli'))
+EMULATED = pathlib.Path(sys.argv[1]).resolve()
 OF_CPU = pathlib.Path(sys.argv.pop(2)).resolve() / 'kappascope'
 from harness import Case, main  # reads the first argument
 
@@ -39,6 +40,34 @@ class TrainEmulated(Case):
         subprocess.run([OF_CPU, *map(str, RUN), '--device', 'cpu', '-o', of_cpu], check=True)
         for ours, theirs in zip(losses(whole), losses(of_cpu), strict=True):
             self.assertAlmostEqual(ours, theirs, delta=1e-3 * theirs)
+
+    def test_ranks_with_a_gpu_each_sum_their_derivatives_there(self):
+        log = self.folder / 'sums'
+        of_two = dict(LD_LIBRARY_PATH=EMULATED, EMULATED_NCCL_LOG=log)
+        alone, there, by_host = (self.folder / name for name in ('alone', 'there', 'by_host'))
+        self.run_program(*RUN, '--device', 'cuda', '-o', alone)
+        self.run_ranks(2, *RUN, '--device', 'cuda:0', '-o', there, EMULATED_BUS=['0', '1'], **of_two)
+        summed = [int(line) for line in log.read_text().split()]
+        self.assertEqual(len(summed), STEPS)
+        self.assertEqual(len(set(summed)), 1)
+        for ours, theirs in zip(losses(there), losses(alone), strict=True):
+            self.assertAlmostEqual(ours, theirs, delta=1e-3 * theirs)
+        # Two that share a GPU, and where it is switched off.
+        for name, variables in (('shared', dict(EMULATED_BUS=['0', '0'])),
+                                ('off', dict(EMULATED_BUS=['0', '1'], KAPPASCOPE_NCCL='off'))):
+            log.unlink(missing_ok=True)
+            out = self.folder / name
+            self.run_ranks(2, *RUN, '--device', 'cuda:0', '-o', out, **variables, **of_two)
+            self.assertFalse(log.exists())
+            self.assertEqual(losses(out), losses(there))  # two summands, in either order
+
+    def test_a_sum_that_fails_ends_all_ranks_with_its_reason(self):
+        codes, said = self.finish(self.start_ranks(
+            2, *RUN, '--device', 'cuda:0', '-o', self.folder / 'out', LD_LIBRARY_PATH=EMULATED,
+            EMULATED_BUS=['0', '1'], EMULATED_NCCL_ERROR=[None, '2']))
+        self.assertEqual(codes, [7, 7], said)
+        self.assertEqual(sum('NCCL: unhandled system error; NCCL_DEBUG=WARN says more' in words for words in said), 1,
+                         said)
 
 
 if __name__ == '__main__':

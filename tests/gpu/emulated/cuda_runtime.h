@@ -51,6 +51,7 @@ enum cudaError_t {
   cudaErrorInvalidValue = 1,
   cudaErrorMemoryAllocation = 2,
   cudaErrorInvalidConfiguration = 9,
+  cudaErrorNotReady = 600,
   cudaErrorNotSupported = 801
 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDefault = 4 };
@@ -214,6 +215,11 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, 
                                                             : 0;
   return cudaSuccess;
 }
+inline cudaError_t cudaDeviceGetPCIBusId(char* bus, int size, int device) {
+  const char* const emulated = std::getenv("EMULATED_BUS");
+  std::snprintf(bus, std::size_t(size), "%s.%d", emulated ? emulated : "0000:00:00", device);
+  return cudaSuccess;
+}
 namespace emulated {
 inline int get_device(int* handle, int ordinal) {
   return *handle = ordinal, 0;
@@ -244,6 +250,9 @@ inline cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t) {
 }
 inline cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   emulated::waits += event->launches == emulated::launches;
+  return cudaSuccess;
+}
+inline cudaError_t cudaEventQuery(cudaEvent_t) {
   return cudaSuccess;
 }
 inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned) {

@@ -1,0 +1,137 @@
+// Sums over ranks by NCCL, the library that Torch's libtorch_cuda is linked with. Its functions are
+// called by their names: c10d's group of it can be compiled only with the headers of CUDA and of
+// the very NCCL that Torch was built with.
+#include <dlfcn.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <string_view>
+#include <thread>
+
+#include "core/forward/device.h"
+#include "core/forward/device_cuda.h"
+#include "kernels/cuda_device.h"
+
+namespace kappascope {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto kLongestSum = 10min;  // of values that all ranks have handed over
+constexpr auto kPause = 20us;        // between two looks
+
+// nccl.h, the same in all of NCCL 2.
+struct NcclId {
+  std::array<std::int64_t, 16> parts;
+};
+using NcclGroup = struct ncclComm*;
+constexpr int kNcclInProgress = 7, kNcclFloat = 7, kNcclSum = 0;
+
+struct Nccl {
+  int (*get_id)(NcclId*) = nullptr;
+  int (*join)(NcclGroup*, int size, NcclId, int rank) = nullptr;
+  int (*sum)(const void* from, void* to, std::size_t count, int type, int operation, NcclGroup,
+             CudaStream) = nullptr;
+  int (*error_of)(NcclGroup, int* error) = nullptr;
+  int (*abort)(NcclGroup) = nullptr;
+  const char* (*text)(int error) = nullptr;
+};
+
+template <typename Function>
+bool find(void* library, const char* name, Function& function) {
+  function = reinterpret_cast<Function>(dlsym(library, name));
+  return function != nullptr;
+}
+
+// nullptr: there is none.
+const Nccl* nccl() {
+  static Nccl found;
+  static const bool kThere = [] {
+    void* const library = dlopen("libnccl.so.2", RTLD_NOW | RTLD_LOCAL);
+    return library && find(library, "ncclGetUniqueId", found.get_id) &&
+           find(library, "ncclCommInitRank", found.join) &&
+           find(library, "ncclAllReduce", found.sum) &&
+           find(library, "ncclCommGetAsyncError", found.error_of) &&
+           find(library, "ncclCommAbort", found.abort) &&
+           find(library, "ncclGetErrorString", found.text);
+  }();
+  return kThere ? &found : nullptr;
+}
+
+class NcclRanks final : public DeviceRanks {
+ public:
+  NcclRanks(Ranks& ranks, const at::Device& device) : ranks_(ranks), device_(device) {
+    NcclId id{};
+    if (ranks.rank() == 0) { require_done(nccl_.get_id(&id)); }
+    require_exchanged(ranks.sum(std::span(id.parts)));  // 0 on the others
+    require_done(nccl_.join(&group_, ranks.size(), id, ranks.rank()));
+    require_launched(cuda_create(summed_), "event");
+  }
+  // Not ncclCommDestroy, which may wait for the others; nothing is under way.
+  ~NcclRanks() override {
+    if (group_) { nccl_.abort(group_); }
+    if (summed_) { cuda_destroy(summed_); }
+  }
+
+  void sum(at::Tensor& values) override {
+    void* const first = values.mutable_data_ptr<float>();
+    const CudaStream stream = stream_of(device_);
+    require_done(
+        nccl_.sum(first, first, std::size_t(values.numel()), kNcclFloat, kNcclSum, group_, stream));
+    require_launched(cuda_record(summed_, stream), "event");
+    // A rank that has ended is noticed here; the GPUs would wait for it without end.
+    require_exchanged(ranks_.wait());
+    await_sum();
+  }
+
+ private:
+  void await_sum() {
+    for (const auto end = std::chrono::steady_clock::now() + kLongestSum;;) {
+      bool summed = false;
+      require_launched(cuda_reached(summed_, summed), "sum over ranks");
+      if (summed) { return; }
+      int error = 0;
+      require_done(nccl_.error_of(group_, &error));
+      require_done(error == kNcclInProgress ? 0 : error);
+      require(std::chrono::steady_clock::now() < end, ExitCode::gpu, {},
+              "NCCL: a sum over ranks takes longer than ", kLongestSum.count(), " minutes",
+              kRemedy);
+      std::this_thread::sleep_for(kPause);
+    }
+  }
+
+  void require_done(int error) const {
+    require(error == 0, ExitCode::gpu, {}, "NCCL: ", nccl_.text(error), kRemedy);
+  }
+
+  static constexpr const char* kRemedy =
+      "; NCCL_DEBUG=WARN says more, and with KAPPASCOPE_NCCL=off the sums go by way of the host";
+
+  const Nccl& nccl_ = *nccl();
+  Ranks& ranks_;
+  const at::Device device_;
+  NcclGroup group_ = nullptr;
+  CudaEvent summed_ = nullptr;
+};
+
+}  // namespace
+
+std::int64_t device_number(const at::Device& device) {
+  const char* const wanted = std::getenv("KAPPASCOPE_NCCL");
+  if ((wanted && std::string_view(wanted) == "off") || !nccl()) { return 0; }
+  DeviceFacts facts;
+  require_launched(cuda_describe(std::max<int>(0, device.index()), facts), "device");
+  std::array<char, 256> machine{};
+  (void)gethostname(machine.data(), machine.size() - 1);
+  const std::string name = join_words(machine.data(), "/", facts.bus);
+  return std::int64_t(std::hash<std::string>{}(name) | 1U);  // never 0
+}
+
+std::unique_ptr<DeviceRanks> join_devices(Ranks& ranks, const at::Device& device) {
+  return std::make_unique<NcclRanks>(ranks, device);
+}
+
+}  // namespace kappascope
