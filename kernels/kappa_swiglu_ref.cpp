@@ -123,6 +123,9 @@ void kappa_swiglu_ref(const KappaSwigluArgs& args) {
       row.gate_act[i] = args.identity_gate ? z[i] : silu_kappa(z[i], row.kappa[i]);
     }
     for (std::int64_t i = 0; i < args.gates; ++i) { hidden[i] = row.gate_act[i] * up[i]; }
+    if (args.position_out) {
+      std::copy(row.position.begin(), row.position.end(), args.position_out + r * args.gates);
+    }
     if (r < args.first_recorded) { continue; }
     const std::int64_t to = args.out_row ? args.out_row[r] : r;
     if (args.kappa_out) {

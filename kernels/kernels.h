@@ -231,6 +231,7 @@ struct KappaSwigluArgs {
   KappaView kappa;                  // of this expert
   bool identity_gate = false;       // bilinear experts: a = z
   float* hidden = nullptr;          // [rows,I] a ∘ up; may be the same memory as `up`
+  float* position_out = nullptr;    // [rows,I] ln κ / ln U, when asked for
 
   std::int64_t first_recorded = 0;
   float active_threshold = 0.1f;

@@ -16,6 +16,9 @@ struct KappaSwigluBackwardArgs {
   KappaView kappa;                     // of this expert
   bool identity_gate = false;          // bilinear experts: hidden = z ∘ up
   const float* grad_hidden = nullptr;  // [rows,I]
+  // [rows,I] ln κ / ln U as the forward pass gave it (KappaSwigluArgs::position_out), which spares
+  // the CPU its tanh; with no kappa.factor. nullptr: computed.
+  const float* position = nullptr;
 
   float* grad_gate_pre = nullptr;  // [rows,I] may be the same memory as grad_hidden
   float* grad_up = nullptr;        // [rows,I]

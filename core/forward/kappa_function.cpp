@@ -31,14 +31,16 @@ class KappaSwiglu final : public torch::autograd::Function<KappaSwiglu> {
   static at::Tensor forward(AutogradContext* context, const at::Tensor& z, const at::Tensor& up,
                             const Optional& given_score, const Optional& given_bias,
                             const Optional& given_scale, double log_bound, bool from_gate,
-                            KappaSums* sums) {
+                            bool keep, KappaSums* sums) {
     const at::Tensor score = given_score.value_or(at::Tensor());
     const at::Tensor bias = given_bias.value_or(at::Tensor());
     const at::Tensor scale = given_scale.value_or(at::Tensor());
-    context->save_for_backward({z, up, score, bias, scale});
     context->saved_data["log_bound"] = log_bound;
     context->saved_data["from_gate"] = from_gate;
-    return kappa_swiglu_forward({z, up, score, view_of(bias, scale, log_bound, from_gate)}, sums);
+    KappaRows rows{z, up, score, view_of(bias, scale, log_bound, from_gate), {}};
+    const at::Tensor hidden = kappa_swiglu_forward(rows, keep, sums);
+    context->save_for_backward({z, up, score, bias, scale, rows.position});
+    return hidden;
   }
 
   static variable_list backward(AutogradContext* context, const variable_list& gradients) {
@@ -47,13 +49,14 @@ class KappaSwiglu final : public torch::autograd::Function<KappaSwiglu> {
     const at::Tensor &z = saved[0], &score = saved[2], &bias = saved[3], &scale = saved[4];
     const KappaRows rows{z, saved[1], score,
                          view_of(bias, scale, context->saved_data["log_bound"].toDouble(),
-                                 context->saved_data["from_gate"].toBool())};
+                                 context->saved_data["from_gate"].toBool()),
+                         saved[5]};
     KappaGradients result{at::empty_like(z), at::empty_like(z), {}, {}, {}};
     if (score.defined() && !rows.kappa.fixed()) { result.score = at::empty_like(score); }
     if (bias.defined()) { result.bias = at::zeros_like(bias); }
     if (scale.defined()) { result.scale = at::zeros_like(scale); }
     kappa_swiglu_backward(rows, gradients[0].contiguous(), result);
-    return {result.z, result.up, result.score, result.bias, result.scale, {}, {}, {}};
+    return {result.z, result.up, result.score, result.bias, result.scale, {}, {}, {}, {}};
   }
 };
 
@@ -68,6 +71,7 @@ KappaSwigluBackwardArgs backward_args(const KappaRows& rows, const at::Tensor& g
   args.up = data_or_null(rows.up);
   args.score = data_or_null(rows.score);
   args.kappa = rows.kappa;
+  args.position = data_or_null(rows.position);
   args.grad_hidden = data_or_null(grad);
   args.grad_gate_pre = written(result.z);
   args.grad_up = written(result.up);
@@ -84,7 +88,7 @@ at::Tensor kappa_swiglu(const at::Tensor& z, const at::Tensor& up, const at::Ten
     return values.defined() ? Optional(values.contiguous()) : Optional();
   };
   return KappaSwiglu::apply(z.contiguous(), up.contiguous(), whole(score), whole(bias),
-                            whole(scale), log_bound, from_gate, sums);
+                            whole(scale), log_bound, from_gate, /*keep=*/z.requires_grad(), sums);
 }
 
 }  // namespace kappascope

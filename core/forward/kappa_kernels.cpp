@@ -28,6 +28,7 @@ KappaSwigluBackwardArgs rows_of(KappaSwigluBackwardArgs part, std::int64_t begin
   part.grad_hidden += skip;
   part.grad_gate_pre += skip;
   part.grad_up += skip;
+  if (part.position) { part.position += skip; }
   if (part.score) { part.score += begin; }
   if (part.grad_score) { part.grad_score += begin; }
   part.grad_bias = written(grad_bias);
@@ -49,13 +50,15 @@ void sum_into_first(std::vector<at::Tensor>& parts) {
 
 }  // namespace
 
-at::Tensor kappa_swiglu_forward(const KappaRows& rows, KappaSums* sums) {
+at::Tensor kappa_swiglu_forward(KappaRows& rows, bool keep, KappaSums* sums) {
   const std::int64_t count = rows.z.size(0), gates = rows.z.size(1);
   at::Tensor hidden = at::empty_like(rows.z), kappa;
   if (sums) { kappa = at::empty_like(rows.z); }
+  if (keep && !rows.kappa.fixed()) { rows.position = at::empty_like(rows.z); }
   const float *z = data_or_null(rows.z), *up = data_or_null(rows.up);
   const float* const score = data_or_null(rows.score);
-  float *const to = written(hidden), *const to_kappa = written(kappa);
+  float *const to = written(hidden), *const to_kappa = written(kappa),
+               *const position = written(rows.position);
   at::parallel_for(0, count, kRowsAtOnce, [&](std::int64_t begin, std::int64_t end) {
     KappaSwigluArgs part;
     part.rows = end - begin;
@@ -65,6 +68,7 @@ at::Tensor kappa_swiglu_forward(const KappaRows& rows, KappaSums* sums) {
     part.score = score ? score + begin : nullptr;
     part.kappa = rows.kappa;
     part.hidden = to + begin * gates;
+    part.position_out = position ? position + begin * gates : nullptr;
     part.kappa_out = to_kappa ? to_kappa + begin * gates : nullptr;
     cpu_kernels().kappa_swiglu(part);
   });

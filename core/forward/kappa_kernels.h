@@ -14,10 +14,13 @@ struct KappaRows {
   at::Tensor z, up;  // [rows,I]
   at::Tensor score;  // [rows]; undefined: none
   KappaView kappa;   // of tensors that outlive the call
+  // [rows,I] ln κ / ln U: the forward pass on the CPU makes it where κ is learned, for the
+  // derivatives. On a GPU undefined: there it takes longer to read than to compute.
+  at::Tensor position;
 };
 
-// a ∘ up [rows,I]; κ is added to `sums` unless that is nullptr.
-at::Tensor kappa_swiglu_forward(const KappaRows& rows, KappaSums* sums);
+// a ∘ up [rows,I]; κ is added to `sums` unless that is nullptr. Sets rows.position if `keep`.
+at::Tensor kappa_swiglu_forward(KappaRows& rows, bool keep, KappaSums* sums);
 
 // Derivatives by each of the five; undefined: not wanted. The first three are written, those by b
 // and α [I] or [1] are added to.

@@ -15,7 +15,7 @@ void add_sums(const at::Tensor& kappa, KappaSums& sums) {
 
 }  // namespace
 
-at::Tensor kappa_swiglu_forward(const KappaRows& rows, KappaSums* sums) {
+at::Tensor kappa_swiglu_forward(KappaRows& rows, bool, KappaSums* sums) {
   at::Tensor hidden = at::empty_like(rows.z), kappa, again, act;
   GroupedSwigluArgs args;
   args.last_row = rows.z.size(0);

@@ -219,6 +219,13 @@ void set_kappa(Call& call, std::int64_t r) {
   call.described = false;
 }
 
+void keep_position(const Call& call, std::int64_t r) {
+  const std::int64_t gates = call.args.gates;
+  if (!call.args.position_out) { return; }
+  std::memcpy(call.args.position_out + r * gates, call.kappa.position,
+              static_cast<std::size_t>(gates) * sizeof(float));
+}
+
 void record_kappa(Call& call, std::int64_t to) {
   const KappaSwigluArgs& args = call.args;
   if (args.kappa_out) {
@@ -292,6 +299,7 @@ void kappa_swiglu(const KappaSwigluArgs& args) {
     const bool recorded = wanted && r >= args.first_recorded;
     const std::int64_t to = args.out_row ? args.out_row[r] : r;
     set_kappa(call, r);
+    keep_position(call, r);
     run_row(call, r, to, recorded);
     if (recorded) { record_kappa(call, to); }
   }

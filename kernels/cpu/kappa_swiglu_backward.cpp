@@ -15,6 +15,11 @@ struct GateSums {
   double bias_total = 0, scale_total = 0;  // where one value serves all gate units
 };
 
+// b and α of each gate unit, whatever their strides.
+struct GateParameters {
+  const float *bias, *scale;  // [I up to whole vectors]
+};
+
 KAPPASCOPE_INLINE Vec take(const float* from, std::int64_t left) {
   return left < kVector ? load_part(from, left) : load(from);
 }
@@ -25,46 +30,74 @@ KAPPASCOPE_INLINE void add(float* to, Vec x) {
   store(to, load(to) + x);
 }
 
-// Row r; returns the derivative by its score. Past the last gate unit all is 0.
 template <KappaForm kForm>
-double row_backward(const KappaSwigluBackwardArgs& args, const KappaView& view, std::int64_t r,
-                    const GateSums& sums) {
-  const std::int64_t gates = args.gates, row = r * gates;
-  const Vec score = splat(args.score ? args.score[r] : 0), one = splat(1);
-  const Vec log_bound = splat(view.log_bound), factor = splat(view.factor_value());
-  DVec score_sum = {};
-  for (std::int64_t i = 0; i < gates; i += kVector) {
-    const std::int64_t left = gates - i, at = row + i;
-    const Vec z = take(args.gate_pre + at, left), up = take(args.up + at, left);
-    const Vec grad = take(args.grad_hidden + at, left), grad_act = grad * up;
-    Vec kappa = factor, position = {}, b = {}, a = {};
-    if constexpr (kForm != KappaForm::fixed) {
-      const KappaSource source{view, score[0], args.gate_pre + row};
-      position = tanh(argument_at<kForm>(source, i, gates));
-      kappa = factor * exp(log_bound * position);
-      b = load_strided(view.bias, i, gates, view.gate_stride);
-      if (view.scale) { a = load_strided(view.scale, i, gates, view.scale_gate_stride); }
-    }
-    const Vec x = kappa * z, s = sigmoid(x), slope = s * (one - s);
-    Vec grad_z = grad_act * (s + x * slope);
-    if constexpr (kForm != KappaForm::fixed) {
-      const Vec grad_u =
-          grad_act * z * x * slope * log_bound * ((one - position) * (one + position));
-      if constexpr (kForm == KappaForm::constant_input) {
-        add(sums.bias + i, grad_u * score);
-        score_sum += widen(grad_u * b);
-      } else {
-        constexpr bool kFromGate = kForm == KappaForm::from_gate;
-        add(sums.bias + i, grad_u);
-        add(sums.scale + i, grad_u * (kFromGate ? z : score));
-        score_sum += widen(kFromGate ? grad_u : grad_u * a);
-        if (kFromGate) { grad_z += grad_u * a; }
-      }
-    }
-    put(args.grad_up + at, grad * z * s, left);
-    put(args.grad_gate_pre + at, grad_z, left);
+KAPPASCOPE_INLINE Vec argument(Vec z, Vec score, Vec b, Vec a) {
+  if constexpr (kForm == KappaForm::constant_input) { return score * b; }
+  if constexpr (kForm == KappaForm::scaled) { return a * score + b; }
+  return a * z + (b + score);
+}
+
+// Gate units i, i+1, … of row r: all of a vector, or with kPart those that are left. Past the last
+// one all is 0. Returns the terms of the derivative by the score.
+template <KappaForm kForm, bool kInside, bool kPart>
+KAPPASCOPE_INLINE Vec gates_backward(const KappaSwigluBackwardArgs& args, std::int64_t r,
+                                     std::int64_t i, const GateParameters& of,
+                                     const GateSums& sums) {
+  const std::int64_t left = kPart ? args.gates - i : kVector, at = r * args.gates + i;
+  const Vec z = take(args.gate_pre + at, left), up = take(args.up + at, left);
+  const Vec grad = take(args.grad_hidden + at, left), grad_act = grad * up, one = splat(1);
+  const Vec score = splat(args.score ? args.score[r] : 0);
+  Vec kappa = splat(args.kappa.factor_value()), b = {}, a = {}, flatness = {};
+  if constexpr (kForm != KappaForm::fixed) {
+    b = load(of.bias + i), a = load(of.scale + i);
+    const Vec position =
+        args.position ? take(args.position + at, left) : tanh(argument<kForm>(z, score, b, a));
+    const Vec exponent = args.kappa.log_bound * position;
+    kappa *= kInside ? exp_inside(exponent) : exp(exponent);
+    flatness = args.kappa.log_bound * ((one - position) * (one + position));
   }
-  return sum(score_sum);
+  const Vec x = kappa * z, s = sigmoid(x), curve = x * (s * (one - s));
+  Vec grad_z = grad_act * (s + curve), of_score = {};
+  if constexpr (kForm != KappaForm::fixed) {
+    const Vec grad_u = grad_act * z * curve * flatness;
+    constexpr bool kConstant = kForm == KappaForm::constant_input;
+    constexpr bool kFromGate = kForm == KappaForm::from_gate;
+    add(sums.bias + i, kConstant ? grad_u * score : grad_u);
+    if (!kConstant) { add(sums.scale + i, grad_u * (kFromGate ? z : score)); }
+    if (kFromGate) { grad_z += grad_u * a; }
+    of_score = kConstant ? grad_u * b : kFromGate ? grad_u : grad_u * a;
+  }
+  put(args.grad_up + at, grad * z * s, left);
+  put(args.grad_gate_pre + at, grad_z, left);
+  return of_score;
+}
+
+// Row r; returns the derivative by its score.
+template <KappaForm kForm, bool kInside>
+double row_backward(const KappaSwigluBackwardArgs& args, std::int64_t r, const GateParameters& of,
+                    const GateSums& sums) {
+  const std::int64_t whole = args.gates / kVector * kVector;
+  DVec total = {};
+  for (std::int64_t first = 0; first < whole; first += kBlock) {
+    const std::int64_t end = first + kBlock < whole ? first + kBlock : whole;
+    Vec part = {};
+    for (std::int64_t i = first; i < end; i += kVector) {
+      part += gates_backward<kForm, kInside, false>(args, r, i, of, sums);
+    }
+    total += widen(part);
+  }
+  if (whole < args.gates) {
+    total += widen(gates_backward<kForm, kInside, true>(args, r, whole, of, sums));
+  }
+  return sum(total);
+}
+
+template <KappaForm kForm>
+double row_backward(const KappaSwigluBackwardArgs& args, std::int64_t r, const GateParameters& of,
+                    const GateSums& sums) {
+  const bool inside = args.kappa.log_bound >= -87 && args.kappa.log_bound <= 87;
+  return inside ? row_backward<kForm, true>(args, r, of, sums)
+                : row_backward<kForm, false>(args, r, of, sums);
 }
 
 // hidden = z ∘ up.
@@ -78,20 +111,28 @@ void row_of_identity(const KappaSwigluBackwardArgs& args, std::int64_t r) {
   }
 }
 
-double row_backward(const KappaSwigluBackwardArgs& args, KappaForm form, const KappaView& view,
-                    std::int64_t r, const GateSums& sums) {
+double row_backward(const KappaSwigluBackwardArgs& args, KappaForm form, std::int64_t r,
+                    const GateParameters& of, const GateSums& sums) {
   if (args.identity_gate) { return row_of_identity(args, r), 0; }
   switch (form) {
     case KappaForm::fixed:
-      return row_backward<KappaForm::fixed>(args, view, r, sums);
+      return row_backward<KappaForm::fixed>(args, r, of, sums);
     case KappaForm::constant_input:
-      return row_backward<KappaForm::constant_input>(args, view, r, sums);
+      return row_backward<KappaForm::constant_input>(args, r, of, sums);
     case KappaForm::scaled:
-      return row_backward<KappaForm::scaled>(args, view, r, sums);
+      return row_backward<KappaForm::scaled>(args, r, of, sums);
     case KappaForm::from_gate:
-      return row_backward<KappaForm::from_gate>(args, view, r, sums);
+      return row_backward<KappaForm::from_gate>(args, r, of, sums);
   }
   __builtin_unreachable();
+}
+
+// values[i · stride] for each gate unit, 0 past the last one; nullptr: all 0.
+void spread(const float* values, std::int64_t stride, std::int64_t gates, std::int64_t padded,
+            float* to) {
+  for (std::int64_t i = 0; i < padded; ++i) {
+    to[i] = values && i < gates ? values[i * stride] : 0;
+  }
 }
 
 // Adds the sums of some rows to the result, and clears them.
@@ -110,16 +151,18 @@ void move_sums(float* sums, std::int64_t gates, std::int64_t stride, float* to, 
 
 void kappa_swiglu_backward(const KappaSwigluBackwardArgs& args) {
   const std::int64_t padded = (args.gates + kVector - 1) / kVector * kVector;
-  const Scratch scratch(2 * padded);
+  const Scratch scratch(4 * padded);
   GateSums sums{scratch.data, scratch.data + padded};
   for (std::int64_t i = 0; i < 2 * padded; ++i) { scratch.data[i] = 0; }
   const KappaView& given = args.kappa;
   const KappaForm form = form_of(given);
-  const KappaView view = with_bias(given);
+  float *const bias = scratch.data + 2 * padded, *const scale = scratch.data + 3 * padded;
+  spread(given.bias, given.gate_stride, args.gates, padded, bias);
+  spread(given.scale, given.scale_gate_stride, args.gates, padded, scale);
   for (std::int64_t first = 0; first < args.rows; first += kRowsAtOnce) {
     const std::int64_t end = first + kRowsAtOnce < args.rows ? first + kRowsAtOnce : args.rows;
     for (std::int64_t r = first; r < end; ++r) {
-      const double score = row_backward(args, form, view, r, sums);
+      const double score = row_backward(args, form, r, {bias, scale}, sums);
       if (args.grad_score) { args.grad_score[r] = static_cast<float>(score); }
     }
     move_sums(sums.bias, args.gates, given.gate_stride, args.grad_bias, sums.bias_total);

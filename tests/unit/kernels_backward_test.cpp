@@ -132,6 +132,46 @@ TEST(CpuKappaSwigluBackward, IsTheReferencesAtEverySizeFormAndStride) {
   });
 }
 
+// ln κ / ln U from the forward pass in place of what it would compute: the reference's derivatives.
+TEST(CpuKappaSwigluBackward, TakesThePositionOfTheForwardPass) {
+  for_each_kernels([](const CpuKernels& kernels) {
+    for (const std::int64_t gates : kSizes) {
+      for (const KappaArgument form :
+           {KappaArgument::constant_input, KappaArgument::scaled, KappaArgument::from_gate}) {
+        SCOPED_TRACE(::testing::Message() << gates << " gate units, form " << int(form));
+        Backward expected(7, gates, form, 1), found(7, gates, form, 1);
+        expected.args.kappa.factor = found.args.kappa.factor = nullptr;
+        std::vector<float> hidden(found.z.size()), position(found.z.size());
+        KappaSwigluArgs forward;
+        forward.rows = found.rows;
+        forward.gates = gates;
+        forward.gate_pre = found.z.data();
+        forward.up = found.up.data();
+        forward.score = found.score.data();
+        forward.kappa = found.args.kappa;
+        forward.hidden = hidden.data();
+        forward.position_out = position.data();
+        kernels.kappa_swiglu(forward);
+        found.args.position = position.data();
+        expected.run(kappa_swiglu_backward_ref);
+        found.run(kappa_swiglu_backward_of(kernels));
+        expect_all_within(found.grad_z, expected.grad_z, 4, "dz");
+        expect_all_within(found.grad_up, expected.grad_up, 4, "d up");
+        expect_all_within(found.grad_score, expected.grad_score, double(gates), "ds");
+        expect_all_within(found.grad_bias, expected.grad_bias, 7, "db");
+        expect_all_within(found.grad_scale, expected.grad_scale, 7, "dα");
+        // It is read: another one gives others.
+        std::fill(position.begin(), position.end(), 0.5f);
+        Backward other(7, gates, form, 1);
+        other.args.kappa.factor = nullptr;
+        other.args.position = position.data();
+        other.run(kappa_swiglu_backward_of(kernels));
+        EXPECT_NE(other.grad_z, found.grad_z);
+      }
+    }
+  });
+}
+
 TEST(CpuKappaSwigluBackward, IsBilinearWithoutAGate) {
   for_each_kernels([](const CpuKernels& kernels) {
     Backward call(7, 33, KappaArgument::fixed, 1);

@@ -63,7 +63,7 @@ struct SwigluCase {
 
 // Everything a call gives.
 struct SwigluResult {
-  std::vector<float> hidden, kappa, pre, act;
+  std::vector<float> hidden, kappa, pre, act, position;
   std::vector<GateStats> stats;
   std::vector<KappaStatistics> kappa_stats;
   std::vector<std::int64_t> kappa_hist, gate_pre_hist;
@@ -102,6 +102,7 @@ SwigluResult run(const SwigluCase& c, const SwigluInput& in,
                    std::vector<float>(cells),
                    std::vector<float>(cells),
                    std::vector<float>(cells),
+                   std::vector<float>(cells),
                    std::vector<GateStats>(rows),
                    std::vector<KappaStatistics>(rows),
                    std::vector<std::int64_t>(kKappaBins, 3),
@@ -121,6 +122,7 @@ SwigluResult run(const SwigluCase& c, const SwigluInput& in,
   args.kappa_hist = out.kappa_hist.data();
   args.gate_pre_hist = out.gate_pre_hist.data();
   args.effect = &out.effect;
+  args.position_out = out.position.data();
   args.kappa_out = out.kappa.data();
   args.gate_act_out = out.act.data();
   args.gate_pre_out = out.pre.data();
@@ -149,6 +151,7 @@ void expect_same(const SwigluCase& c, const SwigluInput& in, const SwigluResult&
   for (std::size_t i = 0; i < expected.hidden.size(); ++i) {
     expect_near(actual.hidden[i], expected.hidden[i], 2e-6f, 4e-6f, "hidden");
     expect_near(actual.kappa[i], expected.kappa[i], 1e-6f, 4e-6f, "kappa");
+    expect_near(actual.position[i], expected.position[i], 1e-6f, 4e-6f, "ln κ / ln U");
     expect_near(actual.pre[i], expected.pre[i], 0, 0, "z");
     expect_near(actual.act[i], expected.act[i], 1e-6f, 4e-6f, "a");
   }
