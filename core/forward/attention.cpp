@@ -45,7 +45,7 @@ struct Heads {
 // Places [first, last) of softmax(scale·q kᵀ) v, all heads → [heads,rows,D]. `begin`: of their
 // sequence. `sinks` [heads]: a further logit, without a value; undefined: none.
 at::Tensor attend(const Heads& heads, std::int64_t begin, std::int64_t first, std::int64_t last,
-                  const AttentionSpec& spec, const at::Tensor& sinks) {
+                  const AttentionSpec& spec, const at::Tensor& sinks, AttentionMasks& masks) {
   const std::int64_t window = spec.window, count = heads.q.size(0), groups = heads.k.size(0);
   const std::int64_t low = std::max(begin, first - window), keys = last - low, rows = last - first;
   const at::Tensor queries = heads.q.narrow(1, first - heads.query_place, rows) / (1 / spec.scale);
@@ -53,12 +53,7 @@ at::Tensor attend(const Heads& heads, std::int64_t begin, std::int64_t first, st
   const at::Tensor values = heads.v.narrow(1, low - heads.key_place, keys);
   at::Tensor scores = at::bmm(queries.view({groups, -1, heads.q.size(2)}), seen.transpose(1, 2))
                           .view({count, rows, keys});
-  if (rows > 1) {
-    const auto whole = at::TensorOptions(at::kLong).device(heads.q.device());
-    const at::Tensor i = at::arange(first, last, whole).unsqueeze(1);
-    const at::Tensor j = at::arange(low, last, whole);
-    scores.masked_fill_((j > i).logical_or(i - j > window), -INFINITY);
-  }
+  if (rows > 1) { scores = masks.hide(scores, first - low, window); }
   if (sinks.defined()) {
     const at::Tensor sink = sinks.view({-1, 1, 1}).expand({count, rows, 1});
     scores = at::cat({scores, sink}, 2).softmax(-1).narrow(2, 0, keys);
@@ -69,6 +64,29 @@ at::Tensor attend(const Heads& heads, std::int64_t begin, std::int64_t first, st
 }
 
 }  // namespace
+
+at::Tensor AttentionMasks::mask_of(const Shape& shape, at::Device device) const {
+  const auto [rows, keys, ahead, window] = shape;
+  const auto whole = at::TensorOptions(at::kLong).device(device);
+  const at::Tensor i = at::arange(ahead, ahead + rows, whole).unsqueeze(1);
+  const at::Tensor j = at::arange(keys, whole);
+  const at::Tensor hidden = (j > i).logical_or(i - j > window);
+  if (!differentiated_) { return hidden; }
+  return at::zeros({rows, keys}, at::TensorOptions(at::kFloat).device(device))
+      .masked_fill_(hidden, -INFINITY);
+}
+
+at::Tensor AttentionMasks::hide(at::Tensor scores, std::int64_t ahead, std::int64_t window) {
+  const Shape shape{scores.size(1), scores.size(2), ahead, window};
+  auto found = std::find_if(known_.begin(), known_.end(),
+                            [&](const auto& known) { return known.first == shape; });
+  if (found == known_.end()) {
+    if (known_.size() == kMost) { known_.erase(known_.begin()); }
+    known_.emplace_back(shape, mask_of(shape, scores.device()));
+    found = known_.end() - 1;
+  }
+  return differentiated_ ? scores + found->second : scores.masked_fill_(found->second, -INFINITY);
+}
 
 Rotary rotary_table(std::int64_t first, std::int64_t last, const RotarySpec& spec,
                     at::Device device) {
@@ -241,8 +259,13 @@ bool all_finite(const at::Tensor& k, const at::Tensor& v) {
 class Attention {
  public:
   Attention(const AttentionWeights& weights, const AttentionSpec& spec, const ForwardCall& call,
-            std::int64_t rows_at_once, KeptKeys* kept)
-      : weights_(weights), spec_(spec), call_(call), rows_(rows_at_once), kept_(kept) {}
+            std::int64_t rows_at_once, AttentionMasks& masks, KeptKeys* kept)
+      : weights_(weights),
+        spec_(spec),
+        call_(call),
+        rows_(rows_at_once),
+        masks_(masks),
+        kept_(kept) {}
 
   at::Tensor of_latents(const Latents& in) {
     const at::Tensor none;
@@ -298,8 +321,8 @@ class Attention {
       // With a cache there is one sequence, which began before.
       const std::int64_t begin = call_.sequence_begin(i);
       for (std::int64_t first = heads.query_place + begin; first < end; first += block) {
-        mixed.push_back(
-            attend(heads, begin, first, std::min(end, first + block), spec_, weights_.sinks));
+        mixed.push_back(attend(heads, begin, first, std::min(end, first + block), spec_,
+                               weights_.sinks, masks_));
       }
     }
     return mixed.size() == 1 ? mixed.front() : at::cat(mixed, 1);
@@ -309,6 +332,7 @@ class Attention {
   const AttentionSpec& spec_;
   const ForwardCall& call_;
   const std::int64_t rows_;
+  AttentionMasks& masks_;
   KeptKeys* const kept_;
 };
 
@@ -316,8 +340,8 @@ class Attention {
 
 at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const AttentionWeights& weights,
                      const Rotary& rotary, const AttentionSpec& spec, const ForwardCall& call,
-                     std::int64_t rows_at_once, LayerState* kept) {
-  Attention over(weights, spec, call, rows_at_once, kept ? &kept->kept : nullptr);
+                     std::int64_t rows_at_once, AttentionMasks& masks, LayerState* kept) {
+  Attention over(weights, spec, call, rows_at_once, masks, kept ? &kept->kept : nullptr);
   at::Tensor mixed, gate;  // mixed [heads,T,value_width]
   if (spec.latent) {
     mixed = over.of_latents(latents_of(x, weights, rotary, spec));

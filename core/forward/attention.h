@@ -4,6 +4,8 @@
 
 #include <ATen/ATen.h>
 
+#include <array>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -32,11 +34,31 @@ class RotaryTables {
   std::vector<std::pair<RotarySpec, Rotary>> tables_;
 };
 
+// What the queries of a block do not see, in the blocks of a call; masks of one shape are made
+// once.
+class AttentionMasks {
+ public:
+  // differentiated: scores are, and −∞ is added to them. The derivative of a masked fill would be
+  // filled again, where that of a softmax of −∞ is 0 already.
+  explicit AttentionMasks(bool differentiated) : differentiated_(differentiated) {}
+  // scores [heads,rows,keys], −∞ where a key is behind its query or `window` and more before it;
+  // the first query is at the place of key `ahead`.
+  at::Tensor hide(at::Tensor scores, std::int64_t ahead, std::int64_t window);
+
+ private:
+  using Shape = std::array<std::int64_t, 4>;  // rows, keys, ahead, window
+  at::Tensor mask_of(const Shape& shape, at::Device device) const;
+
+  static constexpr std::size_t kMost = 8;
+  const bool differentiated_;
+  std::vector<std::pair<Shape, at::Tensor>> known_;  // the oldest first
+};
+
 // x [T,H] (already normed), ids [T] int64 → [T,H]; a token sees those of its sequence, and before
 // them what is in `kept`, to which they are added; nullptr: nothing. Scores of `rows_at_once`
 // queries are in memory at once. A token whose numbers are NaN spoils only tokens that see it.
 at::Tensor attention(const at::Tensor& x, const at::Tensor& ids, const AttentionWeights& weights,
                      const Rotary& rotary, const AttentionSpec& spec, const ForwardCall& call,
-                     std::int64_t rows_at_once, LayerState* kept);
+                     std::int64_t rows_at_once, AttentionMasks& masks, LayerState* kept);
 
 }  // namespace kappascope

@@ -59,6 +59,7 @@ class Stack {
         recurrence_(context.model.architecture.recurrence),
         architecture_(context.model.architecture),
         cache_(static_cast<StackCache*>(context.call.cache)),
+        masks_(context.learning != nullptr),
         x0_(embed(weights, ids, architecture_.embedding)) {}
 
   // [T,H], normed.
@@ -111,7 +112,7 @@ class Stack {
 
   // What attention adds to the stream, or what stands in its place; x [T,H].
   at::Tensor mixed(const at::Tensor& x, const LayerSpec& spec, const LayerWeights& layer,
-                   LayerState* kept) const {
+                   LayerState* kept) {
     const auto norm = [&](const at::Tensor& of) {
       return normed(of, spec.attention_norm, layer.attention_norm, layer.attention_norm_bias);
     };
@@ -121,7 +122,7 @@ class Stack {
   }
 
   at::Tensor mix(const at::Tensor& in, const LayerSpec& spec, const LayerWeights& layer,
-                 LayerState* kept) const {
+                 LayerState* kept) {
     if (spec.convolution) { return short_convolution(in, layer.convolution, context_.call, kept); }
     if (spec.delta) {
       return delta_net(in, layer.delta, *spec.delta, context_.call, context_.backend.delta_rule,
@@ -131,7 +132,7 @@ class Stack {
     return attention(in, ids_, layer.attention, rotary_.of(attends.rotary), attends, context_.call,
                      context_.backend.attention_rows(in.device(), context_.call.past() + in.size(0),
                                                      attends.heads),
-                     kept);
+                     masks_, kept);
   }
 
   at::Tensor fed_forward(const at::Tensor& x, const LayerSpec& spec, const LayerWeights& layer,
@@ -167,6 +168,7 @@ class Stack {
   const RecurrenceSpec& recurrence_;
   const Architecture& architecture_;
   StackCache* const cache_;
+  AttentionMasks masks_;
   const at::Tensor x0_;  // [T,H] the normed embedding
   at::Tensor source_;    // [T,H] what layer `source` gave in the latest pass
 };
