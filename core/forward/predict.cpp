@@ -1,5 +1,7 @@
 #include "core/forward/predict.h"
 
+#include <torch/csrc/autograd/custom_function.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -11,10 +13,25 @@
 namespace kappascope {
 namespace {
 
+// cap · tanh(x / cap), which keeps one tensor for its derivative, 1 − tanh².
+class SoftCap final : public torch::autograd::Function<SoftCap> {
+ public:
+  static at::Tensor forward(torch::autograd::AutogradContext* context, const at::Tensor& x,
+                            double cap) {
+    const at::Tensor tanh = (x / cap).tanh_();
+    context->save_for_backward({tanh});
+    return tanh * cap;
+  }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext* context,
+                                                 const torch::autograd::variable_list& gradients) {
+    return {at::tanh_backward(gradients[0], context->get_saved_variables()[0]), {}};
+  }
+};
+
 at::Tensor capped(at::Tensor logits, const OutputSpec& spec) {
   if (logits.requires_grad()) {
-    logits = logits / spec.divisor;
-    return spec.cap ? (logits / *spec.cap).tanh() * *spec.cap : logits;
+    if (spec.divisor != 1) { logits = logits / spec.divisor; }
+    return spec.cap ? SoftCap::apply(logits, *spec.cap) : logits;
   }
   if (spec.divisor != 1) { logits.div_(spec.divisor); }
   if (spec.cap) { logits.div_(*spec.cap).tanh_().mul_(*spec.cap); }
