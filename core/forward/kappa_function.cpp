@@ -14,18 +14,6 @@ using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 using Optional = std::optional<at::Tensor>;  // Torch takes no undefined tensor as an argument
 
-KappaView view_of(const at::Tensor& bias, const at::Tensor& scale, double log_bound,
-                  bool from_gate) {
-  KappaView view;
-  view.bias = data_or_null(bias);
-  view.scale = data_or_null(scale);
-  view.gate_stride = bias.defined() && bias.numel() > 1 ? 1 : 0;
-  view.scale_gate_stride = scale.defined() && scale.numel() > 1 ? 1 : 0;
-  view.log_bound = float(log_bound);
-  view.from_gate = from_gate;
-  return view;
-}
-
 class KappaSwiglu final : public torch::autograd::Function<KappaSwiglu> {
  public:
   static at::Tensor forward(AutogradContext* context, const at::Tensor& z, const at::Tensor& up,
@@ -37,7 +25,7 @@ class KappaSwiglu final : public torch::autograd::Function<KappaSwiglu> {
     const at::Tensor scale = given_scale.value_or(at::Tensor());
     context->saved_data["log_bound"] = log_bound;
     context->saved_data["from_gate"] = from_gate;
-    KappaRows rows{z, up, score, view_of(bias, scale, log_bound, from_gate), {}};
+    KappaRows rows = kappa_rows(z, up, score, bias, scale, log_bound, from_gate);
     const at::Tensor hidden = kappa_swiglu_forward(rows, keep, sums);
     context->save_for_backward({z, up, score, bias, scale, rows.position});
     return hidden;
@@ -47,10 +35,10 @@ class KappaSwiglu final : public torch::autograd::Function<KappaSwiglu> {
     TORCH_CHECK(!at::GradMode::is_enabled(), "kappa_swiglu has no second derivative");
     const variable_list saved = context->get_saved_variables();
     const at::Tensor &z = saved[0], &score = saved[2], &bias = saved[3], &scale = saved[4];
-    const KappaRows rows{z, saved[1], score,
-                         view_of(bias, scale, context->saved_data["log_bound"].toDouble(),
-                                 context->saved_data["from_gate"].toBool()),
-                         saved[5]};
+    KappaRows rows =
+        kappa_rows(z, saved[1], score, bias, scale, context->saved_data["log_bound"].toDouble(),
+                   context->saved_data["from_gate"].toBool());
+    rows.position = saved[5];
     KappaGradients result{at::empty_like(z), at::empty_like(z), {}, {}, {}};
     if (score.defined() && !rows.kappa.fixed()) { result.score = at::empty_like(score); }
     if (bias.defined()) { result.bias = at::zeros_like(bias); }
@@ -61,6 +49,19 @@ class KappaSwiglu final : public torch::autograd::Function<KappaSwiglu> {
 };
 
 }  // namespace
+
+KappaRows kappa_rows(const at::Tensor& z, const at::Tensor& up, const at::Tensor& score,
+                     const at::Tensor& bias, const at::Tensor& scale, double log_bound,
+                     bool from_gate) {
+  KappaView view;
+  view.bias = data_or_null(bias);
+  view.scale = data_or_null(scale);
+  view.gate_stride = bias.defined() && bias.numel() > 1 ? 1 : 0;
+  view.scale_gate_stride = scale.defined() && scale.numel() > 1 ? 1 : 0;
+  view.log_bound = float(log_bound);
+  view.from_gate = from_gate;
+  return {z, up, score, view, {}};
+}
 
 KappaSwigluBackwardArgs backward_args(const KappaRows& rows, const at::Tensor& grad,
                                       const KappaGradients& result) {

@@ -19,6 +19,11 @@ struct KappaRows {
   at::Tensor position;
 };
 
+// bias, scale: b and α, contiguous, [I] or [1]; undefined: none.
+KappaRows kappa_rows(const at::Tensor& z, const at::Tensor& up, const at::Tensor& score,
+                     const at::Tensor& bias, const at::Tensor& scale, double log_bound,
+                     bool from_gate);
+
 // a ∘ up [rows,I]; κ is added to `sums` unless that is nullptr. Sets rows.position if `keep`.
 at::Tensor kappa_swiglu_forward(KappaRows& rows, bool keep, KappaSums* sums);
 

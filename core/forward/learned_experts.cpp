@@ -1,13 +1,12 @@
 #include "core/forward/learned_experts.h"
 
-#include <torch/csrc/autograd/autograd.h>
 #include <torch/csrc/autograd/custom_function.h>
 
 #include <cmath>
 #include <memory>
 #include <utility>
 
-#include "core/forward/operations.h"
+#include "core/forward/kappa_kernels.h"
 #include "core/forward/workers.h"
 
 namespace kappascope {
@@ -54,10 +53,10 @@ struct RowsOfExperts {
   at::Tensor place;                    // [T·K] row; −1: not kept
 };
 
-// What one expert reads, as leaves of a graph of its own, and what it makes of it.
-struct ExpertGraph {
-  at::Tensor y;  // [rows,H]; undefined: no token
-  variable_list leaves;
+// What one expert has computed, for its derivatives.
+struct ExpertRows {
+  KappaRows rows;     // z and up undefined: no token
+  at::Tensor hidden;  // [rows,I]
 };
 
 // What the experts of a layer keep between their forward pass and their derivatives.
@@ -67,102 +66,98 @@ struct Kept final : torch::CustomClassHolder {
   double log_bound = 0;
   bool from_gate = false;
   bool differentiated = false;
-  std::vector<ExpertGraph> graphs;  // [E]
+  std::vector<ExpertRows> experts;  // [E]
 
-  std::int64_t experts() const { return std::ssize(first) - 1; }
+  std::int64_t count() const { return std::ssize(first) - 1; }
+  bool scored() const { return has_bias || has_scale; }  // κ is learned, and reads s
   std::int64_t rows_of(std::int64_t e) const { return first[e + 1] - first[e]; }
-  // Of the inputs of Experts: rows, s, gate, up, down, then b of each expert, α of each.
-  static constexpr std::int64_t kMatrices = 2, kParameters = 5;
-  std::int64_t bias_at(std::int64_t e) const { return kParameters + e; }
-  std::int64_t scale_at(std::int64_t e) const {
-    return kParameters + (has_bias ? experts() : 0) + e;
+  at::Tensor rows_of(std::int64_t e, const at::Tensor& values) const {
+    return values.narrow(0, first[e], rows_of(e));
   }
+  // Of the inputs of Experts: rows, s, gate, up, down, then b of each expert, α of each.
+  static constexpr std::int64_t kX = 0, kScore = 1, kGate = 2, kUp = 3, kDown = 4, kParameters = 5;
+  std::int64_t bias_at(std::int64_t e) const { return kParameters + e; }
+  std::int64_t scale_at(std::int64_t e) const { return kParameters + (has_bias ? count() : 0) + e; }
 };
 
 using KeptPointer = c10::intrusive_ptr<Kept>;
 
-ExpertGraph graph_of(const Kept& kept, at::TensorList inputs, std::int64_t e, KappaSums* sums) {
-  ExpertGraph graph;
-  const std::int64_t first = kept.first[e], count = kept.rows_of(e);
-  if (count == 0) { return graph; }
-  const at::Tensor none;
-  const auto learned = [&](const at::Tensor& whole, const at::Tensor& part) {
-    return part.detach().requires_grad_(kept.differentiated && whole.requires_grad());
-  };
-  graph.leaves = {learned(inputs[0], inputs[0].narrow(0, first, count)),
-                  learned(inputs[1], inputs[1].narrow(0, first, count))};
-  for (const std::int64_t matrix : {2, 3, 4}) {
-    graph.leaves.push_back(learned(inputs[matrix], inputs[matrix].select(0, e)));
-  }
-  at::Tensor bias, scale;
-  if (kept.has_bias) {
-    const at::Tensor& whole = inputs[kept.bias_at(e)];
-    graph.leaves.push_back(bias = learned(whole, whole));
-  }
-  if (kept.has_scale) {
-    const at::Tensor& whole = inputs[kept.scale_at(e)];
-    graph.leaves.push_back(scale = learned(whole, whole));
-  }
-  const variable_list& leaf = graph.leaves;
-  const at::Tensor score = bias.defined() || scale.defined() ? leaf[1] : none;
-  const at::Tensor hidden = kappa_swiglu(product(leaf[0], leaf[2]), product(leaf[0], leaf[3]),
-                                         score, bias, scale, kept.log_bound, kept.from_gate, sums);
-  graph.y = product(hidden, leaf[4]);
-  return graph;
+ExpertRows run_expert(const Kept& kept, at::TensorList inputs, std::int64_t e, KappaSums* sums,
+                      at::Tensor y) {
+  const at::Tensor none, x = kept.rows_of(e, inputs[Kept::kX]);
+  const at::Tensor& bias = kept.has_bias ? inputs[kept.bias_at(e)] : none;
+  const at::Tensor& scale = kept.has_scale ? inputs[kept.scale_at(e)] : none;
+  ExpertRows expert;
+  expert.rows = kappa_rows(at::mm(x, inputs[Kept::kGate][e]), at::mm(x, inputs[Kept::kUp][e]),
+                           kept.scored() ? kept.rows_of(e, inputs[Kept::kScore]) : none, bias,
+                           scale, kept.log_bound, kept.from_gate);
+  expert.hidden = kappa_swiglu_forward(expert.rows, kept.differentiated, sums);
+  at::mm_out(y, expert.hidden, inputs[Kept::kDown][e]);
+  return expert;
 }
 
-// Of an expert's part of an input: that of the expert alone, or a stretch or a matrix of the whole.
+// Derivatives by the inputs of Experts, an expert at a time.
 class Derivatives {
  public:
-  Derivatives(const Kept& kept, const variable_list& inputs) : kept_(kept) {
+  Derivatives(const Kept& kept, const variable_list& inputs) : kept_(kept), inputs_(inputs) {
     for (const at::Tensor& input : inputs) {
-      whole_.push_back(input.requires_grad() ? at::zeros_like(input) : at::Tensor());
+      by_.push_back(input.requires_grad() ? at::empty_like(input) : at::Tensor());
     }
-    const std::int64_t lists = std::int64_t(kept.has_bias) + std::int64_t(kept.has_scale);
-    of_expert_.resize(std::size_t(lists * kept.experts()));
+    if (!kept.scored()) { by_[Kept::kScore].reset(); }
   }
 
-  // `graph` is gone afterwards.
-  void add(std::int64_t e, ExpertGraph graph, const at::Tensor& gradient) {
-    if (!graph.y.defined()) { return; }
-    variable_list wanted;
-    std::vector<std::size_t> which;
-    for (std::size_t i = 0; i < graph.leaves.size(); ++i) {
-      if (!graph.leaves[i].requires_grad()) { continue; }
-      wanted.push_back(graph.leaves[i]);
-      which.push_back(i);
-    }
-    const std::int64_t first = kept_.first[e], count = kept_.rows_of(e);
-    const variable_list found = torch::autograd::grad(
-        {graph.y}, wanted, {gradient.narrow(0, first, count)},
-        /*retain_graph=*/false, /*create_graph=*/false, /*allow_unused=*/true);
-    for (std::size_t i = 0; i < which.size(); ++i) {
-      if (found[i].defined()) { put(e, std::int64_t(which[i]), found[i]); }
+  // `expert` is gone afterwards.
+  void add(std::int64_t e, ExpertRows expert, const at::Tensor& gradient) {
+    if (kept_.rows_of(e) == 0) { return leave_out(e); }
+    TORCH_CHECK(expert.hidden.defined(), "the derivatives of experts can be computed once");
+    const at::Tensor by_y = kept_.rows_of(e, gradient), x = kept_.rows_of(e, inputs_[Kept::kX]);
+    put_product(Kept::kDown, e, expert.hidden.t(), by_y);
+    KappaGradients by;
+    by.z = at::mm(by_y, inputs_[Kept::kDown][e].t());  // by hidden, which that by z takes over
+    by.up = at::empty_like(by.z);
+    if (by_[Kept::kScore].defined()) { by.score = kept_.rows_of(e, by_[Kept::kScore]); }
+    by.bias = made(kept_.has_bias, kept_.bias_at(e));
+    by.scale = made(kept_.has_scale, kept_.scale_at(e));
+    kappa_swiglu_backward(expert.rows, by.z, by);
+    put_product(Kept::kGate, e, x.t(), by.z);
+    put_product(Kept::kUp, e, x.t(), by.up);
+    if (by_[Kept::kX].defined()) {
+      at::Tensor by_x = kept_.rows_of(e, by_[Kept::kX]);
+      at::mm_out(by_x, by.z, inputs_[Kept::kGate][e].t());
+      by_x.addmm_(by.up, inputs_[Kept::kUp][e].t());
     }
   }
 
   // Beside `arguments` that are no tensors.
   variable_list result(std::size_t arguments) const {
     variable_list all(arguments);
-    all.insert(all.end(), whole_.begin(), whole_.end());
-    all.insert(all.end(), of_expert_.begin(), of_expert_.end());
+    all.insert(all.end(), by_.begin(), by_.end());
     return all;
   }
 
  private:
-  void put(std::int64_t e, std::int64_t leaf, const at::Tensor& found) {
-    if (leaf >= Kept::kParameters) {
-      of_expert_[(leaf - Kept::kParameters) * kept_.experts() + e] = found;
-    } else if (leaf >= Kept::kMatrices) {
-      whole_[leaf].select(0, e).copy_(found);
-    } else {
-      whole_[leaf].narrow(0, kept_.first[e], kept_.rows_of(e)).copy_(found);
+  void leave_out(std::int64_t e) {
+    for (const std::int64_t matrix : {Kept::kGate, Kept::kUp, Kept::kDown}) {
+      if (by_[matrix].defined()) { by_[matrix][e].zero_(); }
     }
+    if (kept_.has_bias) { by_[kept_.bias_at(e)].reset(); }
+    if (kept_.has_scale) { by_[kept_.scale_at(e)].reset(); }
+  }
+  void put_product(std::int64_t matrix, std::int64_t e, const at::Tensor& left,
+                   const at::Tensor& right) {
+    if (!by_[matrix].defined()) { return; }
+    at::Tensor part = by_[matrix][e];
+    at::mm_out(part, left, right);
+  }
+  // b and α are added to.
+  at::Tensor made(bool there, std::int64_t at) {
+    if (!there || !by_[at].defined()) { return {}; }
+    return by_[at].zero_();
   }
 
   const Kept& kept_;
-  variable_list whole_;      // rows, s and the matrices
-  variable_list of_expert_;  // b, then α
+  const variable_list& inputs_;
+  variable_list by_;
 };
 
 class Experts final : public torch::autograd::Function<Experts> {
@@ -171,15 +166,15 @@ class Experts final : public torch::autograd::Function<Experts> {
                             const std::function<void()>* check, KappaSums* sums,
                             at::TensorList inputs) {
     context->saved_data["kept"] = at::IValue::make_capsule(kept);
-    context->save_for_backward(inputs.slice(0, Kept::kParameters).vec());
-    kept->graphs.resize(std::size_t(kept->experts()));
-    std::vector<KappaSums> parts(std::size_t(kept->experts()));
-    at::Tensor y = at::empty_like(inputs[0]);
-    share_out<Differentiating>(kept->experts(), !y.is_cpu(), *check, [&](std::int64_t e) {
-      ExpertGraph graph = graph_of(*kept, inputs, e, sums ? &parts[e] : nullptr);
-      if (!graph.y.defined()) { return; }
-      y.narrow(0, kept->first[e], kept->rows_of(e)).copy_(graph.y.detach());
-      if (kept->differentiated) { kept->graphs[e] = std::move(graph); }
+    context->save_for_backward(inputs.vec());
+    kept->experts.resize(std::size_t(kept->count()));
+    std::vector<KappaSums> parts(std::size_t(kept->count()));
+    at::Tensor y = at::empty_like(inputs[Kept::kX]);
+    share_out<WithoutGraph>(kept->count(), !y.is_cpu(), *check, [&](std::int64_t e) {
+      if (kept->rows_of(e) == 0) { return; }
+      ExpertRows expert =
+          run_expert(*kept, inputs, e, sums ? &parts[e] : nullptr, kept->rows_of(e, y));
+      if (kept->differentiated) { kept->experts[e] = std::move(expert); }
     });
     for (const KappaSums& part : parts) {
       if (sums) { sums->add(part); }
@@ -191,11 +186,12 @@ class Experts final : public torch::autograd::Function<Experts> {
     TORCH_CHECK(!at::GradMode::is_enabled(), "experts have no second derivative");
     const auto kept =
         c10::static_intrusive_pointer_cast<Kept>(context->saved_data["kept"].toCapsule());
-    Derivatives derivatives(*kept, context->get_saved_variables());
+    const variable_list inputs = context->get_saved_variables();
+    Derivatives derivatives(*kept, inputs);
     const at::Tensor gradient = gradients[0].contiguous();
-    share_out<Differentiating>(
-        kept->experts(), !gradient.is_cpu(), [] {},
-        [&](std::int64_t e) { derivatives.add(e, std::move(kept->graphs[e]), gradient); });
+    share_out<WithoutGraph>(
+        kept->count(), !gradient.is_cpu(), [] {},
+        [&](std::int64_t e) { derivatives.add(e, std::move(kept->experts[e]), gradient); });
     return derivatives.result(3);
   }
 };

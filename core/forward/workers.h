@@ -16,12 +16,12 @@
 
 namespace kappascope {
 
-// What an item is computed under: without a graph, or with one of its own.
+// What an item is computed under: never to be differentiated, or by whoever asks for it alone.
 struct Inferring {
   at::InferenceMode mode;
 };
-struct Differentiating {
-  c10::AutoGradMode mode{true};
+struct WithoutGraph {
+  c10::AutoGradMode mode{false};
 };
 
 // Calls item(0) … item(items − 1), each once, on Torch's threads unless `alone`, whoever is free

@@ -87,7 +87,14 @@ void expect_close(const at::Tensor& found, const at::Tensor& expected, const cha
 
 class LearnedExperts : public testing::TestWithParam<int> {
  protected:
-  void SetUp() override { at::set_num_threads(GetParam()); }
+  void SetUp() override {
+    at::set_num_threads(GetParam());
+    at::globalContext().setDeterministicAlgorithms(true, /*warn_only=*/true);
+    at::globalContext().setDeterministicFillUninitializedMemory(true);  // with NaN
+  }
+  void TearDown() override {
+    at::globalContext().setDeterministicAlgorithms(false, /*warn_only=*/false);
+  }
 };
 
 TEST_P(LearnedExperts, FollowTheFormulaInBothDirections) {
@@ -106,6 +113,24 @@ TEST_P(LearnedExperts, FollowTheFormulaInBothDirections) {
       expect_close(ours_by[i], theirs_by[i], names[i]);
     }
   }
+}
+
+TEST_P(LearnedExperts, OfAFixedKappaDoNotReadTheScore) {
+  Layer layer({1, 1}, {1, 1});
+  layer.bias = at::zeros({1, 1}).requires_grad_(true);
+  layer.scale = at::zeros({1, 1}).requires_grad_(true);
+  const at::Tensor found = learned_experts(
+      layer.x, {layer.index, layer.kept, layer.weight, layer.score},
+      {layer.gate, layer.up, layer.down, {{}, {}, 1}}, KappaPlan{}, [] {}, nullptr);
+  const at::Tensor expected = by_formula(layer);
+  expect_close(found, expected, "output");
+  const std::vector<at::Tensor> by = derivatives(found, layer),
+                                expected_by = derivatives(expected, layer);
+  for (const std::size_t i : {0, 1, 2, 3, 6}) {
+    ASSERT_TRUE(by[i].defined()) << i;
+    expect_close(by[i], expected_by[i], "by a leaf");
+  }
+  if (by[7].defined()) { EXPECT_EQ(by[7].abs().max().item<double>(), 0); }
 }
 
 TEST_P(LearnedExperts, AreTheSameOnOneThread) {
