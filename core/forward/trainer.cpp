@@ -1,8 +1,8 @@
-// Training steps in Torch: the plain backend's forward pass, its derivatives, LibTorch's AdamW.
+// Training steps in Torch: the plain backend's forward pass, its derivatives, Torch's fused AdamW.
 #include <ATen/Context.h>
 #include <c10/core/DeviceGuard.h>
+#include <c10/core/GradMode.h>
 #include <malloc.h>
-#include <torch/optim/adamw.h>
 
 #include <algorithm>
 #include <cmath>
@@ -21,10 +21,6 @@
 
 namespace kappascope {
 namespace {
-
-using torch::optim::AdamW;
-using torch::optim::AdamWOptions;
-using torch::optim::AdamWParamState;
 
 // A run that goes on keeps its rates.
 constexpr const char* kStable = "another run with a lower --lr is more stable";
@@ -61,26 +57,10 @@ double rate_of(const TrainingRates& rates, LearnedKind kind) {
   fail(ExitCode::internal, {}, "a learned tensor of no kind");
 }
 
-// One group of parameters for each tensor: their rates differ.
-std::unique_ptr<AdamW> make_optimizer(const std::vector<Leaf>& leaves, const TrainingRules& rules) {
-  std::vector<torch::optim::OptimizerParamGroup> groups;
-  for (const Leaf& leaf : leaves) {
-    AdamWOptions options(0);
-    const double beta1 = leaf.kind == LearnedKind::input ? rules.input_beta1 : rules.beta1;
-    options.betas({beta1, rules.beta2}).eps(rules.epsilon).weight_decay(0);
-    groups.emplace_back(std::vector<at::Tensor>{leaf.values},
-                        std::make_unique<AdamWOptions>(options));
-  }
-  auto optimizer = std::make_unique<AdamW>(groups, AdamWOptions(0));
-  for (const Leaf& leaf : leaves) {  // as its first step would make them
-    auto state = std::make_unique<AdamWParamState>();
-    state->step(0);
-    state->exp_avg(at::zeros_like(leaf.values));
-    state->exp_avg_sq(at::zeros_like(leaf.values));
-    optimizer->state()[leaf.values.unsafeGetTensorImpl()] = std::move(state);
-  }
-  return optimizer;
-}
+// Of AdamW, of one tensor.
+struct Moments {
+  at::Tensor mean, square;
+};
 
 // The same steps give the same numbers where Torch has an operation that does; it says which have
 // none. cuBLAS reads its part before its first use.
@@ -119,16 +99,16 @@ class TorchTrainer final : public Trainer {
         rules_(rules),
         device_(device),
         weights_(model, device, progress),
-        optimizer_(make_optimizer(weights_.leaves(), rules_)),
         training_plan_(resolve(model, {})),
         plan_(resolve(model, {})) {
     for (LayerPlan& layer : training_plan_.layers) {
       if (layer.capacity) { layer.capacity->factor = rules.capacity; }
     }
     for (const Leaf& leaf : weights_.leaves()) {
-      AdamWParamState& state = state_of(leaf);
+      const Moments& of =
+          moments_.emplace_back(Moments{at::zeros_like(leaf.values), at::zeros_like(leaf.values)});
       tensors_.push_back({leaf.name, leaf.values.sizes().vec(), shown(leaf.values.detach()),
-                          shown(state.exp_avg()), shown(state.exp_avg_sq())});
+                          shown(of.mean), shown(of.square)});
     }
     if (rules.device != ComputeDevice::cpu) { repeat_exactly(); }
     device_ranks_ = device_ranks(rules.ranks, device);
@@ -139,10 +119,10 @@ class TorchTrainer final : public Trainer {
     const Failure failure = guarded([&] {
       const c10::DeviceGuard device(device_);
       take_back();
-      const at::AutoGradMode gradients(true);
+      const c10::AutoGradMode gradients(true);
       run_step(batch, step, progress, report);
     });
-    optimizer_->zero_grad();
+    for (const Leaf& leaf : weights_.leaves()) { leaf.values.mutable_grad().reset(); }
     return failure;
   }
 
@@ -151,7 +131,7 @@ class TorchTrainer final : public Trainer {
     return guarded([&] {
       const c10::DeviceGuard device(device_);
       take_back();
-      const at::NoGradGuard no_gradients;
+      const c10::NoGradGuard no_gradients;
       LearningCall learning(rules_, /*losses=*/false, /*describe=*/false);
       const at::Tensor values =
           losses_of(batch, plan_, step, progress, learning).cpu().contiguous();
@@ -169,16 +149,9 @@ class TorchTrainer final : public Trainer {
     return tensors_;
   }
 
-  void set_steps(std::int64_t steps) noexcept override {
-    for (const Leaf& leaf : weights_.leaves()) { state_of(leaf).step(steps); }
-  }
+  void set_steps(std::int64_t steps) noexcept override { steps_ = steps; }
 
  private:
-  AdamWParamState& state_of(const Leaf& leaf) {
-    return static_cast<AdamWParamState&>(
-        *optimizer_->state().at(leaf.values.unsafeGetTensorImpl()));
-  }
-
   // A tensor on a GPU, and the memory that tensors() gives of it.
   struct Copied {
     at::Tensor values, host;
@@ -196,7 +169,7 @@ class TorchTrainer final : public Trainer {
   // What was written to the copies since they were given out.
   void take_back() {
     if (!std::exchange(given_out_, false)) { return; }
-    const at::NoGradGuard no_gradients;
+    const c10::NoGradGuard no_gradients;
     for (const Copied& of : copied_) { of.values.copy_(of.host); }
   }
 
@@ -241,8 +214,7 @@ class TorchTrainer final : public Trainer {
     report.layers = learning.layers();
     sum_gradients();
     report.gradient = check_gradients();
-    set_rates(step.rates);
-    optimizer_->step();
+    update(step.rates);
   }
 
   // Adds `share` of a call's losses to the report and of their derivatives to the leaves.
@@ -323,12 +295,19 @@ class TorchTrainer final : public Trainer {
     return std::sqrt(square);
   }
 
-  void set_rates(const TrainingRates& rates) {
+  // A step of AdamW (Loshchilov and Hutter 2019, algorithm 2).
+  void update(const TrainingRates& rates) {
+    const c10::NoGradGuard no_gradients;
+    ++steps_;
     const std::vector<Leaf>& leaves = weights_.leaves();
     for (std::size_t i = 0; i < leaves.size(); ++i) {
-      auto& options = static_cast<AdamWOptions&>(optimizer_->param_groups()[i].options());
-      options.lr(rate_of(rates, leaves[i].kind));
-      options.weight_decay(leaves[i].kind == LearnedKind::matrix ? rates.decay : 0);
+      const auto& [name, kind, values] = leaves[i];
+      const at::Tensor step = at::full({}, double(steps_), values.options());
+      at::_fused_adamw_({values}, {values.grad()}, {moments_[i].mean}, {moments_[i].square},
+                        /*max_exp_avg_sqs=*/{}, {step}, rate_of(rates, kind),
+                        kind == LearnedKind::input ? rules_.input_beta1 : rules_.beta1,
+                        rules_.beta2, kind == LearnedKind::matrix ? rates.decay : 0, rules_.epsilon,
+                        /*amsgrad=*/false, /*maximize=*/false);
     }
   }
 
@@ -336,7 +315,8 @@ class TorchTrainer final : public Trainer {
   const TrainingRules rules_;
   const at::Device device_;
   LearnedWeights weights_;
-  std::unique_ptr<AdamW> optimizer_;
+  std::vector<Moments> moments_;  // of the leaves
+  std::int64_t steps_ = 0;        // that the moments have seen
   RunPlan training_plan_, plan_;  // with the capacity of training, and the model's own
   std::vector<LearnedTensor> tensors_;
   std::vector<Copied> copied_;  // of all that tensors_ show; on the CPU none

@@ -68,13 +68,15 @@ class Ends(TrainCase):
     def test_a_batch_in_parts(self):
         """Capacity and load balancing count within a part; the rest is the same batch."""
         whole, parts = self.folder / 'whole', self.folder / 'parts'
-        self.train(whole, steps=20)
-        self.train(parts, '--micro-batch', 2, steps=20)
+        # A low rate: AdamW makes whole steps of the rounding of derivatives that are 0.
+        for out, words in ((whole, []), (parts, ['--micro-batch', 2])):
+            words = self.words(out, *words, steps=20)
+            words[words.index('--lr') + 1] = 0.001
+            self.run_program(*words)
         (ours, _), (theirs, _) = steps_of(parts), steps_of(whole)
         self.assertEqual([line['tokens'] for line in ours], [line['tokens'] for line in theirs])
-        self.assertAlmostEqual(ours[0]['loss'], theirs[0]['loss'], delta=2e-3)
         for one, other in zip(ours, theirs):
-            self.assertAlmostEqual(one['loss'], other['loss'], delta=0.05)
+            self.assertAlmostEqual(one['loss'], other['loss'], delta=2e-3)
         self.assertNotEqual(ours[0]['balance'], theirs[0]['balance'])
         self.assertEqual(json.loads((parts / 'meta_000020.json').read_text())['device_batch_size'], 2)
         self.assert_refused(2, *self.words(self.folder / 'out', '--micro-batch', 3, steps=20),
