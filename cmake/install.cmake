@@ -9,7 +9,8 @@
 # With KAPPASCOPE_INSTALL_TORCH=OFF the libraries of Torch are found where they are now instead; those of
 # CUDA, which are gigabytes, always.
 set(home lib/kappascope)
-# The loader looks there; what was built looks into build/deps.
+# The loader looks there; what was built looks into build/deps. With the library goes all that it needs
+# and that no package of the system has: Torch's CPU library alone needs two of CUDA, which are elsewhere.
 function(kappascope_install_library target folder libraries)
   install(TARGETS ${target} LIBRARY DESTINATION ${home})
   set(file "\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${home}/$<TARGET_FILE_NAME:${target}>")
@@ -18,12 +19,10 @@ function(kappascope_install_library target folder libraries)
     file(GET_RUNTIME_DEPENDENCIES LIBRARIES \"$<TARGET_FILE:${target}>\" DIRECTORIES \"${libraries}\"
          RESOLVED_DEPENDENCIES_VAR needed UNRESOLVED_DEPENDENCIES_VAR absent CONFLICTING_DEPENDENCIES_PREFIX twice)
     file(RPATH_CHANGE FILE \"${file}\" OLD_RPATH \"${built}\" NEW_RPATH \"\$ORIGIN/${folder}\")
-    file(REAL_PATH \"${libraries}\" theirs)
     foreach(library IN LISTS needed)
       get_filename_component(name \"\${library}\" NAME)
       file(REAL_PATH \"\${library}\" library)
-      cmake_path(IS_PREFIX theirs \"\${library}\" is_theirs)
-      if(is_theirs)
+      if(NOT library MATCHES \"^(/usr)?/lib(32|64|x32)?/\")
         file(INSTALL \"\${library}\" DESTINATION \"\${CMAKE_INSTALL_PREFIX}/${home}/${folder}\" RENAME \"\${name}\")
       endif()
     endforeach()")

@@ -1,6 +1,7 @@
 """What `make install` puts into a folder: it runs from wherever that folder is, and says the same as the tree."""
 import json
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -31,6 +32,7 @@ class Install(Case):
         self.run_installed(home, 'run', model, '-p', 'A text', '-o', out, '--figures', 'loss', '--figure-format', 'pdf', '-q')
         self.assertTrue((out / 'figures' / 'loss.pdf').stat().st_size > 1000)
         self.check_paths(home)
+        self.check_libraries(home / 'lib' / 'kappascope')
         self.check_texts(home / 'share')
 
     def check_paths(self, home):
@@ -43,6 +45,18 @@ class Install(Case):
         for link in (path for path in home.rglob('*') if path.is_symlink()):
             self.assertFalse(os.path.isabs(os.readlink(link)), link)
             self.assertTrue(link.exists(), link)
+
+    def check_libraries(self, home):
+        """What they load is beside them or of the system: on another machine nothing else is there."""
+        programs = [home / 'kappascope', *home.glob('*.so'), *home.glob('*/*.so*')]
+        for path in programs:
+            if path.name == 'libkappascope_cuda.so':
+                continue
+            said = subprocess.run(['ldd', path], capture_output=True, text=True, check=True, env={'PATH': '/usr/bin:/bin'}).stdout
+            self.assertNotIn('not found', said, path)
+            for found in re.findall(r'=> (/\S.*) \(0x', said):
+                inside = home in pathlib.Path(found).resolve().parents
+                self.assertTrue(inside or re.match(r'(/usr)?/lib(64)?/', found), f'{path.name} loads {found}')
 
     def check_texts(self, share):
         """A page for every verb, and every option of --help among what the shell completes."""
