@@ -68,7 +68,6 @@ set(CPACK_PACKAGE_VENDOR kappascope)
 set(CPACK_PACKAGE_CONTACT "the developers of kappascope <kappascope@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Mixture-of-experts checkpoints: routers, κ and gates, per token, expert and layer")
 set(CPACK_PACKAGE_FILE_NAME "kappascope-${PROJECT_VERSION}-${CMAKE_SYSTEM_NAME}-${CMAKE_SYSTEM_PROCESSOR}")
-set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_GENERATOR "DEB;TZST")
 set(CPACK_ARCHIVE_THREADS 0)
 set(CPACK_STRIP_FILES OFF)  # one that is stripped would have another sum than the one that was tested
