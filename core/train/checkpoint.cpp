@@ -92,8 +92,7 @@ void write_start(const fs::path& folder, const TrainSettings& settings) {
   const CheckpointNames names(0);
   const Json meta = meta_json(settings, 0);
   write_meta(folder / names.meta, meta);
-  const std::vector<NamedValues> weights =
-      initial_weights(meta, folder / names.meta, settings.seed);
+  const std::vector<NamedValues> weights = initial_weights(settings, meta, folder / names.meta);
   std::vector<Source> model, moments;
   std::size_t most = 0;
   for (const NamedValues& weight : weights) { most = std::max(most, weight.values.size()); }

@@ -78,23 +78,21 @@ NamedValues drawn(std::string name, std::vector<std::int64_t> shape, const Rule&
 
 }  // namespace
 
-std::vector<NamedValues> initial_weights(const Json& meta, const std::filesystem::path& file,
-                                         std::int64_t seed) {
-  const Json& config = meta.at("model_config");
-  const double width = config.at("n_embd").get<double>();
+std::vector<NamedValues> initial_weights(const TrainSettings& settings, const Json& meta,
+                                         const std::filesystem::path& file) {
   std::vector<NamedValues> result;
   std::set<std::int64_t> gated;  // layers with a gate of the value embedding
   for (const Stored& weight : nanochat::expected_weights(meta, file)) {
     if (weight.role == Role::ut_source_lambdas) { continue; }  // of several passes
     if (weight.role == Role::value_gate) { gated.insert(weight.layer); }
-    result.push_back(drawn(weight.name, weight.shape, rule_of(weight.role, width), seed));
+    result.push_back(drawn(weight.name, weight.shape, rule_of(weight.role, double(settings.width)),
+                           settings.seed));
   }
   // The reference implementation has one in every layer, used or not, and loads no file without.
-  for (std::int64_t i = 0; i < config.at("n_layer").get<std::int64_t>(); ++i) {
+  for (std::int64_t i = 0; i < settings.layers; ++i) {
     if (gated.count(i) > 0) { continue; }
     result.push_back(drawn(join_words("transformer.h.", i, ".attn.ve_gate.weight"),
-                           {config.at("n_kv_head").get<std::int64_t>(), kValueGateInputs}, {},
-                           seed));
+                           {settings.kv_head_count(), kValueGateInputs}, {}, settings.seed));
   }
   return result;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/checkpoint/json.h"
+#include "core/train/settings.h"
 
 namespace kappascope {
 
@@ -16,10 +17,10 @@ struct NamedValues {
   std::vector<float> values;
 };
 
-// All tensors of the checkpoint that `meta` describes (a document of meta_json, in `file`), as the
+// All tensors of the checkpoint of the settings, whose meta_json is `meta`, in `file`, as the
 // reference implementation sets them: outputs of layers 0, κ = 1, the rest random. A tensor of one
 // name and shape is the same in every model of one seed.
-std::vector<NamedValues> initial_weights(const Json& meta, const std::filesystem::path& file,
-                                         std::int64_t seed);
+std::vector<NamedValues> initial_weights(const TrainSettings& settings, const Json& meta,
+                                         const std::filesystem::path& file);
 
 }  // namespace kappascope

@@ -163,7 +163,7 @@ void expect_model(const TrainSettings& settings, Expectations& is) {
   is.expect(settings.heads > 0 || settings.width % 32 == 0,
             "--width: expected a multiple of 32, or --heads, found ", settings.width);
   const std::int64_t heads = settings.head_count();
-  const std::int64_t kv_heads = settings.kv_heads > 0 ? settings.kv_heads : heads;
+  const std::int64_t kv_heads = settings.kv_head_count();
   if (heads > 0) {
     is.expect(settings.width % heads == 0 && settings.width / heads % 2 == 0,
               "--heads: expected heads of one even width in ", settings.width, ", found ", heads);
@@ -281,7 +281,7 @@ Json meta_json(const TrainSettings& settings, std::int64_t step) {
                  {"vocab_size", settings.vocab},
                  {"n_layer", settings.layers},
                  {"n_head", heads},
-                 {"n_kv_head", settings.kv_heads > 0 ? settings.kv_heads : heads},
+                 {"n_kv_head", settings.kv_head_count()},
                  {"n_embd", settings.width},
                  {"n_exp", settings.experts},
                  {"moe_top_k", settings.top_k},

@@ -59,6 +59,7 @@ struct TrainSettings {
   bool is_soft() const { return router == "softmoe"; }
   double mean_budget() const { return budget > 0 ? budget : double(top_k); }
   std::int64_t head_count() const { return heads > 0 ? heads : width / 32; }
+  std::int64_t kv_head_count() const { return kv_heads > 0 ? kv_heads : head_count(); }
   std::int64_t steps() const;  // that see `tokens`
   bool saves_bfloat16(std::int64_t step) const {
     return save_dtype == "bfloat16" && step >= steps();
