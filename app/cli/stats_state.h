@@ -28,7 +28,7 @@ struct CorpusPlace {
 
 // stats.state, or stats-RANK-of-SIZE.state.
 std::string state_name(int rank, int size);
-// Whether a file is called so.
+// Whether a file has such a name.
 bool is_state_name(const std::string& name);
 
 // Writes it in place of the one before, on the disk when it comes back. `settings`: of the run, as

@@ -190,7 +190,7 @@ void TrainingRun::begin() {
 void TrainingRun::require_one_step() const {
   if (!place_.ranks) { return; }
   std::vector<std::int64_t> steps(std::size_t(place_.ranks->size()));
-  steps[std::size_t(place_.ranks->rank())] = step_;
+  steps[place_.ranks->rank()] = step_;
   require_exchanged(place_.ranks->sum(std::span(steps)));
   for (std::size_t rank = 0; rank < steps.size(); ++rank) {
     require(steps[rank] == steps[0], ExitCode::io, {.file = folder_.native()},

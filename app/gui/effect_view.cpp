@@ -47,8 +47,7 @@ void draw_loss(const Theme& theme, const RunDifference& effect) {
 void choose_statistic(const RunDifference& effect, int& chosen) {
   const auto& names = effect.layers.front().statistics;
   if (chosen >= int(names.size())) { chosen = -1; }
-  const std::string shown =
-      chosen < 0 ? "kappa.mean" : std::string(names[std::size_t(chosen)].name);
+  const std::string shown = chosen < 0 ? "kappa.mean" : std::string(names[chosen].name);
   ImGui::SetNextItemWidth(std::min(14 * em(), ImGui::GetContentRegionAvail().x));
   if (ImGui::BeginCombo("###statistic", shown.c_str(), ImGuiComboFlags_HeightLarge)) {
     for (std::size_t i = 0; i < names.size(); ++i) {
@@ -62,9 +61,7 @@ void choose_statistic(const RunDifference& effect, int& chosen) {
 }
 
 const StatisticDifference* statistic_of(const LayerDifference& layer, int chosen) {
-  if (chosen >= 0 && chosen < int(layer.statistics.size())) {
-    return &layer.statistics[std::size_t(chosen)];
-  }
+  if (chosen >= 0 && chosen < int(layer.statistics.size())) { return &layer.statistics[chosen]; }
   const auto found = std::find_if(layer.statistics.begin(), layer.statistics.end(),
                                   [](const auto& one) { return one.name == "kappa.mean"; });
   return found == layer.statistics.end() ? nullptr : &*found;
@@ -125,7 +122,7 @@ void draw_experts(Gui& gui, const LayerDifference& layer) {
   clipper.Begin(int(layer.experts.size()));
   while (clipper.Step()) {
     for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i) {
-      const ExpertDifference& one = layer.experts[std::size_t(i)];
+      const ExpertDifference& one = layer.experts[i];
       ImGui::PushID(int(one.expert));
       if (row_item("###expert", gui.workspace.selection().expert == one.expert)) {
         gui.workspace.pick({.row = int(layer.rows.a), .expert = int(one.expert)});
@@ -165,7 +162,7 @@ void draw_statistics(Gui& gui, const RunDifference& effect) {
   clipper.Begin(int(known.size()));
   while (clipper.Step()) {
     for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i) {
-      const StatisticDifference& one = *known[std::size_t(i)];
+      const StatisticDifference& one = *known[i];
       ImGui::TableNextRow();
       text_cell(std::string(one.name), gui.theme->quiet_text);
       number_cell(value_text(one.b));

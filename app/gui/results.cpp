@@ -77,7 +77,7 @@ LaneFigures prepared_lanes(const FigureEntry& entry, const std::vector<ShownTrac
     PreparedFigure figure =
         found == whose.end()
             ? std::move(failures[i])
-            : PreparedFigure(std::move(figures[std::size_t(std::distance(whose.begin(), found))]));
+            : PreparedFigure(std::move(figures[std::distance(whose.begin(), found)]));
     result.lanes.push_back(
         {shown[i].id, names[i], std::make_shared<const PreparedFigure>(std::move(figure))});
   }

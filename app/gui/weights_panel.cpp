@@ -247,7 +247,7 @@ void draw_table(Gui& gui, const std::string& name, const Table& table) {
   clipper.Begin(int(state.rows.size()));
   while (clipper.Step()) {
     for (int i = clipper.DisplayStart; i < clipper.DisplayEnd; ++i) {
-      draw_row(*gui.theme, table, state.rows[std::size_t(i)]);
+      draw_row(*gui.theme, table, state.rows[i]);
     }
   }
   ImGui::EndTable();

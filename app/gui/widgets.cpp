@@ -271,8 +271,7 @@ bool begin_table(const char* id, std::span<const TableColumn> columns, ImVec2 si
     const float least = least_width(column, flags);
     ImGui::TableSetupColumn(
         column.name,
-        column.flags |
-            (shown[std::size_t(&column - columns.data())] ? 0 : ImGuiTableColumnFlags_Disabled) |
+        column.flags | (shown[&column - columns.data()] ? 0 : ImGuiTableColumnFlags_Disabled) |
             (stretches ? ImGuiTableColumnFlags_WidthStretch : ImGuiTableColumnFlags_WidthFixed),
         stretches ? 1 : (column.width > 0 ? least : std::max(least, kRoomy * em())),
         ImGuiID(column.id));

@@ -37,7 +37,7 @@ std::vector<std::int32_t> experts_of(const Trace& trace) {
 }
 
 std::int32_t at(const std::vector<std::int32_t>& list, std::int32_t i) {
-  return i >= 0 && i < std::ssize(list) ? list[std::size_t(i)] : -1;
+  return i >= 0 && i < std::ssize(list) ? list[i] : -1;
 }
 
 }  // namespace
@@ -50,7 +50,7 @@ void Counterparts::pair_first_tokens(const Trace& a, const Trace& b) {
   };
   while (shared < std::min(a.tokens, b.tokens) && same(std::size_t(shared))) { ++shared; }
   for (std::int64_t t = 0; t < shared; ++t) {
-    there_.tokens[std::size_t(t)] = back_.tokens[std::size_t(t)] = std::int32_t(t);
+    there_.tokens[t] = back_.tokens[t] = std::int32_t(t);
   }
   note_ = "generated: the first " + count_text(shared) +
           (shared == 1 ? " token is shared" : " tokens are shared");
@@ -60,8 +60,8 @@ Counterparts::Counterparts(const Trace& from, const Trace& to) {
   there_.rows.assign(std::size_t(from.layers), -1);
   back_.rows.assign(std::size_t(to.layers), -1);
   for (const RowPair& pair : common_rows(from, to)) {
-    there_.rows[std::size_t(pair.a)] = std::int32_t(pair.b);
-    back_.rows[std::size_t(pair.b)] = std::int32_t(pair.a);
+    there_.rows[pair.a] = std::int32_t(pair.b);
+    back_.rows[pair.b] = std::int32_t(pair.a);
   }
   there_.experts = experts_of(to);
   back_.experts = experts_of(from);
@@ -81,10 +81,10 @@ Counterparts::Counterparts(const Trace& from, const Trace& to) {
   }
   for (const Stretch& stretch : common_stretches(from, to)) {
     for (std::int64_t t = stretch.first_a; t <= stretch.last_a; ++t) {
-      there_.tokens[std::size_t(t)] = std::int32_t(stretch.first_b);
+      there_.tokens[t] = std::int32_t(stretch.first_b);
     }
     for (std::int64_t t = stretch.first_b; t <= stretch.last_b; ++t) {
-      back_.tokens[std::size_t(t)] = std::int32_t(stretch.first_a);
+      back_.tokens[t] = std::int32_t(stretch.first_a);
     }
   }
   note_ = (to.tokens == from.tokens

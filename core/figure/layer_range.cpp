@@ -38,7 +38,7 @@ class KeptRows {
   double moved(double position) const {
     const double row = std::ceil(position - 0.5);
     if (!(row >= 0) || row >= static_cast<double>(place_.size())) { return kNaN; }
-    const std::int64_t place = place_[static_cast<std::size_t>(row)];
+    const std::int64_t place = place_[row];
     return place < 0 ? double(kNaN) : static_cast<double>(place) + position - row;
   }
 

@@ -88,7 +88,7 @@ void kappa_swiglu_backward(const KappaRows& rows, const at::Tensor& grad,
   at::parallel_for(0, count, 1, [&](std::int64_t first, std::int64_t last) {
     for (std::int64_t i = first; i < last; ++i) {
       const std::int64_t begin = std::min(total, i * chunk), end = std::min(total, begin + chunk);
-      backward(rows_of(args, begin, end, bias[std::size_t(i)], scale[std::size_t(i)]));
+      backward(rows_of(args, begin, end, bias[i], scale[i]));
     }
   });
   sum_into_first(bias);

@@ -94,9 +94,7 @@ template <typename Add>
 void add_counted(const PairTotals& pairs, std::int64_t experts, Add&& add) {
   if (pairs.coactivation.empty()) { return; }
   for (std::int64_t a = 0; a < experts; ++a) {
-    for (std::int64_t b = 0; b < experts; ++b) {
-      add(a, b, pairs.coactivation[std::size_t(a * experts + b)]);
-    }
+    for (std::int64_t b = 0; b < experts; ++b) { add(a, b, pairs.coactivation[a * experts + b]); }
   }
 }
 

@@ -17,7 +17,7 @@ double active_parameters(const Trace& trace) {
   for (std::int64_t row = 0; row < trace.layers && trace.pass_index[row] == 0; ++row, ++recorded) {
     const TraceLayer layer(trace, row);
     if (layer.layer < 0 || layer.layer >= std::ssize(*per_expert)) { return kNaN; }
-    active += number_of(&(*per_expert)[std::size_t(layer.layer)]) * experts_run(layer).mean;
+    active += number_of(&(*per_expert)[layer.layer]) * experts_run(layer).mean;
   }
   return recorded == layers ? active : kNaN;
 }

@@ -182,7 +182,7 @@ std::uint64_t kept_bytes(const RunPlan& plan, std::span<const std::int64_t> laye
       (kKappaBins + kGatePreBins) * sizeof(std::int64_t) + sizeof(EffectSums);
   std::uint64_t of_token = 0, once = 0;
   for (const std::int64_t layer : layers) {
-    const LayerPlan& of = plan.layers[std::size_t(layer)];
+    const LayerPlan& of = plan.layers[layer];
     of_token += sizeof(GateStats) + 2 * kFloat;  // of a dense layer, or a shared expert
     const MoeSpec* moe = of.spec->moe();
     if (!moe) { continue; }
