@@ -36,9 +36,7 @@ int cuda_describe(int device, DeviceFacts& facts) {
   int error = read(cudaDevAttrComputeCapabilityMajor, facts.major);
   if (!error) { error = read(cudaDevAttrComputeCapabilityMinor, facts.minor); }
   if (!error) { error = read(cudaDevAttrMultiProcessorCount, facts.multiprocessors); }
-  if (!error) {
-    error = reported(cudaDeviceGetPCIBusId(facts.bus, int(sizeof facts.bus), device));
-  }
+  if (!error) { error = reported(cudaDeviceGetPCIBusId(facts.bus, int(sizeof facts.bus), device)); }
   return error ? error : read_name(device, facts);
 }
 

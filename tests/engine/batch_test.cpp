@@ -74,7 +74,8 @@ TEST_F(EngineTest, ALoadedModelLeavesRoomForATextOrSaysSo) {
     ADD_FAILURE() << "there is no room";
   } catch (const Error& error) {
     EXPECT_EQ(error.code(), ExitCode::memory);
-    EXPECT_NE(std::string(error.what()).find("to keep the text"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("to keep the text"), std::string::npos)
+        << error.what();
   }
 }
 

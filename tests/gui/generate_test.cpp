@@ -81,7 +81,8 @@ GUI_TEST(capacity_in_calls_of_one_token_is_said) {
   IM_CHECK(driver.settle());
   const auto& messages = driver.workspace().messages();
   IM_CHECK_EQ(messages.size(), std::size_t(1));
-  IM_CHECK(messages.back().text.find("switching Capacity off makes both alike") != std::string::npos);
+  IM_CHECK(messages.back().text.find("switching Capacity off makes both alike") !=
+           std::string::npos);
 }
 
 GUI_TEST(a_text_is_generated_from_a_token_on) {
