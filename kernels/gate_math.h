@@ -89,6 +89,7 @@ enum GateSum : int {
   kRelativeAbs,
   kRelativeSquare,
   kSlopeSquare,
+  kTanh,
   kGateSums
 };
 enum GateCount : int {
@@ -118,10 +119,11 @@ KAPPASCOPE_HOST_DEVICE inline void add_gate(GateTotals<float, int>& to, float z,
   to.count[kLinear] += kz < kLinearKz ? 1 : 0;
   to.count[kSaturated] += kz > kSaturatedKz ? 1 : 0;
 }
-// Adds its effect: z, σ(κz), a, and the argument u of its κ. d / silu(z) = (σ(κz) − σ(z)) / σ(z)
-// without a division; where |silu(z)| < 1e-6 the denominator is ±1e-6 (≥ 0: +). NaN adds nothing.
+// Adds its effect: z, σ(κz), a, and the argument u of its κ with tanh u. d / silu(z) = (σ(κz) −
+// σ(z)) / σ(z) without a division; where |silu(z)| < 1e-6 the denominator is ±1e-6 (≥ 0: +). NaN
+// adds nothing.
 KAPPASCOPE_HOST_DEVICE inline void add_gate_effect(GateTotals<float, int>& to, float z,
-                                                   float sigmoid, float a, float u) {
+                                                   float sigmoid, float a, float u, float tanh_u) {
   constexpr float kLeastSilu = 1e-6f, kInverse = 1e6f;
   const float inverse = 1 + fast_exp2(-kLog2E * z), plain = fast_reciprocal(inverse);
   const float silu = z * plain, difference = a - silu;
@@ -136,6 +138,7 @@ KAPPASCOPE_HOST_DEVICE inline void add_gate_effect(GateTotals<float, int>& to, f
   to.sum[kRelativeAbs] += fabsf(relative);
   to.sum[kRelativeSquare] += relative * relative;
   to.sum[kSlopeSquare] += slope * slope;
+  to.sum[kTanh] += known ? tanh_u : 0;
   to.count[kEffectPositive] += d > 0 ? 1 : 0;
   to.count[kRelativePositive] += relative > 0 ? 1 : 0;
   to.count[kEffectCount] += known ? 1 : 0;
@@ -174,6 +177,7 @@ KAPPASCOPE_HOST_DEVICE inline EffectSums effect_of(const GateTotals<double, int>
   effect.rel_sum_square = of.sum[kRelativeSquare];
   effect.rel_positive = of.count[kRelativePositive];
   effect.slope_square = of.sum[kSlopeSquare];
+  effect.tanh_sum = of.sum[kTanh];
   effect.count = of.count[kEffectCount];
   return effect;
 }

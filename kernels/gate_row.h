@@ -88,9 +88,9 @@ __device__ int apply_rules_of(const GroupedSwigluArgs& args, const GateRow& row,
   return at_limit;
 }
 
-// u of a gate unit (0 where κ is fixed), its κ, and ln κ / ln U.
+// u of a gate unit (0 where κ is fixed) and tanh u, its κ, and ln κ / ln U.
 struct GateKappa {
-  float u = 0, kappa = 1, position = 0;
+  float u = 0, tanh_u = 0, kappa = 1, position = 0;
 };
 
 // What κ of a pack is made of, loaded before anything is computed.
@@ -118,7 +118,7 @@ __device__ GateKappa gate_kappa(const KappaView& view, const GateRow& row, float
   } else {
     of.u = any && !view.scale ? row.score * bias : scale * row.score + bias;
     if (any && view.from_gate) { of.u = scale * z + (bias + row.score); }
-    of.position = fast_tanh(of.u);
+    of.position = of.tanh_u = fast_tanh(of.u);
     of.kappa = fast_exp2(view.log_bound * kLog2E * of.position);
   }
   if (any && view.factor) {

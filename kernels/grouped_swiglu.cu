@@ -89,7 +89,7 @@ __device__ void run_gates(const GroupedSwigluArgs& args, const GateRow& row, int
         if constexpr (Record) {
           magnitude[w] = fabsf(a);
           add_gate(totals, z, k.kappa, a, args.active_threshold);
-          if (!identity) { add_gate_effect(totals, z, sigmoid, a, k.u); }
+          if (!identity) { add_gate_effect(totals, z, sigmoid, a, k.u, k.tanh_u); }
           if (Case != KappaCase::fixed) { atomicAdd(&histogram[kappa_bin(k.position)], 1); }
           atomicAdd(&histogram[kFirstGatePreBin + gate_pre_bin(z)], 1);
         }

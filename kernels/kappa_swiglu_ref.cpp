@@ -20,12 +20,18 @@ int bin_of(float x, float low, float high, int bins) {
 
 struct Row {
   std::vector<float> argument;   // [I] u; 0 where κ is fixed
+  std::vector<float> tanh;       // [I] of u
   std::vector<float> position;   // [I] ln κ / ln U
   std::vector<float> kappa;      // [I]
   std::vector<float> gate_act;   // [I] a
   std::vector<float> magnitude;  // [I] |a|
   explicit Row(std::int64_t gates)
-      : argument(gates, 0.0f), position(gates), kappa(gates), gate_act(gates), magnitude(gates) {}
+      : argument(gates, 0.0f),
+        tanh(gates),
+        position(gates),
+        kappa(gates),
+        gate_act(gates),
+        magnitude(gates) {}
 };
 
 void fill_kappa(const KappaSwigluArgs& args, std::int64_t r, Row& row) {
@@ -35,7 +41,7 @@ void fill_kappa(const KappaSwigluArgs& args, std::int64_t r, Row& row) {
     if (!view.fixed()) {
       row.argument[i] = view.argument(i, score, args.gate_pre[r * args.gates + i]);
     }
-    const float tanh_u = std::tanh(row.argument[i]);
+    const float tanh_u = row.tanh[i] = std::tanh(row.argument[i]);
     row.position[i] = view.position(tanh_u);
     row.kappa[i] = view.factor_value() * std::exp(view.log_bound * tanh_u);
   }
@@ -106,6 +112,7 @@ void add_effect(const KappaSwigluArgs& args, const float* z, const Row& row) {
     total.rel_sum_square += relative * relative;
     total.rel_positive += relative > 0;
     total.slope_square += double(row.argument[i]) * row.argument[i];
+    total.tanh_sum += row.tanh[i];
     ++total.count;
   }
 }

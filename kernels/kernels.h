@@ -193,6 +193,7 @@ struct EffectSums {
   double sum = 0, sum_abs = 0, sum_square = 0, positive = 0;
   double rel_sum = 0, rel_sum_abs = 0, rel_sum_square = 0, rel_positive = 0;
   double slope_square = 0;  // Σ u², u the argument of tanh; 0 where κ is fixed
+  double tanh_sum = 0;      // Σ tanh u = Σ ln(κ / factor) / ln U; 0 where κ is fixed
   std::int64_t count = 0;   // scalars
 };
 KAPPASCOPE_INLINED void add_effects(EffectSums& to, const EffectSums& from) {
@@ -205,6 +206,7 @@ KAPPASCOPE_INLINED void add_effects(EffectSums& to, const EffectSums& from) {
   to.rel_sum_square += from.rel_sum_square;
   to.rel_positive += from.rel_positive;
   to.slope_square += from.slope_square;
+  to.tanh_sum += from.tanh_sum;
   to.count += from.count;
 }
 

@@ -157,8 +157,16 @@ void EffectTotals::add(const EffectTotals& other) {
 }
 
 EffectSums EffectTotals::value() const {
-  return {sums[0].value(), sums[1].value(), sums[2].value(), sums[3].value(), sums[4].value(),
-          sums[5].value(), sums[6].value(), sums[7].value(), sums[8].value(), count};
+  return {.sum = sums[0].value(),
+          .sum_abs = sums[1].value(),
+          .sum_square = sums[2].value(),
+          .positive = sums[3].value(),
+          .rel_sum = sums[4].value(),
+          .rel_sum_abs = sums[5].value(),
+          .rel_sum_square = sums[6].value(),
+          .rel_positive = sums[7].value(),
+          .slope_square = sums[8].value(),
+          .count = count};
 }
 
 }  // namespace kappascope

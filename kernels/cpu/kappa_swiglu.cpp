@@ -26,7 +26,8 @@ struct Call {
   BinCounter<kGatePreBins> gate_pre = {};
   std::int64_t gate_pre_nan = 0;
   // κ effect
-  DVec d = {}, abs_d = {}, square_d = {}, rel = {}, abs_rel = {}, square_rel = {}, slope = {};
+  DVec d = {}, abs_d = {}, square_d = {}, rel = {}, abs_rel = {}, square_rel = {}, slope = {},
+       tanh_u = {};
   IVec positive = {}, rel_positive = {}, skipped = {};  // minus the counts
 };
 
@@ -93,11 +94,13 @@ void add_gates(Call& call, const Block& block, RowSums& sums) {
   sums.saturated += saturated;
 }
 
-// d = a − silu(z); r = d / silu(z), the denominator pushed away from 0 to ±1e-6 (≥ 0: to +); and u.
+// d = a − silu(z); r = d / silu(z), the denominator pushed away from 0 to ±1e-6 (≥ 0: to +); u and
+// tanh u.
 template <KappaForm kForm>
 void add_effect(Call& call, const Block& block, const KappaSource& source) {
   Vec d_sum = {}, abs_d = {}, square_d = {}, rel_sum = {}, abs_rel = {}, square_rel = {};
-  Vec slope = {};
+  Vec slope = {}, tanh_u = {};
+  const bool moved = source.view.factor != nullptr;  // positions are those of the factor, too
   for (std::int64_t i = 0; i < block.size; i += kVector) {
     const Vec z = block.z_at(i);
     const Vec silu = z * sigmoid(z), difference = load(call.act + i) - silu;
@@ -117,6 +120,8 @@ void add_effect(Call& call, const Block& block, const KappaSource& source) {
     if constexpr (kForm != KappaForm::fixed) {
       const Vec u = argument_at<kForm>(source, block.first + i, call.args.gates);
       slope += from_bits(bits_of(u * u) & valid);
+      const Vec t = moved ? tanh(u) : load(call.kappa.position + block.first + i);
+      tanh_u += from_bits(bits_of(t) & valid);
     }
   }
   call.d += widen(d_sum);
@@ -126,6 +131,7 @@ void add_effect(Call& call, const Block& block, const KappaSource& source) {
   call.abs_rel += widen(abs_rel);
   call.square_rel += widen(square_rel);
   call.slope += widen(slope);
+  call.tanh_u += widen(tanh_u);
 }
 
 void add_effect(Call& call, const Block& block, const KappaSource& source) {
@@ -274,6 +280,7 @@ void add_effect_sums(const Call& call, std::int64_t rows) {
                         .rel_sum_square = sum(call.square_rel),
                         .rel_positive = static_cast<double>(count_set(call.rel_positive)),
                         .slope_square = sum(call.slope),
+                        .tanh_sum = sum(call.tanh_u),
                         .count = rows * call.args.gates - count_set(call.skipped)};
   add_effects(*call.args.effect, sums);
 }

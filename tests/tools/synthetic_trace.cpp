@@ -119,9 +119,17 @@ class MoeRows {
       fill_hill(scalars[e], &gate_pre_hist_[e * kGatePreBins], kGatePreBins);
       const auto count = static_cast<double>(scalars[e]);
       const double size = 0.01 * stream_.unit(), share = stream_.unit();
-      effect_[e] = {size * count / 2, size * count,      2 * size * size * count,   share * count,
-                    5 * size * count, 10 * size * count, 200 * size * size * count, share * count,
-                    count / 4,        scalars[e]};
+      effect_[e] = {size * count / 2,
+                    size * count,
+                    2 * size * size * count,
+                    share * count,
+                    5 * size * count,
+                    10 * size * count,
+                    200 * size * size * count,
+                    share * count,
+                    count / 4,
+                    count / 3,
+                    scalars[e]};
     }
     norm_.assign(slots_, kNaN);
     for (std::size_t i = 0; i < slots_; ++i) {

@@ -191,6 +191,7 @@ void expect_same(const SwigluCase& c, const SwigluInput& in, const SwigluResult&
   EXPECT_NEAR(actual.effect.rel_positive, expected.effect.rel_positive, 2);
   const double slope = expected.effect.slope_square / n;
   EXPECT_NEAR(actual.effect.slope_square / n, slope, 1e-6 * (1 + slope));
+  EXPECT_NEAR(actual.effect.tanh_sum / n, expected.effect.tanh_sum / n, 1e-6);
 }
 
 void check_swiglu(const SwigluCase& c) {
@@ -280,6 +281,7 @@ TEST(CpuKappaSwiglu, CountsTheKappaThatActed) {
       const SwigluResult out = run(c, SwigluInput(c), kernel);
       EXPECT_EQ(out.kappa_hist[48] - 3, c.rows * c.gates);  // 32·0.51 + 32 = 48.3
       EXPECT_EQ(out.effect.slope_square, 0);
+      EXPECT_EQ(out.effect.tanh_sum, 0);
       EXPECT_GT(out.effect.sum_abs, 0);
       const SwigluCase beyond{.kappa = false, .log_bound = 1, .factor = 20};
       EXPECT_EQ(run(beyond, SwigluInput(beyond), kernel).kappa_hist[63] - 3, c.rows * c.gates);

@@ -156,7 +156,7 @@ struct MoeRows {
     }
     for (std::int64_t i = 0; i < 3 * kKappaBins; ++i) { kappa_hist.push_back(i % 64 < 2 ? 1 : 0); }
     for (std::int64_t i = 0; i < 3 * kGatePreBins; ++i) { gate_pre_hist.push_back(i % 66 > 63); }
-    effect = {{1, 2, 8, 1, 3, 4, 18, 2, 6, 2}, {}, {-1, 1, 1, 0, -2, 2, 4, 0, 5, 1}};
+    effect = {{1, 2, 8, 1, 3, 4, 18, 2, 6, 0, 2}, {}, {-1, 1, 1, 0, -2, 2, 4, 0, 5, 0, 1}};
     tap.layer = layer, tap.pass = pass, tap.first_token = first;
     tap.gates = 8, tap.width = 2;
     float* const numbers = columns.data();
