@@ -4,24 +4,14 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "core/ordered_bits.h"
 #include "core/stats/mean.h"
 
 namespace kappascope {
-
-// Float bits as an unsigned number of the same order (−Inf … Inf; NaN at the ends).
-inline std::uint32_t ordered_bits(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
-}
-
-inline float from_ordered_bits(std::uint32_t key) {
-  return std::bit_cast<float>((key & 0x80000000u) != 0 ? key & 0x7fffffffu : ~key);
-}
 
 // Radix selection of several ranks at once. Three rounds: begin_round(); add() for every value of
 // the population, always the same ones; end_round(). Then value(j) is the ranks[j]-th smallest

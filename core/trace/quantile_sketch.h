@@ -1,9 +1,9 @@
 // Quantiles of a stream of numbers in little memory, exact while there are few, that merge.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace kappascope {
@@ -11,14 +11,15 @@ namespace kappascope {
 // Buffers of sorted samples, each level of twice the weight of the one below (Manku, Rajagopalan
 // and Lindsay 1998; Karnin, Lang and Liberty 2016). A full buffer keeps every other of its values,
 // the odd and the even ones by turns, and passes them up. Nothing is random: the same values in the
-// same order give the same sketch.
-class QuantileSketch {
+// same order give the same sketch. The lowest level holds `kAll` values, those above `kAbove`.
+template <std::int64_t kAll, std::int64_t kAbove>
+class Sketch {
  public:
-  static constexpr std::int64_t kExact = 16384;  // values that are all kept
-  static constexpr std::int64_t kLevel = 2048;   // values of a level above the lowest
+  static constexpr std::int64_t kExact = kAll;  // values that are all kept
+  static constexpr std::int64_t kLevel = kAbove;
 
   void add(float value);  // finite
-  void add(const QuantileSketch& other);
+  void add(const Sketch& other);
 
   std::int64_t count() const { return count_; }
   // The greatest difference between the rank of a value that quantiles() gives and the rank asked
@@ -27,6 +28,8 @@ class QuantileSketch {
   // [q] each from 0 to 1; while exact, linear between neighbours as NumPy has it. NaN without
   // values.
   std::vector<double> quantiles(std::span<const double> q) const;
+  // The values that are kept, ascending, each with how many values it stands for: count() together.
+  std::vector<std::pair<float, std::int64_t>> weighted() const;
 
   template <typename Archive>
   void exchange(Archive& archive) {
@@ -47,5 +50,8 @@ class QuantileSketch {
   std::int64_t count_ = 0;
   std::int64_t error_ = 0;  // ranks by which a value may be wrong
 };
+
+using QuantileSketch = Sketch<16384, 2048>;
+using ScoreSketch = Sketch<2048, 1024>;  // one for each expert
 
 }  // namespace kappascope
