@@ -86,7 +86,7 @@ struct TokenSpan {
 struct PairTotals {
   std::vector<std::int64_t> coactivation;  // [E,E] tokens with both, diagonal: tokens with e
   // [E,E] first choice in the row before × in this one; empty in the first row. The second pairs
-  // each token with another one of its call.
+  // each token with another one of its call that counts.
   std::vector<std::int64_t> transition, transition_shuffled;
   Sum neighbour_share;  // share of a token's experts that the next token of its text has, too
   std::int64_t neighbours = 0;
@@ -104,11 +104,14 @@ struct PairTotals {
     archive(neighbour_share);
     archive(neighbours);
   }
+
+ private:
+  void add_transitions(const RowTokens& row, const std::vector<std::int32_t>& before);
 };
 
 // The κ effect of one expert, and u² (EffectSums of the kernels).
 struct EffectTotals {
-  std::array<Sum, 9> sums;  // in the order of EffectSums
+  std::array<Sum, 9> sums;  // in the order of EffectSums, up to slope_square
   std::int64_t count = 0;
 
   void add(const EffectSums& sums);

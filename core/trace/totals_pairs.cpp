@@ -52,14 +52,24 @@ void PairTotals::add(const RowTokens& row, const std::vector<TokenSpan>& texts,
   if (before.empty()) { return; }
   transition.resize(pairs);
   transition_shuffled.resize(pairs);
+  add_transitions(row, before);
+}
+
+// The other token of a token is half of those that count away from it.
+void PairTotals::add_transitions(const RowTokens& row, const std::vector<std::int32_t>& before) {
   const std::vector<std::int32_t> here = first_choices(row);
-  const auto tokens = std::int64_t(here.size());
   const auto inside = [&](std::int32_t e) { return e >= 0 && e < row.experts; };
-  for (std::int64_t t = 0; t < tokens; ++t) {
+  std::vector<std::int64_t> counted;
+  for (std::int64_t t = 0; t < row.tokens; ++t) {
+    if (row.counted[t]) { counted.push_back(t); }
+  }
+  for (std::size_t i = 0; i < counted.size(); ++i) {
+    const std::int64_t t = counted[i], other = counted[(i + counted.size() / 2) % counted.size()];
     if (!inside(here[t])) { continue; }
     if (inside(before[t])) { ++transition[before[t] * row.experts + here[t]]; }
-    const std::int32_t other = before[(t + tokens / 2) % tokens];
-    if (tokens > 1 && inside(other)) { ++transition_shuffled[other * row.experts + here[t]]; }
+    if (other != t && inside(before[other])) {
+      ++transition_shuffled[before[other] * row.experts + here[t]];
+    }
   }
 }
 
