@@ -59,7 +59,7 @@ const char* difference(const Json& one, const Json& other) {
     const Json *a = member(&one, key), *b = member(&other, key);
     if ((a == nullptr) != (b == nullptr) || (a && *a != *b)) { return key; }
   }
-  for (const char* key : {"call_tokens", "window", "chat", "chat_sha256"}) {
+  for (const char* key : {"call_tokens", "window", "chat", "chat_sha256", "effect_tails"}) {
     const Json *a = member(member(&one, "corpus"), key), *b = member(member(&other, "corpus"), key);
     if ((a == nullptr) != (b == nullptr) || (a && *a != *b)) { return key; }
   }

@@ -44,16 +44,6 @@ std::string without_resume(std::string command) {
   return at == command.npos ? command : command.erase(at, kWord.size());
 }
 
-// States of a run, whole ones and one that was being written when the process was killed.
-void remove_states(const fs::path& folder) {
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const fs::path name = entry.path().filename();
-    if (is_state_name(name) || (name.extension() == ".new" && is_state_name(name.stem()))) {
-      fs::remove(entry.path());
-    }
-  }
-}
-
 class Stats {
  public:
   Stats(StatsOptions options, const std::string& command, const std::optional<RankPlace>& place)
@@ -125,7 +115,9 @@ class Stats {
     require(!options_.window || room_ >= 2, ExitCode::usage, {},
             "--window needs calls of two tokens or more");
     trace_.only_assistant = !options_.only.empty();
-    pass_.emplace(*model_, *plan_, options_.seed, trace_.only_assistant);
+    trace_.record_gates = options_.effect_tails;
+    pass_.emplace(*model_, *plan_, options_.seed,
+                  CorpusGates{.counted = trace_.only_assistant, .effect = options_.effect_tails});
     settings_ = settings_text();
   }
 
@@ -155,6 +147,7 @@ class Stats {
     if (chat_) { json["chat"] = chat_->name(); }
     if (chat_ && !chat_->sha256().empty()) { json["chat_sha256"] = chat_->sha256(); }
     if (!options_.only.empty()) { json["only"] = options_.only; }
+    if (options_.effect_tails) { json["effect_tails"] = true; }
     for (const std::string& file : source.files) { json["files"].push_back(display_text(file)); }
     return json;
   }

@@ -46,6 +46,9 @@ void StatsOptions::add_corpus(CLI::App& app) {
       ->check(CLI::PositiveNumber);
   app.add_option("--sample", sample_,
                  "SEED:SHARE: that share of the documents, chosen by a hash of seed and place");
+  app.add_flag("--effect-tails", effect_tails,
+               "also the κ effect over its largest 10 and 2 %, which takes the values of every "
+               "gate unit");
   app.add_flag("--window", window,
                "cut documents longer than a call into pieces that overlap by half of one");
   app.add_option("--call-tokens", call_tokens, "tokens of a call; sequence_len unless given")

@@ -22,6 +22,7 @@ struct StatsOptions {
   std::int64_t call_tokens = 0;     // room of a call; 0: sequence_len
   std::uint64_t seed = 0;           // of the resamples
   std::string only;                 // "assistant": statistics are of its tokens; "": of all
+  bool effect_tails = false;        // the κ effect over its largest values, too
   bool window = false, resume = false, force = false, json = false;
   InterventionOptions changes;
   ReadingOptions reading;

@@ -66,6 +66,7 @@ Json StatsReport::json() const {
   json["failed_documents"] = totals.failed_documents;
   json["bytes"] = totals.bytes;
   json["quantile_rank_error"] = totals.quantile_error();
+  json["score_rank_error"] = totals.score_error();
   if (const Json* corpus = meta_at(trace_, "corpus")) { json["corpus"] = *corpus; }
   json["interval"] = {{"resamples", kResamples}, {"seed", totals.seed}, {"share", 0.95}};
   json["nll_interval"] =

@@ -6,6 +6,7 @@
 #include "core/checkpoint/input_file.h"
 #include "core/checkpoint/tensor.h"
 #include "core/error.h"
+#include "core/tokenizer/tokenizer.h"
 #include "core/trace/byte_archive.h"
 #include "core/trace/output_file.h"
 
@@ -14,7 +15,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kMagic = "kappascope.stats-state/2\n";
+constexpr std::string_view kAnyMagic = "kappascope.stats-state/";
+constexpr std::string_view kMagic = "kappascope.stats-state/3\n";
 
 std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -28,6 +30,15 @@ std::string state_name(int rank, int size) {
 
 bool is_state_name(const std::string& name) {
   return name.starts_with("stats") && name.ends_with(".state");
+}
+
+void remove_states(const fs::path& folder) {
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const fs::path name = entry.path().filename();
+    if (is_state_name(name) || (name.extension() == ".new" && is_state_name(name.stem()))) {
+      fs::remove(entry.path());
+    }
+  }
 }
 
 void write_state(const fs::path& file, const std::string& settings, const CorpusPlace& place,
@@ -55,6 +66,12 @@ std::optional<CorpusPlace> read_state(const fs::path& file, const std::string& s
   const std::string name = file.native();
   const std::vector<std::byte> all = input.read(0, input.size(), "state");
   const std::span<const std::byte> bytes = all;
+  require(!as_text(bytes).starts_with(kAnyMagic) || as_text(bytes).starts_with(kMagic),
+          ExitCode::unsupported, {.file = name},
+          "written by another version of kappascope; expected ",
+          kMagic.substr(0, kMagic.size() - 1), ", found ",
+          display_text(as_text(bytes).substr(0, as_text(bytes).find('\n')).substr(0, 40)),
+          "; --force starts anew");
   const std::size_t head = kMagic.size() + 65;
   const bool ours = bytes.size() > head && as_text(bytes).starts_with(kMagic);
   const std::string_view payload = ours ? as_text(bytes.subspan(head)) : std::string_view();

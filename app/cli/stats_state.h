@@ -30,6 +30,8 @@ struct CorpusPlace {
 std::string state_name(int rank, int size);
 // Whether a file has such a name.
 bool is_state_name(const std::string& name);
+// States of a run, whole ones and one that was being written when the process was killed.
+void remove_states(const std::filesystem::path& folder);
 
 // Writes it in place of the one before, on the disk when it comes back. `settings`: of the run, as
 // text; another text is another run. Errors: io.
@@ -37,7 +39,7 @@ void write_state(const std::filesystem::path& file, const std::string& settings,
                  const CorpusPlace& place, const CorpusTotals& totals);
 
 // The place, with the totals put into `totals`; nothing where there is no such file. Damaged: not
-// one of ours, or broken; usage: of another run.
+// one of ours, or broken; unsupported: of another version; usage: of another run.
 std::optional<CorpusPlace> read_state(const std::filesystem::path& file,
                                       const std::string& settings, CorpusTotals& totals);
 

@@ -89,7 +89,7 @@ constexpr FigureEntry kCatalogue[] = {
     {"kappa-parameters", "Learned parameters of κ",
      "α and b of κ = U^tanh(α·s + b) and the bounds they imply", FigureGroup::kappa,
      Several::one_each, "kappa_scale", kByExpertChoice | kLayerIfByExpert,
-     figures::kappa_parameters, true},
+     figures::kappa_parameters, true, false, true},
     {"kappa-vs-score", "κ as a function of the score",
      "κ of gate units as a function of the router's score", FigureGroup::kappa, Several::one_each,
      "kappa", kLayerChoice | kExpertChoice | kGatesChoice, figures::kappa_vs_score, true},

@@ -189,7 +189,7 @@ StepNumbers step_numbers(const Trace& trace, const Trace& last) {
     const TraceLayer layer(trace, row);
     const KappaBand kappa = kappa_over_entries(layer);
     numbers.kappa.push_back(kappa.band.mean);
-    numbers.exact = numbers.exact && kappa.exact;
+    numbers.exact = numbers.exact && kappa.log_exact;
     numbers.load.push_back(expert_loads(layer).entropy);
     numbers.saturation.push_back(kNaN);
   }

@@ -17,7 +17,6 @@ namespace kappascope::figures {
 namespace {
 
 std::string mean_not_exact(const Trace& trace) {
-  if (trace.corpus) { return band_not_exact(trace); }
   return approximate_because(trace) +
          "so the recorded mean of κ over gates takes the place of their geometric mean, which is "
          "never larger.";

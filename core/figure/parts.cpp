@@ -179,14 +179,14 @@ Table empty_table(std::initializer_list<const char*> columns) {
 }
 
 std::string approximate_because(const Trace& trace) {
-  if (trace.corpus) { return "Approximate: of a corpus κ is kept in bins, "; }
   return kappa_follows_gate(trace)
              ? "Approximate: κ follows from the gates' own pre-activations z, "
              : "Approximate: model.npz is not beside the trace, ";
 }
 
 std::string band_not_exact(const Trace& trace) {
-  return approximate_because(trace) + "so band and mean are read off 64 bins of ln κ.";
+  return approximate_because(trace) + (trace.corpus ? "so the band is" : "so band and mean are") +
+         " read off 64 bins of ln κ.";
 }
 
 Line bound_line(const std::vector<KappaBounds>& bounds, bool upper, bool steps,

@@ -3,13 +3,40 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/stats/gates.h"
 #include "core/stats/router.h"
+#include "core/stats/soft_routing.h"
 #include "core/trace/counted_sums.h"
+#include "core/trace/in_force.h"
+#include "core/trace/slots_in_use.h"
 
 namespace kappascope {
 namespace {
 
 constexpr std::size_t kNone = std::size_t(-1);
+
+// What acts in every call alike.
+void set_rules(const Model& model, const RunPlan& plan, CorpusTotals& totals) {
+  std::vector<std::int64_t> layers;
+  bool soft = false;
+  for (std::int64_t layer = 0; layer < model.architecture.depth(); ++layer) {
+    if (model.architecture.layers[layer].moe() == nullptr) { continue; }
+    layers.push_back(layer);
+    soft = soft || plan.layers[layer].soft.has_value();
+  }
+  totals.rules = ParametersInForce(model, plan, layers).all();
+  for (std::int64_t row = 0; row < std::ssize(totals.rows); ++row) {
+    const KappaPlan& kappa = plan.kappa_of(totals.layer_index[row], totals.pass_index[row]);
+    const KappaSpec* spec = model.architecture.first_kappa(true);
+    const bool learned = !kappa.bias.empty() || !kappa.scale.empty();
+    if (learned) { totals.u_multiplier = spec ? spec->multiplier : 1; }
+  }
+  if (!soft) { return; }
+  SoftRules rules = soft_rules(plan, layers, totals.experts);
+  totals.rules["layer_budget"] = std::move(rules.budget);
+  totals.rules["layer_threshold"] = std::move(rules.threshold);
+  totals.layer_cap = std::move(rules.cap);
+}
 
 CorpusTotals empty_totals(const Model& model, const RunPlan& plan, std::uint64_t seed) {
   CorpusTotals totals;
@@ -30,17 +57,15 @@ CorpusTotals empty_totals(const Model& model, const RunPlan& plan, std::uint64_t
     row.choices.add(RowTokens{.experts = experts, .slots = plan.layers[layer].slots});
     row.resampled_assigned.resize(std::size_t(kResamples * experts));
   }
+  set_rules(model, plan, totals);
   return totals;
 }
 
 }  // namespace
 
 CorpusPass::CorpusPass(const Model& model, const RunPlan& plan, std::uint64_t seed,
-                       bool some_counted)
-    : plan_(plan),
-      some_counted_(some_counted),
-      totals_(empty_totals(model, plan, seed)),
-      added_(totals_) {}
+                       CorpusGates gates)
+    : plan_(plan), gates_(gates), totals_(empty_totals(model, plan, seed)), added_(totals_) {}
 
 void CorpusPass::begin(const CorpusCall& call) {
   call_ = &call;
@@ -63,7 +88,7 @@ void CorpusPass::begin(const CorpusCall& call) {
     domain_of_.push_back(text.domain.empty() ? kNone : added_.domain(text.domain));
     added_.documents += text.ends ? 1 : 0;
   }
-  const bool whole = call.first_counted == 0 && !some_counted_;
+  const bool whole = call.first_counted == 0 && !gates_.counted;
   for (std::size_t r = 0; r < added_.rows.size() && whole; ++r) {
     const LayerPlan& layer = plan_.layers[added_.layer_index[r]];
     added_.rows[r].capacity =
@@ -95,7 +120,10 @@ void CorpusPass::end() {
 }
 
 ProbeWants CorpusPass::wants() const noexcept {
-  return {.routing = true, .gate_stats = true, .gates = some_counted_, .next_token = true};
+  return {.routing = true,
+          .gate_stats = true,
+          .gates = gates_.counted || gates_.effect,
+          .next_token = true};
 }
 
 template <typename Work>
@@ -109,6 +137,22 @@ bool CorpusPass::guarded(Work work) noexcept {
 
 bool CorpusPass::moe(const MoeTap& tap) noexcept {
   return guarded([&] { add_row(tap); });
+}
+
+bool CorpusPass::dense(const DenseTap& tap) noexcept {
+  return guarded([&] {
+    side_of(added_.dense, tap.layer, tap.pass).add(tap, [&](std::int64_t t) {
+      return call_->counts(t);
+    });
+  });
+}
+
+bool CorpusPass::shared(const SharedTap& tap) noexcept {
+  return guarded([&] {
+    side_of(added_.shared, tap.layer, tap.pass).add(tap, [&](std::int64_t t) {
+      return call_->counts(t);
+    });
+  });
 }
 
 bool CorpusPass::next_token(const NextTokenTap& tap) noexcept {
@@ -140,7 +184,7 @@ void CorpusPass::add_row(const MoeTap& tap) {
   const std::size_t place = row_of(tap);
   RowTotals& row = added_.rows[place];
   TapTokens taken(tap, plan_);
-  if (some_counted_) {
+  if (gates_.counted) {
     const auto counted = std::span(call_->counted).subspan(tap.first_token, tap.routing.tokens);
     leave_out(taken.tokens(), counted);
     add_sums(CountedSums(tap, plan_, counted).in(tap), row);
@@ -149,6 +193,9 @@ void CorpusPass::add_row(const MoeTap& tap) {
   }
   const RowTokens& tokens = taken.tokens();
   row.choices.add(tokens);
+  row.kappa.add(tokens, plan_.kappa_of(tap.layer, tap.pass).view());
+  add_capped(tap, tokens, place);
+  if (gates_.effect) { add_effects(tap, tokens); }
   row.importance.add(tokens);
   before_ = place == 0 ? std::vector<std::int32_t>{} : std::move(here_);
   row.pairs.add(tokens, texts_of(tap.first_token, tokens.tokens), before_);
@@ -175,6 +222,7 @@ void CorpusPass::add_sums(const MoeTap& tap, RowTotals& row) {
   const auto experts = std::size_t(tap.routing.experts);
   row.kappa_hist.assign(tap.kappa_hist, tap.kappa_hist + experts * kKappaBins);
   row.gate_pre_hist.assign(tap.gate_pre_hist, tap.gate_pre_hist + experts * kGatePreBins);
+  row.kappa.add_effect(tap.effect, tap.routing.experts, plan_.kappa_of(tap.layer, tap.pass).view());
   row.effect.resize(experts);
   Sum sum;
   std::int64_t count = 0;
@@ -186,6 +234,34 @@ void CorpusPass::add_sums(const MoeTap& tap, RowTotals& row) {
   // Effects are summed over a call: it is drawn as its first document is.
   for (std::int64_t b = 0; b < kResamples && !weights_.empty() && count > 0; ++b) {
     if (weights_[0][b] > 0) { row.resampled_effect.add(b, weights_[0][b], sum.value(), count); }
+  }
+}
+
+void CorpusPass::add_effects(const MoeTap& tap, const RowTokens& tokens) {
+  added_.effect.make();
+  added_.effect_relative.make();
+  for (std::int64_t entry = 0; entry < tokens.tokens * tokens.slots; ++entry) {
+    if (tokens.kept[entry] == 0) { continue; }
+    const float *z = tap.gate_pre + entry * tap.gates, *kappa = tap.kappa + entry * tap.gates;
+    for (std::int64_t i = 0; i < tap.gates; ++i) {
+      const GateEffect effect = gate_effect(z[i], kappa[i]);
+      if (std::isfinite(effect.absolute)) { added_.effect.add(effect.absolute); }
+      if (std::isfinite(effect.relative)) { added_.effect_relative.add(effect.relative); }
+    }
+  }
+}
+
+void CorpusPass::add_capped(const MoeTap& tap, const RowTokens& tokens, std::size_t place) {
+  if (tap.routing.soft_weight == nullptr || totals_.layer_cap[place] == 0) { return; }
+  const float threshold = totals_.rules.at("layer_threshold")[place];
+  for (std::int64_t t = 0; t < tokens.tokens; ++t) {
+    if (tokens.is_left_out(t)) { continue; }
+    const std::uint8_t* kept = tokens.kept.data() + t * tokens.slots;
+    const std::int64_t run =
+        std::count_if(kept, kept + tokens.slots, [](auto k) { return k != 0; });
+    const float* weights = tap.routing.soft_weight + t * tokens.experts;
+    added_.rows[place].tokens_at_cap +=
+        left_out_by_cap({weights, std::size_t(tokens.experts)}, threshold, run) ? 1 : 0;
   }
 }
 

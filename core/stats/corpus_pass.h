@@ -37,14 +37,18 @@ struct CorpusCall {
   bool counts(std::int64_t t) const { return counted.empty() || counted[t] != 0; }
 };
 
+// What a pass adds up that needs the values of every gate unit.
+struct CorpusGates {
+  bool counted = false;  // calls say which tokens count, and sums are of theirs
+  bool effect = false;   // the κ effect by its size, CorpusTotals::effect
+};
+
 // Totals of the calls that it has seen the end of: one that fails or is stopped adds nothing.
 class CorpusPass final : public Probe {
  public:
   // Totals are for every MoE layer of `model` in every pass of `plan`; both must outlive it.
-  // `seed`: of the resamples. `some_counted`: calls say which tokens count, and the gates are asked
-  // for to add up theirs.
-  CorpusPass(const Model& model, const RunPlan& plan, std::uint64_t seed,
-             bool some_counted = false);
+  // `seed`: of the resamples.
+  CorpusPass(const Model& model, const RunPlan& plan, std::uint64_t seed, CorpusGates gates = {});
 
   void begin(const CorpusCall& call);
   // The call has run. Throws what a tap ran into.
@@ -54,6 +58,8 @@ class CorpusPass final : public Probe {
 
   ProbeWants wants() const noexcept override;
   bool moe(const MoeTap& tap) noexcept override;
+  bool dense(const DenseTap& tap) noexcept override;
+  bool shared(const SharedTap& tap) noexcept override;
   bool next_token(const NextTokenTap& tap) noexcept override;
 
  private:
@@ -72,6 +78,8 @@ class CorpusPass final : public Probe {
   void add_row(const MoeTap& tap);
   void add_numbers(const RowTokens& tokens, RowTotals& row);
   void add_sums(const MoeTap& tap, RowTotals& row);
+  void add_effects(const MoeTap& tap, const RowTokens& tokens);
+  void add_capped(const MoeTap& tap, const RowTokens& tokens, std::size_t place);
   void add_documents(const RowTokens& tokens, std::int64_t first, RowTotals& row);
   void add_tokens(const RowTokens& tokens, std::int64_t first, RowTotals& row);
   void add_contexts(const RowTokens& tokens, std::int64_t first, std::size_t place);
@@ -83,7 +91,7 @@ class CorpusPass final : public Probe {
   bool guarded(Work work) noexcept;
 
   const RunPlan& plan_;
-  const bool some_counted_;
+  const CorpusGates gates_;
   CorpusTotals totals_, added_;  // added_: by the call that is running
   const CorpusCall* call_ = nullptr;
   std::vector<std::vector<std::uint8_t>> weights_;  // [texts][B] of its documents in the resamples

@@ -1,6 +1,7 @@
 #include "core/stats/gates.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "core/stats/select.h"
 #include "core/trace/corpus_totals.h"
@@ -29,11 +30,8 @@ struct EffectTotal {
 };
 
 float effect_of(double z, double kappa, EffectKind kind) {
-  const double plain = silu(z, 1);
-  const double d = silu(z, kappa) - plain;
-  if (kind == EffectKind::absolute) { return static_cast<float>(d); }
-  const double base = plain >= 0 ? std::max(plain, 1e-6) : std::min(plain, -1e-6);
-  return static_cast<float>(d / base);
+  const GateEffect effect = gate_effect(z, kappa);
+  return kind == EffectKind::absolute ? effect.absolute : effect.relative;
 }
 
 // visit(value) for every finite effect of the recorded gates of one layer, or of all.
@@ -81,6 +79,48 @@ std::vector<EffectTail> tails_of(const Population& population, EffectKind kind,
     }
   });
   for (std::size_t j = 0; j < tails.size(); ++j) { tails[j].effect = totals[j].summary(); }
+  return tails;
+}
+
+// The value of rank `rank`, 0 … count − 1; its bin and how many of that bin are below it.
+struct BinPlace {
+  std::int64_t bin = 0, below = 0;
+
+  BinPlace(const EffectBins& bins, std::int64_t rank) : below(rank) {
+    while (bin + 1 < EffectBins::kBins && below >= bins.count[bin]) { below -= bins.count[bin++]; }
+  }
+  double value(const EffectBins& bins) const {
+    const double low = EffectBins::lower(bin), high = EffectBins::upper(bin);
+    return low + (high - low) * (double(below) + 0.5) / double(bins.count[bin]);
+  }
+};
+
+EffectTail binned_tail(const EffectBins& bins, std::int64_t count, double q) {
+  const QuantilePlace place(count, q);
+  const BinPlace low(bins, place.lower), high(bins, place.upper);
+  EffectTail tail{q, place.between(low.value(bins), high.value(bins)), {}};
+  const BinPlace& first = place.fraction > 0 ? high : low;  // of the tail
+  double sum = 0, sum_abs = 0, square = 0, n = 0, positive = 0;
+  for (std::int64_t bin = first.bin; bin < EffectBins::kBins; ++bin) {
+    if (bins.count[bin] == 0) { continue; }
+    const auto in_bin = double(bins.count[bin]);
+    const double taken = bin == first.bin ? in_bin - double(first.below) : in_bin;
+    const double share = taken / in_bin;
+    n += taken;
+    sum += share * bins.sum[bin].value();
+    sum_abs += share * std::abs(bins.sum[bin].value());
+    square += share * bins.sum_square[bin].value();
+    positive += EffectBins::upper(bin) > 0 ? taken : 0;
+  }
+  tail.effect = {sum / n, sum_abs / n, std::sqrt(square / n), positive / n, std::llround(n)};
+  return tail;
+}
+
+std::vector<EffectTail> corpus_tails(const EffectBins& bins, std::span<const double> quantiles) {
+  const auto count = std::accumulate(bins.count.begin(), bins.count.end(), std::int64_t{0});
+  std::vector<EffectTail> tails;
+  if (count == 0) { return tails; }
+  for (const double q : quantiles) { tails.push_back(binned_tail(bins, count, q)); }
   return tails;
 }
 
@@ -174,8 +214,19 @@ EffectSummary layer_effect(const TraceLayer& layer, EffectKind kind) {
           static_cast<std::int64_t>(n)};
 }
 
+GateEffect gate_effect(double z, double kappa) {
+  const double plain = silu(z, 1), d = silu(z, kappa) - plain;
+  const double base = plain >= 0 ? std::max(plain, 1e-6) : std::min(plain, -1e-6);
+  return {static_cast<float>(d), static_cast<float>(d / base)};
+}
+
 std::vector<EffectTail> effect_tails(const Trace& trace, EffectKind kind,
                                      std::span<const double> quantiles) {
+  if (trace.corpus) {
+    const CorpusTotals& totals = *trace.corpus;
+    return corpus_tails(kind == EffectKind::absolute ? totals.effect : totals.effect_relative,
+                        quantiles);
+  }
   if (trace.kappa_values.empty() || trace.gate_pre.empty()) { return {}; }
   return tails_of(trace, kind, quantiles);
 }

@@ -50,8 +50,15 @@ EffectSummary expert_effect(const TraceLayer& layer, EffectKind kind, std::int64
 // Quantiles whose tops are shown: the largest 10 and 2 %.
 inline constexpr std::array<double, 2> kEffectTops = {0.90, 0.98};
 
+// d of one gate unit and d / silu(z).
+struct GateEffect {
+  float absolute, relative;
+};
+GateEffect gate_effect(double z, double kappa);
+
 // The values at or above their own `quantile` (of the signed values, over all layers). Exact, in
-// four passes over the recorded gates; empty where the trace has none.
+// four passes over the recorded gates; empty where the trace has none. Of a corpus they are found
+// in bins (EffectBins), 1/128 of a value wide, within which values are taken as spread evenly.
 struct EffectTail {
   double quantile = kNaN;
   double threshold = kNaN;  // value of that quantile

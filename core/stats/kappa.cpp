@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/stats/kappa_corpus.h"
 #include "core/stats/kappa_histogram.h"
 #include "core/stats/select.h"
 #include "core/trace/corpus_totals.h"
@@ -32,7 +33,8 @@ bool gates_agree(const TraceLayer& layer) {
 struct Tails {
   double top = kNaN, bottom = kNaN;
 };
-Tails tails_of(const KappaPopulation& population, std::int64_t e) {
+template <typename Population>
+Tails tails_of(const Population& population, std::int64_t e) {
   const std::int64_t n = population.count(e), part = (n + 19) / 20;  // ⌈5 %⌉
   const auto border =
       order_statistics({part - 1, n - part}, [&](auto&& visit) { population.each(e, visit); });
@@ -53,29 +55,53 @@ Tails tails_of(const KappaPopulation& population, std::int64_t e) {
   return {high_sum / static_cast<double>(part), low_sum / static_cast<double>(part)};
 }
 
-// 5, 50 and 95 % of n values that enumerate(visit) visits.
-template <typename Enumerate>
-void set_quantiles(Band& band, const KappaPopulation& population, std::int64_t n,
-                   Enumerate&& enumerate) {
+// 5, 50 and 95 % of the κ of all experts, or of one.
+template <typename Population>
+void set_quantiles(Band& band, const Population& population, std::int64_t expert) {
+  const std::int64_t n = expert < 0 ? population.count() : population.count(expert);
   if (n == 0) { return; }
-  const std::vector<double> values = quantiles_of(
-      n, kBandQuantiles, enumerate, [&](float u) -> double { return population.kappa(u); });
+  const auto all = [&](auto&& visit) {
+    for (std::int64_t e = 0; e < population.experts(); ++e) {
+      if (expert < 0 || e == expert) { population.each(e, visit); }
+    }
+  };
+  const std::vector<double> values =
+      quantiles_of(n, kBandQuantiles, all, [&](float u) -> double { return population.kappa(u); });
   band.p05 = values[0];
   band.p50 = values[1];
   band.p95 = values[2];
 }
 
-// Of a corpus: one number, or what was counted in bins.
-KappaBand corpus_band(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert) {
-  const double mean = layer.trace.corpus->rows[layer.row].mean("kappa_mean");
-  KappaBand result;
-  if (kappa.source == KappaFunction::Source::constant) {
-    result.band = {mean, mean, mean, mean};
-    result.log_mean = std::log(mean);
-    return result;
+template <typename Population>
+void set_tails(KappaSummary& summary, const Population& population) {
+  Mean top, bottom;
+  for (std::int64_t e = 0; e < population.experts(); ++e) {
+    if (population.count(e) == 0) { continue; }
+    const Tails tails = tails_of(population, e);
+    top.add(tails.top);
+    bottom.add(tails.bottom);
   }
-  result = histogram_band(kappa_density(layer, kappa, expert));
-  if (expert < 0) { result.band.mean = mean; }
+  summary.top5_mean = top.value();
+  summary.bottom5_mean = bottom.value();
+}
+
+// Of a corpus: one number, or of the scores that are kept, or what was counted in bins.
+KappaBand corpus_band(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert) {
+  const double mean = expert < 0 ? layer.trace.corpus->rows[layer.row].mean("kappa_mean")
+                                 : corpus_mean_kappa(layer, expert);
+  KappaBand result;
+  const bool constant = kappa.source == KappaFunction::Source::constant;
+  if (constant) {
+    result.band = {mean, mean, mean, mean};
+  } else if (kappa.source == KappaFunction::Source::sketched) {
+    set_quantiles(result.band, SketchedKappa(layer, kappa), expert);
+  } else {
+    result = histogram_band(kappa_density(layer, kappa, expert));
+  }
+  result.band.mean = mean;
+  result.log_mean = corpus_log_kappa(layer, expert);
+  if (constant && !std::isfinite(result.log_mean)) { result.log_mean = std::log(mean); }
+  result.log_exact = true;
   return result;
 }
 
@@ -100,6 +126,16 @@ double sqrt_n_mean(const TraceLayer& layer, const KappaPopulation& population) {
     roots += root;
   }
   return roots > 0 ? sum / roots : kNaN;
+}
+
+// Of a corpus, where parameters are known: as long as κ of all gates is one number no score is
+// kept.
+KappaFunction::Source source_in_corpus(const TraceLayer& layer, KappaSource source) {
+  using Source = KappaFunction::Source;
+  const bool sketched = !layer.trace.corpus->rows[layer.row].kappa.score.empty();
+  if (source == KappaSource::score && sketched) { return Source::sketched; }
+  if (gates_agree(layer)) { return Source::constant; }
+  return source == KappaSource::gate_pre ? Source::gate_pre : Source::unknown;
 }
 
 // The number to which the run set κ of one expert: it has no α and b, or they are 0 in the trace.
@@ -136,15 +172,12 @@ KappaFunction kappa_function(const TraceLayer& layer) {
                                                : std::make_shared<KappaInForce>(layer.trace);
   const KappaView& view = result.in_force->view(layer.row);
   const KappaSource source = result.in_force->source(layer.row);
-  if (layer.trace.corpus && gates_agree(layer)) {  // what an edit set is not in model.npz
-    result.source = Source::constant;
-  } else if (source == KappaSource::score || source == KappaSource::gate_pre) {
+  if (source == KappaSource::score || source == KappaSource::gate_pre) {
     result.source = source == KappaSource::score ? Source::parameters : Source::gate_pre;
+    if (layer.trace.corpus) { result.source = source_in_corpus(layer, source); }
     for (std::int64_t e = 0; e < layer.experts; ++e) {
       result.experts.push_back(view.at_expert(e));
     }
-    // Of a corpus the scores are not kept.
-    if (layer.trace.corpus) { result.source = Source::gate_pre; }
   } else if (gates_agree(layer)) {
     result.source = Source::constant;
   }
@@ -236,10 +269,7 @@ KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::i
   if (!kappa.exact()) {
     result = histogram_band(kappa_density(layer, kappa, expert));
   } else {
-    const std::int64_t count = expert < 0 ? population.count() : population.count(expert);
-    set_quantiles(result.band, population, count, [&](auto&& visit) {
-      for (std::int64_t e = first; e < end; ++e) { population.each(e, visit); }
-    });
+    set_quantiles(result.band, population, expert);
     Mean log_mean;
     for (const double value : slot_log_kappa(layer, kappa, expert).value) { log_mean.add(value); }
     result.log_mean = log_mean.value();
@@ -250,25 +280,24 @@ KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::i
 
 KappaSummary kappa_summary(const TraceLayer& layer, const KappaFunction& kappa) {
   KappaSummary summary;
+  const bool corpus = layer.trace.corpus != nullptr;
   const KappaPopulation population(layer, kappa);
-  summary.sqrt_n_mean = sqrt_n_mean(layer, population);
+  summary.sqrt_n_mean = corpus ? corpus_sqrt_n_mean(layer) : sqrt_n_mean(layer, population);
   const KappaBand band = kappa_band(layer, kappa);
   summary.band.mean = band.band.mean;
+  if (band.log_exact) { summary.log_mean = band.log_mean; }
   if (!band.exact) {
     summary.read_off = band.band;
     return summary;
   }
   summary.band = band.band;
-  summary.log_mean = band.log_mean;
-  Mean top, bottom;
-  for (std::int64_t e = 0; e < population.experts(); ++e) {
-    if (population.count(e) == 0) { continue; }
-    const Tails tails = tails_of(population, e);
-    top.add(tails.top);
-    bottom.add(tails.bottom);
+  if (!corpus) {
+    set_tails(summary, population);
+  } else if (kappa.source == KappaFunction::Source::sketched) {
+    set_tails(summary, SketchedKappa(layer, kappa));
+  } else {  // one κ
+    summary.top5_mean = summary.bottom5_mean = band.band.mean;
   }
-  summary.top5_mean = top.value();
-  summary.bottom5_mean = bottom.value();
   return summary;
 }
 

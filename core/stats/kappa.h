@@ -22,10 +22,11 @@ struct KappaFunction {
     parameters,  // from s, α, b, U and the factor
     constant,    // one κ for all gates of an entry (κ off, layer without κ, fixed κ): as recorded
     gate_pre,    // κ follows from the gates' own z: only what was recorded of it
+    sketched,    // of a corpus: as parameters, from the scores that its sketches keep
     unknown      // κ differs between gates and model.npz is not there
   };
   Source source = Source::unknown;
-  std::vector<KappaView> experts;  // [E] when source is parameters or gate_pre
+  std::vector<KappaView> experts;  // [E] when source is parameters, gate_pre or sketched
   std::int64_t gates = 0;          // I
   bool factors = false;            // some expert's κ is multiplied
   std::shared_ptr<const KappaInForce> in_force = nullptr;  // what the views point into
@@ -69,13 +70,17 @@ class KappaValues {
     if (kappa_.source == KappaFunction::Source::constant) {
       return visit(recorded_[entry], kappa_.gates);
     }
+    each_at(e, score_[entry], 1, visit);
+  }
+  // The same of expert e at score s, that of `times` entries.
+  template <typename Visit>
+  void each_at(std::int64_t e, float s, std::int64_t times, Visit&& visit) const {
     const KappaView& view = kappa_.experts[e];
-    const float s = score_[entry];
     const auto number = [&](std::int64_t i) {
       return direct_ ? static_cast<float>(kappa_at(view, i, s)) : sign_ * view.argument(i, s, 0);
     };
-    if (view.uniform()) { return visit(number(0), kappa_.gates); }
-    for (std::int64_t i = 0; i < kappa_.gates; ++i) { visit(number(i), 1); }
+    if (view.uniform()) { return visit(number(0), times * kappa_.gates); }
+    for (std::int64_t i = 0; i < kappa_.gates; ++i) { visit(number(i), times); }
   }
   double log_kappa(float u) const {
     if (direct_) { return std::log(static_cast<double>(u)); }
@@ -120,15 +125,17 @@ class KappaPopulation : public KappaValues {
 
 // κ over kept (token, slot, gate) of one layer, or of one expert of it. Where κ does not follow
 // from s and known parameters, median, band and mean of ln κ are read off kappa_hist (error below
-// 2 ln U / 64 in ln κ) and `exact` is false.
+// 2 ln U / 64 in ln κ) and `exact` is false. Of a corpus the mean of ln κ is exact all the same,
+// and the ranks of quantiles of many scores may be off by CorpusTotals::score_error().
 struct KappaBand {
   Band band;
   double log_mean = kNaN;  // mean of ln κ
-  bool exact = true;
+  bool exact = true;       // the band
+  bool log_exact = true;   // log_mean
 };
 KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert = -1);
 
-// The same with the tails; what would not be exact is NaN.
+// The same with the tails; what would be read off bins is NaN.
 struct KappaSummary {
   Band band;
   Band read_off;  // as kappa_band() has it where the quantiles would not be exact

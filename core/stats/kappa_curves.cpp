@@ -6,6 +6,7 @@
 
 #include "core/stats/gates.h"
 #include "core/stats/select.h"
+#include "core/trace/corpus_totals.h"
 
 namespace kappascope {
 namespace {
@@ -120,6 +121,19 @@ KappaCurves kappa_curves(const KappaFunction& kappa, std::int64_t expert,
   return result;
 }
 
+// Of an expert, or of all; NaN without a score.
+double median_score(const TraceLayer& layer, std::int64_t expert) {
+  if (!layer.trace.corpus) {
+    std::vector<float> scores = kept_scores(layer, expert);
+    std::sort(scores.begin(), scores.end());
+    return sorted_quantile(scores, 0.5);
+  }
+  constexpr double kMedian[] = {0.5};
+  const RowTotals& row = layer.trace.corpus->rows[layer.row];
+  if (expert < 0) { return row.numbers[row_number("kappa_input")].quantiles.quantiles(kMedian)[0]; }
+  return row.kappa.score.empty() ? kNaN : row.kappa.score[expert].quantiles(kMedian)[0];
+}
+
 // The gate units of one expert at 5, 50 and 95 % of its α, as functions of z alone: at the median
 // score of the expert where a κ router adds one.
 void set_unit_curves(SiluCurves& result, const TraceLayer& layer, const KappaFunction& kappa,
@@ -166,9 +180,7 @@ SiluCurves silu_curves(const TraceLayer& layer, const KappaFunction& kappa, std:
 ParameterSpread kappa_parameters(const TraceLayer& layer, const KappaFunction& kappa,
                                  std::int64_t expert) {
   ParameterSpread result;
-  std::vector<float> scores = kept_scores(layer, expert);
-  std::sort(scores.begin(), scores.end());
-  result.median_score = sorted_quantile(scores, 0.5);
+  result.median_score = median_score(layer, expert);
   if (kappa.experts.empty()) { return result; }
   const std::int64_t first = expert >= 0 ? expert : 0;
   const std::int64_t last = expert >= 0 ? expert + 1 : std::ssize(kappa.experts);
@@ -187,7 +199,8 @@ ParameterSpread kappa_parameters(const TraceLayer& layer, const KappaFunction& k
     each(one.scale_gate_stride == 0,
          [&](const KappaView& view, auto i) { visit(scale_of(view, i)); });
   });
-  if (kappa.source == KappaFunction::Source::parameters) {
+  if (kappa.source == KappaFunction::Source::parameters ||
+      kappa.source == KappaFunction::Source::sketched) {
     result.kappa = spread_of([&](auto&& visit) {
       each(one.uniform(), [&](const KappaView& view, auto i) {
         visit(static_cast<float>(kappa_at(view, i, result.median_score)));

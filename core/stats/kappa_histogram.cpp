@@ -107,7 +107,7 @@ KappaDensity kappa_density(const TraceLayer& layer, const KappaFunction& kappa,
 
 KappaBand histogram_band(const KappaDensity& density) {
   KappaBand result;
-  result.exact = false;
+  result.exact = result.log_exact = false;
   double total = 0, sum = 0;
   for (std::size_t j = 0; j < density.counts.size(); ++j) {
     const auto count = static_cast<double>(density.counts[j]);

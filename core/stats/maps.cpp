@@ -8,6 +8,7 @@
 #include "core/nan.h"
 #include "core/stats/each_layer.h"
 #include "core/stats/kappa.h"
+#include "core/stats/kappa_corpus.h"
 #include "core/stats/layer.h"
 #include "core/stats/mean.h"
 #include "core/stats/router.h"
@@ -81,15 +82,13 @@ LayerMap kappa_map(const Trace& trace, std::int64_t columns, std::int64_t only, 
   return map;
 }
 
-// Of a corpus, from what was counted in bins.
+// Of a corpus.
 LayerMap corpus_expert_kappa(const Trace& trace) {
   LayerMap map = empty_map(trace, trace.experts);
-  map.exact = false;
   each_row(trace, map, -1, LayerTokens::counted,
            [&](const TraceLayer& layer, std::span<float> row) {
-             const KappaFunction kappa = kappa_function(layer);
              for (std::int64_t e = 0; e < layer.experts; ++e) {
-               row[e] = float(std::exp(kappa_band(layer, kappa, e).log_mean));
+               row[e] = float(std::exp(corpus_log_kappa(layer, e)));
              }
            });
   return map;

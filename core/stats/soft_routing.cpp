@@ -1,6 +1,9 @@
 #include "core/stats/soft_routing.h"
 
+#include <algorithm>
+
 #include "core/stats/router.h"
+#include "core/trace/corpus_totals.h"
 #include "core/trace/meta.h"
 
 namespace kappascope {
@@ -42,8 +45,14 @@ BudgetSummary budget_summary(const Trace& trace) {
   return summary;
 }
 
+bool left_out_by_cap(std::span<const float> weights, float threshold, std::int64_t run) {
+  return std::count_if(weights.begin(), weights.end(),
+                       [&](float weight) { return weight > threshold; }) > run;
+}
+
 std::int64_t tokens_at_cap(const TraceLayer& layer) {
   const Trace& trace = layer.trace;
+  if (trace.corpus) { return trace.corpus->rows[layer.row].tokens_at_cap; }
   const bool known = !trace.soft_weight.empty() && !trace.layer_threshold.empty();
   if (!known || trace.layer_cap.empty() || trace.layer_cap[layer.row] == 0) { return 0; }
   const float threshold = trace.layer_threshold[layer.row];
@@ -52,12 +61,10 @@ std::int64_t tokens_at_cap(const TraceLayer& layer) {
   std::int64_t count = 0;
   for (std::int64_t t = 0; t < layer.tokens; ++t) {
     if (!layer.counts(t)) { continue; }
-    std::int64_t passing = 0, run = 0;
-    for (std::int64_t e = 0; e < layer.experts; ++e) {
-      passing += weights[t * trace.experts + e] > threshold;
-    }
+    std::int64_t run = 0;
     for (std::int64_t k = 0; k < layer.slots; ++k) { run += layer.kept(t * layer.slots + k); }
-    count += passing > run;
+    const auto own = weights.subspan(std::size_t(t * trace.experts), std::size_t(layer.experts));
+    count += left_out_by_cap(own, threshold, run) ? 1 : 0;
   }
   return count;
 }

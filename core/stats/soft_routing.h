@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "core/nan.h"
 #include "core/stats/layer.h"
@@ -20,5 +21,7 @@ BudgetSummary budget_summary(const Trace& trace);
 // Tokens of a layer with an expert that passes the threshold and does not run, because the cap left
 // it out.
 std::int64_t tokens_at_cap(const TraceLayer& layer);
+// Of one token with weights [E] of which `run` experts run.
+bool left_out_by_cap(std::span<const float> weights, float threshold, std::int64_t run);
 
 }  // namespace kappascope

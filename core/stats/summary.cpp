@@ -31,6 +31,8 @@ void set_loads(LayerSummary& summary, const TraceLayer& layer) {
   summary.phases = phase_statistics(layer);
   DropRates drops = drop_rates(choices);
   summary.drop_rate_by_slot = std::move(drops.by_slot);
+  summary.drop_rate_by_slot.resize(
+      std::min(summary.drop_rate_by_slot.size(), std::size_t(layer.slots)));
   summary.drop_rate = drops.all;
   summary.no_expert_rate = drops.no_expert;
 }
@@ -304,8 +306,9 @@ std::vector<DenseSummary> summarise_dense(const Trace& trace) {
       if (array.empty()) { return array; }
       return array.subspan(static_cast<std::size_t>(row * width), static_cast<std::size_t>(width));
     };
-    const auto token_mean = [&](std::span<const float> array) {
-      return counted_mean(trace, own(array, trace.tokens)).value();
+    const auto token_mean = [&](std::span<const float> array, std::string_view number) {
+      return trace.corpus ? trace.corpus->dense[row].mean(number)
+                          : counted_mean(trace, own(array, trace.tokens)).value();
     };
     DenseSummary summary;
     summary.layer = trace.dense_layer_index[row];
@@ -318,13 +321,16 @@ std::vector<DenseSummary> summarise_dense(const Trace& trace) {
     summary.kappa = {mean_of(kappa).value(), sorted_quantile(kappa, 0.05),
                      sorted_quantile(kappa, 0.5), sorted_quantile(kappa, 0.95)};
     summary.kappa_slope_l2 = dense_slope_square(trace, row);
-    summary.gate_mean_abs = token_mean(trace.dense_gate_mean_abs);
-    summary.gate_active_fraction = token_mean(trace.dense_gate_active_fraction);
-    summary.gate_top16_share = token_mean(trace.dense_gate_top16_share);
-    summary.gate_entropy = token_mean(trace.dense_gate_entropy);
-    summary.gate_kz_rms = token_mean(trace.dense_gate_kz_rms);
-    summary.gate_linear_fraction = token_mean(trace.dense_gate_linear_fraction);
-    summary.gate_saturated_fraction = token_mean(trace.dense_gate_saturated_fraction);
+    summary.gate_mean_abs = token_mean(trace.dense_gate_mean_abs, "gate_mean_abs");
+    summary.gate_active_fraction =
+        token_mean(trace.dense_gate_active_fraction, "gate_active_fraction");
+    summary.gate_top16_share = token_mean(trace.dense_gate_top16_share, "gate_top16_share");
+    summary.gate_entropy = token_mean(trace.dense_gate_entropy, "gate_entropy");
+    summary.gate_kz_rms = token_mean(trace.dense_gate_kz_rms, "gate_kz_rms");
+    summary.gate_linear_fraction =
+        token_mean(trace.dense_gate_linear_fraction, "gate_linear_fraction");
+    summary.gate_saturated_fraction =
+        token_mean(trace.dense_gate_saturated_fraction, "gate_saturated_fraction");
     layers.push_back(summary);
   }
   return layers;
@@ -357,7 +363,7 @@ Json summary_json(const Trace& trace, const std::vector<LayerSummary>& layers) {
   for (const DenseSummary& layer : summarise_dense(trace)) {
     json["dense_layers"].push_back(dense_json(layer));
   }
-  if (!trace.kappa_values.empty()) {
+  if (!trace.kappa_values.empty() || (trace.corpus && !trace.corpus->effect.count.empty())) {
     json["effect_tail"] = tails_json(trace, EffectKind::absolute);
     json["effect_relative_tail"] = tails_json(trace, EffectKind::relative);
   }

@@ -40,7 +40,8 @@ bool consistent_row(const RowTotals& row, std::int64_t experts) {
   for (const NumberTotals& number : row.numbers) {
     good = good && number.count >= 0 && number.quantiles.consistent();
   }
-  return good && row.contexts.consistent(own) && fits(row.importance.saliency.size(), own) &&
+  return good && row.contexts.consistent(own) && row.kappa.consistent(own) &&
+         fits(row.importance.saliency.size(), own) &&
          row.importance.saliency.size() == row.importance.saliency_count.size() &&
          fits(row.importance.selected_logit.size(), own) &&
          row.importance.selected_logit.size() == row.importance.selected_count.size() &&
@@ -85,6 +86,24 @@ class CountCheck {
   std::uint64_t sum_ = 0;
   bool good_ = true;
 };
+
+bool consistent_sides(const std::vector<SideTotals>& sides) {
+  return std::all_of(sides.begin(), sides.end(),
+                     [](const SideTotals& side) { return side.consistent(); });
+}
+
+// Each is of a row, an expert or a gate unit.
+bool consistent_rules(const CorpusTotals& totals) {
+  const auto rows = std::int64_t(totals.rows.size());
+  if (!fits(totals.layer_cap.size(), rows)) { return false; }
+  return std::all_of(totals.rules.begin(), totals.rules.end(), [&](const auto& rule) {
+    const auto size = std::int64_t(rule.second.size());
+    const std::int64_t cells = rows * totals.experts;
+    const bool per_gate =
+        totals.gates > 0 && cells > 0 && size % cells == 0 && size / cells == totals.gates;
+    return size == rows || size == cells || per_gate;
+  });
+}
 
 bool consistent_mean(const ResampledMean& mean) {
   return fits(mean.sum.size(), kResamples) && mean.sum.size() == mean.count.size();
@@ -136,6 +155,7 @@ void RowTotals::add(const RowTotals& other, const std::vector<std::size_t>& doma
   for (std::size_t i = 0; i < numbers.size(); ++i) { numbers[i].add(other.numbers[i]); }
   importance.add(other.importance);
   pairs.add(other.pairs);
+  kappa.add(other.kappa);
   effect.resize(std::max(effect.size(), other.effect.size()));
   for (std::size_t e = 0; e < other.effect.size(); ++e) { effect[e].add(other.effect[e]); }
   add_counts(kappa_hist, other.kappa_hist);
@@ -144,6 +164,7 @@ void RowTotals::add(const RowTotals& other, const std::vector<std::size_t>& doma
   call_load_cv.add(other.call_load_cv);
   calls += other.calls;
   capacity += other.capacity;
+  tokens_at_cap += other.tokens_at_cap;
   tokens.add(other.tokens);
   for (std::size_t d = 0; d < other.domain_assigned.size(); ++d) {
     const std::size_t place = domain_places[d];
@@ -199,6 +220,11 @@ void CorpusTotals::add(const CorpusTotals& other) {
   std::vector<std::size_t> places;
   for (const std::string& name : other.domains) { places.push_back(domain(name)); }
   for (std::size_t r = 0; r < rows.size(); ++r) { rows[r].add(other.rows[r], places); }
+  add_sides(dense, other.dense);
+  add_sides(shared, other.shared);
+  rules.insert(other.rules.begin(), other.rules.end());
+  if (layer_cap.empty()) { layer_cap = other.layer_cap; }
+  if (u_multiplier == 0) { u_multiplier = other.u_multiplier; }
   documents += other.documents;
   failed_documents += other.failed_documents;
   for (const auto& [message, count] : other.failures) { failures[message] += count; }
@@ -211,25 +237,40 @@ void CorpusTotals::add(const CorpusTotals& other) {
   nll_of_bytes.add(other.nll_of_bytes);
   bytes_counted += other.bytes_counted;
   resampled_nll.add(other.resampled_nll);
+  effect.add(other.effect);
+  effect_relative.add(other.effect_relative);
 }
 
 double CorpusTotals::quantile_error() const {
   double error = 0;
-  for (const RowTotals& row : rows) {
-    for (const NumberTotals& number : row.numbers) {
+  const auto take = [&](const auto& numbers) {
+    for (const NumberTotals& number : numbers) {
       error = std::max(error, number.quantiles.rank_error());
     }
+  };
+  for (const RowTotals& row : rows) { take(row.numbers); }
+  for (const auto* sides : {&dense, &shared}) {
+    for (const SideTotals& side : *sides) { take(side.numbers); }
   }
+  return error;
+}
+
+double CorpusTotals::score_error() const {
+  double error = 0;
+  for (const RowTotals& row : rows) { error = std::max(error, row.kappa.rank_error()); }
   return error;
 }
 
 bool CorpusTotals::consistent() const {
   const bool sizes = rows.size() == layer_index.size() && rows.size() == pass_index.size() &&
                      experts >= 0 && experts <= (1 << 16) && gates >= 0 &&
-                     consistent_mean(resampled_nll);
+                     std::isfinite(u_multiplier) && consistent_mean(resampled_nll) &&
+                     effect.consistent() && effect_relative.consistent();
   CountCheck counts;
   counts(*this);
-  return sizes && counts.good() && std::all_of(rows.begin(), rows.end(), [&](const RowTotals& row) {
+  return sizes && counts.good() && consistent_rules(*this) && consistent_sides(dense) &&
+         consistent_sides(shared) &&
+         std::all_of(rows.begin(), rows.end(), [&](const RowTotals& row) {
            return row.domain_assigned.size() <= domains.size() && consistent_row(row, experts) &&
                   consistent_mean(row.resampled_kappa) && consistent_mean(row.resampled_effect);
          });

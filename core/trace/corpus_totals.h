@@ -10,6 +10,9 @@
 #include <string_view>
 #include <vector>
 
+#include "core/trace/effect_bins.h"
+#include "core/trace/kappa_totals.h"
+#include "core/trace/side_totals.h"
 #include "core/trace/token_contexts.h"
 #include "core/trace/totals.h"
 #include "core/trace/trace.h"
@@ -47,6 +50,7 @@ struct RowTotals {
   std::array<NumberTotals, kRowNumbers.size()> numbers;
   ImportanceTotals importance;
   PairTotals pairs;
+  KappaTotals kappa;
   std::vector<EffectTotals> effect;                     // [E]
   std::vector<std::int64_t> kappa_hist, gate_pre_hist;  // [E,kKappaBins], [E,kGatePreBins]
   // What each call had, added up: the reference's way of averaging.
@@ -54,6 +58,8 @@ struct RowTotals {
   std::int64_t calls = 0;
   // Assignments that an expert can take in all calls together; 0: no limit, or calls overlapped.
   std::int64_t capacity = 0;
+  // With soft routing: tokens with an expert that only the cap left out.
+  std::int64_t tokens_at_cap = 0;
   TokenCounts tokens;
   std::vector<std::vector<std::int64_t>> domain_assigned;  // [D][E]; short: none
   std::vector<std::int64_t> resampled_assigned;            // [B,E]
@@ -69,6 +75,7 @@ struct RowTotals {
     for (NumberTotals& number : numbers) { archive(number); }
     archive(importance);
     archive(pairs);
+    archive(kappa);
     archive(effect);
     archive(kappa_hist);
     archive(gate_pre_hist);
@@ -76,6 +83,7 @@ struct RowTotals {
     archive(call_load_cv);
     archive(calls);
     archive(capacity);
+    archive(tokens_at_cap);
     archive(tokens);
     archive(domain_assigned);
     archive(resampled_assigned);
@@ -89,14 +97,21 @@ struct CorpusTotals {
   std::int64_t experts = 0, gates = 0;  // E, I of the model, the largest of its layers
   std::vector<std::int32_t> layer_index, pass_index;  // [R]
   std::vector<RowTotals> rows;                        // [R]
+  std::vector<SideTotals> dense, shared;  // by pass, then layer: dense layers, shared experts
+  // What acted in every call alike, by the name of its array [R,…] in a trace: budget and threshold
+  // of soft routing, and κ parameters that interventions changed. Of the cap: [R] or empty.
+  std::map<std::string, std::vector<float>> rules;
+  std::vector<std::int32_t> layer_cap;
+  double u_multiplier = 0;  // that the formula of κ gives u; 0: no κ parameters acted
   std::int64_t documents = 0, failed_documents = 0, tokens = 0, bytes = 0;
   Sum nll;  // nats, over tokens that have one
   std::int64_t nll_count = 0;
   Sum nll_of_bytes;  // of those that are text, for bits per byte
   std::int64_t bytes_counted = 0;
   ResampledMean resampled_nll;
-  std::vector<std::string> domains;  // names, in the order of domain_assigned
-  std::uint64_t seed = 0;            // of the resamples
+  EffectBins effect, effect_relative;  // of all layers, where asked for
+  std::vector<std::string> domains;    // names, in the order of domain_assigned
+  std::uint64_t seed = 0;              // of the resamples
   // Of shown_tokens(): a letter may be in parts.
   std::map<std::int32_t, std::string> token_bytes;
   // What kept documents from being used, and how many: the first in the order of the alphabet.
@@ -115,8 +130,9 @@ struct CorpusTotals {
   std::size_t domain(const std::string& name);
   // Totals of another part of the corpus, of the same model and seed: other rows are internal.
   void add(const CorpusTotals& other);
-  // The greatest of the rank errors of all quantiles.
+  // The greatest of the rank errors of all quantiles; and of those by which κ's tails are found.
   double quantile_error() const;
+  double score_error() const;
   // Whether what exchange() has read can be read off: sizes that fit together.
   bool consistent() const;
   template <typename Archive>
@@ -126,6 +142,11 @@ struct CorpusTotals {
     archive(layer_index);
     archive(pass_index);
     archive(rows);
+    archive(dense);
+    archive(shared);
+    archive(rules);
+    archive(layer_cap);
+    archive(u_multiplier);
     archive(documents);
     archive(failed_documents);
     archive(tokens);
@@ -135,6 +156,8 @@ struct CorpusTotals {
     archive(nll_of_bytes);
     archive(bytes_counted);
     archive(resampled_nll);
+    archive(effect);
+    archive(effect_relative);
     archive(domains);
     archive(seed);
     archive(failures);

@@ -29,6 +29,19 @@ class DescribedArrays {
     put(std::move(array), {bytes.begin(), bytes.end()}, about, dimensions, unit);
   }
 
+  // An array that a trace has, too, with as many of its axes as `shape` has.
+  template <typename T>
+  void add_as_in_trace(std::string_view name, std::vector<std::int64_t> shape,
+                       std::vector<T> values) {
+    const std::span<const ArraySchema> all = array_schemas();
+    const auto schema = std::find_if(all.begin(), all.end(),
+                                     [&](const ArraySchema& one) { return one.name == name; });
+    require(schema != all.end(), ExitCode::internal, {}, "an array of traces called ", name);
+    const std::size_t rank = shape.size();
+    add(std::string(name), std::move(shape), std::move(values), "", {});
+    described_[std::string(name)] = describe_array(*schema, rank);
+  }
+
   void add_texts(const std::string& name, std::vector<std::int64_t> shape,
                  std::vector<std::string> texts, const char* about,
                  std::initializer_list<std::string_view> dimensions) {
@@ -66,6 +79,7 @@ class DescribedArrays {
   static NpyType type_of(std::int64_t) { return NpyType::int64; }
   static NpyType type_of(std::int32_t) { return NpyType::int32; }
   static NpyType type_of(double) { return NpyType::float64; }
+  static NpyType type_of(float) { return NpyType::float32; }
 
   void put(NpyArray array, std::vector<std::byte> bytes, const char* about,
            std::initializer_list<std::string_view> dimensions, const char* unit) {

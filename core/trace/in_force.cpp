@@ -70,15 +70,22 @@ std::vector<float> ParametersInForce::values_of(const Row& row, std::string_view
   return values;
 }
 
-void ParametersInForce::write(NpzWriter& writer) const {
+std::map<std::string, std::vector<float>> ParametersInForce::all() const {
+  std::map<std::string, std::vector<float>> arrays;
   for (const std::string_view array : {kBias, kScale, kFactor}) {
     if (rank(array) == 0) { continue; }
-    std::int64_t first = 0;
+    std::vector<float>& all = arrays[std::string(array)];
     for (const Row& row : rows_) {
       const std::vector<float> values = values_of(row, array);
-      writer.write(array, first, std::as_bytes(std::span(values)));
-      first += std::ssize(values);
+      all.insert(all.end(), values.begin(), values.end());
     }
+  }
+  return arrays;
+}
+
+void ParametersInForce::write(NpzWriter& writer) const {
+  for (const auto& [array, values] : all()) {
+    writer.write(array, 0, std::as_bytes(std::span(values)));
   }
 }
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -22,6 +24,8 @@ class ParametersInForce {
   // 3 [M,E,I].
   std::size_t rank(std::string_view array) const;
   void write(NpzWriter& writer) const;
+  // The arrays that the run changed, by their names, row after row.
+  std::map<std::string, std::vector<float>> all() const;
 
  private:
   struct Row {

@@ -124,7 +124,7 @@ struct TraceRecorder::State : RecordedArrays {
     indices(dense_layers, "dense_layer_index", "dense_pass_index");
     indices(shared_layers, "shared_layer_index", "shared_pass_index");
     indices(lens_layers, "lens_layer_index", "lens_pass_index");
-    if (soft) { write_soft_rules(plan, moe_layers, extents[Axis::expert], *writer); }
+    if (soft) { write_soft_rules(soft_rules(plan, moe_layers, extents[Axis::expert]), *writer); }
   }
 
   // Row of (layer, pass) among the recorded ones: passes outside, layers inside.

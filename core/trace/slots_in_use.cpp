@@ -75,21 +75,24 @@ RemovedAtEnd::~RemovedAtEnd() {
   std::filesystem::remove(file, ignored);
 }
 
-void write_soft_rules(const RunPlan& plan, const std::vector<std::int64_t>& moe_layers,
-                      std::int64_t experts, NpzWriter& writer) {
-  std::vector<float> budgets, thresholds;
-  std::vector<std::int32_t> caps;
+SoftRules soft_rules(const RunPlan& plan, const std::vector<std::int64_t>& moe_layers,
+                     std::int64_t experts) {
+  SoftRules rules;
   for (std::int64_t pass = 0; pass < plan.passes; ++pass) {
     for (const std::int64_t layer : moe_layers) {
       const SoftRule rule = plan.layers[layer].soft_rule();
-      budgets.push_back(float(rule.budget));
-      thresholds.push_back(float(soft_threshold(rule, experts)));
-      caps.push_back(std::int32_t(rule.most));
+      rules.budget.push_back(float(rule.budget));
+      rules.threshold.push_back(float(soft_threshold(rule, experts)));
+      rules.cap.push_back(std::int32_t(rule.most));
     }
   }
-  writer.write("layer_budget", budgets);
-  writer.write("layer_threshold", thresholds);
-  writer.write("layer_cap", caps);
+  return rules;
+}
+
+void write_soft_rules(const SoftRules& rules, NpzWriter& writer) {
+  writer.write("layer_budget", rules.budget);
+  writer.write("layer_threshold", rules.threshold);
+  writer.write("layer_cap", rules.cap);
 }
 
 }  // namespace kappascope

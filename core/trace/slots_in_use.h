@@ -23,7 +23,12 @@ struct RemovedAtEnd {
 
 // layer_budget, layer_threshold and layer_cap of the recorded MoE layers, pass after pass; a
 // layer has at most so many experts.
-void write_soft_rules(const RunPlan& plan, const std::vector<std::int64_t>& moe_layers,
-                      std::int64_t experts, NpzWriter& writer);
+struct SoftRules {
+  std::vector<float> budget, threshold;  // [M]
+  std::vector<std::int32_t> cap;         // [M] 0: none
+};
+SoftRules soft_rules(const RunPlan& plan, const std::vector<std::int64_t>& moe_layers,
+                     std::int64_t experts);
+void write_soft_rules(const SoftRules& rules, NpzWriter& writer);
 
 }  // namespace kappascope

@@ -7,7 +7,7 @@
 #include "core/nan.h"
 #include "core/trace/byte_archive.h"
 #include "core/trace/described_arrays.h"
-#include "core/trace/schema.h"
+#include "core/trace/stats_parts.h"
 
 namespace kappascope {
 namespace {
@@ -41,7 +41,10 @@ class StatsArrays {
 
   void add_all() {
     add_corpus();
+    add_sides(to_, totals_);
     if (rows_ == 0) { return; }
+    add_kappa(to_, totals_);
+    add_rules(to_, totals_);
     add_experts();
     add_pairs();
     add_numbers();
@@ -158,28 +161,11 @@ class StatsArrays {
   }
 
   void add_numbers() {
-    for (std::size_t i = 0; i < kRowNumbers.size(); ++i) { add_number(i); }
-  }
-
-  void add_number(std::size_t i) {
-    constexpr double kQuantiles[] = {0.05, 0.25, 0.5, 0.75, 0.95};
-    std::vector<double> sum, square, quantiles;
-    Counts count;
-    for (const RowTotals& row : totals_.rows) {
-      const NumberTotals& number = row.numbers[i];
-      sum.push_back(number.sum.value());
-      square.push_back(number.sum_square.value());
-      count.push_back(number.count);
-      for (const double q : number.quantiles.quantiles(kQuantiles)) { quantiles.push_back(q); }
+    for (std::size_t i = 0; i < kRowNumbers.size(); ++i) {
+      std::vector<const NumberTotals*> layers;
+      for (const RowTotals& row : totals_.rows) { layers.push_back(&row.numbers[i]); }
+      add_number(to_, std::string(kRowNumbers[i].name), "moe_layer", layers);
     }
-    if (std::all_of(count.begin(), count.end(), [](std::int64_t n) { return n == 0; })) { return; }
-    const std::string name(kRowNumbers[i].name);
-    to_.add(name + "_sum", {rows_}, std::move(sum), "sum over what ran", {"moe_layer"}, "1");
-    to_.add(name + "_sum_square", {rows_}, std::move(square), "sum of the squares", {"moe_layer"},
-            "1");
-    to_.add(name + "_count", {rows_}, std::move(count), "finite values", {"moe_layer"});
-    to_.add(name + "_quantiles", {rows_, 5}, std::move(quantiles),
-            "5, 25, 50, 75 and 95 % quantile", {"moe_layer", "quantile"}, "1");
   }
 
   void add_histograms() {
@@ -197,7 +183,7 @@ class StatsArrays {
   }
 
   void add_effect() {
-    const auto add = [&](const char* name, const char* about, auto of) {
+    const auto add = [&](const char* name, const char* about, auto of, double without = kNaN) {
       to_.add(name, {rows_, experts_},
               padded<double>(totals_, experts_, kNaN,
                              [&](const RowTotals& row) {
@@ -205,7 +191,7 @@ class StatsArrays {
                                for (const EffectTotals& effect : row.effect) {
                                  const EffectSums sums = effect.value();
                                  const auto n = double(sums.count);
-                                 values.push_back(sums.count > 0 ? of(sums, n) : kNaN);
+                                 values.push_back(sums.count > 0 ? of(sums, n) : without);
                                }
                                return values;
                              }),
@@ -224,8 +210,13 @@ class StatsArrays {
         [](Of s, double n) { return std::sqrt(s.rel_sum_square / n); });
     add("effect_rel_positive", "share of d / silu(z) > 0",
         [](Of s, double n) { return s.rel_positive / n; });
-    add("effect_count", "scalars (kept token, gate) behind the effect",
-        [](Of, double n) { return n; });
+    add(
+        "effect_count", "scalars (kept token, gate) behind the effect",
+        [](Of, double n) { return n; }, 0);
+    if (const double m = totals_.u_multiplier; m != 0) {
+      add("kappa_u_square", "mean of u^2, u = alpha s + b, over kept (token, gate)",
+          [m](Of s, double n) { return s.slope_square / (n * m * m); });
+    }
   }
 
   void add_calls() {
@@ -365,6 +356,7 @@ void write_stats(const std::filesystem::path& path, const CorpusTotals& totals, 
              {"word"});
   meta["schema"] = kStatsSchema;
   meta["quantile_error"] = totals.quantile_error();
+  meta["score_error"] = totals.score_error();
   meta["resamples"] = {{"count", kResamples}, {"seed", totals.seed}};
   arrays.write(path, std::move(meta));
 }

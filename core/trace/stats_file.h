@@ -16,7 +16,7 @@ inline constexpr const char* kStatsSchema = "kappascope.stats/1";
 inline constexpr const char* kStatsFile = "stats.npz";
 // In it: bytes in groups of eight, their number in front.
 inline constexpr const char* kTotalsArray = "totals";
-inline constexpr std::uint32_t kTotalsVersion = 2;  // of these bytes, in which it comes first
+inline constexpr std::uint32_t kTotalsVersion = 3;  // of these bytes, in which it comes first
 inline constexpr const char* kStatsJson = "stats.json";
 inline constexpr const char* kStatsCsv = "stats.csv";
 

@@ -32,6 +32,34 @@ std::shared_ptr<const CorpusTotals> read_totals(const NpzReader& file) {
   return totals;
 }
 
+// What acted in every call alike: these arrays are in the totals.
+void set_rules(Trace& trace) {
+  const CorpusTotals& totals = *trace.corpus;
+  const auto rule = [&](const char* name) -> std::span<const float> {
+    const auto found = totals.rules.find(name);
+    if (found == totals.rules.end()) { return {}; }
+    return found->second;
+  };
+  trace.layer_budget = rule("layer_budget");
+  trace.layer_threshold = rule("layer_threshold");
+  trace.layer_cap = totals.layer_cap;
+  trace.kappa_bias_in_force = rule("kappa_bias_in_force");
+  trace.kappa_scale_in_force = rule("kappa_scale_in_force");
+  trace.kappa_factor = rule("kappa_factor");
+}
+
+// Of soft routing, where every expert has a slot: up to the last one that a token uses.
+std::int64_t slots_in_use(const CorpusTotals& totals) {
+  std::int64_t slots = 1;
+  for (const RowTotals& row : totals.rows) {
+    const std::vector<std::int64_t>& used = row.choices.assigned_by_slot;
+    for (std::int64_t k = slots; k < std::ssize(used); ++k) {
+      if (used[k] > 0) { slots = k + 1; }
+    }
+  }
+  return slots;
+}
+
 // An array [R,E] or [R,E,bins] of the file, of that size.
 template <typename T>
 std::span<const T> sized(std::span<const T> array, const char* name, std::int64_t expected,
@@ -39,6 +67,34 @@ std::span<const T> sized(std::span<const T> array, const char* name, std::int64_
   require(std::ssize(array) == expected, ExitCode::damaged, {.file = path, .tensor = name},
           "size; expected ", expected, " elements, found ", array.size());
   return array;
+}
+
+void require_layers(const Trace& trace, std::span<const std::int32_t> layers, const char* name) {
+  for (const std::int32_t layer : layers) {
+    require(layer >= 0 && layer < trace.model_layers, ExitCode::damaged,
+            {.file = trace.file->file().path(), .tensor = name}, "expected a layer below ",
+            trace.model_layers, ", found ", layer);
+  }
+}
+
+// Of dense layers the arrays that a trace has, too.
+void set_dense(Trace& trace) {
+  const std::vector<SideTotals>& dense = trace.corpus->dense;
+  if (dense.empty()) { return; }
+  const NpzReader& file = *trace.file;
+  const std::string path = file.file().path();
+  trace.dense_layers = std::ssize(dense);
+  for (const SideTotals& side : dense) {
+    trace.dense_gates = std::max(trace.dense_gates, std::ssize(side.kappa));
+  }
+  const auto places = [&](const char* name) {
+    return sized(file.int32(name), name, trace.dense_layers, path);
+  };
+  trace.dense_layer_index = places("dense_layer_index");
+  trace.dense_pass_index = places("dense_pass_index");
+  trace.dense_kappa = sized(file.float32("dense_kappa"), "dense_kappa",
+                            trace.dense_layers * trace.dense_gates, path);
+  require_layers(trace, trace.dense_layer_index, "dense_layer_index");
 }
 
 }  // namespace
@@ -57,15 +113,13 @@ void load_corpus(Trace& trace, std::int64_t gates) {
   trace.gates = gates;
   trace.layer_index = totals.layer_index;
   trace.pass_index = totals.pass_index;
-  for (const std::int32_t layer : totals.layer_index) {
-    require(layer >= 0 && layer < trace.model_layers, ExitCode::damaged,
-            {.file = path, .tensor = "layer_index"}, "expected a layer below ", trace.model_layers,
-            ", found ", layer);
-  }
+  require_layers(trace, totals.layer_index, "layer_index");
+  set_dense(trace);
   for (const RowTotals& row : totals.rows) {
     trace.slots = std::max(trace.slots, std::ssize(row.choices.assigned_by_slot));
   }
   if (totals.rows.empty()) { return; }
+  set_rules(trace);
   const std::int64_t cells = trace.layers * trace.experts;
   const auto counts = [&](const char* name, std::int64_t bins) {
     return sized(file.int64(name), name, cells * bins, path);
@@ -84,6 +138,8 @@ void load_corpus(Trace& trace, std::int64_t gates) {
   trace.effect_rel_rms = effect("effect_rel_rms");
   trace.effect_rel_positive = effect("effect_rel_positive");
   trace.effect_count = effect("effect_count");
+  if (totals.u_multiplier != 0) { trace.kappa_u_square = effect("kappa_u_square"); }
+  if (totals.rules.contains("layer_budget")) { trace.slots = slots_in_use(totals); }
 }
 
 }  // namespace kappascope

@@ -8,14 +8,12 @@ import time
 import numpy as np
 
 from corpus_contexts import ContextChecks
+from corpus_numbers import ROUNDING, NumberChecks
 from harness import MODEL, PROGRAM, TEXTS, Case, free_port, main
 from peer_python import has_torch, run_torch
 
-# Forward passes of other lengths round differently.
-ROUNDING = {'rtol': 2e-4, 'atol': 2e-4}
 
-
-class Stats(ContextChecks, Case):
+class Stats(ContextChecks, NumberChecks, Case):
     def documents(self, count, seed=1, longest=700):
         """Pieces of the shipped texts."""
         text = (TEXTS / 'prose.txt').read_text() + (TEXTS / 'code.txt').read_text()
@@ -67,6 +65,7 @@ class Stats(ContextChecks, Case):
                                    np.nansum(nll) / np.log(2) / ours['bytes_counted'], **ROUNDING)
         for row in range(rows):
             self.check_row(row, experts, ours, traces)
+        self.check_kappa(out, ours, traces)
         self.check_pairs(ours, traces)
         self.check_domains(ours, traces)
         self.check_contexts(ours, traces)
@@ -87,10 +86,10 @@ class Stats(ContextChecks, Case):
         np.testing.assert_allclose(ours['gate_mass_sum'][row], np.bincount(every, weight, experts), **ROUNDING)
         np.testing.assert_allclose(ours['saliency_sum'][row], np.bincount(every, weight * norm, experts), **ROUNDING)
         for name in [name[:-4] for name in ours if name.endswith('_sum') and name[:-4] in traces[0]]:
-            values = np.concatenate([trace[name][row].ravel() for trace in traces]).astype(float)
-            values = values[np.isfinite(values)]
             if ours[f'{name}_sum'].shape != (len(ours['assigned']),):
                 continue
+            values = np.concatenate([trace[name][row].ravel() for trace in traces]).astype(float)
+            values = values[np.isfinite(values)]
             self.assertEqual(ours[f'{name}_count'][row], values.size, name)
             np.testing.assert_allclose(ours[f'{name}_sum'][row] / values.size, values.mean(), err_msg=name,
                                        **ROUNDING)
@@ -176,14 +175,6 @@ class Stats(ContextChecks, Case):
         self.run_program('plot', out, '-o', self.folder / 'pictures')
         self.run_program('report', out, '-o', self.folder / 'page.html')
 
-    def test_kappa_that_an_edit_takes_out_of_its_bins_is_not_read_off_them(self):
-        corpus = self.corpus(self.documents(5))
-        for words, band in ((['--kappa', 2], 2), (['--kappa-mul', 3], None)):
-            out, _ = self.stats(corpus, words[0][2:], *words)
-            for layer in json.loads((out / 'stats.json').read_text())['layers']:
-                self.assertEqual([layer['kappa'][name] for name in ('p05', 'p50', 'p95')], [band] * 3)
-                self.assertGreater(layer['kappa']['mean'], 1.9)
-
     def test_limits_and_samples(self):
         corpus = self.corpus(self.documents(100))
         tokens, _ = self.stats(corpus, 'tokens', '--tokens', 1000)
@@ -219,8 +210,16 @@ class Stats(ContextChecks, Case):
         for words, code, says in (([], 5, '--resume'), (['--resume'], 3, 'stats.state')):
             _, err = self.run_program('stats', MODEL, '--corpus', corpus, '-o', out, *words, code=code)
             self.assertIn(says, err)
+        (out / 'stats.state').write_bytes(b'kappascope.stats-state/2\nmore')
+        _, err = self.run_program('stats', MODEL, '--corpus', corpus, '-o', out, '--resume', code=4)
+        self.assertIn('another version', err)
         self.run_program('stats', MODEL, '--corpus', corpus, '-o', out, '--force')
         self.assertFalse((out / 'stats.state').exists())
+        arrays = self.arrays(out)
+        arrays['totals'][1] -= 1  # its low half is the version
+        np.savez(out / 'stats.npz', **arrays)
+        _, err = self.run_program('plot', out, '-o', self.folder / 'pictures', code=4)
+        self.assertIn('another version', err)
 
     def test_a_run_that_is_killed_goes_on_to_the_same_bytes(self):
         corpus = self.corpus(self.documents(450))
@@ -339,7 +338,7 @@ class Stats(ContextChecks, Case):
         self.run_program('plot', out, '-o', pictures, '--figure-format', 'svg,csv')
         names = {path.stem for path in pictures.rglob('*.svg')}
         self.assertLessEqual({'expert-load', 'expert-coactivation', 'expert-domains', 'expert-tokens', 'kappa-depth',
-                              'kappa-experts', 'effect', 'gate-saturation'}, names)
+                              'kappa-experts', 'kappa-parameters', 'effect', 'gate-saturation'}, names)
         self.assertNotIn('loss', names)
         self.check_drawn(self.arrays(out), pictures)
         _, err = self.run_program('plot', out, '-o', pictures, '--figures', 'loss', code=2)

@@ -34,6 +34,14 @@ CorpusTotals totals_of_two_experts() {
   row.choices.tokens_by_assigned = row.choices.tokens_by_run = {0, 3};
   row.resampled_assigned.resize(std::size_t(2 * kResamples), 1);
   row.tokens.add(0, 7, 1);
+  row.kappa.mean.resize(2);
+  row.kappa.count = {1, 2};
+  row.kappa.score.resize(2);
+  row.kappa.score[1].add(0.5f);
+  totals.rules = {{"kappa_factor", {1, 2}}};
+  totals.u_multiplier = 1;
+  side_of(totals.dense, 0, 0).kappa = {1, 2};
+  side_of(totals.shared, 1, 0).numbers[0].add(0.5f);
   return totals;
 }
 

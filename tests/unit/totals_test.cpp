@@ -154,6 +154,8 @@ TEST(RowTotals, AddAllThatIsCounted) {
     row->call_load_cv.add(0.25 * double(n));
     row->calls = 5 * n;
     row->capacity = 6 * n;
+    row->tokens_at_cap = 8 * n;
+    row->kappa.count = {9 * n};
     row->choices.tokens = 7 * n;
     row->effect.resize(std::size_t(n == 1 ? 1 : 2));
     row->domain_assigned = {{n, 0}};
@@ -165,6 +167,8 @@ TEST(RowTotals, AddAllThatIsCounted) {
   EXPECT_EQ(one.call_load_cv.value(), 2.75);
   EXPECT_EQ(one.calls, 55);
   EXPECT_EQ(one.capacity, 66);
+  EXPECT_EQ(one.tokens_at_cap, 88);
+  EXPECT_EQ(one.kappa.count, (std::vector<std::int64_t>{99}));
   EXPECT_EQ(one.choices.tokens, 77);
   EXPECT_EQ(one.effect.size(), 2U);
   EXPECT_EQ(one.domain_assigned, (std::vector<std::vector<std::int64_t>>{{1, 0}, {10, 0}}));
@@ -179,6 +183,20 @@ TEST(PairTotals, CountWhatGoesTogether) {
   EXPECT_EQ(pairs.transition, (Counts{0, 0, 0, 1, 0, 0, 1, 1, 0}));
   EXPECT_EQ(pairs.neighbours, 1);  // not across texts, not with the spoilt token
   EXPECT_DOUBLE_EQ(pairs.neighbour_share.value(), 0.5);
+}
+
+// With tokens left out, the other token of a token is one of those that are not.
+TEST(PairTotals, ShuffleTheTokensThatCount) {
+  RowTokens row{.tokens = 5, .experts = 2, .slots = 1};
+  row.expert = {0, 0, 0, 0, 1};
+  row.kept.assign(5, 1);
+  row.counted.assign(5, 1);
+  leave_out(row, std::vector<std::uint8_t>{0, 0, 0, 1, 1});
+  PairTotals pairs;
+  pairs.add(row, {{0, 5}}, {-1, -1, -1, 0, 1});
+  using Counts = std::vector<std::int64_t>;
+  EXPECT_EQ(pairs.transition, (Counts{1, 0, 0, 1}));
+  EXPECT_EQ(pairs.transition_shuffled, (Counts{0, 1, 1, 0}));
 }
 
 // First choices that follow from the row before, and such that have nothing to do with it.
