@@ -17,6 +17,9 @@ scores, is below 1e-5. After such a near tie the token is reported and left out 
 import argparse, json, os, pathlib, re, shlex, shutil, subprocess, sys, tempfile
 import numpy as np
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'gpu'))
+from comparing import Dumper  # noqa: E402
+
 ABSOLUTE, RELATIVE, TIE = 1e-4, 1e-4, 1e-5
 
 
@@ -132,7 +135,7 @@ def compare_prompts(result, arguments, model, golden_files, words, scratch):
             kept.append(rows)
     shutil.rmtree(out)
     goldens = [np.load(path) for path in with_stream]
-    dumps = dump_forward(arguments.programs, model, goldens, scratch, words)
+    dumps = dump_forward(arguments, model, goldens, scratch, words)
     for path, golden, ours, rows in zip(with_stream, goldens, dumps, kept):
         compare_hidden(result, ours, named(model, path, words), golden, rows)
 
@@ -155,25 +158,20 @@ def compare_prompt(result, where, trace, golden):
     return rows
 
 
-class NoDevice(Exception):
-    pass
-
-
-def dump_forward(programs, model, goldens, scratch, words):
-    """What kappascope_dump_forward writes of the token ids of each golden file, all by one process."""
+def dump_forward(arguments, model, goldens, scratch, words):
+    """What kappascope_dump_forward, one for all models, writes of the token ids of each golden file."""
     if not goldens:
         return []
+    if not arguments.dumper:
+        arguments.dumper = Dumper(arguments.programs / 'kappascope_dump_forward')
     files = [(scratch / f'ids-{n}.txt', scratch / f'forward-{n}.npz') for n in range(len(goldens))]
     for golden, (ids, dumped) in zip(goldens, files):
         ids.write_text('\n'.join(map(str, golden['token_ids'].ravel())))
         dumped.unlink(missing_ok=True)
-    done = subprocess.run([programs / 'kappascope_dump_forward', model, *(name for pair in files for name in pair), *words],
-                          stderr=subprocess.PIPE, text=True)
-    if done.returncode == 77:
-        raise NoDevice(done.stderr.strip())
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    return [dict(np.load(dumped)) for _, dumped in files]
+    arrays, said = arguments.dumper(files[0][1], model, *(name for pair in files for name in pair), *words)
+    if arrays is None:
+        raise RuntimeError(said)
+    return [arrays, *(dict(np.load(dumped)) for _, dumped in files[1:])]
 
 
 class Beginning(dict):
@@ -195,7 +193,7 @@ def compare_forwards(result, arguments, model, golden_files, words, scratch):
     asked = ['--backend', 'plain'] if arguments.forward == 'plain' else ['--device', arguments.forward]
     if arguments.stream:
         asked += ['--wants', 'stream']
-    dumps = dump_forward(arguments.programs, model, goldens, scratch, [*asked, *words])
+    dumps = dump_forward(arguments, model, goldens, scratch, [*asked, *words])
     for path, golden, ours in zip(golden_files, goldens, dumps):
         compare_forward(result, named(model, path, words), ours, golden)
 
@@ -259,6 +257,7 @@ def main():
     parser.add_argument('--forward')
     parser.add_argument('--first', type=int)
     parser.add_argument('--stream', action='store_true')
+    parser.set_defaults(dumper=None)
     arguments = parser.parse_intermixed_args()
     if arguments.oracle:
         if not os.environ.get('KAPPASCOPE_ORACLE'):
@@ -269,12 +268,10 @@ def main():
             for folder in sorted(oracle.glob(group)):
                 arguments.models += [folder] if (folder / 'golden').is_dir() else [
                     model for model in sorted(folder.iterdir()) if model.is_dir()]
-    result, prompts = Comparison(), 0
-    try:
-        prompts = compare_models(result, arguments)
-    except NoDevice as reason:
-        print(f'skipped: no device ({reason})')
-        return 77
+    result = Comparison()
+    prompts = compare_models(result, arguments)
+    if arguments.dumper:
+        arguments.dumper.end()
     for quantity, excess in result.worst.items():
         print(f'{quantity:>14}: worst difference {excess:6.4f} of the tolerance')
     print(f'{prompts} prompts, {result.values} floats, {result.near_ties} near ties chosen differently')

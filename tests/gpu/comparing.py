@@ -38,6 +38,12 @@ class Dumper:
             sys.exit(f'{words}: ended with {self.process.wait()}')
         return answer(*json.loads(line), written)
 
+    def end(self):
+        """Lets it end, which it must do well."""
+        self.process.stdin.close()
+        if self.process.wait():
+            sys.exit(f'{self.process.args[0]}: ended with {self.process.returncode}')
+
 
 def arrays_of(words, written):
     arrays, said = run(words, written)
