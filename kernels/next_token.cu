@@ -2,8 +2,8 @@
 //
 //   ln p(v) = logit_v − ln Σ exp(logit);  nll = −ln p(target)
 //
-// One block per row. Each thread keeps the five highest of its share in order; five rounds then
-// take the best head of all.
+// One block per row. Each thread keeps the five highest of its share in order, each warp the best
+// head of its threads; five rounds then take the best of all, whose warp alone looks for its next.
 #include "kernels/cuda_launch.h"
 #include "kernels/route_math.h"
 
@@ -46,18 +46,44 @@ struct RowMemory {
   int counts[kWarps];
 };
 
-__device__ Candidate block_best(Candidate mine, RowMemory& memory) {
+// The best of a warp, in every lane.
+__device__ Candidate warp_best(Candidate mine) {
   for (int offset = kWarp / 2; offset > 0; offset /= 2) {
     mine = better(mine, {__shfl_xor_sync(kAllLanes, mine.score, offset),
                          __shfl_xor_sync(kAllLanes, mine.index, offset)});
   }
-  __syncthreads();
-  if (int(threadIdx.x) % kWarp == 0) { memory.heads[threadIdx.x / kWarp] = mine; }
-  __syncthreads();
-  Candidate best = memory.heads[0];
-  for (int warp = 1; warp < kWarps; ++warp) { best = better(best, memory.heads[warp]); }
-  return best;
+  return mine;
 }
+
+// The best that each warp has left, one after another. All threads of a block at once.
+class BlockBest {
+ public:
+  __device__ BlockBest(TopList& list, RowMemory& memory) : list_(list), memory_(memory) {
+    take_head();
+  }
+
+  __device__ Candidate take() {
+    __syncthreads();
+    Candidate best = memory_.heads[0];
+    for (int warp = 1; warp < kWarps; ++warp) { best = better(best, memory_.heads[warp]); }
+    __syncthreads();  // all have read before the one warp writes
+    if (best.index != kNone.index && best.index == head_.index) {
+      if (best.index == list_.best[0].index) { drop_head(list_); }
+      take_head();
+    }
+    return best;
+  }
+
+ private:
+  __device__ void take_head() {
+    head_ = warp_best(list_.best[0]);
+    if (int(threadIdx.x) % kWarp == 0) { memory_.heads[threadIdx.x / kWarp] = head_; }
+  }
+
+  TopList& list_;
+  RowMemory& memory_;
+  Candidate head_{};  // of this warp
+};
 
 // ln Σ exp(logit); NaN when a logit is NaN or the highest is infinite.
 __device__ double log_sum_exp(const float* logits, std::int64_t vocab, RowMemory& memory) {
@@ -117,10 +143,10 @@ __global__ void next_token_kernel(NextTokenArgs args) {
   for (std::int64_t v = threadIdx.x; v < args.vocab; v += kThreads) {
     keep(list, {logits[v], std::int32_t(v)});
   }
+  BlockBest heads(list, memory);
   for (int k = 0; k < kTopTokens; ++k) {
-    const Candidate best = block_best(list.best[0], memory);
+    const Candidate best = heads.take();
     const bool found = best.index != kNone.index;
-    if (found && best.index == list.best[0].index) { drop_head(list); }
     if (threadIdx.x != 0) { continue; }
     args.top_id[r * kTopTokens + k] = found ? best.index : -1;
     args.top_logprob[r * kTopTokens + k] = found ? float(double(best.score) - normaliser) : NAN;
