@@ -4,20 +4,21 @@ check_hf_forms.py PROGRAM MODEL_FOLDER...           small folders, as tests/gold
 check_hf_forms.py PROGRAM --oracle PATTERN...       folders of $KAPPASCOPE_ORACLE, the kinds of files in turn; 77 when unset
 
 config.json in the nested spelling of transformers 5 and in the flat one before it, with every type of RoPE
-for the first folder: the files are equal byte for byte. Weights as one file, as shards, as pytorch_model.bin with and without
+for the first folder: the traces are equal byte for byte (the oracle's: the arrays and `info`). Weights as one file, as shards, as pytorch_model.bin with and without
 shards; bfloat16 and the float32 of the same values, MXFP4 and float8 and the float32 of what they stand for:
 every array is equal bit for bit, so that the golden numbers of a folder hold for each of its forms. Likewise
 one expert of float32 among bfloat16 ones.
 """
-import json, os, pathlib, shutil, struct, subprocess, sys, tempfile
+import json, os, pathlib, shutil, subprocess, sys, tempfile
 import numpy as np
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'cli'))
-import torch_files
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'gpu'))
+from comparing import Dumper
+from hf_files import FORMS, read_weights, write_weights
 
-NUMPY = {'F8_E4M3': 'u1', 'F32': '<f4', 'F16': '<f2', 'BF16': '<u2', 'U8': 'u1'}
+# Of what `info` says: names, types and places of tensors, another in each form, and where the folder is.
+OF_FILES = ('directory_sha256', 'path', 'tensors_of_dtype')
 SPELLED_ALONE = ('glm4-groups-bias', 'qwen3-5')  # small folders whose tensors are kept as those of others
-STORAGES = {'F32': 'FloatStorage', 'F16': 'HalfStorage', 'BF16': 'BFloat16Storage', 'U8': 'ByteStorage'}
 ROPES = [  # what config.json says beside rope_theta, each a case of its own; the first is the folder's
     None,
     {'rope_type': 'default'},
@@ -77,59 +78,6 @@ def with_rope(config, rope):
 
 
 # Weights ----------------------------------------------------------------------------------------
-
-
-def read_weights(folder):
-    """{name: (type as in safetensors, array)} of all files of a folder."""
-    tensors = {}
-    for path in sorted(folder.glob('*.safetensors')):
-        data = path.read_bytes()
-        length = struct.unpack('<Q', data[:8])[0]
-        for name, entry in json.loads(data[8:8 + length]).items():
-            if name != '__metadata__':
-                begin, end = (8 + length + offset for offset in entry['data_offsets'])
-                array = np.frombuffer(data[begin:end], NUMPY[entry['dtype']]).reshape(entry['shape'])
-                tensors[name] = entry['dtype'], array
-    return tensors
-
-
-def write_safetensors(path, tensors):
-    header, offset = {'__metadata__': {'format': 'pt'}}, 0
-    for name, (kind, array) in tensors.items():
-        header[name] = {'dtype': kind, 'shape': list(array.shape), 'data_offsets': [offset, offset + array.nbytes]}
-        offset += array.nbytes
-    text = json.dumps(header).encode()
-    text += b' ' * (-len(text) % 8)
-    path.write_bytes(struct.pack('<Q', len(text)) + text + b''.join(array.tobytes() for _, array in tensors.values()))
-
-
-def write_bin(path, tensors):
-    state = {}
-    for name, (kind, array) in tensors.items():
-        array = np.ascontiguousarray(array)
-        steps = [stride // array.itemsize for stride in array.strides]
-        state[name] = torch_files.tensor(torch_files.Storage(array, STORAGES[kind]), 0, array.shape, steps)
-    torch_files.save(path, state)
-
-
-def write_weights(folder, tensors, shards, stem, suffix, write):
-    names = list(tensors)
-    if shards == 1:
-        return write(folder / (stem + suffix), tensors)
-    weight_map = {}
-    for shard in range(shards):
-        name = f'{stem}-{shard + 1:05}-of-{shards:05}{suffix}'
-        part = names[shard::shards]
-        write(folder / name, {tensor: tensors[tensor] for tensor in part})
-        weight_map |= {tensor: name for tensor in part}
-    index = {'metadata': {'total_size': sum(array.nbytes for _, array in tensors.values())}, 'weight_map': weight_map}
-    (folder / f'{stem}{suffix}.index.json').write_text(json.dumps(index))
-
-
-FORMS = {'one file': (1, 'model', '.safetensors', write_safetensors),
-         'three shards': (3, 'model', '.safetensors', write_safetensors),
-         'one .bin': (1, 'pytorch_model', '.bin', write_bin),
-         'two .bin shards': (2, 'pytorch_model', '.bin', write_bin)}
 
 
 def rounded(tensors):
@@ -214,8 +162,9 @@ def with_eight_bits(tensors):
 
 
 class Forms:
-    def __init__(self, program, scratch):
-        self.program, self.scratch, self.failures, self.runs = program, scratch, [], 0
+    def __init__(self, program, scratch, traces):
+        self.program, self.scratch, self.traces, self.failures, self.runs = program, scratch, traces, [], 0
+        self.dumper = Dumper(pathlib.Path(program).parent / 'kappascope_dump_forward')
 
     def folder_of(self, model, config, tensors=None, form=None):
         """The model in the one folder that every form has in turn: the trace names its path."""
@@ -231,34 +180,40 @@ class Forms:
         (folder / 'config.json').write_text(json.dumps(config))
         return folder
 
-    def trace(self, where, folder):
+    @staticmethod
+    def ids_of(folder):
         vocab = json.loads((folder / 'config.json').read_text())['vocab_size']
+        return [(t * 37 + 11) % vocab for t in range(48)]
+
+    def failed(self, where, code, said):
+        self.failures.append(f'{where}: code {code}, {said.strip()}')
+
+    def trace_of(self, where, folder):
+        """The bytes of a trace; None: the run failed, which was noted."""
         ids, out = self.scratch / 'ids.json', self.scratch / 'out'
-        ids.write_text(str([(t * 37 + 11) % vocab for t in range(48)]))
+        ids.write_text(str(self.ids_of(folder)))
         shutil.rmtree(out, ignore_errors=True)
         command = [self.program, 'run', folder, '--ids', ids, '-o', out, '--record', 'gates', '--logits',
                    '--figures', 'none', '--format', 'npz', '-q']
         done = subprocess.run(command, capture_output=True, text=True)
         self.runs += 1
-        if done.returncode:
-            self.failures.append(f'{where}: code {done.returncode}, {done.stderr.strip()}')
-            return None
-        return out / 'trace.npz'
+        return self.failed(where, done.returncode, done.stderr) if done.returncode else (out / 'trace.npz').read_bytes()
 
-    def bytes_of(self, where, folder):
-        path = self.trace(where, folder)
-        return None if path is None else path.read_bytes()
+    def described(self, where, folder):
+        """What the program reads from the files; None as above."""
+        done = subprocess.run([self.program, 'info', folder, '--json'], capture_output=True, text=True)
+        return self.failed(where, done.returncode, done.stderr) if done.returncode else json.loads(done.stdout)
 
     def arrays_of(self, where, folder):
-        path = self.trace(where, folder)
-        if path is None:
-            return None
-        with np.load(path) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-        meta = json.loads(str(found.pop('kappascope_meta')))
-        meta.pop('tensor_directory_sha256')  # of names, types and places: another in each form
-        meta['model'].pop('path')
-        return found, meta
+        """All that the forward pass gives, and the description without what is another in each form; None as above."""
+        ids, dumped = self.scratch / 'ids.txt', self.scratch / 'forward.npz'
+        ids.write_text(' '.join(map(str, self.ids_of(folder))))
+        arrays, said = self.dumper(dumped, folder, ids, dumped)
+        self.runs += 1
+        if arrays is None:
+            return self.failed(where, 1, said)
+        meta = self.described(where, folder)
+        return meta and (arrays, {name: value for name, value in meta.items() if name not in OF_FILES})
 
     def spellings(self, model, ropes):
         config = json.loads((model / 'config.json').read_text())
@@ -267,10 +222,14 @@ class Forms:
                 continue
             given = with_rope(config, rope)
             where = f'{model.name}, {rope["rope_type"] if rope else "its own"} RoPE'
-            first = self.bytes_of(f'{where}, nested', self.folder_of(model, nested(given)))
             type_name = 'rope_type' if rope is None else 'type'
-            second = self.bytes_of(f'{where}, flat', self.folder_of(model, flat(given, type_name)))
-            if first != second:
+            spellings = (('nested', nested), ('flat', lambda config: flat(config, type_name)))
+            result_of = self.trace_of if self.traces else self.arrays_of
+            first, second = [result_of(f'{where}, {name}', self.folder_of(model, spelled(given)))
+                             for name, spelled in spellings]
+            if not self.traces:
+                self.same(where, first, second)
+            elif first != second:
                 self.failures.append(f'{where}: the two spellings give different bytes')
 
     def same(self, where, ours, theirs):
@@ -362,7 +321,7 @@ class Forms:
             return
         for meta in (ours[1], given[1]):  # what the folder is called and its configuration
             meta.pop('config_sha256')
-            meta['model'].pop('family')
+            meta.pop('family')
         self.same(f'{model.name} beside pictures', ours, given)
 
 
@@ -377,7 +336,7 @@ def main():
     else:
         models = [pathlib.Path(word) for word in words]
     with tempfile.TemporaryDirectory() as scratch:
-        forms = Forms(program, pathlib.Path(scratch))
+        forms = Forms(program, pathlib.Path(scratch), words[0] != '--oracle')
         for number, model in enumerate(models):
             # The families share one reader of RoPE.
             forms.spellings(model, ROPES if number == 0 else ROPES[:1])
@@ -389,6 +348,7 @@ def main():
             forms.four_bits(model)
             forms.eight_bits(model)
             forms.types_side_by_side(model)
+    forms.dumper.end()
     for failure in forms.failures:
         print('FAILED', failure)
     print(f'{len(models)} models, {forms.runs} runs')
