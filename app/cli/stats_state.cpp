@@ -84,11 +84,12 @@ std::optional<CorpusPlace> read_state(const fs::path& file, const std::string& s
   require(written_with == settings, ExitCode::usage, {.file = name},
           "of a run with another model, corpus or other words; --force starts anew");
   CorpusPlace place;
+  const CorpusTotals empty = totals;
   reader(place);
   reader(totals);
   reader.require_end();
-  require(totals.consistent(), ExitCode::damaged, {.file = name},
-          "totals that do not fit together; --force starts anew");
+  require(totals.consistent() && totals.is_of_the_model_of(empty), ExitCode::damaged,
+          {.file = name}, "totals that do not fit together; --force starts anew");
   return place;
 }
 

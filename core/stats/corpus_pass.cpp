@@ -252,8 +252,9 @@ void CorpusPass::add_effects(const MoeTap& tap, const RowTokens& tokens) {
 }
 
 void CorpusPass::add_capped(const MoeTap& tap, const RowTokens& tokens, std::size_t place) {
-  if (tap.routing.soft_weight == nullptr || totals_.layer_cap[place] == 0) { return; }
-  const float threshold = totals_.rules.at("layer_threshold")[place];
+  const LayerPlan& plan = plan_.layers[tap.layer];
+  if (tap.routing.soft_weight == nullptr || !plan.soft || plan.soft_rule().most == 0) { return; }
+  const auto threshold = float(soft_threshold(plan.soft_rule(), totals_.experts));
   for (std::int64_t t = 0; t < tokens.tokens; ++t) {
     if (tokens.is_left_out(t)) { continue; }
     const std::uint8_t* kept = tokens.kept.data() + t * tokens.slots;

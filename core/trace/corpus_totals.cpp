@@ -19,7 +19,7 @@ bool fits(std::size_t size, std::int64_t expected) {
   return size == 0 || std::int64_t(size) == expected;
 }
 
-bool consistent_row(const RowTotals& row, std::int64_t experts) {
+bool consistent_row(const RowTotals& row, std::int64_t experts, std::int64_t gates) {
   const ChoiceTotals& choices = row.choices;
   const PairTotals& pairs = row.pairs;
   bool good = !choices.assigned.empty() && choices.assigned.size() <= std::size_t(experts);
@@ -40,7 +40,7 @@ bool consistent_row(const RowTotals& row, std::int64_t experts) {
   for (const NumberTotals& number : row.numbers) {
     good = good && number.count >= 0 && number.quantiles.consistent();
   }
-  return good && row.contexts.consistent(own) && row.kappa.consistent(own) &&
+  return good && row.contexts.consistent(own) && row.kappa.consistent(own, gates) &&
          fits(row.importance.saliency.size(), own) &&
          row.importance.saliency.size() == row.importance.saliency_count.size() &&
          fits(row.importance.selected_logit.size(), own) &&
@@ -92,17 +92,28 @@ bool consistent_sides(const std::vector<SideTotals>& sides) {
                      [](const SideTotals& side) { return side.consistent(); });
 }
 
-// Each is of a row, an expert or a gate unit.
+// Each is of a row, an expert or a gate unit, as its name says; readers take it by its name.
 bool consistent_rules(const CorpusTotals& totals) {
-  const auto rows = std::int64_t(totals.rows.size());
+  const auto rows = std::int64_t(totals.rows.size()), cells = rows * totals.experts;
+  const bool soft = !totals.layer_cap.empty();
   if (!fits(totals.layer_cap.size(), rows)) { return false; }
+  if (totals.rules.count("layer_budget") != soft || totals.rules.count("layer_threshold") != soft) {
+    return false;
+  }
   return std::all_of(totals.rules.begin(), totals.rules.end(), [&](const auto& rule) {
-    const auto size = std::int64_t(rule.second.size());
-    const std::int64_t cells = rows * totals.experts;
+    const auto& [name, values] = rule;
+    const auto size = std::int64_t(values.size());
+    if (name == "layer_budget" || name == "layer_threshold") { return size == rows; }
+    if (name == "kappa_factor") { return size == cells; }
     const bool per_gate =
         totals.gates > 0 && cells > 0 && size % cells == 0 && size / cells == totals.gates;
-    return size == rows || size == cells || per_gate;
+    return (name == "kappa_bias_in_force" || name == "kappa_scale_in_force") &&
+           (size == rows || size == cells || per_gate);
   });
+}
+
+bool is_negative(std::int32_t index) {
+  return index < 0;
 }
 
 bool consistent_mean(const ResampledMean& mean) {
@@ -213,10 +224,13 @@ std::size_t CorpusTotals::domain(const std::string& name) {
   return std::size_t(found - domains.begin());
 }
 
+bool CorpusTotals::is_of_the_model_of(const CorpusTotals& other) const {
+  return layer_index == other.layer_index && pass_index == other.pass_index &&
+         experts == other.experts && gates == other.gates && seed == other.seed;
+}
+
 void CorpusTotals::add(const CorpusTotals& other) {
-  require(layer_index == other.layer_index && pass_index == other.pass_index &&
-              experts == other.experts && seed == other.seed,
-          ExitCode::internal, {}, "totals of another model or seed");
+  require(is_of_the_model_of(other), ExitCode::internal, {}, "totals of another model or seed");
   std::vector<std::size_t> places;
   for (const std::string& name : other.domains) { places.push_back(domain(name)); }
   for (std::size_t r = 0; r < rows.size(); ++r) { rows[r].add(other.rows[r], places); }
@@ -263,7 +277,9 @@ double CorpusTotals::score_error() const {
 
 bool CorpusTotals::consistent() const {
   const bool sizes = rows.size() == layer_index.size() && rows.size() == pass_index.size() &&
-                     experts >= 0 && experts <= (1 << 16) && gates >= 0 &&
+                     experts >= 0 && experts <= (1 << 16) && gates >= 0 && gates < (1 << 24) &&
+                     std::none_of(layer_index.begin(), layer_index.end(), is_negative) &&
+                     std::none_of(pass_index.begin(), pass_index.end(), is_negative) &&
                      std::isfinite(u_multiplier) && consistent_mean(resampled_nll) &&
                      effect.consistent() && effect_relative.consistent();
   CountCheck counts;
@@ -271,8 +287,9 @@ bool CorpusTotals::consistent() const {
   return sizes && counts.good() && consistent_rules(*this) && consistent_sides(dense) &&
          consistent_sides(shared) &&
          std::all_of(rows.begin(), rows.end(), [&](const RowTotals& row) {
-           return row.domain_assigned.size() <= domains.size() && consistent_row(row, experts) &&
-                  consistent_mean(row.resampled_kappa) && consistent_mean(row.resampled_effect);
+           return row.domain_assigned.size() <= domains.size() &&
+                  consistent_row(row, experts, gates) && consistent_mean(row.resampled_kappa) &&
+                  consistent_mean(row.resampled_effect);
          });
 }
 

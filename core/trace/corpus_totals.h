@@ -128,6 +128,8 @@ struct CorpusTotals {
   void add_failure(const std::string& message);
   // Place of a domain, added if new.
   std::size_t domain(const std::string& name);
+  // The same rows, experts, gate units and seed.
+  bool is_of_the_model_of(const CorpusTotals& other) const;
   // Totals of another part of the corpus, of the same model and seed: other rows are internal.
   void add(const CorpusTotals& other);
   // The greatest of the rank errors of all quantiles; and of those by which κ's tails are found.

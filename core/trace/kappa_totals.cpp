@@ -57,12 +57,14 @@ double KappaTotals::rank_error() const {
   return error;
 }
 
-bool KappaTotals::consistent(std::int64_t experts) const {
+bool KappaTotals::consistent(std::int64_t experts, std::int64_t gates) const {
   const auto fits = [&](std::size_t size) { return size == 0 || std::int64_t(size) == experts; };
   return fits(mean.size()) && mean.size() == count.size() && fits(log.size()) &&
          log.size() == log_count.size() && fits(score.size()) &&
-         std::all_of(score.begin(), score.end(),
-                     [](const ScoreSketch& sketch) { return sketch.consistent(); });
+         std::all_of(score.begin(), score.end(), [&](const ScoreSketch& sketch) {
+           const double most = 0x1p62 / double(std::max<std::int64_t>(1, experts * gates));
+           return sketch.consistent() && double(sketch.count()) <= most;
+         });
 }
 
 }  // namespace kappascope

@@ -29,8 +29,9 @@ struct KappaTotals {
   void add(const KappaTotals& other);
   // Of the greatest of the sketches; 0: all are exact.
   double rank_error() const;
-  // Whether what exchange() has read is of so many experts.
-  bool consistent(std::int64_t experts) const;
+  // Whether what exchange() has read is of so many experts and gate units, all of whose κ together
+  // can be counted.
+  bool consistent(std::int64_t experts, std::int64_t gates) const;
   template <typename Archive>
   void exchange(Archive& archive) {
     archive(mean);

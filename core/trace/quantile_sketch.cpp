@@ -133,6 +133,7 @@ bool Sketch<kAll, kAbove>::consistent() const {
   for (std::size_t level = 0; level < levels_.size(); ++level) {
     const auto size = std::int64_t(levels_[level].size());
     if (odd_[level] > 1 || size > (left >> level)) { return false; }
+    if (levels_[level].size() > capacity_of<kAll, kAbove>(level)) { return false; }
     for (const float value : levels_[level]) {
       if (!std::isfinite(value)) { return false; }
     }

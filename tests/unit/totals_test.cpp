@@ -317,6 +317,52 @@ TEST(CorpusTotals, RefusesCountsThatNoCorpusHas) {
   }
 }
 
+// Readers take a rule by its name and with the size that it says.
+TEST(CorpusTotals, RefusesWhatItsNamesDoNotSay) {
+  CorpusTotals totals = totals_of_one_row();
+  totals.gates = 2;
+  const auto refuses = [&](const std::string& name, std::size_t size) {
+    CorpusTotals other = totals;
+    other.rules[name].assign(size, 1.0f);
+    return !other.consistent();
+  };
+  EXPECT_FALSE(refuses("kappa_factor", 3));
+  EXPECT_TRUE(refuses("kappa_factor", 1));
+  EXPECT_TRUE(refuses("kappa_factor", 6));
+  for (const std::size_t size : {1U, 3U, 6U}) {
+    EXPECT_FALSE(refuses("kappa_bias_in_force", size));
+  }
+  EXPECT_TRUE(refuses("kappa_scale_in_force", 2));
+  EXPECT_TRUE(refuses("kappa_hist", 3));
+  EXPECT_TRUE(refuses("layer_budget", 1)) << "without threshold and cap";
+  totals.rules["layer_budget"] = totals.rules["layer_threshold"] = {1};
+  EXPECT_FALSE(totals.consistent());
+  totals.layer_cap = {0};
+  EXPECT_TRUE(totals.consistent());
+  totals.pass_index = {-1};
+  EXPECT_FALSE(totals.consistent());
+}
+
+// A level that never fills up so would take as long as the square of the file's size.
+TEST(ScoreSketch, RefusesLevelsThatAreTooFull) {
+  ScoreSketch sketch;
+  std::vector<float> values(std::size_t(ScoreSketch::kExact) + 1, 1.0f);
+  ByteWriter writer;
+  const auto write = [&](std::vector<float> of) {
+    std::vector<std::vector<float>> levels{std::move(of)};
+    std::vector<std::uint8_t> odd{0};
+    auto count = std::int64_t(levels[0].size()), error = std::int64_t{0};
+    writer = ByteWriter();
+    writer(levels), writer(odd), writer(count), writer(error);
+    ByteReader reader(writer.bytes, "sketch");
+    reader(sketch);
+    return sketch.consistent();
+  };
+  EXPECT_FALSE(write(values));
+  values.pop_back();
+  EXPECT_TRUE(write(values));
+}
+
 // Every prefix of the bytes of totals, and lengths that lie.
 TEST(ByteReader, RefusesBytesThatEndTooSoon) {
   CorpusTotals totals = totals_of_one_row();
