@@ -104,7 +104,9 @@ EffectTail binned_tail(const EffectBins& bins, std::int64_t count, double q) {
   for (std::int64_t bin = first.bin; bin < EffectBins::kBins; ++bin) {
     if (bins.count[bin] == 0) { continue; }
     const auto in_bin = double(bins.count[bin]);
-    const double taken = bin == first.bin ? in_bin - double(first.below) : in_bin;
+    // What equals the threshold belongs to it; of values within a bin that is not known.
+    const bool part = bin == first.bin && bin != EffectBins::kZero;
+    const double taken = part ? in_bin - double(first.below) : in_bin;
     const double share = taken / in_bin;
     n += taken;
     sum += share * bins.sum[bin].value();
