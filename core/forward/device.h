@@ -35,7 +35,8 @@ class DeviceRanks {
   virtual void sum(at::Tensor& values) = 0;
 };
 
-// The GPU among those of all machines, by number; 0: no GPU, or none whose values can be summed
+// A hash of the machine's name and of where the GPU is on its bus, which tells the GPUs of all
+// machines apart (not the parts of one, by MIG); 0: no GPU, or none whose values can be summed
 // where they are (no NCCL, or KAPPASCOPE_NCCL=off).
 std::int64_t device_number(const at::Device& device);
 // All ranks call it, each with another GPU that has a number. The ranks must outlive the result.

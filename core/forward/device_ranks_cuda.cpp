@@ -27,7 +27,8 @@ constexpr auto kPause = 20us;        // between two looks
 struct NcclId {
   std::array<std::int64_t, 16> parts;
 };
-using NcclGroup = struct ncclComm*;
+struct ncclComm;
+using NcclGroup = ncclComm*;
 constexpr int kNcclInProgress = 7, kNcclFloat = 7, kNcclSum = 0;
 
 struct Nccl {
@@ -64,37 +65,49 @@ const Nccl* nccl() {
 class NcclRanks final : public DeviceRanks {
  public:
   NcclRanks(Ranks& ranks, const at::Device& device) : ranks_(ranks), device_(device) {
+    require_launched(cuda_create(summed_), "event");
     NcclId id{};
     if (ranks.rank() == 0) { require_done(nccl_.get_id(&id)); }
     require_exchanged(ranks.sum(std::span(id.parts)));  // 0 on the others
-    require_done(nccl_.join(&group_, ranks.size(), id, ranks.rank()));
-    require_launched(cuda_create(summed_), "event");
+    NcclGroup group = nullptr;
+    require_done(nccl_.join(&group, ranks.size(), id, ranks.rank()));
+    group_.reset(group);
   }
-  // Not ncclCommDestroy, which may wait for the others; nothing is under way.
   ~NcclRanks() override {
-    if (group_) { nccl_.abort(group_); }
     if (summed_) { cuda_destroy(summed_); }
   }
 
+  // A rank that has ended is noticed at a wait, where the GPUs would wait for it without end: at
+  // the first, before NCCL connects to it, or at the second, before its values are waited for.
   void sum(at::Tensor& values) override {
-    void* const first = values.mutable_data_ptr<float>();
-    const CudaStream stream = stream_of(device_);
-    require_done(
-        nccl_.sum(first, first, std::size_t(values.numel()), kNcclFloat, kNcclSum, group_, stream));
-    require_launched(cuda_record(summed_, stream), "event");
-    // A rank that has ended is noticed here; the GPUs would wait for it without end.
     require_exchanged(ranks_.wait());
-    await_sum();
+    require(group_ != nullptr, ExitCode::gpu, {}, "NCCL: an earlier sum over ranks has failed");
+    try {
+      start(values);
+      require_exchanged(ranks_.wait());
+      await_sum();
+    } catch (...) {
+      group_.reset();  // what is under way would hold up all that is started after it
+      throw;
+    }
   }
 
  private:
+  void start(at::Tensor& values) {
+    void* const first = values.mutable_data_ptr<float>();
+    const CudaStream stream = stream_of(device_);
+    require_done(nccl_.sum(first, first, std::size_t(values.numel()), kNcclFloat, kNcclSum,
+                           group_.get(), stream));
+    require_launched(cuda_record(summed_, stream), "event");
+  }
+
   void await_sum() {
     for (const auto end = std::chrono::steady_clock::now() + kLongestSum;;) {
       bool summed = false;
       require_launched(cuda_reached(summed_, summed), "sum over ranks");
       if (summed) { return; }
       int error = 0;
-      require_done(nccl_.error_of(group_, &error));
+      require_done(nccl_.error_of(group_.get(), &error));
       require_done(error == kNcclInProgress ? 0 : error);
       require(std::chrono::steady_clock::now() < end, ExitCode::gpu, {},
               "NCCL: a sum over ranks takes longer than ", kLongestSum.count(), " minutes",
@@ -113,7 +126,8 @@ class NcclRanks final : public DeviceRanks {
   const Nccl& nccl_ = *nccl();
   Ranks& ranks_;
   const at::Device device_;
-  NcclGroup group_ = nullptr;
+  // Not ncclCommDestroy, which may wait for the others; ncclCommAbort also ends what is under way.
+  std::unique_ptr<ncclComm, int (*)(NcclGroup)> group_{nullptr, nccl_.abort};
   CudaEvent summed_ = nullptr;
 };
 

@@ -44,7 +44,7 @@ class TrainEmulated(Case):
     def test_ranks_with_a_gpu_each_sum_their_derivatives_there(self):
         log = self.folder / 'sums'
         of_two = dict(LD_LIBRARY_PATH=EMULATED, EMULATED_NCCL_LOG=log)
-        alone, there, by_host = (self.folder / name for name in ('alone', 'there', 'by_host'))
+        alone, there = self.folder / 'alone', self.folder / 'there'
         self.run_program(*RUN, '--device', 'cuda', '-o', alone)
         self.run_ranks(2, *RUN, '--device', 'cuda:0', '-o', there, EMULATED_BUS=['0', '1'], **of_two)
         summed = [int(line) for line in log.read_text().split()]
@@ -62,9 +62,12 @@ class TrainEmulated(Case):
             self.assertEqual(losses(out), losses(there))  # two summands, in either order
 
     def test_a_sum_that_fails_ends_all_ranks_with_its_reason(self):
+        log = self.folder / 'sums'
         codes, said = self.finish(self.start_ranks(
-            2, *RUN, '--device', 'cuda:0', '-o', self.folder / 'out', LD_LIBRARY_PATH=EMULATED,
+            2, *RUN, '--device', 'cuda:0', '-o', self.folder / 'out', LD_LIBRARY_PATH=EMULATED, EMULATED_NCCL_LOG=log,
             EMULATED_BUS=['0', '1'], EMULATED_NCCL_ERROR=[None, '2']))
+        # The other rank gives its sum up before it saves: on a GPU nothing would go on after it.
+        self.assertEqual(log.read_text().splitlines()[-1], 'aborted by 0')
         self.assertEqual(codes, [7, 7], said)
         self.assertEqual(sum('NCCL: unhandled system error; NCCL_DEBUG=WARN says more' in words for words in said), 1,
                          said)

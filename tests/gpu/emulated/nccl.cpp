@@ -1,6 +1,7 @@
 // What of NCCL core/forward/device_ranks_cuda.cpp calls, between processes of one machine and on
-// values in its memory. EMULATED_NCCL_LOG names a file that counts the values summed, a line a
-// call; EMULATED_NCCL_ERROR is what a sum ends with.
+// values in its memory. EMULATED_NCCL_LOG names a file with a line for each sum, the count of its
+// values, and for each rank that gives up a sum under way; EMULATED_NCCL_ERROR is what a sum ends
+// with.
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -34,6 +35,7 @@ struct Group {
   int rank = 0, size = 0;
   Shared* shared = nullptr;
   std::int64_t rounds = 0;
+  bool unfinished = false;  // a sum that another rank has not come to
 
   // False: the others do not come. NCCL's functions come back before the sum is there.
   bool meet() {
@@ -64,7 +66,7 @@ int ncclCommInitRank(Group** group, int size, Id id, int rank) {
   void* const memory = mmap(nullptr, sizeof(Shared), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   close(file);
   if (memory == MAP_FAILED) { return kSystemError; }
-  *group = new Group{rank, size, static_cast<Shared*>(memory), 0};
+  *group = new Group{rank, size, static_cast<Shared*>(memory)};
   if (!(*group)->meet()) { return kSystemError; }
   if (rank == 0) { shm_unlink(id.name.data()); }
   return 0;
@@ -81,7 +83,8 @@ int ncclAllReduce(const void* from, void* to, std::size_t count, int type, int o
     std::fclose(file);
   }
   std::memcpy(group->shared->values[group->rank].data(), from, count * sizeof(float));
-  if (!group->meet()) { return 0; }
+  group->unfinished = !group->meet();
+  if (group->unfinished) { return 0; }
   auto* const sums = static_cast<float*>(to);
   for (std::size_t i = 0; i < count; ++i) {
     float sum = 0;
@@ -97,6 +100,12 @@ int ncclCommGetAsyncError(Group*, int* error) {
 }
 
 int ncclCommAbort(Group* group) {
+  const char* const log = std::getenv("EMULATED_NCCL_LOG");
+  if (log && group->unfinished) {
+    std::FILE* const file = std::fopen(log, "a");
+    std::fprintf(file, "aborted by %d\n", group->rank);
+    std::fclose(file);
+  }
   munmap(group->shared, sizeof(Shared));
   delete group;
   return 0;
