@@ -65,27 +65,32 @@ at::Tensor attend(const Heads& heads, std::int64_t begin, std::int64_t first, st
 
 }  // namespace
 
-at::Tensor AttentionMasks::mask_of(const Shape& shape, at::Device device) const {
-  const auto [rows, keys, ahead, window] = shape;
+at::Tensor AttentionMasks::mask_of(const Band& band, at::Device device) const {
   const auto whole = at::TensorOptions(at::kLong).device(device);
-  const at::Tensor i = at::arange(ahead, ahead + rows, whole).unsqueeze(1);
-  const at::Tensor j = at::arange(keys, whole);
-  const at::Tensor hidden = (j > i).logical_or(i - j > window);
+  const at::Tensor i = at::arange(band.rows, whole).unsqueeze(1);
+  const at::Tensor j = at::arange(-band.before, band.rows, whole);
+  const at::Tensor hidden = (j > i).logical_or(i - j > band.window);
   if (!differentiated_) { return hidden; }
-  return at::zeros({rows, keys}, at::TensorOptions(at::kFloat).device(device))
+  return at::zeros(hidden.sizes(), at::TensorOptions(at::kFloat).device(device))
       .masked_fill_(hidden, -INFINITY);
 }
 
 at::Tensor AttentionMasks::hide(at::Tensor scores, std::int64_t ahead, std::int64_t window) {
-  const Shape shape{scores.size(1), scores.size(2), ahead, window};
-  auto found = std::find_if(known_.begin(), known_.end(),
-                            [&](const auto& known) { return known.first == shape; });
-  if (found == known_.end()) {
-    if (known_.size() == kMost) { known_.erase(known_.begin()); }
-    known_.emplace_back(shape, mask_of(shape, scores.device()));
-    found = known_.end() - 1;
+  const std::int64_t rows = scores.size(1);
+  auto band = std::find_if(bands_.begin(), bands_.end(), [&](const Band& known) {
+    return known.rows == rows && known.window == window;
+  });
+  if (band == bands_.end()) {
+    if (bands_.size() == kMost) { bands_.erase(bands_.begin()); }
+    bands_.push_back({rows, window, -1, {}});
+    band = bands_.end() - 1;
   }
-  return differentiated_ ? scores + found->second : scores.masked_fill_(found->second, -INFINITY);
+  if (band->before < ahead) {  // twice as wide, so that it is made anew a few times in a long text
+    band->before = std::min(window, std::max(ahead, 2 * band->before));
+    band->mask = mask_of(*band, scores.device());
+  }
+  const at::Tensor mask = band->mask.narrow(1, band->before - ahead, ahead + rows);
+  return differentiated_ ? scores + mask : scores.masked_fill_(mask, -INFINITY);
 }
 
 Rotary rotary_table(std::int64_t first, std::int64_t last, const RotarySpec& spec,

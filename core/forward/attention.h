@@ -4,7 +4,6 @@
 
 #include <ATen/ATen.h>
 
-#include <array>
 #include <cstdint>
 #include <utility>
 #include <vector>
@@ -34,24 +33,27 @@ class RotaryTables {
   std::vector<std::pair<RotarySpec, Rotary>> tables_;
 };
 
-// What the queries of a block do not see, in the blocks of a call; masks of one shape are made
-// once.
+// What the queries of a block do not see, in the blocks of a call. It follows from the distance of
+// query and key alone: blocks of as many rows have parts of one mask.
 class AttentionMasks {
  public:
   // differentiated: scores are, and −∞ is added to them. The derivative of a masked fill would be
   // filled again, where that of a softmax of −∞ is 0 already.
   explicit AttentionMasks(bool differentiated) : differentiated_(differentiated) {}
-  // scores [heads,rows,keys], −∞ where a key is behind its query or `window` and more before it;
-  // the first query is at the place of key `ahead`.
+  // scores [heads,rows,ahead + rows], −∞ where a key is behind its query or more than `window`
+  // before it; the first query is at the place of key `ahead`, which is at most `window`.
   at::Tensor hide(at::Tensor scores, std::int64_t ahead, std::int64_t window);
 
  private:
-  using Shape = std::array<std::int64_t, 4>;  // rows, keys, ahead, window
-  at::Tensor mask_of(const Shape& shape, at::Device device) const;
+  struct Band {
+    std::int64_t rows, window, before;
+    at::Tensor mask;  // [rows, before + rows] of keys from `before` places ahead of the first query
+  };
+  at::Tensor mask_of(const Band& band, at::Device device) const;
 
   static constexpr std::size_t kMost = 8;
   const bool differentiated_;
-  std::vector<std::pair<Shape, at::Tensor>> known_;  // the oldest first
+  std::vector<Band> bands_;  // the oldest first
 };
 
 // x [T,H] (already normed), ids [T] int64 → [T,H]; a token sees those of its sequence, and before

@@ -1,5 +1,7 @@
 #include "core/forward/transformer.h"
 
+#include <c10/core/GradMode.h>
+
 #include <algorithm>
 #include <memory>
 #include <utility>
@@ -59,7 +61,7 @@ class Stack {
         recurrence_(context.model.architecture.recurrence),
         architecture_(context.model.architecture),
         cache_(static_cast<StackCache*>(context.call.cache)),
-        masks_(context.learning != nullptr),
+        masks_(context.learning != nullptr && c10::GradMode::is_enabled()),
         x0_(embed(weights, ids, architecture_.embedding)) {}
 
   // [T,H], normed.
