@@ -117,7 +117,7 @@ class Engine {
   virtual const char* torch_version() const noexcept = 0;
 };
 
-inline constexpr std::uint32_t kEngineVersion = 12;  // of this header
+inline constexpr std::uint32_t kEngineVersion = 13;  // of this header
 
 // The engine library of a device, beside the program, opened at the first call (thread-safe).
 // Throws Error naming the library when it is missing, does not open or is of another version:

@@ -24,7 +24,8 @@ KappaRows kappa_rows(const at::Tensor& z, const at::Tensor& up, const at::Tensor
                      const at::Tensor& bias, const at::Tensor& scale, double log_bound,
                      bool from_gate);
 
-// a ∘ up [rows,I]; κ is added to `sums` unless that is nullptr. Sets rows.position if `keep`.
+// a ∘ up [rows,I]; κ is added to `sums` unless that is nullptr. Sets rows.position if
+// `keep`, on the CPU where κ is learned.
 at::Tensor kappa_swiglu_forward(KappaRows& rows, bool keep, KappaSums* sums);
 
 // Derivatives by each of the five; undefined: not wanted. The first three are written, those by b

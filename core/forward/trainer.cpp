@@ -298,17 +298,17 @@ class TorchTrainer final : public Trainer {
   // A step of AdamW (Loshchilov and Hutter 2019, algorithm 2).
   void update(const TrainingRates& rates) {
     const c10::NoGradGuard no_gradients;
-    ++steps_;
     const std::vector<Leaf>& leaves = weights_.leaves();
+    const at::Tensor step = at::full({}, double(steps_ + 1), leaves.front().values.options());
     for (std::size_t i = 0; i < leaves.size(); ++i) {
       const auto& [name, kind, values] = leaves[i];
-      const at::Tensor step = at::full({}, double(steps_), values.options());
       at::_fused_adamw_({values}, {values.grad()}, {moments_[i].mean}, {moments_[i].square},
                         /*max_exp_avg_sqs=*/{}, {step}, rate_of(rates, kind),
                         kind == LearnedKind::input ? rules_.input_beta1 : rules_.beta1,
                         rules_.beta2, kind == LearnedKind::matrix ? rates.decay : 0, rules_.epsilon,
                         /*amsgrad=*/false, /*maximize=*/false);
     }
+    ++steps_;
   }
 
   const Model& model_;

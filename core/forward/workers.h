@@ -16,7 +16,8 @@
 
 namespace kappascope {
 
-// What an item is computed under: never to be differentiated, or by whoever asks for it alone.
+// What an item is computed under: inference, or only without a graph, where the caller writes the
+// derivatives itself.
 struct Inferring {
   at::InferenceMode mode;
 };
