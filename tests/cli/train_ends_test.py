@@ -78,6 +78,8 @@ class Ends(TrainCase):
         for one, other in zip(ours, theirs):
             self.assertAlmostEqual(one['loss'], other['loss'], delta=2e-3)
         self.assertNotEqual(ours[0]['balance'], theirs[0]['balance'])
+        # AdamW would not show a wrong scale of all derivatives.
+        self.assertAlmostEqual(ours[0]['gradient'], theirs[0]['gradient'], delta=0.02 * theirs[0]['gradient'])
         self.assertEqual(json.loads((parts / 'meta_000020.json').read_text())['device_batch_size'], 2)
         self.assert_refused(2, *self.words(self.folder / 'out', '--micro-batch', 3, steps=20),
                             says='--micro-batch: expected a divisor of --batch 4, found 3')

@@ -27,6 +27,8 @@ struct Layer {
   at::Tensor bias, scale;  // [E,I], [E] or [1]
   at::Tensor weight = values({kTokens, kSlots}, 4), score = values({kTokens, kSlots}, 5);
   at::Tensor index, kept;
+  bool has_bias = true, has_scale = true,
+       from_gate = false;  // u = α·s + b, b·s, α·s or α·z + b + s
 
   Layer(at::IntArrayRef bias_shape, at::IntArrayRef scale_shape) {
     bias = values(bias_shape, 6).requires_grad_(true);
@@ -50,8 +52,11 @@ at::Tensor ours(const Layer& layer, KappaSums* sums) {
   std::vector<at::Tensor> bias, scale;
   for (const at::Tensor& part : of_experts(layer.bias)) { bias.push_back(part.view({-1})); }
   for (const at::Tensor& part : of_experts(layer.scale)) { scale.push_back(part.view({-1})); }
+  if (!layer.has_bias) { bias.clear(); }
+  if (!layer.has_scale) { scale.clear(); }
   KappaPlan plan;
   plan.bound = 3;
+  plan.from_gate = layer.from_gate;
   return learned_experts(
       layer.x, {layer.index, layer.kept, layer.weight, layer.score},
       {layer.gate, layer.up, layer.down, {bias, scale, 1}}, plan, [] {}, sums);
@@ -65,8 +70,12 @@ at::Tensor by_formula(const Layer& layer) {
         (layer.index == e).logical_and(layer.kept).flatten().nonzero().squeeze(1);
     const at::Tensor token = cell.div(kSlots, "floor"), in = layer.x.index_select(0, token);
     const at::Tensor s = layer.score.flatten().index_select(0, cell).unsqueeze(1);
-    const at::Tensor u = scale[e].view({1, -1}) * s + bias[e].view({1, -1});
     const at::Tensor z = in.mm(layer.gate[e]);
+    const at::Tensor b = bias[e].view({1, -1}), alpha = scale[e].view({1, -1});
+    const at::Tensor u = layer.from_gate    ? alpha * z + (b + s)
+                         : !layer.has_scale ? b * s
+                         : layer.has_bias   ? alpha * s + b
+                                            : alpha * s;
     const at::Tensor a = z * ((std::log(3.0) * u.tanh()).exp() * z).sigmoid();
     const at::Tensor y = (a * in.mm(layer.up[e])).mm(layer.down[e]);
     const at::Tensor weight = layer.weight.flatten().index_select(0, cell).unsqueeze(1);
@@ -113,6 +122,40 @@ TEST_P(LearnedExperts, FollowTheFormulaInBothDirections) {
       expect_close(ours_by[i], theirs_by[i], names[i]);
     }
   }
+}
+
+void expect_same_derivatives(const Layer& layer) {
+  const at::Tensor found = ours(layer, nullptr), expected = by_formula(layer);
+  expect_close(found, expected, "output");
+  const std::vector<at::Tensor> by = derivatives(found, layer),
+                                expected_by = derivatives(expected, layer);
+  for (std::size_t i = 0; i < by.size(); ++i) {
+    ASSERT_EQ(by[i].defined(), expected_by[i].defined()) << i;
+    if (by[i].defined()) { expect_close(by[i], expected_by[i], "by a leaf"); }
+  }
+}
+
+TEST_P(LearnedExperts, FollowEveryFormOfKappa) {
+  const std::vector<std::int64_t> shape{kExperts, kGates};
+  Layer bias_alone(shape, shape), scale_alone(shape, shape), of_gate(shape, shape);
+  bias_alone.has_scale = false;
+  expect_same_derivatives(bias_alone);
+  scale_alone.has_bias = false;
+  expect_same_derivatives(scale_alone);
+  of_gate.from_gate = true;
+  expect_same_derivatives(of_gate);
+}
+
+// As under a κ router, whose α is 1.
+TEST_P(LearnedExperts, LearnNoScaleThatIsFixed) {
+  Layer layer({kExperts, kGates}, {1, 1});
+  layer.scale = at::ones({1, 1});
+  const std::vector<at::Tensor> leaves{layer.x, layer.bias, layer.score};
+  const auto by = [&](const at::Tensor& output) {
+    return torch::autograd::grad({(output * values({kTokens, kWidth}, 8)).sum()}, leaves);
+  };
+  const std::vector<at::Tensor> found = by(ours(layer, nullptr)), expected = by(by_formula(layer));
+  for (std::size_t i = 0; i < leaves.size(); ++i) { expect_close(found[i], expected[i], "a leaf"); }
 }
 
 TEST_P(LearnedExperts, OfAFixedKappaDoNotReadTheScore) {

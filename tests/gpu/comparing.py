@@ -15,8 +15,9 @@ def run(words, written, **options):
     return answer(done.returncode, done.stderr, written)
 
 
-def answer(code, said, written):
-    if code == 77:
+def answer(code, said, written, no_device=True):
+    """no_device: the first answer of a program, which may say that there is none."""
+    if code == 77 and no_device:
         print(f'skipped: no device ({said.strip()})')
         sys.exit(77)
     return None if code else dict(np.load(written)), said
@@ -26,6 +27,7 @@ class Dumper:
     """A kappascope_dump_forward that stays: what starting it anew for each text would cost is saved."""
 
     def __init__(self, program):
+        self.answered = False
         self.process = subprocess.Popen([program, '-'], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def __call__(self, written, *words):
@@ -36,7 +38,8 @@ class Dumper:
         line = self.process.stdout.readline()
         if not line:
             sys.exit(f'{words}: ended with {self.process.wait()}')
-        return answer(*json.loads(line), written)
+        first, self.answered = not self.answered, True
+        return answer(*json.loads(line), written, no_device=first)
 
     def end(self):
         """Lets it end, which it must do well."""

@@ -263,7 +263,7 @@ void compare_group(std::int64_t tokens, Check& check) {
 }
 
 void compare_next_token(std::int64_t tokens, Check& check) {
-  for (const std::int64_t vocab : {1, 3, 100, 1000}) {
+  for (const std::int64_t vocab : {1, 3, 100, 1000, 5000}) {
     check.begin("next_token, " + std::to_string(tokens) + " rows, " + std::to_string(vocab));
     Random random(std::uint64_t(tokens + vocab));
     std::vector<float> drawn = random.normals(tokens * vocab, 3);
@@ -275,6 +275,10 @@ void compare_next_token(std::int64_t tokens, Check& check) {
       if (i / std::size_t(vocab) % 3 == 1) {
         drawn[i] = std::round(drawn[i]);  // equal logits
       }
+      // The best five in the order of one thread, then of one warp.
+      const std::size_t at = i % std::size_t(vocab);
+      if (i / std::size_t(vocab) % 7 == 4 && at % 256 == 9) { drawn[i] = 50.0f - float(at) / 256; }
+      if (i / std::size_t(vocab) % 7 == 5 && at < 32) { drawn[i] = 50.0f + float(at % 7); }
       if (i / std::size_t(vocab) % 7 == 6 && i % 11 == 0) { drawn[i] = i % 2 ? kNaN : -kInf; }
     }
     const auto rows = std::size_t(tokens);
