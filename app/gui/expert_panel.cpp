@@ -60,8 +60,8 @@ void draw_load(const Theme& theme, const ExpertCard& card, bool can_drop) {
 void draw_kappa(const Theme& theme, const ExpertCard& card) {
   const Band& band = card.kappa.band;
   key_value(theme, "κ",
-            (card.kappa.exact ? "" : "≈ ") + value_text(band.p50) + " (" + value_text(band.p05) +
-                " … " + value_text(band.p95) + ")",
+            (card.kappa.exact && card.kappa.rank_error == 0 ? "" : "≈ ") + value_text(band.p50) +
+                " (" + value_text(band.p05) + " … " + value_text(band.p95) + ")",
             "Median and 5–95 % over all gate units of all tokens that it served");
   key_value(theme, "Mean of κ", value_text(band.mean));
   key_value(theme, "Mean of ln κ", value_text(card.kappa.log_mean));
@@ -293,7 +293,7 @@ void draw_figures(Gui& gui, const Trace& trace, const ExpertCard& card) {
   alone.by_expert = true;
   const ImVec2 room = ImGui::GetContentRegionAvail();
   const float gap = ImGui::GetStyle().ItemSpacing.x;
-  if (trace.corpus) {  // the others are of single tokens
+  if (trace.corpus) {  // the others are not drawn of it
     return draw_one_figure(gui, "kappa-distribution", alone, {room.x, kFigureHeight * em()});
   }
   const int across = std::clamp(int(room.x / (kFigureWidth * em())), 1, 3);

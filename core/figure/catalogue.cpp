@@ -187,7 +187,9 @@ void complete(Table& table, const std::string& run, const Trace& trace,
 // Why a trace has no part in a figure: it shows the κ of a model, which some models do not have
 // (silu-kappa shows their gate, too), or one line a trace and this one has none; else "".
 std::string left_out_because(const FigureEntry& entry, const Trace& trace) {
-  if (trace.corpus && !entry.of_corpus) { return "the result of a corpus has no single tokens"; }
+  if (trace.corpus && !entry.of_corpus) {
+    return "it is not drawn of a corpus, which has no single tokens";
+  }
   if (trace.corpus == nullptr && entry.of_corpus_only) {
     return "it is not the result of a corpus";
   }
@@ -372,9 +374,7 @@ std::vector<Figure> FigureEntry::make_all(Traces traces, const FigureChoices& ch
 
 const char* FigureEntry::absent_because(Traces traces) const {
   if (of_corpus_only) { return "shows the result of a corpus, which kappascope stats makes"; }
-  if (traces.front()->corpus) {
-    return "shows single tokens, which the result of a corpus has not";
-  }
+  if (traces.front()->corpus) { return "is not drawn of a corpus, which has no single tokens"; }
   if (needs == FigureNeeds::lens) { return "shows the lens, which kappascope run --lens records"; }
   if (needs == FigureNeeds::patching) { return "shows what kappascope patch measures"; }
   if (needs == FigureNeeds::generation) { return "shows what kappascope generate records"; }

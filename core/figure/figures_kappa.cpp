@@ -26,10 +26,19 @@ void add_kappa_one(Panel& panel) {
   panel.references.push_back({1, false, "κ = 1: SiLU"});
 }
 
+// Of quantiles from sketches, by how much a rank may be wrong.
+void add_rank_error(Figure& figure, double rank_error) {
+  if (rank_error > 0) {
+    figure.notes.push_back("Quantiles: ranks may be off by up to " + number_text(100 * rank_error) +
+                           " % of the values.");
+  }
+}
+
 // κ of every recorded layer as a line with its band.
 struct DepthLine {
   Line line;
   bool exact = true;
+  double rank_error = 0;
 };
 
 DepthLine depth_line(const Trace& trace, Progress* progress) {
@@ -44,6 +53,7 @@ DepthLine depth_line(const Trace& trace, Progress* progress) {
     result.line.low.push_back(band.band.p05);
     result.line.high.push_back(band.band.p95);
     result.exact = result.exact && band.exact;
+    result.rank_error = std::max(result.rank_error, band.rank_error);
   }
   return result;
 }
@@ -101,11 +111,13 @@ struct Distributions {
   std::vector<double> lower, upper, share, low, middle, high;
   std::vector<std::int64_t> counts;
   bool exact = true;
+  double rank_error = 0;
 
   void add(Panel& panel, const Distribution& one) {
     const KappaDensity& density = one.density;
     const KappaBand& band = one.band;
     exact = exact && band.exact;
+    rank_error = std::max(rank_error, band.rank_error);
     panel.violins.push_back(violin_of(density, band, std::ssize(panel.violins)));
     if (band.exact && band.band.p05 == band.band.p95 && one.set_by_run) {
       panel.violins.back().value.clear();  // a bin is wide, one number is not
@@ -140,6 +152,18 @@ struct Distributions {
     figure.tables = {std::move(bins), std::move(bands)};
   }
 };
+
+void add_accuracy(Figure& figure, const Distributions& rows, const Trace& trace) {
+  if (!rows.exact && !(trace.corpus && !trace.kappa_factor.empty())) {
+    figure.notes.push_back(band_not_exact(trace));
+  }
+  if (!rows.exact && !trace.kappa_factor.empty()) {
+    figure.notes.push_back(trace.corpus
+                               ? "Not shown where it is multiplied and κ of each gate is not known."
+                               : "κ beyond [1/U, U] is counted in the outermost bins.");
+  }
+  add_rank_error(figure, rows.rank_error);
+}
 
 // The one that the choices name, else all of the layer.
 std::vector<std::int64_t> shown_experts(const TraceLayer& layer, const FigureChoices& choices) {
@@ -181,13 +205,14 @@ Figure kappa_depth(Traces traces, const FigureChoices& choices) {
   panel.empty = nothing_because(*traces[0]);
   add_kappa_one(panel);
   const Trace* inexact = nullptr;
-  double first = 1;
+  double first = 1, rank_error = 0;
   for (std::size_t i = 0; i < traces.size(); ++i) {
     NoProgress none;
     PartOfProgress part(choices.progress ? *choices.progress : static_cast<Progress&>(none),
                         Stage::figures, i, traces.size());
     DepthLine depth = depth_line(*traces[i], &part);
     if (!depth.exact && inexact == nullptr) { inexact = traces[i]; }
+    rank_error = std::max(rank_error, depth.rank_error);
     figure.tables.push_back(depth_table(*traces[i], depth.line));
     depth.line.colour = depth.line.dash = static_cast<int>(i);
     depth.line.marker = true;
@@ -202,6 +227,7 @@ Figure kappa_depth(Traces traces, const FigureChoices& choices) {
   figure.notes.push_back("Depth 0: first layer, 1: last.");
   figure.notes.push_back("Band: 5–95 % of κ over kept (token, slot, gate).");
   if (inexact) { figure.notes.push_back(band_not_exact(*inexact)); }
+  add_rank_error(figure, rank_error);
   return figure;
 }
 
@@ -245,10 +271,7 @@ Figure kappa_distribution(Traces traces, const FigureChoices& choices) {
   add_bounds(panel, bounds);
   figure.panels.push_back(std::move(panel));
   figure.notes.push_back("Of all kept (token, slot, gate); dot: median, line: 5–95 %.");
-  if (!rows.exact) { figure.notes.push_back(band_not_exact(trace)); }
-  if (!rows.exact && !trace.kappa_factor.empty()) {
-    figure.notes.push_back("κ beyond [1/U, U] is counted in the outermost bins.");
-  }
+  add_accuracy(figure, rows, trace);
   return figure;
 }
 

@@ -85,22 +85,21 @@ void set_tails(KappaSummary& summary, const Population& population) {
   summary.bottom5_mean = bottom.value();
 }
 
-// Of a corpus: one number, or of the scores that are kept, or what was counted in bins.
-KappaBand corpus_band(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert) {
+// Of a corpus: of the numbers of its experts, or of the scores that are kept, or what was counted
+// in bins. `population`: of the layer, or of the expert.
+KappaBand corpus_band(const TraceLayer& layer, const KappaFunction& kappa,
+                      const CorpusKappa& population, std::int64_t expert) {
   const double mean = expert < 0 ? layer.trace.corpus->rows[layer.row].mean("kappa_mean")
                                  : corpus_mean_kappa(layer, expert);
   KappaBand result;
-  const bool constant = kappa.source == KappaFunction::Source::constant;
-  if (constant) {
-    result.band = {mean, mean, mean, mean};
-  } else if (kappa.source == KappaFunction::Source::sketched) {
-    set_quantiles(result.band, SketchedKappa(layer, kappa), expert);
+  if (kappa.by_gate()) {
+    set_quantiles(result.band, population, expert);
+    result.rank_error = corpus_rank_error(layer, kappa, expert);
   } else {
     result = histogram_band(kappa_density(layer, kappa, expert));
   }
   result.band.mean = mean;
-  result.log_mean = corpus_log_kappa(layer, expert);
-  if (constant && !std::isfinite(result.log_mean)) { result.log_mean = std::log(mean); }
+  result.log_mean = corpus_log_kappa(layer, kappa, expert);
   result.log_exact = true;
   return result;
 }
@@ -128,16 +127,6 @@ double sqrt_n_mean(const TraceLayer& layer, const KappaPopulation& population) {
   return roots > 0 ? sum / roots : kNaN;
 }
 
-// Of a corpus, where parameters are known: as long as κ of all gates is one number no score is
-// kept.
-KappaFunction::Source source_in_corpus(const TraceLayer& layer, KappaSource source) {
-  using Source = KappaFunction::Source;
-  const bool sketched = !layer.trace.corpus->rows[layer.row].kappa.score.empty();
-  if (source == KappaSource::score && sketched) { return Source::sketched; }
-  if (gates_agree(layer)) { return Source::constant; }
-  return source == KappaSource::gate_pre ? Source::gate_pre : Source::unknown;
-}
-
 // The number to which the run set κ of one expert: it has no α and b, or they are 0 in the trace.
 std::optional<double> set_of_expert(const TraceLayer& layer, std::int64_t e) {
   const Trace& trace = layer.trace;
@@ -162,6 +151,19 @@ std::optional<double> set_of_expert(const TraceLayer& layer, std::int64_t e) {
   return factor;
 }
 
+// Of a corpus. No score is kept where no parameter acts: then κ of every expert is one number.
+KappaFunction::Source source_in_corpus(const TraceLayer& layer, KappaSource source) {
+  using Source = KappaFunction::Source;
+  const KappaTotals& totals = layer.trace.corpus->rows[layer.row].kappa;
+  if (source == KappaSource::score && !totals.score.empty()) { return Source::sketched; }
+  if (gates_agree(layer)) { return Source::constant; }
+  if (source == KappaSource::gate_pre) { return Source::gate_pre; }
+  for (std::int64_t e = 0; e < std::ssize(totals.count); ++e) {
+    if (totals.count[e] > 0 && !set_of_expert(layer, e)) { return Source::unknown; }
+  }
+  return Source::constant;
+}
+
 }  // namespace
 
 KappaFunction kappa_function(const TraceLayer& layer) {
@@ -172,14 +174,18 @@ KappaFunction kappa_function(const TraceLayer& layer) {
                                                : std::make_shared<KappaInForce>(layer.trace);
   const KappaView& view = result.in_force->view(layer.row);
   const KappaSource source = result.in_force->source(layer.row);
-  if (source == KappaSource::score || source == KappaSource::gate_pre) {
+  const bool learned = source == KappaSource::score || source == KappaSource::gate_pre;
+  if (layer.trace.corpus) {
+    result.source = source_in_corpus(layer, source);
+  } else if (learned) {
     result.source = source == KappaSource::score ? Source::parameters : Source::gate_pre;
-    if (layer.trace.corpus) { result.source = source_in_corpus(layer, source); }
+  } else if (gates_agree(layer)) {
+    result.source = Source::constant;
+  }
+  if (learned) {
     for (std::int64_t e = 0; e < layer.experts; ++e) {
       result.experts.push_back(view.at_expert(e));
     }
-  } else if (gates_agree(layer)) {
-    result.source = Source::constant;
   }
   result.factors = view.factor != nullptr;
   return result;
@@ -255,7 +261,9 @@ KappaPopulation::KappaPopulation(const TraceLayer& layer, const KappaFunction& k
 }
 
 KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert) {
-  if (layer.trace.corpus) { return corpus_band(layer, kappa, expert); }
+  if (layer.trace.corpus) {
+    return corpus_band(layer, kappa, CorpusKappa(layer, kappa, expert), expert);
+  }
   const KappaPopulation population(layer, kappa);
   const std::int64_t first = std::max<std::int64_t>(0, expert);
   const std::int64_t end = expert < 0 ? population.experts() : expert + 1;
@@ -278,12 +286,11 @@ KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::i
   return result;
 }
 
-KappaSummary kappa_summary(const TraceLayer& layer, const KappaFunction& kappa) {
+namespace {
+
+template <typename Population>
+KappaSummary summary_of(const KappaBand& band, const Population& population) {
   KappaSummary summary;
-  const bool corpus = layer.trace.corpus != nullptr;
-  const KappaPopulation population(layer, kappa);
-  summary.sqrt_n_mean = corpus ? corpus_sqrt_n_mean(layer) : sqrt_n_mean(layer, population);
-  const KappaBand band = kappa_band(layer, kappa);
   summary.band.mean = band.band.mean;
   if (band.log_exact) { summary.log_mean = band.log_mean; }
   if (!band.exact) {
@@ -291,13 +298,23 @@ KappaSummary kappa_summary(const TraceLayer& layer, const KappaFunction& kappa) 
     return summary;
   }
   summary.band = band.band;
-  if (!corpus) {
-    set_tails(summary, population);
-  } else if (kappa.source == KappaFunction::Source::sketched) {
-    set_tails(summary, SketchedKappa(layer, kappa));
-  } else {  // one κ
-    summary.top5_mean = summary.bottom5_mean = band.band.mean;
+  set_tails(summary, population);
+  return summary;
+}
+
+}  // namespace
+
+KappaSummary kappa_summary(const TraceLayer& layer, const KappaFunction& kappa) {
+  KappaSummary summary;
+  if (layer.trace.corpus) {
+    const CorpusKappa population(layer, kappa);
+    summary = summary_of(corpus_band(layer, kappa, population, -1), population);
+    summary.sqrt_n_mean = corpus_sqrt_n_mean(layer);
+    return summary;
   }
+  const KappaPopulation population(layer, kappa);
+  summary = summary_of(kappa_band(layer, kappa), population);
+  summary.sqrt_n_mean = sqrt_n_mean(layer, population);
   return summary;
 }
 

@@ -20,7 +20,8 @@ namespace kappascope {
 struct KappaFunction {
   enum class Source : std::uint8_t {
     parameters,  // from s, α, b, U and the factor
-    constant,    // one κ for all gates of an entry (κ off, layer without κ, fixed κ): as recorded
+    constant,    // one κ for all gates of an entry (κ off, layer without κ, fixed κ): as recorded;
+                 // of a corpus: one κ for all entries of an expert
     gate_pre,    // κ follows from the gates' own z: only what was recorded of it
     sketched,    // of a corpus: as parameters, from the scores that its sketches keep
     unknown      // κ differs between gates and model.npz is not there
@@ -32,6 +33,7 @@ struct KappaFunction {
   std::shared_ptr<const KappaInForce> in_force = nullptr;  // what the views point into
 
   bool exact() const { return source == Source::parameters || source == Source::constant; }
+  bool by_gate() const { return exact() || source == Source::sketched; }  // κ is known of each
 };
 KappaFunction kappa_function(const TraceLayer& layer);
 
@@ -126,11 +128,12 @@ class KappaPopulation : public KappaValues {
 // κ over kept (token, slot, gate) of one layer, or of one expert of it. Where κ does not follow
 // from s and known parameters, median, band and mean of ln κ are read off kappa_hist (error below
 // 2 ln U / 64 in ln κ) and `exact` is false. Of a corpus the mean of ln κ is exact all the same,
-// and the ranks of quantiles of many scores may be off by CorpusTotals::score_error().
+// and the ranks of quantiles of many scores may be off by `rank_error`, a share of the values.
 struct KappaBand {
   Band band;
   double log_mean = kNaN;  // mean of ln κ
   bool exact = true;       // the band
+  double rank_error = 0;   // of its quantiles
   bool log_exact = true;   // log_mean
 };
 KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert = -1);

@@ -10,27 +10,39 @@
 
 namespace kappascope {
 
-// The population of one layer of a corpus, of a function whose source is sketched: every score
-// that is kept, as often as it stands for one.
-class SketchedKappa : public KappaValues {
+// The population of one layer of a corpus, or of expert `expert` of it alone: where the source is
+// sketched every score that is kept, as often as it stands for one; where it is constant the number
+// of every expert, as often as it was chosen; else nothing.
+class CorpusKappa : public KappaValues {
  public:
-  SketchedKappa(const TraceLayer& layer, const KappaFunction& kappa);
+  CorpusKappa(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert = -1);
 
-  std::int64_t experts() const { return std::ssize(scores_); }
+  std::int64_t experts() const { return std::ssize(values_); }
   std::int64_t count(std::int64_t e) const;
   std::int64_t count() const;
 
   template <typename Visit>
   void each(std::int64_t e, Visit&& visit) const {
-    for (const auto& [score, times] : scores_[e]) { each_at(e, score, times, visit); }
+    for (const auto& [value, times] : values_[e]) {
+      if (kappa_.source == KappaFunction::Source::constant) {
+        visit(value, times * kappa_.gates);
+      } else {
+        each_at(e, value, times, visit);
+      }
+    }
   }
 
  private:
-  std::vector<std::vector<std::pair<float, std::int64_t>>> scores_;  // [E]
+  // [E] scores, or κ where it is constant
+  std::vector<std::vector<std::pair<float, std::int64_t>>> values_;
 };
 
-// Mean of ln κ of a layer of a corpus, or of one expert; NaN without values.
-double corpus_log_kappa(const TraceLayer& layer, std::int64_t expert = -1);
+// Mean of ln κ of a layer of a corpus, or of one expert; NaN without values. Where nothing was
+// added up, from the numbers of constant κ.
+double corpus_log_kappa(const TraceLayer& layer, const KappaFunction& kappa,
+                        std::int64_t expert = -1);
+// Ranks by which quantiles of κ of a layer, or of one expert, may be off, as a share of the values.
+double corpus_rank_error(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert);
 // Mean of κ of one expert.
 double corpus_mean_kappa(const TraceLayer& layer, std::int64_t expert);
 // Σ_e √n_e·κ̄_e / Σ_e √n_e

@@ -199,12 +199,15 @@ ParameterSpread kappa_parameters(const TraceLayer& layer, const KappaFunction& k
     each(one.scale_gate_stride == 0,
          [&](const KappaView& view, auto i) { visit(scale_of(view, i)); });
   });
-  if (kappa.source == KappaFunction::Source::parameters ||
-      kappa.source == KappaFunction::Source::sketched) {
+  if (kappa.by_gate()) {
+    // Constant: the parameters in force are 0, and no score was kept.
+    const bool constant = kappa.source == KappaFunction::Source::constant;
+    const double s = constant && std::isfinite(kappa_band(layer, kappa, expert).band.mean)
+                         ? 0
+                         : result.median_score;
     result.kappa = spread_of([&](auto&& visit) {
-      each(one.uniform(), [&](const KappaView& view, auto i) {
-        visit(static_cast<float>(kappa_at(view, i, result.median_score)));
-      });
+      each(one.uniform(),
+           [&](const KappaView& view, auto i) { visit(static_cast<float>(kappa_at(view, i, s))); });
     });
   }
   result.bounds = kappa_bounds(layer, expert);

@@ -5,6 +5,7 @@
 #include <numeric>
 #include <string_view>
 
+#include "core/stats/kappa_corpus.h"
 #include "core/trace/meta.h"
 
 namespace kappascope {
@@ -37,15 +38,15 @@ double bound_with_factors(const TraceLayer& layer, const KappaFunction& kappa) {
     if (factor > 0) { most = std::max(most, std::abs(std::log(static_cast<double>(factor)))); }
   }
   const double log_bound = std::abs(std::log(kappa_bound(layer)));
-  const bool learned = kappa.source == KappaFunction::Source::parameters;
+  const bool learned = !kappa.experts.empty();  // even if what was learned is 0 in force
   return std::exp(most + (learned && std::isfinite(log_bound) ? log_bound : 0));
 }
 
 // [64] in bins of [−log_bound, log_bound].
-std::vector<std::int64_t> count_anew(const TraceLayer& layer, const KappaFunction& kappa,
-                                     std::int64_t expert, double log_bound) {
+template <typename Population>
+std::vector<std::int64_t> count_anew(const Population& population, std::int64_t expert,
+                                     double log_bound) {
   std::vector<std::int64_t> counts(kKappaBins, 0);
-  const KappaPopulation population(layer, kappa);
   const auto add = [&](float value, std::int64_t multiplicity) {
     const double share = (population.log_kappa(value) / log_bound + 1) / 2;
     if (!std::isfinite(share)) { return; }
@@ -82,13 +83,14 @@ double kappa_bound(const TraceLayer& layer) {
 KappaDensity kappa_density(const TraceLayer& layer, const KappaFunction& kappa,
                            std::int64_t expert) {
   KappaDensity result;
-  if (layer.trace.corpus && any_intervention(layer.trace, leaves_bounds)) { return result; }
-  const bool anew = kappa.factors && kappa.exact();
+  const bool corpus = layer.trace.corpus != nullptr, anew = kappa.factors && kappa.by_gate();
+  if (corpus && !anew && any_intervention(layer.trace, leaves_bounds)) { return result; }
   result.bound = anew ? bound_with_factors(layer, kappa) : kappa_bound(layer);
   const double log_bound = std::abs(std::log(result.bound));
   if (!(log_bound > 0) || !std::isfinite(log_bound)) { return result; }
   if (anew) {
-    result.counts = count_anew(layer, kappa, expert, log_bound);
+    result.counts = corpus ? count_anew(CorpusKappa(layer, kappa, expert), expert, log_bound)
+                           : count_anew(KappaPopulation(layer, kappa), expert, log_bound);
   } else {
     result.counts = recorded_counts(layer, expert, result.bound < 1);
   }

@@ -87,8 +87,9 @@ LayerMap corpus_expert_kappa(const Trace& trace) {
   LayerMap map = empty_map(trace, trace.experts);
   each_row(trace, map, -1, LayerTokens::counted,
            [&](const TraceLayer& layer, std::span<float> row) {
+             const KappaFunction kappa = kappa_function(layer);
              for (std::int64_t e = 0; e < layer.experts; ++e) {
-               row[e] = float(std::exp(corpus_log_kappa(layer, e)));
+               row[e] = float(std::exp(corpus_log_kappa(layer, kappa, e)));
              }
            });
   return map;

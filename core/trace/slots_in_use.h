@@ -21,12 +21,12 @@ struct RemovedAtEnd {
   ~RemovedAtEnd();
 };
 
-// layer_budget, layer_threshold and layer_cap of the recorded MoE layers, pass after pass; a
-// layer has at most so many experts.
+// layer_budget, layer_threshold and layer_cap.
 struct SoftRules {
   std::vector<float> budget, threshold;  // [M]
   std::vector<std::int32_t> cap;         // [M] 0: none
 };
+// Of the recorded MoE layers, pass after pass; a layer has at most `experts`.
 SoftRules soft_rules(const RunPlan& plan, const std::vector<std::int64_t>& moe_layers,
                      std::int64_t experts);
 void write_soft_rules(const SoftRules& rules, NpzWriter& writer);

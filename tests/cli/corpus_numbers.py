@@ -19,10 +19,11 @@ TOKENIZER = ['--tokenizer', SOURCE / 'assets' / 'tokenizer']
 ORACLE = pathlib.Path(os.environ.get('KAPPASCOPE_ORACLE') or '/none')
 # Models of every kind, with words for `run` and `stats`.
 KINDS = [(MODEL, []), (MODEL, ['--kappa-mul', '3', '--kappa-bias', '0.5@3']), (MODEL, ['--kappa', '2']),
-         (MODEL, ['--kappa', 'off']), (SOURCE / 'assets' / 'd6-softmoe', []),
-         (GOLDEN / 'data' / 'softmoe-temperature-cap', []), (GOLDEN / 'data' / 'drops-auxfree', []),
-         (GOLDEN / 'data' / 'dense-constant', []), (ORACLE / 'kappa-2026-11' / 'gate-proj-router', []),
-         (ORACLE / 'hf2' / 'granitemoeshared', []), (ORACLE / 'hf2' / 'gpt-oss-hub', [])]
+         (MODEL, ['--kappa', 'off']), (SOURCE / 'assets' / 'd8-swiglu', ['--kappa', '2@*:0']),
+         (SOURCE / 'assets' / 'd6-softmoe', []), (GOLDEN / 'data' / 'softmoe-temperature-cap', []),
+         (GOLDEN / 'data' / 'drops-auxfree', []), (GOLDEN / 'data' / 'dense-constant', []),
+         (ORACLE / 'kappa-2026-11' / 'gate-proj-router', []), (ORACLE / 'hf2' / 'granitemoeshared', []),
+         (ORACLE / 'hf2' / 'gpt-oss-hub', [])]
 
 
 def differences(text, corpus, where=''):

@@ -7,10 +7,16 @@
 #include <random>
 #include <vector>
 
+#include "core/figure/catalogue.h"
 #include "core/nan.h"
 #include "core/stats/gates.h"
+#include "core/stats/kappa_corpus.h"
+#include "core/stats/kappa_curves.h"
+#include "core/stats/kappa_histogram.h"
+#include "core/stats/maps.h"
 #include "core/trace/byte_archive.h"
 #include "core/trace/corpus_totals.h"
+#include "tests/unit/stats_fixture.h"
 
 namespace kappascope {
 namespace {
@@ -163,6 +169,158 @@ TEST(EffectBins, HaveTheValuesAboveAQuantile) {
   EXPECT_TRUE(totals->effect.consistent());
   totals->effect.sum.pop_back();
   EXPECT_FALSE(totals->effect.consistent());
+}
+
+// A trace of one layer of two experts of three gates, and a corpus of the same tokens.
+struct SameTokens {
+  HandTrace hand{1, 20, 2, 1, 3};
+  std::shared_ptr<ModelParameters> model = std::make_shared<ModelParameters>();
+  std::vector<float> factors, scale, bias;
+  const std::vector<float> bound = {3};
+  const std::vector<std::int32_t> experts{2}, slots{1}, gates{3};
+  std::shared_ptr<CorpusTotals> totals = std::make_shared<CorpusTotals>();
+  Trace corpus;
+
+  explicit SameTokens(std::vector<float> factor) : factors(std::move(factor)) {
+    hand.trace.model_layers = 1;
+    hand.trace.token_text.assign(20, "w");
+    hand.trace.kappa_factor = factors;
+    hand.trace.meta["kappa"] = {{"model", false}, {"in_force", true}};
+    hand.trace.meta["interventions"] = {"kappa-mul=2"};
+    totals->experts = 2;
+    totals->gates = 3;
+    totals->rows.resize(1);
+    totals->rows[0].choices.assigned = {15, 5};
+    for (std::int64_t t = 0; t < 20; ++t) {
+      const std::int64_t e = t % 4 == 0;  // 15 and 5 tokens
+      hand.keep(0, t, 0, e, 1, factors[e], float(t) / 10 - 1);
+    }
+  }
+  // κ = factor·3^tanh(α·s + b)
+  void learn(std::vector<float> alpha, std::vector<float> b) {
+    scale = std::move(alpha);
+    bias = std::move(b);
+    Trace& trace = hand.trace;
+    trace.kappa = true;
+    trace.kappa_scale_in_force = scale;
+    trace.kappa_bias_in_force = bias;
+    trace.meta["kappa"] = {{"model", true}, {"in_force", true}, {"input", "router_probs"}};
+    model->layer_kind = {"moe"};
+    model->layer_experts = experts;
+    model->layer_slots = slots;
+    model->layer_gates = gates;
+    model->kappa_u = bound;
+    model->experts = 2;
+    model->gates = 3;
+    trace.model = model;
+    hand.kappa_min.assign(20, 0.5f);  // the gates differ
+  }
+  // `acted`: κ as the run had it.
+  void attach(const KappaView& acted, bool any = true) {
+    hand.attach();
+    hand.trace.kappa_in_force = std::make_shared<KappaInForce>(hand.trace);
+    const RowTokens tokens = row_tokens(TraceLayer(hand.trace, 0));
+    if (any) {
+      RowTotals& row = totals->rows[0];
+      row.kappa.add(tokens, acted);
+      for (const char* name : {"kappa_mean", "kappa_min", "kappa_max"}) {
+        for (std::int64_t t = 0; t < 20; ++t) {
+          row.numbers[row_number(name)].add(tokens.numbers[row_number(name)][t]);
+        }
+      }
+    }
+    corpus = hand.trace;
+    corpus.corpus = totals;
+  }
+  std::string notes(const char* id) const {
+    const Trace* const traces[] = {&corpus};
+    std::string all;
+    for (const std::string& note : figure_entry(id).make(traces, {.runs = {"run"}}).notes) {
+      all += note + "\n";
+    }
+    return all;
+  }
+  void expect_same() const {
+    const TraceLayer one(hand.trace, 0), other(corpus, 0);
+    const KappaFunction of_trace = kappa_function(one), of_corpus = kappa_function(other);
+    ASSERT_TRUE(of_trace.exact() && of_corpus.by_gate());
+    for (std::int64_t e = -1; e < 2; ++e) {
+      const Band expected = kappa_band(one, of_trace, e).band;
+      const KappaBand band = kappa_band(other, of_corpus, e);
+      EXPECT_TRUE(band.exact);
+      EXPECT_EQ(band.band.p05, expected.p05) << e;
+      EXPECT_EQ(band.band.p50, expected.p50) << e;
+      EXPECT_EQ(band.band.p95, expected.p95) << e;
+      EXPECT_DOUBLE_EQ(band.band.mean, expected.mean) << e;
+      const KappaDensity bins = kappa_density(other, of_corpus, e);
+      EXPECT_EQ(bins.counts.size(), 64U);
+      EXPECT_EQ(bins.counts, kappa_density(one, of_trace, e).counts) << e;
+      EXPECT_EQ(bins.edges, kappa_density(one, of_trace, e).edges) << e;
+    }
+    const KappaSummary expected = kappa_summary(one, of_trace),
+                       found = kappa_summary(other, of_corpus);
+    EXPECT_DOUBLE_EQ(found.top5_mean, expected.top5_mean);
+    EXPECT_DOUBLE_EQ(found.bottom5_mean, expected.bottom5_mean);
+    EXPECT_DOUBLE_EQ(found.sqrt_n_mean, expected.sqrt_n_mean);
+    EXPECT_EQ(notes("kappa-distribution").find("Approximate"), std::string::npos);
+    EXPECT_EQ(notes("kappa-depth").find("Approximate"), std::string::npos);
+  }
+};
+
+// Nothing learned acts, and the logarithms were not added up.
+TEST(KappaOfACorpus, OfExpertsThatGotDifferentNumbers) {
+  SameTokens same({2, 0.5f});
+  same.attach({.factor = same.factors.data()});
+  EXPECT_EQ(kappa_function(TraceLayer(same.corpus, 0)).source, KappaFunction::Source::constant);
+  same.expect_same();
+  EXPECT_EQ(layer_expert_kappa(same.corpus).values, same.factors);
+  const TraceLayer layer(same.corpus, 0);
+  EXPECT_NEAR(kappa_summary(layer, kappa_function(layer)).log_mean, std::log(2.0) / 2, 1e-15);
+
+  SameTokens learned({2, 0.5f});  // α and b are 0 in force
+  learned.learn({0, 0}, {0, 0});
+  learned.attach({.factor = learned.factors.data()});
+  learned.expect_same();
+  const TraceLayer one(learned.hand.trace, 0), other(learned.corpus, 0);
+  for (std::int64_t e = -1; e < 2; ++e) {
+    EXPECT_EQ(kappa_parameters(other, kappa_function(other), e).kappa.p25,
+              kappa_parameters(one, kappa_function(one), e).kappa.p25);
+  }
+}
+
+TEST(KappaOfACorpus, MultipliedIsCountedAnewAndSaysHowExactItIs) {
+  SameTokens same({2, 4});
+  same.learn({0.5f, -0.25f}, {0.25f, 1});
+  const KappaView acted{.bias = same.bias.data(),
+                        .scale = same.scale.data(),
+                        .factor = same.factors.data(),
+                        .expert_stride = 1,
+                        .scale_expert_stride = 1};
+  same.attach(acted);
+  same.expect_same();
+  const TraceLayer layer(same.corpus, 0);
+  const KappaFunction kappa = kappa_function(layer);
+  const CorpusKappa second(layer, kappa, 1);
+  EXPECT_EQ(second.count(0), 0);
+  EXPECT_EQ(second.count(), 15);
+  EXPECT_EQ(kappa_band(layer, kappa).rank_error, 0);
+  EXPECT_EQ(same.notes("kappa-depth").find("ranks"), std::string::npos);
+  for (int i = 0; i < 5000; ++i) { same.totals->rows[0].kappa.score[1].add(float(i % 77)); }
+  EXPECT_EQ(kappa_band(layer, kappa, 0).rank_error, 0);
+  EXPECT_EQ(kappa_band(layer, kappa).rank_error, same.totals->score_error());
+  EXPECT_GT(kappa_band(layer, kappa, 1).rank_error, 0);
+  EXPECT_NE(same.notes("kappa-depth").find("ranks may be off"), std::string::npos);
+  EXPECT_NE(same.notes("kappa-distribution").find("ranks may be off"), std::string::npos);
+}
+
+TEST(KappaOfACorpus, OfNothingIsNotApproximate) {
+  SameTokens same({2, 4});
+  same.learn({0.5f, -0.25f}, {0.25f, 1});
+  same.attach({}, false);
+  EXPECT_EQ(same.notes("kappa-depth").find("Approximate"), std::string::npos);
+  EXPECT_EQ(same.notes("kappa-distribution").find("Approximate"), std::string::npos);
+  const TraceLayer layer(same.corpus, 0);
+  EXPECT_TRUE(std::isnan(kappa_summary(layer, kappa_function(layer)).top5_mean));
 }
 
 // A rule is one number of a row, of an expert or of a gate unit.
