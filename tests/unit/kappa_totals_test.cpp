@@ -56,10 +56,10 @@ TEST(KappaTotals, AddUpTheSlotsThatRan) {
   EXPECT_EQ(twice.mean[0].value(), 10);
   EXPECT_EQ(twice.count, (std::vector<std::int64_t>{4, 2}));
   EXPECT_EQ(twice.score[0].count(), 4);
-  EXPECT_TRUE(twice.consistent(2));
-  EXPECT_FALSE(twice.consistent(3));
+  EXPECT_TRUE(twice.consistent(2, 4));
+  EXPECT_FALSE(twice.consistent(3, 4));
   twice.count.pop_back();
-  EXPECT_FALSE(twice.consistent(2));
+  EXPECT_FALSE(twice.consistent(2, 4));
 }
 
 // Σ ln κ = ln U · Σ tanh u + n ln factor; sums that Inf or NaN spoilt are left out with their
