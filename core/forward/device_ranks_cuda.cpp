@@ -4,10 +4,14 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
 #include <string_view>
 #include <thread>
 
