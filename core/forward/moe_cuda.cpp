@@ -1,5 +1,4 @@
-// The MoE layer on a GPU: routing, dispatch, products, κ-SwiGLU and combine without waiting for the
-// host, but where cuBLAS wants the row counts, or soft routing decides how many rows there are.
+// The MoE layer on a GPU: the host waits only for row counts, of cuBLAS and of soft routing.
 #include <algorithm>
 #include <optional>
 #include <vector>

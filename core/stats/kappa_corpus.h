@@ -10,9 +10,10 @@
 
 namespace kappascope {
 
-// The population of one layer of a corpus, or of expert `expert` of it alone: where the source is
-// sketched every score that is kept, as often as it stands for one; where it is constant the number
-// of every expert, as often as it was chosen; else nothing.
+// κ over the gate units of one layer of a corpus, or of expert `expert` of it alone. Where the
+// source is sketched it follows from the scores of the sketches, with their weights; where it is
+// constant it is one number for each expert, with the expert's count of kept slots as its weight;
+// else there is none.
 class CorpusKappa : public KappaValues {
  public:
   CorpusKappa(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert = -1);

@@ -28,7 +28,7 @@ class Sketch {
   // [q] each from 0 to 1; while exact, linear between neighbours as NumPy has it. NaN without
   // values.
   std::vector<double> quantiles(std::span<const double> q) const;
-  // The values that are kept, ascending, each with how many values it stands for: count() together.
+  // The values of the sketch, ascending, each with its weight; the weights add up to count().
   std::vector<std::pair<float, std::int64_t>> weighted() const;
 
   template <typename Archive>

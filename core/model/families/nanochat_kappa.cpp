@@ -265,8 +265,7 @@ KappaSlots kappa_slots(Model& model, const Config& config, const KappaChoices& c
 
 namespace {
 
-// Rows of SPEC-layouts §1.5f: multiplier of u in experts and in dense layers, factors of s, default
-// constant.
+// Rows of SPEC-layouts §1.5f: multiplier of u in experts, in dense layers, factors of s, constant.
 struct FormulaRow {
   KappaFormula formula;
   double experts, dense, weight, logit, constant;
