@@ -293,8 +293,12 @@ void draw_figures(Gui& gui, const Trace& trace, const ExpertCard& card) {
   alone.by_expert = true;
   const ImVec2 room = ImGui::GetContentRegionAvail();
   const float gap = ImGui::GetStyle().ItemSpacing.x;
-  if (trace.corpus) {  // the others are not drawn of it
-    return draw_one_figure(gui, "kappa-distribution", alone, {room.x, kFigureHeight * em()});
+  if (trace.corpus) {
+    const bool beside = room.x > 2 * kFigureWidth * em();
+    const ImVec2 half{beside ? (room.x - gap) / 2 : room.x, kFigureHeight * em()};
+    draw_one_figure(gui, "kappa-distribution", alone, half);
+    if (beside) { ImGui::SameLine(); }
+    return draw_one_figure(gui, "silu-kappa", choices, half);
   }
   const int across = std::clamp(int(room.x / (kFigureWidth * em())), 1, 3);
   const float height = kFigureHeight * em();  // in one row they take what is left

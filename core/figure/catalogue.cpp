@@ -54,7 +54,8 @@ constexpr FigureEntry kCatalogue[] = {
      "coactivation", kLayerChoice, figures::expert_coactivation, false, false, true},
     {"expert-budget", "Experts run per token",
      "experts run per token and budget of soft routing over relative depth, one line a model",
-     FigureGroup::experts, Several::overlay, "experts_run", kNoChoice, figures::expert_budget},
+     FigureGroup::experts, Several::overlay, "experts_run", kNoChoice, figures::expert_budget,
+     false, false, true},
     {"soft-weight", "Weights of soft routing",
      "weight of every expert by soft routing in one layer, expert × token", FigureGroup::experts,
      Several::one_each, "soft_weight", kLayerChoice | kTokensChoice, figures::soft_weight},
@@ -95,7 +96,7 @@ constexpr FigureEntry kCatalogue[] = {
      "kappa", kLayerChoice | kExpertChoice | kGatesChoice, figures::kappa_vs_score, true},
     {"silu-kappa", "The gate at the expert's κ", "the gate z·σ(κz) at the κ of one expert",
      FigureGroup::kappa, Several::one_each, "kappa", kLayerChoice | kExpertChoice,
-     figures::silu_kappa},
+     figures::silu_kappa, false, false, true},
     {"kappa-confidence", "κ against the router's confidence",
      "κ against the router's confidence, with rank correlations", FigureGroup::kappa,
      Several::one_each, "kappa_confidence", kNoChoice, figures::kappa_confidence, true},
@@ -188,7 +189,7 @@ void complete(Table& table, const std::string& run, const Trace& trace,
 // (silu-kappa shows their gate, too), or one line a trace and this one has none; else "".
 std::string left_out_because(const FigureEntry& entry, const Trace& trace) {
   if (trace.corpus && !entry.of_corpus) {
-    return "it is not drawn of a corpus, which has no single tokens";
+    return "it is not drawn of a corpus, which keeps sums over tokens";
   }
   if (trace.corpus == nullptr && entry.of_corpus_only) {
     return "it is not the result of a corpus";
@@ -374,7 +375,7 @@ std::vector<Figure> FigureEntry::make_all(Traces traces, const FigureChoices& ch
 
 const char* FigureEntry::absent_because(Traces traces) const {
   if (of_corpus_only) { return "shows the result of a corpus, which kappascope stats makes"; }
-  if (traces.front()->corpus) { return "is not drawn of a corpus, which has no single tokens"; }
+  if (traces.front()->corpus) { return "is not drawn of a corpus, which keeps sums over tokens"; }
   if (needs == FigureNeeds::lens) { return "shows the lens, which kappascope run --lens records"; }
   if (needs == FigureNeeds::patching) { return "shows what kappascope patch measures"; }
   if (needs == FigureNeeds::generation) { return "shows what kappascope generate records"; }

@@ -215,8 +215,15 @@ Figure silu_kappa(Traces traces, const FigureChoices& choices) {
   const OneExpert one = one_expert(trace, choices);
   Figure figure = start_figure(traces, id, one);
   if (one.expert < 0) { return nothing(std::move(figure), nothing_because(trace), none); }
-  const SiluCurves curves =
-      silu_curves(one.layer, kappa_function(one.layer), one.expert, kCurvePoints);
+  const KappaFunction kappa = kappa_function(one.layer);
+  const bool of_z = kappa.source == KappaFunction::Source::gate_pre;
+  if (trace.corpus && of_z && has_kappa_router(trace)) {
+    return nothing(std::move(figure),
+                   "nothing to show: κ follows from z and from scores, which are not kept of a "
+                   "corpus here",
+                   none);
+  }
+  const SiluCurves curves = silu_curves(one.layer, kappa, one.expert, kCurvePoints);
   Panel panel;
   panel.x = {"Gate pre-activation z"};
   panel.x.low = -8;
@@ -243,6 +250,7 @@ Figure silu_kappa(Traces traces, const FigureChoices& choices) {
   figure.notes.push_back(silu_note(curves, lines) +
                          " Outside [−8, 8]: " + count_text(curves.counts.front()) +
                          " values below, " + count_text(curves.counts.back()) + " above.");
+  add_rank_error(figure, curves.rank_error);
   return figure;
 }
 

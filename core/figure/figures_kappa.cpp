@@ -26,14 +26,6 @@ void add_kappa_one(Panel& panel) {
   panel.references.push_back({1, false, "κ = 1: SiLU"});
 }
 
-// Of quantiles from sketches, by how much a rank may be wrong.
-void add_rank_error(Figure& figure, double rank_error) {
-  if (rank_error > 0) {
-    figure.notes.push_back("Quantiles: ranks may be off by up to " + number_text(100 * rank_error) +
-                           " % of the values.");
-  }
-}
-
 // κ of every recorded layer as a line with its band.
 struct DepthLine {
   Line line;

@@ -235,6 +235,13 @@ void add_bounds(Panel& panel, const std::vector<KappaBounds>& bounds) {
   panel.lines.push_back(bound_line(bounds, false, true, ""));
 }
 
+void add_rank_error(Figure& figure, double rank_error) {
+  if (rank_error > 0) {
+    figure.notes.push_back("Quantiles: ranks may be off by up to " + number_text(100 * rank_error) +
+                           " % of the values.");
+  }
+}
+
 Panel cell_panel(FigureAxis x, FigureAxis y, LayerMap map, ColourScale colours) {
   Panel panel;
   panel.x = std::move(x);

@@ -66,6 +66,10 @@ std::string approximate_because(const Trace& trace);
 // The note of a figure whose κ is not exact: of a KappaBand.
 std::string band_not_exact(const Trace& trace);
 
+// Notes by how much the ranks of quantiles from sketches may be off, a share of the values; 0:
+// nothing.
+void add_rank_error(Figure& figure, double rank_error);
+
 // A panel of rows × columns cells.
 Panel cell_panel(FigureAxis x, FigureAxis y, LayerMap map, ColourScale colours);
 

@@ -139,9 +139,8 @@ double median_score(const TraceLayer& layer, std::int64_t expert) {
 void set_unit_curves(SiluCurves& result, const TraceLayer& layer, const KappaFunction& kappa,
                      std::int64_t expert) {
   const KappaView& view = kappa.experts[expert];
-  std::vector<float> scores = kept_scores(layer, expert);
-  std::sort(scores.begin(), scores.end());
-  const double s = scores.empty() ? 0 : sorted_quantile(scores, 0.5);
+  const double median = median_score(layer, expert);
+  const double s = std::isfinite(median) ? median : 0;
   const std::vector<std::int64_t> order = gates_by_parameter(view, kappa.gates);
   for (std::size_t q = 0; q < 3; ++q) {
     const double place = kSiluQuantiles[q] * static_cast<double>(order.size() - 1);
@@ -160,6 +159,7 @@ SiluCurves silu_curves(const TraceLayer& layer, const KappaFunction& kappa, std:
   const KappaBand band = kappa_band(layer, kappa, expert);
   result.kappa.fill(kNaN);
   if (band.exact) { result.kappa = {band.band.p05, band.band.p50, band.band.p95}; }
+  result.rank_error = band.rank_error;
   for (std::int64_t j = 0; j < points; ++j) {
     result.z.push_back(-8 + 16 * static_cast<double>(j) / static_cast<double>(points - 1));
   }

@@ -48,6 +48,7 @@ struct SiluCurves {
   std::vector<double> z;                          // [points] over [−8,8]
   std::array<std::vector<double>, 3> value;       // [points] each
   std::vector<std::int64_t> counts;               // [66] underflow, 64 bins of [−8,8], overflow
+  double rank_error = 0;                          // of the quantiles, as KappaBand has it
 };
 SiluCurves silu_curves(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert,
                        std::int64_t points);
