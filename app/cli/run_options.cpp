@@ -28,7 +28,7 @@ constexpr std::array<std::string_view, 11> kNotSettings{
     "--json", "--force",  "--quiet", "--verbose",    "--skip-done"};
 
 // The options that were given, with their values, in the order of --help.
-std::vector<std::string> settings_of(const CLI::App& app) {
+std::vector<std::string> given_settings(const CLI::App& app) {
   std::vector<std::string> words;
   for (const CLI::Option* option : app.get_options()) {
     const std::string name = option->get_name();
@@ -51,7 +51,7 @@ bool RunOptions::parse(const std::vector<std::string>& words) {
   add_to(app);
   if (!parse_words(app, words)) { return false; }
   text.take_model(model);
-  settings = settings_of(app);
+  settings = given_settings(app);
   // Thousands of pictures are drawn for the asking only.
   if (text.names_several() && app.count("--figures") == 0) { figures.ids = "none"; }
   check();

@@ -17,7 +17,7 @@ namespace kappascope::gui {
 namespace {
 
 namespace fs = std::filesystem;
-using Kind = StyleSetting::Kind;
+using SettingKind = StyleSetting::Kind;
 
 constexpr const char* kFirstLine = "# Style of figures";
 
@@ -36,20 +36,10 @@ void keep_widgets(FigureStyle& style, const FigureStyle& from) {
   style.metadata = from.metadata;
 }
 
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t at = 0; at <= text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    if (end > at) { lines.push_back(text.substr(at, end - at)); }
-    at = end + 1;
-  }
-  return lines;
-}
-
 std::vector<StyleWords> words_typed(const TypedStyle& typed) {
   std::vector<StyleWords> all;
   for (const auto& [name, text] : typed.text) {
-    std::vector<std::string> words = lines_of(text);
+    std::vector<std::string> words = lines_typed(text);
     if (!words.empty()) { all.push_back({name, std::move(words)}); }
   }
   return all;
@@ -100,7 +90,7 @@ bool draw_choice(std::string& text, const std::string& id,
 // True when it was changed.
 bool draw_field(std::string& text, const StyleSetting& setting) {
   const std::string id = "###style_" + std::string(setting.name);
-  if (setting.kind == Kind::toggle) {
+  if (setting.kind == SettingKind::toggle) {
     bool on = !text.empty();
     const bool changed = ImGui::Checkbox((std::string(setting.name) + id).c_str(), &on);
     text = on ? "true" : "";
@@ -116,8 +106,8 @@ bool draw_field(std::string& text, const StyleSetting& setting) {
     return draw_choice(text, id, names, "none");
   }
   const std::string hint(setting.value);
-  if (setting.kind != Kind::list) {
-    ImGui::SetNextItemWidth(setting.kind == Kind::number ? 7 * em() : -1);
+  if (setting.kind != SettingKind::list) {
+    ImGui::SetNextItemWidth(setting.kind == SettingKind::number ? 7 * em() : -1);
     ImGui::InputTextWithHint(id.c_str(), hint.c_str(), &text);
   } else {
     const float lines = 1.0f + static_cast<float>(std::min<std::ptrdiff_t>(
@@ -173,7 +163,7 @@ void draw_style(TypedStyle& typed, FigureStyle& style) {
   bool changed = false, beside = false;  // toggles share lines
   for (const StyleSetting& setting : style_settings()) {
     if (has_widget(setting.name)) { continue; }
-    const bool toggle = setting.kind == Kind::toggle;
+    const bool toggle = setting.kind == SettingKind::toggle;
     if (toggle && beside) { ImGui::SameLine(); }
     changed |= draw_field(typed.text[std::string(setting.name)], setting);
     explain(std::string(setting.help).c_str());
@@ -201,7 +191,7 @@ std::string style_options(const FigureStyle& style, bool png) {
   if (!has_width && style.preset.empty()) { add("width", "178"); }
   for (const StyleWords& one : all) {
     if (one.name == "dpi" && !png) { continue; }
-    const bool toggle = style_setting(one.name)->kind == Kind::toggle;
+    const bool toggle = style_setting(one.name)->kind == SettingKind::toggle;
     if (toggle) { options += " --" + one.name; }
     for (const std::string& word : one.words) {
       if (!toggle) { add(one.name, word); }

@@ -16,7 +16,7 @@
 namespace kappascope::gui {
 namespace {
 
-constexpr double kPatience = 0.15;  // seconds before an older figure is said to be old
+constexpr double kOldAfter = 0.15;  // seconds before an older figure is said to be old
 constexpr double kMuchWork = 1;     // and before its progress is shown
 constexpr float kShape = 1.5F;      // width over height of a figure that is easy to read
 
@@ -271,7 +271,7 @@ void draw_panes(Gui& gui, const std::string& id, FigurePanelState& state) {
   if (all) { state.waiting_since = -1; }
   if (!all && state.waiting_since < 0) { state.waiting_since = ImGui::GetTime(); }
   const double waited = all ? 0 : ImGui::GetTime() - state.waiting_since;
-  const bool old = waited > kPatience;
+  const bool old = waited > kOldAfter;
   ImGui::PushFont(nullptr, 0.88F * ImGui::GetStyle().FontSizeBase);
   const Notes notes = notes_of(panes);
   ImGui::PopFont();

@@ -17,17 +17,6 @@
 namespace kappascope::gui {
 namespace {
 
-// Of a text field: each line is one.
-std::vector<std::string> lines_of(const std::string& text) {
-  std::vector<std::string> lines;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    if (end > at) { lines.push_back(text.substr(at, end - at)); }
-    at = end + 1;
-  }
-  return lines;
-}
-
 void whole_number(const char* label, std::int64_t& value, std::int64_t least, const char* help) {
   ImGui::SetNextItemWidth(9 * em());
   const std::int64_t one = 1, ten = 10;
@@ -45,14 +34,14 @@ void number(const char* label, double& value, double least, double most, const c
 
 void draw_stops(Gui& gui, GenerationRules& rules) {
   std::string& text = gui.text.stops;
-  if (lines_of(text) != rules.stops) {  // they changed otherwise: a session was restored
+  if (lines_typed(text) != rules.stops) {  // they changed otherwise: a session was restored
     text.clear();
     for (const std::string& stop : rules.stops) { text += (text.empty() ? "" : "\n") + stop; }
   }
   const float height = 2 * ImGui::GetTextLineHeight() + 2 * ImGui::GetStyle().FramePadding.y;
   if (ImGui::InputTextMultiline("Stop texts###stops", &text, {14 * em(), height})) {
     gui.fonts.need(text);
-    rules.stops = lines_of(text);
+    rules.stops = lines_typed(text);
   }
   explain("The text ends where one of them comes; one a line");
 }

@@ -13,10 +13,10 @@ namespace kappascope::gui {
 namespace {
 
 using WordFace = HelpWords::Face;
-using Kind = HelpBlock::Kind;
+using BlockKind = HelpBlock::Kind;
 
-ImFont* font_of(const Gui& gui, Kind kind, WordFace face) {
-  if (kind == Kind::heading || face == WordFace::bold) { return gui.fonts.bold; }
+ImFont* font_of(const Gui& gui, BlockKind kind, WordFace face) {
+  if (kind == BlockKind::heading || face == WordFace::bold) { return gui.fonts.bold; }
   return face == WordFace::code ? gui.fonts.mono : gui.fonts.regular;
 }
 
@@ -36,7 +36,8 @@ void draw_words(const Gui& gui, const HelpBlock& block, float left) {
   };
   ImGui::PushStyleVar(ImGuiStyleVar_ItemSpacing, {0, 0.25F * em()});
   for (const HelpWords& words : block.words) {
-    const float size = ImGui::GetStyle().FontSizeBase * (block.kind == Kind::heading ? 1.2F : 1.0F);
+    const float size =
+        ImGui::GetStyle().FontSizeBase * (block.kind == BlockKind::heading ? 1.2F : 1.0F);
     ImGui::PushFont(font_of(gui, block.kind, words.face), size);
     if (words.face == WordFace::emphasised) {
       ImGui::PushStyleColor(ImGuiCol_Text, gui.theme->accent);
@@ -55,12 +56,12 @@ void draw_words(const Gui& gui, const HelpBlock& block, float left) {
 
 void draw_block(const Gui& gui, const HelpBlock& block) {
   const float left = ImGui::GetCursorPosX(), indent = 1.7F * em();
-  if (block.kind == Kind::item) {
+  if (block.kind == BlockKind::item) {
     ImGui::Bullet();
     ImGui::SameLine(left + indent);
   }
-  draw_words(gui, block, block.kind == Kind::item ? left + indent : left);
-  ImGui::Dummy({0, (block.kind == Kind::item ? 0.1F : 0.4F) * em()});
+  draw_words(gui, block, block.kind == BlockKind::item ? left + indent : left);
+  ImGui::Dummy({0, (block.kind == BlockKind::item ? 0.1F : 0.4F) * em()});
 }
 
 void choose_metric(Gui& gui) {

@@ -26,7 +26,7 @@ namespace kappascope::gui {
 
 namespace {
 
-constexpr float kLeastLines = 2, kMostLines = 6;
+constexpr float kLeastRows = 2, kMostRows = 6;
 constexpr float kInputShare = 0.16F;  // of the panel, beside tokens
 constexpr float kFieldWidth = 14;     // em, of the interventions
 constexpr std::uint64_t kLongestText = std::uint64_t{64} << 20;
@@ -63,16 +63,16 @@ void draw_input(Gui& gui) {
   std::string& text = gui.workspace.next_run.text;
   const float line = ImGui::GetTextLineHeight(), frame = 2 * ImGui::GetStyle().FramePadding.y;
   const bool wrapped = text.size() <= kMostWrapped;
-  float height = kMostLines * line;
+  float height = kMostRows * line;
   if (wrapped) {
     const float room = ImGui::GetContentRegionAvail().x - ImGui::GetStyle().ScrollbarSize - em();
     height = ImGui::CalcTextSize((text + "\n").c_str(), nullptr, false, room).y;
   }
   // Where there is little room most of it is for the tokens below.
   const float most = gui.workspace.current_trace() ? kInputShare * ImGui::GetContentRegionAvail().y
-                                                   : kMostLines * line;
-  height = std::clamp(height, kLeastLines * line,
-                      std::clamp(most, kLeastLines * line, kMostLines * line));
+                                                   : kMostRows * line;
+  height =
+      std::clamp(height, kLeastRows * line, std::clamp(most, kLeastRows * line, kMostRows * line));
   const ImVec2 at = ImGui::GetCursorScreenPos();
   run_by_keypad(gui, ImGui::GetID("###input"));
   give_focus(gui.text, ImGui::GetID("###input"));

@@ -177,6 +177,16 @@ void focus_field(const char* id, std::string& text, bool opened) {
   }
 }
 
+std::vector<std::string> lines_typed(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    if (end > at) { lines.push_back(text.substr(at, end - at)); }
+    at = end + 1;
+  }
+  return lines;
+}
+
 bool single_button(const char* label, ImVec2 size) {
   if (!ImGui::Button(label, size)) { return false; }
   const bool by_mouse = ImGui::IsMouseReleased(ImGuiMouseButton_Left);

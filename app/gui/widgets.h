@@ -7,6 +7,7 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "app/gui/theme.h"
 #include "core/figure/text.h"  // count_text
@@ -33,6 +34,8 @@ void waiting_note(const Theme& theme, const char* what);  // while a job makes i
 void explain(const char* text);
 // A heading inside a panel, with space above it.
 void heading(ImFont* bold, const char* text);
+// The lines of a text field that are not empty.
+std::vector<std::string> lines_typed(const std::string& text);
 // A button for which a double click is one press: the second click must not confirm what the first
 // one asked, nor start again what the first one started.
 bool single_button(const char* label, ImVec2 size = {0, 0});

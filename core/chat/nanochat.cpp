@@ -84,7 +84,7 @@ bool is_plain(const ChatMessage& message) {
   return message.parts.empty() ||
          (message.parts.size() == 1 && message.parts[0].kind == ChatPart::Kind::text);
 }
-std::string plain_text(const ChatMessage& message) {
+std::string text_of_message(const ChatMessage& message) {
   return message.parts.empty() ? "" : message.parts[0].text;
 }
 
@@ -103,7 +103,7 @@ class NanochatRenderer {
       if (i % 2 == 0) {
         require(is_plain(message), ExitCode::unsupported, {.file = source_}, "message ", i,
                 ": expected one text of a user, found ", message.parts.size(), " parts");
-        enclosed("user", plain_text(message), false);
+        enclosed("user", text_of_message(message), false);
       } else {
         add_special("<|assistant_start|>", false);
         for (const ChatPart& part : message.parts) { add_part(part); }
@@ -163,8 +163,8 @@ std::vector<ChatMessage> with_system(std::vector<ChatMessage> messages, std::str
                        is_plain(messages[1]);
   require(follows, ExitCode::unsupported, {.file = source},
           "expected a user's text after the system's, found none");
-  messages[1].parts = {
-      {ChatPart::Kind::text, join_words(plain_text(messages[0]), "\n\n", plain_text(messages[1]))}};
+  messages[1].parts = {{ChatPart::Kind::text, join_words(text_of_message(messages[0]), "\n\n",
+                                                         text_of_message(messages[1]))}};
   messages.erase(messages.begin());
   return messages;
 }

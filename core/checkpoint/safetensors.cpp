@@ -15,7 +15,6 @@ namespace {
 constexpr std::uint64_t kLengthBytes = 8;                       // in front of the header
 constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;          // the format's own limit
 constexpr std::size_t kMaxValues = std::size_t{1} << 22;        // a tensor takes about nine
-constexpr std::size_t kMaxDimensions = 64;                      // torch's own limit
 constexpr std::uint64_t kMaxElements = std::uint64_t{1} << 56;  // × 64 bits is less than 2⁶³
 
 struct Row {
@@ -23,32 +22,34 @@ struct Row {
   std::uint64_t bits;     // of an element
   std::optional<DType> dtype;
 };
-constexpr std::array<Row, 22> kRows = {{{"F32", 32, DType::float32},
-                                        {"BF16", 16, DType::bfloat16},
-                                        {"F16", 16, DType::float16},
-                                        {"F64", 64, DType::float64},
-                                        {"I64", 64, DType::int64},
-                                        {"I32", 32, DType::int32},
-                                        {"I16", 16, DType::int16},
-                                        {"I8", 8, DType::int8},
-                                        {"U64", 64, DType::uint64},
-                                        {"U32", 32, DType::uint32},
-                                        {"U16", 16, DType::uint16},
-                                        {"U8", 8, DType::uint8},
-                                        {"BOOL", 8, DType::boolean},
-                                        {"F8_E4M3", 8, DType::float8_e4m3},
-                                        {"F8_E5M2", 8, DType::float8_e5m2},
-                                        {"F8_E8M0", 8, DType::float8_e8m0},
-                                        {"F4", 4, {}},
-                                        {"F6_E2M3", 6, {}},
-                                        {"F6_E3M2", 6, {}},
-                                        {"C64", 64, {}},
-                                        {"F8_E4M3FNUZ", 8, {}},
-                                        {"F8_E5M2FNUZ", 8, {}}}};
+constexpr std::array<Row, 22> kElementTypes = {{{"F32", 32, DType::float32},
+                                                {"BF16", 16, DType::bfloat16},
+                                                {"F16", 16, DType::float16},
+                                                {"F64", 64, DType::float64},
+                                                {"I64", 64, DType::int64},
+                                                {"I32", 32, DType::int32},
+                                                {"I16", 16, DType::int16},
+                                                {"I8", 8, DType::int8},
+                                                {"U64", 64, DType::uint64},
+                                                {"U32", 32, DType::uint32},
+                                                {"U16", 16, DType::uint16},
+                                                {"U8", 8, DType::uint8},
+                                                {"BOOL", 8, DType::boolean},
+                                                {"F8_E4M3", 8, DType::float8_e4m3},
+                                                {"F8_E5M2", 8, DType::float8_e5m2},
+                                                {"F8_E8M0", 8, DType::float8_e8m0},
+                                                {"F4", 4, {}},
+                                                {"F6_E2M3", 6, {}},
+                                                {"F6_E3M2", 6, {}},
+                                                {"C64", 64, {}},
+                                                {"F8_E4M3FNUZ", 8, {}},
+                                                {"F8_E5M2FNUZ", 8, {}}}};
 
 std::string dtype_names() {
   std::string names;
-  for (const Row& row : kRows) { names += (names.empty() ? "" : ", ") + std::string(row.name); }
+  for (const Row& row : kElementTypes) {
+    names += (names.empty() ? "" : ", ") + std::string(row.name);
+  }
   return names;
 }
 
@@ -151,10 +152,11 @@ class Reader {
       faults_.add(ExitCode::damaged, name, "dtype: expected a text, found ", found_text(dtype));
       return nullptr;
     }
-    const auto row = std::find_if(kRows.begin(), kRows.end(), [&](const Row& candidate) {
-      return candidate.name == dtype.get_ref<const std::string&>();
-    });
-    if (row != kRows.end()) { return &*row; }
+    const auto row =
+        std::find_if(kElementTypes.begin(), kElementTypes.end(), [&](const Row& candidate) {
+          return candidate.name == dtype.get_ref<const std::string&>();
+        });
+    if (row != kElementTypes.end()) { return &*row; }
     faults_.add(ExitCode::unsupported, name, "unknown dtype; expected one of ", dtype_names(),
                 ", found ", found_text(dtype));
     return nullptr;

@@ -39,6 +39,8 @@ std::string_view dtype_name(DType dtype);  // "float32", …
 
 bool is_float(DType dtype);  // may be a weight as it is
 
+inline constexpr std::size_t kMaxDimensions = 64;  // of a tensor: Torch's own limit
+
 // A tensor in a file.
 struct TensorInfo {
   std::string name;  // without the parts that wrappers put into it, as "_orig_mod."

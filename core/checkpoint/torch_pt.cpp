@@ -24,8 +24,7 @@ constexpr std::uint64_t kMaxPickleBytes = std::uint64_t{64} << 20;
 constexpr std::size_t kMaxTensors = std::size_t{1} << 20;  // the largest models have 10⁵
 constexpr std::uint64_t kMaxOrderBytes = 16;
 constexpr std::size_t kMaxNameBytes = 4096;
-constexpr std::size_t kMaxDimensions = 64;  // torch's own limit
-constexpr int kMaxDepth = 8;                // of dicts in dicts
+constexpr int kMostDictDepth = 8;  // of dicts in dicts
 constexpr std::size_t kMaxOthers = 10000;
 
 // Parts that wrappers of PyTorch put into names: compiled, data-parallel, sharded, checkpointed.
@@ -41,9 +40,9 @@ struct Storage {
 };
 
 // One .pt file while it is read. Offsets of values in the pickle are offsets in the file.
-class Reader {
+class TorchReader {
  public:
-  explicit Reader(const InputFile& file)
+  explicit TorchReader(const InputFile& file)
       : file_(file), zip_(ZipDirectory::read(file)), name_(archive_name()), faults_(file.path()) {}
 
   void read() {
@@ -160,7 +159,7 @@ class Reader {
                                            : std::to_string(key.integer)));
       if (!room_for(name)) { return; }
       tensor_ = name;
-      if (value.kind == Kind::dict && depth < kMaxDepth) {
+      if (value.kind == Kind::dict && depth < kMostDictDepth) {
         read_dict(value, name + ".", depth + 1);
       } else {
         read_member(value);
@@ -390,7 +389,7 @@ class Reader {
 
 TensorFile read_torch_pt(const std::filesystem::path& path) {
   InputFile file = InputFile::open(path);
-  std::optional<Reader> reader;
+  std::optional<TorchReader> reader;
   with_format(file, Expected::torch_archive, [&] { reader.emplace(file).read(); });
   return TensorFile(std::move(file), std::move(reader->tensors), std::move(reader->packed),
                     std::move(reader->others), std::move(reader->wrappers));

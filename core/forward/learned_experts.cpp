@@ -54,7 +54,7 @@ struct RowsOfExperts {
 };
 
 // What one expert has computed, for its derivatives.
-struct ExpertRows {
+struct LearnedRows {
   KappaRows rows;     // z and up undefined: no token
   at::Tensor hidden;  // [rows,I]
 };
@@ -66,7 +66,7 @@ struct Kept final : torch::CustomClassHolder {
   double log_bound = 0;
   bool from_gate = false;
   bool differentiated = false;
-  std::vector<ExpertRows> experts;  // [E]
+  std::vector<LearnedRows> experts;  // [E]
 
   std::int64_t count() const { return std::ssize(first) - 1; }
   bool scored() const { return has_bias || has_scale; }  // κ is learned, and reads s
@@ -82,12 +82,12 @@ struct Kept final : torch::CustomClassHolder {
 
 using KeptPointer = c10::intrusive_ptr<Kept>;
 
-ExpertRows run_expert(const Kept& kept, at::TensorList inputs, std::int64_t e, KappaSums* sums,
-                      at::Tensor y) {
+LearnedRows run_expert(const Kept& kept, at::TensorList inputs, std::int64_t e, KappaSums* sums,
+                       at::Tensor y) {
   const at::Tensor none, x = kept.rows_of(e, inputs[Kept::kX]);
   const at::Tensor& bias = kept.has_bias ? inputs[kept.bias_at(e)] : none;
   const at::Tensor& scale = kept.has_scale ? inputs[kept.scale_at(e)] : none;
-  ExpertRows expert;
+  LearnedRows expert;
   expert.rows = kappa_rows(at::mm(x, inputs[Kept::kGate][e]), at::mm(x, inputs[Kept::kUp][e]),
                            kept.scored() ? kept.rows_of(e, inputs[Kept::kScore]) : none, bias,
                            scale, kept.log_bound, kept.from_gate);
@@ -107,7 +107,7 @@ class Derivatives {
   }
 
   // `expert` is gone afterwards.
-  void add(std::int64_t e, ExpertRows expert, const at::Tensor& gradient) {
+  void add(std::int64_t e, LearnedRows expert, const at::Tensor& gradient) {
     if (kept_.rows_of(e) == 0) { return leave_out(e); }
     TORCH_CHECK(expert.hidden.defined(), "the derivatives of experts can be computed once");
     const at::Tensor by_y = kept_.rows_of(e, gradient), x = kept_.rows_of(e, inputs_[Kept::kX]);
@@ -172,7 +172,7 @@ class Experts final : public torch::autograd::Function<Experts> {
     at::Tensor y = at::empty_like(inputs[Kept::kX]);
     share_out<WithoutGraph>(kept->count(), !y.is_cpu(), *check, [&](std::int64_t e) {
       if (kept->rows_of(e) == 0) { return; }
-      ExpertRows expert =
+      LearnedRows expert =
           run_expert(*kept, inputs, e, sums ? &parts[e] : nullptr, kept->rows_of(e, y));
       if (kept->differentiated) { kept->experts[e] = std::move(expert); }
     });

@@ -31,7 +31,7 @@ struct Releaser {
 template <typename T, void (*release)(T*)>
 using Owned = std::unique_ptr<T, Releaser<T, release>>;
 
-using Code = Owned<pcre2_code, pcre2_code_free>;
+using CompiledPattern = Owned<pcre2_code, pcre2_code_free>;
 using CompileContext = Owned<pcre2_compile_context, pcre2_compile_context_free>;
 using MatchContext = Owned<pcre2_match_context, pcre2_match_context_free>;
 using MatchData = Owned<pcre2_match_data, pcre2_match_data_free>;
@@ -61,7 +61,7 @@ std::size_t next_boundary(std::string_view text, std::size_t at) {
 
 struct Splitter::State {
   std::string file;
-  Code code;
+  CompiledPattern code;
 };
 
 Splitter::Splitter(std::string_view pattern, PatternLanguage language, std::string_view file)

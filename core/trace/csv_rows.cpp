@@ -9,7 +9,7 @@
 namespace kappascope {
 namespace {
 
-constexpr std::size_t kBlock = 1 << 18;
+constexpr std::size_t kFlushAt = 1 << 18;
 
 }  // namespace
 
@@ -61,7 +61,7 @@ void CsvRows::put(T value) {
 
 void CsvFile::end_row() {
   CsvRows::end_row();
-  if (written().size() >= kBlock) { flush(); }
+  if (written().size() >= kFlushAt) { flush(); }
 }
 
 void CsvFile::finish() {

@@ -15,18 +15,18 @@ namespace {
 
 using namespace kappascope;
 
-struct Given {
+struct GivenTensor {
   TorchTensor tensor;
   std::string bytes;
 };
 
-std::vector<Given> given_by(FuzzedDataProvider& data) {
+std::vector<GivenTensor> given_by(FuzzedDataProvider& data) {
   constexpr DType kTypes[] = {DType::float32, DType::bfloat16, DType::float16, DType::int64,
                               DType::int32,   DType::uint8,    DType::boolean, DType::float64};
-  std::vector<Given> all;
+  std::vector<GivenTensor> all;
   std::set<std::string> names;
   for (int i = 0; i < 5 && (i == 0 || data.remaining_bytes() > 0); ++i) {
-    Given one;
+    GivenTensor one;
     one.tensor.name = data.ConsumeRandomLengthString(16);
     if (!is_utf8(one.tensor.name) || !names.insert(one.tensor.name).second) {
       one.tensor.name = "tensor." + std::to_string(i);
@@ -50,9 +50,9 @@ std::vector<Given> given_by(FuzzedDataProvider& data) {
 void kappascope::testing::fuzz_torch_writer(const std::uint8_t* bytes, std::size_t size) {
   static const testing::TempFolder folder;
   FuzzedDataProvider data(bytes, size);
-  const std::vector<Given> all = given_by(data);
+  const std::vector<GivenTensor> all = given_by(data);
   std::vector<TorchTensor> tensors;
-  for (const Given& one : all) { tensors.push_back(one.tensor); }
+  for (const GivenTensor& one : all) { tensors.push_back(one.tensor); }
   std::size_t at = 0;
   write_torch_pt(folder / "model.pt", tensors,
                  [&](const TorchTensor&, const std::function<void(Bytes)>& sink) {
@@ -61,7 +61,7 @@ void kappascope::testing::fuzz_torch_writer(const std::uint8_t* bytes, std::size
   const TensorFile file = read_torch_pt(folder / "model.pt");
   if (!file.wrappers().empty()) { return; }  // parts of names that the reader leaves out
   if (file.tensors().size() != all.size()) { std::abort(); }
-  for (const Given& one : all) {
+  for (const GivenTensor& one : all) {
     const TensorInfo* found = file.find(one.tensor.name);
     if (found == nullptr || found->dtype != one.tensor.dtype || found->shape != one.tensor.shape) {
       std::abort();

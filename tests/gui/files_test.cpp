@@ -1,7 +1,6 @@
 // Opening, running, cancelling, dropping, sessions.
 #include <chrono>
 #include <fstream>
-#include <iterator>
 #include <thread>
 
 #include "app/gui/session.h"
@@ -19,11 +18,6 @@ fs::path model_folder() {
 
 fs::path demo_trace() {
   return source_folder() / "tests" / "figures" / "demo" / "trace.npz";
-}
-
-std::string read_file(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 bool engine_is_mapped() {

@@ -50,5 +50,8 @@ bool add_test(GuiTest test);
 void restart_with_session(Driver& driver);
 
 std::filesystem::path source_folder();
+// Opens a trace of a text that the figures' tests have, too.
+void open_demo(Driver& driver);
+std::string read_file(const std::filesystem::path& file);
 
 }  // namespace kappascope::gui::test

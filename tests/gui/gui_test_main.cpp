@@ -3,6 +3,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <memory>
 #include <thread>
 #include <utility>
@@ -144,6 +146,16 @@ class TestWindow {
 bool add_test(GuiTest test) {
   all_tests().push_back(test);
   return true;
+}
+
+void open_demo(Driver& driver) {
+  driver.workspace().open(source_folder() / "tests" / "figures" / "demo" / "trace.npz");
+  IM_CHECK(driver.settle());
+}
+
+std::string read_file(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 fs::path source_folder() {

@@ -17,7 +17,7 @@ void compare_all(Driver& driver) {
   }
 }
 
-const FigurePanelState& show(Driver& driver, const std::string& id) {
+const FigurePanelState& show_figure(Driver& driver, const std::string& id) {
   driver.gui().shown[id] = true;
   driver.ctx->Yield(2);
   driver.gui().focus = id;
@@ -28,7 +28,7 @@ const FigurePanelState& show(Driver& driver, const std::string& id) {
 void expect_panes(Driver& driver, std::size_t count) {
   for (const FigureEntry& entry : figure_catalogue()) {
     if (entry.several != Several::one_each) { continue; }
-    const FigurePanelState& state = show(driver, std::string(entry.id));
+    const FigurePanelState& state = show_figure(driver, std::string(entry.id));
     IM_CHECK_EQ(state.panes, count);
     for (std::size_t i = 0; i < count; ++i) {
       const FigureViewState& view = i == 0 ? state.view : state.beside[i - 1];
@@ -64,7 +64,7 @@ GUI_TEST(four_lanes_share_one_selection) {
   workspace.pick_in(shown[3], {.token = 2});  // has no counterpart
   IM_CHECK_EQ(workspace.selection().token, 5);
   // Colours mean the same in all.
-  const FigurePanelState& state = show(driver, "kappa-tokens");
+  const FigurePanelState& state = show_figure(driver, "kappa-tokens");
   const auto colours = [](const FigureViewState& view) {
     return view.shown->figure.panels[0].heat_map[0].colours;
   };
@@ -98,8 +98,8 @@ GUI_TEST(lanes_of_two_models_follow_the_layer) {
   if (row >= 0) { IM_CHECK_EQ(shown[1].trace->layer_index[row], layer); }
   workspace.pick({.row = int(shown[0].trace->layers - 1)});
   IM_CHECK_EQ(workspace.selection_in(shown[1]).row, -1);  // not so deep
-  IM_CHECK_EQ(show(driver, "kappa-tokens").panes, std::size_t(2));
-  IM_CHECK_EQ(show(driver, "kappa-depth").panes, std::size_t(1));
+  IM_CHECK_EQ(show_figure(driver, "kappa-tokens").panes, std::size_t(2));
+  IM_CHECK_EQ(show_figure(driver, "kappa-depth").panes, std::size_t(1));
 }
 
 GUI_TEST(every_kind_of_edit_has_controls) {

@@ -14,11 +14,6 @@ namespace kappascope::gui::test {
 
 namespace {
 
-void open_demo(Driver& driver) {
-  driver.workspace().open(source_folder() / "tests" / "figures" / "demo" / "trace.npz");
-  IM_CHECK(driver.settle());
-}
-
 // As a person: opens the menu and clicks the action of that name.
 void click_in_menu(Driver& driver, const std::string& menu, const std::string& name) {
   const std::vector<Action> all = actions(driver.gui());

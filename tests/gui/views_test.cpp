@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <fstream>
-#include <iterator>
 #include <map>
 
 #include "app/gui/layouts.h"
@@ -15,11 +14,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-void open_demo(Driver& driver) {
-  driver.workspace().open(source_folder() / "tests" / "figures" / "demo" / "trace.npz");
-  IM_CHECK(driver.settle());
-}
-
 // Brings a panel to the front; its window.
 ImGuiWindow* show(Driver& driver, const std::string& id) {
   driver.gui().shown[id] = true;
@@ -27,11 +21,6 @@ ImGuiWindow* show(Driver& driver, const std::string& id) {
   driver.gui().focus = id;
   driver.settle();
   return driver.ctx->WindowInfo(("//###" + id).c_str()).Window;
-}
-
-std::string read_file(const fs::path& file) {
-  std::ifstream in(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
 }
 
 // All that lies in a folder, by path.

@@ -11,7 +11,7 @@ namespace {
 
 using testing::error_of;
 
-std::string line(std::string_view text) {
+std::string json_line(std::string_view text) {
   return error_of([&] { parse_json(text, "m.json"); });
 }
 
@@ -25,18 +25,19 @@ TEST(ParseJson, BuildsTheDocument) {
 }
 
 TEST(ParseJson, RefusesWithFileAndOffset) {
-  EXPECT_EQ(line(R"({"a":1,"a":2})"), "3 m.json: offset 9: duplicate key 'a'");
-  EXPECT_EQ(line(R"({"x":{"a":1},"y":{"a":1}})"), "no error");
-  EXPECT_EQ(line("[1e999]"), "3 m.json: offset 6: invalid JSON: number overflow parsing '1e999'");
-  EXPECT_EQ(line(std::string_view("{}\0garbage", 10)), "3 m.json: offset 2: JSON: a NUL byte");
-  EXPECT_EQ(line("[1,}").substr(0, 33), "3 m.json: offset 3: invalid JSON:");
+  EXPECT_EQ(json_line(R"({"a":1,"a":2})"), "3 m.json: offset 9: duplicate key 'a'");
+  EXPECT_EQ(json_line(R"({"x":{"a":1},"y":{"a":1}})"), "no error");
+  EXPECT_EQ(json_line("[1e999]"),
+            "3 m.json: offset 6: invalid JSON: number overflow parsing '1e999'");
+  EXPECT_EQ(json_line(std::string_view("{}\0garbage", 10)), "3 m.json: offset 2: JSON: a NUL byte");
+  EXPECT_EQ(json_line("[1,}").substr(0, 33), "3 m.json: offset 3: invalid JSON:");
   for (const char* blank : {"", " ", "\n"}) {
-    EXPECT_EQ(line(blank), "3 m.json: the file is empty; expected JSON");
+    EXPECT_EQ(json_line(blank), "3 m.json: the file is empty; expected JSON");
   }
   for (const char* bad :
        {"[1", "[NaN]", "[Infinity]", "[-]", "1 2", "[1]]", "{1:2}", "{\"a\"}", "['a']", "\"\xff\"",
         "\"\xed\xa0\x80\"", "\"\\ud800\"", "\"\n\"", "[1,]", "nul", "// c\n1", "\xef\xbb"}) {
-    EXPECT_EQ(line(bad).substr(0, 17), "3 m.json: offset ") << bad;
+    EXPECT_EQ(json_line(bad).substr(0, 17), "3 m.json: offset ") << bad;
   }
 }
 
@@ -44,25 +45,26 @@ TEST(ParseJson, LimitsDepth) {
   const auto nested = [](std::size_t depth, char open, char close) {
     return std::string(depth, open) + std::string(depth, close);
   };
-  EXPECT_EQ(line(nested(64, '[', ']')), "no error");
-  EXPECT_EQ(line(nested(65, '[', ']')), "3 m.json: offset 64: nested deeper than 64 levels");
-  EXPECT_EQ(line(std::string(1 << 20, '[')), "3 m.json: offset 64: nested deeper than 64 levels");
+  EXPECT_EQ(json_line(nested(64, '[', ']')), "no error");
+  EXPECT_EQ(json_line(nested(65, '[', ']')), "3 m.json: offset 64: nested deeper than 64 levels");
+  EXPECT_EQ(json_line(std::string(1 << 20, '[')),
+            "3 m.json: offset 64: nested deeper than 64 levels");
   std::string objects;
   for (int i = 0; i < 70; ++i) { objects += "{\"a\":"; }
-  EXPECT_NE(line(objects).find("nested deeper"), std::string::npos);
+  EXPECT_NE(json_line(objects).find("nested deeper"), std::string::npos);
 }
 
 TEST(ParseJson, EveryPrefixAndEveryByteParsesOrFails) {
   const std::string good = R"({"a":[1,-2.5e3,true,null],"é":{"b\n":"\u00e9"}})";
-  ASSERT_EQ(line(good), "no error");
+  ASSERT_EQ(json_line(good), "no error");
   for (std::size_t n = 0; n < good.size(); ++n) {
-    EXPECT_NE(line(std::string_view(good).substr(0, n)), "no error") << n;
+    EXPECT_NE(json_line(std::string_view(good).substr(0, n)), "no error") << n;
   }
   for (std::size_t i = 0; i < good.size(); ++i) {
     for (int value = 0; value < 256; ++value) {
       std::string changed = good;
       changed[i] = static_cast<char>(value);
-      line(changed);  // anything but an Error would get through
+      json_line(changed);  // anything but an Error would get through
     }
   }
 }

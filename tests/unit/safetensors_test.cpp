@@ -18,7 +18,7 @@ using testing::safetensors_entry;
 using testing::safetensors_of;
 
 // "code line" without the file's name.
-std::string line(const std::string& bytes) {
+std::string safetensors_line(const std::string& bytes) {
   const MemoryFile memory(bytes);
   std::string text = error_of([&] { read_safetensors(memory.path()); });
   const std::size_t at = text.find(memory.path() + ": ");
@@ -93,15 +93,15 @@ TEST(Safetensors, EveryDtypeOfTheFormat) {
 }
 
 TEST(Safetensors, NoTensorsAndNoMetadata) {
-  EXPECT_EQ(line(safetensors_of("{}", 0)), "no error");
-  EXPECT_EQ(line(safetensors_of(R"({"__metadata__":null})", 0)), "no error");
+  EXPECT_EQ(safetensors_line(safetensors_of("{}", 0)), "no error");
+  EXPECT_EQ(safetensors_line(safetensors_of(R"({"__metadata__":null})", 0)), "no error");
 }
 
 TEST(Safetensors, EveryByteIsOfOneTensor) {
   const auto two = [](const std::string& a, const std::string& b, std::size_t data) {
-    return line(safetensors_of("{\"a\":" + safetensors_entry("U8", "[4]", a) +
-                                   ",\"b\":" + safetensors_entry("U8", "[4]", b) + "}",
-                               data));
+    return safetensors_line(safetensors_of("{\"a\":" + safetensors_entry("U8", "[4]", a) +
+                                               ",\"b\":" + safetensors_entry("U8", "[4]", b) + "}",
+                                           data));
   };
   EXPECT_EQ(two("[0,4]", "[4,8]", 8), "no error");
   EXPECT_EQ(two("[4,8]", "[0,4]", 8), "no error");
@@ -116,7 +116,8 @@ TEST(Safetensors, EveryByteIsOfOneTensor) {
   const std::size_t size =
       safetensors_of("{\"a\":" + safetensors_entry("U8", "[4]", "[0,4]") + "}", 4).size();
   const auto one = [](std::size_t data) {
-    return line(safetensors_of("{\"a\":" + safetensors_entry("U8", "[4]", "[0,4]") + "}", data));
+    return safetensors_line(
+        safetensors_of("{\"a\":" + safetensors_entry("U8", "[4]", "[0,4]") + "}", data));
   };
   EXPECT_EQ(one(3), "3 truncated; expected " + std::to_string(size) + " bytes, found " +
                         std::to_string(size - 1) + ": download it again");
@@ -126,23 +127,23 @@ TEST(Safetensors, EveryByteIsOfOneTensor) {
 }
 
 TEST(Safetensors, NamesOtherFormats) {
-  EXPECT_EQ(line("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n"),
+  EXPECT_EQ(safetensors_line("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 3\n"),
             "4 a Git LFS pointer, not the file that it names; fetch that: git lfs pull");
-  EXPECT_EQ(line("<!DOCTYPE html><html>").substr(0, 20), "4 a web page (HTML),");
-  EXPECT_EQ(line("\x1f\x8b\x08 and more of it").substr(0, 39),
+  EXPECT_EQ(safetensors_line("<!DOCTYPE html><html>").substr(0, 20), "4 a web page (HTML),");
+  EXPECT_EQ(safetensors_line("\x1f\x8b\x08 and more of it").substr(0, 39),
             "4 compressed with gzip; unpack it: gzip");
-  EXPECT_EQ(line("GGUF\3\0\0\0 and so on").substr(0, 14), "4 a GGUF file,");
-  EXPECT_EQ(line(std::string("PK\3\4", 4) + std::string(30, 'x')).substr(0, 38),
+  EXPECT_EQ(safetensors_line("GGUF\3\0\0\0 and so on").substr(0, 14), "4 a GGUF file,");
+  EXPECT_EQ(safetensors_line(std::string("PK\3\4", 4) + std::string(30, 'x')).substr(0, 38),
             "4 an archive, perhaps of torch.save, n");
-  EXPECT_EQ(line("Entry not found, sorry").substr(0, 54),
+  EXPECT_EQ(safetensors_line("Entry not found, sorry").substr(0, 54),
             "3 a text, not the file expected; it begins with 'Entry");
 }
 
 TEST(Safetensors, EveryPrefixIsRefused) {
   const std::string good = safetensors_of(kHeader, 18);
-  ASSERT_EQ(line(good), "no error");
+  ASSERT_EQ(safetensors_line(good), "no error");
   for (std::size_t n = 0; n < good.size(); ++n) {
-    EXPECT_EQ(line(good.substr(0, n)).substr(0, 2), "3 ") << n;
+    EXPECT_EQ(safetensors_line(good.substr(0, n)).substr(0, 2), "3 ") << n;
   }
 }
 

@@ -126,7 +126,7 @@ TEST(StatsSummary, JsonHasNullForNaNAndSaysWhatIsNotThere) {
 }
 
 // model.npz of two layers: dense, then MoE with κ of one number an expert.
-class StatsSummaryModel : public testing::Test {
+class StatsSummaryModel : public ::testing::Test {
  protected:
   void SetUp() override {
     path_ = std::filesystem::temp_directory_path() /

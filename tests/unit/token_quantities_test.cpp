@@ -13,11 +13,11 @@ namespace kappascope {
 namespace {
 
 // Two layers, three tokens; the last token has nothing kept in layer 1.
-struct Sample {
+struct TokenSample {
   HandTrace hand{2, 3, 20, 2};
   std::vector<float> nll = {kNaN, 1.5f, 2.5f};
 
-  Sample() {
+  TokenSample() {
     hand.trace.nll = nll;
     for (std::int64_t t = 0; t < 3; ++t) {
       hand.keep(0, t, 0, t, 0.75f, 2);
@@ -51,7 +51,7 @@ void expect_values(const std::vector<float>& found, const std::vector<float>& ex
 }
 
 TEST(TokenQuantities, OfTheTextOfALayerAndOverAll) {
-  const Sample sample;
+  const TokenSample sample;
   expect_values(sample.values("nll"), {kNaN, 1.5f, 2.5f});
   expect_values(sample.values("confidence", 1), {0.3f, 0.2f, kNaN});
   expect_values(sample.values("confidence"), {0.4f, 0.4f, 0.7f});  // mean
@@ -68,7 +68,7 @@ TEST(TokenQuantities, OfTheTextOfALayerAndOverAll) {
 }
 
 TEST(TokenQuantities, ExpertsHaveTheColoursOfTheirFigure) {
-  const Sample sample;
+  const TokenSample sample;
   const std::array<const Trace*, 1> traces = {&sample.hand.trace};
   FigureChoices choices;
   choices.slot = 1;
@@ -89,13 +89,13 @@ TEST(TokenQuantities, WhatIsNotRecordedHasNoValue) {
     expect_values(colouring.values, {kNaN, kNaN});
     EXPECT_FALSE(colouring.colours.label.empty()) << quantity.id;
   }
-  Sample sample;
+  TokenSample sample;
   sample.hand.trace.router_margin = {};
   expect_values(sample.values("margin", 1), {kNaN, kNaN, kNaN});
 }
 
 TEST(TokenQuantities, WrongWordsAndPlacesAreRefused) {
-  const Sample sample;
+  const TokenSample sample;
   EXPECT_THROW(sample.values("colour"), Error);
   EXPECT_THROW(sample.values("margin", 2), Error);
   EXPECT_THROW(sample.values("margin", -2), Error);
