@@ -235,8 +235,10 @@ Figure silu_kappa(Traces traces, const FigureChoices& choices) {
   table.columns = {{"z", curves.z}};
   const char* columns[] = {"silu_at_p05", "silu_at_p50", "silu_at_p95"};
   for (std::size_t i = 0; i < 3; ++i) { table.columns.push_back({columns[i], curves.value[i]}); }
-  panel.lines = silu_lines(curves);
-  const std::size_t lines = panel.lines.size();
+  const bool known = of_z || kappa.by_gate();
+  panel.lines = known ? silu_lines(curves) : std::vector<Line>();
+  if (!known) { panel.empty = no_parameters_because(trace); }
+  const std::string note = known ? silu_note(curves, panel.lines.size()) + " " : "";
   const char* quantiles[] = {"kappa_p05", "kappa_p50", "kappa_p95"};
   for (std::size_t i = 0; i < 3; ++i) {
     table.columns.push_back({quantiles[i], std::vector<double>{curves.kappa[i]}});
@@ -247,8 +249,7 @@ Figure silu_kappa(Traces traces, const FigureChoices& choices) {
   figure.panels.push_back(std::move(panel));
   figure.panels.push_back(counts_below(edges, counts, x, "Gate values"));
   figure.tables = {std::move(table), counts_table("z", edges, counts)};
-  figure.notes.push_back(silu_note(curves, lines) +
-                         " Outside [−8, 8]: " + count_text(curves.counts.front()) +
+  figure.notes.push_back(note + "Outside [−8, 8]: " + count_text(curves.counts.front()) +
                          " values below, " + count_text(curves.counts.back()) + " above.");
   add_rank_error(figure, curves.rank_error);
   return figure;
