@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import resource
+import statistics
 import subprocess
 import threading
 import time
@@ -122,7 +123,8 @@ class Load(Case):
         length = watched.seen[-1][0]
         part = lambda low, high, at: [one[at] for one in watched.seen if low * length <= one[0] <= high * length]
         self.assertLess(max(part(0.8, 1, 1)), 1.1 * max(part(0.4, 0.6, 1)) + 16, 'megabytes')
-        self.assertLessEqual(max(part(0.8, 1, 2)), max(part(0.4, 0.6, 2)) + 1, 'handles')
+        # A file that is being written is open for a moment: not the most.
+        self.assertLessEqual(statistics.median(part(0.8, 1, 2)), statistics.median(part(0.4, 0.6, 2)) + 1, 'handles')
 
     @unittest.skipUnless(SOAK, 'in make soak')
     def test_ten_times_the_documents_take_ten_times_as_long(self):

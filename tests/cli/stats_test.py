@@ -338,11 +338,12 @@ class Stats(ContextChecks, NumberChecks, Case):
         self.run_program('plot', out, '-o', pictures, '--figure-format', 'svg,csv')
         names = {path.stem for path in pictures.rglob('*.svg')}
         self.assertLessEqual({'expert-load', 'expert-coactivation', 'expert-domains', 'expert-tokens', 'kappa-depth',
-                              'kappa-experts', 'kappa-parameters', 'effect', 'gate-saturation'}, names)
+                              'kappa-experts', 'kappa-parameters', 'effect', 'gate-saturation', 'expert-budget', 'silu-kappa'},
+                             names)
         self.assertNotIn('loss', names)
         self.check_drawn(self.arrays(out), pictures)
         _, err = self.run_program('plot', out, '-o', pictures, '--figures', 'loss', code=2)
-        self.assertIn('single tokens', err)
+        self.assertIn('which keeps sums over tokens', err)
         _, err = self.run_program('compare', out, out / 'stats.npz', '-o', self.folder / 'no', code=4)
         self.assertIn('result of a corpus', err)
         page = self.folder / 'page.html'
