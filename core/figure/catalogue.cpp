@@ -188,9 +188,7 @@ void complete(Table& table, const std::string& run, const Trace& trace,
 // Why a trace has no part in a figure: it shows the κ of a model, which some models do not have
 // (silu-kappa shows their gate, too), or one line a trace and this one has none; else "".
 std::string left_out_because(const FigureEntry& entry, const Trace& trace) {
-  if (trace.corpus && !entry.of_corpus) {
-    return "it is not drawn of a corpus, which keeps sums over tokens";
-  }
+  if (trace.corpus && !entry.of_corpus) { return "a corpus keeps only sums over tokens"; }
   if (trace.corpus == nullptr && entry.of_corpus_only) {
     return "it is not the result of a corpus";
   }

@@ -220,7 +220,7 @@ Figure silu_kappa(Traces traces, const FigureChoices& choices) {
   if (trace.corpus && of_z && has_kappa_router(trace)) {
     return nothing(std::move(figure),
                    "nothing to show: κ follows from z and from scores, which are not kept of a "
-                   "corpus here",
+                   "corpus",
                    none);
   }
   const SiluCurves curves = silu_curves(one.layer, kappa, one.expert, kCurvePoints);

@@ -146,13 +146,14 @@ struct Distributions {
 };
 
 void add_accuracy(Figure& figure, const Distributions& rows, const Trace& trace) {
-  if (!rows.exact && !(trace.corpus && !trace.kappa_factor.empty())) {
+  const bool multiplied = !trace.kappa_factor.empty();
+  if (!rows.exact && multiplied && trace.corpus) {
+    figure.notes.push_back("Not shown where it is multiplied and κ of each gate is not known.");
+  } else if (!rows.exact) {
     figure.notes.push_back(band_not_exact(trace));
-  }
-  if (!rows.exact && !trace.kappa_factor.empty()) {
-    figure.notes.push_back(trace.corpus
-                               ? "Not shown where it is multiplied and κ of each gate is not known."
-                               : "κ beyond [1/U, U] is counted in the outermost bins.");
+    if (multiplied) {
+      figure.notes.push_back("κ beyond [1/U, U] is counted in the outermost bins.");
+    }
   }
   add_rank_error(figure, rows.rank_error);
 }
