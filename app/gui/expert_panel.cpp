@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "app/gui/gui.h"
 #include "app/gui/panels.h"
@@ -291,24 +293,23 @@ void draw_figures(Gui& gui, const Trace& trace, const ExpertCard& card) {
   FigureChoices choices{.layer = card.layer, .pass = card.pass, .expert = card.expert};
   FigureChoices alone = choices;
   alone.by_expert = true;
+  std::vector<std::pair<const char*, FigureChoices>> figures = {{"kappa-distribution", alone}};
+  if (!trace.corpus) { figures.emplace_back("kappa-vs-score", choices); }
+  figures.emplace_back("silu-kappa", choices);
+  const int count = int(figures.size());
   const ImVec2 room = ImGui::GetContentRegionAvail();
   const float gap = ImGui::GetStyle().ItemSpacing.x;
-  if (trace.corpus) {
-    const bool beside = room.x > 2 * kFigureWidth * em();
-    const ImVec2 half{beside ? (room.x - gap) / 2 : room.x, kFigureHeight * em()};
-    draw_one_figure(gui, "kappa-distribution", alone, half);
-    if (beside) { ImGui::SameLine(); }
-    return draw_one_figure(gui, "silu-kappa", choices, half);
+  const int across = std::clamp(int(room.x / (kFigureWidth * em())), 1, count);
+  const float width = (room.x - float(across - 1) * gap) / float(across);
+  // In one row they take what is left.
+  const float height =
+      across == count ? std::max(kFigureHeight * em(), room.y) : kFigureHeight * em();
+  for (int i = 0; i < count; ++i) {
+    if (i % across > 0) { ImGui::SameLine(); }
+    const bool alone_in_row = i % across == 0 && i + 1 == count;
+    draw_one_figure(gui, figures[i].first, figures[i].second,
+                    {alone_in_row ? room.x : width, height});
   }
-  const int across = std::clamp(int(room.x / (kFigureWidth * em())), 1, 3);
-  const float height = kFigureHeight * em();  // in one row they take what is left
-  const ImVec2 size{(room.x - float(across - 1) * gap) / float(across),
-                    across == 3 ? std::max(height, room.y) : height};
-  draw_one_figure(gui, "kappa-distribution", alone, size);
-  if (across > 1) { ImGui::SameLine(); }
-  draw_one_figure(gui, "kappa-vs-score", choices, size);
-  if (across > 2) { ImGui::SameLine(); }
-  draw_one_figure(gui, "silu-kappa", choices, {across == 2 ? room.x : size.x, size.y});
 }
 
 }  // namespace
