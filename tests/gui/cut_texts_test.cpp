@@ -7,14 +7,13 @@
 
 #include "app/gui/panels.h"
 #include "tests/gui/cut_texts.h"
-#include "tests/gui/null_window.h"
+#include "tests/gui/demo_window.h"
 #include "tests/tools/synthetic.h"
 #include "tests/tools/synthetic_trace.h"
 
 namespace kappascope::gui {
 namespace {
 
-const std::filesystem::path kSource = KAPPASCOPE_SOURCE_DIR;
 constexpr std::pair<int, int> kSizes[] = {{1024, 640}, {1280, 720}, {1600, 1000}, {3840, 2160}};
 const std::string kText = "Once upon a time, there was a king who had three sons.";
 
@@ -75,7 +74,7 @@ TEST(CutTexts, NoneOfThreeDocuments) {
     NullWindow window;
     run(window, "d8-kappa");
     run(window, "d4-kappa");
-    window.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
+    window.workspace().open(kDemo);
     window.settle();
     ASSERT_EQ(window.workspace().traces().size(), 3u);
     expect_whole_at_every_size(window, "three documents");
@@ -86,7 +85,7 @@ TEST(CutTexts, NoneOfThreeDocuments) {
   NullWindow again({1024, 640});
   again.gui().next_layout.clear();
   again.gui().layout_to_load = layout;
-  again.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
+  again.workspace().open(kDemo);
   again.settle();
   expect_every_view_whole(again, "the second start");
 }
@@ -136,8 +135,7 @@ TEST(CutTexts, NoneOfManyTokens) {
 // All figures open in one place: tabs that do not fit whole are not shown, and a list names them.
 TEST(CutTexts, NoneOfManyTabs) {
   NullWindow window({1024, 640});
-  window.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
-  window.settle();
+  open_demo(window);
   for (const FigureEntry& entry : figure_catalogue()) {
     window.gui().shown[std::string(entry.id)] = true;
   }

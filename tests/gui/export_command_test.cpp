@@ -12,7 +12,7 @@
 
 #include "app/gui/export_job.h"
 #include "app/shell_words.h"
-#include "tests/gui/null_window.h"
+#include "tests/gui/demo_window.h"
 #include "tests/unit/temp_folder.h"
 
 namespace kappascope::gui {
@@ -21,9 +21,6 @@ namespace {
 namespace fs = std::filesystem;
 using testing::TempFolder;
 using Words = std::vector<std::string>;
-
-const fs::path kSource = KAPPASCOPE_SOURCE_DIR;
-const fs::path kDemo = kSource / "tests" / "figures" / "demo" / "trace.npz";
 
 // The words after "kappascope", of each of the commands, as a shell hands them over.
 std::vector<Words> words_of(const std::string& command) {
@@ -85,11 +82,6 @@ void expect_same_files(const Gui& gui, const std::string& figure) {
                                << name << ": " << made.size() << " bytes, not " << bytes.size();
   }
   fs::remove_all(folder);
-}
-
-void open_demo(NullWindow& window, int times = 1) {
-  for (int i = 0; i < times; ++i) { window.workspace().open(kDemo); }
-  window.settle();
 }
 
 void choose(Gui& gui) {

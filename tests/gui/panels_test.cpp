@@ -7,7 +7,7 @@
 
 #include "app/gui/panels.h"
 #include "core/trace/token_contexts.h"
-#include "tests/gui/null_window.h"
+#include "tests/gui/demo_window.h"
 #include "tests/tools/synthetic.h"
 #include "tests/tools/synthetic_trace.h"
 
@@ -15,8 +15,6 @@ namespace kappascope::gui {
 namespace {
 
 namespace fs = std::filesystem;
-
-const fs::path kSource = KAPPASCOPE_SOURCE_DIR;
 
 void show_everything(Gui& gui) {
   for (const DockPanel& panel : panels()) { gui.shown[panel.id] = true; }
@@ -60,7 +58,7 @@ TEST(Panels, DrawWhenNothingIsOpen) {
 TEST(Panels, DrawWhileTheyLoad) {
   NullWindow window;
   window.workspace().open(kSource / "assets" / "d8-kappa");
-  window.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
+  window.workspace().open(kDemo);
   show_everything(window.gui());
   for (int i = 0; i < 20; ++i) {
     draw_each(window);  // jobs come and go meanwhile
@@ -156,8 +154,7 @@ std::vector<std::string> figures_in_front() {
 }
 
 TEST(Layouts, ACorpusOpensOnFiguresThatItHas) {
-  const fs::path corpus = kSource / "tests" / "figures" / "demo-corpus",
-                 text = kSource / "tests" / "figures" / "demo" / "trace.npz";
+  const fs::path corpus = kSource / "tests" / "figures" / "demo-corpus", text = kDemo;
   NullWindow window;
   window.settle();
   EXPECT_EQ(window.gui().built_in.name, "Overview");
@@ -204,8 +201,7 @@ TEST(Panels, TheCardOfAnExpertHasItsPlacesInACorpus) {
 
 TEST(Panels, FollowOneSelection) {
   NullWindow window;
-  window.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
-  window.settle();
+  open_demo(window);
   Workspace& workspace = window.workspace();
   workspace.pick({.token = 5});
   workspace.pick({.row = 1, .expert = 3});
@@ -218,8 +214,7 @@ TEST(Panels, FollowOneSelection) {
 
 TEST(Panels, StepsThatFollowEachOtherAreOneForBack) {
   NullWindow window;
-  window.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
-  window.settle();
+  open_demo(window);
   Workspace& workspace = window.workspace();
   const auto step_to = [&](std::int32_t token) {
     workspace.pick({.token = token}, Move::step);
@@ -248,7 +243,7 @@ TEST(Panels, StepsThatFollowEachOtherAreOneForBack) {
 TEST(Panels, AFigureThatIsLongInTheMakingCanBeStopped) {
   NullWindow window;
   Workspace& workspace = window.workspace();
-  workspace.open(kSource / "tests" / "figures" / "demo" / "trace.npz");
+  workspace.open(kDemo);
   while (workspace.traces().empty()) { window.frame(); }
   window.settle();
   // A job that takes as long as it is let, in front of the figure.
@@ -302,7 +297,7 @@ TEST(Panels, FiveHundredTracesOpenAndCloseWithoutGrowth) {
     Workspace& workspace = window.workspace();
     long settled = 0;
     for (int i = 0; i < 500; ++i) {
-      workspace.open(kSource / "tests" / "figures" / "demo" / "trace.npz");
+      workspace.open(kDemo);
       while (workspace.traces().empty()) { window.frame(); }
       window.frame();  // figures and cards are asked for, and cancelled with the trace
       workspace.close_trace(workspace.traces().front().id);

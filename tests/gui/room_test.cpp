@@ -10,12 +10,10 @@
 #include "app/gui/session.h"
 #include "app/gui/widgets.h"
 #include "tests/gui/cut_texts.h"
-#include "tests/gui/null_window.h"
+#include "tests/gui/demo_window.h"
 
 namespace kappascope::gui {
 namespace {
-
-const std::filesystem::path kSource = KAPPASCOPE_SOURCE_DIR;
 
 ImGuiWindow* window_of(const char* id) {
   return ImGui::FindWindowByName((std::string("###") + id).c_str());
@@ -32,7 +30,7 @@ void move_splitter(NullWindow& window, float share) {
   window.settle();
 }
 
-void expect_whole(NullWindow& window, const std::string& where) {
+void expect_no_cut_text(NullWindow& window, const std::string& where) {
   window.settle();
   window.frame([&] {
     test::watch_texts();
@@ -46,28 +44,26 @@ TEST(Room, NothingIsCutWhereASplitterWasMoved) {
   for (int i = 0; i < 2; ++i) {
     window.workspace().open(kSource / "assets" / (i ? "d4-kappa" : "d8-kappa"));
   }
-  window.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
-  window.settle();
+  open_demo(window);
   for (const float share : {0.25F, 0.33F, 0.6F, 0.66F}) {
     move_splitter(window, share);
     for (const DockPanel& panel : panels()) {
       window.gui().focus = panel.id;
-      expect_whole(window, std::string(panel.id) + " at " + std::to_string(share));
+      expect_no_cut_text(window, std::string(panel.id) + " at " + std::to_string(share));
     }
     for (const FigureEntry& entry : figure_catalogue()) {
       const std::string id(entry.id);
       window.gui().shown[id] = true;
       window.settle();
       window.gui().focus = id;
-      expect_whole(window, id + " at " + std::to_string(share));
+      expect_no_cut_text(window, id + " at " + std::to_string(share));
     }
   }
 }
 
 TEST(Room, AShortTextHasNoScrollbar) {
   NullWindow window({1600, 1000});
-  window.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
-  window.settle();
+  open_demo(window);
   const auto tokens = [] {
     for (ImGuiWindow* one : ImGui::GetCurrentContext()->Windows) {
       const bool found = one->WasActive && std::strstr(one->Name, "###tokens");
@@ -101,8 +97,7 @@ TEST(Room, RecentPathsSayWhichTraceTheyAre) {
   for (const char* run : {"one", "two"}) {
     const std::filesystem::path folder = window.folder() / run;
     std::filesystem::create_directories(folder);
-    std::filesystem::copy_file(kSource / "tests" / "figures" / "demo" / "trace.npz",
-                               folder / "trace.npz");
+    std::filesystem::copy_file(kDemo, folder / "trace.npz");
     remember_recent(settings, folder);
     remember_recent(settings, folder / "trace.npz");
     remember_recent(settings, folder.string() + "/");
@@ -133,7 +128,7 @@ TEST(Room, ASessionKeepsTheWidthsOfColumns) {
   const std::filesystem::path file =
       std::filesystem::temp_directory_path() / join_words("kappascope-", getpid(), ".json");
   const auto open = [](NullWindow& window) {
-    window.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
+    window.workspace().open(kDemo);
     window.settle();
     window.gui().focus = "model";
     window.settle();

@@ -7,19 +7,12 @@
 #include "app/gui/scene_drawer.h"
 #include "core/figure/layout.h"
 #include "core/figure/screen_layout.h"
-#include "tests/gui/null_window.h"
+#include "tests/gui/demo_window.h"
 
 namespace kappascope::gui {
 namespace {
 
-const std::filesystem::path kSource = KAPPASCOPE_SOURCE_DIR;
-
 using Prepared = std::shared_ptr<const PreparedFigure>;
-
-void open_demo(NullWindow& window) {
-  window.workspace().open(kSource / "tests" / "figures" / "demo" / "trace.npz");
-  window.settle();
-}
 
 Prepared figure_of(NullWindow& window, std::string_view id) {
   Prepared figure;
