@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cmath>
-#include <limits>
 
 #include "kernels/cpu/select.h"
 #include "kernels/cpu/vector.h"
@@ -131,7 +130,6 @@ struct KappaBounds {
   float minimum, maximum;
 };
 static inline KappaBounds count_kappa(KappaRow& row) {
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
   DVec total = {};
   Vec lowest = splat(kInfinity), highest = splat(-kInfinity);
   for (std::int64_t first = 0; first < row.gates; first += kBlock) {

@@ -2,15 +2,12 @@
 //
 //   ln p(v) = logit_v − ln Σ exp(logit);  nll = −ln p(target)
 #include <cmath>
-#include <limits>
 
 #include "kernels/cpu/vector.h"
 #include "kernels/kernels.h"
 
 namespace kappascope::KAPPASCOPE_ISA {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // Five highest, best first, equal ones lower id first; NaN is never among them.
 struct Top {

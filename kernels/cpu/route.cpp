@@ -3,7 +3,6 @@
 //
 //   p = softmax(logits);  −Σ p ln p = ln S − Σ e^(l−m)·(l−m) / S,  S = Σ e^(l−m),  m = max l
 #include <cmath>
-#include <limits>
 
 #include "kernels/cpu/scratch.h"
 #include "kernels/cpu/vector.h"
@@ -12,8 +11,6 @@
 
 namespace kappascope::KAPPASCOPE_ISA {
 namespace {
-
-constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 // NaN comes first, as in torch.topk; of equal scores the one met first stays ahead.
 KAPPASCOPE_INLINE bool better(float a, float b) {

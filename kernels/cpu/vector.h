@@ -25,6 +25,7 @@ namespace kappascope::KAPPASCOPE_ISA {
 
 inline constexpr int kLanes = KAPPASCOPE_LANES;
 inline constexpr std::int64_t kVector = kLanes;  // in index arithmetic
+inline constexpr float kInfinity = __builtin_inff();
 
 typedef float Vec __attribute__((vector_size(4 * KAPPASCOPE_LANES)));
 typedef std::int32_t IVec __attribute__((vector_size(4 * KAPPASCOPE_LANES)));

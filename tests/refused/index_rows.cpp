@@ -85,7 +85,7 @@ Rows text_rows() {
            "which weight_map names"}};
 }
 
-Rows place_rows() {
+Rows shard_rows() {
   return {
       {"parent folder", map(R"("a":"../one.safetensors")"),
        "3 DIR/../one.safetensors: leads out of the folder; expected the name of a file in it"},
@@ -136,7 +136,7 @@ Rows place_rows() {
 }  // namespace
 
 Rows index_rows() {
-  return joined({text_rows(), place_rows()});
+  return joined({text_rows(), shard_rows()});
 }
 
 }  // namespace kappascope::refused

@@ -116,7 +116,7 @@ Rows archive_rows() {
        "found 0 + 509"}};
 }
 
-Rows entry_rows() {
+Rows archive_entry_rows() {
   const auto name = [](const char* text) { return [=](TinyEntry& e) { e.name = text; }; };
   const auto data = [](const char* text) { return [=](TinyEntry& e) { e.data = text; }; };
   return {
@@ -338,7 +338,7 @@ Rows storage_id_rows() {
 }  // namespace
 
 Rows torch_rows() {
-  return joined({archive_rows(), entry_rows(), pickle_rows(), storage_rows(), storage_id_rows()});
+  return joined({archive_rows(), archive_entry_rows(), pickle_rows(), storage_rows(), storage_id_rows()});
 }
 
 }  // namespace kappascope::refused

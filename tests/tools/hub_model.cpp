@@ -12,9 +12,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class TensorList {
+class HubTensors {
  public:
-  explicit TensorList(const HubSpec& spec) : spec_(spec) {}
+  explicit HubTensors(const HubSpec& spec) : spec_(spec) {}
 
   // A matrix whose outputs have the variance of its inputs: deviation 1/√columns.
   void matrix(const std::string& name, std::int64_t rows, std::int64_t columns) {
@@ -33,7 +33,7 @@ class TensorList {
 };
 
 std::vector<ModelTensor> tensors_of(const HubSpec& spec) {
-  TensorList list(spec);
+  HubTensors list(spec);
   list.matrix("lm_head", spec.vocab, spec.hidden);
   list.matrix("model.embed_tokens", spec.vocab, spec.hidden);
   for (std::int64_t layer = 0; layer < spec.layers; ++layer) {
