@@ -114,8 +114,8 @@ function(kappascope_add_kernels name)
     target_sources(${name} INTERFACE $<TARGET_OBJECTS:${name}_90a>)
   endif()
   foreach(target IN LISTS targets)
-    target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/..
-                               SYSTEM "${KAPPASCOPE_CUBLAS_INCLUDE}")
+    target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/..)
+    target_include_directories(${target} SYSTEM PRIVATE "${KAPPASCOPE_CUBLAS_INCLUDE}")
     target_compile_options(${target} PRIVATE -Xcompiler=-Wall,-Wextra
                            $<$<BOOL:${KAPPASCOPE_WERROR}>:-Werror=all-warnings>)
   endforeach()
