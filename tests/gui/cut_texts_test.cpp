@@ -74,8 +74,7 @@ TEST(CutTexts, NoneOfThreeDocuments) {
     NullWindow window;
     run(window, "d8-kappa");
     run(window, "d4-kappa");
-    window.workspace().open(kDemo);
-    window.settle();
+    open_demo(window);
     ASSERT_EQ(window.workspace().traces().size(), 3u);
     expect_whole_at_every_size(window, "three documents");
     window.resize({1024, 640});
@@ -85,8 +84,7 @@ TEST(CutTexts, NoneOfThreeDocuments) {
   NullWindow again({1024, 640});
   again.gui().next_layout.clear();
   again.gui().layout_to_load = layout;
-  again.workspace().open(kDemo);
-  again.settle();
+  open_demo(again);
   expect_every_view_whole(again, "the second start");
 }
 

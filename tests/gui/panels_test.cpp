@@ -154,7 +154,7 @@ std::vector<std::string> figures_in_front() {
 }
 
 TEST(Layouts, ACorpusOpensOnFiguresThatItHas) {
-  const fs::path corpus = kSource / "tests" / "figures" / "demo-corpus", text = kDemo;
+  const fs::path corpus = kSource / "tests" / "figures" / "demo-corpus";
   NullWindow window;
   window.settle();
   EXPECT_EQ(window.gui().built_in.name, "Overview");
@@ -169,8 +169,7 @@ TEST(Layouts, ACorpusOpensOnFiguresThatItHas) {
       if (shown && entry.id == id) { EXPECT_TRUE(entry.of_corpus) << id; }
     }
   }
-  window.workspace().open(text);
-  window.settle();
+  open_demo(window);
   EXPECT_EQ(window.gui().built_in.name, "Gates");  // which gave way
   window.gui().shown["loss"] = true;               // now it is the user's
   window.settle();

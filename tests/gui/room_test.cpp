@@ -128,8 +128,7 @@ TEST(Room, ASessionKeepsTheWidthsOfColumns) {
   const std::filesystem::path file =
       std::filesystem::temp_directory_path() / join_words("kappascope-", getpid(), ".json");
   const auto open = [](NullWindow& window) {
-    window.workspace().open(kDemo);
-    window.settle();
+    open_demo(window);
     window.gui().focus = "model";
     window.settle();
   };

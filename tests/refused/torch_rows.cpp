@@ -338,7 +338,8 @@ Rows storage_id_rows() {
 }  // namespace
 
 Rows torch_rows() {
-  return joined({archive_rows(), archive_entry_rows(), pickle_rows(), storage_rows(), storage_id_rows()});
+  return joined(
+      {archive_rows(), archive_entry_rows(), pickle_rows(), storage_rows(), storage_id_rows()});
 }
 
 }  // namespace kappascope::refused
