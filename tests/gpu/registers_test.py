@@ -5,9 +5,10 @@ registers_test.py NVCC ARCHITECTURE...     compiles kernels/*.cu for each; 0: al
 import concurrent.futures, os, pathlib, re, subprocess, sys, tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-FLAGS = ['-std=c++17', '-O3', '-DNDEBUG', '-I', ROOT, '-Xptxas', '-v', '-cubin']
+FLAGS = ['-std=c++17', '-O3', '-DNDEBUG', '-I', ROOT, '-Xptxas', '-v', '-fatbin']
 REGISTERS = 65536  # of a multiprocessor
 THREADS = {'86': 1536}  # that a multiprocessor holds; elsewhere 2048
+PTX = {'86': '80'}  # of which an architecture's machine code is made, where no source tells the two apart
 
 # (kernel, threads of a block, blocks that a multiprocessor is to hold at once, why). What moves data wants many, to
 # have many loads on their way; what computes has as many as its __launch_bounds__ ask for.
@@ -34,7 +35,7 @@ FAMILIES = [
     (r'product_kernel<', 384, 1, 'sums of 128 columns by 144 rows in two groups of four warps'),
 ]
 
-USED = re.compile(r"Compiling entry function '(\S+)' for '\S+'\n.*?(\d+) bytes stack frame, (\d+) bytes spill stores, "
+USED = re.compile(r"Compiling entry function '(\S+)' for 'sm_(\d+)a?'\n.*?(\d+) bytes stack frame, (\d+) bytes spill stores, "
                   r'(\d+) bytes spill loads\n.*?Used (\d+) registers', re.DOTALL)
 
 
@@ -53,12 +54,12 @@ def budget(name, architecture):
     return None
 
 
-def faults_of(log, architecture, name_of=readable):
+def faults_of(log, name_of=readable):
     """The kernels of a compiler's output: (how many, what is wrong with them)."""
     kernels, faults = USED.findall(log), []
-    for symbol, *numbers in kernels:
-        name, (stack, stores, loads, registers) = name_of(symbol), map(int, numbers)
-        allowed = budget(name, architecture)
+    for symbol, architecture, *numbers in kernels:
+        name, (stack, stores, loads, registers) = f'{architecture}, {name_of(symbol)}', map(int, numbers)
+        allowed = budget(name.partition(', ')[2], architecture)
         if stack or stores or loads:
             faults.append(f'{name}: {stack} bytes of stack, {stores} and {loads} of spills')
         if allowed is None:
@@ -73,19 +74,25 @@ def check_itself():
             '    {} bytes stack frame, {} bytes spill stores, 0 bytes spill loads\nptxas info    : Used {} registers, …\n')
     for values, wrong in ((('scan_kernel', 0, 0, 32), 0), (('scan_kernel', 8, 4, 32), 1), (('scan_kernel', 0, 0, 33), 1),
                           (('unknown_kernel', 0, 0, 8), 1)):
-        assert [len(part) if isinstance(part, list) else part for part in faults_of(line.format(*values), '90', str)] == [1, wrong]
+        assert [len(part) if isinstance(part, list) else part for part in faults_of(line.format(*values), str)] == [1, wrong]
 
 
-def compile_one(nvcc, source, architecture, folder):
-    flags = [f'-arch=sm_{architecture}']
+def flags_of(source, architectures):
     if source.stem == 'wgmma_product':
-        flags = ['-arch=sm_90a', '-DKAPPASCOPE_WGMMA']
-    command = [nvcc, *FLAGS, *flags, '-o', folder / f'{source.stem}.{architecture}', source]
+        return ['-arch=sm_90a', '-DKAPPASCOPE_WGMMA']
+    codes = {}
+    for architecture in architectures:
+        codes.setdefault(PTX.get(architecture, architecture), []).append(f'sm_{architecture}')
+    return [word for ptx, code in codes.items() for word in ('-gencode', f'arch=compute_{ptx},code=[{",".join(code)}]')]
+
+
+def compile_one(nvcc, source, architectures, folder):
+    command = [nvcc, *FLAGS, *flags_of(source, architectures), '-o', folder / source.stem, source]
     done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
-        return 0, [f'{source.name}, {architecture}: nvcc fails\n{done.stdout}']
-    count, faults = faults_of(done.stdout, architecture)
-    return count, [f'{source.name}, {architecture}: {fault}' for fault in faults]
+        return 0, [f'{source.name}: nvcc fails\n{done.stdout}']
+    count, faults = faults_of(done.stdout)
+    return count, [f'{source.name}, {fault}' for fault in faults]
 
 
 def main():
@@ -94,10 +101,10 @@ def main():
     known = subprocess.run([nvcc, '--list-gpu-code'], capture_output=True, text=True, check=True).stdout.split()
     architectures = [architecture for architecture in sys.argv[2:] if f'sm_{architecture}' in known]
     sources = [path for path in (ROOT / 'kernels').glob('*.cu') if '__global__' in path.read_text()]
-    jobs = [(source, architecture) for source in sorted(sources, key=lambda path: -path.stat().st_size)
-            for architecture in architectures if source.stem != 'wgmma_product' or architecture == '90']
+    sources = [source for source in sorted(sources, key=lambda path: -path.stat().st_size)
+               if source.stem != 'wgmma_product' or '90' in architectures]
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(pool.map(lambda job: compile_one(nvcc, *job, pathlib.Path(folder)), jobs))
+        results = list(pool.map(lambda source: compile_one(nvcc, source, architectures, pathlib.Path(folder)), sources))
     faults = [fault for _, found in results for fault in found]
     print(f'{sum(count for count, _ in results)} kernels for {", ".join(architectures)}, {len(faults)} faults')
     for fault in faults:

@@ -22,7 +22,7 @@ class Test:
 
 
 def of_build(folder):
-    """{name: Test}. The tests of one suite of GoogleTest are one, run by one process."""
+    """{name: Test}; those of suites of GoogleTest with their program, as `program:suite`."""
     listed = json.loads(subprocess.run(["ctest", "--test-dir", folder, "--show-only=json-v1"],
                                        check=True, capture_output=True).stdout)["tests"]
     tests, makers = {}, {}
@@ -35,8 +35,8 @@ def of_build(folder):
             makers[fixture] = command
         name = test["name"]
         if len(command) > 1 and command[1].startswith("--gtest_filter="):
-            name = pathlib.Path(command[0]).name + ":" + name.rpartition(".")[0]
-            command = [command[0], f"--gtest_filter={name.partition(':')[2]}.*", "--gtest_fail_fast"]
+            name = pathlib.Path(command[0]).name + ":" + name
+            command = [*command, "--gtest_fail_fast"]
         tests[name] = Test(name, command, properties, [])
     for test in tests.values():
         test.before = [makers[f] for f in test.properties.get("FIXTURES_REQUIRED", [])]
