@@ -38,8 +38,8 @@ class Ranks(TrainCase):
         for words in ([], ['--micro-batch', 2]):
             with self.subTest(words=words):
                 one, two = self.folder / f'one{len(words)}', self.folder / f'two{len(words)}'
-                self.train(one, *words, '--eval-every', 10, steps=40)
-                said = self.run_ranks(2, *self.words(two, *words, '--eval-every', 10, steps=40))
+                self.train(one, *words, '--eval-every', 10, steps=20)
+                said = self.run_ranks(2, *self.words(two, *words, '--eval-every', 10, steps=20))
                 self.assert_same_course(one, two)
                 # What does not hang on the order of sums is the same to the last bit.
                 self.assertEqual(steps_of(one)[0][0]['layers'], steps_of(two)[0][0]['layers'])
@@ -57,12 +57,12 @@ class Ranks(TrainCase):
 
     def test_a_rank_that_is_killed_ends_the_run_and_it_goes_on(self):
         whole = self.folder / 'whole'
-        self.run_ranks(2, *self.words(whole, '--save-every', 5, steps=60))
+        self.run_ranks(2, *self.words(whole, '--save-every', 5, steps=30))
         draw = random.Random(2)
         for victim in (0, 1):
             with self.subTest(victim=victim):
                 out = self.folder / f'cut{victim}'
-                processes = self.start_ranks(2, *self.words(out, '--save-every', 5, steps=60))
+                processes = self.start_ranks(2, *self.words(out, '--save-every', 5, steps=30))
                 self.wait_for(lambda: len(steps_of_partial(out)) > 6)
                 time.sleep(draw.random() * 0.1)
                 processes[victim].kill()
@@ -72,7 +72,7 @@ class Ranks(TrainCase):
                 self.assertIn(f'rank {victim} of 2 has ended', line)
                 self.assertIn(f'--resume {out}', line)
                 self.run_ranks(2, 'train', '--resume', out, '--threads', 1)
-                for name in ('model_000060.pt', 'optim_000060_rank0.pt', 'train.jsonl'):
+                for name in ('model_000030.pt', 'optim_000030_rank0.pt', 'train.jsonl'):
                     self.assertEqual((whole / name).read_bytes(), (out / name).read_bytes(), name)
 
     def test_an_interrupt_of_one_ends_all(self):

@@ -222,7 +222,7 @@ class Stats(ContextChecks, NumberChecks, Case):
         self.assertIn('another version', err)
 
     def test_a_run_that_is_killed_goes_on_to_the_same_bytes(self):
-        corpus = self.corpus(self.documents(320))
+        corpus = self.corpus(self.documents(450, longest=150))
         out = self.folder / 'out'
         words = ('stats', MODEL, '--corpus', corpus, '-o', out, '--threads', 1)
         self.run_program(*words)
@@ -256,7 +256,7 @@ class Stats(ContextChecks, NumberChecks, Case):
             return None
 
     def test_ranks_share_a_corpus_and_give_what_one_gives(self):
-        corpus = self.corpus(self.documents(136))
+        corpus = self.corpus(self.documents(200, longest=150))
         one = self.arrays(self.stats(corpus, 'one')[0])
         for size in (2, 4):
             out = self.folder / f'ranks{size}'
@@ -276,7 +276,7 @@ class Stats(ContextChecks, NumberChecks, Case):
                     np.testing.assert_allclose(ours[name], one[name], rtol=1e-12, atol=0, err_msg=name)
 
     def test_parts_merge_to_the_whole(self):
-        documents = self.documents(128)
+        documents = self.documents(128, longest=150)
         whole = self.arrays(self.stats(self.corpus(documents), 'whole')[0])
         parts = [self.stats(self.corpus(documents[at:at + 64], f'{at}.jsonl'), f'part{at}')[0] for at in (0, 64)]
         out = self.folder / 'merged'
@@ -319,7 +319,7 @@ class Stats(ContextChecks, NumberChecks, Case):
         self.assertIn('--resume goes on', err if isinstance(err, str) else err.decode())
 
     def test_a_rank_that_dies_ends_the_run_and_it_goes_on(self):
-        corpus = self.corpus(self.documents(260))
+        corpus = self.corpus(self.documents(450, longest=150))
         out = self.folder / 'out'
         words = ('stats', MODEL, '--corpus', corpus, '-o', out, '--threads', 1)
         processes = self.start_ranks(2, *words)
@@ -330,7 +330,7 @@ class Stats(ContextChecks, NumberChecks, Case):
         self.assertEqual(codes[0], 5, said)
         self.assertIn('rank 1', said[0])
         self.run_ranks(2, *words, '--resume')
-        self.assertEqual(self.arrays(out)['documents'], 260)
+        self.assertEqual(self.arrays(out)['documents'], 450)
 
     def test_a_result_is_drawn_and_what_needs_tokens_says_so(self):
         out, _ = self.stats(self.corpus(self.documents(20)), 'out', '--domain-field', 'kind')

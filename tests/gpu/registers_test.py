@@ -79,7 +79,7 @@ def check_itself():
 
 def flags_of(source, architectures):
     if source.stem == 'wgmma_product':
-        return ['-arch=sm_90a', '-DKAPPASCOPE_WGMMA']
+        return ['-gencode', 'arch=compute_90a,code=sm_90a', '-DKAPPASCOPE_WGMMA']
     codes = {}
     for architecture in architectures:
         codes.setdefault(PTX.get(architecture, architecture), []).append(f'sm_{architecture}')
