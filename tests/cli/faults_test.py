@@ -61,8 +61,9 @@ class FaultCase(Case):
                 self.assertEqual(content, whole.get(name), name)
         if any(name.startswith('meta_') for name in found):
             self.run_program(words[0], '--resume', self.out, '--threads', 1)  # as before: more add in another order
-        else:  # what a run of train had begun is not taken for its own
-            self.run_program(*words, '-o', self.out, *['--force'] * (words[0] == 'train'))
+        else:  # what a run of train had begun is not taken for its own; one of stats goes on where there is a state
+            further = ['--force'] * (words[0] == 'train') + ['--resume'] * any(name.endswith('.state') for name in found)
+            self.run_program(*words, '-o', self.out, *further)
         after = self.contents()
         if words[0] == 'train' and found.keys() >= whole.keys():  # it was at its end, and stays as it is
             after = {name: content for name, content in after.items() if name in whole}
