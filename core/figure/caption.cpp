@@ -98,9 +98,18 @@ std::string other_interventions(const Trace& trace) {
   return text;
 }
 
-std::string tokens_label(std::int64_t least, std::int64_t most) {
-  const std::string range = least < most ? count_text(least) + "–" : "";
-  return range + count_text(most) + (most == 1 ? " token" : " tokens");
+// "87 tokens", "80–87 tokens" of several runs; "tokens 3–9 of 87" where nothing of others is shown.
+std::string tokens_label(std::int64_t least, std::int64_t most, const Contents& contents) {
+  const std::string all = (least < most ? count_text(least) + "–" : "") + count_text(most);
+  const TokenRange& part = contents.part;
+  if (!contents.tokens || contents.statistics || part.all()) {
+    return all + (most == 1 ? " token" : " tokens");
+  }
+  const std::int64_t last = std::min(part.last, most - 1);
+  const std::string shown = "token" + std::string(part.first < last ? "s " : " ") +
+                            count_text(part.first) +
+                            (part.first < last ? "–" + count_text(last) : "");
+  return shown + " of " + all;
 }
 
 // "150 documents in calls of 256 tokens", of which the capacity of experts is counted.
@@ -173,7 +182,8 @@ std::string caption_of_one(const Trace& trace, const std::string& name, const Co
   for (std::size_t k = 0; k < items.size(); ++k) {
     add_item(text, beyond_name(trace, name, items[k], k), " · ");
   }
-  add_item(text, tokens_label(tokens_of(trace, contents), tokens_of(trace, contents)), " · ");
+  const std::int64_t tokens = tokens_of(trace, contents);
+  add_item(text, tokens_label(tokens, tokens, contents), " · ");
   add_item(text, corpus_label(trace), " · ");
   return text;
 }
@@ -227,7 +237,7 @@ std::string caption(Traces traces, const std::vector<std::string>& names,
                                  [&](const auto& other) { return other[k] == items[0][k]; }));
     if (common[k]) { add_item(text, items[0][k], " · "); }
   }
-  add_item(text, tokens_label(least, most), " · ");
+  add_item(text, tokens_label(least, most, contents), " · ");
   if (traces.size() == 1) { add_item(text, corpus_label(*traces[0]), " · "); }
   for (std::size_t i = 0; i < traces.size(); ++i) {
     const std::string own = own_items(*traces[i], names[i], items[i], common);
@@ -236,19 +246,19 @@ std::string caption(Traces traces, const std::vector<std::string>& names,
   return text;
 }
 
-Contents contents_of(const Figure& figure) {
-  Contents contents{false, figure.panels.empty()};
+Contents contents_of(const Figure& figure, TokenRange part) {
+  Contents contents{false, figure.panels.empty(), part};
   for (const Panel& panel : figure.panels) {
     (has_token_axis(panel) ? contents.tokens : contents.statistics) = true;
   }
   return contents;
 }
 
-Contents contents_of(const std::vector<Figure>& figures) {
-  Contents all{false, figures.empty()};
+Contents contents_of(const std::vector<Figure>& figures, TokenRange part) {
+  Contents all{false, figures.empty(), part};
   for (const Figure& figure : figures) {
-    const Contents one = contents_of(figure);
-    all = {all.tokens || one.tokens, all.statistics || one.statistics};
+    const Contents one = contents_of(figure, part);
+    all = {all.tokens || one.tokens, all.statistics || one.statistics, part};
   }
   return all;
 }

@@ -18,15 +18,17 @@ std::string reading_label(const Trace& trace);
 // whole model.
 std::string intervention_label(const Trace& trace);
 
-// Of what the numbers of a picture are: of every token, of all that is counted (which may be the
-// assistant's tokens alone), or some of this and some of that.
+// Of what the numbers of a picture are: of every token of `part`, of all that is counted (which may
+// be the assistant's tokens alone), or some of this and some of that.
 struct Contents {
   bool tokens = false, statistics = true;
+  TokenRange part;
 };
-Contents contents_of(const Figure& figure);
-Contents contents_of(const std::vector<Figure>& figures);
+Contents contents_of(const Figure& figure, TokenRange part);
+Contents contents_of(const std::vector<Figure>& figures, TokenRange part);
 
-// The line under a title: "model · κ · capacity · interventions · type of numbers · tokens". Of
+// The line under a title: "model · κ · capacity · interventions · type of numbers · tokens", where
+// only a part of these is shown "tokens 3–9 of 87". Of
 // several runs what is common is said once and first, then behind each run's name what else it is;
 // `names` are those of the runs. Of one run that has a name among others: the name, then what
 // else it is.

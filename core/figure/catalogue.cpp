@@ -227,18 +227,6 @@ void make_empty(Figure& figure, const std::string& why) {
   for (Table& table : figure.tables) { table.rows = 0; }
 }
 
-// "0-3_7"
-std::string list_word(const std::vector<std::int64_t>& numbers) {
-  std::string word;
-  for (std::size_t i = 0; i < numbers.size(); ++i) {
-    const std::size_t first = i;
-    while (i + 1 < numbers.size() && numbers[i + 1] == numbers[i] + 1) { ++i; }
-    word += (word.empty() ? "" : "_") + std::to_string(numbers[first]);
-    if (i > first) { word += "-" + std::to_string(numbers[i]); }
-  }
-  return word;
-}
-
 }  // namespace
 
 bool FigureEntry::shows(const Trace& trace) const {
@@ -262,6 +250,10 @@ unsigned FigureEntry::heeded(const FigureChoices& chosen) const {
   return chosen.by_expert ? set & ~unsigned{kTokensChoice} : set;
 }
 
+TokenRange FigureEntry::tokens_of(const FigureChoices& chosen) const {
+  return heeded(chosen) & kTokensChoice ? chosen.tokens : TokenRange{};
+}
+
 std::string FigureEntry::file_name(const FigureChoices& chosen) const {
   const FigureChoices usual;
   const unsigned set = heeded(chosen);
@@ -277,9 +269,9 @@ std::string FigureEntry::file_name(const FigureChoices& chosen) const {
   add(of_layer || (set & kExpertChoice), "-expert", chosen.expert, usual.expert);
   add(set & kSlotChoice, "-slot", chosen.slot, usual.slot);
   add(set & kGatesChoice, "-gates", chosen.gates, usual.gates);
-  if ((set & kTokensChoice) && !chosen.tokens.all()) {
-    name +=
-        "-tokens" + std::to_string(chosen.tokens.first) + "-" + std::to_string(chosen.tokens.last);
+  const TokenRange part = tokens_of(chosen);
+  if (!part.all()) {
+    name += "-tokens" + std::to_string(part.first) + "-" + std::to_string(part.last);
   }
   return name;
 }
@@ -310,8 +302,8 @@ Figure FigureEntry::make(Traces traces, const FigureChoices& chosen) const {
       shown.begin(), shown.end(), [&](const Trace* trace) { return trace->corpus && !of_corpus; });
   Figure figure =
       tokenless == shown.end() ? draw(shown, named) : start_figure(shown, std::string(id));
-  figure.subtitle =
-      caption(shown, given || shown.size() > 1 ? names : unnamed, contents_of(figure));
+  figure.subtitle = caption(shown, given || shown.size() > 1 ? names : unnamed,
+                            contents_of(figure, tokens_of(chosen)));
   figure.name = file_name(chosen);
   const auto without = std::find_if(shown.begin(), shown.end(),
                                     [](const Trace* trace) { return lacks_kappa(*trace); });
@@ -332,13 +324,13 @@ Figure FigureEntry::make(Traces traces, const FigureChoices& chosen) const {
              common_columns(figure, *this, *shown[of], chosen));
     if (overlay) { figure.tables[i].run = words[of]; }
   }
-  if (heeded(chosen) & kTokensChoice) { keep_tokens(figure, chosen.tokens); }
+  keep_tokens(figure, tokens_of(chosen));
   if (!chosen.layers.empty() && !(heeded(chosen) & kLayerChoice)) {
     const bool lens = needs == FigureNeeds::lens;
     figure.part_of_layers = keep_layers(figure, chosen.layers,
                                         lens ? shown[0]->lens_layer_index : shown[0]->layer_index);
   }
-  if (figure.part_of_layers) { figure.name += "-layers" + list_word(chosen.layers); }
+  if (figure.part_of_layers) { figure.name += "-layers" + layers_word(chosen.layers); }
   return figure;
 }
 
@@ -363,7 +355,7 @@ std::vector<Figure> FigureEntry::make_all(Traces traces, const FigureChoices& ch
     if (!panels && traces.size() > first + 1) { figures.back().run = words[i]; }
   }
   if (!panels || figures.size() < 2) { return figures; }
-  const Contents contents = contents_of(figures);
+  const Contents contents = contents_of(figures, tokens_of(chosen));
   Figure all = side_by_side(std::move(figures), {runs.begin() + std::ptrdiff_t(first), runs.end()},
                             std::string(title), caption(traces, runs, contents));
   figures.clear();

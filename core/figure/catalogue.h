@@ -87,6 +87,9 @@ struct FigureEntry {
   // The choices that are heeded beside `chosen`: `choices`, or more by expert.
   unsigned heeded(const FigureChoices& chosen) const;
 
+  // The tokens that it then shows; all where it heeds no such choice.
+  TokenRange tokens_of(const FigureChoices& chosen) const;
+
   // Name of its files without ending: the id, and what was chosen other than the usual
   // ("router-probability-layer3"), so that one choice never takes the place of another.
   std::string file_name(const FigureChoices& chosen) const;

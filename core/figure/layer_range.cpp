@@ -201,4 +201,15 @@ bool keep_layers(Figure& figure, const std::vector<std::int64_t>& layers,
   return any;
 }
 
+std::string layers_word(const std::vector<std::int64_t>& layers) {
+  std::string word;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const std::size_t first = i;
+    while (i + 1 < layers.size() && layers[i + 1] == layers[i] + 1) { ++i; }
+    word += (word.empty() ? "" : "_") + std::to_string(layers[first]);
+    if (i > first) { word += "-" + std::to_string(layers[i]); }
+  }
+  return word;
+}
+
 }  // namespace kappascope

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "core/figure/figure.h"
@@ -15,5 +16,8 @@ namespace kappascope {
 // none of the layers was recorded.
 bool keep_layers(Figure& figure, const std::vector<std::int64_t>& layers,
                  std::span<const std::int32_t> layer_index);
+
+// Such a list in the name of a file: "0-3_7".
+std::string layers_word(const std::vector<std::int64_t>& layers);
 
 }  // namespace kappascope

@@ -228,6 +228,24 @@ TEST(Catalogue, ScalesEndWhereValuesCan) {
   EXPECT_EQ(colours.colour(colours.low()), diverging_colour(-1));
 }
 
+TEST(Catalogue, ACaptionSaysWhichPartOfTheTokensIsShown) {
+  HandTrace hand(2, 6, 4, 2);
+  fill(hand, 4);
+  name(hand.trace, "a");
+  const Trace* trace = &hand.trace;
+  const auto end_of = [&](const char* id, TokenRange part) {
+    FigureChoices choices;
+    choices.tokens = part;
+    const std::string text = figure_entry(id).make({&trace, 1}, choices).subtitle;
+    return text.substr(text.rfind(" · ") + 4);
+  };
+  EXPECT_EQ(end_of("router-margin", {}), "6 tokens");
+  EXPECT_EQ(end_of("router-margin", {1, 3}), "tokens 1–3 of 6");
+  EXPECT_EQ(end_of("router-margin", {2, 2}), "token 2 of 6");
+  EXPECT_EQ(end_of("router-margin", {4, 99}), "tokens 4–5 of 6");
+  EXPECT_EQ(end_of("expert-load", {1, 3}), "6 tokens");  // a statistic of all of them
+}
+
 TEST(Catalogue, AModelWithoutKappaSaysSo) {
   HandTrace with(2, 6, 4, 2), without(2, 6, 4, 2);
   for (HandTrace* hand : {&with, &without}) { fill(*hand, 4); }
