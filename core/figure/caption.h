@@ -27,11 +27,10 @@ struct Contents {
 Contents contents_of(const Figure& figure, TokenRange part);
 Contents contents_of(const std::vector<Figure>& figures, TokenRange part);
 
-// The line under a title: "model · κ · capacity · interventions · type of numbers · tokens", where
-// only a part of these is shown "tokens 3–9 of 87". Of
-// several runs what is common is said once and first, then behind each run's name what else it is;
-// `names` are those of the runs. Of one run that has a name among others: the name, then what
-// else it is.
+// The line under a title: "model · κ · capacity · interventions · type of numbers · tokens"; these
+// as "tokens 3–9 of 87" where only a part of them is shown. Of several runs what is common is said
+// once and first, then behind each run's name what else it is; `names` are those of the runs. Of
+// one run that has a name among others: the name, then what else it is.
 std::string caption(Traces traces, const std::vector<std::string>& names,
                     const Contents& contents = {});
 

@@ -58,8 +58,8 @@ def faults_of(log, name_of=readable):
     """The kernels of a compiler's output: (how many, what is wrong with them)."""
     kernels, faults = USED.findall(log), []
     for symbol, architecture, *numbers in kernels:
-        name, (stack, stores, loads, registers) = f'{architecture}, {name_of(symbol)}', map(int, numbers)
-        allowed = budget(name.partition(', ')[2], architecture)
+        kernel, (stack, stores, loads, registers) = name_of(symbol), map(int, numbers)
+        name, allowed = f'{architecture}, {kernel}', budget(kernel, architecture)
         if stack or stores or loads:
             faults.append(f'{name}: {stack} bytes of stack, {stores} and {loads} of spills')
         if allowed is None:
