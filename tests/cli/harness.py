@@ -20,8 +20,9 @@ STAGING = '.kappascope-unfinished'
 
 
 def fresh_signals():
-    """A test run in the background may be started with Ctrl-C ignored; the program keeps to that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """Tests run in the background, or by nohup, may be started with signals ignored; the program keeps to that."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def free_port():
