@@ -69,7 +69,7 @@ std::string contents(const fs::path& path) {
 }
 
 // The number in front of a folder's name; 0 without one.
-std::size_t number_of(const std::string& folder) {
+std::size_t folder_number(const std::string& folder) {
   std::size_t number = 0;
   const auto end = std::from_chars(folder.data(), folder.data() + folder.size(), number).ptr;
   const bool numbered =
@@ -83,7 +83,7 @@ std::vector<std::string> result_folders(const fs::path& folder) {
   std::error_code error;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder, error)) {
     const std::string name = entry.path().filename().string();
-    if (number_of(name) == 0) { continue; }
+    if (folder_number(name) == 0) { continue; }
     for (const char* file : {kTraceFile, kSummaryFile, kTokensFile}) {
       if (!fs::exists(entry.path() / file, error)) { continue; }
       names.push_back(name);
@@ -152,7 +152,7 @@ std::vector<std::string> BatchIndex::begin(std::vector<IndexRow> rows, bool addi
   std::size_t numbers = 0;
   for (const IndexRow& row : earlier_) {
     by_source.emplace(row.source, &row);
-    numbers = std::max(numbers, number_of(row.folder));
+    numbers = std::max(numbers, folder_number(row.folder));
   }
   rows_ = std::move(rows);
   done_before_.assign(rows_.size(), false);

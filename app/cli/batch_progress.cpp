@@ -9,7 +9,7 @@
 namespace kappascope {
 namespace {
 
-constexpr int kBarWidth = 16;
+constexpr int kColumnsOfBar = 16;
 
 }  // namespace
 
@@ -75,8 +75,8 @@ bool BatchProgress::update(Stage stage, std::uint64_t done, std::uint64_t total)
 void BatchProgress::draw(std::uint64_t done, bool at_once) {
   if (!terminal_.shows_progress()) { return; }
   const double share = tokens_ == 0 ? 1 : std::min(1.0, double(done) / double(tokens_));
-  std::string bar(kBarWidth, '.');
-  std::fill_n(bar.begin(), int(share * kBarWidth), '#');
+  std::string bar(kColumnsOfBar, '.');
+  std::fill_n(bar.begin(), int(share * kColumnsOfBar), '#');
   terminal_.show(join_words(text_, " of ", texts_, " [", bar, "] ", int(100 * share), " %",
                             forecast(done), "  ", source_),
                  at_once);

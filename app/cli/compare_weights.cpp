@@ -71,7 +71,7 @@ TextRow row_of(const std::string& name, const TensorChange& change) {
 }
 
 // Those that changed most, and what could not be compared.
-std::string text_of(const WeightChange& change) {
+std::string change_text(const WeightChange& change) {
   std::vector<const TensorChange*> changed;
   std::map<std::string, std::string> others;  // names by status
   for (const TensorChange& one : change.tensors) {
@@ -118,7 +118,7 @@ int compare_weights(const std::vector<ComparedRun>& runs, const ReadingOptions& 
   folder.check_places({}, {kWeightsFile, kWeightsTable});
   folder.publish({}, {kWeightsFile, kWeightsTable});
   terminal.erase();
-  print(talk.json ? text : talk.quiet ? "" : text_of(change));
+  print(talk.json ? text : talk.quiet ? "" : change_text(change));
   return int(ExitCode::ok);
 }
 

@@ -13,7 +13,7 @@ namespace {
 constexpr const char* kSigns = "<>=!";
 constexpr std::size_t kMostPlaces = 8;  // named for one threshold; of more their number is said
 
-std::string trimmed(std::string_view text) {
+std::string without_spaces(std::string_view text) {
   const std::size_t first = text.find_first_not_of(" \t");
   if (first == text.npos) { return ""; }
   return std::string(text.substr(first, text.find_last_not_of(" \t") - first + 1));
@@ -24,11 +24,12 @@ Threshold parsed(const std::string& text) {
   threshold.text = text;
   const std::size_t begin = text.find_first_of(kSigns);
   const std::size_t end = begin == text.npos ? begin : text.find_first_not_of(kSigns, begin);
-  const std::string number = end == text.npos ? "" : trimmed(std::string_view(text).substr(end));
+  const std::string number =
+      end == text.npos ? "" : without_spaces(std::string_view(text).substr(end));
   char* rest = nullptr;
   threshold.value = std::strtod(number.c_str(), &rest);
   if (begin != text.npos) { threshold.sign = text.substr(begin, end - begin); }
-  threshold.name = trimmed(std::string_view(text).substr(0, begin));
+  threshold.name = without_spaces(std::string_view(text).substr(0, begin));
   const char* signs[] = {">", ">=", "<", "<=", "==", "!="};
   const bool sign =
       std::find(std::begin(signs), std::end(signs), threshold.sign) != std::end(signs);
@@ -62,7 +63,7 @@ void Thresholds::parse(const std::vector<std::string>& known) {
   for (const std::string& words : words_) {
     for (std::size_t first = 0; first <= words.size();) {
       const std::size_t end = std::min(words.find(',', first), words.size());
-      list_.push_back(parsed(trimmed(std::string_view(words).substr(first, end - first))));
+      list_.push_back(parsed(without_spaces(std::string_view(words).substr(first, end - first))));
       first = end + 1;
     }
   }

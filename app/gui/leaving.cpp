@@ -10,7 +10,7 @@ namespace kappascope::gui {
 
 namespace {
 
-constexpr const char* kTitle = "Not saved###leaving";
+constexpr const char* kLeavingTitle = "Not saved###leaving";
 constexpr std::size_t kMostNames = 6;
 
 void leave(Gui& gui) {
@@ -72,11 +72,11 @@ void ask_to_close(Gui& gui, DocumentId trace) {
 void draw_leaving(Gui& gui) {
   LeaveState& state = gui.leaving;
   continue_saving(gui);
-  if (std::exchange(state.wanted, false)) { ImGui::OpenPopup(kTitle); }
+  if (std::exchange(state.wanted, false)) { ImGui::OpenPopup(kLeavingTitle); }
   ImGui::SetNextWindowPos(ImGui::GetMainViewport()->GetCenter(), ImGuiCond_Appearing, {0.5F, 0.5F});
   constexpr ImGuiWindowFlags kFlags =
       ImGuiWindowFlags_AlwaysAutoResize | ImGuiWindowFlags_NoSavedSettings;
-  if (!ImGui::BeginPopupModal(kTitle, nullptr, kFlags)) { return; }
+  if (!ImGui::BeginPopupModal(kLeavingTitle, nullptr, kFlags)) { return; }
   const std::vector<DocumentId> runs = runs_to_save(gui);
   const bool one = runs.size() == 1, quits = state.trace < 0;
   ImGui::TextUnformatted(one ? "The trace of this run was not saved:"

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kMostEntries = 5000, kMostInside = 2000;
-constexpr std::chrono::milliseconds kPatience{1000};
+constexpr std::chrono::milliseconds kListingTime{1000};
 
 using Entry = FolderListing::Entry;
 
@@ -138,7 +138,7 @@ FolderListing list_folder(const fs::path& folder) {
     if (entry.folder) { entry.kind = EntryKind::folder; }
     if (!entry.folder) {
       mark_file(at->path(), entry);
-    } else if (std::chrono::steady_clock::now() - start < kPatience) {
+    } else if (std::chrono::steady_clock::now() - start < kListingTime) {
       mark_folder(at->path(), entry);
     }
     listing.entries.push_back(std::move(entry));

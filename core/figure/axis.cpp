@@ -106,18 +106,18 @@ void widen(AxisPlan& plan, const Reach& reach, double share) {
 }
 
 // Positions of a category axis whose place is in sight.
-struct Positions {
+struct Shown {
   long long first = 0, last = -1;
   long long count() const { return last - first + 1; }
 };
 
-Positions in_sight(const AxisPlan& plan, const FigureAxis& axis) {
+Shown in_sight(const AxisPlan& plan, const FigureAxis& axis) {
   const auto size = static_cast<long long>(axis.names.size());
   return {std::max(0LL, static_cast<long long>(std::ceil(plan.low))),
           std::min(size - 1, static_cast<long long>(std::floor(plan.high)))};
 }
 
-bool as_numbers_short(const FigureAxis& axis, Positions seen, double font, TextMeter& meter) {
+bool as_numbers_short(const FigureAxis& axis, Shown seen, double font, TextMeter& meter) {
   return std::all_of(axis.names.begin() + seen.first, axis.names.begin() + seen.last + 1,
                      [&](const std::string& name) {
                        return name.size() < 16 &&
@@ -126,7 +126,7 @@ bool as_numbers_short(const FigureAxis& axis, Positions seen, double font, TextM
 }
 
 // Every n-th name, or the positions as numbers.
-void thin_out(AxisPlan& plan, const FigureAxis& axis, Positions seen, long long most) {
+void thin_out(AxisPlan& plan, const FigureAxis& axis, Shown seen, long long most) {
   const long long step = round_step(seen.count(), most);
   plan.ticks.clear();
   // Numbers are round themselves (10, 20 …), names are counted from the first of the axis.
@@ -140,7 +140,7 @@ void thin_out(AxisPlan& plan, const FigureAxis& axis, Positions seen, long long 
   }
 }
 
-void all_names(AxisPlan& plan, const FigureAxis& axis, Positions seen, double room, double font,
+void all_names(AxisPlan& plan, const FigureAxis& axis, Shown seen, double room, double font,
                TextMeter& meter) {
   plan.ticks.clear();
   for (long long i = seen.first; i <= seen.last; ++i) {
@@ -179,7 +179,7 @@ void add_minor_ticks(AxisPlan& plan, double length) {
 // Names are horizontal when all fit, upright when their lines fit, thinned out otherwise.
 void horizontal_names(AxisPlan& plan, const FigureAxis& axis, const AxisRoom& room, double font,
                       TextMeter& meter) {
-  const Positions seen = in_sight(plan, axis);
+  const Shown seen = in_sight(plan, axis);
   if (seen.count() < 1) { return; }
   const double cell = room.length / (plan.high - plan.low);
   const double gap = 0.5 * font, line = 1.12 * tick_size(font);
@@ -309,7 +309,7 @@ void plan_vertical(AxisPlan& plan, const FigureAxis& axis, const AxisRoom& room,
       plan.ticks = number_ticks(plan, axis, most + more);
     }
     add_minor_ticks(plan, length);
-  } else if (const Positions seen = in_sight(plan, axis); seen.count() > 0) {
+  } else if (const Shown seen = in_sight(plan, axis); seen.count() > 0) {
     if (length / (plan.high - plan.low) >= line) {
       all_names(plan, axis, seen, kLongestSideways, font, meter);
     } else {

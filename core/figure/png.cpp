@@ -11,7 +11,7 @@
 namespace kappascope {
 namespace {
 
-constexpr const char* kPalette = "PLTE";
+constexpr const char* kPaletteChunk = "PLTE";
 
 void put_u32(std::string& out, std::uint32_t value) {
   for (int shift = 24; shift >= 0; shift -= 8) { out += static_cast<char>(value >> shift & 0xFF); }
@@ -89,7 +89,7 @@ std::string palette_png(std::int64_t width, std::int64_t height, std::span<const
     if (!deflater.add(line, y + 1 == height)) { return ""; }
   }
   std::string out = png_start(width, height, 3);
-  put_chunk(out, kPalette, colours);
+  put_chunk(out, kPaletteChunk, colours);
   if (first_clear) { put_chunk(out, "tRNS", std::string(1, '\0')); }
   put_chunk(out, "IDAT", deflater.out());
   put_chunk(out, "IEND", "");
@@ -97,7 +97,7 @@ std::string palette_png(std::int64_t width, std::int64_t height, std::span<const
 }
 
 void recolour(std::string& png, const std::function<Colour(Colour)>& other) {
-  const std::size_t at = png.find(kPalette), data = at + 4;
+  const std::size_t at = png.find(kPaletteChunk), data = at + 4;
   if (at == std::string::npos) { return; }
   const auto byte = [&](std::size_t i) -> std::uint8_t {
     return static_cast<std::uint8_t>(png[i]);
@@ -111,7 +111,7 @@ void recolour(std::string& png, const std::function<Colour(Colour)>& other) {
                 static_cast<char>(colour.blue)};
   }
   std::string chunk;
-  put_chunk(chunk, kPalette, colours);
+  put_chunk(chunk, kPaletteChunk, colours);
   png.replace(at - 4, chunk.size(), chunk);
 }
 

@@ -7,7 +7,7 @@
 namespace kappascope {
 namespace {
 
-constexpr std::size_t kMostColumns = 3;
+constexpr std::size_t kMostColumnsInSight = 3;
 constexpr double kBetween = 9;      // points between groups
 constexpr double kLeastWidth = 80;  // points of a group that can be read
 constexpr double kFont = 7;         // as in files
@@ -42,7 +42,7 @@ struct Grid {
 
 Grid grid_for(const PreparedFigure& figure, double width, double height) {
   Grid best(figure, 1);
-  for (std::size_t more = 2; more <= std::min(figure.groups.size(), kMostColumns); ++more) {
+  for (std::size_t more = 2; more <= std::min(figure.groups.size(), kMostColumnsInSight); ++more) {
     const Grid grid(figure, more);
     if (grid.comfort(width, height) > best.comfort(width, height)) { best = grid; }
   }

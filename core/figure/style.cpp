@@ -12,10 +12,10 @@ namespace kappascope {
 namespace {
 
 using Words = std::vector<std::string>;
-using Kind = StyleSetting::Kind;
+using SettingKind = StyleSetting::Kind;
 
-double number_of(std::string_view text, std::string_view name, double low, double high,
-                 const char* unit) {
+double setting_number(std::string_view text, std::string_view name, double low, double high,
+                      const char* unit) {
   double value = kNaN;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   const bool good = error == std::errc() && end == text.data() + text.size();
@@ -30,7 +30,7 @@ AxisEnds ends_of(std::string_view text, std::string_view name) {
   require(colon != text.npos && text.size() > 1, ExitCode::usage, {}, "--", name, " ",
           printable(text), ": expected LOW:HIGH, for example 0:2.5");
   const auto end = [&](std::string_view part) {
-    return part.empty() ? double(kNaN) : number_of(part, name, -1e300, 1e300, "");
+    return part.empty() ? double(kNaN) : setting_number(part, name, -1e300, 1e300, "");
   };
   const AxisEnds ends{end(text.substr(0, colon)), end(text.substr(colon + 1))};
   require(!(ends.low >= ends.high), ExitCode::usage, {}, "--", name, " ", printable(text),
@@ -116,7 +116,7 @@ void set_font(FigureStyle& style, const Words& words) {
 }
 
 const StyleSetting kSettings[] = {
-    {"preset", Kind::text, "NAME",
+    {"preset", SettingKind::text, "NAME",
      "nature, ieee, acl or neurips: width, height, sizes of text, and words instead of symbols; "
      "what a figure does not keep is said",
      [](FigureStyle& style, const Words& words) {
@@ -124,86 +124,88 @@ const StyleSetting kSettings[] = {
        style.preset = words.back();
      },
      text_words<&FigureStyle::preset>},
-    {"width", Kind::number, "MM", "in mm: 85 is a single column, 178 a double one; 178",
+    {"width", SettingKind::number, "MM", "in mm: 85 is a single column, 178 a double one; 178",
      [](FigureStyle& style, const Words& words) {
-       style.width_mm = number_of(words.back(), "width", 40, 2000, " mm");
+       style.width_mm = setting_number(words.back(), "width", 40, 2000, " mm");
      },
      number_words<&FigureStyle::width_mm>},
-    {"height", Kind::number, "MM",
+    {"height", SettingKind::number, "MM",
      "in mm; as the contents need, at most 170 at 85 mm of width and 247 at 178",
      [](FigureStyle& style, const Words& words) {
-       style.height_mm = number_of(words.back(), "height", 10, 2000, " mm");
+       style.height_mm = setting_number(words.back(), "height", 10, 2000, " mm");
      },
      number_words<&FigureStyle::height_mm>},
-    {"font-size", Kind::number, "PT", "of axis names, in points; 7",
+    {"font-size", SettingKind::number, "PT", "of axis names, in points; 7",
      [](FigureStyle& style, const Words& words) {
-       style.font_pt = number_of(words.back(), "font-size", 3, 40, " pt");
+       style.font_pt = setting_number(words.back(), "font-size", 3, 40, " pt");
      },
      number_words<&FigureStyle::font_pt>},
-    {"dpi", Kind::number, "N", "of PNG; 300",
+    {"dpi", SettingKind::number, "N", "of PNG; 300",
      [](FigureStyle& style, const Words& words) {
-       style.dpi = number_of(words.back(), "dpi", 10, 2400, " dpi");
+       style.dpi = setting_number(words.back(), "dpi", 10, 2400, " dpi");
      },
      number_words<&FigureStyle::dpi>},
-    {"panel-letters", Kind::toggle, "", "a, b, … at the panels",
+    {"panel-letters", SettingKind::toggle, "", "a, b, … at the panels",
      set_toggle<&FigureStyle::panel_letters, true>,
      toggle_words<&FigureStyle::panel_letters, true>},
-    {"no-metadata", Kind::toggle, "",
+    {"no-metadata", SettingKind::toggle, "",
      "figures without title, model, text, hashes and version inside their files",
      set_toggle<&FigureStyle::metadata, false>, toggle_words<&FigureStyle::metadata, false>},
-    {"bare", Kind::toggle, "",
+    {"bare", SettingKind::toggle, "",
      "no title, settings and notes in the picture: they are written to NAME.caption.txt",
      set_toggle<&FigureStyle::bare, true>, toggle_words<&FigureStyle::bare, true>},
-    {"title", Kind::text, "TEXT", "instead of the figure's own", set_text<&FigureStyle::title>,
-     text_words<&FigureStyle::title>},
-    {"label", Kind::list, "NAME=TEXT",
+    {"title", SettingKind::text, "TEXT", "instead of the figure's own",
+     set_text<&FigureStyle::title>, text_words<&FigureStyle::title>},
+    {"label", SettingKind::list, "NAME=TEXT",
      "what the legend calls an entry, given again for each: d8-kappa=ours", set_labels,
      list_words<&FigureStyle::labels>},
-    {"xlabel", Kind::list, "TEXT", "name of the x axis; once for each differing axis of the figure",
+    {"xlabel", SettingKind::list, "TEXT",
+     "name of the x axis; once for each differing axis of the figure",
      set_list<&FigureStyle::x_labels>, list_words<&FigureStyle::x_labels>},
-    {"ylabel", Kind::list, "TEXT", "name of the y axis, in the same way",
+    {"ylabel", SettingKind::list, "TEXT", "name of the y axis, in the same way",
      set_list<&FigureStyle::y_labels>, list_words<&FigureStyle::y_labels>},
-    {"font", Kind::text, "FAMILY", "an installed font: 'Nimbus Sans'; DejaVu Sans", set_font,
+    {"font", SettingKind::text, "FAMILY", "an installed font: 'Nimbus Sans'; DejaVu Sans", set_font,
      text_words<&FigureStyle::font>},
-    {"vmin", Kind::number, "V", "lower end of colour bars",
+    {"vmin", SettingKind::number, "V", "lower end of colour bars",
      [](FigureStyle& style, const Words& words) {
-       style.values.low = number_of(words.back(), "vmin", -1e300, 1e300, "");
+       style.values.low = setting_number(words.back(), "vmin", -1e300, 1e300, "");
      },
      [](const FigureStyle& style, const FigureStyle& usual) {
        return same(style.values.low, usual.values.low) ? Words()
                                                        : Words{number_word(style.values.low)};
      }},
-    {"vmax", Kind::number, "V", "upper end of colour bars",
+    {"vmax", SettingKind::number, "V", "upper end of colour bars",
      [](FigureStyle& style, const Words& words) {
-       style.values.high = number_of(words.back(), "vmax", -1e300, 1e300, "");
+       style.values.high = setting_number(words.back(), "vmax", -1e300, 1e300, "");
      },
      [](const FigureStyle& style, const FigureStyle& usual) {
        return same(style.values.high, usual.values.high) ? Words()
                                                          : Words{number_word(style.values.high)};
      }},
-    {"xlim", Kind::list, "LOW:HIGH",
+    {"xlim", SettingKind::list, "LOW:HIGH",
      "ends of the x axis, of each differing one: 0:1, or 0: for one end",
      [](FigureStyle& style, const Words& words) {
        style.x_ends.clear();
        for (const std::string& word : words) { style.x_ends.push_back(ends_of(word, "xlim")); }
      },
      ends_words<&FigureStyle::x_ends>},
-    {"ylim", Kind::list, "LOW:HIGH", "ends of the y axis, in the same way",
+    {"ylim", SettingKind::list, "LOW:HIGH", "ends of the y axis, in the same way",
      [](FigureStyle& style, const Words& words) {
        style.y_ends.clear();
        for (const std::string& word : words) { style.y_ends.push_back(ends_of(word, "ylim")); }
      },
      ends_words<&FigureStyle::y_ends>},
-    {"same-scale", Kind::toggle, "",
+    {"same-scale", SettingKind::toggle, "",
      "the same ends for axes and colour bars of the same name in all figures written together",
      set_toggle<&FigureStyle::same_scale, true>, toggle_words<&FigureStyle::same_scale, true>},
-    {"theme", Kind::text, "NAME", "print, grey (for printing without colours) or dark", set_theme,
+    {"theme", SettingKind::text, "NAME", "print, grey (for printing without colours) or dark",
+     set_theme,
      [](const FigureStyle& style, const FigureStyle& usual) {
        return style.theme == usual.theme ? Words() : Words{kThemes[int(style.theme)]};
      }},
-    {"transparent", Kind::toggle, "", "no background", set_toggle<&FigureStyle::transparent, true>,
-     toggle_words<&FigureStyle::transparent, true>},
-    {"no-band", Kind::toggle, "", "lines without the bands around them",
+    {"transparent", SettingKind::toggle, "", "no background",
+     set_toggle<&FigureStyle::transparent, true>, toggle_words<&FigureStyle::transparent, true>},
+    {"no-band", SettingKind::toggle, "", "lines without the bands around them",
      set_toggle<&FigureStyle::bands, false>, toggle_words<&FigureStyle::bands, false>},
 };
 

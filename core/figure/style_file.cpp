@@ -12,7 +12,7 @@ namespace kappascope {
 namespace {
 
 namespace fs = std::filesystem;
-using Kind = StyleSetting::Kind;
+using SettingKind = StyleSetting::Kind;
 
 constexpr std::size_t kMostBytes = 1 << 20;
 
@@ -35,14 +35,14 @@ std::string contents(const fs::path& path) {
 }
 
 // The words of one key; empty where the value is not what the setting takes.
-std::vector<std::string> words_at(const toml::node& node, Kind kind) {
-  if (kind == Kind::number) {
+std::vector<std::string> words_at(const toml::node& node, SettingKind kind) {
+  if (kind == SettingKind::number) {
     return node.is_number() ? std::vector{number_word(node.value<double>().value_or(kNaN))}
                             : std::vector<std::string>();
   }
   if (node.is_string()) { return {node.value<std::string>().value()}; }
   std::vector<std::string> words;
-  if (kind != Kind::list || !node.is_array()) { return words; }
+  if (kind != SettingKind::list || !node.is_array()) { return words; }
   for (const toml::node& element : *node.as_array()) {
     if (!element.is_string()) { return {}; }
     words.push_back(element.value<std::string>().value());
@@ -50,15 +50,15 @@ std::vector<std::string> words_at(const toml::node& node, Kind kind) {
   return words;
 }
 
-const char* expected(Kind kind) {
+const char* expected(SettingKind kind) {
   switch (kind) {
-    case Kind::number:
+    case SettingKind::number:
       return "a number";
-    case Kind::toggle:
+    case SettingKind::toggle:
       return "true or false";
-    case Kind::text:
+    case SettingKind::text:
       return "a text in quotes";
-    case Kind::list:
+    case SettingKind::list:
       return "a text in quotes, or a list of them";
   }
   return "";
@@ -79,7 +79,7 @@ std::vector<StyleWords> words_in(const toml::table& table, const std::string& fi
     const StyleSetting* setting = style_setting(name);
     require(setting != nullptr, ExitCode::usage, {file}, place_text(key.source()),
             "no setting is called ", printable(name), "; expected one of ", known_keys());
-    const bool toggle = setting->kind == Kind::toggle;
+    const bool toggle = setting->kind == SettingKind::toggle;
     if (toggle && node.value_exact<bool>() == false) { continue; }
     std::vector<std::string> words =
         toggle ? (node.is_boolean() ? std::vector<std::string>{"true"} : std::vector<std::string>())
@@ -113,8 +113,10 @@ std::string quoted(const std::string& text) {
 }
 
 std::string value_text(const StyleSetting& setting, const std::vector<std::string>& words) {
-  if (setting.kind == Kind::number || setting.kind == Kind::toggle) { return words[0]; }
-  if (setting.kind == Kind::text) { return quoted(words[0]); }
+  if (setting.kind == SettingKind::number || setting.kind == SettingKind::toggle) {
+    return words[0];
+  }
+  if (setting.kind == SettingKind::text) { return quoted(words[0]); }
   std::string list;
   for (const std::string& word : words) { list += (list.empty() ? "" : ", ") + quoted(word); }
   return "[" + list + "]";

@@ -32,7 +32,7 @@ bool is_harmless_format(utf8proc_int32_t code) {
   return code == 0x200C || code == 0x200D;
 }
 
-bool is_mark(utf8proc_category_t category) {
+bool is_combining(utf8proc_category_t category) {
   return category == UTF8PROC_CATEGORY_MN || category == UTF8PROC_CATEGORY_ME;
 }
 
@@ -152,7 +152,7 @@ std::string plain_text(std::string_view raw) {
       result += escaped_code("\\x%02X", static_cast<unsigned char>(bytes[0]));
       continue;
     }
-    marks = is_mark(utf8proc_category(code)) ? marks + 1 : 0;
+    marks = is_combining(utf8proc_category(code)) ? marks + 1 : 0;
     if (marks > kMostMarks) { continue; }
     const std::string instead = replacement(code);
     result += instead.empty() ? std::string(bytes) : instead;

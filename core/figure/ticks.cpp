@@ -33,7 +33,7 @@ std::string tick_label(double value, int decimals, int power) {
   return (digits == "1" ? "" : digits == "−1" ? "−" : digits + "×") + "10" + superscript(power);
 }
 
-constexpr double kMostSteps = 9007199254740992;  // 2^53
+constexpr double kMostTickSteps = 9007199254740992;  // 2^53
 
 double round_width(double rough) {
   const double base = std::pow(10.0, std::floor(std::log10(rough)));
@@ -65,7 +65,7 @@ std::vector<Tick> linear_ticks(double low, double high, int most, bool integer) 
   const double first = first_of(step), last = last_of(step);
   if (last < first || last - first > 1000) { return {}; }
   // Above 2^53 a next number is not there: the range is finer than the values are.
-  if (std::max(std::abs(first), std::abs(last)) > kMostSteps) { return {}; }
+  if (std::max(std::abs(first), std::abs(last)) > kMostTickSteps) { return {}; }
   // Beyond five digits before or after the point all ticks share a power of ten.
   const double largest = std::max(std::abs(first), std::abs(last)) * step;
   const int size = largest > 0 ? static_cast<int>(std::floor(std::log10(largest))) : 0;

@@ -12,7 +12,7 @@
 namespace kappascope {
 namespace {
 
-constexpr std::int64_t kBlock = std::int64_t{1} << 18;  // values at once
+constexpr std::int64_t kBlockValues = std::int64_t{1} << 18;  // values at once
 
 // Values of any type of single numbers as doubles.
 template <typename T>
@@ -72,8 +72,8 @@ std::vector<double> read_block(const TensorFile& file, const TensorInfo& tensor,
 template <typename Visit>
 void each_block(const TensorFile& file, const TensorInfo& tensor, Visit&& visit) {
   const std::int64_t size = tensor.elements();
-  for (std::int64_t first = 0; first < size; first += kBlock) {
-    visit(first, read_block(file, tensor, first, std::min(kBlock, size - first)));
+  for (std::int64_t first = 0; first < size; first += kBlockValues) {
+    visit(first, read_block(file, tensor, first, std::min(kBlockValues, size - first)));
   }
 }
 

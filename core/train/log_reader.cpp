@@ -25,7 +25,7 @@ constexpr std::size_t kChunk = 1 << 20, kLongestLine = 1 << 20;
 constexpr std::int64_t kMostAtOnce = 64 << 20;
 constexpr std::size_t kTail = 256;            // bytes by which a rewritten file is noticed
 constexpr std::size_t kMostValues = 1 << 16;  // of a line
-constexpr std::size_t kMostSteps = std::size_t{1} << 22, kMostNumbers = std::size_t{1} << 26;
+constexpr std::size_t kMostLoggedSteps = std::size_t{1} << 22, kMostNumbers = std::size_t{1} << 26;
 constexpr std::size_t kMostLoggedLayers = 1024, kMostFolders = 2000;
 
 // Closes it.
@@ -213,8 +213,8 @@ void add_layer(LoggedRun& run, std::int64_t step, const Described& found) {
 void require_after(const std::vector<std::int64_t>& steps, std::int64_t step, const LogLine& line) {
   require(steps.empty() || steps.back() < step, ExitCode::damaged, {.file = line.place()}, "step ",
           step, " after step ", steps.empty() ? 0 : steps.back());
-  require(steps.size() < kMostSteps, ExitCode::unsupported, {.file = line.place()}, "more than ",
-          kMostSteps, " steps");
+  require(steps.size() < kMostLoggedSteps, ExitCode::unsupported, {.file = line.place()},
+          "more than ", kMostLoggedSteps, " steps");
 }
 
 }  // namespace
