@@ -114,6 +114,8 @@ function(kappascope_add_kernels name)
     target_sources(${name} INTERFACE $<TARGET_OBJECTS:${name}_90a>)
   endif()
   foreach(target IN LISTS targets)
+    set_target_properties(${target} PROPERTIES CUDA_COMPILER_LAUNCHER
+                          ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/with_registers.sh)
     target_include_directories(${target} PRIVATE ${CMAKE_CURRENT_FUNCTION_LIST_DIR}/..)
     target_include_directories(${target} SYSTEM PRIVATE "${KAPPASCOPE_CUBLAS_INCLUDE}")
     target_compile_options(${target} PRIVATE -Xcompiler=-Wall,-Wextra
