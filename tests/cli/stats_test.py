@@ -176,7 +176,7 @@ class Stats(ContextChecks, NumberChecks, Case):
         self.run_program('report', out, '-o', self.folder / 'page.html')
 
     def test_limits_and_samples(self):
-        corpus = self.corpus(self.documents(100))
+        corpus = self.corpus(self.documents(100, longest=150))
         tokens, _ = self.stats(corpus, 'tokens', '--tokens', 1000)
         self.assertEqual(self.arrays(tokens)['tokens'], 1000)
         few, _ = self.stats(corpus, 'few', '--documents', 7)
@@ -222,7 +222,7 @@ class Stats(ContextChecks, NumberChecks, Case):
         self.assertIn('another version', err)
 
     def test_a_run_that_is_killed_goes_on_to_the_same_bytes(self):
-        corpus = self.corpus(self.documents(450))
+        corpus = self.corpus(self.documents(300))
         out = self.folder / 'out'
         words = ('stats', MODEL, '--corpus', corpus, '-o', out, '--threads', 1)
         self.run_program(*words)
@@ -319,7 +319,7 @@ class Stats(ContextChecks, NumberChecks, Case):
         self.assertIn('--resume goes on', err if isinstance(err, str) else err.decode())
 
     def test_a_rank_that_dies_ends_the_run_and_it_goes_on(self):
-        corpus = self.corpus(self.documents(450))
+        corpus = self.corpus(self.documents(300))
         out = self.folder / 'out'
         words = ('stats', MODEL, '--corpus', corpus, '-o', out, '--threads', 1)
         processes = self.start_ranks(2, *words)
@@ -330,7 +330,7 @@ class Stats(ContextChecks, NumberChecks, Case):
         self.assertEqual(codes[0], 5, said)
         self.assertIn('rank 1', said[0])
         self.run_ranks(2, *words, '--resume')
-        self.assertEqual(self.arrays(out)['documents'], 450)
+        self.assertEqual(self.arrays(out)['documents'], 300)
 
     def test_a_result_is_drawn_and_what_needs_tokens_says_so(self):
         out, _ = self.stats(self.corpus(self.documents(20)), 'out', '--domain-field', 'kind')
