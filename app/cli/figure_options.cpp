@@ -252,7 +252,10 @@ void FigureOptions::check() const {
   require(any || style_file.empty(), ExitCode::usage, {},
           "--style changes figures, and none are drawn; --figures asks for them");
   style();
-  if (any && text) { require_fonts(); }
+  if (any && text) {
+    const SignalsHeld held;  // Pango's threads live on
+    require_fonts();
+  }
 }
 
 void FigureOptions::check_tokens(std::int64_t count, const std::string& source) const {

@@ -55,6 +55,26 @@ class PrivilegesTest(Case):
         self.check('report', out / 'trace.npz', '-o', self.folder / 'report.html')
 
 
+    def test_no_thread_takes_the_signals_that_are_watched(self):
+        """A thread that took one would end the process, and leave what it has begun: each starts with them held."""
+        out, log = self.folder / 'out', self.folder / 'masks'
+        self.run_program('run', MODEL, '-p', 'The tide', '-o', out, '--figures', 'none')
+        for words in (('report', out, '-o', self.folder / 'report.html', '--figures', 'expert-load'),
+                      ('plot', out, '-o', self.folder / 'plot', '--figures', 'expert-load'),
+                      ('run', MODEL, '-p', 'The tide', '-o', self.folder / 'again', '--figures', 'expert-load')):
+            subprocess.run(['strace', '-f', '-qq', '-e', 'trace=rt_sigprocmask', '-o', log, PROGRAM, *map(str, words)],
+                           check=True, capture_output=True, timeout=240)
+            starts = {}  # the first that a thread asks for is the mask that it starts with
+            for line in log.read_text().splitlines():
+                thread, mask = re.match(r'(\d+) +(?:rt_sigprocmask\(SIG_SETMASK, (~?\[.*?\]))?', line).groups()
+                if mask is not None:
+                    starts.setdefault(thread, mask)
+            first = log.read_text().split(None, 1)[0]
+            masks = [mask for thread, mask in starts.items() if thread != first]
+            self.assertGreater(len(masks), 3, words)
+            self.assertEqual([mask for mask in masks if 'HUP INT' not in mask or 'TERM' not in mask], [], words)
+
+
 class SandboxTest(Case):
     """core/sandbox.h, as the program has it once its words are read; what it refuses: tests/unit/sandbox_test.cpp."""
 
