@@ -127,7 +127,7 @@ std::string only_label(const Trace& trace) {
   return trace.only_assistant ? "statistics of the assistant's tokens alone" : "";
 }
 
-std::int64_t tokens_of(const Trace& trace, const Contents& contents) {
+std::int64_t count_of_tokens(const Trace& trace, const Contents& contents) {
   return contents.tokens ? trace.tokens : counted_tokens(trace);
 }
 
@@ -182,7 +182,7 @@ std::string caption_of_one(const Trace& trace, const std::string& name, const Co
   for (std::size_t k = 0; k < items.size(); ++k) {
     add_item(text, beyond_name(trace, name, items[k], k), " · ");
   }
-  const std::int64_t tokens = tokens_of(trace, contents);
+  const std::int64_t tokens = count_of_tokens(trace, contents);
   add_item(text, tokens_label(tokens, tokens, contents), " · ");
   add_item(text, corpus_label(trace), " · ");
   return text;
@@ -224,11 +224,11 @@ std::string caption(Traces traces, const std::vector<std::string>& names,
     return caption_of_one(*traces[0], names[0], contents);
   }
   std::vector<std::vector<std::string>> items;
-  std::int64_t least = tokens_of(*traces[0], contents), most = least;
+  std::int64_t least = count_of_tokens(*traces[0], contents), most = least;
   for (const Trace* trace : traces) {
     items.push_back(items_of(*trace, contents));
-    least = std::min(least, tokens_of(*trace, contents));
-    most = std::max(most, tokens_of(*trace, contents));
+    least = std::min(least, count_of_tokens(*trace, contents));
+    most = std::max(most, count_of_tokens(*trace, contents));
   }
   std::string text;
   std::vector<bool> common;

@@ -71,15 +71,29 @@ Figure router_confidence(Traces traces, const FigureChoices&) {
   return figure;
 }
 
-Figure router_margin(Traces traces, const FigureChoices&) {
+// "1 of 360": the near ties among the choices in these layers and of these tokens.
+std::string near_ties_text(const Trace& trace, const FigureChoices& shown) {
+  const TokenRange part = shown.tokens.all() ? TokenRange{0, trace.tokens - 1} : shown.tokens;
+  std::int64_t ties = 0, choices = 0;
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    if (!shown.layers.empty() &&
+        !std::binary_search(shown.layers.begin(), shown.layers.end(), trace.layer_index[row])) {
+      continue;
+    }
+    for (std::int64_t t = part.first; t <= std::min(part.last, trace.tokens - 1); ++t, ++choices) {
+      ties += trace.is_near_tie(trace.router_margin[row * trace.tokens + t]);
+    }
+  }
+  return count_text(ties) + " of " + count_text(choices);
+}
+
+Figure router_margin(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
   Figure figure = start_figure(traces, "router-margin");
-  std::int64_t ties = 0;
-  for (const float margin : trace.router_margin) { ties += trace.is_near_tie(margin); }
   add_layer_tokens(figure, trace, layer_token_values(trace, trace.router_margin),
                    margin_colours(trace), "router_margin");
-  figure.notes.push_back(count_text(ties) + " of " + count_text(std::ssize(trace.router_margin)) +
-                         " choices are near ties (margin < " + number_text(trace.near_tie) +
+  figure.notes.push_back(near_ties_text(trace, choices) + " choices are near ties (margin < " +
+                         number_text(trace.near_tie) +
                          ", all in the palest colour): "
                          "rounding may flip them.");
   return figure;

@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <random>
 #include <set>
+#include <utility>
 
 #include "core/error.h"
 #include "core/figure/cells.h"
@@ -244,6 +246,27 @@ TEST(Catalogue, ACaptionSaysWhichPartOfTheTokensIsShown) {
   EXPECT_EQ(end_of("router-margin", {2, 2}), "token 2 of 6");
   EXPECT_EQ(end_of("router-margin", {4, 99}), "tokens 4–5 of 6");
   EXPECT_EQ(end_of("expert-load", {1, 3}), "6 tokens");  // a statistic of all of them
+}
+
+TEST(Catalogue, NearTiesAreCountedInThePartThatIsShown) {
+  HandTrace hand(2, 6, 4, 2);
+  fill(hand, 4);
+  hand.layer_index = {4, 6};
+  std::fill(hand.margin.begin(), hand.margin.end(), 0.5f);
+  hand.margin[0 * 6 + 1] = hand.margin[1 * 6 + 1] = hand.margin[1 * 6 + 5] = 0;
+  const Trace* trace = &hand.trace;
+  const auto counted = [&](TokenRange tokens, std::vector<std::int64_t> layers) {
+    FigureChoices choices;
+    choices.tokens = tokens;
+    choices.layers = std::move(layers);
+    const std::string note = figure_entry("router-margin").make({&trace, 1}, choices).notes.at(0);
+    return note.substr(0, note.find(" choices"));
+  };
+  EXPECT_EQ(counted({}, {}), "3 of 12");
+  EXPECT_EQ(counted({1, 3}, {}), "2 of 6");
+  EXPECT_EQ(counted({4, 99}, {}), "1 of 4");
+  EXPECT_EQ(counted({}, {6}), "2 of 6");
+  EXPECT_EQ(counted({1, 1}, {4}), "1 of 1");
 }
 
 TEST(Catalogue, AModelWithoutKappaSaysSo) {
