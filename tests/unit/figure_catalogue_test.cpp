@@ -251,6 +251,7 @@ TEST(Catalogue, ACaptionSaysWhichPartOfTheTokensIsShown) {
 TEST(Catalogue, NearTiesAreCountedInThePartThatIsShown) {
   HandTrace hand(2, 6, 4, 2);
   fill(hand, 4);
+  name(hand.trace, "a");
   hand.layer_index = {4, 6};
   std::fill(hand.margin.begin(), hand.margin.end(), 0.5f);
   hand.margin[0 * 6 + 1] = hand.margin[1 * 6 + 1] = hand.margin[1 * 6 + 5] = 0;
