@@ -253,8 +253,10 @@ void FigureOptions::check() const {
           "--style changes figures, and none are drawn; --figures asks for them");
   style();
   if (any && text) {
-    const SignalsHeld held;  // Pango's threads live on
+    // Pango leaves threads behind: they, too, are to leave signals to those who watch.
+    const Interrupts interrupts;
     require_fonts();
+    interrupts.check();
   }
 }
 

@@ -46,15 +46,6 @@ void remove_unfinished(const std::filesystem::path& unfinished,
   for (const std::filesystem::path& folder : made) { rmdir(folder.c_str()); }
 }
 
-SignalsHeld::SignalsHeld() {
-  const sigset_t set = taken_signals();
-  pthread_sigmask(SIG_BLOCK, &set, &before_);
-}
-
-SignalsHeld::~SignalsHeld() {
-  pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-}
-
 Interrupts::Interrupts(int patience_ms) : patience_ms_(patience_ms), line_(kInterrupted) {
   const sigset_t set = taken_signals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);

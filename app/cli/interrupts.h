@@ -1,8 +1,6 @@
 // Ctrl-C and its kin: work is asked to stop, and made to when it does not hear.
 #pragma once
 
-#include <signal.h>
-
 #include <atomic>
 #include <filesystem>
 #include <mutex>
@@ -13,20 +11,6 @@
 #include "core/engine/progress.h"
 
 namespace kappascope {
-
-// While one exists, threads are started that do not take SIGINT, SIGTERM and SIGHUP: those of
-// libraries that live on, where Interrupts comes later. One of them would end the process and leave
-// what it has begun. A signal of this time arrives at the end of it.
-class SignalsHeld {
- public:
-  SignalsHeld();
-  ~SignalsHeld();
-  SignalsHeld(const SignalsHeld&) = delete;
-  SignalsHeld& operator=(const SignalsHeld&) = delete;
-
- private:
-  sigset_t before_;
-};
 
 // While one exists, SIGINT, SIGTERM and SIGHUP set requested() instead of ending the process. When
 // the owner has not come back in time (a long matrix product), or at a second signal, the process
