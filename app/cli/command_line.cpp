@@ -96,6 +96,12 @@ std::vector<std::string> parse_list(std::string_view option, std::string_view te
   return words;
 }
 
+std::string_view trimmed(std::string_view text, std::string_view blanks) {
+  const std::size_t first = text.find_first_not_of(blanks);
+  if (first == text.npos) { return {}; }
+  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
+
 namespace {
 
 // Bytes of a size; 0: none was given.

@@ -19,6 +19,9 @@ enum class WordsOf : std::uint8_t { verb, window };
 bool parse_words(CLI::App& app, const std::vector<std::string>& words,
                  WordsOf whose = WordsOf::verb);
 
+// Without these characters in front and behind.
+std::string_view trimmed(std::string_view text, std::string_view blanks = " \t\r\n");
+
 // "0-3,7" → {0,1,2,3,7}, ascending, each once. Not of that form, or a layer ≥ n_layer: usage,
 // naming the option.
 std::vector<std::int64_t> parse_layers(std::string_view text, std::int64_t n_layer,

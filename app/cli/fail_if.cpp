@@ -5,31 +5,27 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "app/cli/command_line.h"
 #include "core/error.h"
 
 namespace kappascope {
 namespace {
 
 constexpr const char* kSigns = "<>=!";
+constexpr const char* kBlanks = " \t";
 constexpr std::size_t kMostPlaces = 8;  // named for one threshold; of more their number is said
-
-std::string without_spaces(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(" \t");
-  if (first == text.npos) { return ""; }
-  return std::string(text.substr(first, text.find_last_not_of(" \t") - first + 1));
-}
 
 Threshold parsed(const std::string& text) {
   Threshold threshold;
   threshold.text = text;
   const std::size_t begin = text.find_first_of(kSigns);
   const std::size_t end = begin == text.npos ? begin : text.find_first_not_of(kSigns, begin);
-  const std::string number =
-      end == text.npos ? "" : without_spaces(std::string_view(text).substr(end));
+  const std::string number(end == text.npos ? ""
+                                            : trimmed(std::string_view(text).substr(end), kBlanks));
   char* rest = nullptr;
   threshold.value = std::strtod(number.c_str(), &rest);
   if (begin != text.npos) { threshold.sign = text.substr(begin, end - begin); }
-  threshold.name = without_spaces(std::string_view(text).substr(0, begin));
+  threshold.name = trimmed(std::string_view(text).substr(0, begin), kBlanks);
   const char* signs[] = {">", ">=", "<", "<=", "==", "!="};
   const bool sign =
       std::find(std::begin(signs), std::end(signs), threshold.sign) != std::end(signs);
@@ -63,7 +59,8 @@ void Thresholds::parse(const std::vector<std::string>& known) {
   for (const std::string& words : words_) {
     for (std::size_t first = 0; first <= words.size();) {
       const std::size_t end = std::min(words.find(',', first), words.size());
-      list_.push_back(parsed(without_spaces(std::string_view(words).substr(first, end - first))));
+      const std::string_view word = std::string_view(words).substr(first, end - first);
+      list_.push_back(parsed(std::string(trimmed(word, kBlanks))));
       first = end + 1;
     }
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "app/cli/command_line.h"
 #include "app/cli/terminal.h"
 #include "core/checkpoint/folder.h"
 #include "core/checkpoint/json.h"
@@ -10,14 +11,6 @@
 
 namespace kappascope {
 namespace {
-
-constexpr std::string_view kBlanksAround = " \t\r\n";
-
-std::string_view trimmed(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(kBlanksAround);
-  if (first == std::string_view::npos) { return {}; }
-  return text.substr(first, text.find_last_not_of(kBlanksAround) - first + 1);
-}
 
 std::vector<std::int64_t> ids_of_json(const Json& document, const std::string& source) {
   const bool wrapped = document.is_object() && document.contains("token_id");

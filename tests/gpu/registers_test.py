@@ -116,7 +116,7 @@ def main():
     check_itself()
     nvcc, build = sys.argv[1], pathlib.Path(sys.argv[2])
     known = subprocess.run([nvcc, '--list-gpu-code'], capture_output=True, text=True, check=True).stdout.split()
-    architectures = [architecture for architecture in sys.argv[2:] if f'sm_{architecture}' in known]
+    architectures = [architecture for architecture in sys.argv[3:] if f'sm_{architecture}' in known]
     sources = [path for path in (ROOT / 'kernels').glob('*.cu') if '__global__' in path.read_text()]
     sources.sort(key=lambda path: -path.stat().st_size)
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
