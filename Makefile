@@ -13,7 +13,7 @@ export KAPPASCOPE_INSTALL_TORCH ?= ON
 # The compiler that the set-up has chosen for this machine's GPU; without one CMake looks by itself.
 cuda_compiler = CUDACXX="$$(grep . build/deps/nvcc 2>/dev/null || printf %s "$$CUDACXX")"
 configure = $(cuda_compiler) cmake --preset $(1) --log-level=NOTICE >build/configure-$(1).log 2>&1 \
-  -DKAPPASCOPE_TORCH_ROOT="$$(cat build/deps/torch-root)" -DKAPPASCOPE_GUI=$(KAPPASCOPE_GUI) \
+  -DKAPPASCOPE_TORCH_ROOT="$$(cat build/deps/torch-root 2>/dev/null)" -DKAPPASCOPE_GUI=$(KAPPASCOPE_GUI) \
   -DKAPPASCOPE_CUDA=$(KAPPASCOPE_CUDA) -DKAPPASCOPE_ARROW=$(KAPPASCOPE_ARROW) \
   -DKAPPASCOPE_INSTALL_TORCH=$(KAPPASCOPE_INSTALL_TORCH) || { cat build/configure-$(1).log; exit 1; }
 # Configure and build one preset of CMakePresets.json, of it one target when given.
@@ -25,7 +25,7 @@ program = build/release/kappascope
 demo = assets/d8-kappa -f assets/texts/prose.txt
 clang_format = build/deps/test-venv/bin/clang-format
 
-.PHONY: help demo test build install package asan fuzz coverage soak mutants figures bench gpu-build gpu-check format lint clean
+.PHONY: help demo test torch sanitized build install package asan fuzz coverage soak mutants figures bench gpu-build gpu-check format lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /make \1\t/p' Makefile | expand -t 16
@@ -39,10 +39,17 @@ demo: build  ## install what is missing, build, show the shipped checkpoint on a
 	  echo 'The figures lie in build/demo/figures'; fi
 
 test:  ## install what is missing, build, run every test
-	@cmake/setup.sh test
-	@$(call compile,asan)
+	@cmake/setup.sh asan
+	@$(MAKE) --no-print-directory -j2 sanitized torch
 	@$(call compile,release)
 	@status=0; ctest --preset asan || status=1; ctest --preset release || status=1; exit $$status
+
+# Torch is fetched while the sanitized tests, which do without, are compiled.
+torch:
+	@cmake/setup.sh test
+
+sanitized:
+	@$(call compile,asan)
 
 build:  ## build/release/kappascope
 	@cmake/setup.sh build
@@ -57,12 +64,12 @@ package: build  ## build/package: a .deb and a .tar.zst that runs from any folde
 	@ls -sh1 build/package/kappascope-*
 
 asan:  ## the tests of everything without Torch, under AddressSanitizer and UBSan
-	@cmake/setup.sh test
+	@cmake/setup.sh asan
 	@$(call compile,asan)
 	@ctest --preset asan
 
 fuzz:  ## every fuzz target for FUZZ_SECONDS each (60)
-	@cmake/setup.sh test
+	@cmake/setup.sh asan
 	@$(call compile,asan)
 	@cd build/asan/tests/fuzz && for name in $$(ls seeds); do \
 	  echo "fuzz: $$name for $(FUZZ_SECONDS) s"; \
@@ -71,7 +78,7 @@ fuzz:  ## every fuzz target for FUZZ_SECONDS each (60)
 	    found/$$name seeds/$$name || exit 1; done
 
 coverage:  ## lines of the readers that the seeds of the fuzz targets reach: build/coverage/coverage
-	@cmake/setup.sh test
+	@cmake/setup.sh asan
 	@$(call compile,coverage,kappascope_fuzz)
 	@tests/fuzz/coverage.sh build/coverage
 
@@ -122,7 +129,7 @@ gpu-check: gpu-build  ## all that wants a GPU: twins, goldens, G rows, compute-s
 	  $$python -B tests/gpu/check.py build/gpu
 
 format:  ## lay out the sources by .clang-format
-	@cmake/setup.sh test
+	@cmake/setup.sh asan
 	@$(sources) | xargs -0 $(clang_format) -i
 
 lint:  ## layout, warnings as errors by two compilers, clang-tidy, the tests of the structure

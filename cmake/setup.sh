@@ -1,6 +1,7 @@
 #!/bin/bash
-# Installs what is missing: `cmake/setup.sh build|test|lint`, each with all of the one before, or
-# `bench`: what build has and the peers of the benchmark; `gpu` looks for Torch alone.
+# Installs what is missing: `cmake/setup.sh build|test|lint`, each with all of the one before;
+# `asan`: what test has but Torch; `bench`: what build has and the peers of the benchmark; `gpu` looks
+# for Torch alone.
 # System packages come from apt, Torch and the tests' Python packages from PyPI into build/deps.
 # What is there already is used. Nothing outside the checkout is written but apt's own files and a
 # cache folder; an interrupted set-up goes on at the next call.
@@ -312,17 +313,19 @@ if [[ ${KAPPASCOPE_GUI:-AUTO} != OFF ]]; then
 fi
 case ${1:-} in
   build | bench) install_packages "$packages_build" ;;
-  test) install_packages "$packages_build$packages_test" ;;
+  asan | test) install_packages "$packages_build$packages_test" ;;
   lint) install_packages "$packages_build$packages_test$packages_lint" ;;
   gpu) ;;
-  *) die "usage: cmake/setup.sh build|test|lint|bench|gpu" ;;
+  *) die "usage: cmake/setup.sh asan|build|test|lint|bench|gpu" ;;
 esac
-choose_torch
-choose_cuda
+if [[ $1 != asan ]]; then
+  choose_torch
+  choose_cuda
+fi
 # The checks of a GPU draw nothing, and must do without a network.
 [[ ${KAPPASCOPE_GUI:-AUTO} == OFF || $1 == gpu ]] || window_sources
 [[ ${KAPPASCOPE_ARROW:-AUTO} == OFF || $1 == gpu ]] || choose_arrow
 case $1 in
-  test | lint) virtual_environment "$deps/test-venv" cmake/requirements-test.txt ;;
+  asan | test | lint) virtual_environment "$deps/test-venv" cmake/requirements-test.txt ;;
   bench) bench_environment ;;
 esac

@@ -230,12 +230,12 @@ class Stats(ContextChecks, NumberChecks, Case):
         for name in whole:
             (out / name).unlink()
         draw, killed = random.Random(4), 0
-        for attempt in range(9):
+        for attempt in range(6):
             process, before = self.start(*words, '--resume'), self.saved_at(out)
             # However slow the machine is, every attempt comes further.
             self.wait_for(lambda: process.poll() is not None or self.saved_at(out) not in (before, None), 120)
             time.sleep(draw.uniform(0, 1))
-            if attempt == 8:
+            if attempt == 5:
                 process.wait()
             if process.poll() is not None:
                 break

@@ -3,7 +3,7 @@
 registers_test.py NVCC BUILD ARCHITECTURE...     0: all hold, 1: one does not
 
 For an architecture that the build has compiled kernels/*.cu for, what the compiler said then is read; for the others
-they are compiled here.
+they are compiled here, for ARCHITECTURE+ only those with code of their own for it.
 """
 import concurrent.futures, os, pathlib, re, subprocess, sys, tempfile
 
@@ -81,6 +81,13 @@ def check_itself():
         assert [len(part) if isinstance(part, list) else part for part in faults_of(line.format(*values), str)] == [1, wrong]
 
 
+def has_own_code(path):
+    """Whether a source, or a header that it includes, tells architectures apart."""
+    text = path.read_text()
+    return bool(re.search('__CUDA_ARCH__ >=|ifdef KAPPASCOPE_WGMMA', text)) or any(
+        map(has_own_code, (ROOT / name for name in re.findall(r'#include "(kernels/[^"]+)"', text))))
+
+
 def flags_of(source, architectures):
     if source.stem == 'wgmma_product':
         return ['-gencode', 'arch=compute_90a,code=sm_90a', '-DKAPPASCOPE_WGMMA']
@@ -94,7 +101,8 @@ def check_one(nvcc, build, source, architectures, folder):
     kept = kept_of(build, source)
     built = {architecture for architecture in architectures if f"for 'sm_{architecture}" in kept}
     count, faults = faults_of(kept, architectures=built)
-    others = [architecture for architecture in architectures if architecture not in built]
+    others = [architecture for architecture in architectures if architecture not in built
+              and (architectures[architecture] or has_own_code(source))]
     if others and (source.stem != 'wgmma_product' or '90' in others):
         command = [nvcc, *FLAGS, *flags_of(source, others), '-o', folder / source.stem, source]
         done = subprocess.run([str(word) for word in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -116,7 +124,8 @@ def main():
     check_itself()
     nvcc, build = sys.argv[1], pathlib.Path(sys.argv[2])
     known = subprocess.run([nvcc, '--list-gpu-code'], capture_output=True, text=True, check=True).stdout.split()
-    architectures = [architecture for architecture in sys.argv[3:] if f'sm_{architecture}' in known]
+    # Whether every source is to be compiled for it.
+    architectures = {word.rstrip('+'): not word.endswith('+') for word in sys.argv[3:] if f"sm_{word.rstrip('+')}" in known}
     sources = [path for path in (ROOT / 'kernels').glob('*.cu') if '__global__' in path.read_text()]
     sources.sort(key=lambda path: -path.stat().st_size)
     with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
