@@ -19,17 +19,6 @@ std::string rate_text(double tokens, double seconds) {
   return text;
 }
 
-std::string duration_text(double seconds) {
-  const long whole = long(std::min(seconds, 1e8) + 0.5);
-  char text[64];
-  if (whole < 3600) {
-    std::snprintf(text, sizeof text, "%ld:%02ld", whole / 60, whole % 60);
-  } else {
-    std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
-  }
-  return text;
-}
-
 BatchProgress::BatchProgress(Terminal& terminal, std::size_t texts, std::uint64_t tokens)
     : terminal_(terminal), texts_(texts), tokens_(tokens) {}
 
@@ -75,8 +64,8 @@ bool BatchProgress::update(Stage stage, std::uint64_t done, std::uint64_t total)
 void BatchProgress::draw(std::uint64_t done, bool at_once) {
   if (!terminal_.shows_progress()) { return; }
   const double share = tokens_ == 0 ? 1 : std::min(1.0, double(done) / double(tokens_));
-  std::string bar(kColumnsOfBar, '.');
-  std::fill_n(bar.begin(), int(share * kColumnsOfBar), '#');
+  char bar[kColumnsOfBar + 1] = {};
+  fill_bar({bar, kColumnsOfBar}, share);
   terminal_.show(join_words(text_, " of ", texts_, " [", bar, "] ", int(100 * share), " %",
                             forecast(done), "  ", source_),
                  at_once);

@@ -10,8 +10,6 @@
 
 namespace kappascope {
 
-// "0:42", "1:02:03".
-std::string duration_text(double seconds);
 std::string rate_text(double tokens, double seconds);  // "1289 tokens/s"
 
 // On a terminal a line that is drawn anew; elsewhere one line per text that is done. What the parts

@@ -60,6 +60,11 @@ std::int64_t display_width(std::string_view text) {
                        [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
 }
 
+void fill_bar(std::span<char> bar, double share) noexcept {
+  const auto done = std::ptrdiff_t(share * double(bar.size()));
+  std::fill(std::fill_n(bar.begin(), done, '#'), bar.end(), '.');
+}
+
 std::string bold(std::string_view text) {
   const char* no_color = std::getenv("NO_COLOR");
   if (!isatty(STDOUT_FILENO) || (no_color && *no_color)) { return std::string(text); }
@@ -95,15 +100,15 @@ bool Terminal::update(Stage stage, std::uint64_t done, std::uint64_t total) noex
 void Terminal::draw(Stage stage, double done, double total, double seconds) noexcept {
   const double fraction = done / total;
   char bar[kBarWidth + 1] = {};
-  for (int i = 0; i < kBarWidth; ++i) { bar[i] = i < fraction * kBarWidth ? '#' : '.'; }
+  fill_bar({bar, kBarWidth}, fraction);
   char rate[64] = "", left[64] = "";
   const double gained = done - stage_first_;
   if (seconds >= kSecondsBeforeForecast && gained > 0) {
     if (stage == Stage::prefill) {
       std::snprintf(rate, sizeof rate, "  %.4g tokens/s", gained / seconds);
     }
-    const double rest = std::min(seconds * (total - done) / gained, 1e8);
-    std::snprintf(left, sizeof left, "  %ld:%02ld left", long(rest) / 60, long(rest) % 60);
+    const double rest = seconds * (total - done) / gained;
+    std::snprintf(left, sizeof left, "  %s left", duration_text(rest).c_str());
   }
   const int columns = terminal_columns();
   char line[256];

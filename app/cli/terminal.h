@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,9 @@ std::string json_text(const Json& document);
 
 // Code points of valid UTF-8: columns on a terminal for the scripts that we print ourselves.
 std::int64_t display_width(std::string_view text);
+
+// '#' in the first `share` (0 to 1) of a bar, '.' in what is left of it.
+void fill_bar(std::span<char> bar, double share) noexcept;
 
 // `text` in bold when standard output is a terminal and NO_COLOR is not set.
 std::string bold(std::string_view text);

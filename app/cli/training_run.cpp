@@ -37,20 +37,6 @@ void throw_if(Failure failure) {
   if (failure) { throw Error(failure); }
 }
 
-// "1:02:03", "4:05"
-std::string clock_text(double seconds) {
-  const auto whole = std::int64_t(seconds);
-  char text[64];
-  if (whole >= 3600) {
-    std::snprintf(text, sizeof text, "%lld:%02lld:%02lld", static_cast<long long>(whole / 3600),
-                  static_cast<long long>(whole / 60 % 60), static_cast<long long>(whole % 60));
-  } else {
-    std::snprintf(text, sizeof text, "%lld:%02lld", static_cast<long long>(whole / 60),
-                  static_cast<long long>(whole % 60));
-  }
-  return text;
-}
-
 template <typename... Numbers>
 std::string formatted(const char* format, Numbers... numbers) {
   char text[160];
@@ -326,7 +312,7 @@ std::string TrainingRun::pace() const {
   const double tokens = steps * double(settings_.batch * settings_.context);
   const double left = seconds / steps * double(settings_.steps() - step_);
   return join_words(formatted(", %.0f tokens/s, ", tokens / std::max(seconds, 1e-9)),
-                    clock_text(left), " left");
+                    duration_text(left), " left");
 }
 
 void TrainingRun::show() {

@@ -3,7 +3,6 @@
 #include <imgui_internal.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <utility>
 
 #include "app/gui/gui.h"
@@ -160,13 +159,8 @@ std::string job_text(const JobStatus& job) {
   }
   const auto seconds = long(job.seconds_left);
   if (seconds < 1) { return text; }
-  char left[40];
-  if (seconds < 60) {
-    std::snprintf(left, sizeof left, " · %ld s left", seconds);
-  } else {
-    std::snprintf(left, sizeof left, " · %ld:%02ld min left", seconds / 60, seconds % 60);
-  }
-  return text + left;
+  if (seconds < 60) { return text + " · " + std::to_string(seconds) + " s left"; }
+  return text + " · " + duration_text(double(seconds)) + (seconds < 3600 ? " min left" : " h left");
 }
 
 void draw_notices(Gui& gui) {

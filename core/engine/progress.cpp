@@ -1,5 +1,8 @@
 #include "core/engine/progress.h"
 
+#include <algorithm>
+#include <cstdio>
+
 #include "core/error.h"
 
 namespace kappascope {
@@ -26,6 +29,17 @@ const char* stage_title(Stage stage) {
       return "looking for fonts";
   }
   return "working";  // no such stage; called where nothing may be thrown
+}
+
+std::string duration_text(double seconds) {
+  const long whole = long(std::min(seconds, 3e8) + 0.5);
+  char text[32];
+  if (whole < 3600) {
+    std::snprintf(text, sizeof text, "%ld:%02ld", whole / 60, whole % 60);
+  } else {
+    std::snprintf(text, sizeof text, "%ld:%02ld:%02ld", whole / 3600, whole / 60 % 60, whole % 60);
+  }
+  return text;
 }
 
 void go_on(Progress& progress, Stage stage, std::uint64_t done, std::uint64_t total) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 
 namespace kappascope {
 
@@ -46,6 +47,9 @@ class PartOfProgress final : public Progress {
   Stage stage_;
   std::uint64_t part_, parts_;
 };
+
+// How long work takes or has left: "0:42", "1:02:03"; seconds ≥ 0, at most ten years.
+std::string duration_text(double seconds);
 
 // What an interrupted verb says.
 inline constexpr const char* kInterrupted = "interrupted; nothing unfinished is left";
