@@ -50,21 +50,7 @@ void expect_good(const Figure& figure, const std::string& what, TextMeter& meter
   for (const double width : {85.0, 178.0}) {
     FigureStyle style;
     style.width_mm = width;
-    const Scene scene = lay_out(figure, style, {}, &meter);
-    std::vector<const SceneText*> texts;
-    for (const SceneItem& item : scene.items) {
-      if (const auto* text = std::get_if<SceneText>(&item)) { texts.push_back(text); }
-    }
-    for (std::size_t i = 0; i < texts.size(); ++i) {
-      const Box& box = texts[i]->bounds;
-      EXPECT_TRUE(box.x >= 0 && box.y >= 0 && box.right() <= scene.width &&
-                  box.bottom() <= scene.height)
-          << what << ": " << texts[i]->text;
-      for (std::size_t k = i + 1; k < texts.size(); ++k) {
-        EXPECT_FALSE(box.overlaps(texts[k]->bounds))
-            << what << ": " << texts[i]->text << " and " << texts[k]->text;
-      }
-    }
+    expect_tidy(lay_out(figure, style, {}, &meter), what);
   }
 }
 

@@ -1,12 +1,15 @@
 // Figures for tests: one of every mark, and the words an attacker would choose.
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "core/figure/catalogue.h"
+#include "core/figure/layout.h"
 
 namespace kappascope {
 
@@ -15,6 +18,30 @@ inline Figure figure_of(const FigureEntry& entry, const Trace& trace,
                         const FigureChoices& choices = {}) {
   const Trace* const twice[] = {&trace, &trace};
   return entry.make(Traces(twice).first(entry.several == Several::difference ? 2 : 1), choices);
+}
+
+inline std::vector<const SceneText*> texts_of(const Scene& scene) {
+  std::vector<const SceneText*> found;
+  for (const SceneItem& item : scene.items) {
+    if (const auto* text = std::get_if<SceneText>(&item)) { found.push_back(text); }
+  }
+  return found;
+}
+
+// No text touches another or leaves the canvas.
+inline void expect_tidy(const Scene& scene, const std::string& what) {
+  const std::vector<const SceneText*> all = texts_of(scene);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    const Box& box = all[i]->bounds;
+    EXPECT_GE(box.x, 0) << what << ": " << all[i]->text;
+    EXPECT_GE(box.y, 0) << what << ": " << all[i]->text;
+    EXPECT_LE(box.right(), scene.width) << what << ": " << all[i]->text;
+    EXPECT_LE(box.bottom(), scene.height) << what << ": " << all[i]->text;
+    for (std::size_t k = i + 1; k < all.size(); ++k) {
+      if (!box.overlaps(all[k]->bounds)) { continue; }  // of millions of pairs
+      ADD_FAILURE() << what << ": \"" << all[i]->text << "\" and \"" << all[k]->text << '"';
+    }
+  }
 }
 
 inline std::vector<std::string> hostile_words() {

@@ -8,35 +8,11 @@
 namespace kappascope {
 namespace {
 
-std::vector<const SceneText*> texts(const Scene& scene) {
-  std::vector<const SceneText*> found;
-  for (const SceneItem& item : scene.items) {
-    if (const auto* text = std::get_if<SceneText>(&item)) { found.push_back(text); }
-  }
-  return found;
-}
-
 bool has_text(const Scene& scene, const std::string& words) {
-  for (const SceneText* text : texts(scene)) {
+  for (const SceneText* text : texts_of(scene)) {
     if (text->text.find(words) != std::string::npos) { return true; }
   }
   return false;
-}
-
-// No text touches another or leaves the canvas.
-void expect_tidy(const Scene& scene, const std::string& what) {
-  const auto all = texts(scene);
-  for (std::size_t i = 0; i < all.size(); ++i) {
-    const Box& box = all[i]->bounds;
-    EXPECT_GE(box.x, 0) << what << ": " << all[i]->text;
-    EXPECT_GE(box.y, 0) << what << ": " << all[i]->text;
-    EXPECT_LE(box.right(), scene.width) << what << ": " << all[i]->text;
-    EXPECT_LE(box.bottom(), scene.height) << what << ": " << all[i]->text;
-    for (std::size_t k = i + 1; k < all.size(); ++k) {
-      EXPECT_FALSE(box.overlaps(all[k]->bounds))
-          << what << ": \"" << all[i]->text << "\" and \"" << all[k]->text << "\"";
-    }
-  }
 }
 
 TEST(Layout, TextsKeepClearOfEachOtherAtEverySize) {
@@ -105,7 +81,9 @@ TEST(Layout, ALegendOfAllPanelsTakesOfTheirHeight) {
     EXPECT_TRUE(has_text(scene, "model number 3"));
     expect_tidy(scene, std::to_string(height));
     double bottom = 0;
-    for (const SceneText* text : texts(scene)) { bottom = std::max(bottom, text->bounds.bottom()); }
+    for (const SceneText* text : texts_of(scene)) {
+      bottom = std::max(bottom, text->bounds.bottom());
+    }
     EXPECT_GT(bottom, scene.height - 20) << height;
   }
 }

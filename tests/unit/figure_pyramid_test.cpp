@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <random>
@@ -35,7 +36,7 @@ HeatMap make_map(std::int64_t rows, std::int64_t columns, ColourKind kind, bool 
 // The block of cells from (row, column) on, by the words of its definition.
 std::size_t block_index(const HeatMap& map, const ColourMap& colours, std::int64_t row,
                         std::int64_t column, std::int64_t height, std::int64_t width) {
-  std::vector<int> count(256, 0);
+  std::array<int, 256> count{};
   ManyBlock many;
   double sum = 0, valued = 0;
   for (std::int64_t r = row; r < std::min(map.rows, row + height); ++r) {
