@@ -69,7 +69,7 @@ struct PlainChoice {
 
 PlainChoice choice_scores(const at::Tensor& logits, const std::vector<float>& bias,
                           const RouterSpec& spec) {
-  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  constexpr double kMasked = -std::numeric_limits<double>::infinity();
   PlainChoice choice;
   choice.own = spec.by_score ? router_scores(logits, spec.score) : logits;
   if (!bias.empty()) { choice.own = choice.own + at::tensor(bias, at::kFloat).to(logits.device()); }
@@ -84,10 +84,9 @@ PlainChoice choice_scores(const at::Tensor& logits, const std::vector<float>& bi
                               .scatter(1, order.narrow(1, 0, limit.kept), true)
                               .unsqueeze(2)
                               .expand_as(grouped);
-  choice.limited = grouped.masked_fill(kept.logical_not(), -kInfinity).view_as(choice.own);
+  choice.limited = grouped.masked_fill(kept.logical_not(), kMasked).view_as(choice.own);
   const at::Tensor next = sorted.select(1, limit.kept);
-  choice.group_margin =
-      at::where(next == -kInfinity, kNaN, sorted.select(1, limit.kept - 1) - next);
+  choice.group_margin = at::where(next == kMasked, kNaN, sorted.select(1, limit.kept - 1) - next);
   return choice;
 }
 
