@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include "app/cli/batch_progress.h"
 #include "app/cli/command_line.h"
 #include "app/device.h"
 #include "core/trace/output_file.h"
@@ -310,9 +311,10 @@ std::string TrainingRun::pace() const {
   const double steps = double(step_ - began_);
   if (steps <= 0) { return ""; }
   const double tokens = steps * double(settings_.batch * settings_.context);
-  const double left = seconds / steps * double(settings_.steps() - step_);
-  return join_words(formatted(", %.0f tokens/s, ", tokens / std::max(seconds, 1e-9)),
-                    duration_text(left), " left");
+  std::string text = join_words(", ", rate_text(tokens, std::max(seconds, 1e-9)));
+  const auto left = double(settings_.steps() - step_);
+  if (left > 0) { text += join_words(", ", duration_text(seconds / steps * left), " left"); }
+  return text;
 }
 
 void TrainingRun::show() {
