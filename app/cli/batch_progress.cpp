@@ -13,12 +13,6 @@ constexpr int kColumnsOfBar = 16;
 
 }  // namespace
 
-std::string rate_text(double tokens, double seconds) {
-  char text[64];
-  std::snprintf(text, sizeof text, "%.4g tokens/s", tokens / seconds);
-  return text;
-}
-
 BatchProgress::BatchProgress(Terminal& terminal, std::size_t texts, std::uint64_t tokens)
     : terminal_(terminal), texts_(texts), tokens_(tokens) {}
 

@@ -10,8 +10,6 @@
 
 namespace kappascope {
 
-std::string rate_text(double tokens, double seconds);  // "1289 tokens/s"
-
 // On a terminal a line that is drawn anew; elsewhere one line per text that is done. What the parts
 // of a run report goes in here; loading is the terminal's.
 class BatchProgress final : public Progress {

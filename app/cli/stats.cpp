@@ -4,7 +4,6 @@
 #include <memory>
 #include <utility>
 
-#include "app/cli/batch_progress.h"
 #include "app/cli/interrupts.h"
 #include "app/cli/load_model.h"
 #include "app/cli/output_folder.h"

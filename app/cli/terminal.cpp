@@ -60,6 +60,12 @@ std::int64_t display_width(std::string_view text) {
                        [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
 }
 
+std::string rate_text(double tokens, double seconds) {
+  char text[64];
+  std::snprintf(text, sizeof text, "%.4g tokens/s", tokens / seconds);
+  return text;
+}
+
 void fill_bar(std::span<char> bar, double share) noexcept {
   const auto done = std::ptrdiff_t(share * double(bar.size()));
   std::fill(std::fill_n(bar.begin(), done, '#'), bar.end(), '.');
@@ -92,35 +98,30 @@ bool Terminal::update(Stage stage, std::uint64_t done, std::uint64_t total) noex
     return true;
   }
   last_drawn_ = now;
-  draw(stage, double(std::min(done, total)), double(total),
-       std::chrono::duration<double>(now - stage_start_).count());
+  try {
+    draw(stage, double(std::min(done, total)), double(total),
+         std::chrono::duration<double>(now - stage_start_).count());
+  } catch (...) {  // no memory for a line: the work goes on
+  }
   return true;
 }
 
-void Terminal::draw(Stage stage, double done, double total, double seconds) noexcept {
-  const double fraction = done / total;
+void Terminal::draw(Stage stage, double done, double total, double seconds) {
+  const double fraction = done / total, gained = done - stage_first_;
   char bar[kBarWidth + 1] = {};
   fill_bar({bar, kBarWidth}, fraction);
-  char rate[64] = "", left[64] = "";
-  const double gained = done - stage_first_;
+  std::string rate, left;
   if (seconds >= kSecondsBeforeForecast && gained > 0) {
-    if (stage == Stage::prefill) {
-      std::snprintf(rate, sizeof rate, "  %.4g tokens/s", gained / seconds);
-    }
-    const double rest = seconds * (total - done) / gained;
-    std::snprintf(left, sizeof left, "  %s left", duration_text(rest).c_str());
+    if (stage == Stage::prefill) { rate = "  " + rate_text(gained, seconds); }
+    left = "  " + duration_text(seconds * (total - done) / gained) + " left";
   }
-  const int columns = terminal_columns();
-  char line[256];
-  const int length = columns < kNarrowTerminal
-                         ? std::snprintf(line, sizeof line, "%s %3.0f %%%s", stage_title(stage),
-                                         100 * fraction, left)
-                         : std::snprintf(line, sizeof line, "%-15s [%s] %3.0f %%%s%s",
-                                         stage_title(stage), bar, 100 * fraction, rate, left);
-  char out[300];
-  const int shown =
-      std::snprintf(out, sizeof out, "\r%.*s\033[K", std::min(length, columns - 1), line);
-  line_open_ = write(STDERR_FILENO, out, std::size_t(shown)) > 0;
+  char line[128];
+  if (terminal_columns() < kNarrowTerminal) {
+    std::snprintf(line, sizeof line, "%s %3.0f %%", stage_title(stage), 100 * fraction);
+    return put(line + left);
+  }
+  std::snprintf(line, sizeof line, "%-15s [%s] %3.0f %%", stage_title(stage), bar, 100 * fraction);
+  put(line + rate + left);
 }
 
 void Terminal::show(std::string_view line, bool at_once) {
@@ -128,6 +129,11 @@ void Terminal::show(std::string_view line, bool at_once) {
   const double since = std::chrono::duration<double>(now - last_drawn_).count();
   if (!shown_ || (!at_once && since < kSecondsBetweenDraws)) { return; }
   last_drawn_ = now;
+  put(line);
+}
+
+// In place of the line that is there, cut to the terminal's width.
+void Terminal::put(std::string_view line) {
   const auto columns = std::int64_t(terminal_columns() - 1);
   while (display_width(line) > columns) { line.remove_suffix(1); }
   while (!is_utf8(line)) { line.remove_suffix(1); }

@@ -28,6 +28,8 @@ std::string json_text(const Json& document);
 // Code points of valid UTF-8: columns on a terminal for the scripts that we print ourselves.
 std::int64_t display_width(std::string_view text);
 
+std::string rate_text(double tokens, double seconds);  // "1289 tokens/s"
+
 // '#' in the first `share` (0 to 1) of a bar, '.' in what is left of it.
 void fill_bar(std::span<char> bar, double share) noexcept;
 
@@ -68,7 +70,8 @@ class Terminal final : public Progress {
 
  private:
   using Clock = std::chrono::steady_clock;
-  void draw(Stage stage, double done, double total, double seconds) noexcept;
+  void draw(Stage stage, double done, double total, double seconds);
+  void put(std::string_view line);
 
   Talk talk_;
   const Interrupts& interrupts_;

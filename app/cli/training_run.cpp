@@ -8,7 +8,6 @@
 #include <system_error>
 #include <utility>
 
-#include "app/cli/batch_progress.h"
 #include "app/cli/command_line.h"
 #include "app/device.h"
 #include "core/trace/output_file.h"
