@@ -54,6 +54,7 @@ libmd-dev has_library libmd
 zlib1g-dev has_library zlib
 libzstd-dev has_library libzstd
 libcairo2-dev has_library cairo
+libpango1.0-dev has_library pangocairo
 librsvg2-dev has_library librsvg-2.0
 libfontconfig-dev has_library fontconfig
 libutf8proc-dev has_library libutf8proc

@@ -1,7 +1,7 @@
 #include "core/figure/text.h"
 
 #include <fontconfig/fontconfig.h>
-#include <librsvg/rsvg.h>
+#include <pango/pangocairo.h>
 #include <utf8proc.h>
 
 #include <algorithm>
@@ -95,32 +95,11 @@ std::size_t largest(std::size_t low, std::size_t high, std::size_t start, const 
 
 constexpr double kReferenceSize = 100;
 
-Box ink_of(RsvgHandle* handle, const char* id) {
-  const RsvgRectangle viewport{0, 0, kReferenceSize, kReferenceSize};
-  RsvgRectangle found{};
-  rsvg_handle_get_geometry_for_layer(handle, id, &viewport, &found, nullptr, nullptr);
-  return {found.x, found.y, found.width, found.height};
-}
-
-// librsvg reports only where ink is; the same text set from its end shows how far it advances.
-TextExtent measured(const std::string& text, bool bold, const std::string& family) {
-  // Pango starts two threads at its first text and ends the process when it cannot.
-  [[maybe_unused]] static const bool threads = (require_threads(3), true);
-  const std::string words = xml_escaped(text) + "</text>";
-  const std::string svg =
-      std::string(
-          "<svg xmlns=\"http://www.w3.org/2000/svg\" xml:space=\"preserve\" width=\"100\" "
-          "height=\"100\" font-size=\"100\" font-family=\"") +
-      font_families(family) + "\" font-weight=\"" + (bold ? "bold" : "normal") +
-      "\"><text id=\"s\">" + words + "<text id=\"e\" text-anchor=\"end\">" + words + "</svg>";
-  RsvgHandle* handle =
-      rsvg_handle_new_from_data(reinterpret_cast<const guint8*>(svg.data()), svg.size(), nullptr);
-  require(handle != nullptr, ExitCode::internal, {}, "text could not be measured");
-  const Box ink = ink_of(handle, "#s");
-  const double advance = ink.x - ink_of(handle, "#e").x;
-  g_object_unref(handle);
-  return {ink, advance};
-}
+struct Unref {
+  void operator()(gpointer object) const { g_object_unref(object); }
+};
+template <typename T>
+using Owned = std::unique_ptr<T, Unref>;
 
 std::string trimmed(const std::string& text) {
   const auto first = text.find_first_not_of(' ');
@@ -227,11 +206,49 @@ std::string xml_escaped(std::string_view text) {
   return result;
 }
 
-// The characters for which fontconfig finds any font.
-struct FileTextMeter::Fonts {
-  FcCharSet* covered = nullptr;
-
+// The fonts of one family: how long their text is, and which characters any of them has.
+class FileTextMeter::Fonts {
+ public:
   explicit Fonts(const std::string& family) {
+    find_covered(family);
+    // Pango starts two threads at its first text and ends the process when it cannot.
+    [[maybe_unused]] static const bool threads = (require_threads(3), true);
+    const Owned<PangoContext> context(
+        pango_font_map_create_context(pango_cairo_font_map_get_default()));
+    // As librsvg has it: what is not hinted scales with the size.
+    pango_context_set_round_glyph_positions(context.get(), FALSE);
+    cairo_font_options_t* options = cairo_font_options_create();
+    cairo_font_options_set_hint_style(options, CAIRO_HINT_STYLE_NONE);
+    cairo_font_options_set_hint_metrics(options, CAIRO_HINT_METRICS_OFF);
+    pango_cairo_context_set_font_options(context.get(), options);
+    cairo_font_options_destroy(options);
+    regular_ = layout_of(context.get(), family, PANGO_WEIGHT_NORMAL);
+    bold_ = layout_of(context.get(), family, PANGO_WEIGHT_BOLD);
+  }
+  ~Fonts() {
+    if (covered_) { FcCharSetDestroy(covered_); }
+  }
+  Fonts(const Fonts&) = delete;
+  Fonts& operator=(const Fonts&) = delete;
+
+  bool has(std::uint32_t code) const {
+    return covered_ && FcCharSetHasChar(covered_, static_cast<FcChar32>(code));
+  }
+
+  // At kReferenceSize.
+  TextExtent measured(const std::string& text, bool bold) {
+    PangoLayout* line = (bold ? bold_ : regular_).get();
+    pango_layout_set_text(line, text.data(), static_cast<int>(text.size()));
+    PangoRectangle ink, logical;
+    pango_layout_get_extents(line, &ink, &logical);
+    const auto pixels = [](int units) { return static_cast<double>(units) / PANGO_SCALE; };
+    return {{pixels(ink.x), pixels(ink.y - pango_layout_get_baseline(line)), pixels(ink.width),
+             pixels(ink.height)},
+            pixels(logical.width)};
+  }
+
+ private:
+  void find_covered(const std::string& family) {
     FcPattern* wanted = FcPatternCreate();
     for (const std::string& name : {family, std::string(kUsualFont)}) {
       if (name.empty()) { continue; }
@@ -240,22 +257,39 @@ struct FileTextMeter::Fonts {
     FcConfigSubstitute(nullptr, wanted, FcMatchPattern);
     FcDefaultSubstitute(wanted);
     FcResult result = FcResultMatch;
-    FcFontSet* set = FcFontSort(nullptr, wanted, FcTrue, &covered, &result);
+    FcFontSet* set = FcFontSort(nullptr, wanted, FcTrue, &covered_, &result);
     if (set) { FcFontSetDestroy(set); }
     FcPatternDestroy(wanted);
   }
-  ~Fonts() {
-    if (covered) { FcCharSetDestroy(covered); }
+
+  static Owned<PangoLayout> layout_of(PangoContext* context, const std::string& family,
+                                      PangoWeight weight) {
+    const std::string names =
+        (family.empty() ? "" : family + ",") + std::string(kUsualFont) + ",sans-serif";
+    PangoFontDescription* font = pango_font_description_new();
+    pango_font_description_set_family(font, names.c_str());
+    pango_font_description_set_weight(font, weight);
+    pango_font_description_set_absolute_size(font, kReferenceSize * PANGO_SCALE);
+    Owned<PangoLayout> result(pango_layout_new(context));
+    pango_layout_set_font_description(result.get(), font);
+    pango_font_description_free(font);
+    pango_layout_set_single_paragraph_mode(result.get(), TRUE);
+    // librsvg names a letter spacing, of 0, too: Pango then forms no ligatures.
+    PangoAttrList* attributes = pango_attr_list_new();
+    pango_attr_list_insert(attributes, pango_attr_letter_spacing_new(0));
+    pango_layout_set_attributes(result.get(), attributes);
+    pango_attr_list_unref(attributes);
+    return result;
   }
-  bool has(std::uint32_t code) const {
-    return covered && FcCharSetHasChar(covered, static_cast<FcChar32>(code));
-  }
+
+  FcCharSet* covered_ = nullptr;
+  Owned<PangoLayout> regular_, bold_;
 };
 
 void require_fonts() {
-  const FileTextMeter::Fonts fonts("");
+  FileTextMeter::Fonts fonts("");
   // Some systems then measure nothing, others characters that are metres wide.
-  const double advance = measured("figure", false, "").advance / kReferenceSize;
+  const double advance = fonts.measured("figure", false).advance / kReferenceSize;
   require(fonts.has('f') && fonts.has('0') && advance > 0.5 && advance < 12, ExitCode::io, {},
           "no font is installed that has letters and digits, figures cannot hold text; install "
           "one, for example the package fonts-dejavu-core");
@@ -297,7 +331,7 @@ void FileTextMeter::note_missing(const std::string& text) {
 
 TextExtent FileTextMeter::extent(const std::string& text, double size, bool bold) {
   auto [entry, is_new] = known_.try_emplace({bold, text});
-  if (is_new) { entry->second = measured(text, bold, family()); }
+  if (is_new) { entry->second = fonts_->measured(text, bold); }
   note_missing(text);
   // Shaping is unhinted: boxes scale with the size.
   const double scale = size / kReferenceSize;

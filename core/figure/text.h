@@ -82,8 +82,8 @@ class TextMeter {
   std::string family_;
 };
 
-// As librsvg draws text in files: same fonts, fallback, kerning and shaping. That takes about a
-// millisecond, so it remembers: one object for many figures, used by one thread.
+// As librsvg draws text in files, which sets it by Pango, too: same fonts, fallback, kerning and
+// shaping. It remembers what it measured: one object for many figures, used by one thread.
 class FileTextMeter final : public TextMeter {
  public:
   // `family`: an installed font that comes first; "": the usual one.
@@ -94,7 +94,7 @@ class FileTextMeter final : public TextMeter {
 
  private:
   friend void require_fonts();
-  struct Fonts;
+  class Fonts;
   void note_missing(const std::string& text);
 
   std::unique_ptr<Fonts> fonts_;

@@ -1,6 +1,7 @@
 #include "core/figure/text.h"
 
 #include <gtest/gtest.h>
+#include <librsvg/rsvg.h>
 
 namespace kappascope {
 namespace {
@@ -46,6 +47,46 @@ TEST(TextMeter, KerningAndSizesAreTheRenderers) {
   EXPECT_NEAR(meter.width("Token", 20), 2 * meter.width("Token", 10), 1e-9);
   EXPECT_GT(meter.width("Token", 10, true), meter.width("Token", 10));
   EXPECT_EQ(meter.width("", 10), 0);
+}
+
+// Where librsvg puts the ink of `text` at a size of 100.
+Box drawn(const std::string& text, bool bold, const char* anchor) {
+  const std::string svg =
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" xml:space=\"preserve\" width=\"100\" "
+      "height=\"100\" font-size=\"100\" font-family=\"" +
+      font_families("") + "\" font-weight=\"" + (bold ? "bold" : "normal") +
+      "\"><text id=\"t\" text-anchor=\"" + anchor + "\">" + xml_escaped(text) + "</text></svg>";
+  RsvgHandle* handle =
+      rsvg_handle_new_from_data(reinterpret_cast<const guint8*>(svg.data()), svg.size(), nullptr);
+  const RsvgRectangle viewport{0, 0, 100, 100};
+  RsvgRectangle ink{};
+  EXPECT_TRUE(rsvg_handle_get_geometry_for_layer(handle, "#t", &viewport, &ink, nullptr, nullptr));
+  g_object_unref(handle);
+  return {ink.x, ink.y, ink.width, ink.height};
+}
+
+TEST(TextMeter, MeasuresWhatLibrsvgDraws) {
+  FileTextMeter meter;
+  constexpr double kTolerance = 0.02;  // of 100: both round to parts of a pixel
+  for (const char* text : {"AVATo", "efficient fi ffl", "κ of U^tanh(α·s + b)", "−1.5×10⁻³",
+                           "ж e\u0301 \u25B3", "مرحبا", "j", "Expert load, <8> of 64"}) {
+    for (const bool bold : {false, true}) {
+      SCOPED_TRACE(std::string(text) + (bold ? ", bold" : ""));
+      const auto [ink, advance] = meter.extent(text, 100, bold);
+      const Box there = drawn(text, bold, "start");
+      EXPECT_NEAR(ink.x, there.x, kTolerance);
+      EXPECT_NEAR(ink.y, there.y, kTolerance);
+      EXPECT_NEAR(ink.width, there.width, kTolerance);
+      EXPECT_NEAR(ink.height, there.height, kTolerance);
+      EXPECT_NEAR(advance, there.x - drawn(text, bold, "end").x, kTolerance);
+    }
+  }
+}
+
+TEST(TextMeter, BlanksAdvance) {
+  FileTextMeter meter;
+  EXPECT_GT(meter.extent(" ", 10, false).advance, 2);
+  EXPECT_EQ(meter.extent(" ", 10, false).ink.width, 0);
 }
 
 TEST(TextMeter, ElidedTextFitsAndKeepsBothEnds) {
