@@ -7,6 +7,7 @@ check_golden.py BUILD_FOLDER --forward DEVICE ...   the forward pass alone, of t
                                                     kappascope_dump_forward; 77 without that device
 check_golden.py BUILD_FOLDER --forward DEVICE --first N [--stream] ...    of the first N tokens; of the residual
                                                     stream alone, so that nothing of the experts is recorded
+check_golden.py BUILD_FOLDER --numbers-alone ...    without what kappascope_dump_forward checks beside
 
 Each MODEL_FOLDER holds a checkpoint and golden/NAME.{txt,npz}; other golden-* folders need the words that
 index.json beside the model names for them (golden-kappa-off: --kappa off). Token ids
@@ -168,7 +169,8 @@ def dump_forward(arguments, model, goldens, scratch, words):
     for golden, (ids, dumped) in zip(goldens, files):
         ids.write_text('\n'.join(map(str, golden['token_ids'].ravel())))
         dumped.unlink(missing_ok=True)
-    arrays, said = arguments.dumper(files[0][1], model, *(name for pair in files for name in pair), *words)
+    checks = ['--checks', 'none'] if arguments.numbers_alone else []
+    arrays, said = arguments.dumper(files[0][1], model, *(name for pair in files for name in pair), *checks, *words)
     if arrays is None:
         raise RuntimeError(said)
     return [arrays, *(dict(np.load(dumped)) for _, dumped in files[1:])]
@@ -257,6 +259,7 @@ def main():
     parser.add_argument('--forward')
     parser.add_argument('--first', type=int)
     parser.add_argument('--stream', action='store_true')
+    parser.add_argument('--numbers-alone', action='store_true')
     parser.set_defaults(dumper=None)
     arguments = parser.parse_intermixed_args()
     if arguments.oracle:
