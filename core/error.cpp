@@ -1,6 +1,8 @@
 #include "core/error.h"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
 #include <filesystem>
 #include <new>
 #include <system_error>
@@ -120,9 +122,43 @@ Failure failure_in_flight() noexcept {
   } catch (...) { return {ExitCode::internal, "an exception of an unknown kind"}; }
 }
 
-void Faults::add_text(ExitCode code, std::string text) {
+void Word::append_to(std::string& line) const {
+  std::array<char, 32> digits;
+  const auto append = [&](const auto... number) {
+    const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), number...).ptr;
+    line.append(digits.data(), end);
+  };
+  switch (kind_) {
+    case Kind::text:
+      line += text_;
+      break;
+    case Kind::signed_number:
+      append(signed_);
+      break;
+    case Kind::unsigned_number:
+      append(unsigned_);
+      break;
+    case Kind::real:
+      append(real_, std::chars_format::general, 6);
+      break;
+  }
+}
+
+std::string join_list(std::initializer_list<Word> words) {
+  std::string line;
+  for (const Word& word : words) { word.append_to(line); }
+  return line;
+}
+
+void fail_list(ExitCode code, Remedy remedy, const Place& place, std::initializer_list<Word> what) {
+  throw Error({code, describe(place, join_list(what)), remedy});
+}
+
+void Faults::add_list(ExitCode code, std::string_view tensor, std::initializer_list<Word> what) {
   ++count_;
-  if (texts_.size() < kMaxFaultsListed) { texts_.push_back(std::move(text)); }
+  if (texts_.size() < kMaxFaultsListed) {
+    texts_.push_back(describe(Place{{}, tensor, -1}, join_list(what)));
+  }
   if (gravity(code) > gravity(code_)) { code_ = code; }
 }
 

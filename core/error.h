@@ -5,9 +5,10 @@
 // worker. It never crosses the border of the engine library: there it travels as a Failure.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <exception>
-#include <sstream>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -84,21 +85,51 @@ class Error : public std::exception {
 // system) or internal with one line for any other.
 Failure failure_in_flight() noexcept;
 
-// "a", 3, "b" → "a3b"
+// A part of a message: text, or a number as a stream writes it, of a double six digits. It refers
+// to the text.
+class Word {
+ public:
+  Word(std::string_view text) : kind_(Kind::text), text_(text) {}
+  Word(const std::string& text) : Word(std::string_view(text)) {}
+  Word(const char* text) : Word(std::string_view(text)) {}
+  Word(const char& letter) : Word(std::string_view(&letter, 1)) {}
+  template <std::signed_integral T>
+  Word(T number) : kind_(Kind::signed_number), signed_(number) {}
+  template <std::unsigned_integral T>
+  Word(T number) : kind_(Kind::unsigned_number), unsigned_(number) {}
+  template <std::floating_point T>
+  Word(T number) : kind_(Kind::real), real_(number) {}
+
+  void append_to(std::string& line) const;
+
+ private:
+  enum class Kind : std::uint8_t { text, signed_number, unsigned_number, real };
+  Kind kind_;
+  union {
+    std::string_view text_;
+    std::int64_t signed_;
+    std::uint64_t unsigned_;
+    double real_;
+  };
+};
+
+// "a", 3, "b" → "a3b". The templates below only collect words, so that each of their many uses
+// compiles to little.
+std::string join_list(std::initializer_list<Word> words);
 template <typename... Parts>
 std::string join_words(const Parts&... parts) {
-  std::ostringstream out;
-  (out << ... << parts);
-  return out.str();
+  return join_list({Word(parts)...});
 }
 
+[[noreturn]] void fail_list(ExitCode code, Remedy remedy, const Place& place,
+                            std::initializer_list<Word> what);
 template <typename... Parts>
 [[noreturn]] void fail(ExitCode code, const Place& place, const Parts&... what) {
-  throw Error(code, describe(place, join_words(what...)));
+  fail_list(code, Remedy::none, place, {Word(what)...});
 }
 template <typename... Parts>
 [[noreturn]] void fail(ExitCode code, Remedy remedy, const Place& place, const Parts&... what) {
-  throw Error({code, describe(place, join_words(what...)), remedy});
+  fail_list(code, remedy, place, {Word(what)...});
 }
 
 // Throws Error(code, …) unless `holds`. The words are put together only when it does not.
@@ -118,7 +149,7 @@ class Faults {
   explicit Faults(std::string file) : file_(std::move(file)) {}
   template <typename... Parts>
   void add(ExitCode code, std::string_view tensor, const Parts&... what) {
-    add_text(code, describe(Place{{}, tensor, -1}, join_words(what...)));
+    add_list(code, tensor, {Word(what)...});
   }
   bool empty() const { return count_ == 0; }
   // Throws "FILE: first; second; …" (at most 20, then their number) with the gravest code:
@@ -126,7 +157,7 @@ class Faults {
   void throw_if_any() const;
 
  private:
-  void add_text(ExitCode code, std::string text);
+  void add_list(ExitCode code, std::string_view tensor, std::initializer_list<Word> what);
   std::string file_;
   std::vector<std::string> texts_;  // the first 20: a hostile file may have millions
   std::size_t count_ = 0;

@@ -2,6 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <sstream>
+
 #include "tests/unit/expect_error.h"
 
 namespace kappascope {
@@ -30,6 +35,30 @@ TEST(Describe, LeavesOutWhatIsUnknown) {
   EXPECT_EQ(describe({{}, "w", -1}, "bad"), "tensor w: bad");
   EXPECT_EQ(describe({"a\nb", {}, 0}, "c\nd"), "a\\x0ab: offset 0: c\\x0ad");
   EXPECT_LT(describe({{}, std::string(1 << 20, 'n'), -1}, "bad").size(), 5000U);
+}
+
+template <typename Part>
+void expect_as_streamed(const Part& part) {
+  std::ostringstream stream;
+  stream << '<' << part << '>';
+  EXPECT_EQ(join_words('<', part, '>'), stream.str());
+}
+
+TEST(JoinWords, NumbersAreAsAStreamWritesThem) {
+  for (const double real : {0.0, -0.0, 0.1, -1.5, 1e6, 1234567.0, 1e-5, 2.0 / 3, 1e300, 5e-324,
+                            double(INFINITY), -double(INFINITY)}) {
+    expect_as_streamed(real);
+  }
+  expect_as_streamed(0.1F);
+  expect_as_streamed(std::numeric_limits<std::int64_t>::min());
+  expect_as_streamed(std::numeric_limits<std::uint64_t>::max());
+  expect_as_streamed(-7);
+  expect_as_streamed(true);
+  EXPECT_EQ(join_words(NAN), "nan");
+  EXPECT_EQ(join_words(std::uint8_t{65}), "65");  // a number all the same
+  EXPECT_EQ(join_words(), "");
+  EXPECT_EQ(join_words("a", 'b', std::string("c"), std::string_view("d\0e", 3)),
+            std::string("abcd\0e", 6));
 }
 
 TEST(Require, ThrowsCodeAndLine) {
