@@ -106,7 +106,7 @@ figures:  ## the agreed pictures of every figure beside those of now, on a page 
 
 bench:  ## speed and memory beside peers, ratios only; ROWS=P1,P5 for some, KAPPASCOPE_REFERENCE=DIR
 	@cmake/setup.sh bench
-	@$(call compile,release,kappascope kappascope_make_model kappascope_make_hub_model kappascope_bench \
+	@$(call compile,release,kappascope kappascope_make_model kappascope_bench \
 	  $(if $(filter OFF,$(KAPPASCOPE_GUI)),,kappascope_window_bench))
 	@site=$$(echo "$$PWD"/build/deps/bench-venv/lib/python3*/site-packages); \
 	  LD_LIBRARY_PATH=$$(printf '%s:' "$$site"/nvidia/*/lib) \

@@ -129,7 +129,7 @@ def p14(bench):
     of a plain read of it and the same prefill with resident weights."""
     folder = bench.folder / "hub"
     words = {"hidden": 1024, "layers": 8, "heads": 8, "kv-heads": 4, "gates": 512}
-    subprocess.run([bench.build / "release/kappascope_make_hub_model", folder,
+    subprocess.run([bench.build / "release/kappascope_make_model", "hub", folder,
                     *[str(word) for name, value in words.items() for word in (f"--{name}", value)]],
                    check=True)
     size = (folder / "model.safetensors").stat().st_size

@@ -109,7 +109,7 @@ class ConstantTest(CompareCase):
 
     def test_constant_is_shown_as_such(self):
         model = self.folder / 'hub'
-        subprocess.run([str(BUILD / 'kappascope_make_hub_model'), str(model), '--hidden', '64', '--layers', '2', '--heads',
+        subprocess.run([str(BUILD / 'kappascope_make_model'), 'hub', str(model), '--hidden', '64', '--layers', '2', '--heads',
                         '2', '--kv-heads', '1', '--head-width', '16', '--experts', '8', '--slots', '2', '--gates', '32'],
                        check=True)
         plain = self.trace('plain', model)

@@ -40,7 +40,7 @@ class HubCase(Case):
 
     def make_folder(self, name, *words):
         folder = self.folder / name
-        subprocess.run([str(BUILD / 'kappascope_make_hub_model'), str(folder), *map(str, (*TINY, *words))],
+        subprocess.run([str(BUILD / 'kappascope_make_model'), 'hub', str(folder), *map(str, (*TINY, *words))],
                        check=True)
         return folder
 
@@ -73,7 +73,7 @@ class FolderTest(HubCase):
     def test_headers_alone_are_read(self):
         """23 GB of holes: `info` has no room to map them, and needs none."""
         folder = self.folder / 'large'
-        subprocess.run([str(BUILD / 'kappascope_make_hub_model'), str(folder), '--sparse', '--shard-bytes',
+        subprocess.run([str(BUILD / 'kappascope_make_model'), 'hub', str(folder), '--sparse', '--shard-bytes',
                         '5000000000'], check=True)
         self.assertLess(sum(file.stat().st_blocks * 512 for file in folder.iterdir()), 20e6)
         limit = 1 << 30

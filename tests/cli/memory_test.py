@@ -26,7 +26,7 @@ def limited(bytes_of_address_space):
 class MemoryTest(Case):
     def make_hub_model(self, name, *words):
         folder = self.folder / name
-        subprocess.run([str(BUILD / 'kappascope_make_hub_model'), str(folder), *map(str, words)], check=True)
+        subprocess.run([str(BUILD / 'kappascope_make_model'), 'hub', str(folder), *map(str, words)], check=True)
         return folder
 
     def run_ids(self, model, out, *words, **options):

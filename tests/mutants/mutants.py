@@ -37,8 +37,7 @@ TARGETS = {
     "asan": ["kappascope_unit", "kappascope_refused"],
     "release": ["kappascope", "kappascope_engine_test", "kappascope_forward_test",
                 "kappascope_dump_forward", "kappascope_check_decode", "kappascope_make_model",
-                "kappascope_make_hub_model", "kappascope_failing_calls", "kappascope_failing_new",
-                "kappascope_gui_test",
+                "kappascope_failing_calls", "kappascope_failing_new", "kappascope_gui_test",
                 "kappascope_panels_test", "kappascope_jobs_test", "kappascope_twins_emulated",
                 "kappascope_dump_emulated"],
 }
