@@ -4,7 +4,7 @@
 set(KAPPASCOPE_GUI AUTO CACHE STRING "Build the window: AUTO (when its sources and GLFW are there), ON, OFF")
 set_property(CACHE KAPPASCOPE_GUI PROPERTY STRINGS AUTO ON OFF)
 set(KAPPASCOPE_WINDOW OFF)
-if(KAPPASCOPE_GUI STREQUAL "OFF")
+if(KAPPASCOPE_GUI STREQUAL "OFF" OR KAPPASCOPE_SANITIZE)  # the sanitized tests are those of core
   return()
 endif()
 
@@ -24,21 +24,28 @@ set(KAPPASCOPE_WINDOW ON)
 set(KAPPASCOPE_IMPLOT "${bundle}/implot/implot")
 set(KAPPASCOPE_IMGUI_NULL "${imgui}/backends/imgui_impl_null.cpp")  # draws nothing: for tests
 
+# Its frames are short beside what they show; at -O3 it takes twice as long to compile.
+set(imgui_options -w $<$<CONFIG:Release>:-O1>)
+
+# What knows nothing of the test engine is compiled once for all.
+add_library(kappascope_imgui_parts OBJECT
+  ${imgui}/imgui_draw.cpp ${imgui}/imgui_stacklayout.cpp ${imgui}/misc/freetype/imgui_freetype.cpp
+  ${imgui}/misc/cpp/imgui_stdlib.cpp ${imgui}/backends/imgui_impl_glfw.cpp
+  ${imgui}/backends/imgui_impl_opengl3.cpp)
+target_include_directories(kappascope_imgui_parts SYSTEM PUBLIC "${imgui}" "${imgui}/backends"
+                           "${imgui}/misc/cpp" "${imgui}/misc/freetype")
+target_compile_definitions(kappascope_imgui_parts PUBLIC IMGUI_USE_WCHAR32 IMGUI_ENABLE_FREETYPE
+                           IMGUI_DISABLE_OBSOLETE_FUNCTIONS IMGUI_DISABLE_DEMO_WINDOWS
+                           IMGUI_DISABLE_DEFAULT_FONT_BITMAP)
+target_compile_options(kappascope_imgui_parts PRIVATE ${imgui_options})
+target_link_libraries(kappascope_imgui_parts PUBLIC PkgConfig::GLFW PkgConfig::FREETYPE)
+
 # kappascope_add_imgui(NAME SOURCES…): the library as `NAME`, with further sources.
 function(kappascope_add_imgui name)
-  add_library(${name} STATIC
-    ${imgui}/imgui.cpp ${imgui}/imgui_draw.cpp ${imgui}/imgui_stacklayout.cpp
-    ${imgui}/imgui_tables.cpp ${imgui}/imgui_widgets.cpp ${imgui}/misc/freetype/imgui_freetype.cpp
-    ${imgui}/misc/cpp/imgui_stdlib.cpp
-    ${imgui}/backends/imgui_impl_glfw.cpp ${imgui}/backends/imgui_impl_opengl3.cpp ${ARGN})
-  target_include_directories(${name} SYSTEM PUBLIC "${imgui}" "${imgui}/backends"
-                             "${imgui}/misc/cpp" "${imgui}/misc/freetype")
-  target_compile_definitions(${name} PUBLIC IMGUI_USE_WCHAR32 IMGUI_ENABLE_FREETYPE
-                             IMGUI_DISABLE_OBSOLETE_FUNCTIONS IMGUI_DISABLE_DEMO_WINDOWS
-                             IMGUI_DISABLE_DEFAULT_FONT_BITMAP)
-  # Its frames are short beside what they show; at -O3 it takes twice as long to compile.
-  target_compile_options(${name} PRIVATE -w $<$<CONFIG:Release>:-O1>)
-  target_link_libraries(${name} PUBLIC PkgConfig::GLFW PkgConfig::FREETYPE)
+  add_library(${name} STATIC ${imgui}/imgui.cpp ${imgui}/imgui_tables.cpp ${imgui}/imgui_widgets.cpp
+              ${ARGN})
+  target_compile_options(${name} PRIVATE ${imgui_options})
+  target_link_libraries(${name} PUBLIC kappascope_imgui_parts)
 endfunction()
 
 # The same with the Dear ImGui Test Engine, for tests alone: its licence is another one.
