@@ -25,7 +25,7 @@ program = build/release/kappascope
 demo = assets/d8-kappa -f assets/texts/prose.txt
 clang_format = build/deps/test-venv/bin/clang-format
 
-.PHONY: help demo test torch sanitized build install package asan fuzz coverage soak mutants figures bench gpu-build gpu-check format lint clean
+.PHONY: help demo test configured sanitized build install package asan fuzz coverage soak mutants figures bench gpu-build gpu-check format lint clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*  ## /make \1\t/p' Makefile | expand -t 16
@@ -39,14 +39,15 @@ demo: build  ## install what is missing, build, show the shipped checkpoint on a
 	  echo 'The figures lie in build/demo/figures'; fi
 
 test:  ## install what is missing, build, run every test
-	@cmake/setup.sh asan
-	@$(MAKE) --no-print-directory -j2 sanitized torch
-	@$(call compile,release)
+	@cmake/setup.sh core
+	@$(MAKE) --no-print-directory -j2 sanitized configured
+	@cmake --build --preset release
 	@status=0; ctest --preset asan || status=1; ctest --preset release || status=1; exit $$status
 
-# Torch is fetched while the sanitized tests, which do without, are compiled.
-torch:
+# Torch and the rest are fetched while the sanitized tests, which do without, are compiled.
+configured:
 	@cmake/setup.sh test
+	@$(call configure,release)
 
 sanitized:
 	@$(call compile,asan)
@@ -79,7 +80,7 @@ fuzz:  ## every fuzz target for FUZZ_SECONDS each (60)
 
 coverage:  ## lines of the readers that the seeds of the fuzz targets reach: build/coverage/coverage
 	@cmake/setup.sh asan
-	@$(call compile,coverage,kappascope_fuzz)
+	@$(call compile,coverage,kappascope_fuzz kappascope_fuzz_make_seeds)
 	@tests/fuzz/coverage.sh build/coverage
 
 soak:  ## the long forms of tests: every moment of a failing disk, memory that runs out, kills, heavy loads, races, fuzzing for hours

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Installs what is missing: `cmake/setup.sh build|test|lint`, each with all of the one before;
-# `asan`: what test has but Torch; `bench`: what build has and the peers of the benchmark; `gpu` looks
-# for Torch alone.
+# `asan`: what test has but Torch and the window; `core`: of that what is compiled with; `bench`: what
+# build has and the peers of the benchmark; `gpu` looks for Torch alone.
 # System packages come from apt, Torch and the tests' Python packages from PyPI into build/deps.
 # What is there already is used. Nothing outside the checkout is written but apt's own files and a
 # cache folder; an interrupted set-up goes on at the next call.
@@ -288,7 +288,8 @@ choose_cuda() {
   recorded=$(cat "$deps/nvcc" 2>/dev/null || true)
   [[ $chosen_nvcc == "$recorded" ]] && return
   [[ -z $chosen_nvcc ]] || say "compiling for the GPU with $chosen_nvcc"
-  rm -f build/*/CMakeCache.txt # which keeps the compiler of before
+  # They keep the compiler of before; the sanitized build, which may be at work, has none.
+  { grep -ls CMAKE_CUDA_COMPILER build/*/CMakeCache.txt || true; } | xargs -r rm -f
   printf '%s\n' "$chosen_nvcc" >"$deps/nvcc.new"
   mv "$deps/nvcc.new" "$deps/nvcc"
 }
@@ -314,17 +315,18 @@ if [[ ${KAPPASCOPE_GUI:-AUTO} != OFF ]]; then
 fi
 case ${1:-} in
   build | bench) install_packages "$packages_build" ;;
-  asan | test) install_packages "$packages_build$packages_test" ;;
+  core | asan | test) install_packages "$packages_build$packages_test" ;;
   lint) install_packages "$packages_build$packages_test$packages_lint" ;;
   gpu) ;;
-  *) die "usage: cmake/setup.sh asan|build|test|lint|bench|gpu" ;;
+  *) die "usage: cmake/setup.sh core|asan|build|test|lint|bench|gpu" ;;
 esac
-if [[ $1 != asan ]]; then
+# Sanitized tests do without Torch and the window; the checks of a GPU draw nothing, and must do
+# without a network.
+if [[ $1 != core && $1 != asan ]]; then
   choose_torch
   choose_cuda
+  [[ ${KAPPASCOPE_GUI:-AUTO} == OFF || $1 == gpu ]] || window_sources
 fi
-# The checks of a GPU draw nothing, and must do without a network.
-[[ ${KAPPASCOPE_GUI:-AUTO} == OFF || $1 == gpu ]] || window_sources
 [[ ${KAPPASCOPE_ARROW:-AUTO} == OFF || $1 == gpu ]] || choose_arrow
 case $1 in
   asan | test | lint) virtual_environment "$deps/test-venv" cmake/requirements-test.txt ;;
