@@ -1,6 +1,5 @@
-#include <ATen/Parallel.h>
-
 #include "core/forward/device.h"
+#include "core/forward/workers.h"
 #include "core/threads.h"
 
 namespace kappascope {
@@ -8,7 +7,7 @@ namespace kappascope {
 at::Device open_device(const LoadOptions& options) {
   const int threads = options.threads > 0 ? options.threads : usable_threads();
   require_threads(threads);  // Torch's pool would end the process
-  at::set_num_threads(threads);
+  set_torch_threads(threads);
   return at::kCPU;
 }
 

@@ -1,6 +1,5 @@
 #include "core/forward/device_cuda.h"
 
-#include <ATen/Parallel.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
@@ -8,6 +7,7 @@
 
 #include "core/forward/layer_source.h"
 #include "core/forward/operations.h"
+#include "core/forward/workers.h"
 
 // Where the tensors are. The test that runs the kernels on the CPU says CPU. It also says how many
 // rows are in memory at once, and at which piece memory is first short.
@@ -109,7 +109,7 @@ at::Device open_device(const LoadOptions& options) {
   require_launched(cuda_describe(options.device_index, facts), "device");
   require(facts.major >= 8, ExitCode::gpu, {}, facts.name, " has compute capability ", facts.major,
           ".", facts.minor, "; expected 8.0 or newer");
-  if (options.threads > 0) { at::set_num_threads(options.threads); }
+  if (options.threads > 0) { set_torch_threads(options.threads); }
   const at::DeviceType type = KAPPASCOPE_DEVICE_TYPE;
   if (type == at::kCPU) { return type; }
   return at::Device(type, at::DeviceIndex(options.device_index));

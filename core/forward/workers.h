@@ -25,6 +25,13 @@ struct WithoutGraph {
   c10::AutoGradMode mode{false};
 };
 
+// Gives Torch that many threads, OpenMP's. Beside them it starts a pool for quantized operations,
+// which we have none of, as large as the first call says, and its threads wait by spinning.
+inline void set_torch_threads(int threads) {
+  at::set_num_threads(1);
+  at::set_num_threads(threads);
+}
+
 // Calls item(0) … item(items − 1), each once, on Torch's threads unless `alone`, whoever is free
 // taking the next. Only the calling thread calls check(); what an item or check() throws comes out
 // here, after the items under way.
