@@ -329,6 +329,10 @@ if [[ $1 != core && $1 != asan ]]; then
 fi
 [[ ${KAPPASCOPE_ARROW:-AUTO} == OFF || $1 == gpu ]] || choose_arrow
 case $1 in
-  asan | test | lint) virtual_environment "$deps/test-venv" cmake/requirements-test.txt ;;
+  asan | test | lint)
+    virtual_environment "$deps/test-venv" cmake/requirements-test.txt
+    # Tests leave no bytecode behind: what each of them imports is compiled here, once.
+    "$deps/test-venv/bin/python" -c 'import numpy'
+    ;;
   bench) bench_environment ;;
 esac
