@@ -18,9 +18,9 @@ pkg_check_modules(TOMLPLUSPLUS REQUIRED IMPORTED_TARGET tomlplusplus)
 
 add_library(kappascope_libraries INTERFACE)
 target_link_libraries(kappascope_libraries INTERFACE nlohmann_json::nlohmann_json CLI11::CLI11
-                      PkgConfig::PCRE2 PkgConfig::ZSTD PkgConfig::LIBMD PkgConfig::CAIRO PkgConfig::PANGO
-                      PkgConfig::RSVG PkgConfig::FONTCONFIG PkgConfig::UTF8PROC PkgConfig::TOMLPLUSPLUS ZLIB::ZLIB
-                      Threads::Threads)
+                      PkgConfig::PCRE2 PkgConfig::ZSTD PkgConfig::LIBMD PkgConfig::CAIRO
+                      PkgConfig::PANGO PkgConfig::RSVG PkgConfig::FONTCONFIG PkgConfig::UTF8PROC
+                      PkgConfig::TOMLPLUSPLUS ZLIB::ZLIB Threads::Threads)
 # Whoever uses none of a library's functions does not load it.
 target_link_options(kappascope_libraries INTERFACE -Wl,--as-needed)
 

@@ -210,9 +210,9 @@ std::string xml_escaped(std::string_view text) {
 class FileTextMeter::Fonts {
  public:
   explicit Fonts(const std::string& family) {
-    find_covered(family);
     // Pango starts two threads at its first text and ends the process when it cannot.
     [[maybe_unused]] static const bool threads = (require_threads(3), true);
+    find_covered(family);
     const Owned<PangoContext> context(
         pango_font_map_create_context(pango_cairo_font_map_get_default()));
     // As librsvg has it: what is not hinted scales with the size.
