@@ -23,7 +23,7 @@ void draw_header(Gui& gui, const Trace& trace, const TokenCard& card) {
   ImGui::PushFont(gui.fonts.bold, 1.5F * ImGui::GetStyle().FontSizeBase);
   elided_text(token_label(card.text));
   ImGui::PopFont();
-  quiet_text(theme, "token " + std::to_string(card.token) + " of " + count_text(trace.tokens) +
+  quiet_text(theme, "token " + count_text(card.token) + " of " + count_text(trace.tokens) +
                         " · id " + std::to_string(card.id));
   if (!begin_key_values("###about")) { return; }
   key_value(theme, "Bytes", card.bytes_hex.empty() ? "–" : spaced_hex(card.bytes_hex));
