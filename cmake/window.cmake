@@ -24,7 +24,7 @@ set(KAPPASCOPE_WINDOW ON)
 set(KAPPASCOPE_IMPLOT "${bundle}/implot/implot")
 set(KAPPASCOPE_IMGUI_NULL "${imgui}/backends/imgui_impl_null.cpp")  # draws nothing: for tests
 
-# Its frames are short beside what they show; at -O3 it takes twice as long to compile.
+# Dear ImGui's frames are short beside what they show; at -O3 it takes twice as long to compile.
 set(imgui_options -w $<$<CONFIG:Release>:-O1>)
 
 # What knows nothing of the test engine is compiled once for all.

@@ -26,9 +26,10 @@ struct WithoutGraph {
 };
 
 // Gives Torch that many threads, OpenMP's. Beside them it starts a pool for quantized operations,
-// which we have none of, as large as the first call says, and its threads wait by spinning.
+// which we have none of, as large as the first call says, and its threads wait by spinning. Only
+// the first call may say 1: a later one could be seen by a thread that computes.
 inline void set_torch_threads(int threads) {
-  at::set_num_threads(1);
+  [[maybe_unused]] static const bool first = (at::set_num_threads(1), true);
   at::set_num_threads(threads);
 }
 

@@ -16,7 +16,8 @@ def dump(program, model, scratch, environment, *words):
     """The arrays, and what was said; without arrays, what was wrong."""
     ids, dumped = scratch / 'ids.txt', scratch / 'forward.npz'
     ids.write_text('\n'.join(str((37 * t + 11) % 90) for t in range(TOKENS)))
-    return run([program, model, ids, dumped, '--device', 'cuda', '--checks', 'none', *words], dumped, env={**os.environ, **environment})
+    asked = ['--device', 'cuda', '--checks', 'none', *words]
+    return run([program, model, ids, dumped, *asked], dumped, env={**os.environ, **environment})
 
 
 def read_by_layer(program, model, scratch):
