@@ -95,7 +95,7 @@ soak:  ## the long forms of tests: every moment of a failing disk, memory that r
 	@$(call compile,tsan,kappascope_unit)
 	@TSAN_OPTIONS=suppressions=tests/tsan_suppressions.txt setarch -R build/tsan/kappascope_unit --gtest_brief=1
 
-mutants:  ## do the tests see faults? MUTANTS=200 of SEED=1, one at a time, on and on: build/mutants
+mutants:  ## do the tests see faults? MUTANTS=200 of SEED=1, goes on where it was: build/mutants
 	@cmake/setup.sh test
 	@build/deps/test-venv/bin/python -B tests/mutants/mutants.py --number=$(MUTANTS) --seed=$(SEED) \
 	  $(if $(AGAIN),--again='$(AGAIN)')

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Do the tests see? Faults are put into a copy of the sources, and the tests are run on each.
 
-    mutants.py [--number 200] [--seed 1] [--again REGEX] [--presets asan,release] [--as-built]
+    mutants.py [--number 200] [--seed 1] [--again REGEX] [--presets asan,release] [--as-built] [--jobs N]
 
 A seed draws the faults (sites.py) over core, kernels and app, by their lines, each kind as often as the
 others. One build of the copy in build/mutants holds all of them; a variable of the environment says which
@@ -13,6 +13,7 @@ recorded anew and run on the faults that nothing has seen yet.
 """
 
 import argparse
+import concurrent.futures
 import dataclasses
 import json
 import os
@@ -21,6 +22,7 @@ import random
 import re
 import subprocess
 import sys
+import threading
 
 import sites
 import suites
@@ -86,7 +88,8 @@ def draw(files, number, seed):
 class Work:
     """What is kept in build/mutants."""
 
-    def __init__(self, folder, number, seed):
+    def __init__(self, folder, number, seed, jobs=1):
+        self.jobs, self.lock = jobs, threading.RLock()
         self.folder, self.tree = folder, folder / "tree"
         self.state = load(folder / "sites.json", None)
         if self.state is None:
@@ -178,56 +181,71 @@ class Work:
             print(f"{preset}: {len(set(wrong))} faults do not compile", flush=True)
             self.drop(wrong)
 
+    def scratch(self):
+        """A folder of this thread."""
+        return self.folder / "scratch" / threading.current_thread().name
+
+    def together(self, work, items):
+        """work(item) of each, `jobs` at a time; the first that raises ends it."""
+        with concurrent.futures.ThreadPoolExecutor(self.jobs, "job") as pool:
+            waiting = [pool.submit(work, item) for item in items]
+            try:
+                for done in concurrent.futures.as_completed(waiting):
+                    done.result()
+            finally:
+                pool.shutdown(cancel_futures=True)
+
     def record(self, key, test):
         """Runs a test without fault; one that does not pass says nothing."""
-        reached = self.folder / "reached.bin"
+        scratch = self.scratch()
+        scratch.mkdir(parents=True, exist_ok=True)
+        reached = scratch / "reached.bin"
         reached.write_bytes(bytes(MOST))
         # Libraries that are opened in the sandbox write there, too.
         extra = {"KAPPASCOPE_MUTANTS_REACHED": str(reached), "KAPPASCOPE_SANDBOX": "off"}
-        verdict, seconds = suites.run(test, self.folder / "scratch", extra, 900)
+        verdict, seconds = suites.run(test, scratch, extra, 900)
         if verdict == "failed":  # it may be the recording that it minds
-            verdict, seconds = suites.run(test, self.folder / "scratch", {}, 900)
-        if verdict != "passed":
-            self.reached[key] = {"left_out": verdict}
-        else:
-            marks = reached.read_bytes()
-            self.reached[key] = {"seconds": round(seconds, 2),
-                                 "faults": [n for n in self.numbers() if marks[n]]}
-        save(self.folder / "reached.json", self.reached)
+            verdict, seconds = suites.run(test, scratch, {}, 900)
+        marks = reached.read_bytes()
+        with self.lock:
+            self.reached[key] = {"left_out": verdict} if verdict != "passed" else {
+                "seconds": round(seconds, 2), "faults": [n for n in self.numbers() if marks[n]]}
+            save(self.folder / "reached.json", self.reached)
 
     def sees(self, number, test, seconds):
         """How a test fails by a fault, "failed" or "late"; None where it passes. One that is not steady
         sees nothing: it has to fail, to pass without the fault, and to fail once more."""
         fault = {"KAPPASCOPE_MUTANT": str(number)}
         for extra in (fault, {}, fault):
-            verdict, _ = suites.run(test, self.folder / "scratch", extra, seconds)
+            verdict, _ = suites.run(test, self.scratch(), extra, seconds)
             if (verdict in ("failed", "late")) != (extra is fault):
                 return None
         return verdict
 
     def judge(self, number, tests):
         """Runs the tests that reach a fault and have not yet been run on it."""
-        tried = self.tried.setdefault(number, [])
+        with self.lock:
+            tried = self.tried.setdefault(number, [])
         keys = [key for key in tests if key not in tried and number in self.reached[key].get("faults", [])]
         for key in sorted(keys, key=lambda key: self.reached[key]["seconds"]):
             how = self.sees(number, tests[key], 20 + 6 * self.reached[key]["seconds"])
-            tried.append(key)
+            with self.lock:
+                tried.append(key)
+                if how:
+                    self.seen[number] = {"test": key, "how": how}
+                save(self.folder / "seen.json", self.seen)
+                save(self.folder / "tried.json", self.tried)
             if how:
-                self.seen[number] = {"test": key, "how": how}
                 break
-        save(self.folder / "seen.json", self.seen)
-        save(self.folder / "tried.json", self.tried)
 
     def step(self, tests, cost, longest):
         """Records the tests that are expected to take less, and runs on what is left those that do."""
-        for key, test in tests.items():
-            if key not in self.reached and cost[key] < longest:
-                self.record(key, test)
+        new = [key for key in tests if key not in self.reached and cost[key] < longest]
+        self.together(lambda key: self.record(key, tests[key]), sorted(new, key=lambda key: -cost[key]))
         chosen = {key: test for key, test in tests.items()
                   if self.reached.get(key, {}).get("seconds", float("inf")) < longest}
-        for number in self.numbers():
-            if number not in self.seen:
-                self.judge(number, chosen)
+        self.together(lambda number: self.judge(number, chosen),
+                      [number for number in self.numbers() if number not in self.seen])
         self.report()
         seen = len([n for n in self.numbers() if n in self.seen])
         print(f"tests under {longest} s: {seen} of {len(self.numbers())} faults are seen", flush=True)
@@ -287,8 +305,9 @@ def main():
     parser.add_argument("--again", help="regular expression of tests, as preset/name")
     parser.add_argument("--presets", default="asan,release", help="asan: the unit tests alone")
     parser.add_argument("--as-built", action="store_true", help="the copy is built: leave it as it is")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="tests at a time")
     words = parser.parse_args()
-    work = Work(ROOT / "build/mutants", words.number, words.seed)
+    work = Work(ROOT / "build/mutants", words.number, words.seed, words.jobs)
     tests, cost = {}, {}
     for preset in words.presets.split(","):
         if not words.as_built:

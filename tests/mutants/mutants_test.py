@@ -7,6 +7,7 @@ import pathlib
 import random
 import subprocess
 import tempfile
+import threading
 import unittest
 import unittest.mock
 
@@ -102,10 +103,8 @@ class Judged(unittest.TestCase):
             work = self.prepare(pathlib.Path(folder))
             program = str(work.folder / "program")
             tests = {word: suites.Test(word, [program, word], {}, []) for word in ("loose", "exact")}
-            for key, test in tests.items():
-                work.record(key, test)
-            for number in work.numbers():
-                work.judge(number, tests)
+            work.together(lambda key: work.record(key, tests[key]), tests)
+            work.together(lambda number: work.judge(number, tests), work.numbers())
             seen = {text(work.sites[n]): by["test"] for n, by in work.seen.items()}
             self.assertEqual(seen, {"at < kLimit": "exact", "width * height": "exact",
                                     "values.push_back(area(2, 1))": "loose"})
@@ -115,7 +114,7 @@ class Judged(unittest.TestCase):
 
     def test_what_fails_without_the_fault_sees_nothing(self):
         work = mutants.Work.__new__(mutants.Work)
-        work.folder = HERE
+        work.folder = HERE  # nothing is written
         for verdicts, how in ((["passed"], None), (["skipped"], None), (["failed", "failed"], None),
                               (["failed", "passed", "passed"], None), (["late", "late"], None),
                               (["failed", "passed", "failed"], "failed"),
@@ -141,6 +140,7 @@ class Judged(unittest.TestCase):
         work = mutants.Work.__new__(mutants.Work)
         work.folder, work.sites, work.dropped = folder, chosen, set()
         work.reached, work.seen, work.tried = {}, {}, {}
+        work.jobs, work.lock = 2, threading.RLock()
         return work
 
 
