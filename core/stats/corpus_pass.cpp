@@ -303,19 +303,13 @@ void CorpusPass::resample(std::size_t text, const DocumentRow& document, RowTota
 }
 
 void CorpusPass::add_tokens(const RowTokens& tokens, std::int64_t first, RowTotals& row) {
-  std::vector<std::uint64_t> pairs;
+  std::vector<std::uint64_t> keys;
   for (std::int64_t entry = 0; entry < tokens.tokens * tokens.slots; ++entry) {
     const std::int64_t e = tokens.expert[entry], t = entry / tokens.slots;
     if (e < 0 || !tokens.counted[t]) { continue; }
-    pairs.push_back(std::uint64_t(e) << 32 | std::uint32_t(call_->ids[first + t]));
+    keys.push_back(TokenCounts::key(e, call_->ids[first + t]));
   }
-  std::sort(pairs.begin(), pairs.end());
-  for (std::size_t i = 0; i < pairs.size();) {
-    const std::size_t from = i;
-    while (i < pairs.size() && pairs[i] == pairs[from]) { ++i; }
-    row.tokens.add(std::int64_t(pairs[from] >> 32), std::int32_t(pairs[from]),
-                   std::int64_t(i - from));
-  }
+  row.tokens.add(TokenCounts::of(std::move(keys)));
 }
 
 // Only what may be among the kept ones of the whole corpus is copied.

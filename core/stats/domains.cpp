@@ -52,7 +52,7 @@ DomainShares domain_shares(const CorpusTotals& totals, std::int64_t row) {
 std::vector<std::vector<ExpertToken>> expert_tokens(const CorpusTotals& totals, std::int64_t row) {
   const RowTotals& of = totals.rows[row];
   std::map<std::int32_t, std::int64_t> of_token;
-  for (const auto& [pair, count] : of.tokens.counts) { of_token[std::int32_t(pair)] += count; }
+  for (const auto& [key, count] : of.tokens.pairs) { of_token[std::int32_t(key)] += count; }
   std::vector<std::vector<ExpertToken>> all;
   for (std::int64_t e = 0; e < std::ssize(of.choices.assigned); ++e) {
     std::vector<ExpertToken>& tokens = all.emplace_back();

@@ -40,8 +40,8 @@ bool consistent_row(const RowTotals& row, std::int64_t experts, std::int64_t gat
   for (const NumberTotals& number : row.numbers) {
     good = good && number.count >= 0 && number.quantiles.consistent();
   }
-  return good && row.contexts.consistent(own) && row.kappa.consistent(own, gates) &&
-         fits(row.importance.saliency.size(), own) &&
+  return good && row.tokens.consistent() && row.contexts.consistent(own) &&
+         row.kappa.consistent(own, gates) && fits(row.importance.saliency.size(), own) &&
          row.importance.saliency.size() == row.importance.saliency_count.size() &&
          fits(row.importance.selected_logit.size(), own) &&
          row.importance.selected_logit.size() == row.importance.selected_count.size() &&

@@ -4,7 +4,6 @@
 
 #include <array>
 #include <cstdint>
-#include <map>
 #include <vector>
 
 #include "core/trace/quantile_sketch.h"
@@ -128,11 +127,26 @@ struct EffectTotals {
 // (Misra and Gries 1982), each short by at most `missing`.
 struct TokenCounts {
   static constexpr std::size_t kMostPairs = std::size_t{1} << 16;
-  std::map<std::uint64_t, std::int64_t> counts;  // expert · 2^32 + token id
+  struct Pair {
+    std::uint64_t key;  // expert · 2^32 + token id
+    std::int64_t count;
+
+    template <typename Archive>
+    void exchange(Archive& archive) {
+      archive(key);
+      archive(count);
+    }
+  };
+  std::vector<Pair> pairs;  // ascending: a call is merged in in one pass over both
   std::int64_t missing = 0;
 
-  void add(std::int64_t expert, std::int32_t token, std::int64_t count);
+  static std::uint64_t key(std::int64_t expert, std::int32_t token) {
+    return std::uint64_t(expert) << 32 | std::uint32_t(token);
+  }
+  // Of assignments, one key each, in any order.
+  static TokenCounts of(std::vector<std::uint64_t> keys);
   void add(const TokenCounts& other);
+  bool consistent() const;  // no key twice, ascending
   struct Top {
     std::int32_t token;
     std::int64_t count;
@@ -140,7 +154,7 @@ struct TokenCounts {
   std::vector<Top> top(std::int64_t expert, std::size_t most) const;  // by falling count, then id
   template <typename Archive>
   void exchange(Archive& archive) {
-    archive(counts);
+    archive(pairs);
     archive(missing);
   }
 

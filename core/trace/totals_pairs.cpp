@@ -81,35 +81,58 @@ void PairTotals::add(const PairTotals& other) {
   neighbours += other.neighbours;
 }
 
-void TokenCounts::add(std::int64_t expert, std::int32_t token, std::int64_t count) {
-  counts[std::uint64_t(expert) << 32 | std::uint32_t(token)] += count;
-  if (counts.size() > kMostPairs) { prune(); }
+TokenCounts TokenCounts::of(std::vector<std::uint64_t> keys) {
+  std::sort(keys.begin(), keys.end());
+  TokenCounts result;
+  for (const std::uint64_t key : keys) {
+    if (result.pairs.empty() || result.pairs.back().key != key) {
+      result.pairs.push_back({key, 0});
+    }
+    ++result.pairs.back().count;
+  }
+  return result;
 }
 
 void TokenCounts::add(const TokenCounts& other) {
-  for (const auto& [pair, count] : other.counts) { counts[pair] += count; }
+  std::vector<Pair> both;
+  both.reserve(pairs.size() + other.pairs.size());
+  auto own = pairs.begin();
+  for (const Pair& pair : other.pairs) {
+    while (own != pairs.end() && own->key < pair.key) { both.push_back(*own++); }
+    both.push_back(pair);
+    if (own != pairs.end() && own->key == pair.key) { both.back().count += own++->count; }
+  }
+  both.insert(both.end(), own, pairs.end());
+  pairs = std::move(both);
   missing += other.missing;
-  if (counts.size() > kMostPairs) { prune(); }
+  if (pairs.size() > kMostPairs) { prune(); }
 }
 
 // Takes the median off every count; what has no more than that goes.
 void TokenCounts::prune() {
   std::vector<std::int64_t> all;
-  for (const auto& [pair, count] : counts) { all.push_back(count); }
+  all.reserve(pairs.size());
+  for (const Pair& pair : pairs) { all.push_back(pair.count); }
   std::nth_element(all.begin(), all.begin() + std::ssize(all) / 2, all.end());
   const std::int64_t off = all[all.size() / 2];
   missing += off;
-  for (auto at = counts.begin(); at != counts.end();) {
-    at->second -= off;
-    at = at->second > 0 ? std::next(at) : counts.erase(at);
-  }
+  std::erase_if(pairs, [&](const Pair& pair) { return pair.count <= off; });
+  for (Pair& pair : pairs) { pair.count -= off; }
+}
+
+bool TokenCounts::consistent() const {
+  return std::adjacent_find(pairs.begin(), pairs.end(), [](const Pair& a, const Pair& b) {
+           return a.key >= b.key;
+         }) == pairs.end();
 }
 
 std::vector<TokenCounts::Top> TokenCounts::top(std::int64_t expert, std::size_t most) const {
   std::vector<Top> result;
-  const auto end = counts.lower_bound(std::uint64_t(expert + 1) << 32);
-  for (auto at = counts.lower_bound(std::uint64_t(expert) << 32); at != end; ++at) {
-    result.push_back({std::int32_t(at->first & 0xffffffffu), at->second});
+  const auto before = [](const Pair& pair, std::uint64_t key) { return pair.key < key; };
+  const auto first = std::lower_bound(pairs.begin(), pairs.end(), key(expert, 0), before);
+  const auto end = std::lower_bound(first, pairs.end(), key(expert + 1, 0), before);
+  for (auto at = first; at != end; ++at) {
+    result.push_back({std::int32_t(at->key & 0xffffffffu), at->count});
   }
   std::stable_sort(result.begin(), result.end(),
                    [](const Top& a, const Top& b) { return a.count > b.count; });

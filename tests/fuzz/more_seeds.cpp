@@ -33,7 +33,7 @@ CorpusTotals totals_of_two_experts() {
   row.choices.dropped_by_slot = {0};
   row.choices.tokens_by_assigned = row.choices.tokens_by_run = {0, 3};
   row.resampled_assigned.resize(std::size_t(2 * kResamples), 1);
-  row.tokens.add(0, 7, 1);
+  row.tokens.pairs = {{TokenCounts::key(0, 7), 1}};
   row.kappa.mean.resize(2);
   row.kappa.count = {1, 2};
   row.kappa.score.resize(2);

@@ -40,8 +40,10 @@ std::shared_ptr<CorpusTotals> totals_of(std::int64_t experts) {
     row.choices.tokens = 100 * experts;
     row.choices.assigned_by_slot = {150 * experts};
     for (std::int64_t e = 0; e < experts; ++e) {
-      row.tokens.add(e, 7, 50 - e % 3);
-      for (std::int32_t id : {8, 9, 10, 11}) { row.tokens.add(e, id, id - 5); }
+      row.tokens.pairs.push_back({TokenCounts::key(e, 7), 50 - e % 3});
+      for (std::int32_t id : {8, 9, 10, 11}) {
+        row.tokens.pairs.push_back({TokenCounts::key(e, id), id - 5});
+      }
     }
   }
   return totals;

@@ -217,20 +217,6 @@ TEST(PairStatistics, TellWhatTheRowBeforePredicts) {
   EXPECT_EQ(hot_set({0, 0}), 0);
 }
 
-TEST(TokenCounts, KeepTheFrequentOnesWhenThereAreTooMany) {
-  TokenCounts counts;
-  const auto many = std::int32_t(TokenCounts::kMostPairs);
-  for (int round = 0; round < 3; ++round) {
-    counts.add(2, 7, 1000);
-    for (std::int32_t token = 0; token < many; ++token) { counts.add(1, token + round * many, 1); }
-  }
-  EXPECT_LE(counts.counts.size(), TokenCounts::kMostPairs);
-  ASSERT_EQ(counts.top(2, 5).size(), 1U);
-  EXPECT_EQ(counts.top(2, 5)[0].token, 7);
-  EXPECT_GE(counts.top(2, 5)[0].count + counts.missing, 3000);
-  EXPECT_LE(counts.top(2, 5)[0].count, 3000);
-}
-
 TEST(Resamples, DrawDocumentsOnceOnAverage) {
   double sum = 0, square = 0;
   constexpr int kDocuments = 20000;
@@ -312,7 +298,7 @@ TEST(CorpusTotals, RefusesCountsThatNoCorpusHas) {
     other.rows[0].calls = count;
     EXPECT_FALSE(other.consistent()) << count;
     other = totals;
-    other.rows[0].tokens.counts[7] = count;
+    other.rows[0].tokens.pairs = {{7, count}};
     EXPECT_FALSE(other.consistent()) << count;
   }
 }
