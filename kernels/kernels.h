@@ -294,6 +294,10 @@ struct CpuKernels {
   void (*widen_turned)(const std::uint16_t* from, std::int64_t stride, std::int64_t in,
                        std::int64_t count, float* to);
   float (*norm)(const float* x, std::int64_t size);  // ‖x‖₂, summed in float64
+  // How many of the values [size], each `width` bytes (2 or 4), at any address, have every bit of
+  // `exponent`, as NaN and Inf have.
+  std::int64_t (*count_saturated)(const void* values, std::int64_t size, std::int64_t width,
+                                  std::uint32_t exponent);
   void (*next_token)(const NextTokenArgs& args);
   // y[i] = f(x[i]): at most 2 ulp or 1e-6 wrong wherever the result is a normal number.
   using Function = void (*)(const float* x, float* y, std::int64_t size);

@@ -8,33 +8,22 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/kernels.h"
+
 namespace kappascope {
 namespace {
 
-// A value is NaN or Inf when every bit of its exponent is set. Counted by all threads, in blocks
-// short enough for counters as wide as the values, which the compiler then adds side by side.
-template <typename Bits>
-std::uint64_t count_saturated(std::span<const std::byte> bytes, Bits exponent) {
-  constexpr std::int64_t kBlock = 4096;
-  const auto values = std::int64_t(bytes.size() / sizeof(Bits));
-  std::atomic<std::uint64_t> count = 0;
-  const auto work = [&](std::int64_t first, std::int64_t last) {
-    std::uint64_t found = 0;
-    for (; first < last; first += kBlock) {
-      const std::byte* from = bytes.data() + std::size_t(first) * sizeof(Bits);
-      const auto size = std::size_t(std::min(kBlock, last - first));
-      Bits here = 0;
-      for (std::size_t i = 0; i < size; ++i) {
-        Bits bits;
-        std::memcpy(&bits, from + i * sizeof(Bits), sizeof(Bits));
-        here = Bits(here + ((bits & exponent) == exponent));
-      }
-      found += here;
-    }
-    count += found;
-  };
-  at::parallel_for(0, values, 64 * kBlock, work);
-  return count;
+// A value is NaN or Inf when every bit of its exponent is set. Counted by all threads.
+std::uint64_t count_saturated(std::span<const std::byte> bytes, std::uint64_t width,
+                              std::uint32_t exponent) {
+  constexpr std::int64_t kValues = 256 << 10;  // that are worth a thread
+  std::atomic<std::int64_t> count = 0;
+  at::parallel_for(
+      0, std::int64_t(bytes.size() / width), kValues, [&](std::int64_t first, std::int64_t last) {
+        count += cpu_kernels().count_saturated(bytes.data() + std::uint64_t(first) * width,
+                                               last - first, std::int64_t(width), exponent);
+      });
+  return std::uint64_t(count.load());
 }
 
 // Of numbers that will be narrowed to float32.
@@ -53,11 +42,11 @@ std::uint64_t count_over_float32(std::span<const std::byte> bytes) {
 std::uint64_t count_nonfinite(std::span<const std::byte> bytes, DType dtype) {
   switch (dtype) {
     case DType::float32:
-      return count_saturated<std::uint32_t>(bytes, 0x7f800000u);
+      return count_saturated(bytes, 4, 0x7f800000u);
     case DType::bfloat16:
-      return count_saturated<std::uint16_t>(bytes, 0x7f80);
+      return count_saturated(bytes, 2, 0x7f80);
     case DType::float16:
-      return count_saturated<std::uint16_t>(bytes, 0x7c00);
+      return count_saturated(bytes, 2, 0x7c00);
     case DType::float64:
       return count_over_float32(bytes);
     default:

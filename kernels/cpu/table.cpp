@@ -11,6 +11,8 @@ void kappa_statistics(const KappaStatisticsArgs& args);
 void widen_turned(const std::uint16_t* from, std::int64_t stride, std::int64_t in,
                   std::int64_t count, float* to);
 float norm(const float* x, std::int64_t size);
+std::int64_t count_saturated(const void* values, std::int64_t size, std::int64_t width,
+                             std::uint32_t exponent);
 void next_token(const NextTokenArgs& args);
 
 namespace {
@@ -36,6 +38,7 @@ const CpuKernels kernels = {KAPPASCOPE_TEXT(KAPPASCOPE_ISA),
                             kappa_statistics,
                             widen_turned,
                             norm,
+                            count_saturated,
                             next_token,
                             KAPPASCOPE_OVER_ARRAY(exp),
                             KAPPASCOPE_OVER_ARRAY(tanh),

@@ -115,5 +115,27 @@ TEST(CpuWidenTurned, EveryBitIsInItsPlace) {
   });
 }
 
+// At every length around a vector and beyond what a lane of 16 bits counts, at an odd address.
+TEST(CpuCountSaturated, CountsWhatHasEveryBitOfTheExponent) {
+  for_each_kernels([](const CpuKernels& kernels) {
+    for (const std::int64_t width : {2, 4}) {
+      const std::uint32_t exponent = width == 2 ? 0x7f80 : 0x7f800000u;
+      for (const std::int64_t size : {0, 1, 3, 4, 7, 8, 15, 16, 31, 32, 33, 65, 700'001}) {
+        std::vector<std::byte> bytes(std::size_t(1 + size * width), std::byte{0x2f});
+        std::int64_t expected = 0;
+        for (std::int64_t i = 0; i < size; ++i) {
+          // Infinity, a NaN below zero, all but the lowest bit of an exponent, a number.
+          const std::uint32_t choices[] = {exponent, ~0u, exponent & (exponent << 1), 0x1234};
+          const std::uint32_t value = size > 1000 && i < 690'000 ? exponent : choices[i % 4];
+          std::memcpy(bytes.data() + 1 + i * width, &value, std::size_t(width));
+          expected += (value & exponent) == exponent ? 1 : 0;
+        }
+        EXPECT_EQ(kernels.count_saturated(bytes.data() + 1, size, width, exponent), expected)
+            << kernels.name << ", width " << width << ", size " << size;
+      }
+    }
+  });
+}
+
 }  // namespace
 }  // namespace kappascope
