@@ -137,7 +137,7 @@ struct TokenCounts {
       archive(count);
     }
   };
-  std::vector<Pair> pairs;  // ascending: a call is merged in in one pass over both
+  std::vector<Pair> pairs;  // ascending: a call is merged in one pass over both
   std::int64_t missing = 0;
 
   static std::uint64_t key(std::int64_t expert, std::int32_t token) {

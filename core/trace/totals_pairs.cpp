@@ -1,6 +1,7 @@
 // The totals of what goes together: experts of one token, of neighbours and of the row before, and
 // experts with tokens.
 #include <algorithm>
+#include <utility>
 
 #include "core/trace/totals.h"
 

@@ -1,4 +1,4 @@
-// Values that no number is behind, counted as fast as memory is read.
+// NaN and Inf among weights, counted as fast as memory is read.
 #include "kernels/cpu/vector.h"
 #include "kernels/kernels.h"
 

@@ -88,8 +88,8 @@ def draw(files, number, seed):
 class Work:
     """What is kept in build/mutants."""
 
-    def __init__(self, folder, number, seed, jobs=1):
-        self.jobs, self.lock = jobs, threading.RLock()
+    def __init__(self, folder, number, seed, jobs):
+        self.jobs, self.lock = jobs, threading.Lock()
         self.folder, self.tree = folder, folder / "tree"
         self.state = load(folder / "sites.json", None)
         if self.state is None:
@@ -233,7 +233,7 @@ class Work:
                 tried.append(key)
                 if how:
                     self.seen[number] = {"test": key, "how": how}
-                save(self.folder / "seen.json", self.seen)
+                    save(self.folder / "seen.json", self.seen)
                 save(self.folder / "tried.json", self.tried)
             if how:
                 break

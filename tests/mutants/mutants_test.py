@@ -140,7 +140,7 @@ class Judged(unittest.TestCase):
         work = mutants.Work.__new__(mutants.Work)
         work.folder, work.sites, work.dropped = folder, chosen, set()
         work.reached, work.seen, work.tried = {}, {}, {}
-        work.jobs, work.lock = 2, threading.RLock()
+        work.jobs, work.lock = 2, threading.Lock()
         return work
 
 

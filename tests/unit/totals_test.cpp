@@ -6,6 +6,7 @@
 #include <limits>
 #include <random>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "core/stats/pairs.h"
@@ -301,6 +302,15 @@ TEST(CorpusTotals, RefusesCountsThatNoCorpusHas) {
     other.rows[0].tokens.pairs = {{7, count}};
     EXPECT_FALSE(other.consistent()) << count;
   }
+}
+
+// They are merged and looked up by their order.
+TEST(CorpusTotals, RefusesTokensOutOfOrder) {
+  CorpusTotals totals = totals_of_one_row();
+  totals.rows[0].tokens.pairs = {{7, 1}, {8, 1}};
+  EXPECT_TRUE(totals.consistent());
+  std::swap(totals.rows[0].tokens.pairs[0], totals.rows[0].tokens.pairs[1]);
+  EXPECT_FALSE(totals.consistent());
 }
 
 // Readers take a rule by its name and with the size that it says.
