@@ -150,6 +150,14 @@ complete -o filenames -F _kappascope kappascope
 """
 
 
+def zsh(options, figures, paths):
+    """zsh reads the file at the first TAB: it has to answer that one, too."""
+    return f"""#compdef kappascope
+autoload -U +X bashcompinit && bashcompinit
+{bash(options, figures, paths)}_bash_complete -o filenames -F _kappascope
+"""
+
+
 # The functions of bash are run by sh -c.
 FISH_AT_HAND = r"""function __kappascope_at_hand
     set -l words (commandline -opc)
@@ -200,7 +208,7 @@ def main():
     files = {f'man/man1/{name}.1': page for name, page in pages.items()}
     files['bash-completion/completions/kappascope'] = bash(options, figures, paths)
     for folder in ('site-functions', 'vendor-completions'):  # of a prefix of one's own, and of Debian's packages
-        files[f'zsh/{folder}/_kappascope'] = f'#compdef kappascope\nautoload -U +X bashcompinit && bashcompinit\n{bash(options, figures, paths)}'
+        files[f'zsh/{folder}/_kappascope'] = zsh(options, figures, paths)
     files['fish/vendor_completions.d/kappascope.fish'] = fish(options, verbs, figures, paths, scoped_of(helps['run']))
     for name, text in files.items():
         path = share / name

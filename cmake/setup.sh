@@ -67,7 +67,9 @@ libfreetype-dev has_library freetype2'
 packages_test='
 clang command -v clang++
 libclang-rt-dev has_sanitizers
-poppler-utils command -v pdftoppm'
+poppler-utils command -v pdftoppm
+fish command -v fish
+zsh command -v zsh'
 packages_window_test='
 xvfb command -v Xvfb
 xclip command -v xclip

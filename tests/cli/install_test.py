@@ -2,8 +2,11 @@
 import json
 import os
 import pathlib
+import pty
 import re
+import select
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -83,9 +86,38 @@ class Install(Case):
                                ('run|models/d8-kappa|--layers|', '2 3 4 5 6 7'), ('info|models/d', 'models/d8-kappa')):
             if shutil.which('fish'):
                 self.assertLessEqual({*expected.split()}, {*self.completed(share, 'fish', line)}, line)
+        for line, expected in (('ru', 'run'), ('plot|--figures|loss,kappa-di', 'loss,kappa-distribution'), ('info|models/d', 'models/d8-kappa')):
+            if shutil.which('zsh'):
+                self.assertEqual(self.line_of_zsh(share, line), ' '.join(['kappascope', *line.split('|')[:-1], expected]))
 
-    def completed(self, share, shell, line):
-        """What the shell offers for a line of words, parted by |, in a folder with a model and a run."""
+    def line_of_zsh(self, share, line):
+        """The line of a new zsh after its first TAB."""
+        home, environment = self.completing()
+        (home / '.zshrc').write_text(f'fpath=({share}/zsh/site-functions $fpath); autoload -U compinit; compinit -u -D; PS1=\n'
+                                     'shown() { zle expand-or-complete; print -rn -- "<$BUFFER>"; }; zle -N shown; bindkey "^I" shown; print ready\n')
+        process, terminal = pty.fork()
+        if process == 0:
+            os.chdir(home)
+            os.execvpe('zsh', ['zsh', '-d', '-i'], {**environment, 'ZDOTDIR': str(home), 'TERM': 'dumb'})
+        try:
+            said = self.read_until(terminal, r'ready')
+            os.write(terminal, f'kappascope {line.replace("|", " ")}\t'.encode())
+            said = self.read_until(terminal, r'<kappascope [^>]*>')
+            return re.search(r'<(kappascope [^>]*)>', said)[1]
+        finally:
+            os.kill(process, signal.SIGKILL)
+            os.waitpid(process, 0)
+            os.close(terminal)
+
+    def read_until(self, terminal, wanted):
+        said = ''
+        while not re.search(wanted, said):
+            self.assertTrue(select.select([terminal], [], [], 60)[0], said)
+            said += os.read(terminal, 1 << 16).decode()
+        return said
+
+    def completing(self):
+        """A folder with a model and a run, and the variables of a shell that completes there."""
         home = self.folder / 'completing'
         if not home.exists():
             (home / 'models').mkdir(parents=True)
@@ -93,6 +125,11 @@ class Install(Case):
             (home / 'out').mkdir()
             (home / 'out/trace.npz').touch()
             (home / 'out/summary.json').write_text(json.dumps({'dense_layers': [{'layer': 0}], 'layers': [{'layer': 3}, {'layer': 4}]}, indent=2))
+        return home, {**os.environ, 'PATH': f'{BUILD}:{os.environ["PATH"]}', 'HOME': str(home), 'HF_HUB_CACHE': str(home)}
+
+    def completed(self, share, shell, line):
+        """What the shell offers for a line of words, parted by |."""
+        home, environment = self.completing()
         words = ['kappascope', *line.split('|')]
         script = (f'source "{share}/bash-completion/completions/kappascope"; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); '
                   '_kappascope; printf "%s\\n" "${COMPREPLY[@]}" | sort -u')
@@ -100,7 +137,6 @@ class Install(Case):
         if shell == 'fish':
             command = ['fish', '--no-config', '-c', f'source {share}/fish/vendor_completions.d/kappascope.fish; '
                        f"complete -C '{' '.join(words)}'"]
-        environment = {**os.environ, 'PATH': f'{BUILD}:{os.environ["PATH"]}', 'HOME': str(home), 'HF_HUB_CACHE': str(home)}
         said = subprocess.run(command, capture_output=True, text=True, check=True, cwd=home, env=environment).stdout
         return [offered.split('\t')[0].rstrip('/') for offered in said.splitlines()]  # fish adds what it is
 
