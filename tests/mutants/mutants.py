@@ -148,10 +148,13 @@ class Work:
             deps.symlink_to(ROOT / "build/deps")
 
     def faults_in(self, log):
-        """Numbers of the faults in whose lines the compiler complains."""
+        """Numbers of the faults in whose lines the compiler complains; when it complains elsewhere, those
+        of the headers that it names: a constant made of one of their defaults can no longer be one."""
         places = set(re.findall(r"(?:^|[ (])" + re.escape(str(self.tree)) + r"/([^:\s]+):(\d+)[:,]", log, re.M))
-        return [n for n in self.numbers() for path, line in places if self.sites[n].path == path and
-                self.sites[n].line <= int(line) <= self.sites[n].last_line]
+        wrong = [n for n in self.numbers() for path, line in places if self.sites[n].path == path and
+                 self.sites[n].line <= int(line) <= self.sites[n].last_line]
+        named = {path for path, _ in places if path.endswith(".h")}
+        return wrong or [n for n in self.numbers() if self.sites[n].path in named]
 
     def configure(self, preset):
         torch = (ROOT / "build/deps/torch-root").read_text().strip()

@@ -130,6 +130,18 @@ class Judged(unittest.TestCase):
             fault = {"KAPPASCOPE_MUTANT": "7"}
             self.assertEqual(given, [fault, {}, fault][:len(verdicts)])
 
+    def test_whose_fault_it_is_that_the_copy_does_not_build(self):
+        work = mutants.Work.__new__(mutants.Work)
+        work.tree, work.dropped = pathlib.Path("/copy"), set()
+        work.sites = [sites.Site(path, line, line, 0, 1, "constant", "1")
+                      for path, line in (("core/a.h", 52), ("core/b.h", 7), ("core/b.cpp", 7))]
+        beside = ("In file included from /copy/core/a.h:1,\n"
+                  "                 from /copy/tests/a_test.cpp:3:\n"
+                  "/copy/tests/a_test.cpp:16:92: error: call to non-constexpr function acts(int)\n")
+        self.assertEqual(work.faults_in(beside), [0])
+        self.assertEqual(work.faults_in(beside + "/copy/core/b.cpp:7:1: error: narrowing\n"), [2])
+        self.assertEqual(work.faults_in("ld: out of memory\n"), [])
+
     def prepare(self, folder):
         wanted = {"at < kLimit", "width * height", "values.push_back(area(2, 1))", "value - 1"}
         chosen = [s for s in found() if text(s) in wanted]
