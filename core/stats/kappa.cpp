@@ -1,9 +1,11 @@
 #include "core/stats/kappa.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "core/stats/kappa_corpus.h"
 #include "core/stats/kappa_histogram.h"
+#include "core/stats/kappa_population.h"
 #include "core/stats/select.h"
 #include "core/trace/corpus_totals.h"
 
@@ -36,8 +38,7 @@ struct Tails {
 template <typename Population>
 Tails tails_of(const Population& population, std::int64_t e) {
   const std::int64_t n = population.count(e), part = (n + 19) / 20;  // ⌈5 %⌉
-  const auto border =
-      order_statistics({part - 1, n - part}, [&](auto&& visit) { population.each(e, visit); });
+  const std::vector<float> border = population.order_statistics({part - 1, n - part}, e);
   double low_sum = 0, high_sum = 0;
   std::int64_t low_count = 0, high_count = 0;
   population.each(e, [&](float u, std::int64_t multiplicity) {
@@ -55,18 +56,14 @@ Tails tails_of(const Population& population, std::int64_t e) {
   return {high_sum / static_cast<double>(part), low_sum / static_cast<double>(part)};
 }
 
-// 5, 50 and 95 % of the κ of all experts, or of one.
+// 5, 50 and 95 % of all κ.
 template <typename Population>
-void set_quantiles(Band& band, const Population& population, std::int64_t expert) {
-  const std::int64_t n = expert < 0 ? population.count() : population.count(expert);
-  if (n == 0) { return; }
-  const auto all = [&](auto&& visit) {
-    for (std::int64_t e = 0; e < population.experts(); ++e) {
-      if (expert < 0 || e == expert) { population.each(e, visit); }
-    }
-  };
-  const std::vector<double> values =
-      quantiles_of(n, kBandQuantiles, all, [&](float u) -> double { return population.kappa(u); });
+void set_quantiles(Band& band, const Population& population) {
+  if (population.count() == 0) { return; }
+  const std::vector<double> values = quantiles_among(
+      population.count(), kBandQuantiles,
+      [&](const std::vector<std::int64_t>& ranks) { return population.order_statistics(ranks); },
+      [&](float u) { return population.kappa(u); });
   band.p05 = values[0];
   band.p50 = values[1];
   band.p95 = values[2];
@@ -93,7 +90,7 @@ KappaBand corpus_band(const TraceLayer& layer, const KappaFunction& kappa,
                                  : corpus_mean_kappa(layer, expert);
   KappaBand result;
   if (kappa.by_gate()) {
-    set_quantiles(result.band, population, expert);
+    set_quantiles(result.band, population);
     result.rank_error = corpus_rank_error(layer, kappa, expert);
   } else {
     result = histogram_band(kappa_density(layer, kappa, expert));
@@ -164,6 +161,23 @@ KappaFunction::Source source_in_corpus(const TraceLayer& layer, KappaSource sour
   return Source::constant;
 }
 
+// Mean of ln κ of the kept entries, in their order.
+double mean_log_kappa(const TraceLayer& layer, const KappaPopulation& population,
+                      std::int64_t expert) {
+  Mean mean;
+  const auto add = [&](std::int64_t entry) {
+    mean.add(population.mean_log_kappa(layer.expert(entry), entry));
+  };
+  if (expert >= 0) {
+    for (const std::int64_t entry : population.entries(expert)) { add(entry); }
+    return mean.value();
+  }
+  for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
+    if (population.counts(entry)) { add(entry); }
+  }
+  return mean.value();
+}
+
 }  // namespace
 
 KappaFunction kappa_function(const TraceLayer& layer) {
@@ -232,43 +246,13 @@ KappaBounds kappa_bounds(const TraceLayer& layer, std::int64_t expert) {
   return any ? bounds : KappaBounds{};
 }
 
-KappaValues::KappaValues(const TraceLayer& layer, const KappaFunction& kappa)
-    : layer_(layer),
-      kappa_(kappa),
-      score_(layer.slot_part(layer.trace.kappa_input)),
-      recorded_(layer.slot_part(layer.trace.kappa_min)),
-      recorded_mean_(layer.slot_part(layer.trace.kappa_mean)),
-      direct_(kappa.source == KappaFunction::Source::constant || kappa.factors) {
-  if (kappa.experts.empty()) { return; }
-  log_bound_ = std::abs(static_cast<double>(kappa.experts.front().log_bound));
-  sign_ = kappa.experts.front().log_bound < 0 ? -1 : 1;
-}
-
-KappaPopulation::KappaPopulation(const TraceLayer& layer, const KappaFunction& kappa)
-    : KappaValues(layer, kappa), begin_(static_cast<std::size_t>(layer.experts) + 1) {
-  const std::int64_t all = layer.tokens * layer.slots;
-  for (std::int64_t entry = 0; entry < all; ++entry) {
-    if (counts(entry)) { ++begin_[layer.expert(entry) + 1]; }
-  }
-  for (std::size_t e = 1; e < begin_.size(); ++e) { begin_[e] += begin_[e - 1]; }
-  entries_.resize(static_cast<std::size_t>(begin_.back()));
-  std::vector<std::int64_t> next = begin_;
-  for (std::int64_t entry = 0; entry < all; ++entry) {
-    if (!counts(entry)) { continue; }
-    auto& at = next[layer.expert(entry)];
-    entries_[at++] = entry;
-  }
-}
-
 KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert) {
   if (layer.trace.corpus) {
     return corpus_band(layer, kappa, CorpusKappa(layer, kappa, expert), expert);
   }
-  const KappaPopulation population(layer, kappa);
-  const std::int64_t first = std::max<std::int64_t>(0, expert);
-  const std::int64_t end = expert < 0 ? population.experts() : expert + 1;
+  const KappaPopulation population(layer, kappa, expert);
   Mean mean;
-  for (std::int64_t e = first; e < end; ++e) {
+  for (std::int64_t e = 0; e < population.experts(); ++e) {
     const Mean part = recorded_mean(layer, population.entries(e));
     mean.sum += part.sum;
     mean.count += part.count;
@@ -277,10 +261,8 @@ KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::i
   if (!kappa.exact()) {
     result = histogram_band(kappa_density(layer, kappa, expert));
   } else {
-    set_quantiles(result.band, population, expert);
-    Mean log_mean;
-    for (const double value : slot_log_kappa(layer, kappa, expert).value) { log_mean.add(value); }
-    result.log_mean = log_mean.value();
+    set_quantiles(result.band, population);
+    result.log_mean = mean_log_kappa(layer, population, expert);
   }
   result.band.mean = mean.value();
   return result;
@@ -318,26 +300,16 @@ KappaSummary kappa_summary(const TraceLayer& layer, const KappaFunction& kappa) 
   return summary;
 }
 
-SlotLogKappa slot_log_kappa(const TraceLayer& layer, const KappaFunction& kappa,
-                            std::int64_t expert) {
+SlotLogKappa slot_log_kappa(const TraceLayer& layer, const KappaFunction& kappa) {
   SlotLogKappa result;
   result.value.assign(static_cast<std::size_t>(layer.tokens * layer.slots), kNaN);
   result.exact = kappa.exact();
   const KappaValues values(layer, kappa);
   const std::span<const float> means = layer.slot_part(layer.trace.kappa_mean);
   for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
-    const std::int64_t e = layer.expert(entry);
-    if ((expert >= 0 && e != expert) || !values.counts(entry)) { continue; }
-    double& value = result.value[entry];
-    if (!result.exact) {
-      value = std::log(static_cast<double>(means[entry]));
-      continue;
-    }
-    double sum = 0;
-    values.each_of_entry(e, entry, [&](float u, std::int64_t multiplicity) {
-      sum += values.log_kappa(u) * static_cast<double>(multiplicity);
-    });
-    value = sum / static_cast<double>(kappa.gates);
+    if (!values.counts(entry)) { continue; }
+    result.value[entry] = result.exact ? values.mean_log_kappa(layer.expert(entry), entry)
+                                       : std::log(static_cast<double>(means[entry]));
   }
   return result;
 }

@@ -4,7 +4,6 @@
 // everything after it double. With factors they are selected among float32 κ.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -55,76 +54,6 @@ struct KappaBounds {
 };
 KappaBounds kappa_bounds(const TraceLayer& layer, std::int64_t expert = -1);
 
-// u of the entries of one layer, and what makes κ of it.
-class KappaValues {
- public:
-  KappaValues(const TraceLayer& layer, const KappaFunction& kappa);
-
-  // False: dropped, or spoilt by NaN or Inf weights.
-  bool counts(std::int64_t entry) const {
-    return layer_.kept(entry) && layer_.router_finite(entry / layer_.slots) &&
-           !recorded_mean_.empty() && std::isfinite(recorded_mean_[entry]);
-  }
-
-  // visit(u, multiplicity) for every value of one entry. u grows with κ, or is κ itself.
-  template <typename Visit>
-  void each_of_entry(std::int64_t e, std::int64_t entry, Visit&& visit) const {
-    if (kappa_.source == KappaFunction::Source::constant) {
-      return visit(recorded_[entry], kappa_.gates);
-    }
-    each_at(e, score_[entry], 1, visit);
-  }
-  // The same of expert e at score s, that of `times` entries.
-  template <typename Visit>
-  void each_at(std::int64_t e, float s, std::int64_t times, Visit&& visit) const {
-    const KappaView& view = kappa_.experts[e];
-    const auto number = [&](std::int64_t i) {
-      return direct_ ? static_cast<float>(kappa_at(view, i, s)) : sign_ * view.argument(i, s, 0);
-    };
-    if (view.uniform()) { return visit(number(0), times * kappa_.gates); }
-    for (std::int64_t i = 0; i < kappa_.gates; ++i) { visit(number(i), times); }
-  }
-  double log_kappa(float u) const {
-    if (direct_) { return std::log(static_cast<double>(u)); }
-    // tanh by one exponential: absolute error 1e-16, a third of the time
-    return log_bound_ * (1 - 2 / (std::exp(2 * static_cast<double>(u)) + 1));
-  }
-  double kappa(float u) const { return direct_ ? u : std::exp(log_kappa(u)); }
-
- protected:
-  const TraceLayer& layer_;
-  const KappaFunction& kappa_;
-
- private:
-  std::span<const float> score_, recorded_, recorded_mean_;  // [T,K]
-  double log_bound_ = 0;                                     // |ln U|
-  float sign_ = 1;                                           // −1 where U < 1
-  bool direct_ = false;                                      // the values are κ
-};
-
-// The population of one layer: the entries that count, by expert.
-class KappaPopulation : public KappaValues {
- public:
-  KappaPopulation(const TraceLayer& layer, const KappaFunction& kappa);
-
-  std::int64_t experts() const { return layer_.experts; }
-  std::span<const std::int64_t> entries(std::int64_t e) const {  // t·K + k, ascending
-    const auto first = static_cast<std::size_t>(begin_[e]);
-    const auto last = static_cast<std::size_t>(begin_[e + 1]);
-    return std::span(entries_).subspan(first, last - first);
-  }
-  std::int64_t count(std::int64_t e) const { return std::ssize(entries(e)) * kappa_.gates; }
-  std::int64_t count() const { return std::ssize(entries_) * kappa_.gates; }
-
-  template <typename Visit>
-  void each(std::int64_t e, Visit&& visit) const {
-    for (const std::int64_t entry : entries(e)) { each_of_entry(e, entry, visit); }
-  }
-
- private:
-  std::vector<std::int64_t> begin_, entries_;  // [E+1], by expert
-};
-
 // κ over kept (token, slot, gate) of one layer, or of one expert of it. Where κ does not follow
 // from s and known parameters, median, band and mean of ln κ are read off kappa_hist (error below
 // 2 ln U / 64 in ln κ) and `exact` is false. Of a corpus the mean of ln κ is exact all the same,
@@ -149,14 +78,13 @@ struct KappaSummary {
 };
 KappaSummary kappa_summary(const TraceLayer& layer, const KappaFunction& kappa);
 
-// Mean over gates of ln κ of every kept entry [T,K], or of one expert's; NaN elsewhere. Where κ
+// Mean over gates of ln κ of every kept entry [T,K]; NaN elsewhere. Where κ
 // does not follow from s and known parameters, ln of the recorded mean κ, which is never smaller:
 // then `exact` is false.
 struct SlotLogKappa {
   std::vector<double> value;
   bool exact = true;
 };
-SlotLogKappa slot_log_kappa(const TraceLayer& layer, const KappaFunction& kappa,
-                            std::int64_t expert = -1);
+SlotLogKappa slot_log_kappa(const TraceLayer& layer, const KappaFunction& kappa);
 
 }  // namespace kappascope

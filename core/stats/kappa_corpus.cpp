@@ -50,6 +50,15 @@ std::int64_t CorpusKappa::count() const {
   return all;
 }
 
+std::vector<float> CorpusKappa::order_statistics(const std::vector<std::int64_t>& ranks,
+                                                 std::int64_t expert) const {
+  return kappascope::order_statistics(ranks, [&](auto&& visit) {
+    for (std::int64_t e = 0; e < experts(); ++e) {
+      if (expert < 0 || e == expert) { each(e, visit); }
+    }
+  });
+}
+
 double corpus_log_kappa(const TraceLayer& layer, const KappaFunction& kappa, std::int64_t expert) {
   const KappaTotals& totals = totals_of(layer);
   Sum sum;

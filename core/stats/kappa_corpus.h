@@ -5,7 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/stats/kappa.h"
+#include "core/stats/kappa_population.h"
+#include "core/stats/select.h"
 #include "core/trace/corpus_totals.h"
 
 namespace kappascope {
@@ -32,6 +33,9 @@ class CorpusKappa : public KappaValues {
       }
     }
   }
+  // As KappaPopulation has it.
+  std::vector<float> order_statistics(const std::vector<std::int64_t>& ranks,
+                                      std::int64_t expert = -1) const;
 
  private:
   // [E] scores, or κ where it is constant

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/stats/kappa_corpus.h"
+#include "core/stats/kappa_population.h"
 #include "core/trace/meta.h"
 
 namespace kappascope {
@@ -90,7 +91,7 @@ KappaDensity kappa_density(const TraceLayer& layer, const KappaFunction& kappa,
   if (!(log_bound > 0) || !std::isfinite(log_bound)) { return result; }
   if (anew) {
     result.counts = corpus ? count_anew(CorpusKappa(layer, kappa, expert), expert, log_bound)
-                           : count_anew(KappaPopulation(layer, kappa), expert, log_bound);
+                           : count_anew(KappaPopulation(layer, kappa, expert), expert, log_bound);
   } else {
     result.counts = recorded_counts(layer, expert, result.bound < 1);
   }

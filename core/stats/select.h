@@ -102,17 +102,86 @@ std::vector<float> order_statistics(const std::vector<std::int64_t>& ranks, Enum
   return values;
 }
 
-// Quantiles `q` of the n ≥ 1 values that enumerate(visit) visits in the same way, each between two
-// of them as `value` has these.
-template <typename Enumerate, typename Value>
-std::vector<double> quantiles_of(std::int64_t n, std::span<const double> q, Enumerate&& enumerate,
-                                 Value&& value) {
+// The value of a rank among values in rows: of row j in [0, rows.count()) value(j, k) with
+// k < size(j), ascending by ordered_bits(), each of them weight(j) times. Bisection over the bits
+// of the value. Of a row only some thirty values and the logarithm of its length are looked at.
+template <typename Rows>
+class RowSelector {
+ public:
+  explicit RowSelector(const Rows& rows) : rows_(rows), parts_(rows.count()), ends_(rows.count()) {}
+
+  float value(std::int64_t rank) {
+    std::uint32_t low = UINT32_MAX, high = 0;
+    for (std::size_t j = 0; j < parts_.size(); ++j) {
+      parts_[j] = {0, rows_.size(j)};
+      if (rows_.size(j) == 0) { continue; }
+      low = std::min(low, ordered_bits(rows_.value(j, 0)));
+      high = std::max(high, ordered_bits(rows_.value(j, rows_.size(j) - 1)));
+    }
+    while (low < high) {
+      const std::uint32_t key = low + (high - low) / 2;
+      const bool reached = count_up_to(key) > rank;
+      (reached ? high : low) = reached ? key : key + 1;
+      for (std::size_t j = 0; j < parts_.size(); ++j) {
+        (reached ? parts_[j].end : parts_[j].begin) = ends_[j];
+      }
+    }
+    return from_ordered_bits(low);
+  }
+
+ private:
+  struct Part {  // the values up to the one sought end between these
+    std::int64_t begin, end;
+  };
+
+  // Sets ends_, too.
+  std::int64_t count_up_to(std::uint32_t key) {
+    std::int64_t count = 0;
+    for (std::size_t j = 0; j < parts_.size(); ++j) {
+      auto [begin, end] = parts_[j];
+      while (begin < end) {
+        const std::int64_t k = begin + (end - begin) / 2;
+        if (ordered_bits(rows_.value(j, k)) <= key) {
+          begin = k + 1;
+        } else {
+          end = k;
+        }
+      }
+      ends_[j] = begin;
+      count += begin * rows_.weight(j);
+    }
+    return count;
+  }
+
+  const Rows& rows_;
+  std::vector<Part> parts_;
+  std::vector<std::int64_t> ends_;
+};
+
+// As order_statistics().
+template <typename Rows>
+std::vector<float> order_statistics_of_rows(const std::vector<std::int64_t>& ranks,
+                                            const Rows& rows) {
+  RowSelector<Rows> selector(rows);
+  std::vector<float> values;
+  for (std::size_t j = 0; j < ranks.size(); ++j) {
+    const bool again = j > 0 && ranks[j] == ranks[j - 1];
+    values.push_back(again ? values.back() : selector.value(ranks[j]));
+  }
+  return values;
+}
+
+// Quantiles `q` of n ≥ 1 values whose order statistics are select(ranks), each between two of them
+// as `value` has these.
+template <typename Select, typename Value>
+std::vector<double> quantiles_among(std::int64_t n, std::span<const double> q, Select&& select,
+                                    Value&& value) {
   std::vector<std::int64_t> ranks;
   for (const double one : q) {
     const QuantilePlace place(n, one);
     ranks.insert(ranks.end(), {place.lower, place.upper});
   }
-  const std::vector<float> found = order_statistics(ranks, enumerate);
+  const std::vector<float> found = select(ranks);
   std::vector<double> quantiles;
   for (std::size_t j = 0; j < q.size(); ++j) {
     quantiles.push_back(
@@ -121,9 +190,13 @@ std::vector<double> quantiles_of(std::int64_t n, std::span<const double> q, Enum
   return quantiles;
 }
 
+// Of the values that enumerate(visit) visits.
 template <typename Enumerate>
 std::vector<double> quantiles_of(std::int64_t n, std::span<const double> q, Enumerate&& enumerate) {
-  return quantiles_of(n, q, enumerate, [](float value) { return static_cast<double>(value); });
+  return quantiles_among(
+      n, q,
+      [&](const std::vector<std::int64_t>& ranks) { return order_statistics(ranks, enumerate); },
+      [](float value) { return static_cast<double>(value); });
 }
 
 inline constexpr std::array<double, 3> kBandQuantiles = {0.05, 0.5, 0.95};

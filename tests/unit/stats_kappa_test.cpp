@@ -14,21 +14,23 @@
 namespace kappascope {
 namespace {
 
-// 7 tokens × 2 slots over 3 experts of 33 gates; expert 2 gets nothing; two slots dropped.
+// Tokens × 2 slots over 3 experts of 33 gates; expert 0 gets all tokens, 1 the first five, the
+// second slots of the others are dropped; 2 gets nothing.
 struct RandomLayer {
   static constexpr std::int64_t kExperts = 3, kGates = 33;
-  HandTrace hand{1, 7, kExperts, 2, kGates};
+  HandTrace hand;
   std::vector<float> scale, bias;
   std::vector<std::vector<double>> of_expert{3};
 
-  explicit RandomLayer(float bound, bool with_scale = true) {
+  explicit RandomLayer(float bound, bool with_scale = true, std::int64_t tokens = 7)
+      : hand{1, tokens, kExperts, 2, kGates} {
     std::mt19937 random(11);
     std::normal_distribution<float> normal;
     for (std::int64_t i = 0; i < kExperts * kGates; ++i) {
       if (with_scale) { scale.push_back(normal(random)); }
       bias.push_back(0.3f * normal(random));
     }
-    for (std::int64_t t = 0; t < 7; ++t) {
+    for (std::int64_t t = 0; t < tokens; ++t) {
       for (std::int64_t k = 0; k < 2; ++k) {
         const std::int64_t e = k == 0 ? 0 : 1;
         if (k == 1 && t > 4) {
@@ -79,7 +81,7 @@ void expect_population(const RandomLayer& random, const KappaSummary& summary) {
   for (std::size_t e = 0; e < 2; ++e) {
     std::vector<double> own = random.of_expert[e];
     std::sort(own.begin(), own.end());
-    const std::size_t part = (own.size() + 19) / 20;  // 12 of 231, 9 of 165
+    const std::size_t part = (own.size() + 19) / 20;  // of 7 tokens 12 of 231, 9 of 165
     double low = 0, high = 0, whole = 0;
     for (std::size_t j = 0; j < part; ++j) {
       low += own[j] / static_cast<double>(part);
@@ -102,6 +104,21 @@ TEST(StatsKappa, PopulationOfAllGates) {
     RandomLayer random(bound);
     const HandKappa kappa(3, 33, bound, random.scale, random.bias);
     expect_population(random, kappa_summary(TraceLayer(random.hand.trace, 0), kappa.kappa));
+  }
+}
+
+// Their quantiles are selected among sorted rows instead of counted.
+TEST(StatsKappa, PopulationOfManyTokens) {
+  for (const float bound : {3.0f, 0.5f}) {
+    for (const bool with_scale : {true, false}) {
+      RandomLayer random(bound, with_scale, 600);
+      const HandKappa kappa(3, 33, bound, random.scale, random.bias);
+      expect_population(random, kappa_summary(TraceLayer(random.hand.trace, 0), kappa.kappa));
+      std::sort(random.of_expert[0].begin(), random.of_expert[0].end());
+      const KappaBand first = kappa_band(TraceLayer(random.hand.trace, 0), kappa.kappa, 0);
+      EXPECT_NEAR(first.band.p05, quantile(random.of_expert[0], 0.05), 1e-6);
+      EXPECT_NEAR(first.band.p95, quantile(random.of_expert[0], 0.95), 1e-6);
+    }
   }
 }
 

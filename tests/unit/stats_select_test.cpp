@@ -62,6 +62,41 @@ TEST(StatsSelect, ValuesThatDifferInTheLastBit) {
             (std::vector<float>{values[0], values[3], values[5]}));
 }
 
+struct Rows {
+  std::vector<std::vector<float>> values;
+  std::vector<std::int64_t> weights;
+
+  std::size_t count() const { return values.size(); }
+  std::int64_t size(std::size_t row) const { return std::ssize(values[row]); }
+  float value(std::size_t row, std::int64_t k) const { return values[row][k]; }
+  std::int64_t weight(std::size_t row) const { return weights[row]; }
+};
+
+TEST(StatsSelect, EveryRankOfRows) {
+  const float inf = std::numeric_limits<float>::infinity();
+  std::mt19937 random(3);
+  std::normal_distribution<float> normal;
+  Rows rows{{{}, {-inf, -0.0f, 0.0f, 0.25f, inf}, {0.25f}, {-0.0f, -0.0f}, {}}, {1, 2, 3, 1, 5}};
+  for (int i = 0; i < 100; ++i) {
+    rows.values.back().push_back(i % 7 == 0 ? 0.25f : normal(random));
+  }
+  std::sort(rows.values.back().begin(), rows.values.back().end());
+  std::vector<float> all;
+  for (std::size_t row = 0; row < rows.count(); ++row) {
+    for (const float value : rows.values[row]) {
+      all.insert(all.end(), static_cast<std::size_t>(rows.weights[row]), value);
+    }
+  }
+  std::sort(all.begin(), all.end(),
+            [](float a, float b) { return ordered_bits(a) < ordered_bits(b); });
+  std::vector<std::int64_t> ranks;
+  for (std::int64_t r = 0; r < std::ssize(all); ++r) { ranks.insert(ranks.end(), {r, r}); }
+  const std::vector<float> found = order_statistics_of_rows(ranks, rows);
+  for (std::size_t r = 0; r < ranks.size(); ++r) {
+    EXPECT_EQ(ordered_bits(found[r]), ordered_bits(all[r / 2])) << r;
+  }
+}
+
 TEST(StatsQuantile, InterpolatesLinearly) {
   EXPECT_DOUBLE_EQ(sorted_quantile({0, 1, 2, 3}, 0.5), 1.5);
   EXPECT_DOUBLE_EQ(sorted_quantile({0, 10}, 0.05), 0.5);
