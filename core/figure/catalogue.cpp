@@ -324,7 +324,7 @@ Figure FigureEntry::make(Traces traces, const FigureChoices& chosen) const {
              common_columns(figure, *this, *shown[of], chosen));
     if (overlay) { figure.tables[i].run = words[of]; }
   }
-  keep_tokens(figure, tokens_of(chosen));
+  keep_tokens(figure, tokens_of(chosen), shown.front()->path.string());
   if (!chosen.layers.empty() && !(heeded(chosen) & kLayerChoice)) {
     const bool lens = needs == FigureNeeds::lens;
     figure.part_of_layers = keep_layers(figure, chosen.layers,

@@ -16,13 +16,14 @@ std::int64_t number_at(const FigureAxis& axis, std::int64_t position) {
   return axis.subjects.empty() ? position : axis.subjects[position];
 }
 
-Positions positions_in(const FigureAxis& axis, TokenRange range) {
+Positions positions_in(const FigureAxis& axis, TokenRange range, const std::string& file) {
   const auto count = static_cast<std::int64_t>(axis.names.size());
   std::int64_t begin = 0, end = count;
+  require(count > 0, ExitCode::usage, {file}, "has no tokens to choose from");
   while (begin < end && number_at(axis, begin) < range.first) { ++begin; }
   while (end > begin && number_at(axis, end - 1) > range.last) { --end; }
-  require(begin < end, ExitCode::usage, {}, "no token of this text is in ", range.first, "-",
-          range.last, "; it has ", count);
+  require(begin < end, ExitCode::usage, {file}, "no token is in ", range.first, "-", range.last,
+          "; expected a range within ", number_at(axis, 0), "-", number_at(axis, count - 1));
   return {begin, end};
 }
 
@@ -98,8 +99,8 @@ void cut_marks(std::vector<double>& position, Positions keep, double shift, List
 }
 
 // Positions of a category axis are counted anew; numbers along another one stay.
-void cut_panel(Panel& panel, TokenRange range) {
-  const Positions keep = positions_in(panel.x, range);
+void cut_panel(Panel& panel, TokenRange range, const std::string& file) {
+  const Positions keep = positions_in(panel.x, range, file);
   const bool category = panel.x.scale == Scale::category;
   const double shift = category ? static_cast<double>(keep.first) : 0;
   if (category) {
@@ -145,10 +146,10 @@ bool has_token_axis(const Figure& figure) {
                      [](const Panel& panel) { return has_token_axis(panel); });
 }
 
-void keep_tokens(Figure& figure, TokenRange range) {
+void keep_tokens(Figure& figure, TokenRange range, const std::string& file) {
   if (range.all()) { return; }
   for (Panel& panel : figure.panels) {
-    if (panel.x.subject == AxisSubject::token) { cut_panel(panel, range); }
+    if (panel.x.subject == AxisSubject::token) { cut_panel(panel, range, file); }
   }
   for (Table& table : figure.tables) {
     keep_rows(table, "token",

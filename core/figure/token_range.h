@@ -27,8 +27,8 @@ bool has_token_axis(const Figure& figure);
 
 // Leaves of every panel with tokens along x, and of every table with a column "token", what is in
 // the range; colours and all other panels stay as they are. A figure without tokens is not changed.
-// Errors: usage, when the range holds none of its tokens.
-void keep_tokens(Figure& figure, TokenRange range);
+// Errors: usage, when the range holds none of its tokens, which are those of `file`.
+void keep_tokens(Figure& figure, TokenRange range, const std::string& file);
 
 // Keeps the rows of a table whose whole number in a column is to be kept; false: it has no such
 // column, and stays as it is.

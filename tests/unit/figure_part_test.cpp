@@ -58,7 +58,7 @@ TEST(TokenRange, IsReadAsFirstAndLast) {
 
 TEST(TokenRange, LeavesOfCellsAndLinesWhatLiesInIt) {
   Figure figure = sample();
-  keep_tokens(figure, {3, 6});
+  keep_tokens(figure, {3, 6}, "a/trace.npz");
   const Panel& cells = figure.panels[0];
   const HeatMap& map = cells.heat_map[0];
   EXPECT_EQ(map.columns, 4);
@@ -93,7 +93,7 @@ TEST(TokenRange, CutsTablesByTheirTokens) {
   value.values = figure.panels[0].heat_map[0].cells;
   table.columns = {layer, token, value};
   figure.tables = {table};
-  keep_tokens(figure, {8, 100});
+  keep_tokens(figure, {8, 100}, "a/trace.npz");
   const Table& kept = figure.tables[0];
   EXPECT_EQ(kept.rows, 4);
   EXPECT_EQ(std::get<std::vector<std::int64_t>>(kept.columns[0].values),
@@ -103,7 +103,13 @@ TEST(TokenRange, CutsTablesByTheirTokens) {
   EXPECT_EQ(std::get<std::vector<float>>(kept.columns[2].values),
             (std::vector<float>{8, 9, 18, 19}));
   Figure none = sample();
-  EXPECT_THROW(keep_tokens(none, {10, 12}), Error);
+  try {
+    keep_tokens(none, {10, 12}, "a/trace.npz");
+    ADD_FAILURE();
+  } catch (const Error& error) {
+    EXPECT_EQ(std::string(error.what()),
+              "a/trace.npz: no token is in 10-12; expected a range within 0-9");
+  }
 }
 
 TEST(LayerRange, WhatIsAtALayerGoesWithIt) {
