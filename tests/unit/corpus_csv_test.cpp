@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "core/csv_text.h"
 #include "tests/unit/corpus_fixture.h"
 
 namespace kappascope {
@@ -67,6 +68,12 @@ TEST(CorpusCsv, RecordsAreTheSameWhereverABlockEnds) {
               (Lines{"0 a.csv:2 [] " + padding, "1 a.csv:3 [w] é,\"\n\r\n", "2 a.csv:6 [] plain"}))
         << before;
   }
+}
+
+TEST(CsvText, WhatMustBeEscapedIsWrittenAsJsonHasIt) {
+  std::string out;
+  put_csv_text(out, "a,\"\n\xFF\u200B\U000E0001\U0001F600");
+  EXPECT_EQ(out, "a\\u002c\\u0022\\n\\ufffd\\u200b\\udb40\\udc01\U0001F600");
 }
 
 }  // namespace

@@ -13,6 +13,19 @@
 namespace kappascope {
 namespace {
 
+// What opening says of a model without weights.
+std::string missed(const std::string& type, int layers, const std::string& more) {
+  const testing::TempFolder folder;
+  folder.write("config.json", R"({"model_type":")" + type + R"(","num_hidden_layers":)" +
+                                  std::to_string(layers) + more + "}");
+  folder.write(
+      "model.safetensors",
+      testing::safetensors_of(R"({"model.embed_tokens.weight":)" +
+                                  testing::safetensors_entry("F32", "[2,2]", "[0,16]") + "}",
+                              16));
+  return testing::error_of([&] { open_model(folder.path(), {}); });
+}
+
 TEST(Families, AbsentFieldsHaveTheValuesOfTransformers) {
   const struct {
     const char *type, *config;
@@ -49,20 +62,24 @@ TEST(Families, AbsentFieldsHaveTheValuesOfTransformers) {
                  "mlp.experts.0.gate_proj.weight: missing; expected [768, 2048]",
                  "expected [151936, 2048]"}}};
   for (const auto& one : cases) {
-    const testing::TempFolder folder;
-    folder.write("config.json", std::string(R"({"model_type":")") + one.type +
-                                    R"(","num_hidden_layers":1)" + one.config + "}");
-    folder.write(
-        "model.safetensors",
-        testing::safetensors_of(R"({"model.embed_tokens.weight":)" +
-                                    testing::safetensors_entry("F32", "[2,2]", "[0,16]") + "}",
-                                16));
-    const std::string found = testing::error_of([&] { open_model(folder.path(), {}); });
+    const std::string found = missed(one.type, 1, one.config);
     EXPECT_EQ(found.substr(0, 2), "3 ") << one.type;
     for (const std::string& shape : one.shapes) {
       EXPECT_NE(found.find(shape), found.npos) << one.type << ": " << shape << "\n" << found;
     }
   }
+}
+
+// The first twenty tensors are said: they end in the second layer.
+TEST(Families, WhichLayersOfQwen3NextAttend) {
+  const auto second = [](const std::string& every) {
+    return missed("qwen3_next", 2, R"(,"mlp_only_layers":[0])" + every);
+  };
+  const std::string usual = second("");  // every fourth
+  EXPECT_NE(usual.find("model.layers.1.linear_attn"), usual.npos) << usual;
+  const std::string other = second(R"(,"full_attention_interval":2)");
+  EXPECT_NE(other.find("model.layers.1.self_attn"), other.npos) << other;
+  EXPECT_NE(other.find("model.layers.0.linear_attn"), other.npos) << other;
 }
 
 }  // namespace

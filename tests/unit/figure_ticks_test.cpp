@@ -86,6 +86,11 @@ TEST(LogTicks, ThePartsBetweenThemAreNoneOfThem) {
   }
 }
 
+TEST(LogTicks, WhereThereIsNoRoomForAllPartsTheyAreOneTwoFive) {
+  const auto ticks = log_ticks(1, 1000, 4);
+  EXPECT_EQ(minor_log_ticks(1, 1000, ticks, 10), (std::vector<double>{2, 5, 20, 50, 200, 500}));
+}
+
 TEST(RoundStep, OneTwoFive) {
   EXPECT_EQ(round_step(10, 10), 1);
   EXPECT_EQ(round_step(11, 10), 2);

@@ -240,6 +240,20 @@ TEST(Layouts, MemoryIsThatOfWeightsAsTheyAreMultiplied) {
   EXPECT_EQ(plan_memory(opened.model, {}).weights, expected);
 }
 
+// Two blocks of logits are in memory, which of a large vocabulary are the most of a call.
+TEST(Layouts, MemoryOfACallGrowsWithTheVocabulary) {
+  ModelSpec spec;
+  spec.sparse = true;
+  spec.vocab = 20000;
+  const OpenedLayout small(spec);
+  spec.vocab = 30000;
+  const OpenedLayout large(spec);
+  const auto work = [](const OpenedLayout& opened) {
+    return plan_memory(opened.model, {.tokens = 50}).work;
+  };
+  EXPECT_EQ(work(large) - work(small), 2u * 50 * 10000 * 4);
+}
+
 TEST(Layouts, FormulaByTheMarksOfItsDate) {
   EXPECT_EQ(OpenedLayout({}).model.architecture.kappa_formula, KappaFormula::v2026_06);
   const auto dated = [](bool old_names, Json more) {

@@ -30,6 +30,23 @@ TEST(Rotary, OtherAmplitudesDoNotFollowFromTheLength) {
   EXPECT_EQ(rotary_amplitude(spec, 1000), 1.2);
 }
 
+// Turns over the context: 1304, 130, 13 and 1.3; below 4 and above 1 is a ramp.
+TEST(Rotary, Llama3MixesBothBetweenItsBounds) {
+  RotarySpec spec;
+  spec.width = 8;
+  spec.base = 10000;
+  spec.scaling = RotaryScaling::llama3;
+  spec.context = 8192;
+  spec.factor = 8;
+  const std::vector<double> found = rotary_frequencies(spec, 100);
+  ASSERT_EQ(found.size(), 4u);
+  EXPECT_NEAR(found[1], 0.1, 1e-15);
+  EXPECT_NEAR(found[2], 0.01, 1e-15);
+  EXPECT_NEAR(found[3], 2.1360754402756864e-4, 1e-15);  // computed apart from this program
+  spec.context = 4096;                                  // 0.65 turns
+  EXPECT_NEAR(rotary_frequencies(spec, 100)[3], 1.25e-4, 1e-15);
+}
+
 // Both corrections lie before the first pair: that keeps its frequency, all others are slowed.
 TEST(Rotary, YarnWithoutAPairBetweenItsBoundsSlowsAllAfterThem) {
   RotarySpec spec;

@@ -153,6 +153,11 @@ TEST(StatsImportance, BitsPerByteLeavesOutWhatIsNoText) {
   const BitsPerByte bits = bits_per_byte(trace);
   EXPECT_EQ(bits.bytes, 4);
   EXPECT_DOUBLE_EQ(bits.value, 5 / (std::log(2.0) * 4));
+  const std::vector<std::int32_t> from_first = {-1, 0, 3, -1};
+  trace.char_start = from_first;
+  trace.token_text[1] = "<b>";  // of the text, though it looks like a control token
+  trace.token_bytes_hex[1] = "3c623e";
+  EXPECT_EQ(bits_per_byte(trace).bytes, 6);
   trace.token_bytes_hex = {"", "", "", ""};  // ids without a tokenizer
   EXPECT_TRUE(std::isnan(bits_per_byte(trace).value));
 }

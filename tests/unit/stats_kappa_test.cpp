@@ -261,6 +261,18 @@ TEST(StatsKappaHistogram, DensityAndBandFromCounts) {
   EXPECT_NEAR(std::log(band.band.p95), std::log(3.0) - width * 0.2, 1e-12);
 }
 
+// The rank is the last of bin 10: the quantile is its upper edge, not the lower one of bin 20.
+TEST(StatsKappaHistogram, AQuantileBetweenTwoBinsIsTheEdgeOfTheLower) {
+  HandTrace hand(1, 1, 1, 1);
+  hand.trace.kappa = true;
+  hand.trace.meta = {{"kappa", {{"bound_moe", 3.0}, {"start_layer", 0}}}};
+  hand.kappa_hist[10] = hand.kappa_hist[20] = 2;
+  hand.attach();
+  const TraceLayer layer(hand.trace, 0);
+  const KappaDensity density = kappa_density(layer, kappa_function(layer));
+  EXPECT_NEAR(histogram_band(density).band.p50, density.edges[11], 1e-12);
+}
+
 TEST(StatsKappaHistogram, OffHasNoBound) {
   HandTrace hand(1, 1, 2, 1);
   hand.trace.kappa = true;

@@ -82,6 +82,25 @@ TEST(TokenizerJson, PlacesAreThoseOfTheText) {
   EXPECT_EQ(tokenizer.size(), 10);
 }
 
+// As llama-3 has it: one step trims offsets, the next puts ids around the text; a further one goes
+// around both.
+TEST(TokenizerJson, StepsAfterTheModelAreTakenInTurn) {
+  const auto around = [](const std::string& id) {
+    return R"({"type":"TemplateProcessing","single":[{"SpecialToken":{"id":"s","type_id":0}},)"
+           R"({"Sequence":{"id":"A","type_id":0}},{"SpecialToken":{"id":"s","type_id":0}}],)"
+           R"("pair":[],"special_tokens":{"s":{"id":"s","ids":[)" +
+           id + R"(],"tokens":["s"]}}})";
+  };
+  const std::string model = R"("vocab":{"<e>":0,"a":1,"b":2,"c":3},"merges":[])";
+  const Tokenizer tokenizer = load(
+      with_components(R"(,"post_processor":{"type":"Sequence","processors":[{"type":"ByteLevel",)"
+                      R"("add_prefix_space":true,"trim_offsets":false,"use_regex":true},)" +
+                          around("2") + "," + around("3") + "]}",
+                      model));
+  EXPECT_EQ(ids_of(tokenizer.encode("a")), (std::vector<std::int32_t>{3, 2, 1, 2, 3}));
+  EXPECT_EQ(ids_of(tokenizer.encode_ordinary("a")), std::vector<std::int32_t>{1});
+}
+
 TEST(TokenizerJson, MillionMarksAreOrderedQuickly) {
   std::string text = "a";
   for (int i = 0; i < 1 << 19; ++i) { text += i % 2 == 0 ? "\u0301" : "\u0316"; }

@@ -92,6 +92,14 @@ TEST(Zip, RefusesSizesNearTheEndOfTheNumbers) {
   }
 }
 
+TEST(Zip, RefusesSizesThatSayToLookIntoAFieldThatIsNotThere) {
+  TinyEntry wrong = entry("a", "1234");
+  wrong.full_size = 0xFFFFFFFF;
+  const TinyZip zip = tiny_zip({wrong}, false);
+  EXPECT_EQ(zip_line(zip.flat()),
+            "3 " + offset_text(zip.directory_offset) + "zip: a ZIP64 extra field is missing");
+}
+
 TEST(Zip, RefusesCompressedAndEncryptedEntries) {
   TinyEntry compressed = entry("a", "1234");
   compressed.method = 8;
