@@ -85,6 +85,41 @@ GUI_TEST(capacity_in_calls_of_one_token_is_said) {
            std::string::npos);
 }
 
+GUI_TEST(how_tokens_are_drawn_is_typed) {
+  open_model(driver, "d4-kappa");
+  Workspace& workspace = driver.workspace();
+  workspace.next_run.text = kPrompt;
+  driver.ctx->ItemClick("//###text/**/###rules");
+  const auto type = [&](const char* item, const char* value) {
+    driver.ctx->ItemInputValue((std::string("//$FOCUSED/") + item).c_str(), value);
+  };
+  type("###most", "6");
+  type("###temperature", "0.8");
+  type("###mass", "0.9");
+  type("###top_k", "5");
+  type("###seed", "17");
+  driver.ctx->ItemClick("//$FOCUSED/###ends");
+  driver.ctx->ItemClick("//$FOCUSED/###stops");
+  driver.ctx->KeyCharsReplace("no such words");
+  driver.ctx->PopupCloseAll();
+  const GenerationRules& rules = workspace.next_run.rules;
+  IM_CHECK_EQ(rules.tokens, 6);
+  IM_CHECK_EQ(rules.sampling.temperature, 0.8);
+  IM_CHECK_EQ(rules.sampling.mass, 0.9);
+  IM_CHECK_EQ(rules.sampling.most, 5);
+  IM_CHECK_EQ(rules.sampling.seed, std::uint64_t(17));
+  IM_CHECK(rules.go_on_at_end);
+  IM_CHECK(rules.stops == std::vector<std::string>{"no such words"});
+  press(driver, "###generate");
+  IM_CHECK(driver.settle());
+  IM_CHECK_EQ(workspace.traces().size(), std::size_t(1));
+  const Recorded drawn = current(driver);
+  IM_CHECK_EQ(std::count(drawn.phase.begin(), drawn.phase.end(), 1), 6);
+  const Json& said = workspace.current_trace()->meta.at("generation");
+  IM_CHECK_EQ(said.at("temperature"), 0.8);
+  IM_CHECK_EQ(said.at("seed"), 17);
+}
+
 GUI_TEST(a_text_is_generated_from_a_token_on) {
   open_model(driver, "d4-kappa");
   generate(driver, 10);
