@@ -5,6 +5,7 @@
 #include <fstream>
 #include <map>
 
+#include "app/gui/find_bar.h"
 #include "app/gui/layouts.h"
 #include "tests/gui/gui_test.h"
 
@@ -284,6 +285,39 @@ GUI_TEST(values_and_commands_are_copied) {
   const std::string command = export_command(driver.gui(), "kappa-tokens");
   IM_CHECK(command.find("kappascope plot ") != std::string::npos);
   IM_CHECK(command.find("--figures kappa-tokens") != std::string::npos);
+}
+
+GUI_TEST(places_in_the_text_are_found_both_ways) {
+  open_demo(driver);
+  Workspace& workspace = driver.workspace();
+  const std::vector<FoundText> places = find_text(*workspace.current_trace(), "the");
+  IM_CHECK_GT(places.size(), std::size_t(2));
+  const auto selected = [&] {
+    driver.ctx->Yield(2);
+    return std::int64_t(workspace.selection().token);
+  };
+  workspace.pick({.token = int(places[1].first)});
+  driver.ctx->KeyPress(ImGuiMod_Ctrl | ImGuiKey_F);
+  driver.ctx->Yield(3);
+  driver.ctx->KeyChars("The");  // in either case; where it is selected, it stays
+  IM_CHECK_EQ(selected(), places[1].first);
+  driver.ctx->KeyPress(ImGuiKey_Enter);
+  IM_CHECK_EQ(selected(), places[2].first);
+  driver.ctx->ItemClick("//###text/**/###before");
+  IM_CHECK_EQ(selected(), places[1].first);
+  driver.ctx->KeyPress(ImGuiMod_Shift | ImGuiKey_F3);
+  driver.ctx->KeyPress(ImGuiMod_Shift | ImGuiKey_F3);  // from the first to the last
+  IM_CHECK_EQ(selected(), places.back().first);
+  driver.ctx->KeyPress(ImGuiKey_F3);
+  IM_CHECK_EQ(selected(), places.front().first);
+  driver.ctx->ItemClick("//###text/**/###next");
+  IM_CHECK_EQ(selected(), places[1].first);
+  for (std::int64_t token = 0; token < workspace.current_trace()->tokens; ++token) {
+    const bool within = std::any_of(places.begin(), places.end(), [&](const FoundText& place) {
+      return place.first <= token && token <= place.last;
+    });
+    IM_CHECK_SILENT(driver.gui().text.find.contains(token) == within);
+  }
 }
 
 }  // namespace kappascope::gui::test
