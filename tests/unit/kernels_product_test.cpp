@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -61,6 +62,21 @@ TEST(CpuRowProduct, ARowDoesNotDependOnItsCompany) {
       EXPECT_TRUE(std::equal(alone.begin(), alone.end(), together.begin() + r * out)) << r;
     }
   });
+}
+
+TEST(BFloat16, RoundsToTheNearestAndTiesToEven) {
+  const auto bits_of = [](std::uint32_t bits) {
+    BFloat16 narrowed;
+    narrow(std::bit_cast<float>(bits), narrowed);
+    return narrowed.bits;
+  };
+  EXPECT_EQ(bits_of(0x3F807FFF), 0x3F80);
+  EXPECT_EQ(bits_of(0x3F808000), 0x3F80);  // a tie, to the even one below
+  EXPECT_EQ(bits_of(0x3F808001), 0x3F81);
+  EXPECT_EQ(bits_of(0x3F818000), 0x3F82);  // a tie, to the even one above
+  EXPECT_EQ(bits_of(0xBF818000), 0xBF82);
+  EXPECT_EQ(bits_of(0x7F7FFFFF), 0x7F80);  // beyond the largest: infinite
+  EXPECT_EQ(bits_of(0x7FC00001), 0x7FC0);
 }
 
 TEST(CpuRowProduct, BfloatWeightsAreMultipliedAsTheFloatsTheyAre) {
