@@ -58,6 +58,8 @@ def flat(config, type_name):
         for field in ('rope_theta', 'partial_rotary_factor'):
             if field in rope:
                 config[field] = rope.pop(field)
+        if rope.get('truncate') is False:
+            rope['truncate'] = None  # as good as false, unlike a field that is not there
         silent = kind == 'default' and config['model_type'] != 'gpt_oss'  # there silence means yarn
         config['rope_scaling'] = None if silent else {type_name: kind, **rope}
     config['torch_dtype'] = config.pop('dtype', 'float32')

@@ -298,6 +298,7 @@ TEST(Config, WindowsAreTiledAndTheLastIsLong) {
   for (std::int64_t layer = 0; layer < 6; ++layer) { windows.push_back(config.window(layer)); }
   EXPECT_EQ(windows, (std::vector<std::int64_t>{32, 32, 64, 32, 32, 64}));
   EXPECT_EQ(read(with("window_pattern", "S")).window(5), 64);
+  EXPECT_EQ(read(with("window_pattern", "sl")).window(0), 32);  // in either case
   EXPECT_EQ(read(with("sequence_len", 65)).window(0), 65);
 }
 

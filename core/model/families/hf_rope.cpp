@@ -193,10 +193,10 @@ class RotaryReader {
     spec.amplitude = one > 0 && all > 0 ? grown(spec.factor, one) / grown(spec.factor, all)
                                         : grown(spec.factor, 1);
     fields_.number("attention_factor", spec.amplitude, 0, false);
-    if (truncate != nullptr && !truncate->is_boolean()) {
+    if (truncate != nullptr && !truncate->is_boolean() && !truncate->is_null()) {
       fields_.refuse("truncate", "true or false", *truncate);
     } else if (truncate != nullptr) {
-      spec.truncate = truncate->get<bool>();
+      spec.truncate = *truncate == true;  // null is false, not absent
     }
     if (spec.base == 1) { fields_.refuse("rope_theta", "another base than 1", Json(spec.base)); }
   }
@@ -211,7 +211,7 @@ class RotaryReader {
 
 const Json* truncate_in(const Json& object) {
   const auto found = object.find("truncate");
-  return found == object.end() || found->is_null() ? nullptr : &*found;
+  return found == object.end() ? nullptr : &*found;
 }
 
 }  // namespace

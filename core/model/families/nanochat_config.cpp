@@ -235,7 +235,10 @@ void read_recurrence(Fields& fields, Config& config) {
 }
 
 void read_rest(Fields& fields, Config& config) {
-  if (const std::optional<std::string> pattern = fields.text("window_pattern")) {
+  if (std::optional<std::string> pattern = fields.text("window_pattern")) {
+    for (char& letter : *pattern) {  // the reference takes either case
+      letter = letter == 's' ? 'S' : letter == 'l' ? 'L' : letter;
+    }
     const bool known = pattern->find_first_not_of("SL") == std::string::npos;
     if (pattern->empty() || !known) {
       fields.refuse("window_pattern", "letters S and L", Json(*pattern));
