@@ -6,6 +6,8 @@ check_hf_refusals.py PROGRAM MODEL_FOLDER...        small folders, as tests/gold
 """
 import json, pathlib, shutil, subprocess, sys, tempfile
 
+NULL = object()  # a field that is null; None: one that is not there
+
 CASES = [  # folder, changed fields (None: taken out), code, words
     ('mixtral-window', {}, 0, []),
     ('mixtral-window', {'hidden_act': 'gelu'}, 4, ['hidden_act', 'mixtral', 'silu', 'gelu']),
@@ -53,6 +55,11 @@ CASES = [  # folder, changed fields (None: taken out), code, words
     ('glm4-groups-bias', {'partial_rotary_factor': 0.5}, 0, []),  # rope_parameters has its own
     ('glm4-groups-bias', {'rope_parameters': {'rope_type': 'default', 'partial_rotary_factor': 0.2}}, 4,
      ['partial_rotary_factor', 'an even number', '0.2']),
+    ('glm4-groups-bias', {'rope_parameters': {'rope_type': None, 'factor': 4.0}}, 4, ['rope_type', 'null']),
+    ('gpt-oss-alpha-limit', {'sliding_window': NULL}, 4, ['layer_types', 'sliding_window']),
+    ('mellum-mixed', {'sliding_window': NULL}, 4, ['layer_types', 'sliding_window']),
+    ('phimoe-longrope-short', {'head_dim': 6, 'rope_parameters': {'rope_type': 'default', 'rope_theta': 1e4}}, 3,
+     ['q_proj.weight', 'wrong shape', '[24, 32]']),
     ('ernie-bias', {'use_bias': False, 'head_dim': 11}, 4, ['head_dim', 'an even head width']),
     ('ernie-bias', {'moe_layer_interval': 0}, 4, ['moe_layer_interval', 'a value from 1']),
     ('phimoe-longrope-short', {'rope_parameters': {'rope_type': 'yarn', 'factor': 2.0}}, 4,
@@ -84,7 +91,8 @@ def main():
             to = pathlib.Path(scratch) / str(number)
             shutil.copytree(folders[name], to)
             config = {**json.loads((to / 'config.json').read_text()), **fields}
-            config = {field: value for field, value in config.items() if field not in fields or value is not None}
+            config = {field: None if value is NULL else value for field, value in config.items()
+                      if field not in fields or value is not None}
             (to / 'config.json').write_text(json.dumps(config))
             done = subprocess.run([program, 'info', to], capture_output=True, text=True)
             missing = [word for word in words if word not in done.stderr]

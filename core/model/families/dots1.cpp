@@ -18,10 +18,7 @@ void set_dots_windows(hf::Config& config, std::vector<LayerSpec>& layers) {
     any = any || slides[i];
     layers[i].attention.window = slides[i] ? window : kNoWindow;
   }
-  if (any && window == kNoWindow) {
-    config.fields().refuse("layer_types", "full_attention alone without sliding_window",
-                           Json(hf::kSliding));
-  }
+  config.require_window(slides, window);
   if (!any) { config.fields().forget("sliding_window"); }
   config.fields().forget("max_window_layers");
 }

@@ -48,6 +48,7 @@ void read_gpt_oss(Model& model, const Json& document, const OpenOptions& /*optio
   for (std::int64_t i = 0; i < sizes.depth; ++i) { alternating.push_back(i % 2 == 0); }
   const std::vector<bool> sliding_layers = config.sliding_layers(alternating);
   const std::int64_t window = config.window(128);
+  config.require_window(sliding_layers, window);
   std::vector<LayerSpec> layers;
   for (const bool slides : sliding_layers) {
     layer.attention.window = slides ? window : kNoWindow;

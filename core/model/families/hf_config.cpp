@@ -128,6 +128,7 @@ std::int64_t Config::size(const char* field, std::int64_t absent, std::int64_t l
 }
 
 bool Config::flag(const char* field, bool absent) {
+  if (fields_.is_null(field)) { absent = false; }  // as Python has it
   fields_.boolean(field, absent);
   return absent;
 }
@@ -234,6 +235,13 @@ std::int64_t Config::window(std::int64_t absent) {
   std::int64_t keys = null ? 0 : absent;
   fields_.integer("sliding_window", keys, 1, kNoWindow);
   return keys == 0 ? kNoWindow : keys - 1;
+}
+
+void Config::require_window(const std::vector<bool>& sliding, std::int64_t window) {
+  const bool any = std::find(sliding.begin(), sliding.end(), true) != sliding.end();
+  if (any && window == kNoWindow) {
+    fields_.refuse("layer_types", "full_attention alone without sliding_window", Json(kSliding));
+  }
 }
 
 LayerSpec Config::layer(const Sizes& sizes, const RotarySpec& rotary) const {

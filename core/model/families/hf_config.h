@@ -55,7 +55,7 @@ class Config {
 
   Sizes sizes(Sizes defaults);
   std::int64_t size(const char* field, std::int64_t absent, std::int64_t low = 1);
-  bool flag(const char* field, bool absent);
+  bool flag(const char* field, bool absent);  // null: false
   double number(const char* field, double absent);  // > 0
   // One word for each layer, each of `known`; absent: `absent`.
   std::vector<std::string> per_layer(const char* field, std::int64_t layers,
@@ -89,6 +89,8 @@ class Config {
   void require_quantization(std::string_view method);
   // sliding_window as a window of ours: W keys with the query's own; absent or null: all.
   std::int64_t window(std::int64_t absent);
+  // Refuses layers that slide where there is no window.
+  void require_window(const std::vector<bool>& sliding, std::int64_t window);
 
   // One layer's attention, without window; norms before both parts.
   LayerSpec layer(const Sizes& sizes, const RotarySpec& rotary) const;

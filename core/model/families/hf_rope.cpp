@@ -72,6 +72,8 @@ class RotaryReader {
     base == 0 ? needed("rope_theta", spec.base) : fields_.number("rope_theta", spec.base, 0, true);
     spec.width = turned_width(share);
     const bool newer = fields_.find("rope_type") != nullptr;
+    const bool unsaid = fields_.find("type") == nullptr && fields_.is_null("rope_type");
+    if (unsaid) { fields_.refuse("rope_type", "a type of RoPE", Json()); }
     const std::string kind = fields_.text(newer ? "rope_type" : "type").value_or("default");
     if (kind == "default") { return spec; }
     spec.context = context;
@@ -103,6 +105,7 @@ class RotaryReader {
 
  private:
   std::int64_t turned_width(double share) {
+    if (fields_.is_null("partial_rotary_factor")) { share = 1; }
     fields_.number("partial_rotary_factor", share, 0, true);
     const auto width = std::int64_t(double(sizes_.head_width) * std::min(share, 1.0));
     if (share != 1 && !defaults_.partial) {
@@ -244,6 +247,7 @@ double Config::latent_scale() {
 RotarySpec Config::rotary(const Sizes& sizes, const RotaryDefaults& defaults) {
   double base = defaults.base, share = defaults.share, context = double(sizes.context);
   fields_.number("rope_theta", base, 0, true);
+  if (fields_.is_null("partial_rotary_factor")) { share = 1; }  // unlike where it is absent
   fields_.number("partial_rotary_factor", share, 0, true);
   const bool own_context = fields_.find("original_max_position_embeddings") != nullptr;
   fields_.number("original_max_position_embeddings", context, 0, true);

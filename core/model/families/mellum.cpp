@@ -23,6 +23,7 @@ void read_mellum(Model& model, const Json& document, const OpenOptions& /*option
       config.per_layer("mlp_layer_types", sizes.depth, {"dense", "sparse"},
                        std::vector<std::string>(std::size_t(sizes.depth), "sparse"));
   const std::int64_t window = config.window(1024);
+  config.require_window(sliding_layers, window);
   // layer_types alone says which layers slide.
   config.fields().find("use_sliding_window");
   config.fields().find("max_window_layers");

@@ -40,9 +40,6 @@ void read_phimoe(Model& model, const Json& document, const OpenOptions& /*option
                                         .null_as_heads = true});
   config.require_silu();
   config.require_quantization("");
-  if (sizes.head_width != sizes.width / sizes.heads) {
-    config.fields().refuse("head_dim", "hidden_size / num_attention_heads", Json(sizes.head_width));
-  }
   LayerSpec layer = config.layer(sizes, config.rotary(sizes, {.base = 1e6, .phi = true}));
   layer.attention_norm.centred = layer.feed_forward_norm.centred = true;
   layer.attention.window = config.window(0);
