@@ -272,6 +272,11 @@ TEST(Layouts, FormulaByTheMarksOfItsDate) {
             KappaFormula::v2026_05_31);
   EXPECT_EQ(dated(true, Json::object()), KappaFormula::v2026_05_20);
   EXPECT_EQ(dated(true, {{"gate_proj_bias_ema_rms_reg", false}}), KappaFormula::v2026_05);
+  ModelSpec first;  // U was a number of the code, 4
+  first.old_names = true;
+  first.config = {{"kappa_input_logit_norm_exponent", nullptr},
+                  {"moe_kappa_slope_max_scale", nullptr}};
+  expect_fault(first, "4", "moe_gate_slope_max_scale is missing");
 }
 
 TEST(Layouts, FormulasMultiplyWhatIsStored) {

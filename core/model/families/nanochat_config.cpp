@@ -187,6 +187,7 @@ void read_kappa(Fields& fields, const std::vector<TensorInfo>& tensors, Config& 
   config.exponent_given = no_norm || fields.find("kappa_input_logit_norm_exponent") != nullptr;
   if (no_norm) { config.kappa_input_logit_norm_exponent = 0; }
   fields.number("moe_kappa_slope_max_scale", config.moe_kappa_slope_max_scale, 0, true);
+  config.bound_given = fields.find("moe_kappa_slope_max_scale") != nullptr;
   fields.number("dense_kappa_slope_max_scale", config.dense_kappa_slope_max_scale, 0, true);
   fields.boolean("constant_kappa_bias_dense_layers", config.constant_kappa_bias_dense_layers);
   const bool constant_used =

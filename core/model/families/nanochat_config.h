@@ -38,6 +38,7 @@ struct Config {
   bool exponent_given = false;                   // null is given; absent: older than 2026-06-07
   double moe_kappa_slope_max_scale = 3.0;        // U of MoE layers: 1/U < κ < U
   double dense_kappa_slope_max_scale = 2.0;      // U of dense layers
+  bool bound_given = false;                      // U of MoE layers
   bool constant_kappa_bias_dense_layers = false;
   Granularity kappa_granularity = Granularity::per_gate;
   bool kappa_granularity_given = false;  // false: the meta did not say, the default holds

@@ -80,6 +80,13 @@ void refuse_undated(const Model& model, const Config& config, Faults& faults) {
                "model_config.normalize_top_logits is true: the formula of ",
                "2026-06-01 to 06-07 is not offered; expected false or --kappa-formula");
   }
+  if (has_old_tensor_names(model) && !config.bound_given) {
+    faults.add(
+        ExitCode::unsupported, "",
+        "model_config.moe_gate_slope_max_scale is missing: the formula of before 2026-05-19 ",
+        "22:46 (U = 4 in code) is not offered");
+    return;
+  }
   if (!config.has_scale() || config.kappa_granularity == Granularity::global) { return; }
   for (std::int64_t layer = 0; layer < config.n_layer; ++layer) {
     if (!config.is_moe(layer) || !config.has_kappa(layer)) { continue; }
@@ -117,75 +124,6 @@ void refuse_two_norms(const Config& config, Faults& faults) {
              "; expected one of them, or --kappa-formula 2026-06, which reads the latter");
 }
 
-// The marked folder that is nearest: of the model folder and its three parents.
-struct SideFolder {
-  KappaSide side = KappaSide::base;
-  std::string folder;  // "" when none is marked
-};
-SideFolder side_above(std::filesystem::path folder) {
-  for (int up = 0; up < 4; ++up, folder = folder.parent_path()) {
-    const std::string name = folder.filename().string();
-    if (name == "chatsft_checkpoints" || name == "chatrl_checkpoints") {
-      return {KappaSide::sft, name};
-    }
-    if (name == "base_checkpoints" || name == "base_mixed_checkpoints") {
-      return {KappaSide::base, name};
-    }
-  }
-  return {};
-}
-
-// cos(W₀, W₁) of the two parts of a κ router: copies that went on by themselves stay alike.
-double cosine_of_parts(const std::vector<float>& both) {
-  const std::size_t half = both.size() / 2;
-  double product = 0, first = 0, second = 0;
-  for (std::size_t i = 0; i < half; ++i) {
-    product += double(both[i]) * both[half + i];
-    first += double(both[i]) * both[i];
-    second += double(both[half + i]) * both[half + i];
-  }
-  return product / std::sqrt(first * second);
-}
-
-// By the folder as it is named and, where links lead elsewhere, by the real one, which counts: what
-// was trained is in the file.
-SideFolder side_by_folder(Model& model) {
-  const std::filesystem::path& weights = model.files.weights;
-  const SideFolder named = side_above(std::filesystem::absolute(weights).parent_path());
-  std::error_code gone;
-  const std::filesystem::path real = std::filesystem::canonical(weights, gone);
-  const SideFolder found = gone ? named : side_above(real.parent_path());
-  if (found.folder.empty()) { return named; }
-  if (!named.folder.empty() && named.side != found.side) {
-    model.warnings.push_back(describe(
-        {.file = weights.native()},
-        join_words("a link from ", named.folder, " to ", found.folder, ": the real folder counts, ",
-                   "--kappa-slot ", name(named.side), " is the other reading")));
-  }
-  return found;
-}
-
-void warn_of_sft(Model& model, const Config& config, SftKappa reading) {
-  double most = 0;
-  for (std::int64_t layer = 0; layer < config.n_layer; ++layer) {
-    const TensorInfo* router = model.weights.tensor(Role::kappa_router, layer);
-    if (router && router->shape[0] == 2 * config.n_exp) {
-      most = std::max(most, cosine_of_parts(model.tensors->floats(*router)));
-    }
-  }
-  char cosine[96] = "";
-  if (most > 0.5) {
-    std::snprintf(cosine, sizeof cosine,
-                  "; the two parts of a κ router are alike (cosine %.2f), as independent ones are",
-                  most);
-  }
-  const char* other = reading == SftKappa::residual ? "independent" : "residual";
-  model.warnings.push_back(describe(
-      {.file = model.files.weights.native()},
-      join_words("SFT slot of κ read as ", name(reading), ": nothing in the file says which; ",
-                 "--sft-kappa ", other, " is the other reading", cosine)));
-}
-
 }  // namespace
 
 KappaFormula kappa_formula(Model& model, const Config& config, const KappaChoices& choices,
@@ -216,51 +154,6 @@ KappaFormula kappa_formula(Model& model, const Config& config, const KappaChoice
         "21:50 on, other norms before"));
   }
   return found.formula;
-}
-
-KappaSlots kappa_slots(Model& model, const Config& config, const KappaChoices& choices,
-                       Faults& faults) {
-  KappaSlots slots;
-  for (const KappaParameters& kappa : model.kappa) {
-    slots.count = std::max(slots.count, kappa.slots);
-  }
-  if (!config.separate_base_sft_kappa) {
-    require(!choices.side && !choices.sft, ExitCode::usage, {.file = model.files.meta.native()},
-            "--kappa-slot and --sft-kappa are for checkpoints ",
-            "with base and SFT slots; separate_base_sft_kappa is not true here");
-    const std::int64_t passes = config.total_ut_steps;
-    if (slots.count > 1) {
-      model.findings.push_back(join_words("κ slots: ", slots.count, ", one per pass"));
-    }
-    if (slots.count > passes || (slots.count > 1 && slots.count < passes)) {
-      model.warnings.push_back(describe(
-          {.file = model.files.weights.native()},
-          join_words(slots.count, " slots of κ for ", passes, passes == 1 ? " pass" : " passes",
-                     ": pass t uses slot min(t, ", slots.count - 1, ")")));
-    }
-    return slots;
-  }
-  if (slots.count > 2) {
-    faults.add(ExitCode::damaged, "", "slots of κ: expected 1 or 2 with separate_base_sft_kappa, ",
-               "found ", slots.count);
-  }
-  const SideFolder folder = side_by_folder(model);
-  slots.side = choices.side.value_or(folder.side);
-  slots.sft = choices.sft.value_or(SftKappa::residual);
-  model.findings.push_back(
-      join_words("κ slot ", name(*slots.side), ": ",
-                 choices.side            ? "as asked for"
-                 : folder.folder.empty() ? "no folder is marked as SFT"
-                                         : "the folder is in " + folder.folder,
-                 *slots.side == KappaSide::sft ? join_words(", read as ", name(slots.sft)) : ""));
-  if (*slots.side == KappaSide::sft && !choices.sft) { warn_of_sft(model, config, slots.sft); }
-  if (*slots.side == KappaSide::base && config.sft_only_kappa) {
-    model.warnings.push_back(describe(
-        {.file = model.files.meta.native()},
-        "use_kappa_swiglu_sft_only: κ was off in base training and its validation; --kappa off "
-        "runs it so"));
-  }
-  return slots;
 }
 
 namespace {
