@@ -41,7 +41,7 @@ class SortedArguments {
     const auto& [expert, gate, falls] = rows_[row];
     const auto& [view, scores] = experts_[expert];
     const std::int64_t at = falls ? std::ssize(scores) - 1 - k : k;
-    return values_.u_at(view, gate, scores[static_cast<std::size_t>(at)]);
+    return values_.u_at(view, gate, scores[at]);
   }
 
  private:

@@ -104,7 +104,7 @@ std::vector<float> order_statistics(const std::vector<std::int64_t>& ranks, Enum
 
 // The value of a rank among values in rows: of row j in [0, rows.count()) value(j, k) with
 // k < size(j), ascending by ordered_bits(), each of them weight(j) times. Bisection over the bits
-// of the value. Of a row only some thirty values and the logarithm of its length are looked at.
+// of the value, which looks at few values of a long row.
 template <typename Rows>
 class RowSelector {
  public:

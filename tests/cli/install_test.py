@@ -100,7 +100,7 @@ class Install(Case):
             os.chdir(home)
             os.execvpe('zsh', ['zsh', '-d', '-i'], {**environment, 'ZDOTDIR': str(home), 'TERM': 'dumb'})
         try:
-            said = self.read_until(terminal, r'ready')
+            self.read_until(terminal, r'ready')
             os.write(terminal, f'kappascope {line.replace("|", " ")}\t'.encode())
             said = self.read_until(terminal, r'<kappascope [^>]*>')
             return re.search(r'<(kappascope [^>]*)>', said)[1]

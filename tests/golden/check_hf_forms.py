@@ -22,6 +22,7 @@ SPELLED_ALONE = ('glm4-groups-bias', 'qwen3-5')  # small folders whose tensors a
 ROPES = [  # what config.json says beside rope_theta, each a case of its own; the first is the folder's
     None,
     {'rope_type': 'default'},
+    {'rope_type': 'default', 'partial_rotary_factor': 1.0},
     {'rope_type': 'linear', 'factor': 2.5},
     {'rope_type': 'dynamic', 'factor': 2.0},
     {'rope_type': 'yarn', 'factor': 4.0, 'original_max_position_embeddings': 32, 'beta_fast': 24.0, 'truncate': False},
@@ -58,10 +59,16 @@ def flat(config, type_name):
         for field in ('rope_theta', 'partial_rotary_factor'):
             if field in rope:
                 config[field] = rope.pop(field)
+        # Null is as good as false, or as the whole head, unlike a field that is not there.
         if rope.get('truncate') is False:
-            rope['truncate'] = None  # as good as false, unlike a field that is not there
+            rope['truncate'] = None
+        if config.get('partial_rotary_factor') == 1:
+            config['partial_rotary_factor'] = None
         silent = kind == 'default' and config['model_type'] != 'gpt_oss'  # there silence means yarn
         config['rope_scaling'] = None if silent else {type_name: kind, **rope}
+    for field in ('norm_topk_prob', 'rope_interleave'):
+        if config.get(field) is False:
+            config[field] = None
     config['torch_dtype'] = config.pop('dtype', 'float32')
     if 'num_local_experts' in config and config['model_type'] in ('qwen3_moe', 'mellum'):
         config['num_experts'] = config.pop('num_local_experts')

@@ -340,6 +340,19 @@ TEST(Layouts, SftOnlyKappaIsWarnedOfOnTheBaseSide) {
   spec.config = {{"separate_base_sft_kappa", true}};
   spec.user_config = {{"use_kappa_swiglu_sft_only", true}};
   EXPECT_TRUE(OpenedLayout(spec).warns_of("--kappa off"));
+  ModelSpec plain;  // without slots for both
+  plain.user_config = spec.user_config;
+  EXPECT_TRUE(OpenedLayout(plain, {}, "base_checkpoints/d3").warns_of("--kappa off"));
+  EXPECT_FALSE(OpenedLayout(plain, {}, "chatsft_checkpoints/d3").warns_of("--kappa off"));
+}
+
+TEST(Layouts, OneSetOfKappaHasOneReading) {
+  ModelSpec spec = with_slots(1);
+  spec.config = {{"separate_base_sft_kappa", true}};
+  EXPECT_FALSE(OpenedLayout(spec, {}, "chatsft_checkpoints/d3").warns_of("the other reading"));
+  spec = with_slots(2);
+  spec.config = {{"separate_base_sft_kappa", true}};
+  EXPECT_TRUE(OpenedLayout(spec, {}, "chatsft_checkpoints/d3").warns_of("the other reading"));
 }
 
 }  // namespace

@@ -6,6 +6,17 @@
 namespace kappascope {
 namespace {
 
+RotarySpec slowed(RotaryScaling scaling, std::int64_t width, double base, double context,
+                  double factor) {
+  RotarySpec spec;
+  spec.scaling = scaling;
+  spec.width = width;
+  spec.base = base;
+  spec.context = context;
+  spec.factor = factor;
+  return spec;
+}
+
 TEST(Rotary, LongropeDividesByTheFactorsOfTheLengthOfACall) {
   RotarySpec spec;
   spec.width = 4;
@@ -32,12 +43,7 @@ TEST(Rotary, OtherAmplitudesDoNotFollowFromTheLength) {
 
 // Turns over the context: 1304, 130, 13 and 1.3; below 4 and above 1 is a ramp.
 TEST(Rotary, Llama3MixesBothBetweenItsBounds) {
-  RotarySpec spec;
-  spec.width = 8;
-  spec.base = 10000;
-  spec.scaling = RotaryScaling::llama3;
-  spec.context = 8192;
-  spec.factor = 8;
+  RotarySpec spec = slowed(RotaryScaling::llama3, 8, 10000, 8192, 8);
   const std::vector<double> found = rotary_frequencies(spec, 100);
   ASSERT_EQ(found.size(), 4u);
   EXPECT_NEAR(found[1], 0.1, 1e-15);
@@ -49,12 +55,7 @@ TEST(Rotary, Llama3MixesBothBetweenItsBounds) {
 
 // Both corrections lie before the first pair: that keeps its frequency, all others are slowed.
 TEST(Rotary, YarnWithoutAPairBetweenItsBoundsSlowsAllAfterThem) {
-  RotarySpec spec;
-  spec.width = 4;
-  spec.base = 10000;
-  spec.scaling = RotaryScaling::yarn;
-  spec.context = 6;
-  spec.factor = 4;
+  RotarySpec spec = slowed(RotaryScaling::yarn, 4, 10000, 6, 4);
   spec.beta_fast = 2;
   spec.beta_slow = 1;
   spec.truncate = true;

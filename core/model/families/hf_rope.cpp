@@ -49,6 +49,12 @@ double grown(double factor, double scale) {
   return factor <= 1 ? 1 : 0.1 * scale * std::log(factor) + 1;
 }
 
+// What a head turns of itself; null: all of it, unlike where the field is absent.
+void read_share(Fields& fields, double& share) {
+  if (fields.is_null("partial_rotary_factor")) { share = 1; }
+  fields.number("partial_rotary_factor", share, 0, true);
+}
+
 // One object of RoPE parameters.
 class RotaryReader {
  public:
@@ -105,8 +111,7 @@ class RotaryReader {
 
  private:
   std::int64_t turned_width(double share) {
-    if (fields_.is_null("partial_rotary_factor")) { share = 1; }
-    fields_.number("partial_rotary_factor", share, 0, true);
+    read_share(fields_, share);
     const auto width = std::int64_t(double(sizes_.head_width) * std::min(share, 1.0));
     if (share != 1 && !defaults_.partial) {
       fields_.refuse("partial_rotary_factor", "1", Json(share));
@@ -196,10 +201,11 @@ class RotaryReader {
     spec.amplitude = one > 0 && all > 0 ? grown(spec.factor, one) / grown(spec.factor, all)
                                         : grown(spec.factor, 1);
     fields_.number("attention_factor", spec.amplitude, 0, false);
-    if (truncate != nullptr && !truncate->is_boolean() && !truncate->is_null()) {
-      fields_.refuse("truncate", "true or false", *truncate);
-    } else if (truncate != nullptr) {
-      spec.truncate = *truncate == true;  // null is false, not absent
+    if (truncate != nullptr) {  // null is false, not absent
+      spec.truncate = *truncate == true;
+      if (!truncate->is_boolean() && !truncate->is_null()) {
+        fields_.refuse("truncate", "true or false", *truncate);
+      }
     }
     if (spec.base == 1) { fields_.refuse("rope_theta", "another base than 1", Json(spec.base)); }
   }
@@ -247,8 +253,7 @@ double Config::latent_scale() {
 RotarySpec Config::rotary(const Sizes& sizes, const RotaryDefaults& defaults) {
   double base = defaults.base, share = defaults.share, context = double(sizes.context);
   fields_.number("rope_theta", base, 0, true);
-  if (fields_.is_null("partial_rotary_factor")) { share = 1; }  // unlike where it is absent
-  fields_.number("partial_rotary_factor", share, 0, true);
+  read_share(fields_, share);
   const bool own_context = fields_.find("original_max_position_embeddings") != nullptr;
   fields_.number("original_max_position_embeddings", context, 0, true);
   for (const char* said :

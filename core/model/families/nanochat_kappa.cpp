@@ -1,7 +1,6 @@
 #include "core/model/families/nanochat_kappa.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "core/model/families/nanochat_weights.h"
 

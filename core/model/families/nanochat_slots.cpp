@@ -42,22 +42,26 @@ double cosine_of_parts(const std::vector<float>& both) {
   return product / std::sqrt(first * second);
 }
 
+SideFolder side_as_named(const Model& model) {
+  return side_above(std::filesystem::absolute(model.files.weights).parent_path());
+}
+
 // By the folder as it is named and, where links lead elsewhere, by the real one, which counts: what
 // was trained is in the file.
-SideFolder side_by_folder(Model& model) {
-  const std::filesystem::path& weights = model.files.weights;
-  const SideFolder named = side_above(std::filesystem::absolute(weights).parent_path());
+SideFolder side_by_folder(const Model& model) {
   std::error_code gone;
-  const std::filesystem::path real = std::filesystem::canonical(weights, gone);
-  const SideFolder found = gone ? named : side_above(real.parent_path());
-  if (found.folder.empty()) { return named; }
-  if (!named.folder.empty() && named.side != found.side) {
-    model.warnings.push_back(describe(
-        {.file = weights.native()},
-        join_words("a link from ", named.folder, " to ", found.folder, ": the real folder counts, ",
-                   "--kappa-slot ", name(named.side), " is the other reading")));
-  }
-  return found;
+  const std::filesystem::path real = std::filesystem::canonical(model.files.weights, gone);
+  const SideFolder found = gone ? SideFolder{} : side_above(real.parent_path());
+  return found.folder.empty() ? side_as_named(model) : found;
+}
+
+void warn_of_link(Model& model, const SideFolder& real) {
+  const SideFolder named = side_as_named(model);
+  if (named.folder.empty() || named.side == real.side) { return; }
+  model.warnings.push_back(describe(
+      {.file = model.files.weights.native()},
+      join_words("a link from ", named.folder, " to ", real.folder, ": the real folder counts, ",
+                 "--kappa-slot ", name(named.side), " is the other reading")));
 }
 
 // A layer's κ router of two sets; nullptr: it has one, or none.
@@ -73,8 +77,9 @@ bool has_two_kappa_routers(const Model& model, const Config& config) {
   return false;
 }
 
-void warn_of_sft_only(Model& model, const Config& config) {
-  if (!config.sft_only_kappa) { return; }
+// Where κ was on in SFT alone.
+void warn_of_base(Model& model, KappaSide side) {
+  if (side != KappaSide::base) { return; }
   model.warnings.push_back(
       describe({.file = model.files.meta.native()},
                "use_kappa_swiglu_sft_only: κ was off in base training and its validation; --kappa "
@@ -123,9 +128,7 @@ KappaSlots kappa_slots(Model& model, const Config& config, const KappaChoices& c
           join_words(slots.count, " slots of κ for ", passes, passes == 1 ? " pass" : " passes",
                      ": pass t uses slot min(t, ", slots.count - 1, ")")));
     }
-    if (config.sft_only_kappa && side_by_folder(model).side == KappaSide::base) {
-      warn_of_sft_only(model, config);
-    }
+    if (config.sft_only_kappa) { warn_of_base(model, side_by_folder(model).side); }
     return slots;
   }
   if (slots.count > 2) {
@@ -133,19 +136,19 @@ KappaSlots kappa_slots(Model& model, const Config& config, const KappaChoices& c
                "found ", slots.count);
   }
   const SideFolder folder = side_by_folder(model);
-  const bool two_sets = slots.count > 1 || has_two_kappa_routers(model, config);
+  warn_of_link(model, folder);
   slots.side = choices.side.value_or(folder.side);
   slots.sft = choices.sft.value_or(SftKappa::residual);
-  model.findings.push_back(join_words(
-      "κ slot ", name(*slots.side), ": ",
-      choices.side            ? "as asked for"
-      : folder.folder.empty() ? "no folder is marked as SFT"
-                              : "the folder is in " + folder.folder,
-      *slots.side == KappaSide::sft && two_sets ? join_words(", read as ", name(slots.sft)) : ""));
-  if (*slots.side == KappaSide::sft && two_sets && !choices.sft) {
-    warn_of_sft(model, config, slots.sft);
-  }
-  if (*slots.side == KappaSide::base) { warn_of_sft_only(model, config); }
+  // One set has no other reading.
+  const bool reads_two =
+      *slots.side == KappaSide::sft && (slots.count > 1 || has_two_kappa_routers(model, config));
+  model.findings.push_back(join_words("κ slot ", name(*slots.side), ": ",
+                                      choices.side            ? "as asked for"
+                                      : folder.folder.empty() ? "no folder is marked as SFT"
+                                                              : "the folder is in " + folder.folder,
+                                      reads_two ? join_words(", read as ", name(slots.sft)) : ""));
+  if (reads_two && !choices.sft) { warn_of_sft(model, config, slots.sft); }
+  if (config.sft_only_kappa) { warn_of_base(model, *slots.side); }
   return slots;
 }
 
