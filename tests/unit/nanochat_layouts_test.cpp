@@ -279,6 +279,24 @@ TEST(Layouts, FormulaByTheMarksOfItsDate) {
   expect_fault(first, "4", "moe_gate_slope_max_scale is missing");
 }
 
+// What the code of those days computed otherwise, where a file cannot tell.
+TEST(Layouts, FirstDaysOfTheFirstFormula) {
+  constexpr const char *kRaw = "κ of the raw logit", *kEarlyLayers = "α = 1, b = 0 there";
+  ModelSpec spec;
+  spec.old_names = spec.sparse = true;
+  spec.config = {{"kappa_input_logit_norm_exponent", nullptr}, {"kappa_input", "top_logits"}};
+  const OpenedLayout logits(spec);
+  EXPECT_TRUE(logits.warns_of(kRaw));
+  EXPECT_FALSE(logits.warns_of(kEarlyLayers));
+  spec.config["kappa_input"] = "router_probs";
+  spec.config["kappa_bias_start_layer"] = 2;  // layer 1 is MoE
+  const OpenedLayout later(spec);
+  EXPECT_FALSE(later.warns_of(kRaw));
+  EXPECT_TRUE(later.warns_of(kEarlyLayers));
+  spec.config["kappa_input"] = "constant";
+  EXPECT_FALSE(OpenedLayout(spec).warns_of(kEarlyLayers));
+}
+
 TEST(Layouts, FormulasMultiplyWhatIsStored) {
   ModelSpec spec;
   spec.dense_kappa = true;

@@ -266,12 +266,14 @@ void Config::fill(Architecture& architecture, const Sizes& sizes,
   architecture.context = sizes.context;
   architecture.layers = std::move(layers);
   architecture.output.norm = architecture.layers.front().attention_norm;
-  // Angles grow slower than the text: no length is the last one.
-  const RotarySpec& rotary = architecture.layers.front().attention.rotary;
-  if (rotary.scaling == RotaryScaling::dynamic) {
-    architecture.context = std::min<std::int64_t>(
-        kMostOther, std::int64_t(double(sizes.context) * std::max(1.0, rotary.factor)));
+  // Angles grow slower than the text: no length is the last one. A model may have it in one kind of layer.
+  double longer = 1;
+  for (const LayerSpec& layer : architecture.layers) {
+    const RotarySpec& rotary = layer.attention.rotary;
+    if (rotary.scaling == RotaryScaling::dynamic) { longer = std::max(longer, rotary.factor); }
   }
+  architecture.context =
+      std::int64_t(std::min(double(kMostOther), double(sizes.context) * longer));
 }
 
 std::vector<bool> sparse_layers(Config& config, std::int64_t layers) {

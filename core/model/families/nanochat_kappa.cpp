@@ -123,6 +123,24 @@ void refuse_two_norms(const Config& config, Faults& faults) {
              "; expected one of them, or --kappa-formula 2026-06, which reads the latter");
 }
 
+// What the days of the first formula computed otherwise than this program does, which no mark tells.
+void warn_of_first_days(Model& model, const Config& config) {
+  const auto warn = [&](std::string_view text) {
+    model.warnings.push_back(describe({.file = model.files.meta.native()}, text));
+  };
+  if (config.kappa_input == KappaInput::top_logits) {
+    warn("written before 2026-05-20 13:12, it was trained with κ of the raw logit; 0.15·logit is "
+         "computed");
+  }
+  for (std::int64_t layer = 0; layer < config.n_layer; ++layer) {
+    if (!config.is_moe(layer) || config.has_kappa(layer)) { continue; }
+    if (config.kappa_input == KappaInput::constant) { return; }
+    warn("MoE layers before gate_proj_bias_start_layer are computed with κ = 1; the code of before "
+         "2026-05-24 had α = 1, b = 0 there");
+    return;
+  }
+}
+
 }  // namespace
 
 KappaFormula kappa_formula(Model& model, const Config& config, const KappaChoices& choices,
@@ -152,6 +170,7 @@ KappaFormula kappa_formula(Model& model, const Config& config, const KappaChoice
         "top_logit_norm_exponent is read as kappa_input_logit_norm_exponent: right from 2026-06-06 "
         "21:50 on, other norms before"));
   }
+  if (found.formula == KappaFormula::v2026_05_20) { warn_of_first_days(model, config); }
   return found.formula;
 }
 
