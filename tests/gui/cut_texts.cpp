@@ -20,6 +20,7 @@ constexpr std::string_view kDots = "…";
 struct Watch {
   bool on = false;
   std::set<std::string> cut;
+  std::vector<DrawnText> drawn;
 };
 
 Watch& watch() {
@@ -78,6 +79,19 @@ void note(const ImDrawList& list, ImFont* font, float size, const ImVec2& at, co
   }
 }
 
+void keep(const ImDrawList& list, ImFont* font, float size, const ImVec2& at, ImU32 colour,
+          const char* begin, const char* end) {
+  if (!watch().on || begin == end) { return; }
+  end = end ? end : begin + std::strlen(begin);
+  size = size > 0 ? size : list._Data->FontSize;
+  font = font ? font : list._Data->Font;
+  const ImVec2 low = list.GetClipRectMin(), high = list.GetClipRectMax();
+  const float width = font->CalcTextSizeA(size, FLT_MAX, 0, begin, end).x;
+  if (at.x < high.x && at.x + width > low.x && at.y < high.y && at.y + size > low.y) {
+    watch().drawn.push_back({&list, at, size, colour, std::string(begin, end)});
+  }
+}
+
 void note_ellipsis(const ImVec2& low, const ImVec2& high, const char* begin, const char* end,
                    const ImVec2* known) {
   if (!watch().on) { return; }
@@ -89,8 +103,11 @@ void note_ellipsis(const ImVec2& low, const ImVec2& high, const char* begin, con
 }  // namespace
 
 void watch_texts() {
-  watch().cut.clear();
-  watch().on = true;
+  watch() = {.on = true, .cut = {}, .drawn = {}};
+}
+
+std::vector<DrawnText> take_drawn_texts() {
+  return std::exchange(watch(), {}).drawn;
 }
 
 std::vector<std::string> take_cut_texts() {
@@ -120,8 +137,29 @@ void __wrap__ZN10ImDrawList7AddTextEP6ImFontfRK6ImVec2jPKcS6_fPK6ImVec4(
     ImDrawList* list, ImFont* font, float size, const ImVec2& at, ImU32 colour, const char* begin,
     const char* end, float wrap, const ImVec4* fine) {
   kappascope::gui::test::note(*list, font, size, at, begin, end, wrap, fine);
+  kappascope::gui::test::keep(*list, font, size, at, colour, begin, end);
   __real__ZN10ImDrawList7AddTextEP6ImFontfRK6ImVec2jPKcS6_fPK6ImVec4(list, font, size, at, colour,
                                                                      begin, end, wrap, fine);
+}
+// The shorter form, used for the text of a trace, which calls the other within its own file.
+void __real__ZN10ImDrawList7AddTextERK6ImVec2jPKcS4_(ImDrawList*, const ImVec2&, ImU32, const char*,
+                                                     const char*);
+void __wrap__ZN10ImDrawList7AddTextERK6ImVec2jPKcS4_(ImDrawList* list, const ImVec2& at,
+                                                     ImU32 colour, const char* begin,
+                                                     const char* end) {
+  kappascope::gui::test::keep(*list, nullptr, 0, at, colour, begin, end);
+  __real__ZN10ImDrawList7AddTextERK6ImVec2jPKcS4_(list, at, colour, begin, end);
+}
+// What fields call for what was typed into them.
+void __real__ZN6ImFont10RenderTextEP10ImDrawListfRK6ImVec2jRK6ImVec4PKcS9_fi(
+    ImFont*, ImDrawList*, float, const ImVec2&, ImU32, const ImVec4&, const char*, const char*,
+    float, ImDrawTextFlags);
+void __wrap__ZN6ImFont10RenderTextEP10ImDrawListfRK6ImVec2jRK6ImVec4PKcS9_fi(
+    ImFont* font, ImDrawList* list, float size, const ImVec2& at, ImU32 colour, const ImVec4& clip,
+    const char* begin, const char* end, float wrap, ImDrawTextFlags flags) {
+  kappascope::gui::test::keep(*list, font, size, at, colour, begin, end);
+  __real__ZN6ImFont10RenderTextEP10ImDrawListfRK6ImVec2jRK6ImVec4PKcS9_fi(
+      font, list, size, at, colour, clip, begin, end, wrap, flags);
 }
 void __real__ZN5ImGui18RenderTextEllipsisEP10ImDrawListRK6ImVec2S4_fPKcS6_PS3_(
     ImDrawList*, const ImVec2&, const ImVec2&, float, const char*, const char*, const ImVec2*);
