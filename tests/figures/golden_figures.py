@@ -18,7 +18,9 @@ def draw(program, folder):
     for words in (["demo"], ["demo-training"], ["demo-soft", "--figures", "train-budget"],
                   ["demo-corpus", "--figures", "expert-domains,expert-tokens"],
                   ["demo-lens", "--figures", "logit-lens,patching"],
-                  ["demo-lens", "--figures", "logit-lens", "--by-rank"]):
+                  ["demo-lens", "--figures", "logit-lens", "--by-rank"],
+                  ["demo-generated", "--figures", "decode-overlap"],
+                  ["demo", "--figures", "kappa-parameters,kappa-distribution,gate-sharpness", "--by-expert"]):
         subprocess.run(["kappascope", "plot", *words, "-o", folder, "-q"], executable=program, cwd=here, check=True)
 
 
