@@ -13,8 +13,7 @@
 namespace kappascope {
 namespace {
 
-void set_load(ExpertCard& card, const TraceLayer& layer) {
-  const ChoiceTotals choices = choice_totals(layer);
+void set_load(ExpertCard& card, const TraceLayer& layer, const ChoiceTotals& choices) {
   const ExpertLoads loads = expert_loads(choices);
   const auto e = static_cast<std::size_t>(card.expert);
   card.assigned = loads.assigned[e];
@@ -77,7 +76,7 @@ void set_places(ExpertCard& card, const CorpusTotals& corpus) {
   }
 }
 
-void set_importance(ExpertCard& card, const TraceLayer& layer) {
+void set_importance(ExpertCard& card, const TraceLayer& layer, const ChoiceTotals& choices) {
   const auto own = [&](const std::vector<double>& values) {
     return values.empty() ? kNaN : values[card.expert];
   };
@@ -85,7 +84,7 @@ void set_importance(ExpertCard& card, const TraceLayer& layer) {
   const ExpertImportance importance = expert_importance(totals);
   card.saliency = own(importance.saliency);
   card.contribution = own(importance.contribution);
-  card.utility = own(expert_utility(layer).of_expert);
+  card.utility = own(expert_utility(layer, choices).of_expert);
   card.mean_logit = own(mean_selected_logit(totals));
   card.slope_square = slope_square(layer, card.expert);
 }
@@ -111,13 +110,14 @@ ExpertCard expert_card(const Trace& trace, std::int64_t row, std::int64_t e) {
   card.pass = layer.pass;
   card.expert = e;
   card.experts = layer.experts;
-  set_load(card, layer);
+  const ChoiceTotals choices = choice_totals(layer);
+  set_load(card, layer, choices);
   set_served(card, layer);
   if (trace.corpus) {
     set_frequent(card, *trace.corpus);
     set_places(card, *trace.corpus);
   }
-  set_importance(card, layer);
+  set_importance(card, layer, choices);
   card.kappa = kappa_band(layer, kappa_function(layer), e);
   const KappaBounds bounds = kappa_bounds(layer, e);
   card.kappa_lower = bounds.lower;

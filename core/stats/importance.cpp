@@ -107,13 +107,11 @@ std::optional<double> run_capacity(const TraceLayer& layer) {
   return sum;
 }
 
-Utility expert_utility(const TraceLayer& layer) {
+Utility expert_utility(const TraceLayer& layer, const ChoiceTotals& choices) {
   Utility result;
   const std::optional<double> capacity = run_capacity(layer);
   if (!capacity) { return result; }
-  for (const std::int64_t kept : choice_totals(layer).kept) {
-    result.of_expert.push_back(double(kept));
-  }
+  for (const std::int64_t kept : choices.kept) { result.of_expert.push_back(double(kept)); }
   Mean mean;
   for (double& share : result.of_expert) {
     share /= *capacity;

@@ -37,7 +37,8 @@ struct Utility {
   std::vector<double> of_expert;  // [E]; empty without a capacity
   double least = kNaN, mean = kNaN;
 };
-Utility expert_utility(const TraceLayer& layer);
+// `choices`: choice_totals() of the layer.
+Utility expert_utility(const TraceLayer& layer, const ChoiceTotals& choices);
 
 // Mean of u² over kept (token, gate) of a layer, or of one expert; NaN where the trace has none.
 double slope_square(const TraceLayer& layer, std::int64_t expert = -1);

@@ -161,19 +161,13 @@ KappaFunction::Source source_in_corpus(const TraceLayer& layer, KappaSource sour
   return Source::constant;
 }
 
-// Mean of ln κ of the kept entries, in their order.
-double mean_log_kappa(const TraceLayer& layer, const KappaPopulation& population,
-                      std::int64_t expert) {
+// Mean of ln κ of the kept entries.
+double mean_log_kappa(const KappaPopulation& population) {
   Mean mean;
-  const auto add = [&](std::int64_t entry) {
-    mean.add(population.mean_log_kappa(layer.expert(entry), entry));
-  };
-  if (expert >= 0) {
-    for (const std::int64_t entry : population.entries(expert)) { add(entry); }
-    return mean.value();
-  }
-  for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
-    if (population.counts(entry)) { add(entry); }
+  for (std::int64_t e = 0; e < population.experts(); ++e) {
+    const Mean own = population.mean_log_kappa(e);
+    mean.sum += own.sum;
+    mean.count += own.count;
   }
   return mean.value();
 }
@@ -262,7 +256,7 @@ KappaBand kappa_band(const TraceLayer& layer, const KappaFunction& kappa, std::i
     result = histogram_band(kappa_density(layer, kappa, expert));
   } else {
     set_quantiles(result.band, population);
-    result.log_mean = mean_log_kappa(layer, population, expert);
+    result.log_mean = mean_log_kappa(population);
   }
   result.band.mean = mean.value();
   return result;
@@ -308,7 +302,7 @@ SlotLogKappa slot_log_kappa(const TraceLayer& layer, const KappaFunction& kappa)
   const std::span<const float> means = layer.slot_part(layer.trace.kappa_mean);
   for (std::int64_t entry = 0; entry < layer.tokens * layer.slots; ++entry) {
     if (!values.counts(entry)) { continue; }
-    result.value[entry] = result.exact ? values.mean_log_kappa(layer.expert(entry), entry)
+    result.value[entry] = result.exact ? values.mean_log_kappa_of_entry(layer.expert(entry), entry)
                                        : std::log(static_cast<double>(means[entry]));
   }
   return result;

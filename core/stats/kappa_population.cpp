@@ -1,6 +1,9 @@
 #include "core/stats/kappa_population.h"
 
 #include <algorithm>
+#include <array>
+#include <iterator>
+#include <utility>
 
 #include "core/stats/select.h"
 
@@ -60,6 +63,69 @@ class SortedArguments {
   std::vector<Row> rows_;
 };
 
+// u of gate unit i as a function of s, of a view of one expert.
+struct ScoreLine {
+  double slope = 0, offset = 0;
+};
+ScoreLine score_line(const KappaView& view, std::int64_t i) {
+  const double b = view.bias ? view.bias[i * view.gate_stride] : 0;
+  return view.scale ? ScoreLine{view.scale[i * view.scale_gate_stride], b} : ScoreLine{b, 0};
+}
+
+// How far α·s may be from its value in the middle of a bin: the six terms of tanh(u + δ) then leave
+// less than 3e-12.
+constexpr double kHalfBin = 1.0 / 64;
+
+// Scores in bins of one width, of each bin Σ dᵏ/k! of what they are away from its middle.
+struct ScoreBins {
+  struct Bin {
+    double middle = 0;
+    std::array<double, 6> moment{};
+  };
+  std::vector<Bin> bins;  // that have a score
+
+  // Empty where bins would be nearly as many as scores, and where no finite bins hold them.
+  ScoreBins(std::span<const float> scores, double width) {
+    const auto [low, high] = std::minmax_element(scores.begin(), scores.end());
+    const double count = std::floor((double(*high) - *low) / width) + 1;
+    if (!std::isfinite(width) || !(count <= double(scores.size()) / 4)) { return; }
+    std::vector<Bin> all(static_cast<std::size_t>(count));
+    for (const float score : scores) {
+      const auto at = static_cast<std::size_t>((double(score) - *low) / width);
+      Bin& bin = all[at];
+      bin.middle = *low + (double(at) + 0.5) * width;
+      const double from_middle = score - bin.middle;
+      double term = 1;
+      for (std::size_t k = 0; k < bin.moment.size(); ++k) {
+        bin.moment[k] += term;
+        term *= from_middle / static_cast<double>(k + 1);
+      }
+    }
+    std::copy_if(all.begin(), all.end(), std::back_inserter(bins),
+                 [](const Bin& bin) { return bin.moment[0] > 0; });
+  }
+
+  // Σ tanh(slope·s + offset) over all scores, by Taylor's series about the middle of each bin.
+  double tanh_sum(double slope, double offset) const {
+    double sum = 0;
+    for (const auto& [middle, moment] : bins) {
+      const double t = KappaValues::tanh_of(slope * middle + offset), t2 = t * t, first = 1 - t2;
+      const std::array<double, 6> derivative = {t,
+                                                first,
+                                                -2 * t * first,
+                                                (6 * t2 - 2) * first,
+                                                (16 - 24 * t2) * t * first,
+                                                (16 + (120 * t2 - 120) * t2) * first};
+      double power = 1;
+      for (std::size_t k = 0; k < moment.size(); ++k) {
+        sum += derivative[k] * power * moment[k];
+        power *= slope;
+      }
+    }
+    return sum;
+  }
+};
+
 }  // namespace
 
 KappaValues::KappaValues(const TraceLayer& layer, const KappaFunction& kappa)
@@ -106,6 +172,37 @@ bool KappaPopulation::selects_among_rows(std::int64_t expert) const {
   return values >= kLongRow * rows;
 }
 
+std::vector<float> KappaPopulation::scores_of(std::int64_t e) const {
+  std::vector<float> scores;
+  for (const std::int64_t entry : entries(e)) { scores.push_back(score_[entry]); }
+  return scores;
+}
+
+Mean KappaPopulation::mean_log_kappa(std::int64_t e) const {
+  Mean mean;
+  const auto by_entry = [&] {
+    for (const std::int64_t entry : entries(e)) { mean.add(mean_log_kappa_of_entry(e, entry)); }
+    return mean;
+  };
+  if (direct_ || entries(e).empty()) { return by_entry(); }
+  const KappaView& view = kappa_.experts[e];
+  const std::int64_t gates = view.uniform() ? 1 : kappa_.gates;
+  double steepest = 0;
+  for (std::int64_t i = 0; i < gates; ++i) {
+    steepest = std::max(steepest, std::abs(score_line(view, i).slope));
+  }
+  const ScoreBins scores(scores_of(e), 2 * kHalfBin / steepest);
+  double sum = 0;
+  for (std::int64_t i = 0; i < gates && !scores.bins.empty(); ++i) {
+    const ScoreLine line = score_line(view, i);
+    sum += scores.tanh_sum(line.slope, line.offset);
+  }
+  if (scores.bins.empty() || !std::isfinite(sum)) { return by_entry(); }
+  mean.sum = sign_ * log_bound_ * sum / static_cast<double>(gates);
+  mean.count = std::ssize(entries(e));
+  return mean;
+}
+
 std::vector<float> KappaPopulation::order_statistics(const std::vector<std::int64_t>& ranks,
                                                      std::int64_t expert) const {
   const auto for_each_expert = [&](auto&& work) {
@@ -118,11 +215,7 @@ std::vector<float> KappaPopulation::order_statistics(const std::vector<std::int6
         ranks, [&](auto&& visit) { for_each_expert([&](std::int64_t e) { each(e, visit); }); });
   }
   SortedArguments rows(*this, kappa_.gates);
-  for_each_expert([&](std::int64_t e) {
-    std::vector<float> scores;
-    for (const std::int64_t entry : entries(e)) { scores.push_back(score_[entry]); }
-    rows.add_expert(kappa_.experts[e], std::move(scores));
-  });
+  for_each_expert([&](std::int64_t e) { rows.add_expert(kappa_.experts[e], scores_of(e)); });
   return order_statistics_of_rows(ranks, rows);
 }
 

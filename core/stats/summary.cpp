@@ -89,7 +89,7 @@ void set_importance(LayerSummary& summary, const TraceLayer& layer) {
   summary.saliency = std::move(importance.saliency);
   summary.contribution = std::move(importance.contribution);
   summary.mean_selected_logit = mean_selected_logit(totals);
-  const Utility utility = expert_utility(layer);
+  const Utility utility = expert_utility(layer, choice_totals(layer));
   summary.utility_min = utility.least;
   summary.utility_mean = utility.mean;
   summary.kappa_slope_l2 = slope_square(layer);

@@ -83,9 +83,9 @@ TEST(StatsImportance, LoadsByHand) {
 TEST(StatsImportance, UtilityFollowsFromTheCallsOfTheRun) {
   FourTokens four;
   Trace& trace = four.hand.trace;
-  EXPECT_TRUE(expert_utility(four.layer()).of_expert.empty());
+  EXPECT_TRUE(expert_utility(four.layer(), choice_totals(four.layer())).of_expert.empty());
   set_capacity(trace, 1, 1);  // ⌊2·1·4/3⌋ = 2
-  const Utility utility = expert_utility(four.layer());
+  const Utility utility = expert_utility(four.layer(), choice_totals(four.layer()));
   EXPECT_DOUBLE_EQ(utility.of_expert[0], 1.5);
   EXPECT_EQ(utility.least, 0);
   EXPECT_DOUBLE_EQ(utility.mean, 2.5 / 3);

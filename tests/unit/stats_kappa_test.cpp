@@ -122,6 +122,32 @@ TEST(StatsKappa, PopulationOfManyTokens) {
   }
 }
 
+// Its mean of ln κ is added up from bins of scores; most scores here are at the edge of one, where
+// what the series leaves out is largest. All u are exact in float.
+TEST(StatsKappa, MeanOfLogOfManyTokens) {
+  constexpr std::int64_t kTokens = 2000, kGates = 33;
+  std::vector<float> scale, bias;
+  for (std::int64_t i = 0; i < kGates; ++i) {
+    scale.push_back(float(i - 16) / 8);
+    bias.push_back(float(i % 7 - 3) / 16);
+  }
+  for (const float bound : {3.0f, 0.5f}) {
+    HandTrace hand{1, kTokens, 1, 1, kGates};
+    double sum = 0;
+    for (std::int64_t t = 0; t < kTokens; ++t) {
+      const float s = t % 4 == 0 ? float(t % 256) / 64 : 0;
+      hand.keep(0, t, 0, 0, 1, 1, s);
+      hand.kappa_min[hand.at(0, t, 0)] = 0.1f;
+      for (std::int64_t i = 0; i < kGates; ++i) {
+        sum += double(std::log(bound)) * std::tanh(double(scale[i]) * s + bias[i]);
+      }
+    }
+    const HandKappa kappa(1, kGates, bound, scale, bias);
+    EXPECT_NEAR(kappa_band(TraceLayer(hand.trace, 0), kappa.kappa, 0).log_mean,
+                sum / double(kTokens * kGates), 1e-11);
+  }
+}
+
 TEST(StatsKappa, ConstantInputHasNoScale) {
   RandomLayer random(3.0f, false);
   const HandKappa kappa(3, 33, 3.0f, {}, random.bias);
