@@ -60,11 +60,11 @@ class LegendLine {
     const ImVec2 at = ImGui::GetCursorScreenPos();
     const float width = std::clamp(room, em(), kBarWidth * em());
     const float top = at.y + 0.15F * em(), bottom = at.y + 0.9F * em();
+    // On whole pixels, or the ground would show between the steps.
+    const auto edge = [&](int i) { return std::round(at.x + width * float(i) / kSteps); };
     for (int i = 0; i < kSteps; ++i) {
       const ImU32 colour = colour32(map.at((i + 0.5) / kSteps));
-      ImGui::GetWindowDrawList()->AddRectFilled({at.x + width * float(i) / kSteps, top},
-                                                {at.x + width * float(i + 1) / kSteps, bottom},
-                                                colour);
+      ImGui::GetWindowDrawList()->AddRectFilled({edge(i), top}, {edge(i + 1), bottom}, colour);
     }
     ImGui::Dummy({width, em()});
     ImGui::SameLine(0, 0.35F * em());
