@@ -74,9 +74,12 @@ class Drawer {
     return colour32(colour, static_cast<int>(std::lround(255 * opacity)));
   }
 
+  // Between whole pixels, as frames are; something of each is seen.
   void put(const SceneRect& rect) {
-    const ScreenBox box = place_.box(rect.box);
-    list_.AddRectFilled({box.left, box.top}, {box.right, box.bottom}, colour(rect.fill));
+    const ImVec2 low = snapped({rect.box.x, rect.box.y});
+    const ImVec2 high = snapped({rect.box.right(), rect.box.bottom()});
+    list_.AddRectFilled(low, {std::max(high.x, low.x + 1), std::max(high.y, low.y + 1)},
+                        colour(rect.fill));
   }
 
   void put(const ScenePath& path) {

@@ -77,6 +77,16 @@ TEST(Drawings, OfWhatIsSelected) {
   for (const char* id : {"text", "model", "token", "expert"}) { compare_panel(window, id, id); }
 }
 
+TEST(Drawings, OfFigures) {
+  NullWindow window;
+  open_demo(window);
+  window.workspace().pick({.row = 1, .token = 5});
+  window.settle();
+  for (const char* id : {"kappa-tokens", "loss", "expert-importance"}) {
+    compare_alone(window, id, [&] { draw_figure_panel(window.gui(), id); });
+  }
+}
+
 TEST(Drawings, OfALightWindow) {
   NullWindow window;
   window.settings().dark = false;
