@@ -11,7 +11,7 @@ namespace {
 constexpr std::int64_t kMostNames = 2000;  // that are looked at
 
 // The text of a cell at its left end, cut where it is longer, and the value at its right end where
-// that leaves the text most of the room.
+// that leaves the text most of the room, or all that it needs.
 void draw_cell_text(Painter& painter, const CellField& field, std::int64_t at, const Box& box,
                     const TextLook& plain) {
   const HeatMap& map = field.map;
@@ -26,12 +26,12 @@ void draw_cell_text(Painter& painter, const CellField& field, std::int64_t at, c
     painter.add_as_is(SceneText{text, {x, base}, look, bounds});
   };
   const std::string value = colour_value(map.colours, map.cells[at]);
+  const std::string whole = plain_text(map.texts[at]);
   const double width = painter.meter().width(value, plain.size) + 1.5 * gap;
-  if (width < 0.45 * room) {
+  if (width < 0.45 * room || painter.meter().width(whole, plain.size) + width <= room) {
     put(value, box.right() - gap, Anchor::end);
     room -= width;
   }
-  const std::string whole = plain_text(map.texts[at]);
   const std::string text = painter.meter().elide(whole, room, plain.size);
   // What is left of it must tell more than that there is a text.
   if (text == whole || count_code_points(text) > 2) { put(text, box.x + gap, Anchor::start); }
