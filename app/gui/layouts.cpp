@@ -17,8 +17,13 @@ namespace kappascope::gui {
 
 namespace {
 
-constexpr std::array kNames = {"Overview", "Router", "κ", "Gates", "Corpus"};
-constexpr const char* kOfCorpus = kNames.back();  // figures that show no single token
+constexpr std::array kNames = {"Overview", "Router", "κ", "Gates", "Corpus", "Training"};
+constexpr std::string_view kOfCorpus = kNames[4];    // figures that show no single token
+constexpr std::string_view kOfTraining = kNames[5];  // the panel of training runs alone
+
+bool shows_a_text(std::string_view layout) {
+  return layout != kOfCorpus && layout != kOfTraining;
+}
 
 // The two stacks of figures in the middle; the rest is the same everywhere.
 struct Middle {
@@ -44,6 +49,7 @@ Middle middle(const std::string& name) {
             {"expert-tokens", "kappa-depth", "kappa-distribution", "gate-saturation",
              "expert-importance"}};
   }
+  if (name == kOfTraining) { return {{"training"}, {}}; }
   return {{"kappa-tokens", "router-confidence", "gate-sharpness"},
           {"loss", "expert-load", "kappa-depth", "expert-choice"}};
 }
@@ -88,14 +94,14 @@ SizeClass size_class() {
 }
 
 // Text and cards in columns beside the figures; where there is no room, in one, the cards as tabs.
-// A card of tokens, which a corpus has not, takes no room.
-void split(ImGuiID& centre, bool narrow, bool token) {
+// A card that is not shown takes no room: a corpus has no single tokens, a training run no trace.
+void split(ImGuiID& centre, bool narrow, bool token, bool expert) {
   ImGuiID left =
       ImGui::DockBuilderSplitNode(centre, ImGuiDir_Left, narrow ? 0.43f : 0.28f, nullptr, &centre);
   const ImGuiID left_lower =
       ImGui::DockBuilderSplitNode(left, ImGuiDir_Down, narrow ? 0.48f : 0.34f, nullptr, &left);
   ImGuiID right = left_lower, right_lower = left_lower;
-  if (!narrow) {
+  if (!narrow && expert) {
     right = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Right, 0.39f, nullptr, &centre);
     right_lower =
         token ? ImGui::DockBuilderSplitNode(right, ImGuiDir_Down, 0.56f, nullptr, &right) : right;
@@ -116,14 +122,15 @@ void build_layout(Gui& gui, const std::string& name, ImGuiID dockspace) {
   for (const auto& stack : {figures.upper, figures.lower}) {
     for (const std::string& id : stack) { gui.shown[id] = true; }
   }
-  gui.shown["token"] = name != kOfCorpus;
+  gui.shown["token"] = shows_a_text(name);
+  gui.shown["expert"] = name != kOfTraining;
   ImGui::DockBuilderRemoveNode(dockspace);
   ImGui::DockBuilderAddNode(dockspace, ImGuiDockNodeFlags_DockSpace);
   ImGui::DockBuilderSetNodeSize(dockspace, ImGui::GetMainViewport()->WorkSize);
   ImGuiID centre = dockspace;
-  split(centre, size.narrow, gui.shown["token"]);
+  split(centre, size.narrow, gui.shown["token"], gui.shown["expert"]);
   ImGuiID lower = centre;
-  if (!size.low) {
+  if (!size.low && !figures.lower.empty()) {
     lower = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Down, 0.5f, nullptr, &centre);
   }
   for (const FigureEntry& entry : figure_catalogue()) {
@@ -132,11 +139,13 @@ void build_layout(Gui& gui, const std::string& name, ImGuiID dockspace) {
         std::find(figures.upper.begin(), figures.upper.end(), id) == figures.upper.end();
     dock(id, below ? lower : centre);
   }
+  dock("training", lower);
   ImGui::DockBuilderFinish(dockspace);
-  gui.raise = {!size.narrow        ? "model"
-               : name == kOfCorpus ? "expert"
-                                   : "token",
-               figures.lower.front(), figures.upper.front(), "text"};
+  gui.raise = {!size.narrow || name == kOfTraining ? "model"
+               : name == kOfCorpus                 ? "expert"
+                                                   : "token",
+               figures.upper.front(), "text"};
+  if (!figures.lower.empty()) { gui.raise.insert(gui.raise.begin() + 1, figures.lower.front()); }
   gui.built_in = {name, size, arrangement(gui, dockspace)};
 }
 
@@ -168,20 +177,36 @@ void follow_size(Gui& gui, ImGuiID dockspace) {
   if (settled) { gui.raise = std::move(front); }
 }
 
-// A corpus has no single tokens, and a text nothing that only a corpus has: when another trace is
-// shown, a built-in layout that the user left as it is gives way to one for its kind.
+// The built-in layout for what is shown, where it is no text; "": for a text.
+std::string_view wanted_layout(const Trace* trace) {
+  if (!trace) { return kOfTraining; }
+  return trace->corpus ? kOfCorpus : std::string_view();
+}
+
+// A corpus has no single tokens, a text nothing that only a corpus has, and training runs alone
+// leave all figures empty: when something else is shown, a built-in layout that the user left as it
+// is gives way to one for its kind.
 void follow_trace(Gui& gui, ImGuiID dockspace) {
   const DocumentId shown = gui.workspace.view().trace;
   const Trace* trace = gui.workspace.current_trace();
-  if (!trace || std::exchange(gui.laid_out_for, shown) == shown) { return; }
+  const bool training = !gui.workspace.training()->runs.empty();
+  if (!trace && !training) { return; }
+  if (std::exchange(gui.laid_out_for, shown) == shown && (trace || gui.laid_out_for_training)) {
+    return;
+  }
+  gui.laid_out_for_training = !trace;
   const std::string asked = std::exchange(gui.asked_view, std::string());
-  const bool corpus = trace->corpus != nullptr, for_corpus = gui.built_in.name == kOfCorpus;
-  if (gui.built_in.name.empty() || !gui.next_layout.empty() || corpus == for_corpus) { return; }
+  const std::string_view wanted = wanted_layout(trace);
+  const std::string now = gui.built_in.name;
+  if (now.empty() || !gui.next_layout.empty()) { return; }
+  if (wanted.empty() ? shows_a_text(now) : now == wanted) { return; }
   const bool touched =
       !gui.built_in.arrangement.empty() && gui.built_in.arrangement != arrangement(gui, dockspace);
   if (touched) { return; }
-  const std::string last = std::exchange(gui.before_corpus, corpus ? gui.built_in.name : "");
-  build_layout(gui, corpus ? kOfCorpus : last.empty() ? kNames.front() : last, dockspace);
+  if (shows_a_text(now)) { gui.last_of_texts = now; }
+  const std::string last = gui.last_of_texts.empty() ? kNames.front() : gui.last_of_texts;
+  build_layout(gui, wanted.empty() ? last : std::string(wanted), dockspace);
+  if (training) { show_by_itself(gui, "training"); }
   if (!asked.empty()) {
     gui.shown[asked] = true;
     gui.raise.push_back(asked);
@@ -277,6 +302,13 @@ void draw_dockspace(Gui& gui) {
   }
   ImGui::DockSpaceOverViewport(dockspace, ImGui::GetMainViewport());
   gui.largest_node = largest_leaf(*ImGui::DockBuilderGetNode(dockspace))->ID;
+}
+
+void show_by_itself(Gui& gui, const std::string& id) {
+  std::string& kept = gui.built_in.arrangement;
+  const bool touched = kept != arrangement(gui, gui.dockspace);
+  gui.shown[id] = true;
+  if (!touched) { kept = arrangement(gui, gui.dockspace); }
 }
 
 Layout current_layout(const Gui& gui) {

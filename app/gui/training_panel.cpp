@@ -8,6 +8,7 @@
 
 #include "app/gui/export_dialog.h"
 #include "app/gui/gui.h"
+#include "app/gui/layouts.h"
 #include "app/gui/panels.h"
 #include "app/gui/start_note.h"
 #include "app/gui/widgets.h"
@@ -207,7 +208,7 @@ void show_new_training(Gui& gui) {
   TrainingPanelState& state = gui.training;
   if (state.opened == gui.workspace.training_opened()) { return; }
   state.opened = gui.workspace.training_opened();
-  gui.shown["training"] = true;
+  show_by_itself(gui, "training");
   if (state.raise && !gui.restore.going) { gui.raise.push_back("training"); }
 }
 

@@ -179,6 +179,31 @@ TEST(Layouts, ACorpusOpensOnFiguresThatItHas) {
   EXPECT_TRUE(window.gui().shown["loss"]);
 }
 
+TEST(Layouts, TrainingRunsAloneHaveALayoutOfTheirOwn) {
+  NullWindow window;
+  Gui& gui = window.gui();
+  window.settle();
+  gui.next_layout = "Router";
+  window.settle();
+  write_training_run(window.folder() / "run");
+  window.workspace().open(window.folder() / "run");
+  window.settle();
+  EXPECT_EQ(gui.built_in.name, "Training");
+  EXPECT_TRUE(gui.shown["training"]);
+  EXPECT_FALSE(gui.shown["token"] || gui.shown["expert"]);
+  EXPECT_EQ(figures_in_front(), std::vector<std::string>());
+  open_demo(window);
+  EXPECT_EQ(gui.built_in.name, "Router");  // which gave way
+  EXPECT_TRUE(gui.shown["training"]);      // as one tab of its figures
+  window.workspace().close_trace(window.workspace().traces().front().id);
+  window.settle();
+  EXPECT_EQ(gui.built_in.name, "Training");
+  gui.shown["messages"] = false;  // now it is the user's
+  open_demo(window);
+  EXPECT_FALSE(gui.shown["router-margin"] || gui.shown["messages"]);
+  EXPECT_TRUE(gui.shown["training"]);
+}
+
 TEST(Panels, TheCardOfAnExpertHasItsPlacesInACorpus) {
   NullWindow window;
   window.workspace().open(kSource / "tests" / "figures" / "demo-corpus");
