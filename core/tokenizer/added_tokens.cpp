@@ -98,6 +98,8 @@ std::vector<AddedTokenFinder::Match> AddedTokenFinder::find(std::string_view tex
     Match match{at, at + found->text.size(), found->token};
     at = match.end;
     if (match.token != nullptr && !apply_flags(text, done, match)) { continue; }
+    // Its own blanks may be those that the token before it has taken.
+    if (match.begin >= match.end) { continue; }
     done = match.end;
     matches.push_back(match);
   }

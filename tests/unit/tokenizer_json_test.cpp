@@ -82,6 +82,27 @@ TEST(TokenizerJson, PlacesAreThoseOfTheText) {
   EXPECT_EQ(tokenizer.size(), 10);
 }
 
+// The blanks of the second are those that the first has taken: it is not found.
+TEST(TokenizerJson, AddedTokensThatTakeTheSameBlanks) {
+  const auto added = [](int id, const char* text, bool left, bool right, bool normalized) {
+    const Json token{{"id", id},       {"content", text}, {"single_word", false},
+                     {"lstrip", left}, {"rstrip", right}, {"normalized", normalized},
+                     {"special", true}};
+    return token.dump();
+  };
+  for (const bool normalized : {false, true}) {
+    const Tokenizer tokenizer =
+        load(R"({"added_tokens":[)" + added(0, "<x>", false, true, normalized) + "," +
+             added(1, "\n\n", true, false, normalized) +
+             R"(],"normalizer":{"type":"NFC"},"model":{"type":"BPE","byte_fallback":false,)"
+             R"("unk_token":"?","vocab":{"<x>":0,"\n\n":1,"a":2,"?":3,"\u00e9":4},"merges":[]}})");
+    const auto ids = [&](const std::string& text) { return ids_of(tokenizer.encode(text)); };
+    EXPECT_EQ(ids("a<x>\n\n"), (std::vector<std::int32_t>{2, 0}));
+    EXPECT_EQ(ids("e\u0301<x>\n\n\n\n"), (std::vector<std::int32_t>{4, 0}));
+    EXPECT_EQ(ids("a \n\na"), (std::vector<std::int32_t>{2, 1, 2}));
+  }
+}
+
 // As llama-3 has it: one step trims offsets, the next puts ids around the text; a further one goes
 // around both.
 TEST(TokenizerJson, StepsAfterTheModelAreTakenInTurn) {
