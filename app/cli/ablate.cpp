@@ -177,7 +177,7 @@ class Sweep {
   }
 
   void read_text() {
-    const std::optional<TextTokenizer> tokenizer = options_.text.open_tokenizer(model_);
+    const std::optional<TextTokenizer> tokenizer = options_.text.open_tokenizer(model_, terminal_);
     text_ = read_sweep_text(options_, tokenizer ? &*tokenizer : nullptr, model_, options_.window,
                             terminal_);
   }

@@ -86,7 +86,7 @@ class Recording {
   // `first`: of the runs, for warnings that would be the same again.
   void read_texts(std::vector<TextItem>& items, bool first) {
     say_unknown(model_, terminal_);
-    const std::optional<TextTokenizer> tokenizer = words_.text.open_tokenizer(model_);
+    const std::optional<TextTokenizer> tokenizer = words_.text.open_tokenizer(model_, terminal_);
     for (std::size_t d = 0; d < items.size(); ++d) {
       go_on(terminal_, Stage::read, d, items.size());
       texts_.push_back(words_.text.read(items[d], tokenizer ? &*tokenizer : nullptr, model_,

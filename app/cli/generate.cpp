@@ -97,7 +97,7 @@ class Generate {
             {.file = model_.files.meta.native()}, "expected at most ", kMostRecordedExperts,
             " experts in a trace, found ", experts);
     TextItem item = options_.text.list(terminal_).front();
-    tokenizer_ = options_.text.open_tokenizer(model_);
+    tokenizer_ = options_.text.open_tokenizer(model_, terminal_);
     const Tokenizer* tokenizer = tokenizer_ ? &tokenizer_->tokenizer : nullptr;
     TokenizedText prompt =
         options_.text.read(item, tokenizer_ ? &*tokenizer_ : nullptr, model_, &terminal_);

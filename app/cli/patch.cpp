@@ -109,7 +109,7 @@ class PatchSweep {
 
   int run() {
     say_unknown(model_, terminal_);
-    const std::optional<TextTokenizer> tokenizer = options_.text.open_tokenizer(model_);
+    const std::optional<TextTokenizer> tokenizer = options_.text.open_tokenizer(model_, terminal_);
     text_ = read_sweep_text(options_, tokenizer ? &*tokenizer : nullptr, model_, false, terminal_);
     list_layers();
     choose_prediction(tokenizer ? &tokenizer->tokenizer : nullptr);

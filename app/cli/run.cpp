@@ -111,7 +111,7 @@ class Run {
     for (TextItem& item : options_.text.list(terminal_)) {
       jobs_.push_back({.item = std::move(item)});
     }
-    tokenizer_ = options_.text.open_tokenizer(model_);
+    tokenizer_ = options_.text.open_tokenizer(model_, terminal_);
     for (Job& job : jobs_) {
       if (batch()) {
         terminal_.update(Stage::read, std::uint64_t(&job - jobs_.data()), jobs_.size());

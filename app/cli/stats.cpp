@@ -105,7 +105,9 @@ class Stats {
     const fs::path tokenizer =
         find_tokenizer(model_->files.weights.parent_path(), options_.tokenizer_folder);
     tokenizer_.emplace(Tokenizer::load(tokenizer));
-    if (options_.source.chats) { chat_.emplace(ChatFormat::load(tokenizer)); }
+    if (options_.source.chats) {
+      warn_of_date(chat_.emplace(ChatFormat::load(tokenizer)), terminal_);
+    }
     plan_.emplace(resolve(*model_, options_.changes.list));
     const std::int64_t context = model_->architecture.context;
     room_ = options_.call_tokens > 0 ? options_.call_tokens : context;

@@ -141,11 +141,21 @@ void TextOptions::check() const {
           "-f -: standard input can be read once");
 }
 
-TextTokenizer TextOptions::open_tokenizer(const std::filesystem::path& file) const {
-  return {Tokenizer::load(file), chat ? std::optional(ChatFormat::load(file)) : std::nullopt};
+void warn_of_date(const ChatFormat& chat, Terminal& terminal) {
+  if (chat.date().empty()) { return; }
+  terminal.warn(join_words(chat.name(), " asks for today's date and is given ", chat.date(),
+                           "; SOURCE_DATE_EPOCH sets another"));
 }
 
-std::optional<TextTokenizer> TextOptions::open_tokenizer(const Model& model) const {
+TextTokenizer TextOptions::open_tokenizer(const std::filesystem::path& file,
+                                          Terminal& terminal) const {
+  TextTokenizer opened{Tokenizer::load(file), std::nullopt};
+  if (chat) { warn_of_date(opened.chat.emplace(ChatFormat::load(file)), terminal); }
+  return opened;
+}
+
+std::optional<TextTokenizer> TextOptions::open_tokenizer(const Model& model,
+                                                         Terminal& terminal) const {
   std::optional<std::filesystem::path> path;
   if (ids_files.empty()) {
     path = find_tokenizer(model.files.weights.parent_path(), tokenizer_folder);
@@ -153,7 +163,7 @@ std::optional<TextTokenizer> TextOptions::open_tokenizer(const Model& model) con
     path = tokenizer_if_any(model, tokenizer_folder);
   }
   if (!path) { return {}; }
-  return open_tokenizer(*path);
+  return open_tokenizer(*path, terminal);
 }
 
 bool TextOptions::has_lines(const std::string& file) const {

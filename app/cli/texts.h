@@ -22,6 +22,9 @@ class Terminal;
 // Refuses --only without --chat (usage).
 void check_only(const std::string& only, bool chat);
 
+// Says which day a template takes for today, where it asks.
+void warn_of_date(const ChatFormat& chat, Terminal& terminal);
+
 // What makes tokens of texts.
 struct TextTokenizer {
   Tokenizer tokenizer;
@@ -61,8 +64,8 @@ struct TextOptions {
   void check() const;
 
   // The tokenizer of the model, or that of --tokenizer. Ids do without one where none is found.
-  std::optional<TextTokenizer> open_tokenizer(const Model& model) const;
-  TextTokenizer open_tokenizer(const std::filesystem::path& file) const;
+  std::optional<TextTokenizer> open_tokenizer(const Model& model, Terminal& terminal) const;
+  TextTokenizer open_tokenizer(const std::filesystem::path& file, Terminal& terminal) const;
 
   // The texts in the order given; folders, lists and JSON Lines stand for those in them. No text at
   // all: unsupported. Warns of files that are probably not meant as they are read.

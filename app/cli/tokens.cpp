@@ -53,7 +53,7 @@ TokenizedText tokens_of_model(const std::string& path, std::optional<std::int64_
                               const TextOptions& words, Terminal& terminal) {
   const Model model = open_model(path, {.step = step, .kappa_values = false});
   say_unknown(model, terminal);
-  const std::optional<TextTokenizer> tokenizer = words.open_tokenizer(model);
+  const std::optional<TextTokenizer> tokenizer = words.open_tokenizer(model, terminal);
   TextItem item = only_item(words, terminal);
   return words.read(item, tokenizer ? &*tokenizer : nullptr, model, &terminal);
 }
@@ -65,7 +65,7 @@ TokenizedText tokens_of_tokenizer(const std::filesystem::path& file, const TextO
           file.string());
   require(words.tokenizer_folder.empty(), ExitCode::usage, {}, "--tokenizer: ", file.string(),
           " is a tokenizer; expected one of the two");
-  const auto [tokenizer, chat] = words.open_tokenizer(file);
+  const auto [tokenizer, chat] = words.open_tokenizer(file, terminal);
   TextItem item = only_item(words, terminal);
   const SourceText text = words.read_text(item, tokenizer, &terminal);
   if (!chat) {

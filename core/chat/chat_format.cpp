@@ -69,8 +69,9 @@ struct TemplateSource {
   std::string text, file;
   std::map<std::string, std::string> variables;
 
-  std::string sha256() const {
-    return sha256_hex(text + Json(variables).dump(-1, ' ', true, Json::error_handler_t::replace));
+  std::string sha256(const std::string& date) const {
+    return sha256_hex(text + Json(variables).dump(-1, ' ', true, Json::error_handler_t::replace) +
+                      date);
   }
 };
 
@@ -92,30 +93,57 @@ TemplateSource find_template(const fs::path& folder) {
           std::move(variables)};
 }
 
-// The list of messages, each an object with a role.
-Json messages_of(std::string_view document, std::string_view source) {
-  Json json = parse_json(document, source);
-  if (json.is_object()) {
-    const Json* inside = value_at(json, "messages");
+struct Chat {
+  Json messages;  // a list of objects, each with a role
+  Json tools;     // null: none
+};
+
+Chat read_chat(std::string_view document, std::string_view source) {
+  Chat chat{parse_json(document, source), {}};
+  if (chat.messages.is_object()) {
+    const Json* inside = value_at(chat.messages, "messages");
     require(inside != nullptr, ExitCode::damaged, {.file = source},
             "expected an object with \"messages\", found none");
+    if (const Json* tools = value_at(chat.messages, "tools")) { chat.tools = *tools; }
     Json messages = *inside;
-    json = std::move(messages);
+    chat.messages = std::move(messages);
   }
-  require(json.is_array() && !json.empty(), ExitCode::damaged, {.file = source},
-          "expected a list of messages, found ", found_text(json));
-  for (const Json& message : json) {
+  require(chat.messages.is_array() && !chat.messages.empty(), ExitCode::damaged, {.file = source},
+          "expected a list of messages, found ", found_text(chat.messages));
+  for (const Json& message : chat.messages) {
     const Json* role = message.is_object() ? value_at(message, "role") : nullptr;
     require(role != nullptr && role->is_string(), ExitCode::damaged, {.file = source},
             "expected messages with a text \"role\", found ", found_text(message));
   }
-  return json;
+  return chat;
+}
+
+// As transformers gives messages to a template: without fields that are null, and with what the
+// assistant thought under each of the names that templates know.
+Json for_template(const Json& messages) {
+  Json all = Json::array();
+  for (const Json& message : messages) {
+    Json& one = all.emplace_back(Json::object());
+    for (const auto& [key, value] : message.items()) {
+      if (!value.is_null()) { one[key] = value; }
+    }
+    for (const char* name : {"reasoning_content", "thinking", "reasoning"}) {
+      const Json* thought = value_at(one, name);
+      if (thought == nullptr) { continue; }
+      const Json text = *thought;
+      one.emplace("thinking", text);
+      one["reasoning_content"] = text;
+      break;
+    }
+  }
+  return all;
 }
 
 // A token is the assistant's that holds part of what is, or ends it: a special token right behind.
-ChatTokens render_template(const ChatTemplate& chat_template, const Json& messages,
+ChatTokens render_template(const ChatTemplate& chat_template, const Chat& chat,
                            const Tokenizer& tokenizer, std::string_view source, ChatUse use) {
-  const MarkedText text = chat_template.render(messages, source, use == ChatUse::prompt);
+  const MarkedText text =
+      chat_template.render(for_template(chat.messages), source, use == ChatUse::prompt, chat.tools);
   ChatTokens result{tokenizer.encode_ordinary(text.text, source), {}};
   std::vector<Token>& tokens = result.tokens;
   result.assistant.resize(tokens.size());
@@ -146,20 +174,21 @@ ChatFormat ChatFormat::load(const fs::path& path) {
   if (kind == ".json" || kind == ".model") {
     TemplateSource source = find_template(path.parent_path());
     format.name_ = fs::path(source.file).filename().string();
-    format.sha256_ = source.sha256();
-    format.template_.emplace(source.text, source.file, std::move(source.variables));
+    format.template_.emplace(source.text, source.file, source.variables);
+    format.date_ = format.template_->date();
+    format.sha256_ = source.sha256(format.date_);
   }
   return format;
 }
 
 ChatTokens ChatFormat::render(std::string_view document, const Tokenizer& tokenizer,
                               std::string_view source, ChatUse use) const {
-  const Json messages = messages_of(document, source);
-  require(use == ChatUse::whole || messages.back()["role"] == "user", ExitCode::unsupported,
+  const Chat chat = read_chat(document, source);
+  require(use == ChatUse::whole || chat.messages.back()["role"] == "user", ExitCode::unsupported,
           {.file = source}, "expected a user's message last, which the assistant answers; found ",
-          found_text(messages.back()["role"]));
-  return template_ ? render_template(*template_, messages, tokenizer, source, use)
-                   : render_nanochat(messages, tokenizer, source, use);
+          found_text(chat.messages.back()["role"]));
+  return template_ ? render_template(*template_, chat, tokenizer, source, use)
+                   : render_nanochat(chat.messages, tokenizer, source, use);
 }
 
 }  // namespace kappascope

@@ -36,11 +36,14 @@ class ChatFormat {
 
   // "nanochat", or the file of the template without its folder.
   const std::string& name() const { return name_; }
-  // Of the template's text and the special tokens that it may name; "" of nanochat's.
+  // Of the template's text, the special tokens that it may name and date(); "" of nanochat's.
   const std::string& sha256() const { return sha256_; }
+  // "2026-11-29": the day that a template takes for today (chat_template.h); "" where it asks for
+  // none.
+  const std::string& date() const { return date_; }
 
  private:
-  std::string name_ = "nanochat", sha256_;
+  std::string name_ = "nanochat", sha256_, date_;
   std::optional<ChatTemplate> template_;  // none: nanochat's
 };
 

@@ -216,6 +216,7 @@ TemplateNode ExpressionParser::primary() {
     case TemplateWord::Kind::sign:
       if (take_sign("(")) { return listed(")", true); }
       if (take_sign("[")) { return listed("]", false); }
+      if (take_sign("{")) { return object(); }
       break;
     case TemplateWord::Kind::end:
       break;
@@ -233,15 +234,12 @@ TemplateNode ExpressionParser::of_name() {
     return make_node(NodeKind::word, first.place, known, {});
   }
   if (words_[at_ + 1].is_sign("(")) {
-    const CallRule& rule = known_call(CallKind::function, "function", first);
+    const CallRule* rule = find_call(CallKind::function, first.text);  // nullptr: a macro
     at_ += 2;
     TemplateNode node = make_node(NodeKind::call, first.place, first.text, {});
-    arguments(node, first.text == "namespace");
-    check_arguments(rule, node, 0);
+    arguments(node, first.text == "namespace" ? Named::all : rule ? Named::none : Named::any);
+    if (rule) { check_arguments(*rule, node, 0); }
     return node;
-  }
-  if (first.text == "strftime_now") {
-    refuse_template(first.place, "it asks for today's date (strftime_now)");
   }
   if (first.text == "loop") {
     ++at_;
@@ -265,6 +263,18 @@ TemplateNode ExpressionParser::listed(std::string_view end, bool tuple) {
   return make_node(NodeKind::list, place, "", std::move(values));
 }
 
+TemplateNode ExpressionParser::object() {
+  const TemplatePlace place = words_[at_ - 1].place;
+  std::vector<TemplateNode> parts;
+  for (bool comma = true; !take_sign("}"); comma = take_sign(",")) {
+    if (!comma) { refuse_word(); }
+    parts.push_back(expression());
+    expect_sign(":");
+    parts.push_back(expression());
+  }
+  return make_node(NodeKind::object, place, "", std::move(parts));
+}
+
 TemplateNode ExpressionParser::with_postfixes(TemplateNode node) {
   for (;;) {
     if (take_sign(".")) {
@@ -284,7 +294,7 @@ TemplateNode ExpressionParser::dotted(TemplateNode node) {
   if (take_sign("(")) {
     const CallRule& rule = known_call(CallKind::method, "method", field);
     TemplateNode call = make_node(NodeKind::method, field.place, field.text, {std::move(node)});
-    arguments(call, false);
+    arguments(call, Named::none);
     check_arguments(rule, call, 1);
     return call;
   }
@@ -338,7 +348,7 @@ TemplateNode ExpressionParser::filtered(TemplateNode node) {
   const CallRule& rule = known_call(CallKind::filter, "filter", name);
   ++at_;
   TemplateNode call = make_node(NodeKind::filter, name.place, name.text, {std::move(node)});
-  if (take_sign("(")) { arguments(call, false); }
+  if (take_sign("(")) { arguments(call, Named::none); }
   check_arguments(rule, call, 1);
   return call;
 }
@@ -353,16 +363,20 @@ TemplateNode ExpressionParser::tested(TemplateNode node) {
   return make_node(NodeKind::inversion, name.place, "", {std::move(test)});
 }
 
-void ExpressionParser::arguments(TemplateNode& node, bool named) {
+void ExpressionParser::arguments(TemplateNode& node, Named named) {
   std::vector<TemplateNode> children = std::move(node.children);
+  bool any = false;
   for (bool comma = true; !take_sign(")"); comma = take_sign(",")) {
     if (!comma) { refuse_word(); }
     const TemplateWord first = word();
     if (first.kind == TemplateWord::Kind::name && words_[at_ + 1].is_sign("=")) {
-      if (!named) { refuse_template(first.place, "the named argument \"", first.text, "\""); }
+      if (named == Named::none) {
+        refuse_template(first.place, "the named argument \"", first.text, "\"");
+      }
       at_ += 2;
+      any = true;
       children.push_back(make_node(NodeKind::named, first.place, first.text, {expression()}));
-    } else if (named) {
+    } else if (named == Named::all || any) {
       refuse_word();
     } else {
       children.push_back(expression());

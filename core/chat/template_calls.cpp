@@ -27,7 +27,7 @@ constexpr CallRule kMethods[] = {{"strip", 0, 1},      {"lstrip", 0, 1},   {"rst
                                  {"replace", 2, 2},    {"lower"},          {"upper"},
                                  {"get", 1, 2}};
 constexpr CallRule kFunctions[] = {
-    {"raise_exception", 1, 1}, {"namespace", 0, 16}, {"range", 1, 2}};
+    {"raise_exception", 1, 1}, {"namespace", 0, 16}, {"range", 1, 2}, {"strftime_now", 1, 1}};
 
 CallResult text_result(MarkedText text) {
   return {ChatValue::of(std::move(text)), ""};

@@ -7,6 +7,7 @@ namespace kappascope {
 namespace {
 
 constexpr int kMostNestedBlocks = 50;
+constexpr int kMostRefusals = 100;
 
 class TemplateParser {
  public:
@@ -55,16 +56,33 @@ class TemplateParser {
     }
     if (piece.kind == TemplatePiece::Kind::expression) {
       ++at_;
-      ExpressionParser parser(piece.words);
-      TemplateNode value = parser.expression();
-      parser.expect_end();
-      return make_node(NodeKind::output, piece.place, "", {std::move(value)});
+      return known_or_refusal(piece, [&] {
+        ExpressionParser parser(piece.words);
+        TemplateNode value = parser.expression();
+        parser.expect_end();
+        return make_node(NodeKind::output, piece.place, "", {std::move(value)});
+      });
     }
     if (at_statement("for")) { return loop(); }
     if (at_statement("if")) { return choice(); }
     if (at_statement("set")) { return assignment(); }
     if (at_statement("generation")) { return generation(); }
-    refuse_statement(piece);
+    if (at_statement("macro")) { return macro(); }
+    return known_or_refusal(piece, [&]() -> TemplateNode {
+      ++at_;
+      refuse_statement(piece);
+    });
+  }
+
+  // What `parse` makes of the words of one piece; a refusal where they are not of the plain forms.
+  template <typename Parse>
+  TemplateNode known_or_refusal(const TemplatePiece& piece, Parse parse) {
+    try {
+      return parse();
+    } catch (const Error& error) {
+      if (error.code() != ExitCode::unsupported || ++refusals_ > kMostRefusals) { throw; }
+      return make_node(NodeKind::refusal, piece.place, error.failure().message, {});
+    }
   }
 
   // Goes past {% name %}.
@@ -76,14 +94,17 @@ class TemplateParser {
 
   TemplateNode loop() {
     const TemplatePiece& piece = pieces_[at_++];
-    ExpressionParser parser(piece.words, 1);
-    const std::string variable = parser.expect_name();
-    if (!parser.take_name("in")) { parser.refuse_word(); }
-    std::vector<TemplateNode> children;
-    children.push_back(parser.alternatives());
-    children.emplace_back();
-    if (parser.take_name("if")) { children.back() = parser.expression(); }
-    parser.expect_end();
+    std::string variable;
+    std::vector<TemplateNode> children(2);
+    children[0] = known_or_refusal(piece, [&] {
+      ExpressionParser parser(piece.words, 1);
+      variable = parser.expect_name();
+      if (!parser.take_name("in")) { parser.refuse_word(); }
+      TemplateNode list = parser.alternatives();
+      if (parser.take_name("if")) { children[1] = parser.expression(); }
+      parser.expect_end();
+      return list;
+    });
     children.push_back(body({"else", "endfor"}, piece.place));
     children.emplace_back();
     if (at_statement("else")) {
@@ -98,9 +119,13 @@ class TemplateParser {
     const TemplatePlace place = pieces_[at_].place;
     std::vector<TemplateNode> children;
     do {
-      ExpressionParser parser(pieces_[at_++].words, 1);
-      children.push_back(parser.expression());
-      parser.expect_end();
+      const TemplatePiece& piece = pieces_[at_++];
+      children.push_back(known_or_refusal(piece, [&] {
+        ExpressionParser parser(piece.words, 1);
+        TemplateNode condition = parser.expression();
+        parser.expect_end();
+        return condition;
+      }));
       children.push_back(body({"elif", "else", "endif"}, place));
     } while (at_statement("elif"));
     if (at_statement("else")) {
@@ -113,16 +138,45 @@ class TemplateParser {
 
   TemplateNode assignment() {
     const TemplatePiece& piece = pieces_[at_++];
-    ExpressionParser parser(piece.words, 1);
-    const std::string variable = parser.expect_name();
-    std::string field;
-    if (parser.take_sign(".")) { field = parser.expect_name(); }
-    parser.expect_sign("=");
-    TemplateNode value = parser.expression();
-    parser.expect_end();
-    TemplateNode node = make_node(NodeKind::assignment, piece.place, variable, {std::move(value)});
-    node.name = field;
-    return node;
+    return known_or_refusal(piece, [&] {
+      ExpressionParser parser(piece.words, 1);
+      const std::string variable = parser.expect_name();
+      std::string field;
+      if (parser.take_sign(".")) { field = parser.expect_name(); }
+      parser.expect_sign("=");
+      TemplateNode value = parser.expression();
+      parser.expect_end();
+      TemplateNode node =
+          make_node(NodeKind::assignment, piece.place, variable, {std::move(value)});
+      node.name = field;
+      return node;
+    });
+  }
+
+  TemplateNode macro() {
+    const TemplatePiece& piece = pieces_[at_++];
+    TemplateNode node = known_or_refusal(piece, [&] {
+      ExpressionParser parser(piece.words, 1);
+      const std::string name = parser.expect_name();
+      parser.expect_sign("(");
+      std::vector<TemplateNode> parameters;
+      for (bool comma = true; !parser.take_sign(")"); comma = parser.take_sign(",")) {
+        if (!comma) { parser.refuse_word(); }
+        const TemplatePlace place = parser.word().place;
+        const std::string parameter = parser.expect_name();
+        TemplateNode value;
+        if (parser.take_sign("=")) { value = parser.expression(); }
+        parameters.push_back(make_node(NodeKind::named, place, parameter, {std::move(value)}));
+      }
+      parser.expect_end();
+      return make_node(NodeKind::macro, piece.place, name, std::move(parameters));
+    });
+    TemplateNode inside = body({"endmacro"}, piece.place);
+    pass("endmacro");
+    if (node.kind == NodeKind::refusal) { return node; }
+    std::vector<TemplateNode> children = std::move(node.children);
+    children.push_back(std::move(inside));
+    return make_node(NodeKind::macro, piece.place, node.text, std::move(children));
   }
 
   TemplateNode generation() {
@@ -136,7 +190,7 @@ class TemplateParser {
   const std::vector<TemplatePiece>& pieces_;
   std::string_view file_;
   std::size_t at_ = 0;
-  int nested_ = 0;
+  int nested_ = 0, refusals_ = 0;
 };
 
 }  // namespace
@@ -149,6 +203,12 @@ TemplateNode parse_template(std::string_view source, std::string_view file) {
 bool has_generation(const TemplateNode& node) {
   return node.kind == NodeKind::generation ||
          std::any_of(node.children.begin(), node.children.end(), has_generation);
+}
+
+bool calls(const TemplateNode& node, std::string_view function) {
+  return (node.kind == NodeKind::call && node.text == function) ||
+         std::any_of(node.children.begin(), node.children.end(),
+                     [&](const TemplateNode& child) { return calls(child, function); });
 }
 
 }  // namespace kappascope

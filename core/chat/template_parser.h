@@ -1,10 +1,11 @@
-// A chat template as a tree. What is not among the plain forms of Jinja below is refused by name
-// where it is found, before any chat is rendered.
+// A chat template as a tree. What is not among the plain forms of Jinja below is a `refusal`, by
+// name and place: a template may have it for chats of other kinds.
 //
 //   {{ e }}  {% for x in e [if e] %} {% else %} {% endfor %}  {% if e %} {% elif e %} {% else %}
 //   {% endif %}  {% set x = e %}  {% set x.y = e %}  {% generation %} {% endgeneration %}
-//   e: texts, whole numbers, lists, names, x.y, x[e], x[e:e:e], methods, filters, tests, calls,
-//   not, and, or, in, == != < <= > >=, + - * // % ~, x if y else z
+//   {% macro f(x, y=e) %} {% endmacro %}
+//   e: texts, whole numbers, lists, objects, names, x.y, x[e], x[e:e:e], methods, filters, tests,
+//   calls, not, and, or, in, == != < <= > >=, + - * // % ~, x if y else z
 #pragma once
 
 #include <cstdint>
@@ -25,12 +26,14 @@ enum class NodeKind : std::uint8_t {
   choice,      // children: condition, body, condition, body, …, body of else
   assignment,  // text: variable, name: its field or ""; children: value
   generation,  // children: body
+  macro,       // text: its name; children: parameters, body
   // expressions
   constant,  // text
   number,    // number
   word,      // text: true, false or none
   name,      // text
   list,      // children
+  object,    // children: key, value, key, value, …
   field,     // text; children: of what
   item,      // children: of what, which
   slice,     // children: of what, begin, end, step; `absent` where one is not given
@@ -38,12 +41,13 @@ enum class NodeKind : std::uint8_t {
   method,     // text; children: of what, arguments
   filter,     // likewise
   test,       // likewise, one child
-  call,       // text: function; children: arguments, `named` ones last
-  named,      // text; children: value
+  call,       // text: function or macro; children: arguments, `named` ones last
+  named,      // text; children: value; of a parameter its default, `absent` where it has none
   negation,   // -x
   inversion,  // not x
   operation,  // text: the operator; children: left, right
-  condition   // children: value, condition, otherwise
+  condition,  // children: value, condition, otherwise
+  refusal     // text: why a statement or an expression is refused; of either kind
 };
 
 struct TemplateNode {
@@ -59,12 +63,14 @@ struct TemplateNode {
 // Trees are no deeper than this: what walks them recursively needs little stack.
 inline constexpr int kMostTemplateDepth = 200;
 
-// Malformed, of a construct that is not above, or too deep: unsupported, with its place. `file`
-// must outlive the result.
+// Blocks that do not close, more than a hundred refusals, or too deep: unsupported, with its place.
+// `file` must outlive the result.
 TemplateNode parse_template(std::string_view source, std::string_view file);
 
 // Whether there is a {% generation %}.
 bool has_generation(const TemplateNode& node);
+// Whether the function of that name is called.
+bool calls(const TemplateNode& node, std::string_view function);
 
 // The expression of `words`, which an `end` closes.
 class ExpressionParser {
@@ -100,7 +106,10 @@ class ExpressionParser {
   TemplateNode subscripted(TemplateNode node);
   TemplateNode filtered(TemplateNode node);
   TemplateNode tested(TemplateNode node);
-  void arguments(TemplateNode& node, bool named);
+  TemplateNode object();
+  // Which arguments of a call may have a name: none, all must, or any.
+  enum class Named : std::uint8_t { none, all, any };
+  void arguments(TemplateNode& node, Named named);
 
   const std::vector<TemplateWord>& words_;
   std::size_t at_;

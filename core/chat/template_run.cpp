@@ -2,6 +2,9 @@
 #include "core/chat/template_run.h"
 
 #include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <cstring>
 #include <utility>
 
 namespace kappascope {
@@ -9,8 +12,8 @@ namespace kappascope {
 using Kind = ChatValue::Kind;
 
 TemplateRun::TemplateRun(const TemplateNode& whole, std::string_view source,
-                         ChatValue::Dict variables)
-    : whole_(whole), source_(source) {
+                         ChatValue::Dict variables, const std::tm& now)
+    : whole_(whole), source_(source), now_(now) {
   Scope& scope = scopes_.emplace_back();
   for (auto& [name, value] : variables) { scope[name] = {std::move(value)}; }
 }
@@ -72,6 +75,10 @@ void TemplateRun::execute(const TemplateNode& node) {
       return assign(node);
     case NodeKind::generation:
       return generate(node);
+    case NodeKind::macro:
+      return define(node);
+    case NodeKind::refusal:
+      throw Error(ExitCode::unsupported, node.text);
     default:
       fail(ExitCode::internal, {}, "a statement of a chat template without a rule");
   }
@@ -152,6 +159,7 @@ void TemplateRun::assign(const TemplateNode& node) {
 
 void TemplateRun::generate(const TemplateNode& node) {
   if (generating_) { refuse(node, "\"generation\" inside another"); }
+  if (macros_ > 0) { refuse(node, "\"generation\" inside a macro"); }
   generating_ = true;
   const std::size_t begin = out_.text.size();
   execute(node.children[0]);
@@ -159,8 +167,36 @@ void TemplateRun::generate(const TemplateNode& node) {
   generating_ = false;
 }
 
+// A macro sees its arguments and what is set outside of all loops; one that is made in a loop would
+// see that loop's, too.
+void TemplateRun::define(const TemplateNode& node) {
+  if (scopes_.size() > 1) { refuse(node, "a macro that is defined inside a loop or a macro"); }
+  scopes_.back()[node.text] = {{}, false, &node};
+}
+
+namespace {
+
+// SOURCE_DATE_EPOCH (reproducible-builds.org): seconds since 1970, for outputs that are the same on
+// every day; then in UTC.
+std::tm clock_now() {
+  std::tm now{};
+  const char* const given = std::getenv("SOURCE_DATE_EPOCH");
+  std::int64_t seconds = 0;
+  const char* const end = given ? given + std::strlen(given) : nullptr;
+  if (given && std::from_chars(given, end, seconds).ptr == end && end != given) {
+    const std::time_t time = seconds;
+    if (gmtime_r(&time, &now)) { return now; }
+  }
+  const std::time_t time = std::time(nullptr);
+  localtime_r(&time, &now);
+  return now;
+}
+
+}  // namespace
+
 struct ChatTemplate::State {
   std::string file;
+  std::tm now = clock_now();
   TemplateNode whole;
   std::map<std::string, std::string> variables;
 };
@@ -181,15 +217,22 @@ bool ChatTemplate::has_generation() const {
   return kappascope::has_generation(state_->whole);
 }
 
-MarkedText ChatTemplate::render(const Json& messages, std::string_view source, bool prompt) const {
+std::string ChatTemplate::date() const {
+  if (!calls(state_->whole, "strftime_now")) { return ""; }
+  char text[64];
+  return {text, std::strftime(text, sizeof text, "%Y-%m-%d", &state_->now)};
+}
+
+MarkedText ChatTemplate::render(const Json& messages, std::string_view source, bool prompt,
+                                const Json& tools) const {
   ChatValue::Dict variables{{"add_generation_prompt", ChatValue::of(prompt)},
-                            {"tools", ChatValue::none()},
+                            {"tools", ChatValue::of_messages(tools, source)},
                             {"documents", ChatValue::none()}};
   for (const auto& [name, text] : state_->variables) {
     variables[name] = ChatValue::of(MarkedText{text, {}});
   }
   variables["messages"] = ChatValue::of_messages(messages, source);
-  return TemplateRun(state_->whole, source, std::move(variables)).run();
+  return TemplateRun(state_->whole, source, std::move(variables), state_->now).run();
 }
 
 }  // namespace kappascope

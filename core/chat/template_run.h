@@ -1,6 +1,7 @@
 // One rendering of a template.
 #pragma once
 
+#include <ctime>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,7 +15,8 @@ namespace kappascope {
 class TemplateRun {
  public:
   // All must outlive it. `variables`: of the outermost scope.
-  TemplateRun(const TemplateNode& whole, std::string_view source, ChatValue::Dict variables);
+  TemplateRun(const TemplateNode& whole, std::string_view source, ChatValue::Dict variables,
+              const std::tm& now);
 
   MarkedText run();
 
@@ -22,6 +24,7 @@ class TemplateRun {
   struct Binding {
     ChatValue value;
     bool is_namespace = false;
+    const TemplateNode* macro = nullptr;
   };
   using Scope = std::map<std::string, Binding, std::less<>>;
 
@@ -31,6 +34,7 @@ class TemplateRun {
   void choose(const TemplateNode& node);
   void assign(const TemplateNode& node);
   void generate(const TemplateNode& node);
+  void define(const TemplateNode& node);
   void put(const MarkedText& text);
 
   ChatValue evaluate(const TemplateNode& node);
@@ -44,7 +48,11 @@ class TemplateRun {
   ChatValue slice(const TemplateNode& node);
   ChatValue field(const TemplateNode& node);
   ChatValue call(const TemplateNode& node);
+  ChatValue called(const TemplateNode& node);
+  Scope bound(const TemplateNode& macro, const TemplateNode& call);
+  ChatValue object(const TemplateNode& node);
   ChatValue range(const TemplateNode& node);
+  ChatValue time_text(const TemplateNode& node, const ChatValue& format);
   ChatValue listed(const TemplateNode& node, ChatValue::List list);
   ChatValue fields(const TemplateNode& node, ChatValue::Dict dict);
   ChatValue checked(const TemplateNode& node, CallResult result);
@@ -62,10 +70,12 @@ class TemplateRun {
 
   const TemplateNode& whole_;
   std::string_view source_;
+  const std::tm& now_;
   std::vector<Scope> scopes_;
   MarkedText out_;
   std::vector<ByteRange> generated_;
   bool generating_ = false;
+  int macros_ = 0;  // that are called in each other
   std::int64_t steps_ = 0, bytes_ = 0;
 };
 

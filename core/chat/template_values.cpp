@@ -1,5 +1,7 @@
 // The values of a template's expressions: Python's, and an error where Python has one.
 #include <algorithm>
+#include <array>
+#include <iterator>
 #include <utility>
 
 #include "core/chat/template_run.h"
@@ -76,10 +78,15 @@ ChatValue TemplateRun::evaluate(const TemplateNode& node) {
       return node.text == "none" ? ChatValue::none() : ChatValue::of(node.text == "true");
     case NodeKind::name: {
       const Binding* binding = find(node.text);
+      if (binding && binding->macro) { refuse(node, "a macro that is not called"); }
       return binding ? binding->value : ChatValue();
     }
     case NodeKind::list:
       return listed(node, values_of(node));
+    case NodeKind::object:
+      return object(node);
+    case NodeKind::refusal:
+      throw Error(ExitCode::unsupported, node.text);
     case NodeKind::field:
       return field(node);
     case NodeKind::item:
@@ -102,6 +109,9 @@ ChatValue TemplateRun::call(const TemplateNode& node) {
       dict[child.text] = evaluate(child.children[0]);
     }
     return fields(node, std::move(dict));
+  }
+  if (node.kind == NodeKind::call && find_call(CallKind::function, node.text) == nullptr) {
+    return called(node);
   }
   const std::vector<ChatValue> values = values_of(node);
   switch (node.kind) {
@@ -130,10 +140,69 @@ ChatValue TemplateRun::call(const TemplateNode& node) {
     }
     case NodeKind::call:
       if (node.text == "range") { return range(node); }
+      if (node.text == "strftime_now") { return time_text(node, values[0]); }
       refuse(node, "it refuses the chat: ", text_of(node, values[0]).text);
     default:
       fail(ExitCode::internal, {}, "an expression of a chat template without a rule");
   }
+}
+
+ChatValue TemplateRun::object(const TemplateNode& node) {
+  ChatValue::Dict dict;
+  for (std::size_t i = 0; i < node.children.size(); i += 2) {
+    const ChatValue key = evaluate(node.children[i]);
+    if (!key.is(Kind::text)) { refuse(node, "an object with a key that is ", key.kind_name()); }
+    dict[key.text().text] = evaluate(node.children[i + 1]);
+  }
+  return fields(node, std::move(dict));
+}
+
+// The arguments of a call, by the macro's names for them.
+TemplateRun::Scope TemplateRun::bound(const TemplateNode& macro, const TemplateNode& call) {
+  const std::size_t parameters = macro.children.size() - 1;
+  Scope scope;
+  for (std::size_t i = 0; i < call.children.size(); ++i) {
+    const TemplateNode& given = call.children[i];
+    const bool named = given.kind == NodeKind::named;
+    std::size_t at = i;
+    for (at = named ? 0 : i; named && at < parameters; ++at) {
+      if (macro.children[at].text == given.text) { break; }
+    }
+    if (at >= parameters || scope.contains(macro.children[at].text)) {
+      refuse(call, "\"", call.text, "\" with an argument that it does not have");
+    }
+    scope[macro.children[at].text] = {evaluate(named ? given.children[0] : given)};
+  }
+  return scope;
+}
+
+// The text that a macro makes.
+ChatValue TemplateRun::called(const TemplateNode& node) {
+  constexpr int kMostMacros = 20;
+  const Binding* binding = find(node.text);
+  if (binding == nullptr || binding->macro == nullptr) {
+    refuse_template(node.place, "the function \"", node.text, "\" is not one that is known here");
+  }
+  const TemplateNode& macro = *binding->macro;
+  if (macros_ == kMostMacros) { refuse(node, "over ", kMostMacros, " macros in each other"); }
+  Scope arguments = bound(macro, node);
+  std::vector<Scope> outside(std::make_move_iterator(scopes_.begin() + 1),
+                             std::make_move_iterator(scopes_.end()));
+  scopes_.resize(1);
+  scopes_.push_back(std::move(arguments));
+  MarkedText before = std::exchange(out_, {});
+  ++macros_;
+  for (std::size_t i = 0; i + 1 < macro.children.size(); ++i) {
+    const TemplateNode& parameter = macro.children[i];
+    if (scopes_.back().contains(parameter.text)) { continue; }
+    ChatValue value = evaluate(parameter.children[0]);  // may name those in front of it
+    scopes_.back()[parameter.text] = {std::move(value)};
+  }
+  execute(macro.children.back());
+  --macros_;
+  scopes_.resize(1);
+  std::move(outside.begin(), outside.end(), std::back_inserter(scopes_));
+  return ChatValue::of(std::exchange(out_, std::move(before)));
 }
 
 ChatValue TemplateRun::range(const TemplateNode& node) {
@@ -149,6 +218,18 @@ ChatValue TemplateRun::range(const TemplateNode& node) {
   ChatValue::List list;
   for (std::int64_t i = begin; i < end; ++i) { list.push_back(ChatValue::of(i)); }
   return listed(node, std::move(list));
+}
+
+// In English, as Python has it: no verb sets a locale of its own.
+ChatValue TemplateRun::time_text(const TemplateNode& node, const ChatValue& format) {
+  constexpr std::size_t kMost = 256;  // bytes
+  if (!format.is(Kind::text) || format.text().text.size() > kMost) {
+    refuse(node, "\"strftime_now\" of ", format.kind_name());
+  }
+  std::array<char, 8 * kMost> text;
+  const std::size_t length =
+      std::strftime(text.data(), text.size(), format.text().text.c_str(), &now_);
+  return ChatValue::of(MarkedText{std::string(text.data(), length), {}});
 }
 
 ChatValue TemplateRun::field(const TemplateNode& node) {

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -145,10 +147,51 @@ TEST(ChatFormat, TemplatesOfFolders) {
   EXPECT_EQ(spelled(file, R"([{"role":"assistant","content":"b"}])"), "{ab}");
   EXPECT_NE(ChatFormat::load(file).sha256(), known);
   folder.write("chat_template.jinja", "{% include 'x' %}");
-  EXPECT_EQ(error_of([&] { ChatFormat::load(file); })
+  EXPECT_EQ(error_of([&] { spelled(file, chat); })
                 .find("4 " + (folder / "chat_template.jinja").string() +
                       ": the chat template, line 1, column 1: the statement {% include … %}"),
             0U);
+}
+
+// As transformers hands them to a template.
+TEST(ChatFormat, NullFieldsThoughtsAndTools) {
+  const testing::TempFolder folder;
+  const std::filesystem::path file = folder / "tokenizer.json";
+  folder.write("tokenizer.json", kLetters);
+  const auto of = [&](const std::string& source, const std::string& chat) {
+    folder.write("chat_template.jinja", source);
+    return spelled(file, chat);
+  };
+  const std::string null_fields =
+      R"([{"role":"user","content":"b","tool_calls":null,"parts":[null]}])";
+  EXPECT_EQ(of("{% for m in messages %}{{ 'a' if 'tool_calls' in m else m.content }}{% endfor %}",
+               null_fields),
+            "b");
+  EXPECT_EQ(of("{{ 'a' if messages[0].parts[0] is none else 'b' }}", null_fields), "a");
+  const std::string thought = "{{ messages[0].reasoning_content }}[{{ messages[0].thinking }}";
+  EXPECT_EQ(of(thought, R"([{"role":"user","reasoning":"ab"}])"), "ab[ab");
+  EXPECT_EQ(of(thought, R"([{"role":"user","thinking":"a","reasoning_content":"b"}])"), "b[a");
+  EXPECT_EQ(of(thought, R"([{"role":"user","thinking":"a","reasoning_content":null}])"), "a[a");
+  const std::string tools = "{% if tools %}{{ tools[0].name }}{% else %}[{% endif %}";
+  EXPECT_EQ(of(tools, R"({"messages":[{"role":"user"}],"tools":[{"name":"ab"}]})"), "ab");
+  EXPECT_EQ(of(tools, R"({"messages":[{"role":"user"}],"tools":null})"), "[");
+  EXPECT_EQ(of(tools, R"([{"role":"user"}])"), "[");
+}
+
+// Of another day it is another text.
+TEST(ChatFormat, TheDayIsPartOfWhatATemplateIs) {
+  const testing::TempFolder folder;
+  folder.write("tokenizer.json", kLetters);
+  folder.write("chat_template.jinja", "{{ strftime_now('%d') }}");
+  const auto on = [&](const char* seconds) {
+    ::setenv("SOURCE_DATE_EPOCH", seconds, 1);
+    return ChatFormat::load(folder / "tokenizer.json");
+  };
+  const ChatFormat one = on("0"), same = on("3600"), next = on("86400");
+  ::unsetenv("SOURCE_DATE_EPOCH");
+  EXPECT_EQ(one.date(), "1970-01-01");
+  EXPECT_EQ(one.sha256(), same.sha256());
+  EXPECT_NE(one.sha256(), next.sha256());
 }
 
 }  // namespace

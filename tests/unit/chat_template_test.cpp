@@ -2,6 +2,7 @@
 // template or chat takes long, much memory or a deep stack.
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <string>
 
 #include "core/chat/chat_template.h"
@@ -162,8 +163,8 @@ TEST(ChatTemplate, RefusesWhatItDoesNotKnowByName) {
     return error_of([&] { rendered(source); });
   };
   const std::string remedy = "; render the chats elsewhere and give them as plain texts";
-  EXPECT_EQ(refused("a\n {% macro f() %}{% endmacro %}"),
-            "4 T: the chat template, line 2, column 2: the statement {% macro … %}" + remedy);
+  EXPECT_EQ(refused("a\n {% import 'x' as y %}"),
+            "4 T: the chat template, line 2, column 2: the statement {% import … %}" + remedy);
   EXPECT_EQ(refused("{{ messages[0 1] }}"),
             "4 T: the chat template, line 1, column 15: the construct at \"1\"" + remedy);
   EXPECT_EQ(refused("{{ messages[0:1:1:1] }}"),
@@ -180,9 +181,9 @@ TEST(ChatTemplate, RefusesWhatItDoesNotKnowByName) {
       "here" +
           remedy);
   EXPECT_EQ(
-      refused("{{ strftime_now('%d') }}"),
-      "4 T: the chat template, line 1, column 4: the function \"strftime_now\" is not one that "
-      "is known here" +
+      refused("{{ lipsum(1) }}"),
+      "4 T: the chat template, line 1, column 4: the function \"lipsum\" is not one that is known "
+      "here" +
           remedy);
   EXPECT_EQ(refused("{{ 1.5 }}").find("4 T: the chat template, line 1, column 5: the construct"),
             0U);
@@ -190,6 +191,65 @@ TEST(ChatTemplate, RefusesWhatItDoesNotKnowByName) {
                 .find("4 T: the chat template, line 1, column 1: expected {% "
                       "endif %} after it, found the end"),
             0U);
+}
+
+// Templates have forms for chats of other kinds: what is not reached does not matter.
+TEST(ChatTemplate, WhatIsNotReachedIsNotRefused) {
+  EXPECT_EQ(
+      rendered("{% if tools %}{{ tools|tojson }}{% for k, v in x.items() %}{{ k }}"
+               "{% endfor %}{% filter upper %}a{% endfilter %}{% set a, b = 1, 2 %}{% endif %}b"),
+      "b");
+  EXPECT_NE(error_of([] {
+              rendered("{% for k, v in messages %}{% endfor %}");
+            }).find("4 T: the chat template, line 1, column 9: the construct at \",\""),
+            std::string::npos);
+  std::string many;
+  for (int i = 0; i < 101; ++i) { many += "{% if 0 %}{{ a|b }}{% endif %}"; }
+  EXPECT_NE(error_of([&] { rendered(many); }).find("the filter \"b\""), std::string::npos);
+  EXPECT_NE(error_of([] {
+              rendered("{% if f(1.5) %}{% endif %}");
+            }).find("4 T: the chat template, line 1, column 10"),
+            std::string::npos);
+}
+
+TEST(ChatTemplate, MacrosAndObjects) {
+  EXPECT_EQ(rendered("{% macro f(x, y='b', z) %}<{{ x }}{{ y }}{{ z is defined }}{{ w }}>"
+                     "{% endmacro %}{% set w = 'w' %}{% for i in [1] %}{% set w = 'loop' %}"
+                     "{{ f(i) }}{{ f(z=i, x='c') }}{{ f('a', y=2)|upper }}{{ i }}{% endfor %}"),
+            "<1bFalsew><cbTruew><A2FALSEW>1");
+  EXPECT_EQ(marked("{%- macro said(m) %}[{{ m.content }}]{% endmacro %}{{ said(messages[0]) }}",
+                   R"([{"role":"assistant","content":"x"}])"),
+            "[x]");
+  EXPECT_EQ(rendered("{% set names = {'a': 'b', 'c': [1]} %}{{ names['a'] }}{{ names.c[0] }}"
+                     "{{ {}|length }}{{ {'k': {'l': 2}}.k.l }}"),
+            "b102");
+  const auto refused = [](const std::string& source) {
+    return error_of([&] { rendered(source); });
+  };
+  const std::string macro = "{% macro f(x) %}{{ f(x) }}{% endmacro %}";
+  EXPECT_NE(refused(macro + "{{ f(1) }}").find("over 20 macros in each other"), std::string::npos);
+  EXPECT_NE(refused(macro + "{{ f(1, 2) }}").find("an argument that it does not have"),
+            std::string::npos);
+  EXPECT_NE(refused(macro + "{{ f(y=2) }}").find("an argument that it does not have"),
+            std::string::npos);
+  EXPECT_NE(refused(macro + "{{ f }}").find("a macro that is not called"), std::string::npos);
+  EXPECT_NE(refused("{% for i in [1] %}" + macro + "{% endfor %}").find("inside a loop"),
+            std::string::npos);
+  EXPECT_NE(refused("{% macro f() %}{% generation %}a{% endgeneration %}{% endmacro %}{{ f() }}")
+                .find("inside a macro"),
+            std::string::npos);
+  EXPECT_NE(refused("{{ {1: 2} }}").find("a key that is a number"), std::string::npos);
+}
+
+TEST(ChatTemplate, TodayIsToldAndCanBeSet) {
+  const char* const kDay = "{{ strftime_now('%d %b %Y') }}";
+  ::setenv("SOURCE_DATE_EPOCH", "1780000000", 1);
+  EXPECT_EQ(rendered(kDay), "28 May 2026");
+  EXPECT_EQ(ChatTemplate(kDay, "T", {}).date(), "2026-05-28");
+  ::setenv("SOURCE_DATE_EPOCH", "no number", 1);
+  EXPECT_GT(ChatTemplate(kDay, "T", {}).date(), "2026-05-28");
+  ::unsetenv("SOURCE_DATE_EPOCH");
+  EXPECT_EQ(ChatTemplate("{{ messages }}", "T", {}).date(), "");
 }
 
 TEST(ChatTemplate, RefusesChatsAsPythonWould) {
