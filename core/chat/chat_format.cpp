@@ -79,8 +79,11 @@ TemplateSource find_template(const fs::path& folder) {
   const fs::path settings_file = folder / kSettingsFile, template_file = folder / kTemplateFile;
   const Json settings = read_settings(settings_file);
   std::map<std::string, std::string> variables;
+  // As the tokenizer is made of them: tokenizer_file.h.
+  if (!settings.is_object() || !settings.contains("added_tokens_decoder")) {
+    put_specials(read_settings(folder / kSpecialsFile), variables);
+  }
   put_specials(settings, variables);
-  put_specials(read_settings(folder / kSpecialsFile), variables);
   if (is_there(template_file)) {
     const InputFile input = InputFile::open(template_file);
     return {read_text(input, kLongestTemplate), template_file.native(), std::move(variables)};

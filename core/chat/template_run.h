@@ -51,6 +51,7 @@ class TemplateRun {
   ChatValue called(const TemplateNode& node);
   Scope bound(const TemplateNode& macro, const TemplateNode& call);
   ChatValue object(const TemplateNode& node);
+  bool names_call(const TemplateNode& test);
   ChatValue range(const TemplateNode& node);
   ChatValue time_text(const TemplateNode& node, const ChatValue& format);
   ChatValue listed(const TemplateNode& node, ChatValue::List list);

@@ -113,6 +113,9 @@ ChatValue TemplateRun::call(const TemplateNode& node) {
   if (node.kind == NodeKind::call && find_call(CallKind::function, node.text) == nullptr) {
     return called(node);
   }
+  if (node.kind == NodeKind::test && node.text.ends_with("defined") && names_call(node)) {
+    return ChatValue::of(node.text == "defined");
+  }
   const std::vector<ChatValue> values = values_of(node);
   switch (node.kind) {
     case NodeKind::test:
@@ -145,6 +148,14 @@ ChatValue TemplateRun::call(const TemplateNode& node) {
     default:
       fail(ExitCode::internal, {}, "an expression of a chat template without a rule");
   }
+}
+
+// Whether a test is of the name of a function or a macro, which no variable hides.
+bool TemplateRun::names_call(const TemplateNode& test) {
+  const TemplateNode& name = test.children[0];
+  if (name.kind != NodeKind::name) { return false; }
+  const Binding* binding = find(name.text);
+  return binding ? binding->macro != nullptr : find_call(CallKind::function, name.text) != nullptr;
 }
 
 ChatValue TemplateRun::object(const TemplateNode& node) {

@@ -4,6 +4,8 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <map>
+#include <set>
 
 #include "core/checkpoint/input_file.h"
 #include "core/tokenizer/protobuf.h"
@@ -268,6 +270,19 @@ void add_special(const PieceModel& model, TokenBook& book, TokenizerFile& file) 
   if (model.unknown_id >= 0) { add(model.unknown_piece); }
 }
 
+// As transformers 5.24 has it: a piece whose id the configuration gives to another text is that
+// text, unless it is a piece of its own.
+void rename_placeholders(const std::map<std::int64_t, std::string>& texts, PieceModel& model) {
+  std::set<std::string_view> kept;
+  for (std::size_t id = 0; id < model.pieces.size(); ++id) {
+    if (!texts.contains(std::int64_t(id))) { kept.insert(model.pieces[id].text); }
+  }
+  for (const auto& [id, text] : texts) {
+    if (id < 0 || id >= std::ssize(model.pieces) || kept.contains(text)) { continue; }
+    model.pieces[id].text = text;
+  }
+}
+
 void check_unique(const PieceModel& model, const TokenBook& book, std::string_view file) {
   for (std::size_t id = 0; id < model.pieces.size(); ++id) {
     const std::size_t found = book.find(model.pieces[id].text).value_or(id);
@@ -286,9 +301,10 @@ TokenizerFile read_sentencepiece_model(const std::filesystem::path& path,
   const std::vector<std::byte> bytes = input.read(0, input.size(), "model");
   TokenizerFile file;
   file.path = input.path();
-  const PieceModel model =
+  PieceModel model =
       read_model({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.path);
   check_model(model, file.path);
+  rename_placeholders(added_token_texts(config), model);
   for (std::size_t id = 0; id < model.pieces.size(); ++id) {
     file.model.tokens.emplace_back(model.pieces[id].text, static_cast<std::int32_t>(id));
   }
@@ -301,7 +317,11 @@ TokenizerFile read_sentencepiece_model(const std::filesystem::path& path,
   add_special(model, book, file);
   set_steps(model, !tokenizer_config_flag(config, "legacy").value_or(true), file);
   apply_tokenizer_config(config, book, file);
-  apply_bos_and_eos(config, book, file);
+  if (model.dummy_prefix) {  // as they are written, so that each text between them gets a prefix
+    for (AddedToken& token : file.added) { token.normalized = false; }
+  }
+  apply_bos_and_eos(config, model.bos_id >= 0 ? model.bos_piece : "",
+                    model.eos_id >= 0 ? model.eos_piece : "", book, file);
   return file;
 }
 

@@ -11,6 +11,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char *kAddedFile = "added_tokens.json", *kSpecialsFile = "special_tokens_map.json";
 constexpr std::uint64_t kLongestConfig = std::uint64_t{64} << 20;  // bytes
 
 // The names of the special tokens, in the order in which they are added.
@@ -22,8 +23,10 @@ class ConfigReader {
   ConfigReader(const Json& root, std::string path, TokenBook& book, TokenizerFile& file)
       : root_(root), path_(std::move(path)), book_(book), file_(file) {}
 
-  void run() {
+  // `added`: added_tokens.json, of before there was a decoder table; null without.
+  void run(const Json& added) {
     read_decoder_table();
+    read_added(added);
     for (const char* name : kNamedTokens) { add_named(value_at(root_, name), name); }
     for (const auto& [name, value] : root_.items()) {
       if (is_other_token(name, value)) { add_named(&value, name); }
@@ -34,13 +37,18 @@ class ConfigReader {
     file_.find_special = !flag("split_special_tokens").value_or(false);
   }
 
-  void run_ends() {
-    if (flag("add_bos_token").value_or(false) && value_at(root_, "bos_token") != nullptr) {
-      file_.prefix.push_back(named_id("bos_token"));
-    }
-    if (flag("add_eos_token").value_or(false) && value_at(root_, "eos_token") != nullptr) {
-      file_.suffix.push_back(named_id("eos_token"));
-    }
+  // `bos`, `eos`: what the model calls so; "" for none.
+  void run_ends(const std::string& bos, const std::string& eos) {
+    const auto add = [&](const char* wanted, const char* name, const std::string& otherwise,
+                         std::vector<std::int32_t>& ids) {
+      const Json* named = value_at(root_, name);
+      const bool known = named != nullptr || (!root_.contains(name) && !otherwise.empty());
+      if (!flag(wanted).value_or(false) || !known) { return; }
+      const std::string text = named ? read_token(*named, name).text : otherwise;
+      ids.push_back(book_.id(text, file_).value_or(0));
+    };
+    add("add_bos_token", "bos_token", bos, file_.prefix);
+    add("add_eos_token", "eos_token", eos, file_.suffix);
   }
 
  private:
@@ -89,9 +97,45 @@ class ConfigReader {
       token.special = special != nullptr && *special == true;
       tokens.emplace_back(id, std::move(token));
     }
+    add_by_id(std::move(tokens));
+  }
+
+  void add_by_id(std::vector<std::pair<std::int64_t, AddedToken>> tokens) {
     std::sort(tokens.begin(), tokens.end(),
               [](const auto& a, const auto& b) { return a.first < b.first; });
     for (auto& [id, token] : tokens) { book_.add(std::move(token), id, path_, file_); }
+  }
+
+  // {"<x>": 32000, …}. Special are those that the configuration names.
+  void read_added(const Json& added) {
+    std::vector<std::pair<std::int64_t, AddedToken>> tokens;
+    for (const auto& [text, id] : added.items()) {
+      require(id.is_number_integer(), ExitCode::damaged, {path_}, kAddedFile,
+              ": expected ids, found ", found_text(id));
+      AddedToken token;
+      token.text = text;
+      token.special = names(text);
+      token.normalized = !token.special;
+      tokens.emplace_back(id.get<std::int64_t>(), std::move(token));
+    }
+    add_by_id(std::move(tokens));
+  }
+
+  // Whether `text` is one of the special tokens of the configuration.
+  bool names(const std::string& text) const {
+    const auto is = [&](const Json& json) {
+      const Json* content = json.is_object() ? value_at(json, "content") : &json;
+      return content != nullptr && *content == text;
+    };
+    const auto named = [&](const char* name) {
+      const Json* value = value_at(root_, name);
+      return value != nullptr && is(*value);
+    };
+    const Json* others = value_at(root_, "extra_special_tokens");
+    if (others == nullptr) { others = value_at(root_, "additional_special_tokens"); }
+    return std::any_of(kNamedTokens.begin(), kNamedTokens.end(), named) ||
+           (others != nullptr && others->is_array() &&
+            std::any_of(others->begin(), others->end(), is));
   }
 
   // A token that the file has keeps the flags that the file gives it.
@@ -120,10 +164,6 @@ class ConfigReader {
     for (const Json& token : *list) { add_named(&token, name); }
   }
 
-  std::int32_t named_id(const char* name) const {
-    return book_.id(read_token(*value_at(root_, name), name).text, file_).value_or(0);
-  }
-
   const Json& root_;
   std::string path_;
   TokenBook& book_;
@@ -149,23 +189,45 @@ Json read_config(const fs::path& config) {
 
 }  // namespace
 
+std::map<std::int64_t, std::string> added_token_texts(const fs::path& config) {
+  std::map<std::int64_t, std::string> texts;
+  const Json root = read_config(config);
+  const Json* table = root.is_null() ? nullptr : value_at(root, "added_tokens_decoder");
+  if (table == nullptr || !table->is_object()) { return texts; }
+  for (const auto& [key, value] : table->items()) {
+    std::int64_t id = -1;
+    const auto end = std::from_chars(key.data(), key.data() + key.size(), id);
+    const Json* text = value.is_object() ? value_at(value, "content") : nullptr;
+    const bool whole = end.ec == std::errc() && end.ptr == key.data() + key.size();
+    if (whole && text != nullptr && text->is_string()) { texts[id] = text->get<std::string>(); }
+  }
+  return texts;
+}
+
 std::optional<bool> tokenizer_config_flag(const fs::path& config, const char* name) {
   const Json root = read_config(config);
-  const Json* found = root.is_null() ? nullptr : value_at(root, name);
-  if (found == nullptr) { return {}; }
-  require(found->is_boolean(), ExitCode::damaged, {config.native()}, name,
-          "; expected true or false, found ", found_text(*found));
-  return found->get<bool>();
+  if (root.is_null() || !root.contains(name)) { return {}; }
+  const Json& found = root[name];
+  require(found.is_boolean() || found.is_null(), ExitCode::damaged, {config.native()}, name,
+          "; expected true or false, found ", found_text(found));
+  return found == true;
 }
 
 void apply_tokenizer_config(const fs::path& config, TokenBook& book, TokenizerFile& file) {
-  const Json root = read_config(config);
-  if (!root.is_null()) { ConfigReader(root, config.string(), book, file).run(); }
+  Json root = read_config(config), added;
+  if (!config.empty() && (root.is_null() || !root.contains("added_tokens_decoder"))) {
+    if (root.is_null()) { root = Json::object(); }
+    const Json specials = read_config(config.parent_path() / kSpecialsFile);
+    for (const auto& [name, value] : specials.items()) { root[name] = value; }
+    added = read_config(config.parent_path() / kAddedFile);
+  }
+  if (!root.is_null()) { ConfigReader(root, config.string(), book, file).run(added); }
 }
 
-void apply_bos_and_eos(const fs::path& config, TokenBook& book, TokenizerFile& file) {
+void apply_bos_and_eos(const fs::path& config, const std::string& bos, const std::string& eos,
+                       TokenBook& book, TokenizerFile& file) {
   const Json root = read_config(config);
-  if (!root.is_null()) { ConfigReader(root, config.string(), book, file).run_ends(); }
+  if (!root.is_null()) { ConfigReader(root, config.string(), book, file).run_ends(bos, eos); }
 }
 
 }  // namespace kappascope

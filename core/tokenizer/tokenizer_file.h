@@ -61,14 +61,20 @@ TokenizerFile read_sentencepiece_model(const std::filesystem::path& path,
                                        const std::filesystem::path& config);
 
 // Applies tokenizer_config.json as `transformers` does: added_tokens_decoder, the named special
-// tokens, split_special_tokens. A missing file changes nothing.
+// tokens, split_special_tokens. Without added_tokens_decoder what special_tokens_map.json says
+// beside it counts before it, and added_tokens.json, too. A missing file changes nothing.
 void apply_tokenizer_config(const std::filesystem::path& config, TokenBook& book,
                             TokenizerFile& file);
 
 // add_bos_token and add_eos_token: a tokenizer.json says for itself what texts begin and end with.
-void apply_bos_and_eos(const std::filesystem::path& config, TokenBook& book, TokenizerFile& file);
+// `bos` and `eos`: of a model whose configuration does not name them; "" for none.
+void apply_bos_and_eos(const std::filesystem::path& config, const std::string& bos,
+                       const std::string& eos, TokenBook& book, TokenizerFile& file);
 
-// A flag of tokenizer_config.json; a missing file has none.
+// The texts of added_tokens_decoder by their ids; those that are malformed are left out.
+std::map<std::int64_t, std::string> added_token_texts(const std::filesystem::path& config);
+
+// A flag of tokenizer_config.json, where null is false; a missing file has none.
 std::optional<bool> tokenizer_config_flag(const std::filesystem::path& config, const char* name);
 
 }  // namespace kappascope

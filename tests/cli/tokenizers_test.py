@@ -100,6 +100,28 @@ class Tokenizers(TokenizerCase):
             self.assertEqual(self.ids(path, 'a'), [1, *text], config)  # the post-processor's
             self.assertEqual(self.ids(model, 'a'), expected, config)
 
+    def test_what_a_sentencepiece_configuration_adds(self):
+        vocabulary = fallback_vocabulary()
+        number, one = len(vocabulary.ids), vocabulary.encode
+        model = self.write(sentencepiece(vocabulary), 'tokenizer.model')
+        self.write({'add_bos_token': True}, 'tokenizer_config.json')  # what the model calls so
+        self.assertEqual(self.ids(model, 'a'), [1, *one([SPACE, 'a'])])
+        self.write({'legacy': None}, 'tokenizer_config.json')  # false: no space after a token
+        self.assertEqual(self.ids(model, '<s>a'), [1, *one(['a'])])
+        self.write({'legacy': True}, 'tokenizer_config.json')
+        self.assertEqual(self.ids(model, '<s>a'), [1, *one([SPACE, 'a'])])
+        # Of before there was a table, and in the table; as they are written, whatever they say.
+        self.write({'<|n|>': number}, 'added_tokens.json')
+        self.write({'cls_token': '<|m|>'}, 'special_tokens_map.json')
+        self.assertEqual(self.ids(model, 'a<|n|><|m|>'), [*one([SPACE, 'a']), number, number + 1])
+        self.write({'added_tokens_decoder': {str(number): added(number, '<|o|>', normalized=True)}},
+                   'tokenizer_config.json')
+        self.assertEqual(self.ids(model, 'a<|o|>'), [*one([SPACE, 'a']), number])
+        self.assertNotIn(number, self.ids(model, '<|n|>'))
+        last = max(vocabulary.ids.values())
+        self.write({'added_tokens_decoder': {str(last): added(last, '<think>')}}, 'tokenizer_config.json')
+        self.assertEqual(self.ids(model, 'a<think>'), [*one([SPACE, 'a']), last])
+
     def test_special_tokens_of_the_configuration(self):
         vocabulary = fallback_vocabulary()
         path = self.write(byte_fallback(vocabulary, post_processor=None))

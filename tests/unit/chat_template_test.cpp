@@ -223,6 +223,9 @@ TEST(ChatTemplate, MacrosAndObjects) {
   EXPECT_EQ(rendered("{% set names = {'a': 'b', 'c': [1]} %}{{ names['a'] }}{{ names.c[0] }}"
                      "{{ {}|length }}{{ {'k': {'l': 2}}.k.l }}"),
             "b102");
+  EXPECT_EQ(rendered("{% macro f() %}{% endmacro %}{{ f is defined }}{{ range is defined }}"
+                     "{{ g is defined }}{% set range = 1 %}{{ range is not undefined }}"),
+            "TrueTrueFalseTrue");
   const auto refused = [](const std::string& source) {
     return error_of([&] { rendered(source); });
   };
