@@ -182,7 +182,7 @@ class Stats {
     DocumentReader reader(options_.source);
     progress_.emplace(terminal_, reader);
     CallPacker packer(room_, options_.window,
-                      [&](const CorpusCall& call, CallPacker::Left left) { run_call(call, left); });
+                      [&](const CorpusCall& call, std::int64_t pieces) { run_call(call, pieces); });
     place_in_corpus_ = begin;
     std::int64_t taken = 0, broken = 0;
     Document document;
@@ -239,7 +239,7 @@ class Stats {
     terminal_.warn(join_words("skipped: ", failure.line()));
   }
 
-  void run_call(const CorpusCall& call, CallPacker::Left left) {
+  void run_call(const CorpusCall& call, std::int64_t pieces) {
     pass_->begin(call);
     std::vector<std::int64_t> sequences;
     for (const CallText& text : call.texts) { sequences.push_back(text.begin); }
@@ -253,7 +253,7 @@ class Stats {
     if (failure) { throw Error(failure); }
     pass_->end();
     progress_->add(std::ssize(call.ids));
-    place_in_corpus_.pieces = left.pieces;
+    place_in_corpus_.pieces = pieces;
     save_at_times();
   }
 

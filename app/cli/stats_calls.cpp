@@ -25,36 +25,36 @@ void CallPacker::put(const CorpusText& text, std::int64_t begin, std::int64_t en
   call_.next_counted = end == tokens || !text.only_assistant || text.text.assistant[end] != 0;
 }
 
-void CallPacker::run(Left left) {
+void CallPacker::run(std::int64_t pieces) {
   const CorpusCall call = std::move(call_);
   call_ = {};
-  if (!call.ids.empty()) { run_(call, left); }
+  if (!call.ids.empty()) { run_(call, pieces); }
 }
 
 void CallPacker::flush() {
-  run({});
+  run(0);
 }
 
 void CallPacker::add(const CorpusText& text, std::int64_t done) {
   const std::int64_t tokens = std::ssize(text.text.tokens);
   if (tokens > room_) { return window_ ? add_windows(text, done) : add_pieces(text, done); }
-  if (std::ssize(call_.ids) + tokens > room_) { run({.of_document = true}); }
+  if (std::ssize(call_.ids) + tokens > room_) { run(0); }
   put(text, 0, tokens);
 }
 
 void CallPacker::add_pieces(const CorpusText& text, std::int64_t done) {
   const std::int64_t tokens = std::ssize(text.text.tokens);
-  run({.of_document = true});
+  run(0);
   for (std::int64_t begin = done * room_; begin < tokens; begin += room_) {
     put(text, begin, std::min(tokens, begin + room_));
-    if (begin + room_ < tokens) { run({true, begin / room_ + 1}); }
+    if (begin + room_ < tokens) { run(begin / room_ + 1); }
   }
 }
 
 // A call has one context: its pieces share none.
 void CallPacker::add_windows(const CorpusText& text, std::int64_t done) {
   const std::int64_t tokens = std::ssize(text.text.tokens);
-  run({.of_document = true});
+  run(0);
   std::int64_t piece = 0;
   for (std::int64_t counted = 0; counted < tokens; ++piece) {
     const std::int64_t begin = counted == 0 ? 0 : counted - room_ / 2;
@@ -62,7 +62,7 @@ void CallPacker::add_windows(const CorpusText& text, std::int64_t done) {
     if (piece >= done) {
       put(text, begin, end);
       call_.first_counted = counted - begin;
-      end < tokens ? run({true, piece + 1}) : run({});
+      run(piece + 1);
     }
     counted = end;
   }

@@ -23,13 +23,9 @@ struct CorpusText {
 // overlap by half a call, as `run --window` cuts a text.
 class CallPacker {
  public:
-  // Runs a call. When it comes back everything added so far has been run, but for `left`: the
-  // document that is being added, of which so many pieces have been.
-  struct Left {
-    bool of_document = false;
-    std::int64_t pieces = 0;
-  };
-  using Run = std::function<void(const CorpusCall& call, Left left)>;
+  // Runs a call. When it comes back everything added so far has been run, and of the document that
+  // is being added the first `pieces`.
+  using Run = std::function<void(const CorpusCall& call, std::int64_t pieces)>;
 
   // `room`: tokens of a call, at most sequence_len.
   CallPacker(std::int64_t room, bool window, Run run)
@@ -41,7 +37,7 @@ class CallPacker {
 
  private:
   void put(const CorpusText& text, std::int64_t begin, std::int64_t end);
-  void run(Left left);
+  void run(std::int64_t pieces);
   void add_pieces(const CorpusText& text, std::int64_t done);
   void add_windows(const CorpusText& text, std::int64_t done);
 
