@@ -2,12 +2,18 @@
 
 #include <algorithm>
 
+#include "core/utf8.h"
+
 namespace kappascope {
 namespace {
 
 // Bytes of the text that a token stands for; 0: the tokenizer added it.
 std::int32_t text_bytes(const TokenizedText& text, std::int64_t t) {
-  return text.tokens[t].char_start < 0 ? 0 : std::int32_t(text.bytes[t].size());
+  const Token& token = text.tokens[t];
+  const std::string& bytes = text.bytes[t];
+  if (token.char_start < 0) { return 0; }
+  return std::int32_t(
+      token.text_bytes(std::ssize(bytes), count_code_points(bytes), bytes.starts_with(' ')));
 }
 
 }  // namespace

@@ -42,9 +42,8 @@ bool counts(const Trace& trace, std::int64_t first, std::int64_t last) {
 std::int64_t bytes_of(const Trace& trace, std::int64_t first, std::int64_t last) {
   std::int64_t bytes = 0;
   for (std::int64_t t = first; t <= last; ++t) {
-    if (t >= std::ssize(trace.token_bytes_hex) || is_control_token(trace, t)) { return -1; }
-    const auto own = static_cast<std::int64_t>(trace.token_bytes_hex[t].size() / 2);
-    if (own == 0) { return -1; }
+    const std::int64_t own = text_bytes(trace, t);
+    if (own < 0) { return -1; }
     bytes += own;
   }
   return bytes;
@@ -174,7 +173,7 @@ LossDifference loss_difference(const Trace& a, const Trace& b) {
     const std::int64_t bytes = bytes_of(b, at.first_b, at.last_b);
     const bool control = at.first_b == at.last_b && is_control_token(b, at.first_b);
     if (control) { continue; }
-    bytes_known &= bytes > 0;
+    bytes_known &= bytes >= 0;
     text += difference;
     result.bytes += bytes;
   }

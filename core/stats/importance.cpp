@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/stats/router.h"
+#include "core/tokenizer/token.h"
 #include "core/trace/corpus_totals.h"
 #include "core/trace/meta.h"
 
@@ -165,6 +166,22 @@ bool is_control_token(const Trace& trace, std::int64_t token) {
   return trace.char_start[token] < 0 && text.starts_with("<") && text.ends_with(">");
 }
 
+std::int64_t text_bytes(const Trace& trace, std::int64_t token) {
+  if (token >= std::ssize(trace.token_bytes_hex) || is_control_token(trace, token)) { return -1; }
+  const std::string& hex = trace.token_bytes_hex[token];
+  if (hex.empty()) { return -1; }
+  std::int64_t code_points = 0;
+  for (std::size_t i = 0; i < hex.size(); i += 2) {
+    code_points += hex[i] < '8' || hex[i] > 'b' || (hex[i] > '9' && hex[i] < 'a') ? 1 : 0;
+  }
+  Token place;
+  if (!trace.char_start.empty()) {
+    place.char_start = std::int32_t(trace.char_start[token]);
+    place.char_end = std::int32_t(trace.char_end[token]);
+  }
+  return place.text_bytes(std::ssize(hex) / 2, code_points, hex.starts_with("20"));
+}
+
 BitsPerByte bits_per_byte(const Trace& trace) {
   BitsPerByte result;
   if (trace.corpus) {
@@ -179,8 +196,8 @@ BitsPerByte bits_per_byte(const Trace& trace) {
   for (std::int64_t t = 0; t < std::ssize(trace.nll); ++t) {
     if (!mask.empty() && mask[t] == 0) { continue; }
     if (!std::isfinite(trace.nll[t]) || is_control_token(trace, t)) { continue; }
-    const auto bytes = static_cast<std::int64_t>(trace.token_bytes_hex[t].size() / 2);
-    if (bytes == 0) { return {}; }
+    const std::int64_t bytes = text_bytes(trace, t);
+    if (bytes < 0) { return {}; }
     nats += trace.nll[t];
     result.bytes += bytes;
   }

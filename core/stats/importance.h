@@ -51,6 +51,10 @@ double dense_slope_square(const Trace& trace, std::int64_t row);
 // <|bos|>.
 bool is_control_token(const Trace& trace, std::int64_t token);
 
+// Bytes of the text that a token stands for; 0: it is nothing but what the tokenizer put in; −1:
+// not known, or a control token.
+std::int64_t text_bytes(const Trace& trace, std::int64_t token);
+
 // Σ nll / (ln 2 · Σ bytes) over tokens that have an nll and are not special.
 struct BitsPerByte {
   double value = kNaN;  // NaN without bytes: ids were given and no tokenizer was found

@@ -112,8 +112,8 @@ TokenCard token_card(const Trace& trace, std::int64_t t) {
   if (!trace.token_mask.empty()) { card.assistant = trace.token_mask[t] != 0; }
   card.nll = number_of(trace.nll, t);
   if (!card.bytes_hex.empty()) { card.bytes = std::ssize(card.bytes_hex) / 2; }
-  if (card.bytes > 0 && !is_control_token(trace, t)) {
-    card.bits_per_byte = card.nll / (std::log(2.0) * static_cast<double>(card.bytes));
+  if (const std::int64_t bytes = text_bytes(trace, t); bytes > 0) {
+    card.bits_per_byte = card.nll / (std::log(2.0) * static_cast<double>(bytes));
   }
   card.target_rank = integer_of(trace.target_rank, t);
   card.instead_of = predictions(trace, t - 1);

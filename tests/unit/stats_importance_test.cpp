@@ -145,19 +145,33 @@ TEST(StatsImportance, SlopeOfADenseLayerFromItsKappa) {
 TEST(StatsImportance, BitsPerByteLeavesOutWhatIsNoText) {
   Trace trace;
   const std::vector<float> nll = {kNaN, 2, 3, 5};
-  const std::vector<std::int32_t> start = {-1, 0, 1, -1};
+  const std::vector<std::int32_t> start = {-1, 0, 1, -1}, end = {-1, 1, 4, -1};
   trace.nll = nll;
   trace.char_start = start;
+  trace.char_end = end;
   trace.token_text = {"<|bos|>", "a", " bc", "<|end|>"};
   trace.token_bytes_hex = {"3c", "61", "206263", "3c3e"};
   const BitsPerByte bits = bits_per_byte(trace);
   EXPECT_EQ(bits.bytes, 4);
   EXPECT_DOUBLE_EQ(bits.value, 5 / (std::log(2.0) * 4));
-  const std::vector<std::int32_t> from_first = {-1, 0, 3, -1};
+  const std::vector<std::int32_t> from_first = {-1, 0, 3, -1}, to_last = {-1, 3, 6, -1};
   trace.char_start = from_first;
+  trace.char_end = to_last;
   trace.token_text[1] = "<b>";  // of the text, though it looks like a control token
   trace.token_bytes_hex[1] = "3c623e";
   EXPECT_EQ(bits_per_byte(trace).bytes, 6);
+  // Of SentencePiece's kind: a space in front of the text, alone or in its first token.
+  const std::vector<std::int32_t> place = {-1, 0, 0, 2}, behind = {-1, 0, 2, 3};
+  trace.char_start = place;
+  trace.char_end = behind;
+  trace.token_text = {"<s>", " ", "éa", " "};
+  trace.token_bytes_hex = {"3c733e", "20", "c3a961", "20"};
+  EXPECT_EQ(bits_per_byte(trace).bytes, 4);
+  EXPECT_DOUBLE_EQ(bits_per_byte(trace).value, 10 / (std::log(2.0) * 4));
+  trace.token_bytes_hex[2] = "20c3a961";
+  EXPECT_EQ(text_bytes(trace, 2), 3);
+  EXPECT_EQ(text_bytes(trace, 1), 0);
+  EXPECT_EQ(text_bytes(trace, 0), -1);
   trace.token_bytes_hex = {"", "", "", ""};  // ids without a tokenizer
   EXPECT_TRUE(std::isnan(bits_per_byte(trace).value));
 }
