@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/stats/kappa.h"
 #include "core/stats/router.h"
 #include "core/tokenizer/token.h"
 #include "core/trace/corpus_totals.h"
@@ -127,11 +128,14 @@ double slope_square(const TraceLayer& layer, std::int64_t expert) {
   const auto squares = layer.part(layer.trace.kappa_u_square, layer.trace.experts);
   const auto counts = layer.part(layer.trace.effect_count, layer.trace.experts);
   if (squares.empty() || counts.empty()) { return kNaN; }
+  const KappaFunction kappa = kappa_function(layer);
+  if (kappa.in_force->source(layer.row) == KappaSource::fixed) { return kNaN; }
   double sum = 0, count = 0;
   for (std::int64_t e = 0; e < layer.experts; ++e) {
     if ((expert >= 0 && e != expert) || !(counts[e] > 0) || !std::isfinite(squares[e])) {
       continue;
     }
+    if (kappa_set_by_run(layer, e)) { continue; }  // its u is none of κ's
     sum += counts[e] * squares[e];
     count += counts[e];
   }

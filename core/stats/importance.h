@@ -40,7 +40,8 @@ struct Utility {
 // `choices`: choice_totals() of the layer.
 Utility expert_utility(const TraceLayer& layer, const ChoiceTotals& choices);
 
-// Mean of u² over kept (token, gate) of a layer, or of one expert; NaN where the trace has none.
+// Mean of u² over kept (token, gate) of a layer, or of one expert; NaN where the trace has none and
+// where κ has no parameters or is a number that an intervention set. Those experts are left out.
 double slope_square(const TraceLayer& layer, std::int64_t expert = -1);
 
 // The same of row `row` of the dense layers: u = b·c, from the κ of its gate units. NaN in a layer

@@ -113,6 +113,13 @@ TEST(StatsImportance, SlopeSquareWeighsExpertsByTheirScalars) {
   const std::vector<double> squares = {4, 1, kNaN}, counts = {3, 1, 0};
   four.hand.trace.kappa_u_square = squares;
   four.hand.trace.effect_count = counts;
+  EXPECT_TRUE(std::isnan(slope_square(four.layer())));  // κ has no parameters
+  four.hand.trace.kappa = true;
+  four.hand.trace.meta["kappa"] = {{"model", true},
+                                   {"in_force", true},
+                                   {"input", "router_probs"},
+                                   {"bound_moe", 3.0},
+                                   {"start_layer", 0}};
   EXPECT_DOUBLE_EQ(slope_square(four.layer()), 13.0 / 4);
   EXPECT_DOUBLE_EQ(slope_square(four.layer(), 0), 4);
   EXPECT_DOUBLE_EQ(slope_square(four.layer(), 1), 1);
