@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "app/cli/ablation.h"
+#include "app/cli/command_line.h"
 #include "app/cli/interrupts.h"
 #include "app/cli/load_model.h"
 #include "app/cli/output_folder.h"
@@ -46,7 +47,7 @@ bool AblateOptions::parse(const std::vector<std::string>& words) {
       ->check(CLI::IsMember({"zero", "reroute", "mean"}))
       ->capture_default_str();
   app.add_option("--top", top, "how many experts the table shows; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least_zero())
       ->capture_default_str();
   add_rest_to(app, "expert-importance", "print ablation.json instead of the table");
   if (!parse_words(app, words)) { return false; }

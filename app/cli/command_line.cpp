@@ -13,6 +13,17 @@
 namespace kappascope {
 namespace {
 
+CLI::Validator number_check(const std::string& name, const std::string& expected,
+                            bool (*holds)(double number)) {
+  return CLI::Validator(
+      [=](std::string& word) {
+        double number = 0;
+        const bool known = CLI::detail::lexical_cast(word, number) && holds(number);
+        return known ? std::string() : join_words("expected ", expected, ", found ", word);
+      },
+      name);
+}
+
 constexpr int kMostThreads = 1024;
 
 std::vector<std::string_view> split(std::string_view text, char separator) {
@@ -94,6 +105,14 @@ std::vector<std::string> parse_list(std::string_view option, std::string_view te
     if (std::find(words.begin(), words.end(), part) == words.end()) { words.emplace_back(part); }
   }
   return words;
+}
+
+CLI::Validator at_least_zero() {
+  return number_check("NONNEGATIVE", "at least 0", [](double number) { return number >= 0; });
+}
+
+CLI::Validator over_zero() {
+  return number_check("POSITIVE", "a number over 0", [](double number) { return number > 0; });
 }
 
 std::string_view trimmed(std::string_view text, std::string_view blanks) {

@@ -19,6 +19,10 @@ enum class WordsOf : std::uint8_t { verb, window };
 bool parse_words(CLI::App& app, const std::vector<std::string>& words,
                  WordsOf whose = WordsOf::verb);
 
+// Checks of an option's number: CLI11's own name the largest double that there is.
+CLI::Validator at_least_zero();
+CLI::Validator over_zero();
+
 // Without these characters in front and behind.
 std::string_view trimmed(std::string_view text, std::string_view blanks = " \t\r\n");
 

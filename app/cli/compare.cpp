@@ -76,7 +76,7 @@ class Compare {
     app.add_option("-o,--output", output_, "folder to write to")->required();
     app.add_flag("--json", json_, "print JSON instead of the tables");
     app.add_option("--seed", seed_, "of the resamples of the intervals")
-        ->check(CLI::NonNegativeNumber)
+        ->check(at_least_zero())
         ->capture_default_str();
     figures_.ids = "";
     figures_.add_to(app);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "app/cli/command_line.h"
 #include "app/cli/verbs.h"
 
 namespace kappascope {
@@ -48,8 +49,7 @@ void GenerateOptions::add_to(CLI::App& app) {
   changes.temperature_word = "router-temperature";
   changes.add_to(app);
   reading.add_to(app);
-  app.add_option("--step", step, "training step; the newest unless given")
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("--step", step, "training step; the newest unless given")->check(at_least_zero());
   compute.add_to(app);
   app.add_flag("--json", json, "print one JSON object at the end instead of the text as it comes");
   app.add_flag("--force", force, "replace files that kappascope has not written");
@@ -65,13 +65,13 @@ void GenerateOptions::add_sampling(CLI::App& app) {
                  "draw from softmax(logits / T); 0: take the likeliest token")
       ->capture_default_str();
   app.add_option("--top-k-tokens", sampling.most, "draw from the N likeliest tokens; 0: from all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least_zero())
       ->capture_default_str();
   app.add_option("--top-p", sampling.mass,
                  "draw from the fewest likeliest tokens that have P of the probability")
       ->capture_default_str();
   app.add_option("--seed", sampling.seed, "of what is drawn: the same seed draws the same")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least_zero())
       ->capture_default_str();
   app.add_option("--stop", rules.stops, "end before this text; may be given several times")
       ->check([](const std::string& stop) { return stop.empty() ? "expected a text" : ""; })

@@ -246,8 +246,7 @@ int info_verb(const Arguments& arguments) {
   TalkOptions talk;
   bool json = false;
   app.add_option("MODEL", path, "model folder or model_NNNNNN.pt")->required();
-  app.add_option("--step", step, "training step; the newest unless given")
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("--step", step, "training step; the newest unless given")->check(at_least_zero());
   app.add_option("--tokenizer", tokenizer_folder,
                  "tokenizer.pkl, tokenizer.json or tokenizer.model, or the folder of one");
   reading.add_to(app);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "app/cli/command_line.h"
 #include "app/cli/interrupts.h"
 #include "app/cli/load_model.h"
 #include "app/cli/sweep.h"
@@ -53,12 +54,12 @@ bool PatchOptions::parse(const std::vector<std::string>& words) {
       ->required();
   app.add_option("--token", token,
                  "the predicted token; the one that the other text's run thinks likeliest");
-  app.add_option("--token-id", token_id, "the same by its id")->check(CLI::NonNegativeNumber);
+  app.add_option("--token-id", token_id, "the same by its id")->check(at_least_zero());
   app.add_option("--at", at, "it is predicted after this token of the text; the last")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least_zero());
   app.add_option("--layers", layers, "these layers, e.g. 3-5,7; all of the other text's trace");
   app.add_option("--top", top, "how many places the table shows; 0: all")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least_zero())
       ->capture_default_str();
   add_rest_to(app, "patching", "print patching.json instead of the table");
   if (!parse_words(app, words)) { return false; }

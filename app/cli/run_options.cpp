@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "app/cli/command_line.h"
 #include "app/cli/effect.h"
 #include "app/cli/output_folder.h"
 #include "app/cli/run_warnings.h"
@@ -77,8 +78,7 @@ void RunOptions::add_to(CLI::App& app) {
       ->check([](const std::string& list) { return list.empty() ? "expected layers" : ""; });
   add_interventions(app);
   reading.add_to(app);
-  app.add_option("--step", step, "training step; the newest unless given")
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("--step", step, "training step; the newest unless given")->check(at_least_zero());
   compute.add_to(app);
   app.add_flag("--json", json, "print the summaries as one JSON list instead of the tables");
   app.add_flag("--skip-done", skip_done,

@@ -62,12 +62,12 @@ class Scan {
     app.footer(kScanExamples);
     app.add_option("MODEL", path_, "model folder or model_NNNNNN.pt")->required();
     app.add_option("--step", step_, "training step; the newest unless given")
-        ->check(CLI::NonNegativeNumber);
+        ->check(at_least_zero());
     app.add_option("--outlier-z", limits_.z, "values further from the mean, in standard deviations")
-        ->check(CLI::PositiveNumber)
+        ->check(over_zero())
         ->capture_default_str();
     app.add_option("--outlier-abs", limits_.abs, "values larger than this, whatever their sign")
-        ->check(CLI::PositiveNumber);
+        ->check(over_zero());
     thresholds_.add_to(app, "z_max>50, nonfinite>0, alignment_mean<0.1");
     reading_.add_to(app);
     app.add_flag("--json", json_, "print JSON");

@@ -1,5 +1,7 @@
 #include "app/cli/score_options.h"
 
+#include "app/cli/command_line.h"
+
 namespace kappascope {
 namespace {
 
@@ -40,11 +42,10 @@ void ScoreOptions::add_to(CLI::App& app) {
       "--against-model", against_model,
       "another model to compare with, its newest step, with the same words or those of --against");
   app.add_option("--seed", seed, "of the resamples of the intervals")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least_zero())
       ->capture_default_str();
   reading.add_to(app);
-  app.add_option("--step", step, "training step; the newest unless given")
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("--step", step, "training step; the newest unless given")->check(at_least_zero());
   compute.add_to(app);
   app.add_flag("--force", force, "replace files that kappascope has not written");
   talk.add_to(app);

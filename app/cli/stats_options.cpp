@@ -1,5 +1,7 @@
 #include "app/cli/stats_options.h"
 
+#include "app/cli/command_line.h"
+
 #include <charconv>
 
 namespace kappascope {
@@ -41,9 +43,9 @@ void StatsOptions::add_corpus(CLI::App& app) {
                     ->capture_default_str();
   app.add_option("--domain-field", source.domain_field,
                  "field whose values tell domains apart: assignments of each are counted");
-  app.add_option("--documents", source.documents, "at most so many")->check(CLI::PositiveNumber);
+  app.add_option("--documents", source.documents, "at most so many")->check(over_zero());
   app.add_option("--tokens", tokens, "at most so many; the last document is cut")
-      ->check(CLI::PositiveNumber);
+      ->check(over_zero());
   app.add_option("--sample", sample_,
                  "SEED:SHARE: that share of the documents, chosen by a hash of seed and place");
   app.add_flag("--effect-tails", effect_tails,
@@ -52,7 +54,7 @@ void StatsOptions::add_corpus(CLI::App& app) {
   app.add_flag("--window", window,
                "cut documents longer than a call into pieces that overlap by half of one");
   app.add_option("--call-tokens", call_tokens, "tokens of a call; sequence_len unless given")
-      ->check(CLI::PositiveNumber);
+      ->check(over_zero());
 }
 
 void StatsOptions::add_to(CLI::App& app) {
@@ -66,11 +68,10 @@ void StatsOptions::add_to(CLI::App& app) {
   app.add_option("--tokenizer", tokenizer_folder,
                  "tokenizer.pkl, tokenizer.json or tokenizer.model, or the folder of one");
   app.add_option("--seed", seed, "of the resamples of the intervals")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least_zero())
       ->capture_default_str();
   reading.add_to(app);
-  app.add_option("--step", step, "training step; the newest unless given")
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("--step", step, "training step; the newest unless given")->check(at_least_zero());
   compute.add_to(app);
   app.add_flag("--force", force, "start anew where a run was stopped, and replace other files");
   talk.add_to(app);

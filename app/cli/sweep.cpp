@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "app/cli/command_line.h"
 #include "core/checkpoint/tensor.h"
 #include "core/trace/recorder.h"
 
@@ -18,8 +19,7 @@ void SweepWords::add_rest_to(CLI::App& app, const char* figure, const char* json
   figures.ids = figure;
   figures.add_to(app);
   reading.add_to(app);
-  app.add_option("--step", step, "training step; the newest unless given")
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("--step", step, "training step; the newest unless given")->check(at_least_zero());
   compute.add_to(app);
   app.add_flag("--json", json, json_help);
   app.add_flag("--force", force, "start again in a folder with results of a sweep");

@@ -93,8 +93,7 @@ int tokens_verb(const Arguments& arguments) {
                  "model folder or model_NNNNNN.pt; or a tokenizer alone: tokenizer.pkl, "
                  "tokenizer.json or tokenizer.model, or a folder of one");
   words.add_to(app);
-  app.add_option("--step", step, "training step; the newest unless given")
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("--step", step, "training step; the newest unless given")->check(at_least_zero());
   app.add_flag("--json", json, R"(print {"token_bytes_hex": […], "token_id": […]})");
   talk.add_to(app);
   if (!parse_words(app, arguments.words)) { return int(ExitCode::ok); }

@@ -115,7 +115,7 @@ void check_router_words(const CLI::App& app, const TrainOptions& options) {
 
 void add_course_options(CLI::App& app, TrainSettings& settings) {
   const auto count = CLI::Range(std::int64_t{1}, std::int64_t{1} << 40);
-  const auto share = CLI::NonNegativeNumber;
+  const auto share = at_least_zero();
   app.add_option("--text-field", settings.text_field,
                  "of a line of a .jsonl file; column of a .csv or .parquet file")
       ->capture_default_str();
@@ -128,12 +128,12 @@ void add_course_options(CLI::App& app, TrainSettings& settings) {
                  "capacity of experts and load balancing count within them; by default all")
       ->check(count);
   app.add_option("--seed", settings.seed, "of the first weights and of the order of the text")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least_zero())
       ->capture_default_str();
   app.add_option("--lr", settings.rate,
                  "learning rate of the matrices, the others in proportion; by default by batch and "
                  "width")
-      ->check(CLI::PositiveNumber);
+      ->check(over_zero());
   app.add_option("--weight-decay", settings.decay, "of the matrices, at 12 layers")
       ->check(share)
       ->capture_default_str();
@@ -143,10 +143,10 @@ void add_course_options(CLI::App& app, TrainSettings& settings) {
   app.add_option(
          "--kappa-delay", settings.kappa_delay,
          "steps before κ is learned; by default 5 %, at least 200, which a short run does not have")
-      ->check(CLI::NonNegativeNumber);
+      ->check(at_least_zero());
   app.add_option("--kappa-warmup", settings.kappa_warmup,
                  "steps over which its learning rate rises")
-      ->check(CLI::NonNegativeNumber)
+      ->check(at_least_zero())
       ->capture_default_str();
   app.add_option("--save-every", settings.save_every, "steps between checkpoints")
       ->check(count)

@@ -48,7 +48,7 @@ struct WindowWords {
     app.add_option("-p,--prompt", prompt, "a text to run at once");
     app.add_option("-f,--file", file, "a UTF-8 file with the text to run at once");
     app.add_option("--step", step, "training step; the newest unless given")
-        ->check(CLI::NonNegativeNumber);
+        ->check(at_least_zero());
     app.add_option("--screenshot", screenshot, "write a picture of the window and end");
     app.add_option("--size", size, "of the picture in pixels")->capture_default_str();
     app.add_option("--view", view, "panel or figure to bring to the front");

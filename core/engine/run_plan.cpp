@@ -324,7 +324,11 @@ class Resolver {
     }
     if (kappa.factor.empty()) { kappa.factor.assign(std::size_t(experts), 1.0f); }
     const auto change = [&](float& factor) {
-      factor = edit.edit == Edit::kappa ? float(value) : float(value * factor);
+      const double product = edit.edit == Edit::kappa ? value : value * double(factor);
+      factor = float(product);
+      require(factor > 0 && std::isfinite(factor), ExitCode::usage, {},
+              "interventions on κ: expected a factor over 0 within float32, together found ",
+              product);
     };
     for (const std::int64_t e : edit.experts) { change(kappa.factor[e]); }
     if (edit.experts.empty()) {

@@ -50,9 +50,7 @@ double side_mean(const std::vector<std::size_t>& side, Number&& number) {
 }
 
 void test(PairedStatistic& statistic, const Resamples& resamples) {
-  Mean mean;
-  for (const double value : statistic.of_text) { mean.add(value); }
-  statistic.mean = mean.value();
+  statistic.mean = mean_of(statistic.of_text).value();
   statistic.interval = resamples.interval(statistic.of_text);
   statistic.sign = sign_test(statistic.of_text);
   statistic.wilcoxon = wilcoxon_test(statistic.of_text);
@@ -141,7 +139,11 @@ void compare_layer(PairedLayer& layer, std::int64_t row, const SideComparison& s
     const bool any = std::any_of(one.of_text.begin(), one.of_text.end(),
                                  [](double value) { return std::isfinite(value); });
     if (!any) { continue; }
-    test(one, resamples);
+    if (statistic.of_weights) {
+      one.mean = mean_of(one.of_text).value();  // texts are no sample of it
+    } else {
+      test(one, resamples);
+    }
     layer.statistics.push_back(std::move(one));
   }
   for (std::size_t d = 0; d < texts && sides.same_tokens; ++d) {

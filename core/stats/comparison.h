@@ -40,7 +40,7 @@ struct PairedStatistic {
   std::string name;
   std::vector<double> of_text;  // [D]
   double mean = kNaN;           // over the texts that have one
-  Interval interval;            // of the mean
+  Interval interval;            // of the mean; like the tests none where texts make no difference
   SignTest sign;
   WilcoxonTest wilcoxon;
 };

@@ -6,9 +6,9 @@ namespace {
 using L = const LayerSummary&;
 
 constexpr LayerStatistic kStatistics[] = {
-    {"alignment_energy", [](L l) { return l.alignment_energy; }},
-    {"alignment_mean", [](L l) { return l.alignment_mean; }},
-    {"budget", [](L l) { return l.budget; }},
+    {"alignment_energy", [](L l) { return l.alignment_energy; }, true},
+    {"alignment_mean", [](L l) { return l.alignment_mean; }, true},
+    {"budget", [](L l) { return l.budget; }, true},
     {"confidence", [](L l) { return l.confidence; }},
     {"drop_rate", [](L l) { return l.drop_rate; }},
     {"effect.mean", [](L l) { return l.effect.mean; }},

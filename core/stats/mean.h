@@ -23,9 +23,10 @@ struct Mean {
   double value() const { return count > 0 ? sum / static_cast<double>(count) : kNaN; }
 };
 
-inline Mean mean_of(std::span<const float> values) {
+template <typename Values>
+Mean mean_of(const Values& values) {
   Mean mean;
-  for (const float value : values) { mean.add(value); }
+  for (const auto value : values) { mean.add(value); }
   return mean;
 }
 

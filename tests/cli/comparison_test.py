@@ -154,6 +154,11 @@ class ModelsTest(ComparisonCase):
                     for d in range(len(sums))]
         np.testing.assert_allclose(statistic['of_text'], expected, atol=1e-9)
         np.testing.assert_allclose(statistic['mean'], np.mean(expected), atol=1e-9)
+        # What follows from the weights alone: texts are no sample of it.
+        alignment = sides['layers'][0]['statistics_difference']['alignment_mean']
+        self.assertEqual(len(set(alignment['of_text'])), 1)
+        self.assertAlmostEqual(alignment['mean'], alignment['of_text'][0])
+        self.assertEqual([alignment['low'], alignment['sign']['p'], alignment['wilcoxon']['p']], [None] * 3)
 
 
 class TracesTest(ComparisonCase):

@@ -233,6 +233,8 @@ class InterventionTest(Case):
                                   (4, ('--ablate', '0:0'), 'no experts'), (4, ('--ablate', '3:99'), 'expert 99 of layer 3'),
                                   (4, ('--route', '3:99:0'), 'token 99: expected 0 to'),
                                   (4, ('--route', '3:0:99'), 'expert 99 of layer 3'),
+                                  (2, ('--kappa-mul', '1e38', '--kappa-mul', '1e38@3'), 'together found 1e+76'),
+                                  (2, ('--kappa-mul', '1e-38', '--kappa-mul', '1e-38'), 'together found 1e-76'),
                                   (4, ('--top-k', '2@0'), 'cannot act'), (2, ('--kappa-slot', 'sft'), '--kappa-slot')):
             err = self.run_program('run', MODEL, '-p', 'a', *words, code=code)[1]
             self.assertIn(says, err)
