@@ -4,6 +4,8 @@
 #include <array>
 #include <vector>
 
+#include "core/tokenizer/newer_characters.h"
+
 namespace kappascope {
 namespace {
 
@@ -107,11 +109,13 @@ class Translator {
   }
 
   void ruby_escape(char c) {
-    if (c == 'w') {
-      constexpr std::string_view kWord = "\\p{L}\\p{M}\\p{Nd}\\p{Pc}";
-      return replace(2, in_class_ ? std::string(kWord) : "[" + std::string(kWord) + "]");
+    if (c == 'w' || (c == 'W' && !in_class_)) {
+      std::string word;
+      for (const char* category : {"L", "M", "Nd", "Pc"}) {
+        word += "\\p{" + std::string(category) + "}" + newer_characters(category);
+      }
+      return replace(2, in_class_ ? word : (c == 'w' ? "[" : "[^") + word + "]");
     }
-    if (c == 'W' && !in_class_) { return replace(2, "[^\\p{L}\\p{M}\\p{Nd}\\p{Pc}]"); }
     if (c == 'Z' && !in_class_) { return copy(2); }
     constexpr std::string_view kHex = "0123456789abcdefABCDEF";
     const std::size_t digits = std::min(pattern_.find_first_not_of(kHex, at_ + 2), pattern_.size());
@@ -141,7 +145,13 @@ class Translator {
     if (name.empty() || name.size() > 2 || !closed || (cased && caseless_.back())) {
       refuse(end + (braced && closed ? 1 : 0) - at_);
     }
-    copy(end + (braced ? 1 : 0) - at_);
+    const std::size_t length = end + (braced ? 1 : 0) - at_;
+    const std::string newer = newer_characters(name);
+    if (newer.empty()) { return copy(length); }
+    const bool without = pattern_[at_ + 1] == 'P';
+    if (in_class_ && without) { return copy(length); }  // a class has no way to take some out
+    const std::string both = "\\p{" + std::string(name) + "}" + newer;
+    replace(length, in_class_ ? both : (without ? "[^" : "[") + both + "]");
   }
 
   void open_class() {

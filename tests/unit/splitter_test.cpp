@@ -101,12 +101,26 @@ TEST(Splitter, HugePatternsAreRefusedOrCompileSmall) {
 
 TEST(Pattern, KnownOnesAreKept) {
   for (const std::string same :
-       {R"(a\p{L}\pN\P{Lu}[^\r\n\x{3042}\]\-]?+(?>b|c)(?=d)(?!e)(?<=f)(?<!g)(?:h)(i)++j{1,3}?$)",
+       {R"(a\pZ\P{Zs}[^\r\n\p{Zs}\x{3042}\]\-]?+(?>b|c)(?=d)(?!e)(?<=f)(?<!g)(?:h)(i)++j{1,3}?$)",
         R"((?i:'s)(?s-i:.)(?m)^\A\z\d[]a-z][^]])"}) {
     EXPECT_EQ(pcre2_pattern(same, PatternLanguage::rust, "t"), same);
   }
   EXPECT_EQ(pcre2_pattern(R"(\s[^\S]\\s)", PatternLanguage::rust, "t"),
             R"(\p{White_Space}[^\P{White_Space}]\\s)");
+}
+
+// Emoji and letters of Unicode 15, whatever this system's PCRE2 knows of them.
+TEST(Pattern, CharactersNewerThanPcre2AreOfTheirCategory) {
+  EXPECT_EQ(pieces_of(R"(\p{S}+|\P{S}+)", "a🫨💖b🩷"), (Pieces{"a", "🫨💖", "b", "🩷"}));
+  EXPECT_EQ(pieces_of(R"([^\s\p{S}]+|[\p{S}z]+)", "a🫨z b"), (Pieces{"a", "🫨z", "b"}));
+  EXPECT_EQ(pieces_of(R"(\pL+|\PL+)", "\U0001E4D0a🫨"), (Pieces{"\U0001E4D0a", "🫨"}));
+  EXPECT_EQ(pieces_of(R"(\p{Nd}+)", "1\U0001E4F0"), (Pieces{"1\U0001E4F0"}));
+  const Splitter word(R"(\w+)", PatternLanguage::oniguruma, "t");
+  Splitter::Scan scan(word, "text");
+  scan.start("a\U0001E4D0");
+  std::string_view piece;
+  ASSERT_TRUE(scan.next(piece));
+  EXPECT_EQ(piece, "a\U0001E4D0");
 }
 
 TEST(Pattern, WhatMeansSomethingElseInPcre2IsRefusedByName) {
