@@ -110,8 +110,10 @@ class Translator {
 
   void ruby_escape(char c) {
     if (c == 'w' || (c == 'W' && !in_class_)) {
-      std::string word;
-      for (const char* category : {"L", "M", "Nd", "Pc"}) {
+      // And letters in circles and squares; outside a class the numbers of Latin-1, too.
+      std::string word = in_class_ ? "" : R"(\x{b2}\x{b3}\x{b9}\x{bc}-\x{be})";
+      word += R"(\x{24b6}-\x{24e9}\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
+      for (const char* category : {"L", "M", "Nd", "Nl", "Pc"}) {
         word += "\\p{" + std::string(category) + "}" + newer_characters(category);
       }
       return replace(2, in_class_ ? word : (c == 'w' ? "[" : "[^") + word + "]");
@@ -132,6 +134,7 @@ class Translator {
   // \pL, \p{L} or \p{Lu}. Under the flag i Rust folds a category's case and PCRE2 does not.
   void property() {
     const bool braced = at_ + 2 < pattern_.size() && pattern_[at_ + 2] == '{';
+    if (ruby_ && !braced) { refuse(2); }  // there a letter as such
     const std::size_t begin = at_ + (braced ? 3 : 2);
     std::size_t end = begin;
     while (end < pattern_.size() && is_letter(pattern_[end]) && (braced || end == begin)) { ++end; }

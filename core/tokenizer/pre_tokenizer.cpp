@@ -185,7 +185,10 @@ void PreTokenizer::read_step(const Json& json, const std::string& place, std::st
     split_class(is_punctuation, component.find("behavior") == nullptr ? SplitBehavior::isolated
                                                                       : read_behavior(component));
   } else if (type == "Whitespace") {
-    TextPattern words = TextPattern::of_regex(R"(\w+|[^\w\s]+)", file);
+    // The library's \w is not that of patterns here: is_word() of text_pattern.h.
+    const std::string word = R"(\p{L}\p{M}\p{Nd}\p{Nl}\p{Pc}\x{200c}\x{200d}\x{24b6}-\x{24e9})"
+                             R"(\x{1f130}-\x{1f149}\x{1f150}-\x{1f169}\x{1f170}-\x{1f189})";
+    TextPattern words = TextPattern::of_regex("[" + word + "]+|[^\\s" + word + "]+", file);
     steps_.push_back(Split{std::move(words), SplitBehavior::removed, true});
   } else if (type == "WhitespaceSplit") {
     split_class(is_space, SplitBehavior::removed);

@@ -123,6 +123,22 @@ TEST(Pattern, CharactersNewerThanPcre2AreOfTheirCategory) {
   EXPECT_EQ(piece, "a\U0001E4D0");
 }
 
+// Oniguruma's: letters in circles and numbers of letters are, and ² outside a class alone.
+TEST(Pattern, WordsOfOniguruma) {
+  const auto pieces = [](const char* pattern, std::string_view text) {
+    const Splitter splitter(pattern, PatternLanguage::oniguruma, "t");
+    Splitter::Scan scan(splitter, "text");
+    scan.start(text);
+    Pieces found;
+    for (std::string_view piece; scan.next(piece);) { found.emplace_back(piece); }
+    return found;
+  };
+  EXPECT_EQ(pieces(R"(\w+)", "a\u2167\u24D0\u00B2\u3007"), (Pieces{"a\u2167\u24D0\u00B2\u3007"}));
+  EXPECT_EQ(pieces(R"([\w]+|[^\w]+)", "a\u24D0\u00B2"), (Pieces{"a\u24D0", "\u00B2"}));
+  EXPECT_EQ(pieces(R"(\W+|\w+)", "!\u2460\u00B2"), (Pieces{"!\u2460", "\u00B2"}));
+  EXPECT_THROW(pieces(R"(\pL+)", "a"), Error);  // the letters pL
+}
+
 TEST(Pattern, WhatMeansSomethingElseInPcre2IsRefusedByName) {
   for (const std::string bad : {R"(\w)",
                                 R"(\W)",
