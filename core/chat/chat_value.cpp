@@ -87,7 +87,7 @@ ChatValue ChatValue::of(Dict dict) {
   return result;
 }
 
-ChatValue ChatValue::of_messages(const Json& json, std::string_view source, bool marked) {
+ChatValue ChatValue::of_messages(const Json& json, bool marked) {
   if (json.is_null()) { return none(); }
   if (json.is_boolean()) { return of(json.get<bool>()); }
   if (json.is_string()) {
@@ -97,7 +97,7 @@ ChatValue ChatValue::of_messages(const Json& json, std::string_view source, bool
   }
   if (json.is_array()) {
     List list;
-    for (const Json& value : json) { list.push_back(of_messages(value, source, marked)); }
+    for (const Json& value : json) { list.push_back(of_messages(value, marked)); }
     return of(std::move(list));
   }
   if (json.is_object()) {
@@ -105,14 +105,16 @@ ChatValue ChatValue::of_messages(const Json& json, std::string_view source, bool
     const bool assistant = marked || (role != nullptr && *role == "assistant");
     Dict dict;
     for (const auto& [key, value] : json.items()) {
-      dict[key] = of_messages(value, source, assistant && key != "role");
+      dict[key] = of_messages(value, assistant && key != "role");
     }
     return of(std::move(dict));
   }
   const bool huge = json.is_number_unsigned() && json.get<std::uint64_t>() > INT64_MAX;
-  require(json.is_number_integer() && !huge, ExitCode::unsupported, {.file = source},
-          "expected whole numbers in messages, found ", found_text(json));
-  return of(json.get<std::int64_t>());
+  if (json.is_number_integer() && !huge) { return of(json.get<std::int64_t>()); }
+  ChatValue result;
+  result.kind_ = Kind::real;
+  result.number_ = json.get<double>() != 0 ? 1 : 0;
+  return result;
 }
 
 bool ChatValue::truth() const {
@@ -122,6 +124,7 @@ bool ChatValue::truth() const {
       return false;
     case Kind::boolean:
     case Kind::integer:
+    case Kind::real:
       return number_ != 0;
     case Kind::text:
       return !text_->text.empty();
@@ -143,7 +146,8 @@ bool ChatValue::equals(const ChatValue& other) const {
 
 std::string_view ChatValue::kind_name() const {
   constexpr std::string_view kNames[] = {
-      "something undefined", "none", "true or false", "a number", "a text", "a list", "an object"};
+      "something undefined",        "none",   "true or false", "a number",
+      "a number that is not whole", "a text", "a list",        "an object"};
   return kNames[std::size_t(kind_)];
 }
 

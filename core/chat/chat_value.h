@@ -28,7 +28,8 @@ struct MarkedText {
 
 class ChatValue {
  public:
-  enum class Kind : std::uint8_t { undefined, none, boolean, integer, text, list, dict };
+  // real: a number that is not whole or not within int64, which nothing is computed with.
+  enum class Kind : std::uint8_t { undefined, none, boolean, integer, real, text, list, dict };
   using List = std::vector<ChatValue>;
   using Dict = std::map<std::string, ChatValue, std::less<>>;
 
@@ -40,8 +41,8 @@ class ChatValue {
   static ChatValue of(List list);
   static ChatValue of(Dict dict);
   // A message, or a list of them; all texts of a message whose role is the assistant's are marked
-  // but the role. A number that is not whole: unsupported, naming `source`.
-  static ChatValue of_messages(const Json& json, std::string_view source, bool marked = false);
+  // but the role.
+  static ChatValue of_messages(const Json& json, bool marked = false);
 
   Kind kind() const { return kind_; }
   bool is(Kind kind) const { return kind_ == kind; }

@@ -281,7 +281,7 @@ bool apply_test(std::string_view name, const ChatValue& value) {
   }
   if (name == "boolean") { return boolean; }
   if (name == "integer") { return integer; }
-  if (name == "number") { return integer || boolean; }
+  if (name == "number") { return integer || boolean || value.is(Kind::real); }
   if (name == "true") { return boolean && value.number() != 0; }
   if (name == "false") { return boolean && value.number() == 0; }
   const bool odd = (boolean || integer) && value.number() % 2 != 0;

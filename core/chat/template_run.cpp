@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 namespace kappascope {
@@ -174,6 +175,62 @@ void TemplateRun::define(const TemplateNode& node) {
   scopes_.back()[node.text] = {{}, false, &node};
 }
 
+// Whether a test is of the name of a function or a macro, which no variable hides.
+bool TemplateRun::names_call(const TemplateNode& test) {
+  const TemplateNode& name = test.children[0];
+  if (name.kind != NodeKind::name) { return false; }
+  const Binding* binding = find(name.text);
+  return binding ? binding->macro != nullptr : find_call(CallKind::function, name.text) != nullptr;
+}
+
+// The arguments of a call, by the macro's names for them.
+TemplateRun::Scope TemplateRun::bound(const TemplateNode& macro, const TemplateNode& call) {
+  const std::size_t parameters = macro.children.size() - 1;
+  Scope scope;
+  for (std::size_t i = 0; i < call.children.size(); ++i) {
+    const TemplateNode& given = call.children[i];
+    const bool named = given.kind == NodeKind::named;
+    std::size_t at = i;
+    for (at = named ? 0 : i; named && at < parameters; ++at) {
+      if (macro.children[at].text == given.text) { break; }
+    }
+    if (at >= parameters || scope.contains(macro.children[at].text)) {
+      refuse(call, "\"", call.text, "\" with an argument that it does not have");
+    }
+    scope[macro.children[at].text] = {evaluate(named ? given.children[0] : given)};
+  }
+  return scope;
+}
+
+// The text that a macro makes.
+ChatValue TemplateRun::called(const TemplateNode& node) {
+  constexpr int kMostMacros = 20;
+  const Binding* binding = find(node.text);
+  if (binding == nullptr || binding->macro == nullptr) {
+    refuse_template(node.place, "the function \"", node.text, "\" is not one that is known here");
+  }
+  const TemplateNode& macro = *binding->macro;
+  if (macros_ == kMostMacros) { refuse(node, "over ", kMostMacros, " macros in each other"); }
+  Scope arguments = bound(macro, node);
+  std::vector<Scope> outside(std::make_move_iterator(scopes_.begin() + 1),
+                             std::make_move_iterator(scopes_.end()));
+  scopes_.resize(1);
+  scopes_.push_back(std::move(arguments));
+  MarkedText before = std::exchange(out_, {});
+  ++macros_;
+  for (std::size_t i = 0; i + 1 < macro.children.size(); ++i) {
+    const TemplateNode& parameter = macro.children[i];
+    if (scopes_.back().contains(parameter.text)) { continue; }
+    ChatValue value = evaluate(parameter.children[0]);  // may name those in front of it
+    scopes_.back()[parameter.text] = {std::move(value)};
+  }
+  execute(macro.children.back());
+  --macros_;
+  scopes_.resize(1);
+  std::move(outside.begin(), outside.end(), std::back_inserter(scopes_));
+  return ChatValue::of(std::exchange(out_, std::move(before)));
+}
+
 namespace {
 
 // SOURCE_DATE_EPOCH (reproducible-builds.org): seconds since 1970, for outputs that are the same on
@@ -226,12 +283,12 @@ std::string ChatTemplate::date() const {
 MarkedText ChatTemplate::render(const Json& messages, std::string_view source, bool prompt,
                                 const Json& tools) const {
   ChatValue::Dict variables{{"add_generation_prompt", ChatValue::of(prompt)},
-                            {"tools", ChatValue::of_messages(tools, source)},
+                            {"tools", ChatValue::of_messages(tools)},
                             {"documents", ChatValue::none()}};
   for (const auto& [name, text] : state_->variables) {
     variables[name] = ChatValue::of(MarkedText{text, {}});
   }
-  variables["messages"] = ChatValue::of_messages(messages, source);
+  variables["messages"] = ChatValue::of_messages(messages);
   return TemplateRun(state_->whole, source, std::move(variables), state_->now).run();
 }
 

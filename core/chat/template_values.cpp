@@ -1,7 +1,6 @@
 // The values of a template's expressions: Python's, and an error where Python has one.
 #include <algorithm>
 #include <array>
-#include <iterator>
 #include <utility>
 
 #include "core/chat/template_run.h"
@@ -150,14 +149,6 @@ ChatValue TemplateRun::call(const TemplateNode& node) {
   }
 }
 
-// Whether a test is of the name of a function or a macro, which no variable hides.
-bool TemplateRun::names_call(const TemplateNode& test) {
-  const TemplateNode& name = test.children[0];
-  if (name.kind != NodeKind::name) { return false; }
-  const Binding* binding = find(name.text);
-  return binding ? binding->macro != nullptr : find_call(CallKind::function, name.text) != nullptr;
-}
-
 ChatValue TemplateRun::object(const TemplateNode& node) {
   ChatValue::Dict dict;
   for (std::size_t i = 0; i < node.children.size(); i += 2) {
@@ -166,54 +157,6 @@ ChatValue TemplateRun::object(const TemplateNode& node) {
     dict[key.text().text] = evaluate(node.children[i + 1]);
   }
   return fields(node, std::move(dict));
-}
-
-// The arguments of a call, by the macro's names for them.
-TemplateRun::Scope TemplateRun::bound(const TemplateNode& macro, const TemplateNode& call) {
-  const std::size_t parameters = macro.children.size() - 1;
-  Scope scope;
-  for (std::size_t i = 0; i < call.children.size(); ++i) {
-    const TemplateNode& given = call.children[i];
-    const bool named = given.kind == NodeKind::named;
-    std::size_t at = i;
-    for (at = named ? 0 : i; named && at < parameters; ++at) {
-      if (macro.children[at].text == given.text) { break; }
-    }
-    if (at >= parameters || scope.contains(macro.children[at].text)) {
-      refuse(call, "\"", call.text, "\" with an argument that it does not have");
-    }
-    scope[macro.children[at].text] = {evaluate(named ? given.children[0] : given)};
-  }
-  return scope;
-}
-
-// The text that a macro makes.
-ChatValue TemplateRun::called(const TemplateNode& node) {
-  constexpr int kMostMacros = 20;
-  const Binding* binding = find(node.text);
-  if (binding == nullptr || binding->macro == nullptr) {
-    refuse_template(node.place, "the function \"", node.text, "\" is not one that is known here");
-  }
-  const TemplateNode& macro = *binding->macro;
-  if (macros_ == kMostMacros) { refuse(node, "over ", kMostMacros, " macros in each other"); }
-  Scope arguments = bound(macro, node);
-  std::vector<Scope> outside(std::make_move_iterator(scopes_.begin() + 1),
-                             std::make_move_iterator(scopes_.end()));
-  scopes_.resize(1);
-  scopes_.push_back(std::move(arguments));
-  MarkedText before = std::exchange(out_, {});
-  ++macros_;
-  for (std::size_t i = 0; i + 1 < macro.children.size(); ++i) {
-    const TemplateNode& parameter = macro.children[i];
-    if (scopes_.back().contains(parameter.text)) { continue; }
-    ChatValue value = evaluate(parameter.children[0]);  // may name those in front of it
-    scopes_.back()[parameter.text] = {std::move(value)};
-  }
-  execute(macro.children.back());
-  --macros_;
-  scopes_.resize(1);
-  std::move(outside.begin(), outside.end(), std::back_inserter(scopes_));
-  return ChatValue::of(std::exchange(out_, std::move(before)));
 }
 
 ChatValue TemplateRun::range(const TemplateNode& node) {
@@ -321,6 +264,12 @@ bool TemplateRun::equal(const TemplateNode& node, const ChatValue& left, const C
   };
   if (is_nested(left) && left.kind() == right.kind() && is_nested(right)) {
     refuse(node, "whether ", left.kind_name(), " is another one");
+  }
+  const auto is_number = [](const ChatValue& value) {
+    return is_whole(value) || value.is(Kind::real);
+  };
+  if (is_number(left) && is_number(right) && !(is_whole(left) && is_whole(right))) {
+    refuse(node, "whether a number that is not whole is another one");
   }
   if (left.is(Kind::text)) { count_bytes(node, left.text().text.size()); }
   return left.equals(right) && left.truth() == right.truth();

@@ -244,6 +244,22 @@ TEST(ChatTemplate, MacrosAndObjects) {
   EXPECT_NE(refused("{{ {1: 2} }}").find("a key that is a number"), std::string::npos);
 }
 
+// What a dataset has beside the texts does not keep a chat from being rendered.
+TEST(ChatTemplate, NumbersThatAreNotWholeAreRefusedWhereTheyAreUsed) {
+  const char* const kWeighed = R"([{"role":"user","content":"x","weight":0.5,"zero":0.0}])";
+  const auto of = [&](const std::string& source) { return rendered(source, kWeighed); };
+  EXPECT_EQ(of("{{ messages[0].content }}{{ messages[0].weight is number }}"
+               "{{ messages[0].weight is integer }}{{ 'a' if messages[0].zero else 'b' }}"
+               "{{ messages[0].weight == 'x' }}"),
+            "xTrueFalsebFalse");
+  EXPECT_NE(error_of([&] { of("{{ messages[0].weight }}"); }).find("that is not whole as a text"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { of("{{ messages[0].weight == 1 }}"); }).find("is not whole is another"),
+            std::string::npos);
+  EXPECT_NE(error_of([&] { of("{{ messages[0].weight > 0 }}"); }).find("\">\" of a number that"),
+            std::string::npos);
+}
+
 TEST(ChatTemplate, TodayIsToldAndCanBeSet) {
   const char* const kDay = "{{ strftime_now('%d %b %Y') }}";
   ::setenv("SOURCE_DATE_EPOCH", "1780000000", 1);
