@@ -123,12 +123,21 @@ def check_importance(layer, summary, comparison, where):
     check_slope(layer, summary, comparison, where)
 
 
+def has_parameters(layer, e):
+    """κ of the expert follows from α and b: not in a layer without κ, nor where an intervention set κ to a number."""
+    if layer.layer < layer.run.meta["kappa"].get("start_layer", 0):
+        return False
+    edited = [layer.get(name) for name in ("kappa_bias_in_force", "kappa_scale_in_force") if name in layer.run.names]
+    own = [array[e] if len(array) == layer.experts else array for array in edited]
+    return not edited or "kappa_factor" not in layer.run.names or any(np.any(values != 0) for values in own)
+
+
 def check_slope(layer, summary, comparison, where):
     if "kappa_u_square" not in layer.run.names:
         return
     square = layer.get("kappa_u_square")[: layer.experts]
     count = layer.get("effect_count")[: layer.experts]
-    known = (count > 0) & np.isfinite(square)
+    known = (count > 0) & np.isfinite(square) & [has_parameters(layer, e) for e in range(layer.experts)]
     expected = (square[known] * count[known]).sum() / count[known].sum() if known.any() else NAN
     comparison.add("kappa_slope_l2", expected, summary.get("kappa_slope_l2"), where)
     kappa = layer.run.meta["kappa"]
