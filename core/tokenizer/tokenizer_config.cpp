@@ -106,12 +106,14 @@ class ConfigReader {
     for (auto& [id, token] : tokens) { book_.add(std::move(token), id, path_, file_); }
   }
 
-  // {"<x>": 32000, …}. Special are those that the configuration names.
+  // {"<x>": 32000, …}. Special are those that the configuration names; what the file itself says of
+  // a token counts more.
   void read_added(const Json& added) {
     std::vector<std::pair<std::int64_t, AddedToken>> tokens;
     for (const auto& [text, id] : added.items()) {
       require(id.is_number_integer(), ExitCode::damaged, {path_}, kAddedFile,
               ": expected ids, found ", found_text(id));
+      if (is_added(text)) { continue; }
       AddedToken token;
       token.text = text;
       token.special = names(text);
@@ -142,12 +144,14 @@ class ConfigReader {
   void add_named(const Json* json, std::string_view name) {
     if (json == nullptr) { return; }
     AddedToken token = read_token(*json, name);
-    const bool known =
-        std::any_of(file_.added.begin(), file_.added.end(),
-                    [&](const AddedToken& added) { return added.text == token.text; });
     token.special = true;
     token.normalized = false;
-    if (!known) { book_.add(std::move(token), {}, path_, file_); }
+    if (!is_added(token.text)) { book_.add(std::move(token), {}, path_, file_); }
+  }
+
+  bool is_added(const std::string& text) const {
+    return std::any_of(file_.added.begin(), file_.added.end(),
+                       [&](const AddedToken& added) { return added.text == text; });
   }
 
   // "image_token": "<image>" and what else a model has of its own.

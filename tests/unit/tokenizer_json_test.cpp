@@ -12,6 +12,7 @@
 #include "core/utf8.h"
 #include "tests/unit/expect_error.h"
 #include "tests/unit/memory_file.h"
+#include "tests/unit/temp_folder.h"
 
 namespace kappascope {
 namespace {
@@ -101,6 +102,27 @@ TEST(TokenizerJson, AddedTokensThatTakeTheSameBlanks) {
     EXPECT_EQ(ids("e\u0301<x>\n\n\n\n"), (std::vector<std::int32_t>{4, 0}));
     EXPECT_EQ(ids("a \n\na"), (std::vector<std::int32_t>{2, 1, 2}));
   }
+}
+
+// added_tokens.json beside it names tokens that it has with its own flags, and others.
+TEST(TokenizerJson, WhatTheFileSaysOfAnAddedTokenCounts) {
+  const testing::TempFolder folder;
+  folder.write("tokenizer.json",
+               R"({"added_tokens":[{"id":0,"content":"<x>","single_word":false,"lstrip":false,)"
+               R"("rstrip":true,"normalized":false,"special":true}],"model":{"type":"BPE",)"
+               R"("unk_token":"?","vocab":{"<x>":0,"a":1,"?":2," ":3},"merges":[]}})");
+  folder.write("added_tokens.json", R"({"<x>":0,"<y>":4})");
+  const auto ids = [&] {
+    return ids_of(Tokenizer::load(folder / "tokenizer.json").encode("a<x>  a<y> a"));
+  };
+  EXPECT_EQ(ids(), (std::vector<std::int32_t>{1, 0, 1, 4, 3, 1}));
+  folder.write("added_tokens.json", R"({"<y>":9})");
+  EXPECT_NE(error_of(ids).find("the added token \"<y>\"; expected the id 4"), std::string::npos);
+  folder.write("added_tokens.json", R"({"<y>":"4"})");
+  EXPECT_NE(error_of(ids).find("added_tokens.json: expected ids, found \"4\""), std::string::npos);
+  // With a table there, it is of before.
+  folder.write("tokenizer_config.json", R"({"added_tokens_decoder":{}})");
+  EXPECT_EQ(ids(), (std::vector<std::int32_t>{1, 0, 1, 2, 2, 2, 3, 1}));
 }
 
 // As llama-3 has it: one step trims offsets, the next puts ids around the text; a further one goes
