@@ -304,7 +304,8 @@ TokenizerFile read_sentencepiece_model(const std::filesystem::path& path,
   PieceModel model =
       read_model({reinterpret_cast<const char*>(bytes.data()), bytes.size()}, file.path);
   check_model(model, file.path);
-  rename_placeholders(added_token_texts(config), model);
+  const TokenizerConfig settings(config);
+  rename_placeholders(settings.added_texts(), model);
   for (std::size_t id = 0; id < model.pieces.size(); ++id) {
     file.model.tokens.emplace_back(model.pieces[id].text, static_cast<std::int32_t>(id));
   }
@@ -315,13 +316,13 @@ TokenizerFile read_sentencepiece_model(const std::filesystem::path& path,
   file.model.byte_fallback = model.byte_fallback;
   file.model.unknown = book.find(model.unknown_piece);
   add_special(model, book, file);
-  set_steps(model, !tokenizer_config_flag(config, "legacy").value_or(true), file);
-  apply_tokenizer_config(config, book, file);
+  set_steps(model, !settings.flag("legacy").value_or(true), file);
+  settings.apply(book, file);
   if (model.dummy_prefix) {  // as they are written, so that each text between them gets a prefix
     for (AddedToken& token : file.added) { token.normalized = false; }
   }
-  apply_bos_and_eos(config, model.bos_id >= 0 ? model.bos_piece : "",
-                    model.eos_id >= 0 ? model.eos_piece : "", book, file);
+  settings.apply_ends(model.bos_id >= 0 ? model.bos_piece : "",
+                      model.eos_id >= 0 ? model.eos_piece : "", book, file);
   return file;
 }
 

@@ -11,12 +11,63 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char *kAddedFile = "added_tokens.json", *kSpecialsFile = "special_tokens_map.json";
+constexpr const char *kAddedFile = "added_tokens.json",
+                     *kSpecialTokensMap = "special_tokens_map.json";
 constexpr std::uint64_t kLongestConfig = std::uint64_t{64} << 20;  // bytes
 
 // The names of the special tokens, in the order in which they are added.
 constexpr std::array<const char*, 7> kNamedTokens = {
     "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"};
+
+// Null is false.
+std::optional<bool> flag_of(const Json& root, const char* name, std::string_view path) {
+  if (root.is_null() || !root.contains(name)) { return {}; }
+  const Json& found = root[name];
+  require(found.is_boolean() || found.is_null(), ExitCode::damaged, {path}, name,
+          "; expected true or false, found ", found_text(found));
+  return found == true;
+}
+
+// "<s>" or {"content": "<s>", …}.
+AddedToken read_token(const Json& json, std::string_view name, std::string_view path) {
+  const Json* content = json.is_object() ? value_at(json, "content") : &json;
+  require(content != nullptr && content->is_string(), ExitCode::damaged, {path}, name,
+          R"(; expected a text or an object with "content", found )", found_text(json));
+  AddedToken token;
+  token.text = content->get<std::string>();
+  const auto is = [&](const char* field, bool absent) {
+    const Json* found = json.is_object() ? value_at(json, field) : nullptr;
+    return found != nullptr && found->is_boolean() ? found->get<bool>() : absent;
+  };
+  token.special = is("special", true);
+  token.normalized = is("normalized", !token.special);
+  token.single_word = is("single_word", false);
+  token.left_strip = is("lstrip", false);
+  token.right_strip = is("rstrip", false);
+  return token;
+}
+
+// added_tokens_decoder: {"0": {"content": …}, …}.
+std::vector<std::pair<std::int64_t, AddedToken>> decoder_table(const Json& root,
+                                                               std::string_view path) {
+  std::vector<std::pair<std::int64_t, AddedToken>> tokens;
+  const Json* table = root.is_null() ? nullptr : value_at(root, "added_tokens_decoder");
+  if (table == nullptr) { return tokens; }
+  require(table->is_object(), ExitCode::damaged, {path},
+          "added_tokens_decoder; expected an object, found ", found_text(*table));
+  for (const auto& [key, value] : table->items()) {
+    std::int64_t id = -1;
+    const auto end = std::from_chars(key.data(), key.data() + key.size(), id);
+    require(end.ec == std::errc() && end.ptr == key.data() + key.size() && value.is_object(),
+            ExitCode::damaged, {path},
+            "added_tokens_decoder; expected objects with ids as their keys, found \"", key, "\"");
+    AddedToken token = read_token(value, "added_tokens_decoder", path);
+    const Json* special = value_at(value, "special");
+    token.special = special != nullptr && *special == true;
+    tokens.emplace_back(id, std::move(token));
+  }
+  return tokens;
+}
 
 class ConfigReader {
  public:
@@ -25,7 +76,7 @@ class ConfigReader {
 
   // `added`: added_tokens.json, of before there was a decoder table; null without.
   void run(const Json& added) {
-    read_decoder_table();
+    add_by_id(decoder_table(root_, path_));
     read_added(added);
     for (const char* name : kNamedTokens) { add_named(value_at(root_, name), name); }
     for (const auto& [name, value] : root_.items()) {
@@ -34,72 +85,10 @@ class ConfigReader {
     for (const char* name : {"additional_special_tokens", "extra_special_tokens"}) {
       add_list(name);
     }
-    file_.find_special = !flag("split_special_tokens").value_or(false);
-  }
-
-  // `bos`, `eos`: what the model calls so; "" for none.
-  void run_ends(const std::string& bos, const std::string& eos) {
-    const auto add = [&](const char* wanted, const char* name, const std::string& otherwise,
-                         std::vector<std::int32_t>& ids) {
-      const Json* named = value_at(root_, name);
-      const bool known = named != nullptr || (!root_.contains(name) && !otherwise.empty());
-      if (!flag(wanted).value_or(false) || !known) { return; }
-      const std::string text = named ? read_token(*named, name).text : otherwise;
-      ids.push_back(book_.id(text, file_).value_or(0));
-    };
-    add("add_bos_token", "bos_token", bos, file_.prefix);
-    add("add_eos_token", "eos_token", eos, file_.suffix);
+    file_.find_special = !flag_of(root_, "split_special_tokens", path_).value_or(false);
   }
 
  private:
-  std::optional<bool> flag(const char* name) const {
-    const Json* found = value_at(root_, name);
-    if (found == nullptr) { return {}; }
-    require(found->is_boolean(), ExitCode::damaged, {path_}, name,
-            "; expected true or false, found ", found_text(*found));
-    return found->get<bool>();
-  }
-
-  // "<s>" or {"content": "<s>", …}.
-  AddedToken read_token(const Json& json, std::string_view name) const {
-    const Json* content = json.is_object() ? value_at(json, "content") : &json;
-    require(content != nullptr && content->is_string(), ExitCode::damaged, {path_}, name,
-            R"(; expected a text or an object with "content", found )", found_text(json));
-    AddedToken token;
-    token.text = content->get<std::string>();
-    const auto is = [&](const char* field, bool absent) {
-      const Json* found = json.is_object() ? value_at(json, field) : nullptr;
-      return found != nullptr && found->is_boolean() ? found->get<bool>() : absent;
-    };
-    token.special = is("special", true);
-    token.normalized = is("normalized", !token.special);
-    token.single_word = is("single_word", false);
-    token.left_strip = is("lstrip", false);
-    token.right_strip = is("rstrip", false);
-    return token;
-  }
-
-  // added_tokens_decoder: {"0": {"content": …}, …}; in the order of the ids.
-  void read_decoder_table() {
-    const Json* table = value_at(root_, "added_tokens_decoder");
-    if (table == nullptr) { return; }
-    require(table->is_object(), ExitCode::damaged, {path_},
-            "added_tokens_decoder; expected an object, found ", found_text(*table));
-    std::vector<std::pair<std::int64_t, AddedToken>> tokens;
-    for (const auto& [key, value] : table->items()) {
-      std::int64_t id = -1;
-      const auto end = std::from_chars(key.data(), key.data() + key.size(), id);
-      require(end.ec == std::errc() && end.ptr == key.data() + key.size() && value.is_object(),
-              ExitCode::damaged, {path_},
-              "added_tokens_decoder; expected objects with ids as their keys, found \"", key, "\"");
-      AddedToken token = read_token(value, "added_tokens_decoder");
-      const Json* special = value_at(value, "special");
-      token.special = special != nullptr && *special == true;
-      tokens.emplace_back(id, std::move(token));
-    }
-    add_by_id(std::move(tokens));
-  }
-
   void add_by_id(std::vector<std::pair<std::int64_t, AddedToken>> tokens) {
     std::sort(tokens.begin(), tokens.end(),
               [](const auto& a, const auto& b) { return a.first < b.first; });
@@ -143,7 +132,7 @@ class ConfigReader {
   // A token that the file has keeps the flags that the file gives it.
   void add_named(const Json* json, std::string_view name) {
     if (json == nullptr) { return; }
-    AddedToken token = read_token(*json, name);
+    AddedToken token = read_token(*json, name, path_);
     token.special = true;
     token.normalized = false;
     if (!is_added(token.text)) { book_.add(std::move(token), {}, path_, file_); }
@@ -193,45 +182,44 @@ Json read_config(const fs::path& config) {
 
 }  // namespace
 
-std::map<std::int64_t, std::string> added_token_texts(const fs::path& config) {
+TokenizerConfig::TokenizerConfig(const fs::path& path) : path_(path), root_(read_config(path)) {}
+
+std::map<std::int64_t, std::string> TokenizerConfig::added_texts() const {
   std::map<std::int64_t, std::string> texts;
-  const Json root = read_config(config);
-  const Json* table = root.is_null() ? nullptr : value_at(root, "added_tokens_decoder");
-  if (table == nullptr || !table->is_object()) { return texts; }
-  for (const auto& [key, value] : table->items()) {
-    std::int64_t id = -1;
-    const auto end = std::from_chars(key.data(), key.data() + key.size(), id);
-    const Json* text = value.is_object() ? value_at(value, "content") : nullptr;
-    const bool whole = end.ec == std::errc() && end.ptr == key.data() + key.size();
-    if (whole && text != nullptr && text->is_string()) { texts[id] = text->get<std::string>(); }
+  for (auto& [id, token] : decoder_table(root_, path_.native())) {
+    texts[id] = std::move(token.text);
   }
   return texts;
 }
 
-std::optional<bool> tokenizer_config_flag(const fs::path& config, const char* name) {
-  const Json root = read_config(config);
-  if (root.is_null() || !root.contains(name)) { return {}; }
-  const Json& found = root[name];
-  require(found.is_boolean() || found.is_null(), ExitCode::damaged, {config.native()}, name,
-          "; expected true or false, found ", found_text(found));
-  return found == true;
+std::optional<bool> TokenizerConfig::flag(const char* name) const {
+  return flag_of(root_, name, path_.native());
 }
 
-void apply_tokenizer_config(const fs::path& config, TokenBook& book, TokenizerFile& file) {
-  Json root = read_config(config), added;
-  if (!config.empty() && (root.is_null() || !root.contains("added_tokens_decoder"))) {
-    if (root.is_null()) { root = Json::object(); }
-    const Json specials = read_config(config.parent_path() / kSpecialsFile);
+void TokenizerConfig::apply(TokenBook& book, TokenizerFile& file) const {
+  if (path_.empty()) { return; }
+  Json root = root_.is_null() ? Json::object() : root_, added;
+  if (!root.contains("added_tokens_decoder")) {
+    const Json specials = read_config(path_.parent_path() / kSpecialTokensMap);
     for (const auto& [name, value] : specials.items()) { root[name] = value; }
-    added = read_config(config.parent_path() / kAddedFile);
+    added = read_config(path_.parent_path() / kAddedFile);
   }
-  if (!root.is_null()) { ConfigReader(root, config.string(), book, file).run(added); }
+  ConfigReader(root, path_.string(), book, file).run(added);
 }
 
-void apply_bos_and_eos(const fs::path& config, const std::string& bos, const std::string& eos,
-                       TokenBook& book, TokenizerFile& file) {
-  const Json root = read_config(config);
-  if (!root.is_null()) { ConfigReader(root, config.string(), book, file).run_ends(bos, eos); }
+void TokenizerConfig::apply_ends(const std::string& bos, const std::string& eos,
+                                 const TokenBook& book, TokenizerFile& file) const {
+  if (root_.is_null()) { return; }
+  const auto add = [&](const char* wanted, const char* name, const std::string& otherwise,
+                       std::vector<std::int32_t>& ids) {
+    const Json* named = value_at(root_, name);
+    const bool known = named != nullptr || (!root_.contains(name) && !otherwise.empty());
+    if (!flag(wanted).value_or(false) || !known) { return; }
+    const std::string text = named ? read_token(*named, name, path_.native()).text : otherwise;
+    ids.push_back(book.id(text, file).value_or(0));
+  };
+  add("add_bos_token", "bos_token", bos, file.prefix);
+  add("add_eos_token", "eos_token", eos, file.suffix);
 }
 
 }  // namespace kappascope

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/checkpoint/json.h"
 #include "core/tokenizer/added_tokens.h"
 #include "core/tokenizer/normalizer.h"
 #include "core/tokenizer/pre_tokenizer.h"
@@ -60,21 +61,25 @@ TokenizerFile read_tokenizer_json(const std::filesystem::path& path,
 TokenizerFile read_sentencepiece_model(const std::filesystem::path& path,
                                        const std::filesystem::path& config);
 
-// Applies tokenizer_config.json as `transformers` does: added_tokens_decoder, the named special
-// tokens, split_special_tokens. Without added_tokens_decoder what special_tokens_map.json says
-// beside it counts before it, and added_tokens.json, too. A missing file changes nothing.
-void apply_tokenizer_config(const std::filesystem::path& config, TokenBook& book,
-                            TokenizerFile& file);
+// tokenizer_config.json, as `transformers` applies it. Of a missing file nothing changes.
+class TokenizerConfig {
+ public:
+  explicit TokenizerConfig(const std::filesystem::path& path);
 
-// add_bos_token and add_eos_token: a tokenizer.json says for itself what texts begin and end with.
-// `bos` and `eos`: of a model whose configuration does not name them; "" for none.
-void apply_bos_and_eos(const std::filesystem::path& config, const std::string& bos,
-                       const std::string& eos, TokenBook& book, TokenizerFile& file);
+  // added_tokens_decoder, the named special tokens, split_special_tokens. Without
+  // added_tokens_decoder what special_tokens_map.json says beside it counts before it, and
+  // added_tokens.json, too.
+  void apply(TokenBook& book, TokenizerFile& file) const;
+  // add_bos_token and add_eos_token: a tokenizer.json says for itself what texts begin and end
+  // with. `bos` and `eos`: of a model whose configuration does not name them; "" for none.
+  void apply_ends(const std::string& bos, const std::string& eos, const TokenBook& book,
+                  TokenizerFile& file) const;
+  std::map<std::int64_t, std::string> added_texts() const;  // of added_tokens_decoder, by id
+  std::optional<bool> flag(const char* name) const;         // null is false
 
-// The texts of added_tokens_decoder by their ids; those that are malformed are left out.
-std::map<std::int64_t, std::string> added_token_texts(const std::filesystem::path& config);
-
-// A flag of tokenizer_config.json, where null is false; a missing file has none.
-std::optional<bool> tokenizer_config_flag(const std::filesystem::path& config, const char* name);
+ private:
+  std::filesystem::path path_;
+  Json root_;  // null: there is no file
+};
 
 }  // namespace kappascope

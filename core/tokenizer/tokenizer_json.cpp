@@ -284,7 +284,7 @@ TokenizerFile read_file(const InputFile& input, const std::filesystem::path& con
       book.add(std::move(token), (*added)[i]["id"].get<std::int64_t>(), file.path, file);
     }
   }
-  apply_tokenizer_config(config, book, file);
+  TokenizerConfig(config).apply(book, file);
   return file;
 }
 
