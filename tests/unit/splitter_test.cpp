@@ -12,8 +12,9 @@ namespace {
 
 using Pieces = std::vector<std::string>;
 
-Pieces pieces_of(const std::string& pattern, const std::string& text) {
-  const Splitter splitter(pattern, PatternLanguage::rust, "tok.pkl");
+Pieces pieces_of(const std::string& pattern, const std::string& text,
+                 PatternLanguage language = PatternLanguage::rust) {
+  const Splitter splitter(pattern, language, "tok.pkl");
   Splitter::Scan scan(splitter, "text");
   scan.start(text);
   Pieces pieces;
@@ -115,23 +116,13 @@ TEST(Pattern, CharactersNewerThanPcre2AreOfTheirCategory) {
   EXPECT_EQ(pieces_of(R"([^\s\p{S}]+|[\p{S}z]+)", "a🫨z b"), (Pieces{"a", "🫨z", "b"}));
   EXPECT_EQ(pieces_of(R"(\pL+|\PL+)", "\U0001E4D0a🫨"), (Pieces{"\U0001E4D0a", "🫨"}));
   EXPECT_EQ(pieces_of(R"(\p{Nd}+)", "1\U0001E4F0"), (Pieces{"1\U0001E4F0"}));
-  const Splitter word(R"(\w+)", PatternLanguage::oniguruma, "t");
-  Splitter::Scan scan(word, "text");
-  scan.start("a\U0001E4D0");
-  std::string_view piece;
-  ASSERT_TRUE(scan.next(piece));
-  EXPECT_EQ(piece, "a\U0001E4D0");
+  EXPECT_EQ(pieces_of(R"(\w+)", "a\U0001E4D0", PatternLanguage::oniguruma), Pieces{"a\U0001E4D0"});
 }
 
 // Oniguruma's: letters in circles and numbers of letters are, and ² outside a class alone.
 TEST(Pattern, WordsOfOniguruma) {
-  const auto pieces = [](const char* pattern, std::string_view text) {
-    const Splitter splitter(pattern, PatternLanguage::oniguruma, "t");
-    Splitter::Scan scan(splitter, "text");
-    scan.start(text);
-    Pieces found;
-    for (std::string_view piece; scan.next(piece);) { found.emplace_back(piece); }
-    return found;
+  const auto pieces = [](const char* pattern, const std::string& text) {
+    return pieces_of(pattern, text, PatternLanguage::oniguruma);
   };
   EXPECT_EQ(pieces(R"(\w+)", "a\u2167\u24D0\u00B2\u3007"), (Pieces{"a\u2167\u24D0\u00B2\u3007"}));
   EXPECT_EQ(pieces(R"([\w]+|[^\w]+)", "a\u24D0\u00B2"), (Pieces{"a\u24D0", "\u00B2"}));
