@@ -47,10 +47,10 @@ struct Gui {
   std::string next_layout;               // name of the layout to take in the next frame
   std::optional<Layout> layout_to_load;  // before the next frame
   BuiltIn built_in;
-  DocumentId laid_out_for = -1;  // the trace shown when the layout was last looked at; −1: none
-  bool laid_out_for_training = false;  // then training runs were open without a trace
-  std::string last_of_texts;           // built-in layout that gave way to one for no text; "": none
-  std::string asked_view;              // to be in front once the first trace is laid out; "": none
+  // The trace shown when the layout was last chosen; −1: training runs without one.
+  std::optional<DocumentId> laid_out_for;
+  std::string last_of_texts;  // built-in layout that gave way to one for no text; "": none
+  std::string asked_view;     // to be in front once the first trace is laid out; "": none
   TabOrder tab_order;
   ImGuiID dockspace = 0, largest_node = 0;  // its largest part
 

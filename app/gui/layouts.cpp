@@ -191,10 +191,7 @@ void follow_trace(Gui& gui, ImGuiID dockspace) {
   const Trace* trace = gui.workspace.current_trace();
   const bool training = !gui.workspace.training()->runs.empty();
   if (!trace && !training) { return; }
-  if (std::exchange(gui.laid_out_for, shown) == shown && (trace || gui.laid_out_for_training)) {
-    return;
-  }
-  gui.laid_out_for_training = !trace;
+  if (std::exchange(gui.laid_out_for, shown) == shown) { return; }
   const std::string asked = std::exchange(gui.asked_view, std::string());
   const std::string_view wanted = wanted_layout(trace);
   const std::string now = gui.built_in.name;

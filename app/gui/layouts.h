@@ -44,7 +44,7 @@ void load_layout(Gui& gui);
 // is made anew where the window becomes too small for it, or large enough again.
 void draw_dockspace(Gui& gui);
 
-// Shows a panel that comes by itself: a built-in layout is no more the user's than before.
+// Shows a panel that the user has not asked for: it does not count as a change of the layout.
 void show_by_itself(Gui& gui, const std::string& id);
 
 Layout current_layout(const Gui& gui);

@@ -176,7 +176,8 @@ std::int64_t text_bytes(const Trace& trace, std::int64_t token) {
   if (hex.empty()) { return -1; }
   std::int64_t code_points = 0;
   for (std::size_t i = 0; i < hex.size(); i += 2) {
-    code_points += hex[i] < '8' || hex[i] > 'b' || (hex[i] > '9' && hex[i] < 'a') ? 1 : 0;
+    // Bytes 80 to bf go on with a code point.
+    code_points += std::string_view("89ab").find(hex[i]) == std::string_view::npos ? 1 : 0;
   }
   Token place;
   if (!trace.char_start.empty()) {

@@ -52,8 +52,8 @@ double dense_slope_square(const Trace& trace, std::int64_t row);
 // <|bos|>.
 bool is_control_token(const Trace& trace, std::int64_t token);
 
-// Bytes of the text that a token stands for; 0: it is nothing but what the tokenizer put in; −1:
-// not known, or a control token.
+// Bytes of the text in a token; 0: it holds only the space that the tokenizer puts in front of a
+// text; −1: not known, or a control token.
 std::int64_t text_bytes(const Trace& trace, std::int64_t token);
 
 // Σ nll / (ln 2 · Σ bytes) over tokens that have an nll and are not special.

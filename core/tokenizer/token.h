@@ -13,12 +13,13 @@ struct Token {
   std::int32_t char_start = -1;
   std::int32_t char_end = -1;
 
-  // Of its `bytes`, in which `code_points` begin, those that are the text's: not the space that a
-  // tokenizer puts in front of a text. All where its place is not known.
-  std::int64_t text_bytes(std::int64_t bytes, std::int64_t code_points, bool after_space) const {
+  // How many of its `bytes`, in which `code_points` begin, are bytes of the text: all but the space
+  // that a tokenizer puts in front of a text. All where its place is not known.
+  std::int64_t text_bytes(std::int64_t bytes, std::int64_t code_points,
+                          bool begins_with_space) const {
     if (char_start < 0) { return bytes; }
     if (char_start == char_end) { return 0; }
-    return bytes - (after_space && code_points > char_end - char_start ? 1 : 0);
+    return bytes - (begins_with_space && code_points > char_end - char_start ? 1 : 0);
   }
 };
 
