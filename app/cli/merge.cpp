@@ -1,6 +1,9 @@
 // `kappascope merge`: results of parts of a corpus as one.
-#include <memory>
-#include <optional>
+#include <filesystem>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "app/cli/command_line.h"
 #include "app/cli/interrupts.h"
@@ -22,7 +25,7 @@ Example:
   kappascope merge part1 part2 part3/stats.npz -o whole
 
 The parts are of one model, with the same interventions and calls, and of different documents: what
-they have in common is counted twice.)";
+they have in common is counted twice, and a warning names each corpus file of two parts.)";
 
 struct MergeOptions {
   std::vector<std::string> parts;
@@ -78,6 +81,34 @@ void check_alike(const Trace& first, const Trace& other) {
           " has, of the same model");
 }
 
+std::vector<std::string> files_read_for(const Trace& part) {
+  std::vector<std::string> names;
+  const Json* files = member(meta_at(part, "corpus"), "files");
+  if (!files || !files->is_array()) { return names; }
+  for (const Json& file : *files) {
+    if (file.is_string()) { names.push_back(file.get<std::string>()); }
+  }
+  return names;
+}
+
+// Refuses a result that is given twice. Two parts may have read different documents of one file.
+void check_different(const std::vector<Trace>& parts, Terminal& terminal) {
+  std::set<std::string> results;
+  std::map<std::string, std::string> read_by;  // corpus file: the result that has it
+  for (const Trace& part : parts) {
+    const std::string result = part.path.native();
+    require(results.insert(fs::canonical(part.path).native()).second, ExitCode::usage,
+            {.file = result}, "given twice; expected results of different documents");
+    for (const std::string& file : files_read_for(part)) {
+      const auto [other, first] = read_by.emplace(file, result);
+      if (first || other->second == result) { continue; }
+      terminal.warn(join_words(printable(file), " is in ", printable(other->second), " and in ",
+                               printable(result),
+                               ": documents that both have read are counted twice"));
+    }
+  }
+}
+
 // The meta of the first part, with the files of all and which parts these were.
 Json merged_meta(const std::vector<Trace>& parts, const std::string& command) {
   Json meta = parts[0].meta;
@@ -85,10 +116,7 @@ Json merged_meta(const std::vector<Trace>& parts, const std::string& command) {
   Json& corpus = meta["corpus"];
   corpus["files"] = Json::array();
   for (const Trace& part : parts) {
-    const Json* files = member(meta_at(part, "corpus"), "files");
-    for (std::size_t i = 0; files && files->is_array() && i < files->size(); ++i) {
-      corpus["files"].push_back((*files)[i]);
-    }
+    for (std::string& file : files_read_for(part)) { corpus["files"].push_back(std::move(file)); }
   }
   corpus["merged"] = parts.size();
   return meta;
@@ -110,6 +138,8 @@ int merge_verb(const Arguments& arguments) {
     check_alike(parts.front(), parts.back());
     interrupts.check();
   }
+  Terminal terminal(options.talk.talk(), interrupts);
+  check_different(parts, terminal);
   CorpusTotals totals = *parts.front().corpus;
   for (std::size_t i = 1; i < parts.size(); ++i) { totals.add(*parts[i].corpus); }
   OutputFolder folder(options.output, options.force, interrupts);

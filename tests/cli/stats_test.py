@@ -295,6 +295,16 @@ class Stats(ContextChecks, NumberChecks, Case):
         _, err = self.run_program('merge', parts[0], other, '-o', self.folder / 'no', code=4)
         self.assertIn('interventions', err)
 
+    def test_what_two_parts_have_in_common_is_said(self):
+        half = self.corpus(self.documents(4), 'half.jsonl')
+        parts = [self.stats(half, name)[0] for name in ('one', 'again')]
+        _, err = self.run_program('merge', *parts, '-o', self.folder / 'merged')
+        self.assertIn(f'{half} is in {parts[0] / "stats.npz"} and in {parts[1] / "stats.npz"}: documents that both '
+                      'have read are counted twice', err)
+        (self.folder / 'link').symlink_to(parts[0])
+        _, err = self.run_program('merge', parts[0], self.folder / 'link', '-o', self.folder / 'no', code=2)
+        self.assertIn('link/stats.npz: given twice; expected results of different documents', err)
+
     def test_fields_inside_objects_and_documents_without_a_domain(self):
         corpus = self.folder / 'nested.jsonl'
         corpus.write_text(''.join(json.dumps({'doc': {'text': text}, 'metadata': {'source': f's{i % 2}'}}) + '\n'
