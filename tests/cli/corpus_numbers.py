@@ -59,12 +59,20 @@ class NumberChecks:
                 if model.name == 'gate-proj-router':  # where κ follows z a trace does not know the mean of ln κ
                     found = [line for line in found if 'kappa_log_mean: None and' not in line]
                 self.assertEqual(found, [])
+                self.check_one_call(json.loads((corpus / 'stats.json').read_text())['layers'])
                 self.check_arrays_of_traces(np.load(run / 'trace.npz'), np.load(corpus / 'stats.npz'))
                 if model.name == 'gate-proj-router':
                     self.run_program('plot', corpus, '--figures', 'silu-kappa', '-o', corpus / 'drawn')
                     self.assertIn('scores, which are not kept', (corpus / 'drawn' / 'silu-kappa.svg').read_text())
                 else:
                     self.check_figures(run, corpus)
+
+    def check_one_call(self, layers):
+        """Of a single call the means over calls are its own numbers."""
+        for layer in layers:
+            if 'load_cv' in layer:  # none with soft routing
+                same = {'calls': 1, 'load_entropy': layer['load_entropy'], 'load_cv': layer['load_cv']}
+                self.assertEqual(differences(same, layer['over_calls']), [])
 
     def check_figures(self, run, corpus):
         """Figures that show sums over tokens alone are the same of both."""

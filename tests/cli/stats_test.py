@@ -93,6 +93,8 @@ class Stats(ContextChecks, NumberChecks, Case):
             self.assertEqual(ours[f'{name}_count'][row], values.size, name)
             np.testing.assert_allclose(ours[f'{name}_sum'][row] / values.size, values.mean(), err_msg=name,
                                        **ROUNDING)
+            np.testing.assert_allclose(ours[f'{name}_sum_square'][row] / values.size, (values ** 2).mean(),
+                                       err_msg=name, rtol=4e-4, atol=4e-4)
             np.testing.assert_allclose(ours[f'{name}_quantiles'][row],
                                        np.quantile(values, [.05, .25, .5, .75, .95]), err_msg=name, **ROUNDING)
         # A value at the edge of a bin may fall on either side.
