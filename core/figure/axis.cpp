@@ -64,7 +64,12 @@ void add_histogram(Reach& reach, const Bins& histogram, bool horizontal) {
 }
 
 void add_violin(Reach& reach, const Violin& violin, bool horizontal) {
-  if (!horizontal) { return reach.add(violin.value); }
+  if (!horizontal) {
+    reach.add(violin.value);
+    reach.add(violin.low);
+    reach.add(violin.high);
+    return;
+  }
   reach.add(violin.position - 0.5);
   reach.add(violin.position + 0.5);
 }

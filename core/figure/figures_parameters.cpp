@@ -21,7 +21,6 @@ Violin box_of(const Spread& spread, double position, int colour) {
   box.three_quarters = spread.p75;
   box.high = spread.p95;
   box.colour = colour;
-  if (std::isfinite(spread.p50)) { box.value = {spread.p05, spread.p95}; }
   return box;
 }
 

@@ -118,6 +118,11 @@ class InterventionsTest(unittest.TestCase):
         self.assertIn("not all of them learned", " ".join(edited.texts("kappa-parameters")))
         self.assertNotIn("not all of them learned", " ".join(self.figures().texts("kappa-parameters")))
 
+    def test_what_the_run_sets_is_within_the_axis(self):
+        for value, tick in ((8, "5"), (0.05, "0.1")):
+            set_by_run = self.figures("--kappa", str(value), figures="kappa-distribution")
+            self.assertIn(tick, set_by_run.texts("kappa-distribution"))
+
     def test_captions_carry_scopes(self):
         layers = [row["layer"] for row in self.figures().rows("kappa-parameters")]
         own = re.search(r"capacity factor (\S+)", self.figures().caption()).group(1)
