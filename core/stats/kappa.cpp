@@ -195,6 +195,7 @@ KappaFunction kappa_function(const TraceLayer& layer) {
       result.experts.push_back(view.at_expert(e));
     }
   }
+  result.multiplier = result.in_force->multiplier();
   result.factors = view.factor != nullptr;
   return result;
 }

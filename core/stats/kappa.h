@@ -28,6 +28,7 @@ struct KappaFunction {
   Source source = Source::unknown;
   std::vector<KappaView> experts;  // [E] when source is parameters, gate_pre or sketched
   std::int64_t gates = 0;          // I
+  double multiplier = 1;           // m: what α and b of the views are times
   bool factors = false;            // some expert's κ is multiplied
   std::shared_ptr<const KappaInForce> in_force = nullptr;  // what the views point into
 

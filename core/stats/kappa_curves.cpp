@@ -11,31 +11,35 @@
 namespace kappascope {
 namespace {
 
-// α and b of a gate unit; NaN where the model has none.
-float scale_of(const KappaView& view, std::int64_t i) {
-  return view.scale == nullptr ? kNaN : view.scale[i * view.scale_gate_stride];
+// α and b of a gate unit as the model has them; NaN where it has none.
+double scale_of(const KappaFunction& kappa, const KappaView& view, std::int64_t i) {
+  return view.scale ? view.scale[i * view.scale_gate_stride] / kappa.multiplier : kNaN;
 }
-float bias_of(const KappaView& view, std::int64_t i) {
-  return view.bias == nullptr ? kNaN : view.bias[i * view.gate_stride];
+double bias_of(const KappaFunction& kappa, const KappaView& view, std::int64_t i) {
+  return view.bias ? view.bias[i * view.gate_stride] / kappa.multiplier : kNaN;
 }
 
-// Spread of the finite values that enumerate(visit) visits.
+// Spread of the finite values that enumerate(visit) visits, each with how many gate units have it.
 template <typename Enumerate>
 Spread spread_of(Enumerate&& enumerate) {
   const auto finite = [&](auto&& visit) {
-    enumerate([&](float value) {
-      if (std::isfinite(value)) { visit(value, 1); }
+    enumerate([&](double value, std::int64_t count) {
+      if (std::isfinite(value)) { visit(static_cast<float>(value), count); }
     });
   };
-  Mean mean;
-  finite([&](float value, std::int64_t) { mean.add(value); });
+  double sum = 0;
+  std::int64_t n = 0;
+  finite([&](float value, std::int64_t count) {
+    sum += double(count) * value;
+    n += count;
+  });
   Spread spread;
-  if (mean.count == 0) { return spread; }
-  spread.mean = mean.value();
+  if (n == 0) { return spread; }
+  spread.mean = sum / double(n);
   const double quantiles[] = {0, 0.05, 0.25, 0.5, 0.75, 0.95, 1};
   double* const targets[] = {&spread.least, &spread.p05, &spread.p25, &spread.p50,
                              &spread.p75,   &spread.p95, &spread.most};
-  const std::vector<double> values = quantiles_of(mean.count, quantiles, finite);
+  const std::vector<double> values = quantiles_of(n, quantiles, finite);
   for (std::size_t j = 0; j < std::size(quantiles); ++j) { *targets[j] = values[j]; }
   return spread;
 }
@@ -112,8 +116,8 @@ KappaCurves kappa_curves(const KappaFunction& kappa, std::int64_t expert,
   }
   result.gates = gates;
   for (const std::int64_t gate : gates) {
-    result.scale.push_back(scale_of(view, gate));
-    result.bias.push_back(bias_of(view, gate));
+    result.scale.push_back(scale_of(kappa, view, gate));
+    result.bias.push_back(bias_of(kappa, view, gate));
     std::vector<double> curve;
     for (const double s : result.score) { curve.push_back(kappa_at(view, gate, s)); }
     result.kappa.push_back(std::move(curve));
@@ -146,7 +150,7 @@ void set_unit_curves(SiluCurves& result, const TraceLayer& layer, const KappaFun
     const double place = kSiluQuantiles[q] * static_cast<double>(order.size() - 1);
     const std::int64_t unit = order[std::llround(place)];
     result.unit[q] = unit;
-    result.scale[q] = scale_of(view, unit);
+    result.scale[q] = scale_of(kappa, view, unit);
     for (const double z : result.z) {
       result.value[q].push_back(silu(z, kappa_at(view, unit, s, z)));
     }
@@ -184,20 +188,23 @@ ParameterSpread kappa_parameters(const TraceLayer& layer, const KappaFunction& k
   if (kappa.experts.empty()) { return result; }
   const std::int64_t first = expert >= 0 ? expert : 0;
   const std::int64_t last = expert >= 0 ? expert + 1 : std::ssize(kappa.experts);
-  // visit(view, gate) for every gate unit; a number shared by all gates of an expert is visited
-  // once.
-  const auto each = [&](bool shared, auto&& visit) {
+  // visit(value(view, gate), gate units that have it): one of all where an expert's gates share it.
+  const auto each = [&](bool shared, auto&& visit, auto&& value) {
+    const std::int64_t different = shared ? std::min<std::int64_t>(1, kappa.gates) : kappa.gates;
     for (std::int64_t e = first; e < last; ++e) {
-      for (std::int64_t i = 0; i < (shared ? 1 : kappa.gates); ++i) { visit(kappa.experts[e], i); }
+      for (std::int64_t i = 0; i < different; ++i) {
+        visit(value(kappa.experts[e], i), shared ? kappa.gates : 1);
+      }
     }
   };
   const KappaView& one = kappa.experts.front();
   result.bias = spread_of([&](auto&& visit) {
-    each(one.gate_stride == 0, [&](const KappaView& view, auto i) { visit(bias_of(view, i)); });
+    each(one.gate_stride == 0, visit,
+         [&](const KappaView& view, auto i) { return bias_of(kappa, view, i); });
   });
   result.scale = spread_of([&](auto&& visit) {
-    each(one.scale_gate_stride == 0,
-         [&](const KappaView& view, auto i) { visit(scale_of(view, i)); });
+    each(one.scale_gate_stride == 0, visit,
+         [&](const KappaView& view, auto i) { return scale_of(kappa, view, i); });
   });
   if (kappa.by_gate()) {
     // Constant: the parameters in force are 0, and no score was kept.
@@ -206,8 +213,8 @@ ParameterSpread kappa_parameters(const TraceLayer& layer, const KappaFunction& k
                          ? 0
                          : result.median_score;
     result.kappa = spread_of([&](auto&& visit) {
-      each(one.uniform(),
-           [&](const KappaView& view, auto i) { visit(static_cast<float>(kappa_at(view, i, s))); });
+      each(one.uniform(), visit,
+           [&](const KappaView& view, auto i) { return kappa_at(view, i, s); });
     });
   }
   result.bounds = kappa_bounds(layer, expert);

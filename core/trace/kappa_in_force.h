@@ -32,6 +32,8 @@ class KappaInForce {
   // be there where it is gate_pre.
   const KappaView& view(std::int64_t row) const { return rows_[row].view; }
   double bound(std::int64_t row) const { return rows_[row].bound; }  // U; NaN without κ
+  // m of the older formulas κ = U^tanh(m·(α·s + b)): α and b of the views are times it.
+  double multiplier() const { return multiplier_; }
   bool router() const { return router_; }  // the score is that of a router of κ's own
 
  private:

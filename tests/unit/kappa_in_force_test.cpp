@@ -97,6 +97,14 @@ TEST(KappaInForce, MultiplierOfAnOlderFormula) {
   InForce in;
   in.hand.trace.meta["kappa"]["multiplier"] = -2;
   EXPECT_NEAR(in.kappa(0, 0, 0), kappa_of(-1.2), 1e-6);
+  // α and b are shown as the model has them.
+  const KappaFunction kappa = in.function(0);
+  const ParameterSpread spread = kappa_parameters(TraceLayer(in.hand.trace, 0), kappa);
+  EXPECT_EQ(spread.scale.least, -0.5);
+  EXPECT_EQ(spread.bias.most, 0.3F);
+  const KappaCurves curves = kappa_curves(kappa, 1, {0}, 0, 1, 2);
+  EXPECT_EQ(curves.scale[0], 0.25);
+  EXPECT_EQ(curves.bias[0], -0.1F);
   in.hand.trace.meta["kappa"]["multiplier"] = 0;
   EXPECT_THROW(in.function(0), Error);
 }

@@ -360,6 +360,22 @@ TEST(StatsKappaCurves, ParametersAndTheBoundsTheyImply) {
   EXPECT_NEAR(found.bounds.lower, 1 / 3.0, 1e-6);
 }
 
+TEST(StatsKappaCurves, QuantilesOfASharedParameterAreOverGateUnits) {
+  HandTrace hand(1, 1, 1, 2, 20);
+  hand.trace.kappa = true;
+  hand.trace.meta["kappa"] = {{"bound_moe", 3}, {"start_layer", -1}};
+  const std::vector<float> bias = {0.5f, 1};
+  KappaFunction kappa;
+  kappa.source = KappaFunction::Source::parameters;
+  kappa.gates = 20;
+  kappa.experts.assign(2, {});
+  for (std::size_t e = 0; e < 2; ++e) { kappa.experts[e].bias = &bias[e]; }
+  const Spread found = kappa_parameters(TraceLayer(hand.trace, 0), kappa).bias;
+  EXPECT_EQ(found.p05, 0.5);  // 20 of 40 gate units have it, not one of two experts
+  EXPECT_EQ(found.p50, 0.75);
+  EXPECT_EQ(found.mean, 0.75);
+}
+
 TEST(StatsKappaCurves, HistogramOfScores) {
   const Histogram counts = histogram({0, 1, 1.5f, 4, kNaN}, 4);
   EXPECT_EQ(counts.counts, (std::vector<std::int64_t>{1, 2, 0, 1}));
