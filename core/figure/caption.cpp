@@ -175,6 +175,14 @@ std::string own_items(const Trace& trace, const std::string& name,
   return own;
 }
 
+// The model of runs at several of its steps; "" where they are of several models.
+std::string common_model(Traces traces) {
+  const std::string& name = traces[0]->model_name;
+  const bool same = std::all_of(traces.begin(), traces.end(),
+                                [&](const Trace* trace) { return trace->model_name == name; });
+  return same ? name : "";
+}
+
 // Of one run that is one of several: its name, then what this does not say.
 std::string caption_of_one(const Trace& trace, const std::string& name, const Contents& contents) {
   std::string text = name;
@@ -218,6 +226,10 @@ std::string model_label(const Trace& trace) {
   return trace.step < 0 ? name : name + ", step " + count_text(trace.step);
 }
 
+std::string against_label(const std::string& run, const std::string& first) {
+  return as_one_item(run) + " against " + as_one_item(first);
+}
+
 std::string caption(Traces traces, const std::vector<std::string>& names,
                     const Contents& contents) {
   if (traces.size() == 1 && !names[0].empty()) {
@@ -236,6 +248,7 @@ std::string caption(Traces traces, const std::vector<std::string>& names,
     common.push_back(std::all_of(items.begin(), items.end(),
                                  [&](const auto& other) { return other[k] == items[0][k]; }));
     if (common[k]) { add_item(text, items[0][k], " · "); }
+    if (k == 0 && !common[0]) { add_item(text, common_model(traces), " · "); }
   }
   add_item(text, tokens_label(least, most, contents), " · ");
   if (traces.size() == 1) { add_item(text, corpus_label(*traces[0]), " · "); }

@@ -34,6 +34,9 @@ Contents contents_of(const std::vector<Figure>& figures, TokenRange part);
 std::string caption(Traces traces, const std::vector<std::string>& names,
                     const Contents& contents = {});
 
+// "A against B" of a figure that shows what run A changes from B, as an item of a caption.
+std::string against_label(const std::string& run, const std::string& first);
+
 bool without_capacity(const Trace& trace);  // no layer has one, so that nothing can be dropped
 
 bool lacks_kappa(const Trace& trace);  // the model has learned no κ and the run set none

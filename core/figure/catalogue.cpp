@@ -304,6 +304,9 @@ Figure FigureEntry::make(Traces traces, const FigureChoices& chosen) const {
       tokenless == shown.end() ? draw(shown, named) : start_figure(shown, std::string(id));
   figure.subtitle = caption(shown, given || shown.size() > 1 ? names : unnamed,
                             contents_of(figure, tokens_of(chosen)));
+  if (several == Several::difference && !none) {
+    figure.subtitle = against_label(names.back(), names.front()) + " · " + figure.subtitle;
+  }
   figure.name = file_name(chosen);
   const auto without = std::find_if(shown.begin(), shown.end(),
                                     [](const Trace* trace) { return lacks_kappa(*trace); });

@@ -76,6 +76,7 @@ Line depth_line(const Trace& trace, const DepthStatistic& statistic, Table& tabl
 }
 
 constexpr const char* kTokensDiffer = "nothing to show: the two runs are not of the same tokens";
+constexpr const char* kLayersDiffer = "nothing to show: the two runs are not of the same layers";
 constexpr const char* kNoCommonLayer =
     "nothing to show: no layer with experts was recorded in both runs";
 
@@ -256,9 +257,11 @@ Figure statistics_depth(Traces traces, const FigureChoices& choices) {
 Figure routing_change(Traces traces, const FigureChoices&) {
   const Trace &reference = *traces.front(), &trace = *traces.back();
   Figure figure = start_figure(traces, "routing-change");
-  const std::string differ = tokens_differ_because(trace, reference);
+  const std::string tokens = tokens_differ_because(trace, reference);
+  const std::string layers = models_differ_because(reference, trace);
+  const bool comparable = tokens.empty() && layers.empty();
   const std::vector<RowPair> rows =
-      differ.empty() ? common_rows(trace, reference) : std::vector<RowPair>{};
+      comparable ? common_rows(trace, reference) : std::vector<RowPair>{};
   RoutingMap routing = routing_map(reference, trace, rows);
   ColourScale colours;
   colours.kind = ColourKind::categorical;
@@ -276,10 +279,11 @@ Figure routing_change(Traces traces, const FigureChoices&) {
   figure.tables[0].columns.back().values = std::move(routing.routed);
   figure.tables.push_back(std::move(table));
   const std::string nothing = nothing_because(trace);
-  if (!differ.empty() || (nothing.empty() && rows.empty())) {
+  if (!comparable || (nothing.empty() && rows.empty())) {
     figure.panels.assign(1, Panel{});
-    figure.panels[0].empty =
-        differ.empty() ? kNoCommonLayer : join_words(kTokensDiffer, " (", differ, ")");
+    figure.panels[0].empty = !tokens.empty()   ? join_words(kTokensDiffer, " (", tokens, ")")
+                             : !layers.empty() ? join_words(kLayersDiffer, " (", layers, ")")
+                                               : kNoCommonLayer;
     return figure;
   }
   if (figure.panels[0].empty.empty()) { figure.panels.push_back(std::move(side)); }

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/figure/caption.h"
 #include "core/figure/side_by_side.h"
 
 namespace kappascope {
@@ -100,7 +101,7 @@ std::optional<Figure> map_difference(const Figure& a, const Figure& b, const std
   figure.id = a.id;
   figure.name = (a.name.empty() ? a.id : a.name) + "-difference";
   figure.title = a.title + ": what changes";
-  figure.subtitle = run_a + " against " + run_b;
+  figure.subtitle = against_label(run_a, run_b);
   figure.row = a.row;
   figure.expert = a.expert;
   figure.part_of_layers = a.part_of_layers;

@@ -212,12 +212,7 @@ std::vector<std::string> field_labels(const std::vector<DifferentField>& fields,
 }
 
 std::string rows_differ_because(const Trace& a, const Trace& b) {
-  if (a.model_layers != b.model_layers) {
-    return join_words("they have ", a.model_layers, " and ", b.model_layers, " layers");
-  }
-  if (a.experts != b.experts) {
-    return join_words("they have ", a.experts, " and ", b.experts, " experts");
-  }
+  if (const std::string differ = models_differ_because(a, b); !differ.empty()) { return differ; }
   const bool same = std::equal(a.layer_index.begin(), a.layer_index.end(), b.layer_index.begin(),
                                b.layer_index.end()) &&
                     std::equal(a.pass_index.begin(), a.pass_index.end(), b.pass_index.begin(),

@@ -188,6 +188,16 @@ LossDifference loss_difference(const Trace& a, const Trace& b) {
   return result;
 }
 
+std::string models_differ_because(const Trace& a, const Trace& b) {
+  if (a.model_layers != b.model_layers) {
+    return join_words("they have ", a.model_layers, " and ", b.model_layers, " layers");
+  }
+  if (a.experts != b.experts) {
+    return join_words("they have ", a.experts, " and ", b.experts, " experts");
+  }
+  return "";
+}
+
 std::vector<RowPair> common_rows(const Trace& a, const Trace& b) {
   std::vector<RowPair> pairs;
   for (std::int64_t i = 0; i < a.layers; ++i) {

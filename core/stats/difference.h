@@ -40,6 +40,11 @@ struct LossDifference {
 };
 LossDifference loss_difference(const Trace& a, const Trace& b);
 
+// Why layers and experts of one number are not the same ones in both runs: "they have 8 and 4
+// layers";
+// "" where they may be.
+std::string models_differ_because(const Trace& a, const Trace& b);
+
 // Rows of both traces that are of one layer and pass, in the order of A.
 struct RowPair {
   std::int64_t a = 0, b = 0;

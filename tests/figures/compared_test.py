@@ -103,10 +103,16 @@ class Compared(unittest.TestCase):
             arrays["layer_index"] = arrays["layer_index"] + np.int32(by)
         for by, says in ((20, "no layer with experts was recorded in both runs"),
                          (2, "not known, or no such layer in the first run")):
-            other = self.run_of(f"later{by}", later, n_layer=32)
+            first, other = (self.run_of(f"{name}{by}", change, n_layer=32)
+                            for name, change in (("first", lambda arrays: None), ("later", later)))
             (other / "model.npz").unlink()
-            out = self.run_program("plot", DEMO, other, "--figures", "routing-change")
-            self.assertIn(says, words_of(out / "routing-change.svg"))
+            out = self.run_program("plot", first, other, "--figures", "routing-change")
+            said = words_of(out / "routing-change.svg")
+            self.assertIn(says, said)
+            self.assertIn(f"Tokens routed otherwise later{by} against first{by} · ", said)
+        out = self.run_program("plot", DEMO, other, "--figures", "routing-change")
+        self.assertRegex(words_of(out / "routing-change.svg"),
+                         r"not of the same layers \(they have \d and 32 layers\)")
 
     def test_experts_that_were_not_tried_are_counted(self):
         def try_some(arrays):
@@ -135,6 +141,7 @@ class Compared(unittest.TestCase):
             out = self.run_program("plot", *runs, "--figures", "step-series,statistics-depth", *words)
             for figure in ("step-series", "statistics-depth"):
                 self.assertEqual("Band: " in words_of(out / f"{figure}.svg"), band, (figure, words))
+                self.assertRegex(words_of(out / f"{figure}.svg"), r"^S[a-z ]+ model · ")
         other = self.run_of("other", at(300))
         mixed = self.run_program("plot", runs[0], other, "--figures", "step-series")
         self.assertIn("steps of several models", words_of(mixed / "step-series.svg"))
