@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/engine/interventions.h"
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
 #include "core/figure/runs.h"
@@ -48,11 +49,17 @@ Table budget_table(const Trace& trace, const std::vector<Line>& lines) {
   return table;
 }
 
-// Whether the threshold is a share of the budget, which the best expert of a token always passes.
-bool has_relative_threshold(const Trace& trace) {
+// Whether the threshold of a layer is a share of the budget, which the best expert of a token
+// always passes: as the model has it, where the run does not set another.
+bool has_relative_threshold(const Trace& trace, std::int64_t row) {
+  const auto sets_another = [&](const std::string& word) {
+    if (!word.starts_with("threshold=")) { return false; }
+    const std::vector<std::int64_t> layers = parse_intervention(word).layers;
+    return layers.empty() ||
+           std::binary_search(layers.begin(), layers.end(), trace.layer_index[row]);
+  };
   return meta_at(trace, "model_config", "lapsum_threshold_scale") != nullptr &&
-         !any_intervention(trace,
-                           [](const std::string& word) { return word.starts_with("threshold="); });
+         !any_intervention(trace, sets_another);
 }
 
 // "The weights of a token add up to 1.7. Those above 0.05 run, at most 4 of a token."
@@ -62,7 +69,7 @@ std::string rule_note(const Trace& trace, std::int64_t row) {
   };
   std::string note =
       "The weights of a token add up to " + number(trace.layer_budget) +
-      (has_relative_threshold(trace)
+      (has_relative_threshold(trace, row)
            ? ". The best one runs, and those from " + number(trace.layer_threshold) + " on"
            : ". Those above " + number(trace.layer_threshold) + " run");
   const std::int64_t cap = trace.layer_cap.empty() ? 0 : trace.layer_cap[row];

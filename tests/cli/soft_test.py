@@ -153,6 +153,15 @@ class SoftTest(Case):
             with open(table, newline='') as file:
                 self.assertAlmostEqual(sum(float(row['budget']) for row in csv.DictReader(file)), total, places=4)
 
+    def test_a_figure_says_the_rule_of_its_layer(self):
+        for word, says in (('0.2@2', 'The best one runs'), ('0.2', 'Those above 0.2 run')):
+            out = self.folder / f'rule{word}'
+            self.run_program('run', SOURCE / 'assets' / 'd6-softmoe', '-p', TEXT, '-o', out, '-q', '--threshold', word,
+                             '--figures', 'soft-weight')
+            figure = (out / 'figures' / 'soft-weight.svg').read_text()
+            self.assertIn(', layer 4<', figure)
+            self.assertIn(says, figure)
+
     def test_what_soft_routing_has_not_is_refused(self):
         text = ('-p', TEXT, '-o', self.folder / 'out', '--tokenizer', TOKENIZER)
         np.save(self.folder / 'routes.npy', np.zeros((27, 3, 2), np.int32))
