@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "core/figure/colour.h"
+#include "core/figure/empty_cells.h"
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
 #include "core/figure/scales.h"
@@ -32,7 +33,6 @@ ColourScale even_share(const std::string& label, double most) {
   colours.low_note = "less than even";
   colours.high_note = "more than even";
   colours.under = "none";
-  colours.no_value = "no such expert";
   return colours;
 }
 
@@ -82,11 +82,11 @@ Figure expert_choice(Traces traces, const FigureChoices& choices) {
   LayerMap map;
   map.rows = trace.layers;
   map.columns = trace.tokens;
-  std::vector<std::int64_t> experts;
+  std::vector<double> experts;
   std::vector<std::int16_t> subjects;
   for (std::int64_t row = 0; row < trace.layers * trace.tokens; ++row) {
     const std::int64_t e = trace.expert_index[row * trace.slots + slot];
-    experts.push_back(e);
+    experts.push_back(e < 0 ? kNaN : double(e));
     subjects.push_back(static_cast<std::int16_t>(e));
     map.values.push_back(expert_value(e));
   }
@@ -115,15 +115,19 @@ Figure expert_load(Traces traces, const FigureChoices&) {
     const double choices = choices_per_token(loads);
     if (choices > 0) { chosen_by_all = std::max(chosen_by_all, experts / choices); }
     all_mass = std::max(all_mass, experts);
+    if (loads.tokens == 0) { continue; }  // NaN or Inf weights: no choice is known
     unused += loads.unused;
     by_chance += loads.unused_by_chance;
   }
-  add_layer_experts(figure, trace, relative_load(trace),
-                    even_share("Share of assignments over 1/E", chosen_by_all), "load_over_even");
+  LayerMap load = relative_load(trace);
+  ColourScale colours = even_share("Share of assignments over 1/E", chosen_by_all);
+  colours.no_value = empty_load_cells(trace, load);
+  add_layer_experts(figure, trace, std::move(load), std::move(colours), "load_over_even");
   figure.panels[0].title = "Load (kept and dropped)";
   figure.tables[0].columns.push_back({"gate_mass_over_mean", mass.values});
-  Panel panel = cell_panel(expert_axis(mass.columns), layer_axis(trace), mass,
-                           even_share("Sum of combine weights over its mean", all_mass));
+  ColourScale of_mass = even_share("Sum of combine weights over its mean", all_mass);
+  of_mass.no_value = empty_load_cells(trace, mass);
+  Panel panel = cell_panel(expert_axis(mass.columns), layer_axis(trace), mass, std::move(of_mass));
   panel.title = "Gate mass";
   panel.empty = nothing_because(trace);
   figure.panels.push_back(std::move(panel));
@@ -168,12 +172,13 @@ Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
   colours.no_value = "same expert, or fewer than 5 tokens by chance";
   FigureAxis axis = expert_axis(std::vector<std::int64_t>{});
   LayerMap map;
-  bool one_choice = trace.slots < 2;
+  bool one_choice = trace.slots < 2, known = true;
   if (trace.layers > 0) {
     const TraceLayer layer(trace, chosen_layer(trace, choices));
     figure.title += ", " + layer_label(trace, layer.row);
     figure.row = layer.row;
     const ExpertLoads loads = expert_loads(layer);
+    known = loads.tokens > 0;
     one_choice = choices_per_token(loads) <= 1;
     std::vector<std::int64_t> shown = most_loaded_experts(loads, kMostPairs);
     std::sort(shown.begin(), shown.end());
@@ -184,9 +189,11 @@ Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
     TellingPairs telling = telling_pairs(pairs);
     map.values = std::move(telling.ratio);
     colours.most = telling.most;
-    figure.notes.push_back(count_text(telling.rare) + " of " + count_text(telling.pairs) +
-                           " pairs are grey: fewer than 5 tokens with both are expected by "
-                           "chance.");
+    if (known) {
+      figure.notes.push_back(count_text(telling.rare) + " of " + count_text(telling.pairs) +
+                             " pairs are grey: fewer than 5 tokens with both are expected by "
+                             "chance.");
+    }
     Table table;
     table.rows = n * n;
     table.columns = {{"expert", shown, n},
@@ -206,6 +213,7 @@ Figure expert_coactivation(Traces traces, const FigureChoices& choices) {
   Panel panel = cell_panel(axis, axis, std::move(map), std::move(colours));
   panel.square = true;
   panel.empty = !nothing_because(trace).empty() ? nothing_because(trace)
+                : !known                        ? "nothing to show: the choice of no token is known"
                 : one_choice
                     ? "nothing to show: every token has one expert"
                     : "nothing to show: too few tokens to expect any two experts together 5 times";

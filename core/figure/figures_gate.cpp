@@ -1,5 +1,6 @@
 #include <cmath>
 
+#include "core/figure/empty_cells.h"
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
 #include "core/figure/scales.h"
@@ -17,11 +18,13 @@ Figure gate_map(Traces traces, const FigureChoices& choices, std::string_view id
   Figure figure = start_figure(traces, id);
   if (choices.by_expert) {
     figure.title += ", by expert";
-    colours.no_value = "no kept token";
-    add_layer_experts(figure, trace, layer_expert_mean(trace, array), std::move(colours), value);
+    LayerMap map = layer_expert_mean(trace, array);
+    colours.no_value = empty_expert_cells(trace, map);
+    add_layer_experts(figure, trace, std::move(map), std::move(colours), value);
   } else {
-    colours.no_value = "dropped";
-    add_layer_tokens(figure, trace, layer_token_mean(trace, array), std::move(colours), value);
+    LayerMap map = layer_token_mean(trace, array);
+    colours.no_value = empty_slot_cells(trace, map);
+    add_layer_tokens(figure, trace, std::move(map), std::move(colours), value);
   }
   return figure;
 }

@@ -2,6 +2,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "core/figure/empty_cells.h"
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
 #include "core/figure/scales.h"
@@ -173,6 +174,7 @@ Figure kappa_tokens(Traces traces, const FigureChoices& choices) {
   LayerMap map = layer_token_kappa(*traces[0], -1, choices.progress);
   if (!map.exact) { figure.notes.push_back(mean_not_exact(*traces[0])); }
   ColourScale colours = token_kappa_colours(map.exact);
+  colours.no_value = empty_slot_cells(*traces[0], map);
   add_layer_tokens(figure, *traces[0], std::move(map), colours, "kappa_geometric_mean");
   return figure;
 }
@@ -184,7 +186,7 @@ Figure kappa_experts(Traces traces, const FigureChoices& choices) {
   ColourScale colours =
       kappa_colours(map.exact ? "κ (geometric mean over tokens and gates)"
                               : "κ (geometric mean over tokens of the mean over gates)");
-  colours.no_value = "no kept token";
+  colours.no_value = empty_expert_cells(*traces[0], map);
   add_layer_experts(figure, *traces[0], std::move(map), colours, "kappa_geometric_mean");
   return figure;
 }

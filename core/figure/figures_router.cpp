@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/figure/empty_cells.h"
 #include "core/figure/figures.h"
 #include "core/figure/parts.h"
 #include "core/figure/scales.h"
@@ -71,7 +72,8 @@ Figure router_confidence(Traces traces, const FigureChoices&) {
   return figure;
 }
 
-// "1 of 360": the near ties among the choices in these layers and of these tokens.
+// "1 of 360": the near ties among the choices with a margin in these layers and of these tokens; ""
+// where none has one.
 std::string near_ties_text(const Trace& trace, const FigureChoices& shown) {
   const TokenRange part = shown.tokens.all() ? TokenRange{0, trace.tokens - 1} : shown.tokens;
   std::int64_t ties = 0, choices = 0;
@@ -80,22 +82,27 @@ std::string near_ties_text(const Trace& trace, const FigureChoices& shown) {
         !std::binary_search(shown.layers.begin(), shown.layers.end(), trace.layer_index[row])) {
       continue;
     }
-    for (std::int64_t t = part.first; t <= std::min(part.last, trace.tokens - 1); ++t, ++choices) {
-      ties += trace.is_near_tie(trace.router_margin[row * trace.tokens + t]);
+    for (std::int64_t t = part.first; t <= std::min(part.last, trace.tokens - 1); ++t) {
+      const float margin = trace.router_margin[row * trace.tokens + t];
+      ties += trace.is_near_tie(margin);
+      choices += std::isnan(margin) ? 0 : 1;
     }
   }
-  return count_text(ties) + " of " + count_text(choices);
+  return choices == 0 ? "" : count_text(ties) + " of " + count_text(choices);
 }
 
 Figure router_margin(Traces traces, const FigureChoices& choices) {
   const Trace& trace = *traces[0];
   Figure figure = start_figure(traces, "router-margin");
-  add_layer_tokens(figure, trace, layer_token_values(trace, trace.router_margin),
-                   margin_colours(trace), "router_margin");
-  figure.notes.push_back(near_ties_text(trace, choices) + " choices are near ties (margin < " +
-                         number_text(trace.near_tie) +
-                         ", all in the palest colour): "
-                         "rounding may flip them.");
+  LayerMap map = layer_token_values(trace, trace.router_margin);
+  ColourScale colours = margin_colours(trace);
+  colours.no_value = empty_margin_cells(trace, map);
+  add_layer_tokens(figure, trace, std::move(map), std::move(colours), "router_margin");
+  if (const std::string ties = near_ties_text(trace, choices); !ties.empty()) {
+    figure.notes.push_back(ties + " choices are near ties (margin < " +
+                           number_text(trace.near_tie) +
+                           ", all in the palest colour): rounding may flip them.");
+  }
   return figure;
 }
 

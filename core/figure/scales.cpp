@@ -55,7 +55,6 @@ ColourScale margin_colours(const Trace& trace) {
   colours.log = true;
   colours.low = trace.near_tie;
   colours.under = "tie";
-  colours.no_value = "all experts chosen";
   return colours;
 }
 
@@ -82,10 +81,8 @@ ColourScale kappa_colours(const std::string& label) {
 }
 
 ColourScale token_kappa_colours(bool exact) {
-  ColourScale colours = kappa_colours(exact ? "κ (weighted geometric mean)"
-                                            : "κ (weighted geometric mean of the mean over gates)");
-  colours.no_value = "dropped";
-  return colours;
+  return kappa_colours(exact ? "κ (weighted geometric mean)"
+                             : "κ (weighted geometric mean of the mean over gates)");
 }
 
 ColourScale sharpness_colours() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/figure/empty_cells.h"
 #include "core/figure/parts.h"
 #include "core/figure/scales.h"
 #include "core/stats/maps.h"
@@ -33,8 +34,10 @@ void fill_confidence(TokenColouring& result, const Trace& trace, std::int64_t ro
 }
 
 void fill_margin(TokenColouring& result, const Trace& trace, std::int64_t row, std::int64_t) {
+  LayerMap map = layer_token_values(trace, trace.router_margin, row);
   result.colours = margin_colours(trace);
-  router_values(result, trace, trace.router_margin, row, OverLayers::least);
+  result.colours.no_value = empty_margin_cells(trace, map, row);
+  result.values = in_one_row(std::move(map), OverLayers::least);
 }
 
 void fill_entropy(TokenColouring& result, const Trace& trace, std::int64_t row, std::int64_t) {
@@ -46,13 +49,15 @@ void fill_kappa(TokenColouring& result, const Trace& trace, std::int64_t row, st
   LayerMap map = layer_token_kappa(trace, row);
   result.exact = map.exact;
   result.colours = token_kappa_colours(map.exact);
+  result.colours.no_value = empty_slot_cells(trace, map, row);
   result.values = in_one_row(std::move(map), OverLayers::geometric_mean);
 }
 
 void fill_sharpness(TokenColouring& result, const Trace& trace, std::int64_t row, std::int64_t) {
   result.colours = sharpness_colours();
-  result.colours.no_value = "dropped";
-  result.values = in_one_row(layer_token_mean(trace, trace.gate_kz_rms, row), OverLayers::mean);
+  LayerMap map = layer_token_mean(trace, trace.gate_kz_rms, row);
+  result.colours.no_value = empty_slot_cells(trace, map, row);
+  result.values = in_one_row(std::move(map), OverLayers::mean);
 }
 
 void fill_expert(TokenColouring& result, const Trace& trace, std::int64_t row, std::int64_t slot) {

@@ -64,7 +64,7 @@ TEST(Readout, ACellWithoutAValueSaysWhatThatMeans) {
   const Sample sample;
   const Figure figure = sample.figure("router-margin");
   const std::string label = "Lowest chosen minus highest unchosen score: ";
-  EXPECT_EQ(lines_at(figure, 0, 1, 1)[2], label + "all experts chosen");
+  EXPECT_EQ(lines_at(figure, 0, 1, 1)[2], label + "not known");
   EXPECT_EQ(lines_at(figure, 0, 1, 3)[2], label + "0.000 logits (tie)");
   EXPECT_EQ(lines_at(figure, 0, 1, 2)[2], label + "0.500 logits");
 }
