@@ -13,10 +13,19 @@
 namespace kappascope {
 namespace {
 
+// A whole number that no option holds: CLI11 would take the largest that it can.
+bool is_too_long(const std::string& word) {
+  std::int64_t number = 0;
+  return std::from_chars(word.data(), word.data() + word.size(), number).ec ==
+             std::errc::result_out_of_range &&
+         word.find_first_not_of("-0123456789") == word.npos;
+}
+
 CLI::Validator number_check(const std::string& name, const std::string& expected,
                             bool (*holds)(double number)) {
   return CLI::Validator(
       [=](std::string& word) {
+        if (is_too_long(word)) { return "expected a number below 2^63, found " + word; }
         double number = 0;
         const bool known = CLI::detail::lexical_cast(word, number) && holds(number);
         return known ? std::string() : join_words("expected ", expected, ", found ", word);

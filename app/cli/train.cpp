@@ -249,12 +249,13 @@ class Training {
 
   void warn_of_kappa(const TrainSettings& settings) {
     if (!settings.has_kappa()) { return; }
-    const std::int64_t delay = kappa_delay(settings), steps = settings.steps();
-    if (delay >= steps) {
-      return terminal_.warn(join_words("κ is not learned in this run: that begins after ", delay,
+    // In the step after the delay the bound is 1 still, and κ with it.
+    const std::int64_t without = kappa_delay(settings) + 1, steps = settings.steps();
+    if (without >= steps) {
+      return terminal_.warn(join_words("κ is not learned in this run: that begins after ", without,
                                        " steps, and the run has ", steps, "; give --kappa-delay ",
                                        steps / 20, ", or more --tokens than ",
-                                       delay * settings.batch * settings.context));
+                                       without * settings.batch * settings.context));
     }
     const double reached = training_step(settings, steps).bound;
     if (std::abs(reached - settings.bound) <= 1e-9 * settings.bound) { return; }

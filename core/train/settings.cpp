@@ -86,7 +86,8 @@ double bound_at(const TrainSettings& settings, std::int64_t step) {
 
 // 1, then down to 0 over the last half.
 double warmdown(const TrainSettings& settings, std::int64_t step) {
-  const auto steps = double(settings.steps()), last = std::round(kWarmdown * steps);
+  // Halves to the even number, as the reference's Python rounds.
+  const auto steps = double(settings.steps()), last = std::nearbyint(kWarmdown * steps);
   return double(step) <= steps - last ? 1 : (steps - double(step)) / last;
 }
 
@@ -130,9 +131,8 @@ class Expectations {
     if (!holds) { faults_ += (faults_.empty() ? "" : "; ") + join_words(what...); }
   }
   void in_range(const char* option, std::int64_t value, std::int64_t least, std::int64_t most) {
-    if (most == kMost) {
-      expect(value >= least && value <= most, option, ": expected at least ", least, ", found ",
-             value);
+    if (most == kMost && value <= most) {
+      expect(value >= least, option, ": expected at least ", least, ", found ", value);
     } else {
       expect(value >= least && value <= most, option, ": expected ", least, " to ", most,
              ", found ", value);
@@ -187,6 +187,9 @@ void expect_model(const TrainSettings& settings, Expectations& is) {
             settings.kappa);
 }
 
+// From here on all experts are alike.
+constexpr double kMostTemperature = 1e9;
+
 void expect_soft_routing(const TrainSettings& settings, Expectations& is) {
   is.one_of("--router", settings.router, {"topk", "softmoe"});
   is.not_negative("--threshold-scale", settings.threshold_scale);
@@ -194,8 +197,8 @@ void expect_soft_routing(const TrainSettings& settings, Expectations& is) {
   for (const auto& [option, value] :
        {std::pair{"--temperature", settings.temperature},
         std::pair{"--temperature-start", settings.temperature_start}}) {
-    is.expect(value > 0 && std::isfinite(value), option,
-              ": expected a finite number above 0, found ", value);
+    is.expect(value > 0 && value <= kMostTemperature, option,
+              ": expected a number over 0, at most ", kMostTemperature, ", found ", value);
   }
   is.expect(settings.threshold < 1, "--threshold: expected a number from 0 to below 1, found ",
             settings.threshold);
@@ -230,9 +233,11 @@ void expect_course(const TrainSettings& settings, Expectations& is) {
   is.in_range("evaluate_rows", settings.evaluate_rows, 1, kMost);
   is.in_range("describe_every", settings.describe_every, 0, kMost);
   is.expect(settings.seed >= 0, "--seed: expected at least 0, found ", settings.seed);
-  is.in_range("--kappa-delay", settings.kappa_delay, -1, 1 << 30);
+  is.expect(settings.kappa_delay >= -1 && settings.kappa_delay <= 1 << 30,
+            "--kappa-delay: expected 0 to ", 1 << 30, ", found ", settings.kappa_delay);
   is.in_range("--kappa-warmup", settings.kappa_warmup, 0, kMost);
-  is.not_negative("--lr", settings.rate);
+  is.expect(settings.rate >= 0 && std::isfinite(settings.rate),
+            "--lr: expected a finite number over 0, found ", settings.rate);
   is.not_negative("--weight-decay", settings.decay);
   is.not_negative("--kappa-l2", settings.kappa_l2);
 }

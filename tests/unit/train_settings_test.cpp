@@ -38,6 +38,12 @@ TEST(TrainCourse, RatesAreConstantThenFallToNothing) {
     EXPECT_DOUBLE_EQ(rates.input, 0.5 * share) << step;
     EXPECT_DOUBLE_EQ(rates.decay, 0.05 * (1 - step / 100.0)) << step;
   }
+  // The half of five steps is two, as Python rounds: 1, 1, 1, 1, 1/2.
+  TrainSettings five = settings;
+  five.tokens = 5 * five.batch * five.context;
+  ASSERT_EQ(five.steps(), 5);
+  EXPECT_DOUBLE_EQ(training_step(five, 3).rates.matrices, 0.01);
+  EXPECT_DOUBLE_EQ(training_step(five, 4).rates.matrices, 0.005);
   TrainSettings by_rule = settings;
   by_rule.rate = 0;
   by_rule.context = 1 << 19;
@@ -99,9 +105,9 @@ TEST(TrainSettings, BoundsAreWhereTheErrorsSayTheyAre) {
       {"--top-k: ", [](TrainSettings& s) { s.top_k = 0; }},
       {"--kv-heads: expected a divisor of 24, found 5", [](TrainSettings& s) { s.kv_heads = 5; }},
       {"--bound: ", [](TrainSettings& s) { s.bound = 0; }},
-      {"--temperature: expected a finite number above 0, found 0",
+      {"--temperature: expected a number over 0, at most 1e+09, found 0",
        [](TrainSettings& s) { s.temperature = 0; }},
-      {"--temperature-start: expected a finite number above 0, found 0",
+      {"--temperature-start: expected a number over 0, at most 1e+09, found 0",
        [](TrainSettings& s) { s.temperature_start = 0; }},
       {"", [](TrainSettings& s) { s.temperature_start = 0.5; }},
       {"--threshold: ", [](TrainSettings& s) { s.threshold = 1; }},

@@ -44,10 +44,11 @@ std::optional<std::int64_t> warm_up_end(const Model& model) {
   const double part =
       number(*user, {"kappa_delay_start_iteration_frac", "kappa_bias_delay_start_iteration_frac"})
           .value_or(0);
-  const double delay = std::max(least, part * all);
-  const double end = delay + (share ? *share * all : *steps);
+  // The trainer rounds each of the two up.
+  const double delay = std::max(least, std::ceil(part * all));
+  const double end = delay + (share ? std::ceil(*share * all) : *steps);
   if (!(end < kMostSteps)) { return {}; }
-  return static_cast<std::int64_t>(std::ceil(end));
+  return static_cast<std::int64_t>(end);
 }
 
 }  // namespace kappascope
