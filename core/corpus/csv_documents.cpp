@@ -3,6 +3,7 @@
 
 #include "core/corpus/document_source.h"
 #include "core/corpus/text_stream.h"
+#include "core/utf8.h"
 
 namespace kappascope {
 namespace {
@@ -190,8 +191,8 @@ class CsvDocuments final : public DocumentSource {
             " fields as in the first line, found ", record_.fields.size());
     require_utf8(record_.fields[text_], document.source);
     if (domain_ >= 0) {
-      require_utf8(record_.fields[domain_], document.source);
-      document.domain = record_.fields[domain_];
+      const std::string& domain = record_.fields[domain_];
+      if (utf8_error(domain) == domain.size()) { document.domain = domain; }
     }
     document.text = std::move(record_.fields[text_]);
   }

@@ -27,8 +27,8 @@ struct Document {
   std::int64_t index = -1;  // among all documents of the corpus, taken or not; −1: a file's failure
   std::string source;       // FILE; FILE:LINE, where it begins, from 1; "FILE: row N", from 0
   std::string text;         // UTF-8; may be empty
-  std::string domain;       // what domain_field has there; "": nothing, or no text and no number
-  Failure failure;          // why it cannot be used; `text` is empty then
+  std::string domain;  // what domain_field has there; "": nothing, or neither UTF-8 nor a number
+  Failure failure;     // why it cannot be used; `text` is empty then
 };
 
 // Absolute paths in the order of what was given: files as they are, of folders and the folders

@@ -5,6 +5,7 @@
 #include "core/checkpoint/input_file.h"
 #include "core/corpus/document_source.h"
 #include "core/corpus/parquet.h"
+#include "core/utf8.h"
 
 namespace kappascope {
 namespace {
@@ -59,8 +60,7 @@ class ParquetDocuments final : public DocumentSource {
               "expected a text, found null");
       require_length(row.text.size(), document.source);
       require_utf8(row.text, document.source);
-      require_utf8(row.domain, document.source);
-      document.domain = row.domain;
+      if (utf8_error(row.domain) == row.domain.size()) { document.domain = row.domain; }
       document.text = row.text;
     });
     return true;

@@ -171,6 +171,9 @@ class ArrowFile final : public ParquetFile {
       const auto& outer = static_cast<const arrow::StructArray&>(*column);
       column = value_of(outer.GetFlattenedField(field, arrow::system_memory_pool()), call_.file);
     }
+    if (column && column->type_id() == arrow::Type::EXTENSION) {  // JSON, UUID: as it is stored
+      return static_cast<const arrow::ExtensionArray&>(*column).storage();
+    }
     return column;
   }
 

@@ -51,6 +51,25 @@ pq.write_table(table, 'a.parquet', row_group_size=2)
                    "2 a.parquet: row 2 [] thrée"}));
 }
 
+TEST_F(CorpusParquet, WhatIsMarkedAsJsonIsItsText) {
+  ASSERT_TRUE(run_python(folder_, R"(
+storage = pa.array(['"one"', '"two"'])
+table = pa.table({'text': pa.ExtensionArray.from_storage(pa.json_(), storage)})
+pq.write_table(table, 'a.parquet')
+)"));
+  EXPECT_EQ(read("a.parquet"),
+            (Lines{"0 a.parquet: row 0 [] \"one\"", "1 a.parquet: row 1 [] \"two\""}));
+}
+
+TEST_F(CorpusParquet, ADomainThatIsNoTextIsNone) {
+  ASSERT_TRUE(run_python(folder_, R"(
+table = pa.table({'text': ['one', 'two'], 'domain': pa.array([b'\xff\xfe', b'web'])})
+pq.write_table(table, 'a.parquet')
+)"));
+  EXPECT_EQ(read("a.parquet"),
+            (Lines{"0 a.parquet: row 0 [] one", "1 a.parquet: row 1 [web] two"}));
+}
+
 TEST_F(CorpusParquet, ColumnsMayBeInsideStructs) {
   ASSERT_TRUE(run_python(folder_, R"(
 rows = [{'text': 'a', 'n': 1, 'in': {'site': 'x'}}, None, {'text': 'c', 'n': 3, 'in': None}]
