@@ -62,11 +62,14 @@ const char* difference(const Json& one, const Json& other) {
     const Json *a = member(&one, key), *b = member(&other, key);
     if ((a == nullptr) != (b == nullptr) || (a && *a != *b)) { return key; }
   }
-  for (const char* key : {"call_tokens", "window", "chat", "chat_sha256", "effect_tails"}) {
+  for (const char* key :
+       {"call_tokens", "window", "chat", "chat_sha256", "tokenizer_sha256", "effect_tails"}) {
     const Json *a = member(member(&one, "corpus"), key), *b = member(member(&other, "corpus"), key);
     if ((a == nullptr) != (b == nullptr) || (a && *a != *b)) { return key; }
   }
-  return nullptr;
+  const Json *a = member(member(&one, "model"), "step"),
+             *b = member(member(&other, "model"), "step");
+  return a && b && *a != *b ? "step" : nullptr;
 }
 
 void check_alike(const Trace& first, const Trace& other) {

@@ -105,6 +105,7 @@ class Stats {
     const fs::path tokenizer =
         find_tokenizer(model_->files.weights.parent_path(), options_.tokenizer_folder);
     tokenizer_.emplace(Tokenizer::load(tokenizer));
+    tokenizer_sha256_ = Tokenizer::files_sha256(tokenizer);
     if (options_.source.chats) {
       warn_of_date(chat_.emplace(ChatFormat::load(tokenizer)), terminal_);
     }
@@ -118,7 +119,9 @@ class Stats {
     trace_.only_assistant = !options_.only.empty();
     trace_.record_gates = options_.effect_tails;
     pass_.emplace(*model_, *plan_, options_.seed,
-                  CorpusGates{.counted = trace_.only_assistant, .effect = options_.effect_tails});
+                  CorpusGates{.counted = trace_.only_assistant,
+                              .effect = options_.effect_tails,
+                              .overlap = options_.window});
     settings_ = settings_text();
   }
 
@@ -129,6 +132,7 @@ class Stats {
     json["tensor_directory_sha256"] = model_->directory_sha256;
     json["interventions"] = canonical_words(options_.changes.list);
     json["dtype"] = options_.compute.dtype;
+    json["step"] = model_->files.step.value_or(-1);
     json["ranks"] = size();
     return json.dump();
   }
@@ -142,6 +146,7 @@ class Stats {
               {"documents", source.documents},
               {"tokens", options_.tokens},
               {"sample", {{"seed", source.sample_seed}, {"share", source.sample_share}}},
+              {"tokenizer_sha256", tokenizer_sha256_},
               {"call_tokens", room_},
               {"window", options_.window},
               {"seed", options_.seed}};
@@ -175,7 +180,7 @@ class Stats {
       if (const auto found = read_state(state_file(), settings_, pass_->totals())) {
         begin = *found;
         note_saved();
-        terminal_.say(join_words("going on after ", begin.taken, " documents"));
+        terminal_.say(join_words("going on after ", begin.read.count, " documents"));
       }
     }
     loaded_ = load_model(*model_, options_.compute, {&*plan_}, room_, terminal_, trace_);
@@ -185,6 +190,7 @@ class Stats {
                       [&](const CorpusCall& call, std::int64_t pieces) { run_call(call, pieces); });
     place_in_corpus_ = begin;
     std::int64_t taken = 0, broken = 0;
+    DocumentsRead skipped;
     Document document;
     const auto check = [&] { interrupts_.check(); };
     while (!full() && reader.next(document, check)) {
@@ -193,9 +199,15 @@ class Stats {
         place_in_corpus_.read_failures = broken;
         continue;
       }
-      if (taken++ < begin.taken) { continue; }
-      take(document, taken - 1, taken - 1 == begin.taken ? begin.pieces : 0, packer);
+      const std::int64_t n = taken++;
+      if (n < begin.read.count) {
+        skipped.add(document.text);
+        continue;
+      }
+      require_same_documents(state_file(), skipped, begin.read);
+      take(document, n, n == begin.read.count ? begin.pieces : 0, packer);
     }
+    if (!full()) { require_same_documents(state_file(), skipped, begin.read); }
     packer.flush();
     terminal_.erase();
   }
@@ -207,7 +219,6 @@ class Stats {
     place_in_corpus_.pieces = 0;
     if (n % kUnit == 0) { packer.flush(); }
     const bool own = (n / kUnit) % size() == rank();
-    place_in_corpus_.taken = n;
     if (own || options_.tokens > 0) {
       try {
         if (document.failure) { throw Error(document.failure); }
@@ -220,7 +231,7 @@ class Stats {
         if (own) { take_failure(error.failure()); }
       }
     }
-    place_in_corpus_.taken = n + 1;
+    place_in_corpus_.read.add(document.text);
     place_in_corpus_.pieces = 0;
   }
 
@@ -367,6 +378,7 @@ class Stats {
   std::unique_ptr<Ranks> ranks_;  // nullptr: this process is alone
   std::optional<Model> model_;
   std::optional<Tokenizer> tokenizer_;
+  std::string tokenizer_sha256_;
   std::optional<ChatFormat> chat_;
   std::optional<RunPlan> plan_;
   std::optional<CorpusPass> pass_;

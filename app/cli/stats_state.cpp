@@ -1,5 +1,7 @@
 #include "app/cli/stats_state.h"
 
+#include <zlib.h>
+
 #include <string_view>
 #include <system_error>
 
@@ -16,13 +18,20 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kAnyMagic = "kappascope.stats-state/";
-constexpr std::string_view kMagic = "kappascope.stats-state/3\n";
+constexpr std::string_view kMagic = "kappascope.stats-state/4\n";
 
 std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
 }  // namespace
+
+void DocumentsRead::add(std::string_view text) {
+  ++count;
+  bytes += std::ssize(text);
+  crc32 = std::int64_t(
+      ::crc32_z(::uLong(crc32), reinterpret_cast<const ::Bytef*>(text.data()), text.size()));
+}
 
 std::string state_name(int rank, int size) {
   return size == 1 ? "stats.state" : join_words("stats-", rank, "-of-", size, ".state");
@@ -91,6 +100,12 @@ std::optional<CorpusPlace> read_state(const fs::path& file, const std::string& s
   require(totals.consistent() && totals.is_of_the_model_of(empty), ExitCode::damaged,
           {.file = name}, "totals that do not fit together; --force starts anew");
   return place;
+}
+
+void require_same_documents(const fs::path& state, const DocumentsRead& now,
+                            const DocumentsRead& then) {
+  require(now == then, ExitCode::usage, {.file = state.native()},
+          "of a run that read other documents than the corpus has now; --force starts anew");
 }
 
 }  // namespace kappascope

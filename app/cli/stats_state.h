@@ -5,21 +5,36 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/trace/corpus_totals.h"
 
 namespace kappascope {
 
+// Documents that were read, with what tells them from others.
+struct DocumentsRead {
+  std::int64_t count = 0, bytes = 0, crc32 = 0;
+
+  void add(std::string_view text);
+  bool operator==(const DocumentsRead&) const = default;
+  template <typename Archive>
+  void exchange(Archive& archive) {
+    archive(count);
+    archive(bytes);
+    archive(crc32);
+  }
+};
+
 // Where among the documents a rank is: everything before it is in the totals.
 struct CorpusPlace {
-  std::int64_t taken = 0;   // documents that were read and taken, of all ranks
+  DocumentsRead read;       // of all ranks
   std::int64_t pieces = 0;  // of the next one
   std::int64_t tokens = 0;  // of the documents before, of all ranks; counted with --tokens only
   std::int64_t read_failures = 0;  // files that could not be read
 
   template <typename Archive>
   void exchange(Archive& archive) {
-    archive(taken);
+    archive(read);
     archive(pieces);
     archive(tokens);
     archive(read_failures);
@@ -42,5 +57,9 @@ void write_state(const std::filesystem::path& file, const std::string& settings,
 // one of ours, or broken; unsupported: of another version; usage: of another run.
 std::optional<CorpusPlace> read_state(const std::filesystem::path& file,
                                       const std::string& settings, CorpusTotals& totals);
+
+// Usage: what --resume skips, `now`, is not what the run of that state has read, `then`.
+void require_same_documents(const std::filesystem::path& state, const DocumentsRead& now,
+                            const DocumentsRead& then);
 
 }  // namespace kappascope

@@ -11,7 +11,8 @@ namespace {
 
 constexpr std::int64_t kHighest = 1 << 24;  // number of a layer, an expert or a token
 constexpr std::int64_t kLongestList = 1 << 20;
-constexpr std::int64_t kMostPasses = 64;
+constexpr std::int64_t kMostPasses = 64, kMostExperts = 65536;
+constexpr double kLargestCapacity = 1e6;  // any from E on drops nothing
 
 constexpr EditKind kKinds[] = {
     {Edit::kappa_bias, "kappa-bias", "V", "b of κ = U^tanh(α·s + b) is V", false, true, true,
@@ -224,10 +225,14 @@ void check_value(const EditKind& kind, std::string_view word, double value) {
       }
       return;
     case Edit::capacity:
-      if (value <= 0) { wrong(kind, word, "a number > 0"); }
+      if (value <= 0 || value > kLargestCapacity) {
+        wrong(kind, word, "a number > 0, at most 1e6, or off where nothing is to be dropped");
+      }
       return;
     case Edit::top_k:
-      if (!integer || value < 1 || value > 65536) { wrong(kind, word, "a whole number ≥ 1"); }
+      if (!integer || value < 1 || value > kMostExperts) {
+        wrong(kind, word, join_words("a whole number from 1 to ", kMostExperts));
+      }
       return;
     case Edit::loop:
       if (!integer || value < 1 || value > kMostPasses) {

@@ -88,7 +88,7 @@ void CorpusPass::begin(const CorpusCall& call) {
     domain_of_.push_back(text.domain.empty() ? kNone : added_.domain(text.domain));
     added_.documents += text.ends ? 1 : 0;
   }
-  const bool whole = call.first_counted == 0 && !gates_.counted;
+  const bool whole = !gates_.overlap && !gates_.counted;
   for (std::size_t r = 0; r < added_.rows.size() && whole; ++r) {
     const LayerPlan& layer = plan_.layers[added_.layer_index[r]];
     added_.rows[r].capacity =

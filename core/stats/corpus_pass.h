@@ -41,6 +41,7 @@ struct CorpusCall {
 struct CorpusGates {
   bool counted = false;  // calls say which tokens count, and sums are of theirs
   bool effect = false;   // the κ effect by its size, CorpusTotals::effect
+  bool overlap = false;  // of calls (--window): what of a call counts did not fill its seats alone
 };
 
 // Totals of the calls that it has seen the end of: one that fails or is stopped adds nothing.

@@ -1,10 +1,14 @@
 #include "core/tokenizer/tokenizer.h"
 
+#include <system_error>
 #include <utility>
 #include <variant>
 
+#include "core/checkpoint/input_file.h"
+#include "core/checkpoint/tensor.h"
 #include "core/tokenizer/subword_tokenizer.h"
 #include "core/tokenizer/tiktoken_tokenizer.h"
+#include "core/tokenizer/tokenizer_file.h"
 #include "core/utf8.h"
 
 namespace kappascope {
@@ -30,6 +34,27 @@ Tokenizer Tokenizer::load(const fs::path& path) {
   if (kind == ".json") { return load_json(path, config); }
   if (kind == ".model") { return load_sentencepiece(path, config); }
   return load_tiktoken_pickle(path);
+}
+
+std::string Tokenizer::files_sha256(const fs::path& path) {
+  std::vector<fs::path> files{path};
+  const std::string kind = path.extension();
+  if (kind == ".json" || kind == ".model") {
+    files.push_back(path.parent_path() / "tokenizer_config.json");
+  }
+  if (kind == ".model") {
+    for (const fs::path& file : files_beside_config(files[1])) { files.push_back(file); }
+  }
+  std::string hashes;
+  std::error_code unknown;
+  for (const fs::path& file : files) {
+    if (!fs::exists(file, unknown)) { continue; }
+    const InputFile input = InputFile::open(file);
+    const std::vector<std::byte> bytes = input.read(0, input.size(), "tokenizer");
+    hashes += file.filename().native() +
+              sha256_hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  }
+  return sha256_hex(hashes);
 }
 
 Tokenizer Tokenizer::load_tiktoken_pickle(const fs::path& path) {

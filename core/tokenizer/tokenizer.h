@@ -21,6 +21,8 @@ class Tokenizer {
   // By its name: tokenizer.json of Hugging Face or tokenizer.model of SentencePiece, each with a
   // tokenizer_config.json beside it where there is one; any other is a tokenizer.pkl.
   static Tokenizer load(const std::filesystem::path& path);
+  // Of the bytes of all files that load(path) reads: where it is the same, so are all ids.
+  static std::string files_sha256(const std::filesystem::path& path);
 
   // tokenizer.pkl: one pickled tiktoken Encoding. Damaged: malformed, duplicate ranks, a byte
   // without a token; unsupported: a pattern PCRE2 does not compile; no BOS is found at encode.

@@ -182,6 +182,10 @@ Json read_config(const fs::path& config) {
 
 }  // namespace
 
+std::array<fs::path, 2> files_beside_config(const fs::path& config) {
+  return {config.parent_path() / kSpecialTokensMap, config.parent_path() / kAddedFile};
+}
+
 TokenizerConfig::TokenizerConfig(const fs::path& path) : path_(path), root_(read_config(path)) {}
 
 std::map<std::int64_t, std::string> TokenizerConfig::added_texts() const {
@@ -200,9 +204,9 @@ void TokenizerConfig::apply(TokenBook& book, TokenizerFile& file) const {
   if (path_.empty()) { return; }
   Json root = root_.is_null() ? Json::object() : root_, added;
   if (!root.contains("added_tokens_decoder")) {
-    const Json specials = read_config(path_.parent_path() / kSpecialTokensMap);
+    const Json specials = read_config(files_beside_config(path_)[0]);
     for (const auto& [name, value] : specials.items()) { root[name] = value; }
-    added = read_config(path_.parent_path() / kAddedFile);
+    added = read_config(files_beside_config(path_)[1]);
   }
   ConfigReader(root, path_.string(), book, file).run(added);
 }

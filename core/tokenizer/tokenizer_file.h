@@ -1,6 +1,7 @@
 // What a tokenizer.json (with its tokenizer_config.json) or a tokenizer.model says, checked.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -60,6 +61,10 @@ TokenizerFile read_tokenizer_json(const std::filesystem::path& path,
 // tokenizer.model: one SentencePiece ModelProto of the kind BPE, as above.
 TokenizerFile read_sentencepiece_model(const std::filesystem::path& path,
                                        const std::filesystem::path& config);
+
+// What is read beside a tokenizer_config.json where a folder has no tokenizer.json:
+// special_tokens_map.json and added_tokens.json.
+std::array<std::filesystem::path, 2> files_beside_config(const std::filesystem::path& config);
 
 // tokenizer_config.json, as `transformers` applies it. Of a missing file nothing changes.
 class TokenizerConfig {

@@ -1,7 +1,6 @@
 """kappascope stats: equal to the traces of its documents, never lost, the same on any number of ranks."""
 import csv
 import json
-import random
 import signal
 import time
 
@@ -9,29 +8,12 @@ import numpy as np
 
 from corpus_contexts import ContextChecks
 from corpus_numbers import ROUNDING, NumberChecks
-from harness import MODEL, PROGRAM, TEXTS, Case, free_port, main
+from harness import MODEL, PROGRAM, Case, free_port, main
 from peer_python import has_torch, run_torch
+from stats_corpus import CorpusMaker
 
 
-class Stats(ContextChecks, NumberChecks, Case):
-    def documents(self, count, seed=1, longest=700):
-        """Pieces of the shipped texts."""
-        text = (TEXTS / 'prose.txt').read_text() + (TEXTS / 'code.txt').read_text()
-        draw = random.Random(seed)
-        places = [draw.randrange(len(text) - longest) for _ in range(count)]
-        return [text[at:at + draw.randrange(20, longest)] for at in places]
-
-    def corpus(self, documents, name='corpus.jsonl'):
-        file = self.folder / name
-        file.write_text(''.join(json.dumps({'text': text, 'kind': f'kind{i % 3}'}) + '\n'
-                                for i, text in enumerate(documents)))
-        return file
-
-    def stats(self, corpus, name, *words, code=0):
-        out = self.folder / name
-        said = self.run_program('stats', MODEL, '--corpus', corpus, '-o', out, '--threads', 1, *words, code=code)
-        return out, said
-
+class Stats(CorpusMaker, ContextChecks, NumberChecks, Case):
     def arrays(self, out):
         with np.load(out / 'stats.npz', allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
@@ -223,40 +205,6 @@ class Stats(ContextChecks, NumberChecks, Case):
         _, err = self.run_program('plot', out, '-o', self.folder / 'pictures', code=4)
         self.assertIn('another version', err)
 
-    def test_a_run_that_is_killed_goes_on_to_the_same_bytes(self):
-        corpus = self.corpus(self.documents(300))
-        out = self.folder / 'out'
-        words = ('stats', MODEL, '--corpus', corpus, '-o', out, '--threads', 1)
-        self.run_program(*words)
-        whole = {name: (out / name).read_bytes() for name in ('stats.npz', 'stats.json', 'stats.csv')}
-        for name in whole:
-            (out / name).unlink()
-        draw, killed = random.Random(4), 0
-        for attempt in range(6):
-            process, before = self.start(*words, '--resume'), self.saved_at(out)
-            # However slow the machine is, every attempt comes further.
-            self.wait_for(lambda: process.poll() is not None or self.saved_at(out) not in (before, None), 120)
-            time.sleep(draw.uniform(0, 1))
-            if attempt == 5:
-                process.wait()
-            if process.poll() is not None:
-                break
-            process.send_signal(signal.SIGKILL if attempt % 2 else signal.SIGTERM)
-            process.wait()
-            killed += 1
-        self.assertEqual(process.returncode, 0, process.stderr.read())
-        self.assertGreater(killed, 1)
-        for name, bytes_ in whole.items():
-            self.assertEqual((out / name).read_bytes(), bytes_, name)
-        self.assertEqual([path.name for path in out.iterdir() if 'state' in path.name], [])
-
-    @staticmethod
-    def saved_at(out):
-        try:
-            return (out / 'stats.state').stat().st_mtime_ns
-        except FileNotFoundError:
-            return None
-
     def test_ranks_share_a_corpus_and_give_what_one_gives(self):
         corpus = self.corpus(self.documents(200, longest=150))
         one = self.arrays(self.stats(corpus, 'one')[0])
@@ -296,16 +244,6 @@ class Stats(ContextChecks, NumberChecks, Case):
         other = self.stats(self.corpus(documents[:3]), 'other', '--kappa', 'off')[0]
         _, err = self.run_program('merge', parts[0], other, '-o', self.folder / 'no', code=4)
         self.assertIn('interventions', err)
-
-    def test_what_two_parts_have_in_common_is_said(self):
-        half = self.corpus(self.documents(4), 'half.jsonl')
-        parts = [self.stats(half, name)[0] for name in ('one', 'again')]
-        _, err = self.run_program('merge', *parts, '-o', self.folder / 'merged')
-        self.assertIn(f'{half} is in {parts[0] / "stats.npz"} and in {parts[1] / "stats.npz"}: documents that both '
-                      'have read are counted twice', err)
-        (self.folder / 'link').symlink_to(parts[0])
-        _, err = self.run_program('merge', parts[0], self.folder / 'link', '-o', self.folder / 'no', code=2)
-        self.assertIn('link/stats.npz: given twice; expected results of different documents', err)
 
     def test_fields_inside_objects_and_documents_without_a_domain(self):
         corpus = self.folder / 'nested.jsonl'
