@@ -82,7 +82,7 @@ class Stats {
     if (is_first()) {
       folder.emplace(path_, options_.force, interrupts_);
       folder->check_places({}, {kStatsFile, kStatsJson, kStatsCsv, kModelFile});
-      check_states();
+      check_states(path_, size(), options_.resume, options_.force);
     }
     meet();
     read_corpus();
@@ -156,22 +156,6 @@ class Stats {
     if (options_.effect_tails) { json["effect_tails"] = true; }
     for (const std::string& file : source.files) { json["files"].push_back(display_text(file)); }
     return json;
-  }
-
-  // States of runs that were stopped: gone on from or removed when the user has said so.
-  void check_states() {
-    if (options_.force) { remove_states(path_); }
-    for (const auto& entry : fs::directory_iterator(path_)) {
-      const std::string name = entry.path().filename().string();
-      if (!is_state_name(name)) { continue; }
-      require(options_.resume, ExitCode::io, {.file = entry.path().native()},
-              "a run into this folder was stopped; --resume goes on, --force starts anew");
-      require(name.find('-') == name.npos ? size() == 1
-                                          : name.ends_with(join_words("-of-", size(), ".state")),
-              ExitCode::usage, {.file = entry.path().native()},
-              "of a run of another number of ranks; expected ", size(),
-              " (WORLD_SIZE); --force starts anew");
-    }
   }
 
   void read_corpus() {

@@ -50,6 +50,21 @@ void remove_states(const fs::path& folder) {
   }
 }
 
+void check_states(const fs::path& folder, int size, bool resume, bool force) {
+  if (force) { remove_states(folder); }
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (!is_state_name(name)) { continue; }
+    require(resume, ExitCode::io, {.file = entry.path().native()},
+            "a run into this folder was stopped; --resume goes on, --force starts anew");
+    require(name.find('-') == name.npos ? size == 1
+                                        : name.ends_with(join_words("-of-", size, ".state")),
+            ExitCode::usage, {.file = entry.path().native()},
+            "of a run of another number of ranks; expected ", size,
+            " (WORLD_SIZE); --force starts anew");
+  }
+}
+
 void write_state(const fs::path& file, const std::string& settings, const CorpusPlace& place,
                  const CorpusTotals& totals) {
   ByteWriter writer;
