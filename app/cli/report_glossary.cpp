@@ -52,15 +52,22 @@ bool is_exception(std::string_view clause) {
 }
 
 // What the clauses of "Unit and range" say of `name`, one of `names`: the clause that begins with
-// it, else the only one, of a section of one name the first, of several its own where each name has
-// one. None that is certain: "".
+// it ("z_from, z_to: as z"), else the only one, of a section of one name the first, of several its
+// own where each name has one. None that is certain: "".
 std::string clause_of(const std::string& name, const std::vector<std::string>& names,
                       const std::string& text) {
   std::vector<std::string> general;
   for (const std::string& clause : parts_of(text, ";")) {
-    const std::string about = clause.substr(0, clause.find(": "));
-    if (about == name) { return without_blanks(clause.substr(about.size() + 1)); }
-    const bool of_another = std::find(names.begin(), names.end(), about) != names.end();
+    const std::string head = clause.substr(0, clause.find(": "));
+    const std::vector<std::string> about = parts_of(head, ", ");
+    const auto is_about = [&](const std::string& one) {
+      return std::find(about.begin(), about.end(), one) != about.end();
+    };
+    if (head.size() < clause.size() && is_about(name)) {
+      return without_blanks(clause.substr(head.size() + 1));
+    }
+    const bool of_another =
+        head.size() < clause.size() && std::any_of(names.begin(), names.end(), is_about);
     if (!of_another && !is_exception(clause)) { general.push_back(clause); }
   }
   if (general.empty()) { return ""; }
