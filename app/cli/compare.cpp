@@ -147,6 +147,7 @@ class Compare {
                          std::any_of(runs_.begin(), runs_.end(), [](const ComparedRun& run) {
                            return !run.step && trace_files(run.path).size() > 1;
                          });
+    differences_ = figures_.ids.empty() || figures_.ids == "all";
     if (figures_.ids.empty()) {
       figures_.ids = several ? "kappa-depth,statistics-depth"
                              : "loss,kappa-depth,statistics-depth,routing-change";
@@ -190,6 +191,7 @@ class Compare {
     const FigureHooks hooks{.say = [&](const std::string& line) { terminal.warn_once(line); },
                             .refuse = false};
     std::vector<std::string> names = write_figures(named, traces, place, terminal, hooks);
+    if (!differences_) { return names; }
     for_each_map_difference(result, terminal, [&](Figure& figure) {
       for (const std::string& name : write_figure_files(figures_, figure, place)) {
         names.push_back(name);
@@ -205,7 +207,8 @@ class Compare {
   std::string output_;
   std::uint64_t seed_ = 0;
   bool weights_ = false, json_ = false, force_ = false;
-  bool series_ = false;  // the steps of one folder
+  bool differences_ = true;  // figures of what changes in maps, too
+  bool series_ = false;      // the steps of one folder
 };
 
 }  // namespace

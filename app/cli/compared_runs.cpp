@@ -23,6 +23,9 @@ bool is_folder(const fs::path& path) {
   return fs::is_directory(path, unreadable);
 }
 
+// The folder, which names a run beside others, of what was run for the comparison.
+constexpr const char* kRunNow = "run now";
+
 // Traces of a batch: those of the folders in it.
 std::vector<fs::path> traces_below(const fs::path& folder) {
   std::vector<fs::path> files;
@@ -38,14 +41,14 @@ std::vector<fs::path> traces_below(const fs::path& folder) {
   return files;
 }
 
-// What tells texts apart: their hash; of traces that were written before it was recorded, that of
-// their tokens.
-std::string text_key(const Trace& trace) {
-  const auto document = trace.meta.is_object() ? trace.meta.find("document") : trace.meta.end();
-  if (trace.meta.is_object() && document != trace.meta.end() && document->is_object()) {
-    const auto hash = document->find("sha256");
-    if (hash != document->end() && hash->is_string()) { return hash->get<std::string>(); }
-  }
+// The hash of a text; "" where a trace does not say it.
+std::string document_hash(const Trace& trace) {
+  return text_of(meta_at(trace, "document", "sha256"));
+}
+
+// What tells texts apart: their hash or, where some trace does not say it, that of their tokens.
+std::string text_key(const Trace& trace, bool by_hash) {
+  if (by_hash) { return document_hash(trace); }
   std::string bytes;
   for (const std::string& token : trace.token_bytes_hex) { bytes += token; }
   return sha256_hex(bytes);
@@ -53,16 +56,22 @@ std::string text_key(const Trace& trace) {
 
 // Puts the texts of a run into the order of the first run's.
 void put_in_order(ComparedRun& run, const ComparedRun& first) {
+  const auto has_hash = [](const Trace& text) { return !document_hash(text).empty(); };
+  const bool by_hash = std::all_of(run.texts.begin(), run.texts.end(), has_hash) &&
+                       std::all_of(first.texts.begin(), first.texts.end(), has_hash);
   std::multimap<std::string, std::size_t> places;
-  for (std::size_t d = 0; d < run.texts.size(); ++d) { places.emplace(text_key(run.texts[d]), d); }
+  for (std::size_t d = 0; d < run.texts.size(); ++d) {
+    places.emplace(text_key(run.texts[d], by_hash), d);
+  }
   require(run.texts.size() == first.texts.size(), ExitCode::usage, {.file = run.path},
           run.texts.size(), " texts, but ", first.texts.size(), " in ", first.path,
           "; expected the same texts in every run");
   std::vector<Trace> ordered;
   for (const Trace& text : first.texts) {
-    const auto found = places.find(text_key(text));
-    require(found != places.end(), ExitCode::usage, {.file = run.path}, "no trace of the text of ",
-            text.path.native(), "; expected the same texts in every run");
+    const auto found = places.find(text_key(text, by_hash));
+    require(found != places.end(), ExitCode::usage, {.file = run.path}, "no trace of ",
+            first.texts.size() > 1 ? "a text of " : "the text of ", first.path,
+            "; expected the same texts in every run");
     ordered.push_back(std::move(run.texts[found->second]));
     places.erase(found);
   }
@@ -112,7 +121,7 @@ class Recording {
   std::vector<Trace> record(const fs::path& folder) {
     std::vector<fs::path> files;
     for (std::size_t d = 0; d < texts_.size(); ++d) {
-      files.push_back(folder / std::to_string(d) / kTraceFile);
+      files.push_back(folder / (texts_.size() > 1 ? std::to_string(d) : kRunNow) / kTraceFile);
       fs::create_directories(files.back().parent_path());
       TokenProgress tokens(terminal_, tokens_to_run(texts_[d]));
       record_trace(files.back(), model_, plan_, *loaded_, texts_[d], settings_, tokens);
@@ -197,7 +206,7 @@ void open_runs(std::vector<ComparedRun>& runs, RecordingWords& words, OutputFold
       if (!trace.model_problem.empty()) { terminal.warn(trace.model_problem); }
     }
     if (r > 0) { put_in_order(run, runs[0]); }
-    join_texts(run, place / "joined");
+    join_texts(run, files.empty() ? place / kRunNow : place / fs::path(run.path).filename());
   }
 }
 

@@ -24,6 +24,11 @@ std::string_view as_text(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
+// Whether a file has a name of state_name().
+bool is_state_name(const std::string& name) {
+  return name.starts_with("stats") && name.ends_with(".state");
+}
+
 }  // namespace
 
 void DocumentsRead::add(std::string_view text) {
@@ -35,10 +40,6 @@ void DocumentsRead::add(std::string_view text) {
 
 std::string state_name(int rank, int size) {
   return size == 1 ? "stats.state" : join_words("stats-", rank, "-of-", size, ".state");
-}
-
-bool is_state_name(const std::string& name) {
-  return name.starts_with("stats") && name.ends_with(".state");
 }
 
 void remove_states(const fs::path& folder) {

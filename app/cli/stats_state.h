@@ -43,8 +43,6 @@ struct CorpusPlace {
 
 // stats.state, or stats-RANK-of-SIZE.state.
 std::string state_name(int rank, int size);
-// Whether a file has such a name.
-bool is_state_name(const std::string& name);
 // Of stopped runs into this folder: with `force` removed, else `resume` has to be given (io) and
 // `size`, the number of ranks, to be theirs (usage).
 void check_states(const std::filesystem::path& folder, int size, bool resume, bool force);

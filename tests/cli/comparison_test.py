@@ -211,6 +211,16 @@ class TracesTest(ComparisonCase):
             self.assertEqual((out / name).read_bytes(), (self.folder / 'before' / name).read_bytes(), name)
         self.compare(on, off, '--figures', 'none')  # in the place of its own files
 
+    def test_a_model_beside_a_trace(self):
+        off = self.run_text('off', SMALL, '-p', TEXT, '--kappa', 'off')
+        found, out = self.compare(SMALL, off, '-p', TEXT, '--figures', 'kappa-depth')
+        self.assertEqual([path.name for path in (out / 'figures').iterdir()], ['kappa-depth.svg'])  # what was asked for
+        own = self.run_text('own', SMALL, '-p', TEXT)
+        found, _ = self.compare(SMALL, own, '-p', TEXT, '--figures', 'none')
+        self.assertEqual([run['run'] for run in found['runs']], ['d4-kappa · run now', 'd4-kappa · own'])
+        _, err = self.run_program('compare', SMALL, off, '-p', 'another', '-o', self.folder / 'no', code=2)
+        self.assertIn(f'off: no trace of the text of {SMALL}; expected the same texts', err)
+
     def test_difference_map(self):
         on = self.run_text('on', SMALL, '-p', TEXT)
         mul = self.run_text('mul', SMALL, '-p', TEXT, '--kappa-mul', '2@2')
