@@ -145,6 +145,8 @@ class Trace:
 
         array, labels = self[name], self.coordinates()
         dims = array.dims or tuple(f'axis_{axis}' for axis in range(array.values.ndim))
+        if not dims:
+            return pandas.DataFrame({name: [array.values.item()]})
         places = np.indices(array.shape).reshape(array.values.ndim, -1)
         columns = {dim: np.asarray(labels[dim])[place] if dim in labels else place for dim, place in zip(dims, places)}
         return pandas.DataFrame({**columns, name: array.values.reshape(-1)})
@@ -204,7 +206,8 @@ ARRAYS = {
         ('effect_count', '', 'scalars (kept token, gate) behind the effect'))},
 }
 OPTIONAL = ('selection_score',)
-THRESHOLDS = {'gate_active': 0.1, 'gate_top': 16, 'gate_linear': 1.0, 'gate_saturated': 4.0, 'near_tie': 1e-3}
+THRESHOLDS = {'gate_active': 0.1, 'gate_top': 16, 'gate_linear': 1.0, 'gate_saturated': 4.0}
+NEAR_TIE = {'logit': 1e-3, 'score': 2.5e-4}  # margins below it, by their unit
 TOP_TOKENS = 5
 
 
@@ -242,7 +245,8 @@ def write_trace(path, arrays, meta):
     missing = [name for name in ARRAYS if name not in typed and name not in OPTIONAL]
     if missing:
         raise ValueError(f'missing arrays: {", ".join(missing)}')
-    whole = {'schema': SCHEMA, 'arrays': described, 'interventions': [], 'thresholds': THRESHOLDS,
+    whole = {'schema': SCHEMA, 'arrays': described, 'interventions': [],
+             'thresholds': {**THRESHOLDS, 'near_tie': meta.get('near_tie', NEAR_TIE['logit'])},
              'kappa': {'model': False, 'in_force': False}, **meta}
     whole['dimensions'] = {**{axis: sizes[axis] for axis in ('token', 'moe_layer', 'expert', 'slot')}, 'dense_layer': 0,
                            'dense_gate': 0, **meta['dimensions']}
@@ -403,6 +407,39 @@ def layers_of(model):
     return found
 
 
+def letters_of_bytes():
+    """{letter: byte} of GPT-2, in whose letters byte-level tokenizers spell tokens."""
+    own = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in own]
+    return {chr(byte): byte for byte in own} | {chr(256 + place): byte for place, byte in enumerate(others)}
+
+
+BYTE_OF_LETTER = letters_of_bytes()
+
+
+def bytes_of(spelling):
+    """Of a token in such letters or as <0xNN>; None for another."""
+    if re.fullmatch(r'<0x[0-9A-Fa-f]{2}>', spelling or ''):
+        return bytes([int(spelling[3:5], 16)])
+    letters = [BYTE_OF_LETTER.get(letter) for letter in spelling or '']
+    return bytes(letters) if letters and None not in letters else None
+
+
+def split_bytes(text, spellings):
+    """The bytes of the tokens that decode to `text` together, token by token; where these are not known the last has
+    them all."""
+    own = [bytes_of(spelling) for spelling in spellings]
+    if len(own) > 1 or text.endswith('\ufffd'):
+        if None not in own and (b''.join(own) == text.encode() or text.endswith('\ufffd')):
+            return own
+    return [b''] * (len(own) - 1) + [text.encode()]
+
+
+def characters_begun(text):
+    """Characters of the beginning of a text in UTF-8, one that is not yet whole counted."""
+    return sum(byte & 0xC0 != 0x80 for byte in text)
+
+
 class Recorder:
     """What record() gives. The calls of the model follow one another, as in generate() with a cache; `save` writes them
     as one text."""
@@ -436,6 +473,8 @@ class Recorder:
         if ids is None or ids.ndim != 2 or ids.shape[0] != 1:
             raise ValueError(f'input_ids: expected the shape [1, T], found {None if ids is None else tuple(ids.shape)}')
         self.ids.append(ids[0].detach().cpu().numpy().astype(np.int64))
+        # generate() asks for the last row of logits alone.
+        return (given, {**named, 'logits_to_keep': 0}) if 'logits_to_keep' in named else None
 
     def _before_experts(self, layer, given, named):
         import torch
@@ -557,21 +596,46 @@ class Recorder:
         return part, score
 
     def _texts(self, ids):
+        """Texts, bytes and places of tokens in the text: where a character is spread over several tokens each of them
+        has its own bytes and the place of the whole character; what the tokenizer adds to a text has no place."""
         count = len(ids)
         if self.tokenizer is None:
             return {'token_text': [''] * count, 'token_bytes_hex': [''] * count, 'char_start': [-1] * count, 'char_end': [-1] * count}
-        texts, starts, ends, at = [], [], [], 0
-        decoded = ''
+        pieces, decoded, waiting = [], '', []
         for end in range(1, count + 1):
             whole = self.tokenizer.decode(ids[:end].tolist(), skip_special_tokens=False, clean_up_tokenization_spaces=False)
+            waiting.append(int(ids[end - 1]))
             # An unfinished character shows as U+FFFD until its last token is there.
-            text = whole[len(decoded):] if whole.startswith(decoded) and not whole.endswith('\ufffd') else ''
-            texts.append(text)
-            starts.append(at)
-            at += len(text)
-            ends.append(at)
-            decoded = decoded + text
-        return {'token_text': texts, 'token_bytes_hex': [text.encode().hex() for text in texts], 'char_start': starts, 'char_end': ends}
+            if end < count and (whole.endswith('\ufffd') or not whole.startswith(decoded)):
+                continue
+            pieces += split_bytes(whole[len(decoded):], [self.tokenizer.convert_ids_to_tokens(one) for one in waiting])
+            decoded, waiting = whole, []
+        added = self._added_tokens(ids)
+        starts, ends, before = [], [], b''
+        for place, piece in enumerate(pieces):
+            if place in added:
+                starts.append(-1)
+                ends.append(-1)
+                continue
+            starts.append(len(before.decode(errors='ignore')))
+            # SentencePiece puts a blank in front of a text, which is no character of it.
+            before += piece[1:] if not before and piece[:1] == b' ' and self._adds_blank() else piece
+            ends.append(characters_begun(before))
+        return {'token_text': [piece.decode(errors='backslashreplace') for piece in pieces],
+                'token_bytes_hex': [piece.hex() for piece in pieces], 'char_start': starts, 'char_end': ends}
+
+    def _adds_blank(self):
+        around = self.tokenizer('')['input_ids']
+        return any(str(spelling).startswith('\u2581') for spelling in self.tokenizer.convert_ids_to_tokens(
+            [one for one in self.tokenizer('a')['input_ids'] if one not in around]))
+
+    def _added_tokens(self, ids):
+        """Places of what the tokenizer puts around every text, as a BOS: what it makes of an empty one."""
+        around = list(self.tokenizer('')['input_ids'])
+        first = next((place for place, (one, other) in enumerate(zip(ids, around)) if one != other), min(len(ids), len(around)))
+        behind = around[first:]
+        ends = len(behind) > 0 and len(ids) >= len(around) and ids[len(ids) - len(behind):].tolist() == behind
+        return {*range(first), *(range(len(ids) - len(behind), len(ids)) if ends else ())}
 
     def _meta(self, scores, unit):
         import torch
@@ -592,7 +656,7 @@ class Recorder:
                 'dimensions': {'gate': int(gates), 'vocabulary': self._last.shape[0]}, 'n_layer': int(text.num_hidden_layers),
                 'tool_version': 'kappascope_trace.py', 'torch_version': torch.__version__, 'command': 'kappascope_trace.record',
                 'device': str(self.model.device), 'dtype': str(self.model.dtype).removeprefix('torch.'),
-                'router_score': known.pop() if len(known) == 1 else None, 'router_margin_unit': unit, 'near_tie': THRESHOLDS['near_tie'],
+                'router_score': known.pop() if len(known) == 1 else None, 'router_margin_unit': unit, 'near_tie': NEAR_TIE[unit],
                 'kappa': {'model': False, 'in_force': False, **({'constant': 1.0} if silu else {})},
                 'capacity': {'in_force': False, 'factor': None, 'minimum': None}}
 

@@ -150,6 +150,9 @@ Figure router_probability(Traces traces, const FigureChoices& choices) {
   figure.tables.push_back(std::move(table));
   Panel panel = cell_panel(token_axis(trace), expert_axis(layer.experts), std::move(map), colours);
   panel.empty = trace.tokens == 0 ? nothing_because(trace) : "";
+  if (!trace.router_score) {
+    panel.empty = "nothing to show: the trace does not say what the router's probability is of";
+  }
   if (chosen.size() <= kMostOutlines) {
     panel.heat_map[0].outlined = std::move(chosen);
     panel.heat_map[0].outline_name = "chosen";

@@ -136,12 +136,13 @@ std::vector<float> router_probability(const TraceLayer& layer) {
   const std::span<const float> logits =
       layer.part(layer.trace.router_logits, layer.tokens * stride);
   if (logits.empty()) { return {}; }
-  std::vector<float> result(static_cast<std::size_t>(layer.experts * layer.tokens));
+  std::vector<float> result(static_cast<std::size_t>(layer.experts * layer.tokens), kNaN);
+  if (!layer.trace.router_score) { return result; }
   std::vector<double> power(static_cast<std::size_t>(layer.experts));
   for (std::int64_t t = 0; t < layer.tokens; ++t) {
     const auto row = logits.subspan(static_cast<std::size_t>(t * stride), power.size());
     const double best = *std::max_element(row.begin(), row.end());
-    const bool sigmoid = layer.trace.router_score == RouterScore::sigmoid;
+    const bool sigmoid = *layer.trace.router_score == RouterScore::sigmoid;
     double sum = 0;
     for (std::size_t e = 0; e < power.size(); ++e) {
       sum += power[e] = sigmoid ? 1 / (1 + std::exp(-double(row[e]))) : std::exp(row[e] - best);

@@ -266,8 +266,10 @@ void load_trace(Trace& trace) {
     trace.near_tie = meta.positive(group, "near_tie", trace.near_tie);
   }
   trace.only_assistant = meta.is_text("only", kOnlyAssistant);
-  const bool sigmoid = trace.meta.value("router_score", Json()) == "sigmoid";
-  trace.router_score = sigmoid ? RouterScore::sigmoid : RouterScore::softmax;
+  if (const auto score = trace.meta.find("router_score"); score != trace.meta.end()) {
+    if (*score == "sigmoid") { trace.router_score = RouterScore::sigmoid; }
+    if (score->is_null()) { trace.router_score.reset(); }
+  }
   meta.text(nullptr, "config_sha256");
   meta.text(nullptr, "tensor_directory_sha256");
   const std::int64_t gates = meta.integer("dimensions", "gate", 1, kMostGates);

@@ -91,7 +91,8 @@ struct Trace {
   // were added up.
   bool only_assistant = false;
   // What the router's probability is of: p = q / Σ q, q as this says.
-  RouterScore router_score = RouterScore::softmax;
+  // Nothing: not known (null in the meta).
+  std::optional<RouterScore> router_score = RouterScore::softmax;
   bool kappa = false;         // κ in force: the model has it and --kappa off was not given
   double kappa_constant = 1;  // κ in a model that has none learned
   std::string model_name, family;

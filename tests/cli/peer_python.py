@@ -10,7 +10,8 @@ VENV = SOURCE / 'build' / 'deps' / 'bench-venv'  # `make bench` installs it
 def start_words(*words):
     """(its command with these words, the environment that it needs)"""
     python = os.environ.get('KAPPASCOPE_PEER_PYTHON', VENV / 'bin' / 'python')
-    libraries = ':'.join(map(str, VENV.glob('lib/python3*/site-packages/nvidia/*/lib')))
+    own = VENV.glob('lib/python3*/site-packages/nvidia/*/lib')
+    libraries = ':'.join([*map(str, own), os.environ.get('LD_LIBRARY_PATH', '')])
     return [str(word) for word in (python, *words)], os.environ | {'LD_LIBRARY_PATH': libraries}
 
 

@@ -27,7 +27,12 @@ for folder, ids, out in zip(*[iter(sys.argv[2:])] * 3):
         cache = model(tokens[:, :30], use_cache=True).past_key_values
         model(tokens[:, 30:], past_key_values=cache)
     recorder.save(out)
+    with torch.no_grad(), record(model) as generated:  # which asks for the last logits alone
+        model.generate(tokens[:, :4], max_new_tokens=3, min_new_tokens=3, do_sample=False, pad_token_id=0)
+    generated.save(out + '.generated')
+    assert len(generated.ids) == 3, generated.ids
 """
+
 
 
 def has_transformers():
@@ -37,6 +42,22 @@ def has_transformers():
     except (OSError, RuntimeError):
         return False
     return True
+
+
+class Letters:
+    """A tokenizer of transformers as far as texts need one: byte-level, with a BOS."""
+    spellings = ['<s>', 'caf', '\u00c3', '\u00a9', '\u0120is', '\u00f0\u0141\u013a', '\u0122', 'x\u00c3']
+
+    def __call__(self, text):
+        return {'input_ids': [0]}
+
+    def convert_ids_to_tokens(self, ids):
+        return [self.spellings[one] for one in ids] if isinstance(ids, list) else self.spellings[ids]
+
+    def decode(self, ids, **_):
+        letters = ''.join(self.spellings[one] for one in ids if one)
+        whole = bytes(kappascope_trace.BYTE_OF_LETTER[letter] for letter in letters).decode(errors='replace')
+        return ('<s>' if ids and ids[0] == 0 else '') + whole
 
 
 class Python(Case):
@@ -96,6 +117,25 @@ class Python(Case):
                 kappascope_trace.write_trace(path, arrays | {'nll': [0, 1]}, trace.meta)
             self.assertEqual(path.read_bytes(), before)
             self.assertFalse([*self.folder.glob('*.part')])
+
+    def test_a_character_over_several_tokens(self):
+        recorder = object.__new__(kappascope_trace.Recorder)
+        recorder.tokenizer = Letters()
+        found = recorder._texts(np.array([0, 1, 2, 3, 4, 5, 6, 7]))
+        self.assertEqual(found['token_text'], ['<s>', 'caf', '\\xc3', '\\xa9', ' is', '\\xf0\\x9f\\x98', '\\x80', 'x\\xc3'])
+        self.assertEqual(found['token_bytes_hex'], ['3c733e', '636166', 'c3', 'a9', '206973', 'f09f98', '80', '78c3'])
+        self.assertEqual(found['char_start'], [-1, 0, 3, 3, 4, 7, 7, 8])
+        self.assertEqual(found['char_end'], [-1, 3, 4, 4, 7, 8, 8, 10])
+
+    def test_a_number_of_a_result_is_a_table_of_one_row(self):
+        try:
+            import pandas  # noqa: F401
+        except ImportError:
+            self.skipTest('pandas is not here')
+        (self.folder / 'text.txt').write_text('A little text.')
+        self.run_program('stats', MODEL, '--corpus', self.folder / 'text.txt', '-o', self.folder / 'stats', '-q')
+        with kappascope_trace.open_trace(self.folder / 'stats') as result:
+            self.assertEqual(result.pandas('documents')['documents'].tolist(), [1])
 
     def ids(self, vocabulary):
         file = self.folder / 'ids.json'
