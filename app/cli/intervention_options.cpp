@@ -37,7 +37,7 @@ void InterventionOptions::add_to(CLI::App& app, const std::string& against_help)
 
 void InterventionOptions::add_to(CLI::App& app) {
   for (const EditKind& kind : edit_kinds()) {
-    const char* on = kind.edit == Edit::kappa ? "; on: as the model has it" : "";
+    const char* on = kind.edit == Edit::kappa ? "; on, without a scope: as the model has it" : "";
     const std::string word = kind.edit == Edit::temperature ? temperature_word : kind.name;
     app.add_option("--" + word, edits_[kind.name], std::string(kind.help) + on)
         ->type_name(std::string(kind.value) + (kind.layers ? "[@LAYERS" : "") +
@@ -52,7 +52,10 @@ void InterventionOptions::add_to(CLI::App& app) {
 void InterventionOptions::parse() {
   for (const auto& [name, values] : edits_) {
     for (const std::string& value : values) {
-      if (name == "kappa" && value == "on") { continue; }  // as the model has it
+      if (name == "kappa" && value == "on") {  // as the model has it, whatever was said before
+        std::erase_if(list, [](const Intervention& edit) { return edit.edit == Edit::kappa; });
+        continue;
+      }
       list.push_back(parse_intervention(name, value));
     }
   }

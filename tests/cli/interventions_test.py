@@ -103,6 +103,11 @@ class InterventionTest(Case):
         self.assert_same(ours, theirs, sorted(set(theirs) - own))
         self.assertTrue((ours['kappa_bias_in_force'] == 0.5).all() and (ours['kappa_scale_in_force'] == 1).all())
 
+    def test_the_later_word_on_kappa_holds(self):
+        for words, kept in ((['2', 'on'], []), (['off@3', 'on', '2@2'], ['kappa=2@2']), (['on', 'off'], ['kappa=off'])):
+            given = [word for value in words for word in ('--kappa', value)]
+            self.assertEqual(self.trace('later', *given)['meta']['interventions'], kept)
+
     def test_routers_and_passes(self):
         free, named = self.trace('free', '--no-capacity'), self.trace('named', '--capacity', 'off')
         self.assertEqual(free['meta']['interventions'], ['capacity=off'])
