@@ -23,6 +23,7 @@ Examples:
   kappascope compare assets/d8-kappa assets/d4-kappa -p "Once upon a time" -o out
   kappascope compare assets/d8-kappa assets/d4-kappa -f assets/texts -o out
   kappascope compare on/trace.npz off/trace.npz -o out
+  kappascope compare on/stats.npz off/stats.npz -o out
   kappascope compare MODEL --step all -f corpus.txt -o steps
   kappascope compare A1 A2 A3 --against B1 B2 B3 -f texts -o out
   kappascope compare --weights A B -o out
@@ -65,7 +66,7 @@ class Compare {
     app.footer(kCompareExamples);
     std::vector<std::string> paths, against;
     std::string steps;
-    app.add_option("RUN", paths, "model folders, trace.npz files or the folders of runs");
+    app.add_option("RUN", paths, "model folders, trace.npz or stats.npz files, or their folders");
     app.add_option("--against", against, "the second side: the same number of seeds, or any")
         ->take_all();
     app.add_flag("--weights", weights_, "compare the weights of two checkpoints, without a text");
@@ -148,9 +149,10 @@ class Compare {
                            return !run.step && trace_files(run.path).size() > 1;
                          });
     differences_ = figures_.ids.empty() || figures_.ids == "all";
+    const bool corpora = std::any_of(runs_.begin(), runs_.end(), is_of_corpus);
     if (figures_.ids.empty()) {
-      figures_.ids = several ? "kappa-depth,statistics-depth"
-                             : "loss,kappa-depth,statistics-depth,routing-change";
+      figures_.ids = several || corpora ? "kappa-depth,statistics-depth"
+                                        : "loss,kappa-depth,statistics-depth,routing-change";
       if (series_) { figures_.ids += ",step-series"; }
     }
     figures_.check();

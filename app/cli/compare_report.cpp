@@ -8,6 +8,7 @@
 #include "core/stats/layer.h"
 #include "core/stats/layer_statistics.h"
 #include "core/stats/mean.h"
+#include "core/trace/corpus_totals.h"
 #include "core/trace/meta.h"
 
 namespace kappascope {
@@ -17,8 +18,9 @@ constexpr const char* kCompareSchema = "kappascope.compare/1";
 
 Json losses_json(const Trace& trace) {
   const Mean nll = mean_nll_of(trace);
-  Json json{
-      {"nll_mean", number_json(nll.value())}, {"nll_tokens", nll.count}, {"tokens", trace.tokens}};
+  Json json{{"nll_mean", number_json(nll.value())},
+            {"nll_tokens", nll.count},
+            {"tokens", tokens_run(trace)}};
   const BitsPerByte bits = bits_per_byte(trace);
   if (bits.bytes > 0) {
     json["bits_per_byte"] = number_json(bits.value);
@@ -36,7 +38,12 @@ Json run_json(const ComparedResult& result, std::size_t r) {
   json["family"] = trace.family;
   json["side"] = run.against ? "against" : "first";
   if (trace.step >= 0) { json["step"] = trace.step; }
+  if (trace.corpus) {
+    json["documents"] = trace.corpus->documents;
+    json["bytes"] = trace.corpus->bytes;
+  }
   for (const Trace& text : run.texts) {
+    if (text.corpus) { continue; }
     Json one = losses_json(text);
     one["source"] = text_of(meta_at(text, "document", "source"));
     one["sha256"] = text_of(meta_at(text, "document", "sha256"));
@@ -265,7 +272,7 @@ std::string comparison_text(const ComparedResult& result) {
   std::vector<TextRow> runs = {{"run", "tokens", "mean NLL, nats", "bits per byte"}};
   for (std::size_t r = 0; r < result.runs.size(); ++r) {
     const Trace& trace = result.runs[r].whole();
-    runs.push_back({printable(result.names[r]), std::to_string(trace.tokens),
+    runs.push_back({printable(result.names[r]), std::to_string(tokens_run(trace)),
                     cell(mean_nll_of(trace).value(), 5), cell(bits_per_byte(trace).value, 5)});
   }
   std::vector<TextRow> differences = {{"difference", "against", "ΔNLL, nats a token", "95 %",
@@ -279,7 +286,8 @@ std::string comparison_text(const ComparedResult& result) {
                            cell(100 * routed_share(side), 3)});
   }
   std::string text = text_table(runs, 1) + "\n" + text_table(differences, 2);
-  if (result.runs[0].texts.size() < 2) {
+  const std::vector<Trace>& texts = result.runs[0].texts;
+  if (texts.size() < 2 && !texts[0].corpus) {
     text += "one text: intervals and tests need several (-f FILE FILE …)\n";
   }
   return text;

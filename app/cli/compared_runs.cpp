@@ -9,8 +9,10 @@
 #include "app/cli/verbs.h"
 #include "app/run_text.h"
 #include "core/checkpoint/folder.h"
+#include "core/trace/corpus_totals.h"
 #include "core/trace/joined.h"
 #include "core/trace/kappa_in_force.h"
+#include "core/trace/meta.h"
 #include "core/trace/stats_file.h"
 
 namespace kappascope {
@@ -142,6 +144,21 @@ class Recording {
   std::unique_ptr<EngineModel> loaded_;  // after model_, which it refers to
 };
 
+// Results of a corpus compare with one another, where they are of the same documents.
+void require_same_corpus(const Trace& first, const Trace& other) {
+  const auto kind = [](const Trace& trace) {
+    return trace.corpus ? "the result of a corpus" : "the trace of a text";
+  };
+  require(!first.corpus == !other.corpus, ExitCode::usage, {.file = other.path.native()},
+          kind(other), "; expected ", kind(first), ", as ", printable(first.path.native()));
+  if (!first.corpus) { return; }
+  require(first.corpus->documents == other.corpus->documents &&
+              first.corpus->bytes == other.corpus->bytes,
+          ExitCode::usage, {.file = other.path.native()}, "expected the documents of ",
+          printable(first.path.native()), " (", first.corpus->documents, ", ", first.corpus->bytes,
+          " bytes), found ", other.corpus->documents, " (", other.corpus->bytes, " bytes)");
+}
+
 // A statistic of some tokens does not compare with one of all.
 void require_same_tokens_counted(const Trace& first, const Trace& other) {
   const auto counted = [](const Trace& trace) {
@@ -178,6 +195,12 @@ std::vector<fs::path> trace_files(const std::string& path) {
   return is_there(at / kIndexFile) ? traces_below(at) : std::vector<fs::path>{};
 }
 
+bool is_of_corpus(const ComparedRun& run) {
+  if (run.step) { return false; }
+  const std::vector<fs::path> files = trace_files(run.path);
+  return !files.empty() && files[0].filename() == kStatsFile;
+}
+
 void open_runs(std::vector<ComparedRun>& runs, RecordingWords& words, OutputFolder& folder,
                Terminal& terminal) {
   std::vector<TextItem> items;
@@ -186,13 +209,7 @@ void open_runs(std::vector<ComparedRun>& runs, RecordingWords& words, OutputFold
     ComparedRun& run = runs[r];
     const fs::path place = folder.staged("runs") / std::to_string(r);
     const std::vector<fs::path> files = run.step ? std::vector<fs::path>{} : trace_files(run.path);
-    for (const fs::path& file : files) {
-      run.texts.push_back(open_trace(file));
-      require(runs.size() == 1 || !run.texts.back().corpus, ExitCode::unsupported,
-              {.file = file.native()},
-              "the result of a corpus; expected traces of the same texts; `kappascope plot` draws "
-              "several results over each other");
-    }
+    for (const fs::path& file : files) { run.texts.push_back(open_trace(file)); }
     if (files.empty()) {
       if (items.empty()) { items = words.text.list(terminal); }
       Recording recording(run, words, terminal);
@@ -202,10 +219,11 @@ void open_runs(std::vector<ComparedRun>& runs, RecordingWords& words, OutputFold
       first = false;
     }
     for (const Trace& trace : run.texts) {
+      require_same_corpus(runs[0].texts.front(), trace);
       require_same_tokens_counted(runs[0].texts.front(), trace);
       if (!trace.model_problem.empty()) { terminal.warn(trace.model_problem); }
     }
-    if (r > 0) { put_in_order(run, runs[0]); }
+    if (r > 0 && !runs[0].texts.front().corpus) { put_in_order(run, runs[0]); }
     join_texts(run, files.empty() ? place / kRunNow : place / fs::path(run.path).filename());
   }
 }

@@ -112,8 +112,9 @@ class Report {
     differences_ = runs_.size() > 1 && (figures_.ids.empty() || figures_.ids == "all");
     if (figures_.ids.empty() && runs_.size() == 1) { figures_.ids = "all"; }
     if (figures_.ids.empty()) {
+      const bool corpora = std::any_of(runs_.begin(), runs_.end(), is_of_corpus);
       for (const FigureEntry& entry : figure_catalogue()) {
-        if (entry.several == Several::one_each) { continue; }
+        if (entry.several == Several::one_each || (corpora && !entry.of_corpus)) { continue; }
         figures_.ids += (figures_.ids.empty() ? "" : ",") + std::string(entry.id);
       }
     }

@@ -6,6 +6,7 @@
 #include "app/cli/report_parts.h"
 #include "core/figure/text.h"
 #include "core/stats/importance.h"
+#include "core/trace/corpus_totals.h"
 
 namespace kappascope {
 namespace {
@@ -21,7 +22,7 @@ ReportTable runs_table(const ComparedResult& result) {
     run.push_back(result.names[r]);
     model.push_back(trace.model_name);
     step.push_back(trace.step >= 0 ? static_cast<double>(trace.step) : kNaN);
-    tokens.push_back(trace.tokens);
+    tokens.push_back(tokens_run(trace));
     nll.push_back(mean_nll_of(trace).value());
     bits.push_back(bits_per_byte(trace).value);
   }
@@ -75,7 +76,10 @@ ReportPart differences_part(const ComparedResult& result) {
   ReportPart part{.title = "Differences"};
   part.text = {"Every difference is the run less the one against which it stands."};
   if (result.runs[0].texts.size() < 2) {
-    part.text.emplace_back("One text: intervals and tests need several.");
+    part.text.emplace_back(result.runs[0].whole().corpus
+                               ? "low and high are the ends of the 95 % interval over resamples of "
+                                 "the corpus's documents."
+                               : "One text: intervals and tests need several.");
   } else {
     part.text.push_back("low and high are the ends of the 95 % interval of the mean over the " +
                         count_text(std::ssize(result.runs[0].texts)) + " texts, from " +

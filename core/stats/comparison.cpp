@@ -7,6 +7,8 @@
 #include "core/error.h"
 #include "core/stats/layer_statistics.h"
 #include "core/stats/mean.h"
+#include "core/trace/corpus_totals.h"
+#include "core/trace/meta.h"
 
 namespace kappascope {
 namespace {
@@ -111,6 +113,21 @@ class Losses {
   std::vector<double> pair_nats, pair_tokens;
 };
 
+// Of the difference of the mean NLL of two results of one corpus: over resamples of its documents,
+// which are those of both where files, sample and seed are the same.
+Interval corpus_interval(const Trace& a, const Trace& b) {
+  const auto same = [&](const char* key) {
+    const Json *of_a = meta_at(a, "corpus", key), *of_b = meta_at(b, "corpus", key);
+    return of_a && of_b && *of_a == *of_b;
+  };
+  if (!same("files") || !same("sample") || a.corpus->seed != b.corpus->seed) { return {}; }
+  std::vector<double> values;
+  for (std::int64_t r = 0; r < kResamples; ++r) {
+    values.push_back(a.corpus->resampled_nll.value(r) - b.corpus->resampled_nll.value(r));
+  }
+  return interval_of(std::move(values));
+}
+
 void compare_losses(SideComparison& result, std::span<const RunOfTexts> runs,
                     const Resamples& resamples) {
   const Losses all(runs, result.a, result.b);
@@ -118,6 +135,15 @@ void compare_losses(SideComparison& result, std::span<const RunOfTexts> runs,
   result.tokens = std::llround(finite_sum(all.tokens_of));
   result.bytes = std::llround(finite_sum(all.bytes_of));
   if (result.bytes > 0) { test_ratio(result.bits_per_byte, all.bits, all.bytes_of, resamples); }
+  const Trace &first_a = *runs[result.a[0]].texts[0], &first_b = *runs[result.b[0]].texts[0];
+  const bool pair = result.a.size() == 1 && result.b.size() == 1;
+  if (first_a.corpus) {  // documents are the texts, of which the sums know no single one
+    for (PairedStatistic* one : {&result.nll, &result.bits_per_byte}) {
+      one->sign = {};
+      one->wilcoxon = {};
+    }
+    if (pair && result.tokens > 0) { result.nll.interval = corpus_interval(first_a, first_b); }
+  }
   result.nll.name = "nll";
   result.bits_per_byte.name = "bits_per_byte";
   result.nll_of_pairs.name = "nll_of_pairs";

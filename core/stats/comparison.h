@@ -54,7 +54,9 @@ struct PairedLayer {
 
 struct SideComparison {
   std::vector<std::size_t> a, b;  // runs of each side
-  PairedStatistic nll;            // nats a token: Σ ΔNLL over Σ tokens of side B
+  // Nats a token: Σ ΔNLL over Σ tokens of side B. Of results of a corpus the interval is over
+  // resamples of its documents.
+  PairedStatistic nll;
   std::int64_t tokens = 0;
   PairedStatistic bits_per_byte;  // Σ over Σ bytes; empty where bytes are not known
   std::int64_t bytes = 0;

@@ -8,6 +8,7 @@
 #include "core/stats/importance.h"
 #include "core/stats/layer.h"
 #include "core/stats/layer_statistics.h"
+#include "core/trace/corpus_totals.h"
 #include "core/trace/meta.h"
 
 namespace kappascope {
@@ -117,6 +118,7 @@ Json run_json(const Trace& trace) {
 }  // namespace
 
 std::string tokens_differ_because(const Trace& a, const Trace& b) {
+  if (a.corpus || b.corpus) { return "they are sums over a corpus"; }
   if (a.tokens != b.tokens) {
     return join_words("they are of ", a.tokens, " and of ", b.tokens, " tokens");
   }
@@ -159,7 +161,29 @@ std::vector<Stretch> common_stretches(const Trace& a, const Trace& b) {
   return stretches;
 }
 
+namespace {
+
+// Of means over the documents of a corpus: in nats a token only of the same tokens.
+LossDifference corpus_loss_difference(const Trace& a, const Trace& b) {
+  LossDifference result;
+  const std::string tokenizer = text_of(meta_at(a, "corpus", "tokenizer_sha256"));
+  if (!tokenizer.empty() && tokenizer == text_of(meta_at(b, "corpus", "tokenizer_sha256"))) {
+    result.tokens = b.corpus->nll_count;
+    result.mean = mean_nll_of(a).value() - mean_nll_of(b).value();
+    result.sum = result.mean * double(result.tokens);
+  }
+  const BitsPerByte of_a = bits_per_byte(a), of_b = bits_per_byte(b);
+  if (of_a.bytes > 0 && of_b.bytes > 0) {
+    result.bytes = of_b.bytes;
+    result.bits_per_byte = of_a.value - of_b.value;
+  }
+  return result;
+}
+
+}  // namespace
+
 LossDifference loss_difference(const Trace& a, const Trace& b) {
+  if (a.corpus && b.corpus) { return corpus_loss_difference(a, b); }
   LossDifference result;
   if (a.nll.empty() || b.nll.empty()) { return result; }
   double sum = 0, text = 0;

@@ -38,6 +38,7 @@ struct LossDifference {
   double bits_per_byte = kNaN;  // of what is text, over its bytes; NaN without bytes
   std::int64_t bytes = 0;
 };
+// Of results of a corpus: of their means, in nats only where one tokenizer made the tokens of both.
 LossDifference loss_difference(const Trace& a, const Trace& b);
 
 // Why layers and experts of one number are not the same ones in both runs: "they have 8 and 4

@@ -167,6 +167,11 @@ struct CorpusTotals {
   }
 };
 
+// Tokens that were run.
+inline std::int64_t tokens_run(const Trace& trace) {
+  return trace.corpus ? trace.corpus->tokens : trace.tokens;
+}
+
 // Tokens that the statistics of a trace are of: of its text, or counted in its corpus.
 inline std::int64_t counted_tokens(const Trace& trace) {
   if (trace.corpus) { return trace.corpus->tokens; }

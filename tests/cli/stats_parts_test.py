@@ -81,6 +81,37 @@ class StatsParts(CorpusMaker, Case):
         _, err = self.run_program('merge', *parts, '-o', self.folder / 'merged', code=4)
         self.assertIn('another "step"', err)
 
+    def test_results_of_one_corpus_are_compared(self):
+        corpus = self.corpus(self.documents(20))
+        on, off = (self.stats(corpus, name, *words)[0] for name, words in (('on', ()), ('off', ('--kappa', 'off'))))
+        out, page = self.folder / 'compared', self.folder / 'page.html'
+        table, _ = self.run_program('compare', on, off, '-o', out)
+        self.assertNotIn('intervals and tests need several', table)
+        of_on, of_off, found = (json.loads(path.read_text())
+                                for path in (on / 'stats.json', off / 'stats.json', out / 'compare.json'))
+        self.assertEqual([run['tokens'] for run in found['runs']], [of_on['tokens']] * 2)
+        [side] = found['differences']
+        for name, key in (('nll', 'nll_mean'), ('bits_per_byte', 'bits_per_byte')):
+            self.assertAlmostEqual(side[name]['mean'], of_off[key] - of_on[key], 9)
+        # Resamples of the same documents: the interval is far narrower than those of the two losses.
+        width = side['nll']['high'] - side['nll']['low']
+        self.assertTrue(side['nll']['low'] < side['nll']['mean'] < side['nll']['high'])
+        self.assertLess(5 * width, of_on['nll_interval']['high'] - of_on['nll_interval']['low'])
+        self.assertIsNone(side['nll']['sign']['p'])
+        self.assertNotIn('routed_otherwise', side['layers'][0])
+        for row, layer in enumerate(side['layers']):
+            self.assertAlmostEqual(layer['statistics_difference']['load_cv']['mean'],
+                                   of_off['layers'][row]['load_cv'] - of_on['layers'][row]['load_cv'], 9)
+        self.assertIn('kappa-depth.svg', [path.name for path in (out / 'figures').iterdir()])
+        self.run_program('report', on, off, '-o', page)
+        self.assertTrue('interval over resamples of the corpus' in page.read_text())
+        part = self.stats(self.corpus(self.documents(3), 'part.jsonl'), 'part')[0]
+        _, err = self.run_program('compare', on, part, '-o', self.folder / 'no', code=2)
+        self.assertIn(f'expected the documents of {on / "stats.npz"} (20, ', err)
+        self.run_program('run', MODEL, '-p', 'A text.', '-o', self.folder / 'run', '--figures', 'none')
+        _, err = self.run_program('compare', on, self.folder / 'run', '-o', self.folder / 'no', code=2)
+        self.assertIn('the trace of a text; expected the result of a corpus', err)
+
     def test_a_document_over_several_calls_has_no_capacity(self):
         """Seats are of calls, and of an overlap only a part counts."""
         long = self.corpus([' '.join(self.documents(12, longest=700))])
