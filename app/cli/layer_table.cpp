@@ -58,7 +58,10 @@ std::string headline(const Trace& trace, double mean_nll) {
   std::string line = printable(trace.model_name);
   if (trace.step >= 0) { line += join_words(", step ", trace.step); }
   const std::int64_t tokens = counted_tokens(trace);
-  if (trace.corpus) { line += join_words(", ", trace.corpus->documents, " documents"); }
+  if (trace.corpus) {
+    const std::int64_t documents = trace.corpus->documents;
+    line += join_words(", ", documents, documents == 1 ? " document" : " documents");
+  }
   line += join_words(", ", tokens, tokens == 1 ? " token" : " tokens");
   if (trace.only_assistant) { line += " of the assistant"; }
   line += ", mean NLL " + number(mean_nll, 4) + (std::isnan(mean_nll) ? "" : " nats");
