@@ -192,7 +192,7 @@ class CsvDocuments final : public DocumentSource {
     require_utf8(record_.fields[text_], document.source);
     if (domain_ >= 0) {
       const std::string& domain = record_.fields[domain_];
-      if (utf8_error(domain) == domain.size()) { document.domain = domain; }
+      if (is_utf8(domain)) { document.domain = domain; }
     }
     document.text = std::move(record_.fields[text_]);
   }

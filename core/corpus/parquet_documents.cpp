@@ -60,7 +60,7 @@ class ParquetDocuments final : public DocumentSource {
               "expected a text, found null");
       require_length(row.text.size(), document.source);
       require_utf8(row.text, document.source);
-      if (utf8_error(row.domain) == row.domain.size()) { document.domain = row.domain; }
+      if (is_utf8(row.domain)) { document.domain = row.domain; }
       document.text = row.text;
     });
     return true;

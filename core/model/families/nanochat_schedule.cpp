@@ -48,7 +48,7 @@ std::optional<std::int64_t> warm_up_end(const Model& model) {
   const double delay = std::max(least, std::ceil(part * all));
   const double end = delay + (share ? std::ceil(*share * all) : *steps);
   if (!(end < kMostSteps)) { return {}; }
-  return static_cast<std::int64_t>(end);
+  return static_cast<std::int64_t>(std::ceil(end));
 }
 
 }  // namespace kappascope
