@@ -294,8 +294,6 @@ class Stats(CorpusMaker, ContextChecks, NumberChecks, Case):
         self.check_drawn(self.arrays(out), pictures)
         _, err = self.run_program('plot', out, '-o', pictures, '--figures', 'loss', code=2)
         self.assertIn('which keeps sums over tokens', err)
-        _, err = self.run_program('compare', out, out / 'stats.npz', '-o', self.folder / 'no', code=4)
-        self.assertIn('result of a corpus', err)
         page = self.folder / 'page.html'
         self.run_program('report', out, '-o', page)
         self.assertIn('20 documents', page.read_text())
