@@ -429,9 +429,8 @@ def split_bytes(text, spellings):
     """The bytes of the tokens that decode to `text` together, token by token; where these are not known the last has
     them all."""
     own = [bytes_of(spelling) for spelling in spellings]
-    if len(own) > 1 or text.endswith('\ufffd'):
-        if None not in own and (b''.join(own) == text.encode() or text.endswith('\ufffd')):
-            return own
+    if None not in own and b''.join(own).decode(errors='replace') == text:
+        return own
     return [b''] * (len(own) - 1) + [text.encode()]
 
 
@@ -610,16 +609,17 @@ class Recorder:
                 continue
             pieces += split_bytes(whole[len(decoded):], [self.tokenizer.convert_ids_to_tokens(one) for one in waiting])
             decoded, waiting = whole, []
-        added = self._added_tokens(ids)
+        added, special = self._added_tokens(ids), {*getattr(self.tokenizer, 'added_tokens_decoder', {})}
         starts, ends, before = [], [], b''
+        blank = self._adds_blank()  # SentencePiece puts one in front of a text, which is no character of it
         for place, piece in enumerate(pieces):
             if place in added:
                 starts.append(-1)
                 ends.append(-1)
                 continue
             starts.append(len(before.decode(errors='ignore')))
-            # SentencePiece puts a blank in front of a text, which is no character of it.
-            before += piece[1:] if not before and piece[:1] == b' ' and self._adds_blank() else piece
+            before += piece[1:] if blank and piece[:1] == b' ' else piece
+            blank = blank and int(ids[place]) in special
             ends.append(characters_begun(before))
         return {'token_text': [piece.decode(errors='backslashreplace') for piece in pieces],
                 'token_bytes_hex': [piece.hex() for piece in pieces], 'char_start': starts, 'char_end': ends}

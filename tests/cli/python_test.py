@@ -127,6 +127,10 @@ class Python(Case):
         self.assertEqual(found['char_start'], [-1, 0, 3, 3, 4, 7, 7, 8])
         self.assertEqual(found['char_end'], [-1, 3, 4, 4, 7, 8, 8, 10])
 
+    def test_half_a_character_before_another(self):
+        self.assertEqual(kappascope_trace.split_bytes('\ufffdcaf', ['\u00c3', 'caf']), [b'\xc3', b'caf'])
+        self.assertEqual(kappascope_trace.split_bytes('\u2581x', ['\u2581', 'x']), [b'', '\u2581x'.encode()])
+
     def test_a_number_of_a_result_is_a_table_of_one_row(self):
         try:
             import pandas  # noqa: F401
