@@ -8,6 +8,7 @@
 #include "core/figure/catalogue.h"
 #include "core/figure/map_difference.h"
 #include "core/figure/runs.h"
+#include "core/trace/corpus_totals.h"
 
 namespace kappascope {
 namespace {
@@ -52,8 +53,9 @@ ComparedResult compared(const std::vector<ComparedRun>& opened, std::uint64_t se
     result.whole.push_back(opened[r].joined ? summarise(*opened[r].joined) : run.layers[0]);
     runs.push_back(std::move(run));
   }
-  result.resamples = kTextResamples;
-  result.seed = seed;
+  const CorpusTotals* const corpus = wholes[0]->corpus.get();
+  result.resamples = corpus ? kResamples : kTextResamples;
+  result.seed = corpus ? corpus->seed : seed;
   const Resamples resamples(std::ssize(opened[0].texts), kTextResamples, seed);
   for (const auto& [a, b] : sides_of(opened)) {
     go_on(progress, Stage::read, result.sides.size(), opened.size());

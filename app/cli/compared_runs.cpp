@@ -144,13 +144,19 @@ class Recording {
   std::unique_ptr<EngineModel> loaded_;  // after model_, which it refers to
 };
 
-// Results of a corpus compare with one another, where they are of the same documents.
-void require_same_corpus(const Trace& first, const Trace& other) {
-  const auto kind = [](const Trace& trace) {
-    return trace.corpus ? "the result of a corpus" : "the trace of a text";
+// Results of a corpus compare with one another.
+void require_one_kind(const std::vector<ComparedRun>& runs) {
+  const auto kind = [](const ComparedRun& run) {
+    return is_of_corpus(run) ? "the result of a corpus" : "traces or models, and texts";
   };
-  require(!first.corpus == !other.corpus, ExitCode::usage, {.file = other.path.native()},
-          kind(other), "; expected ", kind(first), ", as ", printable(first.path.native()));
+  for (const ComparedRun& run : runs) {
+    require(is_of_corpus(run) == is_of_corpus(runs[0]), ExitCode::usage, {.file = run.path},
+            "expected ", kind(runs[0]), ", as ", printable(runs[0].path), ", found ",
+            is_of_corpus(run) ? "the result of a corpus" : "another");
+  }
+}
+
+void require_same_documents(const Trace& first, const Trace& other) {
   if (!first.corpus) { return; }
   require(first.corpus->documents == other.corpus->documents &&
               first.corpus->bytes == other.corpus->bytes,
@@ -203,6 +209,7 @@ bool is_of_corpus(const ComparedRun& run) {
 
 void open_runs(std::vector<ComparedRun>& runs, RecordingWords& words, OutputFolder& folder,
                Terminal& terminal) {
+  require_one_kind(runs);
   std::vector<TextItem> items;
   bool first = true;
   for (std::size_t r = 0; r < runs.size(); ++r) {
@@ -219,7 +226,7 @@ void open_runs(std::vector<ComparedRun>& runs, RecordingWords& words, OutputFold
       first = false;
     }
     for (const Trace& trace : run.texts) {
-      require_same_corpus(runs[0].texts.front(), trace);
+      require_same_documents(runs[0].texts.front(), trace);
       require_same_tokens_counted(runs[0].texts.front(), trace);
       if (!trace.model_problem.empty()) { terminal.warn(trace.model_problem); }
     }

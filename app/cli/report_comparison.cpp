@@ -1,5 +1,6 @@
 #include "app/cli/report_comparison.h"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -75,7 +76,13 @@ Table difference_rows(const Table& all, bool layers) {
 ReportPart differences_part(const ComparedResult& result) {
   ReportPart part{.title = "Differences"};
   part.text = {"Every difference is the run less the one against which it stands."};
-  if (result.runs[0].texts.size() < 2) {
+  const bool corpus = result.runs[0].whole().corpus != nullptr;
+  const bool interval =
+      std::any_of(result.sides.begin(), result.sides.end(),
+                  [](const SideComparison& side) { return std::isfinite(side.nll.interval.low); });
+  if (corpus && !interval) {
+    part.text.emplace_back("No interval: the results are not of the same resamples of documents.");
+  } else if (result.runs[0].texts.size() < 2) {
     part.text.emplace_back(result.runs[0].whole().corpus
                                ? "low and high are the ends of the 95 % interval over resamples of "
                                  "the corpus's documents."

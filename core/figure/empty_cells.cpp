@@ -67,8 +67,10 @@ std::string empty_margin_cells(const Trace& trace, const LayerMap& map, std::int
 
 std::string empty_expert_cells(const Trace& trace, const LayerMap& map) {
   return why_empty(map, "no kept token", [&](std::int64_t row) {
-    return [kept = kept_assignments(TraceLayer(trace, row))](std::int64_t e) {
-      return e >= std::ssize(kept) || kept[e] == 0;
+    // Of a corpus choices that are not known are in no count.
+    const bool all_known = !trace.corpus || trace.corpus->rows[row].choices.spoilt_tokens == 0;
+    return [all_known, kept = kept_assignments(TraceLayer(trace, row))](std::int64_t e) {
+      return e >= std::ssize(kept) || (kept[e] == 0 && all_known);
     };
   });
 }

@@ -84,13 +84,19 @@ Figure expert_choice(Traces traces, const FigureChoices& choices) {
   map.columns = trace.tokens;
   std::vector<double> experts;
   std::vector<std::int16_t> subjects;
-  for (std::int64_t row = 0; row < trace.layers * trace.tokens; ++row) {
-    const std::int64_t e = trace.expert_index[row * trace.slots + slot];
-    experts.push_back(e < 0 ? kNaN : double(e));
-    subjects.push_back(static_cast<std::int16_t>(e));
-    map.values.push_back(expert_value(e));
+  ColourScale colours = expert_colours(trace);
+  for (std::int64_t row = 0; row < trace.layers; ++row) {
+    const TraceLayer layer(trace, row, LayerTokens::all);
+    for (std::int64_t t = 0; t < trace.tokens; ++t) {
+      const bool known = layer.router_finite(t);  // else NaN or Inf weights spoilt the choice
+      if (!known) { colours.no_value = "no expert, or not known"; }
+      const std::int64_t e = known ? layer.expert(t * trace.slots + slot) : -1;
+      experts.push_back(e < 0 ? kNaN : double(e));
+      subjects.push_back(static_cast<std::int16_t>(e));
+      map.values.push_back(expert_value(e));
+    }
   }
-  add_layer_tokens(figure, trace, std::move(map), expert_colours(trace), "expert");
+  add_layer_tokens(figure, trace, std::move(map), std::move(colours), "expert");
   figure.tables[0].columns.back().values = std::move(experts);
   figure.panels[0].heat_map[0].number_cells = true;
   figure.panels[0].heat_map[0].experts = std::move(subjects);

@@ -64,7 +64,8 @@ void fill_expert(TokenColouring& result, const Trace& trace, std::int64_t row, s
   result.colours = expert_colours(trace);
   const TraceLayer layer(trace, row, LayerTokens::all);
   for (std::int64_t t = 0; t < layer.tokens; ++t) {
-    result.values.push_back(expert_value(layer.expert(t * layer.slots + slot)));
+    const std::int64_t e = layer.expert(t * layer.slots + slot);
+    result.values.push_back(expert_value(layer.router_finite(t) ? e : -1));
   }
 }
 

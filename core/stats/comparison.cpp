@@ -170,6 +170,10 @@ void compare_layer(PairedLayer& layer, std::int64_t row, const SideComparison& s
     } else {
       test(one, resamples);
     }
+    if (runs[sides.a[0]].texts[0]->corpus) {
+      one.sign = {};
+      one.wilcoxon = {};
+    }
     layer.statistics.push_back(std::move(one));
   }
   for (std::size_t d = 0; d < texts && sides.same_tokens; ++d) {

@@ -41,7 +41,7 @@ TraceLayer::TraceLayer(const Trace& trace_, std::int64_t row_, LayerTokens taken
       chosen_(slot_part(trace_.expert_index)),
       kept_(slot_part(trace_.expert_kept)),
       counted_(taken == LayerTokens::all ? std::span<const std::uint8_t>() : counted_mask(trace_)),
-      entropy_(token_part(trace_.router_entropy)) {
+      entropy_(trace_.router_score ? token_part(trace_.router_entropy) : std::span<const float>()) {
   const auto at = static_cast<std::size_t>(row);
   if (!trace.layer_index.empty()) { layer = trace.layer_index[at]; }
   if (!trace.pass_index.empty()) { pass = trace.pass_index[at]; }

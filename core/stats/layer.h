@@ -51,7 +51,7 @@ struct TraceLayer {
   }
   bool kept(std::int64_t entry) const { return kept_[entry] != 0 && expert(entry) >= 0; }
   // False where NaN or Inf weights spoilt the router's numbers: such a token is left out of loads,
-  // as one that is not counted is.
+  // as one that is not counted is. (Where the router's score is not known no entropy is.)
   bool router_finite(std::int64_t t) const {
     return counts(t) && (entropy_.empty() || std::isfinite(entropy_[t]));
   }

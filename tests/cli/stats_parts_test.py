@@ -90,6 +90,7 @@ class StatsParts(CorpusMaker, Case):
         of_on, of_off, found = (json.loads(path.read_text())
                                 for path in (on / 'stats.json', off / 'stats.json', out / 'compare.json'))
         self.assertEqual([run['tokens'] for run in found['runs']], [of_on['tokens']] * 2)
+        self.assertEqual((found['resamples'], found['seed']), (200, 0))  # those of the results
         [side] = found['differences']
         for name, key in (('nll', 'nll_mean'), ('bits_per_byte', 'bits_per_byte')):
             self.assertAlmostEqual(side[name]['mean'], of_off[key] - of_on[key], 9)
@@ -110,7 +111,7 @@ class StatsParts(CorpusMaker, Case):
         self.assertIn(f'expected the documents of {on / "stats.npz"} (20, ', err)
         self.run_program('run', MODEL, '-p', 'A text.', '-o', self.folder / 'run', '--figures', 'none')
         _, err = self.run_program('compare', on, self.folder / 'run', '-o', self.folder / 'no', code=2)
-        self.assertIn('the trace of a text; expected the result of a corpus', err)
+        self.assertIn(f'run: expected the result of a corpus, as {on}, found another', err)
 
     def test_a_document_over_several_calls_has_no_capacity(self):
         """Seats are of calls, and of an overlap only a part counts."""
