@@ -3,6 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cmath>
+
+#include "core/figure/catalogue.h"
 #include "core/nan.h"
 #include "tests/unit/stats_fixture.h"
 
@@ -54,6 +58,22 @@ TEST(EmptyCells, AreMarginsOfTokensWithEveryExpert) {
   hand.attach();
   EXPECT_EQ(empty_margin_cells(hand.trace, map_of({kNaN, 1})), "all experts chosen");
   EXPECT_EQ(empty_margin_cells(hand.trace, map_of({1, kNaN}), 0), "not known");
+}
+
+TEST(EmptyCells, AreChoicesThatNaNWeightsSpoilt) {
+  Kept kept;
+  kept.hand.entropy[0] = kNaN;
+  kept.hand.attach();
+  kept.hand.trace.token_text.assign(3, "w");
+  const std::array<const Trace*, 1> traces = {&kept.hand.trace};
+  const Figure figure = figure_entry("expert-choice").make(traces, {});
+  const HeatMap& map = figure.panels[0].heat_map[0];
+  EXPECT_EQ(map.colours.no_value, "no expert, or not known");
+  EXPECT_TRUE(std::isnan(map.cells[0]));
+  EXPECT_EQ(map.cells[1], 1);
+  // Where the score of the router is not known no entropy is, and the choices are all the same.
+  kept.hand.trace.router_score.reset();
+  EXPECT_EQ(figure_entry("expert-choice").make(traces, {}).panels[0].heat_map[0].cells[0], 0);
 }
 
 }  // namespace
