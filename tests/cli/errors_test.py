@@ -50,6 +50,7 @@ class UsageTest(Case):
                 (['run', MODEL, '-p', 'a', '--max-tokens', '0'], '--max-tokens'),
                 (['run', MODEL, '-p', 'a', '--threads', 'many'], '--threads'),
                 (['generate', MODEL, '-p', 'a', '--seed', '-1'], '--seed: expected at least 0, found -1;'),
+                (['generate', MODEL, '-p', 'a', '--seed', '9223372036854775808'], '--seed: expected a number below 2^63'),
                 (['stats', MODEL, '--corpus', 'a', '-o', 'b', '--documents', '0'],
                  '--documents: expected a number over 0, found 0;'),
                 (['run', MODEL, '-p', 'a', '--logits'], '-o DIR'),

@@ -123,6 +123,10 @@ class TraceTest(ReportCase):
         self.assertIn('metric-load_cv', page.ids)
         self.assertRegex(words, r'The first 200 of \d[\d,]* rows')
         self.assertLess(len(page.text), 3_000_000)
+        units = {name: re.search(rf'data-name="{name}".*?<span class="unit">([^<]*)', page.text)[1]
+                 for name in ('kappa_from', 'z_from', 'expected', 'effect_count', 'effect_positive')}
+        self.assertEqual(units, {'kappa_from': 'κ, &gt; 0', 'z_from': 'as z, −8 … 8', 'expected': 'count, ≥ 0',
+                                 'effect_count': 'count, ≥ 0', 'effect_positive': 'share, 0…1'})
 
     def test_choices(self):
         page = self.report(DEMO, '--figures', 'router-probability,kappa-tokens', '--layer', '3', '--title', 'A <title>')

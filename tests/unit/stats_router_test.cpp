@@ -98,6 +98,9 @@ TEST(StatsRouter, ProbabilityIsASoftmaxOfTheLayersOwnExperts) {
   HandTrace hand(1, 1, 3, 1);
   hand.router_logits = {1000, 1000 + std::log(3.0f), kNaN};  // the third column is padding
   hand.attach();
+  hand.trace.router_score.reset();  // not known: no softmax in its place
+  EXPECT_TRUE(std::isnan(router_probability(TraceLayer(hand.trace, 0))[0]));
+  hand.trace.router_score = RouterScore::softmax;
   const std::vector<float> p = router_probability(TraceLayer(hand.trace, 0));
   ASSERT_EQ(p.size(), 2u);
   EXPECT_NEAR(p[0], 0.25, 1e-4);
