@@ -13,6 +13,7 @@
 #include "core/trace/joined.h"
 #include "core/trace/kappa_in_force.h"
 #include "core/trace/meta.h"
+#include "core/trace/npz.h"
 #include "core/trace/stats_file.h"
 
 namespace kappascope {
@@ -156,7 +157,7 @@ void require_one_kind(const std::vector<ComparedRun>& runs) {
   }
 }
 
-void require_same_documents(const Trace& first, const Trace& other) {
+void require_same_corpus(const Trace& first, const Trace& other) {
   if (!first.corpus) { return; }
   require(first.corpus->documents == other.corpus->documents &&
               first.corpus->bytes == other.corpus->bytes,
@@ -204,7 +205,7 @@ std::vector<fs::path> trace_files(const std::string& path) {
 bool is_of_corpus(const ComparedRun& run) {
   if (run.step) { return false; }
   const std::vector<fs::path> files = trace_files(run.path);
-  return !files.empty() && files[0].filename() == kStatsFile;
+  return !files.empty() && is_corpus_result(NpzReader(files[0]));
 }
 
 void open_runs(std::vector<ComparedRun>& runs, RecordingWords& words, OutputFolder& folder,
@@ -226,7 +227,7 @@ void open_runs(std::vector<ComparedRun>& runs, RecordingWords& words, OutputFold
       first = false;
     }
     for (const Trace& trace : run.texts) {
-      require_same_documents(runs[0].texts.front(), trace);
+      require_same_corpus(runs[0].texts.front(), trace);
       require_same_tokens_counted(runs[0].texts.front(), trace);
       if (!trace.model_problem.empty()) { terminal.warn(trace.model_problem); }
     }

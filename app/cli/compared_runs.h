@@ -30,7 +30,8 @@ struct ComparedRun {
 // of their folders. Empty: the path is no trace, so a model is meant.
 std::vector<std::filesystem::path> trace_files(const std::string& path);
 
-// The run was given as the result of a corpus (stats.npz).
+// The run was given as the result of a corpus, whatever its file is called. Errors: those of
+// opening it.
 bool is_of_corpus(const ComparedRun& run);
 
 // What runs of models share.
@@ -43,8 +44,8 @@ struct RecordingWords {
 };
 
 // Fills every run with its traces, made in the folder's staging place. Texts for traces alone, or
-// none for a model: usage; runs that are not of the same texts, or results of a corpus that are not of
-// the same documents: usage.
+// none for a model: usage; runs that are not of the same texts, or results of a corpus that are not
+// of the same documents: usage.
 void open_runs(std::vector<ComparedRun>& runs, RecordingWords& words, OutputFolder& folder,
                Terminal& terminal);
 

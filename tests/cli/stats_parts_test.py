@@ -106,6 +106,9 @@ class StatsParts(CorpusMaker, Case):
         self.assertIn('kappa-depth.svg', [path.name for path in (out / 'figures').iterdir()])
         self.run_program('report', on, off, '-o', page)
         self.assertTrue('interval over resamples of the corpus' in page.read_text())
+        renamed = self.folder / 'renamed.npz'
+        renamed.write_bytes((off / 'stats.npz').read_bytes())
+        self.run_program('compare', on, renamed, '-o', self.folder / 'renamed', '--figures', 'none')
         part = self.stats(self.corpus(self.documents(3), 'part.jsonl'), 'part')[0]
         _, err = self.run_program('compare', on, part, '-o', self.folder / 'no', code=2)
         self.assertIn(f'expected the documents of {on / "stats.npz"} (20, ', err)
