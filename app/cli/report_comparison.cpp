@@ -83,7 +83,7 @@ ReportPart differences_part(const ComparedResult& result) {
   if (corpus && !interval) {
     part.text.emplace_back("No interval: the results are not of the same resamples of documents.");
   } else if (result.runs[0].texts.size() < 2) {
-    part.text.emplace_back(result.runs[0].whole().corpus
+    part.text.emplace_back(corpus
                                ? "low and high are the ends of the 95 % interval over resamples of "
                                  "the corpus's documents."
                                : "One text: intervals and tests need several.");

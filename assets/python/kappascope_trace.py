@@ -15,6 +15,7 @@ One file that needs NumPy alone; xarray and pandas are used where they are asked
 
 The layout of the files is that of docs/files.md.
 """
+import codecs
 import contextlib
 import hashlib
 import json
@@ -434,11 +435,6 @@ def split_bytes(text, spellings):
     return [b''] * (len(own) - 1) + [text.encode()]
 
 
-def characters_begun(text):
-    """Characters of the beginning of a text in UTF-8, one that is not yet whole counted."""
-    return sum(byte & 0xC0 != 0x80 for byte in text)
-
-
 class Recorder:
     """What record() gives. The calls of the model follow one another, as in generate() with a cache; `save` writes them
     as one text."""
@@ -610,17 +606,20 @@ class Recorder:
             pieces += split_bytes(whole[len(decoded):], [self.tokenizer.convert_ids_to_tokens(one) for one in waiting])
             decoded, waiting = whole, []
         added, special = self._added_tokens(ids), {*getattr(self.tokenizer, 'added_tokens_decoder', {})}
-        starts, ends, before = [], [], b''
+        starts, ends, whole = [], [], 0  # whole: characters before that are complete
+        reader = codecs.getincrementaldecoder('utf-8')('replace')
         blank = self._adds_blank()  # SentencePiece puts one in front of a text, which is no character of it
         for place, piece in enumerate(pieces):
             if place in added:
                 starts.append(-1)
                 ends.append(-1)
                 continue
-            starts.append(len(before.decode(errors='ignore')))
-            before += piece[1:] if blank and piece[:1] == b' ' else piece
+            inside = piece[1:] if blank and piece[:1] == b' ' else piece
             blank = blank and int(ids[place]) in special
-            ends.append(characters_begun(before))
+            broken_off = reader.getstate()[0] and inside[:1] and inside[0] & 0xC0 != 0x80
+            starts.append(whole + bool(broken_off))
+            whole += len(reader.decode(inside))
+            ends.append(whole + bool(reader.getstate()[0]))
         return {'token_text': [piece.decode(errors='backslashreplace') for piece in pieces],
                 'token_bytes_hex': [piece.hex() for piece in pieces], 'char_start': starts, 'char_end': ends}
 

@@ -113,6 +113,12 @@ class Losses {
   std::vector<double> pair_nats, pair_tokens;
 };
 
+// Of results of a corpus, whose sums know no single document.
+void leave_untested(PairedStatistic& one) {
+  one.sign = {};
+  one.wilcoxon = {};
+}
+
 // Of the difference of the mean NLL of two results of one corpus: over resamples of its documents,
 // which are those of both where files, sample and seed are the same.
 Interval corpus_interval(const Trace& a, const Trace& b) {
@@ -137,11 +143,9 @@ void compare_losses(SideComparison& result, std::span<const RunOfTexts> runs,
   if (result.bytes > 0) { test_ratio(result.bits_per_byte, all.bits, all.bytes_of, resamples); }
   const Trace &first_a = *runs[result.a[0]].texts[0], &first_b = *runs[result.b[0]].texts[0];
   const bool pair = result.a.size() == 1 && result.b.size() == 1;
-  if (first_a.corpus) {  // documents are the texts, of which the sums know no single one
-    for (PairedStatistic* one : {&result.nll, &result.bits_per_byte}) {
-      one->sign = {};
-      one->wilcoxon = {};
-    }
+  if (first_a.corpus) {
+    leave_untested(result.nll);
+    leave_untested(result.bits_per_byte);
     if (pair && result.tokens > 0) { result.nll.interval = corpus_interval(first_a, first_b); }
   }
   result.nll.name = "nll";
@@ -170,10 +174,7 @@ void compare_layer(PairedLayer& layer, std::int64_t row, const SideComparison& s
     } else {
       test(one, resamples);
     }
-    if (runs[sides.a[0]].texts[0]->corpus) {
-      one.sign = {};
-      one.wilcoxon = {};
-    }
+    if (runs[sides.a[0]].texts[0]->corpus) { leave_untested(one); }
     layer.statistics.push_back(std::move(one));
   }
   for (std::size_t d = 0; d < texts && sides.same_tokens; ++d) {
