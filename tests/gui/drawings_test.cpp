@@ -50,6 +50,7 @@ void compare_alone(NullWindow& window, const std::string& name, const Draw& draw
   }
   const ImDrawData& data = window.frame(alone);
   compare(name, test::drawing_of(data, test::take_drawn_texts(), "alone"));
+  EXPECT_EQ(window.errors(), 0) << name;
 }
 
 void compare_panel(NullWindow& window, std::string_view id, const std::string& name) {
@@ -66,6 +67,7 @@ void compare_dialog(NullWindow& window, const std::string& name, std::string_vie
   test::watch_texts();
   const ImDrawData& data = window.frame();
   compare(name, test::drawing_of(data, test::take_drawn_texts(), begin));
+  EXPECT_EQ(window.errors(), 0) << name;
 }
 
 TEST(Drawings, OfWhatIsSelected) {
@@ -102,6 +104,8 @@ TEST(Drawings, OfATextThatIsSearched) {
   open_find_bar(window.gui(), FindState::Mode::words);
   window.gui().text.find.words = "the";
   window.gui().text.show_whitespace = true;
+  window.settle();
+  window.workspace().pick({.token = 0});  // none of the matches
   window.settle();
   compare_panel(window, "text", "text-found");
   open_find_bar(window.gui(), FindState::Mode::number);

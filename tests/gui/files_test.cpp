@@ -112,6 +112,17 @@ GUI_TEST(a_cancelled_run_leaves_nothing) {
   IM_CHECK_EQ(workspace.traces().size(), std::size_t(1));
 }
 
+GUI_TEST(a_job_is_cancelled_in_the_list_of_jobs) {
+  driver.gui().shown["messages"] = true;
+  driver.ctx->Yield(2);
+  driver.gui().focus = "messages";
+  start_long_run(driver);
+  driver.ctx->ItemClick("//###messages/**/###cancel");
+  IM_CHECK_EQ(driver.workspace().run_job(), JobId(0));
+  IM_CHECK(driver.settle());
+  IM_CHECK_EQ(driver.workspace().traces().size(), std::size_t(0));
+}
+
 GUI_TEST(ctrl_q_quits_from_a_text_field_and_during_a_run) {
   start_long_run(driver);
   driver.ctx->ItemClick("//###text/**/###input");

@@ -152,7 +152,31 @@ GUI_TEST(a_live_edit_runs_and_shows_its_effect) {
   IM_CHECK_EQ(std::int64_t(effect->layers.size()), workspace.current_trace()->layers);
   IM_CHECK_NE(effect->loss.sum, 0.0);
   IM_CHECK(effect->divergence > 0);
+  // The experts of the selected layer, by the change of their load.
+  const LayerDifference& layer = effect->layers.back();
+  workspace.pick({.row = int(layer.rows.a)});
+  driver.ctx->Yield(3);
+  ImGuiWindow* panel = column_in_sight("routed otherwise").table->OuterWindow;
+  for (float y = 0; y <= panel->ScrollMax.y && !column_in_sight("Δ load").table; y += 100) {
+    ImGui::SetScrollY(panel, y);
+    driver.ctx->Yield(3);
+  }
+  click_in_table(driver, "Δ load", 1);
+  IM_CHECK_EQ(workspace.selection().row, int(layer.rows.a));
+  IM_CHECK_EQ(workspace.selection().expert, int(layer.experts.front().expert));
   IM_CHECK_EQ(workspace.messages().size(), std::size_t(0));
+}
+
+GUI_TEST(an_edit_is_compared_with_its_own_model) {
+  open_model(driver, "d4-kappa");
+  run(driver, "Once upon a time");
+  open_model(driver, "d8-kappa");
+  run(driver, "Once upon a time", {"kappa-mul=1"});  // which changes nothing
+  show_controls(driver);
+  const auto effect = driver.workspace().effect();
+  IM_CHECK(effect != nullptr);
+  IM_CHECK_EQ(effect->loss.sum, 0.0);
+  IM_CHECK_EQ(effect->divergence, 0.0);
 }
 
 GUI_TEST(the_unedited_run_is_made_with_the_edited_one) {

@@ -48,27 +48,40 @@ inline void choose(Driver& driver, const char* combo, const char* item) {
   driver.ctx->Yield(2);
 }
 
-// A cell of the table that has such a column; line 0: its heading.
-inline void click_in_table(Driver& driver, const std::string& column, int line) {
+// A shown table that has such a column, and the place of the column in it.
+struct ShownColumn {
+  ImGuiTable* table = nullptr;
+  int place = -1;
+};
+
+inline ShownColumn column_in_sight(const std::string& name) {
   ImGuiContext& context = *ImGui::GetCurrentContext();
   for (int i = 0; i < context.Tables.GetMapSize(); ++i) {
     ImGuiTable* table = context.Tables.TryGetMapData(i);
     if (!table || table->LastFrameActive < context.FrameCount - 1) { continue; }
     for (int n = 0; n < table->ColumnsCount; ++n) {
-      if (ImGui::TableGetColumnName(table, n) != column) { continue; }
-      const ImGuiTableColumn& found = table->Columns[n];
-      ImGui::SetScrollX(table->InnerWindow,
-                        table->InnerWindow->Scroll.x + found.MinX - table->OuterRect.Min.x - 300);
-      driver.ctx->Yield(3);
-      const float height = ImGui::GetTextLineHeight() + 2 * ImGui::GetStyle().CellPadding.y;
-      driver.ctx->MouseMoveToPos(
-          {(found.MinX + found.MaxX) / 2, table->OuterRect.Min.y + (float(line) + 0.5F) * height});
-      driver.ctx->MouseClick();
-      driver.ctx->Yield(3);
-      return;
+      if (ImGui::TableGetColumnName(table, n) == name) { return {table, n}; }
     }
   }
-  IM_ERRORF("no table with a column %s is shown", column.c_str());
+  return {};
+}
+
+// A cell of the table that has such a column; line 0: its heading.
+inline void click_in_table(Driver& driver, const std::string& column, int line) {
+  const auto [table, place] = column_in_sight(column);
+  if (!table) {
+    IM_ERRORF("no table with a column %s is shown", column.c_str());
+    return;
+  }
+  const ImGuiTableColumn& found = table->Columns[place];
+  ImGui::SetScrollX(table->InnerWindow,
+                    table->InnerWindow->Scroll.x + found.MinX - table->OuterRect.Min.x - 300);
+  driver.ctx->Yield(3);
+  const float height = ImGui::GetTextLineHeight() + 2 * ImGui::GetStyle().CellPadding.y;
+  driver.ctx->MouseMoveToPos(
+      {(found.MinX + found.MaxX) / 2, table->OuterRect.Min.y + (float(line) + 0.5F) * height});
+  driver.ctx->MouseClick();
+  driver.ctx->Yield(3);
 }
 
 inline void show_controls(Driver& driver) {
