@@ -14,8 +14,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uint64_t kConfigLimit = 16u << 20;  // bytes of a config.json
-
 // Names that families give to the number of experts.
 constexpr std::array<const char*, 5> kExpertFields = {
     "num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts", "n_exp"};
@@ -33,7 +31,7 @@ void describe_by_config(ListedModel& model) {
   Json config;
   try {
     const std::string file = (model.folder / "config.json").string();
-    config = parse_json(read_text_file(file, kConfigLimit), file, NotFinite::numbers);
+    config = parse_json(read_text_file(file, kMetaLimit), file, NotFinite::numbers);
   } catch (const Error&) { return; }
   if (!config.is_object()) { return; }
   const auto type = config.find("model_type");

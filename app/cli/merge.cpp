@@ -74,9 +74,9 @@ const char* difference(const Json& one, const Json& other) {
 
 void check_alike(const Trace& first, const Trace& other) {
   const char* key = difference(first.meta, other.meta);
-  require(key == nullptr, ExitCode::unsupported, {.file = other.path.native()}, "another \"",
-          key ? key : "", "\" than ", first.path.native(),
-          " has; expected parts of one model, run in one way");
+  require(key == nullptr, ExitCode::unsupported, {.file = other.path.native()}, "\"",
+          key ? key : "", "\" is not as in ", first.path.native(),
+          "; expected parts of one model, run in one way");
   require(first.corpus->layer_index == other.corpus->layer_index &&
               first.corpus->pass_index == other.corpus->pass_index &&
               first.corpus->experts == other.corpus->experts,

@@ -1,10 +1,10 @@
 #include "app/cli/stats_report.h"
 
-#include <algorithm>
-#include <cmath>
+#include <utility>
 
 #include "app/cli/layer_table.h"
 #include "app/cli/terminal.h"
+#include "core/stats/paired.h"
 #include "core/stats/router.h"
 #include "core/trace/corpus_totals.h"
 #include "core/trace/csv_rows.h"
@@ -17,25 +17,16 @@ namespace {
 
 constexpr const char* kStatsReportSchema = "kappascope.stats-summary/1";
 
-struct Limits {
-  double low = kNaN, high = kNaN;
-};
-
-// 2.5 and 97.5 % of value(b) over the resamples; NaN where one has none.
+// 95 % of value(b) over the resamples; NaN where one has none.
 template <typename Value>
-Limits limits_of(Value&& value) {
-  std::vector<float> values;
-  for (std::int64_t b = 0; b < kResamples; ++b) {
-    const double one = value(b);
-    if (!std::isfinite(one)) { return {}; }
-    values.push_back(float(one));
-  }
-  std::sort(values.begin(), values.end());
-  return {sorted_quantile(values, 0.025), sorted_quantile(values, 0.975)};
+Interval interval_over_resamples(Value&& value) {
+  std::vector<double> values;
+  for (std::int64_t b = 0; b < kResamples; ++b) { values.push_back(value(b)); }
+  return interval_of(std::move(values));
 }
 
-Json limits_json(const Limits& limits) {
-  return {{"low", number_json(limits.low)}, {"high", number_json(limits.high)}};
+Json interval_json(const Interval& interval) {
+  return {{"low", number_json(interval.low)}, {"high", number_json(interval.high)}};
 }
 
 // Load of expert e in a resample.
@@ -69,16 +60,16 @@ Json StatsReport::json() const {
   json["score_rank_error"] = totals.score_error();
   if (const Json* corpus = meta_at(trace_, "corpus")) { json["corpus"] = *corpus; }
   json["interval"] = {{"resamples", kResamples}, {"seed", totals.seed}, {"share", 0.95}};
-  json["nll_interval"] =
-      limits_json(limits_of([&](std::int64_t b) { return totals.resampled_nll.value(b); }));
+  json["nll_interval"] = interval_json(
+      interval_over_resamples([&](std::int64_t b) { return totals.resampled_nll.value(b); }));
   for (std::size_t r = 0; r < totals.rows.size(); ++r) {
     const RowTotals& row = totals.rows[r];
     Json& layer = json["layers"][r];
     layer["over_calls"] = over_calls_json(row);
-    layer["kappa_mean_interval"] =
-        limits_json(limits_of([&](std::int64_t b) { return row.resampled_kappa.value(b); }));
-    layer["effect_mean_interval"] =
-        limits_json(limits_of([&](std::int64_t b) { return row.resampled_effect.value(b); }));
+    layer["kappa_mean_interval"] = interval_json(
+        interval_over_resamples([&](std::int64_t b) { return row.resampled_kappa.value(b); }));
+    layer["effect_mean_interval"] = interval_json(
+        interval_over_resamples([&](std::int64_t b) { return row.resampled_effect.value(b); }));
   }
   return json;
 }
@@ -106,9 +97,10 @@ void StatsReport::write_csv(const std::filesystem::path& path) const {
                                         row.choices.kept[e], row.choices.first_choice[e]}) {
         csv.integer(number);
       }
-      const Limits limits = limits_of([&](std::int64_t b) { return resampled_load(row, b, e); });
+      const Interval interval =
+          interval_over_resamples([&](std::int64_t b) { return resampled_load(row, b, e); });
       for (const double number :
-           {of(layer.load, e), limits.low, limits.high, of(layer.gate_mass, e),
+           {of(layer.load, e), interval.low, interval.high, of(layer.gate_mass, e),
             of(layer.saliency, e), of(layer.contribution, e), of(layer.mean_selected_logit, e)}) {
         csv.number(number);
       }

@@ -9,11 +9,6 @@
 #include "core/model/reading.h"
 
 namespace kappascope {
-namespace {
-
-constexpr std::uint64_t kMetaLimit = 16u << 20;  // bytes of a meta_*.json
-
-}  // namespace
 
 std::string Model::name() const {
   const std::filesystem::path folder = std::filesystem::absolute(files.weights).parent_path();

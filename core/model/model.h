@@ -17,6 +17,8 @@
 
 namespace kappascope {
 
+inline constexpr std::uint64_t kMetaLimit = 16u << 20;  // bytes of a meta_*.json or config.json
+
 // κ parameters of one layer as float32, as they are stored: one slot after the other, each in its
 // granularity (older outer products are multiplied out to per-gate). A run plan makes of them those
 // that act (core/engine/run_plan.h).

@@ -79,7 +79,7 @@ class StatsParts(CorpusMaker, Case):
             corpus = self.corpus(self.documents(2, step), f'{step}.jsonl')
             self.run_program('stats', model, '--step', step, '--corpus', corpus, '-o', parts[-1], '--threads', 1)
         _, err = self.run_program('merge', *parts, '-o', self.folder / 'merged', code=4)
-        self.assertIn('another "step"', err)
+        self.assertIn('"step" is not as in ', err)
 
     def test_results_of_one_corpus_are_compared(self):
         corpus = self.corpus(self.documents(20))

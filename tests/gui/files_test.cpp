@@ -48,7 +48,10 @@ void start_long_run(Driver& driver) {
   for (;;) {
     const auto jobs = workspace.long_jobs().status();
     IM_CHECK(!jobs.empty());
-    if (jobs.front().stage == Stage::prefill && jobs.front().done > 0) { break; }
+    if (jobs.front().stage == Stage::prefill && jobs.front().done > 0) {
+      IM_CHECK_LT(jobs.front().total, text.size());  // tokens of more than a byte
+      break;
+    }
     driver.ctx->Yield();
   }
 }

@@ -67,6 +67,9 @@ const Json kAbsent(Json::value_t::discarded);
 Rows meta_rows() {
   return {
       {"meta is empty", meta_text(""), "3 DIR/meta_000100.json: the file is empty; expected JSON"},
+      {"meta too long", meta_text(std::string((16 << 20) + 1, ' ')),
+       "3 DIR/meta_000100.json: the file is too long; expected at most 16777216 bytes, found "
+       "16777217"},
       {"meta is a list", meta_text("[]"),
        "3 DIR/meta_000100.json: the top level is not an object; expected {…}"},
       {"meta without model_config", meta_text("{}"),

@@ -202,6 +202,8 @@ TEST(Layouts, RecurrenceWithASource) {
   EXPECT_TRUE(opened.model.warnings.empty());
   spec.extra["ut_source_lambdas"] = {2, 3};
   EXPECT_TRUE(OpenedLayout(spec).warns_of("column 1 of [2, 3]"));
+  spec.extra["ut_source_lambdas"] = {1};  // one for both passes
+  EXPECT_TRUE(OpenedLayout(spec).model.warnings.empty());
   for (const std::vector<std::int64_t>& shape :
        {std::vector<std::int64_t>{}, {0}, {2, 2}, {0, 3}, {2, 3, 1}}) {
     spec.extra["ut_source_lambdas"] = shape;

@@ -371,7 +371,16 @@ TEST(ByteReader, RefusesBytesThatEndTooSoon) {
     const std::vector<std::byte> part(writer.bytes.begin(), writer.bytes.begin() + long(size));
     CorpusTotals read;
     ByteReader reader(part, "file");
-    EXPECT_THROW(reader(read), Error) << size;
+    try {
+      reader(read);
+      ADD_FAILURE() << size;
+    } catch (const Error& error) {
+      unsigned long at = 0, found = 0;
+      const int read = std::sscanf(
+          error.what(), "file: offset %lu: truncated; expected %*u bytes, found %lu", &at, &found);
+      EXPECT_EQ(read, 2) << error.what();
+      EXPECT_EQ(at + found, size) << error.what();
+    }
   }
   CorpusTotals whole = read_back(totals);
   EXPECT_TRUE(whole.consistent());

@@ -7,7 +7,6 @@
 namespace kappascope {
 namespace {
 
-constexpr std::uint64_t kScheduleMetaLimit = std::uint64_t{1} << 24;
 constexpr double kMostSteps = 1e15;  // a larger number is no count of steps
 
 // The first of the fields that holds a number from 0 on: newer and older name.
@@ -27,7 +26,7 @@ std::optional<std::int64_t> warm_up_end(const Model& model) {
   const bool nanochat = model.files.kind == FolderKind::nanochat && !model.files.meta.empty();
   if (!nanochat || !model.architecture.has_kappa()) { return {}; }
   const std::string file = model.files.meta.string();
-  const Json meta = parse_json(read_text_file(file, kScheduleMetaLimit), file, NotFinite::numbers);
+  const Json meta = parse_json(read_text_file(file, kMetaLimit), file, NotFinite::numbers);
   const auto user = meta.find("user_config");
   if (user == meta.end() || !user->is_object()) { return {}; }
   const auto share = number(*user, {"kappa_slope_max_scale_warmup_iteration_frac"});
