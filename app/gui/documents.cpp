@@ -195,7 +195,13 @@ Opened opened_at(const fs::path& path, std::optional<std::int64_t> step,
   }
   opened.trace = opened_trace(run ? path / kTraceFile : corpus ? path / kStatsFile : path);
   const fs::path against = path / kAgainstFolder / kTraceFile;
-  if (run && fs::exists(against, unreadable)) { opened.against = opened_trace(against); }
+  if (run && fs::exists(against, unreadable)) {
+    OpenTrace beside = opened_trace(against);
+    // Else an earlier run into the folder left it there.
+    if (same_but_for_interventions(*opened.trace->trace, *beside.trace)) {
+      opened.against = std::move(beside);
+    }
+  }
   return opened;
 }
 

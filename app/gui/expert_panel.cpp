@@ -15,6 +15,9 @@
 #include "core/figure/readout.h"
 #include "core/figure/text.h"
 #include "core/stats/layer.h"
+#include "core/tokenizer/tokenizer.h"
+#include "core/trace/meta.h"
+#include "core/trace/token_bytes.h"
 
 namespace kappascope::gui {
 
@@ -76,14 +79,15 @@ void draw_kappa(const Theme& theme, const ExpertCard& card) {
             "Effective sharpness: root mean square of κ·z over gate units, mean over its tokens");
 }
 
-void draw_gates(const Theme& theme, const ExpertCard& card) {
+void draw_gates(const Theme& theme, const Trace& trace, const ExpertCard& card) {
   const GateMeans& gates = card.gates;
   key_value(theme, "Linear gates", percent_text(gates.gate_linear_fraction), "|κz| < 1");
   key_value(theme, "Saturated gates", percent_text(gates.gate_saturated_fraction), "|κz| > 4");
   key_value(theme, "Active gates", percent_text(gates.gate_active_fraction),
             "Gate units whose activation is above the threshold of the checkpoint");
-  key_value(theme, "Top-16 share", percent_text(gates.gate_top16_share),
-            "Share of the 16 largest activations in the sum of all");
+  const std::string top = number_text(trace_threshold(trace, "gate_top", 16));
+  key_value(theme, ("Top-" + top + " share").c_str(), percent_text(gates.gate_top16_share),
+            ("Share of the " + top + " largest activations in the sum of all").c_str());
 }
 
 void draw_effect(const Theme& theme, const ExpertCard& card) {
@@ -92,7 +96,9 @@ void draw_effect(const Theme& theme, const ExpertCard& card) {
             "z·σ(κz) − z·σ(z): what κ adds to the gate activations");
   key_value(theme, "Relative effect",
             percent_text(card.effect_relative.mean) + " mean, " +
-                percent_text(card.effect_relative.positive_share) + " of gates raised");
+                percent_text(card.effect_relative.positive_share) + " above 0",
+            "σ(κz)/σ(z) − 1: above 0 where κ makes the activation of a gate unit larger, of "
+            "either sign");
   key_value(theme, "Alignment", value_text(card.alignment_mean),
             "Cosine of the router's weights of this expert with the mean column of its gate "
             "projection");
@@ -119,7 +125,7 @@ void draw_importance(const Theme& theme, const ExpertCard& card) {
               "κ = U^tanh u: how far κ's argument is from 0, where κ is 1");
 }
 
-void draw_numbers(const Theme& theme, const ExpertCard& card, bool can_drop) {
+void draw_numbers(const Theme& theme, const Trace& trace, const ExpertCard& card, bool can_drop) {
   const bool two = ImGui::GetContentRegionAvail().x > 46 * em();
   if (two && !ImGui::BeginTable("###numbers", 2, ImGuiTableFlags_SizingStretchSame)) { return; }
   if (two) { ImGui::TableNextColumn(); }
@@ -130,7 +136,7 @@ void draw_numbers(const Theme& theme, const ExpertCard& card, bool can_drop) {
   }
   if (two) { ImGui::TableNextColumn(); }
   if (begin_key_values("###right")) {
-    draw_gates(theme, card);
+    draw_gates(theme, trace, card);
     draw_effect(theme, card);
     draw_importance(theme, card);
     ImGui::EndTable();
@@ -160,15 +166,18 @@ void draw_in_context(Gui& gui, const std::string& before, const std::string& wor
 
 void draw_context(Gui& gui, const Trace& trace, std::int64_t token) {
   constexpr std::int64_t kNeighbours = 8;
-  const auto text = [&](std::int64_t t) { return plain_text(trace.token_text[t]); };
-  std::string before, after;
-  for (std::int64_t t = std::max<std::int64_t>(0, token - kNeighbours); t < token; ++t) {
-    before += text(t);
-  }
-  for (std::int64_t t = token + 1; t < std::min(trace.tokens, token + 1 + kNeighbours); ++t) {
-    after += text(t);
-  }
-  draw_in_context(gui, before, text(token), after);
+  // Whole: a character may be cut into several tokens.
+  const auto text = [&](std::int64_t first, std::int64_t end) {
+    std::string bytes;
+    for (std::int64_t t = std::max<std::int64_t>(0, first); t < std::min(trace.tokens, end); ++t) {
+      bytes += token_bytes(trace, t);
+    }
+    const std::string shown = plain_text(display_text(bytes));
+    gui.fonts.need(shown);
+    return shown;
+  };
+  draw_in_context(gui, text(token - kNeighbours, token), text(token, token + 1),
+                  text(token + 1, token + 1 + kNeighbours));
 }
 
 void draw_served_row(Gui& gui, const Trace& trace, const ExpertCard& card,
@@ -238,7 +247,9 @@ void draw_frequent(Gui& gui, const ExpertCard& card) {
 void draw_served(Gui& gui, const Trace& trace, const std::shared_ptr<const ExpertCard>& card) {
   if (trace.corpus) { return draw_frequent(gui, *card); }
   if (card->served.empty()) {
-    return quiet_text(*gui.theme, "No token of this text was assigned to it.");
+    return quiet_text(*gui.theme, trace.only_assistant
+                                      ? "None of the assistant's tokens was assigned to it."
+                                      : "No token of this text was assigned to it.");
   }
   constexpr int kDown =
       ImGuiTableColumnFlags_NoSortAscending | ImGuiTableColumnFlags_PreferSortDescending;
@@ -251,10 +262,14 @@ void draw_served(Gui& gui, const Trace& trace, const std::shared_ptr<const Exper
   const float token = std::max(3.0F, ImGui::CalcTextSize(last.c_str()).x / em() + 0.1F);
   const bool shown = begin_table(
       "###served",
-      {{"in its text", 0, false, nullptr, ImGuiTableColumnFlags_NoSort},
+      {{.name = "in its text",
+        .width = 0,
+        .number = false,
+        .flags = ImGuiTableColumnFlags_NoSort,
+        .least = 8},
        {"token", token, true, nullptr, kUp, id(ServedOrder::token), 3},
        {"slot", 2, true, "0: it was the first choice", ImGuiTableColumnFlags_NoSort, 0, 1},
-       {"weight", 4, true, "Combine weight", kDown, id(ServedOrder::weight), 4},
+       {"weight", 5, true, "Combine weight", kDown, id(ServedOrder::weight), 4},
        {"κ", 3.2F, true, "Mean over its gate units", kDown, id(ServedOrder::kappa)},
        {"sharpness", 3.2F, true, "Effective sharpness: root mean square of κ·z", kDown,
         id(ServedOrder::sharpness), 2}},
@@ -328,7 +343,7 @@ void draw_expert_panel(Gui& gui) {
   }
   draw_steppers(gui, *trace, *card);
   if (!ImGui::BeginChild("###card")) { return ImGui::EndChild(); }
-  draw_numbers(*gui.theme, *card, !without_capacity(*trace));
+  draw_numbers(*gui.theme, *trace, *card, !without_capacity(*trace));
   if (!card->places.empty()) {
     heading(gui.fonts.bold, "Where it was chosen, places drawn by lot");
     draw_places(gui, *card);

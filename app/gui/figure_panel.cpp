@@ -178,7 +178,7 @@ void draw_header(Gui& gui, const FigureEntry& entry, FigurePanelState& state) {
                         (linkable ? width("Link") + style.ItemSpacing.x : 0);
   const float start = ImGui::GetCursorPosX(), room = ImGui::GetContentRegionAvail().x;
   ImGui::AlignTextToFramePadding();
-  const bool one = shown && !shown->figure.title.empty();
+  const bool one = shown && !shown->figure.title.empty() && state.panes < 2;
   const std::string title = one ? plain_text(shown->figure.title) : std::string(entry.title);
   const float rest = room - buttons - 1.5f * em() - ImGui::CalcTextSize(title.c_str()).x;
   ImGui::BeginGroup();

@@ -11,6 +11,7 @@
 #include "app/gui/notices.h"
 #include "app/gui/widgets.h"
 #include "core/figure/readout_text.h"
+#include "core/figure/side_by_side.h"
 #include "core/figure/text.h"
 
 namespace kappascope::gui {
@@ -83,6 +84,10 @@ std::vector<Pane> panes_of(Gui& gui, const std::string& id, FigurePanelState& st
       if (lanes) {
         pane.name = lanes->lanes[i].name;
         pane.figure = lanes->lanes[i].figure;
+        // Of which layer and expert, where that differs: each may have its own most loaded one.
+        if (pane.figure && pane.figure->figure.title.starts_with(entry.title)) {
+          pane.name += plain_text(pane.figure->figure.title.substr(entry.title.size()));
+        }
       }
       panes.push_back(std::move(pane));
     }
@@ -110,10 +115,17 @@ Notes notes_of(const std::vector<Pane>& panes) {
     if (line.empty() || std::find(lines.begin(), lines.end(), line) != lines.end()) { return; }
     lines.push_back(std::move(line));
   };
+  std::vector<const Figure*> figures;
+  std::vector<std::string> names;
+  for (const Pane& pane : panes) {
+    if (!pane.view->shown) { continue; }
+    figures.push_back(&pane.view->shown->figure);
+    names.push_back(pane.name);
+  }
+  for (const std::string& note : notes_of_runs(figures, names)) { add(plain_text(note)); }
   for (const Pane& pane : panes) {
     if (!pane.view->shown) { continue; }
     const Figure& figure = pane.view->shown->figure;
-    for (const std::string& note : figure.notes) { add(plain_text(note)); }
     for (std::size_t i = 0; i < pane.view->tiles.size() && i < figure.panels.size(); ++i) {
       const auto& tiles = pane.view->tiles[i];
       if (tiles) { add(zoomed_out_note(figure.panels[i], tiles->block())); }

@@ -9,6 +9,7 @@
 #include "app/gui/gui.h"
 #include "app/gui/text_layout.h"
 #include "app/gui/widgets.h"
+#include "core/trace/token_bytes.h"
 
 namespace kappascope::gui {
 

@@ -13,6 +13,7 @@
 #include "core/figure/text.h"
 #include "core/stats/importance.h"
 #include "core/trace/meta.h"
+#include "core/trace/token_bytes.h"
 
 namespace kappascope::gui {
 namespace {

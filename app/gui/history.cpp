@@ -83,7 +83,6 @@ void History::forget(DocumentId trace, DocumentId instead) {
   stepping_ = false;
   if (view_.trace == trace) {
     view_.trace = instead;
-    view_.selection = {};
     settle();
     past_[at_] = view_;
   }

@@ -278,7 +278,7 @@ void draw_about(Gui& gui, const OpenModel& open) {
   key_value(theme, "File", plain_text(model.files.weights.string()));
   key_value(theme, "Parameters",
             count_text(open.parameters.total) + ", " +
-                count_text(std::int64_t(open.parameters.active)) + " active for a token" +
+                count_text(std::llround(open.parameters.active)) + " active for a token" +
                 active_condition(open.parameters));
   for (const auto& [part, elements] : open.parameters.parts) {
     key_value(theme, ("   " + part).c_str(), count_text(elements));

@@ -3,6 +3,7 @@
 #include <imgui_internal.h>
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "app/gui/gui.h"
@@ -122,6 +123,23 @@ void draw_job(Gui& gui, const JobStatus& job) {
   if (ImGui::SmallButton("Cancel###cancel")) { gui.workspace.cancel(job.id); }
 }
 
+std::string counted(std::int64_t number, const char* one) {
+  return count_text(number) + " " + one + (number == 1 ? "" : "s");
+}
+
+// "30 of 52 tokens, 2 MoE layers in 2 passes, 8 experts"
+std::string size_of(const Trace& trace) {
+  const std::int64_t tokens = counted_tokens(trace);
+  std::set<std::int64_t> layers(trace.layer_index.begin(), trace.layer_index.end());
+  std::set<std::int64_t> passes(trace.pass_index.begin(), trace.pass_index.end());
+  const bool part = !trace.corpus && tokens < trace.tokens;
+  return join_words(part ? count_text(tokens) + " of " + counted(trace.tokens, "token")
+                         : counted(tokens, "token"),
+                    ", ", counted(std::ssize(layers), "MoE layer"),
+                    passes.size() > 1 ? join_words(" in ", passes.size(), " passes") : "", ", ",
+                    counted(trace.experts, "expert"));
+}
+
 void draw_status(Gui& gui) {
   const Workspace& workspace = gui.workspace;
   const std::vector<JobStatus> jobs = gui.workspace.long_jobs().status();
@@ -131,9 +149,7 @@ void draw_status(Gui& gui) {
     if (ImGui::MenuItem((waiting.back()->text + "###message").c_str())) { show_messages(gui); }
   } else if (const OpenTrace* open = workspace.current_open_trace()) {
     const Trace& trace = *open->trace;
-    const std::string numbers =
-        join_words(count_text(counted_tokens(trace)), " tokens, ", count_text(trace.layers),
-                   " MoE layers, ", count_text(trace.experts), " experts · ");
+    const std::string numbers = size_of(trace) + " · ";
     const float room = ImGui::GetContentRegionAvail().x - ImGui::CalcTextSize(numbers.c_str()).x;
     const std::string label = parts_that_fit(open->label, room);
     ImGui::TextDisabled("%s%s", numbers.c_str(), label.c_str());

@@ -11,6 +11,7 @@
 #include "app/gui/token_legend.h"
 #include "app/gui/token_tooltip.h"
 #include "app/gui/widgets.h"
+#include "core/trace/token_bytes.h"
 #include "core/utf8.h"
 
 namespace kappascope::gui {

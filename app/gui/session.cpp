@@ -389,6 +389,8 @@ void continue_restore(Gui& gui) {
   if (reopen_models(workspace, restore)) { return; }
   use_model(workspace, restore);
   apply_view(workspace, restore.view, restore.restored);
+  // The panel that comes to the front is the figure looked at last.
+  if (const std::string figure = workspace.view().figure; gui.shown[figure]) { gui.focus = figure; }
   restore = {};
 }
 

@@ -6,16 +6,13 @@
 #include "core/figure/text.h"
 #include "core/stats/importance.h"
 #include "core/tokenizer/tokenizer.h"
+#include "core/trace/token_bytes.h"
 #include "core/utf8.h"
 
 namespace kappascope::gui {
 namespace {
 
 using Kind = TextPiece::Kind;
-
-int hex_digit(char c) {
-  return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
 
 bool is_wide(char32_t c) {
   return (c >= 0x2E80 && c <= 0xA4CF) || (c >= 0xAC00 && c <= 0xD7A3) ||
@@ -38,19 +35,6 @@ std::string replacement(std::string_view bytes, char32_t c, const TextMeasure& m
 }
 
 }  // namespace
-
-std::string token_bytes(const Trace& trace, std::int64_t t) {
-  const auto i = static_cast<std::size_t>(t);
-  const std::string& digits = trace.token_bytes_hex[i];
-  if (digits.empty()) { return trace.token_text[i]; }
-  std::string bytes(digits.size() / 2, '\0');
-  for (std::size_t k = 0; k < bytes.size(); ++k) {
-    const int high = hex_digit(digits[2 * k]), low = hex_digit(digits[2 * k + 1]);
-    if (high < 0 || low < 0) { return trace.token_text[i]; }
-    bytes[k] = static_cast<char>(16 * high + low);
-  }
-  return bytes;
-}
 
 void TextLayout::start(float width, bool raw) {
   width_ = width;

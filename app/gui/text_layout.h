@@ -41,9 +41,6 @@ class TextMeasure {
   virtual bool is_missing(std::uint32_t character) const = 0;  // no font has it
 };
 
-// Exact bytes of token t, or as much of them as the trace knows.
-std::string token_bytes(const Trace& trace, std::int64_t t);
-
 class TextLayout {
  public:
   // Forgets everything; lines will be no wider than `width`. Unless `raw`, a space that a line

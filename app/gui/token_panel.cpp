@@ -29,7 +29,9 @@ void draw_header(Gui& gui, const Trace& trace, const TokenCard& card) {
   key_value(theme, "Bytes", card.bytes_hex.empty() ? "–" : spaced_hex(card.bytes_hex));
   key_value(theme, "Characters",
             card.char_start < 0 ? "– (added in front of the text)"
-                                : count_text(card.char_start) + "–" + count_text(card.char_end));
+            : card.char_end <= card.char_start + 1
+                ? count_text(card.char_start)
+                : count_text(card.char_start) + "–" + count_text(card.char_end - 1));
   if (card.generated) { key_value(theme, "Phase", *card.generated ? "generated" : "prompt"); }
   if (card.assistant) { key_value(theme, "Assistant's", *card.assistant ? "yes" : "no"); }
   key_value(theme, "NLL", value_text(card.nll, "nats"), "−ln p(this token | those before it)");
@@ -131,7 +133,10 @@ void draw_slot(Gui& gui, const TokenCard& card, const TokenLayer& layer, std::in
   const ImU32 bar = (theme.accent & ~IM_COL32_A_MASK) | (ImU32{90} << IM_COL32_A_SHIFT);
   if (slot.expert < 0 || !slot.kept) {
     const bool empty = slot.expert < 0;  // of soft routing
-    number_cell(empty ? "empty" : "dropped", empty ? theme.quiet_text : theme.warning);
+    number_cell(slot.unknown ? "unknown"
+                : empty      ? "empty"
+                             : "dropped",
+                empty ? theme.quiet_text : theme.warning);
   } else {
     // Of the whole where the weights of a token add up to more than 1.
     double all = 0;
@@ -180,7 +185,7 @@ void draw_layers(Gui& gui, const Trace& trace, const TokenCard& card) {
         .width = 3.2F,
         .help = "Effective sharpness: root mean square of κ·z over the gate units",
         .spare = 2},
-       {.name = "margin", .width = 4, .help = margin.c_str(), .spare = 3}},
+       {.name = "margin", .width = 5, .help = margin.c_str(), .spare = 3}},
       {0, height});
   if (!shown) { return; }
   ImGuiListClipper clipper;
@@ -200,7 +205,8 @@ std::string experts_of(const Trace& trace, const Subject& at) {
   std::string text;
   for (std::int64_t k = 0; k < trace.slots; ++k) {
     const std::int64_t expert = layer.expert(at.token * trace.slots + k);
-    text += (text.empty() ? "" : ", ") + (expert < 0 ? "–" : std::to_string(expert));
+    const bool known = expert >= 0 && layer.router_finite(at.token);
+    text += (text.empty() ? "" : ", ") + (known ? std::to_string(expert) : "–");
   }
   return text;
 }
@@ -211,10 +217,23 @@ void draw_beside(Gui& gui, const std::vector<ShownTrace>& shown) {
   const Theme& theme = *gui.theme;
   heading(gui.fonts.bold, "In each run");
   const auto names = workspace.names();
+  // Another tokenizer may have cut the text elsewhere: then NLL and rank are of what is named here.
+  const auto text_in = [&](const ShownTrace& run) -> std::string {
+    const Subject at = workspace.selection_in(run);
+    return at.token < 0 ? "–" : token_label(run.trace->token_text[at.token]);
+  };
+  const std::string text = text_in(shown.front());
+  const bool differ = std::any_of(shown.begin(), shown.end(),
+                                  [&](const ShownTrace& run) { return text_in(run) != text; });
   const float line = ImGui::GetTextLineHeight() + 2 * ImGui::GetStyle().CellPadding.y;
   const bool open = begin_table(
       "###beside",
       {{.name = "run", .width = 0, .number = false, .least = 8},
+       {.name = "token",
+        .width = 5,
+        .number = false,
+        .help = "The run's token at this place of the text: the tokenizers cut it differently",
+        .flags = differ ? 0 : ImGuiTableColumnFlags_Disabled},
        {.name = "NLL", .width = 4, .help = "−ln p(this token | those before it), nats"},
        {.name = "rank", .width = 3.5F, .help = "Among all tokens by probability", .spare = 1},
        {.name = "experts", .width = 5, .help = "Of the selected layer, first choice first"}},
@@ -229,6 +248,9 @@ void draw_beside(Gui& gui, const std::vector<ShownTrace>& shown) {
     if (row_item("###run", i == 0)) { chosen = shown[i].id; }
     if (names) { gui.fonts.need((*names)[i]); }
     elided_text(names ? (*names)[i] : "…");
+    const std::string own = text_in(shown[i]);
+    gui.fonts.need(own);
+    text_cell(own, theme.text);
     number_cell(known ? value_text(trace.nll[at.token]) : "–");
     const bool ranked = known && at.token < std::ssize(trace.target_rank);
     const std::int64_t rank = ranked ? trace.target_rank[at.token] : -1;

@@ -10,6 +10,7 @@
 #include "core/figure/scales.h"
 #include "core/figure/text.h"
 #include "core/stats/layer.h"
+#include "core/trace/token_bytes.h"
 #include "core/utf8.h"
 
 namespace kappascope::gui {
@@ -83,12 +84,17 @@ void draw_layer(const Theme& theme, const Trace& trace, std::int64_t row_of_trac
     ImGui::EndTable();
   }
   if (!ImGui::BeginTable("slots", 4, ImGuiTableFlags_SizingFixedFit)) { return; }
-  for (const char* name : {"expert", "weight", "κ", "sharpness"}) {
-    number_cell(name, theme.quiet_text);
+  // A tooltip is as wide as what it holds, and numbers take the room that their column has.
+  constexpr const char* kColumns[] = {"expert", "weight", "κ", "sharpness"};
+  const float least = ImGui::CalcTextSize("−0.00000").x;
+  for (const char* name : kColumns) {
+    ImGui::TableSetupColumn(name, ImGuiTableColumnFlags_WidthFixed,
+                            std::max(least, ImGui::CalcTextSize(name).x));
   }
+  for (const char* name : kColumns) { number_cell(name, theme.quiet_text); }
   for (std::int64_t k = 0; k < trace.slots; ++k) {
     const std::int64_t entry = t * trace.slots + k, i = cell * trace.slots + k;
-    if (layer.expert(entry) < 0) { continue; }
+    if (layer.expert(entry) < 0 || !layer.router_finite(t)) { continue; }
     const bool kept = layer.kept(entry);
     number_cell(std::to_string(layer.expert(entry)));
     number_cell(value_text(at(trace.expert_weight, i)));

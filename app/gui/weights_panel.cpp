@@ -121,11 +121,14 @@ std::string command_for(const OpenModel& of, const OpenModel* from) {
               : "kappascope scan" + path(of) + " -o scan";
 }
 
-void copy_table(Gui& gui, std::shared_ptr<const WeightTables> tables, std::size_t part) {
+// As it is shown: the rows that the filter leaves, in their order.
+void copy_table(Gui& gui) {
+  const WeightsPanelState& state = gui.weights;
   gui.workspace.long_jobs().add(
       "Copy weights",
-      [&gui, tables = std::move(tables), part](Progress&) -> JobQueue::Finish {
-        return [&gui, text = tab_separated(tables->parts[part].second, kMostClipboard)] {
+      [&gui, tables = state.tables, part = state.part,
+       rows = state.rows](Progress&) -> JobQueue::Finish {
+        return [&gui, text = tab_separated(tables->parts[part].second, rows, kMostClipboard)] {
           ImGui::SetClipboardText(text.c_str());
           gui.workspace.say(false, "Table copied");
         };
@@ -155,7 +158,7 @@ void draw_buttons(Gui& gui, const OpenModel& of, const OpenModel* from, bool rea
   explain("The command line that writes these tables");
   if (!read) { return; }
   next_item(ImGui::CalcTextSize("Copy table").x + 2 * ImGui::GetStyle().FramePadding.x);
-  if (ImGui::Button("Copy table###copy")) { copy_table(gui, state.tables, state.part); }
+  if (ImGui::Button("Copy table###copy")) { copy_table(gui); }
 }
 
 void choose_part(Gui& gui, const WeightTables& tables) {

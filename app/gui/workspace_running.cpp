@@ -4,6 +4,7 @@
 
 #include "app/gui/text_layout.h"
 #include "app/gui/workspace.h"
+#include "core/trace/token_bytes.h"
 
 namespace kappascope::gui {
 

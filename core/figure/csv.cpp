@@ -1,3 +1,5 @@
+#include <numeric>
+
 #include "core/error.h"
 #include "core/figure/render.h"
 #include "core/figure/text.h"
@@ -48,17 +50,24 @@ void write_csv(const Table& table, const std::filesystem::path& path) {
   file.finish();
 }
 
-std::string tab_separated(const Table& table, std::size_t most) {
-  CsvRows rows('\t', "\n");
-  put_header(rows, table);
-  rows.end_row();
-  for (std::int64_t row = 0; row < table.rows; ++row) {
-    put_row(rows, table, row);
-    rows.end_row();
-    require(rows.written().size() <= most, ExitCode::usage, {}, "the table of ",
-            count_text(table.rows), " rows is too large to copy; export it as CSV");
+std::string tab_separated(const Table& table, std::span<const std::int64_t> rows,
+                          std::size_t most) {
+  CsvRows text('\t', "\n");
+  put_header(text, table);
+  text.end_row();
+  for (const std::int64_t row : rows) {
+    put_row(text, table, row);
+    text.end_row();
+    require(text.written().size() <= most, ExitCode::usage, {}, "the table of ",
+            count_text(std::ssize(rows)), " rows is too large to copy; export it as CSV");
   }
-  return std::move(rows.written());
+  return std::move(text.written());
+}
+
+std::string tab_separated(const Table& table, std::size_t most) {
+  std::vector<std::int64_t> rows(static_cast<std::size_t>(table.rows));
+  std::iota(rows.begin(), rows.end(), std::int64_t{0});
+  return tab_separated(table, rows, most);
 }
 
 }  // namespace kappascope

@@ -29,11 +29,6 @@ Figure gate_map(Traces traces, const FigureChoices& choices, std::string_view id
   return figure;
 }
 
-double threshold(const Trace& trace, const char* name, double otherwise) {
-  const double value = number_of(meta_at(trace, "thresholds", name));
-  return std::isnan(value) ? otherwise : value;
-}
-
 }  // namespace
 
 Figure gate_sharpness(Traces traces, const FigureChoices& choices) {
@@ -42,7 +37,7 @@ Figure gate_sharpness(Traces traces, const FigureChoices& choices) {
 }
 
 Figure gate_active(Traces traces, const FigureChoices& choices) {
-  const std::string limit = number_text(threshold(*traces[0], "gate_active", 0.1));
+  const std::string limit = number_text(trace_threshold(*traces[0], "gate_active", 0.1));
   ColourScale colours;
   colours.label = "Share of gate units with |a| > " + limit;
   colours.low_note = "sparse";
@@ -52,7 +47,7 @@ Figure gate_active(Traces traces, const FigureChoices& choices) {
 }
 
 Figure gate_top16(Traces traces, const FigureChoices& choices) {
-  const std::string top = number_text(threshold(*traces[0], "gate_top", 16));
+  const std::string top = number_text(trace_threshold(*traces[0], "gate_top", 16));
   ColourScale colours;
   colours.label = "Share of the " + top + " largest |a| in the sum of |a|";
   colours.low_note = "spread out";

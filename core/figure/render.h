@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,8 +49,9 @@ inline constexpr const char* kCaptionEnding = ".caption.txt";
 // commas, quotes, control characters and % # { } ^ are \uXXXX: no field is quoted or has a line
 // break.
 void write_csv(const Table& table, const std::filesystem::path& path);
-// The same with tabs between fields and \n behind rows, as spreadsheets paste it. More than `most`
-// bytes: usage.
+// The same with tabs between fields and \n behind rows, as spreadsheets paste it: these rows, in
+// this order, or all. More than `most` bytes: usage.
+std::string tab_separated(const Table& table, std::span<const std::int64_t> rows, std::size_t most);
 std::string tab_separated(const Table& table, std::size_t most);
 
 }  // namespace kappascope

@@ -12,8 +12,10 @@
 #include "core/checkpoint/tensor.h"
 #include "core/figure/caption.h"
 #include "core/figure/text.h"
+#include "core/tokenizer/tokenizer.h"
 #include "core/trace/corpus_totals.h"
 #include "core/trace/meta.h"
+#include "core/trace/token_bytes.h"
 
 namespace kappascope {
 namespace {
@@ -118,12 +120,14 @@ std::string window_word(const Trace& trace) {
              : "";
 }
 
-// The text without tokens that are not part of it (the one that begins a document).
+// Bytes of the text, without tokens that are not part of it (the one that begins a document).
 std::string words_of(const Trace& trace, std::size_t most) {
   std::string text;
   for (std::size_t t = 0; t < trace.token_text.size() && text.size() < most; ++t) {
     const bool counted = trace.char_start.size() == trace.token_text.size();
-    if (!counted || trace.char_end[t] > trace.char_start[t]) { text += trace.token_text[t]; }
+    if (!counted || trace.char_end[t] > trace.char_start[t]) {
+      text += token_bytes(trace, std::int64_t(t));
+    }
   }
   return text;
 }
@@ -293,7 +297,7 @@ std::string run_text(const Trace& trace, std::size_t bytes) {
   const std::string text = words_of(trace, bytes + 1);
   std::size_t end = std::min(text.size(), bytes);
   while (end > 0 && end < text.size() && (text[end] & 0xC0) == 0x80) { --end; }
-  return plain_text(text.substr(0, end)) + (end < text.size() ? "…" : "");
+  return plain_text(display_text(text.substr(0, end))) + (end < text.size() ? "…" : "");
 }
 
 namespace {

@@ -38,8 +38,10 @@ ColourScale lens_probability_colours() {
 }
 
 ColourScale lens_place_colours() {
-  ColourScale colours = sequential("Rank of the token that follows", "likeliest", "unexpected");
-  colours.log = true;
+  ColourScale colours = sequential("Place of the token that follows by probability, from 1",
+                                   "likeliest", "unexpected");
+  colours.log = true;  // which rank, from 0, cannot be on
+  colours.integer = true;
   colours.low = 1;
   colours.no_value = "no token follows";
   return colours;
@@ -54,7 +56,9 @@ ColourScale margin_colours(const Trace& trace) {
   colours.unit = unit == "weight" || unit == "score" ? unit : "logits";
   colours.log = true;
   colours.low = trace.near_tie;
-  colours.under = "tie";
+  const bool sent =
+      any_intervention(trace, [](const std::string& word) { return word.starts_with("route"); });
+  colours.under = sent ? "tie, or other experts than the router's" : "tie";
   return colours;
 }
 

@@ -49,6 +49,8 @@ TokenSlot slot_of(const TraceLayer& layer, std::int64_t entry) {
     return number_of(layer.slot_part(array), entry);
   };
   TokenSlot slot;
+  slot.unknown = layer.expert(entry) >= 0 && !layer.router_finite(entry / layer.slots);
+  if (slot.unknown) { return slot; }
   slot.expert = layer.expert(entry);
   slot.kept = layer.kept(entry);
   if (slot.expert >= 0) {

@@ -20,7 +20,8 @@ struct Prediction {
 
 // One slot of the token in one layer; numbers are NaN where it was dropped or is empty.
 struct TokenSlot {
-  std::int64_t expert = -1;  // −1: empty
+  std::int64_t expert = -1;  // −1: empty, or not known
+  bool unknown = false;      // NaN or Inf weights spoilt the choice
   bool kept = false;
   double weight = kNaN, score = kNaN;  // combine weight, s
   double logit = kNaN;                 // raw router logit of the expert

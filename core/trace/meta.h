@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 
 #include "core/checkpoint/json.h"
@@ -32,6 +33,12 @@ inline double number_of(const Json* value) {
 }
 inline bool flag_is(const Json* value, bool truth) {
   return value != nullptr && value->is_boolean() && value->get<bool>() == truth;
+}
+
+// A threshold of the gate statistics, as the run recorded it ("gate_top": how many largest).
+inline double trace_threshold(const Trace& trace, const char* name, double otherwise) {
+  const double value = number_of(meta_at(trace, "thresholds", name));
+  return std::isnan(value) ? otherwise : value;
 }
 
 // Whether test(word) holds of an intervention of the run.

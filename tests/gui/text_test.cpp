@@ -97,4 +97,20 @@ GUI_TEST(the_selected_token_is_scrolled_into_sight) {
   IM_CHECK_EQ(window->Scroll.y, 0.0F);
 }
 
+GUI_TEST(the_tooltip_of_a_token_cuts_no_number) {
+  open_demo(driver);
+  driver.ctx->MouseMove("//###text/**/$$5/###token");
+  driver.ctx->SleepNoSkip(1, 0.05F);
+  const auto shown = [&] {
+    for (const ImGuiWindow* window : ImGui::GetCurrentContext()->Windows) {
+      if (window->WasActive && (window->Flags & ImGuiWindowFlags_Tooltip) != 0) { return true; }
+    }
+    return false;
+  };
+  IM_CHECK(shown());
+  const std::vector<std::string> cut = driver.cut_texts();
+  IM_CHECK(shown());
+  for (const std::string& text : cut) { IM_ERRORF("%s", text.c_str()); }
+}
+
 }  // namespace kappascope::gui::test
