@@ -254,8 +254,10 @@ Figure statistics_depth(Traces traces, const FigureChoices& choices) {
   return figure;
 }
 
-Figure routing_change(Traces traces, const FigureChoices&) {
+Figure routing_change(Traces traces, const FigureChoices& choices) {
   const Trace &reference = *traces.front(), &trace = *traces.back();
+  const std::string against =
+      choices.runs.empty() ? "the run that it is compared with" : choices.runs.front();
   Figure figure = start_figure(traces, "routing-change");
   const std::string tokens = tokens_differ_because(trace, reference);
   const std::string layers = models_differ_because(reference, trace);
@@ -268,7 +270,7 @@ Figure routing_change(Traces traces, const FigureChoices&) {
   colours.names = {"other experts", "other experts, by a near tie"};
   colours.rest = "the same experts";
   const bool all_common = std::ssize(rows) == trace.layers;
-  colours.no_value = all_common ? "not known" : "not known, or no such layer in the first run";
+  colours.no_value = all_common ? "not known" : "not known, or no such layer in " + against;
   Panel side = rate_panel("Routed otherwise", routing.share, layer_axis(trace));
   Table table;
   table.rows = trace.layers;
@@ -284,12 +286,13 @@ Figure routing_change(Traces traces, const FigureChoices&) {
     figure.panels[0].empty = !tokens.empty()   ? join_words(kTokensDiffer, " (", tokens, ")")
                              : !layers.empty() ? join_words(kLayersDiffer, " (", layers, ")")
                                                : kNoCommonLayer;
+    for (Table& one : figure.tables) { one.rows = 0; }
     return figure;
   }
   if (figure.panels[0].empty.empty()) { figure.panels.push_back(std::move(side)); }
-  figure.notes.push_back(
-      "A token is routed otherwise where the set of experts that it chose is not that of the first "
-      "run. By a near tie: there the first run's margin was so small that rounding may flip it.");
+  figure.notes.push_back(join_words(
+      "A token is routed otherwise where the set of experts that it chose is not that of ", against,
+      ". By a near tie: the margin there was so small that rounding may flip it."));
   return figure;
 }
 

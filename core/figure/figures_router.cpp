@@ -31,8 +31,10 @@ Figure loss(Traces traces, const FigureChoices& choices) {
   panel.x.name = "Token position";
   panel.x.scale = Scale::linear;
   panel.x.integer = true;
-  for (const Trace* trace : traces) {
-    if (trace->token_text != traces[0]->token_text) { panel.x.names.clear(); }
+  for (const Trace* trace : traces) {  // positions alone, of the longest
+    if (trace->token_text != traces[0]->token_text) {
+      panel.x.names.assign(static_cast<std::size_t>(longest), "");
+    }
   }
   panel.y.name = "Negative log-likelihood";
   panel.y.unit = "nats";

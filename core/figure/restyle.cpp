@@ -67,9 +67,27 @@ std::string listed(const Names& names) {
   return text + (shown.size() > 6 ? " …" : "");
 }
 
+// The runs of a caption, "d8-kappa, prose: step 4,800 · d4-kappa, prose: step 9,600", where parts
+// of a name have commas between them.
+void rename_heads(std::string& text, std::string_view name, std::string_view now) {
+  constexpr std::string_view kBetween = " · ";
+  std::string there(name);
+  for (std::size_t at = 0; (at = there.find(kBetween, at)) != there.npos;) {
+    there.replace(at, kBetween.size(), ", ");
+  }
+  for (std::size_t at = 0; at != text.npos;) {
+    if (text.compare(at, there.size() + 2, there + ": ") == 0) {
+      text.replace(at, there.size(), now);
+    }
+    const std::size_t next = text.find(kBetween, at);
+    at = next == text.npos ? text.npos : next + kBetween.size();
+  }
+}
+
 // `before`: what the entries were called when the figure was made; "" once they have a new name.
 // Names of runs may hold '=': the entry decides which one is meant.
-std::string relabel(const Names& names, std::vector<std::string>& before, const std::string& word) {
+std::string relabel(Figure& figure, const Names& names, std::vector<std::string>& before,
+                    const std::string& word) {
   bool found = false;
   for (std::size_t at = word.find('='); at != word.npos && !found; at = word.find('=', at + 1)) {
     const std::string_view name = std::string_view(word).substr(0, at);
@@ -83,6 +101,9 @@ std::string relabel(const Names& names, std::vector<std::string>& before, const 
       before[i].clear();
       found = true;
     }
+    if (!found) { continue; }
+    rename_heads(figure.subtitle, name, word.substr(at + 1));
+    for (std::string& note : figure.notes) { rename_heads(note, name, word.substr(at + 1)); }
   }
   if (found) { return ""; }
   return names.empty() ? "it has no legend"
@@ -323,7 +344,7 @@ std::vector<NotActing> restyle(Figure& figure, const FigureStyle& style) {
   for (const std::string* name : names) { before.push_back(*name); }
   if (style.words) { use_words(figure); }
   for (const std::string& word : style.labels) {
-    say("--label " + word, relabel(names, before, word));
+    say("--label " + word, relabel(figure, names, before, word));
   }
   if (!style.title.empty()) { figure.title = style.title; }
   if (!style.x_labels.empty()) { say("--xlabel", set_axis_names(figure, style.x_labels, true)); }
