@@ -88,7 +88,8 @@ std::string router_line(const Architecture& architecture) {
     line += "; selection by logits + expert_bias";
   }
   if (router.groups) {
-    line += join_words(", from the best ", router.groups->kept, " of ", router.groups->groups,
+    line += router.by_score || router.selection_bias ? "," : "; selection";
+    line += join_words(" from the best ", router.groups->kept, " of ", router.groups->groups,
                        " groups");
   }
   return line + "\n";
@@ -145,7 +146,7 @@ std::string readable(const Model& model, const std::optional<std::filesystem::pa
       router_line(architecture), kappa_input_line(architecture), finding_lines(model),  //
       "layers:      ", architecture.depth(), "\n", layer_lines(model),
       "parameters:  ", count_text(counts.total), ", active per token ",
-      count_text(std::int64_t(counts.active)), active_condition(counts), "\n", parts);
+      count_text(std::llround(counts.active)), active_condition(counts), "\n", parts);
 }
 
 Json layers_json(const Model& model) {
@@ -225,7 +226,7 @@ Json document(const Model& model, const std::optional<std::filesystem::path>& to
           {"gate_units", architecture.layers.back().gates()},
           {"parameters",
            {{"total", counts.total},
-            {"active_per_token", std::int64_t(counts.active)},
+            {"active_per_token", std::llround(counts.active)},
             {"parts", counts.parts}}},
           {"tensors_of_dtype", counts.tensors_of},
           {"unknown_fields", model.unknown_fields},

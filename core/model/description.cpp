@@ -56,8 +56,27 @@ std::string layer_kind(const LayerSpec& layer) {
   return join_words(kind, ", κ within 1/", kappa->bound, " … ", kappa->bound);
 }
 
-// Whether every expert has its own part of a weight: its first axis is the experts.
-bool is_per_expert(const Stored& row, std::int64_t experts) {
+bool is_of_kappa(Role role) {
+  return role == Role::kappa_bias || role == Role::kappa_scale || role == Role::kappa_bias_expert ||
+         role == Role::kappa_bias_residual;
+}
+
+// Whether a weight is one set of κ parameters after the other.
+bool has_slots(const Stored& row, const KappaSlots& slots) {
+  return slots.count > 0 && is_of_kappa(row.role) && row.shape.size() > 1 &&
+         row.shape[0] == slots.count;
+}
+
+// How many of the sets a token meets: that of its side, or one in each pass.
+std::int64_t slots_in_use(const Architecture& architecture) {
+  const KappaSlots& slots = architecture.kappa_slots;
+  if (!slots.side) { return std::min(slots.count, architecture.recurrence.passes); }
+  return *slots.side == KappaSide::sft && slots.sft == SftKappa::residual ? 2 : 1;
+}
+
+// Whether every expert has its own part of a weight: its first axis, behind that of the slots, is
+// the experts.
+bool is_per_expert(const Stored& row, std::int64_t experts, const KappaSlots& slots) {
   switch (row.role) {
     case Role::expert_gate:
     case Role::expert_up:
@@ -66,13 +85,11 @@ bool is_per_expert(const Stored& row, std::int64_t experts) {
     case Role::expert_up_bias:
     case Role::expert_down_bias:
       return true;
-    case Role::kappa_bias:
-    case Role::kappa_scale:
-    case Role::kappa_bias_expert:
-    case Role::kappa_bias_residual:
-      return row.layer >= 0 && !row.shape.empty() && row.shape[0] == experts;
-    default:
-      return false;
+    default: {
+      const std::size_t axis = has_slots(row, slots) ? 1 : 0;
+      return is_of_kappa(row.role) && row.layer >= 0 && row.shape.size() > axis &&
+             row.shape[axis] == experts;
+    }
   }
 }
 
@@ -86,17 +103,22 @@ ParameterCounts count_parameters(const Model& model) {
     if (row.tensor == nullptr) { continue; }
     const std::int64_t elements = row.elements();
     const MoeSpec* moe = row.layer < 0 ? nullptr : model.architecture.layers[row.layer].moe();
-    const bool shared_out = moe != nullptr && is_per_expert(row, moe->router.experts);
+    const KappaSlots& slots = model.architecture.kappa_slots;
+    const bool shared_out = moe != nullptr && is_per_expert(row, moe->router.experts, slots);
     counts.total += elements;
+    double in_use = double(elements);
+    if (has_slots(row, slots)) {
+      in_use *= double(slots_in_use(model.architecture)) / double(slots.count);
+    }
     if (shared_out) {
-      const double one = double(elements) / double(moe->router.experts);
+      const double one = in_use / double(moe->router.experts);
       counts.per_expert[row.layer] += one;
       counts.of_budgets = counts.of_budgets || moe->router.soft;
       counts.active +=
           one * (moe->router.soft ? moe->router.soft->budget : double(moe->router.slots));
     } else {
-      counts.always += double(elements);
-      counts.active += double(elements);
+      counts.always += in_use;
+      counts.active += in_use;
     }
     counts.parts[std::string(part_of(row.role))] += elements;
     for (const TensorInfo* tensor : row.tensors()) {

@@ -13,8 +13,9 @@ namespace kappascope {
 // Counted from the tensor directory; tables with their padding rows.
 struct ParameterCounts {
   std::int64_t total = 0;
-  // Per token: K of E of what every expert has its own of, all else in full; of soft routing, where
-  // the text decides how many experts run, as many as the budget k says.
+  // Per token: K of E of what every expert has its own of, of several sets of κ parameters those
+  // that act, all else in full; of soft routing, where the text decides how many experts run, as
+  // many as the budget k says.
   double active = 0;
   bool of_budgets = false;                         // `active` follows from budgets
   double always = 0;                               // parameters that no expert has for itself

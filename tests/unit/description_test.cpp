@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/tools/synthetic.h"
 #include "tests/unit/temp_folder.h"
 
@@ -31,6 +33,29 @@ TEST(Description, ParametersByPartAndPerToken) {
   const std::int64_t of_experts = experts + counts.parts.at("kappa");  // 2 of 4 run
   EXPECT_DOUBLE_EQ(counts.active, static_cast<double>(sum - of_experts / 2));
   EXPECT_EQ(counts.tensors_of.size(), 1u);
+}
+
+// Sets of κ parameters in front of the experts: those that a token meets, of the experts that it
+// runs.
+TEST(Description, SlotsOfKappaPerToken) {
+  const testing::TempFolder folder;
+  ModelSpec spec;
+  const ParameterCounts none = count_parameters(opened(folder, spec));
+  for (const std::int64_t slots : {1, 2, 3}) {
+    for (const std::int64_t passes : {1, 2}) {
+      const testing::TempFolder other;
+      ModelSpec with = spec;
+      with.passes = passes;
+      for (const char* layer : {"1", "2"}) {
+        const std::string head = std::string("transformer.h.") + layer + ".mlp.experts.";
+        with.reshape[head + "kappa_bias"] = with.reshape[head + "kappa_scale"] = {slots, 4, 128};
+      }
+      const ParameterCounts counts = count_parameters(opened(other, with));
+      const std::int64_t met = std::min(slots, passes), one = 2 * 2 * 4 * 128;
+      EXPECT_EQ(counts.total, none.total + (slots - 1) * one);
+      EXPECT_DOUBLE_EQ(counts.active, none.active + double((met - 1) * one) / 2);
+    }
+  }
 }
 
 TEST(Description, LayersAlikeAreOneRange) {
