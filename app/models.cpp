@@ -32,7 +32,10 @@ void describe_by_config(ListedModel& model) {
   try {
     const std::string file = (model.folder / "config.json").string();
     config = parse_json(read_text_file(file, kMetaLimit), file, NotFinite::numbers);
-  } catch (const Error&) { return; }
+  } catch (const Error& error) {
+    model.experts = error.code() == ExitCode::damaged;  // it may have some: it is listed
+    return;
+  }
   if (!config.is_object()) { return; }
   const auto type = config.find("model_type");
   if (type != config.end() && type->is_string()) { model.family = type->get<std::string>(); }
@@ -82,13 +85,21 @@ void examine(ListedModel& model) {
   }
 }
 
+// Whether a word of the command line means that snapshot.
+bool opens(const std::string& word, const fs::path& snapshot) {
+  try {
+    std::error_code gone;
+    return fs::equivalent(resolve_model(word), snapshot, gone);
+  } catch (const Error&) { return false; }
+}
+
 void add_hub_models(ModelPlace& place) {
   for (const HubRepository& repository : hub_repositories(place.folder)) {
     for (const fs::path& snapshot : repository.snapshots) {
       ListedModel& model = place.models.emplace_back();
-      const bool first = snapshot == repository.snapshots.front();
-      model.name = repository.repository + (first ? "" : "@" + snapshot.filename().string());
-      model.open_as = model.name;
+      model.name = repository.repository;
+      if (!opens(model.name, snapshot)) { model.name += "@" + snapshot.filename().string(); }
+      model.open_as = opens(model.name, snapshot) ? model.name : snapshot.string();
       model.folder = snapshot;
       examine(model);
     }

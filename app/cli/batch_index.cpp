@@ -23,12 +23,33 @@ constexpr std::size_t kLongestStem = 200;  // bytes; names of files end at 255
 constexpr std::size_t kLeastDigits = 3;
 constexpr std::array<std::string_view, 3> kStatusNames{"pending", "done", "failed"};
 
-// In quotes where they are needed: a folder's name is to be used as it is.
+// Signs at the front that make a spreadsheet run a field, and the one that says that it began so.
+constexpr std::string_view kHeldBack = "=+-@\t\r\\";
+const std::string kHeld = "\\u00";
+
+// In quotes where they are needed: a folder's name is to be used as it is. "=2" is "\u003d2".
 std::string csv_text(std::string_view text) {
-  if (text.find_first_of(",\"\r\n") == std::string_view::npos) { return std::string(text); }
-  std::string field = "\"";
+  std::string begin;
+  if (!text.empty() && kHeldBack.find(text[0]) != std::string_view::npos) {
+    begin = kHeld + hex_text(text.substr(0, 1));
+    text.remove_prefix(1);
+  }
+  if (text.find_first_of(",\"\r\n") == std::string_view::npos) { return begin + std::string(text); }
+  std::string field = '"' + begin;
   for (const char unit : text) { field += unit == '"' ? "\"\"" : std::string(1, unit); }
   return field + '"';
+}
+
+// The text that csv_text() wrote as this field.
+std::string text_of_field(std::string field) {
+  const std::size_t begin = kHeld.size(), end = begin + 2;
+  unsigned char sign = 0;
+  const char* const first = field.data() + begin;
+  if (!field.starts_with(kHeld) || field.size() < end ||
+      std::from_chars(first, first + 2, sign, 16).ptr != first + 2) {
+    return field;
+  }
+  return static_cast<char>(sign) + field.substr(end);
 }
 
 std::string csv_of(const std::vector<IndexRow>& rows) {
@@ -53,7 +74,8 @@ std::vector<IndexRow> rows_of(const std::string& text) {
     if (status == kStatusNames.end()) {
       continue;  // the header, or edited by hand
     }
-    IndexRow row{fields[0], fields[1], -1, fields[3], {}, fields[5]};
+    IndexRow row{text_of_field(fields[0]), text_of_field(fields[1]), -1, fields[3], {},
+                 text_of_field(fields[5])};
     std::from_chars(fields[2].data(), fields[2].data() + fields[2].size(), row.tokens);
     row.status = TextStatus(status - kStatusNames.begin());
     rows.push_back(std::move(row));

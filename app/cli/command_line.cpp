@@ -76,6 +76,10 @@ bool parse_words(CLI::App& app, const std::vector<std::string>& words, WordsOf w
   std::vector<std::string> reversed(words.rbegin(), words.rend());  // CLI11 pops from the back
   try {
     app.parse(reversed);
+    // An empty name is a variable of the shell that is not set: not a wish for no folder.
+    const CLI::Option* const output = app.get_option_no_throw("--output");
+    require(output == nullptr || output->count() == 0 || !output->as<std::string>().empty(),
+            ExitCode::usage, {}, app.get_name(), ": -o: expected a name, found ''");
     whose == WordsOf::window ? confine_window() : confine(app);
     return true;
   } catch (const CLI::CallForHelp&) {

@@ -51,18 +51,16 @@ std::string holder_of(const fs::path& staging) {
   return line.empty() ? "" : " (" + line + ")";
 }
 
-// The first and last 4 KiB of a text file are enough to tell whether we wrote it.
-bool ends_hold(const fs::path& path, std::string_view mark) {
-  constexpr std::streamoff kEnd = 4096;
-  std::ifstream in(path, std::ios::binary | std::ios::ate);
-  const std::streamoff size = in.tellg();
-  for (const std::streamoff at : {std::streamoff(0), std::max<std::streamoff>(0, size - kEnd)}) {
-    std::string text(kEnd, '\0');
-    in.clear();
-    in.seekg(at);
-    in.read(text.data(), kEnd);
-    text.resize(std::size_t(in.gcount()));
+// Whether a file holds this mark of ours, anywhere in it.
+bool holds(const fs::path& path, std::string_view mark) {
+  constexpr std::size_t kPart = 1 << 16;
+  std::ifstream in(path, std::ios::binary);
+  std::string text, part(kPart, '\0');
+  while (in) {
+    in.read(part.data(), std::streamsize(kPart));
+    text.append(part, 0, std::size_t(in.gcount()));
     if (text.find(mark) != std::string::npos) { return true; }
+    text.erase(0, text.size() - std::min(text.size(), mark.size()));  // it may be cut in two
   }
   return false;
 }
@@ -92,16 +90,20 @@ bool is_ours(const fs::path& path, const fs::path& staged) {
   const std::string name = path.filename().string();
   if (name == kTraceFile) { return archive_has_schema(path, "kappascope.trace/"); }
   if (name == kModelFile) { return archive_has_schema(path, "kappascope.model/"); }
-  if (name == kTokensFile) { return ends_hold(path, "token_id"); }
-  if (name == kRoutingFile) { return ends_hold(path, "expert_kept"); }
-  if (name == kSummaryFile) { return ends_hold(path, kSummarySchema); }
-  if (name == kBatchFile) { return ends_hold(path, kBatchSchema); }
+  if (name == kTokensFile) { return first_line(path).starts_with(kTokensHeader); }
+  if (name == kRoutingFile) { return first_line(path).starts_with(kRoutingHeader); }
   if (name == kIndexFile) { return first_line(path).starts_with(kIndexHeader); }
   if (name == kScoreCsv) { return first_line(path).starts_with(kScoreHeader); }
   if (name == kStatsCsv) { return first_line(path).starts_with(kStatsHeader); }
-  // A figure says who made it; its numbers have the columns that we are about to write.
-  if (path.extension() == ".csv") { return first_line(path) == first_line(staged); }
-  return ends_hold(path, "kappascope");
+  const std::string end = path.extension().string();
+  // The numbers of a figure have the columns that we are about to write.
+  if (end == ".csv") { return first_line(path) == first_line(staged); }
+  // Whatever else we write says so: keys, ids, chunks and comments of our own.
+  return holds(path, end == ".json"   ? "\"schema\": \"kappascope."
+                     : end == ".svg"  ? "=\"kappascope-"
+                     : end == ".png"  ? "kaPskappascope"
+                     : end == ".html" ? "content=\"kappascope "
+                                      : "% kappascope\n");
 }
 
 }  // namespace

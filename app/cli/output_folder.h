@@ -69,6 +69,8 @@ class OutputFolder {
 inline constexpr const char* kTokensFile = "tokens.csv";
 inline constexpr const char* kRoutingFile = "routing.csv";
 inline constexpr const char* kSummaryFile = "summary.json";
+inline constexpr const char* kTokensHeader = "document,token,token_id,";
+inline constexpr const char* kRoutingHeader = "document,layer,pass,token,slot,token_id,expert,";
 inline constexpr const char* kScoreCsv = "score.csv";
 inline constexpr const char* kScoreHeader = "task,example,line,gold,";  // then columns of options
 inline constexpr const char* kStatsHeader = "layer,pass,expert,assigned,kept,first_choice,load,";

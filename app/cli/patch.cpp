@@ -300,10 +300,11 @@ class PatchSweep {
       const auto& [spot, change] = places[i];
       std::string layer = std::to_string(trace.layer_index[spot.first]);
       if (passes) { layer += join_words(", pass ", trace.pass_index[spot.first]); }
-      rows.push_back(
-          {layer, std::to_string(spot.second), trace.token_text[spot.second], cell(change)});
+      rows.push_back({layer, std::to_string(spot.second), printable(trace.token_text[spot.second]),
+                      cell(change)});
     }
-    return join_words("log p of ", shown_.empty() ? join_words("token ", id_) : "'" + shown_ + "'",
+    return join_words("log p of ",
+                      shown_.empty() ? join_words("token ", id_) : "'" + printable(shown_) + "'",
                       " after token ", at_, ": ", cell(base_), " nats; patched from ",
                       printable(options_.from), ", ", most, " of ", places.size(), " places:\n") +
            text_table(rows);

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "app/cli/effect.h"
 #include "app/cli/output_folder.h"
 #include "core/error.h"
 #include "core/stats/layer_statistics.h"
@@ -79,11 +80,24 @@ std::vector<std::string> trace_warnings(const Trace& trace, const std::vector<La
 std::string older_files(const std::filesystem::path& folder,
                         const std::vector<std::string>& written) {
   std::string older;
-  for (const char* name : {kTraceFile, kTokensFile, kRoutingFile, kSummaryFile}) {
+  const std::string unedited = join_words(kAgainstFolder, "/", kTraceFile);
+  for (const char* name : {kTraceFile, kTokensFile, kRoutingFile, kSummaryFile, kEffectJson,
+                           kEffectCsv, unedited.c_str()}) {
     const bool of_this = std::find(written.begin(), written.end(), name) != written.end();
     if (!of_this && std::filesystem::exists(folder / name)) {
       older += join_words(older.empty() ? "" : ", ", name);
     }
+  }
+  const std::filesystem::path figures = folder / kFiguresFolder;
+  std::error_code none;
+  std::int64_t drawn = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(figures, none)) {
+    const std::string name = join_words(kFiguresFolder, "/", entry.path().filename().string());
+    drawn += std::find(written.begin(), written.end(), name) == written.end();
+  }
+  if (drawn > 0) {
+    older += join_words(older.empty() ? "" : ", ", drawn, drawn == 1 ? " file" : " files", " in ",
+                        kFiguresFolder, "/");
   }
   return older.empty() ? "" : older + " there: of an earlier run";
 }

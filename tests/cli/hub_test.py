@@ -224,6 +224,21 @@ class CacheTest(HubCase):
         self.assertIn('not supported: ', rows['org/other'])
         self.assertNotIn('org/dense', rows)
         self.assertIn('1 model that is no mixture of experts (--json', out)
+        # What the short name does not open is called by its snapshot, or by its folder.
+        (model / CONFIG).write_text(json.dumps(config))
+        self.make_snapshot('org/two', 'aaaa', model, ref='')
+        self.make_snapshot('org/two', 'bbbb', model, ref='')
+        self.make_snapshot('org/gone', 'aaaa', model)
+        (self.cache / 'models--org--gone' / 'refs' / 'main').write_text('2222')
+        self.make_snapshot('lonely', 'aaaa', model)
+        cut = self.make_snapshot('org/cut', 'aaaa', model)
+        (cut / CONFIG).unlink()
+        (cut / CONFIG).write_text('{"model_type": "mel')
+        listed = {entry['name']: entry for entry in json.loads(self.run_program('models', '--json')[0])}
+        for name in ('org/two@aaaa', 'org/two@bbbb', 'org/gone@aaaa', 'lonely@aaaa'):
+            self.assertTrue(listed[name]['supported'], name)
+            self.run_program('info', listed[name]['open_as'])
+        self.assertIn('invalid JSON', self.run_program('models')[0])
         # Another base folder, and a cache that cannot be read.
         base = self.environment | {'NANOCHAT_BASE_DIR': str(self.folder / 'base')}
         self.assertNotIn('chatsft', self.run_program('models', env=base)[0])

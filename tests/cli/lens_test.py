@@ -102,6 +102,9 @@ class LensTest(Case):
         again = json.loads(self.run_program(*sweep, '-o', out, '--resume')[0])
         self.assertEqual(again['places'], found['places'])
         self.run_program(*sweep, '-o', out, '--resume', '--token', ' x', code=5)
+        # A line break is a token as others are: it neither ends the line nor the row of the table.
+        shown = self.run_program(*sweep[:-1], '-o', self.folder / 'line', '--token', '\n', '--layers', '3')[0]
+        self.assertIn(r"log p of '\x0a'", shown)
         self.assertIn('it would be replaced', self.run_program(*sweep, '-o', self.folder / 'a', code=2)[1])
         # Results of places that this sweep has not, of a stranger or of more layers, count for nothing.
         log[4:] = ['{"row": 7, "token": 0, "logprob": -1}', '{"row": 0, "token": 99999, "logprob": -1}']

@@ -42,6 +42,9 @@ class FilesTest(Case):
         self.assertNotIn('earlier', self.run_into(out, '-p', 'The sea')[1])
         said = self.run_into(out, '-p', 'The sand', '--format', 'csv')[1]
         self.assertIn('trace.npz, summary.json there: of an earlier run', said)
+        self.run_into(out, '-p', 'The sand', '--against', 'off', '--figures', 'loss')
+        said = self.run_into(out, '-p', 'The sea')[1]
+        self.assertIn('effect.json, effect.csv, against/trace.npz, 1 file in figures/ there: of an earlier', said)
 
     def test_figures(self):
         out = self.folder / 'out'
@@ -83,6 +86,18 @@ class FilesTest(Case):
             with self.subTest(words=words):
                 self.run_program('plot', *words, '-o', self.folder / 'no', code=code)
                 self.assertFalse((self.folder / 'no').exists())
+
+    def test_plot_of_other_texts_and_models(self):
+        a, b, out = self.folder / 'a', self.folder / 'b', self.folder / 'out'
+        self.run_into(a, '-p', 'The tide went out.')
+        self.run_program('run', SOURCE / 'assets' / 'd4-kappa', '-p', 'The sea', '-o', b, '--figures', 'none')
+        self.run_program('plot', a, b, '--figures', 'loss', '--tokens', '1-3',
+                         '--label', 'd8-kappa · “The tide went out.”=ours', '-o', out, '--figure-format', 'svg,csv')
+        picture = (out / 'loss-tokens1-3.svg').read_text()
+        self.assertIn('ours: step ', picture)
+        self.assertNotIn('d8-kappa, “The tide went out.”: ', picture)
+        with open(out / 'loss-tokens1-3-d8-kappa-The-tide-went-out.csv', newline='', encoding='utf-8') as file:
+            self.assertEqual([row['token'] for row in csv.DictReader(file)], ['1', '2', '3'])
 
     def test_without_output_folder(self):
         table = self.run_program('run', MODEL, '-p', 'The tide', env=os.environ | {'TMPDIR': str(self.folder)})[0]
@@ -174,6 +189,23 @@ class FilesTest(Case):
                 self.assertEqual(files_under(out), [name])
                 self.assertEqual((out / name).read_text(), 'mine')
                 (out / name).unlink()
+        # What only speaks of us, or has a column of the same name, is not ours.
+        (out / 'figures').mkdir()
+        for name, text in (('tokens.csv', 'token_id,label\n1,my own\n'), ('routing.csv', 'expert_kept\n1\n'),
+                           ('summary.json', '{"made with": "kappascope.summary/1"}'),
+                           *((f'figures/loss.{end}', 'my plot of kappascope numbers')
+                             for end in ('svg', 'pdf', 'eps', 'png', 'csv'))):
+            with self.subTest(name=name):
+                (out / name).write_text(text)
+                words = ('--figures', 'loss', '--figure-format', 'svg,pdf,eps,png,csv')
+                self.assertIn(name, self.run_into(out, '-p', 'a', *words, code=5)[1])
+                self.assertEqual((out / name).read_text(), text)
+                (out / name).unlink()
+        words = ('-p', 'a', '--figures', 'loss', '--figure-format', 'svg,pdf,eps,png,csv')
+        for _ in range(2):
+            self.run_into(out, *words)
+        shutil.rmtree(out)
+        out.mkdir()
         (out / 'trace.npz').write_text('mine')
         self.run_into(out, '-p', 'a', '--force')
         self.run_into(out, '-p', 'a')
@@ -181,6 +213,11 @@ class FilesTest(Case):
         shutil.rmtree(out)
         (out / 'tokens.csv').mkdir(parents=True)
         self.assertIn('folder', self.run_into(out, '-p', 'a', '--force', code=5)[1])
+
+    def test_an_empty_name_of_a_folder_is_none(self):
+        for verb in ('run', 'plot', 'compare', 'scan'):
+            err = self.run_program(verb, MODEL, '-o', '', code=2)[1]
+            self.assertIn("-o: expected a name, found ''", err)
 
     def test_places_that_cannot_be(self):
         (self.folder / 'file').write_text('x')
