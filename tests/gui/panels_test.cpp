@@ -6,7 +6,6 @@
 #include <thread>
 
 #include "app/gui/panels.h"
-#include "app/gui/session.h"
 #include "core/trace/token_contexts.h"
 #include "tests/gui/demo_window.h"
 #include "tests/tools/synthetic.h"
@@ -222,19 +221,6 @@ TEST(Panels, TheCardOfAnExpertHasItsPlacesInACorpus) {
   window.gui().focus = "expert";
   window.settle();
   EXPECT_EQ(window.errors(), 0);
-}
-
-TEST(Panels, AnOfferedSessionSaysWhatIsInIt) {
-  NullWindow window;
-  open_demo(window, 2);
-  const fs::path file = window.folder() / "session.json";
-  save_session(window.gui(), file);
-  EXPECT_EQ(session_summary(file), "2 traces");
-  window.workspace().open(kSource / "assets" / "d8-kappa");
-  window.workspace().next_run.text = "Once";
-  window.settle();
-  save_session(window.gui(), file);
-  EXPECT_EQ(session_summary(file), "d8-kappa, 2 traces, a text");
 }
 
 TEST(Panels, FollowOneSelection) {

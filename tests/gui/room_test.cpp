@@ -124,6 +124,19 @@ ImGuiTableColumn* column_called(const std::string& name) {
   return nullptr;
 }
 
+TEST(Room, AnOfferedSessionSaysWhatIsInIt) {
+  NullWindow window;
+  open_demo(window, 2);
+  const std::filesystem::path file = window.folder() / "session.json";
+  save_session(window.gui(), file);
+  EXPECT_EQ(session_summary(file), "2 traces");
+  window.workspace().open(kSource / "assets" / "d8-kappa");
+  window.workspace().next_run.text = "Once";
+  window.settle();
+  save_session(window.gui(), file);
+  EXPECT_EQ(session_summary(file), "d8-kappa, 2 traces, a text");
+}
+
 TEST(Room, ASessionKeepsTheWidthsOfColumns) {
   const std::filesystem::path file =
       std::filesystem::temp_directory_path() / join_words("kappascope-", getpid(), ".json");

@@ -18,9 +18,9 @@ inline constexpr std::int64_t kSizes[] = {1, 7, 31, 33, 64, 130};
 
 inline std::vector<float> normal(std::size_t size, std::uint32_t seed, float deviation = 1) {
   std::mt19937 generator(seed);
-  std::normal_distribution<float> distribution(0, deviation);
+  std::normal_distribution<float> distribution;  // its own deviation may not be 0
   std::vector<float> values(size);
-  for (float& value : values) { value = distribution(generator); }
+  for (float& value : values) { value = deviation * distribution(generator); }
   return values;
 }
 

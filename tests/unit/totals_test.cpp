@@ -13,6 +13,7 @@
 #include "core/stats/router.h"
 #include "core/trace/byte_archive.h"
 #include "core/trace/corpus_totals.h"
+#include "tests/unit/expect_error.h"
 
 namespace kappascope {
 namespace {
@@ -359,29 +360,27 @@ TEST(ScoreSketch, RefusesLevelsThatAreTooFull) {
   EXPECT_TRUE(write(values));
 }
 
-// Every prefix of the bytes of totals, and lengths that lie.
+// Every prefix of the bytes, by itself, so that a byte too many is seen; and lengths that lie.
 TEST(ByteReader, RefusesBytesThatEndTooSoon) {
   CorpusTotals totals = totals_of_one_row();
   totals.domains = {"web"};
   totals.rows[0].contexts.add(2, context_of(1, 7, 2));
   ByteWriter writer;
   writer(totals);
+  int cut = 0;
   for (std::size_t size = 0; size < writer.bytes.size(); size += 3) {
-    // Of its own, so that a byte too many is seen.
     const std::vector<std::byte> part(writer.bytes.begin(), writer.bytes.begin() + long(size));
     CorpusTotals read;
     ByteReader reader(part, "file");
-    try {
-      reader(read);
-      ADD_FAILURE() << size;
-    } catch (const Error& error) {
-      unsigned long at = 0, found = 0;
-      const int read = std::sscanf(
-          error.what(), "file: offset %lu: truncated; expected %*u bytes, found %lu", &at, &found);
-      EXPECT_EQ(read, 2) << error.what();
-      EXPECT_EQ(at + found, size) << error.what();
-    }
+    const std::string line = testing::error_of([&] { reader(read); });
+    EXPECT_TRUE(line.starts_with("3 file: offset ")) << line;
+    unsigned long at = 0, found = 0;
+    const char* const form = "3 file: offset %lu: truncated; expected %*u bytes, found %lu";
+    const int numbers = std::sscanf(line.c_str(), form, &at, &found);
+    EXPECT_TRUE(numbers < 2 || at + found == size) << line;
+    cut += numbers == 2;
   }
+  EXPECT_GT(cut, 10);  // the others are lists that are too long
   CorpusTotals whole = read_back(totals);
   EXPECT_TRUE(whole.consistent());
   EXPECT_EQ(whole.rows[0].contexts.of_expert, totals.rows[0].contexts.of_expert);
@@ -391,7 +390,7 @@ TEST(ByteReader, RefusesBytesThatEndTooSoon) {
   EXPECT_FALSE(other.consistent());
   whole.rows[0].choices.kept.pop_back();
   EXPECT_FALSE(whole.consistent());
-  std::vector<std::byte> huge(16, std::byte{0x7f});
+  const std::vector<std::byte> huge(16, std::byte{0x7f});
   std::vector<double> values;
   ByteReader reader(huge, "file");
   EXPECT_THROW(reader(values), Error);
