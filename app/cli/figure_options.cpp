@@ -32,9 +32,7 @@ std::vector<FigureFormat> parsed_formats(const std::string& text) {
 }  // namespace
 
 void FigureOptions::add_to(CLI::App& app, const std::set<std::string_view>& without) {
-  app.add_option(
-         "--figures", ids,
-         "all, none, or ids of figures: loss,kappa-depth; none for several texts unless given")
+  app.add_option("--figures", ids, "all, none, or ids of figures: loss,kappa-depth")
       ->capture_default_str();
   if (!without.contains("figure-format")) {
     app.add_option("--figure-format", formats, "any of svg, pdf, eps, png, csv")

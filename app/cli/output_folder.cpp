@@ -90,6 +90,7 @@ bool is_ours(const fs::path& path, const fs::path& staged) {
   const std::string name = path.filename().string();
   if (name == kTraceFile) { return archive_has_schema(path, "kappascope.trace/"); }
   if (name == kModelFile) { return archive_has_schema(path, "kappascope.model/"); }
+  if (name == kStatsFile) { return archive_has_schema(path, "kappascope.stats/"); }
   if (name == kTokensFile) { return first_line(path).starts_with(kTokensHeader); }
   if (name == kRoutingFile) { return first_line(path).starts_with(kRoutingHeader); }
   if (name == kIndexFile) { return first_line(path).starts_with(kIndexHeader); }

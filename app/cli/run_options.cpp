@@ -67,6 +67,8 @@ void RunOptions::add_to(CLI::App& app) {
       ->check(CLI::IsMember({"assistant"}));
   app.add_flag("--window", window, "run a text longer than sequence_len in overlapping chunks");
   add_files_to(app, "only the table is printed");
+  CLI::Option* const figure_ids = app.get_option("--figures");
+  figure_ids->description(figure_ids->get_description() + "; none for several texts unless given");
   app.add_option(
          "--record", record,
          "summary; gates: every gate unit too; outputs: those of MoE layers too, for --patch")
