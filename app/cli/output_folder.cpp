@@ -103,6 +103,7 @@ bool is_ours(const fs::path& path, const fs::path& staged) {
   return holds(path, end == ".json"   ? "\"schema\": \"kappascope."
                      : end == ".svg"  ? "=\"kappascope-"
                      : end == ".png"  ? "kaPskappascope"
+                     : end == ".txt"  ? "\nDrawn by kappascope.\n"
                      : end == ".html" ? "content=\"kappascope "
                                       : "% kappascope\n");
 }

@@ -79,7 +79,7 @@ class Compared(unittest.TestCase):
             arrays["expert_index"] = (arrays["expert_index"] + 1) % 8
         runs = [self.run_of("a", n_layer=8), self.run_of("near", others, n_layer=8)]
         said = words_of(self.run_program("compare", *runs) / "figures" / "routing-change.svg")
-        self.assertIn("By a near tie: there the first run's margin was so small", said)
+        self.assertIn("By a near tie: the margin there was so small", said)
 
     def test_near_ties_differ_from_the_same_in_grey(self):
         def others(arrays):
@@ -102,7 +102,7 @@ class Compared(unittest.TestCase):
         def later(arrays):
             arrays["layer_index"] = arrays["layer_index"] + np.int32(by)
         for by, says in ((20, "no layer with experts was recorded in both runs"),
-                         (2, "not known, or no such layer in the first run")):
+                         (2, "not known, or no such layer in first2")):
             first, other = (self.run_of(f"{name}{by}", change, n_layer=32)
                             for name, change in (("first", lambda arrays: None), ("later", later)))
             (other / "model.npz").unlink()
