@@ -234,15 +234,16 @@ ImGuiKeyChord on_keypad(ImGuiKeyChord chord) {
   }
 }
 
-// Also from within a text field, which would take Ctrl+Enter and arrow keys for itself.
+// Also from within a text field, which would take Ctrl+Enter for itself and owns arrow keys.
 bool pressed(ImGuiKeyChord chord) {
   constexpr ImGuiInputFlags kOver = ImGuiInputFlags_RouteGlobal | ImGuiInputFlags_RouteOverFocused;
   const ImGuiKeyChord other = on_keypad(chord);
   const auto key = ImGuiKey(chord & ~ImGuiMod_Mask_);
-  const bool arrow = (key >= ImGuiKey_LeftArrow && key <= ImGuiKey_PageDown) &&
-                     (chord & (ImGuiMod_Ctrl | ImGuiMod_Alt)) != 0;
+  const bool owned = ImGui::GetIO().WantTextInput && key >= ImGuiKey_LeftArrow &&
+                     key <= ImGuiKey_PageDown && (chord & ImGuiMod_Mask_) != 0;
+  if (owned) { return ImGui::IsKeyChordPressed(chord, ImGuiInputFlags_None, ImGuiKeyOwner_Any); }
   const ImGuiInputFlags flags =
-      key == ImGuiKey_Enter || arrow ? kOver | ImGuiInputFlags_RouteOverActive : kOver;
+      key == ImGuiKey_Enter ? kOver | ImGuiInputFlags_RouteOverActive : kOver;
   return ImGui::Shortcut(chord, flags) || (other && ImGui::Shortcut(other, flags));
 }
 

@@ -126,9 +126,12 @@ void copy_table(Gui& gui) {
   const WeightsPanelState& state = gui.weights;
   gui.workspace.long_jobs().add(
       "Copy weights",
-      [&gui, tables = state.tables, part = state.part,
-       rows = state.rows](Progress&) -> JobQueue::Finish {
-        return [&gui, text = tab_separated(tables->parts[part].second, rows, kMostClipboard)] {
+      [&gui, tables = state.tables, part = state.part, filter = state.filter, column = state.column,
+       descending = state.descending](Progress&) -> JobQueue::Finish {
+        const Table& table = tables->parts[part].second;
+        const auto rows =
+            ordered_rows(table, filter, std::min(column, table.columns.size() - 1), descending);
+        return [&gui, text = tab_separated(table, rows, kMostClipboard)] {
           ImGui::SetClipboardText(text.c_str());
           gui.workspace.say(false, "Table copied");
         };

@@ -97,6 +97,27 @@ GUI_TEST(the_selected_token_is_scrolled_into_sight) {
   IM_CHECK_EQ(window->Scroll.y, 0.0F);
 }
 
+GUI_TEST(layers_and_steps_go_by_keys_from_the_text_field) {
+  open_demo(driver);
+  Workspace& workspace = driver.workspace();
+  driver.ctx->ItemClick("//###text/**/###token");
+  const Subject before = workspace.selection();
+  driver.ctx->ItemClick("//###text/**/###input");
+  driver.ctx->KeyChars("two words");
+  driver.ctx->KeyPress(ImGuiMod_Ctrl | ImGuiKey_UpArrow);
+  IM_CHECK_EQ(workspace.selection().row, before.row + 1);
+  driver.ctx->KeyPress(ImGuiMod_Ctrl | ImGuiKey_DownArrow);
+  IM_CHECK_EQ(workspace.selection().row, before.row);
+  driver.ctx->KeyPress(ImGuiMod_Ctrl | ImGuiKey_PageDown);
+  IM_CHECK_NE(workspace.selection().expert, before.expert);
+  const Subject after = workspace.selection();
+  driver.ctx->KeyPress(ImGuiMod_Alt | ImGuiKey_LeftArrow);
+  IM_CHECK(!(workspace.selection() == after));
+  driver.ctx->KeyPress(ImGuiMod_Alt | ImGuiKey_RightArrow);
+  IM_CHECK(workspace.selection() == after);
+  IM_CHECK_STR_EQ(workspace.next_run.text.c_str(), "two words");
+}
+
 GUI_TEST(the_tooltip_of_a_token_cuts_no_number) {
   open_demo(driver);
   driver.ctx->MouseMove("//###text/**/$$5/###token");
