@@ -29,9 +29,7 @@ void draw_header(Gui& gui, const Trace& trace, const TokenCard& card) {
   key_value(theme, "Bytes", card.bytes_hex.empty() ? "–" : spaced_hex(card.bytes_hex));
   key_value(theme, "Characters",
             card.char_start < 0 ? "– (added in front of the text)"
-            : card.char_end <= card.char_start + 1
-                ? count_text(card.char_start)
-                : count_text(card.char_start) + "–" + count_text(card.char_end - 1));
+                                : characters_text(card.char_start, card.char_end));
   if (card.generated) { key_value(theme, "Phase", *card.generated ? "generated" : "prompt"); }
   if (card.assistant) { key_value(theme, "Assistant's", *card.assistant ? "yes" : "no"); }
   key_value(theme, "NLL", value_text(card.nll, "nats"), "−ln p(this token | those before it)");

@@ -51,10 +51,7 @@ void draw_rows(Gui& gui, const Trace& trace, std::int64_t t) {
   const auto i = static_cast<std::size_t>(t);
   row(theme, "bytes",
       trace.token_bytes_hex[i].empty() ? "–" : spaced_hex(trace.token_bytes_hex[i]));
-  row(theme, "characters",
-      trace.char_start[i] < 0
-          ? "–"
-          : count_text(trace.char_start[i]) + "–" + count_text(trace.char_end[i]));
+  row(theme, "characters", characters_text(trace.char_start[i], trace.char_end[i]));
   row(theme, "NLL", value_text(at(trace.nll, t), "nats"));
   const std::int64_t rank = trace.target_rank.empty() ? -1 : trace.target_rank[i];
   row(theme, "rank", rank < 0 ? "–" : count_text(rank) + (rank == 0 ? " (the most probable)" : ""));
@@ -106,6 +103,11 @@ void draw_layer(const Theme& theme, const Trace& trace, std::int64_t row_of_trac
 }
 
 }  // namespace
+
+std::string characters_text(std::int64_t start, std::int64_t end) {
+  if (start < 0 || end <= start) { return "–"; }
+  return count_text(start) + (end - start > 1 ? "–" + count_text(end - 1) : "");
+}
 
 std::string spaced_hex(const std::string& digits) {
   constexpr std::size_t kMost = 2 * 24;

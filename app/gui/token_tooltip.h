@@ -15,6 +15,8 @@ struct Gui;
 
 // Why token t does not look as it should, for a person; "" when it does.
 std::string token_note(const Trace& trace, std::int64_t t, const Fonts& fonts);
+// Characters [start, end) of the text, the first and the last: "57–60"; "–": none of them.
+std::string characters_text(std::int64_t start, std::int64_t end);
 // Two digits a byte with spaces between; the first 24 bytes.
 std::string spaced_hex(const std::string& digits);
 
