@@ -138,6 +138,11 @@ class AblateTest(Case):
             with open(out / 'ablation.csv', newline='') as file:
                 rows = list(csv.DictReader(file))
             self.assertEqual([float(row['delta_nll']) for row in rows], changes)
+            for row, expert in zip(rows, found['experts'], strict=True):
+                at = trace['layer_index'].tolist().index(expert['layer'])
+                chosen = trace['expert_index'][at] == expert['expert']
+                self.assertEqual(int(row['assigned']), chosen.sum())
+                self.assertEqual(int(row['kept']), (chosen & (trace['expert_kept'][at] != 0)).sum())
 
     def test_killed_and_resumed(self):
         """What was measured is kept whatever ends the process, and the end is that of one sweep."""

@@ -45,6 +45,8 @@ class Stats(CorpusMaker, ContextChecks, NumberChecks, Case):
         summary = json.loads((out / 'stats.json').read_text())
         np.testing.assert_allclose(summary['bits_per_byte'],
                                    np.nansum(nll) / np.log(2) / ours['bytes_counted'], **ROUNDING)
+        self.assertLess(summary['nll_interval']['low'], np.nanmean(nll))
+        self.assertGreater(summary['nll_interval']['high'], np.nanmean(nll))
         for row in range(rows):
             self.check_row(row, experts, ours, traces)
         self.check_kappa(out, ours, traces)
