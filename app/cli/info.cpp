@@ -1,5 +1,6 @@
 // `kappascope info`: what a checkpoint is, from its headers alone.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <utility>
 

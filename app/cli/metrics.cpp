@@ -57,8 +57,7 @@ int metrics_verb(const Arguments& arguments) {
   app.footer("\nExamples:\n  kappascope metrics\n  kappascope metrics gate_kz_rms");
   std::string id;
   app.add_option("ID", id,
-                 "name of a quantity: an array, a column or a key; all names "
-                 "without one");
+                 "name of a quantity: an array, a column or a key; all names without one");
   if (!parse_words(app, arguments.words)) { return int(ExitCode::ok); }
   if (id.empty()) {
     std::string text;

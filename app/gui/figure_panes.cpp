@@ -24,7 +24,8 @@ constexpr float kShape = 1.5F;      // width over height of a figure that is eas
 // One figure of the panel.
 struct Pane {
   ShownTrace of;
-  std::string name;                              // above it; "": it is alone
+  std::string name;                              // the run's; "": it is alone
+  std::string part;                              // of which layer and expert, behind the name
   std::shared_ptr<const PreparedFigure> figure;  // null: being made
   FigureViewState* view = nullptr;
 };
@@ -76,17 +77,17 @@ std::vector<Pane> panes_of(Gui& gui, const std::string& id, FigurePanelState& st
     if (!shown.empty()) {
       current = entry.several == Several::difference ? shown.back() : shown.front();
     }
-    panes.push_back({current, "", gui.workspace.figure(id, choices, Turn::next), &state.view});
+    panes.push_back({current, "", "", gui.workspace.figure(id, choices, Turn::next), &state.view});
   } else {
     const auto lanes = gui.workspace.lanes(id, choices, Turn::next);
     for (std::size_t i = 0; i < shown.size(); ++i) {
-      Pane pane{shown[i], "…", nullptr, i == 0 ? &state.view : &state.beside[i - 1]};
+      Pane pane{shown[i], "…", "", nullptr, i == 0 ? &state.view : &state.beside[i - 1]};
       if (lanes) {
         pane.name = lanes->lanes[i].name;
         pane.figure = lanes->lanes[i].figure;
         // Of which layer and expert, where that differs: each may have its own most loaded one.
         if (pane.figure && pane.figure->figure.title.starts_with(entry.title)) {
-          pane.name += plain_text(pane.figure->figure.title.substr(entry.title.size()));
+          pane.part = plain_text(pane.figure->figure.title.substr(entry.title.size()));
         }
       }
       panes.push_back(std::move(pane));
@@ -158,11 +159,12 @@ std::size_t columns_for(std::size_t count, ImVec2 room) {
 // Whose figure it is, and how its tokens go with those of the current trace.
 void draw_name(Gui& gui, const Pane& pane) {
   const bool current = pane.of.id == gui.workspace.view().trace;
-  gui.fonts.need(pane.name);
-  elided_text(pane.name, 0, current ? gui.theme->text : gui.theme->quiet_text);
+  const std::string name = pane.name + pane.part;
+  gui.fonts.need(name);
+  elided_text(name, 0, current ? gui.theme->text : gui.theme->quiet_text);
   const auto parts = current ? nullptr : gui.workspace.counterparts(pane.of);
   if (!parts || parts->note().empty()) { return; }
-  const float used = ImGui::CalcTextSize(pane.name.c_str()).x;
+  const float used = ImGui::CalcTextSize(name.c_str()).x;
   if (used > ImGui::GetContentRegionAvail().x - 8 * em()) { return; }
   ImGui::SameLine(0, em());
   elided_text(parts->note(), 0, gui.theme->warning);

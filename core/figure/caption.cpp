@@ -145,16 +145,6 @@ void add_item(std::string& text, const std::string& item, const char* gap) {
   if (!item.empty()) { text += (text.empty() ? "" : gap) + item; }
 }
 
-// A run's name inside a caption, whose items are apart by " · ": where room is short whole items
-// are left out, and half a name would be that of another run.
-std::string as_one_item(std::string name) {
-  constexpr std::string_view kGap = " · ";
-  for (std::size_t at = 0; (at = name.find(kGap, at)) != name.npos;) {
-    name.replace(at, kGap.size(), ", ");
-  }
-  return name;
-}
-
 // Item `k` of a run without what its name says; the name begins with the model's, the first item.
 std::string beyond_name(const Trace& trace, const std::string& name, std::string item,
                         std::size_t k) {
@@ -224,6 +214,14 @@ std::string intervention_label(const Trace& trace) {
 std::string model_label(const Trace& trace) {
   const std::string name = trace.model_name.empty() ? "unnamed model" : trace.model_name;
   return trace.step < 0 ? name : name + ", step " + count_text(trace.step);
+}
+
+std::string as_one_item(std::string name) {
+  constexpr std::string_view kGap = " · ";
+  for (std::size_t at = 0; (at = name.find(kGap, at)) != name.npos;) {
+    name.replace(at, kGap.size(), ", ");
+  }
+  return name;
 }
 
 std::string against_label(const std::string& run, const std::string& first) {

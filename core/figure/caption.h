@@ -34,6 +34,10 @@ Contents contents_of(const std::vector<Figure>& figures, TokenRange part);
 std::string caption(Traces traces, const std::vector<std::string>& names,
                     const Contents& contents = {});
 
+// A run's name inside a caption, whose items are apart by " · ": where room is short whole items
+// are left out, and half a name would be that of another run.
+std::string as_one_item(std::string name);
+
 // "A against B" of a figure that shows what run A changes from B, as an item of a caption.
 std::string against_label(const std::string& run, const std::string& first);
 

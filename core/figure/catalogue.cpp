@@ -220,13 +220,6 @@ void clear_empty_panels(Figure& figure) {
   }
 }
 
-void make_empty(Figure& figure, const std::string& why) {
-  figure.panels.assign(1, Panel{});
-  figure.panels[0].empty = why;
-  figure.notes.clear();
-  for (Table& table : figure.tables) { table.rows = 0; }
-}
-
 }  // namespace
 
 bool FigureEntry::shows(const Trace& trace) const {

@@ -282,11 +282,9 @@ Figure routing_change(Traces traces, const FigureChoices& choices) {
   figure.tables.push_back(std::move(table));
   const std::string nothing = nothing_because(trace);
   if (!comparable || (nothing.empty() && rows.empty())) {
-    figure.panels.assign(1, Panel{});
-    figure.panels[0].empty = !tokens.empty()   ? join_words(kTokensDiffer, " (", tokens, ")")
-                             : !layers.empty() ? join_words(kLayersDiffer, " (", layers, ")")
-                                               : kNoCommonLayer;
-    for (Table& one : figure.tables) { one.rows = 0; }
+    make_empty(figure, !tokens.empty()   ? join_words(kTokensDiffer, " (", tokens, ")")
+                       : !layers.empty() ? join_words(kLayersDiffer, " (", layers, ")")
+                                         : kNoCommonLayer);
     return figure;
   }
   if (figure.panels[0].empty.empty()) { figure.panels.push_back(std::move(side)); }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/figure/colour.h"
+#include "core/figure/parts.h"
 #include "core/figure/prepared.h"
 #include "core/figure/restyle.h"
 #include "core/figure/runs.h"
@@ -267,10 +268,7 @@ std::string subtitle_of(NamedRuns runs) {
 void make_empty(Figure& figure, LoggedRuns runs, std::string_view what) {
   const bool no_step =
       std::all_of(runs.begin(), runs.end(), [](const LoggedRun* run) { return run->step.empty(); });
-  figure.panels.assign(1, Panel{});
-  figure.panels[0].empty = no_step ? kNoStep : join_words("nothing to show: the log has no ", what);
-  figure.notes.clear();
-  for (Table& table : figure.tables) { table.rows = 0; }
+  make_empty(figure, no_step ? kNoStep : join_words("nothing to show: the log has no ", what));
 }
 
 // Whose tables these are, as many of each run, and whose figure.

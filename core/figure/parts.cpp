@@ -300,4 +300,11 @@ void add_layer_experts(Figure& figure, const Trace& trace, LayerMap map, ColourS
   figure.panels.push_back(std::move(panel));
 }
 
+void make_empty(Figure& figure, const std::string& why) {
+  figure.panels.assign(1, Panel{});
+  figure.panels[0].empty = why;
+  figure.notes.clear();
+  for (Table& table : figure.tables) { table.rows = 0; }
+}
+
 }  // namespace kappascope

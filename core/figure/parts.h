@@ -84,4 +84,7 @@ void add_layer_tokens(Figure& figure, const Trace& trace, LayerMap map, ColourSc
 void add_layer_experts(Figure& figure, const Trace& trace, LayerMap map, ColourScale colours,
                        const std::string& value);
 
+// Leaves one panel that says why there is nothing to show, and tables without rows.
+void make_empty(Figure& figure, const std::string& why);
+
 }  // namespace kappascope

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/figure/caption.h"
 #include "core/figure/cells.h"
 #include "core/figure/prepared.h"
 #include "core/figure/text.h"
@@ -71,10 +72,7 @@ std::string listed(const Names& names) {
 // of a name have commas between them.
 void rename_heads(std::string& text, std::string_view name, std::string_view now) {
   constexpr std::string_view kBetween = " · ";
-  std::string there(name);
-  for (std::size_t at = 0; (at = there.find(kBetween, at)) != there.npos;) {
-    there.replace(at, kBetween.size(), ", ");
-  }
+  const std::string there = as_one_item(std::string(name));
   for (std::size_t at = 0; at != text.npos;) {
     if (text.compare(at, there.size() + 2, there + ": ") == 0) {
       text.replace(at, there.size(), now);

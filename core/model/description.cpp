@@ -68,7 +68,7 @@ bool has_slots(const Stored& row, const KappaSlots& slots) {
 }
 
 // How many of the sets a token meets: that of its side, or one in each pass.
-std::int64_t slots_in_use(const Architecture& architecture) {
+std::int64_t slots_met(const Architecture& architecture) {
   const KappaSlots& slots = architecture.kappa_slots;
   if (!slots.side) { return std::min(slots.count, architecture.recurrence.passes); }
   return *slots.side == KappaSide::sft && slots.sft == SftKappa::residual ? 2 : 1;
@@ -108,7 +108,7 @@ ParameterCounts count_parameters(const Model& model) {
     counts.total += elements;
     double in_use = double(elements);
     if (has_slots(row, slots)) {
-      in_use *= double(slots_in_use(model.architecture)) / double(slots.count);
+      in_use *= double(slots_met(model.architecture)) / double(slots.count);
     }
     if (shared_out) {
       const double one = in_use / double(moe->router.experts);
